@@ -1,0 +1,11 @@
+//! The run's monotonic clock, the wall clock, and the high-resolution pacer: the only readers of time.
+
+mod monotonic;
+mod pacer;
+mod tick;
+mod wall;
+
+pub use monotonic::{Monotonic, thread_cpu_time};
+pub use pacer::{Pacer, PacerKind};
+pub use tick::Tick;
+pub use wall::WallTime;

@@ -1,0 +1,44 @@
+//! squall: a load generator for fleets of connected devices that tells the truth about tail latency.
+//!
+//! # Map of the rooms
+//!
+//! A room imports only from a lower storey, never sideways or up; `tests/architecture.rs` holds the table.
+//!
+//! | storey | room | what it is for |
+//! |---|---|---|
+//! | 0 | [`units`] | rates, spans, sizes and quantiles: one parser and one printer each |
+//! | 0 | [`seed`] | named random streams; the only maker of random generators |
+//! | 0 | [`clock`] | the run's monotonic clock and the pacer; the only reader of time |
+//! | 1 | [`record`] | what happened to a reading: vocabulary without logic |
+//! | 1 | [`arrival`] | laws of arrival: when readings are due, as pure functions |
+//! | 1 | [`fleet`] | what devices say: signals and payloads, pure |
+//! | 1 | [`fault`] | the byte stream under every protocol, where network faults act |
+//! | 2 | [`scenario`] | a scenario's text → checked model → plan and its digest |
+//! | 2 | [`protocol`] | HTTP, WebSocket and MQTT sessions of one device |
+//! | 2 | [`results`] | histograms, interval collection, and the files of a run |
+//! | 2 | [`reference`] | the bundled anomaly detection service |
+//! | 3 | [`engine`] | workers that drive a plan, and the judgement of the run itself |
+//! | 4 | [`display`] | progress and tables |
+//! | 5 | [`cli`] | one file per command; exit codes |
+//!
+//! # Invariants
+//!
+//! * The plan never waits for the service: response time runs from the *intended* start of a reading.
+//! * Every planned reading ends in exactly one [`record::Outcome`]; `planned` is the sum of the outcomes.
+//! * One seed fixes everything random, and a device's plan does not depend on workers or on other fleets.
+//! * Memory is bounded by the scenario, not by the length of the run.
+
+pub mod arrival;
+pub mod cli;
+pub mod clock;
+pub mod display;
+pub mod engine;
+pub mod fault;
+pub mod fleet;
+pub mod protocol;
+pub mod record;
+pub mod reference;
+pub mod results;
+pub mod scenario;
+pub mod seed;
+pub mod units;

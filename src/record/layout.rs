@@ -1,0 +1,118 @@
+//! The names behind the small indexes that samples carry: phases and fleets of one run.
+
+use std::fmt;
+
+use crate::clock::Tick;
+
+/// Index of a phase in [`Layout::phases`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PhaseId(pub u16);
+
+/// Index of a fleet in [`Layout::fleets`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FleetId(pub u16);
+
+/// What a phase is for; decides whether its samples belong to the headline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PhaseRole {
+    /// The fleets connect; no reading is due.
+    Connect,
+    /// Readings are sent and recorded, but kept out of the headline.
+    WarmUp,
+    /// A measured phase.
+    Measured,
+}
+
+/// The wire protocol a fleet speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Protocol {
+    /// HTTP/1.1: one POST per reading.
+    Http,
+    /// WebSocket: one text message per reading.
+    Ws,
+    /// MQTT 3.1.1: one PUBLISH per reading.
+    Mqtt,
+}
+
+impl Protocol {
+    /// All protocols, in the order reports list them.
+    pub const ALL: [Self; 3] = [Self::Http, Self::Ws, Self::Mqtt];
+
+    /// The word used in scenarios, columns and tags.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Ws => "ws",
+            Self::Mqtt => "mqtt",
+        }
+    }
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// One phase of the time line, `start` inclusive to `end` exclusive.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PhaseInfo {
+    /// Name as the scenario writes it; free of commas, spaces and dots.
+    pub name: String,
+    /// What it is for.
+    pub role: PhaseRole,
+    /// First instant of the phase, nanoseconds since the run began.
+    pub start: Tick,
+    /// First instant after the phase.
+    pub end: Tick,
+}
+
+/// One fleet, as far as records need to know it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FleetInfo {
+    /// Name as the scenario writes it; free of commas, spaces and dots.
+    pub name: String,
+    /// Protocol its devices speak.
+    pub protocol: Protocol,
+    /// Number of devices.
+    pub devices: u32,
+    /// A failed reading counts in the response-time percentiles as at least this long, nanoseconds.
+    pub timeout_ns: u64,
+    /// Latency budget of a reading, nanoseconds, where the scenario states one.
+    pub budget_ns: Option<u64>,
+}
+
+/// Names and bounds of everything a [`Sample`](super::Sample) refers to by index.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Layout {
+    /// Phases in the order of time.
+    pub phases: Vec<PhaseInfo>,
+    /// Fleets, sorted by name.
+    pub fleets: Vec<FleetInfo>,
+    /// Length of a recording interval, nanoseconds.
+    pub interval_ns: u64,
+}
+
+impl Layout {
+    /// The phase with index `id`.
+    ///
+    /// # Panics
+    /// If `id` is not of this layout.
+    pub fn phase(&self, id: PhaseId) -> &PhaseInfo {
+        &self.phases[usize::from(id.0)]
+    }
+
+    /// The fleet with index `id`.
+    ///
+    /// # Panics
+    /// If `id` is not of this layout.
+    pub fn fleet(&self, id: FleetId) -> &FleetInfo {
+        &self.fleets[usize::from(id.0)]
+    }
+
+    /// The phase in which `at` lies; instants after the last phase (the drain) belong to the last.
+    pub fn phase_at(&self, at: Tick) -> PhaseId {
+        let after = self.phases.partition_point(|phase| phase.start <= at);
+        PhaseId(after.saturating_sub(1) as u16)
+    }
+}

@@ -1,0 +1,11 @@
+//! What happened: the vocabulary that engine, results and display share. It holds no logic and does no I/O.
+
+mod layout;
+mod outcome;
+mod sample;
+mod sink;
+
+pub use layout::{FleetId, FleetInfo, Layout, PhaseId, PhaseInfo, PhaseRole, Protocol};
+pub use outcome::{ErrorKind, Outcome};
+pub use sample::{Kind, Sample, Stages};
+pub use sink::{Anomaly, Sink};

@@ -1,0 +1,96 @@
+//! One finished reading or connection attempt, with every stamp the figures are made of.
+
+use super::{FleetId, Outcome, PhaseId};
+use crate::clock::Tick;
+
+/// What kind of work a sample is about; kinds are never mixed in one histogram.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kind {
+    /// A reading, from its intended start to whatever closes it.
+    Reading,
+    /// Connection set-up: TCP and the protocol's handshake, until a reading could be sent.
+    Connect,
+}
+
+impl Kind {
+    /// All kinds, in the order reports list them.
+    pub const ALL: [Self; 2] = [Self::Reading, Self::Connect];
+
+    /// The word used in columns and tags.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Reading => "reading",
+            Self::Connect => "connect",
+        }
+    }
+}
+
+/// Where the service says the time went, nanoseconds each; the rest of the service time is network and reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Stages {
+    /// Waiting in the service's queue.
+    pub queue_ns: u64,
+    /// Looking up and filling the cache.
+    pub cache_ns: u64,
+    /// Computing the verdict.
+    pub inference_ns: u64,
+    /// From the reading's arrival at the service to its verdict being handed to the reply, all stages included.
+    pub total_ns: u64,
+}
+
+/// One finished reading or connection attempt.
+///
+/// `intended ≤ eligible ≤ actual ≤ completed`, as far as each exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sample {
+    /// Phase in which the intended start lies.
+    pub phase: PhaseId,
+    /// Fleet of the device.
+    pub fleet: FleetId,
+    /// Reading or connect.
+    pub kind: Kind,
+    /// When the plan says it was due.
+    pub intended: Tick,
+    /// When the device was able to send it: the later of `intended` and the event that ended its backlog wait.
+    /// `None` if it was never sent.
+    pub eligible: Option<Tick>,
+    /// Just before its first byte was handed to the transport; `None` if it was never sent.
+    pub actual: Option<Tick>,
+    /// When its outcome was known.
+    pub completed: Tick,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Stage times, where the peer reported them.
+    pub stages: Option<Stages>,
+}
+
+impl Sample {
+    /// Completed − intended start, nanoseconds: the headline.
+    pub const fn response_time_ns(&self) -> u64 {
+        self.completed.since(self.intended)
+    }
+
+    /// Completed − actual start, nanoseconds: what a closed loop would have shown.
+    pub const fn service_time_ns(&self) -> Option<u64> {
+        match self.actual {
+            Some(actual) => Some(self.completed.since(actual)),
+            None => None,
+        }
+    }
+
+    /// Actual start − eligible, nanoseconds: lateness that is the generator's own fault.
+    pub const fn pacing_lag_ns(&self) -> Option<u64> {
+        match (self.actual, self.eligible) {
+            (Some(actual), Some(eligible)) => Some(actual.since(eligible)),
+            _ => None,
+        }
+    }
+
+    /// Eligible − intended start, nanoseconds: waiting for a connection or an in-flight slot, the service's doing.
+    pub const fn backlog_wait_ns(&self) -> Option<u64> {
+        match self.eligible {
+            Some(eligible) => Some(eligible.since(self.intended)),
+            None => None,
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! Where a worker hands what happened. The engine knows only this trait; the cli brings the implementation.
+
+use super::{FleetId, Kind, PhaseId, Sample};
+use crate::clock::Tick;
+
+/// What the delivery audit found by a device's sequence numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Anomaly {
+    /// A reading was answered once more after it had already been answered.
+    Duplicated,
+    /// A reading was answered after one with a higher sequence number.
+    Reordered,
+    /// An answer arrived after its reading had been given up.
+    Late,
+}
+
+/// One worker's recorder. Calls come from that worker's thread only, and must neither block nor allocate per call.
+pub trait Sink: Send + 'static {
+    /// A reading came due, or a connection attempt began. Each such call is followed by exactly one
+    /// [`Sink::completed`] of the same phase, fleet and kind, before [`Sink::finish`].
+    fn planned(&mut self, phase: PhaseId, fleet: FleetId, kind: Kind);
+
+    /// Its first byte was handed to the transport.
+    fn sent(&mut self, phase: PhaseId, fleet: FleetId, kind: Kind);
+
+    /// Its outcome is known.
+    fn completed(&mut self, sample: &Sample);
+
+    /// The delivery audit found something in the current phase.
+    fn anomaly(&mut self, phase: PhaseId, fleet: FleetId, anomaly: Anomaly);
+
+    /// An interval ended: hand over what was recorded since the last boundary.
+    fn rotate(&mut self, boundary: Tick);
+
+    /// The run ended: hand over the rest. No call follows.
+    fn finish(&mut self, end: Tick);
+}

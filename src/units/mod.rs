@@ -1,0 +1,25 @@
+//! Quantities as people write them: one parser and one printer each, and both round-trip.
+
+mod quantile;
+mod rate;
+mod size;
+mod span;
+
+pub use quantile::Quantile;
+pub use rate::Rate;
+pub use size::ByteSize;
+pub use span::Span;
+
+/// Why a text is no quantity; the message says what to write instead.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct UnitError(String);
+
+/// Splits `text` into a non-negative decimal number and the unit behind it.
+fn split_number(text: &str) -> Option<(f64, &str)> {
+    let text = text.trim();
+    let end = text.find(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | '_'))).unwrap_or(text.len());
+    let digits = text[..end].replace('_', "");
+    let number: f64 = digits.parse().ok()?;
+    number.is_finite().then(|| (number, text[end..].trim_start()))
+}
