@@ -92,7 +92,12 @@ mod alarm {
             let flags = TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC;
             let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, flags)?;
             let handle = std::os::fd::AsFd::as_fd(&timer).try_clone_to_owned()?;
-            Ok(Self { timer, ready: AsyncFd::with_interest(handle, Interest::READABLE)? })
+            #[expect(
+                deprecated,
+                reason = "the replacement is unsafe to call; an OwnedFd keeps its descriptor open as asked"
+            )]
+            let ready = AsyncFd::with_interest(handle, Interest::READABLE)?;
+            Ok(Self { timer, ready })
         }
 
         pub(super) async fn wait(&mut self, deadline_os_ns: u64) -> io::Result<()> {

@@ -1,10 +1,12 @@
 //! What happened: the vocabulary that engine, results and display share. It holds no logic and does no I/O.
 
+mod close;
 mod layout;
 mod outcome;
 mod sample;
 mod sink;
 
+pub use close::{Close, Qos};
 pub use layout::{FleetId, FleetInfo, Layout, PhaseId, PhaseInfo, PhaseRole, Protocol};
 pub use outcome::{ErrorKind, Outcome};
 pub use sample::{Kind, Sample, Stages};

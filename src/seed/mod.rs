@@ -1,4 +1,4 @@
-//! One seed fixes everything random: named, indexed streams of a version-stable generator (ChaCha8).
+//! One seed fixes everything random: named, indexed streams of a version-stable generator (`ChaCha8`).
 //!
 //! A stream's key is SHA-256 of the seed, the label and the index, so adding a consumer never shifts another.
 
