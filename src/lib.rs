@@ -16,7 +16,7 @@
 //! | 2 | [`scenario`] | a scenario's text → checked model → plan and its digest |
 //! | 2 | [`protocol`] | HTTP, WebSocket and MQTT sessions of one device |
 //! | 2 | [`results`] | histograms, interval collection, and the files of a run |
-//! | 2 | [`reference`] | the bundled anomaly detection service |
+//! | 2 | [`mod@reference`] | the bundled anomaly detection service |
 //! | 3 | [`engine`] | workers that drive a plan, and the judgement of the run itself |
 //! | 4 | [`display`] | progress and tables |
 //! | 5 | [`cli`] | one file per command; exit codes |

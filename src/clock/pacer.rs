@@ -18,6 +18,11 @@ pub enum PacerKind {
 }
 
 impl PacerKind {
+    /// What pacers wake by on this system, as long as it has descriptors to give.
+    pub const fn expected() -> Self {
+        if cfg!(target_os = "linux") { Self::TimerFd } else { Self::TokioTimer }
+    }
+
     /// The word used in manifests.
     pub const fn name(self) -> &'static str {
         match self {

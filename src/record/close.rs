@@ -39,7 +39,7 @@ impl fmt::Display for Close {
     }
 }
 
-/// MQTT quality of service of a fleet's PUBLISHes and subscriptions.
+/// MQTT quality of service of what a fleet publishes and subscribes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Qos {
     /// At most once: no acknowledgement.

@@ -5,9 +5,11 @@ mod layout;
 mod outcome;
 mod sample;
 mod sink;
+mod validity;
 
 pub use close::{Close, Qos};
 pub use layout::{FleetId, FleetInfo, Layout, PhaseId, PhaseInfo, PhaseRole, Protocol};
 pub use outcome::{ErrorKind, Outcome};
 pub use sample::{Kind, Sample, Stages};
 pub use sink::{Anomaly, Sink};
+pub use validity::{Validity, Verdict};

@@ -1,0 +1,43 @@
+//! How far the figures of a run can be trusted.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// How far the figures of a run can be trusted, best first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// The generator kept its plan: the figures are the service's.
+    Valid,
+    /// The generator may show through; the reasons say what to look at.
+    Suspect,
+    /// The generator was the bottleneck: the figures are not about the service.
+    Invalid,
+}
+
+impl Verdict {
+    /// The word used in manifests and on screens.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Valid => "valid",
+            Self::Suspect => "suspect",
+            Self::Invalid => "invalid",
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The judgement of a run, with a reason a person can act on for everything that is not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Validity {
+    /// The worst of all rules.
+    pub verdict: Verdict,
+    /// One sentence per rule that was broken.
+    pub reasons: Vec<String>,
+}
