@@ -1,0 +1,192 @@
+//! Overrides from the command line: amendments to a document, made before it is checked.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::document::{Entry, Node, Table, Value, read_value};
+use super::problem::{Origin, Report, nearest, quote};
+use crate::seed::Seed;
+use crate::units::Span;
+
+/// Everything the command line changes about a scenario.
+#[derive(Debug, Clone, Default)]
+pub struct Overrides {
+    /// `--set` in the order given; a later one wins.
+    pub set: Vec<Override>,
+    /// `--seed`.
+    pub seed: Option<Seed>,
+    /// `--duration`: the measured phases together last this long, each scaled in proportion.
+    pub duration: Option<Span>,
+}
+
+impl Overrides {
+    /// As given on the command line, in one order, for the manifest.
+    pub fn words(&self) -> Vec<String> {
+        let set = self.set.iter().map(ToString::to_string);
+        let seed = self.seed.iter().map(|seed| format!("--seed {seed}"));
+        let duration = self.duration.iter().map(|span| format!("--duration {span}"));
+        set.chain(seed).chain(duration).collect()
+    }
+}
+
+/// One `--set key=value`: `fleet.meters.rate=2/s`, `phase.burst.load=4`, `run.warm_up=0s`.
+#[derive(Debug, Clone)]
+pub struct Override {
+    key: Vec<String>,
+    value: String,
+}
+
+/// Why a text is no override; the message says what to write.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no override; write KEY=VALUE, for example fleet.meters.rate=2/s or phase.burst.load=4")]
+pub struct OverrideError(String);
+
+impl Override {
+    /// Parses `key=value`. The value is TOML if it parses as TOML, else it is taken as a text as it stands, so that
+    /// spans and rates need no quotes.
+    ///
+    /// # Errors
+    /// If there is no `=`, or the key is not two to five parts of `a`–`z`, `A`–`Z`, `0`–`9`, `_` and `-` joined by dots.
+    pub fn parse(text: &str) -> Result<Self, OverrideError> {
+        let fault = || OverrideError(quote(text));
+        let (key, value) = text.split_once('=').ok_or_else(fault)?;
+        let key: Vec<String> = key.trim().split('.').map(|part| part.trim().to_owned()).collect();
+        let sound = |part: &String| {
+            !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
+        };
+        if !(2..=5).contains(&key.len()) || !key.iter().all(sound) {
+            return Err(fault());
+        }
+        Ok(Self { key, value: value.trim().to_owned() })
+    }
+}
+
+impl std::str::FromStr for Override {
+    type Err = OverrideError;
+    fn from_str(text: &str) -> Result<Self, OverrideError> {
+        Self::parse(text)
+    }
+}
+
+impl fmt::Display for Override {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "--set {}={}", self.key.join("."), self.value)
+    }
+}
+
+/// Amends `root` by every override in turn; one that names nothing goes to `report`.
+pub(super) fn apply(root: &mut Table, overrides: &Overrides, report: &mut Report<'_>) {
+    for amendment in &overrides.set {
+        let key = amendment.key.join(".");
+        let origin = Origin::Given(Arc::from(format!("--set {key}")));
+        let node = read_value(&amendment.value, &origin);
+        if let Err((message, help)) = place(root, &amendment.key, node, &origin) {
+            report.add(&origin, "", message, help);
+        }
+    }
+}
+
+type Refusal = (String, String);
+
+fn place(root: &mut Table, key: &[String], node: Node, origin: &Origin) -> Result<(), Refusal> {
+    let [section, rest @ ..] = key else { return Ok(()) };
+    match (section.as_str(), rest) {
+        ("phase", [name, rest @ ..]) => {
+            let phase = phase(root, name)?;
+            inside(phase, rest, node, origin, "phase.steady.load=2")
+        }
+        ("fleet", [name, rest @ ..]) => {
+            let fleet = fleet(root, name)?;
+            inside(fleet, rest, node, origin, "fleet.meters.rate=2/s")
+        }
+        _ => inside(root, key, node, origin, "run.warm_up=0s"),
+    }
+}
+
+/// Puts `node` at `key` below `table`, opening tables on the way.
+fn inside(
+    table: &mut Table,
+    key: &[String],
+    node: Node,
+    origin: &Origin,
+    example: &str,
+) -> Result<(), Refusal> {
+    let Some((last, way)) = key.split_last() else {
+        return Err(("a key is missing after the name".into(), format!("write for example {example}")));
+    };
+    let mut at = table;
+    for part in way {
+        let entry = at.0.entry(part.clone()).or_insert_with(|| Entry {
+            key: origin.clone(),
+            node: Node { value: Value::Table(Table::default()), origin: origin.clone() },
+        });
+        let found = entry.node.value.described();
+        let Value::Table(inner) = &mut entry.node.value else {
+            return Err((
+                format!("`{part}` is {found}, not a table"),
+                format!("write for example {example}"),
+            ));
+        };
+        at = inner;
+    }
+    at.0.insert(last.clone(), Entry { key: origin.clone(), node });
+    Ok(())
+}
+
+fn fleet<'t>(root: &'t mut Table, name: &str) -> Result<&'t mut Table, Refusal> {
+    let Some(Entry { node: Node { value: Value::Table(fleets), .. }, .. }) = root.0.get_mut("fleet") else {
+        return Err(("the scenario has no fleets".into(), "add one to the file".into()));
+    };
+    let names: Vec<String> = fleets.0.keys().cloned().collect();
+    match fleets.0.get_mut(name).map(|entry| &mut entry.node.value) {
+        Some(Value::Table(fleet)) => Ok(fleet),
+        _ => Err(nameless("fleet", name, &names)),
+    }
+}
+
+fn phase<'t>(root: &'t mut Table, name: &str) -> Result<&'t mut Table, Refusal> {
+    let Some(Entry { node: Node { value: Value::List(phases), .. }, .. }) = root.0.get_mut("phase") else {
+        return Err(("the scenario has no phases".into(), "add one to the file".into()));
+    };
+    let mut names = Vec::new();
+    let mut wanted = None;
+    for item in phases {
+        let Value::Table(table) = &mut item.value else { continue };
+        let Some(Value::Text(own)) = table.0.get("name").map(|entry| &entry.node.value) else { continue };
+        names.push(own.clone());
+        if own == name {
+            wanted = wanted.or(Some(table));
+        }
+    }
+    wanted.ok_or_else(|| nameless("phase", name, &names))
+}
+
+fn nameless(what: &str, name: &str, names: &[String]) -> Refusal {
+    let help = match nearest(name, names.iter().map(String::as_str)) {
+        Some(meant) => format!("did you mean `{}`?", quote(meant)),
+        None => format!("there are: {}", quote(&names.join(", "))),
+    };
+    (format!("there is no {what} `{}`", quote(name)), help)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn overrides_print_as_they_were_given() {
+        for text in
+            ["fleet.meters.rate=2/s", "phase.burst.load=4", "fleet.a.signal.kind=\"walk\"", "run.a=b=c"]
+        {
+            assert_eq!(Override::parse(text).unwrap().to_string(), format!("--set {text}"));
+        }
+    }
+
+    #[test]
+    fn what_is_no_override_says_how_to_write_one() {
+        for text in ["", "=", "a=1", "a.b", "a..b=1", ".a=1", "a.b.c.d.e.f=1", "a b.c=1", "ä.b=1"] {
+            let error = Override::parse(text).unwrap_err().to_string();
+            assert!(error.contains("write KEY=VALUE"), "{text}: {error}");
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! Broken scenarios: what each message says, where it points, and what it tells the author to do.
+
+use proptest::prelude::*;
+
+use super::{Override, Overrides, Plan, Scenario, ScenarioError};
+use crate::units::Span;
+
+const SOUND: &str = r#"[scenario]
+name = "table"
+seed = 7
+
+[run]
+warm_up = "1s"
+
+[[phase]]
+name = "steady"
+duration = "10s"
+
+[[phase]]
+name = "burst"
+duration = "5s"
+load = 3
+
+[fleet.meters]
+protocol = "http"
+devices = 10
+rate = "2/s"
+
+[fleet.pumps]
+protocol = "mqtt"
+devices = 5
+rate = "1/s"
+qos = 2
+close = "ack"
+backoff = { first = "1s", max = "10s" }
+signal = { kind = "walk", step = 0.5 }
+anomalies = { spikes = 0.1 }
+
+[fleet.users]
+protocol = "ws"
+devices = 5
+model = "closed"
+think = "1s"
+"#;
+
+fn problems(text: &str, overrides: &Overrides) -> Vec<String> {
+    let error = match Scenario::parse("x.toml", text, overrides) {
+        Ok(_) => return Vec::new(),
+        Err(ScenarioError::Faulty(faults)) => faults.to_string(),
+        Err(other) => return vec![other.to_string()],
+    };
+    error
+        .lines()
+        .filter(|line| !line.contains(" | "))
+        .map(|line| line.replace("x.toml:", "").trim_start().to_owned())
+        .collect()
+}
+
+/// Cases, apart by blank lines: `-` lines of the sound scenario, the `+` lines that replace them, and the `>` lines
+/// that must then be reported, no more and no fewer.
+const CASES: &str = include_str!("broken.txt");
+
+/// The lines of `case` marked by `mark`.
+fn marked(case: &str, mark: char) -> Vec<&str> {
+    case.lines().filter_map(|line| line.strip_prefix(mark)).map(|line| line.trim_start_matches(' ')).collect()
+}
+
+#[test]
+fn every_fault_is_reported_with_its_line_key_and_remedy() {
+    assert_eq!(problems(SOUND, &Overrides::default()), [""; 0]);
+    let cases: Vec<&str> = CASES.split("\n\n").filter(|case| case.starts_with('-')).collect();
+    assert!(cases.len() >= 60, "{}", cases.len());
+    for case in cases {
+        let (from, to) = (marked(case, '-').join("\n"), marked(case, '+').join("\n"));
+        assert!(SOUND.contains(&from), "{from}");
+        let expected = marked(case, '>');
+        assert!(!expected.is_empty(), "{case}");
+        assert_eq!(problems(&SOUND.replacen(&from, &to, 1), &Overrides::default()), expected, "{case}");
+    }
+}
+
+#[test]
+fn all_faults_of_a_file_are_reported_in_the_order_of_the_text() {
+    let text = SOUND
+        .replace("seed = 7", "seed = -7")
+        .replace("load = 3", "lode = 3")
+        .replace("devices = 10", "devices = 0")
+        .replace("qos = 2", "qos = \"two\"")
+        .replace("think = \"1s\"", "think = \"a while\"");
+    let lines: Vec<String> = problems(&text, &Overrides::default())
+        .iter()
+        .map(|problem| problem.split(": ").take(2).collect::<Vec<_>>().join(" "))
+        .collect();
+    assert_eq!(
+        lines,
+        [
+            "3:8 scenario.seed",
+            "15:1 phase.burst.lode",
+            "19:11 fleet.meters.devices",
+            "26:7 fleet.pumps.qos",
+            "36:9 fleet.users.think"
+        ]
+    );
+}
+
+#[test]
+fn what_is_missing_altogether_is_named() {
+    assert_eq!(
+        problems("", &Overrides::default()),
+        [
+            "scenario.name: is missing; write 1 to 64 of a-z, 0-9 and - in double quotes (names the scenario and the directory of its results)",
+            "phase: there is no phase; add a phase: [[phase]] with name = \"steady\" and duration = \"30s\"",
+            "fleet: there is no fleet; add a fleet: [fleet.meters] with protocol = \"http\", devices = 10 and rate = \"1/s\"",
+        ]
+    );
+}
+
+#[test]
+fn a_fault_in_an_override_names_the_override() {
+    for (set, expected) in [
+        (
+            "fleet.meters.rate=-5/s",
+            "--set fleet.meters.rate: `-5/s` is no rate; write for example \"10/s\", \"6/m\" or \"1/30s\"",
+        ),
+        ("fleet.meter.rate=5/s", "--set fleet.meter.rate: there is no fleet `meter`; did you mean `meters`?"),
+        ("phase.rush.load=2", "--set phase.rush.load: there is no phase `rush`; there are: steady, burst"),
+        (
+            "phase.burst=2",
+            "--set phase.burst: a key is missing after the name; write for example phase.steady.load=2",
+        ),
+        ("fleet.meters.colour=red", "--set fleet.meters.colour: unknown key; known here: "),
+        ("runs.drain=1s", "--set runs.drain: runs: unknown section; did you mean [run]?"),
+        (
+            "scenario.seed.x=1",
+            "--set scenario.seed.x: `seed` is a whole number, not a table; write for example run.warm_up=0s",
+        ),
+        (
+            "run.drain=5",
+            "--set run.drain: expected a span of time with its unit; write a span from \"0s\" to \"10m\", in double quotes",
+        ),
+    ] {
+        let overrides = Overrides { set: vec![Override::parse(set).unwrap()], ..Overrides::default() };
+        let found = problems(SOUND, &overrides);
+        assert!(found.len() == 1 && found[0].starts_with(expected), "{set}: {found:?}");
+    }
+}
+
+#[test]
+fn a_duration_too_short_for_the_phases_is_refused() {
+    let overrides = Overrides { duration: Some(Span::from_ns(10)), ..Overrides::default() };
+    assert_eq!(
+        problems(SOUND, &overrides),
+        [
+            "--duration 10ns: phase `steady` would last 6ns; a phase lasts from 1ms to 720h",
+            "--duration 10ns: phase `burst` would last 4ns; a phase lasts from 1ms to 720h",
+        ]
+    );
+}
+
+#[test]
+fn unreadable_files_say_why_and_what_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let binary = dir.path().join("binary.toml");
+    std::fs::write(&binary, [b'a', 0xff, 0xfe]).unwrap();
+    let large = dir.path().join("large.toml");
+    std::fs::write(&large, vec![b'#'; (1 << 20) + 1]).unwrap();
+    for (path, expected) in [
+        (dir.path().join("nope.toml"), "No such file or directory; give the path of a scenario file"),
+        (dir.path().to_owned(), "Is a directory; give the path of a scenario file"),
+        (binary, "byte 1 is not UTF-8 text; give the path of a scenario file"),
+        (large, "is larger than 1 MiB"),
+    ] {
+        let error = Scenario::load(&path, &Overrides::default()).unwrap_err().to_string();
+        assert!(error.contains(expected) && error.contains(path.to_str().unwrap()), "{error}");
+    }
+}
+
+/// A text of keys, values and marks as they occur in scenarios, in no sensible order.
+fn jumbled() -> impl Strategy<Value = String> {
+    let word = prop::sample::select(vec![
+        "[scenario]",
+        "[run]",
+        "[[phase]]",
+        "[fleet.a]",
+        "[fleet]",
+        "[target]",
+        "[phase]",
+        "name",
+        "rate",
+        "load",
+        "devices",
+        "protocol",
+        "signal",
+        "backoff",
+        "model",
+        "jitter",
+        "=",
+        ".",
+        ",",
+        "{",
+        "}",
+        "[",
+        "]",
+        "\n",
+        "\n",
+        "\"http\"",
+        "\"1/s\"",
+        "\"5s\"",
+        "\"closed\"",
+        "1",
+        "-1",
+        "1e999",
+        "nan",
+        "true",
+        "\"",
+        "'",
+        "#",
+        "1979-05-27",
+        "0xffffffffffffffffffff",
+        "\u{feff}",
+        "é",
+        "\t",
+        "\r\n",
+    ]);
+    prop::collection::vec(word, 0..60).prop_map(|words| words.join(" "))
+}
+
+/// The sound text with some of its lines changed, lost or doubled.
+fn mutated() -> impl Strategy<Value = String> {
+    let edit = (
+        0..SOUND.len(),
+        0..SOUND.len(),
+        prop::sample::select(vec!["", "=", "\"", "[", "0", "-", "\n", "é", "."]),
+    );
+    prop::collection::vec(edit, 1..4).prop_map(|edits| {
+        let mut text = SOUND.to_owned();
+        for (from, length, with) in edits {
+            let from = from.min(text.len());
+            let to = (from + length % 12).min(text.len());
+            if text.is_char_boundary(from) && text.is_char_boundary(to) {
+                text.replace_range(from..to, with);
+            }
+        }
+        text
+    })
+}
+
+/// Checks `text` and, if it is sound and not too large for a test, plans it.
+fn survive(text: &str) {
+    match Scenario::parse("x.toml", text, &Overrides::default()) {
+        Ok(scenario) if scenario.devices() <= 10_000 => assert_eq!(Plan::new(scenario).digest().len(), 64),
+        Ok(_) => {}
+        Err(error) => assert!(!error.to_string().is_empty()),
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+        survive(&String::from_utf8_lossy(&bytes));
+    }
+
+    #[test]
+    fn no_jumble_makes_it_panic(text in jumbled()) {
+        survive(&text);
+    }
+
+    #[test]
+    fn no_mutation_makes_it_panic(text in mutated()) {
+        survive(&text);
+    }
+
+    #[test]
+    fn no_override_makes_it_panic(key in "[a-z]{1,8}(\\.[a-z]{1,8}){1,4}", value in "\\PC{0,20}") {
+        let set = vec![Override::parse(&format!("{key}={value}")).unwrap()];
+        let known = vec![Override::parse(&format!("fleet.meters.rate={value}")).unwrap()];
+        for set in [set, known] {
+            let _ = problems(SOUND, &Overrides { set, ..Overrides::default() });
+        }
+    }
+}

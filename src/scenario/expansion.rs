@@ -1,0 +1,236 @@
+//! Tests of the plan: what fixes it, what leaves it alone, and that it keeps its closed forms.
+
+use super::{Overrides, Plan, Scenario};
+use crate::clock::Tick;
+use crate::record::{FleetId, PhaseId, PhaseRole};
+use crate::seed::Seed;
+use crate::units::Span;
+
+const HEAD: &str = r#"
+[scenario]
+name = "plan"
+
+[[phase]]
+name = "steady"
+duration = "20s"
+
+[[phase]]
+name = "silence"
+duration = "5s"
+load = 0
+
+[[phase]]
+name = "burst"
+duration = "10s"
+load = 2.5
+"#;
+
+const METERS: &str = "\n[fleet.meters]\nprotocol = \"http\"\ndevices = 200\nrate = \"2/s\"\narrival = \"poisson\"\nanomalies = { spikes = 0.05 }\n";
+const PUMPS: &str = "\n[fleet.pumps]\nprotocol = \"mqtt\"\ndevices = 100\nrate = \"5/s\"\njitter = 0.3\n";
+const USERS: &str = "\n[fleet.users]\nprotocol = \"ws\"\ndevices = 3\nmodel = \"closed\"\nthink = \"1s\"\n";
+
+fn plan_with(parts: &[&str], overrides: &Overrides) -> Plan {
+    let text = format!("{HEAD}{}", parts.concat());
+    Plan::new(Scenario::parse("plan.toml", &text, overrides).unwrap())
+}
+
+fn plan(parts: &[&str]) -> Plan {
+    plan_with(parts, &Overrides::default())
+}
+
+/// Every due instant since sending began, with its value, of the devices of the fleet named `name`.
+fn readings(plan: &Plan, name: &str) -> Vec<(u32, u64, u64, f64)> {
+    let mut all = Vec::new();
+    for mut device in (0..plan.devices()).map(|global| plan.device(global)) {
+        if plan.fleet(device.fleet).name != name {
+            continue;
+        }
+        while let Some(due) = device.next_due() {
+            let reading = device.device.reading(due);
+            all.push((device.index, reading.seq, due.since(plan.sending_starts()), reading.value));
+        }
+    }
+    all
+}
+
+#[test]
+fn one_seed_is_one_plan_and_another_seed_another() {
+    let parts = [METERS, PUMPS, USERS];
+    let other = Overrides { seed: Some(Seed(2)), ..Overrides::default() };
+    assert_eq!(plan(&parts).digest(), plan(&parts).digest());
+    assert_ne!(plan(&parts).digest(), plan_with(&parts, &other).digest());
+    assert_eq!(readings(&plan(&parts), "meters"), readings(&plan(&parts), "meters"));
+    assert_ne!(readings(&plan(&parts), "meters"), readings(&plan_with(&parts, &other), "meters"));
+}
+
+#[test]
+fn the_order_of_fleets_in_the_file_does_not_matter() {
+    let (one, other) = (plan(&[METERS, PUMPS, USERS]), plan(&[USERS, PUMPS, METERS]));
+    assert_eq!(one.digest(), other.digest());
+    assert_eq!(one.layout(), other.layout());
+    assert_eq!(readings(&one, "pumps"), readings(&other, "pumps"));
+}
+
+#[test]
+fn other_fleets_leave_a_fleets_readings_alone() {
+    let alone = plan(&[METERS]);
+    for company in
+        [plan(&[METERS, PUMPS]), plan(&["[fleet.a]\nprotocol=\"ws\"\ndevices=4000\nrate=\"1/s\"\n", METERS])]
+    {
+        assert_eq!(readings(&alone, "meters"), readings(&company, "meters"));
+        assert_ne!(alone.digest(), company.digest());
+    }
+    // A fleet so large that connecting takes longer moves the whole plan, by whole intervals.
+    let large = plan(&[METERS, "[fleet.z]\nprotocol=\"ws\"\ndevices=4000\nrate=\"1/s\"\n"]);
+    assert_eq!(large.sending_starts(), Tick(9_000_000_000));
+}
+
+#[test]
+fn what_does_not_shape_the_plan_is_not_in_its_digest() {
+    let base = plan(&[METERS]);
+    let text = format!(
+        "# another comment\n[target]\nhttp = \"http://localhost:1\"\n[reference]\nworkers = 3\n{HEAD}{METERS}"
+    )
+    .replace("name = \"plan\"", "name = \"renamed\"\nabout = \"other words\"");
+    let other = Plan::new(Scenario::parse("elsewhere.toml", &text, &Overrides::default()).unwrap());
+    assert_eq!(base.digest(), other.digest());
+}
+
+#[test]
+fn everything_that_shapes_the_plan_is_in_its_digest() {
+    let base = plan(&[METERS, PUMPS, USERS]);
+    for set in [
+        "phase.burst.load=2.6",
+        "phase.burst.duration=11s",
+        "phase.burst.name=rush",
+        "run.warm_up=2s",
+        "run.drain=1s",
+        "run.interval=500ms",
+        "run.connect_rate=400/s",
+        "run.connect_timeout=1s",
+        "fleet.meters.rate=3/s",
+        "fleet.meters.devices=201",
+        "fleet.meters.arrival=constant",
+        "fleet.meters.timeout=1s",
+        "fleet.meters.budget=1s",
+        "fleet.meters.backlog=1",
+        "fleet.meters.anomalies.spikes=0.06",
+        "fleet.meters.anomalies.shifts=0.1",
+        "fleet.meters.anomalies.size=4",
+        "fleet.meters.signal.level=1",
+        "fleet.meters.signal.amplitude=1",
+        "fleet.meters.signal.period=1s",
+        "fleet.meters.signal.noise=1",
+        "fleet.meters.signal.kind=constant",
+        "fleet.pumps.qos=2",
+        "fleet.pumps.keep_alive=10s",
+        "fleet.pumps.close=ack",
+        "fleet.pumps.in_flight=2",
+        "fleet.pumps.jitter=0.2",
+        "fleet.pumps.backoff.first=1s",
+        "fleet.pumps.backoff.max=1s",
+        "fleet.pumps.backoff.jitter=1",
+        "fleet.users.think=2s",
+        "fleet.users.close=sent",
+        "scenario.seed=2",
+    ] {
+        let overrides = Overrides { set: vec![set.parse().unwrap()], ..Overrides::default() };
+        let other = plan_with(&[METERS, PUMPS, USERS], &overrides);
+        assert_ne!(base.digest(), other.digest(), "{set}");
+        assert_eq!(other.scenario().overrides, [format!("--set {set}")]);
+    }
+}
+
+#[test]
+fn counts_keep_the_closed_form_in_every_phase() {
+    let plan = plan(&[METERS, PUMPS, USERS]);
+    for (nth, fleet) in plan.scenario().fleets.iter().enumerate().take(2) {
+        let fleet_id = FleetId(nth as u16);
+        let due: Vec<Tick> = readings(&plan, &fleet.name)
+            .iter()
+            .map(|reading| plan.sending_starts().plus_ns(reading.2))
+            .collect();
+        for (nth, phase) in plan.layout().phases.iter().enumerate() {
+            let expected = plan.expected_readings(PhaseId(nth as u16), fleet_id).unwrap();
+            let count = due.iter().filter(|at| (phase.start..phase.end).contains(at)).count() as f64;
+            assert!(
+                (count - expected).abs() <= 4.0 * expected.sqrt(),
+                "{} {}: {count} {expected}",
+                fleet.name,
+                phase.name
+            );
+            assert_eq!(phase.role == PhaseRole::Connect || phase.name == "silence", expected == 0.0);
+        }
+        assert!(due.iter().all(|at| (plan.sending_starts()..plan.end()).contains(at)));
+    }
+    assert_eq!(plan.expected_readings(PhaseId(1), FleetId(2)), None);
+    // (200 × 2/s + 100 × 5/s) × (20 s × 1 + 5 s × 0 + 10 s × 2.5) ÷ 35 s
+    assert!((plan.expected_rate() - 900.0 * 45.0 / 35.0).abs() < 1e-9);
+    assert!((plan.peak_rate() - 2_250.0).abs() < 1e-9);
+}
+
+#[test]
+fn the_time_line_is_connect_warm_up_and_the_phases() {
+    let plan = plan(&[METERS, PUMPS, USERS]);
+    let line: Vec<_> =
+        plan.layout().phases.iter().map(|phase| (phase.name.as_str(), phase.start.0 / 1_000_000)).collect();
+    // 303 devices at 500/s take 0.606 s; half a second more to settle, rounded up to whole intervals.
+    assert_eq!(
+        line,
+        [("connect", 0), ("warm-up", 2_000), ("steady", 5_000), ("silence", 25_000), ("burst", 30_000)]
+    );
+    assert_eq!(plan.end(), Tick(40_000_000_000));
+}
+
+#[test]
+fn a_duration_scales_the_measured_phases_and_is_recorded() {
+    let overrides = Overrides { duration: Some(Span::from_ms(10_000)), ..Overrides::default() };
+    let plan = plan_with(&[METERS], &overrides);
+    assert_eq!(plan.scenario().measured(), Span::from_ms(10_000));
+    let lengths: Vec<_> = plan.scenario().phases.iter().map(|phase| phase.duration.as_ns()).collect();
+    assert_eq!(lengths, [5_714_285_714, 1_428_571_428, 2_857_142_858]);
+    assert_eq!(plan.scenario().overrides, ["--duration 10s"]);
+}
+
+#[test]
+fn devices_connect_evenly_at_the_connect_rate_before_anything_is_due() {
+    let plan = plan(&[METERS, PUMPS, USERS]);
+    let mut at: Vec<Tick> = (0..plan.devices()).map(|global| plan.device(global).connect_at).collect();
+    at.sort();
+    let ramp = Tick::from_secs_f64(303.0 / 500.0);
+    assert!(at.iter().all(|at| *at < ramp));
+    for tenth in 0..10 {
+        let (from, to) = (ramp.0 * tenth / 10, ramp.0 * (tenth + 1) / 10);
+        let count = at.iter().filter(|at| (from..to).contains(&at.0)).count();
+        assert!((27..=34).contains(&count), "{count} connect in tenth {tenth}");
+    }
+}
+
+#[test]
+fn back_off_doubles_to_its_limit_and_is_drawn_from_the_seed() {
+    let waits = |jitter: &str, seed| {
+        let pumps = format!("{PUMPS}backoff = {{ first = \"100ms\", max = \"2s\", jitter = {jitter} }}\n");
+        let overrides = Overrides { seed: Some(Seed(seed)), ..Overrides::default() };
+        let mut device = plan_with(&[&pumps], &overrides).device(7);
+        [0, 1, 2, 3, 4, 5, 40, u32::MAX].map(|attempt| device.backoff(attempt).as_ns() / 1_000_000)
+    };
+    let exact = [100, 200, 400, 800, 1_600, 2_000, 2_000, 2_000];
+    assert_eq!(waits("0", 1), exact);
+    let drawn = waits("0.5", 1);
+    assert!(drawn.iter().zip(exact).all(|(wait, most)| (most / 2..=most).contains(wait)), "{drawn:?}");
+    assert_eq!(drawn, waits("0.5", 1));
+    assert_ne!(drawn, waits("0.5", 2));
+    assert_ne!(drawn[6], drawn[7], "equal attempts draw anew");
+}
+
+#[test]
+fn global_indexes_run_through_the_fleets_in_the_order_of_their_names() {
+    let plan = plan(&[USERS, PUMPS, METERS]);
+    let ids: Vec<String> =
+        [0, 199, 200, 299, 300, 302].map(|global| plan.device(global).device.id().to_owned()).to_vec();
+    assert_eq!(
+        ids,
+        ["meters-00000", "meters-00199", "pumps-00000", "pumps-00099", "users-00000", "users-00002"]
+    );
+    assert_eq!(plan.devices(), 303);
+}

@@ -1,0 +1,114 @@
+//! Reading a scenario: the only file access of this room, and the way from text to model.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use super::amendment::{self, Overrides};
+use super::document;
+use super::model::{Phase, Scenario};
+use super::problem::{Origin, Report, ScenarioError};
+use super::section::{self, Checked};
+use crate::seed::Seed;
+use crate::units::Span;
+
+/// Largest scenario read, bytes.
+const LARGEST: u64 = 1 << 20;
+
+impl Scenario {
+    /// Reads and checks the scenario in the file `path`, with `overrides` applied.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or with everything wrong in it at once.
+    pub fn load(path: &Path, overrides: &Overrides) -> Result<Self, ScenarioError> {
+        let unreadable = |reason: String| ScenarioError::Unreadable { path: path.to_owned(), reason };
+        let mut bytes = Vec::new();
+        File::open(path)
+            .and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes))
+            .map_err(|error| unreadable(plain(&error)))?;
+        let text = String::from_utf8(bytes).map_err(|error| {
+            unreadable(format!("byte {} is not UTF-8 text", error.utf8_error().valid_up_to()))
+        })?;
+        Self::parse(&path.display().to_string(), &text, overrides)
+    }
+
+    /// Checks the scenario in `text`, which came from `source`, with `overrides` applied.
+    ///
+    /// # Errors
+    /// With everything wrong in it at once.
+    pub fn parse(source: &str, text: &str, overrides: &Overrides) -> Result<Self, ScenarioError> {
+        let mut report = Report::new(if text.len() as u64 > LARGEST { "" } else { text });
+        let checked = check(text, overrides, &mut report);
+        match (checked, report.into_faults(source)) {
+            (Some(checked), None) => Ok(model(checked, source, text, overrides)),
+            (_, Some(faults)) => Err(faults.into()),
+            (None, None) => Err(ScenarioError::Unreadable {
+                path: source.into(),
+                reason: "nothing in it could be checked".into(),
+            }),
+        }
+    }
+}
+
+fn check(text: &str, overrides: &Overrides, report: &mut Report<'_>) -> Option<Checked> {
+    if text.len() as u64 > LARGEST {
+        report.add(&Origin::Whole, "", "is larger than 1 MiB", "is it a scenario? split it or shorten it");
+        return None;
+    }
+    let mut root = document::read(text, report);
+    if !report.is_clean() {
+        return None;
+    }
+    amendment::apply(&mut root, overrides, report);
+    let mut checked = section::document(&root, report);
+    if let Some(seed) = overrides.seed {
+        checked.seed = seed.0;
+    }
+    if let Some(duration) = overrides.duration {
+        scale(&mut checked.phases, duration, report);
+    }
+    Some(checked)
+}
+
+/// Makes the phases last `total` together, each in proportion; the edges are rounded, not the lengths, so that the
+/// total is exact.
+fn scale(phases: &mut [Phase], total: Span, report: &mut Report<'_>) {
+    let before: u128 = phases.iter().map(|phase| u128::from(phase.duration.as_ns())).sum();
+    if before == 0 {
+        return;
+    }
+    let (mut passed, mut edge) = (0_u128, 0_u64);
+    for phase in phases {
+        passed += u128::from(phase.duration.as_ns());
+        let next = (passed * u128::from(total.as_ns()) / before) as u64;
+        phase.duration = Span::from_ns(next - edge);
+        edge = next;
+        if phase.duration < Span::from_ms(1) || phase.duration > Span::from_ms(720 * 3_600_000) {
+            let message = format!("phase `{}` would last {}", phase.name, phase.duration);
+            let origin = Origin::Given(format!("--duration {total}").into());
+            report.add(&origin, "", message, "a phase lasts from 1ms to 720h");
+        }
+    }
+}
+
+fn model(checked: Checked, source: &str, text: &str, overrides: &Overrides) -> Scenario {
+    Scenario {
+        name: checked.name,
+        about: checked.about,
+        seed: Seed(checked.seed),
+        source: source.to_owned(),
+        text: text.to_owned(),
+        overrides: overrides.words(),
+        run: checked.run,
+        target: checked.target,
+        reference: checked.reference,
+        phases: checked.phases,
+        fleets: checked.fleets,
+    }
+}
+
+/// An I/O error in words, without the number behind them.
+fn plain(error: &std::io::Error) -> String {
+    let words = error.to_string();
+    words.split_once(" (os error").map_or(words.clone(), |(plain, _)| plain.to_owned())
+}

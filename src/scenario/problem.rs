@@ -1,0 +1,293 @@
+//! What is wrong with a scenario: every problem with its place, the key, and what to write instead.
+
+use std::fmt;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Problems listed; a text that is wrong all over is not worth more.
+const MOST: usize = 50;
+/// Characters of a source line shown around a problem.
+const EXCERPT: usize = 100;
+/// Characters of a user's own words repeated in a message.
+const QUOTE: usize = 60;
+
+/// Why there is no scenario.
+#[derive(Debug, thiserror::Error)]
+pub enum ScenarioError {
+    /// The file could not be read.
+    #[error("cannot read {}: {reason}; give the path of a scenario file, for example scenarios/quickstart.toml", path.display())]
+    Unreadable {
+        /// As given.
+        path: PathBuf,
+        /// The operating system's words.
+        reason: String,
+    },
+    /// The text was read, and something in it is wrong.
+    #[error(transparent)]
+    Faulty(#[from] Faults),
+}
+
+/// Everything wrong with one scenario, in the order of the text, overrides first.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct Faults {
+    /// Where the text came from, as the user gave it.
+    pub file: String,
+    /// What is wrong; not empty, at most 50.
+    pub problems: Vec<Problem>,
+    /// Further problems that are not listed.
+    pub omitted: usize,
+}
+
+/// One thing wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Where.
+    pub place: Place,
+    /// The key concerned, in full (`fleet.meters.rate`); empty where no key is concerned.
+    pub key: String,
+    /// What is wrong, without a final stop.
+    pub message: String,
+    /// What to do about it.
+    pub help: String,
+}
+
+/// Where a problem lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// In the text.
+    Text {
+        /// From 1.
+        line: usize,
+        /// In characters, from 1.
+        column: usize,
+        /// The line, or the part of a long one around the problem.
+        excerpt: String,
+        /// Column of the problem within the excerpt, from 0.
+        offset: usize,
+        /// Characters to underline, at least 1.
+        width: usize,
+    },
+    /// In an override, as given on the command line.
+    Given(String),
+    /// In the text as a whole: something is missing.
+    Whole,
+}
+
+impl Problem {
+    /// Line of the text, from 1, if it lies at one.
+    pub const fn line(&self) -> Option<usize> {
+        match self.place {
+            Place::Text { line, .. } => Some(line),
+            Place::Given(_) | Place::Whole => None,
+        }
+    }
+
+    fn write(&self, file: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.place {
+            Place::Text { line, column, .. } => write!(f, "{file}:{line}:{column}: ")?,
+            Place::Given(words) => write!(f, "{words}: ")?,
+            Place::Whole => write!(f, "{file}: ")?,
+        }
+        let said = matches!(&self.place, Place::Given(words) if words.ends_with(&self.key));
+        if !self.key.is_empty() && !said {
+            write!(f, "{}: ", self.key)?;
+        }
+        write!(f, "{}; {}", self.message, self.help)?;
+        if let Place::Text { line, excerpt, offset, width, .. } = &self.place {
+            // Tabs are kept so that the caret stands under its character whatever the terminal's tab width.
+            let indent: String =
+                excerpt.chars().take(*offset).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+            write!(f, "\n{line:>5} | {excerpt}\n      | {indent}{}", "^".repeat(*width))?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (nth, problem) in self.problems.iter().enumerate() {
+            if nth > 0 {
+                f.write_str("\n")?;
+            }
+            problem.write(&self.file, f)?;
+        }
+        match self.omitted {
+            0 => Ok(()),
+            more => write!(f, "\nand {more} more"),
+        }
+    }
+}
+
+/// Where a value came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// These bytes of the text.
+    Text(Range<usize>),
+    /// An override, in the user's words.
+    Given(Arc<str>),
+    /// Nothing in particular.
+    Whole,
+}
+
+/// Collects problems while a text is checked.
+#[derive(Debug)]
+pub(super) struct Report<'t> {
+    text: &'t str,
+    lines: Vec<usize>,
+    found: Vec<(usize, Problem)>,
+    omitted: usize,
+}
+
+impl<'t> Report<'t> {
+    pub(super) fn new(text: &'t str) -> Self {
+        let ends = text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(at, _)| at + 1);
+        Self { text, lines: std::iter::once(0).chain(ends).collect(), found: Vec::new(), omitted: 0 }
+    }
+
+    pub(super) fn add(
+        &mut self,
+        at: &Origin,
+        key: &str,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        if self.found.len() >= MOST {
+            self.omitted += 1;
+            return;
+        }
+        let (order, place) = match at {
+            Origin::Given(words) => (0, Place::Given(words.to_string())),
+            Origin::Text(range) => (range.start + 1, self.place(range)),
+            Origin::Whole => (usize::MAX, Place::Whole),
+        };
+        let problem = Problem { place, key: quote(key), message: message.into(), help: help.into() };
+        self.found.push((order, problem));
+    }
+
+    pub(super) const fn is_clean(&self) -> bool {
+        self.found.is_empty()
+    }
+
+    /// All problems found, or nothing.
+    pub(super) fn into_faults(mut self, file: &str) -> Option<Faults> {
+        if self.is_clean() {
+            return None;
+        }
+        self.found.sort_by_key(|(order, _)| *order);
+        let problems = self.found.into_iter().map(|(_, problem)| problem).collect();
+        Some(Faults { file: file.to_owned(), problems, omitted: self.omitted })
+    }
+
+    fn place(&self, range: &Range<usize>) -> Place {
+        let start = range.start.min(self.text.len());
+        let line = self.lines.partition_point(|first| *first <= start);
+        let first = self.lines.get(line.saturating_sub(1)).copied().unwrap_or(0);
+        let content = self.text.get(first..).unwrap_or("").lines().next().unwrap_or("");
+        let before = content.char_indices().take_while(|(at, _)| first + at < start).count();
+        let length = content.chars().count();
+        let within =
+            content.char_indices().filter(|(at, _)| (range.start..range.end).contains(&(first + at)));
+        let width = within.count();
+        let skip = before.saturating_sub(EXCERPT / 2).min(length.saturating_sub(EXCERPT));
+        let excerpt: String = content.chars().skip(skip).take(EXCERPT).map(harmless).collect();
+        let offset = before - skip;
+        let room = excerpt.chars().count().saturating_sub(offset).max(1);
+        Place::Text { line, column: before + 1, excerpt, offset, width: width.clamp(1, room) }
+    }
+}
+
+/// Control characters of a file must not reach the terminal.
+fn harmless(c: char) -> char {
+    if c.is_control() && c != '\t' { '\u{fffd}' } else { c }
+}
+
+/// A user's words, shortened and made harmless for repeating in a message.
+pub(super) fn quote(words: &str) -> String {
+    let mut short: String =
+        words.chars().take(QUOTE).map(|c| if c == '\t' { ' ' } else { harmless(c) }).collect();
+    if words.chars().nth(QUOTE).is_some() {
+        short.push('…');
+    }
+    short
+}
+
+/// The one of `known` that `word` was probably meant to be.
+pub(super) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+    let word: String = word.chars().take(64).collect::<String>().to_lowercase().replace('-', "_");
+    let limit = (word.chars().count() / 3).clamp(1, 3);
+    known
+        .into_iter()
+        .map(|candidate| (strsim::osa_distance(&word, &candidate.replace('-', "_")), candidate))
+        .filter(|(distance, _)| *distance <= limit)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(text: &str, range: Range<usize>) -> String {
+        let mut report = Report::new(text);
+        report.add(&Origin::Text(range), "a.b", "is wrong", "write c");
+        report.into_faults("x.toml").unwrap().to_string()
+    }
+
+    #[test]
+    fn a_caret_stands_under_the_problem() {
+        assert_eq!(
+            shown("[run]\nrate = \"-5/s\"\n", 13..19),
+            "x.toml:2:8: a.b: is wrong; write c\n    2 | rate = \"-5/s\"\n      |        ^^^^^^"
+        );
+    }
+
+    #[test]
+    fn columns_count_characters_and_carets_keep_tabs() {
+        let shown = shown("\tµ = 1", 6..7);
+        assert_eq!(shown, "x.toml:1:6: a.b: is wrong; write c\n    1 | \tµ = 1\n      | \t    ^");
+    }
+
+    #[test]
+    fn long_lines_are_cut_around_the_problem_and_control_characters_are_harmless() {
+        let text = format!("{}\u{1b}[31mX{}", "a".repeat(5_000), "b".repeat(5_000));
+        let shown = shown(&text, 5_005..5_006);
+        assert!(shown.lines().all(|line| line.chars().count() < 120), "{shown}");
+        assert!(!shown.contains('\u{1b}'));
+        let lines: Vec<Vec<char>> = shown.lines().map(|line| line.chars().collect()).collect();
+        let caret = lines[2].iter().position(|c| *c == '^').unwrap();
+        assert_eq!(lines[1][caret], 'X');
+    }
+
+    #[test]
+    fn places_past_the_end_are_the_end() {
+        assert!(shown("a = ", 4..4).starts_with("x.toml:1:5: "));
+        assert!(shown("", 0..0).starts_with("x.toml:1:1: "));
+        assert!(shown("a\n", 99..120).starts_with("x.toml:2:1: "));
+    }
+
+    #[test]
+    fn the_list_is_bounded() {
+        let mut report = Report::new("");
+        for _ in 0..1_000 {
+            report.add(&Origin::Whole, "", "m", "h");
+        }
+        let faults = report.into_faults("x").unwrap();
+        assert_eq!((faults.problems.len(), faults.omitted), (MOST, 1_000 - MOST));
+        assert!(faults.to_string().ends_with("and 950 more"));
+    }
+
+    #[test]
+    fn near_misses_are_recognised_and_far_ones_are_not() {
+        let known = ["devices", "rate", "keep_alive", "timeout"];
+        for (word, meant) in [
+            ("device", Some("devices")),
+            ("Rate", Some("rate")),
+            ("keep-alive", Some("keep_alive")),
+            ("tiemout", Some("timeout")),
+            ("colour", None),
+        ] {
+            assert_eq!(nearest(word, known), meant, "{word}");
+        }
+    }
+}
