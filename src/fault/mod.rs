@@ -1,1 +1,5 @@
-//! (room being furnished)
+//! The byte stream under every protocol: the seam at which network faults act, without a proxy in between.
+
+mod link;
+
+pub use link::Link;

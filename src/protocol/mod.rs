@@ -1,1 +1,25 @@
-//! (room being furnished)
+//! The device side of HTTP/1.1, WebSocket and MQTT 3.1.1: sessions driven by polling, one connection per device.
+//!
+//! A session reads no clock and knows no other device. It tells what happened the moment it is decoded, one
+//! [`Event`] at a time, so that whoever polls it can stamp the time before any further I/O.
+
+mod buffer;
+pub mod control;
+mod endpoint;
+mod failure;
+mod handed;
+mod http;
+mod mqtt;
+mod pulse;
+#[cfg(test)]
+mod script;
+mod session;
+mod verdict;
+mod ws;
+
+pub use endpoint::{Endpoint, EndpointError};
+pub use failure::Failure;
+pub use http::Http;
+pub use mqtt::Mqtt;
+pub use session::{Answer, Event, Session, Settings};
+pub use ws::Ws;

@@ -1,0 +1,133 @@
+//! Bytes on their way out of and into a session, in buffers that give their memory back when idle.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// What an empty buffer may keep allocated, bytes: enough for everyday messages, little enough for 10 000 devices.
+const KEEP: usize = 1024;
+
+/// Bytes taken from the socket at once. They land on the stack first, so an idle session holds no read buffer.
+const CHUNK: usize = 8 * 1024;
+
+/// Encoded bytes that the socket has not taken yet.
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    bytes: Vec<u8>,
+    written: usize,
+}
+
+impl Outbox {
+    pub(super) fn is_empty(&self) -> bool {
+        self.written == self.bytes.len()
+    }
+
+    /// Bytes still to be written.
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len() - self.written
+    }
+
+    /// Where encoders append.
+    pub(super) fn tail(&mut self) -> &mut Vec<u8> {
+        &mut self.bytes
+    }
+
+    /// Writes as much as the stream takes; ready when everything is written.
+    pub(super) fn poll_write<S: AsyncWrite + Unpin>(
+        &mut self,
+        stream: &mut S,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        while let Some(rest @ [_, ..]) = self.bytes.get(self.written..) {
+            match ready!(Pin::new(&mut *stream).poll_write(cx, rest))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                n => self.written += n,
+            }
+        }
+        self.bytes.clear();
+        self.bytes.shrink_to(KEEP);
+        self.written = 0;
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Bytes received and not yet decoded.
+#[derive(Debug, Default)]
+pub(super) struct Inbox {
+    bytes: Vec<u8>,
+    start: usize,
+}
+
+impl Inbox {
+    /// Everything not yet consumed.
+    pub(super) fn unread(&self) -> &[u8] {
+        self.bytes.get(self.start..).unwrap_or_default()
+    }
+
+    /// Forgets the first `n` unread bytes.
+    pub(super) fn consume(&mut self, n: usize) {
+        self.start = (self.start + n).min(self.bytes.len());
+        if self.start == self.bytes.len() {
+            self.bytes.clear();
+            self.bytes.shrink_to(KEEP);
+            self.start = 0;
+        }
+    }
+
+    /// Reads once; ready with the number of bytes gained, 0 at the end of the stream.
+    pub(super) fn poll_read<S: AsyncRead + Unpin>(
+        &mut self,
+        stream: &mut S,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        let mut chunk = [const { MaybeUninit::uninit() }; CHUNK];
+        let mut chunk = ReadBuf::uninit(&mut chunk);
+        ready!(Pin::new(stream).poll_read(cx, &mut chunk))?;
+        if self.start > 0 {
+            self.bytes.drain(..self.start);
+            self.start = 0;
+        }
+        self.bytes.extend_from_slice(chunk.filled());
+        Poll::Ready(Ok(chunk.filled().len()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::script::{Script, context};
+    use super::*;
+
+    #[test]
+    fn an_outbox_writes_on_where_the_socket_stopped() {
+        let mut stream = Script::new().accepting(3);
+        let mut outbox = Outbox::default();
+        outbox.tail().extend_from_slice(b"hello");
+        assert!(outbox.poll_write(&mut stream, &mut context()).is_pending());
+        assert_eq!((outbox.len(), stream.written()), (2, &b"hel"[..]));
+        stream.accept(usize::MAX);
+        assert!(outbox.poll_write(&mut stream, &mut context()).is_ready());
+        assert!(outbox.is_empty());
+        assert_eq!(stream.written(), b"hello");
+    }
+
+    #[test]
+    fn buffers_give_memory_back_once_empty() {
+        let big = vec![7; 100_000];
+        let mut stream = Script::new().data(&big);
+        let mut outbox = Outbox::default();
+        outbox.tail().extend_from_slice(&big);
+        assert!(outbox.poll_write(&mut stream, &mut context()).is_ready());
+        assert!(outbox.bytes.capacity() <= KEEP);
+
+        let mut inbox = Inbox::default();
+        while inbox.poll_read(&mut stream, &mut context()).is_ready() {}
+        assert_eq!(inbox.unread(), big);
+        inbox.consume(99_999);
+        assert_eq!(inbox.unread(), [7]);
+        inbox.consume(1);
+        assert!(inbox.bytes.capacity() <= KEEP);
+    }
+}

@@ -1,0 +1,365 @@
+//! Where a fleet's readings go: a target URL, resolved once before the run.
+
+use std::fmt::{self, Write as _};
+use std::io;
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::sync::Arc;
+use std::time::Duration;
+
+use url::Url;
+
+use super::http;
+use crate::record::Protocol;
+
+/// A target URL that cannot be used, with what to do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum EndpointError {
+    /// Not a URL at all.
+    #[error("`{url}` is not a URL ({reason}): write it like `{}`", example(*protocol))]
+    Syntax {
+        /// The text as given.
+        url: String,
+        /// What the parser said.
+        reason: String,
+        /// The protocol it was meant for.
+        protocol: Protocol,
+    },
+    /// A URL of another protocol.
+    #[error("`{url}` is no {protocol} target: write it like `{}`", example(*protocol))]
+    Scheme {
+        /// The URL, without credentials.
+        url: String,
+        /// The protocol it was meant for.
+        protocol: Protocol,
+    },
+    /// The URL asks for encryption.
+    #[error("`{url}` asks for TLS, and TLS is not supported yet: use a plain `{}`", example(*protocol))]
+    Tls {
+        /// The URL, without credentials.
+        url: String,
+        /// The protocol it was meant for.
+        protocol: Protocol,
+    },
+    /// The URL contains a part that has no meaning for its protocol.
+    #[error("`{url}` has {part}, which {protocol} targets do not take: remove it")]
+    Unusable {
+        /// The URL, without credentials.
+        url: String,
+        /// The part in question.
+        part: &'static str,
+        /// The protocol it was meant for.
+        protocol: Protocol,
+    },
+    /// The name has no address.
+    #[error(
+        "cannot find the address of `{host}` in `{url}` ({source}): check the name, or give an IP address"
+    )]
+    Resolve {
+        /// The URL, without credentials.
+        url: String,
+        /// The name.
+        host: String,
+        /// What the resolver said.
+        source: io::Error,
+    },
+    /// Nothing accepts connections there.
+    #[error("nothing answers at {address} for `{url}` ({source}): start the target, or correct its address")]
+    Unreachable {
+        /// The URL, without credentials.
+        url: String,
+        /// The address tried last.
+        address: SocketAddr,
+        /// What the operating system said.
+        source: io::Error,
+    },
+}
+
+const fn example(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Http => "http://host:8080/v1/readings",
+        Protocol::Ws => "ws://host:8080/v1/stream",
+        Protocol::Mqtt => "mqtt://host:1883",
+    }
+}
+
+/// What an MQTT CONNECT presents besides its client identifier.
+#[derive(Clone)]
+pub(super) struct Credentials {
+    pub(super) user: String,
+    pub(super) password: Option<String>,
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials").field("user", &self.user).finish_non_exhaustive()
+    }
+}
+
+/// A resolved target. Cheap to share between workers; holds everything about a request that no reading changes.
+#[derive(Debug, Clone)]
+pub struct Endpoint {
+    protocol: Protocol,
+    url: String,
+    addresses: Vec<SocketAddr>,
+    address: SocketAddr,
+    request_head: Arc<[u8]>,
+    credentials: Option<Credentials>,
+}
+
+impl Endpoint {
+    /// Reads `url` as a target of `protocol` and looks its host up, which may block on DNS.
+    ///
+    /// Schemes: `http`, `ws`, and `mqtt` or `tcp`. Ports default to 80, 80 and 1883; a URL without path means
+    /// `/v1/readings` for HTTP and `/v1/stream` for WebSocket. Only MQTT takes `user:password@`.
+    ///
+    /// # Errors
+    /// [`EndpointError`] names the URL, what is wrong with it and what would be right.
+    pub fn resolve(protocol: Protocol, url: &str) -> Result<Self, EndpointError> {
+        let mut parsed = Url::parse(url).map_err(|error| EndpointError::Syntax {
+            url: url.to_owned(),
+            reason: error.to_string(),
+            protocol,
+        })?;
+        let credentials = take_credentials(&mut parsed);
+        parsed.set_fragment(None);
+        check_scheme(protocol, &parsed)?;
+        check_parts(protocol, &parsed, credentials.is_some())?;
+        if parsed.path().trim_matches('/').is_empty() {
+            parsed.set_path(match protocol {
+                Protocol::Http => "/v1/readings",
+                Protocol::Ws => "/v1/stream",
+                Protocol::Mqtt => "",
+            });
+        }
+        let addresses = look_up(protocol, &parsed)?;
+        let Some(&address) = addresses.first() else {
+            return Err(EndpointError::Resolve {
+                url: parsed.to_string(),
+                host: parsed.host_str().unwrap_or_default().to_owned(),
+                source: io::Error::new(io::ErrorKind::NotFound, "the name has no address"),
+            });
+        };
+        let request_head = match protocol {
+            Protocol::Http => http::request_head(&target(&parsed), &authority(&parsed)).into(),
+            Protocol::Ws | Protocol::Mqtt => Arc::from([]),
+        };
+        Ok(Self { protocol, url: parsed.to_string(), addresses, address, request_head, credentials })
+    }
+
+    /// The protocol spoken here.
+    pub const fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
+    /// The address devices connect to.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The URL in full, defaults filled in, credentials left out.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Makes sure that something accepts connections, and settles on the first address of the host that does.
+    ///
+    /// Blocks for at most `timeout` per address.
+    ///
+    /// # Errors
+    /// [`EndpointError::Unreachable`] if no address accepts.
+    pub fn probe(&mut self, timeout: Duration) -> Result<(), EndpointError> {
+        let mut last = (self.address, io::Error::from(io::ErrorKind::NotFound));
+        for &address in &self.addresses {
+            match TcpStream::connect_timeout(&address, timeout) {
+                Ok(_) => {
+                    self.address = address;
+                    return Ok(());
+                }
+                Err(error) => last = (address, error),
+            }
+        }
+        let (address, source) = last;
+        Err(EndpointError::Unreachable { url: self.url.clone(), address, source })
+    }
+
+    /// The unchanging start of every HTTP request, up to the value of `Content-Length`.
+    pub(super) fn request_head(&self) -> Arc<[u8]> {
+        Arc::clone(&self.request_head)
+    }
+
+    pub(super) const fn credentials(&self) -> Option<&Credentials> {
+        self.credentials.as_ref()
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.url)
+    }
+}
+
+/// Moves `user:password` out of the URL, so that no message or manifest can show it.
+fn take_credentials(url: &mut Url) -> Option<Credentials> {
+    if url.username().is_empty() && url.password().is_none() {
+        return None;
+    }
+    let credentials =
+        Credentials { user: percent_decoded(url.username()), password: url.password().map(percent_decoded) };
+    // Both calls fail only for URLs without a host, which then have no credentials either.
+    let cleared = url.set_username("").and_then(|()| url.set_password(None));
+    cleared.is_ok().then_some(credentials)
+}
+
+fn percent_decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, tail)) = rest.split_first() {
+        let escaped = (byte == b'%')
+            .then(|| tail.get(..2))
+            .flatten()
+            .and_then(|digits| std::str::from_utf8(digits).ok())
+            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        bytes.push(escaped.unwrap_or(byte));
+        rest = if escaped.is_some() { tail.get(2..).unwrap_or_default() } else { tail };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+fn check_scheme(protocol: Protocol, url: &Url) -> Result<(), EndpointError> {
+    let (plain, encrypted): (&[&str], &[&str]) = match protocol {
+        Protocol::Http => (&["http"], &["https"]),
+        Protocol::Ws => (&["ws"], &["wss"]),
+        Protocol::Mqtt => (&["mqtt", "tcp"], &["mqtts", "ssl", "tls"]),
+    };
+    if encrypted.contains(&url.scheme()) {
+        return Err(EndpointError::Tls { url: url.to_string(), protocol });
+    }
+    if !plain.contains(&url.scheme()) || url.host_str().is_none_or(str::is_empty) {
+        return Err(EndpointError::Scheme { url: url.to_string(), protocol });
+    }
+    Ok(())
+}
+
+fn check_parts(protocol: Protocol, url: &Url, has_credentials: bool) -> Result<(), EndpointError> {
+    let part = match protocol {
+        Protocol::Http | Protocol::Ws if has_credentials => "a user name",
+        Protocol::Mqtt if !matches!(url.path(), "" | "/") => "a path",
+        Protocol::Mqtt if url.query().is_some() => "a query",
+        _ => return Ok(()),
+    };
+    Err(EndpointError::Unusable { url: url.to_string(), part, protocol })
+}
+
+fn look_up(protocol: Protocol, url: &Url) -> Result<Vec<SocketAddr>, EndpointError> {
+    let host = url.host_str().unwrap_or_default();
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    let port = url.port_or_known_default().unwrap_or(match protocol {
+        Protocol::Http | Protocol::Ws => 80,
+        Protocol::Mqtt => 1883,
+    });
+    (bare, port).to_socket_addrs().map(Iterator::collect).map_err(|source| EndpointError::Resolve {
+        url: url.to_string(),
+        host: bare.to_owned(),
+        source,
+    })
+}
+
+/// The value of the `Host` header: the default port is left out, as RFC 9110 §7.2 asks.
+fn authority(url: &Url) -> String {
+    let mut authority = url.host_str().unwrap_or_default().to_owned();
+    if let Some(port) = url.port() {
+        let _ = write!(authority, ":{port}");
+    }
+    authority
+}
+
+/// The request target in origin form.
+fn target(url: &Url) -> String {
+    match url.query() {
+        Some(query) => format!("{}?{query}", url.path()),
+        None => url.path().to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn urls_resolve_with_default_ports_and_paths() {
+        let table = [
+            (Protocol::Http, "http://127.0.0.1", "127.0.0.1:80", "http://127.0.0.1/v1/readings"),
+            (Protocol::Http, "http://127.0.0.1:8080/", "127.0.0.1:8080", "http://127.0.0.1:8080/v1/readings"),
+            (Protocol::Http, "http://127.0.0.1/x?a=b#c", "127.0.0.1:80", "http://127.0.0.1/x?a=b"),
+            (Protocol::Http, "http://[::1]:81/x", "[::1]:81", "http://[::1]:81/x"),
+            (Protocol::Ws, "ws://127.0.0.1:9000", "127.0.0.1:9000", "ws://127.0.0.1:9000/v1/stream"),
+            (Protocol::Ws, "ws://127.0.0.1/echo", "127.0.0.1:80", "ws://127.0.0.1/echo"),
+            (Protocol::Mqtt, "mqtt://127.0.0.1", "127.0.0.1:1883", "mqtt://127.0.0.1"),
+            (Protocol::Mqtt, "tcp://[::1]:1884", "[::1]:1884", "tcp://[::1]:1884"),
+            (Protocol::Mqtt, "mqtt://ann:s%20c@127.0.0.1:7", "127.0.0.1:7", "mqtt://127.0.0.1:7"),
+        ];
+        for (protocol, url, address, full) in table {
+            let endpoint = Endpoint::resolve(protocol, url).unwrap();
+            assert_eq!(endpoint.address(), address.parse().unwrap(), "{url}");
+            assert_eq!(endpoint.url(), full);
+            assert_eq!(endpoint.protocol(), protocol);
+        }
+    }
+
+    #[test]
+    fn unusable_urls_are_refused_with_a_remedy() {
+        let table = [
+            (Protocol::Http, "127.0.0.1:80", "not a URL"),
+            (Protocol::Http, "localhost:80", "write it like `http://host:8080/v1/readings`"),
+            (Protocol::Http, "https://a.example/", "TLS is not supported yet"),
+            (Protocol::Ws, "wss://a.example/", "TLS is not supported yet"),
+            (Protocol::Mqtt, "mqtts://a.example/", "TLS is not supported yet"),
+            (Protocol::Ws, "http://127.0.0.1/", "no ws target"),
+            (Protocol::Http, "ws://127.0.0.1/", "no http target"),
+            (Protocol::Mqtt, "mqtt:///x", "no mqtt target"),
+            (Protocol::Mqtt, "mqtt://127.0.0.1/topic", "has a path"),
+            (Protocol::Mqtt, "mqtt://127.0.0.1?x=1", "has a query"),
+            (Protocol::Http, "http://ann:secret@127.0.0.1/", "has a user name"),
+            (Protocol::Http, "http://no.such.host.invalid/", "give an IP address"),
+        ];
+        for (protocol, url, expected) in table {
+            let message = Endpoint::resolve(protocol, url).unwrap_err().to_string();
+            assert!(message.contains(expected), "{url}: {message}");
+            assert!(!message.contains("secret"), "{message}");
+        }
+    }
+
+    #[test]
+    fn credentials_are_decoded_and_never_printed() {
+        let endpoint = Endpoint::resolve(Protocol::Mqtt, "mqtt://ann%40b:s%3Acret%2@127.0.0.1").unwrap();
+        let Credentials { user, password } = endpoint.credentials().unwrap();
+        assert_eq!((user.as_str(), password.as_deref()), ("ann@b", Some("s:cret%2")));
+        assert!(!format!("{endpoint} {endpoint:?}").contains("cret"));
+    }
+
+    #[test]
+    fn the_host_header_names_only_a_port_that_is_not_the_default() {
+        let head = |url| Endpoint::resolve(Protocol::Http, url).unwrap().request_head();
+        let text = String::from_utf8(head("http://127.0.0.1:80/a?b").to_vec()).unwrap();
+        assert!(text.starts_with("POST /a?b HTTP/1.1\r\nHost: 127.0.0.1\r\n"), "{text}");
+        let text = String::from_utf8(head("http://[::1]:81").to_vec()).unwrap();
+        assert!(text.starts_with("POST /v1/readings HTTP/1.1\r\nHost: [::1]:81\r\n"), "{text}");
+    }
+
+    #[test]
+    fn a_probe_settles_on_an_address_that_accepts() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let live = listener.local_addr().unwrap();
+        let mut endpoint = Endpoint::resolve(Protocol::Http, &format!("http://{live}")).unwrap();
+        let dead = SocketAddr::new("127.0.0.9".parse().unwrap(), live.port());
+        endpoint.addresses.insert(0, dead);
+        endpoint.address = dead;
+        endpoint.probe(Duration::from_secs(2)).unwrap();
+        assert_eq!(endpoint.address(), live);
+        drop(listener);
+        let message = endpoint.probe(Duration::from_secs(2)).unwrap_err().to_string();
+        assert!(message.contains("start the target"), "{message}");
+    }
+}

@@ -1,0 +1,149 @@
+//! HTTP/1.1: one POST per reading, one at a time, over one persistent connection.
+
+mod request;
+mod response;
+#[cfg(test)]
+mod tests;
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use self::response::{Reader, Reply};
+use super::buffer::{Inbox, Outbox};
+use super::{Answer, Endpoint, Event, Failure, verdict};
+use crate::fault::Link;
+use crate::record::ErrorKind;
+
+pub(super) use self::request::request_head;
+
+/// An HTTP/1.1 session. See [`Session`](super::Session) for what the methods promise.
+#[derive(Debug)]
+pub struct Http<S = Link> {
+    stream: S,
+    head: Arc<[u8]>,
+    device: Box<str>,
+    outbox: Outbox,
+    inbox: Inbox,
+    reader: Reader,
+    outstanding: Option<u64>,
+    /// The last response was the last of this connection.
+    ending: bool,
+    /// Why the request could not be written.
+    broken: Option<Failure>,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Http<S> {
+    pub(super) fn new(stream: S, endpoint: &Endpoint, device: &str) -> Self {
+        Self {
+            stream,
+            head: endpoint.request_head(),
+            device: device.into(),
+            outbox: Outbox::default(),
+            inbox: Inbox::default(),
+            reader: Reader::new(),
+            outstanding: None,
+            ending: false,
+            broken: None,
+        }
+    }
+
+    pub(super) fn ready(&self) -> bool {
+        // Bytes already here would be taken for the response to the next request.
+        self.outstanding.is_none() && !self.ending && self.broken.is_none() && self.inbox.unread().is_empty()
+    }
+
+    pub(super) fn send(&mut self, cx: &mut Context<'_>, seq: u64, payload: &[u8]) -> Result<(), Failure> {
+        if !self.ready() {
+            return Err(Failure::not_ready());
+        }
+        request::encode(&self.head, payload, self.outbox.tail());
+        self.outstanding = Some(seq);
+        self.write(cx);
+        Ok(())
+    }
+
+    pub(super) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, Failure>> {
+        loop {
+            if self.ending {
+                return Poll::Ready(Err(Failure::closed(
+                    "the server ended the connection after its response",
+                )));
+            }
+            if let Some(seq) = self.outstanding {
+                if self.reader.advance(&mut self.inbox)? {
+                    return Poll::Ready(Ok(self.close(seq)));
+                }
+            } else if !self.inbox.unread().is_empty() {
+                return Poll::Ready(Err(unasked(self.inbox.unread())));
+            }
+            self.write(cx);
+            match self.inbox.poll_read(&mut self.stream, cx) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(self.ended()),
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(error)) => {
+                    return Poll::Ready(Err(self.broken.take().unwrap_or_else(|| Failure::io(&error))));
+                }
+                Poll::Pending => {
+                    return self.broken.take().map_or(Poll::Pending, |broken| Poll::Ready(Err(broken)));
+                }
+            }
+        }
+    }
+
+    pub(super) fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        Pin::new(&mut self.stream).poll_shutdown(cx).map(drop)
+    }
+
+    /// A server may answer and close before it has read the whole request. Its response then says more than the broken
+    /// pipe does, so an error is kept until reading has shown that there is none.
+    fn write(&mut self, cx: &mut Context<'_>) {
+        if self.broken.is_none()
+            && let Poll::Ready(Err(error)) = self.outbox.poll_write(&mut self.stream, cx)
+        {
+            self.broken = Some(Failure::io(&error));
+        }
+    }
+
+    fn close(&mut self, seq: u64) -> Event {
+        let Reply { status, persistent, body } = self.reader.reply();
+        let (answer, stages) = match status {
+            200..300 => (Answer::Ok, verdict::stages(body, &self.device, seq)),
+            429 | 503 => (Answer::Shed, None),
+            _ => (Answer::Error(ErrorKind::Status), None),
+        };
+        // What is left of a request that was answered early would be taken for the next one.
+        self.ending = !persistent || !self.outbox.is_empty();
+        self.outstanding = None;
+        self.reader.next();
+        Event::Closed { seq, answer, stages }
+    }
+
+    fn ended(&mut self) -> Result<Event, Failure> {
+        if let Some(seq) = self.outstanding
+            && self.reader.end()
+        {
+            return Ok(self.close(seq));
+        }
+        Err(self.broken.take().unwrap_or_else(|| {
+            Failure::closed(match self.outstanding {
+                None => "the server closed the idle connection",
+                Some(_) if self.reader.is_idle(self.inbox.unread()) => {
+                    "the server closed the connection without a response"
+                }
+                Some(_) => "the server closed the connection in the middle of its response",
+            })
+        }))
+    }
+}
+
+/// Bytes without a request: a 408 is how servers announce that they close an idle connection (RFC 9110 §15.5.9).
+fn unasked(bytes: &[u8]) -> Failure {
+    if bytes.starts_with(b"HTTP/1.1 408") {
+        Failure::closed("the server closed the idle connection with status 408")
+    } else {
+        Failure::protocol("the server sent bytes that answer no request")
+    }
+}

@@ -1,0 +1,266 @@
+//! The HTTP session against scripted servers.
+
+use std::io;
+
+use proptest::prelude::*;
+
+use super::super::script::{Script, context};
+use super::*;
+use crate::record::{Protocol, Stages};
+
+const OK: Answer = Answer::Ok;
+const STATUS: Answer = Answer::Error(ErrorKind::Status);
+
+fn session(stream: Script) -> Http<Script> {
+    let endpoint = Endpoint::resolve(Protocol::Http, "http://127.0.0.1:9").unwrap();
+    Http::new(stream, &endpoint, "d")
+}
+
+/// Sends reading 7 and polls to the end: the answers, then the failure if there was one.
+fn outcome(stream: Script) -> (Vec<Answer>, Option<(ErrorKind, String)>) {
+    let mut session = session(stream);
+    session.send(&mut context(), 7, b"{}").unwrap();
+    let mut answers = Vec::new();
+    loop {
+        match session.poll_event(&mut context()) {
+            Poll::Ready(Ok(Event::Closed { seq, answer, .. })) => {
+                assert_eq!(seq, 7);
+                answers.push(answer);
+            }
+            Poll::Ready(Ok(Event::Writable)) => panic!("HTTP becomes ready by closing only"),
+            Poll::Ready(Err(Failure { kind, detail })) => {
+                return (answers, Some((kind, detail.into_owned())));
+            }
+            Poll::Pending => return (answers, None),
+        }
+    }
+}
+
+/// (response, answer, failure afterwards). The stream ends after the response if it is marked so.
+type Case = (&'static str, Option<Answer>, Option<ErrorKind>);
+
+const OPEN: &[Case] = &[
+    ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", Some(OK), None),
+    ("HTTP/1.1 200 OK\r\ncontent-length:2\r\n\r\n{}", Some(OK), None),
+    ("HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n", Some(OK), None),
+    ("HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n", Some(OK), None),
+    ("HTTP/1.1 200 OK\nContent-Length: 0\n\n", Some(OK), None),
+    ("HTTP/1.1 204 No Content\r\n\r\n", Some(OK), None),
+    ("HTTP/1.1 204 No Content\r\nContent-Length: 9\r\n\r\n", Some(OK), None),
+    ("HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n", Some(STATUS), None),
+    ("HTTP/1.1 429 Slow down\r\nContent-Length: 0\r\n\r\n", Some(Answer::Shed), None),
+    ("HTTP/1.1 503 Busy\r\nContent-Length: 1\r\n\r\nx", Some(Answer::Shed), None),
+    ("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", Some(STATUS), None),
+    ("HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: /x\r\n\r\n", Some(STATUS), None),
+    ("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", Some(OK), None),
+    (
+        "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n\
+         HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc",
+        Some(OK),
+        None,
+    ),
+    ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", Some(OK), None),
+    (
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, Chunked\r\n\r\nA;x=y\r\n0123456789\r\n00\r\n\r\n",
+        Some(OK),
+        None,
+    ),
+    (
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1 \r\na\r\n1\r\nb\r\n0\r\nX: 1\r\nY: 2\r\n\r\n",
+        Some(OK),
+        None,
+    ),
+    ("HTTP/1.1 200 OK\r\nContent-Length: 2, 2\r\nContent-Length: 2\r\n\r\n{}", Some(OK), None),
+    ("HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\n{}", Some(OK), None),
+    // The server asks for the connection to end.
+    (
+        "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}",
+        Some(OK),
+        Some(ErrorKind::Closed),
+    ),
+    (
+        "HTTP/1.1 200 OK\r\nConnection: foo, Close\r\nContent-Length: 0\r\n\r\n",
+        Some(OK),
+        Some(ErrorKind::Closed),
+    ),
+    ("HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\n{}", Some(OK), Some(ErrorKind::Closed)),
+    (
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 99\r\n\r\n0\r\n\r\n",
+        Some(OK),
+        Some(ErrorKind::Closed),
+    ),
+    // Broken responses.
+    ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}surplus", Some(OK), Some(ErrorKind::Protocol)),
+    ("HTTP/1.1 200 OK\r\nContent-Length: 1, 2\r\n\r\nab", None, Some(ErrorKind::Protocol)),
+    ("HTTP/1.1 200 OK\r\nContent-Length: +2\r\n\r\nab", None, Some(ErrorKind::Protocol)),
+    ("HTTP/1.1 200 OK\r\nContent-Length: \r\n\r\n", None, Some(ErrorKind::Protocol)),
+    ("HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\n", None, Some(ErrorKind::Protocol)),
+    ("HTTP/1.1 200 OK\r\nContent-Length: 16777217\r\n\r\n", None, Some(ErrorKind::Protocol)),
+    ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", None, Some(ErrorKind::Protocol)),
+    ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\r\n", None, Some(ErrorKind::Protocol)),
+    ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\nab", None, Some(ErrorKind::Protocol)),
+    ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nab\r\n", None, Some(ErrorKind::Protocol)),
+    ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1000001\r\n", None, Some(ErrorKind::Protocol)),
+    (
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\n",
+        None,
+        Some(ErrorKind::Protocol),
+    ),
+    ("HTTP/1.1 101 Switching Protocols\r\n\r\n", None, Some(ErrorKind::Protocol)),
+    ("HTTP/1.1 999 Odd\r\n\r\n", None, Some(ErrorKind::Protocol)),
+    ("HTTP/2 200\r\n\r\n", None, Some(ErrorKind::Protocol)),
+    ("SSH-2.0-OpenSSH\r\n", None, Some(ErrorKind::Protocol)),
+    ("\x16\x03\x01\x02", None, Some(ErrorKind::Protocol)),
+    // Not finished: keep waiting.
+    ("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nab", None, None),
+    ("HTTP/1.1 200 OK\r\n\r\nbody until the end", None, None),
+    ("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nabc", None, None),
+];
+
+const ENDED: &[Case] = &[
+    ("", None, Some(ErrorKind::Closed)),
+    ("HTTP/1.1 20", None, Some(ErrorKind::Closed)),
+    ("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nab", None, Some(ErrorKind::Closed)),
+    ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", None, Some(ErrorKind::Closed)),
+    ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", None, Some(ErrorKind::Closed)),
+    ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", Some(OK), Some(ErrorKind::Closed)),
+    ("HTTP/1.1 200 OK\r\n\r\nbody until the end", Some(OK), Some(ErrorKind::Closed)),
+    ("HTTP/1.0 500 Oops\r\n\r\n", Some(STATUS), Some(ErrorKind::Closed)),
+    ("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nabc", Some(OK), Some(ErrorKind::Closed)),
+];
+
+#[test]
+fn responses_are_read_as_rfc_9112_frames_them() {
+    for (cases, ended) in [(OPEN, false), (ENDED, true)] {
+        for &(response, answer, failure) in cases {
+            let finish = |script: Script| if ended { script.end() } else { script };
+            let expected = (answer.into_iter().collect::<Vec<_>>(), failure);
+            let whole = outcome(finish(Script::new().data(response.as_bytes())));
+            assert_eq!(
+                (whole.0.clone(), whole.1.clone().map(|(kind, _)| kind)),
+                expected,
+                "{response:?} {whole:?}"
+            );
+            for at in 1..response.len() {
+                let (answers, found) = outcome(finish(Script::new().cut(response.as_bytes(), &[at])));
+                assert_eq!((answers, found.map(|(kind, _)| kind)), expected, "{response:?} cut at {at}");
+            }
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn cutting_a_response_anywhere_changes_nothing(
+        case in 0..OPEN.len(), cuts in proptest::collection::vec(any::<usize>(), 0..12),
+    ) {
+        let bytes = OPEN[case].0.as_bytes();
+        prop_assert_eq!(outcome(Script::new().data(bytes)), outcome(Script::new().cut(bytes, &cuts)));
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300), http in any::<bool>()) {
+        let mut all = if http { b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec() } else { Vec::new() };
+        all.extend(bytes);
+        let (answers, _) = outcome(Script::new().data(&all).end());
+        prop_assert!(answers.len() <= 1);
+    }
+}
+
+#[test]
+fn limits_hold_for_headers_and_bodies_without_end() {
+    let endless_head = format!("HTTP/1.1 200 OK\r\nX: {}", "x".repeat(17_000));
+    let many_fields = format!("HTTP/1.1 200 OK\r\n{}\r\n", "A: b\r\n".repeat(101));
+    let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let endless_extension = format!("{chunked}1;{}", "x".repeat(2000));
+    let endless_trailers = format!("{chunked}0\r\n{}", "A: b\r\n".repeat(4000));
+    for response in [endless_head, many_fields, endless_extension, endless_trailers] {
+        let (answers, failure) = outcome(Script::new().data(response.as_bytes()));
+        assert_eq!((answers, failure.unwrap().0), (vec![], ErrorKind::Protocol));
+    }
+    let mut flood = Script::new().data(b"HTTP/1.1 200 OK\r\n\r\n");
+    for _ in 0..17 {
+        flood.push(&vec![b'x'; 1024 * 1024]);
+    }
+    assert_eq!(outcome(flood).1.unwrap().0, ErrorKind::Protocol);
+}
+
+#[test]
+fn a_large_body_is_read_through_and_mostly_forgotten() {
+    let mut stream = Script::new().data(b"HTTP/1.1 200 OK\r\nContent-Length: 16777216\r\n\r\n");
+    for _ in 0..16 {
+        stream.push(&vec![b'x'; 1024 * 1024]);
+    }
+    let mut session = session(stream);
+    session.send(&mut context(), 1, b"{}").unwrap();
+    let event = session.poll_event(&mut context());
+    assert_eq!(event, Poll::Ready(Ok(Event::Closed { seq: 1, answer: OK, stages: None })));
+    assert!(session.ready());
+}
+
+#[test]
+fn a_session_serves_one_reading_after_another() {
+    let body = r#"{"type":"verdict","device":"d","seq":2,"stages":{"total_ns":9}}"#;
+    let mut session = session(Script::new().data(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"));
+    session.send(&mut context(), 1, b"{\"seq\":1}").unwrap();
+    assert!(!session.ready());
+    let event = session.poll_event(&mut context());
+    assert_eq!(event, Poll::Ready(Ok(Event::Closed { seq: 1, answer: OK, stages: None })));
+    assert!(session.ready());
+    assert!(session.poll_event(&mut context()).is_pending());
+
+    let response = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    session.stream.push(response.as_bytes());
+    session.stream.take_written();
+    session.send(&mut context(), 2, b"{\"seq\":2}").unwrap();
+    assert!(session.stream.written().ends_with(b"Content-Length: 9\r\n\r\n{\"seq\":2}"));
+    let stages = Some(Stages { total_ns: 9, ..Stages::default() });
+    assert_eq!(
+        session.poll_event(&mut context()),
+        Poll::Ready(Ok(Event::Closed { seq: 2, answer: OK, stages }))
+    );
+    assert_eq!(session.poll_close(&mut context()), Poll::Ready(()));
+    assert!(session.stream.is_shut());
+}
+
+#[test]
+fn a_blocked_request_is_written_on_by_polling() {
+    let mut session = session(Script::new().accepting(10));
+    session.send(&mut context(), 1, b"{}").unwrap();
+    assert_eq!(session.stream.written().len(), 10);
+    session.stream.accept(usize::MAX);
+    assert!(session.poll_event(&mut context()).is_pending());
+    assert!(session.stream.written().ends_with(b"\r\n\r\n{}"));
+    assert_eq!(session.send(&mut context(), 2, b"{}"), Err(Failure::not_ready()));
+}
+
+#[test]
+fn an_early_answer_ends_the_connection() {
+    let mut session =
+        session(Script::new().accepting(10).data(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n"));
+    session.send(&mut context(), 1, b"{}").unwrap();
+    let event = session.poll_event(&mut context());
+    assert_eq!(event, Poll::Ready(Ok(Event::Closed { seq: 1, answer: STATUS, stages: None })));
+    assert!(!session.ready());
+    assert!(matches!(
+        session.poll_event(&mut context()),
+        Poll::Ready(Err(Failure { kind: ErrorKind::Closed, .. }))
+    ));
+}
+
+#[test]
+fn failures_of_the_connection_keep_their_kind() {
+    let reset = Script::new().error(io::ErrorKind::ConnectionReset);
+    assert_eq!(outcome(reset).1.unwrap().0, ErrorKind::Reset);
+    let reset = Script::new().data(b"HTTP/1.1 200 OK\r\n").error(io::ErrorKind::ConnectionReset);
+    assert_eq!(outcome(reset).1.unwrap().0, ErrorKind::Reset);
+
+    let idle = |script: Script| session(script).poll_event(&mut context());
+    let kind = |polled| match polled {
+        Poll::Ready(Err(Failure { kind, .. })) => kind,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(kind(idle(Script::new().end())), ErrorKind::Closed);
+    assert_eq!(kind(idle(Script::new().data(b"HTTP/1.1 408 Request Timeout\r\n\r\n"))), ErrorKind::Closed);
+    assert_eq!(kind(idle(Script::new().data(b"hello"))), ErrorKind::Protocol);
+}

@@ -1,0 +1,220 @@
+//! MQTT 3.1.1 packets on the wire: what a device sends and what a broker answers.
+//!
+//! Rare packets go through `mqtt-proto`; PUBLISH and the acknowledgements, of which there are thousands per second, are
+//! written and read in place, without an allocation. Numbers in brackets are the standard's statements.
+
+use mqtt_proto::v3::SubscribeReturnCode;
+use mqtt_proto::v3::{Connack, Connect, ConnectReturnCode, Header, Packet, PacketType, Suback, Subscribe};
+use mqtt_proto::{Pid, QoS, TopicFilter};
+
+use super::super::Failure;
+use crate::record::{ErrorKind, Qos};
+
+/// Largest packet taken from a broker, bytes. One that claims more is refused before it arrives.
+pub(super) const MAX_PACKET: usize = 256 * 1024;
+
+/// Largest remaining length the fixed header can state (§2.2.3).
+const MAX_REMAINING: usize = 268_435_455;
+
+/// The acknowledgements of PUBLISH.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ack {
+    Puback,
+    Pubrec,
+    Pubrel,
+    Pubcomp,
+}
+
+/// A packet from the broker.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Inbound<'a> {
+    Connack(ConnectReturnCode),
+    Publish(Publish<'a>),
+    Ack(Ack, u16),
+    Suback { pid: u16, granted: bool },
+    Pingresp,
+}
+
+/// A PUBLISH from the broker; `pid` is 0 for `QoS` 0.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Publish<'a> {
+    pub(super) qos: Qos,
+    pub(super) pid: u16,
+    pub(super) retain: bool,
+    pub(super) topic: &'a str,
+    pub(super) payload: &'a [u8],
+}
+
+/// The first packet in `bytes` and its size; `None` if it is not there in full.
+pub(super) fn decode(bytes: &[u8]) -> Result<Option<(usize, Inbound<'_>)>, Failure> {
+    let Some((&first, rest)) = bytes.split_first() else { return Ok(None) };
+    // The first byte tells a broker from something else, so judge it before waiting for more.
+    let header = Header::new_with(first, 0, 0).map_err(|error| malformed(&error))?;
+    let Some((remaining, digits)) = remaining_length(rest)? else { return Ok(None) };
+    if remaining > MAX_PACKET {
+        return Err(Failure::protocol("the broker announced a packet larger than 256 KiB"));
+    }
+    let Some(body) = rest.get(digits..digits + remaining) else { return Ok(None) };
+    let packet = match header.typ {
+        PacketType::Publish => Inbound::Publish(publish(header, body)?),
+        PacketType::Puback => Inbound::Ack(Ack::Puback, lone_pid(body)?),
+        PacketType::Pubrec => Inbound::Ack(Ack::Pubrec, lone_pid(body)?),
+        PacketType::Pubrel => Inbound::Ack(Ack::Pubrel, lone_pid(body)?),
+        PacketType::Pubcomp => Inbound::Ack(Ack::Pubcomp, lone_pid(body)?),
+        PacketType::Connack => {
+            let mut read = 0;
+            let connack = Connack::decode(body, &mut read).map_err(|error| malformed(&error))?;
+            all_read(read, body)?;
+            Inbound::Connack(connack.code)
+        }
+        PacketType::Suback => {
+            let header = Header { remaining_len: remaining as u32, ..header };
+            let mut read = 0;
+            let suback = Suback::decode(body, &mut read, header).map_err(|error| malformed(&error))?;
+            all_read(read, body)?;
+            if suback.topics.is_empty() {
+                return Err(Failure::protocol("a SUBACK without return code"));
+            }
+            let granted = !suback.topics.contains(&SubscribeReturnCode::Failure);
+            Inbound::Suback { pid: suback.pid.value(), granted }
+        }
+        PacketType::Pingresp => {
+            all_read(0, body)?;
+            Inbound::Pingresp
+        }
+        other => return Err(Failure::protocol(format!("a broker does not send {other:?} to a device"))),
+    };
+    Ok(Some((1 + digits + remaining, packet)))
+}
+
+/// Value and size of the remaining length (§2.2.3); `None` if it is not there in full.
+fn remaining_length(bytes: &[u8]) -> Result<Option<(usize, usize)>, Failure> {
+    let mut value = 0;
+    for (i, &byte) in bytes.iter().take(4).enumerate() {
+        value |= usize::from(byte & 0x7f) << (7 * i);
+        if byte & 0x80 == 0 {
+            return Ok(Some((value, i + 1)));
+        }
+    }
+    if bytes.len() < 4 { Ok(None) } else { Err(Failure::protocol("malformed remaining length")) }
+}
+
+fn publish(header: Header, body: &[u8]) -> Result<Publish<'_>, Failure> {
+    let short = || Failure::protocol("a PUBLISH is shorter than its parts");
+    let (size, rest) = body.split_first_chunk::<2>().ok_or_else(short)?;
+    let (topic, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes(*size))).ok_or_else(short)?;
+    let topic = std::str::from_utf8(topic).map_err(|_| Failure::protocol("a topic is not UTF-8"))?;
+    let (qos, pid, payload) = match header.qos {
+        QoS::Level0 => (Qos::AtMostOnce, 0, rest),
+        level => {
+            let (pid, payload) = rest.split_first_chunk::<2>().ok_or_else(short)?;
+            let qos = if level == QoS::Level1 { Qos::AtLeastOnce } else { Qos::ExactlyOnce };
+            (qos, nonzero(u16::from_be_bytes(*pid))?, payload)
+        }
+    };
+    Ok(Publish { qos, pid, retain: header.retain, topic, payload })
+}
+
+fn lone_pid(body: &[u8]) -> Result<u16, Failure> {
+    match body {
+        &[high, low] => nonzero(u16::from_be_bytes([high, low])),
+        _ => Err(Failure::protocol("an acknowledgement is not two bytes long")),
+    }
+}
+
+fn nonzero(pid: u16) -> Result<u16, Failure> {
+    if pid == 0 { Err(Failure::protocol("a packet identifier is 0")) } else { Ok(pid) }
+}
+
+fn all_read(read: usize, body: &[u8]) -> Result<(), Failure> {
+    if read == body.len() { Ok(()) } else { Err(Failure::protocol("a packet is longer than its parts")) }
+}
+
+fn malformed(error: &mqtt_proto::Error) -> Failure {
+    Failure::protocol(format!("malformed MQTT packet: {error}"))
+}
+
+/// Appends a PUBLISH to `topic`; `pid` is of no consequence for `QoS` 0.
+pub(super) fn encode_publish(
+    topic: &str,
+    qos: Qos,
+    pid: u16,
+    payload: &[u8],
+    out: &mut Vec<u8>,
+) -> Result<(), Failure> {
+    let identified = qos != Qos::AtMostOnce;
+    let remaining = 2 + topic.len() + if identified { 2 } else { 0 } + payload.len();
+    let (Ok(topic_len), true) = (u16::try_from(topic.len()), remaining <= MAX_REMAINING) else {
+        return Err(Failure::new(ErrorKind::Resource, "the reading is larger than MQTT can carry"));
+    };
+    out.reserve(5 + remaining);
+    out.push(0x30 | (qos as u8) << 1);
+    let mut left = remaining;
+    while left > 0x7f {
+        out.push(left as u8 | 0x80);
+        left >>= 7;
+    }
+    out.push(left as u8);
+    out.extend_from_slice(&topic_len.to_be_bytes());
+    out.extend_from_slice(topic.as_bytes());
+    if identified {
+        out.extend_from_slice(&pid.to_be_bytes());
+    }
+    out.extend_from_slice(payload);
+    Ok(())
+}
+
+/// Appends an acknowledgement.
+pub(super) fn encode_ack(ack: Ack, pid: u16, out: &mut Vec<u8>) {
+    let first = match ack {
+        Ack::Puback => 0x40,
+        Ack::Pubrec => 0x50,
+        // PUBREL carries reserved flags [MQTT-3.6.1-1].
+        Ack::Pubrel => 0x62,
+        Ack::Pubcomp => 0x70,
+    };
+    let [high, low] = pid.to_be_bytes();
+    out.extend_from_slice(&[first, 2, high, low]);
+}
+
+/// Appends CONNECT with a clean session; `keep_alive` is in seconds, 0 for none.
+pub(super) fn encode_connect(
+    device: &str,
+    keep_alive: u16,
+    login: Option<(&str, Option<&str>)>,
+    out: &mut Vec<u8>,
+) -> Result<(), Failure> {
+    let mut connect = Connect::new(device.into(), keep_alive);
+    if let Some((user, password)) = login {
+        connect.username = Some(user.into());
+        connect.password = password.map(|password| password.as_bytes().to_vec().into());
+    }
+    append(&Packet::Connect(connect), out)
+}
+
+/// Appends SUBSCRIBE to one topic.
+pub(super) fn encode_subscribe(pid: u16, topic: &str, qos: Qos, out: &mut Vec<u8>) -> Result<(), Failure> {
+    let level = match qos {
+        Qos::AtMostOnce => QoS::Level0,
+        Qos::AtLeastOnce => QoS::Level1,
+        Qos::ExactlyOnce => QoS::Level2,
+    };
+    let pid = Pid::try_from(pid).map_err(|error| malformed(&error))?;
+    let filter = TopicFilter::try_from(topic).map_err(|error| malformed(&error))?;
+    append(&Packet::Subscribe(Subscribe::new(pid, vec![(filter, level)])), out)
+}
+
+/// Appends PINGREQ.
+pub(super) fn encode_pingreq(out: &mut Vec<u8>) {
+    out.extend_from_slice(&[0xc0, 0]);
+}
+
+/// Appends DISCONNECT.
+pub(super) fn encode_disconnect(out: &mut Vec<u8>) {
+    out.extend_from_slice(&[0xe0, 0]);
+}
+
+fn append(packet: &Packet, out: &mut Vec<u8>) -> Result<(), Failure> {
+    out.extend_from_slice(packet.encode().map_err(|error| malformed(&error))?.as_ref());
+    Ok(())
+}

@@ -1,0 +1,134 @@
+//! A scripted peer for the sessions' tests: a stream whose reads are dictated and whose writes are kept.
+
+use std::collections::VecDeque;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+#[derive(Debug)]
+enum Step {
+    Data(Vec<u8>),
+    Error(io::ErrorKind),
+    End,
+}
+
+/// Reads what it was told, then waits for ever; takes writes up to a limit, then blocks.
+#[derive(Debug)]
+pub(super) struct Script {
+    steps: VecDeque<Step>,
+    written: Vec<u8>,
+    room: usize,
+    shut: bool,
+}
+
+impl Script {
+    pub(super) fn new() -> Self {
+        Self { steps: VecDeque::new(), written: Vec::new(), room: usize::MAX, shut: false }
+    }
+
+    pub(super) fn data(mut self, bytes: &[u8]) -> Self {
+        self.push(bytes);
+        self
+    }
+
+    /// Cuts `bytes` before each of the positions in `cuts`, one read each.
+    pub(super) fn cut(mut self, bytes: &[u8], cuts: &[usize]) -> Self {
+        let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut % (bytes.len() + 1)).collect();
+        cuts.extend([0, bytes.len()]);
+        cuts.sort_unstable();
+        for pair in cuts.windows(2) {
+            self.push(&bytes[pair[0]..pair[1]]);
+        }
+        self
+    }
+
+    pub(super) fn end(mut self) -> Self {
+        self.steps.push_back(Step::End);
+        self
+    }
+
+    pub(super) fn error(mut self, kind: io::ErrorKind) -> Self {
+        self.steps.push_back(Step::Error(kind));
+        self
+    }
+
+    pub(super) fn accepting(mut self, bytes: usize) -> Self {
+        self.room = bytes;
+        self
+    }
+
+    pub(super) fn accept(&mut self, bytes: usize) {
+        self.room = bytes;
+    }
+
+    pub(super) fn push(&mut self, bytes: &[u8]) {
+        if !bytes.is_empty() {
+            self.steps.push_back(Step::Data(bytes.to_vec()));
+        }
+    }
+
+    pub(super) fn written(&self) -> &[u8] {
+        &self.written
+    }
+
+    pub(super) fn take_written(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.written)
+    }
+
+    pub(super) fn is_shut(&self) -> bool {
+        self.shut
+    }
+}
+
+impl AsyncRead for Script {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.steps.pop_front() {
+            None => Poll::Pending,
+            Some(Step::Error(kind)) => Poll::Ready(Err(kind.into())),
+            Some(Step::End) => {
+                self.steps.push_front(Step::End);
+                Poll::Ready(Ok(()))
+            }
+            Some(Step::Data(mut bytes)) => {
+                let rest = bytes.split_off(bytes.len().min(buf.remaining()));
+                buf.put_slice(&bytes);
+                if !rest.is_empty() {
+                    self.steps.push_front(Step::Data(rest));
+                }
+                Poll::Ready(Ok(()))
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Script {
+    fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let n = buf.len().min(self.room);
+        if n == 0 {
+            return Poll::Pending;
+        }
+        self.room -= n;
+        self.written.extend_from_slice(&buf[..n]);
+        Poll::Ready(Ok(n))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.shut = true;
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// A context whose wake-ups go nowhere: scripted tests poll by hand.
+pub(super) fn context() -> Context<'static> {
+    Context::from_waker(Waker::noop())
+}

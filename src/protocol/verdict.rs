@@ -1,0 +1,163 @@
+//! The JSON that answers a reading: verdict, shed notice or error, correlated by device and sequence number.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+
+use super::session::Answer;
+use crate::record::{ErrorKind, Stages};
+
+/// A message that answers one reading of the device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Reply {
+    pub(super) seq: u64,
+    pub(super) answer: Answer,
+    pub(super) stages: Option<Stages>,
+}
+
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+#[derive(Deserialize)]
+struct Address<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Option<Text<'a>>,
+    #[serde(borrow)]
+    device: Option<Text<'a>>,
+    seq: u64,
+}
+
+#[derive(Deserialize)]
+struct Timed<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Option<Text<'a>>,
+    #[serde(borrow)]
+    device: Option<Text<'a>>,
+    seq: u64,
+    stages: Option<StageTimes>,
+}
+
+/// Stage times as the wire carries them, nanoseconds; the total is what makes them worth reading.
+#[derive(Deserialize)]
+struct StageTimes {
+    #[serde(rename = "queue_ns", default)]
+    queue: u64,
+    #[serde(rename = "cache_ns", default)]
+    cache: u64,
+    #[serde(rename = "inference_ns", default)]
+    inference: u64,
+    #[serde(rename = "total_ns")]
+    total: u64,
+}
+
+impl From<StageTimes> for Stages {
+    fn from(times: StageTimes) -> Self {
+        Self {
+            queue_ns: times.queue,
+            cache_ns: times.cache,
+            inference_ns: times.inference,
+            total_ns: times.total,
+        }
+    }
+}
+
+/// Reads a message; `None` if it answers no reading of `device`.
+///
+/// A message without a `type` counts as a verdict, so that a plain echo is a target. So does one without a `device`,
+/// since a connection belongs to one. Malformed stage times cost the stage times, not the verdict.
+pub(super) fn read(message: &[u8], device: &str) -> Option<Reply> {
+    let Timed { kind, device: named, seq, stages } = serde_json::from_slice(message)
+        .or_else(|_| {
+            let Address { kind, device, seq } = serde_json::from_slice(message)?;
+            Ok::<_, serde_json::Error>(Timed { kind, device, seq, stages: None })
+        })
+        .ok()?;
+    if named.is_some_and(|Text(named)| named != device) {
+        return None;
+    }
+    let answer = match kind.as_ref().map(|Text(kind)| kind.as_ref()) {
+        None | Some("verdict") => Answer::Ok,
+        Some("shed") => Answer::Shed,
+        Some("error") => Answer::Error(ErrorKind::Status),
+        Some(_) => return None,
+    };
+    Some(Reply { seq, answer, stages: stages.map(Stages::from) })
+}
+
+/// The stage times of an HTTP body, if it is the verdict on reading `seq`.
+pub(super) fn stages(body: &[u8], device: &str, seq: u64) -> Option<Stages> {
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        return None;
+    }
+    read(body, device).filter(|reply| reply.seq == seq).and_then(|reply| reply.stages)
+}
+
+/// The sequence number of a reading of `device` that came back to its sender.
+pub(super) fn own_reading(payload: &[u8], device: &str) -> Option<u64> {
+    let address: Address<'_> = serde_json::from_slice(payload).ok()?;
+    address.device.is_none_or(|Text(named)| named == device).then_some(address.seq)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Read = Option<(u64, Answer, Option<Stages>)>;
+
+    const STAGES: Stages = Stages { queue_ns: 1200, cache_ns: 300, inference_ns: 51000, total_ns: 54000 };
+
+    #[test]
+    fn messages_are_read_by_type_device_and_sequence_number() {
+        let error = Answer::Error(ErrorKind::Status);
+        let full = r#"{"queue_ns":1200,"cache_ns":300,"inference_ns":51000,"total_ns":54000}"#;
+        let verdict = format!(
+            r#"{{"type":"verdict","device":"m-1","seq":42,"score":0.13,"anomaly":false,"level":"none","stages":{full}}}"#
+        );
+        let lenient = r#"{"seq":4,"stages":{"total_ns":7,"gpu_ns":1}}"#;
+        let total_only = Stages { total_ns: 7, ..Stages::default() };
+        let table: &[(&str, Read)] = &[
+            (&verdict, Some((42, Answer::Ok, Some(STAGES)))),
+            (
+                r#"{"type":"shed","device":"m-1","seq":1,"reason":"queue_full"}"#,
+                Some((1, Answer::Shed, None)),
+            ),
+            (r#"{"type":"error","device":"m-1","seq":2,"reason":"boom"}"#, Some((2, error, None))),
+            (r#"{"device":"m-1","seq":3,"intended_ns":123,"value":21.5}"#, Some((3, Answer::Ok, None))),
+            (r#"{"device":"m\u002d1","seq":3}"#, Some((3, Answer::Ok, None))),
+            (lenient, Some((4, Answer::Ok, Some(total_only)))),
+            (r#"{"seq":5,"stages":{"total_ns":-1}}"#, Some((5, Answer::Ok, None))),
+            (r#"{"seq":6,"stages":null}"#, Some((6, Answer::Ok, None))),
+            (r#"{"seq":18446744073709551615}"#, Some((u64::MAX, Answer::Ok, None))),
+            (r#"{"type":"alert","device":"m-1","seq":2}"#, None),
+            (r#"{"type":"verdict","device":"m-2","seq":2}"#, None),
+            (r#"{"type":"verdict","device":"m-1"}"#, None),
+            (r#"{"type":"verdict","device":"m-1","seq":-1}"#, None),
+            (r#"{"type":"verdict","device":"m-1","seq":"1"}"#, None),
+            (r#"{"seq":1"#, None),
+            ("[1]", None),
+            ("hello", None),
+            ("", None),
+        ];
+        for (message, expected) in table {
+            let found = read(message.as_bytes(), "m-1").map(|reply| (reply.seq, reply.answer, reply.stages));
+            assert_eq!(found, *expected, "{message}");
+        }
+        assert_eq!(read(b"\xff\xfe", "m-1"), None);
+    }
+
+    #[test]
+    fn stage_times_of_a_body_count_only_for_their_own_reading() {
+        let body = br#" {"type":"verdict","device":"d","seq":9,"stages":{"total_ns":5}}"#;
+        assert_eq!(stages(body, "d", 9).map(|stages| stages.total_ns), Some(5));
+        assert_eq!(stages(body, "d", 8), None);
+        assert_eq!(stages(body, "e", 9), None);
+        assert_eq!(stages(b"<html>", "d", 9), None);
+    }
+
+    #[test]
+    fn a_delivered_reading_names_itself() {
+        assert_eq!(own_reading(br#"{"device":"d","seq":9,"type":"reading"}"#, "d"), Some(9));
+        assert_eq!(own_reading(br#"{"device":"e","seq":9}"#, "d"), None);
+        assert_eq!(own_reading(b"21.5", "d"), None);
+    }
+}

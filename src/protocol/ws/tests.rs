@@ -1,0 +1,251 @@
+//! The WebSocket session against scripted frames and against a real server over an in-memory stream.
+
+use std::future::poll_fn;
+use std::io;
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use proptest::prelude::*;
+use tokio::io::DuplexStream;
+use tokio_tungstenite::tungstenite::protocol::Role;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
+
+use super::super::Answer;
+use super::super::script::{Script, context};
+use super::*;
+use crate::record::{Protocol, Qos};
+
+const VERDICT: Settings =
+    Settings { close: Close::Verdict, qos: Qos::AtMostOnce, keep_alive: Duration::ZERO };
+const SENT: Settings = Settings { close: Close::Sent, ..VERDICT };
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+}
+
+fn session(stream: Script, settings: &Settings) -> Ws<Script> {
+    let socket = block_on(WebSocketStream::from_raw_socket(stream, Role::Client, Some(config())));
+    Ws::over(socket, settings, "d")
+}
+
+/// An unmasked frame as servers send it.
+fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    assert!(payload.len() < 126);
+    let mut bytes = vec![first, payload.len() as u8];
+    bytes.extend_from_slice(payload);
+    bytes
+}
+
+fn ok(seq: u64) -> Event {
+    Event::Closed { seq, answer: Answer::Ok, stages: None }
+}
+
+/// Polls to the end: the events, then the failure if there was one.
+fn outcome(session: &mut Ws<Script>) -> (Vec<Event>, Option<Failure>) {
+    let mut events = Vec::new();
+    loop {
+        match session.poll_event(&mut context()) {
+            Poll::Ready(Ok(event)) => events.push(event),
+            Poll::Ready(Err(failure)) => return (events, Some(failure)),
+            Poll::Pending => return (events, None),
+        }
+    }
+}
+
+/// The messages a peer reads from masked client frames.
+fn as_server(bytes: &[u8]) -> Vec<Message> {
+    let script = Script::new().data(bytes);
+    let mut socket = block_on(WebSocketStream::from_raw_socket(script, Role::Server, None));
+    let mut messages = Vec::new();
+    while let Poll::Ready(Some(Ok(message))) = Pin::new(&mut socket).poll_next(&mut context()) {
+        messages.push(message);
+    }
+    messages
+}
+
+fn conversation() -> Vec<u8> {
+    [
+        frame(0x81, br#"{"type":"verdict","device":"d","seq":1}"#),
+        frame(0x01, br#"{"type":"shed","#),
+        frame(0x89, b"are you there"),
+        frame(0x00, br#""device":"d","#),
+        frame(0x80, br#""seq":2}"#),
+        frame(0x81, br#"{"type":"verdict","device":"other","seq":3}"#),
+        frame(0x81, b"no json"),
+        frame(0x82, br#"{"type":"error","device":"d","seq":4}"#),
+        frame(0x8a, b""),
+        frame(0x81, br#"{"device":"d","seq":1}"#),
+        frame(0x88, b"\x03\xe9bye"),
+    ]
+    .concat()
+}
+
+fn check_conversation(cuts: &[usize]) {
+    let bytes = conversation();
+    let mut session = session(Script::new().cut(&bytes, cuts), &VERDICT);
+    let (events, failure) = outcome(&mut session);
+    let shed = Event::Closed { seq: 2, answer: Answer::Shed, stages: None };
+    let error = Event::Closed { seq: 4, answer: Answer::Error(ErrorKind::Status), stages: None };
+    assert_eq!(events, [ok(1), shed, error, ok(1)]);
+    assert_eq!(failure, Some(Failure::closed("the server closed the WebSocket with code 1001: bye")));
+    assert_eq!(session.stray(), 2);
+    let written = as_server(session.socket.get_ref().written());
+    assert_eq!(written[0], Message::Pong(Bytes::from_static(b"are you there")));
+    assert!(matches!(written[1], Message::Close(_)), "{written:?}");
+}
+
+#[test]
+fn a_conversation_reads_the_same_cut_at_every_byte() {
+    check_conversation(&[]);
+    for at in 1..conversation().len() {
+        check_conversation(&[at]);
+    }
+    check_conversation(&(0..conversation().len()).collect::<Vec<_>>());
+}
+
+proptest! {
+    #[test]
+    fn a_conversation_reads_the_same_in_random_pieces(cuts in proptest::collection::vec(any::<usize>(), 0..20)) {
+        check_conversation(&cuts);
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let (_, failure) = outcome(&mut session(Script::new().data(&bytes).end(), &VERDICT));
+        prop_assert!(failure.is_some());
+    }
+}
+
+#[test]
+fn broken_frames_and_connections_keep_their_kind() {
+    let table = [
+        (Script::new().data(&[0x83, 0]), ErrorKind::Protocol),
+        (Script::new().data(&[0xc1, 0]), ErrorKind::Protocol),
+        (Script::new().data(&[0x81, 0x80, 0, 0, 0, 0]), ErrorKind::Protocol),
+        (Script::new().data(&[0x81, 1, 0xff]), ErrorKind::Protocol),
+        (Script::new().data(&[0x80, 0]), ErrorKind::Protocol),
+        (Script::new().data(&[0x82, 127, 0, 0, 0, 0, 0xff, 0, 0, 0]), ErrorKind::Protocol),
+        (Script::new().data(&[0x88, 0]), ErrorKind::Closed),
+        (Script::new().data(&[0x81, 9, b'{']).end(), ErrorKind::Closed),
+        (Script::new().end(), ErrorKind::Closed),
+        (Script::new().error(io::ErrorKind::ConnectionReset), ErrorKind::Reset),
+    ];
+    for (script, kind) in table {
+        let shown = format!("{script:?}");
+        let (events, failure) = outcome(&mut session(script, &VERDICT));
+        let failure = failure.map(|failure| failure.kind);
+        assert_eq!((events, failure), (vec![], Some(kind)), "{shown}");
+    }
+}
+
+#[test]
+fn readings_are_pipelined_and_back_pressure_is_told() {
+    let mut session = session(Script::new(), &VERDICT);
+    session.send(&mut context(), 1, b"{\"seq\":1}").unwrap();
+    session.send(&mut context(), 2, b"\xff").unwrap();
+    assert!(session.ready());
+    session.socket.get_mut().accept(3);
+    session.send(&mut context(), 3, b"{\"seq\":3}").unwrap();
+    assert!(!session.ready());
+    assert_eq!(session.send(&mut context(), 4, b"{}"), Err(Failure::not_ready()));
+    assert_eq!(outcome(&mut session), (vec![], None));
+    session.socket.get_mut().accept(usize::MAX);
+    assert_eq!(outcome(&mut session), (vec![Event::Writable], None));
+    let expected = [
+        Message::text("{\"seq\":1}"),
+        Message::Binary(Bytes::from_static(b"\xff")),
+        Message::text("{\"seq\":3}"),
+    ];
+    assert_eq!(as_server(session.socket.get_ref().written()), expected);
+}
+
+#[test]
+fn fire_and_forget_closes_when_the_bytes_are_handed_over() {
+    let echo = frame(0x81, br#"{"device":"d","seq":1}"#);
+    let mut session = session(Script::new().data(&echo), &SENT);
+    session.send(&mut context(), 1, b"{}").unwrap();
+    session.socket.get_mut().accept(4);
+    session.send(&mut context(), 2, b"{}").unwrap();
+    assert_eq!(outcome(&mut session), (vec![ok(1)], None));
+    session.socket.get_mut().accept(usize::MAX);
+    assert_eq!(outcome(&mut session), (vec![ok(2)], None));
+
+    let mut seq = 10;
+    while session.ready() {
+        session.send(&mut context(), seq, b"{}").unwrap();
+        seq += 1;
+    }
+    let (events, failure) = outcome(&mut session);
+    assert_eq!((events, failure), ((10..seq).map(ok).collect(), None));
+    assert!(session.ready());
+}
+
+#[test]
+fn a_silent_period_is_pinged_and_a_silent_server_given_up() {
+    let mut session = session(Script::new(), &VERDICT);
+    session.send(&mut context(), 1, b"{}").unwrap();
+    session.keep_alive(&mut context()).unwrap();
+    assert_eq!(as_server(session.socket.get_ref().written()).len(), 1);
+    session.keep_alive(&mut context()).unwrap();
+    assert_eq!(as_server(session.socket.get_ref().written())[1], Message::Ping(Bytes::new()));
+    session.socket.get_mut().push(&frame(0x8a, b""));
+    assert_eq!(outcome(&mut session), (vec![], None));
+    session.keep_alive(&mut context()).unwrap();
+    assert_eq!(session.keep_alive(&mut context()).unwrap_err().kind, ErrorKind::Network);
+}
+
+async fn handshake(
+    serve: impl AsyncFnOnce(WebSocketStream<DuplexStream>),
+    drive: impl AsyncFnOnce(Ws<DuplexStream>),
+) {
+    let (near, far) = tokio::io::duplex(64);
+    let endpoint = Endpoint::resolve(Protocol::Ws, "ws://127.0.0.1:9/v1/stream?x=1").unwrap();
+    let server = async { serve(tokio_tungstenite::accept_async(far).await.unwrap()).await };
+    let client = async { drive(Ws::open(near, &endpoint, &VERDICT, "d").await.unwrap()).await };
+    tokio::join!(server, client);
+}
+
+#[test]
+fn a_real_server_is_upgraded_answered_and_left_in_order() {
+    let server = async |mut socket: WebSocketStream<DuplexStream>| {
+        for seq in 1..=100_u64 {
+            assert_eq!(socket.next().await.unwrap().unwrap(), Message::text(format!(r#"{{"seq":{seq}}}"#)));
+            socket.send(Message::Ping(Bytes::from_static(b"p"))).await.unwrap();
+            let (head, tail) = (r#"{"type":"verdict","device":"d","#, format!(r#""seq":{seq}}}"#));
+            let first = Frame::message(Bytes::from(head), OpCode::Data(Data::Text), false);
+            let last = Frame::message(Bytes::from(tail), OpCode::Data(Data::Continue), true);
+            socket.send(Message::Frame(first)).await.unwrap();
+            socket.send(Message::Frame(last)).await.unwrap();
+            assert_eq!(socket.next().await.unwrap().unwrap(), Message::Pong(Bytes::from_static(b"p")));
+        }
+        let Message::Close(Some(frame)) = socket.next().await.unwrap().unwrap() else { panic!("no goodbye") };
+        assert_eq!(frame.code, CloseCode::Normal);
+        assert!(socket.next().await.is_none());
+    };
+    let client = async |mut session: Ws<DuplexStream>| {
+        for seq in 1..=100_u64 {
+            let payload = format!(r#"{{"seq":{seq}}}"#);
+            poll_fn(|cx| Poll::Ready(session.send(cx, seq, payload.as_bytes()))).await.unwrap();
+            loop {
+                match poll_fn(|cx| session.poll_event(cx)).await.unwrap() {
+                    Event::Writable => {}
+                    closed @ Event::Closed { .. } => break assert_eq!(closed, ok(seq)),
+                }
+            }
+        }
+        poll_fn(|cx| session.poll_close(cx)).await;
+    };
+    block_on(handshake(server, client));
+}
+
+#[test]
+fn a_refused_upgrade_says_with_what_status() {
+    let endpoint = Endpoint::resolve(Protocol::Ws, "ws://127.0.0.1:9").unwrap();
+    let open = |script| block_on(Ws::open(script, &endpoint, &VERDICT, "d")).unwrap_err();
+    let refused = open(Script::new().data(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"));
+    assert_eq!(refused, Failure::protocol("the server answered the upgrade with status 404 Not Found"));
+    assert_eq!(open(Script::new().data(b"SSH-2.0-OpenSSH\r\n\r\n")).kind, ErrorKind::Protocol);
+    assert_eq!(open(Script::new().end()).kind, ErrorKind::Closed);
+    assert_eq!(open(Script::new().error(io::ErrorKind::ConnectionReset)).kind, ErrorKind::Reset);
+}
