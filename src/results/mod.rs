@@ -1,1 +1,36 @@
-//! (room being furnished)
+//! What is known about a run: histograms per worker, their collection by interval, and the files of a run.
+//!
+//! A worker's [`Recorder`] hands a slice to the [`Collector`] at every interval's end; the collector appends it to the
+//! run's files and to the [`Totals`]. Everything after a run starts from the files: [`Report::load`].
+
+mod cell;
+mod collector;
+mod directory;
+mod figures;
+mod hlog;
+mod host;
+mod interval;
+mod manifest;
+mod millis;
+mod recorder;
+mod report;
+mod table;
+mod total;
+
+pub use cell::Percentile;
+pub use collector::{Collector, recorders};
+pub use directory::{EventTable, RunDirectory, RunFiles};
+pub use figures::Figures;
+pub use interval::{IntervalReport, Progress};
+pub use manifest::{
+    BudgetResult, ClockFacts, Host, Manifest, ManifestError, PacerFacts, PacingLag, RunState, SCHEMA,
+    ScenarioText, load_manifest,
+};
+pub use millis::{Millis, NotMillis};
+pub use recorder::Recorder;
+pub use report::{LoadError, Report};
+pub use table::{SummaryRow, TableError, read_summary};
+pub use total::{ALL, Readings, Totals};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,398 @@
+//! What is known about one (phase, fleet, kind): counters, and one histogram per measured time.
+//!
+//! Workers hold cells of `u32` counts (an interval's worth), the totals of a run hold `u64`.
+
+use hdrhistogram::{Counter, Histogram};
+
+use crate::record::{Anomaly, ErrorKind, Kind, Layout, Outcome, Sample};
+use crate::units::Quantile;
+
+const SIGNIFICANT_DIGITS: u8 = 3;
+const LEAST_HIGH_NS: u64 = 60_000_000_000;
+/// A year: Java's readers hold bounds in a signed long and derive larger numbers from them.
+const MOST_HIGH_NS: u64 = 365 * 24 * 3_600 * 1_000_000_000;
+
+/// The fixed bounds of every histogram of a run: 1 ns to `high_ns`, 3 significant digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Bounds {
+    pub(super) high_ns: u64,
+}
+
+impl Bounds {
+    /// 60 s, or twice the longest time-out of `layout` if that is longer: a failed reading is recorded as at least
+    /// its time-out, and what waited in a backlog first must still fit.
+    pub(super) fn of(layout: &Layout) -> Self {
+        let longest = layout.fleets.iter().map(|fleet| fleet.timeout_ns).max().unwrap_or(0);
+        Self { high_ns: longest.saturating_mul(2).clamp(LEAST_HIGH_NS, MOST_HIGH_NS) }
+    }
+
+    pub(super) fn histogram<C: Counter>(self) -> Histogram<C> {
+        Histogram::new_with_bounds(1, self.high_ns, SIGNIFICANT_DIGITS)
+            .expect("low is 1 and high at least 60 s")
+    }
+}
+
+/// The times that are measured; each has a histogram of its own in every cell that has seen one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Series {
+    /// Response time of what ended ok.
+    Ok,
+    /// Lower bounds of the response time of everything else.
+    Censored,
+    /// Service time of what ended ok.
+    Service,
+    PacingLag,
+    BacklogWait,
+    Queue,
+    Cache,
+    Inference,
+    /// Service time less everything the service itself accounted for.
+    Network,
+}
+
+impl Series {
+    const COUNT: usize = Self::Network as usize + 1;
+}
+
+/// How often what happened. `planned` is the sum of the outcomes once every reading has ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Counters {
+    pub(super) planned: u64,
+    pub(super) sent: u64,
+    pub(super) ok: u64,
+    pub(super) shed: u64,
+    /// By [`ErrorKind`], in the order of [`ErrorKind::ALL`].
+    pub(super) errors: [u64; ErrorKind::ALL.len()],
+    pub(super) timeout: u64,
+    pub(super) lost: u64,
+    pub(super) dropped: u64,
+    pub(super) duplicated: u64,
+    pub(super) reordered: u64,
+    pub(super) late: u64,
+    /// Times beyond the histograms' bounds, recorded at the bound.
+    pub(super) overflow: u64,
+    pub(super) within_budget: u64,
+}
+
+impl Counters {
+    pub(super) fn error(&self) -> u64 {
+        self.errors.iter().sum()
+    }
+
+    /// Everything that ended otherwise than ok.
+    pub(super) fn failed(&self) -> u64 {
+        self.shed + self.error() + self.timeout + self.lost + self.dropped
+    }
+
+    /// Everything that has ended.
+    pub(super) fn ended(&self) -> u64 {
+        self.ok + self.failed()
+    }
+
+    pub(super) fn count(&mut self, outcome: Outcome) {
+        *match outcome {
+            Outcome::Ok => &mut self.ok,
+            Outcome::Shed => &mut self.shed,
+            Outcome::Error(kind) => &mut self.errors[kind as usize],
+            Outcome::Timeout => &mut self.timeout,
+            Outcome::Lost => &mut self.lost,
+            Outcome::Dropped => &mut self.dropped,
+        } += 1;
+    }
+
+    pub(super) fn note(&mut self, anomaly: Anomaly) {
+        *match anomaly {
+            Anomaly::Duplicated => &mut self.duplicated,
+            Anomaly::Reordered => &mut self.reordered,
+            Anomaly::Late => &mut self.late,
+        } += 1;
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.planned += other.planned;
+        self.sent += other.sent;
+        self.ok += other.ok;
+        self.shed += other.shed;
+        for (mine, theirs) in self.errors.iter_mut().zip(other.errors) {
+            *mine += theirs;
+        }
+        self.timeout += other.timeout;
+        self.lost += other.lost;
+        self.dropped += other.dropped;
+        self.duplicated += other.duplicated;
+        self.reordered += other.reordered;
+        self.late += other.late;
+        self.overflow += other.overflow;
+        self.within_budget += other.within_budget;
+    }
+}
+
+/// A percentile, or a bound on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Percentile {
+    /// The time, nanoseconds.
+    pub ns: u64,
+    /// Whether it lies among failed readings, so that the true value is at least `ns`.
+    pub censored: bool,
+}
+
+/// Counters and histograms of one (phase, fleet, kind).
+#[derive(Debug, Clone)]
+pub(super) struct Cell<C: Counter> {
+    bounds: Bounds,
+    pub(super) counters: Counters,
+    /// The smallest lower bound recorded in [`Series::Censored`]; `u64::MAX` while there is none.
+    pub(super) censored_floor_ns: u64,
+    times: [Option<Histogram<C>>; Series::COUNT],
+}
+
+impl<C: Counter> Cell<C> {
+    pub(super) fn new(bounds: Bounds) -> Self {
+        Self {
+            bounds,
+            counters: Counters::default(),
+            censored_floor_ns: u64::MAX,
+            times: [const { None }; Series::COUNT],
+        }
+    }
+
+    /// The histogram of `series`; `None` while nothing is recorded in it.
+    pub(super) fn times(&self, series: Series) -> Option<&Histogram<C>> {
+        self.times[series as usize].as_ref().filter(|histogram| !histogram.is_empty())
+    }
+
+    /// Response times of all that ended: the ok ones, and the lower bounds of the rest.
+    /// The two are merged into `scratch` only where there is something to merge.
+    pub(super) fn response<'a>(&'a self, scratch: &'a mut Histogram<C>) -> Option<&'a Histogram<C>> {
+        match (self.times(Series::Ok), self.times(Series::Censored)) {
+            (ok, None) => ok,
+            (None, censored) => censored,
+            (Some(ok), Some(censored)) => {
+                scratch.reset();
+                add_all(scratch, ok);
+                add_all(scratch, censored);
+                Some(scratch)
+            }
+        }
+    }
+
+    /// The response time at `quantile`, of all that ended.
+    pub(super) fn response_at(&self, quantile: Quantile, scratch: &mut Histogram<C>) -> Option<Percentile> {
+        let ns = self.response(scratch)?.value_at_quantile(quantile.fraction());
+        Some(Percentile { ns, censored: ns >= self.censored_floor_ns })
+    }
+
+    fn record(&mut self, series: Series, ns: u64) {
+        let bounds = self.bounds;
+        let histogram = self.times[series as usize].get_or_insert_with(|| bounds.histogram());
+        let within = ns.min(bounds.high_ns);
+        self.counters.overflow += u64::from(within < ns);
+        histogram.record(within).expect("the value was held within the bounds above");
+    }
+
+    /// Records a finished reading or connection attempt of a fleet with this time-out and budget, nanoseconds.
+    pub(super) fn completed(&mut self, sample: &Sample, timeout_ns: u64, budget_ns: Option<u64>) {
+        self.counters.count(sample.outcome);
+        let response_ns = sample.response_time_ns();
+        if sample.outcome.is_censored() {
+            // A lower bound stays one when it is lowered, so this is no overflow.
+            let bound_ns = response_ns.max(timeout_ns).min(self.bounds.high_ns);
+            self.censored_floor_ns = self.censored_floor_ns.min(bound_ns);
+            self.record(Series::Censored, bound_ns);
+        } else {
+            self.counters.within_budget += u64::from(budget_ns.is_some_and(|budget| response_ns <= budget));
+            self.record(Series::Ok, response_ns);
+        }
+        if sample.kind == Kind::Reading {
+            self.reading_times(sample);
+        }
+    }
+
+    fn reading_times(&mut self, sample: &Sample) {
+        if let Some(lag) = sample.pacing_lag_ns() {
+            self.record(Series::PacingLag, lag);
+        }
+        if let Some(wait) = sample.backlog_wait_ns() {
+            self.record(Series::BacklogWait, wait);
+        }
+        let (Outcome::Ok, Some(service_ns)) = (sample.outcome, sample.service_time_ns()) else { return };
+        self.record(Series::Service, service_ns);
+        if let Some(stages) = sample.stages {
+            self.record(Series::Queue, stages.queue_ns);
+            self.record(Series::Cache, stages.cache_ns);
+            self.record(Series::Inference, stages.inference_ns);
+            self.record(Series::Network, service_ns.saturating_sub(stages.total_ns));
+        }
+    }
+
+    /// Adds all of `other`, which has the same bounds.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.add_by(other, add_all);
+    }
+
+    /// Adds what [`Cell::response`] is made of.
+    pub(super) fn add_response(&mut self, other: &Self) {
+        self.censored_floor_ns = self.censored_floor_ns.min(other.censored_floor_ns);
+        for series in [Series::Ok, Series::Censored] {
+            if let Some(times) = other.times(series) {
+                let bounds = self.bounds;
+                add_all(self.times[series as usize].get_or_insert_with(|| bounds.histogram()), times);
+            }
+        }
+    }
+
+    /// Adds all of `other`, which has the same bounds but counts in another width.
+    pub(super) fn widen<D: Counter>(&mut self, other: &Cell<D>)
+    where
+        C: From<D>,
+    {
+        self.add_by(other, |mine, theirs| {
+            for bucket in theirs.iter_recorded() {
+                mine.record_n(bucket.value_iterated_to(), C::from(bucket.count_at_value()))
+                    .expect("both histograms have the same bounds");
+            }
+        });
+    }
+
+    fn add_by<D: Counter>(&mut self, other: &Cell<D>, add: impl Fn(&mut Histogram<C>, &Histogram<D>)) {
+        self.counters.add(&other.counters);
+        self.censored_floor_ns = self.censored_floor_ns.min(other.censored_floor_ns);
+        let bounds = self.bounds;
+        for (mine, theirs) in self.times.iter_mut().zip(&other.times) {
+            if let Some(theirs) = theirs.as_ref().filter(|histogram| !histogram.is_empty()) {
+                add(mine.get_or_insert_with(|| bounds.histogram()), theirs);
+            }
+        }
+    }
+
+    /// Forgets everything but the memory it stands in.
+    pub(super) fn reset(&mut self) {
+        self.counters = Counters::default();
+        self.censored_floor_ns = u64::MAX;
+        self.times.iter_mut().flatten().filter(|histogram| !histogram.is_empty()).for_each(Histogram::reset);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.counters == Counters::default()
+    }
+
+    pub(super) fn scratch(&self) -> Histogram<C> {
+        self.bounds.histogram()
+    }
+}
+
+/// Adds `source` to `target`, which has the same bounds.
+pub(super) fn add_all<C: Counter>(target: &mut Histogram<C>, source: &Histogram<C>) {
+    target.add(source).expect("both histograms have the same bounds");
+}
+
+/// Cells by phase, fleet and kind, made when first needed.
+#[derive(Debug)]
+pub(super) struct Cells<C: Counter> {
+    fleets: usize,
+    slots: Vec<Option<Box<Cell<C>>>>,
+}
+
+/// What a cell is about, as indexes into the layout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Key {
+    pub(super) phase: usize,
+    pub(super) fleet: usize,
+    pub(super) kind: Kind,
+}
+
+impl<C: Counter> Cells<C> {
+    pub(super) fn new(layout: &Layout) -> Self {
+        let fleets = layout.fleets.len();
+        let slots = layout.phases.len() * fleets * Kind::ALL.len();
+        Self { fleets, slots: std::iter::repeat_with(|| None).take(slots).collect() }
+    }
+
+    fn index(&self, key: Key) -> usize {
+        (key.phase * self.fleets + key.fleet) * Kind::ALL.len() + key.kind as usize
+    }
+
+    pub(super) fn get_or_new(&mut self, key: Key, bounds: Bounds) -> &mut Cell<C> {
+        let index = self.index(key);
+        self.slots[index].get_or_insert_with(|| Box::new(Cell::new(bounds)))
+    }
+
+    /// The cells in which something is recorded, in the order of phase, fleet and kind.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Key, &Cell<C>)> {
+        let per_phase = (self.fleets * Kind::ALL.len()).max(1);
+        self.slots.iter().enumerate().filter_map(move |(index, slot)| {
+            let cell = slot.as_deref().filter(|cell| !cell.is_empty())?;
+            let within = index % per_phase;
+            let kind = Kind::ALL[within % Kind::ALL.len()];
+            Some((Key { phase: index / per_phase, fleet: within / Kind::ALL.len(), kind }, cell))
+        })
+    }
+
+    /// Empties all cells and keeps one per fleet and kind, moved to `phase`, so that their memory is used again.
+    pub(super) fn recycle(&mut self, phase: usize) {
+        let per_phase = self.fleets * Kind::ALL.len();
+        for index in (0..self.slots.len()).rev() {
+            let Some(mut cell) = self.slots[index].take() else { continue };
+            let home = &mut self.slots[phase * per_phase + index % per_phase];
+            if home.is_none() {
+                cell.reset();
+                *home = Some(cell);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::results::tests::layout;
+
+    fn fill(cell: &mut Cell<u32>, values: impl IntoIterator<Item = u64>) {
+        for value in values {
+            cell.counters.planned += 1;
+            cell.counters.ok += 1;
+            cell.record(Series::Ok, value);
+        }
+    }
+
+    #[test]
+    fn bounds_reach_60_s_or_twice_the_longest_time_out_and_never_beyond_what_java_reads() {
+        let mut layout = (*layout()).clone();
+        for (timeout_ns, high_ns) in
+            [(1, 60_000_000_000), (45_000_000_000, 90_000_000_000), (u64::MAX, MOST_HIGH_NS)]
+        {
+            layout.fleets[0].timeout_ns = timeout_ns;
+            assert_eq!(Bounds::of(&layout).high_ns, high_ns);
+            assert!(i64::try_from(Bounds::of(&layout).histogram::<u32>().high()).is_ok());
+        }
+    }
+
+    #[test]
+    fn widening_adds_the_same_as_adding() {
+        let bounds = Bounds::of(&layout());
+        let mut narrow = Cell::<u32>::new(bounds);
+        fill(&mut narrow, [0, 1, 999, 123_456_789, 60_000_000_000]);
+        let mut wide = Cell::<u64>::new(bounds);
+        wide.widen(&narrow);
+        wide.widen(&narrow);
+        let (narrow, wide) = (narrow.times(Series::Ok).unwrap(), wide.times(Series::Ok).unwrap());
+        assert_eq!((wide.len(), wide.min(), wide.max()), (10, narrow.min(), narrow.max()));
+        for bucket in narrow.iter_recorded() {
+            assert_eq!(wide.count_at(bucket.value_iterated_to()), 2 * u64::from(bucket.count_at_value()));
+        }
+    }
+
+    #[test]
+    fn recycled_cells_are_empty_and_stand_in_the_phase_at_hand_one_per_fleet_and_kind() {
+        let layout = layout();
+        let (bounds, mut cells) = (Bounds::of(&layout), Cells::<u32>::new(&layout));
+        for phase in 0..3 {
+            fill(cells.get_or_new(Key { phase, fleet: 1, kind: Kind::Reading }, bounds), [7]);
+        }
+        cells.recycle(1);
+        assert_eq!(cells.iter().count(), 0);
+        let kept: Vec<_> = (0..cells.slots.len()).filter(|&index| cells.slots[index].is_some()).collect();
+        assert_eq!(kept, [cells.index(Key { phase: 1, fleet: 1, kind: Kind::Reading })]);
+        assert!(cells.slots[kept[0]].as_ref().is_some_and(|cell| cell.times(Series::Ok).is_none()));
+    }
+}

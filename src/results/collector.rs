@@ -1,0 +1,165 @@
+//! The collector: gathers every worker's slices per interval, appends them to the files, and keeps the totals.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use super::cell::{Bounds, Cells};
+use super::directory::RunFiles;
+use super::interval::{IntervalReport, Running};
+use super::recorder::{Recorder, Slice};
+use super::total::Totals;
+use crate::clock::Tick;
+use crate::record::Layout;
+
+/// Slices of one worker that may wait for the collector; beyond that the worker keeps growing its current one.
+const SLICES_PER_WORKER: usize = 4;
+/// Intervals kept open for workers that are behind; beyond that the oldest is written without them.
+const OPEN_INTERVALS: usize = 4;
+/// Emptied cell sets kept for one worker.
+const EMPTIED_PER_WORKER: usize = 2;
+
+/// One recorder for each of `workers` workers, and the collector of them all.
+pub fn recorders(layout: &Arc<Layout>, workers: usize) -> (Vec<Recorder>, Collector) {
+    let (out, slices) = sync_channel(workers.max(1) * SLICES_PER_WORKER);
+    let (recorders, emptied) = (0..workers)
+        .map(|worker| {
+            let (back, emptied) = sync_channel(EMPTIED_PER_WORKER);
+            (Recorder::new(Arc::clone(layout), worker, out.clone(), emptied), back)
+        })
+        .unzip();
+    (recorders, Collector::new(Arc::clone(layout), slices, emptied))
+}
+
+/// What the workers recorded in one interval, as far as it has arrived.
+#[derive(Debug)]
+struct Open {
+    end: Tick,
+    cells: Cells<u32>,
+}
+
+/// Gathers slices until every worker has ended. Its memory does not depend on the length of the run.
+#[derive(Debug)]
+pub struct Collector {
+    layout: Arc<Layout>,
+    bounds: Bounds,
+    slices: Receiver<Slice>,
+    emptied: Vec<SyncSender<Cells<u32>>>,
+    /// For each worker, the first interval it may still contribute to; `None` once it has ended.
+    progress: Vec<Option<u64>>,
+    /// By interval number; never more than [`OPEN_INTERVALS`] after a slice has been dealt with.
+    open: BTreeMap<u64, Open>,
+    /// The first interval not written yet, and where the last one ended.
+    next: u64,
+    written_to: Tick,
+    spare: Option<Cells<u32>>,
+    totals: Totals,
+    running: Running,
+}
+
+impl Collector {
+    fn new(layout: Arc<Layout>, slices: Receiver<Slice>, emptied: Vec<SyncSender<Cells<u32>>>) -> Self {
+        Self {
+            bounds: Bounds::of(&layout),
+            slices,
+            progress: vec![Some(0); emptied.len()],
+            emptied,
+            open: BTreeMap::new(),
+            next: 0,
+            written_to: Tick::ZERO,
+            spare: None,
+            totals: Totals::new(Arc::clone(&layout)),
+            running: Running::new(Arc::clone(&layout)),
+            layout,
+        }
+    }
+
+    /// Appends every interval to `files` as it ends, tells `on_interval`, and returns the totals once all recorders have
+    /// finished or been dropped. Blocks meanwhile: give it a thread of its own.
+    ///
+    /// # Errors
+    /// If a file cannot be written; the recorders then go on without being heard.
+    pub fn run(
+        mut self,
+        files: &mut RunFiles,
+        mut on_interval: impl FnMut(&IntervalReport),
+    ) -> io::Result<Totals> {
+        while self.progress.iter().any(Option::is_some) {
+            let Ok(slice) = self.slices.recv() else { break };
+            self.gather(slice);
+            while let Some(interval) = self.complete() {
+                self.write(interval, files, &mut on_interval)?;
+            }
+        }
+        while let Some((_, interval)) = self.open.pop_first() {
+            self.write(interval, files, &mut on_interval)?;
+        }
+        Ok(self.totals)
+    }
+
+    /// Adds `slice` to the interval it ends, or to the earliest one still open if that one is already written.
+    fn gather(&mut self, mut slice: Slice) {
+        let number = self.interval_ending(slice.end, slice.last);
+        self.totals.merged_slices += slice.merged;
+        self.totals.late_slices += u64::from(number < self.next && slice.cells.iter().next().is_some());
+        if let Some(progress) = self.progress.get_mut(slice.worker) {
+            *progress = if slice.last { None } else { Some(number + 1) };
+        }
+        if slice.last && slice.end <= self.written_to && slice.cells.iter().next().is_none() {
+            return;
+        }
+        let spare = &mut self.spare;
+        let open = self.open.entry(number.max(self.next)).or_insert_with(|| Open {
+            end: slice.end,
+            cells: spare.take().unwrap_or_else(|| Cells::new(&self.layout)),
+        });
+        open.end = open.end.max(slice.end);
+        for (key, cell) in slice.cells.iter() {
+            open.cells.get_or_new(key, self.bounds).add(cell);
+        }
+        if !slice.last {
+            slice.cells.recycle(usize::from(self.layout.phase_at(slice.end).0));
+            // A full or closed return path only means that the worker makes itself new cells.
+            let _ = self.emptied[slice.worker].try_send(slice.cells);
+        }
+    }
+
+    /// The number of the interval that a slice handed over at `end` closes. A rotation may come late by up to half an
+    /// interval; the last slice closes the interval it ends in.
+    fn interval_ending(&self, end: Tick, last: bool) -> u64 {
+        let length = self.layout.interval_ns.max(1);
+        let ended = if last { end.0.div_ceil(length) } else { end.0.saturating_add(length / 2) / length };
+        ended.saturating_sub(1)
+    }
+
+    /// The earliest open interval, if no worker that is still expected can add to it.
+    fn complete(&mut self) -> Option<Open> {
+        let (&number, _) = self.open.first_key_value()?;
+        let all_past = self.progress.iter().flatten().all(|&progress| progress > number);
+        if !all_past && self.open.len() <= OPEN_INTERVALS {
+            return None;
+        }
+        self.next = number + 1;
+        self.open.pop_first().map(|(_, interval)| interval)
+    }
+
+    fn write(
+        &mut self,
+        interval: Open,
+        files: &mut RunFiles,
+        on_interval: &mut impl FnMut(&IntervalReport),
+    ) -> io::Result<()> {
+        let Open { end, mut cells } = interval;
+        let start = self.written_to;
+        // Stragglers after the last boundary have no time of their own; they get an interval's length.
+        let end = if end > start { end } else { start.plus_ns(self.layout.interval_ns) };
+        files.append(&self.layout, start, end, &cells)?;
+        self.totals.absorb(&cells, end);
+        self.written_to = end;
+        on_interval(&self.running.report(start, end, &cells, &self.totals));
+        cells.recycle(usize::from(self.layout.phase_at(end).0));
+        self.spare = Some(cells);
+        Ok(())
+    }
+}

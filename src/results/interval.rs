@@ -1,0 +1,146 @@
+//! The report on one interval that watchers of a run get: progress, and whatever may end a run early.
+
+use std::sync::Arc;
+
+use hdrhistogram::Histogram;
+
+use super::cell::{Bounds, Cell, Cells, Percentile};
+use super::total::Totals;
+use crate::clock::Tick;
+use crate::record::{Kind, Layout, PhaseId};
+use crate::units::Quantile;
+
+/// What happened in one interval, and so far.
+#[derive(Debug, Clone, PartialEq)]
+pub struct IntervalReport {
+    /// First instant of the interval.
+    pub start: Tick,
+    /// First instant after it.
+    pub end: Tick,
+    /// The phase in which it began.
+    pub phase: PhaseId,
+    /// Readings of all fleets.
+    pub total: Progress,
+    /// Readings by fleet, in the order of the layout.
+    pub fleets: Vec<Progress>,
+    /// Interval boundaries so far at which a worker could not hand over.
+    pub merged_slices: u64,
+    /// Slices so far that came after their interval had been written.
+    pub late_slices: u64,
+}
+
+/// Readings of one fleet or of all, in one interval and so far; warm-up included.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Progress {
+    /// Came due in the interval.
+    pub planned: u64,
+    /// Ended ok in the interval.
+    pub ok: u64,
+    /// Ended otherwise in the interval.
+    pub failed: u64,
+    /// Median response time of what ended in the interval.
+    pub p50: Option<Percentile>,
+    /// 99 % response time of what ended in the interval.
+    pub p99: Option<Percentile>,
+    /// Came due so far.
+    pub planned_so_far: u64,
+    /// Ended ok so far.
+    pub ok_so_far: u64,
+    /// Ended otherwise so far.
+    pub failed_so_far: u64,
+    /// Connections set up so far, reconnections included.
+    pub connected_so_far: u64,
+    /// Connection attempts that failed so far.
+    pub connects_failed_so_far: u64,
+}
+
+impl Progress {
+    /// Came due and has not ended: in flight, or waiting for its device.
+    pub fn outstanding(&self) -> u64 {
+        self.planned_so_far.saturating_sub(self.ok_so_far + self.failed_so_far)
+    }
+
+    fn begin_interval(&mut self) {
+        (self.planned, self.ok, self.failed, self.p50, self.p99) = (0, 0, 0, None, None);
+    }
+
+    fn add(&mut self, kind: Kind, cell: &Cell<u32>) {
+        let counters = &cell.counters;
+        if kind == Kind::Connect {
+            self.connected_so_far += counters.ok;
+            self.connects_failed_so_far += counters.failed();
+            return;
+        }
+        self.planned += counters.planned;
+        self.ok += counters.ok;
+        self.failed += counters.failed();
+        self.planned_so_far += counters.planned;
+        self.ok_so_far += counters.ok;
+        self.failed_so_far += counters.failed();
+    }
+
+    fn set_percentiles(&mut self, merged: &Cell<u32>, scratch: &mut Histogram<u32>) {
+        self.p50 = merged.response_at(Quantile::P50, scratch);
+        self.p99 = merged.response_at(Quantile::P99, scratch);
+    }
+}
+
+/// Makes the reports; keeps the sums so far.
+#[derive(Debug)]
+pub(super) struct Running {
+    layout: Arc<Layout>,
+    total: Progress,
+    fleets: Vec<Progress>,
+    merged: Cell<u32>,
+    merged_fleet: Cell<u32>,
+    scratch: Histogram<u32>,
+}
+
+impl Running {
+    pub(super) fn new(layout: Arc<Layout>) -> Self {
+        let bounds = Bounds::of(&layout);
+        let fleets = vec![Progress::default(); layout.fleets.len()];
+        Self {
+            layout,
+            total: Progress::default(),
+            fleets,
+            merged: Cell::new(bounds),
+            merged_fleet: Cell::new(bounds),
+            scratch: bounds.histogram(),
+        }
+    }
+
+    pub(super) fn report(
+        &mut self,
+        start: Tick,
+        end: Tick,
+        cells: &Cells<u32>,
+        totals: &Totals,
+    ) -> IntervalReport {
+        self.total.begin_interval();
+        self.merged.reset();
+        for (index, fleet) in self.fleets.iter_mut().enumerate() {
+            fleet.begin_interval();
+            self.merged_fleet.reset();
+            for (key, cell) in cells.iter().filter(|(key, _)| key.fleet == index) {
+                fleet.add(key.kind, cell);
+                self.total.add(key.kind, cell);
+                if key.kind == Kind::Reading {
+                    self.merged_fleet.add_response(cell);
+                }
+            }
+            fleet.set_percentiles(&self.merged_fleet, &mut self.scratch);
+            self.merged.add_response(&self.merged_fleet);
+        }
+        self.total.set_percentiles(&self.merged, &mut self.scratch);
+        IntervalReport {
+            start,
+            end,
+            phase: self.layout.phase_at(start),
+            total: self.total.clone(),
+            fleets: self.fleets.clone(),
+            merged_slices: totals.merged_slices,
+            late_slices: totals.late_slices,
+        }
+    }
+}

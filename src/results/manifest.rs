@@ -1,0 +1,183 @@
+//! `run.json`: what was run, by which tool, where, how it ended, and whether its figures can be trusted.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::record::Validity;
+
+/// The version of the run directory's files. Columns and keys may be added under the same version.
+pub const SCHEMA: u32 = 1;
+
+/// The manifest of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// Version of squall.
+    pub tool_version: String,
+    /// What the user calls the build under test; may be empty.
+    pub label: String,
+    /// The run's name in its files.
+    pub run_id: String,
+    /// How far the run got.
+    pub state: RunState,
+    /// The seed, as text: JSON numbers hold only 53 bits.
+    pub seed: String,
+    /// Digest of the expanded plan; runs are comparable only if theirs agree.
+    pub plan_digest: String,
+    /// What was run.
+    pub scenario: ScenarioText,
+    /// Calendar time of the run's beginning, RFC 3339.
+    pub started: String,
+    /// Calendar time of its end, RFC 3339.
+    pub ended: Option<String>,
+    /// The machine that generated the load.
+    pub host: Host,
+    /// The clock that stamped it.
+    pub clock: ClockFacts,
+    /// The pacer that woke it.
+    pub pacer: PacerFacts,
+    /// Worker threads.
+    pub workers: u32,
+    /// Address driven, by protocol.
+    pub targets: BTreeMap<String, String>,
+    /// How late the generator itself woke in the measured phases.
+    pub pacing_lag: Option<PacingLag>,
+    /// Whether the measurement can be trusted.
+    pub validity: Option<Validity>,
+    /// What the scenario demanded and what it got.
+    pub budgets: Vec<BudgetResult>,
+    /// The exit code of the command.
+    pub exit_code: Option<u8>,
+}
+
+/// How far a run got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunState {
+    /// Under way, or killed.
+    Running,
+    /// Ended as planned; all files are complete.
+    Complete,
+    /// Ended early by the user; all files are complete up to then.
+    Interrupted,
+    /// Ended early by an error.
+    Failed,
+}
+
+/// The scenario as it was read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScenarioText {
+    /// Its name.
+    pub name: String,
+    /// The document, verbatim.
+    pub text: String,
+    /// Overrides from the command line, `key=value`, in order.
+    pub overrides: Vec<String>,
+}
+
+/// A machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Host {
+    /// Its own name.
+    pub name: String,
+    /// Operating system and release.
+    pub kernel: String,
+    /// Processors this process may use.
+    pub cores: u32,
+    /// Model of the first processor, where the system tells.
+    pub cpu_model: Option<String>,
+    /// Memory, bytes, where the system tells.
+    pub memory_bytes: Option<u64>,
+}
+
+/// Facts on the monotonic clock.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClockFacts {
+    /// The smallest step seen, nanoseconds.
+    pub resolution_ns: u64,
+}
+
+/// Facts on the pacer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PacerFacts {
+    /// Its mechanism.
+    pub kind: String,
+    /// How long due readings may be held back to be sent together, nanoseconds.
+    pub slack_ns: u64,
+}
+
+/// How late the generator itself woke.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PacingLag {
+    /// Median, milliseconds.
+    pub p50_ms: f64,
+    /// 99 %, milliseconds.
+    pub p99_ms: f64,
+}
+
+/// One budget of a scenario, and what was measured.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BudgetResult {
+    /// What was demanded, as a person would say it: `p99 < 250ms`.
+    pub demand: String,
+    /// Of which fleet; `all` for all of them.
+    pub fleet: String,
+    /// What was measured, in the same form; `None` without data, which never meets a budget.
+    pub measured: Option<String>,
+    /// Whether it was met.
+    pub met: bool,
+}
+
+/// Why a manifest could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    /// The file cannot be read.
+    #[error("cannot read {path}: {source}")]
+    Io {
+        /// The file.
+        path: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It is not a manifest.
+    #[error("{path} is no manifest of a run: {source}")]
+    Json {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+    /// It was written by a later squall.
+    #[error("{path} has schema {schema}; this squall reads up to {SCHEMA}")]
+    Schema {
+        /// The file.
+        path: String,
+        /// Its schema version.
+        schema: u32,
+    },
+}
+
+/// Reads the manifest of the run in `directory`.
+///
+/// # Errors
+/// If `run.json` is missing, is no manifest, or has a schema this version does not know.
+pub fn load_manifest(directory: &Path) -> Result<Manifest, ManifestError> {
+    #[derive(Deserialize)]
+    struct SchemaOnly {
+        schema: u32,
+    }
+    let file = directory.join("run.json");
+    let path = file.display().to_string();
+    let text = fs::read(&file).map_err(|source| ManifestError::Io { path: path.clone(), source })?;
+    let fault = |source| ManifestError::Json { path: path.clone(), source };
+    let SchemaOnly { schema } = serde_json::from_slice(&text).map_err(fault)?;
+    if schema > SCHEMA {
+        return Err(ManifestError::Schema { path, schema });
+    }
+    serde_json::from_slice(&text).map_err(fault)
+}

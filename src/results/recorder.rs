@@ -1,0 +1,129 @@
+//! One worker's recorder: counts and records, and hands a slice over at every interval's end without waiting.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError};
+
+use super::cell::{Bounds, Cell, Cells, Key};
+use crate::clock::Tick;
+use crate::record::{Anomaly, FleetId, Kind, Layout, PhaseId, Sample, Sink};
+
+/// What one worker recorded between two boundaries.
+#[derive(Debug)]
+pub(super) struct Slice {
+    pub(super) worker: usize,
+    /// The boundary at which it was handed over.
+    pub(super) end: Tick,
+    /// Boundaries it spans beyond one, because the collector was behind.
+    pub(super) merged: u64,
+    /// Whether the worker has ended.
+    pub(super) last: bool,
+    pub(super) cells: Cells<u32>,
+}
+
+/// One worker's [`Sink`]. Its memory depends on the number of fleets, not on the length of the run.
+#[derive(Debug)]
+pub struct Recorder {
+    layout: Arc<Layout>,
+    bounds: Bounds,
+    worker: usize,
+    cells: Cells<u32>,
+    merged: u64,
+    last_boundary: Tick,
+    finished: bool,
+    out: SyncSender<Slice>,
+    emptied: Receiver<Cells<u32>>,
+}
+
+impl Recorder {
+    pub(super) fn new(
+        layout: Arc<Layout>,
+        worker: usize,
+        out: SyncSender<Slice>,
+        emptied: Receiver<Cells<u32>>,
+    ) -> Self {
+        let (bounds, cells) = (Bounds::of(&layout), Cells::new(&layout));
+        Self {
+            layout,
+            bounds,
+            worker,
+            cells,
+            merged: 0,
+            last_boundary: Tick::ZERO,
+            finished: false,
+            out,
+            emptied,
+        }
+    }
+
+    fn cell(&mut self, phase: PhaseId, fleet: FleetId, kind: Kind) -> &mut Cell<u32> {
+        let key = Key { phase: usize::from(phase.0), fleet: usize::from(fleet.0), kind };
+        self.cells.get_or_new(key, self.bounds)
+    }
+
+    /// What has ended since the last hand-over.
+    #[cfg(test)]
+    pub(super) fn recorded(&self) -> u64 {
+        self.cells.iter().map(|(_, cell)| cell.counters.ended()).sum()
+    }
+
+    /// Takes what is recorded so far, leaving emptied cells of the phase at `end` if the collector sent some back.
+    fn slice(&mut self, end: Tick, last: bool) -> Slice {
+        let fresh = if last { None } else { self.emptied.try_recv().ok() };
+        let fresh = fresh.map(|mut cells| {
+            cells.recycle(usize::from(self.layout.phase_at(end).0));
+            cells
+        });
+        let cells = std::mem::replace(&mut self.cells, fresh.unwrap_or_else(|| Cells::new(&self.layout)));
+        Slice { worker: self.worker, end, merged: std::mem::take(&mut self.merged), last, cells }
+    }
+}
+
+impl Sink for Recorder {
+    fn planned(&mut self, phase: PhaseId, fleet: FleetId, kind: Kind) {
+        self.cell(phase, fleet, kind).counters.planned += 1;
+    }
+
+    fn sent(&mut self, phase: PhaseId, fleet: FleetId, kind: Kind) {
+        self.cell(phase, fleet, kind).counters.sent += 1;
+    }
+
+    fn completed(&mut self, sample: &Sample) {
+        let fleet = self.layout.fleet(sample.fleet);
+        let (timeout_ns, budget_ns) = (fleet.timeout_ns, fleet.budget_ns);
+        self.cell(sample.phase, sample.fleet, sample.kind).completed(sample, timeout_ns, budget_ns);
+    }
+
+    fn anomaly(&mut self, phase: PhaseId, fleet: FleetId, anomaly: Anomaly) {
+        self.cell(phase, fleet, Kind::Reading).counters.note(anomaly);
+    }
+
+    fn rotate(&mut self, boundary: Tick) {
+        self.last_boundary = boundary;
+        let slice = self.slice(boundary, false);
+        match self.out.try_send(slice) {
+            Ok(()) => {}
+            // The worker must not wait: what was recorded goes on growing and is handed over at the next boundary.
+            Err(TrySendError::Full(slice) | TrySendError::Disconnected(slice)) => {
+                self.cells = slice.cells;
+                self.merged = slice.merged + 1;
+            }
+        }
+    }
+
+    fn finish(&mut self, end: Tick) {
+        self.finished = true;
+        let slice = self.slice(end, true);
+        // An error means that the collector has given up, and with it the files: there is nobody left to tell.
+        let _ = self.out.send(slice);
+    }
+}
+
+impl Drop for Recorder {
+    /// A worker that dies without [`Sink::finish`] still hands over what it recorded, if there is room.
+    fn drop(&mut self) {
+        if !self.finished {
+            let slice = self.slice(self.last_boundary, true);
+            let _ = self.out.try_send(slice);
+        }
+    }
+}

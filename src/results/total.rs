@@ -1,0 +1,178 @@
+//! The merged totals of a run, and what can be asked of them.
+
+use std::sync::Arc;
+
+use hdrhistogram::Histogram;
+
+use super::cell::{Bounds, Cell, Cells, Key, Percentile, Series};
+use super::figures::Figures;
+use super::table::SummaryRow;
+use crate::clock::Tick;
+use crate::record::{FleetId, Kind, Layout, PhaseRole};
+use crate::units::Quantile;
+
+/// The word that stands for every phase, fleet or protocol in the headline row.
+pub const ALL: &str = "all";
+
+/// All that a run recorded, merged over workers and intervals, by phase, fleet and kind.
+#[derive(Debug)]
+pub struct Totals {
+    layout: Arc<Layout>,
+    bounds: Bounds,
+    cells: Cells<u64>,
+    end: Tick,
+    /// Interval boundaries at which a worker could not hand over because the collector was behind.
+    pub merged_slices: u64,
+    /// Slices that arrived after their interval had been written; their content is in a later one.
+    pub late_slices: u64,
+}
+
+impl Totals {
+    pub(super) fn new(layout: Arc<Layout>) -> Self {
+        let (bounds, cells) = (Bounds::of(&layout), Cells::new(&layout));
+        Self { layout, bounds, cells, end: Tick::ZERO, merged_slices: 0, late_slices: 0 }
+    }
+
+    pub(super) fn absorb(&mut self, cells: &Cells<u32>, end: Tick) {
+        self.end = self.end.max(end);
+        for (key, cell) in cells.iter() {
+            self.cells.get_or_new(key, self.bounds).widen(cell);
+        }
+    }
+
+    /// The end of the last interval.
+    pub fn end(&self) -> Tick {
+        self.end
+    }
+
+    /// Everything that came due but of which no outcome was ever recorded; 0 unless a worker died.
+    pub fn unaccounted(&self) -> u64 {
+        self.cells.iter().map(|(_, cell)| cell.counters.planned.saturating_sub(cell.counters.ended())).sum()
+    }
+
+    /// The rows of `summary.csv`: one per phase, fleet and kind with data, then the headline row: readings of all
+    /// fleets in all measured phases.
+    pub fn rows(&self) -> Vec<SummaryRow> {
+        let mut scratch: Histogram<u64> = self.bounds.histogram();
+        let mut rows: Vec<_> = self
+            .cells
+            .iter()
+            .map(|(key, cell)| {
+                let fleet = &self.layout.fleets[key.fleet];
+                let seconds = self.phase_seconds(key.phase);
+                SummaryRow {
+                    duration_s: seconds,
+                    phase: self.layout.phases[key.phase].name.clone(),
+                    fleet: fleet.name.clone(),
+                    protocol: fleet.protocol.name().to_owned(),
+                    kind: key.kind.name().to_owned(),
+                    figures: Figures::of(cell, seconds, budgeted(fleet.budget_ns, key.kind), &mut scratch),
+                }
+            })
+            .collect();
+        let headline = self.readings(None);
+        let any_budget = self.layout.fleets.iter().any(|fleet| fleet.budget_ns.is_some());
+        let seconds = self.measured_seconds();
+        rows.push(SummaryRow {
+            duration_s: seconds,
+            phase: ALL.to_owned(),
+            fleet: ALL.to_owned(),
+            protocol: ALL.to_owned(),
+            kind: Kind::Reading.name().to_owned(),
+            figures: Figures::of(&headline.cell, seconds, any_budget, &mut scratch),
+        });
+        rows
+    }
+
+    /// Readings of `fleet`, or of all fleets, merged over the measured phases: what budgets and validity judge.
+    pub fn readings(&self, fleet: Option<FleetId>) -> Readings {
+        let mut merged = Cell::new(self.bounds);
+        for (key, cell) in self.cells.iter() {
+            let wanted = fleet.is_none_or(|fleet| usize::from(fleet.0) == key.fleet);
+            if wanted && self.is_headline(key) {
+                merged.add(cell);
+            }
+        }
+        Readings { cell: merged }
+    }
+
+    fn is_headline(&self, key: Key) -> bool {
+        is_headline(&self.layout, key)
+    }
+
+    /// How long phase number `phase` lasted, as far as the run got; the drain counts to no phase.
+    fn phase_seconds(&self, phase: usize) -> f64 {
+        let phase = &self.layout.phases[phase];
+        phase.end.min(self.end).since(phase.start) as f64 / 1e9
+    }
+
+    fn measured_seconds(&self) -> f64 {
+        let phases = self.layout.phases.iter().enumerate();
+        phases
+            .filter(|(_, phase)| phase.role == PhaseRole::Measured)
+            .map(|(index, _)| self.phase_seconds(index))
+            .sum()
+    }
+}
+
+/// Whether a cell belongs to the headline: readings of a measured phase.
+pub(super) fn is_headline(layout: &Layout, key: Key) -> bool {
+    key.kind == Kind::Reading && layout.phases[key.phase].role == PhaseRole::Measured
+}
+
+/// Whether a latency budget applies to what is of this kind.
+pub(super) fn budgeted(budget_ns: Option<u64>, kind: Kind) -> bool {
+    kind == Kind::Reading && budget_ns.is_some()
+}
+
+/// Readings merged over measured phases, open to any quantile.
+#[derive(Debug)]
+pub struct Readings {
+    cell: Cell<u64>,
+}
+
+impl Readings {
+    /// Came due.
+    pub fn planned(&self) -> u64 {
+        self.cell.counters.planned
+    }
+
+    /// Handed to the transport.
+    pub fn sent(&self) -> u64 {
+        self.cell.counters.sent
+    }
+
+    /// Ended ok.
+    pub fn ok(&self) -> u64 {
+        self.cell.counters.ok
+    }
+
+    /// Ended otherwise.
+    pub fn failed(&self) -> u64 {
+        self.cell.counters.failed()
+    }
+
+    /// Ended ok within the fleet's latency budget.
+    pub fn within_budget(&self) -> u64 {
+        self.cell.counters.within_budget
+    }
+
+    /// Response time of everything that ended; `None` without data.
+    pub fn response(&self, quantile: Quantile) -> Option<Percentile> {
+        self.cell.response_at(quantile, &mut self.cell.scratch())
+    }
+
+    /// Service time of what ended ok, nanoseconds; `None` without data.
+    pub fn service_ns(&self, quantile: Quantile) -> Option<u64> {
+        self.at(Series::Service, quantile)
+    }
+
+    /// How late the generator itself woke, nanoseconds; `None` without data.
+    pub fn pacing_lag_ns(&self, quantile: Quantile) -> Option<u64> {
+        self.at(Series::PacingLag, quantile)
+    }
+
+    fn at(&self, series: Series, quantile: Quantile) -> Option<u64> {
+        self.cell.times(series).map(|times| times.value_at_quantile(quantile.fraction()))
+    }
+}
