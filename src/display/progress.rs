@@ -1,0 +1,293 @@
+//! Progress while a run is under way: a live block on a terminal, one plain line a second elsewhere, all on stderr.
+
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+use super::figure::{bounded_time, count, dash, rate, short_time};
+use super::style::Style;
+use crate::clock::Tick;
+use crate::record::{Layout, PhaseRole};
+use crate::results::{IntervalReport, Percentile, Progress as Readings};
+
+/// Where progress goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProgressMode {
+    /// A block that is redrawn in place: for terminals.
+    Live,
+    /// A line a second: for logs.
+    Lines,
+    /// Nowhere.
+    Quiet,
+}
+
+/// Plain lines come no faster than this, however short the intervals: just under a second, so that none is left out.
+const LEAST_LINE_NS: u64 = 950_000_000;
+
+/// Shows the progress of one run; may be shared between threads.
+#[derive(Debug)]
+pub struct Progress {
+    layout: Arc<Layout>,
+    style: Style,
+    place: Place,
+}
+
+#[derive(Debug)]
+enum Place {
+    Live { block: MultiProgress, overall: ProgressBar, fleets: Vec<ProgressBar> },
+    Lines { last: Mutex<Tick> },
+    Nowhere,
+}
+
+impl Progress {
+    /// Begins to show the progress of a run with this layout on stderr, in that stream's `style`.
+    pub fn start(layout: Arc<Layout>, mode: ProgressMode, style: Style) -> Self {
+        let place = match mode {
+            ProgressMode::Live => live(&layout, style),
+            ProgressMode::Lines => Place::Lines { last: Mutex::new(Tick::ZERO) },
+            ProgressMode::Quiet => Place::Nowhere,
+        };
+        Self { layout, style, place }
+    }
+
+    /// Shows one more interval.
+    pub fn interval(&self, report: &IntervalReport) {
+        match &self.place {
+            Place::Live { overall, fleets, .. } => {
+                overall.set_position(report.end.0.min(overall.length().unwrap_or(u64::MAX)));
+                overall.set_message(overall_text(&self.layout, report, self.style));
+                for (bar, text) in fleets.iter().zip(fleet_texts(&self.layout, report, self.style)) {
+                    bar.set_message(text);
+                }
+            }
+            Place::Lines { last } => {
+                let Ok(mut last) = last.lock() else { return };
+                if report.end.since(*last) >= LEAST_LINE_NS {
+                    *last = report.end;
+                    say(&line(&self.layout, report, self.style));
+                }
+            }
+            Place::Nowhere => {}
+        }
+    }
+
+    /// Says something between the intervals, whatever the mode but [`ProgressMode::Quiet`].
+    pub fn note(&self, text: &str) {
+        match &self.place {
+            Place::Live { block, .. } => block.suspend(|| say(text)),
+            Place::Lines { .. } => say(text),
+            Place::Nowhere => {}
+        }
+    }
+
+    /// Takes the live block off the screen, so that the table can follow.
+    pub fn end(&self) {
+        if let Place::Live { overall, fleets, .. } = &self.place {
+            // Each by itself: a bar that is still alive would draw the block again when it is dropped.
+            fleets.iter().chain([overall]).for_each(ProgressBar::finish_and_clear);
+        }
+    }
+}
+
+/// Writes a line to stderr. A closed stderr must not end a measurement.
+fn say(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+fn live(layout: &Layout, style: Style) -> Place {
+    let bar_chars = if style.ascii { "=>-" } else { "━╸─" };
+    let block = MultiProgress::new();
+    let end = layout.phases.last().map_or(0, |phase| phase.end.0);
+    let bar = ProgressStyle::with_template("{bar:24} {msg}")
+        .map_or_else(|_| ProgressStyle::default_bar(), |style| style.progress_chars(bar_chars));
+    let text = ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
+    let overall = block.add(ProgressBar::new(end.max(1)).with_style(bar));
+    let fleets = layout
+        .fleets
+        .iter()
+        .map(|_| block.add(ProgressBar::new_spinner().with_style(text.clone())))
+        .collect();
+    Place::Live { block, overall, fleets }
+}
+
+/// The word for where the run is: its phase, or the drain behind the last one.
+fn stage<'a>(layout: &'a Layout, report: &IntervalReport) -> &'a str {
+    let phase = layout.phase(report.phase);
+    if report.start >= phase.end { "drain" } else { &phase.name }
+}
+
+fn seconds(report: &IntervalReport) -> f64 {
+    (report.end.since(report.start) as f64 / 1e9).max(1e-9)
+}
+
+fn connected(readings: &Readings, devices: u64, style: Style) -> String {
+    let failed = match readings.connects_failed_so_far {
+        0 => String::new(),
+        failed => format!(", {} attempts failed", count(failed, style)),
+    };
+    format!("connected {}/{}{failed}", count(readings.connected_so_far, style), count(devices, style))
+}
+
+fn is_connecting(layout: &Layout, report: &IntervalReport) -> bool {
+    layout.phase(report.phase).role == PhaseRole::Connect && report.total.planned == 0
+}
+
+fn devices(layout: &Layout) -> u64 {
+    layout.fleets.iter().map(|fleet| u64::from(fleet.devices)).sum()
+}
+
+/// A plain line for logs: `  12s steady  2,400/s  ok 2,400  p50 410us  p99 1.90ms  failed 0`.
+fn line(layout: &Layout, report: &IntervalReport, style: Style) -> String {
+    let at = report.end.as_secs_f64().round();
+    let head = format!("{at:>4}s {}", stage(layout, report));
+    if is_connecting(layout, report) {
+        return format!("{head}  {}", connected(&report.total, devices(layout), style));
+    }
+    let total = &report.total;
+    let short = |percentile: Option<Percentile>| {
+        percentile.map_or_else(
+            || dash(style).to_owned(),
+            |p| format!("{}{}", if p.censored { ">" } else { "" }, short_time(p.ns, style)),
+        )
+    };
+    format!(
+        "{head}  {}  ok {}  p50 {}  p99 {}  failed {}",
+        rate(total.planned as f64 / seconds(report), style),
+        count(total.ok, style),
+        short(total.p50),
+        short(total.p99),
+        count(total.failed, style),
+    )
+}
+
+fn overall_text(layout: &Layout, report: &IntervalReport, style: Style) -> String {
+    let end = layout.phases.last().map_or(report.end, |phase| phase.end);
+    let clock = format!("{:.0}/{:.0} s", report.end.as_secs_f64(), end.as_secs_f64());
+    let head = format!("{}  {clock}", stage(layout, report));
+    if is_connecting(layout, report) {
+        return format!("{head}  {}", connected(&report.total, devices(layout), style));
+    }
+    let total = &report.total;
+    let failed = if total.failed_so_far == 0 {
+        String::new()
+    } else {
+        format!("  failed {}", count(total.failed_so_far, style))
+    };
+    format!(
+        "{head}  offered {}  ok {}{failed}",
+        rate(total.planned as f64 / seconds(report), style),
+        rate(total.ok as f64 / seconds(report), style),
+    )
+}
+
+fn fleet_texts(layout: &Layout, report: &IntervalReport, style: Style) -> Vec<String> {
+    let name = layout.fleets.iter().map(|fleet| fleet.name.chars().count()).max().unwrap_or(0);
+    let shown = |percentile: Option<Percentile>| {
+        percentile.map_or_else(|| dash(style).to_owned(), |percentile| bounded_time(percentile, style))
+    };
+    let text = |(fleet, readings): (&crate::record::FleetInfo, &Readings)| {
+        let head = format!("  {:<name$}  {:<4}", fleet.name, fleet.protocol.name());
+        if is_connecting(layout, report) {
+            return format!("{head}  {}", connected(readings, u64::from(fleet.devices), style));
+        }
+        format!(
+            "{head}  {:>9}  p50 {:>8}  p99 {:>8}  in flight {}  failed {}",
+            rate(readings.ok as f64 / seconds(report), style),
+            shown(readings.p50),
+            shown(readings.p99),
+            count(readings.outstanding(), style),
+            count(readings.failed_so_far, style),
+        )
+    };
+    layout.fleets.iter().zip(&report.fleets).map(text).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{FleetInfo, PhaseId, PhaseInfo, Protocol};
+
+    const SECOND: u64 = 1_000_000_000;
+
+    fn layout() -> Layout {
+        let phase = |name: &str, role, from: u64, to: u64| PhaseInfo {
+            name: name.into(),
+            role,
+            start: Tick(from * SECOND),
+            end: Tick(to * SECOND),
+        };
+        let fleet = |name: &str, protocol| FleetInfo {
+            name: name.into(),
+            protocol,
+            devices: 450,
+            timeout_ns: 5 * SECOND,
+            budget_ns: None,
+        };
+        Layout {
+            phases: vec![
+                phase("connect", PhaseRole::Connect, 0, 2),
+                phase("steady", PhaseRole::Measured, 2, 60),
+            ],
+            fleets: vec![fleet("meters", Protocol::Http), fleet("pumps", Protocol::Ws)],
+            interval_ns: SECOND,
+        }
+    }
+
+    fn report(end: u64, phase: u16, readings: Readings) -> IntervalReport {
+        IntervalReport {
+            start: Tick((end - 1) * SECOND),
+            end: Tick(end * SECOND),
+            phase: PhaseId(phase),
+            total: readings.clone(),
+            fleets: vec![readings.clone(), readings],
+            merged_slices: 0,
+            late_slices: 0,
+        }
+    }
+
+    fn busy() -> Readings {
+        Readings {
+            planned: 2_400,
+            ok: 2_398,
+            failed: 2,
+            p50: Some(Percentile { ns: 410_000, censored: false }),
+            p99: Some(Percentile { ns: 5_000_000_000, censored: true }),
+            planned_so_far: 24_000,
+            ok_so_far: 23_990,
+            failed_so_far: 3,
+            connected_so_far: 900,
+            connects_failed_so_far: 0,
+        }
+    }
+
+    #[test]
+    fn every_stage_of_a_run_has_its_line() {
+        let layout = layout();
+        let connecting = Readings { connected_so_far: 512, connects_failed_so_far: 4, ..Readings::default() };
+        for (report, text) in [
+            (report(1, 0, connecting), "   1s connect  connected 512/900, 4 attempts failed"),
+            (report(12, 1, busy()), "  12s steady  2,400/s  ok 2,398  p50 410us  p99 >5.00s  failed 2"),
+            (report(3, 1, Readings::default()), "   3s steady  0/s  ok 0  p50 -  p99 -  failed 0"),
+            (report(61, 1, Readings::default()), "  61s drain  0/s  ok 0  p50 -  p99 -  failed 0"),
+        ] {
+            assert_eq!(line(&layout, &report, Style::PLAIN), text);
+        }
+    }
+
+    #[test]
+    fn the_live_block_tells_the_whole_and_every_fleet() {
+        let (layout, report) = (layout(), report(12, 1, busy()));
+        assert_eq!(
+            overall_text(&layout, &report, Style::PLAIN),
+            "steady  12/60 s  offered 2,400/s  ok 2,398/s  failed 3"
+        );
+        assert_eq!(
+            fleet_texts(&layout, &report, Style::PLAIN),
+            [
+                "  meters  http    2,398/s  p50   410 us  p99     >5 s  in flight 7  failed 3",
+                "  pumps   ws      2,398/s  p50   410 us  p99     >5 s  in flight 7  failed 3",
+            ]
+        );
+    }
+}
