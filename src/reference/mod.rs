@@ -1,1 +1,20 @@
-//! (room being furnished)
+//! The bundled reference system: a small, real, real-time anomaly detection service, to stress, break and mend.
+//!
+//! A reading goes through a bounded queue to the worker that owns its device, past the device's streaming detector and an
+//! exact cache to the model, and its verdict goes back to the sender with the time each stage took. It shares no code with
+//! the client side, so that one bug cannot hide in both ends.
+
+mod config;
+mod detector;
+mod endpoint;
+mod health;
+mod metric;
+mod model;
+mod pipeline;
+mod reading;
+mod server;
+mod worker;
+
+pub use config::Config;
+pub use health::{Health, Status};
+pub use server::{Server, StartError};

@@ -1,0 +1,147 @@
+//! Seeded signals with seeded anomalies: what must be found, and what must not be.
+
+use std::f64::consts::TAU;
+
+use rand::RngExt;
+use rand_distr::{Distribution, StandardNormal};
+
+use super::*;
+use crate::reference::model;
+use crate::seed::{Seed, Stream};
+
+/// Level 20, noise σ 0.2, amplitude 2: the anomaly of 3.0 is no larger than the signal itself.
+const NOISE: f64 = 0.2;
+const SIZE: f64 = 3.0;
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Signal {
+    Constant,
+    Sine,
+    TwoSines,
+    Walk,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Fault {
+    None,
+    Spike,
+    Shift,
+}
+
+fn signal(kind: Signal, length: usize, stream: &mut Stream) -> Vec<f64> {
+    let mut walk = 0.0;
+    let phase: f64 = stream.random();
+    (0..length)
+        .map(|step| {
+            let turn = |period: f64| (TAU * (step as f64 / period + phase)).sin();
+            let noise: f64 = StandardNormal.sample(stream);
+            let drawn: f64 = StandardNormal.sample(stream);
+            walk += 0.05 * drawn;
+            20.0 + NOISE * noise
+                + match kind {
+                    Signal::Constant => 0.0,
+                    Signal::Sine => 2.0 * turn(100.0),
+                    Signal::TwoSines => 1.5 * turn(100.0) + 0.5 * turn(23.0),
+                    Signal::Walk => walk,
+                }
+        })
+        .collect()
+}
+
+/// Which readings alerted.
+fn alerts(values: &[f64]) -> Vec<usize> {
+    let mut detector = Detector::default();
+    let judge = |(index, value): (usize, &f64)| {
+        let vector = detector.observe(*value);
+        (detector.conclude(model::score(vector)) > Level::None).then_some(index)
+    };
+    values.iter().enumerate().filter_map(judge).collect()
+}
+
+/// Share of 200 trials in which the fault, at two thirds of `length`, is found within `patience` readings, and false
+/// alarms per reading before it.
+fn trial(kind: Signal, fault: Fault, length: usize, patience: usize) -> (f64, f64) {
+    const TRIALS: u64 = 200;
+    let at = length * 2 / 3;
+    let (mut found, mut false_alarms) = (0, 0);
+    for index in 0..TRIALS {
+        let mut values = signal(kind, length, &mut Seed(1).stream("test/detector", index));
+        match fault {
+            Fault::None => {}
+            Fault::Spike => values[at] += SIZE,
+            Fault::Shift => values[at..].iter_mut().for_each(|value| *value += SIZE),
+        }
+        let alerts = alerts(&values);
+        found += u64::from(alerts.iter().any(|alert| (at..at + patience).contains(alert)));
+        false_alarms += alerts.iter().filter(|alert| **alert < at).count();
+    }
+    (found as f64 / TRIALS as f64, false_alarms as f64 / (TRIALS as f64 * at as f64))
+}
+
+#[test]
+fn spikes_and_shifts_are_found_and_little_else_alerts() {
+    println!("signal, fault, length: found, false alarms per 1 000");
+    for kind in [Signal::Constant, Signal::Sine, Signal::TwoSines, Signal::Walk] {
+        for (fault, patience) in [(Fault::Spike, 3), (Fault::Shift, 40)] {
+            for length in [300, 3_000] {
+                let (found, alarms) = trial(kind, fault, length, patience);
+                println!("{kind:?}, {fault:?}, {length}: {:.1} %, {:.2}", found * 100.0, alarms * 1e3);
+                assert!(found >= 0.95, "{kind:?}, {fault:?}, {length}: found {found}");
+                assert!(alarms < 1e-3, "{kind:?}, {length}: {alarms} false alarms per reading");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_device_is_silent_at_first_and_calm_soon_after() {
+    let (_, alarms) = trial(Signal::Sine, Fault::None, 225, 1);
+    println!("false alarms per 1 000 in the first 150 readings: {:.2}", alarms * 1e3);
+    assert!(alarms < 1e-2);
+    let loud: Vec<f64> = (0..50).map(|step| if step % 7 == 0 { 1e6 } else { 0.0 }).collect();
+    assert_eq!(alerts(&loud), Vec::<usize>::new());
+}
+
+#[test]
+fn the_same_readings_give_the_same_vectors() {
+    let values = signal(Signal::TwoSines, 500, &mut Seed(2).stream("test/detector", 0));
+    let vectors = || {
+        let mut detector = Detector::default();
+        values.iter().map(|value| detector.observe(*value)).collect::<Vec<_>>()
+    };
+    assert_eq!(vectors(), vectors());
+}
+
+#[test]
+fn extreme_values_do_not_poison_the_state() {
+    let mut detector = Detector::default();
+    for value in [0.0, f64::MAX, f64::MIN, f64::MIN_POSITIVE, -0.0, 1e-300] {
+        let vector = detector.observe(value);
+        assert!(model::score(vector).is_finite());
+    }
+    for step in 0..100 {
+        let score = model::score(detector.observe(f64::from(step % 3)));
+        assert!(score.is_finite() && detector.peak.is_finite());
+        detector.conclude(score);
+    }
+}
+
+#[test]
+fn levels_are_as_the_table_says() {
+    for (score, expected) in [
+        (0.0, Level::None),
+        (2.79, Level::None),
+        (2.8, Level::Low),
+        (5.0, Level::Medium),
+        (8.0, Level::High),
+        (12.0, Level::Critical),
+        (1e9, Level::Critical),
+    ] {
+        assert_eq!(level(score), expected, "{score}");
+    }
+}
+
+#[test]
+fn a_device_takes_less_than_a_kibibyte() {
+    assert!(size_of::<Detector>() < 1_024, "{} bytes", size_of::<Detector>());
+}

@@ -1,0 +1,355 @@
+//! One connection: its socket, its packets and its deadlines, as one hand-polled loop.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use mqtt_proto::QosPid;
+use mqtt_proto::v3::{
+    Connack, Connect, ConnectReturnCode, LastWill, Packet, Publish, Subscribe, Unsubscribe,
+};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Sleep, sleep};
+
+use super::frame::{self, Fault, Message};
+use super::hub::{End, Hub, MOST_PENDING, Peer};
+use super::session::{self, Inbound};
+use super::topic;
+use crate::clock::Tick;
+
+/// How long a client may take for its CONNECT, nanoseconds.
+const CONNECT_WITHIN: u64 = 5_000_000_000;
+
+/// Subscriptions a connection may have.
+const MOST_SUBSCRIPTIONS: usize = 256;
+
+/// Bytes that may wait to be written before no more packets are read.
+const BACKLOG: usize = 256 * 1024;
+
+/// Times a socket is read before other connections get their turn.
+const READS: usize = 4;
+
+/// One connection, from its acceptance to its end.
+pub(super) struct Connection {
+    hub: Rc<Hub>,
+    peer: Rc<Peer>,
+    stream: TcpStream,
+    /// Bytes read and not yet decoded; without capacity when there are none.
+    partial: Vec<u8>,
+    connected: bool,
+    /// The client's identifier; none if it did not choose one, for then nobody can take it over.
+    client: Option<Rc<str>>,
+    will: Option<LastWill>,
+    inbound: Inbound,
+    filters: Vec<Box<str>>,
+    /// When the client last said something.
+    heard: Tick,
+    /// Nanoseconds of silence it is allowed, with the timer that looks after that.
+    silence: Option<(u64, Pin<Box<Sleep>>)>,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.hub.leave(self.peer.id);
+    }
+}
+
+impl Connection {
+    /// Takes an accepted connection in.
+    pub(super) fn new(stream: TcpStream, hub: Rc<Hub>) -> Self {
+        let (peer, heard) = (hub.enter(), hub.pipeline.now());
+        Self {
+            hub,
+            peer,
+            stream,
+            partial: Vec::new(),
+            connected: false,
+            client: None,
+            will: None,
+            inbound: Inbound::default(),
+            filters: Vec::new(),
+            heard,
+            silence: Some((CONNECT_WITHIN, Box::pin(sleep(Duration::from_nanos(CONNECT_WITHIN))))),
+        }
+    }
+
+    /// Serves it until it ends.
+    pub(super) async fn run(mut self) {
+        let end = poll_fn(|cx| self.poll(cx)).await;
+        self.finish(end);
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        self.peer.awake.set(true);
+        {
+            let mut waker = self.peer.waker.borrow_mut();
+            if !waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+                *waker = Some(cx.waker().clone());
+            }
+        }
+        let turn = self.turn(cx);
+        if turn.is_err() {
+            // The last words, such as a refusal; a client that does not take them misses them.
+            let _ = self.write(cx);
+        }
+        self.peer.awake.set(false);
+        turn.map_or_else(Poll::Ready, |()| Poll::Pending)
+    }
+
+    fn turn(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
+        if let Some(end) = self.peer.closing.get() {
+            return Err(end);
+        }
+        self.read(cx)?;
+        self.write(cx).map_err(|_| End::Ungraceful)?;
+        if self.peer.held.get() && !self.must_hold() {
+            cx.waker().wake_by_ref();
+        }
+        if self.is_silent(cx) { Err(End::Ungraceful) } else { Ok(()) }
+    }
+
+    /// Whether no more packets may be taken in for now.
+    fn must_hold(&self) -> bool {
+        self.peer.pending.get() >= MOST_PENDING || self.peer.outbox.borrow().unwritten().len() >= BACKLOG
+    }
+
+    fn read(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
+        if self.peer.held.get() && !self.must_hold() {
+            self.peer.held.set(false);
+            self.take_in(&[])?;
+        }
+        for _ in 0..READS {
+            if self.peer.held.get() {
+                return Ok(());
+            }
+            let mut input = self.hub.input.take();
+            let mut buffer = ReadBuf::new(&mut input);
+            let polled = Pin::new(&mut self.stream).poll_read(cx, &mut buffer);
+            let taken = match polled {
+                Poll::Pending => None,
+                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => Some(self.take_in(buffer.filled())),
+                Poll::Ready(_) => Some(Err(End::Ungraceful)),
+            };
+            self.hub.input.replace(input);
+            match taken {
+                None => return Ok(()),
+                Some(result) => result?,
+            }
+        }
+        cx.waker().wake_by_ref();
+        Ok(())
+    }
+
+    fn take_in(&mut self, bytes: &[u8]) -> Result<(), End> {
+        if self.partial.is_empty() {
+            let used = self.digest(bytes)?;
+            self.partial.extend_from_slice(bytes.get(used..).unwrap_or_default());
+            return Ok(());
+        }
+        let mut whole = std::mem::take(&mut self.partial);
+        whole.extend_from_slice(bytes);
+        let used = self.digest(&whole)?;
+        whole.drain(..used);
+        if whole.capacity() > 4 * whole.len() {
+            whole.shrink_to_fit();
+        }
+        self.partial = whole;
+        Ok(())
+    }
+
+    /// Handles the packets at the beginning of `bytes`; gives how many bytes they took.
+    fn digest(&mut self, bytes: &[u8]) -> Result<usize, End> {
+        let mut used = 0;
+        let result = loop {
+            if self.must_hold() {
+                self.peer.held.set(true);
+                break Ok(used);
+            }
+            match frame::decode(bytes.get(used..).unwrap_or_default()) {
+                Ok(None) => break Ok(used),
+                Ok(Some((packet, length))) => {
+                    used += length;
+                    if let Err(end) = self.handle(packet) {
+                        break Err(end);
+                    }
+                }
+                Err(Fault::Version) if !self.connected => {
+                    break Err(self.refuse(ConnectReturnCode::UnacceptableProtocolVersion));
+                }
+                Err(_) => break Err(End::Ungraceful),
+            }
+        };
+        if used > 0 {
+            self.heard = self.hub.pipeline.now();
+        }
+        result
+    }
+
+    fn write(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let mut outbox = self.peer.outbox.borrow_mut();
+        while !outbox.unwritten().is_empty() {
+            match Pin::new(&mut self.stream).poll_write(cx, outbox.unwritten()) {
+                Poll::Pending => break,
+                Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
+                Poll::Ready(Ok(count)) => outbox.wrote(count),
+                Poll::Ready(Err(error)) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn send(&self, packet: &Packet) {
+        self.peer.outbox.borrow_mut().push(packet);
+    }
+
+    fn handle(&mut self, packet: Packet) -> Result<(), End> {
+        if !self.connected {
+            let Packet::Connect(connect) = packet else { return Err(End::Refused) };
+            return self.greet(connect);
+        }
+        match packet {
+            Packet::Publish(publish) => return self.publish(&publish),
+            Packet::Puback(pid) => self.peer.outbox.borrow_mut().acknowledged(pid),
+            Packet::Pubrec(pid) => self.peer.outbox.borrow_mut().received(pid),
+            Packet::Pubcomp(pid) => self.peer.outbox.borrow_mut().completed(pid),
+            Packet::Pubrel(pid) => {
+                self.inbound.release(pid.value());
+                self.send(&Packet::Pubcomp(pid));
+            }
+            Packet::Subscribe(subscribe) => self.subscribe(&subscribe),
+            Packet::Unsubscribe(unsubscribe) => self.unsubscribe(&unsubscribe),
+            Packet::Pingreq => self.send(&Packet::Pingresp),
+            Packet::Disconnect => return Err(End::Graceful),
+            // A second CONNECT, or what only a server may say.
+            Packet::Connect(_)
+            | Packet::Connack(_)
+            | Packet::Suback(_)
+            | Packet::Unsuback(_)
+            | Packet::Pingresp => {
+                return Err(End::Ungraceful);
+            }
+        }
+        Ok(())
+    }
+
+    fn refuse(&self, code: ConnectReturnCode) -> End {
+        self.send(&Connack::new(false, code).into());
+        End::Refused
+    }
+
+    fn greet(&mut self, connect: Connect) -> Result<(), End> {
+        let code = session::greet(&connect);
+        if code != ConnectReturnCode::Accepted {
+            return Err(self.refuse(code));
+        }
+        if !connect.client_id.is_empty() {
+            let client = Rc::from(&*connect.client_id);
+            self.hub.claim(&client, self.peer.id);
+            self.client = Some(client);
+        }
+        self.connected = true;
+        self.will = connect.last_will;
+        self.silence = session::silence_limit(connect.keep_alive)
+            .map(|limit| (limit, Box::pin(sleep(Duration::from_nanos(limit)))));
+        self.send(&Connack::new(false, code).into());
+        Ok(())
+    }
+
+    fn publish(&mut self, publish: &Publish) -> Result<(), End> {
+        let arrived = self.hub.pipeline.now();
+        match publish.qos_pid {
+            QosPid::Level0 => {}
+            QosPid::Level1(pid) => self.send(&Packet::Puback(pid)),
+            QosPid::Level2(pid) => {
+                let is_new = self.inbound.publish(pid.value()).map_err(|_| End::Ungraceful)?;
+                self.send(&Packet::Pubrec(pid));
+                if !is_new {
+                    return Ok(());
+                }
+            }
+        }
+        let (topic, payload, qos) = (&*publish.topic_name, &publish.payload, publish.qos_pid.qos());
+        if publish.retain {
+            self.hub.retain(topic, payload, qos);
+        }
+        self.hub.publish(&Message { topic, payload, qos, retained: false });
+        if let Some(device) = topic::reading_device(topic) {
+            self.hub.reading(&self.peer, device, payload, arrived);
+        }
+        Ok(())
+    }
+
+    fn subscribe(&mut self, subscribe: &Subscribe) {
+        let mut granted = Vec::with_capacity(subscribe.topics.len());
+        for (filter, qos) in &subscribe.topics {
+            let known = self.filters.iter().any(|known| **known == **filter);
+            let taken = known || self.filters.len() < MOST_SUBSCRIPTIONS && topic::is_affordable(filter);
+            if taken {
+                self.hub.subscribe(self.peer.id, filter, *qos);
+            }
+            if taken && !known {
+                self.filters.push((**filter).into());
+            }
+            granted.push(taken.then_some(*qos));
+        }
+        self.peer.outbox.borrow_mut().push_suback(subscribe.pid, &granted);
+        for ((filter, _), granted) in subscribe.topics.iter().zip(granted) {
+            if let Some(qos) = granted {
+                self.hub.replay(&self.peer, filter, qos);
+            }
+        }
+    }
+
+    fn unsubscribe(&mut self, unsubscribe: &Unsubscribe) {
+        for filter in &unsubscribe.topics {
+            if let Some(index) = self.filters.iter().position(|known| **known == **filter) {
+                self.filters.swap_remove(index);
+                self.hub.unsubscribe(self.peer.id, filter);
+            }
+        }
+        self.send(&Packet::Unsuback(unsubscribe.pid));
+    }
+
+    /// Whether the client has been silent for longer than it may. The timer is only set anew when it runs out, not with
+    /// every packet.
+    fn is_silent(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some((limit, timer)) = &mut self.silence else { return false };
+        while timer.as_mut().poll(cx).is_ready() {
+            let now = self.hub.pipeline.now();
+            if self.peer.pending.get() >= MOST_PENDING {
+                // It may well have spoken: it is the service that does not listen.
+                self.heard = now;
+            }
+            let silent = now.since(self.heard);
+            if silent >= *limit {
+                return true;
+            }
+            timer.set(sleep(Duration::from_nanos(*limit - silent)));
+        }
+        false
+    }
+
+    fn finish(&mut self, end: End) {
+        let id = self.peer.id;
+        if end != End::Stopped {
+            for filter in &self.filters {
+                self.hub.unsubscribe(id, filter);
+            }
+        }
+        if let Some(client) = &self.client {
+            self.hub.disclaim(client, id);
+        }
+        if let Some(LastWill { qos, retain, topic_name, message }) = self.will.take()
+            && end == End::Ungraceful
+        {
+            if retain {
+                self.hub.retain(&topic_name, &message, qos);
+            }
+            self.hub.publish(&Message { topic: &topic_name, payload: &message, qos, retained: false });
+        }
+    }
+}

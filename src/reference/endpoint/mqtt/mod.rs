@@ -1,0 +1,116 @@
+//! The MQTT 3.1.1 endpoint: takes readings in, and publishes verdicts and alerts.
+//!
+//! | topic | who publishes | what |
+//! |---|---|---|
+//! | `devices/<id>/readings` | devices | a reading of device `<id>`; anyone may also subscribe to it |
+//! | `devices/<id>/verdicts` | the service, `QoS` 1 | the verdict on each, or why there is none |
+//! | `alerts/<level>/<id>` | the service, `QoS` 1 | every anomaly, whichever way its reading came in |
+//! | any other | anyone | delivered to whoever is subscribed |
+//!
+//! It does what MQTT asks of a server (`QoS` 0, 1 and 2 both ways, wildcards, retained messages, last wills, keep-alive,
+//! take-over) but is no general broker. In particular: sessions end with their connection, so a CONNECT that asks for a
+//! lasting one is let in and told that none was present, and nothing is kept for or sent again to clients that are away;
+//! names and passwords are not looked at; a last will is a message but never a reading; what is retained is held in memory
+//! only, up to a bound, and none of it is kept beyond; a subscriber with overlapping subscriptions gets one copy; a
+//! subscriber that is too slow loses the newest messages. An acknowledgement says that a PUBLISH was received, not
+//! what became of the reading in it. Its bounds, beside the number of connections:
+//!
+//! | what | at most | and then |
+//! |---|---|---|
+//! | a packet | 256 KiB | the connection is closed before any of it is kept |
+//! | time to CONNECT | 5 s | the connection is closed |
+//! | subscriptions of a connection | 256, each of 1 024 bytes and 128 levels | refused in the SUBACK |
+//! | readings under way of a connection | 1 024 | its socket is not read until verdicts have come |
+//! | answers waiting for a socket | 256 KiB | the same, until they are written |
+//! | messages waiting for a client | 1 MiB; 1 024 unacknowledged and 1 024 more | the newest is dropped and counted |
+//! | open `QoS` 2 messages of a client | 4 096 | the connection is closed |
+//! | retained messages | 10 000 and 64 MiB | further topics are delivered but not retained |
+
+mod connection;
+mod frame;
+mod hub;
+mod outbox;
+mod router;
+mod session;
+#[cfg(test)]
+mod tests;
+mod topic;
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::mpsc;
+use tokio::task::spawn_local;
+use tokio::time::{sleep, timeout};
+
+use self::connection::Connection;
+use self::hub::Hub;
+use crate::reference::endpoint::Door;
+
+/// Verdicts taken up at once.
+const BATCH: usize = 256;
+
+/// Verdicts that there is room for beyond the readings that can wait in the pipeline.
+const SPARE_VERDICTS: usize = 4_096;
+
+/// How long connections may take to close.
+const CLOSE_WITHIN: Duration = Duration::from_secs(1);
+
+/// How long to wait after a connection could not be accepted, for want of descriptors as a rule.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
+
+/// How often to look for readings whose verdicts will never come.
+const WRITE_OFF_EVERY: Duration = Duration::from_secs(1);
+
+/// Serves MQTT on `listener` until the service stops, then closes all connections and returns within
+/// about a second. No more connections than the door admits are open at once; further ones are closed at once and counted.
+///
+/// To be run inside a [`tokio::task::LocalSet`] on a current-thread runtime with time and I/O.
+pub(in crate::reference) async fn serve(listener: TcpListener, door: Door) {
+    let Door { pipeline, metrics, max_connections, mut stop } = door;
+    let mut alerts = pipeline.alerts();
+    let (sender, mut verdicts) =
+        mpsc::channel(pipeline.snapshot().queue_capacity.saturating_add(SPARE_VERDICTS).min(1 << 30));
+    let hub = Rc::new(Hub::new(pipeline, metrics, sender));
+    let mut batch = Vec::with_capacity(BATCH);
+    let mut write_off = tokio::time::interval(WRITE_OFF_EVERY);
+    loop {
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => break,
+            stream = accept(&listener) => {
+                if hub.connections() >= max_connections {
+                    hub.refused();
+                } else {
+                    spawn_local(Connection::new(stream, Rc::clone(&hub)).run());
+                }
+            }
+            _ = verdicts.recv_many(&mut batch, BATCH) => {
+                for verdict in batch.drain(..) {
+                    hub.verdict(&verdict);
+                }
+            }
+            alert = alerts.recv() => match alert {
+                Ok(alert) => hub.alert(&alert),
+                Err(RecvError::Lagged(count)) => hub.alerts_missed(count),
+                Err(RecvError::Closed) => break,
+            },
+            _ = write_off.tick() => hub.write_off(),
+        }
+    }
+    drop(listener);
+    // Connections close as soon as they are woken; the bound is for what nobody thought of.
+    let _ = timeout(CLOSE_WITHIN, hub.close()).await;
+}
+
+/// The next connection, without Nagle's delay: with it a verdict could wait for the acknowledgement of the one before.
+async fn accept(listener: &TcpListener) -> TcpStream {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) if stream.set_nodelay(true).is_ok() => return stream,
+            Ok(_) => {}
+            Err(_) => sleep(ACCEPT_PAUSE).await,
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Is the service well? Healthy, degraded or unhealthy, with reasons that name value and limit.
+
+use serde::Serialize;
+
+use crate::clock::Tick;
+
+/// How well the service is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// Everything is as it should be.
+    Healthy,
+    /// It works, but not as well as it should.
+    Degraded,
+    /// It does not do its work.
+    Unhealthy,
+}
+
+/// The service's health, as `GET /health` shows it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Health {
+    /// The worst of all rules.
+    pub status: Status,
+    /// One sentence per rule that is broken.
+    pub reasons: Vec<String>,
+    /// Seconds since the service started.
+    pub uptime_s: f64,
+    /// Readings that wait.
+    pub queue_depth: usize,
+    /// Readings that may wait.
+    pub queue_capacity: usize,
+    /// Workers that run.
+    pub workers: usize,
+    /// Readings refused since the start.
+    pub shed: u64,
+}
+
+/// The figures health is judged by.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Signs {
+    pub(super) now: Tick,
+    pub(super) queue_depth: usize,
+    pub(super) queue_capacity: usize,
+    pub(super) workers: usize,
+    pub(super) workers_wanted: usize,
+    pub(super) shed: u64,
+    pub(super) last_shed: Option<Tick>,
+    /// Since when the queue has been full without a break.
+    pub(super) full_since: Option<Tick>,
+}
+
+/// A refusal counts against health for this long, nanoseconds.
+const SHED_MEMORY_NS: u64 = 10_000_000_000;
+/// A queue that is full for this long makes the service unhealthy, nanoseconds.
+const FULL_NS: u64 = 1_000_000_000;
+
+impl Health {
+    /// Judges by the figures of this moment.
+    pub(super) fn judge(signs: &Signs) -> Self {
+        let mut health = Self {
+            status: Status::Healthy,
+            reasons: Vec::new(),
+            uptime_s: signs.now.as_secs_f64(),
+            queue_depth: signs.queue_depth,
+            queue_capacity: signs.queue_capacity,
+            workers: signs.workers,
+            shed: signs.shed,
+        };
+        if signs.workers == 0 {
+            health
+                .add(Status::Unhealthy, format!("no worker runs; there should be {}", signs.workers_wanted));
+        } else if signs.workers < signs.workers_wanted {
+            let reason = format!("{} workers run; there should be {}", signs.workers, signs.workers_wanted);
+            health.add(Status::Degraded, reason);
+        }
+        let full_ns = signs.full_since.map_or(0, |since| signs.now.since(since));
+        if full_ns >= FULL_NS {
+            let reason =
+                format!("the queue has been full for {:.1} s; the limit is 1 s", full_ns as f64 / 1e9);
+            health.add(Status::Unhealthy, reason);
+        } else if signs.queue_depth * 2 > signs.queue_capacity {
+            let (depth, limit) = (signs.queue_depth, signs.queue_capacity / 2);
+            health.add(
+                Status::Degraded,
+                format!("{depth} readings wait; the limit is {limit}, half of the queue"),
+            );
+        }
+        if signs.last_shed.is_some_and(|at| signs.now.since(at) < SHED_MEMORY_NS) {
+            let reason = format!(
+                "readings were refused in the last 10 s ({} since the start); none should be",
+                signs.shed
+            );
+            health.add(Status::Degraded, reason);
+        }
+        health
+    }
+
+    fn add(&mut self, status: Status, reason: String) {
+        self.status = self.status.max(status);
+        self.reasons.push(reason);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn health_is_judged_as_the_table_says() {
+        let now = Tick(100_000_000_000);
+        let well = Signs {
+            now,
+            queue_depth: 0,
+            queue_capacity: 100,
+            workers: 2,
+            workers_wanted: 2,
+            shed: 0,
+            last_shed: None,
+            full_since: None,
+        };
+        let ago = |secs: u64| Some(Tick(now.0 - secs * 1_000_000_000));
+        for (name, signs, status, reason) in [
+            ("well", well, Status::Healthy, ""),
+            ("half full", Signs { queue_depth: 50, ..well }, Status::Healthy, ""),
+            ("over half", Signs { queue_depth: 51, ..well }, Status::Degraded, "51 readings wait"),
+            (
+                "shed just now",
+                Signs { shed: 3, last_shed: ago(9), ..well },
+                Status::Degraded,
+                "3 since the start",
+            ),
+            ("shed long ago", Signs { shed: 3, last_shed: ago(11), ..well }, Status::Healthy, ""),
+            (
+                "full a moment",
+                Signs { queue_depth: 100, full_since: ago(0), ..well },
+                Status::Degraded,
+                "100 readings",
+            ),
+            (
+                "full",
+                Signs { queue_depth: 100, full_since: ago(2), ..well },
+                Status::Unhealthy,
+                "full for 2.0 s",
+            ),
+            ("a worker down", Signs { workers: 1, ..well }, Status::Degraded, "1 workers run"),
+            ("all down", Signs { workers: 0, ..well }, Status::Unhealthy, "no worker runs"),
+        ] {
+            let health = Health::judge(&signs);
+            assert_eq!(health.status, status, "{name}: {health:?}");
+            assert!(
+                health.reasons.iter().any(|r| r.contains(reason)) || reason.is_empty(),
+                "{name}: {health:?}"
+            );
+            assert_eq!(health.reasons.is_empty(), status == Status::Healthy, "{name}: {health:?}");
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Starts and stops the service: listeners, the thread that serves them, and the workers.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::LocalSet;
+
+use super::config::Config;
+use super::endpoint::{Door, http, mqtt};
+use super::health::Health;
+use super::metric::Metrics;
+use super::pipeline::Pipeline;
+use crate::clock::Monotonic;
+
+/// How long connections may take to end when the service stops.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Why the service could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The port is taken.
+    #[error("port {port} on {bind} is in use; choose another with {flag} PORT, or {flag} 0 for a free one")]
+    InUse {
+        /// The address asked for.
+        bind: IpAddr,
+        /// The port asked for.
+        port: u16,
+        /// The flag that sets it.
+        flag: &'static str,
+    },
+    /// Listening failed otherwise.
+    #[error("cannot listen on {addr} for {flag}: {source}")]
+    Listen {
+        /// The address asked for.
+        addr: SocketAddr,
+        /// The flag that sets it.
+        flag: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A thread could not be started.
+    #[error("cannot start the service: {0}")]
+    Start(#[from] io::Error),
+}
+
+/// A running reference system. Stops when dropped.
+#[derive(Debug)]
+pub struct Server {
+    http: SocketAddr,
+    mqtt: SocketAddr,
+    pipeline: Arc<Pipeline>,
+    stop: watch::Sender<bool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Server {
+    /// Starts the service; it accepts connections when this returns.
+    ///
+    /// # Errors
+    /// If a port is taken or a thread cannot be started.
+    pub fn start(config: &Config) -> Result<Self, StartError> {
+        let http = listen(config.bind, config.http_port, "--http-port")?;
+        let mqtt = listen(config.bind, config.mqtt_port, "--mqtt-port")?;
+        let (http_addr, mqtt_addr) = (http.local_addr()?, mqtt.local_addr()?);
+        let metrics = Arc::new(Metrics::default());
+        let (pipeline, mut threads) = Pipeline::start(config, Monotonic::start(), &metrics)?;
+        let pipeline = Arc::new(pipeline);
+        let stop = watch::Sender::new(false);
+        let door = Door {
+            pipeline: Arc::clone(&pipeline),
+            metrics,
+            max_connections: config.max_connections.max(1),
+            stop: stop.subscribe(),
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let serving = thread::Builder::new().name("squall-serve".into());
+        threads.insert(0, serving.spawn(move || serve(&runtime, http, mqtt, door))?);
+        Ok(Self { http: http_addr, mqtt: mqtt_addr, pipeline, stop, threads })
+    }
+
+    /// Where HTTP and WebSocket listen.
+    pub const fn http_addr(&self) -> SocketAddr {
+        self.http
+    }
+
+    /// Where MQTT listens.
+    pub const fn mqtt_addr(&self) -> SocketAddr {
+        self.mqtt
+    }
+
+    /// How the service is now.
+    pub fn health(&self) -> Health {
+        self.pipeline.health()
+    }
+
+    /// Stops accepting, ends the connections, and returns when all threads have ended, within a few seconds.
+    pub fn stop(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        self.stop.send_replace(true);
+        let mut threads = self.threads.drain(..);
+        // The serving thread first: once it has ended nobody waits for a verdict.
+        if let Some(serving) = threads.next() {
+            let _ = serving.join();
+        }
+        self.pipeline.stop();
+        for worker in threads {
+            // A worker that panicked has already shown in the service's health.
+            let _ = worker.join();
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+fn listen(bind: IpAddr, port: u16, flag: &'static str) -> Result<TcpListener, StartError> {
+    let addr = SocketAddr::new(bind, port);
+    let listener = TcpListener::bind(addr).map_err(|source| match source.kind() {
+        io::ErrorKind::AddrInUse => StartError::InUse { bind, port, flag },
+        _ => StartError::Listen { addr, flag, source },
+    })?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+/// Serves both listeners on the calling thread until the service stops.
+fn serve(runtime: &tokio::runtime::Runtime, http: TcpListener, mqtt: TcpListener, door: Door) {
+    let tasks = LocalSet::new();
+    tasks.block_on(runtime, async move {
+        let (Ok(http), Ok(mqtt)) =
+            (tokio::net::TcpListener::from_std(http), tokio::net::TcpListener::from_std(mqtt))
+        else {
+            return;
+        };
+        let mut stop = door.stop.clone();
+        let broker = mqtt::serve(mqtt, door.clone());
+        let serving = async { tokio::join!(http::serve(http, Rc::new(door)), broker) };
+        let patience = async {
+            let _ = stop.wait_for(|stop| *stop).await;
+            tokio::time::sleep(FAREWELL).await;
+        };
+        tokio::select! {
+            _ = serving => {}
+            () = patience => {}
+        }
+    });
+}
