@@ -1,1 +1,140 @@
-//! (room being furnished)
+//! Workers that drive a plan at its targets, and the judgement of the run itself.
+//!
+//! Thread per core: each worker is one OS thread with a current-thread tokio runtime that owns a share of the devices
+//! (global device index modulo workers), their sockets, its sink and its pacer. Nothing on the hot path is shared or
+//! locked. The engine writes no file and prints nothing: the caller brings one [`Sink`] per worker.
+
+mod agenda;
+mod control;
+mod device;
+mod drive;
+mod ledger;
+mod limit;
+mod validity;
+mod watch;
+mod worker;
+
+use std::io;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use crate::clock::{Monotonic, PacerKind, Tick};
+use crate::protocol::Endpoint;
+use crate::record::{Protocol, Sink};
+use crate::scenario::Plan;
+
+pub use control::{Control, Order};
+pub use limit::{Descriptors, LimitError};
+pub use validity::Figures;
+pub use watch::Standstills;
+
+/// Everything a run needs besides its sinks.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    /// The plan to drive.
+    pub plan: Arc<Plan>,
+    /// Where the fleets of each protocol connect to; every protocol in the plan must have one.
+    pub endpoints: Arc<Vec<Endpoint>>,
+    /// The run's clock; the plan's instants are ticks of it.
+    pub clock: Monotonic,
+    /// How the run is ended early.
+    pub control: Control,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// The whole plan was driven and drained.
+    Complete,
+    /// It was ended early, drained, and all it began is accounted for.
+    Interrupted,
+    /// It was cut off at once: what was open is lost.
+    Aborted,
+}
+
+/// What one worker says of itself when it is done.
+#[derive(Debug, Clone)]
+pub struct WorkerReport {
+    /// How the worker's part ended.
+    pub end: End,
+    /// When its last reading was settled.
+    pub finished: Tick,
+    /// Processor time its thread used; `None` where the system does not tell.
+    pub cpu: Option<Duration>,
+    /// From its start to its end.
+    pub wall: Duration,
+    /// What its pacer woke by.
+    pub pacer: PacerKind,
+    /// Answers that belonged to no reading.
+    pub stray: u64,
+}
+
+/// What the engine says of a run.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// How the run ended: the worst end of any worker.
+    pub end: End,
+    /// When the last reading was settled.
+    pub finished: Tick,
+    /// One report per worker.
+    pub workers: Vec<WorkerReport>,
+    /// When the machine itself stood still.
+    pub standstills: Standstills,
+}
+
+/// Why a run could not be done.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The plan has a fleet whose protocol has no endpoint.
+    #[error("no target for protocol {0}: give one with --target {0}=URL or under [target]")]
+    NoTarget(Protocol),
+    /// A worker could not be started, or its pacer failed.
+    #[error("a worker could not run: {0}")]
+    Worker(#[from] io::Error),
+    /// A worker died of a bug.
+    #[error("worker {0} panicked; this is a bug in squall, please report it")]
+    Panicked(usize),
+}
+
+/// How long each of `workers` pacers may gather due readings of `plan`, nanoseconds; stands in the manifest.
+pub fn slack_ns(plan: &Plan, workers: usize) -> u64 {
+    worker::slack_ns(plan.peak_rate() / workers.max(1) as f64)
+}
+
+/// Drives the plan with one worker thread per sink, and returns when all of them are done.
+///
+/// # Errors
+/// If a target is missing, a worker cannot be started, or a worker dies.
+pub fn run<S: Sink>(setup: &Setup, sinks: Vec<S>) -> Result<Report, EngineError> {
+    for fleet in &setup.plan.layout().fleets {
+        if !setup.endpoints.iter().any(|endpoint| endpoint.protocol() == fleet.protocol) {
+            return Err(EngineError::NoTarget(fleet.protocol));
+        }
+    }
+    let watch = watch::Watch::start(setup.clock)?;
+    let count = sinks.len();
+    let mut threads = Vec::with_capacity(count);
+    for (index, sink) in sinks.into_iter().enumerate() {
+        let setup = setup.clone();
+        let name = format!("squall-worker-{index}");
+        let body = move || worker::work(&setup, worker::Share { index, count }, sink);
+        threads.push(thread::Builder::new().name(name).spawn(body)?);
+    }
+    let mut workers = Vec::with_capacity(count);
+    let mut failure = None;
+    for (index, thread) in threads.into_iter().enumerate() {
+        match thread.join() {
+            Ok(Ok(report)) => workers.push(report),
+            Ok(Err(error)) => failure = failure.or(Some(EngineError::Worker(error))),
+            Err(_) => failure = failure.or(Some(EngineError::Panicked(index))),
+        }
+    }
+    let standstills = watch.stop();
+    if let Some(failure) = failure {
+        return Err(failure);
+    }
+    let end = [End::Aborted, End::Interrupted].into_iter().find(|end| workers.iter().any(|w| w.end == *end));
+    let finished = workers.iter().map(|worker| worker.finished).max().unwrap_or_default();
+    Ok(Report { end: end.unwrap_or(End::Complete), finished, workers, standstills })
+}

@@ -1,0 +1,95 @@
+//! Notices when the machine itself stands still, as virtual machines do now and then: a thread that only sleeps and measures
+//! by how much it overslept. What a worker's lag cannot tell apart from its own slowness, this can.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use crate::clock::{Monotonic, Tick};
+
+/// How long the thread sleeps at a time: 200 wakes a second, about a thousandth of a core.
+const NAP: Duration = Duration::from_millis(5);
+/// Overslept by at least this long, the machine counts as having stood still; less is ordinary scheduling.
+const LEAST_NS: u64 = 10_000_000;
+
+/// When the machine stood still during a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Standstills {
+    /// How often.
+    pub count: u64,
+    /// Altogether, nanoseconds.
+    pub total_ns: u64,
+    /// The longest, nanoseconds.
+    pub longest_ns: u64,
+    /// When the longest ended.
+    pub longest_at: Tick,
+}
+
+impl Standstills {
+    /// Takes in a nap that lasted until `woke` instead of `due`.
+    fn add(&mut self, due: Tick, woke: Tick) {
+        let overslept = woke.since(due);
+        if overslept < LEAST_NS {
+            return;
+        }
+        self.count += 1;
+        self.total_ns += overslept;
+        if overslept > self.longest_ns {
+            (self.longest_ns, self.longest_at) = (overslept, woke);
+        }
+    }
+}
+
+/// A watch that runs until it is stopped.
+#[derive(Debug)]
+pub(super) struct Watch {
+    over: Arc<AtomicBool>,
+    thread: JoinHandle<Standstills>,
+}
+
+impl Watch {
+    /// Starts to watch.
+    ///
+    /// # Errors
+    /// If the thread cannot be started.
+    pub(super) fn start(clock: Monotonic) -> io::Result<Self> {
+        let over = Arc::new(AtomicBool::new(false));
+        let ended = Arc::clone(&over);
+        let body = move || {
+            let mut standstills = Standstills::default();
+            while !ended.load(Ordering::Relaxed) {
+                let due = clock.now() + NAP;
+                thread::sleep(NAP);
+                standstills.add(due, clock.now());
+            }
+            standstills
+        };
+        Ok(Self { over, thread: thread::Builder::new().name("squall-watch".into()).spawn(body)? })
+    }
+
+    /// Ends the watch and gives what it saw.
+    pub(super) fn stop(self) -> Standstills {
+        self.over.store(true, Ordering::Relaxed);
+        // It cannot panic; if it did, it would have seen nothing.
+        self.thread.join().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_long_oversleeping_counts() {
+        let ms = 1_000_000;
+        let mut seen = Standstills::default();
+        for (due, woke) in [(5, 6), (10, 19), (20, 30), (40, 190), (200, 220)] {
+            seen.add(Tick(due * ms), Tick(woke * ms));
+        }
+        let expected =
+            Standstills { count: 3, total_ns: 180 * ms, longest_ns: 150 * ms, longest_at: Tick(190 * ms) };
+        assert_eq!(seen, expected);
+    }
+}

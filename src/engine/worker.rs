@@ -1,0 +1,364 @@
+//! One worker: its share of the devices, its agenda, and the loop that releases readings when they are due.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::task::{JoinSet, LocalSet};
+
+use super::agenda::{Agenda, Entry, Task};
+use super::control::Order;
+use super::device::Device;
+use super::drive::drive;
+use super::ledger::Ledger;
+use super::{End, Setup, WorkerReport};
+use crate::clock::{Monotonic, Pacer, Tick, thread_cpu_time};
+use crate::protocol::{Endpoint, Settings};
+use crate::record::{Anomaly, FleetId, Kind, Layout, Outcome, PhaseId, Qos, Sample, Sink};
+use crate::scenario::{Fleet, Model, Plan};
+
+/// How long connections may take to say goodbye, all together.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// Due entries dealt with before the devices get their turn.
+const BATCH: usize = 64;
+/// How often an idle WebSocket is pinged.
+const PING_PERIOD: Duration = Duration::from_secs(30);
+
+/// Which of the devices a worker drives: those whose global index is `index` modulo `count`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Share {
+    pub(super) index: usize,
+    pub(super) count: usize,
+}
+
+/// What the worker is at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Stage {
+    Running,
+    /// No further reading is sent; open ones are being settled.
+    Draining,
+    /// Everything is settled; connections say goodbye.
+    Closing,
+}
+
+/// What all tasks of one worker share. Lives on one thread.
+#[derive(Debug)]
+pub(super) struct Worker<S> {
+    pub(super) clock: Monotonic,
+    pub(super) plan: Arc<Plan>,
+    pub(super) endpoints: Arc<Vec<Endpoint>>,
+    /// Session settings, by fleet.
+    pub(super) settings: Vec<Settings>,
+    pub(super) sink: RefCell<S>,
+    pub(super) stray: Cell<u64>,
+    /// The payload of the reading being sent.
+    pub(super) payload: RefCell<Vec<u8>>,
+    agenda: RefCell<Agenda>,
+    devices: Vec<Rc<Device>>,
+    stage: Cell<Stage>,
+    /// Readings and connection attempts that were planned and have no outcome yet.
+    open: Cell<u64>,
+    /// What the pacer sleeps towards.
+    armed: Cell<Tick>,
+    rearm: Notify,
+    slack_ns: u64,
+}
+
+/// How long the pacer may gather due readings at `per_second` readings a second on one worker, nanoseconds: nothing
+/// while the core idles, more as it fills. Precision costs wake-ups: at 100 000/s, 50 µs of slack halve the cost of a reading.
+pub(super) fn slack_ns(per_second: f64) -> u64 {
+    match per_second {
+        rate if rate > 100_000.0 => 100_000,
+        rate if rate > 20_000.0 => 50_000,
+        _ => 0,
+    }
+}
+
+/// Drives one share of the plan to its end on the calling thread.
+pub(super) fn work<S: Sink>(setup: &Setup, share: Share, sink: S) -> io::Result<WorkerReport> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_io().enable_time().event_interval(31).build()?;
+    let began = setup.clock.now();
+    let worker = Rc::new(Worker::new(setup, share, sink));
+    let tasks = LocalSet::new();
+    let (end, finished, pacer) = tasks.block_on(&runtime, async {
+        let mut pacer = Pacer::new(setup.clock);
+        let mut drives = JoinSet::new();
+        for device in &worker.devices {
+            drives.spawn_local(drive(Rc::clone(&worker), Rc::clone(device)));
+        }
+        let end = worker.conduct(&mut pacer, setup).await?;
+        let finished = setup.clock.now();
+        worker.sink.borrow_mut().finish(finished);
+        if end != End::Aborted {
+            worker.enter(Stage::Closing);
+            let farewell = async { while drives.join_next().await.is_some() {} };
+            // A peer that does not let go in time is simply left.
+            let _ = tokio::time::timeout(GOODBYE, farewell).await;
+        }
+        drives.abort_all();
+        io::Result::Ok((end, finished, pacer.kind()))
+    })?;
+    let wall = Duration::from_nanos(setup.clock.now().since(began));
+    Ok(WorkerReport { end, finished, cpu: thread_cpu_time(), wall, pacer, stray: worker.stray.get() })
+}
+
+impl<S: Sink> Worker<S> {
+    fn new(setup: &Setup, share: Share, sink: S) -> Self {
+        let plan = Arc::clone(&setup.plan);
+        let fleets = &plan.scenario().fleets;
+        let settings = fleets.iter().map(settings).collect();
+        let devices =
+            (share.index..plan.devices() as usize).step_by(share.count).enumerate().map(|(slot, global)| {
+                let device = plan.device(global as u32);
+                let fleet = &fleets[usize::from(device.fleet.0)];
+                let backlog = match fleet.model {
+                    Model::Open { backlog, .. } => backlog,
+                    // A closed device never has more open readings than its in-flight limit.
+                    Model::Closed { .. } => fleet.in_flight,
+                };
+                let ledger = Ledger::new(device.fleet, fleet.timeout.as_ns(), fleet.in_flight, backlog);
+                Rc::new(Device::new(slot as u32, device, ledger))
+            });
+        let devices = devices.collect();
+        let slack_ns = super::slack_ns(&plan, share.count);
+        Self {
+            clock: setup.clock,
+            endpoints: Arc::clone(&setup.endpoints),
+            settings,
+            sink: RefCell::new(sink),
+            stray: Cell::new(0),
+            payload: RefCell::new(Vec::with_capacity(256)),
+            agenda: RefCell::default(),
+            devices,
+            stage: Cell::new(Stage::Running),
+            open: Cell::new(0),
+            armed: Cell::new(Tick::FAR),
+            rearm: Notify::new(),
+            slack_ns,
+            plan,
+        }
+    }
+
+    pub(super) fn layout(&self) -> &Layout {
+        self.plan.layout()
+    }
+
+    pub(super) fn stage(&self) -> Stage {
+        self.stage.get()
+    }
+
+    /// Puts an entry into the agenda, and wakes the pacer if it would sleep past it.
+    pub(super) fn schedule(&self, at: Tick, device: &Device, task: Task) {
+        self.agenda.borrow_mut().push(Entry { at, slot: device.slot, task });
+        if at < self.armed.get() {
+            self.armed.set(at);
+            self.rearm.notify_one();
+        }
+    }
+
+    /// Lets due readings go out while the loop is awake anyway.
+    pub(super) fn nudge(&self, now: Tick) {
+        if now >= self.armed.get() {
+            self.rearm.notify_one();
+        }
+    }
+
+    /// Records that a reading came due or a connection attempt began.
+    pub(super) fn open(&self) {
+        self.open.set(self.open.get() + 1);
+    }
+
+    /// Records what the delivery audit found.
+    pub(super) fn anomaly(&self, device: &Device, anomaly: Anomaly, phase: PhaseId) {
+        self.sink.borrow_mut().anomaly(phase, device.fleet, anomaly);
+    }
+
+    /// Records the outcome of a reading or connection attempt.
+    pub(super) fn settle(&self, device: &Device, sample: &Sample) {
+        self.sink.borrow_mut().completed(sample);
+        self.open.set(self.open.get() - 1);
+        if sample.kind == Kind::Reading && self.stage.get() == Stage::Running {
+            self.follow_up(device, sample.completed);
+        }
+        if self.open.get() == 0 && self.stage.get() == Stage::Draining {
+            self.rearm.notify_one();
+        }
+    }
+
+    /// In the closed model the end of one reading plans the next.
+    fn follow_up(&self, device: &Device, completed: Tick) {
+        let Model::Closed { think } = self.plan.fleet(device.fleet).model else { return };
+        let next = completed.plus_ns(think.as_ns());
+        if next >= self.plan.end() {
+            return;
+        }
+        if think.as_ns() == 0 {
+            self.release(device, next);
+        } else {
+            self.schedule(next, device, Task::Due);
+        }
+    }
+
+    /// A reading is due: into the device's book with it.
+    fn release(&self, device: &Device, intended: Tick) {
+        let phase = self.layout().phase_at(intended);
+        let reading = device.plan.borrow_mut().device.reading(intended);
+        self.sink.borrow_mut().planned(phase, device.fleet, Kind::Reading);
+        self.open();
+        let dropped = device.ledger.borrow_mut().due(phase, reading, device.linked.get(), self.clock.now());
+        match dropped {
+            Some(sample) => self.settle(device, &sample),
+            None => device.wake(),
+        }
+    }
+
+    /// Puts the first entries of every device into the agenda.
+    fn begin(&self) {
+        for device in &self.devices {
+            self.schedule(device.connect_at, device, Task::Connect);
+            let fleet = self.plan.fleet(device.fleet);
+            match fleet.model {
+                Model::Open { .. } => self.plan_next(device),
+                Model::Closed { .. } => {
+                    for _ in 0..fleet.in_flight {
+                        self.schedule(self.plan.sending_starts(), device, Task::Due);
+                    }
+                }
+            }
+        }
+    }
+
+    fn plan_next(&self, device: &Device) {
+        let next = device.plan.borrow_mut().next_due();
+        if let Some(at) = next {
+            self.schedule(at, device, Task::Due);
+        }
+    }
+
+    /// Does what is due at `now`, up to a batch: a crowd that is due at one instant must not keep the first of it from being
+    /// sent. False if more is due.
+    fn attend(&self, now: Tick) -> bool {
+        for _ in 0..BATCH {
+            let entry = self.agenda.borrow_mut().pop_due(now);
+            let Some(entry) = entry else { return true };
+            let device = &self.devices[entry.slot as usize];
+            match entry.task {
+                Task::Due if self.stage.get() == Stage::Running => {
+                    self.release(device, entry.at);
+                    if self.is_open_model(device.fleet) {
+                        self.plan_next(device);
+                    }
+                }
+                Task::Due => {}
+                Task::Connect | Task::Expire | Task::KeepAlive => device.wake(),
+            }
+        }
+        false
+    }
+
+    fn is_open_model(&self, fleet: FleetId) -> bool {
+        matches!(self.plan.fleet(fleet).model, Model::Open { .. })
+    }
+
+    /// The worker's main loop: from the first connection to the end of the drain.
+    async fn conduct(&self, pacer: &mut Pacer, setup: &Setup) -> io::Result<End> {
+        let mut orders = setup.control.subscribe();
+        let mut end = End::Complete;
+        let interval_ns = self.layout().interval_ns;
+        let mut boundary = Tick(interval_ns);
+        let mut horizon = self.plan.end();
+        self.begin();
+        loop {
+            let now = self.clock.now();
+            let attended = self.attend(now);
+            while boundary <= now {
+                self.sink.borrow_mut().rotate(boundary);
+                boundary = boundary.plus_ns(interval_ns);
+            }
+            let order = *orders.borrow_and_update();
+            if order == Order::Abort {
+                self.enter(Stage::Draining);
+                self.lose_the_rest(now);
+                return Ok(End::Aborted);
+            }
+            // The plan is over once everything that was due in it has been released.
+            let over = attended && now >= horizon;
+            if self.stage.get() == Stage::Running && (over || order == Order::Finish) {
+                if !over {
+                    end = End::Interrupted;
+                }
+                self.enter(Stage::Draining);
+                horizon = now.plus_ns(self.plan.scenario().run.drain.as_ns());
+            }
+            if self.stage.get() == Stage::Draining && (self.open.get() == 0 || now >= horizon) {
+                self.lose_the_rest(now);
+                return Ok(end);
+            }
+            if !attended {
+                tokio::task::yield_now().await;
+                continue;
+            }
+            let next = self.agenda.borrow().next().map_or(Tick::FAR, |at| at.plus_ns(self.slack_ns));
+            let deadline = next.min(boundary).min(horizon);
+            self.armed.set(deadline);
+            tokio::select! {
+                biased;
+                () = self.rearm.notified() => {}
+                _ = orders.changed() => {}
+                woke = pacer.sleep_until(deadline) => woke?,
+            }
+        }
+    }
+
+    fn enter(&self, stage: Stage) {
+        self.stage.set(stage);
+        for device in &self.devices {
+            device.wake();
+        }
+    }
+
+    /// Nobody waits any longer: whatever is still open is lost.
+    fn lose_the_rest(&self, now: Tick) {
+        for device in &self.devices {
+            loop {
+                let lost = device.ledger.borrow_mut().lose(now);
+                let Some(sample) = lost else { break };
+                self.settle(device, &sample);
+            }
+            if let Some(attempt) = device.attempt.take() {
+                self.settle(device, &attempt_sample(device, attempt, Outcome::Lost, now));
+            }
+        }
+    }
+}
+
+/// The session settings of a fleet.
+fn settings(fleet: &Fleet) -> Settings {
+    let keep_alive = fleet.mqtt.map_or(PING_PERIOD, |mqtt| mqtt.keep_alive.as_duration());
+    Settings { close: fleet.close, qos: fleet.mqtt.map_or(Qos::AtMostOnce, |mqtt| mqtt.qos), keep_alive }
+}
+
+/// The record of a connection attempt that ended as `outcome`.
+pub(super) fn attempt_sample(
+    device: &Device,
+    attempt: super::device::Attempt,
+    outcome: Outcome,
+    now: Tick,
+) -> Sample {
+    Sample {
+        phase: attempt.phase,
+        fleet: device.fleet,
+        kind: Kind::Connect,
+        intended: attempt.intended,
+        eligible: Some(attempt.intended),
+        actual: Some(attempt.actual),
+        completed: now,
+        outcome,
+        stages: None,
+    }
+}
