@@ -1,6 +1,68 @@
-//! (room being furnished)
+//! The command line: one file per command, exit codes, and the only place where rooms are wired together.
 
-/// Runs the command line and gives the exit code.
-pub fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+mod args;
+mod exit;
+mod journal;
+mod run;
+mod serve;
+mod signal;
+mod target;
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Args, Command};
+pub use exit::Exit;
+
+/// Why a command ended without success, and how the process exits.
+#[derive(Debug)]
+struct Fault {
+    exit: Exit,
+    message: String,
+}
+
+impl Fault {
+    fn new(exit: Exit, message: &dyn ToString) -> Self {
+        Self { exit, message: message.to_string() }
+    }
+
+    /// A fault of the world: unreachable, in use, not writable.
+    #[expect(clippy::needless_pass_by_value, reason = "made to be handed to `map_err`")]
+    fn failed<M: ToString>(message: M) -> Self {
+        Self::new(Exit::Failed, &message)
+    }
+
+    /// A fault of what was asked.
+    #[expect(clippy::needless_pass_by_value, reason = "made to be handed to `map_err`")]
+    fn usage<M: ToString>(message: M) -> Self {
+        Self::new(Exit::Usage, &message)
+    }
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    run_with(std::env::args_os()).into()
+}
+
+/// Runs `squall` with `arguments`, the program's name first.
+fn run_with(arguments: impl IntoIterator<Item = OsString>) -> Exit {
+    let args = match Args::try_parse_from(arguments) {
+        Ok(args) => args,
+        Err(error) => {
+            // Help and version are errors to clap too, with exit code 0; a closed pipe leaves nobody to tell.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage } else { Exit::Fine };
+        }
+    };
+    let ended = match &args.command {
+        Command::Run(args) => run::run(args),
+        Command::Serve(args) => serve::serve(args),
+    };
+    ended.unwrap_or_else(|fault| {
+        let _ = writeln!(std::io::stderr(), "error: {}", fault.message.trim_end());
+        fault.exit
+    })
 }

@@ -1,0 +1,113 @@
+//! What can be typed.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use super::exit::Exit;
+use crate::record::Protocol;
+use crate::units::Span;
+
+/// Load for fleets of connected devices, and the truth about tail latency.
+#[derive(Debug, Parser)]
+#[command(name = "squall", version, about, after_help = Exit::HELP, max_term_width = 100)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Drive a scenario's fleets and record what happened
+    ///
+    /// Starts the bundled reference system on free ports unless --target or [target] points elsewhere, connects the
+    /// devices, runs warm-up, measured phases and drain, and leaves CSV and HDR logs in a directory of their own.
+    /// Ctrl-C ends the run early with complete files; a second Ctrl-C ends it at once.
+    Run(RunArgs),
+    /// Run the bundled reference system alone, until Ctrl-C
+    Serve(ServeArgs),
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = Exit::HELP)]
+pub(super) struct RunArgs {
+    /// The scenario, a TOML file
+    pub(super) scenario: PathBuf,
+
+    /// Send to a service of your own: http=URL, ws=URL or mqtt=URL; once per protocol the fleets speak
+    #[arg(long = "target", value_name = "PROTOCOL=URL", value_parser = parse_target)]
+    pub(super) targets: Vec<(Protocol, String)>,
+
+    /// Directory under which the run's own directory is made
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    pub(super) out: PathBuf,
+
+    /// What to call the build under test; ends the directory's name
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub(super) label: String,
+
+    /// Another seed than the scenario's
+    #[arg(long, value_name = "N")]
+    pub(super) seed: Option<u64>,
+
+    /// Length of the measured phases together, such as 30s; each is scaled alike
+    #[arg(long, value_name = "SPAN")]
+    pub(super) duration: Option<Span>,
+
+    /// Override a value of the scenario, such as fleet.meters.rate=2/s or phase.burst.load=4
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(super) set: Vec<String>,
+
+    /// Worker threads of the generator [default: half the cores for a target on this machine, else all]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(super) workers: Option<u16>,
+
+    /// Show no progress
+    #[arg(long, short)]
+    pub(super) quiet: bool,
+
+    /// Print the report as JSON instead of tables
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = Exit::HELP)]
+pub(super) struct ServeArgs {
+    /// Address to listen on
+    #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
+    pub(super) bind: IpAddr,
+
+    /// Port of HTTP and WebSocket; 0 takes a free one
+    #[arg(long, value_name = "PORT", default_value_t = 8080)]
+    pub(super) http_port: u16,
+
+    /// Port of MQTT; 0 takes a free one
+    #[arg(long, value_name = "PORT", default_value_t = 1883)]
+    pub(super) mqtt_port: u16,
+
+    /// Threads that compute verdicts
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub(super) workers: Option<u32>,
+
+    /// Readings the queue holds before the service sheds
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    pub(super) queue: Option<u32>,
+
+    /// Verdicts the cache holds; 0 turns it off
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=100_000_000))]
+    pub(super) cache: Option<u32>,
+
+    /// Processor time one inference costs on top, such as 200us
+    #[arg(long, value_name = "SPAN")]
+    pub(super) inference: Option<Span>,
+}
+
+fn parse_target(text: &str) -> Result<(Protocol, String), String> {
+    let remedy = "write for example http=http://127.0.0.1:8080/v1/readings, ws=ws://… or mqtt=mqtt://…";
+    let (name, url) = text.split_once('=').ok_or_else(|| format!("no `=` in it; {remedy}"))?;
+    let protocol = Protocol::ALL.into_iter().find(|protocol| protocol.name() == name);
+    let protocol = protocol.ok_or_else(|| format!("`{name}` is no protocol; {remedy}"))?;
+    Ok((protocol, url.to_owned()))
+}

@@ -1,0 +1,46 @@
+//! Exit codes: one meaning each, listed in `--help`.
+
+use std::process::ExitCode;
+
+/// How the program ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// All went as asked.
+    Fine,
+    /// The run could not be done: target unreachable, port in use, files not writable, no reading answered.
+    Failed,
+    /// The command line or the scenario is wrong.
+    Usage,
+    /// The measurement is invalid: the generator was the bottleneck.
+    Invalid,
+    /// Interrupted; the files are complete up to then.
+    Interrupted,
+}
+
+impl Exit {
+    /// The table shown by `--help`.
+    pub const HELP: &str = "\
+Exit codes:
+    0  fine
+    1  the run could not be done (target unreachable, port in use, files not writable, no reading answered)
+    2  the command line or the scenario is wrong
+   12  measurement invalid: the generator was the bottleneck
+  130  interrupted; the files are complete up to then";
+
+    /// The number the shell sees.
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Fine => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::Invalid => 12,
+            Self::Interrupted => 130,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.code())
+    }
+}

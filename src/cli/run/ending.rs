@@ -1,0 +1,142 @@
+//! The end of a run: its judgement, its last files, its report and its exit code.
+
+use std::io::{self, IsTerminal, Write};
+
+use super::{Driven, unwritable};
+use crate::cli::Fault;
+use crate::cli::args::RunArgs;
+use crate::cli::exit::Exit;
+use crate::clock::WallTime;
+use crate::display::{self, Style};
+use crate::engine::{End, Figures};
+use crate::record::{ErrorKind, PhaseId, PhaseRole, Verdict};
+use crate::results::{self, PacingLag, RunState, SummaryRow, Totals};
+use crate::units::Quantile;
+
+/// Width of the report where the terminal does not say.
+const WIDTH: usize = 100;
+
+impl Driven {
+    /// Judges the run, completes its files, prints the report, and says how the process exits.
+    pub(super) fn conclude(mut self, args: &RunArgs) -> Result<Exit, Fault> {
+        let totals = match self.totals {
+            Ok(ref totals) => totals,
+            Err(ref error) => {
+                let fault = unwritable(self.directory.path(), error);
+                self.manifest.state = RunState::Failed;
+                return Err(self.fail(fault));
+            }
+        };
+        let report = match &self.report {
+            Ok(report) => report,
+            Err(error) => {
+                let fault = Fault::failed(error);
+                self.manifest.state = RunState::Failed;
+                return Err(self.fail(fault));
+            }
+        };
+        let rows = totals.rows();
+        let end = report.end;
+        let figures = self.figures(totals, &rows);
+        let validity = figures.judge();
+        let readings = totals.readings(None);
+        let exit = match (end, validity.verdict) {
+            (End::Aborted | End::Interrupted, _) => Exit::Interrupted,
+            (End::Complete, Verdict::Invalid) => Exit::Invalid,
+            (End::Complete, _) if readings.ok() == 0 => Exit::Failed,
+            (End::Complete, _) => Exit::Fine,
+        };
+        self.manifest.pacing_lag = lag(totals);
+        self.manifest.validity = Some(validity);
+        self.manifest.state = if end == End::Complete { RunState::Complete } else { RunState::Interrupted };
+        self.manifest.exit_code = Some(exit.code());
+        self.manifest.ended = Some(WallTime::now().to_string());
+        self.write(&rows).map_err(|error| unwritable(self.directory.path(), &error))?;
+        self.print(args, exit, readings.ok())?;
+        Ok(exit)
+    }
+
+    /// Marks the run as failed, as far as its files can still be written, and passes the fault on.
+    fn fail(&mut self, fault: Fault) -> Fault {
+        self.manifest.exit_code = Some(fault.exit.code());
+        self.manifest.ended = Some(WallTime::now().to_string());
+        // If this fails too, the manifest still says that the run is under way, which readers take for a killed run.
+        let _ = self.directory.write_manifest(&self.manifest);
+        fault
+    }
+
+    fn write(&mut self, rows: &[SummaryRow]) -> io::Result<()> {
+        if let Ok(report) = &self.report {
+            if let Some(at) = self.interrupted {
+                self.journal.note(at, "interrupted", "no further reading was sent")?;
+            }
+            let detail = if report.end == End::Aborted { "cut off" } else { "drained" };
+            self.journal.note(report.finished, "end", detail)?;
+        }
+        self.directory.write_summary(rows)?;
+        self.directory.write_manifest(&self.manifest)
+    }
+
+    fn print(&self, args: &RunArgs, exit: Exit, ok: u64) -> Result<(), Fault> {
+        let report = results::Report::load(self.directory.path()).map_err(Fault::failed)?;
+        let mut out = io::stdout().lock();
+        let printed = if args.json {
+            serde_json::to_string_pretty(&report).map_err(Fault::failed)?
+        } else {
+            display::verdict(&report, WIDTH, Style::of(out.is_terminal()))
+        };
+        writeln!(out, "{}", printed.trim_end())
+            .map_err(|error| Fault::failed(format!("cannot print: {error}")))?;
+        drop(out);
+        if exit == Exit::Failed && ok == 0 {
+            return Err(Fault::failed(
+                "no reading of the measured phases was answered ok; is this the right target?",
+            ));
+        }
+        Ok(())
+    }
+
+    /// What the judgement rests on.
+    fn figures(&self, totals: &Totals, rows: &[SummaryRow]) -> Figures {
+        let readings = totals.readings(None);
+        let complete = self.report.as_ref().is_ok_and(|report| report.end == End::Complete);
+        let workers = self.report.as_ref().map(|report| report.workers.as_slice()).unwrap_or_default();
+        let share = |worker: &crate::engine::WorkerReport| {
+            worker.cpu.map(|cpu| cpu.as_secs_f64() / worker.wall.as_secs_f64().max(1e-9))
+        };
+        Figures {
+            planned: readings.planned(),
+            expected: if complete { self.expected() } else { None },
+            pacing_lag_p95_ns: readings.pacing_lag_ns(Quantile::P95),
+            standstills: self.report.as_ref().map(|report| report.standstills).unwrap_or_default(),
+            pacing_lag_p99_ns: readings.pacing_lag_ns(Quantile::P99),
+            response_p50_ns: readings.response(Quantile::P50).map(|percentile| percentile.ns),
+            worker_cpu: workers.iter().filter_map(share).collect(),
+            resource_errors: rows.iter().map(|row| row.figures.errors(ErrorKind::Resource)).sum(),
+            overflow: rows.iter().filter(|row| !row.is_headline()).map(|row| row.figures.overflow).sum(),
+            unaccounted: totals.unaccounted(),
+        }
+    }
+
+    /// Readings the plan has in the measured phases, and how far chance may take a run from that.
+    fn expected(&self) -> Option<(f64, f64)> {
+        let layout = self.plan.layout();
+        let measured =
+            layout.phases.iter().enumerate().filter(|(_, phase)| phase.role == PhaseRole::Measured);
+        let mut expected = 0.0;
+        for (phase, _) in measured {
+            for fleet in 0..layout.fleets.len() {
+                let fleet = crate::record::FleetId(fleet as u16);
+                expected += self.plan.expected_readings(PhaseId(phase as u16), fleet)?;
+            }
+        }
+        // No law of arrival spreads wider than Poisson's, whose variance is its mean.
+        Some((expected, expected.sqrt()))
+    }
+}
+
+fn lag(totals: &Totals) -> Option<PacingLag> {
+    let readings = totals.readings(None);
+    let ms = |quantile| readings.pacing_lag_ns(quantile).map(|ns| ns as f64 / 1e6);
+    Some(PacingLag { p50_ms: ms(Quantile::P50)?, p99_ms: ms(Quantile::P99)? })
+}

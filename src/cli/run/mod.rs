@@ -1,0 +1,224 @@
+//! `squall run`: a scenario's fleets against a target, from the file to the verdict.
+
+mod ending;
+
+use std::io::{self, IsTerminal};
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+use std::thread;
+
+use super::Fault;
+use super::args::RunArgs;
+use super::exit::Exit;
+use super::journal::Journal;
+use super::signal::Interrupts;
+use super::target::Targets;
+use crate::clock::{Monotonic, PacerKind, Tick, WallTime};
+use crate::display::{Progress, ProgressMode, Style};
+use crate::engine::{self, Control, Descriptors, EngineError, Order, Setup};
+use crate::record::Layout;
+use crate::results::{
+    self, ClockFacts, Collector, Host, Manifest, PacerFacts, RunDirectory, RunFiles, RunState, ScenarioText,
+    Totals,
+};
+use crate::scenario::{Override, Overrides, Plan, Scenario};
+use crate::seed::Seed;
+
+/// Runs the scenario and reports.
+pub(super) fn run(args: &RunArgs) -> Result<Exit, Fault> {
+    let scenario = load(args)?;
+    let plan = Arc::new(Plan::new(scenario));
+    let mut targets = Targets::prepare(args, plan.scenario())?;
+    let needed = u64::from(plan.devices()) * targets.descriptors_per_device() + Descriptors::OVERHEAD;
+    Descriptors::ensure(needed).map_err(Fault::failed)?;
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let workers = args.workers.map_or_else(|| targets.default_workers(cores), usize::from);
+
+    let driven = Attempt::begin(args, &plan, &targets, workers)?.drive(args, &targets)?;
+    if let Some(server) = targets.server.take() {
+        server.stop();
+    }
+    driven.conclude(args)
+}
+
+fn load(args: &RunArgs) -> Result<Scenario, Fault> {
+    let set =
+        args.set.iter().map(|text| Override::parse(text)).collect::<Result<_, _>>().map_err(Fault::usage)?;
+    let overrides = Overrides { set, seed: args.seed.map(Seed), duration: args.duration };
+    Scenario::load(&args.scenario, &overrides).map_err(Fault::usage)
+}
+
+/// A run with its directory, ready to be driven.
+struct Attempt {
+    plan: Arc<Plan>,
+    layout: Arc<Layout>,
+    workers: usize,
+    directory: RunDirectory,
+    manifest: Manifest,
+    files: RunFiles,
+    journal: Journal,
+}
+
+/// A run that has been driven: everything the verdict is made of.
+struct Driven {
+    plan: Arc<Plan>,
+    directory: RunDirectory,
+    manifest: Manifest,
+    report: Result<engine::Report, EngineError>,
+    totals: io::Result<Totals>,
+    journal: Journal,
+    /// When the user first interrupted the run.
+    interrupted: Option<Tick>,
+}
+
+impl Attempt {
+    /// Makes the run's directory, with a manifest that says `running`.
+    fn begin(args: &RunArgs, plan: &Arc<Plan>, targets: &Targets, workers: usize) -> Result<Self, Fault> {
+        let layout = Arc::new(plan.layout().clone());
+        let started = WallTime::now();
+        let directory = RunDirectory::create(&args.out, &plan.scenario().name, &args.label, started)
+            .map_err(|error| unwritable(&args.out, &error))?;
+        let unwritable = |error| unwritable(directory.path(), &error);
+        let files = directory.start_files(&layout, started).map_err(unwritable)?;
+        let events = directory.start_events().map_err(unwritable)?;
+        let manifest = manifest(args, plan, targets, workers, &directory, started);
+        directory.write_manifest(&manifest).map_err(unwritable)?;
+        let journal = Journal::new(Arc::clone(&layout), events);
+        Ok(Self { plan: Arc::clone(plan), layout, workers, directory, manifest, files, journal })
+    }
+
+    /// Begins to show progress, with what is about to be done.
+    fn progress(&self, args: &RunArgs, targets: &Targets) -> Progress {
+        let terminal = io::stderr().is_terminal();
+        let mode = match (args.quiet, terminal) {
+            (true, _) => ProgressMode::Quiet,
+            (false, true) => ProgressMode::Live,
+            (false, false) => ProgressMode::Lines,
+        };
+        let progress = Progress::start(Arc::clone(&self.layout), mode, Style::of(terminal));
+        let place = if targets.server.is_some() { "the bundled reference system" } else { "your targets" };
+        progress.note(&format!(
+            "{}: {} devices, {:.0} readings/s on average, {:.0} s, at {place}",
+            self.plan.scenario().name,
+            self.plan.devices(),
+            self.plan.expected_rate(),
+            self.plan.end().as_secs_f64()
+        ));
+        for note in &targets.notes {
+            progress.note(note);
+        }
+        progress
+    }
+
+    /// Drives the plan to its end, writing what happens as it happens.
+    fn drive(mut self, args: &RunArgs, targets: &Targets) -> Result<Driven, Fault> {
+        let progress = Arc::new(self.progress(args, targets));
+        let (control, clock) = (Control::new(), Monotonic::start());
+        let interrupted = Arc::new(OnceLock::new());
+        let (at, steering, screen) = (Arc::clone(&interrupted), control.clone(), Arc::clone(&progress));
+        let _interrupts = Interrupts::listen(move |count| {
+            at.get_or_init(|| clock.now());
+            steering.give(if count == 1 { Order::Finish } else { Order::Abort });
+            if count == 1 {
+                screen.note("interrupted: settling what is open; Ctrl-C again ends at once");
+            }
+        })
+        .map_err(Fault::failed)?;
+        let (recorders, collector) = results::recorders(&self.layout, self.workers);
+        let setup = Setup {
+            plan: Arc::clone(&self.plan),
+            endpoints: Arc::new(targets.endpoints.clone()),
+            clock,
+            control: control.clone(),
+        };
+        let (report, totals) = thread::scope(|scope| {
+            let (files, journal) = (&mut self.files, &mut self.journal);
+            let collecting = scope.spawn(|| collect(collector, files, journal, &progress, &control));
+            let report = engine::run(&setup, recorders);
+            let totals =
+                collecting.join().unwrap_or_else(|_| Err(io::Error::other("the collector panicked")));
+            (report, totals)
+        });
+        progress.end();
+        Ok(Driven {
+            plan: self.plan,
+            directory: self.directory,
+            manifest: self.manifest,
+            report,
+            totals,
+            journal: self.journal,
+            interrupted: interrupted.get().copied(),
+        })
+    }
+}
+
+/// Collects until the workers are done. A file that cannot be written ends the run: going on unheard would waste it.
+fn collect(
+    collector: Collector,
+    files: &mut RunFiles,
+    journal: &mut Journal,
+    progress: &Progress,
+    control: &Control,
+) -> io::Result<Totals> {
+    let mut trouble = None;
+    let totals = collector.run(files, |interval| {
+        progress.interval(interval);
+        if let Err(error) = journal.advance(interval.end) {
+            control.give(Order::Abort);
+            trouble.get_or_insert(error);
+        }
+    });
+    if totals.is_err() {
+        control.give(Order::Abort);
+    }
+    match trouble {
+        Some(error) => Err(error),
+        None => totals,
+    }
+}
+
+fn unwritable(path: &Path, error: &io::Error) -> Fault {
+    Fault::failed(format!(
+        "cannot write under {}: {error}; choose another place with --out DIR",
+        path.display()
+    ))
+}
+
+fn manifest(
+    args: &RunArgs,
+    plan: &Plan,
+    targets: &Targets,
+    workers: usize,
+    directory: &RunDirectory,
+    started: WallTime,
+) -> Manifest {
+    let scenario = plan.scenario();
+    Manifest {
+        schema: results::SCHEMA,
+        tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+        label: args.label.clone(),
+        run_id: directory.run_id().to_owned(),
+        state: RunState::Running,
+        seed: scenario.seed.to_string(),
+        plan_digest: plan.digest().to_owned(),
+        scenario: ScenarioText {
+            name: scenario.name.clone(),
+            text: scenario.text.clone(),
+            overrides: scenario.overrides.clone(),
+        },
+        started: started.to_string(),
+        ended: None,
+        host: Host::here(),
+        clock: ClockFacts { resolution_ns: Monotonic::start().resolution_ns() },
+        pacer: PacerFacts {
+            kind: PacerKind::expected().name().to_owned(),
+            slack_ns: engine::slack_ns(plan, workers),
+        },
+        workers: u32::try_from(workers).unwrap_or(u32::MAX),
+        targets: targets.urls.clone(),
+        pacing_lag: None,
+        validity: None,
+        budgets: Vec::new(),
+        exit_code: None,
+    }
+}

@@ -1,0 +1,145 @@
+//! Where a run's readings go: the bundled reference system, or a service of the user's.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::Fault;
+use super::args::RunArgs;
+use crate::protocol::{Endpoint, control};
+use crate::record::Protocol;
+use crate::reference::{Config, Server};
+use crate::scenario::{ReferenceSettings, Scenario};
+
+/// How long a target may take to show that it is there.
+const PROBE: Duration = Duration::from_secs(5);
+
+/// How long an HTTP target may take to answer anything at all before that is worth a note.
+const ANSWER: Duration = Duration::from_secs(1);
+
+/// The targets of a run, checked to be there.
+#[derive(Debug)]
+pub(super) struct Targets {
+    pub(super) endpoints: Vec<Endpoint>,
+    /// Address by protocol, for the manifest.
+    pub(super) urls: BTreeMap<String, String>,
+    /// The bundled reference system, where it is the target.
+    pub(super) server: Option<Server>,
+    /// Whether all of them are on this machine.
+    pub(super) local: bool,
+    /// What the user should know of them before the run.
+    pub(super) notes: Vec<String>,
+}
+
+impl Targets {
+    /// Resolves the targets of `scenario`, starting the bundled reference system if none is given.
+    ///
+    /// # Errors
+    /// If only some of the protocols have a target, an address is wrong, or nothing listens there.
+    pub(super) fn prepare(args: &RunArgs, scenario: &Scenario) -> Result<Self, Fault> {
+        let wanted = spoken(scenario);
+        let given = given(args, scenario, &wanted)?;
+        let (urls, server) = if given.is_empty() {
+            let server = Server::start(&config(scenario.reference)).map_err(Fault::failed)?;
+            (addresses(&server), Some(server))
+        } else {
+            (given, None)
+        };
+        let mut endpoints = Vec::new();
+        for protocol in &wanted {
+            let Some((_, url)) = urls.iter().find(|(known, _)| known == protocol) else {
+                return Err(Fault::usage(format!(
+                    "the scenario has {protocol} fleets, but only other protocols have a target; add --target \
+                     {protocol}=URL, or give no target at all to use the bundled reference system"
+                )));
+            };
+            endpoints.push(Endpoint::resolve(*protocol, url).map_err(Fault::usage)?);
+        }
+        for endpoint in &mut endpoints {
+            endpoint.probe(PROBE).map_err(Fault::failed)?;
+        }
+        let notes = if server.is_none() { doubts(&endpoints)? } else { Vec::new() };
+        let local = endpoints.iter().all(|endpoint| is_local(endpoint.address().ip()));
+        let urls = endpoints.iter().map(|e| (e.protocol().to_string(), e.url().to_owned())).collect();
+        Ok(Self { endpoints, urls, server, local, notes })
+    }
+
+    /// Descriptors one device takes: its socket, and the other end of it where that is in this process too.
+    pub(super) const fn descriptors_per_device(&self) -> u64 {
+        if self.server.is_some() { 2 } else { 1 }
+    }
+
+    /// Worker threads when the user names no number: the target on this machine needs its share of the cores.
+    pub(super) fn default_workers(&self, cores: usize) -> usize {
+        if self.local { (cores / 2).max(1) } else { cores }
+    }
+}
+
+/// Doubts about targets that accept connections: one that does not answer HTTP may be the wrong one, or a dead one that
+/// is to be measured. The run goes on either way, and says so.
+fn doubts(endpoints: &[Endpoint]) -> Result<Vec<String>, Fault> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Fault::failed)?;
+    let http = endpoints.iter().filter(|endpoint| endpoint.protocol() == Protocol::Http);
+    Ok(http
+        .filter_map(|endpoint| runtime.block_on(control::ready(endpoint, ANSWER)).err())
+        .map(|error| format!("note: {error}; the run goes on"))
+        .collect())
+}
+
+fn is_local(ip: IpAddr) -> bool {
+    ip.is_loopback()
+}
+
+/// The protocols the fleets speak, in their usual order.
+fn spoken(scenario: &Scenario) -> Vec<Protocol> {
+    let speaks = |protocol: &Protocol| scenario.fleets.iter().any(|fleet| fleet.protocol == *protocol);
+    Protocol::ALL.into_iter().filter(speaks).collect()
+}
+
+/// The addresses the user gave, on the command line first.
+fn given(args: &RunArgs, scenario: &Scenario, wanted: &[Protocol]) -> Result<Vec<(Protocol, String)>, Fault> {
+    let mut urls: Vec<(Protocol, String)> = Vec::new();
+    for (protocol, url) in &args.targets {
+        if urls.iter().any(|(known, _)| known == protocol) {
+            return Err(Fault::usage(format!(
+                "--target {protocol}=… is given twice; a protocol has one target"
+            )));
+        }
+        if !wanted.contains(protocol) {
+            return Err(Fault::usage(format!(
+                "--target {protocol}=…: no fleet of the scenario speaks {protocol}"
+            )));
+        }
+        urls.push((*protocol, url.clone()));
+    }
+    for protocol in Protocol::ALL {
+        if let Some(url) =
+            scenario.target.of(protocol).filter(|_| urls.iter().all(|(known, _)| *known != protocol))
+        {
+            urls.push((protocol, url.to_string()));
+        }
+    }
+    Ok(urls)
+}
+
+/// Where the fleets find the reference system.
+pub(super) fn addresses(server: &Server) -> Vec<(Protocol, String)> {
+    vec![
+        (Protocol::Http, format!("http://{}/v1/readings", server.http_addr())),
+        (Protocol::Ws, format!("ws://{}/v1/stream", server.http_addr())),
+        (Protocol::Mqtt, format!("mqtt://{}", server.mqtt_addr())),
+    ]
+}
+
+/// The reference system's configuration on free ports, as the scenario or the command line wants it.
+pub(super) fn config(settings: ReferenceSettings) -> Config {
+    let default = Config::default();
+    Config {
+        workers: settings.workers.map_or(default.workers, |workers| workers as usize),
+        queue_capacity: settings.queue.map_or(default.queue_capacity, |queue| queue as usize),
+        cache_capacity: settings.cache.map_or(default.cache_capacity, |cache| cache as usize),
+        inference: settings.inference.unwrap_or(default.inference),
+        ..default
+    }
+}
