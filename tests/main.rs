@@ -1,1 +1,11 @@
 //! The integration tests, in one binary so that they link once.
+#![cfg(test)]
+
+mod accounting;
+mod architecture;
+mod cli;
+mod hlog_reader;
+mod interop_device;
+mod interop_mqtt;
+mod interop_reference;
+mod support;

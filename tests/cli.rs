@@ -1,0 +1,401 @@
+//! The program as people meet it: the built binary, its messages, exit codes and files.
+
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use squall::results::{RunState, SummaryRow, load_manifest, read_summary};
+
+const SCENARIO: &str = r#"
+[scenario]
+name = "small"
+seed = 3
+[run]
+connect_rate = "1000/s"
+warm_up = "500ms"
+drain = "2s"
+interval = "500ms"
+[[phase]]
+name = "steady"
+duration = "2s"
+[fleet.alpha]
+protocol = "http"
+devices = 10
+rate = "10/s"
+[fleet.beta]
+protocol = "ws"
+devices = 10
+rate = "10/s"
+[fleet.gamma]
+protocol = "mqtt"
+devices = 10
+rate = "10/s"
+"#;
+
+/// A folder of its own with a scenario in it.
+struct Desk {
+    folder: tempfile::TempDir,
+}
+
+impl Desk {
+    fn with(scenario: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("s.toml"), scenario).unwrap();
+        Self { folder }
+    }
+
+    fn squall(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_squall"));
+        command.current_dir(self.folder.path()).args(arguments).stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        self.squall(arguments).output().unwrap()
+    }
+
+    /// The directories of all runs made here.
+    fn runs(&self) -> Vec<PathBuf> {
+        let list = |path: &Path| -> Vec<PathBuf> {
+            std::fs::read_dir(path)
+                .map_or(Vec::new(), |entries| entries.map(|entry| entry.unwrap().path()).collect())
+        };
+        list(&self.folder.path().join("results")).iter().flat_map(|scenario| list(scenario)).collect()
+    }
+
+    fn only_run(&self) -> PathBuf {
+        let runs = self.runs();
+        assert_eq!(runs.len(), 1, "{runs:?}");
+        runs[0].clone()
+    }
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// That a run went through. On a machine busy with other tests it may rightly judge itself invalid, and say so.
+fn assert_ran(output: &Output) {
+    assert!(matches!(output.status.code(), Some(0 | 12)), "{}{}", stdout(output), stderr(output));
+}
+
+/// Counts that must add up, as the columns of a table name them.
+const COUNTS: [&str; 12] = [
+    "planned",
+    "sent",
+    "ok",
+    "shed",
+    "error",
+    "timeout",
+    "lost",
+    "dropped",
+    "duplicated",
+    "reordered",
+    "late",
+    "within_budget",
+];
+
+/// A row of a CSV file by column.
+type Row = std::collections::HashMap<String, String>;
+
+fn assert_files_add_up(run: &Path) {
+    let mut summary = csv::Reader::from_path(run.join("summary.csv")).unwrap();
+    let mut intervals = csv::Reader::from_path(run.join("intervals.csv")).unwrap();
+    let rows: Vec<Row> = summary.deserialize().map(Result::unwrap).collect();
+    let parts: Vec<Row> = intervals.deserialize().map(Result::unwrap).collect();
+    assert!(rows.len() > 1 && parts.len() > rows.len());
+    let count = |row: &Row, column: &str| row[column].parse::<u64>().unwrap_or(0);
+    for row in &rows {
+        let outcomes = ["ok", "shed", "error", "timeout", "lost", "dropped"];
+        let ended: u64 = outcomes.iter().map(|column| count(row, column)).sum();
+        assert_eq!(count(row, "planned"), ended, "{row:?}");
+        if row["fleet"] == "all" {
+            continue;
+        }
+        let same = |part: &&Row| {
+            ["phase", "fleet", "protocol", "kind"].iter().all(|column| part[*column] == row[*column])
+        };
+        for column in COUNTS {
+            let sum: u64 = parts.iter().filter(same).map(|part| count(part, column)).sum();
+            assert_eq!(count(row, column), sum, "{column} of {row:?}");
+        }
+    }
+}
+
+fn headline(run: &Path) -> SummaryRow {
+    read_summary(run).unwrap().into_iter().find(SummaryRow::is_headline).expect("a headline row")
+}
+
+#[test]
+fn a_run_against_the_bundled_reference_leaves_complete_files_that_add_up() {
+    let desk = Desk::with(SCENARIO);
+    let output = desk.run(&["run", "s.toml", "--label", "first try", "--set", "fleet.alpha.rate=20/s"]);
+    assert_ran(&output);
+    let run = desk.only_run();
+    let manifest = load_manifest(&run).unwrap();
+    assert_eq!(manifest.state, RunState::Complete);
+    assert_eq!(manifest.exit_code.map(i32::from), output.status.code());
+    assert_eq!(manifest.scenario.text, SCENARIO);
+    assert!(
+        manifest.scenario.overrides.iter().any(|given| given.contains("fleet.alpha.rate=20/s")),
+        "{manifest:?}"
+    );
+    assert!(manifest.run_id.ends_with("-first-try"), "{}", manifest.run_id);
+    assert_files_add_up(&run);
+    let headline = headline(&run);
+    assert_eq!(headline.figures.ok, headline.figures.planned);
+    assert!(headline.figures.planned > 500, "{}", headline.figures.planned);
+    for file in ["run.json", "summary.csv", "intervals.csv", "latency.hlog", "events.csv"] {
+        assert!(run.join(file).metadata().unwrap().len() > 0, "{file} is empty");
+    }
+    assert!(
+        std::fs::read_dir(&run).unwrap().all(|file| !file
+            .unwrap()
+            .file_name()
+            .to_string_lossy()
+            .contains("partial"))
+    );
+}
+
+#[test]
+fn the_report_can_be_had_as_json() {
+    let desk = Desk::with(SCENARIO);
+    let output = desk.run(&["run", "s.toml", "--json", "--quiet", "--duration", "1s"]);
+    assert_ran(&output);
+    assert_eq!(stderr(&output), "", "--quiet shows nothing");
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(report.to_string().contains("plan_digest"));
+}
+
+#[test]
+fn bad_input_gets_one_clear_message_and_its_exit_code() {
+    let with = |from: &str, to: &str| SCENARIO.replace(from, to);
+    // (case, scenario, what the message must say)
+    let cases = [
+        ("syntax", with("[[phase]]", "[[phase"), vec!["s.toml:10"]),
+        ("unknown key", with("devices = 10", "device = 10"), vec!["s.toml:15", "device", "devices"]),
+        ("wrong type", with("seed = 3", "seed = \"three\""), vec!["s.toml:4", "seed"]),
+        (
+            "zero devices",
+            with("devices = 10\nrate = \"10/s\"\n[fleet.beta]", "devices = 0\nrate = \"10/s\"\n[fleet.beta]"),
+            vec!["s.toml:15", "devices"],
+        ),
+        ("negative rate", with("rate = \"10/s\"", "rate = \"-10/s\""), vec!["s.toml:16", "rate", "write"]),
+        ("unknown protocol", with("\"http\"", "\"coap\""), vec!["s.toml:14", "coap", "http"]),
+        ("no fleet", SCENARIO.split("[fleet.alpha]").next().unwrap().to_owned(), vec!["fleet"]),
+    ];
+    for (name, scenario, wanted) in cases {
+        let desk = Desk::with(&scenario);
+        let output = desk.run(&["run", "s.toml"]);
+        let text = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{name}: {text}");
+        for word in wanted {
+            assert!(text.contains(word), "{name}: no `{word}` in\n{text}");
+        }
+        assert!(!text.contains("panicked"), "{name}: {text}");
+        assert_eq!(desk.runs(), Vec::<PathBuf>::new(), "{name}: a run directory was made");
+    }
+}
+
+#[test]
+fn a_wrong_command_line_gets_one_clear_message_and_exit_code_2() {
+    let desk = Desk::with(SCENARIO);
+    for (arguments, wanted) in [
+        (vec!["run", "nope.toml"], "cannot read nope.toml"),
+        (vec!["run", "s.toml", "--set", "fleet.alpha.rat=2/s"], "fleet.alpha.rat"),
+        (vec!["run", "s.toml", "--target", "coap=coap://x"], "coap"),
+        (vec!["run", "s.toml", "--target", "http=http://127.0.0.1:1/"], "--target ws=URL"),
+        (
+            vec![
+                "run",
+                "s.toml",
+                "--target",
+                "http=htp:/x",
+                "--target",
+                "ws=ws://x",
+                "--target",
+                "mqtt=mqtt://x",
+            ],
+            "http",
+        ),
+        (vec!["run", "s.toml", "--workers", "0"], "0"),
+        (vec!["run", "s.toml", "--duration", "soon"], "write for example"),
+        (vec!["fly"], "fly"),
+    ] {
+        let output = desk.run(&arguments);
+        let text = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {text}");
+        assert!(text.contains(wanted), "{arguments:?}: no `{wanted}` in\n{text}");
+        assert!(!text.contains("panicked"), "{text}");
+        assert_eq!(desk.runs(), Vec::<PathBuf>::new(), "{arguments:?}: a run directory was made");
+    }
+}
+
+#[test]
+fn a_world_that_does_not_play_along_gets_one_clear_message_and_exit_code_1() {
+    let only_http = SCENARIO.split("[fleet.beta]").next().unwrap();
+    let desk = Desk::with(only_http);
+    // A port that was free a moment ago, and that nothing listens on.
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let output = desk.run(&["run", "s.toml", "--target", &format!("http=http://{free}/")]);
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert!(stderr(&output).contains(&free.to_string()), "{}", stderr(&output));
+    assert_eq!(desk.runs(), Vec::<PathBuf>::new());
+
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    for flag in ["--http-port", "--mqtt-port"] {
+        let other = if flag == "--http-port" { "--mqtt-port" } else { "--http-port" };
+        let output = desk.run(&["serve", flag, &port, other, "0"]);
+        assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+        assert!(stderr(&output).contains(&port) && stderr(&output).contains(flag), "{}", stderr(&output));
+    }
+
+    std::fs::write(desk.folder.path().join("occupied"), "a file where a folder is wanted").unwrap();
+    let output = desk.run(&["run", "s.toml", "--out", "occupied"]);
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert!(stderr(&output).contains("occupied") && stderr(&output).contains("--out"), "{}", stderr(&output));
+}
+
+#[cfg(unix)]
+#[test]
+fn too_few_descriptors_are_named_before_anything_is_sent() {
+    let desk = Desk::with(&SCENARIO.replace("devices = 10", "devices = 500"));
+    let line = format!("ulimit -n 256; exec {} run s.toml", env!("CARGO_BIN_EXE_squall"));
+    let output = Command::new("sh").current_dir(desk.folder.path()).args(["-c", &line]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("file descriptors") && stderr(&output).contains("ulimit -n"),
+        "{}",
+        stderr(&output)
+    );
+    assert_eq!(desk.runs(), Vec::<PathBuf>::new());
+}
+
+/// Waits until the run has written at least `count` intervals.
+fn await_intervals(desk: &Desk, count: usize) -> PathBuf {
+    for _ in 0..200 {
+        std::thread::sleep(Duration::from_millis(50));
+        if let [run] = desk.runs().as_slice() {
+            let text = std::fs::read_to_string(run.join("latency.hlog")).unwrap_or_default();
+            let untagged = text.lines().filter(|line| line.starts_with(|c: char| c.is_ascii_digit())).count();
+            if untagged >= count {
+                return run.clone();
+            }
+        }
+    }
+    panic!("no intervals were written in 10 s");
+}
+
+#[cfg(unix)]
+fn signal(child: &Child, name: &str) {
+    let status = Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status().unwrap();
+    assert!(status.success());
+}
+
+#[cfg(unix)]
+#[test]
+fn the_first_interrupt_ends_a_run_early_with_complete_files() {
+    let desk = Desk::with(SCENARIO);
+    let child = desk
+        .squall(&["run", "s.toml", "--duration", "60s"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let run = await_intervals(&desk, 4);
+    signal(&child, "INT");
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));
+    let manifest = load_manifest(&run).unwrap();
+    assert_eq!((manifest.state, manifest.exit_code), (RunState::Interrupted, Some(130)));
+    assert_files_add_up(&run);
+    let headline = headline(&run);
+    assert_eq!(headline.figures.ok, headline.figures.planned, "what was open is drained");
+    assert!(std::fs::read_to_string(run.join("events.csv")).unwrap().contains("interrupted"));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_second_interrupt_and_a_kill_leave_files_readable_up_to_the_last_interval() {
+    // The service never answers, so that the first interrupt finds much to drain.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let target = format!("http=http://{}/", silent.local_addr().unwrap());
+    let fleet = SCENARIO.split("[fleet.beta]").next().unwrap().replace("drain = \"2s\"", "drain = \"60s\"");
+    for (signals, code) in [(vec!["INT", "INT"], Some(130)), (vec!["KILL"], None)] {
+        let desk = Desk::with(&fleet);
+        let arguments = ["run", "s.toml", "--duration", "60s", "--target", &target];
+        let child = desk.squall(&arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let run = await_intervals(&desk, 4);
+        for name in &signals {
+            signal(&child, name);
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), code, "{signals:?}");
+        let manifest = load_manifest(&run).unwrap();
+        let state = if code.is_some() { RunState::Interrupted } else { RunState::Running };
+        assert_eq!(manifest.state, state, "{signals:?}");
+        if code.is_some() {
+            assert_files_add_up(&run);
+        } else {
+            assert!(!run.join("summary.csv").exists(), "a killed run has no summary that looks complete");
+        }
+        let mut intervals = csv::Reader::from_path(run.join("intervals.csv")).unwrap();
+        let rows: Vec<csv::StringRecord> = intervals.records().map(Result::unwrap).collect();
+        assert!(rows.len() >= 2, "{signals:?}: {} rows", rows.len());
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn serve_prints_its_addresses_and_stops_cleanly() {
+    let desk = Desk::with("");
+    for name in ["INT", "TERM"] {
+        let mut child = desk
+            .squall(&["serve", "--http-port", "0", "--mqtt-port", "0"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+        let said: Vec<String> = lines.by_ref().take_while(|line| !line.contains("Ctrl-C")).collect();
+        for word in ["http://127.0.0.1:", "ws://127.0.0.1:", "mqtt://127.0.0.1:", "/health", "/metrics"] {
+            assert!(said.iter().any(|line| line.contains(word)), "no {word} in {said:?}");
+        }
+        signal(&child, name);
+        assert_eq!(child.wait().unwrap().code(), Some(0));
+    }
+}
+
+#[test]
+fn the_plan_digest_depends_on_the_seed_and_not_on_the_workers() {
+    let digest = |arguments: &[&str]| {
+        let desk = Desk::with(SCENARIO);
+        let output = desk.run(&[&["run", "s.toml", "--quiet", "--duration", "500ms"], arguments].concat());
+        assert_ran(&output);
+        let manifest = load_manifest(&desk.only_run()).unwrap();
+        (manifest.plan_digest, manifest.workers)
+    };
+    let (one, workers) = digest(&["--workers", "1"]);
+    assert_eq!(workers, 1);
+    assert_eq!(digest(&["--workers", "2"]), (one.clone(), 2));
+    assert_ne!(digest(&["--workers", "1", "--seed", "4"]).0, one);
+}
+
+#[test]
+fn help_lists_the_exit_codes() {
+    let desk = Desk::with("");
+    for arguments in [vec!["--help"], vec!["run", "--help"]] {
+        let output = desk.run(&arguments);
+        assert_eq!(output.status.code(), Some(0));
+        for code in ["0  fine", "12  measurement invalid", "130  interrupted"] {
+            assert!(stdout(&output).contains(code), "{}", stdout(&output));
+        }
+    }
+}

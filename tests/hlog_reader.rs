@@ -1,0 +1,308 @@
+//! `latency.hlog` as others read it: Python's `hdrhistogram`, Java's `HistogramLogProcessor` and the crate's own reader must
+//! agree with `summary.csv`, also when the run was killed in the middle of a line.
+//!
+//! Where a reader is not installed its part is skipped, and says so:
+//! `pip install hdrhistogram`, `apt-get install libhdrhistogram-java default-jre-headless`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
+use squall::clock::{Tick, WallTime};
+use squall::record::{
+    ErrorKind, FleetId, FleetInfo, Kind, Layout, Outcome, PhaseId, PhaseInfo, PhaseRole, Protocol, Sample,
+    Sink,
+};
+use squall::results::{Millis, Recorder, RunDirectory, SummaryRow, read_summary, recorders};
+use squall::seed::Seed;
+
+const MS: u64 = 1_000_000;
+const SECOND: u64 = 1_000 * MS;
+const JAR: &str = "/usr/share/java/hdrhistogram.jar";
+
+fn layout() -> Arc<Layout> {
+    let phase = |name: &str, role, from, to| PhaseInfo {
+        name: String::from(name),
+        role,
+        start: Tick(from * SECOND),
+        end: Tick(to * SECOND),
+    };
+    let fleet = |name: &str, protocol| FleetInfo {
+        name: String::from(name),
+        protocol,
+        devices: 100,
+        timeout_ns: 2 * SECOND,
+        budget_ns: Some(100 * MS),
+    };
+    Arc::new(Layout {
+        phases: vec![
+            phase("connect", PhaseRole::Connect, 0, 1),
+            phase("warm-up", PhaseRole::WarmUp, 1, 3),
+            phase("steady", PhaseRole::Measured, 3, 6),
+        ],
+        fleets: vec![
+            fleet("meters", Protocol::Http),
+            fleet("pumps", Protocol::Ws),
+            fleet("valves", Protocol::Mqtt),
+        ],
+        interval_ns: SECOND,
+    })
+}
+
+/// A time between 100 µs and 2 s, spread evenly over its logarithm.
+fn spread(stream: &mut impl rand::Rng) -> u64 {
+    let unit = (stream.next_u64() >> 11) as f64 / (1_u64 << 53) as f64;
+    (1e5 * 20_000_f64.powf(unit)) as u64
+}
+
+/// Samples of every fleet and phase. All counts are multiples of 100, so that readers that round the rank of the 99th
+/// percentile differently still mean the same sample.
+fn samples(layout: &Layout) -> Vec<Sample> {
+    const FAILURES: [Outcome; 5] =
+        [Outcome::Shed, Outcome::Error(ErrorKind::Reset), Outcome::Timeout, Outcome::Lost, Outcome::Dropped];
+    let mut samples = Vec::new();
+    for (phase, info) in layout.phases.iter().enumerate() {
+        let (kind, count) =
+            if info.role == PhaseRole::Connect { (Kind::Connect, 100) } else { (Kind::Reading, 4_000) };
+        for fleet in 0..layout.fleets.len() {
+            let mut stream = Seed(7).stream("samples", (phase * 10 + fleet) as u64);
+            for n in 0..count {
+                let intended = info.start.plus_ns(info.end.since(info.start) * n / count);
+                let fails = kind == Kind::Reading && n % 8 == 0;
+                let outcome = if fails { FAILURES[(n / 8 % 5) as usize] } else { Outcome::Ok };
+                let response_ns = if n == 16 && fails { 3_600 * SECOND } else { spread(&mut stream) };
+                let sent = outcome != Outcome::Dropped;
+                samples.push(Sample {
+                    phase: PhaseId(phase as u16),
+                    fleet: FleetId(fleet as u16),
+                    kind,
+                    intended,
+                    eligible: sent.then_some(intended.plus_ns(response_ns.min(SECOND) / 10)),
+                    actual: sent.then_some(intended.plus_ns(response_ns.min(SECOND) / 7)),
+                    completed: intended.plus_ns(response_ns),
+                    outcome,
+                    stages: None,
+                });
+            }
+        }
+    }
+    samples.sort_by_key(|sample| sample.completed);
+    samples
+}
+
+fn record(recorders: &mut [Recorder], samples: &[Sample]) {
+    let mut boundary = Tick(SECOND);
+    for (n, sample) in samples.iter().enumerate() {
+        while sample.completed >= boundary && boundary < Tick(10 * SECOND) {
+            for recorder in &mut *recorders {
+                recorder.rotate(boundary);
+            }
+            boundary = boundary.plus_ns(SECOND);
+        }
+        let recorder = &mut recorders[n % 2];
+        recorder.planned(sample.phase, sample.fleet, sample.kind);
+        if sample.actual.is_some() {
+            recorder.sent(sample.phase, sample.fleet, sample.kind);
+        }
+        recorder.completed(sample);
+    }
+    for recorder in recorders {
+        recorder.finish(boundary);
+    }
+}
+
+/// Two workers record three fleets over three phases, with failures and overflow, into a run directory.
+fn run(out: &Path) -> RunDirectory {
+    let (layout, started) = (layout(), WallTime::from_epoch(Duration::from_millis(1_790_000_000_123)));
+    let directory = RunDirectory::create(out, "round-trip", "", started).unwrap();
+    let mut files = directory.start_files(&layout, started).unwrap();
+    let (mut recorders, collector) = recorders(&layout, 2);
+    let samples = samples(&layout);
+    let recording = std::thread::spawn(move || record(&mut recorders, &samples));
+    let totals = collector.run(&mut files, |_| {}).unwrap();
+    recording.join().unwrap();
+    assert_eq!(totals.unaccounted(), 0);
+    directory.write_summary(&totals.rows()).unwrap();
+    directory
+}
+
+/// Count, p99 and max in nanoseconds; a figure that `summary.csv` does not state is `None`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Line {
+    count: u64,
+    p99: Option<u64>,
+    max: Option<u64>,
+}
+
+impl Line {
+    fn new(count: u64, p99: Option<Millis>, max: Option<Millis>) -> Self {
+        Self { count, p99: p99.map(Millis::as_ns), max: max.map(Millis::as_ns) }
+    }
+
+    /// Whether a reader's line says what `self` states.
+    fn agrees(&self, read: &Self) -> bool {
+        let same = |stated: Option<u64>, read| stated.is_none() || stated == read;
+        self.count == read.count && same(self.p99, read.p99) && same(self.max, read.max)
+    }
+}
+
+/// What `summary.csv` says about every tag of the log; the untagged total is `-`.
+fn expected(rows: &[SummaryRow]) -> BTreeMap<String, Line> {
+    let mut lines = BTreeMap::new();
+    for row in rows {
+        let figures = &row.figures;
+        let response = Line::new(figures.ended(), figures.p99_ms, figures.max_ms);
+        let tag = |times: &str| format!("{}.{}.{}.{times}", row.fleet, row.protocol, row.phase);
+        if row.is_headline() {
+            lines.insert("-".to_owned(), response);
+        } else if row.kind == "connect" {
+            lines.insert(tag("connect"), response);
+        } else {
+            lines.insert(tag("response"), response);
+            lines.insert(
+                tag("service"),
+                Line::new(figures.ok, figures.service_p99_ms, figures.service_max_ms),
+            );
+            lines.insert(tag("pacing-lag"), Line::new(figures.sent, figures.pacing_lag_p99_ms, None));
+        }
+    }
+    lines
+}
+
+fn assert_agree(reader: &str, expected: &BTreeMap<String, Line>, read: &BTreeMap<String, Line>) {
+    assert_eq!(expected.keys().collect::<Vec<_>>(), read.keys().collect::<Vec<_>>(), "{reader}");
+    for (tag, line) in expected {
+        assert!(line.agrees(&read[tag]), "{reader}, {tag}: summary {line:?}, log {:?}", read[tag]);
+    }
+}
+
+/// By the crate's reader, up to the end or to a line cut short.
+fn by_rust(log: &[u8]) -> BTreeMap<String, Line> {
+    let mut sums: BTreeMap<String, Histogram<u64>> = BTreeMap::new();
+    let mut deserializer = hdrhistogram::serialization::Deserializer::new();
+    for entry in IntervalLogIterator::new(log).map_while(Result::ok) {
+        let LogEntry::Interval(interval) = entry else {
+            continue;
+        };
+        let payload =
+            base64::Engine::decode(&base64::engine::general_purpose::STANDARD, interval.encoded_histogram())
+                .unwrap();
+        let histogram: Histogram<u64> = deserializer.deserialize(&mut payload.as_slice()).unwrap();
+        let tag = interval.tag().map_or("-", |tag| tag.as_str()).to_owned();
+        match sums.get_mut(&tag) {
+            Some(sum) => sum.add(&histogram).unwrap(),
+            None => _ = sums.insert(tag, histogram),
+        }
+    }
+    let line = |sum: &Histogram<u64>| Line {
+        count: sum.len(),
+        p99: Some(sum.value_at_quantile(0.99)),
+        max: Some(sum.max()),
+    };
+    sums.iter().map(|(tag, sum)| (tag.clone(), line(sum))).collect()
+}
+
+/// By Python; `None`, and a note, where it is not installed.
+fn by_python(log: &Path) -> Option<BTreeMap<String, Line>> {
+    let installed = Command::new("python3")
+        .args(["-c", "import hdrh"])
+        .output()
+        .is_ok_and(|output| output.status.success());
+    if !installed {
+        println!("skipped: Python's package `hdrhistogram` is not installed");
+        return None;
+    }
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hlog_readers.py");
+    let output = Command::new("python3").arg(script).arg(log).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let line = |line: &str| {
+        let mut fields = line.split('\t');
+        let tag = fields.next().unwrap().to_owned();
+        let mut number = || fields.next().unwrap().parse::<u64>().unwrap();
+        (tag, Line { count: number(), p99: Some(number()), max: Some(number()) })
+    };
+    Some(text.lines().map(line).collect())
+}
+
+fn java_is_installed() -> bool {
+    let installed = Path::new(JAR).exists()
+        && Command::new("java").arg("-version").output().is_ok_and(|output| output.status.success());
+    if !installed {
+        println!("skipped: Java or libhdrhistogram-java is not installed");
+    }
+    installed
+}
+
+/// The last line of Java's table for `tag`, which holds the totals of all intervals up to there. The processor stops at a
+/// torn line with an error, but has written its table up to it.
+fn by_java(log: &Path, tag: &str) -> Line {
+    let out = tempfile::tempdir().unwrap();
+    let table = out.path().join("table.csv");
+    let mut command = Command::new("java");
+    command.args(["-XX:TieredStopAtLevel=1", "-cp", JAR, "org.HdrHistogram.HistogramLogProcessor", "-csv"]);
+    command.args(["-outputValueUnitRatio", "1", "-i"]).arg(log).arg("-o").arg(&table);
+    if tag != "-" {
+        command.args(["-tag", tag]);
+    }
+    let output = command.output().unwrap();
+    let text = std::fs::read_to_string(table).unwrap();
+    let last = text.lines().rfind(|line| line.starts_with(|c: char| c.is_ascii_digit()));
+    let last = last.unwrap_or_else(|| panic!("{tag}: {text}{}", String::from_utf8_lossy(&output.stderr)));
+    // Timestamp, Int_Count, Int_50%, Int_90%, Int_Max, Total_Count, Total_50%, Total_90%, Total_99%, …, Total_Max
+    let fields: Vec<f64> = last.split(',').map(|field| field.parse().unwrap()).collect();
+    Line { count: fields[5] as u64, p99: Some(fields[8] as u64), max: fields.last().map(|&max| max as u64) }
+}
+
+#[test]
+fn other_readers_of_the_interval_log_agree_with_the_summary() {
+    let out = tempfile::tempdir().unwrap();
+    let directory = run(out.path());
+    let log = directory.path().join("latency.hlog");
+    let rows = read_summary(directory.path()).unwrap();
+    assert!(rows.iter().any(|row| row.figures.overflow > 0 && row.figures.censored > 0));
+    let expected = expected(&rows);
+    assert_eq!(expected.len(), 3 + 2 * 3 * 3 + 1);
+    assert_agree("Rust", &expected, &by_rust(&std::fs::read(&log).unwrap()));
+    if let Some(read) = by_python(&log) {
+        assert_agree("Python", &expected, &read);
+    }
+    if java_is_installed() {
+        for (tag, line) in expected.iter().filter(|(tag, _)| *tag == "-" || tag.starts_with("pumps.")) {
+            let read = by_java(&log, tag);
+            assert!(line.agrees(&read), "Java, {tag}: summary {line:?}, log {read:?}");
+        }
+    }
+}
+
+#[test]
+fn a_log_torn_in_its_last_line_reads_up_to_the_line_before() {
+    let out = tempfile::tempdir().unwrap();
+    let directory = run(out.path());
+    let text = std::fs::read_to_string(directory.path().join("latency.hlog")).unwrap();
+    let lines: Vec<&str> = text.split_inclusive('\n').collect();
+    let last = lines.len() - 1;
+    let whole = lines[..last].concat();
+    let expected = by_rust(whole.as_bytes());
+    for kept in [3, lines[last].len() / 2] {
+        let torn = format!("{whole}{}", &lines[last][..kept]);
+        let log = out.path().join("torn.hlog");
+        std::fs::write(&log, &torn).unwrap();
+        assert_agree("Rust", &expected, &by_rust(torn.as_bytes()));
+        // Torn counts are no multiples of 100, where readers differ in how they round a rank: counts and maxima only.
+        let unranked = |lines: &BTreeMap<String, Line>| -> BTreeMap<String, Line> {
+            lines.iter().map(|(tag, line)| (tag.clone(), Line { p99: None, ..*line })).collect()
+        };
+        if let Some(read) = by_python(&log) {
+            assert_agree("Python", &unranked(&expected), &read);
+        }
+        if java_is_installed() {
+            let read = by_java(&log, "-");
+            assert!(unranked(&expected)["-"].agrees(&read), "Java: {:?}, log {read:?}", expected["-"]);
+        }
+    }
+}

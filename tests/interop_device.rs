@@ -1,0 +1,282 @@
+//! The device sessions against peers that others wrote: Debian's mosquitto, Python's http.server and websockets.
+
+use std::future::poll_fn;
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::task::Poll;
+use std::time::Duration;
+
+use squall::protocol::{Answer, Endpoint, Event, Failure, Session, Settings};
+use squall::record::{Close, ErrorKind, Protocol, Qos};
+
+const READINGS: u64 = 60;
+
+/// Readings in flight at once. Beyond its `max_inflight_messages` of 20, mosquitto acknowledges `QoS` 2 and forgets.
+const IN_FLIGHT: u64 = 16;
+
+/// A peer in a process of its own, ended with the test.
+pub(crate) struct Peer(Child);
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Starts a Python server that prints the port it bound; `None` if Python or a module is missing.
+fn python(script: &str, needs: &str) -> Option<(Peer, u16)> {
+    let probe =
+        Command::new("python3").args(["-c", &format!("import {needs}")]).stderr(Stdio::null()).status();
+    if !probe.is_ok_and(|status| status.success()) {
+        println!("skipped: Python's {needs} is not installed");
+        return None;
+    }
+    let mut child =
+        Command::new("python3").args(["-u", "-c", script]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    Some((Peer(child), line.trim().parse().unwrap()))
+}
+
+pub(crate) fn endpoint(protocol: Protocol, port: u16) -> Endpoint {
+    let mut endpoint = Endpoint::resolve(protocol, &format!("{protocol}://127.0.0.1:{port}")).unwrap();
+    for _ in 0..500 {
+        if endpoint.probe(Duration::from_secs(1)).is_ok() {
+            return endpoint;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    panic!("the {protocol} peer did not come up on port {port}");
+}
+
+/// A session with readings of its own, as the engine keeps one per device.
+struct Device<'a> {
+    name: &'a str,
+    next: u64,
+    last: u64,
+    closed: Vec<u64>,
+}
+
+impl<'a> Device<'a> {
+    fn new(name: &'a str, readings: u64) -> Self {
+        Self { name, next: 1, last: readings, closed: Vec::new() }
+    }
+
+    /// Sends what the session takes until every reading is closed or the session fails.
+    async fn drive(&mut self, session: &mut Session) -> Result<(), Failure> {
+        while (self.closed.len() as u64) < self.last {
+            let event = poll_fn(|cx| {
+                while self.next <= self.last.min(self.closed.len() as u64 + IN_FLIGHT) && session.ready() {
+                    let payload = format!(r#"{{"device":"{}","seq":{},"value":21.5}}"#, self.name, self.next);
+                    if let Err(failure) = session.send(cx, self.next, payload.as_bytes()) {
+                        return Poll::Ready(Err(failure));
+                    }
+                    self.next += 1;
+                }
+                session.poll_event(cx)
+            });
+            if let Event::Closed { seq, answer, .. } = event.await? {
+                assert_eq!(answer, Answer::Ok);
+                self.closed.push(seq);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async { tokio::time::timeout(Duration::from_secs(60), future).await }).expect("in time")
+}
+
+fn settings(close: Close, qos: Qos) -> Settings {
+    Settings { close, qos, keep_alive: Duration::from_secs(10) }
+}
+
+/// A port for a program that cannot choose one. The socket only binds: one that listened could be inherited for a moment
+/// by a process another test starts, and would then take the connections meant for the broker.
+fn free_port() -> u16 {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.set_reuseaddr(true).unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    socket.local_addr().unwrap().port()
+}
+
+pub(crate) fn mosquitto(extra: &str) -> Option<(Peer, u16, tempfile::TempDir)> {
+    let Some(program) = ["/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto", "/opt/homebrew/sbin/mosquitto"]
+        .into_iter()
+        .find(|path| std::path::Path::new(path).exists())
+    else {
+        println!("skipped: mosquitto is not installed");
+        return None;
+    };
+    let port = free_port();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("mosquitto.conf");
+    std::fs::write(&file, format!("listener {port} 127.0.0.1\npersistence false\nlog_dest none\n{extra}"))
+        .unwrap();
+    let child = Command::new(program).arg("-c").arg(&file).stderr(Stdio::null()).spawn().unwrap();
+    Some((Peer(child), port, directory))
+}
+
+#[test]
+fn mosquitto_closes_readings_at_every_quality_of_service() {
+    let Some((_broker, port, _directory)) = mosquitto("allow_anonymous true\n") else { return };
+    let endpoint = endpoint(Protocol::Mqtt, port);
+    let (zero, one, two) = (Qos::AtMostOnce, Qos::AtLeastOnce, Qos::ExactlyOnce);
+    let table = [
+        (Close::Ack, one),
+        (Close::Ack, two),
+        (Close::Delivery, zero),
+        (Close::Delivery, one),
+        (Close::Delivery, two),
+        (Close::Sent, zero),
+        (Close::Sent, one),
+        (Close::Sent, two),
+    ];
+    for (close, qos) in table {
+        block_on(async {
+            let settings = settings(close, qos);
+            settings.check(Protocol::Mqtt).unwrap();
+            let mut session = Session::connect(&endpoint, &settings, "meters-00017").await.unwrap();
+            let mut device = Device::new("meters-00017", READINGS);
+            device.drive(&mut session).await.unwrap_or_else(|failure| panic!("{close} {qos:?}: {failure}"));
+            assert_eq!(device.closed, (1..=READINGS).collect::<Vec<_>>(), "{close} {qos:?}");
+            assert_eq!(session.stray(), 0);
+            poll_fn(|cx| session.poll_close(cx)).await;
+        });
+    }
+}
+
+#[test]
+fn mosquitto_keeps_a_pinging_device_and_ends_the_older_of_two_with_one_name() {
+    let Some((_broker, port, _directory)) = mosquitto("allow_anonymous true\n") else { return };
+    let endpoint = endpoint(Protocol::Mqtt, port);
+    block_on(async {
+        let settings = settings(Close::Ack, Qos::AtLeastOnce);
+        let mut older = Session::connect(&endpoint, &settings, "twin").await.unwrap();
+        for _ in 0..3 {
+            poll_fn(|cx| Poll::Ready(older.keep_alive(cx))).await.unwrap();
+            // A period without traffic but for the PINGRESP, which tells no event.
+            let quiet = poll_fn(|cx| older.poll_event(cx));
+            assert!(tokio::time::timeout(Duration::from_millis(100), quiet).await.is_err());
+        }
+        let mut newer = Session::connect(&endpoint, &settings, "twin").await.unwrap();
+        let failure = poll_fn(|cx| older.poll_event(cx)).await.unwrap_err();
+        assert!(matches!(failure.kind, ErrorKind::Closed | ErrorKind::Reset), "{failure}");
+        Device::new("twin", 3).drive(&mut newer).await.unwrap();
+    });
+}
+
+#[test]
+fn mosquitto_refuses_a_device_without_credentials() {
+    let Some((_broker, port, _directory)) = mosquitto("allow_anonymous false\n") else { return };
+    let endpoint = endpoint(Protocol::Mqtt, port);
+    let settings = settings(Close::Ack, Qos::AtLeastOnce);
+    let failure = block_on(Session::connect(&endpoint, &settings, "d")).unwrap_err();
+    assert_eq!(failure.kind, ErrorKind::Protocol);
+    assert!(failure.detail.contains("refused the connection"), "{failure}");
+}
+
+const HTTP_SERVER: &str = r#"
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def log_message(self, *args): pass
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        assert self.headers["Content-Type"] == "application/json" and body.startswith(b"{")
+        seq = int(body.split(b'"seq":')[1].split(b",")[0])
+        if seq % 4 == 0:
+            self.send_response_only(100); self.end_headers()
+        self.send_response(200)
+        if seq % 10 == 0: self.send_header("Connection", "close"); self.close_connection = True
+        if seq % 3 == 0:
+            self.send_header("Transfer-Encoding", "chunked"); self.end_headers()
+            for piece in (body[:5], body[5:]):
+                self.wfile.write(b"%x;a=b\r\n" % len(piece)); self.wfile.write(piece + b"\r\n")
+            self.wfile.write(b"0\r\n"); self.wfile.write(b"X-Trailer: 1\r\n\r\n")
+        elif seq % 10 == 0:
+            self.end_headers(); self.wfile.write(body)
+        else:
+            self.send_header("Content-Length", str(len(body))); self.end_headers(); self.wfile.write(body)
+
+server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+print(server.server_address[1])
+server.serve_forever()
+"#;
+
+#[test]
+fn python_http_server_is_understood_chunked_kept_alive_and_closing() {
+    let Some((_server, port)) = python(HTTP_SERVER, "http.server") else { return };
+    let endpoint = endpoint(Protocol::Http, port);
+    let settings = settings(Close::Response, Qos::AtMostOnce);
+    block_on(async {
+        squall::protocol::control::ready(&endpoint, Duration::from_secs(10)).await.unwrap();
+        let mut device = Device::new("meters-00017", READINGS);
+        let mut connections = 0;
+        loop {
+            connections += 1;
+            let mut session = Session::connect(&endpoint, &settings, device.name).await.unwrap();
+            match device.drive(&mut session).await {
+                Ok(()) => break,
+                Err(failure) => assert_eq!(failure.kind, ErrorKind::Closed, "{failure}"),
+            }
+        }
+        assert_eq!(device.closed, (1..=READINGS).collect::<Vec<_>>());
+        assert_eq!(connections, READINGS / 10);
+    });
+}
+
+const WS_SERVER: &str = r#"
+import asyncio, websockets
+
+async def echo(socket):
+    assert socket.request.path == "/v1/stream"
+    count = 0
+    async for message in socket:
+        count += 1
+        if count % 3 == 0: await socket.ping()
+        if count % 2: await socket.send(message)
+        else: await socket.send([message[:5], message[5:9], message[9:]])
+        if '"seq":60,' in message: await socket.close(1001, "enough")
+
+async def main():
+    async with websockets.serve(echo, "127.0.0.1", 0, ping_interval=0.05, ping_timeout=5) as server:
+        print(server.sockets[0].getsockname()[1])
+        await asyncio.get_running_loop().create_future()
+
+asyncio.run(main())
+"#;
+
+#[test]
+fn python_websockets_echoes_fragments_pings_and_closes() {
+    let Some((_server, port)) = python(WS_SERVER, "websockets") else { return };
+    let endpoint = endpoint(Protocol::Ws, port);
+    block_on(async {
+        let verdict = settings(Close::Verdict, Qos::AtMostOnce);
+        let mut session = Session::connect(&endpoint, &verdict, "meters-00017").await.unwrap();
+        poll_fn(|cx| Poll::Ready(session.keep_alive(cx))).await.unwrap();
+        // Long enough for the server to ping several times and to see its pings answered.
+        let quiet = poll_fn(|cx| session.poll_event(cx));
+        assert!(tokio::time::timeout(Duration::from_millis(300), quiet).await.is_err());
+        poll_fn(|cx| Poll::Ready(session.keep_alive(cx))).await.unwrap();
+
+        let mut device = Device::new("meters-00017", READINGS);
+        device.drive(&mut session).await.unwrap();
+        assert_eq!(device.closed, (1..=READINGS).collect::<Vec<_>>());
+        assert_eq!(session.stray(), 0);
+        let failure = poll_fn(|cx| session.poll_event(cx)).await.unwrap_err();
+        assert_eq!(failure.kind, ErrorKind::Closed);
+        assert!(failure.detail.contains("enough"), "{failure}");
+
+        let sent = settings(Close::Sent, Qos::AtMostOnce);
+        let mut session = Session::connect(&endpoint, &sent, "meters-00018").await.unwrap();
+        let mut device = Device::new("meters-00018", READINGS - 1);
+        device.drive(&mut session).await.unwrap();
+        assert_eq!(device.closed, (1..READINGS).collect::<Vec<_>>());
+        poll_fn(|cx| session.poll_close(cx)).await;
+    });
+}

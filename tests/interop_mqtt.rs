@@ -1,0 +1,216 @@
+//! MQTT from both ends against what others wrote: the reference system's endpoint against `mosquitto_pub`, `mosquitto_sub` and
+//! Python's `paho-mqtt`; whole runs of the tool against a real `mosquitto`.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::time::Duration;
+
+use squall::clock::Monotonic;
+use squall::engine::{Control, End};
+use squall::record::{Outcome, Protocol};
+use squall::reference::{Config, Server};
+
+use crate::interop_device::{endpoint, mosquitto};
+use crate::support::{drive, plan};
+
+/// A `mosquitto_sub` in a process of its own, whose lines can be waited for.
+struct Listener {
+    child: Child,
+    lines: Receiver<String>,
+}
+
+impl Listener {
+    /// Subscribes; `None`, and a line that says so, if the program is not installed.
+    fn start(port: u16, filter: &str, qos: &str) -> Option<Self> {
+        // With -d it also says when the subscription is in force, and through stdbuf it says so at once.
+        let arguments = [
+            "-oL",
+            "mosquitto_sub",
+            "-d",
+            "-h",
+            "127.0.0.1",
+            "-p",
+            &port.to_string(),
+            "-t",
+            filter,
+            "-q",
+            qos,
+            "-v",
+        ];
+        let started = Command::new("stdbuf").args(arguments).stdout(Stdio::piped()).spawn();
+        let installed = Command::new("mosquitto_sub").arg("--help").stdout(Stdio::null()).status().is_ok();
+        let (Ok(mut child), true) = (started, installed) else {
+            println!("skipped: mosquitto_sub or stdbuf is not installed");
+            return None;
+        };
+        let (send, lines) = sync_channel(1_000);
+        let output = BufReader::new(child.stdout.take().unwrap());
+        std::thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|line| send.send(line)));
+        let listener = Self { child, lines };
+        listener.await_line("SUBACK");
+        Some(listener)
+    }
+
+    /// The next line that contains `word`.
+    fn await_line(&self, word: &str) -> String {
+        loop {
+            let line = self.lines.recv_timeout(Duration::from_secs(10));
+            let line = line.unwrap_or_else(|_| panic!("no line with `{word}` in 10 s"));
+            // Lines on what the program itself does begin with its name.
+            if line.contains(word) && (word == "SUBACK" || !line.starts_with("Client ")) {
+                return line;
+            }
+        }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn say(port: u16, topic: &str, text: &str, more: &[&str]) {
+    let port = port.to_string();
+    let fixed = ["-h", "127.0.0.1", "-p", &port, "-t", topic, "-m", text];
+    let status = Command::new("mosquitto_pub").args([&fixed, more].concat()).status().unwrap();
+    assert!(status.success(), "{topic}");
+}
+
+#[test]
+fn mosquitto_clients_are_served_at_every_quality_of_service() {
+    let server = Server::start(&Config::default()).unwrap();
+    let port = server.mqtt_addr().port();
+    for qos in ["0", "1", "2"] {
+        let Some(listener) = Listener::start(port, "devices/#", qos) else { return };
+        let reading = format!(r#"{{"device":"m-1","seq":{qos},"value":21.5}}"#);
+        say(port, "devices/m-1/readings", &reading, &["-q", qos]);
+        // The verdict, being of QoS 1 at most, may overtake the reading, which at QoS 2 is shown on its release.
+        let heard = [listener.await_line("devices/m-1/"), listener.await_line("devices/m-1/")];
+        let (readings, verdicts): (Vec<_>, Vec<_>) =
+            heard.iter().partition(|line| line.contains("/readings {"));
+        assert!(
+            readings.len() == 1 && readings[0].contains(&reading),
+            "readings are delivered like any message: {heard:?}"
+        );
+        let verdict = verdicts[0];
+        assert!(
+            verdict.contains(r#""type":"verdict""#) && verdict.contains(&format!(r#""seq":{qos}"#)),
+            "{verdict}"
+        );
+    }
+    say(port, "shelf/a", "kept", &["-r", "-q", "1"]);
+    let late = Listener::start(port, "shelf/+", "1").unwrap();
+    late.await_line("shelf/a kept");
+    server.stop();
+}
+
+#[test]
+fn a_last_will_reaches_mosquitto_sub() {
+    let server = Server::start(&Config::default()).unwrap();
+    let port = server.mqtt_addr().port();
+    let Some(listener) = Listener::start(port, "wills/#", "1") else { return };
+    let port_text = port.to_string();
+    let arguments = [
+        "-h",
+        "127.0.0.1",
+        "-p",
+        &port_text,
+        "-t",
+        "x",
+        "-l",
+        "--will-topic",
+        "wills/a",
+        "--will-payload",
+        "gone",
+    ];
+    let mut doomed = Command::new("mosquitto_pub").args(arguments).stdin(Stdio::piped()).spawn().unwrap();
+    let probe = Listener::start(port, "x", "0").unwrap();
+    // Once its first line has been heard it is connected; then it is cut off.
+    std::io::Write::write_all(doomed.stdin.as_mut().unwrap(), b"here\n").unwrap();
+    probe.await_line("x here");
+    doomed.kill().unwrap();
+    doomed.wait().unwrap();
+    listener.await_line("wills/a gone");
+    server.stop();
+}
+
+#[test]
+fn paho_gets_verdicts_and_alerts() {
+    let probe =
+        Command::new("python3").args(["-c", "import paho.mqtt.client"]).stderr(Stdio::null()).status();
+    if !probe.is_ok_and(|status| status.success()) {
+        println!("skipped: Python's paho-mqtt is not installed");
+        return;
+    }
+    let server = Server::start(&Config::default()).unwrap();
+    let script = r#"
+import json, queue, random, sys, paho.mqtt.client as mqtt
+heard = queue.Queue()
+client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id="paho-1")
+ready = queue.Queue()
+client.on_subscribe = lambda *a: ready.put(True)
+client.on_message = lambda c, u, m: heard.put((m.topic, json.loads(m.payload)))
+client.connect("127.0.0.1", int(sys.argv[1]), keepalive=10)
+client.loop_start()
+client.subscribe([("devices/paho-1/verdicts", 1), ("alerts/#", 1)])
+ready.get(timeout=10)
+random.seed(1)
+for seq in range(1, 301):
+    value = 20 + random.gauss(0, 0.2) + (30 if seq == 250 else 0)
+    text = json.dumps({"device": "paho-1", "seq": seq, "value": value})
+    client.publish("devices/paho-1/readings", text, qos=seq % 3)
+verdicts, alerts = {}, []
+while len(verdicts) < 300 or not alerts:
+    topic, message = heard.get(timeout=10)
+    if topic.startswith("alerts/"):
+        alerts.append((topic, message))
+    else:
+        assert message["type"] == "verdict", message
+        assert message["seq"] not in verdicts, "a verdict came twice"
+        verdicts[message["seq"]] = message
+assert verdicts[250]["anomaly"], verdicts[250]
+topic, alert = alerts[0]
+assert topic == f"alerts/{alert['level']}/paho-1", topic
+print("all well")
+"#;
+    let port = server.mqtt_addr().port().to_string();
+    let output = Command::new("python3").args(["-c", script, &port]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    server.stop();
+}
+
+#[test]
+fn whole_runs_against_mosquitto_close_at_the_acknowledgement_and_at_delivery() {
+    let Some((_broker, port, _folder)) = mosquitto("allow_anonymous true\n") else { return };
+    let fleet = |name: &str, qos: u8, close: &str| {
+        format!(
+            "[fleet.{name}]\nprotocol = \"mqtt\"\ndevices = 10\nrate = \"20/s\"\nqos = {qos}\nclose = \"{close}\"\n"
+        )
+    };
+    let cases = [
+        ("ack-1", 1, "ack"),
+        ("ack-2", 2, "ack"),
+        ("del-0", 0, "delivery"),
+        ("del-1", 1, "delivery"),
+        ("del-2", 2, "delivery"),
+    ];
+    let fleets: String = cases.iter().map(|(name, qos, close)| fleet(name, *qos, close)).collect();
+    let plan = plan(&format!(
+        "[scenario]\nname = \"broker\"\n[run]\nwarm_up = \"200ms\"\nconnect_rate = \"500/s\"\n\
+         [[phase]]\nname = \"steady\"\nduration = \"2s\"\n{fleets}"
+    ));
+    let endpoint = endpoint(Protocol::Mqtt, port);
+    let (report, book) = drive(&plan, vec![endpoint], 1, Monotonic::start(), &Control::new());
+    assert_eq!(report.end, End::Complete);
+    assert!(book.planned > 1_500, "{}", book.planned);
+    for (index, (name, ..)) in cases.iter().enumerate() {
+        let fleet = plan.layout().fleets.iter().position(|fleet| fleet.name == *name).unwrap();
+        let of_fleet = book.readings().filter(|sample| usize::from(sample.fleet.0) == fleet);
+        let bad = of_fleet.filter(|sample| sample.outcome != Outcome::Ok).count();
+        assert_eq!(bad, 0, "case {index}, {name}");
+    }
+    assert_eq!(book.anomalies, [], "nothing lost, doubled or out of order");
+}

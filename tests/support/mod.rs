@@ -1,0 +1,85 @@
+//! What the engine's tests share: a sink that keeps every sample, and a run of a scenario's text.
+
+use std::sync::{Arc, Mutex};
+
+use squall::clock::{Monotonic, Tick};
+use squall::engine::{self, Control, Report, Setup};
+use squall::protocol::Endpoint;
+use squall::record::{Anomaly, FleetId, Kind, PhaseId, Sample, Sink};
+use squall::scenario::{Overrides, Plan, Scenario};
+
+/// Everything a run recorded.
+#[derive(Debug, Default)]
+pub(crate) struct Book {
+    pub(crate) planned: u64,
+    pub(crate) sent: u64,
+    pub(crate) connects_planned: u64,
+    pub(crate) samples: Vec<Sample>,
+    pub(crate) anomalies: Vec<Anomaly>,
+    pub(crate) rotations: u64,
+    pub(crate) finished: bool,
+}
+
+impl Book {
+    pub(crate) fn readings(&self) -> impl Iterator<Item = &Sample> {
+        self.samples.iter().filter(|sample| sample.kind == Kind::Reading)
+    }
+}
+
+/// A sink that keeps all samples; only for runs whose length a test bounds.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Keeper(Arc<Mutex<Book>>);
+
+impl Sink for Keeper {
+    fn planned(&mut self, _: PhaseId, _: FleetId, kind: Kind) {
+        let mut book = self.0.lock().unwrap();
+        match kind {
+            Kind::Reading => book.planned += 1,
+            Kind::Connect => book.connects_planned += 1,
+        }
+    }
+
+    fn sent(&mut self, _: PhaseId, _: FleetId, kind: Kind) {
+        self.0.lock().unwrap().sent += u64::from(kind == Kind::Reading);
+    }
+
+    fn completed(&mut self, sample: &Sample) {
+        self.0.lock().unwrap().samples.push(*sample);
+    }
+
+    fn anomaly(&mut self, _: PhaseId, _: FleetId, anomaly: Anomaly) {
+        self.0.lock().unwrap().anomalies.push(anomaly);
+    }
+
+    fn rotate(&mut self, _: Tick) {
+        self.0.lock().unwrap().rotations += 1;
+    }
+
+    fn finish(&mut self, _: Tick) {
+        self.0.lock().unwrap().finished = true;
+    }
+}
+
+/// The plan of a scenario's text.
+pub(crate) fn plan(text: &str) -> Arc<Plan> {
+    let scenario =
+        Scenario::parse("test.toml", text, &Overrides::default()).unwrap_or_else(|faults| panic!("{faults}"));
+    Arc::new(Plan::new(scenario))
+}
+
+/// Drives `plan` at `endpoints` with `workers` workers and gives what they recorded.
+pub(crate) fn drive(
+    plan: &Arc<Plan>,
+    endpoints: Vec<Endpoint>,
+    workers: usize,
+    clock: Monotonic,
+    control: &Control,
+) -> (Report, Book) {
+    let keeper = Keeper::default();
+    let sinks = (0..workers).map(|_| keeper.clone()).collect();
+    let setup =
+        Setup { plan: Arc::clone(plan), endpoints: Arc::new(endpoints), clock, control: control.clone() };
+    let report = engine::run(&setup, sinks).unwrap();
+    let book = Arc::into_inner(keeper.0).expect("the workers have ended").into_inner().unwrap();
+    (report, book)
+}
