@@ -172,11 +172,11 @@ fn a_full_queue_sheds_says_so_and_recovers() {
         let posts: Vec<_> = (0..24).map(|_| scope.spawn(move || post(addr, READING.as_bytes()))).collect();
         posts.into_iter().map(|post| post.join().unwrap()).collect()
     });
-    let shed = replies.iter().filter(|reply| reply.contains("503")).count();
-    let taken = replies.iter().filter(|reply| reply.contains("200 OK")).count();
+    let shed = replies.iter().filter(|reply| reply.contains("HTTP/1.1 503")).count();
+    let taken = replies.iter().filter(|reply| reply.contains("HTTP/1.1 200")).count();
     assert_eq!(shed + taken, 24, "{replies:?}");
     assert!(shed >= 12 && taken >= 4, "shed {shed}, taken {taken}");
-    let refused = replies.iter().find(|reply| reply.contains("503")).unwrap().to_lowercase();
+    let refused = replies.iter().find(|reply| reply.contains("HTTP/1.1 503")).unwrap().to_lowercase();
     assert!(refused.contains("retry-after: 1") && refused.contains(r#""type":"shed""#), "{refused}");
     let health = server.health();
     assert_eq!(health.status, Status::Degraded, "{health:?}");
