@@ -22,7 +22,7 @@ fn scenario(extra: &str) -> String {
         seed = 5
         [run]
         warm_up = "200ms"
-        drain = "400ms"
+        drain = "1s"
         interval = "100ms"
         connect_rate = "1000/s"
         connect_timeout = "300ms"
@@ -47,6 +47,13 @@ fn http_fleet(devices: u32) -> String {
         backoff = {{ first = "50ms", max = "200ms", jitter = 0.5 }}
         "#
     )
+}
+
+/// The same with room and time enough for a machine that stands still for a moment.
+fn patient_fleet(devices: u32) -> String {
+    http_fleet(devices)
+        .replace("backlog = 4", "backlog = 64")
+        .replace("timeout = \"250ms\"", "timeout = \"5s\"")
 }
 
 /// What the test's HTTP server does with a request.
@@ -139,7 +146,7 @@ fn assert_accounted(book: &Book) {
 
 #[test]
 fn an_answering_target_leaves_nothing_but_ok() {
-    let plan = plan(&scenario(&http_fleet(20)));
+    let plan = plan(&scenario(&patient_fleet(20)));
     let service = Service::start(Manner::Answer);
     let (report, book) = drive(&plan, vec![service.endpoint()], 2, Monotonic::start(), &Control::new());
     assert_accounted(&book);
@@ -150,7 +157,7 @@ fn an_answering_target_leaves_nothing_but_ok() {
 
 #[test]
 fn the_readings_that_are_sent_are_those_of_the_plan_with_one_worker_and_with_two() {
-    let plan = plan(&scenario(&http_fleet(10)));
+    let plan = plan(&scenario(&patient_fleet(10)));
     let mut intended: Vec<(FleetId, Tick)> = (0..plan.devices())
         .flat_map(|global| {
             let mut device = plan.device(global);
@@ -222,7 +229,7 @@ fn a_target_killed_in_mid_run_loses_readings_but_not_the_account() {
 
 #[test]
 fn a_run_ended_early_is_drained_and_accounted_for() {
-    let plan = plan(&scenario(&http_fleet(20)));
+    let plan = plan(&scenario(&patient_fleet(20)));
     let service = Service::start(Manner::Answer);
     let control = Control::new();
     let (steering, clock) = (control.clone(), Monotonic::start());
