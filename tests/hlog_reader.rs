@@ -88,6 +88,9 @@ fn samples(layout: &Layout) -> Vec<Sample> {
                     completed: intended.plus_ns(response_ns),
                     outcome,
                     stages: None,
+                    seq: n,
+                    mark: None,
+                    flagged: None,
                 });
             }
         }

@@ -212,5 +212,5 @@ fn whole_runs_against_mosquitto_close_at_the_acknowledgement_and_at_delivery() {
         let bad = of_fleet.filter(|sample| sample.outcome != Outcome::Ok).count();
         assert_eq!(bad, 0, "case {index}, {name}");
     }
-    assert_eq!(book.anomalies, [], "nothing lost, doubled or out of order");
+    assert_eq!(book.findings, [], "nothing lost, doubled or out of order");
 }

@@ -34,6 +34,8 @@ pub(super) struct Device {
     pub(super) expiry_armed: Cell<bool>,
     /// When the next keep-alive is due, while an entry for it stands in the agenda.
     pub(super) keep_alive_at: Cell<Option<Tick>>,
+    /// The last seeded anomaly that was flagged, by its number; 0 before the first.
+    pub(super) found: Cell<u32>,
     waker: RefCell<Option<Waker>>,
 }
 
@@ -50,6 +52,7 @@ impl Device {
             answered: Cell::new(0),
             expiry_armed: Cell::new(false),
             keep_alive_at: Cell::new(None),
+            found: Cell::new(0),
             waker: RefCell::new(None),
         }
     }

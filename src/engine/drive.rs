@@ -6,11 +6,11 @@ use std::task::{Context, Poll};
 
 use super::agenda::Task;
 use super::device::{Attempt, Device};
-use super::ledger::Settled;
+use super::ledger::{Closing, Settled};
 use super::worker::{Stage, Worker, attempt_sample};
 use crate::clock::Tick;
 use crate::protocol::{Answer, Endpoint, Event, Failure, Session};
-use crate::record::{Anomaly, ErrorKind, Kind, Outcome, Protocol, Sink};
+use crate::record::{ErrorKind, Finding, Kind, Outcome, Protocol, Sink};
 
 /// Why a conversation ended.
 enum Parting {
@@ -162,22 +162,22 @@ async fn converse<S: Sink>(worker: &Worker<S>, device: &Device, session: &mut Se
 /// Books one event. Its stamp is taken first, before anything else is done.
 fn take_in<S: Sink>(worker: &Worker<S>, device: &Device, session: &Session, event: Event) {
     let at = worker.clock.now();
-    if let Event::Closed { seq, answer, stages } = event {
+    if let Event::Closed { seq, answer, stages, flagged } = event {
         let outcome = match answer {
             Answer::Ok => Outcome::Ok,
             Answer::Shed => Outcome::Shed,
             Answer::Error(kind) => Outcome::Error(kind),
         };
-        let settled = device.ledger.borrow_mut().close(seq, outcome, stages, at);
+        let settled = device.ledger.borrow_mut().close(seq, Closing { outcome, stages, flagged }, at);
         match settled {
             Settled::Closed { sample, reordered } => {
                 device.answered.set(device.answered.get() + 1);
                 if reordered {
-                    worker.anomaly(device, Anomaly::Reordered, sample.phase);
+                    worker.finding(device, Finding::Reordered, sample.phase);
                 }
                 worker.settle(device, &sample);
             }
-            Settled::Anomaly(anomaly) => worker.anomaly(device, anomaly, worker.layout().phase_at(at)),
+            Settled::Finding(finding) => worker.finding(device, finding, worker.layout().phase_at(at)),
             Settled::Stray => worker.stray.set(worker.stray.get() + 1),
         }
     }
@@ -253,8 +253,9 @@ fn send_next<S: Sink>(
     payload.clear();
     device.plan.borrow().device.encode(&reading, &mut payload);
     let actual = worker.clock.now();
-    device.ledger.borrow_mut().start(phase, &reading, actual);
-    let sent = session.send(cx, reading.seq, &payload);
+    let seq = reading.seq;
+    device.ledger.borrow_mut().start(phase, reading, actual);
+    let sent = session.send(cx, seq, &payload);
     worker.sink.borrow_mut().sent(phase, device.fleet, Kind::Reading);
     arm_expiry(worker, device);
     device.linked.set(session.ready() && device.ledger.borrow().has_room());

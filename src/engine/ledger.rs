@@ -4,16 +4,30 @@ use std::collections::VecDeque;
 
 use crate::clock::Tick;
 use crate::fleet::Reading;
-use crate::record::{Anomaly, FleetId, Kind, Outcome, PhaseId, Sample, Stages};
+use crate::record::{Finding, FleetId, Kind, Outcome, PhaseId, Sample, Stages};
 
 /// A reading that was sent and is not yet closed.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Outstanding {
-    seq: u64,
+    reading: Reading,
     phase: PhaseId,
-    intended: Tick,
     eligible: Tick,
     actual: Tick,
+}
+
+/// What came back for a reading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Closing {
+    pub(super) outcome: Outcome,
+    pub(super) stages: Option<Stages>,
+    /// Whether the peer judged the reading anomalous.
+    pub(super) flagged: Option<bool>,
+}
+
+impl From<Outcome> for Closing {
+    fn from(outcome: Outcome) -> Self {
+        Self { outcome, stages: None, flagged: None }
+    }
 }
 
 /// What an answer turned out to be.
@@ -22,7 +36,7 @@ pub(super) enum Settled {
     /// It closed a reading; it may also have come out of order.
     Closed { sample: Sample, reordered: bool },
     /// It belongs to a reading that had already ended.
-    Anomaly(Anomaly),
+    Finding(Finding),
     /// It belongs to no reading of this device.
     Stray,
 }
@@ -68,7 +82,7 @@ impl Ledger {
         // Readings that will go out as soon as the device's task runs do not wait in the backlog.
         let leaving = if can_send { self.in_flight_limit - self.in_flight.len() } else { 0 };
         if self.backlog.len() >= self.backlog_bound + leaving {
-            return Some(self.unsent(phase, reading.intended, Outcome::Dropped, now));
+            return Some(self.unsent(phase, &reading, Outcome::Dropped, now));
         }
         self.backlog.push_back((phase, reading));
         None
@@ -95,20 +109,19 @@ impl Ledger {
     }
 
     /// Notes that a reading's first byte is about to be handed to the transport.
-    pub(super) fn start(&mut self, phase: PhaseId, reading: &Reading, actual: Tick) {
+    pub(super) fn start(&mut self, phase: PhaseId, reading: Reading, actual: Tick) {
         let eligible = reading.intended.max(self.unblocked).min(actual);
-        let (seq, intended) = (reading.seq, reading.intended);
-        self.in_flight.push_back(Outstanding { seq, phase, intended, eligible, actual });
+        self.in_flight.push_back(Outstanding { reading, phase, eligible, actual });
     }
 
     /// Settles an answer for `seq` that was decoded at `at`.
-    pub(super) fn close(&mut self, seq: u64, outcome: Outcome, stages: Option<Stages>, at: Tick) -> Settled {
-        let Some(place) = self.in_flight.iter().position(|open| open.seq == seq) else {
-            return self.history.classify(seq).map_or(Settled::Stray, Settled::Anomaly);
+    pub(super) fn close(&mut self, seq: u64, closing: Closing, at: Tick) -> Settled {
+        let Some(place) = self.in_flight.iter().position(|open| open.reading.seq == seq) else {
+            return self.history.classify(seq).map_or(Settled::Stray, Settled::Finding);
         };
         let Some(open) = self.in_flight.remove(place) else { return Settled::Stray };
         let reordered = self.history.answer(seq);
-        Settled::Closed { sample: self.sample(&open, outcome, stages, at), reordered }
+        Settled::Closed { sample: self.sample(&open, closing, at), reordered }
     }
 
     /// The instant at which the oldest reading in flight times out.
@@ -127,8 +140,8 @@ impl Ledger {
     /// Takes out the oldest reading in flight, ended as `outcome`.
     pub(super) fn give_up(&mut self, outcome: Outcome, now: Tick) -> Option<Sample> {
         let open = self.in_flight.pop_front()?;
-        self.history.give_up(open.seq);
-        Some(self.sample(&open, outcome, None, now))
+        self.history.give_up(open.reading.seq);
+        Some(self.sample(&open, outcome.into(), now))
     }
 
     /// Takes out one of the readings that are still open at the end of the drain: it is lost.
@@ -137,41 +150,33 @@ impl Ledger {
             return Some(sample);
         }
         let (phase, reading) = self.backlog.pop_front()?;
-        Some(self.unsent(phase, reading.intended, Outcome::Lost, now))
+        Some(self.unsent(phase, &reading, Outcome::Lost, now))
     }
 
-    fn sample(
-        &self,
-        open: &Outstanding,
-        outcome: Outcome,
-        stages: Option<Stages>,
-        completed: Tick,
-    ) -> Sample {
+    fn sample(&self, open: &Outstanding, closing: Closing, completed: Tick) -> Sample {
         Sample {
-            phase: open.phase,
-            fleet: self.fleet,
-            kind: Kind::Reading,
-            intended: open.intended,
             eligible: Some(open.eligible),
             actual: Some(open.actual),
-            completed,
-            outcome,
-            stages,
+            stages: closing.stages,
+            flagged: closing.flagged,
+            ..self.unsent(open.phase, &open.reading, closing.outcome, completed)
         }
     }
 
-    fn unsent(&self, phase: PhaseId, intended: Tick, outcome: Outcome, completed: Tick) -> Sample {
-        let (fleet, kind) = (self.fleet, Kind::Reading);
+    fn unsent(&self, phase: PhaseId, reading: &Reading, outcome: Outcome, completed: Tick) -> Sample {
         Sample {
             phase,
-            fleet,
-            kind,
-            intended,
+            fleet: self.fleet,
+            kind: Kind::Reading,
+            seq: reading.seq,
+            intended: reading.intended,
             eligible: None,
             actual: None,
             completed,
             outcome,
             stages: None,
+            mark: reading.mark,
+            flagged: None,
         }
     }
 }
@@ -205,19 +210,19 @@ impl History {
     }
 
     /// What an answer to a reading that is not in flight means; `None` if no such reading was ever sent.
-    fn classify(&mut self, seq: u64) -> Option<Anomaly> {
+    fn classify(&mut self, seq: u64) -> Option<Finding> {
         if seq >= self.top {
             return None;
         }
         let age = self.top - 1 - seq;
         if age >= Self::WINDOW {
-            return Some(Anomaly::Late);
+            return Some(Finding::Late);
         }
         if self.answered >> age & 1 == 1 {
-            return Some(Anomaly::Duplicated);
+            return Some(Finding::Duplicated);
         }
         self.mark(seq);
-        Some(Anomaly::Late)
+        Some(Finding::Late)
     }
 
     fn advance(&mut self, seq: u64) {
@@ -239,13 +244,14 @@ impl History {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fleet::Values;
     use crate::record::ErrorKind;
 
     const PHASE: PhaseId = PhaseId(1);
     const MS: u64 = 1_000_000;
 
     fn reading(seq: u64, intended: u64) -> Reading {
-        Reading { seq, intended: Tick(intended), value: 0.0, anomaly: None }
+        Reading { seq, intended: Tick(intended), values: Values::One(0.0), mark: None }
     }
 
     fn ledger(in_flight: u32, backlog: u32) -> Ledger {
@@ -256,7 +262,7 @@ mod tests {
     fn send(ledger: &mut Ledger, seq: u64, intended: u64, actual: u64) {
         assert_eq!(ledger.due(PHASE, reading(seq, intended), true, Tick(actual)), None);
         let (phase, next) = ledger.take_next().expect("room for the reading");
-        ledger.start(phase, &next, Tick(actual));
+        ledger.start(phase, next, Tick(actual));
     }
 
     fn closed(settled: Settled) -> (Sample, bool) {
@@ -277,7 +283,7 @@ mod tests {
             let mut book = ledger(1, 4);
             book.unblock(Tick(unblocked));
             send(&mut book, 1, intended, actual);
-            let (sample, _) = closed(book.close(1, Outcome::Ok, None, Tick(1_000)));
+            let (sample, _) = closed(book.close(1, Outcome::Ok.into(), Tick(1_000)));
             assert_eq!(sample.backlog_wait_ns(), Some(wait));
             assert_eq!(sample.pacing_lag_ns(), Some(lag));
             assert_eq!(sample.response_time_ns(), 1_000 - intended);
@@ -306,14 +312,14 @@ mod tests {
         for seq in 1..=4 {
             send(&mut book, seq, seq, seq);
         }
-        assert!(!closed(book.close(2, Outcome::Ok, None, Tick(10))).1);
-        assert!(closed(book.close(1, Outcome::Ok, None, Tick(11))).1, "1 came after 2");
-        assert_eq!(book.close(2, Outcome::Ok, None, Tick(12)), Settled::Anomaly(Anomaly::Duplicated));
+        assert!(!closed(book.close(2, Outcome::Ok.into(), Tick(10))).1);
+        assert!(closed(book.close(1, Outcome::Ok.into(), Tick(11))).1, "1 came after 2");
+        assert_eq!(book.close(2, Outcome::Ok.into(), Tick(12)), Settled::Finding(Finding::Duplicated));
         assert_eq!(book.expire(Tick(3 + 100 * MS)).map(|s| s.outcome), Some(Outcome::Timeout));
-        assert_eq!(book.close(3, Outcome::Ok, None, Tick(200 * MS)), Settled::Anomaly(Anomaly::Late));
-        assert_eq!(book.close(3, Outcome::Ok, None, Tick(201 * MS)), Settled::Anomaly(Anomaly::Duplicated));
-        assert_eq!(book.close(99, Outcome::Ok, None, Tick(202 * MS)), Settled::Stray);
-        assert!(!closed(book.close(4, Outcome::Ok, None, Tick(203 * MS))).1);
+        assert_eq!(book.close(3, Outcome::Ok.into(), Tick(200 * MS)), Settled::Finding(Finding::Late));
+        assert_eq!(book.close(3, Outcome::Ok.into(), Tick(201 * MS)), Settled::Finding(Finding::Duplicated));
+        assert_eq!(book.close(99, Outcome::Ok.into(), Tick(202 * MS)), Settled::Stray);
+        assert!(!closed(book.close(4, Outcome::Ok.into(), Tick(203 * MS))).1);
         assert!(book.is_settled());
     }
 
@@ -370,11 +376,11 @@ mod tests {
                         }
                         Step::Send => {
                             if let Some((phase, next)) = book.take_next() {
-                                book.start(phase, &next, Tick(now));
+                                book.start(phase, next, Tick(now));
                             }
                         }
                         Step::Answer(seq) => {
-                            let settled = book.close(seq, Outcome::Ok, None, Tick(now));
+                            let settled = book.close(seq, Outcome::Ok.into(), Tick(now));
                             ended += u64::from(matches!(settled, Settled::Closed { .. }));
                         }
                         Step::Expire => while book.expire(Tick(now)).is_some() { ended += 1; },

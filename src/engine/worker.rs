@@ -17,7 +17,7 @@ use super::ledger::Ledger;
 use super::{End, Setup, WorkerReport};
 use crate::clock::{Monotonic, Pacer, Tick, thread_cpu_time};
 use crate::protocol::{Endpoint, Settings};
-use crate::record::{Anomaly, FleetId, Kind, Layout, Outcome, PhaseId, Qos, Sample, Sink};
+use crate::record::{Detection, Finding, FleetId, Kind, Layout, Outcome, PhaseId, Qos, Sample, Sink};
 use crate::scenario::{Fleet, Model, Plan};
 
 /// How long connections may take to say goodbye, all together.
@@ -174,13 +174,18 @@ impl<S: Sink> Worker<S> {
     }
 
     /// Records what the delivery audit found.
-    pub(super) fn anomaly(&self, device: &Device, anomaly: Anomaly, phase: PhaseId) {
-        self.sink.borrow_mut().anomaly(phase, device.fleet, anomaly);
+    pub(super) fn finding(&self, device: &Device, finding: Finding, phase: PhaseId) {
+        self.sink.borrow_mut().finding(phase, device.fleet, finding);
     }
 
     /// Records the outcome of a reading or connection attempt.
     pub(super) fn settle(&self, device: &Device, sample: &Sample) {
         self.sink.borrow_mut().completed(sample);
+        if let Some(mark) = sample.mark {
+            let found = sample.flagged == Some(true) && device.found.replace(mark.episode) != mark.episode;
+            let plan = device.plan.borrow();
+            self.sink.borrow_mut().detection(&Detection { sample, mark, device: plan.device.id(), found });
+        }
         self.open.set(self.open.get() - 1);
         if sample.kind == Kind::Reading && self.stage.get() == Stage::Running {
             self.follow_up(device, sample.completed);
@@ -354,11 +359,14 @@ pub(super) fn attempt_sample(
         phase: attempt.phase,
         fleet: device.fleet,
         kind: Kind::Connect,
+        seq: 0,
         intended: attempt.intended,
         eligible: Some(attempt.intended),
         actual: Some(attempt.actual),
         completed: now,
         outcome,
         stages: None,
+        mark: None,
+        flagged: None,
     }
 }

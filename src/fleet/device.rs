@@ -3,21 +3,41 @@
 use std::sync::Arc;
 
 use super::payload;
-use super::signal::{AnomalyKind, Signal, SignalSpec};
+use super::signal::{Signal, SignalSpec};
 use crate::clock::Tick;
+use crate::record::Mark;
 use crate::seed::Seed;
 
 /// One reading of a device.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Reading {
     /// Number within the device, from 1, without gaps.
     pub seq: u64,
     /// When the plan says it was due.
     pub intended: Tick,
-    /// What the sensor shows, in the signal's unit.
-    pub value: f64,
-    /// The seeded anomaly this reading begins or shows, if any.
-    pub anomaly: Option<AnomalyKind>,
+    /// What the sensors show, each in its signal's unit.
+    pub values: Values,
+    /// The seeded anomaly that shows in it, if any.
+    pub mark: Option<Mark>,
+}
+
+/// The values of one reading, in the order of the fleet's channels; at least one.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Values {
+    /// Of a device with one channel.
+    One(f64),
+    /// Of a device with several.
+    Many(Box<[f64]>),
+}
+
+impl Values {
+    /// The values, in the order of the channels.
+    pub fn as_slice(&self) -> &[f64] {
+        match self {
+            Self::One(value) => std::slice::from_ref(value),
+            Self::Many(values) => values,
+        }
+    }
 }
 
 /// A simulated device. What it reads depends on its fleet's name, its index, the seed and the instants asked for.
@@ -52,8 +72,8 @@ impl Device {
     /// The next reading, due at `at`. Instants must not go back.
     pub fn reading(&mut self, at: Tick) -> Reading {
         self.seq += 1;
-        let (value, anomaly) = self.signal.sample(Tick(at.since(self.origin)), self.seq);
-        Reading { seq: self.seq, intended: at, value, anomaly }
+        let (value, mark) = self.signal.sample(Tick(at.since(self.origin)), self.seq);
+        Reading { seq: self.seq, intended: at, values: Values::One(value), mark }
     }
 
     /// Appends `reading` to `out` as one JSON object, the value rounded to four decimals:
@@ -96,7 +116,7 @@ mod tests {
     fn a_later_start_of_sending_changes_no_value() {
         let read = |origin: Tick| {
             let mut device = Device::new("meters", 3, &spec(), origin, Seed(1));
-            (0..100).map(|n| device.reading(origin.plus_ns(n * 700_000_000)).value).collect::<Vec<_>>()
+            (0..100).map(|n| device.reading(origin.plus_ns(n * 700_000_000)).values).collect::<Vec<_>>()
         };
         assert_eq!(read(Tick::ZERO), read(Tick(12_345_678_901)));
     }

@@ -4,5 +4,5 @@ mod device;
 mod payload;
 mod signal;
 
-pub use device::{Device, Reading};
-pub use signal::{AnomalyKind, AnomalySpec, Shape, SignalSpec};
+pub use device::{Device, Reading, Values};
+pub use signal::{AnomalySpec, Shape, SignalSpec};

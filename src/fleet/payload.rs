@@ -1,6 +1,6 @@
 //! Encodings of a reading. They append to a buffer the caller reuses and allocate nothing else.
 
-use super::Reading;
+use super::device::Reading;
 
 /// `{"device":"meters-00017","seq":42,"intended_ns":123456789,"value":21.5}`.
 ///
@@ -14,7 +14,7 @@ pub(super) fn json(device: &str, reading: &Reading, out: &mut Vec<u8>) {
     out.extend_from_slice(b",\"intended_ns\":");
     integer(reading.intended.0, out);
     out.extend_from_slice(b",\"value\":");
-    decimal(reading.value, out);
+    decimal(reading.values.as_slice().first().copied().unwrap_or_default(), out);
     out.push(b'}');
 }
 
@@ -58,11 +58,16 @@ fn decimal(value: f64, out: &mut Vec<u8>) {
 mod tests {
     use super::*;
     use crate::clock::Tick;
+    use crate::fleet::Values;
     use proptest::prelude::*;
 
     fn encoded(seq: u64, intended: u64, value: f64) -> String {
         let mut out = Vec::new();
-        json("meters-00017", &Reading { seq, intended: Tick(intended), value, anomaly: None }, &mut out);
+        json(
+            "meters-00017",
+            &Reading { seq, intended: Tick(intended), values: Values::One(value), mark: None },
+            &mut out,
+        );
         String::from_utf8(out).unwrap()
     }
 

@@ -7,6 +7,7 @@ use rand::distr::OpenClosed01;
 use rand_distr::{Distribution, StandardNormal};
 
 use crate::clock::Tick;
+use crate::record::{AnomalyKind, Mark};
 use crate::seed::Stream;
 
 /// The undisturbed course of a signal; values in the sensor's unit.
@@ -81,25 +82,6 @@ impl SignalSpec {
     }
 }
 
-/// What is wrong with a reading.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum AnomalyKind {
-    /// This one value is off.
-    Spike,
-    /// The level moves with this reading.
-    Shift,
-}
-
-impl AnomalyKind {
-    /// The word used in records.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Spike => "spike",
-            Self::Shift => "shift",
-        }
-    }
-}
-
 /// One device's course of a signal.
 #[derive(Debug, Clone)]
 pub(super) struct Signal {
@@ -118,6 +100,7 @@ struct Anomalies {
     next_spike: u64,
     next_shift: u64,
     offset: f64,
+    episode: u32,
 }
 
 impl Signal {
@@ -129,13 +112,13 @@ impl Signal {
         let anomalies = anomalies.map(|mut stream| {
             let next_spike = gap(spec.anomalies.spikes, &mut stream);
             let next_shift = gap(spec.anomalies.shifts, &mut stream);
-            Box::new(Anomalies { stream, next_spike, next_shift, offset: 0.0 })
+            Box::new(Anomalies { stream, next_spike, next_shift, offset: 0.0, episode: 0 })
         });
         Self { spec, stream, state, anomalies }
     }
 
     /// The value of reading number `seq`, due at `at`.
-    pub(super) fn sample(&mut self, at: Tick, seq: u64) -> (f64, Option<AnomalyKind>) {
+    pub(super) fn sample(&mut self, at: Tick, seq: u64) -> (f64, Option<Mark>) {
         let normal = self.course(at) + self.spec.noise * self.normal();
         let Some(anomalies) = &mut self.anomalies else { return (normal, None) };
         let distance = self.spec.anomalies.size * self.spec.spread();
@@ -166,19 +149,25 @@ impl Signal {
 }
 
 impl Anomalies {
-    fn next(&mut self, seq: u64, distance: f64, spec: &AnomalySpec) -> (f64, Option<AnomalyKind>) {
+    fn next(&mut self, seq: u64, distance: f64, spec: &AnomalySpec) -> (f64, Option<Mark>) {
         if seq == self.next_shift {
             self.next_shift = seq.saturating_add(gap(spec.shifts, &mut self.stream));
             // A reading is one anomaly at most: a spike that falls on a shift comes one reading later.
             self.next_spike += u64::from(self.next_spike == seq);
             self.offset = if self.offset == 0.0 { self.signed(distance) } else { 0.0 };
-            return (self.offset, Some(AnomalyKind::Shift));
+            return (self.offset, Some(self.onset(AnomalyKind::Shift)));
         }
         if seq == self.next_spike {
             self.next_spike = seq.saturating_add(gap(spec.spikes, &mut self.stream));
-            return (self.offset + self.signed(distance), Some(AnomalyKind::Spike));
+            let mark = self.onset(AnomalyKind::Spike);
+            return (self.offset + self.signed(distance), Some(mark));
         }
         (self.offset, None)
+    }
+
+    fn onset(&mut self, kind: AnomalyKind) -> Mark {
+        self.episode += 1;
+        Mark { kind, episode: self.episode, onset: true }
     }
 
     fn signed(&mut self, distance: f64) -> f64 {
@@ -220,7 +209,10 @@ mod tests {
         let spec = Arc::new(SignalSpec { shape, noise, anomalies });
         let own = anomalies.any().then(|| Seed(4).stream("anomaly/test", 0));
         let mut signal = Signal::new(spec, Seed(4).stream("signal/test", 0), own);
-        (1..=count).map(|seq| signal.sample(Tick(seq * 1_000_000), seq)).collect()
+        (1..=count)
+            .map(|seq| signal.sample(Tick(seq * 1_000_000), seq))
+            .map(|(value, mark)| (value, mark.map(|mark| mark.kind)))
+            .collect()
     }
 
     const SINE: Shape = Shape::Sine { level: 20.0, amplitude: 5.0, period_ns: 1_000_000_000 };
@@ -267,7 +259,7 @@ mod tests {
                     shifted = added;
                 }
                 Some(AnomalyKind::Spike) => assert!(((added - shifted).abs() - distance).abs() < 1e-6),
-                None => assert!((added - shifted).abs() < 1e-6),
+                _ => assert!((added - shifted).abs() < 1e-6),
             }
         }
     }

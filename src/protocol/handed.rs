@@ -33,6 +33,6 @@ impl Handed {
             return None;
         }
         let seq = self.seqs.pop_front()?;
-        Some(Event::Closed { seq, answer: Answer::Ok, stages: None })
+        Some(Event::Closed { seq, answer: Answer::Ok, stages: None, flagged: None })
     }
 }

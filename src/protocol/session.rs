@@ -63,6 +63,8 @@ pub enum Event {
         answer: Answer,
         /// Stage times, where the peer reported them.
         stages: Option<Stages>,
+        /// Whether the peer judged the reading anomalous; `None` without a judgement.
+        flagged: Option<bool>,
     },
     /// [`Session::ready`] became true again, though no reading was closed.
     Writable,

@@ -13,6 +13,8 @@ pub(super) struct Reply {
     pub(super) seq: u64,
     pub(super) answer: Answer,
     pub(super) stages: Option<Stages>,
+    /// Whether the reading was judged anomalous.
+    pub(super) flagged: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -35,6 +37,7 @@ struct Timed<'a> {
     device: Option<Text<'a>>,
     seq: u64,
     stages: Option<StageTimes>,
+    anomaly: Option<bool>,
 }
 
 /// Stage times as the wire carries them, nanoseconds; the total is what makes them worth reading.
@@ -64,12 +67,12 @@ impl From<StageTimes> for Stages {
 /// Reads a message; `None` if it answers no reading of `device`.
 ///
 /// A message without a `type` counts as a verdict, so that a plain echo is a target. So does one without a `device`,
-/// since a connection belongs to one. Malformed stage times cost the stage times, not the verdict.
+/// since a connection belongs to one. Malformed stage times cost the stage times and the judgement, not the verdict.
 pub(super) fn read(message: &[u8], device: &str) -> Option<Reply> {
-    let Timed { kind, device: named, seq, stages } = serde_json::from_slice(message)
+    let Timed { kind, device: named, seq, stages, anomaly } = serde_json::from_slice(message)
         .or_else(|_| {
             let Address { kind, device, seq } = serde_json::from_slice(message)?;
-            Ok::<_, serde_json::Error>(Timed { kind, device, seq, stages: None })
+            Ok::<_, serde_json::Error>(Timed { kind, device, seq, stages: None, anomaly: None })
         })
         .ok()?;
     if named.is_some_and(|Text(named)| named != device) {
@@ -81,15 +84,18 @@ pub(super) fn read(message: &[u8], device: &str) -> Option<Reply> {
         Some("error") => Answer::Error(ErrorKind::Status),
         Some(_) => return None,
     };
-    Some(Reply { seq, answer, stages: stages.map(Stages::from) })
+    Some(Reply { seq, answer, stages: stages.map(Stages::from), flagged: anomaly })
 }
 
-/// The stage times of an HTTP body, if it is the verdict on reading `seq`.
-pub(super) fn stages(body: &[u8], device: &str, seq: u64) -> Option<Stages> {
+/// Stage times and judgement of an HTTP body, if it is the verdict on reading `seq`.
+pub(super) fn judgement(body: &[u8], device: &str, seq: u64) -> (Option<Stages>, Option<bool>) {
     if body.trim_ascii_start().first() != Some(&b'{') {
-        return None;
+        return (None, None);
     }
-    read(body, device).filter(|reply| reply.seq == seq).and_then(|reply| reply.stages)
+    match read(body, device) {
+        Some(reply) if reply.seq == seq => (reply.stages, reply.flagged),
+        _ => (None, None),
+    }
 }
 
 /// The sequence number of a reading of `device` that came back to its sender.
@@ -148,10 +154,15 @@ mod tests {
     #[test]
     fn stage_times_of_a_body_count_only_for_their_own_reading() {
         let body = br#" {"type":"verdict","device":"d","seq":9,"stages":{"total_ns":5}}"#;
-        assert_eq!(stages(body, "d", 9).map(|stages| stages.total_ns), Some(5));
-        assert_eq!(stages(body, "d", 8), None);
-        assert_eq!(stages(body, "e", 9), None);
-        assert_eq!(stages(b"<html>", "d", 9), None);
+        let times = Some(Stages { total_ns: 5, ..Stages::default() });
+        assert_eq!(judgement(body, "d", 9), (times, None));
+        for (body, device, seq) in [(&body[..], "d", 8), (body, "e", 9), (b"<html>", "d", 9)] {
+            assert_eq!(judgement(body, device, seq), (None, None));
+        }
+        for (anomaly, flagged) in [("true", Some(true)), ("false", Some(false)), ("null", None)] {
+            let body = format!(r#"{{"device":"d","seq":1,"anomaly":{anomaly}}}"#);
+            assert_eq!(judgement(body.as_bytes(), "d", 1), (None, flagged));
+        }
     }
 
     #[test]

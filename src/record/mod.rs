@@ -2,6 +2,7 @@
 
 mod close;
 mod layout;
+mod mark;
 mod outcome;
 mod sample;
 mod sink;
@@ -9,7 +10,8 @@ mod validity;
 
 pub use close::{Close, Qos};
 pub use layout::{FleetId, FleetInfo, Layout, PhaseId, PhaseInfo, PhaseRole, Protocol};
+pub use mark::{AnomalyKind, Detection, Mark};
 pub use outcome::{ErrorKind, Outcome};
 pub use sample::{Kind, Sample, Stages};
-pub use sink::{Anomaly, Sink};
+pub use sink::{Finding, Sink};
 pub use validity::{Validity, Verdict};

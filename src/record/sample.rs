@@ -1,6 +1,6 @@
 //! One finished reading or connection attempt, with every stamp the figures are made of.
 
-use super::{FleetId, Outcome, PhaseId};
+use super::{FleetId, Mark, Outcome, PhaseId};
 use crate::clock::Tick;
 
 /// What kind of work a sample is about; kinds are never mixed in one histogram.
@@ -49,6 +49,8 @@ pub struct Sample {
     pub fleet: FleetId,
     /// Reading or connect.
     pub kind: Kind,
+    /// Sequence number of the reading within its device; 0 for a connection attempt.
+    pub seq: u64,
     /// When the plan says it was due.
     pub intended: Tick,
     /// When the device was able to send it: the later of `intended` and the event that ended its backlog wait.
@@ -62,6 +64,10 @@ pub struct Sample {
     pub outcome: Outcome,
     /// Stage times, where the peer reported them.
     pub stages: Option<Stages>,
+    /// The seeded anomaly that shows in it, if any.
+    pub mark: Option<Mark>,
+    /// Whether the peer judged it anomalous; `None` without a judgement.
+    pub flagged: Option<bool>,
 }
 
 impl Sample {

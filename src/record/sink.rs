@@ -1,11 +1,11 @@
 //! Where a worker hands what happened. The engine knows only this trait; the cli brings the implementation.
 
-use super::{FleetId, Kind, PhaseId, Sample};
+use super::{Detection, FleetId, Kind, PhaseId, Sample};
 use crate::clock::Tick;
 
 /// What the delivery audit found by a device's sequence numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Anomaly {
+pub enum Finding {
     /// A reading was answered once more after it had already been answered.
     Duplicated,
     /// A reading was answered after one with a higher sequence number.
@@ -27,7 +27,10 @@ pub trait Sink: Send + 'static {
     fn completed(&mut self, sample: &Sample);
 
     /// The delivery audit found something in the current phase.
-    fn anomaly(&mut self, phase: PhaseId, fleet: FleetId, anomaly: Anomaly);
+    fn finding(&mut self, phase: PhaseId, fleet: FleetId, finding: Finding);
+
+    /// A reading in which a seeded anomaly shows has ended. Follows its [`Sink::completed`].
+    fn detection(&mut self, detection: &Detection<'_>);
 
     /// An interval ended: hand over what was recorded since the last boundary.
     fn rotate(&mut self, boundary: Tick);

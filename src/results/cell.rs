@@ -4,7 +4,7 @@
 
 use hdrhistogram::{Counter, Histogram};
 
-use crate::record::{Anomaly, ErrorKind, Kind, Layout, Outcome, Sample};
+use crate::record::{ErrorKind, Finding, Kind, Layout, Outcome, Sample};
 use crate::units::Quantile;
 
 const SIGNIFICANT_DIGITS: u8 = 3;
@@ -100,11 +100,11 @@ impl Counters {
         } += 1;
     }
 
-    pub(super) fn note(&mut self, anomaly: Anomaly) {
-        *match anomaly {
-            Anomaly::Duplicated => &mut self.duplicated,
-            Anomaly::Reordered => &mut self.reordered,
-            Anomaly::Late => &mut self.late,
+    pub(super) fn note(&mut self, finding: Finding) {
+        *match finding {
+            Finding::Duplicated => &mut self.duplicated,
+            Finding::Reordered => &mut self.reordered,
+            Finding::Late => &mut self.late,
         } += 1;
     }
 

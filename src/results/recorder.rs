@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError};
 
 use super::cell::{Bounds, Cell, Cells, Key};
 use crate::clock::Tick;
-use crate::record::{Anomaly, FleetId, Kind, Layout, PhaseId, Sample, Sink};
+use crate::record::{Detection, Finding, FleetId, Kind, Layout, PhaseId, Sample, Sink};
 
 /// What one worker recorded between two boundaries.
 #[derive(Debug)]
@@ -93,9 +93,11 @@ impl Sink for Recorder {
         self.cell(sample.phase, sample.fleet, sample.kind).completed(sample, timeout_ns, budget_ns);
     }
 
-    fn anomaly(&mut self, phase: PhaseId, fleet: FleetId, anomaly: Anomaly) {
-        self.cell(phase, fleet, Kind::Reading).counters.note(anomaly);
+    fn finding(&mut self, phase: PhaseId, fleet: FleetId, finding: Finding) {
+        self.cell(phase, fleet, Kind::Reading).counters.note(finding);
     }
+
+    fn detection(&mut self, _detection: &Detection<'_>) {}
 
     fn rotate(&mut self, boundary: Tick) {
         self.last_boundary = boundary;

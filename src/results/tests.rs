@@ -49,6 +49,7 @@ fn sample(layout: &Layout, fleet: u16, intended: Tick, response_ns: u64, outcome
         phase: layout.phase_at(intended),
         fleet: FleetId(fleet),
         kind: Kind::Reading,
+        seq: 1,
         intended,
         eligible: sent.then_some(intended.plus_ns(response_ns / 4)),
         actual: sent.then_some(intended.plus_ns(response_ns / 2)),
@@ -60,6 +61,8 @@ fn sample(layout: &Layout, fleet: u16, intended: Tick, response_ns: u64, outcome
             inference_ns: response_ns / 16,
             total_ns: response_ns / 4,
         }),
+        mark: None,
+        flagged: None,
     }
 }
 

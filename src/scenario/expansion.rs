@@ -47,7 +47,12 @@ fn readings(plan: &Plan, name: &str) -> Vec<(u32, u64, u64, f64)> {
         }
         while let Some(due) = device.next_due() {
             let reading = device.device.reading(due);
-            all.push((device.index, reading.seq, due.since(plan.sending_starts()), reading.value));
+            all.push((
+                device.index,
+                reading.seq,
+                due.since(plan.sending_starts()),
+                reading.values.as_slice()[0],
+            ));
         }
     }
     all

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use squall::clock::{Monotonic, Tick};
 use squall::engine::{self, Control, Report, Setup};
 use squall::protocol::Endpoint;
-use squall::record::{Anomaly, FleetId, Kind, PhaseId, Sample, Sink};
+use squall::record::{Detection, Finding, FleetId, Kind, Mark, PhaseId, Sample, Sink};
 use squall::scenario::{Overrides, Plan, Scenario};
 
 /// Everything a run recorded.
@@ -15,7 +15,9 @@ pub(crate) struct Book {
     pub(crate) sent: u64,
     pub(crate) connects_planned: u64,
     pub(crate) samples: Vec<Sample>,
-    pub(crate) anomalies: Vec<Anomaly>,
+    pub(crate) findings: Vec<Finding>,
+    /// Device, sequence number and mark of every ended reading that showed an anomaly.
+    pub(crate) marks: Vec<(String, u64, Mark)>,
     pub(crate) rotations: u64,
     pub(crate) finished: bool,
 }
@@ -47,8 +49,16 @@ impl Sink for Keeper {
         self.0.lock().unwrap().samples.push(*sample);
     }
 
-    fn anomaly(&mut self, _: PhaseId, _: FleetId, anomaly: Anomaly) {
-        self.0.lock().unwrap().anomalies.push(anomaly);
+    fn finding(&mut self, _: PhaseId, _: FleetId, finding: Finding) {
+        self.0.lock().unwrap().findings.push(finding);
+    }
+
+    fn detection(&mut self, detection: &Detection<'_>) {
+        self.0.lock().unwrap().marks.push((
+            detection.device.to_owned(),
+            detection.sample.seq,
+            detection.mark,
+        ));
     }
 
     fn rotate(&mut self, _: Tick) {

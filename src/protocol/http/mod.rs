@@ -109,16 +109,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http<S> {
 
     fn close(&mut self, seq: u64) -> Event {
         let Reply { status, persistent, body } = self.reader.reply();
-        let (answer, stages) = match status {
-            200..300 => (Answer::Ok, verdict::stages(body, &self.device, seq)),
-            429 | 503 => (Answer::Shed, None),
-            _ => (Answer::Error(ErrorKind::Status), None),
+        let (answer, (stages, flagged)) = match status {
+            200..300 => (Answer::Ok, verdict::judgement(body, &self.device, seq)),
+            429 | 503 => (Answer::Shed, (None, None)),
+            _ => (Answer::Error(ErrorKind::Status), (None, None)),
         };
         // What is left of a request that was answered early would be taken for the next one.
         self.ending = !persistent || !self.outbox.is_empty();
         self.outstanding = None;
         self.reader.next();
-        Event::Closed { seq, answer, stages }
+        Event::Closed { seq, answer, stages, flagged }
     }
 
     fn ended(&mut self) -> Result<Event, Failure> {

@@ -194,7 +194,7 @@ fn a_large_body_is_read_through_and_mostly_forgotten() {
     let mut session = session(stream);
     session.send(&mut context(), 1, b"{}").unwrap();
     let event = session.poll_event(&mut context());
-    assert_eq!(event, Poll::Ready(Ok(Event::Closed { seq: 1, answer: OK, stages: None })));
+    assert_eq!(event, Poll::Ready(Ok(Event::Closed { seq: 1, answer: OK, stages: None, flagged: None })));
     assert!(session.ready());
 }
 
@@ -205,7 +205,7 @@ fn a_session_serves_one_reading_after_another() {
     session.send(&mut context(), 1, b"{\"seq\":1}").unwrap();
     assert!(!session.ready());
     let event = session.poll_event(&mut context());
-    assert_eq!(event, Poll::Ready(Ok(Event::Closed { seq: 1, answer: OK, stages: None })));
+    assert_eq!(event, Poll::Ready(Ok(Event::Closed { seq: 1, answer: OK, stages: None, flagged: None })));
     assert!(session.ready());
     assert!(session.poll_event(&mut context()).is_pending());
 
@@ -217,7 +217,7 @@ fn a_session_serves_one_reading_after_another() {
     let stages = Some(Stages { total_ns: 9, ..Stages::default() });
     assert_eq!(
         session.poll_event(&mut context()),
-        Poll::Ready(Ok(Event::Closed { seq: 2, answer: OK, stages }))
+        Poll::Ready(Ok(Event::Closed { seq: 2, answer: OK, stages, flagged: None }))
     );
     assert_eq!(session.poll_close(&mut context()), Poll::Ready(()));
     assert!(session.stream.is_shut());
@@ -240,7 +240,7 @@ fn an_early_answer_ends_the_connection() {
         session(Script::new().accepting(10).data(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n"));
     session.send(&mut context(), 1, b"{}").unwrap();
     let event = session.poll_event(&mut context());
-    assert_eq!(event, Poll::Ready(Ok(Event::Closed { seq: 1, answer: STATUS, stages: None })));
+    assert_eq!(event, Poll::Ready(Ok(Event::Closed { seq: 1, answer: STATUS, stages: None, flagged: None })));
     assert!(!session.ready());
     assert!(matches!(
         session.poll_event(&mut context()),

@@ -277,7 +277,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
             }
             Close::Delivery if publish.topic == &*self.topic => {
                 let seq = verdict::own_reading(publish.payload, &self.device)?;
-                Some(Reply { seq, answer: Answer::Ok, stages: None })
+                Some(Reply { seq, answer: Answer::Ok, stages: None, flagged: None })
             }
             _ => None,
         }
@@ -315,17 +315,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
                 }
             }
         }
-        let Some(Reply { seq, answer, stages }) = reply else {
+        let Some(Reply { seq, answer, stages, flagged }) = reply else {
             self.stray += 1;
             return None;
         };
-        Some(Event::Closed { seq, answer, stages })
+        Some(Event::Closed { seq, answer, stages, flagged })
     }
 
     fn acknowledge(&mut self, ack: Ack, pid: u16) -> Result<Option<Event>, Failure> {
         match self.in_flight.acknowledge(ack, pid) {
             Progress::Complete(seq) if self.close == Close::Ack => {
-                return Ok(Some(Event::Closed { seq, answer: Answer::Ok, stages: None }));
+                return Ok(Some(Event::Closed { seq, answer: Answer::Ok, stages: None, flagged: None }));
             }
             Progress::Complete(_) => {}
             Progress::Release => packet::encode_ack(Ack::Pubrel, pid, self.outbox.tail()),

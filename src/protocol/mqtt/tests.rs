@@ -34,7 +34,7 @@ fn open(script: Script, close: Close, url: &str) -> Result<Mqtt<Script>, Failure
 }
 
 fn ok(seq: u64) -> Event {
-    Event::Closed { seq, answer: Answer::Ok, stages: None }
+    Event::Closed { seq, answer: Answer::Ok, stages: None, flagged: None }
 }
 
 fn ack(ack: Ack, pid: u16) -> Vec<u8> {
@@ -198,8 +198,8 @@ fn check_conversation(cuts: &[usize]) {
     session.send(&mut context(), 1, b"{}").unwrap();
     session.stream.take_written();
     let stages = Some(Stages { total_ns: 9, ..Stages::default() });
-    let timed = Event::Closed { seq: 2, answer: Answer::Ok, stages };
-    let shed = Event::Closed { seq: 3, answer: Answer::Shed, stages: None };
+    let timed = Event::Closed { seq: 2, answer: Answer::Ok, stages, flagged: None };
+    let shed = Event::Closed { seq: 3, answer: Answer::Shed, stages: None, flagged: None };
     assert_eq!(outcome(&mut session), (vec![ok(1), timed, shed], None));
     assert_eq!(session.stray(), 3);
     let acks = [ack(Ack::Puback, 4), ack(Ack::Pubrec, 5), ack(Ack::Pubcomp, 5), ack(Ack::Puback, 6)].concat();

@@ -207,11 +207,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
         if self.close == Close::Sent {
             return Ok(None);
         }
-        let Some(Reply { seq, answer, stages }) = verdict::read(answer, &self.device) else {
+        let Some(Reply { seq, answer, stages, flagged }) = verdict::read(answer, &self.device) else {
             self.stray += 1;
             return Ok(None);
         };
-        Ok(Some(Event::Closed { seq, answer, stages }))
+        Ok(Some(Event::Closed { seq, answer, stages, flagged }))
     }
 
     fn write(&mut self, cx: &mut Context<'_>, message: Message) -> Result<(), Failure> {

@@ -38,7 +38,7 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
 }
 
 fn ok(seq: u64) -> Event {
-    Event::Closed { seq, answer: Answer::Ok, stages: None }
+    Event::Closed { seq, answer: Answer::Ok, stages: None, flagged: None }
 }
 
 /// Polls to the end: the events, then the failure if there was one.
@@ -85,8 +85,9 @@ fn check_conversation(cuts: &[usize]) {
     let bytes = conversation();
     let mut session = session(Script::new().cut(&bytes, cuts), &VERDICT);
     let (events, failure) = outcome(&mut session);
-    let shed = Event::Closed { seq: 2, answer: Answer::Shed, stages: None };
-    let error = Event::Closed { seq: 4, answer: Answer::Error(ErrorKind::Status), stages: None };
+    let shed = Event::Closed { seq: 2, answer: Answer::Shed, stages: None, flagged: None };
+    let error =
+        Event::Closed { seq: 4, answer: Answer::Error(ErrorKind::Status), stages: None, flagged: None };
     assert_eq!(events, [ok(1), shed, error, ok(1)]);
     assert_eq!(failure, Some(Failure::closed("the server closed the WebSocket with code 1001: bye")));
     assert_eq!(session.stray(), 2);
