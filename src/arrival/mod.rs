@@ -41,8 +41,7 @@ use renewal::{Gap, Renewal};
 
 /// The due instants of one device, in non-decreasing order, without end until the load's last stretch ends.
 ///
-/// Holds at most 432 bytes, most of them the random stream's; nothing is drawn before it is asked for, but for the
-/// first instant.
+/// Holds at most 432 bytes, most of them the random stream's, and draws at most one instant ahead.
 #[derive(Debug, Clone)]
 pub struct Arrivals {
     state: State,
