@@ -63,12 +63,12 @@ fn settings(fleet: &Fleet) -> String {
     line(&mut text, "fleet", &fleet.name);
     line(&mut text, "protocol", fleet.protocol);
     line(&mut text, "devices", fleet.devices);
-    match fleet.model {
+    match &fleet.model {
         Model::Open { rate, arrival, backlog } => {
             line(&mut text, "rate", bits(rate.as_per_second()));
             line(&mut text, "arrival", arrival.name());
             if let Law::Constant { jitter } = arrival {
-                line(&mut text, "jitter", bits(jitter));
+                line(&mut text, "jitter", bits(*jitter));
             }
             line(&mut text, "backlog", backlog);
         }

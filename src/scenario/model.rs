@@ -136,7 +136,7 @@ pub struct Fleet {
 }
 
 /// When devices send.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Model {
     /// Readings come due by a plan that never waits for the service.
     Open {

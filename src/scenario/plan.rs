@@ -6,7 +6,7 @@ use rand::RngExt;
 
 use super::digest;
 use super::model::{Fleet, Model, Scenario};
-use crate::arrival::{Arrivals, Load, Stretch, expected_count};
+use crate::arrival::{Arrivals, Load, Shape, Stretch, expected_count};
 use crate::clock::Tick;
 use crate::fleet::Device;
 use crate::record::{FleetId, FleetInfo, Layout, PhaseId, PhaseInfo, PhaseRole};
@@ -46,7 +46,11 @@ impl Plan {
             .phases
             .iter()
             .filter(|phase| phase.role != PhaseRole::Connect)
-            .map(|phase| Stretch { start: phase.start, end: phase.end, load: load_of(&scenario, phase) })
+            .map(|phase| Stretch {
+                start: phase.start,
+                end: phase.end,
+                shape: Shape::Flat(load_of(&scenario, phase)),
+            })
             .collect();
         let mut first = 0;
         let fleets = scenario
@@ -103,10 +107,10 @@ impl Plan {
         let index = global - planned.first;
         assert!(index < fleet.devices, "device {global} is not of this plan");
         let seed = self.scenario.seed;
-        let arrivals = match fleet.model {
+        let arrivals = match &fleet.model {
             Model::Open { rate, arrival, .. } => {
                 let stream = seed.stream(&format!("arrival/{}", fleet.name), u64::from(index));
-                Some(Arrivals::new(arrival, rate, Arc::clone(&self.load), stream))
+                Some(Arrivals::new(arrival, *rate, None, Arc::clone(&self.load), stream))
             }
             Model::Closed { .. } => None,
         };
@@ -143,8 +147,9 @@ impl Plan {
     /// If `phase` or `fleet` is not of this plan.
     pub fn expected_readings(&self, phase: PhaseId, fleet: FleetId) -> Option<f64> {
         let (phase, fleet) = (self.layout.phase(phase), self.fleet(fleet));
-        let Model::Open { rate, .. } = fleet.model else { return None };
-        Some(expected_count(rate, &self.load, phase.start, phase.end) * f64::from(fleet.devices))
+        let Model::Open { rate, arrival, .. } = &fleet.model else { return None };
+        let one = expected_count(arrival, *rate, None, &self.load, phase.start, phase.end);
+        Some(one * f64::from(fleet.devices))
     }
 
     /// Expected readings per second of all open fleets, averaged over the measured phases.
@@ -159,7 +164,7 @@ impl Plan {
 
     /// Expected readings per second of all open fleets in the busiest phase.
     pub fn peak_rate(&self) -> f64 {
-        self.base_rate() * self.load.stretches().iter().map(|s| s.load).fold(0.0, f64::max)
+        self.base_rate() * self.load.peak()
     }
 
     fn base_rate(&self) -> f64 {

@@ -45,7 +45,7 @@ pub(super) static FLEET: Section = Section {
         },
         Field {
             name: "arrival",
-            kind: Kind::Word(&Law::NAMES),
+            kind: Kind::Word(&["constant", "poisson"]),
             need: Need::Default("constant"),
             about: "open only: the law of the gaps between a device's readings",
         },
