@@ -6,7 +6,9 @@ use std::process::{Child, Command, Stdio};
 use std::task::Poll;
 use std::time::Duration;
 
-use squall::protocol::{Answer, Endpoint, Event, Failure, Session, Settings};
+use squall::protocol::{
+    Answer, Endpoint, Event, Failure, Identity, Message, MqttSettings, Session, Settings,
+};
 use squall::record::{Close, ErrorKind, Protocol, Qos};
 
 const READINGS: u64 = 60;
@@ -69,7 +71,8 @@ impl<'a> Device<'a> {
             let event = poll_fn(|cx| {
                 while self.next <= self.last.min(self.closed.len() as u64 + IN_FLIGHT) && session.ready() {
                     let payload = format!(r#"{{"device":"{}","seq":{},"value":21.5}}"#, self.name, self.next);
-                    if let Err(failure) = session.send(cx, self.next, payload.as_bytes()) {
+                    let message = Message { seq: self.next, payload: payload.as_bytes(), address: None };
+                    if let Err(failure) = session.send(cx, &message) {
                         return Poll::Ready(Err(failure));
                     }
                     self.next += 1;
@@ -91,7 +94,8 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
 }
 
 fn settings(close: Close, qos: Qos) -> Settings {
-    Settings { close, qos, keep_alive: Duration::from_secs(10) }
+    let mqtt = MqttSettings { qos, ..MqttSettings::default() };
+    Settings { close, keep_alive: Duration::from_secs(10), mqtt, ..Settings::default() }
 }
 
 /// A port for a program that cannot choose one. The socket only binds: one that listened could be inherited for a moment
@@ -139,7 +143,8 @@ fn mosquitto_closes_readings_at_every_quality_of_service() {
         block_on(async {
             let settings = settings(close, qos);
             settings.check(Protocol::Mqtt).unwrap();
-            let mut session = Session::connect(&endpoint, &settings, "meters-00017").await.unwrap();
+            let mut session =
+                Session::connect(&endpoint, &settings, &Identity::of("meters-00017")).await.unwrap();
             let mut device = Device::new("meters-00017", READINGS);
             device.drive(&mut session).await.unwrap_or_else(|failure| panic!("{close} {qos:?}: {failure}"));
             assert_eq!(device.closed, (1..=READINGS).collect::<Vec<_>>(), "{close} {qos:?}");
@@ -155,14 +160,14 @@ fn mosquitto_keeps_a_pinging_device_and_ends_the_older_of_two_with_one_name() {
     let endpoint = endpoint(Protocol::Mqtt, port);
     block_on(async {
         let settings = settings(Close::Ack, Qos::AtLeastOnce);
-        let mut older = Session::connect(&endpoint, &settings, "twin").await.unwrap();
+        let mut older = Session::connect(&endpoint, &settings, &Identity::of("twin")).await.unwrap();
         for _ in 0..3 {
             poll_fn(|cx| Poll::Ready(older.keep_alive(cx))).await.unwrap();
             // A period without traffic but for the PINGRESP, which tells no event.
             let quiet = poll_fn(|cx| older.poll_event(cx));
             assert!(tokio::time::timeout(Duration::from_millis(100), quiet).await.is_err());
         }
-        let mut newer = Session::connect(&endpoint, &settings, "twin").await.unwrap();
+        let mut newer = Session::connect(&endpoint, &settings, &Identity::of("twin")).await.unwrap();
         let failure = poll_fn(|cx| older.poll_event(cx)).await.unwrap_err();
         assert!(matches!(failure.kind, ErrorKind::Closed | ErrorKind::Reset), "{failure}");
         Device::new("twin", 3).drive(&mut newer).await.unwrap();
@@ -174,7 +179,7 @@ fn mosquitto_refuses_a_device_without_credentials() {
     let Some((_broker, port, _directory)) = mosquitto("allow_anonymous false\n") else { return };
     let endpoint = endpoint(Protocol::Mqtt, port);
     let settings = settings(Close::Ack, Qos::AtLeastOnce);
-    let failure = block_on(Session::connect(&endpoint, &settings, "d")).unwrap_err();
+    let failure = block_on(Session::connect(&endpoint, &settings, &Identity::of("d"))).unwrap_err();
     assert_eq!(failure.kind, ErrorKind::Protocol);
     assert!(failure.detail.contains("refused the connection"), "{failure}");
 }
@@ -219,7 +224,8 @@ fn python_http_server_is_understood_chunked_kept_alive_and_closing() {
         let mut connections = 0;
         loop {
             connections += 1;
-            let mut session = Session::connect(&endpoint, &settings, device.name).await.unwrap();
+            let mut session =
+                Session::connect(&endpoint, &settings, &Identity::of(device.name)).await.unwrap();
             match device.drive(&mut session).await {
                 Ok(()) => break,
                 Err(failure) => assert_eq!(failure.kind, ErrorKind::Closed, "{failure}"),
@@ -257,7 +263,7 @@ fn python_websockets_echoes_fragments_pings_and_closes() {
     let endpoint = endpoint(Protocol::Ws, port);
     block_on(async {
         let verdict = settings(Close::Verdict, Qos::AtMostOnce);
-        let mut session = Session::connect(&endpoint, &verdict, "meters-00017").await.unwrap();
+        let mut session = Session::connect(&endpoint, &verdict, &Identity::of("meters-00017")).await.unwrap();
         poll_fn(|cx| Poll::Ready(session.keep_alive(cx))).await.unwrap();
         // Long enough for the server to ping several times and to see its pings answered.
         let quiet = poll_fn(|cx| session.poll_event(cx));
@@ -273,7 +279,7 @@ fn python_websockets_echoes_fragments_pings_and_closes() {
         assert!(failure.detail.contains("enough"), "{failure}");
 
         let sent = settings(Close::Sent, Qos::AtMostOnce);
-        let mut session = Session::connect(&endpoint, &sent, "meters-00018").await.unwrap();
+        let mut session = Session::connect(&endpoint, &sent, &Identity::of("meters-00018")).await.unwrap();
         let mut device = Device::new("meters-00018", READINGS - 1);
         device.drive(&mut session).await.unwrap();
         assert_eq!(device.closed, (1..READINGS).collect::<Vec<_>>());

@@ -9,7 +9,7 @@ use super::device::{Attempt, Device};
 use super::ledger::{Closing, Settled};
 use super::worker::{Stage, Worker, attempt_sample};
 use crate::clock::Tick;
-use crate::protocol::{Answer, Endpoint, Event, Failure, Session};
+use crate::protocol::{Answer, Endpoint, Event, Failure, Identity, Message, Session};
 use crate::record::{ErrorKind, Finding, Kind, Outcome, Protocol, Sink};
 
 /// Why a conversation ended.
@@ -82,7 +82,7 @@ async fn connect<S: Sink>(
     let begun = worker.clock.now();
     let phase = worker.layout().phase_at(intended);
     let deadline = begun.plus_ns(worker.plan.scenario().run.connect_timeout.as_ns());
-    let name = device.plan.borrow().device.id().to_owned();
+    let identity = Identity::of(device.plan.borrow().device.id());
     {
         let mut sink = worker.sink.borrow_mut();
         sink.planned(phase, device.fleet, Kind::Connect);
@@ -92,7 +92,7 @@ async fn connect<S: Sink>(
     device.attempt.set(Some(Attempt { phase, intended, actual: begun }));
     worker.schedule(deadline, device, Task::Expire);
     let settings = &worker.settings[usize::from(device.fleet.0)];
-    let mut dialing = Box::pin(Session::connect(endpoint, settings, &name));
+    let mut dialing = Box::pin(Session::connect(endpoint, settings, &identity));
     let (outcome, session) = poll_fn(|cx| {
         device.listen(cx);
         match dialing.as_mut().poll(cx) {
@@ -255,7 +255,7 @@ fn send_next<S: Sink>(
     let actual = worker.clock.now();
     let seq = reading.seq;
     device.ledger.borrow_mut().start(phase, reading, actual);
-    let sent = session.send(cx, seq, &payload);
+    let sent = session.send(cx, &Message { seq, payload: &payload, address: None });
     worker.sink.borrow_mut().sent(phase, device.fleet, Kind::Reading);
     arm_expiry(worker, device);
     device.linked.set(session.ready() && device.ledger.borrow().has_room());

@@ -12,14 +12,22 @@ const OK: Answer = Answer::Ok;
 const STATUS: Answer = Answer::Error(ErrorKind::Status);
 
 fn session(stream: Script) -> Http<Script> {
-    let endpoint = Endpoint::resolve(Protocol::Http, "http://127.0.0.1:9").unwrap();
-    Http::new(stream, &endpoint, "d")
+    session_of(stream, HttpSettings::default(), &Identity::of("d")).unwrap()
+}
+
+fn session_of(stream: Script, http: HttpSettings, identity: &Identity) -> Result<Http<Script>, Failure> {
+    let endpoint = Endpoint::resolve(Protocol::Http, "http://127.0.0.1:9/in?x=1").unwrap();
+    Http::new(stream, &endpoint, &Settings { http, ..Settings::default() }, identity)
+}
+
+fn message(seq: u64, payload: &[u8]) -> Message<'_> {
+    Message { seq, payload, address: None }
 }
 
 /// Sends reading 7 and polls to the end: the answers, then the failure if there was one.
 fn outcome(stream: Script) -> (Vec<Answer>, Option<(ErrorKind, String)>) {
     let mut session = session(stream);
-    session.send(&mut context(), 7, b"{}").unwrap();
+    session.send(&mut context(), &message(7, b"{}")).unwrap();
     let mut answers = Vec::new();
     loop {
         match session.poll_event(&mut context()) {
@@ -192,7 +200,7 @@ fn a_large_body_is_read_through_and_mostly_forgotten() {
         stream.push(&vec![b'x'; 1024 * 1024]);
     }
     let mut session = session(stream);
-    session.send(&mut context(), 1, b"{}").unwrap();
+    session.send(&mut context(), &message(1, b"{}")).unwrap();
     let event = session.poll_event(&mut context());
     assert_eq!(event, Poll::Ready(Ok(Event::Closed { seq: 1, answer: OK, stages: None, flagged: None })));
     assert!(session.ready());
@@ -202,7 +210,7 @@ fn a_large_body_is_read_through_and_mostly_forgotten() {
 fn a_session_serves_one_reading_after_another() {
     let body = r#"{"type":"verdict","device":"d","seq":2,"stages":{"total_ns":9}}"#;
     let mut session = session(Script::new().data(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"));
-    session.send(&mut context(), 1, b"{\"seq\":1}").unwrap();
+    session.send(&mut context(), &message(1, b"{\"seq\":1}")).unwrap();
     assert!(!session.ready());
     let event = session.poll_event(&mut context());
     assert_eq!(event, Poll::Ready(Ok(Event::Closed { seq: 1, answer: OK, stages: None, flagged: None })));
@@ -212,7 +220,7 @@ fn a_session_serves_one_reading_after_another() {
     let response = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
     session.stream.push(response.as_bytes());
     session.stream.take_written();
-    session.send(&mut context(), 2, b"{\"seq\":2}").unwrap();
+    session.send(&mut context(), &message(2, b"{\"seq\":2}")).unwrap();
     assert!(session.stream.written().ends_with(b"Content-Length: 9\r\n\r\n{\"seq\":2}"));
     let stages = Some(Stages { total_ns: 9, ..Stages::default() });
     assert_eq!(
@@ -226,19 +234,19 @@ fn a_session_serves_one_reading_after_another() {
 #[test]
 fn a_blocked_request_is_written_on_by_polling() {
     let mut session = session(Script::new().accepting(10));
-    session.send(&mut context(), 1, b"{}").unwrap();
+    session.send(&mut context(), &message(1, b"{}")).unwrap();
     assert_eq!(session.stream.written().len(), 10);
     session.stream.accept(usize::MAX);
     assert!(session.poll_event(&mut context()).is_pending());
     assert!(session.stream.written().ends_with(b"\r\n\r\n{}"));
-    assert_eq!(session.send(&mut context(), 2, b"{}"), Err(Failure::not_ready()));
+    assert_eq!(session.send(&mut context(), &message(2, b"{}")), Err(Failure::not_ready()));
 }
 
 #[test]
 fn an_early_answer_ends_the_connection() {
     let mut session =
         session(Script::new().accepting(10).data(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n"));
-    session.send(&mut context(), 1, b"{}").unwrap();
+    session.send(&mut context(), &message(1, b"{}")).unwrap();
     let event = session.poll_event(&mut context());
     assert_eq!(event, Poll::Ready(Ok(Event::Closed { seq: 1, answer: STATUS, stages: None, flagged: None })));
     assert!(!session.ready());
