@@ -10,7 +10,7 @@ use super::ledger::{Closing, Settled};
 use super::worker::{Stage, Worker, attempt_sample};
 use crate::clock::Tick;
 use crate::protocol::{Answer, Endpoint, Event, Failure, Identity, Message, Session};
-use crate::record::{ErrorKind, Finding, Kind, Outcome, Protocol, Sink};
+use crate::record::{Finding, Kind, Outcome, Sink};
 
 /// Why a conversation ended.
 enum Parting {
@@ -18,7 +18,7 @@ enum Parting {
     Closing,
     /// The connection is unusable.
     Broken(Failure),
-    /// A reading timed out on a protocol that cannot go on after that.
+    /// A reading timed out on a session that cannot go on after that.
     Abandoned,
 }
 
@@ -39,10 +39,12 @@ pub(super) async fn drive<S: Sink>(worker: Rc<Worker<S>>, device: Rc<Device>) {
                 Parting::Closing => return poll_fn(|cx| session.poll_close(cx)).await,
                 // The time-out itself has spaced the attempts out.
                 Parting::Abandoned => {
+                    // Nor can any other reading that was sent on it be answered any more.
+                    give_up_all(&worker, &device, Outcome::Timeout, now);
                     (intended, failures) = (now, 0);
                     continue;
                 }
-                Parting::Broken(failure) => give_up_all(&worker, &device, failure.kind, now),
+                Parting::Broken(failure) => give_up_all(&worker, &device, Outcome::Error(failure.kind), now),
             }
             // A connection that served is followed by the next at once; only failing ones are spaced out.
             if device.answered.get() > answered_before {
@@ -127,7 +129,6 @@ fn arm_keep_alive<S: Sink>(worker: &Worker<S>, device: &Device, now: Tick) {
 
 /// Sends what is due and takes in what comes back, until the connection or the run ends.
 async fn converse<S: Sink>(worker: &Worker<S>, device: &Device, session: &mut Session) -> Parting {
-    let protocol = worker.layout().fleet(device.fleet).protocol;
     device.linked.set(session.ready() && device.ledger.borrow().has_room());
     poll_fn(|cx| {
         device.listen(cx);
@@ -145,7 +146,7 @@ async fn converse<S: Sink>(worker: &Worker<S>, device: &Device, session: &mut Se
             if worker.stage() == Stage::Closing {
                 return Poll::Ready(Parting::Closing);
             }
-            if expire(worker, device, now) && protocol == Protocol::Http {
+            if expire(worker, device, now) && !session.survives_timeout() {
                 return Poll::Ready(Parting::Abandoned);
             }
             let kept = keep_alive(worker, device, session, cx, now);
@@ -262,10 +263,10 @@ fn send_next<S: Sink>(
     sent.map(|()| true)
 }
 
-/// The connection broke: what was in flight on it failed.
-fn give_up_all<S: Sink>(worker: &Worker<S>, device: &Device, kind: ErrorKind, now: Tick) {
+/// The connection is over: what was in flight on it ends as `outcome`.
+fn give_up_all<S: Sink>(worker: &Worker<S>, device: &Device, outcome: Outcome, now: Tick) {
     loop {
-        let given_up = device.ledger.borrow_mut().give_up(Outcome::Error(kind), now);
+        let given_up = device.ledger.borrow_mut().give_up(outcome, now);
         let Some(sample) = given_up else { return };
         worker.settle(device, &sample);
     }

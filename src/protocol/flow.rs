@@ -61,6 +61,11 @@ impl Flow {
         self.blocked
     }
 
+    /// Whether replies find their readings by nothing but their order.
+    pub(super) fn is_in_order(&self) -> bool {
+        self.kept == Kept::UntilAnswered
+    }
+
     /// The socket has taken everything, or has not.
     pub(super) fn wrote(&mut self, everything: bool) {
         self.blocked = !everything;
@@ -123,8 +128,8 @@ mod tests {
         Flow::new(&Settings { close, ..Settings::default() })
     }
 
-    fn ok(seq: u64) -> Option<Event> {
-        Some(Reply::ok(seq).into())
+    fn ok(seq: u64) -> Event {
+        Reply::ok(seq).into()
     }
 
     #[test]
@@ -135,7 +140,7 @@ mod tests {
             flow.sent(seq);
         }
         let answers: Vec<_> = (0..5).map(|_| flow.answered(Some(Judgement::Next))).collect();
-        assert_eq!(answers, [ok(5), ok(9), ok(2), None, None]);
+        assert_eq!(answers, [Some(ok(5)), Some(ok(9)), Some(ok(2)), None, None]);
         assert_eq!(flow.stray(), 3);
         assert_eq!(flow.pending(true), None);
     }
@@ -151,7 +156,7 @@ mod tests {
         assert_eq!(seq, MOST_UNANSWERED as u64);
         flow.told(false);
         assert_eq!(flow.pending(true), None);
-        assert_eq!(flow.answered(Some(Judgement::Next)), ok(0));
+        assert_eq!(flow.answered(Some(Judgement::Next)), Some(ok(0)));
         assert!(flow.is_open());
     }
 
@@ -175,10 +180,10 @@ mod tests {
         flow.sent(1);
         flow.wrote(false);
         flow.sent(2);
-        assert_eq!(flow.pending(true), ok(1));
+        assert_eq!(flow.pending(true), Some(ok(1)));
         assert_eq!(flow.pending(true), None);
         flow.wrote(true);
-        assert_eq!(flow.pending(true), ok(2));
+        assert_eq!(flow.pending(true), Some(ok(2)));
         assert_eq!(flow.pending(true), None);
     }
 }

@@ -123,6 +123,19 @@ impl Session {
         }
     }
 
+    /// Whether the session can go on once a reading has timed out.
+    ///
+    /// Not where a reply is known only by its turn: over HTTP, and with [`Correlation::Order`](super::Correlation::Order).
+    /// The reply that is missing would shift all later ones, so the session is to be dropped, and what was sent on it
+    /// given up.
+    pub fn survives_timeout(&self) -> bool {
+        match self {
+            Self::Http(_) => false,
+            Self::Ws(session) => session.survives_timeout(),
+            Self::Mqtt(session) => session.survives_timeout(),
+        }
+    }
+
     /// To be called every [`Settings::keep_alive`]: pings the peer if nothing was sent since the last call.
     /// HTTP knows no ping.
     ///

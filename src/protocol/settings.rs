@@ -13,8 +13,8 @@ pub enum Correlation {
     Pointer(Box<str>),
     /// The n-th reply of a connection answers the n-th of its readings still unanswered.
     ///
-    /// For peers that answer everything in turn: a reply that never comes makes each later one count for the reading
-    /// before its own, so a connection on which a reading timed out is better ended.
+    /// For peers that answer everything in turn. A reply that never came would make each later one count for the reading
+    /// before its own, so a session does not [survive](super::Session::survives_timeout) a time-out.
     Order,
 }
 

@@ -272,3 +272,88 @@ fn failures_of_the_connection_keep_their_kind() {
     assert_eq!(kind(idle(Script::new().data(b"HTTP/1.1 408 Request Timeout\r\n\r\n"))), ErrorKind::Closed);
     assert_eq!(kind(idle(Script::new().data(b"hello"))), ErrorKind::Protocol);
 }
+
+#[test]
+fn responses_to_head_have_no_body_whatever_they_say() {
+    let identity = Identity { method: "HEAD".to_owned(), ..Identity::of("d") };
+    let table = [
+        "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+        "HTTP/1.1 200 OK\r\n\r\n",
+    ];
+    for response in table {
+        let mut session = session_of(Script::new(), HttpSettings::default(), &identity).unwrap();
+        for seq in 0..3 {
+            session.stream.push(response.as_bytes());
+            session.send(&mut context(), &message(seq, b"")).unwrap();
+            let event = session.poll_event(&mut context());
+            let closed = Event::Closed { seq, answer: OK, stages: None, flagged: None };
+            assert_eq!(event, Poll::Ready(Ok(closed)), "{response}");
+            assert!(session.ready());
+        }
+    }
+}
+
+#[test]
+fn the_fleet_says_which_statuses_are_good_and_which_shed() {
+    let http = |ok: &str, shed: &str| HttpSettings {
+        ok: ok.parse().unwrap(),
+        shed: shed.parse().unwrap(),
+        fresh: false,
+    };
+    let table = [
+        (http("2xx", "429"), 201, OK),
+        (http("200", "429"), 201, STATUS),
+        (http("2xx,404", "429"), 404, OK),
+        (http("2xx", "420-429,5xx"), 420, Answer::Shed),
+        (http("2xx", "420-429,5xx"), 500, Answer::Shed),
+        (http("2xx", "429"), 503, STATUS),
+        (http("2xx,429", "429"), 429, OK),
+    ];
+    for (http, status, expected) in table {
+        let response = format!("HTTP/1.1 {status} x\r\nContent-Length: 0\r\n\r\n");
+        let stream = Script::new().data(response.as_bytes());
+        let mut session = session_of(stream, http.clone(), &Identity::of("d")).unwrap();
+        session.send(&mut context(), &message(1, b"{}")).unwrap();
+        let closed = Event::Closed { seq: 1, answer: expected, stages: None, flagged: None };
+        assert_eq!(session.poll_event(&mut context()), Poll::Ready(Ok(closed)), "{status} {http:?}");
+    }
+}
+
+#[test]
+fn a_fresh_connection_ends_in_order_after_its_one_response() {
+    let http = HttpSettings { fresh: true, ..HttpSettings::default() };
+    let stream = Script::new().data(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}");
+    let mut session = session_of(stream, http, &Identity::of("d")).unwrap();
+    session.send(&mut context(), &message(1, b"{}")).unwrap();
+    let written = String::from_utf8(session.stream.take_written()).unwrap();
+    assert!(written.contains("\r\nConnection: close\r\n"), "{written}");
+    let closed = Event::Closed { seq: 1, answer: OK, stages: None, flagged: None };
+    assert_eq!(session.poll_event(&mut context()), Poll::Ready(Ok(closed)));
+    assert!(!session.ready());
+    let expected = Failure::closed("the connection has served its one reading");
+    assert_eq!(session.poll_event(&mut context()), Poll::Ready(Err(expected)));
+}
+
+#[test]
+fn a_session_prints_none_of_the_secrets_it_sends() {
+    let headers = vec![("Authorization".to_owned(), "s3cret".to_owned())];
+    let identity = Identity { address: Some("/in?t=s3cret".to_owned()), headers, ..Identity::of("d") };
+    let mut session = session_of(Script::new().accepting(0), HttpSettings::default(), &identity).unwrap();
+    session.send(&mut context(), &message(1, b"{}")).unwrap();
+    let bytes = format!("{:?}", b"s3cret");
+    let shown = format!("{session:?}");
+    assert!(!shown.contains("s3cret") && !shown.contains(bytes.trim_matches(['[', ']'])), "{shown}");
+}
+
+#[test]
+fn an_address_is_for_one_reading_and_a_bad_one_ends_the_session() {
+    let mut session = session(Script::new().data(b"HTTP/1.1 204 x\r\n\r\n"));
+    let elsewhere = Message { address: Some("/elsewhere"), ..message(1, b"{}") };
+    session.send(&mut context(), &elsewhere).unwrap();
+    assert!(session.stream.take_written().starts_with(b"POST /elsewhere HTTP/1.1\r\nHost: 127.0.0.1:9\r\n"));
+    assert!(session.poll_event(&mut context()).is_ready());
+    let nowhere = Message { address: Some("no where"), ..message(2, b"{}") };
+    assert_eq!(session.send(&mut context(), &nowhere).unwrap_err().kind, ErrorKind::Protocol);
+    assert_eq!(session.stream.written(), b"");
+}

@@ -199,7 +199,7 @@ pub(super) fn encode_connect(
             qos: level(*qos),
             retain: *retain,
             topic_name: TopicName::try_from(topic.as_str()).map_err(|error| malformed(&error))?,
-            message: fitting("will", payload)?.to_vec().into(),
+            message: fitting("will", payload.as_slice())?.to_vec().into(),
         });
     }
     append(&Packet::Connect(connect), out)

@@ -49,10 +49,11 @@ impl Topics {
 
     /// Where a reading goes, `address` if it has one of its own.
     pub(super) fn of_reading<'a>(&'a self, address: Option<&'a str>) -> Result<&'a str, Failure> {
-        address
-            .map(|address| Some(address).filter(|address| is_topic(address)))
-            .unwrap_or(self.readings.as_deref())
-            .ok_or_else(|| Failure::protocol("a reading's address is no MQTT topic"))
+        let topic = match address {
+            Some(address) => Some(address).filter(|address| is_topic(address)),
+            None => self.readings.as_deref(),
+        };
+        topic.ok_or_else(|| Failure::protocol("a reading's address is no MQTT topic"))
     }
 
     /// Whether a message to `topic` came through this device's subscription.

@@ -91,6 +91,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
         self.flow.is_open()
     }
 
+    /// Whether replies still find their readings after one did not come.
+    pub(super) fn survives_timeout(&self) -> bool {
+        !self.flow.is_in_order()
+    }
+
     pub(super) const fn stray(&self) -> u64 {
         self.flow.stray()
     }
@@ -100,16 +105,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
             return Err(Failure::not_ready());
         }
         let payload = message.payload;
-        let frame = match (self.mode, std::str::from_utf8(payload)) {
-            (WsMode::Auto | WsMode::Text, Ok(text)) => tungstenite::Message::text(text),
-            (WsMode::Auto, Err(_)) | (WsMode::Binary, _) => {
-                tungstenite::Message::Binary(Bytes::copy_from_slice(payload))
-            }
-            (WsMode::Text, Err(_)) => {
+        let text = if self.mode == WsMode::Binary { None } else { std::str::from_utf8(payload).ok() };
+        let frame = match text {
+            Some(text) => tungstenite::Message::text(text),
+            None if self.mode == WsMode::Text => {
                 return Err(Failure::protocol(
                     "a payload that is not UTF-8 cannot travel as text: use binary",
                 ));
             }
+            None => tungstenite::Message::Binary(Bytes::copy_from_slice(payload)),
         };
         self.write(cx, frame)?;
         self.pulse.spoke();

@@ -205,7 +205,7 @@ async fn handshake(
     let endpoint = Endpoint::resolve(Protocol::Ws, "ws://127.0.0.1:9/v1/stream?x=1").unwrap();
     let server = async { serve(tokio_tungstenite::accept_async(far).await.unwrap()).await };
     let client = async {
-        drive(Ws::open(near, &endpoint, &closing(Close::Verdict), &Identity::of("d")).await.unwrap()).await
+        drive(Ws::open(near, &endpoint, &closing(Close::Verdict), &Identity::of("d")).await.unwrap()).await;
     };
     tokio::join!(server, client);
 }

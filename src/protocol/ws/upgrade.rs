@@ -31,7 +31,7 @@ pub(super) fn request(endpoint: &Endpoint, identity: &Identity) -> Result<Reques
         check_header(name, value)?;
         let field =
             HeaderName::from_bytes(name.as_bytes()).ok().zip(HeaderValue::from_bytes(value.as_bytes()).ok());
-        if !field.is_some_and(|(name, value)| fields.try_append(name, value).is_ok()) {
+        if field.is_none_or(|(name, value)| fields.try_append(name, value).is_err()) {
             return Err(Failure::protocol(format!("the upgrade cannot carry the header field `{name}`")));
         }
     }
