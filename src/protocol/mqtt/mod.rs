@@ -5,6 +5,8 @@ mod inflight;
 mod oracle;
 mod packet;
 #[cfg(test)]
+mod reply;
+#[cfg(test)]
 mod tests;
 mod topic;
 

@@ -11,11 +11,11 @@ use super::packet::{encode_ack, encode_publish};
 use super::*;
 use crate::record::{ErrorKind, Protocol, Stages};
 
-const CONNACK: &[u8] = &[0x20, 2, 0, 0];
-const SUBACK: &[u8] = &[0x90, 3, 0, 1, 1];
+pub(super) const CONNACK: &[u8] = &[0x20, 2, 0, 0];
+pub(super) const SUBACK: &[u8] = &[0x90, 3, 0, 1, 1];
 const OWN: &str = "devices/d/readings";
 
-fn settings(close: Close, qos: Qos) -> Settings {
+pub(super) fn settings(close: Close, qos: Qos) -> Settings {
     let mqtt = MqttSettings { qos, ..MqttSettings::default() };
     Settings { close, mqtt, ..Settings::default() }
 }
@@ -30,7 +30,7 @@ fn open(script: Script, close: Close, url: &str) -> Result<Mqtt<Script>, Failure
     open_as(script, &endpoint, &settings(close, Qos::AtLeastOnce), &Identity::of("d"))
 }
 
-fn open_as(
+pub(super) fn open_as(
     script: Script,
     endpoint: &Endpoint,
     settings: &Settings,
@@ -43,21 +43,21 @@ fn open_as(
     }
 }
 
-fn ok(seq: u64) -> Event {
+pub(super) fn ok(seq: u64) -> Event {
     Reply::ok(seq).into()
 }
 
-fn message(seq: u64, payload: &[u8]) -> Message<'_> {
+pub(super) fn message(seq: u64, payload: &[u8]) -> Message<'_> {
     Message { seq, payload, address: None }
 }
 
-fn ack(ack: Ack, pid: u16) -> Vec<u8> {
+pub(super) fn ack(ack: Ack, pid: u16) -> Vec<u8> {
     let mut bytes = Vec::new();
     encode_ack(ack, pid, &mut bytes);
     bytes
 }
 
-fn publish(topic: &str, qos: Qos, pid: u16, payload: &str) -> Vec<u8> {
+pub(super) fn publish(topic: &str, qos: Qos, pid: u16, payload: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     let publish = Publish { qos, pid, retain: false, topic, payload: payload.as_bytes() };
     encode_publish(&publish, &mut bytes).unwrap();
@@ -76,7 +76,7 @@ fn outcome(session: &mut Mqtt<Script>) -> (Vec<Event>, Option<Failure>) {
     }
 }
 
-fn events(session: &mut Mqtt<Script>, received: &[u8]) -> Vec<Event> {
+pub(super) fn events(session: &mut Mqtt<Script>, received: &[u8]) -> Vec<Event> {
     session.stream.push(received);
     let (events, failure) = outcome(session);
     assert_eq!(failure, None);

@@ -6,18 +6,26 @@ use std::io;
 use futures_util::{SinkExt, StreamExt};
 use proptest::prelude::*;
 use tokio::io::DuplexStream;
+use tokio_tungstenite::accept_hdr_async;
 use tokio_tungstenite::tungstenite::Message as Frame;
+use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
+use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::protocol::Role;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame as RawFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 
-use super::super::Answer;
 use super::super::script::{Script, context};
+use super::super::{Answer, Correlation, WsSettings};
 use super::*;
 use crate::record::{Close, Protocol};
 
 fn closing(close: Close) -> Settings {
     Settings { close, ..Settings::default() }
+}
+
+fn replying(pointer: Option<&str>) -> Settings {
+    let correlation = pointer.map_or(Correlation::Order, |pointer| Correlation::Pointer(pointer.into()));
+    Settings { correlation, ..closing(Close::Reply) }
 }
 
 fn message(seq: u64, payload: &[u8]) -> Message<'_> {
@@ -181,6 +189,109 @@ fn fire_and_forget_closes_when_the_bytes_are_handed_over() {
     let (events, failure) = outcome(&mut session);
     assert_eq!((events, failure), ((10..seq).map(ok).collect(), None));
     assert!(session.ready());
+}
+
+#[test]
+fn replies_are_found_by_pointer_late_doubled_unknown_or_malformed() {
+    let mut session = session(Script::new(), &replying(Some("/meta/id")));
+    assert!(session.survives_timeout());
+    for seq in 1..=3 {
+        session.send(&mut context(), &message(seq, b"{}")).unwrap();
+    }
+    let replies = [
+        frame(0x81, br#"{"meta":{"id":2},"device":"other"}"#),
+        frame(0x82, br#"{"meta":{"id":"1"}}"#),
+        frame(0x81, br#"{"meta":{"id":2}}"#),
+        frame(0x81, br#"{"meta":{"id":99}}"#),
+        frame(0x81, br#"{"meta":{}}"#),
+        frame(0x81, b"not json"),
+        frame(0x82, b"\xff\xfe"),
+        frame(0x81, br#"{"meta":{"id":3}}"#),
+    ];
+    session.socket.get_mut().push(&replies.concat());
+    // Doubles and numbers never sent are told: who keeps the books can tell what they are.
+    assert_eq!(outcome(&mut session), ([2, 1, 2, 99, 3].map(ok).to_vec(), None));
+    assert_eq!(session.stray(), 3);
+}
+
+#[test]
+fn replies_in_order_answer_whatever_waits_longest() {
+    let mut session = session(Script::new().data(&frame(0x81, b"welcome")), &replying(None));
+    assert!(!session.survives_timeout());
+    assert_eq!(outcome(&mut session), (vec![], None));
+    for seq in [7, 8, 9] {
+        session.send(&mut context(), &message(seq, b"{}")).unwrap();
+    }
+    let replies = [frame(0x81, b"ack"), frame(0x89, b"ping"), frame(0x82, b"\xff"), frame(0x8a, b"")];
+    session.socket.get_mut().push(&replies.concat());
+    assert_eq!(outcome(&mut session), (vec![ok(7), ok(8)], None));
+    session.send(&mut context(), &message(3, b"{}")).unwrap();
+    session.socket.get_mut().push(&frame(0x81, b"").repeat(3));
+    assert_eq!(outcome(&mut session), (vec![ok(9), ok(3)], None));
+    assert_eq!(session.stray(), 2);
+}
+
+#[test]
+fn readings_travel_in_the_kind_of_message_the_fleet_declares() {
+    let text = || Frame::text("{}");
+    let binary = |bytes: &'static [u8]| Frame::Binary(Bytes::from_static(bytes));
+    let table = [
+        (WsMode::Auto, [Some(text()), Some(binary(b"\xff"))]),
+        (WsMode::Text, [Some(text()), None]),
+        (WsMode::Binary, [Some(binary(b"{}")), Some(binary(b"\xff"))]),
+    ];
+    for (mode, expected) in table {
+        for (payload, expected) in [&b"{}"[..], b"\xff"].into_iter().zip(expected) {
+            let settings = Settings { ws: WsSettings { mode }, ..closing(Close::Verdict) };
+            let mut session = session(Script::new(), &settings);
+            let sent = session.send(&mut context(), &message(1, payload));
+            assert_eq!(
+                as_server(session.socket.get_ref().written()),
+                Vec::from_iter(expected.clone()),
+                "{mode:?}"
+            );
+            let refusal = sent.err().map(|failure| (failure.kind, failure.detail.contains("use binary")));
+            assert_eq!(refusal, expected.is_none().then_some((ErrorKind::Protocol, true)));
+        }
+    }
+}
+
+/// What comes of offering a sub-protocol to a server that answers with `selected`.
+fn negotiated(offered: Option<&str>, selected: Option<&'static str>) -> Result<Option<String>, Failure> {
+    let (near, far) = tokio::io::duplex(1024);
+    let endpoint = Endpoint::resolve(Protocol::Ws, "ws://127.0.0.1:9").unwrap();
+    let identity = Identity { subprotocol: offered.map(str::to_owned), ..Identity::of("d") };
+    let mut asked = None;
+    #[expect(clippy::result_large_err, reason = "the callback's type is tungstenite's")]
+    let answer = |request: &Request, mut response: Response| {
+        asked =
+            request.headers().get("Sec-WebSocket-Protocol").map(|value| value.to_str().unwrap().to_owned());
+        if let Some(selected) = selected {
+            response.headers_mut().insert("Sec-WebSocket-Protocol", HeaderValue::from_static(selected));
+        }
+        Ok(response)
+    };
+    let opened = block_on(async {
+        let settings = closing(Close::Verdict);
+        tokio::join!(accept_hdr_async(far, answer), Ws::open(near, &endpoint, &settings, &identity)).1
+    });
+    opened.map(|_| asked)
+}
+
+#[test]
+fn a_server_must_select_the_sub_protocol_that_is_offered() {
+    assert_eq!(negotiated(None, None), Ok(None));
+    assert_eq!(negotiated(Some("ocpp1.6"), Some("ocpp1.6")), Ok(Some("ocpp1.6".to_owned())));
+    let table = [
+        (Some("ocpp1.6"), None, "did not select the sub-protocol"),
+        (Some("ocpp1.6"), Some("mqtt"), "selected a sub-protocol that was not offered"),
+        (None, Some("mqtt"), "though none was offered"),
+    ];
+    for (offered, selected, expected) in table {
+        let failure = negotiated(offered, selected).unwrap_err();
+        assert_eq!(failure.kind, ErrorKind::Protocol);
+        assert!(failure.detail.contains(expected), "{failure}");
+    }
 }
 
 #[test]

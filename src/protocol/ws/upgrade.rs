@@ -45,3 +45,76 @@ pub(super) fn request(endpoint: &Endpoint, identity: &Identity) -> Result<Reques
     }
     Ok(request)
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio_tungstenite::tungstenite::handshake::client::generate_request;
+
+    use super::*;
+    use crate::record::Protocol;
+
+    fn upgrade(identity: &Identity) -> Result<Request, Failure> {
+        request(&Endpoint::resolve(Protocol::Ws, "ws://127.0.0.1:9/v1/stream?x=1").unwrap(), identity)
+    }
+
+    /// Target and header fields, names in small letters, as an independent parser reads them.
+    fn parsed(identity: &Identity) -> (String, Vec<(String, String)>) {
+        let (bytes, _) = generate_request(upgrade(identity).unwrap()).unwrap();
+        let mut headers = [httparse::EMPTY_HEADER; 16];
+        let mut request = httparse::Request::new(&mut headers);
+        assert!(request.parse(&bytes).unwrap().is_complete());
+        assert_eq!(request.method, Some("GET"));
+        let field = |header: &httparse::Header<'_>| {
+            (header.name.to_lowercase(), String::from_utf8(header.value.to_vec()).unwrap())
+        };
+        (request.path.unwrap().to_owned(), request.headers.iter().map(field).collect())
+    }
+
+    fn values<'a>(fields: &'a [(String, String)], name: &str) -> Vec<&'a str> {
+        fields.iter().filter(|(found, _)| found == name).map(|(_, value)| value.as_str()).collect()
+    }
+
+    #[test]
+    fn an_upgrade_is_what_an_independent_parser_reads() {
+        let (target, fields) = parsed(&Identity::of("d"));
+        assert_eq!(target, "/v1/stream?x=1");
+        assert_eq!(values(&fields, "host"), ["127.0.0.1:9"]);
+        assert_eq!(values(&fields, "upgrade"), ["websocket"]);
+        assert_eq!(fields.len(), 5);
+
+        let headers = [("Host", "a.example"), ("Authorization", "Bearer é"), ("X-Tag", "a"), ("x-tag", "b")];
+        let identity = Identity {
+            address: Some("/devices/7?token=a+b".to_owned()),
+            headers: headers.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
+            subprotocol: Some("ocpp1.6".to_owned()),
+            ..Identity::of("d")
+        };
+        let (target, fields) = parsed(&identity);
+        assert_eq!(target, "/devices/7?token=a+b");
+        assert_eq!(values(&fields, "host"), ["a.example"]);
+        assert_eq!(values(&fields, "authorization"), ["Bearer é"]);
+        assert_eq!(values(&fields, "x-tag"), ["a", "b"]);
+        assert_eq!(values(&fields, "sec-websocket-protocol"), ["ocpp1.6"]);
+        assert_eq!(fields.len(), 9);
+    }
+
+    #[test]
+    fn what_would_break_an_upgrade_is_refused_without_repeating_secrets() {
+        let with = |name: &str, value: &str| Identity {
+            headers: vec![(name.to_owned(), value.to_owned())],
+            ..Identity::of("d")
+        };
+        let table = [
+            (with("Sec-WebSocket-Protocol", "s3cret"), "reserved"),
+            (with("Upgrade", "h2c"), "reserved"),
+            (with("Cookie", "s3cret\r\nX: y"), "`Cookie` is no valid header field"),
+            (Identity { address: Some("s3cret".to_owned()), ..Identity::of("d") }, "no request target"),
+            (Identity { subprotocol: Some("s3cret, b".to_owned()), ..Identity::of("d") }, "no token"),
+            (Identity { subprotocol: Some(String::new()), ..Identity::of("d") }, "no token"),
+        ];
+        for (identity, expected) in table {
+            let refusal = upgrade(&identity).unwrap_err().to_string();
+            assert!(refusal.contains(expected) && !refusal.contains("s3cret"), "{refusal}");
+        }
+    }
+}
