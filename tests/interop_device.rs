@@ -7,7 +7,8 @@ use std::task::Poll;
 use std::time::Duration;
 
 use squall::protocol::{
-    Answer, Endpoint, Event, Failure, Identity, Message, MqttSettings, Session, Settings,
+    Answer, Correlation, Endpoint, Event, Failure, HttpSettings, Identity, Message, MqttSettings, Session,
+    Settings, Will,
 };
 use squall::record::{Close, ErrorKind, Protocol, Qos};
 
@@ -98,6 +99,12 @@ fn settings(close: Close, qos: Qos) -> Settings {
     Settings { close, keep_alive: Duration::from_secs(10), mqtt, ..Settings::default() }
 }
 
+/// Settings whose replies name their readings by a pointer, or else come in turn.
+fn replying(pointer: Option<&str>) -> Settings {
+    let correlation = pointer.map_or(Correlation::Order, |pointer| Correlation::Pointer(pointer.into()));
+    Settings { correlation, ..settings(Close::Reply, Qos::AtLeastOnce) }
+}
+
 /// A port for a program that cannot choose one. The socket only binds: one that listened could be inherited for a moment
 /// by a process another test starts, and would then take the connections meant for the broker.
 fn free_port() -> u16 {
@@ -155,6 +162,43 @@ fn mosquitto_closes_readings_at_every_quality_of_service() {
 }
 
 #[test]
+fn mosquitto_carries_replies_wills_and_sessions_that_outlive_their_connection() {
+    let Some((_broker, port, _directory)) = mosquitto("allow_anonymous true\n") else { return };
+    let endpoint = endpoint(Protocol::Mqtt, port);
+    // Devices that hear their own readings as replies: any service that echoes.
+    let identity = Identity {
+        address: Some("plant/7/echo".to_owned()),
+        reply_topic: Some("plant/+/echo".to_owned()),
+        client_id: Some("client 7".to_owned()),
+        will: Some(Will {
+            topic: "plant/7/gone".to_owned(),
+            payload: br#"{"seq":1}"#.to_vec(),
+            qos: Qos::AtLeastOnce,
+            retain: false,
+        }),
+        ..Identity::of("meters-00017")
+    };
+    let kept = MqttSettings { retain: true, clean_session: false, ..MqttSettings::default() };
+    let kept = Settings { mqtt: kept, ..replying(Some("/seq")) };
+    block_on(async {
+        for settings in [replying(None), replying(Some("/seq")), kept.clone(), kept] {
+            settings.check(Protocol::Mqtt).unwrap();
+            let mut session = Session::connect(&endpoint, &settings, &identity).await.unwrap();
+            let mut device = Device::new("meters-00017", READINGS);
+            device.drive(&mut session).await.unwrap();
+            assert_eq!(device.closed, (1..=READINGS).collect::<Vec<_>>(), "{settings:?}");
+            poll_fn(|cx| session.poll_close(cx)).await;
+        }
+        // Whoever listens to its will hears of a device that leaves without a goodbye.
+        let heir = Identity { reply_topic: Some("plant/7/gone".to_owned()), ..Identity::of("heir") };
+        let mut heir = Session::connect(&endpoint, &replying(Some("/seq")), &heir).await.unwrap();
+        drop(Session::connect(&endpoint, &replying(None), &identity).await.unwrap());
+        let told = poll_fn(|cx| heir.poll_event(cx)).await.unwrap();
+        assert!(matches!(told, Event::Closed { seq: 1, .. }), "{told:?}");
+    });
+}
+
+#[test]
 fn mosquitto_keeps_a_pinging_device_and_ends_the_older_of_two_with_one_name() {
     let Some((_broker, port, _directory)) = mosquitto("allow_anonymous true\n") else { return };
     let endpoint = endpoint(Protocol::Mqtt, port);
@@ -194,6 +238,7 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         assert self.headers["Content-Type"] == "application/json" and body.startswith(b"{")
         seq = int(body.split(b'"seq":')[1].split(b",")[0])
+        assert self.command != "PUT" or (self.path, self.headers["X-Key"]) == ("/devices/7", "k")
         if seq % 4 == 0:
             self.send_response_only(100); self.end_headers()
         self.send_response(200)
@@ -207,6 +252,7 @@ class Handler(BaseHTTPRequestHandler):
             self.end_headers(); self.wfile.write(body)
         else:
             self.send_header("Content-Length", str(len(body))); self.end_headers(); self.wfile.write(body)
+    do_PUT = do_POST
 
 server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
 print(server.server_address[1])
@@ -236,11 +282,37 @@ fn python_http_server_is_understood_chunked_kept_alive_and_closing() {
     });
 }
 
+#[test]
+fn python_http_server_takes_other_methods_and_a_connection_per_reading() {
+    let Some((_server, port)) = python(HTTP_SERVER, "http.server") else { return };
+    let endpoint = endpoint(Protocol::Http, port);
+    let http = HttpSettings { fresh: true, ..HttpSettings::default() };
+    let settings = Settings { http, ..settings(Close::Response, Qos::AtMostOnce) };
+    let identity = Identity {
+        method: "PUT".to_owned(),
+        address: Some("/devices/7".to_owned()),
+        headers: vec![("X-Key".to_owned(), "k".to_owned())],
+        ..Identity::of("meters-00017")
+    };
+    block_on(async {
+        let mut device = Device::new("meters-00017", 20);
+        for reading in 1..=20 {
+            let mut session = Session::connect(&endpoint, &settings, &identity).await.unwrap();
+            match device.drive(&mut session).await {
+                Ok(()) => assert_eq!(reading, 20),
+                Err(failure) => assert_eq!(failure.kind, ErrorKind::Closed, "{failure}"),
+            }
+            assert_eq!(device.closed.len(), reading);
+        }
+    });
+}
+
 const WS_SERVER: &str = r#"
 import asyncio, websockets
 
 async def echo(socket):
-    assert socket.request.path == "/v1/stream"
+    own = socket.request.path == "/devices/7?x=1" and socket.request.headers["X-Key"] == "k"
+    assert socket.subprotocol == "echo" if own else socket.request.path == "/v1/stream"
     count = 0
     async for message in socket:
         count += 1
@@ -250,7 +322,9 @@ async def echo(socket):
         if '"seq":60,' in message: await socket.close(1001, "enough")
 
 async def main():
-    async with websockets.serve(echo, "127.0.0.1", 0, ping_interval=0.05, ping_timeout=5) as server:
+    select = lambda socket, offered: "echo" if "echo" in offered else None
+    limits = dict(ping_interval=0.05, ping_timeout=5)
+    async with websockets.serve(echo, "127.0.0.1", 0, select_subprotocol=select, **limits) as server:
         print(server.sockets[0].getsockname()[1])
         await asyncio.get_running_loop().create_future()
 
@@ -284,5 +358,30 @@ fn python_websockets_echoes_fragments_pings_and_closes() {
         device.drive(&mut session).await.unwrap();
         assert_eq!(device.closed, (1..READINGS).collect::<Vec<_>>());
         poll_fn(|cx| session.poll_close(cx)).await;
+    });
+}
+
+#[test]
+fn python_websockets_is_asked_for_a_path_a_sub_protocol_and_replies_of_its_own() {
+    let Some((_server, port)) = python(WS_SERVER, "websockets") else { return };
+    let endpoint = endpoint(Protocol::Ws, port);
+    let identity = Identity {
+        address: Some("/devices/7?x=1".to_owned()),
+        headers: vec![("X-Key".to_owned(), "k".to_owned())],
+        subprotocol: Some("echo".to_owned()),
+        ..Identity::of("meters-00017")
+    };
+    block_on(async {
+        for settings in [replying(None), replying(Some("/seq"))] {
+            settings.check(Protocol::Ws).unwrap();
+            let mut session = Session::connect(&endpoint, &settings, &identity).await.unwrap();
+            let mut device = Device::new("meters-00017", READINGS - 1);
+            device.drive(&mut session).await.unwrap();
+            assert_eq!(device.closed, (1..READINGS).collect::<Vec<_>>(), "{settings:?}");
+            poll_fn(|cx| session.poll_close(cx)).await;
+        }
+        let unknown = Identity { subprotocol: Some("ocpp1.6".to_owned()), ..identity };
+        let failure = Session::connect(&endpoint, &replying(None), &unknown).await.unwrap_err();
+        assert_eq!(failure.kind, ErrorKind::Protocol, "{failure}");
     });
 }

@@ -69,12 +69,11 @@ impl fmt::Debug for Identity {
             will,
             reply_topic,
         } = self;
-        let path = address.as_deref().map(|address| address.split('?').next().unwrap_or_default());
         let names: Vec<_> = headers.iter().map(|(name, _)| name).collect();
         f.debug_struct("Identity")
             .field("device", device)
             .field("method", method)
-            .field("path", &path)
+            .field("path", &path(address.as_deref()))
             .field("headers", &names)
             .field("content_type", content_type)
             .field("client_id", client_id)
@@ -84,6 +83,11 @@ impl fmt::Debug for Identity {
             // Services that cannot be given headers by browsers take their tokens as a sub-protocol.
             .finish_non_exhaustive()
     }
+}
+
+/// An address without its query, where services without better means take tokens.
+fn path(address: Option<&str>) -> Option<&str> {
+    address.map(|address| address.split_once('?').map_or(address, |(path, _)| path))
 }
 
 /// A user name and password for an MQTT broker. Printed for debugging it does not show the password.
@@ -124,8 +128,8 @@ impl fmt::Debug for Will {
     }
 }
 
-/// One reading on its way into a session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// One reading on its way into a session. Printed for debugging it shows neither payload nor the address's query.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Message<'a> {
     /// The reading's sequence number, by which its answer will be known.
     pub seq: u64,
@@ -134,6 +138,15 @@ pub struct Message<'a> {
     /// HTTP request target or MQTT topic for this one reading, instead of the identity's. A WebSocket has one request
     /// target for all its messages, and ignores this.
     pub address: Option<&'a str>,
+}
+
+impl fmt::Debug for Message<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Message")
+            .field("seq", &self.seq)
+            .field("path", &path(self.address))
+            .finish_non_exhaustive()
+    }
 }
 
 #[cfg(test)]
@@ -155,6 +168,8 @@ mod tests {
             }),
             ..Identity::of("d")
         };
+        let message = Message { seq: 7, payload: b"s3cret", address: identity.address.as_deref() };
+        assert_eq!(format!("{message:?}"), r#"Message { seq: 7, path: Some("/ingest"), .. }"#);
         for shown in [format!("{identity:?}"), format!("{identity:#?}")] {
             assert!(!shown.contains("s3cret"), "{shown}");
             assert!(

@@ -125,14 +125,15 @@ impl Session {
 
     /// Whether the session can go on once a reading has timed out.
     ///
-    /// Not where a reply is known only by its turn: over HTTP, and with [`Correlation::Order`](super::Correlation::Order).
-    /// The reply that is missing would shift all later ones, so the session is to be dropped, and what was sent on it
-    /// given up.
+    /// Not where the reply that is missing would shift all later ones: over HTTP, and over WebSocket with
+    /// [`Correlation::Order`](super::Correlation::Order). Such a session is to be dropped, and what was sent on it given
+    /// up. An MQTT session goes on in any case: the broker would pass late replies on to the next connection, where they
+    /// would answer readings before their time, which is worse than answering them late.
     pub fn survives_timeout(&self) -> bool {
         match self {
             Self::Http(_) => false,
             Self::Ws(session) => session.survives_timeout(),
-            Self::Mqtt(session) => session.survives_timeout(),
+            Self::Mqtt(_) => true,
         }
     }
 

@@ -138,11 +138,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
         self.settings.qos == Qos::AtMostOnce || self.in_flight.has_room()
     }
 
-    /// Whether replies still find their readings after one did not come.
-    pub(super) fn survives_timeout(&self) -> bool {
-        !self.flow.is_in_order()
-    }
-
     pub(super) const fn stray(&self) -> u64 {
         self.flow.stray()
     }

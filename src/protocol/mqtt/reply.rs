@@ -146,7 +146,6 @@ fn readings_are_published_where_and_how_the_fleet_declares() {
 #[test]
 fn replies_are_found_by_pointer_late_doubled_unknown_or_malformed() {
     let mut session = session(&settings(Close::Reply, Some("/id")), &identity());
-    assert!(session.survives_timeout());
     for seq in 1..=3 {
         session.send(&mut context(), &message(seq, b"{}")).unwrap();
     }
@@ -172,7 +171,6 @@ fn replies_are_found_by_pointer_late_doubled_unknown_or_malformed() {
 #[test]
 fn replies_in_order_answer_whatever_waits_longest_and_each_counts_once() {
     let mut session = session(&settings(Close::Reply, None), &identity());
-    assert!(!session.survives_timeout());
     for seq in [7, 8, 9] {
         session.send(&mut context(), &message(seq, b"{}")).unwrap();
     }
