@@ -6,7 +6,10 @@ use std::process::{Child, Command, Stdio};
 use std::task::Poll;
 use std::time::Duration;
 
-use squall::protocol::{Answer, Endpoint, Event, Failure, Session, Settings};
+use squall::protocol::{
+    Answer, Correlation, Endpoint, Event, Failure, HttpSettings, Identity, Message, MqttSettings, Session,
+    Settings, Will,
+};
 use squall::record::{Close, ErrorKind, Protocol, Qos};
 
 const READINGS: u64 = 60;
@@ -69,7 +72,8 @@ impl<'a> Device<'a> {
             let event = poll_fn(|cx| {
                 while self.next <= self.last.min(self.closed.len() as u64 + IN_FLIGHT) && session.ready() {
                     let payload = format!(r#"{{"device":"{}","seq":{},"value":21.5}}"#, self.name, self.next);
-                    if let Err(failure) = session.send(cx, self.next, payload.as_bytes()) {
+                    let message = Message { seq: self.next, payload: payload.as_bytes(), address: None };
+                    if let Err(failure) = session.send(cx, &message) {
                         return Poll::Ready(Err(failure));
                     }
                     self.next += 1;
@@ -91,7 +95,14 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
 }
 
 fn settings(close: Close, qos: Qos) -> Settings {
-    Settings { close, qos, keep_alive: Duration::from_secs(10) }
+    let mqtt = MqttSettings { qos, ..MqttSettings::default() };
+    Settings { close, keep_alive: Duration::from_secs(10), mqtt, ..Settings::default() }
+}
+
+/// Settings whose replies name their readings by a pointer, or else come in turn.
+fn replying(pointer: Option<&str>) -> Settings {
+    let correlation = pointer.map_or(Correlation::Order, |pointer| Correlation::Pointer(pointer.into()));
+    Settings { correlation, ..settings(Close::Reply, Qos::AtLeastOnce) }
 }
 
 /// A port for a program that cannot choose one. The socket only binds: one that listened could be inherited for a moment
@@ -139,7 +150,8 @@ fn mosquitto_closes_readings_at_every_quality_of_service() {
         block_on(async {
             let settings = settings(close, qos);
             settings.check(Protocol::Mqtt).unwrap();
-            let mut session = Session::connect(&endpoint, &settings, "meters-00017").await.unwrap();
+            let mut session =
+                Session::connect(&endpoint, &settings, &Identity::of("meters-00017")).await.unwrap();
             let mut device = Device::new("meters-00017", READINGS);
             device.drive(&mut session).await.unwrap_or_else(|failure| panic!("{close} {qos:?}: {failure}"));
             assert_eq!(device.closed, (1..=READINGS).collect::<Vec<_>>(), "{close} {qos:?}");
@@ -150,19 +162,56 @@ fn mosquitto_closes_readings_at_every_quality_of_service() {
 }
 
 #[test]
+fn mosquitto_carries_replies_wills_and_sessions_that_outlive_their_connection() {
+    let Some((_broker, port, _directory)) = mosquitto("allow_anonymous true\n") else { return };
+    let endpoint = endpoint(Protocol::Mqtt, port);
+    // Devices that hear their own readings as replies: any service that echoes.
+    let identity = Identity {
+        address: Some("plant/7/echo".to_owned()),
+        reply_topic: Some("plant/+/echo".to_owned()),
+        client_id: Some("client 7".to_owned()),
+        will: Some(Will {
+            topic: "plant/7/gone".to_owned(),
+            payload: br#"{"seq":1}"#.to_vec(),
+            qos: Qos::AtLeastOnce,
+            retain: false,
+        }),
+        ..Identity::of("meters-00017")
+    };
+    let kept = MqttSettings { retain: true, clean_session: false, ..MqttSettings::default() };
+    let kept = Settings { mqtt: kept, ..replying(Some("/seq")) };
+    block_on(async {
+        for settings in [replying(None), replying(Some("/seq")), kept.clone(), kept] {
+            settings.check(Protocol::Mqtt).unwrap();
+            let mut session = Session::connect(&endpoint, &settings, &identity).await.unwrap();
+            let mut device = Device::new("meters-00017", READINGS);
+            device.drive(&mut session).await.unwrap();
+            assert_eq!(device.closed, (1..=READINGS).collect::<Vec<_>>(), "{settings:?}");
+            poll_fn(|cx| session.poll_close(cx)).await;
+        }
+        // Whoever listens to its will hears of a device that leaves without a goodbye.
+        let heir = Identity { reply_topic: Some("plant/7/gone".to_owned()), ..Identity::of("heir") };
+        let mut heir = Session::connect(&endpoint, &replying(Some("/seq")), &heir).await.unwrap();
+        drop(Session::connect(&endpoint, &replying(None), &identity).await.unwrap());
+        let told = poll_fn(|cx| heir.poll_event(cx)).await.unwrap();
+        assert!(matches!(told, Event::Closed { seq: 1, .. }), "{told:?}");
+    });
+}
+
+#[test]
 fn mosquitto_keeps_a_pinging_device_and_ends_the_older_of_two_with_one_name() {
     let Some((_broker, port, _directory)) = mosquitto("allow_anonymous true\n") else { return };
     let endpoint = endpoint(Protocol::Mqtt, port);
     block_on(async {
         let settings = settings(Close::Ack, Qos::AtLeastOnce);
-        let mut older = Session::connect(&endpoint, &settings, "twin").await.unwrap();
+        let mut older = Session::connect(&endpoint, &settings, &Identity::of("twin")).await.unwrap();
         for _ in 0..3 {
             poll_fn(|cx| Poll::Ready(older.keep_alive(cx))).await.unwrap();
             // A period without traffic but for the PINGRESP, which tells no event.
             let quiet = poll_fn(|cx| older.poll_event(cx));
             assert!(tokio::time::timeout(Duration::from_millis(100), quiet).await.is_err());
         }
-        let mut newer = Session::connect(&endpoint, &settings, "twin").await.unwrap();
+        let mut newer = Session::connect(&endpoint, &settings, &Identity::of("twin")).await.unwrap();
         let failure = poll_fn(|cx| older.poll_event(cx)).await.unwrap_err();
         assert!(matches!(failure.kind, ErrorKind::Closed | ErrorKind::Reset), "{failure}");
         Device::new("twin", 3).drive(&mut newer).await.unwrap();
@@ -174,7 +223,7 @@ fn mosquitto_refuses_a_device_without_credentials() {
     let Some((_broker, port, _directory)) = mosquitto("allow_anonymous false\n") else { return };
     let endpoint = endpoint(Protocol::Mqtt, port);
     let settings = settings(Close::Ack, Qos::AtLeastOnce);
-    let failure = block_on(Session::connect(&endpoint, &settings, "d")).unwrap_err();
+    let failure = block_on(Session::connect(&endpoint, &settings, &Identity::of("d"))).unwrap_err();
     assert_eq!(failure.kind, ErrorKind::Protocol);
     assert!(failure.detail.contains("refused the connection"), "{failure}");
 }
@@ -189,6 +238,7 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         assert self.headers["Content-Type"] == "application/json" and body.startswith(b"{")
         seq = int(body.split(b'"seq":')[1].split(b",")[0])
+        assert self.command != "PUT" or (self.path, self.headers["X-Key"]) == ("/devices/7", "k")
         if seq % 4 == 0:
             self.send_response_only(100); self.end_headers()
         self.send_response(200)
@@ -202,6 +252,7 @@ class Handler(BaseHTTPRequestHandler):
             self.end_headers(); self.wfile.write(body)
         else:
             self.send_header("Content-Length", str(len(body))); self.end_headers(); self.wfile.write(body)
+    do_PUT = do_POST
 
 server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
 print(server.server_address[1])
@@ -219,7 +270,8 @@ fn python_http_server_is_understood_chunked_kept_alive_and_closing() {
         let mut connections = 0;
         loop {
             connections += 1;
-            let mut session = Session::connect(&endpoint, &settings, device.name).await.unwrap();
+            let mut session =
+                Session::connect(&endpoint, &settings, &Identity::of(device.name)).await.unwrap();
             match device.drive(&mut session).await {
                 Ok(()) => break,
                 Err(failure) => assert_eq!(failure.kind, ErrorKind::Closed, "{failure}"),
@@ -230,11 +282,37 @@ fn python_http_server_is_understood_chunked_kept_alive_and_closing() {
     });
 }
 
+#[test]
+fn python_http_server_takes_other_methods_and_a_connection_per_reading() {
+    let Some((_server, port)) = python(HTTP_SERVER, "http.server") else { return };
+    let endpoint = endpoint(Protocol::Http, port);
+    let http = HttpSettings { fresh: true, ..HttpSettings::default() };
+    let settings = Settings { http, ..settings(Close::Response, Qos::AtMostOnce) };
+    let identity = Identity {
+        method: "PUT".to_owned(),
+        address: Some("/devices/7".to_owned()),
+        headers: vec![("X-Key".to_owned(), "k".to_owned())],
+        ..Identity::of("meters-00017")
+    };
+    block_on(async {
+        let mut device = Device::new("meters-00017", 20);
+        for reading in 1..=20 {
+            let mut session = Session::connect(&endpoint, &settings, &identity).await.unwrap();
+            match device.drive(&mut session).await {
+                Ok(()) => assert_eq!(reading, 20),
+                Err(failure) => assert_eq!(failure.kind, ErrorKind::Closed, "{failure}"),
+            }
+            assert_eq!(device.closed.len(), reading);
+        }
+    });
+}
+
 const WS_SERVER: &str = r#"
 import asyncio, websockets
 
 async def echo(socket):
-    assert socket.request.path == "/v1/stream"
+    own = socket.request.path == "/devices/7?x=1" and socket.request.headers["X-Key"] == "k"
+    assert socket.subprotocol == "echo" if own else socket.request.path == "/v1/stream"
     count = 0
     async for message in socket:
         count += 1
@@ -244,7 +322,9 @@ async def echo(socket):
         if '"seq":60,' in message: await socket.close(1001, "enough")
 
 async def main():
-    async with websockets.serve(echo, "127.0.0.1", 0, ping_interval=0.05, ping_timeout=5) as server:
+    select = lambda socket, offered: "echo" if "echo" in offered else None
+    limits = dict(ping_interval=0.05, ping_timeout=5)
+    async with websockets.serve(echo, "127.0.0.1", 0, select_subprotocol=select, **limits) as server:
         print(server.sockets[0].getsockname()[1])
         await asyncio.get_running_loop().create_future()
 
@@ -257,7 +337,7 @@ fn python_websockets_echoes_fragments_pings_and_closes() {
     let endpoint = endpoint(Protocol::Ws, port);
     block_on(async {
         let verdict = settings(Close::Verdict, Qos::AtMostOnce);
-        let mut session = Session::connect(&endpoint, &verdict, "meters-00017").await.unwrap();
+        let mut session = Session::connect(&endpoint, &verdict, &Identity::of("meters-00017")).await.unwrap();
         poll_fn(|cx| Poll::Ready(session.keep_alive(cx))).await.unwrap();
         // Long enough for the server to ping several times and to see its pings answered.
         let quiet = poll_fn(|cx| session.poll_event(cx));
@@ -273,10 +353,35 @@ fn python_websockets_echoes_fragments_pings_and_closes() {
         assert!(failure.detail.contains("enough"), "{failure}");
 
         let sent = settings(Close::Sent, Qos::AtMostOnce);
-        let mut session = Session::connect(&endpoint, &sent, "meters-00018").await.unwrap();
+        let mut session = Session::connect(&endpoint, &sent, &Identity::of("meters-00018")).await.unwrap();
         let mut device = Device::new("meters-00018", READINGS - 1);
         device.drive(&mut session).await.unwrap();
         assert_eq!(device.closed, (1..READINGS).collect::<Vec<_>>());
         poll_fn(|cx| session.poll_close(cx)).await;
+    });
+}
+
+#[test]
+fn python_websockets_is_asked_for_a_path_a_sub_protocol_and_replies_of_its_own() {
+    let Some((_server, port)) = python(WS_SERVER, "websockets") else { return };
+    let endpoint = endpoint(Protocol::Ws, port);
+    let identity = Identity {
+        address: Some("/devices/7?x=1".to_owned()),
+        headers: vec![("X-Key".to_owned(), "k".to_owned())],
+        subprotocol: Some("echo".to_owned()),
+        ..Identity::of("meters-00017")
+    };
+    block_on(async {
+        for settings in [replying(None), replying(Some("/seq"))] {
+            settings.check(Protocol::Ws).unwrap();
+            let mut session = Session::connect(&endpoint, &settings, &identity).await.unwrap();
+            let mut device = Device::new("meters-00017", READINGS - 1);
+            device.drive(&mut session).await.unwrap();
+            assert_eq!(device.closed, (1..READINGS).collect::<Vec<_>>(), "{settings:?}");
+            poll_fn(|cx| session.poll_close(cx)).await;
+        }
+        let unknown = Identity { subprotocol: Some("ocpp1.6".to_owned()), ..identity };
+        let failure = Session::connect(&endpoint, &replying(None), &unknown).await.unwrap_err();
+        assert_eq!(failure.kind, ErrorKind::Protocol, "{failure}");
     });
 }

@@ -9,8 +9,8 @@ use super::device::{Attempt, Device};
 use super::ledger::{Closing, Settled};
 use super::worker::{Stage, Worker, attempt_sample};
 use crate::clock::Tick;
-use crate::protocol::{Answer, Endpoint, Event, Failure, Session};
-use crate::record::{ErrorKind, Finding, Kind, Outcome, Protocol, Sink};
+use crate::protocol::{Answer, Endpoint, Event, Failure, Identity, Message, Session};
+use crate::record::{Finding, Kind, Outcome, Sink};
 
 /// Why a conversation ended.
 enum Parting {
@@ -18,7 +18,7 @@ enum Parting {
     Closing,
     /// The connection is unusable.
     Broken(Failure),
-    /// A reading timed out on a protocol that cannot go on after that.
+    /// A reading timed out on a session that cannot go on after that.
     Abandoned,
 }
 
@@ -39,10 +39,12 @@ pub(super) async fn drive<S: Sink>(worker: Rc<Worker<S>>, device: Rc<Device>) {
                 Parting::Closing => return poll_fn(|cx| session.poll_close(cx)).await,
                 // The time-out itself has spaced the attempts out.
                 Parting::Abandoned => {
+                    // Nor can any other reading that was sent on it be answered any more.
+                    give_up_all(&worker, &device, Outcome::Timeout, now);
                     (intended, failures) = (now, 0);
                     continue;
                 }
-                Parting::Broken(failure) => give_up_all(&worker, &device, failure.kind, now),
+                Parting::Broken(failure) => give_up_all(&worker, &device, Outcome::Error(failure.kind), now),
             }
             // A connection that served is followed by the next at once; only failing ones are spaced out.
             if device.answered.get() > answered_before {
@@ -82,7 +84,7 @@ async fn connect<S: Sink>(
     let begun = worker.clock.now();
     let phase = worker.layout().phase_at(intended);
     let deadline = begun.plus_ns(worker.plan.scenario().run.connect_timeout.as_ns());
-    let name = device.plan.borrow().device.id().to_owned();
+    let identity = Identity::of(device.plan.borrow().device.id());
     {
         let mut sink = worker.sink.borrow_mut();
         sink.planned(phase, device.fleet, Kind::Connect);
@@ -92,7 +94,7 @@ async fn connect<S: Sink>(
     device.attempt.set(Some(Attempt { phase, intended, actual: begun }));
     worker.schedule(deadline, device, Task::Expire);
     let settings = &worker.settings[usize::from(device.fleet.0)];
-    let mut dialing = Box::pin(Session::connect(endpoint, settings, &name));
+    let mut dialing = Box::pin(Session::connect(endpoint, settings, &identity));
     let (outcome, session) = poll_fn(|cx| {
         device.listen(cx);
         match dialing.as_mut().poll(cx) {
@@ -127,7 +129,6 @@ fn arm_keep_alive<S: Sink>(worker: &Worker<S>, device: &Device, now: Tick) {
 
 /// Sends what is due and takes in what comes back, until the connection or the run ends.
 async fn converse<S: Sink>(worker: &Worker<S>, device: &Device, session: &mut Session) -> Parting {
-    let protocol = worker.layout().fleet(device.fleet).protocol;
     device.linked.set(session.ready() && device.ledger.borrow().has_room());
     poll_fn(|cx| {
         device.listen(cx);
@@ -145,7 +146,7 @@ async fn converse<S: Sink>(worker: &Worker<S>, device: &Device, session: &mut Se
             if worker.stage() == Stage::Closing {
                 return Poll::Ready(Parting::Closing);
             }
-            if expire(worker, device, now) && protocol == Protocol::Http {
+            if expire(worker, device, now) && !session.survives_timeout() {
                 return Poll::Ready(Parting::Abandoned);
             }
             let kept = keep_alive(worker, device, session, cx, now);
@@ -255,17 +256,17 @@ fn send_next<S: Sink>(
     let actual = worker.clock.now();
     let seq = reading.seq;
     device.ledger.borrow_mut().start(phase, reading, actual);
-    let sent = session.send(cx, seq, &payload);
+    let sent = session.send(cx, &Message { seq, payload: &payload, address: None });
     worker.sink.borrow_mut().sent(phase, device.fleet, Kind::Reading);
     arm_expiry(worker, device);
     device.linked.set(session.ready() && device.ledger.borrow().has_room());
     sent.map(|()| true)
 }
 
-/// The connection broke: what was in flight on it failed.
-fn give_up_all<S: Sink>(worker: &Worker<S>, device: &Device, kind: ErrorKind, now: Tick) {
+/// The connection is over: what was in flight on it ends as `outcome`.
+fn give_up_all<S: Sink>(worker: &Worker<S>, device: &Device, outcome: Outcome, now: Tick) {
     loop {
-        let given_up = device.ledger.borrow_mut().give_up(Outcome::Error(kind), now);
+        let given_up = device.ledger.borrow_mut().give_up(outcome, now);
         let Some(sample) = given_up else { return };
         worker.settle(device, &sample);
     }

@@ -16,8 +16,8 @@ use super::drive::drive;
 use super::ledger::Ledger;
 use super::{End, Setup, WorkerReport};
 use crate::clock::{Monotonic, Pacer, Tick, thread_cpu_time};
-use crate::protocol::{Endpoint, Settings};
-use crate::record::{Detection, Finding, FleetId, Kind, Layout, Outcome, PhaseId, Qos, Sample, Sink};
+use crate::protocol::{Endpoint, MqttSettings, Settings};
+use crate::record::{Detection, Finding, FleetId, Kind, Layout, Outcome, PhaseId, Sample, Sink};
 use crate::scenario::{Fleet, Model, Plan};
 
 /// How long connections may take to say goodbye, all together.
@@ -345,7 +345,10 @@ impl<S: Sink> Worker<S> {
 /// The session settings of a fleet.
 fn settings(fleet: &Fleet) -> Settings {
     let keep_alive = fleet.mqtt.map_or(PING_PERIOD, |mqtt| mqtt.keep_alive.as_duration());
-    Settings { close: fleet.close, qos: fleet.mqtt.map_or(Qos::AtMostOnce, |mqtt| mqtt.qos), keep_alive }
+    let mqtt = fleet
+        .mqtt
+        .map_or_else(MqttSettings::default, |mqtt| MqttSettings { qos: mqtt.qos, ..MqttSettings::default() });
+    Settings { close: fleet.close, keep_alive, mqtt, ..Settings::default() }
 }
 
 /// The record of a connection attempt that ended as `outcome`.

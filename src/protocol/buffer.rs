@@ -1,5 +1,6 @@
 //! Bytes on their way out of and into a session, in buffers that give their memory back when idle.
 
+use std::fmt;
 use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
@@ -14,7 +15,7 @@ const KEEP: usize = 1024;
 const CHUNK: usize = 8 * 1024;
 
 /// Encoded bytes that the socket has not taken yet.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Outbox {
     bytes: Vec<u8>,
     written: usize,
@@ -51,6 +52,13 @@ impl Outbox {
         self.bytes.shrink_to(KEEP);
         self.written = 0;
         Poll::Ready(Ok(()))
+    }
+}
+
+/// What is on its way may hold a password.
+impl fmt::Debug for Outbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outbox").field("len", &self.len()).finish_non_exhaustive()
     }
 }
 

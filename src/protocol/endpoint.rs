@@ -3,12 +3,11 @@
 use std::fmt::{self, Write as _};
 use std::io;
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
-use std::sync::Arc;
 use std::time::Duration;
 
 use url::Url;
 
-use super::http;
+use super::Login;
 use crate::record::Protocol;
 
 /// A target URL that cannot be used, with what to do about it.
@@ -82,28 +81,16 @@ const fn example(protocol: Protocol) -> &'static str {
     }
 }
 
-/// What an MQTT CONNECT presents besides its client identifier.
-#[derive(Clone)]
-pub(super) struct Credentials {
-    pub(super) user: String,
-    pub(super) password: Option<String>,
-}
-
-impl fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credentials").field("user", &self.user).finish_non_exhaustive()
-    }
-}
-
-/// A resolved target. Cheap to share between workers; holds everything about a request that no reading changes.
+/// A resolved target.
 #[derive(Debug, Clone)]
 pub struct Endpoint {
     protocol: Protocol,
     url: String,
     addresses: Vec<SocketAddr>,
     address: SocketAddr,
-    request_head: Arc<[u8]>,
-    credentials: Option<Credentials>,
+    authority: String,
+    target: String,
+    credentials: Option<Login>,
 }
 
 impl Endpoint {
@@ -139,11 +126,8 @@ impl Endpoint {
                 source: io::Error::new(io::ErrorKind::NotFound, "the name has no address"),
             });
         };
-        let request_head = match protocol {
-            Protocol::Http => http::request_head(&target(&parsed), &authority(&parsed)).into(),
-            Protocol::Ws | Protocol::Mqtt => Arc::from([]),
-        };
-        Ok(Self { protocol, url: parsed.to_string(), addresses, address, request_head, credentials })
+        let (authority, target) = (authority(&parsed), target(&parsed));
+        Ok(Self { protocol, url: parsed.to_string(), addresses, address, authority, target, credentials })
     }
 
     /// The protocol spoken here.
@@ -182,12 +166,17 @@ impl Endpoint {
         Err(EndpointError::Unreachable { url: self.url.clone(), address, source })
     }
 
-    /// The unchanging start of every HTTP request, up to the value of `Content-Length`.
-    pub(super) fn request_head(&self) -> Arc<[u8]> {
-        Arc::clone(&self.request_head)
+    /// The value of the `Host` header: the default port is left out, as RFC 9110 §7.2 asks.
+    pub(super) fn authority(&self) -> &str {
+        &self.authority
     }
 
-    pub(super) const fn credentials(&self) -> Option<&Credentials> {
+    /// The request target in origin form.
+    pub(super) fn target(&self) -> &str {
+        &self.target
+    }
+
+    pub(super) const fn credentials(&self) -> Option<&Login> {
         self.credentials.as_ref()
     }
 }
@@ -199,12 +188,12 @@ impl fmt::Display for Endpoint {
 }
 
 /// Moves `user:password` out of the URL, so that no message or manifest can show it.
-fn take_credentials(url: &mut Url) -> Option<Credentials> {
+fn take_credentials(url: &mut Url) -> Option<Login> {
     if url.username().is_empty() && url.password().is_none() {
         return None;
     }
     let credentials =
-        Credentials { user: percent_decoded(url.username()), password: url.password().map(percent_decoded) };
+        Login { user: percent_decoded(url.username()), password: url.password().map(percent_decoded) };
     // Both calls fail only for URLs without a host, which then have no credentials either.
     let cleared = url.set_username("").and_then(|()| url.set_password(None));
     cleared.is_ok().then_some(credentials)
@@ -264,7 +253,6 @@ fn look_up(protocol: Protocol, url: &Url) -> Result<Vec<SocketAddr>, EndpointErr
     })
 }
 
-/// The value of the `Host` header: the default port is left out, as RFC 9110 §7.2 asks.
 fn authority(url: &Url) -> String {
     let mut authority = url.host_str().unwrap_or_default().to_owned();
     if let Some(port) = url.port() {
@@ -273,7 +261,6 @@ fn authority(url: &Url) -> String {
     authority
 }
 
-/// The request target in origin form.
 fn target(url: &Url) -> String {
     match url.query() {
         Some(query) => format!("{}?{query}", url.path()),
@@ -334,18 +321,22 @@ mod tests {
     #[test]
     fn credentials_are_decoded_and_never_printed() {
         let endpoint = Endpoint::resolve(Protocol::Mqtt, "mqtt://ann%40b:s%3Acret%2@127.0.0.1").unwrap();
-        let Credentials { user, password } = endpoint.credentials().unwrap();
+        let Login { user, password } = endpoint.credentials().unwrap();
         assert_eq!((user.as_str(), password.as_deref()), ("ann@b", Some("s:cret%2")));
         assert!(!format!("{endpoint} {endpoint:?}").contains("cret"));
     }
 
     #[test]
     fn the_host_header_names_only_a_port_that_is_not_the_default() {
-        let head = |url| Endpoint::resolve(Protocol::Http, url).unwrap().request_head();
-        let text = String::from_utf8(head("http://127.0.0.1:80/a?b").to_vec()).unwrap();
-        assert!(text.starts_with("POST /a?b HTTP/1.1\r\nHost: 127.0.0.1\r\n"), "{text}");
-        let text = String::from_utf8(head("http://[::1]:81").to_vec()).unwrap();
-        assert!(text.starts_with("POST /v1/readings HTTP/1.1\r\nHost: [::1]:81\r\n"), "{text}");
+        let table = [
+            ("http://127.0.0.1:80/a?b", "127.0.0.1", "/a?b"),
+            ("http://[::1]:81", "[::1]:81", "/v1/readings"),
+            ("http://127.0.0.1/a b/é", "127.0.0.1", "/a%20b/%C3%A9"),
+        ];
+        for (url, authority, target) in table {
+            let endpoint = Endpoint::resolve(Protocol::Http, url).unwrap();
+            assert_eq!((endpoint.authority(), endpoint.target()), (authority, target));
+        }
     }
 
     #[test]

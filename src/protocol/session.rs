@@ -1,56 +1,13 @@
 //! One device's session, whatever protocol it speaks.
 
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use super::http::Http;
 use super::mqtt::Mqtt;
 use super::ws::Ws;
-use super::{Endpoint, Failure};
+use super::{Endpoint, Failure, Identity, Message, Settings};
 use crate::fault::Link;
-use crate::record::{Close, ErrorKind, Protocol, Qos, Stages};
-
-/// How the devices of one fleet use their sessions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Settings {
-    /// What closes a reading.
-    pub close: Close,
-    /// Quality of service of MQTT publishes; without meaning elsewhere.
-    pub qos: Qos,
-    /// How often [`Session::keep_alive`] is called; zero if never.
-    ///
-    /// MQTT announces twice this to the broker (in whole seconds, at most 65 535): a device that sent something just
-    /// after one call may stay silent until the call after next.
-    pub keep_alive: Duration,
-}
-
-impl Settings {
-    /// Whether a fleet of `protocol` can work like this.
-    ///
-    /// # Errors
-    /// A sentence that says what is wrong and what is possible.
-    pub fn check(&self, protocol: Protocol) -> Result<(), String> {
-        let possible: &[Close] = match protocol {
-            Protocol::Http => &[Close::Response],
-            Protocol::Ws => &[Close::Verdict, Close::Sent],
-            Protocol::Mqtt => &[Close::Verdict, Close::Ack, Close::Delivery, Close::Sent],
-        };
-        if !possible.contains(&self.close) {
-            let words: Vec<_> = possible.iter().map(|close| format!("`{close}`")).collect();
-            return Err(format!(
-                "a {protocol} reading cannot be closed by `{}`: use {}",
-                self.close,
-                words.join(" or ")
-            ));
-        }
-        if self.close == Close::Ack && self.qos == Qos::AtMostOnce {
-            return Err(
-                "QoS 0 has no acknowledgement: use QoS 1 or 2, or another close than `ack`".to_owned()
-            );
-        }
-        Ok(())
-    }
-}
+use crate::record::{ErrorKind, Protocol, Stages};
 
 /// What a session has to tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,39 +50,43 @@ pub enum Session {
 }
 
 impl Session {
-    /// Connects `device` to `endpoint` and shakes hands, until a reading could be sent.
+    /// Connects a device to `endpoint` and shakes hands, until a reading could be sent.
     ///
     /// Knows no time-out: drop the future to give up.
     ///
     /// # Errors
-    /// [`Failure`], if the connection or the handshake fails.
-    pub async fn connect(endpoint: &Endpoint, settings: &Settings, device: &str) -> Result<Self, Failure> {
+    /// [`Failure`], if the connection or the handshake fails, or the protocol cannot carry what `identity` presents.
+    pub async fn connect(
+        endpoint: &Endpoint,
+        settings: &Settings,
+        identity: &Identity,
+    ) -> Result<Self, Failure> {
         let link = Link::dial(endpoint.address(), None).await.map_err(|error| Failure::io(&error))?;
-        Self::open(link, endpoint, settings, device).await
+        Self::open(link, endpoint, settings, identity).await
     }
 
     /// Shakes hands over a connection already made: nothing for HTTP, the upgrade for WebSocket, CONNECT and, where
     /// `settings.close` needs one, SUBSCRIBE for MQTT.
     ///
     /// # Errors
-    /// [`Failure`], if the handshake fails.
+    /// [`Failure`], if the handshake fails, or the protocol cannot carry what `identity` presents.
     pub async fn open(
         link: Link,
         endpoint: &Endpoint,
         settings: &Settings,
-        device: &str,
+        identity: &Identity,
     ) -> Result<Self, Failure> {
         Ok(match endpoint.protocol() {
-            Protocol::Http => Self::Http(Box::new(Http::new(link, endpoint, device))),
-            Protocol::Ws => Self::Ws(Box::new(Ws::open(link, endpoint, settings, device).await?)),
-            Protocol::Mqtt => Self::Mqtt(Box::new(Mqtt::open(link, endpoint, settings, device).await?)),
+            Protocol::Http => Self::Http(Box::new(Http::new(link, endpoint, settings, identity)?)),
+            Protocol::Ws => Self::Ws(Box::new(Ws::open(link, endpoint, settings, identity).await?)),
+            Protocol::Mqtt => Self::Mqtt(Box::new(Mqtt::open(link, endpoint, settings, identity).await?)),
         })
     }
 
     /// Whether a reading may be sent now.
     ///
     /// False while bytes of an earlier one wait for the socket, while an HTTP reply is outstanding, while MQTT has no
-    /// packet identifier left, and once the peer has announced the end of the connection.
+    /// packet identifier left, while too many replies are awaited in order, and once the peer has announced the end of the connection.
     pub fn ready(&self) -> bool {
         match self {
             Self::Http(session) => session.ready(),
@@ -137,13 +98,13 @@ impl Session {
     /// Encodes a reading and hands to the socket what it takes at once; the rest follows in [`Self::poll_event`].
     ///
     /// # Errors
-    /// [`Failure`], if the connection is broken, the payload is larger than the protocol can carry, or the session was
-    /// not [`ready`](Self::ready).
-    pub fn send(&mut self, cx: &mut Context<'_>, seq: u64, payload: &[u8]) -> Result<(), Failure> {
+    /// [`Failure`], if the connection is broken, the protocol cannot carry the payload or the address, or the session
+    /// was not [`ready`](Self::ready).
+    pub fn send(&mut self, cx: &mut Context<'_>, message: &Message<'_>) -> Result<(), Failure> {
         match self {
-            Self::Http(session) => session.send(cx, seq, payload),
-            Self::Ws(session) => session.send(cx, seq, payload),
-            Self::Mqtt(session) => session.send(cx, seq, payload),
+            Self::Http(session) => session.send(cx, message),
+            Self::Ws(session) => session.send(cx, message),
+            Self::Mqtt(session) => session.send(cx, message),
         }
     }
 
@@ -159,6 +120,20 @@ impl Session {
             Self::Http(session) => session.poll_event(cx),
             Self::Ws(session) => session.poll_event(cx),
             Self::Mqtt(session) => session.poll_event(cx),
+        }
+    }
+
+    /// Whether the session can go on once a reading has timed out.
+    ///
+    /// Not where the reply that is missing would shift all later ones: over HTTP, and over WebSocket with
+    /// [`Correlation::Order`](super::Correlation::Order). Such a session is to be dropped, and what was sent on it given
+    /// up. An MQTT session goes on in any case: the broker would pass late replies on to the next connection, where they
+    /// would answer readings before their time, which is worse than answering them late.
+    pub fn survives_timeout(&self) -> bool {
+        match self {
+            Self::Http(_) => false,
+            Self::Ws(session) => session.survives_timeout(),
+            Self::Mqtt(_) => true,
         }
     }
 
@@ -198,28 +173,6 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_close_must_exist_in_its_protocol() {
-        use {Close as C, Protocol as P, Qos as Q};
-        let all_qos = [Q::AtMostOnce, Q::AtLeastOnce, Q::ExactlyOnce];
-        for protocol in P::ALL {
-            for close in C::ALL {
-                for qos in all_qos {
-                    let expected = match (protocol, close) {
-                        (P::Mqtt, C::Ack) => qos != Q::AtMostOnce,
-                        (P::Mqtt, close) => close != C::Response,
-                        (P::Ws, close) => matches!(close, C::Verdict | C::Sent),
-                        (P::Http, close) => close == C::Response,
-                    };
-                    let settings = Settings { close, qos, keep_alive: Duration::ZERO };
-                    let checked = settings.check(protocol);
-                    assert_eq!(checked.is_ok(), expected, "{protocol} {close} {qos:?}");
-                    assert!(checked.err().is_none_or(|message| message.contains("use ")));
-                }
-            }
-        }
-    }
 
     #[test]
     fn an_idle_session_is_small() {

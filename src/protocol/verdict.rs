@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
-use super::session::Answer;
+use super::{Answer, Event};
 use crate::record::{ErrorKind, Stages};
 
 /// A message that answers one reading of the device.
@@ -15,6 +15,19 @@ pub(super) struct Reply {
     pub(super) stages: Option<Stages>,
     /// Whether the reading was judged anomalous.
     pub(super) flagged: Option<bool>,
+}
+
+impl Reply {
+    /// A reply that says nothing but that all is well.
+    pub(super) const fn ok(seq: u64) -> Self {
+        Self { seq, answer: Answer::Ok, stages: None, flagged: None }
+    }
+}
+
+impl From<Reply> for Event {
+    fn from(Reply { seq, answer, stages, flagged }: Reply) -> Self {
+        Self::Closed { seq, answer, stages, flagged }
+    }
 }
 
 #[derive(Deserialize)]

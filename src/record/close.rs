@@ -9,6 +9,8 @@ pub enum Close {
     Response,
     /// The verdict carrying the same device and sequence number.
     Verdict,
+    /// A message that names the reading in the way the fleet declares.
+    Reply,
     /// The MQTT acknowledgement: PUBACK for `QoS` 1, PUBCOMP for `QoS` 2.
     Ack,
     /// The reading's own delivery to a subscriber of its topic.
@@ -19,13 +21,15 @@ pub enum Close {
 
 impl Close {
     /// All of them, in the order documents list them.
-    pub const ALL: [Self; 5] = [Self::Response, Self::Verdict, Self::Ack, Self::Delivery, Self::Sent];
+    pub const ALL: [Self; 6] =
+        [Self::Response, Self::Verdict, Self::Reply, Self::Ack, Self::Delivery, Self::Sent];
 
     /// The word used in scenarios and manifests.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Response => "response",
             Self::Verdict => "verdict",
+            Self::Reply => "reply",
             Self::Ack => "ack",
             Self::Delivery => "delivery",
             Self::Sent => "sent",

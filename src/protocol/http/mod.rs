@@ -1,29 +1,32 @@
-//! HTTP/1.1: one POST per reading, one at a time, over one persistent connection.
+//! HTTP/1.1: one request per reading, one at a time, over one persistent connection or one each.
 
 mod request;
 mod response;
+mod syntax;
 #[cfg(test)]
 mod tests;
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use self::request::Template;
 use self::response::{Reader, Reply};
 use super::buffer::{Inbox, Outbox};
-use super::{Answer, Endpoint, Event, Failure, verdict};
+use super::{Answer, Endpoint, Event, Failure, HttpSettings, Identity, Message, Settings, verdict};
 use crate::fault::Link;
 use crate::record::ErrorKind;
 
-pub(super) use self::request::request_head;
+pub(super) use self::request::{check_header, check_target};
+pub use self::syntax::{reserved_header, valid_header, valid_method, valid_target};
 
 /// An HTTP/1.1 session. See [`Session`](super::Session) for what the methods promise.
 #[derive(Debug)]
 pub struct Http<S = Link> {
     stream: S,
-    head: Arc<[u8]>,
+    template: Template,
+    settings: HttpSettings,
     device: Box<str>,
     outbox: Outbox,
     inbox: Inbox,
@@ -36,18 +39,25 @@ pub struct Http<S = Link> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Http<S> {
-    pub(super) fn new(stream: S, endpoint: &Endpoint, device: &str) -> Self {
-        Self {
+    pub(super) fn new(
+        stream: S,
+        endpoint: &Endpoint,
+        settings: &Settings,
+        identity: &Identity,
+    ) -> Result<Self, Failure> {
+        let template = Template::new(endpoint, &settings.http, identity)?;
+        Ok(Self {
             stream,
-            head: endpoint.request_head(),
-            device: device.into(),
+            reader: Reader::new(template.is_head()),
+            template,
+            settings: settings.http.clone(),
+            device: identity.device.as_str().into(),
             outbox: Outbox::default(),
             inbox: Inbox::default(),
-            reader: Reader::new(),
             outstanding: None,
             ending: false,
             broken: None,
-        }
+        })
     }
 
     pub(super) fn ready(&self) -> bool {
@@ -55,12 +65,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http<S> {
         self.outstanding.is_none() && !self.ending && self.broken.is_none() && self.inbox.unread().is_empty()
     }
 
-    pub(super) fn send(&mut self, cx: &mut Context<'_>, seq: u64, payload: &[u8]) -> Result<(), Failure> {
+    pub(super) fn send(&mut self, cx: &mut Context<'_>, message: &Message<'_>) -> Result<(), Failure> {
         if !self.ready() {
             return Err(Failure::not_ready());
         }
-        request::encode(&self.head, payload, self.outbox.tail());
-        self.outstanding = Some(seq);
+        self.template.encode(message.address, message.payload, self.outbox.tail())?;
+        self.outstanding = Some(message.seq);
         self.write(cx);
         Ok(())
     }
@@ -68,9 +78,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http<S> {
     pub(super) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, Failure>> {
         loop {
             if self.ending {
-                return Poll::Ready(Err(Failure::closed(
-                    "the server ended the connection after its response",
-                )));
+                return Poll::Ready(Err(Failure::closed(if self.settings.fresh {
+                    "the connection has served its one reading"
+                } else {
+                    "the server ended the connection after its response"
+                })));
             }
             if let Some(seq) = self.outstanding {
                 if self.reader.advance(&mut self.inbox)? {
@@ -109,13 +121,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http<S> {
 
     fn close(&mut self, seq: u64) -> Event {
         let Reply { status, persistent, body } = self.reader.reply();
-        let (answer, (stages, flagged)) = match status {
-            200..300 => (Answer::Ok, verdict::judgement(body, &self.device, seq)),
-            429 | 503 => (Answer::Shed, (None, None)),
-            _ => (Answer::Error(ErrorKind::Status), (None, None)),
+        let (answer, (stages, flagged)) = if self.settings.ok.contains(status) {
+            (Answer::Ok, verdict::judgement(body, &self.device, seq))
+        } else if self.settings.shed.contains(status) {
+            (Answer::Shed, (None, None))
+        } else {
+            (Answer::Error(ErrorKind::Status), (None, None))
         };
         // What is left of a request that was answered early would be taken for the next one.
-        self.ending = !persistent || !self.outbox.is_empty();
+        self.ending = self.settings.fresh || !persistent || !self.outbox.is_empty();
         self.outstanding = None;
         self.reader.next();
         Event::Closed { seq, answer, stages, flagged }

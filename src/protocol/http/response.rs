@@ -48,6 +48,8 @@ struct Head {
 #[derive(Debug)]
 pub(super) struct Reader {
     state: State,
+    /// They answer HEAD: none has a body.
+    to_head: bool,
     status: u16,
     persistent: bool,
     length: u64,
@@ -63,8 +65,8 @@ pub(super) struct Reply<'a> {
 }
 
 impl Reader {
-    pub(super) const fn new() -> Self {
-        Self { state: State::Head, status: 0, persistent: true, length: 0, kept: Vec::new() }
+    pub(super) const fn new(to_head: bool) -> Self {
+        Self { state: State::Head, to_head, status: 0, persistent: true, length: 0, kept: Vec::new() }
     }
 
     /// Whether nothing of a response has been read yet; `unread` is what waits in the inbox.
@@ -121,7 +123,7 @@ impl Reader {
     fn head(&mut self, inbox: &mut Inbox) -> Result<bool, Failure> {
         let unread = inbox.unread();
         let window = unread.get(..MAX_HEAD).unwrap_or(unread);
-        let Some((size, head)) = parse_head(window)? else {
+        let Some((size, head)) = parse_head(window, self.to_head)? else {
             if window.len() == MAX_HEAD {
                 return Err(Failure::protocol("the response's header section is larger than 16 KiB"));
             }
@@ -216,7 +218,7 @@ fn parse_chunk_size(line: &[u8]) -> Option<u64> {
     u64::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
 }
 
-fn parse_head(bytes: &[u8]) -> Result<Option<(usize, Head)>, Failure> {
+fn parse_head(bytes: &[u8], to_head: bool) -> Result<Option<(usize, Head)>, Failure> {
     let mut fields = [const { MaybeUninit::uninit() }; MAX_FIELDS];
     let mut response = httparse::Response::new(&mut []);
     let parsed = httparse::ParserConfig::default().parse_response_with_uninit_headers(
@@ -236,7 +238,7 @@ fn parse_head(bytes: &[u8]) -> Result<Option<(usize, Head)>, Failure> {
     let fields = Fields::of(response.headers)?;
     let old = response.version == Some(0);
     let body = match (fields.transfer, fields.length) {
-        _ if status == 204 || status == 304 => State::Done,
+        _ if to_head || status == 204 || status == 304 => State::Done,
         (Some(Transfer::Chunked), _) => State::ChunkSize,
         (Some(Transfer::UntilEnd), _) | (None, None) => State::UntilEnd,
         (None, Some(0)) => State::Done,

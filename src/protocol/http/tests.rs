@@ -12,14 +12,22 @@ const OK: Answer = Answer::Ok;
 const STATUS: Answer = Answer::Error(ErrorKind::Status);
 
 fn session(stream: Script) -> Http<Script> {
-    let endpoint = Endpoint::resolve(Protocol::Http, "http://127.0.0.1:9").unwrap();
-    Http::new(stream, &endpoint, "d")
+    session_of(stream, HttpSettings::default(), &Identity::of("d")).unwrap()
+}
+
+fn session_of(stream: Script, http: HttpSettings, identity: &Identity) -> Result<Http<Script>, Failure> {
+    let endpoint = Endpoint::resolve(Protocol::Http, "http://127.0.0.1:9/in?x=1").unwrap();
+    Http::new(stream, &endpoint, &Settings { http, ..Settings::default() }, identity)
+}
+
+fn message(seq: u64, payload: &[u8]) -> Message<'_> {
+    Message { seq, payload, address: None }
 }
 
 /// Sends reading 7 and polls to the end: the answers, then the failure if there was one.
 fn outcome(stream: Script) -> (Vec<Answer>, Option<(ErrorKind, String)>) {
     let mut session = session(stream);
-    session.send(&mut context(), 7, b"{}").unwrap();
+    session.send(&mut context(), &message(7, b"{}")).unwrap();
     let mut answers = Vec::new();
     loop {
         match session.poll_event(&mut context()) {
@@ -192,7 +200,7 @@ fn a_large_body_is_read_through_and_mostly_forgotten() {
         stream.push(&vec![b'x'; 1024 * 1024]);
     }
     let mut session = session(stream);
-    session.send(&mut context(), 1, b"{}").unwrap();
+    session.send(&mut context(), &message(1, b"{}")).unwrap();
     let event = session.poll_event(&mut context());
     assert_eq!(event, Poll::Ready(Ok(Event::Closed { seq: 1, answer: OK, stages: None, flagged: None })));
     assert!(session.ready());
@@ -202,7 +210,7 @@ fn a_large_body_is_read_through_and_mostly_forgotten() {
 fn a_session_serves_one_reading_after_another() {
     let body = r#"{"type":"verdict","device":"d","seq":2,"stages":{"total_ns":9}}"#;
     let mut session = session(Script::new().data(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"));
-    session.send(&mut context(), 1, b"{\"seq\":1}").unwrap();
+    session.send(&mut context(), &message(1, b"{\"seq\":1}")).unwrap();
     assert!(!session.ready());
     let event = session.poll_event(&mut context());
     assert_eq!(event, Poll::Ready(Ok(Event::Closed { seq: 1, answer: OK, stages: None, flagged: None })));
@@ -212,7 +220,7 @@ fn a_session_serves_one_reading_after_another() {
     let response = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
     session.stream.push(response.as_bytes());
     session.stream.take_written();
-    session.send(&mut context(), 2, b"{\"seq\":2}").unwrap();
+    session.send(&mut context(), &message(2, b"{\"seq\":2}")).unwrap();
     assert!(session.stream.written().ends_with(b"Content-Length: 9\r\n\r\n{\"seq\":2}"));
     let stages = Some(Stages { total_ns: 9, ..Stages::default() });
     assert_eq!(
@@ -226,19 +234,19 @@ fn a_session_serves_one_reading_after_another() {
 #[test]
 fn a_blocked_request_is_written_on_by_polling() {
     let mut session = session(Script::new().accepting(10));
-    session.send(&mut context(), 1, b"{}").unwrap();
+    session.send(&mut context(), &message(1, b"{}")).unwrap();
     assert_eq!(session.stream.written().len(), 10);
     session.stream.accept(usize::MAX);
     assert!(session.poll_event(&mut context()).is_pending());
     assert!(session.stream.written().ends_with(b"\r\n\r\n{}"));
-    assert_eq!(session.send(&mut context(), 2, b"{}"), Err(Failure::not_ready()));
+    assert_eq!(session.send(&mut context(), &message(2, b"{}")), Err(Failure::not_ready()));
 }
 
 #[test]
 fn an_early_answer_ends_the_connection() {
     let mut session =
         session(Script::new().accepting(10).data(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n"));
-    session.send(&mut context(), 1, b"{}").unwrap();
+    session.send(&mut context(), &message(1, b"{}")).unwrap();
     let event = session.poll_event(&mut context());
     assert_eq!(event, Poll::Ready(Ok(Event::Closed { seq: 1, answer: STATUS, stages: None, flagged: None })));
     assert!(!session.ready());
@@ -263,4 +271,89 @@ fn failures_of_the_connection_keep_their_kind() {
     assert_eq!(kind(idle(Script::new().end())), ErrorKind::Closed);
     assert_eq!(kind(idle(Script::new().data(b"HTTP/1.1 408 Request Timeout\r\n\r\n"))), ErrorKind::Closed);
     assert_eq!(kind(idle(Script::new().data(b"hello"))), ErrorKind::Protocol);
+}
+
+#[test]
+fn responses_to_head_have_no_body_whatever_they_say() {
+    let identity = Identity { method: "HEAD".to_owned(), ..Identity::of("d") };
+    let table = [
+        "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+        "HTTP/1.1 200 OK\r\n\r\n",
+    ];
+    for response in table {
+        let mut session = session_of(Script::new(), HttpSettings::default(), &identity).unwrap();
+        for seq in 0..3 {
+            session.stream.push(response.as_bytes());
+            session.send(&mut context(), &message(seq, b"")).unwrap();
+            let event = session.poll_event(&mut context());
+            let closed = Event::Closed { seq, answer: OK, stages: None, flagged: None };
+            assert_eq!(event, Poll::Ready(Ok(closed)), "{response}");
+            assert!(session.ready());
+        }
+    }
+}
+
+#[test]
+fn the_fleet_says_which_statuses_are_good_and_which_shed() {
+    let http = |ok: &str, shed: &str| HttpSettings {
+        ok: ok.parse().unwrap(),
+        shed: shed.parse().unwrap(),
+        fresh: false,
+    };
+    let table = [
+        (http("2xx", "429"), 201, OK),
+        (http("200", "429"), 201, STATUS),
+        (http("2xx,404", "429"), 404, OK),
+        (http("2xx", "420-429,5xx"), 420, Answer::Shed),
+        (http("2xx", "420-429,5xx"), 500, Answer::Shed),
+        (http("2xx", "429"), 503, STATUS),
+        (http("2xx,429", "429"), 429, OK),
+    ];
+    for (http, status, expected) in table {
+        let response = format!("HTTP/1.1 {status} x\r\nContent-Length: 0\r\n\r\n");
+        let stream = Script::new().data(response.as_bytes());
+        let mut session = session_of(stream, http.clone(), &Identity::of("d")).unwrap();
+        session.send(&mut context(), &message(1, b"{}")).unwrap();
+        let closed = Event::Closed { seq: 1, answer: expected, stages: None, flagged: None };
+        assert_eq!(session.poll_event(&mut context()), Poll::Ready(Ok(closed)), "{status} {http:?}");
+    }
+}
+
+#[test]
+fn a_fresh_connection_ends_in_order_after_its_one_response() {
+    let http = HttpSettings { fresh: true, ..HttpSettings::default() };
+    let stream = Script::new().data(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}");
+    let mut session = session_of(stream, http, &Identity::of("d")).unwrap();
+    session.send(&mut context(), &message(1, b"{}")).unwrap();
+    let written = String::from_utf8(session.stream.take_written()).unwrap();
+    assert!(written.contains("\r\nConnection: close\r\n"), "{written}");
+    let closed = Event::Closed { seq: 1, answer: OK, stages: None, flagged: None };
+    assert_eq!(session.poll_event(&mut context()), Poll::Ready(Ok(closed)));
+    assert!(!session.ready());
+    let expected = Failure::closed("the connection has served its one reading");
+    assert_eq!(session.poll_event(&mut context()), Poll::Ready(Err(expected)));
+}
+
+#[test]
+fn a_session_prints_none_of_the_secrets_it_sends() {
+    let headers = vec![("Authorization".to_owned(), "s3cret".to_owned())];
+    let identity = Identity { address: Some("/in?t=s3cret".to_owned()), headers, ..Identity::of("d") };
+    let mut session = session_of(Script::new().accepting(0), HttpSettings::default(), &identity).unwrap();
+    session.send(&mut context(), &message(1, b"{}")).unwrap();
+    let bytes = format!("{:?}", b"s3cret");
+    let shown = format!("{session:?}");
+    assert!(!shown.contains("s3cret") && !shown.contains(bytes.trim_matches(['[', ']'])), "{shown}");
+}
+
+#[test]
+fn an_address_is_for_one_reading_and_a_bad_one_ends_the_session() {
+    let mut session = session(Script::new().data(b"HTTP/1.1 204 x\r\n\r\n"));
+    let elsewhere = Message { address: Some("/elsewhere"), ..message(1, b"{}") };
+    session.send(&mut context(), &elsewhere).unwrap();
+    assert!(session.stream.take_written().starts_with(b"POST /elsewhere HTTP/1.1\r\nHost: 127.0.0.1:9\r\n"));
+    assert!(session.poll_event(&mut context()).is_ready());
+    let nowhere = Message { address: Some("no where"), ..message(2, b"{}") };
+    assert_eq!(session.send(&mut context(), &nowhere).unwrap_err().kind, ErrorKind::Protocol);
+    assert_eq!(session.stream.written(), b"");
 }

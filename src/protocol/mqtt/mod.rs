@@ -5,7 +5,10 @@ mod inflight;
 mod oracle;
 mod packet;
 #[cfg(test)]
+mod reply;
+#[cfg(test)]
 mod tests;
+mod topic;
 
 use std::collections::BTreeSet;
 use std::future::poll_fn;
@@ -13,17 +16,18 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use mqtt_proto::TopicName;
 use mqtt_proto::v3::ConnectReturnCode;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use self::inflight::{InFlight, Progress};
 use self::packet::{Ack, Inbound, Publish};
+use self::topic::Topics;
 use super::buffer::{Inbox, Outbox};
-use super::handed::Handed;
+use super::flow::Flow;
+use super::judge::{Judge, Judgement};
 use super::pulse::Pulse;
-use super::verdict::{self, Reply};
-use super::{Answer, Endpoint, Event, Failure, Settings};
+use super::verdict::Reply;
+use super::{Endpoint, Event, Failure, Identity, Message, MqttSettings, Settings};
 use crate::fault::Link;
 use crate::record::{Close, Qos};
 
@@ -40,21 +44,17 @@ pub struct Mqtt<S = Link> {
     stream: S,
     outbox: Outbox,
     inbox: Inbox,
-    device: Box<str>,
-    topic: Box<str>,
-    close: Close,
-    qos: Qos,
+    judge: Judge,
+    topics: Topics,
+    settings: MqttSettings,
+    /// An acknowledgement closes its reading.
+    closes_by_ack: bool,
     in_flight: InFlight,
     /// Identifiers of inbound `QoS` 2 messages between PUBREC and PUBREL.
     received: BTreeSet<u16>,
-    handed: Handed,
-    /// Bytes wait for the socket.
-    blocked: bool,
-    /// Whoever sends was last told that the session is not ready.
-    stalled: bool,
+    flow: Flow,
     pulse: Pulse,
     leaving: bool,
-    stray: u64,
 }
 
 /// A packet from the broker, judged and free of the receive buffer.
@@ -62,7 +62,7 @@ pub struct Mqtt<S = Link> {
 enum Received {
     Connack(ConnectReturnCode),
     Suback { pid: u16, granted: bool },
-    Publish { qos: Qos, pid: u16, reply: Option<Reply> },
+    Publish { qos: Qos, pid: u16, judgement: Option<Judgement> },
     Ack(Ack, u16),
     Pingresp,
 }
@@ -73,120 +73,114 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
         stream: S,
         endpoint: &Endpoint,
         settings: &Settings,
-        device: &str,
+        identity: &Identity,
     ) -> Result<Self, Failure> {
-        let mut session = Self::new(stream, settings, device)?;
-        let login = endpoint.credentials().map(|login| (login.user.as_str(), login.password.as_deref()));
-        let keep_alive = announced(settings.keep_alive);
-        packet::encode_connect(device, keep_alive, login, session.outbox.tail())?;
+        let mut session = Self::new(stream, settings, identity)?;
+        let login = identity.login.as_ref().or(endpoint.credentials());
+        let (clean, keep_alive) = (settings.mqtt.clean_session, announced(settings.keep_alive));
+        packet::encode_connect(identity, clean, keep_alive, login, session.outbox.tail())?;
         let Received::Connack(code) = poll_fn(|cx| session.poll_packet(cx)).await? else {
             return Err(Failure::protocol("the broker sent another packet before CONNACK"));
         };
         if code != ConnectReturnCode::Accepted {
             return Err(Failure::protocol(format!("the broker refused the connection: {}", refusal(code))));
         }
-        if let Some((topic, qos)) = session.subscription() {
-            session.subscribe(&topic, qos).await?;
-        }
+        session.subscribe().await?;
         Ok(session)
     }
 
-    fn new(stream: S, settings: &Settings, device: &str) -> Result<Self, Failure> {
-        let topic = format!("devices/{device}/readings");
-        if device.is_empty() || TopicName::is_invalid(&topic) {
-            return Err(Failure::protocol(format!("`{device}` cannot be part of an MQTT topic")));
-        }
+    fn new(stream: S, settings: &Settings, identity: &Identity) -> Result<Self, Failure> {
         Ok(Self {
             stream,
             outbox: Outbox::default(),
             inbox: Inbox::default(),
-            device: device.into(),
-            topic: topic.into(),
-            close: settings.close,
-            qos: settings.qos,
+            judge: Judge::new(settings, &identity.device),
+            topics: Topics::new(settings, identity)?,
+            settings: settings.mqtt,
+            closes_by_ack: settings.close == Close::Ack,
             in_flight: InFlight::default(),
             received: BTreeSet::new(),
-            handed: Handed::default(),
-            blocked: false,
-            stalled: false,
+            flow: Flow::new(settings),
             pulse: Pulse::default(),
             leaving: false,
-            stray: 0,
         })
     }
 
-    /// Topic and quality of service of what closes readings, if they are closed by a message.
-    fn subscription(&self) -> Option<(String, Qos)> {
-        match self.close {
-            Close::Verdict => Some((format!("devices/{}/verdicts", self.device), Qos::AtLeastOnce)),
-            Close::Delivery => Some((self.topic.to_string(), self.qos)),
-            Close::Response | Close::Ack | Close::Sent => None,
-        }
-    }
-
-    async fn subscribe(&mut self, topic: &str, qos: Qos) -> Result<(), Failure> {
-        packet::encode_subscribe(SUBSCRIBE_PID, topic, qos, self.outbox.tail())?;
+    /// Subscribes to what closes readings, if they are closed by a message.
+    async fn subscribe(&mut self) -> Result<(), Failure> {
+        let Some((filter, qos)) = &self.topics.listening else { return Ok(()) };
+        packet::encode_subscribe(SUBSCRIBE_PID, filter, *qos, self.outbox.tail())?;
         loop {
             match poll_fn(|cx| self.poll_packet(cx)).await? {
                 Received::Suback { pid: SUBSCRIBE_PID, granted: true } => return Ok(()),
                 Received::Suback { .. } => {
-                    return Err(Failure::protocol(format!("the broker refused the subscription to {topic}")));
+                    let filter = self.topics.listening.as_ref().map_or("", |(filter, _)| filter);
+                    return Err(Failure::protocol(format!(
+                        "the broker refused the subscription to {filter}"
+                    )));
                 }
-                // Messages may overtake SUBACK (§3.8.4). None can answer a reading, for none was sent.
-                other => drop(self.handle(other)?),
+                // Messages may overtake SUBACK (§3.8.4). None can answer a reading, for this session has sent none.
+                other => {
+                    if self.handle(other)?.is_some() {
+                        self.flow.strayed();
+                    }
+                }
             }
         }
     }
 
     pub(super) fn ready(&self) -> bool {
-        !self.blocked && !self.handed.is_full() && (self.qos == Qos::AtMostOnce || self.in_flight.has_room())
+        self.flow.is_open() && self.has_room()
+    }
+
+    /// Whether MQTT itself would take a further reading.
+    fn has_room(&self) -> bool {
+        self.settings.qos == Qos::AtMostOnce || self.in_flight.has_room()
     }
 
     pub(super) const fn stray(&self) -> u64 {
-        self.stray
+        self.flow.stray()
     }
 
-    pub(super) fn send(&mut self, cx: &mut Context<'_>, seq: u64, payload: &[u8]) -> Result<(), Failure> {
+    pub(super) fn send(&mut self, cx: &mut Context<'_>, message: &Message<'_>) -> Result<(), Failure> {
         if !self.ready() {
             return Err(Failure::not_ready());
         }
-        let pid = match self.qos {
+        let MqttSettings { qos, retain, .. } = self.settings;
+        let topic = self.topics.of_reading(message.address)?;
+        let pid = match qos {
             Qos::AtMostOnce => 0,
-            qos => self.in_flight.begin(seq, qos).ok_or_else(Failure::not_ready)?,
+            qos => self.in_flight.begin(message.seq, qos).ok_or_else(Failure::not_ready)?,
         };
-        packet::encode_publish(&self.topic, self.qos, pid, payload, self.outbox.tail())?;
+        let publish = Publish { qos, pid, retain, topic, payload: message.payload };
+        packet::encode_publish(&publish, self.outbox.tail())?;
         self.write(cx)?;
-        if self.close == Close::Sent {
-            self.handed.push(seq);
-        }
-        self.stalled = !self.ready();
+        self.flow.sent(message.seq);
+        self.flow.told(self.ready());
         Ok(())
     }
 
     pub(super) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, Failure>> {
         loop {
-            if let Some(event) = self.pending_event() {
-                return Poll::Ready(Ok(event));
-            }
             while let Some(packet) = self.decode()? {
                 if let Some(event) = self.handle(packet)? {
-                    self.stalled &= !self.ready();
+                    self.flow.told(self.ready());
                     return Poll::Ready(Ok(event));
                 }
             }
             self.write(cx)?;
-            if !self.has_pending_event() {
-                ready!(self.poll_read(cx))?;
+            if let Some(event) = self.flow.pending(self.has_room()) {
+                return Poll::Ready(Ok(event));
             }
+            ready!(self.poll_read(cx))?;
         }
     }
 
     pub(super) fn keep_alive(&mut self, cx: &mut Context<'_>) -> Result<(), Failure> {
-        if self.pulse.beat()? && !self.blocked {
+        if self.pulse.beat()? && !self.flow.is_blocked() {
             packet::encode_pingreq(self.outbox.tail());
             self.write(cx)?;
             self.pulse.pinged();
-            self.stalled = !self.ready();
         }
         Ok(())
     }
@@ -202,19 +196,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
         Pin::new(&mut self.stream).poll_shutdown(cx).map(drop)
     }
 
-    fn pending_event(&mut self) -> Option<Event> {
-        let event = self.handed.pop(self.blocked);
-        if event.is_some() || (self.stalled && self.ready()) {
-            self.stalled = !self.ready();
-            return event.or(Some(Event::Writable));
-        }
-        None
-    }
-
-    fn has_pending_event(&self) -> bool {
-        self.handed.has_closed(self.blocked) || (self.stalled && self.ready())
-    }
-
     /// The next packet, whatever it is: for the handshake.
     fn poll_packet(&mut self, cx: &mut Context<'_>) -> Poll<Result<Received, Failure>> {
         loop {
@@ -228,7 +209,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
 
     /// Reads once, unless too much waits to be written: then the socket's readiness to write wakes the task.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        if self.outbox.len() > MAX_QUEUED && self.blocked {
+        if self.outbox.len() > MAX_QUEUED && self.flow.is_blocked() {
             return Poll::Pending;
         }
         Poll::Ready(match ready!(self.inbox.poll_read(&mut self.stream, cx)) {
@@ -243,9 +224,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
             self.pulse.spoke();
         }
         match self.outbox.poll_write(&mut self.stream, cx) {
-            Poll::Ready(Ok(())) => self.blocked = false,
+            Poll::Ready(Ok(())) => self.flow.wrote(true),
             Poll::Ready(Err(error)) => return Err(Failure::io(&error)),
-            Poll::Pending => self.blocked = true,
+            Poll::Pending => self.flow.wrote(false),
         }
         Ok(())
     }
@@ -254,7 +235,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
         let Some((size, packet)) = packet::decode(self.inbox.unread())? else { return Ok(None) };
         let received = match packet {
             Inbound::Publish(publish) => {
-                Received::Publish { qos: publish.qos, pid: publish.pid, reply: self.judge(&publish) }
+                Received::Publish { qos: publish.qos, pid: publish.pid, judgement: self.judge(&publish) }
             }
             Inbound::Connack(code) => Received::Connack(code),
             Inbound::Suback { pid, granted } => Received::Suback { pid, granted },
@@ -266,26 +247,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
     }
 
     /// What a message says about a reading. A retained one was published before this session subscribed.
-    fn judge(&self, publish: &Publish<'_>) -> Option<Reply> {
-        if publish.retain {
+    fn judge(&self, publish: &Publish<'_>) -> Option<Judgement> {
+        if publish.retain || !self.topics.listens_to(publish.topic) {
             return None;
         }
-        match self.close {
-            Close::Verdict => {
-                let rest = publish.topic.strip_prefix("devices/")?.strip_prefix(&*self.device)?;
-                if rest == "/verdicts" { verdict::read(publish.payload, &self.device) } else { None }
-            }
-            Close::Delivery if publish.topic == &*self.topic => {
-                let seq = verdict::own_reading(publish.payload, &self.device)?;
-                Some(Reply { seq, answer: Answer::Ok, stages: None, flagged: None })
-            }
-            _ => None,
-        }
+        self.judge.read(publish.payload)
     }
 
     fn handle(&mut self, packet: Received) -> Result<Option<Event>, Failure> {
         match packet {
-            Received::Publish { qos, pid, reply } => Ok(self.receive(qos, pid, reply)),
+            Received::Publish { qos, pid, judgement } => Ok(self.receive(qos, pid, judgement)),
             Received::Ack(Ack::Pubrel, pid) => {
                 self.received.remove(&pid);
                 packet::encode_ack(Ack::Pubcomp, pid, self.outbox.tail());
@@ -297,14 +268,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
                 Ok(None)
             }
             Received::Suback { .. } => {
-                self.stray += 1;
+                self.flow.strayed();
                 Ok(None)
             }
             Received::Connack(_) => Err(Failure::protocol("the broker sent a second CONNACK")),
         }
     }
 
-    fn receive(&mut self, qos: Qos, pid: u16, reply: Option<Reply>) -> Option<Event> {
+    fn receive(&mut self, qos: Qos, pid: u16, judgement: Option<Judgement>) -> Option<Event> {
         match qos {
             Qos::AtMostOnce => {}
             Qos::AtLeastOnce => packet::encode_ack(Ack::Puback, pid, self.outbox.tail()),
@@ -315,22 +286,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
                 }
             }
         }
-        let Some(Reply { seq, answer, stages, flagged }) = reply else {
-            self.stray += 1;
-            return None;
-        };
-        Some(Event::Closed { seq, answer, stages, flagged })
+        self.flow.answered(judgement)
     }
 
     fn acknowledge(&mut self, ack: Ack, pid: u16) -> Result<Option<Event>, Failure> {
         match self.in_flight.acknowledge(ack, pid) {
-            Progress::Complete(seq) if self.close == Close::Ack => {
-                return Ok(Some(Event::Closed { seq, answer: Answer::Ok, stages: None, flagged: None }));
-            }
+            Progress::Complete(seq) if self.closes_by_ack => return Ok(Some(Reply::ok(seq).into())),
             Progress::Complete(_) => {}
             Progress::Release => packet::encode_ack(Ack::Pubrel, pid, self.outbox.tail()),
             Progress::Unknown => {
-                self.stray += 1;
+                self.flow.strayed();
                 // A broker that still holds a message we know nothing of can let go of it.
                 if ack == Ack::Pubrec {
                     packet::encode_ack(Ack::Pubrel, pid, self.outbox.tail());
@@ -354,7 +319,7 @@ const fn refusal(code: ConnectReturnCode) -> &'static str {
     match code {
         ConnectReturnCode::Accepted => "accepted",
         ConnectReturnCode::UnacceptableProtocolVersion => "it does not speak MQTT 3.1.1",
-        ConnectReturnCode::IdentifierRejected => "it rejects the device's name as client identifier",
+        ConnectReturnCode::IdentifierRejected => "it rejects the client identifier",
         ConnectReturnCode::ServerUnavailable => "it is unavailable",
         ConnectReturnCode::BadUserNameOrPassword => {
             "wrong user name or password (give them as mqtt://user:password@host)"

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use rumqttc::mqttbytes::QoS;
 use rumqttc::mqttbytes::v4;
 
+use super::super::{Login, Will};
 use super::packet::*;
 use super::*;
 use crate::record::ErrorKind;
@@ -49,15 +50,15 @@ proptest! {
         payload in prop_oneof![proptest::collection::vec(any::<u8>(), 0..300), proptest::collection::vec(any::<u8>(), 16_100..16_500)],
     ) {
         let mut expected = v4::Publish::new(topic.clone(), level(qos), payload.clone());
+        expected.retain = retain;
         expected.pkid = if qos == Qos::AtMostOnce { 0 } else { pid };
-        let ours = encoded(|out| encode_publish(&topic, qos, pid, &payload, out).unwrap());
+        let publish = |pid| Publish { qos, pid, retain, topic: &topic, payload: &payload };
+        let ours = encoded(|out| encode_publish(&publish(pid), out).unwrap());
         prop_assert_eq!(&ours, &write(&v4::Packet::Publish(expected.clone())));
         prop_assert_eq!(read(&ours), v4::Packet::Publish(expected.clone()));
 
-        expected.retain = retain;
-        let theirs = write(&v4::Packet::Publish(expected.clone()));
-        let publish = Publish { qos, pid: expected.pkid, retain, topic: &topic, payload: &payload };
-        prop_assert_eq!(decode(&theirs), Ok(Some((theirs.len(), Inbound::Publish(publish)))));
+        let decoded = Inbound::Publish(publish(expected.pkid));
+        prop_assert_eq!(decode(&ours), Ok(Some((ours.len(), decoded))));
     }
 
     #[test]
@@ -77,15 +78,26 @@ proptest! {
 
     #[test]
     fn connect_and_subscribe_mean_the_same_to_both(
-        device in "[a-z0-9-]{1,40}", keep_alive in any::<u16>(), login in any::<bool>(), pid in 1_u16.., qos in any_qos(),
+        device in "[a-z0-9-]{1,40}", keep_alive in any::<u16>(), login in any::<bool>(), named in any::<bool>(),
+        clean in any::<bool>(), will in proptest::option::of((any_qos(), any::<bool>())), pid in 1_u16.., qos in any_qos(),
     ) {
-        let mut connect = v4::Connect::new(device.clone());
+        let mut connect = v4::Connect::new(if named { "client 7".to_owned() } else { device.clone() });
         connect.keep_alive = keep_alive;
+        connect.clean_session = clean;
         if login {
             connect.set_login("ann", "secret");
         }
-        let credentials = login.then_some(("ann", Some("secret")));
-        let ours = encoded(|out| encode_connect(&device, keep_alive, credentials, out).unwrap());
+        connect.last_will = will.map(|(qos, retain)| v4::LastWill::new("gone/é", b"\xff\0bye".to_vec(), level(qos), retain));
+        let identity = Identity {
+            client_id: named.then(|| "client 7".to_owned()),
+            will: will.map(|(qos, retain)| Will {
+                topic: "gone/é".to_owned(), payload: b"\xff\0bye".to_vec(), qos, retain,
+            }),
+            ..Identity::of(&device)
+        };
+        let credentials = Login { user: "ann".to_owned(), password: Some("secret".to_owned()) };
+        let credentials = login.then_some(&credentials);
+        let ours = encoded(|out| encode_connect(&identity, clean, keep_alive, credentials, out).unwrap());
         prop_assert_eq!(read(&ours), v4::Packet::Connect(connect));
 
         let mut subscribe = v4::Subscribe::new(device.clone(), level(qos));

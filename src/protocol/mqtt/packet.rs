@@ -4,10 +4,12 @@
 //! written and read in place, without an allocation. Numbers in brackets are the standard's statements.
 
 use mqtt_proto::v3::SubscribeReturnCode;
-use mqtt_proto::v3::{Connack, Connect, ConnectReturnCode, Header, Packet, PacketType, Suback, Subscribe};
-use mqtt_proto::{Pid, QoS, TopicFilter};
+use mqtt_proto::v3::{
+    Connack, Connect, ConnectReturnCode, Header, LastWill, Packet, PacketType, Suback, Subscribe,
+};
+use mqtt_proto::{Pid, QoS, TopicFilter, TopicName};
 
-use super::super::Failure;
+use super::super::{Failure, Identity, Login, Will};
 use crate::record::{ErrorKind, Qos};
 
 /// Largest packet taken from a broker, bytes. One that claims more is refused before it arrives.
@@ -35,7 +37,7 @@ pub(super) enum Inbound<'a> {
     Pingresp,
 }
 
-/// A PUBLISH from the broker; `pid` is 0 for `QoS` 0.
+/// A PUBLISH; from a broker, `pid` is 0 for `QoS` 0.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Publish<'a> {
     pub(super) qos: Qos,
@@ -134,21 +136,16 @@ fn malformed(error: &mqtt_proto::Error) -> Failure {
     Failure::protocol(format!("malformed MQTT packet: {error}"))
 }
 
-/// Appends a PUBLISH to `topic`; `pid` is of no consequence for `QoS` 0.
-pub(super) fn encode_publish(
-    topic: &str,
-    qos: Qos,
-    pid: u16,
-    payload: &[u8],
-    out: &mut Vec<u8>,
-) -> Result<(), Failure> {
+/// Appends a PUBLISH; its `pid` is of no consequence for `QoS` 0.
+pub(super) fn encode_publish(publish: &Publish<'_>, out: &mut Vec<u8>) -> Result<(), Failure> {
+    let &Publish { qos, pid, retain, topic, payload } = publish;
     let identified = qos != Qos::AtMostOnce;
     let remaining = 2 + topic.len() + if identified { 2 } else { 0 } + payload.len();
     let (Ok(topic_len), true) = (u16::try_from(topic.len()), remaining <= MAX_REMAINING) else {
         return Err(Failure::new(ErrorKind::Resource, "the reading is larger than MQTT can carry"));
     };
     out.reserve(5 + remaining);
-    out.push(0x30 | (qos as u8) << 1);
+    out.push(0x30 | (qos as u8) << 1 | u8::from(retain));
     let mut left = remaining;
     while left > 0x7f {
         out.push(left as u8 | 0x80);
@@ -177,31 +174,58 @@ pub(super) fn encode_ack(ack: Ack, pid: u16, out: &mut Vec<u8>) {
     out.extend_from_slice(&[first, 2, high, low]);
 }
 
-/// Appends CONNECT with a clean session; `keep_alive` is in seconds, 0 for none.
+/// Appends CONNECT; `keep_alive` is in seconds, 0 for none. Who the device is comes from `identity`, except for the login.
 pub(super) fn encode_connect(
-    device: &str,
+    identity: &Identity,
+    clean_session: bool,
     keep_alive: u16,
-    login: Option<(&str, Option<&str>)>,
+    login: Option<&Login>,
     out: &mut Vec<u8>,
 ) -> Result<(), Failure> {
-    let mut connect = Connect::new(device.into(), keep_alive);
-    if let Some((user, password)) = login {
-        connect.username = Some(user.into());
-        connect.password = password.map(|password| password.as_bytes().to_vec().into());
+    let client_id = identity.client_id.as_ref().unwrap_or(&identity.device);
+    let mut connect = Connect::new(fitting("client identifier", client_id.as_str())?.into(), keep_alive);
+    connect.clean_session = clean_session;
+    if let Some(Login { user, password }) = login {
+        connect.username = Some(fitting("user name", user.as_str())?.into());
+        if let Some(password) = password {
+            connect.password = Some(fitting("password", password)?.as_bytes().to_vec().into());
+        }
+    }
+    if let Some(Will { topic, payload, qos, retain }) = &identity.will {
+        if topic.is_empty() || TopicName::is_invalid(topic) {
+            return Err(Failure::protocol(format!("`{topic}` is no MQTT topic for a will")));
+        }
+        connect.last_will = Some(LastWill {
+            qos: level(*qos),
+            retain: *retain,
+            topic_name: TopicName::try_from(topic.as_str()).map_err(|error| malformed(&error))?,
+            message: fitting("will", payload.as_slice())?.to_vec().into(),
+        });
     }
     append(&Packet::Connect(connect), out)
 }
 
-/// Appends SUBSCRIBE to one topic.
-pub(super) fn encode_subscribe(pid: u16, topic: &str, qos: Qos, out: &mut Vec<u8>) -> Result<(), Failure> {
-    let level = match qos {
+/// MQTT states the length of such a part in two bytes, and the codec would cut it down without a word.
+fn fitting<'a, T: AsRef<[u8]> + ?Sized>(what: &str, part: &'a T) -> Result<&'a T, Failure> {
+    if u16::try_from(part.as_ref().len()).is_err() {
+        return Err(Failure::protocol(format!("the {what} is longer than the 65535 bytes MQTT can carry")));
+    }
+    Ok(part)
+}
+
+fn level(qos: Qos) -> QoS {
+    match qos {
         Qos::AtMostOnce => QoS::Level0,
         Qos::AtLeastOnce => QoS::Level1,
         Qos::ExactlyOnce => QoS::Level2,
-    };
+    }
+}
+
+/// Appends SUBSCRIBE to one topic filter.
+pub(super) fn encode_subscribe(pid: u16, filter: &str, qos: Qos, out: &mut Vec<u8>) -> Result<(), Failure> {
     let pid = Pid::try_from(pid).map_err(|error| malformed(&error))?;
-    let filter = TopicFilter::try_from(topic).map_err(|error| malformed(&error))?;
-    append(&Packet::Subscribe(Subscribe::new(pid, vec![(filter, level)])), out)
+    let filter = TopicFilter::try_from(filter).map_err(|error| malformed(&error))?;
+    append(&Packet::Subscribe(Subscribe::new(pid, vec![(filter, level(qos))])), out)
 }
 
 /// Appends PINGREQ.

@@ -5,47 +5,62 @@ use std::task::Waker;
 
 use proptest::prelude::*;
 
+use super::super::Answer;
 use super::super::script::{Script, context};
 use super::packet::{encode_ack, encode_publish};
 use super::*;
 use crate::record::{ErrorKind, Protocol, Stages};
 
-const CONNACK: &[u8] = &[0x20, 2, 0, 0];
-const SUBACK: &[u8] = &[0x90, 3, 0, 1, 1];
+pub(super) const CONNACK: &[u8] = &[0x20, 2, 0, 0];
+pub(super) const SUBACK: &[u8] = &[0x90, 3, 0, 1, 1];
 const OWN: &str = "devices/d/readings";
 
-fn settings(close: Close, qos: Qos) -> Settings {
-    Settings { close, qos, keep_alive: Duration::from_secs(30) }
+pub(super) fn settings(close: Close, qos: Qos) -> Settings {
+    let mqtt = MqttSettings { qos, ..MqttSettings::default() };
+    Settings { close, mqtt, ..Settings::default() }
 }
 
 /// A session past its handshake.
 fn session(stream: Script, close: Close, qos: Qos) -> Mqtt<Script> {
-    Mqtt::new(stream, &settings(close, qos), "d").unwrap()
+    Mqtt::new(stream, &settings(close, qos), &Identity::of("d")).unwrap()
 }
 
 fn open(script: Script, close: Close, url: &str) -> Result<Mqtt<Script>, Failure> {
     let endpoint = Endpoint::resolve(Protocol::Mqtt, url).unwrap();
-    let settings = settings(close, Qos::AtLeastOnce);
-    let mut opening = Box::pin(Mqtt::open(script, &endpoint, &settings, "d"));
+    open_as(script, &endpoint, &settings(close, Qos::AtLeastOnce), &Identity::of("d"))
+}
+
+pub(super) fn open_as(
+    script: Script,
+    endpoint: &Endpoint,
+    settings: &Settings,
+    identity: &Identity,
+) -> Result<Mqtt<Script>, Failure> {
+    let mut opening = Box::pin(Mqtt::open(script, endpoint, settings, identity));
     match opening.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(result) => result,
         Poll::Pending => panic!("the script is too short"),
     }
 }
 
-fn ok(seq: u64) -> Event {
-    Event::Closed { seq, answer: Answer::Ok, stages: None, flagged: None }
+pub(super) fn ok(seq: u64) -> Event {
+    Reply::ok(seq).into()
 }
 
-fn ack(ack: Ack, pid: u16) -> Vec<u8> {
+pub(super) fn message(seq: u64, payload: &[u8]) -> Message<'_> {
+    Message { seq, payload, address: None }
+}
+
+pub(super) fn ack(ack: Ack, pid: u16) -> Vec<u8> {
     let mut bytes = Vec::new();
     encode_ack(ack, pid, &mut bytes);
     bytes
 }
 
-fn publish(topic: &str, qos: Qos, pid: u16, payload: &str) -> Vec<u8> {
+pub(super) fn publish(topic: &str, qos: Qos, pid: u16, payload: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
-    encode_publish(topic, qos, pid, payload.as_bytes(), &mut bytes).unwrap();
+    let publish = Publish { qos, pid, retain: false, topic, payload: payload.as_bytes() };
+    encode_publish(&publish, &mut bytes).unwrap();
     bytes
 }
 
@@ -61,7 +76,7 @@ fn outcome(session: &mut Mqtt<Script>) -> (Vec<Event>, Option<Failure>) {
     }
 }
 
-fn events(session: &mut Mqtt<Script>, received: &[u8]) -> Vec<Event> {
+pub(super) fn events(session: &mut Mqtt<Script>, received: &[u8]) -> Vec<Event> {
     session.stream.push(received);
     let (events, failure) = outcome(session);
     assert_eq!(failure, None);
@@ -120,7 +135,7 @@ fn a_refused_handshake_says_why() {
         assert_eq!(failure.kind, kind, "{failure}");
         assert!(failure.detail.contains(detail), "{failure}");
     }
-    assert!(Mqtt::new(Script::new(), &settings(Close::Sent, Qos::AtMostOnce), "a+b").is_err());
+    assert!(Mqtt::new(Script::new(), &settings(Close::Sent, Qos::AtMostOnce), &Identity::of("a+b")).is_err());
 }
 
 #[test]
@@ -132,8 +147,8 @@ fn credentials_of_the_url_are_presented() {
 #[test]
 fn readings_close_at_their_acknowledgement() {
     let mut one = session(Script::new(), Close::Ack, Qos::AtLeastOnce);
-    one.send(&mut context(), 10, b"a").unwrap();
-    one.send(&mut context(), 11, b"b").unwrap();
+    one.send(&mut context(), &message(10, b"a")).unwrap();
+    one.send(&mut context(), &message(11, b"b")).unwrap();
     assert_eq!(
         one.stream.written(),
         [publish(OWN, Qos::AtLeastOnce, 1, "a"), publish(OWN, Qos::AtLeastOnce, 2, "b")].concat()
@@ -143,14 +158,14 @@ fn readings_close_at_their_acknowledgement() {
     assert_eq!(one.stray(), 1);
 
     let mut two = session(Script::new(), Close::Ack, Qos::ExactlyOnce);
-    two.send(&mut context(), 20, b"a").unwrap();
+    two.send(&mut context(), &message(20, b"a")).unwrap();
     two.stream.take_written();
     assert_eq!(events(&mut two, &ack(Ack::Pubrec, 1)), []);
     assert_eq!(two.stream.take_written(), ack(Ack::Pubrel, 1));
     assert_eq!(events(&mut two, &ack(Ack::Pubcomp, 1)), [ok(20)]);
     assert_eq!(events(&mut two, &ack(Ack::Pubrec, 7)), []);
     assert_eq!(two.stream.take_written(), ack(Ack::Pubrel, 7));
-    two.send(&mut context(), 21, b"a").unwrap();
+    two.send(&mut context(), &message(21, b"a")).unwrap();
     two.stream.push(&ack(Ack::Puback, 2));
     assert_eq!(outcome(&mut two).1.unwrap().kind, ErrorKind::Protocol);
 }
@@ -195,7 +210,7 @@ fn conversation() -> Vec<u8> {
 
 fn check_conversation(cuts: &[usize]) {
     let mut session = session(Script::new().cut(&conversation(), cuts), Close::Verdict, Qos::AtLeastOnce);
-    session.send(&mut context(), 1, b"{}").unwrap();
+    session.send(&mut context(), &message(1, b"{}")).unwrap();
     session.stream.take_written();
     let stages = Some(Stages { total_ns: 9, ..Stages::default() });
     let timed = Event::Closed { seq: 2, answer: Answer::Ok, stages, flagged: None };
@@ -230,18 +245,18 @@ proptest! {
 #[test]
 fn back_pressure_is_told_and_fire_and_forget_closes_when_handed_over() {
     let mut verdict = session(Script::new().accepting(3), Close::Verdict, Qos::AtMostOnce);
-    verdict.send(&mut context(), 1, b"{}").unwrap();
+    verdict.send(&mut context(), &message(1, b"{}")).unwrap();
     assert!(!verdict.ready());
-    assert_eq!(verdict.send(&mut context(), 2, b"{}"), Err(Failure::not_ready()));
+    assert_eq!(verdict.send(&mut context(), &message(2, b"{}")), Err(Failure::not_ready()));
     assert_eq!(outcome(&mut verdict), (vec![], None));
     verdict.stream.accept(usize::MAX);
     assert_eq!(outcome(&mut verdict), (vec![Event::Writable], None));
     assert_eq!(verdict.stream.written(), publish(OWN, Qos::AtMostOnce, 0, "{}"));
 
     let mut sent = session(Script::new(), Close::Sent, Qos::AtLeastOnce);
-    sent.send(&mut context(), 1, b"{}").unwrap();
+    sent.send(&mut context(), &message(1, b"{}")).unwrap();
     sent.stream.accept(5);
-    sent.send(&mut context(), 2, b"{}").unwrap();
+    sent.send(&mut context(), &message(2, b"{}")).unwrap();
     assert_eq!(outcome(&mut sent), (vec![ok(1)], None));
     sent.stream.accept(usize::MAX);
     assert_eq!(events(&mut sent, &ack(Ack::Puback, 1)), [ok(2)]);
@@ -265,7 +280,7 @@ fn identifiers_running_out_stop_sending_until_one_returns() {
     let mut seq = 0;
     while session.ready() {
         seq += 1;
-        session.send(&mut context(), seq, b"").unwrap();
+        session.send(&mut context(), &message(seq, b"")).unwrap();
     }
     assert_eq!(outcome(&mut session), (vec![], None));
     assert_eq!(events(&mut session, &ack(Ack::Puback, 1)), [Event::Writable]);
@@ -275,7 +290,7 @@ fn identifiers_running_out_stop_sending_until_one_returns() {
 #[test]
 fn a_silent_period_is_pinged_and_a_silent_broker_given_up() {
     let mut session = session(Script::new(), Close::Ack, Qos::AtLeastOnce);
-    session.send(&mut context(), 1, b"{}").unwrap();
+    session.send(&mut context(), &message(1, b"{}")).unwrap();
     session.stream.take_written();
     session.keep_alive(&mut context()).unwrap();
     assert_eq!(session.stream.written(), b"");

@@ -1,25 +1,26 @@
-//! WebSocket: one text message per reading, pipelined, answered by messages that name the reading.
+//! WebSocket: one message per reading, pipelined, answered by messages that name the reading or come in its turn.
 
 #[cfg(test)]
 mod tests;
+mod upgrade;
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use futures_util::{Sink, Stream};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_tungstenite::tungstenite::error::{Error, ProtocolError};
+use tokio_tungstenite::tungstenite::error::{Error, ProtocolError, SubProtocolError};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::protocol::frame::{CloseFrame, coding::CloseCode};
-use tokio_tungstenite::tungstenite::{Bytes, Message};
+use tokio_tungstenite::tungstenite::{self, Bytes};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
-use super::handed::Handed;
+use super::flow::Flow;
+use super::judge::Judge;
 use super::pulse::Pulse;
-use super::verdict::{self, Reply};
-use super::{Endpoint, Event, Failure, Settings};
+use super::{Endpoint, Event, Failure, Identity, Message, Settings, WsMode};
 use crate::fault::Link;
-use crate::record::{Close, ErrorKind};
+use crate::record::ErrorKind;
 
 /// Bytes read at once, and what every session holds for that; the default of 128 KiB would be 1.3 GB for 10 000 devices.
 const READ_BUFFER: usize = 4 * 1024;
@@ -34,16 +35,11 @@ const MAX_READ: usize = 256 * 1024;
 #[derive(Debug)]
 pub struct Ws<S = Link> {
     socket: WebSocketStream<S>,
-    device: Box<str>,
-    close: Close,
-    handed: Handed,
-    /// Bytes wait for the socket.
-    blocked: bool,
-    /// Whoever sends was last told that the session is not ready.
-    stalled: bool,
+    judge: Judge,
+    mode: WsMode,
+    flow: Flow,
     pulse: Pulse,
     leaving: Leaving,
-    stray: u64,
 }
 
 /// How far the goodbye has come.
@@ -71,73 +67,80 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
         stream: S,
         endpoint: &Endpoint,
         settings: &Settings,
-        device: &str,
+        identity: &Identity,
     ) -> Result<Self, Failure> {
-        match client_async_with_config(endpoint.url(), stream, Some(config())).await {
-            Ok((socket, _)) => Ok(Self::over(socket, settings, device)),
+        let request = upgrade::request(endpoint, identity)?;
+        match client_async_with_config(request, stream, Some(config())).await {
+            Ok((socket, _)) => Ok(Self::over(socket, settings, identity)),
             Err(error) => Err(failure(error)),
         }
     }
 
-    fn over(socket: WebSocketStream<S>, settings: &Settings, device: &str) -> Self {
+    fn over(socket: WebSocketStream<S>, settings: &Settings, identity: &Identity) -> Self {
         Self {
             socket,
-            device: device.into(),
-            close: settings.close,
-            handed: Handed::default(),
-            blocked: false,
-            stalled: false,
+            judge: Judge::new(settings, &identity.device),
+            mode: settings.ws.mode,
+            flow: Flow::new(settings),
             pulse: Pulse::default(),
             leaving: Leaving::No,
-            stray: 0,
         }
     }
 
     pub(super) fn ready(&self) -> bool {
-        !self.blocked && !self.handed.is_full()
+        self.flow.is_open()
+    }
+
+    /// Whether replies still find their readings after one did not come.
+    pub(super) fn survives_timeout(&self) -> bool {
+        !self.flow.is_in_order()
     }
 
     pub(super) const fn stray(&self) -> u64 {
-        self.stray
+        self.flow.stray()
     }
 
-    pub(super) fn send(&mut self, cx: &mut Context<'_>, seq: u64, payload: &[u8]) -> Result<(), Failure> {
+    pub(super) fn send(&mut self, cx: &mut Context<'_>, message: &Message<'_>) -> Result<(), Failure> {
         if !self.ready() {
             return Err(Failure::not_ready());
         }
-        // JSON is text; an encoding that is not UTF-8 can only travel as binary.
-        let message = match std::str::from_utf8(payload) {
-            Ok(text) => Message::text(text),
-            Err(_) => Message::Binary(Bytes::copy_from_slice(payload)),
+        let payload = message.payload;
+        let text = if self.mode == WsMode::Binary { None } else { std::str::from_utf8(payload).ok() };
+        let frame = match text {
+            Some(text) => tungstenite::Message::text(text),
+            None if self.mode == WsMode::Text => {
+                return Err(Failure::protocol(
+                    "a payload that is not UTF-8 cannot travel as text: use binary",
+                ));
+            }
+            None => tungstenite::Message::Binary(Bytes::copy_from_slice(payload)),
         };
-        self.write(cx, message)?;
+        self.write(cx, frame)?;
         self.pulse.spoke();
-        if self.close == Close::Sent {
-            self.handed.push(seq);
-        }
-        self.stalled = !self.ready();
+        self.flow.sent(message.seq);
+        self.flow.told(self.ready());
         Ok(())
     }
 
     pub(super) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, Failure>> {
         loop {
-            if let Some(event) = self.pending_event() {
+            if let Some(event) = self.flow.pending(true) {
                 return Poll::Ready(Ok(event));
             }
             // Reading also writes the pongs that earlier reading called for.
             match Pin::new(&mut self.socket).poll_next(cx) {
                 Poll::Ready(Some(Ok(message))) => {
                     if let Some(event) = self.receive(cx, &message)? {
-                        self.stalled = !self.ready();
+                        self.flow.told(self.ready());
                         return Poll::Ready(Ok(event));
                     }
                 }
                 Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(failure(error))),
                 Poll::Ready(None) => return Poll::Ready(Err(failure(Error::ConnectionClosed))),
-                Poll::Pending if !self.blocked => return Poll::Pending,
+                Poll::Pending if !self.flow.is_blocked() => return Poll::Pending,
                 Poll::Pending => {
                     self.flush(cx)?;
-                    if self.blocked {
+                    if self.flow.is_blocked() {
                         return Poll::Pending;
                     }
                 }
@@ -146,10 +149,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
     }
 
     pub(super) fn keep_alive(&mut self, cx: &mut Context<'_>) -> Result<(), Failure> {
-        if self.pulse.beat()? && !self.blocked {
-            self.write(cx, Message::Ping(Bytes::new()))?;
+        if self.pulse.beat()? && !self.flow.is_blocked() {
+            self.write(cx, tungstenite::Message::Ping(Bytes::new()))?;
             self.pulse.pinged();
-            self.stalled = !self.ready();
         }
         Ok(())
     }
@@ -158,7 +160,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
         if self.leaving == Leaving::No {
             self.leaving = Leaving::Writing;
             let goodbye = CloseFrame { code: CloseCode::Normal, reason: "".into() };
-            if self.write(cx, Message::Close(Some(goodbye))).is_err() {
+            if self.write(cx, tungstenite::Message::Close(Some(goodbye))).is_err() {
                 return Poll::Ready(());
             }
         }
@@ -167,7 +169,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
                 if self.flush(cx).is_err() {
                     return Poll::Ready(());
                 }
-                if !self.blocked {
+                if !self.flow.is_blocked() {
                     self.leaving = Leaving::Waiting;
                 }
             }
@@ -180,50 +182,42 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
         }
     }
 
-    fn pending_event(&mut self) -> Option<Event> {
-        let event = self.handed.pop(self.blocked);
-        if event.is_some() || (self.stalled && self.ready()) {
-            self.stalled = !self.ready();
-            return event.or(Some(Event::Writable));
-        }
-        None
-    }
-
-    fn receive(&mut self, cx: &mut Context<'_>, message: &Message) -> Result<Option<Event>, Failure> {
+    fn receive(
+        &mut self,
+        cx: &mut Context<'_>,
+        message: &tungstenite::Message,
+    ) -> Result<Option<Event>, Failure> {
+        use tungstenite::Message as Frame;
         let answer = match message {
-            Message::Text(text) => text.as_bytes(),
-            Message::Binary(bytes) => bytes,
-            Message::Pong(_) => {
+            Frame::Text(text) => text.as_bytes(),
+            Frame::Binary(bytes) => bytes,
+            Frame::Pong(_) => {
                 self.pulse.answered();
                 return Ok(None);
             }
-            Message::Close(frame) => {
+            Frame::Close(frame) => {
                 // Answer the goodbye as far as the socket takes it; the connection is over either way.
                 let _ = self.flush(cx);
                 return Err(goodbye(frame.as_ref()));
             }
-            Message::Ping(_) | Message::Frame(_) => return Ok(None),
+            Frame::Ping(_) | Frame::Frame(_) => return Ok(None),
         };
-        if self.close == Close::Sent {
+        if self.judge.is_deaf() {
             return Ok(None);
         }
-        let Some(Reply { seq, answer, stages, flagged }) = verdict::read(answer, &self.device) else {
-            self.stray += 1;
-            return Ok(None);
-        };
-        Ok(Some(Event::Closed { seq, answer, stages, flagged }))
+        Ok(self.flow.answered(self.judge.read(answer)))
     }
 
-    fn write(&mut self, cx: &mut Context<'_>, message: Message) -> Result<(), Failure> {
+    fn write(&mut self, cx: &mut Context<'_>, message: tungstenite::Message) -> Result<(), Failure> {
         Pin::new(&mut self.socket).start_send(message).map_err(failure)?;
         self.flush(cx)
     }
 
     fn flush(&mut self, cx: &mut Context<'_>) -> Result<(), Failure> {
         match Pin::new(&mut self.socket).poll_flush(cx) {
-            Poll::Ready(Ok(())) => self.blocked = false,
+            Poll::Ready(Ok(())) => self.flow.wrote(true),
             Poll::Ready(Err(error)) => return Err(failure(error)),
-            Poll::Pending => self.blocked = true,
+            Poll::Pending => self.flow.wrote(false),
         }
         Ok(())
     }
@@ -246,6 +240,19 @@ fn failure(error: Error) -> Failure {
         Error::ConnectionClosed | Error::AlreadyClosed => Failure::closed("the WebSocket is closed"),
         Error::Protocol(ProtocolError::ResetWithoutClosingHandshake | ProtocolError::HandshakeIncomplete) => {
             Failure::closed("the server closed the connection without a closing handshake")
+        }
+        Error::Protocol(ProtocolError::SecWebSocketSubProtocolError(error)) => {
+            Failure::protocol(match error {
+                SubProtocolError::NoSubProtocol => {
+                    "the server did not select the sub-protocol that was offered"
+                }
+                SubProtocolError::InvalidSubProtocol => {
+                    "the server selected a sub-protocol that was not offered"
+                }
+                SubProtocolError::ServerSentSubProtocolNoneRequested => {
+                    "the server selected a sub-protocol though none was offered"
+                }
+            })
         }
         Error::Io(error) => Failure::io(&error),
         Error::Http(response) => {

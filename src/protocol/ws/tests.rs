@@ -2,23 +2,35 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use proptest::prelude::*;
 use tokio::io::DuplexStream;
+use tokio_tungstenite::accept_hdr_async;
+use tokio_tungstenite::tungstenite::Message as Frame;
+use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
+use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::protocol::Role;
-use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame as RawFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 
-use super::super::Answer;
 use super::super::script::{Script, context};
+use super::super::{Answer, Correlation, WsSettings};
 use super::*;
-use crate::record::{Protocol, Qos};
+use crate::record::{Close, Protocol};
 
-const VERDICT: Settings =
-    Settings { close: Close::Verdict, qos: Qos::AtMostOnce, keep_alive: Duration::ZERO };
-const SENT: Settings = Settings { close: Close::Sent, ..VERDICT };
+fn closing(close: Close) -> Settings {
+    Settings { close, ..Settings::default() }
+}
+
+fn replying(pointer: Option<&str>) -> Settings {
+    let correlation = pointer.map_or(Correlation::Order, |pointer| Correlation::Pointer(pointer.into()));
+    Settings { correlation, ..closing(Close::Reply) }
+}
+
+fn message(seq: u64, payload: &[u8]) -> Message<'_> {
+    Message { seq, payload, address: None }
+}
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
@@ -26,7 +38,7 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
 
 fn session(stream: Script, settings: &Settings) -> Ws<Script> {
     let socket = block_on(WebSocketStream::from_raw_socket(stream, Role::Client, Some(config())));
-    Ws::over(socket, settings, "d")
+    Ws::over(socket, settings, &Identity::of("d"))
 }
 
 /// An unmasked frame as servers send it.
@@ -54,7 +66,7 @@ fn outcome(session: &mut Ws<Script>) -> (Vec<Event>, Option<Failure>) {
 }
 
 /// The messages a peer reads from masked client frames.
-fn as_server(bytes: &[u8]) -> Vec<Message> {
+fn as_server(bytes: &[u8]) -> Vec<Frame> {
     let script = Script::new().data(bytes);
     let mut socket = block_on(WebSocketStream::from_raw_socket(script, Role::Server, None));
     let mut messages = Vec::new();
@@ -83,7 +95,7 @@ fn conversation() -> Vec<u8> {
 
 fn check_conversation(cuts: &[usize]) {
     let bytes = conversation();
-    let mut session = session(Script::new().cut(&bytes, cuts), &VERDICT);
+    let mut session = session(Script::new().cut(&bytes, cuts), &closing(Close::Verdict));
     let (events, failure) = outcome(&mut session);
     let shed = Event::Closed { seq: 2, answer: Answer::Shed, stages: None, flagged: None };
     let error =
@@ -92,8 +104,8 @@ fn check_conversation(cuts: &[usize]) {
     assert_eq!(failure, Some(Failure::closed("the server closed the WebSocket with code 1001: bye")));
     assert_eq!(session.stray(), 2);
     let written = as_server(session.socket.get_ref().written());
-    assert_eq!(written[0], Message::Pong(Bytes::from_static(b"are you there")));
-    assert!(matches!(written[1], Message::Close(_)), "{written:?}");
+    assert_eq!(written[0], Frame::Pong(Bytes::from_static(b"are you there")));
+    assert!(matches!(written[1], Frame::Close(_)), "{written:?}");
 }
 
 #[test]
@@ -113,7 +125,7 @@ proptest! {
 
     #[test]
     fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-        let (_, failure) = outcome(&mut session(Script::new().data(&bytes).end(), &VERDICT));
+        let (_, failure) = outcome(&mut session(Script::new().data(&bytes).end(), &closing(Close::Verdict)));
         prop_assert!(failure.is_some());
     }
 }
@@ -134,7 +146,7 @@ fn broken_frames_and_connections_keep_their_kind() {
     ];
     for (script, kind) in table {
         let shown = format!("{script:?}");
-        let (events, failure) = outcome(&mut session(script, &VERDICT));
+        let (events, failure) = outcome(&mut session(script, &closing(Close::Verdict)));
         let failure = failure.map(|failure| failure.kind);
         assert_eq!((events, failure), (vec![], Some(kind)), "{shown}");
     }
@@ -142,39 +154,36 @@ fn broken_frames_and_connections_keep_their_kind() {
 
 #[test]
 fn readings_are_pipelined_and_back_pressure_is_told() {
-    let mut session = session(Script::new(), &VERDICT);
-    session.send(&mut context(), 1, b"{\"seq\":1}").unwrap();
-    session.send(&mut context(), 2, b"\xff").unwrap();
+    let mut session = session(Script::new(), &closing(Close::Verdict));
+    session.send(&mut context(), &message(1, b"{\"seq\":1}")).unwrap();
+    session.send(&mut context(), &message(2, b"\xff")).unwrap();
     assert!(session.ready());
     session.socket.get_mut().accept(3);
-    session.send(&mut context(), 3, b"{\"seq\":3}").unwrap();
+    session.send(&mut context(), &message(3, b"{\"seq\":3}")).unwrap();
     assert!(!session.ready());
-    assert_eq!(session.send(&mut context(), 4, b"{}"), Err(Failure::not_ready()));
+    assert_eq!(session.send(&mut context(), &message(4, b"{}")), Err(Failure::not_ready()));
     assert_eq!(outcome(&mut session), (vec![], None));
     session.socket.get_mut().accept(usize::MAX);
     assert_eq!(outcome(&mut session), (vec![Event::Writable], None));
-    let expected = [
-        Message::text("{\"seq\":1}"),
-        Message::Binary(Bytes::from_static(b"\xff")),
-        Message::text("{\"seq\":3}"),
-    ];
+    let expected =
+        [Frame::text("{\"seq\":1}"), Frame::Binary(Bytes::from_static(b"\xff")), Frame::text("{\"seq\":3}")];
     assert_eq!(as_server(session.socket.get_ref().written()), expected);
 }
 
 #[test]
 fn fire_and_forget_closes_when_the_bytes_are_handed_over() {
     let echo = frame(0x81, br#"{"device":"d","seq":1}"#);
-    let mut session = session(Script::new().data(&echo), &SENT);
-    session.send(&mut context(), 1, b"{}").unwrap();
+    let mut session = session(Script::new().data(&echo), &closing(Close::Sent));
+    session.send(&mut context(), &message(1, b"{}")).unwrap();
     session.socket.get_mut().accept(4);
-    session.send(&mut context(), 2, b"{}").unwrap();
+    session.send(&mut context(), &message(2, b"{}")).unwrap();
     assert_eq!(outcome(&mut session), (vec![ok(1)], None));
     session.socket.get_mut().accept(usize::MAX);
     assert_eq!(outcome(&mut session), (vec![ok(2)], None));
 
     let mut seq = 10;
     while session.ready() {
-        session.send(&mut context(), seq, b"{}").unwrap();
+        session.send(&mut context(), &message(seq, b"{}")).unwrap();
         seq += 1;
     }
     let (events, failure) = outcome(&mut session);
@@ -183,13 +192,116 @@ fn fire_and_forget_closes_when_the_bytes_are_handed_over() {
 }
 
 #[test]
+fn replies_are_found_by_pointer_late_doubled_unknown_or_malformed() {
+    let mut session = session(Script::new(), &replying(Some("/meta/id")));
+    assert!(session.survives_timeout());
+    for seq in 1..=3 {
+        session.send(&mut context(), &message(seq, b"{}")).unwrap();
+    }
+    let replies = [
+        frame(0x81, br#"{"meta":{"id":2},"device":"other"}"#),
+        frame(0x82, br#"{"meta":{"id":"1"}}"#),
+        frame(0x81, br#"{"meta":{"id":2}}"#),
+        frame(0x81, br#"{"meta":{"id":99}}"#),
+        frame(0x81, br#"{"meta":{}}"#),
+        frame(0x81, b"not json"),
+        frame(0x82, b"\xff\xfe"),
+        frame(0x81, br#"{"meta":{"id":3}}"#),
+    ];
+    session.socket.get_mut().push(&replies.concat());
+    // Doubles and numbers never sent are told: who keeps the books can tell what they are.
+    assert_eq!(outcome(&mut session), ([2, 1, 2, 99, 3].map(ok).to_vec(), None));
+    assert_eq!(session.stray(), 3);
+}
+
+#[test]
+fn replies_in_order_answer_whatever_waits_longest() {
+    let mut session = session(Script::new().data(&frame(0x81, b"welcome")), &replying(None));
+    assert!(!session.survives_timeout());
+    assert_eq!(outcome(&mut session), (vec![], None));
+    for seq in [7, 8, 9] {
+        session.send(&mut context(), &message(seq, b"{}")).unwrap();
+    }
+    let replies = [frame(0x81, b"ack"), frame(0x89, b"ping"), frame(0x82, b"\xff"), frame(0x8a, b"")];
+    session.socket.get_mut().push(&replies.concat());
+    assert_eq!(outcome(&mut session), (vec![ok(7), ok(8)], None));
+    session.send(&mut context(), &message(3, b"{}")).unwrap();
+    session.socket.get_mut().push(&frame(0x81, b"").repeat(3));
+    assert_eq!(outcome(&mut session), (vec![ok(9), ok(3)], None));
+    assert_eq!(session.stray(), 2);
+}
+
+#[test]
+fn readings_travel_in_the_kind_of_message_the_fleet_declares() {
+    let text = || Frame::text("{}");
+    let binary = |bytes: &'static [u8]| Frame::Binary(Bytes::from_static(bytes));
+    let table = [
+        (WsMode::Auto, [Some(text()), Some(binary(b"\xff"))]),
+        (WsMode::Text, [Some(text()), None]),
+        (WsMode::Binary, [Some(binary(b"{}")), Some(binary(b"\xff"))]),
+    ];
+    for (mode, expected) in table {
+        for (payload, expected) in [&b"{}"[..], b"\xff"].into_iter().zip(expected) {
+            let settings = Settings { ws: WsSettings { mode }, ..closing(Close::Verdict) };
+            let mut session = session(Script::new(), &settings);
+            let sent = session.send(&mut context(), &message(1, payload));
+            assert_eq!(
+                as_server(session.socket.get_ref().written()),
+                Vec::from_iter(expected.clone()),
+                "{mode:?}"
+            );
+            let refusal = sent.err().map(|failure| (failure.kind, failure.detail.contains("use binary")));
+            assert_eq!(refusal, expected.is_none().then_some((ErrorKind::Protocol, true)));
+        }
+    }
+}
+
+/// What comes of offering a sub-protocol to a server that answers with `selected`.
+fn negotiated(offered: Option<&str>, selected: Option<&'static str>) -> Result<Option<String>, Failure> {
+    let (near, far) = tokio::io::duplex(1024);
+    let endpoint = Endpoint::resolve(Protocol::Ws, "ws://127.0.0.1:9").unwrap();
+    let identity = Identity { subprotocol: offered.map(str::to_owned), ..Identity::of("d") };
+    let mut asked = None;
+    #[expect(clippy::result_large_err, reason = "the callback's type is tungstenite's")]
+    let answer = |request: &Request, mut response: Response| {
+        asked =
+            request.headers().get("Sec-WebSocket-Protocol").map(|value| value.to_str().unwrap().to_owned());
+        if let Some(selected) = selected {
+            response.headers_mut().insert("Sec-WebSocket-Protocol", HeaderValue::from_static(selected));
+        }
+        Ok(response)
+    };
+    let opened = block_on(async {
+        let settings = closing(Close::Verdict);
+        tokio::join!(accept_hdr_async(far, answer), Ws::open(near, &endpoint, &settings, &identity)).1
+    });
+    opened.map(|_| asked)
+}
+
+#[test]
+fn a_server_must_select_the_sub_protocol_that_is_offered() {
+    assert_eq!(negotiated(None, None), Ok(None));
+    assert_eq!(negotiated(Some("ocpp1.6"), Some("ocpp1.6")), Ok(Some("ocpp1.6".to_owned())));
+    let table = [
+        (Some("ocpp1.6"), None, "did not select the sub-protocol"),
+        (Some("ocpp1.6"), Some("mqtt"), "selected a sub-protocol that was not offered"),
+        (None, Some("mqtt"), "though none was offered"),
+    ];
+    for (offered, selected, expected) in table {
+        let failure = negotiated(offered, selected).unwrap_err();
+        assert_eq!(failure.kind, ErrorKind::Protocol);
+        assert!(failure.detail.contains(expected), "{failure}");
+    }
+}
+
+#[test]
 fn a_silent_period_is_pinged_and_a_silent_server_given_up() {
-    let mut session = session(Script::new(), &VERDICT);
-    session.send(&mut context(), 1, b"{}").unwrap();
+    let mut session = session(Script::new(), &closing(Close::Verdict));
+    session.send(&mut context(), &message(1, b"{}")).unwrap();
     session.keep_alive(&mut context()).unwrap();
     assert_eq!(as_server(session.socket.get_ref().written()).len(), 1);
     session.keep_alive(&mut context()).unwrap();
-    assert_eq!(as_server(session.socket.get_ref().written())[1], Message::Ping(Bytes::new()));
+    assert_eq!(as_server(session.socket.get_ref().written())[1], Frame::Ping(Bytes::new()));
     session.socket.get_mut().push(&frame(0x8a, b""));
     assert_eq!(outcome(&mut session), (vec![], None));
     session.keep_alive(&mut context()).unwrap();
@@ -203,7 +315,9 @@ async fn handshake(
     let (near, far) = tokio::io::duplex(64);
     let endpoint = Endpoint::resolve(Protocol::Ws, "ws://127.0.0.1:9/v1/stream?x=1").unwrap();
     let server = async { serve(tokio_tungstenite::accept_async(far).await.unwrap()).await };
-    let client = async { drive(Ws::open(near, &endpoint, &VERDICT, "d").await.unwrap()).await };
+    let client = async {
+        drive(Ws::open(near, &endpoint, &closing(Close::Verdict), &Identity::of("d")).await.unwrap()).await;
+    };
     tokio::join!(server, client);
 }
 
@@ -211,23 +325,23 @@ async fn handshake(
 fn a_real_server_is_upgraded_answered_and_left_in_order() {
     let server = async |mut socket: WebSocketStream<DuplexStream>| {
         for seq in 1..=100_u64 {
-            assert_eq!(socket.next().await.unwrap().unwrap(), Message::text(format!(r#"{{"seq":{seq}}}"#)));
-            socket.send(Message::Ping(Bytes::from_static(b"p"))).await.unwrap();
+            assert_eq!(socket.next().await.unwrap().unwrap(), Frame::text(format!(r#"{{"seq":{seq}}}"#)));
+            socket.send(Frame::Ping(Bytes::from_static(b"p"))).await.unwrap();
             let (head, tail) = (r#"{"type":"verdict","device":"d","#, format!(r#""seq":{seq}}}"#));
-            let first = Frame::message(Bytes::from(head), OpCode::Data(Data::Text), false);
-            let last = Frame::message(Bytes::from(tail), OpCode::Data(Data::Continue), true);
-            socket.send(Message::Frame(first)).await.unwrap();
-            socket.send(Message::Frame(last)).await.unwrap();
-            assert_eq!(socket.next().await.unwrap().unwrap(), Message::Pong(Bytes::from_static(b"p")));
+            let first = RawFrame::message(Bytes::from(head), OpCode::Data(Data::Text), false);
+            let last = RawFrame::message(Bytes::from(tail), OpCode::Data(Data::Continue), true);
+            socket.send(Frame::Frame(first)).await.unwrap();
+            socket.send(Frame::Frame(last)).await.unwrap();
+            assert_eq!(socket.next().await.unwrap().unwrap(), Frame::Pong(Bytes::from_static(b"p")));
         }
-        let Message::Close(Some(frame)) = socket.next().await.unwrap().unwrap() else { panic!("no goodbye") };
+        let Frame::Close(Some(frame)) = socket.next().await.unwrap().unwrap() else { panic!("no goodbye") };
         assert_eq!(frame.code, CloseCode::Normal);
         assert!(socket.next().await.is_none());
     };
     let client = async |mut session: Ws<DuplexStream>| {
         for seq in 1..=100_u64 {
             let payload = format!(r#"{{"seq":{seq}}}"#);
-            poll_fn(|cx| Poll::Ready(session.send(cx, seq, payload.as_bytes()))).await.unwrap();
+            poll_fn(|cx| Poll::Ready(session.send(cx, &message(seq, payload.as_bytes())))).await.unwrap();
             loop {
                 match poll_fn(|cx| session.poll_event(cx)).await.unwrap() {
                     Event::Writable => {}
@@ -243,7 +357,9 @@ fn a_real_server_is_upgraded_answered_and_left_in_order() {
 #[test]
 fn a_refused_upgrade_says_with_what_status() {
     let endpoint = Endpoint::resolve(Protocol::Ws, "ws://127.0.0.1:9").unwrap();
-    let open = |script| block_on(Ws::open(script, &endpoint, &VERDICT, "d")).unwrap_err();
+    let open = |script| {
+        block_on(Ws::open(script, &endpoint, &closing(Close::Verdict), &Identity::of("d"))).unwrap_err()
+    };
     let refused = open(Script::new().data(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"));
     assert_eq!(refused, Failure::protocol("the server answered the upgrade with status 404 Not Found"));
     assert_eq!(open(Script::new().data(b"SSH-2.0-OpenSSH\r\n\r\n")).kind, ErrorKind::Protocol);

@@ -1,0 +1,181 @@
+//! Who a device is to the service, and what one of its messages is.
+
+use std::fmt;
+
+use crate::record::Qos;
+
+/// What one device presents and asks for, as it stands at one connection attempt.
+///
+/// Printed for debugging it keeps secrets: of headers only the names, of the address not the query, of a login not the
+/// password, of a will not the payload.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The device's id.
+    pub device: String,
+    /// HTTP method of its requests. See [`valid_method`](super::valid_method).
+    pub method: String,
+    /// Where its readings go: the HTTP or WebSocket request target (see [`valid_target`](super::valid_target)), or the
+    /// MQTT topic. `None` stands for the endpoint's own path, or the topic `devices/<device>/readings`.
+    ///
+    /// With [`Close::Delivery`](crate::record::Close::Delivery) it may be an MQTT topic filter, if every message has an
+    /// address of its own.
+    pub address: Option<String>,
+    /// Header fields of HTTP requests and of the WebSocket upgrade. They take the place of fields the session would write
+    /// itself, except [reserved](super::reserved_header) ones. See [`valid_header`](super::valid_header).
+    pub headers: Vec<(String, String)>,
+    /// `Content-Type` of HTTP requests; `None` for `application/json`, unless one of `headers` says otherwise.
+    pub content_type: Option<&'static str>,
+    /// The WebSocket sub-protocol that is offered, and that the server has to select.
+    pub subprotocol: Option<String>,
+    /// MQTT client identifier; `None` for the device's id. An empty one has the broker choose, in clean sessions.
+    pub client_id: Option<String>,
+    /// What MQTT presents to the broker, instead of credentials in the endpoint's URL.
+    pub login: Option<Login>,
+    /// What the MQTT broker publishes when the connection ends without a goodbye.
+    pub will: Option<Will>,
+    /// MQTT topic filter under which verdicts and replies arrive; `None` for `devices/<device>/verdicts`.
+    pub reply_topic: Option<String>,
+}
+
+impl Identity {
+    /// A device as the bundled service knows it.
+    pub fn of(device: &str) -> Self {
+        Self {
+            device: device.to_owned(),
+            method: "POST".to_owned(),
+            address: None,
+            headers: Vec::new(),
+            content_type: None,
+            subprotocol: None,
+            client_id: None,
+            login: None,
+            will: None,
+            reply_topic: None,
+        }
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            device,
+            method,
+            address,
+            headers,
+            content_type,
+            subprotocol: _,
+            client_id,
+            login,
+            will,
+            reply_topic,
+        } = self;
+        let names: Vec<_> = headers.iter().map(|(name, _)| name).collect();
+        f.debug_struct("Identity")
+            .field("device", device)
+            .field("method", method)
+            .field("path", &path(address.as_deref()))
+            .field("headers", &names)
+            .field("content_type", content_type)
+            .field("client_id", client_id)
+            .field("login", login)
+            .field("will", will)
+            .field("reply_topic", reply_topic)
+            // Services that cannot be given headers by browsers take their tokens as a sub-protocol.
+            .finish_non_exhaustive()
+    }
+}
+
+/// An address without its query, where services without better means take tokens.
+fn path(address: Option<&str>) -> Option<&str> {
+    address.map(|address| address.split_once('?').map_or(address, |(path, _)| path))
+}
+
+/// A user name and password for an MQTT broker. Printed for debugging it does not show the password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Login {
+    /// The user name.
+    pub user: String,
+    /// The password, if there is one.
+    pub password: Option<String>,
+}
+
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Login").field("user", &self.user).finish_non_exhaustive()
+    }
+}
+
+/// A message left with the MQTT broker, which publishes it when the connection ends without a goodbye.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Will {
+    /// Where it is published.
+    pub topic: String,
+    /// What it says, at most 65 535 bytes.
+    pub payload: Vec<u8>,
+    /// Its quality of service.
+    pub qos: Qos,
+    /// Whether the broker is to keep it as the topic's retained message.
+    pub retain: bool,
+}
+
+impl fmt::Debug for Will {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Will")
+            .field("topic", &self.topic)
+            .field("qos", &self.qos)
+            .field("retain", &self.retain)
+            .finish_non_exhaustive()
+    }
+}
+
+/// One reading on its way into a session. Printed for debugging it shows neither payload nor the address's query.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Message<'a> {
+    /// The reading's sequence number, by which its answer will be known.
+    pub seq: u64,
+    /// The encoded reading.
+    pub payload: &'a [u8],
+    /// HTTP request target or MQTT topic for this one reading, instead of the identity's. A WebSocket has one request
+    /// target for all its messages, and ignores this.
+    pub address: Option<&'a str>,
+}
+
+impl fmt::Debug for Message<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Message")
+            .field("seq", &self.seq)
+            .field("path", &path(self.address))
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_never_printed() {
+        let identity = Identity {
+            address: Some("/ingest?token=s3cret".to_owned()),
+            headers: vec![("Authorization".to_owned(), "Bearer s3cret".to_owned())],
+            subprotocol: Some("bearer.s3cret".to_owned()),
+            login: Some(Login { user: "ann".to_owned(), password: Some("s3cret".to_owned()) }),
+            will: Some(Will {
+                topic: "gone".to_owned(),
+                payload: b"s3cret".to_vec(),
+                qos: Qos::AtMostOnce,
+                retain: false,
+            }),
+            ..Identity::of("d")
+        };
+        let message = Message { seq: 7, payload: b"s3cret", address: identity.address.as_deref() };
+        assert_eq!(format!("{message:?}"), r#"Message { seq: 7, path: Some("/ingest"), .. }"#);
+        for shown in [format!("{identity:?}"), format!("{identity:#?}")] {
+            assert!(!shown.contains("s3cret"), "{shown}");
+            assert!(
+                ["/ingest", "Authorization", "ann", "gone"].iter().all(|part| shown.contains(part)),
+                "{shown}"
+            );
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! How the devices of one fleet use their sessions.
+
+use std::time::Duration;
+
+use super::status::StatusSet;
+use crate::record::{Close, Protocol, Qos};
+
+/// How a reply names the reading it answers, where [`Close::Reply`] closes readings.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Correlation {
+    /// A JSON pointer (RFC 6901) into the reply, to its sequence number: a number, or a string of its digits. A reply
+    /// without one is stray. See [`valid_pointer`].
+    Pointer(Box<str>),
+    /// The n-th reply of a connection answers the n-th of its readings still unanswered.
+    ///
+    /// For peers that answer everything in turn; any message that can be a reply is taken for one. A reply that never
+    /// came would make each later one count for the reading before its own, so a WebSocket session does not
+    /// [survive](super::Session::survives_timeout) a time-out. Over MQTT replies belong to no connection: one that is
+    /// lost delays all later answers by one, and one that comes only after a reconnection answers a newer reading. Prefer
+    /// a pointer there.
+    Order,
+}
+
+/// Whether `text` is a JSON pointer: empty for the whole reply, or keys and indices that each follow a `/`, in which
+/// `~0` stands for `~` and `~1` for `/` (RFC 6901 §3).
+pub fn valid_pointer(text: &str) -> bool {
+    let escapes_are_whole = text.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
+    (text.is_empty() || text.starts_with('/')) && escapes_are_whole
+}
+
+/// Settings of HTTP sessions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpSettings {
+    /// Statuses that close a reading well. One that is in both sets counts as this.
+    pub ok: StatusSet,
+    /// Statuses by which the service says no. All others are errors.
+    pub shed: StatusSet,
+    /// A new connection for every reading: each request says `Connection: close`, and the session ends, in an orderly
+    /// way, with its first response.
+    pub fresh: bool,
+}
+
+impl Default for HttpSettings {
+    fn default() -> Self {
+        Self { ok: StatusSet::success(), shed: StatusSet::overload(), fresh: false }
+    }
+}
+
+/// Settings of WebSocket sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct WsSettings {
+    /// In which messages readings travel. Replies are understood in either.
+    pub mode: WsMode,
+}
+
+/// The kind of WebSocket message that carries a reading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum WsMode {
+    /// Text if the payload is UTF-8, else binary.
+    #[default]
+    Auto,
+    /// Text always; a payload that is not UTF-8 ends the session.
+    Text,
+    /// Binary always.
+    Binary,
+}
+
+/// Settings of MQTT sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MqttSettings {
+    /// Quality of service of publishes, and of the subscription to the device's own topic for [`Close::Delivery`].
+    pub qos: Qos,
+    /// Whether the broker is to keep each reading as its topic's retained message.
+    pub retain: bool,
+    /// Whether the broker is to forget the device when its connection ends.
+    ///
+    /// If not, the broker keeps subscriptions, and messages at quality of service 1 and 2, for the device's next
+    /// connection. The session subscribes again all the same, which changes nothing, and does not resume the in-flight
+    /// window of the earlier connection: whether a reading without an answer is sent again is its sender's decision.
+    /// Messages for earlier connections that arrive before the subscription is confirmed count as
+    /// [stray](super::Session::stray).
+    pub clean_session: bool,
+}
+
+impl Default for MqttSettings {
+    fn default() -> Self {
+        Self { qos: Qos::AtLeastOnce, retain: false, clean_session: true }
+    }
+}
+
+/// How the devices of one fleet use their sessions; the default is what the bundled service needs, closed as HTTP is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// What closes a reading.
+    pub close: Close,
+    /// How replies name their readings, for [`Close::Reply`].
+    ///
+    /// A [pointer](Correlation::Pointer) also serves [`Close::Delivery`], for payloads that do not carry the sequence
+    /// number where the built-in encoding has it.
+    pub correlation: Correlation,
+    /// How often [`Session::keep_alive`](super::Session::keep_alive) is called; zero if never.
+    ///
+    /// MQTT announces twice this to the broker (in whole seconds, at most 65 535): a device that sent something just
+    /// after one call may stay silent until the call after next.
+    pub keep_alive: Duration,
+    /// What only HTTP uses.
+    pub http: HttpSettings,
+    /// What only WebSocket uses.
+    pub ws: WsSettings,
+    /// What only MQTT uses.
+    pub mqtt: MqttSettings,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            close: Close::Response,
+            correlation: Correlation::Order,
+            keep_alive: Duration::from_secs(30),
+            http: HttpSettings::default(),
+            ws: WsSettings::default(),
+            mqtt: MqttSettings::default(),
+        }
+    }
+}
+
+impl Settings {
+    /// Whether a fleet of `protocol` can work like this.
+    ///
+    /// What depends on the devices' [`Identity`](super::Identity) as well is not checked here: with
+    /// [`Close::Delivery`] a device subscribes to one topic, its identity's `address`, so a fleet whose readings have
+    /// addresses of their own needs that address too, and it must cover theirs.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong and what is possible.
+    pub fn check(&self, protocol: Protocol) -> Result<(), String> {
+        let possible: &[Close] = match protocol {
+            Protocol::Http => &[Close::Response],
+            Protocol::Ws => &[Close::Verdict, Close::Reply, Close::Sent],
+            Protocol::Mqtt => &[Close::Verdict, Close::Reply, Close::Ack, Close::Delivery, Close::Sent],
+        };
+        if !possible.contains(&self.close) {
+            let words: Vec<_> = possible.iter().map(|close| format!("`{close}`")).collect();
+            return Err(format!(
+                "a {protocol} reading cannot be closed by `{}`: use {}",
+                self.close,
+                words.join(" or ")
+            ));
+        }
+        if self.close == Close::Ack && self.mqtt.qos == Qos::AtMostOnce {
+            return Err(
+                "QoS 0 has no acknowledgement: use QoS 1 or 2, or another close than `ack`".to_owned()
+            );
+        }
+        if let Correlation::Pointer(pointer) = &self.correlation
+            && !valid_pointer(pointer)
+        {
+            return Err(format!("`{pointer}` is no JSON pointer: use one like `/seq` or `/reading/seq`"));
+        }
+        let by_order = self.close == Close::Reply && self.correlation == Correlation::Order;
+        if by_order && protocol == Protocol::Mqtt && !self.mqtt.clean_session {
+            return Err(
+                "replies cannot be told apart by their order when the broker keeps those of earlier \
+                        connections: use a clean session, or a pointer to the sequence number"
+                    .to_owned(),
+            );
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_close_must_exist_in_its_protocol() {
+        use {Close as C, Protocol as P, Qos as Q};
+        let all_qos = [Q::AtMostOnce, Q::AtLeastOnce, Q::ExactlyOnce];
+        for protocol in P::ALL {
+            for close in C::ALL {
+                for qos in all_qos {
+                    let expected = match (protocol, close) {
+                        (P::Mqtt, C::Ack) => qos != Q::AtMostOnce,
+                        (P::Mqtt, close) => close != C::Response,
+                        (P::Ws, close) => matches!(close, C::Verdict | C::Reply | C::Sent),
+                        (P::Http, close) => close == C::Response,
+                    };
+                    let mqtt = MqttSettings { qos, ..MqttSettings::default() };
+                    let checked = Settings { close, mqtt, ..Settings::default() }.check(protocol);
+                    assert_eq!(checked.is_ok(), expected, "{protocol} {close} {qos:?}");
+                    assert!(checked.err().is_none_or(|message| message.contains("use ")));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn replies_must_be_able_to_name_their_readings() {
+        let settings = |close, pointer: Option<&str>, clean_session| Settings {
+            close,
+            correlation: pointer.map_or(Correlation::Order, |pointer| Correlation::Pointer(pointer.into())),
+            mqtt: MqttSettings { clean_session, ..MqttSettings::default() },
+            ..Settings::default()
+        };
+        let table = [
+            (settings(Close::Reply, None, true), true),
+            (settings(Close::Reply, None, false), false),
+            (settings(Close::Reply, Some("/seq"), false), true),
+            (settings(Close::Reply, Some("seq"), true), false),
+            (settings(Close::Delivery, Some("seq"), true), false),
+            (settings(Close::Ack, None, false), true),
+        ];
+        for (settings, possible) in table {
+            let checked = settings.check(Protocol::Mqtt);
+            assert_eq!(checked.is_ok(), possible, "{settings:?}");
+            assert!(checked.err().is_none_or(|message| message.contains("use ")));
+        }
+        assert_eq!(settings(Close::Reply, None, false).check(Protocol::Ws), Ok(()));
+    }
+
+    #[test]
+    fn pointers_are_those_of_rfc_6901() {
+        for pointer in ["", "/", "/seq", "/a/0/b", "/a~1b/m~0n", "/ ", "/é", "//", "/~01"] {
+            assert!(valid_pointer(pointer), "{pointer}");
+        }
+        for pointer in ["seq", "a/b", "#/seq", "$.seq", "/~", "/~2", "/a~/b", "~0"] {
+            assert!(!valid_pointer(pointer), "{pointer}");
+        }
+    }
+}
