@@ -86,7 +86,7 @@ fn assert_ran(output: &Output) {
 }
 
 /// Counts that must add up, as the columns of a table name them.
-const COUNTS: [&str; 12] = [
+const COUNTS: [&str; 16] = [
     "planned",
     "sent",
     "ok",
@@ -99,6 +99,10 @@ const COUNTS: [&str; 12] = [
     "reordered",
     "late",
     "within_budget",
+    "anomalies",
+    "anomalies_found",
+    "judged_normal",
+    "false_alarms",
 ];
 
 /// A row of a CSV file by column.
@@ -151,7 +155,7 @@ fn a_run_against_the_bundled_reference_leaves_complete_files_that_add_up() {
     let headline = headline(&run);
     assert_eq!(headline.figures.ok, headline.figures.planned);
     assert!(headline.figures.planned > 500, "{}", headline.figures.planned);
-    for file in ["run.json", "summary.csv", "intervals.csv", "latency.hlog", "events.csv"] {
+    for file in ["run.json", "summary.csv", "intervals.csv", "latency.hlog", "events.csv", "anomalies.csv"] {
         assert!(run.join(file).metadata().unwrap().len() > 0, "{file} is empty");
     }
     assert!(

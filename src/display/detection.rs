@@ -44,3 +44,29 @@ fn plural(kind: AnomalyKind) -> &'static str {
         AnomalyKind::Variance => "changes of noise",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::results::Found;
+
+    const RICH: Style = Style { colour: false, ascii: false };
+
+    #[test]
+    fn the_line_names_the_kinds_that_were_seeded_and_the_false_alarms() {
+        let found = |found, seeded| Found { seeded, found };
+        let score = Score {
+            spike: found(118, 121),
+            shift: found(9, 10),
+            judged_normal: 95_012,
+            false_alarms: 114,
+            ..Score::default()
+        };
+        assert_eq!(
+            scored(&score, RICH),
+            "spikes 118 of 121 found · shifts 9 of 10 found · false alarms 0.12 % of 95\u{202f}012 normal readings"
+        );
+        let score = Score { stuck: found(0, 1_000), ..Score::default() };
+        assert_eq!(scored(&score, Style::PLAIN), "stuck values 0 of 1,000 found");
+    }
+}
