@@ -15,7 +15,7 @@ pub(super) fn detection(report: &Report, style: Style) -> Vec<String> {
     let omitted = report.run.anomaly_rows_omitted;
     if omitted > 0 {
         texts.push(format!(
-            "anomalies.csv lacks {} readings with an anomaly, too many at once",
+            "not scored: {} readings with an anomaly, more than anomalies.csv takes per interval",
             count(omitted, style)
         ));
     }

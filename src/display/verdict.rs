@@ -231,7 +231,7 @@ mod tests {
 
     use super::*;
     use crate::record::Validity;
-    use crate::results::{ClockFacts, Detections, Host, PacerFacts, SCHEMA, ScenarioText};
+    use crate::results::{ClockFacts, Detections, Found, Host, PacerFacts, SCHEMA, ScenarioText, Score};
 
     const RICH: Style = Style { colour: false, ascii: false };
 
@@ -424,6 +424,27 @@ nothing was measured
 
 files      results/quickstart/2026-11-20T21-41-15Z-main
 "#);
+    }
+
+    #[test]
+    fn what_was_seeded_and_found_stands_beside_the_other_facts() {
+        let mut report = report();
+        report.detection.all = Score {
+            spike: Found { seeded: 121, found: 118 },
+            shift: Found { seeded: 10, found: 9 },
+            judged_normal: 95_012,
+            false_alarms: 114,
+            ..Score::default()
+        };
+        report.run.anomaly_rows_omitted = 1_000;
+        let text = verdict(&report, 100, Style::PLAIN);
+        let lines: Vec<_> = text.lines().skip_while(|line| !line.starts_with("generator")).take(4).collect();
+        insta::assert_snapshot!(lines.join("\n"), @r"
+generator  timerfd pacer woke 61.0 us late at p50, 188 us at p99
+detection  spikes 118 of 121 found, shifts 9 of 10 found, false alarms 0.12 % of 95,012 normal
+           readings
+detection  not scored: 1,000 readings with an anomaly, more than anomalies.csv takes per interval
+");
     }
 
     #[test]

@@ -32,7 +32,7 @@ struct Row {
 /// Marked readings on their way to the file. The names of their devices share one text, so that a row allocates nothing.
 #[derive(Debug, Default)]
 pub(super) struct Rows {
-    rows: Vec<Row>,
+    entries: Vec<Row>,
     names: String,
     /// Rows that were left out because there were too many.
     pub(super) omitted: u64,
@@ -41,13 +41,13 @@ pub(super) struct Rows {
 impl Rows {
     /// Adds a row, or counts it if there are [`ROWS_PER_SLICE`] already.
     pub(super) fn push(&mut self, detection: &Detection<'_>) {
-        if self.rows.len() >= ROWS_PER_SLICE {
+        if self.entries.len() >= ROWS_PER_SLICE {
             self.omitted += 1;
             return;
         }
         let sample = detection.sample;
         let device = self.name(detection.device);
-        self.rows.push(Row {
+        self.entries.push(Row {
             intended: sample.intended,
             phase: sample.phase,
             fleet: sample.fleet,
@@ -62,21 +62,21 @@ impl Rows {
     /// Adds all of `other`, whose bound is its own.
     pub(super) fn add(&mut self, other: &Self) {
         self.omitted += other.omitted;
-        for row in &other.rows {
+        for row in &other.entries {
             let device = self.name(other.device(row));
-            self.rows.push(Row { device, ..row.clone() });
+            self.entries.push(Row { device, ..row.clone() });
         }
     }
 
     /// Forgets everything but the memory it stands in.
     pub(super) fn reset(&mut self) {
-        self.rows.clear();
+        self.entries.clear();
         self.names.clear();
         self.omitted = 0;
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.rows.is_empty() && self.omitted == 0
+        self.entries.is_empty() && self.omitted == 0
     }
 
     fn name(&mut self, device: &str) -> Range<usize> {
@@ -107,7 +107,7 @@ impl<W: Write> AnomalyTable<W> {
 
     /// Appends `rows` in the order of time, so that the file does not depend on which worker was asked first.
     pub(super) fn append(&mut self, layout: &Layout, rows: &mut Rows) -> io::Result<()> {
-        let mut sorted = std::mem::take(&mut rows.rows);
+        let mut sorted = std::mem::take(&mut rows.entries);
         sorted.sort_by(|a, b| {
             let place = |row: &Row| (row.intended, row.fleet, row.seq);
             place(a).cmp(&place(b)).then_with(|| rows.device(a).cmp(rows.device(b)))
@@ -127,7 +127,7 @@ impl<W: Write> AnomalyTable<W> {
                 row.flagged.map_or("", truth),
             ])?;
         }
-        rows.rows = sorted;
+        rows.entries = sorted;
         Ok(())
     }
 

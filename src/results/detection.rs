@@ -101,7 +101,9 @@ impl Score {
     /// Anomalies of all kinds.
     pub fn anomalies(&self) -> Found {
         let mut all = Found::default();
-        AnomalyKind::ALL.iter().for_each(|&kind| all.add(self.of(kind)));
+        for kind in AnomalyKind::ALL {
+            all.add(self.of(kind));
+        }
         all
     }
 
@@ -191,7 +193,9 @@ impl Detections {
             fleets.entry(row.fleet.clone()).or_default().add(&score);
         }
         let mut all = Score::default();
-        fleets.values().for_each(|score| all.add(score));
+        for score in fleets.values() {
+            all.add(score);
+        }
         let fleets = fleets.into_iter().map(|(fleet, score)| FleetDetection { fleet, score }).collect();
         Ok(Self { fleets, all })
     }

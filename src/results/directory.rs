@@ -316,6 +316,15 @@ mod tests {
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
         let text = fs::read_to_string(directory.path().join("run.json")).unwrap();
         assert!(text.contains("\"state\": \"complete\""), "{text}");
+        let older = text.replace("  \"anomaly_rows_omitted\": 3,\n", "");
+        assert!(older.len() < text.len());
+        fs::write(directory.path().join("run.json"), older).unwrap();
+        manifest.anomaly_rows_omitted = 0;
+        assert_eq!(
+            load_manifest(directory.path()).unwrap(),
+            manifest,
+            "an older manifest says nothing of them"
+        );
     }
 
     #[test]
