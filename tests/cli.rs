@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
-use squall::results::{RunState, SummaryRow, load_manifest, read_summary};
+use squall::results::{Detections, RunState, SummaryRow, load_manifest, read_anomalies, read_summary};
 
 const SCENARIO: &str = r#"
 [scenario]
@@ -86,7 +86,7 @@ fn assert_ran(output: &Output) {
 }
 
 /// Counts that must add up, as the columns of a table name them.
-const COUNTS: [&str; 12] = [
+const COUNTS: [&str; 16] = [
     "planned",
     "sent",
     "ok",
@@ -99,6 +99,10 @@ const COUNTS: [&str; 12] = [
     "reordered",
     "late",
     "within_budget",
+    "anomalies",
+    "anomalies_found",
+    "judged_normal",
+    "false_alarms",
 ];
 
 /// A row of a CSV file by column.
@@ -151,7 +155,7 @@ fn a_run_against_the_bundled_reference_leaves_complete_files_that_add_up() {
     let headline = headline(&run);
     assert_eq!(headline.figures.ok, headline.figures.planned);
     assert!(headline.figures.planned > 500, "{}", headline.figures.planned);
-    for file in ["run.json", "summary.csv", "intervals.csv", "latency.hlog", "events.csv"] {
+    for file in ["run.json", "summary.csv", "intervals.csv", "latency.hlog", "events.csv", "anomalies.csv"] {
         assert!(run.join(file).metadata().unwrap().len() > 0, "{file} is empty");
     }
     assert!(
@@ -161,6 +165,26 @@ fn a_run_against_the_bundled_reference_leaves_complete_files_that_add_up() {
             .to_string_lossy()
             .contains("partial"))
     );
+}
+
+#[test]
+fn seeded_anomalies_reach_the_files_and_the_report_scores_them() {
+    let anomalies = "rate = \"10/s\"\nanomalies = { spikes = 0.1, size = 50 }";
+    let desk = Desk::with(&SCENARIO.replace("rate = \"10/s\"", anomalies));
+    let output = desk.run(&["run", "s.toml", "--quiet"]);
+    assert_ran(&output);
+    let run = desk.only_run();
+    assert_files_add_up(&run);
+    let rows: Vec<_> = read_anomalies(&run).unwrap().map(Result::unwrap).collect();
+    let measured = rows.iter().filter(|row| row.phase == "steady").count() as u64;
+    let headline = headline(&run);
+    assert!(measured > 10, "{measured}");
+    assert_eq!(headline.figures.anomalies, Some(measured), "a spike begins with every row");
+    let score = Detections::load(&run).unwrap().all;
+    assert_eq!(score.spike.found, headline.figures.anomalies_found.unwrap());
+    assert_eq!(Some(score.judged_normal), headline.figures.judged_normal);
+    assert_eq!(stdout(&output).contains("\ndetection  spikes"), score.spike.seeded > 0);
+    assert!(score.spike.seeded > 0, "the bundled service judges: {score:?}");
 }
 
 #[test]

@@ -79,6 +79,20 @@ pub fn count(count: u64, style: Style) -> String {
     grouped
 }
 
+/// `part` of `whole`, rounded down: 100 % means all.
+pub fn percent(part: u64, whole: u64) -> String {
+    hundredths(u128::from(part) * 10_000 / u128::from(whole.max(1)))
+}
+
+/// `part` of `whole`, rounded up: 0 % means none.
+pub fn percent_up(part: u64, whole: u64) -> String {
+    hundredths((u128::from(part) * 10_000).div_ceil(u128::from(whole.max(1))))
+}
+
+fn hundredths(hundredths: u128) -> String {
+    format!("{}.{:02} %", hundredths / 100, hundredths % 100)
+}
+
 /// Events per second: `2 400/s`, `12.5/s`, `0.333/s`. Not finite or negative reads as none.
 pub fn rate(per_second: f64, style: Style) -> String {
     let rate = if per_second.is_finite() { per_second.max(0.0) } else { 0.0 };
@@ -219,5 +233,15 @@ mod tests {
             prop_assert!((read - ns as f64).abs() <= ns as f64 * 0.005_01, "{ns} {text}");
             prop_assert!(text.len() <= 8, "{text}");
         }
+    }
+
+    #[test]
+    fn a_share_is_rounded_neither_up_to_all_nor_down_to_none() {
+        assert_eq!(percent(99_999, 100_000), "99.99 %");
+        assert_eq!(percent(3, 3), "100.00 %");
+        assert_eq!(percent(0, 0), "0.00 %");
+        assert_eq!(percent_up(1, 100_000), "0.01 %");
+        assert_eq!(percent_up(12, 10_000), "0.12 %");
+        assert_eq!(percent_up(0, 5), "0.00 %");
     }
 }

@@ -1,5 +1,6 @@
 //! What people see: progress while a run lasts, and the table at its end. Figures come in, text goes out.
 
+mod detection;
 pub mod figure;
 mod grid;
 mod progress;

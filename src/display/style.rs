@@ -35,6 +35,11 @@ impl Style {
         Self { colour: !set("NO_COLOR"), ascii: false }
     }
 
+    /// What separates things on a line.
+    pub(super) fn dot(self) -> &'static str {
+        if self.ascii { ", " } else { " · " }
+    }
+
     pub(super) fn paint(self, text: &str, tone: Tone) -> String {
         if !self.colour || text.is_empty() {
             return text.to_owned();

@@ -1,6 +1,7 @@
 //! The table at the end of a run: whether to trust it, what was measured, what was demanded, and where the files are.
 
-use super::figure::{Marks, count, dash, rate, time};
+use super::detection::detection;
+use super::figure::{Marks, count, dash, percent, rate, time};
 use super::grid::{Grid, clip, wrap};
 use super::style::{Style, Tone};
 use crate::record::ErrorKind;
@@ -24,17 +25,15 @@ pub fn verdict(report: &Report, width: usize, style: Style) -> String {
     }
     lines.push(String::new());
     lines.extend(facts(report, width, style));
+    for text in detection(report, style) {
+        lines.extend(labelled("detection", &text, width, style));
+    }
     lines.extend(report.run.budgets.iter().flat_map(|result| budget(result, width, style)));
     // Never broken, so that it can be copied.
     lines.extend(labelled("files", &report.directory.display().to_string(), usize::MAX, style));
     lines.extend(footnotes(marks, style));
     let lines: Vec<_> = lines.iter().map(|line| line.trim_end()).collect();
     lines.join("\n") + "\n"
-}
-
-/// What separates things on a line.
-fn dot(style: Style) -> &'static str {
-    if style.ascii { ", " } else { " · " }
 }
 
 /// Text with a word in the margin, in as many lines as it takes.
@@ -61,7 +60,7 @@ fn heading(run: &Manifest, width: usize, style: Style) -> Vec<String> {
         RunState::Interrupted => title.push("interrupted".to_owned()),
         RunState::Failed => title.push("ended by an error".to_owned()),
     }
-    let mut lines = vec![title.join(dot(style))];
+    let mut lines = vec![title.join(style.dot())];
     let Some(validity) = &run.validity else {
         lines.push("not judged".to_owned());
         return lines;
@@ -122,7 +121,7 @@ fn group_of_one(rows: &[&SummaryRow], headline: &SummaryRow) -> bool {
 
 fn phase_heading(first: &SummaryRow, rows: &[&SummaryRow], style: Style) -> String {
     if first.kind == "connect" {
-        return format!("connections{}{}", dot(style), first.phase);
+        return format!("connections{}{}", style.dot(), first.phase);
     }
     let name = if first.is_headline() { "measured" } else { &first.phase };
     let planned: u64 = rows.iter().map(|row| row.figures.planned).sum();
@@ -133,7 +132,7 @@ fn phase_heading(first: &SummaryRow, rows: &[&SummaryRow], style: Style) -> Stri
     }
     let offered = rate(planned as f64 / first.duration_s, style);
     [name.to_owned(), length, format!("offered {offered}"), format!("ok {}", rate(ok, style))]
-        .join(dot(style))
+        .join(style.dot())
 }
 
 fn add_row(grid: &mut Grid, name: String, figures: &Figures, marks: &mut Marks, style: Style) {
@@ -157,7 +156,7 @@ fn add_row(grid: &mut Grid, name: String, figures: &Figures, marks: &mut Marks, 
     let notes = notes(figures, style);
     if !notes.is_empty() {
         let tone = if failed > 0 { Tone::Warning } else { Tone::Faint };
-        grid.text(format!("    {}", notes.join(dot(style))), Some(tone));
+        grid.text(format!("    {}", notes.join(style.dot())), Some(tone));
     }
 }
 
@@ -181,12 +180,6 @@ fn notes(figures: &Figures, style: Style) -> Vec<String> {
     outcomes.into_iter().chain(errors).chain(audit).flatten().collect()
 }
 
-/// `part` of `whole`, rounded down: 100 % means all.
-fn percent(part: u64, whole: u64) -> String {
-    let hundredths = u128::from(part) * 10_000 / u128::from(whole.max(1));
-    format!("{}.{:02} %", hundredths / 100, hundredths % 100)
-}
-
 /// Where the time goes, and how well the generator kept its plan.
 fn facts(report: &Report, width: usize, style: Style) -> Vec<String> {
     let Some(headline) = report.summary.iter().find(|row| row.is_headline()) else { return Vec::new() };
@@ -202,7 +195,7 @@ fn facts(report: &Report, width: usize, style: Style) -> Vec<String> {
         stages.into_iter().filter_map(|(name, ms)| Some(format!("{name} {}", shown(ms)?))).collect();
     let mut lines = Vec::new();
     if !stages.is_empty() {
-        let text = format!("medians: {}", stages.join(dot(style)));
+        let text = format!("medians: {}", stages.join(style.dot()));
         lines.extend(labelled("time goes", &text, width, style));
     }
     if let (Some(p50), Some(p99)) = (shown(figures.pacing_lag_p50_ms), shown(figures.pacing_lag_p99_ms)) {
@@ -238,7 +231,7 @@ mod tests {
 
     use super::*;
     use crate::record::Validity;
-    use crate::results::{ClockFacts, Host, PacerFacts, SCHEMA, ScenarioText};
+    use crate::results::{ClockFacts, Detections, Found, Host, PacerFacts, SCHEMA, ScenarioText, Score};
 
     const RICH: Style = Style { colour: false, ascii: false };
 
@@ -268,6 +261,7 @@ mod tests {
             pacing_lag: None,
             validity: Some(Validity { verdict, reasons: reasons.iter().map(ToString::to_string).collect() }),
             budgets: Vec::new(),
+            anomaly_rows_omitted: 0,
             exit_code: None,
         }
     }
@@ -345,6 +339,7 @@ mod tests {
                 row(["steady", "pumps", "mqtt", "reading"], 30.0, troubled()),
                 row(["all", "all", "all", "reading"], 30.0, measured),
             ],
+            detection: Detections::default(),
         }
     }
 
@@ -432,6 +427,27 @@ files      results/quickstart/2026-11-20T21-41-15Z-main
     }
 
     #[test]
+    fn what_was_seeded_and_found_stands_beside_the_other_facts() {
+        let mut report = report();
+        report.detection.all = Score {
+            spike: Found { seeded: 121, found: 118 },
+            shift: Found { seeded: 10, found: 9 },
+            judged_normal: 95_012,
+            false_alarms: 114,
+            ..Score::default()
+        };
+        report.run.anomaly_rows_omitted = 1_000;
+        let text = verdict(&report, 100, Style::PLAIN);
+        let lines: Vec<_> = text.lines().skip_while(|line| !line.starts_with("generator")).take(4).collect();
+        insta::assert_snapshot!(lines.join("\n"), @r"
+generator  timerfd pacer woke 61.0 us late at p50, 188 us at p99
+detection  spikes 118 of 121 found, shifts 9 of 10 found, false alarms 0.12 % of 95,012 normal
+           readings
+detection  not scored: 1,000 readings with an anomaly, more than anomalies.csv takes per interval
+");
+    }
+
+    #[test]
     fn no_line_is_wider_than_the_screen_and_colour_adds_no_width() {
         for width in [60, 72, 80, 100] {
             for line in verdict(&report(), width, RICH).lines().filter(|line| !line.starts_with("files")) {
@@ -446,12 +462,5 @@ files      results/quickstart/2026-11-20T21-41-15Z-main
         }
         let trimmed = |text: &str| text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n");
         assert_eq!(trimmed(&bare), trimmed(&verdict(&report(), 100, RICH)));
-    }
-
-    #[test]
-    fn a_share_is_never_rounded_up_to_all() {
-        assert_eq!(percent(99_999, 100_000), "99.99 %");
-        assert_eq!(percent(3, 3), "100.00 %");
-        assert_eq!(percent(0, 0), "0.00 %");
     }
 }

@@ -4,7 +4,8 @@
 
 use hdrhistogram::{Counter, Histogram};
 
-use crate::record::{ErrorKind, Finding, Kind, Layout, Outcome, Sample};
+use super::counter::Counters;
+use crate::record::{Kind, Layout, Outcome, Sample};
 use crate::units::Quantile;
 
 const SIGNIFICANT_DIGITS: u8 = 3;
@@ -52,79 +53,6 @@ pub(super) enum Series {
 
 impl Series {
     const COUNT: usize = Self::Network as usize + 1;
-}
-
-/// How often what happened. `planned` is the sum of the outcomes once every reading has ended.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Counters {
-    pub(super) planned: u64,
-    pub(super) sent: u64,
-    pub(super) ok: u64,
-    pub(super) shed: u64,
-    /// By [`ErrorKind`], in the order of [`ErrorKind::ALL`].
-    pub(super) errors: [u64; ErrorKind::ALL.len()],
-    pub(super) timeout: u64,
-    pub(super) lost: u64,
-    pub(super) dropped: u64,
-    pub(super) duplicated: u64,
-    pub(super) reordered: u64,
-    pub(super) late: u64,
-    /// Times beyond the histograms' bounds, recorded at the bound.
-    pub(super) overflow: u64,
-    pub(super) within_budget: u64,
-}
-
-impl Counters {
-    pub(super) fn error(&self) -> u64 {
-        self.errors.iter().sum()
-    }
-
-    /// Everything that ended otherwise than ok.
-    pub(super) fn failed(&self) -> u64 {
-        self.shed + self.error() + self.timeout + self.lost + self.dropped
-    }
-
-    /// Everything that has ended.
-    pub(super) fn ended(&self) -> u64 {
-        self.ok + self.failed()
-    }
-
-    pub(super) fn count(&mut self, outcome: Outcome) {
-        *match outcome {
-            Outcome::Ok => &mut self.ok,
-            Outcome::Shed => &mut self.shed,
-            Outcome::Error(kind) => &mut self.errors[kind as usize],
-            Outcome::Timeout => &mut self.timeout,
-            Outcome::Lost => &mut self.lost,
-            Outcome::Dropped => &mut self.dropped,
-        } += 1;
-    }
-
-    pub(super) fn note(&mut self, finding: Finding) {
-        *match finding {
-            Finding::Duplicated => &mut self.duplicated,
-            Finding::Reordered => &mut self.reordered,
-            Finding::Late => &mut self.late,
-        } += 1;
-    }
-
-    fn add(&mut self, other: &Self) {
-        self.planned += other.planned;
-        self.sent += other.sent;
-        self.ok += other.ok;
-        self.shed += other.shed;
-        for (mine, theirs) in self.errors.iter_mut().zip(other.errors) {
-            *mine += theirs;
-        }
-        self.timeout += other.timeout;
-        self.lost += other.lost;
-        self.dropped += other.dropped;
-        self.duplicated += other.duplicated;
-        self.reordered += other.reordered;
-        self.late += other.late;
-        self.overflow += other.overflow;
-        self.within_budget += other.within_budget;
-    }
 }
 
 /// A percentile, or a bound on it.
@@ -204,6 +132,7 @@ impl<C: Counter> Cell<C> {
             self.record(Series::Ok, response_ns);
         }
         if sample.kind == Kind::Reading {
+            self.counters.judge(sample);
             self.reading_times(sample);
         }
     }

@@ -5,10 +5,10 @@ use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use super::cell::{Bounds, Cells};
+use super::cell::Bounds;
 use super::directory::RunFiles;
 use super::interval::{IntervalReport, Running};
-use super::recorder::{Recorder, Slice};
+use super::recorder::{Load, Recorder, Slice};
 use super::total::Totals;
 use crate::clock::Tick;
 use crate::record::Layout;
@@ -17,7 +17,7 @@ use crate::record::Layout;
 const SLICES_PER_WORKER: usize = 4;
 /// Intervals kept open for workers that are behind; beyond that the oldest is written without them.
 const OPEN_INTERVALS: usize = 4;
-/// Emptied cell sets kept for one worker.
+/// Emptied loads kept for one worker.
 const EMPTIED_PER_WORKER: usize = 2;
 
 /// One recorder for each of `workers` workers, and the collector of them all.
@@ -36,7 +36,7 @@ pub fn recorders(layout: &Arc<Layout>, workers: usize) -> (Vec<Recorder>, Collec
 #[derive(Debug)]
 struct Open {
     end: Tick,
-    cells: Cells<u32>,
+    load: Load,
 }
 
 /// Gathers slices until every worker has ended. Its memory does not depend on the length of the run.
@@ -45,7 +45,7 @@ pub struct Collector {
     layout: Arc<Layout>,
     bounds: Bounds,
     slices: Receiver<Slice>,
-    emptied: Vec<SyncSender<Cells<u32>>>,
+    emptied: Vec<SyncSender<Load>>,
     /// For each worker, the first interval it may still contribute to; `None` once it has ended.
     progress: Vec<Option<u64>>,
     /// By interval number; never more than [`OPEN_INTERVALS`] after a slice has been dealt with.
@@ -53,13 +53,13 @@ pub struct Collector {
     /// The first interval not written yet, and where the last one ended.
     next: u64,
     written_to: Tick,
-    spare: Option<Cells<u32>>,
+    spare: Option<Load>,
     totals: Totals,
     running: Running,
 }
 
 impl Collector {
-    fn new(layout: Arc<Layout>, slices: Receiver<Slice>, emptied: Vec<SyncSender<Cells<u32>>>) -> Self {
+    fn new(layout: Arc<Layout>, slices: Receiver<Slice>, emptied: Vec<SyncSender<Load>>) -> Self {
         Self {
             bounds: Bounds::of(&layout),
             slices,
@@ -102,26 +102,27 @@ impl Collector {
     fn gather(&mut self, mut slice: Slice) {
         let number = self.interval_ending(slice.end, slice.last);
         self.totals.merged_slices += slice.merged;
-        self.totals.late_slices += u64::from(number < self.next && slice.cells.iter().next().is_some());
+        self.totals.late_slices += u64::from(number < self.next && !slice.load.is_empty());
         if let Some(progress) = self.progress.get_mut(slice.worker) {
             *progress = if slice.last { None } else { Some(number + 1) };
         }
-        if slice.last && slice.end <= self.written_to && slice.cells.iter().next().is_none() {
+        if slice.last && slice.end <= self.written_to && slice.load.is_empty() {
             return;
         }
         let spare = &mut self.spare;
         let open = self.open.entry(number.max(self.next)).or_insert_with(|| Open {
             end: slice.end,
-            cells: spare.take().unwrap_or_else(|| Cells::new(&self.layout)),
+            load: spare.take().unwrap_or_else(|| Load::new(&self.layout)),
         });
         open.end = open.end.max(slice.end);
-        for (key, cell) in slice.cells.iter() {
-            open.cells.get_or_new(key, self.bounds).add(cell);
+        for (key, cell) in slice.load.cells.iter() {
+            open.load.cells.get_or_new(key, self.bounds).add(cell);
         }
+        open.load.anomalies.add(&slice.load.anomalies);
         if !slice.last {
-            slice.cells.recycle(usize::from(self.layout.phase_at(slice.end).0));
-            // A full or closed return path only means that the worker makes itself new cells.
-            let _ = self.emptied[slice.worker].try_send(slice.cells);
+            slice.load.recycle(self.layout.phase_at(slice.end));
+            // A full or closed return path only means that the worker makes itself a new one.
+            let _ = self.emptied[slice.worker].try_send(slice.load);
         }
     }
 
@@ -150,16 +151,16 @@ impl Collector {
         files: &mut RunFiles,
         on_interval: &mut impl FnMut(&IntervalReport),
     ) -> io::Result<()> {
-        let Open { end, mut cells } = interval;
+        let Open { end, mut load } = interval;
         let start = self.written_to;
         // Stragglers after the last boundary have no time of their own; they get an interval's length.
         let end = if end > start { end } else { start.plus_ns(self.layout.interval_ns) };
-        files.append(&self.layout, start, end, &cells)?;
-        self.totals.absorb(&cells, end);
+        files.append(&self.layout, start, end, &mut load)?;
+        self.totals.absorb(&load, end);
         self.written_to = end;
-        on_interval(&self.running.report(start, end, &cells, &self.totals));
-        cells.recycle(usize::from(self.layout.phase_at(end).0));
-        self.spare = Some(cells);
+        on_interval(&self.running.report(start, end, &load.cells, &self.totals));
+        load.recycle(self.layout.phase_at(end));
+        self.spare = Some(load);
         Ok(())
     }
 }

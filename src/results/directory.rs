@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 
 use hdrhistogram::Histogram;
 
-use super::cell::{Bounds, Cell, Cells, Key, Series, add_all};
+use super::anomaly::AnomalyTable;
+use super::cell::{Bounds, Cell, Key, Series, add_all};
 use super::figures::Figures;
 use super::hlog::IntervalLog;
 use super::manifest::Manifest;
+use super::recorder::Load;
 use super::table::{IntervalKey, IntervalTable, SummaryRow, write_summary};
 use super::total::{budgeted, is_headline};
 use crate::clock::{Tick, WallTime};
@@ -63,7 +65,7 @@ impl RunDirectory {
         &self.run_id
     }
 
-    /// Starts `intervals.csv` and `latency.hlog`, whose times count from `started`.
+    /// Starts `intervals.csv`, `latency.hlog` and `anomalies.csv`, whose times count from `started`.
     ///
     /// # Errors
     /// If a file cannot be made.
@@ -74,6 +76,7 @@ impl RunDirectory {
         Ok(RunFiles {
             intervals: IntervalTable::start(make("intervals.csv")?, &self.run_id)?,
             log: IntervalLog::start(make("latency.hlog")?, &self.run_id, started)?,
+            anomalies: AnomalyTable::start(make("anomalies.csv")?, &self.run_id)?,
             scratch: Bounds::of(layout).histogram(),
             headline: Bounds::of(layout).histogram(),
         })
@@ -132,6 +135,7 @@ fn file_name(text: &str) -> Option<String> {
 pub struct RunFiles {
     intervals: IntervalTable<BufWriter<File>>,
     log: IntervalLog<BufWriter<File>>,
+    anomalies: AnomalyTable<BufWriter<File>>,
     scratch: Histogram<u32>,
     headline: Histogram<u32>,
 }
@@ -143,8 +147,9 @@ impl RunFiles {
         layout: &Layout,
         start: Tick,
         end: Tick,
-        cells: &Cells<u32>,
+        load: &mut Load,
     ) -> io::Result<()> {
+        let cells = &load.cells;
         let length_s = end.since(start) as f64 / 1e9;
         self.headline.reset();
         for (key, cell) in cells.iter() {
@@ -169,7 +174,9 @@ impl RunFiles {
         for (key, cell) in cells.iter() {
             self.append_tagged(layout, (start, end), key, cell)?;
         }
+        self.anomalies.append(layout, &mut load.anomalies)?;
         self.intervals.flush()?;
+        self.anomalies.flush()?;
         self.log.flush()
     }
 
@@ -259,6 +266,7 @@ mod tests {
             targets: BTreeMap::from([("http".into(), "http://127.0.0.1:1".into())]),
             pacing_lag: Some(PacingLag { p50_ms: 0.05, p99_ms: 0.2 }),
             validity: Some(Validity { verdict: Verdict::Suspect, reasons: vec!["why".into()] }),
+            anomaly_rows_omitted: 3,
             budgets: vec![BudgetResult {
                 demand: "p99 < 250ms".into(),
                 fleet: "all".into(),
@@ -308,6 +316,15 @@ mod tests {
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
         let text = fs::read_to_string(directory.path().join("run.json")).unwrap();
         assert!(text.contains("\"state\": \"complete\""), "{text}");
+        let older = text.replace("  \"anomaly_rows_omitted\": 3,\n", "");
+        assert!(older.len() < text.len());
+        fs::write(directory.path().join("run.json"), older).unwrap();
+        manifest.anomaly_rows_omitted = 0;
+        assert_eq!(
+            load_manifest(directory.path()).unwrap(),
+            manifest,
+            "an older manifest says nothing of them"
+        );
     }
 
     #[test]

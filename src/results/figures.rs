@@ -186,6 +186,14 @@ figures! {
     stage_inference_p50_ms: Option<Millis>,
     /// Network and reply, median: service time less what the service accounts for.
     stage_network_p50_ms: Option<Millis>,
+    /// Seeded anomalies whose first reading ended; empty in a row in which none began and none was found.
+    anomalies: Option<u64>,
+    /// Seeded anomalies that were flagged for the first time, in whichever reading of theirs; empty as `anomalies` is.
+    anomalies_found: Option<u64>,
+    /// Readings without an anomaly that the service judged; empty if it judged none.
+    judged_normal: Option<u64>,
+    /// Of those, flagged all the same; empty if none was judged.
+    false_alarms: Option<u64>,
 }
 
 impl Figures {
@@ -209,6 +217,9 @@ impl Figures {
         let at = |series: Series, quantile: Quantile| {
             cell.times(series).map(|times| Millis(times.value_at_quantile(quantile.fraction())))
         };
+        // A window may begin in one interval and be found in a later one, so either count makes a row.
+        let seeded = counters.anomalies + counters.anomalies_found > 0;
+        let judged = counters.judged_normal > 0;
         let mut figures = Self {
             planned: counters.planned,
             sent: counters.sent,
@@ -245,6 +256,10 @@ impl Figures {
             stage_cache_p50_ms: at(Series::Cache, Quantile::P50),
             stage_inference_p50_ms: at(Series::Inference, Quantile::P50),
             stage_network_p50_ms: at(Series::Network, Quantile::P50),
+            anomalies: seeded.then_some(counters.anomalies),
+            anomalies_found: seeded.then_some(counters.anomalies_found),
+            judged_normal: judged.then_some(counters.judged_normal),
+            false_alarms: judged.then_some(counters.false_alarms),
             ..Self::default()
         };
         if let Some(response) = cell.response(scratch) {

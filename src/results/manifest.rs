@@ -51,6 +51,9 @@ pub struct Manifest {
     pub validity: Option<Validity>,
     /// What the scenario demanded and what it got.
     pub budgets: Vec<BudgetResult>,
+    /// Marked readings that `anomalies.csv` leaves out because an interval had too many.
+    #[serde(default)]
+    pub anomaly_rows_omitted: u64,
     /// The exit code of the command.
     pub exit_code: Option<u8>,
 }

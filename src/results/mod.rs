@@ -3,8 +3,11 @@
 //! A worker's [`Recorder`] hands a slice to the [`Collector`] at every interval's end; the collector appends it to the
 //! run's files and to the [`Totals`]. Everything after a run starts from the files: [`Report::load`].
 
+mod anomaly;
 mod cell;
 mod collector;
+mod counter;
+mod detection;
 mod directory;
 mod figures;
 mod hlog;
@@ -17,8 +20,10 @@ mod report;
 mod table;
 mod total;
 
+pub use anomaly::{AnomalyRow, read_anomalies};
 pub use cell::Percentile;
 pub use collector::{Collector, recorders};
+pub use detection::{Detections, FleetDetection, Found, Score};
 pub use directory::{EventTable, RunDirectory, RunFiles};
 pub use figures::Figures;
 pub use interval::{IntervalReport, Progress};

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError};
 
+use super::anomaly::Rows;
 use super::cell::{Bounds, Cell, Cells, Key};
 use crate::clock::Tick;
 use crate::record::{Detection, Finding, FleetId, Kind, Layout, PhaseId, Sample, Sink};
@@ -17,7 +18,30 @@ pub(super) struct Slice {
     pub(super) merged: u64,
     /// Whether the worker has ended.
     pub(super) last: bool,
+    pub(super) load: Load,
+}
+
+/// What there is to hand over, and what comes back emptied.
+#[derive(Debug)]
+pub(super) struct Load {
     pub(super) cells: Cells<u32>,
+    pub(super) anomalies: Rows,
+}
+
+impl Load {
+    pub(super) fn new(layout: &Layout) -> Self {
+        Self { cells: Cells::new(layout), anomalies: Rows::default() }
+    }
+
+    /// Empties it and moves its memory to `phase`.
+    pub(super) fn recycle(&mut self, phase: PhaseId) {
+        self.cells.recycle(usize::from(phase.0));
+        self.anomalies.reset();
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.cells.iter().next().is_none() && self.anomalies.is_empty()
+    }
 }
 
 /// One worker's [`Sink`]. Its memory depends on the number of fleets, not on the length of the run.
@@ -26,12 +50,12 @@ pub struct Recorder {
     layout: Arc<Layout>,
     bounds: Bounds,
     worker: usize,
-    cells: Cells<u32>,
+    load: Load,
     merged: u64,
     last_boundary: Tick,
     finished: bool,
     out: SyncSender<Slice>,
-    emptied: Receiver<Cells<u32>>,
+    emptied: Receiver<Load>,
 }
 
 impl Recorder {
@@ -39,14 +63,14 @@ impl Recorder {
         layout: Arc<Layout>,
         worker: usize,
         out: SyncSender<Slice>,
-        emptied: Receiver<Cells<u32>>,
+        emptied: Receiver<Load>,
     ) -> Self {
-        let (bounds, cells) = (Bounds::of(&layout), Cells::new(&layout));
+        let (bounds, load) = (Bounds::of(&layout), Load::new(&layout));
         Self {
             layout,
             bounds,
             worker,
-            cells,
+            load,
             merged: 0,
             last_boundary: Tick::ZERO,
             finished: false,
@@ -57,24 +81,24 @@ impl Recorder {
 
     fn cell(&mut self, phase: PhaseId, fleet: FleetId, kind: Kind) -> &mut Cell<u32> {
         let key = Key { phase: usize::from(phase.0), fleet: usize::from(fleet.0), kind };
-        self.cells.get_or_new(key, self.bounds)
+        self.load.cells.get_or_new(key, self.bounds)
     }
 
     /// What has ended since the last hand-over.
     #[cfg(test)]
     pub(super) fn recorded(&self) -> u64 {
-        self.cells.iter().map(|(_, cell)| cell.counters.ended()).sum()
+        self.load.cells.iter().map(|(_, cell)| cell.counters.ended()).sum()
     }
 
-    /// Takes what is recorded so far, leaving emptied cells of the phase at `end` if the collector sent some back.
+    /// Takes what is recorded so far, leaving emptied memory for the phase at `end` if the collector sent some back.
     fn slice(&mut self, end: Tick, last: bool) -> Slice {
         let fresh = if last { None } else { self.emptied.try_recv().ok() };
-        let fresh = fresh.map(|mut cells| {
-            cells.recycle(usize::from(self.layout.phase_at(end).0));
-            cells
+        let fresh = fresh.map(|mut load| {
+            load.recycle(self.layout.phase_at(end));
+            load
         });
-        let cells = std::mem::replace(&mut self.cells, fresh.unwrap_or_else(|| Cells::new(&self.layout)));
-        Slice { worker: self.worker, end, merged: std::mem::take(&mut self.merged), last, cells }
+        let load = std::mem::replace(&mut self.load, fresh.unwrap_or_else(|| Load::new(&self.layout)));
+        Slice { worker: self.worker, end, merged: std::mem::take(&mut self.merged), last, load }
     }
 }
 
@@ -97,7 +121,12 @@ impl Sink for Recorder {
         self.cell(phase, fleet, Kind::Reading).counters.note(finding);
     }
 
-    fn detection(&mut self, _detection: &Detection<'_>) {}
+    fn detection(&mut self, detection: &Detection<'_>) {
+        let sample = detection.sample;
+        let cell = self.cell(sample.phase, sample.fleet, sample.kind);
+        cell.counters.anomalies_found += u64::from(detection.found);
+        self.load.anomalies.push(detection);
+    }
 
     fn rotate(&mut self, boundary: Tick) {
         self.last_boundary = boundary;
@@ -106,7 +135,7 @@ impl Sink for Recorder {
             Ok(()) => {}
             // The worker must not wait: what was recorded goes on growing and is handed over at the next boundary.
             Err(TrySendError::Full(slice) | TrySendError::Disconnected(slice)) => {
-                self.cells = slice.cells;
+                self.load = slice.load;
                 self.merged = slice.merged + 1;
             }
         }

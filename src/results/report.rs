@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::detection::Detections;
 use super::manifest::{Manifest, ManifestError, load_manifest};
 use super::table::{SummaryRow, TableError, read_summary};
 
@@ -16,6 +17,8 @@ pub struct Report {
     pub directory: PathBuf,
     /// The rows of `summary.csv`; times in milliseconds, `null` where there is no data.
     pub summary: Vec<SummaryRow>,
+    /// How well the service found the seeded anomalies.
+    pub detection: Detections,
 }
 
 /// Why a stored run could not be read.
@@ -24,21 +27,19 @@ pub enum LoadError {
     /// Its manifest.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
-    /// Its summary.
+    /// One of its tables.
     #[error(transparent)]
-    Summary(#[from] TableError),
+    Table(#[from] TableError),
 }
 
 impl Report {
     /// Reads the run stored in `directory`.
     ///
     /// # Errors
-    /// If its manifest or its summary cannot be read.
+    /// If its manifest, its summary or its anomalies cannot be read.
     pub fn load(directory: &Path) -> Result<Self, LoadError> {
-        Ok(Self {
-            run: load_manifest(directory)?,
-            directory: directory.to_owned(),
-            summary: read_summary(directory)?,
-        })
+        let (run, summary) = (load_manifest(directory)?, read_summary(directory)?);
+        let detection = Detections::with_summary(directory, &summary)?;
+        Ok(Self { run, directory: directory.to_owned(), summary, detection })
     }
 }

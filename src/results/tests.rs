@@ -1,5 +1,7 @@
 //! The room as a whole: what goes into recorders must come out of the files, whatever the workers' timing.
 
+mod anomaly;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -10,8 +12,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::clock::{Tick, WallTime};
 use crate::record::{
-    ErrorKind, FleetId, FleetInfo, Kind, Layout, Outcome, PhaseId, PhaseInfo, PhaseRole, Protocol, Sample,
-    Sink, Stages,
+    AnomalyKind, Detection, ErrorKind, FleetId, FleetInfo, Kind, Layout, Mark, Outcome, PhaseId, PhaseInfo,
+    PhaseRole, Protocol, Sample, Sink, Stages,
 };
 use crate::units::Quantile;
 
@@ -72,6 +74,15 @@ fn offer(recorder: &mut Recorder, sample: &Sample) {
         recorder.sent(sample.phase, sample.fleet, sample.kind);
     }
     recorder.completed(sample);
+    if let Some(mark) = sample.mark {
+        // Every marked sample of these tests is an anomaly of its own.
+        let found = sample.flagged == Some(true);
+        recorder.detection(&Detection { sample, mark, device: &device(sample), found });
+    }
+}
+
+fn device(sample: &Sample) -> String {
+    format!("device-{}", sample.seq % 7)
 }
 
 /// A run of `samples`, split over workers by `worker_of`, into a fresh directory under `out`.
@@ -118,12 +129,16 @@ fn outcome(choice: usize) -> Outcome {
 }
 
 prop_compose! {
-    fn samples()(raw in prop::collection::vec((0_u16..2, 1_000..8_000_u64, 0..9_000_000_000_u64, 0_usize..40, 0_usize..2), 0..60))
+    fn samples()(raw in prop::collection::vec((0_u16..2, 1_000..8_000_u64, 0..9_000_000_000_u64, 0_usize..40, 0_usize..2, (0_usize..12, 0_usize..4)), 0..60))
         -> Vec<(usize, Sample)>
     {
         let layout = layout();
-        let mut samples: Vec<_> = raw.into_iter().map(|(fleet, intended_ms, response_ns, choice, worker)| {
-            (worker, sample(&layout, fleet, Tick(intended_ms * MS), response_ns, outcome(choice)))
+        let mut samples: Vec<_> = raw.into_iter().zip(1..).map(|((fleet, intended_ms, response_ns, choice, worker, (mark, flag)), seq)| {
+            let plain = sample(&layout, fleet, Tick(intended_ms * MS), response_ns, outcome(choice));
+            let kind = AnomalyKind::ALL.get(mark).copied();
+            let mark = kind.map(|kind| Mark { kind, episode: seq, onset: seq % 2 == 0 });
+            let flagged = [None, Some(false), Some(true)].get(flag).copied().flatten();
+            (worker, Sample { seq: u64::from(seq), mark, flagged, ..plain })
         }).collect();
         samples.sort_by_key(|(_, sample)| sample.completed);
         samples
@@ -154,6 +169,10 @@ fn sums(file: &Path) -> BTreeMap<Vec<String>, BTreeMap<String, u64>> {
         "error_status",
         "error_resource",
         "error_network",
+        "anomalies",
+        "anomalies_found",
+        "judged_normal",
+        "false_alarms",
     ];
     let mut table = csv::Reader::from_path(file).unwrap();
     let mut sums: BTreeMap<_, BTreeMap<String, u64>> = BTreeMap::new();
@@ -196,6 +215,10 @@ proptest! {
         prop_assert_eq!(totals.unaccounted(), 0);
         let measured: u64 = summary.iter().filter(|(key, _)| key[0] == "steady").map(|(_, row)| row["planned"]).sum();
         prop_assert_eq!(headline["planned"], measured);
+        for column in ["anomalies", "anomalies_found", "judged_normal", "false_alarms"] {
+            let parts = summary.iter().filter(|(key, _)| key[0] == "steady");
+            prop_assert_eq!(headline[column], parts.map(|(_, row)| row[column]).sum::<u64>());
+        }
         for row in totals.rows() {
             prop_assert_eq!(row.figures.planned, row.figures.ended());
         }

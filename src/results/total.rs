@@ -6,6 +6,7 @@ use hdrhistogram::Histogram;
 
 use super::cell::{Bounds, Cell, Cells, Key, Percentile, Series};
 use super::figures::Figures;
+use super::recorder::Load;
 use super::table::SummaryRow;
 use crate::clock::Tick;
 use crate::record::{FleetId, Kind, Layout, PhaseRole};
@@ -25,17 +26,28 @@ pub struct Totals {
     pub merged_slices: u64,
     /// Slices that arrived after their interval had been written; their content is in a later one.
     pub late_slices: u64,
+    /// Marked readings that `anomalies.csv` leaves out because an interval had too many; the counts include them.
+    pub anomaly_rows_omitted: u64,
 }
 
 impl Totals {
     pub(super) fn new(layout: Arc<Layout>) -> Self {
         let (bounds, cells) = (Bounds::of(&layout), Cells::new(&layout));
-        Self { layout, bounds, cells, end: Tick::ZERO, merged_slices: 0, late_slices: 0 }
+        Self {
+            layout,
+            bounds,
+            cells,
+            end: Tick::ZERO,
+            merged_slices: 0,
+            late_slices: 0,
+            anomaly_rows_omitted: 0,
+        }
     }
 
-    pub(super) fn absorb(&mut self, cells: &Cells<u32>, end: Tick) {
+    pub(super) fn absorb(&mut self, load: &Load, end: Tick) {
         self.end = self.end.max(end);
-        for (key, cell) in cells.iter() {
+        self.anomaly_rows_omitted += load.anomalies.omitted;
+        for (key, cell) in load.cells.iter() {
             self.cells.get_or_new(key, self.bounds).widen(cell);
         }
     }

@@ -10,7 +10,7 @@ use crate::clock::WallTime;
 use crate::display::{self, Style};
 use crate::engine::{End, Figures};
 use crate::record::{ErrorKind, PhaseId, PhaseRole, Verdict};
-use crate::results::{self, PacingLag, RunState, SummaryRow, Totals};
+use crate::results::{self, PacingLag, Readings, RunState, SummaryRow, Totals};
 use crate::units::Quantile;
 
 /// Width of the report where the terminal does not say.
@@ -37,16 +37,16 @@ impl Driven {
         };
         let rows = totals.rows();
         let end = report.end;
-        let figures = self.figures(totals, &rows);
-        let validity = figures.judge();
         let readings = totals.readings(None);
+        let validity = self.figures(totals, &readings, &rows).judge();
         let exit = match (end, validity.verdict) {
             (End::Aborted | End::Interrupted, _) => Exit::Interrupted,
             (End::Complete, Verdict::Invalid) => Exit::Invalid,
             (End::Complete, _) if readings.ok() == 0 => Exit::Failed,
             (End::Complete, _) => Exit::Fine,
         };
-        self.manifest.pacing_lag = lag(totals);
+        self.manifest.pacing_lag = lag(&readings);
+        self.manifest.anomaly_rows_omitted = totals.anomaly_rows_omitted;
         self.manifest.validity = Some(validity);
         self.manifest.state = if end == End::Complete { RunState::Complete } else { RunState::Interrupted };
         self.manifest.exit_code = Some(exit.code());
@@ -97,8 +97,7 @@ impl Driven {
     }
 
     /// What the judgement rests on.
-    fn figures(&self, totals: &Totals, rows: &[SummaryRow]) -> Figures {
-        let readings = totals.readings(None);
+    fn figures(&self, totals: &Totals, readings: &Readings, rows: &[SummaryRow]) -> Figures {
         let complete = self.report.as_ref().is_ok_and(|report| report.end == End::Complete);
         let workers = self.report.as_ref().map(|report| report.workers.as_slice()).unwrap_or_default();
         let share = |worker: &crate::engine::WorkerReport| {
@@ -135,8 +134,7 @@ impl Driven {
     }
 }
 
-fn lag(totals: &Totals) -> Option<PacingLag> {
-    let readings = totals.readings(None);
+fn lag(readings: &Readings) -> Option<PacingLag> {
     let ms = |quantile| readings.pacing_lag_ns(quantile).map(|ns| ns as f64 / 1e6);
     Some(PacingLag { p50_ms: ms(Quantile::P50)?, p99_ms: ms(Quantile::P99)? })
 }

@@ -219,6 +219,7 @@ fn manifest(
         pacing_lag: None,
         validity: None,
         budgets: Vec::new(),
+        anomaly_rows_omitted: 0,
         exit_code: None,
     }
 }
