@@ -18,7 +18,7 @@ const READINGS: u64 = 60;
 const IN_FLIGHT: u64 = 16;
 
 /// A peer in a process of its own, ended with the test.
-pub(crate) struct Peer(Child);
+pub(crate) struct Peer(pub(crate) Child);
 
 impl Drop for Peer {
     fn drop(&mut self) {

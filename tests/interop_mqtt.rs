@@ -187,7 +187,7 @@ fn whole_runs_against_mosquitto_close_at_the_acknowledgement_and_at_delivery() {
     let Some((_broker, port, _folder)) = mosquitto("allow_anonymous true\n") else { return };
     let fleet = |name: &str, qos: u8, close: &str| {
         format!(
-            "[fleet.{name}]\nprotocol = \"mqtt\"\ndevices = 10\nrate = \"20/s\"\nqos = {qos}\nclose = \"{close}\"\n"
+            "[fleet.{name}]\nprotocol = \"mqtt\"\ndevices = 10\nrate = \"20/s\"\nmqtt = {{ qos = {qos} }}\nclose = \"{close}\"\n"
         )
     };
     let cases = [

@@ -5,8 +5,11 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+use super::Fault;
 use super::exit::Exit;
 use crate::record::Protocol;
+use crate::scenario::{Environment, Override, Overrides};
+use crate::seed::Seed;
 use crate::units::Span;
 
 /// Load for fleets of connected devices, and the truth about tail latency.
@@ -25,6 +28,15 @@ pub(super) enum Command {
     /// devices, runs warm-up, measured phases and drain, and leaves CSV and HDR logs in a directory of their own.
     /// Ctrl-C ends the run early with complete files; a second Ctrl-C ends it at once.
     Run(RunArgs),
+    /// Validate scenarios and show what they plan, without sending anything
+    ///
+    /// Reports everything wrong at once, with file, line and column; else shows fleets, phases, expected and peak rates
+    /// with a chart over time, and what the machine must give.
+    Check(CheckArgs),
+    /// Write a commented scenario to start from; without a situation, list those there are
+    New(NewArgs),
+    /// Print the JSON Schema of scenarios, for editors (taplo) and other tools
+    Schema(SchemaArgs),
     /// Run the bundled reference system alone, until Ctrl-C
     Serve(ServeArgs),
 }
@@ -47,17 +59,8 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub(super) label: String,
 
-    /// Another seed than the scenario's
-    #[arg(long, value_name = "N")]
-    pub(super) seed: Option<u64>,
-
-    /// Length of the measured phases together, such as 30s; each is scaled alike
-    #[arg(long, value_name = "SPAN")]
-    pub(super) duration: Option<Span>,
-
-    /// Override a value of the scenario, such as fleet.meters.rate=2/s or phase.burst.load=4
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    pub(super) set: Vec<String>,
+    #[command(flatten)]
+    pub(super) overrides: OverrideArgs,
 
     /// Worker threads of the generator [default: half the cores for a target on this machine, else all]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
@@ -70,6 +73,68 @@ pub(super) struct RunArgs {
     /// Print the report as JSON instead of tables
     #[arg(long)]
     pub(super) json: bool,
+}
+
+/// What the command line changes about a scenario.
+#[derive(Debug, clap::Args)]
+pub(super) struct OverrideArgs {
+    /// Another seed than the scenario's
+    #[arg(long, value_name = "N")]
+    pub(super) seed: Option<u64>,
+
+    /// Length of the measured phases together, such as 30s; each is scaled alike
+    #[arg(long, value_name = "SPAN")]
+    pub(super) duration: Option<Span>,
+
+    /// Override a value of the scenario, such as fleet.meters.rate=2/s or phase.burst.load=4
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(super) set: Vec<String>,
+}
+
+impl OverrideArgs {
+    /// What is written there.
+    pub(super) fn read(&self) -> Result<Overrides, Fault> {
+        let set: Result<_, _> = self.set.iter().map(|text| Override::parse(text)).collect();
+        Ok(Overrides {
+            set: set.map_err(Fault::usage)?,
+            seed: self.seed.map(Seed),
+            duration: self.duration,
+            environment: Environment::Process,
+        })
+    }
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = Exit::HELP)]
+pub(super) struct CheckArgs {
+    /// The scenarios, TOML files
+    #[arg(required = true)]
+    pub(super) scenarios: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub(super) overrides: OverrideArgs,
+
+    /// Print a JSON array with one object per file: its plan, or its problems
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = Exit::HELP)]
+pub(super) struct NewArgs {
+    /// The situation; without one, all are listed
+    pub(super) situation: Option<String>,
+
+    /// Where to write it [default: the situation's name with .toml]
+    pub(super) file: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = Exit::HELP)]
+pub(super) struct SchemaArgs {
+    /// Print the reference of all keys as Markdown instead
+    #[arg(long)]
+    pub(super) markdown: bool,
 }
 
 #[derive(Debug, clap::Args)]

@@ -1,9 +1,12 @@
 //! The command line: one file per command, exit codes, and the only place where rooms are wired together.
 
 mod args;
+mod check;
 mod exit;
 mod journal;
+mod new;
 mod run;
+mod schema;
 mod serve;
 mod signal;
 mod target;
@@ -59,6 +62,9 @@ fn run_with(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     };
     let ended = match &args.command {
         Command::Run(args) => run::run(args),
+        Command::Check(args) => check::check(args),
+        Command::New(args) => new::new(args),
+        Command::Schema(args) => schema::schema(args),
         Command::Serve(args) => serve::serve(args),
     };
     ended.unwrap_or_else(|fault| {

@@ -39,28 +39,34 @@ impl Targets {
     pub(super) fn prepare(args: &RunArgs, scenario: &Scenario) -> Result<Self, Fault> {
         let wanted = spoken(scenario);
         let given = given(args, scenario, &wanted)?;
-        let (urls, server) = if given.is_empty() {
+        let (urls, server): (Vec<Given>, _) = if given.is_empty() {
             let server = Server::start(&config(scenario.reference)).map_err(Fault::failed)?;
-            (addresses(&server), Some(server))
+            let found =
+                addresses(&server).into_iter().map(|(protocol, url)| Given { protocol, url, shown: None });
+            (found.collect(), Some(server))
         } else {
             (given, None)
         };
         let mut endpoints = Vec::new();
         for protocol in &wanted {
-            let Some((_, url)) = urls.iter().find(|(known, _)| known == protocol) else {
+            let Some(given) = urls.iter().find(|given| given.protocol == *protocol) else {
                 return Err(Fault::usage(format!(
                     "the scenario has {protocol} fleets, but only other protocols have a target; add --target \
                      {protocol}=URL, or give no target at all to use the bundled reference system"
                 )));
             };
-            endpoints.push(Endpoint::resolve(*protocol, url).map_err(Fault::usage)?);
+            endpoints.push(Endpoint::resolve(*protocol, &given.url).map_err(Fault::usage)?);
         }
         for endpoint in &mut endpoints {
             endpoint.probe(PROBE).map_err(Fault::failed)?;
         }
         let notes = if server.is_none() { doubts(&endpoints)? } else { Vec::new() };
         let local = endpoints.iter().all(|endpoint| is_local(endpoint.address().ip()));
-        let urls = endpoints.iter().map(|e| (e.protocol().to_string(), e.url().to_owned())).collect();
+        let shown = |endpoint: &Endpoint| {
+            let veiled = urls.iter().find(|given| given.protocol == endpoint.protocol());
+            veiled.and_then(|given| given.shown.clone()).unwrap_or_else(|| endpoint.url().to_owned())
+        };
+        let urls = endpoints.iter().map(|e| (e.protocol().to_string(), shown(e))).collect();
         Ok(Self { endpoints, urls, server, local, notes })
     }
 
@@ -97,11 +103,20 @@ fn spoken(scenario: &Scenario) -> Vec<Protocol> {
     Protocol::ALL.into_iter().filter(speaks).collect()
 }
 
+/// An address that the user gave.
+#[derive(Debug)]
+struct Given {
+    protocol: Protocol,
+    url: String,
+    /// What to show in its place, where environment variables are in it: they may be secrets.
+    shown: Option<String>,
+}
+
 /// The addresses the user gave, on the command line first.
-fn given(args: &RunArgs, scenario: &Scenario, wanted: &[Protocol]) -> Result<Vec<(Protocol, String)>, Fault> {
-    let mut urls: Vec<(Protocol, String)> = Vec::new();
+fn given(args: &RunArgs, scenario: &Scenario, wanted: &[Protocol]) -> Result<Vec<Given>, Fault> {
+    let mut urls: Vec<Given> = Vec::new();
     for (protocol, url) in &args.targets {
-        if urls.iter().any(|(known, _)| known == protocol) {
+        if urls.iter().any(|given| given.protocol == *protocol) {
             return Err(Fault::usage(format!(
                 "--target {protocol}=… is given twice; a protocol has one target"
             )));
@@ -111,13 +126,15 @@ fn given(args: &RunArgs, scenario: &Scenario, wanted: &[Protocol]) -> Result<Vec
                 "--target {protocol}=…: no fleet of the scenario speaks {protocol}"
             )));
         }
-        urls.push((*protocol, url.clone()));
+        urls.push(Given { protocol: *protocol, url: url.clone(), shown: None });
     }
-    for protocol in Protocol::ALL {
-        if let Some(url) =
-            scenario.target.of(protocol).filter(|_| urls.iter().all(|(known, _)| *known != protocol))
-        {
-            urls.push((protocol, url.to_string()));
+    for protocol in Protocol::ALL.into_iter().filter(|protocol| wanted.contains(protocol)) {
+        if urls.iter().any(|given| given.protocol == protocol) {
+            continue;
+        }
+        if let Some(address) = scenario.target.of(protocol) {
+            let shown = address.written.is_secret().then(|| address.written.written().to_owned());
+            urls.push(Given { protocol, url: address.url.to_string(), shown });
         }
     }
     Ok(urls)

@@ -24,6 +24,12 @@ impl WallTime {
         self.0.duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64())
     }
 
+    /// Whole nanoseconds since 1970-01-01T00:00:00Z.
+    pub fn epoch_ns(self) -> u64 {
+        let since = self.0.duration_since(UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+    }
+
     /// Usable in file names, sortable: `2026-11-20T21-41-15Z`.
     pub fn file_stamp(self) -> String {
         humantime::format_rfc3339_seconds(self.0).to_string().replace(':', "-")

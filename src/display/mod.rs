@@ -1,12 +1,15 @@
 //! What people see: progress while a run lasts, and the table at its end. Figures come in, text goes out.
 
+mod chart;
 mod detection;
 pub mod figure;
 mod grid;
+mod outline;
 mod progress;
 mod style;
 mod verdict;
 
+pub use outline::{ChartPoint, Descriptors, EventOutline, FleetOutline, Outline, PhaseOutline, outline};
 pub use progress::{Progress, ProgressMode};
 pub use style::Style;
 pub use verdict::verdict;

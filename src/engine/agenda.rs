@@ -10,8 +10,8 @@ use crate::clock::Tick;
 pub(super) enum Task {
     /// A reading is due by the plan.
     Due,
-    /// A connection attempt is due.
-    Connect,
+    /// Something the device's own task waits for is due: a connection, a cut, its leaving, sleep, a stored reading.
+    Wake,
     /// The oldest outstanding reading or attempt may have reached its time-out.
     Expire,
     /// The keep-alive period is over.

@@ -1,12 +1,13 @@
-//! One device as its worker holds it: plan, book, and the handle that wakes its task.
+//! One device as its worker holds it: plan, book, what the plan still does to it, and the handle that wakes its task.
 
 use std::cell::{Cell, RefCell};
 use std::task::{Context, Waker};
 
 use super::ledger::Ledger;
 use crate::clock::Tick;
+use crate::fleet::Reading;
 use crate::record::{FleetId, PhaseId};
-use crate::scenario::DevicePlan;
+use crate::scenario::{DevicePlan, Fleet, Outage};
 
 /// A connection attempt under way.
 #[derive(Debug, Clone, Copy)]
@@ -22,7 +23,12 @@ pub(super) struct Device {
     /// Place in the worker's list of devices.
     pub(super) slot: u32,
     pub(super) fleet: FleetId,
-    pub(super) connect_at: Tick,
+    /// `None`: when it has something to send.
+    pub(super) connect_at: Option<Tick>,
+    pub(super) leave_at: Option<Tick>,
+    /// No reading of a closed device is due before, or then and later.
+    pub(super) starts: Tick,
+    pub(super) ends: Tick,
     pub(super) plan: RefCell<DevicePlan>,
     pub(super) ledger: RefCell<Ledger>,
     /// Whether a reading could be handed to the transport now.
@@ -36,15 +42,110 @@ pub(super) struct Device {
     pub(super) keep_alive_at: Cell<Option<Tick>>,
     /// The last seeded anomaly that was flagged, by its number; 0 before the first.
     pub(super) found: Cell<u32>,
+    /// A reading that is to be sent once more.
+    pub(super) repeat: RefCell<Option<(PhaseId, Reading)>>,
+    pub(super) habit: Habit,
     waker: RefCell<Option<Waker>>,
 }
 
+/// What the plan makes of the device's connection.
+#[derive(Debug, Default)]
+pub(super) struct Habit {
+    /// An outage that has not begun.
+    outage: Cell<Option<Outage>>,
+    /// Until when it stays offline.
+    offline_until: Cell<Tick>,
+    /// How long a device that connects on demand stays after its last answer, nanoseconds.
+    awake_ns: Option<u64>,
+    /// Its last answer, or its connection.
+    stirred: Cell<Tick>,
+    /// When it may fall asleep, while an entry for it stands in the agenda.
+    pub(super) rest_armed: Cell<Option<Tick>>,
+    /// Time between two stored readings that are sent after an outage, nanoseconds.
+    flush_gap_ns: Option<u64>,
+    /// When the last outage ended: readings due before are stored ones.
+    resumed: Cell<Tick>,
+    /// When the next stored reading may go out, and whether an entry for it stands in the agenda.
+    flush_at: Cell<Tick>,
+    pub(super) flush_armed: Cell<bool>,
+}
+
+impl Habit {
+    fn of(fleet: &Fleet, outage: Option<Outage>) -> Self {
+        let behaviour = &fleet.behaviour;
+        Self {
+            outage: Cell::new(outage),
+            awake_ns: fleet.on_demand().then(|| behaviour.sleepy.map_or(0, crate::units::Span::as_ns)),
+            flush_gap_ns: behaviour.flush.map(|rate| (1e9 / rate.as_per_second()) as u64),
+            ..Self::default()
+        }
+    }
+
+    /// The outage that has not begun.
+    pub(super) const fn outage(&self) -> Option<Outage> {
+        self.outage.get()
+    }
+
+    /// Whether the connection is to be cut at `now`; it is cut once.
+    pub(super) fn cuts(&self, now: Tick) -> bool {
+        let Some(outage) = self.outage.get().filter(|outage| outage.from <= now) else { return false };
+        self.outage.set(None);
+        self.offline_until.set(outage.until);
+        self.resumed.set(outage.until);
+        true
+    }
+
+    /// The first instant, not before `now`, at which the plan allows a connection.
+    pub(super) fn online_at(&self, now: Tick) -> Tick {
+        // An outage that begins while there is no connection has nothing to cut.
+        self.cuts(now);
+        self.offline_until.get().max(now)
+    }
+
+    /// When the last outage ended.
+    pub(super) const fn resumed(&self) -> Tick {
+        self.resumed.get()
+    }
+
+    pub(super) const fn on_demand(&self) -> bool {
+        self.awake_ns.is_some()
+    }
+
+    /// Notes that the device was answered, or connected.
+    pub(super) fn stir(&self, at: Tick) {
+        self.stirred.set(at);
+    }
+
+    /// When the device may go to sleep if nothing more happens.
+    pub(super) fn rest_at(&self) -> Option<Tick> {
+        self.awake_ns.map(|awake_ns| self.stirred.get().plus_ns(awake_ns))
+    }
+
+    /// When the reading that was due at `intended` may go out after an outage; `None`: at once.
+    pub(super) fn flush_at(&self, intended: Tick) -> Option<Tick> {
+        let stored = intended < self.resumed.get();
+        self.flush_gap_ns.filter(|_| stored).map(|_| self.flush_at.get().max(self.resumed.get()))
+    }
+
+    /// Notes that a stored reading goes out, which was allowed from `allowed` on, at `now`. A gap that the generator or the
+    /// service was late for is not made up by a burst.
+    pub(super) fn flushed(&self, allowed: Tick, now: Tick) {
+        let gap_ns = self.flush_gap_ns.unwrap_or_default();
+        let late = now.since(allowed) >= gap_ns;
+        self.flush_at.set(if late { now } else { allowed }.plus_ns(gap_ns));
+    }
+}
+
 impl Device {
-    pub(super) fn new(slot: u32, plan: DevicePlan, ledger: Ledger) -> Self {
+    pub(super) fn new(slot: u32, plan: DevicePlan, fleet: &Fleet, ledger: Ledger) -> Self {
         Self {
             slot,
             fleet: plan.fleet,
             connect_at: plan.connect_at,
+            leave_at: plan.leave_at,
+            starts: plan.starts,
+            ends: plan.ends,
+            habit: Habit::of(fleet, plan.outage),
             plan: RefCell::new(plan),
             ledger: RefCell::new(ledger),
             linked: Cell::new(false),
@@ -53,8 +154,19 @@ impl Device {
             expiry_armed: Cell::new(false),
             keep_alive_at: Cell::new(None),
             found: Cell::new(0),
+            repeat: RefCell::new(None),
             waker: RefCell::new(None),
         }
+    }
+
+    /// Whether it has nothing more to send or to wait for.
+    pub(super) fn is_settled(&self) -> bool {
+        self.ledger.borrow().is_settled() && self.repeat.borrow().is_none()
+    }
+
+    /// Whether it is to go for good at `now`.
+    pub(super) fn leaves(&self, now: Tick) -> bool {
+        self.leave_at.is_some_and(|at| at <= now)
     }
 
     /// Wakes the device's task.
@@ -71,5 +183,55 @@ impl Device {
             Some(present) if present.will_wake(cx.waker()) => {}
             _ => *waker = Some(cx.waker().clone()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn habit(outage: Option<(u64, u64)>, awake_ns: Option<u64>, flush_gap_ns: Option<u64>) -> Habit {
+        let outage = outage.map(|(from, until)| Outage { from: Tick(from), until: Tick(until) });
+        Habit { outage: Cell::new(outage), awake_ns, flush_gap_ns, ..Habit::default() }
+    }
+
+    #[test]
+    fn an_outage_cuts_once_and_keeps_the_device_away() {
+        let habit = habit(Some((100, 300)), None, None);
+        assert_eq!(habit.online_at(Tick(50)), Tick(50));
+        assert!(!habit.cuts(Tick(99)));
+        assert!(habit.cuts(Tick(100)));
+        assert!(!habit.cuts(Tick(100)));
+        assert_eq!(habit.online_at(Tick(150)), Tick(300));
+        assert_eq!(habit.online_at(Tick(400)), Tick(400));
+    }
+
+    #[test]
+    fn an_outage_that_finds_no_connection_still_keeps_the_device_away() {
+        let habit = habit(Some((100, 300)), None, None);
+        assert_eq!(habit.online_at(Tick(120)), Tick(300));
+        assert!(!habit.cuts(Tick(350)));
+    }
+
+    #[test]
+    fn stored_readings_go_out_at_their_rate_and_newer_ones_at_once() {
+        let habit = habit(Some((100, 300)), None, Some(10));
+        assert!(habit.cuts(Tick(100)));
+        assert_eq!(habit.flush_at(Tick(120)), Some(Tick(300)));
+        habit.flushed(Tick(300), Tick(302));
+        assert_eq!(habit.flush_at(Tick(130)), Some(Tick(310)));
+        // The service kept the device waiting: no burst makes up for it.
+        habit.flushed(Tick(310), Tick(500));
+        assert_eq!(habit.flush_at(Tick(140)), Some(Tick(510)));
+        assert_eq!(habit.flush_at(Tick(300)), None);
+    }
+
+    #[test]
+    fn a_sleepy_device_stays_as_long_as_stated_after_its_last_answer() {
+        let habit = habit(None, Some(20), None);
+        assert!(habit.on_demand());
+        habit.stir(Tick(100));
+        assert_eq!(habit.rest_at(), Some(Tick(120)));
+        assert_eq!(self::habit(None, None, None).rest_at(), None);
     }
 }

@@ -6,20 +6,34 @@ use std::task::{Context, Poll};
 
 use super::agenda::Task;
 use super::device::{Attempt, Device};
-use super::ledger::{Closing, Settled};
-use super::worker::{Stage, Worker, attempt_sample};
+use super::exchange;
+use super::ledger::{Closing, Expired, Settled};
+use super::worker::{GOODBYE, Stage, Worker, attempt_sample};
 use crate::clock::Tick;
-use crate::protocol::{Answer, Endpoint, Event, Failure, Identity, Message, Session};
-use crate::record::{Finding, Kind, Outcome, Sink};
+use crate::fleet::Reading;
+use crate::protocol::{Answer, Endpoint, Event, Failure, Message, Session};
+use crate::record::{Finding, Kind, Outcome, PhaseId, Sink};
 
 /// Why a conversation ended.
 enum Parting {
-    /// The run is over.
+    /// The run is over, or the device leaves for good.
     Closing,
     /// The connection is unusable.
     Broken(Failure),
     /// A reading timed out on a session that cannot go on after that.
     Abandoned,
+    /// The plan cuts the connection.
+    Cut,
+    /// Nothing is left to do for now.
+    Asleep,
+}
+
+/// When to connect next, and how often that failed.
+#[derive(Clone, Copy)]
+struct Next {
+    /// `None`: when there is something to send.
+    at: Option<Tick>,
+    failures: u32,
 }
 
 /// Drives one device until its worker closes.
@@ -28,46 +42,79 @@ pub(super) async fn drive<S: Sink>(worker: Rc<Worker<S>>, device: Rc<Device>) {
     let Some(endpoint) = worker.endpoints.iter().find(|endpoint| endpoint.protocol() == protocol) else {
         return;
     };
-    let (mut intended, mut failures) = (device.connect_at, 0_u32);
-    while wait_for(&worker, &device, intended).await {
-        if let Some(mut session) = connect(&worker, &device, endpoint, intended).await {
-            let answered_before = device.answered.get();
-            let parting = converse(&worker, &device, &mut session).await;
-            device.linked.set(false);
-            let now = worker.clock.now();
-            match parting {
-                Parting::Closing => return poll_fn(|cx| session.poll_close(cx)).await,
+    let mut next = Next { at: device.connect_at, failures: 0 };
+    while let Some(intended) = wait_for(&worker, &device, next.at).await {
+        let Some(mut session) = connect(&worker, &device, endpoint, intended).await else {
+            next = retry(&worker, &device, next);
+            continue;
+        };
+        let answered_before = device.answered.get();
+        let parting = converse(&worker, &device, &mut session).await;
+        device.linked.set(false);
+        device.repeat.take();
+        let now = worker.clock.now();
+        let at_once = Next { at: (!device.habit.on_demand()).then_some(now), failures: 0 };
+        match parting {
+            Parting::Closing => return poll_fn(|cx| session.poll_close(cx)).await,
+            Parting::Abandoned => {
+                // Nor can any other reading that was sent on it be answered any more.
+                give_up_all(&worker, &device, Outcome::Timeout, now);
                 // The time-out itself has spaced the attempts out.
-                Parting::Abandoned => {
-                    // Nor can any other reading that was sent on it be answered any more.
-                    give_up_all(&worker, &device, Outcome::Timeout, now);
-                    (intended, failures) = (now, 0);
-                    continue;
-                }
-                Parting::Broken(failure) => give_up_all(&worker, &device, Outcome::Error(failure.kind), now),
+                next = at_once;
             }
-            // A connection that served is followed by the next at once; only failing ones are spaced out.
-            if device.answered.get() > answered_before {
-                (intended, failures) = (now, 0);
-                continue;
+            // What was under way is sent again: the cut is the plan's doing, and the wait for it shows in the response time.
+            Parting::Cut => {
+                device.ledger.borrow_mut().recall();
+                next = Next { at: Some(device.habit.online_at(now)), failures: 0 };
+                if let Some(at) = next.at {
+                    worker.schedule(at, &device, Task::Wake);
+                }
+            }
+            Parting::Asleep => {
+                // Saying goodbye must not keep the next reading waiting.
+                tokio::task::spawn_local(async move {
+                    let goodbye = poll_fn(|cx| session.poll_close(cx));
+                    let _ = tokio::time::timeout(GOODBYE, goodbye).await;
+                });
+                next = Next { at: None, failures: 0 };
+            }
+            Parting::Broken(failure) => {
+                give_up_all(&worker, &device, Outcome::Error(failure.kind), now);
+                // A connection that served is followed by the next at once; only failing ones are spaced out.
+                let served = device.answered.get() > answered_before;
+                next = if served { at_once } else { retry(&worker, &device, next) };
             }
         }
-        let pause = device.plan.borrow_mut().backoff(failures);
-        failures = failures.saturating_add(1);
-        intended = worker.clock.now().plus_ns(pause.as_ns());
-        worker.schedule(intended, &device, Task::Connect);
     }
 }
 
-/// Waits until a connection is due; false if none will be needed any more.
-async fn wait_for<S: Sink>(worker: &Worker<S>, device: &Device, at: Tick) -> bool {
+/// The next attempt after one that failed.
+fn retry<S: Sink>(worker: &Worker<S>, device: &Device, failed: Next) -> Next {
+    let pause = device.plan.borrow_mut().backoff(failed.failures);
+    let at = worker.clock.now().plus_ns(pause.as_ns());
+    worker.schedule(at, device, Task::Wake);
+    Next { at: Some(at), failures: failed.failures.saturating_add(1) }
+}
+
+/// Waits until a connection is due and gives the instant at which it was; `None` if none will be needed any more.
+async fn wait_for<S: Sink>(worker: &Worker<S>, device: &Device, at: Option<Tick>) -> Option<Tick> {
     poll_fn(|cx| {
         device.listen(cx);
-        let idle = device.ledger.borrow().is_settled();
+        let (now, idle) = (worker.clock.now(), device.is_settled());
         match worker.stage() {
-            Stage::Closing => Poll::Ready(false),
-            Stage::Draining if idle => Poll::Ready(false),
-            _ if worker.clock.now() >= at => Poll::Ready(true),
+            Stage::Closing => return Poll::Ready(None),
+            Stage::Draining if idle => return Poll::Ready(None),
+            _ if idle && device.leaves(now) => return Poll::Ready(None),
+            _ => {}
+        }
+        let online = device.habit.online_at(now);
+        if online > now {
+            return Poll::Pending;
+        }
+        let wanted = at.or_else(|| device.ledger.borrow().next_intended());
+        match wanted {
+            // What was due while the plan kept the device offline cannot connect before it may.
+            Some(wanted) if wanted <= now => Poll::Ready(Some(wanted.max(device.habit.resumed()))),
             _ => Poll::Pending,
         }
     })
@@ -84,7 +131,6 @@ async fn connect<S: Sink>(
     let begun = worker.clock.now();
     let phase = worker.layout().phase_at(intended);
     let deadline = begun.plus_ns(worker.plan.scenario().run.connect_timeout.as_ns());
-    let identity = Identity::of(device.plan.borrow().device.id());
     {
         let mut sink = worker.sink.borrow_mut();
         sink.planned(phase, device.fleet, Kind::Connect);
@@ -93,8 +139,12 @@ async fn connect<S: Sink>(
     worker.open();
     device.attempt.set(Some(Attempt { phase, intended, actual: begun }));
     worker.schedule(deadline, device, Task::Expire);
-    let settings = &worker.settings[usize::from(device.fleet.0)];
-    let mut dialing = Box::pin(Session::connect(endpoint, settings, &identity));
+    let fleet = usize::from(device.fleet.0);
+    let identity = {
+        let plan = device.plan.borrow();
+        exchange::identity(worker.plan.fleet(device.fleet), &plan.device, worker.epoch_ns)
+    };
+    let mut dialing = Box::pin(Session::connect(endpoint, &worker.settings[fleet], &identity));
     let (outcome, session) = poll_fn(|cx| {
         device.listen(cx);
         match dialing.as_mut().poll(cx) {
@@ -113,6 +163,7 @@ async fn connect<S: Sink>(
     }
     if session.is_some() {
         device.ledger.borrow_mut().unblock(now);
+        device.habit.stir(now);
         arm_keep_alive(worker, device, now);
     }
     session
@@ -143,8 +194,8 @@ async fn converse<S: Sink>(worker: &Worker<S>, device: &Device, session: &mut Se
             }
             let now = worker.clock.now();
             worker.nudge(now);
-            if worker.stage() == Stage::Closing {
-                return Poll::Ready(Parting::Closing);
+            if let Some(parting) = plan_parting(worker, device, now) {
+                return Poll::Ready(parting);
             }
             if expire(worker, device, now) && !session.survives_timeout() {
                 return Poll::Ready(Parting::Abandoned);
@@ -160,6 +211,31 @@ async fn converse<S: Sink>(worker: &Worker<S>, device: &Device, session: &mut Se
     .await
 }
 
+/// Whether the plan, or the end of the run, ends the connection at `now`.
+fn plan_parting<S: Sink>(worker: &Worker<S>, device: &Device, now: Tick) -> Option<Parting> {
+    if worker.stage() == Stage::Closing {
+        return Some(Parting::Closing);
+    }
+    if device.habit.cuts(now) {
+        return Some(Parting::Cut);
+    }
+    if !device.is_settled() {
+        return None;
+    }
+    if device.leaves(now) {
+        return Some(Parting::Closing);
+    }
+    let rest_at = device.habit.rest_at()?;
+    if now >= rest_at {
+        return Some(Parting::Asleep);
+    }
+    if device.habit.rest_armed.get().is_none_or(|armed| armed <= now) {
+        device.habit.rest_armed.set(Some(rest_at));
+        worker.schedule(rest_at, device, Task::Wake);
+    }
+    None
+}
+
 /// Books one event. Its stamp is taken first, before anything else is done.
 fn take_in<S: Sink>(worker: &Worker<S>, device: &Device, session: &Session, event: Event) {
     let at = worker.clock.now();
@@ -173,6 +249,7 @@ fn take_in<S: Sink>(worker: &Worker<S>, device: &Device, session: &Session, even
         match settled {
             Settled::Closed { sample, reordered } => {
                 device.answered.set(device.answered.get() + 1);
+                device.habit.stir(at);
                 if reordered {
                     worker.finding(device, Finding::Reordered, sample.phase);
                 }
@@ -200,8 +277,15 @@ fn expire<S: Sink>(worker: &Worker<S>, device: &Device, now: Tick) -> bool {
     device.expiry_armed.set(false);
     loop {
         let expired = device.ledger.borrow_mut().expire(now);
-        let Some(sample) = expired else { break };
-        worker.settle(device, &sample);
+        match expired {
+            Some(Expired::Reading(sample)) => worker.settle(device, &sample),
+            Some(Expired::Repeat) => {}
+            None => break,
+        }
+    }
+    // What waited for room waited for the service, not for us.
+    if !device.linked.get() {
+        device.ledger.borrow_mut().unblock(now);
     }
     arm_expiry(worker, device);
     true
@@ -234,7 +318,7 @@ fn keep_alive<S: Sink>(
     Ok(())
 }
 
-/// Sends the next waiting reading if the session and the in-flight limit allow it; true if one was sent.
+/// Sends the next waiting reading if the session, the in-flight limit and the plan allow it; true if one was sent.
 fn send_next<S: Sink>(
     worker: &Worker<S>,
     device: &Device,
@@ -245,19 +329,84 @@ fn send_next<S: Sink>(
         device.linked.set(false);
         return Ok(false);
     }
+    if device.ledger.borrow().has_room()
+        && let Some((phase, reading)) = device.repeat.take()
+    {
+        return hand_over(worker, device, session, cx, Sending { phase, reading, repeat: true });
+    }
+    if held_back(worker, device) {
+        return Ok(false);
+    }
     let next = device.ledger.borrow_mut().take_next();
     let Some((phase, reading)) = next else {
         device.linked.set(device.ledger.borrow().has_room());
         return Ok(false);
     };
-    let mut payload = worker.payload.borrow_mut();
-    payload.clear();
-    device.plan.borrow().device.encode(&reading, &mut payload);
-    let actual = worker.clock.now();
+    if device.plan.borrow().repeats(reading.seq) {
+        *device.repeat.borrow_mut() = Some((phase, reading.clone()));
+    }
+    hand_over(worker, device, session, cx, Sending { phase, reading, repeat: false })
+}
+
+/// Whether the next reading was stored through an outage and its turn has not come. If it has, it is taken.
+fn held_back<S: Sink>(worker: &Worker<S>, device: &Device) -> bool {
+    let (front, has_room) = {
+        let ledger = device.ledger.borrow();
+        (ledger.next_intended(), ledger.has_room())
+    };
+    let Some(allowed) = front.and_then(|intended| device.habit.flush_at(intended)) else { return false };
+    let now = worker.clock.now();
+    if now < allowed {
+        device.linked.set(false);
+        if !device.habit.flush_armed.replace(true) {
+            worker.schedule(allowed, device, Task::Wake);
+        }
+        return true;
+    }
+    device.habit.flush_armed.set(false);
+    if has_room {
+        device.ledger.borrow_mut().unblock(allowed);
+        device.habit.flushed(allowed, now);
+    }
+    false
+}
+
+/// A reading about to be sent, for the first time or once more.
+struct Sending {
+    phase: PhaseId,
+    reading: Reading,
+    repeat: bool,
+}
+
+/// Encodes a reading and hands it to the transport; true, for one was sent.
+fn hand_over<S: Sink>(
+    worker: &Worker<S>,
+    device: &Device,
+    session: &mut Session,
+    cx: &mut Context<'_>,
+    Sending { phase, reading, repeat }: Sending,
+) -> Result<bool, Failure> {
     let seq = reading.seq;
-    device.ledger.borrow_mut().start(phase, reading, actual);
-    let sent = session.send(cx, &Message { seq, payload: &payload, address: None });
-    worker.sink.borrow_mut().sent(phase, device.fleet, Kind::Reading);
+    let (mut payload, mut address) = (worker.payload.borrow_mut(), worker.address.borrow_mut());
+    payload.clear();
+    let addressed = {
+        let plan = device.plan.borrow();
+        plan.device.encode(&reading, worker.epoch_ns, &mut payload);
+        let fleet = worker.plan.fleet(device.fleet);
+        exchange::address(fleet, &plan.device, &reading, worker.epoch_ns, &mut address)
+    };
+    let actual = worker.clock.now();
+    if repeat {
+        device.ledger.borrow_mut().start_repeat(phase, reading, actual);
+    } else {
+        device.ledger.borrow_mut().start(phase, reading, actual);
+    }
+    let address = std::str::from_utf8(&address).ok().filter(|_| addressed);
+    let message = Message { seq, payload: &payload, address };
+    let sent = session.send(cx, &message);
+    if !repeat {
+        worker.sink.borrow_mut().sent(phase, device.fleet, Kind::Reading);
+    }
     arm_expiry(worker, device);
     device.linked.set(session.ready() && device.ledger.borrow().has_room());
     sent.map(|()| true)

@@ -13,6 +13,15 @@ struct Outstanding {
     phase: PhaseId,
     eligible: Tick,
     actual: Tick,
+    /// It was sent before: its end is no reading's end.
+    repeat: bool,
+}
+
+/// What came to its time-out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Expired {
+    Reading(Sample),
+    Repeat,
 }
 
 /// What came back for a reading.
@@ -111,15 +120,40 @@ impl Ledger {
     /// Notes that a reading's first byte is about to be handed to the transport.
     pub(super) fn start(&mut self, phase: PhaseId, reading: Reading, actual: Tick) {
         let eligible = reading.intended.max(self.unblocked).min(actual);
-        self.in_flight.push_back(Outstanding { reading, phase, eligible, actual });
+        self.in_flight.push_back(Outstanding { reading, phase, eligible, actual, repeat: false });
+    }
+
+    /// Notes that a reading is about to be sent once more.
+    pub(super) fn start_repeat(&mut self, phase: PhaseId, reading: Reading, actual: Tick) {
+        self.in_flight.push_back(Outstanding { reading, phase, eligible: actual, actual, repeat: true });
+    }
+
+    /// When the reading to be sent next was due.
+    pub(super) fn next_intended(&self) -> Option<Tick> {
+        self.backlog.front().map(|(_, reading)| reading.intended)
+    }
+
+    /// Takes back what is in flight, because the plan cuts the connection: it will be sent again, in its old order, before
+    /// anything newer. May go beyond the backlog's bound by the in-flight limit.
+    pub(super) fn recall(&mut self) {
+        let mut recalled: Vec<_> = self.in_flight.drain(..).filter(|open| !open.repeat).collect();
+        recalled.sort_by_key(|open| open.reading.seq);
+        for open in recalled.into_iter().rev() {
+            self.backlog.push_front((open.phase, open.reading));
+        }
     }
 
     /// Settles an answer for `seq` that was decoded at `at`.
     pub(super) fn close(&mut self, seq: u64, closing: Closing, at: Tick) -> Settled {
-        let Some(place) = self.in_flight.iter().position(|open| open.reading.seq == seq) else {
+        let of_seq = |open: &Outstanding| open.reading.seq == seq;
+        // The original, where it is still open: an answer does not tell the two apart.
+        let original = self.in_flight.iter().position(|open| of_seq(open) && !open.repeat);
+        let Some(open) = original.and_then(|place| self.in_flight.remove(place)) else {
+            if let Some(repeat) = self.in_flight.iter().position(of_seq) {
+                self.in_flight.remove(repeat);
+            }
             return self.history.classify(seq).map_or(Settled::Stray, Settled::Finding);
         };
-        let Some(open) = self.in_flight.remove(place) else { return Settled::Stray };
         let reordered = self.history.answer(seq);
         Settled::Closed { sample: self.sample(&open, closing, at), reordered }
     }
@@ -129,17 +163,26 @@ impl Ledger {
         self.in_flight.front().map(|open| open.actual.plus_ns(self.timeout_ns))
     }
 
-    /// Takes out the oldest reading in flight if it has timed out.
-    pub(super) fn expire(&mut self, now: Tick) -> Option<Sample> {
+    /// Takes out the oldest thing in flight if it has timed out.
+    pub(super) fn expire(&mut self, now: Tick) -> Option<Expired> {
         if self.next_expiry()? > now {
             return None;
         }
-        self.give_up(Outcome::Timeout, now)
+        if self.in_flight.front()?.repeat {
+            self.in_flight.pop_front();
+            return Some(Expired::Repeat);
+        }
+        self.give_up(Outcome::Timeout, now).map(Expired::Reading)
     }
 
-    /// Takes out the oldest reading in flight, ended as `outcome`.
+    /// Takes out the oldest reading in flight, ended as `outcome`, and the repeats before it.
     pub(super) fn give_up(&mut self, outcome: Outcome, now: Tick) -> Option<Sample> {
-        let open = self.in_flight.pop_front()?;
+        let open = loop {
+            let open = self.in_flight.pop_front()?;
+            if !open.repeat {
+                break open;
+            }
+        };
         self.history.give_up(open.reading.seq);
         Some(self.sample(&open, outcome.into(), now))
     }
@@ -265,6 +308,13 @@ mod tests {
         ledger.start(phase, next, Tick(actual));
     }
 
+    fn expired(ledger: &mut Ledger, now: u64) -> Option<Sample> {
+        match ledger.expire(Tick(now))? {
+            Expired::Reading(sample) => Some(sample),
+            Expired::Repeat => panic!("a repeat is no reading"),
+        }
+    }
+
     fn closed(settled: Settled) -> (Sample, bool) {
         match settled {
             Settled::Closed { sample, reordered } => (sample, reordered),
@@ -315,11 +365,51 @@ mod tests {
         assert!(!closed(book.close(2, Outcome::Ok.into(), Tick(10))).1);
         assert!(closed(book.close(1, Outcome::Ok.into(), Tick(11))).1, "1 came after 2");
         assert_eq!(book.close(2, Outcome::Ok.into(), Tick(12)), Settled::Finding(Finding::Duplicated));
-        assert_eq!(book.expire(Tick(3 + 100 * MS)).map(|s| s.outcome), Some(Outcome::Timeout));
+        assert_eq!(expired(&mut book, 3 + 100 * MS).map(|s| s.outcome), Some(Outcome::Timeout));
         assert_eq!(book.close(3, Outcome::Ok.into(), Tick(200 * MS)), Settled::Finding(Finding::Late));
         assert_eq!(book.close(3, Outcome::Ok.into(), Tick(201 * MS)), Settled::Finding(Finding::Duplicated));
         assert_eq!(book.close(99, Outcome::Ok.into(), Tick(202 * MS)), Settled::Stray);
         assert!(!closed(book.close(4, Outcome::Ok.into(), Tick(203 * MS))).1);
+        assert!(book.is_settled());
+    }
+
+    #[test]
+    fn a_reading_sent_twice_ends_once_and_its_second_answer_is_a_duplicate() {
+        let mut book = ledger(4, 8);
+        send(&mut book, 1, 10, 10);
+        book.start_repeat(PHASE, reading(1, 10), Tick(12));
+        send(&mut book, 2, 20, 20);
+        assert!(!closed(book.close(1, Outcome::Ok.into(), Tick(30))).1);
+        assert!(!book.is_settled(), "the repeat is still under way");
+        assert_eq!(book.close(1, Outcome::Ok.into(), Tick(31)), Settled::Finding(Finding::Duplicated));
+        assert!(!closed(book.close(2, Outcome::Ok.into(), Tick(32))).1);
+        assert!(book.is_settled());
+
+        send(&mut book, 3, 40, 40);
+        book.start_repeat(PHASE, reading(3, 40), Tick(41));
+        closed(book.close(3, Outcome::Ok.into(), Tick(42)));
+        assert_eq!(
+            book.expire(Tick(41 + 100 * MS)),
+            Some(Expired::Repeat),
+            "it must not block the device for ever"
+        );
+        assert!(book.is_settled());
+    }
+
+    #[test]
+    fn what_a_cut_interrupts_is_sent_again_in_its_old_order_before_anything_newer() {
+        let mut book = ledger(4, 8);
+        for seq in 1..=3 {
+            send(&mut book, seq, seq, seq);
+        }
+        book.start_repeat(PHASE, reading(1, 1), Tick(5));
+        assert_eq!(book.due(PHASE, reading(4, 6), false, Tick(6)), None);
+        closed(book.close(2, Outcome::Ok.into(), Tick(7)));
+        book.recall();
+        assert_eq!(book.next_intended(), Some(Tick(1)));
+        let order: Vec<u64> =
+            std::iter::from_fn(|| book.take_next()).map(|(_, reading)| reading.seq).collect();
+        assert_eq!(order, [1, 3, 4]);
         assert!(book.is_settled());
     }
 
@@ -330,7 +420,7 @@ mod tests {
         send(&mut book, 2, 20, 60);
         assert_eq!(book.next_expiry(), Some(Tick(50 + 100 * MS)));
         assert_eq!(book.expire(Tick(49 + 100 * MS)), None);
-        let sample = book.expire(Tick(50 + 100 * MS)).expect("the first is due");
+        let sample = expired(&mut book, 50 + 100 * MS).expect("the first is due");
         assert_eq!((sample.outcome, sample.intended), (Outcome::Timeout, Tick(10)));
         assert_eq!(book.next_expiry(), Some(Tick(60 + 100 * MS)));
     }

@@ -8,6 +8,7 @@ mod agenda;
 mod control;
 mod device;
 mod drive;
+mod exchange;
 mod ledger;
 mod limit;
 mod validity;
@@ -38,6 +39,8 @@ pub struct Setup {
     pub endpoints: Arc<Vec<Endpoint>>,
     /// The run's clock; the plan's instants are ticks of it.
     pub clock: Monotonic,
+    /// Unix time at the beginning of the run, nanoseconds: what the devices' own clocks count from.
+    pub epoch_ns: u64,
     /// How the run is ended early.
     pub control: Control,
 }

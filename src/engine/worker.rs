@@ -13,21 +13,19 @@ use super::agenda::{Agenda, Entry, Task};
 use super::control::Order;
 use super::device::Device;
 use super::drive::drive;
+use super::exchange;
 use super::ledger::Ledger;
 use super::{End, Setup, WorkerReport};
 use crate::clock::{Monotonic, Pacer, Tick, thread_cpu_time};
-use crate::protocol::{Endpoint, MqttSettings, Settings};
+use crate::protocol::{Endpoint, Settings};
 use crate::record::{Detection, Finding, FleetId, Kind, Layout, Outcome, PhaseId, Sample, Sink};
-use crate::scenario::{Fleet, Model, Plan};
+use crate::scenario::{Model, Plan};
 
 /// How long connections may take to say goodbye, all together.
-const GOODBYE: Duration = Duration::from_secs(1);
+pub(super) const GOODBYE: Duration = Duration::from_secs(1);
 
 /// Due entries dealt with before the devices get their turn.
 const BATCH: usize = 64;
-/// How often an idle WebSocket is pinged.
-const PING_PERIOD: Duration = Duration::from_secs(30);
-
 /// Which of the devices a worker drives: those whose global index is `index` modulo `count`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Share {
@@ -55,8 +53,11 @@ pub(super) struct Worker<S> {
     pub(super) settings: Vec<Settings>,
     pub(super) sink: RefCell<S>,
     pub(super) stray: Cell<u64>,
-    /// The payload of the reading being sent.
+    /// Payload and address of the reading being sent.
     pub(super) payload: RefCell<Vec<u8>>,
+    pub(super) address: RefCell<Vec<u8>>,
+    /// Unix time at the beginning of the run, nanoseconds.
+    pub(super) epoch_ns: u64,
     agenda: RefCell<Agenda>,
     devices: Vec<Rc<Device>>,
     stage: Cell<Stage>,
@@ -111,7 +112,7 @@ impl<S: Sink> Worker<S> {
     fn new(setup: &Setup, share: Share, sink: S) -> Self {
         let plan = Arc::clone(&setup.plan);
         let fleets = &plan.scenario().fleets;
-        let settings = fleets.iter().map(settings).collect();
+        let settings = fleets.iter().map(exchange::settings).collect();
         let devices =
             (share.index..plan.devices() as usize).step_by(share.count).enumerate().map(|(slot, global)| {
                 let device = plan.device(global as u32);
@@ -122,7 +123,7 @@ impl<S: Sink> Worker<S> {
                     Model::Closed { .. } => fleet.in_flight,
                 };
                 let ledger = Ledger::new(device.fleet, fleet.timeout.as_ns(), fleet.in_flight, backlog);
-                Rc::new(Device::new(slot as u32, device, ledger))
+                Rc::new(Device::new(slot as u32, device, fleet, ledger))
             });
         let devices = devices.collect();
         let slack_ns = super::slack_ns(&plan, share.count);
@@ -133,6 +134,8 @@ impl<S: Sink> Worker<S> {
             sink: RefCell::new(sink),
             stray: Cell::new(0),
             payload: RefCell::new(Vec::with_capacity(256)),
+            address: RefCell::default(),
+            epoch_ns: setup.epoch_ns,
             agenda: RefCell::default(),
             devices,
             stage: Cell::new(Stage::Running),
@@ -199,7 +202,7 @@ impl<S: Sink> Worker<S> {
     fn follow_up(&self, device: &Device, completed: Tick) {
         let Model::Closed { think } = self.plan.fleet(device.fleet).model else { return };
         let next = completed.plus_ns(think.as_ns());
-        if next >= self.plan.end() {
+        if next >= device.ends {
             return;
         }
         if think.as_ns() == 0 {
@@ -225,15 +228,20 @@ impl<S: Sink> Worker<S> {
     /// Puts the first entries of every device into the agenda.
     fn begin(&self) {
         for device in &self.devices {
-            self.schedule(device.connect_at, device, Task::Connect);
+            let outage = device.habit.outage();
+            let outage = outage.into_iter().flat_map(|outage| [outage.from, outage.until]);
+            for at in device.connect_at.into_iter().chain(device.leave_at).chain(outage) {
+                self.schedule(at, device, Task::Wake);
+            }
             let fleet = self.plan.fleet(device.fleet);
             match fleet.model {
                 Model::Open { .. } => self.plan_next(device),
-                Model::Closed { .. } => {
+                Model::Closed { .. } if device.starts < device.ends => {
                     for _ in 0..fleet.in_flight {
-                        self.schedule(self.plan.sending_starts(), device, Task::Due);
+                        self.schedule(device.starts, device, Task::Due);
                     }
                 }
+                Model::Closed { .. } => {}
             }
         }
     }
@@ -260,7 +268,7 @@ impl<S: Sink> Worker<S> {
                     }
                 }
                 Task::Due => {}
-                Task::Connect | Task::Expire | Task::KeepAlive => device.wake(),
+                Task::Wake | Task::Expire | Task::KeepAlive => device.wake(),
             }
         }
         false
@@ -340,15 +348,6 @@ impl<S: Sink> Worker<S> {
             }
         }
     }
-}
-
-/// The session settings of a fleet.
-fn settings(fleet: &Fleet) -> Settings {
-    let keep_alive = fleet.mqtt.map_or(PING_PERIOD, |mqtt| mqtt.keep_alive.as_duration());
-    let mqtt = fleet
-        .mqtt
-        .map_or_else(MqttSettings::default, |mqtt| MqttSettings { qos: mqtt.qos, ..MqttSettings::default() });
-    Settings { close: fleet.close, keep_alive, mqtt, ..Settings::default() }
 }
 
 /// The record of a connection attempt that ended as `outcome`.

@@ -1,12 +1,36 @@
-//! One simulated device: its name, its sensor, and the readings it makes in order.
+//! One simulated device: its name, its sensors, and the readings it makes in order.
 
 use std::sync::Arc;
 
-use super::payload;
+use super::clock::{Clock, ClockSpec};
+use super::payload::{self, Payload, Told};
 use super::signal::{Signal, SignalSpec};
+use super::template::Template;
 use crate::clock::Tick;
 use crate::record::Mark;
-use crate::seed::Seed;
+use crate::seed::{Seed, Stream};
+
+/// What all devices of a fleet share.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Make {
+    /// Name of the fleet.
+    pub fleet: Box<str>,
+    /// Sensors of a device; at least one.
+    pub channels: Vec<Channel>,
+    /// How readings are written down.
+    pub payload: Payload,
+    /// How wrong the devices' clocks are.
+    pub clock: ClockSpec,
+}
+
+/// One sensor of a device.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Channel {
+    /// As it stands in payloads: of `a`–`z`, `0`–`9`, `_` and `-`.
+    pub name: Box<str>,
+    /// What it shows.
+    pub signal: SignalSpec,
+}
 
 /// One reading of a device.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,23 +68,60 @@ impl Values {
 #[derive(Debug, Clone)]
 pub struct Device {
     id: Box<str>,
+    index: u32,
+    make: Arc<Make>,
     seq: u64,
-    /// Where the signal's own time begins.
+    /// Where the signals' own time begins.
     origin: Tick,
     signal: Signal,
+    /// What only some fleets need.
+    extra: Option<Box<Extra>>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Extra {
+    /// The channels after the first.
+    others: Vec<Signal>,
+    clock: Option<Clock>,
+    /// For sizes and random fields; positioned by the sequence number.
+    stream: Option<Stream>,
+    /// Anomalies of the last reading's channels, so that their numbers never meet.
+    episodes: u32,
+    last: Vec<u32>,
 }
 
 impl Device {
-    /// Device `index` of `fleet`, drawing from the streams `signal/<fleet>` and `anomaly/<fleet>`. Its signal's
-    /// time begins at `origin`, so that the same course is read whenever a run begins to send.
-    pub fn new(fleet: &str, index: u32, spec: &Arc<SignalSpec>, origin: Tick, seed: Seed) -> Self {
-        let stream = |label: &str| seed.stream(&format!("{label}/{fleet}"), u64::from(index));
-        let anomalies = spec.anomalies.any().then(|| stream("anomaly"));
+    /// Device `index` of a fleet, drawing from the streams `signal/<fleet>` and `anomaly/<fleet>`, for further channels
+    /// `signal/<fleet>/<channel>` and `anomaly/<fleet>/<channel>`. Its signals' time begins at `origin`, so that the same
+    /// course is read whenever a run begins to send.
+    ///
+    /// # Panics
+    /// If the fleet has no channel.
+    pub fn new(make: &Arc<Make>, index: u32, origin: Tick, seed: Seed) -> Self {
+        let fleet = &make.fleet;
+        let stream = |label: &str| seed.stream(label, u64::from(index));
+        let signal = |nth: usize, channel: &Channel| {
+            let suffix = if nth == 0 { String::new() } else { format!("/{}", channel.name) };
+            let anomalies =
+                channel.signal.anomalies.any().then(|| stream(&format!("anomaly/{fleet}{suffix}")));
+            Signal::new(&channel.signal, stream(&format!("signal/{fleet}{suffix}")), anomalies)
+        };
+        let mut signals = make.channels.iter().enumerate().map(|(nth, channel)| signal(nth, channel));
+        let first = signals.next().expect("a fleet has a channel");
+        let others: Vec<Signal> = signals.collect();
+        let draws = make.payload.draws().then(|| stream(&format!("payload/{fleet}")));
+        let clock =
+            (!make.clock.is_right()).then(|| Clock::new(make.clock, stream(&format!("clock/{fleet}"))));
+        let plain = others.is_empty() && draws.is_none() && clock.is_none();
+        let last = vec![0; others.len() + 1];
         Self {
             id: format!("{fleet}-{index:05}").into_boxed_str(),
+            index,
+            make: Arc::clone(make),
             seq: 0,
             origin,
-            signal: Signal::new(Arc::clone(spec), stream("signal"), anomalies),
+            signal: first,
+            extra: (!plain).then(|| Box::new(Extra { others, clock, stream: draws, episodes: 0, last })),
         }
     }
 
@@ -69,17 +130,68 @@ impl Device {
         &self.id
     }
 
+    /// The name of its fleet.
+    pub fn fleet(&self) -> &str {
+        &self.make.fleet
+    }
+
+    /// Its number within the fleet, from 0.
+    pub const fn index(&self) -> u32 {
+        self.index
+    }
+
     /// The next reading, due at `at`. Instants must not go back.
     pub fn reading(&mut self, at: Tick) -> Reading {
         self.seq += 1;
-        let (value, mark) = self.signal.sample(Tick(at.since(self.origin)), self.seq);
-        Reading { seq: self.seq, intended: at, values: Values::One(value), mark }
+        let (seq, since) = (self.seq, Tick(at.since(self.origin)));
+        let channels = &self.make.channels;
+        let (value, mark) = self.signal.sample(&channels[0].signal, since, seq);
+        let Some(extra) = self.extra.as_deref_mut().filter(|extra| !extra.others.is_empty()) else {
+            return Reading { seq, intended: at, values: Values::One(value), mark };
+        };
+        let mut values = Vec::with_capacity(channels.len());
+        values.push(value);
+        let mut marks = vec![mark];
+        for (channel, signal) in channels[1..].iter().zip(&mut extra.others) {
+            let (value, mark) = signal.sample(&channel.signal, since, seq);
+            values.push(value);
+            marks.push(mark);
+        }
+        let mark = extra.number(&marks);
+        Reading { seq, intended: at, values: Values::Many(values.into()), mark }
     }
 
-    /// Appends `reading` to `out` as one JSON object, the value rounded to four decimals:
-    /// `{"device":"meters-00017","seq":42,"intended_ns":123456789,"value":21.5}`.
-    pub fn encode(&self, reading: &Reading, out: &mut Vec<u8>) {
-        payload::json(&self.id, reading, out);
+    fn told<'a>(&'a self, reading: Option<&'a Reading>, epoch_ns: u64) -> Told<'a> {
+        let extra = self.extra.as_deref();
+        let clock = extra.and_then(|extra| extra.clock).unwrap_or_default();
+        let device_ns = reading.map_or(0, |reading| clock.reads(reading.intended));
+        let stream = extra.and_then(|extra| extra.stream.as_ref());
+        Told { make: &self.make, id: &self.id, index: self.index, reading, device_ns, epoch_ns, stream }
+    }
+
+    /// Appends `reading` to `out` as the fleet's payload says. The same reading gives the same bytes, however often it is
+    /// encoded. `epoch_ns` is the Unix time at tick 0, nanoseconds; only templates tell it.
+    pub fn encode(&self, reading: &Reading, epoch_ns: u64, out: &mut Vec<u8>) {
+        payload::encode(&self.told(Some(reading), epoch_ns), reading, out);
+    }
+
+    /// Appends what `template` says of this device, and of `reading` where it names the reading.
+    pub fn render(&self, template: &Template, reading: Option<&Reading>, epoch_ns: u64, out: &mut Vec<u8>) {
+        template.render(&self.told(reading, epoch_ns), None, out);
+    }
+}
+
+impl Extra {
+    /// The mark of the first channel that has one, its episode numbered over all channels of the device.
+    fn number(&mut self, marks: &[Option<Mark>]) -> Option<Mark> {
+        for (mark, last) in marks.iter().zip(&mut self.last) {
+            if mark.is_some_and(|mark| mark.onset) {
+                self.episodes += 1;
+                *last = self.episodes;
+            }
+        }
+        let (mark, number) = marks.iter().zip(&self.last).find_map(|(mark, last)| Some(((*mark)?, *last)))?;
+        Some(Mark { episode: number, ..mark })
     }
 }
 
@@ -88,16 +200,20 @@ mod tests {
     use super::*;
     use crate::fleet::{AnomalySpec, Shape};
 
-    fn spec() -> Arc<SignalSpec> {
-        Arc::new(SignalSpec {
-            shape: Shape::Sine { level: 20.0, amplitude: 5.0, period_ns: 60_000_000_000 },
-            noise: 0.2,
-            anomalies: AnomalySpec { spikes: 0.01, shifts: 0.001, size: 3.0 },
-        })
+    fn channel(name: &str, spikes: f64) -> Channel {
+        let shape = Shape::Sine { level: 20.0, amplitude: 5.0, period_ns: 60_000_000_000 };
+        let anomalies = AnomalySpec { spikes, shifts: 0.001, size: 3.0, ..AnomalySpec::default() };
+        Channel { name: name.into(), signal: SignalSpec { shape, noise: 0.2, anomalies } }
+    }
+
+    fn make(fleet: &str, channels: Vec<Channel>) -> Arc<Make> {
+        let (payload, clock) = (Payload::default(), ClockSpec::default());
+        Arc::new(Make { fleet: fleet.into(), channels, payload, clock })
     }
 
     fn readings(fleet: &str, index: u32, seed: u64, count: u64) -> Vec<Reading> {
-        let mut device = Device::new(fleet, index, &spec(), Tick::ZERO, Seed(seed));
+        let make = make(fleet, vec![channel("value", 0.01)]);
+        let mut device = Device::new(&make, index, Tick::ZERO, Seed(seed));
         (0..count).map(|n| device.reading(Tick(n * 1_000_000_000))).collect()
     }
 
@@ -115,7 +231,7 @@ mod tests {
     #[test]
     fn a_later_start_of_sending_changes_no_value() {
         let read = |origin: Tick| {
-            let mut device = Device::new("meters", 3, &spec(), origin, Seed(1));
+            let mut device = Device::new(&make("meters", vec![channel("value", 0.01)]), 3, origin, Seed(1));
             (0..100).map(|n| device.reading(origin.plus_ns(n * 700_000_000)).values).collect::<Vec<_>>()
         };
         assert_eq!(read(Tick::ZERO), read(Tick(12_345_678_901)));
@@ -127,8 +243,32 @@ mod tests {
     }
 
     #[test]
+    fn further_channels_leave_the_first_alone_and_episodes_are_numbered_over_all() {
+        let two = make("meters", vec![channel("value", 0.01), channel("humidity", 0.02)]);
+        let mut device = Device::new(&two, 3, Tick::ZERO, Seed(1));
+        let both: Vec<Reading> = (0..5_000).map(|n| device.reading(Tick(n * 1_000_000_000))).collect();
+        for (one, both) in readings("meters", 3, 1, 500).iter().zip(&both) {
+            assert_eq!(one.values.as_slice()[0].to_bits(), both.values.as_slice()[0].to_bits());
+            assert_eq!(both.values.as_slice().len(), 2);
+        }
+        let onsets: Vec<u32> = both
+            .iter()
+            .filter_map(|reading| reading.mark.filter(|mark| mark.onset))
+            .map(|mark| mark.episode)
+            .collect();
+        assert!(onsets.len() > 100, "{}", onsets.len());
+        assert!(onsets.windows(2).all(|pair| pair[0] < pair[1]), "no two share a number");
+    }
+
+    #[test]
+    fn a_plain_device_is_small() {
+        assert!(size_of::<Device>() <= 512, "{}", size_of::<Device>());
+    }
+
+    #[test]
     fn ids_are_padded_and_stay_distinct_beyond_five_digits() {
-        let id = |index| Device::new("meters", index, &spec(), Tick::ZERO, Seed(1)).id().to_owned();
+        let make = make("meters", vec![channel("value", 0.0)]);
+        let id = |index| Device::new(&make, index, Tick::ZERO, Seed(1)).id().to_owned();
         assert_eq!((id(17).as_str(), id(123_456).as_str()), ("meters-00017", "meters-123456"));
     }
 }

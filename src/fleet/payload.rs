@@ -1,24 +1,206 @@
 //! Encodings of a reading. They append to a buffer the caller reuses and allocate nothing else.
 
-use super::device::Reading;
+use std::sync::Arc;
 
-/// `{"device":"meters-00017","seq":42,"intended_ns":123456789,"value":21.5}`.
-///
-/// `device` consists of characters that JSON takes as they are; scenarios allow no others in a fleet's name.
-pub(super) fn json(device: &str, reading: &Reading, out: &mut Vec<u8>) {
-    debug_assert!(device.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'"' | b'\\')));
+use super::device::{Make, Reading};
+use super::size::SizeLaw;
+use super::template::Template;
+use crate::seed::Stream;
+
+/// How readings are written down.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Payload {
+    /// The encoding.
+    pub format: Format,
+    /// The size of the whole, by padding; `None` leaves it as it is.
+    pub size: Option<SizeLaw>,
+}
+
+/// An encoding.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub enum Format {
+    /// One JSON object: `{"device":"meters-00017","seq":42,"intended_ns":123456789,"value":21.5}`, a key per channel,
+    /// values rounded to four decimals; `device_ns` after `intended_ns` where clocks are wrong; `pad` at the end to reach a
+    /// size.
+    #[default]
+    Json,
+    /// The same keys as a CBOR map (RFC 8949) of definite length, shortest integers, values as 64-bit floats.
+    Cbor,
+    /// Layout 1: the byte 1; the length of the device's name in one byte and the name; the sequence number and
+    /// `intended_ns` as 64-bit integers; the number of channels in one byte and their values as 64-bit floats, all
+    /// big-endian; then zero bytes to reach a size.
+    Binary,
+    /// A text of the author's own.
+    Template(Arc<Template>),
+}
+
+impl Payload {
+    /// Whether encoding needs a random stream.
+    pub(super) fn draws(&self) -> bool {
+        let random = matches!(&self.format, Format::Template(template) if template.draws());
+        random || !matches!(self.size, None | Some(SizeLaw::Fixed(_)))
+    }
+}
+
+/// What can be told of a device, and of one reading of it.
+#[derive(Debug)]
+pub(super) struct Told<'a> {
+    pub(super) make: &'a Make,
+    pub(super) id: &'a str,
+    pub(super) index: u32,
+    pub(super) reading: Option<&'a Reading>,
+    /// What the device's own clock shows.
+    pub(super) device_ns: i64,
+    pub(super) epoch_ns: u64,
+    pub(super) stream: Option<&'a Stream>,
+}
+
+impl Told<'_> {
+    /// The stream of this reading, from its beginning.
+    pub(super) fn draws(&self) -> Option<Stream> {
+        let mut stream = self.stream?.clone();
+        stream.set_stream(self.reading.map_or(0, |reading| reading.seq));
+        Some(stream)
+    }
+}
+
+/// Appends `reading` as the fleet's payload says.
+pub(super) fn encode(told: &Told<'_>, reading: &Reading, out: &mut Vec<u8>) {
+    let payload = &told.make.payload;
+    let mut stream = told.draws();
+    let size = payload.size.as_ref().map(|law| match (law, &mut stream) {
+        (SizeLaw::Fixed(size), _) => *size as usize,
+        (law, Some(stream)) => law.draw(stream),
+        (law, None) => law.most() as usize,
+    });
+    let begin = out.len();
+    match &payload.format {
+        Format::Json => json(told, reading, size, out),
+        Format::Cbor => cbor(told, reading, size, out),
+        Format::Binary => binary(told, reading, out),
+        Format::Template(template) => return template.render(told, size.zip(stream), out),
+    }
+    if let (Format::Binary, Some(size)) = (&payload.format, size) {
+        out.resize(out.len().max(begin + size), 0);
+    }
+}
+
+/// Names consist of characters that JSON takes as they are; scenarios allow no others.
+fn json(told: &Told<'_>, reading: &Reading, size: Option<usize>, out: &mut Vec<u8>) {
+    const OVERHEAD: usize = b",\"pad\":\"\"".len();
+    let begin = out.len();
     out.extend_from_slice(b"{\"device\":\"");
-    out.extend_from_slice(device.as_bytes());
+    out.extend_from_slice(told.id.as_bytes());
     out.extend_from_slice(b"\",\"seq\":");
     integer(reading.seq, out);
     out.extend_from_slice(b",\"intended_ns\":");
     integer(reading.intended.0, out);
-    out.extend_from_slice(b",\"value\":");
-    decimal(reading.values.as_slice().first().copied().unwrap_or_default(), out);
+    if !told.make.clock.is_right() {
+        out.extend_from_slice(b",\"device_ns\":");
+        signed(told.device_ns, out);
+    }
+    for (channel, value) in told.make.channels.iter().zip(reading.values.as_slice()) {
+        out.extend_from_slice(b",\"");
+        out.extend_from_slice(channel.name.as_bytes());
+        out.extend_from_slice(b"\":");
+        decimal(*value, out);
+    }
+    let missing = size.unwrap_or(0).saturating_sub(out.len() + 1 - begin);
+    if missing >= OVERHEAD {
+        out.extend_from_slice(b",\"pad\":\"");
+        out.resize(out.len() + missing - OVERHEAD, b'x');
+        out.push(b'"');
+    }
     out.push(b'}');
 }
 
-fn integer(mut value: u64, out: &mut Vec<u8>) {
+fn cbor(told: &Told<'_>, reading: &Reading, size: Option<usize>, out: &mut Vec<u8>) {
+    const UNSIGNED: u8 = 0;
+    const NEGATIVE: u8 = 1 << 5;
+    let begin = out.len();
+    let skewed = !told.make.clock.is_right();
+    let entries = 3 + usize::from(skewed) + told.make.channels.len();
+    head(MAP, entries as u64, out);
+    text("device", out);
+    text(told.id, out);
+    text("seq", out);
+    head(UNSIGNED, reading.seq, out);
+    text("intended_ns", out);
+    head(UNSIGNED, reading.intended.0, out);
+    if skewed {
+        text("device_ns", out);
+        match u64::try_from(told.device_ns) {
+            Ok(ahead) => head(UNSIGNED, ahead, out),
+            Err(_) => head(NEGATIVE, told.device_ns.unsigned_abs() - 1, out),
+        }
+    }
+    for (channel, value) in told.make.channels.iter().zip(reading.values.as_slice()) {
+        text(&channel.name, out);
+        out.push(0xfb);
+        out.extend_from_slice(&value.to_be_bytes());
+    }
+    // The key takes 4 bytes, the head of the text 1 to 5 by its length.
+    let missing = size.unwrap_or(0).saturating_sub(out.len() - begin);
+    let length = match missing {
+        0..5 => return,
+        5..29 => missing - 5,
+        29..262 => missing - 6,
+        262..65_543 => missing - 7,
+        _ => missing - 9,
+    };
+    // At most 3 + 1 + 16 entries and this one: the head of the map stays one byte.
+    if let Some(first) = out.get_mut(begin) {
+        *first += 1;
+    }
+    text("pad", out);
+    head(TEXT, length as u64, out);
+    out.resize(out.len() + length, b'x');
+}
+
+const TEXT: u8 = 3 << 5;
+const MAP: u8 = 5 << 5;
+
+/// A major type with its argument in the shortest form (RFC 8949 §3).
+fn head(major: u8, argument: u64, out: &mut Vec<u8>) {
+    let bytes = argument.to_be_bytes();
+    let (info, tail): (u8, &[u8]) = match argument {
+        0..24 => (argument as u8, &[]),
+        24..0x100 => (24, &bytes[7..]),
+        0x100..0x1_0000 => (25, &bytes[6..]),
+        0x1_0000..0x1_0000_0000 => (26, &bytes[4..]),
+        _ => (27, &bytes),
+    };
+    out.push(major | info);
+    out.extend_from_slice(tail);
+}
+
+fn text(text: &str, out: &mut Vec<u8>) {
+    head(TEXT, text.len() as u64, out);
+    out.extend_from_slice(text.as_bytes());
+}
+
+fn binary(told: &Told<'_>, reading: &Reading, out: &mut Vec<u8>) {
+    // Names of fleets have 64 bytes at most, so a device's fits into 255.
+    out.push(1);
+    out.push(told.id.len() as u8);
+    out.extend_from_slice(told.id.as_bytes());
+    out.extend_from_slice(&reading.seq.to_be_bytes());
+    out.extend_from_slice(&reading.intended.0.to_be_bytes());
+    let values = reading.values.as_slice();
+    out.push(values.len() as u8);
+    for value in values {
+        out.extend_from_slice(&value.to_be_bytes());
+    }
+}
+
+pub(super) fn signed(value: i64, out: &mut Vec<u8>) {
+    if value < 0 {
+        out.push(b'-');
+    }
+    integer(value.unsigned_abs(), out);
+}
+
+pub(super) fn integer(mut value: u64, out: &mut Vec<u8>) {
     let mut digits = [0_u8; 20];
     let mut at = digits.len();
     loop {
@@ -34,7 +216,7 @@ fn integer(mut value: u64, out: &mut Vec<u8>) {
 
 /// At most four decimals, without trailing zeros. Formatting by hand is a fifth of the cost of `{}` on a float,
 /// and the same on every machine. Values beyond ±9 × 10¹⁴ stop there; signals are bounded far below.
-fn decimal(value: f64, out: &mut Vec<u8>) {
+pub(super) fn decimal(value: f64, out: &mut Vec<u8>) {
     let scaled = (value * 1e4).round() as i64;
     if scaled < 0 {
         out.push(b'-');
@@ -55,60 +237,4 @@ fn decimal(value: f64, out: &mut Vec<u8>) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::clock::Tick;
-    use crate::fleet::Values;
-    use proptest::prelude::*;
-
-    fn encoded(seq: u64, intended: u64, value: f64) -> String {
-        let mut out = Vec::new();
-        json(
-            "meters-00017",
-            &Reading { seq, intended: Tick(intended), values: Values::One(value), mark: None },
-            &mut out,
-        );
-        String::from_utf8(out).unwrap()
-    }
-
-    #[test]
-    fn the_documented_form_is_the_exact_form() {
-        assert_eq!(
-            encoded(42, 123_456_789, 21.5),
-            r#"{"device":"meters-00017","seq":42,"intended_ns":123456789,"value":21.5}"#
-        );
-    }
-
-    #[test]
-    fn values_are_rounded_to_four_decimals_without_trailing_zeros() {
-        for (value, text) in [
-            (0.0, "0"),
-            (-0.0, "0"),
-            (-0.000_04, "0"),
-            (-0.000_06, "-0.0001"),
-            (20.0, "20"),
-            (1.05, "1.05"),
-            (-3.000_1, "-3.0001"),
-            (0.123_46, "0.1235"),
-            (99.999_96, "100"),
-            (1e12, "1000000000000"),
-        ] {
-            let mut out = Vec::new();
-            decimal(value, &mut out);
-            assert_eq!(std::str::from_utf8(&out).unwrap(), text, "{value}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn a_json_reader_gives_the_reading_back(
-            seq in any::<u64>(), intended in any::<u64>(), value in -1e9..1e9_f64
-        ) {
-            let json: serde_json::Value = serde_json::from_str(&encoded(seq, intended, value)).unwrap();
-            prop_assert_eq!(&json["device"], "meters-00017");
-            prop_assert_eq!(json["seq"].as_u64(), Some(seq));
-            prop_assert_eq!(json["intended_ns"].as_u64(), Some(intended));
-            prop_assert!((json["value"].as_f64().unwrap() - value).abs() <= 0.5e-4 + 1e-6);
-        }
-    }
-}
+mod tests;

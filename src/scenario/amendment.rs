@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::document::{Entry, Node, Table, Value, read_value};
 use super::problem::{Origin, Report, nearest, quote};
+use super::world::Environment;
 use crate::seed::Seed;
 use crate::units::Span;
 
@@ -17,6 +18,8 @@ pub struct Overrides {
     pub seed: Option<Seed>,
     /// `--duration`: the measured phases together last this long, each scaled in proportion.
     pub duration: Option<Span>,
+    /// Where `${NAME}` is looked up.
+    pub environment: Environment,
 }
 
 impl Overrides {

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::{Override, Overrides, Plan, Scenario, ScenarioError};
+use super::{Environment, Override, Overrides, Plan, Scenario, ScenarioError};
 use crate::units::Span;
 
 const SOUND: &str = r#"[scenario]
@@ -30,7 +30,7 @@ rate = "2/s"
 protocol = "mqtt"
 devices = 5
 rate = "1/s"
-qos = 2
+mqtt = { qos = 2 }
 close = "ack"
 backoff = { first = "1s", max = "10s" }
 signal = { kind = "walk", step = 0.5 }
@@ -97,7 +97,7 @@ fn all_faults_of_a_file_are_reported_in_the_order_of_the_text() {
             "3:8 scenario.seed",
             "15:1 phase.burst.lode",
             "19:11 fleet.meters.devices",
-            "26:7 fleet.pumps.qos",
+            "26:16 fleet.pumps.mqtt.qos",
             "36:9 fleet.users.think"
         ]
     );
@@ -207,6 +207,23 @@ fn jumbled() -> impl Strategy<Value = String> {
         "\"1/s\"",
         "\"5s\"",
         "\"closed\"",
+        "behaviour",
+        "arrival",
+        "law",
+        "channel",
+        "payload",
+        "size",
+        "template",
+        "loads",
+        "mqtt",
+        "http",
+        "headers",
+        "\"poisson\"",
+        "\"sleepy\"",
+        "\"{{seq}}\"",
+        "\"${HOME}\"",
+        "\"${\"",
+        "\"2KiB\"",
         "1",
         "-1",
         "1e999",
@@ -225,18 +242,35 @@ fn jumbled() -> impl Strategy<Value = String> {
     prop::collection::vec(word, 0..60).prop_map(|words| words.join(" "))
 }
 
-/// The sound text with some of its lines changed, lost or doubled.
+/// Sound texts that use the whole language.
+const SHIPPED: [&str; 7] = [
+    include_str!("../../scenarios/roll-out.toml"),
+    include_str!("../../scenarios/heavy-tail.toml"),
+    include_str!("../../scenarios/burst.toml"),
+    include_str!("../../scenarios/diurnal.toml"),
+    include_str!("../../scenarios/store-and-forward.toml"),
+    include_str!("../../scenarios/external-http.toml"),
+    include_str!("../../scenarios/external-mqtt.toml"),
+];
+
+/// A sound text without its comments.
+fn sound() -> impl Strategy<Value = String> {
+    (0..=SHIPPED.len()).prop_map(|nth| {
+        let text = SHIPPED.get(nth).copied().unwrap_or(SOUND);
+        text.lines().filter(|line| !line.starts_with('#')).collect::<Vec<_>>().join("\n")
+    })
+}
+
+/// A sound text with some of its parts changed, lost or doubled.
 fn mutated() -> impl Strategy<Value = String> {
-    let edit = (
-        0..SOUND.len(),
-        0..SOUND.len(),
-        prop::sample::select(vec!["", "=", "\"", "[", "0", "-", "\n", "é", "."]),
-    );
-    prop::collection::vec(edit, 1..4).prop_map(|edits| {
-        let mut text = SOUND.to_owned();
+    let with = prop::sample::select(vec![
+        "", "=", "\"", "[", "0", "-", "\n", "é", ".", "{", "}}", "{{", "9", "$", "'",
+    ]);
+    let edit = (any::<prop::sample::Index>(), 0..12_usize, with);
+    (sound(), prop::collection::vec(edit, 1..4)).prop_map(|(mut text, edits)| {
         for (from, length, with) in edits {
-            let from = from.min(text.len());
-            let to = (from + length % 12).min(text.len());
+            let from = from.index(text.len() + 1);
+            let to = (from + length).min(text.len());
             if text.is_char_boundary(from) && text.is_char_boundary(to) {
                 text.replace_range(from..to, with);
             }
@@ -247,8 +281,10 @@ fn mutated() -> impl Strategy<Value = String> {
 
 /// Checks `text` and, if it is sound and not too large for a test, plans it.
 fn survive(text: &str) {
-    match Scenario::parse("x.toml", text, &Overrides::default()) {
-        Ok(scenario) if scenario.devices() <= 10_000 => assert_eq!(Plan::new(scenario).digest().len(), 64),
+    let variables = ["SQUALL_TOKEN", "SQUALL_MQTT_USER", "SQUALL_MQTT_PASSWORD"];
+    let environment = Environment::Fixed(variables.map(|name| (name.to_owned(), "x".to_owned())).into());
+    match Scenario::parse("x.toml", text, &Overrides { environment, ..Overrides::default() }) {
+        Ok(scenario) if scenario.devices() <= 1_000 => assert_eq!(Plan::new(scenario).digest().len(), 64),
         Ok(_) => {}
         Err(error) => assert!(!error.to_string().is_empty()),
     }

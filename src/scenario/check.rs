@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use url::Url;
 
-use super::document::{Table, Value};
-use super::field::{Field, Found, Kind, Need, Section};
+use super::document::Table;
+use super::field::{Field, Kind, Need, Section, listed};
 use super::problem::{Origin, Report, nearest};
-use crate::units::{Rate, Span};
+use super::value::{Found, Text, is_default};
+use crate::units::{ByteSize, Rate, Span};
 
 /// The checked values of one section, defaults in place. A getter of a key whose value was at fault gives its
 /// type's zero: the report then holds a problem, and nothing made of these values is kept.
@@ -15,6 +16,7 @@ use crate::units::{Rate, Span};
 pub(super) struct Fields {
     pub(super) path: String,
     pub(super) origin: Origin,
+    section: &'static Section,
     values: BTreeMap<&'static str, Found>,
     given: BTreeMap<&'static str, Origin>,
 }
@@ -32,16 +34,21 @@ macro_rules! getter {
 }
 
 impl Fields {
-    getter!(text, Text, String);
+    getter!(text, Text, Text);
     getter!(word, Word, &'static str);
     getter!(optional_span, Span, Span);
-    getter!(rate, Rate, Rate);
+    getter!(optional_rate, Rate, Rate);
+    getter!(optional_size, Size, ByteSize);
     getter!(optional_integer, Integer, u64);
-    getter!(address, Address, Url);
+    getter!(optional_number, Number, f64);
     getter!(table, Table, Self);
 
     pub(super) fn span(&self, key: &str) -> Span {
         self.optional_span(key).unwrap_or_default()
+    }
+
+    pub(super) fn rate(&self, key: &str) -> Rate {
+        self.optional_rate(key).unwrap_or_default()
     }
 
     pub(super) fn integer(&self, key: &str) -> u64 {
@@ -49,15 +56,45 @@ impl Fields {
     }
 
     pub(super) fn number(&self, key: &str) -> f64 {
+        self.optional_number(key).unwrap_or_default()
+    }
+
+    pub(super) fn flag(&self, key: &str) -> bool {
+        matches!(self.values.get(key), Some(Found::Flag(true)))
+    }
+
+    pub(super) fn address(&self, key: &str) -> Option<(Url, Text)> {
         match self.values.get(key) {
-            Some(Found::Number(value)) => *value,
-            _ => 0.0,
+            Some(Found::Address(url, text)) => Some((url.clone(), text.clone())),
+            _ => None,
         }
+    }
+
+    /// The items of a list, with where each was written.
+    pub(super) fn list(&self, key: &str) -> &[(Origin, Found)] {
+        match self.values.get(key) {
+            Some(Found::List(items)) => items,
+            _ => &[],
+        }
+    }
+
+    /// The entries of a table by name, with where each name was written.
+    pub(super) fn map(&self, key: &str) -> impl Iterator<Item = (&str, &Origin, &Found)> {
+        let entries = match self.values.get(key) {
+            Some(Found::Map(entries)) => Some(entries),
+            _ => None,
+        };
+        entries.into_iter().flatten().map(|(name, (origin, found))| (name.as_str(), origin, found))
     }
 
     /// Where the key's value was written, if it was.
     pub(super) fn given(&self, key: &str) -> Option<&Origin> {
         self.given.get(key)
+    }
+
+    /// Whether the key has a value that is not at fault.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.values.contains_key(key)
     }
 
     /// Reports a problem with `key`, at its value if it was written, else at the section.
@@ -78,6 +115,15 @@ impl Fields {
             self.refuse(key, report, because, "take this line out");
         }
     }
+
+    /// Appends a line for every value that is not what it would be if it were left out.
+    pub(super) fn canonical(&self, path: &str, out: &mut String) {
+        for field in self.section.fields {
+            if let Some(found) = self.values.get(field.name).filter(|found| !is_default(field, found)) {
+                found.canonical(&join(path, field.name), out);
+            }
+        }
+    }
 }
 
 pub(super) fn join(path: &str, key: &str) -> String {
@@ -92,53 +138,73 @@ pub(super) fn check(
     origin: &Origin,
     report: &mut Report<'_>,
 ) -> Fields {
-    let mut fields = Fields {
-        path: path.to_owned(),
-        origin: origin.clone(),
-        values: BTreeMap::new(),
-        given: BTreeMap::new(),
-    };
-    for field in section.fields {
-        let key = join(path, field.name);
-        let Some(entry) = table.0.get(field.name) else {
-            absent(field, &key, &mut fields, report);
-            continue;
-        };
-        fields.given.insert(field.name, entry.node.origin.clone());
-        let found = match (&field.kind, &entry.node.value) {
-            (Kind::Table(inner), Value::Table(table)) => {
-                Ok(Found::Table(check(inner, table, &key, &entry.node.origin, report)))
-            }
-            (kind, _) => kind.parse(&entry.node),
-        };
-        match found {
-            Ok(found) => drop(fields.values.insert(field.name, found)),
-            Err((message, help)) => report.add(&entry.node.origin, &key, message, help),
+    let (path, origin) = (path.to_owned(), origin.clone());
+    let mut fields = Fields { path, origin, section, values: BTreeMap::new(), given: BTreeMap::new() };
+    let selector = section.selector();
+    if let Some(selector) = selector {
+        take(selector, table, &mut fields, report);
+    }
+    let word = selector.and_then(|selector| fields.word(selector.name));
+    for field in section.fields.iter().filter(|field| Some(field.name) != section.by) {
+        match (selector, word) {
+            _ if field.applies(word) => take(field, table, &mut fields, report),
+            (Some(selector), Some(word)) => foreign(field, selector, word, table, &fields, report),
+            // The deciding word is at fault: what would fit is anyone's guess.
+            _ => {}
         }
     }
     for (key, entry) in &table.0 {
-        if !section.fields.iter().any(|field| field.name == key) {
-            unknown(section, key, path, &entry.key, report);
+        if section.field(key).is_none() {
+            unknown(section, key, &fields.path, &entry.key, report);
         }
     }
     fields
 }
 
+fn take(field: &'static Field, table: &Table, fields: &mut Fields, report: &mut Report<'_>) {
+    let key = join(&fields.path, field.name);
+    let Some(entry) = table.0.get(field.name) else { return absent(field, &key, fields, report) };
+    fields.given.insert(field.name, entry.node.origin.clone());
+    if let Some(found) = field.kind.take(&entry.node, &key, report) {
+        fields.values.insert(field.name, found);
+    }
+}
+
+/// A key that means nothing with the deciding word.
+fn foreign(
+    field: &Field,
+    selector: &Field,
+    word: &str,
+    table: &Table,
+    fields: &Fields,
+    report: &mut Report<'_>,
+) {
+    if let Some(entry) = table.0.get(field.name) {
+        let message = format!("means nothing for {} `{word}`", selector.name);
+        let help = format!("take this out, or write {} = {}", selector.name, listed(field.only));
+        report.add(&entry.node.origin, &join(&fields.path, field.name), message, help);
+    }
+}
+
 fn absent(field: &'static Field, key: &str, fields: &mut Fields, report: &mut Report<'_>) {
-    match (field.need, &field.kind) {
-        (Need::Required, kind) => {
-            report.add(&fields.origin, key, "is missing", format!("{} ({})", kind.remedy(), field.about));
+    match field.need {
+        Need::Required => {
+            let help = format!("{} ({})", field.kind.remedy(), field.about);
+            report.add(&fields.origin, key, "is missing", help);
         }
-        (Need::Default(_), Kind::Table(inner)) => {
-            let defaults = check(inner, &Table::default(), key, &fields.origin, report);
-            fields.values.insert(field.name, Found::Table(defaults));
+        Need::Default("") if matches!(field.kind, Kind::Table(_) | Kind::Short(_)) => {
+            // Its defaults, placed where the section is, so that later problems have a place.
+            if let Some(section) = field.kind.section() {
+                let defaults = check(section, &Table::default(), key, &fields.origin, report);
+                fields.values.insert(field.name, Found::Table(defaults));
+            }
         }
-        (Need::Default(text), kind) => {
-            if let Some(found) = kind.default(text) {
+        Need::Default(text) => {
+            if let Some(found) = field.kind.default(text) {
                 fields.values.insert(field.name, found);
             }
         }
-        (Need::Optional, _) => {}
+        Need::Optional => {}
     }
 }
 

@@ -26,7 +26,8 @@ load = 2.5
 "#;
 
 const METERS: &str = "\n[fleet.meters]\nprotocol = \"http\"\ndevices = 200\nrate = \"2/s\"\narrival = \"poisson\"\nanomalies = { spikes = 0.05 }\n";
-const PUMPS: &str = "\n[fleet.pumps]\nprotocol = \"mqtt\"\ndevices = 100\nrate = \"5/s\"\njitter = 0.3\n";
+const PUMPS: &str =
+    "\n[fleet.pumps]\nprotocol = \"mqtt\"\ndevices = 100\nrate = \"5/s\"\narrival = { jitter = 0.3 }\n";
 const USERS: &str = "\n[fleet.users]\nprotocol = \"ws\"\ndevices = 3\nmodel = \"closed\"\nthink = \"1s\"\n";
 
 fn plan_with(parts: &[&str], overrides: &Overrides) -> Plan {
@@ -85,7 +86,8 @@ fn other_fleets_leave_a_fleets_readings_alone() {
         assert_eq!(readings(&alone, "meters"), readings(&company, "meters"));
         assert_ne!(alone.digest(), company.digest());
     }
-    // A fleet so large that connecting takes longer moves the whole plan, by whole intervals.
+    // A fleet so large that connecting takes longer moves the whole plan, by whole intervals: its instants count from the
+    // start of sending.
     let large = plan(&[METERS, "[fleet.z]\nprotocol=\"ws\"\ndevices=4000\nrate=\"1/s\"\n"]);
     assert_eq!(large.sending_starts(), Tick(9_000_000_000));
 }
@@ -121,17 +123,17 @@ fn everything_that_shapes_the_plan_is_in_its_digest() {
         "fleet.meters.backlog=1",
         "fleet.meters.anomalies.spikes=0.06",
         "fleet.meters.anomalies.shifts=0.1",
-        "fleet.meters.anomalies.size=4",
+        "fleet.meters.anomalies.size=5",
         "fleet.meters.signal.level=1",
         "fleet.meters.signal.amplitude=1",
         "fleet.meters.signal.period=1s",
         "fleet.meters.signal.noise=1",
         "fleet.meters.signal.kind=constant",
-        "fleet.pumps.qos=2",
-        "fleet.pumps.keep_alive=10s",
+        "fleet.pumps.mqtt.qos=2",
+        "fleet.pumps.mqtt.keep_alive=10s",
         "fleet.pumps.close=ack",
         "fleet.pumps.in_flight=2",
-        "fleet.pumps.jitter=0.2",
+        "fleet.pumps.arrival.jitter=0.2",
         "fleet.pumps.backoff.first=1s",
         "fleet.pumps.backoff.max=1s",
         "fleet.pumps.backoff.jitter=1",
@@ -176,15 +178,17 @@ fn counts_keep_the_closed_form_in_every_phase() {
 
 #[test]
 fn the_time_line_is_connect_warm_up_and_the_phases() {
-    let plan = plan(&[METERS, PUMPS, USERS]);
+    let slow = METERS.to_owned() + "connect_rate = \"150/s\"\n";
+    let plan = plan(&[&slow, PUMPS, USERS]);
     let line: Vec<_> =
         plan.layout().phases.iter().map(|phase| (phase.name.as_str(), phase.start.0 / 1_000_000)).collect();
-    // 303 devices at 500/s take 0.606 s; half a second more to settle, rounded up to whole intervals.
+    // The slowest fleet, 200 devices at 150/s, takes 1.33 s; half a second more to settle, rounded up to whole intervals.
     assert_eq!(
         line,
         [("connect", 0), ("warm-up", 2_000), ("steady", 5_000), ("silence", 25_000), ("burst", 30_000)]
     );
     assert_eq!(plan.end(), Tick(40_000_000_000));
+    assert_eq!(plan.measuring_starts(), Tick(5_000_000_000));
 }
 
 #[test]
@@ -198,17 +202,140 @@ fn a_duration_scales_the_measured_phases_and_is_recorded() {
 }
 
 #[test]
-fn devices_connect_evenly_at_the_connect_rate_before_anything_is_due() {
+fn the_devices_of_a_fleet_connect_evenly_at_its_rate_before_anything_is_due() {
     let plan = plan(&[METERS, PUMPS, USERS]);
-    let mut at: Vec<Tick> = (0..plan.devices()).map(|global| plan.device(global).connect_at).collect();
+    let mut at: Vec<Tick> = (0..200).filter_map(|global| plan.device(global).connect_at).collect();
     at.sort();
-    let ramp = Tick::from_secs_f64(303.0 / 500.0);
-    assert!(at.iter().all(|at| *at < ramp));
-    for tenth in 0..10 {
-        let (from, to) = (ramp.0 * tenth / 10, ramp.0 * (tenth + 1) / 10);
-        let count = at.iter().filter(|at| (from..to).contains(&at.0)).count();
-        assert!((27..=34).contains(&count), "{count} connect in tenth {tenth}");
+    let last = plan.sending_starts().0 - 500_000_000;
+    let ramp = 400_000_000;
+    assert!(at.iter().all(|at| (last - ramp..last).contains(&at.0)));
+    for gap in at.windows(2).map(|pair| pair[1].since(pair[0])) {
+        assert!(gap.abs_diff(2_000_000) <= 1, "{gap}");
     }
+}
+
+/// One fleet of 100 devices with `keys`, in phases of 35 s after 3 s of warm-up.
+fn behaving(keys: &str) -> Plan {
+    plan(&[&format!("\n[fleet.a]\nprotocol = \"mqtt\"\ndevices = 100\nrate = \"1/s\"\n{keys}\n")])
+}
+
+fn after(plan: &Plan, seconds: f64) -> Tick {
+    plan.measuring_starts().plus_ns((seconds * 1e9) as u64)
+}
+
+#[test]
+fn fleets_join_and_leave_at_their_rate_and_are_counted_exactly() {
+    let plan = behaving("join = \"5s\"\nleave = \"15s\"\nconnect_rate = \"50/s\"\nbehaviour = \"periodic\"");
+    for index in 0..100 {
+        let mut device = plan.device(index);
+        let turn = f64::from(index) / 50.0;
+        let (from, to) = (after(&plan, 5.0 + turn), after(&plan, 15.0 + turn));
+        let connects = device.connect_at.unwrap();
+        assert!((from..from.plus_ns(20_000_000)).contains(&connects), "{connects} {from}");
+        assert!((to..to.plus_ns(20_000_000)).contains(&device.leave_at.unwrap()));
+        let due: Vec<Tick> = std::iter::from_fn(|| device.next_due()).collect();
+        assert!(due.iter().all(|at| (connects..device.leave_at.unwrap()).contains(at)), "{index}: {due:?}");
+    }
+    let expected: f64 =
+        plan.measured_phases().map(|phase| plan.expected_readings(phase, FleetId(0)).unwrap()).sum();
+    // Each device is there for 10 s, and sends after half a second.
+    assert!((expected - 100.0 * 9.5).abs() < 1e-6, "{expected}");
+    let count = readings(&plan, "a").len() as f64;
+    assert!((count - expected).abs() <= 100.0, "{count}");
+    let events: Vec<_> = plan.events().iter().map(|event| (event.what, event.at)).collect();
+    assert_eq!(events, [("join", after(&plan, 5.0)), ("leave", after(&plan, 15.0))]);
+}
+
+#[test]
+fn presets_cut_connections_as_they_say() {
+    let of = |keys: &str| {
+        let plan = behaving(keys);
+        let from = plan.measuring_starts();
+        (0..100)
+            .map(|index| plan.device(index).outage.map(|o| (o.from.since(from), o.until.since(o.from))))
+            .collect::<Vec<_>>()
+    };
+    let second = 1_000_000_000;
+    assert_eq!(of("behaviour = { preset = \"thundering-herd\", at = \"7s\" }"), [Some((7 * second, 0)); 100]);
+    assert_eq!(of("behaviour = \"store-and-forward\""), [Some((10 * second, 20 * second)); 100]);
+    let some = of("behaviour = { preset = \"thundering-herd\", share = 0.3 }");
+    let cut = some.iter().flatten().count();
+    assert!((15..=45).contains(&cut), "{cut}");
+    assert_eq!(some, of("behaviour = { preset = \"thundering-herd\", share = 0.3 }"));
+    let wave = of("behaviour = { preset = \"roll-out\", pace = \"10/s\", restart = \"3s\" }");
+    for (index, outage) in wave.iter().enumerate() {
+        assert_eq!(*outage, Some((10 * second + index as u64 * second / 10, 3 * second)));
+    }
+    assert_eq!(of(""), [None; 100]);
+}
+
+#[test]
+fn presets_change_arrivals_repeats_and_connections() {
+    let aligned = behaving("behaviour = { preset = \"top-of-minute\", spread = \"100ms\" }");
+    assert!(
+        readings(&aligned, "a")
+            .iter()
+            .filter(|r| r.2 < 3_000_000_000)
+            .all(|r| r.2 % 1_000_000_000 < 100_000_000)
+    );
+    let twice = behaving("behaviour = { preset = \"at-least-once\", one_in = 10 }");
+    let device = twice.device(3);
+    let count = (1..=10_000).filter(|seq| device.repeats(*seq)).count() as f64;
+    assert!((count - 1_000.0).abs() < 4.0 * 900_f64.sqrt(), "{count}");
+    assert!((1..=100).all(|seq| device.repeats(seq) == twice.device(3).repeats(seq)));
+    let sleepy = behaving("behaviour = \"sleepy\"");
+    assert_eq!(sleepy.device(0).connect_at, None);
+    assert_eq!(sleepy.sending_starts(), Tick(1_000_000_000));
+}
+
+#[test]
+fn phases_scale_and_replace_the_rates_of_single_fleets() {
+    let text = format!(
+        "{HEAD}loads = {{ pumps = {{ shape = \"ramp\", to = 3 }} }}\nrates = {{ meters = \"10/s\" }}\n{METERS}{PUMPS}"
+    );
+    let plan = Plan::new(Scenario::parse("x.toml", &text, &Overrides::default()).unwrap());
+    let burst = PhaseId(4);
+    assert_eq!(plan.layout().phase(burst).name, "burst");
+    // 200 devices at 10/s; 100 at 5/s, from 1 to 3 times that: 10 s of each.
+    assert!((plan.expected_readings(burst, FleetId(0)).unwrap() - 20_000.0).abs() < 1e-6);
+    assert!((plan.expected_readings(burst, FleetId(1)).unwrap() - 10_000.0).abs() < 1e-6);
+}
+
+#[test]
+fn neither_another_fleet_nor_its_place_changes_a_fleets_digest() {
+    let alone = plan(&[METERS]);
+    let large = "[fleet.a]\nprotocol=\"ws\"\ndevices=4000\nrate=\"1/s\"\n";
+    for company in [plan(&[METERS, PUMPS]), plan(&[PUMPS, USERS, METERS]), plan(&[large, METERS])] {
+        let at = company.scenario().fleets.iter().position(|fleet| fleet.name == "meters").unwrap();
+        assert_eq!(alone.fleet_digest(FleetId(0)), company.fleet_digest(FleetId(at as u16)));
+        assert_ne!(alone.digest(), company.digest());
+    }
+}
+
+#[test]
+fn a_recording_shapes_the_plan_and_its_digest() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = dir.path().join("plan.toml").display().to_string();
+    let load = |keys: &str, csv: &str| {
+        std::fs::write(dir.path().join("x.csv"), csv).unwrap();
+        let fleet = format!("\n[fleet.a]\nprotocol = \"mqtt\"\ndevices = 10\n{keys}\n");
+        Plan::new(Scenario::parse(&source, &format!("{HEAD}{fleet}"), &Overrides::default()).unwrap())
+    };
+    let times = "arrival = { law = \"recorded\", file = \"x.csv\" }";
+    let (one, other) =
+        (load(times, "time\n100\n101\n101.5\n103\n"), load(times, "time\n100\n101\n101.6\n103\n"));
+    assert_eq!(
+        readings(&one, "a").iter().map(|r| r.2 / 1_000_000).collect::<Vec<_>>(),
+        [0, 1_000, 1_500, 3_000]
+    );
+    assert_ne!(one.digest(), other.digest());
+    let rates = "arrival = { law = \"recorded-rate\", file = \"x.csv\", repeat = true }";
+    let plan = load(rates, "time,rate\n0,100\n10,300\n");
+    let warm_up = plan.expected_between(FleetId(0), plan.sending_starts(), plan.measuring_starts()).unwrap();
+    assert!((warm_up - 300.0).abs() < 1e-6, "{warm_up}");
+    let steady = plan.expected_readings(PhaseId(2), FleetId(0)).unwrap();
+    // From 3 s to 23 s of the recording, which begins again after 20 s: 7 s × 100, 10 s × 300, 3 s × 100.
+    assert!((steady - 4_000.0).abs() < 1e-6, "{steady}");
 }
 
 #[test]

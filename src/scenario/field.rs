@@ -1,11 +1,6 @@
-//! Tables of fields: what each section of a scenario may say. One table serves checking, hints, and reference.
+//! Tables of fields: what each section of a scenario may say. One table serves checking, hints, schema and manual.
 
-use url::Url;
-
-use super::check::Fields;
-use super::document::{Node, Value};
-use super::problem::{nearest, quote};
-use crate::units::{Rate, Span};
+use crate::units::{ByteSize, Span};
 
 /// One section of a scenario: a table and the keys it takes.
 #[derive(Debug)]
@@ -14,8 +9,22 @@ pub struct Section {
     pub title: &'static str,
     /// What it is for.
     pub about: &'static str,
+    /// The key whose word decides which of the others mean something.
+    pub by: Option<&'static str>,
     /// Its keys, in the order documents list them.
     pub fields: &'static [Field],
+}
+
+impl Section {
+    /// The key named `name`.
+    pub fn field(&self, name: &str) -> Option<&'static Field> {
+        self.fields.iter().find(|field| field.name == name)
+    }
+
+    /// The key that decides which others mean something, where there is one.
+    pub fn selector(&self) -> Option<&'static Field> {
+        self.by.and_then(|by| self.field(by))
+    }
 }
 
 /// One key of a section.
@@ -27,8 +36,40 @@ pub struct Field {
     pub kind: Kind,
     /// Whether it may be left out.
     pub need: Need,
+    /// The words of the deciding key with which it means something; empty: with all.
+    pub only: &'static [&'static str],
     /// What it means, in one line.
     pub about: &'static str,
+}
+
+impl Field {
+    pub(super) const fn required(name: &'static str, kind: Kind, about: &'static str) -> Self {
+        Self { name, kind, need: Need::Required, only: &[], about }
+    }
+
+    pub(super) const fn optional(name: &'static str, kind: Kind, about: &'static str) -> Self {
+        Self { name, kind, need: Need::Optional, only: &[], about }
+    }
+
+    /// `default` stands there as one would write it, without quotes; empty for a table of defaults.
+    pub(super) const fn with(
+        name: &'static str,
+        kind: Kind,
+        default: &'static str,
+        about: &'static str,
+    ) -> Self {
+        Self { name, kind, need: Need::Default(default), only: &[], about }
+    }
+
+    /// The same key, meaningful only with these words of the deciding key.
+    pub(super) const fn only(self, words: &'static [&'static str]) -> Self {
+        Self { only: words, ..self }
+    }
+
+    /// Whether it means something with this word of the deciding key.
+    pub(super) fn applies(&self, word: Option<&str>) -> bool {
+        self.only.is_empty() || word.is_some_and(|word| self.only.contains(&word))
+    }
 }
 
 /// Whether a key may be left out.
@@ -53,16 +94,26 @@ pub enum Kind {
     Span(Span, Span),
     /// A rate in quotes, bounds in events per second.
     Rate(f64, f64),
+    /// A size in quotes.
+    Size(ByteSize, ByteSize),
     /// A whole number.
     Integer(u64, u64),
     /// A finite number.
     Number(f64, f64),
+    /// `true` or `false`.
+    Flag,
     /// One of these words.
     Word(&'static [&'static str]),
     /// A URL of this scheme.
     Address(&'static str),
     /// An inline table or sub-table.
     Table(&'static Section),
+    /// The same, or the bare value of its first key.
+    Short(&'static Section),
+    /// A list, or a single value standing for a list of one.
+    List(&'static Kind),
+    /// A table of values by a name of the author's choice; the text says what the names are.
+    Map(&'static Kind, &'static str),
 }
 
 impl Kind {
@@ -73,23 +124,42 @@ impl Kind {
             Self::Name => "name",
             Self::Span(..) => "span",
             Self::Rate(..) => "rate",
+            Self::Size(..) => "size",
             Self::Integer(..) => "integer",
             Self::Number(..) => "number",
+            Self::Flag => "flag",
             Self::Word(_) => "word",
             Self::Address(_) => "url",
-            Self::Table(_) => "table",
+            Self::Table(_) | Self::Short(_) | Self::Map(..) => "table",
+            Self::List(_) => "list",
+        }
+    }
+
+    /// The section of a table's keys, whatever stands around it.
+    pub fn section(&self) -> Option<&'static Section> {
+        match self {
+            Self::Table(section) | Self::Short(section) => Some(section),
+            Self::List(kind) | Self::Map(kind, _) => kind.section(),
+            _ => None,
         }
     }
 
     /// The type as a message says it.
-    const fn described(&self) -> &'static str {
+    pub(super) const fn described(&self) -> &'static str {
         match self {
             Self::Text | Self::Name | Self::Word(_) | Self::Address(_) => "a text",
             Self::Span(..) => "a span of time",
             Self::Rate(..) => "a rate",
+            Self::Size(..) => "a size",
             Self::Integer(..) => "a whole number",
             Self::Number(..) => "a number",
-            Self::Table(_) => "a table",
+            Self::Flag => "true or false",
+            Self::Table(_) | Self::Map(..) => "a table",
+            Self::Short(section) => match section.fields {
+                [first, ..] => first.kind.described(),
+                [] => "a table",
+            },
+            Self::List(_) => "a list",
         }
     }
 
@@ -104,143 +174,33 @@ impl Kind {
             Self::Rate(least, most) => {
                 format!("write a rate from \"{least}/s\" to \"{most}/s\", in double quotes")
             }
+            Self::Size(least, most) => {
+                format!("write a size from \"{least}\" to \"{most}\", in double quotes")
+            }
             Self::Integer(least, most) if *most == u64::MAX => format!("write a whole number from {least}"),
             Self::Integer(least, most) => format!("write a whole number from {least} to {most}"),
             Self::Number(least, most) => format!("write a number from {least} to {most}"),
+            Self::Flag => "write true or false".into(),
             Self::Word(words) => format!("write one of {}", listed(words)),
             Self::Address(scheme) => format!("write for example \"{}\"", address_example(scheme)),
             Self::Table(section) => {
                 format!("write a table: {{ {} = … }}", section.fields.first().map_or("", |field| field.name))
             }
-        }
-    }
-
-    /// The value of `node`, or what is wrong with it and what to write instead.
-    pub(super) fn parse(&self, node: &Node) -> Result<Found, (String, String)> {
-        let wrong_type =
-            || (format!("expected {}, found {}", self.described(), node.value.described()), self.remedy());
-        match (self, &node.value) {
-            (Self::Text, Value::Text(text)) => Ok(Found::Text(text.clone())),
-            (Self::Span(..) | Self::Rate(..), Value::Integer(_) | Value::Number(_)) => {
-                Err((format!("expected {} with its unit", self.described()), self.remedy()))
-            }
-            (_, Value::Text(text)) => self.read(text).unwrap_or_else(|| {
-                let (message, help) = wrong_type();
-                Err((message, format!("{help}, without quotes")))
+            Self::Short(section) => section.fields.first().map_or_else(String::new, |first| {
+                format!("{}, or a table: {{ {} = …, … }}", first.kind.remedy(), first.name)
             }),
-            (Self::Integer(..), Value::Integer(value)) => self.integer(*value),
-            (Self::Number(..), Value::Integer(value)) => self.number(*value as f64),
-            (Self::Number(..), Value::Number(value)) => self.number(*value),
-            _ => Err(wrong_type()),
-        }
-    }
-
-    /// The value of a quoted text; `None` if this kind is not written in quotes.
-    fn read(&self, text: &str) -> Option<Result<Found, (String, String)>> {
-        let refuse = |message: String| Err((message, self.remedy()));
-        let shown = || quote(text);
-        Some(match self {
-            Self::Text => Ok(Found::Text(text.to_owned())),
-            Self::Name if is_name(text) => Ok(Found::Text(text.to_owned())),
-            Self::Name if text.is_empty() => refuse("the name is empty".into()),
-            Self::Name => refuse(format!("`{}` is no name", shown())),
-            Self::Span(least, most) => match text.parse::<Span>() {
-                Ok(span) if (*least..=*most).contains(&span) => Ok(Found::Span(span)),
-                Ok(span) => refuse(format!("`{span}` is out of range")),
-                Err(error) => Err(split(&error.to_string(), self)),
-            },
-            Self::Rate(least, most) => match text.parse::<Rate>() {
-                Ok(rate) if (*least..=*most).contains(&rate.as_per_second()) => Ok(Found::Rate(rate)),
-                Ok(_) => refuse(format!("`{}` is out of range", shown())),
-                Err(error) => Err(split(&error.to_string(), self)),
-            },
-            Self::Word(words) => match words.iter().find(|word| **word == text) {
-                Some(word) => Ok(Found::Word(word)),
-                None => match nearest(text, words.iter().copied()) {
-                    Some(meant) => Err((
-                        format!("`{}` is unknown", shown()),
-                        format!("did you mean \"{meant}\"? {}", self.remedy()),
-                    )),
-                    None => refuse(format!("`{}` is unknown", shown())),
-                },
-            },
-            Self::Address(scheme) => address(text, scheme).map(Found::Address),
-            Self::Integer(..) | Self::Number(..) | Self::Table(_) => return None,
-        })
-    }
-
-    fn integer(&self, value: i128) -> Result<Found, (String, String)> {
-        let Self::Integer(least, most) = self else { return Ok(Found::Integer(0)) };
-        match u64::try_from(value) {
-            Ok(value) if (*least..=*most).contains(&value) => Ok(Found::Integer(value)),
-            _ => Err((format!("`{value}` is out of range"), self.remedy())),
-        }
-    }
-
-    fn number(&self, value: f64) -> Result<Found, (String, String)> {
-        let Self::Number(least, most) = self else { return Ok(Found::Number(0.0)) };
-        if (*least..=*most).contains(&value) {
-            return Ok(Found::Number(value));
-        }
-        Err((format!("`{value}` is out of range"), self.remedy()))
-    }
-
-    /// The value of a default, which stands in a table as plain text.
-    pub(super) fn default(&self, text: &'static str) -> Option<Found> {
-        match self {
-            Self::Integer(..) => text.parse().ok().map(Found::Integer),
-            Self::Number(..) => text.parse().ok().map(Found::Number),
-            _ => self.read(text)?.ok(),
+            Self::List(kind) => format!("{}, or a list of such: [ …, … ]", kind.remedy()),
+            Self::Map(_, names) => format!("write a table by {names}: {{ {names} = … }}"),
         }
     }
 }
 
-/// A message of `units` says what is wrong, then what to write: its two halves.
-fn split(message: &str, kind: &Kind) -> (String, String) {
-    match message.split_once("; ") {
-        Some((wrong, remedy)) => (quote_message(wrong), remedy.to_owned()),
-        None => (quote_message(message), kind.remedy()),
-    }
-}
-
-fn quote_message(message: &str) -> String {
-    message.chars().take(120).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
-}
-
-pub(super) fn is_name(text: &str) -> bool {
-    (1..=64).contains(&text.len())
-        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-}
-
-const fn address_example(scheme: &str) -> &'static str {
+pub(super) const fn address_example(scheme: &str) -> &'static str {
     match scheme.as_bytes() {
         b"mqtt" => "mqtt://127.0.0.1:1883",
         b"ws" => "ws://127.0.0.1:8080/readings",
         _ => "http://127.0.0.1:8080/readings",
     }
-}
-
-fn address(text: &str, scheme: &'static str) -> Result<Url, (String, String)> {
-    let example = || format!("write for example \"{}\"", address_example(scheme));
-    let url =
-        Url::parse(text).map_err(|error| (format!("`{}` is no URL: {error}", quote(text)), example()))?;
-    let secure = format!("{scheme}s");
-    let wrong = if url.scheme() == secure {
-        Some(format!("`{secure}` is not supported: squall speaks {scheme} without TLS"))
-    } else if url.scheme() != scheme {
-        Some(format!("`{}` is not the scheme of this key", quote(url.scheme())))
-    } else if url.host_str().is_none_or(str::is_empty) {
-        Some(format!("`{}` names no host", quote(text)))
-    } else if url.port() == Some(0) {
-        Some("port 0 cannot be connected to".to_owned())
-    } else if !url.username().is_empty() || url.password().is_some() {
-        Some("user and password in a URL are not supported".to_owned())
-    } else if scheme == "mqtt" && !matches!(url.path(), "" | "/") {
-        Some("the address of a broker has no path".to_owned())
-    } else {
-        None
-    };
-    wrong.map_or(Ok(url), |message| Err((message, example())))
 }
 
 /// `"a", "b" or "c"`.
@@ -252,55 +212,33 @@ pub(super) fn listed(words: &[&str]) -> String {
     }
 }
 
-/// A value of the right type, within its bounds.
-#[derive(Debug, Clone)]
-pub(super) enum Found {
-    Text(String),
-    Word(&'static str),
-    Span(Span),
-    Rate(Rate),
-    Integer(u64),
-    Number(f64),
-    Address(Url),
-    Table(Fields),
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn every_field(section: &'static Section, visit: &mut dyn FnMut(&'static Section, &'static Field)) {
-        for field in section.fields {
-            visit(section, field);
-            if let Kind::Table(inner) = field.kind {
-                every_field(inner, visit);
+    #[test]
+    fn every_field_is_described_named_once_and_bound_to_words_that_exist() {
+        for section in super::super::section::ALL {
+            assert!(!section.about.is_empty());
+            for (nth, field) in section.fields.iter().enumerate() {
+                let place = format!("{} {}", section.title, field.name);
+                assert!(!field.about.is_empty(), "{place}");
+                assert!(section.fields[..nth].iter().all(|other| other.name != field.name), "{place}");
+                let words = match section.selector().map(|selector| &selector.kind) {
+                    Some(Kind::Word(words)) => *words,
+                    Some(other) => panic!("{}: a {} decides nothing", section.title, other.word()),
+                    None => &[],
+                };
+                assert!(field.only.iter().all(|word| words.contains(word)), "{place}");
             }
         }
     }
 
     #[test]
-    fn every_default_is_of_its_kind_and_within_its_bounds() {
+    fn every_table_a_field_takes_is_listed_as_a_section() {
         for section in super::super::section::ALL {
-            every_field(section, &mut |section, field| {
-                let Need::Default(text) = field.need else { return };
-                let found = match field.kind {
-                    Kind::Table(_) => return,
-                    Kind::Integer(..) => field.kind.integer(text.parse().unwrap()),
-                    Kind::Number(..) => field.kind.number(text.parse().unwrap()),
-                    _ => field.kind.read(text).unwrap(),
-                };
-                assert!(found.is_ok(), "{} {}: {found:?}", section.title, field.name);
-            });
-        }
-    }
-
-    #[test]
-    fn every_field_is_described_and_named_once() {
-        for section in super::super::section::ALL {
-            assert!(!section.about.is_empty());
-            for (nth, field) in section.fields.iter().enumerate() {
-                assert!(!field.about.is_empty(), "{} {}", section.title, field.name);
-                assert!(section.fields[..nth].iter().all(|other| other.name != field.name), "{}", field.name);
+            for inner in section.fields.iter().filter_map(|field| field.kind.section()) {
+                assert!(super::super::section::ALL.iter().any(|known| std::ptr::eq(*known, inner)));
             }
         }
     }

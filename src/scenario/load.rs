@@ -6,11 +6,11 @@ use std::path::Path;
 
 use super::amendment::{self, Overrides};
 use super::document;
-use super::model::{Phase, Scenario};
+use super::model::Scenario;
 use super::problem::{Origin, Report, ScenarioError};
 use super::section::{self, Checked};
+use super::world::World;
 use crate::seed::Seed;
-use crate::units::Span;
 
 /// Largest scenario read, bytes.
 const LARGEST: u64 = 1 << 20;
@@ -37,7 +37,9 @@ impl Scenario {
     /// # Errors
     /// With everything wrong in it at once.
     pub fn parse(source: &str, text: &str, overrides: &Overrides) -> Result<Self, ScenarioError> {
-        let mut report = Report::new(if text.len() as u64 > LARGEST { "" } else { text });
+        let directory = Path::new(source).parent().unwrap_or(Path::new("")).to_owned();
+        let world = World { environment: overrides.environment.clone(), directory };
+        let mut report = Report::within(if text.len() as u64 > LARGEST { "" } else { text }, world);
         let checked = check(text, overrides, &mut report);
         match (checked, report.into_faults(source)) {
             (Some(checked), None) => Ok(model(checked, source, text, overrides)),
@@ -60,35 +62,11 @@ fn check(text: &str, overrides: &Overrides, report: &mut Report<'_>) -> Option<C
         return None;
     }
     amendment::apply(&mut root, overrides, report);
-    let mut checked = section::document(&root, report);
+    let mut checked = section::document(&root, overrides.duration, report);
     if let Some(seed) = overrides.seed {
         checked.seed = seed.0;
     }
-    if let Some(duration) = overrides.duration {
-        scale(&mut checked.phases, duration, report);
-    }
     Some(checked)
-}
-
-/// Makes the phases last `total` together, each in proportion; the edges are rounded, not the lengths, so that the
-/// total is exact.
-fn scale(phases: &mut [Phase], total: Span, report: &mut Report<'_>) {
-    let before: u128 = phases.iter().map(|phase| u128::from(phase.duration.as_ns())).sum();
-    if before == 0 {
-        return;
-    }
-    let (mut passed, mut edge) = (0_u128, 0_u64);
-    for phase in phases {
-        passed += u128::from(phase.duration.as_ns());
-        let next = (passed * u128::from(total.as_ns()) / before) as u64;
-        phase.duration = Span::from_ns(next - edge);
-        edge = next;
-        if phase.duration < Span::from_ms(1) || phase.duration > Span::from_ms(720 * 3_600_000) {
-            let message = format!("phase `{}` would last {}", phase.name, phase.duration);
-            let origin = Origin::Given(format!("--duration {total}").into());
-            report.add(&origin, "", message, "a phase lasts from 1ms to 720h");
-        }
-    }
 }
 
 fn model(checked: Checked, source: &str, text: &str, overrides: &Overrides) -> Scenario {
@@ -104,11 +82,12 @@ fn model(checked: Checked, source: &str, text: &str, overrides: &Overrides) -> S
         reference: checked.reference,
         phases: checked.phases,
         fleets: checked.fleets,
+        canonical: checked.canonical,
     }
 }
 
 /// An I/O error in words, without the number behind them.
-fn plain(error: &std::io::Error) -> String {
+pub(super) fn plain(error: &std::io::Error) -> String {
     let words = error.to_string();
     words.split_once(" (os error").map_or(words.clone(), |(plain, _)| plain.to_owned())
 }

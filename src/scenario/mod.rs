@@ -8,18 +8,32 @@ mod digest;
 mod document;
 #[cfg(test)]
 mod example;
+mod exchange;
 #[cfg(test)]
 mod expansion;
 mod field;
 mod load;
+mod manual;
 mod model;
 mod plan;
 mod problem;
+mod schema;
 mod section;
+mod timeline;
+mod value;
+mod world;
 
 pub use amendment::{Override, OverrideError, Overrides};
+pub use exchange::{Correlation, Exchange, HttpExchange, MqttExchange, Pattern, Will, WsExchange};
 pub use field::{Field, Kind, Need, Section};
-pub use model::{Backoff, Fleet, Model, Mqtt, Phase, ReferenceSettings, RunSettings, Scenario, Target};
-pub use plan::{DevicePlan, Plan};
+pub use manual::manual;
+pub use model::{
+    Address, Backoff, Behaviour, Course, Cut, Fleet, Model, Phase, ReferenceSettings, RunSettings, Scenario,
+    Target,
+};
+pub use plan::{DevicePlan, Event, Outage, Plan};
 pub use problem::{Faults, Place, Problem, ScenarioError};
+pub use schema::schema;
 pub use section::ALL as SECTIONS;
+pub use value::Text;
+pub use world::Environment;

@@ -1,10 +1,16 @@
 //! The checked model of a scenario: what a document means once nothing is wrong with it.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use url::Url;
 
-use crate::arrival::Law;
-use crate::fleet::SignalSpec;
-use crate::record::{Close, Protocol, Qos};
+use super::exchange::Exchange;
+use super::value::Text;
+use crate::arrival::{Law, Load, Shape, Stretch};
+use crate::clock::Tick;
+use crate::fleet::Make;
+use crate::record::{Close, Protocol};
 use crate::seed::Seed;
 use crate::units::{Rate, Span};
 
@@ -33,6 +39,8 @@ pub struct Scenario {
     pub phases: Vec<Phase>,
     /// The fleets, sorted by name; at least one.
     pub fleets: Vec<Fleet>,
+    /// Every value of `[run]` that is not a default, for the digest.
+    pub(super) canonical: String,
 }
 
 impl Scenario {
@@ -50,7 +58,7 @@ impl Scenario {
 /// Timing around the phases.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RunSettings {
-    /// New connections per second while the fleets connect.
+    /// New connections per second of a fleet that names no rate of its own.
     pub connect_rate: Rate,
     /// Sending before the first measured phase, recorded but kept out of the headline.
     pub warm_up: Span,
@@ -60,22 +68,33 @@ pub struct RunSettings {
     pub interval: Span,
     /// Longest time one connection attempt may take.
     pub connect_timeout: Span,
+    /// The run waits before it begins, so that sending starts at a whole multiple of this on the wall clock (UTC).
+    pub align: Option<Span>,
+}
+
+/// An address of a service that is not the bundled one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    /// Where to send.
+    pub url: Url,
+    /// As it stands in the file, environment variables unread: what may be shown and stored.
+    pub written: Text,
 }
 
 /// Addresses of a service that is not the bundled one. Schemes are `http`, `ws` and `mqtt`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Target {
-    /// Where HTTP fleets POST.
-    pub http: Option<Url>,
+    /// Where HTTP fleets send.
+    pub http: Option<Address>,
     /// Where WebSocket fleets connect.
-    pub ws: Option<Url>,
+    pub ws: Option<Address>,
     /// The broker of MQTT fleets.
-    pub mqtt: Option<Url>,
+    pub mqtt: Option<Address>,
 }
 
 impl Target {
     /// The address for `protocol`, where the scenario states one.
-    pub const fn of(&self, protocol: Protocol) -> Option<&Url> {
+    pub const fn of(&self, protocol: Protocol) -> Option<&Address> {
         match protocol {
             Protocol::Http => self.http.as_ref(),
             Protocol::Ws => self.ws.as_ref(),
@@ -104,8 +123,91 @@ pub struct Phase {
     pub name: String,
     /// Its length, not zero.
     pub duration: Span,
-    /// Factor on the rate of every open fleet; finite, 0 sends nothing.
-    pub load: f64,
+    /// Factor on the rate of every open fleet that has none of its own here.
+    pub load: Course,
+    /// Other factors, by fleet.
+    pub loads: BTreeMap<String, Course>,
+    /// Every value that is not a default, for the digest.
+    pub(super) canonical: String,
+}
+
+impl Phase {
+    /// The course of the load of the fleet named `fleet`.
+    pub fn load_of(&self, fleet: &str) -> Course {
+        self.loads.get(fleet).copied().unwrap_or(self.load)
+    }
+}
+
+/// How a factor on the rate moves within a phase; finite and not negative.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Course {
+    /// It does not.
+    Flat(f64),
+    /// Linearly from the first instant to the last.
+    Ramp {
+        /// At the beginning.
+        from: f64,
+        /// At the end.
+        to: f64,
+    },
+    /// Swings around a mean: `mean × (1 + amplitude × sin(2π t ÷ period))`.
+    Sine {
+        /// In the middle.
+        mean: f64,
+        /// Share of the mean, 0 to 1.
+        amplitude: f64,
+        /// Length of a swing; `None`: that of the phase.
+        period: Option<Span>,
+    },
+    /// Again and again at a peak, the first time at the beginning.
+    Bursts {
+        /// Between bursts.
+        base: f64,
+        /// During one.
+        peak: f64,
+        /// From the start of one to the start of the next.
+        every: Span,
+        /// How long one lasts.
+        length: Span,
+    },
+    /// Linearly up to a peak in the middle of the phase, and down again.
+    Spike {
+        /// At the beginning and the end.
+        base: f64,
+        /// In the middle.
+        peak: f64,
+    },
+}
+
+impl Course {
+    /// The largest factor.
+    pub fn peak(self) -> f64 {
+        match self {
+            Self::Flat(level) => level,
+            Self::Ramp { from, to } => from.max(to),
+            Self::Sine { mean, amplitude, .. } => mean * (1.0 + amplitude),
+            Self::Bursts { base, peak, .. } | Self::Spike { base, peak } => base.max(peak),
+        }
+    }
+
+    /// The course as adjoining stretches from `start` to `end`.
+    pub(super) fn stretches(self, start: Tick, end: Tick) -> Vec<Stretch> {
+        let whole = |shape| vec![Stretch { start, end, shape }];
+        match self {
+            Self::Flat(level) => whole(Shape::Flat(level)),
+            Self::Ramp { from, to } => whole(Shape::Ramp { from, to }),
+            Self::Sine { mean, amplitude, period } => {
+                let period = period.unwrap_or_else(|| Span::from_ns(end.since(start)));
+                whole(Shape::Sine { mean, amplitude, period, phase: 0.0 })
+            }
+            Self::Bursts { base, peak, every, length } => whole(Shape::Bursts { base, peak, every, length }),
+            Self::Spike { base, peak } => {
+                let tip = start.plus_ns(end.since(start) / 2);
+                let up = Stretch { start, end: tip, shape: Shape::Ramp { from: base, to: peak } };
+                vec![up, Stretch { start: tip, end, shape: Shape::Ramp { from: peak, to: base } }]
+            }
+        }
+    }
 }
 
 /// A fleet: devices that are alike.
@@ -119,6 +221,8 @@ pub struct Fleet {
     pub devices: u32,
     /// When its devices send.
     pub model: Model,
+    /// When its devices are there, and how they behave.
+    pub behaviour: Behaviour,
     /// Readings a device may have unanswered at once, 1 to 1 024; always 1 for HTTP.
     pub in_flight: u32,
     /// A reading unanswered for this long ends as a time-out; at most 60 s.
@@ -127,12 +231,22 @@ pub struct Fleet {
     pub budget: Option<Span>,
     /// What closes a reading.
     pub close: Close,
-    /// Settings of MQTT; `Some` exactly for MQTT fleets.
-    pub mqtt: Option<Mqtt>,
+    /// How its requests and messages look.
+    pub exchange: Exchange,
     /// Waits between attempts to reconnect.
     pub backoff: Backoff,
-    /// What its sensors show.
-    pub signal: SignalSpec,
+    /// What its sensors show and how readings are encoded.
+    pub make: Arc<Make>,
+    /// Every value that is not a default, for the digest.
+    pub(super) canonical: String,
+}
+
+impl Fleet {
+    /// Whether its devices connect only when they have something to send.
+    pub const fn on_demand(&self) -> bool {
+        let fresh = matches!(&self.exchange, Exchange::Http(http) if http.fresh);
+        fresh || self.behaviour.sleepy.is_some()
+    }
 }
 
 /// When devices send.
@@ -144,6 +258,8 @@ pub enum Model {
         rate: Rate,
         /// The law of their gaps.
         arrival: Law,
+        /// A recorded course of the rate, to which `rate` and the phases' loads are factors.
+        course: Option<Arc<Load>>,
         /// Readings that may wait in a device before further ones are dropped.
         backlog: u32,
     },
@@ -154,13 +270,37 @@ pub enum Model {
     },
 }
 
-/// Settings of an MQTT fleet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Mqtt {
-    /// Quality of service of messages published and of subscriptions.
-    pub qos: Qos,
-    /// Keep-alive interval sent in CONNECT, whole seconds; zero turns it off.
-    pub keep_alive: Span,
+/// When the devices of a fleet are there, and what they do besides sending. Instants count from the beginning of the
+/// first measured phase.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Behaviour {
+    /// New connections per second while the fleet connects, and disconnections while it leaves.
+    pub connect_rate: Rate,
+    /// When the fleet begins to connect; `None`: before anything is sent.
+    pub join: Option<Span>,
+    /// When it begins to leave; `None`: never.
+    pub leave: Option<Span>,
+    /// Connections cut by the plan.
+    pub cut: Option<Cut>,
+    /// A device that connects only when it has something to send, and stays for this long after its last answer.
+    pub sleepy: Option<Span>,
+    /// Readings that waited through an outage go out no faster than this per device; `None`: at once.
+    pub flush: Option<Rate>,
+    /// One reading in this many is sent twice; 0: none.
+    pub repeat_one_in: u32,
+}
+
+/// Connections cut by the plan.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Cut {
+    /// When the first is cut.
+    pub at: Span,
+    /// How long a device stays away; zero: it reconnects at once.
+    pub away: Span,
+    /// Devices cut per second, one after the other in the order of their index; `None`: all at one instant.
+    pub pace: Option<Rate>,
+    /// Share of the devices, 0 to 1, chosen by the seed.
+    pub share: f64,
 }
 
 /// Exponential back-off: attempt `n` (from 0) waits up to `min(first × 2ⁿ, max)`.

@@ -6,23 +6,22 @@ use rand::RngExt;
 
 use super::digest;
 use super::model::{Fleet, Model, Scenario};
-use crate::arrival::{Arrivals, Load, Shape, Stretch, expected_count};
+use super::timeline::{self, Presence, Timeline};
+use crate::arrival::{Arrivals, Law, Load, expected_count};
 use crate::clock::Tick;
 use crate::fleet::Device;
-use crate::record::{FleetId, FleetInfo, Layout, PhaseId, PhaseInfo, PhaseRole};
+use crate::record::{FleetId, Layout, PhaseId, PhaseRole};
 use crate::seed::Seed;
 use crate::units::Span;
 
-/// Time after the last planned connection attempt, so that its handshake ends before readings come due.
-const SETTLE_NS: u64 = 500_000_000;
+pub use super::timeline::{Event, Outage};
 
 /// What will be sent and when, as a pure function of the scenario. Cheap to hold: devices are expanded on demand.
 #[derive(Debug, Clone)]
 pub struct Plan {
     scenario: Scenario,
     layout: Layout,
-    /// Load over warm-up and measured phases; the time change of every open fleet.
-    load: Arc<Load>,
+    timeline: Timeline,
     fleets: Vec<Planned>,
     digest: String,
 }
@@ -32,43 +31,46 @@ pub struct Plan {
 struct Planned {
     /// Global index of its first device.
     first: u32,
-    signal: Arc<crate::fleet::SignalSpec>,
+    /// Load over warm-up and measured phases: the time change of the fleet.
+    load: Arc<Load>,
+    presence: Presence,
+    labels: Labels,
+}
+
+/// Names of a fleet's random streams.
+#[derive(Debug, Clone)]
+struct Labels {
+    arrival: Arc<str>,
     backoff: Arc<str>,
-    /// Where between two of its own connection slots the fleet begins, 0 to 1.
-    offset: f64,
+    repeat: Arc<str>,
 }
 
 impl Plan {
     /// The plan of `scenario`: connect, warm-up if any, then the measured phases.
     pub fn new(scenario: Scenario) -> Self {
-        let layout = layout(&scenario);
-        let stretches = layout
-            .phases
-            .iter()
-            .filter(|phase| phase.role != PhaseRole::Connect)
-            .map(|phase| Stretch {
-                start: phase.start,
-                end: phase.end,
-                shape: Shape::Flat(load_of(&scenario, phase)),
-            })
-            .collect();
+        let layout = timeline::layout(&scenario);
+        let timeline = Timeline::of(&layout);
         let mut first = 0;
         let fleets = scenario
             .fleets
             .iter()
             .map(|fleet| {
+                let label = |what: &str| Arc::from(format!("{what}/{}", fleet.name));
                 let planned = Planned {
                     first,
-                    signal: Arc::new(fleet.signal),
-                    backoff: format!("backoff/{}", fleet.name).into(),
-                    offset: scenario.seed.stream(&format!("connect/{}", fleet.name), 0).random(),
+                    load: Arc::new(Load::new(timeline::stretches(&scenario, &layout, fleet))),
+                    presence: Presence::of(fleet, &timeline, scenario.seed),
+                    labels: Labels {
+                        arrival: label("arrival"),
+                        backoff: label("backoff"),
+                        repeat: label("repeat"),
+                    },
                 };
                 first += fleet.devices;
                 planned
             })
             .collect();
-        let mut plan =
-            Self { scenario, layout, load: Arc::new(Load::new(stretches)), fleets, digest: String::new() };
+        let mut plan = Self { scenario, layout, timeline, fleets, digest: String::new() };
         plan.digest = digest::of(&plan);
         plan
     }
@@ -107,75 +109,144 @@ impl Plan {
         let index = global - planned.first;
         assert!(index < fleet.devices, "device {global} is not of this plan");
         let seed = self.scenario.seed;
-        let arrivals = match &fleet.model {
-            Model::Open { rate, arrival, .. } => {
-                let stream = seed.stream(&format!("arrival/{}", fleet.name), u64::from(index));
-                Some(Arrivals::new(arrival, *rate, None, Arc::clone(&self.load), stream))
-            }
-            Model::Closed { .. } => None,
-        };
+        let (starts, ends) = planned.presence.sending(index);
         DevicePlan {
             fleet: FleetId(at as u16),
             index,
-            connect_at: self.connect_at(planned, fleet, index),
-            device: Device::new(&fleet.name, index, &planned.signal, self.sending_starts(), seed),
-            arrivals,
-            backoff: BackoffState { law: fleet.backoff, label: Arc::clone(&planned.backoff), seed, taken: 0 },
+            connect_at: planned.presence.connect_at(index),
+            leave_at: planned.presence.leave_at(index),
+            outage: planned.presence.outage(index),
+            starts,
+            ends,
+            device: Device::new(&fleet.make, index, self.sending_starts(), seed),
+            arrivals: self.arrivals(planned, fleet, index),
+            repeat_one_in: fleet.behaviour.repeat_one_in,
+            draws: Draws { backoff: fleet.backoff, labels: planned.labels.clone(), seed, taken: 0 },
         }
     }
 
-    fn connect_at(&self, planned: &Planned, fleet: &Fleet, index: u32) -> Tick {
-        let ramp_secs = f64::from(self.devices()) / self.scenario.run.connect_rate.as_per_second();
-        let share = (f64::from(index) + planned.offset) / f64::from(fleet.devices);
-        Tick::from_secs_f64(ramp_secs * share)
+    fn arrivals(&self, planned: &Planned, fleet: &Fleet, index: u32) -> Option<Arrivals> {
+        let Model::Open { rate, arrival, course, .. } = &fleet.model else { return None };
+        let law = of_device(arrival, index);
+        let stream = self.scenario.seed.stream(&planned.labels.arrival, u64::from(index));
+        let (starts, ends) = planned.presence.sending(index);
+        let arrivals = Arrivals::new(&law, *rate, course.clone(), Arc::clone(&planned.load), stream);
+        Some(arrivals.between(starts, ends))
     }
 
     /// End of the last phase: no reading is due then or later.
     pub fn end(&self) -> Tick {
-        self.layout.phases.last().map_or(Tick::ZERO, |phase| phase.end)
+        self.timeline.end
     }
 
     /// When the first reading may be due: the end of the connect phase.
-    pub fn sending_starts(&self) -> Tick {
-        self.load.stretches().first().map_or(Tick::ZERO, |stretch| stretch.start)
+    pub const fn sending_starts(&self) -> Tick {
+        self.timeline.sending
     }
 
-    /// How many readings `fleet` is expected to have due in `phase`: rate × load × length × devices, exactly.
-    /// `None` for a closed fleet, whose number depends on the service.
+    /// Beginning of the first measured phase, from which a scenario's instants count.
+    pub const fn measuring_starts(&self) -> Tick {
+        self.timeline.measuring
+    }
+
+    /// How many readings `fleet` is expected to have due in `phase`, exactly. `None` for a closed fleet, whose number
+    /// depends on the service.
     ///
     /// # Panics
     /// If `phase` or `fleet` is not of this plan.
     pub fn expected_readings(&self, phase: PhaseId, fleet: FleetId) -> Option<f64> {
-        let (phase, fleet) = (self.layout.phase(phase), self.fleet(fleet));
-        let Model::Open { rate, arrival, .. } = &fleet.model else { return None };
-        let one = expected_count(arrival, *rate, None, &self.load, phase.start, phase.end);
-        Some(one * f64::from(fleet.devices))
+        let phase = self.layout.phase(phase);
+        self.expected_between(fleet, phase.start, phase.end)
+    }
+
+    /// How many readings `fleet` is expected to have due from `from` to before `to`; `None` for a closed fleet.
+    ///
+    /// # Panics
+    /// If `fleet` is not of this plan.
+    pub fn expected_between(&self, fleet: FleetId, from: Tick, to: Tick) -> Option<f64> {
+        self.expected_of(fleet, from, to, u32::MAX)
+    }
+
+    /// The same from `most` evenly spaced devices where a fleet joins or leaves; exact for all other fleets. For charts.
+    ///
+    /// # Panics
+    /// If `fleet` is not of this plan.
+    pub fn estimated_between(&self, fleet: FleetId, from: Tick, to: Tick, most: u32) -> Option<f64> {
+        self.expected_of(fleet, from, to, most.max(1))
+    }
+
+    fn expected_of(&self, fleet: FleetId, from: Tick, to: Tick, most: u32) -> Option<f64> {
+        let (planned, fleet) = (&self.fleets[usize::from(fleet.0)], self.fleet(fleet));
+        let Model::Open { rate, arrival, course, .. } = &fleet.model else { return None };
+        let one =
+            |law: &Law, from, to| expected_count(law, *rate, course.as_deref(), &planned.load, from, to);
+        if planned.presence.is_constant() {
+            return Some(match arrival {
+                Law::Recorded { times, .. } => {
+                    one(&Law::Recorded { times: Arc::clone(times), device: 0, devices: 1 }, from, to)
+                }
+                law => one(law, from, to) * f64::from(fleet.devices),
+            });
+        }
+        let sample = fleet.devices.min(most);
+        let each = (0..sample).map(|nth| {
+            let index = (u64::from(nth) * u64::from(fleet.devices) / u64::from(sample)) as u32;
+            let (starts, ends) = planned.presence.sending(index);
+            let (from, to) = (from.max(starts), to.min(ends));
+            if from < to { one(&of_device(arrival, index), from, to) } else { 0.0 }
+        });
+        Some(each.sum::<f64>() * f64::from(fleet.devices) / f64::from(sample))
+    }
+
+    /// Standard deviation of the number of readings `fleet` has due in a stretch where `expected` are: `None` where the
+    /// law has none.
+    ///
+    /// # Panics
+    /// If `fleet` is not of this plan.
+    pub fn deviation(&self, fleet: FleetId, expected: f64) -> Option<f64> {
+        let Model::Open { rate, arrival, .. } = &self.fleet(fleet).model else { return None };
+        let dispersion = arrival.dispersion(*rate);
+        dispersion.is_finite().then(|| (expected * dispersion).sqrt())
     }
 
     /// Expected readings per second of all open fleets, averaged over the measured phases.
     pub fn expected_rate(&self) -> f64 {
-        let measured = || self.layout.phases.iter().filter(|phase| phase.role == PhaseRole::Measured);
-        let weighted: f64 = measured()
-            .map(|phase| phase.end.since(phase.start) as f64 * load_of(&self.scenario, phase))
-            .sum();
-        let length: f64 = measured().map(|phase| phase.end.since(phase.start) as f64).sum();
-        self.base_rate() * weighted / length
+        let length = self.end().since(self.measuring_starts()) as f64 / 1e9;
+        self.expected_in_all(self.measuring_starts(), self.end()) / length
     }
 
-    /// Expected readings per second of all open fleets in the busiest phase.
+    /// Expected readings of all open fleets due from `from` to before `to`.
+    pub fn expected_in_all(&self, from: Tick, to: Tick) -> f64 {
+        let fleets = 0..self.fleets.len();
+        fleets.filter_map(|fleet| self.expected_between(FleetId(fleet as u16), from, to)).sum()
+    }
+
+    /// An upper bound on the expected readings per second of all open fleets at any instant.
     pub fn peak_rate(&self) -> f64 {
-        self.base_rate() * self.load.peak()
+        let fleets = self.scenario.fleets.iter().zip(&self.fleets);
+        let peaks = fleets.map(|(fleet, planned)| match &fleet.model {
+            Model::Open { rate, course, .. } => {
+                let course = course.as_ref().map_or(1.0, |course| course.peak());
+                rate.as_per_second() * f64::from(fleet.devices) * planned.load.peak() * course
+            }
+            Model::Closed { .. } => 0.0,
+        });
+        peaks.sum()
     }
 
-    fn base_rate(&self) -> f64 {
-        self.scenario
-            .fleets
-            .iter()
-            .map(|fleet| match fleet.model {
-                Model::Open { rate, .. } => rate.as_per_second() * f64::from(fleet.devices),
-                Model::Closed { .. } => 0.0,
-            })
-            .sum()
+    /// What the scenario plans besides readings, in the order of time: joining, leaving, cut connections.
+    pub fn events(&self) -> Vec<Event> {
+        let fleets = self.scenario.fleets.iter().zip(&self.fleets);
+        let mut events: Vec<Event> =
+            fleets.flat_map(|(fleet, planned)| planned.presence.events(&fleet.name)).collect();
+        events.sort_by(|one, other| (one.at, &one.fleet).cmp(&(other.at, &other.fleet)));
+        events
+    }
+
+    /// Phases of the layout that are measured.
+    pub fn measured_phases(&self) -> impl Iterator<Item = PhaseId> {
+        let phases = self.layout.phases.iter().enumerate();
+        phases.filter(|(_, phase)| phase.role == PhaseRole::Measured).map(|(nth, _)| PhaseId(nth as u16))
     }
 
     /// Hex SHA-256 of everything that shapes the plan; runs are comparable only if theirs agree. It does not
@@ -183,51 +254,23 @@ impl Plan {
     pub fn digest(&self) -> &str {
         &self.digest
     }
+
+    /// Hex SHA-256 of everything that shapes the plan of one fleet, whatever other fleets there are.
+    ///
+    /// # Panics
+    /// If `fleet` is not of this plan.
+    pub fn fleet_digest(&self, fleet: FleetId) -> String {
+        digest::of_fleet(self, fleet, self.fleets[usize::from(fleet.0)].first)
+    }
 }
 
-fn layout(scenario: &Scenario) -> Layout {
-    let interval_ns = scenario.run.interval.as_ns();
-    let ramp = Span::from_secs_f64(f64::from(scenario.devices()) / scenario.run.connect_rate.as_per_second());
-    let connect_ns = (ramp.as_ns() + SETTLE_NS).next_multiple_of(interval_ns);
-    let warm_up_ns = scenario.run.warm_up.as_ns();
-    let opening = [("connect", PhaseRole::Connect, connect_ns), ("warm-up", PhaseRole::WarmUp, warm_up_ns)];
-    let measured = scenario
-        .phases
-        .iter()
-        .map(|phase| (phase.name.as_str(), PhaseRole::Measured, phase.duration.as_ns()));
-    let mut start = Tick::ZERO;
-    let phases = opening
-        .into_iter()
-        .filter(|(_, _, ns)| *ns > 0)
-        .chain(measured)
-        .map(|(name, role, ns)| {
-            let phase = PhaseInfo { name: name.to_owned(), role, start, end: start.plus_ns(ns) };
-            start = phase.end;
-            phase
-        })
-        .collect();
-    let fleets = scenario
-        .fleets
-        .iter()
-        .map(|fleet| FleetInfo {
-            name: fleet.name.clone(),
-            protocol: fleet.protocol,
-            devices: fleet.devices,
-            timeout_ns: fleet.timeout.as_ns(),
-            budget_ns: fleet.budget.map(Span::as_ns),
-        })
-        .collect();
-    Layout { phases, fleets, interval_ns }
-}
-
-/// The load in a phase of the layout; 1 while warming up.
-fn load_of(scenario: &Scenario, phase: &PhaseInfo) -> f64 {
-    match phase.role {
-        PhaseRole::Connect => 0.0,
-        PhaseRole::WarmUp => 1.0,
-        PhaseRole::Measured => {
-            scenario.phases.iter().find(|stated| stated.name == phase.name).map_or(1.0, |stated| stated.load)
+/// The law of the device with this index: a recording deals its instants out to the devices of a fleet.
+fn of_device(law: &Law, index: u32) -> Law {
+    match law {
+        Law::Recorded { times, devices, .. } => {
+            Law::Recorded { times: Arc::clone(times), device: index, devices: *devices }
         }
+        other => other.clone(),
     }
 }
 
@@ -239,12 +282,21 @@ pub struct DevicePlan {
     pub fleet: FleetId,
     /// Its number within the fleet, from 0.
     pub index: u32,
-    /// When it opens its connection.
-    pub connect_at: Tick,
+    /// When it opens its connection; `None`: when its first reading is due.
+    pub connect_at: Option<Tick>,
+    /// When it goes for good, where it does.
+    pub leave_at: Option<Tick>,
+    /// A stretch in which the plan keeps it offline.
+    pub outage: Option<Outage>,
+    /// No reading is due before.
+    pub starts: Tick,
+    /// No reading is due then or later.
+    pub ends: Tick,
     /// What it reads and how it writes it.
     pub device: Device,
     arrivals: Option<Arrivals>,
-    backoff: BackoffState,
+    repeat_one_in: u32,
+    draws: Draws,
 }
 
 impl DevicePlan {
@@ -257,25 +309,38 @@ impl DevicePlan {
     /// The wait before attempt `attempt` (from 0) to reconnect after a connection failed: `min(first × 2ⁿ, max)`
     /// less a seeded random part of it. Successive calls draw anew.
     pub fn backoff(&mut self, attempt: u32) -> Span {
-        self.backoff.wait(self.index, attempt)
+        self.draws.wait(self.index, attempt)
+    }
+
+    /// Whether reading `seq` is sent twice: the seed's choice, the same whenever it is asked.
+    pub fn repeats(&self, seq: u64) -> bool {
+        self.repeat_one_in > 0 && self.draws.repeats(self.index, seq, self.repeat_one_in)
     }
 }
 
-/// Draws waits. The stream is made anew for each, so that a device that never fails holds none.
+/// What a device draws now and then. Streams are made anew for each draw, so that a device that never needs one holds
+/// none.
 #[derive(Debug, Clone)]
-struct BackoffState {
-    law: super::model::Backoff,
-    label: Arc<str>,
+struct Draws {
+    backoff: super::model::Backoff,
+    labels: Labels,
     seed: Seed,
     taken: u32,
 }
 
-impl BackoffState {
+impl Draws {
     fn wait(&mut self, device: u32, attempt: u32) -> Span {
+        let law = self.backoff;
         let doublings = i32::try_from(attempt.min(64)).unwrap_or(64);
-        let longest = (self.law.first.as_secs_f64() * 2_f64.powi(doublings)).min(self.law.max.as_secs_f64());
-        let mut stream = self.seed.stream(&self.label, u64::from(device) << 32 | u64::from(self.taken));
+        let longest = (law.first.as_secs_f64() * 2_f64.powi(doublings)).min(law.max.as_secs_f64());
+        let index = u64::from(device) << 32 | u64::from(self.taken);
+        let mut stream = self.seed.stream(&self.labels.backoff, index);
         self.taken = self.taken.wrapping_add(1);
-        Span::from_secs_f64(longest * (1.0 - self.law.jitter * stream.random::<f64>()))
+        Span::from_secs_f64(longest * (1.0 - law.jitter * stream.random::<f64>()))
+    }
+
+    fn repeats(&self, device: u32, seq: u64, one_in: u32) -> bool {
+        let mut stream = self.seed.stream(&self.labels.repeat, u64::from(device) << 40 ^ seq);
+        stream.random_ratio(1, one_in)
     }
 }

@@ -5,6 +5,8 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::world::{Refusal, World};
+
 /// Problems listed; a text that is wrong all over is not worth more.
 const MOST: usize = 50;
 /// Characters of a source line shown around a problem.
@@ -83,6 +85,14 @@ impl Problem {
         }
     }
 
+    /// Column of the line, in characters from 1, if it lies at one.
+    pub const fn column(&self) -> Option<usize> {
+        match self.place {
+            Place::Text { column, .. } => Some(column),
+            Place::Given(_) | Place::Whole => None,
+        }
+    }
+
     fn write(&self, file: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.place {
             Place::Text { line, column, .. } => write!(f, "{file}:{line}:{column}: ")?,
@@ -134,6 +144,7 @@ pub(super) enum Origin {
 #[derive(Debug)]
 pub(super) struct Report<'t> {
     text: &'t str,
+    world: World,
     lines: Vec<usize>,
     found: Vec<(usize, Problem)>,
     omitted: usize,
@@ -141,8 +152,24 @@ pub(super) struct Report<'t> {
 
 impl<'t> Report<'t> {
     pub(super) fn new(text: &'t str) -> Self {
+        Self::within(text, World::default())
+    }
+
+    /// A report on `text`, which may refer to what is in `world`.
+    pub(super) fn within(text: &'t str, world: World) -> Self {
         let ends = text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(at, _)| at + 1);
-        Self { text, lines: std::iter::once(0).chain(ends).collect(), found: Vec::new(), omitted: 0 }
+        let lines = std::iter::once(0).chain(ends).collect();
+        Self { text, world, lines, found: Vec::new(), omitted: 0 }
+    }
+
+    /// What the text may refer to.
+    pub(super) const fn world(&self) -> &World {
+        &self.world
+    }
+
+    /// `written` with its environment variables put in.
+    pub(super) fn expand(&self, written: &str) -> Result<String, Refusal> {
+        self.world.expand(written)
     }
 
     pub(super) fn add(

@@ -39,7 +39,7 @@ fn scenario(protocol: Protocol) -> String {
         devices = 1
         rate = "100/s"
         arrival = "constant"
-        jitter = 0.0
+        arrival = {{ jitter = 0.0 }}
         in_flight = 1
         backlog = 1000
         close = "{close}"

@@ -87,8 +87,13 @@ pub(crate) fn drive(
 ) -> (Report, Book) {
     let keeper = Keeper::default();
     let sinks = (0..workers).map(|_| keeper.clone()).collect();
-    let setup =
-        Setup { plan: Arc::clone(plan), endpoints: Arc::new(endpoints), clock, control: control.clone() };
+    let setup = Setup {
+        plan: Arc::clone(plan),
+        endpoints: Arc::new(endpoints),
+        clock,
+        epoch_ns: 0,
+        control: control.clone(),
+    };
     let report = engine::run(&setup, sinks).unwrap();
     let book = Arc::into_inner(keeper.0).expect("the workers have ended").into_inner().unwrap();
     (report, book)

@@ -9,7 +9,7 @@ use crate::cli::exit::Exit;
 use crate::clock::WallTime;
 use crate::display::{self, Style};
 use crate::engine::{End, Figures};
-use crate::record::{ErrorKind, PhaseId, PhaseRole, Verdict};
+use crate::record::{ErrorKind, FleetId, Verdict};
 use crate::results::{self, PacingLag, Readings, RunState, SummaryRow, Totals};
 use crate::units::Quantile;
 
@@ -117,20 +117,22 @@ impl Driven {
         }
     }
 
-    /// Readings the plan has in the measured phases, and how far chance may take a run from that.
+    /// Readings the plan has in the measured phases, and how far chance may take a run from that; `None` where a fleet is
+    /// closed, or a law of arrival has no variance.
     fn expected(&self) -> Option<(f64, f64)> {
-        let layout = self.plan.layout();
-        let measured =
-            layout.phases.iter().enumerate().filter(|(_, phase)| phase.role == PhaseRole::Measured);
-        let mut expected = 0.0;
-        for (phase, _) in measured {
-            for fleet in 0..layout.fleets.len() {
-                let fleet = crate::record::FleetId(fleet as u16);
-                expected += self.plan.expected_readings(PhaseId(phase as u16), fleet)?;
-            }
+        let (mut expected, mut variance) = (0.0, 0.0);
+        for fleet in 0..self.plan.layout().fleets.len() {
+            let fleet = FleetId(fleet as u16);
+            let own: f64 = self
+                .plan
+                .measured_phases()
+                .map(|phase| self.plan.expected_readings(phase, fleet))
+                .sum::<Option<f64>>()?;
+            expected += own;
+            // Grids stray by a reading per device and edge.
+            variance += self.plan.deviation(fleet, own)?.powi(2) + f64::from(self.plan.fleet(fleet).devices);
         }
-        // No law of arrival spreads wider than Poisson's, whose variance is its mean.
-        Some((expected, expected.sqrt()))
+        Some((expected, variance.sqrt()))
     }
 }
 

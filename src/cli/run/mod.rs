@@ -2,10 +2,11 @@
 
 mod ending;
 
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::thread;
+use std::time::Duration;
 
 use super::Fault;
 use super::args::RunArgs;
@@ -21,8 +22,7 @@ use crate::results::{
     self, ClockFacts, Collector, Host, Manifest, PacerFacts, RunDirectory, RunFiles, RunState, ScenarioText,
     Totals,
 };
-use crate::scenario::{Override, Overrides, Plan, Scenario};
-use crate::seed::Seed;
+use crate::scenario::{Plan, Scenario};
 
 /// Runs the scenario and reports.
 pub(super) fn run(args: &RunArgs) -> Result<Exit, Fault> {
@@ -34,6 +34,10 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Fault> {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let workers = args.workers.map_or_else(|| targets.default_workers(cores), usize::from);
 
+    if let Some(wait) = until_aligned(&plan) {
+        announce_wait(args, wait);
+        thread::sleep(wait.saturating_sub(LEAD));
+    }
     let driven = Attempt::begin(args, &plan, &targets, workers)?.drive(args, &targets)?;
     if let Some(server) = targets.server.take() {
         server.stop();
@@ -42,10 +46,27 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Fault> {
 }
 
 fn load(args: &RunArgs) -> Result<Scenario, Fault> {
-    let set =
-        args.set.iter().map(|text| Override::parse(text)).collect::<Result<_, _>>().map_err(Fault::usage)?;
-    let overrides = Overrides { set, seed: args.seed.map(Seed), duration: args.duration };
+    let overrides = args.overrides.read()?;
     Scenario::load(&args.scenario, &overrides).map_err(Fault::usage)
+}
+
+/// The last part of waiting for the wall clock is spent when the run's directory is there.
+const LEAD: Duration = Duration::from_millis(200);
+
+/// How long to wait, so that the plan starts sending at a whole multiple of what the scenario says on the wall clock.
+fn until_aligned(plan: &Plan) -> Option<Duration> {
+    let align_ns = plan.scenario().run.align?.as_ns();
+    let begin_ns = WallTime::now().epoch_ns().saturating_add(plan.sending_starts().0);
+    Some(Duration::from_nanos((align_ns - begin_ns % align_ns) % align_ns))
+}
+
+fn announce_wait(args: &RunArgs, wait: Duration) {
+    if !args.quiet {
+        let text =
+            format!("waiting {:.1} s: the scenario aligns its start with the wall clock", wait.as_secs_f64());
+        // Nobody reading it changes nothing.
+        let _ = writeln!(io::stderr(), "{text}");
+    }
 }
 
 /// A run with its directory, ready to be driven.
@@ -83,7 +104,7 @@ impl Attempt {
         let events = directory.start_events().map_err(unwritable)?;
         let manifest = manifest(args, plan, targets, workers, &directory, started);
         directory.write_manifest(&manifest).map_err(unwritable)?;
-        let journal = Journal::new(Arc::clone(&layout), events);
+        let journal = Journal::new(Arc::clone(&layout), plan.events(), events);
         Ok(Self { plan: Arc::clone(plan), layout, workers, directory, manifest, files, journal })
     }
 
@@ -113,7 +134,11 @@ impl Attempt {
     /// Drives the plan to its end, writing what happens as it happens.
     fn drive(mut self, args: &RunArgs, targets: &Targets) -> Result<Driven, Fault> {
         let progress = Arc::new(self.progress(args, targets));
+        if let Some(wait) = until_aligned(&self.plan).filter(|wait| *wait <= 2 * LEAD) {
+            thread::sleep(wait);
+        }
         let (control, clock) = (Control::new(), Monotonic::start());
+        let epoch_ns = WallTime::now().epoch_ns();
         let interrupted = Arc::new(OnceLock::new());
         let (at, steering, screen) = (Arc::clone(&interrupted), control.clone(), Arc::clone(&progress));
         let _interrupts = Interrupts::listen(move |count| {
@@ -129,6 +154,7 @@ impl Attempt {
             plan: Arc::clone(&self.plan),
             endpoints: Arc::new(targets.endpoints.clone()),
             clock,
+            epoch_ns,
             control: control.clone(),
         };
         let (report, totals) = thread::scope(|scope| {

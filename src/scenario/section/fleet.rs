@@ -1,156 +1,173 @@
 //! `[fleet.NAME]`: devices that are alike.
 
-use super::signal;
+use std::sync::Arc;
+
+use super::arrival::{ARRIVAL, arrival};
+use super::behaviour::{BEHAVIOUR, Presets, presets};
+use super::signal::{self, ANOMALIES, SIGNAL};
+use super::{exchange, payload};
 use crate::arrival::Law;
+use crate::fleet::{Channel, Make};
 use crate::record::{Close, Protocol, Qos};
 use crate::scenario::check::{Fields, check};
 use crate::scenario::document::{Entry, Table, Value};
-use crate::scenario::field::{Field, Kind, Need, Section, is_name, listed};
-use crate::scenario::model::{Backoff, Fleet, Model, Mqtt};
+use crate::scenario::exchange::Exchange;
+use crate::scenario::field::{Field, Kind, Section, listed};
+use crate::scenario::model::{Backoff, Behaviour, Fleet, Model, RunSettings};
 use crate::scenario::problem::{Origin, Report, quote};
-use crate::units::Span;
+use crate::scenario::value::is_name;
+use crate::units::{Rate, Span};
 
 /// Fleets of a scenario.
 const MOST: usize = 256;
 /// Devices of all fleets together.
 const MOST_DEVICES: u64 = 1_000_000;
+/// Readings that may wait in a device.
+const MOST_BACKLOG: u64 = 65_536;
+/// Longest instant within a run.
+const LONGEST: Span = Span::from_ms(720 * 3_600_000);
 
 pub(super) static FLEET: Section = Section {
     title: "[fleet.NAME]",
     about: "devices that are alike; each holds one connection of its own",
+    by: None,
     fields: &[
-        Field {
-            name: "protocol",
-            kind: Kind::Word(&["http", "ws", "mqtt"]),
-            need: Need::Required,
-            about: "what its devices speak",
-        },
-        Field {
-            name: "devices",
-            kind: Kind::Integer(1, MOST_DEVICES),
-            need: Need::Required,
-            about: "how many there are; at most a million in all fleets together",
-        },
-        Field {
-            name: "model",
-            kind: Kind::Word(&["open", "closed"]),
-            need: Need::Default("open"),
-            about: "open: readings come due by plan; closed: each waits for the answer to the last",
-        },
-        Field {
-            name: "rate",
-            kind: Kind::Rate(1e-5, 1e5),
-            need: Need::Optional,
-            about: "open only, and required there: readings per second of one device",
-        },
-        Field {
-            name: "arrival",
-            kind: Kind::Word(&["constant", "poisson"]),
-            need: Need::Default("constant"),
-            about: "open only: the law of the gaps between a device's readings",
-        },
-        Field {
-            name: "jitter",
-            kind: Kind::Number(0.0, 0.5),
-            need: Need::Default("0.1"),
-            about: "constant arrival only: displacement of each reading, as a fraction of the interval",
-        },
-        Field {
-            name: "think",
-            kind: Kind::Span(Span::ZERO, Span::from_ms(3_600_000)),
-            need: Need::Default("0s"),
-            about: "closed only: pause between an answer and the next reading",
-        },
-        Field {
-            name: "in_flight",
-            kind: Kind::Integer(1, 1_024),
-            need: Need::Optional,
-            about: "readings a device may have unanswered at once; 1 for http, else 16 unless stated",
-        },
-        Field {
-            name: "backlog",
-            kind: Kind::Integer(0, 65_536),
-            need: Need::Default("64"),
-            about: "open only: readings that may wait in a device before further ones are dropped",
-        },
-        Field {
-            name: "timeout",
-            kind: Kind::Span(Span::from_ms(1), Span::from_ms(60_000)),
-            need: Need::Default("5s"),
-            about: "a reading unanswered for this long is a time-out",
-        },
-        Field {
-            name: "budget",
-            kind: Kind::Span(Span::from_ns(1_000), Span::from_ms(60_000)),
-            need: Need::Optional,
-            about: "the latency budget of a reading, for the share within it",
-        },
-        Field {
-            name: "close",
-            kind: Kind::Word(&["response", "verdict", "ack", "delivery", "sent"]),
-            need: Need::Optional,
-            about: "what ends a reading; response for http, else verdict unless stated",
-        },
-        Field {
-            name: "qos",
-            kind: Kind::Integer(0, 2),
-            need: Need::Default("1"),
-            about: "mqtt only: quality of service of messages and subscriptions",
-        },
-        Field {
-            name: "keep_alive",
-            kind: Kind::Span(Span::ZERO, Span::from_ms(65_535_000)),
-            need: Need::Default("30s"),
-            about: "mqtt only: keep-alive interval in whole seconds; 0 turns it off",
-        },
-        Field {
-            name: "backoff",
-            kind: Kind::Table(&BACKOFF),
-            need: Need::Default(""),
-            about: "waits between attempts to reconnect",
-        },
-        Field {
-            name: "signal",
-            kind: Kind::Table(&signal::SIGNAL),
-            need: Need::Default(""),
-            about: "what the sensors show",
-        },
-        Field {
-            name: "anomalies",
-            kind: Kind::Table(&signal::ANOMALIES),
-            need: Need::Default(""),
-            about: "how often and how badly the sensors misbehave",
-        },
+        Field::required("protocol", Kind::Word(&["http", "ws", "mqtt"]), "what its devices speak"),
+        Field::required(
+            "devices",
+            Kind::Integer(1, MOST_DEVICES),
+            "how many there are; at most a million in all fleets together",
+        ),
+        Field::with(
+            "behaviour",
+            Kind::List(&Kind::Short(&BEHAVIOUR)),
+            "",
+            "how connected devices are known to behave",
+        ),
+        Field::with(
+            "model",
+            Kind::Word(&["open", "closed"]),
+            "open",
+            "open: readings come due by plan; closed: each waits for the answer to the last",
+        ),
+        Field::optional(
+            "rate",
+            Kind::Rate(1e-5, 1e5),
+            "open only, and required there unless recorded: readings per second of one device",
+        ),
+        Field::with(
+            "arrival",
+            Kind::Short(&ARRIVAL),
+            "",
+            "open only: the law of the gaps between a device's readings",
+        ),
+        Field::with(
+            "think",
+            Kind::Span(Span::ZERO, Span::from_ms(3_600_000)),
+            "0s",
+            "closed only: pause between an answer and the next reading",
+        ),
+        Field::optional(
+            "join",
+            Kind::Span(Span::ZERO, LONGEST),
+            "when it begins to connect, from the beginning of the first phase; before anything is sent unless stated",
+        ),
+        Field::optional(
+            "leave",
+            Kind::Span(Span::ZERO, LONGEST),
+            "when it begins to leave, from the beginning of the first phase; never unless stated",
+        ),
+        Field::optional(
+            "connect_rate",
+            Kind::Rate(0.1, 1e6),
+            "devices per second that connect, or leave; that of [run] unless stated",
+        ),
+        Field::optional(
+            "in_flight",
+            Kind::Integer(1, 1_024),
+            "readings a device may have unanswered at once; 1 for http, else 16 unless stated",
+        ),
+        Field::with(
+            "backlog",
+            Kind::Integer(0, MOST_BACKLOG),
+            "64",
+            "open only: readings that may wait in a device before further ones are dropped; store-and-forward makes room for its outage",
+        ),
+        Field::with(
+            "timeout",
+            Kind::Span(Span::from_ms(1), Span::from_ms(60_000)),
+            "5s",
+            "a reading unanswered for this long is a time-out",
+        ),
+        Field::optional(
+            "budget",
+            Kind::Span(Span::from_ns(1_000), Span::from_ms(60_000)),
+            "the latency budget of a reading, for the share within it",
+        ),
+        Field::optional(
+            "close",
+            Kind::Word(&["response", "verdict", "reply", "ack", "delivery", "sent"]),
+            "what ends a reading; response for http, else verdict unless stated",
+        ),
+        Field::with("http", Kind::Table(&exchange::HTTP), "", "what requests look like"),
+        Field::with("ws", Kind::Table(&exchange::WS), "", "what the upgrade and messages look like"),
+        Field::with("mqtt", Kind::Table(&exchange::MQTT), "", "session, topics and quality of service"),
+        Field::with("payload", Kind::Short(&payload::PAYLOAD), "", "how a reading is written down"),
+        Field::with("backoff", Kind::Table(&BACKOFF), "", "waits between attempts to reconnect"),
+        Field::with("signal", Kind::Short(&SIGNAL), "", "what the sensor shows"),
+        Field::with(
+            "channel",
+            Kind::Map(&Kind::Short(&SIGNAL), "channel"),
+            "",
+            "several sensors by name, in place of `signal`",
+        ),
+        Field::with(
+            "anomalies",
+            Kind::Table(&ANOMALIES),
+            "",
+            "how often and how badly the sensor of `signal` misbehaves",
+        ),
     ],
 };
 
 pub(super) static BACKOFF: Section = Section {
     title: "backoff = { … }",
     about: "exponential back-off: the wait doubles with every failed attempt",
+    by: None,
     fields: &[
-        Field {
-            name: "first",
-            kind: Kind::Span(Span::from_ms(1), Span::from_ms(3_600_000)),
-            need: Need::Default("500ms"),
-            about: "wait before the first attempt to reconnect",
-        },
-        Field {
-            name: "max",
-            kind: Kind::Span(Span::from_ms(1), Span::from_ms(3_600_000)),
-            need: Need::Default("30s"),
-            about: "no wait is longer",
-        },
-        Field {
-            name: "jitter",
-            kind: Kind::Number(0.0, 1.0),
-            need: Need::Default("0.5"),
-            about: "share of each wait that is drawn at random: 0 none of it, 1 all of it",
-        },
+        Field::with(
+            "first",
+            Kind::Span(Span::from_ms(1), Span::from_ms(3_600_000)),
+            "500ms",
+            "wait before the first attempt to reconnect",
+        ),
+        Field::with(
+            "max",
+            Kind::Span(Span::from_ms(1), Span::from_ms(3_600_000)),
+            "30s",
+            "no wait is longer",
+        ),
+        Field::with(
+            "jitter",
+            Kind::Number(0.0, 1.0),
+            "0.5",
+            "share of each wait that is drawn at random: 0 none of it, 1 all of it",
+        ),
     ],
 };
 
-/// All fleets, sorted by name.
-pub(super) fn fleets(root: &Table, report: &mut Report<'_>) -> Vec<Fleet> {
+/// What fleets need to know of the rest of the scenario.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Frame<'f> {
+    pub(super) run: &'f RunSettings,
+    /// The measured phases together.
+    pub(super) measured: Span,
+    /// The most operational time that can pass, nanoseconds.
+    pub(super) horizon_ns: f64,
+}
+
+/// All fleets, sorted by name, with their fields.
+pub(super) fn fleets(root: &Table, frame: Frame<'_>, report: &mut Report<'_>) -> Vec<(Fleet, Fields)> {
     let example = "add a fleet: [fleet.meters] with protocol = \"http\", devices = 10 and rate = \"1/s\"";
     let Some(entry) = root.0.get("fleet") else {
         report.add(&Origin::Whole, "fleet", "there is no fleet", example);
@@ -170,8 +187,9 @@ pub(super) fn fleets(root: &Table, report: &mut Report<'_>) -> Vec<Fleet> {
         report.add(&entry.key, "fleet", message, format!("keep to {MOST} fleets"));
         return Vec::new();
     }
-    let fleets: Vec<Fleet> = table.0.iter().filter_map(|(name, entry)| fleet(name, entry, report)).collect();
-    let devices: u64 = fleets.iter().map(|fleet| u64::from(fleet.devices)).sum();
+    let fleets: Vec<_> =
+        table.0.iter().filter_map(|(name, entry)| fleet(name, entry, frame, report)).collect();
+    let devices: u64 = fleets.iter().map(|(fleet, _)| u64::from(fleet.devices)).sum();
     if devices > MOST_DEVICES {
         let message = format!("all fleets together have {devices} devices");
         report.add(&entry.key, "fleet", message, format!("keep to {MOST_DEVICES} devices"));
@@ -179,12 +197,11 @@ pub(super) fn fleets(root: &Table, report: &mut Report<'_>) -> Vec<Fleet> {
     fleets
 }
 
-fn fleet(name: &str, entry: &Entry, report: &mut Report<'_>) -> Option<Fleet> {
+fn fleet(name: &str, entry: &Entry, frame: Frame<'_>, report: &mut Report<'_>) -> Option<(Fleet, Fields)> {
     let path = format!("fleet.{name}");
     let Value::Table(table) = &entry.node.value else {
-        let known = FLEET.fields.iter().any(|field| field.name == name);
         let message = format!("expected a fleet's table, found {}", entry.node.value.described());
-        let help = if known {
+        let help = if FLEET.field(name).is_some() {
             format!("give the fleet a name: [fleet.meters] and under it {name} = …")
         } else {
             format!("open the fleet with [fleet.{}] on a line of its own", quote(name))
@@ -203,88 +220,131 @@ fn fleet(name: &str, entry: &Entry, report: &mut Report<'_>) -> Option<Fleet> {
         Some(_) => Protocol::Http,
         None => return None,
     };
-    let mqtt = mqtt(&fields, protocol, report);
+    let mut canonical = String::new();
+    fields.canonical("fleet", &mut canonical);
+    let presets = presets(&fields, report);
+    let channels = signal::channels(&fields, &mut canonical, report);
+    let exchange = exchange(&fields, protocol, &channels, report);
     let timeout = fields.span("timeout");
     let budget = fields.optional_span("budget");
     if budget.is_some_and(|budget| budget > timeout && timeout > Span::ZERO) {
         let message = format!("a budget beyond the time-out ({timeout}) is always met or never");
         fields.refuse("budget", report, message, "lower the budget or raise `timeout`");
     }
-    Some(Fleet {
+    let payload = payload::payload(&fields, &channels, report);
+    let model = model(&fields, &presets, frame, &mut canonical, report);
+    let fleet = Fleet {
         name: name.to_owned(),
         protocol,
         devices: fields.integer("devices") as u32,
-        model: model(&fields, report),
+        behaviour: behaviour(&fields, &presets, frame, report),
+        model,
         in_flight: in_flight(&fields, protocol, report),
         timeout,
         budget,
-        close: close(&fields, protocol, mqtt, report),
-        mqtt,
+        close: close(&fields, protocol, &exchange, report),
+        exchange,
         backoff: backoff(&fields, report),
-        signal: signal::signal(&fields, report),
-    })
+        make: Arc::new(Make { fleet: name.into(), channels, payload, clock: presets.clock }),
+        canonical,
+    };
+    Some((fleet, fields))
 }
 
-fn model(fields: &Fields, report: &mut Report<'_>) -> Model {
+fn model(
+    fields: &Fields,
+    presets: &Presets,
+    frame: Frame<'_>,
+    canonical: &mut String,
+    report: &mut Report<'_>,
+) -> Model {
     let Some(word) = fields.word("model") else {
         // Its own fault is reported; which other keys fit is anyone's guess.
         return Model::Closed { think: Span::ZERO };
     };
     if word == "closed" {
-        let open_only = ["rate", "arrival", "jitter", "backlog"];
-        fields.refuse_given(
-            &open_only,
-            report,
-            "means nothing for a closed fleet, which sends when it is answered",
-        );
+        let because = "means nothing for a closed fleet, which sends when it is answered";
+        fields.refuse_given(&["rate", "arrival", "backlog"], report, because);
+        if presets.jitter.is_some() || presets.aligned.is_some() {
+            fields.refuse("behaviour", report, because, "take this preset out, or write model = \"open\"");
+        }
         return Model::Closed { think: fields.span("think") };
     }
     fields.refuse_given(&["think"], report, "means nothing for an open fleet, which sends by plan");
-    if fields.rate("rate").is_none() && fields.given("rate").is_none() {
-        fields.refuse(
-            "rate",
-            report,
-            "is missing",
-            "an open fleet needs the rate of one device, for example rate = \"1/s\"",
-        );
+    let mut found = arrival(fields, frame.horizon_ns, canonical, report);
+    let preset = presets.jitter.map(|jitter| Law::Constant { jitter });
+    let preset = preset.or(presets.aligned.map(|spread| Law::Aligned { spread }));
+    if let Some(law) = preset {
+        let because = "stands beside a preset that is a law of arrival itself";
+        fields.refuse_given(&["arrival"], report, because);
+        if let Law::Aligned { spread } = law
+            && spread.as_secs_f64() * found.rate.as_per_second() > 1.0
+        {
+            let message = format!("a spread of {spread} is longer than the time between two readings");
+            fields.refuse("behaviour", report, message, "shorten `spread` or lower `rate`");
+        }
+        found.law = law;
     }
-    let arrival = if fields.word("arrival") == Some("poisson") {
-        fields.refuse_given(
-            &["jitter"],
-            report,
-            "means nothing for poisson arrival, which is random throughout",
-        );
-        Law::Poisson
-    } else {
-        Law::Constant { jitter: fields.number("jitter") }
-    };
     Model::Open {
-        rate: fields.rate("rate").unwrap_or_default(),
-        arrival,
-        backlog: fields.integer("backlog") as u32,
+        rate: found.rate,
+        arrival: found.law,
+        course: found.course,
+        backlog: backlog(fields, presets, found.rate),
     }
 }
 
-fn mqtt(fields: &Fields, protocol: Protocol, report: &mut Report<'_>) -> Option<Mqtt> {
-    if protocol != Protocol::Mqtt {
-        fields.refuse_given(
-            &["qos", "keep_alive"],
-            report,
-            &format!("means nothing for {protocol}, only for mqtt"),
-        );
-        return None;
-    }
-    let keep_alive = fields.span("keep_alive");
-    if !keep_alive.as_ns().is_multiple_of(1_000_000_000) {
-        let message = format!("`{keep_alive}` is not in whole seconds, as MQTT counts it");
-        fields.refuse("keep_alive", report, message, "write for example \"30s\"");
-    }
-    let qos = match fields.optional_integer("qos") {
-        Some(0) => Qos::AtMostOnce,
-        Some(2) => Qos::ExactlyOnce,
-        _ => Qos::AtLeastOnce,
+/// Readings that may wait. What an outage makes wait finds room unless the author says how much there is.
+fn backlog(fields: &Fields, presets: &Presets, rate: Rate) -> u32 {
+    let stated = fields.integer("backlog");
+    let stored = match (presets.flush, presets.cut) {
+        (Some(_), Some(cut)) if fields.given("backlog").is_none() => {
+            (2.0 * rate.as_per_second() * cut.away.as_secs_f64()).ceil() as u64
+        }
+        _ => 0,
     };
-    Some(Mqtt { qos, keep_alive })
+    (stated + stored).min(MOST_BACKLOG) as u32
+}
+
+fn behaviour(fields: &Fields, presets: &Presets, frame: Frame<'_>, report: &mut Report<'_>) -> Behaviour {
+    let (join, leave) = (fields.optional_span("join"), fields.optional_span("leave"));
+    let late = |at: Span| at >= frame.measured && frame.measured > Span::ZERO;
+    for (key, at) in [("join", join), ("leave", leave), ("behaviour", presets.cut.map(|cut| cut.at))] {
+        if let Some(at) = at.filter(|at| late(*at)) {
+            let message = format!("{at} is not before the end of the last phase, {}", frame.measured);
+            fields.refuse(key, report, message, "choose an earlier instant, or lengthen the phases");
+        }
+    }
+    if let (Some(join), Some(leave)) = (join, leave)
+        && leave <= join
+    {
+        let message = format!("the fleet would leave at {leave}, before it joins at {join}");
+        fields.refuse("leave", report, message, "let it leave later");
+    }
+    Behaviour {
+        connect_rate: fields.optional_rate("connect_rate").unwrap_or(frame.run.connect_rate),
+        join,
+        leave,
+        cut: presets.cut,
+        sleepy: presets.sleepy,
+        flush: presets.flush,
+        repeat_one_in: presets.repeat_one_in,
+    }
+}
+
+/// The keys of the fleet's own protocol; those of the others mean nothing.
+fn exchange(fields: &Fields, protocol: Protocol, channels: &[Channel], report: &mut Report<'_>) -> Exchange {
+    for other in Protocol::ALL.into_iter().filter(|other| *other != protocol) {
+        fields.refuse_given(&[other.name()], report, &format!("means nothing for {protocol}"));
+    }
+    let names: Vec<&str> = channels.iter().map(|channel| &*channel.name).collect();
+    let reply = fields.word("close") == Some("reply");
+    // A section at fault is reported; what stands here then is not kept.
+    let own = fields.table(protocol.name()).unwrap_or_else(|| fields.clone());
+    match protocol {
+        Protocol::Http => exchange::http(&own, &names, report),
+        Protocol::Ws => exchange::ws(&own, reply, report),
+        Protocol::Mqtt => exchange::mqtt(&own, &names, reply, report),
+    }
 }
 
 fn in_flight(fields: &Fields, protocol: Protocol, report: &mut Report<'_>) -> u32 {
@@ -299,11 +359,11 @@ fn in_flight(fields: &Fields, protocol: Protocol, report: &mut Report<'_>) -> u3
     stated.unwrap_or(16) as u32
 }
 
-fn close(fields: &Fields, protocol: Protocol, mqtt: Option<Mqtt>, report: &mut Report<'_>) -> Close {
+fn close(fields: &Fields, protocol: Protocol, exchange: &Exchange, report: &mut Report<'_>) -> Close {
     let allowed: &[&str] = match protocol {
         Protocol::Http => &["response"],
-        Protocol::Ws => &["verdict", "sent"],
-        Protocol::Mqtt => &["verdict", "ack", "delivery", "sent"],
+        Protocol::Ws => &["verdict", "reply", "sent"],
+        Protocol::Mqtt => &["verdict", "reply", "ack", "delivery", "sent"],
     };
     let Some(word) = fields.word("close") else {
         return if protocol == Protocol::Http { Close::Response } else { Close::Verdict };
@@ -312,14 +372,15 @@ fn close(fields: &Fields, protocol: Protocol, mqtt: Option<Mqtt>, report: &mut R
         let message = format!("`{word}` cannot close a reading sent by {protocol}");
         fields.refuse("close", report, message, format!("write {}", listed(allowed)));
     }
-    if word == "ack" && mqtt.is_some_and(|mqtt| mqtt.qos == Qos::AtMostOnce) {
-        let message = "there is no acknowledgement at qos 0";
-        fields.refuse(
-            "close",
-            report,
-            message,
-            "raise `qos`, or write \"verdict\", \"delivery\" or \"sent\"",
-        );
+    if let Exchange::Mqtt(mqtt) = exchange {
+        if word == "ack" && mqtt.qos == Qos::AtMostOnce {
+            let help = "raise `qos`, or write \"verdict\", \"delivery\" or \"sent\"";
+            fields.refuse("close", report, "there is no acknowledgement at qos 0", help);
+        }
+        if word == "delivery" && mqtt.topic.as_ref().is_some_and(|topic| topic.template.per_reading()) {
+            let message = "a device cannot subscribe to a topic that changes with every reading";
+            fields.refuse("close", report, message, "take {{seq}} and the like out of `topic`");
+        }
     }
     Close::ALL.into_iter().find(|close| close.name() == word).unwrap_or(Close::Response)
 }

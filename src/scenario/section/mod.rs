@@ -1,16 +1,24 @@
 //! The sections of a scenario: their tables of fields, and how checked fields become the model.
 
+mod arrival;
+mod behaviour;
+mod exchange;
 mod fleet;
+mod payload;
 mod phase;
 mod run;
 mod signal;
 mod target;
 
+use sha2::{Digest as _, Sha256};
+
 use super::check::{Fields, check};
 use super::document::{Table, Value};
 use super::field::Section;
-use super::model::{Fleet, Phase, ReferenceSettings, RunSettings, Target};
-use super::problem::{Origin, Report, nearest};
+use super::model::{Course, Fleet, Model, Phase, ReferenceSettings, RunSettings, Target};
+use super::problem::{Origin, Report, nearest, quote};
+use super::value::{Found, Text};
+use crate::units::Span;
 
 /// Every section, in the order documents list them.
 pub static ALL: &[&Section] = &[
@@ -19,14 +27,23 @@ pub static ALL: &[&Section] = &[
     &target::TARGET,
     &target::REFERENCE,
     &phase::PHASE,
+    &phase::LOAD,
     &fleet::FLEET,
+    &behaviour::BEHAVIOUR,
+    &arrival::ARRIVAL,
+    &exchange::HTTP,
+    &exchange::WS,
+    &exchange::MQTT,
+    &exchange::WILL,
+    &payload::PAYLOAD,
+    &payload::SIZE,
     &fleet::BACKOFF,
     &signal::SIGNAL,
     &signal::ANOMALIES,
 ];
 
 /// Tables at the top of a document, and how each is opened.
-const TOP: [(&str, &str); 6] = [
+pub(super) const TOP: [(&str, &str); 6] = [
     ("scenario", "[scenario]"),
     ("run", "[run]"),
     ("target", "[target]"),
@@ -46,10 +63,40 @@ pub(super) struct Checked {
     pub(super) reference: ReferenceSettings,
     pub(super) phases: Vec<Phase>,
     pub(super) fleets: Vec<Fleet>,
+    /// Every value of `[run]` that is not a default, for the digest.
+    pub(super) canonical: String,
 }
 
-/// Checks a whole document.
-pub(super) fn document(root: &Table, report: &mut Report<'_>) -> Checked {
+/// Checks a whole document; `duration` is what the phases are to last together, if not as long as they say.
+pub(super) fn document(root: &Table, duration: Option<Span>, report: &mut Report<'_>) -> Checked {
+    unknown_sections(root, report);
+    let scenario = single(root, "scenario", &run::SCENARIO, report);
+    let run = single(root, "run", &run::RUN, report);
+    let target = single(root, "target", &target::TARGET, report);
+    let reference = single(root, "reference", &target::REFERENCE, report);
+    let mut phases = phase::phases(root, report);
+    if let Some(duration) = duration {
+        scale(phases.iter_mut().map(|draft| &mut draft.phase), duration, report);
+    }
+    let settings = run::settings(&run);
+    let frame = frame(&settings, &phases);
+    let fleets = fleet::fleets(root, frame, report);
+    let mut canonical = String::new();
+    run.canonical("run", &mut canonical);
+    Checked {
+        name: scenario.text("name").unwrap_or_default().value().to_owned(),
+        about: scenario.text("about").map(|about: Text| about.value().to_owned()),
+        seed: scenario.integer("seed"),
+        run: settings,
+        target: target::target(&target),
+        reference: target::reference(&reference),
+        phases: phases.into_iter().map(|draft| addressed(draft, &fleets, report)).collect(),
+        fleets: fleets.into_iter().map(|(fleet, _)| fleet).collect(),
+        canonical,
+    }
+}
+
+fn unknown_sections(root: &Table, report: &mut Report<'_>) {
     for (key, entry) in &root.0 {
         if TOP.iter().all(|(name, _)| name != key) {
             let known = TOP.map(|(_, title)| title).join(", ");
@@ -63,20 +110,6 @@ pub(super) fn document(root: &Table, report: &mut Report<'_>) -> Checked {
             };
             report.add(&entry.key, key, "unknown section", help);
         }
-    }
-    let scenario = single(root, "scenario", &run::SCENARIO, report);
-    let run = single(root, "run", &run::RUN, report);
-    let target = single(root, "target", &target::TARGET, report);
-    let reference = single(root, "reference", &target::REFERENCE, report);
-    Checked {
-        name: scenario.text("name").unwrap_or_default(),
-        about: scenario.text("about"),
-        seed: scenario.integer("seed"),
-        run: run::settings(&run),
-        target: target::target(&target),
-        reference: target::reference(&reference),
-        phases: phase::phases(root, report),
-        fleets: fleet::fleets(root, report),
     }
 }
 
@@ -93,4 +126,80 @@ fn single(root: &Table, key: &str, section: &'static Section, report: &mut Repor
     report.add(&entry.key, key, format!("expected a table, found {found}"), help);
     // Its own fault is reported: what is missing inside it need not be.
     check(section, &empty, key, &Origin::Whole, &mut Report::new(""))
+}
+
+fn frame<'f>(run: &'f RunSettings, phases: &[phase::Draft]) -> fleet::Frame<'f> {
+    let courses = |phase: &Phase| {
+        std::iter::once(phase.load).chain(phase.loads.values().copied()).map(Course::peak).fold(1.0, f64::max)
+    };
+    let measured: u64 = phases.iter().map(|draft| draft.phase.duration.as_ns()).sum();
+    let passed: f64 =
+        phases.iter().map(|draft| draft.phase.duration.as_ns() as f64 * courses(&draft.phase)).sum();
+    let horizon_ns = run.warm_up.as_ns() as f64 + passed;
+    fleet::Frame { run, measured: Span::from_ns(measured), horizon_ns }
+}
+
+/// The phase with its factors for single fleets, once the fleets are known.
+fn addressed(draft: phase::Draft, fleets: &[(Fleet, Fields)], report: &mut Report<'_>) -> Phase {
+    let phase::Draft { mut phase, fields } = draft;
+    for key in ["loads", "rates"] {
+        for (name, origin, found) in fields.map(key) {
+            let path = format!("{}.{key}.{}", fields.path, quote(name));
+            let Some((fleet, _)) = fleets.iter().find(|(fleet, _)| fleet.name == name) else {
+                let names: Vec<&str> = fleets.iter().map(|(fleet, _)| fleet.name.as_str()).collect();
+                let help = match nearest(name, names.iter().copied()) {
+                    Some(meant) => format!("did you mean `{meant}`?"),
+                    None => format!("there are: {}", quote(&names.join(", "))),
+                };
+                report.add(origin, &path, format!("there is no fleet `{}`", quote(name)), help);
+                continue;
+            };
+            let Model::Open { rate, course, .. } = &fleet.model else {
+                let message = "a closed fleet sends when it is answered, whatever the load";
+                report.add(origin, &path, message, "take this out");
+                continue;
+            };
+            let Found::Rate(wanted) = found else { continue };
+            if course.is_some() || rate.as_per_second() <= 0.0 {
+                report.add(origin, &path, "the fleet's rate is recorded", "use `loads` to scale it");
+            } else if phase.loads.contains_key(name) {
+                report.add(origin, &path, "the fleet stands under `loads` too", "keep one of the two");
+            } else {
+                let factor = wanted.as_per_second() / rate.as_per_second();
+                phase.loads.insert(name.to_owned(), Course::Flat(factor));
+            }
+        }
+    }
+    phase
+}
+
+/// Makes the phases last `total` together, each in proportion; the edges are rounded, not the lengths, so that the
+/// total is exact.
+fn scale<'p>(phases: impl Iterator<Item = &'p mut Phase>, total: Span, report: &mut Report<'_>) {
+    let phases: Vec<_> = phases.collect();
+    let before: u128 = phases.iter().map(|phase| u128::from(phase.duration.as_ns())).sum();
+    if before == 0 {
+        return;
+    }
+    let (mut passed, mut edge) = (0_u128, 0_u64);
+    for phase in phases {
+        passed += u128::from(phase.duration.as_ns());
+        let next = (passed * u128::from(total.as_ns()) / before) as u64;
+        phase.duration = Span::from_ns(next - edge);
+        edge = next;
+        if phase.duration < Span::from_ms(1) || phase.duration > Span::from_ms(720 * 3_600_000) {
+            let message = format!("phase `{}` would last {}", phase.name, phase.duration);
+            let origin = Origin::Given(format!("--duration {total}").into());
+            report.add(&origin, "", message, "a phase lasts from 1ms to 720h");
+        }
+    }
+}
+
+/// The beginning of the SHA-256 of recorded numbers, in hexadecimal: what a digest says of a recording.
+fn fingerprint(values: impl Iterator<Item = f64>) -> String {
+    let mut hash = Sha256::new();
+    for value in values {
+        hash.update(value.to_bits().to_le_bytes());
+    }
+    super::digest::hex(&hash.finalize()[..16])
 }

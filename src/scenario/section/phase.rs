@@ -1,9 +1,12 @@
-//! `[[phase]]`: the measured phases, in the order of time.
+//! `[[phase]]`: the measured phases, in the order of time, and how the load moves within them.
 
-use crate::scenario::check::check;
-use crate::scenario::document::{Table, Value};
-use crate::scenario::field::{Field, Kind, Need, Section};
-use crate::scenario::model::Phase;
+use std::collections::BTreeMap;
+
+use super::super::value::Found;
+use crate::scenario::check::{Fields, check};
+use crate::scenario::document::{Node, Table, Value};
+use crate::scenario::field::{Field, Kind, Section};
+use crate::scenario::model::{Course, Phase};
 use crate::scenario::problem::{Origin, Report};
 use crate::units::Span;
 
@@ -13,32 +16,86 @@ const MOST: usize = 256;
 /// Names with a meaning of their own in reports.
 const RESERVED: [&str; 4] = ["connect", "warm-up", "drain", "all"];
 
+const LONGEST: Span = Span::from_ms(720 * 3_600_000);
+
+/// Largest factor on a rate.
+const MOST_LOAD: f64 = 1e6;
+
 pub(super) static PHASE: Section = Section {
     title: "[[phase]]",
     about: "a measured phase; phases follow one another in the order of the file",
+    by: None,
     fields: &[
-        Field {
-            name: "name",
-            kind: Kind::Name,
-            need: Need::Required,
-            about: "names the phase in every report; unique",
-        },
-        Field {
-            name: "duration",
-            kind: Kind::Span(Span::from_ms(1), Span::from_ms(720 * 3_600_000)),
-            need: Need::Required,
-            about: "how long it lasts",
-        },
-        Field {
-            name: "load",
-            kind: Kind::Number(0.0, 1e6),
-            need: Need::Default("1"),
-            about: "factor on the rate of every open fleet; 0 sends nothing",
-        },
+        Field::required("name", Kind::Name, "names the phase in every report; unique"),
+        Field::required("duration", Kind::Span(Span::from_ms(1), LONGEST), "how long it lasts"),
+        Field::with(
+            "load",
+            Kind::Short(&LOAD),
+            "1",
+            "factor on the rate of every open fleet; 0 sends nothing",
+        ),
+        Field::with(
+            "loads",
+            Kind::Map(&Kind::Short(&LOAD), "fleet"),
+            "",
+            "factors of single fleets, in place of `load`",
+        ),
+        Field::with(
+            "rates",
+            Kind::Map(&Kind::Rate(0.0, 1e5), "fleet"),
+            "",
+            "rates of single fleets, in place of their own and of `load`",
+        ),
     ],
 };
 
-pub(super) fn phases(root: &Table, report: &mut Report<'_>) -> Vec<Phase> {
+pub(super) static LOAD: Section = Section {
+    title: "load = { … }",
+    about: "how the load moves within a phase; a bare number stays as it is",
+    by: Some("shape"),
+    fields: &[
+        Field::with(
+            "level",
+            Kind::Number(0.0, MOST_LOAD),
+            "1",
+            "the factor, at the beginning or between bursts",
+        ),
+        Field::with(
+            "shape",
+            Kind::Word(&["flat", "ramp", "sine", "bursts", "spike"]),
+            "flat",
+            "flat stays; ramp goes to another level; sine swings; bursts come again and again; spike rises and falls",
+        ),
+        Field::required("to", Kind::Number(0.0, MOST_LOAD), "the level at the end").only(&["ramp"]),
+        Field::with("amplitude", Kind::Number(0.0, 1.0), "0.5", "how far it swings, as a share of the level")
+            .only(&["sine"]),
+        Field::optional(
+            "period",
+            Kind::Span(Span::from_ms(1), LONGEST),
+            "length of a swing; the phase's own length unless stated",
+        )
+        .only(&["sine"]),
+        Field::required("peak", Kind::Number(0.0, MOST_LOAD), "the level of a burst, or of the spike's tip")
+            .only(&["bursts", "spike"]),
+        Field::required(
+            "every",
+            Kind::Span(Span::from_ms(1), LONGEST),
+            "from the start of one burst to the start of the next; the first is at the beginning",
+        )
+        .only(&["bursts"]),
+        Field::required("length", Kind::Span(Span::from_ms(1), LONGEST), "how long a burst lasts")
+            .only(&["bursts"]),
+    ],
+};
+
+/// A phase with what still refers to fleets by name.
+#[derive(Debug)]
+pub(super) struct Draft {
+    pub(super) phase: Phase,
+    pub(super) fields: Fields,
+}
+
+pub(super) fn phases(root: &Table, report: &mut Report<'_>) -> Vec<Draft> {
     let example = "add a phase: [[phase]] with name = \"steady\" and duration = \"30s\"";
     let Some(entry) = root.0.get("phase") else {
         report.add(&Origin::Whole, "phase", "there is no phase", example);
@@ -58,36 +115,65 @@ pub(super) fn phases(root: &Table, report: &mut Report<'_>) -> Vec<Phase> {
         report.add(&entry.node.origin, "phase", message, format!("keep to {MOST} phases"));
         return Vec::new();
     }
-    let mut phases: Vec<Phase> = Vec::with_capacity(items.len());
+    let mut phases: Vec<Draft> = Vec::with_capacity(items.len());
     for (nth, item) in items.iter().enumerate() {
         let Value::Table(table) = &item.value else {
             let found = item.value.described();
             report.add(&item.origin, "phase", format!("expected a table, found {found}"), example);
             continue;
         };
-        let path = match table.0.get("name").map(|entry| &entry.node.value) {
-            Some(Value::Text(name)) => format!("phase.{name}"),
-            _ => format!("phase[{}]", nth + 1),
-        };
-        let fields = check(&PHASE, table, &path, &item.origin, report);
-        let name = fields.text("name").unwrap_or_default();
+        let draft = phase(nth, item, table, report);
+        let name = &draft.phase.name;
         if RESERVED.contains(&name.as_str()) {
-            fields.refuse(
-                "name",
-                report,
-                format!("`{name}` is a name squall uses itself"),
-                "choose another name",
-            );
+            let message = format!("`{name}` is a name squall uses itself");
+            draft.fields.refuse("name", report, message, "choose another name");
         }
-        if !name.is_empty() && phases.iter().any(|phase| phase.name == name) {
-            fields.refuse(
-                "name",
-                report,
-                format!("there is a phase `{name}` already"),
-                "give every phase its own name",
-            );
+        if !name.is_empty() && phases.iter().any(|other| other.phase.name == *name) {
+            let message = format!("there is a phase `{name}` already");
+            draft.fields.refuse("name", report, message, "give every phase its own name");
         }
-        phases.push(Phase { name, duration: fields.span("duration"), load: fields.number("load") });
+        phases.push(draft);
     }
     phases
+}
+
+fn phase(nth: usize, item: &Node, table: &Table, report: &mut Report<'_>) -> Draft {
+    let path = match table.0.get("name").map(|entry| &entry.node.value) {
+        Some(Value::Text(name)) => format!("phase.{name}"),
+        _ => format!("phase[{}]", nth + 1),
+    };
+    let fields = check(&PHASE, table, &path, &item.origin, report);
+    let name = fields.text("name").unwrap_or_default().value().to_owned();
+    let duration = fields.span("duration");
+    let load = fields.table("load").map_or(Course::Flat(1.0), |load| course(&load, report));
+    let mut loads = BTreeMap::new();
+    for (fleet, _, found) in fields.map("loads") {
+        if let Found::Table(load) = found {
+            loads.insert(fleet.to_owned(), course(load, report));
+        }
+    }
+    let mut canonical = String::new();
+    fields.canonical("phase", &mut canonical);
+    Draft { phase: Phase { name, duration, load, loads, canonical }, fields }
+}
+
+fn course(load: &Fields, report: &mut Report<'_>) -> Course {
+    let level = load.number("level");
+    match load.word("shape") {
+        Some("ramp") => Course::Ramp { from: level, to: load.number("to") },
+        Some("sine") => {
+            let period = load.optional_span("period");
+            Course::Sine { mean: level, amplitude: load.number("amplitude"), period }
+        }
+        Some("bursts") => {
+            let (every, length) = (load.span("every"), load.span("length"));
+            if length > every && load.has("every") && load.has("length") {
+                let message = format!("a burst of {length} is longer than the {every} to the next");
+                load.refuse("length", report, message, "shorten `length` or lengthen `every`");
+            }
+            Course::Bursts { base: level, peak: load.number("peak"), every, length }
+        }
+        Some("spike") => Course::Spike { base: level, peak: load.number("peak") },
+        _ => Course::Flat(level),
+    }
 }

@@ -1,68 +1,40 @@
 //! `[target]` and `[reference]`: where readings go, and how the bundled service is set up if they go there.
 
 use crate::scenario::check::Fields;
-use crate::scenario::field::{Field, Kind, Need, Section};
-use crate::scenario::model::{ReferenceSettings, Target};
+use crate::scenario::field::{Field, Kind, Section};
+use crate::scenario::model::{Address, ReferenceSettings, Target};
 use crate::units::Span;
 
 pub(super) static TARGET: Section = Section {
     title: "[target]",
     about: "addresses of a service of yours; a protocol without one goes to the bundled reference system",
+    by: None,
     fields: &[
-        Field {
-            name: "http",
-            kind: Kind::Address("http"),
-            need: Need::Optional,
-            about: "where HTTP fleets POST their readings",
-        },
-        Field {
-            name: "ws",
-            kind: Kind::Address("ws"),
-            need: Need::Optional,
-            about: "where WebSocket fleets connect",
-        },
-        Field {
-            name: "mqtt",
-            kind: Kind::Address("mqtt"),
-            need: Need::Optional,
-            about: "the broker of MQTT fleets",
-        },
+        Field::optional("http", Kind::Address("http"), "where HTTP fleets send their readings"),
+        Field::optional("ws", Kind::Address("ws"), "where WebSocket fleets connect"),
+        Field::optional("mqtt", Kind::Address("mqtt"), "the broker of MQTT fleets"),
     ],
 };
 
 pub(super) static REFERENCE: Section = Section {
     title: "[reference]",
     about: "settings of the bundled reference system; without effect on any other target",
+    by: None,
     fields: &[
-        Field {
-            name: "workers",
-            kind: Kind::Integer(1, 1_024),
-            need: Need::Optional,
-            about: "worker threads of its pool",
-        },
-        Field {
-            name: "queue",
-            kind: Kind::Integer(1, 1_000_000),
-            need: Need::Optional,
-            about: "readings its queue holds before it sheds",
-        },
-        Field {
-            name: "cache",
-            kind: Kind::Integer(0, 10_000_000),
-            need: Need::Optional,
-            about: "verdicts its cache holds; 0 turns it off",
-        },
-        Field {
-            name: "inference",
-            kind: Kind::Span(Span::ZERO, Span::from_ms(60_000)),
-            need: Need::Optional,
-            about: "extra cost of one inference, standing in for a heavy model",
-        },
+        Field::optional("workers", Kind::Integer(1, 1_024), "worker threads of its pool"),
+        Field::optional("queue", Kind::Integer(1, 1_000_000), "readings its queue holds before it sheds"),
+        Field::optional("cache", Kind::Integer(0, 10_000_000), "verdicts its cache holds; 0 turns it off"),
+        Field::optional(
+            "inference",
+            Kind::Span(Span::ZERO, Span::from_ms(60_000)),
+            "extra cost of one inference, standing in for a heavy model",
+        ),
     ],
 };
 
 pub(super) fn target(fields: &Fields) -> Target {
-    Target { http: fields.address("http"), ws: fields.address("ws"), mqtt: fields.address("mqtt") }
+    let address = |key| fields.address(key).map(|(url, written)| Address { url, written });
+    Target { http: address("http"), ws: address("ws"), mqtt: address("mqtt") }
 }
 
 pub(super) fn reference(fields: &Fields) -> ReferenceSettings {

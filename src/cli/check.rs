@@ -1,0 +1,327 @@
+//! `squall check`: validates scenarios and shows what they plan, without sending anything.
+
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+
+use serde_json::json;
+
+use super::Fault;
+use super::args::CheckArgs;
+use super::exit::Exit;
+use crate::clock::Tick;
+use crate::display::{self, ChartPoint, EventOutline, FleetOutline, Outline, PhaseOutline, Style};
+use crate::engine::Descriptors;
+use crate::fleet::Format;
+use crate::record::{FleetId, Protocol};
+use crate::scenario::{Exchange, Fleet, Model, Plan, Scenario, ScenarioError};
+
+/// Columns of the chart.
+const COLUMNS: u64 = 64;
+/// Windows in which the peak is looked for.
+const WINDOWS: u64 = 3_600;
+/// Devices of a fleet that joins or leaves on which chart and peak rest.
+const SAMPLE: u32 = 256;
+/// Devices and readings of each whose payloads are measured.
+const PAYLOADS: (u32, usize) = (16, 4);
+/// Width of the outline where the terminal does not say.
+const WIDTH: usize = 100;
+
+/// Checks every file; the exit code says whether all are sound.
+pub(super) fn check(args: &CheckArgs) -> Result<Exit, Fault> {
+    let overrides = args.overrides.read()?;
+    let mut out = io::stdout().lock();
+    let style = Style::of(out.is_terminal());
+    let (mut found, mut faulty) = (Vec::new(), Vec::new());
+    for (nth, path) in args.scenarios.iter().enumerate() {
+        match Scenario::load(path, &overrides) {
+            Ok(scenario) => {
+                let outline = outline(path, &Plan::new(scenario));
+                if args.json {
+                    found.push(serde_json::to_value(&outline).map_err(Fault::failed)?);
+                } else {
+                    let gap = if nth > 0 { "\n" } else { "" };
+                    writeln!(out, "{gap}{}", display::outline(&outline, WIDTH, style))
+                        .map_err(|error| unprintable(&error))?;
+                }
+            }
+            Err(error) if args.json => {
+                found.push(problems(path, &error));
+                faulty.push(None);
+            }
+            Err(error) => faulty.push(Some(error.to_string())),
+        }
+    }
+    if args.json {
+        let text = serde_json::to_string_pretty(&found).map_err(Fault::failed)?;
+        writeln!(out, "{text}").map_err(|error| unprintable(&error))?;
+    }
+    if faulty.is_empty() {
+        return Ok(Exit::Fine);
+    }
+    let messages: Vec<String> = faulty.into_iter().flatten().collect();
+    if messages.is_empty() { Ok(Exit::Usage) } else { Err(Fault::usage(messages.join("\nerror: "))) }
+}
+
+fn unprintable(error: &io::Error) -> Fault {
+    Fault::failed(format!("cannot print: {error}"))
+}
+
+/// What is wrong with a file, for programs.
+fn problems(path: &Path, error: &ScenarioError) -> serde_json::Value {
+    let problems: Vec<_> = match error {
+        ScenarioError::Faulty(faults) => faults
+            .problems
+            .iter()
+            .map(|problem| {
+                json!({
+                    "line": problem.line(),
+                    "column": problem.column(),
+                    "key": problem.key,
+                    "message": problem.message,
+                    "help": problem.help,
+                })
+            })
+            .collect(),
+        ScenarioError::Unreadable { .. } => vec![json!({ "message": error.to_string() })],
+    };
+    json!({ "file": path.display().to_string(), "problems": problems })
+}
+
+/// What `plan` comes to.
+fn outline(path: &Path, plan: &Plan) -> Outline {
+    let scenario = plan.scenario();
+    let (begin, end) = (plan.sending_starts(), plan.end());
+    let window_ns = (end.since(begin) / WINDOWS).max(1_000_000_000).min(end.since(begin).max(1));
+    let (peak_rate, peak_at) = peak(plan, begin, end, window_ns);
+    let fleets: Vec<FleetOutline> = ids(plan).map(|id| fleet(plan, id)).collect();
+    let phases = phases(plan);
+    let readings = measured_readings(plan);
+    let bytes_between = |from: Tick, to: Tick| {
+        let of = |(id, fleet): (FleetId, &FleetOutline)| {
+            let own = plan.estimated_between(id, from, to, SAMPLE).unwrap_or(0.0);
+            own * (fleet.payload_bytes + framing(plan.fleet(id)))
+        };
+        ids(plan).zip(&fleets).map(of).sum::<f64>() / (to.since(from) as f64 / 1e9)
+    };
+    let allowed = Descriptors::read().map(|limits| limits.hard);
+    let devices = u64::from(plan.devices());
+    Outline {
+        scenario: scenario.name.clone(),
+        about: scenario.about.clone(),
+        file: path.display().to_string(),
+        seed: scenario.seed.0,
+        plan_digest: plan.digest().to_owned(),
+        devices: plan.devices(),
+        duration_s: end.as_secs_f64(),
+        readings,
+        mean_rate: plan.expected_rate(),
+        peak_rate,
+        window_s: window_ns as f64 / 1e9,
+        sampled: scenario.fleets.iter().any(is_sampled),
+        mean_bytes_per_s: bytes_between(plan.measuring_starts(), end),
+        peak_bytes_per_s: bytes_between(peak_at, peak_at.plus_ns(window_ns).min(end)),
+        memory_bytes: memory(plan),
+        descriptors: display::Descriptors {
+            with_reference: 2 * devices + Descriptors::OVERHEAD,
+            alone: devices + Descriptors::OVERHEAD,
+            allowed,
+        },
+        notes: notes(plan, allowed),
+        fleets,
+        phases,
+        events: events(plan),
+        chart: profile(plan, begin, end),
+    }
+}
+
+fn ids(plan: &Plan) -> impl Iterator<Item = FleetId> {
+    (0..plan.scenario().fleets.len()).map(|nth| FleetId(nth as u16))
+}
+
+fn is_sampled(fleet: &Fleet) -> bool {
+    let moving = fleet.behaviour.join.is_some() || fleet.behaviour.leave.is_some();
+    moving && fleet.devices > SAMPLE
+}
+
+/// Expected readings of all open fleets from `from` to before `to`.
+fn estimate(plan: &Plan, from: Tick, to: Tick) -> f64 {
+    ids(plan).filter_map(|id| plan.estimated_between(id, from, to, SAMPLE)).sum()
+}
+
+/// The highest rate in any window, and where the window begins.
+fn peak(plan: &Plan, begin: Tick, end: Tick, window_ns: u64) -> (f64, Tick) {
+    let mut best = (0.0, begin);
+    let mut from = begin;
+    while from < end {
+        let to = from.plus_ns(window_ns).min(end);
+        // The last window may be a short one; a rate over a whole window is what the others say.
+        let rate = estimate(plan, from, to) / (window_ns as f64 / 1e9);
+        if rate > best.0 {
+            best = (rate, from);
+        }
+        from = to;
+    }
+    best
+}
+
+fn profile(plan: &Plan, begin: Tick, end: Tick) -> Vec<ChartPoint> {
+    let length_ns = end.since(begin);
+    let edge =
+        |nth: u64| begin.plus_ns((u128::from(length_ns) * u128::from(nth) / u128::from(COLUMNS)) as u64);
+    let columns = (0..COLUMNS).map(|nth| (edge(nth), edge(nth + 1))).filter(|(from, to)| from < to);
+    columns
+        .map(|(from, to)| ChartPoint {
+            t_s: from.as_secs_f64(),
+            rate: estimate(plan, from, to) / (to.since(from) as f64 / 1e9),
+        })
+        .collect()
+}
+
+fn fleet(plan: &Plan, id: FleetId) -> FleetOutline {
+    let fleet = plan.fleet(id);
+    let open = match &fleet.model {
+        Model::Open { rate, arrival, course, .. } => Some((*rate, arrival, course)),
+        Model::Closed { .. } => None,
+    };
+    FleetOutline {
+        name: fleet.name.clone(),
+        protocol: fleet.protocol.to_string(),
+        devices: fleet.devices,
+        model: if open.is_some() { "open" } else { "closed" }.to_owned(),
+        arrival: open.map(
+            |(_, law, course)| {
+                if course.is_some() { "recorded-rate".to_owned() } else { law.name().to_owned() }
+            },
+        ),
+        // What a recording says depends on the instant.
+        rate: open
+            .filter(|(rate, _, course)| course.is_none() && rate.as_per_second() > 0.0)
+            .map(|(rate, ..)| rate.as_per_second() * f64::from(fleet.devices)),
+        close: fleet.close.to_string(),
+        payload_bytes: payload_bytes(plan, id),
+    }
+}
+
+/// Mean size of a sample of payloads.
+fn payload_bytes(plan: &Plan, id: FleetId) -> f64 {
+    let first: u32 = plan.scenario().fleets[..usize::from(id.0)].iter().map(|fleet| fleet.devices).sum();
+    let devices = plan.fleet(id).devices;
+    let sample = devices.min(PAYLOADS.0);
+    let (mut bytes, mut count) = (Vec::new(), 0_u32);
+    for nth in 0..sample {
+        let index = u64::from(nth) * u64::from(devices) / u64::from(sample);
+        let mut device = plan.device(first + index as u32).device;
+        for _ in 0..PAYLOADS.1 {
+            let reading = device.reading(plan.sending_starts());
+            device.encode(&reading, 0, &mut bytes);
+            count += 1;
+        }
+    }
+    bytes.len() as f64 / f64::from(count.max(1))
+}
+
+/// Bytes around a payload, as the protocols frame it: a request line with its usual headers, a masked frame, a PUBLISH.
+fn framing(fleet: &Fleet) -> f64 {
+    let device = fleet.name.len() + 6;
+    let bytes = match &fleet.exchange {
+        Exchange::Http(http) => {
+            let path = http.path.as_ref().map_or(12, |path| path.written.value().len());
+            let headers: usize =
+                http.headers.iter().map(|(name, value)| name.len() + value.written.value().len() + 4).sum();
+            130 + path + headers
+        }
+        Exchange::Ws(_) => 8,
+        Exchange::Mqtt(mqtt) => {
+            7 + mqtt.topic.as_ref().map_or(17 + device, |topic| topic.written.value().len())
+        }
+    };
+    bytes as f64
+}
+
+fn phases(plan: &Plan) -> Vec<PhaseOutline> {
+    let layout = plan.layout();
+    layout
+        .phases
+        .iter()
+        .map(|phase| {
+            let readings: Vec<Option<f64>> =
+                ids(plan).map(|id| plan.expected_between(id, phase.start, phase.end)).collect();
+            PhaseOutline {
+                name: phase.name.clone(),
+                start_s: phase.start.as_secs_f64(),
+                duration_s: phase.end.since(phase.start) as f64 / 1e9,
+                total: readings.iter().flatten().sum(),
+                readings,
+            }
+        })
+        .collect()
+}
+
+fn measured_readings(plan: &Plan) -> f64 {
+    plan.expected_in_all(plan.measuring_starts(), plan.end())
+}
+
+fn events(plan: &Plan) -> Vec<EventOutline> {
+    let events = plan.events().into_iter();
+    events
+        .map(|event| EventOutline {
+            start_s: event.at.as_secs_f64(),
+            end_s: event.until.as_secs_f64(),
+            what: event.what.to_owned(),
+            fleet: event.fleet,
+            devices: event.devices,
+        })
+        .collect()
+}
+
+/// Memory of a run: what the process takes by itself, a connection's session and book, the bundled system's part of it,
+/// and histograms by phase and fleet. Measured with 900 and 9 000 devices of all protocols.
+fn memory(plan: &Plan) -> u64 {
+    const BASE: u64 = 24 << 20;
+    const CELL: u64 = 216 << 10;
+    let connections: u64 = plan
+        .scenario()
+        .fleets
+        .iter()
+        .map(|fleet| {
+            let each: u64 = match fleet.protocol {
+                Protocol::Http => 5 << 10,
+                Protocol::Ws => 11 << 10,
+                Protocol::Mqtt => 6 << 10,
+            };
+            u64::from(fleet.devices) * each
+        })
+        .sum();
+    let layout = plan.layout();
+    BASE + connections + CELL * (layout.phases.len() * layout.fleets.len()) as u64
+}
+
+fn notes(plan: &Plan, allowed: Option<u64>) -> Vec<String> {
+    let mut notes = Vec::new();
+    let scenario = plan.scenario();
+    let needed = u64::from(plan.devices()) + Descriptors::OVERHEAD;
+    if let Some(allowed) = allowed.filter(|allowed| needed > *allowed) {
+        notes.push(format!(
+            "this process may open {allowed} descriptors, but {needed} are needed: raise the limit (ulimit -n {needed})"
+        ));
+    }
+    for fleet in scenario.fleets.iter().filter(|fleet| matches!(fleet.model, Model::Closed { .. })) {
+        notes.push(format!("`{}` sends when it is answered: how much, only a run can tell", fleet.name));
+    }
+    if let Some(align) = scenario.run.align {
+        notes.push(format!(
+            "a run waits until sending starts at a whole multiple of {align} on the wall clock"
+        ));
+    }
+    for fleet in &scenario.fleets {
+        let silent = !matches!(fleet.make.payload.format, Format::Template(_))
+            && fleet.make.channels.iter().all(|c| &*c.name != "value");
+        if silent && scenario.target.of(fleet.protocol).is_none() {
+            notes.push(format!(
+                "`{}` has no channel `value`, which the bundled reference system reads",
+                fleet.name
+            ));
+        }
+    }
+    notes
+}

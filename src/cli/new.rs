@@ -1,0 +1,132 @@
+//! `squall new`: a commented scenario to start from, for a chosen situation.
+
+use std::fmt::Write as _;
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use super::Fault;
+use super::args::NewArgs;
+use super::exit::Exit;
+
+/// A situation, and the scenario shipped for it.
+struct Situation {
+    name: &'static str,
+    text: &'static str,
+}
+
+macro_rules! situations {
+    ($($name:literal),* $(,)?) => {
+        &[$(Situation { name: $name, text: include_str!(concat!("../../scenarios/", $name, ".toml")) }),*]
+    };
+}
+
+static SITUATIONS: &[Situation] = situations![
+    "quickstart",
+    "ci-smoke",
+    "steady",
+    "poisson",
+    "burst",
+    "heavy-tail",
+    "diurnal",
+    "top-of-minute",
+    "herd-reconnect",
+    "store-and-forward",
+    "sleepy",
+    "roll-out",
+    "replay",
+    "mixed-protocols",
+    "large-fleet",
+    "external-http",
+    "external-ws",
+    "external-mqtt",
+];
+
+/// Writes a starter, or lists what there is.
+pub(super) fn new(args: &NewArgs) -> Result<Exit, Fault> {
+    let Some(wanted) = &args.situation else { return list() };
+    let Some(situation) = SITUATIONS.iter().find(|situation| situation.name == wanted) else {
+        let names: Vec<&str> = SITUATIONS.iter().map(|situation| situation.name).collect();
+        return Err(Fault::usage(format!(
+            "there is no situation `{wanted}`; there are: {}",
+            names.join(", ")
+        )));
+    };
+    let path = args.file.clone().unwrap_or_else(|| PathBuf::from(format!("{wanted}.toml")));
+    let name = name_of(&path)?;
+    let text =
+        situation.text.replacen(&format!("name = \"{}\"", situation.name), &format!("name = \"{name}\""), 1);
+    let written = OpenOptions::new().write(true).create_new(true).open(&path);
+    written.and_then(|mut file| file.write_all(text.as_bytes())).map_err(|error| {
+        let remedy = if error.kind() == io::ErrorKind::AlreadyExists {
+            "it is there already; give another name, or move it away"
+        } else {
+            "give a path that can be written"
+        };
+        Fault::failed(format!("cannot write {}: {error}; {remedy}", path.display()))
+    })?;
+    say(&format!("{} is yours to change; next: squall check {}", path.display(), path.display()))
+}
+
+/// The name of a scenario in the file `path`.
+fn name_of(path: &Path) -> Result<String, Fault> {
+    let stem = path.file_stem().map(|stem| stem.to_string_lossy().to_lowercase()).unwrap_or_default();
+    let name: String =
+        stem.chars().map(|c| if c.is_ascii_lowercase() || c.is_ascii_digit() { c } else { '-' }).collect();
+    let name = name.trim_matches('-').chars().take(64).collect::<String>();
+    if name.is_empty() {
+        return Err(Fault::usage(format!(
+            "`{}` gives no name for a scenario; write for example load.toml",
+            path.display()
+        )));
+    }
+    Ok(name)
+}
+
+fn list() -> Result<Exit, Fault> {
+    let widest = SITUATIONS.iter().map(|situation| situation.name.len()).max().unwrap_or(0);
+    let mut text = String::from("squall new SITUATION [FILE] writes a commented scenario for:\n");
+    for Situation { name, text: scenario } in SITUATIONS {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "  {name:<widest$}  {}", about(scenario));
+    }
+    say(text.trim_end())
+}
+
+/// What a scenario says it is about.
+fn about(scenario: &str) -> &str {
+    let line = scenario.lines().find_map(|line| line.strip_prefix("about = \""));
+    line.and_then(|line| line.split('"').next()).unwrap_or_default()
+}
+
+fn say(text: &str) -> Result<Exit, Fault> {
+    writeln!(io::stdout().lock(), "{text}")
+        .map_err(|error| Fault::failed(format!("cannot print: {error}")))?;
+    Ok(Exit::Fine)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_shipped_scenario_is_a_situation_and_says_what_it_is_about() {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
+        let shipped = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+        for path in shipped.filter(|path| path.extension().is_some_and(|extension| extension == "toml")) {
+            let stem = path.file_stem().unwrap().to_str().unwrap();
+            let situation = SITUATIONS.iter().find(|situation| situation.name == stem);
+            let situation = situation.unwrap_or_else(|| panic!("{stem} is no situation"));
+            assert!(!about(situation.text).is_empty(), "{stem}");
+            assert!(situation.text.contains(&format!("\nname = \"{stem}\"\n")), "{stem}");
+        }
+    }
+
+    #[test]
+    fn a_file_names_its_scenario() {
+        for (path, name) in [("load.toml", "load"), ("a/My Load_2.toml", "my-load-2"), ("x", "x")] {
+            assert_eq!(name_of(Path::new(path)).unwrap(), name);
+        }
+        assert!(name_of(Path::new("é.toml")).is_err());
+    }
+}

@@ -1,0 +1,170 @@
+//! Encodings read back by readers of other hands.
+
+use ciborium::Value as Cbor;
+use proptest::prelude::*;
+
+use super::*;
+use crate::clock::Tick;
+use crate::fleet::{AnomalySpec, Channel, ClockSpec, Device, Shape, SignalSpec, Values};
+use crate::seed::Seed;
+
+fn device(names: &[&str], payload: Payload, clock: ClockSpec) -> Device {
+    let signal =
+        SignalSpec { shape: Shape::Constant { level: 0.0 }, noise: 0.0, anomalies: AnomalySpec::default() };
+    let channels =
+        names.iter().map(|name| Channel { name: (*name).into(), signal: signal.clone() }).collect();
+    Device::new(&Arc::new(Make { fleet: "meters".into(), channels, payload, clock }), 17, Tick::ZERO, Seed(1))
+}
+
+fn reading(seq: u64, intended: u64, values: &[f64]) -> Reading {
+    let values = match values {
+        [one] => Values::One(*one),
+        many => Values::Many(many.into()),
+    };
+    Reading { seq, intended: Tick(intended), values, mark: None }
+}
+
+fn encoded(device: &Device, reading: &Reading) -> Vec<u8> {
+    let mut out = Vec::new();
+    device.encode(reading, 0, &mut out);
+    out
+}
+
+fn of(format: Format, size: Option<u32>) -> Payload {
+    Payload { format, size: size.map(SizeLaw::Fixed) }
+}
+
+const SKEWED: ClockSpec = ClockSpec { offset_ns: 1_000_000, drift_ppm: 0.0 };
+
+#[test]
+fn the_documented_form_is_the_exact_form() {
+    let plain = device(&["value"], Payload::default(), ClockSpec::default());
+    let text = String::from_utf8(encoded(&plain, &reading(42, 123_456_789, &[21.5]))).unwrap();
+    assert_eq!(text, r#"{"device":"meters-00017","seq":42,"intended_ns":123456789,"value":21.5}"#);
+    let two = device(&["value", "hum_2"], of(Format::Json, Some(120)), ClockSpec::default());
+    let text = String::from_utf8(encoded(&two, &reading(1, 2, &[-0.5, 3.0]))).unwrap();
+    let start = r#"{"device":"meters-00017","seq":1,"intended_ns":2,"value":-0.5,"hum_2":3,"pad":"xx"#;
+    assert!(text.starts_with(start) && text.len() == 120, "{text}");
+}
+
+#[test]
+fn values_are_rounded_to_four_decimals_without_trailing_zeros() {
+    for (value, text) in [
+        (0.0, "0"),
+        (-0.0, "0"),
+        (-0.000_04, "0"),
+        (-0.000_06, "-0.0001"),
+        (20.0, "20"),
+        (1.05, "1.05"),
+        (-3.000_1, "-3.0001"),
+        (0.123_46, "0.1235"),
+        (99.999_96, "100"),
+        (1e12, "1000000000000"),
+    ] {
+        let mut out = Vec::new();
+        decimal(value, &mut out);
+        assert_eq!(std::str::from_utf8(&out).unwrap(), text, "{value}");
+    }
+}
+
+/// The keys and values of a CBOR map, by a decoder of other hands that must use up all bytes.
+fn cbor_map(bytes: &[u8]) -> Vec<(String, Cbor)> {
+    let mut rest = bytes;
+    let value: Cbor = ciborium::from_reader(&mut rest).unwrap();
+    assert!(rest.is_empty(), "bytes are left over");
+    let entries = value.into_map().unwrap();
+    entries.into_iter().map(|(key, value)| (key.into_text().unwrap(), value)).collect()
+}
+
+/// A reader of layout 1 that follows its description alone.
+fn read_binary(bytes: &[u8]) -> (String, u64, u64, Vec<f64>, usize) {
+    assert_eq!(bytes[0], 1);
+    let (name, rest) = bytes[2..].split_at(usize::from(bytes[1]));
+    let word = |at: usize| u64::from_be_bytes(rest[at..at + 8].try_into().unwrap());
+    let count = usize::from(rest[16]);
+    let values = (0..count).map(|nth| f64::from_bits(word(17 + 8 * nth))).collect();
+    let padding = &rest[17 + 8 * count..];
+    assert!(padding.iter().all(|byte| *byte == 0));
+    (String::from_utf8(name.to_vec()).unwrap(), word(0), word(8), values, padding.len())
+}
+
+proptest! {
+    #[test]
+    fn readers_of_other_hands_give_the_reading_back(
+        seq in any::<u64>(), intended in 0..=i64::MAX as u64,
+        values in prop::collection::vec(-1e9..1e9_f64, 1..=16), size in prop::option::of(0_u32..3_000), skewed in any::<bool>()
+    ) {
+        let names: Vec<String> = (0..values.len()).map(|nth| format!("c{nth}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let clock = if skewed { SKEWED } else { ClockSpec::default() };
+        let reading = reading(seq, intended, &values);
+        let bare = |format: &Format| {
+            encoded(&device(&names, of(format.clone(), None), clock), &reading).len()
+        };
+        for format in [Format::Json, Format::Cbor, Format::Binary] {
+            let bytes = encoded(&device(&names, of(format.clone(), size), clock), &reading);
+            // Padding reaches the size exactly, or is left away where its own frame does not fit.
+            let least = bare(&format);
+            let wanted = size.map_or(0, |size| size as usize);
+            if wanted >= least + 10 {
+                prop_assert!(bytes.len() == wanted || (format == Format::Cbor && wanted - bytes.len() <= 2));
+            } else {
+                prop_assert!(bytes.len() <= least.max(wanted));
+            }
+            match format {
+                Format::Json => {
+                    let json: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+                    prop_assert_eq!(&json["device"], "meters-00017");
+                    prop_assert_eq!(json["seq"].as_u64(), Some(seq));
+                    prop_assert_eq!(json["intended_ns"].as_u64(), Some(intended));
+                    prop_assert_eq!(json["device_ns"].is_i64() || json["device_ns"].is_u64(), skewed);
+                    for (name, value) in names.iter().zip(&values) {
+                        prop_assert!((json[*name].as_f64().unwrap() - value).abs() <= 0.5e-4 + 1e-6);
+                    }
+                }
+                Format::Cbor => {
+                    let map = cbor_map(&bytes);
+                    let get = |key: &str| map.iter().find(|(name, _)| name == key).map(|(_, value)| value.clone());
+                    prop_assert_eq!(get("device"), Some(Cbor::Text("meters-00017".into())));
+                    prop_assert_eq!(get("seq"), Some(Cbor::Integer(seq.into())));
+                    prop_assert_eq!(get("intended_ns"), Some(Cbor::Integer(intended.into())));
+                    prop_assert_eq!(get("device_ns").is_some(), skewed);
+                    for (name, value) in names.iter().zip(&values) {
+                        prop_assert_eq!(get(name), Some(Cbor::Float(*value)));
+                    }
+                }
+                _ => {
+                    let (name, found_seq, found_intended, found, _) = read_binary(&bytes);
+                    prop_assert_eq!((name.as_str(), found_seq, found_intended), ("meters-00017", seq, intended));
+                    prop_assert_eq!(found, values.clone());
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn devices_tell_their_own_clocks_ahead_and_behind() {
+    let signal =
+        SignalSpec { shape: Shape::Constant { level: 0.0 }, noise: 0.0, anomalies: AnomalySpec::default() };
+    let channels = vec![Channel { name: "value".into(), signal }];
+    let make = |format| {
+        let payload = of(format, None);
+        Arc::new(Make { fleet: "meters".into(), channels: channels.clone(), payload, clock: SKEWED })
+    };
+    let (json, cbor) = (make(Format::Json), make(Format::Cbor));
+    let (mut ahead, mut behind) = (0, 0);
+    for index in 0..50 {
+        let told = |make: &Arc<Make>| {
+            encoded(&Device::new(make, index, Tick::ZERO, Seed(1)), &reading(1, 0, &[0.0]))
+        };
+        let text: serde_json::Value = serde_json::from_slice(&told(&json)).unwrap();
+        let own = text["device_ns"].as_i64().unwrap();
+        assert!(own.abs() <= 1_000_000, "{own}");
+        let map = cbor_map(&told(&cbor));
+        assert!(map.contains(&("device_ns".to_owned(), Cbor::Integer(own.into()))), "{own}");
+        ahead += u32::from(own > 0);
+        behind += u32::from(own < 0);
+    }
+    assert!(ahead > 10 && behind > 10);
+}

@@ -1,0 +1,326 @@
+//! Templates: texts with placeholders, for payloads, topics, paths and headers of any service.
+
+use std::ops::Range;
+use std::time::{Duration, UNIX_EPOCH};
+
+use rand::RngExt;
+
+use super::payload::{Told, decimal, integer, signed};
+use crate::seed::Stream;
+
+/// Longest text that a random field may make.
+const LONGEST: u32 = 65_536;
+
+/// What a template may name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// The device alone: what is said once per connection.
+    Device,
+    /// The reading too.
+    Reading,
+}
+
+/// A text with placeholders.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Template {
+    text: Box<str>,
+    parts: Box<[Part]>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Part {
+    Text(Box<str>),
+    Device,
+    Fleet,
+    Index,
+    Seq,
+    IntendedNs,
+    DeviceNs,
+    /// Unix time by the device's clock, in units of so many nanoseconds.
+    Unix(u64),
+    Rfc3339,
+    Value(usize),
+    Int(i64, i64),
+    Float(f64, f64),
+    Hex(u32),
+    Choice(Box<[Box<str>]>),
+    Uuid,
+    Pad,
+}
+
+/// What is wrong with a template.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}; {help}")]
+pub struct TemplateError {
+    /// Where in the text, bytes.
+    pub at: Range<usize>,
+    /// What is wrong.
+    pub message: String,
+    /// What to write instead.
+    pub help: String,
+}
+
+/// Placeholders of the device, then those of the reading.
+const DEVICE: [&str; 3] = ["device", "fleet", "index"];
+const READING: [&str; 14] = [
+    "seq",
+    "intended_ns",
+    "device_ns",
+    "unix_s",
+    "unix_ms",
+    "unix_ns",
+    "rfc3339",
+    "value",
+    "int",
+    "float",
+    "hex",
+    "choice",
+    "uuid",
+    "pad",
+];
+
+impl Template {
+    /// Reads `text`, in which `{{name}}` stands for what it names: `device`, `fleet`, `index`; of the reading `seq`,
+    /// `intended_ns`, `device_ns`, `unix_s`, `unix_ms`, `unix_ns`, `rfc3339`, `value` (the first channel) and every channel by
+    /// its name; drawn by the seed `int LEAST MOST`, `float LEAST MOST`, `hex DIGITS`, `choice a|b|c`, `uuid`; and `pad`, which
+    /// fills up to the payload's size. `{{{{` stands for `{{`.
+    ///
+    /// # Errors
+    /// Where a placeholder is not closed, not known, or not known in this `scope`.
+    pub fn parse(text: &str, channels: &[&str], scope: Scope) -> Result<Self, TemplateError> {
+        let (mut parts, mut literal, mut at) = (Vec::new(), String::new(), 0);
+        while let Some(found) = text[at..].find("{{") {
+            let open = at + found;
+            literal.push_str(&text[at..open]);
+            if text[open + 2..].starts_with("{{") {
+                literal.push_str("{{");
+                at = open + 4;
+                continue;
+            }
+            let Some(length) = text[open + 2..].find("}}") else {
+                return Err(TemplateError {
+                    at: open..text.len(),
+                    message: "a placeholder is not closed".into(),
+                    help: "write {{name}}, or {{{{ for the characters {{".into(),
+                });
+            };
+            let close = open + 2 + length;
+            let part = placeholder(text[open + 2..close].trim(), channels, scope)
+                .map_err(|(message, help)| TemplateError { at: open..close + 2, message, help })?;
+            if part == Part::Pad && parts.contains(&Part::Pad) {
+                return Err(TemplateError {
+                    at: open..close + 2,
+                    message: "`pad` stands there twice".into(),
+                    help: "keep one of them".into(),
+                });
+            }
+            if !literal.is_empty() {
+                parts.push(Part::Text(std::mem::take(&mut literal).into()));
+            }
+            parts.push(part);
+            at = close + 2;
+        }
+        literal.push_str(&text[at..]);
+        if !literal.is_empty() {
+            parts.push(Part::Text(literal.into()));
+        }
+        Ok(Self { text: text.into(), parts: parts.into() })
+    }
+
+    /// The text it was read from.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether it names the reading.
+    pub fn per_reading(&self) -> bool {
+        self.parts
+            .iter()
+            .any(|part| !matches!(part, Part::Text(_) | Part::Device | Part::Fleet | Part::Index))
+    }
+
+    /// Whether it names nothing.
+    pub fn is_literal(&self) -> bool {
+        self.parts.iter().all(|part| matches!(part, Part::Text(_)))
+    }
+
+    /// Whether it has random fields.
+    pub(super) fn draws(&self) -> bool {
+        self.parts.iter().any(|part| {
+            matches!(part, Part::Int(..) | Part::Float(..) | Part::Hex(_) | Part::Choice(_) | Part::Uuid)
+        })
+    }
+
+    /// Appends what it says. `sized` is the size to reach with `pad`, and the stream from which it was drawn.
+    pub(super) fn render(&self, told: &Told<'_>, sized: Option<(usize, Stream)>, out: &mut Vec<u8>) {
+        let begin = out.len();
+        let (size, mut stream) = match sized {
+            Some((size, stream)) => (size, Some(stream)),
+            None => match told.make.payload.size {
+                Some(super::SizeLaw::Fixed(size)) => (size as usize, told.draws()),
+                _ => (0, told.draws()),
+            },
+        };
+        let mut pad = None;
+        for part in &self.parts {
+            match part {
+                Part::Text(text) => out.extend_from_slice(text.as_bytes()),
+                Part::Device => out.extend_from_slice(told.id.as_bytes()),
+                Part::Fleet => out.extend_from_slice(told.make.fleet.as_bytes()),
+                Part::Index => integer(u64::from(told.index), out),
+                Part::Pad => pad = Some(out.len()),
+                of_reading => of_reading.write(told, stream.as_mut(), out),
+            }
+        }
+        if let Some(at) = pad {
+            let missing = size.saturating_sub(out.len() - begin);
+            let end = out.len();
+            out.resize(end + missing, b'x');
+            // The tail behind the placeholder moves to the end.
+            out.copy_within(at..end, at + missing);
+            out[at..at + missing].fill(b'x');
+        }
+    }
+}
+
+impl Part {
+    fn write(&self, told: &Told<'_>, stream: Option<&mut Stream>, out: &mut Vec<u8>) {
+        let Some(reading) = told.reading else { return };
+        let unix_ns = i128::from(told.epoch_ns) + i128::from(told.device_ns);
+        match self {
+            Self::Seq => integer(reading.seq, out),
+            Self::IntendedNs => integer(reading.intended.0, out),
+            Self::DeviceNs => signed(told.device_ns, out),
+            Self::Unix(unit) => {
+                let units = unix_ns.div_euclid(i128::from(*unit));
+                signed(i64::try_from(units).unwrap_or(i64::MAX), out);
+            }
+            Self::Rfc3339 => {
+                let since = Duration::from_nanos(u64::try_from(unix_ns.max(0)).unwrap_or(u64::MAX));
+                let stamp = humantime::format_rfc3339_millis(UNIX_EPOCH + since);
+                out.extend_from_slice(stamp.to_string().as_bytes());
+            }
+            Self::Value(channel) => {
+                decimal(reading.values.as_slice().get(*channel).copied().unwrap_or_default(), out);
+            }
+            random => {
+                if let Some(stream) = stream {
+                    random.draw(stream, out);
+                }
+            }
+        }
+    }
+
+    fn draw(&self, stream: &mut Stream, out: &mut Vec<u8>) {
+        const HEX: &[u8; 16] = b"0123456789abcdef";
+        match self {
+            Self::Int(least, most) => signed(stream.random_range(*least..=*most), out),
+            Self::Float(least, most) => decimal(least + (most - least) * stream.random::<f64>(), out),
+            Self::Hex(digits) => {
+                out.extend((0..*digits).map(|_| HEX[stream.random_range(0..16_usize)]));
+            }
+            Self::Choice(words) => {
+                let word = &words[stream.random_range(0..words.len())];
+                out.extend_from_slice(word.as_bytes());
+            }
+            Self::Uuid => {
+                // RFC 9562 §5.4: version 4, variant 10.
+                let bits = stream.random::<u128>() & !(0xf << 76) & !(0x3 << 62) | (0x4 << 76) | (0x2 << 62);
+                for (nth, digit) in format!("{bits:032x}").bytes().enumerate() {
+                    if matches!(nth, 8 | 12 | 16 | 20) {
+                        out.push(b'-');
+                    }
+                    out.push(digit);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+type Refusal = (String, String);
+
+fn placeholder(words: &str, channels: &[&str], scope: Scope) -> Result<Part, Refusal> {
+    let (name, arguments) = words.split_once(char::is_whitespace).unwrap_or((words, ""));
+    let arguments = arguments.trim();
+    let part = match name {
+        "device" => Part::Device,
+        "fleet" => Part::Fleet,
+        "index" => Part::Index,
+        _ if scope == Scope::Device => return Err(unknown(name, channels, scope)),
+        "seq" => Part::Seq,
+        "intended_ns" => Part::IntendedNs,
+        "device_ns" => Part::DeviceNs,
+        "unix_s" => Part::Unix(1_000_000_000),
+        "unix_ms" => Part::Unix(1_000_000),
+        "unix_ns" => Part::Unix(1),
+        "rfc3339" => Part::Rfc3339,
+        "uuid" => Part::Uuid,
+        "pad" => Part::Pad,
+        "int" | "float" | "hex" | "choice" => return random(name, arguments),
+        channel => match channels.iter().position(|known| *known == channel) {
+            Some(at) => Part::Value(at),
+            None if channel == "value" => Part::Value(0),
+            None => return Err(unknown(name, channels, scope)),
+        },
+    };
+    if arguments.is_empty() {
+        return Ok(part);
+    }
+    Err((format!("`{name}` takes nothing behind it"), format!("write {{{{{name}}}}}")))
+}
+
+fn random(name: &str, arguments: &str) -> Result<Part, Refusal> {
+    let words: Vec<&str> = arguments.split_whitespace().collect();
+    let refuse =
+        |help: &str| Err((format!("`{name} {}` draws nothing", shown(arguments)), format!("write {help}")));
+    match (name, words.as_slice()) {
+        ("int", [least, most]) => match (least.parse(), most.parse()) {
+            (Ok(least), Ok(most)) if least <= most => Ok(Part::Int(least, most)),
+            _ => refuse("whole numbers, the smaller first: {{int 1 6}}"),
+        },
+        ("float", [least, most]) => match (least.parse::<f64>(), most.parse::<f64>()) {
+            (Ok(least), Ok(most)) if least <= most && least.abs() <= 1e12 && most.abs() <= 1e12 => {
+                Ok(Part::Float(least, most))
+            }
+            _ => refuse("numbers, the smaller first: {{float 0 1}}"),
+        },
+        ("hex", [digits]) => match digits.parse() {
+            Ok(digits) if (1..=LONGEST).contains(&digits) => Ok(Part::Hex(digits)),
+            _ => refuse("a number of digits: {{hex 16}}"),
+        },
+        ("choice", [_, ..]) => {
+            Ok(Part::Choice(arguments.split('|').map(|word| word.trim().into()).collect()))
+        }
+        ("int", _) => refuse("two whole numbers: {{int 1 6}}"),
+        ("float", _) => refuse("two numbers: {{float 0 1}}"),
+        ("hex", _) => refuse("a number of digits: {{hex 16}}"),
+        _ => refuse("words to choose from: {{choice on|off}}"),
+    }
+}
+
+fn unknown(name: &str, channels: &[&str], scope: Scope) -> Refusal {
+    let message = format!("`{}` is no placeholder here", shown(name));
+    if scope == Scope::Device && READING.contains(&name) {
+        let help = "this is said once per connection: write {{device}}, {{fleet}} or {{index}}";
+        return (message, help.into());
+    }
+    let known: Vec<&str> = match scope {
+        Scope::Device => DEVICE.to_vec(),
+        Scope::Reading => DEVICE.iter().chain(&READING).chain(channels).copied().collect(),
+    };
+    let near = known.iter().filter(|known| strsim::osa_distance(name, known) <= 1 + known.len() / 4);
+    let help = match near.min_by_key(|known| strsim::osa_distance(name, known)) {
+        Some(meant) => format!("did you mean {{{{{meant}}}}}?"),
+        None => format!("known here: {}", known.join(", ")),
+    };
+    (message, help)
+}
+
+/// A user's words, shortened and made harmless for repeating in a message.
+fn shown(words: &str) -> String {
+    words.chars().take(40).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,218 @@
+//! `arrival` of a fleet: the law of the gaps between a device's readings.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use crate::arrival::{Law, Load, Shape, Stretch};
+use crate::clock::Tick;
+use crate::scenario::check::Fields;
+use crate::scenario::field::{Field, Kind, Section};
+use crate::scenario::problem::Report;
+use crate::scenario::world::{Cells, MOST_ROWS};
+use crate::units::{Rate, Span};
+
+const DAY: Span = Span::from_ms(24 * 3_600_000);
+
+/// Words for laws that take their instants or their rate from a recording.
+const RECORDED: [&str; 2] = ["recorded", "recorded-rate"];
+
+pub(super) static ARRIVAL: Section = Section {
+    title: "arrival = { … }",
+    about: "the law of the gaps between a device's readings; all keep the fleet's `rate` on average",
+    by: Some("law"),
+    fields: &[
+        Field::with(
+            "law",
+            Kind::Word(&[
+                "constant",
+                "poisson",
+                "erlang",
+                "gamma",
+                "log-normal",
+                "pareto",
+                "on-off",
+                "aligned",
+                "recorded",
+                "recorded-rate",
+            ]),
+            "constant",
+            "constant: a timer; poisson: unrelated events; erlang, gamma: smoother or burstier; log-normal, pareto: \
+             heavy tails; on-off: bursts; aligned: all devices together; recorded: instants or rates from a file",
+        ),
+        Field::with(
+            "jitter",
+            Kind::Number(0.0, 0.5),
+            "0.1",
+            "displacement of each reading to either side, as a fraction of the interval; it never accumulates",
+        )
+        .only(&["constant"]),
+        Field::with("stages", Kind::Integer(1, 1_000), "2", "exponential stages of a gap: 1 is poisson, more are smoother")
+            .only(&["erlang"]),
+        Field::required("shape", Kind::Number(0.1, 1_000.0), "below 1 burstier than poisson, above 1 smoother")
+            .only(&["gamma"]),
+        Field::with("sigma", Kind::Number(0.01, 3.0), "1", "standard deviation of a gap's logarithm")
+            .only(&["log-normal"]),
+        Field::with("tail", Kind::Number(1.05, 100.0), "2.5", "exponent of the tail: the smaller, the heavier")
+            .only(&["pareto"]),
+        Field::required("on", Kind::Span(Span::from_ms(1), DAY), "mean length of a burst").only(&["on-off"]),
+        Field::required("off", Kind::Span(Span::from_ms(1), DAY), "mean length of the silence between bursts")
+            .only(&["on-off"]),
+        Field::with("spread", Kind::Span(Span::ZERO, DAY), "2s", "how long after the common instant a device may report")
+            .only(&["aligned"]),
+        Field::required("file", Kind::Text, "CSV file with a header, from the directory of the scenario")
+            .only(&RECORDED),
+        Field::with("time", Kind::Text, "time", "its column of instants: seconds, or dates with times").only(&RECORDED),
+        Field::with("value", Kind::Text, "rate", "its column of the whole fleet's readings per second, each valid until the next row")
+            .only(&["recorded-rate"]),
+        Field::with("repeat", Kind::Flag, "false", "start the recording again when it ends; else the fleet falls silent")
+            .only(&RECORDED),
+    ],
+};
+
+/// What a fleet's `rate` and `arrival` come to.
+#[derive(Debug)]
+pub(super) struct Arrival {
+    pub(super) rate: Rate,
+    pub(super) law: Law,
+    pub(super) course: Option<Arc<Load>>,
+}
+
+/// Reads `rate` and `arrival` of an open fleet. What a recording holds is appended to `canonical`.
+///
+/// `horizon_ns` is the most operational time that can pass in the plan.
+pub(super) fn arrival(
+    fleet: &Fields,
+    horizon_ns: f64,
+    canonical: &mut String,
+    report: &mut Report<'_>,
+) -> Arrival {
+    let silent = Arrival { rate: Rate::default(), law: Law::Poisson, course: None };
+    let Some(fields) = fleet.table("arrival") else { return silent };
+    let Some(word) = fields.word("law") else { return silent };
+    if RECORDED.contains(&word) {
+        fleet.refuse_given(
+            &["rate"],
+            report,
+            "means nothing beside a recording, which says how much is sent",
+        );
+        return recorded(word, &fields, fleet, horizon_ns, canonical, report).unwrap_or(silent);
+    }
+    if !fleet.has("rate") && fleet.given("rate").is_none() {
+        let help = "an open fleet needs the rate of one device, for example rate = \"1/s\"";
+        fleet.refuse("rate", report, "is missing", help);
+    }
+    let rate = fleet.rate("rate");
+    let law = match word {
+        "poisson" => Law::Poisson,
+        "erlang" => Law::Gamma { shape: fields.integer("stages") as f64 },
+        "gamma" => Law::Gamma { shape: fields.number("shape") },
+        "log-normal" => Law::LogNormal { sigma: fields.number("sigma") },
+        "pareto" => Law::Pareto { tail: fields.number("tail") },
+        "on-off" => Law::OnOff { on: fields.span("on"), off: fields.span("off") },
+        "aligned" => {
+            let spread = fields.span("spread");
+            if fleet.has("rate") && spread.as_secs_f64() * rate.as_per_second() > 1.0 {
+                let message = format!("a spread of {spread} is longer than the time between two readings");
+                fields.refuse("spread", report, message, "shorten `spread` or lower `rate`");
+            }
+            Law::Aligned { spread }
+        }
+        _ => Law::Constant { jitter: fields.number("jitter") },
+    };
+    Arrival { rate, law, course: None }
+}
+
+fn recorded(
+    word: &str,
+    fields: &Fields,
+    fleet: &Fields,
+    horizon_ns: f64,
+    canonical: &mut String,
+    report: &mut Report<'_>,
+) -> Option<Arrival> {
+    let (file, time) = (fields.text("file")?, fields.text("time")?);
+    let mut wanted = vec![(time.value(), Cells::Time)];
+    let value = fields.text("value").unwrap_or_default();
+    if word == "recorded-rate" {
+        wanted.push((value.value(), Cells::Number));
+    }
+    let columns = match report.world().columns(file.value(), &wanted) {
+        Ok(columns) => columns,
+        Err((message, help)) => {
+            fields.refuse("file", report, message, help);
+            return None;
+        }
+    };
+    let times = instants(&columns[0], fields, report)?;
+    let _ = writeln!(canonical, "recording={}", super::fingerprint(columns.iter().flatten().copied()));
+    let devices = fleet.integer("devices").max(1);
+    let repeat = fields.flag("repeat");
+    if word == "recorded" {
+        let law = Law::Recorded { times: times.into(), device: 0, devices: devices as u32 };
+        if repeat {
+            let help = "record more, or use law = \"recorded-rate\", which can be repeated";
+            fields.refuse("repeat", report, "single instants are played once", help);
+        }
+        return Some(Arrival { rate: Rate::default(), law, course: None });
+    }
+    let horizon_ns = if repeat { horizon_ns } else { 0.0 };
+    let course = course(&times, &columns[1], devices as f64, horizon_ns, fields, report)?;
+    Some(Arrival { rate: Rate::per_second(1.0)?, law: Law::Poisson, course: Some(Arc::new(course)) })
+}
+
+/// Instants in nanoseconds since the first, which must not go back.
+fn instants(seconds: &[f64], fields: &Fields, report: &mut Report<'_>) -> Option<Vec<u64>> {
+    let first = seconds.first().copied()?;
+    if let Some(row) = seconds.windows(2).position(|pair| pair[1] < pair[0]) {
+        let message = format!("row {} of the recording goes back in time", row + 2);
+        fields.refuse("file", report, message, "sort the recording by its time");
+        return None;
+    }
+    Some(seconds.iter().map(|second| ((second - first) * 1e9).round() as u64).collect())
+}
+
+/// A recorded rate of the whole fleet as a load on one device of rate 1/s, repeated until `horizon_ns`. The last row
+/// holds as long as the one before it.
+fn course(
+    times: &[u64],
+    rates: &[f64],
+    devices: f64,
+    horizon_ns: f64,
+    fields: &Fields,
+    report: &mut Report<'_>,
+) -> Option<Load> {
+    if let Some(row) = rates.iter().position(|rate| *rate < 0.0) {
+        let message = format!("the rate in row {} is negative", row + 1);
+        fields.refuse("value", report, message, "correct the recording");
+        return None;
+    }
+    let last = times.last().copied()?;
+    let tail = match times.len() {
+        1 => DAY.as_ns(),
+        rows => (last - times[rows - 2]).max(1),
+    };
+    let length = last + tail;
+    let rounds = (horizon_ns / length as f64).ceil().max(1.0);
+    if rounds * times.len() as f64 > 4.0 * MOST_ROWS as f64 {
+        let message = format!("the recording would have to be repeated {rounds} times");
+        fields.refuse("repeat", report, message, "record for longer, or take `repeat` out");
+        return None;
+    }
+    let ends = times.iter().copied().skip(1).chain([length]);
+    let one: Vec<(u64, u64, f64)> = times
+        .iter()
+        .zip(ends)
+        .zip(rates)
+        .filter(|((start, end), _)| *start < end)
+        .map(|((start, end), rate)| (*start, end, rate / devices))
+        .collect();
+    let stretches = (0..rounds as u64).flat_map(|round| {
+        let at = move |ns: u64| Tick(round * length + ns);
+        one.iter().map(move |(start, end, load)| Stretch {
+            start: at(*start),
+            end: at(*end),
+            shape: Shape::Flat(*load),
+        })
+    });
+    Some(Load::new(stretches.collect()))
+}

@@ -1,0 +1,104 @@
+//! `payload` of a fleet: how a reading is written down, and how large it is.
+
+use std::sync::Arc;
+
+use crate::fleet::{Channel, Format, Payload, Scope, SizeLaw, Template};
+use crate::scenario::check::Fields;
+use crate::scenario::field::{Field, Kind, Section};
+use crate::scenario::problem::Report;
+use crate::units::ByteSize;
+
+const LEAST: ByteSize = ByteSize(1);
+/// Largest payload, well within what the protocols carry.
+const MOST: ByteSize = ByteSize(1 << 20);
+
+pub(super) static PAYLOAD: Section = Section {
+    title: "payload = { … }",
+    about: "how a reading is written down",
+    by: Some("format"),
+    fields: &[
+        Field::with(
+            "format",
+            Kind::Word(&["json", "cbor", "binary", "template"]),
+            "json",
+            "an object, the same in CBOR (RFC 8949), a compact binary layout, or a text of your own",
+        ),
+        Field::required(
+            "template",
+            Kind::Text,
+            "the text, with placeholders such as {{device}}, {{seq}} and {{value}}",
+        )
+        .only(&["template"]),
+        Field::optional(
+            "size",
+            Kind::Short(&SIZE),
+            "bytes of the whole payload, by padding; without it, as large as it is",
+        ),
+    ],
+};
+
+pub(super) static SIZE: Section = Section {
+    title: "size = { … }",
+    about: "how large payloads are; one that is larger already stays as it is",
+    by: Some("law"),
+    fields: &[
+        Field::with("bytes", Kind::Size(LEAST, MOST), "200B", "the size, its mean, or its median"),
+        Field::with(
+            "law",
+            Kind::Word(&["fixed", "uniform", "normal", "log-normal"]),
+            "fixed",
+            "all alike, or drawn for every reading",
+        ),
+        Field::with("least", Kind::Size(LEAST, MOST), "1B", "no payload is padded to less")
+            .only(&["uniform", "normal"]),
+        Field::with("most", Kind::Size(LEAST, MOST), "64KiB", "no payload is padded to more").only(&[
+            "uniform",
+            "normal",
+            "log-normal",
+        ]),
+        Field::required("deviation", Kind::Size(LEAST, MOST), "standard deviation").only(&["normal"]),
+        Field::with("sigma", Kind::Number(0.01, 3.0), "1", "standard deviation of the size's logarithm")
+            .only(&["log-normal"]),
+    ],
+};
+
+pub(super) fn payload(fleet: &Fields, channels: &[Channel], report: &mut Report<'_>) -> Payload {
+    let Some(fields) = fleet.table("payload") else { return Payload::default() };
+    let size = fields.table("size").map(|size| law(&size, report));
+    let format = match fields.word("format") {
+        Some("cbor") => Format::Cbor,
+        Some("binary") => Format::Binary,
+        Some("template") => {
+            let names: Vec<&str> = channels.iter().map(|channel| &*channel.name).collect();
+            let text = fields.text("template").unwrap_or_default();
+            match Template::parse(text.value(), &names, Scope::Reading) {
+                Ok(template) => Format::Template(Arc::new(template)),
+                Err(error) => {
+                    fields.refuse("template", report, error.message, error.help);
+                    Format::Json
+                }
+            }
+        }
+        _ => Format::Json,
+    };
+    Payload { format, size }
+}
+
+fn law(fields: &Fields, report: &mut Report<'_>) -> SizeLaw {
+    let bytes = |key| fields.optional_size(key).map_or(0, |size| size.0 as u32);
+    let (least, most) = (bytes("least"), bytes("most"));
+    if least > most && fields.has("most") && fields.has("least") {
+        fields.refuse("least", report, "is more than `most`", "lower `least` or raise `most`");
+    }
+    match fields.word("law") {
+        Some("uniform") => SizeLaw::Uniform { least, most },
+        Some("normal") => {
+            let (mean, deviation) = (f64::from(bytes("bytes")), f64::from(bytes("deviation")));
+            SizeLaw::Normal { mean, deviation, least, most }
+        }
+        Some("log-normal") => {
+            SizeLaw::LogNormal { median: f64::from(bytes("bytes")), sigma: fields.number("sigma"), most }
+        }
+        _ => SizeLaw::Fixed(bytes("bytes")),
+    }
+}
