@@ -1,4 +1,5 @@
-//! What comes in and what goes out, as JSON: the wire contract that all endpoints share.
+//! What comes in, as JSON, CBOR or a compact binary layout, and what goes out, as JSON: the wire contract that all
+//! endpoints share.
 
 use std::sync::Arc;
 
@@ -31,14 +32,41 @@ struct Wire<'a> {
     value: Option<f64>,
 }
 
+/// The same from an encoding whose decoder lends nothing.
+#[derive(Deserialize)]
+struct Owned {
+    device: Option<String>,
+    seq: Option<u64>,
+    value: Option<f64>,
+}
+
 impl Reading {
-    /// Reads one JSON object; fields it does not know are passed over.
+    /// Reads one reading. The first byte tells the encoding: a map of CBOR (RFC 8949) begins with 0xa0 to 0xbf, the binary
+    /// layout with 1, anything else is taken for JSON. Fields it does not know are passed over.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, BadReading> {
-        let wire: Wire<'_> = serde_json::from_slice(bytes).map_err(|error| BadReading {
+        let not = |what: &str, error: &dyn std::fmt::Display| BadReading {
             device: None,
             seq: None,
-            reason: format!("not a reading: {error}"),
-        })?;
+            reason: format!("not a reading{what}: {error}"),
+        };
+        let wire: Wire<'_> = match bytes.first() {
+            Some(0xa0..=0xbf) => {
+                let mut rest = bytes;
+                let Owned { device, seq, value } =
+                    ciborium::from_reader(&mut rest).map_err(|error| not(" in CBOR", &error))?;
+                if !rest.is_empty() {
+                    return Err(not(" in CBOR", &"bytes follow it"));
+                }
+                Wire { device: device.map(Into::into), seq, value }
+            }
+            Some(1) => {
+                binary(bytes).ok_or_else(|| not(" in the binary layout", &"it is cut short or not UTF-8"))?
+            }
+            _ => serde_json::from_slice(bytes).map_err(|error| not("", &error))?,
+        };
+        if wire.value.is_some_and(|value| !value.is_finite()) {
+            return Err(not("", &"`value` is not a finite number"));
+        }
         let device = wire
             .device
             .as_deref()
@@ -53,6 +81,21 @@ impl Reading {
         };
         Ok(Self { device, seq, value })
     }
+}
+
+/// Layout 1: the byte 1; the length of the device's name in one byte, and the name; `seq` and the instant it was due as
+/// 64-bit integers; the number of values in one byte, and the values as 64-bit floats, all big-endian; then padding. The first
+/// value is the one that is judged.
+fn binary(bytes: &[u8]) -> Option<Wire<'_>> {
+    let (length, rest) = bytes.get(1..)?.split_first()?;
+    let (name, rest) = rest.split_at_checked(usize::from(*length))?;
+    let (seq, rest) = rest.split_first_chunk::<8>()?;
+    let (_intended, rest) = rest.split_first_chunk::<8>()?;
+    let (count, rest) = rest.split_first()?;
+    let values = rest.get(..usize::from(*count) * 8)?;
+    let value = values.first_chunk::<8>().map(|value| f64::from_be_bytes(*value));
+    let device = std::str::from_utf8(name).ok()?;
+    Some(Wire { device: Some(device.into()), seq: Some(u64::from_be_bytes(*seq)), value })
 }
 
 /// How serious an anomaly is.
@@ -199,5 +242,89 @@ mod tests {
             r#"{"type":"verdict","device":"m-1","seq":42,"score":0.13,"anomaly":false,"level":"none","stages":{"queue_ns":1200,"cache_ns":300,"inference_ns":51000,"total_ns":54000}}"#
         );
         assert_eq!(encode_shed("m", 1), r#"{"type":"shed","device":"m","seq":1,"reason":"queue_full"}"#);
+    }
+
+    fn cbor(device: &str, seq: u64, value: f64) -> Vec<u8> {
+        let mut out = Vec::new();
+        let text = |text: &str| ciborium::Value::Text(text.into());
+        let map = vec![
+            (text("extra"), ciborium::Value::Array(vec![ciborium::Value::Null])),
+            (text("device"), text(device)),
+            (text("seq"), ciborium::Value::Integer(seq.into())),
+            (text("value"), ciborium::Value::Float(value)),
+        ];
+        ciborium::into_writer(&ciborium::Value::Map(map), &mut out).unwrap();
+        out
+    }
+
+    fn layout_1(device: &str, seq: u64, values: &[f64], padding: usize) -> Vec<u8> {
+        let mut out = vec![1, device.len() as u8];
+        out.extend_from_slice(device.as_bytes());
+        out.extend_from_slice(&seq.to_be_bytes());
+        out.extend_from_slice(&7_u64.to_be_bytes());
+        out.push(values.len() as u8);
+        out.extend(values.iter().flat_map(|value| value.to_be_bytes()));
+        out.resize(out.len() + padding, 0);
+        out
+    }
+
+    #[test]
+    fn the_first_byte_tells_the_encoding() {
+        let expected = Reading { device: "m-1".into(), seq: 42, value: -2.5 };
+        let json = br#"{"device":"m-1","seq":42,"value":-2.5,"extra":[null]}"#;
+        for bytes in [
+            json.to_vec(),
+            cbor("m-1", 42, -2.5),
+            layout_1("m-1", 42, &[-2.5, 9.0], 0),
+            layout_1("m-1", 42, &[-2.5], 77),
+        ] {
+            assert_eq!(Reading::parse(&bytes).as_ref(), Ok(&expected));
+        }
+    }
+
+    #[test]
+    fn what_is_no_reading_says_so_in_every_encoding() {
+        let mut trailing = cbor("m-1", 1, 0.0);
+        trailing.push(0);
+        for (bytes, reason) in [
+            (cbor("m-1", 1, f64::NAN), "not a finite number"),
+            (layout_1("m-1", 1, &[f64::INFINITY], 0), "not a finite number"),
+            (layout_1("m-1", 1, &[], 0), "a reading needs"),
+            (layout_1("m-1", 1, &[1.0], 0)[..20].to_vec(), "cut short"),
+            (vec![1], "cut short"),
+            (vec![1, 2, 0xff, 0xfe], "cut short or not UTF-8"),
+            (cbor("m-1", 1, 0.0)[..9].to_vec(), "in CBOR"),
+            (trailing, "bytes follow it"),
+            (cbor("", 1, 0.0), "a reading needs"),
+        ] {
+            let bad = Reading::parse(&bytes).unwrap_err();
+            assert!(bad.reason.contains(reason), "{bytes:?}: {}", bad.reason);
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(
+            first in proptest::sample::select(vec![1_u8, 0xa3, 0xbf, b'{', 0]),
+            rest in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200),
+        ) {
+            let bytes: Vec<u8> = std::iter::once(first).chain(rest).collect();
+            let _ = Reading::parse(&bytes);
+        }
+
+        #[test]
+        fn no_damage_makes_it_panic(at in 0_usize..60, with in proptest::prelude::any::<u8>(), form in 0..3) {
+            let mut bytes = match form {
+                0 => cbor("m-1", 42, -2.5),
+                1 => layout_1("m-1", 42, &[-2.5, 1.0], 3),
+                _ => br#"{"device":"m-1","seq":42,"value":-2.5}"#.to_vec(),
+            };
+            if let Some(byte) = bytes.get_mut(at) {
+                *byte = with;
+            }
+            if let Ok(reading) = Reading::parse(&bytes) {
+                proptest::prop_assert!(reading.value.is_finite());
+            }
+        }
     }
 }

@@ -9,9 +9,13 @@
 //! the model maps that vector to a score as a pure function, and [`Detector::conclude`] decides whether to alert.
 
 mod histogram;
+#[cfg(test)]
+mod score;
+mod screen;
 mod tail;
 
 use histogram::{Histogram, Place};
+use screen::Screen;
 use tail::Tail;
 
 use super::reading::Level;
@@ -79,12 +83,16 @@ pub(super) struct Detector {
     histograms: [Histogram; 3],
     tail: Tail,
     peak: f64,
+    screen: Screen,
+    /// Whether the last reading leapt.
+    leapt: bool,
 }
 
 impl Detector {
     /// Takes a reading in and gives the vector the model is to score. `value` must be finite.
     pub(super) fn observe(&mut self, value: f64) -> Vector {
         let value = value.clamp(-LARGEST, LARGEST);
+        self.leapt = self.screen.observe(value);
         if self.readings == 0 {
             (self.mean, self.last, self.level) = (value, value, value);
         }
@@ -132,12 +140,12 @@ impl Detector {
         self.readings = self.readings.saturating_add(1);
     }
 
-    /// Decides on the score the model gave: an alert must top the fading memory of the last peak, so that one disturbance
-    /// alerts once.
+    /// Decides on the score the model gave: it must top the fading memory of the last peak, so that one disturbance
+    /// alerts once. A leap is at least a low alert, whatever the score: the screen tells it sooner and more often.
     pub(super) fn conclude(&mut self, score: f64) -> Level {
         let level = if score > self.peak { level(score) } else { Level::None };
         self.peak = score.max(HOLD_OFF * self.peak);
-        level
+        if self.leapt { level.max(Level::Low) } else { level }
     }
 }
 
