@@ -4,8 +4,10 @@
 mod accounting;
 mod architecture;
 mod cli;
+mod external;
 mod hlog_reader;
 mod interop_device;
 mod interop_mqtt;
 mod interop_reference;
+mod language;
 mod support;

@@ -1,4 +1,5 @@
-//! The frozen-server proof, in a binary of its own so that nothing else runs beside it.
+//! The frozen-server proof, and what a run of the quickstart finds: in a binary of their own so that nothing else runs
+//! beside them.
 //!
 //! A server answers one reading per millisecond and connection, but freezes once for 2 s. The response times a run must
 //! show follow from the plan by a closed recursion: reading k is taken up when it is due or when the one before it is
@@ -6,5 +7,6 @@
 //! loop would have made the freeze look.
 #![cfg(test)]
 
+mod detection;
 mod frozen;
 mod support;

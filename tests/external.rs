@@ -1,0 +1,166 @@
+//! Services that are not ours, each with the scenario shipped for it: a Python HTTP service, a Python WebSocket server, and
+//! mosquitto with users and passwords. And secrets: no file of a run, and nothing on the screen, may hold them.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use squall::record::Protocol;
+use squall::results::read_summary;
+
+use crate::interop_device::{Peer, endpoint};
+
+const SECRET: &str = "zX9-s3cret-Qw7";
+
+fn shipped(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios").join(path)
+}
+
+/// Starts one of the Python peers; `None` with a message where Python or a package is missing.
+fn python(peer: &str, needs: &str, arguments: &[&str]) -> Option<(Peer, u16)> {
+    let probe =
+        Command::new("python3").args(["-c", &format!("import {needs}")]).stderr(Stdio::null()).status();
+    if !probe.is_ok_and(|status| status.success()) {
+        println!("skipped: Python's {needs} is not installed");
+        return None;
+    }
+    let mut child = Command::new("python3")
+        .arg(shipped("peers").join(peer))
+        .arg("0")
+        .args(arguments)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let port = line.trim().rsplit(' ').next().unwrap().parse().unwrap();
+    Some((Peer(child), port))
+}
+
+/// A run of a shipped scenario against a peer.
+struct Run {
+    folder: tempfile::TempDir,
+    output: Output,
+}
+
+impl Run {
+    fn of(scenario: &str, protocol: Protocol, port: u16, variables: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let target = format!("{protocol}={protocol}://127.0.0.1:{port}");
+        let output = Command::new(env!("CARGO_BIN_EXE_squall"))
+            .current_dir(folder.path())
+            .arg("run")
+            .arg(shipped(scenario))
+            .args(["--target", &target, "--duration", "3s", "--json"])
+            .envs(variables.iter().copied())
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        Self { folder, output }
+    }
+
+    fn said(&self) -> String {
+        let (out, err) =
+            (String::from_utf8_lossy(&self.output.stdout), String::from_utf8_lossy(&self.output.stderr));
+        format!("{out}{err}")
+    }
+
+    /// The run's directory.
+    fn directory(&self) -> PathBuf {
+        let only = |path: &Path| std::fs::read_dir(path).unwrap().next().unwrap().unwrap().path();
+        only(&only(&self.folder.path().join("results")))
+    }
+
+    /// Every reading was answered ok. On a machine busy with other tests the run may rightly judge itself invalid.
+    fn assert_answered(&self, least: u64) {
+        assert!(matches!(self.output.status.code(), Some(0 | 12)), "{}", self.said());
+        let rows = read_summary(&self.directory()).unwrap();
+        let headline = rows.iter().find(|row| row.is_headline()).unwrap();
+        assert!(headline.figures.planned >= least, "{}", headline.figures.planned);
+        assert_eq!(headline.figures.ok, headline.figures.planned, "{}", self.said());
+    }
+
+    /// Neither the screen nor any file of the run holds the secret.
+    fn assert_discreet(&self) {
+        assert!(!self.said().contains(SECRET), "{}", self.said());
+        let mut files = 0;
+        for entry in std::fs::read_dir(self.directory()).unwrap() {
+            let path = entry.unwrap().path();
+            let bytes = std::fs::read(&path).unwrap();
+            let found = bytes.windows(SECRET.len()).any(|window| window == SECRET.as_bytes());
+            assert!(!found, "{} holds the secret", path.display());
+            files += 1;
+        }
+        assert!(files >= 5, "{files}");
+    }
+}
+
+#[test]
+fn an_http_service_of_its_own_kind_is_driven_as_its_scenario_says() {
+    let Some((_peer, port)) = python("http_service.py", "http.server", &[SECRET]) else { return };
+    let run = Run::of("external-http.toml", Protocol::Http, port, &[("SQUALL_TOKEN", SECRET)]);
+    run.assert_answered(100);
+    run.assert_discreet();
+    let manifest = std::fs::read_to_string(run.directory().join("run.json")).unwrap();
+    assert!(manifest.contains("Bearer ${SQUALL_TOKEN}"), "the text stands there as it was written");
+
+    let refused = Run::of("external-http.toml", Protocol::Http, port, &[("SQUALL_TOKEN", "wrong")]);
+    assert!(matches!(refused.output.status.code(), Some(1 | 12)), "{}", refused.said());
+    let rows = read_summary(&refused.directory()).unwrap();
+    let headline = rows.iter().find(|row| row.is_headline()).unwrap();
+    assert_eq!((headline.figures.ok, headline.figures.error), (0, headline.figures.planned));
+}
+
+#[test]
+fn a_missing_variable_is_named_before_anything_is_sent() {
+    let run = Run::of("external-http.toml", Protocol::Http, 9, &[]);
+    assert_eq!(run.output.status.code(), Some(2));
+    let said = run.said();
+    assert!(
+        said.contains("the environment variable `SQUALL_TOKEN` is not set; set it: export SQUALL_TOKEN=…"),
+        "{said}"
+    );
+    assert!(!run.folder.path().join("results").exists());
+}
+
+#[test]
+fn a_websocket_service_names_readings_where_the_pointer_says() {
+    let Some((_peer, port)) = python("echo_ws.py", "websockets", &[]) else { return };
+    Run::of("external-ws.toml", Protocol::Ws, port, &[]).assert_answered(250);
+}
+
+/// mosquitto with one user, on a free port.
+fn broker(folder: &Path) -> Option<(Peer, u16)> {
+    let users = folder.join("users");
+    let made =
+        Command::new("mosquitto_passwd").args(["-b", "-c"]).arg(&users).args(["squall", SECRET]).output();
+    if !made.is_ok_and(|output| output.status.success()) {
+        println!("skipped: mosquitto is not installed");
+        return None;
+    }
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let settings = folder.join("mosquitto.conf");
+    let text = format!(
+        "listener {port} 127.0.0.1\nallow_anonymous false\npassword_file {}\nuser root\n",
+        users.display()
+    );
+    std::fs::write(&settings, text).unwrap();
+    let child = Command::new("mosquitto").arg("-c").arg(&settings).stderr(Stdio::null()).spawn().ok()?;
+    let peer = Peer(child);
+    endpoint(Protocol::Mqtt, port);
+    Some((peer, port))
+}
+
+#[test]
+fn a_broker_with_users_and_passwords_is_driven_and_keeps_its_secret() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some((_peer, port)) = broker(folder.path()) else { return };
+    let login = |password| [("SQUALL_MQTT_USER", "squall"), ("SQUALL_MQTT_PASSWORD", password)];
+    let run = Run::of("external-mqtt.toml", Protocol::Mqtt, port, &login(SECRET));
+    run.assert_answered(500);
+    run.assert_discreet();
+
+    let wrong = Run::of("external-mqtt.toml", Protocol::Mqtt, port, &login("wr0ng-passw0rd"));
+    assert!(matches!(wrong.output.status.code(), Some(1 | 12)), "{}", wrong.said());
+    assert!(!wrong.said().contains("wr0ng-passw0rd"), "{}", wrong.said());
+}

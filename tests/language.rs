@@ -1,0 +1,198 @@
+//! The language of scenarios from outside: `check`, `schema` and `new` through the built binary.
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+const SOUND: &str = r#"
+[scenario]
+name = "sound"
+about = "two fleets"
+[run]
+warm_up = "1s"
+[[phase]]
+name = "steady"
+duration = "10s"
+[[phase]]
+name = "rush"
+duration = "4s"
+load = { shape = "ramp", to = 3 }
+[fleet.meters]
+protocol = "http"
+devices = 10
+rate = "2/s"
+behaviour = { preset = "thundering-herd", at = "5s" }
+[fleet.people]
+protocol = "ws"
+devices = 5
+model = "closed"
+think = "1s"
+"#;
+
+fn squall(folder: &Path, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_squall"));
+    command.current_dir(folder).args(arguments).stdin(Stdio::null()).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, content) in files {
+        std::fs::write(folder.path().join(name), content).unwrap();
+    }
+    folder
+}
+
+fn shipped() -> Vec<std::path::PathBuf> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
+    let mut files: Vec<_> = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
+    files.sort();
+    files
+}
+
+#[test]
+fn check_shows_the_plan_in_closed_form() {
+    let folder = folder(&[("s.toml", SOUND)]);
+    let checked = squall(folder.path(), &["check", "s.toml", "--json"]);
+    assert_eq!(checked.status.code(), Some(0), "{}", text(&checked.stderr));
+    let plans: Vec<Value> = serde_json::from_slice(&checked.stdout).unwrap();
+    let plan = &plans[0];
+    // 20/s for 10 s, then from 20/s to 60/s in 4 s.
+    assert!((plan["readings"].as_f64().unwrap() - 360.0).abs() < 1e-6, "{plan}");
+    assert!((plan["mean_rate"].as_f64().unwrap() - 360.0 / 14.0).abs() < 1e-6);
+    // The last second of the ramp: from 50/s to 60/s.
+    assert!((plan["peak_rate"].as_f64().unwrap() - 55.0).abs() < 1e-6, "{}", plan["peak_rate"]);
+    assert_eq!(plan["phases"][1]["total"].as_f64(), Some(20.0));
+    assert_eq!(plan["phases"][2]["readings"][1], Value::Null, "a closed fleet's number is the service's");
+    assert_eq!(plan["descriptors"]["alone"].as_u64(), Some(15 + 64));
+    let event = &plan["events"][0];
+    assert_eq!((event["what"].as_str(), event["devices"].as_u64()), (Some("cut"), Some(10)));
+    let area: f64 =
+        plan["chart"].as_array().unwrap().iter().map(|point| point["rate"].as_f64().unwrap()).sum();
+    // The chart covers warm-up too: 15 s in equal columns.
+    assert!((area * 15.0 / 64.0 - 380.0).abs() < 1e-6, "{area}");
+
+    let shown = text(&squall(folder.path(), &["check", "s.toml"]).stdout);
+    for line in [
+        "s.toml: sound",
+        "sound, 15 devices, 16 s, seed 1",
+        "meters http       10  constant         20/s   response     74 B",
+        "people ws          5    closed  as answered    verdict     74 B",
+        "measured                     360        25.7",
+        "A  meters is cut off at 7 s, 10 devices, until 7 s",
+        "note: `people` sends when it is answered: how much, only a run can tell",
+    ] {
+        assert!(shown.contains(line), "{line}\n{shown}");
+    }
+    assert!(shown.lines().all(|line| line.chars().count() <= 110), "{shown}");
+    assert!(!folder.path().join("results").exists(), "nothing is run");
+}
+
+#[test]
+fn check_takes_the_same_overrides_as_run_and_their_digests_agree() {
+    let folder = folder(&[("s.toml", SOUND)]);
+    let digest = |arguments: &[&str]| {
+        let checked = squall(folder.path(), &[&["check", "s.toml", "--json"], arguments].concat());
+        let plans: Vec<Value> = serde_json::from_slice(&checked.stdout).unwrap();
+        (plans[0]["plan_digest"].clone(), plans[0]["readings"].as_f64().unwrap())
+    };
+    let (base, _) = digest(&[]);
+    assert_ne!(base, digest(&["--seed", "7"]).0);
+    let (other, readings) = digest(&["--set", "fleet.meters.rate=4/s"]);
+    assert!(other != base && (readings - 720.0).abs() < 1e-6, "{readings}");
+    assert!((digest(&["--duration", "7s"]).1 - 180.0).abs() < 1e-3);
+}
+
+#[test]
+fn check_reports_every_fault_of_every_file_and_shows_the_sound_ones() {
+    let broken = SOUND.replace("devices = 10", "device = 10").replace("to = 3", "too = 3");
+    let folder = folder(&[("good.toml", SOUND), ("bad.toml", &broken), ("worse.toml", "[scenario\n")]);
+    let files = ["check", "bad.toml", "good.toml", "worse.toml", "missing.toml"];
+    let checked = squall(folder.path(), &files);
+    assert_eq!(checked.status.code(), Some(2));
+    assert!(text(&checked.stdout).contains("good.toml: sound"));
+    let said = text(&checked.stderr);
+    for part in [
+        "error: bad.toml:13:8: phase.rush.load.to: is missing; write a number from 0 to 1000000",
+        "bad.toml:13:26: phase.rush.load.too: unknown key; did you mean `to`?",
+        "   13 | load = { shape = \"ramp\", too = 3 }\n      |                          ^^^",
+        "bad.toml:16:1: fleet.meters.device: unknown key; did you mean `devices`?",
+        "error: worse.toml:1:10: unclosed table",
+        "error: cannot read missing.toml: No such file or directory",
+    ] {
+        assert!(said.contains(part), "{part}\n{said}");
+    }
+    let checked = squall(folder.path(), &[&files[..], &["--json"]].concat());
+    assert_eq!(checked.status.code(), Some(2));
+    let found: Vec<Value> = serde_json::from_slice(&checked.stdout).unwrap();
+    assert_eq!(found.len(), 4);
+    let first = &found[0]["problems"][0];
+    assert_eq!((first["line"].as_u64(), first["column"].as_u64()), (Some(13), Some(8)));
+    assert_eq!(first["key"], "phase.rush.load.to");
+    assert_eq!(found[1]["scenario"], "sound");
+}
+
+#[test]
+fn the_schema_takes_every_shipped_scenario_and_refuses_what_check_refuses() {
+    let dir = tempfile::tempdir().unwrap();
+    let schema = squall(dir.path(), &["schema"]).stdout;
+    std::fs::write(dir.path().join("schema.json"), &schema).unwrap();
+    let broken = [
+        ("a.toml", SOUND.replace("devices = 10", "device = 10")),
+        ("b.toml", SOUND.replace("\"thundering-herd\", at", "\"sleepy\", at")),
+        ("c.toml", SOUND.replace("load = { shape = \"ramp\", to = 3 }", "load = { shape = \"ramp\" }")),
+        ("d.toml", SOUND.replace("rate = \"2/s\"", "rate = 2")),
+        ("e.toml", SOUND.replace("protocol = \"http\"", "protocol = \"https\"")),
+        ("f.toml", SOUND.replace("[run]", "[runs]")),
+    ];
+    for (name, content) in &broken {
+        std::fs::write(dir.path().join(name), content).unwrap();
+        assert_eq!(squall(dir.path(), &["check", name]).status.code(), Some(2), "{name}");
+    }
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/schema_readers.py");
+    let validate = |files: Vec<&Path>| {
+        Command::new("python3").arg(&script).arg(dir.path().join("schema.json")).args(files).output()
+    };
+    let sound = shipped();
+    let Ok(checked) = validate(sound.iter().map(std::path::PathBuf::as_path).collect()) else {
+        return println!("skipped: there is no python3");
+    };
+    if checked.status.code() == Some(77) {
+        return println!("skipped: {}", text(&checked.stderr));
+    }
+    assert!(checked.status.success(), "{}", text(&checked.stdout));
+    for (name, _) in &broken {
+        let refused = validate(vec![&dir.path().join(name)]).unwrap();
+        assert_eq!(refused.status.code(), Some(1), "{name}: {}", text(&refused.stdout));
+    }
+}
+
+#[test]
+fn new_writes_a_scenario_that_check_takes_and_overwrites_nothing() {
+    let folder = folder(&[]);
+    let listed = text(&squall(folder.path(), &["new"]).stdout);
+    for path in shipped() {
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        assert!(listed.contains(&format!("  {name} ")), "{name} is not listed:\n{listed}");
+    }
+    let made = squall(folder.path(), &["new", "burst", "My Storm.toml"]);
+    assert_eq!(text(&made.stdout), "My Storm.toml is yours to change; next: squall check My Storm.toml\n");
+    let checked = squall(folder.path(), &["check", "My Storm.toml", "--json"]);
+    assert_eq!(checked.status.code(), Some(0), "{}", text(&checked.stderr));
+    let plans: Vec<Value> = serde_json::from_slice(&checked.stdout).unwrap();
+    assert_eq!(plans[0]["scenario"], "my-storm");
+    for (arguments, code, message) in [
+        (vec!["new", "burst", "My Storm.toml"], 1, "it is there already; give another name, or move it away"),
+        (vec!["new", "storm"], 2, "there is no situation `storm`; there are: quickstart"),
+        (vec!["new", "burst", "nowhere/x.toml"], 1, "cannot write nowhere/x.toml"),
+    ] {
+        let refused = squall(folder.path(), &arguments);
+        assert_eq!(refused.status.code(), Some(code), "{arguments:?}");
+        assert!(text(&refused.stderr).contains(message), "{}", text(&refused.stderr));
+    }
+}
