@@ -3,6 +3,7 @@
 
 mod accounting;
 mod architecture;
+mod behaviour;
 mod cli;
 mod external;
 mod hlog_reader;

@@ -65,10 +65,9 @@ pub(super) async fn drive<S: Sink>(worker: Rc<Worker<S>>, device: Rc<Device>) {
             // What was under way is sent again: the cut is the plan's doing, and the wait for it shows in the response time.
             Parting::Cut => {
                 device.ledger.borrow_mut().recall();
-                next = Next { at: Some(device.habit.online_at(now)), failures: 0 };
-                if let Some(at) = next.at {
-                    worker.schedule(at, &device, Task::Wake);
-                }
+                let at = device.habit.resumed();
+                worker.schedule(at, &device, Task::Wake);
+                next = Next { at: Some(at), failures: 0 };
             }
             Parting::Asleep => {
                 // Saying goodbye must not keep the next reading waiting.
