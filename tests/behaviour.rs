@@ -140,7 +140,12 @@ fn sleepy_devices_connect_when_a_reading_is_due_and_are_away_in_between() {
         let due: std::collections::BTreeSet<Tick> = readings.iter().map(|sample| sample.intended).collect();
         let own: Vec<_> = connects(&book).into_iter().filter(|sample| sample.fleet == fleet).collect();
         assert!(own.iter().all(|sample| due.contains(&sample.intended)), "each wake-up has its reading");
-        assert!(own.len() * 10 >= readings.len() * 7 && own.len() <= readings.len(), "{} {}", own.len(), readings.len());
+        assert!(
+            own.len() * 10 >= readings.len() * 7 && own.len() <= readings.len(),
+            "{} {}",
+            own.len(),
+            readings.len()
+        );
         // The reading that woke its device waited for the connection.
         let woken = readings.iter().filter(|sample| sample.backlog_wait_ns().unwrap() > 0).count();
         assert!(woken >= own.len(), "{woken} {}", own.len());
@@ -210,7 +215,9 @@ fn a_fleet_that_joins_and_leaves_is_there_in_between() {
     assert_eq!(own.len(), 20);
     assert!(own.iter().all(|sample| (first..last).contains(&sample.intended)));
     let readings: Vec<_> = book.readings().filter(|sample| sample.fleet == FleetId(1)).collect();
-    assert!(readings.iter().all(|sample| (after(&plan, 1_000)..after(&plan, 2_200)).contains(&sample.intended)));
+    assert!(
+        readings.iter().all(|sample| (after(&plan, 1_000)..after(&plan, 2_200)).contains(&sample.intended))
+    );
     let expected: f64 = plan.expected_between(FleetId(1), Tick::ZERO, plan.end()).unwrap();
     assert!((readings.len() as f64 - expected).abs() <= 20.0, "{} {expected}", readings.len());
 }

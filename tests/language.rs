@@ -186,6 +186,9 @@ fn new_writes_a_scenario_that_check_takes_and_overwrites_nothing() {
     assert_eq!(checked.status.code(), Some(0), "{}", text(&checked.stderr));
     let plans: Vec<Value> = serde_json::from_slice(&checked.stdout).unwrap();
     assert_eq!(plans[0]["scenario"], "my-storm");
+    assert!(squall(folder.path(), &["new", "replay"]).status.success());
+    let replayed = squall(folder.path(), &["check", "replay.toml"]);
+    assert_eq!(replayed.status.code(), Some(0), "its recording is there too: {}", text(&replayed.stderr));
     for (arguments, code, message) in [
         (vec!["new", "burst", "My Storm.toml"], 1, "it is there already; give another name, or move it away"),
         (vec!["new", "storm"], 2, "there is no situation `storm`; there are: quickstart"),

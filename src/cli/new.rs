@@ -42,6 +42,10 @@ static SITUATIONS: &[Situation] = situations![
     "external-mqtt",
 ];
 
+/// Recordings that scenarios refer to, by the path they refer to them by.
+static RECORDINGS: &[(&str, &str)] =
+    &[("data/machine.csv", include_str!("../../scenarios/data/machine.csv"))];
+
 /// Writes a starter, or lists what there is.
 pub(super) fn new(args: &NewArgs) -> Result<Exit, Fault> {
     let Some(wanted) = &args.situation else { return list() };
@@ -56,7 +60,22 @@ pub(super) fn new(args: &NewArgs) -> Result<Exit, Fault> {
     let name = name_of(&path)?;
     let text =
         situation.text.replacen(&format!("name = \"{}\"", situation.name), &format!("name = \"{name}\""), 1);
-    let written = OpenOptions::new().write(true).create_new(true).open(&path);
+    write_new(&path, &text)?;
+    for (recording, content) in RECORDINGS.iter().filter(|(recording, _)| text.contains(recording)) {
+        let beside = path.parent().unwrap_or(Path::new("")).join(recording);
+        // One that is there already may hold the user's own data.
+        if !beside.exists() {
+            let made = beside.parent().map_or(Ok(()), std::fs::create_dir_all);
+            made.map_err(|error| Fault::failed(format!("cannot write {}: {error}", beside.display())))?;
+            write_new(&beside, content)?;
+        }
+    }
+    say(&format!("{} is yours to change; next: squall check {}", path.display(), path.display()))
+}
+
+/// Writes a file that must not be there yet.
+fn write_new(path: &Path, text: &str) -> Result<(), Fault> {
+    let written = OpenOptions::new().write(true).create_new(true).open(path);
     written.and_then(|mut file| file.write_all(text.as_bytes())).map_err(|error| {
         let remedy = if error.kind() == io::ErrorKind::AlreadyExists {
             "it is there already; give another name, or move it away"
@@ -64,8 +83,7 @@ pub(super) fn new(args: &NewArgs) -> Result<Exit, Fault> {
             "give a path that can be written"
         };
         Fault::failed(format!("cannot write {}: {error}; {remedy}", path.display()))
-    })?;
-    say(&format!("{} is yours to change; next: squall check {}", path.display(), path.display()))
+    })
 }
 
 /// The name of a scenario in the file `path`.
