@@ -1,4 +1,6 @@
-//! How well the reference system finds the anomalies of the quickstart, from the files of a run.
+//! How well the reference system finds the anomalies of the quickstart, from the files of a run. In a binary of its own so
+//! that the whole quickstart has the machine for itself.
+#![cfg(test)]
 
 use std::process::{Command, Stdio};
 

@@ -1,5 +1,4 @@
-//! The frozen-server proof, and what a run of the quickstart finds: in a binary of their own so that nothing else runs
-//! beside them.
+//! The frozen-server proof, in a binary of its own so that nothing else runs beside it.
 //!
 //! A server answers one reading per millisecond and connection, but freezes once for 2 s. The response times a run must
 //! show follow from the plan by a closed recursion: reading k is taken up when it is due or when the one before it is
@@ -7,6 +6,5 @@
 //! loop would have made the freeze look.
 #![cfg(test)]
 
-mod detection;
 mod frozen;
 mod support;

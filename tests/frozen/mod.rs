@@ -38,7 +38,6 @@ fn scenario(protocol: Protocol) -> String {
         protocol = "{protocol}"
         devices = 1
         rate = "100/s"
-        arrival = "constant"
         arrival = {{ jitter = 0.0 }}
         in_flight = 1
         backlog = 1000
