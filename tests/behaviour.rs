@@ -283,3 +283,34 @@ fn bursts_fall_into_their_seconds_and_behaviours_do_not_depend_on_workers() {
         assert!((count - expected).abs() <= 4.0 * expected.sqrt(), "second {second}: {count} for {expected}");
     }
 }
+
+#[test]
+fn a_reading_ends_when_a_subscriber_of_another_fleet_hears_it() {
+    let plan = short(
+        r#"
+        [fleet.dashboards]
+        protocol = "mqtt"
+        devices = 2
+        model = "subscriber"
+        mqtt = { subscribe = "devices/+/readings" }
+        [fleet.heard]
+        protocol = "mqtt"
+        devices = 20
+        rate = "10/s"
+        close = "delivery"
+        mqtt = { subscribers = "dashboards" }
+        [fleet.own]
+        protocol = "mqtt"
+        devices = 5
+        rate = "10/s"
+        close = "delivery"
+        "#,
+    );
+    // One worker hears all; of three, one hears most readings for devices of the others.
+    for workers in [1, 3] {
+        let book = run(&plan, workers);
+        let heard = book.readings().filter(|sample| sample.fleet == FleetId(1)).count();
+        assert!((550..=620).contains(&heard), "{heard}");
+        assert_eq!(book.findings, [], "two subscribers hear it, and it ends once");
+    }
+}

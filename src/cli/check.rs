@@ -181,13 +181,18 @@ fn fleet(plan: &Plan, id: FleetId) -> FleetOutline {
     let fleet = plan.fleet(id);
     let open = match &fleet.model {
         Model::Open { rate, arrival, course, .. } => Some((*rate, arrival, course)),
-        Model::Closed { .. } => None,
+        Model::Closed { .. } | Model::Subscriber => None,
     };
     FleetOutline {
         name: fleet.name.clone(),
         protocol: fleet.protocol.to_string(),
         devices: fleet.devices,
-        model: if open.is_some() { "open" } else { "closed" }.to_owned(),
+        model: match fleet.model {
+            Model::Open { .. } => "open",
+            Model::Closed { .. } => "closed",
+            Model::Subscriber => "subscriber",
+        }
+        .to_owned(),
         arrival: open.map(
             |(_, law, course)| {
                 if course.is_some() { "recorded-rate".to_owned() } else { law.name().to_owned() }

@@ -159,9 +159,7 @@ fn fleets(outline: &Outline, style: Style) -> Grid {
                 format!("{} {}", fleet.name, fleet.protocol),
                 count(style, u64::from(fleet.devices)),
                 fleet.arrival.clone().unwrap_or_else(|| fleet.model.clone()),
-                fleet
-                    .rate
-                    .map_or_else(|| "as answered".to_owned(), |rate| format!("{}/s", number(style, rate))),
+                fleet.rate.map_or_else(|| unplanned(fleet), |rate| format!("{}/s", number(style, rate))),
                 fleet.close.clone(),
                 format!("{:.0} B", fleet.payload_bytes),
             ],
@@ -169,6 +167,15 @@ fn fleets(outline: &Outline, style: Style) -> Grid {
         );
     }
     grid
+}
+
+/// The rate of a fleet that has none of its own.
+fn unplanned(fleet: &FleetOutline) -> String {
+    match fleet.model.as_str() {
+        "closed" => "as answered".to_owned(),
+        "subscriber" => "nothing".to_owned(),
+        _ => "as recorded".to_owned(),
+    }
 }
 
 fn phases(outline: &Outline, style: Style) -> Grid {

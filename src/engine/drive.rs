@@ -8,6 +8,7 @@ use super::agenda::Task;
 use super::device::{Attempt, Device};
 use super::exchange;
 use super::ledger::{Closing, Expired, Settled};
+use super::relay::Heard;
 use super::worker::{GOODBYE, Stage, Worker, attempt_sample};
 use crate::clock::Tick;
 use crate::fleet::Reading;
@@ -238,6 +239,9 @@ fn plan_parting<S: Sink>(worker: &Worker<S>, device: &Device, now: Tick) -> Opti
 /// Books one event. Its stamp is taken first, before anything else is done.
 fn take_in<S: Sink>(worker: &Worker<S>, device: &Device, session: &Session, event: Event) {
     let at = worker.clock.now();
+    if let Event::Heard { sender, seq } = event {
+        return worker.hear(Heard { sender, seq, by: device.fleet, at });
+    }
     if let Event::Closed { seq, answer, stages, flagged } = event {
         let outcome = match answer {
             Answer::Ok => Outcome::Ok,

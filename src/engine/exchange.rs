@@ -1,19 +1,44 @@
 //! From what a scenario says of requests and messages to what a session needs: settings per fleet, an identity per device.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::fleet::{Device, Format, Reading};
 use crate::protocol::{
-    Correlation, HttpSettings, Identity, Login, MqttSettings, Settings, StatusSet, Will, WsMode, WsSettings,
+    Correlation, Hearing, HttpSettings, Identity, Login, MqttSettings, Roster, Settings, StatusSet, Will,
+    WsMode, WsSettings,
 };
-use crate::scenario::{self, Exchange, Fleet, Pattern};
+use crate::record::FleetId;
+use crate::scenario::{self, Exchange, Fleet, Model, Pattern, Plan};
 
 /// How often an idle WebSocket is pinged.
 const PING_PERIOD: Duration = Duration::from_secs(30);
 
+/// The fleet whose hearing closes the readings of `fleet`, where it is not the device itself.
+pub(super) fn hearer(plan: &Plan, fleet: &Fleet) -> Option<FleetId> {
+    let Exchange::Mqtt(mqtt) = &fleet.exchange else { return None };
+    let wanted = mqtt.subscribers.as_ref()?;
+    let at = plan.scenario().fleets.iter().position(|other| other.name == *wanted)?;
+    Some(FleetId(at as u16))
+}
+
+/// What the devices of a fleet listen for besides answers to their own readings.
+fn hearing(plan: &Arc<Plan>, fleet: &Fleet) -> Hearing {
+    if fleet.model == Model::Subscriber {
+        let plan = Arc::clone(plan);
+        return Hearing::Others(Roster(Arc::new(move |device| plan.find(device))));
+    }
+    if hearer(plan, fleet).is_some() { Hearing::Relayed } else { Hearing::Own }
+}
+
 /// The session settings of a fleet.
-pub(super) fn settings(fleet: &Fleet) -> Settings {
-    let settings = Settings { close: fleet.close, keep_alive: PING_PERIOD, ..Settings::default() };
+pub(super) fn settings(plan: &Arc<Plan>, fleet: &Fleet) -> Settings {
+    let settings = Settings {
+        close: fleet.close,
+        keep_alive: PING_PERIOD,
+        hearing: hearing(plan, fleet),
+        ..Settings::default()
+    };
     match &fleet.exchange {
         Exchange::Http(http) => {
             let (ok, shed) = (statuses(&http.ok), statuses(&http.shed));
@@ -78,7 +103,7 @@ pub(super) fn identity(fleet: &Fleet, device: &Device, epoch_ns: u64) -> Identit
         },
         Exchange::Mqtt(mqtt) => Identity {
             address: fixed(&mqtt.topic),
-            reply_topic: fixed(&mqtt.reply_topic),
+            reply_topic: fixed(&mqtt.reply_topic).or_else(|| fixed(&mqtt.subscribe)),
             client_id: fixed(&mqtt.client_id),
             login: mqtt
                 .username

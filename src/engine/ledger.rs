@@ -158,6 +158,17 @@ impl Ledger {
         Settled::Closed { sample: self.sample(&open, closing, at), reordered }
     }
 
+    /// Settles a reading that a subscriber heard at `at`; `None` if it had ended before: every subscriber hears it.
+    pub(super) fn deliver(&mut self, seq: u64, at: Tick) -> Option<Sample> {
+        if !self.in_flight.iter().any(|open| open.reading.seq == seq && !open.repeat) {
+            return None;
+        }
+        match self.close(seq, Outcome::Ok.into(), at) {
+            Settled::Closed { sample, .. } => Some(sample),
+            Settled::Finding(_) | Settled::Stray => None,
+        }
+    }
+
     /// The instant at which the oldest reading in flight times out.
     pub(super) fn next_expiry(&self) -> Option<Tick> {
         self.in_flight.front().map(|open| open.actual.plus_ns(self.timeout_ns))

@@ -11,6 +11,7 @@ mod drive;
 mod exchange;
 mod ledger;
 mod limit;
+mod relay;
 mod validity;
 mod watch;
 mod worker;
@@ -71,6 +72,8 @@ pub struct WorkerReport {
     pub pacer: PacerKind,
     /// Answers that belonged to no reading.
     pub stray: u64,
+    /// Deliveries that could not be passed to the worker of the device that sent the reading.
+    pub unheard: u64,
 }
 
 /// What the engine says of a run.
@@ -118,10 +121,11 @@ pub fn run<S: Sink>(setup: &Setup, sinks: Vec<S>) -> Result<Report, EngineError>
     let watch = watch::Watch::start(setup.clock)?;
     let count = sinks.len();
     let mut threads = Vec::with_capacity(count);
-    for (index, sink) in sinks.into_iter().enumerate() {
+    let relays = relay::relays(count);
+    for ((index, sink), relay) in sinks.into_iter().enumerate().zip(relays) {
         let setup = setup.clone();
         let name = format!("squall-worker-{index}");
-        let body = move || worker::work(&setup, worker::Share { index, count }, sink);
+        let body = move || worker::work(&setup, worker::Share { index, count }, relay, sink);
         threads.push(thread::Builder::new().name(name).spawn(body)?);
     }
     let mut workers = Vec::with_capacity(count);

@@ -30,6 +30,8 @@ pub struct Figures {
     pub overflow: u64,
     /// Readings and connection attempts that came due and of which no outcome was recorded.
     pub unaccounted: u64,
+    /// Deliveries that workers could not pass to each other.
+    pub unheard: u64,
 }
 
 /// Pacing lag below this never matters: it is the scheduling noise of an ordinary operating system.
@@ -56,6 +58,13 @@ impl Figures {
         if figures.unaccounted > 0 {
             let text =
                 format!("{} readings have no outcome: the generator lost sight of them", figures.unaccounted);
+            validity.add(Verdict::Invalid, text);
+        }
+        if figures.unheard > 0 {
+            let text = format!(
+                "{} deliveries to subscribers could not be passed between workers: use one worker, or fewer subscribers",
+                figures.unheard
+            );
             validity.add(Verdict::Invalid, text);
         }
         if figures.overflow > 0 {
@@ -159,7 +168,7 @@ mod tests {
     #[test]
     fn runs_are_judged_as_the_table_says() {
         let ms = 1_000_000;
-        let cases: [(&str, Figures, Verdict, &str); 10] = [
+        let cases: [(&str, Figures, Verdict, &str); 11] = [
             ("sound", sound(), Verdict::Valid, ""),
             ("late", Figures { pacing_lag_p99_ns: Some(3 * ms), ..sound() }, Verdict::Suspect, "sent late"),
             (
@@ -177,6 +186,7 @@ mod tests {
             ),
             ("no ports", Figures { resource_errors: 3, ..sound() }, Verdict::Suspect, "ran out of"),
             ("overflow", Figures { overflow: 1, ..sound() }, Verdict::Suspect, "did not fit"),
+            ("relay", Figures { unheard: 1, ..sound() }, Verdict::Invalid, "could not be passed"),
             ("lost plan", Figures { planned: 8_000, ..sound() }, Verdict::Invalid, "lost its plan"),
             ("unaccounted", Figures { unaccounted: 2, ..sound() }, Verdict::Invalid, "no outcome"),
             (

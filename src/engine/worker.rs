@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::sync::mpsc::{Receiver, Sender};
 use tokio::task::{JoinSet, LocalSet};
 
 use super::agenda::{Agenda, Entry, Task};
@@ -15,6 +16,7 @@ use super::device::Device;
 use super::drive::drive;
 use super::exchange;
 use super::ledger::Ledger;
+use super::relay::{Heard, Relay};
 use super::{End, Setup, WorkerReport};
 use crate::clock::{Monotonic, Pacer, Tick, thread_cpu_time};
 use crate::protocol::{Endpoint, Settings};
@@ -53,6 +55,12 @@ pub(super) struct Worker<S> {
     pub(super) settings: Vec<Settings>,
     pub(super) sink: RefCell<S>,
     pub(super) stray: Cell<u64>,
+    unheard: Cell<u64>,
+    share: Share,
+    /// To the other workers, by their index.
+    out: Vec<Sender<Heard>>,
+    /// The fleet whose hearing closes the readings of a fleet, by fleet.
+    hearers: Vec<Option<FleetId>>,
     /// Payload and address of the reading being sent.
     pub(super) payload: RefCell<Vec<u8>>,
     pub(super) address: RefCell<Vec<u8>>,
@@ -80,11 +88,12 @@ pub(super) fn slack_ns(per_second: f64) -> u64 {
 }
 
 /// Drives one share of the plan to its end on the calling thread.
-pub(super) fn work<S: Sink>(setup: &Setup, share: Share, sink: S) -> io::Result<WorkerReport> {
+pub(super) fn work<S: Sink>(setup: &Setup, share: Share, relay: Relay, sink: S) -> io::Result<WorkerReport> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_io().enable_time().event_interval(31).build()?;
     let began = setup.clock.now();
-    let worker = Rc::new(Worker::new(setup, share, sink));
+    let Relay { out, mut inbound } = relay;
+    let worker = Rc::new(Worker::new(setup, share, out, sink));
     let tasks = LocalSet::new();
     let (end, finished, pacer) = tasks.block_on(&runtime, async {
         let mut pacer = Pacer::new(setup.clock);
@@ -92,7 +101,7 @@ pub(super) fn work<S: Sink>(setup: &Setup, share: Share, sink: S) -> io::Result<
         for device in &worker.devices {
             drives.spawn_local(drive(Rc::clone(&worker), Rc::clone(device)));
         }
-        let end = worker.conduct(&mut pacer, setup).await?;
+        let end = worker.conduct(&mut pacer, &mut inbound, setup).await?;
         let finished = setup.clock.now();
         worker.sink.borrow_mut().finish(finished);
         if end != End::Aborted {
@@ -105,14 +114,23 @@ pub(super) fn work<S: Sink>(setup: &Setup, share: Share, sink: S) -> io::Result<
         io::Result::Ok((end, finished, pacer.kind()))
     })?;
     let wall = Duration::from_nanos(setup.clock.now().since(began));
-    Ok(WorkerReport { end, finished, cpu: thread_cpu_time(), wall, pacer, stray: worker.stray.get() })
+    Ok(WorkerReport {
+        end,
+        finished,
+        cpu: thread_cpu_time(),
+        wall,
+        pacer,
+        stray: worker.stray.get(),
+        unheard: worker.unheard.get(),
+    })
 }
 
 impl<S: Sink> Worker<S> {
-    fn new(setup: &Setup, share: Share, sink: S) -> Self {
+    fn new(setup: &Setup, share: Share, out: Vec<Sender<Heard>>, sink: S) -> Self {
         let plan = Arc::clone(&setup.plan);
         let fleets = &plan.scenario().fleets;
-        let settings = fleets.iter().map(exchange::settings).collect();
+        let settings = fleets.iter().map(|fleet| exchange::settings(&plan, fleet)).collect();
+        let hearers = fleets.iter().map(|fleet| exchange::hearer(&plan, fleet)).collect();
         let devices =
             (share.index..plan.devices() as usize).step_by(share.count).enumerate().map(|(slot, global)| {
                 let device = plan.device(global as u32);
@@ -121,6 +139,7 @@ impl<S: Sink> Worker<S> {
                     Model::Open { backlog, .. } => backlog,
                     // A closed device never has more open readings than its in-flight limit.
                     Model::Closed { .. } => fleet.in_flight,
+                    Model::Subscriber => 0,
                 };
                 let ledger = Ledger::new(device.fleet, fleet.timeout.as_ns(), fleet.in_flight, backlog);
                 Rc::new(Device::new(slot as u32, device, fleet, ledger))
@@ -133,6 +152,10 @@ impl<S: Sink> Worker<S> {
             settings,
             sink: RefCell::new(sink),
             stray: Cell::new(0),
+            unheard: Cell::new(0),
+            share,
+            out,
+            hearers,
             payload: RefCell::new(Vec::with_capacity(256)),
             address: RefCell::default(),
             epoch_ns: setup.epoch_ns,
@@ -174,6 +197,33 @@ impl<S: Sink> Worker<S> {
     /// Records that a reading came due or a connection attempt began.
     pub(super) fn open(&self) {
         self.open.set(self.open.get() + 1);
+    }
+
+    /// A device of this worker heard a reading: to the worker of the device that sent it.
+    pub(super) fn hear(&self, heard: Heard) {
+        let owner = heard.sender as usize % self.share.count;
+        if owner == self.share.index {
+            self.deliver(heard);
+        } else if self.out.get(owner).is_none_or(|out| out.try_send(heard).is_err()) {
+            self.unheard.set(self.unheard.get() + 1);
+        }
+    }
+
+    /// A reading of a device of this worker was heard, for the first time or once more.
+    fn deliver(&self, heard: Heard) {
+        let Some(device) = self.devices.get(heard.sender as usize / self.share.count) else { return };
+        if self.hearers[usize::from(device.fleet.0)] != Some(heard.by) {
+            return;
+        }
+        let sample = device.ledger.borrow_mut().deliver(heard.seq, heard.at);
+        let Some(sample) = sample else { return };
+        device.answered.set(device.answered.get() + 1);
+        device.habit.stir(heard.at);
+        if !device.linked.get() {
+            device.ledger.borrow_mut().unblock(heard.at);
+        }
+        self.settle(device, &sample);
+        device.wake();
     }
 
     /// Records what the delivery audit found.
@@ -241,7 +291,7 @@ impl<S: Sink> Worker<S> {
                         self.schedule(device.starts, device, Task::Due);
                     }
                 }
-                Model::Closed { .. } => {}
+                Model::Closed { .. } | Model::Subscriber => {}
             }
         }
     }
@@ -279,7 +329,12 @@ impl<S: Sink> Worker<S> {
     }
 
     /// The worker's main loop: from the first connection to the end of the drain.
-    async fn conduct(&self, pacer: &mut Pacer, setup: &Setup) -> io::Result<End> {
+    async fn conduct(
+        &self,
+        pacer: &mut Pacer,
+        inbound: &mut Receiver<Heard>,
+        setup: &Setup,
+    ) -> io::Result<End> {
         let mut orders = setup.control.subscribe();
         let mut end = End::Complete;
         let interval_ns = self.layout().interval_ns;
@@ -312,6 +367,9 @@ impl<S: Sink> Worker<S> {
                 self.lose_the_rest(now);
                 return Ok(end);
             }
+            while let Ok(heard) = inbound.try_recv() {
+                self.deliver(heard);
+            }
             if !attended {
                 tokio::task::yield_now().await;
                 continue;
@@ -322,6 +380,7 @@ impl<S: Sink> Worker<S> {
             tokio::select! {
                 biased;
                 () = self.rearm.notified() => {}
+                Some(heard) = inbound.recv() => self.deliver(heard),
                 _ = orders.changed() => {}
                 woke = pacer.sleep_until(deadline) => woke?,
             }

@@ -102,6 +102,7 @@ impl Flow {
         let reply = match judgement {
             Some(Judgement::Named(reply)) => Some(reply),
             Some(Judgement::Next) => self.seqs.pop_front().map(Reply::ok),
+            Some(Judgement::Heard { sender, seq }) => return Some(Event::Heard { sender, seq }),
             None => None,
         };
         if reply.is_none() {

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::settings::{Hearing, Roster};
 use super::verdict::{self, Reply};
 use super::{Correlation, Settings};
 use crate::record::Close;
@@ -13,6 +14,8 @@ pub(super) enum Judgement {
     Named(Reply),
     /// It is the turn of the first reading still unanswered.
     Next,
+    /// It is a reading of another device.
+    Heard { sender: u32, seq: u64 },
 }
 
 /// Reads what closes the readings of one device.
@@ -34,6 +37,8 @@ enum Rule {
     Pointer(Box<str>),
     /// Whatever comes is the turn of the next.
     Order,
+    /// Readings of other devices.
+    Others(Roster),
 }
 
 impl Judge {
@@ -44,6 +49,11 @@ impl Judge {
             (Close::Reply | Close::Delivery, Correlation::Pointer(pointer)) => Rule::Pointer(pointer.clone()),
             (Close::Reply, Correlation::Order) => Rule::Order,
             (Close::Delivery, Correlation::Order) => Rule::Reading,
+        };
+        let rule = match &settings.hearing {
+            Hearing::Own => rule,
+            Hearing::Relayed => Rule::Deaf,
+            Hearing::Others(roster) => Rule::Others(roster.clone()),
         };
         Self { device: device.into(), rule }
     }
@@ -61,6 +71,10 @@ impl Judge {
             Rule::Reading => verdict::own_reading(message, &self.device).map(Reply::ok).map(Judgement::Named),
             Rule::Pointer(pointer) => pointed(message, pointer).map(Reply::ok).map(Judgement::Named),
             Rule::Order => Some(Judgement::Next),
+            Rule::Others(roster) => {
+                let (sender, seq) = verdict::any_reading(message, |device| (roster.0)(device))?;
+                Some(Judgement::Heard { sender, seq })
+            }
         }
     }
 }
@@ -126,7 +140,7 @@ mod tests {
         let message = br#"{"type":"shed","device":"d","seq":1,"reading":{"id":"2"}}"#;
         let seq = |close, pointer| match judge(close, pointer).read(message) {
             Some(Judgement::Named(reply)) => Some(reply.seq),
-            Some(Judgement::Next) => Some(0),
+            Some(Judgement::Next | Judgement::Heard { .. }) => Some(0),
             None => None,
         };
         let pointer = Some("/reading/id");
@@ -161,5 +175,24 @@ mod tests {
             let found = judge(Close::Reply, Some(&pointer)).read(message.to_string().as_bytes());
             prop_assert_eq!(found, Some(Judgement::Named(Reply::ok(seq))));
         }
+    }
+
+    #[test]
+    fn a_roster_tells_whose_reading_it_is() {
+        let roster = Roster(std::sync::Arc::new(|device: &str| device.strip_prefix("m-")?.parse().ok()));
+        let settings =
+            Settings { close: Close::Verdict, hearing: Hearing::Others(roster), ..Settings::default() };
+        let judge = Judge::new(&settings, "listener");
+        for (message, expected) in [
+            (r#"{"device":"m-7","seq":3,"value":1}"#, Some(Judgement::Heard { sender: 7, seq: 3 })),
+            (r#"{"device":"x-7","seq":3}"#, None),
+            (r#"{"seq":3}"#, None),
+            (r#"{"device":"m-7"}"#, None),
+            ("21.5", None),
+        ] {
+            assert_eq!(judge.read(message.as_bytes()), expected, "{message}");
+        }
+        let relayed = Settings { close: Close::Delivery, hearing: Hearing::Relayed, ..Settings::default() };
+        assert!(Judge::new(&relayed, "m-7").is_deaf());
     }
 }

@@ -27,6 +27,9 @@ pub use http::{Http, reserved_header, valid_header, valid_method, valid_target};
 pub use identity::{Identity, Login, Message, Will};
 pub use mqtt::Mqtt;
 pub use session::{Answer, Event, Session};
-pub use settings::{Correlation, HttpSettings, MqttSettings, Settings, WsMode, WsSettings, valid_pointer};
+pub use settings::{
+    Correlation, Hearing, HttpSettings, Lookup, MqttSettings, Roster, Settings, WsMode, WsSettings,
+    valid_pointer,
+};
 pub use status::{StatusError, StatusSet};
 pub use ws::Ws;

@@ -23,6 +23,13 @@ pub enum Event {
         /// Whether the peer judged the reading anomalous; `None` without a judgement.
         flagged: Option<bool>,
     },
+    /// A reading of another device was heard: see [`Hearing::Others`](super::Hearing::Others).
+    Heard {
+        /// Number of the device that sent it, by the roster.
+        sender: u32,
+        /// Its sequence number.
+        seq: u64,
+    },
     /// [`Session::ready`] became true again, though no reading was closed.
     Writable,
 }

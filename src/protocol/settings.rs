@@ -1,5 +1,7 @@
 //! How the devices of one fleet use their sessions.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::status::StatusSet;
@@ -109,7 +111,44 @@ pub struct Settings {
     pub ws: WsSettings,
     /// What only MQTT uses.
     pub mqtt: MqttSettings,
+    /// What the session listens for besides answers to its own readings.
+    pub hearing: Hearing,
 }
+
+/// Whether a session hears the readings of other devices.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Hearing {
+    /// It does not.
+    #[default]
+    Own,
+    /// Its own readings are heard by another session: with [`Close::Delivery`] it subscribes to nothing, and no message closes
+    /// a reading.
+    Relayed,
+    /// It hears the readings of the devices that the roster knows, in a built-in encoding or as the correlation points, and
+    /// tells each as [`Event::Heard`](super::Event::Heard). MQTT only: the filter is the identity's `reply_topic`.
+    Others(Roster),
+}
+
+/// Finds the number of a device by its name.
+pub type Lookup = dyn Fn(&str) -> Option<u32> + Send + Sync;
+
+/// Gives the number of a device by its name.
+#[derive(Clone)]
+pub struct Roster(pub Arc<Lookup>);
+
+impl fmt::Debug for Roster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Roster")
+    }
+}
+
+impl PartialEq for Roster {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Roster {}
 
 impl Default for Settings {
     fn default() -> Self {
@@ -120,6 +159,7 @@ impl Default for Settings {
             http: HttpSettings::default(),
             ws: WsSettings::default(),
             mqtt: MqttSettings::default(),
+            hearing: Hearing::Own,
         }
     }
 }

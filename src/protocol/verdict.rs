@@ -111,6 +111,13 @@ pub(super) fn judgement(body: &[u8], device: &str, seq: u64) -> (Option<Stages>,
     }
 }
 
+/// Number of the sender, by `roster`, and sequence number of any device's reading in a built-in encoding.
+pub(super) fn any_reading(payload: &[u8], roster: impl Fn(&str) -> Option<u32>) -> Option<(u32, u64)> {
+    let address: Address<'_> = serde_json::from_slice(payload).ok()?;
+    let Text(device) = address.device?;
+    Some((roster(&device)?, address.seq))
+}
+
 /// The sequence number of a reading of `device` that came back to its sender.
 pub(super) fn own_reading(payload: &[u8], device: &str) -> Option<u64> {
     let address: Address<'_> = serde_json::from_slice(payload).ok()?;

@@ -79,6 +79,7 @@ fn expand(plan: &Plan, id: FleetId, first: u32, hash: &mut Sha256) {
             let due = match fleet.model {
                 Model::Open { .. } => device.next_due(),
                 Model::Closed { .. } => Some(device.starts),
+                Model::Subscriber => None,
             };
             let Some(due) = due else { break };
             let reading = device.device.reading(due);

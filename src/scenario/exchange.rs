@@ -82,6 +82,10 @@ pub struct MqttExchange {
     pub will: Option<Will>,
     /// How a reply names its reading, for `close = "reply"`.
     pub correlation: Correlation,
+    /// What a subscriber subscribes to; may name the device.
+    pub subscribe: Option<Pattern>,
+    /// The fleet of subscribers whose first delivery closes a reading; `None`: the device's own.
+    pub subscribers: Option<String>,
 }
 
 /// A last will.

@@ -268,6 +268,8 @@ pub enum Model {
         /// Pause between an answer and the next reading.
         think: Span,
     },
+    /// A device sends nothing and hears what other fleets publish.
+    Subscriber,
 }
 
 /// When the devices of a fleet are there, and what they do besides sending. Instants count from the beginning of the

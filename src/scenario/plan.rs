@@ -177,7 +177,11 @@ impl Plan {
 
     fn expected_of(&self, fleet: FleetId, from: Tick, to: Tick, most: u32) -> Option<f64> {
         let (planned, fleet) = (&self.fleets[usize::from(fleet.0)], self.fleet(fleet));
-        let Model::Open { rate, arrival, course, .. } = &fleet.model else { return None };
+        let (rate, arrival, course) = match &fleet.model {
+            Model::Open { rate, arrival, course, .. } => (rate, arrival, course),
+            Model::Closed { .. } => return None,
+            Model::Subscriber => return Some(0.0),
+        };
         let one =
             |law: &Law, from, to| expected_count(law, *rate, course.as_deref(), &planned.load, from, to);
         if planned.presence.is_constant() {
@@ -204,7 +208,11 @@ impl Plan {
     /// # Panics
     /// If `fleet` is not of this plan.
     pub fn deviation(&self, fleet: FleetId, expected: f64) -> Option<f64> {
-        let Model::Open { rate, arrival, .. } = &self.fleet(fleet).model else { return None };
+        let (rate, arrival) = match &self.fleet(fleet).model {
+            Model::Open { rate, arrival, .. } => (rate, arrival),
+            Model::Closed { .. } => return None,
+            Model::Subscriber => return Some(0.0),
+        };
         let dispersion = arrival.dispersion(*rate);
         dispersion.is_finite().then(|| (expected * dispersion).sqrt())
     }
@@ -229,9 +237,17 @@ impl Plan {
                 let course = course.as_ref().map_or(1.0, |course| course.peak());
                 rate.as_per_second() * f64::from(fleet.devices) * planned.load.peak() * course
             }
-            Model::Closed { .. } => 0.0,
+            Model::Closed { .. } | Model::Subscriber => 0.0,
         });
         peaks.sum()
+    }
+
+    /// The global index of the device with this name, if it is of this plan.
+    pub fn find(&self, device: &str) -> Option<u32> {
+        let (fleet, index) = device.rsplit_once('-')?;
+        let at = self.scenario.fleets.binary_search_by(|own| own.name.as_str().cmp(fleet)).ok()?;
+        let index: u32 = index.parse().ok()?;
+        (index < self.scenario.fleets[at].devices).then(|| self.fleets[at].first + index)
     }
 
     /// What the scenario plans besides readings, in the order of time: joining, leaving, cut connections.

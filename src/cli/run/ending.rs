@@ -114,6 +114,7 @@ impl Driven {
             resource_errors: rows.iter().map(|row| row.figures.errors(ErrorKind::Resource)).sum(),
             overflow: rows.iter().filter(|row| !row.is_headline()).map(|row| row.figures.overflow).sum(),
             unaccounted: totals.unaccounted(),
+            unheard: workers.iter().map(|worker| worker.unheard).sum(),
         }
     }
 

@@ -35,7 +35,9 @@ fn outcome(stream: Script) -> (Vec<Answer>, Option<(ErrorKind, String)>) {
                 assert_eq!(seq, 7);
                 answers.push(answer);
             }
-            Poll::Ready(Ok(Event::Writable)) => panic!("HTTP becomes ready by closing only"),
+            Poll::Ready(Ok(Event::Heard { .. } | Event::Writable)) => {
+                panic!("HTTP becomes ready by closing only")
+            }
             Poll::Ready(Err(Failure { kind, detail })) => {
                 return (answers, Some((kind, detail.into_owned())));
             }

@@ -2,7 +2,7 @@
 
 use mqtt_proto::{TopicFilter, TopicName};
 
-use super::super::{Failure, Identity, Settings};
+use super::super::{Failure, Hearing, Identity, Settings};
 use crate::record::{Close, Qos};
 
 /// The topics of one device.
@@ -26,6 +26,10 @@ impl Topics {
         };
         let readings = identity.address.clone().map_or_else(|| own("readings"), Ok)?;
         let listening = match settings.close {
+            _ if settings.hearing == Hearing::Relayed => None,
+            _ if matches!(settings.hearing, Hearing::Others(_)) => {
+                identity.reply_topic.clone().map(|filter| (filter, settings.mqtt.qos))
+            }
             Close::Verdict | Close::Reply => {
                 let filter = identity.reply_topic.clone().map_or_else(|| own("verdicts"), Ok)?;
                 Some((filter, Qos::AtLeastOnce))

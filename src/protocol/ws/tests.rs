@@ -344,7 +344,7 @@ fn a_real_server_is_upgraded_answered_and_left_in_order() {
             poll_fn(|cx| Poll::Ready(session.send(cx, &message(seq, payload.as_bytes())))).await.unwrap();
             loop {
                 match poll_fn(|cx| session.poll_event(cx)).await.unwrap() {
-                    Event::Writable => {}
+                    Event::Heard { .. } | Event::Writable => {}
                     closed @ Event::Closed { .. } => break assert_eq!(closed, ok(seq)),
                 }
             }

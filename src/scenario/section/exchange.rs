@@ -107,6 +107,16 @@ pub(super) static MQTT: Section = Section {
             Kind::Text,
             "password; may name the device; keep it in an environment variable: ${PASSWORD}",
         ),
+        Field::optional(
+            "subscribe",
+            Kind::Text,
+            "model = \"subscriber\" only, and required there: the topic filter; may name the device",
+        ),
+        Field::optional(
+            "subscribers",
+            Kind::Name,
+            "close = \"delivery\" only: the fleet of subscribers whose first delivery ends a reading; the device itself unless stated",
+        ),
         Field::optional("will", Kind::Table(&WILL), "what the broker publishes when the connection breaks"),
         Field::optional(
             "correlate",
@@ -200,6 +210,8 @@ pub(super) fn mqtt(fields: &Fields, channels: &[&str], reply: bool, report: &mut
         password,
         will,
         correlation,
+        subscribe: pattern(fields, "subscribe", &[], Scope::Device, report),
+        subscribers: fields.text("subscribers").map(|name| name.value().to_owned()),
     }))
 }
 

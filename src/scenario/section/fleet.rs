@@ -46,9 +46,10 @@ pub(super) static FLEET: Section = Section {
         ),
         Field::with(
             "model",
-            Kind::Word(&["open", "closed"]),
+            Kind::Word(&["open", "closed", "subscriber"]),
             "open",
-            "open: readings come due by plan; closed: each waits for the answer to the last",
+            "open: readings come due by plan; closed: each waits for the answer to the last; subscriber: sends nothing, and hears what \
+             others publish over mqtt",
         ),
         Field::optional(
             "rate",
@@ -197,6 +198,43 @@ pub(super) fn fleets(root: &Table, frame: Frame<'_>, report: &mut Report<'_>) ->
     fleets
 }
 
+/// Whether the fleets that are to hear others are there, and hear.
+pub(super) fn subscribers(fleets: &[(Fleet, Fields)], report: &mut Report<'_>) {
+    let hears = |fleet: &Fleet| fleet.model == Model::Subscriber;
+    for (fleet, fields) in fleets {
+        let Exchange::Mqtt(mqtt) = &fleet.exchange else { continue };
+        let Some(own) = fields.table("mqtt") else { continue };
+        if mqtt.subscribe.is_some() && !hears(fleet) {
+            own.refuse_given(&["subscribe"], report, "means nothing for a fleet that sends");
+        }
+        let Some(wanted) = &mqtt.subscribers else { continue };
+        if fleet.close != Close::Delivery {
+            own.refuse(
+                "subscribers",
+                report,
+                "means nothing without close = \"delivery\"",
+                "add it, or take this out",
+            );
+        } else if !fleets.iter().any(|(other, _)| other.name == *wanted && hears(other)) {
+            let names: Vec<&str> = fleets
+                .iter()
+                .filter(|(other, _)| hears(other))
+                .map(|(other, _)| other.name.as_str())
+                .collect();
+            let help = match names.as_slice() {
+                [] => "make one with model = \"subscriber\"".to_owned(),
+                names => format!("there are: {}", quote(&names.join(", "))),
+            };
+            own.refuse(
+                "subscribers",
+                report,
+                format!("there is no fleet of subscribers `{}`", quote(wanted)),
+                help,
+            );
+        }
+    }
+}
+
 fn fleet(name: &str, entry: &Entry, frame: Frame<'_>, report: &mut Report<'_>) -> Option<(Fleet, Fields)> {
     let path = format!("fleet.{name}");
     let Value::Table(table) = &entry.node.value else {
@@ -270,6 +308,9 @@ fn model(
         }
         return Model::Closed { think: fields.span("think") };
     }
+    if word == "subscriber" {
+        return subscriber(fields, report);
+    }
     fields.refuse_given(&["think"], report, "means nothing for an open fleet, which sends by plan");
     let mut found = arrival(fields, frame.horizon_ns, canonical, report);
     let preset = presets.jitter.map(|jitter| Law::Constant { jitter });
@@ -291,6 +332,19 @@ fn model(
         course: found.course,
         backlog: backlog(fields, presets, found.rate),
     }
+}
+
+/// A fleet that sends nothing.
+fn subscriber(fields: &Fields, report: &mut Report<'_>) -> Model {
+    let sending = ["rate", "arrival", "backlog", "think", "in_flight", "budget", "close", "payload"];
+    fields.refuse_given(&sending, report, "means nothing for a subscriber, which sends nothing");
+    if fields.word("protocol") != Some("mqtt") {
+        fields.refuse("model", report, "only MQTT has subscribers", "write protocol = \"mqtt\"");
+    } else if fields.table("mqtt").is_none_or(|mqtt| !mqtt.has("subscribe")) {
+        let help = "write for example mqtt = { subscribe = \"devices/+/readings\" }";
+        fields.refuse("mqtt", report, "`subscribe` is missing: what does the fleet hear?", help);
+    }
+    Model::Subscriber
 }
 
 /// Readings that may wait. What an outage makes wait finds room unless the author says how much there is.
@@ -372,12 +426,19 @@ fn close(fields: &Fields, protocol: Protocol, exchange: &Exchange, report: &mut 
         let message = format!("`{word}` cannot close a reading sent by {protocol}");
         fields.refuse("close", report, message, format!("write {}", listed(allowed)));
     }
+    let format = fields.table("payload").and_then(|payload| payload.word("format"));
+    if word == "delivery" && matches!(format, Some("cbor" | "binary")) {
+        let message = "a delivered reading is recognised by `device` and `seq` in JSON";
+        fields.refuse("payload", report, message, "write \"json\", or a template with these two");
+    }
     if let Exchange::Mqtt(mqtt) = exchange {
         if word == "ack" && mqtt.qos == Qos::AtMostOnce {
             let help = "raise `qos`, or write \"verdict\", \"delivery\" or \"sent\"";
             fields.refuse("close", report, "there is no acknowledgement at qos 0", help);
         }
-        if word == "delivery" && mqtt.topic.as_ref().is_some_and(|topic| topic.template.per_reading()) {
+        let own = mqtt.subscribers.is_none();
+        if word == "delivery" && own && mqtt.topic.as_ref().is_some_and(|topic| topic.template.per_reading())
+        {
             let message = "a device cannot subscribe to a topic that changes with every reading";
             fields.refuse("close", report, message, "take {{seq}} and the like out of `topic`");
         }

@@ -83,6 +83,7 @@ pub(super) fn document(root: &Table, duration: Option<Span>, report: &mut Report
     let fleets = fleet::fleets(root, frame, report);
     let mut canonical = String::new();
     run.canonical("run", &mut canonical);
+    fleet::subscribers(&fleets, report);
     Checked {
         name: scenario.text("name").unwrap_or_default().value().to_owned(),
         about: scenario.text("about").map(|about: Text| about.value().to_owned()),
@@ -155,7 +156,7 @@ fn addressed(draft: phase::Draft, fleets: &[(Fleet, Fields)], report: &mut Repor
                 continue;
             };
             let Model::Open { rate, course, .. } = &fleet.model else {
-                let message = "a closed fleet sends when it is answered, whatever the load";
+                let message = "only an open fleet has a rate that can be changed";
                 report.add(origin, &path, message, "take this out");
                 continue;
             };
