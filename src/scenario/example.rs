@@ -57,3 +57,43 @@ fn the_quickstart_is_as_large_and_as_short_as_promised() {
     let names: Vec<_> = plan.layout().phases.iter().map(|phase| phase.name.as_str()).collect();
     assert_eq!(names, ["connect", "warm-up", "steady", "burst", "recovery"]);
 }
+
+/// The TOML in a page of Markdown.
+fn snippets(page: &str) -> Vec<&str> {
+    page.split("```toml\n")
+        .skip(1)
+        .filter_map(|rest| rest.split_once("```"))
+        .map(|(block, _)| block)
+        .collect()
+}
+
+#[test]
+fn what_the_documentation_shows_is_sound() {
+    let pages = [include_str!("../../docs/scenarios.md"), include_str!("../../README.md")];
+    let mut checked = 0;
+    for block in pages.into_iter().flat_map(snippets) {
+        let mut text = block.to_owned();
+        // What a snippet leaves out.
+        if !block.contains("[scenario]") {
+            text.push_str("\n[scenario]\nname = \"shown\"\n");
+        }
+        if !block.contains("[[phase]]") {
+            text.push_str("\n[[phase]]\nname = \"shown\"\nduration = \"10s\"\n");
+        }
+        if !block.contains("[fleet.") {
+            let fleet = |name| format!("\n[fleet.{name}]\nprotocol = \"ws\"\ndevices = 1\nrate = \"1/s\"\n");
+            text.push_str(&["alarms", "people"].map(fleet).concat());
+        }
+        if block.contains("[fleet.pumps.channel]") {
+            text.insert_str(0, "[fleet.pumps]\nprotocol = \"mqtt\"\ndevices = 1\nrate = \"1/s\"\n");
+        }
+        let variables = ["MQTT_USER", "MQTT_PASSWORD"].map(|name| (name.to_owned(), "x".to_owned()));
+        let overrides =
+            Overrides { environment: Environment::Fixed(variables.into()), ..Overrides::default() };
+        if let Err(error) = Scenario::parse("shown.toml", &text, &overrides) {
+            panic!("{error}");
+        }
+        checked += 1;
+    }
+    assert!(checked >= 5, "{checked}");
+}

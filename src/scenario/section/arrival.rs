@@ -13,6 +13,9 @@ use crate::units::{Rate, Span};
 
 const DAY: Span = Span::from_ms(24 * 3_600_000);
 
+/// Readings per second of one device that a recording may ask for, as `rate` may.
+const MOST_RATE: f64 = 1e5;
+
 /// Words for laws that take their instants or their rate from a recording.
 const RECORDED: [&str; 2] = ["recorded", "recorded-rate"];
 
@@ -186,11 +189,16 @@ fn course(
         fields.refuse("value", report, message, "correct the recording");
         return None;
     }
+    if let Some(row) = rates.iter().position(|rate| rate / devices > MOST_RATE) {
+        let message =
+            format!("the rate in row {} is more than {MOST_RATE} readings per second and device", row + 1);
+        fields.refuse("value", report, message, "correct the recording, or share it among more devices");
+        return None;
+    }
     let last = times.last().copied()?;
-    let tail = match times.len() {
-        1 => DAY.as_ns(),
-        rows => (last - times[rows - 2]).max(1),
-    };
+    // The row before the last instant that is not of that instant.
+    let before = times.iter().rev().find(|at| **at < last);
+    let tail = before.map_or(DAY.as_ns(), |before| last - before);
     let length = last + tail;
     let rounds = (horizon_ns / length as f64).ceil().max(1.0);
     if rounds * times.len() as f64 > 4.0 * MOST_ROWS as f64 {
