@@ -86,7 +86,7 @@ pub(super) static FLEET: Section = Section {
         Field::optional(
             "in_flight",
             Kind::Integer(1, 1_024),
-            "readings a device may have unanswered at once; 1 for http, else 16 unless stated",
+            "readings a device may have unanswered at once; 1 for http, else 1 for closed fleets and 16 for open ones unless stated",
         ),
         Field::with(
             "backlog",
@@ -410,7 +410,9 @@ fn in_flight(fields: &Fields, protocol: Protocol, report: &mut Report<'_>) -> u3
         }
         return 1;
     }
-    stated.unwrap_or(16) as u32
+    // A closed device waits for the answer to its last reading, unless it is told to keep several under way.
+    let usual = if fields.word("model") == Some("closed") { 1 } else { 16 };
+    stated.unwrap_or(usual) as u32
 }
 
 fn close(fields: &Fields, protocol: Protocol, exchange: &Exchange, report: &mut Report<'_>) -> Close {
