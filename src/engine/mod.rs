@@ -7,6 +7,7 @@
 mod agenda;
 mod control;
 mod device;
+mod dispatch;
 mod drive;
 mod exchange;
 mod ledger;

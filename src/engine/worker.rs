@@ -55,19 +55,19 @@ pub(super) struct Worker<S> {
     pub(super) settings: Vec<Settings>,
     pub(super) sink: RefCell<S>,
     pub(super) stray: Cell<u64>,
-    unheard: Cell<u64>,
-    share: Share,
+    pub(super) unheard: Cell<u64>,
+    pub(super) share: Share,
     /// To the other workers, by their index.
-    out: Vec<Sender<Heard>>,
+    pub(super) out: Vec<Sender<Heard>>,
     /// The fleet whose hearing closes the readings of a fleet, by fleet.
-    hearers: Vec<Option<FleetId>>,
+    pub(super) hearers: Vec<Option<FleetId>>,
     /// Payload and address of the reading being sent.
     pub(super) payload: RefCell<Vec<u8>>,
     pub(super) address: RefCell<Vec<u8>>,
     /// Unix time at the beginning of the run, nanoseconds.
     pub(super) epoch_ns: u64,
     agenda: RefCell<Agenda>,
-    devices: Vec<Rc<Device>>,
+    pub(super) devices: Vec<Rc<Device>>,
     stage: Cell<Stage>,
     /// Readings and connection attempts that were planned and have no outcome yet.
     open: Cell<u64>,
@@ -197,33 +197,6 @@ impl<S: Sink> Worker<S> {
     /// Records that a reading came due or a connection attempt began.
     pub(super) fn open(&self) {
         self.open.set(self.open.get() + 1);
-    }
-
-    /// A device of this worker heard a reading: to the worker of the device that sent it.
-    pub(super) fn hear(&self, heard: Heard) {
-        let owner = heard.sender as usize % self.share.count;
-        if owner == self.share.index {
-            self.deliver(heard);
-        } else if self.out.get(owner).is_none_or(|out| out.try_send(heard).is_err()) {
-            self.unheard.set(self.unheard.get() + 1);
-        }
-    }
-
-    /// A reading of a device of this worker was heard, for the first time or once more.
-    fn deliver(&self, heard: Heard) {
-        let Some(device) = self.devices.get(heard.sender as usize / self.share.count) else { return };
-        if self.hearers[usize::from(device.fleet.0)] != Some(heard.by) {
-            return;
-        }
-        let sample = device.ledger.borrow_mut().deliver(heard.seq, heard.at);
-        let Some(sample) = sample else { return };
-        device.answered.set(device.answered.get() + 1);
-        device.habit.stir(heard.at);
-        if !device.linked.get() {
-            device.ledger.borrow_mut().unblock(heard.at);
-        }
-        self.settle(device, &sample);
-        device.wake();
     }
 
     /// Records what the delivery audit found.

@@ -1,5 +1,6 @@
 //! `http`, `ws` and `mqtt` of a fleet: how its requests and messages look to a service that is not the bundled one.
 
+use super::syntax::{is_pointer, is_token, outside, status};
 use crate::fleet::{Scope, Template};
 use crate::record::Qos;
 use crate::scenario::check::Fields;
@@ -255,17 +256,6 @@ fn path(fields: &Fields, channels: &[&str], scope: Scope, report: &mut Report<'_
     Some(pattern)
 }
 
-/// The text outside its placeholders.
-fn outside(text: &str) -> String {
-    let mut rest = text;
-    let mut out = String::new();
-    while let Some((before, inner)) = rest.split_once("{{") {
-        out.push_str(before);
-        rest = inner.split_once("}}").map_or("", |(_, after)| after);
-    }
-    out + rest
-}
-
 fn topic(
     fields: &Fields,
     key: &str,
@@ -317,11 +307,6 @@ fn header(text: &Text) -> Result<Pattern, (String, String)> {
     Ok(Pattern { template, written: text.clone() })
 }
 
-/// A token of RFC 9110 §5.6.2.
-fn is_token(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
-}
-
 fn statuses(fields: &Fields, key: &str, report: &mut Report<'_>) -> Vec<(u16, u16)> {
     let mut ranges = Vec::new();
     for (origin, found) in fields.list(key) {
@@ -335,22 +320,6 @@ fn statuses(fields: &Fields, key: &str, report: &mut Report<'_>) -> Vec<(u16, u1
         }
     }
     ranges
-}
-
-/// `200`, `2xx` or `200-204` as an inclusive range.
-fn status(text: &str) -> Option<(u16, u16)> {
-    let one = |text: &str| {
-        let digits = text.len() == 3 && text.bytes().all(|b| b.is_ascii_digit());
-        text.parse::<u16>().ok().filter(|status| digits && (200..=599).contains(status))
-    };
-    if let Some(class) = text.strip_suffix("xx").filter(|class| class.len() == 1) {
-        let class = class.parse::<u16>().ok().filter(|class| (2..=5).contains(class))?;
-        return Some((class * 100, class * 100 + 99));
-    }
-    match text.split_once('-') {
-        Some((from, to)) => Some((one(from)?, one(to)?)).filter(|(from, to)| from <= to),
-        None => one(text).map(|status| (status, status)),
-    }
 }
 
 fn correlation(fields: &Fields, reply: bool, report: &mut Report<'_>) -> Correlation {
@@ -374,43 +343,6 @@ fn correlation(fields: &Fields, reply: bool, report: &mut Report<'_>) -> Correla
                 fields.refuse("correlate", report, "is missing: how does a reply name its reading?", help);
             }
             Correlation::Order
-        }
-    }
-}
-
-/// A JSON pointer (RFC 6901) that is not the whole document.
-fn is_pointer(text: &str) -> bool {
-    let escapes = text.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
-    text.starts_with('/') && escapes
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn statuses_pointers_and_tokens_are_told_from_what_they_are_not() {
-        for (text, range) in [
-            ("200", Some((200, 200))),
-            ("2xx", Some((200, 299))),
-            ("200-204", Some((200, 204))),
-            ("6xx", None),
-            ("20", None),
-            ("+20", None),
-            ("204-200", None),
-            ("", None),
-            ("xx", None),
-            ("2x", None),
-        ] {
-            assert_eq!(status(text), range, "{text}");
-        }
-        for (text, sound) in [("/id", true), ("/a/0/b~1c", true), ("id", false), ("", false), ("/a~2", false)]
-        {
-            assert_eq!(is_pointer(text), sound, "{text}");
-        }
-        for (text, sound) in [("POST", true), ("X-Api-Key", true), ("", false), ("a b", false), ("é", false)]
-        {
-            assert_eq!(is_token(text), sound, "{text}");
         }
     }
 }

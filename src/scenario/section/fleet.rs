@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use super::arrival::{ARRIVAL, arrival};
+use super::backoff::{BACKOFF, backoff};
 use super::behaviour::{BEHAVIOUR, Presets, presets};
 use super::signal::{self, ANOMALIES, SIGNAL};
+use super::subscriber::subscriber;
 use super::{exchange, payload};
 use crate::arrival::Law;
 use crate::fleet::{Channel, Make};
@@ -13,7 +15,7 @@ use crate::scenario::check::{Fields, check};
 use crate::scenario::document::{Entry, Table, Value};
 use crate::scenario::exchange::Exchange;
 use crate::scenario::field::{Field, Kind, Section, listed};
-use crate::scenario::model::{Backoff, Behaviour, Fleet, Model, RunSettings};
+use crate::scenario::model::{Behaviour, Fleet, Model, RunSettings};
 use crate::scenario::problem::{Origin, Report, quote};
 use crate::scenario::value::is_name;
 use crate::units::{Rate, Span};
@@ -131,32 +133,6 @@ pub(super) static FLEET: Section = Section {
     ],
 };
 
-pub(super) static BACKOFF: Section = Section {
-    title: "backoff = { … }",
-    about: "exponential back-off: the wait doubles with every failed attempt",
-    by: None,
-    fields: &[
-        Field::with(
-            "first",
-            Kind::Span(Span::from_ms(1), Span::from_ms(3_600_000)),
-            "500ms",
-            "wait before the first attempt to reconnect",
-        ),
-        Field::with(
-            "max",
-            Kind::Span(Span::from_ms(1), Span::from_ms(3_600_000)),
-            "30s",
-            "no wait is longer",
-        ),
-        Field::with(
-            "jitter",
-            Kind::Number(0.0, 1.0),
-            "0.5",
-            "share of each wait that is drawn at random: 0 none of it, 1 all of it",
-        ),
-    ],
-};
-
 /// What fleets need to know of the rest of the scenario.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Frame<'f> {
@@ -196,43 +172,6 @@ pub(super) fn fleets(root: &Table, frame: Frame<'_>, report: &mut Report<'_>) ->
         report.add(&entry.key, "fleet", message, format!("keep to {MOST_DEVICES} devices"));
     }
     fleets
-}
-
-/// Whether the fleets that are to hear others are there, and hear.
-pub(super) fn subscribers(fleets: &[(Fleet, Fields)], report: &mut Report<'_>) {
-    let hears = |fleet: &Fleet| fleet.model == Model::Subscriber;
-    for (fleet, fields) in fleets {
-        let Exchange::Mqtt(mqtt) = &fleet.exchange else { continue };
-        let Some(own) = fields.table("mqtt") else { continue };
-        if mqtt.subscribe.is_some() && !hears(fleet) {
-            own.refuse_given(&["subscribe"], report, "means nothing for a fleet that sends");
-        }
-        let Some(wanted) = &mqtt.subscribers else { continue };
-        if fleet.close != Close::Delivery {
-            own.refuse(
-                "subscribers",
-                report,
-                "means nothing without close = \"delivery\"",
-                "add it, or take this out",
-            );
-        } else if !fleets.iter().any(|(other, _)| other.name == *wanted && hears(other)) {
-            let names: Vec<&str> = fleets
-                .iter()
-                .filter(|(other, _)| hears(other))
-                .map(|(other, _)| other.name.as_str())
-                .collect();
-            let help = match names.as_slice() {
-                [] => "make one with model = \"subscriber\"".to_owned(),
-                names => format!("there are: {}", quote(&names.join(", "))),
-            };
-            own.refuse(
-                "subscribers",
-                report,
-                format!("there is no fleet of subscribers `{}`", quote(wanted)),
-                help,
-            );
-        }
-    }
 }
 
 fn fleet(name: &str, entry: &Entry, frame: Frame<'_>, report: &mut Report<'_>) -> Option<(Fleet, Fields)> {
@@ -334,19 +273,6 @@ fn model(
     }
 }
 
-/// A fleet that sends nothing.
-fn subscriber(fields: &Fields, report: &mut Report<'_>) -> Model {
-    let sending = ["rate", "arrival", "backlog", "think", "in_flight", "budget", "close", "payload"];
-    fields.refuse_given(&sending, report, "means nothing for a subscriber, which sends nothing");
-    if fields.word("protocol") != Some("mqtt") {
-        fields.refuse("model", report, "only MQTT has subscribers", "write protocol = \"mqtt\"");
-    } else if fields.table("mqtt").is_none_or(|mqtt| !mqtt.has("subscribe")) {
-        let help = "write for example mqtt = { subscribe = \"devices/+/readings\" }";
-        fields.refuse("mqtt", report, "`subscribe` is missing: what does the fleet hear?", help);
-    }
-    Model::Subscriber
-}
-
 /// Readings that may wait. What an outage makes wait finds room unless the author says how much there is.
 fn backlog(fields: &Fields, presets: &Presets, rate: Rate) -> u32 {
     let stated = fields.integer("backlog");
@@ -446,16 +372,4 @@ fn close(fields: &Fields, protocol: Protocol, exchange: &Exchange, report: &mut 
         }
     }
     Close::ALL.into_iter().find(|close| close.name() == word).unwrap_or(Close::Response)
-}
-
-fn backoff(fields: &Fields, report: &mut Report<'_>) -> Backoff {
-    let Some(inner) = fields.table("backoff") else {
-        return Backoff { first: Span::ZERO, max: Span::ZERO, jitter: 0.0 };
-    };
-    let (first, max) = (inner.span("first"), inner.span("max"));
-    if first > max && max > Span::ZERO {
-        let message = format!("the first wait ({first}) is longer than the longest ({max})");
-        inner.refuse("first", report, message, "lower `first` or raise `max`");
-    }
-    Backoff { first, max, jitter: inner.number("jitter") }
 }

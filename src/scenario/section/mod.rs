@@ -1,6 +1,7 @@
 //! The sections of a scenario: their tables of fields, and how checked fields become the model.
 
 mod arrival;
+mod backoff;
 mod behaviour;
 mod exchange;
 mod fleet;
@@ -8,6 +9,8 @@ mod payload;
 mod phase;
 mod run;
 mod signal;
+mod subscriber;
+mod syntax;
 mod target;
 
 use sha2::{Digest as _, Sha256};
@@ -37,7 +40,7 @@ pub static ALL: &[&Section] = &[
     &exchange::WILL,
     &payload::PAYLOAD,
     &payload::SIZE,
-    &fleet::BACKOFF,
+    &backoff::BACKOFF,
     &signal::SIGNAL,
     &signal::ANOMALIES,
 ];
@@ -83,7 +86,7 @@ pub(super) fn document(root: &Table, duration: Option<Span>, report: &mut Report
     let fleets = fleet::fleets(root, frame, report);
     let mut canonical = String::new();
     run.canonical("run", &mut canonical);
-    fleet::subscribers(&fleets, report);
+    subscriber::subscribers(&fleets, report);
     Checked {
         name: scenario.text("name").unwrap_or_default().value().to_owned(),
         about: scenario.text("about").map(|about: Text| about.value().to_owned()),

@@ -1,0 +1,117 @@
+//! Sending: which reading goes out next, and when the plan holds it back.
+
+use std::task::Context;
+
+use super::agenda::Task;
+use super::device::Device;
+use super::exchange;
+use super::worker::Worker;
+use crate::fleet::Reading;
+use crate::protocol::{Failure, Message, Session};
+use crate::record::{Kind, PhaseId, Sink};
+
+/// Sends the next waiting reading if the session, the in-flight limit and the plan allow it; true if one was sent.
+pub(super) fn send_next<S: Sink>(
+    worker: &Worker<S>,
+    device: &Device,
+    session: &mut Session,
+    cx: &mut Context<'_>,
+) -> Result<bool, Failure> {
+    if !session.ready() {
+        device.linked.set(false);
+        return Ok(false);
+    }
+    if device.ledger.borrow().has_room()
+        && let Some((phase, reading)) = device.repeat.take()
+    {
+        return hand_over(worker, device, session, cx, Sending { phase, reading, repeat: true });
+    }
+    if held_back(worker, device) {
+        return Ok(false);
+    }
+    let next = device.ledger.borrow_mut().take_next();
+    let Some((phase, reading)) = next else {
+        device.linked.set(device.ledger.borrow().has_room());
+        return Ok(false);
+    };
+    if device.plan.borrow().repeats(reading.seq) {
+        *device.repeat.borrow_mut() = Some((phase, reading.clone()));
+    }
+    hand_over(worker, device, session, cx, Sending { phase, reading, repeat: false })
+}
+
+/// Whether the next reading was stored through an outage and its turn has not come. If it has, it is taken.
+fn held_back<S: Sink>(worker: &Worker<S>, device: &Device) -> bool {
+    let (front, has_room) = {
+        let ledger = device.ledger.borrow();
+        (ledger.next_intended(), ledger.has_room())
+    };
+    let Some(allowed) = front.and_then(|intended| device.habit.flush_at(intended)) else { return false };
+    let now = worker.clock.now();
+    if now < allowed {
+        device.linked.set(false);
+        if !device.habit.flush_armed.replace(true) {
+            worker.schedule(allowed, device, Task::Wake);
+        }
+        return true;
+    }
+    device.habit.flush_armed.set(false);
+    if has_room {
+        device.ledger.borrow_mut().unblock(allowed);
+        device.habit.flushed(allowed, now);
+    }
+    false
+}
+
+/// A reading about to be sent, for the first time or once more.
+struct Sending {
+    phase: PhaseId,
+    reading: Reading,
+    repeat: bool,
+}
+
+/// Encodes a reading and hands it to the transport; true, for one was sent.
+fn hand_over<S: Sink>(
+    worker: &Worker<S>,
+    device: &Device,
+    session: &mut Session,
+    cx: &mut Context<'_>,
+    Sending { phase, reading, repeat }: Sending,
+) -> Result<bool, Failure> {
+    let seq = reading.seq;
+    let (mut payload, mut address) = (worker.payload.borrow_mut(), worker.address.borrow_mut());
+    payload.clear();
+    let addressed = {
+        let plan = device.plan.borrow();
+        plan.device.encode(&reading, worker.epoch_ns, &mut payload);
+        let fleet = worker.plan.fleet(device.fleet);
+        exchange::address(fleet, &plan.device, &reading, worker.epoch_ns, &mut address)
+    };
+    let actual = worker.clock.now();
+    if repeat {
+        device.ledger.borrow_mut().start_repeat(phase, reading, actual);
+    } else {
+        device.ledger.borrow_mut().start(phase, reading, actual);
+    }
+    let address = std::str::from_utf8(&address).ok().filter(|_| addressed);
+    let message = Message { seq, payload: &payload, address };
+    let sent = session.send(cx, &message);
+    if !repeat {
+        worker.sink.borrow_mut().sent(phase, device.fleet, Kind::Reading);
+    }
+    arm_expiry(worker, device);
+    device.linked.set(session.ready() && device.ledger.borrow().has_room());
+    sent.map(|()| true)
+}
+
+/// Keeps one `Expire` entry in the agenda while something is in flight.
+pub(super) fn arm_expiry<S: Sink>(worker: &Worker<S>, device: &Device) {
+    if device.expiry_armed.get() {
+        return;
+    }
+    let next = device.ledger.borrow().next_expiry();
+    if let Some(at) = next {
+        device.expiry_armed.set(true);
+        worker.schedule(at, device, Task::Expire);
+    }
+}

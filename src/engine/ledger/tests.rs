@@ -1,0 +1,203 @@
+//! The book of a device, by tables and by chance.
+
+use super::*;
+use crate::fleet::Values;
+use crate::record::ErrorKind;
+
+const PHASE: PhaseId = PhaseId(1);
+const MS: u64 = 1_000_000;
+
+fn reading(seq: u64, intended: u64) -> Reading {
+    Reading { seq, intended: Tick(intended), values: Values::One(0.0), mark: None }
+}
+
+fn ledger(in_flight: u32, backlog: u32) -> Ledger {
+    Ledger::new(FleetId(0), 100 * MS, in_flight, backlog)
+}
+
+/// Takes in and at once sends a reading.
+fn send(ledger: &mut Ledger, seq: u64, intended: u64, actual: u64) {
+    assert_eq!(ledger.due(PHASE, reading(seq, intended), true, Tick(actual)), None);
+    let (phase, next) = ledger.take_next().expect("room for the reading");
+    ledger.start(phase, next, Tick(actual));
+}
+
+fn expired(ledger: &mut Ledger, now: u64) -> Option<Sample> {
+    match ledger.expire(Tick(now))? {
+        Expired::Reading(sample) => Some(sample),
+        Expired::Repeat => panic!("a repeat is no reading"),
+    }
+}
+
+fn closed(settled: Settled) -> (Sample, bool) {
+    match settled {
+        Settled::Closed { sample, reordered } => (sample, reordered),
+        other => panic!("not closed: {other:?}"),
+    }
+}
+
+#[test]
+fn lag_is_split_between_the_generator_and_the_service() {
+    // (intended, unblocked, actual) → (backlog wait, pacing lag)
+    for (intended, unblocked, actual, wait, lag) in [
+        (100, 0, 130, 0, 30),     // the device was free: all lateness is ours
+        (100, 400, 410, 300, 10), // the device was blocked until 400
+        (100, 50, 100, 0, 0),
+    ] {
+        let mut book = ledger(1, 4);
+        book.unblock(Tick(unblocked));
+        send(&mut book, 1, intended, actual);
+        let (sample, _) = closed(book.close(1, Outcome::Ok.into(), Tick(1_000)));
+        assert_eq!(sample.backlog_wait_ns(), Some(wait));
+        assert_eq!(sample.pacing_lag_ns(), Some(lag));
+        assert_eq!(sample.response_time_ns(), 1_000 - intended);
+        assert_eq!(sample.service_time_ns(), Some(1_000 - actual));
+    }
+}
+
+#[test]
+fn a_full_backlog_drops_the_newest_and_an_idle_device_needs_none() {
+    let mut book = ledger(1, 1);
+    send(&mut book, 1, 10, 10);
+    assert_eq!(book.due(PHASE, reading(2, 20), false, Tick(20)), None);
+    let dropped = book.due(PHASE, reading(3, 30), false, Tick(31)).expect("the backlog is full");
+    assert_eq!((dropped.outcome, dropped.intended, dropped.actual), (Outcome::Dropped, Tick(30), None));
+    assert!(book.take_next().is_none(), "the in-flight limit holds");
+
+    let mut unbuffered = ledger(2, 0);
+    assert_eq!(unbuffered.due(PHASE, reading(1, 10), true, Tick(10)), None);
+    assert_eq!(unbuffered.due(PHASE, reading(2, 10), true, Tick(10)), None);
+    assert!(unbuffered.due(PHASE, reading(3, 10), true, Tick(10)).is_some());
+}
+
+#[test]
+fn the_audit_tells_duplicates_reordering_late_and_stray_answers_apart() {
+    let mut book = ledger(8, 8);
+    for seq in 1..=4 {
+        send(&mut book, seq, seq, seq);
+    }
+    assert!(!closed(book.close(2, Outcome::Ok.into(), Tick(10))).1);
+    assert!(closed(book.close(1, Outcome::Ok.into(), Tick(11))).1, "1 came after 2");
+    assert_eq!(book.close(2, Outcome::Ok.into(), Tick(12)), Settled::Finding(Finding::Duplicated));
+    assert_eq!(expired(&mut book, 3 + 100 * MS).map(|s| s.outcome), Some(Outcome::Timeout));
+    assert_eq!(book.close(3, Outcome::Ok.into(), Tick(200 * MS)), Settled::Finding(Finding::Late));
+    assert_eq!(book.close(3, Outcome::Ok.into(), Tick(201 * MS)), Settled::Finding(Finding::Duplicated));
+    assert_eq!(book.close(99, Outcome::Ok.into(), Tick(202 * MS)), Settled::Stray);
+    assert!(!closed(book.close(4, Outcome::Ok.into(), Tick(203 * MS))).1);
+    assert!(book.is_settled());
+}
+
+#[test]
+fn a_reading_sent_twice_ends_once_and_its_second_answer_is_a_duplicate() {
+    let mut book = ledger(4, 8);
+    send(&mut book, 1, 10, 10);
+    book.start_repeat(PHASE, reading(1, 10), Tick(12));
+    send(&mut book, 2, 20, 20);
+    assert!(!closed(book.close(1, Outcome::Ok.into(), Tick(30))).1);
+    assert!(!book.is_settled(), "the repeat is still under way");
+    assert_eq!(book.close(1, Outcome::Ok.into(), Tick(31)), Settled::Finding(Finding::Duplicated));
+    assert!(!closed(book.close(2, Outcome::Ok.into(), Tick(32))).1);
+    assert!(book.is_settled());
+
+    send(&mut book, 3, 40, 40);
+    book.start_repeat(PHASE, reading(3, 40), Tick(41));
+    closed(book.close(3, Outcome::Ok.into(), Tick(42)));
+    assert_eq!(
+        book.expire(Tick(41 + 100 * MS)),
+        Some(Expired::Repeat),
+        "it must not block the device for ever"
+    );
+    assert!(book.is_settled());
+}
+
+#[test]
+fn what_a_cut_interrupts_is_sent_again_in_its_old_order_before_anything_newer() {
+    let mut book = ledger(4, 8);
+    for seq in 1..=3 {
+        send(&mut book, seq, seq, seq);
+    }
+    book.start_repeat(PHASE, reading(1, 1), Tick(5));
+    assert_eq!(book.due(PHASE, reading(4, 6), false, Tick(6)), None);
+    closed(book.close(2, Outcome::Ok.into(), Tick(7)));
+    book.recall();
+    assert_eq!(book.next_intended(), Some(Tick(1)));
+    let order: Vec<u64> = std::iter::from_fn(|| book.take_next()).map(|(_, reading)| reading.seq).collect();
+    assert_eq!(order, [1, 3, 4]);
+    assert!(book.is_settled());
+}
+
+#[test]
+fn time_outs_run_from_the_actual_start_and_only_when_due() {
+    let mut book = ledger(2, 8);
+    send(&mut book, 1, 10, 50);
+    send(&mut book, 2, 20, 60);
+    assert_eq!(book.next_expiry(), Some(Tick(50 + 100 * MS)));
+    assert_eq!(book.expire(Tick(49 + 100 * MS)), None);
+    let sample = expired(&mut book, 50 + 100 * MS).expect("the first is due");
+    assert_eq!((sample.outcome, sample.intended), (Outcome::Timeout, Tick(10)));
+    assert_eq!(book.next_expiry(), Some(Tick(60 + 100 * MS)));
+}
+
+mod identity {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Due { can_send: bool },
+        Send,
+        Answer(u64),
+        Expire,
+        Break,
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            any::<bool>().prop_map(|can_send| Step::Due { can_send }),
+            Just(Step::Send),
+            (0_u64..60).prop_map(Step::Answer),
+            Just(Step::Expire),
+            Just(Step::Break),
+        ]
+    }
+
+    proptest! {
+        /// Every reading that came due ends exactly once, whatever happens in between.
+        #[test]
+        fn planned_is_the_sum_of_the_outcomes(
+            steps in proptest::collection::vec(step(), 0..300), in_flight in 1_u32..6, backlog in 0_u32..6,
+        ) {
+            let mut book = ledger(in_flight, backlog);
+            let (mut planned, mut ended, mut now) = (0_u64, 0_u64, 0_u64);
+            for step in steps {
+                now += 30 * MS;
+                match step {
+                    Step::Due { can_send } => {
+                        planned += 1;
+                        let can_send = can_send && book.has_room();
+                        ended += u64::from(book.due(PHASE, reading(planned, now), can_send, Tick(now)).is_some());
+                    }
+                    Step::Send => {
+                        if let Some((phase, next)) = book.take_next() {
+                            book.start(phase, next, Tick(now));
+                        }
+                    }
+                    Step::Answer(seq) => {
+                        let settled = book.close(seq, Outcome::Ok.into(), Tick(now));
+                        ended += u64::from(matches!(settled, Settled::Closed { .. }));
+                    }
+                    Step::Expire => while book.expire(Tick(now)).is_some() { ended += 1; },
+                    Step::Break => {
+                        let kind = Outcome::Error(ErrorKind::Reset);
+                        while book.give_up(kind, Tick(now)).is_some() { ended += 1; }
+                    }
+                }
+                prop_assert!(book.in_flight.len() <= in_flight as usize);
+                prop_assert!(book.backlog.len() <= (backlog + in_flight) as usize);
+            }
+            while book.lose(Tick(now)).is_some() { ended += 1; }
+            prop_assert_eq!(planned, ended);
+            prop_assert!(book.is_settled());
+        }
+    }
+}

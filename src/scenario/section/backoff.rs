@@ -1,0 +1,45 @@
+//! `backoff` of a fleet: waits between attempts to reconnect.
+
+use crate::scenario::check::Fields;
+use crate::scenario::field::{Field, Kind, Section};
+use crate::scenario::model::Backoff;
+use crate::scenario::problem::Report;
+use crate::units::Span;
+
+pub(super) static BACKOFF: Section = Section {
+    title: "backoff = { … }",
+    about: "exponential back-off: the wait doubles with every failed attempt",
+    by: None,
+    fields: &[
+        Field::with(
+            "first",
+            Kind::Span(Span::from_ms(1), Span::from_ms(3_600_000)),
+            "500ms",
+            "wait before the first attempt to reconnect",
+        ),
+        Field::with(
+            "max",
+            Kind::Span(Span::from_ms(1), Span::from_ms(3_600_000)),
+            "30s",
+            "no wait is longer",
+        ),
+        Field::with(
+            "jitter",
+            Kind::Number(0.0, 1.0),
+            "0.5",
+            "share of each wait that is drawn at random: 0 none of it, 1 all of it",
+        ),
+    ],
+};
+
+pub(super) fn backoff(fields: &Fields, report: &mut Report<'_>) -> Backoff {
+    let Some(inner) = fields.table("backoff") else {
+        return Backoff { first: Span::ZERO, max: Span::ZERO, jitter: 0.0 };
+    };
+    let (first, max) = (inner.span("first"), inner.span("max"));
+    if first > max && max > Span::ZERO {
+        let message = format!("the first wait ({first}) is longer than the longest ({max})");
+        inner.refuse("first", report, message, "lower `first` or raise `max`");
+    }
+    Backoff { first, max, jitter: inner.number("jitter") }
+}
