@@ -9,7 +9,7 @@ use super::Fault;
 use super::args::CheckArgs;
 use super::exit::Exit;
 use crate::clock::Tick;
-use crate::display::{self, ChartPoint, EventOutline, FleetOutline, Outline, PhaseOutline, Style};
+use crate::display::{self, ChartPoint, EventOutline, FleetOutline, Memory, Outline, PhaseOutline, Style};
 use crate::engine::Descriptors;
 use crate::fleet::Format;
 use crate::record::{FleetId, Protocol};
@@ -120,7 +120,7 @@ fn outline(path: &Path, plan: &Plan) -> Outline {
         sampled: scenario.fleets.iter().any(is_sampled),
         mean_bytes_per_s: bytes_between(plan.measuring_starts(), end),
         peak_bytes_per_s: bytes_between(peak_at, peak_at.plus_ns(window_ns).min(end)),
-        memory_bytes: memory(plan),
+        memory: memory(plan),
         descriptors: display::Descriptors {
             with_reference: 2 * devices + Descriptors::OVERHEAD,
             alone: devices + Descriptors::OVERHEAD,
@@ -279,26 +279,22 @@ fn events(plan: &Plan) -> Vec<EventOutline> {
         .collect()
 }
 
-/// Memory of a run: what the process takes by itself, a connection's session and book, the bundled system's part of it,
-/// and histograms by phase and fleet. Measured with 900 and 9 000 devices of all protocols.
-fn memory(plan: &Plan) -> u64 {
-    const BASE: u64 = 24 << 20;
+/// Memory of a run: what the process takes by itself, a connection's session and book, histograms by phase and fleet, and
+/// the bundled system's queue, cache, connections and detectors. Rounded from peak resident sizes of runs with 100, 900, 4 000
+/// and 8 000 devices.
+fn memory(plan: &Plan) -> Memory {
+    const BASE: u64 = 12 << 20;
     const CELL: u64 = 216 << 10;
-    let connections: u64 = plan
-        .scenario()
-        .fleets
-        .iter()
-        .map(|fleet| {
-            let each: u64 = match fleet.protocol {
-                Protocol::Http => 5 << 10,
-                Protocol::Ws => 11 << 10,
-                Protocol::Mqtt => 6 << 10,
-            };
-            u64::from(fleet.devices) * each
-        })
-        .sum();
+    const REFERENCE: (u64, u64) = (20 << 20, 7 << 10);
+    let each = |fleet: &Fleet| match fleet.protocol {
+        Protocol::Http | Protocol::Mqtt => 5 << 10,
+        Protocol::Ws => 8 << 10,
+    };
+    let connections: u64 =
+        plan.scenario().fleets.iter().map(|fleet| u64::from(fleet.devices) * each(fleet)).sum();
     let layout = plan.layout();
-    BASE + connections + CELL * (layout.phases.len() * layout.fleets.len()) as u64
+    let alone = BASE + connections + CELL * (layout.phases.len() * layout.fleets.len()) as u64;
+    Memory { with_reference: alone + REFERENCE.0 + REFERENCE.1 * u64::from(plan.devices()), alone }
 }
 
 fn notes(plan: &Plan, allowed: Option<u64>) -> Vec<String> {

@@ -9,7 +9,9 @@ mod progress;
 mod style;
 mod verdict;
 
-pub use outline::{ChartPoint, Descriptors, EventOutline, FleetOutline, Outline, PhaseOutline, outline};
+pub use outline::{
+    ChartPoint, Descriptors, EventOutline, FleetOutline, Memory, Outline, PhaseOutline, outline,
+};
 pub use progress::{Progress, ProgressMode};
 pub use style::Style;
 pub use verdict::verdict;

@@ -38,8 +38,8 @@ pub struct Outline {
     pub mean_bytes_per_s: f64,
     /// The same at the peak.
     pub peak_bytes_per_s: f64,
-    /// Memory the run needs, bytes, estimated.
-    pub memory_bytes: u64,
+    /// Memory the run needs, bytes, estimated from measured runs.
+    pub memory: Memory,
     /// Descriptors the run needs: with the bundled reference system in the same process, and without.
     pub descriptors: Descriptors,
     /// The fleets.
@@ -52,6 +52,15 @@ pub struct Outline {
     pub chart: Vec<ChartPoint>,
     /// What a person should know.
     pub notes: Vec<String>,
+}
+
+/// Memory, bytes.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Memory {
+    /// With the bundled reference system in the same process.
+    pub with_reference: u64,
+    /// For a target elsewhere.
+    pub alone: u64,
 }
 
 /// File descriptors.
@@ -277,7 +286,15 @@ fn needs(outline: &Outline, style: Style) -> Grid {
             bytes(outline.peak_bytes_per_s)
         ),
     );
-    line("memory", format!("about {}", bytes(outline.memory_bytes as f64)));
+    let memory = outline.memory;
+    line(
+        "memory",
+        format!(
+            "about {} with the bundled reference system, {} without",
+            bytes(memory.with_reference as f64),
+            bytes(memory.alone as f64)
+        ),
+    );
     let Descriptors { with_reference, alone, allowed } = outline.descriptors;
     let allowed = allowed
         .map_or_else(String::new, |allowed| format!("; this process may have {}", count(style, allowed)));
