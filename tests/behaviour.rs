@@ -47,6 +47,7 @@ fn run(plan: &Arc<Plan>, workers: usize) -> Book {
     server.stop();
     let readings = book.readings().count() as u64;
     assert_eq!(book.planned, readings, "every planned reading ends once");
+    assert_eq!(book.sent, readings, "and counts as sent once, however often it was");
     let failed: Vec<&Sample> = book.readings().filter(|sample| sample.outcome != Outcome::Ok).collect();
     assert!(failed.is_empty(), "{} of {readings} failed: {:?}", failed.len(), failed[0]);
     book

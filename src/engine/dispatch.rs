@@ -24,20 +24,20 @@ pub(super) fn send_next<S: Sink>(
     if device.ledger.borrow().has_room()
         && let Some((phase, reading)) = device.repeat.take()
     {
-        return hand_over(worker, device, session, cx, Sending { phase, reading, repeat: true });
+        return hand_over(worker, device, session, cx, Sending { phase, reading, repeat: true, again: true });
     }
     if held_back(worker, device) {
         return Ok(false);
     }
     let next = device.ledger.borrow_mut().take_next();
-    let Some((phase, reading)) = next else {
+    let Some((phase, reading, again)) = next else {
         device.linked.set(device.ledger.borrow().has_room());
         return Ok(false);
     };
     if device.plan.borrow().repeats(reading.seq) {
         *device.repeat.borrow_mut() = Some((phase, reading.clone()));
     }
-    hand_over(worker, device, session, cx, Sending { phase, reading, repeat: false })
+    hand_over(worker, device, session, cx, Sending { phase, reading, repeat: false, again })
 }
 
 /// Whether the next reading was stored through an outage and its turn has not come. If it has, it is taken.
@@ -63,11 +63,14 @@ fn held_back<S: Sink>(worker: &Worker<S>, device: &Device) -> bool {
     false
 }
 
-/// A reading about to be sent, for the first time or once more.
+/// A reading about to be sent.
 struct Sending {
     phase: PhaseId,
     reading: Reading,
+    /// It is a duplicate of one that is under way or has ended.
     repeat: bool,
+    /// It was handed to a transport before.
+    again: bool,
 }
 
 /// Encodes a reading and hands it to the transport; true, for one was sent.
@@ -76,7 +79,7 @@ fn hand_over<S: Sink>(
     device: &Device,
     session: &mut Session,
     cx: &mut Context<'_>,
-    Sending { phase, reading, repeat }: Sending,
+    Sending { phase, reading, repeat, again }: Sending,
 ) -> Result<bool, Failure> {
     let seq = reading.seq;
     let (mut payload, mut address) = (worker.payload.borrow_mut(), worker.address.borrow_mut());
@@ -96,7 +99,7 @@ fn hand_over<S: Sink>(
     let address = std::str::from_utf8(&address).ok().filter(|_| addressed);
     let message = Message { seq, payload: &payload, address };
     let sent = session.send(cx, &message);
-    if !repeat {
+    if !again {
         worker.sink.borrow_mut().sent(phase, device.fleet, Kind::Reading);
     }
     arm_expiry(worker, device);

@@ -56,7 +56,12 @@ pub(super) async fn drive<S: Sink>(worker: Rc<Worker<S>>, device: Rc<Device>) {
         let now = worker.clock.now();
         let at_once = Next { at: (!device.habit.on_demand()).then_some(now), failures: 0 };
         match parting {
-            Parting::Closing => return poll_fn(|cx| session.poll_close(cx)).await,
+            Parting::Closing => {
+                // A device that leaves in mid-run must not wait for ever for a peer that does not let go.
+                let goodbye = poll_fn(|cx| session.poll_close(cx));
+                let _ = tokio::time::timeout(GOODBYE, goodbye).await;
+                return;
+            }
             Parting::Abandoned => {
                 // Nor can any other reading that was sent on it be answered any more.
                 give_up_all(&worker, &device, Outcome::Timeout, now);
@@ -90,10 +95,14 @@ pub(super) async fn drive<S: Sink>(worker: Rc<Worker<S>>, device: Rc<Device>) {
 
 /// The next attempt after one that failed.
 fn retry<S: Sink>(worker: &Worker<S>, device: &Device, failed: Next) -> Next {
+    let failures = failed.failures.saturating_add(1);
+    if device.habit.on_demand() && device.is_settled() {
+        return Next { at: None, failures };
+    }
     let pause = device.plan.borrow_mut().backoff(failed.failures);
     let at = worker.clock.now().plus_ns(pause.as_ns());
     worker.schedule(at, device, Task::Wake);
-    Next { at: Some(at), failures: failed.failures.saturating_add(1) }
+    Next { at: Some(at), failures }
 }
 
 /// Waits until a connection is due and gives the instant at which it was; `None` if none will be needed any more.
@@ -164,6 +173,8 @@ async fn connect<S: Sink>(
     if session.is_some() {
         device.ledger.borrow_mut().unblock(now);
         device.habit.stir(now);
+        // An entry of an earlier connection may have passed unseen.
+        device.habit.flush_armed.set(false);
         arm_keep_alive(worker, device, now);
     }
     session

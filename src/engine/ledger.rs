@@ -58,6 +58,8 @@ pub(super) struct Ledger {
     in_flight_limit: usize,
     backlog_bound: usize,
     backlog: VecDeque<(PhaseId, Reading)>,
+    /// How many at the front of the backlog have been sent before.
+    recalled: usize,
     /// In the order of their actual start, so that the first is the first to time out.
     in_flight: VecDeque<Outstanding>,
     /// When the device last became able to send after it had not been.
@@ -73,6 +75,7 @@ impl Ledger {
             in_flight_limit: in_flight_limit as usize,
             backlog_bound: backlog_bound as usize,
             backlog: VecDeque::new(),
+            recalled: 0,
             in_flight: VecDeque::new(),
             unblocked: Tick::ZERO,
             history: History::default(),
@@ -107,9 +110,15 @@ impl Ledger {
         self.backlog.is_empty() && self.in_flight.is_empty()
     }
 
-    /// The reading to send next, if the in-flight limit leaves room.
-    pub(super) fn take_next(&mut self) -> Option<(PhaseId, Reading)> {
-        if self.has_room() { self.backlog.pop_front() } else { None }
+    /// The reading to send next, if the in-flight limit leaves room, and whether it has been sent before.
+    pub(super) fn take_next(&mut self) -> Option<(PhaseId, Reading, bool)> {
+        if !self.has_room() {
+            return None;
+        }
+        let (phase, reading) = self.backlog.pop_front()?;
+        let again = self.recalled > 0;
+        self.recalled = self.recalled.saturating_sub(1);
+        Some((phase, reading, again))
     }
 
     /// Notes that the device became able to send at `at`.
@@ -138,6 +147,7 @@ impl Ledger {
     pub(super) fn recall(&mut self) {
         let mut recalled: Vec<_> = self.in_flight.drain(..).filter(|open| !open.repeat).collect();
         recalled.sort_by_key(|open| open.reading.seq);
+        self.recalled += recalled.len();
         for open in recalled.into_iter().rev() {
             self.backlog.push_front((open.phase, open.reading));
         }

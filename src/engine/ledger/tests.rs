@@ -18,7 +18,7 @@ fn ledger(in_flight: u32, backlog: u32) -> Ledger {
 /// Takes in and at once sends a reading.
 fn send(ledger: &mut Ledger, seq: u64, intended: u64, actual: u64) {
     assert_eq!(ledger.due(PHASE, reading(seq, intended), true, Tick(actual)), None);
-    let (phase, next) = ledger.take_next().expect("room for the reading");
+    let (phase, next, _) = ledger.take_next().expect("room for the reading");
     ledger.start(phase, next, Tick(actual));
 }
 
@@ -121,8 +121,9 @@ fn what_a_cut_interrupts_is_sent_again_in_its_old_order_before_anything_newer() 
     closed(book.close(2, Outcome::Ok.into(), Tick(7)));
     book.recall();
     assert_eq!(book.next_intended(), Some(Tick(1)));
-    let order: Vec<u64> = std::iter::from_fn(|| book.take_next()).map(|(_, reading)| reading.seq).collect();
-    assert_eq!(order, [1, 3, 4]);
+    let order: Vec<(u64, bool)> =
+        std::iter::from_fn(|| book.take_next()).map(|(_, reading, again)| (reading.seq, again)).collect();
+    assert_eq!(order, [(1, true), (3, true), (4, false)]);
     assert!(book.is_settled());
 }
 
@@ -178,7 +179,7 @@ mod identity {
                         ended += u64::from(book.due(PHASE, reading(planned, now), can_send, Tick(now)).is_some());
                     }
                     Step::Send => {
-                        if let Some((phase, next)) = book.take_next() {
+                        if let Some((phase, next, _)) = book.take_next() {
                             book.start(phase, next, Tick(now));
                         }
                     }
