@@ -94,6 +94,24 @@ fn check_shows_the_plan_in_closed_form() {
 }
 
 #[test]
+fn what_the_bundled_system_cannot_understand_is_said_before_anything_is_sent() {
+    let channel = "payload = \"json\"\nchannel = { temperature = \"walk\" }";
+    for (keys, said) in [
+        (channel, "fleet `meters` has no channel `value`, which the bundled reference system reads"),
+        ("http = { path = \"/x\" }", "fleet `meters` has a path or method of its own"),
+    ] {
+        let scenario = SOUND.replace("devices = 10", &format!("devices = 10\n{keys}"));
+        let folder = folder(&[("s.toml", &scenario)]);
+        let run = squall(folder.path(), &["run", "s.toml"]);
+        assert_eq!(run.status.code(), Some(2));
+        assert!(text(&run.stderr).contains(said), "{}", text(&run.stderr));
+        let checked = squall(folder.path(), &["check", "s.toml"]);
+        assert_eq!(checked.status.code(), Some(0));
+        assert!(text(&checked.stdout).contains(&format!("note: {said}")), "{}", text(&checked.stdout));
+    }
+}
+
+#[test]
 fn check_takes_the_same_overrides_as_run_and_their_digests_agree() {
     let folder = folder(&[("s.toml", SOUND)]);
     let digest = |arguments: &[&str]| {

@@ -11,7 +11,6 @@ use super::exit::Exit;
 use crate::clock::Tick;
 use crate::display::{self, ChartPoint, EventOutline, FleetOutline, Memory, Outline, PhaseOutline, Style};
 use crate::engine::Descriptors;
-use crate::fleet::Format;
 use crate::record::{FleetId, Protocol};
 use crate::scenario::{Exchange, Fleet, Model, Plan, Scenario, ScenarioError};
 
@@ -314,15 +313,7 @@ fn notes(plan: &Plan, allowed: Option<u64>) -> Vec<String> {
             "a run waits until sending starts at a whole multiple of {align} on the wall clock"
         ));
     }
-    for fleet in &scenario.fleets {
-        let silent = !matches!(fleet.make.payload.format, Format::Template(_))
-            && fleet.make.channels.iter().all(|c| &*c.name != "value");
-        if silent && scenario.target.of(fleet.protocol).is_none() {
-            notes.push(format!(
-                "`{}` has no channel `value`, which the bundled reference system reads",
-                fleet.name
-            ));
-        }
-    }
+    let bundled = scenario.fleets.iter().all(|fleet| scenario.target.of(fleet.protocol).is_none());
+    notes.extend(super::target::misfit(scenario).filter(|_| bundled));
     notes
 }

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use super::Fault;
 use super::args::RunArgs;
+use crate::fleet::Format;
 use crate::protocol::{Endpoint, control};
 use crate::record::Protocol;
 use crate::reference::{Config, Server};
-use crate::scenario::{ReferenceSettings, Scenario};
+use crate::scenario::{Exchange, ReferenceSettings, Scenario};
 
 /// How long a target may take to show that it is there.
 const PROBE: Duration = Duration::from_secs(5);
@@ -40,6 +41,9 @@ impl Targets {
         let wanted = spoken(scenario);
         let given = given(args, scenario, &wanted)?;
         let (urls, server): (Vec<Given>, _) = if given.is_empty() {
+            if let Some(misfit) = misfit(scenario) {
+                return Err(Fault::usage(misfit));
+            }
             let server = Server::start(&config(scenario.reference)).map_err(Fault::failed)?;
             let found =
                 addresses(&server).into_iter().map(|(protocol, url)| Given { protocol, url, shown: None });
@@ -91,6 +95,34 @@ fn doubts(endpoints: &[Endpoint]) -> Result<Vec<String>, Fault> {
         .filter_map(|endpoint| runtime.block_on(control::ready(endpoint, ANSWER)).err())
         .map(|error| format!("note: {error}; the run goes on"))
         .collect())
+}
+
+/// What keeps the bundled reference system from understanding a fleet: it has a contract of its own.
+pub(super) fn misfit(scenario: &Scenario) -> Option<String> {
+    scenario.fleets.iter().find_map(|fleet| {
+        let (name, make) = (&fleet.name, &fleet.make);
+        let template = matches!(make.payload.format, Format::Template(_));
+        let path = match &fleet.exchange {
+            Exchange::Http(http) => http.path.is_some() || http.method != "POST",
+            Exchange::Ws(ws) => ws.path.is_some(),
+            Exchange::Mqtt(_) => false,
+        };
+        if path {
+            return Some(format!(
+                "fleet `{name}` has a path or method of its own, which the bundled reference system does not serve; \
+                 give a target with --target {0}=URL, or take it out",
+                fleet.protocol
+            ));
+        }
+        let silent = !template && make.channels.iter().all(|channel| &*channel.name != "value");
+        silent.then(|| {
+            format!(
+                "fleet `{name}` has no channel `value`, which the bundled reference system reads; name one so, or give \
+                 a target with --target {}=URL",
+                fleet.protocol
+            )
+        })
+    })
 }
 
 fn is_local(ip: IpAddr) -> bool {
