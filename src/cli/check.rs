@@ -167,11 +167,14 @@ fn profile(plan: &Plan, begin: Tick, end: Tick) -> Vec<ChartPoint> {
     let length_ns = end.since(begin);
     let edge =
         |nth: u64| begin.plus_ns((u128::from(length_ns) * u128::from(nth) / u128::from(COLUMNS)) as u64);
+    let rate = |from: Tick, to: Tick| estimate(plan, from, to) / (to.since(from).max(1) as f64 / 1e9);
     let columns = (0..COLUMNS).map(|nth| (edge(nth), edge(nth + 1))).filter(|(from, to)| from < to);
     columns
-        .map(|(from, to)| ChartPoint {
-            t_s: from.as_secs_f64(),
-            rate: estimate(plan, from, to) / (to.since(from) as f64 / 1e9),
+        .map(|(from, to)| {
+            let quarter = |nth: u64| from.plus_ns(to.since(from) / 4 * nth);
+            let quarters = (0..4).map(|nth| rate(quarter(nth), quarter(nth + 1)));
+            let average = rate(from, to);
+            ChartPoint { t_s: from.as_secs_f64(), rate: average, peak: quarters.fold(average, f64::max) }
         })
         .collect()
 }

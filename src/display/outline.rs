@@ -130,8 +130,10 @@ pub struct EventOutline {
 pub struct ChartPoint {
     /// When it begins, seconds since the run began.
     pub t_s: f64,
-    /// Readings per second.
+    /// Readings per second on average.
     pub rate: f64,
+    /// The same in its busiest quarter: what the chart on screen shows, so that short bursts are not flattened.
+    pub peak: f64,
 }
 
 /// The outline as text, no wider than `width`.
@@ -229,7 +231,7 @@ fn timeline(outline: &Outline, style: Style) -> Vec<String> {
         .zip('A'..='Z')
         .map(|(event, letter)| Flag { column: column(event.start_s), letter })
         .collect();
-    let heights: Vec<f64> = outline.chart.iter().map(|point| point.rate).collect();
+    let heights: Vec<f64> = outline.chart.iter().map(|point| point.peak).collect();
     let mut lines = chart(&heights, &flags, style);
     let mut names = vec![' '; columns];
     let mut taken = 0;
