@@ -45,6 +45,8 @@ pub(super) struct Device {
     /// A reading that is to be sent once more.
     pub(super) repeat: RefCell<Option<(PhaseId, Reading)>>,
     pub(super) habit: Habit,
+    /// Its own task is looking at everything that could concern it: nobody needs to wake it.
+    pub(super) attentive: Cell<bool>,
     waker: RefCell<Option<Waker>>,
 }
 
@@ -146,6 +148,7 @@ impl Device {
             starts: plan.starts,
             ends: plan.ends,
             habit: Habit::of(fleet, plan.outage),
+            attentive: Cell::new(false),
             plan: RefCell::new(plan),
             ledger: RefCell::new(ledger),
             linked: Cell::new(false),
@@ -169,8 +172,11 @@ impl Device {
         self.leave_at.is_some_and(|at| at <= now)
     }
 
-    /// Wakes the device's task.
+    /// Wakes the device's task, unless it is looking already.
     pub(super) fn wake(&self) {
+        if self.attentive.get() {
+            return;
+        }
         if let Some(waker) = &*self.waker.borrow() {
             waker.wake_by_ref();
         }

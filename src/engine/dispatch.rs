@@ -6,33 +6,36 @@ use super::agenda::Task;
 use super::device::Device;
 use super::exchange;
 use super::worker::Worker;
+use crate::clock::Tick;
 use crate::fleet::Reading;
 use crate::protocol::{Failure, Message, Session};
 use crate::record::{Kind, PhaseId, Sink};
 
-/// Sends the next waiting reading if the session, the in-flight limit and the plan allow it; true if one was sent.
+/// Sends the next waiting reading if the session, the in-flight limit and the plan allow it, and tells when. `now` decides what
+/// the plan allows; the stamp of what is sent is taken anew.
 pub(super) fn send_next<S: Sink>(
     worker: &Worker<S>,
     device: &Device,
     session: &mut Session,
     cx: &mut Context<'_>,
-) -> Result<bool, Failure> {
+    now: Tick,
+) -> Result<Option<Tick>, Failure> {
     if !session.ready() {
         device.linked.set(false);
-        return Ok(false);
+        return Ok(None);
     }
     if device.ledger.borrow().has_room()
         && let Some((phase, reading)) = device.repeat.take()
     {
         return hand_over(worker, device, session, cx, Sending { phase, reading, repeat: true, again: true });
     }
-    if held_back(worker, device) {
-        return Ok(false);
+    if held_back(worker, device, now) {
+        return Ok(None);
     }
     let next = device.ledger.borrow_mut().take_next();
     let Some((phase, reading, again)) = next else {
         device.linked.set(device.ledger.borrow().has_room());
-        return Ok(false);
+        return Ok(None);
     };
     if device.plan.borrow().repeats(reading.seq) {
         *device.repeat.borrow_mut() = Some((phase, reading.clone()));
@@ -41,13 +44,12 @@ pub(super) fn send_next<S: Sink>(
 }
 
 /// Whether the next reading was stored through an outage and its turn has not come. If it has, it is taken.
-fn held_back<S: Sink>(worker: &Worker<S>, device: &Device) -> bool {
+fn held_back<S: Sink>(worker: &Worker<S>, device: &Device, now: Tick) -> bool {
     let (front, has_room) = {
         let ledger = device.ledger.borrow();
         (ledger.next_intended(), ledger.has_room())
     };
     let Some(allowed) = front.and_then(|intended| device.habit.flush_at(intended)) else { return false };
-    let now = worker.clock.now();
     if now < allowed {
         device.linked.set(false);
         if !device.habit.flush_armed.replace(true) {
@@ -73,14 +75,14 @@ struct Sending {
     again: bool,
 }
 
-/// Encodes a reading and hands it to the transport; true, for one was sent.
+/// Encodes a reading and hands it to the transport, just after the instant it gives.
 fn hand_over<S: Sink>(
     worker: &Worker<S>,
     device: &Device,
     session: &mut Session,
     cx: &mut Context<'_>,
     Sending { phase, reading, repeat, again }: Sending,
-) -> Result<bool, Failure> {
+) -> Result<Option<Tick>, Failure> {
     let seq = reading.seq;
     let (mut payload, mut address) = (worker.payload.borrow_mut(), worker.address.borrow_mut());
     payload.clear();
@@ -104,7 +106,7 @@ fn hand_over<S: Sink>(
     }
     arm_expiry(worker, device);
     device.linked.set(session.ready() && device.ledger.borrow().has_room());
-    sent.map(|()| true)
+    sent.map(|()| Some(actual))
 }
 
 /// Keeps one `Expire` entry in the agenda while something is in flight.

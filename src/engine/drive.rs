@@ -194,32 +194,53 @@ async fn converse<S: Sink>(worker: &Worker<S>, device: &Device, session: &mut Se
     device.linked.set(session.ready() && device.ledger.borrow().has_room());
     poll_fn(|cx| {
         device.listen(cx);
-        loop {
-            match session.poll_event(cx) {
-                Poll::Ready(Ok(event)) => {
-                    take_in(worker, device, session, event);
-                    continue;
-                }
-                Poll::Ready(Err(failure)) => return Poll::Ready(Parting::Broken(failure)),
-                Poll::Pending => {}
-            }
-            let now = worker.clock.now();
-            worker.nudge(now);
-            if let Some(parting) = plan_parting(worker, device, now) {
-                return Poll::Ready(parting);
-            }
-            if expire(worker, device, now) && !session.survives_timeout() {
-                return Poll::Ready(Parting::Abandoned);
-            }
-            let kept = keep_alive(worker, device, session, cx, now);
-            match kept.and_then(|()| send_next(worker, device, session, cx)) {
-                Ok(true) => {}
-                Ok(false) => return Poll::Pending,
-                Err(failure) => return Poll::Ready(Parting::Broken(failure)),
-            }
-        }
+        device.attentive.set(true);
+        let parting = attend(worker, device, session, cx);
+        device.attentive.set(false);
+        parting
     })
     .await
+}
+
+/// Looks at everything that concerns the device, until there is nothing left to do. The clock is read where a stamp is taken,
+/// and where nothing has just read it.
+fn attend<S: Sink>(
+    worker: &Worker<S>,
+    device: &Device,
+    session: &mut Session,
+    cx: &mut Context<'_>,
+) -> Poll<Parting> {
+    let mut read = None;
+    loop {
+        let all_heard = match session.poll_event(cx) {
+            Poll::Ready(Ok(event)) => {
+                let at = worker.clock.now();
+                take_in(worker, device, session, event, at);
+                read = Some(at);
+                // What has been received already wants its stamp before anything is sent.
+                if session.has_more() {
+                    continue;
+                }
+                false
+            }
+            Poll::Ready(Err(failure)) => return Poll::Ready(Parting::Broken(failure)),
+            Poll::Pending => true,
+        };
+        let now = read.take().unwrap_or_else(|| worker.clock.now());
+        worker.nudge(now);
+        if let Some(parting) = plan_parting(worker, device, now) {
+            return Poll::Ready(parting);
+        }
+        if expire(worker, device, now) && !session.survives_timeout() {
+            return Poll::Ready(Parting::Abandoned);
+        }
+        let kept = keep_alive(worker, device, session, cx, now);
+        match kept.and_then(|()| send_next(worker, device, session, cx, now)) {
+            Ok(None) if all_heard => return Poll::Pending,
+            Ok(sent) => read = sent,
+            Err(failure) => return Poll::Ready(Parting::Broken(failure)),
+        }
+    }
 }
 
 /// Whether the plan, or the end of the run, ends the connection at `now`.
@@ -247,9 +268,8 @@ fn plan_parting<S: Sink>(worker: &Worker<S>, device: &Device, now: Tick) -> Opti
     None
 }
 
-/// Books one event. Its stamp is taken first, before anything else is done.
-fn take_in<S: Sink>(worker: &Worker<S>, device: &Device, session: &Session, event: Event) {
-    let at = worker.clock.now();
+/// Books one event that was decoded at `at`.
+fn take_in<S: Sink>(worker: &Worker<S>, device: &Device, session: &Session, event: Event, at: Tick) {
     if let Event::Heard { sender, seq } = event {
         return worker.hear(Heard { sender, seq, by: device.fleet, at });
     }

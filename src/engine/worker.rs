@@ -229,19 +229,19 @@ impl<S: Sink> Worker<S> {
             return;
         }
         if think.as_ns() == 0 {
-            self.release(device, next);
+            self.release(device, next, completed);
         } else {
             self.schedule(next, device, Task::Due);
         }
     }
 
-    /// A reading is due: into the device's book with it.
-    fn release(&self, device: &Device, intended: Tick) {
+    /// A reading is due: into the device's book with it. `now` is not before `intended`.
+    fn release(&self, device: &Device, intended: Tick, now: Tick) {
         let phase = self.layout().phase_at(intended);
         let reading = device.plan.borrow_mut().device.reading(intended);
         self.sink.borrow_mut().planned(phase, device.fleet, Kind::Reading);
         self.open();
-        let dropped = device.ledger.borrow_mut().due(phase, reading, device.linked.get(), self.clock.now());
+        let dropped = device.ledger.borrow_mut().due(phase, reading, device.linked.get(), now);
         match dropped {
             Some(sample) => self.settle(device, &sample),
             None => device.wake(),
@@ -285,7 +285,7 @@ impl<S: Sink> Worker<S> {
             let device = &self.devices[entry.slot as usize];
             match entry.task {
                 Task::Due if self.stage.get() == Stage::Running => {
-                    self.release(device, entry.at);
+                    self.release(device, entry.at, now);
                     if self.is_open_model(device.fleet) {
                         self.plan_next(device);
                     }

@@ -1,5 +1,6 @@
 //! Bytes on their way out of and into a session, in buffers that give their memory back when idle.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::io;
 use std::mem::MaybeUninit;
@@ -8,13 +9,24 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// What an empty buffer may keep allocated, bytes: enough for everyday messages, little enough for 10 000 devices.
+/// What an emptied inbox may keep allocated, bytes: enough for everyday messages, little enough for 10 000 devices.
 const KEEP: usize = 1024;
+
+/// What an emptied outbox may keep allocated, bytes: enough for the short replies that protocols call for by themselves.
+const REPLY: usize = 64;
+
+/// What the buffer in which a thread's sessions compose their messages may keep allocated, bytes.
+const DESK: usize = 256 * 1024;
 
 /// Bytes taken from the socket at once. They land on the stack first, so an idle session holds no read buffer.
 const CHUNK: usize = 8 * 1024;
 
-/// Encoded bytes that the socket has not taken yet.
+thread_local! {
+    /// Where messages are composed: one buffer for all sessions of a worker, since sockets take almost every message whole.
+    static COMPOSING: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Encoded bytes that the socket has not taken yet. Holds hardly any memory while there are none.
 #[derive(Default)]
 pub(super) struct Outbox {
     bytes: Vec<u8>,
@@ -36,6 +48,42 @@ impl Outbox {
         &mut self.bytes
     }
 
+    /// Lets `encode` append a message and writes as much as the stream takes at once; ready when everything is written.
+    ///
+    /// # Errors
+    /// What `encode` gives; nothing of the message is written then.
+    pub(super) fn compose<S: AsyncWrite + Unpin, E>(
+        &mut self,
+        stream: &mut S,
+        cx: &mut Context<'_>,
+        encode: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+    ) -> Result<Poll<io::Result<()>>, E> {
+        if !self.is_empty() {
+            let before = self.bytes.len();
+            return match encode(&mut self.bytes) {
+                Ok(()) => Ok(self.poll_write(stream, cx)),
+                Err(error) => {
+                    self.bytes.truncate(before);
+                    Err(error)
+                }
+            };
+        }
+        COMPOSING.with_borrow_mut(|desk| {
+            desk.clear();
+            encode(desk)?;
+            let written = match Pin::new(&mut *stream).poll_write(cx, desk) {
+                Poll::Ready(Ok(written)) => written,
+                Poll::Ready(Err(error)) => return Ok(Poll::Ready(Err(error))),
+                Poll::Pending => 0,
+            };
+            let rest = desk.get(written..).unwrap_or_default();
+            let everything = rest.is_empty();
+            self.bytes.extend_from_slice(rest);
+            desk.shrink_to(DESK);
+            Ok(if everything { Poll::Ready(Ok(())) } else { self.poll_write(stream, cx) })
+        })
+    }
+
     /// Writes as much as the stream takes; ready when everything is written.
     pub(super) fn poll_write<S: AsyncWrite + Unpin>(
         &mut self,
@@ -49,7 +97,7 @@ impl Outbox {
             }
         }
         self.bytes.clear();
-        self.bytes.shrink_to(KEEP);
+        self.bytes.shrink_to(REPLY);
         self.written = 0;
         Poll::Ready(Ok(()))
     }
@@ -122,13 +170,36 @@ mod tests {
     }
 
     #[test]
+    fn a_composed_message_is_written_at_once_and_its_rest_follows_in_order() {
+        let mut stream = Script::new().accepting(3);
+        let mut outbox = Outbox::default();
+        let compose = |outbox: &mut Outbox, stream: &mut Script, text: &[u8]| {
+            let encode = |out: &mut Vec<u8>| {
+                out.extend_from_slice(text);
+                if text == b"bad" { Err("refused") } else { Ok(()) }
+            };
+            outbox.compose(stream, &mut context(), encode).map(|poll| poll.map(Result::unwrap))
+        };
+        assert_eq!(compose(&mut outbox, &mut stream, b"bad"), Err("refused"));
+        assert_eq!((outbox.len(), stream.written()), (0, &b""[..]));
+        assert_eq!(compose(&mut outbox, &mut stream, b"hello"), Ok(Poll::Pending));
+        assert_eq!((outbox.len(), stream.written()), (2, &b"hel"[..]));
+        assert_eq!(compose(&mut outbox, &mut stream, b"bad"), Err("refused"));
+        assert_eq!(compose(&mut outbox, &mut stream, b" you"), Ok(Poll::Pending));
+        assert_eq!(outbox.len(), 6);
+        stream.accept(usize::MAX);
+        assert_eq!(compose(&mut outbox, &mut stream, b"!"), Ok(Poll::Ready(())));
+        assert_eq!((outbox.len(), stream.written()), (0, &b"hello you!"[..]));
+    }
+
+    #[test]
     fn buffers_give_memory_back_once_empty() {
         let big = vec![7; 100_000];
         let mut stream = Script::new().data(&big);
         let mut outbox = Outbox::default();
         outbox.tail().extend_from_slice(&big);
         assert!(outbox.poll_write(&mut stream, &mut context()).is_ready());
-        assert!(outbox.bytes.capacity() <= KEEP);
+        assert!(outbox.bytes.capacity() <= REPLY);
 
         let mut inbox = Inbox::default();
         while inbox.poll_read(&mut stream, &mut context()).is_ready() {}

@@ -130,6 +130,16 @@ impl Session {
         }
     }
 
+    /// Whether [`Self::poll_event`] may have something to tell without reading from the socket.
+    pub fn has_more(&self) -> bool {
+        match self {
+            Self::Http(session) => session.has_more(),
+            // The library does not say what it holds.
+            Self::Ws(_) => true,
+            Self::Mqtt(session) => session.has_more(),
+        }
+    }
+
     /// Whether the session can go on once a reading has timed out.
     ///
     /// Not where the reply that is missing would shift all later ones: over HTTP, and over WebSocket with

@@ -48,7 +48,8 @@ struct Timed<'a> {
     kind: Option<Text<'a>>,
     #[serde(borrow)]
     device: Option<Text<'a>>,
-    seq: u64,
+    /// Optional only because an error costs more than the rest: services that answer with a JSON of their own are common.
+    seq: Option<u64>,
     stages: Option<StageTimes>,
     anomaly: Option<bool>,
 }
@@ -85,9 +86,10 @@ pub(super) fn read(message: &[u8], device: &str) -> Option<Reply> {
     let Timed { kind, device: named, seq, stages, anomaly } = serde_json::from_slice(message)
         .or_else(|_| {
             let Address { kind, device, seq } = serde_json::from_slice(message)?;
-            Ok::<_, serde_json::Error>(Timed { kind, device, seq, stages: None, anomaly: None })
+            Ok::<_, serde_json::Error>(Timed { kind, device, seq: Some(seq), stages: None, anomaly: None })
         })
         .ok()?;
+    let seq = seq?;
     if named.is_some_and(|Text(named)| named != device) {
         return None;
     }

@@ -65,13 +65,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http<S> {
         self.outstanding.is_none() && !self.ending && self.broken.is_none() && self.inbox.unread().is_empty()
     }
 
+    pub(super) fn has_more(&self) -> bool {
+        self.ending || !self.inbox.unread().is_empty()
+    }
+
     pub(super) fn send(&mut self, cx: &mut Context<'_>, message: &Message<'_>) -> Result<(), Failure> {
         if !self.ready() {
             return Err(Failure::not_ready());
         }
-        self.template.encode(message.address, message.payload, self.outbox.tail())?;
+        let Self { template, outbox, stream, .. } = self;
+        let composed =
+            outbox.compose(stream, cx, |out| template.encode(message.address, message.payload, out))?;
         self.outstanding = Some(message.seq);
-        self.write(cx);
+        if let Poll::Ready(Err(error)) = composed {
+            self.broken = Some(Failure::io(&error));
+        }
         Ok(())
     }
 
@@ -113,6 +121,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http<S> {
     /// pipe does, so an error is kept until reading has shown that there is none.
     fn write(&mut self, cx: &mut Context<'_>) {
         if self.broken.is_none()
+            && !self.outbox.is_empty()
             && let Poll::Ready(Err(error)) = self.outbox.poll_write(&mut self.stream, cx)
         {
             self.broken = Some(Failure::io(&error));

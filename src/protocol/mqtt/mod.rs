@@ -12,6 +12,7 @@ mod topic;
 
 use std::collections::BTreeSet;
 use std::future::poll_fn;
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -133,6 +134,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
         self.flow.is_open() && self.has_room()
     }
 
+    pub(super) fn has_more(&self) -> bool {
+        !self.inbox.unread().is_empty()
+    }
+
     /// Whether MQTT itself would take a further reading.
     fn has_room(&self) -> bool {
         self.settings.qos == Qos::AtMostOnce || self.in_flight.has_room()
@@ -153,8 +158,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
             qos => self.in_flight.begin(message.seq, qos).ok_or_else(Failure::not_ready)?,
         };
         let publish = Publish { qos, pid, retain, topic, payload: message.payload };
-        packet::encode_publish(&publish, self.outbox.tail())?;
-        self.write(cx)?;
+        self.pulse.spoke();
+        let composed =
+            self.outbox.compose(&mut self.stream, cx, |out| packet::encode_publish(&publish, out))?;
+        self.wrote(composed)?;
         self.flow.sent(message.seq);
         self.flow.told(self.ready());
         Ok(())
@@ -223,7 +230,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
         if !self.outbox.is_empty() {
             self.pulse.spoke();
         }
-        match self.outbox.poll_write(&mut self.stream, cx) {
+        let written = self.outbox.poll_write(&mut self.stream, cx);
+        self.wrote(written)
+    }
+
+    fn wrote(&mut self, written: Poll<io::Result<()>>) -> Result<(), Failure> {
+        match written {
             Poll::Ready(Ok(())) => self.flow.wrote(true),
             Poll::Ready(Err(error)) => return Err(Failure::io(&error)),
             Poll::Pending => self.flow.wrote(false),
