@@ -255,7 +255,7 @@ mod tests {
                 memory_bytes: None,
             },
             clock: ClockFacts { resolution_ns: 30 },
-            pacer: PacerFacts { kind: "timerfd".into(), slack_ns: 0 },
+            pacer: PacerFacts { kind: "timerfd".into(), slack_ns: 0, awake_ns: 50_000 },
             workers: 2,
             targets: BTreeMap::new(),
             pacing_lag: None,

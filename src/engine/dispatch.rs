@@ -5,6 +5,7 @@ use std::task::Context;
 use super::agenda::Task;
 use super::device::Device;
 use super::exchange;
+use super::ledger::Waiting;
 use super::worker::Worker;
 use crate::clock::Tick;
 use crate::fleet::Reading;
@@ -27,20 +28,20 @@ pub(super) fn send_next<S: Sink>(
     if device.ledger.borrow().has_room()
         && let Some((phase, reading)) = device.repeat.take()
     {
-        return hand_over(worker, device, session, cx, Sending { phase, reading, repeat: true, again: true });
+        return hand_over(worker, device, session, cx, Sending::Repeat { phase, reading });
     }
     if held_back(worker, device, now) {
         return Ok(None);
     }
     let next = device.ledger.borrow_mut().take_next();
-    let Some((phase, reading, again)) = next else {
+    let Some((next, again)) = next else {
         device.linked.set(device.ledger.borrow().has_room());
         return Ok(None);
     };
-    if device.plan.borrow().repeats(reading.seq) {
-        *device.repeat.borrow_mut() = Some((phase, reading.clone()));
+    if device.plan.borrow().repeats(next.reading.seq) {
+        *device.repeat.borrow_mut() = Some((next.phase, next.reading.clone()));
     }
-    hand_over(worker, device, session, cx, Sending { phase, reading, repeat: false, again })
+    hand_over(worker, device, session, cx, Sending::Next { next, again })
 }
 
 /// Whether the next reading was stored through an outage and its turn has not come. If it has, it is taken.
@@ -66,13 +67,23 @@ fn held_back<S: Sink>(worker: &Worker<S>, device: &Device, now: Tick) -> bool {
 }
 
 /// A reading about to be sent.
-struct Sending {
-    phase: PhaseId,
-    reading: Reading,
-    /// It is a duplicate of one that is under way or has ended.
-    repeat: bool,
-    /// It was handed to a transport before.
-    again: bool,
+enum Sending {
+    Next {
+        next: Waiting,
+        /// It was handed to a transport before.
+        again: bool,
+    },
+    /// A duplicate of one that is under way or has ended.
+    Repeat { phase: PhaseId, reading: Reading },
+}
+
+impl Sending {
+    fn reading(&self) -> &Reading {
+        match self {
+            Self::Next { next, .. } => &next.reading,
+            Self::Repeat { reading, .. } => reading,
+        }
+    }
 }
 
 /// Encodes a reading and hands it to the transport, just after the instant it gives.
@@ -81,27 +92,34 @@ fn hand_over<S: Sink>(
     device: &Device,
     session: &mut Session,
     cx: &mut Context<'_>,
-    Sending { phase, reading, repeat, again }: Sending,
+    sending: Sending,
 ) -> Result<Option<Tick>, Failure> {
-    let seq = reading.seq;
+    let seq = sending.reading().seq;
     let (mut payload, mut address) = (worker.payload.borrow_mut(), worker.address.borrow_mut());
     payload.clear();
     let addressed = {
         let plan = device.plan.borrow();
-        plan.device.encode(&reading, worker.epoch_ns, &mut payload);
+        let reading = sending.reading();
+        plan.device.encode(reading, worker.epoch_ns, &mut payload);
         let fleet = worker.plan.fleet(device.fleet);
-        exchange::address(fleet, &plan.device, &reading, worker.epoch_ns, &mut address)
+        exchange::address(fleet, &plan.device, reading, worker.epoch_ns, &mut address)
     };
     let actual = worker.clock.now();
-    if repeat {
-        device.ledger.borrow_mut().start_repeat(phase, reading, actual);
-    } else {
-        device.ledger.borrow_mut().start(phase, reading, actual);
-    }
+    let first = match sending {
+        Sending::Next { next, again } => {
+            let phase = next.phase;
+            device.ledger.borrow_mut().start(next, actual);
+            (!again).then_some(phase)
+        }
+        Sending::Repeat { phase, reading } => {
+            device.ledger.borrow_mut().start_repeat(phase, reading, actual);
+            None
+        }
+    };
     let address = std::str::from_utf8(&address).ok().filter(|_| addressed);
     let message = Message { seq, payload: &payload, address };
     let sent = session.send(cx, &message);
-    if !again {
+    if let Some(phase) = first {
         worker.sink.borrow_mut().sent(phase, device.fleet, Kind::Reading);
     }
     arm_expiry(worker, device);

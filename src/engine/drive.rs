@@ -195,6 +195,7 @@ async fn converse<S: Sink>(worker: &Worker<S>, device: &Device, session: &mut Se
     poll_fn(|cx| {
         device.listen(cx);
         device.attentive.set(true);
+        worker.stirred.set(true);
         let parting = attend(worker, device, session, cx);
         device.attentive.set(false);
         parting

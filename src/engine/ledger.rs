@@ -6,11 +6,21 @@ use crate::clock::Tick;
 use crate::fleet::Reading;
 use crate::record::{Finding, FleetId, Kind, Outcome, PhaseId, Sample, Stages};
 
+/// A reading that came due and waits to be sent.
+#[derive(Debug, Clone)]
+pub(super) struct Waiting {
+    pub(super) phase: PhaseId,
+    pub(super) reading: Reading,
+    /// When the worker noticed that it was due.
+    released: Tick,
+}
+
 /// A reading that was sent and is not yet closed.
 #[derive(Debug, Clone)]
 struct Outstanding {
     reading: Reading,
     phase: PhaseId,
+    released: Tick,
     eligible: Tick,
     actual: Tick,
     /// It was sent before: its end is no reading's end.
@@ -57,7 +67,7 @@ pub(super) struct Ledger {
     timeout_ns: u64,
     in_flight_limit: usize,
     backlog_bound: usize,
-    backlog: VecDeque<(PhaseId, Reading)>,
+    backlog: VecDeque<Waiting>,
     /// How many at the front of the backlog have been sent before.
     recalled: usize,
     /// In the order of their actual start, so that the first is the first to time out.
@@ -96,7 +106,7 @@ impl Ledger {
         if self.backlog.len() >= self.backlog_bound + leaving {
             return Some(self.unsent(phase, &reading, Outcome::Dropped, now));
         }
-        self.backlog.push_back((phase, reading));
+        self.backlog.push_back(Waiting { phase, reading, released: now });
         None
     }
 
@@ -111,14 +121,14 @@ impl Ledger {
     }
 
     /// The reading to send next, if the in-flight limit leaves room, and whether it has been sent before.
-    pub(super) fn take_next(&mut self) -> Option<(PhaseId, Reading, bool)> {
+    pub(super) fn take_next(&mut self) -> Option<(Waiting, bool)> {
         if !self.has_room() {
             return None;
         }
-        let (phase, reading) = self.backlog.pop_front()?;
+        let next = self.backlog.pop_front()?;
         let again = self.recalled > 0;
         self.recalled = self.recalled.saturating_sub(1);
-        Some((phase, reading, again))
+        Some((next, again))
     }
 
     /// Notes that the device became able to send at `at`.
@@ -127,19 +137,25 @@ impl Ledger {
     }
 
     /// Notes that a reading's first byte is about to be handed to the transport.
-    pub(super) fn start(&mut self, phase: PhaseId, reading: Reading, actual: Tick) {
-        let eligible = reading.intended.max(self.unblocked).min(actual);
-        self.in_flight.push_back(Outstanding { reading, phase, eligible, actual, repeat: false });
+    ///
+    /// What passed before the worker noticed that it was due is pacing lag, also where the device then waited for the
+    /// readings before it: after a stall of the generator that queue is the generator's doing.
+    pub(super) fn start(&mut self, next: Waiting, actual: Tick) {
+        let Waiting { phase, reading, released } = next;
+        let waited = self.unblocked.min(actual).since(released);
+        let eligible = reading.intended.plus_ns(waited).min(actual);
+        self.in_flight.push_back(Outstanding { reading, phase, released, eligible, actual, repeat: false });
     }
 
     /// Notes that a reading is about to be sent once more.
     pub(super) fn start_repeat(&mut self, phase: PhaseId, reading: Reading, actual: Tick) {
-        self.in_flight.push_back(Outstanding { reading, phase, eligible: actual, actual, repeat: true });
+        let repeat = Outstanding { reading, phase, released: actual, eligible: actual, actual, repeat: true };
+        self.in_flight.push_back(repeat);
     }
 
     /// When the reading to be sent next was due.
     pub(super) fn next_intended(&self) -> Option<Tick> {
-        self.backlog.front().map(|(_, reading)| reading.intended)
+        self.backlog.front().map(|next| next.reading.intended)
     }
 
     /// Takes back what is in flight, because the plan cuts the connection: it will be sent again, in its old order, before
@@ -149,7 +165,8 @@ impl Ledger {
         recalled.sort_by_key(|open| open.reading.seq);
         self.recalled += recalled.len();
         for open in recalled.into_iter().rev() {
-            self.backlog.push_front((open.phase, open.reading));
+            let Outstanding { phase, reading, released, .. } = open;
+            self.backlog.push_front(Waiting { phase, reading, released });
         }
     }
 
@@ -213,7 +230,7 @@ impl Ledger {
         if let Some(sample) = self.give_up(Outcome::Lost, now) {
             return Some(sample);
         }
-        let (phase, reading) = self.backlog.pop_front()?;
+        let Waiting { phase, reading, .. } = self.backlog.pop_front()?;
         Some(self.unsent(phase, &reading, Outcome::Lost, now))
     }
 

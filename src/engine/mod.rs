@@ -69,6 +69,9 @@ pub struct WorkerReport {
     pub cpu: Option<Duration>,
     /// From its start to its end.
     pub wall: Duration,
+    /// How much of it the thread was awake only because the next reading was due too soon to sleep; about as much of its
+    /// processor time was no work.
+    pub waited: Duration,
     /// What its pacer woke by.
     pub pacer: PacerKind,
     /// Answers that belonged to no reading.
@@ -104,10 +107,8 @@ pub enum EngineError {
     Panicked(usize),
 }
 
-/// How long each of `workers` pacers may gather due readings of `plan`, nanoseconds; stands in the manifest.
-pub fn slack_ns(plan: &Plan, workers: usize) -> u64 {
-    worker::slack_ns(plan.peak_rate() / workers.max(1) as f64)
-}
+/// With less than this to the next reading a worker stays awake instead of sleeping, nanoseconds; stands in the manifest.
+pub const AWAKE_NS: u64 = worker::AWAKE_NS;
 
 /// Drives the plan with one worker thread per sink, and returns when all of them are done.
 ///

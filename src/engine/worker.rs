@@ -28,6 +28,11 @@ pub(super) const GOODBYE: Duration = Duration::from_secs(1);
 
 /// Due entries dealt with before the devices get their turn.
 const BATCH: usize = 64;
+
+/// With less than this to the next deadline a worker stays awake, nanoseconds: a thread that sleeps so shortly wakes late, and
+/// falling asleep and waking costs as much as staying awake.
+pub(super) const AWAKE_NS: u64 = 50_000;
+
 /// Which of the devices a worker drives: those whose global index is `index` modulo `count`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Share {
@@ -71,20 +76,13 @@ pub(super) struct Worker<S> {
     stage: Cell<Stage>,
     /// Readings and connection attempts that were planned and have no outcome yet.
     open: Cell<u64>,
-    /// What the pacer sleeps towards.
-    armed: Cell<Tick>,
+    /// What the pacer sleeps towards; `None` while the worker is awake.
+    armed: Cell<Option<Tick>>,
     rearm: Notify,
-    slack_ns: u64,
-}
-
-/// How long the pacer may gather due readings at `per_second` readings a second on one worker, nanoseconds: nothing
-/// while the core idles, more as it fills. Precision costs wake-ups: at 100 000/s, 50 µs of slack halve the cost of a reading.
-pub(super) fn slack_ns(per_second: f64) -> u64 {
-    match per_second {
-        rate if rate > 100_000.0 => 100_000,
-        rate if rate > 20_000.0 => 50_000,
-        _ => 0,
-    }
+    /// Whether a device's task has run since the last turn of the main loop.
+    pub(super) stirred: Cell<bool>,
+    /// Time spent awake with nothing to do, nanoseconds.
+    waited_ns: Cell<u64>,
 }
 
 /// Drives one share of the plan to its end on the calling thread.
@@ -119,6 +117,7 @@ pub(super) fn work<S: Sink>(setup: &Setup, share: Share, relay: Relay, sink: S) 
         finished,
         cpu: thread_cpu_time(),
         wall,
+        waited: Duration::from_nanos(worker.waited_ns.get()),
         pacer,
         stray: worker.stray.get(),
         unheard: worker.unheard.get(),
@@ -145,7 +144,6 @@ impl<S: Sink> Worker<S> {
                 Rc::new(Device::new(slot as u32, device, fleet, ledger))
             });
         let devices = devices.collect();
-        let slack_ns = super::slack_ns(&plan, share.count);
         Self {
             clock: setup.clock,
             endpoints: Arc::clone(&setup.endpoints),
@@ -163,9 +161,10 @@ impl<S: Sink> Worker<S> {
             devices,
             stage: Cell::new(Stage::Running),
             open: Cell::new(0),
-            armed: Cell::new(Tick::FAR),
+            armed: Cell::new(None),
             rearm: Notify::new(),
-            slack_ns,
+            stirred: Cell::new(false),
+            waited_ns: Cell::new(0),
             plan,
         }
     }
@@ -181,15 +180,15 @@ impl<S: Sink> Worker<S> {
     /// Puts an entry into the agenda, and wakes the pacer if it would sleep past it.
     pub(super) fn schedule(&self, at: Tick, device: &Device, task: Task) {
         self.agenda.borrow_mut().push(Entry { at, slot: device.slot, task });
-        if at < self.armed.get() {
-            self.armed.set(at);
+        if self.armed.get().is_some_and(|armed| at < armed) {
+            self.armed.set(Some(at));
             self.rearm.notify_one();
         }
     }
 
     /// Lets due readings go out while the loop is awake anyway.
     pub(super) fn nudge(&self, now: Tick) {
-        if now >= self.armed.get() {
+        if self.armed.get().is_some_and(|armed| now >= armed) {
             self.rearm.notify_one();
         }
     }
@@ -343,20 +342,31 @@ impl<S: Sink> Worker<S> {
             while let Ok(heard) = inbound.try_recv() {
                 self.deliver(heard);
             }
-            if !attended {
-                tokio::task::yield_now().await;
+            let next = self.agenda.borrow().next().unwrap_or(Tick::FAR);
+            let deadline = next.min(boundary).min(horizon);
+            if deadline.since(now) < AWAKE_NS {
+                self.stay_awake(now).await;
                 continue;
             }
-            let next = self.agenda.borrow().next().map_or(Tick::FAR, |at| at.plus_ns(self.slack_ns));
-            let deadline = next.min(boundary).min(horizon);
-            self.armed.set(deadline);
+            self.armed.set(Some(deadline));
             tokio::select! {
                 biased;
                 () = self.rearm.notified() => {}
                 Some(heard) = inbound.recv() => self.deliver(heard),
                 _ = orders.changed() => {}
-                woke = pacer.sleep_until(deadline) => woke?,
+                woke = pacer.doze_until(deadline) => woke?,
             }
+            self.armed.set(None);
+        }
+    }
+
+    /// Lets the devices have their turn, and comes back. With nothing to do, whoever else wants the core may have it.
+    async fn stay_awake(&self, now: Tick) {
+        self.stirred.set(false);
+        tokio::task::yield_now().await;
+        if !self.stirred.get() {
+            std::thread::yield_now();
+            self.waited_ns.set(self.waited_ns.get() + self.clock.now().since(now));
         }
     }
 

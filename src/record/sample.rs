@@ -53,8 +53,8 @@ pub struct Sample {
     pub seq: u64,
     /// When the plan says it was due.
     pub intended: Tick,
-    /// When the device was able to send it: the later of `intended` and the event that ended its backlog wait.
-    /// `None` if it was never sent.
+    /// Intended start plus the time it waited for the device to be able to send: what is left until the actual start is the
+    /// generator's own lateness. `None` if it was never sent.
     pub eligible: Option<Tick>,
     /// Just before its first byte was handed to the transport; `None` if it was never sent.
     pub actual: Option<Tick>,

@@ -261,7 +261,7 @@ mod tests {
             ended: None,
             host: Host::here(),
             clock: ClockFacts { resolution_ns: 30 },
-            pacer: PacerFacts { kind: "timerfd".into(), slack_ns: 50_000 },
+            pacer: PacerFacts { kind: "timerfd".into(), slack_ns: 0, awake_ns: 50_000 },
             workers: 2,
             targets: BTreeMap::from([("http".into(), "http://127.0.0.1:1".into())]),
             pacing_lag: Some(PacingLag { p50_ms: 0.05, p99_ms: 0.2 }),

@@ -112,6 +112,9 @@ pub struct PacerFacts {
     pub kind: String,
     /// How long due readings may be held back to be sent together, nanoseconds.
     pub slack_ns: u64,
+    /// With less than this to the next reading a worker stays awake instead of sleeping, nanoseconds.
+    #[serde(default)]
+    pub awake_ns: u64,
 }
 
 /// How late the generator itself woke.

@@ -101,7 +101,8 @@ impl Driven {
         let complete = self.report.as_ref().is_ok_and(|report| report.end == End::Complete);
         let workers = self.report.as_ref().map(|report| report.workers.as_slice()).unwrap_or_default();
         let share = |worker: &crate::engine::WorkerReport| {
-            worker.cpu.map(|cpu| cpu.as_secs_f64() / worker.wall.as_secs_f64().max(1e-9))
+            let worked = worker.cpu?.saturating_sub(worker.waited);
+            Some(worked.as_secs_f64() / worker.wall.as_secs_f64().max(1e-9))
         };
         Figures {
             planned: readings.planned(),

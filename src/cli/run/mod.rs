@@ -238,7 +238,8 @@ fn manifest(
         clock: ClockFacts { resolution_ns: Monotonic::start().resolution_ns() },
         pacer: PacerFacts {
             kind: PacerKind::expected().name().to_owned(),
-            slack_ns: engine::slack_ns(plan, workers),
+            slack_ns: 0,
+            awake_ns: engine::AWAKE_NS,
         },
         workers: u32::try_from(workers).unwrap_or(u32::MAX),
         targets: targets.urls.clone(),

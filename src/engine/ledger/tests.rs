@@ -18,8 +18,8 @@ fn ledger(in_flight: u32, backlog: u32) -> Ledger {
 /// Takes in and at once sends a reading.
 fn send(ledger: &mut Ledger, seq: u64, intended: u64, actual: u64) {
     assert_eq!(ledger.due(PHASE, reading(seq, intended), true, Tick(actual)), None);
-    let (phase, next, _) = ledger.take_next().expect("room for the reading");
-    ledger.start(phase, next, Tick(actual));
+    let (next, _) = ledger.take_next().expect("room for the reading");
+    ledger.start(next, Tick(actual));
 }
 
 fn expired(ledger: &mut Ledger, now: u64) -> Option<Sample> {
@@ -38,15 +38,19 @@ fn closed(settled: Settled) -> (Sample, bool) {
 
 #[test]
 fn lag_is_split_between_the_generator_and_the_service() {
-    // (intended, unblocked, actual) → (backlog wait, pacing lag)
-    for (intended, unblocked, actual, wait, lag) in [
-        (100, 0, 130, 0, 30),     // the device was free: all lateness is ours
-        (100, 400, 410, 300, 10), // the device was blocked until 400
-        (100, 50, 100, 0, 0),
+    // (intended, released, unblocked, actual) → (backlog wait, pacing lag)
+    for (intended, released, unblocked, actual, wait, lag) in [
+        (100, 130, 0, 130, 0, 30),     // the device was free: all lateness is ours
+        (100, 100, 400, 410, 300, 10), // the device was blocked until 400
+        (100, 100, 50, 100, 0, 0),
+        (100, 180, 190, 200, 10, 90), // we stood still until 180, and the device then sent what was due before
+        (100, 180, 500, 510, 320, 90),
     ] {
         let mut book = ledger(1, 4);
+        assert_eq!(book.due(PHASE, reading(1, intended), true, Tick(released)), None);
         book.unblock(Tick(unblocked));
-        send(&mut book, 1, intended, actual);
+        let (next, _) = book.take_next().unwrap();
+        book.start(next, Tick(actual));
         let (sample, _) = closed(book.close(1, Outcome::Ok.into(), Tick(1_000)));
         assert_eq!(sample.backlog_wait_ns(), Some(wait));
         assert_eq!(sample.pacing_lag_ns(), Some(lag));
@@ -122,7 +126,7 @@ fn what_a_cut_interrupts_is_sent_again_in_its_old_order_before_anything_newer() 
     book.recall();
     assert_eq!(book.next_intended(), Some(Tick(1)));
     let order: Vec<(u64, bool)> =
-        std::iter::from_fn(|| book.take_next()).map(|(_, reading, again)| (reading.seq, again)).collect();
+        std::iter::from_fn(|| book.take_next()).map(|(next, again)| (next.reading.seq, again)).collect();
     assert_eq!(order, [(1, true), (3, true), (4, false)]);
     assert!(book.is_settled());
 }
@@ -179,8 +183,8 @@ mod identity {
                         ended += u64::from(book.due(PHASE, reading(planned, now), can_send, Tick(now)).is_some());
                     }
                     Step::Send => {
-                        if let Some((phase, next, _)) = book.take_next() {
-                            book.start(phase, next, Tick(now));
+                        if let Some((next, _)) = book.take_next() {
+                            book.start(next, Tick(now));
                         }
                     }
                     Step::Answer(seq) => {
