@@ -106,7 +106,7 @@ impl Ledger {
         if self.backlog.len() >= self.backlog_bound + leaving {
             return Some(self.unsent(phase, &reading, Outcome::Dropped, now));
         }
-        self.backlog.push_back(Waiting { phase, reading, released: now });
+        push(&mut self.backlog, Waiting { phase, reading, released: now });
         None
     }
 
@@ -144,13 +144,16 @@ impl Ledger {
         let Waiting { phase, reading, released } = next;
         let waited = self.unblocked.min(actual).since(released);
         let eligible = reading.intended.plus_ns(waited).min(actual);
-        self.in_flight.push_back(Outstanding { reading, phase, released, eligible, actual, repeat: false });
+        push(
+            &mut self.in_flight,
+            Outstanding { reading, phase, released, eligible, actual, repeat: false },
+        );
     }
 
     /// Notes that a reading is about to be sent once more.
     pub(super) fn start_repeat(&mut self, phase: PhaseId, reading: Reading, actual: Tick) {
         let repeat = Outstanding { reading, phase, released: actual, eligible: actual, actual, repeat: true };
-        self.in_flight.push_back(repeat);
+        push(&mut self.in_flight, repeat);
     }
 
     /// When the reading to be sent next was due.
@@ -260,6 +263,15 @@ impl Ledger {
             flagged: None,
         }
     }
+}
+
+/// Appends to a queue that hardly ever holds more than one entry: a queue's usual first four places would be half a kilobyte
+/// of every device.
+fn push<T>(queue: &mut VecDeque<T>, entry: T) {
+    if queue.capacity() == 0 {
+        queue.reserve_exact(1);
+    }
+    queue.push_back(entry);
 }
 
 /// The last sequence numbers a device ended, for the delivery audit: a sliding window of 64.

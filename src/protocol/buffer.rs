@@ -1,16 +1,12 @@
 //! Bytes on their way out of and into a session, in buffers that give their memory back when idle.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io;
-use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-
-/// What an emptied inbox may keep allocated, bytes: enough for everyday messages, little enough for 10 000 devices.
-const KEEP: usize = 1024;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 
 /// What an emptied outbox may keep allocated, bytes: enough for the short replies that protocols call for by themselves.
 const REPLY: usize = 64;
@@ -18,12 +14,15 @@ const REPLY: usize = 64;
 /// What the buffer in which a thread's sessions compose their messages may keep allocated, bytes.
 const DESK: usize = 256 * 1024;
 
-/// Bytes taken from the socket at once. They land on the stack first, so an idle session holds no read buffer.
+/// Bytes taken from the socket at once, at least.
 const CHUNK: usize = 8 * 1024;
 
 thread_local! {
     /// Where messages are composed: one buffer for all sessions of a worker, since sockets take almost every message whole.
     static COMPOSING: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+
+    /// Memory for the session that reads next: almost every message is there whole and decoded before another session reads.
+    static READING: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
 /// Encoded bytes that the socket has not taken yet. Holds hardly any memory while there are none.
@@ -110,7 +109,7 @@ impl fmt::Debug for Outbox {
     }
 }
 
-/// Bytes received and not yet decoded.
+/// Bytes received and not yet decoded. Holds memory only while there are some.
 #[derive(Debug, Default)]
 pub(super) struct Inbox {
     bytes: Vec<u8>,
@@ -127,9 +126,12 @@ impl Inbox {
     pub(super) fn consume(&mut self, n: usize) {
         self.start = (self.start + n).min(self.bytes.len());
         if self.start == self.bytes.len() {
-            self.bytes.clear();
-            self.bytes.shrink_to(KEEP);
             self.start = 0;
+            self.bytes.clear();
+            let emptied = std::mem::take(&mut self.bytes);
+            if emptied.capacity() <= 2 * CHUNK {
+                READING.set(emptied);
+            }
         }
     }
 
@@ -139,15 +141,22 @@ impl Inbox {
         stream: &mut S,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
-        let mut chunk = [const { MaybeUninit::uninit() }; CHUNK];
-        let mut chunk = ReadBuf::uninit(&mut chunk);
-        ready!(Pin::new(stream).poll_read(cx, &mut chunk))?;
         if self.start > 0 {
             self.bytes.drain(..self.start);
             self.start = 0;
         }
-        self.bytes.extend_from_slice(chunk.filled());
-        Poll::Ready(Ok(chunk.filled().len()))
+        if self.bytes.capacity() == 0 {
+            self.bytes = READING.take();
+        }
+        self.bytes.reserve(CHUNK);
+        let read = std::pin::pin!(stream.read_buf(&mut self.bytes)).poll(cx);
+        if self.bytes.is_empty() {
+            READING.set(std::mem::take(&mut self.bytes));
+        } else if read.is_pending() {
+            // The rest may be long in coming.
+            self.bytes.shrink_to_fit();
+        }
+        read
     }
 }
 
@@ -207,6 +216,6 @@ mod tests {
         inbox.consume(99_999);
         assert_eq!(inbox.unread(), [7]);
         inbox.consume(1);
-        assert!(inbox.bytes.capacity() <= KEEP);
+        assert_eq!(inbox.bytes.capacity(), 0);
     }
 }
