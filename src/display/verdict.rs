@@ -258,6 +258,7 @@ mod tests {
             pacer: PacerFacts { kind: "timerfd".into(), slack_ns: 0, awake_ns: 50_000 },
             workers: 2,
             targets: BTreeMap::new(),
+            worker_use: Vec::new(),
             pacing_lag: None,
             validity: Some(Validity { verdict, reasons: reasons.iter().map(ToString::to_string).collect() }),
             budgets: Vec::new(),

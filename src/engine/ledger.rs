@@ -144,10 +144,7 @@ impl Ledger {
         let Waiting { phase, reading, released } = next;
         let waited = self.unblocked.min(actual).since(released);
         let eligible = reading.intended.plus_ns(waited).min(actual);
-        push(
-            &mut self.in_flight,
-            Outstanding { reading, phase, released, eligible, actual, repeat: false },
-        );
+        push(&mut self.in_flight, Outstanding { reading, phase, released, eligible, actual, repeat: false });
     }
 
     /// Notes that a reading is about to be sent once more.

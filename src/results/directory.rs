@@ -236,7 +236,7 @@ mod tests {
     use crate::record::{Validity, Verdict};
     use crate::results::{
         BudgetResult, ClockFacts, Host, ManifestError, PacerFacts, PacingLag, RunState, SCHEMA, ScenarioText,
-        load_manifest,
+        WorkerUse, load_manifest,
     };
 
     fn started() -> WallTime {
@@ -264,6 +264,7 @@ mod tests {
             pacer: PacerFacts { kind: "timerfd".into(), slack_ns: 0, awake_ns: 50_000 },
             workers: 2,
             targets: BTreeMap::from([("http".into(), "http://127.0.0.1:1".into())]),
+            worker_use: vec![WorkerUse { wall_s: 10.0, cpu_s: Some(2.5), waited_s: 0.5 }],
             pacing_lag: Some(PacingLag { p50_ms: 0.05, p99_ms: 0.2 }),
             validity: Some(Validity { verdict: Verdict::Suspect, reasons: vec!["why".into()] }),
             anomaly_rows_omitted: 3,

@@ -45,6 +45,9 @@ pub struct Manifest {
     pub workers: u32,
     /// Address driven, by protocol.
     pub targets: BTreeMap<String, String>,
+    /// What the worker threads used of their time, in their order; empty until they have ended.
+    #[serde(default)]
+    pub worker_use: Vec<WorkerUse>,
     /// How late the generator itself woke in the measured phases.
     pub pacing_lag: Option<PacingLag>,
     /// Whether the measurement can be trusted.
@@ -115,6 +118,17 @@ pub struct PacerFacts {
     /// With less than this to the next reading a worker stays awake instead of sleeping, nanoseconds.
     #[serde(default)]
     pub awake_ns: u64,
+}
+
+/// What one worker thread used of its time, connecting and draining included.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WorkerUse {
+    /// From its beginning to its end, seconds.
+    pub wall_s: f64,
+    /// Processor time, seconds; `None` where the system does not tell.
+    pub cpu_s: Option<f64>,
+    /// Time it was awake only because the next reading was due too soon to sleep, seconds: processor time that was no work.
+    pub waited_s: f64,
 }
 
 /// How late the generator itself woke.

@@ -29,7 +29,7 @@ pub use figures::Figures;
 pub use interval::{IntervalReport, Progress};
 pub use manifest::{
     BudgetResult, ClockFacts, Host, Manifest, ManifestError, PacerFacts, PacingLag, RunState, SCHEMA,
-    ScenarioText, load_manifest,
+    ScenarioText, WorkerUse, load_manifest,
 };
 pub use millis::{Millis, NotMillis};
 pub use recorder::Recorder;

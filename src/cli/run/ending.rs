@@ -8,9 +8,9 @@ use crate::cli::args::RunArgs;
 use crate::cli::exit::Exit;
 use crate::clock::WallTime;
 use crate::display::{self, Style};
-use crate::engine::{End, Figures};
+use crate::engine::{End, Figures, WorkerReport};
 use crate::record::{ErrorKind, FleetId, Verdict};
-use crate::results::{self, PacingLag, Readings, RunState, SummaryRow, Totals};
+use crate::results::{self, PacingLag, Readings, RunState, SummaryRow, Totals, WorkerUse};
 use crate::units::Quantile;
 
 /// Width of the report where the terminal does not say.
@@ -45,6 +45,7 @@ impl Driven {
             (End::Complete, _) if readings.ok() == 0 => Exit::Failed,
             (End::Complete, _) => Exit::Fine,
         };
+        self.manifest.worker_use = report.workers.iter().map(worker_use).collect();
         self.manifest.pacing_lag = lag(&readings);
         self.manifest.anomaly_rows_omitted = totals.anomaly_rows_omitted;
         self.manifest.validity = Some(validity);
@@ -100,7 +101,7 @@ impl Driven {
     fn figures(&self, totals: &Totals, readings: &Readings, rows: &[SummaryRow]) -> Figures {
         let complete = self.report.as_ref().is_ok_and(|report| report.end == End::Complete);
         let workers = self.report.as_ref().map(|report| report.workers.as_slice()).unwrap_or_default();
-        let share = |worker: &crate::engine::WorkerReport| {
+        let share = |worker: &WorkerReport| {
             let worked = worker.cpu?.saturating_sub(worker.waited);
             Some(worked.as_secs_f64() / worker.wall.as_secs_f64().max(1e-9))
         };
@@ -135,6 +136,14 @@ impl Driven {
             variance += self.plan.deviation(fleet, own)?.powi(2) + f64::from(self.plan.fleet(fleet).devices);
         }
         Some((expected, variance.sqrt()))
+    }
+}
+
+fn worker_use(worker: &WorkerReport) -> WorkerUse {
+    WorkerUse {
+        wall_s: worker.wall.as_secs_f64(),
+        cpu_s: worker.cpu.map(|cpu| cpu.as_secs_f64()),
+        waited_s: worker.waited.as_secs_f64(),
     }
 }
 

@@ -243,6 +243,7 @@ fn manifest(
         },
         workers: u32::try_from(workers).unwrap_or(u32::MAX),
         targets: targets.urls.clone(),
+        worker_use: Vec::new(),
         pacing_lag: None,
         validity: None,
         budgets: Vec::new(),
