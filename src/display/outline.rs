@@ -318,6 +318,8 @@ fn count(style: Style, value: u64) -> String {
 
 /// A number with as many digits as help: `1 203`, `12.5`, `0.25`.
 fn number(style: Style, value: f64) -> String {
+    // The sum of nothing is -0 to the standard library.
+    let value = value + 0.0;
     match value {
         value if value >= 1_000.0 => count(style, value.round() as u64),
         value if (value - value.round()).abs() < 1e-9 => format!("{value:.0}"),
@@ -342,7 +344,9 @@ mod tests {
 
     #[test]
     fn numbers_have_as_many_digits_as_help() {
-        for (value, text) in [(0.25, "0.25"), (3.0, "3"), (12.51, "12.5"), (123.4, "123"), (0.0, "0")] {
+        for (value, text) in
+            [(0.25, "0.25"), (3.0, "3"), (12.51, "12.5"), (123.4, "123"), (0.0, "0"), (-0.0, "0")]
+        {
             assert_eq!(number(Style::PLAIN, value), text);
         }
         for (value, text) in [(512.0, "512 B"), (51_200.0, "51 kB"), (2.5e6, "2.5 MB"), (3.21e9, "3.2 GB")] {
