@@ -216,6 +216,7 @@ fn attend<S: Sink>(
         let all_heard = match session.poll_event(cx) {
             Poll::Ready(Ok(event)) => {
                 let at = worker.clock.now();
+                worker.heard(at);
                 take_in(worker, device, session, event, at);
                 read = Some(at);
                 // What has been received already wants its stamp before anything is sent.

@@ -81,9 +81,15 @@ pub(super) struct Worker<S> {
     rearm: Notify,
     /// Whether a device's task has run since the last turn of the main loop.
     pub(super) stirred: Cell<bool>,
+    /// When a reading was last sent or answered.
+    active: Cell<Tick>,
     /// Time spent awake with nothing to do, nanoseconds.
     waited_ns: Cell<u64>,
 }
+
+/// For so long after a reading was sent or answered, while others are under way, a worker stays awake for the replies,
+/// nanoseconds: asleep it would stamp them as late as it wakes, and a quick service would look slower than it is.
+pub(super) const ATTENTIVE_NS: u64 = 100_000;
 
 /// Drives one share of the plan to its end on the calling thread.
 pub(super) fn work<S: Sink>(setup: &Setup, share: Share, relay: Relay, sink: S) -> io::Result<WorkerReport> {
@@ -164,6 +170,7 @@ impl<S: Sink> Worker<S> {
             armed: Cell::new(None),
             rearm: Notify::new(),
             stirred: Cell::new(false),
+            active: Cell::new(Tick::ZERO),
             waited_ns: Cell::new(0),
             plan,
         }
@@ -191,6 +198,19 @@ impl<S: Sink> Worker<S> {
         if self.armed.get().is_some_and(|armed| now >= armed) {
             self.rearm.notify_one();
         }
+    }
+
+    /// Notes that a reading was sent at `at`, and wakes the main loop to stay awake for the reply.
+    pub(super) fn sent(&self, at: Tick) {
+        self.active.set(at);
+        if self.armed.take().is_some() {
+            self.rearm.notify_one();
+        }
+    }
+
+    /// Notes that a reading was answered at `at`.
+    pub(super) fn heard(&self, at: Tick) {
+        self.active.set(at);
     }
 
     /// Records that a reading came due or a connection attempt began.
@@ -344,7 +364,8 @@ impl<S: Sink> Worker<S> {
             }
             let next = self.agenda.borrow().next().unwrap_or(Tick::FAR);
             let deadline = next.min(boundary).min(horizon);
-            if deadline.since(now) < AWAKE_NS {
+            let attentive = self.open.get() > 0 && now.since(self.active.get()) < ATTENTIVE_NS;
+            if deadline.since(now) < AWAKE_NS || attentive {
                 self.stay_awake(now).await;
                 continue;
             }
