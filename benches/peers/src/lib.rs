@@ -1,0 +1,5 @@
+//! What the programs of this package share: one plain event loop for targets, and the bookkeeping of a closed loop.
+
+pub mod load;
+pub mod plain;
+pub mod stamps;
