@@ -51,7 +51,7 @@ impl Queue {
         }
     }
 
-    /// P(W ≤ x) of M/D/1 for (k − 1)D ≤ x < kD: e^(−λ(kD−x)) Σ_{j<k} Q_{k−1−j} (λ(kD−x))^j / j!, where `Q_m` is the
+    /// P(W ≤ x) of M/D/1 for (k − 1)D ≤ x < kD: `e^(−λ(kD−x)) Σ_{j<k} Q_{k−1−j} (λ(kD−x))^j / j!`, where `Q_m` is the
     /// probability that at most m wait, so at most m + 1 are in the system (Franx, A simple solution for the M/D/c waiting
     /// time distribution, Operations Research Letters 29, 2001). All terms are positive: nothing cancels, unlike in
     /// Erlang's series.
@@ -68,7 +68,7 @@ impl Queue {
     }
 
     /// The probabilities that at most n are in the system of M/D/1, from the balance of flows across the cut between n − 1
-    /// and n at departures: p_n a_0 = p_0 P(A ≥ n) + Σ_{0<i<n} p_i P(A ≥ n − i + 1), A the Poisson number of arrivals in one
+    /// and n at departures: `p_n a_0 = p_0 P(A ≥ n) + Σ_{0<i<n} p_i P(A ≥ n − i + 1)`, A the Poisson number of arrivals in one
     /// service. Positive terms throughout.
     fn cumulative_lengths(self) -> Vec<f64> {
         const MOST: usize = 200;
