@@ -49,7 +49,8 @@ const EFFECTS: [(&str, &[&str], &[&str]); 7] = [
         &["TcpStream", "TcpListener", "TcpSocket", "UdpSocket", "UnixStream"],
         &["protocol", "fault", "reference", "engine"],
     ),
-    ("files", &["std::fs", "fs::", "File::", "tokio::fs"], &["results", "scenario", "cli"]),
+    // The kernel's accounts of processor time are files on Linux: reading them is reading time.
+    ("files", &["std::fs", "fs::", "File::", "tokio::fs"], &["results", "scenario", "cli", "clock"]),
     ("the terminal", &["println!", "print!(", "stdout()", "stderr()", "dbg!"], &["cli", "display"]),
     ("ending the process", &["process::exit", "process::abort"], &[]),
     ("unbounded channels", &["unbounded_channel", "mpsc::channel()"], &[]),

@@ -62,6 +62,11 @@ pub(super) struct RunArgs {
     #[command(flatten)]
     pub(super) overrides: OverrideArgs,
 
+    /// Local addresses that connections come from, by turns: one address has some 28 000 ports per target. To a target on
+    /// this machine further addresses are taken by themselves where they are needed
+    #[arg(long = "source-ip", value_name = "IP", value_delimiter = ',')]
+    pub(super) source_ips: Vec<IpAddr>,
+
     /// Worker threads of the generator [default: half the cores for a target on this machine, else all]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(super) workers: Option<u16>,

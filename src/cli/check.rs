@@ -284,7 +284,7 @@ fn events(plan: &Plan) -> Vec<EventOutline> {
 /// Memory of a run: what the process takes by itself, a connection's session and book, histograms by phase and fleet, and
 /// the bundled system's queue, cache, connections and detectors. Rounded from peak resident sizes of runs with 100, 900, 4 000
 /// and 8 000 devices.
-fn memory(plan: &Plan) -> Memory {
+pub(super) fn memory(plan: &Plan) -> Memory {
     const BASE: u64 = 12 << 20;
     const CELL: u64 = 216 << 10;
     const REFERENCE: (u64, u64) = (20 << 20, 7 << 10);

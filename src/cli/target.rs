@@ -79,6 +79,15 @@ impl Targets {
         if self.server.is_some() { 2 } else { 1 }
     }
 
+    /// Local addresses that connections come from, as text, where the run has a say in it.
+    pub(super) fn source_ips(&self) -> Vec<String> {
+        let mut ips: Vec<IpAddr> =
+            self.endpoints.iter().flat_map(|endpoint| endpoint.sources().iter().copied()).collect();
+        ips.sort_unstable();
+        ips.dedup();
+        ips.iter().map(ToString::to_string).collect()
+    }
+
     /// Worker threads when the user names no number: the target on this machine needs its share of the cores.
     pub(super) fn default_workers(&self, cores: usize) -> usize {
         if self.local { (cores / 2).max(1) } else { cores }

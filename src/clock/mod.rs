@@ -1,10 +1,12 @@
 //! The run's monotonic clock, the wall clock, and the high-resolution pacer: the only readers of time.
 
+mod account;
 mod monotonic;
 mod pacer;
 mod tick;
 mod wall;
 
+pub use account::{stolen_time, thread_wait_time};
 pub use monotonic::{Monotonic, thread_cpu_time};
 pub use pacer::{Pacer, PacerKind};
 pub use tick::Tick;

@@ -6,7 +6,7 @@ use super::grid::{Grid, clip, wrap};
 use super::style::{Style, Tone};
 use crate::record::ErrorKind;
 use crate::record::Verdict;
-use crate::results::{BudgetResult, Figures, Manifest, Millis, Percentile, Report, RunState, SummaryRow};
+use crate::results::{BudgetResult, Figures, Millis, Percentile, Report, RunState, SummaryRow};
 use crate::units::Quantile;
 
 /// Columns that give way on a narrow screen, the first one first: p99.9, ok, the maximum, service p99.
@@ -15,7 +15,7 @@ const EXPENDABLE: [usize; 4] = [6, 2, 7, 8];
 /// The end of a run as a text of at most `width` columns (60 at least), each line ended. `report` may be fresh or stored.
 pub fn verdict(report: &Report, width: usize, style: Style) -> String {
     let width = width.max(60);
-    let mut lines = heading(&report.run, width, style);
+    let mut lines = heading(report, width, style);
     let mut marks = Marks::default();
     lines.push(String::new());
     if report.summary.iter().any(|row| row.figures.planned > 0) {
@@ -50,7 +50,10 @@ fn labelled(label: &str, text: &str, width: usize, style: Style) -> Vec<String> 
         .collect()
 }
 
-fn heading(run: &Manifest, width: usize, style: Style) -> Vec<String> {
+fn heading(report: &Report, width: usize, style: Style) -> Vec<String> {
+    let run = &report.run;
+    let idle =
+        report.summary.iter().find(|row| row.is_headline()).is_some_and(|row| row.figures.planned == 0);
     let name = clip(&run.scenario.name, width / 2, style);
     let run_id = clip(&run.run_id, width - name.chars().count() - 3, style);
     let mut title = vec![style.paint(&name, Tone::Strong), run_id];
@@ -68,6 +71,7 @@ fn heading(run: &Manifest, width: usize, style: Style) -> Vec<String> {
     let (tone, meaning) = match validity.verdict {
         Verdict::Valid => (Tone::Good, "the figures are the service's own"),
         Verdict::Suspect => (Tone::Warning, "the generator may show through in the figures"),
+        Verdict::Invalid if idle => (Tone::Bad, "nothing was measured"),
         Verdict::Invalid => (Tone::Bad, "the generator was the bottleneck, not the service"),
     };
     lines.push(format!("{}: {meaning}", style.paint(validity.verdict.name(), tone)));
@@ -231,7 +235,9 @@ mod tests {
 
     use super::*;
     use crate::record::Validity;
-    use crate::results::{ClockFacts, Detections, Found, Host, PacerFacts, SCHEMA, ScenarioText, Score};
+    use crate::results::{
+        ClockFacts, Detections, Found, Host, Manifest, PacerFacts, SCHEMA, ScenarioText, Score,
+    };
 
     const RICH: Style = Style { colour: false, ascii: false };
 
@@ -258,6 +264,7 @@ mod tests {
             pacer: PacerFacts { kind: "timerfd".into(), slack_ns: 0, awake_ns: 50_000 },
             workers: 2,
             targets: BTreeMap::new(),
+            source_ips: Vec::new(),
             worker_use: Vec::new(),
             pacing_lag: None,
             validity: Some(Validity { verdict, reasons: reasons.iter().map(ToString::to_string).collect() }),

@@ -105,7 +105,7 @@ fn hand_over<S: Sink>(
         exchange::address(fleet, &plan.device, reading, worker.epoch_ns, &mut address)
     };
     let actual = worker.clock.now();
-    worker.sent(actual);
+    worker.vigil.sent(actual);
     let first = match sending {
         Sending::Next { next, again } => {
             let phase = next.phase;

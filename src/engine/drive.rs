@@ -12,7 +12,7 @@ use super::ledger::{Closing, Expired, Settled};
 use super::relay::Heard;
 use super::worker::{GOODBYE, Stage, Worker, attempt_sample};
 use crate::clock::Tick;
-use crate::protocol::{Answer, Endpoint, Event, Failure, Session};
+use crate::protocol::{Answer, Endpoint, Event, Failure, Identity, Session};
 use crate::record::{Finding, Kind, Outcome, Sink};
 
 /// Why a conversation ended.
@@ -151,7 +151,9 @@ async fn connect<S: Sink>(
     let fleet = usize::from(device.fleet.0);
     let identity = {
         let plan = device.plan.borrow();
-        exchange::identity(worker.plan.fleet(device.fleet), &plan.device, worker.epoch_ns)
+        let identity = exchange::identity(worker.plan.fleet(device.fleet), &plan.device, worker.epoch_ns);
+        let number = device.slot as usize * worker.share.count + worker.share.index;
+        Identity { source: endpoint.source_of(number), ..identity }
     };
     let mut dialing = Box::pin(Session::connect(endpoint, &worker.settings[fleet], &identity));
     let (outcome, session) = poll_fn(|cx| {
@@ -195,7 +197,7 @@ async fn converse<S: Sink>(worker: &Worker<S>, device: &Device, session: &mut Se
     poll_fn(|cx| {
         device.listen(cx);
         device.attentive.set(true);
-        worker.stirred.set(true);
+        worker.vigil.stir();
         let parting = attend(worker, device, session, cx);
         device.attentive.set(false);
         parting
@@ -216,7 +218,7 @@ fn attend<S: Sink>(
         let all_heard = match session.poll_event(cx) {
             Poll::Ready(Ok(event)) => {
                 let at = worker.clock.now();
-                worker.heard(at);
+                worker.vigil.heard(at);
                 take_in(worker, device, session, event, at);
                 read = Some(at);
                 // What has been received already wants its stamp before anything is sent.
@@ -229,7 +231,7 @@ fn attend<S: Sink>(
             Poll::Pending => true,
         };
         let now = read.take().unwrap_or_else(|| worker.clock.now());
-        worker.nudge(now);
+        worker.vigil.nudge(now);
         if let Some(parting) = plan_parting(worker, device, now) {
             return Poll::Ready(parting);
         }

@@ -4,6 +4,7 @@
 //! (global device index modulo workers), their sockets, its sink and its pacer. Nothing on the hot path is shared or
 //! locked. The engine writes no file and prints nothing: the caller brings one [`Sink`] per worker.
 
+mod account;
 mod agenda;
 mod control;
 mod device;
@@ -13,7 +14,9 @@ mod exchange;
 mod ledger;
 mod limit;
 mod relay;
+mod source;
 mod validity;
+mod vigil;
 mod watch;
 mod worker;
 
@@ -22,13 +25,14 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use crate::clock::{Monotonic, PacerKind, Tick};
+use crate::clock::{Monotonic, PacerKind, Tick, stolen_time};
 use crate::protocol::Endpoint;
 use crate::record::{Protocol, Sink};
 use crate::scenario::Plan;
 
 pub use control::{Control, Order};
 pub use limit::{Descriptors, LimitError};
+pub use source::{PortError, sources};
 pub use validity::Figures;
 pub use watch::Standstills;
 
@@ -72,6 +76,14 @@ pub struct WorkerReport {
     /// How much of it the thread was awake only because the next reading was due too soon to sleep; about as much of its
     /// processor time was no work.
     pub waited: Duration,
+    /// The share of the measured phases that it worked, 0 to 1; `None` where the system does not tell.
+    pub busy: Option<f64>,
+    /// The share of them that it was ready to run and had no processor, because somebody else used its core.
+    pub starved: Option<f64>,
+    /// When its main loop stood still.
+    pub stalls: Standstills,
+    /// How long after the end of the plan it had released all that was due in it.
+    pub overrun: Duration,
     /// What its pacer woke by.
     pub pacer: PacerKind,
     /// Answers that belonged to no reading.
@@ -91,6 +103,9 @@ pub struct Report {
     pub workers: Vec<WorkerReport>,
     /// When the machine itself stood still.
     pub standstills: Standstills,
+    /// Processor time of all cores together that the hypervisor gave to others meanwhile; `None` where the system does not
+    /// tell.
+    pub stolen: Option<Duration>,
 }
 
 /// Why a run could not be done.
@@ -108,7 +123,7 @@ pub enum EngineError {
 }
 
 /// With less than this to the next reading a worker stays awake instead of sleeping, nanoseconds; stands in the manifest.
-pub const AWAKE_NS: u64 = worker::AWAKE_NS;
+pub const AWAKE_NS: u64 = vigil::AWAKE_NS;
 
 /// Drives the plan with one worker thread per sink, and returns when all of them are done.
 ///
@@ -121,6 +136,7 @@ pub fn run<S: Sink>(setup: &Setup, sinks: Vec<S>) -> Result<Report, EngineError>
         }
     }
     let watch = watch::Watch::start(setup.clock)?;
+    let stolen_before = stolen_time();
     let count = sinks.len();
     let mut threads = Vec::with_capacity(count);
     let relays = relay::relays(count);
@@ -140,10 +156,11 @@ pub fn run<S: Sink>(setup: &Setup, sinks: Vec<S>) -> Result<Report, EngineError>
         }
     }
     let standstills = watch.stop();
+    let stolen = stolen_time().zip(stolen_before).map(|(after, before)| after.saturating_sub(before));
     if let Some(failure) = failure {
         return Err(failure);
     }
     let end = [End::Aborted, End::Interrupted].into_iter().find(|end| workers.iter().any(|w| w.end == *end));
     let finished = workers.iter().map(|worker| worker.finished).max().unwrap_or_default();
-    Ok(Report { end: end.unwrap_or(End::Complete), finished, workers, standstills })
+    Ok(Report { end: end.unwrap_or(End::Complete), finished, workers, standstills, stolen })
 }

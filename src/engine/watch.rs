@@ -14,7 +14,7 @@ const NAP: Duration = Duration::from_millis(5);
 /// Overslept by at least this long, the machine counts as having stood still; less is ordinary scheduling.
 const LEAST_NS: u64 = 10_000_000;
 
-/// When the machine stood still during a run.
+/// When something stood still during a run: the machine, or a worker's loop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Standstills {
     /// How often.
@@ -28,8 +28,17 @@ pub struct Standstills {
 }
 
 impl Standstills {
-    /// Takes in a nap that lasted until `woke` instead of `due`.
-    fn add(&mut self, due: Tick, woke: Tick) {
+    /// Adds what was seen elsewhere.
+    pub fn join(&mut self, other: Self) {
+        self.count += other.count;
+        self.total_ns += other.total_ns;
+        if other.longest_ns > self.longest_ns {
+            (self.longest_ns, self.longest_at) = (other.longest_ns, other.longest_at);
+        }
+    }
+
+    /// Takes in that what was due at `due` happened at `woke`.
+    pub(super) fn add(&mut self, due: Tick, woke: Tick) {
         let overslept = woke.since(due);
         if overslept < LEAST_NS {
             return;

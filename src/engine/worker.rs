@@ -6,10 +6,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
 use tokio::sync::mpsc::{Receiver, Sender};
 use tokio::task::{JoinSet, LocalSet};
 
+use super::account::Account;
 use super::agenda::{Agenda, Entry, Task};
 use super::control::Order;
 use super::device::Device;
@@ -17,6 +17,7 @@ use super::drive::drive;
 use super::exchange;
 use super::ledger::Ledger;
 use super::relay::{Heard, Relay};
+use super::vigil::Vigil;
 use super::{End, Setup, WorkerReport};
 use crate::clock::{Monotonic, Pacer, Tick, thread_cpu_time};
 use crate::protocol::{Endpoint, Settings};
@@ -28,10 +29,6 @@ pub(super) const GOODBYE: Duration = Duration::from_secs(1);
 
 /// Due entries dealt with before the devices get their turn.
 const BATCH: usize = 64;
-
-/// With less than this to the next deadline a worker stays awake, nanoseconds: a thread that sleeps so shortly wakes late, and
-/// falling asleep and waking costs as much as staying awake.
-pub(super) const AWAKE_NS: u64 = 50_000;
 
 /// Which of the devices a worker drives: those whose global index is `index` modulo `count`.
 #[derive(Debug, Clone, Copy)]
@@ -76,20 +73,12 @@ pub(super) struct Worker<S> {
     stage: Cell<Stage>,
     /// Readings and connection attempts that were planned and have no outcome yet.
     open: Cell<u64>,
-    /// What the pacer sleeps towards; `None` while the worker is awake.
-    armed: Cell<Option<Tick>>,
-    rearm: Notify,
-    /// Whether a device's task has run since the last turn of the main loop.
-    pub(super) stirred: Cell<bool>,
-    /// When a reading was last sent or answered.
-    active: Cell<Tick>,
-    /// Time spent awake with nothing to do, nanoseconds.
-    waited_ns: Cell<u64>,
+    pub(super) vigil: Vigil,
+    /// Its accounts at the beginning of the measured phases, and when it last looked.
+    account: Cell<Option<(Account, Account)>>,
+    /// When everything that was due in the plan had been released.
+    released: Cell<Tick>,
 }
-
-/// For so long after a reading was sent or answered, while others are under way, a worker stays awake for the replies,
-/// nanoseconds: asleep it would stamp them as late as it wakes, and a quick service would look slower than it is.
-pub(super) const ATTENTIVE_NS: u64 = 100_000;
 
 /// Drives one share of the plan to its end on the calling thread.
 pub(super) fn work<S: Sink>(setup: &Setup, share: Share, relay: Relay, sink: S) -> io::Result<WorkerReport> {
@@ -117,13 +106,18 @@ pub(super) fn work<S: Sink>(setup: &Setup, share: Share, relay: Relay, sink: S) 
         drives.abort_all();
         io::Result::Ok((end, finished, pacer.kind()))
     })?;
+    let account = worker.account.get().and_then(|(from, to)| from.until(&to));
     let wall = Duration::from_nanos(setup.clock.now().since(began));
     Ok(WorkerReport {
         end,
         finished,
         cpu: thread_cpu_time(),
         wall,
-        waited: Duration::from_nanos(worker.waited_ns.get()),
+        waited: Duration::from_nanos(worker.vigil.waited_ns()),
+        busy: account.map(|account| account.busy),
+        starved: account.and_then(|account| account.starved),
+        stalls: worker.vigil.stalls(),
+        overrun: Duration::from_nanos(worker.released.get().since(setup.plan.end())),
         pacer,
         stray: worker.stray.get(),
         unheard: worker.unheard.get(),
@@ -167,11 +161,9 @@ impl<S: Sink> Worker<S> {
             devices,
             stage: Cell::new(Stage::Running),
             open: Cell::new(0),
-            armed: Cell::new(None),
-            rearm: Notify::new(),
-            stirred: Cell::new(false),
-            active: Cell::new(Tick::ZERO),
-            waited_ns: Cell::new(0),
+            vigil: Vigil::default(),
+            account: Cell::new(None),
+            released: Cell::new(Tick::ZERO),
             plan,
         }
     }
@@ -187,30 +179,7 @@ impl<S: Sink> Worker<S> {
     /// Puts an entry into the agenda, and wakes the pacer if it would sleep past it.
     pub(super) fn schedule(&self, at: Tick, device: &Device, task: Task) {
         self.agenda.borrow_mut().push(Entry { at, slot: device.slot, task });
-        if self.armed.get().is_some_and(|armed| at < armed) {
-            self.armed.set(Some(at));
-            self.rearm.notify_one();
-        }
-    }
-
-    /// Lets due readings go out while the loop is awake anyway.
-    pub(super) fn nudge(&self, now: Tick) {
-        if self.armed.get().is_some_and(|armed| now >= armed) {
-            self.rearm.notify_one();
-        }
-    }
-
-    /// Notes that a reading was sent at `at`, and wakes the main loop to stay awake for the reply.
-    pub(super) fn sent(&self, at: Tick) {
-        self.active.set(at);
-        if self.armed.take().is_some() {
-            self.rearm.notify_one();
-        }
-    }
-
-    /// Notes that a reading was answered at `at`.
-    pub(super) fn heard(&self, at: Tick) {
-        self.active.set(at);
+        self.vigil.expect(at);
     }
 
     /// Records that a reading came due or a connection attempt began.
@@ -236,7 +205,7 @@ impl<S: Sink> Worker<S> {
             self.follow_up(device, sample.completed);
         }
         if self.open.get() == 0 && self.stage.get() == Stage::Draining {
-            self.rearm.notify_one();
+            self.vigil.rouse();
         }
     }
 
@@ -335,10 +304,12 @@ impl<S: Sink> Worker<S> {
         self.begin();
         loop {
             let now = self.clock.now();
+            self.vigil.come_round(now);
             let attended = self.attend(now);
             while boundary <= now {
                 self.sink.borrow_mut().rotate(boundary);
                 boundary = boundary.plus_ns(interval_ns);
+                self.take_stock(now);
             }
             let order = *orders.borrow_and_update();
             if order == Order::Abort {
@@ -352,6 +323,8 @@ impl<S: Sink> Worker<S> {
                 if !over {
                     end = End::Interrupted;
                 }
+                self.released.set(now);
+                self.take_stock(now);
                 self.enter(Stage::Draining);
                 horizon = now.plus_ns(self.plan.scenario().run.drain.as_ns());
             }
@@ -364,31 +337,30 @@ impl<S: Sink> Worker<S> {
             }
             let next = self.agenda.borrow().next().unwrap_or(Tick::FAR);
             let deadline = next.min(boundary).min(horizon);
-            let attentive = self.open.get() > 0 && now.since(self.active.get()) < ATTENTIVE_NS;
-            if deadline.since(now) < AWAKE_NS || attentive {
-                self.stay_awake(now).await;
+            if self.vigil.must_stay_awake(now, deadline, self.open.get() > 0) {
+                self.vigil.stay_awake(&self.clock, now).await;
                 continue;
             }
-            self.armed.set(Some(deadline));
+            self.vigil.fall_asleep(deadline);
             tokio::select! {
                 biased;
-                () = self.rearm.notified() => {}
+                () = self.vigil.roused() => {}
                 Some(heard) = inbound.recv() => self.deliver(heard),
                 _ = orders.changed() => {}
                 woke = pacer.doze_until(deadline) => woke?,
             }
-            self.armed.set(None);
+            self.vigil.wake();
         }
     }
 
-    /// Lets the devices have their turn, and comes back. With nothing to do, whoever else wants the core may have it.
-    async fn stay_awake(&self, now: Tick) {
-        self.stirred.set(false);
-        tokio::task::yield_now().await;
-        if !self.stirred.get() {
-            std::thread::yield_now();
-            self.waited_ns.set(self.waited_ns.get() + self.clock.now().since(now));
+    /// Looks at the thread's accounts, at the ends of intervals within the measured phases.
+    fn take_stock(&self, now: Tick) {
+        if now < self.plan.measuring_starts() || self.stage.get() == Stage::Draining {
+            return;
         }
+        let account = Account::read(now, self.vigil.waited_ns());
+        let first = self.account.get().map_or(account, |(first, _)| first);
+        self.account.set(Some((first, account)));
     }
 
     fn enter(&self, stage: Stage) {

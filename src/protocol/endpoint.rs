@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write as _};
 use std::io;
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
 use url::Url;
@@ -61,6 +61,18 @@ pub enum EndpointError {
         /// What the resolver said.
         source: io::Error,
     },
+    /// Connections cannot come from an address.
+    #[error(
+        "connections to {target} cannot come from {source_ip} ({source}): name an address of this machine"
+    )]
+    Source {
+        /// The local address.
+        source_ip: IpAddr,
+        /// Where they were to go.
+        target: SocketAddr,
+        /// What the operating system said.
+        source: io::Error,
+    },
     /// Nothing accepts connections there.
     #[error("nothing answers at {address} for `{url}` ({source}): start the target, or correct its address")]
     Unreachable {
@@ -88,6 +100,7 @@ pub struct Endpoint {
     url: String,
     addresses: Vec<SocketAddr>,
     address: SocketAddr,
+    sources: Vec<IpAddr>,
     authority: String,
     target: String,
     credentials: Option<Login>,
@@ -127,7 +140,16 @@ impl Endpoint {
             });
         };
         let (authority, target) = (authority(&parsed), target(&parsed));
-        Ok(Self { protocol, url: parsed.to_string(), addresses, address, authority, target, credentials })
+        Ok(Self {
+            protocol,
+            url: parsed.to_string(),
+            addresses,
+            address,
+            sources: Vec::new(),
+            authority,
+            target,
+            credentials,
+        })
     }
 
     /// The protocol spoken here.
@@ -164,6 +186,36 @@ impl Endpoint {
         }
         let (address, source) = last;
         Err(EndpointError::Unreachable { url: self.url.clone(), address, source })
+    }
+
+    /// Has connections come from `sources` by turns; from wherever the system chooses if there are none.
+    ///
+    /// # Errors
+    /// [`EndpointError::Source`] if an address is not one of this machine's, or of another family than the target's.
+    pub fn come_from(&mut self, sources: &[IpAddr]) -> Result<(), EndpointError> {
+        for &source_ip in sources {
+            let usable = if source_ip.is_ipv4() == self.address.is_ipv4() {
+                TcpListener::bind((source_ip, 0)).map(drop)
+            } else {
+                Err(io::Error::new(
+                    io::ErrorKind::InvalidInput,
+                    "one is an IPv4 address, one an IPv6 address",
+                ))
+            };
+            usable.map_err(|source| EndpointError::Source { source_ip, target: self.address, source })?;
+        }
+        self.sources = sources.to_vec();
+        Ok(())
+    }
+
+    /// Local addresses that connections come from by turns; none if the system chooses.
+    pub fn sources(&self) -> &[IpAddr] {
+        &self.sources
+    }
+
+    /// The local address that the connection of device number `index` comes from.
+    pub fn source_of(&self, index: usize) -> Option<IpAddr> {
+        self.sources.get(index % self.sources.len().max(1)).copied()
     }
 
     /// The value of the `Host` header: the default port is left out, as RFC 9110 §7.2 asks.

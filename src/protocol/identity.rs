@@ -1,6 +1,7 @@
 //! Who a device is to the service, and what one of its messages is.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use crate::record::Qos;
 
@@ -33,6 +34,8 @@ pub struct Identity {
     pub login: Option<Login>,
     /// What the MQTT broker publishes when the connection ends without a goodbye.
     pub will: Option<Will>,
+    /// The local address its connection comes from; `None` where the system chooses.
+    pub source: Option<IpAddr>,
     /// MQTT topic filter under which verdicts and replies arrive; `None` for `devices/<device>/verdicts`.
     pub reply_topic: Option<String>,
 }
@@ -50,6 +53,7 @@ impl Identity {
             client_id: None,
             login: None,
             will: None,
+            source: None,
             reply_topic: None,
         }
     }
@@ -67,6 +71,7 @@ impl fmt::Debug for Identity {
             client_id,
             login,
             will,
+            source,
             reply_topic,
         } = self;
         let names: Vec<_> = headers.iter().map(|(name, _)| name).collect();
@@ -79,6 +84,7 @@ impl fmt::Debug for Identity {
             .field("client_id", client_id)
             .field("login", login)
             .field("will", will)
+            .field("source", source)
             .field("reply_topic", reply_topic)
             // Services that cannot be given headers by browsers take their tokens as a sub-protocol.
             .finish_non_exhaustive()

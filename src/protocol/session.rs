@@ -68,7 +68,8 @@ impl Session {
         settings: &Settings,
         identity: &Identity,
     ) -> Result<Self, Failure> {
-        let link = Link::dial(endpoint.address(), None).await.map_err(|error| Failure::io(&error))?;
+        let link =
+            Link::dial(endpoint.address(), identity.source).await.map_err(|error| Failure::io(&error))?;
         Self::open(link, endpoint, settings, identity).await
     }
 

@@ -45,6 +45,9 @@ pub struct Manifest {
     pub workers: u32,
     /// Address driven, by protocol.
     pub targets: BTreeMap<String, String>,
+    /// Local addresses that connections came from, by turns; empty where the system chose.
+    #[serde(default)]
+    pub source_ips: Vec<String>,
     /// What the worker threads used of their time, in their order; empty until they have ended.
     #[serde(default)]
     pub worker_use: Vec<WorkerUse>,
@@ -129,6 +132,9 @@ pub struct WorkerUse {
     pub cpu_s: Option<f64>,
     /// Time it was awake only because the next reading was due too soon to sleep, seconds: processor time that was no work.
     pub waited_s: f64,
+    /// The share of the measured phases that it was ready to run and had no processor; `None` where the system does not tell.
+    #[serde(default)]
+    pub starved_share: Option<f64>,
 }
 
 /// How late the generator itself woke.

@@ -8,7 +8,7 @@ use crate::cli::args::RunArgs;
 use crate::cli::exit::Exit;
 use crate::clock::WallTime;
 use crate::display::{self, Style};
-use crate::engine::{End, Figures, WorkerReport};
+use crate::engine::{End, Figures, Report, Standstills, WorkerReport};
 use crate::record::{ErrorKind, FleetId, Verdict};
 use crate::results::{self, PacingLag, Readings, RunState, SummaryRow, Totals, WorkerUse};
 use crate::units::Quantile;
@@ -101,18 +101,25 @@ impl Driven {
     fn figures(&self, totals: &Totals, readings: &Readings, rows: &[SummaryRow]) -> Figures {
         let complete = self.report.as_ref().is_ok_and(|report| report.end == End::Complete);
         let workers = self.report.as_ref().map(|report| report.workers.as_slice()).unwrap_or_default();
-        let share = |worker: &WorkerReport| {
-            let worked = worker.cpu?.saturating_sub(worker.waited);
-            Some(worked.as_secs_f64() / worker.wall.as_secs_f64().max(1e-9))
-        };
+        let report = self.report.as_ref().ok();
+        let mut stalls = Standstills::default();
+        for worker in workers {
+            stalls.join(worker.stalls);
+        }
+        let overrun = workers.iter().map(|worker| worker.overrun).max().unwrap_or_default();
+        let length = self.plan.end().since(self.plan.measuring_starts()) as f64 / 1e9;
         Figures {
             planned: readings.planned(),
             expected: if complete { self.expected() } else { None },
             pacing_lag_p95_ns: readings.pacing_lag_ns(Quantile::P95),
-            standstills: self.report.as_ref().map(|report| report.standstills).unwrap_or_default(),
+            standstills: report.map(|report| report.standstills).unwrap_or_default(),
+            stalls,
+            overrun: complete.then_some((length, overrun.as_secs_f64())),
+            stolen: report.and_then(|report| stolen_share(report, self.manifest.host.cores)),
             pacing_lag_p99_ns: readings.pacing_lag_ns(Quantile::P99),
             response_p50_ns: readings.response(Quantile::P50).map(|percentile| percentile.ns),
-            worker_cpu: workers.iter().filter_map(share).collect(),
+            worker_cpu: workers.iter().filter_map(|worker| worker.busy).collect(),
+            worker_starved: workers.iter().filter_map(|worker| worker.starved).collect(),
             resource_errors: rows.iter().map(|row| row.figures.errors(ErrorKind::Resource)).sum(),
             overflow: rows.iter().filter(|row| !row.is_headline()).map(|row| row.figures.overflow).sum(),
             unaccounted: totals.unaccounted(),
@@ -139,11 +146,18 @@ impl Driven {
     }
 }
 
+/// The share of the machine's processor time that the hypervisor gave to others during the run.
+fn stolen_share(report: &Report, cores: u32) -> Option<f64> {
+    let wall = report.workers.iter().map(|worker| worker.wall).max()?;
+    Some(report.stolen?.as_secs_f64() / (wall.as_secs_f64() * f64::from(cores)).max(1e-9))
+}
+
 fn worker_use(worker: &WorkerReport) -> WorkerUse {
     WorkerUse {
         wall_s: worker.wall.as_secs_f64(),
         cpu_s: worker.cpu.map(|cpu| cpu.as_secs_f64()),
         waited_s: worker.waited.as_secs_f64(),
+        starved_share: worker.starved,
     }
 }
 

@@ -1,6 +1,7 @@
 //! `squall run`: a scenario's fleets against a target, from the file to the verdict.
 
 mod ending;
+mod preflight;
 
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
@@ -16,7 +17,7 @@ use super::signal::Interrupts;
 use super::target::Targets;
 use crate::clock::{Monotonic, PacerKind, Tick, WallTime};
 use crate::display::{Progress, ProgressMode, Style};
-use crate::engine::{self, Control, Descriptors, EngineError, Order, Setup};
+use crate::engine::{self, Control, EngineError, Order, Setup};
 use crate::record::Layout;
 use crate::results::{
     self, ClockFacts, Collector, Host, Manifest, PacerFacts, RunDirectory, RunFiles, RunState, ScenarioText,
@@ -29,8 +30,8 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Fault> {
     let scenario = load(args)?;
     let plan = Arc::new(Plan::new(scenario));
     let mut targets = Targets::prepare(args, plan.scenario())?;
-    let needed = u64::from(plan.devices()) * targets.descriptors_per_device() + Descriptors::OVERHEAD;
-    Descriptors::ensure(needed).map_err(Fault::failed)?;
+    let notes = preflight::ensure(&plan, &mut targets, &args.source_ips)?;
+    targets.notes.extend(notes);
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let workers = args.workers.map_or_else(|| targets.default_workers(cores), usize::from);
 
@@ -243,6 +244,7 @@ fn manifest(
         },
         workers: u32::try_from(workers).unwrap_or(u32::MAX),
         targets: targets.urls.clone(),
+        source_ips: targets.source_ips(),
         worker_use: Vec::new(),
         pacing_lag: None,
         validity: None,

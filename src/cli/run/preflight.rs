@@ -1,0 +1,99 @@
+//! What a run needs of this machine, checked before anything is sent: descriptors, ports, memory, all at once.
+
+use std::net::IpAddr;
+
+use crate::cli::Fault;
+use crate::cli::check::memory;
+use crate::cli::target::Targets;
+use crate::engine::{self, Descriptors};
+use crate::protocol::Endpoint;
+use crate::record::Protocol;
+use crate::results::Host;
+use crate::scenario::Plan;
+
+/// Ephemeral ports of an address where the system does not tell: Linux's default range.
+const USUAL_PORTS: u64 = 28_232;
+
+/// Makes sure that the machine has what the run needs, and settles where connections come from. Gives what the user should
+/// know.
+///
+/// # Errors
+/// One fault that names every limit that is too low, and what to do.
+pub(super) fn ensure(plan: &Plan, targets: &mut Targets, given: &[IpAddr]) -> Result<Vec<String>, Fault> {
+    let mut faults = Vec::new();
+    let mut notes = Vec::new();
+    let needed = u64::from(plan.devices()) * targets.descriptors_per_device() + Descriptors::OVERHEAD;
+    faults.extend(Descriptors::ensure(needed).err().map(|error| error.to_string()));
+    let ports = Host::ephemeral_ports().unwrap_or(USUAL_PORTS);
+    for endpoint in &mut targets.endpoints {
+        let needed = connections(plan, endpoint.protocol());
+        match engine::sources(needed, ports, endpoint.address().ip(), given) {
+            Ok(sources) => {
+                faults.extend(endpoint.come_from(&sources).err().map(|error| error.to_string()));
+                notes.extend(announcement(endpoint, &sources, given));
+            }
+            Err(error) => faults.push(error.to_string()),
+        }
+    }
+    let memory = memory(plan);
+    let needed = if targets.server.is_some() { memory.with_reference } else { memory.alone };
+    match judge_memory(needed, Host::available_memory()) {
+        Some(Memory::Short(text)) => faults.push(text),
+        Some(Memory::Tight(text)) => notes.push(text),
+        None => {}
+    }
+    faults.dedup();
+    if faults.is_empty() { Ok(notes) } else { Err(Fault::failed(faults.join("\n       "))) }
+}
+
+/// Connections to the target of `protocol` that are open at the same time.
+fn connections(plan: &Plan, protocol: Protocol) -> u64 {
+    let fleets = plan.scenario().fleets.iter().filter(|fleet| fleet.protocol == protocol);
+    fleets.map(|fleet| u64::from(fleet.devices)).sum()
+}
+
+/// Source addresses that the run chose by itself are told.
+fn announcement(endpoint: &Endpoint, sources: &[IpAddr], given: &[IpAddr]) -> Option<String> {
+    let (first, last) = (sources.first()?, sources.last()?);
+    given.is_empty().then(|| {
+        format!(
+            "note: {} connections come from {first} to {last}: one address has too few ports for them",
+            endpoint.protocol()
+        )
+    })
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Memory {
+    Short(String),
+    Tight(String),
+}
+
+/// Whether `needed` bytes fit into those `available`, `None` being unknown.
+fn judge_memory(needed: u64, available: Option<u64>) -> Option<Memory> {
+    let available = available?;
+    let mib = |bytes: u64| bytes.div_ceil(1 << 20);
+    let facts = format!("the run takes about {} MiB, and {} MiB are free", mib(needed), mib(available));
+    if needed > available {
+        return Some(Memory::Short(format!(
+            "{facts}: use fewer devices, or more machines with a share of the devices each"
+        )));
+    }
+    (needed > available / 5 * 4).then(|| Memory::Tight(format!("note: {facts}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_judged_before_the_run() {
+        const MIB: u64 = 1 << 20;
+        assert_eq!(judge_memory(500 * MIB, None), None);
+        assert_eq!(judge_memory(799 * MIB, Some(1_000 * MIB)), None);
+        let tight = judge_memory(900 * MIB, Some(1_000 * MIB));
+        let text = "note: the run takes about 900 MiB, and 1000 MiB are free".to_owned();
+        assert_eq!(tight, Some(Memory::Tight(text)));
+        assert!(matches!(judge_memory(1_001 * MIB, Some(1_000 * MIB)), Some(Memory::Short(_))));
+    }
+}
