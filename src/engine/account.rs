@@ -36,10 +36,9 @@ impl Account {
         let share = |ns: u128| (ns as f64 / wall).clamp(0.0, 1.0);
         let waited = u128::from(later.waited_ns - self.waited_ns);
         let cpu = later.cpu?.saturating_sub(self.cpu?).as_nanos();
-        // While it waits, the thread hands its core to whoever wants it: what passes meanwhile starves nobody.
         let starved = later.starved.zip(self.starved).map(|(later, earlier)| {
-            let starved = later.saturating_sub(earlier).as_nanos();
-            share(starved.saturating_sub(waited))
+            // Also while it waits: whoever takes the core then gives it back when it likes.
+            share(later.saturating_sub(earlier).as_nanos())
         });
         Some(Use { busy: share(cpu.saturating_sub(waited)), starved })
     }
@@ -50,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shares_leave_waiting_out() {
+    fn work_leaves_waiting_out_and_starving_does_not() {
         let account = |at_ms: u64, cpu: u64, starved: u64, waited: u64| Account {
             at: Tick(at_ms * 1_000_000),
             cpu: Some(Duration::from_millis(cpu)),
@@ -59,9 +58,9 @@ mod tests {
         };
         let from = account(1_000, 100, 10, 50);
         assert_eq!(from.until(&account(2_000, 900, 10, 350)), Some(Use { busy: 0.5, starved: Some(0.0) }));
-        assert_eq!(from.until(&account(2_000, 400, 510, 150)), Some(Use { busy: 0.2, starved: Some(0.4) }));
+        assert_eq!(from.until(&account(2_000, 400, 510, 150)), Some(Use { busy: 0.2, starved: Some(0.5) }));
         // A core shared while waiting: more wall time than processor time was waited.
-        assert_eq!(from.until(&account(2_000, 300, 710, 850)), Some(Use { busy: 0.0, starved: Some(0.0) }));
+        assert_eq!(from.until(&account(2_000, 300, 710, 850)), Some(Use { busy: 0.0, starved: Some(0.7) }));
         assert_eq!(from.until(&from), None);
     }
 }

@@ -49,8 +49,11 @@ const LAG_FLOOR_NS: u64 = 1_000_000;
 /// A worker that works more than this share of the time has no room for bursts.
 const BUSY: f64 = 0.9;
 
-/// A worker that has no processor for more than this share of the time, though it has work, is at the mercy of others.
+/// A worker that was late, and had no processor for more than this share of the time, was late for that.
 const STARVED: f64 = 0.1;
+
+/// A worker that has no processor for more than this share of the time is at the mercy of others, even if it was not late.
+const CROWDED: f64 = 0.3;
 
 /// Processor time lost to the hypervisor's other guests beyond this share shows in percentiles.
 const STOLEN: f64 = 0.05;
@@ -208,10 +211,10 @@ impl Judgement {
             );
             self.add(Verdict::Suspect, reason);
         }
-        for (index, share) in figures.worker_starved.iter().enumerate().filter(|(_, share)| **share > STARVED)
+        for (index, share) in figures.worker_starved.iter().enumerate().filter(|(_, share)| **share > CROWDED)
         {
             let reason = format!(
-                "something else used the core of worker {index}: for {:.0} % of the time it had work and no processor; stop what else runs, or give the generator a core of its own",
+                "something else used the core of worker {index}: for {:.0} % of the time it was ready and had no processor; stop what else runs, or give the generator a core of its own",
                 share * 100.0
             );
             self.add(Verdict::Suspect, reason);

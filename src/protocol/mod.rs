@@ -8,12 +8,14 @@ pub mod control;
 mod endpoint;
 mod failure;
 mod flow;
+#[cfg(fuzzing)]
+pub mod fuzz;
 mod http;
 mod identity;
 mod judge;
 mod mqtt;
 mod pulse;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 mod script;
 mod session;
 mod settings;

@@ -1,4 +1,5 @@
 //! A scripted peer for the sessions' tests: a stream whose reads are dictated and whose writes are kept.
+#![cfg_attr(fuzzing, expect(dead_code, reason = "fuzzing only dictates"))]
 
 use std::collections::VecDeque;
 use std::io;

@@ -7,6 +7,8 @@
 mod config;
 mod detector;
 mod endpoint;
+#[cfg(fuzzing)]
+pub mod fuzz;
 mod health;
 mod metric;
 mod model;

@@ -53,9 +53,9 @@ fn what_the_generator_lacked_is_judged_as_the_table_says() {
     judged(&[
         (
             "starved",
-            Figures { worker_starved: vec![0.0, 0.23], ..sound() },
+            Figures { worker_starved: vec![0.0, 0.43], ..sound() },
             Verdict::Suspect,
-            "worker 1: for 23 %",
+            "worker 1: for 43 %",
         ),
         (
             "starved and late",

@@ -90,7 +90,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
         Ok(session)
     }
 
-    fn new(stream: S, settings: &Settings, identity: &Identity) -> Result<Self, Failure> {
+    pub(super) fn new(stream: S, settings: &Settings, identity: &Identity) -> Result<Self, Failure> {
         Ok(Self {
             stream,
             outbox: Outbox::default(),

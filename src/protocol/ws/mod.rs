@@ -76,6 +76,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
         }
     }
 
+    /// A session whose upgrade is over.
+    #[cfg(fuzzing)]
+    pub(super) async fn past_upgrade(stream: S, settings: &Settings, identity: &Identity) -> Self {
+        use tokio_tungstenite::tungstenite::protocol::Role;
+        Self::over(
+            WebSocketStream::from_raw_socket(stream, Role::Client, Some(config())).await,
+            settings,
+            identity,
+        )
+    }
+
     fn over(socket: WebSocketStream<S>, settings: &Settings, identity: &Identity) -> Self {
         Self {
             socket,

@@ -58,6 +58,14 @@ const SPARE_VERDICTS: usize = 4_096;
 /// How long connections may take to close.
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 
+/// The first packet of `bytes`, as text, and its size.
+#[cfg(fuzzing)]
+pub(in crate::reference) fn decode_packet(bytes: &[u8]) -> Result<Option<(String, usize)>, String> {
+    frame::decode(bytes)
+        .map(|found| found.map(|(packet, size)| (format!("{packet:?}"), size)))
+        .map_err(|fault| format!("{fault:?}"))
+}
+
 /// How long to wait after a connection could not be accepted, for want of descriptors as a rule.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 

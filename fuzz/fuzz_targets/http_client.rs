@@ -1,0 +1,6 @@
+//! What an HTTP service answers.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| squall::protocol::fuzz::http(data));
