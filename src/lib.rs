@@ -18,6 +18,7 @@
 //! | 2 | [`results`] | histograms, interval collection, and the files of a run |
 //! | 2 | [`mod@reference`] | the bundled anomaly detection service |
 //! | 3 | [`engine`] | workers that drive a plan, and the judgement of the run itself |
+//! | 4 | [`calibration`] | what this machine can measure, against raw targets of its own |
 //! | 4 | [`display`] | progress and tables |
 //! | 5 | [`cli`] | one file per command; exit codes |
 //!
@@ -29,6 +30,7 @@
 //! * Memory is bounded by the scenario, not by the length of the run.
 
 pub mod arrival;
+pub mod calibration;
 pub mod cli;
 pub mod clock;
 pub mod display;

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Rooms and their storeys: a room imports only from a lower storey, never sideways or up.
-const STOREYS: [(&str, u8); 15] = [
+const STOREYS: [(&str, u8); 16] = [
     ("units", 0),
     ("seed", 0),
     ("clock", 0),
@@ -19,6 +19,7 @@ const STOREYS: [(&str, u8); 15] = [
     ("results", 2),
     ("reference", 2),
     ("engine", 3),
+    ("calibration", 4),
     ("display", 4),
     ("cli", 5),
     ("main", 6),
@@ -47,7 +48,8 @@ const EFFECTS: [(&str, &[&str], &[&str]); 7] = [
     (
         "sockets",
         &["TcpStream", "TcpListener", "TcpSocket", "UdpSocket", "UnixStream"],
-        &["protocol", "fault", "reference", "engine"],
+        // Calibration brings raw targets of its own: what they do must be known to the last byte.
+        &["protocol", "fault", "reference", "engine", "calibration"],
     ),
     // The kernel's accounts of processor time are files on Linux: reading them is reading time.
     ("files", &["std::fs", "fs::", "File::", "tokio::fs"], &["results", "scenario", "cli", "clock"]),

@@ -39,6 +39,44 @@ pub(super) enum Command {
     Schema(SchemaArgs),
     /// Run the bundled reference system alone, until Ctrl-C
     Serve(ServeArgs),
+    /// Measure what this machine can measure, and keep it for later runs
+    ///
+    /// Pacing lag by rate, the floor of response times on the loopback, the largest rate and the memory of a device for
+    /// every protocol, against raw targets in a process of their own; about a minute and a half, in which nothing else should run. Later runs
+    /// against targets on this machine say how far above its floor they are.
+    Calibrate(CalibrateArgs),
+}
+
+#[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "flags of a command line")]
+pub(super) struct CalibrateArgs {
+    /// Where to keep the profile [default: the variable `SQUALL_PROFILE`, or squall/profile.json among the user's data]
+    #[arg(long, value_name = "FILE")]
+    pub(super) profile: Option<PathBuf>,
+
+    /// Show the profile that is kept, and measure nothing
+    #[arg(long)]
+    pub(super) show: bool,
+
+    /// Take about half a minute, and be coarser
+    #[arg(long)]
+    pub(super) quick: bool,
+
+    /// Show no progress
+    #[arg(long, short)]
+    pub(super) quiet: bool,
+
+    /// Serve raw targets until standard input ends
+    #[arg(long, hide = true)]
+    pub(super) echo: bool,
+
+    /// Print what memory idle devices take
+    #[arg(long, hide = true, value_name = "PROTOCOL=URL", value_parser = parse_target)]
+    pub(super) probe: Option<(Protocol, String)>,
+
+    /// How many of them
+    #[arg(long, hide = true, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(super) devices: u32,
 }
 
 #[derive(Debug, clap::Args)]

@@ -1,6 +1,7 @@
 //! The command line: one file per command, exit codes, and the only place where rooms are wired together.
 
 mod args;
+mod calibrate;
 mod check;
 mod exit;
 mod journal;
@@ -66,6 +67,7 @@ fn run_with(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::New(args) => new::new(args),
         Command::Schema(args) => schema::schema(args),
         Command::Serve(args) => serve::serve(args),
+        Command::Calibrate(args) => calibrate::calibrate(args),
     };
     ended.unwrap_or_else(|fault| {
         let _ = writeln!(std::io::stderr(), "error: {}", fault.message.trim_end());

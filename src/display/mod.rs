@@ -9,6 +9,7 @@ mod progress;
 mod style;
 mod verdict;
 
+pub use figure::time;
 pub use outline::{
     ChartPoint, Descriptors, EventOutline, FleetOutline, Memory, Outline, PhaseOutline, outline,
 };

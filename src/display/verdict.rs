@@ -206,7 +206,26 @@ fn facts(report: &Report, width: usize, style: Style) -> Vec<String> {
         let text = format!("{} pacer woke {p50} late at p50, {p99} at p99", report.run.pacer.kind);
         lines.extend(labelled("generator", &text, width, style));
     }
+    lines.extend(floor(report, style).iter().flat_map(|text| labelled("floor", text, width, style)));
     lines
+}
+
+/// How far above the machine's own floor the fleets' medians are.
+fn floor(report: &Report, style: Style) -> Option<String> {
+    let calibration = report.run.calibration.as_ref()?;
+    let fleets: Vec<_> =
+        calibration.times_floor.iter().map(|(fleet, times)| format!("{fleet} {times:.1}")).collect();
+    let floors = calibration.floor_p50_ms.iter();
+    let floors: Vec<_> =
+        floors.map(|(protocol, ms)| format!("{protocol} {}", time((ms * 1e6) as u64, style))).collect();
+    let day = calibration.calibrated.get(..10).unwrap_or_default();
+    (!fleets.is_empty()).then(|| {
+        format!(
+            "medians in multiples of this machine's floor: {} (floor {}, calibrated {day})",
+            fleets.join(style.dot()),
+            floors.join(style.dot())
+        )
+    })
 }
 
 fn budget(budget: &BudgetResult, width: usize, style: Style) -> Vec<String> {
@@ -267,6 +286,7 @@ mod tests {
             source_ips: Vec::new(),
             worker_use: Vec::new(),
             pacing_lag: None,
+            calibration: None,
             validity: Some(Validity { verdict, reasons: reasons.iter().map(ToString::to_string).collect() }),
             budgets: Vec::new(),
             anomaly_rows_omitted: 0,

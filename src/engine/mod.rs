@@ -33,7 +33,7 @@ use crate::scenario::Plan;
 pub use control::{Control, Order};
 pub use limit::{Descriptors, LimitError};
 pub use source::{PortError, sources};
-pub use validity::Figures;
+pub use validity::{Figures, LAG_FLOOR_NS};
 pub use watch::Standstills;
 
 /// Everything a run needs besides its sinks.

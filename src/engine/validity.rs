@@ -43,8 +43,8 @@ pub struct Figures {
     pub unheard: u64,
 }
 
-/// Pacing lag below this never matters: it is the scheduling noise of an ordinary operating system.
-const LAG_FLOOR_NS: u64 = 1_000_000;
+/// Pacing lag at p99 below this never matters, nanoseconds: it is the scheduling noise of an ordinary operating system.
+pub const LAG_FLOOR_NS: u64 = 1_000_000;
 
 /// A worker that works more than this share of the time has no room for bursts.
 const BUSY: f64 = 0.9;

@@ -272,6 +272,7 @@ mod tests {
                 starved_share: Some(0.01),
             }],
             pacing_lag: Some(PacingLag { p50_ms: 0.05, p99_ms: 0.2 }),
+            calibration: None,
             validity: Some(Validity { verdict: Verdict::Suspect, reasons: vec!["why".into()] }),
             anomaly_rows_omitted: 3,
             budgets: vec![BudgetResult {

@@ -28,6 +28,14 @@ impl Host {
         port_range(&fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok()?)
     }
 
+    /// Memory of this process that is resident and not backed by files, bytes; `None` where the system does not tell. Linux:
+    /// `RssAnon` of `/proc/self/status`.
+    pub fn anonymous_memory() -> Option<u64> {
+        let text = fs::read_to_string("/proc/self/status").ok()?;
+        let kib: u64 = entry(&text, "RssAnon")?.strip_suffix(" kB")?.trim().parse().ok()?;
+        kib.checked_mul(1024)
+    }
+
     /// Memory that could be had without swapping, bytes, within the limit of this process's control group; `None` where the
     /// system does not tell.
     pub fn available_memory() -> Option<u64> {

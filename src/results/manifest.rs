@@ -53,6 +53,9 @@ pub struct Manifest {
     pub worker_use: Vec<WorkerUse>,
     /// How late the generator itself woke in the measured phases.
     pub pacing_lag: Option<PacingLag>,
+    /// How the run compares with what the machine was calibrated to; `None` without a profile, and for targets elsewhere.
+    #[serde(default)]
+    pub calibration: Option<Calibration>,
     /// Whether the measurement can be trusted.
     pub validity: Option<Validity>,
     /// What the scenario demanded and what it got.
@@ -135,6 +138,17 @@ pub struct WorkerUse {
     /// The share of the measured phases that it was ready to run and had no processor; `None` where the system does not tell.
     #[serde(default)]
     pub starved_share: Option<f64>,
+}
+
+/// A run seen against the profile of its machine.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Calibration {
+    /// When the profile was measured, RFC 3339.
+    pub calibrated: String,
+    /// Median response time by fleet, in multiples of the floor of its protocol on the loopback.
+    pub times_floor: BTreeMap<String, f64>,
+    /// The floors, by protocol, milliseconds.
+    pub floor_p50_ms: BTreeMap<String, f64>,
 }
 
 /// How late the generator itself woke.

@@ -28,8 +28,8 @@ pub use directory::{EventTable, RunDirectory, RunFiles};
 pub use figures::Figures;
 pub use interval::{IntervalReport, Progress};
 pub use manifest::{
-    BudgetResult, ClockFacts, Host, Manifest, ManifestError, PacerFacts, PacingLag, RunState, SCHEMA,
-    ScenarioText, WorkerUse, load_manifest,
+    BudgetResult, Calibration, ClockFacts, Host, Manifest, ManifestError, PacerFacts, PacingLag, RunState,
+    SCHEMA, ScenarioText, WorkerUse, load_manifest,
 };
 pub use millis::{Millis, NotMillis};
 pub use recorder::Recorder;

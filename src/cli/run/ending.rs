@@ -1,16 +1,18 @@
 //! The end of a run: its judgement, its last files, its report and its exit code.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IsTerminal, Write};
 
 use super::{Driven, unwritable};
+use crate::calibration::Profile;
 use crate::cli::Fault;
 use crate::cli::args::RunArgs;
 use crate::cli::exit::Exit;
 use crate::clock::WallTime;
 use crate::display::{self, Style};
 use crate::engine::{End, Figures, Report, Standstills, WorkerReport};
-use crate::record::{ErrorKind, FleetId, Verdict};
-use crate::results::{self, PacingLag, Readings, RunState, SummaryRow, Totals, WorkerUse};
+use crate::record::{ErrorKind, FleetId, Layout, Verdict};
+use crate::results::{self, Calibration, PacingLag, Readings, RunState, SummaryRow, Totals, WorkerUse};
 use crate::units::Quantile;
 
 /// Width of the report where the terminal does not say.
@@ -18,7 +20,7 @@ const WIDTH: usize = 100;
 
 impl Driven {
     /// Judges the run, completes its files, prints the report, and says how the process exits.
-    pub(super) fn conclude(mut self, args: &RunArgs) -> Result<Exit, Fault> {
+    pub(super) fn conclude(mut self, args: &RunArgs, profile: Option<&Profile>) -> Result<Exit, Fault> {
         let totals = match self.totals {
             Ok(ref totals) => totals,
             Err(ref error) => {
@@ -47,6 +49,8 @@ impl Driven {
         };
         self.manifest.worker_use = report.workers.iter().map(worker_use).collect();
         self.manifest.pacing_lag = lag(&readings);
+        self.manifest.calibration =
+            profile.and_then(|profile| calibration(profile, totals, self.plan.layout()));
         self.manifest.anomaly_rows_omitted = totals.anomaly_rows_omitted;
         self.manifest.validity = Some(validity);
         self.manifest.state = if end == End::Complete { RunState::Complete } else { RunState::Interrupted };
@@ -159,6 +163,22 @@ fn worker_use(worker: &WorkerReport) -> WorkerUse {
         waited_s: worker.waited.as_secs_f64(),
         starved_share: worker.starved,
     }
+}
+
+/// The medians of the fleets against the machine's floor.
+fn calibration(profile: &Profile, totals: &Totals, layout: &Layout) -> Option<Calibration> {
+    let times = layout.fleets.iter().enumerate().filter_map(|(index, fleet)| {
+        let median = totals.readings(Some(FleetId(index as u16))).response(Quantile::P50)?;
+        let times = profile.times_floor(fleet.protocol.name(), median.ns).filter(|_| !median.censored)?;
+        Some((fleet.name.clone(), times))
+    });
+    let times_floor: BTreeMap<_, _> = times.collect();
+    let spoken: BTreeSet<_> = layout.fleets.iter().map(|fleet| fleet.protocol.name()).collect();
+    let floor =
+        |name: &&str| Some(((*name).to_owned(), profile.drivers.get(*name)?.floor_p50_ns as f64 / 1e6));
+    let floor_p50_ms = spoken.iter().filter_map(floor).collect();
+    let calibrated = profile.calibrated.clone();
+    (!times_floor.is_empty()).then_some(Calibration { calibrated, times_floor, floor_p50_ms })
 }
 
 fn lag(readings: &Readings) -> Option<PacingLag> {

@@ -15,6 +15,7 @@ use super::exit::Exit;
 use super::journal::Journal;
 use super::signal::Interrupts;
 use super::target::Targets;
+use crate::calibration::Profile;
 use crate::clock::{Monotonic, PacerKind, Tick, WallTime};
 use crate::display::{Progress, ProgressMode, Style};
 use crate::engine::{self, Control, EngineError, Order, Setup};
@@ -32,8 +33,10 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Fault> {
     let mut targets = Targets::prepare(args, plan.scenario())?;
     let notes = preflight::ensure(&plan, &mut targets, &args.source_ips)?;
     targets.notes.extend(notes);
+    let profile = profile(&mut targets);
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let workers = args.workers.map_or_else(|| targets.default_workers(cores), usize::from);
+    targets.notes.extend(profile.as_ref().and_then(|profile| beyond(profile, &plan, workers)));
 
     if let Some(wait) = until_aligned(&plan) {
         announce_wait(args, wait);
@@ -43,7 +46,30 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Fault> {
     if let Some(server) = targets.server.take() {
         server.stop();
     }
-    driven.conclude(args)
+    driven.conclude(args, profile.as_ref())
+}
+
+/// What to say of a plan whose peak is beyond what the machine was found to sustain.
+fn beyond(profile: &Profile, plan: &Plan, workers: usize) -> Option<String> {
+    let spoken = plan.layout().fleets.iter().map(|fleet| fleet.protocol.name());
+    let sustained = profile.sustained(spoken)? * workers as f64;
+    let peak = plan.peak_rate();
+    (peak > sustained).then(|| {
+        format!(
+            "note: the plan's peak of {peak:.0} readings/s is beyond the {sustained:.0}/s that {workers} worker(s) sustained \
+             when this machine was calibrated"
+        )
+    })
+}
+
+/// The profile of this machine, where the targets are on it.
+fn profile(targets: &mut Targets) -> Option<Profile> {
+    if !targets.local {
+        return None;
+    }
+    let (profile, note) = super::calibrate::known();
+    targets.notes.extend(note);
+    profile
 }
 
 fn load(args: &RunArgs) -> Result<Scenario, Fault> {
@@ -247,6 +273,7 @@ fn manifest(
         source_ips: targets.source_ips(),
         worker_use: Vec::new(),
         pacing_lag: None,
+        calibration: None,
         validity: None,
         budgets: Vec::new(),
         anomaly_rows_omitted: 0,

@@ -1,0 +1,244 @@
+//! `squall calibrate`: what this machine can measure, kept for later runs.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use super::Fault;
+use super::args::CalibrateArgs;
+use super::exit::Exit;
+use crate::calibration::{self, Echo, Effort, Load, Profile, Step, Trial};
+use crate::display::{Style, time};
+use crate::engine::Descriptors;
+use crate::protocol::Endpoint;
+use crate::record::Protocol;
+use crate::results::Host;
+
+/// Where the profile is kept if the user names no place: this variable names the file; empty, it says that there is none.
+const VARIABLE: &str = "SQUALL_PROFILE";
+
+/// Idle devices whose memory is compared.
+const DEVICES: (u32, u32) = (50, 2_000);
+
+/// Calibrates, or does one of the parts that want a process of their own.
+pub(super) fn calibrate(args: &CalibrateArgs) -> Result<Exit, Fault> {
+    if args.echo {
+        return serve();
+    }
+    if let Some((protocol, url)) = &args.probe {
+        return probe(*protocol, url, args.devices);
+    }
+    let path = args.profile.clone().or_else(place).ok_or_else(|| {
+        Fault::usage(format!(
+            "there is no place to keep the profile: give one with --profile FILE or {VARIABLE}"
+        ))
+    })?;
+    if args.show {
+        return show(&path);
+    }
+    let scratch = Scratch::new().map_err(Fault::failed)?;
+    let targets = Targets::start().map_err(Fault::failed)?;
+    let effort = if args.quick { Effort::Quick } else { Effort::Full };
+    let tell = |Step(text)| {
+        if !args.quiet {
+            // Nobody reading it changes nothing.
+            let _ = writeln!(io::stderr(), "{text}");
+        }
+    };
+    let profile =
+        calibration::survey(&targets.urls, effort, &scratch.0, memory, tell).map_err(Fault::failed)?;
+    store(&path, &profile)?;
+    print(&profile, &format!("kept in {}", path.display()))
+}
+
+/// The file of the profile, by the environment.
+fn place() -> Option<PathBuf> {
+    if let Some(named) = std::env::var_os(VARIABLE) {
+        return (!named.is_empty()).then(|| named.into());
+    }
+    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let data =
+        absolute("XDG_DATA_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/share")))?;
+    Some(data.join("squall").join("profile.json"))
+}
+
+/// The profile of this machine, if one is kept; else nothing, and what the user should know of it.
+pub(super) fn known() -> (Option<Profile>, Option<String>) {
+    let Some((path, text)) =
+        place().and_then(|path| Some((path.clone(), std::fs::read_to_string(path).ok()?)))
+    else {
+        return (None, None);
+    };
+    match Profile::read(&text, &Host::here()) {
+        Ok(profile) => (Some(profile), None),
+        Err(error) => {
+            let path = path.display();
+            (
+                None,
+                Some(format!("note: the profile {path} is not used: {error}; run `squall calibrate` again")),
+            )
+        }
+    }
+}
+
+fn show(path: &Path) -> Result<Exit, Fault> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        Fault::failed(format!("cannot read {} ({error}): run `squall calibrate` first", path.display()))
+    })?;
+    let profile = Profile::read(&text, &Host::here()).map_err(|error| {
+        Fault::failed(format!("{}: {error}; run `squall calibrate` again", path.display()))
+    })?;
+    print(&profile, &format!("calibrated {}", profile.calibrated))
+}
+
+/// Writes beside the file and then puts it in its place: whoever reads meanwhile sees the old one whole.
+fn store(path: &Path, profile: &Profile) -> Result<(), Fault> {
+    let write = || {
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        let partial = path.with_extension("json.partial");
+        std::fs::write(&partial, profile.to_json()?)?;
+        std::fs::rename(&partial, path)
+    };
+    write().map_err(|error: io::Error| {
+        let path = path.display();
+        Fault::failed(format!("cannot write {path}: {error}; choose another place with --profile FILE"))
+    })
+}
+
+/// Serves raw targets until standard input ends, as it does when the parent process is gone.
+fn serve() -> Result<Exit, Fault> {
+    if let Some(limits) = Descriptors::read() {
+        // With fewer, fewer devices connect, and their trial says so.
+        let _ = Descriptors::ensure(limits.hard);
+    }
+    let echo = Echo::start().map_err(Fault::failed)?;
+    let mut out = io::stdout().lock();
+    for (protocol, url) in echo.urls() {
+        writeln!(out, "{protocol} {url}").map_err(Fault::failed)?;
+    }
+    out.flush().map_err(Fault::failed)?;
+    io::copy(&mut io::stdin().lock(), &mut io::sink()).map_err(Fault::failed)?;
+    Ok(Exit::Fine)
+}
+
+/// Connects idle devices and prints the most anonymous memory that was resident meanwhile, bytes.
+fn probe(protocol: Protocol, url: &str, devices: u32) -> Result<Exit, Fault> {
+    Descriptors::ensure(u64::from(devices) + Descriptors::OVERHEAD).map_err(Fault::failed)?;
+    let scratch = Scratch::new().map_err(Fault::failed)?;
+    let load = Load::Open(f64::from(devices) * 0.2);
+    let mut most = 0;
+    let trial = Trial { protocol, url, devices, load, seconds: 1.0 };
+    trial
+        .run(&scratch.0, || most = most.max(Host::anonymous_memory().unwrap_or(0)))
+        .map_err(Fault::failed)?;
+    writeln!(io::stdout(), "{most}").map_err(Fault::failed)?;
+    Ok(Exit::Fine)
+}
+
+/// Memory of one more device, bytes, from processes with few and with many.
+fn memory(protocol: Protocol, url: &str) -> Option<u64> {
+    let resident = |devices: u32| -> Option<u64> {
+        let done = Command::new(std::env::current_exe().ok()?)
+            .args(["calibrate", "--probe", &format!("{protocol}={url}"), "--devices", &devices.to_string()])
+            .stderr(Stdio::null())
+            .output()
+            .ok()?;
+        String::from_utf8_lossy(&done.stdout).trim().parse().ok().filter(|bytes| *bytes > 0)
+    };
+    let (few, many) = DEVICES;
+    let bytes = resident(many)?.saturating_sub(resident(few)?);
+    Some(bytes / u64::from(many - few))
+}
+
+/// The raw targets, in a process of their own so that they share neither memory nor locks with the generator.
+struct Targets {
+    child: Child,
+    urls: Vec<(Protocol, String)>,
+}
+
+impl Targets {
+    fn start() -> io::Result<Self> {
+        let mut child = Command::new(std::env::current_exe()?)
+            .args(["calibrate", "--echo"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let lines = child.stdout.take().map(|out| BufReader::new(out.take(4096)).lines());
+        let urls = lines.into_iter().flatten().map_while(Result::ok).filter_map(|line| {
+            let (protocol, url) = line.split_once(' ')?;
+            let protocol = Protocol::ALL.into_iter().find(|known| known.name() == protocol)?;
+            Endpoint::resolve(protocol, url).ok().map(|_| (protocol, url.to_owned()))
+        });
+        let urls = urls.take(Protocol::ALL.len()).collect();
+        Ok(Self { child, urls })
+    }
+}
+
+impl Drop for Targets {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A directory for the trials' files, removed at the end.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> io::Result<Self> {
+        let path = std::env::temp_dir().join(format!("squall-calibration-{}", std::process::id()));
+        std::fs::create_dir_all(&path)?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn print(profile: &Profile, place: &str) -> Result<Exit, Fault> {
+    let mut out = io::stdout().lock();
+    out.write_all(table(profile, place, Style::of(io::IsTerminal::is_terminal(&out))).as_bytes())
+        .map_err(|error| Fault::failed(format!("cannot print: {error}")))?;
+    Ok(Exit::Fine)
+}
+
+fn table(profile: &Profile, place: &str, style: Style) -> String {
+    let mut lines = vec![
+        format!(
+            "{}, {} cores, {}",
+            profile.host.cpu_model.as_deref().unwrap_or("unknown processor"),
+            profile.host.cores,
+            profile.host.kernel
+        ),
+        format!("clock resolution {}", time(profile.clock_resolution_ns, style)),
+        String::new(),
+        format!("{:<12}{:>10}{:>12}{:>12}", "pacing lag", "p50", "p99", "p99.9"),
+    ];
+    for pacing in &profile.pacing {
+        let [p50, p99, p99_9] = [pacing.p50_ns, pacing.p99_ns, pacing.p99_9_ns].map(|ns| time(ns, style));
+        lines.push(format!("{:<12}{p50:>10}{p99:>12}{p99_9:>12}", format!("  {}/s", pacing.per_second)));
+    }
+    lines.push(String::new());
+    lines.push(format!(
+        "{:<12}{:>10}{:>12}{:>14}{:>14}{:>14}",
+        "one worker", "floor p50", "floor p99", "closed loop", "sustained", "per device"
+    ));
+    for (protocol, driver) in &profile.drivers {
+        let [p50, p99] = [driver.floor_p50_ns, driver.floor_p99_ns].map(|ns| time(ns, style));
+        let closed = format!("{:.0}/s", driver.closed_loop_per_second);
+        let sustained = driver.sustained_per_second.map_or("-".to_owned(), |rate| format!("{rate:.0}/s"));
+        let memory = driver.bytes_per_device.map_or("-".to_owned(), |bytes| format!("{bytes} B"));
+        lines.push(format!(
+            "{:<12}{p50:>10}{p99:>12}{closed:>14}{sustained:>14}{memory:>14}",
+            format!("  {protocol}")
+        ));
+    }
+    lines.push(String::new());
+    lines.push(place.to_owned());
+    lines.join("\n") + "\n"
+}
