@@ -32,7 +32,7 @@ def memory_gib() -> float:
 
 def describe(squall: Path, versions: dict[str, list[str]]) -> dict[str, object]:
     """The machine, and the version of every peer that is here."""
-    found = {name: first_line(command) for name, command in versions.items() if shutil.which(command[0])}
+    found = {name: first_line(command) for name, command in versions.items() if shutil.which(name)}
     return {
         "processor": processor(),
         "cores": os.cpu_count(),

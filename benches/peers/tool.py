@@ -94,6 +94,9 @@ class Squall:
             ]
             if self.scenario == "idle":
                 command += ["--set", f"fleet.idle.protocol={scheme}"]
+                if scheme == "mqtt":
+                    # A broker gives no verdicts.
+                    command += ["--set", "fleet.idle.close=ack"]
             if self.rate:
                 command += ["--set", f"fleet.{fleet}.rate={self.rate / clients:.3f}/s"]
             _, cpu, most = execute(core, command, seconds)

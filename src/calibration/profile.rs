@@ -153,11 +153,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_stored_reads_back(p50_ns: u64, rate in 1.0_f64..1e7, resolution: u64) {
+        fn what_is_stored_reads_back(p50_ns: u64, rate in 1_u32..10_000_000, resolution: u64) {
             let mut stored = profile();
             stored.pacing[0].p50_ns = p50_ns;
             stored.clock_resolution_ns = resolution;
-            stored.drivers.get_mut("http").unwrap().closed_loop_per_second = rate;
+            stored.drivers.get_mut("http").unwrap().closed_loop_per_second = f64::from(rate);
             prop_assert_eq!(Profile::read(&stored.to_json().unwrap(), &stored.host), Ok(stored.clone()));
         }
     }

@@ -85,7 +85,7 @@ pub fn survey(
         let driver = Driver {
             floor_p50_ns: floor.response_ns[0],
             floor_p99_ns: floor.response_ns[1],
-            closed_loop_per_second: closed.ok_per_second,
+            closed_loop_per_second: closed.ok_per_second.round(),
             sustained_per_second: sustained,
             bytes_per_device: memory(*protocol, url),
         };

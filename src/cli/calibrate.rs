@@ -171,8 +171,12 @@ impl Targets {
             let protocol = Protocol::ALL.into_iter().find(|known| known.name() == protocol)?;
             Endpoint::resolve(protocol, url).ok().map(|_| (protocol, url.to_owned()))
         });
-        let urls = urls.take(Protocol::ALL.len()).collect();
-        Ok(Self { child, urls })
+        let urls: Vec<_> = urls.take(Protocol::ALL.len()).collect();
+        let targets = Self { child, urls };
+        if targets.urls.len() < Protocol::ALL.len() {
+            return Err(io::Error::other("the raw targets did not start"));
+        }
+        Ok(targets)
     }
 }
 

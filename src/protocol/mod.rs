@@ -12,10 +12,12 @@ mod flow;
 pub mod fuzz;
 mod http;
 mod identity;
+#[cfg(feature = "internals")]
+pub mod internals;
 mod judge;
 mod mqtt;
 mod pulse;
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, fuzzing, feature = "internals"))]
 mod script;
 mod session;
 mod settings;

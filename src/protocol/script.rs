@@ -1,5 +1,5 @@
 //! A scripted peer for the sessions' tests: a stream whose reads are dictated and whose writes are kept.
-#![cfg_attr(fuzzing, expect(dead_code, reason = "fuzzing only dictates"))]
+#![cfg_attr(not(test), expect(dead_code, reason = "only tests use all of it"))]
 
 use std::collections::VecDeque;
 use std::io;

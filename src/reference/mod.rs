@@ -10,6 +10,8 @@ mod endpoint;
 #[cfg(fuzzing)]
 pub mod fuzz;
 mod health;
+#[cfg(feature = "internals")]
+pub mod internals;
 mod metric;
 mod model;
 mod pipeline;

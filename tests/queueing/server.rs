@@ -6,7 +6,8 @@ use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread;
 
 use squall::clock::{Monotonic, Pacer, Tick};
@@ -23,13 +24,25 @@ use super::theory::Queue;
 /// One queue: every device is a queue of its own, named by its fleet.
 struct Line {
     services: RefCell<Services>,
-    departures: RefCell<VecDeque<(Tick, [u8; 2])>>,
+    departures: RefCell<VecDeque<(Tick, Vec<u8>)>>,
     arrived: Notify,
 }
 
+/// How long the server's thread was ready to run and had no processor.
+pub(crate) struct Waited(Arc<AtomicU64>);
+
+impl Waited {
+    /// Seconds so far.
+    pub(crate) fn get(&self) -> f64 {
+        self.0.load(Ordering::Relaxed) as f64 / 1e9
+    }
+}
+
 /// Serves `queues`, by name of the fleet, for as long as the process lives.
-pub(crate) fn start(queues: &[(String, Queue)], seed: Seed, clock: Monotonic) -> SocketAddr {
+pub(crate) fn start(queues: &[(String, Queue)], seed: Seed, clock: Monotonic) -> (SocketAddr, Waited) {
     let queues: HashMap<String, Queue> = queues.iter().cloned().collect();
+    let waited = Arc::new(AtomicU64::new(0));
+    let waiting = Arc::clone(&waited);
     let (tell, told) = mpsc::sync_channel(1);
     thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -37,26 +50,31 @@ pub(crate) fn start(queues: &[(String, Queue)], seed: Seed, clock: Monotonic) ->
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             tell.send(listener.local_addr().unwrap()).unwrap();
             while let Ok((stream, _)) = listener.accept().await {
-                let queues = queues.clone();
+                let (queues, waiting) = (queues.clone(), Arc::clone(&waiting));
                 tokio::task::spawn_local(async move {
                     // A device that leaves ends its line.
-                    let _ = attend(stream, &queues, seed, clock).await;
+                    let _ = attend(stream, &queues, &waiting, seed, clock).await;
                 });
             }
         });
     });
-    told.recv().unwrap()
+    (told.recv().unwrap(), Waited(waited))
 }
+
+/// Kinds of packets that a device sends once it is connected.
+const PUBLISH: u8 = 3;
+const PINGREQ: u8 = 12;
 
 async fn attend(
     stream: TcpStream,
     queues: &HashMap<String, Queue>,
+    waited: &AtomicU64,
     seed: Seed,
     clock: Monotonic,
 ) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let (mut read, mut write) = stream.into_split();
-    let connect = packet(&mut read).await?;
+    let (_, connect) = packet(&mut read).await?;
     // Protocol name, level, flags and keep-alive take ten bytes; then the client identifier.
     let client = text(&connect, 10);
     let fleet = client.rsplit_once('-').map_or(client, |(fleet, _)| fleet);
@@ -70,12 +88,24 @@ async fn attend(
     tokio::task::spawn_local(release(Rc::clone(&line), write, clock));
     let mut departed = Tick::ZERO;
     loop {
-        let publish = packet(&mut read).await?;
+        let (kind, publish) = packet(&mut read).await?;
         let arrived = clock.now();
+        match kind >> 4 {
+            PUBLISH => {}
+            PINGREQ => {
+                line.departures.borrow_mut().push_back((arrived, vec![0xd0, 0]));
+                line.arrived.notify_one();
+                continue;
+            }
+            _ => return Ok(()),
+        }
+        let so_far = squall::clock::thread_wait_time().unwrap_or_default();
+        waited.store(so_far.as_nanos() as u64, Ordering::Relaxed);
         let topic = usize::from(u16::from_be_bytes([publish[0], publish[1]]));
         let service = line.services.borrow_mut().next();
         departed = departed.max(arrived).plus_ns((service * 1e9) as u64);
-        line.departures.borrow_mut().push_back((departed, [publish[2 + topic], publish[3 + topic]]));
+        let puback = vec![0x40, 2, publish[2 + topic], publish[3 + topic]];
+        line.departures.borrow_mut().push_back((departed, puback));
         line.arrived.notify_one();
     }
 }
@@ -85,18 +115,18 @@ async fn release(line: Rc<Line>, mut write: OwnedWriteHalf, clock: Monotonic) ->
     let mut pacer = Pacer::new(clock);
     loop {
         let first = line.departures.borrow_mut().pop_front();
-        let Some((at, pid)) = first else {
+        let Some((at, packet)) = first else {
             line.arrived.notified().await;
             continue;
         };
         pacer.sleep_until(at).await?;
-        write.write_all(&[0x40, 2, pid[0], pid[1]]).await?;
+        write.write_all(&packet).await?;
     }
 }
 
-/// The body of the next packet.
-async fn packet(read: &mut OwnedReadHalf) -> io::Result<Vec<u8>> {
-    read.read_u8().await?;
+/// The first byte of the next packet, and its body.
+async fn packet(read: &mut OwnedReadHalf) -> io::Result<(u8, Vec<u8>)> {
+    let kind = read.read_u8().await?;
     let (mut length, mut shift) = (0, 0);
     loop {
         let byte = read.read_u8().await?;
@@ -108,7 +138,7 @@ async fn packet(read: &mut OwnedReadHalf) -> io::Result<Vec<u8>> {
     }
     let mut body = vec![0; length];
     read.read_exact(&mut body).await?;
-    Ok(body)
+    Ok((kind, body))
 }
 
 fn text(body: &[u8], at: usize) -> &str {

@@ -47,7 +47,8 @@ pub struct Tally {
 
 impl Default for Tally {
     fn default() -> Self {
-        let histogram = || RefCell::new(Histogram::new_with_bounds(1, 60_000_000_000, 3).expect("sound bounds"));
+        let histogram =
+            || RefCell::new(Histogram::new_with_bounds(1, 60_000_000_000, 3).expect("sound bounds"));
         Self { histogram: histogram(), lag: histogram() }
     }
 }

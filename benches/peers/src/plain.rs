@@ -50,7 +50,8 @@ pub fn serve<C: Codec>() -> io::Result<()> {
                     let interest = Interest::READABLE | Interest::WRITABLE;
                     poll.registry().register(&mut stream, Token(slot), interest)?;
                     let codec = C::default();
-                    connections[slot] = Some(Connection { stream, codec, rest: Vec::new(), unsent: Vec::new() });
+                    connections[slot] =
+                        Some(Connection { stream, codec, rest: Vec::new(), unsent: Vec::new() });
                 }
                 continue;
             }

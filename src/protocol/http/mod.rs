@@ -60,6 +60,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http<S> {
         })
     }
 
+    #[cfg(feature = "internals")]
+    pub(super) fn stream_mut(&mut self) -> &mut S {
+        &mut self.stream
+    }
+
     pub(super) fn ready(&self) -> bool {
         // Bytes already here would be taken for the response to the next request.
         self.outstanding.is_none() && !self.ending && self.broken.is_none() && self.inbox.unread().is_empty()

@@ -130,6 +130,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
         }
     }
 
+    #[cfg(feature = "internals")]
+    pub(super) fn stream_mut(&mut self) -> &mut S {
+        &mut self.stream
+    }
+
     pub(super) fn ready(&self) -> bool {
         self.flow.is_open() && self.has_room()
     }

@@ -77,7 +77,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
     }
 
     /// A session whose upgrade is over.
-    #[cfg(fuzzing)]
+    #[cfg(any(fuzzing, feature = "internals"))]
     pub(super) async fn past_upgrade(stream: S, settings: &Settings, identity: &Identity) -> Self {
         use tokio_tungstenite::tungstenite::protocol::Role;
         Self::over(
@@ -85,6 +85,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
             settings,
             identity,
         )
+    }
+
+    #[cfg(feature = "internals")]
+    pub(super) fn stream_mut(&mut self) -> &mut S {
+        self.socket.get_mut()
     }
 
     fn over(socket: WebSocketStream<S>, settings: &Settings, identity: &Identity) -> Self {

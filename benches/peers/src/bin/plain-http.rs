@@ -7,7 +7,8 @@ use std::cell::RefCell;
 use squall_peers::plain::{self, Codec};
 use squall_peers::stamps::Stamps;
 
-const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 11\r\n\r\n{\"ok\":true}";
+const ANSWER: &[u8] =
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 11\r\n\r\n{\"ok\":true}";
 
 thread_local! {
     static STAMPS: RefCell<Stamps> = RefCell::default();
@@ -43,7 +44,9 @@ fn control(bytes: &[u8], output: &mut Vec<u8>) {
             "{}".to_owned()
         }
     };
-    output.extend_from_slice(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()).as_bytes());
+    output.extend_from_slice(
+        format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()).as_bytes(),
+    );
 }
 
 /// The size of the first request, `Some(None)` if it is not there whole, `None` if it is none.

@@ -16,7 +16,9 @@ impl Codec for Ws {
     fn answer(&mut self, input: &[u8], output: &mut Vec<u8>) -> Option<usize> {
         let mut taken = 0;
         if !self.open {
-            let Some(head) = input.windows(4).position(|window| window == b"\r\n\r\n") else { return Some(0) };
+            let Some(head) = input.windows(4).position(|window| window == b"\r\n\r\n") else {
+                return Some(0);
+            };
             upgrade(&input[..head], output)?;
             self.open = true;
             taken = head + 4;

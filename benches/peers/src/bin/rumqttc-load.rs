@@ -19,7 +19,13 @@ async fn connect(order: Order, client: usize) -> Result<(AsyncClient, EventLoop)
     Ok((handle, events))
 }
 
-async fn publish(handle: AsyncClient, mut events: EventLoop, client: usize, until: Instant, tally: Rc<Tally>) {
+async fn publish(
+    handle: AsyncClient,
+    mut events: EventLoop,
+    client: usize,
+    until: Instant,
+    tally: Rc<Tally>,
+) {
     let topic = format!("readings/client-{client}");
     while Instant::now() < until {
         let sent = Instant::now();
