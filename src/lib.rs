@@ -13,6 +13,7 @@
 //! | 1 | [`arrival`] | laws of arrival: when readings are due, as pure functions |
 //! | 1 | [`fleet`] | what devices say: signals and payloads, pure |
 //! | 1 | [`fault`] | the byte stream under every protocol, where network faults act |
+//! | 1 | [`service`] | what the bundled service can be told, as plain data |
 //! | 2 | [`scenario`] | a scenario's text → checked model → plan and its digest |
 //! | 2 | [`protocol`] | HTTP, WebSocket and MQTT sessions of one device |
 //! | 2 | [`results`] | histograms, interval collection, and the files of a run |
@@ -43,4 +44,5 @@ pub mod reference;
 pub mod results;
 pub mod scenario;
 pub mod seed;
+pub mod service;
 pub mod units;

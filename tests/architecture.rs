@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Rooms and their storeys: a room imports only from a lower storey, never sideways or up.
-const STOREYS: [(&str, u8); 16] = [
+const STOREYS: [(&str, u8); 17] = [
     ("units", 0),
     ("seed", 0),
     ("clock", 0),
@@ -14,6 +14,7 @@ const STOREYS: [(&str, u8); 16] = [
     ("arrival", 1),
     ("fleet", 1),
     ("fault", 1),
+    ("service", 1),
     ("scenario", 2),
     ("protocol", 2),
     ("results", 2),
@@ -59,7 +60,7 @@ const EFFECTS: [(&str, &[&str], &[&str]); 7] = [
 ];
 
 /// Rooms whose decisions are pure: no runtime, no threads.
-const PURE: [&str; 5] = ["units", "seed", "record", "arrival", "fleet"];
+const PURE: [&str; 6] = ["units", "seed", "record", "arrival", "fleet", "service"];
 
 const MOST_LINES: usize = 600;
 const FORBIDDEN_NAMES: [&str; 6] = ["util", "utils", "common", "helpers", "manager", "imp"];

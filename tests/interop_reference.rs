@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use squall::reference::{Config, Server, Status};
+use squall::service::{Cache, Inference, Queue, Setup};
 use squall::units::Span;
 
 fn server() -> Server {
@@ -51,6 +52,16 @@ fn post(addr: SocketAddr, body: &[u8]) -> String {
 }
 
 const READING: &str = r#"{"device":"meters-00017","seq":42,"intended_ns":123456789,"value":21.5}"#;
+
+/// Four readings may wait for an inference of 30 ms each.
+fn slow_and_small() -> Setup {
+    Setup {
+        queue: Queue { capacity: 4, ..Queue::default() },
+        inference: Inference { cost: Span::from_ms(30), ..Inference::default() },
+        cache: Cache { capacity: 0, ..Cache::default() },
+        ..Setup::default()
+    }
+}
 
 #[test]
 fn curl_gets_a_verdict_health_and_metrics() {
@@ -164,8 +175,7 @@ fn abuse_is_refused_and_the_others_are_still_served() {
 
 #[test]
 fn a_full_queue_sheds_says_so_and_recovers() {
-    let config =
-        Config { queue_capacity: 4, inference: Span::from_ms(30), cache_capacity: 0, ..Config::default() };
+    let config = Config { setup: slow_and_small(), ..Config::default() };
     let server = Server::start(&config).unwrap();
     let addr = server.http_addr();
     let replies: Vec<String> = std::thread::scope(|scope| {

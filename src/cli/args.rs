@@ -195,8 +195,20 @@ pub(super) struct ServeArgs {
     #[arg(long, value_name = "PORT", default_value_t = 1883)]
     pub(super) mqtt_port: u16,
 
-    /// Threads that compute verdicts
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
+    /// A file with a section [reference]; any scenario will do
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+
+    /// Change one setting, such as queue.overflow=drop-oldest; docs/reference.md has them all
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(super) set: Vec<String>,
+
+    /// Let it be broken on purpose over POST /v1/faults
+    #[arg(long)]
+    pub(super) faults: bool,
+
+    /// Threads that compute verdicts; 0 computes them where readings come in
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=1024))]
     pub(super) workers: Option<u32>,
 
     /// Readings the queue holds before the service sheds

@@ -7,21 +7,17 @@ use super::exit::Exit;
 use super::signal::Interrupts;
 use super::{Fault, target};
 use crate::reference::{Config, Server};
-use crate::scenario::ReferenceSettings;
+use crate::scenario::{Override, Overrides, load_setup};
+use crate::service::Setup;
 
 /// Serves until the first interrupt.
 pub(super) fn serve(args: &ServeArgs) -> Result<Exit, Fault> {
-    let settings = ReferenceSettings {
-        workers: args.workers,
-        queue: args.queue,
-        cache: args.cache,
-        inference: args.inference,
-    };
     let config = Config {
         bind: args.bind,
         http_port: args.http_port,
         mqtt_port: args.mqtt_port,
-        ..target::config(settings)
+        setup: setup(args)?,
+        ..Config::default()
     };
     let interrupts = Interrupts::listen(|_| {}).map_err(Fault::failed)?;
     let server = Server::start(&config).map_err(Fault::failed)?;
@@ -29,6 +25,30 @@ pub(super) fn serve(args: &ServeArgs) -> Result<Exit, Fault> {
     interrupts.wait();
     server.stop();
     Ok(Exit::Fine)
+}
+
+/// What the file says, changed by `--set`, changed by the flags.
+fn setup(args: &ServeArgs) -> Result<Setup, Fault> {
+    let set = args.set.iter().map(|text| {
+        let whole = if text.starts_with("reference.") { text.clone() } else { format!("reference.{text}") };
+        Override::parse(&whole).map_err(Fault::usage)
+    });
+    let overrides = Overrides { set: set.collect::<Result<_, _>>()?, ..Overrides::default() };
+    let mut setup = load_setup(args.config.as_deref(), &overrides).map_err(Fault::usage)?;
+    setup.faults |= args.faults;
+    if let Some(count) = args.workers {
+        setup.workers.count = count as usize;
+    }
+    if let Some(capacity) = args.queue {
+        setup.queue.capacity = capacity as usize;
+    }
+    if let Some(capacity) = args.cache {
+        setup.cache.capacity = capacity as usize;
+    }
+    if let Some(cost) = args.inference {
+        setup.inference.cost = cost;
+    }
+    Ok(setup)
 }
 
 /// Prints the addresses, one per line, ready to be copied behind `--target`.

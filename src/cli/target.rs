@@ -10,7 +10,7 @@ use crate::fleet::Format;
 use crate::protocol::{Endpoint, control};
 use crate::record::Protocol;
 use crate::reference::{Config, Server};
-use crate::scenario::{Exchange, ReferenceSettings, Scenario};
+use crate::scenario::{Exchange, Scenario};
 
 /// How long a target may take to show that it is there.
 const PROBE: Duration = Duration::from_secs(5);
@@ -44,7 +44,8 @@ impl Targets {
             if let Some(misfit) = misfit(scenario) {
                 return Err(Fault::usage(misfit));
             }
-            let server = Server::start(&config(scenario.reference)).map_err(Fault::failed)?;
+            let server = Server::start(&Config { setup: scenario.reference.clone(), ..Config::default() })
+                .map_err(Fault::failed)?;
             let found =
                 addresses(&server).into_iter().map(|(protocol, url)| Given { protocol, url, shown: None });
             (found.collect(), Some(server))
@@ -188,16 +189,4 @@ pub(super) fn addresses(server: &Server) -> Vec<(Protocol, String)> {
         (Protocol::Ws, format!("ws://{}/v1/stream", server.http_addr())),
         (Protocol::Mqtt, format!("mqtt://{}", server.mqtt_addr())),
     ]
-}
-
-/// The reference system's configuration on free ports, as the scenario or the command line wants it.
-pub(super) fn config(settings: ReferenceSettings) -> Config {
-    let default = Config::default();
-    Config {
-        workers: settings.workers.map_or(default.workers, |workers| workers as usize),
-        queue_capacity: settings.queue.map_or(default.queue_capacity, |queue| queue as usize),
-        cache_capacity: settings.cache.map_or(default.cache_capacity, |cache| cache as usize),
-        inference: settings.inference.unwrap_or(default.inference),
-        ..default
-    }
 }

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::pipeline::Operation;
 use crate::clock::Tick;
 
 /// How well the service is.
@@ -47,6 +48,7 @@ pub(super) struct Signs {
     pub(super) last_shed: Option<Tick>,
     /// Since when the queue has been full without a break.
     pub(super) full_since: Option<Tick>,
+    pub(super) operation: Operation,
 }
 
 /// A refusal counts against health for this long, nanoseconds.
@@ -66,7 +68,12 @@ impl Health {
             workers: signs.workers,
             shed: signs.shed,
         };
-        if signs.workers == 0 {
+        if signs.operation != Operation::Running {
+            let reason = format!("the service is {}; it should be running", signs.operation.name());
+            health.add(Status::Unhealthy, reason);
+        }
+        // Without workers readings are worked on where they come in.
+        if signs.workers == 0 && signs.workers_wanted > 0 {
             health
                 .add(Status::Unhealthy, format!("no worker runs; there should be {}", signs.workers_wanted));
         } else if signs.workers < signs.workers_wanted {
@@ -117,6 +124,7 @@ mod tests {
             shed: 0,
             last_shed: None,
             full_since: None,
+            operation: Operation::Running,
         };
         let ago = |secs: u64| Some(Tick(now.0 - secs * 1_000_000_000));
         for (name, signs, status, reason) in [
@@ -144,6 +152,8 @@ mod tests {
             ),
             ("a worker down", Signs { workers: 1, ..well }, Status::Degraded, "1 workers run"),
             ("all down", Signs { workers: 0, ..well }, Status::Unhealthy, "no worker runs"),
+            ("inline", Signs { workers: 0, workers_wanted: 0, ..well }, Status::Healthy, ""),
+            ("paused", Signs { operation: Operation::Paused, ..well }, Status::Unhealthy, "is paused"),
         ] {
             let health = Health::judge(&signs);
             assert_eq!(health.status, status, "{name}: {health:?}");

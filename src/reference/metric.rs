@@ -5,10 +5,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use super::cache::Tier;
+use super::job::Reason;
 use crate::clock::Tick;
+use crate::service::Priority;
+
+const REASONS: [Reason; 6] =
+    [Reason::QueueFull, Reason::Displaced, Reason::Overdue, Reason::Quota, Reason::Stopped, Reason::Crashed];
+const TIERS: [Tier; 6] =
+    [Tier::Exact, Tier::Stale, Tier::Semantic, Tier::Shared, Tier::Coalesced, Tier::Miss];
 
 /// The service's counters; shared by all its threads.
 #[derive(Debug, Default)]
@@ -17,16 +26,30 @@ pub(super) struct Metrics {
     pub(super) received: Counter,
     /// Verdicts given.
     pub(super) verdicts: Counter,
-    /// Readings refused because the queue was full.
-    shed: Counter,
+    /// Readings that were not worked on, by reason.
+    shed: [Counter; REASONS.len()],
     /// What came in and was no reading.
     pub(super) bad: Counter,
+    /// Readings that had been worked on before.
+    pub(super) duplicates: Counter,
     /// Verdicts that were anomalies.
     pub(super) anomalies: Counter,
-    pub(super) cache_hits: Counter,
-    pub(super) cache_misses: Counter,
+    /// Alerts raised.
+    pub(super) alerts: Counter,
+    /// Alerts that no subscriber got, for want of room on the way.
+    pub(super) alerts_lost: Counter,
+    /// Verdicts by where their score came from.
+    tiers: [Counter; TIERS.len()],
+    /// Answers computed anew while the aged one was served.
+    pub(super) cache_renewals: Counter,
+    /// Similar answers that were compared with the true ones.
+    pub(super) cache_audited: Counter,
+    /// Those of them that led to another level.
+    pub(super) cache_false: Counter,
     /// Devices whose state was forgotten to make room.
     pub(super) devices_evicted: Counter,
+    /// Workers that crashed.
+    pub(super) worker_crashes: Counter,
     /// Messages dropped because an MQTT subscriber was too slow.
     pub(super) mqtt_dropped: Counter,
     /// Connections refused because too many were open.
@@ -41,21 +64,29 @@ pub(super) struct Metrics {
 /// Figures read off at the moment of a scrape.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Snapshot {
-    pub(super) queue_depth: usize,
+    /// Readings that wait, by level, most urgent first.
+    pub(super) waiting: [usize; 4],
     pub(super) queue_capacity: usize,
     pub(super) workers: usize,
+    pub(super) devices: usize,
+    pub(super) cached: usize,
 }
 
 impl Metrics {
-    /// Counts a reading that was refused at `now`.
-    pub(super) fn shed(&self, now: Tick) {
-        self.shed.inc();
+    /// Counts a reading that was not worked on, at `now`.
+    pub(super) fn shed(&self, now: Tick, reason: Reason) {
+        self.shed[reason as usize].inc();
         self.last_shed.store(now.0.max(1), Ordering::Relaxed);
     }
 
-    /// Readings refused so far.
+    /// Readings that were not worked on so far.
     pub(super) fn shed_total(&self) -> u64 {
-        self.shed.get()
+        self.shed.iter().map(Counter::get).sum()
+    }
+
+    /// Readings not worked on for `reason`.
+    pub(super) fn shed_for(&self, reason: Reason) -> u64 {
+        self.shed[reason as usize].get()
     }
 
     /// When a reading was last refused.
@@ -63,18 +94,61 @@ impl Metrics {
         Some(self.last_shed.load(Ordering::Relaxed)).filter(|at| *at > 0).map(Tick)
     }
 
-    /// Everything in the Prometheus text format.
+    /// Counts where a score came from; nothing where there is no cache to have it.
+    pub(super) fn tier(&self, tier: Tier, is_on: bool) {
+        if is_on || tier == Tier::Coalesced {
+            self.tiers[tier as usize].inc();
+        }
+    }
+
+    /// Verdicts whose score came from `tier`.
+    pub(super) fn scored_by(&self, tier: Tier) -> u64 {
+        self.tiers[tier as usize].get()
+    }
+
+    /// Everything in the `OpenMetrics` text format.
     pub(super) fn encode(&self, now: Snapshot) -> String {
         let mut registry = Registry::with_prefix("squall");
-        let counters: [(&str, &str, &Counter); 10] = [
+        self.register_counters(&mut registry);
+        self.register_families(&mut registry, now);
+        for (name, help, gauge) in [
+            ("http_connections", "Open HTTP connections", &self.http_connections),
+            ("ws_connections", "Open WebSocket connections", &self.ws_connections),
+            ("mqtt_connections", "Open MQTT connections", &self.mqtt_connections),
+        ] {
+            registry.register(name, help, gauge.clone());
+        }
+        for (name, help, value) in [
+            ("queue_depth", "Readings that wait", now.waiting.iter().sum()),
+            ("queue_capacity", "Readings that may wait", now.queue_capacity),
+            ("workers", "Workers that run", now.workers),
+            ("devices", "Devices whose state is kept", now.devices),
+            ("cache_entries", "Scores in the exact cache", now.cached),
+        ] {
+            registry.register(name, help, gauge(value));
+        }
+        let mut text = String::new();
+        if encode(&mut text, &registry).is_err() {
+            text.clear();
+            let _ = writeln!(text, "# the metrics could not be encoded");
+        }
+        text
+    }
+
+    fn register_counters(&self, registry: &mut Registry) {
+        let counters: [(&str, &str, &Counter); 14] = [
             ("readings_received", "Readings that came in", &self.received),
             ("verdicts", "Verdicts given", &self.verdicts),
-            ("readings_shed", "Readings refused because the queue was full", &self.shed),
             ("readings_bad", "Messages that were no reading", &self.bad),
+            ("readings_duplicate", "Readings that had been worked on before", &self.duplicates),
             ("anomalies", "Verdicts that were anomalies", &self.anomalies),
-            ("cache_hits", "Verdicts taken from the exact cache", &self.cache_hits),
-            ("cache_misses", "Verdicts that had to be computed", &self.cache_misses),
+            ("alerts", "Alerts raised", &self.alerts),
+            ("alerts_lost", "Alerts lost for want of room", &self.alerts_lost),
+            ("cache_renewals", "Scores computed anew while the aged one was served", &self.cache_renewals),
+            ("cache_audited", "Similar scores that were compared with the true ones", &self.cache_audited),
+            ("cache_false", "Similar scores that led to a wrong level", &self.cache_false),
             ("devices_evicted", "Devices forgotten to make room", &self.devices_evicted),
+            ("worker_crashes", "Workers that crashed", &self.worker_crashes),
             ("mqtt_messages_dropped", "Messages a slow MQTT subscriber did not get", &self.mqtt_dropped),
             (
                 "connections_refused",
@@ -85,27 +159,34 @@ impl Metrics {
         for (name, help, counter) in counters {
             registry.register(name, help, counter.clone());
         }
-        for (name, help, gauge) in [
-            ("http_connections", "Open HTTP connections", &self.http_connections),
-            ("ws_connections", "Open WebSocket connections", &self.ws_connections),
-            ("mqtt_connections", "Open MQTT connections", &self.mqtt_connections),
-        ] {
-            registry.register(name, help, gauge.clone());
-        }
-        for (name, help, value) in [
-            ("queue_depth", "Readings that wait", now.queue_depth),
-            ("queue_capacity", "Readings that may wait", now.queue_capacity),
-            ("workers", "Workers that run", now.workers),
-        ] {
-            let gauge: Gauge = Gauge::default();
-            gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
-            registry.register(name, help, gauge);
-        }
-        let mut text = String::new();
-        if encode(&mut text, &registry).is_err() {
-            text.clear();
-            let _ = writeln!(text, "# the metrics could not be encoded");
-        }
-        text
     }
+
+    fn register_families(&self, registry: &mut Registry, now: Snapshot) {
+        type Labels = [(&'static str, &'static str); 1];
+        let shed = Family::<Labels, Counter>::default();
+        for reason in REASONS {
+            shed.get_or_create(&[("reason", reason.name())]).inc_by(self.shed_for(reason));
+        }
+        registry.register("readings_shed", "Readings that were not worked on", shed);
+        let scores = Family::<Labels, Counter>::default();
+        for tier in TIERS {
+            scores.get_or_create(&[("from", tier.name())]).inc_by(self.scored_by(tier));
+        }
+        registry.register("scores", "Scores by where they came from", scores);
+        let waiting = Family::<Labels, Gauge>::default();
+        for level in Priority::ALL {
+            waiting.get_or_create(&[("level", level.name())]).set(count(now.waiting[*level as usize]));
+        }
+        registry.register("queue_waiting", "Readings that wait, by level", waiting);
+    }
+}
+
+fn gauge(value: usize) -> Gauge {
+    let gauge: Gauge = Gauge::default();
+    gauge.set(count(value));
+    gauge
+}
+
+fn count(value: usize) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
 }

@@ -4,20 +4,28 @@
 //! exact cache to the model, and its verdict goes back to the sender with the time each stage took. It shares no code with
 //! the client side, so that one bug cannot hide in both ends.
 
+mod admission;
+mod alert;
+mod cache;
 mod config;
+mod delivery;
 mod detector;
+mod device;
 mod endpoint;
 #[cfg(fuzzing)]
 pub mod fuzz;
 mod health;
 #[cfg(feature = "internals")]
 pub mod internals;
+mod job;
 mod metric;
 mod model;
 mod pipeline;
+mod pool;
+mod processor;
+mod queue;
 mod reading;
 mod server;
-mod worker;
 
 pub use config::Config;
 pub use health::{Health, Status};

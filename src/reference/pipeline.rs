@@ -1,225 +1,267 @@
-//! The way of a reading through the service: a bounded queue to the worker that owns its device, and back to its sender.
+//! The way of a reading through the service: past the gate into the queue, to a worker, and back to its sender.
 
-use std::hash::{BuildHasher, RandomState};
+use std::cell::RefCell;
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, RwLock};
-use std::thread::{self, JoinHandle};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::thread::JoinHandle;
 
-use tokio::sync::{broadcast, mpsc, oneshot};
-
-use super::config::Config;
+use super::delivery::DeadLetters;
 use super::health::{Health, Signs};
+use super::job::{Back, Job, Reason, Ticket};
 use super::metric::{Metrics, Snapshot};
-use super::reading::{Level, Reading, Verdict};
-use super::worker::Worker;
+use super::pool::Pool;
+use super::processor::{Parts, Processor};
+use super::queue::{Entry, Queue};
+use super::reading::Reading;
 use crate::clock::{Monotonic, Tick};
+use crate::service::{Assignment, Overflow, Priority, Setup};
 
-/// Alerts that wait for a slow listener; beyond that it misses the oldest.
-const ALERTS: usize = 1_024;
+/// When to try again after the queue was full, milliseconds.
+const RETRY_MS: u64 = 1_000;
 
-/// Where a verdict goes.
-#[derive(Debug)]
-pub(super) enum ReplyTo {
-    /// To the one request that waits for it.
-    Once(oneshot::Sender<Verdict>),
-    /// To a connection with several readings under way. Its owner submits no more readings than the channel has room for.
-    Stream(mpsc::Sender<Verdict>),
+/// Whether the service takes readings and works on them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Operation {
+    /// It does both.
+    Running,
+    /// It takes them and lets them wait.
+    Paused,
+    /// It refuses them.
+    Stopped,
 }
 
-impl ReplyTo {
-    /// Hands the verdict over; a sender who has gone away gets none.
-    fn send(self, verdict: Verdict) {
+impl Operation {
+    /// The word in `/v1/realtime`.
+    pub(super) const fn name(self) -> &'static str {
         match self {
-            Self::Once(waiting) => drop(waiting.send(verdict)),
-            Self::Stream(connection) => drop(connection.try_send(verdict)),
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Stopped => "stopped",
         }
     }
 }
 
-/// A reading on its way.
+/// What became of a reading.
 #[derive(Debug)]
-pub(super) struct Job {
-    pub(super) reading: Reading,
-    pub(super) arrived: Tick,
-    pub(super) reply: ReplyTo,
-}
-
-/// An anomaly, as subscribers hear of it.
-#[derive(Debug, Clone)]
-pub(super) struct Alert {
-    pub(super) device: Arc<str>,
-    pub(super) level: Level,
-    /// The verdict as JSON.
-    pub(super) text: Arc<str>,
-}
-
-/// Why a reading was not taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Refusal {
-    /// The queue is full.
-    QueueFull,
-    /// The service is stopping.
-    Stopping,
-}
-
-/// The readings that wait, counted.
-#[derive(Debug, Default)]
-pub(super) struct Gauge {
-    pub(super) depth: AtomicUsize,
-    pub(super) alive: AtomicUsize,
-    /// Set when the service stops: what still waits is no longer worth judging.
-    stopping: AtomicBool,
-    /// Since when readings have been refused without a break, nanoseconds on the service's clock; 0 if they are not.
-    full_since: AtomicU64,
+pub(super) enum Submitted {
+    /// Its answer will come.
+    Taken,
+    /// There is no room, and its connection is to wait for it.
+    Blocked(Reading),
+    /// It was refused. No answer will come.
+    Refused(Reason, u64),
 }
 
 /// The pipeline's entrance; shared by all endpoints.
 #[derive(Debug)]
 pub(super) struct Pipeline {
-    clock: Monotonic,
-    /// One queue per worker; none once the service stops.
-    queues: RwLock<Vec<SyncSender<Job>>>,
-    hasher: RandomState,
-    gauge: Arc<Gauge>,
-    capacity: usize,
-    workers: usize,
-    alerts: broadcast::Sender<Alert>,
-    metrics: Arc<Metrics>,
+    parts: Arc<Parts>,
+    queue: Arc<Queue<Job>>,
+    pool: Arc<Pool>,
+    back: Back,
+    dead_letters: DeadLetters,
+    operation: AtomicU8,
+    /// Since when readings have been refused without a break, nanoseconds on the service's clock; 0 if they are not.
+    full_since: AtomicU64,
 }
 
 impl Pipeline {
-    /// Starts the workers.
+    /// Starts the workers; what they have to say goes to `back`.
     ///
     /// # Errors
     /// If a thread cannot be started.
     pub(super) fn start(
-        config: &Config,
+        setup: &Setup,
         clock: Monotonic,
         metrics: &Arc<Metrics>,
+        back: Back,
     ) -> io::Result<(Self, Vec<JoinHandle<()>>)> {
-        let count = config.workers.max(1);
-        let share = config.queue_capacity.max(1).div_ceil(count);
-        let gauge = Arc::new(Gauge { depth: AtomicUsize::new(0), ..Gauge::default() });
-        let alerts = broadcast::Sender::new(ALERTS);
-        let (mut queues, mut threads) = (Vec::with_capacity(count), Vec::with_capacity(count));
-        for index in 0..count {
-            let (queue, jobs) = sync_channel::<Job>(share);
-            let mut worker = Worker::new(config, clock, Arc::clone(metrics));
-            let (gauge, alerts) = (Arc::clone(&gauge), alerts.clone());
-            let body = move || {
-                let _alive = Alive::of(&gauge);
-                while let Ok(Job { reading, arrived, reply }) = jobs.recv() {
-                    gauge.depth.fetch_sub(1, Ordering::Relaxed);
-                    if gauge.stopping.load(Ordering::Relaxed) {
-                        break;
-                    }
-                    let verdict = worker.judge(reading, arrived);
-                    if verdict.anomaly && alerts.receiver_count() > 0 {
-                        let text = verdict.encode().into();
-                        // With nobody listening by now the alert has no one to reach.
-                        let _ = alerts.send(Alert {
-                            device: Arc::clone(&verdict.device),
-                            level: verdict.level,
-                            text,
-                        });
-                    }
-                    reply.send(verdict);
-                }
-            };
-            threads.push(thread::Builder::new().name(format!("squall-infer-{index}")).spawn(body)?);
-            queues.push(queue);
-        }
-        let hasher = RandomState::new();
-        let (queues, capacity, metrics) = (RwLock::new(queues), share * count, Arc::clone(metrics));
-        Ok((Self { clock, queues, hasher, gauge, capacity, workers: count, alerts, metrics }, threads))
+        let parts = Arc::new(Parts::new(setup, clock, metrics));
+        let lanes = match setup.workers.assignment {
+            Assignment::Device => setup.workers.count,
+            Assignment::Shared => 1,
+        };
+        let queue = Arc::new(Queue::new(&setup.queue, lanes));
+        let pool = Pool::new(&parts, &queue, back.clone());
+        let threads = pool.start()?;
+        let pipeline = Self {
+            dead_letters: DeadLetters::new(setup.delivery.dead_letters),
+            parts,
+            queue,
+            pool,
+            back,
+            operation: AtomicU8::new(Operation::Running as u8),
+            full_since: AtomicU64::new(0),
+        };
+        Ok((pipeline, threads))
     }
 
     /// The service's clock.
     pub(super) fn now(&self) -> Tick {
-        self.clock.now()
+        self.parts.clock.now()
     }
 
-    /// Takes a reading in, or refuses it at once. Never blocks.
-    pub(super) fn submit(&self, reading: Reading, arrived: Tick, reply: ReplyTo) -> Result<(), Refusal> {
-        // A panic under this lock is impossible: it only ever guards this look-up and the final clearing.
-        let Ok(queues) = self.queues.read() else { return Err(Refusal::Stopping) };
-        if queues.is_empty() {
-            return Err(Refusal::Stopping);
+    /// How the service is set up.
+    pub(super) fn setup(&self) -> &Setup {
+        &self.parts.setup
+    }
+
+    /// What the workers share.
+    pub(super) fn parts(&self) -> &Arc<Parts> {
+        &self.parts
+    }
+
+    /// What could not be processed.
+    pub(super) const fn dead_letters(&self) -> &DeadLetters {
+        &self.dead_letters
+    }
+
+    /// Readings that may be under way at once: in the queue, with workers, and on their way back.
+    pub(super) fn most_under_way(setup: &Setup) -> usize {
+        let workers = &setup.workers;
+        let held = workers.count.max(1) * (workers.batch.max(16) + workers.in_flight);
+        setup.queue.capacity.saturating_add(held).saturating_add(16_384)
+    }
+
+    /// Takes a reading in, or refuses it at once. Never blocks, unless the service works inline.
+    pub(super) fn submit(&self, reading: Reading, arrived: Tick, ticket: Ticket) -> Submitted {
+        self.parts.metrics.received.inc();
+        if self.operation() == Operation::Stopped {
+            return self.refused(Reason::Stopped);
         }
-        self.metrics.received.inc();
-        let owner = (self.hasher.hash_one(&*reading.device) % queues.len() as u64) as usize;
-        self.gauge.depth.fetch_add(1, Ordering::Relaxed);
-        let refused = match queues[owner].try_send(Job { reading, arrived, reply }) {
-            Ok(()) => {
-                if self.gauge.full_since.load(Ordering::Relaxed) != 0 {
-                    self.gauge.full_since.store(0, Ordering::Relaxed);
-                }
-                return Ok(());
+        let level = reading.priority.unwrap_or_else(|| self.setup().queue.level_of(&reading.device));
+        let job = |reading| Job::new(reading, arrived, ticket, self.back.clone());
+        if self.setup().workers.count == 0 {
+            self.inline(job(reading));
+            return Submitted::Taken;
+        }
+        let lanes = self.queue.lanes() as u64;
+        let lane = if lanes == 1 { 0 } else { self.parts.devices.number(&reading.device) % lanes };
+        match self.queue.push(lane as usize, level, job(reading)) {
+            Entry::In => {}
+            Entry::Instead(older) => {
+                self.parts.metrics.shed(self.now(), Reason::Displaced);
+                older.refuse(Reason::Displaced, RETRY_MS);
             }
-            Err(TrySendError::Full(_)) => Refusal::QueueFull,
-            Err(TrySendError::Disconnected(_)) => Refusal::Stopping,
-        };
-        let now = self.now();
-        self.gauge.depth.fetch_sub(1, Ordering::Relaxed);
-        self.metrics.shed(now);
-        // Losing the race to note the beginning means that somebody else has noted it.
-        let _ = self.gauge.full_since.compare_exchange(0, now.0.max(1), Ordering::Relaxed, Ordering::Relaxed);
-        Err(refused)
+            Entry::Full(job) => {
+                let reading = job.recall();
+                if self.setup().queue.overflow == Overflow::Block {
+                    return Submitted::Blocked(reading);
+                }
+                // Losing the race to note the beginning means that somebody else has noted it.
+                let now = self.now().0.max(1);
+                let _ = self.full_since.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed);
+                return self.refused(Reason::QueueFull);
+            }
+            Entry::Closed(job) => {
+                job.recall();
+                return self.refused(Reason::Stopped);
+            }
+        }
+        if self.full_since.load(Ordering::Relaxed) != 0 {
+            self.full_since.store(0, Ordering::Relaxed);
+        }
+        Submitted::Taken
+    }
+
+    fn refused(&self, reason: Reason) -> Submitted {
+        self.parts.metrics.shed(self.now(), reason);
+        Submitted::Refused(reason, RETRY_MS)
+    }
+
+    /// Works on a reading at once, on the calling thread: whoever else it serves has to wait.
+    fn inline(&self, job: Job) {
+        thread_local! {
+            static PROCESSOR: RefCell<Option<(usize, Processor)>> = const { RefCell::new(None) };
+        }
+        // A thread serves one service as a rule; tests may start another on it.
+        let service = Arc::as_ptr(&self.parts) as usize;
+        PROCESSOR.with_borrow_mut(|processor| {
+            if processor.as_ref().is_none_or(|(of, _)| *of != service) {
+                *processor = Some((service, Processor::new(&self.parts, self.back.clone(), 0)));
+            }
+            if let Some((_, processor)) = processor {
+                let mut tasks: Vec<_> = processor.begin(job).into_iter().collect();
+                processor.infer(&mut tasks);
+            }
+        });
+    }
+
+    /// Counts a reading that the gate refused.
+    pub(super) fn turned_away(&self, now: Tick) {
+        self.parts.metrics.received.inc();
+        self.parts.metrics.shed(now, Reason::Quota);
+    }
+
+    /// Waits until a reading of `level` would find room.
+    pub(super) async fn room(&self, level: Priority) {
+        self.queue.room(level).await;
+    }
+
+    /// Whether the queue is full and set up to push back instead of refusing.
+    pub(super) fn pushes_back(&self) -> bool {
+        let queue = &self.setup().queue;
+        queue.overflow == Overflow::Block
+            && self.setup().workers.count > 0
+            && !self.queue.has_room(queue.usual)
+    }
+
+    /// What the service does now.
+    pub(super) fn operation(&self) -> Operation {
+        [Operation::Running, Operation::Paused, Operation::Stopped]
+            .into_iter()
+            .find(|operation| *operation as u8 == self.operation.load(Ordering::Relaxed))
+            .unwrap_or(Operation::Stopped)
+    }
+
+    /// Makes the service run, pause or stop taking readings.
+    pub(super) fn operate(&self, operation: Operation) {
+        self.operation.store(operation as u8, Ordering::Relaxed);
+        self.queue.pause(operation == Operation::Paused);
+    }
+
+    /// Makes one worker crash at its next reading.
+    pub(super) fn crash_worker(&self) {
+        self.pool.crash();
+    }
+
+    /// Changes how many readings may wait.
+    pub(super) fn resize_queue(&self, capacity: usize) {
+        self.queue.resize(capacity);
     }
 
     /// How the service is now.
     pub(super) fn health(&self) -> Health {
-        let full_since =
-            Some(self.gauge.full_since.load(Ordering::Relaxed)).filter(|since| *since > 0).map(Tick);
+        let full_since = Some(self.full_since.load(Ordering::Relaxed)).filter(|since| *since > 0).map(Tick);
+        let metrics = &self.parts.metrics;
         Health::judge(&Signs {
             now: self.now(),
-            queue_depth: self.gauge.depth.load(Ordering::Relaxed),
-            queue_capacity: self.capacity,
-            workers: self.gauge.alive.load(Ordering::Relaxed),
-            workers_wanted: self.workers,
-            shed: self.metrics.shed_total(),
-            last_shed: self.metrics.last_shed(),
+            queue_depth: self.queue.waiting().iter().sum(),
+            queue_capacity: self.queue.capacity(),
+            workers: self.pool.alive(),
+            workers_wanted: self.setup().workers.count,
+            shed: metrics.shed_total(),
+            last_shed: metrics.last_shed(),
             full_since,
+            operation: self.operation(),
         })
     }
 
     /// The figures of this moment, for a scrape.
     pub(super) fn snapshot(&self) -> Snapshot {
         Snapshot {
-            queue_depth: self.gauge.depth.load(Ordering::Relaxed),
-            queue_capacity: self.capacity,
-            workers: self.gauge.alive.load(Ordering::Relaxed),
+            waiting: self.queue.waiting(),
+            queue_capacity: self.queue.capacity(),
+            workers: self.pool.alive(),
+            devices: self.parts.devices.len(),
+            cached: self.parts.cache.len(),
         }
-    }
-
-    /// Hears of every anomaly from now on.
-    pub(super) fn alerts(&self) -> broadcast::Receiver<Alert> {
-        self.alerts.subscribe()
     }
 
     /// Takes no further reading; workers end after the one they are at.
     pub(super) fn stop(&self) {
-        self.gauge.stopping.store(true, Ordering::Relaxed);
-        if let Ok(mut queues) = self.queues.write() {
-            queues.clear();
-        }
-    }
-}
-
-/// Counts a worker as alive for as long as its thread runs, however it ends.
-struct Alive(Arc<Gauge>);
-
-impl Alive {
-    fn of(gauge: &Arc<Gauge>) -> Self {
-        gauge.alive.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(gauge))
-    }
-}
-
-impl Drop for Alive {
-    fn drop(&mut self) {
-        self.0.alive.fetch_sub(1, Ordering::Relaxed);
+        self.operation.store(Operation::Stopped as u8, Ordering::Relaxed);
+        self.pool.stop();
     }
 }

@@ -5,6 +5,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::cache::Tier;
+use super::job::{Answer, Shed};
+use crate::clock::Tick;
+use crate::service::Priority;
+
 /// Longest device name accepted, bytes.
 pub(super) const LONGEST_DEVICE: usize = 128;
 
@@ -14,6 +19,16 @@ pub(super) struct Reading {
     pub(super) device: Arc<str>,
     pub(super) seq: u64,
     pub(super) value: f64,
+    /// How urgent its sender says it is.
+    pub(super) priority: Option<Priority>,
+    /// When it was taken, by its sender's clock, nanoseconds from a beginning of its own.
+    pub(super) taken_ns: Option<u64>,
+}
+
+impl Default for Reading {
+    fn default() -> Self {
+        Self { device: Arc::from(""), seq: 0, value: 0.0, priority: None, taken_ns: None }
+    }
 }
 
 /// Why bytes are no reading, with what could be made out of them.
@@ -30,6 +45,10 @@ struct Wire<'a> {
     device: Option<std::borrow::Cow<'a, str>>,
     seq: Option<u64>,
     value: Option<f64>,
+    #[serde(borrow, default)]
+    priority: Option<std::borrow::Cow<'a, str>>,
+    #[serde(default, rename = "intended_ns")]
+    taken_ns: Option<u64>,
 }
 
 /// The same from an encoding whose decoder lends nothing.
@@ -38,6 +57,10 @@ struct Owned {
     device: Option<String>,
     seq: Option<u64>,
     value: Option<f64>,
+    #[serde(default)]
+    priority: Option<String>,
+    #[serde(default, rename = "intended_ns")]
+    taken_ns: Option<u64>,
 }
 
 impl Reading {
@@ -52,12 +75,18 @@ impl Reading {
         let wire: Wire<'_> = match bytes.first() {
             Some(0xa0..=0xbf) => {
                 let mut rest = bytes;
-                let Owned { device, seq, value } =
+                let Owned { device, seq, value, priority, taken_ns } =
                     ciborium::from_reader(&mut rest).map_err(|error| not(" in CBOR", &error))?;
                 if !rest.is_empty() {
                     return Err(not(" in CBOR", &"bytes follow it"));
                 }
-                Wire { device: device.map(Into::into), seq, value }
+                Wire {
+                    device: device.map(Into::into),
+                    seq,
+                    value,
+                    priority: priority.map(Into::into),
+                    taken_ns,
+                }
             }
             Some(1) => {
                 binary(bytes).ok_or_else(|| not(" in the binary layout", &"it is cut short or not UTF-8"))?
@@ -79,7 +108,14 @@ impl Reading {
                 "a reading needs `device` (1 to 128 bytes), `seq` (a whole number) and `value` (a number)",
             ));
         };
-        Ok(Self { device, seq, value })
+        let priority =
+            match wire.priority.as_deref() {
+                None => None,
+                Some(word) => Some(Priority::of(word).ok_or_else(|| {
+                    bad("`priority` is one of \"critical\", \"high\", \"medium\" and \"low\"")
+                })?),
+            };
+        Ok(Self { device, seq, value, priority, taken_ns: wire.taken_ns })
     }
 }
 
@@ -90,12 +126,19 @@ fn binary(bytes: &[u8]) -> Option<Wire<'_>> {
     let (length, rest) = bytes.get(1..)?.split_first()?;
     let (name, rest) = rest.split_at_checked(usize::from(*length))?;
     let (seq, rest) = rest.split_first_chunk::<8>()?;
-    let (_intended, rest) = rest.split_first_chunk::<8>()?;
+    let (taken, rest) = rest.split_first_chunk::<8>()?;
     let (count, rest) = rest.split_first()?;
     let values = rest.get(..usize::from(*count) * 8)?;
     let value = values.first_chunk::<8>().map(|value| f64::from_be_bytes(*value));
     let device = std::str::from_utf8(name).ok()?;
-    Some(Wire { device: Some(device.into()), seq: Some(u64::from_be_bytes(*seq)), value })
+    let taken_ns = Some(u64::from_be_bytes(*taken));
+    Some(Wire {
+        device: Some(device.into()),
+        seq: Some(u64::from_be_bytes(*seq)),
+        value,
+        priority: None,
+        taken_ns,
+    })
 }
 
 /// How serious an anomaly is.
@@ -110,6 +153,9 @@ pub(super) enum Level {
 }
 
 impl Level {
+    /// Those of alerts, least first.
+    pub(super) const ALERTS: [Self; 4] = [Self::Low, Self::Medium, Self::High, Self::Critical];
+
     /// The word used on the wire and in topics.
     pub(super) const fn name(self) -> &'static str {
         match self {
@@ -122,14 +168,21 @@ impl Level {
     }
 }
 
-/// Where the service spent its time on a reading, nanoseconds.
+/// Where the service spent its time on a reading, nanoseconds. The stages add up to the total.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[expect(clippy::struct_field_names, reason = "the wire names its unit in every field")]
 pub(super) struct StageTimes {
+    /// From its arrival to a worker taking it up.
     pub(super) queue_ns: u64,
+    /// The state of its device: features, repeats.
+    pub(super) features_ns: u64,
+    /// Looking its vector up.
     pub(super) cache_ns: u64,
+    /// The inference, or the wait for one that another reading had asked for.
     pub(super) inference_ns: u64,
-    /// From the reading's arrival to its verdict being handed to the reply, all stages included.
+    /// From the score to the verdict being handed to the connection.
+    pub(super) reply_ns: u64,
+    /// From the reading's arrival to its verdict being handed to the connection, all stages included.
     pub(super) total_ns: u64,
 }
 
@@ -141,7 +194,14 @@ pub(super) struct Verdict {
     pub(super) score: f64,
     pub(super) anomaly: bool,
     pub(super) level: Level,
+    /// Where the score came from.
+    pub(super) tier: Tier,
+    /// The version of the model.
+    pub(super) model: u32,
+    /// Whether the reading had been worked on before.
+    pub(super) duplicate: bool,
     pub(super) stages: StageTimes,
+    pub(super) arrived: Tick,
 }
 
 #[derive(Serialize)]
@@ -153,12 +213,17 @@ enum Message<'a> {
         score: f64,
         anomaly: bool,
         level: Level,
+        cache: &'static str,
+        model: u32,
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        duplicate: bool,
         stages: StageTimes,
     },
     Shed {
         device: &'a str,
         seq: u64,
-        reason: &'a str,
+        reason: &'static str,
+        retry_after_ms: u64,
     },
     Error {
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -177,18 +242,52 @@ impl Message<'_> {
 }
 
 impl Verdict {
+    /// Takes note that it is handed to its connection at `now`.
+    pub(super) fn handed_over(&mut self, now: Tick) {
+        let total_ns = now.since(self.arrived);
+        let StageTimes { queue_ns, features_ns, cache_ns, inference_ns, .. } = self.stages;
+        let before = queue_ns + features_ns + cache_ns + inference_ns;
+        self.stages.reply_ns = total_ns.saturating_sub(before);
+        self.stages.total_ns = total_ns;
+    }
+
     /// As one JSON object.
     pub(super) fn encode(&self) -> String {
-        let Self { device, seq, score, anomaly, level, stages } = self;
-        let score = (score * 1e4).round() / 1e4;
-        Message::Verdict { device, seq: *seq, score, anomaly: *anomaly, level: *level, stages: *stages }
-            .encode()
+        let Self { device, seq, score, anomaly, level, tier, model, duplicate, stages, .. } = self;
+        Message::Verdict {
+            device,
+            seq: *seq,
+            score: (score * 1e4).round() / 1e4,
+            anomaly: *anomaly,
+            level: *level,
+            cache: tier.name(),
+            model: *model,
+            duplicate: *duplicate,
+            stages: *stages,
+        }
+        .encode()
     }
 }
 
-/// The answer to a reading the service would not take.
-pub(super) fn encode_shed(device: &str, seq: u64) -> String {
-    Message::Shed { device, seq, reason: "queue_full" }.encode()
+impl Shed {
+    /// As one JSON object.
+    pub(super) fn encode(&self) -> String {
+        let Self { device, seq, reason, retry_ms } = self;
+        Message::Shed { device, seq: *seq, reason: reason.name(), retry_after_ms: *retry_ms }.encode()
+    }
+}
+
+impl Answer {
+    /// As one JSON object, handed to its connection at `now`.
+    pub(super) fn encode(&mut self, now: Tick) -> String {
+        match self {
+            Self::Verdict(verdict) => {
+                verdict.handed_over(now);
+                verdict.encode()
+            }
+            Self::Shed(shed) => shed.encode(),
+        }
+    }
 }
 
 impl BadReading {
@@ -201,12 +300,16 @@ impl BadReading {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::reference::job::Reason;
 
     #[test]
     fn readings_parse_and_faults_name_what_is_missing() {
         let reading =
             Reading::parse(br#"{"device":"m-1","seq":42,"intended_ns":7,"value":21.5,"unit":"C"}"#).unwrap();
-        assert_eq!(reading, Reading { device: "m-1".into(), seq: 42, value: 21.5 });
+        let expected = Reading { device: "m-1".into(), seq: 42, value: 21.5, ..Reading::default() };
+        assert_eq!(reading, Reading { taken_ns: Some(7), ..expected });
+        let urgent = Reading::parse(br#"{"device":"m-1","seq":1,"value":1,"priority":"critical"}"#).unwrap();
+        assert_eq!(urgent.priority, Some(Priority::Critical));
         let long = format!(r#"{{"device":"{}","seq":1,"value":1}}"#, "x".repeat(129));
         for (text, reason) in [
             ("", "not a reading"),
@@ -215,6 +318,7 @@ mod tests {
             (r#"{"device":"m","seq":1,"value":1e999}"#, "not a reading"),
             (r#"{"device":"m","seq":1}"#, "`value`"),
             (r#"{"device":"","seq":1,"value":1}"#, "`device`"),
+            (r#"{"device":"m","seq":1,"value":1,"priority":"urgent"}"#, "`priority`"),
             (long.as_str(), "`device`"),
         ] {
             let bad = Reading::parse(text.as_bytes()).unwrap_err();
@@ -228,20 +332,35 @@ mod tests {
 
     #[test]
     fn answers_have_the_form_of_the_contract() {
-        let stages = StageTimes { queue_ns: 1200, cache_ns: 300, inference_ns: 51_000, total_ns: 54_000 };
-        let verdict = Verdict {
+        let stages = StageTimes {
+            queue_ns: 1200,
+            features_ns: 400,
+            cache_ns: 300,
+            inference_ns: 51_000,
+            ..StageTimes::default()
+        };
+        let mut verdict = Verdict {
             device: "m-1".into(),
             seq: 42,
             score: 0.130_04,
             anomaly: false,
             level: Level::None,
+            tier: Tier::Miss,
+            model: 1,
+            duplicate: false,
             stages,
+            arrived: Tick(1_000),
         };
+        verdict.handed_over(Tick(55_000));
         assert_eq!(
             verdict.encode(),
-            r#"{"type":"verdict","device":"m-1","seq":42,"score":0.13,"anomaly":false,"level":"none","stages":{"queue_ns":1200,"cache_ns":300,"inference_ns":51000,"total_ns":54000}}"#
+            r#"{"type":"verdict","device":"m-1","seq":42,"score":0.13,"anomaly":false,"level":"none","cache":"miss","model":1,"stages":{"queue_ns":1200,"features_ns":400,"cache_ns":300,"inference_ns":51000,"reply_ns":1100,"total_ns":54000}}"#
         );
-        assert_eq!(encode_shed("m", 1), r#"{"type":"shed","device":"m","seq":1,"reason":"queue_full"}"#);
+        let shed = Shed { device: "m".into(), seq: 1, reason: Reason::QueueFull, retry_ms: 1_000 };
+        assert_eq!(
+            shed.encode(),
+            r#"{"type":"shed","device":"m","seq":1,"reason":"queue_full","retry_after_ms":1000}"#
+        );
     }
 
     fn cbor(device: &str, seq: u64, value: f64) -> Vec<u8> {
@@ -270,7 +389,7 @@ mod tests {
 
     #[test]
     fn the_first_byte_tells_the_encoding() {
-        let expected = Reading { device: "m-1".into(), seq: 42, value: -2.5 };
+        let expected = Reading { device: "m-1".into(), seq: 42, value: -2.5, ..Reading::default() };
         let json = br#"{"device":"m-1","seq":42,"value":-2.5,"extra":[null]}"#;
         for bytes in [
             json.to_vec(),
@@ -278,7 +397,8 @@ mod tests {
             layout_1("m-1", 42, &[-2.5, 9.0], 0),
             layout_1("m-1", 42, &[-2.5], 77),
         ] {
-            assert_eq!(Reading::parse(&bytes).as_ref(), Ok(&expected));
+            let taken_ns = (bytes[0] == 1).then_some(7);
+            assert_eq!(Reading::parse(&bytes), Ok(Reading { taken_ns, ..expected.clone() }));
         }
     }
 

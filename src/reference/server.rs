@@ -7,12 +7,14 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::LocalSet;
 
 use super::config::Config;
-use super::endpoint::{Door, http, mqtt};
+use super::endpoint::desk::Desk;
+use super::endpoint::{http, mqtt};
 use super::health::Health;
+use super::job::Word;
 use super::metric::Metrics;
 use super::pipeline::Pipeline;
 use crate::clock::Monotonic;
@@ -68,18 +70,19 @@ impl Server {
         let mqtt = listen(config.bind, config.mqtt_port, "--mqtt-port")?;
         let (http_addr, mqtt_addr) = (http.local_addr()?, mqtt.local_addr()?);
         let metrics = Arc::new(Metrics::default());
-        let (pipeline, mut threads) = Pipeline::start(config, Monotonic::start(), &metrics)?;
+        let room = Pipeline::most_under_way(&config.setup);
+        // Alerts share the way back; an eighth of it stays free for verdicts.
+        let (back, words) = mpsc::channel(room.saturating_add(room / 4).min(1 << 30));
+        let (pipeline, mut threads) = Pipeline::start(&config.setup, Monotonic::start(), &metrics, back)?;
         let pipeline = Arc::new(pipeline);
         let stop = watch::Sender::new(false);
-        let door = Door {
-            pipeline: Arc::clone(&pipeline),
-            metrics,
-            max_connections: config.max_connections.max(1),
-            stop: stop.subscribe(),
-        };
+        let (served, stopped, most) = (Arc::clone(&pipeline), stop.subscribe(), config.max_connections);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let serving = thread::Builder::new().name("squall-serve".into());
-        threads.insert(0, serving.spawn(move || serve(&runtime, http, mqtt, door))?);
+        let body = move || {
+            let desk = Rc::new(Desk::new(served, metrics, stopped, most, room));
+            serve(&runtime, http, mqtt, desk, words);
+        };
+        threads.insert(0, thread::Builder::new().name("squall-serve".into()).spawn(body)?);
         Ok(Self { http: http_addr, mqtt: mqtt_addr, pipeline, stop, threads })
     }
 
@@ -135,7 +138,13 @@ fn listen(bind: IpAddr, port: u16, flag: &'static str) -> Result<TcpListener, St
 }
 
 /// Serves both listeners on the calling thread until the service stops.
-fn serve(runtime: &tokio::runtime::Runtime, http: TcpListener, mqtt: TcpListener, door: Door) {
+fn serve(
+    runtime: &tokio::runtime::Runtime,
+    http: TcpListener,
+    mqtt: TcpListener,
+    desk: Rc<Desk>,
+    words: mpsc::Receiver<Word>,
+) {
     let tasks = LocalSet::new();
     tasks.block_on(runtime, async move {
         let (Ok(http), Ok(mqtt)) =
@@ -143,9 +152,11 @@ fn serve(runtime: &tokio::runtime::Runtime, http: TcpListener, mqtt: TcpListener
         else {
             return;
         };
-        let mut stop = door.stop.clone();
-        let broker = mqtt::serve(mqtt, door.clone());
-        let serving = async { tokio::join!(http::serve(http, Rc::new(door)), broker) };
+        let mut stop = desk.stop.clone();
+        let hub = Rc::new(mqtt::Hub::new(Rc::clone(&desk)));
+        let (clerk, broker) = (Rc::clone(&desk), Rc::clone(&hub));
+        let dispatching = tokio::task::spawn_local(async move { clerk.dispatch(&hub, words).await });
+        let serving = async { tokio::join!(http::serve(http, desk), mqtt::serve(mqtt, broker)) };
         let patience = async {
             let _ = stop.wait_for(|stop| *stop).await;
             tokio::time::sleep(FAREWELL).await;
@@ -154,5 +165,6 @@ fn serve(runtime: &tokio::runtime::Runtime, http: TcpListener, mqtt: TcpListener
             _ = serving => {}
             () = patience => {}
         }
+        dispatching.abort();
     });
 }

@@ -26,10 +26,10 @@ mod world;
 pub use amendment::{Override, OverrideError, Overrides};
 pub use exchange::{Correlation, Exchange, HttpExchange, MqttExchange, Pattern, Will, WsExchange};
 pub use field::{Field, Kind, Need, Section};
+pub use load::load_setup;
 pub use manual::manual;
 pub use model::{
-    Address, Backoff, Behaviour, Course, Cut, Fleet, Model, Phase, ReferenceSettings, RunSettings, Scenario,
-    Target,
+    Address, Backoff, Behaviour, Course, Cut, Fleet, Model, Phase, RunSettings, Scenario, Target,
 };
 pub use plan::{DevicePlan, Event, Outage, Plan};
 pub use problem::{Faults, Place, Problem, ScenarioError};

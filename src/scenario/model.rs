@@ -12,6 +12,7 @@ use crate::clock::Tick;
 use crate::fleet::Make;
 use crate::record::{Close, Protocol};
 use crate::seed::Seed;
+use crate::service::Setup;
 use crate::units::{Rate, Span};
 
 /// A scenario without faults, overrides applied.
@@ -34,7 +35,7 @@ pub struct Scenario {
     /// Where to send; protocols without an address go to the bundled reference system.
     pub target: Target,
     /// Settings of the bundled reference system.
-    pub reference: ReferenceSettings,
+    pub reference: Setup,
     /// The measured phases, in the order of time; at least one.
     pub phases: Vec<Phase>,
     /// The fleets, sorted by name; at least one.
@@ -101,19 +102,6 @@ impl Target {
             Protocol::Mqtt => self.mqtt.as_ref(),
         }
     }
-}
-
-/// Settings of the bundled reference system; `None` leaves its own default.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct ReferenceSettings {
-    /// Worker threads of its pool.
-    pub workers: Option<u32>,
-    /// Readings its queue holds before it sheds.
-    pub queue: Option<u32>,
-    /// Verdicts its cache holds; 0 turns it off.
-    pub cache: Option<u32>,
-    /// Extra cost of one inference, standing in for a heavy model.
-    pub inference: Option<Span>,
 }
 
 /// A measured phase.

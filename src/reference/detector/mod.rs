@@ -6,19 +6,19 @@
 //! spikes and level shifts; a slow drift it takes for the signal.
 //!
 //! All state of a device is here, in front of the model: [`Detector::observe`] turns a reading into a [`Vector`] of small integers,
-//! the model maps that vector to a score as a pure function, and [`Detector::conclude`] decides whether to alert.
+//! and the model maps that vector to a score as a pure function.
 
+mod ewma;
 mod histogram;
 #[cfg(test)]
 mod score;
 mod screen;
 mod tail;
 
+pub(super) use ewma::Ewma;
 use histogram::{Histogram, Place};
 use screen::Screen;
 use tail::Tail;
-
-use super::reading::Level;
 
 /// Memory of the slow averages, in readings, as a weight.
 const SLOW: f64 = 1e-3;
@@ -38,35 +38,38 @@ const LARGEST: f64 = 1e100;
 const WEIGHTS: [f64; 3] = [0.8, 0.7, 0.8];
 /// Added to every surprise, so that ordinary ones are about 0.
 const OFFSET: f64 = 4.0;
-/// How fast the memory of the last peak fades, per reading.
-const HOLD_OFF: f64 = 0.993;
-
-/// Steps of a margin per unit, and of the logarithm of the excess.
-const MARGIN_STEPS: f64 = 16.0;
-const EXCESS_STEPS: f64 = 16.0;
+/// Steps of the logarithm of the excess per e-folding, as a share of the steps of a margin per unit.
+const EXCESS_SHARE: f64 = 1.0;
 /// Added to the mean excess, so that a score is finite on the quietest signal.
 const EXCESS_FLOOR: f64 = 0.1;
 
 /// The feature vector the model sees: device-free, quantised, hence equal for equal situations of any device.
 ///
-/// Margins are how far each weighted surprise lies above the device's usual worst, in sixteenths, 0 if below: 98 % of
-/// readings have none. The excess is the logarithm of the tail's scale in sixteenths. Quantising moves a score by at most
-/// 3 % and 1/32 of a margin.
+/// Margins are how far each weighted surprise lies above the device's usual worst (negative: below), the excess is the
+/// logarithm of the tail's scale, both in steps of 1/`resolution`. Quantising moves a margin by at most half a step and the
+/// scale by at most half a step of an e-folding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub(super) struct Vector {
-    pub(super) margins: [u8; 3],
+    pub(super) margins: [i8; 3],
     pub(super) excess: i8,
+    pub(super) resolution: u8,
 }
 
 impl Vector {
     /// The margins, in units of surprise.
     pub(super) fn margins(self) -> [f64; 3] {
-        self.margins.map(|steps| f64::from(steps) / MARGIN_STEPS)
+        self.margins.map(|steps| f64::from(steps) / f64::from(self.resolution))
     }
 
     /// The scale of the tail, in units of surprise.
     pub(super) fn scale(self) -> f64 {
-        (f64::from(self.excess) / EXCESS_STEPS).exp()
+        (f64::from(self.excess) / (f64::from(self.resolution) * EXCESS_SHARE)).exp()
+    }
+
+    /// Its coordinates in steps, for distances.
+    pub(super) const fn coordinates(self) -> [i8; 4] {
+        let [level, innovation, shift] = self.margins;
+        [level, innovation, shift, self.excess]
     }
 }
 
@@ -82,15 +85,14 @@ pub(super) struct Detector {
     jump: f64,
     histograms: [Histogram; 3],
     tail: Tail,
-    peak: f64,
     screen: Screen,
     /// Whether the last reading leapt.
     leapt: bool,
 }
 
 impl Detector {
-    /// Takes a reading in and gives the vector the model is to score. `value` must be finite.
-    pub(super) fn observe(&mut self, value: f64) -> Vector {
+    /// Takes a reading in and gives the vector the model is to score, in steps of 1/`resolution`. `value` must be finite.
+    pub(super) fn observe(&mut self, value: f64, resolution: u8) -> Vector {
         let value = value.clamp(-LARGEST, LARGEST);
         self.leapt = self.screen.observe(value);
         if self.readings == 0 {
@@ -110,19 +112,19 @@ impl Detector {
             raised[index] = WEIGHTS[index] * (surprise + OFFSET).max(0.0);
             histogram.add(places[index]);
         }
-        let vector = self.quantise(raised);
+        let vector = self.quantise(raised, resolution);
         self.tail.add(raised.into_iter().fold(0.0, f64::max));
         self.follow(value, innovation, deviation, jump);
         vector
     }
 
-    fn quantise(&self, raised: [f64; 3]) -> Vector {
+    fn quantise(&self, raised: [f64; 3], resolution: u8) -> Vector {
+        let steps = |value: f64| (value * f64::from(resolution)).round() as i8;
         // A device that is still being learned has no usual worst yet.
-        let known = if self.readings < SILENT { 0.0 } else { 1.0 };
-        let steps =
-            |surprise: f64| (known * (surprise - self.tail.quantile()).max(0.0) * MARGIN_STEPS).round() as u8;
-        let scale = (self.tail.excess() + EXCESS_FLOOR).ln() * EXCESS_STEPS;
-        Vector { margins: raised.map(steps), excess: scale.round() as i8 }
+        let margin =
+            |surprise: f64| if self.readings < SILENT { 0 } else { steps(surprise - self.tail.quantile()) };
+        let excess = steps((self.tail.excess() + EXCESS_FLOOR).ln() * EXCESS_SHARE);
+        Vector { margins: raised.map(margin), excess, resolution }
     }
 
     /// Moves the averages towards `value`, a far one only up to the clip.
@@ -140,23 +142,10 @@ impl Detector {
         self.readings = self.readings.saturating_add(1);
     }
 
-    /// Decides on the score the model gave: it must top the fading memory of the last peak, so that one disturbance
-    /// alerts once. A leap is at least a low alert, whatever the score: the screen tells it sooner and more often.
-    pub(super) fn conclude(&mut self, score: f64) -> Level {
-        let level = if score > self.peak { level(score) } else { Level::None };
-        self.peak = score.max(HOLD_OFF * self.peak);
-        if self.leapt { level.max(Level::Low) } else { level }
-    }
-}
-
-/// How serious a score is. A score counts in e-foldings beyond the device's usual worst 2 %.
-fn level(score: f64) -> Level {
-    match score {
-        s if s >= 12.0 => Level::Critical,
-        s if s >= 8.0 => Level::High,
-        s if s >= 5.0 => Level::Medium,
-        s if s >= 2.8 => Level::Low,
-        _ => Level::None,
+    /// Whether the last reading leapt: that is at least a low anomaly, whatever the score, for the screen tells it sooner
+    /// and more often.
+    pub(super) const fn leapt(&self) -> bool {
+        self.leapt
     }
 }
 

@@ -5,8 +5,9 @@ use std::f64::consts::TAU;
 use rand::RngExt;
 use rand_distr::{Distribution, StandardNormal};
 
+use super::score::{Judge, RESOLUTION};
 use super::*;
-use crate::reference::model;
+use crate::reference::reading::Level;
 use crate::seed::{Seed, Stream};
 
 /// Level 20, noise σ 0.2, amplitude 2: the anomaly of 3.0 is no larger than the signal itself.
@@ -50,12 +51,9 @@ fn signal(kind: Signal, length: usize, stream: &mut Stream) -> Vec<f64> {
 
 /// Which readings alerted.
 fn alerts(values: &[f64]) -> Vec<usize> {
-    let mut detector = Detector::default();
-    let judge = |(index, value): (usize, &f64)| {
-        let vector = detector.observe(*value);
-        (detector.conclude(model::score(vector)) > Level::None).then_some(index)
-    };
-    values.iter().enumerate().filter_map(judge).collect()
+    let mut judge = Judge::default();
+    let flagged = |(index, value): (usize, &f64)| (judge.level(*value) > Level::None).then_some(index);
+    values.iter().enumerate().filter_map(flagged).collect()
 }
 
 /// Share of 200 trials in which the fault, at two thirds of `length`, is found within `patience` readings, and false
@@ -107,37 +105,19 @@ fn the_same_readings_give_the_same_vectors() {
     let values = signal(Signal::TwoSines, 500, &mut Seed(2).stream("test/detector", 0));
     let vectors = || {
         let mut detector = Detector::default();
-        values.iter().map(|value| detector.observe(*value)).collect::<Vec<_>>()
+        values.iter().map(|value| detector.observe(*value, RESOLUTION)).collect::<Vec<_>>()
     };
     assert_eq!(vectors(), vectors());
 }
 
 #[test]
 fn extreme_values_do_not_poison_the_state() {
-    let mut detector = Detector::default();
+    let mut judge = Judge::default();
     for value in [0.0, f64::MAX, f64::MIN, f64::MIN_POSITIVE, -0.0, 1e-300] {
-        let vector = detector.observe(value);
-        assert!(model::score(vector).is_finite());
+        assert!(judge.score(value).is_finite());
     }
     for step in 0..100 {
-        let score = model::score(detector.observe(f64::from(step % 3)));
-        assert!(score.is_finite() && detector.peak.is_finite());
-        detector.conclude(score);
-    }
-}
-
-#[test]
-fn levels_are_as_the_table_says() {
-    for (score, expected) in [
-        (0.0, Level::None),
-        (2.79, Level::None),
-        (2.8, Level::Low),
-        (5.0, Level::Medium),
-        (8.0, Level::High),
-        (12.0, Level::Critical),
-        (1e9, Level::Critical),
-    ] {
-        assert_eq!(level(score), expected, "{score}");
+        assert!(judge.score(f64::from(step % 3)).is_finite());
     }
 }
 

@@ -1,15 +1,16 @@
 //! WebSocket: one reading per message in, one verdict per message out, any number under way up to a bound.
 
+use std::pin::Pin;
 use std::rc::Rc;
+use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue, UPGRADE};
 use hyper::upgrade::Upgraded;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use tokio::sync::mpsc;
+use tokio::time::Sleep;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::CapacityError;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -17,13 +18,30 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-use super::http::{LARGEST_BODY, reply};
-use super::{Counted, Door};
-use crate::reference::pipeline::ReplyTo;
-use crate::reference::reading::{Reading, Verdict, encode_shed};
+use super::Counted;
+use super::desk::{Desk, Line};
+use super::http::{Content, LARGEST_BODY, reply};
+use crate::reference::admission::Class;
+use crate::reference::alert::{Filter, Heard};
+use crate::reference::job::{Reason, Shed};
+use crate::reference::pipeline::Submitted;
+use crate::reference::reading::Reading;
 
 /// Readings of one connection that may be under way; beyond that its socket is not read.
 const UNDER_WAY: usize = 256;
+/// After so long a silence the peer is asked whether it is still there; after another it is taken for dead.
+const SILENCE: Duration = Duration::from_secs(60);
+/// How long the closing handshake may take.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// What a connection is for.
+#[derive(Debug)]
+pub(super) enum Purpose {
+    /// It brings readings.
+    Readings(Class),
+    /// It wants the alerts that fit, from the one after this number on.
+    Alerts(Filter, Option<u64>),
+}
 
 type Socket = WebSocketStream<TokioIo<Upgraded>>;
 
@@ -32,7 +50,7 @@ const VERSION: HeaderName = HeaderName::from_static("sec-websocket-version");
 const ACCEPT: HeaderName = HeaderName::from_static("sec-websocket-accept");
 
 /// Answers a request to change protocols, and serves the connection after that (RFC 6455 §4.2).
-pub(super) fn upgrade(request: Request<Incoming>, door: &Rc<Door>) -> Response<Full<bytes::Bytes>> {
+pub(super) fn upgrade(request: Request<Incoming>, desk: &Rc<Desk>, purpose: Purpose) -> Response<Content> {
     let headers = request.headers();
     let key = headers.get(&KEY).filter(|_| wants_websocket(headers));
     let Some(accept) = key.and_then(|key| HeaderValue::try_from(derive_accept_key(key.as_bytes())).ok())
@@ -43,7 +61,7 @@ pub(super) fn upgrade(request: Request<Incoming>, door: &Rc<Door>) -> Response<F
         answer.headers_mut().insert(VERSION, HeaderValue::from_static("13"));
         return answer;
     };
-    let door = Rc::clone(door);
+    let desk = Rc::clone(desk);
     tokio::task::spawn_local(async move {
         // The peer may leave before the change of protocols is done.
         let Ok(upgraded) = hyper::upgrade::on(request).await else { return };
@@ -55,9 +73,12 @@ pub(super) fn upgrade(request: Request<Incoming>, door: &Rc<Door>) -> Response<F
             .max_frame_size(Some(LARGEST_BODY));
         let socket =
             WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
-        converse(socket, &door).await;
+        match purpose {
+            Purpose::Readings(class) => converse(socket, &desk, class).await,
+            Purpose::Alerts(filter, after) => tell(socket, &desk, filter, after).await,
+        }
     });
-    let mut answer = Response::new(Full::default());
+    let mut answer = Response::new(Content::whole(""));
     *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let headers = answer.headers_mut();
     headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
@@ -80,66 +101,166 @@ fn wants_websocket(headers: &HeaderMap) -> bool {
         && headers.get(&VERSION).is_some_and(|v| v == "13")
 }
 
-async fn converse(mut socket: Socket, door: &Door) {
-    let _open = Counted::new(&door.metrics.ws_connections);
-    let (sender, mut verdicts) = mpsc::channel::<Verdict>(UNDER_WAY);
-    let mut under_way = 0;
-    let mut stop = door.stop.clone();
+/// Serves a connection that brings readings.
+async fn converse(mut socket: Socket, desk: &Rc<Desk>, class: Class) {
+    let _open = Counted::new(&desk.metrics.ws_connections);
+    let line = desk.line();
+    let mut under_way = 0_usize;
+    let mut heart = Heart::new();
+    let mut stop = desk.stop.clone();
     let farewell = loop {
         tokio::select! {
             biased;
             _ = stop.wait_for(|stop| *stop) => break Some((CloseCode::Away, "the service stops")),
-            Some(verdict) = verdicts.recv(), if under_way > 0 => {
-                let mut next = Some(verdict);
-                while let Some(verdict) = next {
+            answer = line.next(), if under_way > 0 => {
+                let mut next = Some(answer);
+                while let Some(mut answer) = next {
                     under_way -= 1;
-                    if socket.feed(Message::text(verdict.encode())).await.is_err() {
+                    let text = desk.encode(&mut answer);
+                    if socket.feed(Message::text(text)).await.is_err() {
                         break;
                     }
-                    next = verdicts.try_recv().ok();
+                    next = line.try_next();
                 }
                 if socket.flush().await.is_err() {
                     break None;
                 }
             }
-            message = socket.next(), if under_way < UNDER_WAY => match message {
-                Some(Ok(Message::Text(text))) => match take_in(text.as_bytes(), door, &sender) {
+            message = socket.next(), if under_way < UNDER_WAY => {
+                heart.heard();
+                let bytes = match message {
+                    Some(Ok(Message::Text(text))) => bytes::Bytes::from(text),
+                    Some(Ok(Message::Binary(bytes))) => bytes,
+                    other => match other_than_readings(other, &mut socket).await {
+                        Ok(()) => continue,
+                        Err(farewell) => break farewell,
+                    },
+                };
+                match take_in(&bytes, desk, class, &line).await {
                     None => under_way += 1,
                     Some(answer) => if socket.send(Message::text(answer)).await.is_err() { break None },
-                },
-                Some(Ok(Message::Binary(bytes))) => match take_in(&bytes, door, &sender) {
-                    None => under_way += 1,
-                    Some(answer) => if socket.send(Message::text(answer)).await.is_err() { break None },
-                },
-                Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {
-                    // The pong to a ping is queued by the codec; it must leave even if nothing else does.
-                    if socket.flush().await.is_err() { break None }
                 }
-                Some(Err(Error::Capacity(CapacityError::MessageTooLong { .. }))) => {
-                    break Some((CloseCode::Size, "a reading is at most 64 KiB"));
-                }
-                Some(Ok(Message::Close(_)) | Err(_)) | None => break None,
             },
+            () = heart.beat() => if let Err(farewell) = heart.check(&mut socket).await { break farewell },
         }
     };
+    say_farewell(socket, farewell).await;
+}
+
+/// Serves a connection that wants alerts. What it says is passed over.
+async fn tell(mut socket: Socket, desk: &Rc<Desk>, filter: Filter, after: Option<u64>) {
+    let _open = Counted::new(&desk.metrics.ws_connections);
+    let Some(alerts) = desk.board.subscribe(filter, after) else {
+        return say_farewell(socket, Some((CloseCode::Again, "too many subscribers"))).await;
+    };
+    let mut heart = Heart::new();
+    let mut stop = desk.stop.clone();
+    let farewell = loop {
+        tokio::select! {
+            biased;
+            _ = stop.wait_for(|stop| *stop) => break Some((CloseCode::Away, "the service stops")),
+            next = alerts.next() => {
+                let text = match next {
+                    Heard::Alert(posted) => posted.text.to_string(),
+                    Heard::Missed(count) => format!("{{\"type\":\"missed\",\"count\":{count}}}"),
+                    Heard::Cut => break Some((CloseCode::Policy, "too slow for the alerts")),
+                };
+                if socket.send(Message::text(text)).await.is_err() { break None }
+            }
+            message = socket.next() => {
+                heart.heard();
+                match message {
+                    Some(Ok(Message::Text(_) | Message::Binary(_))) => {}
+                    other => if let Err(farewell) = other_than_readings(other, &mut socket).await { break farewell },
+                }
+            }
+            () = heart.beat() => if let Err(farewell) = heart.check(&mut socket).await { break farewell },
+        }
+    };
+    say_farewell(socket, farewell).await;
+}
+
+type Farewell = Option<(CloseCode, &'static str)>;
+
+/// Handles what is no reading; gives how the connection ends if it does.
+async fn other_than_readings(
+    message: Option<Result<Message, Error>>,
+    socket: &mut Socket,
+) -> Result<(), Farewell> {
+    match message {
+        // The pong to a ping is queued by the codec; it must leave even if nothing else does.
+        Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {
+            socket.flush().await.map_err(|_| None)
+        }
+        Some(Err(Error::Capacity(CapacityError::MessageTooLong { .. }))) => {
+            Err(Some((CloseCode::Size, "a reading is at most 64 KiB")))
+        }
+        Some(Err(Error::Utf8(_))) => Err(Some((CloseCode::Invalid, "a text message is UTF-8"))),
+        Some(Err(Error::Protocol(_))) => Err(Some((CloseCode::Protocol, "that is not WebSocket"))),
+        Some(Ok(_) | Err(_)) | None => Err(None),
+    }
+}
+
+async fn say_farewell(mut socket: Socket, farewell: Farewell) {
     if let Some((code, reason)) = farewell {
         let frame = CloseFrame { code, reason: reason.into() };
-        // A peer that is gone cannot be told.
-        let _ = socket.close(Some(frame)).await;
+        // A peer that is gone cannot be told, and one that does not listen is not waited for.
+        let _ = tokio::time::timeout(FAREWELL, socket.close(Some(frame))).await;
+    }
+}
+
+/// Tells silent connections from dead ones: after a silence it asks, and what does not answer is closed.
+struct Heart {
+    next: Pin<Box<Sleep>>,
+    asked: bool,
+    heard: bool,
+}
+
+impl Heart {
+    fn new() -> Self {
+        Self { next: Box::pin(tokio::time::sleep(SILENCE)), asked: false, heard: false }
+    }
+
+    /// Something came in. The timer is set anew when it runs out, not with every message.
+    const fn heard(&mut self) {
+        self.heard = true;
+        self.asked = false;
+    }
+
+    async fn beat(&mut self) {
+        self.next.as_mut().await;
+    }
+
+    async fn check(&mut self, socket: &mut Socket) -> Result<(), Farewell> {
+        self.next.set(tokio::time::sleep(SILENCE));
+        if std::mem::take(&mut self.heard) {
+            return Ok(());
+        }
+        if std::mem::replace(&mut self.asked, true) {
+            return Err(Some((CloseCode::Away, "nothing was heard of you")));
+        }
+        socket.send(Message::Ping(bytes::Bytes::new())).await.map_err(|_| None)
     }
 }
 
 /// Hands a message to the pipeline; gives the answer where there is one at once.
-fn take_in(bytes: &[u8], door: &Door, verdicts: &mpsc::Sender<Verdict>) -> Option<String> {
-    let arrived = door.pipeline.now();
+async fn take_in(bytes: &[u8], desk: &Desk, class: Class, line: &Line) -> Option<String> {
+    let arrived = desk.pipeline.now();
     let reading = match Reading::parse(bytes) {
         Ok(reading) => reading,
         Err(bad) => {
-            door.metrics.bad.inc();
+            desk.bad(arrived, "ws", &bad.reason, bytes);
             return Some(bad.encode());
         }
     };
     let (device, seq) = (reading.device.clone(), reading.seq);
-    let taken = door.pipeline.submit(reading, arrived, ReplyTo::Stream(verdicts.clone()));
-    taken.is_err().then(|| encode_shed(&device, seq))
+    let refused = |reason, retry_ms| Some(Shed { device: device.clone(), seq, reason, retry_ms }.encode());
+    if let Err((reason, retry_ms)) = desk.admit(&device, class, arrived) {
+        return refused(reason, retry_ms);
+    }
+    match desk.submit_patiently(reading, arrived, line.ticket()).await {
+        Submitted::Taken => None,
+        Submitted::Refused(reason, retry_ms) => refused(reason, retry_ms),
+        Submitted::Blocked(_) => refused(Reason::QueueFull, 1_000),
+    }
 }

@@ -7,6 +7,7 @@ mod exchange;
 mod fleet;
 mod payload;
 mod phase;
+mod reference;
 mod run;
 mod signal;
 mod subscriber;
@@ -18,9 +19,10 @@ use sha2::{Digest as _, Sha256};
 use super::check::{Fields, check};
 use super::document::{Table, Value};
 use super::field::Section;
-use super::model::{Course, Fleet, Model, Phase, ReferenceSettings, RunSettings, Target};
+use super::model::{Course, Fleet, Model, Phase, RunSettings, Target};
 use super::problem::{Origin, Report, nearest, quote};
 use super::value::{Found, Text};
+use crate::service::Setup;
 use crate::units::Span;
 
 /// Every section, in the order documents list them.
@@ -28,7 +30,21 @@ pub static ALL: &[&Section] = &[
     &run::SCENARIO,
     &run::RUN,
     &target::TARGET,
-    &target::REFERENCE,
+    &reference::REFERENCE,
+    &reference::WORKERS,
+    &reference::QUEUE,
+    &reference::CACHE,
+    &reference::SEMANTIC,
+    &reference::SHARED,
+    &reference::INFERENCE,
+    &reference::ADMISSION,
+    &reference::QUOTA,
+    &reference::FEATURES,
+    &reference::WINDOW,
+    &reference::EXPERIMENT,
+    &reference::ALERTS,
+    &reference::DELIVERY,
+    &reference::CLUSTER,
     &phase::PHASE,
     &phase::LOAD,
     &fleet::FLEET,
@@ -63,7 +79,7 @@ pub(super) struct Checked {
     pub(super) seed: u64,
     pub(super) run: RunSettings,
     pub(super) target: Target,
-    pub(super) reference: ReferenceSettings,
+    pub(super) reference: Setup,
     pub(super) phases: Vec<Phase>,
     pub(super) fleets: Vec<Fleet>,
     /// Every value of `[run]` that is not a default, for the digest.
@@ -76,7 +92,7 @@ pub(super) fn document(root: &Table, duration: Option<Span>, report: &mut Report
     let scenario = single(root, "scenario", &run::SCENARIO, report);
     let run = single(root, "run", &run::RUN, report);
     let target = single(root, "target", &target::TARGET, report);
-    let reference = single(root, "reference", &target::REFERENCE, report);
+    let reference = single(root, "reference", &reference::REFERENCE, report);
     let mut phases = phase::phases(root, report);
     if let Some(duration) = duration {
         scale(phases.iter_mut().map(|draft| &mut draft.phase), duration, report);
@@ -93,11 +109,17 @@ pub(super) fn document(root: &Table, duration: Option<Span>, report: &mut Report
         seed: scenario.integer("seed"),
         run: settings,
         target: target::target(&target),
-        reference: target::reference(&reference),
+        reference: reference::reference(&reference, report),
         phases: phases.into_iter().map(|draft| addressed(draft, &fleets, report)).collect(),
         fleets: fleets.into_iter().map(|(fleet, _)| fleet).collect(),
         canonical,
     }
+}
+
+/// Checks the section of the reference system alone.
+pub(super) fn setup(root: &Table, report: &mut Report<'_>) -> Setup {
+    let fields = single(root, "reference", &reference::REFERENCE, report);
+    reference::reference(&fields, report)
 }
 
 fn unknown_sections(root: &Table, report: &mut Report<'_>) {

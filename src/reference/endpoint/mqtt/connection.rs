@@ -20,6 +20,8 @@ use super::hub::{End, Hub, MOST_PENDING, Peer};
 use super::session::{self, Inbound};
 use super::topic;
 use crate::clock::Tick;
+use crate::reference::admission::Class;
+use crate::service::Hint;
 
 /// How long a client may take for its CONNECT, nanoseconds.
 const CONNECT_WITHIN: u64 = 5_000_000_000;
@@ -44,6 +46,8 @@ pub(super) struct Connection {
     /// The client's identifier; none if it did not choose one, for then nobody can take it over.
     client: Option<Rc<str>>,
     will: Option<LastWill>,
+    /// Whether it has shown a token.
+    class: Class,
     inbound: Inbound,
     filters: Vec<Box<str>>,
     /// When the client last said something.
@@ -61,7 +65,7 @@ impl Drop for Connection {
 impl Connection {
     /// Takes an accepted connection in.
     pub(super) fn new(stream: TcpStream, hub: Rc<Hub>) -> Self {
-        let (peer, heard) = (hub.enter(), hub.pipeline.now());
+        let (peer, heard) = (hub.enter(), hub.desk.pipeline.now());
         Self {
             hub,
             peer,
@@ -70,6 +74,7 @@ impl Connection {
             connected: false,
             client: None,
             will: None,
+            class: Class::Anonymous,
             inbound: Inbound::default(),
             filters: Vec::new(),
             heard,
@@ -114,7 +119,9 @@ impl Connection {
 
     /// Whether no more packets may be taken in for now.
     fn must_hold(&self) -> bool {
-        self.peer.pending.get() >= MOST_PENDING || self.peer.outbox.borrow().unwritten().len() >= BACKLOG
+        self.peer.pending.get() >= MOST_PENDING
+            || self.peer.outbox.borrow().unwritten().len() >= BACKLOG
+            || self.hub.is_blocked()
     }
 
     fn read(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
@@ -184,7 +191,7 @@ impl Connection {
             }
         };
         if used > 0 {
-            self.heard = self.hub.pipeline.now();
+            self.heard = self.hub.desk.pipeline.now();
         }
         result
     }
@@ -246,6 +253,11 @@ impl Connection {
         if code != ConnectReturnCode::Accepted {
             return Err(self.refuse(code));
         }
+        let token = connect.password.as_deref().and_then(|password| std::str::from_utf8(password).ok());
+        match self.hub.desk.gate.borrow().classify(token) {
+            Some(class) => self.class = class,
+            None => return Err(self.refuse(ConnectReturnCode::NotAuthorized)),
+        }
         if !connect.client_id.is_empty() {
             let client = Rc::from(&*connect.client_id);
             self.hub.claim(&client, self.peer.id);
@@ -260,27 +272,41 @@ impl Connection {
     }
 
     fn publish(&mut self, publish: &Publish) -> Result<(), End> {
-        let arrived = self.hub.pipeline.now();
-        match publish.qos_pid {
-            QosPid::Level0 => {}
-            QosPid::Level1(pid) => self.send(&Packet::Puback(pid)),
-            QosPid::Level2(pid) => {
-                let is_new = self.inbound.publish(pid.value()).map_err(|_| End::Ungraceful)?;
-                self.send(&Packet::Pubrec(pid));
-                if !is_new {
-                    return Ok(());
-                }
-            }
+        let arrived = self.hub.desk.pipeline.now();
+        if let QosPid::Level2(pid) = publish.qos_pid
+            && !self.inbound.publish(pid.value()).map_err(|_| End::Ungraceful)?
+        {
+            self.send(&Packet::Pubrec(pid));
+            return Ok(());
         }
         let (topic, payload, qos) = (&*publish.topic_name, &publish.payload, publish.qos_pid.qos());
+        let device = topic::reading_device(topic);
+        // Only where a refusal is to show in a missing acknowledgement must that wait for the reading to be taken.
+        let withholds = device.is_some() && self.hub.desk.pipeline.setup().admission.mqtt == Hint::Withhold;
+        if !withholds {
+            self.acknowledge(publish.qos_pid);
+        }
         if publish.retain {
             self.hub.retain(topic, payload, qos);
         }
         self.hub.publish(&Message { topic, payload, qos, retained: false });
-        if let Some(device) = topic::reading_device(topic) {
-            self.hub.reading(&self.peer, device, payload, arrived);
+        let heard =
+            device.is_none_or(|device| self.hub.reading(&self.peer, self.class, device, payload, arrived));
+        match publish.qos_pid {
+            pid if withholds && heard => self.acknowledge(pid),
+            // Sent again it is a new one: this one was not taken.
+            QosPid::Level2(pid) if withholds => self.inbound.release(pid.value()),
+            _ => {}
         }
         Ok(())
+    }
+
+    fn acknowledge(&self, pid: QosPid) {
+        match pid {
+            QosPid::Level0 => {}
+            QosPid::Level1(pid) => self.send(&Packet::Puback(pid)),
+            QosPid::Level2(pid) => self.send(&Packet::Pubrec(pid)),
+        }
     }
 
     fn subscribe(&mut self, subscribe: &Subscribe) {
@@ -319,7 +345,7 @@ impl Connection {
     fn is_silent(&mut self, cx: &mut Context<'_>) -> bool {
         let Some((limit, timer)) = &mut self.silence else { return false };
         while timer.as_mut().poll(cx).is_ready() {
-            let now = self.hub.pipeline.now();
+            let now = self.hub.desk.pipeline.now();
             if self.peer.pending.get() >= MOST_PENDING {
                 // It may well have spoken: it is the service that does not listen.
                 self.heard = now;

@@ -8,16 +8,20 @@ use std::task::Waker;
 
 use bytes::Bytes;
 use mqtt_proto::QoS;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 
 use super::frame::Message;
 use super::outbox::Outbox;
 use super::router::{Archive, Id, Router};
 use super::topic;
 use crate::clock::Tick;
-use crate::reference::metric::Metrics;
-use crate::reference::pipeline::{Alert, Pipeline, Refusal, ReplyTo};
-use crate::reference::reading::{BadReading, Reading, Verdict, encode_shed};
+use crate::reference::admission::Class;
+use crate::reference::alert::Posted;
+use crate::reference::endpoint::desk::{Desk, MQTT};
+use crate::reference::job::{Answer, Reason, Shed};
+use crate::reference::pipeline::Submitted;
+use crate::reference::reading::{BadReading, Reading, Verdict};
+use crate::service::Hint;
 
 /// Readings of one connection that may wait for their verdicts; beyond that its socket is not read.
 pub(super) const MOST_PENDING: usize = 1_024;
@@ -70,9 +74,8 @@ impl Peer {
 
 /// What all connections share; they run on one thread.
 #[derive(Debug)]
-pub(super) struct Hub {
-    pub(super) pipeline: Arc<Pipeline>,
-    metrics: Arc<Metrics>,
+pub(in crate::reference) struct Hub {
+    pub(super) desk: Rc<Desk>,
     router: RefCell<Router>,
     archive: RefCell<Archive>,
     peers: RefCell<HashMap<Id, Rc<Peer>>>,
@@ -80,7 +83,8 @@ pub(super) struct Hub {
     clients: RefCell<HashMap<Rc<str>, Id>>,
     /// Devices with readings under way: the connection they are charged to, and how many.
     pending: RefCell<HashMap<Arc<str>, (Id, usize)>>,
-    verdicts: mpsc::Sender<Verdict>,
+    /// Whether connections wait for room in the queue.
+    blocked: Cell<bool>,
     /// Buffers used for a moment at a time, kept for their memory.
     found: RefCell<Vec<(Id, QoS)>>,
     topic: RefCell<String>,
@@ -90,21 +94,16 @@ pub(super) struct Hub {
 }
 
 impl Hub {
-    /// A hub without connections. `verdicts` leads back to whoever calls [`Self::verdict`].
-    pub(super) fn new(
-        pipeline: Arc<Pipeline>,
-        metrics: Arc<Metrics>,
-        verdicts: mpsc::Sender<Verdict>,
-    ) -> Self {
+    /// A hub without connections.
+    pub(in crate::reference) fn new(desk: Rc<Desk>) -> Self {
         Self {
-            pipeline,
-            metrics,
+            desk,
             router: RefCell::default(),
             archive: RefCell::default(),
             peers: RefCell::default(),
             clients: RefCell::default(),
             pending: RefCell::default(),
-            verdicts,
+            blocked: Cell::new(false),
             found: RefCell::default(),
             topic: RefCell::default(),
             input: RefCell::new(vec![0; INPUT]),
@@ -131,14 +130,14 @@ impl Hub {
             waker: RefCell::new(None),
         });
         self.peers.borrow_mut().insert(peer.id, Rc::clone(&peer));
-        self.metrics.mqtt_connections.inc();
+        self.desk.metrics.mqtt_connections.inc();
         peer
     }
 
     /// Forgets a connection.
     pub(super) fn leave(&self, id: Id) {
         if self.peers.borrow_mut().remove(&id).is_some() {
-            self.metrics.mqtt_connections.dec();
+            self.desk.metrics.mqtt_connections.dec();
         }
         if self.connections() == 0 {
             self.emptied.notify_one();
@@ -211,44 +210,74 @@ impl Hub {
         if peer.outbox.borrow_mut().offer(message, granted) {
             peer.wake();
         } else {
-            self.metrics.mqtt_dropped.inc();
+            self.desk.metrics.mqtt_dropped.inc();
         }
     }
 
-    /// Takes a reading that was published for `device` to the pipeline.
-    pub(super) fn reading(&self, peer: &Peer, device: &str, payload: &[u8], arrived: Tick) {
+    /// Takes a reading that was published for `device` to the pipeline; false if its publisher is to hear nothing at all.
+    pub(super) fn reading(
+        &self,
+        peer: &Peer,
+        class: Class,
+        device: &str,
+        payload: &[u8],
+        arrived: Tick,
+    ) -> bool {
         let bad = match Reading::parse(payload) {
-            Ok(reading) if &*reading.device == device => return self.submit(peer, reading, arrived),
+            Ok(reading) if &*reading.device == device => return self.submit(peer, class, reading, arrived),
             Ok(Reading { device: said, seq, .. }) => {
                 let reason = format!("the topic is that of `{device}`, the reading says `{said}`");
                 BadReading { device: Some(device.into()), seq: Some(seq), reason }
             }
             Err(bad) => bad,
         };
-        self.metrics.bad.inc();
-        self.answer(device, || bad.encode());
+        self.desk.bad(arrived, "mqtt", &bad.reason, payload);
+        self.publish_answer(device, || bad.encode());
+        true
     }
 
-    fn submit(&self, peer: &Peer, reading: Reading, arrived: Tick) {
+    fn submit(&self, peer: &Peer, class: Class, reading: Reading, arrived: Tick) -> bool {
         let (device, seq) = (Arc::clone(&reading.device), reading.seq);
-        // Every reading under way holds a sender. Were the channel too small for all their verdicts, some would be lost.
-        let unread = self.verdicts.max_capacity() - self.verdicts.capacity();
-        let submitted = if self.verdicts.strong_count() + unread > self.verdicts.max_capacity() {
-            self.metrics.received.inc();
-            self.metrics.shed(arrived);
-            Err(Refusal::QueueFull)
-        } else {
-            self.pipeline.submit(reading, arrived, ReplyTo::Stream(self.verdicts.clone()))
-        };
-        match submitted {
-            Ok(()) => self.charge(peer, device),
-            Err(refusal) => {
-                if refusal == Refusal::Stopping {
-                    // Its worker is gone, and the verdicts it owed with it.
-                    self.settle(&device, usize::MAX);
+        let (reason, retry_ms) = match self.desk.admit(&device, class, arrived) {
+            Err(refusal) => refusal,
+            Ok(()) => match self.desk.submit(reading, arrived, MQTT) {
+                Submitted::Taken => {
+                    self.charge(peer, device);
+                    return true;
                 }
-                self.answer(&device, || encode_shed(&device, seq));
-            }
+                Submitted::Refused(reason, retry_ms) => (reason, retry_ms),
+                // Only a level that is full on its own: a full queue is noticed before the reading is read.
+                Submitted::Blocked(_) => (Reason::QueueFull, 1_000),
+            },
+        };
+        self.refused(&Shed { device, seq, reason, retry_ms })
+    }
+
+    /// Tells a publisher of a refusal, as far as it is to hear of it; false if not even by an acknowledgement.
+    fn refused(&self, shed: &Shed) -> bool {
+        let hint = self.desk.pipeline.setup().admission.mqtt;
+        if hint == Hint::Verdict {
+            self.publish_answer(&shed.device, || shed.encode());
+        }
+        hint != Hint::Withhold
+    }
+
+    /// Whether readings are not even to be read for now: the queue is full and set up to push back. Whoever asked is woken
+    /// when there may be room again.
+    pub(super) fn is_blocked(&self) -> bool {
+        let full = self.desk.pipeline.pushes_back();
+        if full {
+            self.blocked.set(true);
+        }
+        full
+    }
+
+    /// Lets those who wait for room look again.
+    pub(in crate::reference) fn look_again(&self) {
+        if self.blocked.get() && !self.desk.pipeline.pushes_back() {
+            self.blocked.set(false);
+            let peers = self.peers.borrow();
+            peers.values().filter(|peer| peer.held.get()).for_each(|peer| peer.wake());
         }
     }
 
@@ -288,24 +317,19 @@ impl Hub {
         }
     }
 
-    /// Publishes a verdict that came out of the pipeline.
-    pub(super) fn verdict(&self, verdict: &Verdict) {
-        self.settle(&verdict.device, 1);
-        self.answer(&verdict.device, || verdict.encode());
-    }
-
-    /// Forgets what is pending if nothing is under way any more: what a lost worker still owed never comes.
-    pub(super) fn write_off(&self) {
-        if self.verdicts.strong_count() > 1 || self.verdicts.capacity() < self.verdicts.max_capacity() {
-            return;
-        }
-        let owed: Vec<(Id, usize)> = self.pending.borrow_mut().drain().map(|(_, owed)| owed).collect();
-        for (id, count) in owed {
-            self.relieve(id, count);
+    /// Publishes what came of a reading.
+    pub(in crate::reference) fn answer(&self, mut answer: Answer) {
+        let (Answer::Verdict(Verdict { device, .. }) | Answer::Shed(Shed { device, .. })) = &answer;
+        let device = Arc::clone(device);
+        self.settle(&device, 1);
+        let silent =
+            matches!(answer, Answer::Shed(_)) && self.desk.pipeline.setup().admission.mqtt != Hint::Verdict;
+        if !silent {
+            self.publish_answer(&device, || self.desk.encode(&mut answer));
         }
     }
 
-    fn answer(&self, device: &str, text: impl FnOnce() -> String) {
+    fn publish_answer(&self, device: &str, text: impl FnOnce() -> String) {
         let mut topic = self.topic.take();
         topic::write_verdict_topic(&mut topic, device);
         self.publish_with(&topic, QoS::Level1, |deliver| deliver(text().as_bytes()));
@@ -313,20 +337,10 @@ impl Hub {
     }
 
     /// Publishes an alert.
-    pub(super) fn alert(&self, alert: &Alert) {
-        let topic = topic::alert_topic(alert.level.name(), &alert.device);
-        let payload = alert.text.as_bytes();
+    pub(in crate::reference) fn alert(&self, posted: &Posted) {
+        let topic = topic::alert_topic(posted.alert.level.name(), &posted.alert.device);
+        let payload = posted.text.as_bytes();
         self.publish(&Message { topic: &topic, payload, qos: QoS::Level1, retained: false });
-    }
-
-    /// Counts alerts that were missed because the endpoint was too slow.
-    pub(super) fn alerts_missed(&self, count: u64) {
-        self.metrics.mqtt_dropped.inc_by(count);
-    }
-
-    /// Counts a connection that was refused.
-    pub(super) fn refused(&self) {
-        self.metrics.connections_refused.inc();
     }
 
     /// Tells every connection to close, and returns when the last one has.
@@ -343,20 +357,29 @@ impl Hub {
 
 #[cfg(test)]
 mod tests {
+    use tokio::sync::{mpsc, watch};
+
     use super::*;
     use crate::clock::Monotonic;
-    use crate::reference::config::Config;
+    use crate::reference::alert::{Alert, Board};
+    use crate::reference::job::Word;
+    use crate::reference::metric::Metrics;
+    use crate::reference::pipeline::Pipeline;
+    use crate::reference::reading::Level;
+    use crate::service::{Admission, Alerts, Setup};
 
-    fn hub() -> (Hub, mpsc::Receiver<Verdict>) {
+    fn hub_of(setup: &Setup, room: usize) -> (Hub, mpsc::Receiver<Word>) {
         let metrics = Arc::new(Metrics::default());
-        let (pipeline, _) = Pipeline::start(&Config::default(), Monotonic::start(), &metrics).unwrap();
-        let (sender, verdicts) = mpsc::channel(4);
-        (Hub::new(Arc::new(pipeline), metrics, sender), verdicts)
+        let (back, words) = mpsc::channel(64);
+        let (pipeline, _) = Pipeline::start(setup, Monotonic::start(), &metrics, back).unwrap();
+        let (_, stop) = watch::channel(false);
+        let desk = Desk::new(Arc::new(pipeline), metrics, stop, 10, room);
+        (Hub::new(Rc::new(desk)), words)
     }
 
     #[test]
     fn readings_under_way_are_charged_to_one_connection_and_relieved_by_their_verdicts() {
-        let (hub, _verdicts) = hub();
+        let (hub, _words) = hub_of(&Setup::default(), 4);
         let (one, other) = (hub.enter(), hub.enter());
         let due = |one: &Peer, other: &Peer| (one.pending.get(), other.pending.get());
         hub.charge(&one, "a".into());
@@ -368,43 +391,60 @@ mod tests {
         hub.settle("a", 1);
         hub.settle("never", 1);
         assert_eq!(due(&one, &other), (1, 2));
-        hub.settle("a", usize::MAX);
-        assert_eq!(due(&one, &other), (1, 0), "a lost worker's debt is forgiven at once");
-        let under_way = hub.verdicts.clone();
-        hub.write_off();
-        assert_eq!(due(&one, &other), (1, 0), "something is still under way");
-        drop(under_way);
-        hub.write_off();
+        hub.settle("a", 2);
+        hub.settle("b", 1);
         assert_eq!(due(&one, &other), (0, 0));
         assert!(hub.pending.borrow().is_empty());
-        hub.pipeline.stop();
+        hub.desk.pipeline.stop();
     }
+
+    const READING: &[u8] = br#"{"device":"d","seq":1,"value":1}"#;
 
     #[test]
     fn no_more_readings_go_out_than_there_is_room_for_verdicts() {
-        let (hub, mut verdicts) = hub();
+        let (hub, mut words) = hub_of(&Setup::default(), 4);
         let peer = hub.enter();
-        let payload = br#"{"device":"d","seq":1,"value":1}"#;
         for _ in 0..100 {
-            hub.reading(&peer, "d", payload, hub.pipeline.now());
+            assert!(hub.reading(&peer, Class::Authenticated, "d", READING, hub.desk.pipeline.now()));
         }
-        assert_eq!((peer.pending.get(), hub.metrics.received.get()), (4, 100));
-        assert_eq!(hub.metrics.shed_total(), 96);
+        assert_eq!((peer.pending.get(), hub.desk.metrics.received.get()), (4, 100));
+        assert_eq!(hub.desk.metrics.shed_total(), 96);
         for left in (0..4).rev() {
-            hub.verdict(&verdicts.blocking_recv().unwrap());
+            let Some(Word::Answer(ticket, answer)) = words.blocking_recv() else { panic!() };
+            assert_eq!(ticket, MQTT);
+            hub.answer(answer);
             assert_eq!(peer.pending.get(), left);
         }
-        hub.pipeline.stop();
+        hub.desk.pipeline.stop();
+    }
+
+    #[test]
+    fn publishers_hear_of_refusals_as_much_as_they_are_to() {
+        for (mqtt, acknowledged, told) in
+            [(Hint::Verdict, true, true), (Hint::Silence, true, false), (Hint::Withhold, false, false)]
+        {
+            let setup = Setup { admission: Admission { mqtt, ..Admission::default() }, ..Setup::default() };
+            let (hub, _words) = hub_of(&setup, 0);
+            let peer = hub.enter();
+            hub.subscribe(peer.id, "devices/d/verdicts", QoS::Level0);
+            let heard = hub.reading(&peer, Class::Authenticated, "d", READING, hub.desk.pipeline.now());
+            assert_eq!(heard, acknowledged, "{}", mqtt.name());
+            assert_eq!(!peer.outbox.borrow().unwritten().is_empty(), told, "{}", mqtt.name());
+            hub.desk.pipeline.stop();
+        }
     }
 
     #[test]
     fn an_alert_reaches_subscribers_whatever_its_device_is_called() {
-        let (hub, _verdicts) = hub();
+        let (hub, _words) = hub_of(&Setup::default(), 4);
         let peer = hub.enter();
         hub.subscribe(peer.id, "alerts/+/+", QoS::Level0);
-        let level = crate::reference::reading::Level::High;
-        hub.alert(&Alert { device: "a/b#".into(), level, text: "{}".into() });
-        assert_eq!(peer.outbox.borrow().unwritten(), b"\x30\x14\0\x10alerts/high/a_b_{}");
-        hub.pipeline.stop();
+        let alert = Alert { device: "a/b#".into(), seq: 1, level: Level::High, score: 9.0, at_ms: 1 };
+        let posted = Board::new(&Alerts::default()).post(alert);
+        hub.alert(&posted);
+        let outbox = peer.outbox.borrow();
+        let sent = String::from_utf8_lossy(outbox.unwritten());
+        assert!(sent.contains("alerts/high/a_b_{\"type\":\"alert\",\"id\":1,\"device\":\"a/b#\""), "{sent}");
+        hub.desk.pipeline.stop();
     }
 }

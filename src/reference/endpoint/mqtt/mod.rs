@@ -10,7 +10,7 @@
 //! It does what MQTT asks of a server (`QoS` 0, 1 and 2 both ways, wildcards, retained messages, last wills, keep-alive,
 //! take-over) but is no general broker. In particular: sessions end with their connection, so a CONNECT that asks for a
 //! lasting one is let in and told that none was present, and nothing is kept for or sent again to clients that are away;
-//! names and passwords are not looked at; a last will is a message but never a reading; what is retained is held in memory
+//! names are not looked at, and passwords only where tokens are asked for; a last will is a message but never a reading; what is retained is held in memory
 //! only, up to a bound, and none of it is kept beyond; a subscriber with overlapping subscriptions gets one copy; a
 //! subscriber that is too slow loses the newest messages. An acknowledgement says that a PUBLISH was received, not
 //! what became of the reading in it. Its bounds, beside the number of connections:
@@ -40,20 +40,11 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::mpsc;
 use tokio::task::spawn_local;
 use tokio::time::{sleep, timeout};
 
 use self::connection::Connection;
-use self::hub::Hub;
-use crate::reference::endpoint::Door;
-
-/// Verdicts taken up at once.
-const BATCH: usize = 256;
-
-/// Verdicts that there is room for beyond the readings that can wait in the pipeline.
-const SPARE_VERDICTS: usize = 4_096;
+pub(in crate::reference) use self::hub::Hub;
 
 /// How long connections may take to close.
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
@@ -69,42 +60,22 @@ pub(in crate::reference) fn decode_packet(bytes: &[u8]) -> Result<Option<(String
 /// How long to wait after a connection could not be accepted, for want of descriptors as a rule.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 
-/// How often to look for readings whose verdicts will never come.
-const WRITE_OFF_EVERY: Duration = Duration::from_secs(1);
-
 /// Serves MQTT on `listener` until the service stops, then closes all connections and returns within
-/// about a second. No more connections than the door admits are open at once; further ones are closed at once and counted.
+/// about a second. No more connections than the desk admits are open at once; further ones are closed at once and counted.
 ///
 /// To be run inside a [`tokio::task::LocalSet`] on a current-thread runtime with time and I/O.
-pub(in crate::reference) async fn serve(listener: TcpListener, door: Door) {
-    let Door { pipeline, metrics, max_connections, mut stop } = door;
-    let mut alerts = pipeline.alerts();
-    let (sender, mut verdicts) =
-        mpsc::channel(pipeline.snapshot().queue_capacity.saturating_add(SPARE_VERDICTS).min(1 << 30));
-    let hub = Rc::new(Hub::new(pipeline, metrics, sender));
-    let mut batch = Vec::with_capacity(BATCH);
-    let mut write_off = tokio::time::interval(WRITE_OFF_EVERY);
+pub(in crate::reference) async fn serve(listener: TcpListener, hub: Rc<Hub>) {
+    let mut stop = hub.desk.stop.clone();
     loop {
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => break,
             stream = accept(&listener) => {
-                if hub.connections() >= max_connections {
-                    hub.refused();
+                if hub.connections() >= hub.desk.max_connections {
+                    hub.desk.metrics.connections_refused.inc();
                 } else {
                     spawn_local(Connection::new(stream, Rc::clone(&hub)).run());
                 }
             }
-            _ = verdicts.recv_many(&mut batch, BATCH) => {
-                for verdict in batch.drain(..) {
-                    hub.verdict(&verdict);
-                }
-            }
-            alert = alerts.recv() => match alert {
-                Ok(alert) => hub.alert(&alert),
-                Err(RecvError::Lagged(count)) => hub.alerts_missed(count),
-                Err(RecvError::Closed) => break,
-            },
-            _ = write_off.tick() => hub.write_off(),
         }
     }
     drop(listener);

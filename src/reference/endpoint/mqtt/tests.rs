@@ -2,18 +2,20 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
-use super::serve;
+use super::{Hub, serve};
 use crate::clock::Monotonic;
 use crate::reference::config::Config;
-use crate::reference::endpoint::Door;
+use crate::reference::endpoint::desk::Desk;
 use crate::reference::metric::Metrics;
 use crate::reference::pipeline::Pipeline;
+use crate::service::{Queue, Setup};
 
 /// A running endpoint with its pipeline.
 struct Scene {
@@ -27,7 +29,9 @@ struct Scene {
 impl Scene {
     fn with(config: &Config) -> Self {
         let metrics = Arc::new(Metrics::default());
-        let (pipeline, _) = Pipeline::start(config, Monotonic::start(), &metrics).unwrap();
+        let room = Pipeline::most_under_way(&config.setup);
+        let (back, words) = mpsc::channel(2 * room);
+        let (pipeline, _) = Pipeline::start(&config.setup, Monotonic::start(), &metrics, back).unwrap();
         let pipeline = Arc::new(pipeline);
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
@@ -39,11 +43,11 @@ impl Scene {
             let local = tokio::task::LocalSet::new();
             local.block_on(&runtime, async move {
                 let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-                serve(
-                    listener,
-                    Door { pipeline: served, metrics: counted, max_connections: most, stop: stopped },
-                )
-                .await;
+                let desk = Rc::new(Desk::new(served, counted, stopped, most, room));
+                let hub = Rc::new(Hub::new(Rc::clone(&desk)));
+                let clerk = Rc::clone(&hub);
+                tokio::task::spawn_local(async move { desk.dispatch(&clerk, words).await });
+                serve(listener, hub).await;
             });
         });
         Self { address, metrics, pipeline, stop, thread: Some(thread) }
@@ -469,9 +473,14 @@ fn a_subscriber_that_does_not_read_loses_messages_and_holds_up_nobody() {
     sender.ping();
 }
 
+/// Room for 100 000 readings.
+fn roomy() -> Setup {
+    Setup { queue: Queue { capacity: 100_000, ..Queue::default() }, ..Setup::default() }
+}
+
 #[test]
 fn a_connection_with_too_much_under_way_is_not_read_until_its_verdicts_come() {
-    let scene = Scene::with(&Config { queue_capacity: 100_000, ..Config::default() });
+    let scene = Scene::with(&Config { setup: roomy(), ..Config::default() });
     let mut device = scene.connect("d");
     device.subscribe("devices/d/verdicts", 0);
     let mut reader = Client { stream: device.stream.try_clone().unwrap() };

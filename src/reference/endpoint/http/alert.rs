@@ -1,0 +1,157 @@
+//! Alerts over HTTP: the last ones, long polling, server-sent events, and the way up to WebSocket.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use hyper::body::Incoming;
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use hyper::{Request, Response, StatusCode};
+
+use super::{Content, JSON, Reply, error, reply};
+use crate::reference::alert::{Filter, Heard, Posted};
+use crate::reference::endpoint::desk::Desk;
+use crate::reference::endpoint::ws;
+use crate::reference::reading::Level;
+
+/// Longest wait of a long poll.
+const LONGEST_WAIT_MS: u64 = 60_000;
+/// Alerts of one answer.
+const MOST: usize = 1_000;
+
+const TOO_MANY: &str = "too many subscribers; try again later";
+
+/// What a query asks for.
+#[derive(Debug, PartialEq)]
+struct Query {
+    filter: Filter,
+    after: Option<u64>,
+    wait_ms: u64,
+    limit: usize,
+}
+
+impl Query {
+    /// Reads `?after=17&wait_ms=30000&level=high&device=m-1&limit=100`; what it does not know is refused, for a misspelt
+    /// filter would pass everything.
+    fn parse(query: Option<&str>) -> Result<Self, String> {
+        let filter = Filter { level: Level::Low, device: None };
+        let mut asked = Self { filter, after: None, wait_ms: 0, limit: 100 };
+        for (key, value) in url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+            let number =
+                || value.parse::<u64>().map_err(|_| format!("`{key}` is a whole number, not `{value}`"));
+            match &*key {
+                "after" => asked.after = Some(number()?),
+                "wait_ms" => asked.wait_ms = number()?.min(LONGEST_WAIT_MS),
+                "limit" => asked.limit = (number()? as usize).clamp(1, MOST),
+                "device" => asked.filter.device = Some(value.into_owned()),
+                "level" => {
+                    asked.filter.level = Level::ALERTS
+                        .into_iter()
+                        .find(|level| level.name() == value)
+                        .ok_or_else(|| format!("`level` is low, medium, high or critical, not `{value}`"))?;
+                }
+                other => {
+                    return Err(format!(
+                        "`{other}` is unknown; there are after, wait_ms, limit, level and device"
+                    ));
+                }
+            }
+        }
+        Ok(asked)
+    }
+}
+
+fn query(request: &Request<Incoming>) -> Result<Query, Box<Reply>> {
+    Query::parse(request.uri().query()).map_err(|reason| Box::new(error(StatusCode::BAD_REQUEST, &reason)))
+}
+
+/// `GET /v1/alerts`: those after `after`, at once if there are any or nobody wants to wait, else when the first comes.
+pub(super) async fn poll(request: &Request<Incoming>, desk: &Desk) -> Reply {
+    let Query { filter, after, wait_ms, limit } = match query(request) {
+        Ok(query) => query,
+        Err(reply) => return *reply,
+    };
+    let after = after.unwrap_or(0);
+    let there = desk.board.since(after, &filter, limit);
+    if !there.is_empty() || wait_ms == 0 {
+        return page(&there, desk);
+    }
+    let Some(subscription) = desk.board.subscribe(filter.clone(), Some(after)) else {
+        return error(StatusCode::SERVICE_UNAVAILABLE, TOO_MANY);
+    };
+    let mut stop = desk.stop.clone();
+    let first = async {
+        loop {
+            if let Heard::Alert(posted) = subscription.next().await {
+                return Some(posted);
+            }
+        }
+    };
+    let waited = tokio::time::timeout(Duration::from_millis(wait_ms), async {
+        tokio::select! {
+            first = first => first,
+            _ = stop.wait_for(|stop| *stop) => None,
+        }
+    });
+    let heard = waited.await.ok().flatten();
+    page(&heard.into_iter().collect::<Vec<_>>(), desk)
+}
+
+fn page(alerts: &[Posted], desk: &Desk) -> Reply {
+    let texts: Vec<&str> = alerts.iter().map(|posted| &*posted.text).collect();
+    let last = alerts.last().map_or_else(|| desk.board.last(), |posted| posted.id);
+    reply(StatusCode::OK, JSON, format!("{{\"last\":{last},\"alerts\":[{}]}}", texts.join(",")))
+}
+
+/// `GET /v1/alerts/stream`: server-sent events; a browser that comes back says which one it heard last.
+pub(super) fn stream(request: &Request<Incoming>, desk: &Desk) -> Reply {
+    let Query { filter, after, .. } = match query(request) {
+        Ok(query) => query,
+        Err(reply) => return *reply,
+    };
+    let last = request.headers().get("last-event-id").and_then(|value| value.to_str().ok()?.parse().ok());
+    let Some(subscription) = desk.board.subscribe(filter, last.or(after)) else {
+        return error(StatusCode::SERVICE_UNAVAILABLE, TOO_MANY);
+    };
+    let mut reply = Response::new(Content::events(subscription));
+    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    reply.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    reply
+}
+
+/// `GET /v1/alerts/ws`: the same over WebSocket.
+pub(super) fn socket(request: Request<Incoming>, desk: &Rc<Desk>) -> Reply {
+    match query(&request) {
+        Ok(Query { filter, after, .. }) => ws::upgrade(request, desk, ws::Purpose::Alerts(filter, after)),
+        Err(reply) => *reply,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queries_are_read_or_refused() {
+        let filter = |level, device: Option<&str>| Filter { level, device: device.map(str::to_owned) };
+        for (text, expected) in [
+            ("", Ok(Query { filter: filter(Level::Low, None), after: None, wait_ms: 0, limit: 100 })),
+            (
+                "after=7&wait_ms=99999999&level=high&device=m%2D1&limit=5",
+                Ok(Query {
+                    filter: filter(Level::High, Some("m-1")),
+                    after: Some(7),
+                    wait_ms: 60_000,
+                    limit: 5,
+                }),
+            ),
+            ("level=none", Err("`level` is low, medium, high or critical, not `none`".to_owned())),
+            ("after=-1", Err("`after` is a whole number, not `-1`".to_owned())),
+            (
+                "levle=high",
+                Err("`levle` is unknown; there are after, wait_ms, limit, level and device".to_owned()),
+            ),
+        ] {
+            assert_eq!(Query::parse(Some(text)), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! What a response carries: a text, or a stream of server-sent events that ends with its subscriber.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::{Body, Frame, SizeHint};
+use tokio::time::{Interval, MissedTickBehavior, interval};
+
+use crate::reference::alert::{Heard, Subscription};
+
+/// A comment this often keeps idle streams, and whatever lies between, from being taken for dead.
+const COMMENT_EVERY: Duration = Duration::from_secs(15);
+
+/// The body of a response.
+#[derive(Debug)]
+pub(in crate::reference::endpoint) enum Content {
+    Whole(Full<Bytes>),
+    Events(Box<Events>),
+}
+
+/// Alerts as server-sent events (HTML living standard §9.2).
+#[derive(Debug)]
+pub(in crate::reference::endpoint) struct Events {
+    alerts: Subscription,
+    comment: Interval,
+    ended: bool,
+}
+
+impl Content {
+    pub(in crate::reference::endpoint) fn whole(body: impl Into<Bytes>) -> Self {
+        Self::Whole(Full::new(body.into()))
+    }
+
+    /// What a subscriber hears, until it is cut off.
+    pub(super) fn events(alerts: Subscription) -> Self {
+        let mut comment = interval(COMMENT_EVERY);
+        comment.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self::Events(Box::new(Events { alerts, comment, ended: false }))
+    }
+}
+
+impl Events {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<String>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        if let Poll::Ready(heard) = self.alerts.poll_next(cx) {
+            return Poll::Ready(Some(match heard {
+                Heard::Alert(posted) => format!("id: {}\nevent: alert\ndata: {}\n\n", posted.id, posted.text),
+                Heard::Missed(count) => format!("event: missed\ndata: {{\"count\":{count}}}\n\n"),
+                Heard::Cut => {
+                    self.ended = true;
+                    "event: cut\ndata: {\"reason\":\"too slow\"}\n\n".to_owned()
+                }
+            }));
+        }
+        self.comment.poll_tick(cx).map(|_| Some(": still here\n\n".to_owned()))
+    }
+}
+
+impl Body for Content {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match self.get_mut() {
+            Self::Whole(body) => Pin::new(body).poll_frame(cx),
+            Self::Events(events) => events.poll(cx).map(|text| text.map(|text| Ok(Frame::data(text.into())))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Whole(body) => body.is_end_stream(),
+            Self::Events(events) => events.ended,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Whole(body) => body.size_hint(),
+            Self::Events(_) => SizeHint::default(),
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! Control and observation: what the service does, how it is, and what it remembers.
+
+use hyper::body::Incoming;
+use hyper::{Request, StatusCode};
+use serde::{Deserialize, Serialize};
+
+use super::judge::body;
+use super::{JSON, Reply, error, json, reply};
+use crate::reference::endpoint::desk::Desk;
+use crate::reference::endpoint::latency::Latency;
+use crate::reference::health::Status;
+use crate::reference::model::{Key, MODELS};
+use crate::reference::pipeline::Operation;
+use crate::service::Priority;
+
+/// What `prometheus-client` writes.
+const METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// Dead letters of one answer.
+const MOST_LETTERS: usize = 100;
+/// Keys of one answer.
+const MOST_KEYS: usize = 10_000;
+
+/// What the service does now, as `/v1/realtime` tells it.
+#[derive(Serialize)]
+struct Realtime {
+    operation: &'static str,
+    uptime_s: f64,
+    queue: Queue,
+    workers: usize,
+    readings: Readings,
+    latency: Latency,
+    cache: Cache,
+    connections: Connections,
+    alerts: Alerts,
+    devices: usize,
+}
+
+#[derive(Serialize)]
+struct Queue {
+    capacity: usize,
+    depth: usize,
+    critical: usize,
+    high: usize,
+    medium: usize,
+    low: usize,
+}
+
+#[derive(Serialize)]
+struct Readings {
+    received: u64,
+    verdicts: u64,
+    shed: u64,
+    bad: u64,
+    duplicates: u64,
+    anomalies: u64,
+}
+
+#[derive(Serialize)]
+struct Cache {
+    entries: usize,
+    exact: u64,
+    semantic: u64,
+    stale: u64,
+    shared: u64,
+    coalesced: u64,
+    missed: u64,
+    audited: u64,
+    wrong: u64,
+    /// Share of verdicts that needed no inference of their own; none before the first.
+    hit_ratio: Option<f64>,
+}
+
+#[derive(Serialize)]
+struct Connections {
+    http: i64,
+    ws: i64,
+    mqtt: i64,
+}
+
+#[derive(Serialize)]
+struct Alerts {
+    raised: u64,
+    last_id: u64,
+    subscribers: usize,
+    missed_by_slow_subscribers: u64,
+}
+
+pub(super) fn status(desk: &Desk) -> Reply {
+    use crate::reference::cache::Tier;
+    let (metrics, now) = (&desk.metrics, desk.pipeline.snapshot());
+    let waiting = |level: Priority| now.waiting[level as usize];
+    let tier = |tier| metrics.scored_by(tier);
+    let missed = tier(Tier::Miss);
+    let hits: u64 =
+        [Tier::Exact, Tier::Stale, Tier::Semantic, Tier::Shared, Tier::Coalesced].map(tier).iter().sum();
+    json(&Realtime {
+        operation: desk.pipeline.operation().name(),
+        uptime_s: desk.pipeline.now().as_secs_f64(),
+        queue: Queue {
+            capacity: now.queue_capacity,
+            depth: now.waiting.iter().sum(),
+            critical: waiting(Priority::Critical),
+            high: waiting(Priority::High),
+            medium: waiting(Priority::Medium),
+            low: waiting(Priority::Low),
+        },
+        workers: now.workers,
+        readings: Readings {
+            received: metrics.received.get(),
+            verdicts: metrics.verdicts.get(),
+            shed: metrics.shed_total(),
+            bad: metrics.bad.get(),
+            duplicates: metrics.duplicates.get(),
+            anomalies: metrics.anomalies.get(),
+        },
+        latency: desk.latency.borrow_mut().read(desk.pipeline.now()),
+        cache: Cache {
+            entries: now.cached,
+            exact: tier(Tier::Exact),
+            semantic: tier(Tier::Semantic),
+            stale: tier(Tier::Stale),
+            shared: tier(Tier::Shared),
+            coalesced: tier(Tier::Coalesced),
+            missed,
+            audited: metrics.cache_audited.get(),
+            wrong: metrics.cache_false.get(),
+            hit_ratio: (hits + missed > 0).then(|| hits as f64 / (hits + missed) as f64),
+        },
+        connections: Connections {
+            http: metrics.http_connections.get(),
+            ws: metrics.ws_connections.get(),
+            mqtt: metrics.mqtt_connections.get(),
+        },
+        alerts: Alerts {
+            raised: metrics.alerts.get(),
+            last_id: desk.board.last(),
+            subscribers: desk.board.subscribers(),
+            missed_by_slow_subscribers: desk.board.missed(),
+        },
+        devices: now.devices,
+    })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Command {
+    operation: String,
+    device: Option<String>,
+    model: Option<String>,
+    factor: Option<f64>,
+    capacity: Option<usize>,
+    keys: Option<Vec<String>>,
+}
+
+async fn command(request: Request<Incoming>) -> Result<Command, Box<Reply>> {
+    let bytes = body(request).await.map_err(Box::new)?;
+    serde_json::from_slice(&bytes)
+        .map_err(|fault| Box::new(error(StatusCode::BAD_REQUEST, &format!("not an operation: {fault}"))))
+}
+
+/// `POST /v1/realtime`.
+pub(super) async fn operate(request: Request<Incoming>, desk: &Desk) -> Reply {
+    let command = match command(request).await {
+        Ok(command) => command,
+        Err(reply) => return *reply,
+    };
+    match command.operation.as_str() {
+        "start" => desk.pipeline.operate(Operation::Running),
+        "pause" => desk.pipeline.operate(Operation::Paused),
+        "stop" => desk.pipeline.operate(Operation::Stopped),
+        "status" => {}
+        other => {
+            let reason = format!("`{other}` is no operation; write start, stop, pause or status");
+            return error(StatusCode::BAD_REQUEST, &reason);
+        }
+    }
+    status(desk)
+}
+
+/// `POST /v1/cache`: what is forgotten, recorded or computed beforehand.
+pub(super) async fn cache(request: Request<Incoming>, desk: &Desk) -> Reply {
+    let command = match command(request).await {
+        Ok(command) => command,
+        Err(reply) => return *reply,
+    };
+    let parts = desk.pipeline.parts();
+    match command.operation.as_str() {
+        "flush" => json(&serde_json::json!({ "forgotten": parts.cache.clear() })),
+        "version" => {
+            let named = command.model.as_deref().unwrap_or(MODELS[0].name());
+            let Some(model) = MODELS.iter().position(|model| model.name() == named) else {
+                let known = MODELS.map(crate::reference::model::Model::name).join(" and ");
+                return error(
+                    StatusCode::BAD_REQUEST,
+                    &format!("there is no model `{named}`; there are {known}"),
+                );
+            };
+            json(&serde_json::json!({ "model": named, "version": parts.cache.raise_version(model) }))
+        }
+        "device" => {
+            let Some(device) = command.device else {
+                return error(
+                    StatusCode::BAD_REQUEST,
+                    "name the device: {\"operation\":\"device\",\"device\":\"m-1\"}",
+                );
+            };
+            let forgotten = parts.cache.forget(parts.devices.number(&device));
+            json(
+                &serde_json::json!({ "forgotten": forgotten, "state_forgotten": parts.devices.forget(&device) }),
+            )
+        }
+        "keys" => {
+            let keys: Vec<String> = parts.cache.keys(MOST_KEYS).iter().map(Key::encode).collect();
+            json(&serde_json::json!({ "keys": keys }))
+        }
+        "warm" => {
+            let keys = command.keys.unwrap_or_default();
+            let known: Vec<Key> = keys.iter().filter_map(|text| Key::decode(text)).collect();
+            if known.len() < keys.len() {
+                let reason = format!("{} of {} keys are none", keys.len() - known.len(), keys.len());
+                return error(StatusCode::BAD_REQUEST, &reason);
+            }
+            json(&serde_json::json!({ "warmed": parts.warm(&known) }))
+        }
+        other => {
+            let reason = format!("`{other}` is no operation; write flush, version, device, keys or warm");
+            error(StatusCode::BAD_REQUEST, &reason)
+        }
+    }
+}
+
+/// `POST /v1/faults`: breaks the service on purpose, where that was asked for when it was started.
+pub(super) async fn faults(request: Request<Incoming>, desk: &Desk) -> Reply {
+    if !desk.pipeline.setup().faults {
+        return error(
+            StatusCode::FORBIDDEN,
+            "the service was not started to be broken: squall serve --faults",
+        );
+    }
+    let command = match command(request).await {
+        Ok(command) => command,
+        Err(reply) => return *reply,
+    };
+    match (command.operation.as_str(), command.factor, command.capacity) {
+        ("crash-worker", None, None) => desk.pipeline.crash_worker(),
+        ("slow", Some(factor), None) if (0.0..=1e6).contains(&factor) => {
+            desk.pipeline.parts().slow_down(factor);
+        }
+        ("queue", None, Some(capacity)) if (1..=1_000_000).contains(&capacity) => {
+            desk.pipeline.resize_queue(capacity);
+        }
+        _ => {
+            let reason = "write {\"operation\":\"crash-worker\"}, {\"operation\":\"slow\",\"factor\":3} (0 to 1 000 000; 1 ends \
+                          it) or {\"operation\":\"queue\",\"capacity\":100}";
+            return error(StatusCode::BAD_REQUEST, reason);
+        }
+    }
+    status(desk)
+}
+
+pub(super) fn experiment(desk: &Desk) -> Reply {
+    json(&desk.pipeline.parts().experiment.report())
+}
+
+pub(super) fn dead_letters(desk: &Desk) -> Reply {
+    json(&desk.pipeline.dead_letters().latest(MOST_LETTERS))
+}
+
+pub(super) fn health(desk: &Desk) -> Reply {
+    let health = desk.pipeline.health();
+    let status = match health.status {
+        Status::Healthy | Status::Degraded => StatusCode::OK,
+        Status::Unhealthy => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    reply(status, JSON, serde_json::to_string(&health).unwrap_or_default())
+}
+
+pub(super) fn metrics(desk: &Desk) -> Reply {
+    reply(StatusCode::OK, METRICS, desk.metrics.encode(desk.pipeline.snapshot()))
+}

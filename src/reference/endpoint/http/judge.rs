@@ -1,0 +1,139 @@
+//! Readings by POST: one, or a list.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::{Body, Incoming};
+use hyper::{Request, StatusCode};
+use serde_json::value::RawValue;
+
+use super::{JSON, LARGEST_BODY, Reply, busy, class, error, reply, unauthorised};
+use crate::clock::Tick;
+use crate::reference::admission::Class;
+use crate::reference::endpoint::desk::{Desk, Line};
+use crate::reference::job::{Answer, Reason, Shed};
+use crate::reference::pipeline::Submitted;
+use crate::reference::reading::Reading;
+
+/// A request's body must follow its head within this time.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Readings of one list.
+const MOST: usize = 1_000;
+
+/// The body of a request, or what is wrong with it.
+pub(super) async fn body(request: Request<Incoming>) -> Result<Bytes, Reply> {
+    const TOO_LARGE: &str = "a body is at most 64 KiB";
+    // A length that is announced need not be waited for.
+    if request.body().size_hint().lower() > LARGEST_BODY as u64 {
+        return Err(error(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE));
+    }
+    let body = Limited::new(request.into_body(), LARGEST_BODY).collect();
+    match tokio::time::timeout(BODY_TIMEOUT, body).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(fault)) if fault.is::<LengthLimitError>() => {
+            Err(error(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE))
+        }
+        Ok(Err(_)) => Err(error(StatusCode::BAD_REQUEST, "the body broke off")),
+        Err(_) => Err(error(StatusCode::REQUEST_TIMEOUT, "the body did not come within 10 s")),
+    }
+}
+
+/// Judges what was posted.
+pub(super) async fn judge(request: Request<Incoming>, desk: &Desk, line: &Line) -> Reply {
+    let Some(class) = class(request.headers(), desk) else { return unauthorised() };
+    let bytes = match body(request).await {
+        Ok(bytes) => bytes,
+        Err(reply) => {
+            desk.metrics.bad.inc();
+            return reply;
+        }
+    };
+    let arrived = desk.pipeline.now();
+    if bytes.trim_ascii_start().first() == Some(&b'[') {
+        return list(&bytes, arrived, class, desk, line).await;
+    }
+    let reading = match Reading::parse(&bytes) {
+        Ok(reading) => reading,
+        Err(bad) => {
+            desk.bad(arrived, "http", &bad.reason, &bytes);
+            return reply(StatusCode::BAD_REQUEST, JSON, bad.encode());
+        }
+    };
+    let mut answer = match hand_in(reading, arrived, class, desk, line).await {
+        Some(answer) => answer,
+        None => line.next().await,
+    };
+    let text = desk.encode(&mut answer);
+    match answer {
+        Answer::Verdict(_) => reply(StatusCode::OK, JSON, text),
+        Answer::Shed(Shed { reason: Reason::Quota, retry_ms, .. }) => {
+            busy(StatusCode::TOO_MANY_REQUESTS, retry_ms, text)
+        }
+        Answer::Shed(Shed { retry_ms, .. }) => busy(StatusCode::SERVICE_UNAVAILABLE, retry_ms, text),
+    }
+}
+
+/// Takes a reading to the pipeline. None if its answer will come on the line.
+async fn hand_in(reading: Reading, arrived: Tick, class: Class, desk: &Desk, line: &Line) -> Option<Answer> {
+    let (device, seq) = (reading.device.clone(), reading.seq);
+    let refused =
+        |(reason, retry_ms)| Some(Answer::Shed(Shed { device: device.clone(), seq, reason, retry_ms }));
+    if let Err(refusal) = desk.admit(&device, class, arrived) {
+        return refused(refusal);
+    }
+    match desk.submit_patiently(reading, arrived, line.ticket()).await {
+        Submitted::Taken => None,
+        Submitted::Refused(reason, retry_ms) => refused((reason, retry_ms)),
+        Submitted::Blocked(_) => refused((Reason::QueueFull, 1_000)),
+    }
+}
+
+/// Judges a list of readings: a list of answers in the same order, each with its own success or failure.
+async fn list(bytes: &[u8], arrived: Tick, class: Class, desk: &Desk, line: &Line) -> Reply {
+    let items: Vec<&RawValue> = match serde_json::from_slice(bytes) {
+        Ok(items) => items,
+        Err(fault) => {
+            desk.bad(arrived, "http", &fault.to_string(), bytes);
+            return error(StatusCode::BAD_REQUEST, &format!("not a list of readings: {fault}"));
+        }
+    };
+    if items.len() > MOST {
+        desk.metrics.bad.inc();
+        return error(StatusCode::PAYLOAD_TOO_LARGE, &format!("a list has at most {MOST} readings"));
+    }
+    let mut answers: Vec<Option<String>> = vec![None; items.len()];
+    let mut due: HashMap<(std::sync::Arc<str>, u64), Vec<usize>> = HashMap::new();
+    for (index, item) in items.iter().enumerate() {
+        let text = item.get().as_bytes();
+        match Reading::parse(text) {
+            Err(bad) => {
+                desk.bad(arrived, "http", &bad.reason, text);
+                answers[index] = Some(bad.encode());
+            }
+            Ok(reading) => {
+                let name = (reading.device.clone(), reading.seq);
+                match hand_in(reading, arrived, class, desk, line).await {
+                    Some(mut refusal) => answers[index] = Some(desk.encode(&mut refusal)),
+                    None => due.entry(name).or_default().push(index),
+                }
+            }
+        }
+    }
+    while !due.is_empty() {
+        let mut answer = line.next().await;
+        let (Answer::Verdict(crate::reference::reading::Verdict { device, seq, .. })
+        | Answer::Shed(Shed { device, seq, .. })) = &answer;
+        let name = (device.clone(), *seq);
+        // Readings of the same name are answered in the order they came in.
+        let Some(indices) = due.get_mut(&name) else { continue };
+        let index = indices.remove(0);
+        if indices.is_empty() {
+            due.remove(&name);
+        }
+        answers[index] = Some(desk.encode(&mut answer));
+    }
+    let answers: Vec<String> = answers.into_iter().flatten().collect();
+    reply(StatusCode::OK, JSON, format!("[{}]", answers.join(",")))
+}

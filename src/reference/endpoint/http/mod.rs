@@ -1,0 +1,206 @@
+//! HTTP: readings by POST, alerts, control and observation by GET, and the way up to WebSocket, over hyper's server.
+
+mod alert;
+mod content;
+mod control;
+mod judge;
+
+use std::convert::Infallible;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::body::Incoming;
+use hyper::header::{
+    ACCEPT, ALLOW, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+pub(super) use self::content::Content;
+use super::desk::{Desk, Line};
+use super::{Counted, ws};
+use crate::reference::admission::Class;
+use crate::reference::reading::BadReading;
+
+/// Largest body of a request, bytes.
+pub(super) const LARGEST_BODY: usize = 64 * 1024;
+/// A request's head must be complete within this time of the one before; slow or silent connections end here.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(120);
+/// hyper's buffer per connection, bytes: bounds the head of a request.
+const BUFFER: usize = 16 * 1024;
+
+pub(super) type Reply = Response<Content>;
+
+const JSON: &str = "application/json";
+const TEXT: &str = "text/plain; charset=utf-8";
+const HTML: &str = "text/html; charset=utf-8";
+
+const INDEX: &str = "\
+squall reference system: real-time anomaly detection
+
+POST /v1/readings        {\"device\":\"meters-00017\",\"seq\":42,\"value\":21.5} -> a verdict; a list of them -> a list
+GET  /v1/stream          the same over WebSocket, one reading or verdict per message
+GET  /v1/alerts          the last alerts; ?after=ID&wait_ms=30000 waits for new ones (long polling)
+GET  /v1/alerts/stream   alerts as server-sent events
+GET  /v1/alerts/ws       alerts over WebSocket
+GET  /v1/realtime        what it does now; POST {\"operation\":\"start\"|\"stop\"|\"pause\"|\"status\"}
+GET  /v1/experiment      champion and challenger
+GET  /v1/dead-letters    what could not be processed, and why
+POST /v1/cache           {\"operation\":\"flush\"|\"version\"|\"device\"|\"keys\"|\"warm\"}
+POST /v1/faults          breaks it on purpose, if it was started with --faults
+GET  /health             healthy, degraded or unhealthy, with reasons
+GET  /metrics            for Prometheus
+GET  /openapi.json       all of this, for machines; browsers get a live page here
+";
+
+/// What moves, as it moves: for browsers.
+const PAGE: &str = include_str!("page.html");
+const OPENAPI: &str = include_str!("openapi.json");
+
+/// Accepts connections until the service stops, then lets open ones finish what they are at.
+pub(in crate::reference) async fn serve(listener: TcpListener, desk: Rc<Desk>) {
+    let mut connections = JoinSet::new();
+    let mut stop = desk.stop.clone();
+    loop {
+        let accepted = tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => break,
+            accepted = listener.accept() => accepted,
+            Some(_) = connections.join_next(), if !connections.is_empty() => continue,
+        };
+        match accepted {
+            Ok((stream, _)) if connections.len() < desk.max_connections => {
+                connections.spawn_local(converse(stream, Rc::clone(&desk)));
+            }
+            Ok(_) => drop(desk.metrics.connections_refused.inc()),
+            // Out of descriptors, most likely: wait for some to come back instead of spinning.
+            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    }
+    drop(listener);
+    while connections.join_next().await.is_some() {}
+}
+
+async fn converse(stream: TcpStream, desk: Rc<Desk>) {
+    let _open = Counted::new(&desk.metrics.http_connections);
+    if stream.set_nodelay(true).is_err() {
+        return;
+    }
+    let mut stop = desk.stop.clone();
+    let line = Rc::new(desk.line());
+    let service = service_fn(move |request| {
+        let (desk, line) = (Rc::clone(&desk), Rc::clone(&line));
+        async move { Ok::<_, Infallible>(answer(request, &desk, &line).await) }
+    });
+    let mut connection = Box::pin(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_TIMEOUT)
+            .max_buf_size(BUFFER)
+            .serve_connection(TokioIo::new(stream), service)
+            .with_upgrades(),
+    );
+    // A peer that breaks the protocol or goes away ends its own connection; nobody else need know.
+    tokio::select! {
+        _ = &mut connection => {}
+        _ = stop.wait_for(|stop| *stop) => {
+            connection.as_mut().graceful_shutdown();
+            let _ = connection.await;
+        }
+    }
+}
+
+async fn answer(request: Request<Incoming>, desk: &Rc<Desk>, line: &Line) -> Reply {
+    let method = request.method().clone();
+    let path = request.uri().path().to_owned();
+    match (path.as_str(), method) {
+        ("/v1/readings", Method::POST) => judge::judge(request, desk, line).await,
+        ("/v1/stream", Method::GET) => match class(request.headers(), desk) {
+            Some(class) => ws::upgrade(request, desk, ws::Purpose::Readings(class)),
+            None => unauthorised(),
+        },
+        ("/v1/alerts", Method::GET) => alert::poll(&request, desk).await,
+        ("/v1/alerts/stream", Method::GET) => alert::stream(&request, desk),
+        ("/v1/alerts/ws", Method::GET) => alert::socket(request, desk),
+        ("/v1/realtime", Method::GET) => control::status(desk),
+        ("/v1/realtime", Method::POST) => control::operate(request, desk).await,
+        ("/v1/cache", Method::POST) => control::cache(request, desk).await,
+        ("/v1/faults", Method::POST) => control::faults(request, desk).await,
+        ("/v1/experiment", Method::GET) => control::experiment(desk),
+        ("/v1/dead-letters", Method::GET) => control::dead_letters(desk),
+        ("/health", Method::GET | Method::HEAD) => control::health(desk),
+        ("/metrics", Method::GET | Method::HEAD) => control::metrics(desk),
+        ("/openapi.json", Method::GET | Method::HEAD) => reply(StatusCode::OK, JSON, OPENAPI),
+        ("/", Method::GET | Method::HEAD) if wants_page(request.headers()) => {
+            reply(StatusCode::OK, HTML, PAGE)
+        }
+        ("/", Method::GET | Method::HEAD) => reply(StatusCode::OK, TEXT, INDEX),
+        ("/v1/readings" | "/v1/cache" | "/v1/faults", _) => not_allowed("POST"),
+        ("/v1/realtime", _) => not_allowed("GET, POST"),
+        (
+            "/v1/stream" | "/v1/alerts" | "/v1/alerts/stream" | "/v1/alerts/ws" | "/v1/experiment"
+            | "/v1/dead-letters" | "/health" | "/metrics" | "/openapi.json" | "/",
+            _,
+        ) => not_allowed("GET"),
+        (path, _) => {
+            let hint = format!("there is no {path} here; GET / names what there is\n");
+            reply(StatusCode::NOT_FOUND, TEXT, hint)
+        }
+    }
+}
+
+/// Whether whoever asks can show a page.
+fn wants_page(headers: &HeaderMap) -> bool {
+    headers
+        .get(ACCEPT)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|accept| accept.contains("text/html"))
+}
+
+/// The class of whoever sent these headers; none if it is to be turned away.
+fn class(headers: &HeaderMap, desk: &Desk) -> Option<Class> {
+    let token = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let token = token.and_then(|value| value.strip_prefix("Bearer ")).map(str::trim);
+    desk.gate.borrow().classify(token)
+}
+
+fn unauthorised() -> Reply {
+    let mut reply = error(StatusCode::UNAUTHORIZED, "a token is needed: Authorization: Bearer TOKEN");
+    reply.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    reply
+}
+
+/// A reason as JSON.
+fn error(status: StatusCode, reason: &str) -> Reply {
+    let bad = BadReading { device: None, seq: None, reason: reason.to_owned() };
+    reply(status, JSON, bad.encode())
+}
+
+/// A refusal that says when to try again, in whole seconds as the header wants it.
+fn busy(status: StatusCode, retry_ms: u64, body: String) -> Reply {
+    let mut reply = reply(status, JSON, body);
+    reply.headers_mut().insert(RETRY_AFTER, HeaderValue::from(retry_ms.div_ceil(1_000).max(1)));
+    reply
+}
+
+fn not_allowed(allowed: &'static str) -> Reply {
+    let mut reply = reply(StatusCode::METHOD_NOT_ALLOWED, TEXT, format!("use {allowed} here\n"));
+    reply.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    reply
+}
+
+/// What serialises always: structs of strings and numbers.
+fn json(value: &impl serde::Serialize) -> Reply {
+    reply(StatusCode::OK, JSON, serde_json::to_string(value).unwrap_or_default())
+}
+
+pub(super) fn reply(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Reply {
+    let mut reply = Response::new(Content::whole(body));
+    *reply.status_mut() = status;
+    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    reply
+}

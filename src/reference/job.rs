@@ -1,0 +1,157 @@
+//! A reading on its way through the service, and what comes back.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use super::alert::Alert;
+use super::reading::{Reading, Verdict};
+use crate::clock::Tick;
+
+/// Whom an answer is for: a line of the desk in the serving thread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Ticket {
+    pub(super) line: u32,
+    /// Lines are used anew: an answer for an older owner is for nobody.
+    pub(super) generation: u32,
+}
+
+/// Why a reading was not worked on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reason {
+    /// The queue is full.
+    QueueFull,
+    /// It waited, and had to make room for another.
+    Displaced,
+    /// It waited for longer than it is worth.
+    Overdue,
+    /// Its device, or all of them together, sent more than they may.
+    Quota,
+    /// The service does not take readings now.
+    Stopped,
+    /// The worker that had it is gone.
+    Crashed,
+}
+
+impl Reason {
+    /// The word on the wire.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::QueueFull => "queue_full",
+            Self::Displaced => "displaced",
+            Self::Overdue => "overdue",
+            Self::Quota => "quota",
+            Self::Stopped => "stopped",
+            Self::Crashed => "crashed",
+        }
+    }
+}
+
+/// A reading that was not worked on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Shed {
+    pub(super) device: Arc<str>,
+    pub(super) seq: u64,
+    pub(super) reason: Reason,
+    /// When to try again, milliseconds from now.
+    pub(super) retry_ms: u64,
+}
+
+/// What comes back.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Answer {
+    Verdict(Verdict),
+    Shed(Shed),
+}
+
+/// What workers tell the serving thread.
+#[derive(Debug)]
+pub(super) enum Word {
+    /// To whoever sent the reading.
+    Answer(Ticket, Answer),
+    /// To all who subscribed.
+    Alert(Alert),
+}
+
+/// The way from workers back to the serving thread. Bounded: every reading under way has a place in it.
+pub(super) type Back = mpsc::Sender<Word>;
+
+/// A reading on its way. It is answered once, whatever becomes of it: also if it is dropped.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) reading: Reading,
+    pub(super) arrived: Tick,
+    ticket: Ticket,
+    back: Option<Back>,
+}
+
+impl Job {
+    pub(super) fn new(reading: Reading, arrived: Tick, ticket: Ticket, back: Back) -> Self {
+        Self { reading, arrived, ticket, back: Some(back) }
+    }
+
+    /// Hands the verdict over.
+    pub(super) fn answer(mut self, verdict: Verdict) {
+        self.send(Answer::Verdict(verdict));
+    }
+
+    /// Says why there is none.
+    pub(super) fn refuse(mut self, reason: Reason, retry_ms: u64) {
+        self.shed(reason, retry_ms);
+    }
+
+    /// Takes the reading back before anybody else heard of it: no answer goes out.
+    pub(super) fn recall(mut self) -> Reading {
+        self.back = None;
+        std::mem::take(&mut self.reading)
+    }
+
+    fn shed(&mut self, reason: Reason, retry_ms: u64) {
+        let Reading { device, seq, .. } = &self.reading;
+        let shed = Shed { device: Arc::clone(device), seq: *seq, reason, retry_ms };
+        self.send(Answer::Shed(shed));
+    }
+
+    fn send(&mut self, answer: Answer) {
+        if let Some(back) = self.back.take() {
+            // Only a serving thread that is gone does not take it.
+            let _ = back.try_send(Word::Answer(self.ticket, answer));
+        }
+    }
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        if self.back.is_some() {
+            self.shed(Reason::Crashed, 1_000);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_is_answered_once_whatever_becomes_of_it() {
+        let (back, mut words) = mpsc::channel(4);
+        let ticket = Ticket { line: 1, generation: 1 };
+        let job = || {
+            let reading = Reading { device: "d".into(), seq: 7, value: 1.0, ..Reading::default() };
+            Job::new(reading, Tick(0), ticket, back.clone())
+        };
+        let reason = |word| match word {
+            Ok(Word::Answer(_, Answer::Shed(shed))) => Some(shed.reason),
+            _ => None,
+        };
+        drop(job());
+        assert_eq!(reason(words.try_recv()), Some(Reason::Crashed));
+        job().refuse(Reason::Overdue, 5);
+        assert_eq!(reason(words.try_recv()), Some(Reason::Overdue));
+        assert_eq!(job().recall().seq, 7);
+        assert!(
+            words.try_recv().is_err(),
+            "nobody hears of a reading that was called back, nor twice of any"
+        );
+    }
+}

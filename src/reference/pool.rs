@@ -1,0 +1,221 @@
+//! The worker pool: threads that take readings from the queue, and are started again when they crash.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use super::job::{Back, Job};
+use super::processor::{Parts, Processor, Task};
+use super::queue::Queue;
+use crate::clock::Tick;
+use crate::service::{Mode, Workers};
+
+/// Readings that are taken from the queue at once where inferences cost nothing: few, so that what is more urgent need not wait
+/// for them.
+const HANDFUL: usize = 16;
+/// How long a worker sleeps at most; only a bound, for it is called when there is something to do.
+const NAP: Duration = Duration::from_millis(500);
+/// A worker that lived for so long has not crashed at once.
+const PROVEN: u64 = 5_000_000_000;
+/// Longest wait before a worker is started again.
+const LONGEST_RESTART: Duration = Duration::from_secs(10);
+
+/// What the pool and its workers know of one another.
+#[derive(Debug)]
+pub(super) struct Pool {
+    parts: Arc<Parts>,
+    queue: Arc<Queue<Job>>,
+    back: Back,
+    alive: AtomicUsize,
+    /// Workers that are to crash.
+    doomed: AtomicUsize,
+    stopping: AtomicBool,
+}
+
+impl Pool {
+    pub(super) fn new(parts: &Arc<Parts>, queue: &Arc<Queue<Job>>, back: Back) -> Arc<Self> {
+        Arc::new(Self {
+            parts: Arc::clone(parts),
+            queue: Arc::clone(queue),
+            back,
+            alive: AtomicUsize::new(0),
+            doomed: AtomicUsize::new(0),
+            stopping: AtomicBool::new(false),
+        })
+    }
+
+    /// Starts the workers.
+    ///
+    /// # Errors
+    /// If a thread cannot be started.
+    pub(super) fn start(self: &Arc<Self>) -> std::io::Result<Vec<JoinHandle<()>>> {
+        let start = |index: usize| {
+            let pool = Arc::clone(self);
+            thread::Builder::new().name(format!("squall-infer-{index}")).spawn(move || pool.supervise(index))
+        };
+        (0..self.parts.setup.workers.count).map(start).collect()
+    }
+
+    /// Workers that run.
+    pub(super) fn alive(&self) -> usize {
+        self.alive.load(Ordering::Relaxed)
+    }
+
+    /// Makes one worker crash at its next reading.
+    pub(super) fn crash(&self) {
+        self.doomed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Lets workers end after the reading they are at.
+    pub(super) fn stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+        drop(self.queue.close());
+    }
+
+    /// Runs a worker, and another in its place whenever it crashes, after a wait that doubles while they crash at once.
+    fn supervise(&self, index: usize) {
+        let first = self.parts.setup.workers.restart.as_duration().max(Duration::from_millis(1));
+        let mut wait = first;
+        loop {
+            let began = self.parts.clock.now();
+            let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.work(index)));
+            if ended.is_ok() || self.stopping.load(Ordering::Relaxed) {
+                return;
+            }
+            self.parts.metrics.worker_crashes.inc();
+            if self.parts.clock.now().since(began) > PROVEN {
+                wait = first;
+            }
+            thread::sleep(wait);
+            wait = (wait * 2).min(LONGEST_RESTART);
+        }
+    }
+
+    fn work(&self, index: usize) {
+        let _alive = Alive::of(&self.alive);
+        let mut processor = Processor::new(&self.parts, self.back.clone(), index);
+        let lane = index % self.queue.lanes();
+        let Workers { mode, .. } = self.parts.setup.workers;
+        if mode == Mode::Async && processor.waits() {
+            self.juggle(lane, &mut processor);
+        } else {
+            self.plod(lane, &mut processor);
+        }
+    }
+
+    /// One inference after the other.
+    fn plod(&self, lane: usize, processor: &mut Processor) {
+        let Workers { batch, batch_wait, .. } = self.parts.setup.workers;
+        let batch = batch.max(1);
+        let most = if self.parts.setup.inference.is_free() { HANDFUL.max(batch) } else { batch };
+        let (mut jobs, mut tasks) = (Vec::with_capacity(most), Vec::with_capacity(most));
+        while self.queue.take(lane, most, NAP, &mut jobs) {
+            if !jobs.is_empty() && batch > 1 {
+                let end = self.parts.clock.now().plus_ns(batch_wait.as_ns());
+                while jobs.len() < batch
+                    && let left @ 1.. = end.since(self.parts.clock.now())
+                    && self.queue.take(lane, batch, Duration::from_nanos(left), &mut jobs)
+                {}
+            }
+            for job in jobs.drain(..) {
+                self.meet_doom();
+                tasks.extend(processor.begin(job));
+                if tasks.len() >= batch {
+                    processor.infer(&mut tasks);
+                }
+            }
+            processor.infer(&mut tasks);
+        }
+    }
+
+    /// Many inferences at once, each of which only waits.
+    fn juggle(&self, lane: usize, processor: &mut Processor) {
+        let Workers { batch, in_flight, .. } = self.parts.setup.workers;
+        let (mut jobs, mut under_way) = (Vec::new(), Flying::default());
+        loop {
+            let now = self.parts.clock.now();
+            while let Some(mut tasks) = under_way.due(now) {
+                processor.conclude(&mut tasks);
+            }
+            let nap = under_way.next().map_or(NAP, |due| Duration::from_nanos(due.since(now)).min(NAP));
+            let room = in_flight.max(1).saturating_sub(under_way.len());
+            if room == 0 {
+                thread::sleep(nap);
+                continue;
+            }
+            // With something due at once the queue is only looked at.
+            if !self.queue.take(lane, room.min(batch.max(1)), nap.max(Duration::from_nanos(1)), &mut jobs) {
+                return;
+            }
+            let mut tasks = Vec::new();
+            for job in jobs.drain(..) {
+                self.meet_doom();
+                tasks.extend(processor.begin(job));
+            }
+            if !tasks.is_empty() {
+                let cost = processor.cost(&tasks);
+                under_way.add(self.parts.clock.now().plus_ns(cost), tasks);
+            }
+        }
+    }
+
+    /// Crashes if a crash was asked for. The panic hook is passed by: nothing is wrong with the program.
+    fn meet_doom(&self) {
+        let take = |doomed: usize| doomed.checked_sub(1);
+        if self.doomed.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok() {
+            std::panic::resume_unwind(Box::new("a crash was asked for"));
+        }
+    }
+}
+
+/// Inferences under way, by when they end.
+#[derive(Debug, Default)]
+struct Flying {
+    ends: BinaryHeap<Reverse<(Tick, u64)>>,
+    tasks: std::collections::HashMap<u64, Vec<Task>>,
+    last: u64,
+}
+
+impl Flying {
+    fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    fn add(&mut self, end: Tick, tasks: Vec<Task>) {
+        self.last += 1;
+        self.ends.push(Reverse((end, self.last)));
+        self.tasks.insert(self.last, tasks);
+    }
+
+    fn next(&self) -> Option<Tick> {
+        self.ends.peek().map(|Reverse((end, _))| *end)
+    }
+
+    fn due(&mut self, now: Tick) -> Option<Vec<Task>> {
+        let Reverse((end, number)) = self.ends.peek().copied()?;
+        if end > now {
+            return None;
+        }
+        self.ends.pop();
+        self.tasks.remove(&number)
+    }
+}
+
+/// Counts a worker as alive for as long as it runs, however it ends.
+struct Alive<'a>(&'a AtomicUsize);
+
+impl<'a> Alive<'a> {
+    fn of(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Alive<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
