@@ -5,6 +5,7 @@ mod accounting;
 mod architecture;
 mod behaviour;
 mod cli;
+mod cluster;
 mod external;
 mod hlog_reader;
 mod interop_device;

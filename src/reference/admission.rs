@@ -23,13 +23,14 @@ impl Gcra {
         Self { interval, tolerance: interval.saturating_mul(u64::from(quota.burst.max(1)) - 1) }
     }
 
-    /// Lets an event at `now` pass and moves the schedule, or says how many nanoseconds it is too early.
-    pub(super) fn pass(self, due: &mut u64, now: Tick) -> Result<(), u64> {
+    /// Lets an event at `now` pass and moves the schedule, or says how many nanoseconds it is too early; for one of `share`
+    /// gates that divide the rate among them.
+    fn pass(self, due: &mut u64, now: Tick, share: u64) -> Result<(), u64> {
         let early = due.saturating_sub(now.0);
         if early > self.tolerance {
             return Err(early - self.tolerance);
         }
-        *due = (*due).max(now.0).saturating_add(self.interval);
+        *due = (*due).max(now.0).saturating_add(self.interval.saturating_mul(share));
         Ok(())
     }
 }
@@ -52,6 +53,8 @@ pub(super) struct Gate {
     /// Schedules by device. They outlive connections: who connects anew starts with no fresh quota.
     schedules: Cache<Arc<str>, u64>,
     all: u64,
+    /// Gates that share the quotas, this one included.
+    gates: u64,
 }
 
 impl Gate {
@@ -65,6 +68,7 @@ impl Gate {
             total: setup.total.map(Gcra::new),
             schedules: Cache::new(devices.max(1)),
             all: 0,
+            gates: 1,
         }
     }
 
@@ -82,17 +86,22 @@ impl Gate {
         }
     }
 
+    /// Divides the quotas by so many gates, at least 1.
+    pub(super) const fn share_among(&mut self, gates: u64) {
+        self.gates = if gates == 0 { 1 } else { gates };
+    }
+
     /// Lets a reading of `device` pass at `now`, or says in how many nanoseconds it may come.
     pub(super) fn pass(&mut self, device: &Arc<str>, class: Class, now: Tick) -> Result<(), u64> {
         let own = if class == Class::Anonymous { self.anonymous_device } else { self.device };
         // Both are asked before either is charged: who is refused by one must not use up the other.
         let mut all = self.all;
         if let Some(total) = self.total {
-            total.pass(&mut all, now)?;
+            total.pass(&mut all, now, self.gates)?;
         }
         if let Some(own) = own {
             let mut due = self.schedules.get(device).copied().unwrap_or(0);
-            own.pass(&mut due, now)?;
+            own.pass(&mut due, now, self.gates)?;
             self.schedules.insert(Arc::clone(device), due);
         }
         self.all = all;
@@ -122,7 +131,7 @@ mod tests {
         let gcra = Gcra::new(quota("10/s", 5));
         let (mut due, mut passed) = (0, 0);
         for ms in 0..10_000 {
-            passed += u32::from(gcra.pass(&mut due, Tick(ms * 1_000_000)).is_ok());
+            passed += u32::from(gcra.pass(&mut due, Tick(ms * 1_000_000), 1).is_ok());
         }
         assert_eq!(passed, 5 - 1 + 100, "burst + rate × time, the first of the rate at the beginning");
     }
@@ -131,11 +140,11 @@ mod tests {
     fn the_wait_is_as_long_as_is_said() {
         let gcra = Gcra::new(quota("10/s", 1));
         let mut due = 0;
-        assert_eq!(gcra.pass(&mut due, Tick(1_000)), Ok(()));
-        let wait = gcra.pass(&mut due, Tick(1_000)).unwrap_err();
+        assert_eq!(gcra.pass(&mut due, Tick(1_000), 1), Ok(()));
+        let wait = gcra.pass(&mut due, Tick(1_000), 1).unwrap_err();
         assert_eq!(wait, 100_000_000);
-        assert!(gcra.pass(&mut due, Tick(1_000 + wait - 1)).is_err());
-        assert_eq!(gcra.pass(&mut due, Tick(1_000 + wait)), Ok(()));
+        assert!(gcra.pass(&mut due, Tick(1_000 + wait - 1), 1).is_err());
+        assert_eq!(gcra.pass(&mut due, Tick(1_000 + wait), 1), Ok(()));
     }
 
     proptest! {
@@ -149,7 +158,7 @@ mod tests {
             let (mut due, mut now, mut passed) = (0, 0, Vec::new());
             for gap in gaps {
                 now += gap;
-                if gcra.pass(&mut due, Tick(now)).is_ok() {
+                if gcra.pass(&mut due, Tick(now), 1).is_ok() {
                     passed.push(now);
                 }
             }
@@ -176,6 +185,18 @@ mod tests {
             "one's refusals took nothing from other"
         );
         assert!(gate.pass(&"third".into(), Class::Authenticated, Tick(0)).is_err());
+    }
+
+    #[test]
+    fn gates_that_share_a_quota_let_as_many_pass_together_as_one_alone() {
+        let setup = Setup { total: Some(quota("100/s", 1)), ..Setup::default() };
+        let passed = |gates: u64| {
+            let mut gate = Gate::new(&setup, 10);
+            gate.share_among(gates);
+            let ticks = (0..10_000).map(|ms| Tick(ms * 1_000_000));
+            ticks.filter(|now| gate.pass(&"m".into(), Class::Authenticated, *now).is_ok()).count() as u64
+        };
+        assert_eq!([passed(1), 2 * passed(2), 4 * passed(4)], [1_000; 3]);
     }
 
     #[test]

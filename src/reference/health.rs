@@ -37,7 +37,7 @@ pub struct Health {
 }
 
 /// The figures health is judged by.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Signs {
     pub(super) now: Tick,
     pub(super) queue_depth: usize,
@@ -49,6 +49,8 @@ pub(super) struct Signs {
     /// Since when the queue has been full without a break.
     pub(super) full_since: Option<Tick>,
     pub(super) operation: Operation,
+    /// What does not answer, in sentences.
+    pub(super) away: Vec<String>,
 }
 
 /// A refusal counts against health for this long, nanoseconds.
@@ -99,6 +101,9 @@ impl Health {
             );
             health.add(Status::Degraded, reason);
         }
+        for reason in &signs.away {
+            health.add(Status::Degraded, reason.clone());
+        }
         health
     }
 
@@ -125,35 +130,43 @@ mod tests {
             last_shed: None,
             full_since: None,
             operation: Operation::Running,
+            away: Vec::new(),
         };
+        let well = || well.clone();
         let ago = |secs: u64| Some(Tick(now.0 - secs * 1_000_000_000));
         for (name, signs, status, reason) in [
-            ("well", well, Status::Healthy, ""),
-            ("half full", Signs { queue_depth: 50, ..well }, Status::Healthy, ""),
-            ("over half", Signs { queue_depth: 51, ..well }, Status::Degraded, "51 readings wait"),
+            ("well", well(), Status::Healthy, ""),
+            ("half full", Signs { queue_depth: 50, ..well() }, Status::Healthy, ""),
+            ("over half", Signs { queue_depth: 51, ..well() }, Status::Degraded, "51 readings wait"),
             (
                 "shed just now",
-                Signs { shed: 3, last_shed: ago(9), ..well },
+                Signs { shed: 3, last_shed: ago(9), ..well() },
                 Status::Degraded,
                 "3 since the start",
             ),
-            ("shed long ago", Signs { shed: 3, last_shed: ago(11), ..well }, Status::Healthy, ""),
+            ("shed long ago", Signs { shed: 3, last_shed: ago(11), ..well() }, Status::Healthy, ""),
             (
                 "full a moment",
-                Signs { queue_depth: 100, full_since: ago(0), ..well },
+                Signs { queue_depth: 100, full_since: ago(0), ..well() },
                 Status::Degraded,
                 "100 readings",
             ),
             (
                 "full",
-                Signs { queue_depth: 100, full_since: ago(2), ..well },
+                Signs { queue_depth: 100, full_since: ago(2), ..well() },
                 Status::Unhealthy,
                 "full for 2.0 s",
             ),
-            ("a worker down", Signs { workers: 1, ..well }, Status::Degraded, "1 workers run"),
-            ("all down", Signs { workers: 0, ..well }, Status::Unhealthy, "no worker runs"),
-            ("inline", Signs { workers: 0, workers_wanted: 0, ..well }, Status::Healthy, ""),
-            ("paused", Signs { operation: Operation::Paused, ..well }, Status::Unhealthy, "is paused"),
+            ("a worker down", Signs { workers: 1, ..well() }, Status::Degraded, "1 workers run"),
+            ("all down", Signs { workers: 0, ..well() }, Status::Unhealthy, "no worker runs"),
+            (
+                "Redis away",
+                Signs { away: vec!["Redis is away".into()], ..well() },
+                Status::Degraded,
+                "Redis is away",
+            ),
+            ("inline", Signs { workers: 0, workers_wanted: 0, ..well() }, Status::Healthy, ""),
+            ("paused", Signs { operation: Operation::Paused, ..well() }, Status::Unhealthy, "is paused"),
         ] {
             let health = Health::judge(&signs);
             assert_eq!(health.status, status, "{name}: {health:?}");

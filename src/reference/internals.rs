@@ -21,10 +21,14 @@ pub fn detect() -> impl FnMut(f64) {
 }
 
 /// Judges a reading of one device as a worker does: detector, cache of `capacity` vectors, model where the cache has none, verdict.
+///
+/// # Panics
+/// Never: no address is read.
 pub fn judge(capacity: usize) -> impl FnMut(f64) -> f64 {
     let setup = Setup { cache: Cache { capacity, ..Cache::default() }, ..Setup::default() };
     let clock = Monotonic::start();
-    let parts = Arc::new(Parts::new(&setup, clock, &Arc::new(Metrics::default())));
+    let parts =
+        Arc::new(Parts::new(&setup, clock, &Arc::new(Metrics::default())).expect("no Redis is asked for"));
     let (back, mut words) = mpsc::channel(64);
     let mut processor = Processor::new(&parts, back.clone(), 0);
     let device: Arc<str> = "d".into();

@@ -7,6 +7,7 @@
 mod admission;
 mod alert;
 mod cache;
+mod cluster;
 mod config;
 mod delivery;
 mod detector;

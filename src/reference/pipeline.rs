@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
+use super::cluster::Bus;
 use super::delivery::DeadLetters;
 use super::health::{Health, Signs};
 use super::job::{Back, Job, Reason, Ticket};
@@ -77,7 +78,7 @@ impl Pipeline {
         metrics: &Arc<Metrics>,
         back: Back,
     ) -> io::Result<(Self, Vec<JoinHandle<()>>)> {
-        let parts = Arc::new(Parts::new(setup, clock, metrics));
+        let parts = Arc::new(Parts::new(setup, clock, metrics)?);
         let lanes = match setup.workers.assignment {
             Assignment::Device => setup.workers.count,
             Assignment::Shared => 1,
@@ -231,11 +232,20 @@ impl Pipeline {
         self.queue.resize(capacity);
     }
 
-    /// How the service is now.
-    pub(super) fn health(&self) -> Health {
+    /// How the service is now; `bus` is what leads to other instances.
+    pub(super) fn health(&self, bus: Option<&Bus>) -> Health {
         let full_since = Some(self.full_since.load(Ordering::Relaxed)).filter(|since| *since > 0).map(Tick);
         let metrics = &self.parts.metrics;
+        let links = [
+            bus.map(|bus| (bus.link(), "alerts stay on this instance")),
+            self.parts.store.as_ref().map(|store| (store.link(), "scores are computed here")),
+        ];
+        let away = links.into_iter().flatten().filter_map(|(link, meanwhile)| {
+            let seconds = link.down_for()?;
+            Some(format!("Redis at {} has not answered for {seconds:.1} s; {meanwhile}", link.address()))
+        });
         Health::judge(&Signs {
+            away: away.collect(),
             now: self.now(),
             queue_depth: self.queue.waiting().iter().sum(),
             queue_capacity: self.queue.capacity(),

@@ -1,10 +1,12 @@
 //! What a worker does with a reading: features, cache, model, verdict. Nothing here waits but the inference itself.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::alert::{self, Alert};
 use super::cache::{Cache, Flights, Found, Landing, Tier};
+use super::cluster::Store;
 use super::delivery::Repeat;
 use super::device::{Devices, Handle, open};
 use super::job::{Back, Job, Reason, Word};
@@ -24,13 +26,19 @@ pub(super) struct Parts {
     pub(super) cache: Cache,
     pub(super) experiment: Experiment,
     pub(super) flights: Arc<Flights<Seat>>,
+    /// The tier of the cache that instances share.
+    pub(super) store: Option<Store>,
     /// What inference costs are multiplied by, as the bits of a float.
     slowdown: AtomicU64,
 }
 
 impl Parts {
-    pub(super) fn new(setup: &Setup, clock: Monotonic, metrics: &Arc<Metrics>) -> Self {
-        Self {
+    /// # Errors
+    /// If the address of the shared cache is none.
+    pub(super) fn new(setup: &Setup, clock: Monotonic, metrics: &Arc<Metrics>) -> io::Result<Self> {
+        let store = setup.cache.shared.as_ref().map(|shared| Store::new(shared, clock)).transpose();
+        Ok(Self {
+            store: store.map_err(io::Error::other)?,
             clock,
             setup: setup.clone(),
             metrics: Arc::clone(metrics),
@@ -39,7 +47,7 @@ impl Parts {
             experiment: Experiment::new(setup.experiment),
             flights: Flights::new(),
             slowdown: AtomicU64::new(1.0_f64.to_bits()),
-        }
+        })
     }
 
     /// Computes the answers of `keys` and remembers them, as the models of the day give them; how many.
@@ -133,7 +141,7 @@ impl Processor {
         }
         let mut seat = self.seat(job, device, taken)?;
         let key = seat.keys[seat.arm];
-        let found = parts.cache.get(&key, seat.looked);
+        let found = parts.cache.get(&key, seat.looked).or_else(|| self.ask_others(key, &seat));
         seat.looked = parts.clock.now();
         match found {
             Some(found) => {
@@ -207,6 +215,13 @@ impl Processor {
         job.answer(verdict);
     }
 
+    /// Asks the tier that instances share, and remembers what it says.
+    fn ask_others(&self, key: Key, seat: &Seat) -> Option<Found> {
+        let score = self.parts.store.as_ref()?.get(&key)?;
+        self.parts.cache.insert(key, score, self.parts.clock.now(), self.parts.devices.number(&seat.name));
+        Some(Found { score, tier: Tier::Shared })
+    }
+
     fn task(&self, key: Key, seat: Seat) -> Option<Task> {
         let device = self.parts.devices.number(&seat.name);
         if !self.shares {
@@ -251,6 +266,9 @@ impl Processor {
             // A model that was replaced meanwhile is not remembered: its key would never be asked for.
             if key.version == self.parts.cache.version(usize::from(key.model)) {
                 self.parts.cache.insert(key, score, now, device);
+                if let Some(store) = &self.parts.store {
+                    store.put(&key, score);
+                }
             }
             let passengers = landing.map_or_else(Vec::new, Landing::land);
             if let Some(seat) = seat {
@@ -288,8 +306,11 @@ impl Processor {
         let (judged, now) = (state.watch.judge(score, arm, &setup.alerts.thresholds), clock.now());
         // A leap is at least a low anomaly, whatever the model makes of it: the screen tells it sooner and more often.
         let leapt = state.detector.leapt();
-        let (level, score) =
-            if leapt { (judged.max(Level::Low), score.max(setup.alerts.thresholds[0])) } else { (judged, score) };
+        let (level, score) = if leapt {
+            (judged.max(Level::Low), score.max(setup.alerts.thresholds[0]))
+        } else {
+            (judged, score)
+        };
         let publish = state.watch.alerts(level, score, now, &setup.alerts);
         if setup.delivery.idempotent {
             state.recent.note(job.reading.seq, score, level);
@@ -332,7 +353,7 @@ impl Processor {
         };
         if publish {
             let (device, seq) = (Arc::clone(&verdict.device), verdict.seq);
-            self.raise(Alert { device, seq, level, score, at_ms: now.0 / 1_000_000 });
+            self.raise(Alert { device, seq, level, score, at_ms: now.0 / 1_000_000, instance: None });
         }
         job.answer(verdict);
     }

@@ -142,7 +142,7 @@ fn binary(bytes: &[u8]) -> Option<Wire<'_>> {
 }
 
 /// How serious an anomaly is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Level {
     None,

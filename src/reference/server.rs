@@ -10,14 +10,16 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::LocalSet;
 
+use super::cluster::Bus;
 use super::config::Config;
 use super::endpoint::desk::Desk;
 use super::endpoint::{http, mqtt};
 use super::health::Health;
-use super::job::Word;
+use super::job::{Back, Word};
 use super::metric::Metrics;
 use super::pipeline::Pipeline;
 use crate::clock::Monotonic;
+use crate::service::Cluster;
 
 /// How long connections may take to end when the service stops.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -56,6 +58,7 @@ pub struct Server {
     http: SocketAddr,
     mqtt: SocketAddr,
     pipeline: Arc<Pipeline>,
+    bus: Option<Arc<Bus>>,
     stop: watch::Sender<bool>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -73,17 +76,20 @@ impl Server {
         let room = Pipeline::most_under_way(&config.setup);
         // Alerts share the way back; an eighth of it stays free for verdicts.
         let (back, words) = mpsc::channel(room.saturating_add(room / 4).min(1 << 30));
-        let (pipeline, mut threads) = Pipeline::start(&config.setup, Monotonic::start(), &metrics, back)?;
+        let (pipeline, mut threads) =
+            Pipeline::start(&config.setup, Monotonic::start(), &metrics, back.clone())?;
         let pipeline = Arc::new(pipeline);
+        let bus = bus(config, http_addr, &back)?;
         let stop = watch::Sender::new(false);
+        let told = bus.clone();
         let (served, stopped, most) = (Arc::clone(&pipeline), stop.subscribe(), config.max_connections);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let body = move || {
-            let desk = Rc::new(Desk::new(served, metrics, stopped, most, room));
+            let desk = Rc::new(Desk::new(served, metrics, stopped, most, room, told));
             serve(&runtime, http, mqtt, desk, words);
         };
         threads.insert(0, thread::Builder::new().name("squall-serve".into()).spawn(body)?);
-        Ok(Self { http: http_addr, mqtt: mqtt_addr, pipeline, stop, threads })
+        Ok(Self { http: http_addr, mqtt: mqtt_addr, pipeline, bus, stop, threads })
     }
 
     /// Where HTTP and WebSocket listen.
@@ -98,7 +104,7 @@ impl Server {
 
     /// How the service is now.
     pub fn health(&self) -> Health {
-        self.pipeline.health()
+        self.pipeline.health(self.bus.as_deref())
     }
 
     /// Stops accepting, ends the connections, and returns when all threads have ended, within a few seconds.
@@ -114,6 +120,9 @@ impl Server {
             let _ = serving.join();
         }
         self.pipeline.stop();
+        if let Some(bus) = &self.bus {
+            bus.stop();
+        }
         for worker in threads {
             // A worker that panicked has already shown in the service's health.
             let _ = worker.join();
@@ -125,6 +134,14 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+/// The way to other instances, where there are to be some. An instance without a name takes its address.
+fn bus(config: &Config, address: SocketAddr, back: &Back) -> Result<Option<Arc<Bus>>, StartError> {
+    let Some(cluster) = &config.setup.cluster else { return Ok(None) };
+    let instance = if cluster.instance.is_empty() { address.to_string() } else { cluster.instance.clone() };
+    let cluster = Cluster { instance, ..cluster.clone() };
+    Ok(Some(Arc::new(Bus::start(&cluster, Monotonic::start(), back.clone())?)))
 }
 
 fn listen(bind: IpAddr, port: u16, flag: &'static str) -> Result<TcpListener, StartError> {

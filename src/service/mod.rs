@@ -211,6 +211,4 @@ pub struct Cluster {
     pub expiry: Span,
     /// Longest wait for Redis.
     pub timeout: Span,
-    /// Whether the state of a device follows it to the instance it connects to.
-    pub moves_state: bool,
 }

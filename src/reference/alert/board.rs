@@ -92,7 +92,7 @@ impl Board {
     pub(in crate::reference) fn post(&self, alert: Alert) -> Posted {
         let id = self.last.get() + 1;
         self.last.set(id);
-        let text = alert.encode(id).into();
+        let text = alert.encode(id, alert.instance.as_deref()).into();
         let posted = Posted { id, alert, text };
         let mut history = self.history.borrow_mut();
         if self.kept > 0 {
@@ -208,7 +208,7 @@ mod tests {
     use super::*;
 
     fn alert(device: &str, level: Level) -> Alert {
-        Alert { device: device.into(), seq: 1, level, score: 3.0, at_ms: 5 }
+        Alert { device: device.into(), seq: 1, level, score: 3.0, at_ms: 5, instance: None }
     }
 
     fn any() -> Filter {
@@ -244,7 +244,7 @@ mod tests {
         drop(own);
         board.post(alert("b", Level::Low));
         assert_eq!(board.subscribers(), 2);
-        assert_eq!(&*board.since(3, &any(), 9)[0].text, alert("b", Level::Low).encode(4));
+        assert_eq!(&*board.since(3, &any(), 9)[0].text, alert("b", Level::Low).encode(4, None));
     }
 
     #[test]

@@ -6,7 +6,7 @@ mod watch;
 use std::sync::Arc;
 
 pub(super) use board::{Board, Filter, Heard, Posted, Subscription};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 pub(super) use watch::{Watch, level};
 
 use super::reading::Level;
@@ -20,9 +20,11 @@ pub(super) struct Alert {
     pub(super) score: f64,
     /// When it was raised, milliseconds since its instance started.
     pub(super) at_ms: u64,
+    /// The instance that raised it; none if it is this one.
+    pub(super) instance: Option<Arc<str>>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 #[serde(tag = "type", rename = "alert")]
 struct Wire<'a> {
     id: u64,
@@ -31,15 +33,47 @@ struct Wire<'a> {
     level: Level,
     score: f64,
     at_ms: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    instance: Option<&'a str>,
 }
 
 impl Alert {
-    /// As one JSON object.
-    pub(super) fn encode(&self, id: u64) -> String {
-        let Self { device, seq, level, score, at_ms } = self;
-        let wire =
-            Wire { id, device, seq: *seq, level: *level, score: (score * 1e4).round() / 1e4, at_ms: *at_ms };
+    /// As one JSON object; `instance` is named in it.
+    pub(super) fn encode(&self, id: u64, instance: Option<&str>) -> String {
+        let Self { device, seq, level, score, at_ms, .. } = self;
+        let score = (score * 1e4).round() / 1e4;
+        let wire = Wire { id, device, seq: *seq, level: *level, score, at_ms: *at_ms, instance };
         // Plain strings, integers and finite numbers always serialise.
         serde_json::to_string(&wire).unwrap_or_default()
+    }
+
+    /// Reads what another instance encoded; none if it is no alert.
+    pub(super) fn decode(text: &str) -> Option<Self> {
+        let Wire { device, seq, level, score, at_ms, instance, .. } = serde_json::from_str(text).ok()?;
+        Some(Self { device: device.into(), seq, level, score, at_ms, instance: instance.map(Into::into) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_instances_alert_is_read_as_it_was_written() {
+        let alert = Alert {
+            device: "m-1".into(),
+            seq: 7,
+            level: Level::High,
+            score: 9.25,
+            at_ms: 12,
+            instance: Some("north".into()),
+        };
+        let text = alert.encode(3, Some("north"));
+        assert_eq!(
+            text,
+            r#"{"type":"alert","id":3,"device":"m-1","seq":7,"level":"high","score":9.25,"at_ms":12,"instance":"north"}"#
+        );
+        assert_eq!(Alert::decode(&text), Some(alert));
+        assert_eq!(Alert::decode("{}"), None);
     }
 }

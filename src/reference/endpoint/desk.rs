@@ -2,7 +2,7 @@
 //! connection it belongs to.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -15,6 +15,8 @@ use super::mqtt::Hub;
 use crate::clock::Tick;
 use crate::reference::admission::{Class, Gate};
 use crate::reference::alert::Board;
+use crate::reference::cluster::{Bus, Note};
+use crate::reference::health::Health;
 use crate::reference::job::{Answer, Reason, Ticket, Word};
 use crate::reference::metric::Metrics;
 use crate::reference::pipeline::{Pipeline, Submitted};
@@ -48,6 +50,10 @@ pub(in crate::reference) struct Desk {
     pub(super) metrics: Arc<Metrics>,
     pub(super) gate: RefCell<Gate>,
     pub(super) board: Board,
+    /// What leads to other instances.
+    pub(super) bus: Option<Arc<Bus>>,
+    /// Devices that other instances have been told of.
+    known: RefCell<HashSet<Arc<str>>>,
     /// Turns true when the service stops.
     pub(in crate::reference) stop: watch::Receiver<bool>,
     /// Connections open at once, per listener; further ones are closed at once.
@@ -69,6 +75,7 @@ impl Desk {
         stop: watch::Receiver<bool>,
         max_connections: usize,
         most_under_way: usize,
+        bus: Option<Arc<Bus>>,
     ) -> Self {
         let setup = pipeline.setup();
         let gate = Gate::new(&setup.admission, setup.features.devices);
@@ -76,6 +83,8 @@ impl Desk {
         Self {
             gate: RefCell::new(gate),
             board,
+            bus,
+            known: RefCell::default(),
             pipeline,
             metrics,
             stop,
@@ -103,10 +112,35 @@ impl Desk {
 
     /// Lets a reading past the gate, or says why not and when to try again.
     pub(super) fn admit(&self, device: &Arc<str>, class: Class, now: Tick) -> Result<(), (Reason, u64)> {
-        self.gate.borrow_mut().pass(device, class, now).map_err(|wait_ns| {
+        let mut gate = self.gate.borrow_mut();
+        if let Some(bus) = &self.bus {
+            self.introduce(device, bus);
+            if self.pipeline.setup().admission.shared {
+                gate.share_among(bus.living() as u64);
+            }
+        }
+        gate.pass(device, class, now).map_err(|wait_ns| {
             self.pipeline.turned_away(now);
             (Reason::Quota, wait_ns.div_ceil(1_000_000))
         })
+    }
+
+    /// Lets other instances know that a device speaks to this one.
+    fn introduce(&self, device: &Arc<str>, bus: &Bus) {
+        let mut known = self.known.borrow_mut();
+        if known.contains(device) {
+            return;
+        }
+        if known.len() >= self.pipeline.setup().features.devices {
+            known.clear();
+        }
+        known.insert(Arc::clone(device));
+        bus.tell(Note::Device(Arc::clone(device)));
+    }
+
+    /// How the service is now.
+    pub(super) fn health(&self) -> Health {
+        self.pipeline.health(self.bus.as_deref())
     }
 
     /// Takes an admitted reading to the pipeline.
@@ -179,6 +213,9 @@ impl Desk {
                         }
                     }
                     Word::Alert(alert) => {
+                        if let Some(bus) = self.bus.as_ref().filter(|_| alert.instance.is_none()) {
+                            bus.tell(Note::Alert(alert.clone()));
+                        }
                         let posted = self.board.post(alert);
                         hub.alert(&posted);
                     }

@@ -33,6 +33,15 @@ struct Realtime {
     connections: Connections,
     alerts: Alerts,
     devices: usize,
+    cluster: Option<Cluster>,
+}
+
+#[derive(Serialize)]
+struct Cluster {
+    instances: usize,
+    answers: bool,
+    failures: u64,
+    lost: u64,
 }
 
 #[derive(Serialize)]
@@ -138,6 +147,12 @@ pub(super) fn status(desk: &Desk) -> Reply {
             missed_by_slow_subscribers: desk.board.missed(),
         },
         devices: now.devices,
+        cluster: desk.bus.as_ref().map(|bus| Cluster {
+            instances: bus.living(),
+            answers: bus.link().down_for().is_none(),
+            failures: bus.link().failures(),
+            lost: bus.lost(),
+        }),
     })
 }
 
@@ -262,12 +277,18 @@ pub(super) fn experiment(desk: &Desk) -> Reply {
     json(&desk.pipeline.parts().experiment.report())
 }
 
+/// `GET /v1/connections`: who is connected where, as far as other instances said so.
+pub(super) fn connections(desk: &Desk) -> Reply {
+    let instances = desk.bus.as_ref().map(|bus| bus.instances()).unwrap_or_default();
+    json(&instances)
+}
+
 pub(super) fn dead_letters(desk: &Desk) -> Reply {
     json(&desk.pipeline.dead_letters().latest(MOST_LETTERS))
 }
 
 pub(super) fn health(desk: &Desk) -> Reply {
-    let health = desk.pipeline.health();
+    let health = desk.health();
     let status = match health.status {
         Status::Healthy | Status::Degraded => StatusCode::OK,
         Status::Unhealthy => StatusCode::SERVICE_UNAVAILABLE,

@@ -50,6 +50,7 @@ GET  /v1/alerts/stream   alerts as server-sent events
 GET  /v1/alerts/ws       alerts over WebSocket
 GET  /v1/realtime        what it does now; POST {\"operation\":\"start\"|\"stop\"|\"pause\"|\"status\"}
 GET  /v1/experiment      champion and challenger
+GET  /v1/connections     who is connected where, over all instances
 GET  /v1/dead-letters    what could not be processed, and why
 POST /v1/cache           {\"operation\":\"flush\"|\"version\"|\"device\"|\"keys\"|\"warm\"}
 POST /v1/faults          breaks it on purpose, if it was started with --faults
@@ -131,6 +132,7 @@ async fn answer(request: Request<Incoming>, desk: &Rc<Desk>, line: &Line) -> Rep
         ("/v1/cache", Method::POST) => control::cache(request, desk).await,
         ("/v1/faults", Method::POST) => control::faults(request, desk).await,
         ("/v1/experiment", Method::GET) => control::experiment(desk),
+        ("/v1/connections", Method::GET) => control::connections(desk),
         ("/v1/dead-letters", Method::GET) => control::dead_letters(desk),
         ("/health", Method::GET | Method::HEAD) => control::health(desk),
         ("/metrics", Method::GET | Method::HEAD) => control::metrics(desk),
@@ -143,7 +145,7 @@ async fn answer(request: Request<Incoming>, desk: &Rc<Desk>, line: &Line) -> Rep
         ("/v1/realtime", _) => not_allowed("GET, POST"),
         (
             "/v1/stream" | "/v1/alerts" | "/v1/alerts/stream" | "/v1/alerts/ws" | "/v1/experiment"
-            | "/v1/dead-letters" | "/health" | "/metrics" | "/openapi.json" | "/",
+            | "/v1/connections" | "/v1/dead-letters" | "/health" | "/metrics" | "/openapi.json" | "/",
             _,
         ) => not_allowed("GET"),
         (path, _) => {

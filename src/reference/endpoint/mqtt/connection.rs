@@ -15,9 +15,12 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
+use super::charge::MOST_PENDING;
 use super::frame::{self, Fault, Message};
-use super::hub::{End, Hub, MOST_PENDING, Peer};
-use super::session::{self, Inbound};
+use super::hub::Hub;
+use super::peer::{End, Peer};
+use super::router::Id;
+use super::session;
 use super::topic;
 use crate::clock::Tick;
 use crate::reference::admission::Class;
@@ -26,7 +29,7 @@ use crate::service::Hint;
 /// How long a client may take for its CONNECT, nanoseconds.
 const CONNECT_WITHIN: u64 = 5_000_000_000;
 
-/// Subscriptions a connection may have.
+/// Subscriptions a client may have.
 const MOST_SUBSCRIPTIONS: usize = 256;
 
 /// Bytes that may wait to be written before no more packets are read.
@@ -38,18 +41,17 @@ const READS: usize = 4;
 /// One connection, from its acceptance to its end.
 pub(super) struct Connection {
     hub: Rc<Hub>,
+    /// By this number the peer tells whether it still belongs to this connection.
+    number: Id,
+    /// The client it serves: one of its own at first, later perhaps one whose session goes on.
     peer: Rc<Peer>,
     stream: TcpStream,
     /// Bytes read and not yet decoded; without capacity when there are none.
     partial: Vec<u8>,
     connected: bool,
-    /// The client's identifier; none if it did not choose one, for then nobody can take it over.
-    client: Option<Rc<str>>,
     will: Option<LastWill>,
     /// Whether it has shown a token.
     class: Class,
-    inbound: Inbound,
-    filters: Vec<Box<str>>,
     /// When the client last said something.
     heard: Tick,
     /// Nanoseconds of silence it is allowed, with the timer that looks after that.
@@ -58,7 +60,7 @@ pub(super) struct Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.hub.leave(self.peer.id);
+        self.hub.leave(&self.peer, self.number);
     }
 }
 
@@ -68,15 +70,13 @@ impl Connection {
         let (peer, heard) = (hub.enter(), hub.desk.pipeline.now());
         Self {
             hub,
+            number: peer.id,
             peer,
             stream,
             partial: Vec::new(),
             connected: false,
-            client: None,
             will: None,
             class: Class::Anonymous,
-            inbound: Inbound::default(),
-            filters: Vec::new(),
             heard,
             silence: Some((CONNECT_WITHIN, Box::pin(sleep(Duration::from_nanos(CONNECT_WITHIN))))),
         }
@@ -89,6 +89,10 @@ impl Connection {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        // Whoever has taken the client over writes from its outbox now.
+        if !self.peer.is_of(self.number) {
+            return Poll::Ready(End::Ungraceful);
+        }
         self.peer.awake.set(true);
         {
             let mut waker = self.peer.waker.borrow_mut();
@@ -224,7 +228,7 @@ impl Connection {
             Packet::Pubrec(pid) => self.peer.outbox.borrow_mut().received(pid),
             Packet::Pubcomp(pid) => self.peer.outbox.borrow_mut().completed(pid),
             Packet::Pubrel(pid) => {
-                self.inbound.release(pid.value());
+                self.peer.inbound.borrow_mut().release(pid.value());
                 self.send(&Packet::Pubcomp(pid));
             }
             Packet::Subscribe(subscribe) => self.subscribe(&subscribe),
@@ -258,23 +262,27 @@ impl Connection {
             Some(class) => self.class = class,
             None => return Err(self.refuse(ConnectReturnCode::NotAuthorized)),
         }
-        if !connect.client_id.is_empty() {
-            let client = Rc::from(&*connect.client_id);
-            self.hub.claim(&client, self.peer.id);
-            self.client = Some(client);
+        let mut present = false;
+        if !connect.client_id.is_empty()
+            && let Some(peer) =
+                self.hub.claim(&Rc::from(&*connect.client_id), &self.peer, !connect.clean_session)
+        {
+            self.peer = peer;
+            present = true;
         }
         self.connected = true;
         self.will = connect.last_will;
         self.silence = session::silence_limit(connect.keep_alive)
             .map(|limit| (limit, Box::pin(sleep(Duration::from_nanos(limit)))));
-        self.send(&Connack::new(false, code).into());
+        self.send(&Connack::new(present, code).into());
+        self.peer.outbox.borrow_mut().resume();
         Ok(())
     }
 
     fn publish(&mut self, publish: &Publish) -> Result<(), End> {
         let arrived = self.hub.desk.pipeline.now();
         if let QosPid::Level2(pid) = publish.qos_pid
-            && !self.inbound.publish(pid.value()).map_err(|_| End::Ungraceful)?
+            && !self.peer.inbound.borrow_mut().publish(pid.value()).map_err(|_| End::Ungraceful)?
         {
             self.send(&Packet::Pubrec(pid));
             return Ok(());
@@ -295,7 +303,7 @@ impl Connection {
         match publish.qos_pid {
             pid if withholds && heard => self.acknowledge(pid),
             // Sent again it is a new one: this one was not taken.
-            QosPid::Level2(pid) if withholds => self.inbound.release(pid.value()),
+            QosPid::Level2(pid) if withholds => self.peer.inbound.borrow_mut().release(pid.value()),
             _ => {}
         }
         Ok(())
@@ -309,19 +317,21 @@ impl Connection {
         }
     }
 
-    fn subscribe(&mut self, subscribe: &Subscribe) {
+    fn subscribe(&self, subscribe: &Subscribe) {
         let mut granted = Vec::with_capacity(subscribe.topics.len());
+        let mut filters = self.peer.filters.borrow_mut();
         for (filter, qos) in &subscribe.topics {
-            let known = self.filters.iter().any(|known| **known == **filter);
-            let taken = known || self.filters.len() < MOST_SUBSCRIPTIONS && topic::is_affordable(filter);
+            let known = filters.iter().any(|known| **known == **filter);
+            let taken = known || filters.len() < MOST_SUBSCRIPTIONS && topic::is_affordable(filter);
             if taken {
                 self.hub.subscribe(self.peer.id, filter, *qos);
             }
             if taken && !known {
-                self.filters.push((**filter).into());
+                filters.push((**filter).into());
             }
             granted.push(taken.then_some(*qos));
         }
+        drop(filters);
         self.peer.outbox.borrow_mut().push_suback(subscribe.pid, &granted);
         for ((filter, _), granted) in subscribe.topics.iter().zip(granted) {
             if let Some(qos) = granted {
@@ -330,10 +340,11 @@ impl Connection {
         }
     }
 
-    fn unsubscribe(&mut self, unsubscribe: &Unsubscribe) {
+    fn unsubscribe(&self, unsubscribe: &Unsubscribe) {
+        let mut filters = self.peer.filters.borrow_mut();
         for filter in &unsubscribe.topics {
-            if let Some(index) = self.filters.iter().position(|known| **known == **filter) {
-                self.filters.swap_remove(index);
+            if let Some(index) = filters.iter().position(|known| **known == **filter) {
+                filters.swap_remove(index);
                 self.hub.unsubscribe(self.peer.id, filter);
             }
         }
@@ -360,14 +371,8 @@ impl Connection {
     }
 
     fn finish(&mut self, end: End) {
-        let id = self.peer.id;
-        if end != End::Stopped {
-            for filter in &self.filters {
-                self.hub.unsubscribe(id, filter);
-            }
-        }
-        if let Some(client) = &self.client {
-            self.hub.disclaim(client, id);
+        if end != End::Stopped && self.peer.is_of(self.number) {
+            self.hub.part(&self.peer);
         }
         if let Some(LastWill { qos, retain, topic_name, message }) = self.will.take()
             && end == End::Ungraceful

@@ -104,6 +104,19 @@ pub(super) fn encode_suback(pid: Pid, granted: &[Option<QoS>], out: &mut Vec<u8>
     out.extend(granted.iter().map(|granted| granted.map_or(0x80, |qos| qos as u8)));
 }
 
+/// Appends a PUBREL.
+pub(super) fn encode_pubrel(pid: u16, out: &mut Vec<u8>) {
+    out.extend_from_slice(&[0x62, 2]);
+    out.extend_from_slice(&pid.to_be_bytes());
+}
+
+/// Marks a PUBLISH as one that is sent again (MQTT 3.1.1 §3.3.1.1).
+pub(super) fn mark_repeated(publish: &mut [u8]) {
+    if let Some(first) = publish.first_mut() {
+        *first |= 0x08;
+    }
+}
+
 fn encode_length(mut length: usize, out: &mut Vec<u8>) {
     while length >= 0x80 {
         out.push((length & 0x7f) as u8 | 0x80);

@@ -8,40 +8,55 @@
 //! | any other | anyone | delivered to whoever is subscribed |
 //!
 //! It does what MQTT asks of a server (`QoS` 0, 1 and 2 both ways, wildcards, retained messages, last wills, keep-alive,
-//! take-over) but is no general broker. In particular: sessions end with their connection, so a CONNECT that asks for a
-//! lasting one is let in and told that none was present, and nothing is kept for or sent again to clients that are away;
-//! names are not looked at, and passwords only where tokens are asked for; a last will is a message but never a reading; what is retained is held in memory
-//! only, up to a bound, and none of it is kept beyond; a subscriber with overlapping subscriptions gets one copy; a
-//! subscriber that is too slow loses the newest messages. An acknowledgement says that a PUBLISH was received, not
-//! what became of the reading in it. Its bounds, beside the number of connections:
+//! take-over, lasting sessions) but is no general broker. In particular: sessions and what is retained are held in memory only,
+//! up to bounds, and end with the service; names are not looked at, so whoever shows a client's identifier gets its session,
+//! and passwords only where tokens are asked for; a last will is a message but never a reading; a subscriber with overlapping
+//! subscriptions gets one copy; a subscriber that is too slow or away for too long loses the newest messages. An
+//! acknowledgement says that a PUBLISH was received, not what became of the reading in it.
+//!
+//! A client that connects with `clean_session = 0` keeps its session: its subscriptions, the messages of `QoS` 1 and 2 it has not
+//! acknowledged or not been sent yet, and the identifiers of `QoS` 2 messages it has not released. When it is back, each
+//! unacknowledged PUBLISH is sent again, marked as such, then each PUBREL, then what came meanwhile. Only for such clients
+//! are copies of sent messages kept. A second connection of the same client closes the first and goes on with its session, if
+//! both are lasting; else the old session ends.
+//!
+//! Its bounds, beside the number of connections:
 //!
 //! | what | at most | and then |
 //! |---|---|---|
 //! | a packet | 256 KiB | the connection is closed before any of it is kept |
 //! | time to CONNECT | 5 s | the connection is closed |
-//! | subscriptions of a connection | 256, each of 1 024 bytes and 128 levels | refused in the SUBACK |
-//! | readings under way of a connection | 1 024 | its socket is not read until verdicts have come |
+//! | subscriptions of a client | 256, each of 1 024 bytes and 128 levels | refused in the SUBACK |
+//! | readings under way of a client | 1 024 | its socket is not read until verdicts have come |
 //! | answers waiting for a socket | 256 KiB | the same, until they are written |
-//! | messages waiting for a client | 1 MiB; 1 024 unacknowledged and 1 024 more | the newest is dropped and counted |
+//! | messages waiting for a client, there or away | 1 MiB; 1 024 unacknowledged and 1 024 more | the newest is dropped and counted |
+//! | copies of unacknowledged messages of a lasting session | 1 MiB, with what waits | the same |
 //! | open `QoS` 2 messages of a client | 4 096 | the connection is closed |
+//! | sessions of clients that are away | 10 000; 64 MiB in all, subscriptions included | the one away for longest is forgotten, its messages are counted as dropped |
+//! | messages for clients that are away, when those 64 MiB are full | none | dropped and counted |
+//! | time away | 1 h | the session is forgotten, its messages are counted as dropped |
 //! | retained messages | 10 000 and 64 MiB | further topics are delivered but not retained |
 
+mod charge;
 mod connection;
 mod frame;
 mod hub;
 mod outbox;
+mod peer;
+mod registry;
 mod router;
 mod session;
 #[cfg(test)]
 mod tests;
 mod topic;
+mod window;
 
 use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::spawn_local;
-use tokio::time::{sleep, timeout};
+use tokio::time::{interval, sleep, timeout};
 
 use self::connection::Connection;
 pub(in crate::reference) use self::hub::Hub;
@@ -60,15 +75,20 @@ pub(in crate::reference) fn decode_packet(bytes: &[u8]) -> Result<Option<(String
 /// How long to wait after a connection could not be accepted, for want of descriptors as a rule.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 
+/// How often sessions are looked for whose clients have been away for too long.
+const EXPIRE_EVERY: Duration = Duration::from_secs(60);
+
 /// Serves MQTT on `listener` until the service stops, then closes all connections and returns within
 /// about a second. No more connections than the desk admits are open at once; further ones are closed at once and counted.
 ///
 /// To be run inside a [`tokio::task::LocalSet`] on a current-thread runtime with time and I/O.
 pub(in crate::reference) async fn serve(listener: TcpListener, hub: Rc<Hub>) {
     let mut stop = hub.desk.stop.clone();
+    let mut look = interval(EXPIRE_EVERY);
     loop {
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => break,
+            _ = look.tick() => hub.expire(hub.desk.pipeline.now()),
             stream = accept(&listener) => {
                 if hub.connections() >= hub.desk.max_connections {
                     hub.desk.metrics.connections_refused.inc();

@@ -6,9 +6,7 @@ use mqtt_proto::v3::Packet;
 use mqtt_proto::{Pid, QoS};
 
 use super::frame::{self, Message};
-
-/// Messages of `QoS` 1 and 2 that may be unacknowledged at once; further ones wait.
-const WINDOW: usize = 1_024;
+use super::window::{Stage, Window};
 
 /// Messages that may wait for the window.
 const MOST_WAITING: usize = 1_024;
@@ -22,16 +20,8 @@ const IDLE_CAPACITY: usize = 1_024;
 /// Written bytes that are cut off the front of a buffer that never runs empty.
 const CUT: usize = 64 * 1024;
 
-/// How far the delivery of a message has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    /// `QoS` 1: the PUBACK is due.
-    Acknowledge,
-    /// `QoS` 2: the PUBREC is due.
-    Receive,
-    /// `QoS` 2: the PUBCOMP is due.
-    Complete,
-}
+/// What a message that is kept takes beside its bytes, with some reserve for how queues grow.
+pub(super) const OVERHEAD: usize = 96;
 
 /// A PUBLISH that waits for the window, complete but for its packet identifier.
 #[derive(Debug)]
@@ -41,30 +31,15 @@ struct Waiting {
     stage: Stage,
 }
 
-/// The way out to one client. Nothing is kept for redelivery: that is due only when a session outlives its connection,
-/// and none does here.
-#[derive(Debug)]
+/// The way out to one client. It outlives a connection if its session does.
+#[derive(Debug, Default)]
 pub(super) struct Outbox {
     bytes: Vec<u8>,
     written: usize,
-    /// Oldest first.
-    open: VecDeque<(u16, Stage)>,
+    window: Window,
     waiting: VecDeque<Waiting>,
     waiting_bytes: usize,
-    next: u16,
-}
-
-impl Default for Outbox {
-    fn default() -> Self {
-        Self {
-            bytes: Vec::new(),
-            written: 0,
-            open: VecDeque::new(),
-            waiting: VecDeque::new(),
-            waiting_bytes: 0,
-            next: 1,
-        }
-    }
+    is_away: bool,
 }
 
 impl Outbox {
@@ -78,13 +53,35 @@ impl Outbox {
         frame::encode_suback(pid, granted, &mut self.bytes);
     }
 
+    /// Prepares for the connection to break: from now on, what is not acknowledged can be sent again.
+    pub(super) fn make_lasting(&mut self) {
+        self.window.keep_copies();
+    }
+
+    /// Takes note that the connection has ended. What was to be written on it is lost; messages wait from now on.
+    pub(super) fn detach(&mut self) {
+        self.is_away = true;
+        self.bytes = Vec::new();
+        self.written = 0;
+        self.window.shrink();
+        self.waiting.shrink_to_fit();
+    }
+
+    /// Takes note of a new connection: sends again what was not acknowledged, then what has come meanwhile.
+    pub(super) fn resume(&mut self) {
+        self.is_away = false;
+        self.window.repeat(&mut self.bytes);
+        self.refill();
+    }
+
     /// Adds a message at the lesser quality of the message and the subscription; whether there was room for it.
+    /// A message of `QoS` 0 for a client that is away is not meant to be kept, and so is no loss.
     pub(super) fn offer(&mut self, message: &Message<'_>, granted: QoS) -> bool {
-        if self.bytes.len() - self.written + self.waiting_bytes + message.most_bytes() > MOST_BYTES {
-            return false;
-        }
+        let (size, unwritten) = (message.most_bytes(), self.unwritten().len());
         let qos = message.qos.min(granted);
         let stage = match qos {
+            QoS::Level0 if self.is_away => return true,
+            QoS::Level0 if unwritten + self.waiting_bytes + size > MOST_BYTES => return false,
             QoS::Level0 => {
                 message.encode(qos, &mut self.bytes);
                 return true;
@@ -92,9 +89,14 @@ impl Outbox {
             QoS::Level1 => Stage::Acknowledge,
             QoS::Level2 => Stage::Receive,
         };
+        // What is copied is mostly written already, and else would be counted twice.
+        if unwritten.max(self.window.copied_bytes()) + self.waiting_bytes + size > MOST_BYTES {
+            return false;
+        }
         if self.waiting.is_empty() && self.has_room() {
+            let start = self.bytes.len();
             let place = message.encode(qos, &mut self.bytes);
-            self.identify(place, stage);
+            self.begin(start, place - start, stage);
             return true;
         }
         if self.waiting.len() >= MOST_WAITING {
@@ -109,22 +111,22 @@ impl Outbox {
 
     /// Takes note of a PUBACK.
     pub(super) fn acknowledged(&mut self, pid: Pid) {
-        self.close(pid, Stage::Acknowledge);
+        if self.window.received(pid, Stage::Acknowledge) {
+            self.refill();
+        }
     }
 
     /// Takes note of a PUBREC and answers it. An unknown one is answered too, so that the client can finish.
     pub(super) fn received(&mut self, pid: Pid) {
-        if let Some((_, stage)) = self.open.iter_mut().find(|(open, _)| *open == pid.value())
-            && *stage == Stage::Receive
-        {
-            *stage = Stage::Complete;
-        }
+        self.window.received(pid, Stage::Receive);
         self.push(&Packet::Pubrel(pid));
     }
 
     /// Takes note of a PUBCOMP.
     pub(super) fn completed(&mut self, pid: Pid) {
-        self.close(pid, Stage::Complete);
+        if self.window.completed(pid) {
+            self.refill();
+        }
     }
 
     /// What is to be written next.
@@ -145,43 +147,45 @@ impl Outbox {
         }
     }
 
-    fn close(&mut self, pid: Pid, stage: Stage) {
-        // Acknowledgements come in order, so the one looked for is nearly always the first.
-        let Some(index) = self.open.iter().position(|open| *open == (pid.value(), stage)) else { return };
-        self.open.remove(index);
+    /// Messages whose receipt the client has not confirmed.
+    pub(super) fn undelivered(&self) -> usize {
+        self.window.undelivered() + self.waiting.len()
+    }
+
+    /// About what it takes in memory, beside itself and what is to be written.
+    pub(super) fn kept_bytes(&self) -> usize {
+        let messages = self.window.len() + self.waiting.len();
+        self.window.copied_bytes() + self.waiting_bytes + OVERHEAD * messages
+    }
+
+    /// Sends what waits, as far as the window is open.
+    fn refill(&mut self) {
         while self.has_room()
             && let Some(Waiting { bytes, place, stage }) = self.waiting.pop_front()
         {
             self.waiting_bytes -= bytes.len();
             let start = self.bytes.len();
             self.bytes.extend_from_slice(&bytes);
-            self.identify(start + place, stage);
+            self.begin(start, place, stage);
         }
-        if self.open.is_empty() {
-            self.open.shrink_to(IDLE_CAPACITY / size_of::<(u16, Stage)>());
+        if self.window.len() == 0 {
             self.waiting.shrink_to(0);
         }
     }
 
-    /// Whether the window is open. Identifiers are given out in turn, so the next one can be taken only by the oldest
-    /// message that is still open: then it is waited for.
     fn has_room(&self) -> bool {
-        self.open.len() < WINDOW && self.open.front().is_none_or(|(oldest, _)| *oldest != self.next)
+        !self.is_away && self.window.has_room()
     }
 
-    /// Gives the PUBLISH whose identifier stands at `place` the next one.
-    fn identify(&mut self, place: usize, stage: Stage) {
-        let pid = self.next;
-        self.next = self.next.checked_add(1).unwrap_or(1);
-        if let Some(field) = self.bytes.get_mut(place..place + 2) {
-            field.copy_from_slice(&pid.to_be_bytes());
-        }
-        self.open.push_back((pid, stage));
+    /// Lets the PUBLISH that takes the bytes from `start` on get under way; its identifier stands `place` bytes on.
+    fn begin(&mut self, start: usize, place: usize, stage: Stage) {
+        self.window.begin(self.bytes.get_mut(start..).unwrap_or_default(), place, stage);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::window::WINDOW;
     use super::*;
 
     fn message(payload: &[u8], qos: QoS) -> Message<'_> {
@@ -233,12 +237,13 @@ mod tests {
         assert_eq!(identifiers(&take(&mut outbox)), [1]);
         outbox.acknowledged(pid(1));
         outbox.completed(pid(1));
-        assert_eq!(outbox.open, [(1, Stage::Receive)], "neither a PUBACK nor an early PUBCOMP ends it");
+        assert_eq!(outbox.undelivered(), 1, "neither a PUBACK nor an early PUBCOMP ends it");
         outbox.received(pid(1));
         outbox.received(pid(1));
         assert_eq!(take(&mut outbox), [Packet::Pubrel(pid(1)), Packet::Pubrel(pid(1))]);
+        assert_eq!((outbox.undelivered(), outbox.window.len()), (0, 1));
         outbox.completed(pid(1));
-        assert!(outbox.open.is_empty());
+        assert_eq!(outbox.window.len(), 0);
         outbox.received(pid(9));
         assert_eq!(take(&mut outbox), [Packet::Pubrel(pid(9))]);
     }
@@ -293,5 +298,58 @@ mod tests {
         assert!(take(&mut outbox).is_empty(), "identifier 1 is still open");
         outbox.acknowledged(pid(1));
         assert_eq!(identifiers(&take(&mut outbox)), [1]);
+    }
+
+    #[test]
+    fn what_comes_while_the_client_is_away_waits_without_an_identifier_and_qos_0_not_at_all() {
+        let mut outbox = Outbox::default();
+        outbox.make_lasting();
+        outbox.offer(&message(b"unwritten", QoS::Level1), QoS::Level1);
+        outbox.detach();
+        assert!(outbox.unwritten().is_empty());
+        assert!(outbox.offer(&message(b"", QoS::Level0), QoS::Level2), "it is no loss");
+        for payload in [b"b", b"c"] {
+            assert!(outbox.offer(&message(payload, QoS::Level2), QoS::Level2));
+        }
+        assert!(outbox.unwritten().is_empty());
+        outbox.resume();
+        let packets = take(&mut outbox);
+        let sent = |packet: &Packet| {
+            let Packet::Publish(publish) = packet else { panic!("{packet:?}") };
+            (publish.dup, publish.payload.to_vec())
+        };
+        let expected = [(true, b"unwritten".to_vec()), (false, b"b".to_vec()), (false, b"c".to_vec())];
+        assert_eq!(packets.iter().map(sent).collect::<Vec<_>>(), expected);
+        assert_eq!(identifiers(&packets), [1, 2, 3]);
+    }
+
+    #[test]
+    fn a_client_that_is_away_has_the_bounds_of_one_that_does_not_read() {
+        let mut outbox = Outbox::default();
+        outbox.make_lasting();
+        for _ in 0..10 {
+            outbox.offer(&message(b"x", QoS::Level1), QoS::Level1);
+        }
+        outbox.detach();
+        let taken = (0..2_000).filter(|_| outbox.offer(&message(b"x", QoS::Level1), QoS::Level1)).count();
+        assert_eq!((taken, outbox.undelivered()), (MOST_WAITING, MOST_WAITING + 10));
+        assert_eq!(outbox.kept_bytes(), (OVERHEAD + 2 + 3 + 2 + 1) * (MOST_WAITING + 10));
+        outbox.resume();
+        let packets = take(&mut outbox);
+        assert_eq!(packets.len(), WINDOW, "more than the window is not under way");
+        for index in 1..=2 * WINDOW as u16 {
+            outbox.acknowledged(pid(index));
+        }
+        assert_eq!((take(&mut outbox).len(), outbox.undelivered(), outbox.kept_bytes()), (10, 0, 0));
+
+        let large = vec![0; 200_000];
+        let offer = |outbox: &mut Outbox| outbox.offer(&message(&large, QoS::Level1), QoS::Level1);
+        assert_eq!((0..20).filter(|_| offer(&mut outbox)).count(), 5);
+        take(&mut outbox);
+        assert!(!offer(&mut outbox), "copies count, written or not");
+        outbox.detach();
+        assert!(!offer(&mut outbox));
+        outbox.resume();
+        assert_eq!(take(&mut outbox).len(), 5);
     }
 }

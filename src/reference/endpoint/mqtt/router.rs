@@ -13,8 +13,17 @@ const MOST_RETAINED: usize = 10_000;
 /// Bytes of all retained messages and their topics.
 const MOST_RETAINED_BYTES: usize = 64 * 1024 * 1024;
 
-/// A connection, by a number never used again.
+/// A client, by a number never used again.
 pub(super) type Id = u64;
+
+/// About what a level of a filter takes in the tree, beside its text: a node in a small table of its own.
+const LEVEL_BYTES: usize = 6 * size_of::<Node>();
+
+/// About what a subscription takes in memory, the subscriber's own note of it included, if nobody else has the same.
+pub(super) fn most_bytes(filter: &str) -> usize {
+    let levels = if topic::has_wildcard(filter) { filter.split('/').count() } else { 1 };
+    2 * filter.len() + levels * LEVEL_BYTES
+}
 
 /// The subscribers of one filter, in order of their numbers.
 #[derive(Debug, Default)]

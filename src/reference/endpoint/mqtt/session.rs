@@ -1,4 +1,4 @@
-//! What a connection remembers of its client: how it was greeted, and which `QoS` 2 messages it has already passed on.
+//! What is remembered of a client's side of a session: how it was greeted, and which of its `QoS` 2 messages have been passed on.
 
 use std::collections::HashSet;
 
@@ -53,6 +53,12 @@ impl Inbound {
         if self.open.is_empty() && self.open.capacity() > IDLE_CAPACITY {
             self.open = HashSet::new();
         }
+    }
+
+    /// About what it takes in memory, beside itself.
+    pub(super) fn most_bytes(&self) -> usize {
+        // Tables are at most seven eighths full, and have another byte for every place.
+        4 * self.open.capacity()
     }
 }
 

@@ -17,6 +17,8 @@ use crate::reference::metric::Metrics;
 use crate::reference::pipeline::Pipeline;
 use crate::service::{Queue, Setup};
 
+mod lasting;
+
 /// A running endpoint with its pipeline.
 struct Scene {
     address: SocketAddr,
@@ -43,7 +45,7 @@ impl Scene {
             let local = tokio::task::LocalSet::new();
             local.block_on(&runtime, async move {
                 let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-                let desk = Rc::new(Desk::new(served, counted, stopped, most, room));
+                let desk = Rc::new(Desk::new(served, counted, stopped, most, room, None));
                 let hub = Rc::new(Hub::new(Rc::clone(&desk)));
                 let clerk = Rc::clone(&hub);
                 tokio::task::spawn_local(async move { desk.dispatch(&clerk, words).await });

@@ -29,7 +29,12 @@ pub(in crate::scenario::section) static ADMISSION: Section = Section {
             Kind::Short(&QUOTA),
             "quota of each device of senders without a token",
         ),
-        Field::with("shared", Kind::Flag, "false", "quotas hold over all instances of a cluster together"),
+        Field::with(
+            "shared",
+            Kind::Flag,
+            "false",
+            "quotas are divided by the instances of the cluster that live, so that they hold over all of them",
+        ),
         Field::with(
             "mqtt",
             Kind::Word(Hint::WORDS),

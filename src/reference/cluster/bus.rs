@@ -1,0 +1,232 @@
+//! Alerts and heartbeats between instances, on threads of their own.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use redis::{Connection, RedisResult, cmd};
+
+use super::link::Link;
+use super::registry::{self, Instances};
+use crate::clock::Monotonic;
+use crate::reference::alert::Alert;
+use crate::reference::job::{Back, Word};
+use crate::service::Cluster as Setup;
+
+const CHANNEL: &str = "squall:alerts";
+
+/// Notes that wait for Redis; what comes beyond that is lost to other instances and counted.
+const WAITING: usize = 4_096;
+/// Devices that are announced at once.
+const DEVICES: usize = 1_000;
+/// Devices that are remembered while Redis is away.
+const MOST_NEWS: usize = 100_000;
+/// How often a thread that waits looks whether the service stops.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Something that other instances are to know.
+#[derive(Debug)]
+pub(in crate::reference) enum Note {
+    /// An alert was raised here.
+    Alert(Alert),
+    /// A device spoke to this instance.
+    Device(Arc<str>),
+}
+
+#[derive(Debug)]
+struct Shared {
+    link: Link,
+    setup: Setup,
+    stopping: AtomicBool,
+    lost: AtomicU64,
+    instances: Mutex<Instances>,
+    living: AtomicUsize,
+}
+
+/// This instance's end of the bus.
+#[derive(Debug)]
+pub(in crate::reference) struct Bus {
+    shared: Arc<Shared>,
+    notes: SyncSender<Note>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Bus {
+    /// Starts the threads; alerts of other instances go to `back`.
+    ///
+    /// # Errors
+    /// If the address is none of a Redis, or a thread cannot be started.
+    pub(in crate::reference) fn start(setup: &Setup, clock: Monotonic, back: Back) -> io::Result<Self> {
+        let link = Link::new(&setup.redis, setup.timeout.as_duration(), clock).map_err(io::Error::other)?;
+        let shared = Arc::new(Shared {
+            link,
+            setup: setup.clone(),
+            stopping: AtomicBool::new(false),
+            lost: AtomicU64::new(0),
+            instances: Mutex::new(Instances { this: setup.instance.clone(), living: Vec::new() }),
+            living: AtomicUsize::new(1),
+        });
+        let (notes, waiting) = sync_channel(WAITING);
+        let (speaker, listener) = (Arc::clone(&shared), Arc::clone(&shared));
+        let threads = vec![
+            thread::Builder::new().name("squall-bus-out".into()).spawn(move || speak(&speaker, &waiting))?,
+            thread::Builder::new().name("squall-bus-in".into()).spawn(move || listen(&listener, &back))?,
+        ];
+        Ok(Self { shared, notes, threads: Mutex::new(threads) })
+    }
+
+    /// Lets other instances know. Never blocks: what finds no room is counted as lost.
+    pub(in crate::reference) fn tell(&self, note: Note) {
+        if self.notes.try_send(note).is_err() {
+            self.shared.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// The instances that were heard of last.
+    pub(in crate::reference) fn instances(&self) -> Instances {
+        self.shared.instances.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How many of them there are, at least 1.
+    pub(in crate::reference) fn living(&self) -> usize {
+        self.shared.living.load(Ordering::Relaxed).max(1)
+    }
+
+    /// Notes that other instances did not get.
+    pub(in crate::reference) fn lost(&self) -> u64 {
+        self.shared.lost.load(Ordering::Relaxed)
+    }
+
+    /// What it leads over.
+    pub(in crate::reference) fn link(&self) -> &Link {
+        &self.shared.link
+    }
+
+    /// Says goodbye and ends the threads.
+    pub(in crate::reference) fn stop(&self) {
+        self.shared.stopping.store(true, Ordering::Relaxed);
+        for thread in self.threads.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            // A thread that panicked has nothing more to say.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Shared {
+    fn stops(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    fn pause(&self) {
+        if !self.stops() {
+            thread::sleep(LOOK);
+        }
+    }
+}
+
+/// Publishes notes and says regularly that this instance lives.
+fn speak(shared: &Shared, notes: &Receiver<Note>) {
+    let expiry_ms = (shared.setup.expiry.as_ns() / 1_000_000).max(100);
+    let beat = Duration::from_millis(expiry_ms / 3).min(Duration::from_secs(1));
+    let mut connection: Option<Connection> = None;
+    let mut news: Vec<String> = Vec::new();
+    let clock = Monotonic::start();
+    let mut due = clock.now();
+    while !shared.stops() {
+        let mut alerts = Vec::new();
+        match notes.recv_timeout(beat.min(LOOK)) {
+            Ok(note) => {
+                for note in std::iter::once(note).chain(notes.try_iter().take(WAITING)) {
+                    match note {
+                        Note::Alert(alert) => alerts.push(alert),
+                        Note::Device(device) => news.push(device.to_string()),
+                    }
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+        if connection.is_none() && shared.link.is_open() {
+            connection = shared.link.note(shared.link.connect());
+        }
+        news.truncate(MOST_NEWS);
+        let Some(open) = &mut connection else {
+            // Who listens elsewhere misses these; here they were published already.
+            shared.lost.fetch_add(alerts.len() as u64, Ordering::Relaxed);
+            continue;
+        };
+        let beats = clock.now() >= due || news.len() >= DEVICES;
+        let told = tell(shared, open, &alerts, beats.then_some((expiry_ms, &news)));
+        match shared.link.note(told) {
+            None => {
+                shared.lost.fetch_add(alerts.len() as u64, Ordering::Relaxed);
+                connection = None;
+            }
+            Some(()) if beats => {
+                news.clear();
+                due = clock.now().plus_ns(beat.as_nanos() as u64);
+            }
+            Some(()) => {}
+        }
+    }
+    if let Some(mut open) = connection {
+        // Who does not hear it notices by the expiry.
+        let _ = registry::withdraw(&mut open, &shared.setup.instance);
+    }
+}
+
+fn tell(
+    shared: &Shared,
+    connection: &mut Connection,
+    alerts: &[Alert],
+    beat: Option<(u64, &Vec<String>)>,
+) -> RedisResult<()> {
+    for alert in alerts {
+        let text = alert.encode(0, Some(&shared.setup.instance));
+        cmd("PUBLISH").arg(CHANNEL).arg(text).exec(connection)?;
+    }
+    if let Some((expiry_ms, devices)) = beat {
+        registry::announce(connection, &shared.setup.instance, expiry_ms, devices)?;
+        let found = registry::living(connection, &shared.setup.instance)?;
+        shared.living.store(found.living.len(), Ordering::Relaxed);
+        *shared.instances.lock().unwrap_or_else(PoisonError::into_inner) = found;
+    }
+    Ok(())
+}
+
+/// Hears the alerts of other instances.
+fn listen(shared: &Shared, back: &Back) {
+    while !shared.stops() {
+        if shared.link.is_open() {
+            // The first failure ends it: then it is begun anew.
+            let _ = shared.link.note(hear(shared, back));
+        }
+        shared.pause();
+    }
+}
+
+fn hear(shared: &Shared, back: &Back) -> RedisResult<()> {
+    let mut connection = shared.link.connect()?;
+    let mut pubsub = connection.as_pubsub();
+    pubsub.subscribe(CHANNEL)?;
+    pubsub.set_read_timeout(Some(LOOK))?;
+    while !shared.stops() {
+        let message = match pubsub.get_message() {
+            Ok(message) => message,
+            Err(error) if error.is_timeout() => continue,
+            Err(error) => return Err(error),
+        };
+        let text: String = message.get_payload()?;
+        // What is no alert is somebody else's business.
+        if let Some(alert) = Alert::decode(&text)
+            && alert.instance.as_deref() != Some(&shared.setup.instance)
+            && back.try_send(Word::Alert(alert)).is_err()
+        {
+            shared.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    Ok(())
+}

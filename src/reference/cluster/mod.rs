@@ -1,0 +1,19 @@
+//! Other instances of the service: they meet in Redis, and each goes on alone when it is away.
+//!
+//! | in Redis | what |
+//! |---|---|
+//! | channel `squall:alerts` | every alert, as JSON with the instance that raised it |
+//! | `squall:instance:<name>` | that an instance lives; expires unless it is heard of |
+//! | hash `squall:connections` | device → the instance it spoke to last; counts as long as that instance lives |
+//! | `squall:score:<key>` | the second tier of the cache |
+//!
+//! Threads of their own talk to Redis, so that no connection ever waits for it.
+
+mod bus;
+mod link;
+mod registry;
+mod store;
+
+pub(super) use bus::{Bus, Note};
+
+pub(super) use store::Store;

@@ -1,0 +1,121 @@
+//! The hub without sockets.
+
+use tokio::sync::{mpsc, watch};
+
+use super::*;
+use crate::clock::Monotonic;
+use crate::reference::alert::{Alert, Board};
+use crate::reference::job::Word;
+use crate::reference::metric::Metrics;
+use crate::reference::pipeline::Pipeline;
+use crate::reference::reading::Level;
+use crate::service::{Admission, Alerts, Setup};
+
+fn hub_of(setup: &Setup, room: usize) -> (Hub, mpsc::Receiver<Word>) {
+    let metrics = Arc::new(Metrics::default());
+    let (back, words) = mpsc::channel(64);
+    let (pipeline, _) = Pipeline::start(setup, Monotonic::start(), &metrics, back).unwrap();
+    let (_, stop) = watch::channel(false);
+    let desk = Desk::new(Arc::new(pipeline), metrics, stop, 10, room, None);
+    (Hub::new(Rc::new(desk)), words)
+}
+
+const READING: &[u8] = br#"{"device":"d","seq":1,"value":1}"#;
+
+#[test]
+fn no_more_readings_go_out_than_there_is_room_for_verdicts() {
+    let (hub, mut words) = hub_of(&Setup::default(), 4);
+    let peer = hub.enter();
+    for _ in 0..100 {
+        assert!(hub.reading(&peer, Class::Authenticated, "d", READING, hub.desk.pipeline.now()));
+    }
+    assert_eq!((peer.pending.get(), hub.desk.metrics.received.get()), (4, 100));
+    assert_eq!(hub.desk.metrics.shed_total(), 96);
+    for left in (0..4).rev() {
+        let Some(Word::Answer(ticket, answer)) = words.blocking_recv() else { panic!() };
+        assert_eq!(ticket, MQTT);
+        hub.answer(answer);
+        assert_eq!(peer.pending.get(), left);
+    }
+    hub.desk.pipeline.stop();
+}
+
+#[test]
+fn publishers_hear_of_refusals_as_much_as_they_are_to() {
+    for (mqtt, acknowledged, told) in
+        [(Hint::Verdict, true, true), (Hint::Silence, true, false), (Hint::Withhold, false, false)]
+    {
+        let setup = Setup { admission: Admission { mqtt, ..Admission::default() }, ..Setup::default() };
+        let (hub, _words) = hub_of(&setup, 0);
+        let peer = hub.enter();
+        hub.subscribe(peer.id, "devices/d/verdicts", QoS::Level0);
+        let heard = hub.reading(&peer, Class::Authenticated, "d", READING, hub.desk.pipeline.now());
+        assert_eq!(heard, acknowledged, "{}", mqtt.name());
+        assert_eq!(!peer.outbox.borrow().unwritten().is_empty(), told, "{}", mqtt.name());
+        hub.desk.pipeline.stop();
+    }
+}
+
+#[test]
+fn with_a_forgotten_session_go_its_subscriptions_and_its_messages_which_are_counted() {
+    let (hub, _words) = hub_of(&Setup::default(), 4);
+    let peer = hub.enter();
+    assert!(hub.claim(&"x".into(), &peer, true).is_none());
+    for filter in ["a", "a/+", "#"] {
+        hub.subscribe(peer.id, filter, QoS::Level1);
+        peer.filters.borrow_mut().push(filter.into());
+    }
+    let message = Message { topic: "a", payload: b"x", qos: QoS::Level1, retained: false };
+    hub.publish(&message);
+    hub.part(&peer);
+    hub.publish(&message);
+    assert_eq!(hub.desk.metrics.mqtt_dropped.get(), 0);
+    hub.expire(Tick::FAR);
+    assert_eq!(hub.desk.metrics.mqtt_dropped.get(), 2, "one unacknowledged, one that came meanwhile");
+    let mut found = Vec::new();
+    hub.router.borrow().collect("a", &mut found);
+    assert_eq!(found, []);
+    assert!(hub.claim(&"x".into(), &hub.enter(), true).is_none());
+    hub.desk.pipeline.stop();
+}
+
+#[test]
+fn whichever_way_a_session_ends_its_subscriptions_end_with_it() {
+    let (hub, _words) = hub_of(&Setup::default(), 4);
+    for (was_lasting, is_away, is_claimed) in
+        [(false, true, false), (false, false, true), (true, true, true), (true, false, true)]
+    {
+        let old = hub.enter();
+        assert!(hub.claim(&"x".into(), &old, was_lasting).is_none());
+        hub.subscribe(old.id, "a", QoS::Level1);
+        old.filters.borrow_mut().push("a".into());
+        if is_away {
+            hub.part(&old);
+        }
+        if is_claimed {
+            let new = hub.enter();
+            assert!(hub.claim(&"x".into(), &new, false).is_none());
+            hub.part(&new);
+        }
+        let mut found = Vec::new();
+        hub.router.borrow().collect("a", &mut found);
+        assert_eq!(found, [], "lasting {was_lasting}, away {is_away}");
+    }
+    assert_eq!(hub.registry.borrow().peers().count(), 0);
+    hub.desk.pipeline.stop();
+}
+
+#[test]
+fn an_alert_reaches_subscribers_whatever_its_device_is_called() {
+    let (hub, _words) = hub_of(&Setup::default(), 4);
+    let peer = hub.enter();
+    hub.subscribe(peer.id, "alerts/+/+", QoS::Level0);
+    let alert =
+        Alert { device: "a/b#".into(), seq: 1, level: Level::High, score: 9.0, at_ms: 1, instance: None };
+    let posted = Board::new(&Alerts::default()).post(alert);
+    hub.alert(&posted);
+    let outbox = peer.outbox.borrow();
+    let sent = String::from_utf8_lossy(outbox.unwritten());
+    assert!(sent.contains("alerts/high/a_b_{\"type\":\"alert\",\"id\":1,\"device\":\"a/b#\""), "{sent}");
+    hub.desk.pipeline.stop();
+}

@@ -1,0 +1,148 @@
+//! Two instances of the reference system that meet in a real Redis, which is killed and comes back.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use squall::clock::Monotonic;
+use squall::reference::{Config, Server, Status};
+use squall::service::{Cache, Cluster, Setup, Shared};
+use squall::units::Span;
+
+/// A Redis of the test's own, on a free port, which keeps nothing.
+struct Redis {
+    port: u16,
+    process: Child,
+}
+
+impl Redis {
+    /// None, with a word on the screen, where there is none to be had.
+    fn start(port: u16) -> Option<Self> {
+        let process = Command::new("redis-server")
+            .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        let Ok(process) = process else {
+            println!("SKIPPED: there is no redis-server here (Debian's package redis-server)");
+            return None;
+        };
+        let redis = Self { port, process };
+        until("Redis answers", || TcpStream::connect(("127.0.0.1", redis.port)).is_ok());
+        Some(redis)
+    }
+
+    fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Waits for something that must come; how long is no matter of this test.
+fn until(what: &str, mut there: impl FnMut() -> bool) {
+    let clock = Monotonic::start();
+    while !there() {
+        assert!(clock.now().as_secs_f64() < 30.0, "not within 30 s: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn instance(name: &str, redis: &str) -> Server {
+    let cluster = Cluster {
+        redis: redis.into(),
+        instance: name.into(),
+        expiry: Span::from_ms(900),
+        timeout: Span::from_ms(250),
+    };
+    let shared = Shared {
+        redis: redis.into(),
+        connections: 2,
+        timeout: Span::from_ms(100),
+        ttl: Span::from_ms(60_000),
+    };
+    let setup = Setup {
+        cluster: Some(cluster),
+        cache: Cache { shared: Some(shared), ..Cache::default() },
+        ..Setup::default()
+    };
+    Server::start(&Config { setup, ..Config::default() }).unwrap()
+}
+
+fn ask(address: SocketAddr, method: &str, path: &str, body: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    write!(
+        stream,
+        "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+/// Readings that wobble a little and then leap, from sequence number `first` on; all get verdicts.
+fn leap(server: &Server, device: &str, first: u64) {
+    for n in 0..40 {
+        let value = if n == 39 { 500.0 } else { 20.0 + f64::from(n % 3) * 0.1 };
+        let body = format!(r#"{{"device":"{device}","seq":{},"value":{value}}}"#, first + n as u64);
+        let answer = ask(server.http_addr(), "POST", "/v1/readings", &body);
+        assert!(answer.contains(r#""type":"verdict""#), "{answer}");
+    }
+}
+
+fn heard(server: &Server, device: &str) -> String {
+    ask(server.http_addr(), "GET", &format!("/v1/alerts?device={device}"), "")
+}
+
+#[test]
+fn instances_hear_of_each_others_alerts_and_do_without_redis_while_it_is_away() {
+    let Some(redis) = Redis::start(free_port()) else { return };
+    let (port, url) = (redis.port, redis.url());
+    let (north, south) = (instance("north", &url), instance("south", &url));
+    until("both live", || {
+        let places = ask(south.http_addr(), "GET", "/v1/connections", "");
+        places.contains(r#""instance":"north""#) && places.contains(r#""instance":"south""#)
+    });
+
+    leap(&north, "pump-1", 0);
+    until("south hears of it", || heard(&south, "pump-1").contains(r#""instance":"north""#));
+    assert!(heard(&north, "pump-1").contains(r#""device":"pump-1""#), "and north itself");
+    until("everybody knows where it is", || {
+        ask(south.http_addr(), "GET", "/v1/connections", "").contains(r#"{"instance":"north","devices":1}"#)
+    });
+    leap(&south, "pump-2", 0);
+    let figures = ask(south.http_addr(), "GET", "/v1/realtime", "");
+    assert!(!figures.contains(r#""shared":0"#), "north's scores serve south: {figures}");
+
+    drop(redis);
+    until("its absence shows", || north.health().status == Status::Degraded);
+    assert!(north.health().reasons.iter().any(|reason| reason.contains("Redis at")), "{:?}", north.health());
+    leap(&north, "pump-3", 0);
+    assert!(heard(&north, "pump-3").contains("pump-3"), "alerts go on where they are raised");
+
+    let back = Redis::start(port).unwrap();
+    until("it is noticed", || {
+        north.health().status == Status::Healthy && south.health().status == Status::Healthy
+    });
+    until("alerts cross again", || {
+        leap(&south, "pump-4", 0);
+        ask(south.http_addr(), "POST", "/v1/cache", r#"{"operation":"device","device":"pump-4"}"#);
+        heard(&north, "pump-4").contains(r#""instance":"south""#)
+    });
+    drop(back);
+    north.stop();
+    south.stop();
+}
