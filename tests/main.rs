@@ -12,4 +12,5 @@ mod interop_device;
 mod interop_mqtt;
 mod interop_reference;
 mod language;
+mod service;
 mod support;

@@ -20,9 +20,10 @@ pub(super) fn serve(args: &ServeArgs) -> Result<Exit, Fault> {
         ..Config::default()
     };
     let interrupts = Interrupts::listen(|_| {}).map_err(Fault::failed)?;
-    let server = Server::start(&config).map_err(Fault::failed)?;
+    let server = target::start(&config)?;
     announce(&server).map_err(|error| Fault::failed(format!("cannot write to standard output: {error}")))?;
     interrupts.wait();
+    target::record(&server, &config.setup)?;
     server.stop();
     Ok(Exit::Fine)
 }

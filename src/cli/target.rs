@@ -11,9 +11,13 @@ use crate::protocol::{Endpoint, control};
 use crate::record::Protocol;
 use crate::reference::{Config, Server};
 use crate::scenario::{Exchange, Scenario};
+use crate::service::Setup;
 
 /// How long a target may take to show that it is there.
 const PROBE: Duration = Duration::from_secs(5);
+
+/// Keys that are recorded.
+const MOST_KEYS: usize = 1_000_000;
 
 /// How long an HTTP target may take to answer anything at all before that is worth a note.
 const ANSWER: Duration = Duration::from_secs(1);
@@ -44,8 +48,7 @@ impl Targets {
             if let Some(misfit) = misfit(scenario) {
                 return Err(Fault::usage(misfit));
             }
-            let server = Server::start(&Config { setup: scenario.reference.clone(), ..Config::default() })
-                .map_err(Fault::failed)?;
+            let server = start(&Config { setup: scenario.reference.clone(), ..Config::default() })?;
             let found =
                 addresses(&server).into_iter().map(|(protocol, url)| Given { protocol, url, shown: None });
             (found.collect(), Some(server))
@@ -189,4 +192,26 @@ pub(super) fn addresses(server: &Server) -> Vec<(Protocol, String)> {
         (Protocol::Ws, format!("ws://{}/v1/stream", server.http_addr())),
         (Protocol::Mqtt, format!("mqtt://{}", server.mqtt_addr())),
     ]
+}
+
+/// Starts the bundled reference system, its cache warmed where keys were recorded.
+pub(super) fn start(config: &Config) -> Result<Server, Fault> {
+    let server = Server::start(config).map_err(Fault::failed)?;
+    if let Some(path) = &config.setup.cache.warm {
+        let shown = path.display();
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| Fault::usage(format!("cannot read the recorded keys in {shown}: {error}")))?;
+        server.warm(text.lines()).map_err(|line| {
+            Fault::usage(format!("{shown}: `{line}` is no key; record keys with reference.cache.record"))
+        })?;
+    }
+    Ok(server)
+}
+
+/// Writes the keys in the service's cache to a file, where they are to be recorded.
+pub(super) fn record(server: &Server, setup: &Setup) -> Result<(), Fault> {
+    let Some(path) = &setup.cache.record else { return Ok(()) };
+    let text = server.keys(MOST_KEYS).join("\n") + "\n";
+    std::fs::write(path, text)
+        .map_err(|error| Fault::failed(format!("cannot write {}: {error}", path.display())))
 }

@@ -8,6 +8,7 @@ use quick_cache::unsync::Cache;
 use super::alert::Watch;
 use super::delivery::Recent;
 use super::detector::{Detector, Ewma};
+use super::window::Windows;
 
 /// The state of one device.
 #[derive(Debug, Default)]
@@ -16,6 +17,8 @@ pub(super) struct Device {
     pub(super) challenger: Ewma,
     pub(super) watch: Watch,
     pub(super) recent: Recent,
+    /// Only where windows are asked for.
+    pub(super) windows: Option<Box<Windows>>,
 }
 
 /// A device's state, shared by whoever works on its readings.
@@ -73,6 +76,11 @@ impl Devices {
         (handle, shard.len() <= before)
     }
 
+    /// The state of a device that is known.
+    pub(super) fn find(&self, device: &str) -> Option<Handle> {
+        self.shard(device).get(device).cloned()
+    }
+
     /// Forgets a device; false if it was not known.
     pub(super) fn forget(&self, device: &str) -> bool {
         self.shard(device).remove(device).is_some()
@@ -104,7 +112,7 @@ mod tests {
         let name: Arc<str> = "m".into();
         open(&devices.get(&name).0).recent.note(7, 1.5, crate::reference::reading::Level::Low);
         assert!(open(&devices.get(&name).0).recent.verdict_of(7).is_some());
-        assert!(devices.forget("m") && !devices.forget("m"));
+        assert!(devices.forget("m") && !devices.forget("m") && devices.find("m").is_none());
         assert!(open(&devices.get(&name).0).recent.verdict_of(7).is_none());
     }
 

@@ -32,6 +32,8 @@ pub(super) struct Metrics {
     pub(super) bad: Counter,
     /// Readings that had been worked on before.
     pub(super) duplicates: Counter,
+    /// Readings that came after the window they belong to was closed.
+    pub(super) late: Counter,
     /// Verdicts that were anomalies.
     pub(super) anomalies: Counter,
     /// Alerts raised.
@@ -136,11 +138,12 @@ impl Metrics {
     }
 
     fn register_counters(&self, registry: &mut Registry) {
-        let counters: [(&str, &str, &Counter); 14] = [
+        let counters: [(&str, &str, &Counter); 15] = [
             ("readings_received", "Readings that came in", &self.received),
             ("verdicts", "Verdicts given", &self.verdicts),
             ("readings_bad", "Messages that were no reading", &self.bad),
             ("readings_duplicate", "Readings that had been worked on before", &self.duplicates),
+            ("readings_late", "Readings that came after their window was closed", &self.late),
             ("anomalies", "Verdicts that were anomalies", &self.anomalies),
             ("alerts", "Alerts raised", &self.alerts),
             ("alerts_lost", "Alerts lost for want of room", &self.alerts_lost),

@@ -27,6 +27,7 @@ mod processor;
 mod queue;
 mod reading;
 mod server;
+mod window;
 
 pub use config::Config;
 pub use health::{Health, Status};

@@ -170,6 +170,13 @@ impl Processor {
                 }
             }
         }
+        if let Some(window) = &parts.setup.features.window {
+            let windows = state.windows.get_or_insert_default();
+            // A reading without a time of its own was taken when it came.
+            if !windows.add(job.reading.taken_ns.unwrap_or(job.arrived.0), job.reading.value, window) {
+                parts.metrics.late.inc();
+            }
+        }
         let arm = parts.experiment.arm_of(&job.reading.device);
         let champion = state.detector.observe(job.reading.value, resolution);
         let challenger = if parts.experiment.is_on() {

@@ -17,6 +17,7 @@ use super::endpoint::{http, mqtt};
 use super::health::Health;
 use super::job::{Back, Word};
 use super::metric::Metrics;
+use super::model::Key;
 use super::pipeline::Pipeline;
 use crate::clock::Monotonic;
 use crate::service::Cluster;
@@ -100,6 +101,21 @@ impl Server {
     /// Where MQTT listens.
     pub const fn mqtt_addr(&self) -> SocketAddr {
         self.mqtt
+    }
+
+    /// Computes the scores of recorded keys, one per line, before the first reading asks for them; how many.
+    ///
+    /// # Errors
+    /// The first line that is no key.
+    pub fn warm<'k>(&self, keys: impl IntoIterator<Item = &'k str>) -> Result<usize, String> {
+        let read = |key: &'k str| Key::decode(key).ok_or_else(|| key.to_owned());
+        let keys: Vec<Key> = keys.into_iter().map(read).collect::<Result<_, _>>()?;
+        Ok(self.pipeline.parts().warm(&keys))
+    }
+
+    /// Up to `most` keys whose scores are in the cache, as [`Self::warm`] reads them.
+    pub fn keys(&self, most: usize) -> Vec<String> {
+        self.pipeline.parts().cache.keys(most).iter().map(Key::encode).collect()
     }
 
     /// How the service is now.

@@ -43,10 +43,14 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Fault> {
         thread::sleep(wait.saturating_sub(LEAD));
     }
     let driven = Attempt::begin(args, &plan, &targets, workers)?.drive(args, &targets)?;
+    let mut recorded = Ok(());
     if let Some(server) = targets.server.take() {
+        recorded = super::target::record(&server, &plan.scenario().reference);
         server.stop();
     }
-    driven.conclude(args, profile.as_ref())
+    // The run's own files first: they must not be lost for want of another.
+    let exit = driven.conclude(args, profile.as_ref())?;
+    recorded.map(|()| exit)
 }
 
 /// What to say of a plan whose peak is beyond what the machine was found to sustain.

@@ -6,11 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use super::judge::body;
 use super::{JSON, Reply, error, json, reply};
+use crate::reference::device::open;
 use crate::reference::endpoint::desk::Desk;
 use crate::reference::endpoint::latency::Latency;
 use crate::reference::health::Status;
 use crate::reference::model::{Key, MODELS};
 use crate::reference::pipeline::Operation;
+use crate::reference::window::Gathered;
 use crate::service::Priority;
 
 /// What `prometheus-client` writes.
@@ -275,6 +277,43 @@ pub(super) async fn faults(request: Request<Incoming>, desk: &Desk) -> Reply {
 
 pub(super) fn experiment(desk: &Desk) -> Reply {
     json(&desk.pipeline.parts().experiment.report())
+}
+
+/// What is known of a device, as `GET /v1/devices/<device>` tells it.
+#[derive(Serialize)]
+struct Known<'a> {
+    device: &'a str,
+    /// The last window that was closed.
+    window: Option<Gathered>,
+    windows_closed: u64,
+    late: u64,
+    /// Which model judges it.
+    model: &'static str,
+}
+
+/// `GET /v1/devices/<device>`.
+pub(super) fn device(desk: &Desk, name: &str) -> Reply {
+    let parts = desk.pipeline.parts();
+    let name = percent_decoded(name);
+    let Some(handle) = parts.devices.find(&name) else {
+        return error(StatusCode::NOT_FOUND, &format!("no device `{name}` is known"));
+    };
+    let windows = open(&handle).windows.as_deref().cloned().unwrap_or_default();
+    json(&Known {
+        device: &name,
+        window: windows.last,
+        windows_closed: windows.closed,
+        late: windows.late,
+        model: MODELS[parts.experiment.arm_of(&name)].name(),
+    })
+}
+
+/// A path's part with its escapes undone; what is not UTF-8 is replaced.
+fn percent_decoded(part: &str) -> String {
+    let pair = format!("x={}", part.replace('+', "%2B"));
+    url::form_urlencoded::parse(pair.as_bytes())
+        .next()
+        .map_or_else(String::new, |(_, value)| value.into_owned())
 }
 
 /// `GET /v1/connections`: who is connected where, as far as other instances said so.

@@ -50,6 +50,7 @@ GET  /v1/alerts/stream   alerts as server-sent events
 GET  /v1/alerts/ws       alerts over WebSocket
 GET  /v1/realtime        what it does now; POST {\"operation\":\"start\"|\"stop\"|\"pause\"|\"status\"}
 GET  /v1/experiment      champion and challenger
+GET  /v1/devices/NAME    its windows, and the model that judges it
 GET  /v1/connections     who is connected where, over all instances
 GET  /v1/dead-letters    what could not be processed, and why
 POST /v1/cache           {\"operation\":\"flush\"|\"version\"|\"device\"|\"keys\"|\"warm\"}
@@ -59,6 +60,8 @@ GET  /metrics            for Prometheus
 GET  /openapi.json       all of this, for machines; browsers get a live page here
 ";
 
+/// Where the state of a device is shown.
+const DEVICES: &str = "/v1/devices/";
 /// What moves, as it moves: for browsers.
 const PAGE: &str = include_str!("page.html");
 const OPENAPI: &str = include_str!("openapi.json");
@@ -148,6 +151,8 @@ async fn answer(request: Request<Incoming>, desk: &Rc<Desk>, line: &Line) -> Rep
             | "/v1/connections" | "/v1/dead-letters" | "/health" | "/metrics" | "/openapi.json" | "/",
             _,
         ) => not_allowed("GET"),
+        (path, Method::GET) if path.starts_with(DEVICES) => control::device(desk, &path[DEVICES.len()..]),
+        (path, _) if path.starts_with(DEVICES) => not_allowed("GET"),
         (path, _) => {
             let hint = format!("there is no {path} here; GET / names what there is\n");
             reply(StatusCode::NOT_FOUND, TEXT, hint)

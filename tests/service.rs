@@ -1,0 +1,352 @@
+//! What each part of the reference system promises, over its endpoints: policies, cache, single flight, repeats, quotas, alerts.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::Value;
+use squall::clock::Monotonic;
+use squall::reference::{Config, Server, Status};
+use squall::service::{
+    Admission, Alerts, Cache, Delivery, Discipline, Features, Hint, Inference, Labour, Mode, Overflow, Queue,
+    Quota, Semantic, Setup, Window, WindowKind, Workers,
+};
+use squall::units::Span;
+
+/// A client that keeps its connection.
+struct Client {
+    stream: BufReader<TcpStream>,
+}
+
+impl Client {
+    fn new(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_nodelay(true).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        Self { stream: BufReader::new(stream) }
+    }
+
+    fn ask(&mut self, method: &str, path: &str, body: &str) -> (u16, Value) {
+        let head = format!("{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", body.len());
+        self.stream.get_mut().write_all((head + body).as_bytes()).unwrap();
+        let (mut status, mut length) = (0, 0);
+        for line in self.stream.by_ref().lines() {
+            let line = line.unwrap().to_lowercase();
+            if line.is_empty() {
+                break;
+            }
+            if line.starts_with("http/1.1 ") {
+                status = line[9..12].parse().unwrap();
+            }
+            if let Some(size) = line.strip_prefix("content-length: ") {
+                length = size.parse().unwrap();
+            }
+        }
+        let mut text = vec![0; length];
+        self.stream.read_exact(&mut text).unwrap();
+        (status, serde_json::from_slice(&text).unwrap_or(Value::Null))
+    }
+
+    fn reading(&mut self, device: &str, seq: u64, value: f64, priority: &str) -> (u16, Value) {
+        let body = format!(r#"{{"device":"{device}","seq":{seq},"value":{value},"priority":"{priority}"}}"#);
+        self.ask("POST", "/v1/readings", &body)
+    }
+}
+
+fn serve(setup: Setup) -> Server {
+    Server::start(&Config { setup, ..Config::default() }).unwrap()
+}
+
+/// What `/v1/realtime` says at a pointer.
+fn figure(server: &Server, pointer: &str) -> Value {
+    Client::new(server.http_addr()).ask("GET", "/v1/realtime", "").1.pointer(pointer).cloned().unwrap()
+}
+
+/// No cache, and an inference that takes `ms` of time but no processor.
+fn slow(ms: u64) -> Setup {
+    Setup {
+        inference: Inference { cost: Span::from_ms(ms), labour: Labour::Wait, ..Inference::default() },
+        cache: Cache { capacity: 0, ..Cache::default() },
+        ..Setup::default()
+    }
+}
+
+/// `count` clients that send one reading each at once; outcomes by priority: verdicts and sheds.
+fn crowd(server: &Server, senders: &[(&str, usize)]) -> BTreeMap<String, (usize, usize)> {
+    let address = server.http_addr();
+    let clients: Vec<_> = senders
+        .iter()
+        .flat_map(|(priority, count)| (0..*count).map(move |n| ((*priority).to_owned(), n)))
+        .map(|(priority, n)| {
+            thread::spawn(move || {
+                let (status, _) = Client::new(address).reading(&format!("{priority}-{n}"), 1, 1.0, &priority);
+                (priority, status)
+            })
+        })
+        .collect();
+    let mut outcomes = BTreeMap::new();
+    for client in clients {
+        let (priority, status) = client.join().unwrap();
+        let (ok, shed) = outcomes.entry(priority).or_insert((0, 0));
+        match status {
+            200 => *ok += 1,
+            503 => *shed += 1,
+            other => panic!("status {other}"),
+        }
+    }
+    outcomes
+}
+
+#[test]
+fn critical_readings_get_through_and_low_ones_pay_as_the_policy_says() {
+    for (overflow, low_is_shed) in [(Overflow::DropLowest, true), (Overflow::Block, false)] {
+        let queue = Queue { capacity: 6, overflow, ..Queue::default() };
+        let server = serve(Setup { queue, ..slow(20) });
+        let outcomes = crowd(&server, &[("low", 16), ("critical", 4)]);
+        assert_eq!(outcomes["critical"], (4, 0), "{}", overflow.name());
+        assert_eq!(outcomes["low"].1 > 0, low_is_shed, "{}: {outcomes:?}", overflow.name());
+        assert_eq!(outcomes["low"].0 + outcomes["low"].1, 16, "nothing is without an answer");
+        server.stop();
+    }
+}
+
+#[test]
+fn work_that_is_no_longer_worth_it_is_not_done() {
+    let queue = Queue { deadline: Some(Span::from_ms(50)), ..Queue::default() };
+    let server = serve(Setup { queue, ..slow(40) });
+    let outcomes = crowd(&server, &[("medium", 12)]);
+    assert!(outcomes["medium"].0 >= 1 && outcomes["medium"].1 >= 6, "{outcomes:?}");
+    server.stop();
+}
+
+#[test]
+fn one_inference_serves_all_who_wait_for_it_and_a_flush_costs_one_more() {
+    let workers = Workers { count: 2, mode: Mode::Async, ..Workers::default() };
+    let server = serve(Setup { workers, cache: Cache::default(), ..slow(60) });
+    for round in 1..=2 {
+        // Devices that are new all have the same vector.
+        let senders = [("critical", 8), ("low", 8)];
+        let outcomes = crowd(&server, &senders);
+        assert_eq!((outcomes["critical"], outcomes["low"]), ((8, 0), (8, 0)));
+        assert_eq!(figure(&server, "/cache/missed"), round, "one inference for sixteen readings");
+        let forgotten =
+            Client::new(server.http_addr()).ask("POST", "/v1/cache", r#"{"operation":"flush"}"#).1;
+        assert_eq!(forgotten["forgotten"], 1);
+        for priority in ["critical", "low"] {
+            for n in 0..8 {
+                let body = format!(r#"{{"operation":"device","device":"{priority}-{n}"}}"#);
+                Client::new(server.http_addr()).ask("POST", "/v1/cache", &body);
+            }
+        }
+    }
+    assert!(figure(&server, "/cache/coalesced").as_u64().unwrap() >= 20);
+    server.stop();
+}
+
+#[test]
+fn hits_are_what_the_service_says_they_are_and_no_score_crosses_a_version() {
+    let semantic = Some(Semantic { vectors: 64, epsilon: 0.5 });
+    let cache = Cache { semantic, audit: true, ..Cache::default() };
+    let server = serve(Setup { cache, ..Setup::default() });
+    let mut client = Client::new(server.http_addr());
+    let mut counted: BTreeMap<String, u64> = BTreeMap::new();
+    let mut noise = 7_u64;
+    for seq in 0..600 {
+        noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        let value = 20.0 + (noise >> 40) as f64 / 1e7;
+        let (_, verdict) = client.reading(&format!("d-{}", seq % 5), seq, value, "low");
+        assert_eq!(verdict["model"], 1);
+        *counted.entry(verdict["cache"].as_str().unwrap().to_owned()).or_default() += 1;
+    }
+    for (tier, key) in [("exact", "exact"), ("semantic", "semantic"), ("miss", "missed")] {
+        let said = figure(&server, &format!("/cache/{key}")).as_u64().unwrap();
+        assert_eq!(said, counted.get(tier).copied().unwrap_or(0), "{tier} of {counted:?}");
+    }
+    assert!(counted["exact"] > 10 && counted["semantic"] > 100, "{counted:?}");
+    assert_eq!(figure(&server, "/cache/audited"), counted["semantic"]);
+    let raised = client.ask("POST", "/v1/cache", r#"{"operation":"version","model":"histograms"}"#).1;
+    assert_eq!(raised["version"], 2);
+    let (_, verdict) = client.reading("d-0", 1_000, 20.0, "low");
+    assert_eq!(
+        (&verdict["model"], &verdict["cache"]),
+        (&2.into(), &"miss".into()),
+        "nothing of version 1 is served"
+    );
+    server.stop();
+}
+
+#[test]
+fn stages_add_up_to_the_time_in_the_service() {
+    let inference = Inference { cost: Span::from_ms(2), ..Inference::default() };
+    let server =
+        serve(Setup { inference, cache: Cache { capacity: 0, ..Cache::default() }, ..Setup::default() });
+    let mut client = Client::new(server.http_addr());
+    for seq in 0..50 {
+        let (_, verdict) = client.reading("d", seq, 1.0, "low");
+        let stages = verdict["stages"].as_object().unwrap();
+        let total = stages["total_ns"].as_f64().unwrap();
+        let sum: f64 = stages.values().map(|time| time.as_f64().unwrap()).sum::<f64>() - total;
+        assert!((sum - total).abs() <= 0.05 * total + 20_000.0, "{stages:?}");
+        assert!(stages["inference_ns"].as_f64().unwrap() >= 2e6, "{stages:?}");
+    }
+    server.stop();
+}
+
+#[test]
+fn a_reading_that_comes_twice_has_one_effect_and_the_same_verdict() {
+    let delivery = Delivery { idempotent: true, ..Delivery::default() };
+    let server = serve(Setup { delivery, ..Setup::default() });
+    let mut client = Client::new(server.http_addr());
+    let mut last = Value::Null;
+    for seq in 0..40 {
+        let value = if seq == 39 { 500.0 } else { 20.0 + (seq % 3) as f64 * 0.1 };
+        last = client.reading("d", seq, value, "low").1;
+    }
+    assert_eq!(last["anomaly"], true);
+    let again = client.reading("d", 39, 500.0, "low").1;
+    assert_eq!(
+        (&again["duplicate"], &again["score"], &again["level"]),
+        (&true.into(), &last["score"], &last["level"])
+    );
+    assert_eq!(figure(&server, "/alerts/raised"), 1, "nobody is alerted twice");
+    assert_eq!(figure(&server, "/readings/duplicates"), 1);
+    server.stop();
+}
+
+#[test]
+fn a_noisy_device_gets_its_quota_and_others_do_not_notice() {
+    let quota = Quota { rate: "1/s".parse().unwrap(), burst: 5 };
+    let admission = Admission { device: Some(quota), ..Admission::default() };
+    let server = serve(Setup { admission, ..Setup::default() });
+    let mut client = Client::new(server.http_addr());
+    let clock = Monotonic::start();
+    let statuses: Vec<u16> = (0..200).map(|seq| client.reading("noisy", seq, 1.0, "low").0).collect();
+    let most = 5.0 + clock.now().as_secs_f64();
+    let passed = statuses.iter().filter(|status| **status == 200).count();
+    assert!(passed >= 5 && passed as f64 <= most, "{passed} of at most {most}");
+    assert!(statuses.iter().all(|status| [200, 429].contains(status)));
+    assert_eq!(client.reading("quiet", 0, 1.0, "low").0, 200);
+    server.stop();
+}
+
+#[test]
+fn who_has_no_token_is_turned_away() {
+    let admission = Admission {
+        tokens: vec!["secret".into()],
+        anonymous: squall::service::Anonymous::Refuse,
+        mqtt: Hint::Verdict,
+        ..Admission::default()
+    };
+    let server = serve(Setup { admission, ..Setup::default() });
+    assert_eq!(Client::new(server.http_addr()).reading("d", 0, 1.0, "low").0, 401);
+    assert_eq!(Client::new(server.http_addr()).ask("GET", "/v1/stream", "").0, 401);
+    assert_eq!(Client::new(server.http_addr()).ask("GET", "/health", "").0, 200, "who watches needs none");
+    server.stop();
+}
+
+#[test]
+fn a_list_is_answered_in_its_order_whatever_happens_to_its_parts() {
+    let server = serve(Setup::default());
+    let list = r#"[{"device":"a","seq":1,"value":1},{"device":"b"},{"device":"a","seq":2,"value":1,"priority":"critical"}]"#;
+    let (status, answers) = Client::new(server.http_addr()).ask("POST", "/v1/readings", list);
+    let told: Vec<(&str, u64)> = answers
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|answer| (answer["type"].as_str().unwrap(), answer["seq"].as_u64().unwrap_or(0)))
+        .collect();
+    assert_eq!((status, told), (200, vec![("verdict", 1), ("error", 0), ("verdict", 2)]));
+    let (_, letters) = Client::new(server.http_addr()).ask("GET", "/v1/dead-letters", "");
+    assert_eq!(
+        (&letters[0]["protocol"], &letters[0]["beginning"]),
+        (&"http".into(), &r#"{"device":"b"}"#.into())
+    );
+    server.stop();
+}
+
+#[test]
+fn a_crashed_worker_is_answered_for_and_comes_back() {
+    let workers = Workers { restart: Span::from_ms(50), ..Workers::default() };
+    let server = serve(Setup { workers, faults: true, ..Setup::default() });
+    let mut client = Client::new(server.http_addr());
+    assert_eq!(client.ask("POST", "/v1/faults", r#"{"operation":"crash-worker"}"#).0, 200);
+    let (status, answer) = client.reading("d", 0, 1.0, "low");
+    assert_eq!((status, &answer["reason"]), (503, &"crashed".into()));
+    assert_eq!(server.health().status, Status::Unhealthy, "its only worker is gone: {:?}", server.health());
+    // It waits in the queue until the worker is back.
+    assert_eq!(client.reading("d", 1, 1.0, "low").0, 200);
+    server.stop();
+    let server = serve(Setup::default());
+    let refused =
+        Client::new(server.http_addr()).ask("POST", "/v1/faults", r#"{"operation":"crash-worker"}"#);
+    assert_eq!(refused.0, 403, "not unless it was asked for");
+    server.stop();
+}
+
+#[test]
+fn paused_readings_wait_and_stopped_ones_are_refused() {
+    let server = serve(Setup {
+        queue: Queue { discipline: Discipline::Fifo, ..Queue::default() },
+        ..Setup::default()
+    });
+    let address = server.http_addr();
+    let operate = |operation: &str| {
+        Client::new(address).ask("POST", "/v1/realtime", &format!(r#"{{"operation":"{operation}"}}"#)).1
+    };
+    assert_eq!(operate("pause")["operation"], "paused");
+    let waiting = thread::spawn(move || Client::new(address).reading("d", 0, 1.0, "low").0);
+    while figure(&server, "/queue/low") != 1 {
+        thread::sleep(Duration::from_millis(5));
+    }
+    operate("start");
+    assert_eq!(waiting.join().unwrap(), 200);
+    operate("stop");
+    let (status, answer) = Client::new(address).reading("d", 1, 1.0, "low");
+    assert_eq!((status, &answer["reason"]), (503, &"stopped".into()));
+    server.stop();
+}
+
+#[test]
+fn alerts_reach_pollers_and_streams_and_windows_close_in_event_time() {
+    let window = Window {
+        kind: WindowKind::Tumbling,
+        length: Span::from_ms(1_000),
+        slide: Span::ZERO,
+        gap: Span::ZERO,
+        lateness: Span::ZERO,
+    };
+    let setup = Setup {
+        features: Features { window: Some(window), ..Features::default() },
+        alerts: Alerts::default(),
+        ..Setup::default()
+    };
+    let server = serve(setup);
+    let address = server.http_addr();
+    let poller = thread::spawn(move || Client::new(address).ask("GET", "/v1/alerts?wait_ms=20000", "").1);
+    let mut events = TcpStream::connect(address).unwrap();
+    events.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    events.write_all(b"GET /v1/alerts/stream HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    while figure(&server, "/alerts/subscribers") != 2 {
+        thread::sleep(Duration::from_millis(5));
+    }
+    let mut client = Client::new(address);
+    for seq in 0..40_u64 {
+        let value = if seq == 39 { 500.0 } else { 20.0 + (seq % 3) as f64 * 0.1 };
+        let body =
+            format!(r#"{{"device":"d 1","seq":{seq},"value":{value},"intended_ns":{}}}"#, seq * 100_000_000);
+        client.ask("POST", "/v1/readings", &body);
+    }
+    assert_eq!(poller.join().unwrap()["alerts"][0]["device"], "d 1");
+    let mut heard = String::new();
+    let mut stream = BufReader::new(events);
+    while !heard.contains("data: {\"type\":\"alert\"") {
+        assert!(stream.read_line(&mut heard).unwrap() > 0, "{heard}");
+    }
+    assert!(heard.contains("text/event-stream") && heard.contains("id: 1\n"), "{heard}");
+    let device = client.ask("GET", "/v1/devices/d%201", "").1;
+    assert_eq!((&device["windows_closed"], &device["window"]["count"]), (&3.into(), &10.into()), "{device}");
+    assert_eq!(client.ask("GET", "/v1/devices/nobody", "").0, 404);
+    server.stop();
+}
