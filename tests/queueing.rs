@@ -18,13 +18,17 @@ mod support;
 mod theory;
 
 use std::fmt::Write as _;
+use std::sync::{Mutex, PoisonError};
 
 use simulation::{Figures, NAMES, Services};
 use squall::clock::Monotonic;
 use squall::engine::Control;
 use squall::protocol::Endpoint;
 use squall::record::{Outcome, Protocol, Sample};
+use squall::reference::{Config, Server};
 use squall::seed::Seed;
+use squall::service::{Cache, Inference, Law};
+use squall::units::Span;
 use support::Book;
 use theory::{Queue, Service};
 
@@ -160,7 +164,13 @@ fn compare(cells: &[Cell], runs: &[Vec<Sample>], begin: f64, end: f64, seed: u64
         let service = of(&|i| seconds_of(samples[i].service_time_ns().unwrap()));
         let path = of(&|i| path[i]);
         let expected = Figures::expected(cell.queue).0;
-        let bands = simulation::spread(cell.queue, WARM_UP, end - begin + WARM_UP, REPLICATIONS);
+        let bands = simulation::spread(
+            cell.queue,
+            simulation::responses,
+            WARM_UP,
+            end - begin + WARM_UP,
+            REPLICATIONS,
+        );
         let ms = |seconds: f64| seconds * 1e3;
         for (which, name) in NAMES.into_iter().enumerate() {
             let (below, above, average) = bands[which];
@@ -199,6 +209,9 @@ fn compare(cells: &[Cell], runs: &[Vec<Sample>], begin: f64, end: f64, seed: u64
     (table, misfits)
 }
 
+/// One test at a time: each wants the machine for itself.
+static MACHINE: Mutex<()> = Mutex::new(());
+
 /// Attempts before a machine that others use all the time is given up on.
 const ATTEMPTS: u32 = 3;
 
@@ -207,6 +220,7 @@ const ATTEMPTS: u32 = 3;
 /// the run is in no formula: a run that was disturbed and does not fit is repeated. One that was not disturbed must fit.
 #[test]
 fn response_times_are_those_of_queueing_theory() {
+    let _alone = MACHINE.lock().unwrap_or_else(PoisonError::into_inner);
     let stated = std::env::var("SQUALL_QUEUEING_SECONDS").ok().and_then(|text| text.parse::<f64>().ok());
     let seconds = stated.unwrap_or(20.0);
     let seed = 1;
@@ -226,4 +240,76 @@ fn response_times_are_those_of_queueing_theory() {
         println!("the machine was disturbed: {disturbance}; once more");
     }
     println!("SKIPPED: a machine that is disturbed for so long cannot be held to theory");
+}
+
+/// Lets one worker of the reference system serve readings that are due as a Poisson process, without a cache; the waits in its
+/// queue as its verdicts tell them, in the order of the readings, seconds.
+fn reference_waits(queue: Queue, seconds: f64) -> (Vec<f64>, Disturbance) {
+    let law = match queue.service {
+        Service::Deterministic => Law::Constant,
+        Service::Exponential => Law::Exponential,
+    };
+    let setup = squall::service::Setup {
+        inference: Inference { cost: Span::from_secs_f64(queue.mean_service), law, ..Inference::default() },
+        cache: Cache { capacity: 0, ..Cache::default() },
+        ..squall::service::Setup::default()
+    };
+    let server = Server::start(&Config { setup, ..Config::default() }).unwrap();
+    let text = format!(
+        "[scenario]\nname = \"waits\"\nseed = 3\n[run]\nwarm_up = \"{WARM_UP}s\"\n[[phase]]\nname = \"steady\"\n\
+         duration = \"{seconds}s\"\n[fleet.only]\nprotocol = \"ws\"\ndevices = 1\nrate = \"{}/s\"\narrival = \"poisson\"\n\
+         close = \"verdict\"\nin_flight = 1024\nbacklog = 65536\n",
+        queue.lambda.round()
+    );
+    let plan = support::plan(&text);
+    let endpoint =
+        Endpoint::resolve(Protocol::Ws, &format!("ws://{}/v1/stream", server.http_addr())).unwrap();
+    let (report, book) = support::drive(&plan, vec![endpoint], 1, Monotonic::start(), &Control::new());
+    let measured = plan.measured_phases().next().unwrap();
+    let waits = book.readings().filter(|sample| sample.phase == measured);
+    let waits =
+        waits.map(|sample| seconds_of(sample.stages.expect("its verdicts tell stages").queue_ns)).collect();
+    let starved = report.workers.iter().filter_map(|worker| worker.starved).fold(0.0, f64::max);
+    server.stop();
+    (waits, Disturbance { standstill: seconds_of(report.standstills.total_ns), starved })
+}
+
+/// The reference system says truly how long readings waited in its queue.
+#[test]
+fn the_reference_systems_queue_waits_as_theory_says() {
+    let _alone = MACHINE.lock().unwrap_or_else(PoisonError::into_inner);
+    let seconds = 15.0;
+    for (name, service) in [("md1-70", Service::Deterministic), ("mm1-70", Service::Exponential)] {
+        let queue = Queue { service, lambda: 0.7 / MEAN_SERVICE, mean_service: MEAN_SERVICE };
+        let expected = Figures::expected_waits(queue).0;
+        let bands = simulation::spread(queue, simulation::waits, WARM_UP, seconds + WARM_UP, REPLICATIONS);
+        let fits = (0..ATTEMPTS).any(|_| {
+            let (waits, disturbance) = reference_waits(queue, seconds);
+            let measured = Figures::of(waits).0;
+            let misfits: Vec<String> = (0..4)
+                .filter_map(|which| {
+                    let (below, above, _) = bands[which];
+                    let (low, high) = (expected[which] - below - NOISE, expected[which] + above + NOISE);
+                    let [low_ms, high_ms, found, due] =
+                        [low, high, measured[which], expected[which]].map(|s| s * 1e3);
+                    println!("{name} {:<5} {due:>8.2} {found:>8.2}   {low_ms:.2}–{high_ms:.2}", NAMES[which]);
+                    let fits = (low..=high).contains(&measured[which]);
+                    (!fits).then(|| {
+                        format!(
+                            "{name} {}: {found:.2} ms is not within {low_ms:.2}–{high_ms:.2}",
+                            NAMES[which]
+                        )
+                    })
+                })
+                .collect();
+            assert!(
+                misfits.is_empty() || disturbance.shows(),
+                "not what theory says ({disturbance}): {misfits:?}"
+            );
+            misfits.is_empty()
+        });
+        if !fits {
+            println!("SKIPPED: a machine that is disturbed for so long cannot be held to theory");
+        }
+    }
 }

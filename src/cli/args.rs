@@ -39,6 +39,11 @@ pub(super) enum Command {
     Schema(SchemaArgs),
     /// Run the bundled reference system alone, until Ctrl-C
     Serve(ServeArgs),
+    /// Score the bundled detector on labelled recordings, by the rules of the Numenta Anomaly Benchmark
+    ///
+    /// Every recording goes once, reading by reading, through the detector that judges live readings, with one threshold
+    /// for all and no look ahead. A score of 0 is that of a detector that never alerts, 100 that of a perfect one.
+    Score(ScoreArgs),
     /// Measure what this machine can measure, and keep it for later runs
     ///
     /// Pacing lag by rate, the floor of response times on the loopback, the largest rate and the memory of a device for
@@ -164,6 +169,29 @@ pub(super) struct CheckArgs {
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = Exit::HELP)]
+pub(super) struct ScoreArgs {
+    /// Recordings, CSV files with the columns `timestamp` and `value`, or folders of such
+    #[arg(required = true, value_name = "FILE")]
+    pub(super) recordings: Vec<PathBuf>,
+
+    /// The anomalous windows of each, in the form of NAB's `combined_windows.json`: a JSON object with an array of windows
+    /// per recording, each an array of two timestamps.
+    /// A recording belongs to the entry that its path ends with; the entry's folder is its category
+    #[arg(long, value_name = "FILE.json")]
+    pub(super) windows: PathBuf,
+
+    /// Least score that counts as an anomaly, the same for all recordings; a leap that no earlier one comes near always
+    /// counts [default: 2.8, that of a low alert]
+    #[arg(long, value_name = "X", value_parser = parse_threshold)]
+    pub(super) threshold: Option<f64>,
+
+    /// Print the figures as JSON, those of each recording too
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = Exit::HELP)]
 pub(super) struct NewArgs {
     /// The situation; without one, all are listed
     pub(super) situation: Option<String>,
@@ -222,6 +250,11 @@ pub(super) struct ServeArgs {
     /// Processor time one inference costs on top, such as 200us
     #[arg(long, value_name = "SPAN")]
     pub(super) inference: Option<Span>,
+}
+
+fn parse_threshold(text: &str) -> Result<f64, String> {
+    let threshold = text.parse().ok().filter(|threshold: &f64| threshold.is_finite() && *threshold > 0.0);
+    threshold.ok_or_else(|| "write a number above 0, such as 2.8".to_owned())
 }
 
 fn parse_target(text: &str) -> Result<(Protocol, String), String> {

@@ -8,6 +8,7 @@ mod journal;
 mod new;
 mod run;
 mod schema;
+mod score;
 mod serve;
 mod signal;
 mod target;
@@ -67,6 +68,7 @@ fn run_with(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::New(args) => new::new(args),
         Command::Schema(args) => schema::schema(args),
         Command::Serve(args) => serve::serve(args),
+        Command::Score(args) => score::score(args),
         Command::Calibrate(args) => calibrate::calibrate(args),
     };
     ended.unwrap_or_else(|fault| {

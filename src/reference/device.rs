@@ -7,7 +7,7 @@ use quick_cache::unsync::Cache;
 
 use super::alert::Watch;
 use super::delivery::Recent;
-use super::detector::{Detector, Ewma};
+use super::detector::{Detector, Ewma, Quality};
 use super::window::Windows;
 
 /// The state of one device.
@@ -17,6 +17,7 @@ pub(super) struct Device {
     pub(super) challenger: Ewma,
     pub(super) watch: Watch,
     pub(super) recent: Recent,
+    pub(super) quality: Quality,
     /// Only where windows are asked for.
     pub(super) windows: Option<Box<Windows>>,
 }

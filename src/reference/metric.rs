@@ -16,6 +16,7 @@ use crate::service::Priority;
 
 const REASONS: [Reason; 6] =
     [Reason::QueueFull, Reason::Displaced, Reason::Overdue, Reason::Quota, Reason::Stopped, Reason::Crashed];
+const DEFECTS: [&str; 3] = ["stuck", "missing", "range"];
 const TIERS: [Tier; 6] =
     [Tier::Exact, Tier::Stale, Tier::Semantic, Tier::Shared, Tier::Coalesced, Tier::Miss];
 
@@ -32,6 +33,8 @@ pub(super) struct Metrics {
     pub(super) bad: Counter,
     /// Readings that had been worked on before.
     pub(super) duplicates: Counter,
+    /// Readings with something wrong as data: stuck, missing before it, out of range.
+    defects: [Counter; DEFECTS.len()],
     /// Readings that came after the window they belong to was closed.
     pub(super) late: Counter,
     /// Verdicts that were anomalies.
@@ -79,6 +82,13 @@ impl Metrics {
     pub(super) fn shed(&self, now: Tick, reason: Reason) {
         self.shed[reason as usize].inc();
         self.last_shed.store(now.0.max(1), Ordering::Relaxed);
+    }
+
+    /// Counts something that is wrong with a reading as data, by its word.
+    pub(super) fn defect(&self, word: &str) {
+        if let Some(place) = DEFECTS.iter().position(|known| *known == word) {
+            self.defects[place].inc();
+        }
     }
 
     /// Readings that were not worked on so far.
@@ -171,6 +181,11 @@ impl Metrics {
             shed.get_or_create(&[("reason", reason.name())]).inc_by(self.shed_for(reason));
         }
         registry.register("readings_shed", "Readings that were not worked on", shed);
+        let defects = Family::<Labels, Counter>::default();
+        for (word, counter) in DEFECTS.into_iter().zip(&self.defects) {
+            defects.get_or_create(&[("kind", word)]).inc_by(counter.get());
+        }
+        registry.register("readings_defective", "Readings with something wrong as data", defects);
         let scores = Family::<Labels, Counter>::default();
         for tier in TIERS {
             scores.get_or_create(&[("from", tier.name())]).inc_by(self.scored_by(tier));

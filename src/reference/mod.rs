@@ -26,6 +26,7 @@ mod pool;
 mod processor;
 mod queue;
 mod reading;
+pub mod score;
 mod server;
 mod window;
 

@@ -8,6 +8,7 @@ use super::alert::{self, Alert};
 use super::cache::{Cache, Flights, Found, Landing, Tier};
 use super::cluster::Store;
 use super::delivery::Repeat;
+use super::detector::Defects;
 use super::device::{Devices, Handle, open};
 use super::job::{Back, Job, Reason, Word};
 use super::metric::Metrics;
@@ -81,6 +82,8 @@ pub(super) struct Seat {
     /// What both models see.
     keys: [Key; 2],
     arm: usize,
+    /// What is wrong with the reading as data.
+    defects: Defects,
     taken: Tick,
     featured: Tick,
     looked: Tick,
@@ -177,6 +180,12 @@ impl Processor {
                 parts.metrics.late.inc();
             }
         }
+        let rules = &parts.setup.features;
+        // By the service's own clock: a device whose clock is wrong is not silent.
+        let defects = state.quality.observe(job.reading.value, job.arrived, rules);
+        for word in defects.words() {
+            parts.metrics.defect(word);
+        }
         let arm = parts.experiment.arm_of(&job.reading.device);
         let champion = state.detector.observe(job.reading.value, resolution);
         let challenger = if parts.experiment.is_on() {
@@ -190,7 +199,7 @@ impl Processor {
         let keys = [key(CHAMPION, champion), key(CHALLENGER, challenger)];
         let featured = parts.clock.now();
         let name = Arc::clone(&job.reading.device);
-        Some(Seat { job: Some(job), name, device, keys, arm, taken, featured, looked: featured })
+        Some(Seat { job: Some(job), name, device, keys, arm, defects, taken, featured, looked: featured })
     }
 
     /// Answers a reading that came before, without any effect.
@@ -216,6 +225,7 @@ impl Processor {
             tier: Tier::Exact,
             model: 0,
             duplicate: true,
+            defects: Defects::default(),
             stages,
             arrived: job.arrived,
         };
@@ -311,13 +321,7 @@ impl Processor {
         let (keys, arm, taken, featured, looked) = (*keys, *arm, *taken, *featured, *looked);
         let mut state = open(device);
         let (judged, now) = (state.watch.judge(score, arm, &setup.alerts.thresholds), clock.now());
-        // A leap is at least a low anomaly, whatever the model makes of it: the screen tells it sooner and more often.
-        let leapt = state.detector.leapt();
-        let (level, score) = if leapt {
-            (judged.max(Level::Low), score.max(setup.alerts.thresholds[0]))
-        } else {
-            (judged, score)
-        };
+        let (score, level) = state.detector.verdict((score, judged), &setup.alerts.thresholds);
         let publish = state.watch.alerts(level, score, now, &setup.alerts);
         if setup.delivery.idempotent {
             state.recent.note(job.reading.seq, score, level);
@@ -355,6 +359,7 @@ impl Processor {
             tier,
             model: keys[arm].version,
             duplicate: false,
+            defects: seat.defects,
             stages,
             arrived: job.arrived,
         };

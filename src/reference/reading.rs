@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::cache::Tier;
+use super::detector::Defects;
 use super::job::{Answer, Shed};
 use crate::clock::Tick;
 use crate::service::Priority;
@@ -200,6 +201,8 @@ pub(super) struct Verdict {
     pub(super) model: u32,
     /// Whether the reading had been worked on before.
     pub(super) duplicate: bool,
+    /// What is wrong with the reading as data.
+    pub(super) defects: Defects,
     pub(super) stages: StageTimes,
     pub(super) arrived: Tick,
 }
@@ -217,6 +220,8 @@ enum Message<'a> {
         model: u32,
         #[serde(skip_serializing_if = "std::ops::Not::not")]
         duplicate: bool,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        defects: Vec<&'static str>,
         stages: StageTimes,
     },
     Shed {
@@ -253,7 +258,7 @@ impl Verdict {
 
     /// As one JSON object.
     pub(super) fn encode(&self) -> String {
-        let Self { device, seq, score, anomaly, level, tier, model, duplicate, stages, .. } = self;
+        let Self { device, seq, score, anomaly, level, tier, model, duplicate, defects, stages, .. } = self;
         Message::Verdict {
             device,
             seq: *seq,
@@ -263,6 +268,7 @@ impl Verdict {
             cache: tier.name(),
             model: *model,
             duplicate: *duplicate,
+            defects: defects.words().collect(),
             stages: *stages,
         }
         .encode()
@@ -348,6 +354,7 @@ mod tests {
             tier: Tier::Miss,
             model: 1,
             duplicate: false,
+            defects: Defects::default(),
             stages,
             arrived: Tick(1_000),
         };

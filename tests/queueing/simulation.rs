@@ -30,6 +30,13 @@ impl Figures {
             queue.quantile(QUANTILES[2]),
         ])
     }
+
+    /// Of the waits alone, by the closed formulas.
+    pub(crate) fn expected_waits(queue: Queue) -> Self {
+        let wait = |q| queue.wait_quantile(q);
+        let mean = queue.mean() - queue.mean_service;
+        Self([mean, wait(QUANTILES[0]), wait(QUANTILES[1]), wait(QUANTILES[2])])
+    }
 }
 
 /// Service times in the order of arrival.
@@ -63,9 +70,29 @@ pub(crate) fn responses(arrivals: &[f64], services: &mut Services) -> Vec<f64> {
     arrivals.iter().map(respond).collect()
 }
 
+/// The times that the same customers wait before their services begin.
+pub(crate) fn waits(arrivals: &[f64], services: &mut Services) -> Vec<f64> {
+    let mut departed = 0.0_f64;
+    let wait = |&arrival: &f64| {
+        let begin = departed.max(arrival);
+        departed = begin + services.next();
+        begin - arrival
+    };
+    arrivals.iter().map(wait).collect()
+}
+
+/// What a queue does to arrivals: [`responses`] or [`waits`].
+pub(crate) type Path = fn(&[f64], &mut Services) -> Vec<f64>;
+
 /// For each figure, how far below and above its average the middle 99 % of `replications` lie, and that average. Each begins
 /// empty, like the run, and counts what arrives between `warm_up` and `end`.
-pub(crate) fn spread(queue: Queue, warm_up: f64, end: f64, replications: u64) -> [(f64, f64, f64); 4] {
+pub(crate) fn spread(
+    queue: Queue,
+    path: Path,
+    warm_up: f64,
+    end: f64,
+    replications: u64,
+) -> [(f64, f64, f64); 4] {
     let mut found: [Vec<f64>; 4] = Default::default();
     for number in 0..replications {
         let mut stream = Seed(number).stream("replication", 0);
@@ -79,8 +106,8 @@ pub(crate) fn spread(queue: Queue, warm_up: f64, end: f64, replications: u64) ->
             }
             arrivals.push(at);
         }
-        let responses = responses(&arrivals, &mut services);
-        let counted = arrivals.iter().zip(responses).filter(|(at, _)| **at >= warm_up).map(|(_, r)| r);
+        let times = path(&arrivals, &mut services);
+        let counted = arrivals.iter().zip(times).filter(|(at, _)| **at >= warm_up).map(|(_, r)| r);
         for (all, one) in found.iter_mut().zip(Figures::of(counted.collect()).0) {
             all.push(one);
         }

@@ -34,6 +34,18 @@ impl Queue {
         self.mean_service + self.lambda * second_moment / (2.0 * (1.0 - self.utilisation()))
     }
 
+    /// The wait that a share `q` of customers does not exceed: of M/M/1, P(W > t) = ρ exp(−(μ − λ) t) (Kleinrock 1975, §5.12);
+    /// of M/D/1, the response time less the constant service.
+    pub(crate) fn wait_quantile(self, q: f64) -> f64 {
+        let wait = match self.service {
+            Service::Deterministic => self.quantile(q) - self.mean_service,
+            Service::Exponential => {
+                (self.utilisation() / (1.0 - q)).ln() / (1.0 / self.mean_service - self.lambda)
+            }
+        };
+        wait.max(0.0)
+    }
+
     /// The response time that a share `q` of customers does not exceed.
     pub(crate) fn quantile(self, q: f64) -> f64 {
         match self.service {

@@ -10,6 +10,8 @@
 
 mod ewma;
 mod histogram;
+mod judge;
+mod quality;
 #[cfg(test)]
 mod score;
 mod screen;
@@ -17,8 +19,12 @@ mod tail;
 
 pub(super) use ewma::Ewma;
 use histogram::{Histogram, Place};
+pub(super) use judge::Judge;
+pub(super) use quality::{Defects, Quality};
 use screen::Screen;
 use tail::Tail;
+
+use super::reading::Level;
 
 /// Memory of the slow averages, in readings, as a weight.
 const SLOW: f64 = 1e-3;
@@ -41,7 +47,7 @@ const OFFSET: f64 = 4.0;
 /// Steps of the logarithm of the excess per e-folding, as a share of the steps of a margin per unit.
 const EXCESS_SHARE: f64 = 1.0;
 /// Added to the mean excess, so that a score is finite on the quietest signal.
-const EXCESS_FLOOR: f64 = 0.1;
+const EXCESS_FLOOR: f64 = 0.05;
 
 /// The feature vector the model sees: device-free, quantised, hence equal for equal situations of any device.
 ///
@@ -102,7 +108,8 @@ impl Detector {
         let deviation = self.variance.sqrt().max(floor);
         let jump = self.jump.max(floor);
         let innovation = value - self.last;
-        self.level += MEDIUM * (value - self.level);
+        let share = 1.0 / (f64::from(self.readings) + 1.0);
+        self.level += MEDIUM.max(share) * (value - self.level);
         let features =
             [(value - self.mean) / deviation, innovation / jump, (self.level - self.mean) / deviation];
         let places = features.map(Place::of);
@@ -142,10 +149,10 @@ impl Detector {
         self.readings = self.readings.saturating_add(1);
     }
 
-    /// Whether the last reading leapt: that is at least a low anomaly, whatever the score, for the screen tells it sooner
-    /// and more often.
-    pub(super) const fn leapt(&self) -> bool {
-        self.leapt
+    /// The last reading's verdict, whose score and level the model has made out: one that leapt is at least a low anomaly,
+    /// whatever the model makes of it, for the screen tells it sooner and more often.
+    pub(super) fn verdict(&self, (score, level): (f64, Level), thresholds: &[f64; 4]) -> (f64, Level) {
+        if self.leapt { (score.max(thresholds[0]), level.max(Level::Low)) } else { (score, level) }
     }
 }
 

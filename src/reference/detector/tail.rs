@@ -2,20 +2,18 @@
 
 /// The quantile that is followed.
 const QUANTILE: f64 = 0.98;
-/// Least weight of a new value in the averages, so that they keep following.
-const WEIGHT: f64 = 0.01;
+/// Least weight of a new surprise in the mean distance from the quantile.
+const SPREAD_WEIGHT: f64 = 0.01;
+/// Weight of a new excess. One reading in fifty has one: the memory is about 1 700 readings.
+const EXCESS_WEIGHT: f64 = 0.03;
 /// Least step of the quantile, as a share of the spread.
 const STEP: f64 = 0.02;
-
-/// Values that are too few to have 2 % of them above anything.
-const LEARNING: u32 = 50;
-/// How fast the largest early value is forgotten.
-const FADE: f64 = 0.03;
-/// Step of the quantile after `n` values, as a share of the spread: this / n.
-const LEARNING_STEP: f64 = 10.0;
+/// What the mean excess is taken for before there has been any, in units of surprise. Of an exponential tail it will be about
+/// 1: a device is watched more closely until its tail is known, at the price of a false alarm in a thousand readings.
+const FIRST_EXCESS: f64 = 0.4;
 
 /// Follows the tail of one device's raw surprises in four numbers.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(super) struct Tail {
     quantile: f64,
     /// Mean distance of a surprise from the quantile.
@@ -23,7 +21,12 @@ pub(super) struct Tail {
     /// Mean excess of those that exceed it.
     excess: f64,
     values: u32,
-    exceedances: u32,
+}
+
+impl Default for Tail {
+    fn default() -> Self {
+        Self { quantile: 0.0, spread: 0.0, excess: FIRST_EXCESS, values: 0 }
+    }
 }
 
 impl Tail {
@@ -45,21 +48,12 @@ impl Tail {
             self.quantile = raw;
             return;
         }
-        let n = f64::from(self.values);
+        let share = 1.0 / f64::from(self.values);
         let distance = raw - self.quantile;
-        self.spread += WEIGHT.max(1.0 / n) * (distance.abs() - self.spread);
-        if self.values <= LEARNING {
-            // The 98 % quantile of so few is their largest; early ones fade, because a young histogram surprises easily.
-            self.quantile = raw.max(self.quantile + FADE * distance);
-            // What the excess is taken for until there have been some: the spread of an exponential tail is its mean excess.
-            (self.excess, self.exceedances) = (0.7 * self.spread, 1);
-            return;
-        }
-        let step = STEP.max(LEARNING_STEP / n) * self.spread;
+        self.spread += SPREAD_WEIGHT.max(share) * (distance.abs() - self.spread);
+        let step = STEP.max(share) * self.spread;
         if distance > 0.0 {
-            self.exceedances = self.exceedances.saturating_add(1);
-            let weight = WEIGHT.max(1.0 / f64::from(self.exceedances));
-            self.excess += weight * (distance - self.excess);
+            self.excess += EXCESS_WEIGHT * (distance - self.excess);
             self.quantile += step * QUANTILE;
         } else {
             self.quantile -= step * (1.0 - QUANTILE);

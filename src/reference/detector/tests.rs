@@ -5,10 +5,14 @@ use std::f64::consts::TAU;
 use rand::RngExt;
 use rand_distr::{Distribution, StandardNormal};
 
-use super::score::{Judge, RESOLUTION};
 use super::*;
-use crate::reference::reading::Level;
 use crate::seed::{Seed, Stream};
+use crate::service::{Alerts, Features};
+
+/// A judge as the service has it unless told otherwise.
+pub(super) fn judge() -> Judge {
+    Judge::new(Alerts::default().thresholds, Features::default().resolution)
+}
 
 /// Level 20, noise σ 0.2, amplitude 2: the anomaly of 3.0 is no larger than the signal itself.
 const NOISE: f64 = 0.2;
@@ -51,8 +55,8 @@ fn signal(kind: Signal, length: usize, stream: &mut Stream) -> Vec<f64> {
 
 /// Which readings alerted.
 fn alerts(values: &[f64]) -> Vec<usize> {
-    let mut judge = Judge::default();
-    let flagged = |(index, value): (usize, &f64)| (judge.level(*value) > Level::None).then_some(index);
+    let mut judge = judge();
+    let flagged = |(index, value): (usize, &f64)| (judge.judge(*value).1 > Level::None).then_some(index);
     values.iter().enumerate().filter_map(flagged).collect()
 }
 
@@ -105,19 +109,19 @@ fn the_same_readings_give_the_same_vectors() {
     let values = signal(Signal::TwoSines, 500, &mut Seed(2).stream("test/detector", 0));
     let vectors = || {
         let mut detector = Detector::default();
-        values.iter().map(|value| detector.observe(*value, RESOLUTION)).collect::<Vec<_>>()
+        values.iter().map(|value| detector.observe(*value, 8)).collect::<Vec<_>>()
     };
     assert_eq!(vectors(), vectors());
 }
 
 #[test]
 fn extreme_values_do_not_poison_the_state() {
-    let mut judge = Judge::default();
+    let mut judge = judge();
     for value in [0.0, f64::MAX, f64::MIN, f64::MIN_POSITIVE, -0.0, 1e-300] {
-        assert!(judge.score(value).is_finite());
+        assert!(judge.judge(value).0.is_finite());
     }
     for step in 0..100 {
-        assert!(judge.score(f64::from(step % 3)).is_finite());
+        assert!(judge.judge(f64::from(step % 3)).0.is_finite());
     }
 }
 
