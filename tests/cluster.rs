@@ -64,6 +64,7 @@ fn instance(name: &str, redis: &str) -> Server {
         instance: name.into(),
         expiry: Span::from_ms(900),
         timeout: Span::from_ms(250),
+        moves_state: name.starts_with("moving"),
     };
     let shared = Shared {
         redis: redis.into(),
@@ -145,4 +146,28 @@ fn instances_hear_of_each_others_alerts_and_do_without_redis_while_it_is_away() 
     drop(back);
     north.stop();
     south.stop();
+}
+
+/// How many of the readings of a device that moves are judged as if it were new: none where its state follows it.
+#[test]
+fn the_state_of_a_device_follows_it_or_is_lost_as_was_chosen() {
+    let Some(redis) = Redis::start(free_port()) else { return };
+    for (names, found) in [(["moving-1", "moving-2"], true), (["staying-1", "staying-2"], false)] {
+        let [first, second] = names.map(|name| instance(name, &redis.url()));
+        leap(&first, "pump-9", 0);
+        // What is left is at most half a second old: the last readings leave what is there by then.
+        std::thread::sleep(Duration::from_millis(600));
+        let reading = |server: &Server, seq: u64, value: f64| {
+            let body = format!(r#"{{"device":"pump-9","seq":{seq},"value":{value}}}"#);
+            ask(server.http_addr(), "POST", "/v1/readings", &body)
+        };
+        reading(&first, 100, 20.1);
+        let answer = reading(&second, 101, 500.0);
+        assert_eq!(answer.contains(r#""anomaly":true"#), found, "{names:?}: {answer}");
+        first.stop();
+        second.stop();
+        let connection = TcpStream::connect(("127.0.0.1", redis.port)).unwrap();
+        (&connection).write_all(b"FLUSHALL\r\n").unwrap();
+        let _ = (&connection).read(&mut [0; 5]).unwrap();
+    }
 }

@@ -12,5 +12,6 @@ mod interop_device;
 mod interop_mqtt;
 mod interop_reference;
 mod language;
+mod openapi;
 mod service;
 mod support;

@@ -52,6 +52,14 @@ pub(super) enum Command {
     Calibrate(CalibrateArgs),
 }
 
+/// How a service says what happens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum LogForm {
+    Off,
+    Text,
+    Json,
+}
+
 #[derive(Debug, clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "flags of a command line")]
 pub(super) struct CalibrateArgs {
@@ -230,6 +238,10 @@ pub(super) struct ServeArgs {
     /// Change one setting, such as queue.overflow=drop-oldest; docs/reference.md has them all
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(super) set: Vec<String>,
+
+    /// Say on standard error what happens: nothing, lines of text, or JSON objects
+    #[arg(long, value_enum, default_value_t = LogForm::Off)]
+    pub(super) log: LogForm,
 
     /// Let it be broken on purpose over POST /v1/faults
     #[arg(long)]

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use super::args::ServeArgs;
+use super::args::{LogForm, ServeArgs};
 use super::exit::Exit;
 use super::signal::Interrupts;
 use super::{Fault, target};
@@ -19,6 +19,7 @@ pub(super) fn serve(args: &ServeArgs) -> Result<Exit, Fault> {
         setup: setup(args)?,
         ..Config::default()
     };
+    log(args.log);
     let interrupts = Interrupts::listen(|_| {}).map_err(Fault::failed)?;
     let server = target::start(&config)?;
     announce(&server).map_err(|error| Fault::failed(format!("cannot write to standard output: {error}")))?;
@@ -26,6 +27,17 @@ pub(super) fn serve(args: &ServeArgs) -> Result<Exit, Fault> {
     target::record(&server, &config.setup)?;
     server.stop();
     Ok(Exit::Fine)
+}
+
+/// Has events written to standard error; who never asks for them pays nothing for them.
+fn log(form: LogForm) {
+    let lines = tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false);
+    // A second attempt in one process, as in tests, finds the first one's.
+    let _ = match form {
+        LogForm::Off => Ok(()),
+        LogForm::Text => lines.with_ansi(false).try_init(),
+        LogForm::Json => lines.json().flatten_event(true).try_init(),
+    };
 }
 
 /// What the file says, changed by `--set`, changed by the flags.

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::reading::Level;
 use crate::clock::Tick;
@@ -14,7 +14,7 @@ const WINDOW: u64 = 128;
 const KEPT: usize = 4;
 
 /// What a device sent lately: which sequence numbers have been worked on, and what was said of the last few.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Recent {
     /// One above the newest sequence number; 0 before the first.
     next: u64,

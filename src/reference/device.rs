@@ -5,20 +5,29 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use quick_cache::unsync::Cache;
 
+use serde::{Deserialize, Serialize};
+
 use super::alert::Watch;
 use super::delivery::Recent;
 use super::detector::{Detector, Ewma, Quality};
 use super::window::Windows;
+use crate::clock::Tick;
 
 /// The state of one device.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Device {
     pub(super) detector: Detector,
     pub(super) challenger: Ewma,
     pub(super) watch: Watch,
     pub(super) recent: Recent,
+    /// By this instance's clock, which is no other's.
+    #[serde(skip)]
     pub(super) quality: Quality,
+    /// When the state was last left for other instances.
+    #[serde(skip)]
+    pub(super) left: Tick,
     /// Only where windows are asked for.
+    #[serde(skip)]
     pub(super) windows: Option<Box<Windows>>,
 }
 
@@ -29,6 +38,17 @@ pub(super) type Handle = Arc<Mutex<Device>>;
 /// a number that any value fits.
 pub(super) fn open(handle: &Handle) -> MutexGuard<'_, Device> {
     handle.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether a device was known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Known {
+    /// It was.
+    Before,
+    /// It is new.
+    Not,
+    /// It is new, and another was forgotten for it.
+    NotAnother,
 }
 
 /// Shards of the table: as many workers as that look devices up side by side.
@@ -65,16 +85,16 @@ impl Devices {
         self.shards[index].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The state of a device, a new one if it is not known; true if another was forgotten for it.
-    pub(super) fn get(&self, device: &Arc<str>) -> (Handle, bool) {
+    /// The state of a device, a new one if it is not known.
+    pub(super) fn get(&self, device: &Arc<str>) -> (Handle, Known) {
         let mut shard = self.shard(device);
         if let Some(handle) = shard.get(device) {
-            return (Arc::clone(handle), false);
+            return (Arc::clone(handle), Known::Before);
         }
         let before = shard.len();
         let handle = Handle::default();
         shard.insert(Arc::clone(device), Arc::clone(&handle));
-        (handle, shard.len() <= before)
+        (handle, if shard.len() <= before { Known::NotAnother } else { Known::Not })
     }
 
     /// The state of a device that is known.
@@ -102,7 +122,8 @@ mod tests {
     #[test]
     fn no_more_devices_are_remembered_than_there_is_room_for() {
         let devices = Devices::new(10);
-        let forgotten = (0..100).filter(|n| devices.get(&format!("m-{n}").into()).1).count();
+        let forgotten =
+            (0..100).filter(|n| devices.get(&format!("m-{n}").into()).1 == Known::NotAnother).count();
         assert!(devices.len() <= 10);
         assert!(forgotten >= 90, "{forgotten}");
     }

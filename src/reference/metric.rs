@@ -53,6 +53,8 @@ pub(super) struct Metrics {
     pub(super) cache_false: Counter,
     /// Devices whose state was forgotten to make room.
     pub(super) devices_evicted: Counter,
+    /// Devices whose state came from another instance.
+    pub(super) devices_moved: Counter,
     /// Workers that crashed.
     pub(super) worker_crashes: Counter,
     /// Messages dropped because an MQTT subscriber was too slow.
@@ -148,7 +150,7 @@ impl Metrics {
     }
 
     fn register_counters(&self, registry: &mut Registry) {
-        let counters: [(&str, &str, &Counter); 15] = [
+        let counters: [(&str, &str, &Counter); 16] = [
             ("readings_received", "Readings that came in", &self.received),
             ("verdicts", "Verdicts given", &self.verdicts),
             ("readings_bad", "Messages that were no reading", &self.bad),
@@ -161,6 +163,7 @@ impl Metrics {
             ("cache_audited", "Similar scores that were compared with the true ones", &self.cache_audited),
             ("cache_false", "Similar scores that led to a wrong level", &self.cache_false),
             ("devices_evicted", "Devices forgotten to make room", &self.devices_evicted),
+            ("devices_moved", "Devices whose state came from another instance", &self.devices_moved),
             ("worker_crashes", "Workers that crashed", &self.worker_crashes),
             ("mqtt_messages_dropped", "Messages a slow MQTT subscriber did not get", &self.mqtt_dropped),
             (

@@ -21,6 +21,9 @@ use crate::service::{Assignment, Overflow, Priority, Setup};
 /// When to try again after the queue was full, milliseconds.
 const RETRY_MS: u64 = 1_000;
 
+/// How often it is said that the queue is full, nanoseconds.
+const SAY_EVERY: u64 = 1_000_000_000;
+
 /// Whether the service takes readings and works on them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Operation {
@@ -65,6 +68,8 @@ pub(super) struct Pipeline {
     operation: AtomicU8,
     /// Since when readings have been refused without a break, nanoseconds on the service's clock; 0 if they are not.
     full_since: AtomicU64,
+    /// When it was last said that it is full.
+    said_full: AtomicU64,
 }
 
 impl Pipeline {
@@ -94,6 +99,7 @@ impl Pipeline {
             back,
             operation: AtomicU8::new(Operation::Running as u8),
             full_since: AtomicU64::new(0),
+            said_full: AtomicU64::new(0),
         };
         Ok((pipeline, threads))
     }
@@ -153,6 +159,7 @@ impl Pipeline {
                 // Losing the race to note the beginning means that somebody else has noted it.
                 let now = self.now().0.max(1);
                 let _ = self.full_since.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed);
+                self.say_full(now);
                 return self.refused(Reason::QueueFull);
             }
             Entry::Closed(job) => {
@@ -164,6 +171,15 @@ impl Pipeline {
             self.full_since.store(0, Ordering::Relaxed);
         }
         Submitted::Taken
+    }
+
+    /// Says that the queue is full, once a second at the most: under overload it is so again and again.
+    fn say_full(&self, now: u64) {
+        let last = self.said_full.load(Ordering::Relaxed);
+        if last == 0 || now - last.min(now) > SAY_EVERY {
+            self.said_full.store(now, Ordering::Relaxed);
+            tracing::warn!(capacity = self.queue.capacity(), "the queue is full");
+        }
     }
 
     fn refused(&self, reason: Reason) -> Submitted {
@@ -218,6 +234,7 @@ impl Pipeline {
 
     /// Makes the service run, pause or stop taking readings.
     pub(super) fn operate(&self, operation: Operation) {
+        tracing::info!(operation = operation.name(), "asked for");
         self.operation.store(operation as u8, Ordering::Relaxed);
         self.queue.pause(operation == Operation::Paused);
     }
@@ -239,6 +256,7 @@ impl Pipeline {
         let links = [
             bus.map(|bus| (bus.link(), "alerts stay on this instance")),
             self.parts.store.as_ref().map(|store| (store.link(), "scores are computed here")),
+            self.parts.luggage.as_ref().map(|states| (states.link(), "devices that move begin anew")),
         ];
         let away = links.into_iter().flatten().filter_map(|(link, meanwhile)| {
             let seconds = link.down_for()?;

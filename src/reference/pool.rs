@@ -86,6 +86,7 @@ impl Pool {
                 return;
             }
             self.parts.metrics.worker_crashes.inc();
+            tracing::warn!(worker = index, restart_ms = wait.as_millis() as u64, "a worker crashed");
             if self.parts.clock.now().since(began) > PROVEN {
                 wait = first;
             }
@@ -96,6 +97,7 @@ impl Pool {
 
     fn work(&self, index: usize) {
         let _alive = Alive::of(&self.alive);
+        tracing::debug!(worker = index, "a worker starts");
         let mut processor = Processor::new(&self.parts, self.back.clone(), index);
         let lane = index % self.queue.lanes();
         let Workers { mode, .. } = self.parts.setup.workers;

@@ -6,16 +6,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::alert::{self, Alert};
 use super::cache::{Cache, Flights, Found, Landing, Tier};
-use super::cluster::Store;
+use super::cluster::{Luggage, Store};
 use super::delivery::Repeat;
 use super::detector::Defects;
-use super::device::{Devices, Handle, open};
+use super::device::{Device, Devices, Handle, Known, open};
 use super::job::{Back, Job, Reason, Word};
 use super::metric::Metrics;
 use super::model::{CHALLENGER, CHAMPION, Costs, Experiment, Key};
 use super::reading::{Level, StageTimes, Verdict};
 use crate::clock::{Monotonic, Tick};
 use crate::service::Setup;
+
+/// How often a device's state is left for other instances, nanoseconds.
+const LEAVE_EVERY: u64 = 500_000_000;
 
 /// What all workers share.
 #[derive(Debug)]
@@ -29,6 +32,8 @@ pub(super) struct Parts {
     pub(super) flights: Arc<Flights<Seat>>,
     /// The tier of the cache that instances share.
     pub(super) store: Option<Store>,
+    /// Where states follow their devices.
+    pub(super) luggage: Option<Luggage>,
     /// What inference costs are multiplied by, as the bits of a float.
     slowdown: AtomicU64,
 }
@@ -38,7 +43,9 @@ impl Parts {
     /// If the address of the shared cache is none.
     pub(super) fn new(setup: &Setup, clock: Monotonic, metrics: &Arc<Metrics>) -> io::Result<Self> {
         let store = setup.cache.shared.as_ref().map(|shared| Store::new(shared, clock)).transpose();
+        let luggage = setup.cluster.as_ref().map(|cluster| Luggage::new(cluster, clock)).transpose();
         Ok(Self {
+            luggage: luggage.map_err(io::Error::other)?.flatten(),
             store: store.map_err(io::Error::other)?,
             clock,
             setup: setup.clone(),
@@ -138,10 +145,7 @@ impl Processor {
             job.refuse(Reason::Overdue, 0);
             return None;
         }
-        let (device, evicted) = parts.devices.get(&job.reading.device);
-        if evicted {
-            parts.metrics.devices_evicted.inc();
-        }
+        let device = self.device(&job.reading.device);
         let mut seat = self.seat(job, device, taken)?;
         let key = seat.keys[seat.arm];
         let found = parts.cache.get(&key, seat.looked).or_else(|| self.ask_others(key, &seat));
@@ -155,6 +159,32 @@ impl Processor {
                 renew
             }
             None => self.task(key, seat),
+        }
+    }
+
+    /// The state of a device: its own, the one it left elsewhere, or a new one.
+    fn device(&self, name: &Arc<str>) -> Handle {
+        let Parts { devices, metrics, luggage, .. } = &*self.parts;
+        let (device, known) = devices.get(name);
+        if known == Known::NotAnother {
+            metrics.devices_evicted.inc();
+        }
+        if known != Known::Before
+            && let Some(state) = luggage.as_ref().and_then(|luggage| luggage.fetch(name))
+        {
+            metrics.devices_moved.inc();
+            *open(&device) = state;
+        }
+        device
+    }
+
+    /// Leaves a device's state for other instances, now and then.
+    fn leave(&self, name: &str, state: &mut Device, now: Tick) {
+        if let Some(luggage) = &self.parts.luggage
+            && now.since(state.left) > LEAVE_EVERY
+        {
+            state.left = now;
+            luggage.leave(name, state);
         }
     }
 
@@ -323,6 +353,7 @@ impl Processor {
         let (judged, now) = (state.watch.judge(score, arm, &setup.alerts.thresholds), clock.now());
         let (score, level) = state.detector.verdict((score, judged), &setup.alerts.thresholds);
         let publish = state.watch.alerts(level, score, now, &setup.alerts);
+        self.leave(&job.reading.device, &mut state, now);
         if setup.delivery.idempotent {
             state.recent.note(job.reading.seq, score, level);
         }

@@ -90,6 +90,7 @@ impl Server {
             serve(&runtime, http, mqtt, desk, words);
         };
         threads.insert(0, thread::Builder::new().name("squall-serve".into()).spawn(body)?);
+        tracing::info!(http = %http_addr, mqtt = %mqtt_addr, workers = config.setup.workers.count, "the service starts");
         Ok(Self { http: http_addr, mqtt: mqtt_addr, pipeline, bus, stop, threads })
     }
 
@@ -129,7 +130,9 @@ impl Server {
     }
 
     fn end(&mut self) {
-        self.stop.send_replace(true);
+        if !self.stop.send_replace(true) {
+            tracing::info!("the service stops");
+        }
         let mut threads = self.threads.drain(..);
         // The serving thread first: once it has ended nobody waits for a verdict.
         if let Some(serving) = threads.next() {

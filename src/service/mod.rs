@@ -211,4 +211,6 @@ pub struct Cluster {
     pub expiry: Span,
     /// Longest wait for Redis.
     pub timeout: Span,
+    /// Whether the state of a device follows it to the instance it speaks to; else it begins anew there.
+    pub moves_state: bool,
 }

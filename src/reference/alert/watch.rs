@@ -1,5 +1,7 @@
 //! When the scores of one device become an alert.
 
+use serde::{Deserialize, Serialize};
+
 use super::super::reading::Level;
 use crate::clock::Tick;
 use crate::service::Alerts;
@@ -15,7 +17,7 @@ pub(in crate::reference) fn level(score: f64, thresholds: &[f64; 4]) -> Level {
 }
 
 /// What the last scores of a device were, as far as alerts hang on them.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(in crate::reference) struct Watch {
     /// The fading memory of the last peak, of the champion's scores and the challenger's.
     peaks: [f64; 2],
@@ -23,7 +25,8 @@ pub(in crate::reference) struct Watch {
     anomalies: u64,
     /// The level at which the device has alerted and not come down from; never none.
     standing: Option<Level>,
-    /// When each level was last published, nanoseconds plus one; 0 never.
+    /// When each level was last published, nanoseconds plus one by this instance's clock; 0 never.
+    #[serde(skip)]
     published: [u64; 4],
 }
 

@@ -60,12 +60,15 @@ impl Link {
     /// Takes note of how an attempt went, and gives its result back where there is one.
     pub(super) fn note<T>(&self, result: RedisResult<T>) -> Option<T> {
         if let Ok(value) = result {
-            self.down.store(false, Ordering::Relaxed);
+            if self.down.swap(false, Ordering::Relaxed) {
+                tracing::info!(redis = %self.address, "Redis answers again");
+            }
             return Some(value);
         }
         let now = self.clock.now().0;
         if !self.down.swap(true, Ordering::Relaxed) {
             self.since.store(now, Ordering::Relaxed);
+            tracing::warn!(redis = %self.address, "Redis does not answer");
         }
         self.failed.store(now, Ordering::Relaxed);
         self.failures.fetch_add(1, Ordering::Relaxed);

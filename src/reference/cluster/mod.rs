@@ -6,14 +6,18 @@
 //! | `squall:instance:<name>` | that an instance lives; expires unless it is heard of |
 //! | hash `squall:connections` | device → the instance it spoke to last; counts as long as that instance lives |
 //! | `squall:score:<key>` | the second tier of the cache |
+//! | `squall:state:<device>` | the state of a device, as CBOR, where states follow their devices |
 //!
 //! Threads of their own talk to Redis, so that no connection ever waits for it.
 
 mod bus;
 mod link;
+mod luggage;
+mod pool;
 mod registry;
 mod store;
 
 pub(super) use bus::{Bus, Note};
 
+pub(super) use luggage::Luggage;
 pub(super) use store::Store;

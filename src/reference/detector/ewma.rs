@@ -1,5 +1,7 @@
 //! The challenger's state: a moving mean and a moving variance.
 
+use serde::{Deserialize, Serialize};
+
 use super::{LARGEST, Vector};
 
 /// Weight of a new value once there have been enough: the memory is about a thousand readings.
@@ -10,7 +12,7 @@ const SILENT: u32 = 50;
 const FLOOR: f64 = 1e-6;
 
 /// Exponentially weighted mean and variance (Finch 2009), as a detector of outliers.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(in crate::reference) struct Ewma {
     mean: f64,
     variance: f64,

@@ -1,5 +1,7 @@
 //! How surprising a value is, by a fading histogram of the values before it.
 
+use serde::{Deserialize, Serialize};
+
 /// Bins of a histogram.
 const BINS: usize = 24;
 /// Share of all counts that fades with every value: the memory is about a thousand values.
@@ -28,7 +30,7 @@ impl Place {
 }
 
 /// A fading histogram of one feature of one device.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Histogram {
     counts: [f32; BINS],
     total: f32,

@@ -18,6 +18,8 @@ mod screen;
 mod tail;
 
 pub(super) use ewma::Ewma;
+use serde::{Deserialize, Serialize};
+
 use histogram::{Histogram, Place};
 pub(super) use judge::Judge;
 pub(super) use quality::{Defects, Quality};
@@ -80,7 +82,7 @@ impl Vector {
 }
 
 /// The state of one device.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Detector {
     readings: u32,
     mean: f64,

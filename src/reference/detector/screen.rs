@@ -8,6 +8,8 @@
 //! heavy tail and this is a part of it; where leaps are frequent, they are what the device does. In both cases the screen
 //! says nothing, and the histograms judge alone.
 
+use serde::{Deserialize, Serialize};
+
 /// Readings of a device before it may flag one.
 const SILENT: u32 = 15;
 /// A leap is this many times the mean distance between successive readings. Of normally distributed noise that is beyond six
@@ -38,7 +40,7 @@ const MOST_LEAPS: f64 = 0.04;
 const CREDIT: f64 = 100.0;
 
 /// The state of one device's screen, in about 100 bytes.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Screen {
     /// The last reading that was taken for normal.
     normal: f64,

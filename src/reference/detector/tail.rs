@@ -1,5 +1,7 @@
 //! What a device's usual worst surprise is: the 98 % quantile of its raw surprises, and how far they go beyond it.
 
+use serde::{Deserialize, Serialize};
+
 /// The quantile that is followed.
 const QUANTILE: f64 = 0.98;
 /// Least weight of a new surprise in the mean distance from the quantile.
@@ -13,7 +15,7 @@ const STEP: f64 = 0.02;
 const FIRST_EXCESS: f64 = 0.4;
 
 /// Follows the tail of one device's raw surprises in four numbers.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Tail {
     quantile: f64,
     /// Mean distance of a surprise from the quantile.

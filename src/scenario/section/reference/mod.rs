@@ -117,6 +117,12 @@ pub(super) static CLUSTER: Section = Section {
             "250ms",
             "longest wait for Redis; after that the service does without",
         ),
+        Field::with(
+            "moves_state",
+            Kind::Flag,
+            "false",
+            "the state of a device follows it to the instance it speaks to; else it begins anew there",
+        ),
     ],
 };
 
@@ -149,6 +155,7 @@ fn cluster(fields: &Fields, report: &mut Report<'_>) -> Cluster {
         instance: fields.text("instance").map(|text| text.value().to_owned()).unwrap_or_default(),
         expiry: fields.span("expiry"),
         timeout: fields.span("timeout"),
+        moves_state: fields.flag("moves_state"),
     }
 }
 
