@@ -90,6 +90,7 @@ fn record(bencher: Bencher<'_, '_>) {
         recorder.planned(phase, FleetId(0), Kind::Reading);
         recorder.sent(phase, FleetId(0), Kind::Reading);
         recorder.completed(&Sample {
+            device: 0,
             phase,
             fleet: FleetId(0),
             kind: Kind::Reading,

@@ -130,6 +130,7 @@ fn run(seconds: u64, endpoints: &[Endpoint], out: &Path) -> (u64, usize) {
         clock: Monotonic::start(),
         epoch_ns: 0,
         control: Control::new(),
+        switches: squall::record::SwitchLog::default(),
     };
     let region = Region::new(GLOBAL);
     let totals = thread::scope(|scope| {

@@ -14,8 +14,8 @@ use hdrhistogram::Histogram;
 use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
 use squall::clock::{Tick, WallTime};
 use squall::record::{
-    ErrorKind, FleetId, FleetInfo, Kind, Layout, Outcome, PhaseId, PhaseInfo, PhaseRole, Protocol, Sample,
-    Sink,
+    ErrorKind, FleetId, FleetInfo, Kind, Layout, Outcome, PhaseId, PhaseInfo, PhaseRole, Promise, Protocol,
+    Sample, Sink,
 };
 use squall::results::{Millis, Recorder, RunDirectory, SummaryRow, read_summary, recorders};
 use squall::seed::Seed;
@@ -37,6 +37,7 @@ fn layout() -> Arc<Layout> {
         devices: 100,
         timeout_ns: 2 * SECOND,
         budget_ns: Some(100 * MS),
+        expects: Promise::default(),
     };
     Arc::new(Layout {
         phases: vec![
@@ -50,6 +51,7 @@ fn layout() -> Arc<Layout> {
             fleet("valves", Protocol::Mqtt),
         ],
         interval_ns: SECOND,
+        faults: Vec::new(),
     })
 }
 
@@ -79,6 +81,7 @@ fn samples(layout: &Layout) -> Vec<Sample> {
                 let response_ns = if beyond { 3_600 * SECOND } else { spread(&mut stream) };
                 let sent = outcome != Outcome::Dropped;
                 samples.push(Sample {
+                    device: 0,
                     phase: PhaseId(phase as u16),
                     fleet: FleetId(fleet as u16),
                     kind,

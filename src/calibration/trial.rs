@@ -127,6 +127,7 @@ impl Trial<'_> {
             clock: Monotonic::start(),
             epoch_ns: started.epoch_ns(),
             control: Control::new(),
+            switches: crate::record::SwitchLog::default(),
         };
         let (report, totals) = thread::scope(|scope| {
             let collecting = scope.spawn(|| collector.run(&mut files, |_| while_it_runs()));

@@ -206,7 +206,7 @@ fn fleet_texts(layout: &Layout, report: &IntervalReport, style: Style) -> Vec<St
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{FleetInfo, PhaseId, PhaseInfo, Protocol};
+    use crate::record::{FleetInfo, PhaseId, PhaseInfo, Promise, Protocol};
 
     const SECOND: u64 = 1_000_000_000;
 
@@ -223,6 +223,7 @@ mod tests {
             devices: 450,
             timeout_ns: 5 * SECOND,
             budget_ns: None,
+            expects: Promise::default(),
         };
         Layout {
             phases: vec![
@@ -231,6 +232,7 @@ mod tests {
             ],
             fleets: vec![fleet("meters", Protocol::Http), fleet("pumps", Protocol::Ws)],
             interval_ns: SECOND,
+            faults: Vec::new(),
         }
     }
 

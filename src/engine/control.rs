@@ -1,8 +1,13 @@
-//! How a run is ended early from another thread.
+//! How a run is steered from another thread: ended early, and its faults switched by hand.
 
 use std::sync::Arc;
 
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
+
+use crate::record::FaultId;
+
+/// Switches that a worker may be behind with; beyond that it misses the oldest.
+const SWITCHES: usize = 1_024;
 
 /// What the person at the keyboard wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -16,10 +21,22 @@ pub enum Order {
     Abort,
 }
 
+/// A fault that acts on devices is to be switched by hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lever {
+    /// Which.
+    pub fault: FaultId,
+    /// The number of the spell, for the log.
+    pub turn: u32,
+    /// On, or off.
+    pub on: bool,
+}
+
 /// A handle on a run; clones speak to the same run. Orders only ever get stricter.
 #[derive(Debug, Clone)]
 pub struct Control {
     order: Arc<watch::Sender<Order>>,
+    levers: broadcast::Sender<Lever>,
 }
 
 impl Default for Control {
@@ -31,7 +48,7 @@ impl Default for Control {
 impl Control {
     /// A control whose order is [`Order::Run`].
     pub fn new() -> Self {
-        Self { order: Arc::new(watch::Sender::new(Order::Run)) }
+        Self { order: Arc::new(watch::Sender::new(Order::Run)), levers: broadcast::Sender::new(SWITCHES) }
     }
 
     /// Gives an order; one that is milder than the present order is ignored.
@@ -50,8 +67,19 @@ impl Control {
         *self.order.borrow()
     }
 
+    /// Has every worker switch a fault for its devices. Workers that have ended do not hear it.
+    pub fn pull(&self, lever: Lever) {
+        // An error means that no worker is there.
+        let _ = self.levers.send(lever);
+    }
+
     pub(super) fn subscribe(&self) -> watch::Receiver<Order> {
         self.order.subscribe()
+    }
+
+    #[expect(dead_code, reason = "workers will listen")]
+    pub(super) fn levers(&self) -> broadcast::Receiver<Lever> {
+        self.levers.subscribe()
     }
 }
 

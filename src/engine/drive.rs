@@ -289,11 +289,13 @@ fn take_in<S: Sink>(worker: &Worker<S>, device: &Device, session: &Session, even
                 device.answered.set(device.answered.get() + 1);
                 device.habit.stir(at);
                 if reordered {
-                    worker.finding(device, Finding::Reordered, sample.phase);
+                    worker.finding(device, Finding::Reordered, sample.phase, seq);
                 }
                 worker.settle(device, &sample);
             }
-            Settled::Finding(finding) => worker.finding(device, finding, worker.layout().phase_at(at)),
+            Settled::Finding(finding) => {
+                worker.finding(device, finding, worker.layout().phase_at(at), seq);
+            }
             Settled::Stray => worker.stray.set(worker.stray.get() + 1),
         }
     }

@@ -64,6 +64,8 @@ pub(super) enum Settled {
 #[derive(Debug)]
 pub(super) struct Ledger {
     fleet: FleetId,
+    /// Number of the device within its fleet.
+    device: u32,
     timeout_ns: u64,
     in_flight_limit: usize,
     backlog_bound: usize,
@@ -78,9 +80,16 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
-    pub(super) fn new(fleet: FleetId, timeout_ns: u64, in_flight_limit: u32, backlog_bound: u32) -> Self {
+    pub(super) fn new(
+        fleet: FleetId,
+        device: u32,
+        timeout_ns: u64,
+        in_flight_limit: u32,
+        backlog_bound: u32,
+    ) -> Self {
         Self {
             fleet,
+            device,
             timeout_ns,
             in_flight_limit: in_flight_limit as usize,
             backlog_bound: backlog_bound as usize,
@@ -248,6 +257,7 @@ impl Ledger {
         Sample {
             phase,
             fleet: self.fleet,
+            device: self.device,
             kind: Kind::Reading,
             seq: reading.seq,
             intended: reading.intended,

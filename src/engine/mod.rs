@@ -27,10 +27,10 @@ use std::time::Duration;
 
 use crate::clock::{Monotonic, PacerKind, Tick, stolen_time};
 use crate::protocol::Endpoint;
-use crate::record::{Protocol, Sink};
+use crate::record::{Protocol, Sink, SwitchLog};
 use crate::scenario::Plan;
 
-pub use control::{Control, Order};
+pub use control::{Control, Lever, Order};
 pub use limit::{Descriptors, LimitError};
 pub use source::{PortError, sources};
 pub use validity::{Figures, LAG_FLOOR_NS};
@@ -49,6 +49,8 @@ pub struct Setup {
     pub epoch_ns: u64,
     /// How the run is ended early.
     pub control: Control,
+    /// Where switched faults are noted.
+    pub switches: SwitchLog,
 }
 
 /// How a run ended.

@@ -140,7 +140,8 @@ impl<S: Sink> Worker<S> {
                     Model::Closed { .. } => fleet.in_flight,
                     Model::Subscriber => 0,
                 };
-                let ledger = Ledger::new(device.fleet, fleet.timeout.as_ns(), fleet.in_flight, backlog);
+                let ledger =
+                    Ledger::new(device.fleet, device.index, fleet.timeout.as_ns(), fleet.in_flight, backlog);
                 Rc::new(Device::new(slot as u32, device, fleet, ledger))
             });
         let devices = devices.collect();
@@ -188,8 +189,9 @@ impl<S: Sink> Worker<S> {
     }
 
     /// Records what the delivery audit found.
-    pub(super) fn finding(&self, device: &Device, finding: Finding, phase: PhaseId) {
-        self.sink.borrow_mut().finding(phase, device.fleet, finding);
+    pub(super) fn finding(&self, device: &Device, finding: Finding, phase: PhaseId, seq: u64) {
+        let index = device.plan.borrow().index;
+        self.sink.borrow_mut().finding(phase, device.fleet, finding, index, seq);
     }
 
     /// Records the outcome of a reading or connection attempt.
@@ -395,6 +397,7 @@ pub(super) fn attempt_sample(
     Sample {
         phase: attempt.phase,
         fleet: device.fleet,
+        device: device.plan.borrow().index,
         kind: Kind::Connect,
         seq: 0,
         intended: attempt.intended,

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::{FaultId, FaultInfo, Promise};
 use crate::clock::Tick;
 
 /// Index of a phase in [`Layout::phases`].
@@ -80,6 +81,8 @@ pub struct FleetInfo {
     pub timeout_ns: u64,
     /// Latency budget of a reading, nanoseconds, where the scenario states one.
     pub budget_ns: Option<u64>,
+    /// What it expects of the service's delivery.
+    pub expects: Promise,
 }
 
 /// Names and bounds of everything a [`Sample`](super::Sample) refers to by index.
@@ -91,6 +94,8 @@ pub struct Layout {
     pub fleets: Vec<FleetInfo>,
     /// Length of a recording interval, nanoseconds.
     pub interval_ns: u64,
+    /// Faults, in the order of the scenario.
+    pub faults: Vec<FaultInfo>,
 }
 
 impl Layout {
@@ -108,6 +113,14 @@ impl Layout {
     /// If `id` is not of this layout.
     pub fn fleet(&self, id: FleetId) -> &FleetInfo {
         &self.fleets[usize::from(id.0)]
+    }
+
+    /// The fault with index `id`.
+    ///
+    /// # Panics
+    /// If `id` is not of this layout.
+    pub fn fault(&self, id: FaultId) -> &FaultInfo {
+        &self.faults[usize::from(id.0)]
     }
 
     /// The phase in which `at` lies; instants after the last phase (the drain) belong to the last.

@@ -1,6 +1,7 @@
 //! What happened: the vocabulary that engine, results and display share. It holds no logic and does no I/O.
 
 mod close;
+mod fault;
 mod layout;
 mod mark;
 mod outcome;
@@ -9,6 +10,7 @@ mod sink;
 mod validity;
 
 pub use close::{Close, Qos};
+pub use fault::{FaultId, FaultInfo, Promise, Switch, SwitchLog};
 pub use layout::{FleetId, FleetInfo, Layout, PhaseId, PhaseInfo, PhaseRole, Protocol};
 pub use mark::{AnomalyKind, Detection, Mark};
 pub use outcome::{ErrorKind, Outcome};

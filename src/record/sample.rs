@@ -47,6 +47,8 @@ pub struct Sample {
     pub phase: PhaseId,
     /// Fleet of the device.
     pub fleet: FleetId,
+    /// Number of the device within its fleet, from 0.
+    pub device: u32,
     /// Reading or connect.
     pub kind: Kind,
     /// Sequence number of the reading within its device; 0 for a connection attempt.

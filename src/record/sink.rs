@@ -26,8 +26,8 @@ pub trait Sink: Send + 'static {
     /// Its outcome is known.
     fn completed(&mut self, sample: &Sample);
 
-    /// The delivery audit found something in the current phase.
-    fn finding(&mut self, phase: PhaseId, fleet: FleetId, finding: Finding);
+    /// The delivery audit found something in the current phase, about reading `seq` of the fleet's device number `device`.
+    fn finding(&mut self, phase: PhaseId, fleet: FleetId, finding: Finding, device: u32, seq: u64);
 
     /// A reading in which a seeded anomaly shows has ended. Follows its [`Sink::completed`].
     fn detection(&mut self, detection: &Detection<'_>);

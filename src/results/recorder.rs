@@ -117,7 +117,7 @@ impl Sink for Recorder {
         self.cell(sample.phase, sample.fleet, sample.kind).completed(sample, timeout_ns, budget_ns);
     }
 
-    fn finding(&mut self, phase: PhaseId, fleet: FleetId, finding: Finding) {
+    fn finding(&mut self, phase: PhaseId, fleet: FleetId, finding: Finding, _device: u32, _seq: u64) {
         self.cell(phase, fleet, Kind::Reading).counters.note(finding);
     }
 

@@ -13,7 +13,7 @@ use super::*;
 use crate::clock::{Tick, WallTime};
 use crate::record::{
     AnomalyKind, Detection, ErrorKind, FleetId, FleetInfo, Kind, Layout, Mark, Outcome, PhaseId, PhaseInfo,
-    PhaseRole, Protocol, Sample, Sink, Stages,
+    PhaseRole, Promise, Protocol, Sample, Sink, Stages,
 };
 use crate::units::Quantile;
 
@@ -33,6 +33,7 @@ pub(super) fn layout() -> Arc<Layout> {
         devices: 10,
         timeout_ns: 5 * SECOND,
         budget_ns,
+        expects: Promise::default(),
     };
     Arc::new(Layout {
         phases: vec![
@@ -42,6 +43,7 @@ pub(super) fn layout() -> Arc<Layout> {
         ],
         fleets: vec![fleet("meters", Protocol::Http, Some(50 * MS)), fleet("pumps", Protocol::Mqtt, None)],
         interval_ns: SECOND,
+        faults: Vec::new(),
     })
 }
 
@@ -65,6 +67,7 @@ fn sample(layout: &Layout, fleet: u16, intended: Tick, response_ns: u64, outcome
         }),
         mark: None,
         flagged: None,
+        device: 0,
     }
 }
 

@@ -9,6 +9,7 @@ use super::model::{Fleet, Model, Scenario};
 use super::timeline::{self, Presence, Timeline};
 use crate::arrival::{Arrivals, Law, Load, expected_count};
 use crate::clock::Tick;
+use crate::fault::Fault;
 use crate::fleet::Device;
 use crate::record::{FleetId, Layout, PhaseId, PhaseRole};
 use crate::seed::Seed;
@@ -24,6 +25,7 @@ pub struct Plan {
     timeline: Timeline,
     fleets: Vec<Planned>,
     digest: String,
+    faults: Vec<Arc<Fault>>,
 }
 
 /// What the devices of one fleet share.
@@ -70,7 +72,7 @@ impl Plan {
                 planned
             })
             .collect();
-        let mut plan = Self { scenario, layout, timeline, fleets, digest: String::new() };
+        let mut plan = Self { scenario, layout, timeline, fleets, digest: String::new(), faults: Vec::new() };
         plan.digest = digest::of(&plan);
         plan
     }
@@ -91,6 +93,11 @@ impl Plan {
     /// If `fleet` is not of this plan.
     pub fn fleet(&self, fleet: FleetId) -> &Fleet {
         &self.scenario.fleets[usize::from(fleet.0)]
+    }
+
+    /// The faults, in the order of the scenario; [`Layout::faults`] has them at the same places.
+    pub fn faults(&self) -> &[Arc<Fault>] {
+        &self.faults
     }
 
     /// Number of devices of all fleets; global indexes run from 0 to below it.

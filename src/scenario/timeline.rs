@@ -91,9 +91,10 @@ pub(super) fn layout(scenario: &Scenario) -> Layout {
             devices: fleet.devices,
             timeout_ns: fleet.timeout.as_ns(),
             budget_ns: fleet.budget.map(Span::as_ns),
+            expects: crate::record::Promise::default(),
         })
         .collect();
-    Layout { phases, fleets, interval_ns }
+    Layout { phases, fleets, interval_ns, faults: Vec::new() }
 }
 
 /// Whether a fleet connects before anything is sent.

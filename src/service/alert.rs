@@ -1,7 +1,7 @@
 //! When an anomaly becomes an alert, and how it spreads.
 
-use super::word::words;
 use crate::units::Span;
+use crate::units::word::words;
 
 words! {
     /// What happens to a subscriber whose buffer is full.

@@ -1,7 +1,7 @@
 //! What an inference costs, and which model makes it.
 
-use super::word::words;
 use crate::units::Span;
+use crate::units::word::words;
 
 words! {
     /// How costs are distributed around their mean.

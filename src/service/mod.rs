@@ -5,7 +5,6 @@ mod alert;
 mod cache;
 mod inference;
 mod queue;
-mod word;
 mod worker;
 
 pub use alert::{Alerts, Slow};
@@ -14,6 +13,7 @@ pub use inference::{Experiment, Inference, Labour, Law};
 pub use queue::{Discipline, Overflow, Priority, Queue};
 pub use worker::{Assignment, Mode, Workers};
 
+use crate::units::word::words;
 use crate::units::{Rate, Span};
 
 /// How the reference system is set up. Every part has an off, and every memory a bound.
@@ -71,7 +71,7 @@ pub struct Quota {
     pub burst: u32,
 }
 
-word::words! {
+words! {
     /// What becomes of a sender without a token.
     Anonymous {
         /// It is treated like one with a token.
@@ -83,7 +83,7 @@ word::words! {
     }
 }
 
-word::words! {
+words! {
     /// What an MQTT publisher hears of a reading that was not taken.
     Hint {
         /// PUBACK, and a `shed` message in place of the verdict.
@@ -128,7 +128,7 @@ impl Default for Admission {
     }
 }
 
-word::words! {
+words! {
     /// How events are gathered over event time.
     WindowKind {
         /// One after the other.

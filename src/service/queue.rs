@@ -1,7 +1,7 @@
 //! Where readings wait.
 
-use super::word::words;
 use crate::units::Span;
+use crate::units::word::words;
 
 words! {
     /// How urgent a reading is, most urgent first.

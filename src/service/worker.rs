@@ -1,7 +1,7 @@
 //! Who works on readings.
 
-use super::word::words;
 use crate::units::Span;
+use crate::units::word::words;
 
 words! {
     /// What a worker does while an inference waits for something else than the processor.

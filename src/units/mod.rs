@@ -4,6 +4,7 @@ mod quantile;
 mod rate;
 mod size;
 mod span;
+pub(crate) mod word;
 
 pub use quantile::Quantile;
 pub use rate::Rate;

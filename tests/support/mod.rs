@@ -49,7 +49,7 @@ impl Sink for Keeper {
         self.0.lock().unwrap().samples.push(*sample);
     }
 
-    fn finding(&mut self, _: PhaseId, _: FleetId, finding: Finding) {
+    fn finding(&mut self, _: PhaseId, _: FleetId, finding: Finding, _: u32, _: u64) {
         self.0.lock().unwrap().findings.push(finding);
     }
 
@@ -93,6 +93,7 @@ pub(crate) fn drive(
         clock,
         epoch_ns: 0,
         control: control.clone(),
+        switches: squall::record::SwitchLog::default(),
     };
     let report = engine::run(&setup, sinks).unwrap();
     let book = Arc::into_inner(keeper.0).expect("the workers have ended").into_inner().unwrap();

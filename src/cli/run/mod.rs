@@ -19,7 +19,7 @@ use crate::calibration::Profile;
 use crate::clock::{Monotonic, PacerKind, Tick, WallTime};
 use crate::display::{Progress, ProgressMode, Style};
 use crate::engine::{self, Control, EngineError, Order, Setup};
-use crate::record::Layout;
+use crate::record::{Layout, SwitchLog};
 use crate::results::{
     self, ClockFacts, Collector, Host, Manifest, PacerFacts, RunDirectory, RunFiles, RunState, ScenarioText,
     Totals,
@@ -187,6 +187,7 @@ impl Attempt {
             clock,
             epoch_ns,
             control: control.clone(),
+            switches: SwitchLog::default(),
         };
         let (report, totals) = thread::scope(|scope| {
             let (files, journal) = (&mut self.files, &mut self.journal);

@@ -12,7 +12,7 @@ fn reading(seq: u64, intended: u64) -> Reading {
 }
 
 fn ledger(in_flight: u32, backlog: u32) -> Ledger {
-    Ledger::new(FleetId(0), 100 * MS, in_flight, backlog)
+    Ledger::new(FleetId(0), 7, 100 * MS, in_flight, backlog)
 }
 
 /// Takes in and at once sends a reading.

@@ -1,0 +1,334 @@
+//! What a fault does, as plain data: the scenario that states it and the parts that obey it meet here.
+
+use std::sync::Arc;
+
+use super::delay::{Delay, Loss};
+use crate::units::{ByteSize, Span, word};
+
+/// What a fault does, by the layer at which it acts.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// On the bytes of a device's connection. A preset of a whole link stands for several toxics.
+    Network(Vec<Toxic>),
+    /// On whole messages, framing intact.
+    Message(Tampering),
+    /// In the simulated device.
+    Device(Mishap),
+    /// In the bundled reference system, over its control API.
+    Service(Trouble),
+    /// A command of the user's, for any other target.
+    Command(Command),
+}
+
+impl Effect {
+    /// The layer, in the word that files and screens use.
+    pub const fn layer(&self) -> &'static str {
+        match self {
+            Self::Network(_) => "network",
+            Self::Message(_) => "message",
+            Self::Device(_) => "device",
+            Self::Service(_) => "service",
+            Self::Command(_) => "command",
+        }
+    }
+
+    /// Whether it acts on single devices, and so on a share of them.
+    pub const fn by_device(&self) -> bool {
+        matches!(self, Self::Network(_) | Self::Message(_) | Self::Device(_))
+    }
+}
+
+word::words! {
+    /// Which way bytes travel, seen from the device.
+    Direction {
+        /// Both ways.
+        Both = "both",
+        /// From the device to the service.
+        Up = "up",
+        /// From the service to the device.
+        Down = "down",
+    }
+}
+
+impl Direction {
+    /// Whether this takes in `way`, which is [`Direction::Up`] or [`Direction::Down`].
+    pub fn covers(self, way: Self) -> bool {
+        self == Self::Both || self == way
+    }
+}
+
+/// Something that happens to the bytes of a connection.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Toxic {
+    /// Which way.
+    pub direction: Direction,
+    /// What happens.
+    pub kind: ToxicKind,
+}
+
+/// What happens to the bytes of a connection. Unless its text says so, no byte is lost, changed or reordered.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ToxicKind {
+    /// Bytes arrive later: a delay line, `due = max(previous due, arrival + delay)`.
+    Latency(Delay),
+    /// Lost segments hold up all that follows until they are sent again.
+    Loss(Loss),
+    /// No more than this passes.
+    Bandwidth {
+        /// Bytes per second, above 0.
+        rate: f64,
+        /// What may pass at once after a pause.
+        burst: ByteSize,
+    },
+    /// Bytes arrive in small pieces.
+    Slicer {
+        /// Mean size of a piece, at least 1 byte.
+        mean: u32,
+        /// Pieces are from `mean − spread` to `mean + spread` bytes, at least 1.
+        spread: u32,
+        /// Pause between two pieces.
+        gap: Span,
+    },
+    /// The connection ends after so many bytes.
+    Limit {
+        /// Bytes that pass; the first of the next one does not.
+        size: ByteSize,
+        /// How it ends.
+        ending: Ending,
+    },
+    /// The connection is reset (RST): once after a while, and at each message with a probability.
+    Reset {
+        /// So long after the fault reached the connection.
+        after: Option<Span>,
+        /// At each message, 0 to 1.
+        chance: f64,
+    },
+    /// The device's sending half is closed (FIN) so long after the fault reached the connection; it still listens.
+    HalfClose {
+        /// The wait.
+        after: Span,
+    },
+    /// Closing takes longer.
+    SlowClose {
+        /// By this much.
+        delay: Span,
+    },
+    /// Bytes are held, and delivered in order when it ends.
+    Partition,
+    /// Bytes are lost, and nobody is told; a connection that lost any is reset when it ends.
+    Blackhole,
+    /// New connections are refused.
+    Refuse,
+    /// New connections take longer.
+    SlowConnect(Delay),
+    /// New connections are accepted and then silent, as with [`ToxicKind::Blackhole`].
+    Hang,
+    /// Bits are flipped.
+    Corrupt {
+        /// Probability per byte, 0 to 1.
+        chance: f64,
+    },
+}
+
+word::words! {
+    /// How a connection ends.
+    Ending {
+        /// Orderly: FIN.
+        Fin = "fin",
+        /// At once: RST.
+        Reset = "reset",
+    }
+}
+
+word::words! {
+    /// Kinds of messages that can be tampered with.
+    MessageKind {
+        /// A reading on its way to the service: an HTTP request, a WebSocket message, a PUBLISH of the device.
+        Reading = "reading",
+        /// What closes a reading: an HTTP response, a verdict, a reply, a delivery.
+        Verdict = "verdict",
+        /// A PUBLISH from the broker, whatever it holds.
+        Publish = "publish",
+        /// PUBACK from the broker.
+        Puback = "puback",
+        /// PUBREC from the broker.
+        Pubrec = "pubrec",
+        /// PUBCOMP from the broker.
+        Pubcomp = "pubcomp",
+        /// PINGRESP from the broker, or a WebSocket pong.
+        Pingresp = "pingresp",
+        /// CONNACK from the broker.
+        Connack = "connack",
+    }
+}
+
+/// What is done to messages of one kind. Which ones is decided message by message: the first `skip` are left alone, then
+/// every `nth`, then each with `chance`; and no more than `most`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tampering {
+    /// The kind.
+    pub message: MessageKind,
+    /// What is done.
+    pub act: Act,
+    /// Messages of a device left alone at first.
+    pub skip: u64,
+    /// One in so many, at least 1; 1: all.
+    pub nth: u64,
+    /// Probability of each, 0 to 1.
+    pub chance: f64,
+    /// Messages per device and spell; `None`: no bound.
+    pub most: Option<u64>,
+}
+
+/// What is done to a message.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Act {
+    /// It vanishes.
+    Drop,
+    /// It comes twice.
+    Duplicate,
+    /// It comes later, and may be overtaken.
+    Delay(Delay),
+    /// It comes after this many later ones of its kind, at least 1, or when the fault ends.
+    Reorder {
+        /// How many overtake it.
+        depth: u32,
+    },
+}
+
+/// What befalls a device.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Mishap {
+    /// Its connection is cut at the start; it connects again by its back-off.
+    Disconnect {
+        /// Orderly or not.
+        ending: Ending,
+    },
+    /// It is away from start to end, and connects again by its back-off.
+    Offline {
+        /// How its connection ends.
+        ending: Ending,
+    },
+    /// Its clock is off.
+    ClockSkew {
+        /// At the start, nanoseconds; negative: behind.
+        offset_ns: i64,
+        /// And further with time, parts per million.
+        drift_ppm: f64,
+    },
+    /// Payloads are damaged.
+    Payload {
+        /// In which way.
+        damage: Damage,
+        /// Each with this probability, 0 to 1.
+        chance: f64,
+        /// Size of oversized payloads.
+        size: ByteSize,
+    },
+    /// It sends more readings than planned: further ones of the same law.
+    Spike {
+        /// Times as many, at least 1.
+        factor: f64,
+    },
+    /// Its sensor misbehaves.
+    Sensor {
+        /// In which way.
+        trouble: Sensor,
+        /// How much, in the units of the signal: per second where it drifts.
+        size: f64,
+    },
+}
+
+word::words! {
+    /// How a payload is damaged.
+    Damage {
+        /// Its syntax is broken.
+        Malformed = "malformed",
+        /// Its second half is missing.
+        Truncated = "truncated",
+        /// It is far too long.
+        Oversized = "oversized",
+    }
+}
+
+word::words! {
+    /// How a sensor misbehaves.
+    Sensor {
+        /// It shows the same value again and again.
+        Stuck = "stuck",
+        /// Its level creeps away.
+        Drift = "drift",
+        /// Its level is off.
+        Shift = "shift",
+        /// It scatters, normally distributed.
+        Noise = "noise",
+    }
+}
+
+/// What befalls the bundled reference system.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Trouble {
+    /// Inference takes so many times as long.
+    Slow {
+        /// The factor, at least 1.
+        factor: f64,
+    },
+    /// So many workers crash at the start; they are started again.
+    Crash {
+        /// How many.
+        workers: u32,
+    },
+    /// No worker works.
+    Stall,
+    /// Readings are answered with an error instead of a verdict.
+    Errors {
+        /// Each with this probability, 0 to 1.
+        chance: f64,
+    },
+    /// Readings are refused as by an overloaded service: 429 with `Retry-After`, a shed verdict.
+    Overload {
+        /// Each with this probability, 0 to 1.
+        chance: f64,
+        /// What `Retry-After` says.
+        retry_after: Span,
+    },
+    /// The cache is emptied at the start.
+    CacheFlush,
+    /// The cache is passed by.
+    CacheOff,
+    /// The queue holds no more than this.
+    QueueShrink {
+        /// Readings.
+        capacity: u32,
+    },
+    /// Verdicts vanish.
+    VerdictDrop {
+        /// Each with this probability, 0 to 1.
+        chance: f64,
+    },
+    /// Verdicts come later.
+    VerdictDelay {
+        /// By this much.
+        delay: Span,
+    },
+    /// Verdicts come twice.
+    VerdictDuplicate {
+        /// Each with this probability, 0 to 1.
+        chance: f64,
+    },
+    /// MQTT publishers get no PUBACK.
+    PubackWithheld,
+    /// New connections are refused.
+    Refuse,
+}
+
+/// A command of the user's, run by the shell, and the one that undoes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Command {
+    /// Run at the start.
+    pub begin: Arc<str>,
+    /// Run at the end, also when the run is interrupted or fails.
+    pub end: Option<Arc<str>>,
+    /// Either is killed after so long.
+    pub timeout: Span,
+}
