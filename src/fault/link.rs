@@ -3,33 +3,79 @@
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream};
 
+use super::approach::approach;
+use super::effect::Ending;
+use super::filter::{Filter, Origin, mutes};
+use super::orphan::Orphan;
+use super::toxic::CAPACITY;
+use super::weather::Weather;
+use crate::clock::Tick;
+
 /// A TCP connection with `TCP_NODELAY`, seen by the codecs as plain bytes.
 ///
-/// Every byte of every protocol passes through here in both directions, so a network fault needs no other seam.
-/// Bytes accepted by a write travel on by themselves: no codec has to flush a `Link`.
+/// Every byte of every protocol passes through here in both directions, and network faults act here. In fair weather nothing
+/// stands between the codec and the socket.
+///
+/// Bytes accepted by a write travel on by themselves as long as the link is polled, as its owner is whenever the weather's
+/// [`Timer`](super::Timer) says so: no codec has to flush a `Link`. Polling to read, to write or to shut down sends on what
+/// is due; one task has to do all of that. A link that is dropped before its bytes left resets the connection, so that no
+/// peer takes a message cut short for an orderly end.
 #[derive(Debug)]
 pub struct Link {
-    socket: TcpStream,
+    line: Line,
+    weather: Option<Rc<Weather>>,
+    /// The weather's version that the filter obeys.
+    seen: u32,
+    origin: Origin,
+    filter: Option<Box<Filter>>,
+}
+
+/// What has become of the socket.
+#[derive(Debug)]
+enum Line {
+    Open(TcpStream),
+    /// Ended in an orderly way by a fault: neither side gets anything more. Kept so that the peer can read to the end.
+    Spent(Option<TcpStream>),
+    /// Reset.
+    Gone,
 }
 
 impl Link {
-    /// Connects to `addr`, from the local address `source` if one is given.
+    /// Connects to `addr`, from the local address `source` if one is given, through `weather`.
     ///
-    /// Waits as long as the operating system does; a caller who wants less drops the future.
+    /// Waits as long as the operating system and the faults do; a caller who wants less drops the future. Faults may refuse
+    /// the connection, hold it up while the network is down, or make it take longer: latency by the round trip that TCP's
+    /// handshake takes. Whoever polls the future has to poll it again when the weather's [`Timer`](super::Timer) says so, and
+    /// when the weather was set.
     ///
     /// # Errors
     /// Whatever the operating system says: refused, unreachable, no port or descriptor left. A connection that reached
-    /// itself (TCP's simultaneous open, possible when nothing listens on a port of the ephemeral range) is refused.
-    pub async fn dial(addr: SocketAddr, source: Option<IpAddr>) -> io::Result<Self> {
+    /// itself (TCP's simultaneous open, possible when nothing listens on a port of the ephemeral range) is refused, and so
+    /// is one that a fault refuses.
+    pub async fn dial(
+        addr: SocketAddr,
+        source: Option<IpAddr>,
+        weather: Option<Rc<Weather>>,
+    ) -> io::Result<Self> {
+        let number = match &weather {
+            Some(weather) => {
+                let number = weather.begin_connection();
+                approach(weather, number).await?;
+                number
+            }
+            None => 0,
+        };
         let socket = if addr.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         if let Some(source) = source {
             socket.bind(SocketAddr::new(source, 0))?;
         }
+        let born = weather.as_ref().map_or(Tick::ZERO, |weather| weather.now());
         let socket = socket.connect(addr).await?;
         if socket.local_addr()? == addr {
             return Err(io::Error::new(
@@ -38,7 +84,167 @@ impl Link {
             ));
         }
         socket.set_nodelay(true)?;
-        Ok(Self { socket })
+        Ok(Self::over(socket, weather, Origin { number, born }))
+    }
+
+    /// A connection that was made elsewhere, and begins now.
+    pub fn from_socket(socket: TcpStream, weather: Option<Rc<Weather>>) -> Self {
+        let number = weather.as_ref().map_or(0, |weather| weather.begin_connection());
+        let born = weather.as_ref().map_or(Tick::ZERO, |weather| weather.now());
+        Self::over(socket, weather, Origin { number, born })
+    }
+
+    fn over(socket: TcpStream, weather: Option<Rc<Weather>>, origin: Origin) -> Self {
+        let seen = weather.as_ref().map_or(0, |weather| {
+            let version = weather.version();
+            if weather.is_fair() { version } else { version.wrapping_sub(1) }
+        });
+        Self { line: Line::Open(socket), weather, seen, origin, filter: None }
+    }
+
+    /// Resets the connection (RST). Whatever is done with it afterwards fails as after a reset by the peer.
+    ///
+    /// While a fault keeps the peer from hearing of it, the peer is told when the fault ends.
+    pub fn abort(&mut self) {
+        self.end(true);
+    }
+
+    /// Whether polling can go straight to the socket.
+    pub(super) fn is_fair(&self) -> bool {
+        self.filter.is_none() && self.weather.as_ref().is_none_or(|weather| weather.version() == self.seen)
+    }
+
+    /// Lets go of the socket, with a reset or without, as soon as the peer can hear of it.
+    fn end(&mut self, reset: bool) {
+        let line = std::mem::replace(&mut self.line, Line::Gone);
+        let filter = self.filter.take();
+        let (Line::Open(socket) | Line::Spent(Some(socket))) = line else { return };
+        let lost = filter.as_ref().is_some_and(|filter| filter.lost());
+        let delivered = filter.as_ref().is_none_or(|filter| filter.is_delivered());
+        if let Some(weather) = &self.weather
+            && weather.consult(|fronts| mutes(fronts, self.origin))
+        {
+            let unsent = filter.map_or_else(Vec::new, |mut filter| filter.take_unsent());
+            weather.keep(Orphan { socket, origin: self.origin, unsent, reset: reset || lost });
+        } else if reset || lost || !delivered {
+            // If it fails the connection is gone already.
+            let _ = socket.set_zero_linger();
+        }
+    }
+
+    /// Ends the connection as a fault wants it.
+    fn cut(&mut self, ending: Ending, cx: &mut Context<'_>) {
+        let unheard =
+            self.weather.as_ref().is_some_and(|weather| weather.consult(|fronts| mutes(fronts, self.origin)));
+        match std::mem::replace(&mut self.line, Line::Gone) {
+            Line::Open(mut socket) if ending == Ending::Fin && !unheard => {
+                // If it fails the connection is gone already.
+                let _ = Pin::new(&mut socket).poll_shutdown(cx);
+                self.line = Line::Spent(Some(socket));
+                self.filter = None;
+            }
+            line => {
+                self.line = line;
+                self.end(ending == Ending::Reset);
+                if ending == Ending::Fin {
+                    self.line = Line::Spent(None);
+                }
+            }
+        }
+    }
+
+    /// Has the filter obey the present weather. Gives the instant at which it did.
+    fn attend(&mut self, cx: &mut Context<'_>) -> Tick {
+        let Some(weather) = self.weather.clone() else { return Tick::ZERO };
+        let now = weather.now();
+        let mut passed = Ok(());
+        if weather.version() != self.seen {
+            self.seen = weather.version();
+            if self.filter.is_some() || !weather.is_fair() {
+                let filter = self.filter.get_or_insert_default();
+                passed = filter.reconcile(&weather, self.origin, now);
+            }
+        }
+        if let Some(filter) = &mut self.filter
+            && let Err(ending) = passed.and_then(|()| filter.tend(now))
+        {
+            self.cut(ending, cx);
+        }
+        now
+    }
+
+    /// Takes the filter away once it is of no use.
+    fn relax(&mut self) {
+        if self.filter.as_ref().is_some_and(|filter| filter.is_idle())
+            && let Some(mut filter) = self.filter.take()
+        {
+            filter.release();
+        }
+    }
+
+    /// What the next poll has to deal with.
+    fn path(&mut self, cx: &mut Context<'_>) -> Path<'_> {
+        let now = self.attend(cx);
+        match (&mut self.line, &mut self.filter, &self.weather) {
+            (Line::Open(socket), Some(filter), Some(weather)) => {
+                Path::Filtered(filter, Seat { socket, weather, now })
+            }
+            (Line::Open(socket), ..) => Path::Plain(Pin::new(socket)),
+            (Line::Spent(_), ..) => Path::Over(Ending::Fin),
+            (Line::Gone, ..) => Path::Over(Ending::Reset),
+        }
+    }
+
+    /// What comes of a poll through the filter; `spent` is what a connection gives that a fault has ended in an orderly way.
+    fn settle<T>(
+        &mut self,
+        passed: Result<Poll<io::Result<T>>, Ending>,
+        spent: io::Result<T>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<T>> {
+        match passed {
+            Ok(polled) => {
+                self.relax();
+                polled
+            }
+            Err(ending) => {
+                self.cut(ending, cx);
+                over(ending, spent)
+            }
+        }
+    }
+}
+
+/// How a poll goes on.
+enum Path<'a> {
+    Plain(Pin<&'a mut TcpStream>),
+    Filtered(&'a mut Filter, Seat<'a>),
+    Over(Ending),
+}
+
+/// What the filter works on.
+pub(super) struct Seat<'a> {
+    pub(super) socket: &'a mut TcpStream,
+    pub(super) weather: &'a Weather,
+    pub(super) now: Tick,
+}
+
+fn over<T>(ending: Ending, spent: io::Result<T>) -> Poll<io::Result<T>> {
+    Poll::Ready(match ending {
+        Ending::Fin => spent,
+        Ending::Reset => Err(io::ErrorKind::ConnectionReset.into()),
+    })
+}
+
+fn broken_pipe<T>() -> io::Result<T> {
+    Err(io::ErrorKind::BrokenPipe.into())
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        if self.weather.is_some() {
+            self.end(false);
+        }
     }
 }
 
@@ -48,13 +254,29 @@ impl AsyncRead for Link {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_read(cx, buf)
+        if let (true, Line::Open(socket)) = (self.is_fair(), &mut self.line) {
+            return Pin::new(socket).poll_read(cx, buf);
+        }
+        let passed = match self.path(cx) {
+            Path::Plain(socket) => return socket.poll_read(cx, buf),
+            Path::Over(ending) => return over(ending, Ok(())),
+            Path::Filtered(filter, seat) => filter.poll_read(seat, cx, buf),
+        };
+        self.settle(passed, Ok(()), cx)
     }
 }
 
 impl AsyncWrite for Link {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.socket).poll_write(cx, buf)
+        if let (true, Line::Open(socket)) = (self.is_fair(), &mut self.line) {
+            return Pin::new(socket).poll_write(cx, buf);
+        }
+        let passed = match self.path(cx) {
+            Path::Plain(socket) => return socket.poll_write(cx, buf),
+            Path::Over(ending) => return over(ending, broken_pipe()),
+            Path::Filtered(filter, seat) => filter.poll_write(seat, cx, buf),
+        };
+        self.settle(passed, broken_pipe(), cx)
     }
 
     fn poll_write_vectored(
@@ -62,20 +284,55 @@ impl AsyncWrite for Link {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.socket).poll_write_vectored(cx, bufs)
+        if let (true, Line::Open(socket)) = (self.is_fair(), &mut self.line) {
+            return Pin::new(socket).poll_write_vectored(cx, bufs);
+        }
+        let passed = match self.path(cx) {
+            Path::Plain(socket) => return socket.poll_write_vectored(cx, bufs),
+            Path::Over(ending) => return over(ending, broken_pipe()),
+            // One write is one message, however many buffers it comes in.
+            Path::Filtered(filter, seat) => filter.poll_write(seat, cx, &gathered(bufs)),
+        };
+        self.settle(passed, broken_pipe(), cx)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.socket.is_write_vectored()
+        true
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_flush(cx)
+        if let (true, Line::Open(socket)) = (self.is_fair(), &mut self.line) {
+            return Pin::new(socket).poll_flush(cx);
+        }
+        // What was accepted travels on by itself, as in the kernel: who waited for it here would send one message at a time.
+        let passed = match self.path(cx) {
+            Path::Plain(socket) => return socket.poll_flush(cx),
+            Path::Over(ending) => return over(ending, broken_pipe()),
+            Path::Filtered(filter, seat) => filter.poll_flush(seat, cx),
+        };
+        self.settle(passed, broken_pipe(), cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_shutdown(cx)
+        if let (true, Line::Open(socket)) = (self.is_fair(), &mut self.line) {
+            return Pin::new(socket).poll_shutdown(cx);
+        }
+        let passed = match self.path(cx) {
+            Path::Plain(socket) => return socket.poll_shutdown(cx),
+            Path::Over(ending) => return over(ending, Ok(())),
+            Path::Filtered(filter, seat) => filter.poll_shutdown(seat, cx),
+        };
+        self.settle(passed, Ok(()), cx)
     }
+}
+
+fn gathered(bufs: &[IoSlice<'_>]) -> Vec<u8> {
+    let mut message = Vec::new();
+    for buf in bufs {
+        let room = CAPACITY.saturating_sub(message.len());
+        message.extend_from_slice(buf.get(..room).unwrap_or(buf));
+    }
+    message
 }
 
 #[cfg(test)]
@@ -95,9 +352,10 @@ mod tests {
     fn bytes_pass_in_both_directions_and_nagle_is_off() {
         block_on(async {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let mut link = Link::dial(listener.local_addr().unwrap(), None).await.unwrap();
+            let mut link = Link::dial(listener.local_addr().unwrap(), None, None).await.unwrap();
             let (mut peer, _) = listener.accept().await.unwrap();
-            assert!(link.socket.nodelay().unwrap());
+            let Line::Open(socket) = &link.line else { panic!("closed") };
+            assert!(socket.nodelay().unwrap());
             link.write_all(b"up").await.unwrap();
             peer.write_all(b"down").await.unwrap();
             let (mut up, mut down) = ([0; 2], [0; 4]);
@@ -115,7 +373,7 @@ mod tests {
         block_on(async {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let source = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 77));
-            let _link = Link::dial(listener.local_addr().unwrap(), Some(source)).await.unwrap();
+            let _link = Link::dial(listener.local_addr().unwrap(), Some(source), None).await.unwrap();
             assert_eq!(listener.accept().await.unwrap().1.ip(), source);
         });
     }
@@ -126,7 +384,10 @@ mod tests {
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
             let addr = listener.local_addr().unwrap();
             drop(listener);
-            assert_eq!(Link::dial(addr, None).await.unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+            assert_eq!(
+                Link::dial(addr, None, None).await.unwrap_err().kind(),
+                io::ErrorKind::ConnectionRefused
+            );
         });
     }
 }

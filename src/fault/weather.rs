@@ -5,6 +5,7 @@ use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::orphan::Orphan;
 use super::schedule::Fault;
 use crate::clock::Tick;
 use crate::seed::{Seed, Stream};
@@ -45,7 +46,21 @@ pub struct Weather {
     fronts: RefCell<Vec<Front>>,
     /// Connections begun so far.
     connections: Cell<u32>,
+    /// Connections the device let go of while their peers could not hear of it.
+    orphans: RefCell<Vec<Orphan>>,
 }
+
+/// Orphans of one device; of more the oldest is let go of at once.
+const MOST_ORPHANS: usize = 4;
+
+/// The same object: what acts on one device acts on no other.
+impl PartialEq for Weather {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self, other)
+    }
+}
+
+impl Eq for Weather {}
 
 impl Weather {
     /// Fair weather for the device with global index `device`, which `timer` knows as `who`.
@@ -58,13 +73,28 @@ impl Weather {
             version: Cell::new(0),
             fronts: RefCell::default(),
             connections: Cell::new(0),
+            orphans: RefCell::default(),
         }
     }
 
     /// Changes what acts on the device's connection, at once. Whoever drives it must be woken by the caller.
     pub fn set(&self, fronts: Vec<Front>) {
+        let orphans = self.orphans.take();
+        let (still_unheard, heard): (Vec<_>, Vec<_>) =
+            orphans.into_iter().partition(|orphan| orphan.is_unheard(&fronts));
+        *self.orphans.borrow_mut() = still_unheard;
         *self.fronts.borrow_mut() = fronts;
         self.version.set(self.version.get().wrapping_add(1));
+        heard.into_iter().for_each(Orphan::release);
+    }
+
+    /// Keeps a connection whose peer is not to learn yet that it is over. See [`Orphan`].
+    pub(super) fn keep(&self, orphan: Orphan) {
+        let mut orphans = self.orphans.borrow_mut();
+        if orphans.len() >= MOST_ORPHANS {
+            orphans.remove(0).release();
+        }
+        orphans.push(orphan);
     }
 
     /// Changes with every [`Weather::set`]; 0 before the first.
@@ -75,6 +105,11 @@ impl Weather {
     /// Whether nothing acts on the connection.
     pub fn is_fair(&self) -> bool {
         self.fronts.borrow().is_empty()
+    }
+
+    /// Hands what acts on the connection to `look`.
+    pub(super) fn consult<T>(&self, look: impl FnOnce(&[Front]) -> T) -> T {
+        look(&self.fronts.borrow())
     }
 
     /// What acts on the connection.

@@ -2,7 +2,9 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::rc::Rc;
 
+use crate::fault::Weather;
 use crate::record::Qos;
 
 /// What one device presents and asks for, as it stands at one connection attempt.
@@ -38,6 +40,8 @@ pub struct Identity {
     pub source: Option<IpAddr>,
     /// MQTT topic filter under which verdicts and replies arrive; `None` for `devices/<device>/verdicts`.
     pub reply_topic: Option<String>,
+    /// What acts on the bytes of its connection; `None`: nothing ever does.
+    pub weather: Option<Rc<Weather>>,
 }
 
 impl Identity {
@@ -55,6 +59,7 @@ impl Identity {
             will: None,
             source: None,
             reply_topic: None,
+            weather: None,
         }
     }
 }
@@ -73,6 +78,7 @@ impl fmt::Debug for Identity {
             will,
             source,
             reply_topic,
+            weather: _,
         } = self;
         let names: Vec<_> = headers.iter().map(|(name, _)| name).collect();
         f.debug_struct("Identity")

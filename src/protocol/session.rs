@@ -68,8 +68,8 @@ impl Session {
         settings: &Settings,
         identity: &Identity,
     ) -> Result<Self, Failure> {
-        let link =
-            Link::dial(endpoint.address(), identity.source).await.map_err(|error| Failure::io(&error))?;
+        let dialing = Link::dial(endpoint.address(), identity.source, identity.weather.clone());
+        let link = dialing.await.map_err(|error| Failure::io(&error))?;
         Self::open(link, endpoint, settings, identity).await
     }
 
@@ -178,6 +178,15 @@ impl Session {
         }
     }
 
+    /// Resets the connection (RST) without a goodbye. The session is unusable afterwards.
+    pub fn abort(&mut self) {
+        match self {
+            Self::Http(session) => session.stream_mut().abort(),
+            Self::Ws(session) => session.stream_mut().abort(),
+            Self::Mqtt(session) => session.stream_mut().abort(),
+        }
+    }
+
     /// Messages received that answered no reading of this device: unreadable, unasked for, or another device's.
     pub fn stray(&self) -> u64 {
         match self {
@@ -191,6 +200,20 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn an_aborted_session_is_a_reset_to_its_peer() {
+        use tokio::io::AsyncReadExt;
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let endpoint = Endpoint::resolve(Protocol::Http, &url).unwrap();
+        let (settings, identity) = (Settings::default(), Identity::of("d"));
+        let mut session = Session::connect(&endpoint, &settings, &identity).await.unwrap();
+        let (mut peer, _) = listener.accept().await.unwrap();
+        session.abort();
+        let error = peer.read(&mut [0]).await.unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+    }
 
     #[test]
     fn an_idle_session_is_small() {

@@ -60,7 +60,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http<S> {
         })
     }
 
-    #[cfg(feature = "internals")]
     pub(super) fn stream_mut(&mut self) -> &mut S {
         &mut self.stream
     }

@@ -130,7 +130,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
         }
     }
 
-    #[cfg(feature = "internals")]
     pub(super) fn stream_mut(&mut self) -> &mut S {
         &mut self.stream
     }

@@ -87,7 +87,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
         )
     }
 
-    #[cfg(feature = "internals")]
     pub(super) fn stream_mut(&mut self) -> &mut S {
         self.socket.get_mut()
     }
