@@ -1,14 +1,18 @@
 //! MQTT from both ends against what others wrote: the reference system's endpoint against `mosquitto_pub`, `mosquitto_sub` and
 //! Python's `paho-mqtt`; whole runs of the tool against a real `mosquitto`.
 
+use std::collections::BTreeSet;
+use std::future::poll_fn;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, sync_channel};
+use std::task::Poll;
 use std::time::Duration;
 
 use squall::clock::Monotonic;
 use squall::engine::{Control, End};
-use squall::record::{Outcome, Protocol};
+use squall::protocol::{Answer, Event, Identity, Message, MqttSettings, Session, Settings, Suspended};
+use squall::record::{Close, Outcome, Protocol, Qos};
 use squall::reference::{Config, Server};
 
 use crate::interop_device::{endpoint, mosquitto};
@@ -286,4 +290,89 @@ fn whole_runs_against_mosquitto_close_at_the_acknowledgement_and_at_delivery() {
         assert_eq!(bad, 0, "case {index}, {name}");
     }
     assert_eq!(book.findings, [], "nothing lost, doubled or out of order");
+}
+
+/// Sends what the session takes until all of `last` readings are closed, or, with `cut`, until so many were closed on this
+/// connection and more are under way; true when all are closed.
+async fn publish_until(
+    session: &mut Session,
+    next: &mut u64,
+    open: &mut BTreeSet<u64>,
+    last: u64,
+    cut: Option<usize>,
+) -> bool {
+    // Beyond its `max_inflight_messages` of 20, mosquitto acknowledges `QoS` 2 and forgets.
+    const IN_FLIGHT: usize = 16;
+    let mut closed = 0;
+    loop {
+        let parted = poll_fn(|cx| {
+            while *next <= last && open.len() < IN_FLIGHT && session.ready() {
+                let payload = format!("reading-{next}");
+                session
+                    .send(cx, &Message { seq: *next, payload: payload.as_bytes(), address: None })
+                    .unwrap();
+                open.insert(*next);
+                *next += 1;
+            }
+            if cut.is_some_and(|cut| closed >= cut) && !open.is_empty() || open.is_empty() {
+                return Poll::Ready(true);
+            }
+            session.poll_event(cx).map(|event| {
+                if let Event::Closed { seq, answer, .. } = event.unwrap() {
+                    assert_eq!(answer, Answer::Ok);
+                    assert!(open.remove(&seq), "reading {seq} was closed twice");
+                    closed += 1;
+                }
+                false
+            })
+        });
+        if parted.await {
+            return open.is_empty() && *next > last;
+        }
+    }
+}
+
+#[test]
+fn at_qos_2_every_reading_reaches_mosquitto_exactly_once_however_often_the_connection_breaks() {
+    const READINGS: u64 = 300;
+    let Some((_broker, port, _folder)) = mosquitto("allow_anonymous true\n") else { return };
+    let endpoint = endpoint(Protocol::Mqtt, port);
+    let Some(listener) = Listener::start(port, "plant/up", "2") else { return };
+    let mqtt = MqttSettings { qos: Qos::ExactlyOnce, clean_session: false, ..MqttSettings::default() };
+    let settings = Settings { close: Close::Ack, mqtt, ..Settings::default() };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let conversation = async {
+        let (mut next, mut open, mut resume, mut breaks) = (1, BTreeSet::new(), None::<Suspended>, 0_usize);
+        loop {
+            let identity = Identity {
+                address: Some("plant/up".to_owned()),
+                resume: resume.take(),
+                ..Identity::of("meters-00017")
+            };
+            let mut session = Session::connect(&endpoint, &settings, &identity).await.unwrap();
+            // Sometimes before the first answer, sometimes amid a stream of them.
+            let cut = (breaks < 40).then_some(breaks * 7 % 19);
+            let done = publish_until(&mut session, &mut next, &mut open, READINGS, cut).await;
+            assert_eq!(session.stray(), 0);
+            if done {
+                poll_fn(|cx| session.poll_close(cx)).await;
+                return breaks;
+            }
+            breaks += 1;
+            if breaks % 3 == 0 {
+                session.abort();
+            }
+            let suspended = session.suspend().unwrap();
+            assert_eq!(suspended.seqs().collect::<BTreeSet<_>>(), open);
+            resume = Some(suspended);
+        }
+    };
+    let breaks =
+        runtime.block_on(async { tokio::time::timeout(Duration::from_secs(60), conversation).await });
+    assert!(breaks.unwrap() > 10);
+    let heard: Vec<String> = (0..READINGS).map(|_| listener.await_line("plant/up reading-")).collect();
+    let distinct: BTreeSet<_> = heard.iter().collect();
+    assert_eq!(distinct.len() as u64, READINGS);
+    say(port, "plant/up", "the end", &["-q", "2"]);
+    assert_eq!(listener.await_line("plant/up"), "plant/up the end", "nothing came twice");
 }

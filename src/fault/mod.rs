@@ -12,6 +12,7 @@ mod preset;
 mod proxy;
 mod relay;
 mod schedule;
+mod tamper;
 #[cfg(test)]
 mod tests;
 mod toxic;
@@ -27,4 +28,5 @@ pub use preset::{PRESETS, preset};
 pub use proxy::{Proxy, ProxyPlan, ProxyReport};
 pub use relay::{Passed, Relay};
 pub use schedule::{Draw, Fault, Schedule};
+pub use tamper::{Fate, Spell, Tamper};
 pub use weather::{Front, Timer, Weather};

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::orphan::Orphan;
 use super::schedule::Fault;
+use super::tamper::Docket;
 use crate::clock::Tick;
 use crate::seed::{Seed, Stream};
 
@@ -46,6 +47,8 @@ pub struct Weather {
     fronts: RefCell<Vec<Front>>,
     /// Connections begun so far.
     connections: Cell<u32>,
+    /// What message faults have done.
+    docket: RefCell<Docket>,
     /// Connections the device let go of while their peers could not hear of it.
     orphans: RefCell<Vec<Orphan>>,
 }
@@ -73,6 +76,7 @@ impl Weather {
             version: Cell::new(0),
             fronts: RefCell::default(),
             connections: Cell::new(0),
+            docket: RefCell::default(),
             orphans: RefCell::default(),
         }
     }
@@ -122,6 +126,11 @@ impl Weather {
         let number = self.connections.get();
         self.connections.set(number.wrapping_add(1));
         number
+    }
+
+    /// What message faults have done to the device's messages.
+    pub(super) const fn docket(&self) -> &RefCell<Docket> {
+        &self.docket
     }
 
     /// The present instant.

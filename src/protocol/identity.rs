@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::rc::Rc;
 
+use super::Suspended;
 use crate::fault::Weather;
 use crate::record::Qos;
 
@@ -40,8 +41,10 @@ pub struct Identity {
     pub source: Option<IpAddr>,
     /// MQTT topic filter under which verdicts and replies arrive; `None` for `devices/<device>/verdicts`.
     pub reply_topic: Option<String>,
-    /// What acts on the bytes of its connection; `None`: nothing ever does.
+    /// What acts on its connections; `None`: nothing ever will.
     pub weather: Option<Rc<Weather>>,
+    /// What was in flight when its last MQTT connection ended, to be taken up again by this one.
+    pub resume: Option<Suspended>,
 }
 
 impl Identity {
@@ -60,6 +63,7 @@ impl Identity {
             source: None,
             reply_topic: None,
             weather: None,
+            resume: None,
         }
     }
 }
@@ -79,6 +83,7 @@ impl fmt::Debug for Identity {
             source,
             reply_topic,
             weather: _,
+            resume,
         } = self;
         let names: Vec<_> = headers.iter().map(|(name, _)| name).collect();
         f.debug_struct("Identity")
@@ -92,6 +97,7 @@ impl fmt::Debug for Identity {
             .field("will", will)
             .field("source", source)
             .field("reply_topic", reply_topic)
+            .field("resume", resume)
             // Services that cannot be given headers by browsers take their tokens as a sub-protocol.
             .finish_non_exhaustive()
     }

@@ -10,17 +10,21 @@ mod failure;
 mod flow;
 #[cfg(fuzzing)]
 pub mod fuzz;
+mod gate;
 mod http;
 mod identity;
 #[cfg(feature = "internals")]
 pub mod internals;
 mod judge;
+mod limbo;
 mod mqtt;
 mod pulse;
 #[cfg(any(test, fuzzing, feature = "internals"))]
 mod script;
 mod session;
 mod settings;
+#[cfg(test)]
+mod sky;
 mod status;
 mod verdict;
 mod ws;
@@ -29,7 +33,7 @@ pub use endpoint::{Endpoint, EndpointError};
 pub use failure::Failure;
 pub use http::{Http, reserved_header, valid_header, valid_method, valid_target};
 pub use identity::{Identity, Login, Message, Will};
-pub use mqtt::Mqtt;
+pub use mqtt::{Mqtt, Suspended};
 pub use session::{Answer, Event, Session};
 pub use settings::{
     Correlation, Hearing, HttpSettings, Lookup, MqttSettings, Roster, Settings, WsMode, WsSettings,

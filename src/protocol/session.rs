@@ -2,10 +2,11 @@
 
 use std::task::{Context, Poll};
 
+use super::gate::{self, Gate};
 use super::http::Http;
 use super::mqtt::Mqtt;
 use super::ws::Ws;
-use super::{Endpoint, Failure, Identity, Message, Settings};
+use super::{Endpoint, Failure, Identity, Message, Settings, Suspended};
 use crate::fault::Link;
 use crate::record::{ErrorKind, Protocol, Stages};
 
@@ -49,11 +50,11 @@ pub enum Answer {
 #[derive(Debug)]
 pub enum Session {
     /// HTTP/1.1.
-    Http(Box<Http>),
+    Http(Box<Gate<Http>>),
     /// WebSocket.
-    Ws(Box<Ws>),
+    Ws(Box<Gate<Ws>>),
     /// MQTT 3.1.1.
-    Mqtt(Box<Mqtt>),
+    Mqtt(Box<Gate<Mqtt>>),
 }
 
 impl Session {
@@ -84,10 +85,20 @@ impl Session {
         settings: &Settings,
         identity: &Identity,
     ) -> Result<Self, Failure> {
+        let tamper = gate::tamper(identity);
         Ok(match endpoint.protocol() {
-            Protocol::Http => Self::Http(Box::new(Http::new(link, endpoint, settings, identity)?)),
-            Protocol::Ws => Self::Ws(Box::new(Ws::open(link, endpoint, settings, identity).await?)),
-            Protocol::Mqtt => Self::Mqtt(Box::new(Mqtt::open(link, endpoint, settings, identity).await?)),
+            Protocol::Http => {
+                let http = Http::new(link, endpoint, settings, identity)?;
+                Self::Http(Box::new(Gate::new(http, tamper, settings)))
+            }
+            Protocol::Ws => {
+                let ws = Ws::open(link, endpoint, settings, identity).await?;
+                Self::Ws(Box::new(Gate::new(ws, tamper, settings)))
+            }
+            Protocol::Mqtt => {
+                let mqtt = Mqtt::open(link, endpoint, settings, identity).await?;
+                Self::Mqtt(Box::new(Gate::new(mqtt, tamper, settings)))
+            }
         })
     }
 
@@ -135,8 +146,7 @@ impl Session {
     pub fn has_more(&self) -> bool {
         match self {
             Self::Http(session) => session.has_more(),
-            // The library does not say what it holds.
-            Self::Ws(_) => true,
+            Self::Ws(session) => session.has_more(),
             Self::Mqtt(session) => session.has_more(),
         }
     }
@@ -150,7 +160,7 @@ impl Session {
     pub fn survives_timeout(&self) -> bool {
         match self {
             Self::Http(_) => false,
-            Self::Ws(session) => session.survives_timeout(),
+            Self::Ws(session) => session.codec.survives_timeout(),
             Self::Mqtt(_) => true,
         }
     }
@@ -163,8 +173,8 @@ impl Session {
     pub fn keep_alive(&mut self, cx: &mut Context<'_>) -> Result<(), Failure> {
         match self {
             Self::Http(_) => Ok(()),
-            Self::Ws(session) => session.keep_alive(cx),
-            Self::Mqtt(session) => session.keep_alive(cx),
+            Self::Ws(session) => session.codec.keep_alive(cx),
+            Self::Mqtt(session) => session.codec.keep_alive(cx),
         }
     }
 
@@ -178,12 +188,24 @@ impl Session {
         }
     }
 
+    /// Ends the session at once, without a goodbye, and gives what is to be handed to the device's next connection in
+    /// [`Identity::resume`]: for an MQTT session that the broker keeps
+    /// ([`MqttSettings::clean_session`](super::MqttSettings::clean_session)). `None` where each connection begins anew.
+    ///
+    /// With it the broker and the next connection complete every exchange of `QoS` 1 and 2, as MQTT 3.1.1 §4.4 demands; the
+    /// sender's part is to keep the readings of [`Suspended::seqs`] in flight.
+    pub fn suspend(self) -> Option<Suspended> {
+        let Self::Mqtt(session) = self else { return None };
+        let (session, unsent, untold) = session.into_parts();
+        session.suspend(unsent, untold)
+    }
+
     /// Resets the connection (RST) without a goodbye. The session is unusable afterwards.
     pub fn abort(&mut self) {
         match self {
-            Self::Http(session) => session.stream_mut().abort(),
-            Self::Ws(session) => session.stream_mut().abort(),
-            Self::Mqtt(session) => session.stream_mut().abort(),
+            Self::Http(session) => session.codec.stream_mut().abort(),
+            Self::Ws(session) => session.codec.stream_mut().abort(),
+            Self::Mqtt(session) => session.codec.stream_mut().abort(),
         }
     }
 
@@ -191,8 +213,8 @@ impl Session {
     pub fn stray(&self) -> u64 {
         match self {
             Self::Http(_) => 0,
-            Self::Ws(session) => session.stray(),
-            Self::Mqtt(session) => session.stray(),
+            Self::Ws(session) => session.codec.stray(),
+            Self::Mqtt(session) => session.codec.stray(),
         }
     }
 }
@@ -218,7 +240,8 @@ mod tests {
     #[test]
     fn an_idle_session_is_small() {
         // Buffers come on top: at most 1 KiB each way when idle, and 4 KiB more for WebSocket.
-        let sizes = [size_of::<Session>(), size_of::<Http>(), size_of::<Mqtt>(), size_of::<Ws>()];
+        let sizes =
+            [size_of::<Session>(), size_of::<Gate<Http>>(), size_of::<Gate<Mqtt>>(), size_of::<Gate<Ws>>()];
         assert!(sizes.iter().zip([16, 512, 512, 768]).all(|(size, limit)| *size <= limit), "{sizes:?}");
     }
 }

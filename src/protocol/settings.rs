@@ -77,10 +77,8 @@ pub struct MqttSettings {
     /// Whether the broker is to forget the device when its connection ends.
     ///
     /// If not, the broker keeps subscriptions, and messages at quality of service 1 and 2, for the device's next
-    /// connection. The session subscribes again all the same, which changes nothing, and does not resume the in-flight
-    /// window of the earlier connection: whether a reading without an answer is sent again is its sender's decision.
-    /// Messages for earlier connections that arrive before the subscription is confirmed count as
-    /// [stray](super::Session::stray).
+    /// connection. That one subscribes again all the same, which changes nothing, tells what has come for earlier
+    /// connections, and takes up what was in flight, if it is [given it](super::Identity::resume).
     pub clean_session: bool,
 }
 

@@ -1,6 +1,7 @@
-//! Packet identifiers of readings that await an acknowledgement.
+//! Packet identifiers of readings that await an acknowledgement, and what it takes to send them again.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use super::packet::Ack;
 use crate::record::Qos;
@@ -13,7 +14,31 @@ const BOUND: usize = 16_384;
 #[derive(Debug, Clone, Copy)]
 struct Flight {
     seq: u64,
+    /// Place of its last packet among those of all exchanges.
+    order: u32,
     awaiting: Ack,
+}
+
+/// The contents of a PUBLISH that may have to be sent again.
+pub(super) struct Kept {
+    pub(super) topic: Box<str>,
+    pub(super) payload: Box<[u8]>,
+}
+
+/// Payloads and addresses may hold secrets.
+impl fmt::Debug for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Kept").field("payload", &self.payload.len()).finish_non_exhaustive()
+    }
+}
+
+/// What has to be sent again for a reading under way.
+#[derive(Debug)]
+pub(super) enum Again<'a> {
+    /// Its PUBLISH.
+    Publish(Qos, &'a Kept),
+    /// PUBREL.
+    Release,
 }
 
 /// What an acknowledgement means.
@@ -34,6 +59,10 @@ pub(super) enum Progress {
 pub(super) struct InFlight {
     flights: BTreeMap<u16, Flight>,
     last: u16,
+    /// Packets sent, in all exchanges.
+    sent: u32,
+    /// What may have to be sent again, where the session can be resumed.
+    kept: BTreeMap<u16, Kept>,
 }
 
 impl InFlight {
@@ -46,34 +75,78 @@ impl InFlight {
         if !self.has_room() {
             return None;
         }
+        let pid = self.spare();
+        self.last = pid;
+        let awaiting = if qos == Qos::ExactlyOnce { Ack::Pubrec } else { Ack::Puback };
+        let order = self.next_place();
+        self.flights.insert(pid, Flight { seq, order, awaiting });
+        Some(pid)
+    }
+
+    /// An identifier that no reading under way has.
+    pub(super) fn spare(&self) -> u16 {
         // The map holds fewer entries than there are identifiers, so the search ends.
         let mut pid = self.last;
         loop {
             pid = pid.checked_add(1).unwrap_or(1);
             if !self.flights.contains_key(&pid) {
-                break;
+                return pid;
             }
         }
-        self.last = pid;
-        let awaiting = if qos == Qos::ExactlyOnce { Ack::Pubrec } else { Ack::Puback };
-        self.flights.insert(pid, Flight { seq, awaiting });
-        Some(pid)
+    }
+
+    /// Keeps the contents of the PUBLISH with this identifier until the broker has it.
+    pub(super) fn keep(&mut self, pid: u16, topic: &str, payload: &[u8]) {
+        self.kept.insert(pid, Kept { topic: topic.into(), payload: payload.into() });
+    }
+
+    /// What has to be sent again to resume the session, in the order it was first sent: PUBLISH packets in their order
+    /// [MQTT-4.6.0-1], PUBREL packets in that of their PUBREC packets [MQTT-4.6.0-4].
+    pub(super) fn again(&self) -> impl Iterator<Item = (u16, Again<'_>)> {
+        let mut flights: Vec<_> = self.flights.iter().collect();
+        // The number of packets may have wrapped since the first of them.
+        flights.sort_by_key(|(_, flight)| flight.order.wrapping_sub(self.sent));
+        flights.into_iter().filter_map(|(pid, flight)| {
+            let publish = |qos| self.kept.get(pid).map(|kept| Again::Publish(qos, kept));
+            let again = match flight.awaiting {
+                Ack::Puback => publish(Qos::AtLeastOnce),
+                Ack::Pubrec => publish(Qos::ExactlyOnce),
+                Ack::Pubrel | Ack::Pubcomp => Some(Again::Release),
+            };
+            again.map(|again| (*pid, again))
+        })
+    }
+
+    /// Readings under way.
+    pub(super) fn seqs(&self) -> impl Iterator<Item = u64> {
+        self.flights.values().map(|flight| flight.seq)
+    }
+
+    fn next_place(&mut self) -> u32 {
+        let place = self.sent;
+        self.sent = place.wrapping_add(1);
+        place
     }
 
     /// Takes note of an acknowledgement from the broker.
     pub(super) fn acknowledge(&mut self, ack: Ack, pid: u16) -> Progress {
+        let place = self.sent;
         let Some(flight) = self.flights.get_mut(&pid) else { return Progress::Unknown };
         match (flight.awaiting, ack) {
             (Ack::Puback, Ack::Puback) | (Ack::Pubcomp, Ack::Pubcomp) => {
                 let seq = flight.seq;
                 self.flights.remove(&pid);
+                self.kept.remove(&pid);
                 Progress::Complete(seq)
             }
-            // A repeated PUBREC asks for PUBREL again.
-            (Ack::Pubrec | Ack::Pubcomp, Ack::Pubrec) => {
-                flight.awaiting = Ack::Pubcomp;
+            (Ack::Pubrec, Ack::Pubrec) => {
+                (flight.awaiting, flight.order) = (Ack::Pubcomp, place);
+                self.next_place();
+                self.kept.remove(&pid);
                 Progress::Release
             }
+            // A repeated PUBREC asks for PUBREL again.
+            (Ack::Pubcomp, Ack::Pubrec) => Progress::Release,
             _ => Progress::Wrong,
         }
     }
@@ -138,5 +211,33 @@ mod tests {
         assert_eq!(flights.begin(0, Qos::AtLeastOnce), None);
         flights.acknowledge(Ack::Puback, 60_001);
         assert!(flights.has_room());
+    }
+
+    #[test]
+    fn what_goes_out_again_keeps_its_order_past_every_limit_of_numbers() {
+        let mut flights = InFlight { last: u16::MAX - 2, sent: u32::MAX - 3, ..InFlight::default() };
+        for seq in 1..=6 {
+            let pid = flights.begin(seq, Qos::ExactlyOnce).unwrap();
+            flights.keep(pid, "t", &[seq as u8]);
+        }
+        for pid in [2, u16::MAX - 1] {
+            assert_eq!(flights.acknowledge(Ack::Pubrec, pid), Progress::Release);
+        }
+        // A repeated PUBREC moves nothing.
+        assert_eq!(flights.acknowledge(Ack::Pubrec, 2), Progress::Release);
+        let again: Vec<_> = flights
+            .again()
+            .map(|(pid, again)| match again {
+                Again::Publish(qos, kept) => {
+                    assert_eq!((qos, &*kept.topic), (Qos::ExactlyOnce, "t"));
+                    (pid, Some(kept.payload[0]))
+                }
+                Again::Release => (pid, None),
+            })
+            .collect();
+        let expected =
+            [(u16::MAX, Some(2)), (1, Some(3)), (3, Some(5)), (4, Some(6)), (2, None), (u16::MAX - 1, None)];
+        assert_eq!(again, expected);
+        assert_eq!(flights.kept.len(), 4);
     }
 }

@@ -7,10 +7,13 @@ mod packet;
 #[cfg(test)]
 mod reply;
 #[cfg(test)]
+mod resumption;
+mod snag;
+mod suspended;
+#[cfg(test)]
 mod tests;
 mod topic;
 
-use std::collections::BTreeSet;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
@@ -20,24 +23,24 @@ use std::time::Duration;
 use mqtt_proto::v3::ConnectReturnCode;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use self::inflight::{InFlight, Progress};
+use self::inflight::Progress;
 use self::packet::{Ack, Inbound, Publish};
+use self::snag::Snags;
+pub use self::suspended::Suspended;
+use self::suspended::{Homecoming, State};
 use self::topic::Topics;
 use super::buffer::{Inbox, Outbox};
 use super::flow::Flow;
 use super::judge::{Judge, Judgement};
 use super::pulse::Pulse;
 use super::verdict::Reply;
-use super::{Endpoint, Event, Failure, Identity, Message, MqttSettings, Settings};
+use super::{Endpoint, Event, Failure, Identity, Message, MqttSettings, Settings, gate};
 use crate::fault::Link;
 use crate::record::{Close, Qos};
 
 /// With this many bytes waiting for the socket nothing more is read: a broker that sends without reading
 /// would otherwise make acknowledgements pile up.
 const MAX_QUEUED: usize = 64 * 1024;
-
-/// The SUBSCRIBE is over before the first PUBLISH, so any identifier is free.
-const SUBSCRIBE_PID: u16 = 1;
 
 /// An MQTT session. See [`Session`](super::Session) for what the methods promise.
 #[derive(Debug)]
@@ -50,18 +53,18 @@ pub struct Mqtt<S = Link> {
     settings: MqttSettings,
     /// An acknowledgement closes its reading.
     closes_by_ack: bool,
-    in_flight: InFlight,
-    /// Identifiers of inbound `QoS` 2 messages between PUBREC and PUBREL.
-    received: BTreeSet<u16>,
+    /// What outlives the connection, if the broker keeps the session.
+    state: State,
     flow: Flow,
     pulse: Pulse,
+    snags: Option<Snags>,
     leaving: bool,
 }
 
 /// A packet from the broker, judged and free of the receive buffer.
 #[derive(Debug, Clone, Copy)]
 enum Received {
-    Connack(ConnectReturnCode),
+    Connack { code: ConnectReturnCode, present: bool },
     Suback { pid: u16, granted: bool },
     Publish { qos: Qos, pid: u16, judgement: Option<Judgement> },
     Ack(Ack, u16),
@@ -80,13 +83,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
         let login = identity.login.as_ref().or(endpoint.credentials());
         let (clean, keep_alive) = (settings.mqtt.clean_session, announced(settings.keep_alive));
         packet::encode_connect(identity, clean, keep_alive, login, session.outbox.tail())?;
-        let Received::Connack(code) = poll_fn(|cx| session.poll_packet(cx)).await? else {
+        let Received::Connack { code, present } = poll_fn(|cx| session.poll_packet(cx)).await? else {
             return Err(Failure::protocol("the broker sent another packet before CONNACK"));
         };
         if code != ConnectReturnCode::Accepted {
             return Err(Failure::protocol(format!("the broker refused the connection: {}", refusal(code))));
         }
-        session.subscribe().await?;
+        let mut homecoming = Homecoming::new(&mut session, identity.resume.as_ref(), present)?;
+        poll_fn(|cx| Poll::Ready(homecoming.session.write(cx))).await?;
+        homecoming.session.subscribe().await?;
+        homecoming.home = None;
+        drop(homecoming);
         Ok(session)
     }
 
@@ -99,10 +106,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
             topics: Topics::new(settings, identity)?,
             settings: settings.mqtt,
             closes_by_ack: settings.close == Close::Ack,
-            in_flight: InFlight::default(),
-            received: BTreeSet::new(),
+            state: State::default(),
             flow: Flow::new(settings),
             pulse: Pulse::default(),
+            snags: gate::tamper(identity).map(Snags::new),
             leaving: false,
         })
     }
@@ -110,19 +117,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
     /// Subscribes to what closes readings, if they are closed by a message.
     async fn subscribe(&mut self) -> Result<(), Failure> {
         let Some((filter, qos)) = &self.topics.listening else { return Ok(()) };
-        packet::encode_subscribe(SUBSCRIBE_PID, filter, *qos, self.outbox.tail())?;
+        let own = self.state.in_flight.spare();
+        packet::encode_subscribe(own, filter, *qos, self.outbox.tail())?;
         loop {
             match poll_fn(|cx| self.poll_packet(cx)).await? {
-                Received::Suback { pid: SUBSCRIBE_PID, granted: true } => return Ok(()),
+                Received::Suback { pid, granted: true } if pid == own => return Ok(()),
                 Received::Suback { .. } => {
                     let filter = self.topics.listening.as_ref().map_or("", |(filter, _)| filter);
                     return Err(Failure::protocol(format!(
                         "the broker refused the subscription to {filter}"
                     )));
                 }
-                // Messages may overtake SUBACK (§3.8.4). None can answer a reading, for this session has sent none.
+                // Messages may overtake SUBACK (§3.8.4). They can answer readings only if earlier connections have sent some.
                 other => {
-                    if self.handle(other)?.is_some() {
+                    if let Some(event) = self.handle(other)?
+                        && (self.settings.clean_session || !self.state.keep(event))
+                    {
                         self.flow.strayed();
                     }
                 }
@@ -139,12 +149,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
     }
 
     pub(super) fn has_more(&self) -> bool {
-        !self.inbox.unread().is_empty()
+        !self.state.early.is_empty()
+            || !self.inbox.unread().is_empty()
+            || self.snags.as_ref().is_some_and(Snags::has_due)
     }
 
     /// Whether MQTT itself would take a further reading.
     fn has_room(&self) -> bool {
-        self.settings.qos == Qos::AtMostOnce || self.in_flight.has_room()
+        self.settings.qos == Qos::AtMostOnce || self.state.in_flight.has_room()
     }
 
     pub(super) const fn stray(&self) -> u64 {
@@ -159,8 +171,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
         let topic = self.topics.of_reading(message.address)?;
         let pid = match qos {
             Qos::AtMostOnce => 0,
-            qos => self.in_flight.begin(message.seq, qos).ok_or_else(Failure::not_ready)?,
+            qos => self.state.in_flight.begin(message.seq, qos).ok_or_else(Failure::not_ready)?,
         };
+        if pid != 0 && !self.settings.clean_session {
+            self.state.in_flight.keep(pid, topic, message.payload);
+        }
         let publish = Publish { qos, pid, retain, topic, payload: message.payload };
         self.pulse.spoke();
         let composed =
@@ -172,8 +187,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
     }
 
     pub(super) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, Failure>> {
+        if let Some(event) = self.state.early.pop_front() {
+            self.flow.told(self.ready());
+            return Poll::Ready(Ok(event));
+        }
         loop {
-            while let Some(packet) = self.decode()? {
+            while let Some(packet) = self.next_packet()? {
                 if let Some(event) = self.handle(packet)? {
                     self.flow.told(self.ready());
                     return Poll::Ready(Ok(event));
@@ -211,7 +230,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
     fn poll_packet(&mut self, cx: &mut Context<'_>) -> Poll<Result<Received, Failure>> {
         loop {
             self.write(cx)?;
-            if let Some(packet) = self.decode()? {
+            if let Some(packet) = self.next_packet()? {
                 return Poll::Ready(Ok(packet));
             }
             ready!(self.poll_read(cx))?;
@@ -221,6 +240,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
     /// Reads once, unless too much waits to be written: then the socket's readiness to write wakes the task.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
         if self.outbox.len() > MAX_QUEUED && self.flow.is_blocked() {
+            return Poll::Pending;
+        }
+        // Time will wake it.
+        if self.snags.as_ref().is_some_and(Snags::blocks) {
             return Poll::Pending;
         }
         Poll::Ready(match ready!(self.inbox.poll_read(&mut self.stream, cx)) {
@@ -247,13 +270,32 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
         Ok(())
     }
 
+    /// The next packet that has come and is not held up.
+    fn next_packet(&mut self) -> Result<Option<Received>, Failure> {
+        loop {
+            if let Some(snags) = &mut self.snags {
+                if let Some(packet) = snags.take_due() {
+                    return Ok(Some(packet));
+                }
+                if snags.blocks() {
+                    return Ok(None);
+                }
+            }
+            let Some(packet) = self.decode()? else { return Ok(None) };
+            let Some(snags) = &mut self.snags else { return Ok(Some(packet)) };
+            if let Some(packet) = snags.meet(packet) {
+                return Ok(Some(packet));
+            }
+        }
+    }
+
     fn decode(&mut self) -> Result<Option<Received>, Failure> {
         let Some((size, packet)) = packet::decode(self.inbox.unread())? else { return Ok(None) };
         let received = match packet {
             Inbound::Publish(publish) => {
                 Received::Publish { qos: publish.qos, pid: publish.pid, judgement: self.judge(&publish) }
             }
-            Inbound::Connack(code) => Received::Connack(code),
+            Inbound::Connack { code, present } => Received::Connack { code, present },
             Inbound::Suback { pid, granted } => Received::Suback { pid, granted },
             Inbound::Ack(ack, pid) => Received::Ack(ack, pid),
             Inbound::Pingresp => Received::Pingresp,
@@ -274,7 +316,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
         match packet {
             Received::Publish { qos, pid, judgement } => Ok(self.receive(qos, pid, judgement)),
             Received::Ack(Ack::Pubrel, pid) => {
-                self.received.remove(&pid);
+                self.state.received.remove(&pid);
                 packet::encode_ack(Ack::Pubcomp, pid, self.outbox.tail());
                 Ok(None)
             }
@@ -287,7 +329,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
                 self.flow.strayed();
                 Ok(None)
             }
-            Received::Connack(_) => Err(Failure::protocol("the broker sent a second CONNACK")),
+            Received::Connack { .. } => Err(Failure::protocol("the broker sent a second CONNACK")),
         }
     }
 
@@ -297,7 +339,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
             Qos::AtLeastOnce => packet::encode_ack(Ack::Puback, pid, self.outbox.tail()),
             Qos::ExactlyOnce => {
                 packet::encode_ack(Ack::Pubrec, pid, self.outbox.tail());
-                if !self.received.insert(pid) {
+                if !self.state.received.insert(pid) {
                     return None;
                 }
             }
@@ -306,7 +348,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
     }
 
     fn acknowledge(&mut self, ack: Ack, pid: u16) -> Result<Option<Event>, Failure> {
-        match self.in_flight.acknowledge(ack, pid) {
+        match self.state.in_flight.acknowledge(ack, pid) {
             Progress::Complete(seq) if self.closes_by_ack => return Ok(Some(Reply::ok(seq).into())),
             Progress::Complete(_) => {}
             Progress::Release => packet::encode_ack(Ack::Pubrel, pid, self.outbox.tail()),

@@ -144,9 +144,11 @@ fn packets_without_a_body_mean_the_same_to_both() {
     assert_eq!(read(&encoded(encode_pingreq)), v4::Packet::PingReq);
     assert_eq!(read(&encoded(encode_disconnect)), v4::Packet::Disconnect);
     assert_eq!(decode(&write(&v4::Packet::PingResp)), Ok(Some((2, Inbound::Pingresp))));
-    let connack = v4::ConnAck::new(v4::ConnectReturnCode::Success, true);
-    let theirs = write(&v4::Packet::ConnAck(connack));
-    assert_eq!(decode(&theirs), Ok(Some((4, Inbound::Connack(ConnectReturnCode::Accepted)))));
+    for present in [false, true] {
+        let connack = v4::ConnAck::new(v4::ConnectReturnCode::Success, present);
+        let ours = Inbound::Connack { code: ConnectReturnCode::Accepted, present };
+        assert_eq!(decode(&write(&v4::Packet::ConnAck(connack))), Ok(Some((4, ours))));
+    }
 }
 
 #[test]

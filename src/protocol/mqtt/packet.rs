@@ -30,7 +30,7 @@ pub(super) enum Ack {
 /// A packet from the broker.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Inbound<'a> {
-    Connack(ConnectReturnCode),
+    Connack { code: ConnectReturnCode, present: bool },
     Publish(Publish<'a>),
     Ack(Ack, u16),
     Suback { pid: u16, granted: bool },
@@ -67,7 +67,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Option<(usize, Inbound<'_>)>, Failu
             let mut read = 0;
             let connack = Connack::decode(body, &mut read).map_err(|error| malformed(&error))?;
             all_read(read, body)?;
-            Inbound::Connack(connack.code)
+            Inbound::Connack { code: connack.code, present: connack.session_present }
         }
         PacketType::Suback => {
             let header = Header { remaining_len: remaining as u32, ..header };
@@ -158,6 +158,16 @@ pub(super) fn encode_publish(publish: &Publish<'_>, out: &mut Vec<u8>) -> Result
         out.extend_from_slice(&pid.to_be_bytes());
     }
     out.extend_from_slice(payload);
+    Ok(())
+}
+
+/// Appends a PUBLISH that the broker may have seen before [MQTT-3.3.1-1].
+pub(super) fn encode_again(publish: &Publish<'_>, out: &mut Vec<u8>) -> Result<(), Failure> {
+    let start = out.len();
+    encode_publish(publish, out)?;
+    if let Some(first) = out.get_mut(start) {
+        *first |= 0x08;
+    }
     Ok(())
 }
 

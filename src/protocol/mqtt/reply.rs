@@ -233,11 +233,20 @@ fn deliveries_may_name_themselves_by_pointer_and_come_through_a_filter() {
 }
 
 #[test]
-fn what_the_broker_kept_for_an_earlier_connection_is_stray() {
-    let mqtt = MqttSettings { clean_session: false, ..MqttSettings::default() };
-    let settings = Settings { mqtt, ..settings(Close::Reply, Some("/id")) };
-    let kept = publish("plant/7/down/a", Qos::AtLeastOnce, 9, r#"{"id":1}"#);
-    let script = Script::new().data(&[0x20, 2, 1, 0]).data(&kept).data(SUBACK);
-    let session = open(script, &settings, &identity()).unwrap();
-    assert_eq!(session.stray(), 1);
+fn what_the_broker_kept_for_an_earlier_connection_is_told_before_anything_else() {
+    let kept =
+        |pid, seq: u64| publish("plant/7/down/a", Qos::AtLeastOnce, pid, &format!(r#"{{"id":{seq}}}"#));
+    let early = [kept(9, 1), kept(10, 2)].concat();
+    for (clean_session, told) in [(false, vec![ok(1), ok(2), ok(3)]), (true, vec![ok(3)])] {
+        let mqtt = MqttSettings { clean_session, ..MqttSettings::default() };
+        let settings = Settings { mqtt, ..settings(Close::Reply, Some("/id")) };
+        let script = Script::new().data(&[0x20, 2, 1, 0]).data(&early).data(SUBACK);
+        let mut session = open(script, &settings, &identity()).unwrap();
+        assert_eq!(session.has_more(), !clean_session);
+        assert_eq!(events(&mut session, &kept(11, 3)), told);
+        // A clean session has sent nothing before.
+        assert_eq!(session.stray(), if clean_session { 2 } else { 0 });
+        let acks = [9, 10, 11].map(|pid| ack(Ack::Puback, pid)).concat();
+        assert!(session.stream.written().ends_with(&acks));
+    }
 }

@@ -18,8 +18,8 @@ use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 use super::flow::Flow;
 use super::judge::Judge;
 use super::pulse::Pulse;
-use super::{Endpoint, Event, Failure, Identity, Message, Settings, WsMode};
-use crate::fault::Link;
+use super::{Endpoint, Event, Failure, Identity, Message, Settings, WsMode, gate};
+use crate::fault::{Act, Fate, Link, MessageKind, Tamper};
 use crate::record::ErrorKind;
 
 /// Bytes read at once, and what every session holds for that; the default of 128 KiB would be 1.3 GB for 10 000 devices.
@@ -31,6 +31,9 @@ const MAX_WRITE: usize = 16 * 1024 * 1024 + 1024;
 /// Largest message to receive, bytes. An answer is a few hundred.
 const MAX_READ: usize = 256 * 1024;
 
+/// All that can be done to a pong: nobody waits for more than its coming.
+const LOSS: fn(&Act) -> bool = |act| *act == Act::Drop;
+
 /// A WebSocket session. See [`Session`](super::Session) for what the methods promise.
 #[derive(Debug)]
 pub struct Ws<S = Link> {
@@ -39,6 +42,7 @@ pub struct Ws<S = Link> {
     mode: WsMode,
     flow: Flow,
     pulse: Pulse,
+    tamper: Option<Tamper>,
     leaving: Leaving,
 }
 
@@ -77,7 +81,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
     }
 
     /// A session whose upgrade is over.
-    #[cfg(any(fuzzing, feature = "internals"))]
+    #[cfg(any(test, fuzzing, feature = "internals"))]
     pub(super) async fn past_upgrade(stream: S, settings: &Settings, identity: &Identity) -> Self {
         use tokio_tungstenite::tungstenite::protocol::Role;
         Self::over(
@@ -98,6 +102,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
             mode: settings.ws.mode,
             flow: Flow::new(settings),
             pulse: Pulse::default(),
+            tamper: gate::tamper(identity),
             leaving: Leaving::No,
         }
     }
@@ -109,6 +114,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
     /// Whether replies still find their readings after one did not come.
     pub(super) fn survives_timeout(&self) -> bool {
         !self.flow.is_in_order()
+    }
+
+    pub(super) fn has_more(&self) -> bool {
+        // The library does not say what it holds.
+        self.leaving == Leaving::No
     }
 
     pub(super) const fn stray(&self) -> u64 {
@@ -207,7 +217,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
             Frame::Text(text) => text.as_bytes(),
             Frame::Binary(bytes) => bytes,
             Frame::Pong(_) => {
-                self.pulse.answered();
+                if self
+                    .tamper
+                    .as_mut()
+                    .is_none_or(|tamper| tamper.fate(MessageKind::Pingresp, LOSS) != Fate::Drop)
+                {
+                    self.pulse.answered();
+                }
                 return Ok(None);
             }
             Frame::Close(frame) => {

@@ -1,0 +1,455 @@
+//! What message faults do to single messages: a pure decision for each, by counts that a device keeps through all its
+//! connections.
+
+use std::rc::Rc;
+
+use rand::Rng as _;
+
+use super::effect::{Act, Effect, MessageKind, Tampering};
+use super::toxic::Lag;
+use super::weather::{Front, Weather};
+use crate::clock::Tick;
+use crate::seed::Stream;
+
+/// What is to happen to a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// Nothing out of the ordinary.
+    Pass,
+    /// It vanishes.
+    Drop,
+    /// It comes twice.
+    Duplicate,
+    /// It comes so many nanoseconds later, and may be overtaken.
+    Delay(u64),
+    /// It waits for later ones to overtake it.
+    Hold {
+        /// How many, at least 1.
+        depth: u32,
+        /// It waits no longer than this is on.
+        spell: Spell,
+    },
+}
+
+/// One spell of one fault, for one device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Spell {
+    number: u16,
+    turn: u32,
+}
+
+impl Spell {
+    const fn of(front: &Front) -> Self {
+        Self { number: front.number, turn: front.turn }
+    }
+}
+
+/// What the faults of a device do to the messages of one connection. Costs the comparison of two numbers as long as nothing
+/// changes and nothing acts.
+#[derive(Debug, Clone)]
+pub struct Tamper {
+    weather: Rc<Weather>,
+    /// When the connection was begun.
+    born: Tick,
+    /// The weather's version that `kinds` was made from.
+    version: u32,
+    /// Bit k: something acts on messages of the kind number k.
+    kinds: u8,
+}
+
+impl Tamper {
+    /// For a connection that is begun now.
+    pub fn new(weather: Rc<Weather>) -> Self {
+        let born = weather.now();
+        Self { weather, born, version: 0, kinds: 0 }
+    }
+
+    /// Whether something may act on messages of `kind`.
+    pub fn touches(&mut self, kind: MessageKind) -> bool {
+        let version = self.weather.version();
+        if version != self.version {
+            let mut docket = self.weather.docket().borrow_mut();
+            docket.refresh(&self.weather);
+            self.kinds = docket.kinds(self.born);
+            self.version = version;
+        }
+        self.kinds & bit(kind) != 0
+    }
+
+    /// Decides about the next message of `kind`, where only what is `able` can be done to it. Every tampering that is meant for
+    /// it is asked, in the order of the plan. A drop wins over everything; otherwise the first that acts does, and if that is a
+    /// delay, all delays add up. Only what is done is counted.
+    pub fn fate(&mut self, kind: MessageKind, able: fn(&Act) -> bool) -> Fate {
+        if !self.touches(kind) {
+            return Fate::Pass;
+        }
+        self.weather.docket().borrow_mut().decide(kind, self.born, able)
+    }
+
+    /// Whether the spell has not ended.
+    pub fn is_on(&self, spell: Spell) -> bool {
+        let mut docket = self.weather.docket().borrow_mut();
+        docket.refresh(&self.weather);
+        docket.cases.iter().any(|case| case.on && Spell::of(&case.front) == spell)
+    }
+
+    /// The present instant.
+    pub fn now(&self) -> Tick {
+        self.weather.now()
+    }
+
+    /// The present instant and `wait_ns`, at which the driver of the connection will poll it.
+    pub fn wake_after(&self, wait_ns: u64) -> Tick {
+        let at = self.weather.now().plus_ns(wait_ns);
+        self.weather.wake_at(at);
+        at
+    }
+}
+
+const fn bit(kind: MessageKind) -> u8 {
+    1 << kind as u8
+}
+
+/// What the message faults of one device have done, by spell.
+#[derive(Debug, Default)]
+pub(super) struct Docket {
+    version: u32,
+    /// In the order of the plan.
+    cases: Vec<Case>,
+}
+
+impl Docket {
+    /// Takes over what acts at present. Counts of a spell stay until the next one of its fault, for a front may be away for a
+    /// moment.
+    fn refresh(&mut self, weather: &Weather) {
+        if self.version == weather.version() {
+            return;
+        }
+        self.version = weather.version();
+        for case in &mut self.cases {
+            case.on = false;
+        }
+        for front in weather.fronts() {
+            if !matches!(front.fault.effect, Effect::Message(_)) {
+                continue;
+            }
+            let spell = Spell::of(&front);
+            if let Some(case) = self.cases.iter_mut().find(|case| Spell::of(&case.front) == spell) {
+                (case.front, case.on) = (front, true);
+                continue;
+            }
+            self.cases.retain(|case| case.on || case.front.number != spell.number);
+            self.cases.push(Case::new(front, weather));
+        }
+        self.cases.sort_by_key(|case| (case.front.number, case.front.turn));
+    }
+
+    /// The kinds of messages that something acts on, of a connection begun at `born`.
+    fn kinds(&self, born: Tick) -> u8 {
+        let acting = self.cases.iter().filter(|case| case.concerns(born));
+        acting.filter_map(Case::tampering).fold(0, |kinds, tampering| kinds | bit(tampering.message))
+    }
+
+    fn decide(&mut self, kind: MessageKind, born: Tick, able: fn(&Act) -> bool) -> Fate {
+        let mut acting: Option<(usize, Act)> = None;
+        let mut delaying = Vec::new();
+        for (place, case) in self.cases.iter_mut().enumerate() {
+            let Some(act) = case.wants(kind, born).filter(able) else { continue };
+            let first = acting.as_ref().map(|(_, act)| act);
+            match (first, &act) {
+                (Some(Act::Drop), _) => {}
+                (None, _) | (Some(_), Act::Drop) => acting = Some((place, act)),
+                (Some(Act::Delay(_)), Act::Delay(_)) => delaying.push(place),
+                _ => {}
+            }
+        }
+        let Some((place, act)) = acting else { return Fate::Pass };
+        if !matches!(act, Act::Delay(_)) {
+            delaying.clear();
+        }
+        delaying.push(place);
+        let (mut delay_ns, mut spell) = (0_u64, None);
+        for place in delaying {
+            if let Some(case) = self.cases.get_mut(place) {
+                case.count();
+                delay_ns = delay_ns.saturating_add(case.delay_ns());
+                spell = Some(Spell::of(&case.front));
+            }
+        }
+        match (act, spell) {
+            (Act::Drop, _) => Fate::Drop,
+            (Act::Duplicate, _) => Fate::Duplicate,
+            (Act::Delay(_), _) => Fate::Delay(delay_ns),
+            (Act::Reorder { depth }, Some(spell)) => Fate::Hold { depth: depth.max(1), spell },
+            (Act::Reorder { .. }, None) => Fate::Pass,
+        }
+    }
+}
+
+/// One spell of one message fault.
+#[derive(Debug)]
+struct Case {
+    front: Front,
+    on: bool,
+    /// Messages of its kind so far.
+    seen: u64,
+    /// Those it acted on.
+    acted: u64,
+    stream: Box<Stream>,
+    lag: Option<Box<Lag>>,
+}
+
+impl Case {
+    fn new(front: Front, weather: &Weather) -> Self {
+        let stream = |what| weather.stream(&front.fault.name, what, front.turn);
+        let lag = match &front.fault.effect {
+            Effect::Message(Tampering { act: Act::Delay(delay), .. }) => {
+                Some(Box::new(Lag::new(delay.clone(), stream("message delay"))))
+            }
+            _ => None,
+        };
+        let stream = Box::new(stream("message"));
+        Self { front, on: true, seen: 0, acted: 0, stream, lag }
+    }
+
+    fn tampering(&self) -> Option<&Tampering> {
+        match &self.front.fault.effect {
+            Effect::Message(tampering) => Some(tampering),
+            _ => None,
+        }
+    }
+
+    /// Whether it acts on connections begun at `born`.
+    fn concerns(&self, born: Tick) -> bool {
+        self.on && (!self.front.fault.new_only || self.front.since <= born)
+    }
+
+    /// Lets a message pass by; what is to be done to it, if anything.
+    fn wants(&mut self, kind: MessageKind, born: Tick) -> Option<Act> {
+        if !self.concerns(born) {
+            return None;
+        }
+        let tampering = self.tampering().filter(|tampering| tampering.message == kind)?;
+        let Tampering { act, skip, nth, chance, most, .. } = tampering.clone();
+        let turn = self.seen.checked_sub(skip);
+        self.seen += 1;
+        let chosen = (turn? + 1).is_multiple_of(nth.max(1)) && most.is_none_or(|most| self.acted < most);
+        (chosen && self.strikes(chance)).then_some(act)
+    }
+
+    /// Draws with probability `chance`, from the 53 bits a fraction below 1 can show; certainty draws nothing.
+    fn strikes(&mut self, chance: f64) -> bool {
+        const STEPS: f64 = (1_u64 << 53) as f64;
+        chance >= 1.0 || ((self.stream.next_u64() >> 11) as f64) < chance * STEPS
+    }
+
+    fn count(&mut self) {
+        self.acted += 1;
+        self.front.tally.set(self.front.tally.get() + 1);
+    }
+
+    /// The next delay, nanoseconds; 0 where it does not delay.
+    fn delay_ns(&mut self) -> u64 {
+        self.lag.as_mut().map_or(0, |lag| lag.draw())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::{Cell, RefCell};
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::fault::{Delay, DelayLaw, Fault, Timer};
+    use crate::seed::Seed;
+    use crate::units::Span;
+
+    const READING: MessageKind = MessageKind::Reading;
+
+    /// A clock set by hand.
+    #[derive(Default)]
+    struct Dial {
+        now: Cell<Tick>,
+        woken: RefCell<Vec<(Tick, u32)>>,
+    }
+
+    impl Timer for Dial {
+        fn now(&self) -> Tick {
+            self.now.get()
+        }
+
+        fn wake_at(&self, at: Tick, who: u32) {
+            self.woken.borrow_mut().push((at, who));
+        }
+    }
+
+    fn weather(device: u32) -> (Rc<Dial>, Rc<Weather>) {
+        let dial = Rc::new(Dial::default());
+        let timer: Rc<dyn Timer> = Rc::<Dial>::clone(&dial);
+        (dial, Rc::new(Weather::new(timer, 3, Seed(1), device)))
+    }
+
+    fn all(message: MessageKind, act: Act) -> Tampering {
+        Tampering { message, act, skip: 0, nth: 1, chance: 1.0, most: None }
+    }
+
+    fn delay(ns: u64) -> Act {
+        Act::Delay(Delay { law: DelayLaw::Constant(Span::from_ns(ns)), correlation: 0.0 })
+    }
+
+    fn front(number: u16, turn: u32, tampering: Tampering) -> Front {
+        let fault = Fault {
+            name: format!("fault-{number}"),
+            kind: "drop",
+            schedule: None,
+            fleets: Vec::new(),
+            share: 1.0,
+            ramp_ns: 0,
+            new_only: false,
+            effect: Effect::Message(tampering),
+        };
+        Front { fault: Arc::new(fault), number, turn, since: Tick::ZERO, tally: Rc::default() }
+    }
+
+    fn fates(tamper: &mut Tamper, count: usize) -> Vec<Fate> {
+        (0..count).map(|_| tamper.fate(READING, |_| true)).collect()
+    }
+
+    fn letters(fates: &[Fate]) -> String {
+        let letter = |fate: &Fate| match fate {
+            Fate::Pass => '.',
+            Fate::Drop => 'x',
+            Fate::Duplicate => '2',
+            Fate::Delay(_) => '>',
+            Fate::Hold { .. } => '|',
+        };
+        fates.iter().map(letter).collect()
+    }
+
+    #[test]
+    fn the_choice_of_messages_is_by_skip_nth_and_most() {
+        let rule = |skip, nth, most| Tampering { skip, nth, most, ..all(READING, Act::Drop) };
+        let table = [
+            (rule(0, 1, None), "xxxxxxxxxx"),
+            (rule(3, 1, None), "...xxxxxxx"),
+            (rule(0, 3, None), "..x..x..x."),
+            (rule(2, 3, None), "....x..x.."),
+            (rule(0, 1, Some(2)), "xx........"),
+            (rule(1, 2, Some(3)), "..x.x.x..."),
+            (rule(0, 0, Some(1)), "x........."),
+            (rule(u64::MAX, 1, None), ".........."),
+            (Tampering { chance: 0.0, ..rule(0, 1, None) }, ".........."),
+            (Tampering { message: MessageKind::Verdict, ..rule(0, 1, None) }, ".........."),
+        ];
+        for (tampering, expected) in table {
+            let (_, weather) = weather(0);
+            let front = front(0, 0, tampering.clone());
+            let tally = Rc::clone(&front.tally);
+            weather.set(vec![front]);
+            let found = letters(&fates(&mut Tamper::new(weather), 10));
+            assert_eq!(found, expected, "{tampering:?}");
+            assert_eq!(tally.get(), expected.matches('x').count() as u64);
+        }
+    }
+
+    #[test]
+    fn what_overlaps_is_asked_in_the_order_of_the_plan() {
+        let (two, hold) = (Act::Duplicate, Act::Reorder { depth: 2 });
+        let every = |nth, act| Tampering { nth, ..all(READING, act) };
+        // The fronts, the fates of six messages, and how often each front acted.
+        let table: [(Vec<Tampering>, &str, &[u64]); 6] = [
+            (vec![every(2, Act::Drop), every(3, Act::Drop)], ".xxx.x", &[3, 1]),
+            (vec![every(1, two.clone()), every(2, Act::Drop)], "2x2x2x", &[3, 3]),
+            (vec![every(2, delay(5)), every(1, two.clone())], "2>2>2>", &[3, 3]),
+            (vec![every(2, two.clone()), every(1, delay(5))], ">2>2>2", &[3, 3]),
+            (vec![every(3, hold.clone()), every(2, two)], ".2|2.|", &[2, 2]),
+            (vec![every(2, delay(5)), every(1, hold), every(1, delay(7))], "|>|>|>", &[3, 3, 3]),
+        ];
+        for (rules, expected, tallies) in table {
+            let (_, weather) = weather(0);
+            let fronts: Vec<_> = (0..).zip(&rules).map(|(n, rule)| front(n, 0, rule.clone())).collect();
+            let counts: Vec<_> = fronts.iter().map(|front| Rc::clone(&front.tally)).collect();
+            // The order in which they came on does not matter.
+            weather.set(fronts.into_iter().rev().collect());
+            assert_eq!(letters(&fates(&mut Tamper::new(weather), 6)), expected, "{rules:?}");
+            assert_eq!(counts.iter().map(|count| count.get()).collect::<Vec<_>>(), tallies, "{rules:?}");
+        }
+    }
+
+    #[test]
+    fn delays_add_up_and_holds_name_their_spell() {
+        let (_, weather) = weather(0);
+        weather.set(vec![front(0, 0, all(READING, delay(5))), front(1, 0, all(READING, delay(7)))]);
+        let mut tamper = Tamper::new(Rc::clone(&weather));
+        assert_eq!(fates(&mut tamper, 2), [Fate::Delay(12); 2]);
+        weather.set(vec![front(4, 6, all(READING, Act::Reorder { depth: 0 }))]);
+        let spell = Spell { number: 4, turn: 6 };
+        assert_eq!(fates(&mut tamper, 1), [Fate::Hold { depth: 1, spell }]);
+        assert!(tamper.is_on(spell));
+        weather.set(vec![front(4, 7, all(READING, Act::Drop))]);
+        assert!(!tamper.is_on(spell) && !tamper.is_on(Spell { number: 3, turn: 7 }));
+        weather.set(Vec::new());
+        assert_eq!(fates(&mut tamper, 1), [Fate::Pass]);
+        assert!(!tamper.touches(READING));
+    }
+
+    #[test]
+    fn counts_live_as_long_as_the_spell_whatever_the_connection() {
+        let rule = || Tampering { skip: 3, most: Some(2), ..all(READING, Act::Drop) };
+        let (_, weather) = weather(0);
+        weather.set(vec![front(0, 0, rule())]);
+        let mut found = letters(&fates(&mut Tamper::new(Rc::clone(&weather)), 2));
+        // Another connection, and a moment without the front.
+        weather.set(Vec::new());
+        found += &letters(&fates(&mut Tamper::new(Rc::clone(&weather)), 2));
+        weather.set(vec![front(0, 0, rule())]);
+        found += &letters(&fates(&mut Tamper::new(Rc::clone(&weather)), 4));
+        assert_eq!(found, ".....xx.");
+        // The next spell counts anew, and the last one's counts are gone.
+        weather.set(vec![front(0, 1, rule())]);
+        assert_eq!(letters(&fates(&mut Tamper::new(Rc::clone(&weather)), 6)), "...xx.");
+        assert_eq!(weather.docket().borrow().cases.len(), 1);
+    }
+
+    #[test]
+    fn chances_are_drawn_by_device_and_come_out_the_same_again() {
+        let drawn = |device, turn| {
+            let (_, weather) = weather(device);
+            weather.set(vec![front(0, turn, Tampering { chance: 0.3, ..all(READING, Act::Drop) })]);
+            letters(&fates(&mut Tamper::new(weather), 10_000))
+        };
+        let first = drawn(0, 0);
+        assert_eq!(first, drawn(0, 0));
+        assert!(first != drawn(1, 0) && first != drawn(0, 1));
+        // Binomial: mean 3 000, standard deviation 46.
+        let struck = first.matches('x').count();
+        assert!((2_800..=3_200).contains(&struck), "{struck}");
+    }
+
+    #[test]
+    fn a_fault_for_new_connections_leaves_older_ones_alone() {
+        let (dial, weather) = weather(0);
+        let mut old = Tamper::new(Rc::clone(&weather));
+        dial.now.set(Tick(10));
+        let mut front = front(0, 0, all(READING, Act::Drop));
+        Arc::make_mut(&mut front.fault).new_only = true;
+        front.since = Tick(10);
+        weather.set(vec![front]);
+        assert_eq!(letters(&fates(&mut old, 2)), "..");
+        assert_eq!(letters(&fates(&mut Tamper::new(weather), 2)), "xx");
+    }
+
+    #[test]
+    fn what_cannot_be_done_is_not_done_and_not_counted() {
+        let (dial, weather) = weather(0);
+        let front = front(0, 0, all(READING, Act::Duplicate));
+        let tally = Rc::clone(&front.tally);
+        weather.set(vec![front]);
+        let mut tamper = Tamper::new(weather);
+        assert_eq!(tamper.fate(READING, |act| *act == Act::Drop), Fate::Pass);
+        assert_eq!(tally.get(), 0);
+        dial.now.set(Tick(5));
+        assert_eq!(tamper.wake_after(20), Tick(25));
+        assert_eq!(*dial.woken.borrow(), [(Tick(25), 3)]);
+    }
+}

@@ -1,0 +1,394 @@
+//! Where message faults act on readings and verdicts: between a session's codec and whoever drives it.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::http::Http;
+use super::limbo::Limbo;
+use super::mqtt::Mqtt;
+use super::verdict::Reply;
+use super::ws::Ws;
+use super::{Event, Failure, Identity, Message, Settings};
+use crate::clock::Tick;
+use crate::fault::{Act, Fate, MessageKind, Tamper};
+use crate::record::Close;
+
+/// How long the answer to a duplicate may take where nothing else can be sent before, nanoseconds: nobody else watches it.
+const PATIENCE_NS: u64 = 10_000_000_000;
+
+/// A protocol's session, as far as tampering with its messages concerns it. See [`Session`](super::Session) for what the
+/// methods promise.
+pub trait Codec {
+    /// A reading has to be answered before the next can be sent.
+    const SERIAL: bool;
+
+    /// See [`Session::ready`](super::Session::ready).
+    fn ready(&self) -> bool;
+
+    /// See [`Session::send`](super::Session::send).
+    ///
+    /// # Errors
+    /// As there.
+    fn send(&mut self, cx: &mut Context<'_>, message: &Message<'_>) -> Result<(), Failure>;
+
+    /// See [`Session::poll_event`](super::Session::poll_event).
+    ///
+    /// # Errors
+    /// As there.
+    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, Failure>>;
+
+    /// See [`Session::has_more`](super::Session::has_more).
+    fn has_more(&self) -> bool;
+
+    /// See [`Session::poll_close`](super::Session::poll_close).
+    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()>;
+}
+
+/// A session whose readings and verdicts can be tampered with. Holds nothing while nothing is held up.
+#[derive(Debug)]
+pub struct Gate<C> {
+    pub(super) codec: C,
+    tamper: Option<Tamper>,
+    held: Option<Box<Held>>,
+    /// Handing a reading over closes it: no message does.
+    closes_when_sent: bool,
+    /// A connection carries more than one reading, and so a duplicate.
+    repeatable: bool,
+}
+
+/// A reading of the gate's own.
+pub(super) struct Parcel {
+    pub(super) seq: u64,
+    pub(super) payload: Box<[u8]>,
+    pub(super) address: Option<Box<str>>,
+    /// It has been sent already.
+    pub(super) copy: bool,
+}
+
+impl Parcel {
+    fn of(message: &Message<'_>, copy: bool) -> Self {
+        let &Message { seq, payload, address } = message;
+        Self { seq, payload: payload.into(), address: address.map(Into::into), copy }
+    }
+
+    pub(super) fn message(&self) -> Message<'_> {
+        Message { seq: self.seq, payload: &self.payload, address: self.address.as_deref() }
+    }
+}
+
+/// What tampering keeps of one connection.
+#[derive(Default)]
+struct Held {
+    readings: Limbo<Parcel>,
+    verdicts: Limbo<Event>,
+    /// Readings that have been closed before they go out: the codec will close them once more.
+    closed: VecDeque<u64>,
+    /// The connection has ended, though not everything it brought has been told.
+    failure: Option<Failure>,
+    /// The session was not ready when it last told something, or has not been since.
+    stalled: bool,
+    /// Until when a duplicate has to be answered.
+    patience: Option<Tick>,
+}
+
+impl Held {
+    fn is_empty(&self) -> bool {
+        self.readings.is_empty()
+            && self.verdicts.is_empty()
+            && self.closed.is_empty()
+            && self.failure.is_none()
+            && !self.stalled
+            && self.patience.is_none()
+    }
+}
+
+impl fmt::Debug for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Held")
+            .field("readings", &self.readings)
+            .field("verdicts", &self.verdicts)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<C: Codec> Gate<C> {
+    /// `tamper` is what acts on the connection that `codec` runs over.
+    pub(super) fn new(codec: C, tamper: Option<Tamper>, settings: &Settings) -> Self {
+        Self {
+            codec,
+            tamper,
+            held: None,
+            closes_when_sent: settings.close == Close::Sent,
+            repeatable: !(C::SERIAL && settings.http.fresh),
+        }
+    }
+
+    pub(super) fn ready(&self) -> bool {
+        self.codec.ready()
+            && self.held.as_ref().is_none_or(|held| {
+                // What is to go out already comes before anything new.
+                let untold = self.closes_when_sent && held.verdicts.is_full();
+                held.failure.is_none() && !held.readings.blocks() && !held.readings.is_pressing() && !untold
+            })
+    }
+
+    pub(super) fn has_more(&self) -> bool {
+        let due = |held: &Held| self.tamper.as_ref().is_some_and(|it| held.verdicts.has_due(it.now()));
+        self.codec.has_more() || self.held.as_deref().is_some_and(due)
+    }
+
+    pub(super) fn send(&mut self, cx: &mut Context<'_>, message: &Message<'_>) -> Result<(), Failure> {
+        let touched = self.tamper.as_mut().is_some_and(|tamper| tamper.touches(MessageKind::Reading));
+        if !touched && self.held.is_none() {
+            return self.codec.send(cx, message);
+        }
+        if !self.ready() {
+            return Err(Failure::not_ready());
+        }
+        let able = if self.repeatable { |_: &Act| true } else { |act: &Act| *act != Act::Duplicate };
+        let held = self.held.get_or_insert_default();
+        let fate = match &mut self.tamper {
+            Some(tamper) if !held.readings.is_full() => tamper.fate(MessageKind::Reading, able),
+            _ => Fate::Pass,
+        };
+        if matches!(fate, Fate::Pass | Fate::Duplicate) {
+            self.codec.send(cx, message)?;
+            held.readings.overtake();
+        }
+        if self.closes_when_sent && matches!(fate, Fate::Drop | Fate::Delay(_) | Fate::Hold { .. }) {
+            held.verdicts.put_until(Reply::ok(message.seq).into(), Tick::ZERO);
+        }
+        if self.closes_when_sent && matches!(fate, Fate::Duplicate | Fate::Delay(_) | Fate::Hold { .. }) {
+            held.closed.push_back(message.seq);
+        }
+        match (fate, &self.tamper) {
+            (Fate::Duplicate, _) => held.readings.put_until(Parcel::of(message, true), Tick::ZERO),
+            (Fate::Delay(wait_ns), Some(tamper)) => {
+                held.readings.put_until(Parcel::of(message, false), tamper.wake_after(wait_ns));
+            }
+            (Fate::Hold { depth, spell }, _) => {
+                held.readings.put_behind(Parcel::of(message, false), depth, spell);
+            }
+            _ => {}
+        }
+        self.flush(cx)?;
+        self.note_readiness();
+        Ok(())
+    }
+
+    pub(super) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, Failure>> {
+        let touched = self.tamper.as_mut().is_some_and(|tamper| tamper.touches(MessageKind::Verdict));
+        if !touched && self.held.is_none() {
+            return self.codec.poll_event(cx);
+        }
+        loop {
+            if let Some(event) = self.due_verdict() {
+                return self.tell(event);
+            }
+            if let Some(held) = &mut self.held
+                && let Some(failure) = &held.failure
+            {
+                return if held.verdicts.is_empty() {
+                    Poll::Ready(Err(failure.clone()))
+                } else {
+                    Poll::Pending
+                };
+            }
+            self.flush(cx)?;
+            if self.held.as_ref().is_some_and(|held| held.verdicts.blocks()) {
+                return Poll::Pending;
+            }
+            match self.codec.poll_event(cx) {
+                Poll::Ready(Ok(event)) => {
+                    if let Some(event) = self.judge(event) {
+                        return self.tell(event);
+                    }
+                }
+                Poll::Ready(Err(failure)) => self.end(failure)?,
+                Poll::Pending => return self.rest(),
+            }
+        }
+    }
+
+    /// Readings that are held up go out before the goodbye, as far as the codec takes them.
+    pub(super) fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        for parcel in self.held.take().into_iter().flat_map(|held| held.readings.into_items()) {
+            if !self.codec.ready() || self.codec.send(cx, &parcel.message()).is_err() {
+                break;
+            }
+        }
+        self.codec.poll_close(cx)
+    }
+
+    /// The codec, the readings it does not know of, and the events that were not told.
+    pub(super) fn into_parts(self) -> (C, Vec<Parcel>, Vec<Event>) {
+        let held = self.held.map(|held| *held).unwrap_or_default();
+        let unsent = held.readings.into_items().filter(|parcel| !parcel.copy);
+        (self.codec, unsent.collect(), held.verdicts.into_items().collect())
+    }
+
+    fn due_verdict(&mut self) -> Option<Event> {
+        let (held, tamper) = (self.held.as_mut()?, self.tamper.as_ref()?);
+        if held.verdicts.is_empty() {
+            return None;
+        }
+        held.verdicts.lift(tamper);
+        held.verdicts.take_due(tamper.now())
+    }
+
+    /// Sends the readings that are due.
+    fn flush(&mut self, cx: &mut Context<'_>) -> Result<(), Failure> {
+        let (Some(held), Some(tamper)) = (&mut self.held, &self.tamper) else { return Ok(()) };
+        if held.readings.is_empty() {
+            return Ok(());
+        }
+        held.readings.lift(tamper);
+        let now = tamper.now();
+        while self.codec.ready()
+            && let Some(parcel) = held.readings.take_due(now)
+        {
+            self.codec.send(cx, &parcel.message())?;
+            if parcel.copy && C::SERIAL {
+                // No timer: whatever waits for its turn behind it will ask.
+                held.patience = Some(tamper.now().plus_ns(PATIENCE_NS));
+            }
+        }
+        Ok(())
+    }
+
+    /// What becomes of an event of the codec's.
+    fn judge(&mut self, event: Event) -> Option<Event> {
+        if event == Event::Writable {
+            let ready = self.ready();
+            if let Some(held) = &mut self.held {
+                held.stalled = !ready;
+            }
+            return ready.then_some(event);
+        }
+        if let Some(held) = &mut self.held {
+            held.patience = None;
+        }
+        if self.closes_when_sent
+            && let Event::Closed { seq, .. } = event
+        {
+            let Some(held) = &mut self.held else { return Some(event) };
+            let Some(place) = held.closed.iter().position(|closed| *closed == seq) else {
+                return Some(event);
+            };
+            held.closed.remove(place);
+            held.stalled = true;
+            return None;
+        }
+        let full = self.held.as_ref().is_some_and(|held| held.verdicts.is_full());
+        let fate = match &mut self.tamper {
+            Some(tamper) if !full => tamper.fate(MessageKind::Verdict, |_| true),
+            _ => Fate::Pass,
+        };
+        if fate == Fate::Pass && self.held.is_none() {
+            return Some(event);
+        }
+        let held = self.held.get_or_insert_default();
+        // Its reading may have been what kept the session from being ready.
+        held.stalled = true;
+        match fate {
+            Fate::Pass | Fate::Duplicate => held.verdicts.overtake(),
+            Fate::Drop => {}
+            Fate::Delay(wait_ns) => {
+                let at = self.tamper.as_ref().map_or(Tick::ZERO, |tamper| tamper.wake_after(wait_ns));
+                held.verdicts.put_until(event, at);
+            }
+            Fate::Hold { depth, spell } => held.verdicts.put_behind(event, depth, spell),
+        }
+        if fate == Fate::Duplicate {
+            held.verdicts.put_until(event, Tick::ZERO);
+        }
+        matches!(fate, Fate::Pass | Fate::Duplicate).then_some(event)
+    }
+
+    /// The connection has ended. What it had brought before is told first.
+    fn end(&mut self, failure: Failure) -> Result<(), Failure> {
+        match &mut self.held {
+            Some(held) if !held.verdicts.is_empty() => {
+                held.verdicts.lift_all();
+                held.failure = Some(failure);
+                Ok(())
+            }
+            _ => Err(failure),
+        }
+    }
+
+    fn tell(&mut self, event: Event) -> Poll<Result<Event, Failure>> {
+        self.note_readiness();
+        Poll::Ready(Ok(event))
+    }
+
+    /// Whoever drives the session now knows whether it is ready.
+    fn note_readiness(&mut self) {
+        let ready = self.ready();
+        if let Some(held) = &mut self.held {
+            held.stalled = !ready;
+        }
+    }
+
+    /// There is nothing to tell, but perhaps that the session has become ready.
+    fn rest(&mut self) -> Poll<Result<Event, Failure>> {
+        let ready = self.ready();
+        let Some(held) = &mut self.held else { return Poll::Pending };
+        if let (Some(patience), Some(tamper)) = (held.patience, &self.tamper)
+            && patience <= tamper.now()
+        {
+            return Poll::Ready(Err(Failure::closed("a duplicated request was left without a response")));
+        }
+        if held.stalled && ready {
+            held.stalled = false;
+            return Poll::Ready(Ok(Event::Writable));
+        }
+        if held.is_empty() {
+            self.held = None;
+        }
+        Poll::Pending
+    }
+}
+
+macro_rules! codec {
+    ($session:ident, serial: $serial:literal) => {
+        impl<S: AsyncRead + AsyncWrite + Unpin> Codec for $session<S> {
+            const SERIAL: bool = $serial;
+
+            fn ready(&self) -> bool {
+                Self::ready(self)
+            }
+
+            fn send(&mut self, cx: &mut Context<'_>, message: &Message<'_>) -> Result<(), Failure> {
+                Self::send(self, cx, message)
+            }
+
+            fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, Failure>> {
+                Self::poll_event(self, cx)
+            }
+
+            fn has_more(&self) -> bool {
+                Self::has_more(self)
+            }
+
+            fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+                Self::poll_close(self, cx)
+            }
+        }
+    };
+}
+
+codec!(Http, serial: true);
+codec!(Ws, serial: false);
+codec!(Mqtt, serial: false);
+
+/// What acts on the messages of a connection that `identity` begins now.
+pub(super) fn tamper(identity: &Identity) -> Option<Tamper> {
+    identity.weather.clone().map(Tamper::new)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,496 @@
+//! Tampering with readings and verdicts, over all protocols alike: what passes over the wire, and what is told.
+
+use std::cell::Cell;
+use std::pin::pin;
+use std::rc::Rc;
+
+use proptest::prelude::*;
+
+use super::super::script::{Script, context};
+use super::super::sky::{Sky, every, later};
+use super::super::{Answer, Correlation, Endpoint, MqttSettings};
+use super::*;
+use crate::fault::Tampering;
+use crate::record::{ErrorKind, Protocol, Qos};
+
+const READING: MessageKind = MessageKind::Reading;
+const VERDICT: MessageKind = MessageKind::Verdict;
+
+/// A codec over a scripted stream, and the peer at the other end of it.
+trait Peer: Codec + Sized {
+    const PROTOCOL: Protocol;
+
+    fn connect(settings: &Settings, identity: &Identity) -> Self;
+
+    fn stream(&mut self) -> &mut Script;
+
+    /// Takes the first of the messages in `bytes`, and gives its sequence number and the answer to it.
+    fn answer(bytes: &mut Vec<u8>) -> Option<(u64, Vec<u8>)>;
+
+    /// How readings close here.
+    fn usual() -> Settings;
+}
+
+fn endpoint(protocol: Protocol) -> Endpoint {
+    Endpoint::resolve(protocol, &format!("{protocol}://127.0.0.1:9")).unwrap()
+}
+
+fn seq_in(text: &[u8]) -> u64 {
+    std::str::from_utf8(text).unwrap().trim().parse().unwrap()
+}
+
+fn verdict(seq: u64) -> String {
+    format!(r#"{{"type":"verdict","device":"d","seq":{seq}}}"#)
+}
+
+impl Peer for Http<Script> {
+    const PROTOCOL: Protocol = Protocol::Http;
+
+    fn connect(settings: &Settings, identity: &Identity) -> Self {
+        Self::new(Script::new(), &endpoint(Protocol::Http), settings, identity).unwrap()
+    }
+
+    fn stream(&mut self) -> &mut Script {
+        self.stream_mut()
+    }
+
+    fn answer(bytes: &mut Vec<u8>) -> Option<(u64, Vec<u8>)> {
+        let head = bytes.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
+        // Payloads are three digits.
+        let request: Vec<u8> = bytes.drain(..head + 3).collect();
+        let verdict = verdict(seq_in(&request[head..]));
+        let head_of_reply = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", verdict.len());
+        Some((seq_in(&request[head..]), (head_of_reply + &verdict).into_bytes()))
+    }
+
+    fn usual() -> Settings {
+        Settings::default()
+    }
+}
+
+impl Peer for Ws<Script> {
+    const PROTOCOL: Protocol = Protocol::Ws;
+
+    fn connect(settings: &Settings, identity: &Identity) -> Self {
+        let opening = Self::past_upgrade(Script::new(), settings, identity);
+        let Poll::Ready(session) = pin!(opening).as_mut().poll(&mut context()) else { panic!("it waits") };
+        session
+    }
+
+    fn stream(&mut self) -> &mut Script {
+        self.stream_mut()
+    }
+
+    fn answer(bytes: &mut Vec<u8>) -> Option<(u64, Vec<u8>)> {
+        if bytes.is_empty() {
+            return None;
+        }
+        let size = usize::from(bytes[1] & 0x7f);
+        let frame: Vec<u8> = bytes.drain(..6 + size).collect();
+        let text: Vec<u8> = (0..size).map(|i| frame[6 + i] ^ frame[2 + i % 4]).collect();
+        let verdict = verdict(seq_in(&text));
+        Some((seq_in(&text), [&[0x81, verdict.len() as u8], verdict.as_bytes()].concat()))
+    }
+
+    fn usual() -> Settings {
+        Settings { close: Close::Verdict, ..Settings::default() }
+    }
+}
+
+impl Peer for Mqtt<Script> {
+    const PROTOCOL: Protocol = Protocol::Mqtt;
+
+    fn connect(settings: &Settings, identity: &Identity) -> Self {
+        Self::new(Script::new(), settings, identity).unwrap()
+    }
+
+    fn stream(&mut self) -> &mut Script {
+        self.stream_mut()
+    }
+
+    fn answer(bytes: &mut Vec<u8>) -> Option<(u64, Vec<u8>)> {
+        if bytes.is_empty() {
+            return None;
+        }
+        let packet: Vec<u8> = bytes.drain(..2 + usize::from(bytes[1])).collect();
+        let (rest, seq) = packet.split_at(packet.len() - 3);
+        let pid = &rest[rest.len() - 2..];
+        Some((seq_in(seq), vec![0x40, 2, pid[0], pid[1]]))
+    }
+
+    fn usual() -> Settings {
+        let mqtt = MqttSettings { qos: Qos::AtLeastOnce, ..MqttSettings::default() };
+        Settings { close: Close::Ack, mqtt, ..Settings::default() }
+    }
+}
+
+/// A session under a sky, and what has been seen of it.
+struct Rig<C> {
+    sky: Sky,
+    gate: Gate<C>,
+    /// Sequence numbers the peer has read.
+    wire: Vec<u64>,
+    /// Sequence numbers that were told as closed.
+    told: Vec<u64>,
+    failure: Option<Failure>,
+}
+
+impl<C: Peer> Rig<C> {
+    fn new(settings: &Settings) -> Self {
+        let sky = Sky::new();
+        let identity = sky.identity();
+        let gate = Gate::new(C::connect(settings, &identity), tamper(&identity), settings);
+        Self { sky, gate, wire: Vec::new(), told: Vec::new(), failure: None }
+    }
+
+    fn usual() -> Self {
+        Self::new(&C::usual())
+    }
+
+    fn send(&mut self, seq: u64) {
+        let payload = format!("{seq:03}");
+        let message = Message { seq, payload: payload.as_bytes(), address: None };
+        self.gate.send(&mut context(), &message).unwrap();
+    }
+
+    /// Polls to the end.
+    fn poll(&mut self) {
+        while self.failure.is_none()
+            && let Poll::Ready(polled) = self.gate.poll_event(&mut context())
+        {
+            match polled {
+                Ok(Event::Closed { seq, answer, .. }) => {
+                    assert_eq!(answer, Answer::Ok);
+                    self.told.push(seq);
+                }
+                Ok(Event::Writable) => assert!(self.gate.ready(), "told to be ready"),
+                Ok(Event::Heard { .. }) => panic!("nothing is heard here"),
+                Err(failure) => self.failure = Some(failure),
+            }
+        }
+    }
+
+    /// The peer answers, and the session polls, until nothing happens any more.
+    fn settle(&mut self) {
+        loop {
+            self.poll();
+            let mut bytes = self.gate.codec.stream().take_written();
+            let mut answers = Vec::new();
+            while let Some((seq, answer)) = C::answer(&mut bytes) {
+                self.wire.push(seq);
+                answers.extend(answer);
+            }
+            assert_eq!(bytes, b"", "half a message");
+            if answers.is_empty() {
+                return;
+            }
+            self.gate.codec.stream().push(&answers);
+        }
+    }
+
+    fn converse(&mut self, seqs: std::ops::RangeInclusive<u64>) {
+        for seq in seqs {
+            self.send(seq);
+            self.settle();
+        }
+    }
+
+    /// Converses nine times under the fault, then lets time pass, then ends the fault.
+    fn under(tampering: Tampering) -> (Self, Rc<Cell<u64>>) {
+        let mut rig = Self::usual();
+        let tally = rig.sky.bring(tampering);
+        rig.converse(1..=9);
+        rig.sky.set_clock(1_000);
+        rig.settle();
+        rig.sky.clear();
+        rig.settle();
+        assert!(rig.gate.ready() && rig.gate.held.is_none(), "{} {:?}", C::PROTOCOL, rig.gate.held);
+        (rig, tally)
+    }
+}
+
+fn check_acts<C: Peer>() {
+    // What overtakes the last one must come before the fault ends.
+    let table: [(Tampering, &[u64], u64); 8] = [
+        (every(3, READING, Act::Drop), &[1, 2, 4, 5, 7, 8], 3),
+        (every(1, READING, Act::Drop), &[], 9),
+        (every(3, READING, Act::Duplicate), &[1, 2, 3, 3, 4, 5, 6, 6, 7, 8, 9, 9], 3),
+        (every(4, READING, later(1_000)), &[1, 2, 3, 5, 6, 7, 9, 4, 8], 2),
+        (every(1, READING, later(7)), &[1, 2, 3, 4, 5, 6, 7, 8, 9], 9),
+        (every(4, READING, Act::Reorder { depth: 1 }), &[1, 2, 3, 5, 4, 6, 7, 9, 8], 2),
+        (every(4, READING, Act::Reorder { depth: 3 }), &[1, 2, 3, 5, 6, 7, 4, 9, 8], 2),
+        (every(9, READING, Act::Reorder { depth: 3 }), &[1, 2, 3, 4, 5, 6, 7, 8, 9], 1),
+    ];
+    for (tampering, order, acted) in table {
+        let (rig, tally) = Rig::<C>::under(tampering.clone());
+        assert_eq!(rig.wire, order, "{} {tampering:?}", C::PROTOCOL);
+        assert_eq!(rig.told, order, "{} {tampering:?}", C::PROTOCOL);
+        assert_eq!(tally.get(), acted, "{} {tampering:?}", C::PROTOCOL);
+        // The same done to the answers: the service has everything once, and in order.
+        let tampering = Tampering { message: VERDICT, ..tampering };
+        let (rig, tally) = Rig::<C>::under(tampering.clone());
+        assert_eq!(rig.wire, [1, 2, 3, 4, 5, 6, 7, 8, 9], "{} {tampering:?}", C::PROTOCOL);
+        assert_eq!(rig.told, order, "{} {tampering:?}", C::PROTOCOL);
+        assert_eq!(tally.get(), acted, "{} {tampering:?}", C::PROTOCOL);
+    }
+}
+
+#[test]
+fn every_act_is_done_to_readings_and_verdicts_over_http() {
+    check_acts::<Http<Script>>();
+}
+
+#[test]
+fn every_act_is_done_to_readings_and_verdicts_over_ws() {
+    check_acts::<Ws<Script>>();
+}
+
+#[test]
+fn every_act_is_done_to_readings_and_verdicts_over_mqtt() {
+    check_acts::<Mqtt<Script>>();
+}
+
+/// What a delivery audit by sequence numbers finds: lost, duplicated, reordered.
+fn audit(told: &[u64], sent: u64) -> [u64; 3] {
+    let (mut seen, mut top, mut found) = (vec![false; sent as usize + 1], 0, [sent, 0, 0]);
+    for seq in told {
+        if std::mem::replace(&mut seen[*seq as usize], true) {
+            found[1] += 1;
+            continue;
+        }
+        found[0] -= 1;
+        found[2] += u64::from(*seq < top);
+        top = top.max(*seq);
+    }
+    found
+}
+
+fn check_audit<C: Peer>(kind: MessageKind, act: &Act, chance: f64, nth: u64) {
+    let mut rig = Rig::<C>::usual();
+    let tally = rig.sky.bring(Tampering { chance, most: Some(10), ..every(nth, kind, act.clone()) });
+    rig.converse(1..=180);
+    // Readings that nothing is done to overtake what is still held up.
+    rig.sky.set_clock(10);
+    rig.converse(181..=200);
+    rig.sky.set_clock(20);
+    rig.sky.clear();
+    rig.settle();
+    let (acted, found) = (tally.get(), audit(&rig.told, 200));
+    let expected = match act {
+        Act::Drop => [acted, 0, 0],
+        Act::Duplicate => [0, acted, 0],
+        // Delayed or held, all that was struck is overtaken by what follows.
+        Act::Delay(_) | Act::Reorder { .. } => [0, 0, acted],
+    };
+    assert_eq!(found, expected, "{} {kind:?} {act:?}", C::PROTOCOL);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn an_audit_finds_exactly_what_was_injected(chance in 0.4..=1.0_f64, nth in 1..4_u64, depth in 1..4_u32) {
+        for kind in [READING, VERDICT] {
+            // At least so many that 10 are struck among the first 180: what follows overtakes everything that waits.
+            for act in [Act::Drop, Act::Duplicate, Act::Reorder { depth }, later(5)] {
+                check_audit::<Http<Script>>(kind, &act, chance, nth);
+                check_audit::<Ws<Script>>(kind, &act, chance, nth);
+                check_audit::<Mqtt<Script>>(kind, &act, chance, nth);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_reading_closed_by_being_sent_is_told_once_and_at_once_whatever_becomes_of_it() {
+    let settings = Settings { close: Close::Sent, ..Settings::default() };
+    let table: [(Act, &[u64]); 4] = [
+        (Act::Drop, &[1, 3]),
+        (Act::Duplicate, &[1, 2, 2, 3]),
+        (later(50), &[1, 3, 2]),
+        (Act::Reorder { depth: 1 }, &[1, 3, 2]),
+    ];
+    for (act, order) in table {
+        let mut rig = Rig::<Ws<Script>>::new(&settings);
+        let tally = rig.sky.bring(every(2, READING, act.clone()));
+        let sent: Vec<_> = (1..=3).map(|seq| (rig.converse(seq..=seq), rig.told.clone()).1).collect();
+        assert_eq!(sent, [vec![1], vec![1, 2], vec![1, 2, 3]], "{act:?}");
+        rig.sky.set_clock(50);
+        rig.settle();
+        assert_eq!((&*rig.wire, &*rig.told), (order, &[1, 2, 3][..]), "{act:?}");
+        assert_eq!(tally.get(), 1);
+        assert!(rig.gate.held.is_none());
+    }
+}
+
+#[test]
+fn readings_that_vanish_after_closing_press_back_until_their_end_is_told() {
+    let mut rig = Rig::<Ws<Script>>::new(&Settings { close: Close::Sent, ..Settings::default() });
+    rig.sky.bring(every(1, READING, Act::Drop));
+    let mut seq = 0;
+    while rig.gate.ready() {
+        seq += 1;
+        rig.send(seq);
+    }
+    rig.settle();
+    assert_eq!((seq, rig.told.len(), rig.wire.len()), (64, 64, 0));
+    assert!(rig.gate.ready());
+}
+
+#[test]
+fn replies_in_order_stay_with_their_readings() {
+    let settings = Settings { close: Close::Reply, correlation: Correlation::Order, ..Settings::default() };
+    let table: [(Tampering, &[u64]); 4] = [
+        (every(2, READING, Act::Drop), &[1, 3, 5]),
+        (every(2, READING, Act::Duplicate), &[1, 2, 2, 3, 4, 4, 5]),
+        (every(2, READING, Act::Reorder { depth: 1 }), &[1, 3, 2, 5, 4]),
+        (every(2, VERDICT, Act::Drop), &[1, 3, 5]),
+    ];
+    for (tampering, order) in table {
+        let mut rig = Rig::<Ws<Script>>::new(&settings);
+        rig.sky.bring(tampering.clone());
+        rig.converse(1..=5);
+        assert_eq!(rig.told, order, "{tampering:?}");
+    }
+}
+
+#[test]
+fn delayed_readings_press_back_once_there_are_too_many() {
+    let mut rig = Rig::<Mqtt<Script>>::usual();
+    rig.sky.bring(every(1, READING, later(100)));
+    let mut seq = 0;
+    while rig.gate.ready() {
+        seq += 1;
+        rig.send(seq);
+    }
+    assert_eq!(seq, 64);
+    assert_eq!(rig.sky.take_wakes(), [100; 64]);
+    let refusal = rig.gate.send(&mut context(), &Message { seq: 65, payload: b"065", address: None });
+    assert_eq!(refusal, Err(Failure::not_ready()));
+    rig.settle();
+    assert!(rig.wire.is_empty());
+    rig.sky.set_clock(100);
+    assert_eq!(rig.gate.poll_event(&mut context()), Poll::Ready(Ok(Event::Writable)));
+    rig.settle();
+    assert_eq!(rig.told, (1..=64).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_waits_to_be_overtaken_does_not_wait_for_ever() {
+    for kind in [READING, VERDICT] {
+        let mut rig = Rig::<Ws<Script>>::usual();
+        let tally = rig.sky.bring(every(1, kind, Act::Reorder { depth: 1 }));
+        rig.converse(1..=65);
+        let order: Vec<u64> = std::iter::once(65).chain(1..=64).collect();
+        assert_eq!((rig.told.as_slice(), tally.get()), (&*order, 64), "{kind:?}");
+    }
+}
+
+#[test]
+fn delayed_verdicts_leave_further_ones_with_the_peer_once_there_are_too_many() {
+    let mut rig = Rig::<Ws<Script>>::usual();
+    let tally = rig.sky.bring(every(1, VERDICT, later(100)));
+    (1..=80).for_each(|seq| rig.send(seq));
+    rig.settle();
+    assert_eq!((rig.told.len(), tally.get()), (0, 64));
+    rig.sky.set_clock(100);
+    assert!(rig.gate.has_more());
+    rig.settle();
+    assert_eq!((rig.told.len(), tally.get()), (64, 80));
+    rig.sky.set_clock(200);
+    rig.settle();
+    assert_eq!(rig.told, (1..=80).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_a_connection_brought_is_told_before_its_end() {
+    let mut rig = Rig::<Http<Script>>::new(&Settings {
+        http: super::super::HttpSettings { fresh: true, ..Default::default() },
+        ..Settings::default()
+    });
+    rig.sky.bring(every(1, VERDICT, later(100)));
+    rig.send(1);
+    rig.settle();
+    assert!(rig.told.is_empty() && rig.failure.is_none() && !rig.gate.ready());
+    rig.sky.set_clock(100);
+    rig.settle();
+    assert_eq!(rig.told, [1]);
+    assert_eq!(rig.failure.unwrap().kind, ErrorKind::Closed);
+
+    let mut rig = Rig::<Ws<Script>>::usual();
+    rig.sky.bring(every(1, VERDICT, Act::Reorder { depth: 9 }));
+    rig.converse(1..=2);
+    rig.gate.codec.stream().push(&[0x88, 0]);
+    rig.poll();
+    assert_eq!((rig.told, rig.failure.unwrap().kind), (vec![1, 2], ErrorKind::Closed));
+}
+
+#[test]
+fn a_connection_for_one_request_carries_no_duplicate() {
+    let mut rig = Rig::<Http<Script>>::new(&Settings {
+        http: super::super::HttpSettings { fresh: true, ..Default::default() },
+        ..Settings::default()
+    });
+    let tally = rig.sky.bring(every(1, READING, Act::Duplicate));
+    rig.converse(1..=1);
+    assert_eq!((rig.wire, rig.told, tally.get()), (vec![1], vec![1], 0));
+}
+
+#[test]
+fn a_duplicate_that_is_never_answered_ends_the_connection_it_blocks() {
+    let mut rig = Rig::<Http<Script>>::usual();
+    rig.sky.bring(every(1, READING, Act::Duplicate));
+    rig.send(1);
+    rig.gate.codec.stream().push(b"HTTP/1.1 204 x\r\n\r\n");
+    rig.poll();
+    assert_eq!(rig.told, [1]);
+    assert!(!rig.gate.ready());
+    rig.sky.set_clock(PATIENCE_NS - 1);
+    rig.poll();
+    assert!(rig.failure.is_none());
+    rig.sky.set_clock(PATIENCE_NS);
+    rig.poll();
+    assert_eq!(rig.failure.unwrap().kind, ErrorKind::Closed);
+}
+
+#[test]
+fn readiness_that_came_with_a_verdict_that_vanished_is_told_all_the_same() {
+    let mut rig = Rig::<Http<Script>>::usual();
+    rig.send(1);
+    assert!(!rig.gate.ready());
+    rig.sky.bring(every(1, VERDICT, Act::Drop));
+    rig.gate.codec.stream().push(b"HTTP/1.1 204 x\r\n\r\n");
+    assert_eq!(rig.gate.poll_event(&mut context()), Poll::Ready(Ok(Event::Writable)));
+    assert!(rig.gate.ready());
+    assert_eq!(rig.gate.poll_event(&mut context()), Poll::Pending);
+}
+
+#[test]
+fn readings_held_up_go_out_before_the_goodbye() {
+    let mut rig = Rig::<Ws<Script>>::usual();
+    rig.sky.bring(every(1, READING, later(100)));
+    (1..=3).for_each(|seq| rig.send(seq));
+    let _ = rig.gate.poll_close(&mut context());
+    let mut written = rig.gate.codec.stream().take_written();
+    let seqs: Vec<_> =
+        (0..3).filter_map(|_| Ws::<Script>::answer(&mut written)).map(|(seq, _)| seq).collect();
+    assert_eq!(seqs, [1, 2, 3]);
+    assert_eq!(written[0], 0x88);
+}
+
+#[test]
+fn a_session_shows_nothing_of_what_it_holds_up() {
+    let mut rig = Rig::<Mqtt<Script>>::usual();
+    rig.sky.bring(every(1, READING, later(100)));
+    rig.gate.send(&mut context(), &Message { seq: 1, payload: b"s3cret", address: None }).unwrap();
+    let (shown, hidden) = (format!("{:?}", rig.gate), format!("{:?}", b"s3cret"));
+    assert!(!shown.contains("s3cret") && !shown.contains(hidden.trim_matches(['[', ']'])), "{shown}");
+}
+
+#[test]
+fn fair_weather_holds_nothing() {
+    let mut rig = Rig::<Mqtt<Script>>::usual();
+    rig.converse(1..=3);
+    assert_eq!(rig.told, [1, 2, 3]);
+    assert!(rig.gate.held.is_none());
+}

@@ -1,0 +1,91 @@
+//! Weather for the sessions' tests: faults that come and go by hand, under a clock set by hand.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::Identity;
+use crate::clock::Tick;
+use crate::fault::{Act, Delay, DelayLaw, Effect, Fault, Front, MessageKind, Tampering, Timer, Weather};
+use crate::seed::Seed;
+use crate::units::Span;
+
+/// A clock set by hand, which remembers when it was asked to wake somebody.
+#[derive(Debug, Default)]
+struct Dial {
+    now: Cell<Tick>,
+    wakes: RefCell<Vec<Tick>>,
+}
+
+impl Timer for Dial {
+    fn now(&self) -> Tick {
+        self.now.get()
+    }
+
+    fn wake_at(&self, at: Tick, _: u32) {
+        self.wakes.borrow_mut().push(at);
+    }
+}
+
+/// The weather of one device.
+pub(super) struct Sky {
+    dial: Rc<Dial>,
+    weather: Rc<Weather>,
+    spells: Cell<u32>,
+}
+
+impl Sky {
+    pub(super) fn new() -> Self {
+        let dial = Rc::new(Dial::default());
+        let timer: Rc<dyn Timer> = Rc::<Dial>::clone(&dial);
+        Self { dial, weather: Rc::new(Weather::new(timer, 0, Seed(1), 0)), spells: Cell::new(0) }
+    }
+
+    /// The device `d`, under this sky.
+    pub(super) fn identity(&self) -> Identity {
+        Identity { weather: Some(Rc::clone(&self.weather)), ..Identity::of("d") }
+    }
+
+    pub(super) fn set_clock(&self, ns: u64) {
+        self.dial.now.set(Tick(ns));
+    }
+
+    /// When somebody wanted to be woken, since the last call.
+    pub(super) fn take_wakes(&self) -> Vec<u64> {
+        self.dial.wakes.take().into_iter().map(|at| at.0).collect()
+    }
+
+    /// From now on only this acts; gives how often it does.
+    pub(super) fn bring(&self, tampering: Tampering) -> Rc<Cell<u64>> {
+        let turn = self.spells.replace(self.spells.get() + 1);
+        let fault = Fault {
+            name: "fault".to_owned(),
+            kind: "drop",
+            schedule: None,
+            fleets: Vec::new(),
+            share: 1.0,
+            ramp_ns: 0,
+            new_only: false,
+            effect: Effect::Message(tampering),
+        };
+        let tally = Rc::<Cell<u64>>::default();
+        let since = self.dial.now.get();
+        let front = Front { fault: Arc::new(fault), number: 0, turn, since, tally: Rc::clone(&tally) };
+        self.weather.set(vec![front]);
+        tally
+    }
+
+    /// Nothing acts any more.
+    pub(super) fn clear(&self) {
+        self.weather.set(Vec::new());
+    }
+}
+
+/// `act` on one message of `kind` in `nth`.
+pub(super) fn every(nth: u64, kind: MessageKind, act: Act) -> Tampering {
+    Tampering { message: kind, act, skip: 0, nth, chance: 1.0, most: None }
+}
+
+pub(super) fn later(ns: u64) -> Act {
+    Act::Delay(Delay { law: DelayLaw::Constant(Span::from_ns(ns)), correlation: 0.0 })
+}
