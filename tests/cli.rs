@@ -155,7 +155,15 @@ fn a_run_against_the_bundled_reference_leaves_complete_files_that_add_up() {
     let headline = headline(&run);
     assert_eq!(headline.figures.ok, headline.figures.planned);
     assert!(headline.figures.planned > 500, "{}", headline.figures.planned);
-    for file in ["run.json", "summary.csv", "intervals.csv", "latency.hlog", "events.csv", "anomalies.csv"] {
+    for file in [
+        "run.json",
+        "summary.csv",
+        "intervals.csv",
+        "latency.hlog",
+        "events.csv",
+        "anomalies.csv",
+        "faults.csv",
+    ] {
         assert!(run.join(file).metadata().unwrap().len() > 0, "{file} is empty");
     }
     assert!(

@@ -13,6 +13,8 @@ pub enum Exit {
     Usage,
     /// The measurement is invalid: the generator was the bottleneck.
     Invalid,
+    /// The service broke what the scenario demands of it.
+    Budget,
     /// Interrupted; the files are complete up to then.
     Interrupted,
 }
@@ -25,6 +27,7 @@ Exit codes:
     1  the run could not be done (target unreachable, port in use, files not writable, no reading answered)
     2  the command line or the scenario is wrong
    12  measurement invalid: the generator was the bottleneck
+   99  the service broke what the scenario demands of it
   130  interrupted; the files are complete up to then";
 
     /// The number the shell sees.
@@ -34,6 +37,7 @@ Exit codes:
             Self::Failed => 1,
             Self::Usage => 2,
             Self::Invalid => 12,
+            Self::Budget => 99,
             Self::Interrupted => 130,
         }
     }

@@ -1,11 +1,12 @@
-//! Writes `events.csv` as the run goes on: phases as they begin and end, what the plan does to fleets, and what ended the
-//! run.
+//! Writes `events.csv` as the run goes on: phases as they begin and end, what the plan does to fleets, faults as they are
+//! switched, and what ended the run.
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 
 use crate::clock::Tick;
-use crate::record::{Layout, PhaseRole};
+use crate::record::{FaultInfo, Layout, PhaseRole, Switch};
 use crate::results::EventTable;
 use crate::scenario::Event;
 
@@ -17,6 +18,8 @@ pub(super) struct Journal {
     /// What the plan does to whole fleets, in the order of time, and how much of it has been written.
     planned: Vec<Event>,
     happened: usize,
+    /// Switched faults that are still to be written, in the order of time.
+    switched: VecDeque<Switch>,
     /// Phases whose beginning has been written, and whose end has.
     begun: usize,
     ended: usize,
@@ -24,7 +27,7 @@ pub(super) struct Journal {
 
 impl Journal {
     pub(super) fn new(layout: Arc<Layout>, planned: Vec<Event>, events: EventTable) -> Self {
-        Self { layout, events, planned, happened: 0, begun: 0, ended: 0 }
+        Self { layout, events, planned, happened: 0, switched: VecDeque::new(), begun: 0, ended: 0 }
     }
 
     /// Writes what happened up to `now`, in the order of time.
@@ -33,14 +36,36 @@ impl Journal {
     /// If the file cannot be written.
     pub(super) fn advance(&mut self, now: Tick) -> io::Result<()> {
         loop {
-            let (phase, event) = (self.next_edge(), self.planned.get(self.happened).map(|event| event.at));
-            match (phase.filter(|at| *at <= now), event.filter(|at| *at <= now)) {
-                (Some(phase), Some(event)) if phase <= event => self.write_edge()?,
-                (_, Some(_)) => self.write_event()?,
-                (Some(_), None) => self.write_edge()?,
-                (None, None) => return Ok(()),
+            // At the same instant in this order: a fault that begins with a phase is in it.
+            let next = [
+                self.next_edge(),
+                self.planned.get(self.happened).map(|event| event.at),
+                self.switched.front().map(|switch| switch.at),
+            ];
+            let due = |(kind, at): (usize, Option<Tick>)| at.filter(|at| *at <= now).map(|at| (at, kind));
+            match next.into_iter().enumerate().filter_map(due).min() {
+                Some((_, 0)) => self.write_edge()?,
+                Some((_, 1)) => self.write_event()?,
+                Some(_) => self.write_switch()?,
+                None => return Ok(()),
             }
         }
+    }
+
+    /// Takes in switched faults, in the order of time, to be written in their turn.
+    pub(super) fn switched(&mut self, switches: &[Switch]) {
+        self.switched.extend(switches.iter().cloned());
+    }
+
+    /// Writes what was switched after everything else.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub(super) fn finish(&mut self) -> io::Result<()> {
+        while !self.switched.is_empty() {
+            self.write_switch()?;
+        }
+        Ok(())
     }
 
     /// When the next phase begins or the present one ends.
@@ -67,6 +92,20 @@ impl Journal {
         self.events.append(event.at, &format!("fleet_{}", event.what), &event.fleet, &detail)
     }
 
+    fn write_switch(&mut self) -> io::Result<()> {
+        let Some(switch) = self.switched.pop_front() else { return Ok(()) };
+        let Some(info) = self.layout.faults.get(usize::from(switch.fault.0)) else { return Ok(()) };
+        let event = if switch.on { "fault_on" } else { "fault_off" };
+        let planned = switch
+            .planned
+            .map_or_else(|| "by hand".to_owned(), |at| format!("planned {:.3} s", at.as_secs_f64()));
+        let acted = if switch.on { String::new() } else { format!(", acted {} times", switch.acted) };
+        let remark = switch.remark.as_ref().map_or_else(String::new, |remark| format!(": {remark}"));
+        let FaultInfo { layer, kind, .. } = info;
+        let detail = format!("{planned}, {layer} {kind}, {} devices{acted}{remark}", switch.devices);
+        self.events.append(switch.at, event, &info.name, &detail)
+    }
+
     /// Writes one more event.
     ///
     /// # Errors
@@ -82,5 +121,63 @@ const fn role(role: PhaseRole) -> &'static str {
         PhaseRole::Connect => "connect",
         PhaseRole::WarmUp => "warm-up",
         PhaseRole::Measured => "measured",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::WallTime;
+    use crate::record::{FaultId, PhaseInfo};
+    use crate::results::RunDirectory;
+
+    #[test]
+    fn switched_faults_stand_among_the_other_events_in_the_order_of_time() {
+        let out = tempfile::tempdir().unwrap();
+        let directory = RunDirectory::create(out.path(), "s", "", WallTime::now()).unwrap();
+        let second = |s: u64| Tick(s * 1_000_000_000);
+        let phase = |name: &str, role, from, to| PhaseInfo { name: name.into(), role, start: from, end: to };
+        let spells = vec![(second(10), second(20))];
+        let fault = FaultInfo { name: "slow".into(), layer: "network", kind: "latency", devices: 30, spells };
+        let layout = Layout {
+            phases: vec![
+                phase("warm-up", PhaseRole::WarmUp, second(0), second(10)),
+                phase("steady", PhaseRole::Measured, second(10), second(30)),
+            ],
+            fleets: Vec::new(),
+            interval_ns: 1_000_000_000,
+            faults: vec![fault],
+        };
+        let switch = |on, planned: Option<u64>, at: u64| Switch {
+            fault: FaultId(0),
+            turn: 0,
+            on,
+            planned: planned.map(second),
+            at: second(at).plus_ns(1_000_000),
+            devices: 30,
+            acted: 12,
+            remark: (!on).then(|| "said \"no\"".to_owned()),
+        };
+        let mut journal = Journal::new(Arc::new(layout), Vec::new(), directory.start_events().unwrap());
+        journal.advance(second(10)).unwrap();
+        journal.switched(&[switch(true, Some(10), 10)]);
+        journal.advance(second(11)).unwrap();
+        journal.switched(&[switch(false, None, 31)]);
+        journal.note(second(30), "end", "drained").unwrap();
+        journal.finish().unwrap();
+        let text = std::fs::read_to_string(directory.path().join("events.csv")).unwrap();
+        let rows: Vec<_> = text.lines().skip(1).collect();
+        assert_eq!(
+            rows,
+            [
+                "0.000,phase_start,warm-up,warm-up",
+                "10.000,phase_end,warm-up,",
+                "10.000,phase_start,steady,measured",
+                "10.001,fault_on,slow,\"planned 10.000 s, network latency, 30 devices\"",
+                "30.000,phase_end,steady,",
+                "30.000,end,,drained",
+                "31.001,fault_off,slow,\"by hand, network latency, 30 devices, acted 12 times: said \"\"no\"\"\"",
+            ]
+        );
     }
 }

@@ -1,11 +1,13 @@
 //! What people see: progress while a run lasts, and the table at its end. Figures come in, text goes out.
 
 mod chart;
+mod delivery;
 mod detection;
 pub mod figure;
 mod grid;
 mod outline;
 mod progress;
+mod recovery;
 mod style;
 mod verdict;
 

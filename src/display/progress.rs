@@ -142,7 +142,11 @@ fn line(layout: &Layout, report: &IntervalReport, style: Style) -> String {
     let at = report.end.as_secs_f64().round();
     let head = format!("{at:>4}s {}", stage(layout, report));
     if is_connecting(layout, report) {
-        return format!("{head}  {}", connected(&report.total, devices(layout), style));
+        return format!(
+            "{head}  {}{}",
+            connected(&report.total, devices(layout), style),
+            faults(layout, report)
+        );
     }
     let total = &report.total;
     let short = |percentile: Option<Percentile>| {
@@ -152,13 +156,25 @@ fn line(layout: &Layout, report: &IntervalReport, style: Style) -> String {
         )
     };
     format!(
-        "{head}  {}  ok {}  p50 {}  p99 {}  failed {}",
+        "{head}  {}  ok {}  p50 {}  p99 {}  failed {}{}",
         rate(total.planned as f64 / seconds(report), style),
         count(total.ok, style),
         short(total.p50),
         short(total.p99),
         count(total.failed, style),
+        faults(layout, report),
     )
+}
+
+/// What names the faults that were on in the interval, at the end of a line.
+fn faults(layout: &Layout, report: &IntervalReport) -> String {
+    let names: Vec<_> = report
+        .faults
+        .iter()
+        .filter_map(|fault| layout.faults.get(usize::from(fault.0)))
+        .map(|fault| fault.name.as_str())
+        .collect();
+    if names.is_empty() { String::new() } else { format!("  fault {}", names.join(" + ")) }
 }
 
 fn overall_text(layout: &Layout, report: &IntervalReport, style: Style) -> String {
@@ -166,7 +182,11 @@ fn overall_text(layout: &Layout, report: &IntervalReport, style: Style) -> Strin
     let clock = format!("{:.0}/{:.0} s", report.end.as_secs_f64(), end.as_secs_f64());
     let head = format!("{}  {clock}", stage(layout, report));
     if is_connecting(layout, report) {
-        return format!("{head}  {}", connected(&report.total, devices(layout), style));
+        return format!(
+            "{head}  {}{}",
+            connected(&report.total, devices(layout), style),
+            faults(layout, report)
+        );
     }
     let total = &report.total;
     let failed = if total.failed_so_far == 0 {
@@ -175,9 +195,10 @@ fn overall_text(layout: &Layout, report: &IntervalReport, style: Style) -> Strin
         format!("  failed {}", count(total.failed_so_far, style))
     };
     format!(
-        "{head}  offered {}  ok {}{failed}",
+        "{head}  offered {}  ok {}{failed}{}",
         rate(total.planned as f64 / seconds(report), style),
         rate(total.ok as f64 / seconds(report), style),
+        faults(layout, report),
     )
 }
 
@@ -206,7 +227,7 @@ fn fleet_texts(layout: &Layout, report: &IntervalReport, style: Style) -> Vec<St
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{FleetInfo, PhaseId, PhaseInfo, Promise, Protocol};
+    use crate::record::{FaultId, FaultInfo, FleetInfo, PhaseId, PhaseInfo, Promise, Protocol};
 
     const SECOND: u64 = 1_000_000_000;
 
@@ -245,6 +266,8 @@ mod tests {
             fleets: vec![readings.clone(), readings],
             merged_slices: 0,
             late_slices: 0,
+            faults: Vec::new(),
+            switches: Vec::new(),
         }
     }
 
@@ -275,6 +298,29 @@ mod tests {
         ] {
             assert_eq!(line(&layout, &report, Style::PLAIN), text);
         }
+    }
+
+    #[test]
+    fn the_faults_that_are_on_are_named_at_the_end() {
+        let mut layout = layout();
+        let fault = |name: &str| FaultInfo {
+            name: name.into(),
+            layer: "network",
+            kind: "latency",
+            devices: 10,
+            spells: Vec::new(),
+        };
+        layout.faults = vec![fault("slow-link"), fault("away"), fault("stall")];
+        let mut report = report(12, 1, busy());
+        report.faults = vec![FaultId(0), FaultId(2)];
+        assert_eq!(
+            line(&layout, &report, Style::PLAIN),
+            "  12s steady  2,400/s  ok 2,398  p50 410us  p99 >5.00s  failed 2  fault slow-link + stall"
+        );
+        assert_eq!(
+            overall_text(&layout, &report, Style::PLAIN),
+            "steady  12/60 s  offered 2,400/s  ok 2,398/s  failed 3  fault slow-link + stall"
+        );
     }
 
     #[test]

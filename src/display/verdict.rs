@@ -1,8 +1,10 @@
 //! The table at the end of a run: whether to trust it, what was measured, what was demanded, and where the files are.
 
+use super::delivery::delivery;
 use super::detection::detection;
 use super::figure::{Marks, count, dash, percent, rate, time};
 use super::grid::{Grid, clip, wrap};
+use super::recovery::recovery;
 use super::style::{Style, Tone};
 use crate::record::ErrorKind;
 use crate::record::Verdict;
@@ -24,9 +26,17 @@ pub fn verdict(report: &Report, width: usize, style: Style) -> String {
         lines.push("nothing was measured".to_owned());
     }
     lines.push(String::new());
+    let faults = recovery(report, width, style);
+    if !faults.is_empty() {
+        lines.extend(faults);
+        lines.push(String::new());
+    }
     lines.extend(facts(report, width, style));
     for text in detection(report, style) {
         lines.extend(labelled("detection", &text, width, style));
+    }
+    for (text, word) in delivery(&report.delivery) {
+        lines.extend(stressed(labelled("delivery", &text, width, style), word, style));
     }
     lines.extend(report.run.budgets.iter().flat_map(|result| budget(result, width, style)));
     // Never broken, so that it can be copied.
@@ -232,8 +242,13 @@ fn budget(budget: &BudgetResult, width: usize, style: Style) -> Vec<String> {
     let (word, tone) = if budget.met { ("met", Tone::Good) } else { ("failed", Tone::Bad) };
     let measured = budget.measured.as_deref().unwrap_or("no data");
     let text = format!("{}: {measured}, demanded {}", budget.fleet, budget.demand);
-    let mut lines = labelled("budget", &format!("{word} {text}"), width, style);
-    if let Some(first) = lines.first_mut() {
+    let lines = labelled("budget", &format!("{word} {text}"), width, style);
+    stressed(lines, Some((word, tone)), style)
+}
+
+/// `lines` with the first such word of their first line painted.
+fn stressed(mut lines: Vec<String>, word: Option<(&str, Tone)>, style: Style) -> Vec<String> {
+    if let (Some(first), Some((word, tone))) = (lines.first_mut(), word) {
         *first = first.replacen(word, &style.paint(word, tone), 1);
     }
     lines
@@ -255,7 +270,8 @@ mod tests {
     use super::*;
     use crate::record::Validity;
     use crate::results::{
-        ClockFacts, Detections, Found, Host, Manifest, PacerFacts, SCHEMA, ScenarioText, Score,
+        ClockFacts, Detections, Expectation, FleetDelivery, Found, Host, Manifest, Offender, PacerFacts,
+        RecoveryRule, SCHEMA, ScenarioText, Score,
     };
 
     const RICH: Style = Style { colour: false, ascii: false };
@@ -290,6 +306,10 @@ mod tests {
             validity: Some(Validity { verdict, reasons: reasons.iter().map(ToString::to_string).collect() }),
             budgets: Vec::new(),
             anomaly_rows_omitted: 0,
+            recovery: RecoveryRule::default(),
+            fault_spells_omitted: 0,
+            switches_omitted: 0,
+            delivery: Vec::new(),
             exit_code: None,
         }
     }
@@ -368,6 +388,8 @@ mod tests {
                 row(["all", "all", "all", "reading"], 30.0, measured),
             ],
             detection: Detections::default(),
+            faults: Vec::new(),
+            delivery: Vec::new(),
         }
     }
 
@@ -472,6 +494,36 @@ generator  timerfd pacer woke 61.0 us late at p50, 188 us at p99
 detection  spikes 118 of 121 found, shifts 9 of 10 found, false alarms 0.12 % of 95,012 normal
            readings
 detection  not scored: 1,000 readings with an anomaly, more than anomalies.csv takes per interval
+");
+    }
+
+    #[test]
+    fn faults_and_deliveries_have_their_place_between_the_figures_and_the_budgets() {
+        let mut report = report();
+        report.run.fault_spells_omitted = 7;
+        report.delivery = vec![FleetDelivery {
+            fleet: "pumps".into(),
+            expects: Expectation { no_loss: true, ..Expectation::default() },
+            lost: 60,
+            first_lost: Some(Offender { device: "pumps-00017".into(), seq: 42, t_s: 12.5 }),
+            duplicated: 0,
+            first_duplicated: None,
+            reordered: 0,
+            first_reordered: None,
+            late: 3,
+            kept: Some(false),
+        }];
+        let text = verdict(&report, 100, Style::PLAIN);
+        let lines: Vec<_> = text.lines().skip_while(|line| !line.starts_with("faults")).take(8).collect();
+        insta::assert_snapshot!(lines.join("\n"), @r"
+faults  kind  at  for  devices  worst p99  failed  recovered after  backlog
+  7 further spells, more than faults.csv takes
+  recovered: p99 at most 2 x its level before or 1 ms above, no more failing than before, for 3 s
+
+time goes  medians: network 210 us, queue 80.0 us, cache 1.40 us, inference 101 us
+generator  timerfd pacer woke 61.0 us late at p50, 188 us at p99
+delivery   broken pumps: 60 lost, first pumps-00017 seq 42
+budget     met pumps: 2.49 ms, demanded p99 < 250 ms
 ");
     }
 

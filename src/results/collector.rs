@@ -7,11 +7,12 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use super::cell::Bounds;
 use super::directory::RunFiles;
-use super::interval::{IntervalReport, Running};
+use super::fault::FaultWatch;
+use super::interval::{IntervalReport, Running, observation};
 use super::recorder::{Load, Recorder, Slice};
 use super::total::Totals;
 use crate::clock::Tick;
-use crate::record::Layout;
+use crate::record::{FaultId, Layout, SwitchLog};
 
 /// Slices of one worker that may wait for the collector; beyond that the worker keeps growing its current one.
 const SLICES_PER_WORKER: usize = 4;
@@ -56,6 +57,7 @@ pub struct Collector {
     spare: Option<Load>,
     totals: Totals,
     running: Running,
+    faults: FaultWatch,
 }
 
 impl Collector {
@@ -71,8 +73,16 @@ impl Collector {
             spare: None,
             totals: Totals::new(Arc::clone(&layout)),
             running: Running::new(Arc::clone(&layout)),
+            faults: FaultWatch::new(Arc::clone(&layout), SwitchLog::default()),
             layout,
         }
+    }
+
+    /// Has it follow the faults whose switches are noted in `log`.
+    #[must_use]
+    pub fn with_switches(mut self, log: SwitchLog) -> Self {
+        self.faults = FaultWatch::new(Arc::clone(&self.layout), log);
+        self
     }
 
     /// Appends every interval to `files` as it ends, tells `on_interval`, and returns the totals once all recorders have
@@ -95,6 +105,11 @@ impl Collector {
         while let Some((_, interval)) = self.open.pop_first() {
             self.write(interval, files, &mut on_interval)?;
         }
+        self.totals.late_switches = self.faults.switch(Tick::FAR);
+        self.faults.finish();
+        self.write_faults(files)?;
+        self.totals.fault_spells_omitted = self.faults.omitted;
+        self.totals.switches_omitted = self.faults.unlogged();
         Ok(self.totals)
     }
 
@@ -119,6 +134,8 @@ impl Collector {
             open.load.cells.get_or_new(key, self.bounds).add(cell);
         }
         open.load.anomalies.add(&slice.load.anomalies);
+        open.load.deliveries.add(&slice.load.deliveries);
+        open.load.pulses.add(&slice.load.pulses);
         if !slice.last {
             slice.load.recycle(self.layout.phase_at(slice.end));
             // A full or closed return path only means that the worker makes itself a new one.
@@ -155,12 +172,28 @@ impl Collector {
         let start = self.written_to;
         // Stragglers after the last boundary have no time of their own; they get an interval's length.
         let end = if end > start { end } else { start.plus_ns(self.layout.interval_ns) };
-        files.append(&self.layout, start, end, &mut load)?;
+        let switches = self.faults.switch(end);
+        let active = self.faults.active(start, end);
+        files.append(&self.layout, (start, end), &self.names(&active), &mut load)?;
         self.totals.absorb(&load, end);
         self.written_to = end;
-        on_interval(&self.running.report(start, end, &load.cells, &self.totals));
+        let mut report = self.running.report(start, end, &load.cells, &self.totals);
+        (report.switches, report.faults) = (switches, active.clone());
+        self.faults.observe(&observation(&self.layout, &report, &load.cells), active, &load.pulses);
+        self.write_faults(files)?;
+        on_interval(&report);
         load.recycle(self.layout.phase_at(end));
         self.spare = Some(load);
         Ok(())
+    }
+
+    fn write_faults(&mut self, files: &RunFiles) -> io::Result<()> {
+        self.faults.news().map_or(Ok(()), |rows| files.write_faults(&rows))
+    }
+
+    /// The names of `faults`, as the column has them.
+    fn names(&self, faults: &[FaultId]) -> String {
+        let names: Vec<_> = faults.iter().map(|fault| self.layout.fault(*fault).name.as_str()).collect();
+        names.join("+")
     }
 }

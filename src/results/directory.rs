@@ -11,6 +11,7 @@ use super::cell::{Bounds, Cell, Key, Series, add_all};
 use super::figures::Figures;
 use super::hlog::IntervalLog;
 use super::manifest::Manifest;
+use super::outage::{Outage, OutageTable};
 use super::recorder::Load;
 use super::table::{IntervalKey, IntervalTable, SummaryRow, write_summary};
 use super::total::{budgeted, is_headline};
@@ -65,7 +66,7 @@ impl RunDirectory {
         &self.run_id
     }
 
-    /// Starts `intervals.csv`, `latency.hlog` and `anomalies.csv`, whose times count from `started`.
+    /// Starts `intervals.csv`, `latency.hlog`, `anomalies.csv` and `faults.csv`, whose times count from `started`.
     ///
     /// # Errors
     /// If a file cannot be made.
@@ -77,6 +78,7 @@ impl RunDirectory {
             intervals: IntervalTable::start(make("intervals.csv")?, &self.run_id)?,
             log: IntervalLog::start(make("latency.hlog")?, &self.run_id, started)?,
             anomalies: AnomalyTable::start(make("anomalies.csv")?, &self.run_id)?,
+            faults: OutageTable::start(self)?,
             scratch: Bounds::of(layout).histogram(),
             headline: Bounds::of(layout).histogram(),
         })
@@ -110,7 +112,7 @@ impl RunDirectory {
         self.replace("summary.csv", |file| write_summary(file, &self.run_id, rows))
     }
 
-    fn replace(&self, name: &str, write: impl FnOnce(File) -> io::Result<()>) -> io::Result<()> {
+    pub(super) fn replace(&self, name: &str, write: impl FnOnce(File) -> io::Result<()>) -> io::Result<()> {
         let partial = self.path.join(format!("{name}.partial"));
         let written =
             File::create(&partial).and_then(write).and_then(|()| fs::rename(&partial, self.path.join(name)));
@@ -131,22 +133,24 @@ fn file_name(text: &str) -> Option<String> {
     (!name.is_empty()).then(|| name.to_owned())
 }
 
-/// The files that grow with every interval.
+/// The files that are written while a run lasts.
 pub struct RunFiles {
     intervals: IntervalTable<BufWriter<File>>,
     log: IntervalLog<BufWriter<File>>,
     anomalies: AnomalyTable<BufWriter<File>>,
+    faults: OutageTable,
     scratch: Histogram<u32>,
     headline: Histogram<u32>,
 }
 
 impl RunFiles {
-    /// Appends the interval from `start` to `end` to all of them and flushes them.
+    /// Appends the interval from `start` to `end`, in which the faults named in `fault` were active, to all that grow with
+    /// every interval, and flushes them.
     pub(super) fn append(
         &mut self,
         layout: &Layout,
-        start: Tick,
-        end: Tick,
+        (start, end): (Tick, Tick),
+        fault: &str,
         load: &mut Load,
     ) -> io::Result<()> {
         let cells = &load.cells;
@@ -163,7 +167,8 @@ impl RunFiles {
                 kind: key.kind.name(),
             };
             let has_budget = budgeted(fleet.budget_ns, key.kind);
-            self.intervals.append(names, &Figures::of(cell, length_s, has_budget, &mut self.scratch))?;
+            let figures = Figures::of(cell, length_s, has_budget, &mut self.scratch);
+            self.intervals.append(names, &Figures { fault: fault.to_owned(), ..figures })?;
             if let Some(response) = cell.response(&mut self.scratch)
                 && is_headline(layout, key)
             {
@@ -178,6 +183,11 @@ impl RunFiles {
         self.intervals.flush()?;
         self.anomalies.flush()?;
         self.log.flush()
+    }
+
+    /// Writes `faults.csv` anew.
+    pub(super) fn write_faults(&self, rows: &[Outage]) -> io::Result<()> {
+        self.faults.write(rows)
     }
 
     fn append_tagged(
@@ -275,6 +285,10 @@ mod tests {
             calibration: None,
             validity: Some(Validity { verdict: Verdict::Suspect, reasons: vec!["why".into()] }),
             anomaly_rows_omitted: 3,
+            recovery: crate::results::RecoveryRule::default(),
+            fault_spells_omitted: 0,
+            switches_omitted: 0,
+            delivery: Vec::new(),
             budgets: vec![BudgetResult {
                 demand: "p99 < 250ms".into(),
                 fleet: "all".into(),

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use hdrhistogram::Histogram;
 
 use super::cell::{Bounds, Cell, Cells, Percentile};
+use super::level::{Observation, Sums};
 use super::total::Totals;
 use crate::clock::Tick;
-use crate::record::{Kind, Layout, PhaseId};
+use crate::record::{FaultId, Kind, Layout, PhaseId, PhaseRole, Switch};
 use crate::units::Quantile;
 
 /// What happened in one interval, and so far.
@@ -27,6 +28,11 @@ pub struct IntervalReport {
     pub merged_slices: u64,
     /// Slices so far that came after their interval had been written.
     pub late_slices: u64,
+    /// Faults active in the interval, in the order of the layout.
+    pub faults: Vec<FaultId>,
+    /// Faults switched up to its end and not reported before, in the order of time; the workers' parts of a switch are put
+    /// together.
+    pub switches: Vec<Switch>,
 }
 
 /// Readings of one fleet or of all, in one interval and so far; warm-up included.
@@ -141,6 +147,38 @@ impl Running {
             fleets: self.fleets.clone(),
             merged_slices: totals.merged_slices,
             late_slices: totals.late_slices,
+            faults: Vec::new(),
+            switches: Vec::new(),
         }
+    }
+}
+
+/// The interval of `report`, whose cells are `cells`, as the stories of faults see it.
+pub(super) fn observation(layout: &Layout, report: &IntervalReport, cells: &Cells<u32>) -> Observation {
+    let (mut sums, mut connected) = (Sums::default(), 0);
+    for (key, cell) in cells.iter() {
+        let counters = &cell.counters;
+        if key.kind == Kind::Connect {
+            connected += counters.ok;
+            continue;
+        }
+        sums.ok += counters.ok;
+        sums.shed += counters.shed;
+        sums.error += counters.error();
+        sums.timeout += counters.timeout;
+        sums.lost += counters.lost;
+        sums.dropped += counters.dropped;
+        sums.duplicated += counters.duplicated;
+        sums.reordered += counters.reordered;
+    }
+    let phase = layout.phase(report.phase);
+    Observation {
+        start: report.start,
+        end: report.end,
+        judged: phase.role != PhaseRole::Connect && report.start < phase.end,
+        p99: report.total.p99,
+        sums,
+        backlog: report.total.outstanding(),
+        connected,
     }
 }

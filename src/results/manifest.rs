@@ -7,6 +7,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::delivery::FleetDelivery;
+use super::recovery::RecoveryRule;
 use crate::record::Validity;
 
 /// The version of the run directory's files. Columns and keys may be added under the same version.
@@ -63,6 +65,18 @@ pub struct Manifest {
     /// Marked readings that `anomalies.csv` leaves out because an interval had too many.
     #[serde(default)]
     pub anomaly_rows_omitted: u64,
+    /// When the service counts as recovered from a fault.
+    #[serde(default)]
+    pub recovery: RecoveryRule,
+    /// Spells of faults that `faults.csv` leaves out because there were too many.
+    #[serde(default)]
+    pub fault_spells_omitted: u64,
+    /// Switches of faults that could not be noted because too many were waiting.
+    #[serde(default)]
+    pub switches_omitted: u64,
+    /// The delivery audit of every fleet, and whether what it expects was kept; empty until the run has ended.
+    #[serde(default)]
+    pub delivery: Vec<FleetDelivery>,
     /// The exit code of the command.
     pub exit_code: Option<u8>,
 }

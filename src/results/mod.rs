@@ -1,21 +1,28 @@
 //! What is known about a run: histograms per worker, their collection by interval, and the files of a run.
 //!
 //! A worker's [`Recorder`] hands a slice to the [`Collector`] at every interval's end; the collector appends it to the
-//! run's files and to the [`Totals`]. Everything after a run starts from the files: [`Report::load`].
+//! run's files and to the [`Totals`], and follows what faults did to the service. Everything after a run starts from the
+//! files: [`Report::load`].
 
 mod anomaly;
 mod cell;
 mod collector;
 mod counter;
+mod delivery;
 mod detection;
 mod directory;
+mod fault;
 mod figures;
 mod hlog;
 mod host;
 mod interval;
+mod level;
 mod manifest;
 mod millis;
+mod outage;
+mod pulse;
 mod recorder;
+mod recovery;
 mod report;
 mod table;
 mod total;
@@ -23,6 +30,7 @@ mod total;
 pub use anomaly::{AnomalyRow, read_anomalies};
 pub use cell::Percentile;
 pub use collector::{Collector, recorders};
+pub use delivery::{Expectation, FleetDelivery, Offender};
 pub use detection::{Detections, FleetDetection, Found, Score};
 pub use directory::{EventTable, RunDirectory, RunFiles};
 pub use figures::Figures;
@@ -32,7 +40,9 @@ pub use manifest::{
     SCHEMA, ScenarioText, WorkerUse, load_manifest,
 };
 pub use millis::{Millis, NotMillis};
+pub use outage::{Outage, Recovery, read_outages};
 pub use recorder::Recorder;
+pub use recovery::RecoveryRule;
 pub use report::{LoadError, Report};
 pub use table::{SummaryRow, TableError, read_summary};
 pub use total::{ALL, Readings, Totals};

@@ -5,8 +5,10 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError};
 
 use super::anomaly::Rows;
 use super::cell::{Bounds, Cell, Cells, Key};
+use super::delivery::Deliveries;
+use super::pulse::Pulses;
 use crate::clock::Tick;
-use crate::record::{Detection, Finding, FleetId, Kind, Layout, PhaseId, Sample, Sink};
+use crate::record::{Detection, Finding, FleetId, Kind, Layout, Outcome, PhaseId, Sample, Sink};
 
 /// What one worker recorded between two boundaries.
 #[derive(Debug)]
@@ -26,17 +28,26 @@ pub(super) struct Slice {
 pub(super) struct Load {
     pub(super) cells: Cells<u32>,
     pub(super) anomalies: Rows,
+    pub(super) deliveries: Deliveries,
+    pub(super) pulses: Pulses,
 }
 
 impl Load {
     pub(super) fn new(layout: &Layout) -> Self {
-        Self { cells: Cells::new(layout), anomalies: Rows::default() }
+        Self {
+            cells: Cells::new(layout),
+            anomalies: Rows::default(),
+            deliveries: Deliveries::new(layout),
+            pulses: Pulses::new(layout),
+        }
     }
 
     /// Empties it and moves its memory to `phase`.
     pub(super) fn recycle(&mut self, phase: PhaseId) {
         self.cells.recycle(usize::from(phase.0));
         self.anomalies.reset();
+        self.deliveries.reset();
+        self.pulses.reset();
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -53,6 +64,8 @@ pub struct Recorder {
     load: Load,
     merged: u64,
     last_boundary: Tick,
+    /// The latest stamp seen: what the clock read, or a little less.
+    latest: Tick,
     finished: bool,
     out: SyncSender<Slice>,
     emptied: Receiver<Load>,
@@ -73,6 +86,7 @@ impl Recorder {
             load,
             merged: 0,
             last_boundary: Tick::ZERO,
+            latest: Tick::ZERO,
             finished: false,
             out,
             emptied,
@@ -115,10 +129,16 @@ impl Sink for Recorder {
         let fleet = self.layout.fleet(sample.fleet);
         let (timeout_ns, budget_ns) = (fleet.timeout_ns, fleet.budget_ns);
         self.cell(sample.phase, sample.fleet, sample.kind).completed(sample, timeout_ns, budget_ns);
+        self.latest = self.latest.max(sample.completed);
+        self.load.deliveries.completed(sample);
+        if sample.kind == Kind::Reading && sample.outcome == Outcome::Ok {
+            self.load.pulses.beat(sample.completed);
+        }
     }
 
-    fn finding(&mut self, phase: PhaseId, fleet: FleetId, finding: Finding, _device: u32, _seq: u64) {
+    fn finding(&mut self, phase: PhaseId, fleet: FleetId, finding: Finding, device: u32, seq: u64) {
         self.cell(phase, fleet, Kind::Reading).counters.note(finding);
+        self.load.deliveries.found(usize::from(fleet.0), finding, self.latest, device, seq);
     }
 
     fn detection(&mut self, detection: &Detection<'_>) {
@@ -130,6 +150,7 @@ impl Sink for Recorder {
 
     fn rotate(&mut self, boundary: Tick) {
         self.last_boundary = boundary;
+        self.latest = self.latest.max(boundary);
         let slice = self.slice(boundary, false);
         match self.out.try_send(slice) {
             Ok(()) => {}

@@ -4,8 +4,10 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::delivery::FleetDelivery;
 use super::detection::Detections;
 use super::manifest::{Manifest, ManifestError, load_manifest};
+use super::outage::{Outage, read_outages};
 use super::table::{SummaryRow, TableError, read_summary};
 
 /// A finished run: its manifest and its figures. Its JSON form is stable under the manifest's schema version.
@@ -19,6 +21,10 @@ pub struct Report {
     pub summary: Vec<SummaryRow>,
     /// How well the service found the seeded anomalies.
     pub detection: Detections,
+    /// The spells of faults, in the order in which they began.
+    pub faults: Vec<Outage>,
+    /// The delivery audit of every fleet.
+    pub delivery: Vec<FleetDelivery>,
 }
 
 /// Why a stored run could not be read.
@@ -33,13 +39,19 @@ pub enum LoadError {
 }
 
 impl Report {
+    /// The audit of those fleets in which the service broke what they expect of it.
+    pub fn broken_promises(&self) -> Vec<&FleetDelivery> {
+        self.delivery.iter().filter(|fleet| fleet.kept == Some(false)).collect()
+    }
+
     /// Reads the run stored in `directory`.
     ///
     /// # Errors
-    /// If its manifest, its summary or its anomalies cannot be read.
+    /// If its manifest, its summary, its anomalies or its faults cannot be read.
     pub fn load(directory: &Path) -> Result<Self, LoadError> {
         let (run, summary) = (load_manifest(directory)?, read_summary(directory)?);
         let detection = Detections::with_summary(directory, &summary)?;
-        Ok(Self { run, directory: directory.to_owned(), summary, detection })
+        let (faults, delivery) = (read_outages(directory)?, run.delivery.clone());
+        Ok(Self { run, directory: directory.to_owned(), summary, detection, faults, delivery })
     }
 }

@@ -1,6 +1,8 @@
 //! The room as a whole: what goes into recorders must come out of the files, whatever the workers' timing.
 
 mod anomaly;
+mod fault;
+mod recovery;
 
 use std::collections::BTreeMap;
 use std::path::Path;

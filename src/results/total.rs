@@ -5,11 +5,12 @@ use std::sync::Arc;
 use hdrhistogram::Histogram;
 
 use super::cell::{Bounds, Cell, Cells, Key, Percentile, Series};
+use super::delivery::{Deliveries, FleetDelivery};
 use super::figures::Figures;
 use super::recorder::Load;
 use super::table::SummaryRow;
 use crate::clock::Tick;
-use crate::record::{FleetId, Kind, Layout, PhaseRole};
+use crate::record::{FleetId, Kind, Layout, PhaseRole, Switch};
 use crate::units::Quantile;
 
 /// The word that stands for every phase, fleet or protocol in the headline row.
@@ -21,6 +22,7 @@ pub struct Totals {
     layout: Arc<Layout>,
     bounds: Bounds,
     cells: Cells<u64>,
+    deliveries: Deliveries,
     end: Tick,
     /// Interval boundaries at which a worker could not hand over because the collector was behind.
     pub merged_slices: u64,
@@ -28,12 +30,19 @@ pub struct Totals {
     pub late_slices: u64,
     /// Marked readings that `anomalies.csv` leaves out because an interval had too many; the counts include them.
     pub anomaly_rows_omitted: u64,
+    /// Spells of faults that `faults.csv` leaves out because there were too many.
+    pub fault_spells_omitted: u64,
+    /// Switches of faults that nobody could note because too many were waiting; their spells are incomplete or missing.
+    pub switches_omitted: u64,
+    /// Faults switched after the last interval, as [`super::IntervalReport::switches`] has the others.
+    pub late_switches: Vec<Switch>,
 }
 
 impl Totals {
     pub(super) fn new(layout: Arc<Layout>) -> Self {
         let (bounds, cells) = (Bounds::of(&layout), Cells::new(&layout));
         Self {
+            deliveries: Deliveries::new(&layout),
             layout,
             bounds,
             cells,
@@ -41,12 +50,16 @@ impl Totals {
             merged_slices: 0,
             late_slices: 0,
             anomaly_rows_omitted: 0,
+            fault_spells_omitted: 0,
+            switches_omitted: 0,
+            late_switches: Vec::new(),
         }
     }
 
     pub(super) fn absorb(&mut self, load: &Load, end: Tick) {
         self.end = self.end.max(end);
         self.anomaly_rows_omitted += load.anomalies.omitted;
+        self.deliveries.add(&load.deliveries);
         for (key, cell) in load.cells.iter() {
             self.cells.get_or_new(key, self.bounds).widen(cell);
         }
@@ -60,6 +73,16 @@ impl Totals {
     /// Everything that came due but of which no outcome was ever recorded; 0 unless a worker died.
     pub fn unaccounted(&self) -> u64 {
         self.cells.iter().map(|(_, cell)| cell.counters.planned.saturating_sub(cell.counters.ended())).sum()
+    }
+
+    /// The delivery audit of every fleet, in the order of the layout: warm-up, measured phases and drain.
+    pub fn deliveries(&self) -> Vec<FleetDelivery> {
+        self.deliveries.report(&self.layout)
+    }
+
+    /// The audit of those fleets in which the service broke what they expect of it.
+    pub fn broken_promises(&self) -> Vec<FleetDelivery> {
+        self.deliveries().into_iter().filter(|fleet| fleet.kept == Some(false)).collect()
     }
 
     /// The rows of `summary.csv`: one per phase, fleet and kind with data, then the headline row: readings of all

@@ -17,6 +17,8 @@ use crate::units::Quantile;
 
 /// Width of the report where the terminal does not say.
 const WIDTH: usize = 100;
+/// Whether a broken delivery promise fails the run. Scenarios cannot ask for it yet.
+const DEMAND_DELIVERY: bool = false;
 
 impl Driven {
     /// Judges the run, completes its files, prints the report, and says how the process exits.
@@ -45,6 +47,7 @@ impl Driven {
             (End::Aborted | End::Interrupted, _) => Exit::Interrupted,
             (End::Complete, Verdict::Invalid) => Exit::Invalid,
             (End::Complete, _) if readings.ok() == 0 => Exit::Failed,
+            (End::Complete, _) if DEMAND_DELIVERY && !totals.broken_promises().is_empty() => Exit::Budget,
             (End::Complete, _) => Exit::Fine,
         };
         self.manifest.worker_use = report.workers.iter().map(worker_use).collect();
@@ -52,6 +55,10 @@ impl Driven {
         self.manifest.calibration =
             profile.and_then(|profile| calibration(profile, totals, self.plan.layout()));
         self.manifest.anomaly_rows_omitted = totals.anomaly_rows_omitted;
+        self.manifest.fault_spells_omitted = totals.fault_spells_omitted;
+        self.manifest.switches_omitted = totals.switches_omitted;
+        self.manifest.delivery = totals.deliveries();
+        self.journal.switched(&totals.late_switches);
         self.manifest.validity = Some(validity);
         self.manifest.state = if end == End::Complete { RunState::Complete } else { RunState::Interrupted };
         self.manifest.exit_code = Some(exit.code());
@@ -78,6 +85,7 @@ impl Driven {
             let detail = if report.end == End::Aborted { "cut off" } else { "drained" };
             self.journal.note(report.finished, "end", detail)?;
         }
+        self.journal.finish()?;
         self.directory.write_summary(rows)?;
         self.directory.write_manifest(&self.manifest)
     }

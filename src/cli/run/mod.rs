@@ -181,13 +181,15 @@ impl Attempt {
         })
         .map_err(Fault::failed)?;
         let (recorders, collector) = results::recorders(&self.layout, self.workers);
+        let switches = SwitchLog::default();
+        let collector = collector.with_switches(switches.clone());
         let setup = Setup {
             plan: Arc::clone(&self.plan),
             endpoints: Arc::new(targets.endpoints.clone()),
             clock,
             epoch_ns,
             control: control.clone(),
-            switches: SwitchLog::default(),
+            switches,
         };
         let (report, totals) = thread::scope(|scope| {
             let (files, journal) = (&mut self.files, &mut self.journal);
@@ -221,6 +223,7 @@ fn collect(
     let mut trouble = None;
     let totals = collector.run(files, |interval| {
         progress.interval(interval);
+        journal.switched(&interval.switches);
         if let Err(error) = journal.advance(interval.end) {
             control.give(Order::Abort);
             trouble.get_or_insert(error);
@@ -282,6 +285,10 @@ fn manifest(
         validity: None,
         budgets: Vec::new(),
         anomaly_rows_omitted: 0,
+        recovery: results::RecoveryRule::default(),
+        fault_spells_omitted: 0,
+        switches_omitted: 0,
+        delivery: Vec::new(),
         exit_code: None,
     }
 }

@@ -1,0 +1,253 @@
+//! What the end of a run says about faults: what each spell did to the service, and when that had recovered.
+
+use super::figure::{bounded_time, count, dash, time};
+use super::grid::Grid;
+use super::style::{Style, Tone};
+use crate::results::{Outage, Percentile, Recovery, RecoveryRule, Report};
+
+/// Columns that give way on a narrow screen, the first one first: kind, devices, length, backlog.
+const EXPENDABLE: [usize; 4] = [1, 4, 3, 8];
+/// Spells shown; of more, those the service had most trouble with.
+const MOST_SPELLS: usize = 20;
+
+/// The table of the spells of faults and what is left out of it; nothing without faults.
+pub(super) fn recovery(report: &Report, width: usize, style: Style) -> Vec<String> {
+    let run = &report.run;
+    let left_out = [run.fault_spells_omitted, run.switches_omitted];
+    table(&report.faults, left_out, run.recovery, style).map_or_else(Vec::new, |grid| grid.draw(width, style))
+}
+
+/// The table of `outages`, where the spells and the switches of `omitted` are missing.
+fn table(outages: &[Outage], omitted: [u64; 2], rule: RecoveryRule, style: Style) -> Option<Grid> {
+    let notes = left_out(outages, omitted, style);
+    if outages.is_empty() && notes.is_empty() {
+        return None;
+    }
+    let mut grid = Grid::new(&EXPENDABLE);
+    let header =
+        ["faults", "kind", "at", "for", "devices", "worst p99", "failed", "recovered after", "backlog"];
+    grid.cells(header.map(str::to_owned).to_vec(), Some(Tone::Faint));
+    for outage in shown(outages) {
+        let (after, tone) = recovered(outage, style);
+        grid.cells(cells(outage, after, style), tone);
+        if !outage.remark.is_empty() {
+            grid.text(format!("    {}", outage.remark), Some(Tone::Faint));
+        }
+    }
+    for note in notes {
+        grid.text(format!("  {note}"), Some(Tone::Warning));
+    }
+    let rule = format!(
+        "  recovered: p99 at most {} {} its level before or {} ms above, no more failing than before, for {} s",
+        rule.factor,
+        if style.ascii { "x" } else { "×" },
+        rule.floor_ms,
+        rule.hold_s
+    );
+    grid.text(rule, Some(Tone::Faint));
+    Some(grid)
+}
+
+/// The spells to show, in the order in which they began.
+fn shown(outages: &[Outage]) -> Vec<&Outage> {
+    let mut places: Vec<usize> = (0..outages.len()).collect();
+    if outages.len() > MOST_SPELLS {
+        let trouble = |place: &usize| {
+            outages.get(*place).map_or((0, 0), |outage| {
+                (gravity(outage.state), (outage.recovered_after_s.unwrap_or(0.0) * 1e6) as u64)
+            })
+        };
+        places.sort_by_key(|place| std::cmp::Reverse(trouble(place)));
+        places.truncate(MOST_SPELLS);
+        places.sort_unstable();
+    }
+    places.into_iter().filter_map(|place| outages.get(place)).collect()
+}
+
+const fn gravity(state: Recovery) -> u8 {
+    match state {
+        Recovery::NotRecovered => 3,
+        Recovery::Overlapped => 2,
+        Recovery::Open | Recovery::RunEnded | Recovery::NoLevel => 1,
+        Recovery::Recovered => 0,
+    }
+}
+
+fn left_out(outages: &[Outage], [spells, switches]: [u64; 2], style: Style) -> Vec<String> {
+    let hidden = outages.len().saturating_sub(MOST_SPELLS) as u64;
+    let notes = [
+        (hidden, "further spells stand in faults.csv"),
+        (spells, "further spells, more than faults.csv takes"),
+        (switches, "switches of faults came too fast to be noted"),
+    ];
+    let told = |(number, text)| (number > 0).then(|| format!("{} {text}", count(number, style)));
+    notes.into_iter().filter_map(told).collect()
+}
+
+fn cells(outage: &Outage, after: String, style: Style) -> Vec<String> {
+    let counted = |number: u64| if number == 0 { dash(style).to_owned() } else { count(number, style) };
+    let turn = if outage.turn == 0 { String::new() } else { format!(" {}", outage.turn + 1) };
+    let length = match outage.end_s {
+        _ if outage.instant => "instant".to_owned(),
+        Some(end_s) => seconds(end_s - outage.start_s, style),
+        None => "to the end".to_owned(),
+    };
+    let worst = outage.worst_p99_ms.map_or_else(
+        || dash(style).to_owned(),
+        |ms| bounded_time(Percentile { ns: (ms * 1e6) as u64, censored: outage.worst_p99_censored }, style),
+    );
+    vec![
+        format!("  {}{turn}", outage.fault),
+        outage.kind.clone(),
+        seconds(outage.start_s, style),
+        length,
+        counted(u64::from(outage.devices)),
+        worst,
+        counted(outage.failed()),
+        after,
+        counted(outage.peak_backlog),
+    ]
+}
+
+fn recovered(outage: &Outage, style: Style) -> (String, Option<Tone>) {
+    match outage.state {
+        Recovery::Recovered => match outage.recovered_after_s {
+            Some(after) if after > 0.0 => (seconds(after, style), None),
+            _ => ("at once".to_owned(), None),
+        },
+        Recovery::NotRecovered => ("NOT RECOVERED".to_owned(), Some(Tone::Bad)),
+        Recovery::Overlapped => ("overlapped".to_owned(), Some(Tone::Warning)),
+        Recovery::RunEnded => ("run ended".to_owned(), Some(Tone::Faint)),
+        Recovery::NoLevel => ("no level".to_owned(), Some(Tone::Faint)),
+        Recovery::Open => ("not finished".to_owned(), Some(Tone::Faint)),
+    }
+}
+
+fn seconds(seconds: f64, style: Style) -> String {
+    if seconds <= 0.0 { "0 s".to_owned() } else { time((seconds * 1e9) as u64, style) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outage(start_s: f64, state: Recovery, after: Option<f64>) -> Outage {
+        let text = serde_json::json!({
+            "fault": "stall", "layer": "service", "kind": "stall", "turn": 0, "planned_s": start_s,
+            "start_s": start_s, "end_s": start_s + 10.0, "instant": false, "devices": 0, "acted": 0,
+            "state": state, "recovered_after_s": after, "p99_before_ms": 1.5, "worst_p99_ms": 9_900.0,
+            "worst_p99_censored": false, "worst_at_s": start_s, "ok": 10, "shed": 0, "error": 0, "timeout": 0,
+            "lost": 0, "dropped": 0, "duplicated": 0, "reordered": 0, "first_ok_after_s": 0.1,
+            "backlog_before": 2, "peak_backlog": 10_000, "backlog_drained_after_s": 10.0, "reconnected": 0,
+            "peak_reconnects_per_s": null, "reconnected_99_after_s": null, "remark": "",
+        });
+        serde_json::from_value(text).unwrap()
+    }
+
+    #[test]
+    fn of_many_spells_the_worst_are_shown_in_the_order_of_time() {
+        let mut outages: Vec<_> =
+            (0..30).map(|n| outage(f64::from(n), Recovery::Recovered, Some(f64::from(n)))).collect();
+        outages[0].state = Recovery::NotRecovered;
+        outages[0].recovered_after_s = None;
+        let starts: Vec<_> = shown(&outages).iter().map(|outage| outage.start_s as u32).collect();
+        let expected: Vec<_> = std::iter::once(0).chain(11..30).collect();
+        assert_eq!(starts, expected);
+        assert_eq!(shown(&outages[..5]).len(), 5);
+    }
+
+    fn drawn(outages: &[Outage], width: usize, style: Style) -> String {
+        let lines = table(outages, [0, 0], RecoveryRule::default(), style).unwrap().draw(width, style);
+        lines.join("\n")
+    }
+
+    fn outages() -> [Outage; 5] {
+        let plain = outage(30.0, Recovery::Recovered, Some(10.0));
+        [
+            Outage {
+                fault: "slow-link".into(),
+                kind: "latency".into(),
+                start_s: 0.0,
+                end_s: None,
+                devices: 1_200,
+                worst_p99_ms: None,
+                peak_backlog: 0,
+                recovered_after_s: None,
+                state: Recovery::RunEnded,
+                ..plain.clone()
+            },
+            plain.clone(),
+            Outage {
+                fault: "cut".into(),
+                kind: "disconnect".into(),
+                instant: true,
+                devices: 300,
+                recovered_after_s: Some(0.0),
+                ..plain.clone()
+            },
+            Outage {
+                timeout: 1_234,
+                worst_p99_ms: Some(5_000.0),
+                worst_p99_censored: true,
+                turn: 1,
+                state: Recovery::NotRecovered,
+                recovered_after_s: None,
+                remark: "the service did not answer".into(),
+                ..plain.clone()
+            },
+            Outage { state: Recovery::Overlapped, recovered_after_s: None, turn: 2, ..plain },
+        ]
+    }
+
+    #[test]
+    fn what_did_not_recover_stands_out() {
+        let text = drawn(&outages(), 110, Style { colour: false, ascii: false });
+        insta::assert_snapshot!(text, @r"
+faults             kind      at         for  devices  worst p99  failed  recovered after  backlog
+  slow-link     latency     0 s  to the end    1 200          –       –        run ended        –
+  stall           stall  30.0 s      10.0 s        –     9.90 s       –           10.0 s   10 000
+  cut        disconnect  30.0 s     instant      300     9.90 s       –          at once   10 000
+  stall 2         stall  30.0 s      10.0 s        –       >5 s   1 234    NOT RECOVERED   10 000
+    the service did not answer
+  stall 3         stall  30.0 s      10.0 s        –     9.90 s       –       overlapped   10 000
+  recovered: p99 at most 2 × its level before or 1 ms above, no more failing than before, for 3 s
+");
+        let coloured = drawn(&outages(), 110, Style { colour: true, ascii: false });
+        let red = coloured.lines().find(|line| line.starts_with("\u{1b}[1;31m")).unwrap();
+        assert!(red.contains("NOT RECOVERED"), "{red}");
+    }
+
+    #[test]
+    fn a_narrow_plain_screen_keeps_what_matters() {
+        let text = drawn(&outages(), 72, Style::PLAIN);
+        assert!(text.is_ascii(), "{text}");
+        insta::assert_snapshot!(text, @r"
+faults           at  worst p99  failed  recovered after  backlog
+  slow-link     0 s          -       -        run ended        -
+  stall      30.0 s     9.90 s       -           10.0 s   10,000
+  cut        30.0 s     9.90 s       -          at once   10,000
+  stall 2    30.0 s       >5 s   1,234    NOT RECOVERED   10,000
+    the service did not answer
+  stall 3    30.0 s     9.90 s       -       overlapped   10,000
+  recovered: p99 at most 2 x its level before or 1 ms above, no more
+  failing than before, for 3 s
+");
+    }
+
+    #[test]
+    fn nothing_is_said_without_faults_and_all_that_is_left_out() {
+        assert!(table(&[], [0, 0], RecoveryRule::default(), Style::PLAIN).is_none());
+        let many: Vec<_> = (0..30).map(|n| outage(f64::from(n), Recovery::Recovered, Some(1.0))).collect();
+        let lines =
+            table(&many, [7, 9], RecoveryRule::default(), Style::PLAIN).unwrap().draw(100, Style::PLAIN);
+        let notes: Vec<_> = lines.iter().skip(1 + MOST_SPELLS).take(3).map(String::as_str).collect();
+        assert_eq!(
+            notes,
+            [
+                "  10 further spells stand in faults.csv",
+                "  7 further spells, more than faults.csv takes",
+                "  9 switches of faults came too fast to be noted",
+            ]
+        );
+    }
+}

@@ -1,0 +1,227 @@
+//! Follows the faults of a run: which are on, what switched them, and the story of every spell.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::level::{Level, Observation};
+use super::outage::Outage;
+use super::pulse::Pulses;
+use super::recovery::{RecoveryRule, Story};
+use crate::clock::Tick;
+use crate::record::{FaultId, Layout, Switch, SwitchLog};
+
+/// Spells whose story is told; further ones are counted.
+const MOST_STORIES: usize = 1_000;
+/// Intervals remembered, so that a level can be found from before all the trouble.
+const MOST_MOMENTS: usize = 120;
+/// Ended spells remembered, so that a worker's late log of one is not taken for a new spell.
+const MOST_OVER: usize = 256;
+/// A fault counts as active in an interval if it was on for more than a 100th of it: workers switch it off microseconds
+/// after the boundary at which the plan has it end.
+const LEAST_SHARE: u64 = 100;
+
+/// An interval of the past, and the faults that were on in it or not yet recovered from.
+#[derive(Debug)]
+struct Moment {
+    observation: Observation,
+    company: Vec<FaultId>,
+}
+
+/// A spell that is on, or was in the present interval.
+#[derive(Debug)]
+struct Active {
+    fault: FaultId,
+    turn: u32,
+    since: Tick,
+    until: Option<Tick>,
+}
+
+/// What is known of the faults of a run. Its memory is bounded by the bounds above and the number of faults.
+#[derive(Debug)]
+pub(super) struct FaultWatch {
+    layout: Arc<Layout>,
+    log: SwitchLog,
+    rule: RecoveryRule,
+    stories: Vec<Story>,
+    /// Places of the stories that are not over.
+    open: Vec<usize>,
+    /// Spells beyond [`MOST_STORIES`].
+    pub(super) omitted: u64,
+    active: Vec<Active>,
+    over: VecDeque<(FaultId, u32)>,
+    past: VecDeque<Moment>,
+    /// Whether the table on disk is behind.
+    changed: bool,
+}
+
+impl FaultWatch {
+    pub(super) fn new(layout: Arc<Layout>, log: SwitchLog) -> Self {
+        Self {
+            layout,
+            log,
+            rule: RecoveryRule::default(),
+            stories: Vec::new(),
+            open: Vec::new(),
+            omitted: 0,
+            active: Vec::new(),
+            over: VecDeque::new(),
+            past: VecDeque::new(),
+            changed: false,
+        }
+    }
+
+    /// Switches that nobody could note, because the log was full.
+    pub(super) fn unlogged(&self) -> u64 {
+        self.log.omitted()
+    }
+
+    /// Takes in what was switched before `until` and gives it back with the workers' parts of each switch put together. What a
+    /// worker logs of a switch that has been given back earlier still counts in the spell's story.
+    pub(super) fn switch(&mut self, until: Tick) -> Vec<Switch> {
+        let mut merged: Vec<Switch> = Vec::new();
+        for mut switch in self.log.take_before(until) {
+            switch.remark = switch.remark.as_deref().and_then(legible);
+            if self.layout.faults.get(usize::from(switch.fault.0)).is_none() {
+                continue;
+            }
+            let same = |other: &&mut Switch| {
+                (other.fault, other.turn, other.on) == (switch.fault, switch.turn, switch.on)
+            };
+            self.changed = true;
+            let fresh = if switch.on { self.on(&switch) } else { self.off(&switch) };
+            if let Some(story) =
+                self.stories.iter_mut().rfind(|s| (s.fault, s.turn) == (switch.fault, switch.turn))
+            {
+                story.note(&switch);
+            }
+            if let Some(first) = merged.iter_mut().find(same) {
+                first.devices = first.devices.saturating_add(switch.devices);
+                first.acted = first.acted.saturating_add(switch.acted);
+                first.remark = first.remark.take().or(switch.remark);
+            } else if fresh {
+                merged.push(switch);
+            }
+        }
+        merged
+    }
+
+    /// Whether this began the spell.
+    fn on(&mut self, switch: &Switch) -> bool {
+        let spell = (switch.fault, switch.turn);
+        if self.over.contains(&spell) || self.active.iter().any(|on| (on.fault, on.turn) == spell) {
+            return false;
+        }
+        for &place in &self.open {
+            if let Some(story) = self.stories.get_mut(place).filter(|story| story.fault == switch.fault) {
+                story.supersede();
+            }
+        }
+        if self.stories.len() < MOST_STORIES {
+            let level = self.level(switch.fault, switch.at);
+            self.open.push(self.stories.len());
+            self.stories.push(Story::begin(switch, self.layout.fault(switch.fault), level));
+        } else {
+            self.omitted += 1;
+        }
+        self.active.push(Active { fault: switch.fault, turn: switch.turn, since: switch.at, until: None });
+        true
+    }
+
+    /// Whether this ended the spell.
+    fn off(&mut self, switch: &Switch) -> bool {
+        let spell = (switch.fault, switch.turn);
+        if self.over.contains(&spell) {
+            return false;
+        }
+        if self.over.len() >= MOST_OVER {
+            self.over.pop_front();
+        }
+        self.over.push_back(spell);
+        if let Some(on) = self.active.iter_mut().find(|on| (on.fault, on.turn) == spell) {
+            on.until = Some(switch.at);
+        }
+        true
+    }
+
+    /// The faults that were active between `start` and `end`, in the order of the layout. Ended ones are forgotten.
+    pub(super) fn active(&mut self, start: Tick, end: Tick) -> Vec<FaultId> {
+        let least_ns = end.since(start) / LEAST_SHARE;
+        let counts =
+            |on: &&Active| on.since >= start || on.until.is_none_or(|until| until.since(start) > least_ns);
+        let mut active: Vec<_> = self.active.iter().filter(counts).map(|on| on.fault).collect();
+        active.sort_unstable();
+        active.dedup();
+        self.active.retain(|on| on.until.is_none());
+        active
+    }
+
+    /// How the service was before a spell of `fault` that begins at `at`: in the last whole intervals in which no other fault
+    /// was on or not recovered from than those that are on now; without such, simply in the last ones.
+    fn level(&self, fault: FaultId, at: Tick) -> Level {
+        let on = |other: &FaultId| {
+            *other != fault && self.active.iter().any(|on| on.fault == *other && on.until.is_none())
+        };
+        let most = self.rule.before_intervals as usize;
+        let past = || {
+            let whole = |moment: &&Moment| moment.observation.judged && moment.observation.end <= at;
+            self.past.iter().rev().filter(whole)
+        };
+        let alike = past().filter(|moment| moment.company.iter().all(on)).map(|moment| &moment.observation);
+        let level = Level::of(alike.take(most));
+        if level.p99_ns.is_some() {
+            return level;
+        }
+        Level::of(past().map(|moment| &moment.observation).take(most))
+    }
+
+    /// Books an interval in which the faults of `active` were, and readings ended ok as `pulses` says.
+    pub(super) fn observe(&mut self, observation: &Observation, active: Vec<FaultId>, pulses: &Pulses) {
+        if self.layout.faults.is_empty() {
+            return;
+        }
+        for &place in &self.open {
+            if let Some(story) = self.stories.get_mut(place) {
+                story.observe(observation, pulses, &self.rule);
+            }
+        }
+        let before = self.open.len();
+        self.open.retain(|place| self.stories.get(*place).is_some_and(Story::is_open));
+        self.changed |= self.open.len() < before;
+        let mut company = active;
+        let unrecovered = self.open.iter().filter_map(|place| self.stories.get(*place));
+        // A spell without a level can never be seen to recover; it must not spoil the levels of all others.
+        company.extend(unrecovered.filter(|story| story.level.p99_ns.is_some()).map(|story| story.fault));
+        if self.past.len() >= MOST_MOMENTS {
+            self.past.pop_front();
+        }
+        self.past.push_back(Moment { observation: *observation, company });
+    }
+
+    /// The run has ended: every story is over.
+    pub(super) fn finish(&mut self) {
+        for story in &mut self.stories {
+            story.finish(&self.rule);
+        }
+        self.changed |= !self.open.is_empty();
+        self.open.clear();
+    }
+
+    /// The rows of `faults.csv`, if there is anything new in them.
+    pub(super) fn news(&mut self) -> Option<Vec<Outage>> {
+        if !std::mem::take(&mut self.changed) {
+            return None;
+        }
+        let mut stories: Vec<_> = self.stories.iter().collect();
+        stories.sort_by_key(|story| (story.start, story.fault, story.turn));
+        Some(stories.into_iter().map(|story| story.row(self.layout.fault(story.fault))).collect())
+    }
+}
+
+/// What a command printed may hold anything: `text` on one line and not too long; `None` if nothing is left.
+fn legible(text: &str) -> Option<String> {
+    const LONGEST: usize = 200;
+    let plain = |c: char| if c.is_control() { ' ' } else { c };
+    let text: String = text.chars().map(plain).skip_while(|c| *c == ' ').take(LONGEST).collect();
+    let text = text.trim_end();
+    (!text.is_empty()).then(|| text.to_owned())
+}
