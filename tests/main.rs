@@ -15,3 +15,4 @@ mod language;
 mod openapi;
 mod service;
 mod support;
+mod trouble;

@@ -3,7 +3,9 @@
 use serde::Serialize;
 
 use super::pipeline::Operation;
+use super::trouble::Sign;
 use crate::clock::Tick;
+use crate::service::FaultKind;
 
 /// How well the service is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -51,6 +53,8 @@ pub(super) struct Signs {
     pub(super) operation: Operation,
     /// What does not answer, in sentences.
     pub(super) away: Vec<String>,
+    /// Faults that are on.
+    pub(super) faults: Vec<Sign>,
 }
 
 /// A refusal counts against health for this long, nanoseconds.
@@ -104,6 +108,11 @@ impl Health {
         for reason in &signs.away {
             health.add(Status::Degraded, reason.clone());
         }
+        for Sign { kind, sentence, .. } in &signs.faults {
+            let stalls = *kind == FaultKind::Stall;
+            let status = if stalls { Status::Unhealthy } else { Status::Degraded };
+            health.add(status, sentence.clone());
+        }
         health
     }
 
@@ -131,6 +140,11 @@ mod tests {
             full_since: None,
             operation: Operation::Running,
             away: Vec::new(),
+            faults: Vec::new(),
+        };
+        let fault = |kind| Signs {
+            faults: vec![Sign { name: "f".into(), kind, sentence: "the fault `f` is on".into() }],
+            ..well.clone()
         };
         let well = || well.clone();
         let ago = |secs: u64| Some(Tick(now.0 - secs * 1_000_000_000));
@@ -166,6 +180,8 @@ mod tests {
                 "Redis is away",
             ),
             ("inline", Signs { workers: 0, workers_wanted: 0, ..well() }, Status::Healthy, ""),
+            ("a fault", fault(FaultKind::CacheOff), Status::Degraded, "the fault `f`"),
+            ("a stall", fault(FaultKind::Stall), Status::Unhealthy, "the fault `f`"),
             ("paused", Signs { operation: Operation::Paused, ..well() }, Status::Unhealthy, "is paused"),
         ] {
             let health = Health::judge(&signs);

@@ -31,6 +31,8 @@ pub(super) enum Reason {
     Stopped,
     /// The worker that had it is gone.
     Crashed,
+    /// It was refused on purpose, as by an overloaded service.
+    Overload,
 }
 
 impl Reason {
@@ -43,6 +45,7 @@ impl Reason {
             Self::Quota => "quota",
             Self::Stopped => "stopped",
             Self::Crashed => "crashed",
+            Self::Overload => "overload",
         }
     }
 }
@@ -57,11 +60,57 @@ pub(super) struct Shed {
     pub(super) retry_ms: u64,
 }
 
+/// Which reading something is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Name {
+    pub(super) device: Arc<str>,
+    pub(super) seq: u64,
+}
+
 /// What comes back.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Answer {
     Verdict(Verdict),
     Shed(Shed),
+    /// On purpose: a verdict that comes twice.
+    Twice(Verdict),
+    /// On purpose: an error.
+    Failed(Name),
+    /// On purpose: a verdict that its sender never gets.
+    Vanished(Name),
+}
+
+impl Answer {
+    /// The device it is about.
+    pub(super) const fn device(&self) -> &Arc<str> {
+        match self {
+            Self::Verdict(Verdict { device, .. })
+            | Self::Twice(Verdict { device, .. })
+            | Self::Shed(Shed { device, .. })
+            | Self::Failed(Name { device, .. })
+            | Self::Vanished(Name { device, .. }) => device,
+        }
+    }
+
+    /// The sequence number of the reading it is about.
+    pub(super) const fn seq(&self) -> u64 {
+        match self {
+            Self::Verdict(Verdict { seq, .. })
+            | Self::Twice(Verdict { seq, .. })
+            | Self::Shed(Shed { seq, .. })
+            | Self::Failed(Name { seq, .. })
+            | Self::Vanished(Name { seq, .. }) => *seq,
+        }
+    }
+
+    /// How often it is sent.
+    pub(super) const fn copies(&self) -> usize {
+        match self {
+            Self::Verdict(_) | Self::Shed(_) | Self::Failed(_) => 1,
+            Self::Twice(_) => 2,
+            Self::Vanished(_) => 0,
+        }
+    }
 }
 
 /// What workers tell the serving thread.

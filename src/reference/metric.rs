@@ -12,10 +12,17 @@ use prometheus_client::registry::Registry;
 use super::cache::Tier;
 use super::job::Reason;
 use crate::clock::Tick;
-use crate::service::Priority;
+use crate::service::{FaultKind, Priority};
 
-const REASONS: [Reason; 6] =
-    [Reason::QueueFull, Reason::Displaced, Reason::Overdue, Reason::Quota, Reason::Stopped, Reason::Crashed];
+const REASONS: [Reason; 7] = [
+    Reason::QueueFull,
+    Reason::Displaced,
+    Reason::Overdue,
+    Reason::Quota,
+    Reason::Stopped,
+    Reason::Crashed,
+    Reason::Overload,
+];
 const DEFECTS: [&str; 3] = ["stuck", "missing", "range"];
 const TIERS: [Tier; 6] =
     [Tier::Exact, Tier::Stale, Tier::Semantic, Tier::Shared, Tier::Coalesced, Tier::Miss];
@@ -25,6 +32,8 @@ const TIERS: [Tier; 6] =
 pub(super) struct Metrics {
     /// Readings that came in, whatever became of them.
     pub(super) received: Counter,
+    /// Readings that got an error on purpose.
+    pub(super) failed: Counter,
     /// Verdicts given.
     pub(super) verdicts: Counter,
     /// Readings that were not worked on, by reason.
@@ -69,7 +78,7 @@ pub(super) struct Metrics {
 }
 
 /// Figures read off at the moment of a scrape.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Snapshot {
     /// Readings that wait, by level, most urgent first.
     pub(super) waiting: [usize; 4],
@@ -77,6 +86,10 @@ pub(super) struct Snapshot {
     pub(super) workers: usize,
     pub(super) devices: usize,
     pub(super) cached: usize,
+    /// Faults that are on, by name.
+    pub(super) faults: Vec<(String, FaultKind)>,
+    /// How often faults acted, in the order of [`FaultKind::ALL`].
+    pub(super) fault_acts: Vec<u64>,
 }
 
 impl Metrics {
@@ -121,7 +134,7 @@ impl Metrics {
     }
 
     /// Everything in the `OpenMetrics` text format.
-    pub(super) fn encode(&self, now: Snapshot) -> String {
+    pub(super) fn encode(&self, now: &Snapshot) -> String {
         let mut registry = Registry::with_prefix("squall");
         self.register_counters(&mut registry);
         self.register_families(&mut registry, now);
@@ -150,8 +163,9 @@ impl Metrics {
     }
 
     fn register_counters(&self, registry: &mut Registry) {
-        let counters: [(&str, &str, &Counter); 16] = [
+        let counters: [(&str, &str, &Counter); 17] = [
             ("readings_received", "Readings that came in", &self.received),
+            ("readings_failed", "Readings that got an error on purpose", &self.failed),
             ("verdicts", "Verdicts given", &self.verdicts),
             ("readings_bad", "Messages that were no reading", &self.bad),
             ("readings_duplicate", "Readings that had been worked on before", &self.duplicates),
@@ -177,7 +191,7 @@ impl Metrics {
         }
     }
 
-    fn register_families(&self, registry: &mut Registry, now: Snapshot) {
+    fn register_families(&self, registry: &mut Registry, now: &Snapshot) {
         type Labels = [(&'static str, &'static str); 1];
         let shed = Family::<Labels, Counter>::default();
         for reason in REASONS {
@@ -199,6 +213,16 @@ impl Metrics {
             waiting.get_or_create(&[("level", level.name())]).set(count(now.waiting[*level as usize]));
         }
         registry.register("queue_waiting", "Readings that wait, by level", waiting);
+        let active = Family::<[(&'static str, String); 2], Gauge>::default();
+        for (name, kind) in &now.faults {
+            active.get_or_create(&[("name", name.clone()), ("kind", kind.name().to_owned())]).set(1);
+        }
+        registry.register("fault_active", "Faults that are on, on purpose", active);
+        let acts = Family::<Labels, Counter>::default();
+        for (kind, count) in FaultKind::ALL.iter().zip(&now.fault_acts) {
+            acts.get_or_create(&[("kind", kind.name())]).inc_by(*count);
+        }
+        registry.register("fault_acts", "How often faults acted, by kind", acts);
     }
 }
 

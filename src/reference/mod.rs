@@ -28,6 +28,7 @@ mod queue;
 mod reading;
 pub mod score;
 mod server;
+mod trouble;
 mod window;
 
 pub use config::Config;

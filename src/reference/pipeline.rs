@@ -1,9 +1,11 @@
 //! The way of a reading through the service: past the gate into the queue, to a worker, and back to its sender.
 
+mod fault;
+
 use std::cell::RefCell;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
 use super::cluster::Bus;
@@ -16,7 +18,7 @@ use super::processor::{Parts, Processor};
 use super::queue::{Entry, Queue};
 use super::reading::Reading;
 use crate::clock::{Monotonic, Tick};
-use crate::service::{Assignment, Overflow, Priority, Setup};
+use crate::service::{Assignment, FaultKind, Overflow, Priority, Setup};
 
 /// When to try again after the queue was full, milliseconds.
 const RETRY_MS: u64 = 1_000;
@@ -66,6 +68,8 @@ pub(super) struct Pipeline {
     back: Back,
     dead_letters: DeadLetters,
     operation: AtomicU8,
+    /// Readings that may wait when no fault says otherwise.
+    capacity: AtomicUsize,
     /// Since when readings have been refused without a break, nanoseconds on the service's clock; 0 if they are not.
     full_since: AtomicU64,
     /// When it was last said that it is full.
@@ -98,6 +102,7 @@ impl Pipeline {
             pool,
             back,
             operation: AtomicU8::new(Operation::Running as u8),
+            capacity: AtomicUsize::new(setup.queue.capacity.max(1)),
             full_since: AtomicU64::new(0),
             said_full: AtomicU64::new(0),
         };
@@ -148,6 +153,7 @@ impl Pipeline {
         match self.queue.push(lane as usize, level, job(reading)) {
             Entry::In => {}
             Entry::Instead(older) => {
+                self.blame_a_shrunken_queue();
                 self.parts.metrics.shed(self.now(), Reason::Displaced);
                 older.refuse(Reason::Displaced, RETRY_MS);
             }
@@ -157,6 +163,7 @@ impl Pipeline {
                     return Submitted::Blocked(reading);
                 }
                 // Losing the race to note the beginning means that somebody else has noted it.
+                self.blame_a_shrunken_queue();
                 let now = self.now().0.max(1);
                 let _ = self.full_since.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed);
                 self.say_full(now);
@@ -170,6 +177,8 @@ impl Pipeline {
         if self.full_since.load(Ordering::Relaxed) != 0 {
             self.full_since.store(0, Ordering::Relaxed);
         }
+        // Whatever is let wait now is let wait by it.
+        self.parts.troubles.strikes(FaultKind::Stall);
         Submitted::Taken
     }
 
@@ -206,9 +215,9 @@ impl Pipeline {
     }
 
     /// Counts a reading that the gate refused.
-    pub(super) fn turned_away(&self, now: Tick) {
+    pub(super) fn turned_away(&self, now: Tick, reason: Reason) {
         self.parts.metrics.received.inc();
-        self.parts.metrics.shed(now, Reason::Quota);
+        self.parts.metrics.shed(now, reason);
     }
 
     /// Waits until a reading of `level` would find room.
@@ -236,7 +245,7 @@ impl Pipeline {
     pub(super) fn operate(&self, operation: Operation) {
         tracing::info!(operation = operation.name(), "asked for");
         self.operation.store(operation as u8, Ordering::Relaxed);
-        self.queue.pause(operation == Operation::Paused);
+        self.settle();
     }
 
     /// Makes one worker crash at its next reading.
@@ -246,7 +255,8 @@ impl Pipeline {
 
     /// Changes how many readings may wait.
     pub(super) fn resize_queue(&self, capacity: usize) {
-        self.queue.resize(capacity);
+        self.capacity.store(capacity.max(1), Ordering::Relaxed);
+        self.settle();
     }
 
     /// How the service is now; `bus` is what leads to other instances.
@@ -273,12 +283,17 @@ impl Pipeline {
             last_shed: metrics.last_shed(),
             full_since,
             operation: self.operation(),
+            faults: self.parts.troubles.signs(self.now()),
         })
     }
 
     /// The figures of this moment, for a scrape.
     pub(super) fn snapshot(&self) -> Snapshot {
+        let troubles = &self.parts.troubles;
+        let faults = troubles.signs(self.now()).into_iter().map(|sign| (sign.name, sign.kind));
         Snapshot {
+            faults: faults.collect(),
+            fault_acts: FaultKind::ALL.iter().map(|kind| troubles.acts(*kind)).collect(),
             waiting: self.queue.waiting(),
             queue_capacity: self.queue.capacity(),
             workers: self.pool.alive(),

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -23,14 +23,21 @@ const PROVEN: u64 = 5_000_000_000;
 /// Longest wait before a worker is started again.
 const LONGEST_RESTART: Duration = Duration::from_secs(10);
 
+/// What a worker is.
+const GONE: u8 = 0;
+const ALIVE: u8 = 1;
+/// It is to crash at once.
+const CONDEMNED: u8 = 2;
+
 /// What the pool and its workers know of one another.
 #[derive(Debug)]
 pub(super) struct Pool {
     parts: Arc<Parts>,
     queue: Arc<Queue<Job>>,
     back: Back,
-    alive: AtomicUsize,
-    /// Workers that are to crash.
+    /// What each worker is.
+    workers: Vec<AtomicU8>,
+    /// Workers that are to crash at their next reading.
     doomed: AtomicUsize,
     stopping: AtomicBool,
 }
@@ -41,7 +48,8 @@ impl Pool {
             parts: Arc::clone(parts),
             queue: Arc::clone(queue),
             back,
-            alive: AtomicUsize::new(0),
+            // Whoever asks before their threads have come up is to find nobody missing.
+            workers: (0..parts.setup.workers.count).map(|_| AtomicU8::new(ALIVE)).collect(),
             doomed: AtomicUsize::new(0),
             stopping: AtomicBool::new(false),
         })
@@ -61,12 +69,22 @@ impl Pool {
 
     /// Workers that run.
     pub(super) fn alive(&self) -> usize {
-        self.alive.load(Ordering::Relaxed)
+        self.workers.iter().filter(|worker| worker.load(Ordering::Relaxed) != GONE).count()
     }
 
     /// Makes one worker crash at its next reading.
     pub(super) fn crash(&self) {
         self.doomed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Makes up to `most` workers crash at once: one that is at an inference crashes at its end, before the answer. How many will.
+    pub(super) fn crash_at_once(&self, most: usize) -> usize {
+        let condemn = |worker: &&AtomicU8| {
+            worker.compare_exchange(ALIVE, CONDEMNED, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        };
+        let condemned = self.workers.iter().filter(condemn).take(most).count();
+        self.queue.wake();
+        condemned
     }
 
     /// Lets workers end after the reading they are at.
@@ -96,25 +114,26 @@ impl Pool {
     }
 
     fn work(&self, index: usize) {
-        let _alive = Alive::of(&self.alive);
+        let _alive = self.workers.get(index).map(Alive::of);
         tracing::debug!(worker = index, "a worker starts");
         let mut processor = Processor::new(&self.parts, self.back.clone(), index);
         let lane = index % self.queue.lanes();
         let Workers { mode, .. } = self.parts.setup.workers;
         if mode == Mode::Async && processor.waits() {
-            self.juggle(lane, &mut processor);
+            self.juggle(index, lane, &mut processor);
         } else {
-            self.plod(lane, &mut processor);
+            self.plod(index, lane, &mut processor);
         }
     }
 
     /// One inference after the other.
-    fn plod(&self, lane: usize, processor: &mut Processor) {
+    fn plod(&self, index: usize, lane: usize, processor: &mut Processor) {
         let Workers { batch, batch_wait, .. } = self.parts.setup.workers;
         let batch = batch.max(1);
         let most = if self.parts.setup.inference.is_free() { HANDFUL.max(batch) } else { batch };
         let (mut jobs, mut tasks) = (Vec::with_capacity(most), Vec::with_capacity(most));
         while self.queue.take(lane, most, NAP, &mut jobs) {
+            self.meet_sentence(index);
             if !jobs.is_empty() && batch > 1 {
                 let end = self.parts.clock.now().plus_ns(batch_wait.as_ns());
                 while jobs.len() < batch
@@ -126,18 +145,26 @@ impl Pool {
                 self.meet_doom();
                 tasks.extend(processor.begin(job));
                 if tasks.len() >= batch {
-                    processor.infer(&mut tasks);
+                    self.infer(index, processor, &mut tasks);
                 }
             }
-            processor.infer(&mut tasks);
+            self.infer(index, processor, &mut tasks);
         }
     }
 
+    /// Makes one inference for all of `tasks`.
+    fn infer(&self, index: usize, processor: &mut Processor, tasks: &mut Vec<Task>) {
+        processor.labour(tasks);
+        self.meet_sentence(index);
+        processor.conclude(tasks);
+    }
+
     /// Many inferences at once, each of which only waits.
-    fn juggle(&self, lane: usize, processor: &mut Processor) {
+    fn juggle(&self, index: usize, lane: usize, processor: &mut Processor) {
         let Workers { batch, in_flight, .. } = self.parts.setup.workers;
         let (mut jobs, mut under_way) = (Vec::new(), Flying::default());
         loop {
+            self.meet_sentence(index);
             let now = self.parts.clock.now();
             while let Some(mut tasks) = under_way.due(now) {
                 processor.conclude(&mut tasks);
@@ -168,6 +195,13 @@ impl Pool {
     fn meet_doom(&self) {
         let take = |doomed: usize| doomed.checked_sub(1);
         if self.doomed.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok() {
+            std::panic::resume_unwind(Box::new("a crash was asked for"));
+        }
+    }
+
+    /// The same, if it was asked of this worker.
+    fn meet_sentence(&self, index: usize) {
+        if self.workers.get(index).is_some_and(|worker| worker.load(Ordering::Relaxed) == CONDEMNED) {
             std::panic::resume_unwind(Box::new("a crash was asked for"));
         }
     }
@@ -207,17 +241,18 @@ impl Flying {
 }
 
 /// Counts a worker as alive for as long as it runs, however it ends.
-struct Alive<'a>(&'a AtomicUsize);
+struct Alive<'a>(&'a AtomicU8);
 
 impl<'a> Alive<'a> {
-    fn of(count: &'a AtomicUsize) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(count)
+    fn of(worker: &'a AtomicU8) -> Self {
+        // One that was condemned before it came up stays so.
+        let _ = worker.compare_exchange(GONE, ALIVE, Ordering::Relaxed, Ordering::Relaxed);
+        Self(worker)
     }
 }
 
 impl Drop for Alive<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.store(GONE, Ordering::Relaxed);
     }
 }

@@ -14,11 +14,14 @@ use super::job::{Back, Job, Reason, Word};
 use super::metric::Metrics;
 use super::model::{CHALLENGER, CHAMPION, Costs, Experiment, Key};
 use super::reading::{Level, StageTimes, Verdict};
+use super::trouble::Troubles;
 use crate::clock::{Monotonic, Tick};
-use crate::service::Setup;
+use crate::service::{FaultKind, Setup};
 
 /// How often a device's state is left for other instances, nanoseconds.
 const LEAVE_EVERY: u64 = 500_000_000;
+/// No fault makes an inference longer than this, nanoseconds: its worker must come back when the fault is undone.
+const LONGEST_SLOWED: f64 = 60e9;
 
 /// What all workers share.
 #[derive(Debug)]
@@ -36,6 +39,8 @@ pub(super) struct Parts {
     pub(super) luggage: Option<Luggage>,
     /// What inference costs are multiplied by, as the bits of a float.
     slowdown: AtomicU64,
+    /// What goes wrong on purpose.
+    pub(super) troubles: Troubles,
 }
 
 impl Parts {
@@ -55,6 +60,7 @@ impl Parts {
             experiment: Experiment::new(setup.experiment),
             flights: Flights::new(),
             slowdown: AtomicU64::new(1.0_f64.to_bits()),
+            troubles: Troubles::default(),
         })
     }
 
@@ -148,7 +154,11 @@ impl Processor {
         let device = self.device(&job.reading.device);
         let mut seat = self.seat(job, device, taken)?;
         let key = seat.keys[seat.arm];
-        let found = parts.cache.get(&key, seat.looked).or_else(|| self.ask_others(key, &seat));
+        let found = if parts.troubles.strikes(FaultKind::CacheOff) {
+            None
+        } else {
+            parts.cache.get(&key, seat.looked).or_else(|| self.ask_others(key, &seat))
+        };
         seat.looked = parts.clock.now();
         match found {
             Some(found) => {
@@ -287,7 +297,12 @@ impl Processor {
     /// What the next inference of these readings costs, nanoseconds; none of them must be empty.
     pub(super) fn cost(&mut self, tasks: &[Task]) -> u64 {
         let is_challenger = tasks.iter().all(|task| usize::from(task.key.model) == CHALLENGER);
-        self.costs.next(is_challenger, tasks.len(), self.parts.slowdown())
+        let cost = self.costs.next(is_challenger, tasks.len(), self.parts.slowdown());
+        let troubles = &self.parts.troubles;
+        if cost == 0 || !troubles.is_on(FaultKind::Slow) {
+            return cost;
+        }
+        (cost as f64 * troubles.slowdown()).min(LONGEST_SLOWED.max(cost as f64)) as u64
     }
 
     /// Whether an inference only waits, so that others can be under way meanwhile.
@@ -297,12 +312,16 @@ impl Processor {
 
     /// Makes one inference for all of `tasks`, on the calling thread.
     pub(super) fn infer(&mut self, tasks: &mut Vec<Task>) {
-        if tasks.is_empty() {
-            return;
-        }
-        let cost = self.cost(tasks);
-        self.costs.spend(self.parts.clock, cost);
+        self.labour(tasks);
         self.conclude(tasks);
+    }
+
+    /// Spends on the calling thread what one inference for all of `tasks` costs.
+    pub(super) fn labour(&mut self, tasks: &[Task]) {
+        if !tasks.is_empty() {
+            let cost = self.cost(tasks);
+            self.costs.spend(self.parts.clock, cost);
+        }
     }
 
     /// Ends the inference of `tasks`: remembers the answers, and gives everybody who waits theirs.
@@ -311,7 +330,10 @@ impl Processor {
             let score = key.score();
             let now = self.parts.clock.now();
             // A model that was replaced meanwhile is not remembered: its key would never be asked for.
-            if key.version == self.parts.cache.version(usize::from(key.model)) {
+            // Nor is anything while the cache is passed by.
+            if key.version == self.parts.cache.version(usize::from(key.model))
+                && !self.parts.troubles.is_on(FaultKind::CacheOff)
+            {
                 self.parts.cache.insert(key, score, now, device);
                 if let Some(store) = &self.parts.store {
                     store.put(&key, score);

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::cache::Tier;
 use super::detector::Defects;
-use super::job::{Answer, Shed};
+use super::job::{Answer, Name, Shed};
 use crate::clock::Tick;
 use crate::service::Priority;
 
@@ -287,11 +287,16 @@ impl Answer {
     /// As one JSON object, handed to its connection at `now`.
     pub(super) fn encode(&mut self, now: Tick) -> String {
         match self {
-            Self::Verdict(verdict) => {
+            Self::Verdict(verdict) | Self::Twice(verdict) => {
                 verdict.handed_over(now);
                 verdict.encode()
             }
             Self::Shed(shed) => shed.encode(),
+            Self::Failed(Name { device, seq }) => {
+                Message::Error { device: Some(device), seq: Some(*seq), reason: "injected" }.encode()
+            }
+            // Nobody is sent it.
+            Self::Vanished(_) => String::new(),
         }
     }
 }

@@ -192,6 +192,8 @@ fn serve(
         let hub = Rc::new(mqtt::Hub::new(Rc::clone(&desk)));
         let (clerk, broker) = (Rc::clone(&desk), Rc::clone(&hub));
         let dispatching = tokio::task::spawn_local(async move { clerk.dispatch(&hub, words).await });
+        let undoing = Rc::clone(&desk);
+        let undoing = tokio::task::spawn_local(async move { undoing.undo_in_time().await });
         let serving = async { tokio::join!(http::serve(http, desk), mqtt::serve(mqtt, broker)) };
         let patience = async {
             let _ = stop.wait_for(|stop| *stop).await;
@@ -202,5 +204,6 @@ fn serve(
             () = patience => {}
         }
         dispatching.abort();
+        undoing.abort();
     });
 }

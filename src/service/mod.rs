@@ -3,12 +3,14 @@
 
 mod alert;
 mod cache;
+mod fault;
 mod inference;
 mod queue;
 mod worker;
 
 pub use alert::{Alerts, Slow};
 pub use cache::{Cache, Semantic, Shared};
+pub use fault::FaultKind;
 pub use inference::{Experiment, Inference, Labour, Law};
 pub use queue::{Discipline, Overflow, Priority, Queue};
 pub use worker::{Assignment, Mode, Workers};

@@ -7,9 +7,11 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
+use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
+use super::late::Late;
 use super::latency::Times;
 use super::mqtt::Hub;
 use crate::clock::Tick;
@@ -17,10 +19,12 @@ use crate::reference::admission::{Class, Gate};
 use crate::reference::alert::Board;
 use crate::reference::cluster::{Bus, Note};
 use crate::reference::health::Health;
-use crate::reference::job::{Answer, Reason, Ticket, Word};
+use crate::reference::job::{Answer, Name, Reason, Shed, Ticket, Word};
 use crate::reference::metric::Metrics;
 use crate::reference::pipeline::{Pipeline, Submitted};
 use crate::reference::reading::Reading;
+use crate::reference::trouble::{Fate, Troubles};
+use crate::service::FaultKind;
 
 /// Words taken up at once.
 const BATCH: usize = 256;
@@ -40,7 +44,28 @@ struct Mailbox {
 #[derive(Debug, Default)]
 struct Slot {
     generation: u32,
+    /// Whether answers are messages of their own, so that one can be sent twice.
+    may_repeat: bool,
     mailbox: Option<Rc<Mailbox>>,
+}
+
+/// Why a reading is not let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// It is shed, and may be sent again after so many milliseconds.
+    Shed(Reason, u64),
+    /// It gets an error, on purpose.
+    Failed,
+}
+
+impl Refusal {
+    /// What the sender of the reading hears.
+    pub(super) const fn answer(self, device: Arc<str>, seq: u64) -> Answer {
+        match self {
+            Self::Shed(reason, retry_ms) => Answer::Shed(Shed { device, seq, reason, retry_ms }),
+            Self::Failed => Answer::Failed(Name { device, seq }),
+        }
+    }
 }
 
 /// What all connections of an instance share; they run on one thread.
@@ -62,6 +87,8 @@ pub(in crate::reference) struct Desk {
     pub(super) latency: RefCell<Times>,
     slots: RefCell<Vec<Slot>>,
     free: RefCell<Vec<u32>>,
+    /// Answers that are held back on purpose.
+    late: RefCell<Late>,
     /// Readings whose answers have not come back.
     under_way: Cell<usize>,
     most_under_way: usize,
@@ -92,13 +119,28 @@ impl Desk {
             latency: RefCell::new(Times::new()),
             slots: RefCell::default(),
             free: RefCell::default(),
+            late: RefCell::default(),
             under_way: Cell::new(0),
             most_under_way,
         }
     }
 
-    /// A line for a connection: answers to what it hands in come back on it.
+    /// What goes wrong on purpose.
+    pub(super) fn troubles(&self) -> &Troubles {
+        self.pipeline.troubles()
+    }
+
+    /// A line for a connection on which answers are messages of their own: answers to what it hands in come back on it.
     pub(super) fn line(self: &Rc<Self>) -> Line {
+        self.line_that(true)
+    }
+
+    /// A line for a connection on which every request has one response.
+    pub(super) fn line_of_responses(self: &Rc<Self>) -> Line {
+        self.line_that(false)
+    }
+
+    fn line_that(self: &Rc<Self>, may_repeat: bool) -> Line {
         let mut slots = self.slots.borrow_mut();
         let index = self.free.borrow_mut().pop().unwrap_or_else(|| {
             slots.push(Slot::default());
@@ -107,11 +149,12 @@ impl Desk {
         let slot = &mut slots[index as usize];
         let mailbox = Rc::new(Mailbox::default());
         slot.mailbox = Some(Rc::clone(&mailbox));
+        slot.may_repeat = may_repeat;
         Line { desk: Rc::clone(self), ticket: Ticket { line: index, generation: slot.generation }, mailbox }
     }
 
     /// Lets a reading past the gate, or says why not and when to try again.
-    pub(super) fn admit(&self, device: &Arc<str>, class: Class, now: Tick) -> Result<(), (Reason, u64)> {
+    pub(super) fn admit(&self, device: &Arc<str>, class: Class, now: Tick) -> Result<(), Refusal> {
         let mut gate = self.gate.borrow_mut();
         if let Some(bus) = &self.bus {
             self.introduce(device, bus);
@@ -120,9 +163,20 @@ impl Desk {
             }
         }
         gate.pass(device, class, now).map_err(|wait_ns| {
-            self.pipeline.turned_away(now);
-            (Reason::Quota, wait_ns.div_ceil(1_000_000))
-        })
+            self.pipeline.turned_away(now, Reason::Quota);
+            Refusal::Shed(Reason::Quota, wait_ns.div_ceil(1_000_000))
+        })?;
+        drop(gate);
+        if let Some(retry_ms) = self.troubles().overload() {
+            self.pipeline.turned_away(now, Reason::Overload);
+            return Err(Refusal::Shed(Reason::Overload, retry_ms));
+        }
+        if self.troubles().strikes(FaultKind::Errors) {
+            self.metrics.received.inc();
+            self.metrics.failed.inc();
+            return Err(Refusal::Failed);
+        }
+        Ok(())
     }
 
     /// Lets other instances know that a device speaks to this one.
@@ -181,7 +235,7 @@ impl Desk {
     pub(super) fn encode(&self, answer: &mut Answer) -> String {
         let now = self.pipeline.now();
         let text = answer.encode(now);
-        if let Answer::Verdict(verdict) = answer {
+        if let Answer::Verdict(verdict) | Answer::Twice(verdict) = answer {
             self.latency.borrow_mut().note(now, verdict.stages.total_ns);
         }
         text
@@ -201,17 +255,10 @@ impl Desk {
     /// Brings what workers have to say to whom it is for, until the service stops.
     pub(in crate::reference) async fn dispatch(&self, hub: &Hub, mut words: mpsc::Receiver<Word>) {
         let mut batch = Vec::with_capacity(BATCH);
-        while words.recv_many(&mut batch, BATCH).await > 0 {
+        while self.listen(&mut words, &mut batch).await {
             for word in batch.drain(..) {
                 match word {
-                    Word::Answer(ticket, answer) => {
-                        self.under_way.set(self.under_way.get().saturating_sub(1));
-                        if ticket == MQTT {
-                            hub.answer(answer);
-                        } else {
-                            self.deliver(ticket, answer);
-                        }
-                    }
+                    Word::Answer(ticket, answer) => self.bring(hub, ticket, answer),
                     Word::Alert(alert) => {
                         if let Some(bus) = self.bus.as_ref().filter(|_| alert.instance.is_none()) {
                             bus.tell(Note::Alert(alert.clone()));
@@ -221,7 +268,64 @@ impl Desk {
                     }
                 }
             }
+            let now = self.pipeline.now();
+            loop {
+                let Some((ticket, answer)) = self.late.borrow_mut().release(now) else { break };
+                self.hand_over(hub, ticket, answer);
+            }
             hub.look_again();
+        }
+    }
+
+    /// Waits for words, or for an answer that is held back to become due; false once no word can come any more.
+    async fn listen(&self, words: &mut mpsc::Receiver<Word>, batch: &mut Vec<Word>) -> bool {
+        let due = self.late.borrow().next_due();
+        let heard = words.recv_many(batch, BATCH);
+        let Some(due) = due else { return heard.await > 0 };
+        let patience = Duration::from_nanos(due.since(self.pipeline.now()));
+        tokio::time::timeout(patience, heard).await.map_or(true, |count| count > 0)
+    }
+
+    /// Brings an answer on its way, as far as nothing goes wrong with it on purpose.
+    fn bring(&self, hub: &Hub, ticket: Ticket, answer: Answer) {
+        let Answer::Verdict(verdict) = answer else { return self.hand_over(hub, ticket, answer) };
+        let (fate, delay_ns) = self.troubles().fate(self.may_repeat(ticket));
+        let answer = match fate {
+            Fate::Arrives => Answer::Verdict(verdict),
+            Fate::ArrivesTwice => Answer::Twice(verdict),
+            Fate::Vanishes => Answer::Vanished(Name { device: verdict.device, seq: verdict.seq }),
+        };
+        if delay_ns == 0 {
+            return self.hand_over(hub, ticket, answer);
+        }
+        self.late.borrow_mut().hold(self.pipeline.now().plus_ns(delay_ns), ticket, answer);
+    }
+
+    fn hand_over(&self, hub: &Hub, ticket: Ticket, answer: Answer) {
+        self.under_way.set(self.under_way.get().saturating_sub(1));
+        if ticket == MQTT {
+            hub.answer(answer);
+        } else {
+            self.deliver(ticket, answer);
+        }
+    }
+
+    fn may_repeat(&self, ticket: Ticket) -> bool {
+        ticket == MQTT || self.slots.borrow().get(ticket.line as usize).is_some_and(|slot| slot.may_repeat)
+    }
+
+    /// Undoes faults when their time is up, for as long as it is polled.
+    pub(in crate::reference) async fn undo_in_time(&self) {
+        loop {
+            let changed = self.troubles().changed.notified();
+            match self.pipeline.expire_faults() {
+                None => changed.await,
+                Some(due) => {
+                    let patience = Duration::from_nanos(due.since(self.pipeline.now()));
+                    // Whichever comes first: both are a reason to look again.
+                    let _ = tokio::time::timeout(patience, changed).await;
+                }
+            }
         }
     }
 

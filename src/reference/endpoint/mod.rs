@@ -1,7 +1,9 @@
 //! The service's doors: each speaks one protocol and hands readings to the pipeline.
 
 pub(super) mod desk;
+mod door;
 pub(super) mod http;
+mod late;
 mod latency;
 pub(super) mod mqtt;
 pub(super) mod ws;

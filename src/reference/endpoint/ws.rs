@@ -19,11 +19,11 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::Counted;
-use super::desk::{Desk, Line};
+use super::desk::{Desk, Line, Refusal};
 use super::http::{Content, LARGEST_BODY, reply};
 use crate::reference::admission::Class;
 use crate::reference::alert::{Filter, Heard};
-use crate::reference::job::{Reason, Shed};
+use crate::reference::job::{Answer, Reason};
 use crate::reference::pipeline::Submitted;
 use crate::reference::reading::Reading;
 
@@ -116,8 +116,7 @@ async fn converse(mut socket: Socket, desk: &Rc<Desk>, class: Class) {
                 let mut next = Some(answer);
                 while let Some(mut answer) = next {
                     under_way -= 1;
-                    let text = desk.encode(&mut answer);
-                    if socket.feed(Message::text(text)).await.is_err() {
+                    if send(&mut socket, desk, &mut answer).await.is_err() {
                         break;
                     }
                     next = line.try_next();
@@ -145,6 +144,19 @@ async fn converse(mut socket: Socket, desk: &Rc<Desk>, class: Class) {
         }
     };
     say_farewell(socket, farewell).await;
+}
+
+/// Sends an answer, as often as it is to be sent, without flushing.
+async fn send(socket: &mut Socket, desk: &Desk, answer: &mut Answer) -> Result<(), Error> {
+    let copies = answer.copies();
+    if copies == 0 {
+        return Ok(());
+    }
+    let message = Message::text(desk.encode(answer));
+    for _ in 1..copies {
+        socket.feed(message.clone()).await?;
+    }
+    socket.feed(message).await
 }
 
 /// Serves a connection that wants alerts. What it says is passed over.
@@ -254,13 +266,13 @@ async fn take_in(bytes: &[u8], desk: &Desk, class: Class, line: &Line) -> Option
         }
     };
     let (device, seq) = (reading.device.clone(), reading.seq);
-    let refused = |reason, retry_ms| Some(Shed { device: device.clone(), seq, reason, retry_ms }.encode());
-    if let Err((reason, retry_ms)) = desk.admit(&device, class, arrived) {
-        return refused(reason, retry_ms);
+    let refused = |refusal: Refusal| Some(desk.encode(&mut refusal.answer(device.clone(), seq)));
+    if let Err(refusal) = desk.admit(&device, class, arrived) {
+        return refused(refusal);
     }
     match desk.submit_patiently(reading, arrived, line.ticket()).await {
         Submitted::Taken => None,
-        Submitted::Refused(reason, retry_ms) => refused(reason, retry_ms),
-        Submitted::Blocked(_) => refused(Reason::QueueFull, 1_000),
+        Submitted::Refused(reason, retry_ms) => refused(Refusal::Shed(reason, retry_ms)),
+        Submitted::Blocked(_) => refused(Refusal::Shed(Reason::QueueFull, 1_000)),
     }
 }

@@ -188,6 +188,14 @@ impl<T> Queue<T> {
         rest
     }
 
+    /// Has all workers look up, whether or not there is anything to do.
+    pub(super) fn wake(&self) {
+        // Under the lock, so that who is about to fall asleep is not missed.
+        let state = self.state();
+        self.call_all();
+        drop(state);
+    }
+
     fn call_all(&self) {
         for call in &self.calls {
             call.notify_all();

@@ -164,8 +164,6 @@ struct Command {
     operation: String,
     device: Option<String>,
     model: Option<String>,
-    factor: Option<f64>,
-    capacity: Option<usize>,
     keys: Option<Vec<String>>,
 }
 
@@ -246,35 +244,6 @@ pub(super) async fn cache(request: Request<Incoming>, desk: &Desk) -> Reply {
     }
 }
 
-/// `POST /v1/faults`: breaks the service on purpose, where that was asked for when it was started.
-pub(super) async fn faults(request: Request<Incoming>, desk: &Desk) -> Reply {
-    if !desk.pipeline.setup().faults {
-        return error(
-            StatusCode::FORBIDDEN,
-            "the service was not started to be broken: squall serve --faults",
-        );
-    }
-    let command = match command(request).await {
-        Ok(command) => command,
-        Err(reply) => return *reply,
-    };
-    match (command.operation.as_str(), command.factor, command.capacity) {
-        ("crash-worker", None, None) => desk.pipeline.crash_worker(),
-        ("slow", Some(factor), None) if (0.0..=1e6).contains(&factor) => {
-            desk.pipeline.parts().slow_down(factor);
-        }
-        ("queue", None, Some(capacity)) if (1..=1_000_000).contains(&capacity) => {
-            desk.pipeline.resize_queue(capacity);
-        }
-        _ => {
-            let reason = "write {\"operation\":\"crash-worker\"}, {\"operation\":\"slow\",\"factor\":3} (0 to 1 000 000; 1 ends \
-                          it) or {\"operation\":\"queue\",\"capacity\":100}";
-            return error(StatusCode::BAD_REQUEST, reason);
-        }
-    }
-    status(desk)
-}
-
 pub(super) fn experiment(desk: &Desk) -> Reply {
     json(&desk.pipeline.parts().experiment.report())
 }
@@ -336,5 +305,5 @@ pub(super) fn health(desk: &Desk) -> Reply {
 }
 
 pub(super) fn metrics(desk: &Desk) -> Reply {
-    reply(StatusCode::OK, METRICS, desk.metrics.encode(desk.pipeline.snapshot()))
+    reply(StatusCode::OK, METRICS, desk.metrics.encode(&desk.pipeline.snapshot()))
 }

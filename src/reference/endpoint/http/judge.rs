@@ -9,10 +9,10 @@ use hyper::body::{Body, Incoming};
 use hyper::{Request, StatusCode};
 use serde_json::value::RawValue;
 
-use super::{JSON, LARGEST_BODY, Reply, busy, class, error, reply, unauthorised};
+use super::{Hangup, JSON, LARGEST_BODY, Reply, busy, class, error, keep_silent, reply, unauthorised};
 use crate::clock::Tick;
 use crate::reference::admission::Class;
-use crate::reference::endpoint::desk::{Desk, Line};
+use crate::reference::endpoint::desk::{Desk, Line, Refusal};
 use crate::reference::job::{Answer, Reason, Shed};
 use crate::reference::pipeline::Submitted;
 use crate::reference::reading::Reading;
@@ -41,13 +41,16 @@ pub(super) async fn body(request: Request<Incoming>) -> Result<Bytes, Reply> {
 }
 
 /// Judges what was posted.
-pub(super) async fn judge(request: Request<Incoming>, desk: &Desk, line: &Line) -> Reply {
-    let Some(class) = class(request.headers(), desk) else { return unauthorised() };
+///
+/// # Errors
+/// If the verdict vanished on purpose, and its client has waited for long.
+pub(super) async fn judge(request: Request<Incoming>, desk: &Desk, line: &Line) -> Result<Reply, Hangup> {
+    let Some(class) = class(request.headers(), desk) else { return Ok(unauthorised()) };
     let bytes = match body(request).await {
         Ok(bytes) => bytes,
         Err(reply) => {
             desk.metrics.bad.inc();
-            return reply;
+            return Ok(reply);
         }
     };
     let arrived = desk.pipeline.now();
@@ -58,7 +61,7 @@ pub(super) async fn judge(request: Request<Incoming>, desk: &Desk, line: &Line) 
         Ok(reading) => reading,
         Err(bad) => {
             desk.bad(arrived, "http", &bad.reason, &bytes);
-            return reply(StatusCode::BAD_REQUEST, JSON, bad.encode());
+            return Ok(reply(StatusCode::BAD_REQUEST, JSON, bad.encode()));
         }
     };
     let mut answer = match hand_in(reading, arrived, class, desk, line).await {
@@ -66,42 +69,43 @@ pub(super) async fn judge(request: Request<Incoming>, desk: &Desk, line: &Line) 
         None => line.next().await,
     };
     let text = desk.encode(&mut answer);
-    match answer {
-        Answer::Verdict(_) => reply(StatusCode::OK, JSON, text),
-        Answer::Shed(Shed { reason: Reason::Quota, retry_ms, .. }) => {
+    Ok(match answer {
+        Answer::Verdict(_) | Answer::Twice(_) => reply(StatusCode::OK, JSON, text),
+        Answer::Shed(Shed { reason: Reason::Quota | Reason::Overload, retry_ms, .. }) => {
             busy(StatusCode::TOO_MANY_REQUESTS, retry_ms, text)
         }
         Answer::Shed(Shed { retry_ms, .. }) => busy(StatusCode::SERVICE_UNAVAILABLE, retry_ms, text),
-    }
+        Answer::Failed(_) => reply(StatusCode::INTERNAL_SERVER_ERROR, JSON, text),
+        Answer::Vanished(_) => return Err(keep_silent(desk).await),
+    })
 }
 
 /// Takes a reading to the pipeline. None if its answer will come on the line.
 async fn hand_in(reading: Reading, arrived: Tick, class: Class, desk: &Desk, line: &Line) -> Option<Answer> {
     let (device, seq) = (reading.device.clone(), reading.seq);
-    let refused =
-        |(reason, retry_ms)| Some(Answer::Shed(Shed { device: device.clone(), seq, reason, retry_ms }));
     if let Err(refusal) = desk.admit(&device, class, arrived) {
-        return refused(refusal);
+        return Some(refusal.answer(device, seq));
     }
     match desk.submit_patiently(reading, arrived, line.ticket()).await {
         Submitted::Taken => None,
-        Submitted::Refused(reason, retry_ms) => refused((reason, retry_ms)),
-        Submitted::Blocked(_) => refused((Reason::QueueFull, 1_000)),
+        Submitted::Refused(reason, retry_ms) => Some(Refusal::Shed(reason, retry_ms).answer(device, seq)),
+        Submitted::Blocked(_) => Some(Refusal::Shed(Reason::QueueFull, 1_000).answer(device, seq)),
     }
 }
 
 /// Judges a list of readings: a list of answers in the same order, each with its own success or failure.
-async fn list(bytes: &[u8], arrived: Tick, class: Class, desk: &Desk, line: &Line) -> Reply {
+async fn list(bytes: &[u8], arrived: Tick, class: Class, desk: &Desk, line: &Line) -> Result<Reply, Hangup> {
     let items: Vec<&RawValue> = match serde_json::from_slice(bytes) {
         Ok(items) => items,
         Err(fault) => {
             desk.bad(arrived, "http", &fault.to_string(), bytes);
-            return error(StatusCode::BAD_REQUEST, &format!("not a list of readings: {fault}"));
+            return Ok(error(StatusCode::BAD_REQUEST, &format!("not a list of readings: {fault}")));
         }
     };
     if items.len() > MOST {
         desk.metrics.bad.inc();
-        return error(StatusCode::PAYLOAD_TOO_LARGE, &format!("a list has at most {MOST} readings"));
+        let reason = format!("a list has at most {MOST} readings");
+        return Ok(error(StatusCode::PAYLOAD_TOO_LARGE, &reason));
     }
     let mut answers: Vec<Option<String>> = vec![None; items.len()];
     let mut due: HashMap<(std::sync::Arc<str>, u64), Vec<usize>> = HashMap::new();
@@ -123,9 +127,11 @@ async fn list(bytes: &[u8], arrived: Tick, class: Class, desk: &Desk, line: &Lin
     }
     while !due.is_empty() {
         let mut answer = line.next().await;
-        let (Answer::Verdict(crate::reference::reading::Verdict { device, seq, .. })
-        | Answer::Shed(Shed { device, seq, .. })) = &answer;
-        let name = (device.clone(), *seq);
+        if answer.copies() == 0 {
+            // The whole list has one answer.
+            return Err(keep_silent(desk).await);
+        }
+        let name = (answer.device().clone(), answer.seq());
         // Readings of the same name are answered in the order they came in.
         let Some(indices) = due.get_mut(&name) else { continue };
         let index = indices.remove(0);
@@ -135,5 +141,5 @@ async fn list(bytes: &[u8], arrived: Tick, class: Class, desk: &Desk, line: &Lin
         answers[index] = Some(desk.encode(&mut answer));
     }
     let answers: Vec<String> = answers.into_iter().flatten().collect();
-    reply(StatusCode::OK, JSON, format!("[{}]", answers.join(",")))
+    Ok(reply(StatusCode::OK, JSON, format!("[{}]", answers.join(","))))
 }

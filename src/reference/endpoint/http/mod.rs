@@ -3,9 +3,9 @@
 mod alert;
 mod content;
 mod control;
+mod fault;
 mod judge;
 
-use std::convert::Infallible;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -23,9 +23,11 @@ use tokio::task::JoinSet;
 
 pub(super) use self::content::Content;
 use super::desk::{Desk, Line};
+use super::door::{Door, Latch};
 use super::{Counted, ws};
 use crate::reference::admission::Class;
 use crate::reference::reading::BadReading;
+use crate::service::FaultKind;
 
 /// Largest body of a request, bytes.
 pub(super) const LARGEST_BODY: usize = 64 * 1024;
@@ -34,7 +36,15 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(120);
 /// hyper's buffer per connection, bytes: bounds the head of a request.
 const BUFFER: usize = 16 * 1024;
 
+/// Longest silence towards a request whose answer vanished on purpose; its connection ends then.
+const LONGEST_SILENCE: Duration = Duration::from_secs(600);
+
 pub(super) type Reply = Response<Content>;
+
+/// The connection ends without an answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the connection ends without an answer")]
+struct Hangup;
 
 const JSON: &str = "application/json";
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -54,7 +64,7 @@ GET  /v1/devices/NAME    its windows, and the model that judges it
 GET  /v1/connections     who is connected where, over all instances
 GET  /v1/dead-letters    what could not be processed, and why
 POST /v1/cache           {\"operation\":\"flush\"|\"version\"|\"device\"|\"keys\"|\"warm\"}
-POST /v1/faults          breaks it on purpose, if it was started with --faults
+GET  /v1/faults          what goes wrong on purpose; POST breaks it, if it was started with --faults
 GET  /health             healthy, degraded or unhealthy, with reasons
 GET  /metrics            for Prometheus
 GET  /openapi.json       all of this, for machines; browsers get a live page here
@@ -94,11 +104,17 @@ async fn converse(stream: TcpStream, desk: Rc<Desk>) {
     if stream.set_nodelay(true).is_err() {
         return;
     }
+    // While new connections are refused, one is let in as far as its first request: only by its path is it known.
+    let latch = desk.troubles().is_on(FaultKind::Refuse).then(Latch::default);
+    let stream = Door::new(stream, latch.clone());
     let mut stop = desk.stop.clone();
-    let line = Rc::new(desk.line());
-    let service = service_fn(move |request| {
+    let line = Rc::new(desk.line_of_responses());
+    let service = service_fn(move |request: Request<Incoming>| {
         let (desk, line) = (Rc::clone(&desk), Rc::clone(&line));
-        async move { Ok::<_, Infallible>(answer(request, &desk, &line).await) }
+        let refused = latch.as_ref().filter(|_| is_refused(request.uri().path(), &desk));
+        refused.inspect(|latch| latch.slam());
+        let is_refused = refused.is_some();
+        async move { if is_refused { Err(Hangup) } else { answer(request, &desk, &line).await } }
     });
     let mut connection = Box::pin(
         http1::Builder::new()
@@ -118,11 +134,25 @@ async fn converse(stream: TcpStream, desk: Rc<Desk>) {
     }
 }
 
-async fn answer(request: Request<Incoming>, desk: &Rc<Desk>, line: &Line) -> Reply {
+/// Whether a request on a new connection is refused on purpose. What undoes it is not, nor what tells of it.
+fn is_refused(path: &str, desk: &Desk) -> bool {
+    !["/v1/faults", "/health"].contains(&path) && desk.troubles().strikes(FaultKind::Refuse)
+}
+
+/// Says nothing for as long as its client waits, or nearly.
+async fn keep_silent(desk: &Desk) -> Hangup {
+    let mut stop = desk.stop.clone();
+    let _ = tokio::time::timeout(LONGEST_SILENCE, stop.wait_for(|stop| *stop)).await;
+    Hangup
+}
+
+async fn answer(request: Request<Incoming>, desk: &Rc<Desk>, line: &Line) -> Result<Reply, Hangup> {
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
-    match (path.as_str(), method) {
-        ("/v1/readings", Method::POST) => judge::judge(request, desk, line).await,
+    if path == "/v1/readings" && method == Method::POST {
+        return judge::judge(request, desk, line).await;
+    }
+    Ok(match (path.as_str(), method) {
         ("/v1/stream", Method::GET) => match class(request.headers(), desk) {
             Some(class) => ws::upgrade(request, desk, ws::Purpose::Readings(class)),
             None => unauthorised(),
@@ -133,7 +163,8 @@ async fn answer(request: Request<Incoming>, desk: &Rc<Desk>, line: &Line) -> Rep
         ("/v1/realtime", Method::GET) => control::status(desk),
         ("/v1/realtime", Method::POST) => control::operate(request, desk).await,
         ("/v1/cache", Method::POST) => control::cache(request, desk).await,
-        ("/v1/faults", Method::POST) => control::faults(request, desk).await,
+        ("/v1/faults", Method::GET) => fault::list(desk),
+        ("/v1/faults", Method::POST) => fault::operate(request, desk).await,
         ("/v1/experiment", Method::GET) => control::experiment(desk),
         ("/v1/connections", Method::GET) => control::connections(desk),
         ("/v1/dead-letters", Method::GET) => control::dead_letters(desk),
@@ -144,8 +175,8 @@ async fn answer(request: Request<Incoming>, desk: &Rc<Desk>, line: &Line) -> Rep
             reply(StatusCode::OK, HTML, PAGE)
         }
         ("/", Method::GET | Method::HEAD) => reply(StatusCode::OK, TEXT, INDEX),
-        ("/v1/readings" | "/v1/cache" | "/v1/faults", _) => not_allowed("POST"),
-        ("/v1/realtime", _) => not_allowed("GET, POST"),
+        ("/v1/readings" | "/v1/cache", _) => not_allowed("POST"),
+        ("/v1/realtime" | "/v1/faults", _) => not_allowed("GET, POST"),
         (
             "/v1/stream" | "/v1/alerts" | "/v1/alerts/stream" | "/v1/alerts/ws" | "/v1/experiment"
             | "/v1/connections" | "/v1/dead-letters" | "/health" | "/metrics" | "/openapi.json" | "/",
@@ -157,7 +188,7 @@ async fn answer(request: Request<Incoming>, desk: &Rc<Desk>, line: &Line) -> Rep
             let hint = format!("there is no {path} here; GET / names what there is\n");
             reply(StatusCode::NOT_FOUND, TEXT, hint)
         }
-    }
+    })
 }
 
 /// Whether whoever asks can show a page.

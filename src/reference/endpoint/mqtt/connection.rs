@@ -24,7 +24,7 @@ use super::session;
 use super::topic;
 use crate::clock::Tick;
 use crate::reference::admission::Class;
-use crate::service::Hint;
+use crate::service::{FaultKind, Hint};
 
 /// How long a client may take for its CONNECT, nanoseconds.
 const CONNECT_WITHIN: u64 = 5_000_000_000;
@@ -284,7 +284,7 @@ impl Connection {
         if let QosPid::Level2(pid) = publish.qos_pid
             && !self.peer.inbound.borrow_mut().publish(pid.value()).map_err(|_| End::Ungraceful)?
         {
-            self.send(&Packet::Pubrec(pid));
+            self.acknowledge(QosPid::Level2(pid));
             return Ok(());
         }
         let (topic, payload, qos) = (&*publish.topic_name, &publish.payload, publish.qos_pid.qos());
@@ -310,8 +310,10 @@ impl Connection {
     }
 
     fn acknowledge(&self, pid: QosPid) {
+        let troubles = self.hub.desk.troubles();
         match pid {
             QosPid::Level0 => {}
+            _ if troubles.strikes(FaultKind::PubackWithheld) => {}
             QosPid::Level1(pid) => self.send(&Packet::Puback(pid)),
             QosPid::Level2(pid) => self.send(&Packet::Pubrec(pid)),
         }

@@ -17,10 +17,10 @@ use super::topic;
 use crate::clock::Tick;
 use crate::reference::admission::Class;
 use crate::reference::alert::Posted;
-use crate::reference::endpoint::desk::{Desk, MQTT};
-use crate::reference::job::{Answer, Reason, Shed};
+use crate::reference::endpoint::desk::{Desk, MQTT, Refusal};
+use crate::reference::job::{Answer, Reason};
 use crate::reference::pipeline::Submitted;
-use crate::reference::reading::{BadReading, Reading, Verdict};
+use crate::reference::reading::{BadReading, Reading};
 use crate::service::Hint;
 
 /// Bytes read from a socket at once. The buffer is shared by all connections, so that an idle one has none.
@@ -212,28 +212,30 @@ impl Hub {
 
     fn submit(&self, peer: &Peer, class: Class, reading: Reading, arrived: Tick) -> bool {
         let (device, seq) = (Arc::clone(&reading.device), reading.seq);
-        let (reason, retry_ms) = match self.desk.admit(&device, class, arrived) {
+        let refusal = match self.desk.admit(&device, class, arrived) {
             Err(refusal) => refusal,
             Ok(()) => match self.desk.submit(reading, arrived, MQTT) {
                 Submitted::Taken => {
                     self.charges.borrow_mut().charge(&self.registry.borrow(), peer, device);
                     return true;
                 }
-                Submitted::Refused(reason, retry_ms) => (reason, retry_ms),
+                Submitted::Refused(reason, retry_ms) => Refusal::Shed(reason, retry_ms),
                 // Only a level that is full on its own: a full queue is noticed before the reading is read.
-                Submitted::Blocked(_) => (Reason::QueueFull, 1_000),
+                Submitted::Blocked(_) => Refusal::Shed(Reason::QueueFull, 1_000),
             },
         };
-        self.refused(&Shed { device, seq, reason, retry_ms })
+        self.refused(refusal, &device, seq)
     }
 
     /// Tells a publisher of a refusal, as far as it is to hear of it; false if not even by an acknowledgement.
-    fn refused(&self, shed: &Shed) -> bool {
+    fn refused(&self, refusal: Refusal, device: &Arc<str>, seq: u64) -> bool {
         let hint = self.desk.pipeline.setup().admission.mqtt;
-        if hint == Hint::Verdict {
-            self.publish_answer(&shed.device, || shed.encode());
+        let is_error = refusal == Refusal::Failed;
+        if is_error || hint == Hint::Verdict {
+            let mut answer = refusal.answer(Arc::clone(device), seq);
+            self.publish_answer(device, || self.desk.encode(&mut answer));
         }
-        hint != Hint::Withhold
+        is_error || hint != Hint::Withhold
     }
 
     /// Whether readings are not even to be read for now: the queue is full and set up to push back. Whoever asked is woken
@@ -257,12 +259,12 @@ impl Hub {
 
     /// Publishes what came of a reading.
     pub(in crate::reference) fn answer(&self, mut answer: Answer) {
-        let (Answer::Verdict(Verdict { device, .. }) | Answer::Shed(Shed { device, .. })) = &answer;
-        let device = Arc::clone(device);
+        let device = Arc::clone(answer.device());
         self.charges.borrow_mut().settle(&self.registry.borrow(), &device, 1);
         let silent =
             matches!(answer, Answer::Shed(_)) && self.desk.pipeline.setup().admission.mqtt != Hint::Verdict;
-        if !silent {
+        let copies = if silent { 0 } else { answer.copies() };
+        for _ in 0..copies {
             self.publish_answer(&device, || self.desk.encode(&mut answer));
         }
     }

@@ -60,6 +60,8 @@ use tokio::time::{interval, sleep, timeout};
 
 use self::connection::Connection;
 pub(in crate::reference) use self::hub::Hub;
+use super::door::slam;
+use crate::service::FaultKind;
 
 /// How long connections may take to close.
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
@@ -90,7 +92,9 @@ pub(in crate::reference) async fn serve(listener: TcpListener, hub: Rc<Hub>) {
             _ = stop.wait_for(|stop| *stop) => break,
             _ = look.tick() => hub.expire(hub.desk.pipeline.now()),
             stream = accept(&listener) => {
-                if hub.connections() >= hub.desk.max_connections {
+                if hub.desk.troubles().strikes(FaultKind::Refuse) {
+                    slam(&stream);
+                } else if hub.connections() >= hub.desk.max_connections {
                     hub.desk.metrics.connections_refused.inc();
                 } else {
                     spawn_local(Connection::new(stream, Rc::clone(&hub)).run());

@@ -1,0 +1,57 @@
+//! Answers held back on purpose until they are due.
+
+use std::collections::BTreeMap;
+
+use crate::clock::Tick;
+use crate::reference::job::{Answer, Ticket};
+
+/// Answers that are due later, in the order in which they are. Each belongs to a reading under way, and of those there are
+/// only so many: that is its bound.
+#[derive(Debug, Default)]
+pub(super) struct Late {
+    held: BTreeMap<(Tick, u64), (Ticket, Answer)>,
+    count: u64,
+}
+
+impl Late {
+    /// Holds an answer until `due`; of those due at once, the first one held goes first.
+    pub(super) fn hold(&mut self, due: Tick, ticket: Ticket, answer: Answer) {
+        self.count += 1;
+        self.held.insert((due, self.count), (ticket, answer));
+    }
+
+    /// When the next one is due.
+    pub(super) fn next_due(&self) -> Option<Tick> {
+        self.held.first_key_value().map(|((due, _), _)| *due)
+    }
+
+    /// The next one that is due at `now`.
+    pub(super) fn release(&mut self, now: Tick) -> Option<(Ticket, Answer)> {
+        self.next_due().filter(|due| *due <= now)?;
+        self.held.pop_first().map(|(_, held)| held)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reference::job::Name;
+
+    #[test]
+    fn answers_leave_when_they_are_due_and_in_that_order() {
+        let mut late = Late::default();
+        let ticket = Ticket { line: 0, generation: 0 };
+        for (due, seq) in [(30, 0), (10, 1), (20, 2), (10, 3)] {
+            late.hold(Tick(due), ticket, Answer::Failed(Name { device: "d".into(), seq }));
+        }
+        assert_eq!(late.next_due(), Some(Tick(10)));
+        let mut released = |now| -> Vec<u64> {
+            std::iter::from_fn(|| late.release(Tick(now))).map(|(_, answer)| answer.seq()).collect()
+        };
+        assert_eq!(
+            [released(9), released(20), released(29), released(99)],
+            [vec![], vec![1, 3, 2], vec![], vec![0]]
+        );
+        assert_eq!(late.next_due(), None);
+    }
+}

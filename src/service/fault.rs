@@ -1,0 +1,42 @@
+//! Faults the service can be told to have.
+
+use crate::units::word::words;
+
+words! {
+    /// Kinds of faults, as `POST /v1/faults` names them.
+    FaultKind {
+        /// Inferences take so many times as long.
+        Slow = "slow",
+        /// Workers crash, and are started again.
+        Crash = "crash",
+        /// No worker takes a reading.
+        Stall = "stall",
+        /// Readings get an error instead of a verdict.
+        Errors = "errors",
+        /// Readings are refused as by an overloaded service.
+        Overload = "overload",
+        /// The cache is emptied.
+        CacheFlush = "cache-flush",
+        /// The cache is passed by.
+        CacheOff = "cache-off",
+        /// The queue holds fewer readings.
+        QueueShrink = "queue-shrink",
+        /// Verdicts vanish.
+        VerdictDrop = "verdict-drop",
+        /// Verdicts come later.
+        VerdictDelay = "verdict-delay",
+        /// Verdicts come twice.
+        VerdictDuplicate = "verdict-duplicate",
+        /// MQTT publishers get no acknowledgement.
+        PubackWithheld = "puback-withheld",
+        /// New connections are reset.
+        Refuse = "refuse",
+    }
+}
+
+impl FaultKind {
+    /// Whether it happens at an instant, so that nothing is left to be undone.
+    pub const fn is_instantaneous(self) -> bool {
+        matches!(self, Self::Crash | Self::CacheFlush)
+    }
+}
