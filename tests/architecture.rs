@@ -39,7 +39,7 @@ const BANS: [(&str, &str, &str); 4] = [
 ];
 
 /// Effects and the only rooms that may have them. A word counts where it stands in code outside tests.
-const EFFECTS: [(&str, &[&str], &[&str]); 7] = [
+const EFFECTS: [(&str, &[&str], &[&str]); 8] = [
     ("time", &["Instant::now", "SystemTime::now", "clock_gettime"], &["clock"]),
     (
         "randomness",
@@ -48,10 +48,12 @@ const EFFECTS: [(&str, &[&str], &[&str]); 7] = [
     ),
     (
         "sockets",
-        &["TcpStream", "TcpListener", "TcpSocket", "UdpSocket", "UnixStream"],
+        &["TcpStream", "TcpListener", "TcpSocket", "UdpSocket"],
         // Calibration brings raw targets of its own: what they do must be known to the last byte.
         &["protocol", "fault", "reference", "engine", "calibration"],
     ),
+    // A run under way is spoken to by the same user's `squall fault`: no traffic, and nothing of the measurement.
+    ("local sockets", &["UnixStream", "UnixListener"], &["cli"]),
     // The kernel's accounts of processor time are files on Linux: reading them is reading time.
     ("files", &["std::fs", "fs::", "File::", "tokio::fs"], &["results", "scenario", "cli", "clock"]),
     ("the terminal", &["println!", "print!(", "stdout()", "stderr()", "dbg!"], &["cli", "display"]),

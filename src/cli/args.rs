@@ -1,6 +1,6 @@
 //! What can be typed.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
@@ -28,6 +28,12 @@ pub(super) enum Command {
     /// devices, runs warm-up, measured phases and drain, and leaves CSV and HDR logs in a directory of their own.
     /// Ctrl-C ends the run early with complete files; a second Ctrl-C ends it at once.
     Run(RunArgs),
+    /// See and switch the faults of a run that is on
+    ///
+    /// Every [[fault]] of its scenario can be switched by hand, planned or not. The run notes it among its events and in its
+    /// manifest: such a run is not comparable with others of the same plan.
+    #[cfg(unix)]
+    Fault(FaultArgs),
     /// Validate scenarios and show what they plan, without sending anything
     ///
     /// Reports everything wrong at once, with file, line and column; else shows fleets, phases, expected and peak rates
@@ -39,6 +45,10 @@ pub(super) enum Command {
     Schema(SchemaArgs),
     /// Run the bundled reference system alone, until Ctrl-C
     Serve(ServeArgs),
+    /// Pass TCP connections on through network faults, for clients and services of any kind
+    ///
+    /// The same toxics that act inside squall's own devices, for what squall does not drive: point the client at the proxy.
+    Proxy(ProxyArgs),
     /// Score the bundled detector on labelled recordings, by the rules of the Numenta Anomaly Benchmark
     ///
     /// Every recording goes once, reading by reading, through the detector that judges live readings, with one threshold
@@ -208,6 +218,77 @@ pub(super) struct NewArgs {
     pub(super) file: Option<PathBuf>,
 }
 
+#[cfg(unix)]
+#[derive(Debug, clap::Args)]
+#[command(after_help = Exit::HELP)]
+pub(super) struct FaultArgs {
+    #[command(subcommand)]
+    pub(super) command: FaultCommand,
+}
+
+#[cfg(unix)]
+#[derive(Debug, Subcommand)]
+pub(super) enum FaultCommand {
+    /// Show every fault: its layer and kind, whether it is on, since when, by whom, and when the plan begins it next
+    List(FaultListArgs),
+    /// Switch a fault on, until it is stopped, the plan begins it, or the run ends
+    Start {
+        /// The fault's name in the scenario
+        name: String,
+
+        /// Switch it off again after this, such as 10s
+        #[arg(long = "for", value_name = "SPAN")]
+        length: Option<Span>,
+
+        #[command(flatten)]
+        run: WhichRun,
+    },
+    /// Switch a fault off, also one that is on by plan; the plan's later spells still come
+    Stop {
+        /// The fault's name in the scenario
+        name: String,
+
+        #[command(flatten)]
+        run: WhichRun,
+    },
+    /// Switch off everything that is on
+    StopAll {
+        #[command(flatten)]
+        run: WhichRun,
+    },
+}
+
+#[cfg(unix)]
+#[derive(Debug, clap::Args)]
+pub(super) struct FaultListArgs {
+    /// Print JSON instead of a table
+    #[arg(long)]
+    pub(super) json: bool,
+
+    #[command(flatten)]
+    pub(super) run: WhichRun,
+}
+
+#[cfg(unix)]
+#[derive(Debug, clap::Args)]
+pub(super) struct WhichRun {
+    /// Which run: its name or its directory [default: the only one that is on]
+    #[arg(long = "run", value_name = "ID|PATH")]
+    pub(super) run: Option<String>,
+}
+
+#[cfg(unix)]
+impl FaultCommand {
+    /// The run that is meant, where one is named.
+    pub(super) fn run(&self) -> Option<&str> {
+        let which = match self {
+            Self::List(list) => &list.run,
+            Self::Start { run, .. } | Self::Stop { run, .. } | Self::StopAll { run } => run,
+        };
+        which.run.as_deref()
+    }
+}
+
 #[derive(Debug, clap::Args)]
 #[command(after_help = Exit::HELP)]
 pub(super) struct SchemaArgs {
@@ -262,6 +343,38 @@ pub(super) struct ServeArgs {
     /// Processor time one inference costs on top, such as 200us
     #[arg(long, value_name = "SPAN")]
     pub(super) inference: Option<Span>,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = Exit::HELP)]
+pub(super) struct ProxyArgs {
+    /// Where connections are passed on to
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(super) to: String,
+
+    /// Address to listen on; port 0 takes a free one
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:0")]
+    pub(super) listen: SocketAddr,
+
+    /// A network fault as [[fault]] states it, such as latency,delay=100ms,share=0.5; without start it is always on
+    #[arg(long = "fault", value_name = "KIND[,KEY=VALUE]...")]
+    pub(super) inline: Vec<String>,
+
+    /// A file with [[fault]] tables; any scenario will do. Instants count from the start of the proxy
+    #[arg(long, value_name = "FILE")]
+    pub(super) faults: Option<PathBuf>,
+
+    /// Fixes everything random
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(super) seed: u64,
+
+    /// Connections among which a fault's share is exact: of each so many in a row
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(super) group: u32,
+
+    /// Connections at once; further ones wait
+    #[arg(long, value_name = "N", default_value_t = 4_096)]
+    pub(super) connections: usize,
 }
 
 fn parse_threshold(text: &str) -> Result<f64, String> {

@@ -9,7 +9,9 @@ use super::Fault;
 use super::args::CheckArgs;
 use super::exit::Exit;
 use crate::clock::Tick;
-use crate::display::{self, ChartPoint, EventOutline, FleetOutline, Memory, Outline, PhaseOutline, Style};
+use crate::display::{
+    self, ChartPoint, EventOutline, FaultOutline, FleetOutline, Memory, Outline, PhaseOutline, Style,
+};
 use crate::engine::Descriptors;
 use crate::record::{FleetId, Protocol};
 use crate::scenario::{Exchange, Fleet, Model, Plan, Scenario, ScenarioError};
@@ -129,6 +131,7 @@ fn outline(path: &Path, plan: &Plan) -> Outline {
         fleets,
         phases,
         events: events(plan),
+        faults: faults(plan),
         chart: profile(plan, begin, end),
     }
 }
@@ -279,6 +282,18 @@ fn events(plan: &Plan) -> Vec<EventOutline> {
             devices: event.devices,
         })
         .collect()
+}
+
+fn faults(plan: &Plan) -> Vec<FaultOutline> {
+    let seconds = |(from, until): &(Tick, Tick)| (from.as_secs_f64(), until.as_secs_f64());
+    let faults = plan.layout().faults.iter().map(|fault| FaultOutline {
+        name: fault.name.clone(),
+        layer: fault.layer.to_owned(),
+        kind: fault.kind.to_owned(),
+        devices: fault.devices,
+        spells: fault.spells.iter().map(seconds).collect(),
+    });
+    faults.collect()
 }
 
 /// Memory of a run: what the process takes by itself, a connection's session and book, histograms by phase and fleet, and

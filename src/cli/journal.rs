@@ -99,10 +99,16 @@ impl Journal {
         let planned = switch
             .planned
             .map_or_else(|| "by hand".to_owned(), |at| format!("planned {:.3} s", at.as_secs_f64()));
-        let acted = if switch.on { String::new() } else { format!(", acted {} times", switch.acted) };
+        let counted = !switch.on && info.counted;
+        let acted = if counted { format!(", acted {} times", switch.acted) } else { String::new() };
+        let devices = match switch.devices {
+            0 => String::new(),
+            1 => ", 1 device".to_owned(),
+            devices => format!(", {devices} devices"),
+        };
         let remark = switch.remark.as_ref().map_or_else(String::new, |remark| format!(": {remark}"));
         let FaultInfo { layer, kind, .. } = info;
-        let detail = format!("{planned}, {layer} {kind}, {} devices{acted}{remark}", switch.devices);
+        let detail = format!("{planned}, {layer} {kind}{devices}{acted}{remark}");
         self.events.append(switch.at, event, &info.name, &detail)
     }
 
@@ -138,7 +144,15 @@ mod tests {
         let second = |s: u64| Tick(s * 1_000_000_000);
         let phase = |name: &str, role, from, to| PhaseInfo { name: name.into(), role, start: from, end: to };
         let spells = vec![(second(10), second(20))];
-        let fault = FaultInfo { name: "slow".into(), layer: "network", kind: "latency", devices: 30, spells };
+        let fault = FaultInfo {
+            fleets: Vec::new(),
+            counted: true,
+            name: "slow".into(),
+            layer: "network",
+            kind: "latency",
+            devices: 30,
+            spells,
+        };
         let layout = Layout {
             phases: vec![
                 phase("warm-up", PhaseRole::WarmUp, second(0), second(10)),

@@ -4,8 +4,12 @@ mod args;
 mod calibrate;
 mod check;
 mod exit;
+#[cfg(unix)]
+mod fault;
 mod journal;
 mod new;
+mod operator;
+mod proxy;
 mod run;
 mod schema;
 mod score;
@@ -64,10 +68,13 @@ fn run_with(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     };
     let ended = match &args.command {
         Command::Run(args) => run::run(args),
+        #[cfg(unix)]
+        Command::Fault(args) => fault::fault(args),
         Command::Check(args) => check::check(args),
         Command::New(args) => new::new(args),
         Command::Schema(args) => schema::schema(args),
         Command::Serve(args) => serve::serve(args),
+        Command::Proxy(args) => proxy::proxy(args),
         Command::Score(args) => score::score(args),
         Command::Calibrate(args) => calibrate::calibrate(args),
     };

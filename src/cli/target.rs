@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use super::Fault;
 use super::args::RunArgs;
+use super::operator;
 use crate::fleet::Format;
-use crate::protocol::{Endpoint, control};
+use crate::protocol::Endpoint;
+use crate::protocol::control::{self, TroubleDesk};
 use crate::record::Protocol;
 use crate::reference::{Config, Server};
-use crate::scenario::{Exchange, Scenario};
+use crate::scenario::{Exchange, Plan, Scenario};
 use crate::service::Setup;
 
 /// How long a target may take to show that it is there.
@@ -34,21 +36,28 @@ pub(super) struct Targets {
     pub(super) local: bool,
     /// What the user should know of them before the run.
     pub(super) notes: Vec<String>,
+    /// Where the service is broken on purpose, where the plan does that.
+    pub(super) broken_at: Option<Endpoint>,
 }
 
 impl Targets {
-    /// Resolves the targets of `scenario`, starting the bundled reference system if none is given.
+    /// Resolves the targets of `plan`, starting the bundled reference system if none is given.
     ///
     /// # Errors
-    /// If only some of the protocols have a target, an address is wrong, or nothing listens there.
-    pub(super) fn prepare(args: &RunArgs, scenario: &Scenario) -> Result<Self, Fault> {
+    /// If only some of the protocols have a target, an address is wrong, nothing listens there, or the plan breaks a service
+    /// that does not let itself be broken.
+    pub(super) fn prepare(args: &RunArgs, plan: &Plan) -> Result<Self, Fault> {
+        let scenario = plan.scenario();
+        let breaks = operator::breaks_service(plan.faults());
         let wanted = spoken(scenario);
         let given = given(args, scenario, &wanted)?;
         let (urls, server): (Vec<Given>, _) = if given.is_empty() {
             if let Some(misfit) = misfit(scenario) {
                 return Err(Fault::usage(misfit));
             }
-            let server = start(&Config { setup: scenario.reference.clone(), ..Config::default() })?;
+            let faults = scenario.reference.faults || breaks;
+            let setup = Setup { faults, ..scenario.reference.clone() };
+            let server = start(&Config { setup, ..Config::default() })?;
             let found =
                 addresses(&server).into_iter().map(|(protocol, url)| Given { protocol, url, shown: None });
             (found.collect(), Some(server))
@@ -68,14 +77,20 @@ impl Targets {
         for endpoint in &mut endpoints {
             endpoint.probe(PROBE).map_err(Fault::failed)?;
         }
-        let notes = if server.is_none() { doubts(&endpoints)? } else { Vec::new() };
+        let mut notes = if server.is_none() { doubts(&endpoints)? } else { Vec::new() };
+        let broken_at = if breaks { Some(breakable(server.as_ref(), &endpoints)?) } else { None };
+        if breaks && server.is_some() {
+            notes.push(
+                "note: the bundled reference system lets itself be broken for the service faults".into(),
+            );
+        }
         let local = endpoints.iter().all(|endpoint| is_local(endpoint.address().ip()));
         let shown = |endpoint: &Endpoint| {
             let veiled = urls.iter().find(|given| given.protocol == endpoint.protocol());
             veiled.and_then(|given| given.shown.clone()).unwrap_or_else(|| endpoint.url().to_owned())
         };
         let urls = endpoints.iter().map(|e| (e.protocol().to_string(), shown(e))).collect();
-        Ok(Self { endpoints, urls, server, local, notes })
+        Ok(Self { endpoints, urls, server, local, notes, broken_at })
     }
 
     /// Descriptors one device takes: its socket, and the other end of it where that is in this process too.
@@ -96,6 +111,31 @@ impl Targets {
     pub(super) fn default_workers(&self, cores: usize) -> usize {
         if self.local { (cores / 2).max(1) } else { cores }
     }
+}
+
+/// Where the service is broken: its HTTP listener, which serves `WebSocket` too.
+///
+/// # Errors
+/// If a service of the user's has none, or does not let itself be broken.
+fn breakable(server: Option<&Server>, endpoints: &[Endpoint]) -> Result<Endpoint, Fault> {
+    if let Some(server) = server {
+        let url = format!("http://{}/", server.http_addr());
+        return Endpoint::resolve(Protocol::Http, &url).map_err(Fault::failed);
+    }
+    let of = |protocol| endpoints.iter().find(|endpoint| endpoint.protocol() == protocol);
+    let endpoint = of(Protocol::Http).or_else(|| of(Protocol::Ws)).ok_or_else(|| {
+        Fault::usage(
+            "the scenario has service faults, which go to the target over HTTP, and its fleets speak only mqtt: write faults \
+             of kind exec, or give no target to use the bundled reference system",
+        )
+    })?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Fault::failed)?;
+    let offered = TroubleDesk::at(endpoint).map(|desk| runtime.block_on(async move { desk.offered().await }));
+    offered
+        .flatten()
+        .map_err(|error| Fault::failed(format!("the scenario has service faults, and {error}")))?;
+    Ok(endpoint.clone())
 }
 
 /// Doubts about targets that accept connections: one that does not answer HTTP may be the wrong one, or a dead one that

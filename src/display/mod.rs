@@ -8,6 +8,7 @@ mod grid;
 mod outline;
 mod progress;
 mod recovery;
+mod spell;
 mod style;
 mod verdict;
 
@@ -16,5 +17,6 @@ pub use outline::{
     ChartPoint, Descriptors, EventOutline, FleetOutline, Memory, Outline, PhaseOutline, outline,
 };
 pub use progress::{Progress, ProgressMode};
+pub use spell::FaultOutline;
 pub use style::Style;
 pub use verdict::verdict;

@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::chart::{Flag, chart};
 use super::figure::{self, time};
 use super::grid::Grid;
+use super::spell::{self, FaultOutline};
 use super::style::{Style, Tone};
 
 /// What `squall check` finds out about a scenario. Rates are readings per second, all fleets together.
@@ -48,6 +49,8 @@ pub struct Outline {
     pub phases: Vec<PhaseOutline>,
     /// What happens to whole fleets.
     pub events: Vec<EventOutline>,
+    /// What goes wrong, in the order of the scenario.
+    pub faults: Vec<FaultOutline>,
     /// Expected rate over the time line from the start of sending, in equal stretches.
     pub chart: Vec<ChartPoint>,
     /// What a person should know.
@@ -250,6 +253,12 @@ fn timeline(outline: &Outline, style: Style) -> Vec<String> {
     let begin = format!("{} s", number(style, first.t_s));
     let gap = columns.saturating_sub(begin.len() + end.len());
     lines.push(style.paint(&format!("{}{begin}{}{end}", " ".repeat(10), " ".repeat(gap)), Tone::Faint));
+    if !outline.faults.is_empty() {
+        let rows = spell::rows(&outline.faults, (columns, first.t_s, step), style);
+        // Under the axis of the chart, whose columns they share.
+        lines.extend(rows);
+        lines.extend(spell::legend(&outline.faults, style));
+    }
     for (event, letter) in outline.events.iter().zip('A'..='Z') {
         let devices = count(style, u64::from(event.devices));
         let what = match event.what.as_str() {
@@ -317,7 +326,7 @@ fn count(style: Style, value: u64) -> String {
 }
 
 /// A number with as many digits as help: `1 203`, `12.5`, `0.25`.
-fn number(style: Style, value: f64) -> String {
+pub(super) fn number(style: Style, value: f64) -> String {
     // The sum of nothing is -0 to the standard library.
     let value = value + 0.0;
     match value {

@@ -304,6 +304,8 @@ mod tests {
     fn the_faults_that_are_on_are_named_at_the_end() {
         let mut layout = layout();
         let fault = |name: &str| FaultInfo {
+            fleets: Vec::new(),
+            counted: true,
             name: name.into(),
             layer: "network",
             kind: "latency",

@@ -14,7 +14,15 @@ const MOST_SPELLS: usize = 20;
 pub(super) fn recovery(report: &Report, width: usize, style: Style) -> Vec<String> {
     let run = &report.run;
     let left_out = [run.fault_spells_omitted, run.switches_omitted];
-    table(&report.faults, left_out, run.recovery, style).map_or_else(Vec::new, |grid| grid.draw(width, style))
+    let mut lines = table(&report.faults, left_out, run.recovery, style)
+        .map_or_else(Vec::new, |grid| grid.draw(width, style));
+    if run.faults_by_hand > 0 {
+        let times =
+            if run.faults_by_hand == 1 { "once".to_owned() } else { format!("{} times", run.faults_by_hand) };
+        let note = format!("  switched by hand {times}: not to be compared with other runs of this plan");
+        lines.push(style.paint(&note, Tone::Warning));
+    }
+    lines
 }
 
 /// The table of `outages`, where the spells and the switches of `omitted` are missing.
@@ -38,11 +46,11 @@ fn table(outages: &[Outage], omitted: [u64; 2], rule: RecoveryRule, style: Style
         grid.text(format!("  {note}"), Some(Tone::Warning));
     }
     let rule = format!(
-        "  recovered: p99 at most {} {} its level before or {} ms above, no more failing than before, for {} s",
+        "  recovered: for {} s p99 within {} {} its level before, its worst, or {} ms above, and no more failing",
+        rule.hold_s,
         rule.factor,
         if style.ascii { "x" } else { "×" },
-        rule.floor_ms,
-        rule.hold_s
+        rule.floor_ms
     );
     grid.text(rule, Some(Tone::Faint));
     Some(grid)
@@ -210,7 +218,7 @@ faults             kind      at         for  devices  worst p99  failed  recover
   stall 2         stall  30.0 s      10.0 s        –       >5 s   1 234    NOT RECOVERED   10 000
     the service did not answer
   stall 3         stall  30.0 s      10.0 s        –     9.90 s       –       overlapped   10 000
-  recovered: p99 at most 2 × its level before or 1 ms above, no more failing than before, for 3 s
+  recovered: for 3 s p99 within 2 × its level before, its worst, or 1 ms above, and no more failing
 ");
         let coloured = drawn(&outages(), 110, Style { colour: true, ascii: false });
         let red = coloured.lines().find(|line| line.starts_with("\u{1b}[1;31m")).unwrap();
@@ -229,8 +237,8 @@ faults           at  worst p99  failed  recovered after  backlog
   stall 2    30.0 s       >5 s   1,234    NOT RECOVERED   10,000
     the service did not answer
   stall 3    30.0 s     9.90 s       -       overlapped   10,000
-  recovered: p99 at most 2 x its level before or 1 ms above, no more
-  failing than before, for 3 s
+  recovered: for 3 s p99 within 2 x its level before, its worst, or 1 ms
+  above, and no more failing
 ");
     }
 

@@ -306,6 +306,7 @@ mod tests {
             validity: Some(Validity { verdict, reasons: reasons.iter().map(ToString::to_string).collect() }),
             budgets: Vec::new(),
             anomaly_rows_omitted: 0,
+            faults_by_hand: 0,
             recovery: RecoveryRule::default(),
             fault_spells_omitted: 0,
             switches_omitted: 0,
@@ -518,7 +519,7 @@ detection  not scored: 1,000 readings with an anomaly, more than anomalies.csv t
         insta::assert_snapshot!(lines.join("\n"), @r"
 faults  kind  at  for  devices  worst p99  failed  recovered after  backlog
   7 further spells, more than faults.csv takes
-  recovered: p99 at most 2 x its level before or 1 ms above, no more failing than before, for 3 s
+  recovered: for 3 s p99 within 2 x its level before, its worst, or 1 ms above, and no more failing
 
 time goes  medians: network 210 us, queue 80.0 us, cache 1.40 us, inference 101 us
 generator  timerfd pacer woke 61.0 us late at p50, 188 us at p99

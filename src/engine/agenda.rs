@@ -16,6 +16,8 @@ pub(super) enum Task {
     Expire,
     /// The keep-alive period is over.
     KeepAlive,
+    /// A fault that hits the fleet one device after the other reaches this one: its number.
+    Strike(u16),
 }
 
 /// One entry: wake the device in `slot` at `at` for `task`.
@@ -26,8 +28,8 @@ pub(super) struct Entry {
     pub(super) task: Task,
 }
 
-/// The queue of entries, earliest first. Holds at most a few entries per device: each kind of task has one
-/// outstanding entry, or none.
+/// The queue of entries, earliest first. Holds a few entries per device, and one for each instant at which bytes or messages that a
+/// fault holds up are due.
 #[derive(Debug, Default)]
 pub(super) struct Agenda {
     heap: BinaryHeap<Reverse<Entry>>,

@@ -73,11 +73,11 @@ impl Control {
         let _ = self.levers.send(lever);
     }
 
-    pub(super) fn subscribe(&self) -> watch::Receiver<Order> {
+    /// Hears of every change of the order.
+    pub(crate) fn subscribe(&self) -> watch::Receiver<Order> {
         self.order.subscribe()
     }
 
-    #[expect(dead_code, reason = "workers will listen")]
     pub(super) fn levers(&self) -> broadcast::Receiver<Lever> {
         self.levers.subscribe()
     }

@@ -1,13 +1,17 @@
 //! One device as its worker holds it: plan, book, what the plan still does to it, and the handle that wakes its task.
 
 use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 use std::task::{Context, Waker};
 
+use super::fault::Ailment;
 use super::ledger::Ledger;
 use crate::clock::Tick;
+use crate::fault::{Ending, Weather};
 use crate::fleet::Reading;
-use crate::record::{FleetId, PhaseId};
-use crate::scenario::{DevicePlan, Fleet, Outage};
+use crate::protocol::Suspended;
+use crate::record::{FleetId, PhaseId, Qos};
+use crate::scenario::{DevicePlan, Exchange, Fleet, Hit, Outage};
 
 /// A connection attempt under way.
 #[derive(Debug, Clone, Copy)]
@@ -36,8 +40,8 @@ pub(super) struct Device {
     pub(super) attempt: Cell<Option<Attempt>>,
     /// Readings that were answered, in all.
     pub(super) answered: Cell<u64>,
-    /// Whether an `Expire` entry for the ledger stands in the agenda.
-    pub(super) expiry_armed: Cell<bool>,
+    /// When the `Expire` entry for the ledger that was put into the agenda last is due.
+    pub(super) expiry_at: Cell<Option<Tick>>,
     /// When the next keep-alive is due, while an entry for it stands in the agenda.
     pub(super) keep_alive_at: Cell<Option<Tick>>,
     /// The last seeded anomaly that was flagged, by its number; 0 before the first.
@@ -45,6 +49,19 @@ pub(super) struct Device {
     /// A reading that is to be sent once more.
     pub(super) repeat: RefCell<Option<(PhaseId, Reading)>>,
     pub(super) habit: Habit,
+    /// Faults that hit it, and whether any of them concerns its readings.
+    pub(super) hits: Box<[Hit]>,
+    pub(super) ailing: bool,
+    /// What acts on its connection, where a fault ever can.
+    pub(super) weather: Option<Rc<Weather>>,
+    /// A fault cuts its connection: how.
+    pub(super) struck: Cell<Option<Ending>>,
+    /// For when an entry was last put into the agenda, because held bytes or messages are due then.
+    pub(super) bell_at: Cell<Option<Tick>>,
+    /// Whether its session outlives its connections, and what is to be completed on the next.
+    pub(super) lasting: bool,
+    pub(super) suspended: RefCell<Option<Suspended>>,
+    pub(super) ailments: RefCell<Vec<Ailment>>,
     /// Its own task is looking at everything that could concern it: nobody needs to wake it.
     pub(super) attentive: Cell<bool>,
     waker: RefCell<Option<Waker>>,
@@ -57,6 +74,8 @@ pub(super) struct Habit {
     outage: Cell<Option<Outage>>,
     /// Until when it stays offline.
     offline_until: Cell<Tick>,
+    /// A fault keeps it away.
+    grounded: Cell<bool>,
     /// How long a device that connects on demand stays after its last answer, nanoseconds.
     awake_ns: Option<u64>,
     /// Its last answer, or its connection.
@@ -101,7 +120,26 @@ impl Habit {
     pub(super) fn online_at(&self, now: Tick) -> Tick {
         // An outage that begins while there is no connection has nothing to cut.
         self.cuts(now);
-        self.offline_until.get().max(now)
+        if self.grounded.get() { Tick::FAR } else { self.offline_until.get().max(now) }
+    }
+
+    /// A fault keeps the device away until further notice.
+    pub(super) fn ground(&self) {
+        self.grounded.set(true);
+    }
+
+    /// Whether one does.
+    pub(super) const fn is_grounded(&self) -> bool {
+        self.grounded.get()
+    }
+
+    /// It may connect from `at` on.
+    pub(super) fn release(&self, at: Tick) {
+        self.grounded.set(false);
+        // The plan may keep it away for longer.
+        let at = self.offline_until.get().max(at);
+        self.offline_until.set(at);
+        self.resumed.set(at);
     }
 
     /// When the last outage ended.
@@ -139,8 +177,22 @@ impl Habit {
 }
 
 impl Device {
-    pub(super) fn new(slot: u32, plan: DevicePlan, fleet: &Fleet, ledger: Ledger) -> Self {
+    pub(super) fn new(
+        slot: u32,
+        mut plan: DevicePlan,
+        fleet: &Fleet,
+        ledger: Ledger,
+        (weather, ailing): (Option<Rc<Weather>>, bool),
+    ) -> Self {
         Self {
+            hits: std::mem::take(&mut plan.hits),
+            weather,
+            ailing,
+            struck: Cell::new(None),
+            bell_at: Cell::new(None),
+            lasting: matches!(&fleet.exchange, Exchange::Mqtt(mqtt) if !mqtt.clean_session && mqtt.qos != Qos::AtMostOnce),
+            suspended: RefCell::default(),
+            ailments: RefCell::default(),
             slot,
             fleet: plan.fleet,
             connect_at: plan.connect_at,
@@ -154,7 +206,7 @@ impl Device {
             linked: Cell::new(false),
             attempt: Cell::new(None),
             answered: Cell::new(0),
-            expiry_armed: Cell::new(false),
+            expiry_at: Cell::new(None),
             keep_alive_at: Cell::new(None),
             found: Cell::new(0),
             repeat: RefCell::new(None),

@@ -100,7 +100,11 @@ fn hand_over<S: Sink>(
     let addressed = {
         let plan = device.plan.borrow();
         let reading = sending.reading();
-        plan.device.encode(reading, worker.epoch_ns, &mut payload);
+        let skew_ns = if device.ailing { worker.skew_ns(device, reading.intended) } else { 0 };
+        plan.device.encode_skewed(reading, worker.epoch_ns, skew_ns, &mut payload);
+        if device.ailing {
+            worker.damage(device, reading, &mut payload);
+        }
         let fleet = worker.plan.fleet(device.fleet);
         exchange::address(fleet, &plan.device, reading, worker.epoch_ns, &mut address)
     };
@@ -123,19 +127,20 @@ fn hand_over<S: Sink>(
     if let Some(phase) = first {
         worker.sink.borrow_mut().sent(phase, device.fleet, Kind::Reading);
     }
-    arm_expiry(worker, device);
+    arm_expiry(worker, device, actual);
     device.linked.set(session.ready() && device.ledger.borrow().has_room());
     sent.map(|()| Some(actual))
 }
 
-/// Keeps one `Expire` entry in the agenda while something is in flight.
-pub(super) fn arm_expiry<S: Sink>(worker: &Worker<S>, device: &Device) {
-    if device.expiry_armed.get() {
+/// Keeps one `Expire` entry in the agenda while something is in flight: one that is still to come, and will be followed by
+/// another where it finds that nothing has expired yet.
+pub(super) fn arm_expiry<S: Sink>(worker: &Worker<S>, device: &Device, now: Tick) {
+    if device.expiry_at.get().is_some_and(|armed| armed > now) {
         return;
     }
     let next = device.ledger.borrow().next_expiry();
     if let Some(at) = next {
-        device.expiry_armed.set(true);
+        device.expiry_at.set(Some(at));
         worker.schedule(at, device, Task::Expire);
     }
 }

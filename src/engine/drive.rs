@@ -8,12 +8,14 @@ use super::agenda::Task;
 use super::device::{Attempt, Device};
 use super::dispatch::{arm_expiry, send_next};
 use super::exchange;
+use super::fault::error_of;
 use super::ledger::{Closing, Expired, Settled};
 use super::relay::Heard;
 use super::worker::{GOODBYE, Stage, Worker, attempt_sample};
 use crate::clock::Tick;
+use crate::fault::Ending;
 use crate::protocol::{Answer, Endpoint, Event, Failure, Identity, Session};
-use crate::record::{Finding, Kind, Outcome, Sink};
+use crate::record::{ErrorKind, Finding, Kind, Outcome, Sink};
 
 /// Why a conversation ended.
 enum Parting {
@@ -25,6 +27,8 @@ enum Parting {
     Abandoned,
     /// The plan cuts the connection.
     Cut,
+    /// A fault does.
+    Struck(Ending),
     /// Nothing is left to do for now.
     Asleep,
 }
@@ -54,43 +58,83 @@ pub(super) async fn drive<S: Sink>(worker: Rc<Worker<S>>, device: Rc<Device>) {
         device.linked.set(false);
         device.repeat.take();
         let now = worker.clock.now();
-        let at_once = Next { at: (!device.habit.on_demand()).then_some(now), failures: 0 };
         match parting {
             Parting::Closing => {
                 // A device that leaves in mid-run must not wait for ever for a peer that does not let go.
-                let goodbye = poll_fn(|cx| session.poll_close(cx));
-                let _ = tokio::time::timeout(GOODBYE, goodbye).await;
+                goodbye(&mut session).await;
                 return;
             }
             Parting::Abandoned => {
                 // Nor can any other reading that was sent on it be answered any more.
                 give_up_all(&worker, &device, Outcome::Timeout, now);
                 // The time-out itself has spaced the attempts out.
-                next = at_once;
+                next = at_once(&device, now);
             }
-            // What was under way is sent again: the cut is the plan's doing, and the wait for it shows in the response time.
+            // What was under way is sent again, or completed on the next connection: the cut is the plan's doing, and the wait
+            // for it shows in the response time.
             Parting::Cut => {
-                device.ledger.borrow_mut().recall();
+                if !lasts(&device, session, false) {
+                    device.ledger.borrow_mut().recall();
+                }
                 let at = device.habit.resumed();
                 worker.schedule(at, &device, Task::Wake);
                 next = Next { at: Some(at), failures: 0 };
             }
+            Parting::Struck(ending) => {
+                match ending {
+                    Ending::Reset => session.abort(),
+                    // A session that outlives its connection must have said goodbye before the next one.
+                    Ending::Fin if device.lasting => goodbye(&mut session).await,
+                    Ending::Fin => {}
+                }
+                if !lasts(&device, session, ending == Ending::Fin) {
+                    give_up_all(&worker, &device, Outcome::Error(error_of(ending)), now);
+                }
+                if !worker.is_offline(&device, now) {
+                    worker.come_back(&device, now);
+                }
+                next = at_once(&device, now);
+            }
             Parting::Asleep => {
                 // Saying goodbye must not keep the next reading waiting.
-                tokio::task::spawn_local(async move {
-                    let goodbye = poll_fn(|cx| session.poll_close(cx));
-                    let _ = tokio::time::timeout(GOODBYE, goodbye).await;
-                });
+                part(session);
                 next = Next { at: None, failures: 0 };
             }
             Parting::Broken(failure) => {
-                give_up_all(&worker, &device, Outcome::Error(failure.kind), now);
+                if !lasts(&device, session, false) {
+                    give_up_all(&worker, &device, Outcome::Error(failure.kind), now);
+                }
                 // A connection that served is followed by the next at once; only failing ones are spaced out.
                 let served = device.answered.get() > answered_before;
-                next = if served { at_once } else { retry(&worker, &device, next) };
+                next = if served { at_once(&device, now) } else { retry(&worker, &device, next) };
             }
         }
     }
+}
+
+/// A connection as soon as it may be; of a device that connects on demand, when there is something to do.
+fn at_once(device: &Device, now: Tick) -> Next {
+    let wanted = !device.habit.on_demand() || !device.is_settled();
+    Next { at: wanted.then_some(now), failures: 0 }
+}
+
+async fn goodbye(session: &mut Session) {
+    let _ = tokio::time::timeout(GOODBYE, poll_fn(|cx| session.poll_close(cx))).await;
+}
+
+/// Says goodbye without waiting for it.
+fn part(mut session: Session) {
+    tokio::task::spawn_local(async move { goodbye(&mut session).await });
+}
+
+/// Ends a connection, politely or not, and keeps what the device's next one completes. False if nothing outlives it.
+fn lasts(device: &Device, session: Session, polite: bool) -> bool {
+    if device.lasting {
+        *device.suspended.borrow_mut() = session.suspend();
+    } else if polite {
+        part(session);
+    }
+    device.suspended.borrow().is_some()
 }
 
 /// The next attempt after one that failed.
@@ -109,7 +153,12 @@ fn retry<S: Sink>(worker: &Worker<S>, device: &Device, failed: Next) -> Next {
 async fn wait_for<S: Sink>(worker: &Worker<S>, device: &Device, at: Option<Tick>) -> Option<Tick> {
     poll_fn(|cx| {
         device.listen(cx);
-        let (now, idle) = (worker.clock.now(), device.is_settled());
+        let now = worker.clock.now();
+        if device.lasting {
+            // What outlived its connection does not outlive its time-out.
+            expire(worker, device, now);
+        }
+        let idle = device.is_settled();
         match worker.stage() {
             Stage::Closing => return Poll::Ready(None),
             Stage::Draining if idle => return Poll::Ready(None),
@@ -146,14 +195,21 @@ async fn connect<S: Sink>(
         sink.sent(phase, device.fleet, Kind::Connect);
     }
     worker.open();
+    // What struck it before had nothing to cut.
+    device.struck.set(None);
     device.attempt.set(Some(Attempt { phase, intended, actual: begun }));
     worker.schedule(deadline, device, Task::Expire);
     let fleet = usize::from(device.fleet.0);
     let identity = {
         let plan = device.plan.borrow();
         let identity = exchange::identity(worker.plan.fleet(device.fleet), &plan.device, worker.epoch_ns);
-        let number = device.slot as usize * worker.share.count + worker.share.index;
-        Identity { source: endpoint.source_of(number), ..identity }
+        let number = worker.global(device) as usize;
+        Identity {
+            source: endpoint.source_of(number),
+            weather: device.weather.clone(),
+            resume: device.suspended.borrow().clone(),
+            ..identity
+        }
     };
     let mut dialing = Box::pin(Session::connect(endpoint, &worker.settings[fleet], &identity));
     let (outcome, session) = poll_fn(|cx| {
@@ -161,6 +217,9 @@ async fn connect<S: Sink>(
         match dialing.as_mut().poll(cx) {
             Poll::Ready(Ok(session)) => Poll::Ready((Outcome::Ok, Some(session))),
             Poll::Ready(Err(failure)) => Poll::Ready((Outcome::Error(failure.kind), None)),
+            Poll::Pending if device.struck.take().is_some() => {
+                Poll::Ready((Outcome::Error(ErrorKind::Reset), None))
+            }
             Poll::Pending if worker.stage() == Stage::Closing => Poll::Ready((Outcome::Lost, None)),
             Poll::Pending if worker.clock.now() >= deadline => Poll::Ready((Outcome::Timeout, None)),
             Poll::Pending => Poll::Pending,
@@ -255,6 +314,9 @@ fn plan_parting<S: Sink>(worker: &Worker<S>, device: &Device, now: Tick) -> Opti
     if device.habit.cuts(now) {
         return Some(Parting::Cut);
     }
+    if let Some(ending) = device.struck.take() {
+        return Some(Parting::Struck(ending));
+    }
     if !device.is_settled() {
         return None;
     }
@@ -312,9 +374,9 @@ fn expire<S: Sink>(worker: &Worker<S>, device: &Device, now: Tick) -> bool {
         return false;
     };
     if first > now {
+        arm_expiry(worker, device, now);
         return false;
     }
-    device.expiry_armed.set(false);
     loop {
         let expired = device.ledger.borrow_mut().expire(now);
         match expired {
@@ -327,7 +389,7 @@ fn expire<S: Sink>(worker: &Worker<S>, device: &Device, now: Tick) -> bool {
     if !device.linked.get() {
         device.ledger.borrow_mut().unblock(now);
     }
-    arm_expiry(worker, device);
+    arm_expiry(worker, device, now);
     true
 }
 

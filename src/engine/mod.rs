@@ -11,6 +11,7 @@ mod device;
 mod dispatch;
 mod drive;
 mod exchange;
+mod fault;
 mod ledger;
 mod limit;
 mod relay;

@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use super::control::Order;
 use super::device::Device;
 use super::drive::drive;
 use super::exchange;
+use super::fault::{Faults, weather};
 use super::ledger::Ledger;
 use super::relay::{Heard, Relay};
 use super::vigil::Vigil;
@@ -69,6 +70,7 @@ pub(super) struct Worker<S> {
     /// Unix time at the beginning of the run, nanoseconds.
     pub(super) epoch_ns: u64,
     agenda: RefCell<Agenda>,
+    pub(super) faults: Faults,
     pub(super) devices: Vec<Rc<Device>>,
     stage: Cell<Stage>,
     /// Readings and connection attempts that were planned and have no outcome yet.
@@ -86,7 +88,7 @@ pub(super) fn work<S: Sink>(setup: &Setup, share: Share, relay: Relay, sink: S) 
         tokio::runtime::Builder::new_current_thread().enable_io().enable_time().event_interval(31).build()?;
     let began = setup.clock.now();
     let Relay { out, mut inbound } = relay;
-    let worker = Rc::new(Worker::new(setup, share, out, sink));
+    let worker = Rc::new_cyclic(|worker| Worker::new(setup, share, out, sink, worker));
     let tasks = LocalSet::new();
     let (end, finished, pacer) = tasks.block_on(&runtime, async {
         let mut pacer = Pacer::new(setup.clock);
@@ -125,8 +127,9 @@ pub(super) fn work<S: Sink>(setup: &Setup, share: Share, relay: Relay, sink: S) 
 }
 
 impl<S: Sink> Worker<S> {
-    fn new(setup: &Setup, share: Share, out: Vec<Sender<Heard>>, sink: S) -> Self {
+    fn new(setup: &Setup, share: Share, out: Vec<Sender<Heard>>, sink: S, itself: &Weak<Self>) -> Self {
         let plan = Arc::clone(&setup.plan);
+        let faults = Faults::new(&plan, setup.switches.clone());
         let fleets = &plan.scenario().fleets;
         let settings = fleets.iter().map(|fleet| exchange::settings(&plan, fleet)).collect();
         let hearers = fleets.iter().map(|fleet| exchange::hearer(&plan, fleet)).collect();
@@ -142,7 +145,11 @@ impl<S: Sink> Worker<S> {
                 };
                 let ledger =
                     Ledger::new(device.fleet, device.index, fleet.timeout.as_ns(), fleet.in_flight, backlog);
-                Rc::new(Device::new(slot as u32, device, fleet, ledger))
+                let weather = faults
+                    .reach_connections(&device.hits)
+                    .then(|| weather(itself, &plan, slot as u32, &device));
+                let ailing = faults.reach_readings(&device.hits);
+                Rc::new(Device::new(slot as u32, device, fleet, ledger, (weather, ailing)))
             });
         let devices = devices.collect();
         Self {
@@ -159,6 +166,7 @@ impl<S: Sink> Worker<S> {
             address: RefCell::default(),
             epoch_ns: setup.epoch_ns,
             agenda: RefCell::default(),
+            faults,
             devices,
             stage: Cell::new(Stage::Running),
             open: Cell::new(0),
@@ -181,6 +189,11 @@ impl<S: Sink> Worker<S> {
     pub(super) fn schedule(&self, at: Tick, device: &Device, task: Task) {
         self.agenda.borrow_mut().push(Entry { at, slot: device.slot, task });
         self.vigil.expect(at);
+    }
+
+    /// The global index of a device.
+    pub(super) fn global(&self, device: &Device) -> u32 {
+        (device.slot as usize * self.share.count + self.share.index) as u32
     }
 
     /// Records that a reading came due or a connection attempt began.
@@ -228,7 +241,10 @@ impl<S: Sink> Worker<S> {
     /// A reading is due: into the device's book with it. `now` is not before `intended`.
     fn release(&self, device: &Device, intended: Tick, now: Tick) {
         let phase = self.layout().phase_at(intended);
-        let reading = device.plan.borrow_mut().device.reading(intended);
+        let mut reading = device.plan.borrow_mut().device.reading(intended);
+        if device.ailing {
+            self.misread(device, &mut reading);
+        }
         self.sink.borrow_mut().planned(phase, device.fleet, Kind::Reading);
         self.open();
         let dropped = device.ledger.borrow_mut().due(phase, reading, device.linked.get(), now);
@@ -282,6 +298,11 @@ impl<S: Sink> Worker<S> {
                 }
                 Task::Due => {}
                 Task::Wake | Task::Expire | Task::KeepAlive => device.wake(),
+                Task::Strike(fault) => {
+                    if self.stage.get() == Stage::Running && !self.faults.was_stopped(fault) {
+                        self.strike(device, fault, true, now);
+                    }
+                }
             }
         }
         false
@@ -299,6 +320,7 @@ impl<S: Sink> Worker<S> {
         setup: &Setup,
     ) -> io::Result<End> {
         let mut orders = setup.control.subscribe();
+        let mut levers = setup.control.levers();
         let mut end = End::Complete;
         let interval_ns = self.layout().interval_ns;
         let mut boundary = Tick(interval_ns);
@@ -307,6 +329,7 @@ impl<S: Sink> Worker<S> {
         loop {
             let now = self.clock.now();
             self.vigil.come_round(now);
+            self.turn_faults(now);
             let attended = self.attend(now);
             while boundary <= now {
                 self.sink.borrow_mut().rotate(boundary);
@@ -327,6 +350,7 @@ impl<S: Sink> Worker<S> {
                 }
                 self.released.set(now);
                 self.take_stock(now);
+                self.heal(now);
                 self.enter(Stage::Draining);
                 horizon = now.plus_ns(self.plan.scenario().run.drain.as_ns());
             }
@@ -337,8 +361,11 @@ impl<S: Sink> Worker<S> {
             while let Ok(heard) = inbound.try_recv() {
                 self.deliver(heard);
             }
+            while let Ok(lever) = levers.try_recv() {
+                self.pull(lever, self.clock.now());
+            }
             let next = self.agenda.borrow().next().unwrap_or(Tick::FAR);
-            let deadline = next.min(boundary).min(horizon);
+            let deadline = next.min(boundary).min(horizon).min(self.faults.next());
             if self.vigil.must_stay_awake(now, deadline, self.open.get() > 0) {
                 self.vigil.stay_awake(&self.clock, now).await;
                 continue;
@@ -349,6 +376,7 @@ impl<S: Sink> Worker<S> {
                 () = self.vigil.roused() => {}
                 Some(heard) = inbound.recv() => self.deliver(heard),
                 _ = orders.changed() => {}
+                Ok(lever) = levers.recv() => self.pull(lever, self.clock.now()),
                 woke = pacer.doze_until(deadline) => woke?,
             }
             self.vigil.wake();

@@ -32,6 +32,18 @@ impl Effect {
         }
     }
 
+    /// Whether it can be counted how often it acts. A narrow link acts all the time; what cuts or misleads a device does so once.
+    pub fn is_counted(&self) -> bool {
+        match self {
+            Self::Network(toxics) => {
+                toxics.iter().any(|toxic| !matches!(toxic.kind, ToxicKind::Bandwidth { .. }))
+            }
+            Self::Message(_) | Self::Service(_) => true,
+            Self::Device(mishap) => matches!(mishap, Mishap::Payload { .. }),
+            Self::Command(_) => false,
+        }
+    }
+
     /// Whether it acts on single devices, and so on a share of them.
     pub const fn by_device(&self) -> bool {
         matches!(self, Self::Network(_) | Self::Message(_) | Self::Device(_))
@@ -331,4 +343,18 @@ pub struct Command {
     pub end: Option<Arc<str>>,
     /// Either is killed after so long.
     pub timeout: Span,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_lead_back_to_their_choices() {
+        for choice in MessageKind::ALL {
+            assert_eq!(MessageKind::of(choice.name()), Some(*choice));
+        }
+        assert_eq!(MessageKind::of("suback"), None);
+        assert_eq!(Direction::WORDS, ["both", "up", "down"]);
+    }
 }

@@ -12,6 +12,7 @@ mod preset;
 mod proxy;
 mod relay;
 mod schedule;
+mod sensor;
 mod tamper;
 #[cfg(test)]
 mod tests;
@@ -25,8 +26,9 @@ pub use effect::{
 };
 pub use link::Link;
 pub use preset::{PRESETS, preset};
-pub use proxy::{Proxy, ProxyPlan, ProxyReport};
+pub use proxy::{Proxy, ProxyPlan, ProxyReport, listen};
 pub use relay::{Passed, Relay};
 pub use schedule::{Draw, Fault, Schedule};
+pub use sensor::{Held, damage};
 pub use tamper::{Fate, Spell, Tamper};
 pub use weather::{Front, Timer, Weather};

@@ -45,6 +45,14 @@ pub struct ProxyPlan {
     pub most: usize,
 }
 
+/// A listener for a proxy.
+///
+/// # Errors
+/// Whatever the operating system says: in use, no such address, not allowed.
+pub async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    TcpListener::bind(address).await
+}
+
 /// What a proxy did.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ProxyReport {
@@ -52,7 +60,7 @@ pub struct ProxyReport {
     pub connections: u64,
     /// Those of them whose upstream could not be reached, or was refused by a fault: they were reset.
     pub failed: u64,
-    /// Bytes passed on, over all.
+    /// Bytes taken from clients, and handed to them, over all.
     pub passed: Passed,
     /// How often each fault acted, in the order of the plan.
     pub acted: Vec<u64>,

@@ -40,7 +40,7 @@ pub struct Weather {
     timer: Rc<dyn Timer>,
     who: u32,
     seed: Seed,
-    /// Global index of the device: what its random streams are numbered by.
+    /// Number of the device among those of its seed: what its random streams are numbered by.
     device: u32,
     /// Changes with the fronts.
     version: Cell<u32>,
@@ -66,7 +66,7 @@ impl PartialEq for Weather {
 impl Eq for Weather {}
 
 impl Weather {
-    /// Fair weather for the device with global index `device`, which `timer` knows as `who`.
+    /// Fair weather for device number `device` of those with this seed, which `timer` knows as `who`.
     pub fn new(timer: Rc<dyn Timer>, who: u32, seed: Seed, device: u32) -> Self {
         Self {
             timer,

@@ -62,6 +62,14 @@ impl Values {
             Self::Many(values) => values,
         }
     }
+
+    /// The same, to be changed.
+    pub fn as_mut_slice(&mut self) -> &mut [f64] {
+        match self {
+            Self::One(value) => std::slice::from_mut(value),
+            Self::Many(values) => values,
+        }
+    }
 }
 
 /// A simulated device. What it reads depends on its fleet's name, its index, the seed and the instants asked for.
@@ -161,10 +169,10 @@ impl Device {
         Reading { seq, intended: at, values: Values::Many(values.into()), mark }
     }
 
-    fn told<'a>(&'a self, reading: Option<&'a Reading>, epoch_ns: u64) -> Told<'a> {
+    fn told<'a>(&'a self, reading: Option<&'a Reading>, epoch_ns: u64, skew_ns: i64) -> Told<'a> {
         let extra = self.extra.as_deref();
         let clock = extra.and_then(|extra| extra.clock).unwrap_or_default();
-        let device_ns = reading.map_or(0, |reading| clock.reads(reading.intended));
+        let device_ns = reading.map_or(0, |reading| clock.reads(reading.intended).saturating_add(skew_ns));
         let stream = extra.and_then(|extra| extra.stream.as_ref());
         Told { make: &self.make, id: &self.id, index: self.index, reading, device_ns, epoch_ns, stream }
     }
@@ -172,12 +180,17 @@ impl Device {
     /// Appends `reading` to `out` as the fleet's payload says. The same reading gives the same bytes, however often it is
     /// encoded. `epoch_ns` is the Unix time at tick 0, nanoseconds; only templates tell it.
     pub fn encode(&self, reading: &Reading, epoch_ns: u64, out: &mut Vec<u8>) {
-        payload::encode(&self.told(Some(reading), epoch_ns), reading, out);
+        self.encode_skewed(reading, epoch_ns, 0, out);
+    }
+
+    /// The same with the device's clock a further `skew_ns` nanoseconds ahead, or behind if negative.
+    pub fn encode_skewed(&self, reading: &Reading, epoch_ns: u64, skew_ns: i64, out: &mut Vec<u8>) {
+        payload::encode(&self.told(Some(reading), epoch_ns, skew_ns), reading, out);
     }
 
     /// Appends what `template` says of this device, and of `reading` where it names the reading.
     pub fn render(&self, template: &Template, reading: Option<&Reading>, epoch_ns: u64, out: &mut Vec<u8>) {
-        template.render(&self.told(reading, epoch_ns), None, out);
+        template.render(&self.told(reading, epoch_ns, 0), None, out);
     }
 }
 

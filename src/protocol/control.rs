@@ -1,18 +1,53 @@
-//! Questions to the target outside the measured traffic, over an ordinary HTTP client.
+//! Requests to the target outside the measured traffic, over an ordinary HTTP client.
 
 use std::time::Duration;
 
-use super::Endpoint;
+use serde_json::{Value, json};
 
-/// Why an HTTP target is not ready.
+use super::Endpoint;
+use crate::fault::Trouble;
+use crate::units::Span;
+
+/// Why a request to the target came to nothing.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "`{origin}` accepts connections but does not answer HTTP ({reason}): check that it is an HTTP service"
-)]
-pub struct ControlError {
-    origin: String,
-    reason: String,
+pub enum ControlError {
+    /// It accepts connections and does not answer.
+    #[error(
+        "`{origin}` accepts connections but does not answer HTTP ({reason}): check that it is an HTTP service"
+    )]
+    Silent {
+        /// Its scheme, address and port.
+        origin: String,
+        /// What happened instead.
+        reason: String,
+    },
+    /// It cannot be broken on purpose.
+    #[error(
+        "`{url}` does not offer service faults ({reason}): start the reference system with `squall serve --faults`, or \
+         write a fault of kind exec for a service of your own"
+    )]
+    Unbreakable {
+        /// Where its faults would be.
+        url: String,
+        /// What it said.
+        reason: String,
+    },
+    /// It did not do what it was asked.
+    #[error("{reason}")]
+    Refused {
+        /// What it said, or why it was not reached.
+        reason: String,
+    },
 }
+
+/// Bytes of an answer that are read.
+const ANSWER_BYTES: usize = 64 * 1024;
+
+/// How long the target may take to answer a request about faults: it may be in trouble.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The service ends a fault by itself so long after it should have been stopped: nobody else would, had the generator died.
+const GRACE: Span = Span::from_ms(60_000);
 
 /// Waits at most `timeout` for any HTTP answer to a GET of the endpoint's origin; the status does not matter.
 ///
@@ -22,21 +57,154 @@ pub struct ControlError {
 /// If the target cannot be reached, takes too long, or answers something that is not HTTP.
 pub async fn ready(endpoint: &Endpoint, timeout: Duration) -> Result<(), ControlError> {
     let origin = format!("http://{}/", endpoint.address());
-    let failed = |error: reqwest::Error| {
-        // The outer message only repeats the URL; the innermost says what went wrong.
-        let mut inner: &dyn std::error::Error = &error;
-        while let Some(source) = inner.source() {
-            inner = source;
-        }
-        ControlError { origin: origin.clone(), reason: inner.to_string() }
-    };
-    let client = reqwest::Client::builder()
+    let failed = |error| ControlError::Silent { origin: origin.clone(), reason: innermost(&error) };
+    let client = client(timeout).map_err(failed)?;
+    client.get(&origin).send().await.map(drop).map_err(failed)
+}
+
+fn client(timeout: Duration) -> Result<reqwest::Client, reqwest::Error> {
+    reqwest::Client::builder()
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
         .timeout(timeout)
+        // A connection that is there already gets through where new ones are refused on purpose.
+        .pool_idle_timeout(None)
         .build()
-        .map_err(failed)?;
-    client.get(&origin).send().await.map(drop).map_err(failed)
+}
+
+/// What went wrong at bottom: the outer message only repeats the URL.
+fn innermost(error: &reqwest::Error) -> String {
+    let mut inner: &dyn std::error::Error = error;
+    while let Some(source) = inner.source() {
+        inner = source;
+    }
+    inner.to_string()
+}
+
+/// The bundled reference system's way of being broken on purpose, `/v1/faults`.
+#[derive(Debug, Clone)]
+pub struct TroubleDesk {
+    client: reqwest::Client,
+    url: String,
+    authority: String,
+}
+
+impl TroubleDesk {
+    /// The desk of the service at the authority of `endpoint`, whatever its path. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// If the system gives no HTTP client.
+    pub fn at(endpoint: &Endpoint) -> Result<Self, ControlError> {
+        let client = client(PATIENCE).map_err(|error| ControlError::Refused { reason: innermost(&error) })?;
+        let url = format!("http://{}/v1/faults", endpoint.address());
+        Ok(Self { client, url, authority: endpoint.authority().to_owned() })
+    }
+
+    /// Asks, without changing anything, whether the service lets itself be broken.
+    ///
+    /// Needs a tokio runtime with time and I/O enabled, as all requests here do.
+    ///
+    /// # Errors
+    /// [`ControlError::Unbreakable`] if it does not, or does not answer within 5 s.
+    pub async fn offered(&self) -> Result<(), ControlError> {
+        let asked = self.send(self.client.get(&self.url)).await;
+        asked.map(drop).map_err(|reason| ControlError::Unbreakable { url: self.url.clone(), reason })
+    }
+
+    /// Starts `trouble` under the name `name`: for `length`, after which the service waits another minute for
+    /// [`Self::stop`] and then ends it by itself. Chances are drawn by `seed`, of which 53 bits count. Gives how often it
+    /// acted so far.
+    ///
+    /// # Errors
+    /// [`ControlError::Refused`] if the service refuses, cannot be reached, or does not answer within 5 s.
+    pub async fn start(
+        &self,
+        name: &str,
+        trouble: &Trouble,
+        seed: u64,
+        length: Span,
+    ) -> Result<u64, ControlError> {
+        self.post(&start_order(name, trouble, seed, length)).await
+    }
+
+    /// Stops what was started under the name `name`, and gives how often it acted.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn stop(&self, name: &str) -> Result<u64, ControlError> {
+        self.post(&json!({ "operation": "stop", "name": name })).await
+    }
+
+    async fn post(&self, order: &Value) -> Result<u64, ControlError> {
+        let request = self.client.post(&self.url).header("content-type", "application/json");
+        let answer = self.send(request.body(order.to_string())).await;
+        let answer = answer.map_err(|reason| ControlError::Refused { reason })?;
+        Ok(answer.get("acted").and_then(Value::as_u64).unwrap_or(0))
+    }
+
+    /// The JSON of a successful answer, `null` where it is none; else what to tell the user.
+    async fn send(&self, request: reqwest::RequestBuilder) -> Result<Value, String> {
+        let sent = request.header("host", &self.authority).send().await;
+        let mut response = sent.map_err(|error| innermost(&error))?;
+        let status = response.status();
+        let mut text = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| innermost(&error))? {
+            let room = ANSWER_BYTES - text.len();
+            text.extend_from_slice(chunk.get(..room).unwrap_or(&chunk));
+            if chunk.len() >= room {
+                break;
+            }
+        }
+        let answer: Value = serde_json::from_slice(&text).unwrap_or(Value::Null);
+        if status.is_success() {
+            return Ok(answer);
+        }
+        let said = answer.get("error").and_then(Value::as_str).unwrap_or_default();
+        let said: String = said.chars().filter(|c| !c.is_control()).take(200).collect();
+        Err(if said.is_empty() { format!("it answers {status}") } else { format!("{status}: {said}") })
+    }
+}
+
+fn start_order(name: &str, trouble: &Trouble, seed: u64, length: Span) -> Value {
+    let for_ms = length.as_ns().saturating_add(GRACE.as_ns()).div_ceil(1_000_000);
+    let mut order = json!({
+        "operation": "start",
+        "name": name,
+        // What any reader of JSON can hold.
+        "seed": seed >> 11,
+        "for_ms": for_ms,
+    });
+    let (kind, parameters) = wording(trouble);
+    if let Some(order) = order.as_object_mut() {
+        order.insert("kind".into(), kind.into());
+        order.extend(parameters.into_iter().map(|(key, value)| (key.to_owned(), value)));
+    }
+    order
+}
+
+/// A trouble as the control API writes it: its kind and its parameters.
+fn wording(trouble: &Trouble) -> (&'static str, Vec<(&'static str, Value)>) {
+    let ms = |span: Span| {
+        let whole = span.as_ns() / 1_000_000;
+        if span.as_ns().is_multiple_of(1_000_000) { json!(whole) } else { json!(span.as_secs_f64() * 1e3) }
+    };
+    match trouble {
+        Trouble::Slow { factor } => ("slow", vec![("factor", json!(factor))]),
+        Trouble::Crash { workers } => ("crash", vec![("workers", json!(workers))]),
+        Trouble::Stall => ("stall", Vec::new()),
+        Trouble::Errors { chance } => ("errors", vec![("chance", json!(chance))]),
+        Trouble::Overload { chance, retry_after } => {
+            ("overload", vec![("chance", json!(chance)), ("retry_after_ms", ms(*retry_after))])
+        }
+        Trouble::CacheFlush => ("cache-flush", Vec::new()),
+        Trouble::CacheOff => ("cache-off", Vec::new()),
+        Trouble::QueueShrink { capacity } => ("queue-shrink", vec![("capacity", json!(capacity))]),
+        Trouble::VerdictDrop { chance } => ("verdict-drop", vec![("chance", json!(chance))]),
+        Trouble::VerdictDelay { delay } => ("verdict-delay", vec![("delay_ms", ms(*delay))]),
+        Trouble::VerdictDuplicate { chance } => ("verdict-duplicate", vec![("chance", json!(chance))]),
+        Trouble::PubackWithheld => ("puback-withheld", Vec::new()),
+        Trouble::Refuse => ("refuse", Vec::new()),
+    }
 }
 
 #[cfg(test)]
@@ -72,5 +240,113 @@ mod tests {
             let error = verdict_on(b"SSH-2.0-OpenSSH\r\n").await.unwrap_err().to_string();
             assert!(error.contains("check that it is an HTTP service"), "{error}");
         });
+    }
+
+    /// Answers `reply` to one request on a connection of its own, and gives what was asked.
+    async fn answered<T>(
+        reply: &'static str,
+        ask: impl AsyncFnOnce(TroubleDesk) -> Result<T, ControlError>,
+    ) -> (Result<T, ControlError>, String) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("ws://{}/v1/stream", listener.local_addr().unwrap());
+        let endpoint = Endpoint::resolve(Protocol::Ws, &url).unwrap();
+        let server = async {
+            let (mut peer, _) = listener.accept().await.unwrap();
+            let mut request = Vec::new();
+            let ended = |request: &[u8]| {
+                let text = String::from_utf8_lossy(request).into_owned();
+                let (head, body) = text.split_once("\r\n\r\n")?;
+                let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+                (body.len() >= length.map_or(0, |length| length.parse().unwrap())).then_some(text)
+            };
+            let text = loop {
+                peer.read_buf(&mut request).await.unwrap();
+                if let Some(text) = ended(&request) {
+                    break text;
+                }
+            };
+            peer.write_all(reply.as_bytes()).await.unwrap();
+            text
+        };
+        let desk = TroubleDesk::at(&endpoint).unwrap();
+        tokio::join!(ask(desk), server)
+    }
+
+    fn block_on<T>(future: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+    }
+
+    #[test]
+    fn troubles_are_started_and_stopped_by_name() {
+        block_on(async {
+            let reply = "HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n{\"acted\":7}";
+            let slow = Trouble::Slow { factor: 2.5 };
+            let (acted, request) = answered(reply, async |desk: TroubleDesk| {
+                desk.start("brake", &slow, 1 << 11, Span::from_ms(1_500)).await
+            })
+            .await;
+            assert_eq!(acted.unwrap(), 7);
+            let (head, body) = request.split_once("\r\n\r\n").unwrap();
+            assert!(head.starts_with("POST /v1/faults HTTP/1.1\r\n"), "{head}");
+            assert!(head.contains("\r\nhost: 127.0.0.1:"), "{head}");
+            assert_eq!(
+                serde_json::from_str::<Value>(body).unwrap(),
+                json!({"operation": "start", "name": "brake", "kind": "slow", "factor": 2.5, "seed": 1, "for_ms": 61_500})
+            );
+            let (acted, request) = answered(reply, async |desk: TroubleDesk| desk.stop("brake").await).await;
+            assert_eq!(acted.unwrap(), 7);
+            assert!(request.ends_with(r#"{"name":"brake","operation":"stop"}"#), "{request}");
+        });
+    }
+
+    #[test]
+    fn refusals_are_told_in_the_services_own_words() {
+        block_on(async {
+            let body = r#"{"error":"not \u0007today"}"#;
+            let head = "HTTP/1.1 403 Forbidden\r\nContent-Length: ";
+            let reply: &'static str = format!("{head}{}\r\n\r\n{body}", body.len()).leak();
+            let (stopped, _) = answered(reply, async |desk: TroubleDesk| desk.stop("x").await).await;
+            assert_eq!(stopped.unwrap_err().to_string(), "403 Forbidden: not today");
+            let plain = "HTTP/1.1 405 Method Not Allowed\r\nContent-Length: 4\r\n\r\nno.\n";
+            let (offered, request) = answered(plain, async |desk: TroubleDesk| desk.offered().await).await;
+            assert!(request.starts_with("GET /v1/faults HTTP/1.1\r\n"), "{request}");
+            let error = offered.unwrap_err().to_string();
+            assert!(
+                error.contains("405 Method Not Allowed") && error.contains("squall serve --faults"),
+                "{error}"
+            );
+        });
+    }
+
+    #[test]
+    fn every_trouble_is_worded_as_the_control_api_wants_it() {
+        let (chance, span) = (0.5, Span::from_ms(250));
+        let table = [
+            (Trouble::Slow { factor: 3.0 }, json!({"kind": "slow", "factor": 3.0})),
+            (Trouble::Crash { workers: 2 }, json!({"kind": "crash", "workers": 2})),
+            (Trouble::Stall, json!({"kind": "stall"})),
+            (Trouble::Errors { chance }, json!({"kind": "errors", "chance": 0.5})),
+            (
+                Trouble::Overload { chance, retry_after: span },
+                json!({"kind": "overload", "chance": 0.5, "retry_after_ms": 250}),
+            ),
+            (Trouble::CacheFlush, json!({"kind": "cache-flush"})),
+            (Trouble::CacheOff, json!({"kind": "cache-off"})),
+            (Trouble::QueueShrink { capacity: 9 }, json!({"kind": "queue-shrink", "capacity": 9})),
+            (Trouble::VerdictDrop { chance }, json!({"kind": "verdict-drop", "chance": 0.5})),
+            (
+                Trouble::VerdictDelay { delay: Span::from_ns(1_500_000) },
+                json!({"kind": "verdict-delay", "delay_ms": 1.5}),
+            ),
+            (Trouble::VerdictDuplicate { chance }, json!({"kind": "verdict-duplicate", "chance": 0.5})),
+            (Trouble::PubackWithheld, json!({"kind": "puback-withheld"})),
+            (Trouble::Refuse, json!({"kind": "refuse"})),
+        ];
+        for (trouble, expected) in table {
+            let (kind, parameters) = wording(&trouble);
+            let parameters = parameters.into_iter().map(|(key, value)| (key.to_owned(), value));
+            let worded: Value = parameters.chain([("kind".to_owned(), json!(kind))]).collect();
+            assert_eq!(worded, expected);
+        }
     }
 }

@@ -215,10 +215,11 @@ impl<C: Codec> Gate<C> {
 
     /// Readings that are held up go out before the goodbye, as far as the codec takes them.
     pub(super) fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        for parcel in self.held.take().into_iter().flat_map(|held| held.readings.into_items()) {
-            if !self.codec.ready() || self.codec.send(cx, &parcel.message()).is_err() {
-                break;
-            }
+        if let Some(held) = &mut self.held {
+            while self.codec.ready()
+                && let Some(parcel) = held.readings.take_first()
+                && self.codec.send(cx, &parcel.message()).is_ok()
+            {}
         }
         self.codec.poll_close(cx)
     }

@@ -112,6 +112,11 @@ impl<T> Limbo<T> {
         self.held.remove(place).map(|(item, _)| item)
     }
 
+    /// Takes out what came first, due or not.
+    pub(super) fn take_first(&mut self) -> Option<T> {
+        self.held.pop_front().map(|(item, _)| item)
+    }
+
     /// Everything, in the order it came.
     pub(super) fn into_items(self) -> impl Iterator<Item = T> {
         self.held.into_iter().map(|(item, _)| item)

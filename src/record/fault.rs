@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::FleetId;
 use crate::clock::Tick;
 
 /// Index of a fault in [`Layout::faults`](super::Layout::faults).
@@ -17,8 +18,12 @@ pub struct FaultInfo {
     pub layer: &'static str,
     /// The kind, in the word the scenario uses.
     pub kind: &'static str,
+    /// Whether it is counted how often it acts.
+    pub counted: bool,
     /// Devices it hits; 0 where it does not act on single devices.
     pub devices: u32,
+    /// The fleets whose devices it hits; empty: it does not act on single devices.
+    pub fleets: Vec<FleetId>,
     /// Its planned spells in the order of time: start, and the first instant after it. Empty: only by hand.
     pub spells: Vec<(Tick, Tick)>,
 }

@@ -57,6 +57,8 @@ pub struct Collector {
     spare: Option<Load>,
     totals: Totals,
     running: Running,
+    /// Whoever switches faults besides the workers holds the other end.
+    switching: Option<Receiver<()>>,
     faults: FaultWatch,
 }
 
@@ -74,6 +76,7 @@ impl Collector {
             totals: Totals::new(Arc::clone(&layout)),
             running: Running::new(Arc::clone(&layout)),
             faults: FaultWatch::new(Arc::clone(&layout), SwitchLog::default()),
+            switching: None,
             layout,
         }
     }
@@ -82,6 +85,14 @@ impl Collector {
     #[must_use]
     pub fn with_switches(mut self, log: SwitchLog) -> Self {
         self.faults = FaultWatch::new(Arc::clone(&self.layout), log);
+        self
+    }
+
+    /// Has it read the last switches only once the other end of `switching` has been dropped: whoever switches faults besides
+    /// the workers may have something to undo after their end.
+    #[must_use]
+    pub fn with_operator(mut self, switching: Receiver<()>) -> Self {
+        self.switching = Some(switching);
         self
     }
 
@@ -104,6 +115,10 @@ impl Collector {
         }
         while let Some((_, interval)) = self.open.pop_first() {
             self.write(interval, files, &mut on_interval)?;
+        }
+        if let Some(switching) = &self.switching {
+            // Nothing is ever sent: it only tells that the other end is gone.
+            let _ = switching.recv();
         }
         self.totals.late_switches = self.faults.switch(Tick::FAR);
         self.faults.finish();
@@ -179,7 +194,8 @@ impl Collector {
         self.written_to = end;
         let mut report = self.running.report(start, end, &load.cells, &self.totals);
         (report.switches, report.faults) = (switches, active.clone());
-        self.faults.observe(&observation(&self.layout, &report, &load.cells), active, &load.pulses);
+        let (observation, connected) = observation(&self.layout, &report, &load.cells);
+        self.faults.observe(&observation, &connected, active, &load.pulses);
         self.write_faults(files)?;
         on_interval(&report);
         load.recycle(self.layout.phase_at(end));

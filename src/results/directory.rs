@@ -295,6 +295,7 @@ mod tests {
                 measured: None,
                 met: false,
             }],
+            faults_by_hand: 0,
             exit_code: None,
         }
     }

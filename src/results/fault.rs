@@ -155,8 +155,9 @@ impl FaultWatch {
         active
     }
 
-    /// How the service was before a spell of `fault` that begins at `at`: in the last whole intervals in which no other fault
-    /// was on or not recovered from than those that are on now; without such, simply in the last ones.
+    /// How the service was before a spell of `fault` that begins at `at`: in the last whole intervals in which the same other
+    /// faults were on or not recovered from that are on now; without such, in those in which no others were; without such, simply in
+    /// the last ones.
     fn level(&self, fault: FaultId, at: Tick) -> Level {
         let on = |other: &FaultId| {
             *other != fault && self.active.iter().any(|on| on.fault == *other && on.until.is_none())
@@ -166,7 +167,16 @@ impl FaultWatch {
             let whole = |moment: &&Moment| moment.observation.judged && moment.observation.end <= at;
             self.past.iter().rev().filter(whole)
         };
-        let alike = past().filter(|moment| moment.company.iter().all(on)).map(|moment| &moment.observation);
+        let fewer = |moment: &&Moment| moment.company.iter().all(on);
+        let present = self.active.iter().filter(|on| on.fault != fault && on.until.is_none());
+        let present: Vec<FaultId> = present.map(|on| on.fault).collect();
+        let same = |moment: &&Moment| present.iter().all(|on| moment.company.contains(on));
+        let same = past().filter(fewer).filter(same).map(|moment| &moment.observation);
+        let level = Level::of(same.take(most));
+        if level.p99_ns.is_some() {
+            return level;
+        }
+        let alike = past().filter(fewer).map(|moment| &moment.observation);
         let level = Level::of(alike.take(most));
         if level.p99_ns.is_some() {
             return level;
@@ -175,13 +185,24 @@ impl FaultWatch {
     }
 
     /// Books an interval in which the faults of `active` were, and readings ended ok as `pulses` says.
-    pub(super) fn observe(&mut self, observation: &Observation, active: Vec<FaultId>, pulses: &Pulses) {
+    /// `connected`: connections set up in it, by fleet.
+    pub(super) fn observe(
+        &mut self,
+        observation: &Observation,
+        connected: &[u64],
+        active: Vec<FaultId>,
+        pulses: &Pulses,
+    ) {
         if self.layout.faults.is_empty() {
             return;
         }
         for &place in &self.open {
             if let Some(story) = self.stories.get_mut(place) {
-                story.observe(observation, pulses, &self.rule);
+                // Reconnections are those of the fleets that the fault hits.
+                let fleets = &self.layout.fault(story.fault).fleets;
+                let own = fleets.iter().filter_map(|fleet| connected.get(usize::from(fleet.0))).sum();
+                let connected = if fleets.is_empty() { observation.connected } else { own };
+                story.observe(&Observation { connected, ..*observation }, pulses, &self.rule);
             }
         }
         let before = self.open.len();

@@ -153,13 +153,19 @@ impl Running {
     }
 }
 
-/// The interval of `report`, whose cells are `cells`, as the stories of faults see it.
-pub(super) fn observation(layout: &Layout, report: &IntervalReport, cells: &Cells<u32>) -> Observation {
-    let (mut sums, mut connected) = (Sums::default(), 0);
+/// The interval of `report`, whose cells are `cells`, as the stories of faults see it, and the connections set up in it by fleet.
+pub(super) fn observation(
+    layout: &Layout,
+    report: &IntervalReport,
+    cells: &Cells<u32>,
+) -> (Observation, Vec<u64>) {
+    let (mut sums, mut connected) = (Sums::default(), vec![0; layout.fleets.len()]);
     for (key, cell) in cells.iter() {
         let counters = &cell.counters;
         if key.kind == Kind::Connect {
-            connected += counters.ok;
+            if let Some(connected) = connected.get_mut(key.fleet) {
+                *connected += counters.ok;
+            }
             continue;
         }
         sums.ok += counters.ok;
@@ -172,13 +178,14 @@ pub(super) fn observation(layout: &Layout, report: &IntervalReport, cells: &Cell
         sums.reordered += counters.reordered;
     }
     let phase = layout.phase(report.phase);
-    Observation {
+    let observation = Observation {
         start: report.start,
         end: report.end,
         judged: phase.role != PhaseRole::Connect && report.start < phase.end,
         p99: report.total.p99,
         sums,
         backlog: report.total.outstanding(),
-        connected,
-    }
+        connected: connected.iter().sum(),
+    };
+    (observation, connected)
 }

@@ -65,6 +65,8 @@ impl Observation {
 pub(super) struct Level {
     /// Median of the intervals' p99, nanoseconds; `None` if there were none.
     pub(super) p99_ns: Option<u64>,
+    /// The largest of them: what was usual now and then is no sign of a fault.
+    worst_p99_ns: u64,
     /// The largest share of the readings of an interval that failed.
     pub(super) failed_share: f64,
     /// Median of the backlog at their ends.
@@ -76,6 +78,7 @@ impl Level {
         let share = |o: &Observation| o.sums.failed() as f64 / o.sums.ended().max(1) as f64;
         Self {
             p99_ns: median(intervals.clone().filter_map(|o| o.p99).map(|p99| p99.ns).collect()),
+            worst_p99_ns: intervals.clone().filter_map(|o| o.p99).map(|p99| p99.ns).max().unwrap_or(0),
             failed_share: intervals.clone().map(share).fold(0.0, f64::max),
             backlog: median(intervals.map(|o| o.backlog).collect()).unwrap_or(0),
         }
@@ -83,7 +86,7 @@ impl Level {
 
     /// Whether an interval is as good as those before the fault; `None` without a level to compare with.
     pub(super) fn is_kept_in(&self, o: &Observation, rule: &RecoveryRule) -> Option<bool> {
-        let most_ns = rule.most_ns(self.p99_ns?);
+        let most_ns = rule.most_ns(self.p99_ns?).max(self.worst_p99_ns);
         let quick = match o.p99 {
             Some(p99) => p99.ns <= most_ns,
             // Nothing ended: good news only if nothing was waiting either.

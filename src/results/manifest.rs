@@ -65,6 +65,9 @@ pub struct Manifest {
     /// Marked readings that `anomalies.csv` leaves out because an interval had too many.
     #[serde(default)]
     pub anomaly_rows_omitted: u64,
+    /// How often a fault was switched on or off by hand while the run was on.
+    #[serde(default)]
+    pub faults_by_hand: u32,
     /// When the service counts as recovered from a fault.
     #[serde(default)]
     pub recovery: RecoveryRule,

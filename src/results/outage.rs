@@ -78,7 +78,7 @@ outage! {
     /// Devices it hit.
     devices: u32,
     /// How often it acted, where that is counted.
-    acted: u64,
+    acted: Option<u64>,
     /// Whether the service recovered.
     state: Recovery,
     /// Until the first of the good intervals that proved the recovery began; 0 if it never was otherwise.

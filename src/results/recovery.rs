@@ -15,8 +15,9 @@ use crate::record::{FaultId, FaultInfo, Switch};
 /// When a service counts as recovered from a fault; stands in the manifest.
 ///
 /// Its level before the fault is the median of the p99 of the last intervals before the spell. It has recovered when, for a
-/// while in a row, the p99 of an interval is at most max(factor × level, level + floor), and no more than the pre-fault share
-/// of the readings that end fails.
+/// while in a row, the p99 of an interval is at most max(factor × level, level + floor), or no worse than the worst of those
+/// intervals, and no more than the pre-fault share of the readings that end fails. From a fault that cuts connections it has not
+/// recovered before 99 % of the devices concerned are connected again.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct RecoveryRule {
     /// Times the level before.
@@ -118,6 +119,8 @@ pub(super) struct Story {
     /// Whether the plan has it at an instant.
     instant: bool,
     devices: u32,
+    /// How many of a hundred of them have to be connected again before it counts as recovered.
+    to_return: u64,
     acted: u64,
     remarks: Vec<String>,
     pub(super) level: Level,
@@ -153,6 +156,7 @@ impl Story {
             end: None,
             instant: spell.is_some_and(|(from, until)| from == until),
             devices: 0,
+            to_return: if matches!(info.kind, "disconnect" | "offline") { 99 } else { 0 },
             acted: 0,
             remarks: Vec::new(),
             level,
@@ -233,7 +237,8 @@ impl Story {
     }
 
     fn observe_level(&mut self, o: &Observation, rule: &RecoveryRule) {
-        let Some(good) = self.level.is_kept_in(o, rule) else { return };
+        let Some(kept) = self.level.is_kept_in(o, rule) else { return };
+        let good = kept && self.reconnects.all() * 100 >= u64::from(self.devices) * self.to_return;
         let after = self.origin().is_some_and(|origin| o.end > origin);
         let length_ns = if after { o.length_ns() } else { 0 };
         self.judged_ns += length_ns;
@@ -282,7 +287,7 @@ impl Story {
             end_s: self.end.map(seconds),
             instant: self.instant,
             devices: self.devices,
-            acted: self.acted,
+            acted: info.counted.then_some(self.acted),
             state: self.state,
             recovered_after_s: after(self.recovered),
             p99_before_ms: self.level.p99_ns.map(millis),

@@ -95,8 +95,12 @@ fn place(root: &mut Table, key: &[String], node: Node, origin: &Origin) -> Resul
     let [section, rest @ ..] = key else { return Ok(()) };
     match (section.as_str(), rest) {
         ("phase", [name, rest @ ..]) => {
-            let phase = phase(root, name)?;
+            let phase = listed(root, "phase", name)?;
             inside(phase, rest, node, origin, "phase.steady.load=2")
+        }
+        ("fault", [name, rest @ ..]) => {
+            let fault = listed(root, "fault", name)?;
+            inside(fault, rest, node, origin, "fault.outage.share=0.5")
         }
         ("fleet", [name, rest @ ..]) => {
             let fleet = fleet(root, name)?;
@@ -147,13 +151,14 @@ fn fleet<'t>(root: &'t mut Table, name: &str) -> Result<&'t mut Table, Refusal> 
     }
 }
 
-fn phase<'t>(root: &'t mut Table, name: &str) -> Result<&'t mut Table, Refusal> {
-    let Some(Entry { node: Node { value: Value::List(phases), .. }, .. }) = root.0.get_mut("phase") else {
-        return Err(("the scenario has no phases".into(), "add one to the file".into()));
+/// The table named `name` of a list of tables.
+fn listed<'t>(root: &'t mut Table, what: &str, name: &str) -> Result<&'t mut Table, Refusal> {
+    let Some(Entry { node: Node { value: Value::List(items), .. }, .. }) = root.0.get_mut(what) else {
+        return Err((format!("the scenario has no {what}s"), "add one to the file".into()));
     };
     let mut names = Vec::new();
     let mut wanted = None;
-    for item in phases {
+    for item in items {
         let Value::Table(table) = &mut item.value else { continue };
         let Some(Value::Text(own)) = table.0.get("name").map(|entry| &entry.node.value) else { continue };
         names.push(own.clone());
@@ -161,7 +166,7 @@ fn phase<'t>(root: &'t mut Table, name: &str) -> Result<&'t mut Table, Refusal> 
             wanted = wanted.or(Some(table));
         }
     }
-    wanted.ok_or_else(|| nameless("phase", name, &names))
+    wanted.ok_or_else(|| nameless(what, name, &names))
 }
 
 fn nameless(what: &str, name: &str, names: &[String]) -> Refusal {

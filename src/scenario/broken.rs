@@ -41,6 +41,29 @@ protocol = "ws"
 devices = 5
 model = "closed"
 think = "1s"
+
+[[fault]]
+name = "slow"
+kind = "latency"
+start = "2s"
+duration = "3s"
+delay = { mean = "100ms", law = "normal", jitter = "20ms" }
+share = 0.5
+fleets = ["meters"]
+
+[[fault]]
+name = "lossy"
+kind = "loss"
+start = "2s"
+duration = "1s"
+every = "2s"
+loss = { share = 0.02, burst = 4 }
+
+[[fault]]
+name = "pause"
+kind = "exec"
+start = "4s"
+begin = "true"
 "#;
 
 fn problems(text: &str, overrides: &Overrides) -> Vec<String> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use url::Url;
 
 use super::document::Table;
-use super::field::{Field, Kind, Need, Section, listed};
+use super::field::{Field, Kind, MANY, Need, Section, listed};
 use super::problem::{Origin, Report, nearest};
 use super::value::{Found, Text, is_default};
 use crate::units::{ByteSize, Rate, Span};
@@ -181,7 +181,11 @@ fn foreign(
 ) {
     if let Some(entry) = table.0.get(field.name) {
         let message = format!("means nothing for {} `{word}`", selector.name);
-        let help = format!("take this out, or write {} = {}", selector.name, listed(field.only));
+        let help = if field.only.len() > MANY {
+            "take this out".to_owned()
+        } else {
+            format!("take this out, or write {} = {}", selector.name, listed(field.only))
+        };
         report.add(&entry.node.origin, &join(&fields.path, field.name), message, help);
     }
 }

@@ -55,6 +55,7 @@ fn timing(plan: &Plan) -> String {
         let _ = writeln!(text, "phase={} {}", phase.name, phase.duration.as_ns());
         text.push_str(&phase.canonical);
     }
+    text.push_str(&scenario.fault_canonical);
     text
 }
 

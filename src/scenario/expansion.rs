@@ -214,6 +214,74 @@ fn the_devices_of_a_fleet_connect_evenly_at_its_rate_before_anything_is_due() {
     }
 }
 
+const OUTAGE: &str =
+    "\n[[fault]]\nname = \"outage\"\nkind = \"offline\"\nstart = \"2s\"\nduration = \"3s\"\nshare = 0.25\n";
+const RUSH: &str = "\n[[fault]]\nname = \"rush\"\nkind = \"spike\"\nstart = \"4s\"\nduration = \"5s\"\nevery = \"15s\"\nfactor = 3\nshare = 0.5\nramp = \"2s\"\nfleets = \"meters\"\n";
+
+#[test]
+fn faults_hit_exactly_their_share_and_shape_the_digest() {
+    let (calm, faulty) = (plan(&[METERS, PUMPS]), plan(&[METERS, PUMPS, OUTAGE]));
+    assert_ne!(calm.digest(), faulty.digest());
+    assert_eq!(readings(&calm, "meters"), readings(&faulty, "meters"), "what is due does not change");
+    let hit = |plan: &Plan| -> Vec<u32> {
+        (0..plan.devices()).filter(|global| !plan.device(*global).hits.is_empty()).collect()
+    };
+    assert_eq!((hit(&calm).len(), hit(&faulty).len()), (0, 50 + 25));
+    assert_eq!(faulty.layout().faults[0].devices, 75);
+    assert_eq!(hit(&faulty), hit(&plan(&[OUTAGE, PUMPS, METERS])), "the order of the file does not matter");
+    let more = "\n[[fault]]\nname = \"other\"\nkind = \"partition\"\nshare = 0.5\n";
+    let both = plan(&[METERS, PUMPS, more, OUTAGE]);
+    let of_outage: Vec<u32> = (0..both.devices())
+        .filter(|global| both.device(*global).hits.iter().any(|hit| hit.fault == 1))
+        .collect();
+    assert_eq!(of_outage, hit(&faulty), "nor does another fault");
+    for set in [
+        "fault.outage.share=0.26",
+        "fault.outage.start=2500ms",
+        "fault.outage.duration=2s",
+        "fault.outage.ramp=1s",
+        "fault.outage.ending=fin",
+        "fault.outage.every=4s",
+        "fault.outage.name=other",
+        "fault.outage.fleets=meters",
+        "scenario.seed=2",
+    ] {
+        let overrides = Overrides { set: vec![set.parse().unwrap()], ..Overrides::default() };
+        assert_ne!(plan_with(&[METERS, PUMPS, OUTAGE], &overrides).digest(), faulty.digest(), "{set}");
+    }
+    let other = Overrides { seed: Some(Seed(2)), ..Overrides::default() };
+    assert_ne!(hit(&faulty), hit(&plan_with(&[METERS, PUMPS, OUTAGE], &other)), "the seed chooses");
+}
+
+#[test]
+fn a_spike_brings_further_readings_of_the_same_law_in_its_spells_only() {
+    let (calm, rush) = (plan(&[METERS, PUMPS]), plan(&[METERS, PUMPS, RUSH]));
+    assert_eq!(readings(&calm, "pumps"), readings(&rush, "pumps"));
+    let due =
+        |plan: &Plan| -> Vec<u64> { readings(plan, "meters").into_iter().map(|reading| reading.2).collect() };
+    let (before, after) = (due(&calm), due(&rush));
+    let warm_up = calm.measuring_starts().since(calm.sending_starts());
+    let within = |at: &u64| {
+        [4.0, 19.0, 34.0].iter().any(|from| {
+            let at = (*at as f64 - warm_up as f64) / 1e9 - from;
+            (0.0..5.0).contains(&at)
+        })
+    };
+    let outside = |due: &[u64]| due.iter().filter(|at| !within(at)).count();
+    assert_eq!(outside(&before), outside(&after), "regular readings stay, others come within spells");
+    let meters = FleetId(0);
+    let expected = rush.expected_between(meters, Tick::ZERO, rush.end()).unwrap();
+    let regular = calm.expected_between(meters, Tick::ZERO, calm.end()).unwrap();
+    // Half of 200 devices send 2 × 2/s more, from 1 s after the start of a spell on average: for 4 s of the first at a load of
+    // 1; of the second and third, which are cut short after 1 s by silence and by the end, for ∫₀¹ (1 − t) ÷ 2 dt = ¼ s, at
+    // loads of 1 and 2.5.
+    let surplus = 100.0 * 4.0 * (4.0 + 0.25 + 2.5 * 0.25);
+    assert!((expected - regular - surplus).abs() < 0.02 * surplus, "{} {surplus}", expected - regular);
+    let further = after.len() as f64 - before.len() as f64;
+    assert!((further - surplus).abs() < 4.0 * surplus.sqrt(), "{further} {surplus}");
+    assert!(after.len() > before.len() && rush.peak_rate() > calm.peak_rate());
+}
+
 /// One fleet of 100 devices with `keys`, in phases of 35 s after 3 s of warm-up.
 fn behaving(keys: &str) -> Plan {
     plan(&[&format!("\n[fleet.a]\nprotocol = \"mqtt\"\ndevices = 100\nrate = \"1/s\"\n{keys}\n")])

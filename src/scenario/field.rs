@@ -72,6 +72,9 @@ impl Field {
     }
 }
 
+/// More words than this are not listed where they are not asked for.
+pub(super) const MANY: usize = 11;
+
 /// Whether a key may be left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {

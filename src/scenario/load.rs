@@ -1,5 +1,6 @@
 //! Reading a scenario: the only file access of this room, and the way from text to model.
 
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -10,6 +11,7 @@ use super::model::Scenario;
 use super::problem::{Origin, Report, ScenarioError};
 use super::section::{self, Checked};
 use super::world::World;
+use crate::fault::Fault;
 use crate::seed::Seed;
 use crate::service::Setup;
 
@@ -55,6 +57,75 @@ pub fn load_setup(path: Option<&Path>, overrides: &Overrides) -> Result<Setup, S
     let root = document(&text, overrides, &mut report);
     let setup = root.map(|root| section::setup(&root, &mut report)).unwrap_or_default();
     report.into_faults(&source).map_or(Ok(setup), |faults| Err(faults.into()))
+}
+
+/// Reads and checks the `[[fault]]` tables of the file `path`; other sections are passed over. Their instants count from
+/// wherever the caller begins.
+///
+/// # Errors
+/// If the file cannot be read, or with everything wrong in those tables at once.
+pub fn load_faults(path: &Path) -> Result<Vec<Fault>, ScenarioError> {
+    faults(&path.display().to_string(), &read(path)?)
+}
+
+/// Reads and checks faults stated in a line each: `latency,delay=100ms,share=0.5`. A value is TOML if it parses as TOML, else a
+/// text as it stands. Each is named by its kind and its place, unless it has a `name`.
+///
+/// # Errors
+/// With everything wrong in them at once.
+pub fn inline_faults(lines: &[String]) -> Result<Vec<Fault>, ScenarioError> {
+    let mut text = String::new();
+    for (nth, line) in lines.iter().enumerate() {
+        let mut parts = parts(line).into_iter();
+        let kind = parts.next().unwrap_or_default();
+        let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "[[fault]]\nkind = {}", quoted(kind));
+        let pairs: Vec<(&str, &str)> = parts.map(|part| part.split_once('=').unwrap_or((part, ""))).collect();
+        if pairs.iter().all(|(key, _)| key.trim() != "name") {
+            let _ = writeln!(text, "name = {}", quoted(&format!("{kind}-{}", nth + 1)));
+        }
+        for (key, value) in pairs {
+            let (key, value) = (key.trim(), value.trim());
+            let is_toml = toml::from_str::<toml::Table>(&format!("v = {value}")).is_ok();
+            let value = if is_toml { value.to_owned() } else { quoted(value) };
+            let key = if is_bare(key) { key.to_owned() } else { quoted(key) };
+            let _ = writeln!(text, "{key} = {value}");
+        }
+    }
+    faults("--fault", &text)
+}
+
+fn is_bare(key: &str) -> bool {
+    !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
+}
+
+/// The parts of a line between commas that stand outside brackets and quotes.
+fn parts(line: &str) -> Vec<&str> {
+    let (mut depth, mut quoted, mut from) = (0_i32, false, 0);
+    let mut parts = Vec::new();
+    for (at, letter) in line.char_indices() {
+        match letter {
+            '"' => quoted = !quoted,
+            '{' | '[' if !quoted => depth += 1,
+            '}' | ']' if !quoted => depth -= 1,
+            ',' if !quoted && depth <= 0 => {
+                parts.push(line[from..at].trim());
+                from = at + 1;
+            }
+            _ => {}
+        }
+    }
+    parts.push(line[from..].trim());
+    parts
+}
+
+fn faults(source: &str, text: &str) -> Result<Vec<Fault>, ScenarioError> {
+    let overrides = Overrides::default();
+    let mut report = report(source, text, &overrides);
+    let root = document(text, &overrides, &mut report);
+    let faults = root.map(|root| section::faults(&root, &mut report)).unwrap_or_default();
+    report.into_faults(source).map_or(Ok(faults), |faults| Err(faults.into()))
 }
 
 fn read(path: &Path) -> Result<String, ScenarioError> {
@@ -109,6 +180,8 @@ fn model(checked: Checked, source: &str, text: &str, overrides: &Overrides) -> S
         reference: checked.reference,
         phases: checked.phases,
         fleets: checked.fleets,
+        faults: checked.faults,
+        fault_canonical: checked.fault_canonical,
         canonical: checked.canonical,
     }
 }

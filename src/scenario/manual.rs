@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::field::{Field, Kind, Need, Section};
+use super::field::{Field, Kind, MANY, Need, Section};
 use super::section;
 
 /// Every section with its keys: what `docs/scenarios.md` holds between its marks.
@@ -109,6 +109,8 @@ fn meaning(field: &Field) -> String {
     let about = field.about.replace('|', "\\|");
     match field.only {
         [] => about,
+        // The text says what they have in common.
+        words if words.len() > MANY => about,
         words => {
             let words: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
             format!("{} only: {about}", words.join(", "))

@@ -4,6 +4,7 @@ mod amendment;
 #[cfg(test)]
 mod broken;
 mod check;
+mod device;
 mod digest;
 mod document;
 #[cfg(test)]
@@ -12,6 +13,7 @@ mod exchange;
 #[cfg(test)]
 mod expansion;
 mod field;
+mod hit;
 mod load;
 mod manual;
 mod model;
@@ -24,16 +26,19 @@ mod value;
 mod world;
 
 pub use amendment::{Override, OverrideError, Overrides};
+pub use device::DevicePlan;
 pub use exchange::{Correlation, Exchange, HttpExchange, MqttExchange, Pattern, Will, WsExchange};
 pub use field::{Field, Kind, Need, Section};
-pub use load::load_setup;
+pub use hit::Hit;
+pub use load::{inline_faults, load_faults, load_setup};
 pub use manual::manual;
 pub use model::{
     Address, Backoff, Behaviour, Course, Cut, Fleet, Model, Phase, RunSettings, Scenario, Target,
 };
-pub use plan::{DevicePlan, Event, Outage, Plan};
+pub use plan::{Event, Plan};
 pub use problem::{Faults, Place, Problem, ScenarioError};
 pub use schema::schema;
 pub use section::ALL as SECTIONS;
+pub use timeline::Outage;
 pub use value::Text;
 pub use world::Environment;

@@ -9,8 +9,9 @@ use super::exchange::Exchange;
 use super::value::Text;
 use crate::arrival::{Law, Load, Shape, Stretch};
 use crate::clock::Tick;
+use crate::fault::Fault;
 use crate::fleet::Make;
-use crate::record::{Close, Protocol};
+use crate::record::{Close, Promise, Protocol};
 use crate::seed::Seed;
 use crate::service::Setup;
 use crate::units::{Rate, Span};
@@ -40,6 +41,10 @@ pub struct Scenario {
     pub phases: Vec<Phase>,
     /// The fleets, sorted by name; at least one.
     pub fleets: Vec<Fleet>,
+    /// What goes wrong, in the order of the file; instants count from the beginning of the first measured phase.
+    pub faults: Vec<Fault>,
+    /// Every value of `[[fault]]` that is not a default, for the digest.
+    pub(super) fault_canonical: String,
     /// Every value of `[run]` that is not a default, for the digest.
     pub(super) canonical: String,
 }
@@ -71,6 +76,8 @@ pub struct RunSettings {
     pub connect_timeout: Span,
     /// The run waits before it begins, so that sending starts at a whole multiple of this on the wall clock (UTC).
     pub align: Option<Span>,
+    /// Whether a broken promise of delivery fails the run.
+    pub demand_delivery: bool,
 }
 
 /// An address of a service that is not the bundled one.
@@ -217,6 +224,8 @@ pub struct Fleet {
     pub timeout: Span,
     /// The latency budget of a reading.
     pub budget: Option<Span>,
+    /// What it expects of the service's delivery.
+    pub expects: Promise,
     /// What closes a reading.
     pub close: Close,
     /// How its requests and messages look.

@@ -2,20 +2,18 @@
 
 use std::sync::Arc;
 
-use rand::RngExt;
-
+use super::device::{DevicePlan, Draws, Labels};
 use super::digest;
+use super::hit::{self, Hit, Source, Surges};
 use super::model::{Fleet, Model, Scenario};
 use super::timeline::{self, Presence, Timeline};
 use crate::arrival::{Arrivals, Law, Load, expected_count};
 use crate::clock::Tick;
-use crate::fault::Fault;
+use crate::fault::{Draw, Fault, Schedule};
 use crate::fleet::Device;
-use crate::record::{FleetId, Layout, PhaseId, PhaseRole};
-use crate::seed::Seed;
-use crate::units::Span;
+use crate::record::{FaultInfo, FleetId, Layout, PhaseId, PhaseRole};
 
-pub use super::timeline::{Event, Outage};
+pub use super::timeline::Event;
 
 /// What will be sent and when, as a pure function of the scenario. Cheap to hold: devices are expanded on demand.
 #[derive(Debug, Clone)]
@@ -37,21 +35,16 @@ struct Planned {
     load: Arc<Load>,
     presence: Presence,
     labels: Labels,
-}
-
-/// Names of a fleet's random streams.
-#[derive(Debug, Clone)]
-struct Labels {
-    arrival: Arc<str>,
-    backoff: Arc<str>,
-    repeat: Arc<str>,
+    /// By fault: which of the devices it hits.
+    draws: Vec<Option<Draw>>,
 }
 
 impl Plan {
     /// The plan of `scenario`: connect, warm-up if any, then the measured phases.
     pub fn new(scenario: Scenario) -> Self {
-        let layout = timeline::layout(&scenario);
+        let mut layout = timeline::layout(&scenario);
         let timeline = Timeline::of(&layout);
+        let faults = placed(&scenario, &timeline);
         let mut first = 0;
         let fleets = scenario
             .fleets
@@ -62,6 +55,7 @@ impl Plan {
                     first,
                     load: Arc::new(Load::new(timeline::stretches(&scenario, &layout, fleet))),
                     presence: Presence::of(fleet, &timeline, scenario.seed),
+                    draws: faults.iter().map(|fault| hit::draw(fault, fleet, scenario.seed)).collect(),
                     labels: Labels {
                         arrival: label("arrival"),
                         backoff: label("backoff"),
@@ -71,8 +65,9 @@ impl Plan {
                 first += fleet.devices;
                 planned
             })
-            .collect();
-        let mut plan = Self { scenario, layout, timeline, fleets, digest: String::new(), faults: Vec::new() };
+            .collect::<Vec<Planned>>();
+        layout.faults = told(&faults, &fleets, timeline.end);
+        let mut plan = Self { scenario, layout, timeline, fleets, digest: String::new(), faults };
         plan.digest = digest::of(&plan);
         plan
     }
@@ -116,6 +111,7 @@ impl Plan {
         let index = global - planned.first;
         assert!(index < fleet.devices, "device {global} is not of this plan");
         let seed = self.scenario.seed;
+        let hits = self.hits(planned, index);
         let (starts, ends) = planned.presence.sending(index);
         DevicePlan {
             fleet: FleetId(at as u16),
@@ -126,7 +122,10 @@ impl Plan {
             starts,
             ends,
             device: Device::new(&fleet.make, index, self.sending_starts(), seed),
+            surges: Surges::of(&hits, &self.faults, || self.source(planned, fleet, index)),
+            hits,
             arrivals: self.arrivals(planned, fleet, index),
+            held: None,
             repeat_one_in: fleet.behaviour.repeat_one_in,
             draws: Draws { backoff: fleet.backoff, labels: planned.labels.clone(), seed, taken: 0 },
         }
@@ -139,6 +138,38 @@ impl Plan {
         let (starts, ends) = planned.presence.sending(index);
         let arrivals = Arrivals::new(&law, *rate, course.clone(), Arc::clone(&planned.load), stream);
         Some(arrivals.between(starts, ends))
+    }
+
+    /// The faults that hit device `index` of a fleet.
+    fn hits(&self, planned: &Planned, index: u32) -> Box<[Hit]> {
+        let hits = self.faults.iter().zip(&planned.draws).enumerate().filter_map(|(nth, (fault, draw))| {
+            let draw = draw.as_ref()?;
+            let late_ns = draw.lateness_ns(draw.rank(index)?, fault.ramp_ns);
+            Some(Hit { fault: nth as u16, late_ns })
+        });
+        hits.collect()
+    }
+
+    /// What further readings of a device are drawn from.
+    fn source(&self, planned: &Planned, fleet: &Fleet, index: u32) -> Option<Source> {
+        let Model::Open { rate, arrival, course, .. } = &fleet.model else { return None };
+        Some(Source {
+            fleet: fleet.name.as_str().into(),
+            law: of_device(arrival, index),
+            rate: *rate,
+            course: course.clone(),
+            load: Arc::clone(&planned.load),
+            window: planned.presence.sending(index),
+            seed: self.scenario.seed,
+            index,
+        })
+    }
+
+    /// Expected further readings of the fleet's spikes.
+    fn expected_surplus(&self, planned: &Planned, fleet: &Fleet, from: Tick, to: Tick) -> f64 {
+        let Some(source) = self.source(planned, fleet, 0) else { return 0.0 };
+        let each = self.faults.iter().zip(&planned.draws);
+        each.filter_map(|(fault, draw)| Some(hit::expected(fault, draw.as_ref()?, &source, from, to))).sum()
     }
 
     /// End of the last phase: no reading is due then or later.
@@ -189,6 +220,7 @@ impl Plan {
             Model::Closed { .. } => return None,
             Model::Subscriber => return Some(0.0),
         };
+        let surplus = self.expected_surplus(planned, fleet, from, to);
         let one =
             |law: &Law, from, to| expected_count(law, *rate, course.as_deref(), &planned.load, from, to);
         if planned.presence.is_constant() {
@@ -196,7 +228,7 @@ impl Plan {
                 Law::Recorded { times, .. } => {
                     one(&Law::Recorded { times: Arc::clone(times), device: 0, devices: 1 }, from, to)
                 }
-                law => one(law, from, to) * f64::from(fleet.devices),
+                law => one(law, from, to) * f64::from(fleet.devices) + surplus,
             });
         }
         let sample = fleet.devices.min(most);
@@ -206,7 +238,7 @@ impl Plan {
             let (from, to) = (from.max(starts), to.min(ends));
             if from < to { one(&of_device(arrival, index), from, to) } else { 0.0 }
         });
-        Some(each.sum::<f64>() * f64::from(fleet.devices) / f64::from(sample))
+        Some(each.sum::<f64>() * f64::from(fleet.devices) / f64::from(sample) + surplus)
     }
 
     /// Standard deviation of the number of readings `fleet` has due in a stretch where `expected` are: `None` where the
@@ -242,7 +274,8 @@ impl Plan {
         let peaks = fleets.map(|(fleet, planned)| match &fleet.model {
             Model::Open { rate, course, .. } => {
                 let course = course.as_ref().map_or(1.0, |course| course.peak());
-                rate.as_per_second() * f64::from(fleet.devices) * planned.load.peak() * course
+                let spikes = hit::peak(&self.faults, fleet, self.scenario.seed);
+                rate.as_per_second() * f64::from(fleet.devices) * planned.load.peak() * course * spikes
             }
             Model::Closed { .. } | Model::Subscriber => 0.0,
         });
@@ -287,6 +320,36 @@ impl Plan {
     }
 }
 
+/// The faults of a scenario in ticks of the run.
+fn placed(scenario: &Scenario, timeline: &Timeline) -> Vec<Arc<Fault>> {
+    let place =
+        |schedule: Schedule| Schedule { start: timeline.measuring.plus_ns(schedule.start.0), ..schedule };
+    let faults = scenario.faults.iter().cloned();
+    faults.map(|fault| Arc::new(Fault { schedule: fault.schedule.map(place), ..fault })).collect()
+}
+
+/// The faults as records name them; no spell lasts beyond the plan.
+fn told(faults: &[Arc<Fault>], fleets: &[Planned], end: Tick) -> Vec<FaultInfo> {
+    let told = faults.iter().enumerate().map(|(nth, fault)| FaultInfo {
+        name: fault.name.clone(),
+        layer: fault.effect.layer(),
+        kind: fault.kind,
+        counted: fault.effect.is_counted(),
+        fleets: (0..fleets.len())
+            .filter(|at| fleets[*at].draws.get(nth).is_some_and(Option::is_some))
+            .map(|at| FleetId(at as u16))
+            .collect(),
+        devices: fleets.iter().filter_map(|fleet| fleet.draws.get(nth)?.as_ref().map(Draw::hit)).sum(),
+        spells: fault
+            .schedule
+            .iter()
+            .flat_map(Schedule::spells)
+            .map(|(from, until)| (from, until.min(end)))
+            .collect(),
+    });
+    told.collect()
+}
+
 /// The law of the device with this index: a recording deals its instants out to the devices of a fleet.
 fn of_device(law: &Law, index: u32) -> Law {
     match law {
@@ -294,76 +357,5 @@ fn of_device(law: &Law, index: u32) -> Law {
             Law::Recorded { times: Arc::clone(times), device: index, devices: *devices }
         }
         other => other.clone(),
-    }
-}
-
-/// One device's part in the plan, drawn as it is asked for. Everything in it depends on the seed, the fleet's own
-/// settings and the phases only; other fleets merely share the connect phase, and so move the whole plan by its length.
-#[derive(Debug, Clone)]
-pub struct DevicePlan {
-    /// Its fleet.
-    pub fleet: FleetId,
-    /// Its number within the fleet, from 0.
-    pub index: u32,
-    /// When it opens its connection; `None`: when its first reading is due.
-    pub connect_at: Option<Tick>,
-    /// When it goes for good, where it does.
-    pub leave_at: Option<Tick>,
-    /// A stretch in which the plan keeps it offline.
-    pub outage: Option<Outage>,
-    /// No reading is due before.
-    pub starts: Tick,
-    /// No reading is due then or later.
-    pub ends: Tick,
-    /// What it reads and how it writes it.
-    pub device: Device,
-    arrivals: Option<Arrivals>,
-    repeat_one_in: u32,
-    draws: Draws,
-}
-
-impl DevicePlan {
-    /// When its next reading is due, within warm-up and measured phases; `None` when no more come, and always for
-    /// a closed fleet. Instants never go back.
-    pub fn next_due(&mut self) -> Option<Tick> {
-        self.arrivals.as_mut()?.next()
-    }
-
-    /// The wait before attempt `attempt` (from 0) to reconnect after a connection failed: `min(first × 2ⁿ, max)`
-    /// less a seeded random part of it. Successive calls draw anew.
-    pub fn backoff(&mut self, attempt: u32) -> Span {
-        self.draws.wait(self.index, attempt)
-    }
-
-    /// Whether reading `seq` is sent twice: the seed's choice, the same whenever it is asked.
-    pub fn repeats(&self, seq: u64) -> bool {
-        self.repeat_one_in > 0 && self.draws.repeats(self.index, seq, self.repeat_one_in)
-    }
-}
-
-/// What a device draws now and then. Streams are made anew for each draw, so that a device that never needs one holds
-/// none.
-#[derive(Debug, Clone)]
-struct Draws {
-    backoff: super::model::Backoff,
-    labels: Labels,
-    seed: Seed,
-    taken: u32,
-}
-
-impl Draws {
-    fn wait(&mut self, device: u32, attempt: u32) -> Span {
-        let law = self.backoff;
-        let doublings = i32::try_from(attempt.min(64)).unwrap_or(64);
-        let longest = (law.first.as_secs_f64() * 2_f64.powi(doublings)).min(law.max.as_secs_f64());
-        let index = u64::from(device) << 32 | u64::from(self.taken);
-        let mut stream = self.seed.stream(&self.labels.backoff, index);
-        self.taken = self.taken.wrapping_add(1);
-        Span::from_secs_f64(longest * (1.0 - law.jitter * stream.random::<f64>()))
-    }
-
-    fn repeats(&self, device: u32, seq: u64, one_in: u32) -> bool {
-        let mut stream = self.seed.stream(&self.labels.repeat, u64::from(device) << 40 ^ seq);
-        stream.random_ratio(1, one_in)
     }
 }

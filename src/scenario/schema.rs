@@ -17,6 +17,7 @@ pub fn schema() -> Value {
         let table = reference(section);
         let value = match key {
             "phase" => json!({ "type": "array", "minItems": 1, "items": table }),
+            "fault" => json!({ "type": "array", "items": table }),
             "fleet" => json!({
                 "type": "object",
                 "minProperties": 1,

@@ -91,7 +91,7 @@ pub(super) fn layout(scenario: &Scenario) -> Layout {
             devices: fleet.devices,
             timeout_ns: fleet.timeout.as_ns(),
             budget_ns: fleet.budget.map(Span::as_ns),
-            expects: crate::record::Promise::default(),
+            expects: fleet.expects,
         })
         .collect();
     Layout { phases, fleets, interval_ns, faults: Vec::new() }

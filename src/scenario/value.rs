@@ -208,6 +208,9 @@ impl Kind {
             Self::Word(words) => match words.iter().find(|word| **word == text) {
                 Some(word) => Ok(Found::Word(word)),
                 None => match nearest(text, words.iter().copied()) {
+                    Some(meant) if words.len() > super::field::MANY => {
+                        Err((format!("`{}` is unknown", shown()), format!("did you mean \"{meant}\"?")))
+                    }
                     Some(meant) => Err((
                         format!("`{}` is unknown", shown()),
                         format!("did you mean \"{meant}\"? {}", self.remedy()),

@@ -28,17 +28,3 @@ macro_rules! words {
 }
 
 pub(crate) use words;
-
-#[cfg(test)]
-mod tests {
-    use crate::service::{Overflow, Priority};
-
-    #[test]
-    fn words_lead_back_to_their_choices() {
-        for choice in Overflow::ALL {
-            assert_eq!(Overflow::of(choice.name()), Some(*choice));
-        }
-        assert_eq!(Priority::of("urgent"), None);
-        assert_eq!(Priority::WORDS, ["critical", "high", "medium", "low"]);
-    }
-}

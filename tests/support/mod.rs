@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use squall::clock::{Monotonic, Tick};
 use squall::engine::{self, Control, Report, Setup};
 use squall::protocol::Endpoint;
-use squall::record::{Detection, Finding, FleetId, Kind, Mark, PhaseId, Sample, Sink};
+use squall::record::{Detection, Finding, FleetId, Kind, Mark, PhaseId, Sample, Sink, Switch, SwitchLog};
 use squall::scenario::{Overrides, Plan, Scenario};
 
 /// Everything a run recorded.
@@ -20,6 +20,8 @@ pub(crate) struct Book {
     pub(crate) marks: Vec<(String, u64, Mark)>,
     pub(crate) rotations: u64,
     pub(crate) finished: bool,
+    /// What was switched on and off, as each worker logged it.
+    pub(crate) switches: Vec<Switch>,
 }
 
 impl Book {
@@ -85,7 +87,7 @@ pub(crate) fn drive(
     clock: Monotonic,
     control: &Control,
 ) -> (Report, Book) {
-    let keeper = Keeper::default();
+    let (keeper, switches) = (Keeper::default(), SwitchLog::default());
     let sinks = (0..workers).map(|_| keeper.clone()).collect();
     let setup = Setup {
         plan: Arc::clone(plan),
@@ -93,9 +95,10 @@ pub(crate) fn drive(
         clock,
         epoch_ns: 0,
         control: control.clone(),
-        switches: squall::record::SwitchLog::default(),
+        switches: switches.clone(),
     };
     let report = engine::run(&setup, sinks).unwrap();
-    let book = Arc::into_inner(keeper.0).expect("the workers have ended").into_inner().unwrap();
+    let mut book = Arc::into_inner(keeper.0).expect("the workers have ended").into_inner().unwrap();
+    book.switches = switches.take_before(Tick::FAR);
     (report, book)
 }

@@ -17,8 +17,6 @@ use crate::units::Quantile;
 
 /// Width of the report where the terminal does not say.
 const WIDTH: usize = 100;
-/// Whether a broken delivery promise fails the run. Scenarios cannot ask for it yet.
-const DEMAND_DELIVERY: bool = false;
 
 impl Driven {
     /// Judges the run, completes its files, prints the report, and says how the process exits.
@@ -47,7 +45,11 @@ impl Driven {
             (End::Aborted | End::Interrupted, _) => Exit::Interrupted,
             (End::Complete, Verdict::Invalid) => Exit::Invalid,
             (End::Complete, _) if readings.ok() == 0 => Exit::Failed,
-            (End::Complete, _) if DEMAND_DELIVERY && !totals.broken_promises().is_empty() => Exit::Budget,
+            (End::Complete, _)
+                if self.plan.scenario().run.demand_delivery && !totals.broken_promises().is_empty() =>
+            {
+                Exit::Budget
+            }
             (End::Complete, _) => Exit::Fine,
         };
         self.manifest.worker_use = report.workers.iter().map(worker_use).collect();

@@ -5,6 +5,7 @@ mod preflight;
 
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
+use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
@@ -13,12 +14,14 @@ use super::Fault;
 use super::args::RunArgs;
 use super::exit::Exit;
 use super::journal::Journal;
+use super::operator::{self, Account, Operator, Post};
 use super::signal::Interrupts;
 use super::target::Targets;
 use crate::calibration::Profile;
 use crate::clock::{Monotonic, PacerKind, Tick, WallTime};
 use crate::display::{Progress, ProgressMode, Style};
 use crate::engine::{self, Control, EngineError, Order, Setup};
+use crate::protocol::control::TroubleDesk;
 use crate::record::{Layout, SwitchLog};
 use crate::results::{
     self, ClockFacts, Collector, Host, Manifest, PacerFacts, RunDirectory, RunFiles, RunState, ScenarioText,
@@ -30,7 +33,7 @@ use crate::scenario::{Plan, Scenario};
 pub(super) fn run(args: &RunArgs) -> Result<Exit, Fault> {
     let scenario = load(args)?;
     let plan = Arc::new(Plan::new(scenario));
-    let mut targets = Targets::prepare(args, plan.scenario())?;
+    let mut targets = Targets::prepare(args, &plan)?;
     let notes = preflight::ensure(&plan, &mut targets, &args.source_ips)?;
     targets.notes.extend(notes);
     let profile = profile(&mut targets);
@@ -162,6 +165,32 @@ impl Attempt {
         progress
     }
 
+    /// Puts somebody in charge of the faults that workers do not switch by themselves, and of switching by hand.
+    fn operator(
+        &self,
+        targets: &Targets,
+        setup: &Setup,
+        progress: &Arc<Progress>,
+    ) -> Result<Operator, Fault> {
+        let (plan, screen) = (&self.plan, Arc::clone(progress));
+        let service = targets.broken_at.as_ref().map(TroubleDesk::at).transpose().map_err(Fault::failed)?;
+        let post = Post {
+            faults: plan.faults().to_vec(),
+            seed: plan.scenario().seed,
+            clock: setup.clock,
+            end: plan.end(),
+            control: setup.control.clone(),
+            switches: setup.switches.clone(),
+            run_id: self.directory.run_id().to_owned(),
+            scenario: plan.scenario().name.clone(),
+            directory: self.directory.path().to_owned(),
+            service,
+            places: operator::places(),
+            screen: Box::new(move |text| screen.note(text)),
+        };
+        Operator::start(post).map_err(Fault::failed)
+    }
+
     /// Drives the plan to its end, writing what happens as it happens.
     fn drive(mut self, args: &RunArgs, targets: &Targets) -> Result<Driven, Fault> {
         let progress = Arc::new(self.progress(args, targets));
@@ -182,7 +211,8 @@ impl Attempt {
         .map_err(Fault::failed)?;
         let (recorders, collector) = results::recorders(&self.layout, self.workers);
         let switches = SwitchLog::default();
-        let collector = collector.with_switches(switches.clone());
+        let (switching, done) = sync_channel(0);
+        let collector = collector.with_switches(switches.clone()).with_operator(done);
         let setup = Setup {
             plan: Arc::clone(&self.plan),
             endpoints: Arc::new(targets.endpoints.clone()),
@@ -191,10 +221,15 @@ impl Attempt {
             control: control.clone(),
             switches,
         };
+        // Should anything below fail, dropping it undoes what is on.
+        let operator = self.operator(targets, &setup, &progress)?;
         let (report, totals) = thread::scope(|scope| {
+            let switching = switching;
             let (files, journal) = (&mut self.files, &mut self.journal);
             let collecting = scope.spawn(|| collect(collector, files, journal, &progress, &control));
             let report = engine::run(&setup, recorders);
+            self.manifest.faults_by_hand = conclude(&operator.finish(), &progress);
+            drop(switching);
             let totals =
                 collecting.join().unwrap_or_else(|_| Err(io::Error::other("the collector panicked")));
             (report, totals)
@@ -210,6 +245,15 @@ impl Attempt {
             interrupted: interrupted.get().copied(),
         })
     }
+}
+
+/// Lists what went wrong with faults, and says how often people switched them.
+fn conclude(account: &Account, progress: &Progress) -> u32 {
+    let list = account.list();
+    if !list.is_empty() {
+        progress.note(&list);
+    }
+    account.by_hand
 }
 
 /// Collects until the workers are done. A file that cannot be written ends the run: going on unheard would waste it.
@@ -285,6 +329,7 @@ fn manifest(
         validity: None,
         budgets: Vec::new(),
         anomaly_rows_omitted: 0,
+        faults_by_hand: 0,
         recovery: results::RecoveryRule::default(),
         fault_spells_omitted: 0,
         switches_omitted: 0,

@@ -22,8 +22,11 @@ pub(in crate::fault) struct Fading {
 }
 
 impl Fading {
-    pub(in crate::fault) const fn new(loss: Loss, stream: Stream) -> Self {
-        Self { loss, stream, bad: false }
+    /// A link that has been there for long: in which state it is found is drawn by the shares of time it spends in them.
+    pub(in crate::fault) fn new(loss: Loss, mut stream: Stream) -> Self {
+        let changes = loss.worsens + loss.recovers;
+        let bad = changes > 0.0 && happens(loss.worsens / changes, &mut stream);
+        Self { loss, stream, bad }
     }
 
     /// Sends one segment: whether it was lost. The link may change after it.
@@ -106,6 +109,24 @@ mod tests {
         ];
         for (follow, losses, expected) in table {
             assert_eq!(stall(follow, losses), expected, "{losses} losses, {follow} follow");
+        }
+    }
+
+    #[test]
+    fn a_link_is_found_in_the_state_it_is_mostly_in() {
+        use crate::seed::Seed;
+        use crate::units::Span;
+
+        let (rtt, rto) = (Span::from_ms(1), Span::from_ms(1));
+        // In bad spells of four segments, and each segment for itself: a tenth is lost either way, of the first ones too.
+        let bursts =
+            Loss { worsens: 0.1 * 0.25 / 0.9, recovers: 0.25, lost_good: 0.0, lost_bad: 1.0, rtt, rto };
+        let single = Loss { worsens: 0.0, recovers: 1.0, lost_good: 0.1, lost_bad: 0.1, rtt, rto };
+        for loss in [bursts, single] {
+            let first = |link| Fading::new(loss, Seed(3).stream("test", link)).loses();
+            let lost = (0..10_000).filter(|link| first(*link)).count();
+            // A binomial: mean 1 000, standard deviation 30.
+            assert!((880..=1_120).contains(&lost), "{lost}");
         }
     }
 

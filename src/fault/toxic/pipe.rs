@@ -104,7 +104,22 @@ impl Pipe {
             // What a narrower link held back is not bandwidth that wider ones saved up.
             self.held_until = self.held_until.max(now);
         }
+        let lags = |rule: &Rule| matches!(rule.law, Law::Lag(_) | Law::Fading(_));
+        if old.iter().any(lags) && !self.rules.iter().any(lags) {
+            self.catch_up(now);
+        }
         self.piece = None;
+    }
+
+    /// The road is short again: what is still on it arrives now, in order.
+    fn catch_up(&mut self, now: Tick) {
+        for run in &mut self.runs {
+            run.due = run.due.min(now);
+        }
+        self.last_due = self.last_due.min(now);
+        if let Some((_, due)) = &mut self.end {
+            *due = (*due).min(now);
+        }
     }
 
     /// Whether bytes, or the end, were lost on purpose, and no longer are: the connection cannot go on.

@@ -375,11 +375,12 @@ fn losses_come_in_bursts_as_gilbert_and_elliott_have_it() {
     let bad = 0.02 / 0.27;
     let expected = bad * 0.6 + (1.0 - bad) * 0.001;
     let seen = share(lost.iter().filter(|lost| **lost).count());
-    assert!((seen / expected - 1.0).abs() < 0.03, "{seen} for {expected}");
+    // Standard deviations of about 1.4 % and 2.2 %: neighbours are alike, which makes them about twice those of a binomial.
+    assert!((seen / expected - 1.0).abs() < 0.055, "{seen} for {expected}");
     // Both of two neighbours lost: the chain steps in between.
     let both = bad * 0.6 * (0.75 * 0.6 + 0.25 * 0.001) + (1.0 - bad) * 0.001 * (0.98 * 0.001 + 0.02 * 0.6);
     let seen = share(lost.windows(2).filter(|pair| pair[0] && pair[1]).count());
-    assert!((seen / both - 1.0).abs() < 0.04, "{seen} for {both}");
+    assert!((seen / both - 1.0).abs() < 0.09, "{seen} for {both}");
 }
 
 #[test]

@@ -13,6 +13,8 @@ pub(super) fn with_faults(faults: &[(&str, &[(u64, u64)])]) -> Arc<Layout> {
         last.end = Tick(100 * SECOND);
     }
     let info = |(name, spells): &(&str, &[(u64, u64)])| FaultInfo {
+        fleets: Vec::new(),
+        counted: true,
         name: (*name).to_owned(),
         layer: "service",
         kind: "stall",
@@ -75,7 +77,7 @@ impl Feed {
                 backlog,
                 connected: failed,
             };
-            self.watch.observe(&observation, active, &Pulses::default());
+            self.watch.observe(&observation, &[], active, &Pulses::default());
         }
         self
     }
@@ -274,7 +276,7 @@ fn what_two_workers_log_is_one_switch_and_a_late_log_still_counts() {
     let outages = feed.until(60, FINE).end();
     assert_eq!(outages.len(), 1);
     let outage = &outages[0];
-    assert_eq!((outage.devices, outage.acted, outage.remark.as_str()), (20, 21, "head; tail"));
+    assert_eq!((outage.devices, outage.acted, outage.remark.as_str()), (20, Some(21), "head; tail"));
     assert_eq!((outage.start_s, outage.end_s), (20.000_05, Some(30.000_06)));
 }
 

@@ -10,14 +10,14 @@ use super::subscriber::subscriber;
 use super::{exchange, payload};
 use crate::arrival::Law;
 use crate::fleet::{Channel, Make};
-use crate::record::{Close, Protocol, Qos};
+use crate::record::{Close, Promise, Protocol, Qos};
 use crate::scenario::check::{Fields, check};
 use crate::scenario::document::{Entry, Table, Value};
 use crate::scenario::exchange::Exchange;
 use crate::scenario::field::{Field, Kind, Section, listed};
 use crate::scenario::model::{Behaviour, Fleet, Model, RunSettings};
 use crate::scenario::problem::{Origin, Report, quote};
-use crate::scenario::value::is_name;
+use crate::scenario::value::{Found, is_name};
 use crate::units::{Rate, Span};
 
 /// Fleets of a scenario.
@@ -111,6 +111,11 @@ pub(super) static FLEET: Section = Section {
             "close",
             Kind::Word(&["response", "verdict", "reply", "ack", "delivery", "sent"]),
             "what ends a reading; response for http, else verdict unless stated",
+        ),
+        Field::optional(
+            "expects",
+            Kind::List(&Kind::Word(&["at-most-once", "at-least-once", "exactly-once", "ordered"])),
+            "what the service promises of delivery; the run says whether it was kept",
         ),
         Field::with("http", Kind::Table(&exchange::HTTP), "", "what requests look like"),
         Field::with("ws", Kind::Table(&exchange::WS), "", "what the upgrade and messages look like"),
@@ -210,6 +215,7 @@ fn fleet(name: &str, entry: &Entry, frame: Frame<'_>, report: &mut Report<'_>) -
     }
     let payload = payload::payload(&fields, &channels, report);
     let model = model(&fields, &presets, frame, &mut canonical, report);
+    let expects = promise(&fields, model == Model::Subscriber, report);
     let fleet = Fleet {
         name: name.to_owned(),
         protocol,
@@ -219,6 +225,7 @@ fn fleet(name: &str, entry: &Entry, frame: Frame<'_>, report: &mut Report<'_>) -
         in_flight: in_flight(&fields, protocol, report),
         timeout,
         budget,
+        expects,
         close: close(&fields, protocol, &exchange, report),
         exchange,
         backoff: backoff(&fields, report),
@@ -226,6 +233,25 @@ fn fleet(name: &str, entry: &Entry, frame: Frame<'_>, report: &mut Report<'_>) -
         canonical,
     };
     Some((fleet, fields))
+}
+
+/// What the fleet expects of delivery.
+fn promise(fields: &Fields, silent: bool, report: &mut Report<'_>) -> Promise {
+    if silent {
+        fields.refuse_given(&["expects"], report, "means nothing for a subscriber, which sends nothing");
+    }
+    let mut promise = Promise::default();
+    for (_, found) in fields.list("expects") {
+        match found {
+            Found::Word("ordered") => promise.ordered = true,
+            Found::Word(word) => {
+                promise.no_loss |= *word != "at-most-once";
+                promise.no_duplicates |= *word != "at-least-once";
+            }
+            _ => {}
+        }
+    }
+    promise
 }
 
 fn model(

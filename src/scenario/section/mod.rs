@@ -4,6 +4,7 @@ mod arrival;
 mod backoff;
 mod behaviour;
 mod exchange;
+mod fault;
 mod fleet;
 mod payload;
 mod phase;
@@ -21,7 +22,8 @@ use super::document::{Table, Value};
 use super::field::Section;
 use super::model::{Course, Fleet, Model, Phase, RunSettings, Target};
 use super::problem::{Origin, Report, nearest, quote};
-use super::value::{Found, Text};
+use super::value::{Found, Text, is_name};
+use crate::fault::Fault;
 use crate::service::Setup;
 use crate::units::Span;
 
@@ -59,16 +61,20 @@ pub static ALL: &[&Section] = &[
     &backoff::BACKOFF,
     &signal::SIGNAL,
     &signal::ANOMALIES,
+    &fault::FAULT,
+    &fault::DELAY,
+    &fault::LOSS,
 ];
 
 /// Tables at the top of a document, and how each is opened.
-pub(super) const TOP: [(&str, &str); 6] = [
+pub(super) const TOP: [(&str, &str); 7] = [
     ("scenario", "[scenario]"),
     ("run", "[run]"),
     ("target", "[target]"),
     ("reference", "[reference]"),
     ("phase", "[[phase]]"),
     ("fleet", "[fleet.NAME]"),
+    ("fault", "[[fault]]"),
 ];
 
 /// What a whole document says. Worth keeping only if the report stayed clean.
@@ -82,6 +88,10 @@ pub(super) struct Checked {
     pub(super) reference: Setup,
     pub(super) phases: Vec<Phase>,
     pub(super) fleets: Vec<Fleet>,
+    /// Instants count from the first phase.
+    pub(super) faults: Vec<Fault>,
+    /// Every value of `[[fault]]` that is not a default, for the digest.
+    pub(super) fault_canonical: String,
     /// Every value of `[run]` that is not a default, for the digest.
     pub(super) canonical: String,
 }
@@ -103,6 +113,12 @@ pub(super) fn document(root: &Table, duration: Option<Span>, report: &mut Report
     let mut canonical = String::new();
     run.canonical("run", &mut canonical);
     subscriber::subscribers(&fleets, report);
+    let measured = Span::from_ns(phases.iter().map(|draft| draft.phase.duration.as_ns()).sum());
+    let faults = fault::faults(
+        root,
+        &fault::Frame { fleets: &fleets, all_sound: all_sound(root, &fleets), measured },
+        report,
+    );
     Checked {
         name: scenario.text("name").unwrap_or_default().value().to_owned(),
         about: scenario.text("about").map(|about: Text| about.value().to_owned()),
@@ -112,6 +128,8 @@ pub(super) fn document(root: &Table, duration: Option<Span>, report: &mut Report
         reference: reference::reference(&reference, report),
         phases: phases.into_iter().map(|draft| addressed(draft, &fleets, report)).collect(),
         fleets: fleets.into_iter().map(|(fleet, _)| fleet).collect(),
+        faults: faults.faults,
+        fault_canonical: faults.canonical,
         canonical,
     }
 }
@@ -120,6 +138,22 @@ pub(super) fn document(root: &Table, duration: Option<Span>, report: &mut Report
 pub(super) fn setup(root: &Table, report: &mut Report<'_>) -> Setup {
     let fields = single(root, "reference", &reference::REFERENCE, report);
     reference::reference(&fields, report)
+}
+
+/// Whether every fleet of the document could be checked: of others nothing is known, not even whether they are fleets.
+fn all_sound(root: &Table, fleets: &[(Fleet, Fields)]) -> bool {
+    match root.0.get("fleet").map(|entry| &entry.node.value) {
+        Some(Value::Table(table)) => {
+            table.0.len() == fleets.len() && table.0.keys().all(|name| is_name(name))
+        }
+        _ => false,
+    }
+}
+
+/// Checks the faults of a document alone: what they say of fleets is not looked at, and their instants count from nothing.
+pub(super) fn faults(root: &Table, report: &mut Report<'_>) -> Vec<Fault> {
+    let frame = fault::Frame { fleets: &[], all_sound: false, measured: fault::LONGEST };
+    fault::faults(root, &frame, report).faults
 }
 
 fn unknown_sections(root: &Table, report: &mut Report<'_>) {

@@ -63,6 +63,12 @@ pub(super) static RUN: Section = Section {
             Kind::Span(Span::from_ms(1_000), HOUR),
             "wait before the run, so that sending starts at a whole multiple of this on the wall clock (UTC)",
         ),
+        Field::with(
+            "demand_delivery",
+            Kind::Flag,
+            "false",
+            "the run fails (exit code 99) if what a fleet `expects` of delivery was not kept",
+        ),
     ],
 };
 
@@ -74,5 +80,6 @@ pub(super) fn settings(run: &Fields) -> RunSettings {
         interval: run.span("interval"),
         connect_timeout: run.span("connect_timeout"),
         align: run.optional_span("align"),
+        demand_delivery: run.flag("demand_delivery"),
     }
 }

@@ -1,0 +1,254 @@
+//! `squall fault`: sees and switches the faults of a run that is on.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+use super::Fault;
+use super::args::{FaultArgs, FaultCommand};
+use super::exit::Exit;
+use super::operator::door;
+use super::operator::wire::{REPLY_BYTES, REQUEST_BYTES, Reply, Request, Run, State, Switched};
+use crate::units::Span;
+
+/// How long a run may take to say who it is.
+const GREETING: Duration = Duration::from_secs(5);
+
+/// How long a run may take to switch.
+const SWITCHING: Duration = Duration::from_secs(30);
+
+/// Sees or switches.
+pub(super) fn fault(args: &FaultArgs) -> Result<Exit, Fault> {
+    let (request, json) = match &args.command {
+        FaultCommand::List(list) => (Request::List, list.json),
+        FaultCommand::Start { name, length, .. } => {
+            let for_ns = length.map(Span::as_ns);
+            (Request::Start { fault: name.clone(), for_ns }, false)
+        }
+        FaultCommand::Stop { name, .. } => (Request::Stop { fault: name.clone() }, false),
+        FaultCommand::StopAll { .. } => (Request::StopAll, false),
+    };
+    let mut call = choose(present(), args.command.run())?;
+    let reply = call.ask(&request, SWITCHING).map_err(|error| lost(&call.run, &error))?;
+    if let Some(error) = reply.error {
+        return Err(Fault::usage(error));
+    }
+    if request != Request::List {
+        return tell(&reply.switched);
+    }
+    let text =
+        if json { serde_json::to_string_pretty(&reply).map_err(Fault::failed)? } else { table(&reply) };
+    say(&text)?;
+    Ok(Exit::Fine)
+}
+
+/// A connection to a run, and who it is.
+struct Call {
+    stream: BufReader<UnixStream>,
+    run: Run,
+}
+
+impl Call {
+    /// Asks the run who it is; nothing if it has ended meanwhile, or is none.
+    fn place(stream: UnixStream) -> Option<Self> {
+        let run =
+            Run { id: String::new(), directory: String::new(), scenario: String::new(), pid: 0, at_s: 0.0 };
+        let mut call = Self { stream: BufReader::new(stream), run };
+        call.run = call.ask(&Request::List, GREETING).ok()?.run;
+        Some(call)
+    }
+
+    fn ask(&mut self, request: &Request, patience: Duration) -> io::Result<Reply> {
+        let mut line = serde_json::to_vec(request)?;
+        line.push(b'\n');
+        if line.len() > REQUEST_BYTES {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "no fault has so long a name"));
+        }
+        self.stream.get_ref().set_read_timeout(Some(patience))?;
+        self.stream.get_ref().set_write_timeout(Some(GREETING))?;
+        self.stream.get_mut().write_all(&line)?;
+        let mut reply = Vec::new();
+        (&mut self.stream).take(REPLY_BYTES as u64).read_until(b'\n', &mut reply)?;
+        if reply.is_empty() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        Ok(serde_json::from_slice(&reply)?)
+    }
+}
+
+fn lost(run: &Run, error: &io::Error) -> Fault {
+    Fault::failed(match error.kind() {
+        io::ErrorKind::UnexpectedEof => format!("run {} ended meanwhile", run.id),
+        io::ErrorKind::InvalidInput => error.to_string(),
+        _ => format!("run {} does not answer: {error}", run.id),
+    })
+}
+
+/// All runs that are on.
+fn present() -> Vec<Call> {
+    door::knock(&door::places()).into_iter().filter_map(Call::place).collect()
+}
+
+/// The run that is meant.
+fn choose(present: Vec<Call>, wanted: Option<&str>) -> Result<Call, Fault> {
+    let list = || -> String {
+        let line = |call: &Call| {
+            let Run { id, scenario, directory, pid, at_s } = &call.run;
+            format!("\n  {id}  {scenario}, {at_s:.0} s, process {pid}, {directory}")
+        };
+        present.iter().map(line).collect()
+    };
+    if present.is_empty() {
+        return Err(Fault::failed(
+            "no run is on whose faults could be switched: its scenario needs a [[fault]], it must be a run of the same user on \
+             this machine, and XDG_RUNTIME_DIR must be the same",
+        ));
+    }
+    let is_meant = |call: &&Call| wanted.is_none_or(|wanted| is_called(&call.run, wanted));
+    match (present.iter().filter(is_meant).count(), wanted) {
+        (1, _) => {}
+        (0, Some(wanted)) => {
+            return Err(Fault::usage(format!("no run `{wanted}` is on; there are:{}", list())));
+        }
+        _ => return Err(Fault::usage(format!("several runs are on; name one with --run:{}", list()))),
+    }
+    let meant = present.into_iter().find(|call| is_meant(&call));
+    meant.ok_or_else(|| Fault::failed("the run ended meanwhile"))
+}
+
+/// Whether `wanted` is the run's name, its scenario's, or its directory.
+fn is_called(run: &Run, wanted: &str) -> bool {
+    let same = |path: &Path| path.canonicalize().ok();
+    run.id == wanted
+        || run.scenario == wanted
+        || same(Path::new(wanted)).is_some_and(|path| Some(path) == same(Path::new(&run.directory)))
+}
+
+/// Says what was switched, and fails if something went wrong.
+fn tell(switched: &[Switched]) -> Result<Exit, Fault> {
+    if switched.is_empty() {
+        say("nothing was on")?;
+    }
+    let mut went_wrong = Vec::new();
+    for one in switched {
+        let on = if one.on { "on" } else { "off" };
+        let remark = one.remark.as_deref().map(|remark| format!(" ({remark})")).unwrap_or_default();
+        match one.well {
+            Some(true) => say(&format!("{} is {on}{remark}", one.fault))?,
+            Some(false) => went_wrong.push(format!("{} going {on}{remark}", one.fault)),
+            None => say(&format!("{} goes {on}; what it takes is still under way{remark}", one.fault))?,
+        }
+    }
+    if went_wrong.is_empty() {
+        Ok(Exit::Fine)
+    } else {
+        Err(Fault::failed(format!("went wrong: {}", went_wrong.join(", "))))
+    }
+}
+
+fn table(reply: &Reply) -> String {
+    let head = ["fault", "layer", "kind", "state", "since", "until", "by", "next"].map(str::to_owned);
+    let rows: Vec<[String; 8]> = std::iter::once(head).chain(reply.faults.iter().map(row)).collect();
+    let width =
+        |column: usize| rows.iter().filter_map(|row| row.get(column)).map(String::len).max().unwrap_or(0);
+    let Run { id, scenario, at_s, .. } = &reply.run;
+    let mut lines = vec![format!("{id}: {scenario}, {at_s:.1} s into the run")];
+    for row in &rows {
+        let cells = row.iter().enumerate().map(|(column, cell)| format!("{cell:<0$}", width(column)));
+        lines.push(cells.collect::<Vec<_>>().join("  ").trim_end().to_owned());
+    }
+    lines.join("\n")
+}
+
+fn row(state: &State) -> [String; 8] {
+    let at = |at_s: Option<f64>| at_s.map_or_else(|| "-".to_owned(), |at_s| format!("{at_s:.1}s"));
+    let next = match (state.next_start_s, state.next_end_s) {
+        (Some(from), Some(until)) if from < until => format!("{from:.1}s to {until:.1}s"),
+        (from, _) => at(from),
+    };
+    let by = match (state.on, state.by_hand) {
+        (false, _) => "-",
+        (true, true) => "hand",
+        (true, false) => "plan",
+    };
+    [
+        state.name.clone(),
+        state.layer.clone(),
+        state.kind.clone(),
+        if state.on { "on" } else { "off" }.to_owned(),
+        at(state.since_s),
+        at(state.until_s),
+        by.to_owned(),
+        next,
+    ]
+}
+
+fn say(text: &str) -> Result<(), Fault> {
+    writeln!(io::stdout().lock(), "{text}").map_err(|error| Fault::failed(format!("cannot print: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(id: &str, directory: &str) -> Call {
+        let (stream, _) = UnixStream::pair().unwrap();
+        let run = Run { id: id.into(), directory: directory.into(), scenario: "s".into(), pid: 7, at_s: 1.0 };
+        Call { stream: BufReader::new(stream), run }
+    }
+
+    #[test]
+    fn the_only_run_is_meant_unless_one_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().to_str().unwrap();
+        let both = || vec![call("one", path), call("two", "/nowhere")];
+        let table = [
+            (vec![], None, Err("no run is on")),
+            (vec![call("one", path)], None, Ok("one")),
+            (vec![call("one", path)], Some("two"), Err("no run `two` is on; there are:\n  one")),
+            (both(), None, Err("several runs are on; name one with --run:\n  one")),
+            (both(), Some("two"), Ok("two")),
+            (both(), Some(path), Ok("one")),
+            (both(), Some("three"), Err("no run `three` is on")),
+        ];
+        for (present, wanted, expected) in table {
+            match (choose(present, wanted), expected) {
+                (Ok(call), Ok(expected)) => assert_eq!(call.run.id, expected),
+                (Err(fault), Err(expected)) => {
+                    assert!(fault.message.starts_with(expected), "{}", fault.message);
+                }
+                (Ok(call), Err(expected)) => panic!("{} instead of {expected}", call.run.id),
+                (Err(fault), Ok(expected)) => panic!("{} instead of {expected}", fault.message),
+            }
+        }
+    }
+
+    #[test]
+    fn the_list_says_what_is_on_since_when_and_what_comes() {
+        let state = |name: &str, on: bool| State {
+            name: name.into(),
+            layer: "service".into(),
+            kind: "stall".into(),
+            on,
+            turn: on.then_some(0),
+            since_s: on.then_some(3.25),
+            until_s: None,
+            by_hand: on,
+            next_start_s: Some(20.0),
+            next_end_s: Some(22.5),
+            planned_spells: 1,
+            spells_by_hand: 0,
+        };
+        let run = call("r", "/d").run;
+        let faults = vec![state("freeze", true), state("b", false)];
+        let reply = Reply { error: None, run, switched: Vec::new(), faults };
+        assert_eq!(
+            table(&reply),
+            "r: s, 1.0 s into the run\n\
+             fault   layer    kind   state  since  until  by    next\n\
+             freeze  service  stall  on     3.2s   -      hand  20.0s to 22.5s\n\
+             b       service  stall  off    -      -      -     20.0s to 22.5s"
+        );
+    }
+}

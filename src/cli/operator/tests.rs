@@ -1,0 +1,462 @@
+//! The operator at work: real commands of the shell, a small control API, and callers at its door.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::fault::{Command, Effect, Schedule, Trouble};
+use crate::protocol::Endpoint;
+use crate::record::{FaultId, Protocol, Switch};
+use crate::units::Span;
+
+const MS: u64 = 1_000_000;
+
+/// A run's surroundings.
+struct Stage {
+    folder: TempDir,
+    /// Where its door is.
+    place: TempDir,
+    clock: Monotonic,
+    control: Control,
+    switches: SwitchLog,
+    shown: Arc<Mutex<Vec<String>>>,
+}
+
+impl Stage {
+    fn new() -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            place: tempfile::tempdir().unwrap(),
+            clock: Monotonic::start(),
+            control: Control::new(),
+            switches: SwitchLog::default(),
+            shown: Arc::default(),
+        }
+    }
+
+    fn operator(&self, faults: Vec<Fault>, service: Option<TroubleDesk>) -> Operator {
+        let shown = Arc::clone(&self.shown);
+        Operator::start(Post {
+            faults: faults.into_iter().map(Arc::new).collect(),
+            seed: Seed(1),
+            clock: self.clock,
+            end: Tick(60_000 * MS),
+            control: self.control.clone(),
+            switches: self.switches.clone(),
+            run_id: "a-run".into(),
+            scenario: "s".into(),
+            directory: self.folder.path().to_owned(),
+            service,
+            places: vec![self.place.path().to_owned()],
+            screen: Box::new(move |text| shown.lock().unwrap().push(text.to_owned())),
+        })
+        .unwrap()
+    }
+
+    /// `text` with the folder in place of `@`.
+    fn script(&self, text: &str) -> String {
+        text.replace('@', &self.folder.path().display().to_string())
+    }
+
+    fn exec(&self, begin: &str, end: Option<&str>, start_ms: Option<u64>, length_ms: u64) -> Fault {
+        let command = Command {
+            begin: self.script(begin).into(),
+            end: end.map(|end| self.script(end).into()),
+            timeout: Span::from_ms(20_000),
+        };
+        fault("pause", Effect::Command(command), start_ms, length_ms)
+    }
+
+    fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.folder.path().join(name)).unwrap_or_default()
+    }
+
+    fn wait_for(&self, name: &str) {
+        wait_until(name, || self.folder.path().join(name).exists());
+    }
+
+    fn switches(&self) -> Vec<Switch> {
+        self.switches.take_before(Tick::FAR)
+    }
+
+    fn shown(&self) -> String {
+        self.shown.lock().unwrap().join("\n")
+    }
+
+    fn caller(&self) -> BufReader<UnixStream> {
+        let place = [self.place.path().to_owned()];
+        let mut open = Vec::new();
+        wait_until("the door", || {
+            open = door::knock(&place);
+            !open.is_empty()
+        });
+        let stream = open.remove(0);
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        BufReader::new(stream)
+    }
+}
+
+fn fault(name: &str, effect: Effect, start_ms: Option<u64>, length_ms: u64) -> Fault {
+    let schedule = start_ms.map(|start| Schedule {
+        start: Tick(start * MS),
+        duration_ns: length_ms * MS,
+        every_ns: 0,
+        times: 1,
+    });
+    Fault {
+        name: name.into(),
+        kind: "a-kind",
+        schedule,
+        fleets: Vec::new(),
+        share: 1.0,
+        ramp_ns: 0,
+        new_only: false,
+        effect,
+    }
+}
+
+fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    for _ in 0..2_000 {
+        if is_so() {
+            return;
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    panic!("{what} did not come about");
+}
+
+/// Turn, on, when the plan wanted it in milliseconds, and the remark.
+fn told(switches: &[Switch]) -> Vec<(u32, bool, Option<u64>, Option<&str>)> {
+    let told = |switch: &Switch| {
+        assert_eq!((switch.fault, switch.devices), (FaultId(0), 0));
+        (switch.turn, switch.on, switch.planned.map(|at| at.0 / MS))
+    };
+    switches.iter().map(told).zip(switches).map(|((a, b, c), s)| (a, b, c, s.remark.as_deref())).collect()
+}
+
+fn ask(caller: &mut BufReader<UnixStream>, line: &str) -> wire::Reply {
+    caller.get_mut().write_all(format!("{line}\n").as_bytes()).unwrap();
+    let mut reply = String::new();
+    caller.read_line(&mut reply).unwrap();
+    serde_json::from_str(&reply).unwrap_or_else(|error| panic!("{error}: {reply:?}"))
+}
+
+#[test]
+fn a_command_begins_and_ends_at_its_instants_and_knows_where_it_is() {
+    let stage = Stage::new();
+    let begin = "echo one; echo $SQUALL_RUN_DIR $SQUALL_FAULT $SQUALL_TURN >&2";
+    let pause = stage.exec(begin, Some("touch @/ended"), Some(50), 100);
+    let operator = stage.operator(vec![pause], None);
+    stage.wait_for("ended");
+    assert_eq!(operator.finish(), Account::default());
+    let folder = stage.folder.path().display();
+    let said = format!("{folder} pause 0");
+    let switches = stage.switches();
+    let remark = format!("begin: {said}");
+    assert_eq!(told(&switches), [(0, true, Some(50), Some(&*remark)), (0, false, Some(150), None)]);
+    assert!(switches[0].at >= Tick(50 * MS) && switches[1].at >= Tick(150 * MS), "{switches:?}");
+    assert_eq!(stage.read("commands/pause-0-begin.log"), format!("one\n{said}\n"));
+    assert_eq!(stage.read("commands/pause-0-end.log"), "");
+}
+
+#[test]
+fn what_is_on_at_the_end_of_the_run_is_undone_also_after_a_panic() {
+    for panics in [false, true] {
+        let stage = Stage::new();
+        let pause = stage.exec("touch @/begun", Some("touch @/ended"), Some(0), 30_000);
+        let operator = stage.operator(vec![pause], None);
+        stage.wait_for("begun");
+        if panics {
+            let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                let _operator = operator;
+                panic!("as a worker might");
+            }));
+            assert!(caught.is_err());
+        } else {
+            operator.finish();
+        }
+        assert!(stage.folder.path().join("ended").exists());
+        let switches = stage.switches();
+        assert_eq!(
+            told(&switches),
+            [(0, true, Some(0), None), (0, false, Some(30_000), Some("the run ended"))]
+        );
+        assert_eq!(fs::read_dir(stage.place.path()).unwrap().count(), 0, "the door is still there");
+    }
+}
+
+#[test]
+fn an_interrupt_undoes_at_once_and_nothing_begins_any_more() {
+    let stage = Stage::new();
+    let first = stage.exec("touch @/begun", Some("touch @/ended"), Some(0), 30_000);
+    let later = Fault { name: "later".into(), ..stage.exec("touch @/later", None, Some(2_000), 10) };
+    let operator = stage.operator(vec![first, later], None);
+    stage.wait_for("begun");
+    stage.control.give(Order::Finish);
+    stage.wait_for("ended");
+    while stage.clock.now() < Tick(2_100 * MS) {
+        thread::sleep(Duration::from_millis(20));
+    }
+    operator.finish();
+    assert!(!stage.folder.path().join("later").exists());
+}
+
+#[test]
+fn a_second_interrupt_cuts_what_begins_and_leaves_nothing_undone() {
+    let stage = Stage::new();
+    let pause = stage.exec("touch @/begun; sleep 19", Some("touch @/ended"), Some(0), 30_000);
+    let operator = stage.operator(vec![pause], None);
+    stage.wait_for("begun");
+    stage.control.give(Order::Finish);
+    stage.control.give(Order::Abort);
+    let account = operator.finish();
+    assert!(stage.folder.path().join("ended").exists());
+    assert!(account.troubles[0].ends_with("begin: killed, because the run was cut off"), "{account:?}");
+    // With the switch that it was part of, or with the next one if that was logged by then.
+    let remarks: Vec<String> = stage.switches().into_iter().filter_map(|switch| switch.remark).collect();
+    assert!(remarks.join("; ").contains("begin: killed, because the run was cut off"), "{remarks:?}");
+}
+
+#[test]
+fn a_command_that_fails_is_shown_logged_and_listed_and_its_end_runs() {
+    let stage = Stage::new();
+    let pause = stage.exec("echo no such pod; exit 3", Some("touch @/ended; kill -9 $$"), Some(0), 10);
+    let operator = stage.operator(vec![pause], None);
+    wait_until("the end", || stage.shown().contains("signal"));
+    let account = operator.finish();
+    assert!(stage.folder.path().join("ended").exists());
+    let switches = stage.switches();
+    assert_eq!(
+        told(&switches),
+        [
+            (0, true, Some(0), Some("begin: exit status: 3: no such pod")),
+            (0, false, Some(10), Some("end: signal: 9 (SIGKILL)"))
+        ]
+    );
+    assert_eq!(account.troubles.len(), 2);
+    assert!(account.list().contains("fault `pause` at "), "{}", account.list());
+    assert!(account.list().contains("exit status: 3: no such pod"), "{}", account.list());
+    assert_eq!(stage.shown().lines().count(), 2, "{}", stage.shown());
+}
+
+#[test]
+fn what_takes_too_long_is_killed_with_all_it_started_and_then_ended() {
+    let stage = Stage::new();
+    // Whatever survived would keep its end of the pipe open, and write into it.
+    let begin = "mkfifo @/pipe; (echo begun > @/pipe; sleep 15; touch @/survived) & cat @/pipe; sleep 15";
+    let mut pause = stage.exec(begin, Some("touch @/ended"), Some(0), 10);
+    if let Effect::Command(command) = &mut pause.effect {
+        command.timeout = Span::from_ms(500);
+    }
+    let operator = stage.operator(vec![pause], None);
+    stage.wait_for("ended");
+    operator.finish();
+    let switches = stage.switches();
+    assert_eq!(switches[0].remark, None);
+    assert_eq!(switches[1].remark.as_deref(), Some("begin: killed after 500ms: begun"));
+    assert!(switches[1].at >= Tick(500 * MS));
+    // Had the group lived on, the shell's own children would still be of it.
+    let mine = |status: &str| status.contains(&stage.folder.path().display().to_string());
+    let lives = fs::read_dir("/proc")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .any(|process| fs::read_to_string(process.path().join("cmdline")).is_ok_and(|line| mine(&line)));
+    assert!(!lives);
+}
+
+#[test]
+fn a_command_that_leaves_something_running_is_over_all_the_same() {
+    let stage = Stage::new();
+    let begin = "sleep 18 & echo $! > @/pid; echo left";
+    let pause = stage.exec(begin, Some("kill $(cat @/pid); touch @/ended"), Some(0), 10);
+    let operator = stage.operator(vec![pause], None);
+    stage.wait_for("ended");
+    assert_eq!(operator.finish(), Account::default());
+    assert_eq!(stage.switches()[0].remark.as_deref(), Some("begin: left"));
+    assert!(stage.clock.now() < Tick(15_000 * MS));
+}
+
+/// A control API that answers with these, one after the other, each on the first connection; and what it was asked.
+fn control_api(
+    answers: Vec<(&'static str, &'static str)>,
+) -> (TroubleDesk, JoinHandle<Vec<serde_json::Value>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/v1/readings", listener.local_addr().unwrap());
+    let desk = TroubleDesk::at(&Endpoint::resolve(Protocol::Http, &url).unwrap()).unwrap();
+    let serving = thread::spawn(move || {
+        let (stream, _) = listener.accept().unwrap();
+        let mut stream = BufReader::new(stream);
+        let mut asked = Vec::new();
+        for (status, body) in answers {
+            let mut length = 0;
+            loop {
+                let mut line = String::new();
+                stream.read_line(&mut line).unwrap();
+                if let Some(value) = line.strip_prefix("content-length: ") {
+                    length = value.trim().parse().unwrap();
+                }
+                if line == "\r\n" {
+                    break;
+                }
+            }
+            let mut request = vec![0; length];
+            stream.read_exact(&mut request).unwrap();
+            asked.push(serde_json::from_slice(&request).unwrap());
+            let answer = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+            stream.get_mut().write_all(answer.as_bytes()).unwrap();
+        }
+        asked
+    });
+    (desk, serving)
+}
+
+fn slow() -> Fault {
+    fault("brake", Effect::Service(Trouble::Slow { factor: 4.0 }), Some(20), 30)
+}
+
+#[test]
+fn a_service_fault_is_started_and_stopped_over_the_control_api() {
+    let stage = Stage::new();
+    let (desk, api) = control_api(vec![("200 OK", "{}"), ("200 OK", r#"{"acted":12}"#)]);
+    let operator = stage.operator(vec![slow()], Some(desk));
+    let asked = api.join().unwrap();
+    assert_eq!(operator.finish(), Account::default());
+    assert_eq!((&asked[0]["operation"], &asked[0]["name"]), (&"start".into(), &"brake".into()));
+    assert_eq!((&asked[0]["kind"], &asked[0]["factor"]), (&"slow".into(), &4.0.into()));
+    let for_ms = asked[0]["for_ms"].as_u64().unwrap();
+    assert!((60_000..=60_030).contains(&for_ms), "{for_ms}");
+    assert_eq!(asked[1], serde_json::json!({"operation": "stop", "name": "brake"}));
+    let switches = stage.switches();
+    assert_eq!(told(&switches), [(0, true, Some(20), None), (0, false, Some(50), None)]);
+    assert_eq!((switches[0].acted, switches[1].acted), (0, 12));
+}
+
+#[test]
+fn a_service_that_will_not_be_stopped_at_first_is_asked_again() {
+    let stage = Stage::new();
+    let no = ("503 Service Unavailable", r#"{"error":"busy"}"#);
+    let (desk, api) = control_api(vec![no, no, no, ("200 OK", r#"{"acted":1}"#)]);
+    let operator = stage.operator(vec![slow()], Some(desk));
+    assert_eq!(api.join().unwrap().len(), 4);
+    let account = operator.finish();
+    assert_eq!(account.troubles.len(), 1);
+    let switches = stage.switches();
+    assert_eq!(switches[0].remark.as_deref(), Some("cannot be started: 503 Service Unavailable: busy"));
+    assert_eq!((switches[1].remark.as_deref(), switches[1].acted), (None, 1));
+}
+
+#[test]
+fn a_service_that_is_gone_ends_no_run() {
+    let stage = Stage::new();
+    let (desk, api) = control_api(vec![("200 OK", "{}")]);
+    let operator = stage.operator(vec![slow()], Some(desk));
+    api.join().unwrap();
+    wait_until("the trouble", || stage.shown().contains("cannot be stopped"));
+    let account = operator.finish();
+    assert!(account.list().contains("the service ends it by itself"), "{}", account.list());
+    assert_eq!(stage.switches().len(), 2);
+}
+
+#[test]
+fn people_switch_faults_while_the_run_is_on() {
+    let stage = Stage::new();
+    let pause = stage.exec("echo frozen", Some("touch @/ended"), None, 0);
+    let partition = fault("cut", Effect::Network(Vec::new()), Some(50_000), 1_000);
+    let operator = stage.operator(vec![pause, partition], None);
+    let mut caller = stage.caller();
+    let list = ask(&mut caller, r#"{"operation":"list"}"#);
+    assert_eq!((list.run.id.as_str(), list.faults.len()), ("a-run", 2));
+    assert!(list.faults.iter().all(|fault| !fault.on));
+    assert_eq!(list.faults[1].next_start_s, Some(50.0));
+
+    let started = ask(&mut caller, r#"{"operation":"start","fault":"pause"}"#);
+    let expected = |fault: &str, on: bool, remark: Option<&str>| wire::Switched {
+        fault: fault.into(),
+        on,
+        well: Some(true),
+        remark: remark.map(ToOwned::to_owned),
+    };
+    assert_eq!(started.switched, [expected("pause", true, Some("begin: frozen"))]);
+    let again = ask(&mut caller, r#"{"operation":"start","fault":"pause"}"#);
+    assert!(again.error.unwrap().contains("on already, by hand"));
+    let started = ask(&mut caller, r#"{"operation":"start","fault":"cut","for_ns":30000000000}"#);
+    assert_eq!(started.switched, [expected("cut", true, None)]);
+    let list = ask(&mut caller, r#"{"operation":"list"}"#);
+    assert!(list.faults.iter().all(|fault| fault.on && fault.by_hand));
+    assert!(list.faults[1].until_s.is_some_and(|until| until > 30.0));
+
+    let stopped = ask(&mut caller, r#"{"operation":"stop-all"}"#);
+    assert_eq!(stopped.switched, [expected("pause", false, None), expected("cut", false, None)]);
+    assert!(stage.folder.path().join("ended").exists());
+    assert!(
+        ask(&mut caller, r#"{"operation":"stop","fault":"pause"}"#).error.unwrap().contains("off already")
+    );
+    assert!(ask(&mut caller, r#"{"operation":"stop","fault":"x"}"#).error.unwrap().contains("no fault `x`"));
+    assert!(ask(&mut caller, "rubbish").error.unwrap().starts_with("no request"));
+
+    assert_eq!(operator.finish().by_hand, 4);
+    let switches = stage.switches();
+    let pause: Vec<Switch> = switches.into_iter().filter(|switch| switch.fault == FaultId(0)).collect();
+    assert_eq!(told(&pause), [(0, true, None, Some("begin: frozen")), (0, false, None, None)]);
+    assert!(stage.shown().contains("by hand: fault `cut` goes on at"), "{}", stage.shown());
+}
+
+#[test]
+fn a_spell_by_hand_ends_by_itself_when_its_time_is_over() {
+    let stage = Stage::new();
+    let pause = stage.exec("true", Some("touch @/ended"), None, 0);
+    let operator = stage.operator(vec![pause], None);
+    let mut caller = stage.caller();
+    ask(&mut caller, r#"{"operation":"start","fault":"pause","for_ns":100000000}"#);
+    stage.wait_for("ended");
+    assert_eq!(operator.finish().by_hand, 1);
+    assert_eq!(told(&stage.switches()), [(0, true, None, None), (0, false, None, None)]);
+}
+
+#[test]
+fn a_caller_who_says_too_much_is_sent_away_and_others_are_heard() {
+    let stage = Stage::new();
+    let operator = stage.operator(vec![stage.exec("true", None, None, 0)], None);
+    // More than are attended to at the same time, and all silent.
+    let silent: Vec<_> = (0..CALLERS - 1).map(|_| stage.caller()).collect();
+    let mut loud = stage.caller();
+    let reply = ask(&mut loud, &"x".repeat(wire::REQUEST_BYTES * 2));
+    assert!(reply.error.unwrap().contains("at most 4096 bytes"));
+    let mut rest = Vec::new();
+    let _ = loud.read_to_end(&mut rest);
+    assert!(rest.is_empty());
+    let mut other = stage.caller();
+    assert_eq!(ask(&mut other, r#"{"operation":"list"}"#).faults.len(), 1);
+    drop(silent);
+    operator.finish();
+    let mut gone = String::new();
+    assert!(matches!(other.read_line(&mut gone), Ok(0) | Err(_)));
+}
+
+#[test]
+fn a_run_without_faults_has_no_operator_and_no_door() {
+    let stage = Stage::new();
+    let operator = stage.operator(Vec::new(), None);
+    assert!(operator.thread.is_none());
+    assert_eq!(fs::read_dir(stage.place.path()).unwrap().count(), 0);
+    assert_eq!(operator.finish(), Account::default());
+}
+
+#[test]
+fn without_a_place_for_its_door_a_run_goes_on_and_says_so() {
+    let stage = Stage::new();
+    fs::remove_dir(stage.place.path()).unwrap();
+    let operator = stage.operator(vec![stage.exec("touch @/begun", None, Some(0), 10)], None);
+    stage.wait_for("begun");
+    operator.finish();
+    let (text, place) = (stage.shown(), stage.place.path().display().to_string());
+    assert!(text.contains("cannot be switched by hand") && text.contains(&place), "{text}");
+}

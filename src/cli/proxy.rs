@@ -1,0 +1,133 @@
+//! `squall proxy`: network faults for whatever speaks TCP.
+
+use std::io::{self, Write};
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::Fault;
+use super::args::ProxyArgs;
+use super::exit::Exit;
+use super::signal::Interrupts;
+use crate::clock::{Monotonic, Tick};
+use crate::fault::{self, Effect, Proxy, ProxyPlan, ProxyReport, Schedule};
+use crate::protocol::Endpoint;
+use crate::record::Protocol;
+use crate::scenario::{inline_faults, load_faults};
+use crate::seed::Seed;
+
+/// Longest wait for the upstream to show that it is there.
+const PROBE: Duration = Duration::from_secs(1);
+
+/// How long a fault without an end is on, nanoseconds.
+const FOREVER_NS: u64 = Duration::from_secs(365 * 24 * 3_600).as_nanos() as u64;
+
+/// Passes connections on until the first interrupt.
+pub(super) fn proxy(args: &ProxyArgs) -> Result<Exit, Fault> {
+    let faults = faults(args)?;
+    let upstream = resolved(&args.to)?;
+    note_silence(&args.to);
+    let plan = ProxyPlan {
+        upstream,
+        faults: faults.clone(),
+        seed: Seed(args.seed),
+        clock: Monotonic::start(),
+        group: args.group,
+        most: args.connections,
+    };
+    let proxy = Proxy::new(plan).map_err(Fault::usage)?;
+    let stop = Arc::new(Notify::new());
+    let stopping = Arc::clone(&stop);
+    let _interrupts = Interrupts::listen(move |_| stopping.notify_one()).map_err(Fault::failed)?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Fault::failed)?;
+    let report = runtime.block_on(async {
+        let listener = fault::listen(args.listen).await.map_err(|error| {
+            Fault::failed(format!("cannot listen on {}: {error}; choose another with --listen", args.listen))
+        })?;
+        let address = listener.local_addr().map_err(Fault::failed)?;
+        announce(address, upstream, &faults).map_err(|error| unprintable(&error))?;
+        proxy.run(listener, stop.notified()).await.map_err(Fault::failed)
+    })?;
+    sum_up(&report, &faults).map_err(|error| unprintable(&error))?;
+    Ok(Exit::Fine)
+}
+
+fn unprintable(error: &io::Error) -> Fault {
+    Fault::failed(format!("cannot write to standard output: {error}"))
+}
+
+/// Says so if nothing listens at the upstream: it may still come.
+fn note_silence(to: &str) {
+    let Ok(mut endpoint) = Endpoint::resolve(Protocol::Mqtt, &format!("mqtt://{to}")) else { return };
+    if endpoint.probe(PROBE).is_err() {
+        // Nobody reading it changes nothing.
+        let _ = writeln!(io::stderr(), "note: nothing answers at {to} yet");
+    }
+}
+
+fn resolved(to: &str) -> Result<SocketAddr, Fault> {
+    let unresolved = |reason: &dyn std::fmt::Display| {
+        Fault::usage(format!("--to {to}: {reason}; write HOST:PORT, for example 127.0.0.1:1883"))
+    };
+    let mut addresses = to.to_socket_addrs().map_err(|error| unresolved(&error))?;
+    addresses.next().ok_or_else(|| unresolved(&"the name has no address"))
+}
+
+/// The faults of the file and of the command line. Those without a start are on all the time: a proxy has no hand.
+fn faults(args: &ProxyArgs) -> Result<Vec<Arc<fault::Fault>>, Fault> {
+    let mut faults = match &args.faults {
+        Some(path) => load_faults(path).map_err(Fault::usage)?,
+        None => Vec::new(),
+    };
+    faults.extend(inline_faults(&args.inline).map_err(Fault::usage)?);
+    let all = faults.len();
+    faults.retain(|fault| matches!(fault.effect, Effect::Network(_)));
+    if faults.is_empty() {
+        let message = if all > 0 {
+            "none of these faults acts on the network, and a proxy knows no other"
+        } else {
+            "no fault: name some with --fault latency,delay=100ms or --faults FILE"
+        };
+        return Err(Fault::usage(message));
+    }
+    if faults.len() < all {
+        let note = format!("note: {} faults do not act on the network and are left out", all - faults.len());
+        // Nobody reading it changes nothing.
+        let _ = writeln!(io::stderr(), "{note}");
+    }
+    let always = Schedule { start: Tick::ZERO, duration_ns: FOREVER_NS, every_ns: 0, times: 1 };
+    let on = faults.into_iter().map(|fault| {
+        let schedule = fault.schedule.or(Some(always));
+        Arc::new(fault::Fault { schedule, ..fault })
+    });
+    Ok(on.collect())
+}
+
+fn announce(address: SocketAddr, upstream: SocketAddr, faults: &[Arc<fault::Fault>]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "squall proxy\n  {address} -> {upstream}")?;
+    for fault in faults {
+        let share =
+            if fault.share < 1.0 { format!(", {} of connections", fault.share) } else { String::new() };
+        writeln!(out, "  {}: {}{share}", fault.name, fault.kind)?;
+    }
+    writeln!(out, "Ctrl-C stops it.")?;
+    out.flush()
+}
+
+fn sum_up(report: &ProxyReport, faults: &[Arc<fault::Fault>]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    let ProxyReport { connections, failed, passed, acted } = report;
+    writeln!(
+        out,
+        "{connections} connections, {failed} of them failed; {} bytes taken from clients, {} given to them",
+        passed.up, passed.down
+    )?;
+    for (fault, acted) in faults.iter().zip(acted) {
+        writeln!(out, "  {}: acted {acted} times", fault.name)?;
+    }
+    out.flush()
+}

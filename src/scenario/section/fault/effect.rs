@@ -1,0 +1,273 @@
+//! From the fields of a fault to what it does.
+
+use std::sync::Arc;
+
+use crate::fault::{
+    Act, Command, Damage, Delay, DelayLaw, Direction, Effect, Ending, Loss, MessageKind, Mishap, Sensor,
+    Tampering, Toxic, ToxicKind, Trouble, preset,
+};
+use crate::scenario::check::Fields;
+use crate::scenario::problem::Report;
+use crate::scenario::value::Found;
+use crate::units::{ByteSize, Span};
+
+/// Bytes a slow reader takes at once.
+const SIP: ByteSize = ByteSize(1_024);
+
+/// What the fault of this kind does; `None` if its fields are at fault.
+pub(super) fn effect(kind: &str, fields: &Fields, report: &mut Report<'_>) -> Option<Effect> {
+    if let Some(toxics) = network(kind, fields, report) {
+        return Some(Effect::Network(toxics));
+    }
+    if let Some(tampering) = message(kind, fields, report) {
+        return Some(Effect::Message(tampering));
+    }
+    if let Some(mishap) = device(kind, fields) {
+        return Some(Effect::Device(mishap));
+    }
+    if kind == "exec" {
+        for key in ["begin", "end"] {
+            let text = fields.text(key);
+            if text.is_some_and(|text| text.value().trim().is_empty() || text.value().contains('\0')) {
+                fields.refuse(
+                    key,
+                    report,
+                    "is no command",
+                    "write what the shell is to run, in a line of text",
+                );
+            }
+        }
+        let text = |key| fields.text(key).map(|text| Arc::from(text.value()));
+        return Some(Effect::Command(Command {
+            begin: text("begin")?,
+            end: text("end"),
+            timeout: fields.span("timeout"),
+        }));
+    }
+    service(kind, fields, report).map(Effect::Service)
+}
+
+fn network(kind: &str, fields: &Fields, report: &mut Report<'_>) -> Option<Vec<Toxic>> {
+    let way = fields.word("direction").and_then(Direction::of).unwrap_or(Direction::Both);
+    let one = |kind| Some(vec![Toxic { direction: way, kind }]);
+    let size = |key| fields.optional_size(key).unwrap_or_default();
+    match kind {
+        "link" => preset(fields.word("preset")?),
+        "latency" => one(ToxicKind::Latency(delay(fields, report)?)),
+        "loss" => one(ToxicKind::Loss(loss(fields, report)?)),
+        "bandwidth" => one(ToxicKind::Bandwidth { rate: size("rate").0 as f64, burst: size("burst") }),
+        "slow-reader" => {
+            let kind = ToxicKind::Bandwidth { rate: size("rate").0 as f64, burst: SIP };
+            Some(vec![Toxic { direction: Direction::Down, kind }])
+        }
+        "slicer" => {
+            let (mean, spread) = (size("piece").0 as u32, size("spread").0 as u32);
+            if spread >= mean && spread > 0 {
+                fields.refuse("spread", report, "is not smaller than `piece`", "make it smaller");
+            }
+            one(ToxicKind::Slicer { mean, spread, gap: fields.span("gap") })
+        }
+        "limit" => one(ToxicKind::Limit { size: size("size"), ending: ending(fields) }),
+        "reset" => {
+            let (after, chance) = (fields.optional_span("after"), fields.number("per_message"));
+            // Without either it is a reset at once.
+            let after = if after.is_none() && chance <= 0.0 { Some(Span::ZERO) } else { after };
+            one(ToxicKind::Reset { after, chance })
+        }
+        "half-close" => one(ToxicKind::HalfClose { after: fields.span("after") }),
+        "slow-close" => one(ToxicKind::SlowClose { delay: fixed(fields, report)? }),
+        "partition" => one(ToxicKind::Partition),
+        "blackhole" => one(ToxicKind::Blackhole),
+        "refuse" => one(ToxicKind::Refuse),
+        "slow-connect" => one(ToxicKind::SlowConnect(delay(fields, report)?)),
+        "hang" => one(ToxicKind::Hang),
+        "corrupt" => {
+            if fields.given("chance").is_none() {
+                fields.refuse(
+                    "chance",
+                    report,
+                    "is missing",
+                    "write for example chance = 0.001, of each byte",
+                );
+            }
+            one(ToxicKind::Corrupt { chance: fields.number("chance") })
+        }
+        _ => None,
+    }
+}
+
+fn message(kind: &str, fields: &Fields, report: &mut Report<'_>) -> Option<Tampering> {
+    let act = match kind {
+        "message-drop" => Act::Drop,
+        "message-duplicate" => Act::Duplicate,
+        "message-delay" => Act::Delay(delay(fields, report)?),
+        "message-reorder" => Act::Reorder { depth: fields.integer("depth") as u32 },
+        _ => return None,
+    };
+    Some(Tampering {
+        message: fields.word("message").and_then(MessageKind::of)?,
+        act,
+        skip: fields.integer("skip"),
+        nth: fields.integer("nth"),
+        chance: fields.number("chance"),
+        most: fields.optional_integer("most"),
+    })
+}
+
+fn device(kind: &str, fields: &Fields) -> Option<Mishap> {
+    let damaged = |damage| {
+        let size = fields.optional_size("payload").unwrap_or_default();
+        Some(Mishap::Payload { damage, chance: fields.number("chance"), size })
+    };
+    let sensor = |trouble| Some(Mishap::Sensor { trouble, size: fields.number("amount") });
+    match kind {
+        "disconnect" => Some(Mishap::Disconnect { ending: ending(fields) }),
+        "offline" => Some(Mishap::Offline { ending: ending(fields) }),
+        "clock-skew" => {
+            let offset_ns = (fields.number("offset") * 1e9) as i64;
+            Some(Mishap::ClockSkew { offset_ns, drift_ppm: fields.number("drift_ppm") })
+        }
+        "malformed" => damaged(Damage::Malformed),
+        "truncated" => damaged(Damage::Truncated),
+        "oversized" => damaged(Damage::Oversized),
+        "spike" => Some(Mishap::Spike { factor: fields.number("factor") }),
+        "stuck" => sensor(Sensor::Stuck),
+        "drift" => sensor(Sensor::Drift),
+        "shift" => sensor(Sensor::Shift),
+        "noise" => sensor(Sensor::Noise),
+        _ => None,
+    }
+}
+
+fn service(kind: &str, fields: &Fields, report: &mut Report<'_>) -> Option<Trouble> {
+    let chance = fields.number("chance");
+    Some(match kind {
+        "slow-worker" => Trouble::Slow { factor: fields.number("factor") },
+        "worker-crash" => Trouble::Crash { workers: fields.integer("workers") as u32 },
+        "stall" => Trouble::Stall,
+        "errors" => Trouble::Errors { chance },
+        "overload" => Trouble::Overload { chance, retry_after: fields.span("retry_after") },
+        "cache-flush" => Trouble::CacheFlush,
+        "cache-off" => Trouble::CacheOff,
+        "queue-shrink" => Trouble::QueueShrink { capacity: fields.integer("capacity") as u32 },
+        "verdict-drop" => Trouble::VerdictDrop { chance },
+        "verdict-delay" => Trouble::VerdictDelay { delay: fixed(fields, report)? },
+        "verdict-duplicate" => Trouble::VerdictDuplicate { chance },
+        "puback-withheld" => Trouble::PubackWithheld,
+        "refuse-service" => Trouble::Refuse,
+        _ => return None,
+    })
+}
+
+fn ending(fields: &Fields) -> Ending {
+    fields.word("ending").and_then(Ending::of).unwrap_or(Ending::Reset)
+}
+
+/// A delay where only a constant one means something.
+fn fixed(fields: &Fields, report: &mut Report<'_>) -> Option<Span> {
+    if let DelayLaw::Constant(span) = delay(fields, report)?.law {
+        return Some(span);
+    }
+    fields.refuse("delay", report, "does not scatter here", "write a span, for example \"100ms\"");
+    None
+}
+
+fn delay(fields: &Fields, report: &mut Report<'_>) -> Option<Delay> {
+    let own = fields.table("delay")?;
+    let (mean, jitter) = (own.span("mean"), own.span("jitter"));
+    let law = match own.word("law")? {
+        "uniform" => DelayLaw::Uniform { mean, jitter },
+        "normal" => DelayLaw::Normal { mean, jitter },
+        "log-normal" | "pareto" if mean == Span::ZERO => {
+            own.refuse("mean", report, "is 0, which this law cannot have", "write a longer span");
+            return None;
+        }
+        "log-normal" => DelayLaw::LogNormal { mean, jitter },
+        "pareto" => DelayLaw::Pareto { least: mean, shape: own.number("shape") },
+        "table" => DelayLaw::Table(quantiles(&own, report)?),
+        _ => DelayLaw::Constant(mean),
+    };
+    Some(Delay { law, correlation: own.number("correlation") })
+}
+
+fn quantiles(own: &Fields, report: &mut Report<'_>) -> Option<Arc<[Span]>> {
+    let spans: Vec<Span> = own
+        .list("quantiles")
+        .iter()
+        .filter_map(|(_, found)| if let Found::Span(span) = found { Some(*span) } else { None })
+        .collect();
+    if spans.len() < 2 || !spans.is_sorted() {
+        let help = "write for example [\"5ms\", \"20ms\", \"400ms\"]: minimum, median, maximum";
+        own.refuse("quantiles", report, "are not at least two that do not fall", help);
+        return None;
+    }
+    Some(spans.into())
+}
+
+/// The chain whose share of losses in the long run is the one that was asked for: of its time the link is bad for
+/// `worsens ÷ (worsens + recovers)`.
+fn loss(fields: &Fields, report: &mut Report<'_>) -> Option<Loss> {
+    let own = fields.table("loss")?;
+    let (share, good, bad) = (own.number("share"), own.number("good"), own.number("bad"));
+    if share < good || share > bad || good >= bad {
+        let message = format!("{share} does not lie between `good` ({good}) and `bad` ({bad})");
+        own.refuse("share", report, message, "correct one of the three");
+        return None;
+    }
+    let (rtt, rto) = (own.span("rtt"), own.span("rto"));
+    let burst = own.number("burst");
+    if burst <= 1.0 && own.given("good").is_none() && own.given("bad").is_none() {
+        // Each segment for itself.
+        return Some(Loss { worsens: 0.0, recovers: 1.0, lost_good: share, lost_bad: share, rtt, rto });
+    }
+    let recovers = 1.0 / burst.max(1.0);
+    let time_bad = (share - good) / (bad - good);
+    let worsens = if time_bad >= 1.0 { 1.0 } else { time_bad * recovers / (1.0 - time_bad) };
+    if worsens > 1.0 {
+        let message = format!("a share of {share} cannot come in bad spells this short");
+        own.refuse("burst", report, message, "make bad spells longer");
+        return None;
+    }
+    Some(Loss { worsens, recovers, lost_good: good, lost_bad: bad, rtt, rto })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::scenario::inline_faults;
+
+    fn chain(text: &str) -> Option<Loss> {
+        let faults = inline_faults(&[format!("loss,loss={text}")]).ok()?;
+        match &faults.first()?.effect {
+            Effect::Network(toxics) => match toxics.first()?.kind {
+                ToxicKind::Loss(loss) => Some(loss),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn a_bare_share_loses_each_segment_for_itself() {
+        let loss = chain("0.3").unwrap();
+        assert_eq!((loss.worsens, loss.lost_good, loss.lost_bad), (0.0, 0.3, 0.3));
+    }
+
+    proptest! {
+        #[test]
+        fn in_the_long_run_the_share_is_the_one_asked_for(
+            share in 0.0_f64..0.5, burst in 1.5_f64..50.0, good in 0.0_f64..0.2, bad in 0.5_f64..1.0,
+        ) {
+            prop_assume!(share >= good && share < bad);
+            if let Some(loss) = chain(&format!("{{ share = {share}, burst = {burst}, good = {good}, bad = {bad} }}")) {
+                // The chain's stationary law: bad for worsens ÷ (worsens + recovers) of the time.
+                let time_bad = loss.worsens / (loss.worsens + loss.recovers);
+                let lost = time_bad * loss.lost_bad + (1.0 - time_bad) * loss.lost_good;
+                prop_assert!((lost - share).abs() < 1e-9, "{lost} {share}");
+                prop_assert!((1.0 / loss.recovers - burst).abs() < 1e-9);
+            }
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! The audit of delivery against brokers that keep their promises, and against one that was broken on purpose: shipped scenarios
+//! through the built binary.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::interop_device::mosquitto;
+
+/// Runs a shipped scenario and gives its report.
+pub(crate) fn report(scenario: &str, arguments: &[&str]) -> (Value, Option<i32>) {
+    let out = tempfile::tempdir().unwrap();
+    let path = format!("{}/scenarios/{scenario}.toml", env!("CARGO_MANIFEST_DIR"));
+    let run = Command::new(env!("CARGO_BIN_EXE_squall"))
+        .args(["run", &path, "--quiet", "--json", "--out"])
+        .arg(out.path())
+        .args(arguments)
+        .output()
+        .unwrap();
+    let report = serde_json::from_slice(&run.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&run.stderr)));
+    (report, run.status.code())
+}
+
+fn of<'r>(report: &'r Value, list: &str, key: &str, name: &str) -> &'r Value {
+    let found = report[list].as_array().unwrap().iter().find(|row| row[key] == name);
+    found.unwrap_or_else(|| panic!("no {name} in {}", report[list]))
+}
+
+fn count(row: &Value, key: &str) -> u64 {
+    row[key].as_u64().unwrap_or_else(|| panic!("no {key} in {row}"))
+}
+
+/// Loss only at `QoS` 0, duplicates only at `QoS` 1, neither at `QoS` 2, though connections are reset in mid-flight.
+fn holds_the_truth_table(arguments: &[&str]) {
+    let arguments = [&["--set", "phase.whole.duration=9s"], arguments].concat();
+    let (report, code) = report("qos", &arguments);
+    let delivery = |fleet: &str| of(&report, "delivery", "fleet", fleet);
+    let (zero, one, two) = (delivery("zero"), delivery("one"), delivery("two"));
+    assert!(count(zero, "lost") > 0, "something was under way when connections broke: {zero}");
+    assert_eq!(count(zero, "duplicated"), 0, "{zero}");
+    assert_eq!((count(one, "lost"), &one["kept"]), (0, &Value::Bool(true)), "{one}");
+    assert_eq!((count(two, "lost"), count(two, "duplicated")), (0, 0), "{two}");
+    assert_eq!(two["kept"], Value::Bool(true), "{two}");
+    assert!(matches!(code, Some(0 | 12)), "{code:?}");
+}
+
+#[test]
+fn the_bundled_broker_loses_and_repeats_only_what_its_promises_allow() {
+    holds_the_truth_table(&[]);
+}
+
+#[test]
+fn mosquitto_loses_and_repeats_only_what_its_promises_allow() {
+    let Some((_broker, port, _directory)) =
+        mosquitto("allow_anonymous true\nmax_inflight_messages 0\nmax_queued_messages 0\n")
+    else {
+        return;
+    };
+    // It takes a moment to listen.
+    let listens = || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok();
+    let _ = (0..500).any(|_| {
+        listens() || {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            false
+        }
+    });
+    holds_the_truth_table(&["--target", &format!("mqtt=mqtt://127.0.0.1:{port}")]);
+}
+
+#[test]
+fn the_audit_finds_just_what_was_done_to_messages() {
+    let (report, code) = report("lost-verdicts", &["--set", "run.demand_delivery=true"]);
+    let acted = |fault: &str| count(of(&report, "faults", "fault", fault), "acted");
+    let (meters, panels) =
+        (of(&report, "delivery", "fleet", "meters"), of(&report, "delivery", "fleet", "panels"));
+    assert_eq!(acted("drop"), 50, "one verdict in 20 of 24 for each of 50 devices");
+    assert_eq!((count(meters, "lost"), count(meters, "duplicated")), (acted("drop"), 0));
+    assert_eq!(count(panels, "duplicated"), acted("double"));
+    assert_eq!(count(panels, "reordered"), acted("shuffle"));
+    assert_eq!((acted("double"), acted("shuffle")), (100, 100));
+    assert_eq!((count(panels, "lost"), &panels["kept"]), (0, &Value::Bool(false)));
+    assert_eq!(panels["first_duplicated"]["seq"].as_u64().map(|seq| seq > 0), Some(true), "{panels}");
+    assert!(matches!(code, Some(99 | 12)), "a broken promise was demanded to be kept: {code:?}");
+}
+
+#[test]
+fn a_service_that_drops_and_doubles_verdicts_is_caught() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("broken.toml");
+    let text = r#"
+[scenario]
+name = "broken"
+[run]
+warm_up = "0s"
+interval = "500ms"
+demand_delivery = true
+[[phase]]
+name = "whole"
+duration = "4s"
+[fleet.meters]
+protocol = "mqtt"
+devices = 20
+rate = "10/s"
+timeout = "1s"
+expects = "exactly-once"
+[fleet.panels]
+protocol = "ws"
+devices = 20
+rate = "10/s"
+timeout = "1s"
+expects = "exactly-once"
+[[fault]]
+name = "loses"
+kind = "verdict-drop"
+chance = 0.1
+start = "500ms"
+duration = "1s"
+[[fault]]
+name = "repeats"
+kind = "verdict-duplicate"
+chance = 0.1
+start = "2s"
+duration = "1s"
+"#;
+    std::fs::write(&path, text).unwrap();
+    let run = Command::new(env!("CARGO_BIN_EXE_squall"))
+        .args(["run", path.to_str().unwrap(), "--quiet", "--json", "--out"])
+        .arg(folder.path())
+        .output()
+        .unwrap();
+    let report: Value = serde_json::from_slice(&run.stdout).unwrap();
+    let total = |key: &str| -> u64 {
+        ["meters", "panels"].iter().map(|fleet| count(of(&report, "delivery", "fleet", fleet), key)).sum()
+    };
+    let acted = |fault: &str| count(of(&report, "faults", "fault", fault), "acted");
+    assert!(acted("loses") > 10 && acted("repeats") > 10, "{}", report["faults"]);
+    assert_eq!((total("lost"), total("duplicated")), (acted("loses"), acted("repeats")));
+    assert!(matches!(run.status.code(), Some(99 | 12)), "{:?}", run.status);
+}

@@ -1,0 +1,279 @@
+//! Faults that the operator of a run switches, through the built binary: commands, service faults, and switching by hand.
+#![cfg(unix)]
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use squall::results::{RunState, load_manifest};
+
+const RUN: &str = r#"
+[scenario]
+name = "small"
+seed = 3
+[run]
+connect_rate = "1000/s"
+warm_up = "200ms"
+drain = "2s"
+interval = "500ms"
+[[phase]]
+name = "steady"
+duration = "DURATION"
+[fleet.alpha]
+protocol = "http"
+devices = 4
+rate = "10/s"
+"#;
+
+const PAUSE: &str = r#"
+[[fault]]
+name = "pause"
+kind = "exec"
+start = "500ms"
+duration = "LENGTH"
+begin = "BEGIN"
+end = "echo mended; touch ended"
+timeout = "10s"
+"#;
+
+/// A folder of its own with a scenario in it, in which runs look for one another.
+struct Desk {
+    folder: tempfile::TempDir,
+}
+
+impl Desk {
+    fn with(duration: &str, faults: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("doors")).unwrap();
+        let text = RUN.replace("DURATION", duration) + faults;
+        std::fs::write(folder.path().join("s.toml"), text).unwrap();
+        Self { folder }
+    }
+
+    fn squall(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_squall"));
+        command.current_dir(self.folder.path()).args(arguments).stdin(Stdio::null());
+        command.env("XDG_RUNTIME_DIR", self.folder.path().join("doors"));
+        command.env("TMPDIR", self.folder.path().join("doors"));
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        self.squall(arguments).output().unwrap()
+    }
+
+    fn start(&self, arguments: &[&str]) -> Child {
+        self.squall(arguments).spawn().unwrap()
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn doors(&self) -> usize {
+        std::fs::read_dir(self.path("doors")).unwrap().count()
+    }
+
+    fn wait_for(&self, name: &str) {
+        for _ in 0..2_000 {
+            if self.path(name).exists() {
+                return;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        panic!("{name} did not come about");
+    }
+
+    fn only_run(&self) -> PathBuf {
+        let runs = std::fs::read_dir(self.path("results/small")).unwrap();
+        let runs: Vec<PathBuf> = runs.map(|entry| entry.unwrap().path()).collect();
+        assert_eq!(runs.len(), 1, "{runs:?}");
+        runs[0].clone()
+    }
+}
+
+fn pause(length: &str, begin: &str) -> String {
+    PAUSE.replace("LENGTH", length).replace("BEGIN", begin)
+}
+
+fn signal(child: &Child, signal: &str) {
+    let sent = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+fn events(run: &Path) -> String {
+    std::fs::read_to_string(run.join("events.csv")).unwrap()
+}
+
+#[test]
+fn a_command_is_run_and_undone_at_its_instants_and_its_output_kept() {
+    let desk = Desk::with("2s", &pause("500ms", "echo froze $SQUALL_FAULT $SQUALL_TURN; touch begun"));
+    let output = desk.run(&["run", "s.toml"]);
+    assert!(matches!(output.status.code(), Some(0 | 12)), "{}", said(&output));
+    assert!(desk.path("begun").exists() && desk.path("ended").exists());
+    let run = desk.only_run();
+    let kept = |name: &str| std::fs::read_to_string(run.join("commands").join(name)).unwrap();
+    assert_eq!(kept("pause-0-begin.log"), "froze pause 0\n");
+    assert_eq!(kept("pause-0-end.log"), "mended\n");
+    let events = events(&run);
+    assert!(events.contains(",fault_on,pause,") && events.contains("begin: froze pause 0"), "{events}");
+    assert!(events.contains(",fault_off,pause,") && events.contains("end: mended"), "{events}");
+    assert_eq!(desk.doors(), 0);
+}
+
+#[test]
+fn an_interrupted_run_undoes_what_is_on() {
+    let desk = Desk::with("60s", &pause("50s", "touch begun"));
+    let child = desk.start(&["run", "s.toml"]);
+    desk.wait_for("begun");
+    signal(&child, "-INT");
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{}", said(&output));
+    assert!(desk.path("ended").exists());
+    let events = events(&desk.only_run());
+    assert!(
+        events.contains(",fault_off,pause,") && events.contains("the run ended; end: mended"),
+        "{events}"
+    );
+}
+
+#[test]
+fn two_interrupts_cut_what_begins_and_still_undo_it() {
+    let desk = Desk::with("60s", &pause("50s", "touch begun; sleep 9"));
+    let child = desk.start(&["run", "s.toml"]);
+    desk.wait_for("begun");
+    signal(&child, "-INT");
+    signal(&child, "-TERM");
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{}", said(&output));
+    assert!(desk.path("ended").exists());
+    assert!(said(&output).contains("trouble with faults:\n  fault `pause` at"), "{}", said(&output));
+}
+
+#[test]
+fn a_run_that_fails_undoes_what_is_on() {
+    // The run's files vanish under it.
+    let desk = Desk::with("60s", &pause("50s", "touch begun; rm -r $SQUALL_RUN_DIR"));
+    let output = desk.run(&["run", "s.toml"]);
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert!(desk.path("begun").exists() && desk.path("ended").exists());
+    assert_eq!(desk.doors(), 0);
+}
+
+#[test]
+fn a_killed_run_leaves_readable_files_and_its_door_is_taken_away() {
+    let desk = Desk::with("60s", &pause("50s", "touch begun"));
+    let mut child = desk.start(&["run", "s.toml"]);
+    desk.wait_for("begun");
+    let run = desk.only_run();
+    while !events(&run).contains("fault_on") {
+        thread::sleep(Duration::from_millis(20));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(load_manifest(&run).unwrap().state, RunState::Running);
+    assert_eq!(desk.doors(), 1);
+    let list = desk.run(&["fault", "list"]);
+    assert_eq!(list.status.code(), Some(1));
+    assert!(said(&list).contains("no run is on"), "{}", said(&list));
+    assert_eq!(desk.doors(), 0);
+}
+
+#[test]
+fn people_see_and_switch_the_faults_of_a_run() {
+    let by_hand = r#"
+[[fault]]
+name = "freeze"
+kind = "exec"
+begin = "echo frozen"
+end = "touch ended"
+[[fault]]
+name = "brake"
+kind = "slow-worker"
+factor = 2
+[[fault]]
+name = "cut"
+kind = "partition"
+"#;
+    let desk = Desk::with("60s", by_hand);
+    let child = desk.start(&["run", "s.toml"]);
+    let mut list = desk.run(&["fault", "list", "--json"]);
+    for _ in 0..500 {
+        if list.status.success() {
+            break;
+        }
+        thread::sleep(Duration::from_millis(20));
+        list = desk.run(&["fault", "list", "--json"]);
+    }
+    let list: serde_json::Value = serde_json::from_slice(&list.stdout).unwrap();
+    assert_eq!(list["faults"].as_array().unwrap().len(), 3);
+    assert_eq!(list["run"]["scenario"], "small");
+    let id = list["run"]["id"].as_str().unwrap();
+    let say = |arguments: &[&str]| {
+        let output = desk.run(&[&["fault"], arguments].concat());
+        (output.status.code().unwrap(), said(&output).trim().to_owned())
+    };
+    assert_eq!(say(&["start", "freeze"]), (0, "freeze is on (begin: frozen)".into()));
+    assert_eq!(say(&["start", "brake", "--for", "1m", "--run", id]), (0, "brake is on".into()));
+    assert_eq!(
+        say(&["start", "cut", "--run", list["run"]["directory"].as_str().unwrap()]),
+        (0, "cut is on".into())
+    );
+    let (code, error) = say(&["start", "cut"]);
+    assert!(code == 2 && error.contains("`cut` is on already, by hand"), "{error}");
+    assert_eq!(say(&["start", "x"]).0, 2);
+    assert_eq!(say(&["stop", "cut"]), (0, "cut is off".into()));
+    assert_eq!(say(&["stop-all"]), (0, "freeze is off\nbrake is off".into()));
+    assert!(desk.path("ended").exists());
+    assert_eq!(say(&["list", "--run", "another"]).0, 2);
+    let (_, table) = say(&["list"]);
+    assert_eq!(table.matches(" off ").count(), 3, "{table}");
+    signal(&child, "-INT");
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{}", said(&output));
+    assert!(said(&output).contains("by hand: fault `brake` goes on at"), "{}", said(&output));
+    let run = desk.only_run();
+    assert_eq!(load_manifest(&run).unwrap().faults_by_hand, 6);
+    let events = events(&run);
+    for fault in ["freeze", "brake", "cut"] {
+        for event in ["fault_on", "fault_off"] {
+            assert!(events.contains(&format!(",{event},{fault},\"by hand")), "{event} {fault}: {events}");
+        }
+    }
+}
+
+#[test]
+fn a_service_that_does_not_let_itself_be_broken_is_refused_before_the_run() {
+    let brake = "[[fault]]\nname = \"brake\"\nkind = \"slow-worker\"\nfactor = 2\nstart = \"500ms\"\n";
+    let desk = Desk::with("2s", brake);
+    for (flag, refused) in [(None, true), (Some("--faults"), false)] {
+        let arguments = ["serve", "--http-port", "0", "--mqtt-port", "0"];
+        let arguments: Vec<&str> = arguments.into_iter().chain(flag).collect();
+        let mut service = desk.start(&arguments);
+        let mut printed = BufReader::new(service.stdout.take().unwrap()).lines();
+        let url = printed.find_map(|line| {
+            let line = line.unwrap();
+            line.split_whitespace().find(|word| word.starts_with("http://")).map(ToOwned::to_owned)
+        });
+        let target = format!("http={}", url.unwrap());
+        let output = desk.run(&["run", "s.toml", "--target", &target]);
+        service.kill().unwrap();
+        service.wait().unwrap();
+        if refused {
+            assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+            assert!(said(&output).contains("squall serve --faults"), "{}", said(&output));
+            assert!(!desk.path("results").exists());
+        } else {
+            assert!(matches!(output.status.code(), Some(0 | 12)), "{}", said(&output));
+            let events = events(&desk.only_run());
+            assert!(events.contains(",fault_on,brake,\"planned"), "{events}");
+        }
+    }
+}
