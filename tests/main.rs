@@ -4,6 +4,7 @@
 mod accounting;
 mod architecture;
 mod behaviour;
+mod bundled;
 mod cli;
 mod cluster;
 mod delivery;

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use super::renewal::Gap;
-use super::statistic::{dispersion, kolmogorov_smirnov};
+use super::statistic::dispersion;
 use super::variate::exponential;
 use super::*;
 use crate::seed::Seed;
+use crate::seed::statistic::kolmogorov_smirnov;
 use crate::units::Span;
 
 const SECOND: u64 = 1_000_000_000;

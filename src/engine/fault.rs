@@ -126,24 +126,11 @@ impl Faults {
         })
     }
 
-    /// Whether any of these acts on connections or messages.
-    pub(super) fn reach_connections(&self, hits: &[Hit]) -> bool {
+    /// Whether any of these has an effect that is `wanted`.
+    pub(super) fn any(&self, hits: &[Hit], wanted: fn(&Effect) -> bool) -> bool {
         hits.iter().any(|hit| {
             let held = self.list.get(usize::from(hit.fault));
-            held.is_some_and(|held| matches!(held.fault.effect, Effect::Network(_) | Effect::Message(_)))
-        })
-    }
-
-    /// Whether any of these acts on readings: on what sensors show, on clocks, on payloads.
-    pub(super) fn reach_readings(&self, hits: &[Hit]) -> bool {
-        hits.iter().any(|hit| {
-            let held = self.list.get(usize::from(hit.fault));
-            held.is_some_and(|held| {
-                matches!(
-                    held.fault.effect,
-                    Effect::Device(Mishap::Sensor { .. } | Mishap::Payload { .. } | Mishap::ClockSkew { .. })
-                )
-            })
+            held.is_some_and(|held| wanted(&held.fault.effect))
         })
     }
 
@@ -280,10 +267,8 @@ impl<S: Sink> Worker<S> {
 
     fn refresh(&self, device: &Device, now: Tick) {
         let Some(weather) = &device.weather else { return };
-        let fronts = self
-            .faults
-            .active(&device.hits, now)
-            .filter(|(held, ..)| matches!(held.fault.effect, Effect::Network(_) | Effect::Message(_)));
+        let fronts =
+            self.faults.active(&device.hits, now).filter(|(held, ..)| held.fault.effect.on_connections());
         let fronts = fronts.map(|(held, hit, spell)| Front {
             fault: Arc::clone(&held.fault),
             number: hit.fault,

@@ -21,6 +21,7 @@ use super::relay::{Heard, Relay};
 use super::vigil::Vigil;
 use super::{End, Setup, WorkerReport};
 use crate::clock::{Monotonic, Pacer, Tick, thread_cpu_time};
+use crate::fault::Effect;
 use crate::protocol::{Endpoint, Settings};
 use crate::record::{Detection, Finding, FleetId, Kind, Layout, Outcome, PhaseId, Sample, Sink};
 use crate::scenario::{Model, Plan};
@@ -146,9 +147,9 @@ impl<S: Sink> Worker<S> {
                 let ledger =
                     Ledger::new(device.fleet, device.index, fleet.timeout.as_ns(), fleet.in_flight, backlog);
                 let weather = faults
-                    .reach_connections(&device.hits)
+                    .any(&device.hits, Effect::on_connections)
                     .then(|| weather(itself, &plan, slot as u32, &device));
-                let ailing = faults.reach_readings(&device.hits);
+                let ailing = faults.any(&device.hits, Effect::on_readings);
                 Rc::new(Device::new(slot as u32, device, fleet, ledger, (weather, ailing)))
             });
         let devices = devices.collect();

@@ -44,6 +44,19 @@ impl Effect {
         }
     }
 
+    /// Whether it acts on connections or on messages.
+    pub const fn on_connections(&self) -> bool {
+        matches!(self, Self::Network(_) | Self::Message(_))
+    }
+
+    /// Whether it acts on readings: on what sensors show, on clocks, on payloads.
+    pub const fn on_readings(&self) -> bool {
+        matches!(
+            self,
+            Self::Device(Mishap::Sensor { .. } | Mishap::Payload { .. } | Mishap::ClockSkew { .. })
+        )
+    }
+
     /// Whether it acts on single devices, and so on a share of them.
     pub const fn by_device(&self) -> bool {
         matches!(self, Self::Network(_) | Self::Message(_) | Self::Device(_))

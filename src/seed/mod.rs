@@ -2,6 +2,9 @@
 //!
 //! A stream's key is SHA-256 of the seed, the label and the index, so adding a consumer never shifts another.
 
+#[cfg(test)]
+pub(crate) mod statistic;
+
 use std::fmt;
 use std::str::FromStr;
 

@@ -1,4 +1,4 @@
-//! Statistics that judge drawn delays in tests, and the bench that draws them.
+//! What judges drawn delays in tests, and the bench that draws them.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -84,29 +84,6 @@ impl Bench {
     }
 }
 
-/// The p-value of a one-sample Kolmogorov–Smirnov test of `samples` against `cdf`, by the asymptotic series with Stephens'
-/// correction (Numerical Recipes, 3rd ed., §14.3.3).
-pub(super) fn kolmogorov_smirnov(mut samples: Vec<f64>, cdf: impl Fn(f64) -> f64) -> f64 {
-    samples.sort_by(f64::total_cmp);
-    let n = samples.len() as f64;
-    let distance = samples.iter().enumerate().fold(0.0_f64, |most, (i, x)| {
-        let theory = cdf(*x);
-        most.max((theory - i as f64 / n).abs()).max(((i as f64 + 1.0) / n - theory).abs())
-    });
-    let lambda = (n.sqrt() + 0.12 + 0.11 / n.sqrt()) * distance;
-    if lambda < 0.2 {
-        // The series converges too slowly here, and the value is 1 to twelve digits.
-        return 1.0;
-    }
-    let series: f64 = (1..=100)
-        .map(|k| {
-            let sign = if k % 2 == 1 { 1.0 } else { -1.0 };
-            sign * (-2.0 * (f64::from(k) * lambda).powi(2)).exp()
-        })
-        .sum();
-    (2.0 * series).clamp(0.0, 1.0)
-}
-
 /// The value that `cdf` reaches `share` at, between 0 and `most`, by bisection.
 pub(super) fn quantile(cdf: impl Fn(f64) -> f64, share: f64, most: f64) -> f64 {
     let (mut low, mut high) = (0.0, most);
@@ -115,11 +92,4 @@ pub(super) fn quantile(cdf: impl Fn(f64) -> f64, share: f64, most: f64) -> f64 {
         if cdf(middle) < share { low = middle } else { high = middle }
     }
     low
-}
-
-#[test]
-fn the_judge_knows_right_from_wrong() {
-    let even: Vec<f64> = (0..10_000).map(|i| (f64::from(i) + 0.5) / 10_000.0).collect();
-    assert!(kolmogorov_smirnov(even.clone(), |x| x) > 0.99);
-    assert!(kolmogorov_smirnov(even, |x| x * x) < 1e-6);
 }

@@ -1,12 +1,13 @@
 //! Every toxic against its law, under a manual clock.
 
 use super::fading::Fading;
-use super::statistic::{Bench, MS, kolmogorov_smirnov, quantile};
+use super::statistic::{Bench, MS, quantile};
 use super::*;
 use crate::clock::Tick;
 use crate::fault::delay::{Delay, DelayLaw, Loss};
 use crate::fault::effect::{Ending, ToxicKind};
 use crate::seed::Seed;
+use crate::seed::statistic::kolmogorov_smirnov;
 use crate::units::{ByteSize, Span};
 
 const MESSAGES: usize = 10_000;

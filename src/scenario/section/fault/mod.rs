@@ -14,13 +14,10 @@ use crate::scenario::model::{Fleet, Model};
 use crate::scenario::problem::{Report, nearest, quote};
 use crate::units::Span;
 
-pub(in crate::scenario) use table::{DELAY, FAULT, LOSS};
+pub(in crate::scenario) use table::{DELAY, FAULT, LONGEST, LOSS};
 
 /// Faults of a scenario.
 const MOST: usize = 64;
-
-/// The longest time line.
-pub(super) const LONGEST: Span = Span::from_ms(720 * 3_600_000);
 
 /// Spells of all faults together.
 const MOST_SPELLS: u32 = 10_000;
@@ -224,7 +221,7 @@ fn suits(effect: &Effect, fleet: &Fleet) -> bool {
         Effect::Device(Mishap::Spike { .. }) => {
             matches!(&fleet.model, Model::Open { arrival, .. } if !matches!(arrival, Law::Recorded { .. }))
         }
-        Effect::Device(Mishap::Sensor { .. } | Mishap::Payload { .. } | Mishap::ClockSkew { .. }) => sends,
+        effect if effect.on_readings() => sends,
         _ => true,
     }
 }

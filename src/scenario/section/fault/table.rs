@@ -1,75 +1,52 @@
 //! The tables of `[[fault]]`.
 
-use crate::fault::{Direction, Ending, MessageKind};
+use crate::fault::{Direction, Ending, MessageKind, PRESETS};
 use crate::scenario::field::{Field, Kind, Section};
 use crate::units::{ByteSize, Span};
 
 const NONE: Span = Span::ZERO;
 const TICK: Span = Span::from_ms(1);
 const MINUTE: Span = Span::from_ms(60_000);
-const LONGEST: Span = Span::from_ms(720 * 3_600_000);
+/// The longest time line.
+pub(in crate::scenario) const LONGEST: Span = Span::from_ms(720 * 3_600_000);
 const BYTE: ByteSize = ByteSize(1);
 const GIB: ByteSize = ByteSize(1 << 30);
+
+/// Words of known links.
+static LINKS: [&str; PRESETS.len()] = {
+    let mut words = [""; PRESETS.len()];
+    let mut nth = 0;
+    while nth < words.len() {
+        words[nth] = PRESETS[nth].0;
+        nth += 1;
+    }
+    words
+};
 
 /// Kinds that happen at an instant.
 pub(super) const INSTANT: [&str; 3] = ["disconnect", "worker-crash", "cache-flush"];
 
-/// Kinds that act on single devices.
-pub(super) const BY_DEVICE: &[&str] = &[
-    "link",
-    "latency",
-    "loss",
-    "bandwidth",
-    "slicer",
-    "limit",
-    "reset",
-    "half-close",
-    "slow-close",
-    "partition",
-    "blackhole",
-    "refuse",
-    "slow-connect",
-    "hang",
-    "corrupt",
-    "slow-reader",
-    "message-drop",
-    "message-duplicate",
-    "message-delay",
-    "message-reorder",
-    "disconnect",
-    "offline",
-    "clock-skew",
-    "malformed",
-    "truncated",
-    "oversized",
-    "spike",
-    "stuck",
-    "drift",
-    "shift",
-    "noise",
-];
+/// Defines the kinds of faults by where they act: each word stands once.
+macro_rules! kinds {
+    (network: [$($network:literal),*], message: [$($message:literal),*], device: [$($device:literal),*],
+     beyond: [$($beyond:literal),*]) => {
+        const NETWORK: &[&str] = &[$($network),*];
+        const MESSAGE: &[&str] = &[$($message),*];
+        /// Kinds that act on single devices.
+        const BY_DEVICE: &[&str] = &[$($network,)* $($message,)* $($device),*];
+        const KINDS: &[&str] = &[$($network,)* $($message,)* $($device,)* $($beyond),*];
+    };
+}
 
-const NETWORK: &[&str] = &[
-    "link",
-    "latency",
-    "loss",
-    "bandwidth",
-    "slicer",
-    "limit",
-    "reset",
-    "half-close",
-    "slow-close",
-    "partition",
-    "blackhole",
-    "refuse",
-    "slow-connect",
-    "hang",
-    "corrupt",
-    "slow-reader",
-];
+kinds! {
+    network: ["link", "latency", "loss", "bandwidth", "slicer", "limit", "reset", "half-close", "slow-close", "partition", "blackhole", "refuse", "slow-connect", "hang", "corrupt", "slow-reader"],
+    message: ["message-drop", "message-duplicate", "message-delay", "message-reorder"],
+    device: ["disconnect", "offline", "clock-skew", "malformed", "truncated", "oversized", "spike", "stuck", "drift", "shift", "noise"],
+    beyond: ["slow-worker", "worker-crash", "stall", "errors", "overload", "cache-flush", "cache-off", "queue-shrink", "verdict-drop", "verdict-delay", "verdict-duplicate", "puback-withheld", "refuse-service", "exec"]
+}
+
 const DIRECTED: &[&str] =
     &["latency", "loss", "bandwidth", "slicer", "limit", "partition", "blackhole", "corrupt"];
-const MESSAGE: &[&str] = &["message-drop", "message-duplicate", "message-delay", "message-reorder"];
 
 pub(in crate::scenario) static FAULT: Section = Section {
     title: "[[fault]]",
@@ -80,53 +57,7 @@ pub(in crate::scenario) static FAULT: Section = Section {
         Field::required("name", Kind::Name, "names the fault in every report; unique"),
         Field::required(
             "kind",
-            Kind::Word(&[
-                "link",
-                "latency",
-                "loss",
-                "bandwidth",
-                "slicer",
-                "limit",
-                "reset",
-                "half-close",
-                "slow-close",
-                "partition",
-                "blackhole",
-                "refuse",
-                "slow-connect",
-                "hang",
-                "corrupt",
-                "slow-reader",
-                "message-drop",
-                "message-duplicate",
-                "message-delay",
-                "message-reorder",
-                "disconnect",
-                "offline",
-                "clock-skew",
-                "malformed",
-                "truncated",
-                "oversized",
-                "spike",
-                "stuck",
-                "drift",
-                "shift",
-                "noise",
-                "slow-worker",
-                "worker-crash",
-                "stall",
-                "errors",
-                "overload",
-                "cache-flush",
-                "cache-off",
-                "queue-shrink",
-                "verdict-drop",
-                "verdict-delay",
-                "verdict-duplicate",
-                "puback-withheld",
-                "refuse-service",
-                "exec",
-            ]),
+            Kind::Word(KINDS),
             "what goes wrong: on the devices' connections (link to slow-reader), to whole messages (message-…), in the \
              devices (disconnect to noise), in the bundled reference system (slow-worker to refuse-service), or a command \
              of yours (exec)",
@@ -186,18 +117,7 @@ pub(in crate::scenario) static FAULT: Section = Section {
         .only(DIRECTED),
         Field::required(
             "preset",
-            Kind::Word(&[
-                "gprs",
-                "edge",
-                "3g",
-                "dsl-poor",
-                "dsl",
-                "wifi",
-                "satellite",
-                "5g",
-                "nb-iot",
-                "lora-backhaul",
-            ]),
+            Kind::Word(&LINKS),
             "a known kind of link: its delay, rate and loss",
         )
         .only(&["link"]),
