@@ -146,6 +146,7 @@ mod tests {
         let spells = vec![(second(10), second(20))];
         let fault = FaultInfo {
             fleets: Vec::new(),
+            cuts: false,
             counted: true,
             name: "slow".into(),
             layer: "network",

@@ -305,6 +305,7 @@ mod tests {
         let mut layout = layout();
         let fault = |name: &str| FaultInfo {
             fleets: Vec::new(),
+            cuts: false,
             counted: true,
             name: name.into(),
             layer: "network",

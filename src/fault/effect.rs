@@ -32,6 +32,20 @@ impl Effect {
         }
     }
 
+    /// Whether it happens at an instant, so that it has no length and leaves nothing to be undone.
+    pub const fn is_instant(&self) -> bool {
+        match self {
+            Self::Device(mishap) => matches!(mishap, Mishap::Disconnect { .. }),
+            Self::Service(trouble) => trouble.is_instant(),
+            Self::Network(_) | Self::Message(_) | Self::Command(_) => false,
+        }
+    }
+
+    /// Whether it cuts connections, which then have to be made again.
+    pub const fn cuts(&self) -> bool {
+        matches!(self, Self::Device(Mishap::Disconnect { .. } | Mishap::Offline { .. }))
+    }
+
     /// Whether it can be counted how often it acts. A narrow link acts all the time; what cuts or misleads a device does so once.
     pub fn is_counted(&self) -> bool {
         match self {
@@ -345,6 +359,13 @@ pub enum Trouble {
     PubackWithheld,
     /// New connections are refused.
     Refuse,
+}
+
+impl Trouble {
+    /// Whether it happens at an instant, so that nothing is left to be undone.
+    pub const fn is_instant(&self) -> bool {
+        matches!(self, Self::Crash { .. } | Self::CacheFlush)
+    }
 }
 
 /// A command of the user's, run by the shell, and the one that undoes it.

@@ -18,6 +18,8 @@ pub struct FaultInfo {
     pub layer: &'static str,
     /// The kind, in the word the scenario uses.
     pub kind: &'static str,
+    /// Whether it cuts connections, which then have to be made again.
+    pub cuts: bool,
     /// Whether it is counted how often it acts.
     pub counted: bool,
     /// Devices it hits; 0 where it does not act on single devices.

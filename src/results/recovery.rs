@@ -156,7 +156,7 @@ impl Story {
             end: None,
             instant: spell.is_some_and(|(from, until)| from == until),
             devices: 0,
-            to_return: if matches!(info.kind, "disconnect" | "offline") { 99 } else { 0 },
+            to_return: if info.cuts { 99 } else { 0 },
             acted: 0,
             remarks: Vec::new(),
             level,

@@ -334,6 +334,7 @@ fn told(faults: &[Arc<Fault>], fleets: &[Planned], end: Tick) -> Vec<FaultInfo> 
         name: fault.name.clone(),
         layer: fault.effect.layer(),
         kind: fault.kind,
+        cuts: fault.effect.cuts(),
         counted: fault.effect.is_counted(),
         fleets: (0..fleets.len())
             .filter(|at| fleets[*at].draws.get(nth).is_some_and(Option::is_some))

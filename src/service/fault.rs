@@ -33,10 +33,3 @@ words! {
         Refuse = "refuse",
     }
 }
-
-impl FaultKind {
-    /// Whether it happens at an instant, so that nothing is left to be undone.
-    pub const fn is_instantaneous(self) -> bool {
-        matches!(self, Self::Crash | Self::CacheFlush)
-    }
-}

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::wire;
 use crate::clock::Tick;
-use crate::fault::{Effect, Fault, Mishap, Trouble};
+use crate::fault::{Effect, Fault, Mishap};
 use crate::record::FaultId;
 
 /// Workers hear of a hand's spell only when they come round; it ends so long before a planned one, so that both are told
@@ -204,16 +204,7 @@ fn refuse_planned_readings(place: &Place) -> Result<(), String> {
 
 /// Whether a fault happens at an instant, so that it has no length.
 pub(super) fn is_instant(fault: &Fault) -> bool {
-    match &fault.effect {
-        Effect::Service(trouble) => happens_once(trouble),
-        Effect::Device(Mishap::Disconnect { .. }) => true,
-        _ => fault.schedule.is_some_and(|schedule| schedule.duration_ns == 0),
-    }
-}
-
-/// Whether the service has nothing to end afterwards.
-pub(super) const fn happens_once(trouble: &Trouble) -> bool {
-    matches!(trouble, Trouble::Crash { .. } | Trouble::CacheFlush)
+    fault.effect.is_instant() || fault.schedule.is_some_and(|schedule| schedule.duration_ns == 0)
 }
 
 #[cfg(test)]
@@ -221,7 +212,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::fault::Schedule;
+    use crate::fault::{Schedule, Trouble};
 
     const END: Tick = Tick(1_000_000_000_000);
 

@@ -12,7 +12,6 @@ use std::time::Duration;
 use rand::Rng as _;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::board::happens_once;
 use super::command::{Ended, Running};
 use crate::clock::{Monotonic, Tick};
 use crate::engine::Order;
@@ -188,7 +187,7 @@ impl Hand {
     ) {
         let mut acted = spell.acted;
         let ended = match &self.fault.effect {
-            Effect::Service(trouble) if !happens_once(trouble) => match self.stop().await {
+            Effect::Service(trouble) if !trouble.is_instant() => match self.stop().await {
                 Ok(times) => {
                     acted = times;
                     Ok(None)

@@ -170,7 +170,7 @@ impl Troubles {
     /// If as many as may be on are on.
     pub(super) fn begin(&self, order: Order, now: Tick, acted: u64) -> Result<Value, Full> {
         let mut state = self.state();
-        let lasts = !order.kind.is_instantaneous();
+        let lasts = !order.trouble.is_instant();
         let replaced = state.on.iter().position(|fault| fault.name == order.name);
         if lasts && replaced.is_none() && state.on.len() >= MOST {
             return Err(Full);

@@ -14,6 +14,7 @@ pub(super) fn with_faults(faults: &[(&str, &[(u64, u64)])]) -> Arc<Layout> {
     }
     let info = |(name, spells): &(&str, &[(u64, u64)])| FaultInfo {
         fleets: Vec::new(),
+        cuts: false,
         counted: true,
         name: (*name).to_owned(),
         layer: "service",

@@ -89,8 +89,10 @@ fn fault(
     let fields = check(&FAULT, table, &path, &item.origin, report);
     let kind = fields.word("kind")?;
     let ramp = fields.span("ramp");
-    let schedule = schedule(kind, &fields, ramp, frame, report);
-    let effect = effect::effect(kind, &fields, report)?;
+    let effect = effect::effect(kind, &fields, report);
+    let instant = effect.as_ref().is_some_and(Effect::is_instant);
+    let schedule = schedule((kind, instant), &fields, ramp, frame, report);
+    let effect = effect?;
     let fleets = if effect.by_device() { fleets(&fields, frame, &effect, report) } else { Vec::new() };
     let fault = Fault {
         name: fields.text("name").unwrap_or_default().value().to_owned(),
@@ -106,13 +108,12 @@ fn fault(
 }
 
 fn schedule(
-    kind: &str,
+    (kind, instant): (&str, bool),
     fields: &Fields,
     ramp: Span,
     frame: &Frame<'_>,
     report: &mut Report<'_>,
 ) -> Option<Schedule> {
-    let instant = table::INSTANT.contains(&kind);
     if instant {
         fields.refuse_given(&["duration"], report, "means nothing for what happens at an instant");
     }

@@ -23,9 +23,6 @@ static LINKS: [&str; PRESETS.len()] = {
     words
 };
 
-/// Kinds that happen at an instant.
-pub(super) const INSTANT: [&str; 3] = ["disconnect", "worker-crash", "cache-flush"];
-
 /// Defines the kinds of faults by where they act: each word stands once.
 macro_rules! kinds {
     (network: [$($network:literal),*], message: [$($message:literal),*], device: [$($device:literal),*],
