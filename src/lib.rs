@@ -19,6 +19,7 @@
 //! | 2 | [`results`] | histograms, interval collection, and the files of a run |
 //! | 2 | [`mod@reference`] | the bundled anomaly detection service |
 //! | 3 | [`engine`] | workers that drive a plan, and the judgement of the run itself |
+//! | 3 | [`compare`] | whether one build is slower than another: statistics over stored runs |
 //! | 4 | [`calibration`] | what this machine can measure, against raw targets of its own |
 //! | 4 | [`display`] | progress and tables |
 //! | 5 | [`cli`] | one file per command; exit codes |
@@ -34,6 +35,7 @@ pub mod arrival;
 pub mod calibration;
 pub mod cli;
 pub mod clock;
+pub mod compare;
 pub mod display;
 pub mod engine;
 pub mod fault;

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Rooms and their storeys: a room imports only from a lower storey, never sideways or up.
-const STOREYS: [(&str, u8); 17] = [
+const STOREYS: [(&str, u8); 20] = [
     ("units", 0),
     ("seed", 0),
     ("clock", 0),
@@ -15,13 +15,16 @@ const STOREYS: [(&str, u8); 17] = [
     ("fleet", 1),
     ("fault", 1),
     ("service", 1),
+    ("budget", 1),
     ("scenario", 2),
     ("protocol", 2),
     ("results", 2),
     ("reference", 2),
     ("engine", 3),
+    ("compare", 3),
     ("calibration", 4),
     ("display", 4),
+    ("export", 4),
     ("cli", 5),
     ("main", 6),
 ];
@@ -31,11 +34,14 @@ const BRIDGES: [(&str, &str, &str); 1] =
     [("fleet", "record", "readings carry the marks that detections are scored by")];
 
 /// Edges that the storeys would allow but that must not be: (room, what it must not import, why).
-const BANS: [(&str, &str, &str); 4] = [
+const BANS: [(&str, &str, &str); 7] = [
     ("engine", "results", "the cli hands the engine its sinks"),
     ("engine", "reference", "the engine drives any target alike"),
     ("display", "reference", "screens show recorded figures"),
     ("display", "protocol", "screens show recorded figures"),
+    ("compare", "scenario", "stored runs are compared, whatever made them"),
+    ("compare", "protocol", "stored runs are compared, whatever made them"),
+    ("compare", "reference", "stored runs are compared, whatever made them"),
 ];
 
 /// Effects and the only rooms that may have them. A word counts where it stands in code outside tests.

@@ -11,7 +11,11 @@ pub enum Exit {
     Failed,
     /// The command line or the scenario is wrong.
     Usage,
-    /// The measurement is invalid: the generator was the bottleneck.
+    /// The candidate is worse than the base.
+    Regression,
+    /// Neither a difference nor its absence is shown, and that was asked to count.
+    Inconclusive,
+    /// The measurement is invalid: the generator was the bottleneck, or runs do not compare.
     Invalid,
     /// The service broke what the scenario demands of it.
     Budget,
@@ -26,8 +30,10 @@ Exit codes:
     0  fine
     1  the run could not be done (target unreachable, port in use, files not writable, no reading answered)
     2  the command line or the scenario is wrong
-   12  measurement invalid: the generator was the bottleneck
-   99  the service broke what the scenario demands of it
+   10  regression
+   11  inconclusive (only where that is asked to count)
+   12  measurement invalid: the generator was the bottleneck, or the runs do not compare
+   99  a budget failed, or the service broke what the scenario demands of it
   130  interrupted; the files are complete up to then";
 
     /// The number the shell sees.
@@ -36,6 +42,8 @@ Exit codes:
             Self::Fine => 0,
             Self::Failed => 1,
             Self::Usage => 2,
+            Self::Regression => 10,
+            Self::Inconclusive => 11,
             Self::Invalid => 12,
             Self::Budget => 99,
             Self::Interrupted => 130,

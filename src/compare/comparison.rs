@@ -1,0 +1,245 @@
+//! The result of a comparison in plain values: what `--json` prints, and what reports for people and CI are made from.
+
+use serde::{Deserialize, Serialize};
+
+/// The version of [`Comparison`]'s JSON form. Keys may be added under the same version.
+pub const SCHEMA: u32 = 1;
+
+/// Two builds compared. Its JSON form holds no time of day and no path, so that equal inputs give equal bytes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Comparison {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// The scenario both were run with.
+    pub scenario: String,
+    /// The build that is compared against.
+    pub base: Side,
+    /// The build that is judged.
+    pub candidate: Side,
+    /// How the runs were made and what is asked of them.
+    pub design: Design,
+    /// What is said of the candidate as a whole.
+    pub verdict: Verdict,
+    /// Whether the verdict decides the exit code; an advisory one does not.
+    pub gates: bool,
+    /// Why it is as it is, a sentence each, the most important first.
+    pub reasons: Vec<String>,
+    /// One per group and figure, in the order of the groups.
+    pub cells: Vec<Cell>,
+    /// Mean log-ratio at p50 of all fleets in pairs that ran the base first, less that in the others: what the order of
+    /// runs does by itself. `None` where it cannot be told.
+    pub order_effect: Option<f64>,
+    /// The looks taken at the data, in order; the last one is the basis of `cells`.
+    pub looks: Vec<Look>,
+    /// The fresh pairs that were run to confirm a regression.
+    pub confirmation: Option<Box<Comparison>>,
+}
+
+/// One of the two builds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Side {
+    /// What it is called.
+    pub label: String,
+    /// The names of its runs, in the order of the pairs.
+    pub runs: Vec<String>,
+}
+
+/// How the runs of a comparison belong together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pairing {
+    /// Pairs run one after the other in a random order.
+    Paired,
+    /// Runs of other times or places than those they are compared with.
+    Unpaired,
+    /// One run of each build: described, not judged.
+    Single,
+}
+
+/// How the runs were made and what is asked of them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Design {
+    /// How the runs belong together.
+    pub pairing: Pairing,
+    /// Pairs, or runs of the smaller side.
+    pub pairs: u32,
+    /// Probability of calling any cell of two equal builds different.
+    pub alpha: f64,
+    /// Seed of the permutations, as text: JSON numbers hold only 53 bits.
+    pub seed: String,
+    /// Digest of the plan of every pair, in their order; of every different plan where runs are not paired.
+    pub plan_digests: Vec<String>,
+    /// Whether the base ran first, by pair; empty where it is not known.
+    pub base_first: Vec<bool>,
+}
+
+/// A look at the data taken before all pairs were run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Look {
+    /// Pairs it saw.
+    pub pairs: u32,
+    /// The significance level it was judged at.
+    pub alpha: f64,
+    /// What it said.
+    pub verdict: Verdict,
+}
+
+/// What is said of a candidate, or of one of its cells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Worse beyond chance and beyond the noise threshold.
+    Regression,
+    /// Better beyond chance and beyond the noise threshold.
+    Improvement,
+    /// Shown to differ by less than the noise threshold.
+    NoDifference,
+    /// Neither is shown: more pairs, longer runs or a larger threshold are needed.
+    Inconclusive,
+}
+
+impl Verdict {
+    /// As people read it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Regression => "regression",
+            Self::Improvement => "improvement",
+            Self::NoDifference => "no difference",
+            Self::Inconclusive => "inconclusive",
+        }
+    }
+}
+
+/// What is compared of a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Figure {
+    /// Median response time.
+    P50,
+    /// 95 % response time.
+    P95,
+    /// 99 % response time.
+    P99,
+    /// 99.9 % response time.
+    #[serde(rename = "p99_9")]
+    P999,
+    /// Share of the planned readings that the service refused, failed or did not answer in time.
+    ErrorRate,
+    /// Share of the planned readings that were never sent or never answered.
+    Shortfall,
+}
+
+impl Figure {
+    /// All of them, in the order of reports.
+    pub const ALL: [Self; 6] =
+        [Self::P50, Self::P95, Self::P99, Self::P999, Self::ErrorRate, Self::Shortfall];
+
+    /// As people read it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::P50 => "p50",
+            Self::P95 => "p95",
+            Self::P99 => "p99",
+            Self::P999 => "p99.9",
+            Self::ErrorRate => "error rate",
+            Self::Shortfall => "shortfall",
+        }
+    }
+
+    /// The fraction of a response-time percentile; `None` for shares.
+    pub const fn quantile(self) -> Option<f64> {
+        match self {
+            Self::P50 => Some(0.5),
+            Self::P95 => Some(0.95),
+            Self::P99 => Some(0.99),
+            Self::P999 => Some(0.999),
+            Self::ErrorRate | Self::Shortfall => None,
+        }
+    }
+}
+
+/// Readings that are compared together: a fleet in a measured phase, or all of them (`all` in each field).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Group {
+    /// Phase, or `all`.
+    pub phase: String,
+    /// Fleet, or `all`.
+    pub fleet: String,
+    /// Protocol, or `all`.
+    pub protocol: String,
+}
+
+impl Group {
+    /// Whether it is every fleet in every measured phase.
+    pub fn is_all(&self) -> bool {
+        self.protocol == "all"
+    }
+}
+
+/// Whether a cell has the samples to be judged by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Support {
+    /// At least 100 samples lie beyond the percentile in every run, and none of them is a mere lower bound: it is judged.
+    Judged,
+    /// Between 10 and 99: it is shown, and does not decide.
+    Shown,
+    /// The percentile lies among failed readings in some run: the error rate judges instead.
+    Censored,
+    /// Fewer than 10, or no data in some run.
+    None,
+}
+
+/// A group and a figure: what was measured, and what is said of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Cell {
+    /// Which readings.
+    pub group: Group,
+    /// Which figure of theirs.
+    pub figure: Figure,
+    /// Whether it can be judged.
+    pub support: Support,
+    /// Of the base: geometric mean of its runs' percentiles, milliseconds, or arithmetic mean of their shares.
+    pub base: Option<f64>,
+    /// Of the candidate.
+    pub candidate: Option<f64>,
+    /// Change in the unit of inference: mean difference of logarithms for percentiles, of shares else. Positive is worse.
+    pub effect: Option<f64>,
+    /// Its 95 % confidence interval (Student-t), same unit.
+    pub ci95: Option<[f64; 2]>,
+    /// Its 90 % interval: the one that equivalence is judged by.
+    pub ci90: Option<[f64; 2]>,
+    /// Standard deviation of the differences between pairs, same unit.
+    pub spread: Option<f64>,
+    /// Probability of a difference as large in any cell if the builds are equal (max-|t| over all judged cells).
+    pub p_adjusted: Option<f64>,
+    /// Noise threshold, same unit.
+    pub threshold: f64,
+    /// The differences, by pair; empty where runs are not paired.
+    pub differences: Vec<f64>,
+    /// What is said of it; `None` if it is not judged.
+    pub verdict: Option<CellVerdict>,
+}
+
+/// What is said of a cell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CellVerdict {
+    /// The word.
+    pub verdict: Verdict,
+    /// Whether all of the 90 % interval lies beyond the noise threshold.
+    pub certain: bool,
+    /// About so many further pairs would decide, where it is inconclusive and that can be told.
+    pub more_pairs: Option<u32>,
+}
+
+impl Cell {
+    /// The change as a share: +0.1 is 10 % slower, or 10 percentage points more failures.
+    pub fn change(&self) -> Option<f64> {
+        self.effect.map(|effect| self.as_share(effect))
+    }
+
+    /// `value`, in the unit of [`Cell::effect`], as a share.
+    pub fn as_share(&self, value: f64) -> f64 {
+        if self.figure.quantile().is_some() { libm::expm1(value) } else { value }
+    }
+}
