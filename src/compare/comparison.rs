@@ -1,5 +1,7 @@
 //! The result of a comparison in plain values: what `--json` prints, and what reports for people and CI are made from.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// The version of [`Comparison`]'s JSON form. Keys may be added under the same version.
@@ -22,8 +24,12 @@ pub struct Comparison {
     pub verdict: Verdict,
     /// Whether the verdict decides the exit code; an advisory one does not.
     pub gates: bool,
+    /// Whether every cell is shown not to be worse by more than its threshold: less than no difference, and enough to go on.
+    pub not_worse: bool,
     /// Why it is as it is, a sentence each, the most important first.
     pub reasons: Vec<String>,
+    /// How many of its runs call themselves suspect.
+    pub suspect_runs: u32,
     /// One per group and figure, in the order of the groups.
     pub cells: Vec<Cell>,
     /// Mean log-ratio at p50 of all fleets in pairs that ran the base first, less that in the others: what the order of
@@ -169,6 +175,13 @@ pub struct Group {
     pub protocol: String,
 }
 
+impl fmt::Display for Group {
+    /// As people read it: `all fleets`, `meters in burst`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_all() { f.write_str("all fleets") } else { write!(f, "{} in {}", self.fleet, self.phase) }
+    }
+}
+
 impl Group {
     /// Whether it is every fleet in every measured phase.
     pub fn is_all(&self) -> bool {
@@ -177,7 +190,9 @@ impl Group {
 }
 
 /// Whether a cell has the samples to be judged by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+///
+/// The order is that of the worst: of several runs the largest counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Support {
     /// At least 100 samples lie beyond the percentile in every run, and none of them is a mere lower bound: it is judged.
@@ -230,6 +245,26 @@ pub struct CellVerdict {
     pub certain: bool,
     /// About so many further pairs would decide, where it is inconclusive and that can be told.
     pub more_pairs: Option<u32>,
+    /// Why a claim was taken back, if one was.
+    pub withdrawn: Option<Withdrawal>,
+}
+
+impl CellVerdict {
+    /// What is said of a cell whose claim was taken back.
+    pub(super) const fn withdrawn(why: Withdrawal) -> Self {
+        let verdict = Verdict::Inconclusive;
+        Self { verdict, certain: false, more_pairs: None, withdrawn: Some(why) }
+    }
+}
+
+/// Why the claim of a regression or an improvement was taken back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Withdrawal {
+    /// It is in favour of the build that fails clearly more: who fails has less to do.
+    FailsMore,
+    /// Fresh pairs did not show it again.
+    NotConfirmed,
 }
 
 impl Cell {

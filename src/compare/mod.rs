@@ -4,7 +4,22 @@
 //! them call two identical builds different most of the time.
 
 mod comparison;
+mod decision;
+mod evidence;
+mod judge;
+mod reason;
+mod self_test;
+mod simulation;
+mod statistic;
+#[cfg(test)]
+mod tests;
 
 pub use comparison::{
     Cell, CellVerdict, Comparison, Design, Figure, Group, Look, Pairing, SCHEMA, Side, Support, Verdict,
+    Withdrawal,
 };
+pub use decision::{Settings, Thresholds};
+pub use evidence::{Evidence, Refusal};
+pub use judge::{Pair, confirm, paired, unpaired};
+pub use self_test::{Demand, LOOK_ALPHA, LOOKS, Rates, Row, SelfTest, self_test};
+pub use simulation::random_order;

@@ -98,6 +98,18 @@ pub enum RunState {
     Failed,
 }
 
+impl RunState {
+    /// As people read it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Running => "not finished",
+            Self::Complete => "complete",
+            Self::Interrupted => "interrupted",
+            Self::Failed => "ended by an error",
+        }
+    }
+}
+
 /// The scenario as it was read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScenarioText {

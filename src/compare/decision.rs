@@ -1,0 +1,204 @@
+//! From differences to a word: the rule by which a cell is a regression, an improvement, no difference, or open.
+
+use super::comparison::{CellVerdict, Figure, Verdict};
+use super::statistic::{moments, t_quantile, welch};
+use crate::seed::Seed;
+
+/// Power that is promised where numbers of pairs are named.
+pub(super) const POWER: f64 = 0.8;
+/// Beyond so many further pairs a number is no advice.
+const MOST_ADVISED: f64 = 200.0;
+
+/// Changes that are taken for noise, however significant: relative for percentiles, absolute for shares.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Thresholds {
+    /// Of the median, as a share.
+    pub p50: f64,
+    /// Of p95.
+    pub p95: f64,
+    /// Of p99.
+    pub p99: f64,
+    /// Of p99.9.
+    pub p99_9: f64,
+    /// Of the error rate and the shortfall, as a difference of shares.
+    pub share: f64,
+    /// Response times that differ by less are taken as equal, milliseconds: the measurement itself is no finer.
+    pub floor_ms: f64,
+}
+
+impl Default for Thresholds {
+    fn default() -> Self {
+        Self { p50: 0.02, p95: 0.03, p99: 0.05, p99_9: 0.1, share: 0.001, floor_ms: 0.02 }
+    }
+}
+
+impl Thresholds {
+    /// The threshold of `figure` in the unit of its effect, for builds with these typical values: the relative one, or what
+    /// the floor is at their geometric mean, so that swapping them changes nothing.
+    pub(super) fn of(&self, figure: Figure, base: f64, candidate: f64) -> f64 {
+        let relative = match figure {
+            Figure::P50 => self.p50,
+            Figure::P95 => self.p95,
+            Figure::P99 => self.p99,
+            Figure::P999 => self.p99_9,
+            Figure::ErrorRate | Figure::Shortfall => return self.share,
+        };
+        let typical = (base * candidate).sqrt();
+        let floor = if typical > 0.0 { self.floor_ms / typical } else { 0.0 };
+        relative.max(floor).ln_1p()
+    }
+}
+
+/// What is asked of a comparison.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Settings {
+    /// Probability of calling any cell of two equal builds different.
+    pub alpha: f64,
+    /// What is taken for noise.
+    pub thresholds: Thresholds,
+    /// Fixes the permutations where not all are tried.
+    pub seed: Seed,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { alpha: 0.05, thresholds: Thresholds::default(), seed: Seed(1) }
+    }
+}
+
+/// A difference of means with its uncertainty.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Estimate {
+    pub(super) effect: f64,
+    /// Standard error.
+    pub(super) error: f64,
+    /// Degrees of freedom.
+    pub(super) df: f64,
+    /// Standard deviation of one difference.
+    pub(super) spread: f64,
+    /// Differences it rests on.
+    pub(super) pairs: usize,
+}
+
+impl Estimate {
+    /// From one difference per pair; `None` for fewer than two.
+    pub(super) fn paired(differences: &[f64]) -> Option<Self> {
+        let pairs = differences.len();
+        let (effect, spread) = moments(differences);
+        let error = spread / (pairs as f64).sqrt();
+        (pairs >= 2).then_some(Self { effect, error, df: pairs as f64 - 1.0, spread, pairs })
+    }
+
+    /// From runs that are not paired; `None` for fewer than two on a side.
+    pub(super) fn unpaired(base: &[f64], candidate: &[f64]) -> Option<Self> {
+        if base.len() < 2 || candidate.len() < 2 {
+            return None;
+        }
+        let ((left, a), (right, b)) = (moments(base), moments(candidate));
+        let (error, df) = welch(base, candidate).unwrap_or((0.0, 1.0));
+        let pairs = base.len().min(candidate.len());
+        Some(Self { effect: right - left, error, df, spread: a.hypot(b), pairs })
+    }
+
+    /// The two-sided confidence interval at `level`, by Student's t.
+    pub(super) fn interval(&self, level: f64) -> [f64; 2] {
+        if self.error == 0.0 {
+            return [self.effect; 2];
+        }
+        let half = t_quantile(f64::midpoint(1.0, level), self.df) * self.error;
+        [self.effect - half, self.effect + half]
+    }
+
+    /// What is said of a cell with this estimate and adjusted p-value.
+    ///
+    /// Regression and improvement ask for significance and an effect beyond `threshold`; no difference for the 90 % interval
+    /// to lie within it (two one-sided tests, Schuirmann 1987).
+    pub(super) fn judge(&self, p: f64, threshold: f64, alpha: f64) -> CellVerdict {
+        let [low, high] = self.interval(0.9);
+        let said = |verdict, certain| CellVerdict { verdict, certain, more_pairs: None, withdrawn: None };
+        if p <= alpha && self.effect > threshold {
+            said(Verdict::Regression, low > threshold)
+        } else if p <= alpha && self.effect < -threshold {
+            said(Verdict::Improvement, high < -threshold)
+        } else if -threshold < low && high < threshold {
+            said(Verdict::NoDifference, true)
+        } else {
+            let more_pairs = self.more_pairs(threshold);
+            CellVerdict { more_pairs, ..said(Verdict::Inconclusive, false) }
+        }
+    }
+
+    /// About how many further pairs would decide, if effect and spread stay as they are: for the difference to be seen where
+    /// it is beyond `threshold`, else for it to be shown to be within.
+    fn more_pairs(&self, threshold: f64) -> Option<u32> {
+        let size = self.effect.abs();
+        let (distance, sides) = if size > threshold { (size, 0.975) } else { (threshold - size, 0.95) };
+        if self.spread == 0.0 || distance <= 0.0 {
+            return None;
+        }
+        let quantiles = t_quantile(sides, self.df) + t_quantile(POWER, self.df);
+        let needed = (quantiles * self.spread / distance).powi(2).ceil();
+        let more = (needed - self.pairs as f64).max(1.0);
+        (more <= MOST_ADVISED).then_some(more as u32)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn estimate(effect: f64, spread: f64, pairs: usize) -> Estimate {
+        Estimate { effect, error: spread / (pairs as f64).sqrt(), df: pairs as f64 - 1.0, spread, pairs }
+    }
+
+    #[test]
+    fn a_cell_is_judged_by_significance_threshold_and_interval() {
+        use Verdict::{Improvement, Inconclusive, NoDifference, Regression};
+        let threshold = 0.05_f64.ln_1p();
+        for (effect, spread, p, verdict, certain) in [
+            (0.2, 0.05, 0.008, Regression, true),
+            (0.055, 0.02, 0.008, Regression, false),
+            (-0.2, 0.05, 0.008, Improvement, true),
+            (-0.055, 0.02, 0.008, Improvement, false),
+            // Significant, but within the noise.
+            (0.02, 0.01, 0.008, NoDifference, true),
+            (0.0, 0.01, 1.0, NoDifference, true),
+            (0.0, 0.0, 1.0, NoDifference, true),
+            // Beyond the threshold, but by chance.
+            (0.2, 0.3, 0.2, Inconclusive, false),
+            (0.03, 0.05, 0.3, Inconclusive, false),
+        ] {
+            let said = estimate(effect, spread, 8).judge(p, threshold, 0.05);
+            assert_eq!((said.verdict, said.certain), (verdict, certain), "{effect} {spread} {p}");
+        }
+    }
+
+    #[test]
+    fn the_number_of_further_pairs_is_that_of_the_usual_formula() {
+        // (t(0.95) + t(0.8))² s² / δ² = (1.895 + 0.896)² · 0.01 / 0.0025 = 31.2 at 7 degrees of freedom.
+        let threshold = 0.05;
+        let said = estimate(0.0, 0.1, 8).judge(1.0, threshold, 0.05);
+        assert_eq!(said.more_pairs, Some(32 - 8));
+        assert_eq!(estimate(0.05, 0.1, 8).judge(1.0, threshold, 0.05).more_pairs, None, "no number would do");
+        assert_eq!(estimate(0.0, 3.0, 8).judge(1.0, threshold, 0.05).more_pairs, None, "too many to advise");
+    }
+
+    #[test]
+    fn the_floor_counts_where_times_are_short_and_swapping_changes_nothing() {
+        let thresholds = Thresholds::default();
+        assert!((thresholds.of(Figure::P99, 10.0, 11.0) - 0.05_f64.ln_1p()).abs() < 1e-12);
+        let short = thresholds.of(Figure::P50, 0.1, 0.4);
+        assert!((short - (0.02_f64 / 0.2).ln_1p()).abs() < 1e-12);
+        assert_eq!(short, thresholds.of(Figure::P50, 0.4, 0.1));
+        assert_eq!(thresholds.of(Figure::ErrorRate, 0.0, 0.2), 0.001);
+    }
+
+    #[test]
+    fn intervals_are_those_of_the_textbook() {
+        // 0.1 ± t(0.975, 7) · 0.08 / √8 = 0.1 ± 2.3646 · 0.028284.
+        let [low, high] = estimate(0.1, 0.08, 8).interval(0.95);
+        assert!((low - 0.033_119).abs() < 1e-5 && (high - 0.166_881).abs() < 1e-5, "{low} {high}");
+        let swapped = estimate(-0.1, 0.08, 8).interval(0.95);
+        assert_eq!(swapped, [-high, -low]);
+    }
+}

@@ -1,0 +1,193 @@
+//! What a comparison takes from a stored run, and when it refuses one.
+
+use std::collections::BTreeMap;
+
+use super::comparison::{Figure, Group, Support};
+use crate::record::Verdict as Validity;
+use crate::results::{ALL, Figures, Millis, Report, RunState, SummaryRow};
+
+/// Samples that must lie beyond a percentile for it to be judged, and to be shown.
+const JUDGED: f64 = 100.0;
+const SHOWN: f64 = 10.0;
+
+/// Why runs cannot be compared: the measurement is no basis for a verdict.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// A run that did not reach its end.
+    #[error("{run} is {state}: only complete runs are compared; run it again")]
+    Unfinished {
+        /// The run.
+        run: String,
+        /// How far it got.
+        state: &'static str,
+    },
+    /// A run whose generator was the bottleneck.
+    #[error("{run} is invalid ({why}): its figures are the generator's, not the service's")]
+    Invalid {
+        /// The run.
+        run: String,
+        /// Its own reasons.
+        why: String,
+    },
+    /// A run in which somebody switched faults.
+    #[error("in {run} faults were switched by hand: it did not follow its plan alone")]
+    ByHand {
+        /// The run.
+        run: String,
+    },
+    /// Runs of different plans.
+    #[error(
+        "{left} and {right} ran different plans ({left_digest} and {right_digest}); run both with the same scenario, seed and overrides"
+    )]
+    Plans {
+        /// A run.
+        left: String,
+        /// One it should equal.
+        right: String,
+        /// Its digest, shortened.
+        left_digest: String,
+        /// The other's.
+        right_digest: String,
+    },
+    /// The same run twice.
+    #[error("{run} is given twice: a run is evidence once")]
+    Twice {
+        /// The run.
+        run: String,
+    },
+    /// No run on a side.
+    #[error("there is no run of the {side}; give at least one")]
+    Empty {
+        /// `base` or `candidate`.
+        side: &'static str,
+    },
+    /// A figure one run has and another has not.
+    #[error("{run} has no readings of {group}, which other runs have: they did not run the same scenario")]
+    Missing {
+        /// The run.
+        run: String,
+        /// Which readings.
+        group: String,
+    },
+}
+
+/// A value of one run: milliseconds or a share, and what it is good for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Value {
+    pub(super) value: f64,
+    pub(super) support: Support,
+}
+
+/// A complete, valid run as comparisons see it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Evidence {
+    /// The run's name.
+    pub run_id: String,
+    /// The build's.
+    pub label: String,
+    /// The scenario's.
+    pub scenario: String,
+    /// Digest of what was planned.
+    pub plan_digest: String,
+    /// What the run says against itself, if it is no more than suspect.
+    pub doubts: Vec<String>,
+    /// What no other run shares, wherever its files lie.
+    pub(super) identity: String,
+    pub(super) groups: Vec<Group>,
+    pub(super) values: BTreeMap<(Group, Figure), Value>,
+}
+
+impl Evidence {
+    /// Takes what is needed from a stored run.
+    ///
+    /// # Errors
+    /// If the run is unfinished, invalid, or did not follow its plan.
+    pub fn of(report: &Report) -> Result<Self, Refusal> {
+        let manifest = &report.run;
+        let run = manifest.run_id.clone();
+        if manifest.state != RunState::Complete {
+            return Err(Refusal::Unfinished { run, state: manifest.state.name() });
+        }
+        if manifest.faults_by_hand > 0 {
+            return Err(Refusal::ByHand { run });
+        }
+        let validity = manifest.validity.as_ref();
+        let reasons = validity.map(|validity| validity.reasons.clone()).unwrap_or_default();
+        match validity.map(|validity| validity.verdict) {
+            None => return Err(Refusal::Unfinished { run, state: "not judged" }),
+            Some(Validity::Invalid) => return Err(Refusal::Invalid { run, why: reasons.join("; ") }),
+            Some(Validity::Valid | Validity::Suspect) => {}
+        }
+        let rows = groups(&report.summary);
+        let values =
+            rows.iter().flat_map(|row| values(row).map(|(figure, value)| ((group(row), figure), value)));
+        Ok(Self {
+            run_id: run,
+            label: manifest.label.clone(),
+            scenario: manifest.scenario.name.clone(),
+            plan_digest: manifest.plan_digest.clone(),
+            doubts: reasons,
+            identity: format!("{} {} {}", manifest.run_id, manifest.started, manifest.host.name),
+            values: values.collect(),
+            groups: rows.into_iter().map(group).collect(),
+        })
+    }
+
+    pub(super) fn value(&self, group: &Group, figure: Figure) -> Value {
+        let none = Value { value: f64::NAN, support: Support::None };
+        self.values.get(&(group.clone(), figure)).copied().unwrap_or(none)
+    }
+}
+
+fn group(row: &SummaryRow) -> Group {
+    Group { phase: row.phase.clone(), fleet: row.fleet.clone(), protocol: row.protocol.clone() }
+}
+
+/// The rows that are compared: all fleets first, then every fleet in every measured phase where there is more than one.
+fn groups(rows: &[SummaryRow]) -> Vec<&SummaryRow> {
+    let headline = rows.iter().find(|row| row.is_headline());
+    let measured = |row: &&SummaryRow| {
+        row.kind == "reading" && row.phase != "warm-up" && row.phase != ALL && row.figures.planned > 0
+    };
+    let parts: Vec<_> = rows.iter().filter(measured).collect();
+    let parts = if parts.len() > 1 { parts } else { Vec::new() };
+    headline.into_iter().chain(parts).collect()
+}
+
+/// The figures of a row.
+fn values(row: &SummaryRow) -> impl Iterator<Item = (Figure, Value)> {
+    let figures = &row.figures;
+    let planned = figures.planned as f64;
+    let share = |count: u64| {
+        let support = if figures.planned > 0 { Support::Judged } else { Support::None };
+        Value { value: count as f64 / planned.max(1.0), support }
+    };
+    let percentiles = [
+        (Figure::P50, figures.p50_ms),
+        (Figure::P95, figures.p95_ms),
+        (Figure::P99, figures.p99_ms),
+        (Figure::P999, figures.p99_9_ms),
+    ];
+    let refused = figures.shed + figures.error + figures.timeout;
+    percentiles.map(|(figure, at)| (figure, percentile(figures, figure, at))).into_iter().chain([
+        (Figure::ErrorRate, share(refused)),
+        (Figure::Shortfall, share(figures.lost + figures.dropped)),
+    ])
+}
+
+fn percentile(figures: &Figures, figure: Figure, at: Option<Millis>) -> Value {
+    let beyond = figures.ended() as f64 * (1.0 - figure.quantile().unwrap_or(1.0));
+    let Some(at) = at.filter(|at| at.as_ns() > 0) else {
+        return Value { value: f64::NAN, support: Support::None };
+    };
+    let support = if beyond < SHOWN - 1e-6 {
+        Support::None
+    } else if figures.censored_floor_ms.is_some_and(|floor| at >= floor) {
+        Support::Censored
+    } else if beyond < JUDGED - 1e-6 {
+        Support::Shown
+    } else {
+        Support::Judged
+    };
+    Value { value: at.as_ns() as f64 / 1e6, support }
+}

@@ -1,0 +1,387 @@
+//! From stored runs to a [`Comparison`].
+
+use std::collections::BTreeSet;
+
+use super::comparison::{
+    Cell, CellVerdict, Comparison, Design, Figure, Group, Pairing, SCHEMA, Side, Support, Verdict, Withdrawal,
+};
+use super::decision::{Estimate, Settings};
+use super::evidence::{Evidence, Refusal, Value};
+use super::reason;
+use super::statistic::{Tail, moments, relabel, sign_flip};
+
+/// Runs of both builds that were made one right after the other.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pair {
+    /// The run of the base.
+    pub base: Evidence,
+    /// The run of the candidate.
+    pub candidate: Evidence,
+    /// Whether the base ran first, where that is known.
+    pub base_first: Option<bool>,
+}
+
+/// Compares builds by pairs of runs.
+///
+/// # Errors
+/// If there is no pair, the runs of a pair differ in their plan, or a run is given twice or lacks what others have.
+pub fn paired(pairs: &[Pair], settings: &Settings) -> Result<Comparison, Refusal> {
+    let (base, candidate): (Vec<_>, Vec<_>) = pairs.iter().map(|pair| (&pair.base, &pair.candidate)).unzip();
+    check(&base, &candidate)?;
+    for pair in pairs {
+        same_plan(&pair.base, &pair.candidate)?;
+    }
+    let pairing = if pairs.len() == 1 { Pairing::Single } else { Pairing::Paired };
+    let firsts = pairs.iter().map(|pair| pair.base_first).collect::<Option<Vec<_>>>();
+    let design = Design {
+        pairing,
+        pairs: pairs.len() as u32,
+        alpha: settings.alpha,
+        seed: settings.seed.to_string(),
+        plan_digests: base.iter().map(|run| run.plan_digest.clone()).collect(),
+        base_first: firsts.unwrap_or_default(),
+    };
+    let mut cells = differences(raws(&base, &candidate, settings)?);
+    judge_paired(&mut cells, settings, None);
+    Ok(conclude(&base, &candidate, design, cells))
+}
+
+/// Compares builds by runs that are not paired: of other times or machines. Advisory, for whatever changed besides the
+/// build shows as a difference between builds.
+///
+/// # Errors
+/// If a side has no run, the runs differ in their plans, or a run is given twice or lacks what others have.
+pub fn unpaired(
+    base: &[Evidence],
+    candidate: &[Evidence],
+    settings: &Settings,
+) -> Result<Comparison, Refusal> {
+    let (base, candidate): (Vec<_>, Vec<_>) = (base.iter().collect(), candidate.iter().collect());
+    check(&base, &candidate)?;
+    let digests = |runs: &[&Evidence]| -> Vec<String> {
+        runs.iter().map(|run| run.plan_digest.clone()).collect::<BTreeSet<_>>().into_iter().collect()
+    };
+    if digests(&base) != digests(&candidate) {
+        let lone = |own: &[&Evidence], other: &[&Evidence]| {
+            let strange = |run: &&&Evidence| other.iter().all(|other| other.plan_digest != run.plan_digest);
+            own.iter().find(strange).map(|run| (*run).clone())
+        };
+        let left = lone(&base, &candidate).unwrap_or_else(|| base[0].clone());
+        let right = lone(&candidate, &base).unwrap_or_else(|| candidate[0].clone());
+        same_plan(&left, &right)?;
+    }
+    let single = base.len() == 1 && candidate.len() == 1;
+    let design = Design {
+        pairing: if single { Pairing::Single } else { Pairing::Unpaired },
+        pairs: base.len().min(candidate.len()) as u32,
+        alpha: settings.alpha,
+        seed: settings.seed.to_string(),
+        plan_digests: digests(&base),
+        base_first: Vec::new(),
+    };
+    let mut raws = raws(&base, &candidate, settings)?;
+    if !single {
+        let swapped = candidate[0].identity < base[0].identity;
+        judge_unpaired(&mut raws, swapped, settings);
+    }
+    let cells = raws.into_iter().map(|raw| raw.cell).collect();
+    let mut comparison = conclude(&base, &candidate, design, cells);
+    comparison.gates = false;
+    Ok(comparison)
+}
+
+/// Asks `fresh` pairs whether what `first` claims is so: only the cells it claimed are looked at, one-sided, and a claim that
+/// does not hold again is withdrawn.
+///
+/// # Errors
+/// As [`paired`].
+pub fn confirm(first: Comparison, fresh: &[Pair], settings: &Settings) -> Result<Comparison, Refusal> {
+    let mut second = paired(fresh, settings)?;
+    let claim = |cell: &Cell| first.cells.iter().find(|own| own.is(cell)).and_then(Cell::claim);
+    let claims: Vec<_> = second.cells.iter().map(claim).collect();
+    judge_paired(&mut second.cells, settings, Some(&claims));
+    settle(&mut second);
+    let mut confirmed = first;
+    let mut held = 0;
+    for cell in &mut confirmed.cells {
+        let again = second.cells.iter().find(|own| own.is(cell)).and_then(Cell::claim);
+        match cell.claim() {
+            Some(claim) if again == Some(claim) => held += 1,
+            Some(_) => cell.verdict = Some(CellVerdict::withdrawn(Withdrawal::NotConfirmed)),
+            None => {}
+        }
+    }
+    settle(&mut confirmed);
+    confirmed.reasons.insert(0, reason::of_confirmation(held, fresh.len()));
+    confirmed.confirmation = Some(Box::new(second));
+    Ok(confirmed)
+}
+
+fn check(base: &[&Evidence], candidate: &[&Evidence]) -> Result<(), Refusal> {
+    for (runs, side) in [(base, "base"), (candidate, "candidate")] {
+        if runs.is_empty() {
+            return Err(Refusal::Empty { side });
+        }
+    }
+    let mut seen = BTreeSet::new();
+    match base.iter().chain(candidate).find(|run| !seen.insert(&run.identity)) {
+        Some(run) => Err(Refusal::Twice { run: run.run_id.clone() }),
+        None => Ok(()),
+    }
+}
+
+fn same_plan(left: &Evidence, right: &Evidence) -> Result<(), Refusal> {
+    if left.plan_digest == right.plan_digest {
+        return Ok(());
+    }
+    let short = |run: &Evidence| run.plan_digest.chars().take(12).collect();
+    Err(Refusal::Plans {
+        left: left.run_id.clone(),
+        right: right.run_id.clone(),
+        left_digest: short(left),
+        right_digest: short(right),
+    })
+}
+
+/// A cell with the values it is made of, on the scale of inference.
+struct Raw {
+    cell: Cell,
+    base: Vec<f64>,
+    candidate: Vec<f64>,
+}
+
+/// Every group and figure, with what was measured and nothing said yet.
+fn raws(base: &[&Evidence], candidate: &[&Evidence], settings: &Settings) -> Result<Vec<Raw>, Refusal> {
+    let all: Vec<_> = base.iter().chain(candidate).collect();
+    let mut groups: Vec<&Group> = Vec::new();
+    for group in all.iter().flat_map(|run| &run.groups) {
+        if !groups.contains(&group) {
+            groups.push(group);
+        }
+    }
+    // What is in one run of a plan is in all of them.
+    for group in &groups {
+        if let Some(run) = all.iter().find(|run| !run.groups.contains(group)) {
+            return Err(Refusal::Missing { run: run.run_id.clone(), group: group.to_string() });
+        }
+    }
+    let of = |group: &Group, figure| raw(group, figure, base, candidate, settings);
+    Ok(groups.into_iter().flat_map(|group| Figure::ALL.map(|figure| of(group, figure))).collect())
+}
+
+fn raw(
+    group: &Group,
+    figure: Figure,
+    base: &[&Evidence],
+    candidate: &[&Evidence],
+    settings: &Settings,
+) -> Raw {
+    let values =
+        |runs: &[&Evidence]| -> Vec<Value> { runs.iter().map(|run| run.value(group, figure)).collect() };
+    let (base, candidate) = (values(base), values(candidate));
+    let support = base.iter().chain(&candidate).map(|value| value.support).max().unwrap_or(Support::None);
+    let logs = figure.quantile().is_some();
+    let scaled = |values: &[Value]| -> Vec<f64> {
+        let known = values.iter().all(|value| value.support != Support::None);
+        let scale = |value: &Value| if logs { value.value.ln() } else { value.value };
+        if known { values.iter().map(scale).collect() } else { Vec::new() }
+    };
+    let (base, candidate) = (scaled(&base), scaled(&candidate));
+    let mean = |values: &[f64]| (!values.is_empty()).then(|| moments(values).0);
+    let typical = |mean: Option<f64>| mean.map(|mean| if logs { mean.exp() } else { mean });
+    let (left, right) = (mean(&base), mean(&candidate));
+    let (shown_base, shown_candidate) = (typical(left), typical(right));
+    let threshold = settings.thresholds.of(figure, shown_base.unwrap_or(0.0), shown_candidate.unwrap_or(0.0));
+    let cell = Cell {
+        group: group.clone(),
+        figure,
+        support,
+        base: shown_base,
+        candidate: shown_candidate,
+        effect: left.zip(right).map(|(base, candidate)| candidate - base),
+        ci95: None,
+        ci90: None,
+        spread: None,
+        p_adjusted: None,
+        threshold,
+        differences: Vec::new(),
+        verdict: None,
+    };
+    Raw { cell, base, candidate }
+}
+
+/// The cells of runs in pairs, with their differences.
+fn differences(raws: Vec<Raw>) -> Vec<Cell> {
+    let differences = |raw: &Raw| -> Vec<f64> {
+        raw.base.iter().zip(&raw.candidate).map(|(base, candidate)| candidate - base).collect()
+    };
+    raws.into_iter().map(|raw| Cell { differences: differences(&raw), ..raw.cell }).collect()
+}
+
+impl Cell {
+    fn estimated(&mut self, estimate: &Estimate) {
+        self.effect = Some(estimate.effect);
+        self.ci95 = Some(estimate.interval(0.95));
+        self.ci90 = Some(estimate.interval(0.9));
+        self.spread = Some(estimate.spread);
+    }
+
+    /// Whether it is about the same group and figure.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        self.group == other.group && self.figure == other.figure
+    }
+
+    /// Regression or improvement, if that is said of it.
+    pub(super) fn claim(&self) -> Option<Verdict> {
+        let verdict = self.verdict?.verdict;
+        matches!(verdict, Verdict::Regression | Verdict::Improvement).then_some(verdict)
+    }
+}
+
+/// Judges cells by their differences: all that can be judged against each other, or those of `claims` alone and one-sided.
+pub(super) fn judge_paired(cells: &mut [Cell], settings: &Settings, claims: Option<&[Option<Verdict>]>) {
+    let claim = |index: usize| claims.and_then(|claims| claims.get(index).copied().flatten());
+    let mut judged = Vec::new();
+    for (index, cell) in cells.iter_mut().enumerate() {
+        (cell.verdict, cell.p_adjusted) = (None, None);
+        let Some(estimate) = Estimate::paired(&cell.differences) else { continue };
+        cell.estimated(&estimate);
+        if cell.support == Support::Judged && (claims.is_none() || claim(index).is_some()) {
+            judged.push((index, estimate));
+        }
+    }
+    let oriented: Vec<Vec<f64>> = judged
+        .iter()
+        .map(|(index, _)| {
+            let sign = if claim(*index) == Some(Verdict::Improvement) { -1.0 } else { 1.0 };
+            cells[*index].differences.iter().map(|difference| sign * difference).collect()
+        })
+        .collect();
+    let oriented: Vec<&[f64]> = oriented.iter().map(Vec::as_slice).collect();
+    let tail = if claims.is_some() { Tail::Upper } else { Tail::Both };
+    let ps = sign_flip(&oriented, tail, settings.seed);
+    for ((index, estimate), p) in judged.into_iter().zip(ps) {
+        let cell = &mut cells[index];
+        cell.p_adjusted = Some(p);
+        cell.verdict = Some(estimate.judge(p, cell.threshold, settings.alpha));
+    }
+}
+
+/// The same for runs that are not paired.
+fn judge_unpaired(raws: &mut [Raw], swapped: bool, settings: &Settings) {
+    let mut judged = Vec::new();
+    for (index, raw) in raws.iter_mut().enumerate() {
+        let Some(estimate) = Estimate::unpaired(&raw.base, &raw.candidate) else { continue };
+        raw.cell.estimated(&estimate);
+        if raw.cell.support == Support::Judged {
+            judged.push((index, estimate));
+        }
+    }
+    // The same order of runs whichever side they are on, so that drawn labels are the same.
+    let order = |raw: &Raw| {
+        if swapped {
+            [&raw.candidate[..], &raw.base[..]].concat()
+        } else {
+            [&raw.base[..], &raw.candidate[..]].concat()
+        }
+    };
+    let pooled: Vec<Vec<f64>> = judged.iter().map(|(index, _)| order(&raws[*index])).collect();
+    let left = judged.first().map_or(0, |(index, _)| {
+        let raw = &raws[*index];
+        if swapped { raw.candidate.len() } else { raw.base.len() }
+    });
+    let ps = relabel(&pooled, left, settings.seed);
+    for ((index, estimate), p) in judged.into_iter().zip(ps) {
+        let cell = &mut raws[index].cell;
+        cell.p_adjusted = Some(p);
+        cell.verdict = Some(estimate.judge(p, cell.threshold, settings.alpha));
+    }
+}
+
+fn conclude(base: &[&Evidence], candidate: &[&Evidence], design: Design, cells: Vec<Cell>) -> Comparison {
+    let side = |runs: &[&Evidence]| {
+        let labels: BTreeSet<_> = runs.iter().map(|run| run.label.as_str()).collect();
+        Side {
+            label: labels.into_iter().collect::<Vec<_>>().join(", "),
+            runs: runs.iter().map(|run| run.run_id.clone()).collect(),
+        }
+    };
+    let mut comparison = Comparison {
+        schema: SCHEMA,
+        scenario: base[0].scenario.clone(),
+        base: side(base),
+        candidate: side(candidate),
+        order_effect: order_effect(&cells, &design),
+        design,
+        verdict: Verdict::Inconclusive,
+        gates: true,
+        not_worse: false,
+        reasons: Vec::new(),
+        suspect_runs: base.iter().chain(candidate).filter(|run| !run.doubts.is_empty()).count() as u32,
+        cells,
+        looks: Vec::new(),
+        confirmation: None,
+    };
+    settle(&mut comparison);
+    comparison
+}
+
+/// Derives what is said as a whole from what is said of the cells.
+fn settle(comparison: &mut Comparison) {
+    withhold(&mut comparison.cells);
+    let judged = || comparison.cells.iter().filter(|cell| cell.verdict.is_some());
+    let said = |verdict| judged().any(|cell| cell.claim() == Some(verdict));
+    let share = |cell: &Cell| cell.figure.quantile().is_none();
+    let fails_more = judged().any(|cell| share(cell) && !not_worse(cell));
+    let all_same = judged().all(|cell| cell.verdict.is_some_and(|own| own.verdict == Verdict::NoDifference));
+    let verdict = if said(Verdict::Regression) {
+        Verdict::Regression
+    } else if said(Verdict::Improvement) && !fails_more {
+        Verdict::Improvement
+    } else if judged().next().is_some() && all_same {
+        Verdict::NoDifference
+    } else {
+        Verdict::Inconclusive
+    };
+    comparison.not_worse = judged().next().is_some() && judged().all(not_worse);
+    comparison.verdict = verdict;
+    comparison.reasons = reason::of(comparison);
+}
+
+fn not_worse(cell: &Cell) -> bool {
+    cell.ci90.is_some_and(|[_, high]| high < cell.threshold) || cell.claim() == Some(Verdict::Improvement)
+}
+
+/// Builds that fail differently by so much serve different loads: the response times of the one that fails more say
+/// nothing in its favour.
+const FAILS_OTHERWISE: f64 = 0.01;
+
+/// Withdraws claims on response times that are in favour of the build that fails clearly more: who fails fast has less to
+/// do.
+fn withhold(cells: &mut [Cell]) {
+    let excess: Vec<(Group, f64)> = cells
+        .iter()
+        .filter(|cell| cell.figure.quantile().is_none() && cell.claim().is_some())
+        .filter_map(|cell| Some((cell.group.clone(), cell.effect?)))
+        .filter(|(_, effect)| effect.abs() > FAILS_OTHERWISE)
+        .collect();
+    for cell in cells.iter_mut().filter(|cell| cell.figure.quantile().is_some()) {
+        let opposed = |(group, excess): &(Group, f64)| {
+            *group == cell.group && cell.effect.is_some_and(|effect| effect * excess < 0.0)
+        };
+        if cell.claim().is_some() && excess.iter().any(opposed) {
+            cell.verdict = Some(CellVerdict::withdrawn(Withdrawal::FailsMore));
+        }
+    }
+}
+
+/// What running first does by itself, at the median of all fleets.
+fn order_effect(cells: &[Cell], design: &Design) -> Option<f64> {
+    let cell = cells.iter().find(|cell| cell.figure == Figure::P50 && cell.group.is_all())?;
+    let of = |first: bool| {
+        let zip = cell.differences.iter().zip(&design.base_first);
+        let own: Vec<f64> = zip.filter(|(_, own)| **own == first).map(|(d, _)| *d).collect();
+        (!own.is_empty()).then(|| moments(&own).0)
+    };
+    Some(of(true)? - of(false)?)
+}
