@@ -6,6 +6,10 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use super::Fault;
+#[cfg(unix)]
+use super::ab::args::{AbArgs, JudgeArgs, TrialArgs};
+#[cfg(unix)]
+use super::compare::CompareArgs;
 use super::exit::Exit;
 use crate::record::Protocol;
 use crate::scenario::{Environment, Override, Overrides};
@@ -34,6 +38,19 @@ pub(super) enum Command {
     /// manifest: such a run is not comparable with others of the same plan.
     #[cfg(unix)]
     Fault(FaultArgs),
+    /// Compare two builds by pairs of fresh runs in a random order
+    ///
+    /// Starts each build as a process of its own, waits until it is ready, drives the scenario at it, and stops it again; pair
+    /// by pair, with equal plans within a pair. Then says of every percentile, the error rate and the shortfall whether the
+    /// candidate is worse, better, no different, or whether that is open. A regression is confirmed by fresh pairs.
+    #[cfg(unix)]
+    Ab(Box<AbArgs>),
+    /// Compare stored runs, or judge a stored comparison again
+    ///
+    /// Runs that were not made in pairs, at other times or on other machines, give advice only: whatever changed between them
+    /// besides the build counts as the build's doing.
+    #[cfg(unix)]
+    Compare(CompareArgs),
     /// Validate scenarios and show what they plan, without sending anything
     ///
     /// Reports everything wrong at once, with file, line and column; else shows fleets, phases, expected and peak rates
@@ -56,10 +73,12 @@ pub(super) enum Command {
     Score(ScoreArgs),
     /// Measure what this machine can measure, and keep it for later runs
     ///
+    /// With --aa, how much runs of a scenario differ here by chance. Else:
+    ///
     /// Pacing lag by rate, the floor of response times on the loopback, the largest rate and the memory of a device for
     /// every protocol, against raw targets in a process of their own; about a minute and a half, in which nothing else should run. Later runs
     /// against targets on this machine say how far above its floor they are.
-    Calibrate(CalibrateArgs),
+    Calibrate(Box<CalibrateArgs>),
 }
 
 /// How a service says what happens.
@@ -85,9 +104,24 @@ pub(super) struct CalibrateArgs {
     #[arg(long)]
     pub(super) quick: bool,
 
-    /// Show no progress
-    #[arg(long, short)]
-    pub(super) quiet: bool,
+    /// Compare a build with itself instead, and keep how much runs of this scenario differ here: `squall ab` then says
+    /// beforehand which change it can see
+    #[cfg(unix)]
+    #[arg(long, value_name = "SCENARIO", conflicts_with_all = ["show", "quick"])]
+    pub(super) aa: Option<PathBuf>,
+
+    /// Command that starts the build, as that of `squall ab` [default: the bundled reference system as the scenario sets it up]
+    #[cfg(unix)]
+    #[arg(long, value_name = "CMD", requires = "aa", help_heading = "With --aa")]
+    pub(super) a: Option<String>,
+
+    #[cfg(unix)]
+    #[command(flatten, next_help_heading = "With --aa")]
+    pub(super) trial: TrialArgs,
+
+    #[cfg(unix)]
+    #[command(flatten, next_help_heading = "With --aa")]
+    pub(super) judge: JudgeArgs,
 
     /// Serve raw targets until standard input ends
     #[arg(long, hide = true)]
@@ -382,7 +416,7 @@ fn parse_threshold(text: &str) -> Result<f64, String> {
     threshold.ok_or_else(|| "write a number above 0, such as 2.8".to_owned())
 }
 
-fn parse_target(text: &str) -> Result<(Protocol, String), String> {
+pub(super) fn parse_target(text: &str) -> Result<(Protocol, String), String> {
     let remedy = "write for example http=http://127.0.0.1:8080/v1/readings, ws=ws://… or mqtt=mqtt://…";
     let (name, url) = text.split_once('=').ok_or_else(|| format!("no `=` in it; {remedy}"))?;
     let protocol = Protocol::ALL.into_iter().find(|protocol| protocol.name() == name);

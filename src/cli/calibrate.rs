@@ -28,6 +28,16 @@ pub(super) fn calibrate(args: &CalibrateArgs) -> Result<Exit, Fault> {
     if let Some((protocol, url)) = &args.probe {
         return probe(*protocol, url, args.devices);
     }
+    #[cfg(unix)]
+    if let Some(scenario) = &args.aa {
+        return super::ab::noise::calibrate(&super::ab::noise::Asked {
+            scenario,
+            command: args.a.as_deref(),
+            trial: &args.trial,
+            judge: &args.judge,
+            profile: args.profile.as_deref(),
+        });
+    }
     let path = args.profile.clone().or_else(place).ok_or_else(|| {
         Fault::usage(format!(
             "there is no place to keep the profile: give one with --profile FILE or {VARIABLE}"
@@ -40,7 +50,7 @@ pub(super) fn calibrate(args: &CalibrateArgs) -> Result<Exit, Fault> {
     let targets = Targets::start().map_err(Fault::failed)?;
     let effort = if args.quick { Effort::Quick } else { Effort::Full };
     let tell = |Step(text)| {
-        if !args.quiet {
+        if !args.trial.quiet {
             // Nobody reading it changes nothing.
             let _ = writeln!(io::stderr(), "{text}");
         }
@@ -52,7 +62,7 @@ pub(super) fn calibrate(args: &CalibrateArgs) -> Result<Exit, Fault> {
 }
 
 /// The file of the profile, by the environment.
-fn place() -> Option<PathBuf> {
+pub(super) fn place() -> Option<PathBuf> {
     if let Some(named) = std::env::var_os(VARIABLE) {
         return (!named.is_empty()).then(|| named.into());
     }

@@ -1,8 +1,12 @@
 //! The command line: one file per command, exit codes, and the only place where rooms are wired together.
 
+#[cfg(unix)]
+mod ab;
 mod args;
 mod calibrate;
 mod check;
+#[cfg(unix)]
+mod compare;
 mod exit;
 #[cfg(unix)]
 mod fault;
@@ -70,6 +74,10 @@ fn run_with(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Run(args) => run::run(args),
         #[cfg(unix)]
         Command::Fault(args) => fault::fault(args),
+        #[cfg(unix)]
+        Command::Ab(args) => ab::ab(args),
+        #[cfg(unix)]
+        Command::Compare(args) => compare::compare(args),
         Command::Check(args) => check::check(args),
         Command::New(args) => new::new(args),
         Command::Schema(args) => schema::schema(args),

@@ -183,7 +183,7 @@ fn is_local(ip: IpAddr) -> bool {
 }
 
 /// The protocols the fleets speak, in their usual order.
-fn spoken(scenario: &Scenario) -> Vec<Protocol> {
+pub(super) fn spoken(scenario: &Scenario) -> Vec<Protocol> {
     let speaks = |protocol: &Protocol| scenario.fleets.iter().any(|fleet| fleet.protocol == *protocol);
     Protocol::ALL.into_iter().filter(speaks).collect()
 }

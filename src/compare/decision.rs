@@ -1,5 +1,7 @@
 //! From differences to a word: the rule by which a cell is a regression, an improvement, no difference, or open.
 
+use serde::{Deserialize, Serialize};
+
 use super::comparison::{CellVerdict, Figure, Verdict};
 use super::statistic::{moments, t_quantile, welch};
 use crate::seed::Seed;
@@ -10,7 +12,7 @@ pub(super) const POWER: f64 = 0.8;
 const MOST_ADVISED: f64 = 200.0;
 
 /// Changes that are taken for noise, however significant: relative for percentiles, absolute for shares.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Thresholds {
     /// Of the median, as a share.
     pub p50: f64,

@@ -7,6 +7,7 @@ mod comparison;
 mod decision;
 mod evidence;
 mod judge;
+mod noise;
 mod reason;
 mod self_test;
 mod simulation;
@@ -21,5 +22,6 @@ pub use comparison::{
 pub use decision::{Settings, Thresholds};
 pub use evidence::{Evidence, Refusal};
 pub use judge::{Pair, confirm, paired, unpaired};
-pub use self_test::{Demand, LOOK_ALPHA, LOOKS, Rates, Row, SelfTest, self_test};
+pub use noise::{Detectable, NOISE_SCHEMA, NoiseCell, NoiseError, NoiseProfile};
+pub use self_test::{Demand, LOOK_ALPHAS, LOOKS, Rates, Row, SelfTest, self_test};
 pub use simulation::random_order;

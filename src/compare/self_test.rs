@@ -14,10 +14,10 @@ use super::judge::judge_paired;
 use super::simulation::{Noise, Order, PERCENTILES, World};
 use crate::seed::{Seed, Stream};
 
-/// Pairs at each of the declared looks, and the level of each (Pocock 1977, three looks at 0.05).
+/// Pairs at each of three declared looks.
 pub const LOOKS: [u32; 3] = [8, 14, 20];
-/// The nominal level of every look.
-pub const LOOK_ALPHA: f64 = 0.0221;
+/// The nominal level of every look, where there are one, two or three (Pocock 1977).
+pub const LOOK_ALPHAS: [f64; 3] = [0.05, 0.0294, 0.0221];
 
 /// What a row is held to.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -298,7 +298,7 @@ impl Question {
     fn look(&self, stream: &mut Stream) -> (Vec<Cell>, f64) {
         let most = LOOKS[LOOKS.len() - 1] as usize;
         let all = World { pairs: most, ..self.world }.compare(stream);
-        let settings = Settings { alpha: LOOK_ALPHA, ..Settings::default() };
+        let settings = Settings { alpha: LOOK_ALPHAS[LOOKS.len() - 1], ..Settings::default() };
         let mut judged = Vec::new();
         for pairs in LOOKS {
             judged = cells(all.clone().map(|differences| differences[..pairs as usize].to_vec()));
@@ -307,7 +307,7 @@ impl Question {
                 break;
             }
         }
-        (judged, LOOK_ALPHA)
+        (judged, settings.alpha)
     }
 
     fn confirmed(&self, first: &[Cell], stream: &mut Stream) -> bool {
@@ -332,7 +332,7 @@ impl Demand {
 }
 
 /// Cells with these differences, as a comparison of one group has them.
-fn cells(differences: [Vec<f64>; PERCENTILES]) -> Vec<Cell> {
+pub(super) fn cells(differences: [Vec<f64>; PERCENTILES]) -> Vec<Cell> {
     let thresholds = Settings::default().thresholds;
     let figures = [Figure::P50, Figure::P95, Figure::P99, Figure::P999];
     let group = Group { phase: String::new(), fleet: String::new(), protocol: String::new() };

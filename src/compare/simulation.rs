@@ -135,9 +135,10 @@ pub(super) fn balanced(pairs: usize, stream: &mut Stream) -> Vec<bool> {
     first
 }
 
-/// Whether the base runs first, for each of `pairs` pairs that are to be run: balanced at random, fixed by `seed`.
-pub fn random_order(pairs: usize, seed: Seed) -> Vec<bool> {
-    balanced(pairs, &mut seed.stream("compare/order", 0))
+/// Whether the base runs first, for each of `pairs` pairs that are to be run: balanced at random, fixed by `seed` and the
+/// number of the batch.
+pub fn random_order(pairs: usize, seed: Seed, batch: u64) -> Vec<bool> {
+    balanced(pairs, &mut seed.stream("compare/order", batch))
 }
 
 #[cfg(test)]
@@ -171,15 +172,16 @@ mod tests {
 
     #[test]
     fn orders_are_balanced_random_and_fixed_by_the_seed() {
-        let orders: Vec<_> = (0..200).map(|seed| random_order(8, Seed(seed))).collect();
+        let orders: Vec<_> = (0..200).map(|seed| random_order(8, Seed(seed), 0)).collect();
         assert!(orders.iter().all(|order| order.iter().filter(|first| **first).count() == 4));
         for pair in 0..8 {
             let first = orders.iter().filter(|order| order[pair]).count();
             assert!((60..=140).contains(&first), "pair {pair}: {first}");
         }
-        assert_eq!(random_order(8, Seed(3)), random_order(8, Seed(3)));
-        let odd: Vec<_> =
-            (0..200).map(|seed| random_order(7, Seed(seed)).iter().filter(|first| **first).count()).collect();
+        assert_eq!(random_order(8, Seed(3), 1), random_order(8, Seed(3), 1));
+        let odd: Vec<_> = (0..200)
+            .map(|seed| random_order(7, Seed(seed), 0).iter().filter(|first| **first).count())
+            .collect();
         assert!(odd.iter().all(|first| [3, 4].contains(first)) && odd.contains(&3) && odd.contains(&4));
     }
 

@@ -1,6 +1,7 @@
 //! What people see: progress while a run lasts, and the table at its end. Figures come in, text goes out.
 
 mod chart;
+mod comparison;
 mod delivery;
 mod detection;
 pub mod figure;
@@ -12,6 +13,7 @@ mod spell;
 mod style;
 mod verdict;
 
+pub use comparison::{comparison, estimate, finding, length, self_test};
 pub use figure::time;
 pub use outline::{
     ChartPoint, Descriptors, EventOutline, FleetOutline, Memory, Outline, PhaseOutline, outline,

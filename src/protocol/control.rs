@@ -62,6 +62,14 @@ pub async fn ready(endpoint: &Endpoint, timeout: Duration) -> Result<(), Control
     client.get(&origin).send().await.map(drop).map_err(failed)
 }
 
+/// Whether a GET of `url` is answered with a status of success within `timeout`.
+///
+/// Needs a tokio runtime with time and I/O enabled.
+pub async fn succeeds(url: &str, timeout: Duration) -> bool {
+    let Ok(client) = client(timeout) else { return false };
+    client.get(url).send().await.is_ok_and(|answer| answer.status().is_success())
+}
+
 fn client(timeout: Duration) -> Result<reqwest::Client, reqwest::Error> {
     reqwest::Client::builder()
         .no_proxy()

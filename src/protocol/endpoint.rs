@@ -106,6 +106,16 @@ pub struct Endpoint {
     credentials: Option<Login>,
 }
 
+/// `number` TCP ports of the loopback that nobody listens on at the moment, all different.
+///
+/// # Errors
+/// If the system has none left.
+pub fn free_ports(number: usize) -> io::Result<Vec<u16>> {
+    // All are held at once, so that none comes twice.
+    let held: Vec<_> = (0..number).map(|_| TcpListener::bind(("127.0.0.1", 0))).collect::<io::Result<_>>()?;
+    held.iter().map(|listener| Ok(listener.local_addr()?.port())).collect()
+}
+
 impl Endpoint {
     /// Reads `url` as a target of `protocol` and looks its host up, which may block on DNS.
     ///

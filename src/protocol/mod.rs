@@ -29,7 +29,7 @@ mod status;
 mod verdict;
 mod ws;
 
-pub use endpoint::{Endpoint, EndpointError};
+pub use endpoint::{Endpoint, EndpointError, free_ports};
 pub use failure::Failure;
 pub use http::{Http, reserved_header, valid_header, valid_method, valid_target};
 pub use identity::{Identity, Login, Message, Will};

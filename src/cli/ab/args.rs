@@ -1,0 +1,324 @@
+//! What can be asked of a comparison on the command line.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use crate::cli::Fault;
+use crate::cli::args::{OverrideArgs, parse_target};
+use crate::cli::exit::Exit;
+use crate::compare::{LOOK_ALPHAS, LOOKS, Settings, Thresholds};
+use crate::record::Protocol;
+use crate::seed::Seed;
+use crate::units::Span;
+
+/// Fewest pairs by which anything can be significant at 0.05.
+pub(super) const FEWEST_PAIRS: u32 = 6;
+const MOST_PAIRS: u32 = 1_000;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = Exit::HELP)]
+pub(in crate::cli) struct AbArgs {
+    /// The scenario, a TOML file
+    pub(super) scenario: PathBuf,
+
+    /// Command that starts the base build; the shell runs it. {port}, {port2}, … {port9} stand for ports that are free
+    #[arg(long, value_name = "CMD", required_unless_present = "a_url", conflicts_with = "a_url")]
+    pub(super) a: Option<String>,
+
+    /// Command that starts the candidate build
+    #[arg(long, value_name = "CMD", required_unless_present = "b_url", conflicts_with = "b_url")]
+    pub(super) b: Option<String>,
+
+    /// The base build runs already, here: http=URL, ws=URL or mqtt=URL; once per protocol the fleets speak
+    #[arg(long, value_name = "PROTOCOL=URL", value_parser = parse_target)]
+    pub(super) a_url: Vec<(Protocol, String)>,
+
+    /// The candidate build runs already, here
+    #[arg(long, value_name = "PROTOCOL=URL", value_parser = parse_target)]
+    pub(super) b_url: Vec<(Protocol, String)>,
+
+    /// What the base build is called
+    #[arg(long, value_name = "TEXT", default_value = "a")]
+    pub(super) a_label: String,
+
+    /// What the candidate build is called
+    #[arg(long, value_name = "TEXT", default_value = "b")]
+    pub(super) b_label: String,
+
+    #[command(flatten)]
+    pub(super) trial: TrialArgs,
+
+    /// Take a regression at its word, without as many fresh pairs to confirm it
+    #[arg(long)]
+    pub(super) no_confirm: bool,
+
+    #[command(flatten)]
+    pub(super) judge: JudgeArgs,
+
+    /// Noise profile of this machine and scenario [default: what `squall calibrate --aa` keeps]
+    #[arg(long, value_name = "FILE")]
+    pub(super) noise: Option<PathBuf>,
+}
+
+/// How builds are started, driven and stopped.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct TrialArgs {
+    /// Where a started build listens: http=URL, ws=URL or mqtt=URL; {port} stands for the port its command was given
+    /// [default: [target] of the scenario, else where `squall serve` listens with {port} for HTTP and {port2} for MQTT]
+    #[arg(long = "target", value_name = "PROTOCOL=URL", value_parser = parse_target)]
+    pub(super) targets: Vec<(Protocol, String)>,
+
+    /// A started build is ready when this is so: http://… answers with success, HOST:PORT accepts, or log:TEXT was printed
+    /// [default: its targets accept connections]
+    #[arg(long, value_name = "WHAT")]
+    pub(super) ready: Option<String>,
+
+    /// How long a build may take to be ready
+    #[arg(long, value_name = "SPAN", default_value = "30s")]
+    pub(super) ready_within: Span,
+
+    /// How long a build may take to end after SIGTERM, before SIGKILL
+    #[arg(long, value_name = "SPAN", default_value = "10s")]
+    pub(super) stop_within: Span,
+
+    /// Pairs of runs; up to three ascending numbers are looks: it ends at the first that decides
+    #[arg(short = 'n', long, value_name = "N[,N[,N]]", default_value = "8", value_parser = parse_looks)]
+    pub(super) pairs: Looks,
+
+    /// Which build of a pair runs first
+    #[arg(long, value_enum, default_value_t = Order::Random)]
+    pub(super) order: Order,
+
+    /// Processors the builds are bound to, such as 2-3
+    #[arg(long, value_name = "CPUS")]
+    pub(super) pin_target: Option<Cpus>,
+
+    /// Processors the generator is bound to, such as 0,1
+    #[arg(long, value_name = "CPUS")]
+    pub(super) pin_generator: Option<Cpus>,
+
+    #[command(flatten)]
+    pub(super) overrides: OverrideArgs,
+
+    /// Worker threads of the generator
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(super) workers: Option<u16>,
+
+    /// Directory under which the comparison's own directory is made
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    pub(super) out: PathBuf,
+
+    /// Show no progress
+    #[arg(long, short)]
+    pub(in crate::cli) quiet: bool,
+}
+
+/// What is asked of the figures.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct JudgeArgs {
+    /// Probability of calling any figure of two equal builds different
+    #[arg(long, value_name = "P", value_parser = parse_alpha)]
+    pub(in crate::cli) alpha: Option<f64>,
+
+    /// Changes up to here are noise: p50, p95, p99 or p99.9 = N%, errors = N% (points), floor = SPAN
+    /// [default: p50=2% p95=3% p99=5% p99.9=10% errors=0.1% floor=20us]
+    #[arg(long, value_name = "FIGURE=N%", value_parser = parse_threshold)]
+    pub(in crate::cli) threshold: Vec<Threshold>,
+
+    /// What an inconclusive comparison ends with: 0 and a warning, or 11
+    #[arg(long, value_enum, value_name = "WHAT", default_value_t = OnInconclusive::Pass)]
+    pub(super) on_inconclusive: OnInconclusive,
+
+    /// Print the comparison as JSON instead of a table
+    #[arg(long)]
+    pub(in crate::cli) json: bool,
+}
+
+/// Numbers of pairs at which the data are looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::cli) struct Looks(pub(super) Vec<u32>);
+
+/// Which build of a pair runs first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(in crate::cli) enum Order {
+    /// At random, each as often as the other
+    Random,
+    /// By turns
+    Abba,
+}
+
+impl Order {
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Random => "random",
+            Self::Abba => "abba",
+        }
+    }
+}
+
+/// What an inconclusive comparison ends with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(in crate::cli) enum OnInconclusive {
+    Pass,
+    Fail,
+}
+
+/// Processors, by number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::cli) struct Cpus(pub(super) Vec<usize>);
+
+impl FromStr for Cpus {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("`{text}` is no list of processors; write for example 0, 0,2 or 2-3");
+        let mut cpus = Vec::new();
+        for part in text.split(',') {
+            let (first, last) = part.split_once('-').unwrap_or((part, part));
+            let number = |text: &str| text.trim().parse::<usize>().ok().filter(|cpu| *cpu < 1_024);
+            let (first, last) = number(first).zip(number(last)).ok_or_else(wrong)?;
+            if first > last {
+                return Err(wrong());
+            }
+            cpus.extend(first..=last);
+        }
+        cpus.sort_unstable();
+        cpus.dedup();
+        Ok(Self(cpus))
+    }
+}
+
+impl std::fmt::Display for Cpus {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0.iter().map(ToString::to_string).collect::<Vec<_>>().join(","))
+    }
+}
+
+/// One noise threshold.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(in crate::cli) enum Threshold {
+    P50(f64),
+    P95(f64),
+    P99(f64),
+    P999(f64),
+    Share(f64),
+    FloorMs(f64),
+}
+
+fn parse_threshold(text: &str) -> Result<Threshold, String> {
+    let remedy = "write for example p99=5%, errors=0.1% or floor=20us";
+    let (name, value) = text.split_once('=').ok_or_else(|| format!("no `=` in it; {remedy}"))?;
+    if name.trim() == "floor" {
+        let floor: Span = value.trim().parse().map_err(|error| format!("{error}; {remedy}"))?;
+        return Ok(Threshold::FloorMs(floor.as_ns() as f64 / 1e6));
+    }
+    let percent = value.trim().strip_suffix('%').and_then(|number| number.trim().parse::<f64>().ok());
+    let share = percent.map(|percent| percent / 100.0).filter(|share| (0.0..10.0).contains(share));
+    let share =
+        share.ok_or_else(|| format!("`{value}` is no percentage from 0% to below 1000%; {remedy}"))?;
+    match name.trim() {
+        "p50" => Ok(Threshold::P50(share)),
+        "p95" => Ok(Threshold::P95(share)),
+        "p99" => Ok(Threshold::P99(share)),
+        "p99.9" | "p99_9" => Ok(Threshold::P999(share)),
+        "errors" => Ok(Threshold::Share(share)),
+        other => Err(format!("`{other}` is no figure: p50, p95, p99, p99.9, errors or floor; {remedy}")),
+    }
+}
+
+fn parse_alpha(text: &str) -> Result<f64, String> {
+    let alpha = text.parse().ok().filter(|alpha: &f64| (0.000_1..=0.2).contains(alpha));
+    alpha.ok_or_else(|| "write a probability from 0.0001 to 0.2, such as 0.01".to_owned())
+}
+
+fn parse_looks(text: &str) -> Result<Looks, String> {
+    let looks: Option<Vec<u32>> = text.split(',').map(|part| part.trim().parse().ok()).collect();
+    let looks = looks.filter(|looks| looks.len() <= LOOKS.len() && looks.is_sorted_by(|a, b| a < b));
+    let looks = looks.ok_or_else(|| {
+        "write one number of pairs, such as 8, or up to three ascending ones, such as 8,14,20".to_owned()
+    })?;
+    match looks.iter().find(|pairs| !(FEWEST_PAIRS..=MOST_PAIRS).contains(*pairs)) {
+        Some(pairs) if *pairs < FEWEST_PAIRS => Err(format!(
+            "{pairs} pairs cannot show anything: with fewer than {FEWEST_PAIRS} nothing is significant at 0.05"
+        )),
+        Some(pairs) => Err(format!("{pairs} is more than the {MOST_PAIRS} pairs there may be")),
+        None => Ok(Looks(looks)),
+    }
+}
+
+impl JudgeArgs {
+    /// What is asked, of this many looks.
+    ///
+    /// # Errors
+    /// If a level of its own is asked of several looks.
+    pub(in crate::cli) fn settings(&self, looks: usize, seed: Seed) -> Result<Settings, Fault> {
+        let level = LOOK_ALPHAS.get(looks.saturating_sub(1)).copied().unwrap_or(LOOK_ALPHAS[0]);
+        if looks > 1 && self.alpha.is_some() {
+            return Err(Fault::usage(format!(
+                "--alpha does not go with several looks: each of {looks} is judged at {level}, which makes 0.05 together"
+            )));
+        }
+        let thresholds = self.thresholds();
+        Ok(Settings { alpha: self.alpha.unwrap_or(level), thresholds, seed })
+    }
+
+    fn thresholds(&self) -> Thresholds {
+        let mut thresholds = Thresholds::default();
+        for threshold in &self.threshold {
+            match *threshold {
+                Threshold::P50(share) => thresholds.p50 = share,
+                Threshold::P95(share) => thresholds.p95 = share,
+                Threshold::P99(share) => thresholds.p99 = share,
+                Threshold::P999(share) => thresholds.p99_9 = share,
+                Threshold::Share(share) => thresholds.share = share,
+                Threshold::FloorMs(ms) => thresholds.floor_ms = ms,
+            }
+        }
+        thresholds
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn processors_are_lists_and_ranges() {
+        for (text, cpus) in [("0", vec![0]), ("2-3", vec![2, 3]), ("3,0-1,1", vec![0, 1, 3])] {
+            assert_eq!(text.parse(), Ok(Cpus(cpus)), "{text}");
+        }
+        for text in ["", "a", "1-", "3-2", "0,,1", "9999", "-1"] {
+            assert!(text.parse::<Cpus>().is_err(), "{text}");
+        }
+        assert_eq!(Cpus(vec![0, 2]).to_string(), "0,2");
+    }
+
+    #[test]
+    fn numbers_of_pairs_are_checked() {
+        assert_eq!(parse_looks("8"), Ok(Looks(vec![8])));
+        assert_eq!(parse_looks("8, 14,20"), Ok(Looks(vec![8, 14, 20])));
+        for (text, said) in [
+            ("5", "5 pairs cannot show anything"),
+            ("8,8", "ascending"),
+            ("14,8", "ascending"),
+            ("6,7,8,9", "up to three"),
+            ("x", "write one number"),
+            ("5000", "more than the 1000"),
+        ] {
+            let error = parse_looks(text).unwrap_err();
+            assert!(error.contains(said), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn thresholds_are_percentages_and_a_floor() {
+        assert_eq!(parse_threshold("p99=5%"), Ok(Threshold::P99(0.05)));
+        assert_eq!(parse_threshold("p99.9 = 10 %"), Ok(Threshold::P999(0.1)));
+        assert_eq!(parse_threshold("errors=0.5%"), Ok(Threshold::Share(0.005)));
+        assert_eq!(parse_threshold("floor=50us"), Ok(Threshold::FloorMs(0.05)));
+        for text in ["p99", "p99=5", "p98=5%", "p99=-1%", "p99=x%", "floor=5%", "p50=1000%"] {
+            let error = parse_threshold(text).unwrap_err();
+            assert!(error.contains("write for example"), "{text}: {error}");
+        }
+    }
+}

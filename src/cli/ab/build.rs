@@ -1,0 +1,252 @@
+//! What is compared: two builds, each a command or something that runs already, and where they listen.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::args::{AbArgs, Cpus, TrialArgs};
+use super::readiness::{Readiness, ensure_free};
+use super::record;
+use super::service::{Process, Stopped};
+use crate::cli::Fault;
+use crate::protocol::{Endpoint, free_ports};
+use crate::record::Protocol;
+use crate::scenario::Scenario;
+
+/// Ports a command may be given.
+const MOST_PORTS: usize = 9;
+
+/// One of the two builds.
+#[derive(Debug, Clone)]
+pub(super) struct Build {
+    pub(super) label: String,
+    command: Option<String>,
+    /// Where it listens, ports not filled in.
+    targets: Vec<(Protocol, String)>,
+    ready: Option<String>,
+    ready_within: Duration,
+    stop_within: Duration,
+    pins: Option<Cpus>,
+}
+
+/// A build that is ready to be driven.
+#[derive(Debug)]
+pub(super) struct Started {
+    pub(super) targets: Vec<(Protocol, String)>,
+    process: Option<Process>,
+    stop_within: Duration,
+}
+
+/// The name of port number `index` in commands and targets.
+fn placeholder(index: usize) -> String {
+    if index == 0 { "{port}".to_owned() } else { format!("{{port{}}}", index + 1) }
+}
+
+/// The two builds of `args`.
+///
+/// # Errors
+/// If it is not known where they listen, or an address is wrong.
+pub(super) fn builds(args: &AbArgs, scenario: &Scenario) -> Result<[Build; 2], Fault> {
+    let a = Build::new(&args.a_label, args.a.as_deref(), &args.a_url, &args.trial, scenario)?;
+    let b = Build::new(&args.b_label, args.b.as_deref(), &args.b_url, &args.trial, scenario)?;
+    if a.label == b.label {
+        return Err(Fault::usage(format!(
+            "both builds are called `{}`: give them names of their own",
+            a.label
+        )));
+    }
+    Ok([a, b])
+}
+
+impl Build {
+    /// A build that is started by `command`, or runs already at `urls`.
+    pub(super) fn new(
+        label: &str,
+        command: Option<&str>,
+        urls: &[(Protocol, String)],
+        trial: &TrialArgs,
+        scenario: &Scenario,
+    ) -> Result<Self, Fault> {
+        let spoken = crate::cli::target::spoken(scenario);
+        let targets =
+            if command.is_none() { given(urls, &spoken)? } else { places(command, trial, scenario)? };
+        let build = Self {
+            label: label.to_owned(),
+            command: command.map(str::to_owned),
+            targets,
+            ready: trial.ready.clone(),
+            ready_within: trial.ready_within.as_duration(),
+            stop_within: trial.stop_within.as_duration(),
+            pins: trial.pin_target.clone(),
+        };
+        build.check()?;
+        Ok(build)
+    }
+
+    /// How it stands in the record.
+    pub(super) fn record(&self) -> record::Build {
+        record::Build {
+            label: self.label.clone(),
+            command: self.command.clone(),
+            targets: self.targets.iter().map(|(protocol, url)| format!("{protocol}={url}")).collect(),
+        }
+    }
+
+    /// How many ports it wants: the highest placeholder that occurs.
+    fn ports(&self) -> usize {
+        let texts = || {
+            let urls = self.targets.iter().map(|(_, url)| url.as_str());
+            urls.chain(self.command.as_deref()).chain(self.ready.as_deref())
+        };
+        (0..MOST_PORTS)
+            .rev()
+            .find(|index| texts().any(|text| text.contains(&placeholder(*index))))
+            .map_or(0, |i| i + 1)
+    }
+
+    /// What can be known to be wrong before anything is started.
+    fn check(&self) -> Result<(), Fault> {
+        let ports: Vec<u16> = (0..self.ports()).map(|index| 40_000 + index as u16).collect();
+        for (protocol, url) in &self.targets {
+            Endpoint::resolve(*protocol, &fill(url, &ports)).map_err(Fault::usage)?;
+        }
+        Readiness::parse(self.ready.as_deref().map(|text| fill(text, &ports)).as_deref())?;
+        let Some(command) = &self.command else { return Ok(()) };
+        for index in 0..self.ports() {
+            let name = placeholder(index);
+            let asked = self.targets.iter().find(|(_, url)| url.contains(&name));
+            if let Some((protocol, url)) = asked.filter(|_| !command.contains(&name)) {
+                return Err(Fault::usage(format!(
+                    "the target {protocol}={url} has {name} in it, which the command of `{}` does not get: write {name} where it \
+                     takes its port, or give --target {protocol}=URL with the port it listens on",
+                    self.label
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts it, if it is to be started, and waits until it is ready. What it prints goes to the file `log`.
+    ///
+    /// # Errors
+    /// If it cannot be started, dies, or is not ready in time; with its last lines.
+    pub(super) fn start(&self, log: &Path, halted: impl Fn() -> bool) -> Result<Started, String> {
+        let named = |what: String| format!("build `{}` {what}", self.label);
+        let ports =
+            free_ports(self.ports()).map_err(|error| named(format!("finds no free port: {error}")))?;
+        let targets: Vec<_> =
+            self.targets.iter().map(|(protocol, url)| (*protocol, fill(url, &ports))).collect();
+        let stop_within = self.stop_within;
+        let Some(command) = &self.command else {
+            return Ok(Started { targets, process: None, stop_within });
+        };
+        ensure_free(&targets).map_err(|what| named(format!("is not started: {what}")))?;
+        let mut process = Process::shell(&fill(command, &ports), log, self.pins.as_ref())
+            .map_err(|error| named(format!("cannot be started: {error}")))?;
+        let ready = self.ready.as_deref().map(|text| fill(text, &ports));
+        let readiness = Readiness::parse(ready.as_deref()).map_err(|fault| fault.message)?;
+        readiness.wait(&mut process, &targets, log, self.ready_within, halted).map_err(named)?;
+        Ok(Started { targets, process: Some(process), stop_within })
+    }
+}
+
+impl Started {
+    /// Stops it, if it was started.
+    ///
+    /// # Errors
+    /// If it had died meanwhile; with its last lines.
+    pub(super) fn stop(self) -> Result<Option<Stopped>, String> {
+        let Some(process) = self.process else { return Ok(None) };
+        let last = process.last_lines();
+        match process.stop(self.stop_within) {
+            Stopped::Dead(status) => Err(format!("died while it was driven ({status}); {last}")),
+            stopped => Ok(Some(stopped)),
+        }
+    }
+}
+
+fn fill(text: &str, ports: &[u16]) -> String {
+    let zip = ports.iter().enumerate();
+    zip.fold(text.to_owned(), |text, (index, port)| text.replace(&placeholder(index), &port.to_string()))
+}
+
+/// Where builds listen that run already.
+fn given(urls: &[(Protocol, String)], spoken: &[Protocol]) -> Result<Vec<(Protocol, String)>, Fault> {
+    for protocol in spoken {
+        match urls.iter().filter(|(own, _)| own == protocol).count() {
+            1 => {}
+            0 => {
+                return Err(Fault::usage(format!(
+                    "the scenario has {protocol} fleets: give --a-url and --b-url {protocol}=URL too"
+                )));
+            }
+            _ => {
+                return Err(Fault::usage(format!(
+                    "a build has one URL for {protocol}, and here are several"
+                )));
+            }
+        }
+    }
+    match urls.iter().find(|(protocol, _)| !spoken.contains(protocol)) {
+        Some((protocol, _)) => Err(Fault::usage(format!("no fleet of the scenario speaks {protocol}"))),
+        None => Ok(urls.to_vec()),
+    }
+}
+
+/// Where a command listens: by --target, by the scenario, or as `squall serve` would.
+fn places(
+    command: Option<&str>,
+    trial: &TrialArgs,
+    scenario: &Scenario,
+) -> Result<Vec<(Protocol, String)>, Fault> {
+    let spoken = crate::cli::target::spoken(scenario);
+    let mut places = Vec::new();
+    for protocol in spoken {
+        let mut asked = trial.targets.iter().filter(|(own, _)| *own == protocol);
+        let place = match (asked.next(), asked.next()) {
+            (Some(_), Some(_)) => {
+                return Err(Fault::usage(format!(
+                    "--target {protocol}=… is given twice; a protocol has one target"
+                )));
+            }
+            (Some((_, url)), None) => Some(url.clone()),
+            (None, _) => scenario.target.of(protocol).map(|address| address.url.to_string()),
+        };
+        let bundled = || match protocol {
+            Protocol::Http => ("{port}", "http://127.0.0.1:{port}/v1/readings"),
+            Protocol::Ws => ("{port}", "ws://127.0.0.1:{port}/v1/stream"),
+            Protocol::Mqtt => ("{port2}", "mqtt://127.0.0.1:{port2}"),
+        };
+        let place = place.or_else(|| {
+            let (port, url) = bundled();
+            command.is_some_and(|command| command.contains(port)).then(|| url.to_owned())
+        });
+        let place = place.ok_or_else(|| {
+            Fault::usage(format!(
+                "it is not known where the builds listen for {protocol}: give --target {protocol}=URL, with {{port}} in it and in \
+                 the commands for a port that is free"
+            ))
+        })?;
+        places.push((protocol, place));
+    }
+    if let Some((protocol, _)) =
+        trial.targets.iter().find(|(own, _)| places.iter().all(|(place, _)| place != own))
+    {
+        return Err(Fault::usage(format!(
+            "--target {protocol}=…: no fleet of the scenario speaks {protocol}"
+        )));
+    }
+    Ok(places)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_are_filled_in_by_name() {
+        assert_eq!(fill("x --http {port} --mqtt {port2} {port}", &[80, 81]), "x --http 80 --mqtt 81 80");
+        assert_eq!(fill("no port", &[80]), "no port");
+        assert_eq!(placeholder(0), "{port}");
+        assert_eq!(placeholder(8), "{port9}");
+    }
+}

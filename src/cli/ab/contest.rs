@@ -1,0 +1,356 @@
+//! The course of a comparison: pair after pair, each build freshly started, until a look decides.
+
+use std::cell::RefCell;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use rand::Rng;
+
+use super::args::{Order, TrialArgs};
+use super::build::Build;
+use super::generator::{self, Errand, Ran};
+use super::pin;
+use super::record::{PairRecord, Record, SCHEMA, Stage, State, replace};
+use crate::cli::Fault;
+use crate::cli::exit::Exit;
+use crate::cli::signal::Interrupts;
+use crate::clock::{Monotonic, WallTime};
+use crate::compare::{self, Comparison, Settings, Verdict};
+use crate::display;
+use crate::results::{Host, RunDirectory};
+use crate::scenario::Plan;
+use crate::seed::Seed;
+
+/// The file with what is said in the end.
+const COMPARISON: &str = "comparison.json";
+
+/// How a comparison ended.
+pub(super) enum Outcome {
+    Complete(Comparison),
+    /// With what can be said by the pairs that were run.
+    Interrupted(Option<Comparison>),
+}
+
+/// A comparison under way.
+pub(super) struct Contest<'a> {
+    scenario: &'a Path,
+    builds: &'a [Build; 2],
+    args: &'a TrialArgs,
+    settings: Settings,
+    seed: Seed,
+    folder: PathBuf,
+    record: Record,
+    interrupts: Arc<AtomicU32>,
+    _listening: Interrupts,
+    clock: Monotonic,
+    /// Length of a run by its plan, seconds.
+    planned_s: f64,
+    runs: RefCell<u32>,
+}
+
+/// Why a pair has no result.
+enum Missed {
+    Interrupted,
+    /// To be run again: why.
+    Invalid(PairRecord),
+    Failed(Fault),
+}
+
+impl<'a> Contest<'a> {
+    /// Makes the comparison's directory.
+    ///
+    /// # Errors
+    /// If it cannot be made, or processes cannot be bound as asked.
+    pub(super) fn begin(
+        scenario: &'a Path,
+        plan: &Plan,
+        builds: &'a [Build; 2],
+        args: &'a TrialArgs,
+        (settings, confirming): (&Settings, u32),
+    ) -> Result<Self, Fault> {
+        pin::check("--pin-target", args.pin_target.as_ref())?;
+        pin::check("--pin-generator", args.pin_generator.as_ref())?;
+        let (name, started) = (&plan.scenario().name, WallTime::now());
+        let unwritable = |path: &Path, error: io::Error| {
+            Fault::failed(format!(
+                "cannot write under {}: {error}; choose another place with --out DIR",
+                path.display()
+            ))
+        };
+        let directory = RunDirectory::create(&args.out, name, "ab", started)
+            .map_err(|error| unwritable(&args.out, error))?;
+        let folder = directory.path().to_owned();
+        for own in ["runs", "logs"] {
+            std::fs::create_dir(folder.join(own)).map_err(|error| unwritable(&folder, error))?;
+        }
+        let record = Record {
+            schema: SCHEMA,
+            tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+            scenario: name.clone(),
+            state: State::Running,
+            started: started.to_string(),
+            ended: None,
+            host: Host::here(),
+            a: builds[0].record(),
+            b: builds[1].record(),
+            order: args.order.name().to_owned(),
+            seed: plan.scenario().seed.to_string(),
+            alpha: settings.alpha,
+            thresholds: settings.thresholds,
+            looks: args.pairs.0.clone(),
+            confirming,
+            pairs: Vec::new(),
+        };
+        record.store(&folder).map_err(|error| unwritable(&folder, error))?;
+        let interrupts = Arc::new(AtomicU32::new(0));
+        let heard = Arc::clone(&interrupts);
+        let listening = Interrupts::listen(move |count| heard.store(count, Ordering::SeqCst));
+        Ok(Self {
+            scenario,
+            builds,
+            args,
+            settings: *settings,
+            seed: plan.scenario().seed,
+            folder,
+            record,
+            interrupts,
+            _listening: listening.map_err(Fault::failed)?,
+            clock: Monotonic::start(),
+            planned_s: plan.end().as_secs_f64(),
+            runs: RefCell::new(0),
+        })
+    }
+
+    /// Where its files are.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Says something on the way.
+    pub(super) fn tell(&self, text: &str) {
+        if !self.args.quiet && !text.is_empty() {
+            // Nobody reading it changes nothing.
+            let _ = writeln!(io::stderr(), "{text}");
+        }
+    }
+
+    /// Runs all pairs, judges them, and writes what is said.
+    ///
+    /// # Errors
+    /// If a build does not start or dies, the generator fails, or the runs do not compare.
+    pub(super) fn run(&mut self) -> Result<Outcome, Fault> {
+        self.announce();
+        let outcome = self.course();
+        self.record.state = match &outcome {
+            Ok(Outcome::Complete(_)) => State::Complete,
+            Ok(Outcome::Interrupted(_)) => State::Interrupted,
+            Err(_) => State::Failed,
+        };
+        self.record.ended = Some(WallTime::now().to_string());
+        let stored = self.store().and_then(|()| match &outcome {
+            Ok(Outcome::Complete(comparison)) => {
+                let text = serde_json::to_string_pretty(comparison).map_err(Fault::failed)?;
+                replace(&self.folder, COMPARISON, &(text + "\n")).map_err(Fault::failed)
+            }
+            _ => Ok(()),
+        });
+        // What went wrong first is what matters.
+        outcome.and_then(|outcome| stored.map(|()| outcome))
+    }
+
+    fn announce(&self) {
+        let [a, b] = self.builds;
+        let most = self.args.pairs.0.last().copied().unwrap_or_default();
+        let looks = if self.args.pairs.0.len() > 1 { "up to " } else { "" };
+        self.tell(&format!(
+            "{}: {} against {}, {looks}{most} pairs of runs of {:.0} s, at least {}",
+            self.record.scenario,
+            b.label,
+            a.label,
+            self.planned_s,
+            display::length(2.0 * f64::from(most) * self.planned_s),
+        ));
+        self.tell(&format!("files under {}", self.folder.display()));
+    }
+
+    fn store(&self) -> Result<(), Fault> {
+        self.record
+            .store(&self.folder)
+            .map_err(|error| Fault::failed(format!("cannot write under {}: {error}", self.folder.display())))
+    }
+
+    fn course(&mut self) -> Result<Outcome, Fault> {
+        let mut done = 0;
+        for look in self.args.pairs.0.clone() {
+            if !self.batch(Stage::Main, done, look)? {
+                return Ok(Outcome::Interrupted(self.judge().ok()));
+            }
+            done = look;
+            if self.judge()?.verdict != Verdict::Inconclusive {
+                break;
+            }
+        }
+        let first = self.judge()?;
+        if first.verdict == Verdict::Regression && self.record.confirming > 0 {
+            self.tell(&display::finding(&first));
+            self.tell(&format!("a regression: {} fresh pairs are to confirm it", self.record.confirming));
+            if !self.batch(Stage::Confirmation, 0, self.record.confirming)? {
+                return Ok(Outcome::Interrupted(self.judge().ok()));
+            }
+        }
+        Ok(Outcome::Complete(self.judge()?))
+    }
+
+    fn judge(&self) -> Result<Comparison, Fault> {
+        self.record.judge(&self.folder, &self.settings)
+    }
+
+    /// Runs the pairs after `from` up to `to`; false if the user interrupted.
+    fn batch(&mut self, stage: Stage, from: u32, to: u32) -> Result<bool, Fault> {
+        let number = (to - from) as usize;
+        let order = match self.args.order {
+            Order::Abba => (from..to).map(|pair| pair % 2 == 0).collect(),
+            // Every batch is balanced by itself: a look sees whole batches.
+            Order::Random if stage == Stage::Main => {
+                compare::random_order(number, self.seed, u64::from(from))
+            }
+            Order::Random => compare::random_order(number, self.seed, u64::MAX),
+        };
+        let mut again = (to - from).div_ceil(4);
+        for (pair, base_first) in (from + 1..=to).zip(order) {
+            loop {
+                match self.pair(stage, pair, base_first) {
+                    Ok(record) => {
+                        self.record.pairs.push(record);
+                        self.store()?;
+                        break;
+                    }
+                    Err(Missed::Interrupted) => return Ok(false),
+                    Err(Missed::Failed(fault)) => return Err(fault),
+                    Err(Missed::Invalid(record)) => {
+                        self.discard(record, &mut again)?;
+                    }
+                }
+            }
+            self.progress(stage, pair, to);
+        }
+        Ok(true)
+    }
+
+    /// Notes a pair that does not count, by a rule that does not look at which build is which.
+    fn discard(&mut self, record: PairRecord, again: &mut u32) -> Result<(), Fault> {
+        let why = record.discarded.clone().unwrap_or_default();
+        self.record.pairs.push(record);
+        self.store()?;
+        if *again == 0 {
+            return Err(Fault::new(
+                Exit::Invalid,
+                &format!(
+                    "too many pairs could not be measured, the last because {why}; see {}. Lower the rate, or take the load off this machine",
+                    self.folder.display()
+                ),
+            ));
+        }
+        *again -= 1;
+        self.tell(&format!("the pair does not count and is run again: {why}"));
+        Ok(())
+    }
+
+    fn pair(&self, stage: Stage, number: u32, base_first: bool) -> Result<PairRecord, Missed> {
+        let stream = if stage == Stage::Main { "ab/pair" } else { "ab/confirmation" };
+        let seed = self.seed.stream(stream, u64::from(number)).next_u64();
+        let mut directories = [PathBuf::new(), PathBuf::new()];
+        let mut invalid = None;
+        for side in if base_first { [0, 1] } else { [1, 0] } {
+            match self.side(stage, number, side, seed)? {
+                (directory, None) => directories[side] = directory,
+                (directory, Some(why)) => {
+                    directories[side] = directory;
+                    invalid.get_or_insert(why);
+                }
+            }
+        }
+        let [a, b] =
+            directories.map(|path| path.strip_prefix(&self.folder).map_or(path.clone(), Path::to_owned));
+        let record =
+            PairRecord { number, stage, seed: seed.to_string(), base_first, a, b, discarded: invalid };
+        if record.discarded.is_some() { Err(Missed::Invalid(record)) } else { Ok(record) }
+    }
+
+    /// One build's run: its directory, and why it is invalid if it is.
+    fn side(
+        &self,
+        stage: Stage,
+        number: u32,
+        side: usize,
+        seed: u64,
+    ) -> Result<(PathBuf, Option<String>), Missed> {
+        let build = &self.builds[side];
+        let failed = |what: String| Missed::Failed(Fault::failed(what));
+        *self.runs.borrow_mut() += 1;
+        let kind = if stage == Stage::Main { "pair" } else { "confirm" };
+        let name = format!("{:03}-{kind}-{number}-{}", self.runs.borrow(), ["a", "b"][side]);
+        let logs = self.folder.join("logs");
+        let halted = || self.interrupted();
+        let started = build.start(&logs.join(format!("{name}-build.log")), halted).map_err(failed)?;
+        if self.interrupted() {
+            return Err(Missed::Interrupted);
+        }
+        let errand = Errand {
+            scenario: self.scenario,
+            targets: &started.targets,
+            seed,
+            label: ["a", "b"][side],
+            out: &self.folder.join("runs"),
+            log: &logs.join(format!("{name}-run")),
+        };
+        let ran = generator::run(&errand, self.args, || self.interrupts.load(Ordering::SeqCst));
+        let stopped = started.stop();
+        match ran {
+            Ran::Interrupted => Err(Missed::Interrupted),
+            Ran::Failed(what) => Err(failed(match stopped {
+                Err(died) => format!("build `{}` {died}\n{what}", build.label),
+                Ok(_) => format!("build `{}` was not measured: {what}", build.label),
+            })),
+            Ran::Done(_) | Ran::Invalid(_) if stopped.is_err() => {
+                let died = stopped.err().unwrap_or_default();
+                Err(failed(format!("build `{}` {died}", build.label)))
+            }
+            Ran::Done(directory) => Ok((directory, None)),
+            Ran::Invalid(directory) => {
+                let why = crate::results::load_manifest(&directory).ok().and_then(|run| run.validity);
+                let why = why.map(|validity| validity.reasons.join("; ")).unwrap_or_default();
+                Ok((directory, Some(format!("a run was invalid ({why})"))))
+            }
+        }
+    }
+
+    fn interrupted(&self) -> bool {
+        self.interrupts.load(Ordering::SeqCst) > 0
+    }
+
+    /// The estimate so far and the time left.
+    fn progress(&self, stage: Stage, pair: u32, of: u32) {
+        if self.args.quiet {
+            return;
+        }
+        let kind = if stage == Stage::Main { "pair" } else { "fresh pair" };
+        let so_far = self.so_far(stage).unwrap_or_default();
+        let left = of.saturating_sub(pair);
+        let each = self.clock.now().as_secs_f64() / f64::from((*self.runs.borrow()).max(1));
+        let left = if left == 0 {
+            String::new()
+        } else {
+            format!("; about {} left", display::length(2.0 * f64::from(left) * each))
+        };
+        self.tell(&format!("{kind} {pair} of {of}: {so_far}{left}"));
+    }
+
+    fn so_far(&self, stage: Stage) -> Option<String> {
+        let pairs = self.record.pairs(&self.folder, stage).ok()?;
+        let comparison = compare::paired(&pairs, &self.settings).ok()?;
+        Some(display::estimate(&comparison))
+    }
+}

@@ -1,0 +1,102 @@
+//! One run of the generator against one build, in a process of its own: memory, sockets and timers begin fresh every time.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use nix::sys::signal::Signal;
+use serde::Deserialize;
+
+use super::args::TrialArgs;
+use super::service::{LOOK, Process, last_lines};
+use crate::cli::exit::Exit;
+use crate::record::Protocol;
+
+/// What is driven, and what is to be written where.
+pub(super) struct Errand<'a> {
+    pub(super) scenario: &'a Path,
+    pub(super) targets: &'a [(Protocol, String)],
+    pub(super) seed: u64,
+    pub(super) label: &'a str,
+    /// Directory under which the run's own is made.
+    pub(super) out: &'a Path,
+    /// Where the report and what else is printed go, without extension.
+    pub(super) log: &'a Path,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub(super) enum Ran {
+    /// Its directory is evidence.
+    Done(PathBuf),
+    /// The generator calls its own figures invalid.
+    Invalid(PathBuf),
+    /// It was interrupted.
+    Interrupted,
+    /// It could not be done: what it said.
+    Failed(String),
+}
+
+/// What is read of the report.
+#[derive(Deserialize)]
+struct Printed {
+    directory: PathBuf,
+}
+
+/// Runs the generator; `interrupts` is how often the user has interrupted so far.
+pub(super) fn run(errand: &Errand<'_>, args: &TrialArgs, interrupts: impl Fn() -> u32) -> Ran {
+    let (report, log) = (errand.log.with_extension("json"), errand.log.with_extension("log"));
+    let command = match command(errand, args, &report, &log) {
+        Ok(command) => command,
+        Err(error) => return Ran::Failed(format!("the generator cannot be started: {error}")),
+    };
+    let mut process = match Process::start(command, &log, args.pin_generator.as_ref()) {
+        Ok(process) => process,
+        Err(error) => return Ran::Failed(format!("the generator cannot be started: {error}")),
+    };
+    let mut passed_on = 0;
+    let status = loop {
+        if let Some(status) = process.ended() {
+            break status;
+        }
+        // It hears no interrupt at the terminal itself: it would hear this one twice.
+        if interrupts() > passed_on {
+            passed_on += 1;
+            process.signal(Signal::SIGINT);
+        }
+        std::thread::sleep(LOOK);
+    };
+    let directory = File::open(&report)
+        .ok()
+        .and_then(|file| serde_json::from_reader::<_, Printed>(std::io::BufReader::new(file)).ok())
+        .map(|printed| printed.directory);
+    let is = |exit: Exit| status.code() == Some(i32::from(exit.code()));
+    match directory {
+        _ if is(Exit::Interrupted) || interrupts() > 0 => Ran::Interrupted,
+        Some(directory) if is(Exit::Invalid) => Ran::Invalid(directory),
+        // A service that answers nothing, breaks promises or budgets is evidence all the same.
+        Some(directory) if is(Exit::Fine) || is(Exit::Failed) || is(Exit::Budget) => Ran::Done(directory),
+        _ => Ran::Failed(format!("the generator ended ({status}); {}", last_lines(&log))),
+    }
+}
+
+fn command(errand: &Errand<'_>, args: &TrialArgs, report: &Path, log: &Path) -> std::io::Result<Command> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg("run").arg(errand.scenario).args(["--quiet", "--json"]);
+    command.arg("--out").arg(errand.out).arg("--label").arg(errand.label);
+    command.arg("--seed").arg(errand.seed.to_string());
+    for (protocol, url) in errand.targets {
+        command.arg("--target").arg(format!("{protocol}={url}"));
+    }
+    if let Some(duration) = args.overrides.duration {
+        command.arg("--duration").arg(duration.to_string());
+    }
+    for set in &args.overrides.set {
+        command.arg("--set").arg(set);
+    }
+    if let Some(workers) = args.workers {
+        command.arg("--workers").arg(workers.to_string());
+    }
+    command.stdout(File::create(report)?).stderr(File::create(log)?);
+    Ok(command)
+}

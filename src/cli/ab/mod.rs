@@ -1,0 +1,81 @@
+//! `squall ab`: two builds, pairs of runs in a random order, and a verdict.
+
+pub(in crate::cli) mod args;
+mod build;
+mod contest;
+mod generator;
+pub(in crate::cli) mod noise;
+mod pin;
+mod readiness;
+pub(in crate::cli) mod record;
+mod service;
+
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+
+use args::{AbArgs, JudgeArgs, OnInconclusive};
+use build::builds;
+use contest::{Contest, Outcome};
+
+use super::Fault;
+use super::exit::Exit;
+use crate::compare::{Comparison, Verdict};
+use crate::display::{self, Style};
+use crate::scenario::{Plan, Scenario};
+
+/// Width of the table where the terminal does not say.
+const WIDTH: usize = 100;
+
+/// Compares two builds.
+pub(super) fn ab(args: &AbArgs) -> Result<Exit, Fault> {
+    let overrides = args.trial.overrides.read()?;
+    let scenario = Scenario::load(&args.scenario, &overrides).map_err(Fault::usage)?;
+    let builds = builds(args, &scenario)?;
+    let settings = args.judge.settings(args.trial.pairs.0.len(), scenario.seed)?;
+    let plan = Plan::new(scenario);
+    let confirming = if args.no_confirm { 0 } else { args.trial.pairs.0[0] };
+    let mut contest = Contest::begin(&args.scenario, &plan, &builds, &args.trial, (&settings, confirming))?;
+    contest.tell(&noise::promise(args.noise.as_deref(), &plan, &args.trial.pairs.0, &settings));
+    let outcome = contest.run();
+    conclude(&contest, outcome, &args.judge)
+}
+
+/// Prints the comparison, as far as there is one, and says how the process exits.
+fn conclude(
+    contest: &Contest<'_>,
+    outcome: Result<Outcome, Fault>,
+    judge: &JudgeArgs,
+) -> Result<Exit, Fault> {
+    let comparison = match &outcome {
+        Ok(Outcome::Complete(comparison) | Outcome::Interrupted(Some(comparison))) => Some(comparison),
+        Ok(Outcome::Interrupted(None)) | Err(_) => None,
+    };
+    if let Some(comparison) = comparison {
+        print(comparison, Some(contest.folder()), judge)?;
+    }
+    match outcome? {
+        Outcome::Complete(comparison) => Ok(exit(&comparison, judge)),
+        Outcome::Interrupted(_) => Ok(Exit::Interrupted),
+    }
+}
+
+/// Prints a comparison as a table or as JSON.
+pub(super) fn print(comparison: &Comparison, folder: Option<&Path>, judge: &JudgeArgs) -> Result<(), Fault> {
+    let mut out = io::stdout().lock();
+    let text = if judge.json {
+        serde_json::to_string_pretty(comparison).map_err(Fault::failed)?
+    } else {
+        display::comparison(comparison, folder, WIDTH, Style::of(out.is_terminal()))
+    };
+    writeln!(out, "{}", text.trim_end()).map_err(|error| Fault::failed(format!("cannot print: {error}")))
+}
+
+/// What a comparison means for the exit code.
+pub(super) fn exit(comparison: &Comparison, judge: &JudgeArgs) -> Exit {
+    let open = comparison.verdict == Verdict::Inconclusive && !comparison.not_worse;
+    match comparison.verdict {
+        Verdict::Regression if comparison.gates => Exit::Regression,
+        Verdict::Inconclusive if open && judge.on_inconclusive == OnInconclusive::Fail => Exit::Inconclusive,
+        _ => Exit::Fine,
+    }
+}

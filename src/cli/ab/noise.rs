@@ -1,0 +1,127 @@
+//! Noise profiles: what a build compared with itself shows, kept by machine and scenario, and what that lets one see.
+
+use std::path::{Path, PathBuf};
+
+use super::args::{JudgeArgs, TrialArgs};
+use super::build::Build;
+use super::contest::{Contest, Outcome};
+use super::print;
+use super::record::replace;
+use crate::cli::Fault;
+use crate::cli::exit::Exit;
+use crate::clock::WallTime;
+use crate::compare::{Detectable, NoiseProfile, Settings};
+use crate::results::Host;
+use crate::scenario::{Plan, Scenario};
+
+/// What the user asked a comparison with itself of.
+pub(in crate::cli) struct Asked<'a> {
+    pub(in crate::cli) scenario: &'a Path,
+    /// Command that starts the build; without one, the bundled reference system.
+    pub(in crate::cli) command: Option<&'a str>,
+    pub(in crate::cli) trial: &'a TrialArgs,
+    pub(in crate::cli) judge: &'a JudgeArgs,
+    /// Where to keep the profile, if not where it is looked for.
+    pub(in crate::cli) profile: Option<&'a Path>,
+}
+
+/// Compares a build with itself, and keeps what that shows of the machine.
+pub(in crate::cli) fn calibrate(asked: &Asked<'_>) -> Result<Exit, Fault> {
+    let overrides = asked.trial.overrides.read()?;
+    let scenario = Scenario::load(asked.scenario, &overrides).map_err(Fault::usage)?;
+    let bundled = bundled(asked.scenario)?;
+    let command = asked.command.unwrap_or(&bundled);
+    let build = |label| Build::new(label, Some(command), &[], asked.trial, &scenario);
+    let builds = [build("a")?, build("again")?];
+    let settings = asked.judge.settings(1, scenario.seed)?;
+    let plan = Plan::new(scenario);
+    let path = place(asked.profile, &plan)?;
+    let mut contest = Contest::begin(asked.scenario, &plan, &builds, asked.trial, (&settings, 0))?;
+    let comparison = match contest.run()? {
+        Outcome::Complete(comparison) => comparison,
+        Outcome::Interrupted(_) => return Ok(Exit::Interrupted),
+    };
+    let profile = NoiseProfile::of(&comparison, plan.digest(), Host::here(), WallTime::now().to_string());
+    store(&path, &profile)?;
+    print(&comparison, Some(contest.folder()), asked.judge)?;
+    contest.tell(&seen(&profile, &asked.trial.pairs.0, &settings));
+    contest.tell(&format!("kept in {}", path.display()));
+    Ok(Exit::Fine)
+}
+
+/// The command that starts the bundled reference system as the scenario sets it up.
+fn bundled(scenario: &Path) -> Result<String, Fault> {
+    let own = std::env::current_exe().map_err(Fault::failed)?;
+    let quoted = |path: &Path| format!("'{}'", path.display().to_string().replace('\'', r"'\''"));
+    Ok(format!(
+        "{} serve --http-port {{port}} --mqtt-port {{port2}} --config {}",
+        quoted(&own),
+        quoted(scenario)
+    ))
+}
+
+/// Where the profile of a plan is kept: by its digest, beside what is known of the machine.
+fn place(named: Option<&Path>, plan: &Plan) -> Result<PathBuf, Fault> {
+    let digest: String = plan.digest().chars().take(16).collect();
+    let kept =
+        || Some(crate::cli::calibrate::place()?.parent()?.join("noise").join(format!("{digest}.json")));
+    named.map(Path::to_owned).or_else(kept).ok_or_else(|| {
+        Fault::usage("there is no place to keep the noise profile: give one with --profile FILE")
+    })
+}
+
+fn store(path: &Path, profile: &NoiseProfile) -> Result<(), Fault> {
+    let write = || {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        std::fs::create_dir_all(folder)?;
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        replace(folder, &name, &(serde_json::to_string_pretty(profile)? + "\n"))
+    };
+    write().map_err(|error: std::io::Error| {
+        Fault::failed(format!(
+            "cannot write {}: {error}; choose another place with --profile FILE",
+            path.display()
+        ))
+    })
+}
+
+/// What is known beforehand of what a comparison will see.
+pub(super) fn promise(named: Option<&Path>, plan: &Plan, looks: &[u32], settings: &Settings) -> String {
+    let Ok(path) = place(named, plan) else { return String::new() };
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if named.is_some() => {
+            return format!("note: no noise profile in {}: {error}", path.display());
+        }
+        Err(_) => {
+            return "no noise profile of this scenario on this machine; `squall calibrate --aa SCENARIO` would say which change \
+                    can be seen"
+                .to_owned();
+        }
+    };
+    match NoiseProfile::read(&text, plan.digest(), &Host::here()) {
+        Ok(profile) => seen(&profile, looks, settings),
+        Err(error) => format!("note: the noise profile {} is not used: {error}", path.display()),
+    }
+}
+
+/// Which changes so many pairs show nine times out of ten.
+fn seen(profile: &NoiseProfile, looks: &[u32], settings: &Settings) -> String {
+    let pairs = looks.last().copied().unwrap_or_default();
+    let seen = profile.detectable(pairs, settings);
+    let told = seen.iter().filter(|cell| cell.group.is_all() && cell.change > 0.0).map(
+        |Detectable { figure, change, .. }| {
+            let unit = if figure.quantile().is_some() { "%" } else { "points" };
+            format!("{} from {:.1} {unit}", figure.name(), change * 100.0)
+        },
+    );
+    let told: Vec<_> = told.collect();
+    if told.is_empty() {
+        return "the noise profile has no figure with samples to be judged by: run longer, or at a higher rate".to_owned();
+    }
+    let day = profile.measured.get(..10).unwrap_or_default();
+    format!(
+        "{pairs} pairs show changes of all fleets nine times out of ten at {}; noise measured {day}",
+        told.join(", ")
+    )
+}

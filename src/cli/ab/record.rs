@@ -1,0 +1,211 @@
+//! `ab.json`: how a comparison was made, run by run, and what it says; written after every pair.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::cli::Fault;
+use crate::cli::exit::Exit;
+use crate::compare::{self, Comparison, Evidence, Look, Pair, Settings, Thresholds, Verdict};
+use crate::results::{Host, Report};
+use crate::seed::Seed;
+
+/// The version of the file's form.
+pub(super) const SCHEMA: u32 = 1;
+/// The file.
+pub(in crate::cli) const FILE: &str = "ab.json";
+
+/// How a comparison was made.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(in crate::cli) struct Record {
+    pub(super) schema: u32,
+    pub(super) tool_version: String,
+    pub(super) scenario: String,
+    /// `running`, `complete`, `interrupted` or `failed`.
+    pub(super) state: State,
+    pub(super) started: String,
+    pub(super) ended: Option<String>,
+    pub(super) host: Host,
+    pub(super) a: Build,
+    pub(super) b: Build,
+    /// `random` or `abba`.
+    pub(super) order: String,
+    /// As text: JSON numbers hold only 53 bits.
+    pub(super) seed: String,
+    pub(super) alpha: f64,
+    pub(super) thresholds: Thresholds,
+    /// Numbers of pairs at which the data are looked at.
+    pub(super) looks: Vec<u32>,
+    /// Fresh pairs by which a regression is confirmed; 0 for none.
+    pub(super) confirming: u32,
+    pub(super) pairs: Vec<PairRecord>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum State {
+    Running,
+    Complete,
+    Interrupted,
+    Failed,
+}
+
+/// A build, as it was asked for.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Build {
+    pub(super) label: String,
+    /// The command that starts it; `None` if it ran already.
+    pub(super) command: Option<String>,
+    /// Where it was driven, ports not filled in.
+    pub(super) targets: Vec<String>,
+}
+
+/// What a pair is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Stage {
+    Main,
+    Confirmation,
+}
+
+/// A pair of runs.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct PairRecord {
+    /// From 1, in its stage.
+    pub(super) number: u32,
+    pub(super) stage: Stage,
+    /// Of the plan of both runs, as text.
+    pub(super) seed: String,
+    pub(super) base_first: bool,
+    /// Directories of the runs, from the comparison's own.
+    pub(super) a: PathBuf,
+    pub(super) b: PathBuf,
+    /// Why it does not count; it was run again.
+    pub(super) discarded: Option<String>,
+}
+
+impl Record {
+    /// Reads the record of the comparison in `folder`.
+    ///
+    /// # Errors
+    /// If there is none, or it is of another form.
+    pub(in crate::cli) fn load(folder: &Path) -> Result<Self, Fault> {
+        let path = folder.join(FILE);
+        let shown = path.display();
+        let text = std::fs::read_to_string(&path)
+            .map_err(|error| Fault::usage(format!("cannot read {shown}: {error}")))?;
+        let record: Self = serde_json::from_str(&text)
+            .map_err(|error| Fault::usage(format!("{shown} is no record of a comparison: {error}")))?;
+        if record.schema > SCHEMA {
+            return Err(Fault::usage(format!(
+                "{shown} has schema {}; this squall reads up to {SCHEMA}",
+                record.schema
+            )));
+        }
+        Ok(record)
+    }
+
+    /// Writes it in one step: readers see the old one or the new one.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub(super) fn store(&self, folder: &Path) -> io::Result<()> {
+        replace(folder, FILE, &(serde_json::to_string_pretty(self)? + "\n"))
+    }
+
+    /// What the comparison was asked.
+    pub(in crate::cli) fn settings(&self) -> Settings {
+        let seed = self.seed.parse().unwrap_or(Seed(1));
+        Settings { alpha: self.alpha, thresholds: self.thresholds, seed }
+    }
+
+    /// The pairs of `stage` that count, read from the files of their runs.
+    ///
+    /// # Errors
+    /// If a run cannot be read, or is no evidence.
+    pub(super) fn pairs(&self, folder: &Path, stage: Stage) -> Result<Vec<Pair>, Fault> {
+        let own = self.pairs.iter().filter(|pair| pair.stage == stage && pair.discarded.is_none());
+        own.map(|pair| {
+            Ok(Pair {
+                base: evidence(&folder.join(&pair.a))?,
+                candidate: evidence(&folder.join(&pair.b))?,
+                base_first: Some(pair.base_first),
+            })
+        })
+        .collect()
+    }
+
+    /// Judges the runs in `folder` as far as there are any: look by look, then by the fresh pairs if all of them are there.
+    ///
+    /// # Errors
+    /// If runs cannot be read or do not compare.
+    pub(in crate::cli) fn judge(&self, folder: &Path, settings: &Settings) -> Result<Comparison, Fault> {
+        let pairs = self.pairs(folder, Stage::Main)?;
+        let mut comparison = look(&pairs, &self.looks, settings)?;
+        let fresh = self.pairs(folder, Stage::Confirmation)?;
+        if comparison.verdict == Verdict::Regression && self.confirming > 0 {
+            comparison = if fresh.len() >= self.confirming as usize {
+                let settings = Settings { alpha: settings.alpha.max(0.05), ..*settings };
+                compare::confirm(comparison, &fresh, &settings).map_err(refused)?
+            } else {
+                comparison.reasons.insert(
+                    0,
+                    format!("not confirmed yet: {} of {} fresh pairs", fresh.len(), self.confirming),
+                );
+                comparison
+            };
+        }
+        Ok(comparison)
+    }
+}
+
+/// Looks at as many pairs as each look may see, up to the first that decides.
+fn look(pairs: &[Pair], looks: &[u32], settings: &Settings) -> Result<Comparison, Fault> {
+    let mut taken = Vec::new();
+    let reached = looks.iter().map(|look| *look as usize).filter(|look| *look <= pairs.len());
+    for pairs in reached.map(|look| pairs.get(..look).unwrap_or(pairs)) {
+        let mut comparison = compare::paired(pairs, settings).map_err(refused)?;
+        taken.push(Look {
+            pairs: comparison.design.pairs,
+            alpha: settings.alpha,
+            verdict: comparison.verdict,
+        });
+        if comparison.verdict != Verdict::Inconclusive || taken.len() == looks.len() {
+            comparison.looks = taken;
+            return Ok(comparison);
+        }
+    }
+    let mut comparison = compare::paired(pairs, settings).map_err(refused)?;
+    let wanted = looks.get(taken.len()).or(looks.last()).copied().unwrap_or_default();
+    if comparison.design.pairs < wanted {
+        comparison.reasons.insert(0, format!("{} of {wanted} pairs were run", comparison.design.pairs));
+        comparison.gates = false;
+    }
+    comparison.looks = taken;
+    Ok(comparison)
+}
+
+/// A stored run as evidence.
+///
+/// # Errors
+/// If it cannot be read, or is none.
+pub(in crate::cli) fn evidence(directory: &Path) -> Result<Evidence, Fault> {
+    let report = Report::load(directory).map_err(Fault::usage)?;
+    Evidence::of(&report).map_err(refused)
+}
+
+/// The measurement is no basis for a verdict.
+#[expect(clippy::needless_pass_by_value, reason = "made to be handed to `map_err`")]
+pub(in crate::cli) fn refused(refusal: compare::Refusal) -> Fault {
+    Fault::new(Exit::Invalid, &refusal)
+}
+
+/// Writes a file beside its place and then puts it there.
+pub(super) fn replace(folder: &Path, name: &str, text: &str) -> io::Result<()> {
+    let partial = folder.join(format!("{name}.partial"));
+    let mut file = std::fs::File::create(&partial)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    std::fs::rename(partial, folder.join(name))
+}

@@ -1,0 +1,181 @@
+//! A build under test: started as a fresh process, waited for, and stopped with all that it started.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+
+use super::args::Cpus;
+use super::pin;
+use crate::clock::Monotonic;
+
+/// How often a process is looked at.
+pub(super) const LOOK: Duration = Duration::from_millis(20);
+/// How long a killed process may take to vanish.
+const BURIAL: Duration = Duration::from_secs(5);
+/// The end of what a process printed that messages quote.
+const LAST_LINES: usize = 12;
+const LAST_BYTES: u64 = 4_096;
+
+/// A process under way in a group of its own, what it prints going to a file.
+#[derive(Debug)]
+pub(super) struct Process {
+    child: Child,
+    log: PathBuf,
+    ended: Option<ExitStatus>,
+}
+
+/// How a process was stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stopped {
+    /// It ended on SIGTERM.
+    Ended,
+    /// It had to be killed.
+    Killed,
+    /// It was dead already.
+    Dead(ExitStatus),
+}
+
+impl Process {
+    /// Has the shell run `script`.
+    ///
+    /// # Errors
+    /// If the file cannot be written or the shell not be started.
+    pub(super) fn shell(script: &str, log: &Path, cpus: Option<&Cpus>) -> io::Result<Self> {
+        let mut command = Command::new("sh");
+        command.arg("-c").arg(script);
+        let file = File::create(log)?;
+        command.stdout(file.try_clone()?).stderr(file);
+        Self::start(command, log, cpus)
+    }
+
+    /// Starts `command`, whose streams go where it says.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub(super) fn start(mut command: Command, log: &Path, cpus: Option<&Cpus>) -> io::Result<Self> {
+        // An interrupt at the terminal must not reach it by itself, and a signal must reach all that it started.
+        command.stdin(Stdio::null()).process_group(0);
+        let child = pin::start(cpus, || command.spawn())?;
+        Ok(Self { child, log: log.to_owned(), ended: None })
+    }
+
+    /// How it ended, if it has.
+    pub(super) fn ended(&mut self) -> Option<ExitStatus> {
+        if self.ended.is_none() {
+            self.ended = self.child.try_wait().ok().flatten();
+        }
+        self.ended
+    }
+
+    /// Waits for its end for at most `patience`.
+    pub(super) fn wait(&mut self, patience: Duration) -> Option<ExitStatus> {
+        let clock = Monotonic::start();
+        while self.ended().is_none() && Duration::from_nanos(clock.now().0) < patience {
+            thread::sleep(LOOK.min(patience));
+        }
+        self.ended
+    }
+
+    /// Sends `signal` to it and all that it started.
+    pub(super) fn signal(&self, signal: Signal) {
+        if let Ok(group) = i32::try_from(self.child.id()) {
+            // It may have ended at this very moment.
+            let _ = killpg(Pid::from_raw(group), signal);
+        }
+    }
+
+    /// Stops it: SIGTERM, and SIGKILL to what is left after `patience`.
+    pub(super) fn stop(mut self, patience: Duration) -> Stopped {
+        if let Some(status) = self.ended() {
+            self.signal(Signal::SIGKILL);
+            return Stopped::Dead(status);
+        }
+        self.signal(Signal::SIGTERM);
+        let ended = self.wait(patience).is_some();
+        // What it left behind in its group, too: the next build wants the ports.
+        self.signal(Signal::SIGKILL);
+        if ended { Stopped::Ended } else { self.bury() }
+    }
+
+    fn bury(&mut self) -> Stopped {
+        let _ = self.wait(BURIAL);
+        Stopped::Killed
+    }
+
+    /// The last lines of what it printed, indented.
+    pub(super) fn last_lines(&self) -> String {
+        last_lines(&self.log)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if self.ended.is_none() {
+            self.signal(Signal::SIGKILL);
+            let _ = self.wait(BURIAL);
+        }
+    }
+}
+
+/// The last lines of the file `log`, indented; a word of its own where there are none.
+pub(super) fn last_lines(log: &Path) -> String {
+    let text = tail(log).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    if lines.is_empty() {
+        return format!("it printed nothing ({})", log.display());
+    }
+    let last = &lines[lines.len().saturating_sub(LAST_LINES)..];
+    format!("its last lines ({}):\n    {}", log.display(), last.join("\n    "))
+}
+
+fn tail(path: &Path) -> io::Result<String> {
+    let mut file = File::open(path)?;
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(LAST_BYTES)))?;
+    let mut bytes = Vec::new();
+    file.take(LAST_BYTES).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_stopped_with_all_it_started() {
+        let folder = tempfile::tempdir().unwrap();
+        let (log, left) = (folder.path().join("log"), folder.path().join("left"));
+        let script =
+            format!("trap 'echo bye; exit 0' TERM; echo up; (sleep 600; touch {}) & wait", left.display());
+        let process = Process::shell(&script, &log, None).unwrap();
+        while !tail(&log).unwrap().contains("up") {
+            thread::sleep(LOOK);
+        }
+        assert_eq!(process.stop(Duration::from_secs(60)), Stopped::Ended);
+        assert_eq!(std::fs::read_to_string(&log).unwrap(), "up\nbye\n");
+    }
+
+    #[test]
+    fn one_that_will_not_end_is_killed_and_a_dead_one_is_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("log");
+        let stubborn =
+            Process::shell("trap '' TERM; echo up; while :; do sleep 1; done", &log, None).unwrap();
+        while !tail(&log).unwrap().contains("up") {
+            thread::sleep(LOOK);
+        }
+        assert_eq!(stubborn.stop(Duration::from_millis(50)), Stopped::Killed);
+        let mut dead = Process::shell("echo no port >&2; exit 3", &log, None).unwrap();
+        let status = dead.wait(Duration::from_secs(60)).unwrap();
+        assert_eq!(status.code(), Some(3));
+        assert!(dead.last_lines().ends_with("\n    no port"), "{}", dead.last_lines());
+        assert_eq!(dead.stop(Duration::ZERO), Stopped::Dead(status));
+    }
+}

@@ -1,0 +1,169 @@
+//! `squall compare`: stored runs against each other, a stored comparison judged again, and the rules put to the test.
+
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+
+use super::Fault;
+use super::ab::args::JudgeArgs;
+use super::ab::record::{self, Record, evidence, refused};
+use super::ab::{exit, print};
+use super::exit::Exit;
+use crate::compare::{self, Comparison, Evidence, Pair, Settings};
+use crate::display::{self, Style};
+use crate::seed::Seed;
+
+/// Width of the table where the terminal does not say.
+const WIDTH: usize = 110;
+/// How deep runs are looked for in a folder: the scenario's own folder lies between.
+const DEPTH: u32 = 2;
+/// Runs that are taken from one folder.
+const MOST_RUNS: usize = 10_000;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = Exit::HELP)]
+pub(super) struct CompareArgs {
+    /// Runs of the base build: directories of runs, or folders of such; or one directory of `squall ab`
+    #[arg(required_unless_present = "self_test", value_name = "BASE")]
+    base: Vec<PathBuf>,
+
+    /// Runs of the candidate build, after `--`; with one of each, the `--` may be left out
+    #[arg(last = true, value_name = "CANDIDATE")]
+    candidate: Vec<PathBuf>,
+
+    /// The runs are pairs, in the order in which they are given: each was made right before or after the other
+    #[arg(long)]
+    paired: bool,
+
+    /// Let the verdict decide the exit code although the runs are not paired
+    #[arg(long, conflicts_with = "paired")]
+    gate_unpaired: bool,
+
+    /// Fixes the permutations where there are too many to try all
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+
+    #[command(flatten)]
+    judge: JudgeArgs,
+
+    /// Try the rules on simulated builds: how often they cry wolf, and how often they miss a change
+    #[arg(long, conflicts_with_all = ["base", "candidate", "paired", "gate_unpaired"])]
+    self_test: bool,
+
+    /// Comparisons simulated for every row of the self-test
+    #[arg(long, value_name = "N", default_value_t = 5_000, requires = "self_test", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    trials: u32,
+}
+
+/// Compares stored runs.
+pub(super) fn compare(args: &CompareArgs) -> Result<Exit, Fault> {
+    if args.self_test {
+        return self_test(args);
+    }
+    let comparison = compared(args)?;
+    print(&comparison, None, &args.judge)?;
+    Ok(exit(&comparison, &args.judge))
+}
+
+fn compared(args: &CompareArgs) -> Result<Comparison, Fault> {
+    let (base, candidate): (&[PathBuf], &[PathBuf]) = match (args.base.as_slice(), args.candidate.as_slice())
+    {
+        ([folder], []) if folder.join(record::FILE).is_file() => return again(folder, args),
+        ([base, candidate], []) => (std::slice::from_ref(base), std::slice::from_ref(candidate)),
+        (_, []) => {
+            return Err(Fault::usage(
+                "there is nothing to compare with: write `squall compare BASE… -- CANDIDATE…`, or give one directory of `squall ab`",
+            ));
+        }
+        sides => sides,
+    };
+    let settings = args.judge.settings(1, Seed(args.seed))?;
+    let (base, candidate) = (runs(base)?, runs(candidate)?);
+    if args.paired {
+        return paired(base, candidate, &settings);
+    }
+    let mut comparison = compare::unpaired(&base, &candidate, &settings).map_err(refused)?;
+    comparison.gates = args.gate_unpaired && base.len() + candidate.len() > 2;
+    Ok(comparison)
+}
+
+fn paired(base: Vec<Evidence>, candidate: Vec<Evidence>, settings: &Settings) -> Result<Comparison, Fault> {
+    if base.len() != candidate.len() {
+        return Err(Fault::usage(format!(
+            "--paired: {} runs of the base and {} of the candidate are no pairs",
+            base.len(),
+            candidate.len()
+        )));
+    }
+    let zip = base.into_iter().zip(candidate);
+    let pairs: Vec<_> = zip.map(|(base, candidate)| Pair { base, candidate, base_first: None }).collect();
+    compare::paired(&pairs, settings).map_err(refused)
+}
+
+/// Judges a stored comparison by its runs.
+fn again(folder: &Path, args: &CompareArgs) -> Result<Comparison, Fault> {
+    let record = Record::load(folder)?;
+    let mut settings = record.settings();
+    let asked = args.judge.settings(1, settings.seed)?;
+    if args.judge.alpha.is_some() {
+        settings.alpha = asked.alpha;
+    }
+    if !args.judge.threshold.is_empty() {
+        settings.thresholds = asked.thresholds;
+    }
+    record.judge(folder, &settings)
+}
+
+/// The runs in `places`, each a run or a folder of such.
+fn runs(places: &[PathBuf]) -> Result<Vec<Evidence>, Fault> {
+    let mut found = Vec::new();
+    for place in places {
+        let mut own = Vec::new();
+        search(place, DEPTH, &mut own)
+            .map_err(|error| Fault::usage(format!("cannot read {}: {error}", place.display())))?;
+        if own.is_empty() {
+            return Err(Fault::usage(format!(
+                "{} is no run and has none in it: give the directory of a run, the one with run.json",
+                place.display()
+            )));
+        }
+        own.sort();
+        found.extend(own);
+    }
+    if found.len() > MOST_RUNS {
+        return Err(Fault::usage(format!(
+            "these are {} runs, more than the {MOST_RUNS} that are compared",
+            found.len()
+        )));
+    }
+    found.iter().map(|run| evidence(run)).collect()
+}
+
+fn search(place: &Path, depth: u32, found: &mut Vec<PathBuf>) -> io::Result<()> {
+    if place.join("run.json").is_file() {
+        found.push(place.to_owned());
+        return Ok(());
+    }
+    for entry in std::fs::read_dir(place)? {
+        let path = entry?.path();
+        if depth > 0 && path.is_dir() && found.len() <= MOST_RUNS {
+            search(&path, depth - 1, found)?;
+        }
+    }
+    Ok(())
+}
+
+fn self_test(args: &CompareArgs) -> Result<Exit, Fault> {
+    let test = compare::self_test(args.trials, Seed(args.seed));
+    let mut out = io::stdout().lock();
+    let text = if args.judge.json {
+        serde_json::to_string_pretty(&test).map_err(Fault::failed)?
+    } else {
+        display::self_test(&test, WIDTH, Style::of(out.is_terminal()))
+    };
+    writeln!(out, "{}", text.trim_end()).map_err(|error| Fault::failed(format!("cannot print: {error}")))?;
+    if test.met() {
+        Ok(Exit::Fine)
+    } else {
+        Err(Fault::failed("the rules do not hold what they promise in every row"))
+    }
+}

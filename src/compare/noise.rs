@@ -1,0 +1,225 @@
+//! How much runs of one build differ on a machine, and which change a comparison there can see.
+
+use serde::{Deserialize, Serialize};
+use statrs::distribution::{ChiSquared, ContinuousCDF};
+
+use super::comparison::{Comparison, Figure, Group, Support};
+use super::decision::Settings;
+use super::statistic::t_quantile;
+use crate::results::Host;
+
+/// The version of [`NoiseProfile`]'s JSON form.
+pub const NOISE_SCHEMA: u32 = 1;
+/// The probability with which a promised change is seen.
+const PROMISE: f64 = 0.9;
+/// A spread from few pairs may be too small by chance: it is taken as large as it is with this confidence.
+const CONFIDENCE: f64 = 0.8;
+
+/// What a build compared with itself showed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NoiseProfile {
+    /// [`NOISE_SCHEMA`].
+    pub schema: u32,
+    /// The scenario.
+    pub scenario: String,
+    /// Digest of its plan, with the seed it states.
+    pub plan_digest: String,
+    /// The machine.
+    pub host: Host,
+    /// When it was measured, RFC 3339.
+    pub measured: String,
+    /// Pairs it rests on.
+    pub pairs: u32,
+    /// What was seen, by group and figure.
+    pub cells: Vec<NoiseCell>,
+}
+
+/// The noise of a group and figure.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NoiseCell {
+    /// Which readings.
+    pub group: Group,
+    /// Which figure of theirs.
+    pub figure: Figure,
+    /// Standard deviation of the differences between pairs: of logarithms for percentiles, of shares else.
+    pub spread: f64,
+    /// Noise threshold in force, same unit.
+    pub threshold: f64,
+}
+
+/// Why a kept profile is of no use here.
+#[derive(Debug, thiserror::Error)]
+pub enum NoiseError {
+    /// It is no profile.
+    #[error("it is no noise profile: {0}")]
+    Json(#[from] serde_json::Error),
+    /// A later squall wrote it.
+    #[error("it has schema {0}; this squall reads {NOISE_SCHEMA}")]
+    Schema(u32),
+    /// Another machine, or another number of processors.
+    #[error("it was measured on another machine ({0})")]
+    Host(String),
+    /// Another scenario, or other overrides.
+    #[error("it was measured with another plan of `{0}`")]
+    Plan(String),
+}
+
+/// The smallest change that is seen with a probability of [`PROMISE`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Detectable {
+    /// Of which readings.
+    pub group: Group,
+    /// Of which figure.
+    pub figure: Figure,
+    /// The change: a share for percentiles, a difference of shares else.
+    pub change: f64,
+}
+
+impl NoiseProfile {
+    /// The profile that a comparison of a build with itself gives.
+    pub fn of(aa: &Comparison, plan_digest: &str, host: Host, measured: String) -> Self {
+        let judged = aa.cells.iter().filter(|cell| cell.support == Support::Judged);
+        let cells = judged.filter_map(|cell| {
+            let (group, figure) = (cell.group.clone(), cell.figure);
+            Some(NoiseCell { group, figure, spread: cell.spread?, threshold: cell.threshold })
+        });
+        Self {
+            schema: NOISE_SCHEMA,
+            scenario: aa.scenario.clone(),
+            plan_digest: plan_digest.to_owned(),
+            host,
+            measured,
+            pairs: aa.design.pairs,
+            cells: cells.collect(),
+        }
+    }
+
+    /// Reads a kept profile, for this machine and plan.
+    ///
+    /// # Errors
+    /// If it is no profile, or of something else.
+    pub fn read(text: &str, plan_digest: &str, here: &Host) -> Result<Self, NoiseError> {
+        #[derive(Deserialize)]
+        struct SchemaOnly {
+            schema: u32,
+        }
+        let SchemaOnly { schema } = serde_json::from_str(text)?;
+        if schema != NOISE_SCHEMA {
+            return Err(NoiseError::Schema(schema));
+        }
+        let profile: Self = serde_json::from_str(text)?;
+        let machine = |host: &Host| (host.name.clone(), host.cores, host.cpu_model.clone());
+        if machine(&profile.host) != machine(here) {
+            return Err(NoiseError::Host(profile.host.name));
+        }
+        if profile.plan_digest != plan_digest {
+            return Err(NoiseError::Plan(profile.scenario));
+        }
+        Ok(profile)
+    }
+
+    /// Which change of every cell `pairs` pairs show nine times out of ten.
+    ///
+    /// By Student's t with Bonferroni's correction for the number of cells: a little more cautious than the permutation
+    /// test, which knows that cells go together.
+    pub fn detectable(&self, pairs: u32, settings: &Settings) -> Vec<Detectable> {
+        let moving = self.cells.iter().filter(|cell| cell.spread > 0.0).count().max(1) as f64;
+        let (n, df) = (f64::from(pairs), f64::from(pairs) - 1.0);
+        let (critical, promise) =
+            (t_quantile(1.0 - settings.alpha / (2.0 * moving), df), t_quantile(PROMISE, df));
+        let of = |cell: &NoiseCell| {
+            let error = self.cautious(cell.spread) / n.sqrt();
+            let effect = ((critical + promise) * error).max(cell.threshold + promise * error);
+            let change = if cell.figure.quantile().is_some() { libm::expm1(effect) } else { effect };
+            Detectable { group: cell.group.clone(), figure: cell.figure, change }
+        };
+        self.cells.iter().map(of).collect()
+    }
+
+    /// The spread as large as it may well be.
+    fn cautious(&self, spread: f64) -> f64 {
+        let df = f64::from(self.pairs.saturating_sub(1).max(1));
+        ChiSquared::new(df).map_or(spread, |law| spread * (df / law.inverse_cdf(1.0 - CONFIDENCE)).sqrt())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compare::Verdict;
+    use crate::compare::comparison::Cell;
+    use crate::compare::judge::judge_paired;
+    use crate::compare::simulation::{Noise, Order, World};
+    use crate::seed::Seed;
+
+    fn host(name: &str) -> Host {
+        Host { name: name.into(), kernel: "k".into(), cores: 2, cpu_model: None, memory_bytes: None }
+    }
+
+    fn profile(spread: f64, pairs: u32) -> NoiseProfile {
+        let group = Group { phase: "all".into(), fleet: "all".into(), protocol: "all".into() };
+        let figures = [Figure::P50, Figure::P95, Figure::P99, Figure::P999];
+        let cell = |figure| NoiseCell {
+            group: group.clone(),
+            figure,
+            spread,
+            threshold: Settings::default().thresholds.of(figure, 1e6, 1e6),
+        };
+        NoiseProfile {
+            schema: NOISE_SCHEMA,
+            scenario: "s".into(),
+            plan_digest: "ab".into(),
+            host: host("here"),
+            measured: String::new(),
+            pairs,
+            cells: figures.map(cell).to_vec(),
+        }
+    }
+
+    #[test]
+    fn a_promised_change_is_seen_as_often_as_promised() {
+        for (pairs, spread) in [(6, 0.05), (8, 0.05), (8, 0.02), (12, 0.1), (20, 0.1)] {
+            // Known for certain: so many pairs leave no doubt about the spread.
+            let known = profile(spread, 100_000);
+            let change = known.detectable(pairs, &Settings::default())[2].change;
+            let world = World {
+                noise: Noise::Normal,
+                order: Order::Balanced,
+                pairs: pairs as usize,
+                spread,
+                together: 0.5,
+                scale: [1.0; 4],
+                drift: 0.0,
+                shift: [0.0, 0.0, change.ln_1p(), 0.0],
+            };
+            let mut stream = Seed(9).stream("test", u64::from(pairs));
+            let seen = |_: &u32| {
+                let mut cells: Vec<Cell> = crate::compare::self_test::cells(world.compare(&mut stream));
+                judge_paired(&mut cells, &Settings::default(), None);
+                cells[2].claim() == Some(Verdict::Regression)
+            };
+            let trials = if pairs > 14 { 30 } else { 400 };
+            let power = (0..trials).filter(seen).count() as f64 / f64::from(trials);
+            let slack = 3.0 * (0.09 / f64::from(trials)).sqrt();
+            assert!(power > PROMISE - slack, "{pairs} pairs, {spread}: {power} at {change}");
+        }
+    }
+
+    #[test]
+    fn few_pairs_promise_less_and_more_pairs_see_more() {
+        let settings = Settings::default();
+        let change = |known: u32, pairs| profile(0.05, known).detectable(pairs, &settings)[2].change;
+        assert!(change(6, 8) > change(20, 8) && change(20, 8) > change(20, 20));
+    }
+
+    #[test]
+    fn a_profile_reads_back_for_its_machine_and_plan_only() {
+        let text = serde_json::to_string(&profile(0.05, 8)).unwrap();
+        assert_eq!(NoiseProfile::read(&text, "ab", &host("here")).unwrap(), profile(0.05, 8));
+        assert!(matches!(NoiseProfile::read(&text, "ab", &host("there")), Err(NoiseError::Host(_))));
+        assert!(matches!(NoiseProfile::read(&text, "cd", &host("here")), Err(NoiseError::Plan(_))));
+        assert!(matches!(NoiseProfile::read("{}", "ab", &host("here")), Err(NoiseError::Json(_))));
+        let later = text.replace("\"schema\":1", "\"schema\":2");
+        assert!(matches!(NoiseProfile::read(&later, "ab", &host("here")), Err(NoiseError::Schema(2))));
+    }
+}

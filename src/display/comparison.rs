@@ -1,0 +1,240 @@
+//! The table of a comparison: what is said, why, and every figure with its change and uncertainty.
+
+use std::path::Path;
+
+use super::figure::{count, dash, time};
+use super::grid::{Grid, wrap};
+use super::style::{Style, Tone};
+use crate::compare::{Cell, Comparison, Figure, Pairing, SelfTest, Support, Verdict, Withdrawal};
+
+/// Columns that give way on a narrow screen, the first one first: p, interval.
+const EXPENDABLE: [usize; 2] = [5, 4];
+/// An effect of the order of runs that is worth a word, as a share.
+const ORDER_MATTERS: f64 = 0.02;
+
+/// A comparison as a text of at most `width` columns (60 at least), each line ended.
+pub fn comparison(comparison: &Comparison, folder: Option<&Path>, width: usize, style: Style) -> String {
+    let width = width.max(60);
+    let mut lines = heading(comparison, style);
+    for reason in &comparison.reasons {
+        let parts = wrap(reason, width - 4);
+        lines.extend(parts.iter().enumerate().map(|(index, part)| {
+            let mark = if index == 0 { "  - " } else { "    " };
+            format!("{mark}{part}")
+        }));
+    }
+    lines.push(String::new());
+    lines.extend(table(comparison, style).draw(width, style));
+    lines.push(String::new());
+    lines.extend(footnotes(comparison, style));
+    if let Some(folder) = folder {
+        lines.push(format!("{} {}", style.paint("files", Tone::Faint), folder.display()));
+    }
+    let lines: Vec<_> = lines.iter().map(|line| line.trim_end()).collect();
+    lines.join("\n").trim_end().to_owned() + "\n"
+}
+
+fn heading(comparison: &Comparison, style: Style) -> Vec<String> {
+    let Comparison { base, candidate, design, .. } = comparison;
+    let runs = match design.pairing {
+        Pairing::Paired => format!("{} pairs", design.pairs),
+        Pairing::Unpaired => format!("{} and {} runs", base.runs.len(), candidate.runs.len()),
+        Pairing::Single => "one run each".to_owned(),
+    };
+    let names = format!("{} against {}", name(&candidate.label), name(&base.label));
+    let title = [style.paint(&comparison.scenario, Tone::Strong), names, runs].join(style.dot());
+    let advisory = if comparison.gates { "" } else { " (advisory)" };
+    let (word, text) = match comparison.verdict {
+        Verdict::Regression => (Tone::Bad, "the candidate is worse"),
+        Verdict::Improvement => (Tone::Good, "the candidate is better"),
+        Verdict::NoDifference => (Tone::Good, "no figure differs by more than its threshold"),
+        Verdict::Inconclusive if comparison.not_worse => {
+            (Tone::Good, "neither better nor the same is shown, but that no figure is worse")
+        }
+        Verdict::Inconclusive => (Tone::Warning, "neither a difference nor its absence is shown"),
+    };
+    let verdict = style.paint(comparison.verdict.name(), word);
+    vec![title, format!("{verdict}{advisory}: {text}")]
+}
+
+fn name(label: &str) -> &str {
+    if label.is_empty() { "unnamed" } else { label }
+}
+
+fn table(comparison: &Comparison, style: Style) -> Grid {
+    let mut grid = Grid::new(&EXPENDABLE);
+    let (base, candidate) = (name(&comparison.base.label), name(&comparison.candidate.label));
+    let header = ["response time", base, candidate, "change", "95 % interval", "p", "verdict"];
+    grid.cells(header.map(str::to_owned).to_vec(), Some(Tone::Faint));
+    let mut group = None;
+    for cell in &comparison.cells {
+        if group != Some(&cell.group) {
+            grid.text(cell.group.to_string(), None);
+            group = Some(&cell.group);
+        }
+        grid.cells(row(cell, style), tone(cell));
+    }
+    grid
+}
+
+fn row(cell: &Cell, style: Style) -> Vec<String> {
+    let known = |text: Option<String>| text.unwrap_or_else(|| dash(style).to_owned());
+    let support = cell.support == Support::None;
+    let shown =
+        |value: Option<f64>| known(value.filter(|_| !support).map(|value| self::value(cell, value, style)));
+    vec![
+        format!("  {}", cell.figure.name()),
+        shown(cell.base),
+        shown(cell.candidate),
+        known(cell.effect.map(|effect| change(cell, effect, true))),
+        known(
+            cell.ci95
+                .map(|[low, high]| format!("{} to {}", change(cell, low, false), change(cell, high, true))),
+        ),
+        known(cell.p_adjusted.map(|p| if p < 0.001 { "<0.001".to_owned() } else { format!("{p:.3}") })),
+        said(cell),
+    ]
+}
+
+/// A typical value of a side; a lower bound where it lies among failures.
+fn value(cell: &Cell, value: f64, style: Style) -> String {
+    if cell.figure.quantile().is_none() {
+        return format!("{:.2} %", value * 100.0);
+    }
+    let text = time((value * 1e6).round() as u64, style);
+    if cell.support == Support::Censored { format!(">{text}") } else { text }
+}
+
+fn change(cell: &Cell, value: f64, unit: bool) -> String {
+    let percent = cell.as_share(value) * 100.0;
+    // No sign before a nought.
+    let percent = if percent.abs() < 0.005 { 0.0 } else { percent };
+    match (cell.figure.quantile().is_some(), unit) {
+        (true, true) => format!("{percent:+.1} %"),
+        (true, false) => format!("{percent:+.1}"),
+        (false, true) => format!("{percent:+.2} pt"),
+        (false, false) => format!("{percent:+.2}"),
+    }
+}
+
+fn said(cell: &Cell) -> String {
+    let Some(own) = cell.verdict else {
+        return match cell.support {
+            Support::None => "too few samples",
+            Support::Shown => "not judged",
+            Support::Censored => "among failures",
+            Support::Judged => "described",
+        }
+        .to_owned();
+    };
+    match (own.verdict, own.withdrawn, own.more_pairs) {
+        (_, Some(Withdrawal::FailsMore), _) => "not counted: fails more".to_owned(),
+        (_, Some(Withdrawal::NotConfirmed), _) => "not confirmed".to_owned(),
+        (Verdict::Inconclusive, _, Some(more)) => format!("open, ~{more} more pairs"),
+        (Verdict::Inconclusive, _, None) => "open".to_owned(),
+        (verdict, ..) => verdict.name().to_owned(),
+    }
+}
+
+fn tone(cell: &Cell) -> Option<Tone> {
+    match cell.verdict.map(|own| own.verdict) {
+        Some(Verdict::Regression) => Some(Tone::Bad),
+        Some(Verdict::Improvement) => Some(Tone::Good),
+        Some(_) => None,
+        None => Some(Tone::Faint),
+    }
+}
+
+fn footnotes(comparison: &Comparison, style: Style) -> Vec<String> {
+    let mut notes = Vec::new();
+    if let Some(effect) = comparison.order_effect.filter(|effect| effect.abs() > ORDER_MATTERS) {
+        notes.push(style.paint(
+            &format!(
+                "order: p50 changes by {:+.1} % more where the base runs first; runs leave something behind for the next",
+                libm::expm1(effect) * 100.0
+            ),
+            Tone::Warning,
+        ));
+    }
+    let any = |support| comparison.cells.iter().any(|cell| cell.support == support);
+    let marks = [
+        (Support::Shown, "not judged: fewer than 100 samples lie beyond this percentile in some run"),
+        (Support::None, "too few samples: fewer than 10 lie beyond this percentile in some run"),
+        (Support::Censored, "> at least: what failed counts as its time-out or more"),
+    ];
+    let marks = marks.into_iter().filter(|(support, _)| any(*support));
+    notes.extend(marks.map(|(_, text)| style.paint(text, Tone::Faint)));
+    notes
+}
+
+/// The figures of all fleets in a line, for the way.
+pub fn estimate(comparison: &Comparison) -> String {
+    let wanted = [Figure::P50, Figure::P95, Figure::P99, Figure::ErrorRate];
+    let cells = comparison.cells.iter().filter(|cell| cell.group.is_all() && wanted.contains(&cell.figure));
+    let told = cells.filter_map(|cell| {
+        let effect = cell.effect.filter(|_| matches!(cell.support, Support::Judged | Support::Shown))?;
+        // A rate of 0 on both sides is no news.
+        if cell.figure == Figure::ErrorRate && cell.base == Some(0.0) && cell.candidate == Some(0.0) {
+            return None;
+        }
+        let interval = cell
+            .ci95
+            .map(|[low, high]| format!(" ({} to {})", change(cell, low, false), change(cell, high, false)));
+        Some(format!("{} {}{}", cell.figure.name(), change(cell, effect, true), interval.unwrap_or_default()))
+    });
+    let told: Vec<_> = told.collect();
+    if told.is_empty() { "nothing to tell yet".to_owned() } else { told.join(", ") }
+}
+
+/// The first reason of a comparison.
+pub fn finding(comparison: &Comparison) -> String {
+    comparison.reasons.first().cloned().unwrap_or_default()
+}
+
+/// A length of time as people plan with it: `40 s`, `3 min`, `1 h 20 min`.
+pub fn length(seconds: f64) -> String {
+    let whole = seconds.max(0.0).round() as u64;
+    match whole {
+        0..=89 => format!("{whole} s"),
+        90..=3_599 => format!("{} min", (whole + 30) / 60),
+        _ => format!("{} h {} min", whole / 3_600, whole % 3_600 / 60),
+    }
+}
+
+/// The table of a self-test.
+pub fn self_test(test: &SelfTest, width: usize, style: Style) -> String {
+    let mut grid = Grid::new(&[2]);
+    let header =
+        ["simulated", "noise", "spread", "pairs", "any p", "red", "confirmed", "p99 green", "covered", ""];
+    grid.cells(header.map(str::to_owned).to_vec(), Some(Tone::Faint));
+    let percent = |share: f64| format!("{:.1} %", share * 100.0);
+    for row in &test.rows {
+        let rates = &row.rates;
+        let (word, tone) = if row.met { ("ok", None) } else { ("FAILS", Some(Tone::Bad)) };
+        let cells = vec![
+            row.name.clone(),
+            row.noise.to_owned(),
+            percent(row.spread),
+            format!("{:.0}", rates.pairs),
+            percent(rates.significant),
+            percent(rates.red),
+            format!("{:.2} %", rates.confirmed * 100.0),
+            percent(rates.green),
+            percent(rates.covered),
+            word.to_owned(),
+        ];
+        grid.cells(cells, tone);
+    }
+    let mut lines = vec![format!(
+        "{} simulated comparisons per row, seed {}; the rules must hold in every row",
+        count(u64::from(test.trials), style),
+        test.seed
+    )];
+    lines.extend(grid.draw(width, style));
+    let notes = [
+        "any p: a figure called different, before the noise threshold; red: called a regression; confirmed: again by fresh pairs",
+        "runs one after the other must come out red too often: it shows that the test would notice",
+    ];
+    lines.extend(notes.iter().flat_map(|note| wrap(note, width)).map(|line| style.paint(&line, Tone::Faint)));
+    lines.join("\n") + "\n"
+}
