@@ -1,5 +1,7 @@
 //! What a person must be told of a run or a comparison, the gravest first: the lines of annotations and the heads of pages.
 
+use std::fmt::Write as _;
+
 use super::measure::group_place;
 use crate::compare::{self, Cell, Comparison};
 use crate::record;
@@ -36,10 +38,14 @@ fn subject(report: &Report) -> &str {
     &report.run.scenario.name
 }
 
-/// How the run ended, if not as planned.
+/// How the run ended, if not as planned; and that it was for nothing.
 pub(super) fn untimely(report: &Report) -> Option<&'static str> {
     match report.run.state {
-        RunState::Complete => None,
+        RunState::Complete => report
+            .summary
+            .iter()
+            .any(|row| row.is_headline() && row.figures.planned > 0 && row.figures.ok == 0)
+            .then_some("no reading of the measured phases was answered ok"),
         RunState::Running => Some("the run was not finished"),
         RunState::Interrupted => Some("the run was interrupted"),
         RunState::Failed => Some("the run ended by an error"),
@@ -49,9 +55,7 @@ pub(super) fn untimely(report: &Report) -> Option<&'static str> {
 /// Budgets that were not met, an invalid or doubtful measurement, broken promises.
 pub(super) fn of_run(report: &Report) -> Vec<Finding> {
     let mut findings = Vec::new();
-    findings.extend(
-        untimely(report).map(|text| finding(Weight::Error, "squall: run incomplete", text.to_owned())),
-    );
+    findings.extend(untimely(report).map(|text| finding(Weight::Error, "run incomplete", text.to_owned())));
     if let Some(validity) = &report.run.validity {
         let reasons = |empty: &str| {
             if validity.reasons.is_empty() { empty.to_owned() } else { validity.reasons.join("; ") }
@@ -60,12 +64,12 @@ pub(super) fn of_run(report: &Report) -> Vec<Finding> {
             record::Verdict::Valid => {}
             record::Verdict::Suspect => findings.push(finding(
                 Weight::Warning,
-                "squall: measurement suspect",
+                "measurement suspect",
                 format!("{}: {}", subject(report), reasons("the generator may show through")),
             )),
             record::Verdict::Invalid => findings.push(finding(
                 Weight::Error,
-                "squall: measurement invalid",
+                "measurement invalid",
                 format!("{}: {}", subject(report), reasons("the generator was the bottleneck")),
             )),
         }
@@ -73,13 +77,13 @@ pub(super) fn of_run(report: &Report) -> Vec<Finding> {
     for budget in report.run.budgets.iter().filter(|budget| !budget.met) {
         let measured = budget.measured.as_deref().unwrap_or("no data");
         let text = format!("{} {}: {measured}, demanded {}", subject(report), budget.fleet, budget.demand);
-        findings.push(finding(Weight::Error, "squall: budget failed", text));
+        findings.push(finding(Weight::Error, "budget failed", text));
     }
     let weight = if report.run.exit_code == BUDGET { Weight::Error } else { Weight::Warning };
     for fleet in report.broken_promises() {
         let broken = fleet.broken().unwrap_or_default();
         let text = format!("{} {}: {broken}", subject(report), fleet.fleet);
-        findings.push(finding(weight, "squall: promise of delivery broken", text));
+        findings.push(finding(weight, "promise of delivery broken", text));
     }
     findings.sort_by_key(|finding| finding.weight);
     findings
@@ -105,14 +109,14 @@ pub(super) fn of_comparison(comparison: &Comparison) -> Vec<Finding> {
                 group_place(&cell.group),
                 facts(cell, comparison.design.pairs)
             );
-            finding(weight, "squall: regression", text)
+            finding(weight, "regression", text)
         })
         .collect();
     if findings.is_empty() && comparison.verdict == compare::Verdict::Regression {
-        findings.push(finding(weight, "squall: regression", reasons(comparison)));
+        findings.push(finding(weight, "regression", reasons(comparison)));
     }
     if comparison.verdict == compare::Verdict::Inconclusive {
-        findings.push(finding(Weight::Warning, "squall: inconclusive", reasons(comparison)));
+        findings.push(finding(Weight::Warning, "inconclusive", reasons(comparison)));
     }
     findings
 }
@@ -146,7 +150,7 @@ pub(super) fn change(cell: &Cell) -> String {
     let mut text = format!("{:+.digits$} {unit}", pct(change));
     if let Some([low, high]) = cell.ci95 {
         let [low, high] = [low, high].map(|end| pct(cell.as_share(end)));
-        text += &format!(" [{low:.digits$}, {high:.digits$}]");
+        let _ = write!(text, " [{low:.digits$}, {high:.digits$}]");
     }
     text
 }
@@ -172,10 +176,10 @@ mod tests {
             .map(|finding| format!("{:?} {}: {}", finding.weight, finding.title, finding.text))
             .collect();
         insta::assert_snapshot!(told.join("\n"), @r#"
-Error squall: budget failed: quickstart pumps: 0.83 %, demanded errors < 0.1 %
-Error squall: budget failed: quickstart all: no data, demanded p99.9 < 1 s
-Error squall: promise of delivery broken: quickstart pumps: 100 lost, first pumps-00017 seq 42
-Warning squall: measurement suspect: quickstart: the generator used 80 % of a core: give it another
+Error budget failed: quickstart pumps: 0.83 %, demanded errors < 0.1 %
+Error budget failed: quickstart all: no data, demanded p99.9 < 1 s
+Error promise of delivery broken: quickstart pumps: 100 lost, first pumps-00017 seq 42
+Warning measurement suspect: quickstart: the generator used 80 % of a core: give it another
 "#);
     }
 

@@ -46,7 +46,7 @@ fn annotations(findings: &[Finding]) -> String {
         }
         let rest: Vec<_> = all.iter().skip(single).map(|finding| finding.text.as_str()).collect();
         if !rest.is_empty() {
-            let title = format!("squall: {} more", rest.len());
+            let title = format!("{} more", rest.len());
             text += &line(command, &title, &rest.join("\n"));
         }
     }
@@ -60,7 +60,7 @@ fn line(command: &str, title: &str, text: &str) -> String {
         end -= 1;
     }
     let (kept, mark) = (text.get(..end).unwrap_or_default(), if end < text.len() { " …" } else { "" });
-    let title = escape(title).replace(':', "%3A").replace(',', "%2C");
+    let title = escape(&format!("squall: {title}")).replace(':', "%3A").replace(',', "%2C");
     format!("::{command} title={title}::{}{mark}\n", escape(kept))
 }
 
@@ -100,14 +100,14 @@ mod tests {
             assert_eq!((lines("::error title="), lines("::warning title=")), (shown, shown), "{number}");
             assert!(text.lines().all(|line| line.len() < ANNOTATION_BYTES * 3));
             assert!(text.contains(last), "{text}");
-            assert!(number == 0 || text.contains("title=a%3A b%2C c::no 0\n"), "{text}");
+            assert!(number == 0 || text.contains("title=squall%3A a%3A b%2C c::no 0\n"), "{text}");
         }
     }
 
     #[test]
     fn a_text_cannot_give_commands_of_its_own() {
         let text = line("error", "a\n::b", "100 %\r\n::warning::x\u{1b}[0m");
-        assert_eq!(text, "::error title=a%0A%3A%3Ab::100 %25%0A::warning::x[0m\n");
+        assert_eq!(text, "::error title=squall%3A a%0A%3A%3Ab::100 %25%0A::warning::x[0m\n");
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub mod openmetrics;
 mod page;
 
 #[cfg(test)]
-mod specimen;
+pub(crate) mod specimen;
 
 /// Pretty JSON with a line break at its end.
 fn json(value: &impl serde::Serialize) -> String {

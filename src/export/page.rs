@@ -1,13 +1,15 @@
 //! A run or a comparison on a page of Markdown: the verdict first, then the table, then what else is known, folded.
 
+use std::fmt::Write as _;
+
 use super::finding::{self, Weight};
 use super::markdown::{details, escape, table};
 use super::measure::{group_place, measured};
 use crate::compare::{Cell, Comparison, Support, Verdict};
 use crate::display::Style;
-use crate::display::figure::{Marks, count, dash, time};
+use crate::display::figure::{Marks, count};
 use crate::record;
-use crate::results::{Report, SummaryRow};
+use crate::results::{Percentile, Report, SummaryRow};
 use crate::units::Quantile;
 
 /// As screens show figures, without colour.
@@ -59,8 +61,8 @@ fn figures(row: &SummaryRow, marks: &mut Marks) -> Vec<String> {
     let figures = &row.figures;
     let mut tail = |quantile| marks.tail(figures.percentile(quantile), quantile, figures.ended(), STYLE);
     let [p50, p99, p99_9] = [Quantile::P50, Quantile::P99, Quantile::P99_9].map(&mut tail);
-    let phase =
-        if row.kind == "connect" { format!("{} (connections)", row.phase) } else { row.phase.clone() };
+    let service = figures.service_p99_ms.map(|time| Percentile { ns: time.as_ns(), censored: false });
+    let phase = if row.kind == "connect" { "connections".to_owned() } else { row.phase.clone() };
     vec![
         phase,
         row.fleet.clone(),
@@ -70,7 +72,7 @@ fn figures(row: &SummaryRow, marks: &mut Marks) -> Vec<String> {
         p50,
         p99,
         p99_9,
-        figures.service_p99_ms.map_or_else(|| dash(STYLE).to_owned(), |ms| time(ms.as_ns(), STYLE)),
+        marks.tail(service, Quantile::P99, figures.ok, STYLE),
     ]
 }
 
@@ -85,8 +87,10 @@ fn footnotes(marks: Marks) -> String {
 }
 
 fn list<'a>(items: impl Iterator<Item = (&'a str, &'a str)>) -> String {
-    let lines: String =
-        items.map(|(title, text)| format!("- **{}**: {}\n", escape(title), escape(text))).collect();
+    let mut lines = String::new();
+    for (title, text) in items {
+        let _ = writeln!(lines, "- **{}**: {}", escape(title), escape(text));
+    }
     if lines.is_empty() { lines } else { lines + "\n" }
 }
 
@@ -131,20 +135,17 @@ fn circumstances(report: &Report, word: &str) -> String {
 /// A comparison.
 pub(super) fn comparison(comparison: &Comparison) -> String {
     let mut text = format!(
-        "## {} {}: {}{}\n\n",
+        "## {} {}: {}{}\n\n**{}** against **{}**, {} pairs.\n\n",
         mark(Some(comparison.verdict)),
         escape(&comparison.scenario),
         comparison.verdict.name(),
-        if comparison.gates { "" } else { " (advisory)" }
-    );
-    text += &format!(
-        "**{}** against **{}**, {} pairs.\n\n",
+        if comparison.gates { "" } else { " (advisory)" },
         escape(&comparison.candidate.label),
         escape(&comparison.base.label),
         comparison.design.pairs
     );
     for reason in &comparison.reasons {
-        text += &format!("- {}\n", escape(reason));
+        let _ = writeln!(text, "- {}", escape(reason));
     }
     if !comparison.reasons.is_empty() {
         text += "\n";
@@ -241,10 +242,10 @@ mod tests {
         insta::assert_snapshot!(run(&specimen::report()), @r#"
 ## ❌ quickstart: failed
 
-- **squall: budget failed**: quickstart pumps: 0.83 %, demanded errors &lt; 0.1 %
-- **squall: budget failed**: quickstart all: no data, demanded p99.9 &lt; 1 s
-- **squall: promise of delivery broken**: quickstart pumps: 100 lost, first pumps-00017 seq 42
-- **squall: measurement suspect**: quickstart: the generator used 80 % of a core: give it another
+- **budget failed**: quickstart pumps: 0.83 %, demanded errors &lt; 0.1 %
+- **budget failed**: quickstart all: no data, demanded p99.9 &lt; 1 s
+- **promise of delivery broken**: quickstart pumps: 100 lost, first pumps-00017 seq 42
+- **measurement suspect**: quickstart: the generator used 80 % of a core: give it another
 
 | budget | fleet | demanded | measured |
 | --- | --- | --- | ---: |
@@ -264,8 +265,8 @@ mod tests {
 
 | phase | fleet | protocol | planned | failed | p50 | p99 | p99.9 | service p99 |
 | --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |
-| connect (connections) | meters | http | 300 | 0 | 412 µs | n/a | n/a | 1.20 ms |
-| warm-up | meters | http | 4 000 | 0 | 412 µs | \~1.24 ms | n/a | 1.20 ms |
+| connections | meters | http | 300 | 0 | 412 µs | n/a | n/a | n/a |
+| warm-up | meters | http | 4 000 | 0 | 412 µs | \~1.24 ms | n/a | \~1.20 ms |
 </details>
 
 <details><summary>How it was measured</summary>

@@ -10,7 +10,7 @@ use crate::results::{
 };
 
 /// What a label may hold: everything that some format gives a meaning to.
-pub(super) const EVIL: &str = "a|b `c` <img src=x> ]]> & \"d\" @all\u{1b}[31m\u{0}\n::error::x";
+pub(crate) const EVIL: &str = "a|b `c` <img src=x> ]]> & \"d\" @all\u{1b}[31m\u{0}\n::error::x";
 
 fn manifest() -> Manifest {
     // From JSON, as stored manifests are read: keys that are added later have defaults.
@@ -61,7 +61,7 @@ fn figures(planned: u64, failed: u64) -> Figures {
 }
 
 /// A run with a fleet at ease and one in trouble.
-pub(super) fn report() -> Report {
+pub(crate) fn report() -> Report {
     let offender = Offender { device: "pumps-00017".into(), seq: 42, t_s: 12.5 };
     Report {
         run: manifest(),
@@ -141,7 +141,7 @@ fn bare(verdict: Verdict) -> Comparison {
 }
 
 /// A comparison with a cell of every kind.
-pub(super) fn comparison() -> Comparison {
+pub(crate) fn comparison() -> Comparison {
     let censored =
         Cell { support: Support::Censored, ..cell("meters", Figure::P999, [9.0, 9.5], 0.054, None) };
     let absent = Cell {
