@@ -4,12 +4,14 @@ mod args;
 mod calibrate;
 mod check;
 mod exit;
+mod export;
 #[cfg(unix)]
 mod fault;
 mod journal;
 mod new;
 mod operator;
 mod proxy;
+mod report;
 mod run;
 mod schema;
 mod score;
@@ -70,6 +72,7 @@ fn run_with(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Run(args) => run::run(args),
         #[cfg(unix)]
         Command::Fault(args) => fault::fault(args),
+        Command::Report(args) => report::report(args),
         Command::Check(args) => check::check(args),
         Command::New(args) => new::new(args),
         Command::Schema(args) => schema::schema(args),
@@ -83,3 +86,6 @@ fn run_with(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         fault.exit
     })
 }
+
+#[cfg(test)]
+mod tests;
