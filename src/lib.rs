@@ -22,6 +22,7 @@
 //! | 3 | [`compare`] | whether one build is slower than another: statistics over stored runs |
 //! | 4 | [`calibration`] | what this machine can measure, against raw targets of its own |
 //! | 4 | [`display`] | progress and tables |
+//! | 4 | [`export`] | what CI takes: JUnit, summaries, comments, metrics; values in, text out |
 //! | 5 | [`cli`] | one file per command; exit codes |
 //!
 //! # Invariants
@@ -38,6 +39,7 @@ pub mod clock;
 pub mod compare;
 pub mod display;
 pub mod engine;
+pub mod export;
 pub mod fault;
 pub mod fleet;
 pub mod protocol;

@@ -30,8 +30,10 @@ const STOREYS: [(&str, u8); 20] = [
 ];
 
 /// Edges sideways that are needed all the same: (from, to, why). None may close a circle.
-const BRIDGES: [(&str, &str, &str); 1] =
-    [("fleet", "record", "readings carry the marks that detections are scored by")];
+const BRIDGES: [(&str, &str, &str); 2] = [
+    ("fleet", "record", "readings carry the marks that detections are scored by"),
+    ("export", "display", "figures read the same on pages as on screens"),
+];
 
 /// Edges that the storeys would allow but that must not be: (room, what it must not import, why).
 const BANS: [(&str, &str, &str); 7] = [

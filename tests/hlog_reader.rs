@@ -13,11 +13,14 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
 use squall::clock::{Tick, WallTime};
+use squall::export::hgrm;
 use squall::record::{
     ErrorKind, FleetId, FleetInfo, Kind, Layout, Outcome, PhaseId, PhaseInfo, PhaseRole, Promise, Protocol,
     Sample, Sink,
 };
-use squall::results::{Millis, Recorder, RunDirectory, SummaryRow, read_summary, recorders};
+use squall::results::{
+    Millis, Recorder, RunDirectory, SummaryRow, read_distributions, read_summary, recorders,
+};
 use squall::seed::Seed;
 
 const MS: u64 = 1_000_000;
@@ -287,6 +290,54 @@ fn other_readers_of_the_interval_log_agree_with_the_summary() {
     }
 }
 
+/// The rows of a `.hgrm`: value in milliseconds; percentile, count up to there and the last column as they are written.
+fn hgrm_rows(text: &str) -> Vec<(f64, Vec<&str>)> {
+    let rows = text.lines().filter(|line| !line.starts_with('#')).skip(2);
+    rows.map(|line| {
+        let mut cells = line.split_whitespace();
+        (cells.next().unwrap().parse().unwrap(), cells.collect())
+    })
+    .collect()
+}
+
+#[test]
+fn percentile_files_are_those_that_java_writes() {
+    let out = tempfile::tempdir().unwrap();
+    let directory = run(out.path());
+    let read = read_distributions(directory.path()).unwrap();
+    let rows = read_summary(directory.path()).unwrap();
+    let headline = rows.iter().find(|row| row.is_headline()).unwrap();
+    assert_eq!(read[&None].len(), headline.figures.ended());
+    assert_eq!(read.len(), expected(&rows).len());
+    if !java_is_installed() {
+        return;
+    }
+    for tag in [None, Some("pumps.ws.steady.response"), Some("meters.http.connect.connect")] {
+        let ours = hgrm::distribution(&read[&tag.map(str::to_owned)]);
+        let table = out.path().join("java");
+        let mut command = Command::new("java");
+        command.args(["-XX:TieredStopAtLevel=1", "-cp", JAR, "org.HdrHistogram.HistogramLogProcessor"]);
+        command.arg("-i").arg(directory.path().join("latency.hlog")).arg("-o").arg(&table);
+        command.args(tag.map(|tag| ["-tag", tag]).iter().flatten());
+        assert!(command.output().unwrap().status.success());
+        let javas = std::fs::read_to_string(out.path().join("java.hgrm")).unwrap();
+        let (our_rows, java_rows) = (hgrm_rows(&ours), hgrm_rows(&javas));
+        assert_eq!(our_rows.len(), java_rows.len(), "{tag:?}\n{ours}\n{javas}");
+        for (our, java) in our_rows.iter().zip(&java_rows) {
+            // A bucket is at most a thousandth of its value wide.
+            assert!((our.0 - java.0).abs() <= 0.001 * java.0 + 0.001, "{tag:?}: {our:?} {java:?}");
+            assert_eq!(our.1, java.1, "{tag:?}");
+        }
+        // Java's log processor says first what the table is of.
+        let plain = |text: &str| -> Vec<String> {
+            text.lines().filter(|line| !line.starts_with('#')).take(3).map(str::to_owned).collect()
+        };
+        assert_eq!(plain(&ours), plain(&javas), "the header and the first row to the letter");
+        let footers = |text: &str| text.lines().filter(|line| line.starts_with("#[M")).count();
+        assert_eq!((footers(&ours), footers(&javas)), (2, 2), "{ours}");
+    }
+}
+
 #[test]
 fn a_log_torn_in_its_last_line_reads_up_to_the_line_before() {
     let out = tempfile::tempdir().unwrap();
@@ -301,6 +352,9 @@ fn a_log_torn_in_its_last_line_reads_up_to_the_line_before() {
         let log = out.path().join("torn.hlog");
         std::fs::write(&log, &torn).unwrap();
         assert_agree("Rust", &expected, &by_rust(torn.as_bytes()));
+        std::fs::write(directory.path().join("latency.hlog"), &torn).unwrap();
+        let whole = read_distributions(directory.path()).unwrap();
+        assert_eq!(whole[&None].len(), expected["-"].count);
         // Torn counts are no multiples of 100, where readers differ in how they round a rank: counts and maxima only.
         let unranked = |lines: &BTreeMap<String, Line>| -> BTreeMap<String, Line> {
             lines.iter().map(|(tag, line)| (tag.clone(), Line { p99: None, ..*line })).collect()

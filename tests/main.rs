@@ -9,6 +9,7 @@ mod cli;
 mod cluster;
 mod delivery;
 mod exec;
+mod export;
 mod external;
 mod fault;
 mod hlog_reader;

@@ -11,6 +11,7 @@ use super::ab::args::{AbArgs, JudgeArgs, TrialArgs};
 #[cfg(unix)]
 use super::compare::CompareArgs;
 use super::exit::Exit;
+use super::export::ExportArgs;
 use crate::record::Protocol;
 use crate::scenario::{Environment, Override, Overrides};
 use crate::seed::Seed;
@@ -51,6 +52,10 @@ pub(super) enum Command {
     /// besides the build counts as the build's doing.
     #[cfg(unix)]
     Compare(CompareArgs),
+    /// Print a stored run again, or write what CI takes from it
+    ///
+    /// The same report as at the run's end. The exit code says whether it could be printed and written, not how the run went.
+    Report(ReportArgs),
     /// Validate scenarios and show what they plan, without sending anything
     ///
     /// Reports everything wrong at once, with file, line and column; else shows fleets, phases, expected and peak rates
@@ -173,6 +178,23 @@ pub(super) struct RunArgs {
     /// Print the report as JSON instead of tables
     #[arg(long)]
     pub(super) json: bool,
+
+    #[command(flatten)]
+    pub(super) outputs: ExportArgs,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = Exit::HELP)]
+pub(super) struct ReportArgs {
+    /// The directory of the run, such as results/quickstart/2026-11-20T21-41-15Z
+    pub(super) run: PathBuf,
+
+    /// Print the report as JSON instead of tables
+    #[arg(long)]
+    pub(super) json: bool,
+
+    #[command(flatten)]
+    pub(super) outputs: ExportArgs,
 }
 
 /// What the command line changes about a scenario.

@@ -8,12 +8,14 @@ mod check;
 #[cfg(unix)]
 mod compare;
 mod exit;
+mod export;
 #[cfg(unix)]
 mod fault;
 mod journal;
 mod new;
 mod operator;
 mod proxy;
+mod report;
 mod run;
 mod schema;
 mod score;
@@ -78,6 +80,7 @@ fn run_with(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Ab(args) => ab::ab(args),
         #[cfg(unix)]
         Command::Compare(args) => compare::compare(args),
+        Command::Report(args) => report::report(args),
         Command::Check(args) => check::check(args),
         Command::New(args) => new::new(args),
         Command::Schema(args) => schema::schema(args),
@@ -91,3 +94,6 @@ fn run_with(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         fault.exit
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,7 @@ mod counter;
 mod delivery;
 mod detection;
 mod directory;
+mod distribution;
 mod fault;
 mod figures;
 mod hlog;
@@ -33,6 +34,7 @@ pub use collector::{Collector, recorders};
 pub use delivery::{Expectation, FleetDelivery, Offender};
 pub use detection::{Detections, FleetDetection, Found, Score};
 pub use directory::{EventTable, RunDirectory, RunFiles};
+pub use distribution::{Distributions, read_distributions};
 pub use figures::Figures;
 pub use interval::{IntervalReport, Progress};
 pub use manifest::{

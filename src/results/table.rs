@@ -110,6 +110,14 @@ pub enum TableError {
         /// What is wrong with it.
         source: csv::Error,
     },
+    /// A line is none of its format.
+    #[error("{path}:{line}: the line is not one of an HdrHistogram interval log")]
+    Line {
+        /// The file.
+        path: String,
+        /// The line, counted from 1.
+        line: usize,
+    },
     /// A cell holds no value of its column.
     #[error("{path}, record {record}: column `{column}` is missing or holds no such value")]
     Cell {

@@ -1,22 +1,19 @@
 //! The end of a run: its judgement, its last files, its report and its exit code.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, IsTerminal, Write};
+use std::io;
 
 use super::{Driven, unwritable};
 use crate::calibration::Profile;
 use crate::cli::Fault;
 use crate::cli::args::RunArgs;
 use crate::cli::exit::Exit;
+use crate::cli::{export, report};
 use crate::clock::WallTime;
-use crate::display::{self, Style};
 use crate::engine::{End, Figures, Report, Standstills, WorkerReport};
 use crate::record::{ErrorKind, FleetId, Layout, Verdict};
 use crate::results::{self, Calibration, PacingLag, Readings, RunState, SummaryRow, Totals, WorkerUse};
 use crate::units::Quantile;
-
-/// Width of the report where the terminal does not say.
-const WIDTH: usize = 100;
 
 impl Driven {
     /// Judges the run, completes its files, prints the report, and says how the process exits.
@@ -94,15 +91,8 @@ impl Driven {
 
     fn print(&self, args: &RunArgs, exit: Exit, ok: u64) -> Result<(), Fault> {
         let report = results::Report::load(self.directory.path()).map_err(Fault::failed)?;
-        let mut out = io::stdout().lock();
-        let printed = if args.json {
-            serde_json::to_string_pretty(&report).map_err(Fault::failed)?
-        } else {
-            display::verdict(&report, WIDTH, Style::of(out.is_terminal()))
-        };
-        writeln!(out, "{}", printed.trim_end())
-            .map_err(|error| Fault::failed(format!("cannot print: {error}")))?;
-        drop(out);
+        report::print(&report, args.json)?;
+        export::run_outputs(&args.outputs, &report, args.json)?;
         if exit == Exit::Failed && ok == 0 {
             return Err(Fault::failed(
                 "no reading of the measured phases was answered ok; is this the right target?",

@@ -13,6 +13,7 @@ use std::time::Duration;
 use super::Fault;
 use super::args::RunArgs;
 use super::exit::Exit;
+use super::export::Subject;
 use super::journal::Journal;
 use super::operator::{self, Account, Operator, Post};
 use super::signal::Interrupts;
@@ -32,6 +33,7 @@ use crate::scenario::{Plan, Scenario};
 /// Runs the scenario and reports.
 pub(super) fn run(args: &RunArgs) -> Result<Exit, Fault> {
     let scenario = load(args)?;
+    args.outputs.prepare(Subject::Run)?;
     let plan = Arc::new(Plan::new(scenario));
     let mut targets = Targets::prepare(args, &plan)?;
     let notes = preflight::ensure(&plan, &mut targets, &args.source_ips)?;

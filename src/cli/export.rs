@@ -1,0 +1,399 @@
+//! The outputs for CI: what is asked for is looked at before anything runs, and written after the run's own files.
+
+use std::env;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use super::Fault;
+use crate::compare::Comparison;
+use crate::export::{bencher, benchmark_action, comment, comparison_table, github, hgrm, junit, openmetrics};
+use crate::results::{Report, read_distributions};
+
+/// Where GitHub Actions wants a step's summary.
+const SUMMARY: &str = "GITHUB_STEP_SUMMARY";
+
+/// What to write for CI besides the run's own files.
+#[derive(Debug, Default, clap::Args)]
+#[command(next_help_heading = "Outputs for CI")]
+pub(super) struct ExportArgs {
+    /// Write a JUnit report, for the test views of GitLab, Jenkins and others; the same as --format junit=FILE
+    #[arg(long, value_name = "FILE")]
+    pub(super) junit: Option<PathBuf>,
+
+    /// Add to the step summary of GitHub Actions, and annotate what failed: workflow commands on standard output, with --json
+    /// on standard error
+    #[arg(long)]
+    pub(super) github: bool,
+
+    /// Write a further output, as often as wanted: junit, github-summary or pr-comment (Markdown), bencher (BMF),
+    /// benchmark-smaller or benchmark-bigger (github-action-benchmark), openmetrics; of a run also hgrm (a file FILE.hgrm, or
+    /// a folder with one per tag), of a comparison also csv
+    #[arg(long = "format", value_name = "FORMAT=FILE", value_parser = parse_output)]
+    pub(super) formats: Vec<Output>,
+}
+
+/// A file to write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Output {
+    format: Format,
+    path: PathBuf,
+}
+
+/// What a file can hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
+    Junit,
+    GithubSummary,
+    PrComment,
+    Bencher,
+    BenchmarkSmaller,
+    BenchmarkBigger,
+    Openmetrics,
+    Csv,
+    Hgrm,
+}
+
+impl Format {
+    const ALL: [Self; 9] = [
+        Self::Junit,
+        Self::GithubSummary,
+        Self::PrComment,
+        Self::Bencher,
+        Self::BenchmarkSmaller,
+        Self::BenchmarkBigger,
+        Self::Openmetrics,
+        Self::Csv,
+        Self::Hgrm,
+    ];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Junit => "junit",
+            Self::GithubSummary => "github-summary",
+            Self::PrComment => "pr-comment",
+            Self::Bencher => "bencher",
+            Self::BenchmarkSmaller => "benchmark-smaller",
+            Self::BenchmarkBigger => "benchmark-bigger",
+            Self::Openmetrics => "openmetrics",
+            Self::Csv => "csv",
+            Self::Hgrm => "hgrm",
+        }
+    }
+
+    /// Why there is no such output of `subject`, if there is none.
+    const fn unsuited(self, subject: Subject) -> Option<&'static str> {
+        match (self, subject) {
+            (Self::Csv, Subject::Run) => Some("a run's table is the `summary.csv` in its directory"),
+            (Self::Hgrm, Subject::Comparison) => {
+                Some("a distribution is of one run: write `squall report RUN --format hgrm=FILE.hgrm`")
+            }
+            (Self::BenchmarkBigger, Subject::Comparison) => {
+                Some("every figure of a comparison is better if smaller: write benchmark-smaller=FILE")
+            }
+            _ => None,
+        }
+    }
+}
+
+/// What outputs are made from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Subject {
+    /// A run.
+    Run,
+    /// Two builds compared.
+    Comparison,
+}
+
+fn parse_output(text: &str) -> Result<Output, String> {
+    let names = || Format::ALL.map(Format::name).join(", ");
+    let (name, path) = text
+        .split_once('=')
+        .ok_or_else(|| format!("no `=` in it; write FORMAT=FILE, the format being one of {}", names()))?;
+    let format = Format::ALL.into_iter().find(|format| format.name() == name);
+    let format = format.ok_or_else(|| format!("`{name}` is no format; write one of {}", names()))?;
+    if path.is_empty() {
+        return Err(format!("no file in it; write for example {name}=FILE"));
+    }
+    Ok(Output { format, path: path.into() })
+}
+
+impl ExportArgs {
+    /// Everything that goes to a file of its own.
+    fn outputs(&self) -> Vec<Output> {
+        let junit = self.junit.iter().map(|path| Output { format: Format::Junit, path: path.clone() });
+        junit.chain(self.formats.iter().cloned()).collect()
+    }
+
+    /// Makes sure, before anything is sent, that what is asked for exists of `subject` and can be written: folders are
+    /// made.
+    ///
+    /// # Errors
+    /// One that names everything that is wrong; as wrong usage, unless the file system alone is to blame.
+    pub(super) fn prepare(&self, subject: Subject) -> Result<(), Fault> {
+        let (mut unsuited, mut unwritable, mut seen) = (Vec::new(), Vec::new(), Vec::new());
+        for output in self.outputs() {
+            let Output { format, path } = &output;
+            let shown = path.display();
+            if let Some(why) = format.unsuited(subject) {
+                unsuited.push(format!("--format {}: {why}", format.name()));
+            } else if seen.contains(path) {
+                unsuited.push(format!("{shown} is named for two outputs; name another file for one of them"));
+            } else if let Err(error) = output.reachable() {
+                unwritable.push(format!("cannot write {shown}: {error}"));
+            }
+            seen.push(path.clone());
+        }
+        let fault: fn(String) -> Fault = if unsuited.is_empty() { Fault::failed } else { Fault::usage };
+        let faults: Vec<_> = unsuited.into_iter().chain(unwritable).collect();
+        if faults.is_empty() { Ok(()) } else { Err(fault(faults.join("\n       "))) }
+    }
+}
+
+impl Output {
+    /// Whether it is to be a folder with a file per tag.
+    fn is_folder(&self) -> bool {
+        self.format == Format::Hgrm && self.path.extension().is_none_or(|extension| extension != "hgrm")
+    }
+
+    /// Makes the folder it goes into, and checks that it can be written there.
+    fn reachable(&self) -> io::Result<()> {
+        if self.is_folder() {
+            fs::create_dir_all(&self.path)?;
+            return writable(&self.path);
+        }
+        if self.path.is_dir() {
+            return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a folder; name a file"));
+        }
+        let folder = match self.path.parent() {
+            Some(parent) if parent != Path::new("") => parent,
+            _ => Path::new("."),
+        };
+        fs::create_dir_all(folder)?;
+        if self.path.exists() { writable(&self.path) } else { writable(folder) }
+    }
+}
+
+#[cfg(unix)]
+fn writable(path: &Path) -> io::Result<()> {
+    Ok(nix::unistd::access(path, nix::unistd::AccessFlags::W_OK)?)
+}
+
+#[cfg(not(unix))]
+fn writable(_: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+/// Writes what is asked for of a run that has ended; `json` says that standard output holds JSON.
+///
+/// # Errors
+/// If something cannot be written, with everything that could not be. The rest is written all the same.
+pub(super) fn run_outputs(args: &ExportArgs, report: &Report, json: bool) -> Result<(), Fault> {
+    let summary = |limit| github::run_summary(report, limit);
+    let mut faults = Vec::new();
+    for output in args.outputs() {
+        let written = if output.format == Format::Hgrm {
+            distributions(&output, report)
+        } else {
+            run_text(output.format, report).and_then(|text| write(&output.path, &text))
+        };
+        faults.extend(written.err().map(|why| told(&output, &why)));
+    }
+    if args.github {
+        faults.extend(append_summary(&summary).err());
+        faults.extend(annotate(&github::run_annotations(report), json).err());
+    }
+    conclude(&faults)
+}
+
+/// Writes what is asked for of a comparison; `json` says that standard output holds JSON.
+///
+/// # Errors
+/// As [`run_outputs`].
+#[cfg_attr(not(test), expect(dead_code, reason = "for the commands that compare"))]
+pub(super) fn comparison_outputs(
+    args: &ExportArgs,
+    comparison: &Comparison,
+    json: bool,
+) -> Result<(), Fault> {
+    let summary = |limit| github::comparison_summary(comparison, limit);
+    let mut faults = Vec::new();
+    for output in args.outputs() {
+        let written = comparison_text(output.format, comparison).and_then(|text| write(&output.path, &text));
+        faults.extend(written.err().map(|why| told(&output, &why)));
+    }
+    if args.github {
+        faults.extend(append_summary(&summary).err());
+        faults.extend(annotate(&github::comparison_annotations(comparison), json).err());
+    }
+    conclude(&faults)
+}
+
+fn run_text(format: Format, report: &Report) -> Result<String, String> {
+    let some = |text: Result<String, benchmark_action::Nothing>| text.map_err(|why| why.to_string());
+    match format {
+        Format::Junit => Ok(junit::run(report)),
+        Format::GithubSummary => Ok(github::run_summary(report, github::SUMMARY_BYTES)),
+        Format::PrComment => Ok(comment::run(report)),
+        Format::Bencher => Ok(bencher::run(report)),
+        Format::BenchmarkSmaller => some(benchmark_action::run_smaller(report)),
+        Format::BenchmarkBigger => some(benchmark_action::run_bigger(report)),
+        Format::Openmetrics => Ok(openmetrics::run(report)),
+        Format::Csv | Format::Hgrm => Err(impossible(format, Subject::Run)),
+    }
+}
+
+fn comparison_text(format: Format, comparison: &Comparison) -> Result<String, String> {
+    match format {
+        Format::Junit => Ok(junit::comparison(comparison)),
+        Format::GithubSummary => Ok(github::comparison_summary(comparison, github::SUMMARY_BYTES)),
+        Format::PrComment => Ok(comment::comparison(comparison)),
+        Format::Bencher => Ok(bencher::comparison(comparison)),
+        Format::BenchmarkSmaller => benchmark_action::comparison(comparison).map_err(|why| why.to_string()),
+        Format::Openmetrics => Ok(openmetrics::comparison(comparison)),
+        Format::Csv => Ok(comparison_table::comparison(comparison)),
+        Format::BenchmarkBigger | Format::Hgrm => Err(impossible(format, Subject::Comparison)),
+    }
+}
+
+/// Why there is no such output; `prepare` has said it already.
+fn impossible(format: Format, subject: Subject) -> String {
+    format.unsuited(subject).unwrap_or("there is no such output").to_owned()
+}
+
+/// The percentile files of a run: of all response times, or of every tag of its log.
+fn distributions(output: &Output, report: &Report) -> Result<(), String> {
+    let read = read_distributions(&report.directory).map_err(|error| error.to_string())?;
+    if !output.is_folder() {
+        let all = read.get(&None).ok_or("the run's log holds no response time of a measured phase")?;
+        return write(&output.path, &hgrm::distribution(all));
+    }
+    for (tag, times) in &read {
+        // A tag may come from elsewhere, and must not lead elsewhere.
+        let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '-' };
+        let name: String = tag.as_deref().unwrap_or("all").chars().map(plain).take(200).collect();
+        write(&output.path.join(format!("{name}.hgrm")), &hgrm::distribution(times))?;
+    }
+    Ok(())
+}
+
+fn write(path: &Path, text: &str) -> Result<(), String> {
+    fs::write(path, text).map_err(|error| error.to_string())
+}
+
+fn told(output: &Output, why: &str) -> String {
+    format!("cannot write {} ({}): {why}", output.path.display(), output.format.name())
+}
+
+/// Adds to the step's summary as much as it still takes.
+fn append_summary(text: &dyn Fn(usize) -> String) -> Result<(), String> {
+    let Some(path) = env::var_os(SUMMARY).filter(|path| !path.is_empty()).map(PathBuf::from) else {
+        let _ = writeln!(
+            io::stderr(),
+            "note: {SUMMARY} is not set, so that there is no step summary; outside of GitHub Actions write \
+             --format github-summary=FILE"
+        );
+        return Ok(());
+    };
+    let fault = |error: io::Error| format!("cannot add to {} ({SUMMARY}): {error}", path.display());
+    let mut file = OpenOptions::new().append(true).create(true).open(&path).map_err(fault)?;
+    let present = file.metadata().map_err(fault)?.len();
+    let room = github::SUMMARY_BYTES.saturating_sub(usize::try_from(present).unwrap_or(usize::MAX));
+    file.write_all(text(room).as_bytes()).map_err(fault)
+}
+
+fn annotate(text: &str, json: bool) -> Result<(), String> {
+    let printed = if json {
+        io::stderr().lock().write_all(text.as_bytes())
+    } else {
+        io::stdout().lock().write_all(text.as_bytes())
+    };
+    printed.map_err(|error| format!("cannot print annotations: {error}"))
+}
+
+fn conclude(faults: &[String]) -> Result<(), Fault> {
+    if faults.is_empty() { Ok(()) } else { Err(Fault::failed(faults.join("\n       "))) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::exit::Exit;
+    use crate::export::specimen;
+
+    fn args(formats: &[&str]) -> ExportArgs {
+        let formats = formats.iter().map(|text| parse_output(text).unwrap()).collect();
+        ExportArgs { formats, ..ExportArgs::default() }
+    }
+
+    #[test]
+    fn a_format_is_named_with_its_file() {
+        for format in Format::ALL {
+            let output = parse_output(&format!("{}=a=b.xml", format.name())).unwrap();
+            assert_eq!(output, Output { format, path: "a=b.xml".into() });
+        }
+        for (text, part) in [
+            ("junit", "write FORMAT=FILE"),
+            ("junit=", "write for example junit=FILE"),
+            ("xml=a", "`xml` is no format; write one of junit, github-summary, pr-comment, bencher,"),
+        ] {
+            let error = parse_output(text).unwrap_err();
+            assert!(error.contains(part), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn everything_that_is_asked_for_of_a_comparison_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let formats = Format::ALL.into_iter().filter(|format| format.unsuited(Subject::Comparison).is_none());
+        let formats: Vec<_> = formats
+            .map(|format| Output { format, path: folder.path().join("out").join(format.name()) })
+            .collect();
+        let args = ExportArgs { formats, junit: Some(folder.path().join("junit.xml")), github: false };
+        args.prepare(Subject::Comparison).unwrap();
+        let mut comparison = specimen::comparison();
+        comparison_outputs(&args, &comparison, false).unwrap();
+        let read = |path: &Path| fs::read_to_string(path).unwrap();
+        assert_eq!(read(&folder.path().join("junit.xml")), read(&folder.path().join("out/junit")));
+        for output in args.outputs() {
+            assert!(read(&output.path).contains("quickstart"), "{output:?}");
+        }
+        comparison.cells.clear();
+        let fault = comparison_outputs(&args, &comparison, false).unwrap_err();
+        assert!(fault.exit == Exit::Failed && fault.message.contains("(benchmark-smaller): nothing was"));
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_said_before_the_run_all_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let in_folder = |format: &str, name: &str| format!("{format}={}", folder.path().join(name).display());
+        fs::write(folder.path().join("file"), "").unwrap();
+        let good = [
+            in_folder("junit", "new/folder/j.xml"),
+            in_folder("hgrm", "new/tags"),
+            in_folder("hgrm", "a.hgrm"),
+        ];
+        args(&good.each_ref().map(String::as_str)).prepare(Subject::Run).unwrap();
+        assert!(folder.path().join("new/folder").is_dir() && folder.path().join("new/tags").is_dir());
+        assert!(!folder.path().join("new/folder/j.xml").exists(), "an empty report helps nobody");
+
+        let fault = |formats: &[String], subject| {
+            let formats: Vec<_> = formats.iter().map(String::as_str).collect();
+            args(&formats).prepare(subject).unwrap_err()
+        };
+        let under_a_file =
+            fault(&[in_folder("junit", "file/j.xml"), in_folder("bencher", "new")], Subject::Run);
+        assert_eq!(under_a_file.exit, Exit::Failed);
+        assert_eq!(under_a_file.message.matches("cannot write").count(), 2, "{}", under_a_file.message);
+        let twice = fault(&[in_folder("junit", "x"), in_folder("bencher", "x")], Subject::Run);
+        assert!(twice.exit == Exit::Usage && twice.message.contains("named for two outputs"));
+        for (format, subject, part) in [
+            ("csv", Subject::Run, "summary.csv"),
+            ("hgrm", Subject::Comparison, "squall report RUN"),
+            ("benchmark-bigger", Subject::Comparison, "benchmark-smaller=FILE"),
+        ] {
+            let fault = fault(&[in_folder(format, "y")], subject);
+            assert!(fault.exit == Exit::Usage && fault.message.contains(part), "{}", fault.message);
+        }
+    }
+}

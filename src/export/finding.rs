@@ -1,0 +1,208 @@
+//! What a person must be told of a run or a comparison, the gravest first: the lines of annotations and the heads of pages.
+
+use std::fmt::Write as _;
+
+use super::measure::group_place;
+use crate::compare::{self, Cell, Comparison};
+use crate::record;
+use crate::results::{Report, RunState};
+
+/// How grave a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Weight {
+    /// It fails the job.
+    Error,
+    /// It should be looked at.
+    Warning,
+}
+
+/// One thing that is not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Finding {
+    pub(super) weight: Weight,
+    /// A few words.
+    pub(super) title: String,
+    /// The facts.
+    pub(super) text: String,
+}
+
+fn finding(weight: Weight, title: &str, text: String) -> Finding {
+    Finding { weight, title: title.to_owned(), text }
+}
+
+/// The exit code of a run whose budgets or promises were broken.
+const BUDGET: Option<u8> = Some(99);
+
+/// What `run` is called in findings.
+fn subject(report: &Report) -> &str {
+    &report.run.scenario.name
+}
+
+/// How the run ended, if not as planned; and that it was for nothing.
+pub(super) fn untimely(report: &Report) -> Option<&'static str> {
+    match report.run.state {
+        RunState::Complete => report
+            .summary
+            .iter()
+            .any(|row| row.is_headline() && row.figures.planned > 0 && row.figures.ok == 0)
+            .then_some("no reading of the measured phases was answered ok"),
+        RunState::Running => Some("the run was not finished"),
+        RunState::Interrupted => Some("the run was interrupted"),
+        RunState::Failed => Some("the run ended by an error"),
+    }
+}
+
+/// Budgets that were not met, an invalid or doubtful measurement, broken promises.
+pub(super) fn of_run(report: &Report) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    findings.extend(untimely(report).map(|text| finding(Weight::Error, "run incomplete", text.to_owned())));
+    if let Some(validity) = &report.run.validity {
+        let reasons = |empty: &str| {
+            if validity.reasons.is_empty() { empty.to_owned() } else { validity.reasons.join("; ") }
+        };
+        match validity.verdict {
+            record::Verdict::Valid => {}
+            record::Verdict::Suspect => findings.push(finding(
+                Weight::Warning,
+                "measurement suspect",
+                format!("{}: {}", subject(report), reasons("the generator may show through")),
+            )),
+            record::Verdict::Invalid => findings.push(finding(
+                Weight::Error,
+                "measurement invalid",
+                format!("{}: {}", subject(report), reasons("the generator was the bottleneck")),
+            )),
+        }
+    }
+    for budget in report.run.budgets.iter().filter(|budget| !budget.met) {
+        let measured = budget.measured.as_deref().unwrap_or("no data");
+        let text = format!("{} {}: {measured}, demanded {}", subject(report), budget.fleet, budget.demand);
+        findings.push(finding(Weight::Error, "budget failed", text));
+    }
+    let weight = if report.run.exit_code == BUDGET { Weight::Error } else { Weight::Warning };
+    for fleet in report.broken_promises() {
+        let broken = fleet.broken().unwrap_or_default();
+        let text = format!("{} {}: {broken}", subject(report), fleet.fleet);
+        findings.push(finding(weight, "promise of delivery broken", text));
+    }
+    findings.sort_by_key(|finding| finding.weight);
+    findings
+}
+
+/// Whether a regressive cell fails the job: the whole must be a regression, and must be asked to decide.
+pub(super) fn gates(comparison: &Comparison) -> bool {
+    comparison.gates && comparison.verdict == compare::Verdict::Regression
+}
+
+/// Cells that became worse, and a comparison that could not tell.
+pub(super) fn of_comparison(comparison: &Comparison) -> Vec<Finding> {
+    let weight = if gates(comparison) { Weight::Error } else { Weight::Warning };
+    let worse = |cell: &&Cell| cell.verdict.is_some_and(|said| said.verdict == compare::Verdict::Regression);
+    let mut findings: Vec<_> = comparison
+        .cells
+        .iter()
+        .filter(worse)
+        .map(|cell| {
+            let text = format!(
+                "{} {} {}",
+                comparison.scenario,
+                group_place(&cell.group),
+                facts(cell, comparison.design.pairs)
+            );
+            finding(weight, "regression", text)
+        })
+        .collect();
+    if findings.is_empty() && comparison.verdict == compare::Verdict::Regression {
+        findings.push(finding(weight, "regression", reasons(comparison)));
+    }
+    if comparison.verdict == compare::Verdict::Inconclusive {
+        findings.push(finding(Weight::Warning, "inconclusive", reasons(comparison)));
+    }
+    findings
+}
+
+fn reasons(comparison: &Comparison) -> String {
+    format!("{}: {}", comparison.scenario, comparison.reasons.join("; "))
+}
+
+/// What is known about a cell, on one line: `p99 +12.3 % [8.1, 16.7] beyond ±5.0 %, 1.243 ms to 1.396 ms, p 0.012, 8 pairs`.
+pub(super) fn facts(cell: &Cell, pairs: u32) -> String {
+    let mut parts = vec![format!("{} {}", cell.figure.name(), change(cell))];
+    parts.push(format!("noise threshold ±{:.1} %", cell.as_share(cell.threshold) * 100.0));
+    if let (Some(base), Some(candidate)) = (cell.base, cell.candidate) {
+        parts.push(format!("{} to {}", level(cell, base), level(cell, candidate)));
+    }
+    parts.extend(cell.p_adjusted.map(|p| format!("p {p:.4}")));
+    parts.push(format!("{pairs} pairs"));
+    parts.extend(
+        cell.verdict
+            .and_then(|said| said.more_pairs)
+            .map(|more| format!("about {more} more pairs would decide")),
+    );
+    parts.join(", ")
+}
+
+/// The change and its 95 % interval, in per cent, or in points of it: `+12.3 % [8.1, 16.7]`; `no data`.
+pub(super) fn change(cell: &Cell) -> String {
+    let Some(change) = cell.change() else { return "no data".to_owned() };
+    let (unit, digits) = if cell.figure.quantile().is_some() { ("%", 1) } else { ("points", 2) };
+    let pct = |share: f64| share * 100.0;
+    let mut text = format!("{:+.digits$} {unit}", pct(change));
+    if let Some([low, high]) = cell.ci95 {
+        let [low, high] = [low, high].map(|end| pct(cell.as_share(end)));
+        let _ = write!(text, " [{low:.digits$}, {high:.digits$}]");
+    }
+    text
+}
+
+/// A side's figure with its unit.
+pub(super) fn level(cell: &Cell, value: f64) -> String {
+    if cell.figure.quantile().is_some() {
+        format!("{} ms", super::measure::significant(value, 4))
+    } else {
+        format!("{} %", super::measure::significant(value * 100.0, 3))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::export::specimen;
+
+    #[test]
+    fn what_fails_the_job_comes_first() {
+        let told: Vec<_> = of_run(&specimen::report())
+            .into_iter()
+            .map(|finding| format!("{:?} {}: {}", finding.weight, finding.title, finding.text))
+            .collect();
+        insta::assert_snapshot!(told.join("\n"), @r#"
+Error budget failed: quickstart pumps: 0.83 %, demanded errors < 0.1 %
+Error budget failed: quickstart all: no data, demanded p99.9 < 1 s
+Error promise of delivery broken: quickstart pumps: 100 lost, first pumps-00017 seq 42
+Warning measurement suspect: quickstart: the generator used 80 % of a core: give it another
+"#);
+    }
+
+    #[test]
+    fn a_broken_promise_that_nobody_demanded_is_a_warning() {
+        let mut report = specimen::report();
+        report.run.exit_code = Some(0);
+        report.run.budgets.clear();
+        assert!(of_run(&report).iter().all(|finding| finding.weight == Weight::Warning));
+    }
+
+    #[test]
+    fn an_advisory_or_unconfirmed_regression_is_a_warning() {
+        let told = of_comparison(&specimen::comparison());
+        assert_eq!((told.len(), told[0].weight), (1, Weight::Error));
+        insta::assert_snapshot!(told[0].text, @r#"
+quickstart steady/meters p99 +12.3 % [7.9, 16.9], noise threshold ±5.1 %, 1.243 ms to 1.396 ms, p 0.0123, 8 pairs
+"#);
+        for comparison in [
+            Comparison { gates: false, ..specimen::comparison() },
+            Comparison { verdict: compare::Verdict::Inconclusive, ..specimen::comparison() },
+        ] {
+            assert!(of_comparison(&comparison).iter().all(|finding| finding.weight == Weight::Warning));
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! A run and a comparison with everything in them, and names as evil as they come: what the tests of every format start from.
+
+use serde_json::json;
+
+use crate::compare::{
+    Cell, CellVerdict, Comparison, Design, Figure, Group, Look, Pairing, Side, Support, Verdict,
+};
+use crate::results::{
+    Detections, Expectation, Figures, FleetDelivery, Manifest, Millis, Offender, Report, SummaryRow,
+};
+
+/// What a label may hold: everything that some format gives a meaning to.
+pub(crate) const EVIL: &str = "a|b `c` <img src=x> ]]> & \"d\" @all\u{1b}[31m\u{0}\n::error::x";
+
+fn manifest() -> Manifest {
+    // From JSON, as stored manifests are read: keys that are added later have defaults.
+    serde_json::from_value(json!({
+        "schema": 1, "tool_version": "0.1.0", "label": EVIL, "run_id": "2026-11-20T21-41-15Z-main",
+        "state": "complete", "seed": "7", "plan_digest": "ab12",
+        "scenario": {"name": "quickstart", "text": "", "overrides": []},
+        "started": "2026-11-20T21:41:15.123Z", "ended": "2026-11-20T21:42:15.123Z",
+        "host": {"name": "runner-1", "kernel": "Linux 6", "cores": 2, "cpu_model": null, "memory_bytes": null},
+        "clock": {"resolution_ns": 30}, "pacer": {"kind": "timerfd", "slack_ns": 0}, "workers": 1,
+        "targets": {"http": "http://127.0.0.1:8080/"}, "pacing_lag": null,
+        "validity": {"verdict": "suspect", "reasons": ["the generator used 80 % of a core: give it another"]},
+        "budgets": [
+            {"demand": "p99 < 250 ms", "fleet": "pumps", "measured": "2.49 ms", "met": true},
+            {"demand": "errors < 0.1 %", "fleet": "pumps", "measured": "0.83 %", "met": false},
+            {"demand": "p99.9 < 1 s", "fleet": "all", "measured": null, "met": false},
+        ],
+        "exit_code": 99,
+    }))
+    .expect("a manifest")
+}
+
+fn row(keys: [&str; 4], duration_s: f64, figures: Figures) -> SummaryRow {
+    let [phase, fleet, protocol, kind] = keys.map(str::to_owned);
+    SummaryRow { duration_s, phase, fleet, protocol, kind, figures }
+}
+
+fn figures(planned: u64, failed: u64) -> Figures {
+    let us = |us: u64| Some(Millis(us * 1_000));
+    Figures {
+        planned,
+        sent: planned,
+        ok: planned - failed,
+        timeout: failed,
+        rate_per_s: (planned - failed) as f64 / 30.0,
+        censored: failed,
+        censored_floor_ms: (failed > 0).then_some(Millis(5_000_000_000)),
+        p50_ms: us(412),
+        p90_ms: us(700),
+        p95_ms: us(900),
+        p99_ms: us(1_243),
+        p99_9_ms: if failed > 0 { Some(Millis(5_003_800_000)) } else { us(3_108) },
+        p99_99_ms: us(8_000),
+        max_ms: us(8_211),
+        service_p99_ms: us(1_199),
+        ..Figures::default()
+    }
+}
+
+/// A run with a fleet at ease and one in trouble.
+pub(crate) fn report() -> Report {
+    let offender = Offender { device: "pumps-00017".into(), seq: 42, t_s: 12.5 };
+    Report {
+        run: manifest(),
+        directory: "results/quickstart/2026-11-20T21-41-15Z-main".into(),
+        summary: vec![
+            row(["connect", "meters", "http", "connect"], 3.0, figures(300, 0)),
+            row(["warm-up", "meters", "http", "reading"], 5.0, figures(4_000, 0)),
+            row(["steady", "meters", "http", "reading"], 30.0, figures(123_400, 0)),
+            row(["steady", "pumps", "mqtt", "reading"], 30.0, figures(12_000, 100)),
+            row(["all", "all", "all", "reading"], 30.0, figures(135_400, 100)),
+        ],
+        detection: Detections::default(),
+        faults: Vec::new(),
+        delivery: vec![FleetDelivery {
+            fleet: "pumps".into(),
+            expects: Expectation { no_loss: true, no_duplicates: true, ordered: false },
+            lost: 100,
+            first_lost: Some(offender),
+            duplicated: 0,
+            first_duplicated: None,
+            reordered: 2,
+            first_reordered: None,
+            late: 3,
+            kept: Some(false),
+        }],
+    }
+}
+
+fn cell(fleet: &str, figure: Figure, values: [f64; 2], effect: f64, verdict: Option<Verdict>) -> Cell {
+    let protocol = if fleet == "all" { "all" } else { "http" };
+    let phase = if fleet == "all" { "all" } else { "steady" };
+    Cell {
+        group: Group { phase: phase.into(), fleet: fleet.into(), protocol: protocol.into() },
+        figure,
+        support: if verdict.is_some() { Support::Judged } else { Support::Shown },
+        base: Some(values[0]),
+        candidate: Some(values[1]),
+        effect: Some(effect),
+        ci95: Some([effect - 0.04, effect + 0.04]),
+        ci90: Some([effect - 0.03, effect + 0.03]),
+        spread: Some(0.05),
+        p_adjusted: verdict.map(|_| 0.0123),
+        threshold: 0.05,
+        differences: vec![effect; 8],
+        verdict: verdict.map(|verdict| CellVerdict {
+            verdict,
+            certain: verdict == Verdict::Regression,
+            more_pairs: (verdict == Verdict::Inconclusive).then_some(12),
+        }),
+    }
+}
+
+fn bare(verdict: Verdict) -> Comparison {
+    let side =
+        |label: &str| Side { label: label.into(), runs: (0..8).map(|n| format!("r{n}-{label}")).collect() };
+    Comparison {
+        schema: crate::compare::SCHEMA,
+        scenario: "quickstart".into(),
+        base: side("main"),
+        candidate: Side { label: EVIL.into(), runs: vec!["r".into(); 8] },
+        design: Design {
+            pairing: Pairing::Paired,
+            pairs: 8,
+            alpha: 0.05,
+            seed: "1".into(),
+            plan_digests: vec!["ab".into()],
+            base_first: vec![true, false],
+        },
+        verdict,
+        gates: true,
+        reasons: vec!["steady meters p99 is 12.3 % slower".into()],
+        cells: Vec::new(),
+        order_effect: Some(0.001),
+        looks: vec![Look { pairs: 4, alpha: 0.005, verdict: Verdict::Inconclusive }],
+        confirmation: None,
+    }
+}
+
+/// A comparison with a cell of every kind.
+pub(crate) fn comparison() -> Comparison {
+    let censored =
+        Cell { support: Support::Censored, ..cell("meters", Figure::P999, [9.0, 9.5], 0.054, None) };
+    let absent = Cell {
+        support: Support::None,
+        base: None,
+        candidate: None,
+        effect: None,
+        ci95: None,
+        ci90: None,
+        spread: None,
+        ..cell("pumps", Figure::P999, [0.0; 2], 0.0, None)
+    };
+    Comparison {
+        cells: vec![
+            cell("all", Figure::P50, [0.4, 0.36], -0.105, Some(Verdict::Improvement)),
+            cell("meters", Figure::P50, [0.412, 0.413], 0.0024, Some(Verdict::NoDifference)),
+            cell("meters", Figure::P99, [1.243, 1.396], 0.116, Some(Verdict::Regression)),
+            censored,
+            Cell {
+                threshold: 0.001,
+                ci95: Some([0.0, 0.004]),
+                ..cell("meters", Figure::ErrorRate, [0.001, 0.003], 0.002, Some(Verdict::Inconclusive))
+            },
+            cell("pumps", Figure::P95, [0.9, 0.91], 0.011, None),
+            absent,
+        ],
+        confirmation: Some(Box::new(bare(Verdict::Regression))),
+        ..bare(Verdict::Regression)
+    }
+}
