@@ -1,5 +1,6 @@
 //! What people see: progress while a run lasts, and the table at its end. Figures come in, text goes out.
 
+mod budget;
 mod chart;
 mod delivery;
 mod detection;
@@ -14,7 +15,8 @@ mod verdict;
 
 pub use figure::time;
 pub use outline::{
-    ChartPoint, Descriptors, EventOutline, FleetOutline, Memory, Outline, PhaseOutline, outline,
+    BudgetOutline, ChartPoint, Descriptors, EventOutline, FleetOutline, Memory, Outline, PhaseOutline,
+    outline,
 };
 pub use progress::{Progress, ProgressMode};
 pub use spell::FaultOutline;

@@ -5,6 +5,7 @@
 //! files: [`Report::load`].
 
 mod anomaly;
+mod budget;
 mod cell;
 mod collector;
 mod counter;
@@ -28,6 +29,7 @@ mod table;
 mod total;
 
 pub use anomaly::{AnomalyRow, read_anomalies};
+pub use budget::judge;
 pub use cell::Percentile;
 pub use collector::{Collector, recorders};
 pub use delivery::{Expectation, FleetDelivery, Offender};
