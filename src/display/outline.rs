@@ -192,7 +192,7 @@ fn demanded(budget: &BudgetOutline, style: Style) -> String {
         (true, false) => "; ends the run as soon as it fails".to_owned(),
         (true, true) => {
             format!(
-                "; ends the run as soon as it fails, {} s into the measured phases",
+                "; ends the run as soon as it fails, from {} s into the measured phases on",
                 number(style, budget.grace_s)
             )
         }
