@@ -77,7 +77,7 @@ figures! {
         FoundRate = "found_rate", Share, "seeded anomalies that the service flagged";
         FalseAlarmRate = "false_alarm_rate", Share, "normal readings that the service flagged, of those that it judged";
         RatePerS = "rate_per_s", Rate, "ended ok per second";
-        Goodput = "goodput", Rate, "another name of rate_per_s";
+        Goodput = "goodput", Rate, "another name of `rate_per_s`";
         OfferedPerS = "offered_per_s", Rate, "came due per second";
         Mean = "mean", Time, "mean response time";
         Min = "min", Time, "shortest response time";

@@ -27,7 +27,7 @@ mod tests {
 
     fn result(scope: &str, demand: &str, measured: Option<&str>) -> BudgetResult {
         let (scope, demand, measured) = (scope.to_owned(), demand.to_owned(), measured.map(str::to_owned));
-        BudgetResult { scope, demand, measured, ..BudgetResult::default() }
+        BudgetResult { demand, measured, scope, ..BudgetResult::default() }
     }
 
     #[test]

@@ -150,14 +150,14 @@ fn worst(spells: &[&Outage], condition: &Condition) -> Finding {
     for spell in spells {
         let found =
             of_spell(spell, condition.metric).map_err(|why| format!("{why} (spell {})", spell.turn + 1))?;
-        let worse = worst.is_none_or(|worst| {
+        let takes_its_place = worst.is_none_or(|worst| {
             if condition.comparison.is_ceiling() {
                 (found.at_least, found.value) > (worst.at_least, worst.value)
             } else {
                 found.value < worst.value
             }
         });
-        if worse {
+        if takes_its_place {
             worst = Some(found);
         }
     }

@@ -248,7 +248,6 @@ fn fits(
     let mut refuse = |message: &str, help: &str| report.add(at, place, message, help);
     match (condition.metric, &scope.fault) {
         (Metric::Recovery(_), None) => refuse("is known of faults only", "add fault = \"NAME\""),
-        (Metric::Recovery(_), Some(_)) => {}
         (Metric::Percentile(..), Some(_)) => {
             refuse("is not known of a fault", "write worst_p99, or take `fault` out");
         }
@@ -258,15 +257,17 @@ fn fits(
         (metric, None) if scope.connections && !is_of_connections(metric) => {
             refuse("is not measured of connections", "take this out, or `kind`");
         }
-        (Metric::Figure(figure), None) if figure.is_of_fleet_budgets() && frame.all_sound => {
-            if meant(scope, frame).iter().all(|fleet| fleet.budget.is_none()) {
-                refuse(
-                    "no fleet that is meant has a latency budget",
-                    "give one to the fleet: budget = \"250ms\"",
-                );
-            }
+        (Metric::Figure(figure), None)
+            if figure.is_of_fleet_budgets()
+                && frame.all_sound
+                && meant(scope, frame).iter().all(|fleet| fleet.budget.is_none()) =>
+        {
+            refuse(
+                "no fleet that is meant has a latency budget",
+                "give one to the fleet: budget = \"250ms\"",
+            );
         }
-        (Metric::Figure(_) | Metric::Percentile(..), _) => {}
+        _ => {}
     }
 }
 
