@@ -14,6 +14,7 @@ mod detection;
 mod directory;
 mod fault;
 mod figures;
+mod finding;
 mod hlog;
 mod host;
 mod interval;

@@ -135,7 +135,6 @@ pub(super) fn document(root: &Table, duration: Option<Span>, report: &mut Report
             phases: budget::names(root, "phase"),
             warm_up: settings.warm_up > Span::ZERO,
             faults: budget::names(root, "fault"),
-            measured,
         },
         report,
     );
@@ -193,7 +192,6 @@ pub(super) fn budgets(root: &Table, scenario: &Scenario, report: &mut Report<'_>
         phases: scenario.phases.iter().map(|phase| phase.name.as_str()).collect(),
         warm_up: scenario.run.warm_up > Span::ZERO,
         faults: scenario.faults.iter().map(|fault| fault.name.as_str()).collect(),
-        measured: scenario.measured(),
     };
     budget::budgets(root, &frame, report)
 }

@@ -8,7 +8,6 @@ use crate::scenario::document::{Entry, Node, Table, Value};
 use crate::scenario::model::{Fleet, Model};
 use crate::scenario::problem::{Origin, Report, nearest, quote};
 use crate::scenario::value::harmless;
-use crate::units::Span;
 
 pub(in crate::scenario) use table::{BUDGET, NUMBER};
 
@@ -30,8 +29,6 @@ pub(in crate::scenario) struct Frame<'f> {
     pub(in crate::scenario) warm_up: bool,
     /// Names of faults, as far as they have one.
     pub(in crate::scenario) faults: Vec<&'f str>,
-    /// All phases together.
-    pub(in crate::scenario) measured: Span,
 }
 
 /// The names that the tables of the list `key` have.
@@ -108,9 +105,6 @@ fn budget(nth: usize, item: &Node, table: &Table, frame: &Frame<'_>, report: &mu
     let (abort_on_fail, grace) = (fields.flag("abort_on_fail"), fields.span("grace"));
     if !abort_on_fail {
         fields.refuse_given(&["grace"], report, "means nothing without `abort_on_fail`");
-    } else if grace >= frame.measured && frame.measured > Span::ZERO {
-        let message = format!("is not shorter than the phases together ({})", frame.measured);
-        fields.refuse("grace", report, message, "shorten it");
     }
     let conditions = conditions.into_iter().map(|(_, condition)| condition).collect();
     Budget { name: name(&fields, report), scope, conditions, abort_on_fail, grace }
