@@ -14,6 +14,7 @@
 //! | 1 | [`fleet`] | what devices say: signals and payloads, pure |
 //! | 1 | [`fault`] | the byte stream under every protocol, where network faults act |
 //! | 1 | [`service`] | what the bundled service can be told, as plain data |
+//! | 1 | [`budget`] | what a run's figures must keep to: conditions, and the judgement of a value |
 //! | 2 | [`scenario`] | a scenario's text → checked model → plan and its digest |
 //! | 2 | [`protocol`] | HTTP, WebSocket and MQTT sessions of one device |
 //! | 2 | [`results`] | histograms, interval collection, and the files of a run |
@@ -33,6 +34,7 @@
 //! * Memory is bounded by the scenario, not by the length of the run.
 
 pub mod arrival;
+pub mod budget;
 pub mod calibration;
 pub mod cli;
 pub mod clock;

@@ -70,7 +70,7 @@ const EFFECTS: [(&str, &[&str], &[&str]); 8] = [
 ];
 
 /// Rooms whose decisions are pure: no runtime, no threads.
-const PURE: [&str; 6] = ["units", "seed", "record", "arrival", "fleet", "service"];
+const PURE: [&str; 7] = ["units", "seed", "record", "arrival", "fleet", "service", "budget"];
 
 const MOST_LINES: usize = 600;
 const FORBIDDEN_NAMES: [&str; 6] = ["util", "utils", "common", "helpers", "manager", "imp"];

@@ -4,6 +4,7 @@
 mod accounting;
 mod architecture;
 mod behaviour;
+mod budget;
 mod bundled;
 mod cli;
 mod cluster;

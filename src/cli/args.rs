@@ -162,6 +162,10 @@ pub(super) struct RunArgs {
     #[command(flatten)]
     pub(super) overrides: OverrideArgs,
 
+    /// Further budgets, a TOML file of [[budget]] tables; those of the scenario count, too
+    #[arg(long, value_name = "FILE")]
+    pub(super) budget: Option<PathBuf>,
+
     /// Local addresses that connections come from, by turns: one address has some 28 000 ports per target. To a target on
     /// this machine further addresses are taken by themselves where they are needed
     #[arg(long = "source-ip", value_name = "IP", value_delimiter = ',')]
@@ -235,6 +239,10 @@ pub(super) struct CheckArgs {
 
     #[command(flatten)]
     pub(super) overrides: OverrideArgs,
+
+    /// Further budgets for each of them, a TOML file of [[budget]] tables
+    #[arg(long, value_name = "FILE")]
+    pub(super) budget: Option<PathBuf>,
 
     /// Print a JSON array with one object per file: its plan, or its problems
     #[arg(long)]

@@ -8,13 +8,15 @@ use serde_json::json;
 use super::Fault;
 use super::args::CheckArgs;
 use super::exit::Exit;
+use crate::budget::Budget;
 use crate::clock::Tick;
 use crate::display::{
-    self, ChartPoint, EventOutline, FaultOutline, FleetOutline, Memory, Outline, PhaseOutline, Style,
+    self, BudgetOutline, ChartPoint, EventOutline, FaultOutline, FleetOutline, Memory, Outline, PhaseOutline,
+    Style,
 };
 use crate::engine::Descriptors;
 use crate::record::{FleetId, Protocol};
-use crate::scenario::{Exchange, Fleet, Model, Plan, Scenario, ScenarioError};
+use crate::scenario::{Exchange, Fleet, Model, Overrides, Plan, Scenario, ScenarioError, load_budgets};
 
 /// Columns of the chart.
 const COLUMNS: u64 = 64;
@@ -34,9 +36,9 @@ pub(super) fn check(args: &CheckArgs) -> Result<Exit, Fault> {
     let style = Style::of(out.is_terminal());
     let (mut found, mut faulty) = (Vec::new(), Vec::new());
     for (nth, path) in args.scenarios.iter().enumerate() {
-        match Scenario::load(path, &overrides) {
-            Ok(scenario) => {
-                let outline = outline(path, &Plan::new(scenario));
+        match plan(path, &overrides, args.budget.as_deref()) {
+            Ok(plan) => {
+                let outline = outline(path, &plan);
                 if args.json {
                     found.push(serde_json::to_value(&outline).map_err(Fault::failed)?);
                 } else {
@@ -61,6 +63,18 @@ pub(super) fn check(args: &CheckArgs) -> Result<Exit, Fault> {
     }
     let messages: Vec<String> = faulty.into_iter().flatten().collect();
     if messages.is_empty() { Ok(Exit::Usage) } else { Err(Fault::usage(messages.join("\nerror: "))) }
+}
+
+/// The plan of the scenario in the file `path`, with the budgets of the file `budget` added.
+fn plan(path: &Path, overrides: &Overrides, budget: Option<&Path>) -> Result<Plan, ScenarioError> {
+    let mut scenario = Scenario::load(path, overrides)?;
+    if let Some(file) = budget {
+        let budgets = load_budgets(file, &scenario, overrides.environment.clone())?;
+        scenario.budgets.extend(budgets);
+    }
+    let plan = Plan::new(scenario);
+    plan.budgets_have_data()?;
+    Ok(plan)
 }
 
 fn unprintable(error: &io::Error) -> Fault {
@@ -132,6 +146,7 @@ fn outline(path: &Path, plan: &Plan) -> Outline {
         phases,
         events: events(plan),
         faults: faults(plan),
+        budgets: scenario.budgets.iter().map(budget).collect(),
         chart: profile(plan, begin, end),
     }
 }
@@ -294,6 +309,16 @@ fn faults(plan: &Plan) -> Vec<FaultOutline> {
         spells: fault.spells.iter().map(seconds).collect(),
     });
     faults.collect()
+}
+
+fn budget(budget: &Budget) -> BudgetOutline {
+    BudgetOutline {
+        name: budget.name.clone(),
+        scope: budget.scope.to_string(),
+        demands: budget.conditions.iter().map(ToString::to_string).collect(),
+        abort_on_fail: budget.abort_on_fail,
+        grace_s: budget.grace.as_secs_f64(),
+    }
 }
 
 /// Memory of a run: what the process takes by itself, a connection's session and book, histograms by phase and fleet, and

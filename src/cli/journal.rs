@@ -117,8 +117,16 @@ impl Journal {
     /// # Errors
     /// If the file cannot be written.
     pub(super) fn note(&mut self, at: Tick, event: &str, detail: &str) -> io::Result<()> {
+        self.event(at, event, "", detail)
+    }
+
+    /// Writes one more event that is about `name`.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub(super) fn event(&mut self, at: Tick, event: &str, name: &str, detail: &str) -> io::Result<()> {
         self.advance(at)?;
-        self.events.append(at, event, "", detail)
+        self.events.append(at, event, name, detail)
     }
 }
 

@@ -24,6 +24,7 @@ macro_rules! situations {
 static SITUATIONS: &[Situation] = situations![
     "quickstart",
     "ci-smoke",
+    "ci",
     "steady",
     "poisson",
     "burst",

@@ -1,5 +1,6 @@
 //! What people see: progress while a run lasts, and the table at its end. Figures come in, text goes out.
 
+mod budget;
 mod chart;
 mod comparison;
 mod delivery;
@@ -16,7 +17,8 @@ mod verdict;
 pub use comparison::{comparison, estimate, finding, length, self_test};
 pub use figure::time;
 pub use outline::{
-    ChartPoint, Descriptors, EventOutline, FleetOutline, Memory, Outline, PhaseOutline, outline,
+    BudgetOutline, ChartPoint, Descriptors, EventOutline, FleetOutline, Memory, Outline, PhaseOutline,
+    outline,
 };
 pub use progress::{Progress, ProgressMode};
 pub use spell::FaultOutline;

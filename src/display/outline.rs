@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::chart::{Flag, chart};
 use super::figure::{self, time};
-use super::grid::Grid;
+use super::grid::{Grid, wrap};
 use super::spell::{self, FaultOutline};
 use super::style::{Style, Tone};
 
@@ -51,6 +51,8 @@ pub struct Outline {
     pub events: Vec<EventOutline>,
     /// What goes wrong, in the order of the scenario.
     pub faults: Vec<FaultOutline>,
+    /// What the figures must keep to.
+    pub budgets: Vec<BudgetOutline>,
     /// Expected rate over the time line from the start of sending, in equal stretches.
     pub chart: Vec<ChartPoint>,
     /// What a person should know.
@@ -128,6 +130,21 @@ pub struct EventOutline {
     pub devices: u32,
 }
 
+/// One budget.
+#[derive(Debug, Clone, Serialize)]
+pub struct BudgetOutline {
+    /// What its author calls it.
+    pub name: Option<String>,
+    /// Whose figures it means, as a person would say it.
+    pub scope: String,
+    /// What it demands, as a person would say it.
+    pub demands: Vec<String>,
+    /// Whether the run ends when it fails.
+    pub abort_on_fail: bool,
+    /// It is not judged while the run is on before so long into the measured phases, seconds.
+    pub grace_s: f64,
+}
+
 /// The expected rate of one stretch.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct ChartPoint {
@@ -159,8 +176,28 @@ pub fn outline(outline: &Outline, width: usize, style: Style) -> String {
     lines.extend(timeline(outline, style));
     lines.push(String::new());
     lines.extend(needs(outline, style).draw(width, style));
+    for budget in &outline.budgets {
+        lines.extend(wrap(&demanded(budget, style), width));
+    }
     lines.extend(outline.notes.iter().map(|note| format!("note: {note}")));
     lines.join("\n")
+}
+
+/// A budget in words.
+fn demanded(budget: &BudgetOutline, style: Style) -> String {
+    let scope = &budget.scope;
+    let subject = budget.name.as_ref().map_or_else(|| scope.clone(), |name| format!("{name} ({scope})"));
+    let early = match (budget.abort_on_fail, budget.grace_s > 0.0) {
+        (false, _) => String::new(),
+        (true, false) => "; ends the run as soon as it fails".to_owned(),
+        (true, true) => {
+            format!(
+                "; ends the run as soon as it fails, from {} s into the measured phases on",
+                number(style, budget.grace_s)
+            )
+        }
+    };
+    format!("budget: {subject}: {}{early}", budget.demands.join(style.dot()))
 }
 
 fn fleets(outline: &Outline, style: Style) -> Grid {

@@ -268,6 +268,7 @@ mod tests {
             late_slices: 0,
             faults: Vec::new(),
             switches: Vec::new(),
+            budget_failed: None,
         }
     }
 

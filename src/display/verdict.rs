@@ -1,5 +1,6 @@
 //! The table at the end of a run: whether to trust it, what was measured, what was demanded, and where the files are.
 
+use super::budget::budgets;
 use super::delivery::delivery;
 use super::detection::detection;
 use super::figure::{Marks, count, dash, percent, rate, time};
@@ -8,7 +9,7 @@ use super::recovery::recovery;
 use super::style::{Style, Tone};
 use crate::record::ErrorKind;
 use crate::record::Verdict;
-use crate::results::{BudgetResult, Figures, Millis, Percentile, Report, RunState, SummaryRow};
+use crate::results::{Figures, Millis, Percentile, Report, RunState, SummaryRow};
 use crate::units::Quantile;
 
 /// Columns that give way on a narrow screen, the first one first: p99.9, ok, the maximum, service p99.
@@ -38,7 +39,9 @@ pub fn verdict(report: &Report, width: usize, style: Style) -> String {
     for (text, word) in delivery(&report.delivery) {
         lines.extend(stressed(labelled("delivery", &text, width, style), word, style));
     }
-    lines.extend(report.run.budgets.iter().flat_map(|result| budget(result, width, style)));
+    for (text, word) in budgets(&report.run.budgets) {
+        lines.extend(stressed(labelled("budget", &text, width, style), word, style));
+    }
     // Never broken, so that it can be copied.
     lines.extend(labelled("files", &report.directory.display().to_string(), usize::MAX, style));
     lines.extend(footnotes(marks, style));
@@ -71,6 +74,7 @@ fn heading(report: &Report, width: usize, style: Style) -> Vec<String> {
         RunState::Complete => {}
         RunState::Running => title.push("not finished".to_owned()),
         RunState::Interrupted => title.push("interrupted".to_owned()),
+        RunState::Aborted => title.push("ended by a budget".to_owned()),
         RunState::Failed => title.push("ended by an error".to_owned()),
     }
     let mut lines = vec![title.join(style.dot())];
@@ -238,14 +242,6 @@ fn floor(report: &Report, style: Style) -> Option<String> {
     })
 }
 
-fn budget(budget: &BudgetResult, width: usize, style: Style) -> Vec<String> {
-    let (word, tone) = if budget.met { ("met", Tone::Good) } else { ("failed", Tone::Bad) };
-    let measured = budget.measured.as_deref().unwrap_or("no data");
-    let text = format!("{}: {measured}, demanded {}", budget.fleet, budget.demand);
-    let lines = labelled("budget", &format!("{word} {text}"), width, style);
-    stressed(lines, Some((word, tone)), style)
-}
-
 /// `lines` with the first such word of their first line painted.
 fn stressed(mut lines: Vec<String>, word: Option<(&str, Tone)>, style: Style) -> Vec<String> {
     if let (Some(first), Some((word, tone))) = (lines.first_mut(), word) {
@@ -270,8 +266,8 @@ mod tests {
     use super::*;
     use crate::record::Validity;
     use crate::results::{
-        ClockFacts, Detections, Expectation, FleetDelivery, Found, Host, Manifest, Offender, PacerFacts,
-        RecoveryRule, SCHEMA, ScenarioText, Score,
+        BudgetResult, ClockFacts, Detections, Expectation, FleetDelivery, Found, Host, Manifest, Offender,
+        PacerFacts, RecoveryRule, SCHEMA, ScenarioText, Score,
     };
 
     const RICH: Style = Style { colour: false, ascii: false };
@@ -369,6 +365,7 @@ mod tests {
             fleet: "pumps".into(),
             measured: measured.map(str::to_owned),
             met,
+            ..BudgetResult::default()
         };
         run.budgets = vec![
             budget("p99 < 250 ms", Some("2.49 ms"), true),
@@ -415,8 +412,9 @@ measured · 30.0 s · offered 400/s · ok 397/s
 
 time goes  medians: network 210 µs · queue 80.0 µs · cache 1.40 µs · inference 101 µs
 generator  timerfd pacer woke 61.0 µs late at p50, 188 µs at p99
-budget     met pumps: 2.49 ms, demanded p99 < 250 ms
-budget     failed pumps: 0.83 %, demanded errors < 0.1 %
+budget     1 of 2 failed
+budget     failed pumps: errors < 0.1 %, measured 0.83 %
+budget     met pumps: p99 < 250 ms, measured 2.49 ms
 files      results/quickstart/2026-11-20T21-41-15Z-main
 ~ fewer than 100 samples lie beyond this percentile
 n/a: fewer than 10 samples lie beyond this percentile
@@ -448,8 +446,9 @@ measured, 30.0 s, offered 400/s, ok 397/s
 time goes  medians: network 210 us, queue 80.0 us, cache 1.40 us,
            inference 101 us
 generator  timerfd pacer woke 61.0 us late at p50, 188 us at p99
-budget     met pumps: 2.49 ms, demanded p99 < 250 ms
-budget     failed pumps: 0.83 %, demanded errors < 0.1 %
+budget     1 of 2 failed
+budget     failed pumps: errors < 0.1 %, measured 0.83 %
+budget     met pumps: p99 < 250 ms, measured 2.49 ms
 files      results/quickstart/2026-11-20T21-41-15Z-main
 ~ fewer than 100 samples lie beyond this percentile
 n/a: fewer than 10 samples lie beyond this percentile
@@ -524,7 +523,7 @@ faults  kind  at  for  devices  worst p99  failed  recovered after  backlog
 time goes  medians: network 210 us, queue 80.0 us, cache 1.40 us, inference 101 us
 generator  timerfd pacer woke 61.0 us late at p50, 188 us at p99
 delivery   broken pumps: 60 lost, first pumps-00017 seq 42
-budget     met pumps: 2.49 ms, demanded p99 < 250 ms
+budget     1 of 2 failed
 ");
     }
 

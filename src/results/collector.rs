@@ -5,12 +5,14 @@ use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
+use super::budget::BudgetWatch;
 use super::cell::Bounds;
 use super::directory::RunFiles;
 use super::fault::FaultWatch;
 use super::interval::{IntervalReport, Running, observation};
 use super::recorder::{Load, Recorder, Slice};
 use super::total::Totals;
+use crate::budget::Budget;
 use crate::clock::Tick;
 use crate::record::{FaultId, Layout, SwitchLog};
 
@@ -60,6 +62,7 @@ pub struct Collector {
     /// Whoever switches faults besides the workers holds the other end.
     switching: Option<Receiver<()>>,
     faults: FaultWatch,
+    budgets: BudgetWatch,
 }
 
 impl Collector {
@@ -76,6 +79,7 @@ impl Collector {
             totals: Totals::new(Arc::clone(&layout)),
             running: Running::new(Arc::clone(&layout)),
             faults: FaultWatch::new(Arc::clone(&layout), SwitchLog::default()),
+            budgets: BudgetWatch::default(),
             switching: None,
             layout,
         }
@@ -85,6 +89,13 @@ impl Collector {
     #[must_use]
     pub fn with_switches(mut self, log: SwitchLog) -> Self {
         self.faults = FaultWatch::new(Arc::clone(&self.layout), log);
+        self
+    }
+
+    /// Has it judge those of `budgets` that may end the run at every interval; a failed one stands in the interval's report.
+    #[must_use]
+    pub fn with_budgets(mut self, budgets: &[Budget]) -> Self {
+        self.budgets = BudgetWatch::new(budgets);
         self
     }
 
@@ -123,6 +134,7 @@ impl Collector {
         self.totals.late_switches = self.faults.switch(Tick::FAR);
         self.faults.finish();
         self.write_faults(files)?;
+        self.totals.outages = self.faults.rows();
         self.totals.fault_spells_omitted = self.faults.omitted;
         self.totals.switches_omitted = self.faults.unlogged();
         Ok(self.totals)
@@ -197,6 +209,7 @@ impl Collector {
         let (observation, connected) = observation(&self.layout, &report, &load.cells);
         self.faults.observe(&observation, &connected, active, &load.pulses);
         self.write_faults(files)?;
+        report.budget_failed = self.budgets.judge(end, &self.totals, || self.faults.rows());
         on_interval(&report);
         load.recycle(self.layout.phase_at(end));
         self.spare = Some(load);

@@ -294,6 +294,7 @@ mod tests {
                 fleet: "all".into(),
                 measured: None,
                 met: false,
+                ..BudgetResult::default()
             }],
             faults_by_hand: 0,
             exit_code: None,

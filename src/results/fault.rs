@@ -232,9 +232,14 @@ impl FaultWatch {
         if !std::mem::take(&mut self.changed) {
             return None;
         }
+        Some(self.rows())
+    }
+
+    /// The state of every spell, in the order in which they began.
+    pub(super) fn rows(&self) -> Vec<Outage> {
         let mut stories: Vec<_> = self.stories.iter().collect();
         stories.sort_by_key(|story| (story.start, story.fault, story.turn));
-        Some(stories.into_iter().map(|story| story.row(self.layout.fault(story.fault))).collect())
+        stories.into_iter().map(|story| story.row(self.layout.fault(story.fault))).collect()
     }
 }
 

@@ -6,6 +6,7 @@ use hdrhistogram::Histogram;
 
 use super::cell::{Bounds, Cell, Cells, Percentile};
 use super::level::{Observation, Sums};
+use super::manifest::BudgetResult;
 use super::total::Totals;
 use crate::clock::Tick;
 use crate::record::{FaultId, Kind, Layout, PhaseId, PhaseRole, Switch};
@@ -33,6 +34,8 @@ pub struct IntervalReport {
     /// Faults switched up to its end and not reported before, in the order of time; the workers' parts of a switch are put
     /// together.
     pub switches: Vec<Switch>,
+    /// The budget that fails on the figures so far and is to end the run; at most one in a run.
+    pub budget_failed: Option<BudgetResult>,
 }
 
 /// Readings of one fleet or of all, in one interval and so far; warm-up included.
@@ -149,6 +152,7 @@ impl Running {
             late_slices: totals.late_slices,
             faults: Vec::new(),
             switches: Vec::new(),
+            budget_failed: None,
         }
     }
 }

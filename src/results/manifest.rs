@@ -96,6 +96,8 @@ pub enum RunState {
     Interrupted,
     /// Ended early by an error.
     Failed,
+    /// Ended early because a budget with `abort_on_fail` failed; all files are complete up to then.
+    Aborted,
 }
 
 impl RunState {
@@ -189,8 +191,8 @@ pub struct PacingLag {
     pub p99_ms: f64,
 }
 
-/// One budget of a scenario, and what was measured.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// One condition of a budget, and what was measured.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct BudgetResult {
     /// What was demanded, as a person would say it: `p99 < 250ms`.
     pub demand: String,
@@ -200,6 +202,67 @@ pub struct BudgetResult {
     pub measured: Option<String>,
     /// Whether it was met.
     pub met: bool,
+    /// What its author calls the budget.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// Of which fleets, phase or fault, as a person would say it.
+    #[serde(default)]
+    pub scope: String,
+    /// Of which protocol, if it is narrowed to one.
+    #[serde(default)]
+    pub protocol: Option<String>,
+    /// Of which phase; `None`: all measured ones together.
+    #[serde(default)]
+    pub phase: Option<String>,
+    /// `reading` or `connect`.
+    #[serde(default)]
+    pub kind: String,
+    /// Of which fault, if of one.
+    #[serde(default)]
+    pub fault: Option<String>,
+    /// The figure, by the key scenarios have for it: `p99_9`.
+    #[serde(default)]
+    pub metric: String,
+    /// `<`, `<=`, `>` or `>=`.
+    #[serde(default)]
+    pub comparison: String,
+    /// The bound, in `unit`.
+    #[serde(default)]
+    pub bound: Option<f64>,
+    /// What was measured, in `unit`; `None` without data.
+    #[serde(default)]
+    pub value: Option<f64>,
+    /// Whether the true value is at least that.
+    #[serde(default)]
+    pub at_least: bool,
+    /// `ms`, `share` (of 1), `count`, `per_s` or `truth` (1 or 0).
+    #[serde(default)]
+    pub unit: String,
+    /// Why nothing was measured.
+    #[serde(default)]
+    pub reason: Option<String>,
+    /// Whether it ended the run early.
+    #[serde(default)]
+    pub aborted: bool,
+}
+
+impl BudgetResult {
+    /// What was demanded of what, and what was measured.
+    pub fn sentence(&self) -> String {
+        let measured = match (&self.measured, &self.reason) {
+            (Some(measured), _) => measured.clone(),
+            (None, Some(reason)) => format!("no data: {reason}"),
+            (None, None) => "no data".to_owned(),
+        };
+        let scope = if self.scope.is_empty() { &self.fleet } else { &self.scope };
+        let subject = self.name.as_ref().map_or_else(|| scope.clone(), |name| format!("{name} ({scope})"));
+        format!("{subject}: {}, measured {measured}", self.demand)
+    }
+
+    /// Whether it is of the same condition of the same budget.
+    pub(super) fn is_of_same(&self, other: &Self) -> bool {
+        (&self.name, &self.scope, &self.demand) == (&other.name, &other.scope, &other.demand)
+    }
 }
 
 /// Why a manifest could not be read.

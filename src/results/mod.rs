@@ -5,6 +5,7 @@
 //! files: [`Report::load`].
 
 mod anomaly;
+mod budget;
 mod cell;
 mod collector;
 mod counter;
@@ -14,6 +15,7 @@ mod directory;
 mod distribution;
 mod fault;
 mod figures;
+mod finding;
 mod hlog;
 mod host;
 mod interval;
@@ -29,6 +31,7 @@ mod table;
 mod total;
 
 pub use anomaly::{AnomalyRow, read_anomalies};
+pub use budget::judge;
 pub use cell::Percentile;
 pub use collector::{Collector, recorders};
 pub use delivery::{Expectation, FleetDelivery, Offender};

@@ -1,6 +1,7 @@
 //! The room as a whole: what goes into recorders must come out of the files, whatever the workers' timing.
 
 mod anomaly;
+mod budget;
 mod fault;
 mod recovery;
 

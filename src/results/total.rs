@@ -7,6 +7,7 @@ use hdrhistogram::Histogram;
 use super::cell::{Bounds, Cell, Cells, Key, Percentile, Series};
 use super::delivery::{Deliveries, FleetDelivery};
 use super::figures::Figures;
+use super::outage::Outage;
 use super::recorder::Load;
 use super::table::SummaryRow;
 use crate::clock::Tick;
@@ -34,6 +35,8 @@ pub struct Totals {
     pub fault_spells_omitted: u64,
     /// Switches of faults that nobody could note because too many were waiting; their spells are incomplete or missing.
     pub switches_omitted: u64,
+    /// The spells of faults, as `faults.csv` has them; empty until the run has ended.
+    pub outages: Vec<Outage>,
     /// Faults switched after the last interval, as [`super::IntervalReport::switches`] has the others.
     pub late_switches: Vec<Switch>,
 }
@@ -52,6 +55,7 @@ impl Totals {
             anomaly_rows_omitted: 0,
             fault_spells_omitted: 0,
             switches_omitted: 0,
+            outages: Vec::new(),
             late_switches: Vec::new(),
         }
     }
@@ -131,17 +135,31 @@ impl Totals {
         Readings { cell: merged }
     }
 
+    /// What was recorded of the fleets, phases and kinds that `wanted` names by key, merged.
+    pub(super) fn merged(&self, wanted: impl Fn(Key) -> bool) -> Cell<u64> {
+        let mut merged = Cell::new(self.bounds);
+        for (_, cell) in self.cells.iter().filter(|(key, _)| wanted(*key)) {
+            merged.add(cell);
+        }
+        merged
+    }
+
+    /// The names behind the keys.
+    pub(super) fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
     fn is_headline(&self, key: Key) -> bool {
         is_headline(&self.layout, key)
     }
 
     /// How long phase number `phase` lasted, as far as the run got; the drain counts to no phase.
-    fn phase_seconds(&self, phase: usize) -> f64 {
+    pub(super) fn phase_seconds(&self, phase: usize) -> f64 {
         let phase = &self.layout.phases[phase];
         phase.end.min(self.end).since(phase.start) as f64 / 1e9
     }
 
-    fn measured_seconds(&self) -> f64 {
+    pub(super) fn measured_seconds(&self) -> f64 {
         let phases = self.layout.phases.iter().enumerate();
         phases
             .filter(|(_, phase)| phase.role == PhaseRole::Measured)

@@ -102,6 +102,10 @@ fn place(root: &mut Table, key: &[String], node: Node, origin: &Origin) -> Resul
             let fault = listed(root, "fault", name)?;
             inside(fault, rest, node, origin, "fault.outage.share=0.5")
         }
+        ("budget", [name, rest @ ..]) => {
+            let budget = listed(root, "budget", name)?;
+            inside(budget, rest, node, origin, "budget.quick.p99=<250ms")
+        }
         ("fleet", [name, rest @ ..]) => {
             let fleet = fleet(root, name)?;
             inside(fleet, rest, node, origin, "fleet.meters.rate=2/s")

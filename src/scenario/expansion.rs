@@ -96,7 +96,8 @@ fn other_fleets_leave_a_fleets_readings_alone() {
 fn what_does_not_shape_the_plan_is_not_in_its_digest() {
     let base = plan(&[METERS]);
     let text = format!(
-        "# another comment\n[target]\nhttp = \"http://localhost:1\"\n[reference]\nworkers = 3\n{HEAD}{METERS}"
+        "# another comment\n[target]\nhttp = \"http://localhost:1\"\n[reference]\nworkers = 3\n{HEAD}{METERS}\n\
+         [[budget]]\nfleet = \"meters\"\np99 = \"<1s\"\nabort_on_fail = true\n"
     )
     .replace("name = \"plan\"", "name = \"renamed\"\nabout = \"other words\"");
     let other = Plan::new(Scenario::parse("elsewhere.toml", &text, &Overrides::default()).unwrap());
@@ -433,4 +434,73 @@ fn global_indexes_run_through_the_fleets_in_the_order_of_their_names() {
         ["meters-00000", "meters-00199", "pumps-00000", "pumps-00099", "users-00000", "users-00002"]
     );
     assert_eq!(plan.devices(), 303);
+}
+
+/// What is wrong with the budgets of a plan of open fleets, or of open and closed ones.
+fn hopeless(parts: &[&str], budget: &str) -> String {
+    let budget = format!("\n[[budget]]\n{budget}\n");
+    let plan = plan(&[&parts.concat(), &budget]);
+    plan.budgets_have_data().map_or_else(|error| error.to_string(), |()| String::new())
+}
+
+#[test]
+fn budgets_that_can_never_have_data_are_known_before_anything_is_sent() {
+    // 200 devices at 2/s over 20 s at a load of 1, 5 s at 0 and 10 s at 2.5: 18 000 readings are expected.
+    for (budget, said) in [
+        ("p99_9 = \"<1s\"", ""),
+        (
+            "name = \"deep\"\np99_99 = \"<1s\"\np99 = \"<1s\"",
+            "plan.toml: budget.deep.p99_99: of at most 19674 readings of all fleets only 1 lie beyond p99.99, and 10 are needed; \
+             run longer, send more, or demand a lower percentile",
+        ),
+        (
+            "phase = \"silence\"\nerror_rate = \"<1%\"",
+            "plan.toml: budget: nothing is due of all fleets in silence; name another phase or fleet, or give this one load",
+        ),
+        ("phase = \"warm-up\"\np99 = \"<1s\"", ""),
+        ("kind = \"connect\"\np99_99 = \"<1s\"", ""),
+    ] {
+        assert_eq!(hopeless(&[METERS], budget), said, "{budget}");
+    }
+    assert_eq!(hopeless(&[METERS, USERS], "p99_99 = \"<1s\""), "", "what a closed fleet sends is not known");
+}
+
+#[test]
+fn budgets_of_a_file_add_up_with_those_of_the_scenario_and_can_be_overridden() {
+    let set = vec![super::Override::parse("budget.quick.p99=<300ms").unwrap()];
+    let overrides = Overrides { set, ..Overrides::default() };
+    let own = "\n[[budget]]\nname = \"quick\"\np99 = \"<250ms\"\np50 = [\"<1s\", \">1us\"]\n";
+    let text = format!("{HEAD}{METERS}{own}");
+    let scenario = Scenario::parse("plan.toml", &text, &overrides).unwrap();
+    let said: Vec<_> = scenario.budgets[0].conditions.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        said,
+        ["p50 < 1s", "p50 > 1us", "p99 < 300ms"],
+        "in the order of the file, what is given last"
+    );
+    let out = tempfile::tempdir().unwrap();
+    let file = out.path().join("gate.toml");
+    let load = |text: &str| {
+        std::fs::write(&file, text).unwrap();
+        super::load_budgets(
+            &file,
+            &scenario,
+            super::Environment::Fixed(std::collections::BTreeMap::default()),
+        )
+    };
+    assert_eq!(load("[[budget]]\nmax = \"<1s\"\n[[budget]]\nlost = \"<=0\"\n").unwrap().len(), 2);
+    let faults =
+        load("[[budget]]\nfleet = \"meter\"\nmax = \"1s\"\n[run]\ndrain = \"1s\"\n").unwrap_err().to_string();
+    let faults: Vec<_> =
+        faults.lines().filter_map(|line| line.split_once("gate.toml:")).map(|(_, said)| said).collect();
+    assert_eq!(
+        faults,
+        [
+            "2:9: budget[1].fleet: there is no fleet `meter`; did you mean `meters`?",
+            "3:7: budget[1].max: `1s` does not begin with <, <=, > or >=; write \"<1s\", or one of <=, > and >=",
+            "4:2: run: does not belong here; a file of budgets has [[budget]] tables only",
+        ]
+    );
+    assert!(load("").unwrap_err().to_string().contains("there is no budget; add one"));
+    assert!(load("[[budget]]\np99 = \"<${LIMIT}\"").unwrap_err().to_string().contains("LIMIT"));
 }

@@ -1,5 +1,6 @@
 //! Tables of fields: what each section of a scenario may say. One table serves checking, hints, schema and manual.
 
+use crate::budget::Unit;
 use crate::units::{ByteSize, Span};
 
 /// One section of a scenario: a table and the keys it takes.
@@ -109,6 +110,8 @@ pub enum Kind {
     Word(&'static [&'static str]),
     /// A URL of this scheme.
     Address(&'static str),
+    /// What a figure in this unit must keep to: a comparison in quotes, or several.
+    Condition(Unit),
     /// An inline table or sub-table.
     Table(&'static Section),
     /// The same, or the bare value of its first key.
@@ -133,6 +136,7 @@ impl Kind {
             Self::Flag => "flag",
             Self::Word(_) => "word",
             Self::Address(_) => "url",
+            Self::Condition(_) => "condition",
             Self::Table(_) | Self::Short(_) | Self::Map(..) => "table",
             Self::List(_) => "list",
         }
@@ -151,6 +155,7 @@ impl Kind {
     pub(super) const fn described(&self) -> &'static str {
         match self {
             Self::Text | Self::Name | Self::Word(_) | Self::Address(_) => "a text",
+            Self::Condition(_) => "a condition",
             Self::Span(..) => "a span of time",
             Self::Rate(..) => "a rate",
             Self::Size(..) => "a size",
@@ -186,6 +191,7 @@ impl Kind {
             Self::Flag => "write true or false".into(),
             Self::Word(words) => format!("write one of {}", listed(words)),
             Self::Address(scheme) => format!("write for example \"{}\"", address_example(scheme)),
+            Self::Condition(unit) => format!("write for example {}", unit.example()),
             Self::Table(section) => {
                 format!("write a table: {{ {} = … }}", section.fields.first().map_or("", |field| field.name))
             }

@@ -10,7 +10,8 @@ use super::document::{self, Table};
 use super::model::Scenario;
 use super::problem::{Origin, Report, ScenarioError};
 use super::section::{self, Checked};
-use super::world::World;
+use super::world::{Environment, World};
+use crate::budget::Budget;
 use crate::fault::Fault;
 use crate::seed::Seed;
 use crate::service::Setup;
@@ -66,6 +67,23 @@ pub fn load_setup(path: Option<&Path>, overrides: &Overrides) -> Result<Setup, S
 /// If the file cannot be read, or with everything wrong in those tables at once.
 pub fn load_faults(path: &Path) -> Result<Vec<Fault>, ScenarioError> {
     faults(&path.display().to_string(), &read(path)?)
+}
+
+/// Reads and checks the `[[budget]]` tables of the file `path`, which holds nothing else and is for `scenario`.
+///
+/// # Errors
+/// If the file cannot be read, or with everything wrong in it at once.
+pub fn load_budgets(
+    path: &Path,
+    scenario: &Scenario,
+    environment: Environment,
+) -> Result<Vec<Budget>, ScenarioError> {
+    let (source, text) = (path.display().to_string(), read(path)?);
+    let overrides = Overrides { environment, ..Overrides::default() };
+    let mut report = report(&source, &text, &overrides);
+    let root = document(&text, &overrides, &mut report);
+    let budgets = root.map(|root| section::budgets(&root, scenario, &mut report)).unwrap_or_default();
+    report.into_faults(&source).map_or(Ok(budgets), |faults| Err(faults.into()))
 }
 
 /// Reads and checks faults stated in a line each: `latency,delay=100ms,share=0.5`. A value is TOML if it parses as TOML, else a
@@ -181,6 +199,7 @@ fn model(checked: Checked, source: &str, text: &str, overrides: &Overrides) -> S
         phases: checked.phases,
         fleets: checked.fleets,
         faults: checked.faults,
+        budgets: checked.budgets,
         fault_canonical: checked.fault_canonical,
         canonical: checked.canonical,
     }

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::field::{Field, Kind, MANY, Need, Section};
 use super::section;
+use crate::budget::Unit;
 
 /// Every section with its keys: what `docs/scenarios.md` holds between its marks.
 pub fn manual() -> String {
@@ -67,6 +68,8 @@ fn takes(kind: &Kind) -> String {
         Kind::Flag => "`true` or `false`".into(),
         Kind::Word(words) => words.iter().map(|word| format!("`\"{word}\"`")).collect::<Vec<_>>().join(", "),
         Kind::Address(scheme) => format!("`\"{scheme}://…\"`"),
+        Kind::Condition(Unit::Truth) => "`true`".into(),
+        Kind::Condition(unit) => format!("condition, such as `{}`", unit.example()),
         Kind::Table(section) => format!("table: {}", link(section)),
         Kind::Short(section) => match section.fields.first() {
             Some(first) => format!("{}, or table: {}", takes(&first.kind), link(section)),

@@ -4,6 +4,7 @@ mod amendment;
 #[cfg(test)]
 mod broken;
 mod check;
+mod demand;
 mod device;
 mod digest;
 mod document;
@@ -30,7 +31,7 @@ pub use device::DevicePlan;
 pub use exchange::{Correlation, Exchange, HttpExchange, MqttExchange, Pattern, Will, WsExchange};
 pub use field::{Field, Kind, Need, Section};
 pub use hit::Hit;
-pub use load::{inline_faults, load_faults, load_setup};
+pub use load::{inline_faults, load_budgets, load_faults, load_setup};
 pub use manual::manual;
 pub use model::{
     Address, Backoff, Behaviour, Course, Cut, Fleet, Model, Phase, RunSettings, Scenario, Target,

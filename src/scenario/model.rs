@@ -8,6 +8,7 @@ use url::Url;
 use super::exchange::Exchange;
 use super::value::Text;
 use crate::arrival::{Law, Load, Shape, Stretch};
+use crate::budget::Budget;
 use crate::clock::Tick;
 use crate::fault::Fault;
 use crate::fleet::Make;
@@ -43,6 +44,8 @@ pub struct Scenario {
     pub fleets: Vec<Fleet>,
     /// What goes wrong, in the order of the file; instants count from the beginning of the first measured phase.
     pub faults: Vec<Fault>,
+    /// What the figures must keep to, in the order of the file. They judge what was sent: the digest is the same without.
+    pub budgets: Vec<Budget>,
     /// Every value of `[[fault]]` that is not a default, for the digest.
     pub(super) fault_canonical: String,
     /// Every value of `[run]` that is not a default, for the digest.

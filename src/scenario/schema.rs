@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::field::{Field, Kind, Need, Section};
 use super::section;
+use crate::budget::Unit;
 
 /// A quoted value may name environment variables, and is then checked when they are put in.
 const VARIABLE: &str = r"\$\{";
@@ -17,7 +18,7 @@ pub fn schema() -> Value {
         let table = reference(section);
         let value = match key {
             "phase" => json!({ "type": "array", "minItems": 1, "items": table }),
-            "fault" => json!({ "type": "array", "items": table }),
+            "fault" | "budget" => json!({ "type": "array", "items": table }),
             "fleet" => json!({
                 "type": "object",
                 "minProperties": 1,
@@ -58,8 +59,10 @@ fn reference(section: &Section) -> Value {
 }
 
 fn table(section: &Section) -> Value {
+    let (families, single): (Vec<_>, Vec<_>) =
+        section.fields.iter().partition(|field| matches!(field.kind, Kind::Condition(Unit::Time)));
     let properties: Map<String, Value> =
-        section.fields.iter().map(|field| (field.name.to_owned(), property(field))).collect();
+        single.into_iter().map(|field| (field.name.to_owned(), property(field))).collect();
     let required: Vec<&str> = section
         .fields
         .iter()
@@ -73,10 +76,22 @@ fn table(section: &Section) -> Value {
         "required": required,
         "additionalProperties": false,
     });
+    if !families.is_empty() {
+        let families = families.into_iter().map(|field| (family(field.name), property(field)));
+        table["patternProperties"] = Value::Object(families.collect());
+    }
     if let Some(variants) = variants(section) {
         table["allOf"] = variants;
     }
     table
+}
+
+/// The keys that a time goes by: with its unit or without, and a percentile with any number.
+fn family(name: &str) -> String {
+    if name.contains(section::NUMBER) {
+        return format!("^{}(_ms)?$", name.replace(section::NUMBER, "[0-9]{1,2}(_[0-9]{1,4})?"));
+    }
+    format!("^{name}(_ms|_s)?$")
 }
 
 /// What each word of the deciding key asks for and rules out.
@@ -142,6 +157,11 @@ fn kind(kind: &Kind) -> Value {
             json!({ "anyOf": [{ "enum": words }, { "type": "string", "pattern": VARIABLE }] })
         }
         Kind::Address(scheme) => quoted(&format!("^{scheme}://")),
+        Kind::Condition(Unit::Truth) => json!({ "const": true }),
+        Kind::Condition(_) => {
+            let item = quoted("^ *[<>]=? *[0-9]");
+            json!({ "anyOf": [item, { "type": "array", "minItems": 1, "items": item }] })
+        }
         Kind::Table(section) => reference(section),
         Kind::Short(section) => {
             let bare = section.fields.first().map_or(Value::Bool(false), |first| self::kind(&first.kind));

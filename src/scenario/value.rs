@@ -224,6 +224,8 @@ impl Kind {
             Self::Integer(..)
             | Self::Number(..)
             | Self::Flag
+            // The section that has them reads them itself.
+            | Self::Condition(_)
             | Self::Table(_)
             | Self::Short(_)
             | Self::List(_)
@@ -306,7 +308,7 @@ fn short(section: &'static Section, node: &Node, key: &str, report: &mut Report<
     Some(Found::Table(check(section, &table, key, &node.origin, report)))
 }
 
-fn harmless(message: &str) -> String {
+pub(super) fn harmless(message: &str) -> String {
     message.chars().take(120).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 

@@ -23,6 +23,9 @@ impl Quantile {
     /// 0.9999
     pub const P99_99: Self = Self(999_900);
 
+    /// The largest value itself.
+    pub const MAX: Self = Self(1_000_000);
+
     /// The quantiles every summary states.
     pub const REPORTED: [Self; 6] = [Self::P50, Self::P90, Self::P95, Self::P99, Self::P99_9, Self::P99_99];
 

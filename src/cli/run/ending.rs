@@ -12,7 +12,9 @@ use crate::cli::{export, report};
 use crate::clock::WallTime;
 use crate::engine::{End, Figures, Report, Standstills, WorkerReport};
 use crate::record::{ErrorKind, FleetId, Layout, Verdict};
-use crate::results::{self, Calibration, PacingLag, Readings, RunState, SummaryRow, Totals, WorkerUse};
+use crate::results::{
+    self, BudgetResult, Calibration, PacingLag, Readings, RunState, SummaryRow, Totals, WorkerUse,
+};
 use crate::units::Quantile;
 
 impl Driven {
@@ -38,17 +40,27 @@ impl Driven {
         let end = report.end;
         let readings = totals.readings(None);
         let validity = self.figures(totals, &readings, &rows).judge();
-        let exit = match (end, validity.verdict) {
-            (End::Aborted | End::Interrupted, _) => Exit::Interrupted,
-            (End::Complete, Verdict::Invalid) => Exit::Invalid,
-            (End::Complete, _) if readings.ok() == 0 => Exit::Failed,
-            (End::Complete, _)
-                if self.plan.scenario().run.demand_delivery && !totals.broken_promises().is_empty() =>
-            {
-                Exit::Budget
+        self.manifest.state = match end {
+            End::Complete => RunState::Complete,
+            End::Interrupted if self.interrupted.is_none() && self.budget_failed.is_some() => {
+                RunState::Aborted
             }
-            (End::Complete, _) => Exit::Fine,
+            End::Interrupted | End::Aborted => RunState::Interrupted,
         };
+        let aborted = self.manifest.state == RunState::Aborted;
+        let early = self.budget_failed.take().map(|failed| BudgetResult { aborted, ..failed });
+        let budgets = results::judge(totals, &self.plan.scenario().budgets, early.as_ref());
+        let broken = self.plan.scenario().run.demand_delivery && !totals.broken_promises().is_empty();
+        let failed = broken || budgets.iter().any(|budget| !budget.met);
+        let exit = match (self.manifest.state, validity.verdict) {
+            (RunState::Interrupted, _) => Exit::Interrupted,
+            // Figures that cannot be trusted fail no budget.
+            (_, Verdict::Invalid) => Exit::Invalid,
+            (RunState::Complete, _) if readings.ok() == 0 => Exit::Failed,
+            _ if failed => Exit::Budget,
+            _ => Exit::Fine,
+        };
+        self.manifest.budgets = budgets;
         self.manifest.worker_use = report.workers.iter().map(worker_use).collect();
         self.manifest.pacing_lag = lag(&readings);
         self.manifest.calibration =
@@ -59,7 +71,6 @@ impl Driven {
         self.manifest.delivery = totals.deliveries();
         self.journal.switched(&totals.late_switches);
         self.manifest.validity = Some(validity);
-        self.manifest.state = if end == End::Complete { RunState::Complete } else { RunState::Interrupted };
         self.manifest.exit_code = Some(exit.code());
         self.manifest.ended = Some(WallTime::now().to_string());
         self.write(&rows).map_err(|error| unwritable(self.directory.path(), &error))?;

@@ -25,16 +25,17 @@ use crate::engine::{self, Control, EngineError, Order, Setup};
 use crate::protocol::control::TroubleDesk;
 use crate::record::{Layout, SwitchLog};
 use crate::results::{
-    self, ClockFacts, Collector, Host, Manifest, PacerFacts, RunDirectory, RunFiles, RunState, ScenarioText,
-    Totals,
+    self, BudgetResult, ClockFacts, Collector, Host, Manifest, PacerFacts, RunDirectory, RunFiles, RunState,
+    ScenarioText, Totals,
 };
-use crate::scenario::{Plan, Scenario};
+use crate::scenario::{Plan, Scenario, load_budgets};
 
 /// Runs the scenario and reports.
 pub(super) fn run(args: &RunArgs) -> Result<Exit, Fault> {
     let scenario = load(args)?;
     args.outputs.prepare(Subject::Run)?;
     let plan = Arc::new(Plan::new(scenario));
+    plan.budgets_have_data().map_err(Fault::usage)?;
     let mut targets = Targets::prepare(args, &plan)?;
     let notes = preflight::ensure(&plan, &mut targets, &args.source_ips)?;
     targets.notes.extend(notes);
@@ -83,7 +84,12 @@ fn profile(targets: &mut Targets) -> Option<Profile> {
 
 fn load(args: &RunArgs) -> Result<Scenario, Fault> {
     let overrides = args.overrides.read()?;
-    Scenario::load(&args.scenario, &overrides).map_err(Fault::usage)
+    let mut scenario = Scenario::load(&args.scenario, &overrides).map_err(Fault::usage)?;
+    if let Some(file) = &args.budget {
+        let budgets = load_budgets(file, &scenario, overrides.environment).map_err(Fault::usage)?;
+        scenario.budgets.extend(budgets);
+    }
+    Ok(scenario)
 }
 
 /// The last part of waiting for the wall clock is spent when the run's directory is there.
@@ -126,6 +132,8 @@ struct Driven {
     journal: Journal,
     /// When the user first interrupted the run.
     interrupted: Option<Tick>,
+    /// The budget that failed early and was to end the run.
+    budget_failed: Option<BudgetResult>,
 }
 
 impl Attempt {
@@ -214,7 +222,10 @@ impl Attempt {
         let (recorders, collector) = results::recorders(&self.layout, self.workers);
         let switches = SwitchLog::default();
         let (switching, done) = sync_channel(0);
-        let collector = collector.with_switches(switches.clone()).with_operator(done);
+        let collector = collector
+            .with_switches(switches.clone())
+            .with_operator(done)
+            .with_budgets(&self.plan.scenario().budgets);
         let setup = Setup {
             plan: Arc::clone(&self.plan),
             endpoints: Arc::new(targets.endpoints.clone()),
@@ -225,10 +236,12 @@ impl Attempt {
         };
         // Should anything below fail, dropping it undoes what is on.
         let operator = self.operator(targets, &setup, &progress)?;
+        let mut budget_failed = None;
         let (report, totals) = thread::scope(|scope| {
             let switching = switching;
             let (files, journal) = (&mut self.files, &mut self.journal);
-            let collecting = scope.spawn(|| collect(collector, files, journal, &progress, &control));
+            let early = &mut budget_failed;
+            let collecting = scope.spawn(|| collect(collector, files, journal, early, (&progress, &control)));
             let report = engine::run(&setup, recorders);
             self.manifest.faults_by_hand = conclude(&operator.finish(), &progress);
             drop(switching);
@@ -245,6 +258,7 @@ impl Attempt {
             totals,
             journal: self.journal,
             interrupted: interrupted.get().copied(),
+            budget_failed,
         })
     }
 }
@@ -263,14 +277,22 @@ fn collect(
     collector: Collector,
     files: &mut RunFiles,
     journal: &mut Journal,
-    progress: &Progress,
-    control: &Control,
+    early: &mut Option<BudgetResult>,
+    (progress, control): (&Progress, &Control),
 ) -> io::Result<Totals> {
     let mut trouble = None;
     let totals = collector.run(files, |interval| {
         progress.interval(interval);
         journal.switched(&interval.switches);
-        if let Err(error) = journal.advance(interval.end) {
+        let mut noted = journal.advance(interval.end);
+        if let Some(failed) = &interval.budget_failed {
+            control.give(Order::Finish);
+            let (name, detail) = (failed.name.as_deref().unwrap_or_default(), failed.sentence());
+            progress.note(&format!("a budget failed: {detail}; settling what is open"));
+            noted = noted.and_then(|()| journal.event(interval.end, "budget_failed", name, &detail));
+            *early = Some(failed.clone());
+        }
+        if let Err(error) = noted {
             control.give(Order::Abort);
             trouble.get_or_insert(error);
         }

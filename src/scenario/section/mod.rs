@@ -3,6 +3,7 @@
 mod arrival;
 mod backoff;
 mod behaviour;
+mod budget;
 mod exchange;
 mod fault;
 mod fleet;
@@ -18,11 +19,14 @@ mod target;
 use sha2::{Digest as _, Sha256};
 
 use super::check::{Fields, check};
+pub(super) use budget::NUMBER;
+
 use super::document::{Table, Value};
 use super::field::Section;
-use super::model::{Course, Fleet, Model, Phase, RunSettings, Target};
+use super::model::{Course, Fleet, Model, Phase, RunSettings, Scenario, Target};
 use super::problem::{Origin, Report, nearest, quote};
 use super::value::{Found, Text, is_name};
+use crate::budget::Budget;
 use crate::fault::Fault;
 use crate::service::Setup;
 use crate::units::Span;
@@ -64,10 +68,11 @@ pub static ALL: &[&Section] = &[
     &fault::FAULT,
     &fault::DELAY,
     &fault::LOSS,
+    &budget::BUDGET,
 ];
 
 /// Tables at the top of a document, and how each is opened.
-pub(super) const TOP: [(&str, &str); 7] = [
+pub(super) const TOP: [(&str, &str); 8] = [
     ("scenario", "[scenario]"),
     ("run", "[run]"),
     ("target", "[target]"),
@@ -75,6 +80,7 @@ pub(super) const TOP: [(&str, &str); 7] = [
     ("phase", "[[phase]]"),
     ("fleet", "[fleet.NAME]"),
     ("fault", "[[fault]]"),
+    ("budget", "[[budget]]"),
 ];
 
 /// What a whole document says. Worth keeping only if the report stayed clean.
@@ -92,6 +98,8 @@ pub(super) struct Checked {
     pub(super) faults: Vec<Fault>,
     /// Every value of `[[fault]]` that is not a default, for the digest.
     pub(super) fault_canonical: String,
+    /// No part of the digest: they judge what is sent, and do not change it.
+    pub(super) budgets: Vec<Budget>,
     /// Every value of `[run]` that is not a default, for the digest.
     pub(super) canonical: String,
 }
@@ -119,6 +127,17 @@ pub(super) fn document(root: &Table, duration: Option<Span>, report: &mut Report
         &fault::Frame { fleets: &fleets, all_sound: all_sound(root, &fleets), measured },
         report,
     );
+    let budgets = budget::budgets(
+        root,
+        &budget::Frame {
+            fleets: fleets.iter().map(|(fleet, _)| fleet).collect(),
+            all_sound: all_sound(root, &fleets),
+            phases: budget::names(root, "phase"),
+            warm_up: settings.warm_up > Span::ZERO,
+            faults: budget::names(root, "fault"),
+        },
+        report,
+    );
     Checked {
         name: scenario.text("name").unwrap_or_default().value().to_owned(),
         about: scenario.text("about").map(|about: Text| about.value().to_owned()),
@@ -130,6 +149,7 @@ pub(super) fn document(root: &Table, duration: Option<Span>, report: &mut Report
         fleets: fleets.into_iter().map(|(fleet, _)| fleet).collect(),
         faults: faults.faults,
         fault_canonical: faults.canonical,
+        budgets,
         canonical,
     }
 }
@@ -154,6 +174,26 @@ fn all_sound(root: &Table, fleets: &[(Fleet, Fields)]) -> bool {
 pub(super) fn faults(root: &Table, report: &mut Report<'_>) -> Vec<Fault> {
     let frame = fault::Frame { fleets: &[], all_sound: false, measured: fault::LONGEST };
     fault::faults(root, &frame, report).faults
+}
+
+/// Checks the budgets of a document of nothing else, which are for `scenario`.
+pub(super) fn budgets(root: &Table, scenario: &Scenario, report: &mut Report<'_>) -> Vec<Budget> {
+    for (key, entry) in root.0.iter().filter(|(key, _)| *key != "budget") {
+        let help = "a file of budgets has [[budget]] tables only";
+        report.add(&entry.key, key, "does not belong here", help);
+    }
+    if !root.0.contains_key("budget") {
+        let example = "add one: [[budget]] with p99 = \"<250ms\"";
+        report.add(&Origin::Whole, "budget", "there is no budget", example);
+    }
+    let frame = budget::Frame {
+        fleets: scenario.fleets.iter().collect(),
+        all_sound: true,
+        phases: scenario.phases.iter().map(|phase| phase.name.as_str()).collect(),
+        warm_up: scenario.run.warm_up > Span::ZERO,
+        faults: scenario.faults.iter().map(|fault| fault.name.as_str()).collect(),
+    };
+    budget::budgets(root, &frame, report)
 }
 
 fn unknown_sections(root: &Table, report: &mut Report<'_>) {

@@ -1,0 +1,60 @@
+//! What became of the budgets: how many were met, those that failed first, each with what was demanded and measured.
+
+use super::style::Tone;
+use crate::results::BudgetResult;
+
+/// A line per condition, failed ones first, after one that counts them; each with the word in it that is painted.
+pub(super) fn budgets(results: &[BudgetResult]) -> Vec<(String, Option<(&'static str, Tone)>)> {
+    let (met, failed): (Vec<_>, Vec<_>) = results.iter().partition(|result| result.met);
+    let counted = match (results.len(), failed.len()) {
+        (0, _) => return Vec::new(),
+        (1, _) => None,
+        (all, 0) => Some((format!("all {all} met"), Some(("met", Tone::Good)))),
+        (all, failed) => Some((format!("{failed} of {all} failed"), Some(("failed", Tone::Bad)))),
+    };
+    counted.into_iter().chain(failed.into_iter().chain(met).map(line)).collect()
+}
+
+fn line(result: &BudgetResult) -> (String, Option<(&'static str, Tone)>) {
+    let (word, tone) = if result.met { ("met", Tone::Good) } else { ("failed", Tone::Bad) };
+    let aborted = if result.aborted { "; it ended the run" } else { "" };
+    (format!("{word} {}{aborted}", result.sentence()), Some((word, tone)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn result(scope: &str, demand: &str, measured: Option<&str>) -> BudgetResult {
+        let (scope, demand, measured) = (scope.to_owned(), demand.to_owned(), measured.map(str::to_owned));
+        BudgetResult { demand, measured, scope, ..BudgetResult::default() }
+    }
+
+    #[test]
+    fn failed_budgets_come_first_and_all_are_counted() {
+        let met = BudgetResult { met: true, ..result("all fleets", "error rate < 0.1%", Some("0 %")) };
+        let aborted = BudgetResult {
+            name: Some("commands stay quick".into()),
+            aborted: true,
+            ..result("pumps in burst", "p99 < 250ms", Some("at least 5.00 s"))
+        };
+        let empty = BudgetResult {
+            reason: Some("nothing came due".into()),
+            ..result("meters in burst", "lost <= 0", None)
+        };
+        let lines: Vec<_> =
+            budgets(&[met.clone(), aborted, empty]).into_iter().map(|(text, _)| text).collect();
+        assert_eq!(
+            lines,
+            [
+                "2 of 3 failed",
+                "failed commands stay quick (pumps in burst): p99 < 250ms, measured at least 5.00 s; it ended the run",
+                "failed meters in burst: lost <= 0, measured no data: nothing came due",
+                "met all fleets: error rate < 0.1%, measured 0 %",
+            ]
+        );
+        assert_eq!(budgets(std::slice::from_ref(&met)).len(), 1, "one needs no count");
+        assert_eq!(budgets(&[met.clone(), met])[0].0, "all 2 met");
+        assert!(budgets(&[]).is_empty());
+    }
+}

@@ -1,0 +1,290 @@
+//! Judges a run's figures by its budgets: at the end, and, where a budget may end the run, at every interval.
+
+use super::cell::{Cell, Key, Percentile, Series};
+use super::finding::{Counts, Finding, Measured, counted, share, worst};
+use super::manifest::BudgetResult;
+use super::outage::{Outage, Recovery as State};
+use super::total::{ALL, Totals};
+use crate::budget::{Budget, Condition, Figure, LEAST_SUPPORT, Metric, Scope, Times};
+use crate::clock::Tick;
+use crate::record::{ErrorKind, Kind, PhaseRole};
+use crate::units::Quantile;
+
+/// Every condition of `budgets` and what `totals` say of it, in their order. Of the one that ended the run early the verdict of
+/// that instant stands, `early`: what came in afterwards cannot undo it.
+pub fn judge(totals: &Totals, budgets: &[Budget], early: Option<&BudgetResult>) -> Vec<BudgetResult> {
+    let mut results = Vec::new();
+    for budget in budgets {
+        let figures = Figures::of(totals, &totals.outages, &budget.scope);
+        // A spell that nobody followed may be the one that failed.
+        let unknown = budget.scope.fault.as_ref().filter(|_| totals.fault_spells_omitted > 0);
+        let judged = |condition: &Condition| {
+            let finding = match unknown {
+                Some(_) => Err(format!("{} spells were too many to follow", totals.fault_spells_omitted)),
+                None => figures.find(condition),
+            };
+            let found = result(budget, condition, &finding);
+            early.filter(|early| early.is_of_same(&found)).cloned().unwrap_or(found)
+        };
+        results.extend(budget.conditions.iter().map(judged));
+    }
+    results
+}
+
+/// Judges, while a run is on, those budgets that may end it.
+#[derive(Debug, Default)]
+pub(super) struct BudgetWatch {
+    budgets: Vec<Budget>,
+    /// One has failed: the run is about to end.
+    failed: bool,
+}
+
+impl BudgetWatch {
+    pub(super) fn new(budgets: &[Budget]) -> Self {
+        let budgets = budgets.iter().filter(|budget| budget.abort_on_fail).cloned().collect();
+        Self { budgets, failed: false }
+    }
+
+    /// The first condition that fails on the figures up to `now`, once in a run. What has no data yet does not fail yet, and
+    /// what can still grow enough does not either.
+    pub(super) fn judge(
+        &mut self,
+        now: Tick,
+        totals: &Totals,
+        outages: impl Fn() -> Vec<Outage>,
+    ) -> Option<BudgetResult> {
+        let mut measured = totals.layout().phases.iter().filter(|phase| phase.role == PhaseRole::Measured);
+        let begin = measured.next()?.start;
+        // Behind the last phase there is nothing left to end.
+        let under_way = now > begin && totals.layout().phases.last().is_some_and(|phase| now < phase.end);
+        if self.failed || !under_way || self.budgets.is_empty() {
+            return None;
+        }
+        let due = self.budgets.iter().filter(|budget| now >= begin.plus_ns(budget.grace.as_ns()));
+        for budget in due {
+            let spells = if budget.scope.fault.is_some() { outages() } else { Vec::new() };
+            let over: Vec<_> = spells.into_iter().filter(|spell| spell.state != State::Open).collect();
+            let figures = Figures::of(totals, &over, &budget.scope);
+            for condition in budget.conditions.iter().filter(|condition| condition.decides_early()) {
+                let finding = figures.find(condition);
+                if finding.as_ref().is_ok_and(|found| !condition.is_met(found.value, found.at_least)) {
+                    self.failed = true;
+                    return Some(BudgetResult { aborted: true, ..result(budget, condition, &finding) });
+                }
+            }
+        }
+        None
+    }
+}
+
+fn result(budget: &Budget, condition: &Condition, finding: &Finding) -> BudgetResult {
+    let (scope, unit) = (&budget.scope, condition.metric.unit());
+    let (word, per) = unit.in_files();
+    let found = finding.as_ref().ok();
+    let shown = |found: &Measured| {
+        format!("{}{}", if found.at_least { "at least " } else { "" }, unit.show(found.value))
+    };
+    BudgetResult {
+        demand: condition.to_string(),
+        fleet: scope.fleet.clone().unwrap_or_else(|| ALL.to_owned()),
+        measured: found.map(shown),
+        met: found.is_some_and(|found| condition.is_met(found.value, found.at_least)),
+        name: budget.name.clone(),
+        scope: scope.to_string(),
+        protocol: scope.protocol.clone(),
+        phase: scope.phase.clone(),
+        kind: if scope.connections { Kind::Connect } else { Kind::Reading }.name().to_owned(),
+        fault: scope.fault.clone(),
+        metric: condition.metric.key(),
+        comparison: condition.comparison.sign().to_owned(),
+        bound: Some(condition.bound / per),
+        value: found.map(|found| found.value / per),
+        at_least: found.is_some_and(|found| found.at_least),
+        unit: word.to_owned(),
+        reason: finding.as_ref().err().cloned(),
+        aborted: false,
+    }
+}
+
+/// What a scope's figures are found in.
+enum Figures<'o> {
+    Readings(Box<Slice>),
+    Spells(Vec<&'o Outage>),
+}
+
+impl<'o> Figures<'o> {
+    fn of(totals: &Totals, outages: &'o [Outage], scope: &Scope) -> Self {
+        match &scope.fault {
+            Some(fault) => Self::Spells(outages.iter().filter(|spell| spell.fault == *fault).collect()),
+            None => Self::Readings(Box::new(Slice::of(totals, scope))),
+        }
+    }
+
+    fn find(&self, condition: &Condition) -> Finding {
+        match self {
+            Self::Readings(slice) => slice.find(condition.metric),
+            Self::Spells(spells) => worst(spells, condition),
+        }
+    }
+}
+
+/// The readings or connections that a scope means.
+struct Slice {
+    cell: Cell<u64>,
+    /// Those of fleets with a latency budget.
+    budgeted: Cell<u64>,
+    seconds: f64,
+}
+
+impl Slice {
+    fn of(totals: &Totals, scope: &Scope) -> Self {
+        let layout = totals.layout();
+        let kind = if scope.connections { Kind::Connect } else { Kind::Reading };
+        let wanted = |key: Key| {
+            let (Some(phase), Some(fleet)) = (layout.phases.get(key.phase), layout.fleets.get(key.fleet))
+            else {
+                return false;
+            };
+            let timely = match &scope.phase {
+                Some(name) => phase.name == *name,
+                None => scope.connections || phase.role == PhaseRole::Measured,
+            };
+            let named = scope.fleet.as_ref().is_none_or(|name| *name == fleet.name);
+            let speaks = scope.protocol.as_ref().is_none_or(|word| word == fleet.protocol.name());
+            key.kind == kind && timely && named && speaks
+        };
+        let has_budget =
+            |key: Key| layout.fleets.get(key.fleet).is_some_and(|fleet| fleet.budget_ns.is_some());
+        let number = |name: &String| layout.phases.iter().position(|phase| phase.name == *name);
+        let seconds = match &scope.phase {
+            Some(name) => number(name).map_or(0.0, |phase| totals.phase_seconds(phase)),
+            None if scope.connections => totals.end().as_secs_f64(),
+            None => totals.measured_seconds(),
+        };
+        Self {
+            cell: totals.merged(wanted),
+            budgeted: totals.merged(|key| wanted(key) && has_budget(key)),
+            seconds,
+        }
+    }
+
+    fn find(&self, metric: Metric) -> Finding {
+        if self.cell.counters.planned == 0 {
+            return Err("nothing came due".to_owned());
+        }
+        match metric {
+            Metric::Percentile(times, quantile) => self.percentile(times, quantile),
+            Metric::Figure(figure) => self.figure(figure),
+            Metric::Recovery(_) => Err("known of faults only".to_owned()),
+        }
+    }
+
+    fn percentile(&self, times: Times, quantile: Quantile) -> Finding {
+        let (cell, mut scratch) = (&self.cell, self.cell.scratch());
+        let series = match times {
+            Times::Response => None,
+            Times::Ok => Some(Series::Ok),
+            Times::Service => Some(Series::Service),
+            Times::PacingLag => Some(Series::PacingLag),
+            Times::BacklogWait => Some(Series::BacklogWait),
+            Times::Queue => Some(Series::Queue),
+            Times::Cache => Some(Series::Cache),
+            Times::Inference => Some(Series::Inference),
+            Times::Network => Some(Series::Network),
+        };
+        let histogram = match series {
+            Some(series) => cell.times(series),
+            None => cell.response(&mut scratch),
+        };
+        let histogram = histogram.ok_or("none was measured")?;
+        let beyond = quantile.samples_beyond(histogram.len());
+        if beyond < LEAST_SUPPORT {
+            return Err(format!(
+                "{beyond} of {} samples lie beyond {quantile}; {LEAST_SUPPORT} are needed",
+                histogram.len()
+            ));
+        }
+        let ns = histogram.value_at_quantile(quantile.fraction());
+        let at_least = series.is_none() && ns >= cell.censored_floor_ns;
+        Ok(Measured { value: ns as f64, at_least })
+    }
+
+    fn figure(&self, figure: Figure) -> Finding {
+        let (cell, counters) = (&self.cell, &self.cell.counters);
+        let number = |number: u64| Ok(Measured::exactly(number as f64));
+        let error = |kind: ErrorKind| {
+            let place = ErrorKind::ALL.iter().position(|other| *other == kind);
+            number(place.and_then(|place| counters.errors.get(place)).copied().unwrap_or(0))
+        };
+        let within = || {
+            let planned = self.budgeted.counters.planned;
+            (planned > 0).then_some(&self.budgeted.counters).ok_or("no reading had a latency budget")
+        };
+        match figure {
+            Figure::WithinBudget => number(within()?.within_budget),
+            Figure::WithinBudgetRate => share(within()?.within_budget, within()?.ended()),
+            Figure::FoundRate => share(counters.anomalies_found, counters.anomalies),
+            Figure::FalseAlarmRate => share(counters.false_alarms, counters.judged_normal),
+            Figure::RatePerS | Figure::Goodput => self.per_second(counters.ok),
+            Figure::OfferedPerS => self.per_second(counters.planned),
+            Figure::Mean | Figure::Min | Figure::Max => self.extreme(figure),
+            Figure::ServiceMax => {
+                let times = cell.times(Series::Service).ok_or("none was measured")?;
+                number(times.max())
+            }
+            Figure::CensoredFloor if cell.censored_floor_ns == u64::MAX => Err("nothing failed".to_owned()),
+            Figure::CensoredFloor => number(cell.censored_floor_ns),
+            Figure::Planned => number(counters.planned),
+            Figure::Sent => number(counters.sent),
+            Figure::Late => number(counters.late),
+            Figure::Censored => number(counters.failed()),
+            Figure::Overflow => number(counters.overflow),
+            Figure::ErrorRefused => error(ErrorKind::Refused),
+            Figure::ErrorReset => error(ErrorKind::Reset),
+            Figure::ErrorClosed => error(ErrorKind::Closed),
+            Figure::ErrorProtocol => error(ErrorKind::Protocol),
+            Figure::ErrorStatus => error(ErrorKind::Status),
+            Figure::ErrorResource => error(ErrorKind::Resource),
+            Figure::ErrorNetwork => error(ErrorKind::Network),
+            Figure::Anomalies => number(counters.anomalies),
+            Figure::AnomaliesFound => number(counters.anomalies_found),
+            Figure::JudgedNormal => number(counters.judged_normal),
+            Figure::FalseAlarms if counters.judged_normal == 0 => Err("none was judged".to_owned()),
+            Figure::FalseAlarms => number(counters.false_alarms),
+            figure => counted(figure, &self.counts()),
+        }
+    }
+
+    fn counts(&self) -> Counts {
+        let counters = &self.cell.counters;
+        Counts {
+            ok: counters.ok,
+            shed: counters.shed,
+            error: counters.error(),
+            timeout: counters.timeout,
+            lost: counters.lost,
+            dropped: counters.dropped,
+            duplicated: counters.duplicated,
+            reordered: counters.reordered,
+        }
+    }
+
+    fn per_second(&self, count: u64) -> Finding {
+        let rate = count as f64 / self.seconds;
+        if rate.is_finite() { Ok(Measured::exactly(rate)) } else { Err("it lasted no time".to_owned()) }
+    }
+
+    fn extreme(&self, figure: Figure) -> Finding {
+        let mut scratch = self.cell.scratch();
+        let response = self.cell.response(&mut scratch).ok_or("nothing ended")?;
+        let floor = self.cell.censored_floor_ns;
+        let bounded = |ns: u64| Percentile { ns, censored: ns >= floor };
+        let found = match figure {
+            Figure::Min => bounded(response.min()),
+            Figure::Max => bounded(response.max()),
+            // One lower bound among them makes their mean one.
+            _ => Percentile { ns: response.mean().round() as u64, censored: floor < u64::MAX },
+        };
+        Ok(Measured { value: found.ns as f64, at_least: found.censored })
+    }
+}
