@@ -7,6 +7,7 @@ mod exit;
 #[cfg(unix)]
 mod fault;
 mod journal;
+mod merge;
 mod new;
 mod operator;
 mod proxy;
@@ -14,6 +15,7 @@ mod run;
 mod schema;
 mod score;
 mod serve;
+mod shard;
 mod signal;
 mod target;
 
@@ -71,6 +73,7 @@ fn run_with(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         #[cfg(unix)]
         Command::Fault(args) => fault::fault(args),
         Command::Check(args) => check::check(args),
+        Command::Merge(args) => merge::merge(args),
         Command::New(args) => new::new(args),
         Command::Schema(args) => schema::schema(args),
         Command::Serve(args) => serve::serve(args),

@@ -6,11 +6,13 @@
 
 mod anomaly;
 mod cell;
+mod chronicle;
 mod collector;
 mod counter;
 mod delivery;
 mod detection;
 mod directory;
+mod event;
 mod fault;
 mod figures;
 mod hlog;
@@ -18,12 +20,15 @@ mod host;
 mod interval;
 mod level;
 mod manifest;
+mod merge;
 mod millis;
 mod outage;
 mod pulse;
 mod recorder;
 mod recovery;
 mod report;
+mod shard;
+mod store;
 mod table;
 mod total;
 
@@ -33,17 +38,20 @@ pub use collector::{Collector, recorders};
 pub use delivery::{Expectation, FleetDelivery, Offender};
 pub use detection::{Detections, FleetDetection, Found, Score};
 pub use directory::{EventTable, RunDirectory, RunFiles};
+pub use event::merge_events;
 pub use figures::Figures;
 pub use interval::{IntervalReport, Progress};
 pub use manifest::{
-    BudgetResult, Calibration, ClockFacts, Host, Manifest, ManifestError, PacerFacts, PacingLag, RunState,
-    SCHEMA, ScenarioText, WorkerUse, load_manifest,
+    BudgetResult, Calibration, ClockFacts, Host, Manifest, ManifestError, MergedShard, PacerFacts, PacingLag,
+    RunState, SCHEMA, ScenarioText, ShardFacts, StartFacts, WorkerUse, load_manifest,
 };
+pub use merge::{MergeError, merge};
 pub use millis::{Millis, NotMillis};
 pub use outage::{Outage, Recovery, read_outages};
 pub use recorder::Recorder;
 pub use recovery::RecoveryRule;
 pub use report::{LoadError, Report};
+pub use shard::{RecordEnd, ShardError, ShardFile, ShardHeader};
 pub use table::{SummaryRow, TableError, read_summary};
 pub use total::{ALL, Readings, Totals};
 

@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex};
 use squall::clock::{Monotonic, Tick};
 use squall::engine::{self, Control, Report, Setup};
 use squall::protocol::Endpoint;
-use squall::record::{Detection, Finding, FleetId, Kind, Mark, PhaseId, Sample, Sink, Switch, SwitchLog};
+use squall::record::{
+    Detection, Finding, FleetId, Kind, Mark, PhaseId, Sample, Shard, Sink, Switch, SwitchLog,
+};
 use squall::scenario::{Overrides, Plan, Scenario};
 
 /// Everything a run recorded.
@@ -91,6 +93,7 @@ pub(crate) fn drive(
     let sinks = (0..workers).map(|_| keeper.clone()).collect();
     let setup = Setup {
         plan: Arc::clone(plan),
+        shard: Shard::WHOLE,
         endpoints: Arc::new(endpoints),
         clock,
         epoch_ns: 0,
