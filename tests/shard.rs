@@ -261,6 +261,38 @@ fn assert_events(merged: &Path) {
     assert_eq!(devices, [("slow-link".to_owned(), 17), ("once".to_owned(), 0)]);
 }
 
+/// A change to one file of the fourth shard or to both, and what becomes of it.
+type Forgery = (&'static str, String, String, i32, &'static str);
+
+fn forgeries(digest: &str) -> [Forgery; 6] {
+    [
+        ("run.json", "\"seed\": \"3\"".into(), "\"seed\": \"4\"".into(), 12, "has seed 4 instead of 3"),
+        (
+            "both",
+            digest.to_owned(),
+            digest.replace(|c: char| c.is_ascii_digit(), "0"),
+            12,
+            "drove another plan (the digests differ)",
+        ),
+        ("run.json", digest.to_owned(), "0".into(), 2, "run.json and shard.ndjson are not of the same run"),
+        ("both", "4/4".into(), "4/5".into(), 12, "is one of 5 shards instead of 4"),
+        (
+            "shard.ndjson",
+            "\"interval_ns\":500000000".into(),
+            "\"interval_ns\":250000000".into(),
+            12,
+            "has recording intervals of another length",
+        ),
+        (
+            "shard.ndjson",
+            "\"squall_shard\":1".into(),
+            "\"squall_shard\":2".into(),
+            2,
+            "has form 2; this squall reads form 1",
+        ),
+    ]
+}
+
 fn refuses_what_does_not_belong_together(desk: &Desk, runs: &[PathBuf], whole: &Path, merged: &Path) {
     let other = desk.folder.path().join("other");
     let fresh = || {
@@ -287,37 +319,12 @@ fn refuses_what_does_not_belong_together(desk: &Desk, runs: &[PathBuf], whole: &
     );
     refused(&[merged], &[], 2, &["was merged itself; name the runs that it was merged from"]);
     refused(&[desk.folder.path()], &[], 2, &["is no run: cannot read"]);
-    let digest = load_manifest(whole).unwrap().plan_digest;
-    let texts: [(&str, String, String, i32, &str); 6] = [
-        ("run.json", "\"seed\": \"3\"".into(), "\"seed\": \"4\"".into(), 12, "has seed 4 instead of 3"),
-        (
-            "both",
-            digest.clone(),
-            digest.replace(|c: char| c.is_ascii_digit(), "0"),
-            12,
-            "drove another plan (the digests differ)",
-        ),
-        ("run.json", digest.clone(), "0".into(), 2, "run.json and shard.ndjson are not of the same run"),
-        ("both", "4/4".into(), "4/5".into(), 12, "is one of 5 shards instead of 4"),
-        (
-            "shard.ndjson",
-            "\"interval_ns\":500000000".into(),
-            "\"interval_ns\":250000000".into(),
-            12,
-            "has recording intervals of another length",
-        ),
-        (
-            "shard.ndjson",
-            "\"squall_shard\":1".into(),
-            "\"squall_shard\":2".into(),
-            2,
-            "has form 2; this squall reads form 1",
-        ),
-    ];
-    for (file, from, to, code, word) in texts {
+    for (file, from, to, code, word) in forgeries(&load_manifest(whole).unwrap().plan_digest) {
         fresh();
         let files = if file == "both" { &["run.json", "shard.ndjson"][..] } else { &[file] };
-        files.iter().for_each(|file| change(&other, file, |text| text.replace(&from, &to)));
+        for file in files {
+            change(&other, file, |text| text.replace(&from, &to));
+        }
         refused(&[&other], &[], code, &[word]);
     }
     fresh();

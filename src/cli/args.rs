@@ -137,7 +137,7 @@ pub(super) struct RunArgs {
     pub(super) source_ips: Vec<IpAddr>,
 
     /// Drive only every N-th device, from the K-th on: one of N runs on as many machines, for `squall merge`. `env/N` takes K from
-    /// JOB_COMPLETION_INDEX (a Kubernetes Indexed Job) or SLURM_ARRAY_TASK_ID, `env` N too, where Slurm says it; without this
+    /// `JOB_COMPLETION_INDEX` (a Kubernetes Indexed Job) or `SLURM_ARRAY_TASK_ID`, `env` N too, where Slurm says it; without this
     /// option these variables change nothing. Shard 1 alone breaks the service and runs commands
     #[arg(long, value_name = "K/N", value_parser = |text: &str| text.parse::<ShardChoice>())]
     pub(super) shard: Option<ShardChoice>,

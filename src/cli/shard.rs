@@ -21,7 +21,7 @@ const SLURM_STEP: &str = "SLURM_ARRAY_TASK_STEP";
 const SLURM_COUNT: &str = "SLURM_ARRAY_TASK_COUNT";
 
 /// The furthest start: what is further away is a slip of the pen.
-const FURTHEST: Duration = Duration::from_hours(24);
+const FURTHEST: Duration = Duration::from_secs(24 * 3_600);
 /// A run begins at most so late; beyond, the shards would be too far apart.
 const LATEST: Duration = Duration::from_secs(1);
 /// The last part of waiting is spent when the run's directory is there.

@@ -143,7 +143,9 @@ mod tests {
                 let own: Vec<u32> = (0..shard.count(first, devices)).map(|nth| shard.member(first, nth)).collect();
                 let asked: Vec<u32> = (0..devices).filter(|index| shard.drives(first + index)).collect();
                 prop_assert_eq!(&own, &asked);
-                own.iter().for_each(|index| driven[*index as usize] += 1);
+                for index in own {
+                    driven[index as usize] += 1;
+                }
             }
             prop_assert!(driven.iter().all(|times| *times == 1));
         }

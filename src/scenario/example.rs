@@ -46,9 +46,9 @@ fn four_shards_of_every_shipped_scenario_are_its_whole_plan() {
         let shards: Vec<_> = (1..=4).filter_map(|number| Shard::new(number, 4)).collect();
         let mut owners = vec![0; plan.devices() as usize];
         for shard in &shards {
-            (0..plan.devices())
-                .filter(|global| shard.drives(*global))
-                .for_each(|global| owners[global as usize] += 1);
+            for global in (0..plan.devices()).filter(|global| shard.drives(*global)) {
+                owners[global as usize] += 1;
+            }
         }
         assert!(owners.iter().all(|owners| *owners == 1), "{name}");
         for (at, fleet) in plan.scenario().fleets.iter().enumerate() {

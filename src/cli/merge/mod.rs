@@ -94,7 +94,7 @@ fn manifest(first: &Source, sources: &[Source], label: String, run_id: &str, beg
     whole.label = label;
     run_id.clone_into(&mut whole.run_id);
     whole.state = RunState::Running;
-    whole.tool_version = env!("CARGO_PKG_VERSION").to_owned();
+    env!("CARGO_PKG_VERSION").clone_into(&mut whole.tool_version);
     whole.started = began.to_string();
     whole.ended = manifests().filter_map(|run| run.ended.clone()).max();
     whole.clock.resolution_ns = manifests().map(|run| run.clock.resolution_ns).max().unwrap_or_default();
