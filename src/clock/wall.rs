@@ -22,8 +22,13 @@ impl WallTime {
     /// Reads an RFC 3339 instant: `2026-11-20T21:41:15Z`, also with a fraction and with an offset such as `+01:00` for the `Z`.
     /// `None` for anything else.
     pub fn parse(text: &str) -> Option<Self> {
-        if let Ok(instant) = humantime::parse_rfc3339(text) {
-            return Some(Self(instant));
+        // The parser is lenient about what follows the seconds.
+        let utc = |local: &str| {
+            let ends = local.ends_with(|last: char| last.is_ascii_digit());
+            ends.then(|| humantime::parse_rfc3339(&format!("{local}Z")).ok()).flatten()
+        };
+        if let Some(local) = text.strip_suffix('Z') {
+            return utc(local).map(Self);
         }
         let (local, offset) = text.split_at_checked(text.len().checked_sub("+01:00".len())?)?;
         let digits = |part: &str| {
@@ -34,7 +39,7 @@ impl WallTime {
         if hours > 23 || minutes > 59 {
             return None;
         }
-        let instant = humantime::parse_rfc3339(&format!("{local}Z")).ok()?;
+        let instant = utc(local)?;
         let offset_s = Duration::from_secs(hours * 3_600 + minutes * 60);
         match offset.as_bytes().first()? {
             b'+' => instant.checked_sub(offset_s).map(Self),
@@ -83,6 +88,8 @@ mod tests {
             ("2026-11-20T21:41:15+1:00", None),
             ("2026-11-20T21:41:15+24:00", None),
             ("2026-11-20T21:41:15Z+01:00", None),
+            ("2026-11-20T21:41:15ZZ", None),
+            ("2026-11-20T21:41:15.Z", None),
             ("2026-13-20T21:41:15Z", None),
             ("+01:00", None),
             ("\u{e9}\u{e9}\u{e9}\u{e9}", None),
