@@ -106,6 +106,10 @@ fn manifest(first: &Source, sources: &[Source], label: String, run_id: &str, beg
     whole.start_at = whole.start_at.filter(|start| {
         manifests().all(|run| run.start_at.as_ref().is_some_and(|other| other.at == start.at))
     });
+    if let Some(start) = &mut whole.start_at {
+        let late = manifests().filter_map(|run| run.start_at.as_ref()?.late_ms);
+        start.late_ms = late.reduce(f64::max);
+    }
     (whole.pacing_lag, whole.calibration, whole.shard, whole.exit_code) = (None, None, None, None);
     whole.budgets = Vec::new();
     whole.validity = Some(validity(sources, &merged));
