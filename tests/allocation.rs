@@ -15,7 +15,7 @@ use std::thread;
 use squall::clock::{Monotonic, WallTime};
 use squall::engine::{self, Control, Setup};
 use squall::protocol::Endpoint;
-use squall::record::Protocol;
+use squall::record::{Protocol, Shard};
 use squall::results::{self, RunDirectory};
 use squall::scenario::{Overrides, Plan, Scenario};
 use squall::units::Span;
@@ -126,6 +126,7 @@ fn run(seconds: u64, endpoints: &[Endpoint], out: &Path) -> (u64, usize) {
     let (recorders, collector) = results::recorders(&layout, 1);
     let setup = Setup {
         plan,
+        shard: Shard::WHOLE,
         endpoints: Arc::new(endpoints.to_vec()),
         clock: Monotonic::start(),
         epoch_ns: 0,

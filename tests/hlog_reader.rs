@@ -191,8 +191,8 @@ fn assert_agree(reader: &str, expected: &BTreeMap<String, Line>, read: &BTreeMap
     }
 }
 
-/// By the crate's reader, up to the end or to a line cut short.
-fn by_rust(log: &[u8]) -> BTreeMap<String, Line> {
+/// What the lines of every tag add up to, by the crate's reader, up to the end or to a line cut short; the untagged total is `-`.
+pub(crate) fn sums(log: &[u8]) -> BTreeMap<String, Histogram<u64>> {
     let mut sums: BTreeMap<String, Histogram<u64>> = BTreeMap::new();
     let mut deserializer = hdrhistogram::serialization::Deserializer::new();
     for entry in IntervalLogIterator::new(log).map_while(Result::ok) {
@@ -209,12 +209,16 @@ fn by_rust(log: &[u8]) -> BTreeMap<String, Line> {
             None => _ = sums.insert(tag, histogram),
         }
     }
+    sums
+}
+
+fn by_rust(log: &[u8]) -> BTreeMap<String, Line> {
     let line = |sum: &Histogram<u64>| Line {
         count: sum.len(),
         p99: Some(sum.value_at_quantile(0.99)),
         max: Some(sum.max()),
     };
-    sums.iter().map(|(tag, sum)| (tag.clone(), line(sum))).collect()
+    sums(log).iter().map(|(tag, sum)| (tag.clone(), line(sum))).collect()
 }
 
 /// By Python; `None`, and a note, where it is not installed.
@@ -338,6 +342,27 @@ fn percentile_files_are_those_that_java_writes() {
     }
 }
 
+/// Counts and maxima alone: readers differ in how they round the rank of a percentile.
+fn unranked(lines: &BTreeMap<String, Line>) -> BTreeMap<String, Line> {
+    lines.iter().map(|(tag, line)| (tag.clone(), Line { p99: None, ..*line })).collect()
+}
+
+/// That every reader finds in the log of the run in `directory` what its summary says, but for percentiles.
+pub(crate) fn assert_others_agree(directory: &Path) {
+    let log = directory.join("latency.hlog");
+    let expected = unranked(&expected(&read_summary(directory).unwrap()));
+    assert_agree("Rust", &expected, &by_rust(&std::fs::read(&log).unwrap()));
+    if let Some(read) = by_python(&log) {
+        assert_agree("Python", &expected, &read);
+    }
+    if java_is_installed() {
+        for (tag, line) in &expected {
+            let read = by_java(&log, tag);
+            assert!(line.agrees(&read), "Java, {tag}: summary {line:?}, log {read:?}");
+        }
+    }
+}
+
 #[test]
 fn a_log_torn_in_its_last_line_reads_up_to_the_line_before() {
     let out = tempfile::tempdir().unwrap();
@@ -356,9 +381,6 @@ fn a_log_torn_in_its_last_line_reads_up_to_the_line_before() {
         let whole = read_distributions(directory.path()).unwrap();
         assert_eq!(whole[&None].len(), expected["-"].count);
         // Torn counts are no multiples of 100, where readers differ in how they round a rank: counts and maxima only.
-        let unranked = |lines: &BTreeMap<String, Line>| -> BTreeMap<String, Line> {
-            lines.iter().map(|(tag, line)| (tag.clone(), Line { p99: None, ..*line })).collect()
-        };
         if let Some(read) = by_python(&log) {
             assert_agree("Python", &unranked(&expected), &read);
         }

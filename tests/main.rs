@@ -20,6 +20,7 @@ mod interop_reference;
 mod language;
 mod openapi;
 mod service;
+mod shard;
 mod storm;
 mod support;
 mod trouble;

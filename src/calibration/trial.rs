@@ -8,7 +8,7 @@ use std::thread;
 use crate::clock::{Monotonic, WallTime};
 use crate::engine::{self, Control, EngineError, Setup};
 use crate::protocol::{Endpoint, EndpointError};
-use crate::record::Protocol;
+use crate::record::{Protocol, Shard};
 use crate::results::{self, RunDirectory, Totals};
 use crate::scenario::{Overrides, Plan, Scenario, ScenarioError};
 use crate::units::Quantile;
@@ -123,6 +123,7 @@ impl Trial<'_> {
         let (recorders, collector) = results::recorders(&layout, 1);
         let setup = Setup {
             plan,
+            shard: Shard::WHOLE,
             endpoints: Arc::new(vec![endpoint]),
             clock: Monotonic::start(),
             epoch_ns: started.epoch_ns(),

@@ -12,6 +12,8 @@ use super::ab::args::{AbArgs, JudgeArgs, TrialArgs};
 use super::compare::CompareArgs;
 use super::exit::Exit;
 use super::export::ExportArgs;
+use super::shard::{ShardChoice, parse_start};
+use crate::clock::WallTime;
 use crate::record::Protocol;
 use crate::scenario::{Environment, Override, Overrides};
 use crate::seed::Seed;
@@ -61,6 +63,12 @@ pub(super) enum Command {
     /// Reports everything wrong at once, with file, line and column; else shows fleets, phases, expected and peak rates
     /// with a chart over time, and what the machine must give.
     Check(CheckArgs),
+    /// Add the shards of one plan up to one run, exactly
+    ///
+    /// Takes the directories that the shards left (squall run --shard K/N) and leaves one like that of an ordinary run: counts and
+    /// histograms add up to the last bucket, interval by interval, each shard counted from its own beginning. Refuses shards of
+    /// different plans, the same shard twice, and, unless told otherwise, missing or unfinished ones.
+    Merge(MergeArgs),
     /// Write a commented scenario to start from; without a situation, list those there are
     New(NewArgs),
     /// Print the JSON Schema of scenarios, for editors (taplo) and other tools
@@ -171,6 +179,16 @@ pub(super) struct RunArgs {
     #[arg(long = "source-ip", value_name = "IP", value_delimiter = ',')]
     pub(super) source_ips: Vec<IpAddr>,
 
+    /// Drive only every N-th device, from the K-th on: one of N runs on as many machines, for `squall merge`. `env/N` takes K from
+    /// `JOB_COMPLETION_INDEX` (a Kubernetes Indexed Job) or `SLURM_ARRAY_TASK_ID`, `env` N too, where Slurm says it; without this
+    /// option these variables change nothing. Shard 1 alone breaks the service and runs commands
+    #[arg(long, value_name = "K/N", value_parser = |text: &str| text.parse::<ShardChoice>())]
+    pub(super) shard: Option<ShardChoice>,
+
+    /// Begin at this instant of the wall clock, such as 2026-11-20T21:45:00Z, so that shards begin together
+    #[arg(long, value_name = "TIME", value_parser = parse_start)]
+    pub(super) start_at: Option<WallTime>,
+
     /// Worker threads of the generator [default: half the cores for a target on this machine, else all]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(super) workers: Option<u16>,
@@ -199,6 +217,34 @@ pub(super) struct ReportArgs {
 
     #[command(flatten)]
     pub(super) outputs: ExportArgs,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = Exit::HELP)]
+pub(super) struct MergeArgs {
+    /// The directories of the shards' runs, in any order
+    #[arg(required = true, value_name = "RUN")]
+    pub(super) runs: Vec<PathBuf>,
+
+    /// Directory under which the merged run's own directory is made
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    pub(super) out: PathBuf,
+
+    /// What to call the build under test [default: what the first shard's run calls it]
+    #[arg(long, value_name = "TEXT")]
+    pub(super) label: Option<String>,
+
+    /// Merge what is there even if shards are missing; the merged run says which
+    #[arg(long)]
+    pub(super) allow_missing: bool,
+
+    /// Merge runs that were interrupted or killed as far as they got; the merged run says which
+    #[arg(long)]
+    pub(super) allow_incomplete: bool,
+
+    /// Print the report as JSON instead of tables
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 /// What the command line changes about a scenario.

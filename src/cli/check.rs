@@ -15,7 +15,7 @@ use crate::display::{
     Style,
 };
 use crate::engine::Descriptors;
-use crate::record::{FleetId, Protocol};
+use crate::record::{FleetId, Protocol, Shard};
 use crate::scenario::{Exchange, Fleet, Model, Overrides, Plan, Scenario, ScenarioError, load_budgets};
 
 /// Columns of the chart.
@@ -135,7 +135,7 @@ fn outline(path: &Path, plan: &Plan) -> Outline {
         sampled: scenario.fleets.iter().any(is_sampled),
         mean_bytes_per_s: bytes_between(plan.measuring_starts(), end),
         peak_bytes_per_s: bytes_between(peak_at, peak_at.plus_ns(window_ns).min(end)),
-        memory: memory(plan),
+        memory: memory(plan, Shard::WHOLE),
         descriptors: display::Descriptors {
             with_reference: 2 * devices + Descriptors::OVERHEAD,
             alone: devices + Descriptors::OVERHEAD,
@@ -303,8 +303,8 @@ fn faults(plan: &Plan) -> Vec<FaultOutline> {
     let seconds = |(from, until): &(Tick, Tick)| (from.as_secs_f64(), until.as_secs_f64());
     let faults = plan.layout().faults.iter().map(|fault| FaultOutline {
         name: fault.name.clone(),
-        layer: fault.layer.to_owned(),
-        kind: fault.kind.to_owned(),
+        layer: fault.layer.to_string(),
+        kind: fault.kind.to_string(),
         devices: fault.devices,
         spells: fault.spells.iter().map(seconds).collect(),
     });
@@ -321,10 +321,10 @@ fn budget(budget: &Budget) -> BudgetOutline {
     }
 }
 
-/// Memory of a run: what the process takes by itself, a connection's session and book, histograms by phase and fleet, and
+/// Memory of a run of `shard`: what the process takes by itself, a connection's session and book, histograms by phase and fleet, and
 /// the bundled system's queue, cache, connections and detectors. Rounded from peak resident sizes of runs with 100, 900, 4 000
 /// and 8 000 devices.
-pub(super) fn memory(plan: &Plan) -> Memory {
+pub(super) fn memory(plan: &Plan, shard: Shard) -> Memory {
     const BASE: u64 = 12 << 20;
     const CELL: u64 = 216 << 10;
     const REFERENCE: (u64, u64) = (20 << 20, 7 << 10);
@@ -333,7 +333,7 @@ pub(super) fn memory(plan: &Plan) -> Memory {
         Protocol::Ws => 8 << 10,
     };
     let connections: u64 =
-        plan.scenario().fleets.iter().map(|fleet| u64::from(fleet.devices) * each(fleet)).sum();
+        ids(plan).map(|id| u64::from(plan.devices_of(id, shard)) * each(plan.fleet(id))).sum();
     let layout = plan.layout();
     let alone = BASE + connections + CELL * (layout.phases.len() * layout.fleets.len()) as u64;
     Memory { with_reference: alone + REFERENCE.0 + REFERENCE.1 * u64::from(plan.devices()), alone }

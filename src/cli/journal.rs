@@ -157,8 +157,8 @@ mod tests {
             cuts: false,
             counted: true,
             name: "slow".into(),
-            layer: "network",
-            kind: "latency",
+            layer: "network".into(),
+            kind: "latency".into(),
             devices: 30,
             spells,
         };

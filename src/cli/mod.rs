@@ -12,6 +12,7 @@ mod export;
 #[cfg(unix)]
 mod fault;
 mod journal;
+mod merge;
 mod new;
 mod operator;
 mod proxy;
@@ -20,6 +21,7 @@ mod run;
 mod schema;
 mod score;
 mod serve;
+mod shard;
 mod signal;
 mod target;
 
@@ -82,6 +84,7 @@ fn run_with(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Compare(args) => compare::compare(args),
         Command::Report(args) => report::report(args),
         Command::Check(args) => check::check(args),
+        Command::Merge(args) => merge::merge(args),
         Command::New(args) => new::new(args),
         Command::Schema(args) => schema::schema(args),
         Command::Serve(args) => serve::serve(args),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::Fault;
 use super::args::RunArgs;
 use super::operator;
+use super::shard::Part;
 use crate::fleet::Format;
 use crate::protocol::Endpoint;
 use crate::protocol::control::{self, TroubleDesk};
@@ -46,12 +47,13 @@ impl Targets {
     /// # Errors
     /// If only some of the protocols have a target, an address is wrong, nothing listens there, or the plan breaks a service
     /// that does not let itself be broken.
-    pub(super) fn prepare(args: &RunArgs, plan: &Plan) -> Result<Self, Fault> {
+    pub(super) fn prepare(args: &RunArgs, plan: &Plan, part: Part) -> Result<Self, Fault> {
         let scenario = plan.scenario();
-        let breaks = operator::breaks_service(plan.faults());
+        let breaks = part.shard().leads() && operator::breaks_service(plan.faults());
         let wanted = spoken(scenario);
         let given = given(args, scenario, &wanted)?;
         let (urls, server): (Vec<Given>, _) = if given.is_empty() {
+            lonely(part)?;
             if let Some(misfit) = misfit(scenario) {
                 return Err(Fault::usage(misfit));
             }
@@ -110,6 +112,17 @@ impl Targets {
     /// Worker threads when the user names no number: the target on this machine needs its share of the cores.
     pub(super) fn default_workers(&self, cores: usize) -> usize {
         if self.local { (cores / 2).max(1) } else { cores }
+    }
+}
+
+/// Every shard would start a bundled reference system of its own.
+fn lonely(part: Part) -> Result<(), Fault> {
+    match part.asked.filter(|shard| shard.of() > 1) {
+        Some(shard) => Err(Fault::usage(format!(
+            "--shard {shard}: all shards need one target, and none is given: add --target PROTOCOL=URL (squall serve --bind IP \
+             starts the bundled reference system for them)"
+        ))),
+        None => Ok(()),
     }
 }
 

@@ -309,8 +309,8 @@ mod tests {
             cuts: false,
             counted: true,
             name: name.into(),
-            layer: "network",
-            kind: "latency",
+            layer: "network".into(),
+            kind: "latency".into(),
             devices: 10,
             spells: Vec::new(),
         };

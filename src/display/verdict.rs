@@ -70,6 +70,10 @@ fn heading(report: &Report, width: usize, style: Style) -> Vec<String> {
     let name = clip(&run.scenario.name, width / 2, style);
     let run_id = clip(&run.run_id, width - name.chars().count() - 3, style);
     let mut title = vec![style.paint(&name, Tone::Strong), run_id];
+    title.extend(run.shard.as_ref().map(|part| format!("shard {}", part.shard)));
+    title.extend(
+        run.merged.first().map(|first| format!("{} of {} shards", run.merged.len(), first.shard.of())),
+    );
     match run.state {
         RunState::Complete => {}
         RunState::Running => title.push("not finished".to_owned()),
@@ -307,6 +311,9 @@ mod tests {
             fault_spells_omitted: 0,
             switches_omitted: 0,
             delivery: Vec::new(),
+            shard: None,
+            start_at: None,
+            merged: Vec::new(),
             exit_code: None,
         }
     }

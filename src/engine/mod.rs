@@ -1,7 +1,7 @@
 //! Workers that drive a plan at its targets, and the judgement of the run itself.
 //!
 //! Thread per core: each worker is one OS thread with a current-thread tokio runtime that owns a share of the devices
-//! (global device index modulo workers), their sockets, its sink and its pacer. Nothing on the hot path is shared or
+//! (by global device index; in a shard, by index among the shard's devices), their sockets, its sink and its pacer. Nothing on the hot path is shared or
 //! locked. The engine writes no file and prints nothing: the caller brings one [`Sink`] per worker.
 
 mod account;
@@ -15,6 +15,7 @@ mod fault;
 mod ledger;
 mod limit;
 mod relay;
+mod share;
 mod source;
 mod validity;
 mod vigil;
@@ -28,7 +29,7 @@ use std::time::Duration;
 
 use crate::clock::{Monotonic, PacerKind, Tick, stolen_time};
 use crate::protocol::Endpoint;
-use crate::record::{Protocol, Sink, SwitchLog};
+use crate::record::{Protocol, Shard, Sink, SwitchLog};
 use crate::scenario::Plan;
 
 pub use control::{Control, Lever, Order};
@@ -42,6 +43,8 @@ pub use watch::Standstills;
 pub struct Setup {
     /// The plan to drive.
     pub plan: Arc<Plan>,
+    /// The share of its devices to drive.
+    pub shard: Shard,
     /// Where the fleets of each protocol connect to; every protocol in the plan must have one.
     pub endpoints: Arc<Vec<Endpoint>>,
     /// The run's clock; the plan's instants are ticks of it.
@@ -146,7 +149,8 @@ pub fn run<S: Sink>(setup: &Setup, sinks: Vec<S>) -> Result<Report, EngineError>
     for ((index, sink), relay) in sinks.into_iter().enumerate().zip(relays) {
         let setup = setup.clone();
         let name = format!("squall-worker-{index}");
-        let body = move || worker::work(&setup, worker::Share { index, count }, relay, sink);
+        let body =
+            move || worker::work(&setup, share::Share { index, count, shard: setup.shard }, relay, sink);
         threads.push(thread::Builder::new().name(name).spawn(body)?);
     }
     let mut workers = Vec::with_capacity(count);

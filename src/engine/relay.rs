@@ -38,7 +38,8 @@ pub(super) fn relays(count: usize) -> Vec<Relay> {
 impl<S: Sink> Worker<S> {
     /// A device of this worker heard a reading: to the worker of the device that sent it.
     pub(super) fn hear(&self, heard: Heard) {
-        let owner = heard.sender as usize % self.share.count;
+        // Another shard's reading is that shard's business.
+        let Some(owner) = self.share.owner(heard.sender) else { return };
         if owner == self.share.index {
             self.deliver(heard);
         } else if self.out.get(owner).is_none_or(|out| out.try_send(heard).is_err()) {
@@ -48,7 +49,7 @@ impl<S: Sink> Worker<S> {
 
     /// A reading of a device of this worker was heard, for the first time or once more.
     pub(super) fn deliver(&self, heard: Heard) {
-        let Some(device) = self.devices.get(heard.sender as usize / self.share.count) else { return };
+        let Some(device) = self.devices.get(self.share.slot(heard.sender)) else { return };
         if self.hearers[usize::from(device.fleet.0)] != Some(heard.by) {
             return;
         }

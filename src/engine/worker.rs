@@ -18,6 +18,7 @@ use super::exchange;
 use super::fault::{Faults, weather};
 use super::ledger::Ledger;
 use super::relay::{Heard, Relay};
+use super::share::Share;
 use super::vigil::Vigil;
 use super::{End, Setup, WorkerReport};
 use crate::clock::{Monotonic, Pacer, Tick, thread_cpu_time};
@@ -31,13 +32,6 @@ pub(super) const GOODBYE: Duration = Duration::from_secs(1);
 
 /// Due entries dealt with before the devices get their turn.
 const BATCH: usize = 64;
-
-/// Which of the devices a worker drives: those whose global index is `index` modulo `count`.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Share {
-    pub(super) index: usize,
-    pub(super) count: usize,
-}
 
 /// What the worker is at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -134,24 +128,23 @@ impl<S: Sink> Worker<S> {
         let fleets = &plan.scenario().fleets;
         let settings = fleets.iter().map(|fleet| exchange::settings(&plan, fleet)).collect();
         let hearers = fleets.iter().map(|fleet| exchange::hearer(&plan, fleet)).collect();
-        let devices =
-            (share.index..plan.devices() as usize).step_by(share.count).enumerate().map(|(slot, global)| {
-                let device = plan.device(global as u32);
-                let fleet = &fleets[usize::from(device.fleet.0)];
-                let backlog = match fleet.model {
-                    Model::Open { backlog, .. } => backlog,
-                    // A closed device never has more open readings than its in-flight limit.
-                    Model::Closed { .. } => fleet.in_flight,
-                    Model::Subscriber => 0,
-                };
-                let ledger =
-                    Ledger::new(device.fleet, device.index, fleet.timeout.as_ns(), fleet.in_flight, backlog);
-                let weather = faults
-                    .any(&device.hits, Effect::on_connections)
-                    .then(|| weather(itself, &plan, slot as u32, &device));
-                let ailing = faults.any(&device.hits, Effect::on_readings);
-                Rc::new(Device::new(slot as u32, device, fleet, ledger, (weather, ailing)))
-            });
+        let devices = share.globals(plan.devices()).enumerate().map(|(slot, global)| {
+            let device = plan.device(global);
+            let fleet = &fleets[usize::from(device.fleet.0)];
+            let backlog = match fleet.model {
+                Model::Open { backlog, .. } => backlog,
+                // A closed device never has more open readings than its in-flight limit.
+                Model::Closed { .. } => fleet.in_flight,
+                Model::Subscriber => 0,
+            };
+            let ledger =
+                Ledger::new(device.fleet, device.index, fleet.timeout.as_ns(), fleet.in_flight, backlog);
+            let weather = faults
+                .any(&device.hits, Effect::on_connections)
+                .then(|| weather(itself, &plan, slot as u32, &device));
+            let ailing = faults.any(&device.hits, Effect::on_readings);
+            Rc::new(Device::new(slot as u32, device, fleet, ledger, (weather, ailing)))
+        });
         let devices = devices.collect();
         Self {
             clock: setup.clock,
@@ -194,7 +187,7 @@ impl<S: Sink> Worker<S> {
 
     /// The global index of a device.
     pub(super) fn global(&self, device: &Device) -> u32 {
-        (device.slot as usize * self.share.count + self.share.index) as u32
+        self.share.global(device.slot)
     }
 
     /// Records that a reading came due or a connection attempt began.

@@ -48,6 +48,7 @@ pub(super) fn untimely(report: &Report) -> Option<&'static str> {
             .then_some("no reading of the measured phases was answered ok"),
         RunState::Running => Some("the run was not finished"),
         RunState::Interrupted => Some("the run was interrupted"),
+        RunState::Aborted => Some("a budget ended the run early"),
         RunState::Failed => Some("the run ended by an error"),
     }
 }

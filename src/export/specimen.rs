@@ -110,6 +110,7 @@ fn cell(fleet: &str, figure: Figure, values: [f64; 2], effect: f64, verdict: Opt
             verdict,
             certain: verdict == Verdict::Regression,
             more_pairs: (verdict == Verdict::Inconclusive).then_some(12),
+            withdrawn: None,
         }),
     }
 }
@@ -132,6 +133,8 @@ fn bare(verdict: Verdict) -> Comparison {
         },
         verdict,
         gates: true,
+        not_worse: false,
+        suspect_runs: 0,
         reasons: vec!["steady meters p99 is 12.3 % slower".into()],
         cells: Vec::new(),
         order_effect: Some(0.001),

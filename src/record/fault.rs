@@ -1,23 +1,26 @@
 //! Faults as records name them, and the log of what was switched on and off.
 
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
 
 use super::FleetId;
 use crate::clock::Tick;
 
 /// Index of a fault in [`Layout::faults`](super::Layout::faults).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct FaultId(pub u16);
 
 /// One fault, as far as records need to know it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FaultInfo {
     /// Name as the scenario writes it; free of commas, spaces and dots.
     pub name: String,
     /// `network`, `message`, `device`, `service` or `command`.
-    pub layer: &'static str,
+    pub layer: Cow<'static, str>,
     /// The kind, in the word the scenario uses.
-    pub kind: &'static str,
+    pub kind: Cow<'static, str>,
     /// Whether it cuts connections, which then have to be made again.
     pub cuts: bool,
     /// Whether it is counted how often it acts.
@@ -31,7 +34,7 @@ pub struct FaultInfo {
 }
 
 /// A fault was switched on or off.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Switch {
     /// Which.
     pub fault: FaultId,
@@ -95,7 +98,7 @@ impl SwitchLog {
 }
 
 /// What a fleet expects of the service's delivery.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Promise {
     /// No reading that was sent is lost: at-least-once, exactly-once.
     pub no_loss: bool,

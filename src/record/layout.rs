@@ -2,19 +2,22 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use super::{FaultId, FaultInfo, Promise};
 use crate::clock::Tick;
 
 /// Index of a phase in [`Layout::phases`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct PhaseId(pub u16);
 
 /// Index of a fleet in [`Layout::fleets`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct FleetId(pub u16);
 
 /// What a phase is for; decides whether its samples belong to the headline.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum PhaseRole {
     /// The fleets connect; no reading is due.
     Connect,
@@ -25,7 +28,8 @@ pub enum PhaseRole {
 }
 
 /// The wire protocol a fleet speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Protocol {
     /// HTTP/1.1: one POST per reading.
     Http,
@@ -56,7 +60,7 @@ impl fmt::Display for Protocol {
 }
 
 /// One phase of the time line, `start` inclusive to `end` exclusive.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PhaseInfo {
     /// Name as the scenario writes it; free of commas, spaces and dots.
     pub name: String,
@@ -69,7 +73,7 @@ pub struct PhaseInfo {
 }
 
 /// One fleet, as far as records need to know it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FleetInfo {
     /// Name as the scenario writes it; free of commas, spaces and dots.
     pub name: String,
@@ -86,7 +90,7 @@ pub struct FleetInfo {
 }
 
 /// Names and bounds of everything a [`Sample`](super::Sample) refers to by index.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Layout {
     /// Phases in the order of time.
     pub phases: Vec<PhaseInfo>,

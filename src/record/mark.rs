@@ -2,8 +2,11 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// How a sensor misbehaves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum AnomalyKind {
     /// One value is off.
     Spike,
@@ -41,7 +44,7 @@ impl fmt::Display for AnomalyKind {
 
 /// A reading in which a seeded anomaly shows. A spike marks one reading; every other kind marks a window of readings, and
 /// it is found if any reading of its window is flagged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Mark {
     /// What is wrong.
     pub kind: AnomalyKind,

@@ -6,6 +6,7 @@ mod layout;
 mod mark;
 mod outcome;
 mod sample;
+mod shard;
 mod sink;
 mod validity;
 
@@ -15,5 +16,6 @@ pub use layout::{FleetId, FleetInfo, Layout, PhaseId, PhaseInfo, PhaseRole, Prot
 pub use mark::{AnomalyKind, Detection, Mark};
 pub use outcome::{ErrorKind, Outcome};
 pub use sample::{Kind, Sample, Stages};
+pub use shard::{NotShard, Shard};
 pub use sink::{Finding, Sink};
 pub use validity::{Validity, Verdict};

@@ -1,10 +1,13 @@
 //! One finished reading or connection attempt, with every stamp the figures are made of.
 
+use serde::{Deserialize, Serialize};
+
 use super::{FleetId, Mark, Outcome, PhaseId};
 use crate::clock::Tick;
 
 /// What kind of work a sample is about; kinds are never mixed in one histogram.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// A reading, from its intended start to whatever closes it.
     Reading,

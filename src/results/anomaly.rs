@@ -5,6 +5,8 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::path::Path;
 
+use serde::{Deserialize, Serialize};
+
 use super::table::TableError;
 use crate::clock::Tick;
 use crate::record::{AnomalyKind, Detection, FleetId, Layout, Mark, Outcome, PhaseId};
@@ -16,7 +18,7 @@ const COLUMNS: [&str; 11] =
     ["run_id", "t_s", "phase", "fleet", "device", "seq", "kind", "episode", "onset", "outcome", "flagged"];
 
 /// A marked reading that has ended.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct Row {
     intended: Tick,
     phase: PhaseId,
@@ -30,7 +32,7 @@ struct Row {
 }
 
 /// Marked readings on their way to the file. The names of their devices share one text, so that a row allocates nothing.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Rows {
     entries: Vec<Row>,
     names: String,
@@ -77,6 +79,12 @@ impl Rows {
 
     pub(super) fn is_empty(&self) -> bool {
         self.entries.is_empty() && self.omitted == 0
+    }
+
+    /// Whether phases and fleets of all rows are of `layout`.
+    pub(super) fn fit(&self, layout: &Layout) -> bool {
+        let (phases, fleets) = (layout.phases.len(), layout.fleets.len());
+        self.entries.iter().all(|row| usize::from(row.phase.0) < phases && usize::from(row.fleet.0) < fleets)
     }
 
     fn name(&mut self, device: &str) -> Range<usize> {
@@ -196,7 +204,7 @@ pub fn read_anomalies(
 }
 
 /// `file` up to its last line's end.
-fn complete_lines(mut file: File) -> io::Result<io::Take<File>> {
+pub(super) fn complete_lines(mut file: File) -> io::Result<io::Take<File>> {
     const STEP: u64 = 4_096;
     let mut end = file.seek(SeekFrom::End(0))?;
     let mut chunk = Vec::new();

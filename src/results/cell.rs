@@ -3,6 +3,7 @@
 //! Workers hold cells of `u32` counts (an interval's worth), the totals of a run hold `u64`.
 
 use hdrhistogram::{Counter, Histogram};
+use serde::{Deserialize, Serialize};
 
 use super::counter::Counters;
 use crate::record::{Kind, Layout, Outcome, Sample};
@@ -34,7 +35,8 @@ impl Bounds {
 }
 
 /// The times that are measured; each has a histogram of its own in every cell that has seen one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(super) enum Series {
     /// Response time of what ended ok.
     Ok,
@@ -53,6 +55,19 @@ pub(super) enum Series {
 
 impl Series {
     const COUNT: usize = Self::Network as usize + 1;
+
+    /// All of them, in the order in which cells hold them.
+    pub(super) const ALL: [Self; Self::COUNT] = [
+        Self::Ok,
+        Self::Censored,
+        Self::Service,
+        Self::PacingLag,
+        Self::BacklogWait,
+        Self::Queue,
+        Self::Cache,
+        Self::Inference,
+        Self::Network,
+    ];
 }
 
 /// A percentile, or a bound on it.
@@ -87,6 +102,11 @@ impl<C: Counter> Cell<C> {
     /// The histogram of `series`; `None` while nothing is recorded in it.
     pub(super) fn times(&self, series: Series) -> Option<&Histogram<C>> {
         self.times[series as usize].as_ref().filter(|histogram| !histogram.is_empty())
+    }
+
+    /// Takes `times` for what was recorded in `series`; they have the cell's bounds.
+    pub(super) fn put(&mut self, series: Series, times: Histogram<C>) {
+        self.times[series as usize] = Some(times);
     }
 
     /// Response times of all that ended: the ok ones, and the lower bounds of the rest.

@@ -5,16 +5,14 @@ use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use super::budget::BudgetWatch;
-use super::cell::Bounds;
+use super::chronicle::Chronicle;
 use super::directory::RunFiles;
-use super::fault::FaultWatch;
-use super::interval::{IntervalReport, Running, observation};
+use super::interval::IntervalReport;
 use super::recorder::{Load, Recorder, Slice};
 use super::total::Totals;
 use crate::budget::Budget;
 use crate::clock::Tick;
-use crate::record::{FaultId, Layout, SwitchLog};
+use crate::record::{Layout, SwitchLog};
 
 /// Slices of one worker that may wait for the collector; beyond that the worker keeps growing its current one.
 const SLICES_PER_WORKER: usize = 4;
@@ -46,41 +44,29 @@ struct Open {
 #[derive(Debug)]
 pub struct Collector {
     layout: Arc<Layout>,
-    bounds: Bounds,
     slices: Receiver<Slice>,
     emptied: Vec<SyncSender<Load>>,
     /// For each worker, the first interval it may still contribute to; `None` once it has ended.
     progress: Vec<Option<u64>>,
     /// By interval number; never more than [`OPEN_INTERVALS`] after a slice has been dealt with.
     open: BTreeMap<u64, Open>,
-    /// The first interval not written yet, and where the last one ended.
+    /// The first interval not written yet.
     next: u64,
-    written_to: Tick,
-    spare: Option<Load>,
-    totals: Totals,
-    running: Running,
     /// Whoever switches faults besides the workers holds the other end.
     switching: Option<Receiver<()>>,
-    faults: FaultWatch,
-    budgets: BudgetWatch,
+    chronicle: Chronicle,
 }
 
 impl Collector {
     fn new(layout: Arc<Layout>, slices: Receiver<Slice>, emptied: Vec<SyncSender<Load>>) -> Self {
         Self {
-            bounds: Bounds::of(&layout),
             slices,
             progress: vec![Some(0); emptied.len()],
             emptied,
             open: BTreeMap::new(),
             next: 0,
-            written_to: Tick::ZERO,
-            spare: None,
-            totals: Totals::new(Arc::clone(&layout)),
-            running: Running::new(Arc::clone(&layout)),
-            faults: FaultWatch::new(Arc::clone(&layout), SwitchLog::default()),
-            budgets: BudgetWatch::default(),
             switching: None,
+            chronicle: Chronicle::new(Arc::clone(&layout), SwitchLog::default()),
             layout,
         }
     }
@@ -88,14 +74,14 @@ impl Collector {
     /// Has it follow the faults whose switches are noted in `log`.
     #[must_use]
     pub fn with_switches(mut self, log: SwitchLog) -> Self {
-        self.faults = FaultWatch::new(Arc::clone(&self.layout), log);
+        self.chronicle.follow(log);
         self
     }
 
     /// Has it judge those of `budgets` that may end the run at every interval; a failed one stands in the interval's report.
     #[must_use]
     pub fn with_budgets(mut self, budgets: &[Budget]) -> Self {
-        self.budgets = BudgetWatch::new(budgets);
+        self.chronicle.watch(budgets);
         self
     }
 
@@ -120,49 +106,38 @@ impl Collector {
         while self.progress.iter().any(Option::is_some) {
             let Ok(slice) = self.slices.recv() else { break };
             self.gather(slice);
-            while let Some(interval) = self.complete() {
-                self.write(interval, files, &mut on_interval)?;
+            while let Some((number, Open { end, load })) = self.complete() {
+                self.chronicle.write(number, end, load, files, &mut on_interval)?;
             }
         }
-        while let Some((_, interval)) = self.open.pop_first() {
-            self.write(interval, files, &mut on_interval)?;
+        while let Some((number, Open { end, load })) = self.open.pop_first() {
+            self.chronicle.write(number, end, load, files, &mut on_interval)?;
         }
         if let Some(switching) = &self.switching {
             // Nothing is ever sent: it only tells that the other end is gone.
             let _ = switching.recv();
         }
-        self.totals.late_switches = self.faults.switch(Tick::FAR);
-        self.faults.finish();
-        self.write_faults(files)?;
-        self.totals.outages = self.faults.rows();
-        self.totals.fault_spells_omitted = self.faults.omitted;
-        self.totals.switches_omitted = self.faults.unlogged();
-        Ok(self.totals)
+        self.chronicle.close(files)
     }
 
     /// Adds `slice` to the interval it ends, or to the earliest one still open if that one is already written.
     fn gather(&mut self, mut slice: Slice) {
         let number = self.interval_ending(slice.end, slice.last);
-        self.totals.merged_slices += slice.merged;
-        self.totals.late_slices += u64::from(number < self.next && !slice.load.is_empty());
+        self.chronicle.totals.merged_slices += slice.merged;
+        self.chronicle.totals.late_slices += u64::from(number < self.next && !slice.load.is_empty());
         if let Some(progress) = self.progress.get_mut(slice.worker) {
             *progress = if slice.last { None } else { Some(number + 1) };
         }
-        if slice.last && slice.end <= self.written_to && slice.load.is_empty() {
+        if slice.last && slice.end <= self.chronicle.written_to() && slice.load.is_empty() {
             return;
         }
-        let spare = &mut self.spare;
-        let open = self.open.entry(number.max(self.next)).or_insert_with(|| Open {
-            end: slice.end,
-            load: spare.take().unwrap_or_else(|| Load::new(&self.layout)),
-        });
+        let chronicle = &mut self.chronicle;
+        let open = self
+            .open
+            .entry(number.max(self.next))
+            .or_insert_with(|| Open { end: slice.end, load: chronicle.blank() });
         open.end = open.end.max(slice.end);
-        for (key, cell) in slice.load.cells.iter() {
-            open.load.cells.get_or_new(key, self.bounds).add(cell);
-        }
-        open.load.anomalies.add(&slice.load.anomalies);
-        open.load.deliveries.add(&slice.load.deliveries);
-        open.load.pulses.add(&slice.load.pulses);
+        chronicle.add(&mut open.load, &slice.load);
         if !slice.last {
             slice.load.recycle(self.layout.phase_at(slice.end));
             // A full or closed return path only means that the worker makes itself a new one.
@@ -179,50 +154,13 @@ impl Collector {
     }
 
     /// The earliest open interval, if no worker that is still expected can add to it.
-    fn complete(&mut self) -> Option<Open> {
+    fn complete(&mut self) -> Option<(u64, Open)> {
         let (&number, _) = self.open.first_key_value()?;
         let all_past = self.progress.iter().flatten().all(|&progress| progress > number);
         if !all_past && self.open.len() <= OPEN_INTERVALS {
             return None;
         }
         self.next = number + 1;
-        self.open.pop_first().map(|(_, interval)| interval)
-    }
-
-    fn write(
-        &mut self,
-        interval: Open,
-        files: &mut RunFiles,
-        on_interval: &mut impl FnMut(&IntervalReport),
-    ) -> io::Result<()> {
-        let Open { end, mut load } = interval;
-        let start = self.written_to;
-        // Stragglers after the last boundary have no time of their own; they get an interval's length.
-        let end = if end > start { end } else { start.plus_ns(self.layout.interval_ns) };
-        let switches = self.faults.switch(end);
-        let active = self.faults.active(start, end);
-        files.append(&self.layout, (start, end), &self.names(&active), &mut load)?;
-        self.totals.absorb(&load, end);
-        self.written_to = end;
-        let mut report = self.running.report(start, end, &load.cells, &self.totals);
-        (report.switches, report.faults) = (switches, active.clone());
-        let (observation, connected) = observation(&self.layout, &report, &load.cells);
-        self.faults.observe(&observation, &connected, active, &load.pulses);
-        self.write_faults(files)?;
-        report.budget_failed = self.budgets.judge(end, &self.totals, || self.faults.rows());
-        on_interval(&report);
-        load.recycle(self.layout.phase_at(end));
-        self.spare = Some(load);
-        Ok(())
-    }
-
-    fn write_faults(&mut self, files: &RunFiles) -> io::Result<()> {
-        self.faults.news().map_or(Ok(()), |rows| files.write_faults(&rows))
-    }
-
-    /// The names of `faults`, as the column has them.
-    fn names(&self, faults: &[FaultId]) -> String {
-        let names: Vec<_> = faults.iter().map(|fault| self.layout.fault(*fault).name.as_str()).collect();
-        names.join("+")
+        self.open.pop_first()
     }
 }

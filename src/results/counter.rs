@@ -1,9 +1,12 @@
 //! How often what happened, of one (phase, fleet, kind).
 
+use serde::{Deserialize, Serialize};
+
 use crate::record::{ErrorKind, Finding, Outcome, Sample};
 
 /// How often what happened. `planned` is the sum of the outcomes once every reading has ended.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub(super) struct Counters {
     pub(super) planned: u64,
     pub(super) sent: u64,

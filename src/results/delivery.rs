@@ -7,7 +7,7 @@ use crate::clock::Tick;
 use crate::record::{Finding, FleetInfo, Kind, Layout, Outcome, Promise, Sample};
 
 /// How many there were, and the first by the time it was discovered.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 struct Offences {
     number: u64,
     first: Option<(Tick, u32, u64)>,
@@ -25,7 +25,7 @@ impl Offences {
 }
 
 /// What the audit found in one fleet.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 struct Tally {
     lost: Offences,
     duplicated: Offences,
@@ -34,7 +34,7 @@ struct Tally {
 }
 
 /// What the audit found, by fleet in the order of the layout.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Deliveries {
     fleets: Vec<Tally>,
 }

@@ -13,10 +13,11 @@ use super::hlog::IntervalLog;
 use super::manifest::Manifest;
 use super::outage::{Outage, OutageTable};
 use super::recorder::Load;
+use super::shard::{ShardHeader, ShardRecord};
 use super::table::{IntervalKey, IntervalTable, SummaryRow, write_summary};
-use super::total::{budgeted, is_headline};
+use super::total::{Totals, budgeted, is_headline};
 use crate::clock::{Tick, WallTime};
-use crate::record::{Kind, Layout};
+use crate::record::{Kind, Layout, Switch};
 
 /// Attempts to find a free name for runs begun within the same second.
 const NAMES_TRIED: u32 = 1_000;
@@ -79,6 +80,7 @@ impl RunDirectory {
             log: IntervalLog::start(make("latency.hlog")?, &self.run_id, started)?,
             anomalies: AnomalyTable::start(make("anomalies.csv")?, &self.run_id)?,
             faults: OutageTable::start(self)?,
+            record: None,
             scratch: Bounds::of(layout).histogram(),
             headline: Bounds::of(layout).histogram(),
         })
@@ -139,6 +141,8 @@ pub struct RunFiles {
     log: IntervalLog<BufWriter<File>>,
     anomalies: AnomalyTable<BufWriter<File>>,
     faults: OutageTable,
+    /// Of a shard: everything, exactly.
+    record: Option<ShardRecord>,
     scratch: Histogram<u32>,
     headline: Histogram<u32>,
 }
@@ -183,6 +187,31 @@ impl RunFiles {
         self.intervals.flush()?;
         self.anomalies.flush()?;
         self.log.flush()
+    }
+
+    /// Has everything recorded in `shard.ndjson` too, from which shards are merged.
+    ///
+    /// # Errors
+    /// If the file cannot be made.
+    pub fn start_shard(&mut self, directory: &RunDirectory, header: &ShardHeader) -> io::Result<()> {
+        self.record = Some(ShardRecord::start(&directory.path, header)?);
+        Ok(())
+    }
+
+    /// Keeps what was recorded in interval `number`, which ended at `end`, where that is wanted.
+    pub(super) fn keep(
+        &mut self,
+        number: u64,
+        end: Tick,
+        load: &Load,
+        switches: &[Switch],
+    ) -> io::Result<()> {
+        self.record.as_mut().map_or(Ok(()), |record| record.interval(number, end, load, switches))
+    }
+
+    /// Notes that there is no more to keep.
+    pub(super) fn keep_end(&mut self, totals: &Totals, switches: Vec<Switch>) -> io::Result<()> {
+        self.record.as_mut().map_or(Ok(()), |record| record.end(totals, switches))
     }
 
     /// Writes `faults.csv` anew.
@@ -232,7 +261,12 @@ impl EventTable {
     /// # Errors
     /// If the file cannot be written.
     pub fn append(&mut self, at: Tick, event: &str, name: &str, detail: &str) -> io::Result<()> {
-        self.rows.write_record([format!("{:.3}", at.as_secs_f64()).as_str(), event, name, detail])?;
+        self.write([format!("{:.3}", at.as_secs_f64()).as_str(), event, name, detail])
+    }
+
+    /// Appends a row as it stands, and flushes.
+    pub(super) fn write(&mut self, cells: impl IntoIterator<Item = impl AsRef<[u8]>>) -> io::Result<()> {
+        self.rows.write_record(cells)?;
         self.rows.flush()
     }
 }
@@ -297,6 +331,9 @@ mod tests {
                 ..BudgetResult::default()
             }],
             faults_by_hand: 0,
+            shard: None,
+            start_at: None,
+            merged: Vec::new(),
             exit_code: None,
         }
     }

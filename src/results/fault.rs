@@ -41,6 +41,8 @@ struct Active {
 pub(super) struct FaultWatch {
     layout: Arc<Layout>,
     log: SwitchLog,
+    /// What was taken in last, as it was logged.
+    heard: Vec<Switch>,
     rule: RecoveryRule,
     stories: Vec<Story>,
     /// Places of the stories that are not over.
@@ -59,6 +61,7 @@ impl FaultWatch {
         Self {
             layout,
             log,
+            heard: Vec::new(),
             rule: RecoveryRule::default(),
             stories: Vec::new(),
             open: Vec::new(),
@@ -79,7 +82,8 @@ impl FaultWatch {
     /// worker logs of a switch that has been given back earlier still counts in the spell's story.
     pub(super) fn switch(&mut self, until: Tick) -> Vec<Switch> {
         let mut merged: Vec<Switch> = Vec::new();
-        for mut switch in self.log.take_before(until) {
+        self.heard = self.log.take_before(until);
+        for mut switch in self.heard.clone() {
             switch.remark = switch.remark.as_deref().and_then(legible);
             if self.layout.faults.get(usize::from(switch.fault.0)).is_none() {
                 continue;
@@ -103,6 +107,11 @@ impl FaultWatch {
             }
         }
         merged
+    }
+
+    /// What was taken in last, as workers and operators logged it.
+    pub(super) fn heard(&mut self) -> Vec<Switch> {
+        std::mem::take(&mut self.heard)
     }
 
     /// Whether this began the spell.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::delivery::FleetDelivery;
 use super::recovery::RecoveryRule;
-use crate::record::Validity;
+use crate::record::{Shard, Validity};
 
 /// The version of the run directory's files. Columns and keys may be added under the same version.
 pub const SCHEMA: u32 = 1;
@@ -80,8 +80,58 @@ pub struct Manifest {
     /// The delivery audit of every fleet, and whether what it expects was kept; empty until the run has ended.
     #[serde(default)]
     pub delivery: Vec<FleetDelivery>,
+    /// What it drove of the plan, where it was one of several shards.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<ShardFacts>,
+    /// When it was to begin, where that was said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_at: Option<StartFacts>,
+    /// The shards it was merged from, by their numbers; empty for a run that was driven.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub merged: Vec<MergedShard>,
     /// The exit code of the command.
     pub exit_code: Option<u8>,
+}
+
+/// What a shard drove of its plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShardFacts {
+    /// Which it is of how many: `2/4`.
+    pub shard: Shard,
+    /// The devices it drove.
+    pub devices: u32,
+    /// Faults of the plan that it left to shard 1, because they happen once.
+    pub faults_elsewhere: Vec<String>,
+}
+
+/// When a run was to begin.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StartFacts {
+    /// The instant that was asked for, RFC 3339.
+    pub at: String,
+    /// How much later it began by the wall clock, milliseconds; `None` until it has.
+    pub late_ms: Option<f64>,
+}
+
+/// One of the shards that a run was merged from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MergedShard {
+    /// The run's name.
+    pub run_id: String,
+    /// Which it is of how many.
+    pub shard: Shard,
+    /// The machine that generated its load.
+    pub host: Host,
+    /// Version of squall that ran it.
+    pub tool_version: String,
+    /// How far it got.
+    pub state: RunState,
+    /// Calendar time of its beginning by its own clock, RFC 3339.
+    pub began: String,
+    /// How much later than the first shard it began, by their own wall clocks, milliseconds.
+    pub after_first_ms: f64,
+    /// Whether its measurement can be trusted; `None` if it did not live to judge.
+    pub validity: Option<Validity>,
 }
 
 /// How far a run got.
@@ -107,6 +157,7 @@ impl RunState {
             Self::Running => "not finished",
             Self::Complete => "complete",
             Self::Interrupted => "interrupted",
+            Self::Aborted => "ended by a budget",
             Self::Failed => "ended by an error",
         }
     }

@@ -7,12 +7,14 @@
 mod anomaly;
 mod budget;
 mod cell;
+mod chronicle;
 mod collector;
 mod counter;
 mod delivery;
 mod detection;
 mod directory;
 mod distribution;
+mod event;
 mod fault;
 mod figures;
 mod finding;
@@ -21,12 +23,15 @@ mod host;
 mod interval;
 mod level;
 mod manifest;
+mod merge;
 mod millis;
 mod outage;
 mod pulse;
 mod recorder;
 mod recovery;
 mod report;
+mod shard;
+mod store;
 mod table;
 mod total;
 
@@ -38,17 +43,20 @@ pub use delivery::{Expectation, FleetDelivery, Offender};
 pub use detection::{Detections, FleetDetection, Found, Score};
 pub use directory::{EventTable, RunDirectory, RunFiles};
 pub use distribution::{Distributions, read_distributions};
+pub use event::merge_events;
 pub use figures::Figures;
 pub use interval::{IntervalReport, Progress};
 pub use manifest::{
-    BudgetResult, Calibration, ClockFacts, Host, Manifest, ManifestError, PacerFacts, PacingLag, RunState,
-    SCHEMA, ScenarioText, WorkerUse, load_manifest,
+    BudgetResult, Calibration, ClockFacts, Host, Manifest, ManifestError, MergedShard, PacerFacts, PacingLag,
+    RunState, SCHEMA, ScenarioText, ShardFacts, StartFacts, WorkerUse, load_manifest,
 };
+pub use merge::{MergeError, merge};
 pub use millis::{Millis, NotMillis};
 pub use outage::{Outage, Recovery, read_outages};
 pub use recorder::Recorder;
 pub use recovery::RecoveryRule;
 pub use report::{LoadError, Report};
+pub use shard::{RecordEnd, ShardError, ShardFile, ShardHeader};
 pub use table::{SummaryRow, TableError, read_summary};
 pub use total::{ALL, Readings, Totals};
 

@@ -1,5 +1,7 @@
 //! When readings ended ok, closely enough to tell how soon after an instant the first one did.
 
+use serde::{Deserialize, Serialize};
+
 use crate::clock::Tick;
 use crate::record::Layout;
 
@@ -15,7 +17,7 @@ const MOST_MERGED: usize = 64 * MOST;
 /// A silence is seen exactly, to the nanosecond. In between, an instant is followed by an ok reading no later than
 /// [`Pulses::after`] says, and less than a 64th of an interval earlier, unless the collector was so far behind that a slice
 /// grew beyond two intervals.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Pulses {
     stretches: Vec<(Tick, Tick)>,
     /// Length of a stretch, nanoseconds; 0: nothing is kept, because nobody will ask.

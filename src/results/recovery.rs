@@ -279,8 +279,8 @@ impl Story {
         let reconnected = self.reconnects.all();
         Outage {
             fault: info.name.clone(),
-            layer: info.layer.to_owned(),
-            kind: info.kind.to_owned(),
+            layer: info.layer.to_string(),
+            kind: info.kind.to_string(),
             turn: self.turn,
             planned_s: self.planned.map(seconds),
             start_s: seconds(self.start),

@@ -4,6 +4,7 @@ mod anomaly;
 mod budget;
 mod fault;
 mod recovery;
+mod shard;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,7 +17,7 @@ use super::*;
 use crate::clock::{Tick, WallTime};
 use crate::record::{
     AnomalyKind, Detection, ErrorKind, FleetId, FleetInfo, Kind, Layout, Mark, Outcome, PhaseId, PhaseInfo,
-    PhaseRole, Promise, Protocol, Sample, Sink, Stages,
+    PhaseRole, Promise, Protocol, Sample, Shard, Sink, Stages,
 };
 use crate::units::Quantile;
 
@@ -101,6 +102,7 @@ fn run_of(
     let started = WallTime::from_epoch(Duration::from_millis(1_790_000_000_123));
     let directory = RunDirectory::create(out, "trial", "a", started).unwrap();
     let mut files = directory.start_files(&layout, started).unwrap();
+    shard::start(&mut files, &directory, &layout, Shard::WHOLE);
     let (recorders, collector) = recorders(&layout, workers);
     let mut reports = Vec::new();
     let totals = std::thread::scope(|scope| {
@@ -121,6 +123,7 @@ fn run_of(
         collector.run(&mut files, |report| reports.push(report.clone())).unwrap()
     });
     directory.write_summary(&totals.rows()).unwrap();
+    shard::assert_replays(&directory, &totals, started);
     (directory, totals, reports)
 }
 

@@ -7,6 +7,7 @@ use hdrhistogram::Histogram;
 use super::cell::{Bounds, Cell, Cells, Key, Percentile, Series};
 use super::delivery::{Deliveries, FleetDelivery};
 use super::figures::Figures;
+use super::manifest::PacingLag;
 use super::outage::Outage;
 use super::recorder::Load;
 use super::table::SummaryRow;
@@ -223,6 +224,12 @@ impl Readings {
     /// How late the generator itself woke, nanoseconds; `None` without data.
     pub fn pacing_lag_ns(&self, quantile: Quantile) -> Option<u64> {
         self.at(Series::PacingLag, quantile)
+    }
+
+    /// How late the generator itself woke, as manifests have it; `None` without data.
+    pub fn pacing_lag(&self) -> Option<PacingLag> {
+        let ms = |quantile| self.pacing_lag_ns(quantile).map(|ns| ns as f64 / 1e6);
+        Some(PacingLag { p50_ms: ms(Quantile::P50)?, p99_ms: ms(Quantile::P99)? })
     }
 
     fn at(&self, series: Series, quantile: Quantile) -> Option<u64> {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{Environment, Overrides, Plan, Scenario};
-use crate::record::Protocol;
+use crate::record::{FleetId, Protocol, Shard};
 
 /// Pinned: a change here makes every stored run of the scenario incomparable, so it must be meant.
 const DIGESTS: &str = include_str!("example.txt");
@@ -37,6 +37,41 @@ fn every_shipped_scenario_is_sound_and_has_its_pinned_digest() {
     let found: Vec<String> = found.iter().map(|(name, digest)| format!("{digest}  {name}")).collect();
     assert_eq!(found, DIGESTS.lines().collect::<Vec<_>>());
     assert!(found.len() >= 14);
+}
+
+#[test]
+fn four_shards_of_every_shipped_scenario_are_its_whole_plan() {
+    for name in DIGESTS.lines().filter_map(|line| line.split("  ").nth(1)) {
+        let plan = plan(name);
+        let shards: Vec<_> = (1..=4).filter_map(|number| Shard::new(number, 4)).collect();
+        let mut owners = vec![0; plan.devices() as usize];
+        for shard in &shards {
+            for global in (0..plan.devices()).filter(|global| shard.drives(*global)) {
+                owners[global as usize] += 1;
+            }
+        }
+        assert!(owners.iter().all(|owners| *owners == 1), "{name}");
+        for (at, fleet) in plan.scenario().fleets.iter().enumerate() {
+            let id = FleetId(at as u16);
+            assert_eq!(
+                shards.iter().map(|shard| plan.devices_of(id, *shard)).sum::<u32>(),
+                fleet.devices,
+                "{name}"
+            );
+            for phase in plan.measured_phases() {
+                let parts: Option<f64> =
+                    shards.iter().map(|shard| plan.expected_of_shard(phase, id, *shard)).sum();
+                let whole = plan.expected_readings(phase, id);
+                assert_eq!(parts.is_some(), whole.is_some(), "{name} {}", fleet.name);
+                let (parts, whole) = (parts.unwrap_or_default(), whole.unwrap_or_default());
+                assert!(
+                    (parts - whole).abs() <= 1e-6 * whole.max(1.0),
+                    "{name} {}: {parts} {whole}",
+                    fleet.name
+                );
+            }
+        }
+    }
 }
 
 #[test]

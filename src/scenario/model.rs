@@ -242,6 +242,14 @@ pub struct Fleet {
 }
 
 impl Fleet {
+    /// The fleet whose hearing ends its readings, where it is not the devices themselves.
+    pub fn heard_by(&self) -> Option<&str> {
+        match &self.exchange {
+            Exchange::Mqtt(mqtt) => mqtt.subscribers.as_deref(),
+            Exchange::Http(_) | Exchange::Ws(_) => None,
+        }
+    }
+
     /// Whether its devices connect only when they have something to send.
     pub const fn on_demand(&self) -> bool {
         let fresh = matches!(&self.exchange, Exchange::Http(http) if http.fresh);

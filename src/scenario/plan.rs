@@ -11,7 +11,7 @@ use crate::arrival::{Arrivals, Law, Load, expected_count};
 use crate::clock::Tick;
 use crate::fault::{Draw, Fault, Schedule};
 use crate::fleet::Device;
-use crate::record::{FaultInfo, FleetId, Layout, PhaseId, PhaseRole};
+use crate::record::{FaultInfo, FleetId, Layout, PhaseId, PhaseRole, Shard};
 
 pub use super::timeline::Event;
 
@@ -165,11 +165,34 @@ impl Plan {
         })
     }
 
-    /// Expected further readings of the fleet's spikes.
-    fn expected_surplus(&self, planned: &Planned, fleet: &Fleet, from: Tick, to: Tick) -> f64 {
+    /// Expected further readings of the fleet's spikes, on the devices of `shard`.
+    fn expected_surplus(&self, at: usize, (from, to): (Tick, Tick), shard: Shard) -> f64 {
+        let (planned, fleet) = (&self.fleets[at], &self.scenario.fleets[at]);
         let Some(source) = self.source(planned, fleet, 0) else { return 0.0 };
-        let each = self.faults.iter().zip(&planned.draws);
-        each.filter_map(|(fault, draw)| Some(hit::expected(fault, draw.as_ref()?, &source, from, to))).sum()
+        let each = self.faults.iter().zip(&planned.draws).filter_map(|(fault, draw)| {
+            let draw = draw.as_ref()?;
+            let whole = hit::expected(fault, draw, &source, from, to);
+            if whole == 0.0 || shard == Shard::WHOLE {
+                return Some(whole);
+            }
+            let own = self.members(at, shard).filter(|index| draw.rank(*index).is_some()).count();
+            Some(whole * own as f64 / f64::from(draw.hit().max(1)))
+        });
+        each.sum()
+    }
+
+    /// The devices of fleet number `at` that `shard` drives, by their index within the fleet.
+    fn members(&self, at: usize, shard: Shard) -> impl Iterator<Item = u32> {
+        let (first, devices) = (self.fleets[at].first, self.scenario.fleets[at].devices);
+        (0..shard.count(first, devices)).map(move |nth| shard.member(first, nth))
+    }
+
+    /// How many devices of `fleet` `shard` drives.
+    ///
+    /// # Panics
+    /// If `fleet` is not of this plan.
+    pub fn devices_of(&self, fleet: FleetId, shard: Shard) -> u32 {
+        shard.count(self.fleets[usize::from(fleet.0)].first, self.fleet(fleet).devices)
     }
 
     /// End of the last phase: no reading is due then or later.
@@ -193,8 +216,17 @@ impl Plan {
     /// # Panics
     /// If `phase` or `fleet` is not of this plan.
     pub fn expected_readings(&self, phase: PhaseId, fleet: FleetId) -> Option<f64> {
+        self.expected_of_shard(phase, fleet, Shard::WHOLE)
+    }
+
+    /// The same of the devices that `shard` drives. Where a spike hits devices one after the other, the shard's are taken to be
+    /// spread over that time like all of them.
+    ///
+    /// # Panics
+    /// If `phase` or `fleet` is not of this plan.
+    pub fn expected_of_shard(&self, phase: PhaseId, fleet: FleetId, shard: Shard) -> Option<f64> {
         let phase = self.layout.phase(phase);
-        self.expected_between(fleet, phase.start, phase.end)
+        self.expected_of(fleet, (phase.start, phase.end), u32::MAX, shard)
     }
 
     /// How many readings `fleet` is expected to have due from `from` to before `to`; `None` for a closed fleet.
@@ -202,7 +234,7 @@ impl Plan {
     /// # Panics
     /// If `fleet` is not of this plan.
     pub fn expected_between(&self, fleet: FleetId, from: Tick, to: Tick) -> Option<f64> {
-        self.expected_of(fleet, from, to, u32::MAX)
+        self.expected_of(fleet, (from, to), u32::MAX, Shard::WHOLE)
     }
 
     /// The same from `most` evenly spaced devices where a fleet joins or leaves; exact for all other fleets. For charts.
@@ -210,35 +242,41 @@ impl Plan {
     /// # Panics
     /// If `fleet` is not of this plan.
     pub fn estimated_between(&self, fleet: FleetId, from: Tick, to: Tick, most: u32) -> Option<f64> {
-        self.expected_of(fleet, from, to, most.max(1))
+        self.expected_of(fleet, (from, to), most.max(1), Shard::WHOLE)
     }
 
-    fn expected_of(&self, fleet: FleetId, from: Tick, to: Tick, most: u32) -> Option<f64> {
-        let (planned, fleet) = (&self.fleets[usize::from(fleet.0)], self.fleet(fleet));
+    fn expected_of(&self, id: FleetId, (from, to): (Tick, Tick), most: u32, shard: Shard) -> Option<f64> {
+        let at = usize::from(id.0);
+        let (planned, fleet) = (&self.fleets[at], self.fleet(id));
         let (rate, arrival, course) = match &fleet.model {
             Model::Open { rate, arrival, course, .. } => (rate, arrival, course),
             Model::Closed { .. } => return None,
             Model::Subscriber => return Some(0.0),
         };
-        let surplus = self.expected_surplus(planned, fleet, from, to);
+        let surplus = self.expected_surplus(at, (from, to), shard);
         let one =
             |law: &Law, from, to| expected_count(law, *rate, course.as_deref(), &planned.load, from, to);
         if planned.presence.is_constant() {
             return Some(match arrival {
-                Law::Recorded { times, .. } => {
+                Law::Recorded { times, .. } if shard == Shard::WHOLE => {
                     one(&Law::Recorded { times: Arc::clone(times), device: 0, devices: 1 }, from, to)
                 }
-                law => one(law, from, to) * f64::from(fleet.devices) + surplus,
+                Law::Recorded { .. } => {
+                    self.members(at, shard).map(|index| one(&of_device(arrival, index), from, to)).sum()
+                }
+                law => one(law, from, to) * f64::from(self.devices_of(id, shard)) + surplus,
             });
         }
-        let sample = fleet.devices.min(most);
+        let devices = self.devices_of(id, shard);
+        let sample = devices.min(most);
         let each = (0..sample).map(|nth| {
-            let index = (u64::from(nth) * u64::from(fleet.devices) / u64::from(sample)) as u32;
+            let nth = (u64::from(nth) * u64::from(devices) / u64::from(sample)) as u32;
+            let index = shard.member(planned.first, nth);
             let (starts, ends) = planned.presence.sending(index);
             let (from, to) = (from.max(starts), to.min(ends));
             if from < to { one(&of_device(arrival, index), from, to) } else { 0.0 }
         });
-        Some(each.sum::<f64>() * f64::from(fleet.devices) / f64::from(sample) + surplus)
+        Some(each.sum::<f64>() * f64::from(devices) / f64::from(sample.max(1)) + surplus)
     }
 
     /// Standard deviation of the number of readings `fleet` has due in a stretch where `expected` are: `None` where the
@@ -332,8 +370,8 @@ fn placed(scenario: &Scenario, timeline: &Timeline) -> Vec<Arc<Fault>> {
 fn told(faults: &[Arc<Fault>], fleets: &[Planned], end: Tick) -> Vec<FaultInfo> {
     let told = faults.iter().enumerate().map(|(nth, fault)| FaultInfo {
         name: fault.name.clone(),
-        layer: fault.effect.layer(),
-        kind: fault.kind,
+        layer: fault.effect.layer().into(),
+        kind: fault.kind.into(),
         cuts: fault.effect.cuts(),
         counted: fault.effect.is_counted(),
         fleets: (0..fleets.len())

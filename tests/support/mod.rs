@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex};
 use squall::clock::{Monotonic, Tick};
 use squall::engine::{self, Control, Report, Setup};
 use squall::protocol::Endpoint;
-use squall::record::{Detection, Finding, FleetId, Kind, Mark, PhaseId, Sample, Sink, Switch, SwitchLog};
+use squall::record::{
+    Detection, Finding, FleetId, Kind, Mark, PhaseId, Sample, Shard, Sink, Switch, SwitchLog,
+};
 use squall::scenario::{Overrides, Plan, Scenario};
 
 /// Everything a run recorded.
@@ -87,10 +89,23 @@ pub(crate) fn drive(
     clock: Monotonic,
     control: &Control,
 ) -> (Report, Book) {
+    drive_shard(plan, Shard::WHOLE, endpoints, workers, clock, control)
+}
+
+/// Drives the devices of one shard of `plan` at `endpoints` and gives what was recorded.
+pub(crate) fn drive_shard(
+    plan: &Arc<Plan>,
+    shard: Shard,
+    endpoints: Vec<Endpoint>,
+    workers: usize,
+    clock: Monotonic,
+    control: &Control,
+) -> (Report, Book) {
     let (keeper, switches) = (Keeper::default(), SwitchLog::default());
     let sinks = (0..workers).map(|_| keeper.clone()).collect();
     let setup = Setup {
         plan: Arc::clone(plan),
+        shard,
         endpoints: Arc::new(endpoints),
         clock,
         epoch_ns: 0,

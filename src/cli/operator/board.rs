@@ -30,6 +30,8 @@ struct Place {
     /// Spells by hand so far.
     by_hand: u32,
     on: Option<Spell>,
+    /// Another process sees to it.
+    elsewhere: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -62,8 +64,18 @@ impl Board {
             next: 0,
             by_hand: 0,
             on: None,
+            elsewhere: false,
         };
         Self { places: faults.iter().enumerate().map(place).collect(), end }
+    }
+
+    /// Leaves what breaks the service or runs commands to shard 1.
+    #[must_use]
+    pub(super) fn following(mut self) -> Self {
+        for place in &mut self.places {
+            place.elsewhere = !place.fault.effect.by_device();
+        }
+        self
     }
 
     /// When something is due next; the end of the run at the latest.
@@ -88,7 +100,7 @@ impl Board {
     /// What to tell the caller: there is no such fault, or it is on already.
     pub(super) fn start(&mut self, name: &str, now: Tick, length_ns: Option<u64>) -> Result<Step, String> {
         let place = self.find(name)?;
-        refuse_planned_readings(place)?;
+        refuse_foreign(place)?;
         if let Some(spell) = place.on {
             let whose = if spell.by_hand { "by hand" } else { "by plan" };
             return Err(format!("`{name}` is on already, {whose}, since {}", spell.since));
@@ -116,13 +128,13 @@ impl Board {
     /// What to tell the caller: there is no such fault, or it is off already.
     pub(super) fn stop(&mut self, name: &str) -> Result<Step, String> {
         let place = self.find(name)?;
-        refuse_planned_readings(place)?;
+        refuse_foreign(place)?;
         place.off().ok_or_else(|| format!("`{name}` is off already"))
     }
 
     /// Switches everything off by hand.
     pub(super) fn stop_all(&mut self) -> Vec<Step> {
-        let movable = self.places.iter_mut().filter(|place| refuse_planned_readings(place).is_ok());
+        let movable = self.places.iter_mut().filter(|place| refuse_foreign(place).is_ok());
         movable.filter_map(Place::off).collect()
     }
 
@@ -149,7 +161,8 @@ impl Place {
 
     /// The planned spell that begins next.
     fn upcoming(&self) -> Option<(Tick, Tick)> {
-        let (from, until) = self.fault.schedule?.spell(self.next).filter(|(from, _)| *from < self.end)?;
+        let schedule = self.fault.schedule.filter(|_| !self.elsewhere)?;
+        let (from, until) = schedule.spell(self.next).filter(|(from, _)| *from < self.end)?;
         Some((from, until.min(self.end)))
     }
 
@@ -191,8 +204,12 @@ impl Place {
     }
 }
 
-/// A spike's readings are part of the plan: no hand can bring them or send them back.
-fn refuse_planned_readings(place: &Place) -> Result<(), String> {
+/// A spike's readings are part of the plan: no hand can bring them or send them back. Nor can one of another shard do what is to
+/// happen once.
+fn refuse_foreign(place: &Place) -> Result<(), String> {
+    if place.elsewhere {
+        return Err(format!("`{}` is switched by shard 1 alone; ask the run of that one", place.fault.name));
+    }
     match place.fault.effect {
         Effect::Device(Mishap::Spike { .. }) => Err(format!(
             "`{}` is a spike: its readings are part of the plan and cannot be switched",
@@ -292,6 +309,17 @@ mod tests {
         board.stop("far").unwrap();
         let refused = board.start("far", Tick(far - LEAD_NS), None).unwrap_err();
         assert_eq!(refused, "`far` begins by plan at this moment");
+    }
+
+    #[test]
+    fn what_is_to_happen_once_is_left_to_the_first_shard() {
+        let near = fault("near", Effect::Network(Vec::new()), Some((100, 10, 50, 1)));
+        let mut board = Board::new(&[slow(Some((100, 10, 50, 2))), near], END).following();
+        let steps = board.advance(Tick(1_000));
+        assert_eq!(steps.iter().map(|step| step.fault.0).collect::<Vec<_>>(), [1, 1]);
+        assert!(board.start("slow", Tick(2_000), None).unwrap_err().contains("by shard 1 alone"));
+        assert!(board.stop("slow").unwrap_err().contains("by shard 1 alone"));
+        assert!(board.start("near", Tick(2_000), None).is_ok());
     }
 
     #[test]

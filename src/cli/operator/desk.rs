@@ -45,6 +45,7 @@ impl Desk {
         bench: &Rc<Bench>,
     ) -> (Self, Vec<JoinHandle<()>>) {
         let board = Board::new(&faults, bench.end);
+        let board = if bench.leads { board } else { board.following() };
         let mut hands = Vec::new();
         let mut hire = |(nth, fault): (usize, &Arc<Fault>)| {
             let (queue, jobs) = mpsc::channel(JOBS);

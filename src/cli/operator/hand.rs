@@ -42,6 +42,8 @@ pub(super) struct Bench {
     pub(super) directory: PathBuf,
     pub(super) orders: watch::Receiver<Order>,
     pub(super) service: Option<TroubleDesk>,
+    /// Whether it breaks the service and runs commands, or leaves that to another shard.
+    pub(super) leads: bool,
     pub(super) screen: Box<dyn Fn(&str) + Send>,
     /// No further spell begins.
     pub(super) ending: Cell<bool>,

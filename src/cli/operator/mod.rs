@@ -38,6 +38,8 @@ use hand::Bench;
 
 /// What an operator must know of its run.
 pub(super) struct Post {
+    /// Whether it breaks the service and runs commands, or leaves that to another shard.
+    pub(super) leads: bool,
     /// In the order of the plan.
     pub(super) faults: Vec<Arc<Fault>>,
     pub(super) seed: Seed,
@@ -145,6 +147,7 @@ async fn operate(post: Post, stopped: oneshot::Receiver<()>) -> Account {
         orders: post.control.subscribe(),
         service: post.service,
         screen: post.screen,
+        leads: post.leads,
         ending: Cell::new(false),
         troubles: RefCell::default(),
         troubles_omitted: Cell::new(0),

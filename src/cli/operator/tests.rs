@@ -44,6 +44,7 @@ impl Stage {
     fn operator(&self, faults: Vec<Fault>, service: Option<TroubleDesk>) -> Operator {
         let shown = Arc::clone(&self.shown);
         Operator::start(Post {
+            leads: true,
             faults: faults.into_iter().map(Arc::new).collect(),
             seed: Seed(1),
             clock: self.clock,

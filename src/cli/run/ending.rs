@@ -12,9 +12,7 @@ use crate::cli::{export, report};
 use crate::clock::WallTime;
 use crate::engine::{End, Figures, Report, Standstills, WorkerReport};
 use crate::record::{ErrorKind, FleetId, Layout, Verdict};
-use crate::results::{
-    self, BudgetResult, Calibration, PacingLag, Readings, RunState, SummaryRow, Totals, WorkerUse,
-};
+use crate::results::{self, BudgetResult, Calibration, Readings, RunState, SummaryRow, Totals, WorkerUse};
 use crate::units::Quantile;
 
 impl Driven {
@@ -62,7 +60,7 @@ impl Driven {
         };
         self.manifest.budgets = budgets;
         self.manifest.worker_use = report.workers.iter().map(worker_use).collect();
-        self.manifest.pacing_lag = lag(&readings);
+        self.manifest.pacing_lag = readings.pacing_lag();
         self.manifest.calibration =
             profile.and_then(|profile| calibration(profile, totals, self.plan.layout()));
         self.manifest.anomaly_rows_omitted = totals.anomaly_rows_omitted;
@@ -142,7 +140,7 @@ impl Driven {
         }
     }
 
-    /// Readings the plan has in the measured phases, and how far chance may take a run from that; `None` where a fleet is
+    /// Readings the plan has in the measured phases for the devices driven, and how far chance may take a run from that; `None` where a fleet is
     /// closed, or a law of arrival has no variance.
     fn expected(&self) -> Option<(f64, f64)> {
         let (mut expected, mut variance) = (0.0, 0.0);
@@ -151,11 +149,12 @@ impl Driven {
             let own: f64 = self
                 .plan
                 .measured_phases()
-                .map(|phase| self.plan.expected_readings(phase, fleet))
+                .map(|phase| self.plan.expected_of_shard(phase, fleet, self.shard))
                 .sum::<Option<f64>>()?;
             expected += own;
             // Grids stray by a reading per device and edge.
-            variance += self.plan.deviation(fleet, own)?.powi(2) + f64::from(self.plan.fleet(fleet).devices);
+            variance +=
+                self.plan.deviation(fleet, own)?.powi(2) + f64::from(self.plan.devices_of(fleet, self.shard));
         }
         Some((expected, variance.sqrt()))
     }
@@ -190,9 +189,4 @@ fn calibration(profile: &Profile, totals: &Totals, layout: &Layout) -> Option<Ca
     let floor_p50_ms = spoken.iter().filter_map(floor).collect();
     let calibrated = profile.calibrated.clone();
     (!times_floor.is_empty()).then_some(Calibration { calibrated, times_floor, floor_p50_ms })
-}
-
-fn lag(readings: &Readings) -> Option<PacingLag> {
-    let ms = |quantile| readings.pacing_lag_ns(quantile).map(|ns| ns as f64 / 1e6);
-    Some(PacingLag { p50_ms: ms(Quantile::P50)?, p99_ms: ms(Quantile::P99)? })
 }

@@ -16,6 +16,7 @@ use super::exit::Exit;
 use super::export::Subject;
 use super::journal::Journal;
 use super::operator::{self, Account, Operator, Post};
+use super::shard::Part;
 use super::signal::Interrupts;
 use super::target::Targets;
 use crate::calibration::Profile;
@@ -23,10 +24,10 @@ use crate::clock::{Monotonic, PacerKind, Tick, WallTime};
 use crate::display::{Progress, ProgressMode, Style};
 use crate::engine::{self, Control, EngineError, Order, Setup};
 use crate::protocol::control::TroubleDesk;
-use crate::record::{Layout, SwitchLog};
+use crate::record::{Layout, Shard, SwitchLog};
 use crate::results::{
     self, BudgetResult, ClockFacts, Collector, Host, Manifest, PacerFacts, RunDirectory, RunFiles, RunState,
-    ScenarioText, Totals,
+    ScenarioText, ShardFacts, ShardHeader, StartFacts, Totals,
 };
 use crate::scenario::{Plan, Scenario, load_budgets};
 
@@ -36,19 +37,26 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Fault> {
     args.outputs.prepare(Subject::Run)?;
     let plan = Arc::new(Plan::new(scenario));
     plan.budgets_have_data().map_err(Fault::usage)?;
-    let mut targets = Targets::prepare(args, &plan)?;
-    let notes = preflight::ensure(&plan, &mut targets, &args.source_ips)?;
+    let (part, notes) = Part::of(args)?;
+    part.judge(&plan)?;
+    let mut targets = Targets::prepare(args, &plan, part)?;
+    targets.notes.extend(notes);
+    let notes = preflight::ensure(&plan, part.shard(), &mut targets, &args.source_ips)?;
     targets.notes.extend(notes);
     let profile = profile(&mut targets);
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let workers = args.workers.map_or_else(|| targets.default_workers(cores), usize::from);
-    targets.notes.extend(profile.as_ref().and_then(|profile| beyond(profile, &plan, workers)));
+    targets.notes.extend(profile.as_ref().and_then(|profile| beyond(profile, &plan, part.shard(), workers)));
 
     if let Some(wait) = until_aligned(&plan) {
-        announce_wait(args, wait);
+        announce_wait(args, wait, "the scenario aligns its start with the wall clock");
         thread::sleep(wait.saturating_sub(LEAD));
     }
-    let driven = Attempt::begin(args, &plan, &targets, workers)?.drive(args, &targets)?;
+    if let Some(wait) = part.remaining() {
+        announce_wait(args, wait, "it begins at the instant that --start-at names");
+    }
+    part.approach()?;
+    let driven = Attempt::begin(args, &plan, &targets, part, workers)?.drive(args, &targets)?;
     let mut recorded = Ok(());
     if let Some(server) = targets.server.take() {
         recorded = super::target::record(&server, &plan.scenario().reference);
@@ -60,10 +68,10 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Fault> {
 }
 
 /// What to say of a plan whose peak is beyond what the machine was found to sustain.
-fn beyond(profile: &Profile, plan: &Plan, workers: usize) -> Option<String> {
+fn beyond(profile: &Profile, plan: &Plan, shard: Shard, workers: usize) -> Option<String> {
     let spoken = plan.layout().fleets.iter().map(|fleet| fleet.protocol.name());
     let sustained = profile.sustained(spoken)? * workers as f64;
-    let peak = plan.peak_rate();
+    let peak = plan.peak_rate() / f64::from(shard.of());
     (peak > sustained).then(|| {
         format!(
             "note: the plan's peak of {peak:.0} readings/s is beyond the {sustained:.0}/s that {workers} worker(s) sustained \
@@ -102,10 +110,9 @@ fn until_aligned(plan: &Plan) -> Option<Duration> {
     Some(Duration::from_nanos((align_ns - begin_ns % align_ns) % align_ns))
 }
 
-fn announce_wait(args: &RunArgs, wait: Duration) {
+fn announce_wait(args: &RunArgs, wait: Duration, why: &str) {
     if !args.quiet {
-        let text =
-            format!("waiting {:.1} s: the scenario aligns its start with the wall clock", wait.as_secs_f64());
+        let text = format!("waiting {:.1} s: {why}", wait.as_secs_f64());
         // Nobody reading it changes nothing.
         let _ = writeln!(io::stderr(), "{text}");
     }
@@ -115,6 +122,7 @@ fn announce_wait(args: &RunArgs, wait: Duration) {
 struct Attempt {
     plan: Arc<Plan>,
     layout: Arc<Layout>,
+    part: Part,
     workers: usize,
     directory: RunDirectory,
     manifest: Manifest,
@@ -125,6 +133,7 @@ struct Attempt {
 /// A run that has been driven: everything the verdict is made of.
 struct Driven {
     plan: Arc<Plan>,
+    shard: Shard,
     directory: RunDirectory,
     manifest: Manifest,
     report: Result<engine::Report, EngineError>,
@@ -138,18 +147,29 @@ struct Driven {
 
 impl Attempt {
     /// Makes the run's directory, with a manifest that says `running`.
-    fn begin(args: &RunArgs, plan: &Arc<Plan>, targets: &Targets, workers: usize) -> Result<Self, Fault> {
+    fn begin(
+        args: &RunArgs,
+        plan: &Arc<Plan>,
+        targets: &Targets,
+        part: Part,
+        workers: usize,
+    ) -> Result<Self, Fault> {
         let layout = Arc::new(plan.layout().clone());
         let started = WallTime::now();
-        let directory = RunDirectory::create(&args.out, &plan.scenario().name, &args.label, started)
+        let name =
+            [args.label.clone()].into_iter().chain(part.asked.map(|s| format!("{}of{}", s.number(), s.of())));
+        let name: Vec<String> = name.filter(|part| !part.is_empty()).collect();
+        let directory = RunDirectory::create(&args.out, &plan.scenario().name, &name.join("-"), started)
             .map_err(|error| unwritable(&args.out, &error))?;
         let unwritable = |error| unwritable(directory.path(), &error);
         let files = directory.start_files(&layout, started).map_err(unwritable)?;
         let events = directory.start_events().map_err(unwritable)?;
         let manifest = manifest(args, plan, targets, workers, &directory, started);
+        let start_at = part.start_at.map(|at| StartFacts { at: at.to_string(), late_ms: None });
+        let manifest = Manifest { shard: part.asked.map(|shard| facts(plan, shard)), start_at, ..manifest };
         directory.write_manifest(&manifest).map_err(unwritable)?;
         let journal = Journal::new(Arc::clone(&layout), plan.events(), events);
-        Ok(Self { plan: Arc::clone(plan), layout, workers, directory, manifest, files, journal })
+        Ok(Self { plan: Arc::clone(plan), layout, part, workers, directory, manifest, files, journal })
     }
 
     /// Begins to show progress, with what is about to be done.
@@ -162,13 +182,18 @@ impl Attempt {
         };
         let progress = Progress::start(Arc::clone(&self.layout), mode, Style::of(terminal));
         let place = if targets.server.is_some() { "the bundled reference system" } else { "your targets" };
+        let shard = self.part.shard();
         progress.note(&format!(
-            "{}: {} devices, {:.0} readings/s on average, {:.0} s, at {place}",
+            "{}: {}{} devices, {:.0} readings/s on average, {:.0} s, at {place}",
             self.plan.scenario().name,
-            self.plan.devices(),
-            self.plan.expected_rate(),
+            self.part.asked.map(|shard| format!("shard {shard}, ")).unwrap_or_default(),
+            shard.count(0, self.plan.devices()),
+            self.plan.expected_rate() / f64::from(shard.of()),
             self.plan.end().as_secs_f64()
         ));
+        if let Some(facts) = self.manifest.shard.as_ref().filter(|facts| !facts.faults_elsewhere.is_empty()) {
+            progress.note(&format!("note: shard 1 sees to {}", facts.faults_elsewhere.join(", ")));
+        }
         for note in &targets.notes {
             progress.note(note);
         }
@@ -185,6 +210,7 @@ impl Attempt {
         let (plan, screen) = (&self.plan, Arc::clone(progress));
         let service = targets.broken_at.as_ref().map(TroubleDesk::at).transpose().map_err(Fault::failed)?;
         let post = Post {
+            leads: self.part.shard().leads(),
             faults: plan.faults().to_vec(),
             seed: plan.scenario().seed,
             clock: setup.clock,
@@ -201,14 +227,28 @@ impl Attempt {
         Operator::start(post).map_err(Fault::failed)
     }
 
+    /// Notes when the run begins, where somebody will ask.
+    fn note_start(&mut self, epoch_ns: u64) -> Result<(), Fault> {
+        if let (Some(at), Some(facts)) = (self.part.start_at, &mut self.manifest.start_at) {
+            facts.late_ms = Some((epoch_ns as f64 - at.epoch_ns() as f64) / 1e6);
+        }
+        let Some(shard) = self.part.asked else { return Ok(()) };
+        let header =
+            ShardHeader::new(self.directory.run_id(), shard, self.plan.digest(), epoch_ns, &self.layout);
+        let started = self.files.start_shard(&self.directory, &header);
+        started.map_err(|error| unwritable(self.directory.path(), &error))
+    }
+
     /// Drives the plan to its end, writing what happens as it happens.
     fn drive(mut self, args: &RunArgs, targets: &Targets) -> Result<Driven, Fault> {
         let progress = Arc::new(self.progress(args, targets));
         if let Some(wait) = until_aligned(&self.plan).filter(|wait| *wait <= 2 * LEAD) {
             thread::sleep(wait);
         }
+        self.part.arrive();
         let (control, clock) = (Control::new(), Monotonic::start());
         let epoch_ns = WallTime::now().epoch_ns();
+        self.note_start(epoch_ns)?;
         let interrupted = Arc::new(OnceLock::new());
         let (at, steering, screen) = (Arc::clone(&interrupted), control.clone(), Arc::clone(&progress));
         let _interrupts = Interrupts::listen(move |count| {
@@ -228,6 +268,7 @@ impl Attempt {
             .with_budgets(&self.plan.scenario().budgets);
         let setup = Setup {
             plan: Arc::clone(&self.plan),
+            shard: self.part.shard(),
             endpoints: Arc::new(targets.endpoints.clone()),
             clock,
             epoch_ns,
@@ -252,6 +293,7 @@ impl Attempt {
         progress.end();
         Ok(Driven {
             plan: self.plan,
+            shard: self.part.shard(),
             directory: self.directory,
             manifest: self.manifest,
             report,
@@ -313,6 +355,15 @@ fn unwritable(path: &Path, error: &io::Error) -> Fault {
     ))
 }
 
+fn facts(plan: &Plan, shard: Shard) -> ShardFacts {
+    let elsewhere = plan.faults().iter().filter(|fault| !shard.leads() && !fault.effect.by_device());
+    ShardFacts {
+        shard,
+        devices: shard.count(0, plan.devices()),
+        faults_elsewhere: elsewhere.map(|fault| fault.name.clone()).collect(),
+    }
+}
+
 fn manifest(
     args: &RunArgs,
     plan: &Plan,
@@ -358,6 +409,9 @@ fn manifest(
         fault_spells_omitted: 0,
         switches_omitted: 0,
         delivery: Vec::new(),
+        shard: None,
+        start_at: None,
+        merged: Vec::new(),
         exit_code: None,
     }
 }

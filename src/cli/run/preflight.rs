@@ -7,7 +7,7 @@ use crate::cli::check::memory;
 use crate::cli::target::Targets;
 use crate::engine::{self, Descriptors};
 use crate::protocol::Endpoint;
-use crate::record::Protocol;
+use crate::record::{FleetId, Protocol, Shard};
 use crate::results::Host;
 use crate::scenario::Plan;
 
@@ -19,14 +19,20 @@ const USUAL_PORTS: u64 = 28_232;
 ///
 /// # Errors
 /// One fault that names every limit that is too low, and what to do.
-pub(super) fn ensure(plan: &Plan, targets: &mut Targets, given: &[IpAddr]) -> Result<Vec<String>, Fault> {
+pub(super) fn ensure(
+    plan: &Plan,
+    shard: Shard,
+    targets: &mut Targets,
+    given: &[IpAddr],
+) -> Result<Vec<String>, Fault> {
     let mut faults = Vec::new();
     let mut notes = Vec::new();
-    let needed = u64::from(plan.devices()) * targets.descriptors_per_device() + Descriptors::OVERHEAD;
+    let devices = u64::from(shard.count(0, plan.devices()));
+    let needed = devices * targets.descriptors_per_device() + Descriptors::OVERHEAD;
     faults.extend(Descriptors::ensure(needed).err().map(|error| error.to_string()));
     let ports = Host::ephemeral_ports().unwrap_or(USUAL_PORTS);
     for endpoint in &mut targets.endpoints {
-        let needed = connections(plan, endpoint.protocol());
+        let needed = connections(plan, shard, endpoint.protocol());
         match engine::sources(needed, ports, endpoint.address().ip(), given) {
             Ok(sources) => {
                 faults.extend(endpoint.come_from(&sources).err().map(|error| error.to_string()));
@@ -35,7 +41,7 @@ pub(super) fn ensure(plan: &Plan, targets: &mut Targets, given: &[IpAddr]) -> Re
             Err(error) => faults.push(error.to_string()),
         }
     }
-    let memory = memory(plan);
+    let memory = memory(plan, shard);
     let needed = if targets.server.is_some() { memory.with_reference } else { memory.alone };
     match judge_memory(needed, Host::available_memory()) {
         Some(Memory::Short(text)) => faults.push(text),
@@ -47,9 +53,10 @@ pub(super) fn ensure(plan: &Plan, targets: &mut Targets, given: &[IpAddr]) -> Re
 }
 
 /// Connections to the target of `protocol` that are open at the same time.
-fn connections(plan: &Plan, protocol: Protocol) -> u64 {
-    let fleets = plan.scenario().fleets.iter().filter(|fleet| fleet.protocol == protocol);
-    fleets.map(|fleet| u64::from(fleet.devices)).sum()
+fn connections(plan: &Plan, shard: Shard, protocol: Protocol) -> u64 {
+    let fleets = (0..plan.scenario().fleets.len()).map(|at| FleetId(at as u16));
+    let fleets = fleets.filter(|fleet| plan.fleet(*fleet).protocol == protocol);
+    fleets.map(|fleet| u64::from(plan.devices_of(fleet, shard))).sum()
 }
 
 /// Source addresses that the run chose by itself are told.

@@ -25,6 +25,7 @@ fn run(
     let started = WallTime::from_epoch(Duration::from_secs(1_790_000_000));
     let directory = RunDirectory::create(out.path(), "trial", "a", started).unwrap();
     let mut files = directory.start_files(layout, started).unwrap();
+    shard::start(&mut files, &directory, layout, Shard::WHOLE);
     let log = SwitchLog::default();
     let (recorders, collector) = recorders(layout, 2);
     let collector = collector.with_switches(log.clone());
@@ -65,6 +66,7 @@ fn run(
             .unwrap()
     });
     directory.write_summary(&totals.rows()).unwrap();
+    shard::assert_replays(&directory, &totals, started);
     (out, directory, totals)
 }
 

@@ -17,8 +17,8 @@ pub(super) fn with_faults(faults: &[(&str, &[(u64, u64)])]) -> Arc<Layout> {
         cuts: false,
         counted: true,
         name: (*name).to_owned(),
-        layer: "service",
-        kind: "stall",
+        layer: "service".into(),
+        kind: "stall".into(),
         devices: 10,
         spells: spells.iter().map(|(from, to)| (Tick(from * SECOND), Tick(to * SECOND))).collect(),
     };

@@ -1,0 +1,184 @@
+//! `squall merge`: adds the shards of one plan up to one run.
+
+mod source;
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal, Write as _};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use self::source::Source;
+use super::Fault;
+use super::args::MergeArgs;
+use super::exit::Exit;
+use crate::clock::WallTime;
+use crate::display::{self, Style};
+use crate::record::{Shard, Validity, Verdict};
+use crate::results::{
+    self, Manifest, MergeError, MergedShard, RunDirectory, RunState, ShardFile, Totals, merge_events,
+};
+
+/// Width of the report where the terminal does not say.
+const WIDTH: usize = 100;
+/// Reasons told of all shards together.
+const REASONS: usize = 20;
+
+/// Merges the runs and reports.
+pub(super) fn merge(args: &MergeArgs) -> Result<Exit, Fault> {
+    let sources = source::open(&args.runs)?;
+    source::judge(&sources, args)?;
+    let Some(first) = sources.first() else { return Err(Fault::usage("no run is given")) };
+    let began = WallTime::from_epoch(Duration::from_nanos(earliest(&sources)));
+    let label = args.label.clone().unwrap_or_else(|| first.manifest.label.clone());
+    let name = if label.is_empty() { "merged".to_owned() } else { format!("{label}-merged") };
+    let unwritable = |error: &io::Error, place: &dyn std::fmt::Display| {
+        Fault::failed(format!("cannot write under {place}: {error}; choose another place with --out DIR"))
+    };
+    let directory = RunDirectory::create(&args.out, &first.manifest.scenario.name, &name, began)
+        .map_err(|error| unwritable(&error, &args.out.display()))?;
+    let shown = directory.path().display().to_string();
+    let mut manifest = manifest(first, &sources, label, directory.run_id(), began);
+    directory.write_manifest(&manifest).map_err(|error| unwritable(&error, &shown))?;
+    // Budgets of a shard are its own; a promise that a shard saw broken is broken.
+    let demanded = sources.iter().any(|source| source.manifest.exit_code == Some(Exit::Budget.code()));
+    let merged = add_up(sources, &directory, began);
+    let totals = match merged {
+        Ok(totals) => totals,
+        Err(error) => {
+            manifest.state = RunState::Failed;
+            manifest.exit_code = Some(Exit::Failed.code());
+            // If this fails too, the manifest still says that the merge is under way.
+            let _ = directory.write_manifest(&manifest);
+            return Err(match error {
+                MergeError::Io(error) => unwritable(&error, &shown),
+                error => Fault::failed(error),
+            });
+        }
+    };
+    let exit = conclude(&mut manifest, &totals, demanded);
+    directory
+        .write_summary(&totals.rows())
+        .and_then(|()| directory.write_manifest(&manifest))
+        .map_err(|error| unwritable(&error, &shown))?;
+    print(&directory, args.json)?;
+    Ok(exit)
+}
+
+/// When the first shard began, Unix time in nanoseconds.
+fn earliest(sources: &[Source]) -> u64 {
+    sources.iter().map(|source| source.file.header().began_ns).min().unwrap_or_default()
+}
+
+/// Writes the files of the merged run but for its summary and manifest.
+fn add_up(sources: Vec<Source>, directory: &RunDirectory, began: WallTime) -> Result<Totals, MergeError> {
+    let places: Vec<(Shard, PathBuf)> =
+        sources.iter().map(|source| (source.shard(), source.path.clone())).collect();
+    let mut events = directory.start_events()?;
+    merge_events(&places, &mut events)?;
+    let mut shards: Vec<ShardFile> = sources.into_iter().map(|source| source.file).collect();
+    let Some(first) = shards.first() else { return Err(MergeError::Foreign) };
+    let mut files = directory.start_files(&first.header().layout, began)?;
+    results::merge(&mut shards, &mut files, |_| {})
+}
+
+/// What is known of the merged run before it is.
+fn manifest(first: &Source, sources: &[Source], label: String, run_id: &str, began: WallTime) -> Manifest {
+    let first_ns = earliest(sources);
+    let manifests = || sources.iter().map(|source| &source.manifest);
+    let merged: Vec<MergedShard> = sources.iter().map(|source| source.told(first_ns)).collect();
+    let mut source_ips: Vec<String> = manifests().flat_map(|run| run.source_ips.clone()).collect();
+    source_ips.sort_unstable();
+    source_ips.dedup();
+    let mut whole = first.manifest.clone();
+    whole.label = label;
+    run_id.clone_into(&mut whole.run_id);
+    whole.state = RunState::Running;
+    env!("CARGO_PKG_VERSION").clone_into(&mut whole.tool_version);
+    whole.started = began.to_string();
+    whole.ended = manifests().filter_map(|run| run.ended.clone()).max();
+    whole.clock.resolution_ns = manifests().map(|run| run.clock.resolution_ns).max().unwrap_or_default();
+    whole.workers = manifests().map(|run| run.workers).sum();
+    whole.targets = targets(sources);
+    whole.source_ips = source_ips;
+    whole.worker_use = manifests().flat_map(|run| run.worker_use.clone()).collect();
+    whole.faults_by_hand = manifests().map(|run| run.faults_by_hand).sum();
+    whole.start_at = whole.start_at.filter(|start| {
+        manifests().all(|run| run.start_at.as_ref().is_some_and(|other| other.at == start.at))
+    });
+    if let Some(start) = &mut whole.start_at {
+        let late = manifests().filter_map(|run| run.start_at.as_ref()?.late_ms);
+        start.late_ms = late.reduce(f64::max);
+    }
+    (whole.pacing_lag, whole.calibration, whole.shard, whole.exit_code) = (None, None, None, None);
+    whole.budgets = Vec::new();
+    whole.validity = Some(validity(sources, &merged));
+    whole.merged = merged;
+    whole
+}
+
+/// The targets of all shards, by protocol; different addresses stand side by side.
+fn targets(sources: &[Source]) -> BTreeMap<String, String> {
+    let mut targets: BTreeMap<String, String> = BTreeMap::new();
+    for (protocol, url) in sources.iter().flat_map(|source| &source.manifest.targets) {
+        let all = targets.entry(protocol.clone()).or_default();
+        if !all.split(' ').any(|known| known == url) {
+            let gap = if all.is_empty() { "" } else { " " };
+            let _ = write!(all, "{gap}{url}");
+        }
+    }
+    targets
+}
+
+/// The worst of the shards, and what only shows when they are seen together.
+fn validity(sources: &[Source], merged: &[MergedShard]) -> Validity {
+    let mut reasons = source::together(sources);
+    let mut verdict = if reasons.is_empty() { Verdict::Valid } else { Verdict::Suspect };
+    for part in merged {
+        let (number, host) = (part.shard.number(), &part.host.name);
+        let Some(validity) = &part.validity else {
+            verdict = verdict.max(Verdict::Suspect);
+            reasons.push(format!("shard {number} on {host} was cut off before it could judge itself"));
+            continue;
+        };
+        verdict = verdict.max(validity.verdict);
+        reasons.extend(validity.reasons.iter().map(|reason| format!("shard {number} on {host}: {reason}")));
+    }
+    let omitted = reasons.len().saturating_sub(REASONS);
+    reasons.truncate(REASONS);
+    if omitted > 0 {
+        reasons.push(format!("and {omitted} more reasons, which the shards' own reports name"));
+    }
+    Validity { verdict, reasons }
+}
+
+/// Completes the manifest, and says how the process exits.
+fn conclude(manifest: &mut Manifest, totals: &Totals, demanded: bool) -> Exit {
+    manifest.pacing_lag = totals.readings(None).pacing_lag();
+    manifest.anomaly_rows_omitted = totals.anomaly_rows_omitted;
+    manifest.fault_spells_omitted = totals.fault_spells_omitted;
+    manifest.switches_omitted = totals.switches_omitted;
+    manifest.delivery = totals.deliveries();
+    let whole = manifest.merged.iter().all(|part| part.state == RunState::Complete);
+    manifest.state = if whole { RunState::Complete } else { RunState::Interrupted };
+    let invalid = manifest.validity.as_ref().is_some_and(|validity| validity.verdict == Verdict::Invalid);
+    let broken = demanded && !totals.broken_promises().is_empty();
+    let exit = match (invalid, broken) {
+        (true, _) => Exit::Invalid,
+        (false, true) => Exit::Budget,
+        (false, false) => Exit::Fine,
+    };
+    manifest.exit_code = Some(exit.code());
+    exit
+}
+
+fn print(directory: &RunDirectory, json: bool) -> Result<(), Fault> {
+    let report = results::Report::load(directory.path()).map_err(Fault::failed)?;
+    let mut out = io::stdout().lock();
+    let printed = if json {
+        serde_json::to_string_pretty(&report).map_err(Fault::failed)?
+    } else {
+        display::verdict(&report, WIDTH, Style::of(out.is_terminal()))
+    };
+    writeln!(out, "{}", printed.trim_end()).map_err(|error| Fault::failed(format!("cannot print: {error}")))
+}

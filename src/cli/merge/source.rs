@@ -1,0 +1,209 @@
+//! The runs that are to be merged, and whether they are the shards of one plan.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::cli::Fault;
+use crate::cli::args::MergeArgs;
+use crate::cli::exit::Exit;
+use crate::clock::WallTime;
+use crate::record::Shard;
+use crate::results::{Manifest, MergedShard, RecordEnd, RunState, ShardFile, load_manifest};
+
+/// Shards named one by one; of more only the number is told.
+const NAMED: usize = 12;
+
+/// A run that is to be merged.
+pub(super) struct Source {
+    pub(super) path: PathBuf,
+    pub(super) manifest: Manifest,
+    pub(super) file: ShardFile,
+    end: RecordEnd,
+}
+
+impl Source {
+    fn open(path: &Path) -> Result<Self, String> {
+        let shown = path.display();
+        let manifest = load_manifest(path).map_err(|error| format!("{shown} is no run: {error}"))?;
+        if !manifest.merged.is_empty() {
+            return Err(format!("{shown} was merged itself; name the runs that it was merged from"));
+        }
+        let Some(facts) = &manifest.shard else {
+            return Err(format!(
+                "{shown} is no shard: it drove the whole plan; shards are made by squall run --shard K/N"
+            ));
+        };
+        let file = ShardFile::open(path).map_err(|error| error.to_string())?;
+        let (header, end) = (file.header(), ShardFile::end_of(path).map_err(|error| error.to_string())?);
+        let ours = |manifest: &Manifest| {
+            (&header.run_id, header.shard, &header.plan_digest)
+                == (&manifest.run_id, facts.shard, &manifest.plan_digest)
+        };
+        if !ours(&manifest) {
+            return Err(format!("{shown}: run.json and shard.ndjson are not of the same run"));
+        }
+        Ok(Self { path: path.to_owned(), manifest, file, end })
+    }
+
+    pub(super) fn shard(&self) -> Shard {
+        self.file.header().shard
+    }
+
+    /// Its part in the merged run, the first shard having begun at `first_ns`.
+    pub(super) fn told(&self, first_ns: u64) -> MergedShard {
+        let (run, began_ns) = (&self.manifest, self.file.header().began_ns);
+        MergedShard {
+            run_id: run.run_id.clone(),
+            shard: self.shard(),
+            host: run.host.clone(),
+            tool_version: run.tool_version.clone(),
+            state: run.state,
+            began: WallTime::from_epoch(Duration::from_nanos(began_ns)).to_string(),
+            after_first_ms: began_ns.saturating_sub(first_ns) as f64 / 1e6,
+            validity: run.validity.clone(),
+        }
+    }
+
+    /// Why it is not all of its shard; `None` if it is.
+    fn gap(&self) -> Option<&'static str> {
+        match (self.manifest.state, self.end) {
+            (RunState::Complete, RecordEnd::Whole) => None,
+            (RunState::Complete, _) => Some("is complete, but its shard.ndjson was cut short"),
+            (RunState::Interrupted, _) => Some("was interrupted"),
+            (RunState::Aborted, _) => Some("was ended early by a budget"),
+            (RunState::Failed, _) => Some("was ended by an error"),
+            (RunState::Running, RecordEnd::Torn) => {
+                Some("was killed in the middle of a line, or is still on")
+            }
+            (RunState::Running, _) => Some("was killed, or is still on"),
+        }
+    }
+}
+
+/// Opens the runs, in the order of their shards.
+///
+/// # Errors
+/// One fault that names everything that is no shard.
+pub(super) fn open(paths: &[PathBuf]) -> Result<Vec<Source>, Fault> {
+    let (mut sources, mut faults) = (Vec::new(), Vec::new());
+    for path in paths {
+        match Source::open(path) {
+            Ok(source) => sources.push(source),
+            Err(fault) => faults.push(fault),
+        }
+    }
+    sources.sort_by_key(|source| source.shard().number());
+    if faults.is_empty() { Ok(sources) } else { Err(Fault::usage(faults.join("\n       "))) }
+}
+
+/// Refuses runs that are not the shards of one plan, each once and whole, as far as that is not allowed.
+pub(super) fn judge(sources: &[Source], args: &MergeArgs) -> Result<(), Fault> {
+    let mut faults = foreign(sources);
+    if faults.is_empty() {
+        faults.extend(overlapping(sources));
+        if !args.allow_missing {
+            let told = missing(sources).map(|told| format!("{told}; --allow-missing merges the others"));
+            faults.extend(told);
+        }
+        if !args.allow_incomplete {
+            let gaps = sources.iter().filter_map(|source| {
+                let (path, shard) = (source.path.display(), source.shard());
+                let hope = "--allow-incomplete merges it as far as it got";
+                Some(format!("{path} (shard {shard}) {}; {hope}", source.gap()?))
+            });
+            faults.extend(gaps);
+        }
+    }
+    if faults.is_empty() { Ok(()) } else { Err(Fault::new(Exit::Invalid, &faults.join("\n       "))) }
+}
+
+/// What differs from the first run that must not.
+fn foreign(sources: &[Source]) -> Vec<String> {
+    let Some((first, others)) = sources.split_first() else { return Vec::new() };
+    let differences = others.iter().filter_map(|other| {
+        let (one, another) = (&first.manifest, &other.manifest);
+        let layouts = (&first.file.header().layout, &other.file.header().layout);
+        let what = if one.seed != another.seed {
+            format!("has seed {} instead of {}", another.seed, one.seed)
+        } else if one.plan_digest != another.plan_digest {
+            "drove another plan (the digests differ)".to_owned()
+        } else if first.shard().of() != other.shard().of() {
+            format!("is one of {} shards instead of {}", other.shard().of(), first.shard().of())
+        } else if one.schema != another.schema {
+            format!("has schema {} instead of {}", another.schema, one.schema)
+        } else if layouts.0.interval_ns != layouts.1.interval_ns {
+            "has recording intervals of another length".to_owned()
+        } else if layouts.0 != layouts.1 {
+            "has other time-outs, budgets or promises".to_owned()
+        } else {
+            return None;
+        };
+        Some(format!("{} does not belong to {}: it {what}", other.path.display(), first.path.display()))
+    });
+    differences.collect()
+}
+
+fn overlapping(sources: &[Source]) -> Vec<String> {
+    let mut by_shard: BTreeMap<u32, Vec<String>> = BTreeMap::new();
+    for source in sources {
+        by_shard.entry(source.shard().number()).or_default().push(source.path.display().to_string());
+    }
+    let twice = by_shard.iter().filter(|(_, paths)| paths.len() > 1);
+    twice
+        .map(|(number, paths)| format!("shard {number} is there more than once: {}", paths.join(", ")))
+        .collect()
+}
+
+/// The shards that are not there; `None` if all are.
+fn missing(sources: &[Source]) -> Option<String> {
+    let of = sources.first()?.shard().of();
+    let missing =
+        || (1..=of).filter(|number| sources.iter().all(|source| source.shard().number() != *number));
+    let number = missing().count();
+    if number == 0 {
+        return None;
+    }
+    let names: Vec<String> = missing().take(NAMED).map(|number| number.to_string()).collect();
+    let more = if number > NAMED { format!(" and {} more", number - NAMED) } else { String::new() };
+    let (noun, verb) = if number == 1 { ("shard", "is") } else { ("shards", "are") };
+    Some(format!("{noun} {}{more} of {of} {verb} missing", names.join(", ")))
+}
+
+/// What is wrong with the shards seen together, one sentence each.
+pub(super) fn together(sources: &[Source]) -> Vec<String> {
+    let mut reasons = Vec::new();
+    reasons.extend(
+        missing(sources).map(|told| format!("{told}: the service had less to bear than the plan says")),
+    );
+    reasons.extend(sources.iter().filter_map(|source| {
+        Some(format!(
+            "shard {} {}: what it would still have sent is not there",
+            source.shard().number(),
+            source.gap()?
+        ))
+    }));
+    reasons.extend(apart(sources));
+    let versions: std::collections::BTreeSet<_> =
+        sources.iter().map(|source| source.manifest.tool_version.as_str()).collect();
+    if versions.len() > 1 {
+        let versions: Vec<_> = versions.into_iter().collect();
+        reasons.push(format!("the shards were run by different versions of squall: {}", versions.join(", ")));
+    }
+    reasons
+}
+
+/// Whether the shards began so far apart that they did not load the service together.
+fn apart(sources: &[Source]) -> Option<String> {
+    let began = || sources.iter().map(|source| source.file.header().began_ns);
+    let (earliest, latest) = (began().min()?, began().max()?);
+    let interval_ns = sources.first()?.file.header().layout.interval_ns;
+    let apart_ns = latest - earliest;
+    (apart_ns > interval_ns).then(|| {
+        format!(
+            "the shards began {:.1} s apart by their wall clocks, more than an interval: they did not load the service as one; \
+             give all of them the same --start-at",
+            apart_ns as f64 / 1e9
+        )
+    })
+}

@@ -1,0 +1,332 @@
+//! Which part of a plan this process drives, and from when: the forms of `--shard` and `--start-at`.
+
+use std::str::FromStr;
+use std::thread;
+use std::time::Duration;
+
+use super::Fault;
+use super::args::RunArgs;
+use crate::clock::WallTime;
+use crate::record::Shard;
+use crate::scenario::Plan;
+
+/// The number of the pod in a Kubernetes Indexed Job, from 0.
+const KUBERNETES: &str = "JOB_COMPLETION_INDEX";
+/// The number of the task in a Slurm job array.
+const SLURM: &str = "SLURM_ARRAY_TASK_ID";
+/// What Slurm says of the array: the first and last number, the step, and how many there are.
+const SLURM_MIN: &str = "SLURM_ARRAY_TASK_MIN";
+const SLURM_MAX: &str = "SLURM_ARRAY_TASK_MAX";
+const SLURM_STEP: &str = "SLURM_ARRAY_TASK_STEP";
+const SLURM_COUNT: &str = "SLURM_ARRAY_TASK_COUNT";
+
+/// The furthest start: what is further away is a slip of the pen.
+const FURTHEST: Duration = Duration::from_secs(24 * 3_600);
+/// A run begins at most so late; beyond, the shards would be too far apart.
+const LATEST: Duration = Duration::from_secs(1);
+/// The last part of waiting is spent when the run's directory is there.
+const LEAD: Duration = Duration::from_millis(200);
+/// The wall clock is looked at so often while waiting: it may be set meanwhile.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// What `--shard` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ShardChoice {
+    /// `2/4`.
+    Given(Shard),
+    /// `env` or `env/4`: the number, and perhaps how many, stand in the environment.
+    Environment(Option<u32>),
+}
+
+impl FromStr for ShardChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let remedy =
+            "write K/N with K from 1 to N, such as 2/4; env/N to take K from the environment; or env";
+        let count = match text.strip_prefix("env") {
+            Some("") => return Ok(Self::Environment(None)),
+            Some(rest) => rest.strip_prefix('/').map(|count| format!("1/{count}")),
+            None => return text.parse().map(Self::Given).map_err(|_| remedy.to_owned()),
+        };
+        let shard: Option<Shard> = count.and_then(|count| count.parse().ok());
+        shard.map(|shard| Self::Environment(Some(shard.of()))).ok_or_else(|| remedy.to_owned())
+    }
+}
+
+/// Looks up a variable of the environment.
+type Look<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+impl ShardChoice {
+    /// The shard that is meant.
+    pub(super) fn settle(self, look: Look<'_>) -> Result<Shard, String> {
+        let count = match self {
+            Self::Given(shard) => return Ok(shard),
+            Self::Environment(count) => count,
+        };
+        match (look(KUBERNETES), look(SLURM)) {
+            (Some(_), Some(_)) => Err(format!("both {KUBERNETES} and {SLURM} are set; write --shard K/N")),
+            (Some(index), None) => of_pod(&index, count),
+            (None, Some(_)) => of_task(look, count),
+            (None, None) => Err(format!(
+                "--shard env, and neither {KUBERNETES} (a Kubernetes Indexed Job) nor {SLURM} (a Slurm job array) is set; write \
+                 --shard K/N"
+            )),
+        }
+    }
+}
+
+fn of_pod(index: &str, count: Option<u32>) -> Result<Shard, String> {
+    let count = count.ok_or_else(|| {
+        format!("{KUBERNETES} says which pod this is, but not of how many; write --shard env/N, N being the job's completions")
+    })?;
+    let number = index.parse::<u32>().ok().and_then(|index| index.checked_add(1));
+    number.and_then(|number| Shard::new(number, count)).ok_or_else(|| {
+        format!("{KUBERNETES} is `{}`, which is none of the {count} shards 0 to {}", clean(index), count - 1)
+    })
+}
+
+fn of_task(look: Look<'_>, wanted: Option<u32>) -> Result<Shard, String> {
+    let number = |name: &str| -> Result<u32, String> {
+        let text =
+            look(name).ok_or_else(|| format!("{SLURM} is set, and {name} is not; write --shard K/N"))?;
+        text.parse()
+            .map_err(|_| format!("{name} is `{}`, which is no number; write --shard K/N", clean(&text)))
+    };
+    let (task, first, last) = (number(SLURM)?, number(SLURM_MIN)?, number(SLURM_MAX)?);
+    let (count, step) =
+        (number(SLURM_COUNT)?, if look(SLURM_STEP).is_some() { number(SLURM_STEP)? } else { 1 });
+    if let Some(wanted) = wanted.filter(|wanted| *wanted != count) {
+        return Err(format!("--shard env/{wanted}, but {SLURM_COUNT} is {count}; write --shard env"));
+    }
+    // In an array such as 1,3,7 a task cannot tell which of them it is.
+    let even =
+        step > 0 && last.checked_sub(first) == count.checked_sub(1).and_then(|gaps| gaps.checked_mul(step));
+    let place = task.checked_sub(first).filter(|place| even && place % step == 0);
+    let shard = place.and_then(|place| Shard::new(place / step + 1, count));
+    shard.ok_or_else(|| {
+        format!(
+            "task {task} of an array from {first} to {last} with {count} tasks and step {step} is no shard; use --array=1-N, or \
+             write --shard K/N"
+        )
+    })
+}
+
+/// What to say where this looks like one of many, and drives everything all the same.
+fn overlooked(look: Look<'_>) -> Option<String> {
+    let name = [KUBERNETES, SLURM].into_iter().find(|name| look(name).is_some())?;
+    Some(format!(
+        "note: {name} is set, and this run drives the whole plan; with --shard env/N each of the N runs would drive its share"
+    ))
+}
+
+/// What came from outside, fit to be printed.
+fn clean(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(40).collect()
+}
+
+/// The part of a plan that this process drives, and when it begins.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Part {
+    /// `None`: not asked for, so all of it.
+    pub(super) asked: Option<Shard>,
+    pub(super) start_at: Option<WallTime>,
+}
+
+impl Part {
+    /// What the command line says, and what the user should know.
+    pub(super) fn of(args: &RunArgs) -> Result<(Self, Vec<String>), Fault> {
+        let look = |name: &str| std::env::var(name).ok();
+        let asked = args.shard.map(|choice| choice.settle(&look)).transpose().map_err(Fault::usage)?;
+        let notes = if asked.is_none() { overlooked(&look) } else { None };
+        let part = Self { asked, start_at: args.start_at };
+        part.judge_start(WallTime::now())?;
+        Ok((part, notes.into_iter().collect()))
+    }
+
+    pub(super) fn shard(self) -> Shard {
+        self.asked.unwrap_or(Shard::WHOLE)
+    }
+
+    /// Refuses an instant that has passed, or is too far away.
+    fn judge_start(self, now: WallTime) -> Result<(), Fault> {
+        let Some(at) = self.start_at else { return Ok(()) };
+        let (now_ns, at_ns) = (now.epoch_ns(), at.epoch_ns());
+        if at_ns <= now_ns {
+            let ago = (now_ns - at_ns) as f64 / 1e9;
+            return Err(Fault::usage(format!(
+                "--start-at {at} was {ago:.1} s ago; name an instant to come, the same for all shards"
+            )));
+        }
+        if Duration::from_nanos(at_ns - now_ns) > FURTHEST {
+            return Err(Fault::usage(format!(
+                "--start-at {at} is more than a day away, and it is {now} now"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Refuses a plan that does not come apart, or says itself when to begin.
+    pub(super) fn judge(self, plan: &Plan) -> Result<(), Fault> {
+        let scenario = plan.scenario();
+        if self.start_at.is_some() && scenario.run.align.is_some() {
+            return Err(Fault::usage(
+                "--start-at and the scenario's run.align both say when to begin; leave one out",
+            ));
+        }
+        let Some(shard) = self.asked.filter(|shard| shard.of() > 1) else { return Ok(()) };
+        if let Some((name, hearers)) =
+            scenario.fleets.iter().find_map(|fleet| Some((&fleet.name, fleet.heard_by()?)))
+        {
+            return Err(Fault::usage(format!(
+                "--shard {shard}: a reading of fleet `{name}` ends when fleet `{hearers}` hears it, which may be another shard's \
+                 device, timed by another clock; run the scenario on one machine, or close `{name}` by \"ack\""
+            )));
+        }
+        if plan.devices() < shard.of() {
+            return Err(Fault::usage(format!(
+                "--shard {shard}: the scenario has only {} devices; use at most that many shards",
+                plan.devices()
+            )));
+        }
+        Ok(())
+    }
+
+    /// How long it is until the run is to begin; `None` without such an instant or if it has come.
+    pub(super) fn remaining(self) -> Option<Duration> {
+        let left = self.start_at?.epoch_ns().checked_sub(WallTime::now().epoch_ns())?;
+        Some(Duration::from_nanos(left)).filter(|left| !left.is_zero())
+    }
+
+    /// Waits until shortly before the run is to begin.
+    ///
+    /// # Errors
+    /// If preparing the run took so long that it would begin too late.
+    pub(super) fn approach(self) -> Result<(), Fault> {
+        while let Some(left) = self.remaining().and_then(|left| left.checked_sub(LEAD)) {
+            thread::sleep(left.min(LOOK));
+        }
+        match self.late() {
+            Some((at, late)) if late > LATEST.as_secs_f64() => Err(Fault::failed(format!(
+                "the run was ready only {late:.1} s after --start-at {at}; name a later instant"
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Waits for the instant itself.
+    pub(super) fn arrive(self) {
+        while let Some(left) = self.remaining() {
+            thread::sleep(left);
+        }
+    }
+
+    /// The instant, and by how many seconds it has passed.
+    fn late(self) -> Option<(WallTime, f64)> {
+        let at = self.start_at?;
+        Some((at, (WallTime::now().epoch_ns() as f64 - at.epoch_ns() as f64) / 1e9))
+    }
+}
+
+/// Reads `--start-at`.
+pub(super) fn parse_start(text: &str) -> Result<WallTime, String> {
+    let remedy = "write an RFC 3339 instant such as 2026-11-20T21:45:00Z or 2026-11-20T22:45:00+01:00";
+    WallTime::parse(text).ok_or_else(|| remedy.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settle(text: &str, variables: &[(&str, &str)]) -> Result<String, String> {
+        let look = |name: &str| {
+            variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+        };
+        let choice: ShardChoice = text.parse()?;
+        choice.settle(&look).map(|shard| shard.to_string())
+    }
+
+    fn array<'a>(
+        id: &'a str,
+        min: &'a str,
+        max: &'a str,
+        count: &'a str,
+        step: &'a str,
+    ) -> [(&'a str, &'a str); 5] {
+        [(SLURM, id), (SLURM_MIN, min), (SLURM_MAX, max), (SLURM_COUNT, count), (SLURM_STEP, step)]
+    }
+
+    #[test]
+    fn a_shard_is_given_or_found_in_the_environment() {
+        for (text, variables, shard) in [
+            ("2/4", &[][..], "2/4"),
+            ("2/4", &[(KUBERNETES, "0")], "2/4"),
+            ("env/4", &[(KUBERNETES, "0")], "1/4"),
+            ("env/4", &[(KUBERNETES, "3")], "4/4"),
+            ("env", &array("1", "1", "8", "8", "1"), "1/8"),
+            ("env", &array("8", "1", "8", "8", "1"), "8/8"),
+            ("env/8", &array("7", "0", "7", "8", "1"), "8/8"),
+            ("env", &array("10", "4", "10", "3", "3"), "3/3"),
+            ("env", &array("5", "5", "5", "1", "1"), "1/1"),
+        ] {
+            assert_eq!(settle(text, variables).as_deref(), Ok(shard), "{text} {variables:?}");
+        }
+    }
+
+    #[test]
+    fn what_names_no_shard_says_what_to_write() {
+        for (text, variables, said) in [
+            ("4", &[][..], "write K/N"),
+            ("0/4", &[], "write K/N"),
+            ("5/4", &[], "write K/N"),
+            ("env/0", &[], "write K/N"),
+            ("env/x", &[], "write K/N"),
+            ("environment", &[], "write K/N"),
+            ("env/4", &[], "neither JOB_COMPLETION_INDEX"),
+            ("env", &[(KUBERNETES, "0")], "write --shard env/N"),
+            ("env/4", &[(KUBERNETES, "4")], "`4`, which is none of the 4 shards 0 to 3"),
+            ("env/4", &[(KUBERNETES, "-1")], "`-1`, which is none"),
+            (
+                "env/4",
+                &[(KUBERNETES, "0"), (SLURM, "1")],
+                "both JOB_COMPLETION_INDEX and SLURM_ARRAY_TASK_ID",
+            ),
+            ("env/4", &array("1", "1", "8", "8", "1"), "SLURM_ARRAY_TASK_COUNT is 8; write --shard env"),
+            ("env", &array("3", "1", "7", "3", "1"), "use --array=1-N"),
+            ("env", &array("x", "1", "7", "7", "1"), "is `x`, which is no number"),
+            ("env", &array("0", "1", "7", "7", "1"), "is no shard"),
+            ("env", &array("1", "1", "7", "7", "0"), "is no shard"),
+            ("env", &[(SLURM, "1")], "SLURM_ARRAY_TASK_MIN is not"),
+        ] {
+            let error = settle(text, variables).unwrap_err();
+            assert!(error.contains(said), "{text} {variables:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn one_of_many_that_drives_everything_is_told_so() {
+        assert!(overlooked(&|_| None).is_none());
+        let note = overlooked(&|name| (name == SLURM).then(|| "3".to_owned())).unwrap();
+        assert!(note.contains("SLURM_ARRAY_TASK_ID is set, and this run drives the whole plan"), "{note}");
+    }
+
+    #[test]
+    fn a_start_lies_in_the_next_day() {
+        let now = parse_start("2026-11-20T21:45:00Z").unwrap();
+        for (at, said) in [
+            ("2026-11-20T21:45:00Z", Some("0.0 s ago")),
+            ("2026-11-20T21:44:30Z", Some("30.0 s ago")),
+            ("2026-11-20T22:45:01+01:00", None),
+            ("2026-11-21T21:45:00Z", None),
+            ("2026-11-21T21:45:01Z", Some("more than a day away")),
+        ] {
+            let part = Part { asked: None, start_at: Some(parse_start(at).unwrap()) };
+            let judged = part.judge_start(now).err().map(|fault| fault.message);
+            assert_eq!(judged.is_some(), said.is_some(), "{at}");
+            assert!(judged.unwrap_or_default().contains(said.unwrap_or_default()), "{at}");
+        }
+        for wrong in ["", "now", "21:45", "2026-11-20", "2026-11-20T21:45:00", "2026-11-20T21:45:00+25:00"] {
+            assert!(parse_start(wrong).unwrap_err().contains("RFC 3339"), "{wrong}");
+        }
+    }
+}

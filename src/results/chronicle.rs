@@ -1,0 +1,135 @@
+//! What is made of every interval that is complete: rows in the files, totals, a report, and the stories of faults. Whether its
+//! load comes from workers or from the records of shards makes no difference.
+
+use std::io;
+use std::sync::Arc;
+
+use super::budget::BudgetWatch;
+use super::cell::Bounds;
+use super::directory::RunFiles;
+use super::fault::FaultWatch;
+use super::interval::{IntervalReport, Running, observation};
+use super::recorder::Load;
+use super::total::Totals;
+use crate::budget::Budget;
+use crate::clock::Tick;
+use crate::record::{FaultId, Layout, SwitchLog};
+
+/// Writes intervals in the order of time. Its memory does not depend on the length of the run.
+#[derive(Debug)]
+pub(super) struct Chronicle {
+    layout: Arc<Layout>,
+    bounds: Bounds,
+    /// Where the last interval ended.
+    written_to: Tick,
+    spare: Option<Load>,
+    pub(super) totals: Totals,
+    running: Running,
+    faults: FaultWatch,
+    budgets: BudgetWatch,
+}
+
+impl Chronicle {
+    /// One that follows the faults whose switches are noted in `log`.
+    pub(super) fn new(layout: Arc<Layout>, log: SwitchLog) -> Self {
+        Self {
+            bounds: Bounds::of(&layout),
+            written_to: Tick::ZERO,
+            spare: None,
+            totals: Totals::new(Arc::clone(&layout)),
+            running: Running::new(Arc::clone(&layout)),
+            faults: FaultWatch::new(Arc::clone(&layout), log),
+            budgets: BudgetWatch::default(),
+            layout,
+        }
+    }
+
+    /// Has it follow the faults whose switches are noted in `log`.
+    pub(super) fn follow(&mut self, log: SwitchLog) {
+        self.faults = FaultWatch::new(Arc::clone(&self.layout), log);
+    }
+
+    /// Has it judge those of `budgets` that may end the run, at every interval.
+    pub(super) fn watch(&mut self, budgets: &[Budget]) {
+        self.budgets = BudgetWatch::new(budgets);
+    }
+
+    /// Where the last interval ended.
+    pub(super) const fn written_to(&self) -> Tick {
+        self.written_to
+    }
+
+    /// A load with nothing in it.
+    pub(super) fn blank(&mut self) -> Load {
+        self.spare.take().unwrap_or_else(|| Load::new(&self.layout))
+    }
+
+    /// Adds all of `part` to `whole`.
+    pub(super) fn add(&self, whole: &mut Load, part: &Load) {
+        for (key, cell) in part.cells.iter() {
+            whole.cells.get_or_new(key, self.bounds).add(cell);
+        }
+        whole.anomalies.add(&part.anomalies);
+        whole.deliveries.add(&part.deliveries);
+        whole.pulses.add(&part.pulses);
+    }
+
+    /// Writes interval `number`, which ended at `end`.
+    ///
+    /// # Errors
+    /// If a file cannot be written.
+    pub(super) fn write(
+        &mut self,
+        number: u64,
+        end: Tick,
+        mut load: Load,
+        files: &mut RunFiles,
+        on_interval: &mut impl FnMut(&IntervalReport),
+    ) -> io::Result<()> {
+        let (start, reached) = (self.written_to, end);
+        // Stragglers after the last boundary have no time of their own; they get an interval's length.
+        let end = if end > start { end } else { start.plus_ns(self.layout.interval_ns) };
+        let switches = self.faults.switch(end);
+        files.keep(number, reached, &load, &self.faults.heard())?;
+        let active = self.faults.active(start, end);
+        files.append(&self.layout, (start, end), &self.names(&active), &mut load)?;
+        self.totals.absorb(&load, end);
+        self.written_to = end;
+        let mut report = self.running.report(start, end, &load.cells, &self.totals);
+        (report.switches, report.faults) = (switches, active.clone());
+        let (observation, connected) = observation(&self.layout, &report, &load.cells);
+        self.faults.observe(&observation, &connected, active, &load.pulses);
+        self.write_faults(files)?;
+        report.budget_failed = self.budgets.judge(end, &self.totals, || self.faults.rows());
+        on_interval(&report);
+        load.recycle(self.layout.phase_at(end));
+        self.spare = Some(load);
+        Ok(())
+    }
+
+    /// Takes in what was switched since the last interval, and gives the totals.
+    ///
+    /// # Errors
+    /// If a file cannot be written.
+    pub(super) fn close(mut self, files: &mut RunFiles) -> io::Result<Totals> {
+        self.totals.late_switches = self.faults.switch(Tick::FAR);
+        let heard = self.faults.heard();
+        self.faults.finish();
+        self.write_faults(files)?;
+        self.totals.outages = self.faults.rows();
+        self.totals.fault_spells_omitted = self.faults.omitted;
+        self.totals.switches_omitted += self.faults.unlogged();
+        files.keep_end(&self.totals, heard)?;
+        Ok(self.totals)
+    }
+
+    fn write_faults(&mut self, files: &RunFiles) -> io::Result<()> {
+        self.faults.news().map_or(Ok(()), |rows| files.write_faults(&rows))
+    }
+
+    /// The names of `faults`, as the column has them.
+    fn names(&self, faults: &[FaultId]) -> String {
+        let names: Vec<_> = faults.iter().map(|fault| self.layout.fault(*fault).name.as_str()).collect();
+        names.join("+")
+    }
+}

@@ -1,0 +1,64 @@
+//! Merging: the records of shards go once more through the code that writes a run.
+
+use std::io;
+use std::sync::Arc;
+
+use super::chronicle::Chronicle;
+use super::directory::RunFiles;
+use super::interval::IntervalReport;
+use super::shard::{Interval, ShardError, ShardFile};
+use super::total::Totals;
+use crate::clock::Tick;
+use crate::record::SwitchLog;
+
+/// Why shards could not be merged.
+#[derive(Debug, thiserror::Error)]
+pub enum MergeError {
+    /// A record cannot be read.
+    #[error(transparent)]
+    Shard(#[from] ShardError),
+    /// A file of the merged run cannot be written.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// There is nothing to merge, or the shards are of different layouts.
+    #[error("the shards are not of one run")]
+    Foreign,
+}
+
+/// Adds the records of `shards`, which have one layout, interval by interval, each counted from its own beginning; writes what
+/// an ordinary run writes, tells `on_interval`, and gives the totals. Holds one interval of every shard.
+///
+/// # Errors
+/// If a record cannot be read, a file cannot be written, or layouts differ.
+pub fn merge(
+    shards: &mut [ShardFile],
+    files: &mut RunFiles,
+    mut on_interval: impl FnMut(&IntervalReport),
+) -> Result<Totals, MergeError> {
+    let layout = shards.first().map(|shard| shard.header().layout.clone()).ok_or(MergeError::Foreign)?;
+    if shards.iter().any(|shard| shard.header().layout != layout) {
+        return Err(MergeError::Foreign);
+    }
+    let log = SwitchLog::default();
+    let mut chronicle = Chronicle::new(Arc::new(layout), log.clone());
+    let mut heads: Vec<Option<Interval>> =
+        shards.iter_mut().map(ShardFile::interval).collect::<Result<_, _>>()?;
+    while let Some(number) = heads.iter().flatten().map(|head| head.number).min() {
+        let (mut end, mut load) = (Tick::ZERO, chronicle.blank());
+        for (head, shard) in heads.iter_mut().zip(shards.iter_mut()) {
+            let Some(part) = head.take_if(|part| part.number == number) else { continue };
+            end = end.max(part.end);
+            chronicle.add(&mut load, &part.load);
+            part.switches.into_iter().for_each(|switch| log.note(switch));
+            *head = shard.interval()?;
+        }
+        chronicle.write(number, end, load, files, &mut on_interval)?;
+    }
+    for ended in shards.iter_mut().filter_map(|shard| shard.ended.take()) {
+        ended.switches.into_iter().for_each(|switch| log.note(switch));
+        chronicle.totals.merged_slices += ended.merged_slices;
+        chronicle.totals.late_slices += ended.late_slices;
+        chronicle.totals.switches_omitted += ended.switches_omitted;
+    }
+    Ok(chronicle.close(files)?)
+}

@@ -1,0 +1,124 @@
+//! What was recorded in an interval, in the form in which a shard's record holds it: exactly, to the last count of every bucket.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::{Deserializer, Serializer, V2DeflateSerializer};
+use serde::{Deserialize, Serialize};
+
+use super::anomaly::Rows;
+use super::cell::{Bounds, Cell, Key, Series};
+use super::counter::Counters;
+use super::delivery::Deliveries;
+use super::pulse::Pulses;
+use super::recorder::Load;
+use crate::record::{Kind, Layout};
+
+/// One (phase, fleet, kind) with data.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct StoredCell {
+    phase: usize,
+    fleet: usize,
+    kind: Kind,
+    counters: Counters,
+    /// The smallest lower bound among the censored times, nanoseconds; `None` without any.
+    censored_floor_ns: Option<u64>,
+    /// Base64 of the V2 compressed encoding.
+    times: Vec<(Series, String)>,
+}
+
+/// A load on its way to the file.
+#[derive(Debug, Serialize)]
+pub(super) struct Leaving<'a> {
+    cells: Vec<StoredCell>,
+    anomalies: &'a Rows,
+    deliveries: &'a Deliveries,
+    pulses: &'a Pulses,
+}
+
+/// A load as the file has it, unchecked.
+#[derive(Debug, Deserialize)]
+pub(super) struct Stored {
+    cells: Vec<StoredCell>,
+    anomalies: Rows,
+    deliveries: Deliveries,
+    pulses: Pulses,
+}
+
+/// Turns histograms into text and back.
+pub(super) struct Codec {
+    serializer: V2DeflateSerializer,
+    deserializer: Deserializer,
+    bytes: Vec<u8>,
+}
+
+impl Codec {
+    pub(super) fn new() -> Self {
+        Self { serializer: V2DeflateSerializer::new(), deserializer: Deserializer::new(), bytes: Vec::new() }
+    }
+
+    /// `load` as the file is to have it.
+    pub(super) fn stored<'a>(&mut self, load: &'a Load) -> Result<Leaving<'a>, String> {
+        let cells = load.cells.iter().map(|(key, cell)| self.cell(key, cell)).collect::<Result<_, _>>()?;
+        let Load { anomalies, deliveries, pulses, .. } = load;
+        Ok(Leaving { cells, anomalies, deliveries, pulses })
+    }
+
+    fn cell(&mut self, key: Key, cell: &Cell<u32>) -> Result<StoredCell, String> {
+        let mut times = Vec::new();
+        for series in Series::ALL {
+            let Some(histogram) = cell.times(series) else { continue };
+            self.bytes.clear();
+            self.serializer.serialize(histogram, &mut self.bytes).map_err(|error| error.to_string())?;
+            times.push((series, BASE64.encode(&self.bytes)));
+        }
+        Ok(StoredCell {
+            phase: key.phase,
+            fleet: key.fleet,
+            kind: key.kind,
+            counters: cell.counters.clone(),
+            censored_floor_ns: Some(cell.censored_floor_ns).filter(|floor| *floor != u64::MAX),
+            times,
+        })
+    }
+
+    /// The load that was stored.
+    ///
+    /// # Errors
+    /// What is wrong with it, if it cannot be one of a run with this layout.
+    pub(super) fn load(&mut self, stored: Stored, layout: &Layout) -> Result<Load, String> {
+        if !stored.anomalies.fit(layout) {
+            return Err("an anomaly is of no phase or fleet of the run".to_owned());
+        }
+        let (bounds, mut load) = (Bounds::of(layout), Load::new(layout));
+        for cell in stored.cells {
+            if cell.phase >= layout.phases.len() || cell.fleet >= layout.fleets.len() {
+                return Err("a cell is of no phase or fleet of the run".to_owned());
+            }
+            let key = Key { phase: cell.phase, fleet: cell.fleet, kind: cell.kind };
+            let place = load.cells.get_or_new(key, bounds);
+            place.counters = cell.counters;
+            place.censored_floor_ns = cell.censored_floor_ns.unwrap_or(u64::MAX);
+            for (series, text) in cell.times {
+                place.put(series, self.histogram(&text, bounds)?);
+            }
+        }
+        (load.anomalies, load.deliveries, load.pulses) = (stored.anomalies, stored.deliveries, stored.pulses);
+        Ok(load)
+    }
+
+    fn histogram(&mut self, text: &str, bounds: Bounds) -> Result<Histogram<u32>, String> {
+        self.bytes.clear();
+        BASE64
+            .decode_vec(text, &mut self.bytes)
+            .map_err(|error| format!("a histogram is no base64: {error}"))?;
+        let histogram: Histogram<u32> = self
+            .deserializer
+            .deserialize(&mut self.bytes.as_slice())
+            .map_err(|error| format!("a histogram cannot be read: {error}"))?;
+        let blank: Histogram<u32> = bounds.histogram();
+        let same = (histogram.low(), histogram.high(), histogram.sigfig())
+            == (blank.low(), blank.high(), blank.sigfig());
+        if same { Ok(histogram) } else { Err("a histogram has other bounds than the run".to_owned()) }
+    }
+}
