@@ -8,6 +8,7 @@ use super::ab::args::JudgeArgs;
 use super::ab::record::{self, Record, evidence, refused};
 use super::ab::{exit, print};
 use super::exit::Exit;
+use super::export::{ExportArgs, Subject, comparison_outputs};
 use crate::compare::{self, Comparison, Evidence, Pair, Settings};
 use crate::display::{self, Style};
 use crate::seed::Seed;
@@ -45,6 +46,9 @@ pub(super) struct CompareArgs {
     #[command(flatten)]
     judge: JudgeArgs,
 
+    #[command(flatten)]
+    outputs: ExportArgs,
+
     /// Try the rules on simulated builds: how often they cry wolf, and how often they miss a change
     #[arg(long, conflicts_with_all = ["base", "candidate", "paired", "gate_unpaired"])]
     self_test: bool,
@@ -59,8 +63,10 @@ pub(super) fn compare(args: &CompareArgs) -> Result<Exit, Fault> {
     if args.self_test {
         return self_test(args);
     }
+    args.outputs.prepare(Subject::Comparison)?;
     let comparison = compared(args)?;
     print(&comparison, None, &args.judge)?;
+    comparison_outputs(&args.outputs, &comparison, args.judge.json)?;
     Ok(exit(&comparison, &args.judge))
 }
 

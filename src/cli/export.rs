@@ -210,7 +210,6 @@ pub(super) fn run_outputs(args: &ExportArgs, report: &Report, json: bool) -> Res
 ///
 /// # Errors
 /// As [`run_outputs`].
-#[cfg_attr(not(test), expect(dead_code, reason = "for the commands that compare"))]
 pub(super) fn comparison_outputs(
     args: &ExportArgs,
     comparison: &Comparison,

@@ -74,12 +74,8 @@ fn heading(report: &Report, width: usize, style: Style) -> Vec<String> {
     title.extend(
         run.merged.first().map(|first| format!("{} of {} shards", run.merged.len(), first.shard.of())),
     );
-    match run.state {
-        RunState::Complete => {}
-        RunState::Running => title.push("not finished".to_owned()),
-        RunState::Interrupted => title.push("interrupted".to_owned()),
-        RunState::Aborted => title.push("ended by a budget".to_owned()),
-        RunState::Failed => title.push("ended by an error".to_owned()),
+    if run.state != RunState::Complete {
+        title.push(run.state.name().to_owned());
     }
     let mut lines = vec![title.join(style.dot())];
     let Some(validity) = &run.validity else {

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use crate::cli::Fault;
 use crate::cli::args::{OverrideArgs, parse_target};
 use crate::cli::exit::Exit;
+use crate::cli::export::ExportArgs;
 use crate::compare::{LOOK_ALPHAS, LOOKS, Settings, Thresholds};
 use crate::record::Protocol;
 use crate::seed::Seed;
@@ -54,6 +55,9 @@ pub(in crate::cli) struct AbArgs {
 
     #[command(flatten)]
     pub(super) judge: JudgeArgs,
+
+    #[command(flatten)]
+    pub(super) outputs: ExportArgs,
 
     /// Noise profile of this machine and scenario [default: what `squall calibrate --aa` keeps]
     #[arg(long, value_name = "FILE")]

@@ -19,6 +19,7 @@ use contest::{Contest, Outcome};
 
 use super::Fault;
 use super::exit::Exit;
+use super::export::{Subject, comparison_outputs};
 use crate::compare::{Comparison, Verdict};
 use crate::display::{self, Style};
 use crate::scenario::{Plan, Scenario};
@@ -31,30 +32,30 @@ pub(super) fn ab(args: &AbArgs) -> Result<Exit, Fault> {
     let overrides = args.trial.overrides.read()?;
     let scenario = Scenario::load(&args.scenario, &overrides).map_err(Fault::usage)?;
     let builds = builds(args, &scenario)?;
+    args.outputs.prepare(Subject::Comparison)?;
     let settings = args.judge.settings(args.trial.pairs.0.len(), scenario.seed)?;
     let plan = Plan::new(scenario);
     let confirming = if args.no_confirm { 0 } else { args.trial.pairs.0[0] };
     let mut contest = Contest::begin(&args.scenario, &plan, &builds, &args.trial, (&settings, confirming))?;
     contest.tell(&noise::promise(args.noise.as_deref(), &plan, &args.trial.pairs.0, &settings));
     let outcome = contest.run();
-    conclude(&contest, outcome, &args.judge)
+    conclude(&contest, outcome, args)
 }
 
 /// Prints the comparison, as far as there is one, and says how the process exits.
-fn conclude(
-    contest: &Contest<'_>,
-    outcome: Result<Outcome, Fault>,
-    judge: &JudgeArgs,
-) -> Result<Exit, Fault> {
+fn conclude(contest: &Contest<'_>, outcome: Result<Outcome, Fault>, args: &AbArgs) -> Result<Exit, Fault> {
     let comparison = match &outcome {
         Ok(Outcome::Complete(comparison) | Outcome::Interrupted(Some(comparison))) => Some(comparison),
         Ok(Outcome::Interrupted(None)) | Err(_) => None,
     };
     if let Some(comparison) = comparison {
-        print(comparison, Some(contest.folder()), judge)?;
+        print(comparison, Some(contest.folder()), &args.judge)?;
     }
     match outcome? {
-        Outcome::Complete(comparison) => Ok(exit(&comparison, judge)),
+        Outcome::Complete(comparison) => {
+            comparison_outputs(&args.outputs, &comparison, args.judge.json)?;
+            Ok(exit(&comparison, &args.judge))
+        }
         Outcome::Interrupted(_) => Ok(Exit::Interrupted),
     }
 }
