@@ -76,7 +76,7 @@ fn weather(plan: &Arc<Plan>) -> Vec<(u64, u64)> {
             again.entry(sample.device as usize).or_default().push(sample.intended.since(instant));
         }
     }
-    assert_eq!(again.len() as f64, DEVICES, "everybody comes back");
+    assert_eq!(again.len(), DEVICES as usize, "everybody comes back");
     assert!(again.values().all(|due| due.len() == 1), "and once");
     again.into_iter().map(|(device, due)| (waits[device], due[0])).collect()
 }
