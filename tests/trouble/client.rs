@@ -9,7 +9,7 @@ use squall::reference::Server;
 use tokio_tungstenite::tungstenite::{Message, WebSocket, client};
 
 /// So long a test waits for what must come.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).unwrap();
