@@ -1,6 +1,4 @@
-//! How well the reference system finds the anomalies of the quickstart, from the files of a run. In a binary of its own so
-//! that the whole quickstart has the machine for itself.
-#![cfg(test)]
+//! How well the reference system finds the anomalies of the quickstart, from the files of a run.
 
 use std::process::{Command, Stdio};
 

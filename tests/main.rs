@@ -8,6 +8,7 @@ mod bundled;
 mod cli;
 mod cluster;
 mod delivery;
+mod detection;
 mod exec;
 mod external;
 mod fault;
