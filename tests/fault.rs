@@ -184,17 +184,19 @@ fn sensors_clocks_and_payloads_go_wrong_while_their_faults_last() {
     assert!(marks.iter().all(|(.., mark)| mark.kind == AnomalyKind::Stuck));
     assert_eq!(marks.iter().filter(|(.., mark)| mark.onset).count(), 40, "one for each device");
     assert!((350..=450).contains(&marks.len()), "{}", marks.len());
-    let refused: Vec<_> = book
-        .readings()
-        .filter(|s| s.outcome == Outcome::Error(ErrorKind::Status))
-        .map(|s| s.intended.since(begin) / MS)
-        .collect();
-    assert!(refused.iter().all(|at| (2_000..3_000).contains(at)), "{refused:?}");
+    let refused: Vec<_> =
+        book.readings().filter(|s| s.outcome == Outcome::Error(ErrorKind::Status)).collect();
+    for sample in &refused {
+        assert!((2_000..3_000).contains(&(sample.intended.since(begin) / MS)), "{sample:?}");
+    }
     // 40 devices × 10/s × 1 s × 0.5: a binomial, standard deviation 10.
     assert!((150..=250).contains(&refused.len()), "{}", refused.len());
-    let acted: u64 =
-        book.switches.iter().filter(|switch| switch.fault.0 == 1).map(|switch| switch.acted).sum();
-    assert_eq!(acted, refused.len() as u64);
+    let switches = book.switches.iter().filter(|switch| switch.fault.0 == 1);
+    let acted: u64 = switches.clone().map(|switch| switch.acted).sum();
+    // What was due before the end of the fault and sent after it is not counted any more.
+    let off = switches.filter(|switch| !switch.on).map(|switch| switch.at).max().unwrap();
+    let in_time = refused.iter().filter(|sample| sample.actual < Some(off)).count() as u64;
+    assert!((in_time..=refused.len() as u64).contains(&acted), "{in_time} {acted} {}", refused.len());
 }
 
 /// Guards against lost wake-ups: bytes and messages that are held up for different times must each be delivered when due,
