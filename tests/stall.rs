@@ -59,15 +59,17 @@ fn judgement(report: &Value) -> Option<String> {
 fn attempt() -> Result<(), Misfit> {
     let told = |why: String| Misfit::new(why, None);
     let (before, mut disturbance) = capacity()?;
+    if before < 1.5 * LAMBDA {
+        // Its inferences keep a processor busy for 490 µs each.
+        let why = format!("it can do {before:.0} readings/s, where a processor of its own does 2 000");
+        return Err(Misfit::new("no backlog could be drained", Some(why)));
+    }
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios/stall.toml");
     let settings = [
         format!("run.interval={}ms", INTERVAL * 1e3),
-        "run.drain=60s".to_owned(),
-        "run.connect_timeout=60s".to_owned(),
-        "fleet.meters.timeout=60s".to_owned(),
         "phase.before.duration=5s".to_owned(),
         format!("phase.stall.duration={STALL}s"),
-        "phase.after.duration=14s".to_owned(),
+        "phase.after.duration=12s".to_owned(),
         "fault.standstill.start=5s".to_owned(),
         format!("fault.standstill.duration={STALL}s"),
     ];
