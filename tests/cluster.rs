@@ -71,14 +71,14 @@ fn instance(name: &str, redis: &str) -> Server {
     let cluster = Cluster {
         redis: redis.into(),
         instance: name.into(),
-        expiry: Span::from_ms(900),
-        timeout: Span::from_ms(250),
+        expiry: Span::from_ms(9_000),
+        timeout: Span::from_ms(2_500),
         moves_state: name.starts_with("moving"),
     };
     let shared = Shared {
         redis: redis.into(),
         connections: 2,
-        timeout: Span::from_ms(100),
+        timeout: Span::from_ms(1_000),
         ttl: Span::from_ms(60_000),
     };
     let setup = Setup {

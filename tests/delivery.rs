@@ -89,19 +89,27 @@ fn the_audit_finds_just_what_was_done_to_messages() {
         "fault.shuffle.duration=6s",
     ];
     let settings = settings.iter().flat_map(|setting| ["--set", *setting]).collect::<Vec<_>>();
-    let acted = |report: &Value, fault: &str| count(of(report, "faults", "fault", fault), "acted");
-    let as_planned = |report: &Value| ["drop", "double", "shuffle"].iter().all(|f| acted(report, f) == 50);
-    let mut runs = (0..3).map(|_| report("lost-verdicts", &settings));
-    let (report, code) = runs.find(|(report, _)| as_planned(report)).expect("one act for each device");
-    let acted = |fault| acted(&report, fault);
-    let (meters, panels) =
-        (of(&report, "delivery", "fleet", "meters"), of(&report, "delivery", "fleet", "panels"));
-    assert_eq!((count(meters, "lost"), count(meters, "duplicated")), (acted("drop"), 0));
-    assert_eq!(count(panels, "duplicated"), acted("double"));
-    assert_eq!(count(panels, "reordered"), acted("shuffle"));
-    assert_eq!((count(panels, "lost"), &panels["kept"]), (0, &Value::Bool(false)));
-    assert_eq!(panels["first_duplicated"]["seq"].as_u64().map(|seq| seq > 0), Some(true), "{panels}");
-    assert!(matches!(code, Some(99 | 12)), "a broken promise was demanded to be kept: {code:?}");
+    let mut busy = true;
+    for _ in 0..3 {
+        let (report, code) = report("lost-verdicts", &settings);
+        let acted = |fault: &str| count(of(&report, "faults", "fault", fault), "acted");
+        let (meters, panels) =
+            (of(&report, "delivery", "fleet", "meters"), of(&report, "delivery", "fleet", "panels"));
+        assert_eq!((count(meters, "lost"), count(meters, "duplicated")), (acted("drop"), 0));
+        assert_eq!((count(panels, "lost"), count(panels, "duplicated")), (0, acted("double")));
+        assert_eq!(panels["kept"], Value::Bool(false));
+        assert_eq!(panels["first_duplicated"]["seq"].as_u64().map(|seq| seq > 0), Some(true), "{panels}");
+        assert!(matches!(code, Some(99 | 12)), "a broken promise was demanded to be kept: {code:?}");
+        // What is held back for a successor that does not come in time was not reordered.
+        assert!(count(panels, "reordered") <= acted("shuffle"), "{panels}");
+        let reordered = (acted("shuffle"), count(panels, "reordered"));
+        if (acted("drop"), acted("double"), reordered) == (50, 50, (50, 50)) {
+            return;
+        }
+        busy &= report["run"]["validity"]["verdict"] != "valid";
+    }
+    assert!(busy, "not one act for each device, on a machine that was free");
+    println!("SKIPPED in part: the machine is too busy, by the runs' own word");
 }
 
 #[test]

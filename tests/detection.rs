@@ -2,10 +2,10 @@
 
 use std::process::{Command, Stdio};
 
-use squall::results::{Detections, Score};
+use squall::results::{Detections, Score, read_summary};
 
-/// Runs the quickstart; its exit code, and who was found.
-fn quickstart() -> (Option<i32>, Score) {
+/// Runs the quickstart; how many readings were not answered, and which of its anomalies were found.
+fn quickstart() -> (u64, Score) {
     let folder = tempfile::tempdir().unwrap();
     let scenario = concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios/quickstart.toml");
     let run = Command::new(env!("CARGO_BIN_EXE_squall"))
@@ -16,15 +16,16 @@ fn quickstart() -> (Option<i32>, Score) {
         .unwrap();
     assert!(matches!(run.status.code(), Some(0 | 12)), "{}", String::from_utf8_lossy(&run.stderr));
     let made = std::fs::read_dir(folder.path().join("results/quickstart")).unwrap().next().unwrap().unwrap();
-    (run.status.code(), Detections::load(&made.path()).unwrap().all)
+    let rows = read_summary(&made.path()).unwrap();
+    let figures = &rows.iter().find(|row| row.is_headline()).unwrap().figures;
+    (figures.planned - figures.ok, Detections::load(&made.path()).unwrap().all)
 }
 
 #[test]
 fn the_reference_finds_the_quickstarts_anomalies() {
-    // What was found does not depend on times, but on a machine that is so busy that readings go unanswered too little is judged; then
-    // the run is invalid by its own word.
+    // What is found does not depend on times; but on a machine so busy that readings go unanswered too little is judged.
     for _ in 0..3 {
-        let (exit, score) = quickstart();
+        let (unanswered, score) = quickstart();
         let found = [score.spike, score.shift];
         let (seeded, found) =
             found.iter().fold((0, 0), |sum, kind| (sum.0 + kind.seeded, sum.1 + kind.found));
@@ -37,10 +38,12 @@ fn the_reference_finds_the_quickstarts_anomalies() {
             score.judged_normal,
             alarms * 100.0
         );
-        if seeded >= 50 && share >= 0.9 && alarms < 0.01 {
+        if seeded >= 50 {
+            assert!(share >= 0.9, "{found} of {seeded}");
+            assert!(alarms < 0.01, "{} of {}", score.false_alarms, score.judged_normal);
             return;
         }
-        assert_eq!(exit, Some(12), "{found} of {seeded}, {} of {}", score.false_alarms, score.judged_normal);
+        assert!(unanswered > 0, "{seeded} are too few to judge by, though all was answered");
     }
     println!("SKIPPED: the machine is too busy for a quickstart that is judged");
 }

@@ -161,8 +161,9 @@ fn two_interrupts_cut_what_begins_and_still_undo_it() {
 
 #[test]
 fn a_run_that_fails_undoes_what_is_on() {
-    // The run's files vanish under it.
-    let desk = Desk::with("60s", &pause("50s", "touch begun; rm -r $SQUALL_RUN_DIR"));
+    // The run's files vanish under it, and nothing can take their place.
+    let vanish = "until rm -rf $SQUALL_RUN_DIR && : > $SQUALL_RUN_DIR; do :; done";
+    let desk = Desk::with("60s", &pause("50s", &format!("touch begun; {vanish}")));
     let output = desk.run(&["run", "s.toml"]);
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
     assert!(desk.path("begun").exists() && desk.path("ended").exists());
