@@ -12,7 +12,7 @@ pub(crate) fn alone() -> MutexGuard<'static, ()> {
 }
 
 /// Attempts before a machine that others use all the time is given up on.
-const ATTEMPTS: u32 = 4;
+const ATTEMPTS: u32 = 3;
 
 /// What did not fit in one attempt.
 #[derive(Debug)]
