@@ -15,8 +15,9 @@ seed = 3
 [run]
 connect_rate = "1000/s"
 warm_up = "500ms"
-drain = "2s"
+drain = "60s"
 interval = "500ms"
+connect_timeout = "60s"
 [[phase]]
 name = "steady"
 duration = "2s"
@@ -24,14 +25,20 @@ duration = "2s"
 protocol = "http"
 devices = 10
 rate = "10/s"
+timeout = "60s"
+backlog = 1000
 [fleet.beta]
 protocol = "ws"
 devices = 10
 rate = "10/s"
+timeout = "60s"
+backlog = 1000
 [fleet.gamma]
 protocol = "mqtt"
 devices = 10
 rate = "10/s"
+timeout = "60s"
+backlog = 1000
 "#;
 
 /// A folder of its own with a scenario in it.
@@ -210,16 +217,19 @@ fn bad_input_gets_one_clear_message_and_its_exit_code() {
     let with = |from: &str, to: &str| SCENARIO.replace(from, to);
     // (case, scenario, what the message must say)
     let cases = [
-        ("syntax", with("[[phase]]", "[[phase"), vec!["s.toml:10"]),
-        ("unknown key", with("devices = 10", "device = 10"), vec!["s.toml:15", "device", "devices"]),
+        ("syntax", with("[[phase]]", "[[phase"), vec!["s.toml:11"]),
+        ("unknown key", with("devices = 10", "device = 10"), vec!["s.toml:16", "device", "devices"]),
         ("wrong type", with("seed = 3", "seed = \"three\""), vec!["s.toml:4", "seed"]),
         (
             "zero devices",
-            with("devices = 10\nrate = \"10/s\"\n[fleet.beta]", "devices = 0\nrate = \"10/s\"\n[fleet.beta]"),
-            vec!["s.toml:15", "devices"],
+            with(
+                "devices = 10\nrate = \"10/s\"\ntimeout = \"60s\"\nbacklog = 1000\n[fleet.beta]",
+                "devices = 0\nrate = \"10/s\"\ntimeout = \"60s\"\nbacklog = 1000\n[fleet.beta]",
+            ),
+            vec!["s.toml:16", "devices"],
         ),
-        ("negative rate", with("rate = \"10/s\"", "rate = \"-10/s\""), vec!["s.toml:16", "rate", "write"]),
-        ("unknown protocol", with("\"http\"", "\"coap\""), vec!["s.toml:14", "coap", "http"]),
+        ("negative rate", with("rate = \"10/s\"", "rate = \"-10/s\""), vec!["s.toml:17", "rate", "write"]),
+        ("unknown protocol", with("\"http\"", "\"coap\""), vec!["s.toml:15", "coap", "http"]),
         ("no fleet", SCENARIO.split("[fleet.alpha]").next().unwrap().to_owned(), vec!["fleet"]),
     ];
     for (name, scenario, wanted) in cases {
@@ -273,8 +283,10 @@ fn a_wrong_command_line_gets_one_clear_message_and_exit_code_2() {
 fn a_world_that_does_not_play_along_gets_one_clear_message_and_exit_code_1() {
     let only_http = SCENARIO.split("[fleet.beta]").next().unwrap();
     let desk = Desk::with(only_http);
-    // A port that was free a moment ago, and that nothing listens on.
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    // A port that is taken, so that nobody else can have it, and that nothing listens on.
+    let held = tokio::net::TcpSocket::new_v4().unwrap();
+    held.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let free = held.local_addr().unwrap();
     let output = desk.run(&["run", "s.toml", "--target", &format!("http=http://{free}/")]);
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     assert!(stderr(&output).contains(&free.to_string()), "{}", stderr(&output));
@@ -312,7 +324,7 @@ fn too_few_descriptors_are_named_before_anything_is_sent() {
 
 /// Waits until the run has written at least `count` intervals.
 fn await_intervals(desk: &Desk, count: usize) -> PathBuf {
-    for _ in 0..200 {
+    for _ in 0..1_200 {
         std::thread::sleep(Duration::from_millis(50));
         if let [run] = desk.runs().as_slice() {
             let text = std::fs::read_to_string(run.join("latency.hlog")).unwrap_or_default();
@@ -322,7 +334,7 @@ fn await_intervals(desk: &Desk, count: usize) -> PathBuf {
             }
         }
     }
-    panic!("no intervals were written in 10 s");
+    panic!("no intervals were written in 60 s");
 }
 
 #[cfg(unix)]
@@ -359,9 +371,9 @@ fn a_second_interrupt_and_a_kill_leave_files_readable_up_to_the_last_interval() 
     // The service never answers, so that the first interrupt finds much to drain.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let target = format!("http=http://{}/", silent.local_addr().unwrap());
-    let fleet = SCENARIO.split("[fleet.beta]").next().unwrap().replace("drain = \"2s\"", "drain = \"60s\"");
+    let fleet = SCENARIO.split("[fleet.beta]").next().unwrap();
     for (signals, code) in [(vec!["INT", "INT"], Some(130)), (vec!["KILL"], None)] {
-        let desk = Desk::with(&fleet);
+        let desk = Desk::with(fleet);
         let arguments = ["run", "s.toml", "--duration", "60s", "--target", &target];
         let child = desk.squall(&arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let run = await_intervals(&desk, 4);

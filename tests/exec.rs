@@ -35,7 +35,7 @@ start = "500ms"
 duration = "LENGTH"
 begin = "BEGIN"
 end = "echo mended; touch ended"
-timeout = "10s"
+timeout = "60s"
 "#;
 
 /// A folder of its own with a scenario in it, in which runs look for one another.
@@ -73,12 +73,14 @@ impl Desk {
         self.folder.path().join(name)
     }
 
-    fn doors(&self) -> usize {
-        std::fs::read_dir(self.path("doors")).unwrap().count()
+    /// What lies where doors are.
+    fn doors(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.folder.path().join("doors")).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect()
     }
 
     fn wait_for(&self, name: &str) {
-        for _ in 0..2_000 {
+        for _ in 0..6_000 {
             if self.path(name).exists() {
                 return;
             }
@@ -125,7 +127,7 @@ fn a_command_is_run_and_undone_at_its_instants_and_its_output_kept() {
     let events = events(&run);
     assert!(events.contains(",fault_on,pause,") && events.contains("begin: froze pause 0"), "{events}");
     assert!(events.contains(",fault_off,pause,") && events.contains("end: mended"), "{events}");
-    assert_eq!(desk.doors(), 0);
+    assert_eq!(desk.doors(), Vec::<String>::new());
 }
 
 #[test]
@@ -146,7 +148,7 @@ fn an_interrupted_run_undoes_what_is_on() {
 
 #[test]
 fn two_interrupts_cut_what_begins_and_still_undo_it() {
-    let desk = Desk::with("60s", &pause("50s", "touch begun; sleep 9"));
+    let desk = Desk::with("60s", &pause("50s", "touch begun; sleep 50"));
     let child = desk.start(&["run", "s.toml"]);
     desk.wait_for("begun");
     signal(&child, "-INT");
@@ -159,12 +161,13 @@ fn two_interrupts_cut_what_begins_and_still_undo_it() {
 
 #[test]
 fn a_run_that_fails_undoes_what_is_on() {
-    // The run's files vanish under it.
-    let desk = Desk::with("60s", &pause("50s", "touch begun; rm -r $SQUALL_RUN_DIR"));
+    // The run's files vanish under it, and nothing can take their place.
+    let vanish = "until rm -rf $SQUALL_RUN_DIR && : > $SQUALL_RUN_DIR; do :; done";
+    let desk = Desk::with("60s", &pause("50s", &format!("touch begun; {vanish}")));
     let output = desk.run(&["run", "s.toml"]);
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
     assert!(desk.path("begun").exists() && desk.path("ended").exists());
-    assert_eq!(desk.doors(), 0);
+    assert_eq!(desk.doors(), Vec::<String>::new());
 }
 
 #[test]
@@ -173,17 +176,26 @@ fn a_killed_run_leaves_readable_files_and_its_door_is_taken_away() {
     let mut child = desk.start(&["run", "s.toml"]);
     desk.wait_for("begun");
     let run = desk.only_run();
-    while !events(&run).contains("fault_on") {
+    for _ in 0..3_000 {
+        if events(&run).contains("fault_on") {
+            break;
+        }
         thread::sleep(Duration::from_millis(20));
     }
     child.kill().unwrap();
     child.wait().unwrap();
     assert_eq!(load_manifest(&run).unwrap().state, RunState::Running);
-    assert_eq!(desk.doors(), 1);
-    let list = desk.run(&["fault", "list"]);
-    assert_eq!(list.status.code(), Some(1));
-    assert!(said(&list).contains("no run is on"), "{}", said(&list));
-    assert_eq!(desk.doors(), 0);
+    let doors = desk.doors();
+    assert_eq!(doors.len(), 1, "{doors:?}");
+    // Other runs may be on on this machine, in places that all look at.
+    let list = desk.run(&["fault", "list", "--run", "small"]);
+    assert!(matches!(list.status.code(), Some(1 | 2)), "{}", said(&list));
+    assert!(
+        said(&list).contains("no run is on") || said(&list).contains("no run `small` is on"),
+        "{}",
+        said(&list)
+    );
+    assert_eq!(desk.doors(), Vec::<String>::new());
 }
 
 #[test]
@@ -204,20 +216,22 @@ kind = "partition"
 "#;
     let desk = Desk::with("60s", by_hand);
     let child = desk.start(&["run", "s.toml"]);
-    let mut list = desk.run(&["fault", "list", "--json"]);
-    for _ in 0..500 {
+    let mut list = desk.run(&["fault", "list", "--json", "--run", "small"]);
+    for _ in 0..3_000 {
         if list.status.success() {
             break;
         }
         thread::sleep(Duration::from_millis(20));
-        list = desk.run(&["fault", "list", "--json"]);
+        list = desk.run(&["fault", "list", "--json", "--run", "small"]);
     }
     let list: serde_json::Value = serde_json::from_slice(&list.stdout).unwrap();
     assert_eq!(list["faults"].as_array().unwrap().len(), 3);
     assert_eq!(list["run"]["scenario"], "small");
     let id = list["run"]["id"].as_str().unwrap();
     let say = |arguments: &[&str]| {
-        let output = desk.run(&[&["fault"], arguments].concat());
+        // Other runs may be on on this machine, in places that all look at.
+        let ours: &[&str] = if arguments.contains(&"--run") { &[] } else { &["--run", "small"] };
+        let output = desk.run(&[&["fault"], arguments, ours].concat());
         (output.status.code().unwrap(), said(&output).trim().to_owned())
     };
     assert_eq!(say(&["start", "freeze"]), (0, "freeze is on (begin: frozen)".into()));

@@ -8,7 +8,7 @@ use std::process::{Command, Output, Stdio};
 use squall::record::Protocol;
 use squall::results::read_summary;
 
-use crate::interop_device::{Peer, endpoint};
+use crate::interop_device::{Peer, on_a_free_port};
 
 const SECRET: &str = "zX9-s3cret-Qw7";
 
@@ -47,11 +47,19 @@ impl Run {
     fn of(scenario: &str, protocol: Protocol, port: u16, variables: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let target = format!("{protocol}={protocol}://127.0.0.1:{port}");
+        // A machine that stands still for a while is no reason for a time-out.
+        let text = std::fs::read_to_string(shipped(scenario)).unwrap();
+        let fleets = text.lines().filter_map(|line| line.strip_prefix("[fleet.")?.strip_suffix(']'));
+        let settings =
+            fleets.filter(|name| !name.contains('.')).map(|name| format!("fleet.{name}.timeout=60s"));
+        let settings = settings.flat_map(|setting| ["--set".to_owned(), setting]);
         let output = Command::new(env!("CARGO_BIN_EXE_squall"))
             .current_dir(folder.path())
             .arg("run")
             .arg(shipped(scenario))
             .args(["--target", &target, "--duration", "3s", "--json"])
+            .args(["--set", "run.connect_timeout=60s", "--set", "run.drain=10s"])
+            .args(settings)
             .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .output()
@@ -138,17 +146,15 @@ fn broker(folder: &Path) -> Option<(Peer, u16)> {
         println!("skipped: mosquitto is not installed");
         return None;
     }
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let settings = folder.join("mosquitto.conf");
-    let text = format!(
-        "listener {port} 127.0.0.1\nallow_anonymous false\npassword_file {}\nuser root\n",
-        users.display()
-    );
-    std::fs::write(&settings, text).unwrap();
-    let child = Command::new("mosquitto").arg("-c").arg(&settings).stderr(Stdio::null()).spawn().ok()?;
-    let peer = Peer(child);
-    endpoint(Protocol::Mqtt, port);
-    Some((peer, port))
+    on_a_free_port(|port| {
+        let text = format!(
+            "listener {port} 127.0.0.1\nallow_anonymous false\npassword_file {}\nuser root\n",
+            users.display()
+        );
+        std::fs::write(&settings, text).unwrap();
+        Command::new("mosquitto").arg("-c").arg(&settings).stderr(Stdio::null()).spawn().ok()
+    })
 }
 
 #[test]

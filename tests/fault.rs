@@ -6,14 +6,14 @@ use std::sync::Arc;
 use squall::record::{AnomalyKind, ErrorKind, Kind, Outcome};
 use squall::scenario::Plan;
 
-use crate::bundled::drive_at_reference;
-use crate::support::{Book, plan};
+use crate::bundled::{drive_at_reference, drive_undisturbed, patient};
+use crate::support::Book;
 
 const MS: u64 = 1_000_000;
 
 /// A plan over four seconds with `faults`.
 fn faulty(faults: &str) -> Arc<Plan> {
-    plan(&format!(
+    patient(&format!(
         r#"
         [scenario]
         name = "fault"
@@ -79,9 +79,14 @@ fn the_same_devices_are_hit_at_the_same_instants_with_one_worker_and_with_two() 
             ((device.fleet.0, device.index), 1 + cuts)
         })
         .collect();
-    let books = [1, 2].map(|workers| drive_at_reference(&plan, workers));
-    for (book, workers) in books.iter().zip(1..) {
-        assert_eq!(connected(book), hit, "{workers} workers");
+    for workers in [1, 2] {
+        let (book, undisturbed) = drive_undisturbed(&plan, workers);
+        let found = connected(&book);
+        assert!(found.iter().all(|(device, times)| *times <= hit[device]), "{workers} workers: {found:?}");
+        if undisturbed {
+            // Otherwise who is cut off twice at once comes back once.
+            assert_eq!(found, hit, "{workers} workers");
+        }
         let mut switches: Vec<_> =
             book.switches.iter().map(|s| (s.fault.0, s.turn, !s.on, s.planned.unwrap(), s.devices)).collect();
         switches.sort_unstable();
@@ -124,19 +129,20 @@ fn a_device_that_is_away_comes_back_by_its_back_off_and_loses_only_what_was_unde
         fleets = "pumps"
         "#,
     );
-    let book = drive_at_reference(&plan, 1);
+    let (book, undisturbed) = drive_undisturbed(&plan, 1);
     let (off, on) =
         (plan.measuring_starts().plus_ns(1_000 * MS), plan.measuring_starts().plus_ns(2_000 * MS));
+    // What is sent is on its way for less than this.
+    let late = off.plus_ns(400 * MS);
     for sample in book.samples.iter().filter(|sample| sample.fleet.0 == 1) {
         let kind = sample.kind;
         if let Some(actual) = sample.actual {
-            // What is sent is on its way for less than this.
-            assert!(actual < off.plus_ns(400 * MS) || actual >= on, "{kind:?} at {actual}");
+            assert!(actual < late || actual >= on || !undisturbed, "{kind:?} at {actual}");
         }
         match (kind, sample.outcome) {
             (_, Outcome::Ok) => {}
             (Kind::Reading, Outcome::Error(ErrorKind::Reset)) => {
-                assert!(sample.intended < off.plus_ns(400 * MS));
+                assert!(sample.intended < late || !undisturbed);
             }
             other => panic!("{other:?}: {sample:?}"),
         }
@@ -178,24 +184,26 @@ fn sensors_clocks_and_payloads_go_wrong_while_their_faults_last() {
     assert!(marks.iter().all(|(.., mark)| mark.kind == AnomalyKind::Stuck));
     assert_eq!(marks.iter().filter(|(.., mark)| mark.onset).count(), 40, "one for each device");
     assert!((350..=450).contains(&marks.len()), "{}", marks.len());
-    let refused: Vec<_> = book
-        .readings()
-        .filter(|s| s.outcome == Outcome::Error(ErrorKind::Status))
-        .map(|s| s.intended.since(begin) / MS)
-        .collect();
-    assert!(refused.iter().all(|at| (2_000..3_000).contains(at)), "{refused:?}");
+    let refused: Vec<_> =
+        book.readings().filter(|s| s.outcome == Outcome::Error(ErrorKind::Status)).collect();
+    for sample in &refused {
+        assert!((2_000..3_000).contains(&(sample.intended.since(begin) / MS)), "{sample:?}");
+    }
     // 40 devices × 10/s × 1 s × 0.5: a binomial, standard deviation 10.
     assert!((150..=250).contains(&refused.len()), "{}", refused.len());
-    let acted: u64 =
-        book.switches.iter().filter(|switch| switch.fault.0 == 1).map(|switch| switch.acted).sum();
-    assert_eq!(acted, refused.len() as u64);
+    let switches = book.switches.iter().filter(|switch| switch.fault.0 == 1);
+    let acted: u64 = switches.clone().map(|switch| switch.acted).sum();
+    // What was due before the end of the fault and sent after it is not counted any more.
+    let off = switches.filter(|switch| !switch.on).map(|switch| switch.at).max().unwrap();
+    let in_time = refused.iter().filter(|sample| sample.actual < Some(off)).count() as u64;
+    assert!((in_time..=refused.len() as u64).contains(&acted), "{in_time} {acted} {}", refused.len());
 }
 
 /// Guards against lost wake-ups: bytes and messages that are held up for different times must each be delivered when due,
 /// though nothing else wakes the device meanwhile.
 #[test]
 fn what_is_held_up_is_delivered_when_it_is_due() {
-    let plan = plan(
+    let plan = patient(
         r#"
         [scenario]
         name = "held"
@@ -221,19 +229,19 @@ fn what_is_held_up_is_delivered_when_it_is_due() {
         start = "0s"
         "#,
     );
-    let book = drive_at_reference(&plan, 1);
+    let (book, undisturbed) = drive_undisturbed(&plan, 1);
     let mut times: Vec<u64> = book.readings().map(|sample| sample.response_time_ns() / MS).collect();
     times.sort_unstable();
     assert!(book.readings().all(|sample| sample.outcome == Outcome::Ok));
     let median = times[times.len() / 2];
     // Twice 60 ms on the road and 100 ms of lag; the next thing that wakes a device comes 2 s later.
-    assert!((220..1_000).contains(&median), "{median} ms: {times:?}");
+    assert!(median >= 220 && (median < 1_000 || !undisturbed), "{median} ms: {times:?}");
 }
 
 /// Guards against time-outs that are forgotten once an earlier reading has been answered before its own.
 #[test]
 fn a_closed_device_that_is_no_longer_answered_times_out() {
-    let plan = plan(
+    let plan = patient(
         r#"
         [scenario]
         name = "silent"
@@ -243,7 +251,7 @@ fn a_closed_device_that_is_no_longer_answered_times_out() {
         interval = "500ms"
         [[phase]]
         name = "whole"
-        duration = "4s"
+        duration = "8s"
         [fleet.meters]
         protocol = "http"
         devices = 10

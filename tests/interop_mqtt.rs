@@ -15,8 +15,9 @@ use squall::protocol::{Answer, Event, Identity, Message, MqttSettings, Session, 
 use squall::record::{Close, Outcome, Protocol, Qos};
 use squall::reference::{Config, Server};
 
+use crate::bundled::patient;
 use crate::interop_device::{endpoint, mosquitto};
-use crate::support::{drive, plan};
+use crate::support::drive;
 
 /// A `mosquitto_sub` in a process of its own, whose lines can be waited for.
 struct Listener {
@@ -59,8 +60,8 @@ impl Listener {
     /// The next line that contains `word`.
     fn await_line(&self, word: &str) -> String {
         loop {
-            let line = self.lines.recv_timeout(Duration::from_secs(10));
-            let line = line.unwrap_or_else(|_| panic!("no line with `{word}` in 10 s"));
+            let line = self.lines.recv_timeout(Duration::from_secs(60));
+            let line = line.unwrap_or_else(|_| panic!("no line with `{word}` in 60 s"));
             // Lines on what the program itself does begin with its name.
             if line.contains(word) && (word == "SUBACK" || !line.starts_with("Client ")) {
                 return line;
@@ -172,10 +173,10 @@ client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id="paho-1")
 ready = queue.Queue()
 client.on_subscribe = lambda *a: ready.put(True)
 client.on_message = lambda c, u, m: heard.put((m.topic, json.loads(m.payload)))
-client.connect("127.0.0.1", int(sys.argv[1]), keepalive=10)
+client.connect("127.0.0.1", int(sys.argv[1]), keepalive=60)
 client.loop_start()
 client.subscribe([("devices/paho-1/verdicts", 1), ("alerts/#", 1)])
-ready.get(timeout=10)
+ready.get(timeout=60)
 random.seed(1)
 for seq in range(1, 301):
     value = 20 + random.gauss(0, 0.2) + (30 if seq == 250 else 0)
@@ -183,7 +184,7 @@ for seq in range(1, 301):
     client.publish("devices/paho-1/readings", text, qos=seq % 3)
 verdicts, alerts = {}, []
 while len(verdicts) < 300 or not alerts:
-    topic, message = heard.get(timeout=10)
+    topic, message = heard.get(timeout=60)
     if topic.startswith("alerts/"):
         alerts.append((topic, message))
     else:
@@ -217,29 +218,29 @@ away.on_subscribe = lambda *a: ready.put(True)
 away.on_message = lambda c, u, m: heard.put((int(m.payload), m.qos))
 away.reconnect_delay_set(1, 1)
 def connect(expected):
-    away.connect("127.0.0.1", port, keepalive=10)
+    away.connect("127.0.0.1", port, keepalive=60)
     away.loop_start()
-    assert flags.get(timeout=10) == expected, f"session present is not {expected}"
+    assert flags.get(timeout=60) == expected, f"session present is not {expected}"
 connect(False)
 away.subscribe("t", 2)
-ready.get(timeout=10)
+ready.get(timeout=60)
 sender = client("sender", True)
-sender.connect("127.0.0.1", port, keepalive=10)
+sender.connect("127.0.0.1", port, keepalive=60)
 sender.loop_start()
-assert not flags.get(timeout=10)
+assert not flags.get(timeout=60)
 def send(numbers):
     for sent in [sender.publish("t", str(number), qos=1 + number % 2) for number in numbers]:
-        sent.wait_for_publish(10)
+        sent.wait_for_publish(60)
 # Cut off amid a stream, it connects again by itself and gets every message exactly once.
 sent = [sender.publish("t", str(number), qos=2) for number in range(500)]
 away.socket().shutdown(socket.SHUT_RDWR)
-assert flags.get(timeout=10), "the session is present"
-assert [heard.get(timeout=10) for _ in range(500)] == [(number, 2) for number in range(500)]
+assert flags.get(timeout=60), "the session is present"
+assert [heard.get(timeout=60) for _ in range(500)] == [(number, 2) for number in range(500)]
 away.disconnect()
 away.loop_stop()
 send(range(500, 550))
 connect(True)
-got = [heard.get(timeout=10) for _ in range(50)]
+got = [heard.get(timeout=60) for _ in range(50)]
 for qos in (1, 2):  # paho shows a message of QoS 2 on its release, so those of QoS 1 may overtake it
     assert [n for n, q in got if q == qos] == list(range(499 + qos, 550, 2)), got
 away.disconnect()
@@ -248,7 +249,7 @@ send([550])
 wipe = client("away", True)
 wipe.connect("127.0.0.1", port)
 wipe.loop_start()
-assert not flags.get(timeout=10)
+assert not flags.get(timeout=60)
 wipe.disconnect()
 wipe.loop_stop()
 connect(False)
@@ -275,7 +276,7 @@ fn whole_runs_against_mosquitto_close_at_the_acknowledgement_and_at_delivery() {
         ("del-2", 2, "delivery"),
     ];
     let fleets: String = cases.iter().map(|(name, qos, close)| fleet(name, *qos, close)).collect();
-    let plan = plan(&format!(
+    let plan = patient(&format!(
         "[scenario]\nname = \"broker\"\n[run]\nwarm_up = \"200ms\"\nconnect_rate = \"500/s\"\n\
          [[phase]]\nname = \"steady\"\nduration = \"2s\"\n{fleets}"
     ));

@@ -9,6 +9,7 @@ mod bundled;
 mod cli;
 mod cluster;
 mod delivery;
+mod detection;
 mod exec;
 mod export;
 mod external;

@@ -14,7 +14,7 @@ fn schemathesis(server: &Server, choice: &[&str]) {
     let run = Command::new("schemathesis")
         .current_dir(folder.path())
         .args(["run", &format!("http://{}/openapi.json", server.http_addr())])
-        .args(["--max-examples", "10", "--seed", "1", "--request-timeout", "20", "--checks", CHECKS])
+        .args(["--max-examples", "10", "--seed", "1", "--request-timeout", "60", "--checks", CHECKS])
         .args(choice)
         .output();
     let Ok(run) = run else {

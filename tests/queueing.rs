@@ -1,4 +1,4 @@
-//! Queueing theory as oracle, in a binary of its own so that nothing else runs beside it.
+//! Queueing theory as oracle.
 //!
 //! Readings that are due as a Poisson process meet a single server whose service times are constant (M/D/1) or exponential
 //! (M/M/1). Then the response times have distributions that are known in closed form, and so must have those a run records:
@@ -6,21 +6,15 @@
 //! driven by a device that may have only one reading under way. There the readings wait in the device instead of at the server,
 //! which changes nothing for who counts from the intended start, and nearly everything for who counts from the actual one.
 //!
-//! `SQUALL_QUEUEING_SECONDS=180 cargo test --release --test queueing -- --nocapture` runs longer and prints the table.
-#![cfg(test)]
+//! `SQUALL_QUEUEING_SECONDS=180 cargo test --release --test measurement queueing -- --nocapture` runs longer and prints the table.
 
-#[path = "queueing/server.rs"]
 mod server;
-#[path = "queueing/simulation.rs"]
 mod simulation;
-mod support;
-#[path = "queueing/theory.rs"]
 mod theory;
 
 use std::fmt::Write as _;
-use std::sync::{Mutex, PoisonError};
 
-use simulation::{Figures, NAMES, Services};
+use simulation::{Figures, NAMES, Path, Services};
 use squall::clock::Monotonic;
 use squall::engine::Control;
 use squall::protocol::Endpoint;
@@ -29,8 +23,10 @@ use squall::reference::{Config, Server};
 use squall::seed::Seed;
 use squall::service::{Cache, Inference, Law};
 use squall::units::Span;
-use support::Book;
 use theory::{Queue, Service};
+
+use crate::alone::{Misfit, alone, disturbance, measure};
+use crate::support::{self, Book};
 
 const MEAN_SERVICE: f64 = 0.005;
 const WARM_UP: f64 = 4.0;
@@ -65,7 +61,7 @@ fn cells() -> Vec<Cell> {
 
 fn scenario(cells: &[Cell], seconds: f64, seed: u64) -> String {
     let mut text = format!(
-        "[scenario]\nname = \"queueing\"\nseed = {seed}\n[run]\nwarm_up = \"{WARM_UP}s\"\ndrain = \"10s\"\n\
+        "[scenario]\nname = \"queueing\"\nseed = {seed}\n[run]\nwarm_up = \"{WARM_UP}s\"\ndrain = \"60s\"\nconnect_timeout = \"60s\"\n\
          [[phase]]\nname = \"steady\"\nduration = \"{seconds}s\"\n"
     );
     for Cell { fleet, queue, held } in cells {
@@ -87,34 +83,7 @@ struct Drive {
     runs: Vec<Vec<Sample>>,
     /// When the measured phase began, seconds.
     begin: f64,
-    disturbance: Disturbance,
-}
-
-/// What the machine kept from generator and server, which no formula knows of.
-struct Disturbance {
-    /// How long it stood still, seconds.
-    standstill: f64,
-    /// The largest share of the time that one of them was ready to run and had no processor.
-    starved: f64,
-}
-
-impl Disturbance {
-    /// Whether it may show: far below what a run of squall's own calls suspect.
-    fn shows(&self) -> bool {
-        self.standstill > 0.005 || self.starved > 0.02
-    }
-}
-
-impl std::fmt::Display for Disturbance {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { standstill, starved } = self;
-        write!(
-            f,
-            "it stood still for {:.0} ms, and others had its cores for {:.1} % of the time",
-            standstill * 1e3,
-            starved * 1e2
-        )
-    }
+    disturbance: Option<String>,
 }
 
 /// Drives all queues at once.
@@ -135,10 +104,8 @@ fn drive(cells: &[Cell], seconds: f64, seed: u64) -> Drive {
     };
     let order =
         |cell: &Cell| plan.layout().fleets.iter().position(|fleet| *fleet.name == *cell.fleet).unwrap();
-    let wall = report.workers.iter().map(|worker| worker.wall.as_secs_f64()).fold(0.0, f64::max);
-    let starved =
-        report.workers.iter().filter_map(|worker| worker.starved).fold(waited.get() / wall, f64::max);
-    let disturbance = Disturbance { standstill: seconds_of(report.standstills.total_ns), starved };
+    let wall = report.workers.iter().map(|worker| worker.wall.as_secs_f64()).fold(0.001, f64::max);
+    let disturbance = disturbance(&report, waited.get() / wall);
     Drive { runs: cells.iter().map(order).map(readings).collect(), begin, disturbance }
 }
 
@@ -148,14 +115,23 @@ fn seconds_of(ns: u64) -> f64 {
 
 /// Compares what was measured with the formula and with the recursion over the same arrivals and services; the table and
 /// everything that does not fit.
-fn compare(cells: &[Cell], runs: &[Vec<Sample>], begin: f64, end: f64, seed: u64) -> (String, Vec<String>) {
+fn compare(
+    cells: &[Cell],
+    runs: &[Vec<Sample>],
+    bands: &[[(f64, f64, f64); 4]],
+    begin: f64,
+    seed: u64,
+) -> (String, Vec<String>) {
     let mut table = format!(
         "{:<12} {:<5} {:>9} {:>9} {:>19} {:>9} {:>9}\n",
         "queue", "", "formula", "measured", "99 % band", "this path", "service"
     );
     let mut misfits = Vec::new();
-    for (cell, samples) in cells.iter().zip(runs) {
-        assert!(samples.iter().all(|sample| sample.outcome == Outcome::Ok), "every reading is acknowledged");
+    for ((cell, samples), bands) in cells.iter().zip(runs).zip(bands) {
+        if !samples.iter().all(|sample| sample.outcome == Outcome::Ok) {
+            misfits.push(format!("{}: not every reading is acknowledged", cell.fleet));
+            continue;
+        }
         let arrivals: Vec<f64> = samples.iter().map(|sample| sample.intended.as_secs_f64()).collect();
         let path = simulation::responses(&arrivals, &mut Services::new(cell.queue, Seed(seed), &cell.fleet));
         let counted: Vec<usize> = (0..samples.len()).filter(|&i| arrivals[i] >= begin).collect();
@@ -164,13 +140,6 @@ fn compare(cells: &[Cell], runs: &[Vec<Sample>], begin: f64, end: f64, seed: u64
         let service = of(&|i| seconds_of(samples[i].service_time_ns().unwrap()));
         let path = of(&|i| path[i]);
         let expected = Figures::expected(cell.queue).0;
-        let bands = simulation::spread(
-            cell.queue,
-            simulation::responses,
-            WARM_UP,
-            end - begin + WARM_UP,
-            REPLICATIONS,
-        );
         let ms = |seconds: f64| seconds * 1e3;
         for (which, name) in NAMES.into_iter().enumerate() {
             let (below, above, average) = bands[which];
@@ -209,42 +178,42 @@ fn compare(cells: &[Cell], runs: &[Vec<Sample>], begin: f64, end: f64, seed: u64
     (table, misfits)
 }
 
-/// One test at a time: each wants the machine for itself.
-static MACHINE: Mutex<()> = Mutex::new(());
-
-/// Attempts before a machine that others use all the time is given up on.
-const ATTEMPTS: u32 = 3;
-
 /// With a seed of its own for each attempt one of the 32 comparisons with the band would fail in 27 % of runs by chance; the
-/// seed is fixed, so arrivals and services are the same in every run, and only the machine's noise differs. What the machine keeps from
-/// the run is in no formula: a run that was disturbed and does not fit is repeated. One that was not disturbed must fit.
+/// seed is fixed, so arrivals and services are the same in every run, and only the machine's noise differs, which is in no formula.
 #[test]
 fn response_times_are_those_of_queueing_theory() {
-    let _alone = MACHINE.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = alone();
     let stated = std::env::var("SQUALL_QUEUEING_SECONDS").ok().and_then(|text| text.parse::<f64>().ok());
     let seconds = stated.unwrap_or(20.0);
     let seed = 1;
     let cells = cells();
-    for _ in 0..ATTEMPTS {
+    let bands = spreads(&cells, simulation::responses, seconds);
+    measure(|| {
         let Drive { runs, begin, disturbance } = drive(&cells, seconds, seed);
-        let (table, misfits) = compare(&cells, &runs, begin, begin + seconds, seed);
+        let (table, misfits) = compare(&cells, &runs, &bands, begin, seed);
         println!("{table}");
         if misfits.is_empty() {
-            return;
+            return Ok(());
         }
-        let misfits = misfits.join("\n");
-        assert!(
-            disturbance.shows(),
-            "not what theory says, and it was not the machine ({disturbance}):\n{misfits}\n{table}"
-        );
-        println!("the machine was disturbed: {disturbance}; once more");
-    }
-    println!("SKIPPED: a machine that is disturbed for so long cannot be held to theory");
+        Err(Misfit::new(format!("not what theory says:\n{}\n{table}", misfits.join("\n")), disturbance))
+    });
+}
+
+/// The bands of each queue, worked out on all cores: nothing is measured meanwhile.
+fn spreads(cells: &[Cell], path: Path, seconds: f64) -> Vec<[(f64, f64, f64); 4]> {
+    std::thread::scope(|scope| {
+        let spread = |cell: &Cell| {
+            let queue = cell.queue;
+            scope.spawn(move || simulation::spread(queue, path, WARM_UP, seconds + WARM_UP, REPLICATIONS))
+        };
+        let spreads: Vec<_> = cells.iter().map(spread).collect();
+        spreads.into_iter().map(|spread| spread.join().unwrap()).collect()
+    })
 }
 
 /// Lets one worker of the reference system serve readings that are due as a Poisson process, without a cache; the waits in its
-/// queue as its verdicts tell them, in the order of the readings, seconds.
-fn reference_waits(queue: Queue, seconds: f64) -> (Vec<f64>, Disturbance) {
+/// queue as its verdicts tell them, in the order of the readings, seconds; none if a reading has no verdict.
+fn reference_waits(queue: Queue, seconds: f64) -> (Option<Vec<f64>>, Option<String>) {
     let law = match queue.service {
         Service::Deterministic => Law::Constant,
         Service::Exponential => Law::Exponential,
@@ -256,9 +225,9 @@ fn reference_waits(queue: Queue, seconds: f64) -> (Vec<f64>, Disturbance) {
     };
     let server = Server::start(&Config { setup, ..Config::default() }).unwrap();
     let text = format!(
-        "[scenario]\nname = \"waits\"\nseed = 3\n[run]\nwarm_up = \"{WARM_UP}s\"\n[[phase]]\nname = \"steady\"\n\
+        "[scenario]\nname = \"waits\"\nseed = 3\n[run]\nwarm_up = \"{WARM_UP}s\"\ndrain = \"60s\"\nconnect_timeout = \"60s\"\n[[phase]]\nname = \"steady\"\n\
          duration = \"{seconds}s\"\n[fleet.only]\nprotocol = \"ws\"\ndevices = 1\nrate = \"{}/s\"\narrival = \"poisson\"\n\
-         close = \"verdict\"\nin_flight = 1024\nbacklog = 65536\n",
+         close = \"verdict\"\nin_flight = 1024\nbacklog = 65536\ntimeout = \"60s\"\n",
         queue.lambda.round()
     );
     let plan = support::plan(&text);
@@ -267,49 +236,46 @@ fn reference_waits(queue: Queue, seconds: f64) -> (Vec<f64>, Disturbance) {
     let (report, book) = support::drive(&plan, vec![endpoint], 1, Monotonic::start(), &Control::new());
     let measured = plan.measured_phases().next().unwrap();
     let waits = book.readings().filter(|sample| sample.phase == measured);
-    let waits =
-        waits.map(|sample| seconds_of(sample.stages.expect("its verdicts tell stages").queue_ns)).collect();
-    let starved = report.workers.iter().filter_map(|worker| worker.starved).fold(0.0, f64::max);
+    let waits = waits.map(|sample| Some(seconds_of(sample.stages?.queue_ns))).collect();
     server.stop();
-    (waits, Disturbance { standstill: seconds_of(report.standstills.total_ns), starved })
+    (waits, disturbance(&report, 0.0))
 }
 
 /// The reference system says truly how long readings waited in its queue.
 #[test]
 fn the_reference_systems_queue_waits_as_theory_says() {
-    let _alone = MACHINE.lock().unwrap_or_else(PoisonError::into_inner);
-    let seconds = 15.0;
-    for (name, service) in [("md1-70", Service::Deterministic), ("mm1-70", Service::Exponential)] {
+    let _alone = alone();
+    let seconds = 12.0;
+    let cell = |fleet: &str, service| {
         let queue = Queue { service, lambda: 0.7 / MEAN_SERVICE, mean_service: MEAN_SERVICE };
-        let expected = Figures::expected_waits(queue).0;
-        let bands = simulation::spread(queue, simulation::waits, WARM_UP, seconds + WARM_UP, REPLICATIONS);
-        let fits = (0..ATTEMPTS).any(|_| {
-            let (waits, disturbance) = reference_waits(queue, seconds);
+        Cell { fleet: fleet.to_owned(), queue, held: false }
+    };
+    let cells = [cell("md1-70", Service::Deterministic), cell("mm1-70", Service::Exponential)];
+    let spreads = spreads(&cells, simulation::waits, seconds);
+    for (Cell { fleet, queue, .. }, bands) in cells.iter().zip(spreads) {
+        let expected = Figures::expected_waits(*queue).0;
+        measure(|| {
+            let (waits, disturbance) = reference_waits(*queue, seconds);
+            let Some(waits) = waits else {
+                return Err(Misfit::new(format!("{fleet}: not every reading has a verdict"), disturbance));
+            };
             let measured = Figures::of(waits).0;
-            let misfits: Vec<String> = (0..4)
-                .filter_map(|which| {
-                    let (below, above, _) = bands[which];
-                    let (low, high) = (expected[which] - below - NOISE, expected[which] + above + NOISE);
-                    let [low_ms, high_ms, found, due] =
-                        [low, high, measured[which], expected[which]].map(|s| s * 1e3);
-                    println!("{name} {:<5} {due:>8.2} {found:>8.2}   {low_ms:.2}–{high_ms:.2}", NAMES[which]);
-                    let fits = (low..=high).contains(&measured[which]);
-                    (!fits).then(|| {
-                        format!(
-                            "{name} {}: {found:.2} ms is not within {low_ms:.2}–{high_ms:.2}",
-                            NAMES[which]
-                        )
-                    })
-                })
-                .collect();
-            assert!(
-                misfits.is_empty() || disturbance.shows(),
-                "not what theory says ({disturbance}): {misfits:?}"
-            );
-            misfits.is_empty()
+            let mut misfits = Vec::new();
+            for (which, name) in NAMES.into_iter().enumerate() {
+                let (below, above, _) = bands[which];
+                let (low, high) = (expected[which] - below - NOISE, expected[which] + above + NOISE);
+                let [low_ms, high_ms, found, due] =
+                    [low, high, measured[which], expected[which]].map(|s| s * 1e3);
+                let line = format!("{fleet} {name:<5} {due:>8.2} {found:>8.2}   {low_ms:.2}–{high_ms:.2}");
+                println!("{line}");
+                if !(low..=high).contains(&measured[which]) {
+                    misfits.push(line);
+                }
+            }
+            if misfits.is_empty() {
+                return Ok(());
+            }
+            Err(Misfit::new(format!("not within its band: {misfits:?}"), disturbance))
         });
-        if !fits {
-            println!("SKIPPED: a machine that is disturbed for so long cannot be held to theory");
-        }
     }
 }

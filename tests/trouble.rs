@@ -3,6 +3,7 @@
 
 mod client;
 
+use std::cell::Cell;
 use std::io::ErrorKind;
 use std::thread;
 use std::time::Duration;
@@ -77,7 +78,7 @@ impl<'s> Control<'s> {
 
 /// Waits for what must come to be.
 fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
-    for _ in 0..3_000 {
+    for _ in 0..6_000 {
         if is_so() {
             return;
         }
@@ -207,10 +208,10 @@ fn factors_multiply_delays_add_and_both_end() {
     let mut device = Device::new("ws", &server);
     // Every reading is a miss.
     control.start("no-cache", "cache-off", &json!({}));
-    let mut seq = 0;
+    let seq = Cell::new(0_u64);
     let mut stage = |name: &str| {
-        seq += 1;
-        device.send("d", seq);
+        seq.set(seq.get() + 1);
+        device.send("d", seq.get());
         device.hear(1).answers[0]["stages"][name].as_u64().unwrap()
     };
     control.start("a", "slow", &json!({"factor": 5}));
@@ -218,16 +219,15 @@ fn factors_multiply_delays_add_and_both_end() {
     control.start("b", "slow", &json!({"factor": 8}));
     assert!(stage("inference_ns") >= 40_000_000);
     assert_eq!((control.stop("a"), control.stop("b")), (2, 1));
-    let least = (0..20).map(|_| stage("inference_ns")).min().unwrap();
-    assert!(least < 40_000_000, "{least}");
+    // A machine that stands still makes some of them as slow, but not all.
+    assert!((0..200).any(|_| stage("inference_ns") < 40_000_000), "the factors are gone");
     control.start("c", "verdict-delay", &json!({"delay_ms": 30}));
     control.start("d", "verdict-delay", &json!({"delay_ms": 40}));
     assert!(stage("reply_ns") >= 70_000_000);
     assert_eq!((control.stop("c"), control.stop("d")), (1, 1));
-    let least = (0..20).map(|_| stage("reply_ns")).min().unwrap();
-    assert!(least < 70_000_000, "{least}");
+    assert!((0..200).any(|_| stage("reply_ns") < 70_000_000), "the delays are gone");
     let (_, told) = control.post(&json!({"operation": "stop-all"}));
-    assert_eq!((&told["stopped"][0]["name"], &told["acted"]), (&"no-cache".into(), &43.into()));
+    assert_eq!((&told["stopped"][0]["name"], &told["acted"]), (&"no-cache".into(), &seq.get().into()));
     server.stop();
     let server = serve(Setup::default());
     let told = Control::of(&server).start("a", "slow", &json!({"factor": 5}));
@@ -240,7 +240,7 @@ fn a_crash_answers_each_reading_under_way_once_and_workers_come_back() {
     let workers = Workers { count: 3, restart: Span::from_ms(20), ..Workers::default() };
     // Nobody waits for another's inference.
     let cache = Cache { capacity: 0, single_flight: false, ..Cache::default() };
-    let server = serve(Setup { workers, cache, inference: waits(300), ..Setup::default() });
+    let server = serve(Setup { workers, cache, inference: waits(3_000), ..Setup::default() });
     let mut control = Control::of(&server);
     wait_for("workers", || control.figure("/workers") == 3);
     let mut device = Device::new("ws", &server);
@@ -419,17 +419,21 @@ fn new_connections_are_reset_old_ones_live_and_the_way_back_stays_open() {
 fn a_fault_ends_by_itself_when_its_client_does_not_end_it() {
     let server = serve(Setup::default());
     let (mut control, mut device) = (Control::of(&server), Device::new("ws", &server));
-    control.start("short", "stall", &json!({"for_ms": 50}));
     control.start("long", "queue-shrink", &json!({"capacity": 1, "for_ms": 3_600_000}));
-    device.send("d", 1);
-    assert!(is_verdict(&device.hear(1), 1), "it comes when the stall is over");
-    wait_for("it is off the list", || control.list().len() == 1);
+    // Where the machine stands still between the two, the fault is over before the reading comes.
+    let caught = (1..20).any(|attempt| {
+        control.start("short", "stall", &json!({"for_ms": 200}));
+        device.send("d", attempt);
+        assert!(is_verdict(&device.hear(1), attempt), "it comes when the stall is over");
+        wait_for("it is off the list", || control.list().len() == 1);
+        control.stop("short") == 1
+    });
+    assert!(caught, "how often it acted is still known");
     let told = &control.list()[0];
     assert_eq!(
         (&told["name"], &told["for_ms"], &told["capacity"]),
         (&"long".into(), &3_600_000.into(), &1.into())
     );
-    assert_eq!(control.stop("short"), 1, "how often it acted is still known");
     assert_eq!(control.post(&json!({"operation": "stop", "name": "short"})).0, 404);
     control.start("long", "queue-shrink", &json!({"capacity": 3, "for_ms": 20}));
     wait_for("the new one counts", || control.list().is_empty());

@@ -106,9 +106,13 @@ mod tests {
 
     #[test]
     fn the_two_scales_of_the_origin_agree() {
-        let clock = Monotonic::start();
-        let os = os_monotonic_ns();
-        let ours = clock.os_ns(clock.now());
-        assert!(ours.abs_diff(os) < 5_000_000, "scales differ by {} ns", ours.abs_diff(os));
+        // Between looking at one and at the other the machine may stand still, but not every time.
+        let apart = |_| {
+            let clock = Monotonic::start();
+            let os = os_monotonic_ns();
+            clock.os_ns(clock.now()).abs_diff(os)
+        };
+        let least = (0..100).map(apart).min().unwrap();
+        assert!(least < 5_000_000, "scales differ by {least} ns");
     }
 }

@@ -359,6 +359,12 @@ mod tests {
         assert_eq!((report.connections, report.passed), (3, Passed { up: 12, down: 12 }));
     }
 
+    /// What a reset is to a client, by where it is when it hears of it.
+    fn is_reset(error: &io::Error) -> bool {
+        use io::ErrorKind::{BrokenPipe, ConnectionReset, NotConnected};
+        matches!(error.kind(), ConnectionReset | BrokenPipe | NotConnected)
+    }
+
     #[test]
     fn resets_and_refusals_come_through() {
         let reset =
@@ -367,12 +373,12 @@ mod tests {
         for (fault, failed) in [(reset, 0), (refuse, 1)] {
             let (error, report) =
                 through(vec![fault], echo, async |addr, _| ask(addr, b"ping").await.unwrap_err());
-            assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+            assert!(is_reset(&error), "{error}");
             assert_eq!((report.connections, report.failed, report.acted[0]), (1, failed, 1));
         }
         let abrupt = async |socket: TcpStream| socket.set_zero_linger().unwrap();
         let (error, _) = through(vec![], abrupt, async |addr, _| ask(addr, b"ping").await.unwrap_err());
-        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+        assert!(is_reset(&error), "{error}");
     }
 
     #[test]

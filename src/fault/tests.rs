@@ -113,21 +113,27 @@ async fn nudge(link: &mut Link) {
 /// What there is to read at once.
 async fn heard(peer: &mut TcpStream) -> Option<Vec<u8>> {
     let mut bytes = vec![0; 1 << 20];
-    // Loopback delivers at once, but the runtime has to look.
-    tokio::task::yield_now().await;
-    match tokio::time::timeout(std::time::Duration::from_millis(20), peer.read(&mut bytes)).await {
-        Ok(read) => Some(bytes[..read.unwrap()].to_vec()),
-        Err(_) => None,
-    }
+    let size = soon(async || peer.read(&mut bytes).await).await?.unwrap();
+    Some(bytes[..size].to_vec())
 }
 
 /// What there is to read at once on the device's side.
 async fn told(link: &mut Link) -> Option<io::Result<Vec<u8>>> {
     let mut bytes = [0; 4_096];
-    match tokio::time::timeout(std::time::Duration::from_millis(20), link.read(&mut bytes)).await {
-        Ok(read) => Some(read.map(|size| bytes[..size].to_vec())),
-        Err(_) => None,
+    let read = soon(async || link.read(&mut bytes).await).await?;
+    Some(read.map(|size| bytes[..size].to_vec()))
+}
+
+/// What comes without anything else happening: loopback delivers at once, but the runtime has to look. A machine that stands still
+/// takes one look away, not all of them.
+async fn soon<T>(mut read: impl AsyncFnMut() -> T) -> Option<T> {
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+        if let Ok(read) = tokio::time::timeout(std::time::Duration::from_millis(2), read()).await {
+            return Some(read);
+        }
     }
+    None
 }
 
 async fn is_reset(peer: &mut TcpStream) -> bool {

@@ -234,7 +234,7 @@ mod tests {
             assert!(request[..n].starts_with(b"GET / HTTP/1.1\r\n"));
             peer.write_all(reply).await.unwrap();
         };
-        tokio::join!(ready(&endpoint, Duration::from_secs(5)), server).0
+        tokio::join!(ready(&endpoint, Duration::from_secs(60)), server).0
     }
 
     #[test]

@@ -1,9 +1,14 @@
-//! One proof per protocol, all by the same formula.
+//! The frozen-server proof: one per protocol, all by the same formula.
+//!
+//! A server answers one reading per millisecond and connection, but freezes once for 2 s. The response times a run must
+//! show follow from the plan by a closed recursion: reading k is taken up when it is due or when the one before it is
+//! answered, whichever is later. The run's percentiles must agree with that; its service times show how small a closed
+//! loop would have made the freeze look.
 
 mod server;
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use squall::clock::{Monotonic, Tick};
@@ -12,6 +17,7 @@ use squall::protocol::Endpoint;
 use squall::record::{Kind, Outcome, PhaseRole, Protocol, Sample};
 use squall::scenario::Plan;
 
+use crate::alone::{Misfit, alone, disturbance, measure};
 use crate::support::{Book, drive, plan};
 use server::{Law, Server};
 
@@ -31,16 +37,19 @@ fn scenario(protocol: Protocol) -> String {
         seed = 11
         [run]
         warm_up = "1s"
+        drain = "60s"
+        connect_timeout = "60s"
         [[phase]]
         name = "steady"
-        duration = "20s"
+        duration = "15s"
         [fleet.meters]
         protocol = "{protocol}"
         devices = 1
         rate = "100/s"
         arrival = {{ jitter = 0.0 }}
         in_flight = 1
-        backlog = 1000
+        backlog = 4096
+        timeout = "60s"
         close = "{close}"
         "#
     )
@@ -86,11 +95,8 @@ fn quantile(times: &[u64], q: f64) -> u64 {
 }
 
 /// The runs of all three protocols, made side by side: together they take no longer than one, and load the machine little.
-static RUNS: LazyLock<[Run; 3]> = LazyLock::new(|| {
-    // A machine that stands still much, as virtual ones do now and then, is given another chance.
-    let quiet = |runs: &[Run; 3]| runs.iter().all(|run| run.still_ns < 50 * MS);
-    (0..2).map(|_| all()).find(quiet).unwrap_or_else(all)
-});
+/// Misfits are kept for the tests of their protocols, which [`measure`] hands them to one after the other.
+static RUNS: Mutex<Option<[Run; 3]>> = Mutex::new(None);
 
 fn all() -> [Run; 3] {
     std::thread::scope(|scope| {
@@ -99,25 +105,29 @@ fn all() -> [Run; 3] {
 }
 
 /// Does `work`, and gives with its result when the machine itself stood still meanwhile, by a thread that only sleeps and
-/// notes when it overslept. To the readings such a standstill is one more freeze of the server.
-fn watched<T>(clock: Monotonic, work: impl FnOnce() -> T) -> (T, Vec<(Tick, Tick)>) {
+/// notes when it overslept, and how often, of 1, it did by more than a millisecond. To the readings such a standstill is one more
+/// freeze of the server.
+fn watched<T>(clock: Monotonic, work: impl FnOnce() -> T) -> (T, Vec<(Tick, Tick)>, f64) {
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let watch = scope.spawn(|| {
-            let mut standstills = Vec::new();
+            let (mut standstills, mut naps, mut late) = (Vec::new(), 0_u32, 0_u32);
             while !over.load(Ordering::Relaxed) {
                 let before = clock.now();
                 std::thread::sleep(Duration::from_millis(1));
                 let after = clock.now();
+                naps += 1;
+                late += u32::from(after.since(before) > 2 * MS);
                 if after.since(before) > 5 * MS {
                     standstills.push((before, after));
                 }
             }
-            standstills
+            (standstills, f64::from(late) / f64::from(naps.max(1)))
         });
         let done = work();
         over.store(true, Ordering::Relaxed);
-        (done, watch.join().unwrap())
+        let (standstills, late) = watch.join().unwrap();
+        (done, standstills, late)
     })
 }
 
@@ -134,8 +144,14 @@ struct Run {
     book: Book,
     due: Vec<Tick>,
     expected: Vec<u64>,
-    /// How long the machine stood still, altogether.
-    still_ns: u64,
+    /// What the machine did to it.
+    disturbance: Option<String>,
+}
+
+impl Run {
+    fn protocol(&self) -> Protocol {
+        self.plan.layout().fleets[0].protocol
+    }
 }
 
 fn run(protocol: Protocol) -> Run {
@@ -145,15 +161,34 @@ fn run(protocol: Protocol) -> Run {
     let clock = Monotonic::start();
     let server = Server::start(protocol, law, clock);
     let endpoint = Endpoint::resolve(protocol, &server.url()).unwrap();
-    let ((report, book), still) = watched(clock, || drive(&plan, vec![endpoint], 1, clock, &Control::new()));
+    let ((report, book), still, late) =
+        watched(clock, || drive(&plan, vec![endpoint], 1, clock, &Control::new()));
     let expected = predicted(&plan, &due, law, &still);
-    let still_ns = still.iter().map(|(from, to)| to.since(*from)).sum();
-    Run { plan, report, book, due, expected, still_ns }
+    // The threads of the server are held up like the one that watches.
+    let held_up = (late > 0.02).then(|| format!("one thread in {:.0} wakes late", 1.0 / late));
+    let disturbance = disturbance(&report, 0.0).or(held_up);
+    Run { plan, report, book, due, expected, disturbance }
 }
 
 fn prove(protocol: Protocol) {
-    let run = RUNS.iter().find(|run| run.plan.layout().fleets[0].protocol == protocol).unwrap();
-    let Run { plan, report, book, due, expected, still_ns } = run;
+    let _alone = alone();
+    measure(|| {
+        let mut runs = RUNS.lock().unwrap_or_else(PoisonError::into_inner);
+        let run = runs.get_or_insert_with(all).iter().find(|run| run.protocol() == protocol).unwrap();
+        let misfits = misfits(run);
+        if misfits.is_empty() {
+            return Ok(());
+        }
+        let misfit = Misfit::new(misfits.join("; "), run.disturbance.clone());
+        // The next attempt is another one.
+        *runs = None;
+        Err(misfit)
+    });
+}
+
+/// Sees that nothing was lost, and gives what does not agree with the formula.
+fn misfits(run: &Run) -> Vec<String> {
+    let Run { plan, report, book, due, expected, .. } = run;
     assert_eq!(report.end, End::Complete);
     assert_eq!(book.planned as usize, due.len(), "every planned reading was released");
     assert!(book.readings().all(|sample| sample.outcome == Outcome::Ok), "all are answered in the end");
@@ -163,26 +198,23 @@ fn prove(protocol: Protocol) {
     let response = measured(plan, book, |sample| Some(sample.response_time_ns()));
     let service = measured(plan, book, Sample::service_time_ns);
     assert_eq!(response.len(), expected.len());
-    println!("the machine stood still for {:.0} ms", *still_ns as f64 / 1e6);
+    let protocol = run.protocol();
     println!("{protocol}: {} readings; figure: expected, response, service (ms)", expected.len());
+    let mut misfits = Vec::new();
     for (name, q) in [("p50", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99), ("max", 1.0)] {
         let (want, got, alone) = (quantile(expected, q), quantile(&response, q), quantile(&service, q));
-        let ms = |ns: u64| ns as f64 / 1e6;
-        println!("  {name:>4}  {:10.3}  {:10.3}  {:10.3}", ms(want), ms(got), ms(alone));
-        let off = want.abs_diff(got);
-        assert!(
-            off <= (2 * MS).max(want / 50),
-            "{protocol} {name}: {:.3} ms where the plan gives {:.3} ms",
-            ms(got),
-            ms(want)
-        );
+        let [want_ms, got_ms, alone_ms] = [want, got, alone].map(|ns| ns as f64 / 1e6);
+        println!("  {name:>4}  {want_ms:10.3}  {got_ms:10.3}  {alone_ms:10.3}");
+        if want.abs_diff(got) > (2 * MS).max(want / 50) {
+            misfits.push(format!("{protocol} {name}: {got_ms:.3} ms where the plan gives {want_ms:.3} ms"));
+        }
     }
     assert!(quantile(expected, 0.99) > 1_500 * MS, "the freeze reaches the percentiles");
-    assert!(
-        quantile(&service, 0.99) < quantile(&response, 0.99) / 100,
-        "a closed loop would have hidden the freeze: service p99 {} ns",
-        quantile(&service, 0.99)
-    );
+    let hidden = quantile(&service, 0.99);
+    if hidden >= quantile(&response, 0.99) / 100 {
+        misfits.push(format!("a closed loop would not have hidden the freeze: service p99 {hidden} ns"));
+    }
+    misfits
 }
 
 #[test]

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 use squall::reference::Server;
-use tokio_tungstenite::tungstenite::{Message, WebSocket, client};
+use tokio_tungstenite::tungstenite::{Error, Message, WebSocket, client};
 
 /// So long a test waits for what must come.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).unwrap();
@@ -87,7 +87,12 @@ impl Http {
     /// Asserts that nothing comes for a moment.
     pub(super) fn hears_nothing(&mut self) {
         self.0.get_mut().set_read_timeout(Some(Duration::from_millis(100))).unwrap();
-        let heard = self.0.fill_buf().map(<[u8]>::len).map_err(|error| error.kind());
+        let heard = loop {
+            match self.0.fill_buf().map(<[u8]>::len).map_err(|error| error.kind()) {
+                Err(ErrorKind::Interrupted) => {}
+                heard => break heard,
+            }
+        };
         assert!(matches!(heard, Err(ErrorKind::WouldBlock | ErrorKind::TimedOut)), "{heard:?}");
         self.0.get_mut().set_read_timeout(Some(PATIENCE)).unwrap();
     }
@@ -106,8 +111,18 @@ impl Ws {
         self.0.send(Message::text(reading(device, seq))).unwrap();
     }
 
+    /// The next message; a process that was halted goes on waiting.
+    fn read(&mut self) -> Message {
+        loop {
+            match self.0.read() {
+                Err(Error::Io(error)) if error.kind() == ErrorKind::Interrupted => {}
+                read => return read.unwrap(),
+            }
+        }
+    }
+
     pub(super) fn next(&mut self) -> Value {
-        match self.0.read().unwrap() {
+        match self.read() {
             Message::Text(text) => serde_json::from_str(&text).unwrap(),
             other => panic!("{other:?}"),
         }
@@ -118,7 +133,7 @@ impl Ws {
         self.0.send(Message::Ping("?".into())).unwrap();
         let mut rest = Vec::new();
         loop {
-            match self.0.read().unwrap() {
+            match self.read() {
                 Message::Text(text) => rest.push(serde_json::from_str(&text).unwrap()),
                 Message::Pong(_) => return rest,
                 other => panic!("{other:?}"),

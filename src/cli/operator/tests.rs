@@ -70,7 +70,7 @@ impl Stage {
         let command = Command {
             begin: self.script(begin).into(),
             end: end.map(|end| self.script(end).into()),
-            timeout: Span::from_ms(20_000),
+            timeout: Span::from_ms(60_000),
         };
         fault("pause", Effect::Command(command), start_ms, length_ms)
     }
@@ -99,7 +99,7 @@ impl Stage {
             !open.is_empty()
         });
         let stream = open.remove(0);
-        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         BufReader::new(stream)
     }
 }
@@ -124,7 +124,7 @@ fn fault(name: &str, effect: Effect, start_ms: Option<u64>, length_ms: u64) -> F
 }
 
 fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
-    for _ in 0..2_000 {
+    for _ in 0..6_000 {
         if is_so() {
             return;
         }
@@ -195,24 +195,30 @@ fn what_is_on_at_the_end_of_the_run_is_undone_also_after_a_panic() {
 
 #[test]
 fn an_interrupt_undoes_at_once_and_nothing_begins_any_more() {
-    let stage = Stage::new();
-    let first = stage.exec("touch @/begun", Some("touch @/ended"), Some(0), 30_000);
-    let later = Fault { name: "later".into(), ..stage.exec("touch @/later", None, Some(2_000), 10) };
-    let operator = stage.operator(vec![first, later], None);
-    stage.wait_for("begun");
-    stage.control.give(Order::Finish);
-    stage.wait_for("ended");
-    while stage.clock.now() < Tick(2_100 * MS) {
-        thread::sleep(Duration::from_millis(20));
-    }
-    operator.finish();
-    assert!(!stage.folder.path().join("later").exists());
+    let in_time = || {
+        let stage = Stage::new();
+        let first = stage.exec("touch @/begun", Some("touch @/ended"), Some(0), 30_000);
+        let later = Fault { name: "later".into(), ..stage.exec("touch @/later", None, Some(2_000), 10) };
+        let operator = stage.operator(vec![first, later], None);
+        stage.wait_for("begun");
+        stage.control.give(Order::Finish);
+        // A machine that stood still may have let the other begin before the order.
+        let in_time = stage.clock.now() < Tick(1_500 * MS);
+        stage.wait_for("ended");
+        while stage.clock.now() < Tick(2_100 * MS) {
+            thread::sleep(Duration::from_millis(20));
+        }
+        operator.finish();
+        assert!(!in_time || !stage.folder.path().join("later").exists());
+        in_time
+    };
+    assert!((0..10).any(|_| in_time()), "the first begins too late");
 }
 
 #[test]
 fn a_second_interrupt_cuts_what_begins_and_leaves_nothing_undone() {
     let stage = Stage::new();
-    let pause = stage.exec("touch @/begun; sleep 19", Some("touch @/ended"), Some(0), 30_000);
+    let pause = stage.exec("touch @/begun; sleep 50", Some("touch @/ended"), Some(0), 30_000);
     let operator = stage.operator(vec![pause], None);
     stage.wait_for("begun");
     stage.control.give(Order::Finish);
@@ -251,18 +257,19 @@ fn a_command_that_fails_is_shown_logged_and_listed_and_its_end_runs() {
 fn what_takes_too_long_is_killed_with_all_it_started_and_then_ended() {
     let stage = Stage::new();
     // Whatever survived would keep its end of the pipe open, and write into it.
-    let begin = "mkfifo @/pipe; (echo begun > @/pipe; sleep 15; touch @/survived) & cat @/pipe; sleep 15";
+    let begin = "mkfifo @/pipe; (echo begun > @/pipe; sleep 50; touch @/survived) & cat @/pipe; sleep 50";
     let mut pause = stage.exec(begin, Some("touch @/ended"), Some(0), 10);
     if let Effect::Command(command) = &mut pause.effect {
-        command.timeout = Span::from_ms(500);
+        // Time enough to begin, also where the machine stands still.
+        command.timeout = Span::from_ms(4_000);
     }
     let operator = stage.operator(vec![pause], None);
     stage.wait_for("ended");
     operator.finish();
     let switches = stage.switches();
     assert_eq!(switches[0].remark, None);
-    assert_eq!(switches[1].remark.as_deref(), Some("begin: killed after 500ms: begun"));
-    assert!(switches[1].at >= Tick(500 * MS));
+    assert_eq!(switches[1].remark.as_deref(), Some("begin: killed after 4s: begun"));
+    assert!(switches[1].at >= Tick(4_000 * MS));
     // Had the group lived on, the shell's own children would still be of it.
     let mine = |status: &str| status.contains(&stage.folder.path().display().to_string());
     let lives = fs::read_dir("/proc")
@@ -276,13 +283,13 @@ fn what_takes_too_long_is_killed_with_all_it_started_and_then_ended() {
 #[test]
 fn a_command_that_leaves_something_running_is_over_all_the_same() {
     let stage = Stage::new();
-    let begin = "sleep 18 & echo $! > @/pid; echo left";
+    let begin = "sleep 600 & echo $! > @/pid; echo left";
     let pause = stage.exec(begin, Some("kill $(cat @/pid); touch @/ended"), Some(0), 10);
     let operator = stage.operator(vec![pause], None);
     stage.wait_for("ended");
     assert_eq!(operator.finish(), Account::default());
     assert_eq!(stage.switches()[0].remark.as_deref(), Some("begin: left"));
-    assert!(stage.clock.now() < Tick(15_000 * MS));
+    assert!(stage.clock.now() < Tick(500_000 * MS));
 }
 
 /// A control API that answers with these, one after the other, each on the first connection; and what it was asked.
