@@ -82,7 +82,7 @@ fn compared(args: &CompareArgs) -> Result<Comparison, Fault> {
         }
         sides => sides,
     };
-    let settings = args.judge.settings(1, Seed(args.seed))?;
+    let settings = args.judge.settings(&[], Seed(args.seed))?;
     let (base, candidate) = (runs(base)?, runs(candidate)?);
     if args.paired {
         return paired(base, candidate, &settings);
@@ -109,7 +109,7 @@ fn paired(base: Vec<Evidence>, candidate: Vec<Evidence>, settings: &Settings) ->
 fn again(folder: &Path, args: &CompareArgs) -> Result<Comparison, Fault> {
     let record = Record::load(folder)?;
     let mut settings = record.settings();
-    let asked = args.judge.settings(1, settings.seed)?;
+    let asked = args.judge.settings(&[], settings.seed)?;
     if args.judge.alpha.is_some() {
         settings.alpha = asked.alpha;
     }

@@ -203,12 +203,12 @@ fn equal_builds() -> Vec<Question> {
 /// The same builds, compared as they should not be: the test must see it.
 fn controls() -> Vec<Question> {
     let control = |pairs, drift, words: &str| Question {
-        name: format!("equal builds, one after the other{words}"),
+        name: format!("one build after the other{words}"),
         world: World { order: Order::Sequential, pairs, drift, ..STILL },
         looks: false,
         demands: vec![Demand::Red { at_least: 0.1, at_most: 1.0 }],
     };
-    vec![control(20, 0.0, ""), control(10, 0.1, ", machine 10 % slower at the end")]
+    vec![control(20, 0.0, ""), control(10, 0.1, ", slower machine")]
 }
 
 /// Percentiles scatter the more the further out they are.
@@ -372,7 +372,7 @@ mod tests {
                 assert!(widened.met(&row.rates), "{} ({}): {:?}, {demand:?}", row.name, row.noise, row.rates);
             }
         }
-        let control = test.rows.iter().filter(|row| row.name.contains("one after the other"));
+        let control = test.rows.iter().filter(|row| row.name.contains("after the other"));
         assert!(control.clone().count() > 0 && control.clone().all(|row| row.rates.red > 0.1));
     }
 

@@ -217,9 +217,8 @@ pub fn length(seconds: f64) -> String {
 
 /// The table of a self-test.
 pub fn self_test(test: &SelfTest, width: usize, style: Style) -> String {
-    let mut grid = Grid::new(&[2]);
-    let header =
-        ["simulated", "noise", "spread", "pairs", "any p", "red", "confirmed", "p99 green", "covered", ""];
+    let mut grid = Grid::new(&[]);
+    let header = ["simulated", "noise", "pairs", "any p", "red", "confirmed", "p99 same", "covered", ""];
     grid.cells(header.map(str::to_owned).to_vec(), Some(Tone::Faint));
     let percent = |share: f64| format!("{:.1} %", share * 100.0);
     for row in &test.rows {
@@ -227,8 +226,7 @@ pub fn self_test(test: &SelfTest, width: usize, style: Style) -> String {
         let (word, tone) = if row.met { ("ok", None) } else { ("FAILS", Some(Tone::Bad)) };
         let cells = vec![
             row.name.clone(),
-            row.noise.to_owned(),
-            percent(row.spread),
+            format!("{} {:.0} %", row.noise, row.spread * 100.0),
             format!("{:.0}", rates.pairs),
             percent(rates.significant),
             percent(rates.red),
@@ -246,7 +244,8 @@ pub fn self_test(test: &SelfTest, width: usize, style: Style) -> String {
     )];
     lines.extend(grid.draw(width, style));
     let notes = [
-        "any p: a figure called different, before the noise threshold; red: called a regression; confirmed: again by fresh pairs",
+        "any p: a figure called different, before the noise threshold; red: called a regression; confirmed: again by fresh pairs; p99 same: shown not to differ by its threshold; covered: true changes within their 95 % intervals",
+        "noise: its law, and the standard deviation of a pair's difference at p99",
         "runs one after the other must come out red too often: it shows that the test would notice",
     ];
     lines.extend(notes.iter().flat_map(|note| wrap(note, width)).map(|line| style.paint(&line, Tone::Faint)));

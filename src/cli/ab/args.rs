@@ -39,11 +39,11 @@ pub(in crate::cli) struct AbArgs {
     pub(super) b_url: Vec<(Protocol, String)>,
 
     /// What the base build is called
-    #[arg(long, value_name = "TEXT", default_value = "a")]
+    #[arg(long, value_name = "TEXT", default_value = "base")]
     pub(super) a_label: String,
 
     /// What the candidate build is called
-    #[arg(long, value_name = "TEXT", default_value = "b")]
+    #[arg(long, value_name = "TEXT", default_value = "candidate")]
     pub(super) b_label: String,
 
     #[command(flatten)]
@@ -56,12 +56,12 @@ pub(in crate::cli) struct AbArgs {
     #[command(flatten)]
     pub(super) judge: JudgeArgs,
 
-    #[command(flatten)]
-    pub(super) outputs: ExportArgs,
-
     /// Noise profile of this machine and scenario [default: what `squall calibrate --aa` keeps]
     #[arg(long, value_name = "FILE")]
     pub(super) noise: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(super) outputs: ExportArgs,
 }
 
 /// How builds are started, driven and stopped.
@@ -251,19 +251,27 @@ fn parse_looks(text: &str) -> Result<Looks, String> {
 }
 
 impl JudgeArgs {
-    /// What is asked, of this many looks.
+    /// What is asked, of looks after so many pairs; of none if the pairs are there already.
     ///
     /// # Errors
-    /// If a level of its own is asked of several looks.
-    pub(in crate::cli) fn settings(&self, looks: usize, seed: Seed) -> Result<Settings, Fault> {
-        let level = LOOK_ALPHAS.get(looks.saturating_sub(1)).copied().unwrap_or(LOOK_ALPHAS[0]);
-        if looks > 1 && self.alpha.is_some() {
+    /// If a level of its own is asked of several looks, or the pairs are too few for it.
+    pub(in crate::cli) fn settings(&self, looks: &[u32], seed: Seed) -> Result<Settings, Fault> {
+        let level = LOOK_ALPHAS.get(looks.len().saturating_sub(1)).copied().unwrap_or(LOOK_ALPHAS[0]);
+        if looks.len() > 1 && self.alpha.is_some() {
             return Err(Fault::usage(format!(
-                "--alpha does not go with several looks: each of {looks} is judged at {level}, which makes 0.05 together"
+                "--alpha does not go with several looks: each of {} is judged at {level}, which makes 0.05 together",
+                looks.len()
+            )));
+        }
+        let (alpha, most) = (self.alpha.unwrap_or(level), looks.last().copied().unwrap_or(u32::MAX));
+        let least = (2.0 / alpha).log2().ceil();
+        if f64::from(most) < least {
+            return Err(Fault::usage(format!(
+                "with {most} pairs nothing can be significant at {alpha}: ask for at least {least} with -n"
             )));
         }
         let thresholds = self.thresholds();
-        Ok(Settings { alpha: self.alpha.unwrap_or(level), thresholds, seed })
+        Ok(Settings { alpha, thresholds, seed })
     }
 
     fn thresholds(&self) -> Thresholds {

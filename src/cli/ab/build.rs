@@ -46,6 +46,11 @@ fn placeholder(index: usize) -> String {
 /// # Errors
 /// If it is not known where they listen, or an address is wrong.
 pub(super) fn builds(args: &AbArgs, scenario: &Scenario) -> Result<[Build; 2], Fault> {
+    if let (None, None, Some((protocol, url))) = (&args.a, &args.b, args.trial.targets.first()) {
+        return Err(Fault::usage(format!(
+            "--target {protocol}={url} says where started builds listen, and none is started: give --a and --b, or leave it out"
+        )));
+    }
     let a = Build::new(&args.a_label, args.a.as_deref(), &args.a_url, &args.trial, scenario)?;
     let b = Build::new(&args.b_label, args.b.as_deref(), &args.b_url, &args.trial, scenario)?;
     if a.label == b.label {

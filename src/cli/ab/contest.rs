@@ -13,6 +13,7 @@ use super::build::Build;
 use super::generator::{self, Errand, Ran};
 use super::pin;
 use super::record::{PairRecord, Record, SCHEMA, Stage, State, replace};
+use super::service::Stopped;
 use crate::cli::Fault;
 use crate::cli::exit::Exit;
 use crate::cli::signal::Interrupts;
@@ -302,12 +303,15 @@ impl<'a> Contest<'a> {
             scenario: self.scenario,
             targets: &started.targets,
             seed,
-            label: ["a", "b"][side],
+            label: &build.label,
             out: &self.folder.join("runs"),
             log: &logs.join(format!("{name}-run")),
         };
         let ran = generator::run(&errand, self.args, || self.interrupts.load(Ordering::SeqCst));
         let stopped = started.stop();
+        if matches!(stopped, Ok(Some(Stopped::Killed))) {
+            self.tell(&format!("note: build `{}` did not end after SIGTERM and was killed", build.label));
+        }
         match ran {
             Ran::Interrupted => Err(Missed::Interrupted),
             Ran::Failed(what) => Err(failed(match stopped {

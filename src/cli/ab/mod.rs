@@ -33,7 +33,7 @@ pub(super) fn ab(args: &AbArgs) -> Result<Exit, Fault> {
     let scenario = Scenario::load(&args.scenario, &overrides).map_err(Fault::usage)?;
     let builds = builds(args, &scenario)?;
     args.outputs.prepare(Subject::Comparison)?;
-    let settings = args.judge.settings(args.trial.pairs.0.len(), scenario.seed)?;
+    let settings = args.judge.settings(&args.trial.pairs.0, scenario.seed)?;
     let plan = Plan::new(scenario);
     let confirming = if args.no_confirm { 0 } else { args.trial.pairs.0[0] };
     let mut contest = Contest::begin(&args.scenario, &plan, &builds, &args.trial, (&settings, confirming))?;

@@ -33,7 +33,7 @@ pub(in crate::cli) fn calibrate(asked: &Asked<'_>) -> Result<Exit, Fault> {
     let command = asked.command.unwrap_or(&bundled);
     let build = |label| Build::new(label, Some(command), &[], asked.trial, &scenario);
     let builds = [build("a")?, build("again")?];
-    let settings = asked.judge.settings(1, scenario.seed)?;
+    let settings = asked.judge.settings(&asked.trial.pairs.0, scenario.seed)?;
     let plan = Plan::new(scenario);
     let path = place(asked.profile, &plan)?;
     let mut contest = Contest::begin(asked.scenario, &plan, &builds, asked.trial, (&settings, 0))?;
@@ -109,12 +109,9 @@ pub(super) fn promise(named: Option<&Path>, plan: &Plan, looks: &[u32], settings
 fn seen(profile: &NoiseProfile, looks: &[u32], settings: &Settings) -> String {
     let pairs = looks.last().copied().unwrap_or_default();
     let seen = profile.detectable(pairs, settings);
-    let told = seen.iter().filter(|cell| cell.group.is_all() && cell.change > 0.0).map(
-        |Detectable { figure, change, .. }| {
-            let unit = if figure.quantile().is_some() { "%" } else { "points" };
-            format!("{} from {:.1} {unit}", figure.name(), change * 100.0)
-        },
-    );
+    let seen = seen.iter().filter(|cell| cell.group.is_all() && cell.figure.quantile().is_some());
+    let told = seen
+        .map(|Detectable { figure, change, .. }| format!("{} from {:.1} %", figure.name(), change * 100.0));
     let told: Vec<_> = told.collect();
     if told.is_empty() {
         return "the noise profile has no figure with samples to be judged by: run longer, or at a higher rate".to_owned();

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cli::Fault;
 use crate::cli::exit::Exit;
-use crate::compare::{self, Comparison, Evidence, Look, Pair, Settings, Thresholds, Verdict};
+use crate::compare::{self, Comparison, Evidence, LOOK_ALPHAS, Look, Pair, Settings, Thresholds, Verdict};
 use crate::results::{Host, Report};
 use crate::seed::Seed;
 
@@ -146,7 +146,9 @@ impl Record {
         let fresh = self.pairs(folder, Stage::Confirmation)?;
         if comparison.verdict == Verdict::Regression && self.confirming > 0 {
             comparison = if fresh.len() >= self.confirming as usize {
-                let settings = Settings { alpha: settings.alpha.max(0.05), ..*settings };
+                // Several looks share one level; the fresh pairs are looked at once.
+                let alpha = if self.looks.len() > 1 { LOOK_ALPHAS[0] } else { settings.alpha };
+                let settings = Settings { alpha, ..*settings };
                 compare::confirm(comparison, &fresh, &settings).map_err(refused)?
             } else {
                 comparison.reasons.insert(
