@@ -250,7 +250,7 @@ impl Question {
             spread: self.world.spread,
             pairs: self.world.pairs,
             rates,
-            met: self.demands.iter().all(|demand| demand.met(&rates)),
+            met: self.demands.iter().all(|demand| demand.met(&rates, trials)),
             demands: self.demands.clone(),
         }
     }
@@ -303,15 +303,25 @@ impl Question {
     }
 }
 
+/// Trials from which on limits are taken to the letter.
+const EXACT_TRIALS: u32 = 5_000;
+
 impl Demand {
-    /// Whether `rates` are within it.
-    pub fn met(&self, rates: &Rates) -> bool {
+    /// Whether `rates` of so many trials are within it. With fewer trials than the command takes by itself, limits are
+    /// three standard errors wider: a row is not to fail by chance.
+    pub fn met(&self, rates: &Rates, trials: u32) -> bool {
+        let slack = |limit: f64| {
+            let error = (limit * (1.0 - limit) / f64::from(trials.max(1))).sqrt();
+            if trials < EXACT_TRIALS { 3.0 * error.max(1.0 / f64::from(trials.max(1))) } else { 0.0 }
+        };
+        let below = |rate: f64, limit: f64| rate <= limit + slack(limit);
+        let above = |rate: f64, limit: f64| rate >= limit - slack(limit);
         match *self {
-            Self::Significant { at_most } => rates.significant <= at_most,
-            Self::Red { at_least, at_most } => (at_least..=at_most).contains(&rates.red),
-            Self::Confirmed { at_most } => rates.confirmed <= at_most,
-            Self::FalseGreen { at_most } => rates.green <= at_most,
-            Self::Covered { at_least } => rates.covered >= at_least,
+            Self::Significant { at_most } => below(rates.significant, at_most),
+            Self::Red { at_least, at_most } => above(rates.red, at_least) && below(rates.red, at_most),
+            Self::Confirmed { at_most } => below(rates.confirmed, at_most),
+            Self::FalseGreen { at_most } => below(rates.green, at_most),
+            Self::Covered { at_least } => above(rates.covered, at_least),
         }
     }
 }
@@ -351,29 +361,29 @@ mod tests {
         let exact: Vec<_> =
             questions().into_iter().filter(|row| row.world.pairs < 20 && !row.looks).collect();
         let test = ask(&exact, 400, Seed(1));
-        // Fewer trials than the command takes: the limits are widened by three standard errors of a share.
-        let slack = |limit: f64| 3.0 * (limit * (1.0 - limit) / 400.0).sqrt().max(0.002);
         for row in &test.rows {
-            for demand in &row.demands {
-                let widened = match *demand {
-                    Demand::Significant { at_most } => {
-                        Demand::Significant { at_most: at_most + slack(at_most) }
-                    }
-                    Demand::Red { at_least, at_most } => Demand::Red {
-                        at_least: at_least - slack(at_least),
-                        at_most: at_most + slack(at_most),
-                    },
-                    Demand::Confirmed { at_most } => Demand::Confirmed { at_most: at_most + slack(at_most) },
-                    Demand::FalseGreen { at_most } => {
-                        Demand::FalseGreen { at_most: at_most + slack(at_most) }
-                    }
-                    Demand::Covered { at_least } => Demand::Covered { at_least: at_least - slack(at_least) },
-                };
-                assert!(widened.met(&row.rates), "{} ({}): {:?}, {demand:?}", row.name, row.noise, row.rates);
-            }
+            assert!(row.met, "{} ({}): {:?}, {:?}", row.name, row.noise, row.rates, row.demands);
         }
         let control = test.rows.iter().filter(|row| row.name.contains("after the other"));
         assert!(control.clone().count() > 0 && control.clone().all(|row| row.rates.red > 0.1));
+    }
+
+    #[test]
+    fn demands_can_fail() {
+        let rates = Rates { red: 0.05, covered: 0.9, ..Rates::default() };
+        let red = |at_least, at_most| Demand::Red { at_least, at_most };
+        for (demand, trials, met) in [
+            (red(0.0, 0.05), 5_000, true),
+            (red(0.0, 0.049), 5_000, false),
+            (red(0.051, 1.0), 5_000, false),
+            (red(0.0, 0.04), 300, true),
+            (red(0.0, 0.01), 300, false),
+            (Demand::Covered { at_least: 0.935 }, 5_000, false),
+            (Demand::Covered { at_least: 0.9 }, 5_000, true),
+            (Demand::Confirmed { at_most: 0.0 }, 5_000, true),
+        ] {
+            assert_eq!(demand.met(&rates, trials), met, "{demand:?} {trials}");
+        }
     }
 
     #[test]
