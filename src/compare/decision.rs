@@ -68,6 +68,15 @@ impl Default for Settings {
     }
 }
 
+/// What a cell is judged by besides itself.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Asked {
+    /// The significance level of all cells together.
+    pub(super) alpha: f64,
+    /// How many they are.
+    pub(super) cells: usize,
+}
+
 /// A difference of means with its uncertainty.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Estimate {
@@ -115,30 +124,35 @@ impl Estimate {
     ///
     /// Regression and improvement ask for significance and an effect beyond `threshold`; no difference for the 90 % interval
     /// to lie within it (two one-sided tests, Schuirmann 1987).
-    pub(super) fn judge(&self, p: f64, threshold: f64, alpha: f64) -> CellVerdict {
-        let [low, high] = self.interval(0.9);
+    pub(super) fn judge(&self, p: f64, threshold: f64, asked: Asked) -> CellVerdict {
+        let ([low, high], alpha) = (self.interval(0.9), asked.alpha);
+        let identical = self.effect == 0.0 && self.error == 0.0;
         let said = |verdict, certain| CellVerdict { verdict, certain, more_pairs: None, withdrawn: None };
         if p <= alpha && self.effect > threshold {
             said(Verdict::Regression, low > threshold)
         } else if p <= alpha && self.effect < -threshold {
             said(Verdict::Improvement, high < -threshold)
-        } else if -threshold < low && high < threshold {
+        } else if identical || -threshold < low && high < threshold {
             said(Verdict::NoDifference, true)
         } else {
-            let more_pairs = self.more_pairs(threshold);
+            let more_pairs = self.more_pairs(threshold, asked);
             CellVerdict { more_pairs, ..said(Verdict::Inconclusive, false) }
         }
     }
 
-    /// About how many further pairs would decide, if effect and spread stay as they are: for the difference to be seen where
-    /// it is beyond `threshold`, else for it to be shown to be within.
-    fn more_pairs(&self, threshold: f64) -> Option<u32> {
+    /// About how many further pairs would decide, if effect and spread stay as they are: for the difference to be seen
+    /// among all cells where it is beyond `threshold`, else for it to be shown to be within on both sides.
+    fn more_pairs(&self, threshold: f64, asked: Asked) -> Option<u32> {
         let size = self.effect.abs();
-        let (distance, sides) = if size > threshold { (size, 0.975) } else { (threshold - size, 0.95) };
+        let (distance, level, power) = if size > threshold {
+            (size, 1.0 - asked.alpha / (2.0 * asked.cells.max(1) as f64), POWER)
+        } else {
+            (threshold - size, 0.95, f64::midpoint(1.0, POWER))
+        };
         if self.spread == 0.0 || distance <= 0.0 {
             return None;
         }
-        let quantiles = t_quantile(sides, self.df) + t_quantile(POWER, self.df);
+        let quantiles = t_quantile(level, self.df) + t_quantile(power, self.df);
         let needed = (quantiles * self.spread / distance).powi(2).ceil();
         let more = (needed - self.pairs as f64).max(1.0);
         (more <= MOST_ADVISED).then_some(more as u32)
@@ -149,6 +163,8 @@ impl Estimate {
 #[expect(clippy::float_cmp, reason = "swapping must change no bit")]
 mod tests {
     use super::*;
+
+    const ASKED: Asked = Asked { alpha: 0.05, cells: 4 };
 
     fn estimate(effect: f64, spread: f64, pairs: usize) -> Estimate {
         Estimate { effect, error: spread / (pairs as f64).sqrt(), df: pairs as f64 - 1.0, spread, pairs }
@@ -171,19 +187,25 @@ mod tests {
             (0.2, 0.3, 0.2, Inconclusive, false),
             (0.03, 0.05, 0.3, Inconclusive, false),
         ] {
-            let said = estimate(effect, spread, 8).judge(p, threshold, 0.05);
+            let said = estimate(effect, spread, 8).judge(p, threshold, ASKED);
             assert_eq!((said.verdict, said.certain), (verdict, certain), "{effect} {spread} {p}");
         }
     }
 
     #[test]
     fn the_number_of_further_pairs_is_that_of_the_usual_formula() {
-        // (t(0.95) + t(0.8))² s² / δ² = (1.895 + 0.896)² · 0.01 / 0.0025 = 31.2 at 7 degrees of freedom.
+        // (t(0.95) + t(0.9))² s² / δ² = (1.895 + 1.415)² · 0.01 / 0.0025 = 43.8 at 7 degrees of freedom.
         let threshold = 0.05;
-        let said = estimate(0.0, 0.1, 8).judge(1.0, threshold, 0.05);
-        assert_eq!(said.more_pairs, Some(32 - 8));
-        assert_eq!(estimate(0.05, 0.1, 8).judge(1.0, threshold, 0.05).more_pairs, None, "no number would do");
-        assert_eq!(estimate(0.0, 3.0, 8).judge(1.0, threshold, 0.05).more_pairs, None, "too many to advise");
+        let said = estimate(0.0, 0.1, 8).judge(1.0, threshold, ASKED);
+        assert_eq!(said.more_pairs, Some(44 - 8));
+        // (t(0.99375) + t(0.8))² s² / e² = (3.335 + 0.896)² · 0.01 / 0.01 = 17.9.
+        assert_eq!(estimate(0.1, 0.1, 8).judge(0.2, threshold, ASKED).more_pairs, Some(18 - 8));
+        assert_eq!(
+            estimate(0.05, 0.1, 8).judge(1.0, threshold, ASKED).more_pairs,
+            None,
+            "no number would do"
+        );
+        assert_eq!(estimate(0.0, 3.0, 8).judge(1.0, threshold, ASKED).more_pairs, None, "too many to advise");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::comparison::{Figure, Group, Support};
 use crate::record::Verdict as Validity;
-use crate::results::{ALL, Figures, Millis, Report, RunState, SummaryRow};
+use crate::results::{ALL, Figures, Manifest, Millis, Report, RunState, SummaryRow};
 
 /// Samples that must lie beyond a percentile for it to be judged, and to be shown.
 const JUDGED: f64 = 100.0;
@@ -61,13 +61,26 @@ pub enum Refusal {
         /// `base` or `candidate`.
         side: &'static str,
     },
-    /// A figure one run has and another has not.
-    #[error("{run} has no readings of {group}, which other runs have: they did not run the same scenario")]
-    Missing {
+    /// A run that is only a part.
+    #[error("{run} is {part}: merge all shards with `squall merge`, and compare what comes of it")]
+    Part {
         /// The run.
         run: String,
-        /// Which readings.
-        group: String,
+        /// Which part.
+        part: String,
+    },
+    /// Plans that have other shares of the runs on one side than on the other.
+    #[error(
+        "the plan of {run} has {base} runs of the base and {candidate} of the candidate, another share of the one than of the \
+         other: seeds would pass for builds"
+    )]
+    Shares {
+        /// A run of the plan.
+        run: String,
+        /// Runs of the base.
+        base: usize,
+        /// Runs of the candidate.
+        candidate: usize,
     },
 }
 
@@ -111,6 +124,9 @@ impl Evidence {
         if manifest.faults_by_hand > 0 {
             return Err(Refusal::ByHand { run });
         }
+        if let Some(part) = part(manifest) {
+            return Err(Refusal::Part { run, part });
+        }
         let validity = manifest.validity.as_ref();
         let reasons = validity.map(|validity| validity.reasons.clone()).unwrap_or_default();
         match validity.map(|validity| validity.verdict) {
@@ -139,19 +155,27 @@ impl Evidence {
     }
 }
 
+/// Which part of its plan a run is, if it is not all of it.
+fn part(manifest: &Manifest) -> Option<String> {
+    if let Some(own) = &manifest.shard {
+        return Some(format!("shard {}", own.shard));
+    }
+    let first = manifest.merged.first()?;
+    let (there, all) = (manifest.merged.len(), first.shard.of());
+    (there < all as usize).then(|| format!("{there} of {all} shards"))
+}
+
 fn group(row: &SummaryRow) -> Group {
     Group { phase: row.phase.clone(), fleet: row.fleet.clone(), protocol: row.protocol.clone() }
 }
 
-/// The rows that are compared: all fleets first, then every fleet in every measured phase where there is more than one.
+/// The rows that are compared: all fleets first, then every fleet in every measured phase.
 fn groups(rows: &[SummaryRow]) -> Vec<&SummaryRow> {
     let headline = rows.iter().find(|row| row.is_headline());
     let measured = |row: &&SummaryRow| {
         row.kind == "reading" && row.phase != "warm-up" && row.phase != ALL && row.figures.planned > 0
     };
-    let parts: Vec<_> = rows.iter().filter(measured).collect();
-    let parts = if parts.len() > 1 { parts } else { Vec::new() };
-    headline.into_iter().chain(parts).collect()
+    headline.into_iter().chain(rows.iter().filter(measured)).collect()
 }
 
 /// The figures of a row.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::comparison::{
     Cell, CellVerdict, Comparison, Design, Figure, Group, Pairing, SCHEMA, Side, Support, Verdict, Withdrawal,
 };
-use super::decision::{Estimate, Settings};
+use super::decision::{Asked, Estimate, Settings};
 use super::evidence::{Evidence, Refusal, Value};
 use super::reason;
 use super::statistic::{Tail, moments, relabel, sign_flip};
@@ -41,7 +41,7 @@ pub fn paired(pairs: &[Pair], settings: &Settings) -> Result<Comparison, Refusal
         plan_digests: base.iter().map(|run| run.plan_digest.clone()).collect(),
         base_first: firsts.unwrap_or_default(),
     };
-    let mut cells = differences(raws(&base, &candidate, settings)?);
+    let mut cells = differences(raws(&base, &candidate, settings));
     judge_paired(&mut cells, settings, None);
     Ok(conclude(&base, &candidate, design, cells))
 }
@@ -58,18 +58,7 @@ pub fn unpaired(
 ) -> Result<Comparison, Refusal> {
     let (base, candidate): (Vec<_>, Vec<_>) = (base.iter().collect(), candidate.iter().collect());
     check(&base, &candidate)?;
-    let digests = |runs: &[&Evidence]| -> Vec<String> {
-        runs.iter().map(|run| run.plan_digest.clone()).collect::<BTreeSet<_>>().into_iter().collect()
-    };
-    if digests(&base) != digests(&candidate) {
-        let lone = |own: &[&Evidence], other: &[&Evidence]| {
-            let strange = |run: &&&Evidence| other.iter().all(|other| other.plan_digest != run.plan_digest);
-            own.iter().find(strange).map(|run| (*run).clone())
-        };
-        let left = lone(&base, &candidate).unwrap_or_else(|| base[0].clone());
-        let right = lone(&candidate, &base).unwrap_or_else(|| candidate[0].clone());
-        same_plan(&left, &right)?;
-    }
+    same_plans(&base, &candidate)?;
     let single = base.len() == 1 && candidate.len() == 1;
     let design = Design {
         pairing: if single { Pairing::Single } else { Pairing::Unpaired },
@@ -79,7 +68,7 @@ pub fn unpaired(
         plan_digests: digests(&base),
         base_first: Vec::new(),
     };
-    let mut raws = raws(&base, &candidate, settings)?;
+    let mut raws = raws(&base, &candidate, settings);
     if !single {
         let swapped = candidate[0].identity < base[0].identity;
         judge_unpaired(&mut raws, swapped, settings);
@@ -102,11 +91,11 @@ pub fn confirm(first: Comparison, fresh: &[Pair], settings: &Settings) -> Result
     judge_paired(&mut second.cells, settings, Some(&claims));
     settle(&mut second);
     let mut confirmed = first;
-    let mut held = 0;
+    let (mut held, first_verdict) = (false, confirmed.verdict);
     for cell in &mut confirmed.cells {
         let again = second.cells.iter().find(|own| own.is(cell)).and_then(Cell::claim);
         match cell.claim() {
-            Some(claim) if again == Some(claim) => held += 1,
+            Some(claim) if again == Some(claim) => held |= claim == first_verdict,
             Some(_) => cell.verdict = Some(CellVerdict::withdrawn(Withdrawal::NotConfirmed)),
             None => {}
         }
@@ -115,6 +104,29 @@ pub fn confirm(first: Comparison, fresh: &[Pair], settings: &Settings) -> Result
     confirmed.reasons.insert(0, reason::of_confirmation(held, fresh.len()));
     confirmed.confirmation = Some(Box::new(second));
     Ok(confirmed)
+}
+
+/// Makes sure that every plan has the same share of the runs on both sides: seeds differ as builds may.
+fn same_plans(base: &[&Evidence], candidate: &[&Evidence]) -> Result<(), Refusal> {
+    let of = |runs: &[&Evidence], plan: &str| runs.iter().filter(|run| run.plan_digest == plan).count();
+    for run in base.iter().chain(candidate) {
+        let (left, right) = (of(base, &run.plan_digest), of(candidate, &run.plan_digest));
+        if left * candidate.len() == right * base.len() {
+            continue;
+        }
+        let stranger =
+            base.iter().chain(candidate).find(|other| other.plan_digest != run.plan_digest).unwrap_or(run);
+        return match (left, right) {
+            (0, _) | (_, 0) => same_plan(run, stranger),
+            _ => Err(Refusal::Shares { run: run.run_id.clone(), base: left, candidate: right }),
+        };
+    }
+    Ok(())
+}
+
+/// The digests of the plans of `runs`, each once.
+fn digests(runs: &[&Evidence]) -> Vec<String> {
+    runs.iter().map(|run| run.plan_digest.clone()).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 fn check(base: &[&Evidence], candidate: &[&Evidence]) -> Result<(), Refusal> {
@@ -151,7 +163,7 @@ struct Raw {
 }
 
 /// Every group and figure, with what was measured and nothing said yet.
-fn raws(base: &[&Evidence], candidate: &[&Evidence], settings: &Settings) -> Result<Vec<Raw>, Refusal> {
+fn raws(base: &[&Evidence], candidate: &[&Evidence], settings: &Settings) -> Vec<Raw> {
     let all: Vec<_> = base.iter().chain(candidate).collect();
     let mut groups: Vec<&Group> = Vec::new();
     for group in all.iter().flat_map(|run| &run.groups) {
@@ -159,14 +171,12 @@ fn raws(base: &[&Evidence], candidate: &[&Evidence], settings: &Settings) -> Res
             groups.push(group);
         }
     }
-    // What is in one run of a plan is in all of them.
-    for group in &groups {
-        if let Some(run) = all.iter().find(|run| !run.groups.contains(group)) {
-            return Err(Refusal::Missing { run: run.run_id.clone(), group: group.to_string() });
-        }
+    // A single part is all there is.
+    if groups.iter().filter(|group| !group.is_all()).count() <= 1 {
+        groups.retain(|group| group.is_all());
     }
     let of = |group: &Group, figure| raw(group, figure, base, candidate, settings);
-    Ok(groups.into_iter().flat_map(|group| Figure::ALL.map(|figure| of(group, figure))).collect())
+    groups.into_iter().flat_map(|group| Figure::ALL.map(|figure| of(group, figure))).collect()
 }
 
 fn raw(
@@ -260,10 +270,11 @@ pub(super) fn judge_paired(cells: &mut [Cell], settings: &Settings, claims: Opti
     let oriented: Vec<&[f64]> = oriented.iter().map(Vec::as_slice).collect();
     let tail = if claims.is_some() { Tail::Upper } else { Tail::Both };
     let ps = sign_flip(&oriented, tail, settings.seed);
+    let asked = Asked { alpha: settings.alpha, cells: oriented.len() };
     for ((index, estimate), p) in judged.into_iter().zip(ps) {
         let cell = &mut cells[index];
         cell.p_adjusted = Some(p);
-        cell.verdict = Some(estimate.judge(p, cell.threshold, settings.alpha));
+        cell.verdict = Some(estimate.judge(p, cell.threshold, asked));
     }
 }
 
@@ -291,10 +302,11 @@ fn judge_unpaired(raws: &mut [Raw], swapped: bool, settings: &Settings) {
         if swapped { raw.candidate.len() } else { raw.base.len() }
     });
     let ps = relabel(&pooled, left, settings.seed);
+    let asked = Asked { alpha: settings.alpha, cells: pooled.len() };
     for ((index, estimate), p) in judged.into_iter().zip(ps) {
         let cell = &mut raws[index].cell;
         cell.p_adjusted = Some(p);
-        cell.verdict = Some(estimate.judge(p, cell.threshold, settings.alpha));
+        cell.verdict = Some(estimate.judge(p, cell.threshold, asked));
     }
 }
 
@@ -331,19 +343,20 @@ fn settle(comparison: &mut Comparison) {
     withhold(&mut comparison.cells);
     let judged = || comparison.cells.iter().filter(|cell| cell.verdict.is_some());
     let said = |verdict| judged().any(|cell| cell.claim() == Some(verdict));
-    let share = |cell: &Cell| cell.figure.quantile().is_none();
-    let fails_more = judged().any(|cell| share(cell) && !not_worse(cell));
+    // Shares are judged whatever the number of readings; without a response time they say too little.
+    let enough = judged().any(|cell| cell.figure.quantile().is_some());
+    let not_worse = enough && judged().all(not_worse);
     let all_same = judged().all(|cell| cell.verdict.is_some_and(|own| own.verdict == Verdict::NoDifference));
     let verdict = if said(Verdict::Regression) {
         Verdict::Regression
-    } else if said(Verdict::Improvement) && !fails_more {
+    } else if said(Verdict::Improvement) && not_worse {
         Verdict::Improvement
-    } else if judged().next().is_some() && all_same {
+    } else if enough && all_same {
         Verdict::NoDifference
     } else {
         Verdict::Inconclusive
     };
-    comparison.not_worse = judged().next().is_some() && judged().all(not_worse);
+    comparison.not_worse = not_worse;
     comparison.verdict = verdict;
     comparison.reasons = reason::of(comparison);
 }

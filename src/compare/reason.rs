@@ -102,9 +102,14 @@ fn limits(comparison: &Comparison) -> Vec<String> {
 /// What is undecided, and how many pairs would decide it.
 fn open(comparison: &Comparison) -> Vec<String> {
     let judged: Vec<_> = comparison.cells.iter().filter_map(|cell| Some((cell, cell.verdict?))).collect();
-    let open: Vec<_> = judged.iter().filter(|(_, own)| own.verdict == Verdict::Inconclusive).collect();
-    if judged.is_empty() {
-        return vec!["no figure has the samples to be judged by: run longer, or at a higher rate".into()];
+    let open: Vec<_> = judged
+        .iter()
+        .filter(|(_, own)| own.verdict == Verdict::Inconclusive && own.withdrawn.is_none())
+        .collect();
+    if judged.iter().all(|(cell, _)| cell.figure.quantile().is_none()) {
+        return vec![
+            "no response time has the samples to be judged by: run longer, or at a higher rate".into(),
+        ];
     }
     if open.is_empty() {
         return Vec::new();
@@ -119,10 +124,10 @@ fn open(comparison: &Comparison) -> Vec<String> {
 }
 
 /// What the fresh pairs said.
-pub(super) fn of_confirmation(held: usize, pairs: usize) -> String {
-    if held == 0 {
-        format!("not confirmed: {pairs} fresh pairs did not show it again")
-    } else {
+pub(super) fn of_confirmation(held: bool, pairs: usize) -> String {
+    if held {
         format!("confirmed by {pairs} fresh pairs")
+    } else {
+        format!("not confirmed: {pairs} fresh pairs did not show it again")
     }
 }

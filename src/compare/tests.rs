@@ -127,17 +127,62 @@ fn runs_that_do_not_compare_are_refused() {
     assert!(matches!(unpaired(&base, &candidate, &settings), Err(Refusal::Plans { .. })));
     assert!(matches!(unpaired(&base, &base, &settings), Err(Refusal::Twice { .. })));
     assert!(matches!(unpaired(&base, &[], &settings), Err(Refusal::Empty { side: "candidate" })));
-    let mut other = self::pairs(6, [1.0; 4], [0.0; 2], [0.0; 2]);
-    other[1].base.groups.push(Group {
-        phase: "burst".into(),
-        fleet: "meters".into(),
-        protocol: "http".into(),
-    });
-    let error = paired(&other, &settings).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "base-0 has no readings of meters in burst, which other runs have: they did not run the same scenario"
+}
+
+#[test]
+fn a_fleet_that_some_runs_had_no_reading_of_is_not_judged_and_refuses_nothing() {
+    let mut pairs = pairs(6, [1.0; 4], [0.0; 2], [0.0; 2]);
+    for phase in ["calm", "burst"] {
+        let group = Group { phase: phase.into(), fleet: "meters".into(), protocol: "http".into() };
+        pairs[1].base.groups.push(group);
+    }
+    let comparison = paired(&pairs, &Settings::default()).unwrap();
+    assert_eq!((comparison.verdict, comparison.cells.len()), (Verdict::NoDifference, 18));
+    assert!(comparison.cells[6..].iter().all(|cell| cell.verdict.is_none()));
+}
+
+#[test]
+fn an_improvement_is_not_said_while_something_may_be_worse() {
+    let mut better = pairs(8, [0.7, 1.0, 1.0, 1.0], [0.0; 2], [0.0; 2]);
+    assert_eq!(paired(&better, &Settings::default()).unwrap().verdict, Verdict::Improvement);
+    for (index, pair) in better.iter_mut().enumerate() {
+        let value = pair.candidate.values.get_mut(&(all(), Figure::P99)).unwrap();
+        value.value *= if index % 2 == 0 { 2.5 } else { 0.8 };
+    }
+    assert_eq!(paired(&better, &Settings::default()).unwrap().verdict, Verdict::Inconclusive);
+}
+
+#[test]
+fn shares_alone_prove_nothing() {
+    let mut short = pairs(8, [1.0; 4], [0.0; 2], [0.0; 2]);
+    for figure in FIGURES {
+        short[0].base.values.get_mut(&(all(), figure)).unwrap().support = Support::Shown;
+    }
+    let comparison = paired(&short, &Settings::default()).unwrap();
+    assert_eq!((comparison.verdict, comparison.not_worse), (Verdict::Inconclusive, false));
+    assert!(
+        comparison.reasons[0].starts_with("no response time has the samples"),
+        "{:?}",
+        comparison.reasons
     );
+}
+
+#[test]
+fn plans_must_have_the_same_share_of_both_sides() {
+    let make = |side: &str, plans: &[&str]| -> Vec<Evidence> {
+        let runs = plans.iter().enumerate();
+        runs.map(|(i, plan)| Evidence {
+            plan_digest: (*plan).to_owned(),
+            ..scattered(i, side, [1.0; 4], [0.0; 2])
+        })
+        .collect()
+    };
+    let settings = Settings::default();
+    let compared =
+        |a: &[&str], b: &[&str]| unpaired(&make("base", a), &make("candidate", b), &settings).map(drop);
+    assert_eq!(compared(&["p", "q"], &["p", "p", "q", "q"]), Ok(()));
+    assert!(matches!(compared(&["p", "p", "q"], &["p", "q", "q"]), Err(Refusal::Shares { .. })));
+    assert!(matches!(compared(&["p", "q"], &["p", "p"]), Err(Refusal::Plans { .. })));
 }
 
 #[test]
