@@ -103,7 +103,6 @@ pub(super) enum LogForm {
 }
 
 #[derive(Debug, clap::Args)]
-#[expect(clippy::struct_excessive_bools, reason = "flags of a command line")]
 pub(super) struct CalibrateArgs {
     /// Where to keep the profile [default: the variable `SQUALL_PROFILE`, or squall/profile.json among the user's data]
     #[arg(long, value_name = "FILE")]

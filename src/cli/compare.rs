@@ -159,15 +159,15 @@ fn search(place: &Path, depth: u32, found: &mut Vec<PathBuf>) -> io::Result<()> 
 }
 
 fn self_test(args: &CompareArgs) -> Result<Exit, Fault> {
-    let test = compare::self_test(args.trials, Seed(args.seed));
+    let table = compare::self_test(args.trials, Seed(args.seed));
     let mut out = io::stdout().lock();
     let text = if args.judge.json {
-        serde_json::to_string_pretty(&test).map_err(Fault::failed)?
+        serde_json::to_string_pretty(&table).map_err(Fault::failed)?
     } else {
-        display::self_test(&test, WIDTH, Style::of(out.is_terminal()))
+        display::self_test(&table, WIDTH, Style::of(out.is_terminal()))
     };
     writeln!(out, "{}", text.trim_end()).map_err(|error| Fault::failed(format!("cannot print: {error}")))?;
-    if test.met() {
+    if table.met() {
         Ok(Exit::Fine)
     } else {
         Err(Fault::failed("the rules do not hold what they promise in every row"))

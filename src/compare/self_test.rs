@@ -69,6 +69,18 @@ pub struct Rates {
     pub pairs: f64,
 }
 
+impl Rates {
+    /// Adds one of `trials` trials.
+    fn add(&mut self, trial: &Self, trials: f64) {
+        self.significant += trial.significant / trials;
+        self.red += trial.red / trials;
+        self.confirmed += trial.confirmed / trials;
+        self.green += trial.green / trials;
+        self.covered += trial.covered / trials;
+        self.pairs += trial.pairs / trials;
+    }
+}
+
 /// A row of the table.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Row {
@@ -225,39 +237,13 @@ fn different_builds() -> Vec<Question> {
     ]
 }
 
-/// What one comparison gave.
-#[derive(Default)]
-struct Outcome {
-    significant: bool,
-    red: bool,
-    confirmed: bool,
-    green: bool,
-    covered: usize,
-    pairs: usize,
-}
-
 impl Question {
     fn answer(&self, trials: u32, seed: Seed, index: u64) -> Row {
         let mut stream = seed.stream("compare/self-test", index);
-        let mut sums = Rates::default();
+        let mut rates = Rates::default();
         for _ in 0..trials {
-            let outcome = self.trial(&mut stream);
-            sums.significant += f64::from(outcome.significant);
-            sums.red += f64::from(outcome.red);
-            sums.confirmed += f64::from(outcome.confirmed);
-            sums.green += f64::from(outcome.green);
-            sums.covered += outcome.covered as f64 / PERCENTILES as f64;
-            sums.pairs += outcome.pairs as f64;
+            rates.add(&self.trial(&mut stream), f64::from(trials));
         }
-        let share = |sum: f64| sum / f64::from(trials.max(1));
-        let rates = Rates {
-            significant: share(sums.significant),
-            red: share(sums.red),
-            confirmed: share(sums.confirmed),
-            green: share(sums.green),
-            covered: share(sums.covered),
-            pairs: share(sums.pairs),
-        };
         Row {
             name: self.name.clone(),
             noise: self.world.noise.name(),
@@ -269,22 +255,21 @@ impl Question {
         }
     }
 
-    fn trial(&self, stream: &mut Stream) -> Outcome {
+    /// What one comparison gives: 1 for what happened, 0 for what did not.
+    fn trial(&self, stream: &mut Stream) -> Rates {
         let (cells, alpha) = if self.looks { self.look(stream) } else { (self.judged(stream), 0.05) };
         let red = cells.iter().any(|cell| cell.claim() == Some(Verdict::Regression));
         let covers =
-            |(cell, shift): (&Cell, &f64)| cell.ci95.is_some_and(|[low, high]| (low..=high).contains(&shift));
-        Outcome {
-            significant: cells.iter().any(|cell| cell.p_adjusted.is_some_and(|p| p <= alpha)),
-            red,
-            confirmed: red && self.confirmed(&cells, stream),
-            green: cells[2].verdict.is_some_and(|own| own.verdict == Verdict::NoDifference),
-            covered: cells
-                .iter()
-                .zip(&self.world.shift)
-                .filter(|(cell, shift)| covers((cell, shift)))
-                .count(),
-            pairs: cells[0].differences.len(),
+            |cell: &Cell, shift: f64| cell.ci95.is_some_and(|[low, high]| (low..=high).contains(&shift));
+        let covered = cells.iter().zip(self.world.shift).filter(|(cell, shift)| covers(cell, *shift)).count();
+        let happened = |what: bool| f64::from(u8::from(what));
+        Rates {
+            significant: happened(cells.iter().any(|cell| cell.p_adjusted.is_some_and(|p| p <= alpha))),
+            red: happened(red),
+            confirmed: happened(red && self.confirmed(&cells, stream)),
+            green: happened(cells[2].verdict.is_some_and(|own| own.verdict == Verdict::NoDifference)),
+            covered: covered as f64 / PERCENTILES as f64,
+            pairs: cells[0].differences.len() as f64,
         }
     }
 

@@ -9,8 +9,11 @@ use crate::compare::{Cell, Comparison, Figure, Pairing, SelfTest, Support, Verdi
 
 /// Columns that give way on a narrow screen, the first one first: p, interval.
 const EXPENDABLE: [usize; 2] = [5, 4];
-/// An effect of the order of runs that is worth a word, as a share.
+/// An effect of the order of runs that is worth a word, as a share, and in standard errors.
 const ORDER_MATTERS: f64 = 0.02;
+const ERRORS_BEYOND_CHANCE: f64 = 3.0;
+/// Changes beyond are told as this one: few pairs have intervals without bounds.
+const MOST_TOLD: f64 = 999.0;
 
 /// A comparison as a text of at most `width` columns (60 at least), each line ended.
 pub fn comparison(comparison: &Comparison, folder: Option<&Path>, width: usize, style: Style) -> String {
@@ -110,6 +113,8 @@ fn change(cell: &Cell, value: f64, unit: bool) -> String {
     // No sign before a nought.
     let percent = if percent.abs() < 0.005 { 0.0 } else { percent };
     match (cell.figure.quantile().is_some(), unit) {
+        (true, true) if percent > MOST_TOLD => format!(">{MOST_TOLD:+.0} %"),
+        (true, false) if percent > MOST_TOLD => format!(">{MOST_TOLD:+.0}"),
         (true, true) => format!("{percent:+.1} %"),
         (true, false) => format!("{percent:+.1}"),
         (false, true) => format!("{percent:+.2} pt"),
@@ -147,7 +152,7 @@ fn tone(cell: &Cell) -> Option<Tone> {
 
 fn footnotes(comparison: &Comparison, style: Style) -> Vec<String> {
     let mut notes = Vec::new();
-    if let Some(effect) = comparison.order_effect.filter(|effect| effect.abs() > ORDER_MATTERS) {
+    if let Some(effect) = comparison.order_effect.filter(|effect| order_matters(comparison, *effect)) {
         notes.push(style.paint(
             &format!(
                 "order: p50 changes by {:+.1} % more where the base runs first; runs leave something behind for the next",
@@ -165,6 +170,15 @@ fn footnotes(comparison: &Comparison, style: Style) -> Vec<String> {
     let marks = marks.into_iter().filter(|(support, _)| any(*support));
     notes.extend(marks.map(|(_, text)| style.paint(text, Tone::Faint)));
     notes
+}
+
+/// Whether the order of runs shows beyond what chance makes of it.
+fn order_matters(comparison: &Comparison, effect: f64) -> bool {
+    let cell = comparison.cells.iter().find(|cell| cell.figure == Figure::P50 && cell.group.is_all());
+    let Some(spread) = cell.and_then(|cell| cell.spread) else { return false };
+    let first = comparison.design.base_first.iter().filter(|first| **first).count() as f64;
+    let error = spread * (1.0 / first + 1.0 / (comparison.design.base_first.len() as f64 - first)).sqrt();
+    effect.abs() > ORDER_MATTERS && effect.abs() > ERRORS_BEYOND_CHANCE * error
 }
 
 /// The figures of all fleets in a line, for the way.
