@@ -302,7 +302,7 @@ impl<'a> Contest<'a> {
             scenario: self.scenario,
             targets: &started.targets,
             seed,
-            label: ["a", "b"][side],
+            label: &build.label,
             out: &self.folder.join("runs"),
             log: &logs.join(format!("{name}-run")),
         };
