@@ -260,6 +260,98 @@ fn sides_that_are_swapped_say_the_opposite_exactly() {
     }
 }
 
+impl Desk {
+    /// The record of a comparison in pairs: main ones of these two sides, and fresh ones.
+    fn record(&self, looks: &[usize], confirming: usize, main: [&[String]; 2], fresh: [&[String]; 2]) {
+        let run = json(&self.real.join("run.json"));
+        let build = |label: &str| serde_json::json!({"label": label, "command": null, "targets": []});
+        let pairs = |stage: &'static str, sides: [&[String]; 2]| {
+            let zip = sides[0].iter().zip(sides[1]).enumerate();
+            let pairs = zip.map(move |(index, (a, b))| {
+                serde_json::json!({
+                    "number": index + 1, "stage": stage, "seed": "1", "base_first": index % 2 == 0, "a": a, "b": b,
+                    "discarded": null,
+                })
+            });
+            pairs.collect::<Vec<_>>()
+        };
+        // A pair that does not count is not even read.
+        let discarded = serde_json::json!({
+            "number": 1, "stage": "main", "seed": "1", "base_first": true, "a": "gone", "b": "gone", "discarded": "invalid",
+        });
+        let pairs = [vec![discarded], pairs("main", main), pairs("confirmation", fresh)].concat();
+        let record = serde_json::json!({
+            "schema": 1, "tool_version": "0.1.0", "scenario": "small", "state": "complete",
+            "started": run["started"], "ended": null, "host": run["host"], "a": build("a"), "b": build("b"),
+            "order": "abba", "seed": "7", "alpha": if looks.len() > 1 { 0.0294 } else { 0.05 },
+            "thresholds": {"p50": 0.02, "p95": 0.03, "p99": 0.05, "p99_9": 0.1, "share": 0.001, "floor_ms": 0.02},
+            "looks": looks, "confirming": confirming, "pairs": pairs,
+        });
+        std::fs::write(self.path("ab.json"), record.to_string()).unwrap();
+    }
+}
+
+impl Desk {
+    /// That the recorded comparison comes to this exit code and verdict by these looks, and says this.
+    fn assert_judged(&self, name: &str, code: i32, verdict: &str, looked: &[u64], said: &str) {
+        let output = self.squall(&["compare", ".", "--json"]);
+        assert_eq!(output.status.code(), Some(code), "{name}: {}", told(&output));
+        let comparison = comparison(&output);
+        assert_eq!(comparison["verdict"], verdict, "{name}: {}", told(&output));
+        let looks = comparison["looks"].as_array().unwrap().iter();
+        assert_eq!(looks.map(|look| look["pairs"].as_u64().unwrap()).collect::<Vec<_>>(), looked, "{name}");
+        let reasons = comparison["reasons"].to_string();
+        assert!(reasons.contains(said), "{name}: {reasons}");
+    }
+}
+
+#[test]
+fn a_stored_regression_stands_by_its_fresh_pairs() {
+    let desk = Desk::new();
+    let slow = Made { factors: [1.0, 1.0, 1.3, 1.0], ..CALM };
+    let sides = [("base", CALM), ("slow", slow), ("fresh", CALM), ("again", slow), ("calm", CALM)];
+    let [base, slow, fresh, again, calm] = sides.map(|(name, made)| desk.runs(name, 6, made));
+    for (name, candidate, confirming, second, count, code, verdict, said) in [
+        ("yes", &slow, 6, &again, 6, 10, "regression", "confirmed by 6 fresh pairs"),
+        ("no", &slow, 6, &calm, 6, 0, "inconclusive", "not confirmed: 6 fresh pairs did not show it again"),
+        ("not yet", &slow, 6, &again, 3, 10, "regression", "not confirmed yet: 3 of 6 fresh pairs"),
+        ("not asked", &slow, 0, &again, 0, 10, "regression", "p99 of all fleets: +30."),
+        ("no claim", &calm, 6, &again, 6, 0, "no_difference", ""),
+    ] {
+        desk.record(&[6], confirming, [&base, candidate], [&fresh[..count], &second[..count]]);
+        desk.assert_judged(name, code, verdict, &[6], said);
+    }
+}
+
+#[test]
+fn a_stored_comparison_is_judged_look_by_look() {
+    let desk = Desk::new();
+    let slow = Made { factors: [1.0, 1.0, 1.3, 1.0], ..CALM };
+    let sides = [("base", CALM), ("slow", slow), ("wild", WILD), ("calm", CALM)];
+    let [base, slow, wild, calm] = sides.map(|(name, made)| desk.runs(name, 8, made));
+    for (name, looks, candidate, pairs, verdict, looked, said) in [
+        ("both looks", &[6, 8][..], &wild, 8, "inconclusive", &[6, 8][..], ""),
+        ("the first decides", &[6, 8], &calm, 8, "no_difference", &[6], ""),
+        ("cut after the first", &[6, 8], &wild, 7, "inconclusive", &[6], "7 of 8 pairs were run"),
+        // What so few pairs say does not count.
+        ("cut before it", &[8], &slow, 6, "regression", &[], "6 of 8 pairs were run"),
+    ] {
+        desk.record(looks, 0, [&base[..pairs], &candidate[..pairs]], [&[], &[]]);
+        desk.assert_judged(name, 0, verdict, looked, said);
+    }
+    desk.record(&[6], 0, [&base, &base], [&[], &[]]);
+    assert_eq!(desk.squall(&["compare", "."]).status.code(), Some(12));
+    for (text, said) in [
+        ("{", "ab.json is no record of a comparison"),
+        ("{\"schema\": 9}", "ab.json has schema 9; this squall reads up to 1"),
+    ] {
+        std::fs::write(desk.path("ab.json"), text).unwrap();
+        let output = desk.squall(&["compare", "."]);
+        assert_eq!(output.status.code(), Some(2), "{}", told(&output));
+        assert!(told(&output).contains(said), "{}", told(&output));
+    }
+}
+
 #[test]
 fn runs_that_are_no_evidence_are_refused_by_name() {
     let desk = Desk::new();
