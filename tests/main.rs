@@ -1,6 +1,7 @@
 //! The integration tests, in one binary so that they link once.
 #![cfg(test)]
 
+mod ab;
 mod accounting;
 mod architecture;
 mod behaviour;
@@ -8,6 +9,7 @@ mod budget;
 mod bundled;
 mod cli;
 mod cluster;
+mod compare;
 mod delivery;
 mod detection;
 mod exec;

@@ -54,7 +54,7 @@ pub(super) struct CompareArgs {
     self_test: bool,
 
     /// Comparisons simulated for every row of the self-test
-    #[arg(long, value_name = "N", default_value_t = 5_000, requires = "self_test", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(long, value_name = "N", default_value_t = 5_000, requires = "self_test", conflicts_with_all = ["base", "candidate"], value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     trials: u32,
 }
 

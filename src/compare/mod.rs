@@ -11,6 +11,8 @@ mod noise;
 mod reason;
 mod self_test;
 mod simulation;
+#[cfg(test)]
+pub(crate) mod specimen;
 mod statistic;
 #[cfg(test)]
 mod tests;

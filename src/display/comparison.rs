@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::figure::{count, dash, time};
-use super::grid::{Grid, wrap};
+use super::grid::{Grid, clip, wrap};
 use super::style::{Style, Tone};
 use crate::compare::{Cell, Comparison, Figure, Pairing, SelfTest, Support, Verdict, Withdrawal};
 
@@ -14,6 +14,8 @@ const ORDER_MATTERS: f64 = 0.02;
 const ERRORS_BEYOND_CHANCE: f64 = 3.0;
 /// Changes beyond are told as this one: few pairs have intervals without bounds.
 const MOST_TOLD: f64 = 999.0;
+/// Of a label, in the head of its column.
+const LONGEST_LABEL: usize = 16;
 
 /// A comparison as a text of at most `width` columns (60 at least), each line ended.
 pub fn comparison(comparison: &Comparison, folder: Option<&Path>, width: usize, style: Style) -> String {
@@ -29,7 +31,7 @@ pub fn comparison(comparison: &Comparison, folder: Option<&Path>, width: usize, 
     lines.push(String::new());
     lines.extend(table(comparison, style).draw(width, style));
     lines.push(String::new());
-    lines.extend(footnotes(comparison, style));
+    lines.extend(footnotes(comparison, width, style));
     if let Some(folder) = folder {
         lines.push(format!("{} {}", style.paint("files", Tone::Faint), folder.display()));
     }
@@ -60,14 +62,19 @@ fn heading(comparison: &Comparison, style: Style) -> Vec<String> {
     vec![title, format!("{verdict}{advisory}: {text}")]
 }
 
-fn name(label: &str) -> &str {
-    if label.is_empty() { "unnamed" } else { label }
+/// A label on one line: it may come from anywhere, and is not to speak to the terminal.
+fn name(label: &str) -> String {
+    if label.is_empty() {
+        return "unnamed".to_owned();
+    }
+    label.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 fn table(comparison: &Comparison, style: Style) -> Grid {
     let mut grid = Grid::new(&EXPENDABLE);
-    let (base, candidate) = (name(&comparison.base.label), name(&comparison.candidate.label));
-    let header = ["response time", base, candidate, "change", "95 % interval", "p", "verdict"];
+    let [base, candidate] =
+        [&comparison.base, &comparison.candidate].map(|side| clip(&name(&side.label), LONGEST_LABEL, style));
+    let header = ["response time", &base, &candidate, "change", "95 % interval", "p", "verdict"];
     grid.cells(header.map(str::to_owned).to_vec(), Some(Tone::Faint));
     let mut group = None;
     for cell in &comparison.cells {
@@ -150,11 +157,11 @@ fn tone(cell: &Cell) -> Option<Tone> {
     }
 }
 
-fn footnotes(comparison: &Comparison, style: Style) -> Vec<String> {
-    let mut notes = Vec::new();
+fn footnotes(comparison: &Comparison, width: usize, style: Style) -> Vec<String> {
+    let mut notes: Vec<(String, Tone)> = Vec::new();
     if let Some(effect) = comparison.order_effect.filter(|effect| order_matters(comparison, *effect)) {
-        notes.push(style.paint(
-            &format!(
+        notes.push((
+            format!(
                 "order: p50 changes by {:+.1} % more where the base runs first; runs leave something behind for the next",
                 libm::expm1(effect) * 100.0
             ),
@@ -168,8 +175,11 @@ fn footnotes(comparison: &Comparison, style: Style) -> Vec<String> {
         (Support::Censored, "> at least: what failed counts as its time-out or more"),
     ];
     let marks = marks.into_iter().filter(|(support, _)| any(*support));
-    notes.extend(marks.map(|(_, text)| style.paint(text, Tone::Faint)));
-    notes
+    notes.extend(marks.map(|(_, text)| (text.to_owned(), Tone::Faint)));
+    let lines = notes
+        .iter()
+        .flat_map(|(text, tone)| wrap(text, width).into_iter().map(|part| style.paint(&part, *tone)));
+    lines.collect()
 }
 
 /// Whether the order of runs shows beyond what chance makes of it.
@@ -250,4 +260,280 @@ pub fn self_test(test: &SelfTest, width: usize, style: Style) -> String {
     ];
     lines.extend(notes.iter().flat_map(|note| wrap(note, width)).map(|line| style.paint(&line, Tone::Faint)));
     lines.join("\n") + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compare::{CellVerdict, Demand, Rates, Row, specimen};
+
+    const RICH: Style = Style { colour: false, ascii: false };
+
+    /// The made-up comparison under a tame name.
+    fn tame() -> Comparison {
+        let mut comparison = specimen::comparison();
+        comparison.candidate.label = "fix".into();
+        comparison
+    }
+
+    fn draw(comparison: &Comparison, width: usize, style: Style) -> String {
+        super::comparison(comparison, None, width, style)
+    }
+
+    #[test]
+    fn the_table_of_a_comparison_has_every_figure_and_why() {
+        let text = comparison(&tame(), Some(Path::new("results/x")), 100, RICH);
+        insta::assert_snapshot!(text, @r"
+quickstart · fix against main · 8 pairs
+regression: the candidate is worse
+  - steady meters p99 is 12.3 % slower
+
+response time      main       fix    change      95 % interval      p               verdict
+all fleets
+  p50            400 µs    360 µs   -10.0 %    -13.5 to -6.3 %  0.012           improvement
+meters in steady
+  p50            412 µs    413 µs    +0.2 %     -3.7 to +4.3 %  0.012         no difference
+  p99           1.24 ms   1.40 ms   +12.3 %    +7.9 to +16.9 %  0.012            regression
+  p99.9        >9.00 ms  >9.50 ms    +5.5 %     +1.4 to +9.9 %      –        among failures
+  error rate     0.10 %    0.30 %  +0.20 pt  +0.00 to +0.40 pt  0.012  open, ~12 more pairs
+pumps in steady
+  p95            900 µs    910 µs    +1.1 %     -2.9 to +5.2 %      –            not judged
+  p99.9               –         –         –                  –      –       too few samples
+
+not judged: fewer than 100 samples lie beyond this percentile in some run
+too few samples: fewer than 10 lie beyond this percentile in some run
+> at least: what failed counts as its time-out or more
+files results/x
+");
+    }
+
+    #[test]
+    fn a_narrow_plain_stream_gets_ascii_and_fewer_columns() {
+        let text = draw(&tame(), 60, Style::PLAIN);
+        assert!(text.is_ascii(), "{text}");
+        insta::assert_snapshot!(text, @r"
+quickstart, fix against main, 8 pairs
+regression: the candidate is worse
+  - steady meters p99 is 12.3 % slower
+
+respons~      main       fix    change               verdict
+all fleets
+  p50       400 us    360 us   -10.0 %           improvement
+meters in steady
+  p50       412 us    413 us    +0.2 %         no difference
+  p99      1.24 ms   1.40 ms   +12.3 %            regression
+  p99.9   >9.00 ms  >9.50 ms    +5.5 %        among failures
+  error~    0.10 %    0.30 %  +0.20 pt  open, ~12 more pairs
+pumps in steady
+  p95       900 us    910 us    +1.1 %            not judged
+  p99.9          -         -         -       too few samples
+
+not judged: fewer than 100 samples lie beyond this
+percentile in some run
+too few samples: fewer than 10 lie beyond this percentile in
+some run
+> at least: what failed counts as its time-out or more
+");
+    }
+
+    #[test]
+    fn no_line_is_wider_than_the_screen_and_colour_adds_no_width() {
+        let mut wordy = tame();
+        wordy.reasons.push("a sentence ".repeat(30));
+        wordy.candidate.label = "feature/a-very-long-name-of-a-branch-such-as-tools-make-them".into();
+        for style in [RICH, Style::PLAIN] {
+            for width in [72, 80, 100, 200] {
+                // The title has the names in full.
+                for line in draw(&wordy, width, style).lines().skip(1) {
+                    assert!(line.chars().count() <= width, "{width}: {line}");
+                }
+            }
+        }
+        let coloured = draw(&wordy, 100, Style { colour: true, ascii: false });
+        assert!(coloured.contains("\u{1b}[1;31mregression\u{1b}[0m: the candidate is worse"), "{coloured}");
+        let mut bare = String::new();
+        for (index, part) in coloured.split('\u{1b}').enumerate() {
+            bare.push_str(if index == 0 { part } else { part.split_once('m').unwrap().1 });
+        }
+        let trimmed = |text: &str| text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n");
+        assert_eq!(trimmed(&bare), trimmed(&draw(&wordy, 100, RICH)));
+    }
+
+    #[test]
+    fn a_label_cannot_break_the_table_or_speak_to_the_terminal() {
+        let text = draw(&specimen::comparison(), 100, RICH);
+        assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
+        assert_eq!(text.lines().count(), draw(&tame(), 100, RICH).lines().count(), "{text}");
+    }
+
+    #[test]
+    fn the_heading_says_the_verdict_in_words() {
+        use Verdict::{Improvement, Inconclusive, NoDifference, Regression};
+        let said = |change: &dyn Fn(&mut Comparison)| {
+            let mut comparison = tame();
+            change(&mut comparison);
+            let text = draw(&comparison, 200, Style::PLAIN);
+            text.lines().take(2).collect::<Vec<_>>().join(" | ")
+        };
+        let verdict = |verdict, not_worse| {
+            said(&|comparison| (comparison.verdict, comparison.not_worse) = (verdict, not_worse))
+        };
+        let lines = [
+            verdict(Regression, false),
+            verdict(Improvement, false),
+            verdict(NoDifference, true),
+            verdict(Inconclusive, true),
+            verdict(Inconclusive, false),
+            said(&|comparison| {
+                (comparison.gates, comparison.design.pairing) = (false, Pairing::Unpaired);
+                comparison.candidate.runs.truncate(3);
+            }),
+            said(&|comparison| {
+                comparison.design.pairing = Pairing::Single;
+                comparison.base.label.clear();
+            }),
+        ];
+        insta::assert_snapshot!(lines.join("\n"), @r"
+quickstart, fix against main, 8 pairs | regression: the candidate is worse
+quickstart, fix against main, 8 pairs | improvement: the candidate is better
+quickstart, fix against main, 8 pairs | no difference: no figure differs by more than its threshold
+quickstart, fix against main, 8 pairs | inconclusive: neither better nor the same is shown, but that no figure is worse
+quickstart, fix against main, 8 pairs | inconclusive: neither a difference nor its absence is shown
+quickstart, fix against main, 8 and 3 runs | regression (advisory): the candidate is worse
+quickstart, fix against unnamed, one run each | regression: the candidate is worse
+");
+    }
+
+    #[test]
+    fn what_is_not_judged_or_taken_back_says_so() {
+        let open = |more_pairs, withdrawn| {
+            Some(CellVerdict { verdict: Verdict::Inconclusive, certain: false, more_pairs, withdrawn })
+        };
+        let lines = [
+            (Support::Judged, open(Some(3), None)),
+            (Support::Judged, open(None, None)),
+            (Support::Judged, open(None, Some(Withdrawal::FailsMore))),
+            (Support::Judged, open(None, Some(Withdrawal::NotConfirmed))),
+            (Support::Judged, None),
+            (Support::Shown, None),
+            (Support::Censored, None),
+            (Support::None, None),
+        ]
+        .map(|(support, verdict)| {
+            let cell = Cell { support, verdict, ..specimen::comparison().cells[2].clone() };
+            row(&cell, RICH).join(" | ").trim_start().to_owned()
+        });
+        insta::assert_snapshot!(lines.join("\n"), @r"
+p99 | 1.24 ms | 1.40 ms | +12.3 % | +7.9 to +16.9 % | 0.012 | open, ~3 more pairs
+p99 | 1.24 ms | 1.40 ms | +12.3 % | +7.9 to +16.9 % | 0.012 | open
+p99 | 1.24 ms | 1.40 ms | +12.3 % | +7.9 to +16.9 % | 0.012 | not counted: fails more
+p99 | 1.24 ms | 1.40 ms | +12.3 % | +7.9 to +16.9 % | 0.012 | not confirmed
+p99 | 1.24 ms | 1.40 ms | +12.3 % | +7.9 to +16.9 % | 0.012 | described
+p99 | 1.24 ms | 1.40 ms | +12.3 % | +7.9 to +16.9 % | 0.012 | not judged
+p99 | >1.24 ms | >1.40 ms | +12.3 % | +7.9 to +16.9 % | 0.012 | among failures
+p99 | – | – | +12.3 % | +7.9 to +16.9 % | 0.012 | too few samples
+");
+    }
+
+    #[test]
+    fn changes_are_told_in_the_unit_of_the_figure_and_noughts_have_no_sign() {
+        let cells = specimen::comparison().cells;
+        let [time, share] = [Figure::P99, Figure::ErrorRate]
+            .map(|figure| cells.iter().find(|cell| cell.figure == figure).unwrap());
+        for (cell, value, long, short) in [
+            (time, 0.1_f64.ln_1p(), "+10.0 %", "+10.0"),
+            (time, (-0.25_f64).ln_1p(), "-25.0 %", "-25.0"),
+            (time, -0.000_01, "+0.0 %", "+0.0"),
+            (time, 9.0, ">+999 %", ">+999"),
+            (time, f64::INFINITY, ">+999 %", ">+999"),
+            (time, -800.0, "-100.0 %", "-100.0"),
+            (share, 0.2, "+20.00 pt", "+20.00"),
+            (share, -0.000_01, "+0.00 pt", "+0.00"),
+            (share, -1.0, "-100.00 pt", "-100.00"),
+        ] {
+            assert_eq!((change(cell, value, true), change(cell, value, false)), (long.into(), short.into()));
+        }
+    }
+
+    #[test]
+    fn the_order_of_runs_is_mentioned_where_it_matters_beyond_chance() {
+        let told = |effect, firsts: &[bool], spread| {
+            let mut comparison = tame();
+            (comparison.order_effect, comparison.design.base_first) = (effect, firsts.to_vec());
+            comparison.cells[0].spread = spread;
+            draw(&comparison, 200, RICH).contains("order: p50 changes by")
+        };
+        let turns: Vec<bool> = (0..8).map(|pair| pair % 2 == 0).collect();
+        // Of eight pairs the difference of two means of four has a standard error of 0.05 · √(1/4 + 1/4) = 0.035.
+        assert!(told(Some(0.11), &turns, Some(0.05)) && told(Some(-0.11), &turns, Some(0.05)));
+        assert!(!told(Some(0.1), &turns, Some(0.05)), "chance may do that");
+        assert!(!told(Some(0.019), &turns, Some(0.000_1)), "too little to matter");
+        assert!(!told(None, &turns, Some(0.05)) && !told(Some(1.0), &turns, None));
+        assert!(!told(Some(1.0), &[true; 8], Some(0.05)) && !told(Some(1.0), &[], Some(0.05)));
+    }
+
+    #[test]
+    fn the_way_is_told_in_a_line() {
+        let mut comparison = tame();
+        assert_eq!(estimate(&comparison), "p50 -10.0 % (-13.5 to -6.3)");
+        let mut errors = comparison.cells[4].clone();
+        errors.group = comparison.cells[0].group.clone();
+        comparison.cells.push(errors.clone());
+        assert_eq!(
+            estimate(&comparison),
+            "p50 -10.0 % (-13.5 to -6.3), error rate +0.20 pt (+0.00 to +0.40)"
+        );
+        comparison.cells = vec![Cell { base: Some(0.0), candidate: Some(0.0), ..errors }];
+        assert_eq!(estimate(&comparison), "nothing to tell yet");
+        assert_eq!(finding(&comparison), "steady meters p99 is 12.3 % slower");
+        comparison.reasons.clear();
+        assert_eq!(finding(&comparison), "");
+    }
+
+    #[test]
+    fn lengths_are_round_ones() {
+        for (seconds, text) in [
+            (-1.0, "0 s"),
+            (f64::NAN, "0 s"),
+            (0.4, "0 s"),
+            (89.4, "89 s"),
+            (90.0, "2 min"),
+            (3_569.0, "59 min"),
+            (3_600.0, "1 h 0 min"),
+            (7_260.0, "2 h 1 min"),
+        ] {
+            assert_eq!(length(seconds), text, "{seconds}");
+        }
+    }
+
+    #[test]
+    fn the_table_of_a_self_test_marks_the_rows_that_fail() {
+        let row = |name: &str, met| Row {
+            name: name.into(),
+            noise: "normal",
+            spread: 0.05,
+            pairs: 8,
+            rates: Rates {
+                significant: 0.048,
+                red: 0.012,
+                confirmed: 0.000_4,
+                green: 0.5,
+                covered: 0.951,
+                pairs: 8.0,
+            },
+            demands: vec![Demand::Significant { at_most: 0.06 }],
+            met,
+        };
+        let rows = vec![row("equal builds", true), row("+10 % at p99", false)];
+        let test = SelfTest { seed: "1".into(), trials: 5_000, rows };
+        insta::assert_snapshot!(self_test(&test, 110, Style::PLAIN), @r"
+5,000 simulated comparisons per row, seed 1; the rules must hold in every row
+simulated      noise  spread  pairs  any p    red  confirmed  p99 green  covered
+equal builds  normal   5.0 %      8  4.8 %  1.2 %     0.04 %     50.0 %   95.1 %     ok
++10 % at p99  normal   5.0 %      8  4.8 %  1.2 %     0.04 %     50.0 %   95.1 %  FAILS
+any p: a figure called different, before the noise threshold; red: called a regression; confirmed: again by
+fresh pairs
+runs one after the other must come out red too often: it shows that the test would notice
+");
+    }
 }

@@ -73,6 +73,10 @@ impl<'a> Contest<'a> {
     ) -> Result<Self, Fault> {
         pin::check("--pin-target", args.pin_target.as_ref())?;
         pin::check("--pin-generator", args.pin_generator.as_ref())?;
+        // Before there are files: an interrupt must not leave any that say that a comparison is under way.
+        let interrupts = Arc::new(AtomicU32::new(0));
+        let heard = Arc::clone(&interrupts);
+        let listening = Interrupts::listen(move |count| heard.store(count, Ordering::SeqCst));
         let (name, started) = (&plan.scenario().name, WallTime::now());
         let unwritable = |path: &Path, error: io::Error| {
             Fault::failed(format!(
@@ -105,9 +109,6 @@ impl<'a> Contest<'a> {
             pairs: Vec::new(),
         };
         record.store(&folder).map_err(|error| unwritable(&folder, error))?;
-        let interrupts = Arc::new(AtomicU32::new(0));
-        let heard = Arc::clone(&interrupts);
-        let listening = Interrupts::listen(move |count| heard.store(count, Ordering::SeqCst));
         Ok(Self {
             scenario,
             builds,

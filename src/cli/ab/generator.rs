@@ -83,7 +83,7 @@ pub(super) fn run(errand: &Errand<'_>, args: &TrialArgs, interrupts: impl Fn() -
 fn command(errand: &Errand<'_>, args: &TrialArgs, report: &Path, log: &Path) -> std::io::Result<Command> {
     let mut command = Command::new(std::env::current_exe()?);
     command.arg("run").arg(errand.scenario).args(["--quiet", "--json"]);
-    command.arg("--out").arg(errand.out).arg("--label").arg(errand.label);
+    command.arg("--out").arg(errand.out).arg(format!("--label={}", errand.label));
     command.arg("--seed").arg(errand.seed.to_string());
     for (protocol, url) in errand.targets {
         command.arg("--target").arg(format!("{protocol}={url}"));

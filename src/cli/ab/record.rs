@@ -91,19 +91,22 @@ impl Record {
     /// # Errors
     /// If there is none, or it is of another form.
     pub(in crate::cli) fn load(folder: &Path) -> Result<Self, Fault> {
+        #[derive(Deserialize)]
+        struct SchemaOnly {
+            schema: u32,
+        }
         let path = folder.join(FILE);
         let shown = path.display();
         let text = std::fs::read_to_string(&path)
             .map_err(|error| Fault::usage(format!("cannot read {shown}: {error}")))?;
-        let record: Self = serde_json::from_str(&text)
-            .map_err(|error| Fault::usage(format!("{shown} is no record of a comparison: {error}")))?;
-        if record.schema > SCHEMA {
+        let garbled = |error| Fault::usage(format!("{shown} is no record of a comparison: {error}"));
+        let SchemaOnly { schema } = serde_json::from_str(&text).map_err(garbled)?;
+        if schema > SCHEMA {
             return Err(Fault::usage(format!(
-                "{shown} has schema {}; this squall reads up to {SCHEMA}",
-                record.schema
+                "{shown} has schema {schema}; this squall reads up to {SCHEMA}"
             )));
         }
-        Ok(record)
+        serde_json::from_str(&text).map_err(garbled)
     }
 
     /// Writes it in one step: readers see the old one or the new one.
