@@ -39,9 +39,9 @@ pub(super) struct CompareArgs {
     #[arg(long, conflicts_with = "paired")]
     gate_unpaired: bool,
 
-    /// Fixes the permutations where there are too many to try all
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    seed: u64,
+    /// Fixes the permutations where there are too many to try all [default: 1]
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
 
     #[command(flatten)]
     judge: JudgeArgs,
@@ -82,7 +82,7 @@ fn compared(args: &CompareArgs) -> Result<Comparison, Fault> {
         }
         sides => sides,
     };
-    let settings = args.judge.settings(&[], Seed(args.seed))?;
+    let settings = args.judge.settings(&[], Seed(args.seed.unwrap_or(1)))?;
     let (base, candidate) = (runs(base)?, runs(candidate)?);
     if args.paired {
         return paired(base, candidate, &settings);
@@ -108,14 +108,16 @@ fn paired(base: Vec<Evidence>, candidate: Vec<Evidence>, settings: &Settings) ->
 /// Judges a stored comparison by its runs.
 fn again(folder: &Path, args: &CompareArgs) -> Result<Comparison, Fault> {
     let record = Record::load(folder)?;
-    let mut settings = record.settings();
-    let asked = args.judge.settings(&[], settings.seed)?;
-    if args.judge.alpha.is_some() {
-        settings.alpha = asked.alpha;
+    if let Some(option) =
+        [(args.paired, "--paired"), (args.gate_unpaired, "--gate-unpaired"), (args.seed.is_some(), "--seed")]
+            .iter()
+            .find_map(|(given, option)| given.then_some(*option))
+    {
+        return Err(Fault::usage(format!(
+            "{option} does not go with a comparison of `squall ab`: it says itself how it was made"
+        )));
     }
-    if !args.judge.threshold.is_empty() {
-        settings.thresholds = asked.thresholds;
-    }
+    let settings = args.judge.overlay(record.looks(), &record.settings())?;
     record.judge(folder, &settings)
 }
 
@@ -159,7 +161,7 @@ fn search(place: &Path, depth: u32, found: &mut Vec<PathBuf>) -> io::Result<()> 
 }
 
 fn self_test(args: &CompareArgs) -> Result<Exit, Fault> {
-    let table = compare::self_test(args.trials, Seed(args.seed));
+    let table = compare::self_test(args.trials, Seed(args.seed.unwrap_or(1)));
     let mut out = io::stdout().lock();
     let text = if args.judge.json {
         serde_json::to_string_pretty(&table).map_err(Fault::failed)?

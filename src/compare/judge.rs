@@ -109,17 +109,18 @@ pub fn confirm(first: Comparison, fresh: &[Pair], settings: &Settings) -> Result
 /// Makes sure that every plan has the same share of the runs on both sides: seeds differ as builds may.
 fn same_plans(base: &[&Evidence], candidate: &[&Evidence]) -> Result<(), Refusal> {
     let of = |runs: &[&Evidence], plan: &str| runs.iter().filter(|run| run.plan_digest == plan).count();
-    for run in base.iter().chain(candidate) {
-        let (left, right) = (of(base, &run.plan_digest), of(candidate, &run.plan_digest));
-        if left * candidate.len() == right * base.len() {
-            continue;
+    let all = || base.iter().chain(candidate);
+    let counts = |run: &Evidence| (of(base, &run.plan_digest), of(candidate, &run.plan_digest));
+    let lone = all().find(|run| matches!(counts(run), (0, _) | (_, 0)));
+    if let Some(lone) = lone {
+        let stranger = all().find(|other| other.plan_digest != lone.plan_digest).unwrap_or(lone);
+        return same_plan(lone, stranger);
+    }
+    for run in all() {
+        let (left, right) = counts(run);
+        if left * candidate.len() != right * base.len() {
+            return Err(Refusal::Shares { run: run.run_id.clone(), base: left, candidate: right });
         }
-        let stranger =
-            base.iter().chain(candidate).find(|other| other.plan_digest != run.plan_digest).unwrap_or(run);
-        return match (left, right) {
-            (0, _) | (_, 0) => same_plan(run, stranger),
-            _ => Err(Refusal::Shares { run: run.run_id.clone(), base: left, candidate: right }),
-        };
     }
     Ok(())
 }

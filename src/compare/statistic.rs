@@ -3,7 +3,8 @@
 //!
 //! The tests follow Westfall and Young, *Resampling-Based Multiple Testing* (1993): the largest statistic of all cells is
 //! compared with what it is when pairs swap sides (or runs swap builds) at random, which holds the family-wise error for
-//! any law of noise and any correlation between cells.
+//! any correlation between cells. For pairs in an order drawn for each by itself it does so for any law of noise; balancing
+//! the order, or taking turns, makes it very nearly so. For runs that are not paired the runs must be exchangeable.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -77,7 +78,7 @@ impl Tail {
 
 /// The sign-flip test over all cells: the adjusted p-value of every cell of `cells`, each with one difference per pair.
 ///
-/// Where the builds are equal, either order of a pair is equally likely, so that every pattern of signs is. `|t|` of a cell
+/// Where the builds are equal, either order of a pair is equally likely, so that (but for the balance) every pattern of signs is. `|t|` of a cell
 /// is a monotone function of its sum over the root of its sum of squares, which no flip changes. All patterns are tried for
 /// up to [`EXACT_PAIRS`] pairs, else [`SAMPLED`] drawn ones, and then `p = (1 + b) / (1 + K)`. A cell whose differences are
 /// all 0 has p = 1.

@@ -52,9 +52,9 @@ fn heading(comparison: &Comparison, style: Style) -> Vec<String> {
     let (word, text) = match comparison.verdict {
         Verdict::Regression => (Tone::Bad, "the candidate is worse"),
         Verdict::Improvement => (Tone::Good, "the candidate is better"),
-        Verdict::NoDifference => (Tone::Good, "no figure differs by more than its threshold"),
+        Verdict::NoDifference => (Tone::Good, "no judged figure differs by more than its threshold"),
         Verdict::Inconclusive if comparison.not_worse => {
-            (Tone::Good, "neither better nor the same is shown, but that no figure is worse")
+            (Tone::Good, "neither better nor the same is shown, but that no judged figure is worse")
         }
         Verdict::Inconclusive => (Tone::Warning, "neither a difference nor its absence is shown"),
     };
@@ -182,12 +182,24 @@ fn footnotes(comparison: &Comparison, width: usize, style: Style) -> Vec<String>
     lines.collect()
 }
 
-/// Whether the order of runs shows beyond what chance makes of it.
+/// Whether the order of runs shows beyond what chance makes of it: its standard error is from the scatter within each order.
 fn order_matters(comparison: &Comparison, effect: f64) -> bool {
     let cell = comparison.cells.iter().find(|cell| cell.figure == Figure::P50 && cell.group.is_all());
-    let Some(spread) = cell.and_then(|cell| cell.spread) else { return false };
-    let first = comparison.design.base_first.iter().filter(|first| **first).count() as f64;
-    let error = spread * (1.0 / first + 1.0 / (comparison.design.base_first.len() as f64 - first)).sqrt();
+    let Some(cell) = cell else { return false };
+    let own = |first: bool| -> Vec<f64> {
+        let zip = cell.differences.iter().zip(&comparison.design.base_first);
+        zip.filter(|(_, own)| **own == first).map(|(difference, _)| *difference).collect()
+    };
+    let (first, second) = (own(true), own(false));
+    let squares = |values: &[f64]| {
+        let mean = values.iter().sum::<f64>() / values.len().max(1) as f64;
+        values.iter().map(|value| (value - mean).powi(2)).sum::<f64>()
+    };
+    let (m, n) = (first.len() as f64, second.len() as f64);
+    if m + n < 3.0 || m * n == 0.0 {
+        return false;
+    }
+    let error = ((squares(&first) + squares(&second)) / (m + n - 2.0) * (1.0 / m + 1.0 / n)).sqrt();
     effect.abs() > ORDER_MATTERS && effect.abs() > ERRORS_BEYOND_CHANCE * error
 }
 
@@ -396,8 +408,8 @@ some run
         insta::assert_snapshot!(lines.join("\n"), @r"
 quickstart, fix against main, 8 pairs | regression: the candidate is worse
 quickstart, fix against main, 8 pairs | improvement: the candidate is better
-quickstart, fix against main, 8 pairs | no difference: no figure differs by more than its threshold
-quickstart, fix against main, 8 pairs | inconclusive: neither better nor the same is shown, but that no figure is worse
+quickstart, fix against main, 8 pairs | no difference: no judged figure differs by more than its threshold
+quickstart, fix against main, 8 pairs | inconclusive: neither better nor the same is shown, but that no judged figure is worse
 quickstart, fix against main, 8 pairs | inconclusive: neither a difference nor its absence is shown
 quickstart, fix against main, 8 and 3 runs | regression (advisory): the candidate is worse
 quickstart, fix against unnamed, one run each | regression: the candidate is worse
@@ -457,19 +469,23 @@ p99 | – | – | +12.3 % | +7.9 to +16.9 % | 0.012 | too few samples
 
     #[test]
     fn the_order_of_runs_is_mentioned_where_it_matters_beyond_chance() {
-        let told = |effect, firsts: &[bool], spread| {
+        let told = |effect, firsts: &[bool], scatter: f64| {
             let mut comparison = tame();
             (comparison.order_effect, comparison.design.base_first) = (effect, firsts.to_vec());
-            comparison.cells[0].spread = spread;
+            let half = effect.unwrap_or(0.0) / 2.0;
+            let sign = |pair: usize, by: usize| if pair / by % 2 == 0 { 1.0 } else { -1.0 };
+            // By turns half the effect up and down, and within each order the scatter up and down.
+            comparison.cells[0].differences =
+                (0..firsts.len()).map(|pair| sign(pair, 1) * half + sign(pair, 2) * scatter).collect();
             draw(&comparison, 200, RICH).contains("order: p50 changes by")
         };
         let turns: Vec<bool> = (0..8).map(|pair| pair % 2 == 0).collect();
-        // Of eight pairs the difference of two means of four has a standard error of 0.05 · √(1/4 + 1/4) = 0.035.
-        assert!(told(Some(0.11), &turns, Some(0.05)) && told(Some(-0.11), &turns, Some(0.05)));
-        assert!(!told(Some(0.1), &turns, Some(0.05)), "chance may do that");
-        assert!(!told(Some(0.019), &turns, Some(0.000_1)), "too little to matter");
-        assert!(!told(None, &turns, Some(0.05)) && !told(Some(1.0), &turns, None));
-        assert!(!told(Some(1.0), &[true; 8], Some(0.05)) && !told(Some(1.0), &[], Some(0.05)));
+        // 8 · 0.05² / 6 · (1/4 + 1/4) is the square of 0.0408; three of these are 0.1225.
+        assert!(told(Some(0.13), &turns, 0.05) && told(Some(-0.13), &turns, 0.05));
+        assert!(!told(Some(0.12), &turns, 0.05), "chance may do that");
+        assert!(!told(Some(0.019), &turns, 0.000_1), "too little to matter");
+        assert!(!told(None, &turns, 0.05));
+        assert!(!told(Some(1.0), &[true; 8], 0.05) && !told(Some(1.0), &[], 0.05));
     }
 
     #[test]
@@ -528,11 +544,12 @@ p99 | – | – | +12.3 % | +7.9 to +16.9 % | 0.012 | too few samples
         let test = SelfTest { seed: "1".into(), trials: 5_000, rows };
         insta::assert_snapshot!(self_test(&test, 110, Style::PLAIN), @r"
 5,000 simulated comparisons per row, seed 1; the rules must hold in every row
-simulated      noise  spread  pairs  any p    red  confirmed  p99 green  covered
-equal builds  normal   5.0 %      8  4.8 %  1.2 %     0.04 %     50.0 %   95.1 %     ok
-+10 % at p99  normal   5.0 %      8  4.8 %  1.2 %     0.04 %     50.0 %   95.1 %  FAILS
+simulated          noise  pairs  any p    red  confirmed  p99 same  covered
+equal builds  normal 5 %      8  4.8 %  1.2 %     0.04 %    50.0 %   95.1 %     ok
++10 % at p99  normal 5 %      8  4.8 %  1.2 %     0.04 %    50.0 %   95.1 %  FAILS
 any p: a figure called different, before the noise threshold; red: called a regression; confirmed: again by
-fresh pairs
+fresh pairs; p99 same: shown not to differ by its threshold; covered: true changes within their 95 % intervals
+noise: its law, and the standard deviation of a pair's difference at p99
 runs one after the other must come out red too often: it shows that the test would notice
 ");
     }

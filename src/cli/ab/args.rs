@@ -270,12 +270,20 @@ impl JudgeArgs {
                 "with {most} pairs nothing can be significant at {alpha}: ask for at least {least} with -n"
             )));
         }
-        let thresholds = self.thresholds();
-        Ok(Settings { alpha, thresholds, seed })
+        Ok(Settings { alpha, thresholds: self.thresholds(Thresholds::default()), seed })
     }
 
-    fn thresholds(&self) -> Thresholds {
-        let mut thresholds = Thresholds::default();
+    /// What is asked of a comparison that was made with `settings`: those, but for what is given here.
+    ///
+    /// # Errors
+    /// As [`JudgeArgs::settings`].
+    pub(in crate::cli) fn overlay(&self, looks: &[u32], settings: &Settings) -> Result<Settings, Fault> {
+        let asked = self.settings(looks, settings.seed)?;
+        let alpha = if self.alpha.is_some() { asked.alpha } else { settings.alpha };
+        Ok(Settings { alpha, thresholds: self.thresholds(settings.thresholds), seed: settings.seed })
+    }
+
+    fn thresholds(&self, mut thresholds: Thresholds) -> Thresholds {
         for threshold in &self.threshold {
             match *threshold {
                 Threshold::P50(share) => thresholds.p50 = share,

@@ -21,17 +21,38 @@ pub(super) struct Build {
     pub(super) label: String,
     command: Option<String>,
     /// Where it listens, ports not filled in.
-    targets: Vec<(Protocol, String)>,
+    targets: Vec<Place>,
     ready: Option<String>,
     ready_within: Duration,
     stop_within: Duration,
     pins: Option<Cpus>,
 }
 
+/// Where a build listens for a protocol.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    pub(super) protocol: Protocol,
+    pub(super) url: String,
+    /// What to show in its place: there may be secrets in it.
+    pub(super) shown: String,
+    /// Whether the scenario says so: the generator reads it there.
+    pub(super) by_scenario: bool,
+}
+
+impl Place {
+    fn new(protocol: Protocol, url: &str) -> Self {
+        Self { protocol, url: url.to_owned(), shown: url.to_owned(), by_scenario: false }
+    }
+
+    fn filled(&self, ports: &[u16]) -> Self {
+        Self { url: fill(&self.url, ports), shown: fill(&self.shown, ports), ..self.clone() }
+    }
+}
+
 /// A build that is ready to be driven.
 #[derive(Debug)]
 pub(super) struct Started {
-    pub(super) targets: Vec<(Protocol, String)>,
+    pub(super) targets: Vec<Place>,
     process: Option<Process>,
     stop_within: Duration,
 }
@@ -92,14 +113,14 @@ impl Build {
         record::Build {
             label: self.label.clone(),
             command: self.command.clone(),
-            targets: self.targets.iter().map(|(protocol, url)| format!("{protocol}={url}")).collect(),
+            targets: self.targets.iter().map(|place| format!("{}={}", place.protocol, place.shown)).collect(),
         }
     }
 
     /// How many ports it wants: the highest placeholder that occurs.
     fn ports(&self) -> usize {
         let texts = || {
-            let urls = self.targets.iter().map(|(_, url)| url.as_str());
+            let urls = self.targets.iter().map(|place| place.url.as_str());
             urls.chain(self.command.as_deref()).chain(self.ready.as_deref())
         };
         (0..MOST_PORTS)
@@ -111,17 +132,17 @@ impl Build {
     /// What can be known to be wrong before anything is started.
     fn check(&self) -> Result<(), Fault> {
         let ports: Vec<u16> = (0..self.ports()).map(|index| 40_000 + index as u16).collect();
-        for (protocol, url) in &self.targets {
-            Endpoint::resolve(*protocol, &fill(url, &ports)).map_err(Fault::usage)?;
+        for place in self.targets.iter().filter(|place| !place.by_scenario) {
+            Endpoint::resolve(place.protocol, &fill(&place.url, &ports)).map_err(Fault::usage)?;
         }
         Readiness::parse(self.ready.as_deref().map(|text| fill(text, &ports)).as_deref())?;
         let Some(command) = &self.command else { return Ok(()) };
         for index in 0..self.ports() {
             let name = placeholder(index);
-            let asked = self.targets.iter().find(|(_, url)| url.contains(&name));
-            if let Some((protocol, url)) = asked.filter(|_| !command.contains(&name)) {
+            let asked = self.targets.iter().find(|place| place.url.contains(&name));
+            if let Some(Place { protocol, shown, .. }) = asked.filter(|_| !command.contains(&name)) {
                 return Err(Fault::usage(format!(
-                    "the target {protocol}={url} has {name} in it, which the command of `{}` does not get: write {name} where it \
+                    "the target {protocol}={shown} has {name} in it, which the command of `{}` does not get: write {name} where it \
                      takes its port, or give --target {protocol}=URL with the port it listens on",
                     self.label
                 )));
@@ -138,8 +159,7 @@ impl Build {
         let named = |what: String| format!("build `{}` {what}", self.label);
         let ports =
             free_ports(self.ports()).map_err(|error| named(format!("finds no free port: {error}")))?;
-        let targets: Vec<_> =
-            self.targets.iter().map(|(protocol, url)| (*protocol, fill(url, &ports))).collect();
+        let targets: Vec<_> = self.targets.iter().map(|place| place.filled(&ports)).collect();
         let stop_within = self.stop_within;
         let Some(command) = &self.command else {
             return Ok(Started { targets, process: None, stop_within });
@@ -149,12 +169,20 @@ impl Build {
             .map_err(|error| named(format!("cannot be started: {error}")))?;
         let ready = self.ready.as_deref().map(|text| fill(text, &ports));
         let readiness = Readiness::parse(ready.as_deref()).map_err(|fault| fault.message)?;
-        readiness.wait(&mut process, &targets, log, self.ready_within, halted).map_err(named)?;
+        if let Err(what) = readiness.wait(&mut process, &targets, log, self.ready_within, halted) {
+            process.stop(stop_within);
+            return Err(named(what));
+        }
         Ok(Started { targets, process: Some(process), stop_within })
     }
 }
 
 impl Started {
+    /// How it died, if it has.
+    pub(super) fn dead(&mut self) -> bool {
+        self.process.as_mut().is_some_and(|process| process.ended().is_some())
+    }
+
     /// Stops it, if it was started.
     ///
     /// # Errors
@@ -175,7 +203,7 @@ fn fill(text: &str, ports: &[u16]) -> String {
 }
 
 /// Where builds listen that run already.
-fn given(urls: &[(Protocol, String)], spoken: &[Protocol]) -> Result<Vec<(Protocol, String)>, Fault> {
+fn given(urls: &[(Protocol, String)], spoken: &[Protocol]) -> Result<Vec<Place>, Fault> {
     for protocol in spoken {
         match urls.iter().filter(|(own, _)| own == protocol).count() {
             1 => {}
@@ -193,19 +221,19 @@ fn given(urls: &[(Protocol, String)], spoken: &[Protocol]) -> Result<Vec<(Protoc
     }
     match urls.iter().find(|(protocol, _)| !spoken.contains(protocol)) {
         Some((protocol, _)) => Err(Fault::usage(format!("no fleet of the scenario speaks {protocol}"))),
-        None => Ok(urls.to_vec()),
+        None => Ok(urls.iter().map(|(protocol, url)| Place::new(*protocol, url)).collect()),
     }
 }
 
 /// Where a command listens: by --target, by the scenario, or as `squall serve` would.
-fn places(
-    command: Option<&str>,
-    trial: &TrialArgs,
-    scenario: &Scenario,
-) -> Result<Vec<(Protocol, String)>, Fault> {
+fn places(command: Option<&str>, trial: &TrialArgs, scenario: &Scenario) -> Result<Vec<Place>, Fault> {
     let spoken = crate::cli::target::spoken(scenario);
-    let mut places = Vec::new();
-    for protocol in spoken {
+    if let Some((protocol, _)) = trial.targets.iter().find(|(own, _)| !spoken.contains(own)) {
+        return Err(Fault::usage(format!(
+            "--target {protocol}=…: no fleet of the scenario speaks {protocol}"
+        )));
+    }
+    let place = |protocol| {
         let mut asked = trial.targets.iter().filter(|(own, _)| *own == protocol);
         let place = match (asked.next(), asked.next()) {
             (Some(_), Some(_)) => {
@@ -213,34 +241,34 @@ fn places(
                     "--target {protocol}=… is given twice; a protocol has one target"
                 )));
             }
-            (Some((_, url)), None) => Some(url.clone()),
-            (None, _) => scenario.target.of(protocol).map(|address| address.url.to_string()),
+            (Some((_, url)), None) => Some(Place::new(protocol, url)),
+            (None, _) => by_scenario(protocol, scenario).or_else(|| bundled(protocol, command)),
         };
-        let bundled = || match protocol {
-            Protocol::Http => ("{port}", "http://127.0.0.1:{port}/v1/readings"),
-            Protocol::Ws => ("{port}", "ws://127.0.0.1:{port}/v1/stream"),
-            Protocol::Mqtt => ("{port2}", "mqtt://127.0.0.1:{port2}"),
-        };
-        let place = place.or_else(|| {
-            let (port, url) = bundled();
-            command.is_some_and(|command| command.contains(port)).then(|| url.to_owned())
-        });
-        let place = place.ok_or_else(|| {
+        place.ok_or_else(|| {
             Fault::usage(format!(
                 "it is not known where the builds listen for {protocol}: give --target {protocol}=URL, with {{port}} in it and in \
                  the commands for a port that is free"
             ))
-        })?;
-        places.push((protocol, place));
-    }
-    if let Some((protocol, _)) =
-        trial.targets.iter().find(|(own, _)| places.iter().all(|(place, _)| place != own))
-    {
-        return Err(Fault::usage(format!(
-            "--target {protocol}=…: no fleet of the scenario speaks {protocol}"
-        )));
-    }
-    Ok(places)
+        })
+    };
+    spoken.into_iter().map(place).collect()
+}
+
+fn by_scenario(protocol: Protocol, scenario: &Scenario) -> Option<Place> {
+    let address = scenario.target.of(protocol)?;
+    let url = address.url.to_string();
+    let shown = if address.written.is_secret() { address.written.written().to_owned() } else { url.clone() };
+    Some(Place { protocol, url, shown, by_scenario: true })
+}
+
+/// Where `squall serve` listens, if the command takes the port for it.
+fn bundled(protocol: Protocol, command: Option<&str>) -> Option<Place> {
+    let (port, url) = match protocol {
+        Protocol::Http => ("{port}", "http://127.0.0.1:{port}/v1/readings"),
+        Protocol::Ws => ("{port}", "ws://127.0.0.1:{port}/v1/stream"),
+        Protocol::Mqtt => ("{port2}", "mqtt://127.0.0.1:{port2}"),
+    };
+    command.filter(|command| command.contains(port)).map(|_| Place::new(protocol, url))
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use super::args::{Order, TrialArgs};
 use super::build::Build;
 use super::generator::{self, Errand, Ran};
 use super::pin;
-use super::record::{PairRecord, Record, SCHEMA, Stage, State, replace};
+use super::record::{PairRecord, Record, SCHEMA, Stage, State, evidence, replace};
 use super::service::Stopped;
 use crate::cli::Fault;
 use crate::cli::exit::Exit;
@@ -21,7 +21,7 @@ use crate::clock::{Monotonic, WallTime};
 use crate::compare::{self, Comparison, Settings, Verdict};
 use crate::display;
 use crate::results::{Host, RunDirectory};
-use crate::scenario::Plan;
+use crate::scenario::{Plan, Scenario};
 use crate::seed::Seed;
 
 /// The file with what is said in the end.
@@ -46,6 +46,8 @@ pub(super) struct Contest<'a> {
     interrupts: Arc<AtomicU32>,
     _listening: Interrupts,
     clock: Monotonic,
+    /// The scenario as it was in the beginning.
+    plan: Scenario,
     /// Length of a run by its plan, seconds.
     planned_s: f64,
     runs: RefCell<u32>,
@@ -69,7 +71,7 @@ impl<'a> Contest<'a> {
         plan: &Plan,
         builds: &'a [Build; 2],
         args: &'a TrialArgs,
-        (settings, confirming): (&Settings, u32),
+        (settings, confirming): (&Settings, bool),
     ) -> Result<Self, Fault> {
         pin::check("--pin-target", args.pin_target.as_ref())?;
         pin::check("--pin-generator", args.pin_generator.as_ref())?;
@@ -120,6 +122,7 @@ impl<'a> Contest<'a> {
             interrupts,
             _listening: listening.map_err(Fault::failed)?,
             clock: Monotonic::start(),
+            plan: plan.scenario().clone(),
             planned_s: plan.end().as_secs_f64(),
             runs: RefCell::new(0),
         })
@@ -190,15 +193,16 @@ impl<'a> Contest<'a> {
                 return Ok(Outcome::Interrupted(self.judge().ok()));
             }
             done = look;
-            if self.judge()?.verdict != Verdict::Inconclusive {
+            if matches!(self.judge()?.verdict, Verdict::Regression | Verdict::Improvement) {
                 break;
             }
         }
         let first = self.judge()?;
-        if first.verdict == Verdict::Regression && self.record.confirming > 0 {
+        if first.verdict == Verdict::Regression && self.record.confirming {
+            let fresh = first.design.pairs;
             self.tell(&display::finding(&first));
-            self.tell(&format!("a regression: {} fresh pairs are to confirm it", self.record.confirming));
-            if !self.batch(Stage::Confirmation, 0, self.record.confirming)? {
+            self.tell(&format!("a regression: {fresh} fresh pairs are to confirm it"));
+            if !self.batch(Stage::Confirmation, 0, fresh)? {
                 return Ok(Outcome::Interrupted(self.judge().ok()));
             }
         }
@@ -296,40 +300,72 @@ impl<'a> Contest<'a> {
         let name = format!("{:03}-{kind}-{number}-{}", self.runs.borrow(), ["a", "b"][side]);
         let logs = self.folder.join("logs");
         let halted = || self.interrupted();
-        let started = build.start(&logs.join(format!("{name}-build.log")), halted).map_err(failed)?;
+        let mut started = build.start(&logs.join(format!("{name}-build.log")), halted).map_err(failed)?;
         if self.interrupted() {
+            let _ = started.stop();
             return Err(Missed::Interrupted);
         }
+        let targets = started.targets.clone();
         let errand = Errand {
             scenario: self.scenario,
-            targets: &started.targets,
+            targets: &targets,
             seed,
             label: &build.label,
             out: &self.folder.join("runs"),
             log: &logs.join(format!("{name}-run")),
         };
-        let ran = generator::run(&errand, self.args, || self.interrupts.load(Ordering::SeqCst));
+        let interrupts = || self.interrupts.load(Ordering::SeqCst);
+        let ran = generator::run(&errand, self.args, interrupts, || started.dead());
         let stopped = started.stop();
         if matches!(stopped, Ok(Some(Stopped::Killed))) {
             self.tell(&format!("note: build `{}` did not end after SIGTERM and was killed", build.label));
         }
-        match ran {
-            Ran::Interrupted => Err(Missed::Interrupted),
-            Ran::Failed(what) => Err(failed(match stopped {
-                Err(died) => format!("build `{}` {died}\n{what}", build.label),
-                Ok(_) => format!("build `{}` was not measured: {what}", build.label),
-            })),
-            Ran::Done(_) | Ran::Invalid(_) if stopped.is_err() => {
-                let died = stopped.err().unwrap_or_default();
-                Err(failed(format!("build `{}` {died}", build.label)))
+        self.outcome(build, ran, stopped.err(), seed)
+    }
+
+    /// What came of a run, unless its build died.
+    fn outcome(
+        &self,
+        build: &Build,
+        ran: Ran,
+        died: Option<String>,
+        seed: u64,
+    ) -> Result<(PathBuf, Option<String>), Missed> {
+        let failed = |what: String| Missed::Failed(Fault::failed(format!("build `{}` {what}", build.label)));
+        match (ran, died) {
+            (Ran::Interrupted, _) => Err(Missed::Interrupted),
+            (_, Some(died)) => Err(failed(died)),
+            (Ran::Failed(what), None) => Err(failed(format!("was not measured: {what}"))),
+            (Ran::Done(directory), None) => {
+                let evidence = evidence(&directory).map_err(|fault| {
+                    let message = format!("build `{}` was not measured: {}", build.label, fault.message);
+                    Missed::Failed(Fault { message, ..fault })
+                })?;
+                self.same_plan(&evidence.plan_digest, seed).map_err(Missed::Failed)?;
+                Ok((directory, None))
             }
-            Ran::Done(directory) => Ok((directory, None)),
-            Ran::Invalid(directory) => {
+            (Ran::Invalid(directory), None) => {
                 let why = crate::results::load_manifest(&directory).ok().and_then(|run| run.validity);
                 let why = why.map(|validity| validity.reasons.join("; ")).unwrap_or_default();
                 Ok((directory, Some(format!("a run was invalid ({why})"))))
             }
         }
+    }
+
+    /// Makes sure that the scenario's file still says what it said.
+    fn same_plan(&self, digest: &str, seed: u64) -> Result<(), Fault> {
+        let mut scenario = self.plan.clone();
+        scenario.seed = Seed(seed);
+        if Plan::new(scenario).digest() == digest {
+            return Ok(());
+        }
+        Err(Fault::new(
+            Exit::Invalid,
+            &format!(
+                "{} was changed while the comparison was on: its plan is another one now; begin again",
+                self.scenario.display()
+            ),
+        ))
     }
 
     fn interrupted(&self) -> bool {

@@ -8,14 +8,14 @@ use nix::sys::signal::Signal;
 use serde::Deserialize;
 
 use super::args::TrialArgs;
+use super::build::Place;
 use super::service::{LOOK, Process, last_lines};
 use crate::cli::exit::Exit;
-use crate::record::Protocol;
 
 /// What is driven, and what is to be written where.
 pub(super) struct Errand<'a> {
     pub(super) scenario: &'a Path,
-    pub(super) targets: &'a [(Protocol, String)],
+    pub(super) targets: &'a [Place],
     pub(super) seed: u64,
     pub(super) label: &'a str,
     /// Directory under which the run's own is made.
@@ -43,8 +43,14 @@ struct Printed {
     directory: PathBuf,
 }
 
-/// Runs the generator; `interrupts` is how often the user has interrupted so far.
-pub(super) fn run(errand: &Errand<'_>, args: &TrialArgs, interrupts: impl Fn() -> u32) -> Ran {
+/// Runs the generator; `interrupts` is how often the user has interrupted so far, and `dead` whether the build has died
+/// meanwhile, which ends the run early.
+pub(super) fn run(
+    errand: &Errand<'_>,
+    args: &TrialArgs,
+    interrupts: impl Fn() -> u32,
+    mut dead: impl FnMut() -> bool,
+) -> Ran {
     let (report, log) = (errand.log.with_extension("json"), errand.log.with_extension("log"));
     let command = match command(errand, args, &report, &log) {
         Ok(command) => command,
@@ -63,6 +69,9 @@ pub(super) fn run(errand: &Errand<'_>, args: &TrialArgs, interrupts: impl Fn() -
         if interrupts() > passed_on {
             passed_on += 1;
             process.signal(Signal::SIGINT);
+        } else if passed_on == 0 && dead() {
+            passed_on += 1;
+            process.signal(Signal::SIGINT);
         }
         std::thread::sleep(LOOK);
     };
@@ -72,7 +81,7 @@ pub(super) fn run(errand: &Errand<'_>, args: &TrialArgs, interrupts: impl Fn() -
         .map(|printed| printed.directory);
     let is = |exit: Exit| status.code() == Some(i32::from(exit.code()));
     match directory {
-        _ if is(Exit::Interrupted) || interrupts() > 0 => Ran::Interrupted,
+        _ if interrupts() > 0 => Ran::Interrupted,
         Some(directory) if is(Exit::Invalid) => Ran::Invalid(directory),
         // A service that answers nothing, breaks promises or budgets is evidence all the same.
         Some(directory) if is(Exit::Fine) || is(Exit::Failed) || is(Exit::Budget) => Ran::Done(directory),
@@ -85,8 +94,8 @@ fn command(errand: &Errand<'_>, args: &TrialArgs, report: &Path, log: &Path) -> 
     command.arg("run").arg(errand.scenario).args(["--quiet", "--json"]);
     command.arg("--out").arg(errand.out).arg(format!("--label={}", errand.label));
     command.arg("--seed").arg(errand.seed.to_string());
-    for (protocol, url) in errand.targets {
-        command.arg("--target").arg(format!("{protocol}={url}"));
+    for place in errand.targets.iter().filter(|place| !place.by_scenario) {
+        command.arg("--target").arg(format!("{}={}", place.protocol, place.url));
     }
     if let Some(duration) = args.overrides.duration {
         command.arg("--duration").arg(duration.to_string());

@@ -35,8 +35,8 @@ pub(super) fn ab(args: &AbArgs) -> Result<Exit, Fault> {
     args.outputs.prepare(Subject::Comparison)?;
     let settings = args.judge.settings(&args.trial.pairs.0, scenario.seed)?;
     let plan = Plan::new(scenario);
-    let confirming = if args.no_confirm { 0 } else { args.trial.pairs.0[0] };
-    let mut contest = Contest::begin(&args.scenario, &plan, &builds, &args.trial, (&settings, confirming))?;
+    let mut contest =
+        Contest::begin(&args.scenario, &plan, &builds, &args.trial, (&settings, !args.no_confirm))?;
     contest.tell(&noise::promise(args.noise.as_deref(), &plan, &args.trial.pairs.0, &settings));
     let outcome = contest.run();
     conclude(&contest, outcome, args)
@@ -76,7 +76,11 @@ pub(super) fn exit(comparison: &Comparison, judge: &JudgeArgs) -> Exit {
     let open = comparison.verdict == Verdict::Inconclusive && !comparison.not_worse;
     match comparison.verdict {
         Verdict::Regression if comparison.gates => Exit::Regression,
-        Verdict::Inconclusive if open && judge.on_inconclusive == OnInconclusive::Fail => Exit::Inconclusive,
+        Verdict::Inconclusive
+            if open && comparison.gates && judge.on_inconclusive == OnInconclusive::Fail =>
+        {
+            Exit::Inconclusive
+        }
         _ => Exit::Fine,
     }
 }

@@ -33,10 +33,10 @@ pub(in crate::cli) fn calibrate(asked: &Asked<'_>) -> Result<Exit, Fault> {
     let command = asked.command.unwrap_or(&bundled);
     let build = |label| Build::new(label, Some(command), &[], asked.trial, &scenario);
     let builds = [build("a")?, build("again")?];
-    let settings = asked.judge.settings(&asked.trial.pairs.0, scenario.seed)?;
+    let settings = asked.judge.settings(&[], scenario.seed)?;
     let plan = Plan::new(scenario);
     let path = place(asked.profile, &plan)?;
-    let mut contest = Contest::begin(asked.scenario, &plan, &builds, asked.trial, (&settings, 0))?;
+    let mut contest = Contest::begin(asked.scenario, &plan, &builds, asked.trial, (&settings, false))?;
     let comparison = match contest.run()? {
         Outcome::Complete(comparison) => comparison,
         Outcome::Interrupted(_) => return Ok(Exit::Interrupted),

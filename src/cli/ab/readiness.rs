@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use super::build::Place;
 use super::service::{LOOK, Process};
 use crate::cli::Fault;
 use crate::clock::Monotonic;
@@ -60,9 +61,9 @@ impl Readiness {
     }
 
     /// Whether the build is ready now.
-    fn is_met(&self, targets: &[(Protocol, String)], log: &Path) -> bool {
+    fn is_met(&self, targets: &[Place], log: &Path) -> bool {
         match self {
-            Self::Listening => targets.iter().all(|(protocol, url)| accepts(*protocol, url)),
+            Self::Listening => targets.iter().all(|place| accepts(place.protocol, &place.url)),
             Self::Url(url) => answers(url),
             Self::Port(address) => accepts(Protocol::Mqtt, &format!("mqtt://{address}")),
             Self::Printed(text) => printed(log, text),
@@ -76,7 +77,7 @@ impl Readiness {
     pub(super) fn wait(
         &self,
         process: &mut Process,
-        targets: &[(Protocol, String)],
+        targets: &[Place],
         log: &Path,
         patience: Duration,
         halted: impl Fn() -> bool,
@@ -99,16 +100,16 @@ impl Readiness {
         Ok(())
     }
 
-    fn wanted(&self, targets: &[(Protocol, String)]) -> String {
+    fn wanted(&self, targets: &[Place]) -> String {
         match self {
             Self::Listening => {
-                let silent = targets.iter().find(|(protocol, url)| !accepts(*protocol, url));
-                let url = silent.map_or("its target", |(_, url)| url.as_str());
+                let silent = targets.iter().find(|place| !accepts(place.protocol, &place.url));
+                let url = silent.map_or("its target", |place| place.shown.as_str());
                 format!("nothing accepts connections at {url}")
             }
             Self::Url(url) => format!("{url} does not answer with success"),
             Self::Port(address) => format!("nothing accepts connections at {address}"),
-            Self::Printed(text) => format!("it has not printed `{text}`"),
+            Self::Printed(text) => format!("it has not printed `{text}` in its first MiB"),
         }
     }
 }
@@ -117,10 +118,10 @@ impl Readiness {
 ///
 /// # Errors
 /// If somebody does.
-pub(super) fn ensure_free(targets: &[(Protocol, String)]) -> Result<(), String> {
-    match targets.iter().find(|(protocol, url)| accepts(*protocol, url)) {
-        Some((_, url)) => Err(format!(
-            "something listens at {url} already and would be measured in its place: end it, or write {{port}} for a free port"
+pub(super) fn ensure_free(targets: &[Place]) -> Result<(), String> {
+    match targets.iter().find(|place| accepts(place.protocol, &place.url)) {
+        Some(Place { shown, .. }) => Err(format!(
+            "something listens at {shown} already and would be measured in its place: end it, or write {{port}} for a free port"
         )),
         None => Ok(()),
     }

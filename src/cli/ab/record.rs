@@ -37,8 +37,8 @@ pub(in crate::cli) struct Record {
     pub(super) thresholds: Thresholds,
     /// Numbers of pairs at which the data are looked at.
     pub(super) looks: Vec<u32>,
-    /// Fresh pairs by which a regression is confirmed; 0 for none.
-    pub(super) confirming: u32,
+    /// Whether a regression is to be confirmed by as many fresh pairs.
+    pub(super) confirming: bool,
     pub(super) pairs: Vec<PairRecord>,
 }
 
@@ -123,6 +123,11 @@ impl Record {
         Settings { alpha: self.alpha, thresholds: self.thresholds, seed }
     }
 
+    /// Numbers of pairs at which the data are looked at.
+    pub(in crate::cli) fn looks(&self) -> &[u32] {
+        &self.looks
+    }
+
     /// The pairs of `stage` that count, read from the files of their runs.
     ///
     /// # Errors
@@ -147,17 +152,18 @@ impl Record {
         let pairs = self.pairs(folder, Stage::Main)?;
         let mut comparison = look(&pairs, &self.looks, settings)?;
         let fresh = self.pairs(folder, Stage::Confirmation)?;
-        if comparison.verdict == Verdict::Regression && self.confirming > 0 {
-            comparison = if fresh.len() >= self.confirming as usize {
+        if comparison.verdict == Verdict::Regression && self.confirming {
+            let wanted = comparison.design.pairs;
+            comparison = if fresh.len() >= wanted as usize {
                 // Several looks share one level; the fresh pairs are looked at once.
                 let alpha = if self.looks.len() > 1 { LOOK_ALPHAS[0] } else { settings.alpha };
                 let settings = Settings { alpha, ..*settings };
                 compare::confirm(comparison, &fresh, &settings).map_err(refused)?
             } else {
-                comparison.reasons.insert(
-                    0,
-                    format!("not confirmed yet: {} of {} fresh pairs", fresh.len(), self.confirming),
-                );
+                comparison
+                    .reasons
+                    .insert(0, format!("not confirmed yet: {} of {wanted} fresh pairs", fresh.len()));
+                comparison.gates = false;
                 comparison
             };
         }
@@ -165,7 +171,8 @@ impl Record {
     }
 }
 
-/// Looks at as many pairs as each look may see, up to the first that decides.
+/// Looks at as many pairs as each look may see, up to the first that claims a difference. No difference is claimed by the last
+/// one alone: its interval is not widened for looks.
 fn look(pairs: &[Pair], looks: &[u32], settings: &Settings) -> Result<Comparison, Fault> {
     let mut taken = Vec::new();
     let reached = looks.iter().map(|look| *look as usize).filter(|look| *look <= pairs.len());
@@ -176,7 +183,8 @@ fn look(pairs: &[Pair], looks: &[u32], settings: &Settings) -> Result<Comparison
             alpha: settings.alpha,
             verdict: comparison.verdict,
         });
-        if comparison.verdict != Verdict::Inconclusive || taken.len() == looks.len() {
+        let claims = matches!(comparison.verdict, Verdict::Regression | Verdict::Improvement);
+        if claims || taken.len() == looks.len() {
             comparison.looks = taken;
             return Ok(comparison);
         }

@@ -29,6 +29,8 @@ pub(super) struct Process {
     child: Child,
     log: PathBuf,
     ended: Option<ExitStatus>,
+    /// Whether nobody of its group is left.
+    gone: bool,
 }
 
 /// How a process was stopped.
@@ -63,7 +65,7 @@ impl Process {
         // An interrupt at the terminal must not reach it by itself, and a signal must reach all that it started.
         command.stdin(Stdio::null()).process_group(0);
         let child = pin::start(cpus, || command.spawn())?;
-        Ok(Self { child, log: log.to_owned(), ended: None })
+        Ok(Self { child, log: log.to_owned(), ended: None, gone: false })
     }
 
     /// How it ended, if it has.
@@ -74,39 +76,51 @@ impl Process {
         self.ended
     }
 
-    /// Waits for its end for at most `patience`.
-    pub(super) fn wait(&mut self, patience: Duration) -> Option<ExitStatus> {
-        let clock = Monotonic::start();
-        while self.ended().is_none() && Duration::from_nanos(clock.now().0) < patience {
-            thread::sleep(LOOK.min(patience));
-        }
-        self.ended
-    }
-
     /// Sends `signal` to it and all that it started.
     pub(super) fn signal(&self, signal: Signal) {
-        if let Ok(group) = i32::try_from(self.child.id()) {
+        if let Some(group) = self.group().filter(|_| !self.gone) {
             // It may have ended at this very moment.
-            let _ = killpg(Pid::from_raw(group), signal);
+            let _ = killpg(group, signal);
         }
     }
 
-    /// Stops it: SIGTERM, and SIGKILL to what is left after `patience`.
+    /// Stops it with all that it started: SIGTERM, and SIGKILL to what is left after `patience`.
     pub(super) fn stop(mut self, patience: Duration) -> Stopped {
-        if let Some(status) = self.ended() {
-            self.signal(Signal::SIGKILL);
-            return Stopped::Dead(status);
-        }
+        let dead = self.ended();
         self.signal(Signal::SIGTERM);
-        let ended = self.wait(patience).is_some();
-        // What it left behind in its group, too: the next build wants the ports.
-        self.signal(Signal::SIGKILL);
-        if ended { Stopped::Ended } else { self.bury() }
+        let gone = self.gone_within(patience);
+        if !gone {
+            self.signal(Signal::SIGKILL);
+            // The next build wants the ports.
+            let _ = self.gone_within(BURIAL);
+        }
+        match dead {
+            Some(status) => Stopped::Dead(status),
+            None if gone => Stopped::Ended,
+            None => Stopped::Killed,
+        }
     }
 
-    fn bury(&mut self) -> Stopped {
-        let _ = self.wait(BURIAL);
-        Stopped::Killed
+    /// Waits for the end of the last process of its group for at most `patience`.
+    fn gone_within(&mut self, patience: Duration) -> bool {
+        let clock = Monotonic::start();
+        loop {
+            // Its number is its own for as long as somebody of the group is there.
+            let alive =
+                self.ended().is_none() || self.group().is_some_and(|group| killpg(group, None).is_ok());
+            if !alive {
+                self.gone = true;
+                return true;
+            }
+            if Duration::from_nanos(clock.now().0) >= patience {
+                return false;
+            }
+            thread::sleep(LOOK);
+        }
+    }
+
+    fn group(&self) -> Option<Pid> {
+        i32::try_from(self.child.id()).ok().map(Pid::from_raw)
     }
 
     /// The last lines of what it printed, indented.
@@ -117,9 +131,9 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        if self.ended.is_none() {
+        if !self.gone {
             self.signal(Signal::SIGKILL);
-            let _ = self.wait(BURIAL);
+            let _ = self.gone_within(BURIAL);
         }
     }
 }
@@ -152,14 +166,19 @@ mod tests {
     fn a_process_is_stopped_with_all_it_started() {
         let folder = tempfile::tempdir().unwrap();
         let (log, left) = (folder.path().join("log"), folder.path().join("left"));
-        let script =
-            format!("trap 'echo bye; exit 0' TERM; echo up; (sleep 600; touch {}) & wait", left.display());
+        // The shell ends at once; what it started takes its time to say good-bye.
+        let child =
+            "trap 'sleep 0.3; echo bye > \"$LEFT\"; exit' TERM; echo up; while :; do sleep 0.05; done";
+        let quoted = child.replace('\'', r"'\''");
+        let script = format!("export LEFT='{}'; trap 'exit 0' TERM; sh -c '{quoted}' & wait", left.display());
         let process = Process::shell(&script, &log, None).unwrap();
         while !tail(&log).unwrap().contains("up") {
             thread::sleep(LOOK);
         }
+        let group = process.group().unwrap();
         assert_eq!(process.stop(Duration::from_secs(60)), Stopped::Ended);
-        assert_eq!(std::fs::read_to_string(&log).unwrap(), "up\nbye\n");
+        assert_eq!(std::fs::read_to_string(&left).unwrap(), "bye\n");
+        assert_eq!(killpg(group, None), Err(nix::errno::Errno::ESRCH));
     }
 
     #[test]
@@ -173,7 +192,12 @@ mod tests {
         }
         assert_eq!(stubborn.stop(Duration::from_millis(50)), Stopped::Killed);
         let mut dead = Process::shell("echo no port >&2; exit 3", &log, None).unwrap();
-        let status = dead.wait(Duration::from_secs(60)).unwrap();
+        let status = loop {
+            if let Some(status) = dead.ended() {
+                break status;
+            }
+            thread::sleep(LOOK);
+        };
         assert_eq!(status.code(), Some(3));
         assert!(dead.last_lines().ends_with("\n    no port"), "{}", dead.last_lines());
         assert_eq!(dead.stop(Duration::ZERO), Stopped::Dead(status));
