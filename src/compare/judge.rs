@@ -350,7 +350,7 @@ fn settle(comparison: &mut Comparison) {
     let all_same = judged().all(|cell| cell.verdict.is_some_and(|own| own.verdict == Verdict::NoDifference));
     let verdict = if said(Verdict::Regression) {
         Verdict::Regression
-    } else if said(Verdict::Improvement) && not_worse {
+    } else if said(Verdict::Improvement) && !judged().any(points_to_worse) {
         Verdict::Improvement
     } else if enough && all_same {
         Verdict::NoDifference
@@ -360,6 +360,13 @@ fn settle(comparison: &mut Comparison) {
     comparison.not_worse = not_worse;
     comparison.verdict = verdict;
     comparison.reasons = reason::of(comparison);
+}
+
+/// Whether a cell stands in the way of calling the candidate better: it looks worse by more than its threshold, however
+/// uncertain, or may fail more.
+fn points_to_worse(cell: &Cell) -> bool {
+    let beyond = cell.effect.is_some_and(|effect| effect > cell.threshold);
+    beyond || cell.figure.quantile().is_none() && !not_worse(cell)
 }
 
 fn not_worse(cell: &Cell) -> bool {

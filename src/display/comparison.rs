@@ -473,7 +473,7 @@ p99 | – | – | +12.3 % | +7.9 to +16.9 % | 0.012 | too few samples
             let mut comparison = tame();
             (comparison.order_effect, comparison.design.base_first) = (effect, firsts.to_vec());
             let half = effect.unwrap_or(0.0) / 2.0;
-            let sign = |pair: usize, by: usize| if pair / by % 2 == 0 { 1.0 } else { -1.0 };
+            let sign = |pair: usize, by: usize| if (pair / by).is_multiple_of(2) { 1.0 } else { -1.0 };
             // By turns half the effect up and down, and within each order the scatter up and down.
             comparison.cells[0].differences =
                 (0..firsts.len()).map(|pair| sign(pair, 1) * half + sign(pair, 2) * scatter).collect();

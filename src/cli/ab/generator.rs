@@ -66,10 +66,7 @@ pub(super) fn run(
             break status;
         }
         // It hears no interrupt at the terminal itself: it would hear this one twice.
-        if interrupts() > passed_on {
-            passed_on += 1;
-            process.signal(Signal::SIGINT);
-        } else if passed_on == 0 && dead() {
+        if interrupts() > passed_on || passed_on == 0 && dead() {
             passed_on += 1;
             process.signal(Signal::SIGINT);
         }
