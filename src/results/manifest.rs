@@ -300,14 +300,22 @@ pub struct BudgetResult {
 impl BudgetResult {
     /// What was demanded of what, and what was measured.
     pub fn sentence(&self) -> String {
-        let measured = match (&self.measured, &self.reason) {
+        format!("{}: {}, measured {}", self.subject(), self.demand, self.found())
+    }
+
+    /// What the budget is called and whose figures it means; with the demand, no two different ones are alike.
+    pub fn subject(&self) -> String {
+        let scope = if self.scope.is_empty() { &self.fleet } else { &self.scope };
+        self.name.as_ref().map_or_else(|| scope.clone(), |name| format!("{name} ({scope})"))
+    }
+
+    /// What was measured, or why nothing was.
+    pub fn found(&self) -> String {
+        match (&self.measured, &self.reason) {
             (Some(measured), _) => measured.clone(),
             (None, Some(reason)) => format!("no data: {reason}"),
             (None, None) => "no data".to_owned(),
-        };
-        let scope = if self.scope.is_empty() { &self.fleet } else { &self.scope };
-        let subject = self.name.as_ref().map_or_else(|| scope.clone(), |name| format!("{name} ({scope})"));
-        format!("{subject}: {}, measured {measured}", self.demand)
+        }
     }
 
     /// Whether it is of the same condition of the same budget.
