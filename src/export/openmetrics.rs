@@ -258,8 +258,12 @@ squall_regression{scenario="quickstart",phase="steady",fleet="meters",protocol="
         report.run.budgets.insert(0, twin.clone());
         report.run.budgets.push(twin);
         let text = run(&report);
-        let rows: Vec<_> = text.lines().filter(|line| line.contains("fleet=\"pumps\",demand=\"p99 ")).collect();
-        assert_eq!(rows, ["squall_budget_met{scenario=\"quickstart\",fleet=\"pumps\",demand=\"p99 < 250 ms\"} 0"]);
+        let rows: Vec<_> =
+            text.lines().filter(|line| line.contains("fleet=\"pumps\",demand=\"p99 ")).collect();
+        assert_eq!(
+            rows,
+            ["squall_budget_met{scenario=\"quickstart\",fleet=\"pumps\",demand=\"p99 < 250 ms\"} 0"]
+        );
     }
 
     #[test]

@@ -95,7 +95,7 @@ fn list<'a>(items: impl Iterator<Item = (&'a str, &'a str)>) -> String {
 }
 
 fn budgets(report: &Report) -> String {
-    let missed = if super::finding::is_invalid(report) { "❔ not judged" } else { "❌ failed" };
+    let missed = if finding::is_invalid(report) { "❔ not judged" } else { "❌ failed" };
     let row = |budget: &crate::results::BudgetResult| {
         let word = if budget.met { "✅ met" } else { missed };
         vec![word.to_owned(), budget.subject(), budget.demand.clone(), budget.found()]

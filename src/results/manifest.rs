@@ -8,6 +8,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::delivery::FleetDelivery;
+use super::demand::Demand;
 use super::recovery::RecoveryRule;
 use crate::record::{Shard, Validity};
 
@@ -102,6 +103,12 @@ pub struct ShardFacts {
     pub devices: u32,
     /// Faults of the plan that it left to shard 1, because they happen once.
     pub faults_elsewhere: Vec<String>,
+    /// Budgets that it was given and did not judge: they are of all shards together, and judged when these are merged.
+    #[serde(default)]
+    pub budgets: Vec<Demand>,
+    /// Whether a broken promise of delivery fails the run.
+    #[serde(default)]
+    pub demand_delivery: bool,
 }
 
 /// When a run was to begin.

@@ -13,7 +13,8 @@ const BEGAN_NS: u64 = 1_790_000_000_123_000_000;
 /// Has a run recorded as `shard`.
 pub(super) fn start(files: &mut RunFiles, directory: &RunDirectory, layout: &Layout, shard: Shard) {
     let header = ShardHeader::new(directory.run_id(), shard, "digest", BEGAN_NS, layout);
-    files.start_shard(directory, &header).unwrap();
+    files.start_shard(directory).unwrap();
+    files.begin_shard(&header).unwrap();
 }
 
 /// The merge of the runs in `directories`, as a run begun at `started`.
