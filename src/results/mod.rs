@@ -19,6 +19,7 @@ mod event;
 mod fault;
 mod figures;
 mod finding;
+mod hand;
 mod hlog;
 mod host;
 mod interval;
