@@ -201,6 +201,14 @@ fn outputs_that_cannot_be_written_are_told(folder: &Path, run: &str) {
     assert!(text(&lost.stderr).contains("nowhere/step.md (GITHUB_STEP_SUMMARY)"), "{}", told(&lost));
     assert!(folder.join("late.xml").exists(), "the others are written all the same");
 
+    // Nobody reads the screen.
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let unread = squall(folder, &["report", run, "--junit", "unread.xml"]).stdout(writer).output().unwrap();
+    assert_eq!(unread.status.code(), Some(1));
+    assert!(text(&unread.stderr).contains("cannot print"), "{}", told(&unread));
+    assert_eq!(read(folder.join("unread.xml")), read(folder.join("late.xml")));
+
     std::fs::remove_file(folder.join(run).join("summary.csv")).unwrap();
     let cut = squall(folder, &["report", run]).output().unwrap();
     assert!(cut.status.code() == Some(1) && text(&cut.stderr).contains("summary.csv"), "{}", told(&cut));

@@ -194,11 +194,11 @@ fn writable(_: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes what is asked for of a run that has ended; `json` says that standard output holds JSON.
+/// Writes what is asked for of a run that has ended.
 ///
 /// # Errors
 /// If something cannot be written, with everything that could not be. The rest is written all the same.
-pub(super) fn run_outputs(args: &ExportArgs, report: &Report, json: bool) -> Result<(), Fault> {
+pub(super) fn run_outputs(args: &ExportArgs, report: &Report) -> Result<(), Fault> {
     let summary = |limit| github::run_summary(report, limit);
     let mut faults = Vec::new();
     for output in args.outputs() {
@@ -211,15 +211,25 @@ pub(super) fn run_outputs(args: &ExportArgs, report: &Report, json: bool) -> Res
     }
     if args.github {
         faults.extend(append_summary(&summary).err());
-        faults.extend(annotate(&github::run_annotations(report), json).err());
     }
     conclude(&faults)
+}
+
+/// Prints the annotations of a run, if they are asked for; `json` says that standard output holds JSON.
+///
+/// # Errors
+/// If nobody takes them.
+pub(super) fn run_annotations(args: &ExportArgs, report: &Report, json: bool) -> Result<(), Fault> {
+    if !args.github {
+        return Ok(());
+    }
+    annotate(&github::run_annotations(report), json).map_err(Fault::failed)
 }
 
 /// Writes what is asked for of a comparison; `json` says that standard output holds JSON.
 ///
 /// # Errors
-/// As [`run_outputs`].
+/// If something cannot be written, with everything that could not be. The rest is written all the same.
 pub(super) fn comparison_outputs(
     args: &ExportArgs,
     comparison: &Comparison,

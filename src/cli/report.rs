@@ -28,7 +28,11 @@ pub(super) fn report(args: &ReportArgs) -> Result<Exit, Fault> {
 
 /// Writes the outputs that are asked for and prints the report. In this order: a screen that nobody reads must cost no file.
 pub(super) fn tell(report: &Report, outputs: &ExportArgs, json: bool) -> Result<(), Fault> {
-    all([export::run_outputs(outputs, report, json), print(report, json)])
+    all([
+        export::run_outputs(outputs, report),
+        print(report, json),
+        export::run_annotations(outputs, report, json),
+    ])
 }
 
 /// Prints a report to standard output, as tables or as JSON.

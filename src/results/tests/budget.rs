@@ -188,8 +188,8 @@ fn failed_early_in(layout: &Arc<Layout>, budgets: &[Budget]) -> Option<(u64, Bud
     let out = tempfile::tempdir().unwrap();
     let started = WallTime::from_epoch(Duration::from_secs(1_790_000_000));
     let directory = RunDirectory::create(out.path(), "trial", "a", started).unwrap();
-    let mut files = directory.start_files(&layout, started).unwrap();
-    let (mut recorders, collector) = recorders(&layout, 1);
+    let mut files = directory.start_files(layout, started).unwrap();
+    let (mut recorders, collector) = recorders(layout, 1);
     let mut recorder = recorders.pop().unwrap();
     let mut failed = Vec::new();
     // The recorder waits for every interval's report: the collector then never merges intervals.
@@ -202,7 +202,7 @@ fn failed_early_in(layout: &Arc<Layout>, budgets: &[Budget]) -> Option<(u64, Bud
                         let at = Tick(second * SECOND + nth * MS);
                         // From the fourth second on nothing ends well.
                         let outcome = if second < 4 { Outcome::Ok } else { Outcome::Shed };
-                        offer(&mut recorder, &sample(&layout, 0, at, MS, outcome));
+                        offer(&mut recorder, &sample(layout, 0, at, MS, outcome));
                     }
                 }
                 recorder.rotate(Tick((second + 1) * SECOND));
