@@ -171,12 +171,12 @@ fn a_failed_budget_may_end_the_run_early_with_complete_files() {
     assert!(!result.met && result.aborted && result.value.is_some(), "{result:?}");
     let rows = read_summary(ended.run()).unwrap();
     let headline = rows.iter().find(|row| row.is_headline()).unwrap();
-    // 48 000 are due in two minutes.
-    assert!((1..24_000).contains(&headline.figures.planned), "{}", headline.figures.planned);
+    assert!(headline.figures.planned > 0);
     assert_eq!(headline.figures.ended(), headline.figures.planned, "what was open is settled");
     let events = std::fs::read_to_string(ended.run().join("events.csv")).unwrap();
     assert!(events.contains(",budget_failed,hopeless,"), "{events}");
     assert!(events.contains(",end,,drained"), "{events}");
+    assert!(events.contains(",phase_start,steady,") && !events.contains(",phase_start,late,"), "{events}");
     let (said, screen) = (ended.stderr(), String::from_utf8_lossy(&ended.output.stdout).into_owned());
     assert!(said.contains("a budget failed: hopeless (all fleets): p50 < 1ns, measured "), "{said}");
     assert!(screen.contains("ended by a budget") && screen.contains("; it ended the"), "{screen}");

@@ -65,16 +65,22 @@ fn only_run(folder: &Path) -> PathBuf {
     Path::new("results/small").join(&runs[0])
 }
 
+/// Says that a reader is missing; where `SQUALL_PEERS` is `required`, that is a failure.
+fn skip(why: &str) {
+    assert!(std::env::var_os("SQUALL_PEERS").is_none_or(|word| word != "required"), "missing: {why}");
+    println!("skipped: {why}");
+}
+
 /// Has Python read `kind=file` each.
 fn read_by_python(folder: &Path, files: &[&str]) {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/export_readers.py");
     for file in files {
         let Ok(output) = Command::new("python3").current_dir(folder).arg(script).arg(file).output() else {
-            return println!("skipped: there is no python3");
+            return skip("there is no python3");
         };
         match output.status.code() {
             Some(0) => {}
-            Some(77) => println!("skipped: {file}: {}", text(&output.stderr).trim()),
+            Some(77) => skip(&format!("{file}: {}", text(&output.stderr).trim())),
             _ => panic!("{}", told(&output)),
         }
     }
@@ -200,6 +206,14 @@ fn outputs_that_cannot_be_written_are_told(folder: &Path, run: &str) {
     assert_eq!(lost.status.code(), Some(1));
     assert!(text(&lost.stderr).contains("nowhere/step.md (GITHUB_STEP_SUMMARY)"), "{}", told(&lost));
     assert!(folder.join("late.xml").exists(), "the others are written all the same");
+
+    // Nobody reads the screen.
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let unread = squall(folder, &["report", run, "--junit", "unread.xml"]).stdout(writer).output().unwrap();
+    assert_eq!(unread.status.code(), Some(1));
+    assert!(text(&unread.stderr).contains("cannot print"), "{}", told(&unread));
+    assert_eq!(read(folder.join("unread.xml")), read(folder.join("late.xml")));
 
     std::fs::remove_file(folder.join(run).join("summary.csv")).unwrap();
     let cut = squall(folder, &["report", run]).output().unwrap();

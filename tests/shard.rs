@@ -410,7 +410,7 @@ fn a_shard_needs_a_target_that_all_share_and_a_start_to_come() {
 fn a_shard_of_the_environment_begins_when_it_is_told() {
     let desk = Desk::new();
     // Far enough for a busy machine to be ready by then.
-    let at = WallTime::from_epoch(Duration::from_nanos(WallTime::now().epoch_ns()) + Duration::from_secs(5));
+    let at = WallTime::from_epoch(Duration::from_nanos(WallTime::now().epoch_ns()) + Duration::from_secs(30));
     let mut command = desk.squall(&["run", "s.toml", "--out", "out", "--shard", "env/2"]);
     for url in urls(&desk.server) {
         command.args(["--target", &url]);
@@ -426,4 +426,51 @@ fn a_shard_of_the_environment_begins_when_it_is_told() {
     assert_eq!(start.at, at.to_string());
     assert!(start.late_ms.unwrap() >= 0.0, "never early: {start:?}");
     assert!(!desk.folder.path().join("once.txt").exists(), "shard 1 alone runs commands");
+}
+
+/// What the shards together keep to or not, and no shard alone: 660 readings are due, and a fault hits 17 devices.
+const GATE: &str = r#"
+[[budget]]
+name = "all of it"
+planned = ">=600"
+[[budget]]
+fault = "slow-link"
+devices = ">=17"
+[[budget]]
+name = "hopeless"
+p50 = "<1ns"
+abort_on_fail = true
+"#;
+
+#[test]
+fn budgets_are_judged_of_all_shards_together() {
+    let desk = Desk::new();
+    std::fs::write(desk.folder.path().join("gate.toml"), GATE).unwrap();
+    let parts = ["1/2", "2/2"].map(|shard| {
+        (shard, desk.begin(&shard.replace('/', "of"), &["--shard", shard, "--budget", "gate.toml"]))
+    });
+    for (shard, child) in parts {
+        let output = child.wait_with_output().unwrap();
+        assert_ran(&output);
+        assert!(
+            said(&output).contains("3 of all shards together; squall merge judges them"),
+            "{}",
+            said(&output)
+        );
+        let manifest = load_manifest(&desk.run(&shard.replace('/', "of"))).unwrap();
+        assert!(manifest.budgets.is_empty(), "{shard}: {:?}", manifest.budgets);
+        assert_eq!(manifest.state, squall::results::RunState::Complete, "its share ends no shard early");
+    }
+    let runs = [desk.run("1of2"), desk.run("2of2")];
+    let output = desk.merge("merged", &[&runs[0], &runs[1]], &[]);
+    assert!(matches!(output.status.code(), Some(99 | 12)), "{}", said(&output));
+    let manifest = load_manifest(&desk.run("merged")).unwrap();
+    let met: Vec<_> = manifest.budgets.iter().map(|budget| (budget.demand.as_str(), budget.met)).collect();
+    assert_eq!(met, [("planned >= 600", true), ("devices >= 17", true), ("p50 < 1ns", false)]);
+    assert!(said(&output).contains("hopeless (all fleets): p50 < 1ns, measured "), "{}", said(&output));
+
+    change(&runs[1], "run.json", |text| text.replace("\">=600\"", "\">=500\""));
+    let output = desk.merge("refused", &[&runs[0], &runs[1]], &[]);
+    assert_eq!(output.status.code(), Some(12), "{}", said(&output));
+    assert!(said(&output).contains("was given other budgets to keep to"), "{}", said(&output));
 }

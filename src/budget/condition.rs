@@ -178,6 +178,25 @@ mod tests {
     }
 
     #[test]
+    fn bounds_are_finite() {
+        let huge = "9".repeat(400);
+        let long = "9".repeat(300);
+        for (key, text) in [
+            ("p99_ms", format!("<{huge}")),
+            ("p99_ms", format!("<{long}")),
+            ("p99_ms", "<99999999999999999999".to_owned()),
+            ("p99", format!("<{huge}s")),
+            ("rate_per_s", format!("<{huge}")),
+            ("rate_per_s", format!("<{huge}/s")),
+            ("ok_rate", format!(">{huge}%")),
+            ("planned", format!("<{huge}")),
+        ] {
+            let parsed = Condition::parse(key, &text).unwrap();
+            assert!(parsed.is_err(), "{key}: {parsed:?}");
+        }
+    }
+
+    #[test]
     fn what_is_no_condition_says_what_to_write() {
         for (key, text, said) in [
             (

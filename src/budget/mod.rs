@@ -38,7 +38,7 @@ pub struct Budget {
     pub conditions: Vec<Condition>,
     /// Whether the run ends as soon as it cannot be met.
     pub abort_on_fail: bool,
-    /// It is not judged while the run is on before so long into the measured phases.
+    /// It is not judged while the run is on before so long into its phase, or into the measured phases if it names none.
     pub grace: Span,
 }
 

@@ -48,7 +48,14 @@ impl Unit {
         };
         match self {
             Self::Time => match (text.parse::<Span>(), step_ns.zip(decimal(text))) {
-                (_, Some((step_ns, steps))) => Ok((steps * step_ns as f64).round()),
+                (_, Some((step_ns, steps))) => {
+                    let ns = (steps * step_ns as f64).round();
+                    if ns <= u64::MAX as f64 {
+                        Ok(ns)
+                    } else {
+                        refuse(format!("`{}` is too long", brief(text)))
+                    }
+                }
                 (Ok(span), None) => Ok(span.as_ns() as f64),
                 (Err(_), None) if decimal(text).is_some() => refuse(format!("`{text}` has no unit")),
                 (Err(_), None) => refuse(format!("`{text}` is no span of time")),
@@ -117,10 +124,15 @@ fn significant(value: f64) -> String {
     format!("{value:.decimals$}")
 }
 
-/// A number without a sign and without an exponent.
+/// What repeats of a user's words are kept to.
+fn brief(text: &str) -> String {
+    text.chars().take(40).collect()
+}
+
+/// A finite number without a sign and without an exponent.
 fn decimal(text: &str) -> Option<f64> {
     let plain = text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'_'));
-    text.replace('_', "").parse::<f64>().ok().filter(|_| plain)
+    text.replace('_', "").parse::<f64>().ok().filter(|number| plain && number.is_finite())
 }
 
 /// A share in per cent or as a fraction. Shifted in the text, so that `0.7%` is the very number that 7 of 1 000 is.

@@ -2,6 +2,9 @@
 
 use std::process::ExitCode;
 
+use crate::record::Verdict;
+use crate::results::RunState;
+
 /// How the program ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
@@ -36,6 +39,19 @@ Exit codes:
    99  a budget failed, or the service broke what the scenario demands of it
   130  interrupted; the files are complete up to then";
 
+    /// How a run exits that got as far as `state` with `ok` readings of the measured phases answered; `failed` says that a budget
+    /// failed or a demanded promise was broken.
+    pub(super) const fn of_run(state: RunState, verdict: Verdict, ok: u64, failed: bool) -> Self {
+        match (state, verdict) {
+            (RunState::Interrupted, _) => Self::Interrupted,
+            // Figures that cannot be trusted fail no budget.
+            (_, Verdict::Invalid) => Self::Invalid,
+            (RunState::Complete, _) if ok == 0 => Self::Failed,
+            _ if failed => Self::Budget,
+            _ => Self::Fine,
+        }
+    }
+
     /// The number the shell sees.
     pub const fn code(self) -> u8 {
         match self {
@@ -54,5 +70,36 @@ Exit codes:
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit.code())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_several_reasons_the_gravest_gives_the_code() {
+        use RunState::{Aborted, Complete, Interrupted};
+        use Verdict::{Invalid, Suspect, Valid};
+        for (state, verdict, ok, failed, code) in [
+            (Complete, Valid, 1, false, 0),
+            (Complete, Suspect, 1, false, 0),
+            (Complete, Valid, 1, true, 99),
+            (Complete, Suspect, 1, true, 99),
+            (Complete, Valid, 0, false, 1),
+            (Complete, Valid, 0, true, 1),
+            (Complete, Invalid, 1, false, 12),
+            (Complete, Invalid, 1, true, 12),
+            (Complete, Invalid, 0, true, 12),
+            (Aborted, Valid, 1, true, 99),
+            (Aborted, Valid, 0, true, 99),
+            (Aborted, Invalid, 0, true, 12),
+            (Interrupted, Valid, 1, false, 130),
+            (Interrupted, Valid, 0, true, 130),
+            (Interrupted, Invalid, 0, true, 130),
+        ] {
+            let exit = Exit::of_run(state, verdict, ok, failed);
+            assert_eq!(exit.code(), code, "{state:?} {verdict:?} {ok} {failed}");
+        }
     }
 }

@@ -137,16 +137,26 @@ impl ExportArgs {
             let shown = path.display();
             if let Some(why) = format.unsuited(subject) {
                 unsuited.push(format!("--format {}: {why}", format.name()));
-            } else if seen.contains(path) {
+            } else if seen.contains(&place(path)) {
                 unsuited.push(format!("{shown} is named for two outputs; name another file for one of them"));
             } else if let Err(error) = output.reachable() {
                 unwritable.push(format!("cannot write {shown}: {error}"));
             }
-            seen.push(path.clone());
+            seen.push(place(path));
         }
         let fault: fn(String) -> Fault = if unsuited.is_empty() { Fault::failed } else { Fault::usage };
         let faults: Vec<_> = unsuited.into_iter().chain(unwritable).collect();
         if faults.is_empty() { Ok(()) } else { Err(fault(faults.join("\n       "))) }
+    }
+}
+
+/// Where `path` leads, however it is written; as it stands where its folder is not there.
+fn place(path: &Path) -> PathBuf {
+    let folder = path.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."));
+    match (folder.canonicalize(), path.file_name()) {
+        // A link to another output is that output.
+        (Ok(folder), Some(name)) => path.canonicalize().unwrap_or_else(|_| folder.join(name)),
+        _ => path.to_owned(),
     }
 }
 
@@ -184,11 +194,11 @@ fn writable(_: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes what is asked for of a run that has ended; `json` says that standard output holds JSON.
+/// Writes what is asked for of a run that has ended.
 ///
 /// # Errors
 /// If something cannot be written, with everything that could not be. The rest is written all the same.
-pub(super) fn run_outputs(args: &ExportArgs, report: &Report, json: bool) -> Result<(), Fault> {
+pub(super) fn run_outputs(args: &ExportArgs, report: &Report) -> Result<(), Fault> {
     let summary = |limit| github::run_summary(report, limit);
     let mut faults = Vec::new();
     for output in args.outputs() {
@@ -201,15 +211,25 @@ pub(super) fn run_outputs(args: &ExportArgs, report: &Report, json: bool) -> Res
     }
     if args.github {
         faults.extend(append_summary(&summary).err());
-        faults.extend(annotate(&github::run_annotations(report), json).err());
     }
     conclude(&faults)
+}
+
+/// Prints the annotations of a run, if they are asked for; `json` says that standard output holds JSON.
+///
+/// # Errors
+/// If nobody takes them.
+pub(super) fn run_annotations(args: &ExportArgs, report: &Report, json: bool) -> Result<(), Fault> {
+    if !args.github {
+        return Ok(());
+    }
+    annotate(&github::run_annotations(report), json).map_err(Fault::failed)
 }
 
 /// Writes what is asked for of a comparison; `json` says that standard output holds JSON.
 ///
 /// # Errors
-/// As [`run_outputs`].
+/// If something cannot be written, with everything that could not be. The rest is written all the same.
 pub(super) fn comparison_outputs(
     args: &ExportArgs,
     comparison: &Comparison,
@@ -386,6 +406,10 @@ mod tests {
         assert_eq!(under_a_file.message.matches("cannot write").count(), 2, "{}", under_a_file.message);
         let twice = fault(&[in_folder("junit", "x"), in_folder("bencher", "x")], Subject::Run);
         assert!(twice.exit == Exit::Usage && twice.message.contains("named for two outputs"));
+        let twice = fault(&[in_folder("junit", "x"), in_folder("bencher", "new/../x")], Subject::Run);
+        assert!(twice.message.contains("named for two outputs"), "{}", twice.message);
+        let twice = fault(&[in_folder("junit", "later/x"), in_folder("bencher", "./later/x")], Subject::Run);
+        assert!(twice.message.contains("named for two outputs"), "{}", twice.message);
         for (format, subject, part) in [
             ("csv", Subject::Run, "summary.csv"),
             ("hgrm", Subject::Comparison, "squall report RUN"),

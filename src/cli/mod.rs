@@ -59,6 +59,33 @@ impl Fault {
     }
 }
 
+/// What to say of a run in which nothing was answered.
+const UNANSWERED: &str = "no reading of the measured phases was answered ok; is this the right target?";
+
+/// Everything that went wrong, as one.
+fn all(done: impl IntoIterator<Item = Result<(), Fault>>) -> Result<(), Fault> {
+    let faults: Vec<_> = done.into_iter().filter_map(Result::err).map(|fault| fault.message).collect();
+    if faults.is_empty() { Ok(()) } else { Err(Fault::failed(faults.join("\n       "))) }
+}
+
+/// How a command exits that came to `exit` by itself, and then told it as `told` says: what could not be told is an error, but no
+/// reason to hide how a run went.
+fn settle(exit: Exit, told: Result<(), Fault>) -> Result<Exit, Fault> {
+    match told {
+        Ok(()) => Ok(exit),
+        Err(fault) if exit == Exit::Fine => Err(fault),
+        Err(fault) => {
+            say(&fault);
+            Ok(exit)
+        }
+    }
+}
+
+fn say(fault: &Fault) {
+    // Nobody left to tell changes nothing.
+    let _ = writeln!(std::io::stderr(), "error: {}", fault.message.trim_end());
+}
+
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     run_with(std::env::args_os()).into()
@@ -93,7 +120,7 @@ fn run_with(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Calibrate(args) => calibrate::calibrate(args),
     };
     ended.unwrap_or_else(|fault| {
-        let _ = writeln!(std::io::stderr(), "error: {}", fault.message.trim_end());
+        say(&fault);
         fault.exit
     })
 }

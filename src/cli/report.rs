@@ -3,9 +3,10 @@
 use std::io::{self, IsTerminal, Write};
 
 use super::Fault;
+use super::all;
 use super::args::ReportArgs;
 use super::exit::Exit;
-use super::export::{self, Subject};
+use super::export::{self, ExportArgs, Subject};
 use crate::display::{self, Style};
 use crate::results::{Report, RunState};
 
@@ -21,9 +22,17 @@ pub(super) fn report(args: &ReportArgs) -> Result<Exit, Fault> {
         let why = if unfinished { "; the run did not come to its end" } else { "" };
         Fault::failed(format!("{error}{why}"))
     })?;
-    print(&report, args.json)?;
-    export::run_outputs(&args.outputs, &report, args.json)?;
+    tell(&report, &args.outputs, args.json)?;
     Ok(Exit::Fine)
+}
+
+/// Writes the outputs that are asked for and prints the report. In this order: a screen that nobody reads must cost no file.
+pub(super) fn tell(report: &Report, outputs: &ExportArgs, json: bool) -> Result<(), Fault> {
+    all([
+        export::run_outputs(outputs, report),
+        print(report, json),
+        export::run_annotations(outputs, report, json),
+    ])
 }
 
 /// Prints a report to standard output, as tables or as JSON.

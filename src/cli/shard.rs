@@ -206,6 +206,11 @@ impl Part {
         while let Some(left) = self.remaining().and_then(|left| left.checked_sub(LEAD)) {
             thread::sleep(left.min(LOOK));
         }
+        self.punctual()
+    }
+
+    /// Refuses to begin after the instant, by more than shards of one plan may be apart.
+    pub(super) fn punctual(self) -> Result<(), Fault> {
         match self.late() {
             Some((at, late)) if late > LATEST.as_secs_f64() => Err(Fault::failed(format!(
                 "the run was ready only {late:.1} s after --start-at {at}; name a later instant"

@@ -141,7 +141,7 @@ pub struct BudgetOutline {
     pub demands: Vec<String>,
     /// Whether the run ends when it fails.
     pub abort_on_fail: bool,
-    /// It is not judged while the run is on before so long into the measured phases, seconds.
+    /// It is not judged while the run is on before so long into its phase, or into the measured phases, seconds.
     pub grace_s: f64,
 }
 

@@ -42,6 +42,10 @@ pub fn verdict(report: &Report, width: usize, style: Style) -> String {
     for (text, word) in budgets(&report.run.budgets) {
         lines.extend(stressed(labelled("budget", &text, width, style), word, style));
     }
+    if let Some(shard) = report.run.shard.as_ref().filter(|shard| !shard.budgets.is_empty()) {
+        let text = format!("{} of all shards together; squall merge judges them", shard.budgets.len());
+        lines.extend(labelled("budget", &text, width, style));
+    }
     // Never broken, so that it can be copied.
     lines.extend(labelled("files", &report.directory.display().to_string(), usize::MAX, style));
     lines.extend(footnotes(marks, style));

@@ -33,6 +33,11 @@ fn finding(weight: Weight, title: &str, text: String) -> Finding {
 /// The exit code of a run whose budgets or promises were broken.
 const BUDGET: Option<u8> = Some(99);
 
+/// Whether nothing may be concluded from its figures.
+pub(super) fn is_invalid(report: &Report) -> bool {
+    report.run.validity.as_ref().is_some_and(|validity| validity.verdict == record::Verdict::Invalid)
+}
+
 /// What `run` is called in findings.
 fn subject(report: &Report) -> &str {
     &report.run.scenario.name
@@ -75,10 +80,14 @@ pub(super) fn of_run(report: &Report) -> Vec<Finding> {
             )),
         }
     }
+    // Figures that cannot be trusted fail no budget.
+    let (weight, title) = if is_invalid(report) {
+        (Weight::Warning, "budget not judged")
+    } else {
+        (Weight::Error, "budget failed")
+    };
     for budget in report.run.budgets.iter().filter(|budget| !budget.met) {
-        let measured = budget.measured.as_deref().unwrap_or("no data");
-        let text = format!("{} {}: {measured}, demanded {}", subject(report), budget.fleet, budget.demand);
-        findings.push(finding(Weight::Error, "budget failed", text));
+        findings.push(finding(weight, title, format!("{} {}", subject(report), budget.sentence())));
     }
     let weight = if report.run.exit_code == BUDGET { Weight::Error } else { Weight::Warning };
     for fleet in report.broken_promises() {
@@ -177,11 +186,25 @@ mod tests {
             .map(|finding| format!("{:?} {}: {}", finding.weight, finding.title, finding.text))
             .collect();
         insta::assert_snapshot!(told.join("\n"), @r#"
-Error budget failed: quickstart pumps: 0.83 %, demanded errors < 0.1 %
-Error budget failed: quickstart all: no data, demanded p99.9 < 1 s
+Error budget failed: quickstart pumps: errors < 0.1 %, measured 0.83 %
+Error budget failed: quickstart all: p99.9 < 1 s, measured no data: 3 of 3100 samples lie beyond p99.9; 10 are needed
+Error budget failed: quickstart peak (all fleets in burst): p99 < 250 ms, measured 400 ms
 Error promise of delivery broken: quickstart pumps: 100 lost, first pumps-00017 seq 42
 Warning measurement suspect: quickstart: the generator used 80 % of a core: give it another
 "#);
+    }
+
+    #[test]
+    fn an_invalid_run_fails_no_budget() {
+        let mut report = specimen::report();
+        report.run.exit_code = Some(12);
+        if let Some(validity) = &mut report.run.validity {
+            validity.verdict = record::Verdict::Invalid;
+        }
+        let errors: Vec<_> =
+            of_run(&report).into_iter().filter(|finding| finding.weight == Weight::Error).collect();
+        assert!(errors.iter().all(|finding| finding.title == "measurement invalid"), "{errors:?}");
+        assert_eq!(errors.len(), 1);
     }
 
     #[test]

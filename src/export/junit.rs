@@ -35,7 +35,7 @@ pub fn run(report: &Report) -> String {
         let mut suite = Suite::new(&format!("{scenario}.{fleet}"), &format!("{scenario}: {fleet}"), length);
         budgets(report, fleet, &mut suite);
         for audit in report.delivery.iter().filter(|audit| audit.fleet == fleet) {
-            promise(audit, &mut suite);
+            promise(report, audit, &mut suite);
         }
         phases(report, fleet, &mut suite);
         suites.push(suite);
@@ -64,19 +64,27 @@ fn validity(report: &Report) -> Told {
 
 fn budgets(report: &Report, fleet: &str, suite: &mut Suite) {
     for budget in report.run.budgets.iter().filter(|budget| budget.fleet == fleet) {
-        let measured = budget.measured.as_deref().unwrap_or("no data");
-        let text = format!("{fleet}: {measured}, demanded {}", budget.demand);
-        let told = if budget.met { Told::Passed(text) } else { Told::Failed("budget", text) };
-        suite.add(&format!("budget {fleet} {}", budget.demand), 0.0, told);
+        let text = budget.sentence();
+        let told = if budget.met { Told::Passed(text) } else { broken(report, "budget", text) };
+        suite.add(&format!("budget {} {}", budget.subject(), budget.demand), 0.0, told);
     }
 }
 
-fn promise(audit: &FleetDelivery, suite: &mut Suite) {
+/// Figures that cannot be trusted break nothing.
+fn broken(report: &Report, word: &'static str, text: String) -> Told {
+    if finding::is_invalid(report) {
+        Told::Skipped(format!("not judged, the measurement is invalid: {text}"))
+    } else {
+        Told::Failed(word, text)
+    }
+}
+
+fn promise(report: &Report, audit: &FleetDelivery, suite: &mut Suite) {
     let told = match (audit.kept, audit.broken()) {
         (None, _) => return,
         (Some(true), _) => Told::Passed(audit.findings().unwrap_or_default()),
-        (Some(false), broken) => {
-            Told::Failed("delivery", format!("{}: {}", audit.fleet, broken.unwrap_or_default()))
+        (Some(false), told) => {
+            broken(report, "delivery", format!("{}: {}", audit.fleet, told.unwrap_or_default()))
         }
     };
     suite.add(&format!("delivery {}", audit.fleet), 0.0, told);
@@ -261,8 +269,8 @@ mod tests {
     fn a_run_has_cases_for_what_was_demanded_promised_and_measured() {
         insta::assert_snapshot!(run(&specimen::report()), @r#"
 <?xml version="1.0" encoding="UTF-8"?>
-<testsuites name="quickstart" tests="9" failures="3" errors="0" time="30.000">
-    <testsuite name="quickstart: run" tests="4" skipped="0" errors="0" failures="1" time="30.000" timestamp="2026-11-20T21:41:15" hostname="runner-1">
+<testsuites name="quickstart" tests="11" failures="4" errors="0" time="30.000">
+    <testsuite name="quickstart: run" tests="6" skipped="0" errors="0" failures="2" time="30.000" timestamp="2026-11-20T21:41:15" hostname="runner-1">
         <testcase name="the run ended as planned" classname="quickstart" time="0.000">
             <system-out>run 2026-11-20T21-41-15Z-main in results/quickstart/2026-11-20T21-41-15Z-main</system-out>
         </testcase>
@@ -271,7 +279,13 @@ mod tests {
 the generator used 80 % of a core: give it another</system-out>
         </testcase>
         <testcase name="budget all p99.9 &lt; 1 s" classname="quickstart" time="0.000">
-            <failure message="all: no data, demanded p99.9 &lt; 1 s" type="budget">all: no data, demanded p99.9 &lt; 1 s</failure>
+            <failure message="all: p99.9 &lt; 1 s, measured no data: 3 of 3100 samples lie beyond p99.9; 10 are needed" type="budget">all: p99.9 &lt; 1 s, measured no data: 3 of 3100 samples lie beyond p99.9; 10 are needed</failure>
+        </testcase>
+        <testcase name="budget all fleets in calm p99 &lt; 250 ms" classname="quickstart" time="0.000">
+            <system-out>all fleets in calm: p99 &lt; 250 ms, measured 240 ms</system-out>
+        </testcase>
+        <testcase name="budget peak (all fleets in burst) p99 &lt; 250 ms" classname="quickstart" time="0.000">
+            <failure message="peak (all fleets in burst): p99 &lt; 250 ms, measured 400 ms" type="budget">peak (all fleets in burst): p99 &lt; 250 ms, measured 400 ms</failure>
         </testcase>
         <testcase name="figures all" classname="quickstart" time="30.000">
             <system-out>planned 135400, ok 135300, failed 100
@@ -298,10 +312,10 @@ p99.99 8.000 ms</system-out>
     </testsuite>
     <testsuite name="quickstart: pumps" tests="4" skipped="0" errors="0" failures="2" time="30.000" timestamp="2026-11-20T21:41:15" hostname="runner-1">
         <testcase name="budget pumps p99 &lt; 250 ms" classname="quickstart.pumps" time="0.000">
-            <system-out>pumps: 2.49 ms, demanded p99 &lt; 250 ms</system-out>
+            <system-out>pumps: p99 &lt; 250 ms, measured 2.49 ms</system-out>
         </testcase>
         <testcase name="budget pumps errors &lt; 0.1 %" classname="quickstart.pumps" time="0.000">
-            <failure message="pumps: 0.83 %, demanded errors &lt; 0.1 %" type="budget">pumps: 0.83 %, demanded errors &lt; 0.1 %</failure>
+            <failure message="pumps: errors &lt; 0.1 %, measured 0.83 %" type="budget">pumps: errors &lt; 0.1 %, measured 0.83 %</failure>
         </testcase>
         <testcase name="delivery pumps" classname="quickstart.pumps" time="0.000">
             <failure message="pumps: 100 lost, first pumps-00017 seq 42" type="delivery">pumps: 100 lost, first pumps-00017 seq 42</failure>
@@ -367,14 +381,13 @@ confirmation by 8 fresh pairs: regression</failure>
     #[test]
     fn an_invalid_run_is_an_error_and_no_failure() {
         let mut report = specimen::report();
-        report.run.budgets.clear();
-        report.delivery.clear();
         if let Some(validity) = &mut report.run.validity {
             validity.verdict = record::Verdict::Invalid;
         }
         let text = run(&report);
         assert!(text.contains("failures=\"0\" errors=\"1\""), "{text}");
         assert!(text.contains("type=\"invalid\""), "{text}");
+        assert!(text.contains("not judged, the measurement is invalid: pumps: errors"), "{text}");
     }
 
     #[test]

@@ -60,14 +60,21 @@ pub fn run(report: &Report) -> String {
 fn budgets(report: &Report) -> Family {
     let mut family = Family::new("squall_budget_met", "", "Whether a budget of the scenario was met.");
     for budget in &report.run.budgets {
-        let labels = vec![
+        let labels = [
             ("scenario", report.run.scenario.name.clone()),
+            ("name", budget.name.clone().unwrap_or_default()),
+            ("scope", budget.scope.clone()),
+            ("kind", budget.kind.clone()),
             ("fleet", budget.fleet.clone()),
             ("demand", budget.demand.clone()),
         ];
-        // Two budgets may demand the same; a series may stand only once.
-        if family.samples.iter().all(|(seen, _)| *seen != labels) {
-            family.samples.push((labels, f64::from(u8::from(budget.met))));
+        // A label without a value is the same as none.
+        let labels: Vec<_> = labels.into_iter().filter(|(_, value)| !value.is_empty()).collect();
+        let met = f64::from(u8::from(budget.met));
+        // A series may stand only once; of budgets that are alike the one that failed counts.
+        match family.samples.iter_mut().find(|(seen, _)| *seen == labels) {
+            Some((_, value)) => *value = value.min(met),
+            None => family.samples.push((labels, met)),
         }
     }
     family
@@ -194,6 +201,8 @@ squall_shortfall_ratio{scenario="quickstart",phase="all",fleet="all",protocol="a
 squall_budget_met{scenario="quickstart",fleet="pumps",demand="p99 < 250 ms"} 1
 squall_budget_met{scenario="quickstart",fleet="pumps",demand="errors < 0.1 %"} 0
 squall_budget_met{scenario="quickstart",fleet="all",demand="p99.9 < 1 s"} 0
+squall_budget_met{scenario="quickstart",scope="all fleets in calm",kind="reading",fleet="all",demand="p99 < 250 ms"} 1
+squall_budget_met{scenario="quickstart",name="peak",scope="all fleets in burst",kind="reading",fleet="all",demand="p99 < 250 ms"} 0
 # TYPE squall_run_valid gauge
 # HELP squall_run_valid Whether the figures are the service's: 0 if the run is invalid.
 squall_run_valid{scenario="quickstart"} 1
@@ -239,6 +248,22 @@ squall_regression{scenario="quickstart",phase="steady",fleet="meters",protocol="
 squall_regression{scenario="quickstart",phase="steady",fleet="meters",protocol="http",figure="error rate"} 0
 # EOF
 "#);
+    }
+
+    #[test]
+    fn of_budgets_that_are_alike_the_one_that_failed_counts() {
+        let mut report = specimen::report();
+        let mut twin = report.run.budgets[0].clone();
+        twin.met = false;
+        report.run.budgets.insert(0, twin.clone());
+        report.run.budgets.push(twin);
+        let text = run(&report);
+        let rows: Vec<_> =
+            text.lines().filter(|line| line.contains("fleet=\"pumps\",demand=\"p99 ")).collect();
+        assert_eq!(
+            rows,
+            ["squall_budget_met{scenario=\"quickstart\",fleet=\"pumps\",demand=\"p99 < 250 ms\"} 0"]
+        );
     }
 
     #[test]

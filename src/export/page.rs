@@ -95,16 +95,16 @@ fn list<'a>(items: impl Iterator<Item = (&'a str, &'a str)>) -> String {
 }
 
 fn budgets(report: &Report) -> String {
+    let missed = if finding::is_invalid(report) { "❔ not judged" } else { "❌ failed" };
     let row = |budget: &crate::results::BudgetResult| {
-        let measured = budget.measured.as_deref().unwrap_or("no data").to_owned();
-        let word = if budget.met { "✅ met" } else { "❌ failed" };
-        vec![word.to_owned(), budget.fleet.clone(), budget.demand.clone(), measured]
+        let word = if budget.met { "✅ met" } else { missed };
+        vec![word.to_owned(), budget.subject(), budget.demand.clone(), budget.found()]
     };
     let rows: Vec<_> = report.run.budgets.iter().map(row).collect();
     if rows.is_empty() {
         return String::new();
     }
-    table(&["budget", "fleet", "demanded", "measured"], 3, &rows) + "\n"
+    table(&["budget", "of", "demanded", "measured"], 3, &rows) + "\n"
 }
 
 fn circumstances(report: &Report, word: &str) -> String {
@@ -242,16 +242,19 @@ mod tests {
         insta::assert_snapshot!(run(&specimen::report()), @r#"
 ## ❌ quickstart: failed
 
-- **budget failed**: quickstart pumps: 0.83 %, demanded errors &lt; 0.1 %
-- **budget failed**: quickstart all: no data, demanded p99.9 &lt; 1 s
+- **budget failed**: quickstart pumps: errors &lt; 0.1 %, measured 0.83 %
+- **budget failed**: quickstart all: p99.9 &lt; 1 s, measured no data: 3 of 3100 samples lie beyond p99.9; 10 are needed
+- **budget failed**: quickstart peak (all fleets in burst): p99 &lt; 250 ms, measured 400 ms
 - **promise of delivery broken**: quickstart pumps: 100 lost, first pumps-00017 seq 42
 - **measurement suspect**: quickstart: the generator used 80 % of a core: give it another
 
-| budget | fleet | demanded | measured |
+| budget | of | demanded | measured |
 | --- | --- | --- | ---: |
 | ✅ met | pumps | p99 &lt; 250 ms | 2.49 ms |
 | ❌ failed | pumps | errors &lt; 0.1 % | 0.83 % |
-| ❌ failed | all | p99.9 &lt; 1 s | no data |
+| ❌ failed | all | p99.9 &lt; 1 s | no data: 3 of 3100 samples lie beyond p99.9; 10 are needed |
+| ✅ met | all fleets in calm | p99 &lt; 250 ms | 240 ms |
+| ❌ failed | peak (all fleets in burst) | p99 &lt; 250 ms | 400 ms |
 
 | phase | fleet | protocol | planned | failed | p50 | p99 | p99.9 | service p99 |
 | --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |

@@ -21,7 +21,12 @@ fn manifest() -> Manifest {
         "budgets": [
             {"demand": "p99 < 250 ms", "fleet": "pumps", "measured": "2.49 ms", "met": true},
             {"demand": "errors < 0.1 %", "fleet": "pumps", "measured": "0.83 %", "met": false},
-            {"demand": "p99.9 < 1 s", "fleet": "all", "measured": null, "met": false},
+            {"demand": "p99.9 < 1 s", "fleet": "all", "measured": null, "met": false,
+             "reason": "3 of 3100 samples lie beyond p99.9; 10 are needed"},
+            {"demand": "p99 < 250 ms", "fleet": "all", "measured": "240 ms", "met": true, "scope": "all fleets in calm",
+             "phase": "calm", "kind": "reading"},
+            {"demand": "p99 < 250 ms", "fleet": "all", "measured": "400 ms", "met": false, "scope": "all fleets in burst",
+             "phase": "burst", "kind": "reading", "name": "peak"},
         ],
         "exit_code": 99,
     }))

@@ -55,12 +55,17 @@ impl BudgetWatch {
     ) -> Option<BudgetResult> {
         let mut measured = totals.layout().phases.iter().filter(|phase| phase.role == PhaseRole::Measured);
         let begin = measured.next()?.start;
+        // A phase's own budget counts from where that phase begins.
+        let begin_of = |budget: &Budget| {
+            let own = |name: &String| totals.layout().phases.iter().find(|phase| phase.name == *name);
+            budget.scope.phase.as_ref().and_then(own).map_or(begin, |phase| phase.start)
+        };
         // Behind the last phase there is nothing left to end.
         let under_way = now > begin && totals.layout().phases.last().is_some_and(|phase| now < phase.end);
         if self.failed || !under_way || self.budgets.is_empty() {
             return None;
         }
-        let due = self.budgets.iter().filter(|budget| now >= begin.plus_ns(budget.grace.as_ns()));
+        let due = self.budgets.iter().filter(|budget| now >= begin_of(budget).plus_ns(budget.grace.as_ns()));
         for budget in due {
             let spells = if budget.scope.fault.is_some() { outages() } else { Vec::new() };
             let over: Vec<_> = spells.into_iter().filter(|spell| spell.state != State::Open).collect();
@@ -206,6 +211,8 @@ impl Slice {
         }
         let ns = histogram.value_at_quantile(quantile.fraction());
         let at_least = series.is_none() && ns >= cell.censored_floor_ns;
+        // What was longer than a histogram reaches stands at its end.
+        let at_least = at_least || ns >= histogram.high();
         Ok(Measured { value: ns as f64, at_least })
     }
 
@@ -230,7 +237,7 @@ impl Slice {
             Figure::Mean | Figure::Min | Figure::Max => self.extreme(figure),
             Figure::ServiceMax => {
                 let times = cell.times(Series::Service).ok_or("none was measured")?;
-                number(times.max())
+                Ok(Measured { value: times.max() as f64, at_least: times.max() >= times.high() })
             }
             Figure::CensoredFloor if cell.censored_floor_ns == u64::MAX => Err("nothing failed".to_owned()),
             Figure::CensoredFloor => number(cell.censored_floor_ns),
@@ -278,12 +285,15 @@ impl Slice {
         let mut scratch = self.cell.scratch();
         let response = self.cell.response(&mut scratch).ok_or("nothing ended")?;
         let floor = self.cell.censored_floor_ns;
-        let bounded = |ns: u64| Percentile { ns, censored: ns >= floor };
+        let bounded = |ns: u64| Percentile { ns, censored: ns >= floor.min(response.high()) };
         let found = match figure {
             Figure::Min => bounded(response.min()),
             Figure::Max => bounded(response.max()),
             // One lower bound among them makes their mean one.
-            _ => Percentile { ns: response.mean().round() as u64, censored: floor < u64::MAX },
+            _ => Percentile {
+                ns: response.mean().round() as u64,
+                censored: floor < u64::MAX || self.cell.counters.overflow > 0,
+            },
         };
         Ok(Measured { value: found.ns as f64, at_least: found.censored })
     }

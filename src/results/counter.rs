@@ -33,7 +33,33 @@ pub(super) struct Counters {
     pub(super) false_alarms: u64,
 }
 
+/// More than ever happens in an interval; so many intervals of so many shards as there can be still add up.
+pub(super) const MOST: u64 = 1 << 40;
+
 impl Counters {
+    /// Whether every count is one that can have been counted in an interval.
+    pub(super) fn countable(&self) -> bool {
+        let counts = [
+            self.planned,
+            self.sent,
+            self.ok,
+            self.shed,
+            self.timeout,
+            self.lost,
+            self.dropped,
+            self.duplicated,
+            self.reordered,
+            self.late,
+            self.overflow,
+            self.within_budget,
+            self.anomalies,
+            self.anomalies_found,
+            self.judged_normal,
+            self.false_alarms,
+        ];
+        counts.iter().chain(&self.errors).all(|count| *count <= MOST)
+    }
+
     pub(super) fn error(&self) -> u64 {
         self.errors.iter().sum()
     }

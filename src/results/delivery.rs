@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::counter;
 use crate::clock::Tick;
 use crate::record::{Finding, FleetInfo, Kind, Layout, Outcome, Promise, Sample};
 
@@ -42,6 +43,14 @@ pub(super) struct Deliveries {
 impl Deliveries {
     pub(super) fn new(layout: &Layout) -> Self {
         Self { fleets: vec![Tally::default(); layout.fleets.len()] }
+    }
+
+    /// Whether it is of the fleets of `layout`, with counts that an interval can have.
+    pub(super) fn fit(&self, layout: &Layout) -> bool {
+        let counts =
+            |tally: &Tally| [tally.lost.number, tally.duplicated.number, tally.reordered.number, tally.late];
+        self.fleets.len() == layout.fleets.len()
+            && self.fleets.iter().flat_map(counts).all(|count| count <= counter::MOST)
     }
 
     /// Counts a reading that was sent and did not end ok. Shed and dropped readings were not lost by the service.

@@ -189,13 +189,21 @@ impl RunFiles {
         self.log.flush()
     }
 
-    /// Has everything recorded in `shard.ndjson` too, from which shards are merged.
+    /// Has everything recorded in `shard.ndjson` too, from which shards are merged, after [`RunFiles::begin_shard`].
     ///
     /// # Errors
     /// If the file cannot be made.
-    pub fn start_shard(&mut self, directory: &RunDirectory, header: &ShardHeader) -> io::Result<()> {
-        self.record = Some(ShardRecord::start(&directory.path, header)?);
+    pub fn start_shard(&mut self, directory: &RunDirectory) -> io::Result<()> {
+        self.record = Some(ShardRecord::start(&directory.path)?);
         Ok(())
+    }
+
+    /// Writes the first line of `shard.ndjson`, if there is to be one.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn begin_shard(&mut self, header: &ShardHeader) -> io::Result<()> {
+        self.record.as_mut().map_or(Ok(()), |record| record.begin(header))
     }
 
     /// Keeps what was recorded in interval `number`, which ended at `end`, where that is wanted.

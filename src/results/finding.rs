@@ -51,7 +51,12 @@ fn of_spell(spell: &Outage, metric: Metric) -> Finding {
     let number = |number: u64| Ok(Measured::exactly(number as f64));
     let recovery = match metric {
         Metric::Recovery(recovery) => recovery,
-        Metric::Figure(figure) => return counted(figure, &Counts::of(spell)),
+        Metric::Figure(figure) => {
+            let counts = Counts::of(spell);
+            // Where nothing ended, nothing failed either: that proves nothing.
+            let ended = counts.ok + counts.failed();
+            return if ended == 0 { Err("no reading ended".to_owned()) } else { counted(figure, &counts) };
+        }
         Metric::Percentile(..) => return Err("not known of a fault".to_owned()),
     };
     match recovery {

@@ -8,6 +8,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::delivery::FleetDelivery;
+use super::demand::Demand;
 use super::recovery::RecoveryRule;
 use crate::record::{Shard, Validity};
 
@@ -102,6 +103,12 @@ pub struct ShardFacts {
     pub devices: u32,
     /// Faults of the plan that it left to shard 1, because they happen once.
     pub faults_elsewhere: Vec<String>,
+    /// Budgets that it was given and did not judge: they are of all shards together, and judged when these are merged.
+    #[serde(default)]
+    pub budgets: Vec<Demand>,
+    /// Whether a broken promise of delivery fails the run.
+    #[serde(default)]
+    pub demand_delivery: bool,
 }
 
 /// When a run was to begin.
@@ -300,14 +307,22 @@ pub struct BudgetResult {
 impl BudgetResult {
     /// What was demanded of what, and what was measured.
     pub fn sentence(&self) -> String {
-        let measured = match (&self.measured, &self.reason) {
+        format!("{}: {}, measured {}", self.subject(), self.demand, self.found())
+    }
+
+    /// What the budget is called and whose figures it means; with the demand, no two different ones are alike.
+    pub fn subject(&self) -> String {
+        let scope = if self.scope.is_empty() { &self.fleet } else { &self.scope };
+        self.name.as_ref().map_or_else(|| scope.clone(), |name| format!("{name} ({scope})"))
+    }
+
+    /// What was measured, or why nothing was.
+    pub fn found(&self) -> String {
+        match (&self.measured, &self.reason) {
             (Some(measured), _) => measured.clone(),
             (None, Some(reason)) => format!("no data: {reason}"),
             (None, None) => "no data".to_owned(),
-        };
-        let scope = if self.scope.is_empty() { &self.fleet } else { &self.scope };
-        let subject = self.name.as_ref().map_or_else(|| scope.clone(), |name| format!("{name} ({scope})"));
-        format!("{subject}: {}, measured {measured}", self.demand)
+        }
     }
 
     /// Whether it is of the same condition of the same budget.

@@ -84,11 +84,14 @@ pub(super) struct ShardRecord {
 }
 
 impl ShardRecord {
-    pub(super) fn start(directory: &Path, header: &ShardHeader) -> io::Result<Self> {
+    pub(super) fn start(directory: &Path) -> io::Result<Self> {
         let file = BufWriter::new(File::create_new(directory.join(NAME))?);
-        let mut record = Self { file, codec: Codec::new() };
-        record.line(header)?;
-        Ok(record)
+        Ok(Self { file, codec: Codec::new() })
+    }
+
+    /// Writes the header.
+    pub(super) fn begin(&mut self, header: &ShardHeader) -> io::Result<()> {
+        self.line(header)
     }
 
     pub(super) fn interval(

@@ -1,5 +1,7 @@
 //! What was recorded in an interval, in the form in which a shard's record holds it: exactly, to the last count of every bucket.
 
+use std::collections::BTreeSet;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use hdrhistogram::Histogram;
@@ -90,16 +92,29 @@ impl Codec {
         if !stored.anomalies.fit(layout) {
             return Err("an anomaly is of no phase or fleet of the run".to_owned());
         }
+        if !stored.deliveries.fit(layout) {
+            return Err("the delivery audit is of other fleets than the run's, or beyond counting".to_owned());
+        }
         let (bounds, mut load) = (Bounds::of(layout), Load::new(layout));
+        let mut seen = BTreeSet::new();
         for cell in stored.cells {
             if cell.phase >= layout.phases.len() || cell.fleet >= layout.fleets.len() {
                 return Err("a cell is of no phase or fleet of the run".to_owned());
+            }
+            if !seen.insert((cell.phase, cell.fleet, cell.kind as usize)) {
+                return Err("a cell stands twice".to_owned());
+            }
+            if !cell.counters.countable() {
+                return Err("a count is beyond counting".to_owned());
             }
             let key = Key { phase: cell.phase, fleet: cell.fleet, kind: cell.kind };
             let place = load.cells.get_or_new(key, bounds);
             place.counters = cell.counters;
             place.censored_floor_ns = cell.censored_floor_ns.unwrap_or(u64::MAX);
             for (series, text) in cell.times {
+                if place.times(series).is_some() {
+                    return Err("a histogram stands twice".to_owned());
+                }
                 place.put(series, self.histogram(&text, bounds)?);
             }
         }

@@ -8,10 +8,10 @@ use std::io::{self, IsTerminal, Write as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use self::source::Source;
-use super::Fault;
+use self::source::{Demanded, Source};
 use super::args::MergeArgs;
 use super::exit::Exit;
+use super::{Fault, UNANSWERED, settle};
 use crate::clock::WallTime;
 use crate::display::{self, Style};
 use crate::record::{Shard, Validity, Verdict};
@@ -29,6 +29,7 @@ pub(super) fn merge(args: &MergeArgs) -> Result<Exit, Fault> {
     let sources = source::open(&args.runs)?;
     source::judge(&sources, args)?;
     let Some(first) = sources.first() else { return Err(Fault::usage("no run is given")) };
+    let demanded = first.demanded()?;
     let began = WallTime::from_epoch(Duration::from_nanos(earliest(&sources)));
     let label = args.label.clone().unwrap_or_else(|| first.manifest.label.clone());
     let name = if label.is_empty() { "merged".to_owned() } else { format!("{label}-merged") };
@@ -40,8 +41,6 @@ pub(super) fn merge(args: &MergeArgs) -> Result<Exit, Fault> {
     let shown = directory.path().display().to_string();
     let mut manifest = manifest(first, &sources, label, directory.run_id(), began);
     directory.write_manifest(&manifest).map_err(|error| unwritable(&error, &shown))?;
-    // Budgets of a shard are its own; a promise that a shard saw broken is broken.
-    let demanded = sources.iter().any(|source| source.manifest.exit_code == Some(Exit::Budget.code()));
     let merged = add_up(sources, &directory, began);
     let totals = match merged {
         Ok(totals) => totals,
@@ -56,13 +55,15 @@ pub(super) fn merge(args: &MergeArgs) -> Result<Exit, Fault> {
             });
         }
     };
-    let exit = conclude(&mut manifest, &totals, demanded);
+    let exit = conclude(&mut manifest, &totals, &demanded);
     directory
         .write_summary(&totals.rows())
         .and_then(|()| directory.write_manifest(&manifest))
         .map_err(|error| unwritable(&error, &shown))?;
-    print(&directory, args.json)?;
-    Ok(exit)
+    match settle(exit, print(&directory, args.json)) {
+        Ok(Exit::Failed) => Err(Fault::failed(UNANSWERED)),
+        settled => settled,
+    }
 }
 
 /// When the first shard began, Unix time in nanoseconds.
@@ -153,21 +154,21 @@ fn validity(sources: &[Source], merged: &[MergedShard]) -> Validity {
 }
 
 /// Completes the manifest, and says how the process exits.
-fn conclude(manifest: &mut Manifest, totals: &Totals, demanded: bool) -> Exit {
-    manifest.pacing_lag = totals.readings(None).pacing_lag();
+fn conclude(manifest: &mut Manifest, totals: &Totals, demanded: &Demanded) -> Exit {
+    let readings = totals.readings(None);
+    manifest.pacing_lag = readings.pacing_lag();
     manifest.anomaly_rows_omitted = totals.anomaly_rows_omitted;
     manifest.fault_spells_omitted = totals.fault_spells_omitted;
     manifest.switches_omitted = totals.switches_omitted;
     manifest.delivery = totals.deliveries();
     let whole = manifest.merged.iter().all(|part| part.state == RunState::Complete);
     manifest.state = if whole { RunState::Complete } else { RunState::Interrupted };
-    let invalid = manifest.validity.as_ref().is_some_and(|validity| validity.verdict == Verdict::Invalid);
-    let broken = demanded && !totals.broken_promises().is_empty();
-    let exit = match (invalid, broken) {
-        (true, _) => Exit::Invalid,
-        (false, true) => Exit::Budget,
-        (false, false) => Exit::Fine,
-    };
+    manifest.budgets = results::judge(totals, &demanded.budgets, None);
+    let broken = demanded.delivery && !totals.broken_promises().is_empty();
+    let failed = broken || manifest.budgets.iter().any(|budget| !budget.met);
+    let verdict = manifest.validity.as_ref().map_or(Verdict::Valid, |validity| validity.verdict);
+    // The merge itself was not interrupted, and shards that were are here only because that was allowed.
+    let exit = Exit::of_run(RunState::Complete, verdict, readings.ok(), failed);
     manifest.exit_code = Some(exit.code());
     exit
 }

@@ -4,15 +4,23 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::budget::Budget;
 use crate::cli::Fault;
 use crate::cli::args::MergeArgs;
 use crate::cli::exit::Exit;
 use crate::clock::WallTime;
 use crate::record::Shard;
-use crate::results::{Manifest, MergedShard, RecordEnd, RunState, ShardFile, load_manifest};
+use crate::results::{Demand, Manifest, MergedShard, RecordEnd, RunState, ShardFile, load_manifest};
 
 /// Shards named one by one; of more only the number is told.
 const NAMED: usize = 12;
+
+/// What the merged run must keep to.
+pub(super) struct Demanded {
+    pub(super) budgets: Vec<Budget>,
+    /// Whether a broken promise of delivery fails it.
+    pub(super) delivery: bool,
+}
 
 /// A run that is to be merged.
 pub(super) struct Source {
@@ -44,6 +52,21 @@ impl Source {
             return Err(format!("{shown}: run.json and shard.ndjson are not of the same run"));
         }
         Ok(Self { path: path.to_owned(), manifest, file, end })
+    }
+
+    /// What all of it must keep to.
+    pub(super) fn demanded(&self) -> Result<Demanded, Fault> {
+        let facts = self.manifest.shard.as_ref();
+        let budgets = facts.map(|facts| facts.budgets.as_slice()).unwrap_or_default();
+        let budgets: Result<_, _> = budgets.iter().map(Demand::budget).collect();
+        let place = self.path.join("run.json");
+        let budgets =
+            budgets.map_err(|error| Fault::usage(format!("{}: shard.budgets: {error}", place.display())))?;
+        Ok(Demanded { budgets, delivery: facts.is_some_and(|facts| facts.demand_delivery) })
+    }
+
+    fn demands(&self) -> Option<(&[Demand], bool)> {
+        self.manifest.shard.as_ref().map(|facts| (facts.budgets.as_slice(), facts.demand_delivery))
     }
 
     pub(super) fn shard(&self) -> Shard {
@@ -134,6 +157,8 @@ fn foreign(sources: &[Source]) -> Vec<String> {
             format!("has schema {} instead of {}", another.schema, one.schema)
         } else if layouts.0.interval_ns != layouts.1.interval_ns {
             "has recording intervals of another length".to_owned()
+        } else if first.demands() != other.demands() {
+            "was given other budgets to keep to".to_owned()
         } else if layouts.0 != layouts.1 {
             "has other time-outs, budgets or promises".to_owned()
         } else {

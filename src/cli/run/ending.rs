@@ -3,15 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
-use super::{Driven, unwritable};
+use super::{Driven, own_budgets, unwritable};
 use crate::calibration::Profile;
-use crate::cli::Fault;
 use crate::cli::args::RunArgs;
 use crate::cli::exit::Exit;
-use crate::cli::{export, report};
+use crate::cli::{Fault, UNANSWERED, report, settle};
 use crate::clock::WallTime;
 use crate::engine::{End, Figures, Report, Standstills, WorkerReport};
-use crate::record::{ErrorKind, FleetId, Layout, Verdict};
+use crate::record::{ErrorKind, FleetId, Layout};
 use crate::results::{self, BudgetResult, Calibration, Readings, RunState, SummaryRow, Totals, WorkerUse};
 use crate::units::Quantile;
 
@@ -47,17 +46,10 @@ impl Driven {
         };
         let aborted = self.manifest.state == RunState::Aborted;
         let early = self.budget_failed.take().map(|failed| BudgetResult { aborted, ..failed });
-        let budgets = results::judge(totals, &self.plan.scenario().budgets, early.as_ref());
+        let budgets = results::judge(totals, own_budgets(&self.plan, self.shard), early.as_ref());
         let broken = self.plan.scenario().run.demand_delivery && !totals.broken_promises().is_empty();
         let failed = broken || budgets.iter().any(|budget| !budget.met);
-        let exit = match (self.manifest.state, validity.verdict) {
-            (RunState::Interrupted, _) => Exit::Interrupted,
-            // Figures that cannot be trusted fail no budget.
-            (_, Verdict::Invalid) => Exit::Invalid,
-            (RunState::Complete, _) if readings.ok() == 0 => Exit::Failed,
-            _ if failed => Exit::Budget,
-            _ => Exit::Fine,
-        };
+        let exit = Exit::of_run(self.manifest.state, validity.verdict, readings.ok(), failed);
         self.manifest.budgets = budgets;
         self.manifest.worker_use = report.workers.iter().map(worker_use).collect();
         self.manifest.pacing_lag = readings.pacing_lag();
@@ -72,8 +64,14 @@ impl Driven {
         self.manifest.exit_code = Some(exit.code());
         self.manifest.ended = Some(WallTime::now().to_string());
         self.write(&rows).map_err(|error| unwritable(self.directory.path(), &error))?;
-        self.print(args, exit, readings.ok())?;
-        Ok(exit)
+        let told = results::Report::load(self.directory.path())
+            .map_err(Fault::failed)
+            .and_then(|report| report::tell(&report, &args.outputs, args.json));
+        match settle(exit, told) {
+            Ok(Exit::Failed) => Err(Fault::failed(UNANSWERED)),
+            Err(fault) => Err(self.fail(fault)),
+            settled => settled,
+        }
     }
 
     /// Marks the run as failed, as far as its files can still be written, and passes the fault on.
@@ -96,18 +94,6 @@ impl Driven {
         self.journal.finish()?;
         self.directory.write_summary(rows)?;
         self.directory.write_manifest(&self.manifest)
-    }
-
-    fn print(&self, args: &RunArgs, exit: Exit, ok: u64) -> Result<(), Fault> {
-        let report = results::Report::load(self.directory.path()).map_err(Fault::failed)?;
-        report::print(&report, args.json)?;
-        export::run_outputs(&args.outputs, &report, args.json)?;
-        if exit == Exit::Failed && ok == 0 {
-            return Err(Fault::failed(
-                "no reading of the measured phases was answered ok; is this the right target?",
-            ));
-        }
-        Ok(())
     }
 
     /// What the judgement rests on.

@@ -10,7 +10,6 @@ use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
 
-use super::Fault;
 use super::args::RunArgs;
 use super::exit::Exit;
 use super::export::Subject;
@@ -19,6 +18,8 @@ use super::operator::{self, Account, Operator, Post};
 use super::shard::Part;
 use super::signal::Interrupts;
 use super::target::Targets;
+use super::{Fault, settle};
+use crate::budget::Budget;
 use crate::calibration::Profile;
 use crate::clock::{Monotonic, PacerKind, Tick, WallTime};
 use crate::display::{Progress, ProgressMode, Style};
@@ -26,8 +27,8 @@ use crate::engine::{self, Control, EngineError, Order, Setup};
 use crate::protocol::control::TroubleDesk;
 use crate::record::{Layout, Shard, SwitchLog};
 use crate::results::{
-    self, BudgetResult, ClockFacts, Collector, Host, Manifest, PacerFacts, RunDirectory, RunFiles, RunState,
-    ScenarioText, ShardFacts, ShardHeader, StartFacts, Totals,
+    self, BudgetResult, ClockFacts, Collector, Demand, Host, Manifest, PacerFacts, RunDirectory, RunFiles,
+    RunState, ScenarioText, ShardFacts, ShardHeader, StartFacts, Totals,
 };
 use crate::scenario::{Plan, Scenario, load_budgets};
 
@@ -64,7 +65,7 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Fault> {
     }
     // The run's own files first: they must not be lost for want of another.
     let exit = driven.conclude(args, profile.as_ref())?;
-    recorded.map(|()| exit)
+    settle(exit, recorded)
 }
 
 /// What to say of a plan whose peak is beyond what the machine was found to sustain.
@@ -194,6 +195,9 @@ impl Attempt {
         if let Some(facts) = self.manifest.shard.as_ref().filter(|facts| !facts.faults_elsewhere.is_empty()) {
             progress.note(&format!("note: shard 1 sees to {}", facts.faults_elsewhere.join(", ")));
         }
+        if self.manifest.shard.as_ref().is_some_and(|facts| !facts.budgets.is_empty()) {
+            progress.note("note: budgets are of all shards together: squall merge judges them, and none ends this shard early");
+        }
         for note in &targets.notes {
             progress.note(note);
         }
@@ -227,6 +231,15 @@ impl Attempt {
         Operator::start(post).map_err(Fault::failed)
     }
 
+    /// Marks a run that never began as failed, as far as its manifest can still be written, and passes the fault on.
+    fn fail(&mut self, fault: Fault) -> Fault {
+        self.manifest.state = RunState::Failed;
+        self.manifest.exit_code = Some(fault.exit.code());
+        self.manifest.ended = Some(WallTime::now().to_string());
+        let _ = self.directory.write_manifest(&self.manifest);
+        fault
+    }
+
     /// Notes when the run begins, where somebody will ask.
     fn note_start(&mut self, epoch_ns: u64) -> Result<(), Fault> {
         if let (Some(at), Some(facts)) = (self.part.start_at, &mut self.manifest.start_at) {
@@ -235,8 +248,8 @@ impl Attempt {
         let Some(shard) = self.part.asked else { return Ok(()) };
         let header =
             ShardHeader::new(self.directory.run_id(), shard, self.plan.digest(), epoch_ns, &self.layout);
-        let started = self.files.start_shard(&self.directory, &header);
-        started.map_err(|error| unwritable(self.directory.path(), &error))
+        let begun = self.files.begin_shard(&header);
+        begun.map_err(|error| unwritable(self.directory.path(), &error))
     }
 
     /// Drives the plan to its end, writing what happens as it happens.
@@ -245,7 +258,13 @@ impl Attempt {
         if let Some(wait) = until_aligned(&self.plan).filter(|wait| *wait <= 2 * LEAD) {
             thread::sleep(wait);
         }
+        // What takes the disk its time is done before the plan's time runs.
+        if self.part.asked.is_some() {
+            let started = self.files.start_shard(&self.directory);
+            started.map_err(|error| unwritable(self.directory.path(), &error))?;
+        }
         self.part.arrive();
+        self.part.punctual().map_err(|fault| self.fail(fault))?;
         let (control, clock) = (Control::new(), Monotonic::start());
         let epoch_ns = WallTime::now().epoch_ns();
         self.note_start(epoch_ns)?;
@@ -265,7 +284,7 @@ impl Attempt {
         let collector = collector
             .with_switches(switches.clone())
             .with_operator(done)
-            .with_budgets(&self.plan.scenario().budgets);
+            .with_budgets(own_budgets(&self.plan, self.part.shard()));
         let setup = Setup {
             plan: Arc::clone(&self.plan),
             shard: self.part.shard(),
@@ -355,12 +374,20 @@ fn unwritable(path: &Path, error: &io::Error) -> Fault {
     ))
 }
 
+/// The budgets that this process judges: of one among several shards none, for its share is not what they are about.
+fn own_budgets(plan: &Plan, shard: Shard) -> &[Budget] {
+    if shard.of() > 1 { &[] } else { &plan.scenario().budgets }
+}
+
 fn facts(plan: &Plan, shard: Shard) -> ShardFacts {
     let elsewhere = plan.faults().iter().filter(|fault| !shard.leads() && !fault.effect.by_device());
+    let scenario = plan.scenario();
     ShardFacts {
         shard,
         devices: shard.count(0, plan.devices()),
         faults_elsewhere: elsewhere.map(|fault| fault.name.clone()).collect(),
+        budgets: scenario.budgets.iter().map(Demand::of).collect(),
+        demand_delivery: scenario.run.demand_delivery,
     }
 }
 

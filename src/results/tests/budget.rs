@@ -137,14 +137,59 @@ fn every_column_of_a_summary_but_the_names_of_faults_can_be_demanded() {
     }
 }
 
-/// The first budget that the reports of a run with these budgets say has failed, and when.
-fn failed_early(budgets: &[Budget]) -> Option<(u64, BudgetResult)> {
+/// The measured phase in two.
+fn two_phases() -> Arc<Layout> {
+    let mut layout = (*layout()).clone();
+    layout.phases[2].end = Tick(5 * SECOND);
+    let late = PhaseInfo {
+        name: "late".into(),
+        start: Tick(5 * SECOND),
+        end: Tick(8 * SECOND),
+        ..layout.phases[2].clone()
+    };
+    layout.phases.push(late);
+    Arc::new(layout)
+}
+
+/// What is longer than a histogram reaches may be as long as it likes.
+#[test]
+fn what_was_clipped_keeps_under_no_ceiling() {
     let out = tempfile::tempdir().unwrap();
     let layout = layout();
+    let samples: Vec<_> = (0..40)
+        .map(|nth| {
+            let response_ns = if nth % 2 == 0 { 400 * SECOND } else { MS };
+            (0, sample(&layout, 0, Tick(2 * SECOND + nth * MS), response_ns, Outcome::Ok))
+        })
+        .collect();
+    let (_, totals, _) = run_of(out.path(), &samples, 1);
+    for (key, met, at_least) in [
+        ("p75", false, true),
+        ("ok_p75", false, true),
+        ("service_p75", false, true),
+        ("backlog_wait_p75", false, true),
+        ("max", false, true),
+        ("mean", false, true),
+        ("service_max", false, true),
+        ("p25", true, false),
+        ("min", true, false),
+    ] {
+        let results = judge(&totals, &[budget(Scope::default(), &[(key, "<90s")])], None);
+        assert_eq!((results[0].met, results[0].at_least), (met, at_least), "{key}: {:?}", results[0]);
+    }
+}
+
+/// The first budget that the reports of a run with these budgets say has failed, and when.
+fn failed_early(budgets: &[Budget]) -> Option<(u64, BudgetResult)> {
+    failed_early_in(&layout(), budgets)
+}
+
+fn failed_early_in(layout: &Arc<Layout>, budgets: &[Budget]) -> Option<(u64, BudgetResult)> {
+    let out = tempfile::tempdir().unwrap();
     let started = WallTime::from_epoch(Duration::from_secs(1_790_000_000));
     let directory = RunDirectory::create(out.path(), "trial", "a", started).unwrap();
-    let mut files = directory.start_files(&layout, started).unwrap();
-    let (mut recorders, collector) = recorders(&layout, 1);
+    let mut files = directory.start_files(layout, started).unwrap();
+    let (mut recorders, collector) = recorders(layout, 1);
     let mut recorder = recorders.pop().unwrap();
     let mut failed = Vec::new();
     // The recorder waits for every interval's report: the collector then never merges intervals.
@@ -157,7 +202,7 @@ fn failed_early(budgets: &[Budget]) -> Option<(u64, BudgetResult)> {
                         let at = Tick(second * SECOND + nth * MS);
                         // From the fourth second on nothing ends well.
                         let outcome = if second < 4 { Outcome::Ok } else { Outcome::Shed };
-                        offer(&mut recorder, &sample(&layout, 0, at, MS, outcome));
+                        offer(&mut recorder, &sample(layout, 0, at, MS, outcome));
                     }
                 }
                 recorder.rotate(Tick((second + 1) * SECOND));
@@ -183,6 +228,12 @@ fn a_budget_that_may_end_the_run_is_judged_at_every_interval_of_the_measured_pha
     // Two seconds of 20 ok each, then shed ones: 20 of 60 at the end of the fifth second.
     let (at, result) = failed_early(&[shed()]).unwrap();
     assert_eq!((at, result.met, result.aborted, result.measured.as_deref()), (5, false, true, Some("20")));
+    let layout = two_phases();
+    let late =
+        |grace_ms| Budget { grace: Span::from_ms(grace_ms), ..budget(phase("late"), &[("shed", "<1")]) };
+    // The second of two phases begins at 5 s.
+    assert_eq!(failed_early_in(&layout, &[late(0)]).map(|(at, _)| at), Some(6));
+    assert_eq!(failed_early_in(&layout, &[late(1_500)]).map(|(at, _)| at), Some(7));
     let grace = Budget { grace: Span::from_ms(4_500), ..shed() };
     assert_eq!(failed_early(&[grace]).map(|(at, _)| at), Some(7), "4.5 s into phases that begin at 2 s");
     assert_eq!(failed_early(&[budget(phase("warm-up"), &[("p50", "<1ns")])]).map(|(at, _)| at), Some(3));

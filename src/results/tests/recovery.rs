@@ -179,6 +179,18 @@ fn a_spell_ends_in_one_of_five_ways() {
 }
 
 #[test]
+fn counts_of_a_spell_in_which_nothing_ended_meet_no_budget() {
+    use crate::budget::Condition;
+    use crate::results::finding::worst;
+    let layout = with_faults(&[("stall", &[(20, 30), (33, 40)])]);
+    let busy = Feed::new(&layout).spell(0, 0, 20, 30).until(60, FINE).end().remove(0);
+    let idle = Outage { ok: 0, shed: 0, error: 0, timeout: 0, lost: 0, dropped: 0, turn: 1, ..busy.clone() };
+    let failed = Condition::parse("failed", "<=0").unwrap().unwrap();
+    assert!(worst(&[&busy], &failed).is_ok_and(|found| found.value.abs() < 1.0));
+    assert_eq!(worst(&[&busy, &idle], &failed), Err("no reading ended (spell 2)".to_owned()));
+}
+
+#[test]
 fn the_level_is_the_median_of_the_last_ten_intervals_and_the_drain_proves_nothing() {
     let layout = with_faults(&[("stall", &[(20, 30), (98, 99)])]);
     let mut feed = Feed::new(&layout);

@@ -13,7 +13,8 @@ const BEGAN_NS: u64 = 1_790_000_000_123_000_000;
 /// Has a run recorded as `shard`.
 pub(super) fn start(files: &mut RunFiles, directory: &RunDirectory, layout: &Layout, shard: Shard) {
     let header = ShardHeader::new(directory.run_id(), shard, "digest", BEGAN_NS, layout);
-    files.start_shard(directory, &header).unwrap();
+    files.start_shard(directory).unwrap();
+    files.begin_shard(&header).unwrap();
 }
 
 /// The merge of the runs in `directories`, as a run begun at `started`.
@@ -157,6 +158,19 @@ fn a_damaged_record_is_refused_with_its_line() {
     ] {
         assert!(second.contains(from), "{from} {second}");
         cases.push((format!("{}{}", lines[0], second.replacen(from, to, 1)), said.into()));
+    }
+    let between = |from: &str, to: &str| second.split_once(from).unwrap().1.split_once(to).unwrap().0;
+    let cell = between("\"cells\":[", "],\"anomalies\"");
+    let times = between("\"times\":[", ",[\"service\"");
+    let fleets = between("\"fleets\":[", "]},\"pulses\"");
+    for (from, to, said) in [
+        (cell, format!("{cell},{cell}"), "line 2: a cell stands twice"),
+        (times, format!("{times},{times}"), "line 2: a histogram stands twice"),
+        ("\"planned\":1", format!("\"planned\":{}", u64::MAX), "line 2: a count is beyond counting"),
+        (fleets, format!("{fleets},{fleets}"), "line 2: the delivery audit is of other fleets"),
+        (fleets, String::new(), "line 2: the delivery audit is of other fleets"),
+    ] {
+        cases.push((format!("{}{}", lines[0], second.replacen(from, &to, 1)), said.into()));
     }
     // The time-out of a fleet sets the bounds of every histogram.
     let wide = lines[0].replacen("\"timeout_ns\":5000000000", "\"timeout_ns\":50000000000", 1);

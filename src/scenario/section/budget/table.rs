@@ -65,7 +65,7 @@ static FIELDS: [Field; ALL] = {
         "grace",
         Kind::Span(Span::ZERO, LONGEST),
         "0s",
-        "with abort_on_fail: not judged before so long into the measured phases",
+        "with abort_on_fail: not judged before so long into its phase, or into the measured phases if it names none",
     );
     // Loops by hand: constants know no iterators.
     let (mut at, mut nth) = (OWN, 0);
