@@ -263,7 +263,7 @@ fn comparison() -> Comparison {
         "schema": 1, "scenario": "small\u{7}", "base": {"label": "", "runs": []},
         "candidate": {"label": "\u{1b}[1m]]>\u{fffe}", "runs": []},
         "design": {"pairing": "paired", "pairs": 8, "alpha": 0.05, "seed": "1", "plan_digests": [], "base_first": []},
-        "verdict": "regression", "gates": true, "reasons": ["a\nb"],
+        "verdict": "regression", "gates": true, "not_worse": false, "suspect_runs": 0, "reasons": ["a\nb"],
         "cells": cells.map(|(figure, verdict)| cell(figure, 0.01, verdict)).collect::<Vec<_>>(),
         "order_effect": null, "looks": [], "confirmation": null,
     }))
