@@ -9,6 +9,7 @@ use crate::cli::Fault;
 use crate::cli::args::MergeArgs;
 use crate::cli::exit::Exit;
 use crate::clock::WallTime;
+use crate::engine::Descriptors;
 use crate::record::Shard;
 use crate::results::{Demand, Manifest, MergedShard, RecordEnd, RunState, ShardFile, load_manifest};
 
@@ -109,6 +110,10 @@ impl Source {
 /// # Errors
 /// One fault that names everything that is no shard.
 pub(super) fn open(paths: &[PathBuf]) -> Result<Vec<Source>, Fault> {
+    // Two files of each are open at a time.
+    Descriptors::ensure(2 * paths.len() as u64 + Descriptors::OVERHEAD).map_err(|error| {
+        Fault::failed(format!("{} shards are too many to be merged at once: {error}", paths.len()))
+    })?;
     let (mut sources, mut faults) = (Vec::new(), Vec::new());
     for path in paths {
         match Source::open(path) {
