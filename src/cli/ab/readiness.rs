@@ -93,7 +93,7 @@ impl Readiness {
             if Duration::from_nanos(clock.now().0) > patience {
                 let wanted = self.wanted(targets);
                 let last = process.last_lines();
-                return Err(format!("was not ready after {:.0} s: {wanted}; {last}", patience.as_secs_f64()));
+                return Err(format!("was not ready after {:.1} s: {wanted}; {last}", patience.as_secs_f64()));
             }
             std::thread::sleep(LOOK);
         }
