@@ -106,8 +106,7 @@ impl Process {
         let clock = Monotonic::start();
         loop {
             // Its number is its own for as long as somebody of the group is there.
-            let alive =
-                self.ended().is_none() || self.group().is_some_and(|group| killpg(group, None).is_ok());
+            let alive = self.ended().is_none() || self.group().is_some_and(is_alive);
             if !alive {
                 self.gone = true;
                 return true;
@@ -136,6 +135,28 @@ impl Drop for Process {
             let _ = self.gone_within(BURIAL);
         }
     }
+}
+
+/// Whether a process of the group still does something: one that has ended holds no port, however long its parent takes to
+/// hear of it.
+fn is_alive(group: Pid) -> bool {
+    killpg(group, None).is_ok() && members(group).is_none_or(|states| states.iter().any(|state| state != "Z"))
+}
+
+/// The states of the processes of a group; `None` where the system does not tell.
+fn members(group: Pid) -> Option<Vec<String>> {
+    let mut states = Vec::new();
+    for entry in std::fs::read_dir("/proc").ok()?.flatten() {
+        let Ok(stat) = std::fs::read_to_string(entry.path().join("stat")) else { continue };
+        // The name in brackets may hold anything; then come state, parent and group (proc_pid_stat(5)).
+        let mut fields = stat.rsplit_once(')').map(|(_, rest)| rest.split_whitespace()).into_iter().flatten();
+        if let (Some(state), Some(own)) = (fields.next(), fields.nth(1))
+            && own == group.to_string()
+        {
+            states.push(state.to_owned());
+        }
+    }
+    (!states.is_empty()).then_some(states)
 }
 
 /// The last lines of the file `log`, indented; a word of its own where there are none.
@@ -178,7 +199,7 @@ mod tests {
         let group = process.group().unwrap();
         assert_eq!(process.stop(Duration::from_secs(60)), Stopped::Ended);
         assert_eq!(std::fs::read_to_string(&left).unwrap(), "bye\n");
-        assert_eq!(killpg(group, None), Err(nix::errno::Errno::ESRCH));
+        assert!(!is_alive(group));
     }
 
     #[test]
