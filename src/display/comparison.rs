@@ -222,9 +222,10 @@ pub fn estimate(comparison: &Comparison) -> String {
     if told.is_empty() { "nothing to tell yet".to_owned() } else { told.join(", ") }
 }
 
-/// The first reason of a comparison.
+/// The first reason of a comparison, but for how far its confirmation is.
 pub fn finding(comparison: &Comparison) -> String {
-    comparison.reasons.first().cloned().unwrap_or_default()
+    let told = comparison.reasons.iter().find(|reason| !reason.starts_with("not confirmed yet"));
+    told.cloned().unwrap_or_default()
 }
 
 /// A length of time as people plan with it: `40 s`, `3 min`, `1 h 20 min`.
