@@ -2,7 +2,7 @@
 //! chance: what is asserted is how comparisons are made, kept and judged again, and what a build that fails gets.
 #![cfg(unix)]
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -13,6 +13,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::compare::{interrupt, is_measured, json, squall, text, told, wait_until};
+use crate::support::take_request;
 
 const SQUALL: &str = env!("CARGO_BIN_EXE_squall");
 
@@ -234,24 +235,7 @@ fn stub(failing: u64, work: Duration) -> String {
 fn serve_stub(mut stream: &TcpStream, failing: u64, work: Duration) {
     static ASKED: AtomicU64 = AtomicU64::new(0);
     let mut input = BufReader::new(stream.try_clone().unwrap());
-    loop {
-        let mut length = 0;
-        loop {
-            let mut line = String::new();
-            if input.read_line(&mut line).unwrap_or(0) == 0 {
-                return;
-            }
-            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-                length = value.trim().parse().unwrap();
-            }
-            if line == "\r\n" {
-                break;
-            }
-        }
-        let mut body = vec![0; length];
-        if input.read_exact(&mut body).is_err() {
-            return;
-        }
+    while take_request(&mut input).unwrap_or(false) {
         let fails = failing > 0 && ASKED.fetch_add(1, Ordering::Relaxed).is_multiple_of(failing);
         let answer: &[u8] = if fails {
             b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n"

@@ -396,13 +396,31 @@ fn withhold(cells: &mut [Cell]) {
     }
 }
 
+/// The differences at the median of all fleets: of pairs that ran the base first, and of the others.
+fn by_order(cells: &[Cell], design: &Design) -> Option<[Vec<f64>; 2]> {
+    let cell = cells.iter().find(|cell| cell.figure == Figure::P50 && cell.group.is_all())?;
+    let of = |first: bool| -> Vec<f64> {
+        let zip = cell.differences.iter().zip(&design.base_first);
+        zip.filter(|(_, own)| **own == first).map(|(difference, _)| *difference).collect()
+    };
+    let both = [of(true), of(false)];
+    both.iter().all(|own| !own.is_empty()).then_some(both)
+}
+
 /// What running first does by itself, at the median of all fleets.
 fn order_effect(cells: &[Cell], design: &Design) -> Option<f64> {
-    let cell = cells.iter().find(|cell| cell.figure == Figure::P50 && cell.group.is_all())?;
-    let of = |first: bool| {
-        let zip = cell.differences.iter().zip(&design.base_first);
-        let own: Vec<f64> = zip.filter(|(_, own)| **own == first).map(|(d, _)| *d).collect();
-        (!own.is_empty()).then(|| moments(&own).0)
-    };
-    Some(of(true)? - of(false)?)
+    let [first, second] = by_order(cells, design)?;
+    Some(moments(&first).0 - moments(&second).0)
+}
+
+impl Comparison {
+    /// Standard error of the order effect, from the scatter within each order; `None` for fewer than three pairs, or one
+    /// order alone.
+    pub fn order_error(&self) -> Option<f64> {
+        let [first, second] = by_order(&self.cells, &self.design)?;
+        let squares = |values: &[f64]| moments(values).1.powi(2) * (values.len() as f64 - 1.0);
+        let (m, n) = (first.len() as f64, second.len() as f64);
+        let variance = (squares(&first) + squares(&second)) / (m + n - 2.0);
+        (m + n >= 3.0).then(|| (variance * (1.0 / m + 1.0 / n)).sqrt())
+    }
 }

@@ -7,6 +7,7 @@
 use rand::{Rng, RngExt};
 use rand_distr::{Distribution, StandardNormal, StudentT};
 
+use super::statistic::shuffle;
 use crate::seed::{Seed, Stream};
 
 /// Percentiles of a simulated run: p50, p95, p99, p99.9.
@@ -129,9 +130,7 @@ impl World {
 pub(super) fn balanced(pairs: usize, stream: &mut Stream) -> Vec<bool> {
     let extra = pairs % 2 == 1 && stream.next_u64() & 1 == 1;
     let mut first: Vec<bool> = (0..pairs).map(|pair| pair < pairs / 2 + usize::from(extra)).collect();
-    for last in (1..pairs).rev() {
-        first.swap(last, (stream.next_u64() % (last as u64 + 1)) as usize);
-    }
+    shuffle(&mut first, stream);
     first
 }
 

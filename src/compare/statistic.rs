@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use rand::Rng;
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
-use crate::seed::Seed;
+use crate::seed::{Seed, Stream};
 
 /// Pairs up to which every one of the `2^n` flips is tried.
 pub(super) const EXACT_PAIRS: usize = 14;
@@ -222,14 +222,19 @@ pub(super) fn relabel(cells: &[Vec<f64>], left: usize, seed: Seed) -> Vec<f64> {
         let mut stream = seed.stream("compare/labels", runs as u64);
         let mut chosen = start;
         for _ in 0..SAMPLED {
-            for last in (1..runs).rev() {
-                chosen.swap(last, (stream.next_u64() % (last as u64 + 1)) as usize);
-            }
+            shuffle(&mut chosen, &mut stream);
             note(&chosen);
         }
     }
     let dead = |cell: &[f64]| cell.iter().all(|value| value.total_cmp(&cell[0]).is_eq());
     tally.shares(exact).zip(&cells).map(|(p, cell)| if dead(cell) { 1.0 } else { p }).collect()
+}
+
+/// Brings `items` into a random order (Fisher and Yates).
+pub(super) fn shuffle<T>(items: &mut [T], stream: &mut Stream) {
+    for last in (1..items.len()).rev() {
+        items.swap(last, (stream.next_u64() % (last as u64 + 1)) as usize);
+    }
 }
 
 /// Ways to choose `k` of `n`.

@@ -182,25 +182,10 @@ fn footnotes(comparison: &Comparison, width: usize, style: Style) -> Vec<String>
     lines.collect()
 }
 
-/// Whether the order of runs shows beyond what chance makes of it: its standard error is from the scatter within each order.
+/// Whether the order of runs shows beyond what chance makes of it.
 fn order_matters(comparison: &Comparison, effect: f64) -> bool {
-    let cell = comparison.cells.iter().find(|cell| cell.figure == Figure::P50 && cell.group.is_all());
-    let Some(cell) = cell else { return false };
-    let own = |first: bool| -> Vec<f64> {
-        let zip = cell.differences.iter().zip(&comparison.design.base_first);
-        zip.filter(|(_, own)| **own == first).map(|(difference, _)| *difference).collect()
-    };
-    let (first, second) = (own(true), own(false));
-    let squares = |values: &[f64]| {
-        let mean = values.iter().sum::<f64>() / values.len().max(1) as f64;
-        values.iter().map(|value| (value - mean).powi(2)).sum::<f64>()
-    };
-    let (m, n) = (first.len() as f64, second.len() as f64);
-    if m + n < 3.0 || m * n == 0.0 {
-        return false;
-    }
-    let error = ((squares(&first) + squares(&second)) / (m + n - 2.0) * (1.0 / m + 1.0 / n)).sqrt();
-    effect.abs() > ORDER_MATTERS && effect.abs() > ERRORS_BEYOND_CHANCE * error
+    let beyond = |error| effect.abs() > ERRORS_BEYOND_CHANCE * error;
+    effect.abs() > ORDER_MATTERS && comparison.order_error().is_some_and(beyond)
 }
 
 /// The figures of all fleets in a line, for the way.

@@ -1,7 +1,7 @@
 //! A server that answers one reading per millisecond and connection, and freezes once. Thread per connection; it shares
 //! no code with the tool.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
@@ -9,6 +9,8 @@ use std::time::Duration;
 use squall::clock::{Monotonic, Tick};
 use squall::record::Protocol;
 use tokio_tungstenite::tungstenite::{Message, accept};
+
+use crate::support::take_request;
 
 const MS: u64 = 1_000_000;
 
@@ -72,22 +74,7 @@ fn answer_when_due(law: Law, clock: Monotonic) {
 fn serve_http(stream: TcpStream, law: Law, clock: Monotonic) {
     let mut input = BufReader::new(stream.try_clone().unwrap());
     let mut output = stream;
-    loop {
-        let mut length = 0;
-        loop {
-            let mut line = String::new();
-            if input.read_line(&mut line).unwrap_or(0) == 0 {
-                return;
-            }
-            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-                length = value.trim().parse().unwrap();
-            }
-            if line == "\r\n" {
-                break;
-            }
-        }
-        let mut body = vec![0; length];
-        input.read_exact(&mut body).unwrap();
+    while take_request(&mut input).unwrap() {
         answer_when_due(law, clock);
         output.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}").unwrap();
     }

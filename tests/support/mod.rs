@@ -1,5 +1,6 @@
 //! What the engine's tests share: a sink that keeps every sample, and a run of a scenario's text.
 
+use std::io::{self, BufRead};
 use std::sync::{Arc, Mutex};
 
 use squall::clock::{Monotonic, Tick};
@@ -116,4 +117,25 @@ pub(crate) fn drive_shard(
     let mut book = Arc::into_inner(keeper.0).expect("the workers have ended").into_inner().unwrap();
     book.switches = switches.take_before(Tick::FAR);
     (report, book)
+}
+
+/// Takes one HTTP request with a length from `input`; false at the end of the connection.
+///
+/// # Errors
+/// If it ends in the middle of the body.
+pub(crate) fn take_request(input: &mut impl BufRead) -> io::Result<bool> {
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        if input.read_line(&mut line).unwrap_or(0) == 0 {
+            return Ok(false);
+        }
+        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+            length = value.trim().parse().unwrap();
+        }
+        if line == "\r\n" {
+            break;
+        }
+    }
+    input.read_exact(&mut vec![0; length]).map(|()| true)
 }

@@ -4,23 +4,20 @@ mod source;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::{self, IsTerminal, Write as _};
+use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use self::source::{Demanded, Source};
 use super::args::MergeArgs;
 use super::exit::Exit;
-use super::{Fault, UNANSWERED, settle};
+use super::{Fault, UNANSWERED, report, settle};
 use crate::clock::WallTime;
-use crate::display::{self, Style};
 use crate::record::{Shard, Validity, Verdict};
 use crate::results::{
     self, Manifest, MergeError, MergedShard, RunDirectory, RunState, ShardFile, Totals, merge_events,
 };
 
-/// Width of the report where the terminal does not say.
-const WIDTH: usize = 100;
 /// Reasons told of all shards together.
 const REASONS: usize = 20;
 
@@ -175,11 +172,5 @@ fn conclude(manifest: &mut Manifest, totals: &Totals, demanded: &Demanded) -> Ex
 
 fn print(directory: &RunDirectory, json: bool) -> Result<(), Fault> {
     let report = results::Report::load(directory.path()).map_err(Fault::failed)?;
-    let mut out = io::stdout().lock();
-    let printed = if json {
-        serde_json::to_string_pretty(&report).map_err(Fault::failed)?
-    } else {
-        display::verdict(&report, WIDTH, Style::of(out.is_terminal()))
-    };
-    writeln!(out, "{}", printed.trim_end()).map_err(|error| Fault::failed(format!("cannot print: {error}")))
+    report::print(&report, json)
 }
