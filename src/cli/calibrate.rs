@@ -12,7 +12,7 @@ use crate::display::{Style, time};
 use crate::engine::Descriptors;
 use crate::protocol::Endpoint;
 use crate::record::Protocol;
-use crate::results::Host;
+use crate::results::{Host, replace_text};
 
 /// Where the profile is kept if the user names no place: this variable names the file; empty, it says that there is none.
 const VARIABLE: &str = "SQUALL_PROFILE";
@@ -57,7 +57,7 @@ pub(super) fn calibrate(args: &CalibrateArgs) -> Result<Exit, Fault> {
     };
     let profile =
         calibration::survey(&targets.urls, effort, &scratch.0, memory, tell).map_err(Fault::failed)?;
-    store(&path, &profile)?;
+    store(&path, &profile.to_json().map_err(Fault::failed)?)?;
     print(&profile, &format!("kept in {}", path.display()))
 }
 
@@ -101,17 +101,10 @@ fn show(path: &Path) -> Result<Exit, Fault> {
     print(&profile, &format!("calibrated {}", profile.calibrated))
 }
 
-/// Writes beside the file and then puts it in its place: whoever reads meanwhile sees the old one whole.
-fn store(path: &Path, profile: &Profile) -> Result<(), Fault> {
-    let write = || {
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder)?;
-        }
-        let partial = path.with_extension("json.partial");
-        std::fs::write(&partial, profile.to_json()?)?;
-        std::fs::rename(&partial, path)
-    };
-    write().map_err(|error: io::Error| {
+/// Keeps the `text` of a profile at `path`, whose folders are made: whoever reads meanwhile sees the old one whole.
+pub(super) fn store(path: &Path, text: &str) -> Result<(), Fault> {
+    let folders = path.parent().map_or(Ok(()), std::fs::create_dir_all);
+    folders.and_then(|()| replace_text(path, text)).map_err(|error| {
         let path = path.display();
         Fault::failed(format!("cannot write {path}: {error}; choose another place with --profile FILE"))
     })

@@ -1,7 +1,8 @@
 //! Judges a run's figures by its budgets: at the end, and, where a budget may end the run, at every interval.
 
 use super::cell::{Cell, Key, Percentile, Series};
-use super::finding::{Counts, Finding, Measured, counted, share, worst};
+use super::finding::{Finding, Measured, counted, share, worst};
+use super::level::Sums;
 use super::manifest::BudgetResult;
 use super::outage::{Outage, Recovery as State};
 use super::total::{ALL, Totals};
@@ -262,9 +263,9 @@ impl Slice {
         }
     }
 
-    fn counts(&self) -> Counts {
+    fn counts(&self) -> Sums {
         let counters = &self.cell.counters;
-        Counts {
+        Sums {
             ok: counters.ok,
             shed: counters.shed,
             error: counters.error(),

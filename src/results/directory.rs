@@ -115,15 +115,36 @@ impl RunDirectory {
     }
 
     pub(super) fn replace(&self, name: &str, write: impl FnOnce(File) -> io::Result<()>) -> io::Result<()> {
-        let partial = self.path.join(format!("{name}.partial"));
-        let written =
-            File::create(&partial).and_then(write).and_then(|()| fs::rename(&partial, self.path.join(name)));
-        if written.is_err() {
-            // Half a file helps nobody; where even this fails the disk is in a worse state than the run.
-            let _ = fs::remove_file(&partial);
-        }
-        written
+        replace(&self.path.join(name), write)
     }
+}
+
+/// Writes the file at `path` in one step: beside its place, as `<name>.partial`, and then into it. Readers see the old one or the
+/// new one, never half of one.
+///
+/// # Errors
+/// If it cannot be written; the old one then still stands.
+fn replace(path: &Path, write: impl FnOnce(File) -> io::Result<()>) -> io::Result<()> {
+    let mut partial = path.as_os_str().to_owned();
+    partial.push(".partial");
+    let partial = PathBuf::from(partial);
+    let written = File::create(&partial).and_then(write).and_then(|()| fs::rename(&partial, path));
+    if written.is_err() {
+        // Half a file helps nobody; where even this fails the disk is in a worse state than the run.
+        let _ = fs::remove_file(&partial);
+    }
+    written
+}
+
+/// Writes `text` to the file at `path` in one step, on the disk before it takes its place.
+///
+/// # Errors
+/// If it cannot be written; the old one then still stands.
+pub fn replace_text(path: &Path, text: &str) -> io::Result<()> {
+    replace(path, |mut file| {
+        file.write_all(text.as_bytes())?;
+        file.sync_all()
+    })
 }
 
 /// `text` as a file name: letters, digits, `.`, `_` and `-`, not beginning with a dot; `None` if nothing is left.

@@ -1,5 +1,6 @@
 //! What budgets find: a measured figure or why there is none, and the figures of the spells of faults.
 
+use super::level::Sums;
 use super::outage::{Outage, Recovery as State};
 use crate::budget::{Condition, Figure, Metric, Recovery};
 
@@ -52,9 +53,9 @@ fn of_spell(spell: &Outage, metric: Metric) -> Finding {
     let recovery = match metric {
         Metric::Recovery(recovery) => recovery,
         Metric::Figure(figure) => {
-            let counts = Counts::of(spell);
+            let counts = sums(spell);
             // Where nothing ended, nothing failed either: that proves nothing.
-            let ended = counts.ok + counts.failed();
+            let ended = counts.ended();
             return if ended == 0 { Err("no reading ended".to_owned()) } else { counted(figure, &counts) };
         }
         Metric::Percentile(..) => return Err("not known of a fault".to_owned()),
@@ -89,33 +90,15 @@ const fn unproven(state: State) -> &'static str {
     }
 }
 
-/// How many ended how.
-#[derive(Debug, Default)]
-pub(super) struct Counts {
-    pub(super) ok: u64,
-    pub(super) shed: u64,
-    pub(super) error: u64,
-    pub(super) timeout: u64,
-    pub(super) lost: u64,
-    pub(super) dropped: u64,
-    pub(super) duplicated: u64,
-    pub(super) reordered: u64,
-}
-
-impl Counts {
-    const fn of(spell: &Outage) -> Self {
-        let Outage { ok, shed, error, timeout, lost, dropped, duplicated, reordered, .. } = *spell;
-        Self { ok, shed, error, timeout, lost, dropped, duplicated, reordered }
-    }
-
-    pub(super) const fn failed(&self) -> u64 {
-        self.shed + self.error + self.timeout + self.lost + self.dropped
-    }
+/// How the readings of a spell ended.
+const fn sums(spell: &Outage) -> Sums {
+    let Outage { ok, shed, error, timeout, lost, dropped, duplicated, reordered, .. } = *spell;
+    Sums { ok, shed, error, timeout, lost, dropped, duplicated, reordered }
 }
 
 /// Figures that rest on how readings ended alone.
-pub(super) fn counted(figure: Figure, counts: &Counts) -> Finding {
-    let ended = counts.ok + counts.failed();
+pub(super) fn counted(figure: Figure, counts: &Sums) -> Finding {
+    let ended = counts.ended();
     let number = |number: u64| Ok(Measured::exactly(number as f64));
     let share = |part: u64| share(part, ended);
     match figure {

@@ -44,7 +44,7 @@ pub use collector::{Collector, recorders};
 pub use delivery::{Expectation, FleetDelivery, Offender};
 pub use demand::Demand;
 pub use detection::{Detections, FleetDetection, Found, Score};
-pub use directory::{EventTable, RunDirectory, RunFiles};
+pub use directory::{EventTable, RunDirectory, RunFiles, replace_text};
 pub use distribution::{Distributions, read_distributions};
 pub use event::merge_events;
 pub use figures::Figures;

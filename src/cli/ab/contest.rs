@@ -12,15 +12,15 @@ use super::args::{Order, TrialArgs};
 use super::build::Build;
 use super::generator::{self, Errand, Ran};
 use super::pin;
-use super::record::{PairRecord, Record, SCHEMA, Stage, State, evidence, replace};
+use super::record::{PairRecord, Record, SCHEMA, Stage, State, evidence};
 use super::service::Stopped;
 use crate::cli::Fault;
 use crate::cli::exit::Exit;
 use crate::cli::signal::Interrupts;
 use crate::clock::{Monotonic, WallTime};
-use crate::compare::{self, Comparison, Settings, Verdict};
+use crate::compare::{self, Comparison, Evidence, Pair, Settings, Verdict};
 use crate::display;
-use crate::results::{Host, RunDirectory};
+use crate::results::{Host, RunDirectory, replace_text};
 use crate::scenario::{Plan, Scenario};
 use crate::seed::Seed;
 
@@ -43,6 +43,9 @@ pub(super) struct Contest<'a> {
     seed: Seed,
     folder: PathBuf,
     record: Record,
+    /// The pairs that count, as evidence: main ones and fresh ones.
+    main: Vec<Pair>,
+    fresh: Vec<Pair>,
     interrupts: Arc<AtomicU32>,
     _listening: Interrupts,
     clock: Monotonic,
@@ -52,6 +55,18 @@ pub(super) struct Contest<'a> {
     planned_s: f64,
     runs: RefCell<u32>,
 }
+
+/// A pair that is to be run.
+struct Turn {
+    stage: Stage,
+    number: u32,
+    seed: u64,
+    /// Digest of the plan that both runs must follow.
+    digest: String,
+}
+
+/// A run's directory, and what it is evidence of, or why it is invalid.
+type Run = (PathBuf, Result<Evidence, String>);
 
 /// Why a pair has no result.
 enum Missed {
@@ -119,6 +134,8 @@ impl<'a> Contest<'a> {
             seed: plan.scenario().seed,
             folder,
             record,
+            main: Vec::new(),
+            fresh: Vec::new(),
             interrupts,
             _listening: listening.map_err(Fault::failed)?,
             clock: Monotonic::start(),
@@ -157,7 +174,7 @@ impl<'a> Contest<'a> {
         let stored = self.store().and_then(|()| match &outcome {
             Ok(Outcome::Complete(comparison)) => {
                 let text = serde_json::to_string_pretty(comparison).map_err(Fault::failed)?;
-                replace(&self.folder, COMPARISON, &(text + "\n")).map_err(Fault::failed)
+                replace_text(&self.folder.join(COMPARISON), &(text + "\n")).map_err(Fault::failed)
             }
             _ => Ok(()),
         });
@@ -188,16 +205,18 @@ impl<'a> Contest<'a> {
 
     fn course(&mut self) -> Result<Outcome, Fault> {
         let mut done = 0;
+        let mut first = None;
         for look in self.args.pairs.0.clone() {
             if !self.batch(Stage::Main, done, look)? {
                 return Ok(Outcome::Interrupted(self.judge().ok()));
             }
             done = look;
-            if matches!(self.judge()?.verdict, Verdict::Regression | Verdict::Improvement) {
+            let verdict = first.insert(self.judge()?).verdict;
+            if matches!(verdict, Verdict::Regression | Verdict::Improvement) {
                 break;
             }
         }
-        let first = self.judge()?;
+        let Some(first) = first else { return Err(Fault::usage("no pair is asked for")) };
         if first.verdict == Verdict::Regression && self.record.confirming {
             let fresh = first.design.pairs;
             self.tell(&display::finding(&first));
@@ -205,12 +224,13 @@ impl<'a> Contest<'a> {
             if !self.batch(Stage::Confirmation, 0, fresh)? {
                 return Ok(Outcome::Interrupted(self.judge().ok()));
             }
+            return Ok(Outcome::Complete(self.judge()?));
         }
-        Ok(Outcome::Complete(self.judge()?))
+        Ok(Outcome::Complete(first))
     }
 
     fn judge(&self) -> Result<Comparison, Fault> {
-        self.record.judge(&self.folder, &self.settings)
+        self.record.judge_pairs(&self.main, &self.fresh, &self.settings)
     }
 
     /// Runs the pairs after `from` up to `to`; false if the user interrupted.
@@ -228,7 +248,8 @@ impl<'a> Contest<'a> {
         for (pair, base_first) in (from + 1..=to).zip(order) {
             loop {
                 match self.pair(stage, pair, base_first) {
-                    Ok(record) => {
+                    Ok((record, evidence)) => {
+                        if stage == Stage::Main { &mut self.main } else { &mut self.fresh }.push(evidence);
                         self.record.pairs.push(record);
                         self.store()?;
                         break;
@@ -264,40 +285,32 @@ impl<'a> Contest<'a> {
         Ok(())
     }
 
-    fn pair(&self, stage: Stage, number: u32, base_first: bool) -> Result<PairRecord, Missed> {
+    fn pair(&self, stage: Stage, number: u32, base_first: bool) -> Result<(PairRecord, Pair), Missed> {
         let stream = if stage == Stage::Main { "ab/pair" } else { "ab/confirmation" };
         let seed = self.seed.stream(stream, u64::from(number)).next_u64();
-        let mut directories = [PathBuf::new(), PathBuf::new()];
-        let mut invalid = None;
-        for side in if base_first { [0, 1] } else { [1, 0] } {
-            match self.side(stage, number, side, seed)? {
-                (directory, None) => directories[side] = directory,
-                (directory, Some(why)) => {
-                    directories[side] = directory;
-                    invalid.get_or_insert(why);
-                }
-            }
+        let turn = Turn { stage, number, seed, digest: self.digest(seed) };
+        let sides = if base_first { [0, 1] } else { [1, 0] };
+        let mut runs = [self.side(&turn, sides[0])?, self.side(&turn, sides[1])?];
+        let discarded = runs.iter().find_map(|(_, evidence)| evidence.as_ref().err().cloned());
+        if !base_first {
+            runs.reverse();
         }
-        let [a, b] =
-            directories.map(|path| path.strip_prefix(&self.folder).map_or(path.clone(), Path::to_owned));
-        let record =
-            PairRecord { number, stage, seed: seed.to_string(), base_first, a, b, discarded: invalid };
-        if record.discarded.is_some() { Err(Missed::Invalid(record)) } else { Ok(record) }
+        let [(a, base), (b, candidate)] = runs;
+        let [a, b] = [a, b].map(|path| path.strip_prefix(&self.folder).map_or(path.clone(), Path::to_owned));
+        let record = PairRecord { number, stage, seed: seed.to_string(), base_first, a, b, discarded };
+        match (base, candidate) {
+            (Ok(base), Ok(candidate)) => Ok((record, Pair { base, candidate, base_first: Some(base_first) })),
+            _ => Err(Missed::Invalid(record)),
+        }
     }
 
-    /// One build's run: its directory, and why it is invalid if it is.
-    fn side(
-        &self,
-        stage: Stage,
-        number: u32,
-        side: usize,
-        seed: u64,
-    ) -> Result<(PathBuf, Option<String>), Missed> {
+    /// One build's run.
+    fn side(&self, turn: &Turn, side: usize) -> Result<Run, Missed> {
         let build = &self.builds[side];
         let failed = |what: String| Missed::Failed(Fault::failed(what));
         *self.runs.borrow_mut() += 1;
-        let kind = if stage == Stage::Main { "pair" } else { "confirm" };
-        let name = format!("{:03}-{kind}-{number}-{}", self.runs.borrow(), ["a", "b"][side]);
+        let kind = if turn.stage == Stage::Main { "pair" } else { "confirm" };
+        let name = format!("{:03}-{kind}-{}-{}", self.runs.borrow(), turn.number, ["a", "b"][side]);
         let logs = self.folder.join("logs");
         let halted = || self.interrupted();
         let mut started = build.start(&logs.join(format!("{name}-build.log")), halted).map_err(failed)?;
@@ -309,7 +322,7 @@ impl<'a> Contest<'a> {
         let errand = Errand {
             scenario: self.scenario,
             targets: &targets,
-            seed,
+            seed: turn.seed,
             label: &build.label,
             out: &self.folder.join("runs"),
             log: &logs.join(format!("{name}-run")),
@@ -320,17 +333,11 @@ impl<'a> Contest<'a> {
         if matches!(stopped, Ok(Some(Stopped::Killed))) {
             self.tell(&format!("note: build `{}` did not end after SIGTERM and was killed", build.label));
         }
-        self.outcome(build, ran, stopped.err(), seed)
+        self.outcome(build, ran, stopped.err(), &turn.digest)
     }
 
     /// What came of a run, unless its build died.
-    fn outcome(
-        &self,
-        build: &Build,
-        ran: Ran,
-        died: Option<String>,
-        seed: u64,
-    ) -> Result<(PathBuf, Option<String>), Missed> {
+    fn outcome(&self, build: &Build, ran: Ran, died: Option<String>, digest: &str) -> Result<Run, Missed> {
         let failed = |what: String| Missed::Failed(Fault::failed(format!("build `{}` {what}", build.label)));
         match (ran, died) {
             (Ran::Interrupted, _) => Err(Missed::Interrupted),
@@ -341,31 +348,34 @@ impl<'a> Contest<'a> {
                     let message = format!("build `{}` was not measured: {}", build.label, fault.message);
                     Missed::Failed(Fault { message, ..fault })
                 })?;
-                self.same_plan(&evidence.plan_digest, seed).map_err(Missed::Failed)?;
-                Ok((directory, None))
+                if evidence.plan_digest != digest {
+                    return Err(Missed::Failed(self.changed()));
+                }
+                Ok((directory, Ok(evidence)))
             }
             (Ran::Invalid(directory), None) => {
                 let why = crate::results::load_manifest(&directory).ok().and_then(|run| run.validity);
                 let why = why.map(|validity| validity.reasons.join("; ")).unwrap_or_default();
-                Ok((directory, Some(format!("a run was invalid ({why})"))))
+                Ok((directory, Err(format!("a run was invalid ({why})"))))
             }
         }
     }
 
-    /// Makes sure that the scenario's file still says what it said.
-    fn same_plan(&self, digest: &str, seed: u64) -> Result<(), Fault> {
+    /// Digest of the scenario's plan with this seed, as it was in the beginning.
+    fn digest(&self, seed: u64) -> String {
         let mut scenario = self.plan.clone();
         scenario.seed = Seed(seed);
-        if Plan::new(scenario).digest() == digest {
-            return Ok(());
-        }
-        Err(Fault::new(
+        Plan::new(scenario).digest().to_owned()
+    }
+
+    fn changed(&self) -> Fault {
+        Fault::new(
             Exit::Invalid,
             &format!(
                 "{} was changed while the comparison was on: its plan is another one now; begin again",
                 self.scenario.display()
             ),
-        ))
+        )
     }
 
     fn interrupted(&self) -> bool {
@@ -390,8 +400,8 @@ impl<'a> Contest<'a> {
     }
 
     fn so_far(&self, stage: Stage) -> Option<String> {
-        let pairs = self.record.pairs(&self.folder, stage).ok()?;
-        let comparison = compare::paired(&pairs, &self.settings).ok()?;
+        let pairs = if stage == Stage::Main { &self.main } else { &self.fresh };
+        let comparison = compare::paired(pairs, &self.settings).ok()?;
         Some(display::estimate(&comparison))
     }
 }

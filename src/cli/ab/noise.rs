@@ -6,7 +6,6 @@ use super::args::{JudgeArgs, TrialArgs};
 use super::build::Build;
 use super::contest::{Contest, Outcome};
 use super::print;
-use super::record::replace;
 use crate::cli::Fault;
 use crate::cli::exit::Exit;
 use crate::clock::WallTime;
@@ -71,18 +70,8 @@ fn place(named: Option<&Path>, plan: &Plan) -> Result<PathBuf, Fault> {
 }
 
 fn store(path: &Path, profile: &NoiseProfile) -> Result<(), Fault> {
-    let write = || {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        std::fs::create_dir_all(folder)?;
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        replace(folder, &name, &(serde_json::to_string_pretty(profile)? + "\n"))
-    };
-    write().map_err(|error: std::io::Error| {
-        Fault::failed(format!(
-            "cannot write {}: {error}; choose another place with --profile FILE",
-            path.display()
-        ))
-    })
+    let text = serde_json::to_string_pretty(profile).map_err(Fault::failed)? + "\n";
+    crate::cli::calibrate::store(path, &text)
 }
 
 /// What is known beforehand of what a comparison will see.

@@ -1,6 +1,6 @@
 //! `ab.json`: how a comparison was made, run by run, and what it says; written after every pair.
 
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::cli::Fault;
 use crate::cli::exit::Exit;
 use crate::compare::{self, Comparison, Evidence, LOOK_ALPHAS, Look, Pair, Settings, Thresholds, Verdict};
-use crate::results::{Host, Report};
+use crate::results::{Host, Report, replace_text};
 use crate::seed::Seed;
 
 /// The version of the file's form.
@@ -114,7 +114,7 @@ impl Record {
     /// # Errors
     /// If it cannot be written.
     pub(super) fn store(&self, folder: &Path) -> io::Result<()> {
-        replace(folder, FILE, &(serde_json::to_string_pretty(self)? + "\n"))
+        replace_text(&folder.join(FILE), &(serde_json::to_string_pretty(self)? + "\n"))
     }
 
     /// What the comparison was asked.
@@ -132,7 +132,7 @@ impl Record {
     ///
     /// # Errors
     /// If a run cannot be read, or is no evidence.
-    pub(super) fn pairs(&self, folder: &Path, stage: Stage) -> Result<Vec<Pair>, Fault> {
+    fn pairs(&self, folder: &Path, stage: Stage) -> Result<Vec<Pair>, Fault> {
         let own = self.pairs.iter().filter(|pair| pair.stage == stage && pair.discarded.is_none());
         own.map(|pair| {
             Ok(Pair {
@@ -149,16 +149,28 @@ impl Record {
     /// # Errors
     /// If runs cannot be read or do not compare.
     pub(in crate::cli) fn judge(&self, folder: &Path, settings: &Settings) -> Result<Comparison, Fault> {
-        let pairs = self.pairs(folder, Stage::Main)?;
-        let mut comparison = look(&pairs, &self.looks, settings)?;
-        let fresh = self.pairs(folder, Stage::Confirmation)?;
+        let (pairs, fresh) = (self.pairs(folder, Stage::Main)?, self.pairs(folder, Stage::Confirmation)?);
+        self.judge_pairs(&pairs, &fresh, settings)
+    }
+
+    /// The same of pairs whose runs have been read: main ones and fresh ones.
+    ///
+    /// # Errors
+    /// If they do not compare.
+    pub(super) fn judge_pairs(
+        &self,
+        pairs: &[Pair],
+        fresh: &[Pair],
+        settings: &Settings,
+    ) -> Result<Comparison, Fault> {
+        let mut comparison = look(pairs, &self.looks, settings)?;
         if comparison.verdict == Verdict::Regression && self.confirming {
             let wanted = comparison.design.pairs;
             comparison = if fresh.len() >= wanted as usize {
                 // Several looks share one level; the fresh pairs are looked at once.
                 let alpha = if self.looks.len() > 1 { LOOK_ALPHAS[0] } else { settings.alpha };
                 let settings = Settings { alpha, ..*settings };
-                compare::confirm(comparison, &fresh, &settings).map_err(refused)?
+                compare::confirm(comparison, fresh, &settings).map_err(refused)?
             } else {
                 comparison
                     .reasons
@@ -212,13 +224,4 @@ pub(in crate::cli) fn evidence(directory: &Path) -> Result<Evidence, Fault> {
 #[expect(clippy::needless_pass_by_value, reason = "made to be handed to `map_err`")]
 pub(in crate::cli) fn refused(refusal: compare::Refusal) -> Fault {
     Fault::new(Exit::Invalid, &refusal)
-}
-
-/// Writes a file beside its place and then puts it there.
-pub(super) fn replace(folder: &Path, name: &str, text: &str) -> io::Result<()> {
-    let partial = folder.join(format!("{name}.partial"));
-    let mut file = std::fs::File::create(&partial)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    std::fs::rename(partial, folder.join(name))
 }
