@@ -354,7 +354,7 @@ fn at_qos_2_every_reading_reaches_mosquitto_exactly_once_however_often_the_conne
             // Sometimes before the first answer, sometimes amid a stream of them.
             let cut = (breaks < 40).then_some(breaks * 7 % 19);
             let done = publish_until(&mut session, &mut next, &mut open, READINGS, cut).await;
-            assert_eq!(session.stray(), 0);
+            assert_eq!(session.take_unmatched(), None);
             if done {
                 poll_fn(|cx| session.poll_close(cx)).await;
                 return breaks;

@@ -106,6 +106,12 @@ figures! {
         ErrorStatus = "error_status", Count, "errors: status neither success nor shedding";
         ErrorResource = "error_resource", Count, "errors: this machine's resources";
         ErrorNetwork = "error_network", Count, "errors: any other failure of the network";
+        FailedDevices = "failed_devices", Count, "devices with failed readings";
+        Unmatched = "unmatched", Count, "messages that answered no reading";
+        WireSentBytes = "wire_sent_bytes", Count, "bytes handed to the sockets of established connections";
+        WireReceivedBytes = "wire_received_bytes", Count, "bytes taken from them";
+        PayloadSentBytes = "payload_sent_bytes", Count, "bytes of the payloads of readings";
+        PayloadReceivedBytes = "payload_received_bytes", Count, "bytes of the bodies and messages received";
         Anomalies = "anomalies", Count, "seeded anomalies that began";
         AnomaliesFound = "anomalies_found", Count, "seeded anomalies that were flagged";
         JudgedNormal = "judged_normal", Count, "readings without an anomaly that the service judged";

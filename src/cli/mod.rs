@@ -34,6 +34,8 @@ use clap::Parser;
 use args::{Args, Command};
 pub use exit::Exit;
 
+use crate::results::Report;
+
 /// Why a command ended without success, and how the process exits.
 #[derive(Debug)]
 struct Fault {
@@ -59,8 +61,14 @@ impl Fault {
     }
 }
 
-/// What to say of a run in which nothing was answered.
-const UNANSWERED: &str = "no reading of the measured phases was answered ok; is this the right target?";
+/// What to say of a run in which nothing was answered: why, where that is known.
+fn unanswered(report: &Report) -> String {
+    let plain = "no reading of the measured phases was answered ok";
+    match report.reasons().first() {
+        Some(most) => format!("{plain}: {}", most.sentence()),
+        None => format!("{plain}; is this the right target?"),
+    }
+}
 
 /// Everything that went wrong, as one.
 fn all(done: impl IntoIterator<Item = Result<(), Fault>>) -> Result<(), Fault> {

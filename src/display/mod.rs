@@ -5,6 +5,7 @@ mod chart;
 mod comparison;
 mod delivery;
 mod detection;
+mod failure;
 pub mod figure;
 mod grid;
 mod outline;

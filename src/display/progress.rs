@@ -156,14 +156,24 @@ fn line(layout: &Layout, report: &IntervalReport, style: Style) -> String {
         )
     };
     format!(
-        "{head}  {}  ok {}  p50 {}  p99 {}  failed {}{}",
+        "{head}  {}  ok {}  p50 {}  p99 {}  failed {}{}{}",
         rate(total.planned as f64 / seconds(report), style),
         count(total.ok, style),
         short(total.p50),
         short(total.p99),
         count(total.failed, style),
+        overdue(total, style),
         faults(layout, report),
     )
+}
+
+/// What is overdue, where something is.
+fn overdue(readings: &Readings, style: Style) -> String {
+    if readings.overdue == 0 {
+        String::new()
+    } else {
+        format!("  overdue {}", count(readings.overdue, style))
+    }
 }
 
 /// What names the faults that were on in the interval, at the end of a line.
@@ -195,9 +205,10 @@ fn overall_text(layout: &Layout, report: &IntervalReport, style: Style) -> Strin
         format!("  failed {}", count(total.failed_so_far, style))
     };
     format!(
-        "{head}  offered {}  ok {}{failed}{}",
+        "{head}  offered {}  ok {}{failed}{}{}",
         rate(total.planned as f64 / seconds(report), style),
         rate(total.ok as f64 / seconds(report), style),
+        overdue(total, style),
         faults(layout, report),
     )
 }
@@ -213,12 +224,13 @@ fn fleet_texts(layout: &Layout, report: &IntervalReport, style: Style) -> Vec<St
             return format!("{head}  {}", connected(readings, u64::from(fleet.devices), style));
         }
         format!(
-            "{head}  {:>9}  p50 {:>8}  p99 {:>8}  in flight {}  failed {}",
+            "{head}  {:>9}  p50 {:>8}  p99 {:>8}  open {}  failed {}{}",
             rate(readings.ok as f64 / seconds(report), style),
             shown(readings.p50),
             shown(readings.p99),
-            count(readings.outstanding(), style),
+            count(readings.open, style),
             count(readings.failed_so_far, style),
+            overdue(readings, style),
         )
     };
     layout.fleets.iter().zip(&report.fleets).map(text).collect()
@@ -268,6 +280,7 @@ mod tests {
             late_slices: 0,
             faults: Vec::new(),
             switches: Vec::new(),
+            refused: None,
             budget_failed: None,
         }
     }
@@ -284,6 +297,8 @@ mod tests {
             failed_so_far: 3,
             connected_so_far: 900,
             connects_failed_so_far: 0,
+            open: 7,
+            overdue: 0,
         }
     }
 
@@ -337,8 +352,8 @@ mod tests {
         assert_eq!(
             fleet_texts(&layout, &report, Style::PLAIN),
             [
-                "  meters  http    2,398/s  p50   410 us  p99     >5 s  in flight 7  failed 3",
-                "  pumps   ws      2,398/s  p50   410 us  p99     >5 s  in flight 7  failed 3",
+                "  meters  http    2,398/s  p50   410 us  p99     >5 s  open 7  failed 3",
+                "  pumps   ws      2,398/s  p50   410 us  p99     >5 s  open 7  failed 3",
             ]
         );
     }

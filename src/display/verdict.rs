@@ -3,11 +3,11 @@
 use super::budget::budgets;
 use super::delivery::delivery;
 use super::detection::detection;
-use super::figure::{Marks, count, dash, percent, rate, time};
+use super::failure::{failures, has_failures, notes, service};
+use super::figure::{Marks, count, dash, rate, time};
 use super::grid::{Grid, clip, wrap};
 use super::recovery::recovery;
 use super::style::{Style, Tone};
-use crate::record::ErrorKind;
 use crate::record::Verdict;
 use crate::results::{Figures, Millis, Percentile, Report, RunState, SummaryRow};
 use crate::units::Quantile;
@@ -22,7 +22,7 @@ pub fn verdict(report: &Report, width: usize, style: Style) -> String {
     let mut marks = Marks::default();
     lines.push(String::new());
     if report.summary.iter().any(|row| row.figures.planned > 0) {
-        lines.extend(figures(&report.summary, &mut marks, style).draw(width, style));
+        lines.extend(figures(report, &mut marks, style).draw(width, style));
     } else {
         lines.push("nothing was measured".to_owned());
     }
@@ -31,6 +31,9 @@ pub fn verdict(report: &Report, width: usize, style: Style) -> String {
     if !faults.is_empty() {
         lines.extend(faults);
         lines.push(String::new());
+    }
+    for (label, text) in failures(report, style) {
+        lines.extend(labelled(label, &text, width, style));
     }
     lines.extend(facts(report, width, style));
     for text in detection(report, style) {
@@ -87,21 +90,44 @@ fn heading(report: &Report, width: usize, style: Style) -> Vec<String> {
         return lines;
     };
     let (tone, meaning) = match validity.verdict {
-        Verdict::Valid => (Tone::Good, "the figures are the service's own"),
+        Verdict::Valid => (Tone::Good, "the generator kept its plan"),
         Verdict::Suspect => (Tone::Warning, "the generator may show through in the figures"),
         Verdict::Invalid if idle => (Tone::Bad, "nothing was measured"),
         Verdict::Invalid => (Tone::Bad, "the generator was the bottleneck, not the service"),
     };
-    lines.push(format!("{}: {meaning}", style.paint(validity.verdict.name(), tone)));
+    let text = format!("{}: {meaning}", validity.verdict.name());
+    lines.extend(judgement("measurement", &text, validity.verdict.name(), tone, width, style));
     for reason in &validity.reasons {
         for (index, line) in wrap(reason, width - 4).into_iter().enumerate() {
             lines.push(format!("{}{line}", if index == 0 { "  - " } else { "    " }));
         }
     }
+    if let Some((text, tone)) = service(report, style) {
+        lines.extend(judgement("service", &text, &text, tone, width, style));
+    }
     lines
 }
 
-fn figures(rows: &[SummaryRow], marks: &mut Marks, style: Style) -> Grid {
+/// One of the two judgements of a run, with `word` painted: what it says of the measurement must not pass for what it says of the
+/// service.
+fn judgement(label: &str, text: &str, word: &str, tone: Tone, width: usize, style: Style) -> Vec<String> {
+    const MARGIN: usize = 13;
+    let lines = wrap(text, width - MARGIN);
+    let whole = lines.len() == 1 || word != text;
+    let painted = |(index, line): (usize, &String)| {
+        let label = if index == 0 { label } else { "" };
+        let line = match (index, whole) {
+            (0, true) => line.replacen(word, &style.paint(word, tone), 1),
+            (_, true) => line.clone(),
+            (_, false) => style.paint(line, tone),
+        };
+        format!("{label:<MARGIN$}{line}")
+    };
+    lines.iter().enumerate().map(painted).collect()
+}
+
+fn figures(report: &Report, marks: &mut Marks, style: Style) -> Grid {
+    let rows = &report.summary;
     let mut grid = Grid::new(&EXPENDABLE);
     let header = ["response time", "planned", "ok", "failed", "p50", "p99", "p99.9", "max", "service p99"];
     grid.cells(header.map(str::to_owned).to_vec(), Some(Tone::Faint));
@@ -121,7 +147,8 @@ fn figures(rows: &[SummaryRow], marks: &mut Marks, style: Style) -> Grid {
                     .within_budget
                     .filter(|within| headline.is_empty() || *within < row.figures.planned);
                 let figures = Figures { within_budget: within, ..row.figures.clone() };
-                add_row(&mut grid, format!("  {} {}", row.fleet, row.protocol), &figures, marks, style);
+                let name = format!("  {} {}", row.fleet, row.protocol);
+                add_row(&mut grid, name, &SummaryRow { figures, ..row.clone() }, report, marks, style);
             }
         }
     }
@@ -131,7 +158,8 @@ fn figures(rows: &[SummaryRow], marks: &mut Marks, style: Style) -> Grid {
         let budgeted = rows.iter().all(|row| row.kind != "reading" || row.figures.within_budget.is_some());
         let within_budget = row.figures.within_budget.filter(|_| budgeted);
         let figures = Figures { within_budget, ..row.figures.clone() };
-        add_row(&mut grid, "  all fleets".to_owned(), &figures, marks, style);
+        let row = SummaryRow { figures, ..row.clone() };
+        add_row(&mut grid, "  all fleets".to_owned(), &row, report, marks, style);
     }
     grid
 }
@@ -157,7 +185,15 @@ fn phase_heading(first: &SummaryRow, rows: &[&SummaryRow], style: Style) -> Stri
         .join(style.dot())
 }
 
-fn add_row(grid: &mut Grid, name: String, figures: &Figures, marks: &mut Marks, style: Style) {
+fn add_row(
+    grid: &mut Grid,
+    name: String,
+    row: &SummaryRow,
+    report: &Report,
+    marks: &mut Marks,
+    style: Style,
+) {
+    let figures = &row.figures;
     let ended = figures.ended();
     let failed = figures.failed();
     let mut tail = |quantile| marks.tail(figures.percentile(quantile), quantile, ended, style);
@@ -175,31 +211,19 @@ fn add_row(grid: &mut Grid, name: String, figures: &Figures, marks: &mut Marks, 
         marks.tail(service, Quantile::P99, figures.ok, style),
     ];
     grid.cells(cells, None);
-    let notes = notes(figures, style);
+    let mut notes = notes(row, &report.failures, style);
+    if has_failures(figures) && figures.ok_p50_ms.is_some() {
+        let mut ok = |time: Option<Millis>, quantile| {
+            let time = time.map(|time| Percentile { ns: time.as_ns(), censored: false });
+            marks.tail(time, quantile, figures.ok, style)
+        };
+        let (p50, p99) = (ok(figures.ok_p50_ms, Quantile::P50), ok(figures.ok_p99_ms, Quantile::P99));
+        notes.push(format!("of those ok: p50 {p50}, p99 {p99}"));
+    }
     if !notes.is_empty() {
         let tone = if failed > 0 { Tone::Warning } else { Tone::Faint };
         grid.text(format!("    {}", notes.join(style.dot())), Some(tone));
     }
-}
-
-/// What went wrong, each kind where there is any; and the share within the latency budget.
-fn notes(figures: &Figures, style: Style) -> Vec<String> {
-    let counted = |name: &str, number: u64| (number > 0).then(|| format!("{name} {}", count(number, style)));
-    let errors = ErrorKind::ALL.iter().map(|&kind| counted(kind.name(), figures.errors(kind)));
-    let outcomes = [
-        counted("shed", figures.shed),
-        counted("timeout", figures.timeout),
-        counted("lost", figures.lost),
-        counted("dropped", figures.dropped),
-    ];
-    let audit = [
-        counted("duplicated", figures.duplicated),
-        counted("reordered", figures.reordered),
-        counted("late answers", figures.late),
-        counted("beyond the histogram", figures.overflow),
-        figures.within_budget.map(|within| format!("within budget {}", percent(within, figures.planned))),
-    ];
-    outcomes.into_iter().chain(errors).chain(audit).flatten().collect()
 }
 
 /// Where the time goes, and how well the generator kept its plan.
@@ -394,6 +418,7 @@ mod tests {
             ],
             detection: Detections::default(),
             faults: Vec::new(),
+            failures: Vec::new(),
             delivery: Vec::new(),
         }
     }
@@ -402,7 +427,8 @@ mod tests {
     fn the_table_of_a_run_is_calm_and_complete() {
         insta::assert_snapshot!(verdict(&report(), 100, RICH), @r#"
 quickstart · 2026-11-20T21-41-15Z-main
-valid: the figures are the service's own
+measurement  valid: the generator kept its plan
+service      11 900 of 12 000 readings answered ok; 0.84 % failed
 
 response time    planned         ok  failed     p50       p99    p99.9      max  service p99
 connections · connect
@@ -412,10 +438,10 @@ warm-up · 5.00 s · offered 800/s · ok 800/s
 steady · 30.0 s · offered 41 533/s · ok 41 530/s
   meters http  1 234 000  1 234 000       –  412 µs   1.24 ms  3.11 ms  8.21 ms      1.20 ms
   pumps mqtt      12 000     11 900     100  824 µs   2.49 ms    ~>5 s     >5 s      2.40 ms
-    timeout 60 · reset 40 · late answers 3 · within budget 99.15 %
+    timeout: 60 · reset errors: 40 · late answers: 3 · within budget 99.15 %
 measured · 30.0 s · offered 400/s · ok 397/s
   all fleets      12 000     11 900     100  824 µs   2.49 ms    ~>5 s     >5 s      2.40 ms
-    timeout 60 · reset 40 · late answers 3
+    timeout: 60 · reset errors: 40 · late answers: 3
 
 time goes  medians: network 210 µs · queue 80.0 µs · cache 1.40 µs · inference 101 µs
 generator  timerfd pacer woke 61.0 µs late at p50, 188 µs at p99
@@ -435,7 +461,8 @@ n/a: fewer than 10 samples lie beyond this percentile
         assert!(text.is_ascii(), "{text}");
         insta::assert_snapshot!(text, @r#"
 quickstart, 2026-11-20T21-41-15Z-main
-valid: the figures are the service's own
+measurement  valid: the generator kept its plan
+service      11,900 of 12,000 readings answered ok; 0.84 % failed
 
 response time    planned  failed     p50       p99      max  service p99
 connections, connect
@@ -445,10 +472,11 @@ warm-up, 5.00 s, offered 800/s, ok 800/s
 steady, 30.0 s, offered 41,533/s, ok 41,530/s
   meters http  1,234,000       -  412 us   1.24 ms  8.21 ms      1.20 ms
   pumps mqtt      12,000     100  824 us   2.49 ms     >5 s      2.40 ms
-    timeout 60, reset 40, late answers 3, within budget 99.15 %
+    timeout: 60, reset errors: 40, late answers: 3, within budget 99.15
+    %
 measured, 30.0 s, offered 400/s, ok 397/s
   all fleets      12,000     100  824 us   2.49 ms     >5 s      2.40 ms
-    timeout 60, reset 40, late answers 3
+    timeout: 60, reset errors: 40, late answers: 3
 
 time goes  medians: network 210 us, queue 80.0 us, cache 1.40 us,
            inference 101 us
@@ -472,7 +500,7 @@ n/a: fewer than 10 samples lie beyond this percentile
         report.summary.clear();
         insta::assert_snapshot!(verdict(&report, 80, RICH), @r#"
 quickstart · 2026-11-20T21-41-15Z-main · interrupted
-invalid: the generator was the bottleneck, not the service
+measurement  invalid: the generator was the bottleneck, not the service
   - pacing lag p99 of 4.1 ms is more than 10 % of the measured p50 of 12 ms, so
     that the generator adds to what it measures
   - the machine was saturated

@@ -38,6 +38,8 @@ pub(super) struct Device {
     /// Whether a reading could be handed to the transport now.
     pub(super) linked: Cell<bool>,
     pub(super) attempt: Cell<Option<Attempt>>,
+    /// When the plan was last seen to keep it from being answered.
+    pub(super) excused: Cell<Tick>,
     /// Readings that were answered, in all.
     pub(super) answered: Cell<u64>,
     /// When the `Expire` entry for the ledger that was put into the agenda last is due.
@@ -123,6 +125,16 @@ impl Habit {
         if self.grounded.get() { Tick::FAR } else { self.offline_until.get().max(now) }
     }
 
+    /// As [`Self::online_at`], for whoever only looks: an outage that begins is not taken.
+    pub(super) fn online_at_or_later(&self, now: Tick) -> Tick {
+        let begun = self.outage.get().filter(|outage| outage.from <= now).map(|outage| outage.until);
+        if self.grounded.get() {
+            Tick::FAR
+        } else {
+            self.offline_until.get().max(begun.unwrap_or_default()).max(now)
+        }
+    }
+
     /// A fault keeps the device away until further notice.
     pub(super) fn ground(&self) {
         self.grounded.set(true);
@@ -205,6 +217,7 @@ impl Device {
             ledger: RefCell::new(ledger),
             linked: Cell::new(false),
             attempt: Cell::new(None),
+            excused: Cell::new(Tick::ZERO),
             answered: Cell::new(0),
             expiry_at: Cell::new(None),
             keep_alive_at: Cell::new(None),

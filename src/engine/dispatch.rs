@@ -10,7 +10,7 @@ use super::worker::Worker;
 use crate::clock::Tick;
 use crate::fleet::Reading;
 use crate::protocol::{Failure, Message, Session};
-use crate::record::{Kind, PhaseId, Sink};
+use crate::record::{Kind, PhaseId, Sink, Traffic};
 
 /// Sends the next waiting reading if the session, the in-flight limit and the plan allow it, and tells when. `now` decides what
 /// the plan allows; the stamp of what is sent is taken anew.
@@ -124,6 +124,7 @@ fn hand_over<S: Sink>(
     let address = std::str::from_utf8(&address).ok().filter(|_| addressed);
     let message = Message { seq, payload: &payload, address };
     let sent = session.send(cx, &message);
+    worker.carried(device, Traffic { payload_sent: payload.len() as u64, ..Traffic::default() });
     if let Some(phase) = first {
         worker.sink.borrow_mut().sent(phase, device.fleet, Kind::Reading);
     }

@@ -10,12 +10,13 @@ use super::dispatch::{arm_expiry, send_next};
 use super::exchange;
 use super::fault::error_of;
 use super::ledger::{Closing, Expired, Settled};
+use super::reason::{attempt_cut_short, struck};
 use super::relay::Heard;
 use super::worker::{GOODBYE, Stage, Worker, attempt_sample};
 use crate::clock::Tick;
 use crate::fault::Ending;
 use crate::protocol::{Answer, Endpoint, Event, Failure, Identity, Session};
-use crate::record::{ErrorKind, Finding, Kind, Outcome, Sink};
+use crate::record::{ErrorKind, Finding, Kind, Outcome, Reason, Sink};
 
 /// Why a conversation ended.
 enum Parting {
@@ -66,7 +67,8 @@ pub(super) async fn drive<S: Sink>(worker: Rc<Worker<S>>, device: Rc<Device>) {
             }
             Parting::Abandoned => {
                 // Nor can any other reading that was sent on it be answered any more.
-                give_up_all(&worker, &device, Outcome::Timeout, now);
+                let reason = worker.reasons(&device).timeout.clone();
+                give_up_all(&worker, &device, Outcome::Timeout, &reason, now);
                 // The time-out itself has spaced the attempts out.
                 next = at_once(&device, now);
             }
@@ -88,7 +90,8 @@ pub(super) async fn drive<S: Sink>(worker: Rc<Worker<S>>, device: Rc<Device>) {
                     Ending::Fin => {}
                 }
                 if !lasts(&device, session, ending == Ending::Fin) {
-                    give_up_all(&worker, &device, Outcome::Error(error_of(ending)), now);
+                    let outcome = Outcome::Error(error_of(ending));
+                    give_up_all(&worker, &device, outcome, &struck(ending), now);
                 }
                 if !worker.is_offline(&device, now) {
                     worker.come_back(&device, now);
@@ -102,7 +105,7 @@ pub(super) async fn drive<S: Sink>(worker: Rc<Worker<S>>, device: Rc<Device>) {
             }
             Parting::Broken(failure) => {
                 if !lasts(&device, session, false) {
-                    give_up_all(&worker, &device, Outcome::Error(failure.kind), now);
+                    give_up_all(&worker, &device, Outcome::Error(failure.kind), &failure.reason, now);
                 }
                 // A connection that served is followed by the next at once; only failing ones are spaced out.
                 let served = device.answered.get() > answered_before;
@@ -212,24 +215,35 @@ async fn connect<S: Sink>(
         }
     };
     let mut dialing = Box::pin(Session::connect(endpoint, &worker.settings[fleet], &identity));
-    let (outcome, session) = poll_fn(|cx| {
+    let reasons = worker.reasons(device);
+    let attempted = poll_fn(|cx| {
         device.listen(cx);
-        match dialing.as_mut().poll(cx) {
-            Poll::Ready(Ok(session)) => Poll::Ready((Outcome::Ok, Some(session))),
-            Poll::Ready(Err(failure)) => Poll::Ready((Outcome::Error(failure.kind), None)),
-            Poll::Pending if device.struck.take().is_some() => {
-                Poll::Ready((Outcome::Error(ErrorKind::Reset), None))
+        Poll::Ready(Err(match dialing.as_mut().poll(cx) {
+            Poll::Ready(Ok(session)) => return Poll::Ready(Ok(session)),
+            Poll::Ready(Err(failure)) => (Outcome::Error(failure.kind), failure.reason),
+            Poll::Pending => {
+                if let Some(ending) = device.struck.take() {
+                    (Outcome::Error(ErrorKind::Reset), struck(ending))
+                } else if worker.stage() == Stage::Closing {
+                    (Outcome::Lost, attempt_cut_short())
+                } else if worker.clock.now() >= deadline {
+                    (Outcome::Timeout, reasons.connect_timeout.clone())
+                } else {
+                    return Poll::Pending;
+                }
             }
-            Poll::Pending if worker.stage() == Stage::Closing => Poll::Ready((Outcome::Lost, None)),
-            Poll::Pending if worker.clock.now() >= deadline => Poll::Ready((Outcome::Timeout, None)),
-            Poll::Pending => Poll::Pending,
-        }
+        }))
     })
     .await;
     let now = worker.clock.now();
+    let (outcome, reason, session) = match attempted {
+        Ok(session) => (Outcome::Ok, None, Some(session)),
+        Err((outcome, reason)) => (outcome, Some(reason), None),
+    };
+    reasons.connected(reason.as_ref());
     // The worker has already settled the attempt if the drain ended meanwhile.
     if let Some(attempt) = device.attempt.take() {
-        worker.settle(device, &attempt_sample(device, attempt, outcome, now));
+        worker.settle(device, &attempt_sample(device, attempt, outcome, now), reason.as_ref());
     }
     if session.is_some() {
         device.ledger.borrow_mut().unblock(now);
@@ -259,6 +273,7 @@ async fn converse<S: Sink>(worker: &Worker<S>, device: &Device, session: &mut Se
         worker.vigil.stir();
         let parting = attend(worker, device, session, cx);
         device.attentive.set(false);
+        worker.note(device, session);
         parting
     })
     .await
@@ -335,7 +350,7 @@ fn plan_parting<S: Sink>(worker: &Worker<S>, device: &Device, now: Tick) -> Opti
 }
 
 /// Books one event that was decoded at `at`.
-fn take_in<S: Sink>(worker: &Worker<S>, device: &Device, session: &Session, event: Event, at: Tick) {
+fn take_in<S: Sink>(worker: &Worker<S>, device: &Device, session: &mut Session, event: Event, at: Tick) {
     if let Event::Heard { sender, seq } = event {
         return worker.hear(Heard { sender, seq, by: device.fleet, at });
     }
@@ -353,12 +368,16 @@ fn take_in<S: Sink>(worker: &Worker<S>, device: &Device, session: &Session, even
                 if reordered {
                     worker.finding(device, Finding::Reordered, sample.phase, seq);
                 }
-                worker.settle(device, &sample);
+                let reason = (outcome != Outcome::Ok).then(|| session.explain(seq, answer));
+                worker.settle(device, &sample, reason.as_ref());
             }
             Settled::Finding(finding) => {
                 worker.finding(device, finding, worker.layout().phase_at(at), seq);
             }
-            Settled::Stray => worker.stray.set(worker.stray.get() + 1),
+            Settled::Stray => {
+                let first = format!("an answer to reading {seq}, which was never sent");
+                worker.unmatched(device, 1, Some(&first), at);
+            }
         }
     }
     let linked = session.ready() && device.ledger.borrow().has_room();
@@ -380,7 +399,7 @@ fn expire<S: Sink>(worker: &Worker<S>, device: &Device, now: Tick) -> bool {
     loop {
         let expired = device.ledger.borrow_mut().expire(now);
         match expired {
-            Some(Expired::Reading(sample)) => worker.settle(device, &sample),
+            Some(Expired::Reading(sample)) => worker.give_up(device, &sample),
             Some(Expired::Repeat) => {}
             None => break,
         }
@@ -408,11 +427,11 @@ fn keep_alive<S: Sink>(
     Ok(())
 }
 
-/// The connection is over: what was in flight on it ends as `outcome`.
-fn give_up_all<S: Sink>(worker: &Worker<S>, device: &Device, outcome: Outcome, now: Tick) {
+/// The connection is over: what was in flight on it ends as `outcome`, for `reason`.
+fn give_up_all<S: Sink>(worker: &Worker<S>, device: &Device, outcome: Outcome, reason: &Reason, now: Tick) {
     loop {
         let given_up = device.ledger.borrow_mut().give_up(outcome, now);
         let Some(sample) = given_up else { return };
-        worker.settle(device, &sample);
+        worker.settle(device, &sample, Some(reason));
     }
 }

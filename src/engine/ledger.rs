@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use crate::clock::Tick;
 use crate::fleet::Reading;
-use crate::record::{Finding, FleetId, Kind, Outcome, PhaseId, Sample, Stages};
+use crate::record::{Ages, Finding, FleetId, Gauge, Kind, Outcome, PhaseId, Sample, Stages};
 
 /// A reading that came due and waits to be sent.
 #[derive(Debug, Clone)]
@@ -160,6 +160,18 @@ impl Ledger {
     pub(super) fn start_repeat(&mut self, phase: PhaseId, reading: Reading, actual: Tick) {
         let repeat = Outstanding { reading, phase, released: actual, eligible: actual, actual, repeat: true };
         push(&mut self.in_flight, repeat);
+    }
+
+    /// Adds to `gauge` what is open at `now`, and to `overdue` the ages of what is overdue. What the plan kept from being answered until `excused` counts from there.
+    pub(super) fn gauge(&self, excused: Tick, now: Tick, (gauge, overdue): (&mut Gauge, &mut Ages)) {
+        let open = self.in_flight.iter().filter(|open| !open.repeat).map(|open| open.reading.intended);
+        let waiting = self.backlog.iter().map(|waiting| waiting.reading.intended);
+        for intended in open.chain(waiting) {
+            gauge.open += 1;
+            if now.since(intended.max(excused)) >= self.timeout_ns {
+                overdue.count(now.since(intended));
+            }
+        }
     }
 
     /// When the reading to be sent next was due.

@@ -14,6 +14,8 @@ mod exchange;
 mod fault;
 mod ledger;
 mod limit;
+mod open;
+mod reason;
 mod relay;
 mod share;
 mod source;
@@ -92,8 +94,6 @@ pub struct WorkerReport {
     pub overrun: Duration,
     /// What its pacer woke by.
     pub pacer: PacerKind,
-    /// Answers that belonged to no reading.
-    pub stray: u64,
     /// Deliveries that could not be passed to the worker of the device that sent the reading.
     pub unheard: u64,
 }

@@ -60,7 +60,7 @@ impl<S: Sink> Worker<S> {
         if !device.linked.get() {
             device.ledger.borrow_mut().unblock(heard.at);
         }
-        self.settle(device, &sample);
+        self.settle(device, &sample, None);
         device.wake();
     }
 }

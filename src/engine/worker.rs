@@ -17,6 +17,7 @@ use super::drive::drive;
 use super::exchange;
 use super::fault::{Faults, weather};
 use super::ledger::Ledger;
+use super::reason::{FleetReasons, attempt_cut_short};
 use super::relay::{Heard, Relay};
 use super::share::Share;
 use super::vigil::Vigil;
@@ -24,7 +25,9 @@ use super::{End, Setup, WorkerReport};
 use crate::clock::{Monotonic, Pacer, Tick, thread_cpu_time};
 use crate::fault::Effect;
 use crate::protocol::{Endpoint, Settings};
-use crate::record::{Detection, Finding, FleetId, Kind, Layout, Outcome, PhaseId, Sample, Sink};
+use crate::record::{
+    Detection, Finding, FleetId, Kind, Layout, Outcome, PhaseId, Reason, Sample, Sink, Traffic,
+};
 use crate::scenario::{Model, Plan};
 
 /// How long connections may take to say goodbye, all together.
@@ -52,7 +55,10 @@ pub(super) struct Worker<S> {
     /// Session settings, by fleet.
     pub(super) settings: Vec<Settings>,
     pub(super) sink: RefCell<S>,
-    pub(super) stray: Cell<u64>,
+    /// Why readings fail where the engine knows by itself, by fleet.
+    pub(super) reasons: Vec<FleetReasons>,
+    /// Bytes not yet told to the sink, by fleet.
+    pub(super) traffic: Vec<Cell<Traffic>>,
     pub(super) unheard: Cell<u64>,
     pub(super) share: Share,
     /// To the other workers, by their index.
@@ -93,6 +99,7 @@ pub(super) fn work<S: Sink>(setup: &Setup, share: Share, relay: Relay, sink: S) 
         }
         let end = worker.conduct(&mut pacer, &mut inbound, setup).await?;
         let finished = setup.clock.now();
+        worker.tell_traffic(finished);
         worker.sink.borrow_mut().finish(finished);
         if end != End::Aborted {
             worker.enter(Stage::Closing);
@@ -116,7 +123,6 @@ pub(super) fn work<S: Sink>(setup: &Setup, share: Share, relay: Relay, sink: S) 
         stalls: worker.vigil.stalls(),
         overrun: Duration::from_nanos(worker.released.get().since(setup.plan.end())),
         pacer,
-        stray: worker.stray.get(),
         unheard: worker.unheard.get(),
     })
 }
@@ -151,7 +157,8 @@ impl<S: Sink> Worker<S> {
             endpoints: Arc::clone(&setup.endpoints),
             settings,
             sink: RefCell::new(sink),
-            stray: Cell::new(0),
+            reasons: fleets.iter().map(|fleet| FleetReasons::new(&plan, fleet)).collect(),
+            traffic: fleets.iter().map(|_| Cell::default()).collect(),
             unheard: Cell::new(0),
             share,
             out,
@@ -201,9 +208,24 @@ impl<S: Sink> Worker<S> {
         self.sink.borrow_mut().finding(phase, device.fleet, finding, index, seq);
     }
 
-    /// Records the outcome of a reading or connection attempt.
-    pub(super) fn settle(&self, device: &Device, sample: &Sample) {
+    /// The reasons of the fleet of `device`.
+    pub(super) fn reasons(&self, device: &Device) -> &FleetReasons {
+        &self.reasons[usize::from(device.fleet.0)]
+    }
+
+    /// Records the end of a reading that the engine gave up by itself.
+    pub(super) fn give_up(&self, device: &Device, sample: &Sample) {
+        let reason = self.reasons(device).of(sample);
+        self.settle(device, sample, Some(&reason));
+    }
+
+    /// Records the outcome of a reading or connection attempt, and why, unless it ended ok.
+    pub(super) fn settle(&self, device: &Device, sample: &Sample, reason: Option<&Reason>) {
+        debug_assert_eq!(sample.outcome.is_censored(), reason.is_some(), "a failure has a reason");
         self.sink.borrow_mut().completed(sample);
+        if let Some(reason) = reason {
+            self.sink.borrow_mut().failed(sample, reason);
+        }
         if let Some(mark) = sample.mark {
             let found = sample.flagged == Some(true) && device.found.replace(mark.episode) != mark.episode;
             let plan = device.plan.borrow();
@@ -243,7 +265,7 @@ impl<S: Sink> Worker<S> {
         self.open();
         let dropped = device.ledger.borrow_mut().due(phase, reading, device.linked.get(), now);
         match dropped {
-            Some(sample) => self.settle(device, &sample),
+            Some(sample) => self.give_up(device, &sample),
             None => device.wake(),
         }
     }
@@ -326,6 +348,7 @@ impl<S: Sink> Worker<S> {
             self.turn_faults(now);
             let attended = self.attend(now);
             while boundary <= now {
+                self.tell_open(now);
                 self.sink.borrow_mut().rotate(boundary);
                 boundary = boundary.plus_ns(interval_ns);
                 self.take_stock(now);
@@ -400,10 +423,11 @@ impl<S: Sink> Worker<S> {
             loop {
                 let lost = device.ledger.borrow_mut().lose(now);
                 let Some(sample) = lost else { break };
-                self.settle(device, &sample);
+                self.give_up(device, &sample);
             }
             if let Some(attempt) = device.attempt.take() {
-                self.settle(device, &attempt_sample(device, attempt, Outcome::Lost, now));
+                let sample = attempt_sample(device, attempt, Outcome::Lost, now);
+                self.settle(device, &sample, Some(&attempt_cut_short()));
             }
         }
     }

@@ -1,20 +1,18 @@
 //! What is kept of a run by tools that follow figures over time: names that stay, and only what the samples carry.
 
 use crate::compare::{Cell, Figure, Group};
-use crate::results::{Figures, Percentile, Report, SummaryRow};
+use crate::results::{Figures, Percentile, Report, SummaryRow, is_measured};
 use crate::units::Quantile;
 
 /// Fewer samples than this beyond a percentile, and it is noise that no series should hold.
 const LEAST_SUPPORT: u64 = 10;
 
-/// The phases that are not measured; the language of scenarios keeps their names to itself.
-const UNMEASURED: [&str; 2] = ["connect", "warm-up"];
-
 /// The readings of every fleet in every measured phase, and the headline, in the order of `summary.csv`.
 pub(super) fn measured(report: &Report) -> impl Iterator<Item = &SummaryRow> {
-    report.summary.iter().filter(|row| {
-        row.kind == "reading" && row.figures.planned > 0 && !UNMEASURED.contains(&row.phase.as_str())
-    })
+    report
+        .summary
+        .iter()
+        .filter(|row| row.kind == "reading" && row.figures.planned > 0 && is_measured(&row.phase))
 }
 
 /// The response-time percentiles that at least 10 samples lie beyond.

@@ -75,6 +75,7 @@ pub(crate) fn report() -> Report {
         ],
         detection: Detections::default(),
         faults: Vec::new(),
+        failures: Vec::new(),
         delivery: vec![FleetDelivery {
             fleet: "pumps".into(),
             expects: Expectation { no_loss: true, no_duplicates: true, ordered: false },

@@ -34,6 +34,8 @@ pub struct Link {
     seen: u32,
     origin: Origin,
     filter: Option<Box<Filter>>,
+    /// Bytes that its owner wrote and read, since they were last asked for.
+    traffic: (u64, u64),
 }
 
 /// What has become of the socket.
@@ -99,7 +101,7 @@ impl Link {
             let version = weather.version();
             if weather.is_fair() { version } else { version.wrapping_sub(1) }
         });
-        Self { line: Line::Open(socket), weather, seen, origin, filter: None }
+        Self { line: Line::Open(socket), weather, seen, origin, filter: None, traffic: (0, 0) }
     }
 
     /// Resets the connection (RST). Whatever is done with it afterwards fails as after a reset by the peer.
@@ -107,6 +109,36 @@ impl Link {
     /// While a fault keeps the peer from hearing of it, the peer is told when the fault ends.
     pub fn abort(&mut self) {
         self.end(true);
+    }
+
+    /// Bytes written to it and read from it since the last call.
+    pub const fn take_traffic(&mut self) -> (u64, u64) {
+        std::mem::replace(&mut self.traffic, (0, 0))
+    }
+
+    fn wrote(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(n)) = &written {
+            self.traffic.0 += *n as u64;
+        }
+        written
+    }
+
+    fn poll_read_through(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let passed = match self.path(cx) {
+            Path::Plain(socket) => return socket.poll_read(cx, buf),
+            Path::Over(ending) => return over(ending, Ok(())),
+            Path::Filtered(filter, seat) => filter.poll_read(seat, cx, buf),
+        };
+        self.settle(passed, Ok(()), cx)
+    }
+
+    fn poll_write_through(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let passed = match self.path(cx) {
+            Path::Plain(socket) => return socket.poll_write(cx, buf),
+            Path::Over(ending) => return over(ending, broken_pipe()),
+            Path::Filtered(filter, seat) => filter.poll_write(seat, cx, buf),
+        };
+        self.settle(passed, broken_pipe(), cx)
     }
 
     /// Whether polling can go straight to the socket.
@@ -254,29 +286,23 @@ impl AsyncRead for Link {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if let (true, Line::Open(socket)) = (self.is_fair(), &mut self.line) {
-            return Pin::new(socket).poll_read(cx, buf);
-        }
-        let passed = match self.path(cx) {
-            Path::Plain(socket) => return socket.poll_read(cx, buf),
-            Path::Over(ending) => return over(ending, Ok(())),
-            Path::Filtered(filter, seat) => filter.poll_read(seat, cx, buf),
+        let before = buf.filled().len();
+        let read = match (self.is_fair(), &mut self.line) {
+            (true, Line::Open(socket)) => Pin::new(socket).poll_read(cx, buf),
+            _ => self.poll_read_through(cx, buf),
         };
-        self.settle(passed, Ok(()), cx)
+        self.traffic.1 += (buf.filled().len() - before) as u64;
+        read
     }
 }
 
 impl AsyncWrite for Link {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        if let (true, Line::Open(socket)) = (self.is_fair(), &mut self.line) {
-            return Pin::new(socket).poll_write(cx, buf);
-        }
-        let passed = match self.path(cx) {
-            Path::Plain(socket) => return socket.poll_write(cx, buf),
-            Path::Over(ending) => return over(ending, broken_pipe()),
-            Path::Filtered(filter, seat) => filter.poll_write(seat, cx, buf),
+        let written = match (self.is_fair(), &mut self.line) {
+            (true, Line::Open(socket)) => Pin::new(socket).poll_write(cx, buf),
+            _ => self.poll_write_through(cx, buf),
         };
-        self.settle(passed, broken_pipe(), cx)
+        self.wrote(written)
     }
 
     fn poll_write_vectored(
@@ -284,16 +310,12 @@ impl AsyncWrite for Link {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if let (true, Line::Open(socket)) = (self.is_fair(), &mut self.line) {
-            return Pin::new(socket).poll_write_vectored(cx, bufs);
-        }
-        let passed = match self.path(cx) {
-            Path::Plain(socket) => return socket.poll_write_vectored(cx, bufs),
-            Path::Over(ending) => return over(ending, broken_pipe()),
+        let written = match (self.is_fair(), &mut self.line) {
+            (true, Line::Open(socket)) => Pin::new(socket).poll_write_vectored(cx, bufs),
             // One write is one message, however many buffers it comes in.
-            Path::Filtered(filter, seat) => filter.poll_write(seat, cx, &gathered(bufs)),
+            _ => self.poll_write_through(cx, &gathered(bufs)),
         };
-        self.settle(passed, broken_pipe(), cx)
+        self.wrote(written)
     }
 
     fn is_write_vectored(&self) -> bool {

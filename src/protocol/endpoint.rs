@@ -238,6 +238,11 @@ impl Endpoint {
         &self.target
     }
 
+    /// The password in its URL, if there is one: a secret.
+    pub fn password(&self) -> Option<&str> {
+        self.credentials.as_ref()?.password.as_deref()
+    }
+
     pub(super) const fn credentials(&self) -> Option<&Login> {
         self.credentials.as_ref()
     }

@@ -3,40 +3,58 @@
 use std::borrow::Cow;
 use std::io;
 
-use crate::record::ErrorKind;
+use crate::record::{Code, ErrorKind, Reason};
 
 /// The end of a connection, or of the attempt to make one. The session is unusable afterwards.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{detail}")]
+#[error("{}", reason.sentence)]
 pub struct Failure {
     /// What it is counted as.
     pub kind: ErrorKind,
-    /// What happened, for a person to read. Never counted or matched by.
-    pub detail: Cow<'static, str>,
+    /// What happened.
+    pub reason: Reason,
 }
 
 impl Failure {
-    pub(super) fn new(kind: ErrorKind, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, detail: detail.into() }
+    pub(super) fn new(kind: ErrorKind, sentence: impl Into<Cow<'static, str>>) -> Self {
+        Self { kind, reason: Reason::new(Code::word(kind.name()), sentence) }
     }
 
     /// The peer broke its protocol or refused the handshake.
-    pub(super) fn protocol(detail: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(ErrorKind::Protocol, detail)
+    pub(super) fn protocol(sentence: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorKind::Protocol, sentence)
     }
 
     /// The peer closed the connection in an orderly way.
-    pub(super) fn closed(detail: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(ErrorKind::Closed, detail)
+    pub(super) fn closed(sentence: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorKind::Closed, sentence)
     }
 
     /// A network call failed.
     pub(super) fn io(error: &io::Error) -> Self {
-        Self::new(ErrorKind::of_io(error), error.to_string())
+        Self { kind: ErrorKind::of_io(error), reason: Reason::of_io(error) }
     }
 
     /// A reading was handed to a session that was not ready for it.
     pub(super) fn not_ready() -> Self {
         Self::protocol("a reading was handed to a session that was not ready for one")
+    }
+
+    /// Gives it the code that the peer gave.
+    pub(super) fn with_code(mut self, family: &'static str, number: u32) -> Self {
+        self.reason.code = Code::numbered(family, number);
+        self
+    }
+
+    /// Adds the beginning of what the peer replied.
+    pub(super) fn with_sample(mut self, reply: &[u8]) -> Self {
+        self.reason = self.reason.with_sample(reply);
+        self
+    }
+
+    /// Says whether the peer refused for good, so that trying again is pointless.
+    pub(super) const fn final_if(mut self, final_refusal: bool) -> Self {
+        self.reason.final_refusal = final_refusal;
+        self
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use super::judge::Judgement;
+use super::note::Notes;
 use super::verdict::Reply;
 use super::{Correlation, Event, Settings};
 use crate::record::Close;
@@ -35,7 +36,7 @@ pub(super) struct Flow {
     blocked: bool,
     /// The session was not ready when it last told something, or has not been since.
     stalled: bool,
-    stray: u64,
+    pub(super) notes: Notes,
 }
 
 impl Flow {
@@ -45,7 +46,7 @@ impl Flow {
             (Close::Reply, Correlation::Order) => Kept::UntilAnswered,
             _ => Kept::None,
         };
-        Self { kept, seqs: VecDeque::new(), blocked: false, stalled: false, stray: 0 }
+        Self { kept, seqs: VecDeque::new(), blocked: false, stalled: false, notes: Notes::default() }
     }
 
     /// Whether a further reading can be written and remembered.
@@ -113,11 +114,12 @@ impl Flow {
 
     /// A message answered no reading.
     pub(super) fn strayed(&mut self) {
-        self.stray += 1;
+        self.notes.strayed();
     }
 
-    pub(super) const fn stray(&self) -> u64 {
-        self.stray
+    #[cfg(test)]
+    pub(super) fn stray(&self) -> u64 {
+        self.notes.stray()
     }
 }
 

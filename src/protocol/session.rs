@@ -5,10 +5,11 @@ use std::task::{Context, Poll};
 use super::gate::{self, Gate};
 use super::http::Http;
 use super::mqtt::Mqtt;
+use super::note::{self, Notes, Unmatched};
 use super::ws::Ws;
 use super::{Endpoint, Failure, Identity, Message, Settings, Suspended};
 use crate::fault::Link;
-use crate::record::{ErrorKind, Protocol, Stages};
+use crate::record::{ErrorKind, Protocol, Reason, Stages, Traffic};
 
 /// What a session has to tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -202,20 +203,41 @@ impl Session {
 
     /// Resets the connection (RST) without a goodbye. The session is unusable afterwards.
     pub fn abort(&mut self) {
+        self.link_mut().abort();
+    }
+
+    fn notes_mut(&mut self) -> &mut Notes {
         match self {
-            Self::Http(session) => session.codec.stream_mut().abort(),
-            Self::Ws(session) => session.codec.stream_mut().abort(),
-            Self::Mqtt(session) => session.codec.stream_mut().abort(),
+            Self::Http(session) => session.codec.notes_mut(),
+            Self::Ws(session) => session.codec.notes_mut(),
+            Self::Mqtt(session) => session.codec.notes_mut(),
         }
     }
 
-    /// Messages received that answered no reading of this device: unreadable, unasked for, or another device's.
-    pub fn stray(&self) -> u64 {
+    fn link_mut(&mut self) -> &mut Link {
         match self {
-            Self::Http(_) => 0,
-            Self::Ws(session) => session.codec.stray(),
-            Self::Mqtt(session) => session.codec.stray(),
+            Self::Http(session) => session.codec.stream_mut(),
+            Self::Ws(session) => session.codec.stream_mut(),
+            Self::Mqtt(session) => session.codec.stream_mut(),
         }
+    }
+
+    /// Why reading `seq`, which an event has just closed with something else than [`Answer::Ok`], was answered so.
+    pub fn explain(&mut self, seq: u64, answer: Answer) -> Reason {
+        self.notes_mut().explain(seq).unwrap_or_else(|| note::plain(answer))
+    }
+
+    /// Messages received since the last call that answered no reading of this device: unreadable, unasked for, or another
+    /// device's. `None` if there were none.
+    pub fn take_unmatched(&mut self) -> Option<Unmatched> {
+        self.notes_mut().take_unmatched()
+    }
+
+    /// Bytes that went both ways since the last call; payloads that were sent are the caller's to count.
+    pub fn take_traffic(&mut self) -> Traffic {
+        let (wire_sent, wire_received) = self.link_mut().take_traffic();
+        let payload_received = self.notes_mut().take_payload();
+        Traffic { wire_sent, wire_received, payload_sent: 0, payload_received }
     }
 }
 

@@ -89,6 +89,13 @@ pub struct FleetInfo {
     pub expects: Promise,
 }
 
+impl FleetInfo {
+    /// What device number `device` calls itself in its payloads.
+    pub fn device_name(&self, device: u32) -> String {
+        format!("{}-{device:05}", self.name)
+    }
+}
+
 /// Names and bounds of everything a [`Sample`](super::Sample) refers to by index.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Layout {

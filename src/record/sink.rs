@@ -1,6 +1,6 @@
 //! Where a worker hands what happened. The engine knows only this trait; the cli brings the implementation.
 
-use super::{Detection, FleetId, Kind, PhaseId, Sample};
+use super::{Detection, FleetId, Gauge, Kind, PhaseId, Reason, Sample, Traffic};
 use crate::clock::Tick;
 
 /// What the delivery audit found by a device's sequence numbers.
@@ -25,6 +25,19 @@ pub trait Sink: Send + 'static {
 
     /// Its outcome is known.
     fn completed(&mut self, sample: &Sample);
+
+    /// Why the reading or attempt did not end ok. Follows its [`Sink::completed`].
+    fn failed(&mut self, sample: &Sample, reason: &Reason);
+
+    /// The fleet's device number `device` received `count` messages, up to `at`, that answered none of its readings; `first` is
+    /// the beginning of the first of them.
+    fn unmatched(&mut self, fleet: FleetId, at: Tick, device: u32, count: u64, first: Option<&str>);
+
+    /// Bytes went both ways since the last call, up to `at`.
+    fn traffic(&mut self, fleet: FleetId, at: Tick, traffic: Traffic);
+
+    /// What the fleet has open at the interval boundary that [`Sink::rotate`] is about to be called for.
+    fn gauge(&mut self, fleet: FleetId, gauge: &Gauge);
 
     /// The delivery audit found something in the current phase, about reading `seq` of the fleet's device number `device`.
     fn finding(&mut self, phase: PhaseId, fleet: FleetId, finding: Finding, device: u32, seq: u64);

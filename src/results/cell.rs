@@ -6,7 +6,7 @@ use hdrhistogram::{Counter, Histogram};
 use serde::{Deserialize, Serialize};
 
 use super::counter::Counters;
-use crate::record::{Kind, Layout, Outcome, Sample};
+use crate::record::{Gauge, Kind, Layout, Outcome, Sample};
 use crate::units::Quantile;
 
 const SIGNIFICANT_DIGITS: u8 = 3;
@@ -187,6 +187,21 @@ impl<C: Counter> Cell<C> {
                 let bounds = self.bounds;
                 add_all(self.times[series as usize].get_or_insert_with(|| bounds.histogram()), times);
             }
+        }
+    }
+
+    /// Adds what is overdue, each reading as at least its age: for figures of a run under way, never for files.
+    pub(super) fn add_overdue(&mut self, gauge: &Gauge)
+    where
+        C: TryFrom<u64>,
+    {
+        let bounds = self.bounds;
+        for (age_ns, count) in &gauge.overdue {
+            let age_ns = (*age_ns).clamp(1, bounds.high_ns);
+            self.censored_floor_ns = self.censored_floor_ns.min(age_ns);
+            let histogram = self.times[Series::Censored as usize].get_or_insert_with(|| bounds.histogram());
+            let Ok(count) = C::try_from(*count) else { continue };
+            histogram.record_n(age_ns, count).expect("the age was held within the bounds above");
         }
     }
 

@@ -10,6 +10,7 @@ use super::directory::RunFiles;
 use super::fault::FaultWatch;
 use super::interval::{IntervalReport, Running, observation};
 use super::recorder::Load;
+use super::refusal::RefusalWatch;
 use super::total::Totals;
 use crate::budget::Budget;
 use crate::clock::Tick;
@@ -27,6 +28,7 @@ pub(super) struct Chronicle {
     running: Running,
     faults: FaultWatch,
     budgets: BudgetWatch,
+    refusals: RefusalWatch,
 }
 
 impl Chronicle {
@@ -40,6 +42,7 @@ impl Chronicle {
             running: Running::new(Arc::clone(&layout)),
             faults: FaultWatch::new(Arc::clone(&layout), log),
             budgets: BudgetWatch::default(),
+            refusals: RefusalWatch::default(),
             layout,
         }
     }
@@ -52,6 +55,12 @@ impl Chronicle {
     /// Has it judge those of `budgets` that may end the run, at every interval.
     pub(super) fn watch(&mut self, budgets: &[Budget]) {
         self.budgets = BudgetWatch::new(budgets);
+    }
+
+    /// Has it tell when every device of a fleet has been refused for good: `devices` says how many each has, `None` where that
+    /// is expected.
+    pub(super) fn watch_refusals(&mut self, devices: Vec<Option<u32>>) {
+        self.refusals = RefusalWatch::new(devices);
     }
 
     /// Where the last interval ended.
@@ -72,6 +81,10 @@ impl Chronicle {
         whole.anomalies.add(&part.anomalies);
         whole.deliveries.add(&part.deliveries);
         whole.pulses.add(&part.pulses);
+        whole.failures.add(&part.failures);
+        for (mine, theirs) in whole.gauges.iter_mut().zip(&part.gauges) {
+            mine.add(theirs);
+        }
     }
 
     /// Writes interval `number`, which ended at `end`.
@@ -95,7 +108,11 @@ impl Chronicle {
         files.append(&self.layout, (start, end), &self.names(&active), &mut load)?;
         self.totals.absorb(&load, end);
         self.written_to = end;
-        let mut report = self.running.report(start, end, &load.cells, &self.totals);
+        if !load.failures.is_empty() {
+            files.write_failures(&self.totals.failures())?;
+        }
+        let mut report = self.running.report(start, end, &load, &self.totals);
+        report.refused = self.refusals.judge(end, &self.totals);
         (report.switches, report.faults) = (switches, active.clone());
         let (observation, connected) = observation(&self.layout, &report, &load.cells);
         self.faults.observe(&observation, &connected, active, &load.pulses);

@@ -85,6 +85,14 @@ impl Collector {
         self
     }
 
+    /// Has it tell, once the connect phase is over, when every device of a fleet has been refused for good. `devices` says how
+    /// many each fleet has here, in the order of the layout; `None` where refusals are expected.
+    #[must_use]
+    pub fn with_refusals(mut self, devices: Vec<Option<u32>>) -> Self {
+        self.chronicle.watch_refusals(devices);
+        self
+    }
+
     /// Has it read the last switches only once the other end of `switching` has been dropped: whoever switches faults besides
     /// the workers may have something to undo after their end.
     #[must_use]
@@ -130,6 +138,10 @@ impl Collector {
         }
         if slice.last && slice.end <= self.chronicle.written_to() && slice.load.is_empty() {
             return;
+        }
+        if number < self.next {
+            // What was open then is not open now, and this worker's part of the later interval says what is.
+            slice.load.forget_gauges();
         }
         let chronicle = &mut self.chronicle;
         let open = self

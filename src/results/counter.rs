@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::record::{ErrorKind, Finding, Outcome, Sample};
+use crate::record::{ErrorKind, Finding, Outcome, Sample, Traffic};
 
 /// How often what happened. `planned` is the sum of the outcomes once every reading has ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +31,11 @@ pub(super) struct Counters {
     pub(super) judged_normal: u64,
     /// Of those, the ones it flagged.
     pub(super) false_alarms: u64,
+    /// Devices whose first failed reading, of the measured phases or of the others, is counted here.
+    pub(super) failed_devices: u64,
+    /// Messages that answered no reading.
+    pub(super) unmatched: u64,
+    pub(super) traffic: Traffic,
 }
 
 /// More than ever happens in an interval; so many intervals of so many shards as there can be still add up.
@@ -56,6 +61,12 @@ impl Counters {
             self.anomalies_found,
             self.judged_normal,
             self.false_alarms,
+            self.failed_devices,
+            self.unmatched,
+            self.traffic.wire_sent,
+            self.traffic.wire_received,
+            self.traffic.payload_sent,
+            self.traffic.payload_received,
         ];
         counts.iter().chain(&self.errors).all(|count| *count <= MOST)
     }
@@ -125,5 +136,8 @@ impl Counters {
         self.anomalies_found += other.anomalies_found;
         self.judged_normal += other.judged_normal;
         self.false_alarms += other.false_alarms;
+        self.failed_devices += other.failed_devices;
+        self.unmatched += other.unmatched;
+        self.traffic.add(other.traffic);
     }
 }

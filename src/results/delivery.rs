@@ -98,8 +98,7 @@ impl Deliveries {
 fn audit(fleet: &FleetInfo, tally: &Tally) -> FleetDelivery {
     let offender = |offences: &Offences| {
         offences.first.map(|(at, device, seq)| Offender {
-            // As devices call themselves in their payloads.
-            device: format!("{}-{device:05}", fleet.name),
+            device: fleet.device_name(device),
             seq,
             t_s: (at.as_secs_f64() * 1e6).round() / 1e6,
         })

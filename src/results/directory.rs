@@ -8,6 +8,7 @@ use hdrhistogram::Histogram;
 
 use super::anomaly::AnomalyTable;
 use super::cell::{Bounds, Cell, Key, Series, add_all};
+use super::failure::{Failure, FailureTable};
 use super::figures::Figures;
 use super::hlog::IntervalLog;
 use super::manifest::Manifest;
@@ -17,7 +18,7 @@ use super::shard::{ShardHeader, ShardRecord};
 use super::table::{IntervalKey, IntervalTable, SummaryRow, write_summary};
 use super::total::{Totals, budgeted, is_headline};
 use crate::clock::{Tick, WallTime};
-use crate::record::{Kind, Layout, Switch};
+use crate::record::{Gauge, Kind, Layout, Switch};
 
 /// Attempts to find a free name for runs begun within the same second.
 const NAMES_TRIED: u32 = 1_000;
@@ -67,7 +68,7 @@ impl RunDirectory {
         &self.run_id
     }
 
-    /// Starts `intervals.csv`, `latency.hlog`, `anomalies.csv` and `faults.csv`, whose times count from `started`.
+    /// Starts `intervals.csv`, `latency.hlog`, `anomalies.csv`, `faults.csv` and `failures.csv`, whose times count from `started`.
     ///
     /// # Errors
     /// If a file cannot be made.
@@ -80,6 +81,7 @@ impl RunDirectory {
             log: IntervalLog::start(make("latency.hlog")?, &self.run_id, started)?,
             anomalies: AnomalyTable::start(make("anomalies.csv")?, &self.run_id)?,
             faults: OutageTable::start(self)?,
+            failures: FailureTable::start(self)?,
             record: None,
             scratch: Bounds::of(layout).histogram(),
             headline: Bounds::of(layout).histogram(),
@@ -162,6 +164,7 @@ pub struct RunFiles {
     log: IntervalLog<BufWriter<File>>,
     anomalies: AnomalyTable<BufWriter<File>>,
     faults: OutageTable,
+    failures: FailureTable,
     /// Of a shard: everything, exactly.
     record: Option<ShardRecord>,
     scratch: Histogram<u32>,
@@ -178,6 +181,7 @@ impl RunFiles {
         fault: &str,
         load: &mut Load,
     ) -> io::Result<()> {
+        let opens = open_rows(layout, load, end);
         let cells = &load.cells;
         let length_s = end.since(start) as f64 / 1e9;
         self.headline.reset();
@@ -193,7 +197,9 @@ impl RunFiles {
             };
             let has_budget = budgeted(fleet.budget_ns, key.kind);
             let figures = Figures::of(cell, length_s, has_budget, &mut self.scratch);
-            self.intervals.append(names, &Figures { fault: fault.to_owned(), ..figures })?;
+            let gauge = load.gauges.get(key.fleet).filter(|_| opens.contains(&Some(key)));
+            let (open, overdue) = (gauge.map(|gauge| gauge.open), gauge.map(Gauge::overdue));
+            self.intervals.append(names, &Figures { fault: fault.to_owned(), open, overdue, ..figures })?;
             if let Some(response) = cell.response(&mut self.scratch)
                 && is_headline(layout, key)
             {
@@ -248,6 +254,11 @@ impl RunFiles {
         self.faults.write(rows)
     }
 
+    /// Writes `failures.csv` anew.
+    pub(super) fn write_failures(&self, rows: &[Failure]) -> io::Result<()> {
+        self.failures.write(rows)
+    }
+
     fn append_tagged(
         &mut self,
         layout: &Layout,
@@ -268,6 +279,17 @@ impl RunFiles {
         }
         Ok(())
     }
+}
+
+/// Of every fleet, the row of an interval that ends at `end` in which what is open at that instant stands: that of the last phase
+/// in which something was recorded.
+fn open_rows(layout: &Layout, load: &Load, end: Tick) -> Vec<Option<Key>> {
+    let last = |fleet: usize| {
+        let rows = load.cells.iter().map(|(key, _)| key);
+        let readings = rows.filter(|key| key.fleet == fleet && key.kind == Kind::Reading);
+        readings.filter(|key| layout.phases[key.phase].start < end).last()
+    };
+    (0..layout.fleets.len()).map(last).collect()
 }
 
 /// `events.csv`: what happened when, beside the figures.

@@ -194,6 +194,22 @@ figures! {
     judged_normal: Option<u64>,
     /// Of those, flagged all the same; empty if none was judged.
     false_alarms: Option<u64>,
+    /// Devices with failed readings, each counted where the first of its measured, or of its other, readings failed.
+    failed_devices: u64,
+    /// Messages that answered no reading.
+    unmatched: u64,
+    /// Bytes handed to the sockets of established connections, framing and handshakes included.
+    wire_sent_bytes: u64,
+    /// Bytes taken from them.
+    wire_received_bytes: u64,
+    /// Bytes of the payloads of readings.
+    payload_sent_bytes: u64,
+    /// Bytes of the bodies and messages received.
+    payload_received_bytes: u64,
+    /// Came due and not ended at the end of the interval; empty in the summary.
+    open: Option<u64>,
+    /// Of those, the ones whose time-out has passed since their intended start.
+    overdue: Option<u64>,
 }
 
 impl Figures {
@@ -260,6 +276,12 @@ impl Figures {
             anomalies_found: seeded.then_some(counters.anomalies_found),
             judged_normal: judged.then_some(counters.judged_normal),
             false_alarms: judged.then_some(counters.false_alarms),
+            failed_devices: counters.failed_devices,
+            unmatched: counters.unmatched,
+            wire_sent_bytes: counters.traffic.wire_sent,
+            wire_received_bytes: counters.traffic.wire_received,
+            payload_sent_bytes: counters.traffic.payload_sent,
+            payload_received_bytes: counters.traffic.payload_received,
             ..Self::default()
         };
         if let Some(response) = cell.response(scratch) {

@@ -7,9 +7,11 @@ use hdrhistogram::Histogram;
 use super::cell::{Bounds, Cell, Cells, Percentile};
 use super::level::{Observation, Sums};
 use super::manifest::BudgetResult;
+use super::recorder::Load;
+use super::refusal::Refused;
 use super::total::Totals;
 use crate::clock::Tick;
-use crate::record::{FaultId, Kind, Layout, PhaseId, PhaseRole, Switch};
+use crate::record::{FaultId, Gauge, Kind, Layout, PhaseId, PhaseRole, Switch};
 use crate::units::Quantile;
 
 /// What happened in one interval, and so far.
@@ -34,6 +36,8 @@ pub struct IntervalReport {
     /// Faults switched up to its end and not reported before, in the order of time; the workers' parts of a switch are put
     /// together.
     pub switches: Vec<Switch>,
+    /// The fleet of which every device has been refused for good, where that ends the run; at most one in a run.
+    pub refused: Option<Refused>,
     /// The budget that fails on the figures so far and is to end the run; at most one in a run.
     pub budget_failed: Option<BudgetResult>,
 }
@@ -61,6 +65,11 @@ pub struct Progress {
     pub connected_so_far: u64,
     /// Connection attempts that failed so far.
     pub connects_failed_so_far: u64,
+    /// Came due and has not ended, at the end of the interval.
+    pub open: u64,
+    /// Of those, the ones whose time-out has passed since their intended start; each counts in the percentiles as at least its
+    /// age.
+    pub overdue: u64,
 }
 
 impl Progress {
@@ -71,6 +80,7 @@ impl Progress {
 
     fn begin_interval(&mut self) {
         (self.planned, self.ok, self.failed, self.p50, self.p99) = (0, 0, 0, None, None);
+        (self.open, self.overdue) = (0, 0);
     }
 
     fn add(&mut self, kind: Kind, cell: &Cell<u32>) {
@@ -86,6 +96,13 @@ impl Progress {
         self.planned_so_far += counters.planned;
         self.ok_so_far += counters.ok;
         self.failed_so_far += counters.failed();
+    }
+
+    /// Adds what is open, and to `cell` what is overdue.
+    fn add_open(&mut self, gauge: &Gauge, cell: &mut Cell<u32>) {
+        self.open += gauge.open;
+        self.overdue += gauge.overdue();
+        cell.add_overdue(gauge);
     }
 
     fn set_percentiles(&mut self, merged: &Cell<u32>, scratch: &mut Histogram<u32>) {
@@ -119,13 +136,8 @@ impl Running {
         }
     }
 
-    pub(super) fn report(
-        &mut self,
-        start: Tick,
-        end: Tick,
-        cells: &Cells<u32>,
-        totals: &Totals,
-    ) -> IntervalReport {
+    pub(super) fn report(&mut self, start: Tick, end: Tick, load: &Load, totals: &Totals) -> IntervalReport {
+        let cells = &load.cells;
         self.total.begin_interval();
         self.merged.reset();
         for (index, fleet) in self.fleets.iter_mut().enumerate() {
@@ -137,6 +149,11 @@ impl Running {
                 if key.kind == Kind::Reading {
                     self.merged_fleet.add_response(cell);
                 }
+            }
+            if let Some(gauge) = load.gauges.get(index) {
+                fleet.add_open(gauge, &mut self.merged_fleet);
+                self.total.open += gauge.open;
+                self.total.overdue += gauge.overdue();
             }
             fleet.set_percentiles(&self.merged_fleet, &mut self.scratch);
             self.merged.add_response(&self.merged_fleet);
@@ -152,6 +169,7 @@ impl Running {
             late_slices: totals.late_slices,
             faults: Vec::new(),
             switches: Vec::new(),
+            refused: None,
             budget_failed: None,
         }
     }

@@ -5,10 +5,15 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError};
 
 use super::anomaly::Rows;
 use super::cell::{Bounds, Cell, Cells, Key};
+use super::concern::{Concerns, Privacy, Scope};
 use super::delivery::Deliveries;
+use super::failure::{Ending, Failures, Row, Subject};
 use super::pulse::Pulses;
 use crate::clock::Tick;
-use crate::record::{Detection, Finding, FleetId, Kind, Layout, Outcome, PhaseId, Sample, Sink};
+use crate::record::{
+    Code, Detection, Finding, FleetId, Gauge, Kind, Layout, Outcome, PhaseId, PhaseRole, Reason, Sample,
+    Sink, Traffic,
+};
 
 /// What one worker recorded between two boundaries.
 #[derive(Debug)]
@@ -30,6 +35,9 @@ pub(super) struct Load {
     pub(super) anomalies: Rows,
     pub(super) deliveries: Deliveries,
     pub(super) pulses: Pulses,
+    pub(super) failures: Failures,
+    /// What is open at its end, by fleet.
+    pub(super) gauges: Vec<Gauge>,
 }
 
 impl Load {
@@ -39,6 +47,8 @@ impl Load {
             anomalies: Rows::default(),
             deliveries: Deliveries::new(layout),
             pulses: Pulses::new(layout),
+            failures: Failures::default(),
+            gauges: vec![Gauge::default(); layout.fleets.len()],
         }
     }
 
@@ -48,10 +58,17 @@ impl Load {
         self.anomalies.reset();
         self.deliveries.reset();
         self.pulses.reset();
+        self.failures.reset();
+        self.forget_gauges();
+    }
+
+    /// Forgets what was open at its end: it says nothing of another instant.
+    pub(super) fn forget_gauges(&mut self) {
+        self.gauges.iter_mut().for_each(Gauge::reset);
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.cells.iter().next().is_none() && self.anomalies.is_empty()
+        self.cells.iter().next().is_none() && self.anomalies.is_empty() && self.failures.is_empty()
     }
 }
 
@@ -62,6 +79,7 @@ pub struct Recorder {
     bounds: Bounds,
     worker: usize,
     load: Load,
+    concerns: Concerns,
     merged: u64,
     last_boundary: Tick,
     /// The latest stamp seen: what the clock read, or a little less.
@@ -84,6 +102,7 @@ impl Recorder {
             bounds,
             worker,
             load,
+            concerns: Concerns::default(),
             merged: 0,
             last_boundary: Tick::ZERO,
             latest: Tick::ZERO,
@@ -91,6 +110,17 @@ impl Recorder {
             out,
             emptied,
         }
+    }
+
+    /// Has it keep of the peers' replies only what `privacy` allows.
+    #[must_use]
+    pub fn with_privacy(mut self, privacy: Privacy) -> Self {
+        self.concerns.privacy = privacy;
+        self
+    }
+
+    fn is_measured(&self, phase: PhaseId) -> bool {
+        self.layout.phase(phase).role == PhaseRole::Measured
     }
 
     fn cell(&mut self, phase: PhaseId, fleet: FleetId, kind: Kind) -> &mut Cell<u32> {
@@ -136,6 +166,60 @@ impl Sink for Recorder {
         }
     }
 
+    fn failed(&mut self, sample: &Sample, reason: &Reason) {
+        let Some(ending) = Ending::of(sample.outcome) else { return };
+        let (fleet, kind, device) = (usize::from(sample.fleet.0), sample.kind, sample.device);
+        // Attempts to connect are of the whole run: a device that is refused goes on trying.
+        let measured = kind == Kind::Reading && self.is_measured(sample.phase);
+        if kind == Kind::Connect && reason.final_refusal && self.concerns.refuse(fleet, device) {
+            self.load.failures.refuse(fleet, 1);
+        }
+        if kind == Kind::Reading && self.concerns.fail(fleet, measured, device) {
+            self.cell(sample.phase, sample.fleet, kind).counters.failed_devices += 1;
+        }
+        let (reason, new) = self.concerns.meet(Scope { fleet, kind, ending, measured }, reason, device);
+        self.load.failures.add_row(&Row {
+            subject: Subject { phase: usize::from(sample.phase.0), fleet, kind, ending },
+            reason,
+            count: 1,
+            devices: u64::from(new),
+            first: (sample.completed, device, sample.seq),
+            last: sample.completed,
+        });
+    }
+
+    fn unmatched(&mut self, fleet: FleetId, at: Tick, device: u32, count: u64, first: Option<&str>) {
+        let phase = self.layout.phase_at(at);
+        self.cell(phase, fleet, Kind::Reading).counters.unmatched += count;
+        let reason = Reason {
+            sample: first.map(Into::into),
+            ..Reason::new(Code::word("unmatched"), "messages that name none of the device's readings")
+        };
+        let measured = self.is_measured(phase);
+        let (kind, ending, number) = (Kind::Reading, Ending::Unmatched, usize::from(fleet.0));
+        let scope = Scope { fleet: number, kind, ending, measured };
+        let (reason, new) = self.concerns.meet(scope, &reason, device);
+        self.load.failures.add_row(&Row {
+            subject: Subject { phase: usize::from(phase.0), fleet: number, kind, ending },
+            reason,
+            count,
+            devices: u64::from(new),
+            first: (at, device, 0),
+            last: at,
+        });
+    }
+
+    fn traffic(&mut self, fleet: FleetId, at: Tick, traffic: Traffic) {
+        let phase = self.layout.phase_at(at);
+        self.cell(phase, fleet, Kind::Reading).counters.traffic.add(traffic);
+    }
+
+    fn gauge(&mut self, fleet: FleetId, gauge: &Gauge) {
+        if let Some(mine) = self.load.gauges.get_mut(usize::from(fleet.0)) {
+            mine.clone_from(gauge);
+        }
+    }
+
     fn finding(&mut self, phase: PhaseId, fleet: FleetId, finding: Finding, device: u32, seq: u64) {
         self.cell(phase, fleet, Kind::Reading).counters.note(finding);
         self.load.deliveries.found(usize::from(fleet.0), finding, self.latest, device, seq);
@@ -164,6 +248,8 @@ impl Sink for Recorder {
 
     fn finish(&mut self, end: Tick) {
         self.finished = true;
+        // Nothing is open any more.
+        self.load.forget_gauges();
         let slice = self.slice(end, true);
         // An error means that the collector has given up, and with it the files: there is nobody left to tell.
         let _ = self.out.send(slice);

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::delivery::FleetDelivery;
 use super::detection::Detections;
+use super::failure::{Failure, ReasonSum, read_failures, reasons};
 use super::manifest::{Manifest, ManifestError, load_manifest};
 use super::outage::{Outage, read_outages};
 use super::table::{SummaryRow, TableError, read_summary};
@@ -23,6 +24,8 @@ pub struct Report {
     pub detection: Detections,
     /// The spells of faults, in the order in which they began.
     pub faults: Vec<Outage>,
+    /// Why readings and connection attempts failed.
+    pub failures: Vec<Failure>,
     /// The delivery audit of every fleet.
     pub delivery: Vec<FleetDelivery>,
 }
@@ -44,6 +47,12 @@ impl Report {
         self.delivery.iter().filter(|fleet| fleet.kept == Some(false)).collect()
     }
 
+    /// Why readings and connections failed, summed over phases: of readings those of the measured phases, most frequent first,
+    /// then connections, then messages that answered nothing.
+    pub fn reasons(&self) -> Vec<ReasonSum> {
+        reasons(&self.failures)
+    }
+
     /// Reads the run stored in `directory`.
     ///
     /// # Errors
@@ -52,6 +61,7 @@ impl Report {
         let (run, summary) = (load_manifest(directory)?, read_summary(directory)?);
         let detection = Detections::with_summary(directory, &summary)?;
         let (faults, delivery) = (read_outages(directory)?, run.delivery.clone());
-        Ok(Self { run, directory: directory.to_owned(), summary, detection, faults, delivery })
+        let failures = read_failures(directory)?;
+        Ok(Self { run, directory: directory.to_owned(), summary, detection, faults, failures, delivery })
     }
 }

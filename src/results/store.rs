@@ -12,9 +12,10 @@ use super::anomaly::Rows;
 use super::cell::{Bounds, Cell, Key, Series};
 use super::counter::Counters;
 use super::delivery::Deliveries;
+use super::failure::Failures;
 use super::pulse::Pulses;
 use super::recorder::Load;
-use crate::record::{Kind, Layout};
+use crate::record::{Gauge, Kind, Layout};
 
 /// One (phase, fleet, kind) with data.
 #[derive(Debug, Serialize, Deserialize)]
@@ -36,6 +37,8 @@ pub(super) struct Leaving<'a> {
     anomalies: &'a Rows,
     deliveries: &'a Deliveries,
     pulses: &'a Pulses,
+    failures: &'a Failures,
+    gauges: &'a [Gauge],
 }
 
 /// A load as the file has it, unchecked.
@@ -45,6 +48,10 @@ pub(super) struct Stored {
     anomalies: Rows,
     deliveries: Deliveries,
     pulses: Pulses,
+    #[serde(default)]
+    failures: Failures,
+    #[serde(default)]
+    gauges: Vec<Gauge>,
 }
 
 /// Turns histograms into text and back.
@@ -62,8 +69,8 @@ impl Codec {
     /// `load` as the file is to have it.
     pub(super) fn stored<'a>(&mut self, load: &'a Load) -> Result<Leaving<'a>, String> {
         let cells = load.cells.iter().map(|(key, cell)| self.cell(key, cell)).collect::<Result<_, _>>()?;
-        let Load { anomalies, deliveries, pulses, .. } = load;
-        Ok(Leaving { cells, anomalies, deliveries, pulses })
+        let Load { anomalies, deliveries, pulses, failures, gauges, .. } = load;
+        Ok(Leaving { cells, anomalies, deliveries, pulses, failures, gauges })
     }
 
     fn cell(&mut self, key: Key, cell: &Cell<u32>) -> Result<StoredCell, String> {
@@ -95,6 +102,9 @@ impl Codec {
         if !stored.deliveries.fit(layout) {
             return Err("the delivery audit is of other fleets than the run's, or beyond counting".to_owned());
         }
+        if !stored.failures.fit(layout) || stored.gauges.len() > layout.fleets.len() {
+            return Err("a failure is of no phase or fleet of the run, or beyond counting".to_owned());
+        }
         let (bounds, mut load) = (Bounds::of(layout), Load::new(layout));
         let mut seen = BTreeSet::new();
         for cell in stored.cells {
@@ -119,6 +129,10 @@ impl Codec {
             }
         }
         (load.anomalies, load.deliveries, load.pulses) = (stored.anomalies, stored.deliveries, stored.pulses);
+        load.failures = stored.failures;
+        for (gauge, stored) in load.gauges.iter_mut().zip(stored.gauges) {
+            *gauge = stored;
+        }
         Ok(load)
     }
 

@@ -31,6 +31,14 @@ pub struct SummaryRow {
     pub figures: Figures,
 }
 
+/// Phases that are not measured; a scenario cannot give one of its own such a name.
+const UNMEASURED: [&str; 2] = ["connect", "warm-up"];
+
+/// Whether the phase of this name is a measured one.
+pub fn is_measured(phase: &str) -> bool {
+    !UNMEASURED.contains(&phase)
+}
+
 impl SummaryRow {
     /// Whether this is the headline: the readings of all fleets in all measured phases.
     pub fn is_headline(&self) -> bool {

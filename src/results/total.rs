@@ -6,6 +6,7 @@ use hdrhistogram::Histogram;
 
 use super::cell::{Bounds, Cell, Cells, Key, Percentile, Series};
 use super::delivery::{Deliveries, FleetDelivery};
+use super::failure::{Failure, Failures};
 use super::figures::Figures;
 use super::manifest::PacingLag;
 use super::outage::Outage;
@@ -25,6 +26,7 @@ pub struct Totals {
     bounds: Bounds,
     cells: Cells<u64>,
     deliveries: Deliveries,
+    failures: Failures,
     end: Tick,
     /// Interval boundaries at which a worker could not hand over because the collector was behind.
     pub merged_slices: u64,
@@ -47,6 +49,7 @@ impl Totals {
         let (bounds, cells) = (Bounds::of(&layout), Cells::new(&layout));
         Self {
             deliveries: Deliveries::new(&layout),
+            failures: Failures::default(),
             layout,
             bounds,
             cells,
@@ -65,6 +68,7 @@ impl Totals {
         self.end = self.end.max(end);
         self.anomaly_rows_omitted += load.anomalies.omitted;
         self.deliveries.add(&load.deliveries);
+        self.failures.add(&load.failures);
         for (key, cell) in load.cells.iter() {
             self.cells.get_or_new(key, self.bounds).widen(cell);
         }
@@ -78,6 +82,22 @@ impl Totals {
     /// Everything that came due but of which no outcome was ever recorded; 0 unless a worker died.
     pub fn unaccounted(&self) -> u64 {
         self.cells.iter().map(|(_, cell)| cell.counters.planned.saturating_sub(cell.counters.ended())).sum()
+    }
+
+    /// Why readings and connection attempts failed: the rows of `failures.csv`.
+    pub fn failures(&self) -> Vec<Failure> {
+        self.failures.report(&self.layout)
+    }
+
+    /// The same, before it is put into words.
+    pub(super) const fn refusals(&self) -> &Failures {
+        &self.failures
+    }
+
+    /// Connections that fleet number `fleet` has set up.
+    pub(super) fn connected(&self, fleet: usize) -> u64 {
+        let connects = self.cells.iter().filter(|(key, _)| key.kind == Kind::Connect && key.fleet == fleet);
+        connects.map(|(_, cell)| cell.counters.ok).sum()
     }
 
     /// The delivery audit of every fleet, in the order of the layout: warm-up, measured phases and drain.

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::amendment::{self, Overrides};
 use super::document::{self, Table};
-use super::model::Scenario;
+use super::model::{Scenario, Secrets};
 use super::problem::{Origin, Report, ScenarioError};
 use super::section::{self, Checked};
 use super::world::{Environment, World};
@@ -35,8 +35,9 @@ impl Scenario {
     pub fn parse(source: &str, text: &str, overrides: &Overrides) -> Result<Self, ScenarioError> {
         let mut report = report(source, text, overrides);
         let checked = check(text, overrides, &mut report);
+        let secrets = Secrets(report.world().revealed.borrow().iter().cloned().collect());
         match (checked, report.into_faults(source)) {
-            (Some(checked), None) => Ok(model(checked, source, text, overrides)),
+            (Some(checked), None) => Ok(Self { secrets, ..model(checked, source, text, overrides) }),
             (_, Some(faults)) => Err(faults.into()),
             (None, None) => Err(ScenarioError::Unreadable {
                 path: source.into(),
@@ -158,7 +159,7 @@ fn read(path: &Path) -> Result<String, ScenarioError> {
 
 fn report<'t>(source: &str, text: &'t str, overrides: &Overrides) -> Report<'t> {
     let directory = Path::new(source).parent().unwrap_or(Path::new("")).to_owned();
-    let world = World { environment: overrides.environment.clone(), directory };
+    let world = World { environment: overrides.environment.clone(), directory, ..World::default() };
     Report::within(if text.len() as u64 > LARGEST { "" } else { text }, world)
 }
 
@@ -202,6 +203,7 @@ fn model(checked: Checked, source: &str, text: &str, overrides: &Overrides) -> S
         budgets: checked.budgets,
         fault_canonical: checked.fault_canonical,
         canonical: checked.canonical,
+        secrets: Secrets::default(),
     }
 }
 

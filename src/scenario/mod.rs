@@ -34,7 +34,7 @@ pub use hit::Hit;
 pub use load::{inline_faults, load_budgets, load_faults, load_setup};
 pub use manual::manual;
 pub use model::{
-    Address, Backoff, Behaviour, Course, Cut, Fleet, Model, Phase, RunSettings, Scenario, Target,
+    Address, Backoff, Behaviour, Course, Cut, Fleet, Model, Phase, RunSettings, Scenario, Secrets, Target,
 };
 pub use plan::{Event, Plan};
 pub use problem::{Faults, Place, Problem, ScenarioError};

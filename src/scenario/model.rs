@@ -1,6 +1,7 @@
 //! The checked model of a scenario: what a document means once nothing is wrong with it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use url::Url;
@@ -50,6 +51,25 @@ pub struct Scenario {
     pub(super) fault_canonical: String,
     /// Every value of `[run]` that is not a default, for the digest.
     pub(super) canonical: String,
+    /// What the environment variables that it names stand for.
+    pub secrets: Secrets,
+}
+
+/// Texts that must not be shown or stored. Printed for debugging they keep to themselves.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Secrets(pub(super) Vec<String>);
+
+impl Secrets {
+    /// The texts.
+    pub fn reveal(&self) -> &[String] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} secrets", self.0.len())
+    }
 }
 
 impl Scenario {
@@ -233,6 +253,10 @@ pub struct Fleet {
     pub close: Close,
     /// How its requests and messages look.
     pub exchange: Exchange,
+    /// Whether the service is expected to refuse its connections for good: then that does not end the run.
+    pub refusal_expected: bool,
+    /// Whether samples of what the service replies to failed readings are kept.
+    pub failure_body: bool,
     /// Waits between attempts to reconnect.
     pub backoff: Backoff,
     /// What its sensors show and how readings are encoded.

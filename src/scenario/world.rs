@@ -1,6 +1,7 @@
 //! What a scenario may refer to outside its text: environment variables and recordings in files beside it.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -40,6 +41,8 @@ pub(super) struct World {
     pub(super) environment: Environment,
     /// Where the paths of recordings begin: the directory of the scenario.
     pub(super) directory: PathBuf,
+    /// What the environment variables that were put in stand for.
+    pub(super) revealed: RefCell<BTreeSet<String>>,
 }
 
 /// How the cells of a column are read.
@@ -75,6 +78,7 @@ impl World {
                 return Err((message, format!("set it: export {}=…", quote(name))));
             };
             out.push_str(&value);
+            self.revealed.borrow_mut().insert(value);
             rest = &inner[end + 1..];
         }
         out.push_str(rest);
@@ -185,7 +189,11 @@ mod tests {
     fn world() -> World {
         let table = [("TOKEN", "s3cret"), ("EMPTY", ""), ("_A1", "x")];
         let table = table.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        World { environment: Environment::Fixed(table.into()), directory: PathBuf::new() }
+        World {
+            environment: Environment::Fixed(table.into()),
+            directory: PathBuf::new(),
+            revealed: RefCell::default(),
+        }
     }
 
     #[test]

@@ -7,7 +7,8 @@ use squall::clock::{Monotonic, Tick};
 use squall::engine::{self, Control, Report, Setup};
 use squall::protocol::Endpoint;
 use squall::record::{
-    Detection, Finding, FleetId, Kind, Mark, PhaseId, Sample, Shard, Sink, Switch, SwitchLog,
+    Detection, Finding, FleetId, Gauge, Kind, Mark, PhaseId, Reason, Sample, Shard, Sink, Switch, SwitchLog,
+    Traffic,
 };
 use squall::scenario::{Overrides, Plan, Scenario};
 
@@ -19,6 +20,12 @@ pub(crate) struct Book {
     pub(crate) connects_planned: u64,
     pub(crate) samples: Vec<Sample>,
     pub(crate) findings: Vec<Finding>,
+    /// Why each failed reading or attempt failed, in the order of the samples.
+    pub(crate) reasons: Vec<Reason>,
+    pub(crate) unmatched: u64,
+    pub(crate) traffic: Traffic,
+    /// What was open and overdue at the ends of intervals, of every fleet of every worker.
+    pub(crate) gauges: Vec<Gauge>,
     /// Device, sequence number and mark of every ended reading that showed an anomaly.
     pub(crate) marks: Vec<(String, u64, Mark)>,
     pub(crate) rotations: u64,
@@ -52,6 +59,23 @@ impl Sink for Keeper {
 
     fn completed(&mut self, sample: &Sample) {
         self.0.lock().unwrap().samples.push(*sample);
+    }
+
+    fn failed(&mut self, sample: &Sample, reason: &Reason) {
+        assert!(sample.outcome.is_censored() && !reason.sentence.is_empty());
+        self.0.lock().unwrap().reasons.push(reason.clone());
+    }
+
+    fn unmatched(&mut self, _: FleetId, _: Tick, _: u32, count: u64, _: Option<&str>) {
+        self.0.lock().unwrap().unmatched += count;
+    }
+
+    fn traffic(&mut self, _: FleetId, _: Tick, traffic: Traffic) {
+        self.0.lock().unwrap().traffic.add(traffic);
+    }
+
+    fn gauge(&mut self, _: FleetId, gauge: &Gauge) {
+        self.0.lock().unwrap().gauges.push(gauge.clone());
     }
 
     fn finding(&mut self, _: PhaseId, _: FleetId, finding: Finding, _: u32, _: u64) {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use self::source::{Demanded, Source};
 use super::args::MergeArgs;
 use super::exit::Exit;
-use super::{Fault, UNANSWERED, report, settle};
+use super::{Fault, report, settle, unanswered};
 use crate::clock::WallTime;
 use crate::record::{Shard, Validity, Verdict};
 use crate::results::{
@@ -57,8 +57,10 @@ pub(super) fn merge(args: &MergeArgs) -> Result<Exit, Fault> {
         .write_summary(&totals.rows())
         .and_then(|()| directory.write_manifest(&manifest))
         .map_err(|error| unwritable(&error, &shown))?;
-    match settle(exit, print(&directory, args.json)) {
-        Ok(Exit::Failed) => Err(Fault::failed(UNANSWERED)),
+    let printed = print(&directory, args.json);
+    let why = printed.as_ref().map(unanswered).unwrap_or_default();
+    match settle(exit, printed.map(drop)) {
+        Ok(Exit::Failed) => Err(Fault::failed(why)),
         settled => settled,
     }
 }
@@ -170,7 +172,8 @@ fn conclude(manifest: &mut Manifest, totals: &Totals, demanded: &Demanded) -> Ex
     exit
 }
 
-fn print(directory: &RunDirectory, json: bool) -> Result<(), Fault> {
+fn print(directory: &RunDirectory, json: bool) -> Result<results::Report, Fault> {
     let report = results::Report::load(directory.path()).map_err(Fault::failed)?;
-    report::print(&report, json)
+    report::print(&report, json)?;
+    Ok(report)
 }

@@ -7,7 +7,7 @@ use super::{Driven, own_budgets, unwritable};
 use crate::calibration::Profile;
 use crate::cli::args::RunArgs;
 use crate::cli::exit::Exit;
-use crate::cli::{Fault, UNANSWERED, report, settle};
+use crate::cli::{Fault, report, settle, unanswered};
 use crate::clock::WallTime;
 use crate::engine::{End, Figures, Report, Standstills, WorkerReport};
 use crate::record::{ErrorKind, FleetId, Layout};
@@ -39,17 +39,20 @@ impl Driven {
         let validity = self.figures(totals, &readings, &rows).judge();
         self.manifest.state = match end {
             End::Complete => RunState::Complete,
-            End::Interrupted if self.interrupted.is_none() && self.budget_failed.is_some() => {
-                RunState::Aborted
-            }
+            End::Interrupted if self.interrupted.is_none() && self.early.is_some() => RunState::Aborted,
             End::Interrupted | End::Aborted => RunState::Interrupted,
         };
         let aborted = self.manifest.state == RunState::Aborted;
-        let early = self.budget_failed.take().map(|failed| BudgetResult { aborted, ..failed });
+        let early = self.early.budget.take().map(|failed| BudgetResult { aborted, ..failed });
         let budgets = results::judge(totals, own_budgets(&self.plan, self.shard), early.as_ref());
         let broken = self.plan.scenario().run.demand_delivery && !totals.broken_promises().is_empty();
         let failed = broken || budgets.iter().any(|budget| !budget.met);
-        let exit = Exit::of_run(self.manifest.state, validity.verdict, readings.ok(), failed);
+        let refused = self.early.refused.take().filter(|_| aborted);
+        let exit = match refused {
+            // Nothing came due, because the run ended first: that is not the generator's doing.
+            Some(_) => Exit::Failed,
+            None => Exit::of_run(self.manifest.state, validity.verdict, readings.ok(), failed),
+        };
         self.manifest.budgets = budgets;
         self.manifest.worker_use = report.workers.iter().map(worker_use).collect();
         self.manifest.pacing_lag = readings.pacing_lag();
@@ -64,11 +67,13 @@ impl Driven {
         self.manifest.exit_code = Some(exit.code());
         self.manifest.ended = Some(WallTime::now().to_string());
         self.write(&rows).map_err(|error| unwritable(self.directory.path(), &error))?;
-        let told = results::Report::load(self.directory.path())
-            .map_err(Fault::failed)
-            .and_then(|report| report::tell(&report, &args.outputs, args.json));
-        match settle(exit, told) {
-            Ok(Exit::Failed) => Err(Fault::failed(UNANSWERED)),
+        let told = results::Report::load(self.directory.path()).map_err(Fault::failed).and_then(|report| {
+            report::tell(&report, &args.outputs, args.json)?;
+            Ok(refused.map_or_else(|| unanswered(&report), |refused| refused.sentence()))
+        });
+        let why = told.as_ref().ok().cloned().unwrap_or_default();
+        match settle(exit, told.map(drop)) {
+            Ok(Exit::Failed) => Err(Fault::failed(why)),
             Err(fault) => Err(self.fail(fault)),
             settled => settled,
         }

@@ -25,10 +25,10 @@ use crate::clock::{Monotonic, PacerKind, Tick, WallTime};
 use crate::display::{Progress, ProgressMode, Style};
 use crate::engine::{self, Control, EngineError, Order, Setup};
 use crate::protocol::control::TroubleDesk;
-use crate::record::{Layout, Shard, SwitchLog};
+use crate::record::{FleetId, Layout, Shard, SwitchLog};
 use crate::results::{
-    self, BudgetResult, ClockFacts, Collector, Demand, Host, Manifest, PacerFacts, RunDirectory, RunFiles,
-    RunState, ScenarioText, ShardFacts, ShardHeader, StartFacts, Totals,
+    self, BudgetResult, ClockFacts, Collector, Demand, Host, Manifest, PacerFacts, Privacy, Refused,
+    RunDirectory, RunFiles, RunState, ScenarioText, ShardFacts, ShardHeader, StartFacts, Totals,
 };
 use crate::scenario::{Plan, Scenario, load_budgets};
 
@@ -142,8 +142,22 @@ struct Driven {
     journal: Journal,
     /// When the user first interrupted the run.
     interrupted: Option<Tick>,
-    /// The budget that failed early and was to end the run.
-    budget_failed: Option<BudgetResult>,
+    early: Early,
+}
+
+/// What was to end the run early.
+#[derive(Debug, Default)]
+struct Early {
+    /// The budget that failed.
+    budget: Option<BudgetResult>,
+    /// The fleet that was refused for good.
+    refused: Option<Refused>,
+}
+
+impl Early {
+    const fn is_some(&self) -> bool {
+        self.budget.is_some() || self.refused.is_some()
+    }
 }
 
 impl Attempt {
@@ -279,11 +293,15 @@ impl Attempt {
         })
         .map_err(Fault::failed)?;
         let (recorders, collector) = results::recorders(&self.layout, self.workers);
+        let privacy = privacy(&self.plan, targets);
+        let recorders =
+            recorders.into_iter().map(|recorder| recorder.with_privacy(privacy.clone())).collect();
         let switches = SwitchLog::default();
         let (switching, done) = sync_channel(0);
         let collector = collector
             .with_switches(switches.clone())
             .with_operator(done)
+            .with_refusals(refusable(&self.plan, self.part.shard()))
             .with_budgets(own_budgets(&self.plan, self.part.shard()));
         let setup = Setup {
             plan: Arc::clone(&self.plan),
@@ -296,11 +314,11 @@ impl Attempt {
         };
         // Should anything below fail, dropping it undoes what is on.
         let operator = self.operator(targets, &setup, &progress)?;
-        let mut budget_failed = None;
+        let mut early = Early::default();
         let (report, totals) = thread::scope(|scope| {
             let switching = switching;
             let (files, journal) = (&mut self.files, &mut self.journal);
-            let early = &mut budget_failed;
+            let early = &mut early;
             let collecting = scope.spawn(|| collect(collector, files, journal, early, (&progress, &control)));
             let report = engine::run(&setup, recorders);
             self.manifest.faults_by_hand = conclude(&operator.finish(), &progress);
@@ -319,7 +337,7 @@ impl Attempt {
             totals,
             journal: self.journal,
             interrupted: interrupted.get().copied(),
-            budget_failed,
+            early,
         })
     }
 }
@@ -338,7 +356,7 @@ fn collect(
     collector: Collector,
     files: &mut RunFiles,
     journal: &mut Journal,
-    early: &mut Option<BudgetResult>,
+    early: &mut Early,
     (progress, control): (&Progress, &Control),
 ) -> io::Result<Totals> {
     let mut trouble = None;
@@ -351,7 +369,14 @@ fn collect(
             let (name, detail) = (failed.name.as_deref().unwrap_or_default(), failed.sentence());
             progress.note(&format!("a budget failed: {detail}; settling what is open"));
             noted = noted.and_then(|()| journal.event(interval.end, "budget_failed", name, &detail));
-            *early = Some(failed.clone());
+            early.budget = Some(failed.clone());
+        }
+        if let Some(refused) = &interval.refused {
+            control.give(Order::Finish);
+            let detail = refused.sentence();
+            progress.note(&format!("{detail}; ending the run"));
+            noted = noted.and_then(|()| journal.event(interval.end, "refused", &refused.fleet, &detail));
+            early.refused = Some(refused.clone());
         }
         if let Err(error) = noted {
             control.give(Order::Abort);
@@ -377,6 +402,21 @@ fn unwritable(path: &Path, error: &io::Error) -> Fault {
 /// The budgets that this process judges: of one among several shards none, for its share is not what they are about.
 fn own_budgets(plan: &Plan, shard: Shard) -> &[Budget] {
     if shard.of() > 1 { &[] } else { &plan.scenario().budgets }
+}
+
+/// What must not be kept of the peers' replies.
+fn privacy(plan: &Plan, targets: &Targets) -> Privacy {
+    let scenario = plan.scenario();
+    let secrets = scenario.secrets.reveal().iter().cloned();
+    let passwords = targets.endpoints.iter().filter_map(|endpoint| endpoint.password().map(str::to_owned));
+    Privacy::new(secrets.chain(passwords), scenario.fleets.iter().map(|fleet| fleet.failure_body))
+}
+
+/// How many devices each fleet has here, where their refusal is to end the run.
+fn refusable(plan: &Plan, shard: Shard) -> Vec<Option<u32>> {
+    let fleets = plan.scenario().fleets.iter();
+    let devices = |fleet: usize| plan.devices_of(FleetId(fleet as u16), shard);
+    fleets.enumerate().map(|(n, fleet)| (!fleet.refusal_expected).then(|| devices(n))).collect()
 }
 
 fn facts(plan: &Plan, shard: Shard) -> ShardFacts {

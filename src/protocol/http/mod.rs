@@ -14,9 +14,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use self::request::Template;
 use self::response::{Reader, Reply};
 use super::buffer::{Inbox, Outbox};
+use super::note::Notes;
 use super::{Answer, Endpoint, Event, Failure, HttpSettings, Identity, Message, Settings, verdict};
 use crate::fault::Link;
-use crate::record::ErrorKind;
+use crate::record::{ErrorKind, Reason};
 
 pub(super) use self::request::{check_header, check_target};
 pub use self::syntax::{reserved_header, valid_header, valid_method, valid_target};
@@ -32,6 +33,7 @@ pub struct Http<S = Link> {
     inbox: Inbox,
     reader: Reader,
     outstanding: Option<u64>,
+    notes: Notes,
     /// The last response was the last of this connection.
     ending: bool,
     /// Why the request could not be written.
@@ -55,6 +57,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http<S> {
             outbox: Outbox::default(),
             inbox: Inbox::default(),
             outstanding: None,
+            notes: Notes::default(),
             ending: false,
             broken: None,
         })
@@ -62,6 +65,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http<S> {
 
     pub(super) fn stream_mut(&mut self) -> &mut S {
         &mut self.stream
+    }
+
+    pub(super) const fn notes_mut(&mut self) -> &mut Notes {
+        &mut self.notes
     }
 
     pub(super) fn ready(&self) -> bool {
@@ -133,13 +140,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http<S> {
     }
 
     fn close(&mut self, seq: u64) -> Event {
-        let Reply { status, persistent, body } = self.reader.reply();
+        let Reply { status, persistent, length, body } = self.reader.reply();
+        self.notes.received(length);
         let (answer, (stages, flagged)) = if self.settings.ok.contains(status) {
             (Answer::Ok, verdict::judgement(body, &self.device, seq))
-        } else if self.settings.shed.contains(status) {
-            (Answer::Shed, (None, None))
         } else {
-            (Answer::Error(ErrorKind::Status), (None, None))
+            self.notes.failed(seq, Reason::of_status(status).with_sample(body));
+            let shed = self.settings.shed.contains(status);
+            (if shed { Answer::Shed } else { Answer::Error(ErrorKind::Status) }, (None, None))
         };
         // What is left of a request that was answered early would be taken for the next one.
         self.ending = self.settings.fresh || !persistent || !self.outbox.is_empty();

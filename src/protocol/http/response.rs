@@ -61,6 +61,8 @@ pub(super) struct Reader {
 pub(super) struct Reply<'a> {
     pub(super) status: u16,
     pub(super) persistent: bool,
+    /// Length of the whole body, bytes.
+    pub(super) length: u64,
     pub(super) body: &'a [u8],
 }
 
@@ -109,7 +111,7 @@ impl Reader {
 
     /// The complete response.
     pub(super) fn reply(&self) -> Reply<'_> {
-        Reply { status: self.status, persistent: self.persistent, body: &self.kept }
+        Reply { status: self.status, persistent: self.persistent, length: self.length, body: &self.kept }
     }
 
     /// Makes ready for the next response.

@@ -38,8 +38,8 @@ fn outcome(stream: Script) -> (Vec<Answer>, Option<(ErrorKind, String)>) {
             Poll::Ready(Ok(Event::Heard { .. } | Event::Writable)) => {
                 panic!("HTTP becomes ready by closing only")
             }
-            Poll::Ready(Err(Failure { kind, detail })) => {
-                return (answers, Some((kind, detail.into_owned())));
+            Poll::Ready(Err(Failure { kind, reason })) => {
+                return (answers, Some((kind, reason.sentence.into_owned())));
             }
             Poll::Pending => return (answers, None),
         }

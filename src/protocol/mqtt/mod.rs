@@ -32,6 +32,7 @@ use self::topic::Topics;
 use super::buffer::{Inbox, Outbox};
 use super::flow::Flow;
 use super::judge::{Judge, Judgement};
+use super::note::Notes;
 use super::pulse::Pulse;
 use super::verdict::Reply;
 use super::{Endpoint, Event, Failure, Identity, Message, MqttSettings, Settings, gate};
@@ -87,7 +88,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
             return Err(Failure::protocol("the broker sent another packet before CONNACK"));
         };
         if code != ConnectReturnCode::Accepted {
-            return Err(Failure::protocol(format!("the broker refused the connection: {}", refusal(code))));
+            return Err(refused(code));
         }
         let mut homecoming = Homecoming::new(&mut session, identity.resume.as_ref(), present)?;
         poll_fn(|cx| Poll::Ready(homecoming.session.write(cx))).await?;
@@ -124,9 +125,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
                 Received::Suback { pid, granted: true } if pid == own => return Ok(()),
                 Received::Suback { .. } => {
                     let filter = self.topics.listening.as_ref().map_or("", |(filter, _)| filter);
-                    return Err(Failure::protocol(format!(
-                        "the broker refused the subscription to {filter}"
-                    )));
+                    let refusal = format!("the broker refused the subscription to {filter}: SUBACK 128");
+                    return Err(Failure::protocol(refusal).with_code("SUBACK", 128));
                 }
                 // Messages may overtake SUBACK (§3.8.4). They can answer readings only if earlier connections have sent some.
                 other => {
@@ -159,8 +159,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
         self.settings.qos == Qos::AtMostOnce || self.state.in_flight.has_room()
     }
 
-    pub(super) const fn stray(&self) -> u64 {
+    #[cfg(test)]
+    pub(super) fn stray(&self) -> u64 {
         self.flow.stray()
+    }
+
+    pub(super) const fn notes_mut(&mut self) -> &mut Notes {
+        &mut self.flow.notes
     }
 
     pub(super) fn send(&mut self, cx: &mut Context<'_>, message: &Message<'_>) -> Result<(), Failure> {
@@ -293,7 +298,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
         let Some((size, packet)) = packet::decode(self.inbox.unread())? else { return Ok(None) };
         let received = match packet {
             Inbound::Publish(publish) => {
-                Received::Publish { qos: publish.qos, pid: publish.pid, judgement: self.judge(&publish) }
+                let judgement = self.judge(&publish);
+                let notes = &mut self.flow.notes;
+                notes.received(publish.payload.len() as u64);
+                match &judgement {
+                    Some(Judgement::Named(reply)) => {
+                        notes.answered(reply.seq, reply.answer, publish.payload);
+                    }
+                    Some(_) => {}
+                    None => notes.suspect(publish.payload),
+                }
+                Received::Publish { qos: publish.qos, pid: publish.pid, judgement }
             }
             Inbound::Connack { code, present } => Received::Connack { code, present },
             Inbound::Suback { pid, granted } => Received::Suback { pid, granted },
@@ -371,6 +386,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
 fn announced(period: Duration) -> u16 {
     let seconds = period.saturating_mul(2).as_millis().div_ceil(1000);
     u16::try_from(seconds).unwrap_or(u16::MAX)
+}
+
+fn refused(code: ConnectReturnCode) -> Failure {
+    let number = code as u8;
+    let sentence = format!("the broker refused the connection: CONNACK {number}, {}", refusal(code));
+    // A broker that is unavailable now may be there later (MQTT 3.1.1 §3.2.2.3).
+    let for_good = code != ConnectReturnCode::ServerUnavailable;
+    Failure::protocol(sentence).with_code("CONNACK", number.into()).final_if(for_good)
 }
 
 const fn refusal(code: ConnectReturnCode) -> &'static str {

@@ -133,7 +133,7 @@ fn a_refused_handshake_says_why() {
     for (script, kind, detail) in table {
         let failure = open(script, Close::Verdict, "mqtt://127.0.0.1").unwrap_err();
         assert_eq!(failure.kind, kind, "{failure}");
-        assert!(failure.detail.contains(detail), "{failure}");
+        assert!(failure.reason.sentence.contains(detail), "{failure}");
     }
     assert!(Mqtt::new(Script::new(), &settings(Close::Sent, Qos::AtMostOnce), &Identity::of("a+b")).is_err());
 }

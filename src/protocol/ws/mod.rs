@@ -16,11 +16,12 @@ use tokio_tungstenite::tungstenite::{self, Bytes};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use super::flow::Flow;
-use super::judge::Judge;
+use super::judge::{Judge, Judgement};
+use super::note::Notes;
 use super::pulse::Pulse;
 use super::{Endpoint, Event, Failure, Identity, Message, Settings, WsMode, gate};
 use crate::fault::{Act, Fate, Link, MessageKind, Tamper};
-use crate::record::ErrorKind;
+use crate::record::{ErrorKind, status_line};
 
 /// Bytes read at once, and what every session holds for that; the default of 128 KiB would be 1.3 GB for 10 000 devices.
 const READ_BUFFER: usize = 4 * 1024;
@@ -121,8 +122,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
         self.leaving == Leaving::No
     }
 
-    pub(super) const fn stray(&self) -> u64 {
+    #[cfg(test)]
+    pub(super) fn stray(&self) -> u64 {
         self.flow.stray()
+    }
+
+    pub(super) const fn notes_mut(&mut self) -> &mut Notes {
+        &mut self.flow.notes
     }
 
     pub(super) fn send(&mut self, cx: &mut Context<'_>, message: &Message<'_>) -> Result<(), Failure> {
@@ -233,10 +239,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
             }
             Frame::Ping(_) | Frame::Frame(_) => return Ok(None),
         };
+        self.flow.notes.received(answer.len() as u64);
         if self.judge.is_deaf() {
             return Ok(None);
         }
-        Ok(self.flow.answered(self.judge.read(answer)))
+        let judgement = self.judge.read(answer);
+        match &judgement {
+            Some(Judgement::Named(reply)) => self.flow.notes.answered(reply.seq, reply.answer, answer),
+            Some(_) => {}
+            None => self.flow.notes.suspect(answer),
+        }
+        Ok(self.flow.answered(judgement))
     }
 
     fn write(&mut self, cx: &mut Context<'_>, message: tungstenite::Message) -> Result<(), Failure> {
@@ -255,15 +268,39 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
 }
 
 fn goodbye(frame: Option<&CloseFrame>) -> Failure {
-    match frame {
-        Some(CloseFrame { code, reason }) if reason.is_empty() => {
-            Failure::closed(format!("the server closed the WebSocket with code {code}"))
-        }
-        Some(CloseFrame { code, reason }) => {
-            Failure::closed(format!("the server closed the WebSocket with code {code}: {reason}"))
-        }
-        None => Failure::closed("the server closed the WebSocket"),
-    }
+    let Some(CloseFrame { code, reason }) = frame else {
+        return Failure::closed("the server closed the WebSocket");
+    };
+    let number = u16::from(*code);
+    let meaning = close_meaning(number).map_or_else(String::new, |meaning| format!(" ({meaning})"));
+    let words = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+    Failure::closed(format!("the server closed the WebSocket with code {number}{meaning}{words}"))
+        .with_code("WebSocket close", number.into())
+}
+
+/// What a close code means (RFC 6455 §7.4.1 and the IANA registry).
+const fn close_meaning(code: u16) -> Option<&'static str> {
+    Some(match code {
+        1000 => "normal closure",
+        1001 => "going away",
+        1002 => "protocol error",
+        1003 => "unsupported data",
+        1007 => "invalid payload data",
+        1008 => "policy violation",
+        1009 => "message too big",
+        1010 => "mandatory extension",
+        1011 => "internal error",
+        1012 => "service restart",
+        1013 => "try again later",
+        1014 => "bad gateway",
+        _ => return None,
+    })
+}
+
+/// Whether an upgrade answered with `status` will never succeed as it is: a client error other than those that ask to wait
+/// (RFC 9110 §15.5, RFC 6585, RFC 8470).
+const fn refuses_for_good(status: u16) -> bool {
+    matches!(status, 400..=499) && !matches!(status, 408 | 425 | 429)
 }
 
 fn failure(error: Error) -> Failure {
@@ -287,7 +324,11 @@ fn failure(error: Error) -> Failure {
         }
         Error::Io(error) => Failure::io(&error),
         Error::Http(response) => {
-            Failure::protocol(format!("the server answered the upgrade with status {}", response.status()))
+            let status = response.status().as_u16();
+            Failure::protocol(format!("the server answered the upgrade with {}", status_line(status)))
+                .with_code("HTTP", status.into())
+                .with_sample(response.body().as_deref().unwrap_or_default())
+                .final_if(refuses_for_good(status))
         }
         Error::WriteBufferFull(_) => Failure::new(ErrorKind::Resource, "the reading is larger than 16 MiB"),
         other => Failure::protocol(other.to_string()),

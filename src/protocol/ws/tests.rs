@@ -17,7 +17,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use super::super::script::{Script, context};
 use super::super::{Answer, Correlation, WsSettings};
 use super::*;
-use crate::record::{Close, Protocol};
+use crate::record::{Close, Protocol, Reason};
 
 fn closing(close: Close) -> Settings {
     Settings { close, ..Settings::default() }
@@ -101,7 +101,8 @@ fn check_conversation(cuts: &[usize]) {
     let error =
         Event::Closed { seq: 4, answer: Answer::Error(ErrorKind::Status), stages: None, flagged: None };
     assert_eq!(events, [ok(1), shed, error, ok(1)]);
-    assert_eq!(failure, Some(Failure::closed("the server closed the WebSocket with code 1001: bye")));
+    let goodbye = "the server closed the WebSocket with code 1001 (going away): bye";
+    assert_eq!(failure, Some(Failure::closed(goodbye).with_code("WebSocket close", 1001)));
     assert_eq!(session.stray(), 2);
     let written = as_server(session.socket.get_ref().written());
     assert_eq!(written[0], Frame::Pong(Bytes::from_static(b"are you there")));
@@ -250,7 +251,8 @@ fn readings_travel_in_the_kind_of_message_the_fleet_declares() {
                 Vec::from_iter(expected.clone()),
                 "{mode:?}"
             );
-            let refusal = sent.err().map(|failure| (failure.kind, failure.detail.contains("use binary")));
+            let refusal =
+                sent.err().map(|failure| (failure.kind, failure.reason.sentence.contains("use binary")));
             assert_eq!(refusal, expected.is_none().then_some((ErrorKind::Protocol, true)));
         }
     }
@@ -290,7 +292,7 @@ fn a_server_must_select_the_sub_protocol_that_is_offered() {
     for (offered, selected, expected) in table {
         let failure = negotiated(offered, selected).unwrap_err();
         assert_eq!(failure.kind, ErrorKind::Protocol);
-        assert!(failure.detail.contains(expected), "{failure}");
+        assert!(failure.reason.sentence.contains(expected), "{failure}");
     }
 }
 
@@ -360,8 +362,15 @@ fn a_refused_upgrade_says_with_what_status() {
     let open = |script| {
         block_on(Ws::open(script, &endpoint, &closing(Close::Verdict), &Identity::of("d"))).unwrap_err()
     };
-    let refused = open(Script::new().data(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"));
-    assert_eq!(refused, Failure::protocol("the server answered the upgrade with status 404 Not Found"));
+    for (status, for_good) in
+        [(404, true), (401, true), (429, false), (408, false), (503, false), (200, false)]
+    {
+        let response = format!("HTTP/1.1 {status} Any\r\nContent-Length: 2\r\n\r\nno");
+        let refused = open(Script::new().data(response.as_bytes()));
+        let sentence = format!("the server answered the upgrade with {}", status_line(status));
+        let expected = Failure::protocol(sentence).with_code("HTTP", status.into()).final_if(for_good);
+        assert_eq!(Failure { reason: Reason { sample: None, ..refused.reason }, ..refused }, expected);
+    }
     assert_eq!(open(Script::new().data(b"SSH-2.0-OpenSSH\r\n\r\n")).kind, ErrorKind::Protocol);
     assert_eq!(open(Script::new().end()).kind, ErrorKind::Closed);
     assert_eq!(open(Script::new().error(io::ErrorKind::ConnectionReset)).kind, ErrorKind::Reset);

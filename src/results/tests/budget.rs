@@ -131,8 +131,9 @@ fn results_hold_numbers_beside_words() {
 }
 
 #[test]
-fn every_column_of_a_summary_but_the_names_of_faults_can_be_demanded() {
-    for column in Figures::COLUMNS.iter().filter(|column| **column != "fault") {
+fn every_column_of_a_summary_can_be_demanded() {
+    // These say something of an interval only.
+    for column in Figures::COLUMNS.iter().filter(|column| !["fault", "open", "overdue"].contains(column)) {
         assert!(matches!(Metric::parse(column), Some(Ok(_))), "{column}");
     }
 }

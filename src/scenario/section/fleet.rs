@@ -122,6 +122,18 @@ pub(super) static FLEET: Section = Section {
         Field::with("mqtt", Kind::Table(&exchange::MQTT), "", "session, topics and quality of service"),
         Field::with("payload", Kind::Short(&payload::PAYLOAD), "", "how a reading is written down"),
         Field::with("backoff", Kind::Table(&BACKOFF), "", "waits between attempts to reconnect"),
+        Field::with(
+            "refusal",
+            Kind::Word(&["unexpected", "expected"]),
+            "unexpected",
+            "unexpected: the run ends once every device has been refused for good (4xx at the upgrade, CONNACK 1, 2, 4 or 5)",
+        ),
+        Field::with(
+            "failure_body",
+            Kind::Flag,
+            "true",
+            "whether the first 200 bytes of a reply to a failed reading are kept as a sample; secrets are masked",
+        ),
         Field::with("signal", Kind::Short(&SIGNAL), "", "what the sensor shows"),
         Field::with(
             "channel",
@@ -228,6 +240,8 @@ fn fleet(name: &str, entry: &Entry, frame: Frame<'_>, report: &mut Report<'_>) -
         expects,
         close: close(&fields, protocol, &exchange, report),
         exchange,
+        refusal_expected: fields.word("refusal") == Some("expected"),
+        failure_body: fields.flag("failure_body"),
         backoff: backoff(&fields, report),
         make: Arc::new(Make { fleet: name.into(), channels, payload, clock: presets.clock }),
         canonical,

@@ -1,0 +1,75 @@
+//! What is told of a fleet besides how its readings ended: what is open and overdue, bytes, and messages that answered nothing.
+
+use super::device::Device;
+use super::worker::{Stage, Worker};
+use crate::clock::Tick;
+use crate::protocol::Session;
+use crate::record::{Ages, FleetId, Gauge, Sink, Traffic};
+
+impl<S: Sink> Worker<S> {
+    /// Tells the sink what every fleet has open at `now`, and its bytes. Once per interval: it looks at every device.
+    pub(super) fn tell_open(&self, now: Tick) {
+        self.tell_traffic(now);
+        let (mut gauge, mut overdue) = (Gauge::default(), Ages::default());
+        for fleet in (0..self.plan.scenario().fleets.len()).map(|fleet| FleetId(fleet as u16)) {
+            for device in self.devices.iter().filter(|device| device.fleet == fleet) {
+                self.gauge(device, now, (&mut gauge, &mut overdue));
+            }
+            gauge.take_ages(&mut overdue);
+            self.sink.borrow_mut().gauge(fleet, &gauge);
+            gauge.reset();
+        }
+    }
+
+    /// Adds what `device` has open. What it cannot send because of the plan counts as open, and as overdue only once the plan has
+    /// let it go for as long as the time-out.
+    fn gauge(&self, device: &Device, now: Tick, gauges: (&mut Gauge, &mut Ages)) {
+        if self.stage() == Stage::Running && self.is_kept_away(device, now) {
+            device.excused.set(now);
+        }
+        device.ledger.borrow().gauge(device.excused.get(), now, gauges);
+    }
+
+    /// Whether the plan, rather than the service, keeps the device from being answered: it is offline, asleep, stored readings
+    /// wait for their turn, or a fault of the scenario acts on its connection.
+    fn is_kept_away(&self, device: &Device, now: Tick) -> bool {
+        let flushing = device.ledger.borrow().next_intended();
+        device.habit.online_at_or_later(now) > now
+            || flushing.and_then(|intended| device.habit.flush_at(intended)).is_some_and(|at| at > now)
+            || device.weather.as_ref().is_some_and(|weather| !weather.is_fair())
+    }
+
+    /// Tells the sink the bytes since the last call.
+    pub(super) fn tell_traffic(&self, now: Tick) {
+        let mut sink = self.sink.borrow_mut();
+        for (traffic, fleet) in self.traffic.iter().zip(0..) {
+            let traffic = traffic.take();
+            if traffic != Traffic::default() {
+                sink.traffic(FleetId(fleet), now, traffic);
+            }
+        }
+    }
+
+    /// Bytes went both ways on a connection of `device`.
+    pub(super) fn carried(&self, device: &Device, more: Traffic) {
+        if let Some(traffic) = self.traffic.get(usize::from(device.fleet.0)) {
+            let mut sum = traffic.get();
+            sum.add(more);
+            traffic.set(sum);
+        }
+    }
+
+    /// Takes in what the session has noted besides its events.
+    pub(super) fn note(&self, device: &Device, session: &mut Session) {
+        self.carried(device, session.take_traffic());
+        if let Some(unmatched) = session.take_unmatched() {
+            self.unmatched(device, unmatched.count, unmatched.first.as_deref(), self.clock.now());
+        }
+    }
+
+    /// Messages answered none of the device's readings.
+    pub(super) fn unmatched(&self, device: &Device, count: u64, first: Option<&str>, at: Tick) {
+        let index = device.plan.borrow().index;
+        self.sink.borrow_mut().unmatched(device.fleet, at, index, count, first);
+    }
+}

@@ -1,0 +1,175 @@
+//! What a session has to say besides its events: why readings failed, messages that answered none, and payload received.
+
+use serde_json::Value;
+
+use super::Answer;
+use crate::record::{Code, ErrorKind, Reason, reply_sample};
+
+/// Reasons that wait to be asked for; an event that is held up for longer is told without the peer's words.
+const MOST_REASONS: usize = 64;
+
+/// Longest text of the peer's that becomes part of a sentence, characters.
+const LONGEST_QUOTE: usize = 80;
+
+/// Messages that answered no reading of the device.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Unmatched {
+    /// How many.
+    pub count: u64,
+    /// The beginning of the first of them, if it had any text.
+    pub first: Option<Box<str>>,
+}
+
+/// What a session has noted. Holds no memory of its own while all goes well.
+#[derive(Debug, Default)]
+pub(super) struct Notes {
+    payload_received: u64,
+    troubles: Option<Box<Troubles>>,
+}
+
+#[derive(Debug, Default)]
+struct Troubles {
+    reasons: Vec<(u64, Reason)>,
+    unmatched: Unmatched,
+}
+
+impl Notes {
+    /// A body or a message of `bytes` came.
+    pub(super) const fn received(&mut self, bytes: u64) {
+        self.payload_received += bytes;
+    }
+
+    /// Payload bytes received since the last call.
+    pub(super) const fn take_payload(&mut self) -> u64 {
+        std::mem::replace(&mut self.payload_received, 0)
+    }
+
+    /// Reading `seq` failed for `reason`, which stands until it is asked for.
+    pub(super) fn failed(&mut self, seq: u64, reason: Reason) {
+        let reasons = &mut self.troubles.get_or_insert_default().reasons;
+        if reasons.len() >= MOST_REASONS {
+            reasons.remove(0);
+        }
+        reasons.push((seq, reason));
+    }
+
+    /// Reading `seq` was answered as `answer` by `message`.
+    pub(super) fn answered(&mut self, seq: u64, answer: Answer, message: &[u8]) {
+        if answer != Answer::Ok {
+            self.failed(seq, told(answer, message).with_sample(message));
+        }
+    }
+
+    /// Why reading `seq` was not answered well, if the session knows more than the answer says.
+    pub(super) fn explain(&mut self, seq: u64) -> Option<Reason> {
+        let reasons = &mut self.troubles.as_mut()?.reasons;
+        let place = reasons.iter().position(|(failed, _)| *failed == seq)?;
+        Some(reasons.swap_remove(place).1)
+    }
+
+    /// `message` will turn out to answer nothing.
+    pub(super) fn suspect(&mut self, message: &[u8]) {
+        let unmatched = &mut self.troubles.get_or_insert_default().unmatched;
+        if unmatched.count == 0 && unmatched.first.is_none() {
+            unmatched.first = reply_sample(message);
+        }
+    }
+
+    /// A message answered nothing.
+    pub(super) fn strayed(&mut self) {
+        self.troubles.get_or_insert_default().unmatched.count += 1;
+    }
+
+    /// Messages that answered nothing, since [`Self::take_unmatched`].
+    #[cfg(test)]
+    pub(super) fn stray(&self) -> u64 {
+        self.troubles.as_ref().map_or(0, |troubles| troubles.unmatched.count)
+    }
+
+    /// Messages that answered nothing, since the last call; `None` if there were none.
+    pub(super) fn take_unmatched(&mut self) -> Option<Unmatched> {
+        let troubles = self.troubles.as_mut()?;
+        if troubles.unmatched.count == 0 {
+            return None;
+        }
+        Some(std::mem::take(&mut troubles.unmatched))
+    }
+}
+
+/// What an answer amounts to where nothing more is known of it.
+pub(super) fn plain(answer: Answer) -> Reason {
+    match answer {
+        Answer::Ok => Reason::new(Code::word("ok"), "answered"),
+        Answer::Shed => Reason::new(Code::word("shed"), "the service shed the reading"),
+        Answer::Error(ErrorKind::Status) => {
+            Reason::new(Code::word("error"), "the service answered with an error")
+        }
+        Answer::Error(kind) => Reason::new(Code::word(kind.name()), format!("the reading failed: {kind}")),
+    }
+}
+
+/// What a message says of a reading that it does not answer well, in its own words where it has some.
+fn told(answer: Answer, message: &[u8]) -> Reason {
+    let reason = plain(answer);
+    let said: Option<Value> = serde_json::from_slice(message).ok();
+    let quote = said.as_ref().and_then(|said| {
+        ["reason", "error", "message"].iter().find_map(|key| said.get(key).and_then(Value::as_str))
+    });
+    match quote {
+        Some(quote) if !quote.is_empty() => {
+            let quote: String = quote.chars().take(LONGEST_QUOTE).collect();
+            Reason { sentence: format!("{}: {quote}", reason.sentence).into(), ..reason }
+        }
+        _ => reason,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_wait_for_their_reading_and_are_bounded() {
+        let mut notes = Notes::default();
+        notes.answered(1, Answer::Ok, b"fine");
+        assert!(notes.troubles.is_none());
+        for seq in 0..=MOST_REASONS as u64 {
+            notes.answered(seq, Answer::Shed, br#"{"type":"shed","reason":"quota"}"#);
+        }
+        assert_eq!(notes.explain(0), None);
+        let reason = notes.explain(5).unwrap();
+        assert_eq!(&*reason.sentence, "the service shed the reading: quota");
+        assert_eq!(reason.sample.as_deref(), Some(r#"{"type":"shed","reason":"quota"}"#));
+        assert_eq!(notes.explain(5), None);
+    }
+
+    #[test]
+    fn the_first_message_that_answers_nothing_stands_for_all() {
+        let mut notes = Notes::default();
+        assert_eq!(notes.take_unmatched(), None);
+        for message in [b"one", b"two"] {
+            notes.suspect(message);
+            notes.strayed();
+        }
+        let expected = Unmatched { count: 2, first: Some("one".into()) };
+        assert_eq!((notes.stray(), notes.take_unmatched()), (2, Some(expected)));
+        assert_eq!(notes.take_unmatched(), None);
+    }
+
+    #[test]
+    fn answers_say_why_in_the_services_own_words() {
+        let table: [(Answer, &[u8], &str); 4] = [
+            (Answer::Shed, b"no json", "the service shed the reading"),
+            (
+                Answer::Error(ErrorKind::Status),
+                br#"{"error":"unknown device"}"#,
+                "the service answered with an error: unknown device",
+            ),
+            (Answer::Error(ErrorKind::Status), br#"{"reason":7}"#, "the service answered with an error"),
+            (Answer::Shed, br#"{"reason":""}"#, "the service shed the reading"),
+        ];
+        for (answer, message, expected) in table {
+            assert_eq!(told(answer, message).sentence, expected);
+        }
+    }
+}
