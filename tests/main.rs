@@ -15,6 +15,7 @@ mod detection;
 mod exec;
 mod export;
 mod external;
+mod failure;
 mod fault;
 mod hlog_reader;
 mod interop_device;

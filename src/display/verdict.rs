@@ -335,6 +335,7 @@ mod tests {
             fault_spells_omitted: 0,
             switches_omitted: 0,
             delivery: Vec::new(),
+            failures: Vec::new(),
             shard: None,
             start_at: None,
             merged: Vec::new(),

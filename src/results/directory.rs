@@ -374,6 +374,7 @@ mod tests {
             fault_spells_omitted: 0,
             switches_omitted: 0,
             delivery: Vec::new(),
+            failures: Vec::new(),
             budgets: vec![BudgetResult {
                 demand: "p99 < 250ms".into(),
                 fleet: "all".into(),

@@ -212,7 +212,7 @@ fn rounded(at: Tick) -> f64 {
 }
 
 /// One reason of a fleet over several phases.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReasonSum {
     /// Fleet.
     pub fleet: String,
@@ -262,6 +262,11 @@ impl ReasonSum {
         self.outcome == Ending::Unmatched.name()
     }
 
+    /// Whether it only follows from what befell other readings or connections: never sent, or not waited for.
+    fn is_consequence(&self) -> bool {
+        [Ending::Lost, Ending::Dropped].iter().any(|ending| self.outcome == ending.name())
+    }
+
     /// What happened, how often and to how many: `HTTP 404 Not Found: 2002 readings of 30 devices of fleet meters`.
     pub fn sentence(&self) -> String {
         let Self { reason, count, devices, fleet, .. } = self;
@@ -276,8 +281,8 @@ impl ReasonSum {
     }
 }
 
-/// The reasons of `rows`, summed over phases, most frequent first: of readings those of the measured phases, of connections and
-/// messages all.
+/// The reasons of `rows`, summed over phases: of readings those of the measured phases, of connections and messages all. Causes
+/// come before what follows from them, then the most frequent first.
 pub(super) fn reasons(rows: &[Failure]) -> Vec<ReasonSum> {
     let mut sums: Vec<ReasonSum> = Vec::new();
     let unmatched = Ending::Unmatched.name();
@@ -293,8 +298,10 @@ pub(super) fn reasons(rows: &[Failure]) -> Vec<ReasonSum> {
         sum.devices += row.devices;
     }
     sums.sort_by(|a, b| {
-        let rank =
-            |sum: &ReasonSum| (sum.is_unmatched(), sum.kind == "connect", std::cmp::Reverse(sum.count));
+        let rank = |sum: &ReasonSum| {
+            let connect = sum.kind == "connect";
+            (sum.is_unmatched(), connect, sum.is_consequence(), std::cmp::Reverse(sum.count))
+        };
         rank(a).cmp(&rank(b))
     });
     sums

@@ -9,11 +9,15 @@ use serde::{Deserialize, Serialize};
 
 use super::delivery::FleetDelivery;
 use super::demand::Demand;
+use super::failure::ReasonSum;
 use super::recovery::RecoveryRule;
 use crate::record::{Shard, Validity};
 
 /// The version of the run directory's files. Columns and keys may be added under the same version.
 pub const SCHEMA: u32 = 1;
+
+/// Most reasons for failures in a manifest.
+pub(super) const MOST_REASONS: usize = 50;
 
 /// The manifest of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -81,6 +85,9 @@ pub struct Manifest {
     /// The delivery audit of every fleet, and whether what it expects was kept; empty until the run has ended.
     #[serde(default)]
     pub delivery: Vec<FleetDelivery>,
+    /// Why readings and connections failed, most frequent reasons first, at most 50; `failures.csv` has all.
+    #[serde(default)]
+    pub failures: Vec<ReasonSum>,
     /// What it drove of the plan, where it was one of several shards.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shard: Option<ShardFacts>,

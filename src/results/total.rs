@@ -6,9 +6,9 @@ use hdrhistogram::Histogram;
 
 use super::cell::{Bounds, Cell, Cells, Key, Percentile, Series};
 use super::delivery::{Deliveries, FleetDelivery};
-use super::failure::{Failure, Failures};
+use super::failure::{Failure, Failures, ReasonSum, reasons};
 use super::figures::Figures;
-use super::manifest::PacingLag;
+use super::manifest::{MOST_REASONS, PacingLag};
 use super::outage::Outage;
 use super::recorder::Load;
 use super::table::SummaryRow;
@@ -87,6 +87,13 @@ impl Totals {
     /// Why readings and connection attempts failed: the rows of `failures.csv`.
     pub fn failures(&self) -> Vec<Failure> {
         self.failures.report(&self.layout)
+    }
+
+    /// The reasons for failures summed over phases, most frequent first, as manifests have them.
+    pub fn reasons(&self) -> Vec<ReasonSum> {
+        let mut reasons = reasons(&self.failures());
+        reasons.truncate(MOST_REASONS);
+        reasons
     }
 
     /// The same, before it is put into words.

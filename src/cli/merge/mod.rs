@@ -160,6 +160,7 @@ fn conclude(manifest: &mut Manifest, totals: &Totals, demanded: &Demanded) -> Ex
     manifest.fault_spells_omitted = totals.fault_spells_omitted;
     manifest.switches_omitted = totals.switches_omitted;
     manifest.delivery = totals.deliveries();
+    manifest.failures = totals.reasons();
     let whole = manifest.merged.iter().all(|part| part.state == RunState::Complete);
     manifest.state = if whole { RunState::Complete } else { RunState::Interrupted };
     manifest.budgets = results::judge(totals, &demanded.budgets, None);

@@ -62,6 +62,7 @@ impl Driven {
         self.manifest.fault_spells_omitted = totals.fault_spells_omitted;
         self.manifest.switches_omitted = totals.switches_omitted;
         self.manifest.delivery = totals.deliveries();
+        self.manifest.failures = totals.reasons();
         self.journal.switched(&totals.late_switches);
         self.manifest.validity = Some(validity);
         self.manifest.exit_code = Some(exit.code());

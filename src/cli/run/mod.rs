@@ -476,6 +476,7 @@ fn manifest(
         fault_spells_omitted: 0,
         switches_omitted: 0,
         delivery: Vec::new(),
+        failures: Vec::new(),
         shard: None,
         start_at: None,
         merged: Vec::new(),
