@@ -91,9 +91,9 @@ struct Source {
 }
 
 fn sources() -> Vec<Source> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let source_root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files = Vec::new();
-    let mut folders = vec![root.clone()];
+    let mut folders = vec![source_root.clone()];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).unwrap() {
             let path = entry.unwrap().path();
@@ -108,7 +108,7 @@ fn sources() -> Vec<Source> {
     let mut sources: Vec<Source> = files
         .into_iter()
         .map(|path| {
-            let module = module_of(path.strip_prefix(&root).unwrap());
+            let module = module_of(path.strip_prefix(&source_root).unwrap());
             let room = module.first().cloned().unwrap_or_else(|| "lib".to_owned());
             Source { room, module, text: fs::read_to_string(&path).unwrap(), path, test_only: false }
         })

@@ -16,7 +16,7 @@ use crate::units::Quantile;
 const EXPENDABLE: [usize; 4] = [6, 2, 7, 8];
 
 /// The end of a run as a text of at most `width` columns (60 at least), each line ended. `report` may be fresh or stored.
-pub fn verdict(report: &Report, width: usize, style: Style) -> String {
+pub(crate) fn verdict(report: &Report, width: usize, style: Style) -> String {
     let width = width.max(60);
     let mut lines = heading(report, width, style);
     let mut marks = Marks::default();

@@ -88,6 +88,7 @@ impl Link {
     }
 
     /// A connection that was made elsewhere, and begins now.
+    #[cfg(test)]
     pub fn from_socket(socket: TcpStream, weather: Option<Rc<Weather>>) -> Self {
         let number = weather.as_ref().map_or(0, |weather| weather.begin_connection());
         let born = weather.as_ref().map_or(Tick::ZERO, |weather| weather.now());

@@ -110,7 +110,7 @@ pub struct Endpoint {
 ///
 /// # Errors
 /// If the system has none left.
-pub fn free_ports(number: usize) -> io::Result<Vec<u16>> {
+pub(crate) fn free_ports(number: usize) -> io::Result<Vec<u16>> {
     // All are held at once, so that none comes twice.
     let held: Vec<_> = (0..number).map(|_| TcpListener::bind(("127.0.0.1", 0))).collect::<io::Result<_>>()?;
     held.iter().map(|listener| Ok(listener.local_addr()?.port())).collect()

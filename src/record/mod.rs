@@ -11,11 +11,14 @@ mod sink;
 mod validity;
 
 pub use close::{Close, Qos};
-pub use fault::{FaultId, FaultInfo, Promise, Switch, SwitchLog};
+pub(crate) use fault::{FaultId, FaultInfo};
+pub use fault::{Promise, Switch, SwitchLog};
 pub use layout::{FleetId, FleetInfo, Layout, PhaseId, PhaseInfo, PhaseRole, Protocol};
 pub use mark::{AnomalyKind, Detection, Mark};
 pub use outcome::{ErrorKind, Outcome};
-pub use sample::{Kind, Sample, Stages};
-pub use shard::{NotShard, Shard};
+pub(crate) use sample::Stages;
+pub use sample::{Kind, Sample};
+pub use shard::Shard;
 pub use sink::{Finding, Sink};
-pub use validity::{Validity, Verdict};
+pub(crate) use validity::Validity;
+pub use validity::Verdict;

@@ -13,7 +13,7 @@ use super::recovery::RecoveryRule;
 use crate::record::{Shard, Validity};
 
 /// The version of the run directory's files. Columns and keys may be added under the same version.
-pub const SCHEMA: u32 = 1;
+pub(crate) const SCHEMA: u32 = 1;
 
 /// The manifest of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

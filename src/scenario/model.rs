@@ -57,11 +57,6 @@ impl Scenario {
     pub fn devices(&self) -> u32 {
         self.fleets.iter().map(|fleet| fleet.devices).sum()
     }
-
-    /// The measured phases' length together.
-    pub fn measured(&self) -> Span {
-        Span::from_ns(self.phases.iter().map(|phase| phase.duration.as_ns()).sum())
-    }
 }
 
 /// Timing around the phases.

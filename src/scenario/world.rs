@@ -1,5 +1,6 @@
 //! What a scenario may refer to outside its text: environment variables and recordings in files beside it.
 
+#[cfg(test)]
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
@@ -19,6 +20,7 @@ pub enum Environment {
     #[default]
     Process,
     /// In this table alone.
+    #[cfg(test)]
     Fixed(BTreeMap<String, String>),
 }
 
@@ -26,6 +28,7 @@ impl Environment {
     fn variable(&self, name: &str) -> Option<String> {
         match self {
             Self::Process => std::env::var(name).ok(),
+            #[cfg(test)]
             Self::Fixed(table) => table.get(name).cloned(),
         }
     }

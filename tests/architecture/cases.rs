@@ -83,7 +83,14 @@ fn an_effect_is_seen_wherever_code_stands() {
         ("engine", "#[cfg(test)]\nmod tests { fn f() { \"}\"; } }\nfn f() { Instant::now(); }", 1),
         ("engine", "#[cfg(test)]\nuse a::{B, c};\nfn f() { Instant::now(); }", 1),
         ("engine", "#[cfg(test)]\nconst A: A = A { b: 1 };\nfn f() { Instant::now(); }", 1),
-        ("engine", "struct A { #[cfg(test)] b: u8, c: u8 }", 1),
+        ("engine", "enum A { #[cfg(test)] B(u8, u8), C(fs::File) }\nconst X: u8 = Instant::now;", 2),
+        ("engine", "match a { #[cfg(test)] B(x) => { x } C => Instant::now(), }", 1),
+        (
+            "engine",
+            "match a { C => Instant::now(), #[cfg(test)] B(x) => x }\nfn f() { SystemTime::now(); }",
+            2,
+        ),
+        ("engine", "#[cfg(test)] 7", 1),
         ("engine", "#[cfg(any(test, unix))]\nfn f() { Instant::now(); }", 1),
         ("arrival", "async fn f() { tokio::task::yield_now().await }", 2),
         ("engine", "fn f() { println!(); std::process::exit(1); tokio::fs::read(); }", 4),
@@ -101,6 +108,8 @@ fn comments_literals_and_tests_have_no_effects() {
         "#[cfg(test)]\nmod tests { fn f() { Instant::now(); } }",
         "#[cfg(test)]\n#[expect(clippy::float_cmp, reason = \"{\")]\nmod tests { fn f() { Instant::now(); } }",
         "#[cfg(test)]\npub(in crate::engine) fn f<A, B>(a: [u8; 4]) { Instant::now(); }",
+        "enum A { B, #[cfg(test)] C(fs::File, u8), D }",
+        "match a { #[cfg(test)] B(x) => f(x, Instant::now()), C => 1 }",
         "impl A { #[cfg(test)] fn f() { Instant::now(); } fn g() {} }",
     ] {
         assert_eq!(effect_faults("engine", text), [""; 0], "{text}");

@@ -12,9 +12,7 @@ pub(super) fn blanked(text: &str) -> String {
             block_comment_end(bytes, at)
         } else if let Some(end) = raw_string_end(bytes, at) {
             end
-        } else if bytes[at] == b'"' {
-            quoted_end(bytes, at)
-        } else if bytes[at] == b'\'' && is_character(bytes, at) {
+        } else if bytes[at] == b'"' || is_character(bytes, at) {
             quoted_end(bytes, at)
         } else {
             at += 1;
@@ -72,12 +70,12 @@ fn quoted_end(bytes: &[u8], start: usize) -> usize {
     (at + 1).min(bytes.len())
 }
 
-/// Whether the apostrophe begins a character, not a lifetime.
+/// Whether a character begins here, not a lifetime.
 fn is_character(bytes: &[u8], at: usize) -> bool {
-    match bytes.get(at + 1) {
+    match bytes.get(at + 1).filter(|_| bytes[at] == b'\'') {
         Some(b'\\') => true,
         Some(byte) if byte.is_ascii() => bytes.get(at + 2) == Some(&b'\''),
-        byte => byte.is_some(),
+        byte => byte.is_some(), // The first byte of a longer character.
     }
 }
 
@@ -133,7 +131,7 @@ fn item_length(item: &str) -> Option<usize> {
     if !WORDS.iter().any(|word| {
         keyword.strip_prefix(word).is_some_and(|rest| !rest.starts_with(|c: char| is_word(c as u8)))
     }) {
-        return None;
+        return part_length(item);
     }
     let statement = ["use", "const ", "static", "let"].iter().any(|word| keyword.starts_with(word))
         && !keyword.starts_with("const fn");
@@ -144,6 +142,23 @@ fn item_length(item: &str) -> Option<usize> {
             b';' => return Some(at + 1),
             b'{' if !statement => return closing(item, at).map(|end| end + 1),
             b'{' | b'(' | b'[' => at = closing(item, at)? + 1,
+            _ => at += 1,
+        }
+    }
+    None
+}
+
+/// The length of what is part of an item, to its comma: a field, a variant or an arm.
+fn part_length(part: &str) -> Option<usize> {
+    let bytes = part.as_bytes();
+    let mut at = 0;
+    while at < bytes.len() {
+        match bytes[at] {
+            b',' | b';' => return Some(at + 1),
+            b'}' | b')' | b']' => return Some(at),
+            // An arm that is a block needs no comma.
+            b'{' if part[..at].trim_end().ends_with("=>") => return closing(part, at).map(|end| end + 1),
+            b'{' | b'(' | b'[' => at = closing(part, at)? + 1,
             _ => at += 1,
         }
     }
