@@ -292,7 +292,6 @@ fn python_http_server_is_understood_chunked_kept_alive_and_closing() {
     let endpoint = endpoint(Protocol::Http, port);
     let settings = settings(Close::Response, Qos::AtMostOnce);
     block_on(async {
-        squall::protocol::control::ready(&endpoint, Duration::from_secs(10)).await.unwrap();
         let mut device = Device::new("meters-00017", READINGS);
         let mut connections = 0;
         loop {

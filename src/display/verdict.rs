@@ -32,6 +32,10 @@ pub(crate) fn verdict(report: &Report, width: usize, style: Style) -> String {
         lines.extend(faults);
         lines.push(String::new());
     }
+    for fleet in &report.run.fleets {
+        // Never broken, so that it can be copied.
+        lines.extend(labelled("target", &fleet.sentence(), usize::MAX, style));
+    }
     lines.extend(facts(report, width, style));
     for text in detection(report, style) {
         lines.extend(labelled("detection", &text, width, style));
@@ -315,6 +319,7 @@ mod tests {
             start_at: None,
             merged: Vec::new(),
             exit_code: None,
+            fleets: Vec::new(),
         }
     }
 

@@ -364,6 +364,7 @@ mod tests {
             start_at: None,
             merged: Vec::new(),
             exit_code: None,
+            fleets: Vec::new(),
         }
     }
 

@@ -59,8 +59,8 @@ pub(crate) use figures::Figures;
 pub(crate) use interval::{IntervalReport, Progress};
 pub use manifest::{BudgetResult, Manifest, RunState, load_manifest};
 pub(crate) use manifest::{
-    Calibration, ClockFacts, Host, MergedShard, PacerFacts, SCHEMA, ScenarioText, ShardFacts, StartFacts,
-    WorkerUse,
+    Calibration, ClockFacts, FleetTarget, Host, MergedShard, PacerFacts, SCHEMA, ScenarioText, ShardFacts,
+    StartFacts, WorkerUse,
 };
 #[cfg(test)]
 pub(crate) use manifest::{ManifestError, PacingLag};
