@@ -2,7 +2,8 @@
 //!
 //! # Map of the rooms
 //!
-//! A room imports only from a lower storey, never sideways or up; `tests/architecture.rs` holds the table.
+//! A room imports only from a lower storey, never sideways or up; `tests/architecture.rs` holds the table. A room, or a
+//! part of one, is public only where the tests and benches outside need it, so that the compiler finds dead code.
 //!
 //! | storey | room | what it is for |
 //! |---|---|---|
@@ -10,19 +11,19 @@
 //! | 0 | [`seed`] | named random streams; the only maker of random generators |
 //! | 0 | [`clock`] | the run's monotonic clock and the pacer; the only reader of time |
 //! | 1 | [`record`] | what happened to a reading: vocabulary without logic |
-//! | 1 | [`arrival`] | laws of arrival: when readings are due, as pure functions |
-//! | 1 | [`fleet`] | what devices say: signals and payloads, pure |
-//! | 1 | [`fault`] | the byte stream under every protocol, where network faults act |
+//! | 1 | `arrival` | laws of arrival: when readings are due, as pure functions |
+//! | 1 | `fleet` | what devices say: signals and payloads, pure |
+//! | 1 | `fault` | the byte stream under every protocol, where network faults act |
 //! | 1 | [`service`] | what the bundled service can be told, as plain data |
-//! | 1 | [`budget`] | what a run's figures must keep to: conditions, and the judgement of a value |
+//! | 1 | `budget` | what a run's figures must keep to: conditions, and the judgement of a value |
 //! | 2 | [`scenario`] | a scenario's text → checked model → plan and its digest |
 //! | 2 | [`protocol`] | HTTP, WebSocket and MQTT sessions of one device |
 //! | 2 | [`results`] | histograms, interval collection, and the files of a run |
 //! | 2 | [`mod@reference`] | the bundled anomaly detection service |
 //! | 3 | [`engine`] | workers that drive a plan, and the judgement of the run itself |
 //! | 3 | [`compare`] | whether one build is slower than another: statistics over stored runs |
-//! | 4 | [`calibration`] | what this machine can measure, against raw targets of its own |
-//! | 4 | [`display`] | progress and tables |
+//! | 4 | `calibration` | what this machine can measure, against raw targets of its own |
+//! | 4 | `display` | progress and tables |
 //! | 4 | [`export`] | what CI takes: JUnit, summaries, comments, metrics; values in, text out |
 //! | 5 | [`cli`] | one file per command; exit codes |
 //!
@@ -33,17 +34,17 @@
 //! * One seed fixes everything random, and a device's plan does not depend on workers or on other fleets.
 //! * Memory is bounded by the scenario, not by the length of the run.
 
-pub mod arrival;
-pub mod budget;
-pub mod calibration;
+pub(crate) mod arrival;
+pub(crate) mod budget;
+pub(crate) mod calibration;
 pub mod cli;
 pub mod clock;
 pub mod compare;
-pub mod display;
+pub(crate) mod display;
 pub mod engine;
 pub mod export;
-pub mod fault;
-pub mod fleet;
+pub(crate) mod fault;
+pub(crate) mod fleet;
 pub mod protocol;
 pub mod record;
 pub mod reference;

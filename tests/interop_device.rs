@@ -173,7 +173,6 @@ fn mosquitto_closes_readings_at_every_quality_of_service() {
     for (close, qos) in table {
         block_on(async {
             let settings = settings(close, qos);
-            settings.check(Protocol::Mqtt).unwrap();
             let mut session =
                 Session::connect(&endpoint, &settings, &Identity::of("meters-00017")).await.unwrap();
             let mut device = Device::new("meters-00017", READINGS);
@@ -206,7 +205,6 @@ fn mosquitto_carries_replies_wills_and_sessions_that_outlive_their_connection() 
     let kept = Settings { mqtt: kept, ..replying(Some("/seq")) };
     block_on(async {
         for settings in [replying(None), replying(Some("/seq")), kept.clone(), kept] {
-            settings.check(Protocol::Mqtt).unwrap();
             let mut session = Session::connect(&endpoint, &settings, &identity).await.unwrap();
             let mut device = Device::new("meters-00017", READINGS);
             device.lasting = !settings.mqtt.clean_session;
@@ -294,7 +292,6 @@ fn python_http_server_is_understood_chunked_kept_alive_and_closing() {
     let endpoint = endpoint(Protocol::Http, port);
     let settings = settings(Close::Response, Qos::AtMostOnce);
     block_on(async {
-        squall::protocol::control::ready(&endpoint, Duration::from_secs(10)).await.unwrap();
         let mut device = Device::new("meters-00017", READINGS);
         let mut connections = 0;
         loop {
@@ -405,7 +402,6 @@ fn python_websockets_is_asked_for_a_path_a_sub_protocol_and_replies_of_its_own()
     };
     block_on(async {
         for settings in [replying(None), replying(Some("/seq"))] {
-            settings.check(Protocol::Ws).unwrap();
             let mut session = Session::connect(&endpoint, &settings, &identity).await.unwrap();
             let mut device = Device::new("meters-00017", READINGS - 1);
             device.drive(&mut session).await.unwrap();

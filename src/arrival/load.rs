@@ -44,6 +44,7 @@ impl Load {
     }
 
     /// The stretches, in the order of time.
+    #[cfg(test)]
     pub fn stretches(&self) -> &[Stretch] {
         &self.stretches
     }
@@ -58,6 +59,7 @@ impl Load {
         self.passed[index] + stretch.shape.integral(at.since(stretch.start), stretch.length_ns())
     }
 
+    #[cfg(test)]
     /// The load at `at`; 0 before the first stretch and after the last.
     pub fn at(&self, at: Tick) -> f64 {
         let stretch = self.index(at).map(|index| &self.stretches[index]).filter(|stretch| at < stretch.end);

@@ -30,9 +30,9 @@ use crate::clock::Tick;
 use crate::seed::Stream;
 use crate::units::Rate;
 
-pub use law::Law;
-pub use load::{Load, Stretch};
-pub use shape::Shape;
+pub(crate) use law::Law;
+pub(crate) use load::{Load, Stretch};
+pub(crate) use shape::Shape;
 
 use aligned::Aligned;
 use constant::Constant;
@@ -43,7 +43,7 @@ use renewal::{Gap, Renewal};
 ///
 /// Holds at most 432 bytes, most of them the random stream's, and draws at most one instant ahead.
 #[derive(Debug, Clone)]
-pub struct Arrivals {
+pub(crate) struct Arrivals {
     state: State,
     load: Stepping,
     course: Option<Stepping>,
@@ -83,7 +83,7 @@ impl Arrivals {
     ///
     /// `course` is an inner time change, for rates that were recorded: its ticks are operational nanoseconds of
     /// `load`, and the law speaks in its operational time.
-    pub fn new(
+    pub(crate) fn new(
         law: &Law,
         rate: Rate,
         course: Option<Arc<Load>>,
@@ -118,7 +118,7 @@ impl Arrivals {
 
     /// The same arrivals without those before `from`, ended before `to`: a device that joins late or leaves early.
     #[must_use]
-    pub fn between(self, from: Tick, to: Tick) -> Self {
+    pub(crate) fn between(self, from: Tick, to: Tick) -> Self {
         Self { from: self.from.max(from), to: self.to.min(to), ..self }
     }
 
@@ -173,7 +173,7 @@ fn mean_gap_ns(rate: Rate) -> Option<f64> {
 ///
 /// For the stationary laws it is rate × the integral of the load. For `Aligned` it follows the grid, for `Recorded`
 /// it counts the device's entries.
-pub fn expected_count(
+pub(crate) fn expected_count(
     law: &Law,
     rate: Rate,
     course: Option<&Load>,

@@ -59,6 +59,7 @@ impl Shape {
         }
     }
 
+    #[cfg(test)]
     /// The load `into_ns` after the beginning of a stretch of `length_ns`.
     pub fn at(&self, into_ns: u64, length_ns: u64) -> f64 {
         match *self {
@@ -137,6 +138,7 @@ impl Swing {
         }
     }
 
+    #[cfg(test)]
     fn load(&self, into_ns: u64) -> f64 {
         self.load_within((into_ns % self.period_ns) as f64)
     }

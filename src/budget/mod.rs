@@ -8,14 +8,14 @@ mod condition;
 mod metric;
 mod unit;
 
-pub use condition::{Comparison, Condition};
-pub use metric::{Figure, Metric, Recovery, Times};
-pub use unit::Unit;
+pub(crate) use condition::Condition;
+pub(crate) use metric::{Figure, Metric, Recovery, Times};
+pub(crate) use unit::Unit;
 
 use crate::units::Span;
 
 /// Percentiles with fewer samples beyond them than this have no support, and no budget can rest on them.
-pub const LEAST_SUPPORT: u64 = 10;
+pub(crate) const LEAST_SUPPORT: u64 = 10;
 
 /// Why a text is no metric or no condition.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -20,7 +20,7 @@ const ANSWER: &[u8] =
 
 /// Three targets on free ports of the loopback, one per protocol, served by one thread until the process ends.
 #[derive(Debug, Clone)]
-pub struct Echo {
+pub(crate) struct Echo {
     addresses: [(Protocol, SocketAddr); 3],
 }
 
@@ -29,7 +29,7 @@ impl Echo {
     ///
     /// # Errors
     /// If a port or the thread cannot be had.
-    pub fn start() -> io::Result<Self> {
+    pub(crate) fn start() -> io::Result<Self> {
         let mut listeners = Vec::new();
         let mut bind = |protocol| {
             let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
@@ -55,7 +55,7 @@ impl Echo {
     }
 
     /// Where each protocol is served, as target URLs.
-    pub fn urls(&self) -> impl Iterator<Item = (Protocol, String)> + '_ {
+    pub(crate) fn urls(&self) -> impl Iterator<Item = (Protocol, String)> + '_ {
         self.addresses.iter().map(|(protocol, address)| {
             let path = if *protocol == Protocol::Mqtt { "" } else { "/" };
             (*protocol, format!("{protocol}://{address}{path}"))

@@ -7,7 +7,7 @@ mod search;
 mod survey;
 mod trial;
 
-pub use echo::Echo;
-pub use profile::{Driver, Pacing, Profile, ProfileError, SCHEMA};
-pub use survey::{Effort, Step, survey};
-pub use trial::{Load, Trial, TrialError};
+pub(crate) use echo::Echo;
+pub(crate) use profile::Profile;
+pub(crate) use survey::{Effort, Step, survey};
+pub(crate) use trial::{Load, Trial};

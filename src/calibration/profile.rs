@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 use crate::results::Host;
 
 /// Version of the stored form.
-pub const SCHEMA: u32 = 1;
+pub(crate) const SCHEMA: u32 = 1;
 
 /// What a machine was found to be able to measure. Stored as JSON; unknown fields are passed over.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Profile {
+pub(crate) struct Profile {
     /// [`SCHEMA`] of the version that wrote it.
     pub schema_version: u32,
     /// Version of squall.
@@ -30,7 +30,7 @@ pub struct Profile {
 
 /// Pacing lag at one planned rate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Pacing {
+pub(crate) struct Pacing {
     /// Readings per second, Poisson.
     pub per_second: u32,
     /// Median, nanoseconds.
@@ -43,7 +43,7 @@ pub struct Pacing {
 
 /// What one protocol's driver does against a raw target on the same machine, with one worker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Driver {
+pub(crate) struct Driver {
     /// Median response time at a rate far from any queue, nanoseconds.
     pub floor_p50_ns: u64,
     /// 99 % of it, nanoseconds.
@@ -58,7 +58,7 @@ pub struct Driver {
 
 /// Why a stored profile is not used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ProfileError {
+pub(crate) enum ProfileError {
     /// It is no profile.
     #[error("it cannot be read ({0})")]
     Unreadable(String),
@@ -75,7 +75,7 @@ impl Profile {
     ///
     /// # Errors
     /// If it is unreadable, of another form, or of another machine.
-    pub fn read(text: &str, here: &Host) -> Result<Self, ProfileError> {
+    pub(crate) fn read(text: &str, here: &Host) -> Result<Self, ProfileError> {
         #[derive(Deserialize)]
         struct Form {
             schema_version: u32,
@@ -105,18 +105,18 @@ impl Profile {
     ///
     /// # Errors
     /// Never for a profile that was measured: only numbers that are not finite cannot be written.
-    pub fn to_json(&self) -> serde_json::Result<String> {
+    pub(crate) fn to_json(&self) -> serde_json::Result<String> {
         serde_json::to_string_pretty(self).map(|text| text + "\n")
     }
 
     /// How many times the floor of `protocol` a median response time of `p50_ns` is.
-    pub fn times_floor(&self, protocol: &str, p50_ns: u64) -> Option<f64> {
+    pub(crate) fn times_floor(&self, protocol: &str, p50_ns: u64) -> Option<f64> {
         let floor = self.drivers.get(protocol)?.floor_p50_ns;
         (floor > 0).then(|| p50_ns as f64 / floor as f64)
     }
 
     /// The least of the rates that the drivers of `protocols` were found to sustain with one worker.
-    pub fn sustained(&self, protocols: impl IntoIterator<Item = impl AsRef<str>>) -> Option<f64> {
+    pub(crate) fn sustained(&self, protocols: impl IntoIterator<Item = impl AsRef<str>>) -> Option<f64> {
         let of = |protocol: &str| self.drivers.get(protocol)?.sustained_per_second;
         protocols.into_iter().filter_map(|protocol| of(protocol.as_ref())).reduce(f64::min)
     }

@@ -12,7 +12,7 @@ use crate::results::Host;
 
 /// How long the survey may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Effort {
+pub(crate) enum Effort {
     /// About a minute and a half.
     Full,
     /// About half a minute, and coarser.
@@ -21,7 +21,7 @@ pub enum Effort {
 
 /// What the survey is about to do, for a person to read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Step(pub String);
+pub(crate) struct Step(pub String);
 
 /// Devices of every trial but those for memory.
 const DEVICES: u32 = 50;
@@ -57,7 +57,7 @@ impl Effort {
 ///
 /// # Errors
 /// If a trial could not be done.
-pub fn survey(
+pub(crate) fn survey(
     targets: &[(Protocol, String)],
     effort: Effort,
     scratch: &Path,

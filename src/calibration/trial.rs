@@ -15,7 +15,7 @@ use crate::units::Quantile;
 
 /// What a trial does.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Load {
+pub(crate) enum Load {
     /// Each device sends its next reading when the last was answered.
     Closed,
     /// Readings of all devices together are due as a Poisson process of this rate, per second.
@@ -24,7 +24,7 @@ pub enum Load {
 
 /// A run of one fleet against one target.
 #[derive(Debug, Clone)]
-pub struct Trial<'a> {
+pub(crate) struct Trial<'a> {
     /// What it speaks.
     pub protocol: Protocol,
     /// Where to, as a target URL.
@@ -39,7 +39,7 @@ pub struct Trial<'a> {
 
 /// Why a trial could not be done.
 #[derive(Debug, thiserror::Error)]
-pub enum TrialError {
+pub(crate) enum TrialError {
     /// The target is not there.
     #[error(transparent)]
     Target(#[from] EndpointError),
@@ -89,7 +89,11 @@ impl Trial<'_> {
     ///
     /// # Errors
     /// If the target is not there, or the run cannot be done.
-    pub fn run(&self, scratch: &Path, while_it_runs: impl FnMut() + Send) -> Result<Totals, TrialError> {
+    pub(crate) fn run(
+        &self,
+        scratch: &Path,
+        while_it_runs: impl FnMut() + Send,
+    ) -> Result<Totals, TrialError> {
         Ok(self.drive(scratch, while_it_runs)?.0)
     }
 

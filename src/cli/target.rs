@@ -10,10 +10,11 @@ use super::operator;
 use super::shard::Part;
 use crate::fleet::Format;
 use crate::protocol::Endpoint;
-use crate::protocol::control::{self, TroubleDesk};
+use crate::protocol::control::TroubleDesk;
 use crate::record::Protocol;
 use crate::reference::{Config, Server};
-use crate::scenario::{Exchange, Plan, Scenario};
+use crate::results::FleetTarget;
+use crate::scenario::{Exchange, Fleet, Model, Plan, Scenario};
 use crate::service::Setup;
 
 /// How long a target may take to show that it is there.
@@ -22,15 +23,14 @@ const PROBE: Duration = Duration::from_secs(5);
 /// Keys that are recorded.
 const MOST_KEYS: usize = 1_000_000;
 
-/// How long an HTTP target may take to answer anything at all before that is worth a note.
-const ANSWER: Duration = Duration::from_secs(1);
-
 /// The targets of a run, checked to be there.
 #[derive(Debug)]
 pub(super) struct Targets {
     pub(super) endpoints: Vec<Endpoint>,
     /// Address by protocol, for the manifest.
     pub(super) urls: BTreeMap<String, String>,
+    /// What every fleet sends, and where, for the manifest.
+    pub(super) fleets: Vec<FleetTarget>,
     /// The bundled reference system, where it is the target.
     pub(super) server: Option<Server>,
     /// Whether all of them are on this machine.
@@ -61,7 +61,7 @@ impl Targets {
             let setup = Setup { faults, ..scenario.reference.clone() };
             let server = start(&Config { setup, ..Config::default() })?;
             let found =
-                addresses(&server).into_iter().map(|(protocol, url)| Given { protocol, url, shown: None });
+                addresses(&server).into_iter().map(|(protocol, url)| Given { protocol, url, written: None });
             (found.collect(), Some(server))
         } else {
             (given, None)
@@ -74,12 +74,16 @@ impl Targets {
                      {protocol}=URL, or give no target at all to use the bundled reference system"
                 )));
             };
-            endpoints.push(Endpoint::resolve(*protocol, &given.url).map_err(Fault::usage)?);
+            let endpoint = match &given.written {
+                Some(written) => Endpoint::resolve_as(*protocol, &given.url, written),
+                None => Endpoint::resolve(*protocol, &given.url),
+            };
+            endpoints.push(endpoint.map_err(Fault::usage)?);
         }
         for endpoint in &mut endpoints {
             endpoint.probe(PROBE).map_err(Fault::failed)?;
         }
-        let mut notes = if server.is_none() { doubts(&endpoints)? } else { Vec::new() };
+        let mut notes = overridden(scenario, &endpoints);
         let broken_at = if breaks { Some(breakable(server.as_ref(), &endpoints)?) } else { None };
         if breaks && server.is_some() {
             notes.push(
@@ -87,12 +91,9 @@ impl Targets {
             );
         }
         let local = endpoints.iter().all(|endpoint| is_local(endpoint.address().ip()));
-        let shown = |endpoint: &Endpoint| {
-            let veiled = urls.iter().find(|given| given.protocol == endpoint.protocol());
-            veiled.and_then(|given| given.shown.clone()).unwrap_or_else(|| endpoint.url().to_owned())
-        };
-        let urls = endpoints.iter().map(|e| (e.protocol().to_string(), shown(e))).collect();
-        Ok(Self { endpoints, urls, server, local, notes, broken_at })
+        let urls = endpoints.iter().map(|e| (e.protocol().to_string(), address(scenario, e))).collect();
+        let fleets = scenario.fleets.iter().filter_map(|fleet| route(fleet, &endpoints)).collect();
+        Ok(Self { endpoints, urls, fleets, server, local, notes, broken_at })
     }
 
     /// Descriptors one device takes: its socket, and the other end of it where that is in this process too.
@@ -113,6 +114,62 @@ impl Targets {
     pub(super) fn default_workers(&self, cores: usize) -> usize {
         if self.local { (cores / 2).max(1) } else { cores }
     }
+}
+
+/// The path, or the topic, that a fleet has of its own, as it was written.
+fn own_place(fleet: &Fleet) -> Option<&str> {
+    let pattern = match &fleet.exchange {
+        Exchange::Http(http) => http.path.as_ref(),
+        Exchange::Ws(ws) => ws.path.as_ref(),
+        Exchange::Mqtt(mqtt) if fleet.model == Model::Subscriber => mqtt.subscribe.as_ref(),
+        Exchange::Mqtt(mqtt) => mqtt.topic.as_ref(),
+    };
+    pattern.map(|pattern| pattern.written.written())
+}
+
+/// What a fleet sends, and where.
+fn route(fleet: &Fleet, endpoints: &[Endpoint]) -> Option<FleetTarget> {
+    let endpoint = endpoints.iter().find(|endpoint| endpoint.protocol() == fleet.protocol)?;
+    let (method, usual) = match &fleet.exchange {
+        Exchange::Http(http) => (Some(http.method.as_str()), None),
+        Exchange::Ws(_) => (None, None),
+        Exchange::Mqtt(_) if fleet.model == Model::Subscriber => (Some("SUBSCRIBE"), None),
+        Exchange::Mqtt(_) => (Some("PUBLISH"), Some("devices/{{device}}/readings")),
+    };
+    Some(FleetTarget {
+        name: fleet.name.clone(),
+        protocol: fleet.protocol.to_string(),
+        method: method.map(str::to_owned),
+        target: endpoint.shown_at(own_place(fleet).or(usual)),
+    })
+}
+
+/// The address of a protocol's target; without a path that nobody wrote and no fleet uses.
+fn address(scenario: &Scenario, endpoint: &Endpoint) -> String {
+    let mut fleets = scenario.fleets.iter().filter(|fleet| fleet.protocol == endpoint.protocol());
+    let unused = endpoint.protocol() != Protocol::Mqtt && fleets.all(|fleet| own_place(fleet).is_some());
+    if unused && !endpoint.names_path() { endpoint.shown_at(Some("")) } else { endpoint.shown().to_owned() }
+}
+
+/// Notes on fleets whose own path takes the place of one that was written into the target's URL.
+fn overridden(scenario: &Scenario, endpoints: &[Endpoint]) -> Vec<String> {
+    let written = |fleet: &&Fleet| {
+        endpoints
+            .iter()
+            .any(|e| e.protocol() == fleet.protocol && e.protocol() != Protocol::Mqtt && e.names_path())
+    };
+    let note = |fleet: &Fleet| {
+        let (place, route) = (own_place(fleet)?, route(fleet, endpoints)?);
+        let endpoint = endpoints.iter().find(|endpoint| endpoint.protocol() == fleet.protocol)?;
+        (endpoint.shown() != route.target).then(|| {
+            format!(
+                "note: fleet `{}` has the path {place} of its own, which takes the place of the one in the target {}",
+                fleet.name,
+                endpoint.shown()
+            )
+        })
+    };
+    scenario.fleets.iter().filter(written).filter_map(note).collect()
 }
 
 /// Every shard would start a bundled reference system of its own.
@@ -149,18 +206,6 @@ fn breakable(server: Option<&Server>, endpoints: &[Endpoint]) -> Result<Endpoint
         .flatten()
         .map_err(|error| Fault::failed(format!("the scenario has service faults, and {error}")))?;
     Ok(endpoint.clone())
-}
-
-/// Doubts about targets that accept connections: one that does not answer HTTP may be the wrong one, or a dead one that
-/// is to be measured. The run goes on either way, and says so.
-fn doubts(endpoints: &[Endpoint]) -> Result<Vec<String>, Fault> {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Fault::failed)?;
-    let http = endpoints.iter().filter(|endpoint| endpoint.protocol() == Protocol::Http);
-    Ok(http
-        .filter_map(|endpoint| runtime.block_on(control::ready(endpoint, ANSWER)).err())
-        .map(|error| format!("note: {error}; the run goes on"))
-        .collect())
 }
 
 /// What keeps the bundled reference system from understanding a fleet: it has a contract of its own.
@@ -206,8 +251,8 @@ pub(super) fn spoken(scenario: &Scenario) -> Vec<Protocol> {
 struct Given {
     protocol: Protocol,
     url: String,
-    /// What to show in its place, where environment variables are in it: they may be secrets.
-    shown: Option<String>,
+    /// As it was written, where environment variables are in it: they may be secrets.
+    written: Option<String>,
 }
 
 /// The addresses the user gave, on the command line first.
@@ -224,15 +269,15 @@ fn given(args: &RunArgs, scenario: &Scenario, wanted: &[Protocol]) -> Result<Vec
                 "--target {protocol}=…: no fleet of the scenario speaks {protocol}"
             )));
         }
-        urls.push(Given { protocol: *protocol, url: url.clone(), shown: None });
+        urls.push(Given { protocol: *protocol, url: url.clone(), written: None });
     }
     for protocol in Protocol::ALL.into_iter().filter(|protocol| wanted.contains(protocol)) {
         if urls.iter().any(|given| given.protocol == protocol) {
             continue;
         }
         if let Some(address) = scenario.target.of(protocol) {
-            let shown = address.written.is_secret().then(|| address.written.written().to_owned());
-            urls.push(Given { protocol, url: address.url.to_string(), shown });
+            let written = address.is_secret().then(|| address.written().to_owned());
+            urls.push(Given { protocol, url: address.value().to_owned(), written });
         }
     }
     Ok(urls)

@@ -12,7 +12,7 @@ pub fn thread_wait_time() -> Option<Duration> {
 /// Processor time, of all cores together, that the hypervisor gave to others while this machine wanted it, since it started.
 /// `None` where the system does not tell. Linux: eighth figure of the line `cpu` of `/proc/stat`, in hundredths of a second
 /// (proc(5)).
-pub fn stolen_time() -> Option<Duration> {
+pub(crate) fn stolen_time() -> Option<Duration> {
     stolen(&fs::read_to_string("/proc/stat").ok()?)
 }
 

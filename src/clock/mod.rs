@@ -6,8 +6,11 @@ mod pacer;
 mod tick;
 mod wall;
 
-pub use account::{stolen_time, thread_wait_time};
-pub use monotonic::{Monotonic, thread_cpu_time};
-pub use pacer::{Pacer, PacerKind};
+pub(crate) use account::stolen_time;
+pub use account::thread_wait_time;
+pub use monotonic::Monotonic;
+pub(crate) use monotonic::thread_cpu_time;
+pub use pacer::Pacer;
+pub(crate) use pacer::PacerKind;
 pub use tick::Tick;
 pub use wall::WallTime;

@@ -77,7 +77,7 @@ fn os_monotonic_ns() -> u64 {
 
 /// Processor time the calling thread has used so far; `None` where the system does not tell.
 #[cfg(unix)]
-pub fn thread_cpu_time() -> Option<Duration> {
+pub(crate) fn thread_cpu_time() -> Option<Duration> {
     use nix::time::{ClockId, clock_gettime};
     clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).ok().map(Duration::from)
 }

@@ -16,11 +16,6 @@ impl Tick {
     /// Later than any instant of a run.
     pub const FAR: Self = Self(u64::MAX);
 
-    /// `secs` seconds after the beginning; negative or non-finite values give the beginning.
-    pub fn from_secs_f64(secs: f64) -> Self {
-        Self((secs * 1e9) as u64)
-    }
-
     /// Seconds since the beginning.
     pub fn as_secs_f64(self) -> f64 {
         self.0 as f64 / 1e9

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// The version of [`Comparison`]'s JSON form. Keys may be added under the same version.
-pub const SCHEMA: u32 = 1;
+pub(crate) const SCHEMA: u32 = 1;
 
 /// Two builds compared. Its JSON form holds no time of day and no path, so that equal inputs give equal bytes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

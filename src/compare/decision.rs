@@ -13,7 +13,7 @@ const MOST_ADVISED: f64 = 200.0;
 
 /// Changes that are taken for noise, however significant: relative for percentiles, absolute for shares.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Thresholds {
+pub(crate) struct Thresholds {
     /// Of the median, as a share.
     pub p50: f64,
     /// Of p95.
@@ -53,7 +53,7 @@ impl Thresholds {
 
 /// What is asked of a comparison.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Settings {
+pub(crate) struct Settings {
     /// Probability of calling any cell of two equal builds different.
     pub alpha: f64,
     /// What is taken for noise.

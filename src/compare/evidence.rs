@@ -12,7 +12,7 @@ const SHOWN: f64 = 10.0;
 
 /// Why runs cannot be compared: the measurement is no basis for a verdict.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub(crate) enum Refusal {
     /// A run that did not reach its end.
     #[error("{run} is {state}: only complete runs are compared; run it again")]
     Unfinished {
@@ -93,7 +93,7 @@ pub(super) struct Value {
 
 /// A complete, valid run as comparisons see it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Evidence {
+pub(crate) struct Evidence {
     /// The run's name.
     pub run_id: String,
     /// The build's.
@@ -115,7 +115,7 @@ impl Evidence {
     ///
     /// # Errors
     /// If the run is unfinished, invalid, or did not follow its plan.
-    pub fn of(report: &Report) -> Result<Self, Refusal> {
+    pub(crate) fn of(report: &Report) -> Result<Self, Refusal> {
         let manifest = &report.run;
         let run = manifest.run_id.clone();
         if manifest.state != RunState::Complete {

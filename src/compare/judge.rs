@@ -12,7 +12,7 @@ use super::statistic::{Tail, moments, relabel, sign_flip};
 
 /// Runs of both builds that were made one right after the other.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Pair {
+pub(crate) struct Pair {
     /// The run of the base.
     pub base: Evidence,
     /// The run of the candidate.
@@ -25,7 +25,7 @@ pub struct Pair {
 ///
 /// # Errors
 /// If there is no pair, the runs of a pair differ in their plan, or a run is given twice or lacks what others have.
-pub fn paired(pairs: &[Pair], settings: &Settings) -> Result<Comparison, Refusal> {
+pub(crate) fn paired(pairs: &[Pair], settings: &Settings) -> Result<Comparison, Refusal> {
     let (base, candidate): (Vec<_>, Vec<_>) = pairs.iter().map(|pair| (&pair.base, &pair.candidate)).unzip();
     check(&base, &candidate)?;
     for pair in pairs {
@@ -51,7 +51,7 @@ pub fn paired(pairs: &[Pair], settings: &Settings) -> Result<Comparison, Refusal
 ///
 /// # Errors
 /// If a side has no run, the runs differ in their plans, or a run is given twice or lacks what others have.
-pub fn unpaired(
+pub(crate) fn unpaired(
     base: &[Evidence],
     candidate: &[Evidence],
     settings: &Settings,
@@ -84,7 +84,7 @@ pub fn unpaired(
 ///
 /// # Errors
 /// As [`paired`].
-pub fn confirm(first: Comparison, fresh: &[Pair], settings: &Settings) -> Result<Comparison, Refusal> {
+pub(crate) fn confirm(first: Comparison, fresh: &[Pair], settings: &Settings) -> Result<Comparison, Refusal> {
     let mut second = paired(fresh, settings)?;
     let claim = |cell: &Cell| first.cells.iter().find(|own| own.is(cell)).and_then(Cell::claim);
     let claims: Vec<_> = second.cells.iter().map(claim).collect();

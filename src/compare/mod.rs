@@ -17,13 +17,15 @@ mod statistic;
 #[cfg(test)]
 mod tests;
 
-pub use comparison::{
-    Cell, CellVerdict, Comparison, Design, Figure, Group, Look, Pairing, SCHEMA, Side, Support, Verdict,
-    Withdrawal,
-};
-pub use decision::{Settings, Thresholds};
-pub use evidence::{Evidence, Refusal};
-pub use judge::{Pair, confirm, paired, unpaired};
-pub use noise::{Detectable, NOISE_SCHEMA, NoiseCell, NoiseError, NoiseProfile};
-pub use self_test::{Demand, LOOK_ALPHAS, LOOKS, Rates, Row, SelfTest, self_test};
-pub use simulation::random_order;
+pub use comparison::Comparison;
+pub(crate) use comparison::{Cell, Figure, Group, Look, Pairing, Support, Verdict, Withdrawal};
+#[cfg(test)]
+pub(crate) use comparison::{CellVerdict, Design, SCHEMA, Side};
+pub(crate) use decision::{Settings, Thresholds};
+pub(crate) use evidence::{Evidence, Refusal};
+pub(crate) use judge::{Pair, confirm, paired, unpaired};
+pub(crate) use noise::{Detectable, NoiseProfile};
+#[cfg(test)]
+pub(crate) use self_test::{Demand, Rates, Row};
+pub(crate) use self_test::{LOOK_ALPHAS, LOOKS, SelfTest, self_test};
+pub(crate) use simulation::random_order;

@@ -11,7 +11,7 @@ use crate::results::Host;
 use crate::seed::Seed;
 
 /// The version of [`NoiseProfile`]'s JSON form.
-pub const NOISE_SCHEMA: u32 = 1;
+pub(crate) const NOISE_SCHEMA: u32 = 1;
 /// The probability with which each of four conditions holds for a promised change: to be significant, and to be beyond the
 /// threshold, in the first pairs and in the fresh ones. Together they hold nine times out of ten at least.
 const PROMISE: f64 = 0.975;
@@ -22,7 +22,7 @@ const CONFIDENCE: f64 = 0.8;
 
 /// What a build compared with itself showed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct NoiseProfile {
+pub(crate) struct NoiseProfile {
     /// [`NOISE_SCHEMA`].
     pub schema: u32,
     /// The scenario.
@@ -41,7 +41,7 @@ pub struct NoiseProfile {
 
 /// The noise of a group and figure.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct NoiseCell {
+pub(crate) struct NoiseCell {
     /// Which readings.
     pub group: Group,
     /// Which figure of theirs.
@@ -54,7 +54,7 @@ pub struct NoiseCell {
 
 /// Why a kept profile is of no use here.
 #[derive(Debug, thiserror::Error)]
-pub enum NoiseError {
+pub(crate) enum NoiseError {
     /// It is no profile.
     #[error("it is no noise profile: {0}")]
     Json(#[from] serde_json::Error),
@@ -71,7 +71,7 @@ pub enum NoiseError {
 
 /// The smallest change that is called and confirmed nine times out of ten.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Detectable {
+pub(crate) struct Detectable {
     /// Of which readings.
     pub group: Group,
     /// Of which figure.
@@ -82,7 +82,7 @@ pub struct Detectable {
 
 impl NoiseProfile {
     /// The profile that a comparison of a build with itself gives.
-    pub fn of(aa: &Comparison, plan_digest: &str, host: Host, measured: String) -> Self {
+    pub(crate) fn of(aa: &Comparison, plan_digest: &str, host: Host, measured: String) -> Self {
         let judged = aa.cells.iter().filter(|cell| cell.support == Support::Judged);
         let cells = judged.filter_map(|cell| {
             let (group, figure) = (cell.group.clone(), cell.figure);
@@ -104,7 +104,7 @@ impl NoiseProfile {
     ///
     /// # Errors
     /// If it is no profile, or of something else.
-    pub fn read(text: &str, plan_digest: &str, here: &Host) -> Result<Self, NoiseError> {
+    pub(crate) fn read(text: &str, plan_digest: &str, here: &Host) -> Result<Self, NoiseError> {
         #[derive(Deserialize)]
         struct SchemaOnly {
             schema: u32,
@@ -126,7 +126,7 @@ impl NoiseProfile {
 
     /// Which change of every cell `pairs` pairs show nine times out of ten, if the cells are independent of each other; that
     /// they mostly are not makes the test see more.
-    pub fn detectable(&self, pairs: u32, settings: &Settings) -> Vec<Detectable> {
+    pub(crate) fn detectable(&self, pairs: u32, settings: &Settings) -> Vec<Detectable> {
         let moving = self.cells.iter().filter(|cell| cell.spread > 0.0).count().max(1);
         let n = f64::from(pairs);
         let promise = t_quantile(PROMISE, n - 1.0);

@@ -15,14 +15,14 @@ use super::simulation::{Noise, Order, PERCENTILES, World};
 use crate::seed::{Seed, Stream};
 
 /// Pairs at each of three declared looks.
-pub const LOOKS: [u32; 3] = [8, 14, 20];
+pub(crate) const LOOKS: [u32; 3] = [8, 14, 20];
 /// The nominal level of every look, where there are one, two or three (Pocock 1977).
-pub const LOOK_ALPHAS: [f64; 3] = [0.05, 0.0294, 0.0221];
+pub(crate) const LOOK_ALPHAS: [f64; 3] = [0.05, 0.0294, 0.0221];
 
 /// What a row is held to.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "measure")]
-pub enum Demand {
+pub(crate) enum Demand {
     /// A cell is called different before the noise threshold.
     Significant {
         /// At most this share.
@@ -56,7 +56,7 @@ pub enum Demand {
 
 /// How often something happened in a row's trials, as shares.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
-pub struct Rates {
+pub(crate) struct Rates {
     /// A cell called different before the noise threshold.
     pub significant: f64,
     /// A cell called a regression.
@@ -85,7 +85,7 @@ impl Rates {
 
 /// A row of the table.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Row {
+pub(crate) struct Row {
     /// What is simulated, in words.
     pub name: String,
     /// The law of noise.
@@ -104,7 +104,7 @@ pub struct Row {
 
 /// The whole table.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct SelfTest {
+pub(crate) struct SelfTest {
     /// Seed, as text.
     pub seed: String,
     /// Comparisons per row.
@@ -115,7 +115,7 @@ pub struct SelfTest {
 
 impl SelfTest {
     /// Whether every row is as it must be.
-    pub fn met(&self) -> bool {
+    pub(crate) fn met(&self) -> bool {
         self.rows.iter().all(|row| row.met)
     }
 }
@@ -129,7 +129,7 @@ struct Question {
 }
 
 /// Runs `trials` comparisons per row on all cores.
-pub fn self_test(trials: u32, seed: Seed) -> SelfTest {
+pub(crate) fn self_test(trials: u32, seed: Seed) -> SelfTest {
     ask(&questions(), trials, seed)
 }
 
@@ -326,7 +326,7 @@ const EXACT_TRIALS: u32 = 5_000;
 impl Demand {
     /// Whether `rates` of so many trials are within it. With fewer trials than the command takes by itself, limits are
     /// three standard errors wider: a row is not to fail by chance.
-    pub fn met(&self, rates: &Rates, trials: u32) -> bool {
+    pub(crate) fn met(&self, rates: &Rates, trials: u32) -> bool {
         let slack = |limit: f64| {
             let error = (limit * (1.0 - limit) / f64::from(trials.max(1))).sqrt();
             if trials < EXACT_TRIALS { 3.0 * error.max(1.0 / f64::from(trials.max(1))) } else { 0.0 }

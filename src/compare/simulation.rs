@@ -136,7 +136,7 @@ pub(super) fn balanced(pairs: usize, stream: &mut Stream) -> Vec<bool> {
 
 /// Whether the base runs first, for each of `pairs` pairs that are to be run: balanced at random, fixed by `seed` and the
 /// number of the batch.
-pub fn random_order(pairs: usize, seed: Seed, batch: u64) -> Vec<bool> {
+pub(crate) fn random_order(pairs: usize, seed: Seed, batch: u64) -> Vec<bool> {
     balanced(pairs, &mut seed.stream("compare/order", batch))
 }
 

@@ -18,7 +18,12 @@ const MOST_TOLD: f64 = 999.0;
 const LONGEST_LABEL: usize = 16;
 
 /// A comparison as a text of at most `width` columns (60 at least), each line ended.
-pub fn comparison(comparison: &Comparison, folder: Option<&Path>, width: usize, style: Style) -> String {
+pub(crate) fn comparison(
+    comparison: &Comparison,
+    folder: Option<&Path>,
+    width: usize,
+    style: Style,
+) -> String {
     let width = width.max(60);
     let mut lines = heading(comparison, style);
     for reason in &comparison.reasons {
@@ -189,7 +194,7 @@ fn order_matters(comparison: &Comparison, effect: f64) -> bool {
 }
 
 /// The figures of all fleets in a line, for the way.
-pub fn estimate(comparison: &Comparison) -> String {
+pub(crate) fn estimate(comparison: &Comparison) -> String {
     let wanted = [Figure::P50, Figure::P95, Figure::P99, Figure::ErrorRate];
     let cells = comparison.cells.iter().filter(|cell| cell.group.is_all() && wanted.contains(&cell.figure));
     let told = cells.filter_map(|cell| {
@@ -208,13 +213,13 @@ pub fn estimate(comparison: &Comparison) -> String {
 }
 
 /// The first reason of a comparison, but for how far its confirmation is.
-pub fn finding(comparison: &Comparison) -> String {
+pub(crate) fn finding(comparison: &Comparison) -> String {
     let told = comparison.reasons.iter().find(|reason| !reason.starts_with("not confirmed yet"));
     told.cloned().unwrap_or_default()
 }
 
 /// A length of time as people plan with it: `40 s`, `3 min`, `1 h 20 min`.
-pub fn length(seconds: f64) -> String {
+pub(crate) fn length(seconds: f64) -> String {
     let whole = seconds.max(0.0).round() as u64;
     match whole {
         0..=89 => format!("{whole} s"),
@@ -224,7 +229,7 @@ pub fn length(seconds: f64) -> String {
 }
 
 /// The table of a self-test.
-pub fn self_test(test: &SelfTest, width: usize, style: Style) -> String {
+pub(crate) fn self_test(test: &SelfTest, width: usize, style: Style) -> String {
     let mut grid = Grid::new(&[]);
     let header = ["simulated", "noise", "pairs", "any p", "red", "confirmed", "p99 same", "covered", ""];
     grid.cells(header.map(str::to_owned).to_vec(), Some(Tone::Faint));

@@ -11,19 +11,19 @@ const LEAST_SUPPORT: u64 = 10;
 const GOOD_SUPPORT: u64 = 100;
 
 /// `ns` nanoseconds with three significant digits: `412 µs`, `1.24 ms`, `12.0 s`.
-pub fn time(ns: u64, style: Style) -> String {
+pub(crate) fn time(ns: u64, style: Style) -> String {
     let (number, unit) = parts(ns);
     format!("{number} {}", unit_name(unit, style))
 }
 
 /// The same without a space, for lines that must stay short: `0.41ms` is written `410µs`.
-pub fn short_time(ns: u64, style: Style) -> String {
+pub(crate) fn short_time(ns: u64, style: Style) -> String {
     let (number, unit) = parts(ns);
     format!("{}{}", number, unit_name(unit, style))
 }
 
 /// A percentile that may be only a lower bound: `1.24 ms`, `>5 s`.
-pub fn bounded_time(percentile: Percentile, style: Style) -> String {
+pub(crate) fn bounded_time(percentile: Percentile, style: Style) -> String {
     if percentile.censored {
         format!(">{}", lower_bound(percentile.ns, style))
     } else {
@@ -67,7 +67,7 @@ fn unit_name(unit: usize, style: Style) -> &'static str {
 }
 
 /// `count` in groups of three: `12 000`, or `12,000` in plain ASCII.
-pub fn count(count: u64, style: Style) -> String {
+pub(crate) fn count(count: u64, style: Style) -> String {
     let digits = count.to_string();
     let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
     for (place, digit) in digits.chars().enumerate() {
@@ -80,12 +80,12 @@ pub fn count(count: u64, style: Style) -> String {
 }
 
 /// `part` of `whole`, rounded down: 100 % means all.
-pub fn percent(part: u64, whole: u64) -> String {
+pub(crate) fn percent(part: u64, whole: u64) -> String {
     hundredths(u128::from(part) * 10_000 / u128::from(whole.max(1)))
 }
 
 /// `part` of `whole`, rounded up: 0 % means none.
-pub fn percent_up(part: u64, whole: u64) -> String {
+pub(crate) fn percent_up(part: u64, whole: u64) -> String {
     hundredths((u128::from(part) * 10_000).div_ceil(u128::from(whole.max(1))))
 }
 
@@ -94,7 +94,7 @@ fn hundredths(hundredths: u128) -> String {
 }
 
 /// Events per second: `2 400/s`, `12.5/s`, `0.333/s`. Not finite or negative reads as none.
-pub fn rate(per_second: f64, style: Style) -> String {
+pub(crate) fn rate(per_second: f64, style: Style) -> String {
     let rate = if per_second.is_finite() { per_second.max(0.0) } else { 0.0 };
     match rate {
         0.0 => "0/s".to_owned(),
@@ -109,7 +109,7 @@ pub fn rate(per_second: f64, style: Style) -> String {
 
 /// What had to be said about the percentiles of a table, so that its footnotes explain exactly that.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Marks {
+pub(crate) struct Marks {
     /// Some percentile had too few samples beyond it to be shown.
     pub unsupported: bool,
     /// Some percentile had few samples beyond it.
@@ -121,7 +121,7 @@ pub struct Marks {
 impl Marks {
     /// The percentile at `quantile` of `samples` values: `n/a` with fewer than 10 of them beyond it, marked `~` with
     /// fewer than 100.
-    pub fn tail(
+    pub(crate) fn tail(
         &mut self,
         percentile: Option<Percentile>,
         quantile: Quantile,
@@ -140,7 +140,7 @@ impl Marks {
     }
 
     /// A figure that needs no support, such as a maximum.
-    pub fn bounded(&mut self, figure: Option<Percentile>, style: Style) -> String {
+    pub(crate) fn bounded(&mut self, figure: Option<Percentile>, style: Style) -> String {
         let Some(figure) = figure else { return dash(style).to_owned() };
         self.censored |= figure.censored;
         bounded_time(figure, style)
@@ -148,7 +148,7 @@ impl Marks {
 }
 
 /// What stands where there is nothing.
-pub fn dash(style: Style) -> &'static str {
+pub(crate) fn dash(style: Style) -> &'static str {
     if style.ascii { "-" } else { "–" }
 }
 

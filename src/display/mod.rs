@@ -6,7 +6,7 @@ mod comparison;
 mod delivery;
 mod detection;
 mod failure;
-pub mod figure;
+pub(crate) mod figure;
 mod grid;
 mod outline;
 mod progress;
@@ -15,13 +15,13 @@ mod spell;
 mod style;
 mod verdict;
 
-pub use comparison::{comparison, estimate, finding, length, self_test};
-pub use figure::time;
-pub use outline::{
+pub(crate) use comparison::{comparison, estimate, finding, length, self_test};
+pub(crate) use figure::time;
+pub(crate) use outline::{
     BudgetOutline, ChartPoint, Descriptors, EventOutline, FleetOutline, Memory, Outline, PhaseOutline,
     outline,
 };
-pub use progress::{Progress, ProgressMode};
-pub use spell::FaultOutline;
-pub use style::Style;
-pub use verdict::verdict;
+pub(crate) use progress::{Progress, ProgressMode};
+pub(crate) use spell::FaultOutline;
+pub(crate) use style::Style;
+pub(crate) use verdict::verdict;

@@ -10,7 +10,7 @@ use super::style::{Style, Tone};
 
 /// What `squall check` finds out about a scenario. Rates are readings per second, all fleets together.
 #[derive(Debug, Clone, Serialize)]
-pub struct Outline {
+pub(crate) struct Outline {
     /// Name of the scenario.
     pub scenario: String,
     /// What it is for.
@@ -61,7 +61,7 @@ pub struct Outline {
 
 /// Memory, bytes.
 #[derive(Debug, Clone, Copy, Serialize)]
-pub struct Memory {
+pub(crate) struct Memory {
     /// With the bundled reference system in the same process.
     pub with_reference: u64,
     /// For a target elsewhere.
@@ -70,7 +70,7 @@ pub struct Memory {
 
 /// File descriptors.
 #[derive(Debug, Clone, Copy, Serialize)]
-pub struct Descriptors {
+pub(crate) struct Descriptors {
     /// With the bundled reference system.
     pub with_reference: u64,
     /// For a target elsewhere.
@@ -81,7 +81,7 @@ pub struct Descriptors {
 
 /// One fleet.
 #[derive(Debug, Clone, Serialize)]
-pub struct FleetOutline {
+pub(crate) struct FleetOutline {
     /// Its name.
     pub name: String,
     /// What it speaks.
@@ -102,7 +102,7 @@ pub struct FleetOutline {
 
 /// One phase.
 #[derive(Debug, Clone, Serialize)]
-pub struct PhaseOutline {
+pub(crate) struct PhaseOutline {
     /// Its name.
     pub name: String,
     /// When it begins, seconds since the run began.
@@ -117,7 +117,7 @@ pub struct PhaseOutline {
 
 /// Something the plan does to a fleet.
 #[derive(Debug, Clone, Serialize)]
-pub struct EventOutline {
+pub(crate) struct EventOutline {
     /// When, seconds since the run began.
     pub start_s: f64,
     /// When its last device is through.
@@ -132,7 +132,7 @@ pub struct EventOutline {
 
 /// One budget.
 #[derive(Debug, Clone, Serialize)]
-pub struct BudgetOutline {
+pub(crate) struct BudgetOutline {
     /// What its author calls it.
     pub name: Option<String>,
     /// Whose figures it means, as a person would say it.
@@ -147,7 +147,7 @@ pub struct BudgetOutline {
 
 /// The expected rate of one stretch.
 #[derive(Debug, Clone, Copy, Serialize)]
-pub struct ChartPoint {
+pub(crate) struct ChartPoint {
     /// When it begins, seconds since the run began.
     pub t_s: f64,
     /// Readings per second on average.
@@ -157,7 +157,7 @@ pub struct ChartPoint {
 }
 
 /// The outline as text, no wider than `width`.
-pub fn outline(outline: &Outline, width: usize, style: Style) -> String {
+pub(crate) fn outline(outline: &Outline, width: usize, style: Style) -> String {
     let mut lines = vec![style.paint(&format!("{}: sound", outline.file), Tone::Good)];
     let (dot, devices) = (style.dot(), count(style, u64::from(outline.devices)));
     lines.push(format!(

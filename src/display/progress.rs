@@ -13,7 +13,7 @@ use crate::results::{IntervalReport, Percentile, Progress as Readings};
 
 /// Where progress goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ProgressMode {
+pub(crate) enum ProgressMode {
     /// A block that is redrawn in place: for terminals.
     Live,
     /// A line a second: for logs.
@@ -27,7 +27,7 @@ const LEAST_LINE_NS: u64 = 950_000_000;
 
 /// Shows the progress of one run; may be shared between threads.
 #[derive(Debug)]
-pub struct Progress {
+pub(crate) struct Progress {
     layout: Arc<Layout>,
     style: Style,
     place: Place,
@@ -42,7 +42,7 @@ enum Place {
 
 impl Progress {
     /// Begins to show the progress of a run with this layout on stderr, in that stream's `style`.
-    pub fn start(layout: Arc<Layout>, mode: ProgressMode, style: Style) -> Self {
+    pub(crate) fn start(layout: Arc<Layout>, mode: ProgressMode, style: Style) -> Self {
         let place = match mode {
             ProgressMode::Live => live(&layout, style),
             ProgressMode::Lines => Place::Lines { last: Mutex::new(Tick::ZERO) },
@@ -52,7 +52,7 @@ impl Progress {
     }
 
     /// Shows one more interval.
-    pub fn interval(&self, report: &IntervalReport) {
+    pub(crate) fn interval(&self, report: &IntervalReport) {
         match &self.place {
             Place::Live { overall, fleets, .. } => {
                 overall.set_position(report.end.0.min(overall.length().unwrap_or(u64::MAX)));
@@ -73,7 +73,7 @@ impl Progress {
     }
 
     /// Says something between the intervals, whatever the mode but [`ProgressMode::Quiet`].
-    pub fn note(&self, text: &str) {
+    pub(crate) fn note(&self, text: &str) {
         match &self.place {
             Place::Live { block, .. } => block.suspend(|| say(text)),
             Place::Lines { .. } => say(text),
@@ -82,7 +82,7 @@ impl Progress {
     }
 
     /// Takes the live block off the screen, so that the table can follow.
-    pub fn end(&self) {
+    pub(crate) fn end(&self) {
         if let Place::Live { overall, fleets, .. } = &self.place {
             // Each by itself: a bar that is still alive would draw the block again when it is dropped.
             fleets.iter().chain([overall]).for_each(ProgressBar::finish_and_clear);

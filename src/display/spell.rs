@@ -11,7 +11,7 @@ const TOLD: usize = 3;
 
 /// A fault of a plan.
 #[derive(Debug, Clone, Serialize)]
-pub struct FaultOutline {
+pub(crate) struct FaultOutline {
     /// Its name.
     pub name: String,
     /// `network`, `message`, `device`, `service` or `command`.

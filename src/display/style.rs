@@ -4,7 +4,7 @@ use std::env;
 
 /// What may be written to a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Style {
+pub(crate) struct Style {
     /// ANSI colours.
     pub colour: bool,
     /// Nothing but ASCII.
@@ -23,11 +23,11 @@ pub(super) enum Tone {
 
 impl Style {
     /// For files, pipes and dumb terminals.
-    pub const PLAIN: Self = Self { colour: false, ascii: true };
+    pub(crate) const PLAIN: Self = Self { colour: false, ascii: true };
 
     /// The style of a stream, by whether it is a terminal and by the environment: `NO_COLOR` (set and not empty, see
     /// <https://no-color.org>) takes the colour away, `TERM=dumb` everything.
-    pub fn of(is_terminal: bool) -> Self {
+    pub(crate) fn of(is_terminal: bool) -> Self {
         let set = |name: &str| env::var_os(name).is_some_and(|value| !value.is_empty());
         if !is_terminal || env::var_os("TERM").is_some_and(|term| term == "dumb") {
             return Self::PLAIN;

@@ -16,7 +16,7 @@ use crate::units::Quantile;
 const EXPENDABLE: [usize; 4] = [6, 2, 7, 8];
 
 /// The end of a run as a text of at most `width` columns (60 at least), each line ended. `report` may be fresh or stored.
-pub fn verdict(report: &Report, width: usize, style: Style) -> String {
+pub(crate) fn verdict(report: &Report, width: usize, style: Style) -> String {
     let width = width.max(60);
     let mut lines = heading(report, width, style);
     let mut marks = Marks::default();
@@ -34,6 +34,10 @@ pub fn verdict(report: &Report, width: usize, style: Style) -> String {
     }
     for (label, text) in failures(report, style) {
         lines.extend(labelled(label, &text, width, style));
+    }
+    for fleet in &report.run.fleets {
+        // Never broken, so that it can be copied.
+        lines.extend(labelled("target", &fleet.sentence(), usize::MAX, style));
     }
     lines.extend(facts(report, width, style));
     for text in detection(report, style) {
@@ -340,6 +344,7 @@ mod tests {
             start_at: None,
             merged: Vec::new(),
             exit_code: None,
+            fleets: Vec::new(),
         }
     }
 

@@ -63,6 +63,7 @@ impl Control {
     }
 
     /// The present order.
+    #[cfg(test)]
     pub fn order(&self) -> Order {
         *self.order.borrow()
     }

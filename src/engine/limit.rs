@@ -6,7 +6,7 @@
     "the fleets need {needed} file descriptors, but this process may open only {allowed}; raise the limit \
      (`ulimit -n {needed}`, or LimitNOFILE in a service) or use fewer devices"
 )]
-pub struct LimitError {
+pub(crate) struct LimitError {
     /// Descriptors the run needs.
     pub needed: u64,
     /// Descriptors the process may open at most (the hard limit).
@@ -15,7 +15,7 @@ pub struct LimitError {
 
 /// The process's limit on open file descriptors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Descriptors {
+pub(crate) struct Descriptors {
     /// The limit in force.
     pub soft: u64,
     /// How far the process may raise it by itself.
@@ -24,11 +24,11 @@ pub struct Descriptors {
 
 impl Descriptors {
     /// What a run keeps open besides its devices' sockets: files, timers, runtimes, standard streams.
-    pub const OVERHEAD: u64 = 64;
+    pub(crate) const OVERHEAD: u64 = 64;
 
     /// The limits in force; `None` where the system does not tell.
     #[cfg(unix)]
-    pub fn read() -> Option<Self> {
+    pub(crate) fn read() -> Option<Self> {
         use nix::sys::resource::{Resource, getrlimit};
         getrlimit(Resource::RLIMIT_NOFILE).ok().map(|(soft, hard)| Self { soft, hard })
     }
@@ -44,7 +44,7 @@ impl Descriptors {
     ///
     /// # Errors
     /// If even the hard limit is too low.
-    pub fn decide(self, needed: u64) -> Result<Option<u64>, LimitError> {
+    pub(crate) fn decide(self, needed: u64) -> Result<Option<u64>, LimitError> {
         if needed <= self.soft {
             Ok(None)
         } else if needed <= self.hard {
@@ -58,7 +58,7 @@ impl Descriptors {
     ///
     /// # Errors
     /// If the limit is too low and cannot be raised.
-    pub fn ensure(needed: u64) -> Result<(), LimitError> {
+    pub(crate) fn ensure(needed: u64) -> Result<(), LimitError> {
         let Some(limits) = Self::read() else { return Ok(()) };
         match limits.decide(needed)? {
             None => Ok(()),

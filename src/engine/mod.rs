@@ -34,11 +34,12 @@ use crate::protocol::Endpoint;
 use crate::record::{Protocol, Shard, Sink, SwitchLog};
 use crate::scenario::Plan;
 
-pub use control::{Control, Lever, Order};
-pub use limit::{Descriptors, LimitError};
-pub use source::{PortError, sources};
-pub use validity::{Figures, LAG_FLOOR_NS};
-pub use watch::Standstills;
+pub(crate) use control::Lever;
+pub use control::{Control, Order};
+pub(crate) use limit::Descriptors;
+pub(crate) use source::sources;
+pub(crate) use validity::{Figures, LAG_FLOOR_NS};
+pub(crate) use watch::Standstills;
 
 /// Everything a run needs besides its sinks.
 #[derive(Debug, Clone)]

@@ -24,19 +24,10 @@ impl<S: Sink> Worker<S> {
     /// Adds what `device` has open. What it cannot send because of the plan counts as open, and as overdue only once the plan has
     /// let it go for as long as the time-out.
     fn gauge(&self, device: &Device, now: Tick, gauges: (&mut Gauge, &mut Ages)) {
-        if self.stage() == Stage::Running && self.is_kept_away(device, now) {
+        if self.stage() == Stage::Running && is_kept_away(device, now) {
             device.excused.set(now);
         }
         device.ledger.borrow().gauge(device.excused.get(), now, gauges);
-    }
-
-    /// Whether the plan, rather than the service, keeps the device from being answered: it is offline, asleep, stored readings
-    /// wait for their turn, or a fault of the scenario acts on its connection.
-    fn is_kept_away(&self, device: &Device, now: Tick) -> bool {
-        let flushing = device.ledger.borrow().next_intended();
-        device.habit.online_at_or_later(now) > now
-            || flushing.and_then(|intended| device.habit.flush_at(intended)).is_some_and(|at| at > now)
-            || device.weather.as_ref().is_some_and(|weather| !weather.is_fair())
     }
 
     /// Tells the sink the bytes since the last call.
@@ -72,4 +63,13 @@ impl<S: Sink> Worker<S> {
         let index = device.plan.borrow().index;
         self.sink.borrow_mut().unmatched(device.fleet, at, index, count, first);
     }
+}
+
+/// Whether the plan, rather than the service, keeps the device from being answered: it is offline, asleep, stored readings
+/// wait for their turn, or a fault of the scenario acts on its connection.
+fn is_kept_away(device: &Device, now: Tick) -> bool {
+    let flushing = device.ledger.borrow().next_intended();
+    device.habit.online_at_or_later(now) > now
+        || flushing.and_then(|intended| device.habit.flush_at(intended)).is_some_and(|at| at > now)
+        || device.weather.as_ref().is_some_and(|weather| !weather.is_fair())
 }

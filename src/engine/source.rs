@@ -14,7 +14,7 @@ const MOST: u64 = 200;
     "{needed} connections to one target need as many local ports, but {addresses} source address(es) have {available}; give \
      further addresses of this machine with --source-ip, widen net.ipv4.ip_local_port_range, or use fewer devices"
 )]
-pub struct PortError {
+pub(crate) struct PortError {
     /// Connections to the target.
     pub needed: u64,
     /// Source addresses there are.
@@ -29,7 +29,7 @@ pub struct PortError {
 ///
 /// # Errors
 /// If there are not enough ports.
-pub fn sources(
+pub(crate) fn sources(
     needed: u64,
     per_source: u64,
     target: IpAddr,

@@ -8,7 +8,7 @@ use crate::record::{Validity, Verdict};
 
 /// The figures the judgement rests on; times in nanoseconds, measured phases only.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Figures {
+pub(crate) struct Figures {
     /// Readings that came due.
     pub planned: u64,
     /// Readings the plan's closed formula expects, and the standard deviation of that number; `None` for closed
@@ -44,7 +44,7 @@ pub struct Figures {
 }
 
 /// Pacing lag at p99 below this never matters, nanoseconds: it is the scheduling noise of an ordinary operating system.
-pub const LAG_FLOOR_NS: u64 = 1_000_000;
+pub(crate) const LAG_FLOOR_NS: u64 = 1_000_000;
 
 /// A worker that works more than this share of the time has no room for bursts.
 const BUSY: f64 = 0.9;
@@ -63,7 +63,7 @@ const OVERRUN_FLOOR_S: f64 = 0.05;
 
 impl Figures {
     /// Judges the run they are of.
-    pub fn judge(&self) -> Validity {
+    pub(crate) fn judge(&self) -> Validity {
         let mut judgement = Judgement(Validity { verdict: Verdict::Valid, reasons: Vec::new() });
         let (validity, figures) = (&mut judgement, self);
         validity.judge_completeness(figures);

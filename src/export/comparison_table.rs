@@ -31,7 +31,7 @@ struct Row<'a> {
 }
 
 /// The table of `comparison`.
-pub fn comparison(comparison: &Comparison) -> String {
+pub(crate) fn comparison(comparison: &Comparison) -> String {
     let mut table = csv::Writer::from_writer(Vec::new());
     // Writing to memory does not fail.
     if comparison.cells.is_empty() {

@@ -10,29 +10,29 @@ use crate::compare::Comparison;
 use crate::results::Report;
 
 /// Bytes that a step may have in its summary.
-pub const SUMMARY_BYTES: usize = 1024 * 1024;
+pub(crate) const SUMMARY_BYTES: usize = 1024 * 1024;
 /// Annotations of each kind that a step may show.
 const ANNOTATIONS: usize = 10;
 /// Bytes of an annotation's text; GitHub cuts at 64 KiB, a person reads less.
 const ANNOTATION_BYTES: usize = 4_096;
 
 /// The step summary of a run in Markdown, of at most `limit` bytes.
-pub fn run_summary(report: &Report, limit: usize) -> String {
+pub(crate) fn run_summary(report: &Report, limit: usize) -> String {
     cut(&page::run(report), limit)
 }
 
 /// The step summary of a comparison in Markdown, of at most `limit` bytes.
-pub fn comparison_summary(comparison: &Comparison, limit: usize) -> String {
+pub(crate) fn comparison_summary(comparison: &Comparison, limit: usize) -> String {
     cut(&page::comparison(comparison), limit)
 }
 
 /// The annotations of a run, each a line ended: nothing for a run that is as it should be.
-pub fn run_annotations(report: &Report) -> String {
+pub(crate) fn run_annotations(report: &Report) -> String {
     annotations(&of_run(report))
 }
 
 /// The annotations of a comparison, each a line ended.
-pub fn comparison_annotations(comparison: &Comparison) -> String {
+pub(crate) fn comparison_annotations(comparison: &Comparison) -> String {
     annotations(&of_comparison(comparison))
 }
 

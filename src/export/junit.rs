@@ -13,7 +13,7 @@ use super::finding::{self, facts, gates};
 use super::measure::{group_place, measured, percentiles};
 use crate::compare::{Cell, Comparison, Support, Verdict};
 use crate::record;
-use crate::results::{FleetDelivery, Report, SummaryRow};
+use crate::results::{FleetDelivery, FleetTarget, Report, SummaryRow};
 
 /// A run: a suite for the run itself and one per fleet, with a case per budget, per promise of delivery and per phase.
 pub fn run(report: &Report) -> String {
@@ -45,7 +45,11 @@ pub fn run(report: &Report) -> String {
 
 fn ended(report: &Report) -> Told {
     match finding::untimely(report) {
-        None => Told::Passed(format!("run {} in {}", report.run.run_id, report.directory.display())),
+        None => {
+            let run = format!("run {} in {}", report.run.run_id, report.directory.display());
+            let fleets = report.run.fleets.iter().map(FleetTarget::sentence);
+            Told::Passed([run].into_iter().chain(fleets).collect::<Vec<_>>().join("\n"))
+        }
         Some(text) => Told::Error("incomplete", text.to_owned()),
     }
 }

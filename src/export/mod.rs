@@ -6,9 +6,9 @@
 pub mod bencher;
 pub mod benchmark_action;
 pub mod comment;
-pub mod comparison_table;
+pub(crate) mod comparison_table;
 mod finding;
-pub mod github;
+pub(crate) mod github;
 pub mod hgrm;
 pub mod junit;
 mod markdown;

@@ -9,7 +9,7 @@ use crate::compare::{Cell, Comparison, Support, Verdict};
 use crate::display::Style;
 use crate::display::figure::{Marks, count};
 use crate::record;
-use crate::results::{Percentile, Report, SummaryRow};
+use crate::results::{FleetTarget, Percentile, Report, SummaryRow};
 use crate::units::Quantile;
 
 /// As screens show figures, without colour.
@@ -109,7 +109,11 @@ fn budgets(report: &Report) -> String {
 
 fn circumstances(report: &Report, word: &str) -> String {
     let run = &report.run;
-    let targets: Vec<_> = run.targets.iter().map(|(protocol, url)| format!("{protocol} {url}")).collect();
+    // Runs of earlier versions know only the address of each protocol.
+    let mut targets: Vec<_> = run.fleets.iter().map(FleetTarget::sentence).collect();
+    if targets.is_empty() {
+        targets.extend(run.targets.iter().map(|(protocol, url)| format!("{protocol} {url}")));
+    }
     let delivery: Vec<_> = report
         .delivery
         .iter()

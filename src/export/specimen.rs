@@ -16,7 +16,11 @@ fn manifest() -> Manifest {
         "started": "2026-11-20T21:41:15.123Z", "ended": "2026-11-20T21:42:15.123Z",
         "host": {"name": "runner-1", "kernel": "Linux 6", "cores": 2, "cpu_model": null, "memory_bytes": null},
         "clock": {"resolution_ns": 30}, "pacer": {"kind": "timerfd", "slack_ns": 0}, "workers": 1,
-        "targets": {"http": "http://127.0.0.1:8080/"}, "pacing_lag": null,
+        "targets": {"http": "http://127.0.0.1:8080"}, "pacing_lag": null,
+        "fleets": [
+            {"name": "meters", "protocol": "http", "method": "PUT", "target": "http://127.0.0.1:8080/v1/orders/{{device}}"},
+            {"name": "pumps", "protocol": "ws", "method": null, "target": "ws://127.0.0.1:8081/live?key=${KEY}"},
+        ],
         "validity": {"verdict": "suspect", "reasons": ["the generator used 80 % of a core: give it another"]},
         "budgets": [
             {"demand": "p99 < 250 ms", "fleet": "pumps", "measured": "2.49 ms", "met": true},

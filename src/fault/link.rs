@@ -90,6 +90,7 @@ impl Link {
     }
 
     /// A connection that was made elsewhere, and begins now.
+    #[cfg(test)]
     pub fn from_socket(socket: TcpStream, weather: Option<Rc<Weather>>) -> Self {
         let number = weather.as_ref().map_or(0, |weather| weather.begin_connection());
         let born = weather.as_ref().map_or(Tick::ZERO, |weather| weather.now());
@@ -112,8 +113,8 @@ impl Link {
     }
 
     /// Bytes written to it and read from it since the last call.
-    pub const fn take_traffic(&mut self) -> (u64, u64) {
-        std::mem::replace(&mut self.traffic, (0, 0))
+    pub(crate) fn take_traffic(&mut self) -> (u64, u64) {
+        std::mem::take(&mut self.traffic)
     }
 
     fn wrote(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {

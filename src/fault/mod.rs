@@ -19,16 +19,15 @@ mod tests;
 mod toxic;
 mod weather;
 
-pub use delay::{Delay, DelayLaw, Loss};
-pub use effect::{
+pub(crate) use delay::{Delay, DelayLaw, Loss};
+pub(crate) use effect::{
     Act, Command, Damage, Direction, Effect, Ending, MessageKind, Mishap, Sensor, Tampering, Toxic,
     ToxicKind, Trouble,
 };
-pub use link::Link;
-pub use preset::{PRESETS, preset};
-pub use proxy::{Proxy, ProxyPlan, ProxyReport, listen};
-pub use relay::{Passed, Relay};
-pub use schedule::{Draw, Fault, Schedule};
-pub use sensor::{Held, damage};
-pub use tamper::{Fate, Spell, Tamper};
-pub use weather::{Front, Timer, Weather};
+pub(crate) use link::Link;
+pub(crate) use preset::{PRESETS, preset};
+pub(crate) use proxy::{Proxy, ProxyPlan, ProxyReport, listen};
+pub(crate) use schedule::{Draw, Fault, Schedule};
+pub(crate) use sensor::{Held, damage};
+pub(crate) use tamper::{Fate, Spell, Tamper};
+pub(crate) use weather::{Front, Timer, Weather};

@@ -12,7 +12,7 @@ use crate::units::{ByteSize, Span};
 /// module (`SIM7020C`) and the latency measured by Ugwuanyi, Paul & Irvine, *Electronics* 10 (2021) 2224,
 /// doi 10.3390/electronics10182224. *Kerlink*: "fair backhaul" of a `LoRaWAN` gateway in the page "Network delays" of the Wanesy
 /// documentation; it names no rate and no loss.
-pub const PRESETS: &[(&str, &str)] = &[
+pub(crate) const PRESETS: &[(&str, &str)] = &[
     ("gprs", "500 ms, 50 kbit/s, 2 % loss (Comcast, good GPRS)"),
     ("edge", "300 ms, 250 kbit/s, 1.5 % loss (Comcast, good EDGE)"),
     ("3g", "250 ms, 750 kbit/s, 1.5 % loss (Comcast, good 3G/HSDPA)"),
@@ -46,7 +46,7 @@ impl Figures {
 ///
 /// All sources give latency as something a round trip shows: half of it acts on the way up, half on the way down. Loss is of
 /// single segments, independent of each other, both ways. Rates have no burst: a message arrives when its last byte does.
-pub fn preset(word: &str) -> Option<Vec<Toxic>> {
+pub(crate) fn preset(word: &str) -> Option<Vec<Toxic>> {
     let Figures { rtt_ms, up, down, lost } = match word {
         "gprs" => Figures::even(500, 50.0, 2.0),
         "edge" => Figures::even(300, 250.0, 1.5),

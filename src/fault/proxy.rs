@@ -28,7 +28,7 @@ const LONGEST_NAP_NS: u64 = 3_600_000_000_000;
 
 /// What a proxy is to do.
 #[derive(Debug, Clone)]
-pub struct ProxyPlan {
+pub(crate) struct ProxyPlan {
     /// Where connections are passed on to.
     pub upstream: SocketAddr,
     /// Faults of the network, with their schedules on `clock`. Their fleets are of no account; those without a schedule stay
@@ -49,13 +49,13 @@ pub struct ProxyPlan {
 ///
 /// # Errors
 /// Whatever the operating system says: in use, no such address, not allowed.
-pub async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+pub(crate) async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::bind(address).await
 }
 
 /// What a proxy did.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct ProxyReport {
+pub(crate) struct ProxyReport {
     /// Connections accepted.
     pub connections: u64,
     /// Those of them whose upstream could not be reached, or was refused by a fault: they were reset.
@@ -68,7 +68,7 @@ pub struct ProxyReport {
 
 /// A proxy. The n-th connection is device n: its random streams are that device's.
 #[derive(Debug)]
-pub struct Proxy {
+pub(crate) struct Proxy {
     plan: ProxyPlan,
     bell: Rc<Bell>,
     tallies: Vec<Rc<Cell<u64>>>,
@@ -91,7 +91,7 @@ impl Proxy {
     ///
     /// # Errors
     /// `InvalidInput`, if a fault is not one of the network: nothing else can be done to bytes whose protocol is not known.
-    pub fn new(plan: ProxyPlan) -> io::Result<Self> {
+    pub(crate) fn new(plan: ProxyPlan) -> io::Result<Self> {
         if let Some(fault) = plan.faults.iter().find(|fault| !matches!(fault.effect, Effect::Network(_))) {
             let layer = fault.effect.layer();
             let text = format!(
@@ -106,7 +106,7 @@ impl Proxy {
     }
 
     /// What it has done so far.
-    pub fn report(&self) -> ProxyReport {
+    pub(crate) fn report(&self) -> ProxyReport {
         let acted = self.tallies.iter().map(|tally| tally.get()).collect();
         ProxyReport { acted, ..self.report.borrow().clone() }
     }
@@ -117,7 +117,7 @@ impl Proxy {
     /// # Errors
     /// If the system refuses the timer. A connection that cannot be accepted, for want of descriptors or because it is gone
     /// already, is left, and a breath taken.
-    pub async fn run(
+    pub(crate) async fn run(
         &self,
         listener: TcpListener,
         stop: impl Future<Output = ()>,

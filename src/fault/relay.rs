@@ -16,7 +16,7 @@ const BUFFER: usize = 16 * 1024;
 ///
 /// The end of one side's bytes becomes the end of what the other side reads (half-close), and a reset becomes a reset.
 #[derive(Debug)]
-pub struct Relay {
+pub(crate) struct Relay {
     client: Option<TcpStream>,
     link: Link,
     up: Lane,
@@ -25,7 +25,7 @@ pub struct Relay {
 
 /// Bytes passed on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Passed {
+pub(crate) struct Passed {
     /// From the client.
     pub up: u64,
     /// To the client.
@@ -34,18 +34,18 @@ pub struct Passed {
 
 impl Relay {
     /// Passes on what comes over `client`.
-    pub fn new(client: TcpStream, link: Link) -> Self {
+    pub(crate) fn new(client: TcpStream, link: Link) -> Self {
         Self { client: Some(client), link, up: Lane::new(), down: Lane::new() }
     }
 
     /// Bytes passed on so far.
-    pub const fn passed(&self) -> Passed {
+    pub(crate) const fn passed(&self) -> Passed {
         Passed { up: self.up.passed, down: self.down.passed }
     }
 
     /// Copies until both sides have ended; ready when there is nothing left to do. To be polled by one task, which the
     /// weather of the link has to wake.
-    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Self { client, link, up, down } = self;
         let Some(socket) = client else { return Poll::Ready(()) };
         let up = up.poll(cx, socket, link);

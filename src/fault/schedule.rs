@@ -67,7 +67,7 @@ impl Schedule {
 /// Which devices of a group a fault hits, and in which order: a seeded permutation, of which the first ones are hit. So
 /// the share is exact, and nothing has to be stored.
 #[derive(Debug, Clone, Copy)]
-pub struct Draw {
+pub(crate) struct Draw {
     devices: u32,
     hit: u32,
     keys: [u32; ROUNDS],
@@ -77,7 +77,7 @@ const ROUNDS: usize = 6;
 
 impl Draw {
     /// The draw of the fault named `fault` among the `devices` devices of the group named `group`.
-    pub fn new(seed: Seed, fault: &str, group: &str, devices: u32, share: f64) -> Self {
+    pub(crate) fn new(seed: Seed, fault: &str, group: &str, devices: u32, share: f64) -> Self {
         let mut hash = Sha256::new();
         hash.update(b"squall draw 1\0");
         hash.update(seed.0.to_le_bytes());
@@ -97,7 +97,7 @@ impl Draw {
     }
 
     /// Number of devices that are hit.
-    pub const fn hit(&self) -> u32 {
+    pub(crate) const fn hit(&self) -> u32 {
         self.hit
     }
 
@@ -105,7 +105,7 @@ impl Draw {
     ///
     /// A Feistel network over the smallest even number of bits that holds the group, walked until it stays within
     /// (Black & Rogaway 2002, "Ciphers with arbitrary finite domains").
-    pub fn rank(&self, index: u32) -> Option<u32> {
+    pub(crate) fn rank(&self, index: u32) -> Option<u32> {
         if index >= self.devices {
             return None;
         }
@@ -134,7 +134,7 @@ impl Draw {
     }
 
     /// How long after the start of a spell the device with this rank is hit, if the last one is after `ramp_ns`.
-    pub fn lateness_ns(&self, rank: u32, ramp_ns: u64) -> u64 {
+    pub(crate) fn lateness_ns(&self, rank: u32, ramp_ns: u64) -> u64 {
         let last = u128::from(self.hit.saturating_sub(1)).max(1);
         (u128::from(ramp_ns) * u128::from(rank) / last) as u64
     }

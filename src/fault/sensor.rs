@@ -9,14 +9,14 @@ use crate::units::ByteSize;
 
 /// What a misbehaving sensor remembers.
 #[derive(Debug, Clone, Default)]
-pub struct Held {
+pub(crate) struct Held {
     values: Vec<f64>,
 }
 
 impl Held {
     /// Changes what the sensors of a reading show. `age_s` is how long the trouble has lasted, seconds; `size` is in the
     /// units of the signal, per second for a drift. `fresh` says that this is its first reading.
-    pub fn show(
+    pub(crate) fn show(
         &mut self,
         trouble: Sensor,
         size: f64,
@@ -42,7 +42,7 @@ impl Held {
 }
 
 /// Damages a payload.
-pub fn damage(kind: Damage, size: ByteSize, stream: &mut Stream, payload: &mut Vec<u8>) {
+pub(crate) fn damage(kind: Damage, size: ByteSize, stream: &mut Stream, payload: &mut Vec<u8>) {
     match kind {
         Damage::Malformed => {
             // A byte that no text has, where it breaks whatever stands there.

@@ -13,7 +13,7 @@ use crate::seed::Stream;
 
 /// What is to happen to a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fate {
+pub(crate) enum Fate {
     /// Nothing out of the ordinary.
     Pass,
     /// It vanishes.
@@ -33,7 +33,7 @@ pub enum Fate {
 
 /// One spell of one fault, for one device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Spell {
+pub(crate) struct Spell {
     number: u16,
     turn: u32,
 }
@@ -47,7 +47,7 @@ impl Spell {
 /// What the faults of a device do to the messages of one connection. Costs the comparison of two numbers as long as nothing
 /// changes and nothing acts.
 #[derive(Debug, Clone)]
-pub struct Tamper {
+pub(crate) struct Tamper {
     weather: Rc<Weather>,
     /// When the connection was begun.
     born: Tick,
@@ -59,13 +59,13 @@ pub struct Tamper {
 
 impl Tamper {
     /// For a connection that is begun now.
-    pub fn new(weather: Rc<Weather>) -> Self {
+    pub(crate) fn new(weather: Rc<Weather>) -> Self {
         let born = weather.now();
         Self { weather, born, version: 0, kinds: 0 }
     }
 
     /// Whether something may act on messages of `kind`.
-    pub fn touches(&mut self, kind: MessageKind) -> bool {
+    pub(crate) fn touches(&mut self, kind: MessageKind) -> bool {
         let version = self.weather.version();
         if version != self.version {
             let mut docket = self.weather.docket().borrow_mut();
@@ -79,7 +79,7 @@ impl Tamper {
     /// Decides about the next message of `kind`, where only what is `able` can be done to it. Every tampering that is meant for
     /// it is asked, in the order of the plan. A drop wins over everything; otherwise the first that acts does, and if that is a
     /// delay, all delays add up. Only what is done is counted.
-    pub fn fate(&mut self, kind: MessageKind, able: fn(&Act) -> bool) -> Fate {
+    pub(crate) fn fate(&mut self, kind: MessageKind, able: fn(&Act) -> bool) -> Fate {
         if !self.touches(kind) {
             return Fate::Pass;
         }
@@ -87,19 +87,19 @@ impl Tamper {
     }
 
     /// Whether the spell has not ended.
-    pub fn is_on(&self, spell: Spell) -> bool {
+    pub(crate) fn is_on(&self, spell: Spell) -> bool {
         let mut docket = self.weather.docket().borrow_mut();
         docket.refresh(&self.weather);
         docket.cases.iter().any(|case| case.on && Spell::of(&case.front) == spell)
     }
 
     /// The present instant.
-    pub fn now(&self) -> Tick {
+    pub(crate) fn now(&self) -> Tick {
         self.weather.now()
     }
 
     /// The present instant and `wait_ns`, at which the driver of the connection will poll it.
-    pub fn wake_after(&self, wait_ns: u64) -> Tick {
+    pub(crate) fn wake_after(&self, wait_ns: u64) -> Tick {
         let at = self.weather.now().plus_ns(wait_ns);
         self.weather.wake_at(at);
         at

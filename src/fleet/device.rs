@@ -138,16 +138,6 @@ impl Device {
         &self.id
     }
 
-    /// The name of its fleet.
-    pub fn fleet(&self) -> &str {
-        &self.make.fleet
-    }
-
-    /// Its number within the fleet, from 0.
-    pub const fn index(&self) -> u32 {
-        self.index
-    }
-
     /// The next reading, due at `at`. Instants must not go back.
     pub fn reading(&mut self, at: Tick) -> Reading {
         self.seq += 1;

@@ -8,10 +8,12 @@ mod signal;
 mod size;
 mod template;
 
-pub use anomaly::AnomalySpec;
-pub use clock::ClockSpec;
-pub use device::{Channel, Device, Make, Reading, Values};
-pub use payload::{Format, Payload};
-pub use signal::{Shape, SignalSpec, Track};
-pub use size::SizeLaw;
-pub use template::{Scope, Template, TemplateError};
+pub(crate) use anomaly::AnomalySpec;
+pub(crate) use clock::ClockSpec;
+#[cfg(test)]
+pub(crate) use device::Values;
+pub(crate) use device::{Channel, Device, Make, Reading};
+pub(crate) use payload::{Format, Payload};
+pub(crate) use signal::{Shape, SignalSpec, Track};
+pub(crate) use size::SizeLaw;
+pub(crate) use template::{Scope, Template};

@@ -139,11 +139,6 @@ impl Template {
             .any(|part| !matches!(part, Part::Text(_) | Part::Device | Part::Fleet | Part::Index))
     }
 
-    /// Whether it names nothing.
-    pub fn is_literal(&self) -> bool {
-        self.parts.iter().all(|part| matches!(part, Part::Text(_)))
-    }
-
     /// Whether it has random fields.
     pub(super) fn draws(&self) -> bool {
         self.parts.iter().any(|part| {

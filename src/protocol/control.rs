@@ -11,16 +11,6 @@ use crate::units::Span;
 /// Why a request to the target came to nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum ControlError {
-    /// It accepts connections and does not answer.
-    #[error(
-        "`{origin}` accepts connections but does not answer HTTP ({reason}): check that it is an HTTP service"
-    )]
-    Silent {
-        /// Its scheme, address and port.
-        origin: String,
-        /// What happened instead.
-        reason: String,
-    },
     /// It cannot be broken on purpose.
     #[error(
         "`{url}` does not offer service faults ({reason}): start the reference system with `squall serve --faults`, or \
@@ -49,19 +39,6 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The service ends a fault by itself so long after it should have been stopped: nobody else would, had the generator died.
 const GRACE: Span = Span::from_ms(60_000);
 
-/// Waits at most `timeout` for any HTTP answer to a GET of the endpoint's origin; the status does not matter.
-///
-/// Needs a tokio runtime with time and I/O enabled. Proxies of the environment are ignored, as device traffic does.
-///
-/// # Errors
-/// If the target cannot be reached, takes too long, or answers something that is not HTTP.
-pub async fn ready(endpoint: &Endpoint, timeout: Duration) -> Result<(), ControlError> {
-    let origin = format!("http://{}/", endpoint.address());
-    let failed = |error| ControlError::Silent { origin: origin.clone(), reason: innermost(&error) };
-    let client = client(timeout).map_err(failed)?;
-    client.get(&origin).send().await.map(drop).map_err(failed)
-}
-
 /// Whether a GET of `url` is answered with a status of success within `timeout`.
 ///
 /// Needs a tokio runtime with time and I/O enabled.
@@ -72,6 +49,7 @@ pub async fn succeeds(url: &str, timeout: Duration) -> bool {
 
 fn client(timeout: Duration) -> Result<reqwest::Client, reqwest::Error> {
     reqwest::Client::builder()
+        .user_agent(concat!("squall/", env!("CARGO_PKG_VERSION")))
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
         .timeout(timeout)
@@ -223,33 +201,6 @@ mod tests {
     use super::*;
     use crate::record::Protocol;
 
-    async fn verdict_on(reply: &'static [u8]) -> Result<(), ControlError> {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/v1/readings", listener.local_addr().unwrap());
-        let endpoint = Endpoint::resolve(Protocol::Http, &url).unwrap();
-        let server = async {
-            let (mut peer, _) = listener.accept().await.unwrap();
-            let mut request = [0; 1024];
-            let n = peer.read(&mut request).await.unwrap();
-            assert!(request[..n].starts_with(b"GET / HTTP/1.1\r\n"));
-            peer.write_all(reply).await.unwrap();
-        };
-        tokio::join!(ready(&endpoint, Duration::from_secs(60)), server).0
-    }
-
-    #[test]
-    fn any_http_answer_is_ready_and_nothing_else() {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            verdict_on(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").await.unwrap();
-            verdict_on(b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n")
-                .await
-                .unwrap();
-            let error = verdict_on(b"SSH-2.0-OpenSSH\r\n").await.unwrap_err().to_string();
-            assert!(error.contains("check that it is an HTTP service"), "{error}");
-        });
-    }
-
     /// Answers `reply` to one request on a connection of its own, and gives what was asked.
     async fn answered<T>(
         reply: &'static str,
@@ -297,6 +248,7 @@ mod tests {
             let (head, body) = request.split_once("\r\n\r\n").unwrap();
             assert!(head.starts_with("POST /v1/faults HTTP/1.1\r\n"), "{head}");
             assert!(head.contains("\r\nhost: 127.0.0.1:"), "{head}");
+            assert!(head.contains("\r\nuser-agent: squall/"), "{head}");
             assert_eq!(
                 serde_json::from_str::<Value>(body).unwrap(),
                 json!({"operation": "start", "name": "brake", "kind": "slow", "factor": 2.5, "seed": 1, "for_ms": 61_500})

@@ -93,11 +93,24 @@ const fn example(protocol: Protocol) -> &'static str {
     }
 }
 
+/// A target URL as people and files may see it: without credentials, environment variables unread.
+#[derive(Debug, Clone)]
+struct Shown {
+    /// In full, defaults filled in.
+    url: String,
+    /// Up to the path; `None` where that is hidden in a variable.
+    origin: Option<String>,
+    /// Whether its author wrote a path.
+    names_path: bool,
+}
+
 /// A resolved target.
 #[derive(Debug, Clone)]
 pub struct Endpoint {
     protocol: Protocol,
     url: String,
+    /// What may be shown in place of the URL.
+    shown: Shown,
     addresses: Vec<SocketAddr>,
     address: SocketAddr,
     sources: Vec<IpAddr>,
@@ -110,7 +123,7 @@ pub struct Endpoint {
 ///
 /// # Errors
 /// If the system has none left.
-pub fn free_ports(number: usize) -> io::Result<Vec<u16>> {
+pub(crate) fn free_ports(number: usize) -> io::Result<Vec<u16>> {
     // All are held at once, so that none comes twice.
     let held: Vec<_> = (0..number).map(|_| TcpListener::bind(("127.0.0.1", 0))).collect::<io::Result<_>>()?;
     held.iter().map(|listener| Ok(listener.local_addr()?.port())).collect()
@@ -119,27 +132,24 @@ pub fn free_ports(number: usize) -> io::Result<Vec<u16>> {
 impl Endpoint {
     /// Reads `url` as a target of `protocol` and looks its host up, which may block on DNS.
     ///
-    /// Schemes: `http`, `ws`, and `mqtt` or `tcp`. Ports default to 80, 80 and 1883; a URL without path means
+    /// Schemes: `http`, `ws`, and `mqtt` or `tcp`. Ports default to 80, 80 and 1883; a URL without path, not even `/`, means
     /// `/v1/readings` for HTTP and `/v1/stream` for WebSocket. Only MQTT takes `user:password@`.
     ///
     /// # Errors
     /// [`EndpointError`] names the URL, what is wrong with it and what would be right.
     pub fn resolve(protocol: Protocol, url: &str) -> Result<Self, EndpointError> {
         let mut parsed = Url::parse(url).map_err(|error| EndpointError::Syntax {
-            url: url.to_owned(),
+            url: without_login(url),
             reason: error.to_string(),
             protocol,
         })?;
+        let names_path = names_path(url);
         let credentials = take_credentials(&mut parsed);
         parsed.set_fragment(None);
         check_scheme(protocol, &parsed)?;
         check_parts(protocol, &parsed, credentials.is_some())?;
-        if parsed.path().trim_matches('/').is_empty() {
-            parsed.set_path(match protocol {
-                Protocol::Http => "/v1/readings",
-                Protocol::Ws => "/v1/stream",
-                Protocol::Mqtt => "",
-            });
+        if !names_path {
+            parsed.set_path(usual_path(protocol));
         }
         let addresses = look_up(protocol, &parsed)?;
         let Some(&address) = addresses.first() else {
@@ -150,9 +160,12 @@ impl Endpoint {
             });
         };
         let (authority, target) = (authority(&parsed), target(&parsed));
+        let port = if protocol == Protocol::Mqtt && parsed.port().is_none() { ":1883" } else { "" };
+        let origin = format!("{}://{authority}{port}", parsed.scheme());
         Ok(Self {
             protocol,
             url: parsed.to_string(),
+            shown: Shown { url: parsed.to_string(), origin: Some(origin), names_path },
             addresses,
             address,
             sources: Vec::new(),
@@ -160,6 +173,28 @@ impl Endpoint {
             target,
             credentials,
         })
+    }
+
+    /// As [`Self::resolve`], of a URL into which environment variables were put: errors, and whatever is shown of the
+    /// endpoint, have it as `written`.
+    ///
+    /// # Errors
+    /// As [`Self::resolve`].
+    pub fn resolve_as(protocol: Protocol, url: &str, written: &str) -> Result<Self, EndpointError> {
+        let written = without_login(written);
+        let endpoint = Self::resolve(protocol, url).map_err(|error| error.veiled(&written))?;
+        let origin = written.find("://").map(|scheme| {
+            let rest = &written[scheme + 3..];
+            written[..scheme + 3 + rest.find(['/', '?', '#']).unwrap_or(rest.len())].to_owned()
+        });
+        let names_path = endpoint.shown.names_path;
+        let url = match &origin {
+            Some(origin) if !names_path => {
+                format!("{origin}{}{}", usual_path(protocol), &written[origin.len()..])
+            }
+            _ => written,
+        };
+        Ok(Self { shown: Shown { url, origin, names_path }, ..endpoint })
     }
 
     /// The protocol spoken here.
@@ -175,6 +210,26 @@ impl Endpoint {
     /// The URL in full, defaults filled in, credentials left out.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// The URL as it may be shown and stored.
+    pub fn shown(&self) -> &str {
+        &self.shown.url
+    }
+
+    /// Whether the author of the URL wrote a path.
+    pub const fn names_path(&self) -> bool {
+        self.shown.names_path
+    }
+
+    /// The URL of a request target or topic here, as it may be shown: `place` as it was written. `None`: the URL's own.
+    pub fn shown_at(&self, place: Option<&str>) -> String {
+        let Some(place) = place else { return self.shown.url.clone() };
+        let gap = if self.protocol == Protocol::Mqtt { "/" } else { "" };
+        match &self.shown.origin {
+            Some(origin) => format!("{origin}{gap}{place}"),
+            None => format!("{place} at {}", self.shown.url),
+        }
     }
 
     /// Makes sure that something accepts connections, and settles on the first address of the host that does.
@@ -195,7 +250,7 @@ impl Endpoint {
             }
         }
         let (address, source) = last;
-        Err(EndpointError::Unreachable { url: self.url.clone(), address, source })
+        Err(EndpointError::Unreachable { url: self.shown.url.clone(), address, source })
     }
 
     /// Has connections come from `sources` by turns; from wherever the system chooses if there are none.
@@ -250,8 +305,48 @@ impl Endpoint {
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.url)
+        f.write_str(&self.shown.url)
     }
+}
+
+impl EndpointError {
+    /// The same of a URL that must be shown as it was written.
+    fn veiled(self, written: &str) -> Self {
+        let url = written.to_owned();
+        match self {
+            Self::Syntax { reason, protocol, .. } => Self::Syntax { url, reason, protocol },
+            Self::Scheme { protocol, .. } => Self::Scheme { url, protocol },
+            Self::Tls { protocol, .. } => Self::Tls { url, protocol },
+            Self::Unusable { part, protocol, .. } => Self::Unusable { url, part, protocol },
+            Self::Resolve { source, .. } => Self::Resolve { url, host: "its host".to_owned(), source },
+            Self::Unreachable { address, source, .. } => Self::Unreachable { url, address, source },
+            Self::Source { .. } => self,
+        }
+    }
+}
+
+/// What a URL without a path means: where the bundled reference system takes readings.
+const fn usual_path(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Http => "/v1/readings",
+        Protocol::Ws => "/v1/stream",
+        Protocol::Mqtt => "",
+    }
+}
+
+/// Whether a URL has a path, as it was written: parsing makes `/` of none.
+fn names_path(url: &str) -> bool {
+    let rest = url.split_once("://").map_or("", |(_, rest)| rest);
+    rest.find(['/', '\\', '?', '#']).is_some_and(|at| !rest[at..].starts_with(['?', '#']))
+}
+
+/// A URL's text without its credentials, whether it can be parsed or not.
+fn without_login(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    // A password may hold what would end the authority, had it been encoded.
+    let login = rest[..end].rfind('@').or_else(|| rest.rfind('@'));
+    login.map_or_else(|| url.to_owned(), |at| format!("{scheme}://{}", &rest[at + 1..]))
 }
 
 /// Moves `user:password` out of the URL, so that no message or manifest can show it.
@@ -345,7 +440,15 @@ mod tests {
     fn urls_resolve_with_default_ports_and_paths() {
         let table = [
             (Protocol::Http, "http://127.0.0.1", "127.0.0.1:80", "http://127.0.0.1/v1/readings"),
-            (Protocol::Http, "http://127.0.0.1:8080/", "127.0.0.1:8080", "http://127.0.0.1:8080/v1/readings"),
+            (Protocol::Http, "http://127.0.0.1:8080/", "127.0.0.1:8080", "http://127.0.0.1:8080/"),
+            (
+                Protocol::Http,
+                "http://127.0.0.1:8080?a",
+                "127.0.0.1:8080",
+                "http://127.0.0.1:8080/v1/readings?a",
+            ),
+            (Protocol::Ws, "ws://127.0.0.1/", "127.0.0.1:80", "ws://127.0.0.1/"),
+            (Protocol::Ws, "ws://127.0.0.1", "127.0.0.1:80", "ws://127.0.0.1/v1/stream"),
             (Protocol::Http, "http://127.0.0.1/x?a=b#c", "127.0.0.1:80", "http://127.0.0.1/x?a=b"),
             (Protocol::Http, "http://[::1]:81/x", "[::1]:81", "http://[::1]:81/x"),
             (Protocol::Ws, "ws://127.0.0.1:9000", "127.0.0.1:9000", "ws://127.0.0.1:9000/v1/stream"),
@@ -391,6 +494,77 @@ mod tests {
         let Login { user, password } = endpoint.credentials().unwrap();
         assert_eq!((user.as_str(), password.as_deref()), ("ann@b", Some("s:cret%2")));
         assert!(!format!("{endpoint} {endpoint:?}").contains("cret"));
+    }
+
+    #[test]
+    fn what_is_shown_is_the_place_really_used_and_nothing_that_may_be_secret() {
+        use Protocol::{Http, Mqtt, Ws};
+        let table = [
+            (Http, "http://127.0.0.1:81/a?b", None, None, "http://127.0.0.1:81/a?b"),
+            (Http, "http://127.0.0.1:81/a?b", None, Some("/v1/orders"), "http://127.0.0.1:81/v1/orders"),
+            (Http, "http://127.0.0.1:81", None, Some("/o?k=${K}"), "http://127.0.0.1:81/o?k=${K}"),
+            (
+                Http,
+                "http://127.0.0.1:81/a?k=s3",
+                Some("http://127.0.0.1:81/a?k=${K}"),
+                None,
+                "http://127.0.0.1:81/a?k=${K}",
+            ),
+            (Http, "http://127.0.0.1:81", Some("http://${H}:81"), None, "http://${H}:81/v1/readings"),
+            (
+                Http,
+                "http://127.0.0.1:81?k=s3",
+                Some("http://127.0.0.1:81?k=${K}"),
+                None,
+                "http://127.0.0.1:81/v1/readings?k=${K}",
+            ),
+            (Http, "http://127.0.0.1:81/a", Some("http://${H}/a"), Some("/o"), "http://${H}/o"),
+            (Http, "http://127.0.0.1:81/s3", Some("${URL}"), None, "${URL}"),
+            (Http, "http://127.0.0.1:81/s3", Some("${URL}"), Some("/o"), "/o at ${URL}"),
+            (Ws, "ws://127.0.0.1", None, Some("/{{device}}"), "ws://127.0.0.1/{{device}}"),
+            (
+                Mqtt,
+                "mqtt://ann:s3@127.0.0.1",
+                None,
+                Some("a/{{device}}"),
+                "mqtt://127.0.0.1:1883/a/{{device}}",
+            ),
+            (
+                Mqtt,
+                "mqtt://ann:s3@127.0.0.1:9",
+                Some("mqtt://ann:s3@${H}:9"),
+                Some("a/b"),
+                "mqtt://${H}:9/a/b",
+            ),
+        ];
+        for (protocol, url, written, place, shown) in table {
+            let endpoint = match written {
+                Some(written) => Endpoint::resolve_as(protocol, url, written),
+                None => Endpoint::resolve(protocol, url),
+            };
+            let endpoint = endpoint.unwrap();
+            assert_eq!(endpoint.shown_at(place), shown, "{url} {written:?} {place:?}");
+            assert!(!endpoint.to_string().contains("s3"), "{endpoint}");
+        }
+    }
+
+    #[test]
+    fn no_error_tells_a_secret() {
+        for (url, written) in [
+            ("mqtt://ann:s3cret@127.0.0.1:port", None),
+            ("mqtt://ann:s3/cret@127.0.0.1:port", None),
+            ("http://s3cret.invalid/", Some("http://${HOST}/")),
+            ("http://a b/?s3cret", Some("${URL}")),
+            ("https://127.0.0.1/s3cret", Some("https://127.0.0.1/${PATH}")),
+        ] {
+            let protocol = if url.starts_with("mqtt") { Protocol::Mqtt } else { Protocol::Http };
+            let error = match written {
+                Some(written) => Endpoint::resolve_as(protocol, url, written),
+                None => Endpoint::resolve(protocol, url),
+            };
+            let message = error.unwrap_err().to_string();
+            assert!(!message.contains("cret"), "{message}");
+        }
     }
 
     #[test]

@@ -30,16 +30,14 @@ mod status;
 mod verdict;
 mod ws;
 
-pub use endpoint::{Endpoint, EndpointError, free_ports};
+pub use endpoint::Endpoint;
+pub(crate) use endpoint::{EndpointError, free_ports};
 pub use failure::Failure;
-pub use http::{Http, reserved_header, valid_header, valid_method, valid_target};
-pub use identity::{Identity, Login, Message, Will};
-pub use mqtt::{Mqtt, Suspended};
+pub(crate) use identity::Login;
+pub use identity::{Identity, Message, Will};
+pub use mqtt::Suspended;
 pub use note::Unmatched;
 pub use session::{Answer, Event, Session};
-pub use settings::{
-    Correlation, Hearing, HttpSettings, Lookup, MqttSettings, Roster, Settings, WsMode, WsSettings,
-    valid_pointer,
-};
-pub use status::{StatusError, StatusSet};
-pub use ws::Ws;
+pub use settings::{Correlation, HttpSettings, MqttSettings, Settings};
+pub(crate) use settings::{Hearing, Roster, WsMode, WsSettings};
+pub(crate) use status::StatusSet;

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::status::StatusSet;
-use crate::record::{Close, Protocol, Qos};
+use crate::record::{Close, Qos};
 
 /// How a reply names the reading it answers, where [`Close::Reply`] closes readings.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Correlation {
     /// A JSON pointer (RFC 6901) into the reply, to its sequence number: a number, or a string of its digits. A reply
-    /// without one is stray. See [`valid_pointer`].
+    /// without one is stray.
     Pointer(Box<str>),
     /// The n-th reply of a connection answers the n-th of its readings still unanswered.
     ///
@@ -21,13 +21,6 @@ pub enum Correlation {
     /// lost delays all later answers by one, and one that comes only after a reconnection answers a newer reading. Prefer
     /// a pointer there.
     Order,
-}
-
-/// Whether `text` is a JSON pointer: empty for the whole reply, or keys and indices that each follow a `/`, in which
-/// `~0` stands for `~` and `~1` for `/` (RFC 6901 §3).
-pub fn valid_pointer(text: &str) -> bool {
-    let escapes_are_whole = text.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
-    (text.is_empty() || text.starts_with('/')) && escapes_are_whole
 }
 
 /// Settings of HTTP sessions.
@@ -128,7 +121,7 @@ pub enum Hearing {
 }
 
 /// Finds the number of a device by its name.
-pub type Lookup = dyn Fn(&str) -> Option<u32> + Send + Sync;
+pub(crate) type Lookup = dyn Fn(&str) -> Option<u32> + Send + Sync;
 
 /// Gives the number of a device by its name.
 #[derive(Clone)]
@@ -158,112 +151,6 @@ impl Default for Settings {
             ws: WsSettings::default(),
             mqtt: MqttSettings::default(),
             hearing: Hearing::Own,
-        }
-    }
-}
-
-impl Settings {
-    /// Whether a fleet of `protocol` can work like this.
-    ///
-    /// What depends on the devices' [`Identity`](super::Identity) as well is not checked here: with
-    /// [`Close::Delivery`] a device subscribes to one topic, its identity's `address`, so a fleet whose readings have
-    /// addresses of their own needs that address too, and it must cover theirs.
-    ///
-    /// # Errors
-    /// A sentence that says what is wrong and what is possible.
-    pub fn check(&self, protocol: Protocol) -> Result<(), String> {
-        let possible: &[Close] = match protocol {
-            Protocol::Http => &[Close::Response],
-            Protocol::Ws => &[Close::Verdict, Close::Reply, Close::Sent],
-            Protocol::Mqtt => &[Close::Verdict, Close::Reply, Close::Ack, Close::Delivery, Close::Sent],
-        };
-        if !possible.contains(&self.close) {
-            let words: Vec<_> = possible.iter().map(|close| format!("`{close}`")).collect();
-            return Err(format!(
-                "a {protocol} reading cannot be closed by `{}`: use {}",
-                self.close,
-                words.join(" or ")
-            ));
-        }
-        if self.close == Close::Ack && self.mqtt.qos == Qos::AtMostOnce {
-            return Err(
-                "QoS 0 has no acknowledgement: use QoS 1 or 2, or another close than `ack`".to_owned()
-            );
-        }
-        if let Correlation::Pointer(pointer) = &self.correlation
-            && !valid_pointer(pointer)
-        {
-            return Err(format!("`{pointer}` is no JSON pointer: use one like `/seq` or `/reading/seq`"));
-        }
-        let by_order = self.close == Close::Reply && self.correlation == Correlation::Order;
-        if by_order && protocol == Protocol::Mqtt && !self.mqtt.clean_session {
-            return Err(
-                "replies cannot be told apart by their order when the broker keeps those of earlier \
-                        connections: use a clean session, or a pointer to the sequence number"
-                    .to_owned(),
-            );
-        }
-        Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_close_must_exist_in_its_protocol() {
-        use {Close as C, Protocol as P, Qos as Q};
-        let all_qos = [Q::AtMostOnce, Q::AtLeastOnce, Q::ExactlyOnce];
-        for protocol in P::ALL {
-            for close in C::ALL {
-                for qos in all_qos {
-                    let expected = match (protocol, close) {
-                        (P::Mqtt, C::Ack) => qos != Q::AtMostOnce,
-                        (P::Mqtt, close) => close != C::Response,
-                        (P::Ws, close) => matches!(close, C::Verdict | C::Reply | C::Sent),
-                        (P::Http, close) => close == C::Response,
-                    };
-                    let mqtt = MqttSettings { qos, ..MqttSettings::default() };
-                    let checked = Settings { close, mqtt, ..Settings::default() }.check(protocol);
-                    assert_eq!(checked.is_ok(), expected, "{protocol} {close} {qos:?}");
-                    assert!(checked.err().is_none_or(|message| message.contains("use ")));
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn replies_must_be_able_to_name_their_readings() {
-        let settings = |close, pointer: Option<&str>, clean_session| Settings {
-            close,
-            correlation: pointer.map_or(Correlation::Order, |pointer| Correlation::Pointer(pointer.into())),
-            mqtt: MqttSettings { clean_session, ..MqttSettings::default() },
-            ..Settings::default()
-        };
-        let table = [
-            (settings(Close::Reply, None, true), true),
-            (settings(Close::Reply, None, false), false),
-            (settings(Close::Reply, Some("/seq"), false), true),
-            (settings(Close::Reply, Some("seq"), true), false),
-            (settings(Close::Delivery, Some("seq"), true), false),
-            (settings(Close::Ack, None, false), true),
-        ];
-        for (settings, possible) in table {
-            let checked = settings.check(Protocol::Mqtt);
-            assert_eq!(checked.is_ok(), possible, "{settings:?}");
-            assert!(checked.err().is_none_or(|message| message.contains("use ")));
-        }
-        assert_eq!(settings(Close::Reply, None, false).check(Protocol::Ws), Ok(()));
-    }
-
-    #[test]
-    fn pointers_are_those_of_rfc_6901() {
-        for pointer in ["", "/", "/seq", "/a/0/b", "/a~1b/m~0n", "/ ", "/é", "//", "/~01"] {
-            assert!(valid_pointer(pointer), "{pointer}");
-        }
-        for pointer in ["seq", "a/b", "#/seq", "$.seq", "/~", "/~2", "/a~/b", "~0"] {
-            assert!(!valid_pointer(pointer), "{pointer}");
         }
     }
 }

@@ -101,7 +101,9 @@ mod tests {
         fn ages_are_lower_bounds_close_to_the_truth_and_few(ages in prop::collection::vec(1_u64..1 << 40, 1..400)) {
             let mut gauge = Gauge::default();
             let mut counted = Ages::default();
-            ages.iter().for_each(|age| counted.count(*age));
+            for age in &ages {
+                counted.count(*age);
+            }
             gauge.take_ages(&mut counted);
             prop_assert_eq!(gauge.overdue(), ages.len() as u64);
             prop_assert!(gauge.overdue.is_sorted_by(|a, b| a.0 < b.0));

@@ -37,7 +37,7 @@ impl fmt::Display for Code {
 }
 
 /// Most bytes of a reply that are kept as a sample.
-pub const SAMPLE_BYTES: usize = 200;
+const SAMPLE_BYTES: usize = 200;
 
 /// Why one reading or connection attempt failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,7 +46,7 @@ pub struct Reason {
     pub code: Code,
     /// What happened, for a person to read. Names no device and no reading, so that equal failures have equal sentences.
     pub sentence: Cow<'static, str>,
-    /// The beginning of what the peer replied, if it replied: at most [`SAMPLE_BYTES`].
+    /// The beginning of what the peer replied, if it replied: at most 200 bytes.
     pub sample: Option<Box<str>>,
     /// Whether trying again is pointless: the peer refused for good.
     pub final_refusal: bool,
@@ -82,7 +82,7 @@ impl Reason {
 }
 
 /// `HTTP 404 Not Found`, or `HTTP 599` where the status has no standard name.
-pub fn status_line(status: u16) -> String {
+pub(crate) fn status_line(status: u16) -> String {
     match status_name(status) {
         Some(name) => format!("HTTP {status} {name}"),
         None => format!("HTTP {status}"),
@@ -90,7 +90,7 @@ pub fn status_line(status: u16) -> String {
 }
 
 /// The beginning of a reply as text: what cannot be shown is replaced. `None` if there is nothing.
-pub fn sample(reply: &[u8]) -> Option<Box<str>> {
+pub(crate) fn sample(reply: &[u8]) -> Option<Box<str>> {
     let cut = reply.get(..SAMPLE_BYTES).unwrap_or(reply);
     let text = String::from_utf8_lossy(cut);
     // A character cut in two at the end is no part of the reply.

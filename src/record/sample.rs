@@ -30,6 +30,7 @@ impl Kind {
 
 /// Where the service says the time went, nanoseconds each; the rest of the service time is network and reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(clippy::struct_field_names, reason = "a time says its unit")]
 pub struct Stages {
     /// Waiting in the service's queue.
     pub queue_ns: u64,

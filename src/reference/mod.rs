@@ -26,11 +26,11 @@ mod pool;
 mod processor;
 mod queue;
 mod reading;
-pub mod score;
+pub(crate) mod score;
 mod server;
 mod trouble;
 mod window;
 
 pub use config::Config;
-pub use health::{Health, Status};
-pub use server::{Server, StartError};
+pub use health::Status;
+pub use server::Server;

@@ -13,7 +13,7 @@ use crate::units::Quantile;
 
 /// Every condition of `budgets` and what `totals` say of it, in their order. Of the one that ended the run early the verdict of
 /// that instant stands, `early`: what came in afterwards cannot undo it.
-pub fn judge(totals: &Totals, budgets: &[Budget], early: Option<&BudgetResult>) -> Vec<BudgetResult> {
+pub(crate) fn judge(totals: &Totals, budgets: &[Budget], early: Option<&BudgetResult>) -> Vec<BudgetResult> {
     let mut results = Vec::new();
     for budget in budgets {
         let figures = Figures::of(totals, &totals.outages, &budget.scope);

@@ -65,11 +65,6 @@ pub struct Found {
 }
 
 impl Found {
-    /// Found of seeded, 0 to 1; `None` if none was seeded.
-    pub fn share(self) -> Option<f64> {
-        share(self.found, self.seeded)
-    }
-
     fn add(&mut self, other: Self) {
         self.seeded += other.seeded;
         self.found += other.found;
@@ -107,11 +102,6 @@ impl Score {
         all
     }
 
-    /// False alarms of the normal readings that were judged, 0 to 1; `None` if none was.
-    pub fn false_alarm_share(&self) -> Option<f64> {
-        share(self.false_alarms, self.judged_normal)
-    }
-
     fn add(&mut self, other: &Self) {
         for kind in AnomalyKind::ALL {
             self.of_mut(kind).add(other.of(kind));
@@ -119,10 +109,6 @@ impl Score {
         self.judged_normal += other.judged_normal;
         self.false_alarms += other.false_alarms;
     }
-}
-
-fn share(part: u64, whole: u64) -> Option<f64> {
-    (whole > 0).then(|| part as f64 / whole as f64)
 }
 
 /// What the rows so far tell about one anomaly.

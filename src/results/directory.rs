@@ -142,7 +142,7 @@ fn replace(path: &Path, write: impl FnOnce(File) -> io::Result<()>) -> io::Resul
 ///
 /// # Errors
 /// If it cannot be written; the old one then still stands.
-pub fn replace_text(path: &Path, text: &str) -> io::Result<()> {
+pub(crate) fn replace_text(path: &Path, text: &str) -> io::Result<()> {
     replace(path, |mut file| {
         file.write_all(text.as_bytes())?;
         file.sync_all()
@@ -387,6 +387,7 @@ mod tests {
             start_at: None,
             merged: Vec::new(),
             exit_code: None,
+            fleets: Vec::new(),
         }
     }
 

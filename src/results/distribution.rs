@@ -18,7 +18,7 @@ const LONGEST_LINE: u64 = 16 * 1024 * 1024;
 
 /// The log's histograms, added up by tag; times in nanoseconds. `None` is the untagged total: the response times of all fleets
 /// in the measured phases. A last line cut short by a killed run is passed over.
-pub type Distributions = BTreeMap<Option<String>, Histogram<u64>>;
+pub(crate) type Distributions = BTreeMap<Option<String>, Histogram<u64>>;
 
 /// Reads the log of the run in `directory`, a line at a time: it may be larger than memory.
 ///

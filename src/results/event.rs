@@ -45,7 +45,7 @@ impl Source {
 ///
 /// # Errors
 /// If a file cannot be read or written; the message names the file.
-pub fn merge_events(shards: &[(Shard, PathBuf)], events: &mut EventTable) -> io::Result<()> {
+pub(crate) fn merge_events(shards: &[(Shard, PathBuf)], events: &mut EventTable) -> io::Result<()> {
     let named = |directory: &Path, error: io::Error| {
         io::Error::new(error.kind(), format!("{}: {error}", directory.join("events.csv").display()))
     };

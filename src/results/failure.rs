@@ -380,7 +380,7 @@ impl FailureTable {
 ///
 /// # Errors
 /// If it cannot be read, is no CSV, or a cell does not hold a value of its column.
-pub fn read_failures(directory: &Path) -> Result<Vec<Failure>, TableError> {
+pub(super) fn read_failures(directory: &Path) -> Result<Vec<Failure>, TableError> {
     let file = directory.join(NAME);
     let path = file.display().to_string();
     let file = match File::open(&file) {

@@ -14,7 +14,7 @@ use super::recovery::RecoveryRule;
 use crate::record::{Shard, Validity};
 
 /// The version of the run directory's files. Columns and keys may be added under the same version.
-pub const SCHEMA: u32 = 1;
+pub(crate) const SCHEMA: u32 = 1;
 
 /// Most reasons for failures in a manifest.
 pub(super) const MOST_REASONS: usize = 50;
@@ -99,6 +99,30 @@ pub struct Manifest {
     pub merged: Vec<MergedShard>,
     /// The exit code of the command.
     pub exit_code: Option<u8>,
+    /// What every fleet sends, and where; empty in runs of earlier versions.
+    #[serde(default)]
+    pub fleets: Vec<FleetTarget>,
+}
+
+/// What a fleet sends, and where.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FleetTarget {
+    /// The fleet.
+    pub name: String,
+    /// What it speaks.
+    pub protocol: String,
+    /// HTTP: the method. MQTT: `PUBLISH`, or `SUBSCRIBE` for a fleet that only listens. `None` over WebSocket.
+    pub method: Option<String>,
+    /// The URL really used, with the path or the topic as the scenario has it: templates and environment variables unread.
+    pub target: String,
+}
+
+impl FleetTarget {
+    /// As people read it: `meters POST http://127.0.0.1:8080/v1/orders`.
+    pub fn sentence(&self) -> String {
+        let method = self.method.as_deref().unwrap_or(&self.protocol);
+        format!("{} {method} {}", self.name, self.target)
+    }
 }
 
 /// What a shard drove of its plan.

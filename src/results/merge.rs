@@ -14,7 +14,7 @@ use crate::record::SwitchLog;
 
 /// Why shards could not be merged.
 #[derive(Debug, thiserror::Error)]
-pub enum MergeError {
+pub(crate) enum MergeError {
     /// A record cannot be read.
     #[error(transparent)]
     Shard(#[from] ShardError),
@@ -31,7 +31,7 @@ pub enum MergeError {
 ///
 /// # Errors
 /// If a record cannot be read, a file cannot be written, or layouts differ.
-pub fn merge(
+pub(crate) fn merge(
     shards: &mut [ShardFile],
     files: &mut RunFiles,
     mut on_interval: impl FnMut(&IntervalReport),

@@ -40,34 +40,50 @@ mod store;
 mod table;
 mod total;
 
-pub use anomaly::{AnomalyRow, read_anomalies};
-pub use budget::judge;
-pub use cell::Percentile;
-pub use collector::{Collector, recorders};
-pub use concern::Privacy;
-pub use delivery::{Expectation, FleetDelivery, Offender};
-pub use demand::Demand;
-pub use detection::{Detections, FleetDetection, Found, Score};
-pub use directory::{EventTable, RunDirectory, RunFiles, replace_text};
-pub use distribution::{Distributions, read_distributions};
-pub use event::merge_events;
-pub use failure::{Failure, ReasonSum, read_failures};
-pub use figures::Figures;
-pub use interval::{IntervalReport, Progress};
-pub use manifest::{
-    BudgetResult, Calibration, ClockFacts, Host, Manifest, ManifestError, MergedShard, PacerFacts, PacingLag,
-    RunState, SCHEMA, ScenarioText, ShardFacts, StartFacts, WorkerUse, load_manifest,
+#[cfg(test)]
+pub(crate) use anomaly::AnomalyRow;
+pub use anomaly::read_anomalies;
+pub(crate) use budget::judge;
+pub(crate) use cell::Percentile;
+pub(crate) use collector::Collector;
+pub use collector::recorders;
+pub(crate) use concern::Privacy;
+pub(crate) use delivery::FleetDelivery;
+#[cfg(test)]
+pub(crate) use delivery::{Expectation, Offender};
+pub(crate) use demand::Demand;
+#[cfg(test)]
+pub(crate) use detection::Found;
+pub use detection::{Detections, Score};
+pub use directory::RunDirectory;
+pub(crate) use directory::{EventTable, RunFiles, replace_text};
+pub use distribution::read_distributions;
+pub(crate) use event::merge_events;
+pub use failure::Failure;
+pub(crate) use failure::ReasonSum;
+pub(crate) use figures::Figures;
+pub(crate) use interval::{IntervalReport, Progress};
+pub use manifest::{BudgetResult, Manifest, RunState, load_manifest};
+pub(crate) use manifest::{
+    Calibration, ClockFacts, FleetTarget, Host, MergedShard, PacerFacts, SCHEMA, ScenarioText, ShardFacts,
+    StartFacts, WorkerUse,
 };
-pub use merge::{MergeError, merge};
-pub use millis::{Millis, NotMillis};
-pub use outage::{Outage, Recovery, read_outages};
+#[cfg(test)]
+pub(crate) use manifest::{ManifestError, PacingLag};
+pub(crate) use merge::{MergeError, merge};
+pub use millis::Millis;
+pub use outage::read_outages;
+pub(crate) use outage::{Outage, Recovery};
 pub use recorder::Recorder;
-pub use recovery::RecoveryRule;
-pub use refusal::Refused;
-pub use report::{LoadError, Report};
-pub use shard::{RecordEnd, ShardError, ShardFile, ShardHeader};
-pub use table::{SummaryRow, TableError, is_measured, read_summary};
-pub use total::{ALL, Readings, Totals};
+pub(crate) use recovery::RecoveryRule;
+pub(crate) use refusal::Refused;
+pub use report::Report;
+pub(crate) use shard::{RecordEnd, ShardFile, ShardHeader};
+#[cfg(test)]
+pub(crate) use table::TableError;
+pub(crate) use table::is_measured;
+pub use table::{SummaryRow, read_summary};
+pub(crate) use total::{ALL, Readings, Totals};
 
 #[cfg(test)]
 mod tests;

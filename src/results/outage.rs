@@ -29,20 +29,6 @@ pub enum Recovery {
     NoLevel,
 }
 
-impl Recovery {
-    /// The word used in files.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Open => "open",
-            Self::Recovered => "recovered",
-            Self::NotRecovered => "not_recovered",
-            Self::Overlapped => "overlapped",
-            Self::RunEnded => "run_ended",
-            Self::NoLevel => "no_level",
-        }
-    }
-}
-
 /// Declares [`Outage`]: the names of its fields are the columns, in their order. Columns are only ever appended.
 macro_rules! outage {
     ($($(#[$doc:meta])* $name:ident: $kind:ty,)*) => {

@@ -125,7 +125,7 @@ fn write_line(file: &mut BufWriter<File>, line: &impl Serialize) -> io::Result<(
 
 /// Why the record of a shard could not be read.
 #[derive(Debug, thiserror::Error)]
-pub enum ShardError {
+pub(crate) enum ShardError {
     /// There is none: the run is no shard, or was killed before it began.
     #[error("{path} is missing: the run ended before it began")]
     Missing {
@@ -162,7 +162,7 @@ pub enum ShardError {
 
 /// How the record of a shard ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RecordEnd {
+pub(crate) enum RecordEnd {
     /// As it should.
     Whole,
     /// After whole intervals, but before the run had ended.
@@ -181,7 +181,7 @@ pub(super) struct Interval {
 }
 
 /// The record of a shard, read line by line: one interval is held, however long the run was.
-pub struct ShardFile {
+pub(crate) struct ShardFile {
     path: PathBuf,
     header: ShardHeader,
     lines: BufReader<File>,
@@ -198,7 +198,7 @@ impl ShardFile {
     ///
     /// # Errors
     /// If there is none, or its header cannot be read or is of a form this version does not know.
-    pub fn open(directory: &Path) -> Result<Self, ShardError> {
+    pub(crate) fn open(directory: &Path) -> Result<Self, ShardError> {
         #[derive(Deserialize)]
         struct FormOnly {
             squall_shard: u32,
@@ -231,7 +231,7 @@ impl ShardFile {
     }
 
     /// Its first line.
-    pub const fn header(&self) -> &ShardHeader {
+    pub(crate) const fn header(&self) -> &ShardHeader {
         &self.header
     }
 
@@ -239,7 +239,7 @@ impl ShardFile {
     ///
     /// # Errors
     /// If it cannot be read.
-    pub fn end_of(directory: &Path) -> Result<RecordEnd, ShardError> {
+    pub(crate) fn end_of(directory: &Path) -> Result<RecordEnd, ShardError> {
         let path = directory.join(NAME);
         let fault = |source| ShardError::Io { path: path.display().to_string(), source };
         let mut lines = BufReader::new(File::open(&path).map_err(fault)?);

@@ -35,7 +35,7 @@ pub struct SummaryRow {
 const UNMEASURED: [&str; 2] = ["connect", "warm-up"];
 
 /// Whether the phase of this name is a measured one.
-pub fn is_measured(phase: &str) -> bool {
+pub(crate) fn is_measured(phase: &str) -> bool {
     !UNMEASURED.contains(&phase)
 }
 

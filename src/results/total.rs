@@ -17,7 +17,7 @@ use crate::record::{FleetId, Kind, Layout, PhaseRole, Switch};
 use crate::units::Quantile;
 
 /// The word that stands for every phase, fleet or protocol in the headline row.
-pub const ALL: &str = "all";
+pub(crate) const ALL: &str = "all";
 
 /// All that a run recorded, merged over workers and intervals, by phase, fleet and kind.
 #[derive(Debug)]
@@ -218,34 +218,14 @@ impl Readings {
         self.cell.counters.planned
     }
 
-    /// Handed to the transport.
-    pub fn sent(&self) -> u64 {
-        self.cell.counters.sent
-    }
-
     /// Ended ok.
     pub fn ok(&self) -> u64 {
         self.cell.counters.ok
     }
 
-    /// Ended otherwise.
-    pub fn failed(&self) -> u64 {
-        self.cell.counters.failed()
-    }
-
-    /// Ended ok within the fleet's latency budget.
-    pub fn within_budget(&self) -> u64 {
-        self.cell.counters.within_budget
-    }
-
     /// Response time of everything that ended; `None` without data.
     pub fn response(&self, quantile: Quantile) -> Option<Percentile> {
         self.cell.response_at(quantile, &mut self.cell.scratch())
-    }
-
-    /// Service time of what ended ok, nanoseconds; `None` without data.
-    pub fn service_ns(&self, quantile: Quantile) -> Option<u64> {
-        self.at(Series::Service, quantile)
     }
 
     /// How late the generator itself woke, nanoseconds; `None` without data.

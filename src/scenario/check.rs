@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use url::Url;
-
 use super::document::Table;
 use super::field::{Field, Kind, MANY, Need, Section, listed};
 use super::problem::{Origin, Report, nearest};
@@ -61,13 +59,6 @@ impl Fields {
 
     pub(super) fn flag(&self, key: &str) -> bool {
         matches!(self.values.get(key), Some(Found::Flag(true)))
-    }
-
-    pub(super) fn address(&self, key: &str) -> Option<(Url, Text)> {
-        match self.values.get(key) {
-            Some(Found::Address(url, text)) => Some((url.clone(), text.clone())),
-            _ => None,
-        }
     }
 
     /// The items of a list, with where each was written.

@@ -5,7 +5,7 @@ use crate::units::{ByteSize, Span};
 
 /// One section of a scenario: a table and the keys it takes.
 #[derive(Debug)]
-pub struct Section {
+pub(crate) struct Section {
     /// As written in the file: `[run]`, `[[phase]]`, `[fleet.NAME]`, or the key of an inline table.
     pub title: &'static str,
     /// What it is for.
@@ -18,19 +18,19 @@ pub struct Section {
 
 impl Section {
     /// The key named `name`.
-    pub fn field(&self, name: &str) -> Option<&'static Field> {
+    pub(crate) fn field(&self, name: &str) -> Option<&'static Field> {
         self.fields.iter().find(|field| field.name == name)
     }
 
     /// The key that decides which others mean something, where there is one.
-    pub fn selector(&self) -> Option<&'static Field> {
+    pub(crate) fn selector(&self) -> Option<&'static Field> {
         self.by.and_then(|by| self.field(by))
     }
 }
 
 /// One key of a section.
 #[derive(Debug)]
-pub struct Field {
+pub(crate) struct Field {
     /// The key.
     pub name: &'static str,
     /// What it takes.
@@ -78,7 +78,7 @@ pub(super) const MANY: usize = 11;
 
 /// Whether a key may be left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Need {
+pub(crate) enum Need {
     /// It must be there.
     Required,
     /// It may be left out, and then nothing takes its place, or a rule that `about` states.
@@ -89,7 +89,7 @@ pub enum Need {
 
 /// What a key takes, with inclusive bounds.
 #[derive(Debug)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// Any text.
     Text,
     /// 1 to 64 of `a`–`z`, `0`–`9` and `-`.
@@ -124,7 +124,8 @@ pub enum Kind {
 
 impl Kind {
     /// The type in one word.
-    pub const fn word(&self) -> &'static str {
+    #[cfg(test)]
+    pub(crate) const fn word(&self) -> &'static str {
         match self {
             Self::Text => "text",
             Self::Name => "name",
@@ -143,7 +144,7 @@ impl Kind {
     }
 
     /// The section of a table's keys, whatever stands around it.
-    pub fn section(&self) -> Option<&'static Section> {
+    pub(crate) fn section(&self) -> Option<&'static Section> {
         match self {
             Self::Table(section) | Self::Short(section) => Some(section),
             Self::List(kind) | Self::Map(kind, _) => kind.section(),

@@ -52,7 +52,7 @@ impl Scenario {
 ///
 /// # Errors
 /// If the file cannot be read, or with everything wrong in that section at once.
-pub fn load_setup(path: Option<&Path>, overrides: &Overrides) -> Result<Setup, ScenarioError> {
+pub(crate) fn load_setup(path: Option<&Path>, overrides: &Overrides) -> Result<Setup, ScenarioError> {
     let text = path.map_or(Ok(String::new()), read)?;
     let source = path.map_or_else(|| "the command line".to_owned(), |path| path.display().to_string());
     let mut report = report(&source, &text, overrides);
@@ -66,7 +66,7 @@ pub fn load_setup(path: Option<&Path>, overrides: &Overrides) -> Result<Setup, S
 ///
 /// # Errors
 /// If the file cannot be read, or with everything wrong in those tables at once.
-pub fn load_faults(path: &Path) -> Result<Vec<Fault>, ScenarioError> {
+pub(crate) fn load_faults(path: &Path) -> Result<Vec<Fault>, ScenarioError> {
     faults(&path.display().to_string(), &read(path)?)
 }
 
@@ -74,7 +74,7 @@ pub fn load_faults(path: &Path) -> Result<Vec<Fault>, ScenarioError> {
 ///
 /// # Errors
 /// If the file cannot be read, or with everything wrong in it at once.
-pub fn load_budgets(
+pub(crate) fn load_budgets(
     path: &Path,
     scenario: &Scenario,
     environment: Environment,
@@ -92,7 +92,7 @@ pub fn load_budgets(
 ///
 /// # Errors
 /// With everything wrong in them at once.
-pub fn inline_faults(lines: &[String]) -> Result<Vec<Fault>, ScenarioError> {
+pub(crate) fn inline_faults(lines: &[String]) -> Result<Vec<Fault>, ScenarioError> {
     let mut text = String::new();
     for (nth, line) in lines.iter().enumerate() {
         let mut parts = parts(line).into_iter();

@@ -7,7 +7,7 @@ use super::section;
 use crate::budget::Unit;
 
 /// Every section with its keys: what `docs/scenarios.md` holds between its marks.
-pub fn manual() -> String {
+pub(crate) fn manual() -> String {
     let mut out = String::new();
     for section in section::ALL {
         write_section(section, &mut out);

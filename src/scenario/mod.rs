@@ -26,20 +26,18 @@ mod timeline;
 mod value;
 mod world;
 
-pub use amendment::{Override, OverrideError, Overrides};
+pub(crate) use amendment::Override;
+pub use amendment::Overrides;
 pub use device::DevicePlan;
-pub use exchange::{Correlation, Exchange, HttpExchange, MqttExchange, Pattern, Will, WsExchange};
-pub use field::{Field, Kind, Need, Section};
-pub use hit::Hit;
-pub use load::{inline_faults, load_budgets, load_faults, load_setup};
-pub use manual::manual;
-pub use model::{
-    Address, Backoff, Behaviour, Course, Cut, Fleet, Model, Phase, RunSettings, Scenario, Secrets, Target,
-};
-pub use plan::{Event, Plan};
-pub use problem::{Faults, Place, Problem, ScenarioError};
-pub use schema::schema;
-pub use section::ALL as SECTIONS;
-pub use timeline::Outage;
-pub use value::Text;
-pub use world::Environment;
+pub(crate) use exchange::{Correlation, Exchange, Pattern};
+pub(crate) use hit::Hit;
+pub(crate) use load::{inline_faults, load_budgets, load_faults, load_setup};
+pub(crate) use manual::manual;
+pub use model::Scenario;
+pub(crate) use model::{Fleet, Model};
+pub(crate) use plan::Event;
+pub use plan::Plan;
+pub(crate) use problem::ScenarioError;
+pub(crate) use schema::schema;
+pub(crate) use timeline::Outage;
+pub(crate) use world::Environment;

@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use url::Url;
-
 use super::exchange::Exchange;
 use super::value::Text;
 use crate::arrival::{Law, Load, Shape, Stretch};
@@ -77,11 +75,6 @@ impl Scenario {
     pub fn devices(&self) -> u32 {
         self.fleets.iter().map(|fleet| fleet.devices).sum()
     }
-
-    /// The measured phases' length together.
-    pub fn measured(&self) -> Span {
-        Span::from_ns(self.phases.iter().map(|phase| phase.duration.as_ns()).sum())
-    }
 }
 
 /// Timing around the phases.
@@ -103,29 +96,20 @@ pub struct RunSettings {
     pub demand_delivery: bool,
 }
 
-/// An address of a service that is not the bundled one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Address {
-    /// Where to send.
-    pub url: Url,
-    /// As it stands in the file, environment variables unread: what may be shown and stored.
-    pub written: Text,
-}
-
-/// Addresses of a service that is not the bundled one. Schemes are `http`, `ws` and `mqtt`.
+/// URLs of a service that is not the bundled one, as they stand in the file. Schemes are `http`, `ws` and `mqtt`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Target {
     /// Where HTTP fleets send.
-    pub http: Option<Address>,
+    pub http: Option<Text>,
     /// Where WebSocket fleets connect.
-    pub ws: Option<Address>,
+    pub ws: Option<Text>,
     /// The broker of MQTT fleets.
-    pub mqtt: Option<Address>,
+    pub mqtt: Option<Text>,
 }
 
 impl Target {
     /// The address for `protocol`, where the scenario states one.
-    pub const fn of(&self, protocol: Protocol) -> Option<&Address> {
+    pub const fn of(&self, protocol: Protocol) -> Option<&Text> {
         match protocol {
             Protocol::Http => self.http.as_ref(),
             Protocol::Ws => self.ws.as_ref(),

@@ -13,7 +13,7 @@ use crate::fault::{Draw, Fault, Schedule};
 use crate::fleet::Device;
 use crate::record::{FaultInfo, FleetId, Layout, PhaseId, PhaseRole, Shard};
 
-pub use super::timeline::Event;
+pub(crate) use super::timeline::Event;
 
 /// What will be sent and when, as a pure function of the scenario. Cheap to hold: devices are expanded on demand.
 #[derive(Debug, Clone)]

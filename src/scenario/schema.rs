@@ -10,7 +10,7 @@ use crate::budget::Unit;
 const VARIABLE: &str = r"\$\{";
 
 /// The schema of a scenario (JSON Schema, draft 2020-12).
-pub fn schema() -> Value {
+pub(crate) fn schema() -> Value {
     let mut properties = Map::new();
     let mut required = Vec::new();
     for (key, title) in section::TOP {

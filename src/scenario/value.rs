@@ -60,7 +60,6 @@ pub(super) enum Found {
     Integer(u64),
     Number(f64),
     Flag(bool),
-    Address(Url, Text),
     Table(Fields),
     List(Vec<(Origin, Self)>),
     Map(BTreeMap<String, (Origin, Self)>),
@@ -71,7 +70,7 @@ impl Found {
     pub(super) fn canonical(&self, key: &str, out: &mut String) {
         // Writing to a String cannot fail.
         let _ = match self {
-            Self::Text(text) | Self::Address(_, text) => writeln!(out, "{key}={:?}", text.written()),
+            Self::Text(text) => writeln!(out, "{key}={:?}", text.written()),
             Self::Word(word) => writeln!(out, "{key}={word}"),
             Self::Span(span) => writeln!(out, "{key}={}", span.as_ns()),
             Self::Rate(rate) => writeln!(out, "{key}={:?}", rate.as_per_second()),
@@ -151,7 +150,7 @@ impl Kind {
         match self {
             Self::Text => Ok(Found::Text(Text::expanded(written, &value))),
             Self::Address(scheme) => match address(&value, scheme) {
-                Ok(url) => Ok(Found::Address(url, Text::expanded(written, &value))),
+                Ok(()) => Ok(Found::Text(Text::expanded(written, &value))),
                 Err(refusal) => Err(veiled(refusal)),
             },
             Self::Integer(..) | Self::Number(..) | Self::Flag => {
@@ -219,7 +218,7 @@ impl Kind {
                 },
             },
             Self::Address(scheme) => {
-                address(text, scheme).map(|url| Found::Address(url, Text::expanded(text, text)))
+                address(text, scheme).map(|()| Found::Text(Text::expanded(text, text)))
             }
             Self::Integer(..)
             | Self::Number(..)
@@ -317,7 +316,7 @@ pub(super) fn is_name(text: &str) -> bool {
         && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
-fn address(text: &str, scheme: &'static str) -> Result<Url, Refusal> {
+fn address(text: &str, scheme: &'static str) -> Result<(), Refusal> {
     let example = || format!("write for example \"{}\"", address_example(scheme));
     let url =
         Url::parse(text).map_err(|error| (format!("`{}` is no URL: {error}", quote(text)), example()))?;
@@ -337,7 +336,7 @@ fn address(text: &str, scheme: &'static str) -> Result<Url, Refusal> {
     } else {
         None
     };
-    wrong.map_or(Ok(url), |message| Err((message, example())))
+    wrong.map_or(Ok(()), |message| Err((message, example())))
 }
 
 /// Whether `field`'s value is what it would be if it were left out.

@@ -1,7 +1,9 @@
 //! What a scenario may refer to outside its text: environment variables and recordings in files beside it.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+#[cfg(test)]
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -20,6 +22,7 @@ pub enum Environment {
     #[default]
     Process,
     /// In this table alone.
+    #[cfg(test)]
     Fixed(BTreeMap<String, String>),
 }
 
@@ -27,6 +30,7 @@ impl Environment {
     fn variable(&self, name: &str) -> Option<String> {
         match self {
             Self::Process => std::env::var(name).ok(),
+            #[cfg(test)]
             Self::Fixed(table) => table.get(name).cloned(),
         }
     }

@@ -8,12 +8,16 @@ mod inference;
 mod queue;
 mod worker;
 
-pub use alert::{Alerts, Slow};
+pub use alert::Alerts;
+pub(crate) use alert::Slow;
 pub use cache::{Cache, Semantic, Shared};
 pub use fault::FaultKind;
-pub use inference::{Experiment, Inference, Labour, Law};
-pub use queue::{Discipline, Overflow, Priority, Queue};
-pub use worker::{Assignment, Mode, Workers};
+pub(crate) use inference::Experiment;
+pub use inference::{Inference, Labour, Law};
+pub(crate) use queue::Priority;
+pub use queue::{Discipline, Overflow, Queue};
+pub(crate) use worker::Assignment;
+pub use worker::{Mode, Workers};
 
 use crate::units::word::words;
 use crate::units::{Rate, Span};

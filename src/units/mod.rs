@@ -6,9 +6,9 @@ mod size;
 mod span;
 pub(crate) mod word;
 
-pub use quantile::Quantile;
-pub use rate::Rate;
-pub use size::ByteSize;
+pub(crate) use quantile::Quantile;
+pub(crate) use rate::Rate;
+pub(crate) use size::ByteSize;
 pub use span::Span;
 
 /// Why a text is no quantity; the message says what to write instead.

@@ -256,8 +256,7 @@ fn places(command: Option<&str>, trial: &TrialArgs, scenario: &Scenario) -> Resu
 
 fn by_scenario(protocol: Protocol, scenario: &Scenario) -> Option<Place> {
     let address = scenario.target.of(protocol)?;
-    let url = address.url.to_string();
-    let shown = if address.written.is_secret() { address.written.written().to_owned() } else { url.clone() };
+    let (url, shown) = (address.value().to_owned(), address.written().to_owned());
     Some(Place { protocol, url, shown, by_scenario: true })
 }
 

@@ -8,7 +8,7 @@ use crate::calibration::Profile;
 use crate::cli::args::RunArgs;
 use crate::cli::exit::Exit;
 use crate::cli::{Fault, report, settle, unanswered};
-use crate::clock::WallTime;
+use crate::clock::{PacerKind, WallTime};
 use crate::engine::{End, Figures, Report, Standstills, WorkerReport};
 use crate::record::{ErrorKind, FleetId, Layout};
 use crate::results::{self, BudgetResult, Calibration, Readings, RunState, SummaryRow, Totals, WorkerUse};
@@ -54,6 +54,10 @@ impl Driven {
             None => Exit::of_run(self.manifest.state, validity.verdict, readings.ok(), failed),
         };
         self.manifest.budgets = budgets;
+        // A worker that got no high-resolution timer decides what the run's instants are worth.
+        if let Some(worker) = report.workers.iter().find(|worker| worker.pacer == PacerKind::TokioTimer) {
+            worker.pacer.name().clone_into(&mut self.manifest.pacer.kind);
+        }
         self.manifest.worker_use = report.workers.iter().map(worker_use).collect();
         self.manifest.pacing_lag = readings.pacing_lag();
         self.manifest.calibration =

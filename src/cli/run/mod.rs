@@ -464,6 +464,7 @@ fn manifest(
         },
         workers: u32::try_from(workers).unwrap_or(u32::MAX),
         targets: targets.urls.clone(),
+        fleets: targets.fleets.clone(),
         source_ips: targets.source_ips(),
         worker_use: Vec::new(),
         pacing_lag: None,

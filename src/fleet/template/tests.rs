@@ -149,17 +149,14 @@ fn what_is_no_template_says_where_and_what_to_write() {
 
 #[test]
 fn templates_know_what_they_name() {
-    for (text, per_reading, literal, draws) in [
-        ("devices/x", false, true, false),
-        ("devices/{{device}}", false, false, false),
-        ("devices/{{device}}/{{seq}}", true, false, false),
-        ("{{uuid}}", true, false, true),
+    for (text, per_reading, draws) in [
+        ("devices/x", false, false),
+        ("devices/{{device}}", false, false),
+        ("devices/{{device}}/{{seq}}", true, false),
+        ("{{uuid}}", true, true),
     ] {
         let template = Template::parse(text, &[], Scope::Reading).unwrap();
-        assert_eq!(
-            (template.per_reading(), template.is_literal(), template.draws()),
-            (per_reading, literal, draws)
-        );
+        assert_eq!((template.per_reading(), template.draws()), (per_reading, draws));
     }
 }
 

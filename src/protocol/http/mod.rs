@@ -20,7 +20,7 @@ use crate::fault::Link;
 use crate::record::{ErrorKind, Reason};
 
 pub(super) use self::request::{check_header, check_target};
-pub use self::syntax::{reserved_header, valid_header, valid_method, valid_target};
+pub(crate) use self::syntax::valid_header;
 
 /// An HTTP/1.1 session. See [`Session`](super::Session) for what the methods promise.
 #[derive(Debug)]

@@ -8,26 +8,26 @@ const RESERVED_PREFIX: &str = "sec-websocket-";
 
 /// Whether `name` is a header field that sessions write themselves: `Content-Length`, `Transfer-Encoding`, `Connection`,
 /// `Upgrade` and all that begin with `Sec-WebSocket-`, in any case.
-pub fn reserved_header(name: &str) -> bool {
+pub(crate) fn reserved_header(name: &str) -> bool {
     let begins = name.get(..RESERVED_PREFIX.len());
     RESERVED.iter().any(|reserved| name.eq_ignore_ascii_case(reserved))
         || begins.is_some_and(|begin| begin.eq_ignore_ascii_case(RESERVED_PREFIX))
 }
 
 /// Whether `name: value` is a header field (RFC 9110 §5): a token, and a value without control characters but the tab.
-pub fn valid_header(name: &str, value: &str) -> bool {
+pub(crate) fn valid_header(name: &str, value: &str) -> bool {
     is_token(name) && value.bytes().all(|byte| byte == b'\t' || (byte >= b' ' && byte != 0x7f))
 }
 
 /// Whether `method` is an HTTP method that readings can be sent with: any token (RFC 9110 §9.1) but `CONNECT`, after
 /// which a connection carries no further requests. Methods are written in capitals; case matters.
-pub fn valid_method(method: &str) -> bool {
+pub(crate) fn valid_method(method: &str) -> bool {
     is_token(method) && method != "CONNECT"
 }
 
 /// Whether `target` is a request target in origin form (RFC 9112 §3.2.1): it begins with `/`, and has no spaces, no
 /// fragment, and nothing outside ASCII, which would have to be percent-encoded.
-pub fn valid_target(target: &str) -> bool {
+pub(crate) fn valid_target(target: &str) -> bool {
     target.starts_with('/') && target.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#')
 }
 

@@ -118,6 +118,7 @@ impl InFlight {
     }
 
     /// Readings under way.
+    #[cfg(test)]
     pub(super) fn seqs(&self) -> impl Iterator<Item = u64> {
         self.flights.values().map(|flight| flight.seq)
     }

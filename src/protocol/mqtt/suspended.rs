@@ -65,7 +65,8 @@ impl Suspended {
 
     /// Sequence numbers of the readings whose end the next connection will tell of, in no particular order; one that was sent
     /// twice stands there twice.
-    pub fn seqs(&self) -> impl Iterator<Item = u64> + use<> {
+    #[cfg(test)]
+    pub(super) fn seqs(&self) -> impl Iterator<Item = u64> + use<> {
         let state = self.0.borrow();
         let told = state.early.iter().filter_map(|event| match event {
             Event::Closed { seq, .. } => Some(*seq),

@@ -12,13 +12,13 @@ const EXAMPLE: &str = r#"write {"folder/file.csv": [["2014-07-01 00:30:00", "201
 
 /// The labelled windows of several recordings.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Labels {
+pub(crate) struct Labels {
     recordings: Vec<Recording>,
 }
 
 /// The windows of one recording.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Recording {
+pub(crate) struct Recording {
     /// The recording's path, relative to a folder that the labels do not name: `realKnownCause/nyc_taxi.csv`.
     pub name: String,
     /// Its windows, by their start.
@@ -27,7 +27,7 @@ pub struct Recording {
 
 /// From when to when readings are anomalous, both included.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Window {
+pub(crate) struct Window {
     /// Line on which it begins in the labels, from 1.
     pub line: u64,
     /// When the anomaly begins.
@@ -43,7 +43,7 @@ impl Labels {
     ///
     /// # Errors
     /// With the first line that is none.
-    pub fn read(text: &str) -> Result<Self, Flaw> {
+    pub(crate) fn read(text: &str) -> Result<Self, Flaw> {
         let files: BTreeMap<String, Vec<&RawValue>> = serde_json::from_str(text)
             .map_err(|error| Flaw::new(error.line() as u64, format!("no labels: {error}; {EXAMPLE}")))?;
         let mut recordings = Vec::with_capacity(files.len());
@@ -62,12 +62,12 @@ impl Labels {
     }
 
     /// All recordings that are labelled, in the order of their names.
-    pub fn recordings(&self) -> &[Recording] {
+    pub(crate) fn recordings(&self) -> &[Recording] {
         &self.recordings
     }
 
     /// The recording whose name is what the file's path ends with, in whole components; of several the longest.
-    pub fn find(&self, path: &str) -> Option<&Recording> {
+    pub(crate) fn find(&self, path: &str) -> Option<&Recording> {
         let ends = |name: &str| {
             let (mut path, mut name) = (components(path), components(name));
             name.by_ref().all(|part| path.next() == Some(part))
@@ -79,7 +79,7 @@ impl Labels {
 
 impl Recording {
     /// The folder that it lies in; empty if its name has none.
-    pub fn category(&self) -> &str {
+    pub(crate) fn category(&self) -> &str {
         self.name.rsplit_once(['/', '\\']).map_or("", |(folder, _)| folder)
     }
 }

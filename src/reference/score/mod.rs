@@ -9,10 +9,11 @@ mod moment;
 mod nab;
 mod series;
 
-pub use label::{Labels, Recording, Window};
-pub use moment::{BadMoment, Moment};
-pub use nab::{Delay, Profile, Tally};
-pub use series::Series;
+pub(crate) use label::{Labels, Recording};
+#[cfg(test)]
+pub(crate) use nab::Delay;
+pub(crate) use nab::{Profile, Tally};
+pub(crate) use series::Series;
 
 use super::detector::Judge;
 use super::reading::Level;
@@ -21,7 +22,7 @@ use crate::service::{Alerts, Features};
 /// What is wrong in a file, where, and what to write instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{line}: {message}")]
-pub struct Flaw {
+pub(crate) struct Flaw {
     /// Line of the file, from 1.
     pub line: u64,
     /// The field, what is wrong with it, and the remedy.
@@ -35,7 +36,7 @@ impl Flaw {
 }
 
 /// The least score of a low alert, unless told otherwise.
-pub fn usual_threshold() -> f64 {
+pub(crate) fn usual_threshold() -> f64 {
     Alerts::default().thresholds[0]
 }
 
@@ -44,7 +45,7 @@ pub fn usual_threshold() -> f64 {
 ///
 /// # Errors
 /// If a window holds no reading of the series.
-pub fn score(series: &Series, recording: &Recording, threshold: f64) -> Result<Tally, Flaw> {
+pub(crate) fn score(series: &Series, recording: &Recording, threshold: f64) -> Result<Tally, Flaw> {
     let spans = series.spans(recording)?;
     let thresholds = [threshold, f64::INFINITY, f64::INFINITY, f64::INFINITY];
     let mut judge = Judge::new(thresholds, Features::default().resolution);

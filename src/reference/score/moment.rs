@@ -6,16 +6,16 @@ use std::time::UNIX_EPOCH;
 /// A calendar instant, nanoseconds since 1970-01-01T00:00:00. What is written without a zone is taken for UTC: only
 /// differences and order matter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Moment(u64);
+pub(crate) struct Moment(u64);
 
 /// Why a text is no [`Moment`], and what to write instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is no timestamp; write for example `2014-07-01 00:30:00` or `2014-07-01T00:30:00.5Z`")]
-pub struct BadMoment(String);
+pub(crate) struct BadMoment(String);
 
 impl Moment {
     /// Seconds from `earlier` to here; 0 if that is later.
-    pub fn seconds_since(self, earlier: Self) -> f64 {
+    pub(crate) fn seconds_since(self, earlier: Self) -> f64 {
         self.0.saturating_sub(earlier.0) as f64 / 1e9
     }
 }

@@ -18,7 +18,7 @@ fn sigmoid(position: f64) -> f64 {
 
 /// What finding, missing and false alarms are worth to somebody.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Profile {
+pub(crate) struct Profile {
     /// As NAB calls it.
     pub name: &'static str,
     /// Credit for a window found at its first reading.
@@ -31,13 +31,13 @@ pub struct Profile {
 
 impl Profile {
     /// NAB's `standard`.
-    pub const STANDARD: Self = Self { name: "standard", found: 1.0, false_alarm: 0.11, missed: 1.0 };
+    pub(crate) const STANDARD: Self = Self { name: "standard", found: 1.0, false_alarm: 0.11, missed: 1.0 };
     /// NAB's `reward_low_FP_rate`: false alarms cost twice as much.
-    pub const LOW_FP: Self = Self { name: "reward_low_FP_rate", false_alarm: 0.22, ..Self::STANDARD };
+    pub(crate) const LOW_FP: Self = Self { name: "reward_low_FP_rate", false_alarm: 0.22, ..Self::STANDARD };
     /// NAB's `reward_low_FN_rate`: windows that are not found cost twice as much.
-    pub const LOW_FN: Self = Self { name: "reward_low_FN_rate", missed: 2.0, ..Self::STANDARD };
+    pub(crate) const LOW_FN: Self = Self { name: "reward_low_FN_rate", missed: 2.0, ..Self::STANDARD };
     /// All three.
-    pub const ALL: [Self; 3] = [Self::STANDARD, Self::LOW_FP, Self::LOW_FN];
+    pub(crate) const ALL: [Self; 3] = [Self::STANDARD, Self::LOW_FP, Self::LOW_FN];
 }
 
 /// A window, as the numbers of its first and last reading, from 0.
@@ -64,7 +64,7 @@ impl Span {
 
 /// How long it took to find what is in a window, from its first reading.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Delay {
+pub(crate) struct Delay {
     /// Readings in between.
     pub readings: usize,
     /// Time in between, seconds.
@@ -73,7 +73,7 @@ pub struct Delay {
 
 /// What a detector found in one recording or in several.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Tally {
+pub(crate) struct Tally {
     /// Recordings.
     pub recordings: usize,
     /// Readings, the first ones of each recording included.
@@ -129,7 +129,7 @@ impl Tally {
     }
 
     /// Adds what was found in other recordings.
-    pub fn add(&mut self, other: &Self) {
+    pub(crate) fn add(&mut self, other: &Self) {
         self.recordings += other.recordings;
         self.readings += other.readings;
         self.windows += other.windows;
@@ -141,13 +141,13 @@ impl Tally {
     }
 
     /// Windows in which something was flagged.
-    pub fn found(&self) -> usize {
+    pub(crate) fn found(&self) -> usize {
         self.delays.len()
     }
 
     /// NAB's score: 0 for a detector that never flags anything, 100 for one that flags the first reading of every window
     /// and nothing else, below 0 for one that cries wolf. None without a window.
-    pub fn nab(&self, profile: &Profile) -> Option<f64> {
+    pub(crate) fn nab(&self, profile: &Profile) -> Option<f64> {
         let windows = self.windows as f64;
         let missed = (self.windows - self.found()) as f64;
         let raw = profile.found * self.credit - profile.false_alarm * self.cost - profile.missed * missed;
@@ -156,18 +156,18 @@ impl Tally {
     }
 
     /// Share of the flagged readings that lie in a window. None if none was flagged.
-    pub fn precision(&self) -> Option<f64> {
+    pub(crate) fn precision(&self) -> Option<f64> {
         let flagged = self.true_alarms + self.false_alarms;
         (flagged > 0).then(|| self.true_alarms as f64 / flagged as f64)
     }
 
     /// Share of the windows that were found. None without a window.
-    pub fn recall(&self) -> Option<f64> {
+    pub(crate) fn recall(&self) -> Option<f64> {
         (self.windows > 0).then(|| self.found() as f64 / self.windows as f64)
     }
 
     /// The median delay of the windows found, readings and time each by itself; of an even number the lower of the middle two.
-    pub fn median_delay(&self) -> Option<Delay> {
+    pub(crate) fn median_delay(&self) -> Option<Delay> {
         let middle = self.found().checked_sub(1)? / 2;
         let (mut readings, mut seconds): (Vec<_>, Vec<_>) =
             self.delays.iter().map(|delay| (delay.readings, delay.seconds)).unzip();

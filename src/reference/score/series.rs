@@ -7,7 +7,7 @@ use super::nab::Span;
 
 /// The readings of one sensor, in the order in which they came.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Series {
+pub(crate) struct Series {
     moments: Vec<Moment>,
     values: Vec<f64>,
 }
@@ -26,7 +26,7 @@ impl Series {
     ///
     /// # Errors
     /// With the first line that is no reading.
-    pub fn read(text: &str) -> Result<Self, Flaw> {
+    pub(crate) fn read(text: &str) -> Result<Self, Flaw> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.as_bytes());
         let header = reader.headers().map_err(|error| unreadable(&error))?;
@@ -59,12 +59,6 @@ impl Series {
             return Err(Flaw::new(2, "no reading follows the header; write one per line"));
         }
         Ok(series)
-    }
-
-    /// Readings in it, at least one.
-    #[expect(clippy::len_without_is_empty, reason = "there is at least one reading")]
-    pub fn len(&self) -> usize {
-        self.values.len()
     }
 
     /// What `judge` makes of every reading, in order.

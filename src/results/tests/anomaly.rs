@@ -295,7 +295,10 @@ fn the_score_is_by_fleet_and_kind_and_leaves_the_warm_up_out() {
         (meters.spike, pumps.spike, pumps.shift),
         (Found { seeded: 1, found: 1 }, Found { seeded: 1, found: 0 }, Found { seeded: 1, found: 0 },)
     );
-    assert_eq!((score.all.spike.share(), score.all.drift.share()), (Some(0.5), None));
+    assert_eq!((score.all.spike, score.all.drift), (Found { seeded: 2, found: 1 }, Found::default()));
     assert_eq!((score.all.judged_normal, score.all.false_alarms), (100, 2));
-    assert_eq!((meters.false_alarm_share(), pumps.false_alarm_share()), (Some(0.02), None));
+    assert_eq!(
+        ((meters.false_alarms, meters.judged_normal), (pumps.false_alarms, pumps.judged_normal)),
+        ((2, 100), (0, 0))
+    );
 }

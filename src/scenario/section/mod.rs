@@ -32,7 +32,7 @@ use crate::service::Setup;
 use crate::units::Span;
 
 /// Every section, in the order documents list them.
-pub static ALL: &[&Section] = &[
+pub(crate) static ALL: &[&Section] = &[
     &run::SCENARIO,
     &run::RUN,
     &target::TARGET,

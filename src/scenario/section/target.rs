@@ -2,7 +2,7 @@
 
 use crate::scenario::check::Fields;
 use crate::scenario::field::{Field, Kind, Section};
-use crate::scenario::model::{Address, Target};
+use crate::scenario::model::Target;
 
 pub(super) static TARGET: Section = Section {
     title: "[target]",
@@ -16,6 +16,5 @@ pub(super) static TARGET: Section = Section {
 };
 
 pub(super) fn target(fields: &Fields) -> Target {
-    let address = |key| fields.address(key).map(|(url, written)| Address { url, written });
-    Target { http: address("http"), ws: address("ws"), mqtt: address("mqtt") }
+    Target { http: fields.text("http"), ws: fields.text("ws"), mqtt: fields.text("mqtt") }
 }
