@@ -141,6 +141,7 @@ fn route(fleet: &Fleet, endpoints: &[Endpoint]) -> Option<FleetTarget> {
         protocol: fleet.protocol.to_string(),
         method: method.map(str::to_owned),
         target: endpoint.shown_at(own_place(fleet).or(usual)),
+        close: if fleet.model == Model::Subscriber { String::new() } else { fleet.close.name().to_owned() },
     })
 }
 

@@ -4,7 +4,7 @@ use super::figure::{count, percent, percent_up};
 use super::grid::clip;
 use super::style::{Style, Tone};
 use crate::record::ErrorKind;
-use crate::results::{Failure, Figures, ReasonSum, Report, SummaryRow};
+use crate::results::{Failure, Figures, FleetTarget, ReasonSum, Report, SummaryRow};
 
 /// Reasons that stand under a row of the table.
 const MOST_NOTES: usize = 3;
@@ -118,6 +118,34 @@ fn told(sum: &ReasonSum, style: Style) -> (&'static str, String) {
     let devices =
         format!("{} {}", count(sum.devices, style), if sum.devices == 1 { "device" } else { "devices" });
     ("failures", format!("{reason}: {number} {what} of {fleet} ({devices}{first}){reply}"))
+}
+
+/// Why fleets were never answered although their connections stood, where their scenario is the likely cause.
+pub(super) fn hints(report: &Report) -> Vec<String> {
+    let waits = |close: &str| ["verdict", "reply", "delivery"].contains(&close);
+    let told = |fleet: &&FleetTarget| {
+        let rows = || report.summary.iter().filter(|row| row.fleet == fleet.name);
+        let sum = |kind: &str, of: fn(&Figures) -> u64| -> u64 {
+            rows().filter(|row| row.kind == kind).map(|row| of(&row.figures)).sum()
+        };
+        let answered =
+            sum("reading", |figures| figures.ok + figures.shed + figures.error_status + figures.late);
+        let sent = sum("reading", |figures| figures.sent);
+        waits(&fleet.close) && sent > 0 && answered == 0 && sum("connect", |figures| figures.ok) > 0
+    };
+    let fleets = report.run.fleets.iter().filter(told);
+    fleets.map(|FleetTarget { name, protocol, close, .. }| {
+        let awaited = match close.as_str() {
+            "verdict" => "a message with the reading's `device` and `seq`",
+            "delivery" => "the reading itself, delivered back to its sender",
+            _ => "a reply that names the reading as `correlate` says",
+        };
+        let remedy = match protocol.as_str() {
+            "mqtt" => "a plain broker needs close = \"ack\" or \"delivery\"",
+            _ => "a service that answers otherwise needs close = \"reply\" with `correlate`, one that never answers close = \"sent\"",
+        };
+        format!("fleet {name} was connected and never answered: close = \"{close}\" waits for {awaited}; {remedy}")
+    }).collect()
 }
 
 /// The percentiles of what ended ok alone, where something failed: what share of `figures` is known exactly.

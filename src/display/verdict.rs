@@ -3,7 +3,7 @@
 use super::budget::budgets;
 use super::delivery::delivery;
 use super::detection::detection;
-use super::failure::{failures, has_failures, notes, service};
+use super::failure::{failures, has_failures, hints, notes, service};
 use super::figure::{Marks, count, dash, rate, time};
 use super::grid::{Grid, clip, wrap};
 use super::recovery::recovery;
@@ -34,6 +34,9 @@ pub(crate) fn verdict(report: &Report, width: usize, style: Style) -> String {
     }
     for (label, text) in failures(report, style) {
         lines.extend(labelled(label, &text, width, style));
+    }
+    for text in hints(report) {
+        lines.extend(labelled("hint", &text, width, style));
     }
     for fleet in &report.run.fleets {
         // Never broken, so that it can be copied.

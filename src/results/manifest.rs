@@ -115,6 +115,9 @@ pub struct FleetTarget {
     pub method: Option<String>,
     /// The URL really used, with the path or the topic as the scenario has it: templates and environment variables unread.
     pub target: String,
+    /// What closes a reading; empty for a fleet that only listens.
+    #[serde(default)]
+    pub close: String,
 }
 
 impl FleetTarget {
