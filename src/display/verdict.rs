@@ -303,7 +303,11 @@ mod tests {
             worker_use: Vec::new(),
             pacing_lag: None,
             calibration: None,
-            validity: Some(Validity { verdict, reasons: reasons.iter().map(ToString::to_string).collect() }),
+            validity: Some(Validity {
+                verdict,
+                reasons: reasons.iter().map(ToString::to_string).collect(),
+                covers: None,
+            }),
             budgets: Vec::new(),
             anomaly_rows_omitted: 0,
             faults_by_hand: 0,

@@ -19,6 +19,7 @@ mod judge;
 mod limbo;
 mod mqtt;
 mod pulse;
+mod scarcity;
 #[cfg(any(test, fuzzing, feature = "internals"))]
 mod script;
 mod session;
@@ -34,6 +35,7 @@ pub use failure::Failure;
 pub use http::{Http, reserved_header, valid_header, valid_method, valid_target};
 pub use identity::{Identity, Login, Message, Will};
 pub use mqtt::{Mqtt, Suspended};
+pub use scarcity::Scarcity;
 pub use session::{Answer, Event, Session};
 pub use settings::{
     Correlation, Hearing, HttpSettings, Lookup, MqttSettings, Roster, Settings, WsMode, WsSettings,

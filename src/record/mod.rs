@@ -6,6 +6,7 @@ mod layout;
 mod mark;
 mod outcome;
 mod sample;
+mod scarce;
 mod shard;
 mod sink;
 mod validity;
@@ -16,6 +17,7 @@ pub use layout::{FleetId, FleetInfo, Layout, PhaseId, PhaseInfo, PhaseRole, Prot
 pub use mark::{AnomalyKind, Detection, Mark};
 pub use outcome::{ErrorKind, Outcome};
 pub use sample::{Kind, Sample, Stages};
+pub use scarce::Scarce;
 pub use shard::{NotShard, Shard};
 pub use sink::{Finding, Sink};
 pub use validity::{Validity, Verdict};

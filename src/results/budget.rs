@@ -8,7 +8,7 @@ use super::outage::{Outage, Recovery as State};
 use super::total::{ALL, Totals};
 use crate::budget::{Budget, Condition, Figure, LEAST_SUPPORT, Metric, Scope, Times};
 use crate::clock::Tick;
-use crate::record::{ErrorKind, Kind, PhaseRole};
+use crate::record::{ErrorKind, Kind, PhaseRole, Validity, Verdict};
 use crate::units::Quantile;
 
 /// Every condition of `budgets` and what `totals` say of it, in their order. Of the one that ended the run early the verdict of
@@ -30,6 +30,36 @@ pub fn judge(totals: &Totals, budgets: &[Budget], early: Option<&BudgetResult>) 
         results.extend(budget.conditions.iter().map(judged));
     }
     results
+}
+
+/// Makes a measurement invalid that cannot say whether the service or the generator broke one of `budgets`: the percentile that
+/// was too long is one that the generator may have shaped.
+pub fn confine(validity: &mut Validity, budgets: &[BudgetResult]) {
+    let doubtful = |budget: &&BudgetResult| {
+        let quantile = match Metric::parse(&budget.metric) {
+            Some(Ok(Metric::Percentile(Times::Response | Times::Ok | Times::Service, quantile))) => quantile,
+            _ => return false,
+        };
+        let reported = Quantile::REPORTED.into_iter().filter(|judged| *judged <= Quantile::P99_9);
+        // What lies between two percentiles is no safer than the higher of them.
+        let judged = reported.clone().find(|judged| *judged >= quantile).or_else(|| reported.last());
+        !budget.met
+            && budget.value.is_some()
+            && budget.kind == Kind::Reading.name()
+            && judged.is_some_and(|judged| validity.leaves_out(&judged.to_string()))
+    };
+    if validity.verdict == Verdict::Invalid {
+        return;
+    }
+    let reasons: Vec<_> = budgets
+        .iter()
+        .filter(doubtful)
+        .map(|budget| format!("{}: it may have been the generator that broke it", budget.sentence()))
+        .collect();
+    if !reasons.is_empty() {
+        validity.verdict = Verdict::Invalid;
+        validity.reasons.extend(reasons);
+    }
 }
 
 /// Judges, while a run is on, those budgets that may end it.

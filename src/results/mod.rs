@@ -38,7 +38,7 @@ mod table;
 mod total;
 
 pub use anomaly::{AnomalyRow, read_anomalies};
-pub use budget::judge;
+pub use budget::{confine, judge};
 pub use cell::Percentile;
 pub use collector::{Collector, recorders};
 pub use delivery::{Expectation, FleetDelivery, Offender};
