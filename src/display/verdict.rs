@@ -39,7 +39,7 @@ pub fn verdict(report: &Report, width: usize, style: Style) -> String {
     for (text, word) in delivery(&report.delivery) {
         lines.extend(stressed(labelled("delivery", &text, width, style), word, style));
     }
-    for (text, word) in budgets(&report.run.budgets) {
+    for (text, word) in budgets(&report.run.budgets, report.run.is_invalid()) {
         lines.extend(stressed(labelled("budget", &text, width, style), word, style));
     }
     if let Some(shard) = report.run.shard.as_ref().filter(|shard| !shard.budgets.is_empty()) {

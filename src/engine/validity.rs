@@ -133,10 +133,13 @@ impl Figures {
 
     /// What became of a percentile.
     fn fit(&self, level: &Level) -> Fit {
-        // A reply that waits for its stamp makes the service look slower: the less the generator ran, the less of the service's
-        // part is believed.
-        let own_ns = (level.own_ns() as f64 * (1.0 - self.withheld())) as u64;
-        level.fit(own_ns.max(self.floor_ns), self.share(self.stalls), self.stalls.longest_ns)
+        level.fit(self.own_ns(level), self.share(self.stalls), self.stalls.longest_ns)
+    }
+
+    /// What of it the service took at the least, nanoseconds. A reply that waits for its stamp makes the service look slower: the less
+    /// the generator ran, the less of what it saw is believed.
+    fn own_ns(&self, level: &Level) -> u64 {
+        ((level.own_ns() as f64 * (1.0 - self.withheld())) as u64).max(self.floor_ns)
     }
 
     /// Whether lag that only p99 shows is the machine's rare pause, and not a generator that was starved or overtaxed.
@@ -146,7 +149,7 @@ impl Figures {
         let worst = self.levels.iter().find(|level| level.quantile == LAST_JUDGED);
         let few = worst.zip(self.pacing_lag_p98_ns).is_some_and(|(level, lag_ns)| {
             let others = self.levels.iter().filter(|other| other.quantile < LAST_JUDGED);
-            Level { lag_ns, ..*level }.fit(level.own_ns().max(self.floor_ns), 0.0, 0) == Fit::Holds
+            Level { lag_ns, ..*level }.fit(self.own_ns(level), 0.0, 0) == Fit::Holds
                 && others.into_iter().all(|other| self.fit(other) != Fit::Lost)
         });
         free && rare && few
@@ -207,22 +210,22 @@ impl Judgement {
             )
         } else if worst.lag_ns > LAG_FLOOR_NS.max(figures.stalls.longest_ns / 2) {
             format!(
-                "the generator sent late: pacing lag {} {:.3} ms, where the service itself took {:.3} ms; {}",
+                "the generator sent late: pacing lag {} {:.3} ms, where the service itself took at least {:.3} ms; {}",
                 worst.quantile,
                 millis(worst.lag_ns),
-                millis(worst.own_ns()),
+                millis(figures.own_ns(worst)),
                 remedy(figures)
             )
         } else {
             let stalls = figures.stalls;
             format!(
                 "a worker's loop stood still {} times, for {:.1} % of the time and {:.0} ms at the longest (until {}), where the \
-                 service itself took {:.3} ms at {}: replies were stamped late; {}",
+                 service itself took at least {:.3} ms at {}: replies were stamped late; {}",
                 stalls.count,
                 100.0 * figures.share(stalls),
                 millis(stalls.longest_ns),
                 stalls.longest_at,
-                millis(worst.own_ns()),
+                millis(figures.own_ns(worst)),
                 worst.quantile,
                 remedy(figures)
             )
@@ -264,16 +267,21 @@ impl Judgement {
         }
         for (index, share) in figures.worker_starved.iter().enumerate() {
             let Some(verdict) = beyond(*share, [CROWDED, DISPLACED]) else { continue };
-            let reason = format!(
-                "something else used the core of worker {index}: for {:.0} % of the time it was ready and had no processor; stop what else runs, or give the generator a core of its own",
-                share * 100.0
-            );
+            let lacked = format!("for {:.0} % of the time it was ready and had no processor", share * 100.0);
+            let reason = if figures.throttled() > THROTTLED[0] {
+                format!("a quota stopped worker {index}: {lacked}")
+            } else {
+                format!(
+                    "something else used the core of worker {index}: {lacked}; stop what else runs, or give the generator a core of its own"
+                )
+            };
             self.add(verdict, reason);
         }
         if let (Some(verdict), Some(throttling)) =
             (beyond(figures.throttled(), THROTTLED), &figures.throttling)
         {
-            self.add(verdict, throttled(throttling));
+            let advice = "raise the quota of the control group, or lower the rate";
+            self.add(verdict, format!("{}: {advice}", throttled(throttling)));
         }
         let stolen = figures.stolen.unwrap_or(0.0);
         if let Some(verdict) = beyond(stolen, STOLEN) {
@@ -352,7 +360,7 @@ fn coverage(covers: &[String]) -> String {
 
 fn throttled(throttling: &Throttling) -> String {
     format!(
-        "throttled in {} of {} periods by a quota of {} processors: raise the quota of the control group, or lower the rate",
+        "throttled in {} of {} periods by a quota of {} processors",
         throttling.throttled,
         throttling.periods,
         (throttling.processors * 1e3).round() / 1e3

@@ -32,34 +32,33 @@ pub fn judge(totals: &Totals, budgets: &[Budget], early: Option<&BudgetResult>) 
     results
 }
 
-/// Makes a measurement invalid that cannot say whether the service or the generator broke one of `budgets`: the percentile that
-/// was too long is one that the generator may have shaped.
-pub fn confine(validity: &mut Validity, budgets: &[BudgetResult]) {
-    let doubtful = |budget: &&BudgetResult| {
-        let quantile = match Metric::parse(&budget.metric) {
-            Some(Ok(Metric::Percentile(Times::Response | Times::Ok | Times::Service, quantile))) => quantile,
-            _ => return false,
-        };
-        let reported = Quantile::REPORTED.into_iter().filter(|judged| *judged <= Quantile::P99_9);
-        // What lies between two percentiles is no safer than the higher of them.
-        let judged = reported.clone().find(|judged| *judged >= quantile).or_else(|| reported.last());
-        !budget.met
-            && budget.value.is_some()
-            && budget.kind == Kind::Reading.name()
-            && judged.is_some_and(|judged| validity.leaves_out(&judged.to_string()))
-    };
-    if validity.verdict == Verdict::Invalid {
-        return;
+/// Makes a measurement invalid that cannot say whether the service or the generator broke one of `budgets`, since the percentile
+/// that was too long is one that the generator may have shaped; and marks the budgets of an invalid one as not judged.
+pub fn confine(validity: &mut Validity, budgets: &mut [BudgetResult]) {
+    if validity.verdict < Verdict::Invalid {
+        let doubtful = budgets.iter().filter(|budget| is_doubtful(budget, validity));
+        let reason =
+            |budget: &BudgetResult| format!("{}: the generator may have broken it", budget.sentence());
+        let reasons: Vec<_> = doubtful.map(reason).collect();
+        if !reasons.is_empty() {
+            validity.verdict = Verdict::Invalid;
+            validity.reasons.extend(reasons);
+        }
     }
-    let reasons: Vec<_> = budgets
-        .iter()
-        .filter(doubtful)
-        .map(|budget| format!("{}: it may have been the generator that broke it", budget.sentence()))
-        .collect();
-    if !reasons.is_empty() {
-        validity.verdict = Verdict::Invalid;
-        validity.reasons.extend(reasons);
+    for budget in budgets {
+        budget.unjudged = validity.verdict == Verdict::Invalid;
     }
+}
+
+/// Whether a budget was broken by a percentile that the generator may have shaped.
+fn is_doubtful(budget: &BudgetResult, validity: &Validity) -> bool {
+    let Some(Ok(Metric::Percentile(times, quantile))) = Metric::parse(&budget.metric) else { return false };
+    let by_generator = matches!(times, Times::Response | Times::Ok | Times::Service);
+    let judged = || Quantile::REPORTED.into_iter().filter(|judged| *judged <= Quantile::P99_9);
+    // What lies between two percentiles is no safer than the higher of them.
+    let next = judged().find(|judged| *judged >= quantile).or_else(|| judged().last());
+    let measured = !budget.met && budget.value.is_some() && budget.kind == Kind::Reading.name();
+    by_generator && measured && next.is_some_and(|next| validity.leaves_out(&next.to_string()))
 }
 
 /// Judges, while a run is on, those budgets that may end it.
@@ -125,6 +124,7 @@ fn result(budget: &Budget, condition: &Condition, finding: &Finding) -> BudgetRe
         fleet: scope.fleet.clone().unwrap_or_else(|| ALL.to_owned()),
         measured: found.map(shown),
         met: found.is_some_and(|found| condition.is_met(found.value, found.at_least)),
+        unjudged: false,
         name: budget.name.clone(),
         scope: scope.to_string(),
         protocol: scope.protocol.clone(),

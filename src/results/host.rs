@@ -1,6 +1,7 @@
 //! Facts on the machine that generates the load, for the manifest.
 
 use std::fs;
+use std::time::Duration;
 
 use super::manifest::Host;
 use crate::clock::memory_left;
@@ -27,6 +28,18 @@ impl Host {
     /// `net.ipv4.ip_local_port_range` (ip(7)), which holds for IPv6 too.
     pub fn ephemeral_ports() -> Option<u64> {
         port_range(&fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok()?)
+    }
+
+    /// How long a port cannot be used for a connection to the same target after one has ended, to one on this machine or not. Linux:
+    /// a minute (TCP_TIMEWAIT_LEN), or a second where `net.ipv4.tcp_tw_reuse` says so (ip-sysctl).
+    pub fn port_rest(loopback: bool) -> Duration {
+        let reuse = fs::read_to_string("/proc/sys/net/ipv4/tcp_tw_reuse").unwrap_or_default();
+        let reused = match reuse.trim() {
+            "1" => true,
+            "2" => loopback,
+            _ => false,
+        };
+        Duration::from_secs(if reused { 1 } else { 60 })
     }
 
     /// Memory of this process that is resident and not backed by files, bytes; `None` where the system does not tell. Linux:

@@ -172,7 +172,7 @@ fn conclude(manifest: &mut Manifest, totals: &Totals, demanded: &Demanded) -> Ex
     let broken = demanded.delivery && !totals.broken_promises().is_empty();
     let failed = broken || manifest.budgets.iter().any(|budget| !budget.met);
     if let Some(validity) = &mut manifest.validity {
-        results::confine(validity, &manifest.budgets);
+        results::confine(validity, &mut manifest.budgets);
     }
     let verdict = manifest.validity.as_ref().map_or(Verdict::Valid, |validity| validity.verdict);
     // The merge itself was not interrupted, and shards that were are here only because that was allowed.

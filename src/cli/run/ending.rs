@@ -45,11 +45,11 @@ impl Driven {
         };
         let aborted = self.manifest.state == RunState::Aborted;
         let early = self.budget_failed.take().map(|failed| BudgetResult { aborted, ..failed });
-        let budgets = results::judge(totals, own_budgets(&self.plan, self.shard), early.as_ref());
+        let mut budgets = results::judge(totals, own_budgets(&self.plan, self.shard), early.as_ref());
+        let mut validity = self.figures(totals, &readings, &rows, profile).judge();
+        results::confine(&mut validity, &mut budgets);
         let broken = self.plan.scenario().run.demand_delivery && !totals.broken_promises().is_empty();
         let failed = broken || budgets.iter().any(|budget| !budget.met);
-        let mut validity = self.figures(totals, &readings, &rows, profile).judge();
-        results::confine(&mut validity, &budgets);
         let exit = Exit::of_run(self.manifest.state, validity.verdict, readings.ok(), failed);
         self.manifest.budgets = budgets;
         self.manifest.worker_use = report.workers.iter().map(worker_use).collect();
