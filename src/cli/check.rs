@@ -1,12 +1,16 @@
 //! `squall check`: validates scenarios and shows what they plan, without sending anything.
 
 use std::io::{self, IsTerminal, Write};
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
 use serde_json::json;
 
+use url::Url;
+
 use super::Fault;
 use super::args::CheckArgs;
+use super::churn;
 use super::exit::Exit;
 use crate::budget::Budget;
 use crate::clock::Tick;
@@ -16,6 +20,7 @@ use crate::display::{
 };
 use crate::engine::Descriptors;
 use crate::record::{FleetId, Protocol, Shard};
+use crate::results::Host;
 use crate::scenario::{Exchange, Fleet, Model, Overrides, Plan, Scenario, ScenarioError, load_budgets};
 
 /// Columns of the chart.
@@ -28,6 +33,9 @@ const SAMPLE: u32 = 256;
 const PAYLOADS: (u32, usize) = (16, 4);
 /// Width of the outline where the terminal does not say.
 const WIDTH: usize = 100;
+
+/// Any address that is not this machine's.
+const ELSEWHERE: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 /// Checks every file; the exit code says whether all are sound.
 pub(super) fn check(args: &CheckArgs) -> Result<Exit, Fault> {
@@ -355,6 +363,17 @@ fn notes(plan: &Plan, allowed: Option<u64>) -> Vec<String> {
         notes.push(format!(
             "a run waits until sending starts at a whole multiple of {align} on the wall clock"
         ));
+    }
+    let ports = Host::ephemeral_ports().unwrap_or(churn::USUAL_PORTS);
+    for protocol in super::target::spoken(scenario) {
+        let url = scenario.target.of(protocol).map(|text| Url::parse(text.value()).ok());
+        let target = url.as_ref().map(|url| url.as_ref().and_then(Url::host_str));
+        // Without a target it is the bundled system, on this machine.
+        let target = target.filter(|host| *host != Some("localhost"));
+        let target = target.map(|host| host.and_then(|host| host.parse().ok()).unwrap_or(ELSEWHERE));
+        let places = (1, ports, churn::rest_s(target));
+        let note = churn::note(plan, Shard::WHOLE, protocol, places);
+        notes.extend(note.map(|note| note.trim_start_matches("note: ").to_owned()));
     }
     let bundled = scenario.fleets.iter().all(|fleet| scenario.target.of(fleet.protocol).is_none());
     notes.extend(super::target::misfit(scenario).filter(|_| bundled));

@@ -5,6 +5,7 @@ mod ab;
 mod args;
 mod calibrate;
 mod check;
+mod churn;
 #[cfg(unix)]
 mod compare;
 mod exit;

@@ -1,6 +1,7 @@
-//! The run's monotonic clock, the wall clock, and the high-resolution pacer: the only readers of time.
+//! The run's monotonic clock, the wall clock, the high-resolution pacer, and the kernel's accounts: the only readers of time.
 
 mod account;
+mod group;
 mod monotonic;
 mod pacer;
 mod tick;
@@ -8,6 +9,7 @@ mod wall;
 
 pub(crate) use account::stolen_time;
 pub use account::thread_wait_time;
+pub(crate) use group::{Quotas, Throttling, memory_left};
 pub use monotonic::Monotonic;
 pub(crate) use monotonic::thread_cpu_time;
 pub use pacer::Pacer;

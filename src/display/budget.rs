@@ -3,8 +3,18 @@
 use super::style::Tone;
 use crate::results::BudgetResult;
 
-/// A line per condition, failed ones first, after one that counts them; each with the word in it that is painted.
-pub(super) fn budgets(results: &[BudgetResult]) -> Vec<(String, Option<(&'static str, Tone)>)> {
+/// A line per condition, failed ones first, after one that counts them; each with the word in it that is painted. Those of an
+/// `invalid` measurement say nothing about the service, met or not.
+pub(super) fn budgets(
+    results: &[BudgetResult],
+    invalid: bool,
+) -> Vec<(String, Option<(&'static str, Tone)>)> {
+    if invalid {
+        let told = |result: &BudgetResult| {
+            (format!("not judged {}", result.sentence()), Some(("not judged", Tone::Warning)))
+        };
+        return results.iter().map(told).collect();
+    }
     let (met, failed): (Vec<_>, Vec<_>) = results.iter().partition(|result| result.met);
     let counted = match (results.len(), failed.len()) {
         (0, _) => return Vec::new(),
@@ -43,7 +53,7 @@ mod tests {
             ..result("meters in burst", "lost <= 0", None)
         };
         let lines: Vec<_> =
-            budgets(&[met.clone(), aborted, empty]).into_iter().map(|(text, _)| text).collect();
+            budgets(&[met.clone(), aborted, empty], false).into_iter().map(|(text, _)| text).collect();
         assert_eq!(
             lines,
             [
@@ -53,8 +63,10 @@ mod tests {
                 "met all fleets: error rate < 0.1%, measured 0 %",
             ]
         );
-        assert_eq!(budgets(std::slice::from_ref(&met)).len(), 1, "one needs no count");
-        assert_eq!(budgets(&[met.clone(), met])[0].0, "all 2 met");
-        assert!(budgets(&[]).is_empty());
+        assert_eq!(budgets(std::slice::from_ref(&met), false).len(), 1, "one needs no count");
+        assert_eq!(budgets(&[met.clone(), met.clone()], false)[0].0, "all 2 met");
+        assert!(budgets(&[], false).is_empty());
+        let told = budgets(&[met], true);
+        assert!(told.len() == 1 && told[0].0.starts_with("not judged "), "{told:?}");
     }
 }

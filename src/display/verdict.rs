@@ -49,7 +49,7 @@ pub(crate) fn verdict(report: &Report, width: usize, style: Style) -> String {
     for (text, word) in delivery(&report.delivery) {
         lines.extend(stressed(labelled("delivery", &text, width, style), word, style));
     }
-    for (text, word) in budgets(&report.run.budgets) {
+    for (text, word) in budgets(&report.run.budgets, report.run.is_invalid()) {
         lines.extend(stressed(labelled("budget", &text, width, style), word, style));
     }
     if let Some(shard) = report.run.shard.as_ref().filter(|shard| !shard.budgets.is_empty()) {
@@ -334,7 +334,11 @@ mod tests {
             worker_use: Vec::new(),
             pacing_lag: None,
             calibration: None,
-            validity: Some(Validity { verdict, reasons: reasons.iter().map(ToString::to_string).collect() }),
+            validity: Some(Validity {
+                verdict,
+                reasons: reasons.iter().map(ToString::to_string).collect(),
+                covers: None,
+            }),
             budgets: Vec::new(),
             anomaly_rows_omitted: 0,
             faults_by_hand: 0,

@@ -13,6 +13,7 @@ mod drive;
 mod exchange;
 mod fault;
 mod ledger;
+mod level;
 mod limit;
 mod open;
 mod reason;
@@ -29,16 +30,17 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use crate::clock::{Monotonic, PacerKind, Tick, stolen_time};
+use crate::clock::{Monotonic, PacerKind, Throttling, Tick, stolen_time};
 use crate::protocol::Endpoint;
 use crate::record::{Protocol, Shard, Sink, SwitchLog};
 use crate::scenario::Plan;
 
 pub(crate) use control::Lever;
 pub use control::{Control, Order};
+pub(crate) use level::{LAG_FLOOR_NS, Level};
 pub(crate) use limit::Descriptors;
 pub(crate) use source::sources;
-pub(crate) use validity::{Figures, LAG_FLOOR_NS};
+pub(crate) use validity::Figures;
 pub(crate) use watch::Standstills;
 
 /// Everything a run needs besides its sinks.
@@ -89,7 +91,7 @@ pub struct WorkerReport {
     pub busy: Option<f64>,
     /// The share of them that it was ready to run and had no processor, because somebody else used its core.
     pub starved: Option<f64>,
-    /// When its main loop stood still.
+    /// When its main loop stood still from the first measured phase on.
     pub stalls: Standstills,
     /// How long after the end of the plan it had released all that was due in it.
     pub overrun: Duration,
@@ -108,8 +110,10 @@ pub struct Report {
     pub finished: Tick,
     /// One report per worker.
     pub workers: Vec<WorkerReport>,
-    /// When the machine itself stood still.
+    /// When the machine itself, or this process as a whole, stood still from the first measured phase on.
     pub standstills: Standstills,
+    /// How a quota of processor time held this process up in the measured phases; `None` where there is none.
+    pub throttling: Option<Throttling>,
     /// Processor time of all cores together that the hypervisor gave to others meanwhile; `None` where the system does not
     /// tell.
     pub stolen: Option<Duration>,
@@ -142,7 +146,7 @@ pub fn run<S: Sink>(setup: &Setup, sinks: Vec<S>) -> Result<Report, EngineError>
             return Err(EngineError::NoTarget(fleet.protocol));
         }
     }
-    let watch = watch::Watch::start(setup.clock)?;
+    let watch = watch::Watch::start(setup.clock, setup.plan.measuring_starts(), setup.plan.end())?;
     let stolen_before = stolen_time();
     let count = sinks.len();
     let mut threads = Vec::with_capacity(count);
@@ -163,12 +167,12 @@ pub fn run<S: Sink>(setup: &Setup, sinks: Vec<S>) -> Result<Report, EngineError>
             Err(_) => failure = failure.or(Some(EngineError::Panicked(index))),
         }
     }
-    let standstills = watch.stop();
+    let watch::Sight { standstills, throttling } = watch.stop();
     let stolen = stolen_time().zip(stolen_before).map(|(after, before)| after.saturating_sub(before));
     if let Some(failure) = failure {
         return Err(failure);
     }
     let end = [End::Aborted, End::Interrupted].into_iter().find(|end| workers.iter().any(|w| w.end == *end));
     let finished = workers.iter().map(|worker| worker.finished).max().unwrap_or_default();
-    Ok(Report { end: end.unwrap_or(End::Complete), finished, workers, standstills, stolen })
+    Ok(Report { end: end.unwrap_or(End::Complete), finished, workers, standstills, throttling, stolen })
 }

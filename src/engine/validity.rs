@@ -1,10 +1,15 @@
 //! The tool judges itself: was the generator good enough for the figures to be about the service?
 //!
 //! A pure rule over the figures of a run. A slow service can never make a run invalid: its slowness shows as backlog
-//! wait and service time, and the pacing lag judged here holds neither.
+//! wait and service time, and the pacing lag judged here holds neither. And no figure that starvation makes worse ever makes
+//! the judgement milder: bounds rise only with what the service itself took, and that is believed the less the more the
+//! generator was starved.
 
+use super::level::{Fit, LAG_FLOOR_NS, Level};
 use super::watch::Standstills;
-use crate::record::{Validity, Verdict};
+use crate::clock::Throttling;
+use crate::record::{Scarce, Validity, Verdict};
+use crate::units::Quantile;
 
 /// The figures the judgement rests on; times in nanoseconds, measured phases only.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -14,27 +19,33 @@ pub(crate) struct Figures {
     /// Readings the plan's closed formula expects, and the standard deviation of that number; `None` for closed
     /// models and for runs that ended early.
     pub expected: Option<(f64, f64)>,
-    /// p95 of pacing lag.
-    pub pacing_lag_p95_ns: Option<u64>,
-    /// p99 of pacing lag.
-    pub pacing_lag_p99_ns: Option<u64>,
-    /// When the machine itself stood still.
+    /// Pacing lag and the service's part at every percentile that is judged, in rising order; those without data are left out.
+    pub levels: Vec<Level>,
+    /// p98 of pacing lag.
+    pub pacing_lag_p98_ns: Option<u64>,
+    /// What a service takes at the least on this machine, as calibrated; 0 where that is not known.
+    pub floor_ns: u64,
+    /// How long the measured phases lasted, seconds.
+    pub measured_s: f64,
+    /// When the machine itself, or this process as a whole, stood still.
     pub standstills: Standstills,
-    /// Median of response time.
-    pub response_p50_ns: Option<u64>,
     /// Share of its core that each worker worked, 0 to 1, waiting left out.
     pub worker_cpu: Vec<f64>,
     /// Share of the time that each worker was ready to run and had no processor, 0 to 1.
     pub worker_starved: Vec<f64>,
+    /// How a quota of processor time held the process up.
+    pub throttling: Option<Throttling>,
     /// Share of the machine's processor time that the hypervisor gave to others, 0 to 1.
     pub stolen: Option<f64>,
-    /// When the main loops of workers stood still, all together.
+    /// When the main loop of a worker stood still, of the worker that did so for longest.
     pub stalls: Standstills,
     /// Length of the plan from the first measured phase to its end, and how long after that everything due in it had been
     /// released, seconds.
     pub overrun: Option<(f64, f64)>,
     /// Connections and readings that failed because this machine ran out of descriptors, ports or memory.
     pub resource_errors: u64,
+    /// How many of them for want of what, as far as that is known.
+    pub scarce: Vec<(Scarce, u64)>,
     /// Values that did not fit the histograms.
     pub overflow: u64,
     /// Readings and connection attempts that came due and of which no outcome was recorded.
@@ -43,62 +54,105 @@ pub(crate) struct Figures {
     pub unheard: u64,
 }
 
-/// Pacing lag at p99 below this never matters, nanoseconds: it is the scheduling noise of an ordinary operating system.
-pub(crate) const LAG_FLOOR_NS: u64 = 1_000_000;
-
 /// A worker that works more than this share of the time has no room for bursts.
 const BUSY: f64 = 0.9;
 
-/// A worker that was late, and had no processor for more than this share of the time, was late for that.
+/// A worker that had no processor for more than this share of the time was late for that, if it was late.
 const STARVED: f64 = 0.1;
 
 /// A worker that has no processor for more than this share of the time is at the mercy of others, even if it was not late.
 const CROWDED: f64 = 0.3;
 
-/// Processor time lost to the hypervisor's other guests beyond this share shows in percentiles.
-const STOLEN: f64 = 0.05;
+/// With more than this the others decide when it sends, and when it notices replies.
+const DISPLACED: f64 = 0.5;
+
+/// Periods in which a quota was used up, as a share of all: beyond the first it may show, beyond the second it decides.
+const THROTTLED: [f64; 2] = [0.01, 0.25];
+
+/// Processor time lost to the hypervisor's other guests: beyond the first share it shows, beyond the second it decides.
+const STOLEN: [f64; 2] = [0.05, 0.2];
+
+/// What stands still for no more than this share of the time does so rarely: every virtual machine does.
+const RARE: f64 = 0.02;
 
 /// An overrun below this never matters: the last readings are due at the very end.
 const OVERRUN_FLOOR_S: f64 = 0.05;
 
+/// Up to this an overrun may be one pause of the machine, which happened to fall on the end.
+const OVERRUN_LIMIT_S: f64 = 0.3;
+
+/// Percentiles beyond this are covered or not, and never decide what a run is.
+const LAST_JUDGED: Quantile = Quantile::P99;
+
 impl Figures {
+    /// The percentiles that are judged.
+    pub(crate) const JUDGED: [Quantile; 5] =
+        [Quantile::P50, Quantile::P90, Quantile::P95, Quantile::P99, Quantile::P99_9];
+
     /// Judges the run they are of.
     pub(crate) fn judge(&self) -> Validity {
-        let mut judgement = Judgement(Validity { verdict: Verdict::Valid, reasons: Vec::new() });
-        let (validity, figures) = (&mut judgement, self);
-        validity.judge_completeness(figures);
-        validity.judge_rate(figures);
-        validity.judge_lag(figures);
-        validity.judge_stalls(figures);
-        validity.judge_processor(figures);
-        if figures.resource_errors > 0 {
-            validity.add(
-                Verdict::Suspect,
-                format!(
-                    "{} connections or readings failed because this machine ran out of descriptors, ports or memory: \
-                     raise the limits or use fewer devices",
-                    figures.resource_errors
-                ),
-            );
-        }
-        if figures.unaccounted > 0 {
-            let text =
-                format!("{} readings have no outcome: the generator lost sight of them", figures.unaccounted);
-            validity.add(Verdict::Invalid, text);
-        }
-        if figures.unheard > 0 {
-            let text = format!(
-                "{} deliveries to subscribers could not be passed between workers: use one worker, or fewer subscribers",
-                figures.unheard
-            );
-            validity.add(Verdict::Invalid, text);
-        }
-        if figures.overflow > 0 {
-            let text =
-                format!("{} values did not fit the histograms and stand at their bound", figures.overflow);
-            validity.add(Verdict::Suspect, text);
-        }
+        let valid = Validity { verdict: Verdict::Valid, reasons: Vec::new(), covers: None };
+        let mut judgement = Judgement(valid);
+        judgement.judge_completeness(self);
+        judgement.judge_rate(self);
+        judgement.judge_starvation(self);
+        judgement.judge_scarcity(self);
+        judgement.judge_records(self);
+        // What makes the whole run doubtful spares none of its percentiles.
+        let spared = judgement.0.verdict < Verdict::Invalid;
+        let held = self.levels.iter().filter(|level| spared && self.fit(level) == Fit::Holds);
+        let covers: Vec<_> = held.map(|level| level.quantile.to_string()).collect();
+        judgement.judge_levels(self, &covers);
+        judgement.0.covers = Some(covers);
         judgement.0
+    }
+
+    /// The share of the measured time that `stood` covers, 0 to 1.
+    fn share(&self, stood: Standstills) -> f64 {
+        if self.measured_s > 0.0 { (stood.total_ns as f64 / 1e9 / self.measured_s).min(1.0) } else { 0.0 }
+    }
+
+    fn starved(&self) -> f64 {
+        self.worker_starved.iter().copied().fold(0.0, f64::max)
+    }
+
+    fn throttled(&self) -> f64 {
+        self.throttling.map_or(0.0, |throttling| throttling.share())
+    }
+
+    /// The share of the time that was kept from the generator, where it is more than noise.
+    fn withheld(&self) -> f64 {
+        let kept = [
+            (self.starved(), STARVED),
+            (self.throttled(), THROTTLED[0]),
+            (self.stolen.unwrap_or(0.0), STOLEN[0]),
+        ];
+        let kept = kept.into_iter().filter(|(share, noise)| share > noise).map(|(share, _)| share);
+        kept.fold(0.0, f64::max).min(1.0)
+    }
+
+    /// What became of a percentile.
+    fn fit(&self, level: &Level) -> Fit {
+        level.fit(self.own_ns(level), self.share(self.stalls), self.stalls.longest_ns)
+    }
+
+    /// What of it the service took at the least, nanoseconds. A reply that waits for its stamp makes the service look slower: the less
+    /// the generator ran, the less of what it saw is believed.
+    fn own_ns(&self, level: &Level) -> u64 {
+        ((level.own_ns() as f64 * (1.0 - self.withheld())) as u64).max(self.floor_ns)
+    }
+
+    /// Whether lag that only p99 shows is the machine's rare pause, and not a generator that was starved or overtaxed.
+    fn is_rare(&self) -> bool {
+        let free = self.withheld() <= 0.0 && self.worker_cpu.iter().all(|share| *share <= BUSY);
+        let rare = self.share(self.standstills) <= RARE && self.share(self.stalls) <= RARE;
+        let worst = self.levels.iter().find(|level| level.quantile == LAST_JUDGED);
+        let few = worst.zip(self.pacing_lag_p98_ns).is_some_and(|(level, lag_ns)| {
+            let others = self.levels.iter().filter(|other| other.quantile < LAST_JUDGED);
+            Level { lag_ns, ..*level }.fit(self.own_ns(level), 0.0, 0) == Fit::Holds
+                && others.into_iter().all(|other| self.fit(other) != Fit::Lost)
+        });
+        free && rare && few
     }
 }
 
@@ -131,48 +185,66 @@ impl Judgement {
         }
     }
 
-    /// Lag is judged against the median the run measured: up to half of it (and never below 1 ms) it cannot have
-    /// shaped the percentiles; above twice the median (and 10 ms) it has. Lag that only a standstill of the machine explains,
-    /// rare enough to leave p95 alone, makes a run suspect: generator and service stood still alike.
-    fn judge_lag(&mut self, figures: &Figures) {
-        let Some(lag) = figures.pacing_lag_p99_ns else { return };
-        let median = figures.response_p50_ns.unwrap_or(0);
-        let (suspect, invalid) = (LAG_FLOOR_NS.max(median / 2), (10 * LAG_FLOOR_NS).max(2 * median));
-        if lag <= suspect {
-            return;
-        }
-        let ms = |ns: u64| ns as f64 / 1e6;
+    /// Lag and stalls are judged at every percentile against what the service itself took there: up to half of it (and never
+    /// below 1 ms) they cannot have shaped it; above twice of it (and 10 ms) they have.
+    fn judge_levels(&mut self, figures: &Figures, covers: &[String]) {
+        let judged = || figures.levels.iter().filter(|level| level.quantile <= LAST_JUDGED);
+        // Of the percentiles that are as bad as the worst, the last is the one people look at.
+        let Some(worst) = judged().max_by_key(|level| (figures.fit(level), level.quantile)) else { return };
+        let fit = figures.fit(worst);
+        let rare = figures.is_rare();
+        let verdict = match fit {
+            Fit::Holds => return,
+            Fit::Lost if !rare => Verdict::Invalid,
+            Fit::Lost | Fit::Touched => Verdict::Suspect,
+        };
         let still = figures.standstills;
-        let sustained = figures.pacing_lag_p95_ns.is_none_or(|lag| lag > suspect);
-        if still.longest_ns >= lag && !sustained {
-            let reason = format!(
-                "the machine itself stood still {} times, for {:.0} ms at the longest (until {}): percentiles from p99 up \
+        let what = if rare && still.longest_ns >= worst.lag_ns {
+            format!(
+                "the machine itself stood still {} times, for {:.0} ms at the longest (until {}): percentiles from {} up \
                  show that, not the service; run again, or on a machine of its own",
                 still.count,
-                ms(still.longest_ns),
-                still.longest_at
-            );
-            return self.add(Verdict::Suspect, reason);
-        }
-        let verdict = if lag > invalid { Verdict::Invalid } else { Verdict::Suspect };
-        let reason = format!(
-            "the generator sent late: pacing lag p99 {:.3} ms against a median response time of {:.3} ms; {}",
-            ms(lag),
-            ms(median),
-            remedy(figures)
-        );
-        self.add(verdict, reason);
+                millis(still.longest_ns),
+                still.longest_at,
+                worst.quantile
+            )
+        } else if worst.lag_ns > LAG_FLOOR_NS.max(figures.stalls.longest_ns / 2) {
+            format!(
+                "the generator sent late: pacing lag {} {:.3} ms, where the service itself took at least {:.3} ms; {}",
+                worst.quantile,
+                millis(worst.lag_ns),
+                millis(figures.own_ns(worst)),
+                remedy(figures)
+            )
+        } else {
+            let stalls = figures.stalls;
+            format!(
+                "a worker's loop stood still {} times, for {:.1} % of the time and {:.0} ms at the longest (until {}), where the \
+                 service itself took at least {:.3} ms at {}: replies were stamped late; {}",
+                stalls.count,
+                100.0 * figures.share(stalls),
+                millis(stalls.longest_ns),
+                stalls.longest_at,
+                millis(figures.own_ns(worst)),
+                worst.quantile,
+                remedy(figures)
+            )
+        };
+        self.add(verdict, format!("{what}; {}", coverage(covers)));
     }
 
     /// A plan that takes longer than it says was beyond the generator's power: what is released late is released all the same,
     /// only at a lower rate than planned.
     fn judge_rate(&mut self, figures: &Figures) {
         let Some((length_s, overrun_s)) = figures.overrun else { return };
-        let beyond_s = overrun_s - figures.standstills.total_ns as f64 / 1e9;
-        if length_s <= 0.0 || beyond_s <= OVERRUN_FLOOR_S.max(0.01 * length_s) {
+        if length_s <= 0.0 || overrun_s <= OVERRUN_FLOOR_S.max(0.01 * length_s) {
             return;
         }
-        let verdict = if beyond_s > 0.05 * length_s { Verdict::Invalid } else { Verdict::Suspect };
+        let verdict = if overrun_s > OVERRUN_LIMIT_S.max(0.05 * length_s) {
+            Verdict::Invalid
+        } else {
+            Verdict::Suspect
+        };
         let achieved = 100.0 * length_s / (length_s + overrun_s);
         self.add(
             verdict,
@@ -184,26 +256,8 @@ impl Judgement {
         );
     }
 
-    /// A loop that stands still while the machine does not was held up by its own work or by whoever took its core.
-    fn judge_stalls(&mut self, figures: &Figures) {
-        let own_ns = figures.stalls.total_ns.saturating_sub(figures.standstills.total_ns);
-        let Some((length_s, _)) = figures.overrun else { return };
-        if figures.stalls.count == 0 || own_ns as f64 / 1e9 <= 0.01 * length_s {
-            return;
-        }
-        self.add(
-            Verdict::Suspect,
-            format!(
-                "the workers' loops stood still {} times, for {:.0} ms at the longest (until {}), while the machine went on: replies were stamped late; {}",
-                figures.stalls.count,
-                figures.stalls.longest_ns as f64 / 1e6,
-                figures.stalls.longest_at,
-                remedy(figures)
-            ),
-        );
-    }
-
-    fn judge_processor(&mut self, figures: &Figures) {
+    /// Processor time that the generator did not have.
+    fn judge_starvation(&mut self, figures: &Figures) {
         for (index, share) in figures.worker_cpu.iter().enumerate().filter(|(_, share)| **share > BUSY) {
             let reason = format!(
                 "worker {index} used {:.0} % of its core: add workers or lower the rate",
@@ -211,33 +265,128 @@ impl Judgement {
             );
             self.add(Verdict::Suspect, reason);
         }
-        for (index, share) in figures.worker_starved.iter().enumerate().filter(|(_, share)| **share > CROWDED)
-        {
-            let reason = format!(
-                "something else used the core of worker {index}: for {:.0} % of the time it was ready and had no processor; stop what else runs, or give the generator a core of its own",
-                share * 100.0
-            );
-            self.add(Verdict::Suspect, reason);
+        for (index, share) in figures.worker_starved.iter().enumerate() {
+            let Some(verdict) = beyond(*share, [CROWDED, DISPLACED]) else { continue };
+            let lacked = format!("for {:.0} % of the time it was ready and had no processor", share * 100.0);
+            let reason = if figures.throttled() > THROTTLED[0] {
+                format!("a quota stopped worker {index}: {lacked}")
+            } else {
+                format!(
+                    "something else used the core of worker {index}: {lacked}; stop what else runs, or give the generator a core of its own"
+                )
+            };
+            self.add(verdict, reason);
         }
-        if let Some(stolen) = figures.stolen.filter(|stolen| *stolen > STOLEN) {
+        if let (Some(verdict), Some(throttling)) =
+            (beyond(figures.throttled(), THROTTLED), &figures.throttling)
+        {
+            let advice = "raise the quota of the control group, or lower the rate";
+            self.add(verdict, format!("{}: {advice}", throttled(throttling)));
+        }
+        let stolen = figures.stolen.unwrap_or(0.0);
+        if let Some(verdict) = beyond(stolen, STOLEN) {
             let reason = format!(
                 "the hypervisor gave {:.0} % of this machine's processor time to others: percentiles show that too; run again, or on a machine of its own",
                 stolen * 100.0
             );
-            self.add(Verdict::Suspect, reason);
+            self.add(verdict, reason);
+        }
+    }
+
+    /// What this machine ran out of is never the service's failure.
+    fn judge_scarcity(&mut self, figures: &Figures) {
+        let mut told = 0;
+        for (what, count) in figures.scarce.iter().filter(|(_, count)| *count > 0) {
+            told += count;
+            let reason = format!(
+                "the generator ran out of {what}: {count} connections or readings failed for that; {}",
+                what.remedy()
+            );
+            self.add(Verdict::Invalid, reason);
+        }
+        let untold = figures.resource_errors.saturating_sub(told);
+        if untold > 0 {
+            self.add(
+                Verdict::Invalid,
+                format!(
+                    "{untold} connections or readings failed because this machine ran out of descriptors, ports or memory: \
+                     raise the limits or use fewer devices"
+                ),
+            );
+        }
+    }
+
+    /// What was not recorded as it happened.
+    fn judge_records(&mut self, figures: &Figures) {
+        if figures.unaccounted > 0 {
+            let text =
+                format!("{} readings have no outcome: the generator lost sight of them", figures.unaccounted);
+            self.add(Verdict::Invalid, text);
+        }
+        if figures.unheard > 0 {
+            let text = format!(
+                "{} deliveries to subscribers could not be passed between workers: use one worker, or fewer subscribers",
+                figures.unheard
+            );
+            self.add(Verdict::Invalid, text);
+        }
+        if figures.overflow > 0 {
+            let text =
+                format!("{} values did not fit the histograms and stand at their bound", figures.overflow);
+            self.add(Verdict::Suspect, text);
         }
     }
 }
 
-/// What to do about a generator that is late, by what it was late for.
-fn remedy(figures: &Figures) -> &'static str {
-    let above = |shares: &[f64], limit: f64| shares.iter().any(|share| *share > limit);
-    if above(&figures.worker_starved, STARVED) {
+/// What a share comes to that may show beyond the first limit and decides beyond the second.
+fn beyond(share: f64, [suspect, invalid]: [f64; 2]) -> Option<Verdict> {
+    if share > invalid { Some(Verdict::Invalid) } else { (share > suspect).then_some(Verdict::Suspect) }
+}
+
+fn millis(ns: u64) -> f64 {
+    ns as f64 / 1e6
+}
+
+/// Which percentiles are the service's all the same.
+fn coverage(covers: &[String]) -> String {
+    let names = Figures::JUDGED.map(|quantile| quantile.to_string());
+    match covers {
+        [] => "no percentile holds".to_owned(),
+        [only] => format!("of the percentiles {only} holds"),
+        [.., last] if names.starts_with(covers) => format!("percentiles up to {last} hold"),
+        [others @ .., last] => format!("of the percentiles {} and {last} hold", others.join(", ")),
+    }
+}
+
+fn throttled(throttling: &Throttling) -> String {
+    format!(
+        "throttled in {} of {} periods by a quota of {} processors",
+        throttling.throttled,
+        throttling.periods,
+        (throttling.processors * 1e3).round() / 1e3
+    )
+}
+
+/// What a generator was late for, and what to do about it.
+fn remedy(figures: &Figures) -> String {
+    let still = figures.share(figures.standstills);
+    if let Some(throttling) = figures.throttling.filter(|_| figures.throttled() > THROTTLED[0]) {
+        throttled(&throttling)
+    } else if figures.starved() > STARVED {
         "something else used its core: stop what else runs, or give the generator a core of its own"
-    } else if above(&figures.worker_cpu, BUSY) {
-        "its core was full: lower the rate, or add workers and cores"
+            .to_owned()
+    } else if still > RARE {
+        format!(
+            "the whole process stood still {} times, for {:.0} % of the time: it was stopped, or its machine was",
+            figures.standstills.count,
+            still * 100.0
+        )
+    } else if figures.stolen.is_some_and(|stolen| stolen > STOLEN[0]) {
+        "the hypervisor gave its processor to others: run again, or on a machine of its own".to_owned()
+    } else if figures.worker_cpu.iter().any(|share| *share > BUSY) {
+        "its core was full: lower the rate, or add workers and cores".to_owned()
     } else {
-        "lower the rate, add workers, or give it a core of its own"
+        "lower the rate, add workers, or give it a core of its own".to_owned()
     }
 }
 

@@ -28,11 +28,18 @@ pub(super) struct Vigil {
     /// When the main loop was to come round again: at once where it only gave the devices their turn.
     due: Cell<Option<Tick>>,
     stalls: Cell<Standstills>,
+    /// What stood still before shapes no figure.
+    from: Tick,
     /// Time spent awake with nothing to do, nanoseconds.
     waited_ns: Cell<u64>,
 }
 
 impl Vigil {
+    /// One that counts from `from` on how often its loop stands still.
+    pub(super) fn from(from: Tick) -> Self {
+        Self { from, ..Self::default() }
+    }
+
     /// Something is to be done at `at`: wakes the main loop if it would sleep past it.
     pub(super) fn expect(&self, at: Tick) {
         if self.armed.get().is_some_and(|armed| at < armed) {
@@ -73,7 +80,7 @@ impl Vigil {
 
     /// The main loop has come round at `now`.
     pub(super) fn come_round(&self, now: Tick) {
-        if let Some(due) = self.due.take() {
+        if let Some(due) = self.due.take().filter(|due| *due >= self.from) {
             let mut stalls = self.stalls.get();
             stalls.add(due, now);
             self.stalls.set(stalls);

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use crate::clock::{Monotonic, Tick};
+use crate::clock::{Monotonic, Quotas, Throttling, Tick};
 
 /// How long the thread sleeps at a time: 200 wakes a second, about a thousandth of a core.
 const NAP: Duration = Duration::from_millis(5);
@@ -28,15 +28,6 @@ pub struct Standstills {
 }
 
 impl Standstills {
-    /// Adds what was seen elsewhere.
-    pub fn join(&mut self, other: Self) {
-        self.count += other.count;
-        self.total_ns += other.total_ns;
-        if other.longest_ns > self.longest_ns {
-            (self.longest_ns, self.longest_at) = (other.longest_ns, other.longest_at);
-        }
-    }
-
     /// Takes in that what was due at `due` happened at `woke`.
     pub(super) fn add(&mut self, due: Tick, woke: Tick) {
         let overslept = woke.since(due);
@@ -51,35 +42,55 @@ impl Standstills {
     }
 }
 
+/// What a watch saw in its time.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Sight {
+    /// When the machine, or this process as a whole, stood still.
+    pub(super) standstills: Standstills,
+    /// How a quota of processor time held this process up; `None` where there is none.
+    pub(super) throttling: Option<Throttling>,
+}
+
 /// A watch that runs until it is stopped.
 #[derive(Debug)]
 pub(super) struct Watch {
     over: Arc<AtomicBool>,
-    thread: JoinHandle<Standstills>,
+    thread: JoinHandle<Sight>,
 }
 
 impl Watch {
-    /// Starts to watch.
+    /// Starts to watch at `from`: what happens before shapes no figure. Quotas are looked at until `until`.
     ///
     /// # Errors
     /// If the thread cannot be started.
-    pub(super) fn start(clock: Monotonic) -> io::Result<Self> {
+    pub(super) fn start(clock: Monotonic, from: Tick, until: Tick) -> io::Result<Self> {
         let over = Arc::new(AtomicBool::new(false));
         let ended = Arc::clone(&over);
         let body = move || {
             let mut standstills = Standstills::default();
+            let (mut before, mut after) = (None, None);
             while !ended.load(Ordering::Relaxed) {
+                let begun = clock.now();
+                if begun >= from && before.is_none() {
+                    before = Some(Quotas::read());
+                }
+                if begun >= until && after.is_none() {
+                    after = Some(Quotas::read());
+                }
                 let due = clock.now() + NAP;
                 thread::sleep(NAP);
-                standstills.add(due, clock.now());
+                if due >= from {
+                    standstills.add(due, clock.now());
+                }
             }
-            standstills
+            let throttling = before.and_then(|before| after.unwrap_or_else(Quotas::read).since(&before));
+            Sight { standstills, throttling }
         };
         Ok(Self { over, thread: thread::Builder::new().name("squall-watch".into()).spawn(body)? })
     }
 
     /// Ends the watch and gives what it saw.
-    pub(super) fn stop(self) -> Standstills {
+    pub(super) fn stop(self) -> Sight {
         self.over.store(true, Ordering::Relaxed);
         // It cannot panic; if it did, it would have seen nothing.
         self.thread.join().unwrap_or_default()

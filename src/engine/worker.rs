@@ -171,7 +171,7 @@ impl<S: Sink> Worker<S> {
             devices,
             stage: Cell::new(Stage::Running),
             open: Cell::new(0),
-            vigil: Vigil::default(),
+            vigil: Vigil::from(setup.plan.measuring_starts()),
             account: Cell::new(None),
             released: Cell::new(Tick::ZERO),
             plan,

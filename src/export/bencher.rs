@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::measure::{error_rate, group_place, interval, measured, percentiles, place, shortfall, slug};
+use super::measure::{error_rate, group_place, interval, percentiles, place, shortfall, slug, tracked};
 use crate::compare::{Cell, Comparison};
 use crate::results::Report;
 
@@ -25,11 +25,11 @@ struct Metric {
 
 type Benchmarks = BTreeMap<String, BTreeMap<String, Metric>>;
 
-/// The measured phases of a run by `scenario/phase/fleet`, and `scenario/all`: percentiles in nanoseconds, `throughput` in
+/// The measured phases of a run, unless it is invalid, by `scenario/phase/fleet`, and `scenario/all`: percentiles in nanoseconds, `throughput` in
 /// readings answered ok per second, `error-rate` and `shortfall` as shares.
 pub fn run(report: &Report) -> String {
     let mut benchmarks = Benchmarks::new();
-    for row in measured(report) {
+    for row in tracked(report) {
         let figures = &row.figures;
         let measures =
             benchmarks.entry(name(&report.run.scenario.name, &place(&row.phase, &row.fleet))).or_default();

@@ -6,7 +6,7 @@
 use serde::Serialize;
 
 use super::measure::{
-    error_rate, group_place, interval, measured, percentiles, place, shortfall, significant,
+    error_rate, group_place, interval, percentiles, place, shortfall, significant, tracked,
 };
 use crate::compare::{Cell, Comparison};
 use crate::results::{Report, SummaryRow};
@@ -27,15 +27,15 @@ struct Entry {
 
 /// There is nothing to show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("nothing was measured, and github-action-benchmark refuses an empty list")]
+#[error("nothing was measured, or nothing valid, and github-action-benchmark refuses an empty list")]
 pub struct Nothing;
 
 /// Of which less is better: percentiles in milliseconds, error rate and shortfall in per cent.
 ///
 /// # Errors
-/// If nothing was measured.
+/// If nothing was measured, or the measurement is invalid.
 pub fn run_smaller(report: &Report) -> Result<String, Nothing> {
-    let entries = measured(report).flat_map(|row| {
+    let entries = tracked(report).flat_map(|row| {
         let times = percentiles(&row.figures).map(|(quantile, percentile)| {
             let bound = if percentile.censored { "\nat least: it lies among failed readings" } else { "" };
             entry(
@@ -58,9 +58,9 @@ pub fn run_smaller(report: &Report) -> Result<String, Nothing> {
 /// Of which more is better: readings answered ok per second.
 ///
 /// # Errors
-/// If nothing was measured.
+/// If nothing was measured, or the measurement is invalid.
 pub fn run_bigger(report: &Report) -> Result<String, Nothing> {
-    let entries: Vec<_> = measured(report)
+    let entries: Vec<_> = tracked(report)
         .map(|row| entry(&report.run.scenario.name, row, "throughput", "1/s", row.figures.rate_per_s, ""))
         .collect();
     list(&entries)

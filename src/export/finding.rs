@@ -33,19 +33,16 @@ fn finding(weight: Weight, title: &str, text: String) -> Finding {
 /// The exit code of a run whose budgets or promises were broken.
 const BUDGET: Option<u8> = Some(99);
 
-/// Whether nothing may be concluded from its figures.
-pub(super) fn is_invalid(report: &Report) -> bool {
-    report.run.validity.as_ref().is_some_and(|validity| validity.verdict == record::Verdict::Invalid)
-}
-
 /// What `run` is called in findings.
 fn subject(report: &Report) -> &str {
     &report.run.scenario.name
 }
 
-/// How the run ended, if not as planned; and that it was for nothing.
+/// How the run ended, if not as planned; and that it was for nothing. What an invalid run got, and whether a budget ended it, is
+/// none of the service's doing.
 pub(super) fn untimely(report: &Report) -> Option<&'static str> {
     match report.run.state {
+        RunState::Complete | RunState::Aborted if report.run.is_invalid() => None,
         RunState::Complete => report
             .summary
             .iter()
@@ -81,7 +78,7 @@ pub(super) fn of_run(report: &Report) -> Vec<Finding> {
         }
     }
     // Figures that cannot be trusted fail no budget.
-    let (weight, title) = if is_invalid(report) {
+    let (weight, title) = if report.run.is_invalid() {
         (Weight::Warning, "budget not judged")
     } else {
         (Weight::Error, "budget failed")

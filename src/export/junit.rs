@@ -13,7 +13,7 @@ use super::finding::{self, facts, gates};
 use super::measure::{group_place, measured, percentiles};
 use crate::compare::{Cell, Comparison, Support, Verdict};
 use crate::record;
-use crate::results::{FleetDelivery, FleetTarget, Report, SummaryRow};
+use crate::results::{FleetDelivery, FleetTarget, Report, RunState, SummaryRow};
 
 /// A run: a suite for the run itself and one per fleet, with a case per budget, per promise of delivery and per phase.
 pub fn run(report: &Report) -> String {
@@ -45,6 +45,9 @@ pub fn run(report: &Report) -> String {
 
 fn ended(report: &Report) -> Told {
     match finding::untimely(report) {
+        None if report.run.state == RunState::Aborted => Told::Skipped(
+            "a budget ended the run early, which says nothing: the measurement is invalid".to_owned(),
+        ),
         None => {
             let run = format!("run {} in {}", report.run.run_id, report.directory.display());
             let fleets = report.run.fleets.iter().map(FleetTarget::sentence);
@@ -69,14 +72,15 @@ fn validity(report: &Report) -> Told {
 fn budgets(report: &Report, fleet: &str, suite: &mut Suite) {
     for budget in report.run.budgets.iter().filter(|budget| budget.fleet == fleet) {
         let text = budget.sentence();
-        let told = if budget.met { Told::Passed(text) } else { broken(report, "budget", text) };
+        let passed = budget.met && !report.run.is_invalid();
+        let told = if passed { Told::Passed(text) } else { broken(report, "budget", text) };
         suite.add(&format!("budget {} {}", budget.subject(), budget.demand), 0.0, told);
     }
 }
 
 /// Figures that cannot be trusted break nothing.
 fn broken(report: &Report, word: &'static str, text: String) -> Told {
-    if finding::is_invalid(report) {
+    if report.run.is_invalid() {
         Told::Skipped(format!("not judged, the measurement is invalid: {text}"))
     } else {
         Told::Failed(word, text)
@@ -392,6 +396,8 @@ confirmation by 8 fresh pairs: regression</failure>
         assert!(text.contains("failures=\"0\" errors=\"1\""), "{text}");
         assert!(text.contains("type=\"invalid\""), "{text}");
         assert!(text.contains("not judged, the measurement is invalid: pumps: errors"), "{text}");
+        // Met or not: what the generator shaped says nothing of the service.
+        assert_eq!(text.matches("<skipped message=\"not judged").count(), 6, "{text}");
     }
 
     #[test]

@@ -15,6 +15,12 @@ pub(super) fn measured(report: &Report) -> impl Iterator<Item = &SummaryRow> {
         .filter(|row| row.kind == "reading" && row.figures.planned > 0 && is_measured(&row.phase))
 }
 
+/// The same for tools that follow figures over time and fail a build by them: nothing of an invalid run, whose figures are the
+/// generator's.
+pub(super) fn tracked(report: &Report) -> impl Iterator<Item = &SummaryRow> {
+    measured(report).filter(|_| !report.run.is_invalid())
+}
+
 /// The response-time percentiles that at least 10 samples lie beyond.
 pub(super) fn percentiles(figures: &Figures) -> impl Iterator<Item = (Quantile, Percentile)> {
     let ended = figures.ended();

@@ -24,3 +24,6 @@ fn json(value: &impl serde::Serialize) -> String {
     // Maps with text as keys and finite numbers cannot fail.
     serde_json::to_string_pretty(value).unwrap_or_default() + "\n"
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,6 @@ use std::fmt::Write as _;
 
 use super::measure::{error_rate, measured, percentiles, shortfall, significant};
 use crate::compare::{Cell, Comparison, Verdict};
-use crate::record;
 use crate::results::Report;
 
 const DIGITS: i32 = 3;
@@ -59,7 +58,9 @@ pub fn run(report: &Report) -> String {
 
 fn budgets(report: &Report) -> Family {
     let mut family = Family::new("squall_budget_met", "", "Whether a budget of the scenario was met.");
-    for budget in &report.run.budgets {
+    // Of an invalid measurement no budget was judged.
+    let judged = report.run.budgets.iter().filter(|_| !report.run.is_invalid());
+    for budget in judged {
         let labels = [
             ("scenario", report.run.scenario.name.clone()),
             ("name", budget.name.clone().unwrap_or_default()),
@@ -86,7 +87,7 @@ fn validity(report: &Report) -> Family {
         "",
         "Whether the figures are the service's: 0 if the run is invalid.",
     );
-    let invalid = report.run.validity.as_ref().is_none_or(|said| said.verdict == record::Verdict::Invalid);
+    let invalid = report.run.validity.is_none() || report.run.is_invalid();
     let labels = vec![("scenario", report.run.scenario.name.clone())];
     family.samples.push((labels, f64::from(u8::from(!invalid))));
     family

@@ -95,9 +95,13 @@ fn list<'a>(items: impl Iterator<Item = (&'a str, &'a str)>) -> String {
 }
 
 fn budgets(report: &Report) -> String {
-    let missed = if finding::is_invalid(report) { "❔ not judged" } else { "❌ failed" };
+    let invalid = report.run.is_invalid();
     let row = |budget: &crate::results::BudgetResult| {
-        let word = if budget.met { "✅ met" } else { missed };
+        let word = match (invalid, budget.met) {
+            (true, _) => "❔ not judged",
+            (false, true) => "✅ met",
+            (false, false) => "❌ failed",
+        };
         vec![word.to_owned(), budget.subject(), budget.demand.clone(), budget.found()]
     };
     let rows: Vec<_> = report.run.budgets.iter().map(row).collect();

@@ -3,8 +3,9 @@
 use serde_json::json;
 
 pub(crate) use crate::compare::specimen::{EVIL, comparison};
+use crate::record::Verdict;
 use crate::results::{
-    Detections, Expectation, Figures, FleetDelivery, Manifest, Millis, Offender, Report, SummaryRow,
+    Detections, Expectation, Figures, FleetDelivery, Manifest, Millis, Offender, Report, RunState, SummaryRow,
 };
 
 fn manifest() -> Manifest {
@@ -93,4 +94,19 @@ pub(crate) fn report() -> Report {
             kept: Some(false),
         }],
     }
+}
+
+/// The same run, had its generator been the bottleneck: nothing was answered, and a budget ended it early.
+pub(super) fn invalid() -> Report {
+    let mut report = report();
+    report.run.exit_code = Some(12);
+    report.run.state = RunState::Aborted;
+    if let Some(validity) = &mut report.run.validity {
+        validity.verdict = Verdict::Invalid;
+        validity.reasons = vec!["throttled in 81 of 89 periods by a quota of 0.02 processors".into()];
+    }
+    for row in &mut report.summary {
+        row.figures.ok = 0;
+    }
+    report
 }

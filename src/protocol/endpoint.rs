@@ -3,12 +3,14 @@
 use std::fmt::{self, Write as _};
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::sync::Arc;
 use std::time::Duration;
 
 use url::Url;
 
 use super::Login;
-use crate::record::Protocol;
+use super::scarcity::Scarcity;
+use crate::record::{Protocol, Scarce};
 
 /// A target URL that cannot be used, with what to do about it.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +75,22 @@ pub enum EndpointError {
         /// What the operating system said.
         source: io::Error,
     },
+    /// This machine cannot open a connection.
+    #[error(
+        "this machine ran out of {scarce} before it could connect to {address} for `{url}` ({source}), which says nothing about \
+         the target: {}",
+        scarce.remedy()
+    )]
+    Exhausted {
+        /// The URL, without credentials.
+        url: String,
+        /// The address tried last.
+        address: SocketAddr,
+        /// What there was no more of.
+        scarce: Scarce,
+        /// What the operating system said.
+        source: io::Error,
+    },
     /// Nothing accepts connections there.
     #[error("nothing answers at {address} for `{url}` ({source}): start the target, or correct its address")]
     Unreachable {
@@ -117,6 +135,7 @@ pub struct Endpoint {
     authority: String,
     target: String,
     credentials: Option<Login>,
+    scarcity: Arc<Scarcity>,
 }
 
 /// `number` TCP ports of the loopback that nobody listens on at the moment, all different.
@@ -172,6 +191,7 @@ impl Endpoint {
             authority,
             target,
             credentials,
+            scarcity: Arc::default(),
         })
     }
 
@@ -237,7 +257,7 @@ impl Endpoint {
     /// Blocks for at most `timeout` per address.
     ///
     /// # Errors
-    /// [`EndpointError::Unreachable`] if no address accepts.
+    /// [`EndpointError::Unreachable`] if no address accepts, [`EndpointError::Exhausted`] if this machine could not even ask.
     pub fn probe(&mut self, timeout: Duration) -> Result<(), EndpointError> {
         let mut last = (self.address, io::Error::from(io::ErrorKind::NotFound));
         for &address in &self.addresses {
@@ -250,6 +270,9 @@ impl Endpoint {
             }
         }
         let (address, source) = last;
+        if let Some(scarce) = Scarce::of_io(&source) {
+            return Err(EndpointError::Exhausted { url: self.shown.url.clone(), address, scarce, source });
+        }
         Err(EndpointError::Unreachable { url: self.shown.url.clone(), address, source })
     }
 
@@ -281,6 +304,11 @@ impl Endpoint {
     /// The local address that the connection of device number `index` comes from.
     pub fn source_of(&self, index: usize) -> Option<IpAddr> {
         self.sources.get(index % self.sources.len().max(1)).copied()
+    }
+
+    /// How often this machine ran out of what while devices connected here; all clones of an endpoint count together.
+    pub fn scarcity(&self) -> &Scarcity {
+        &self.scarcity
     }
 
     /// The value of the `Host` header: the default port is left out, as RFC 9110 §7.2 asks.
@@ -320,6 +348,9 @@ impl EndpointError {
             Self::Unusable { part, protocol, .. } => Self::Unusable { url, part, protocol },
             Self::Resolve { source, .. } => Self::Resolve { url, host: "its host".to_owned(), source },
             Self::Unreachable { address, source, .. } => Self::Unreachable { url, address, source },
+            Self::Exhausted { address, scarce, source, .. } => {
+                Self::Exhausted { url, address, scarce, source }
+            }
             Self::Source { .. } => self,
         }
     }

@@ -20,6 +20,7 @@ mod limbo;
 mod mqtt;
 mod note;
 mod pulse;
+mod scarcity;
 #[cfg(any(test, fuzzing, feature = "internals"))]
 mod script;
 mod session;

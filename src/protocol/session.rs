@@ -71,7 +71,10 @@ impl Session {
         identity: &Identity,
     ) -> Result<Self, Failure> {
         let dialing = Link::dial(endpoint.address(), identity.source, identity.weather.clone());
-        let link = dialing.await.map_err(|error| Failure::io(&error))?;
+        let link = dialing.await.map_err(|error| {
+            endpoint.scarcity().note(&error);
+            Failure::io(&error)
+        })?;
         Self::open(link, endpoint, settings, identity).await
     }
 

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::Scarce;
+
 /// Why a reading or a connection attempt failed. Closed: counted by kind, never by message text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -56,8 +58,7 @@ impl ErrorKind {
             Io::ConnectionRefused => Self::Refused,
             Io::ConnectionReset | Io::ConnectionAborted | Io::BrokenPipe => Self::Reset,
             Io::UnexpectedEof => Self::Closed,
-            Io::AddrNotAvailable | Io::AddrInUse | Io::OutOfMemory => Self::Resource,
-            _ if matches!(error.raw_os_error(), Some(23 | 24)) => Self::Resource,
+            _ if Scarce::of_io(error).is_some() => Self::Resource,
             _ => Self::Network,
         }
     }

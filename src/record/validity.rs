@@ -40,4 +40,14 @@ pub struct Validity {
     pub verdict: Verdict,
     /// One sentence per rule that was broken.
     pub reasons: Vec<String>,
+    /// The percentiles of the response time, such as `p99`, that the generator cannot have shaped; `None` where nobody said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub covers: Option<Vec<String>>,
+}
+
+impl Validity {
+    /// Whether the percentile named so may be the generator's and not the service's; false where nobody said.
+    pub fn leaves_out(&self, percentile: &str) -> bool {
+        self.covers.as_ref().is_some_and(|covers| !covers.iter().any(|name| name == percentile))
+    }
 }

@@ -8,7 +8,7 @@ use super::outage::{Outage, Recovery as State};
 use super::total::{ALL, Totals};
 use crate::budget::{Budget, Condition, Figure, LEAST_SUPPORT, Metric, Scope, Times};
 use crate::clock::Tick;
-use crate::record::{ErrorKind, Kind, PhaseRole};
+use crate::record::{ErrorKind, Kind, PhaseRole, Validity, Verdict};
 use crate::units::Quantile;
 
 /// Every condition of `budgets` and what `totals` say of it, in their order. Of the one that ended the run early the verdict of
@@ -30,6 +30,35 @@ pub(crate) fn judge(totals: &Totals, budgets: &[Budget], early: Option<&BudgetRe
         results.extend(budget.conditions.iter().map(judged));
     }
     results
+}
+
+/// Makes a measurement invalid that cannot say whether the service or the generator broke one of `budgets`, since the percentile
+/// that was too long is one that the generator may have shaped; and marks the budgets of an invalid one as not judged.
+pub(crate) fn confine(validity: &mut Validity, budgets: &mut [BudgetResult]) {
+    if validity.verdict < Verdict::Invalid {
+        let doubtful = budgets.iter().filter(|budget| is_doubtful(budget, validity));
+        let reason =
+            |budget: &BudgetResult| format!("{}: the generator may have broken it", budget.sentence());
+        let reasons: Vec<_> = doubtful.map(reason).collect();
+        if !reasons.is_empty() {
+            validity.verdict = Verdict::Invalid;
+            validity.reasons.extend(reasons);
+        }
+    }
+    for budget in budgets {
+        budget.unjudged = validity.verdict == Verdict::Invalid;
+    }
+}
+
+/// Whether a budget was broken by a percentile that the generator may have shaped.
+fn is_doubtful(budget: &BudgetResult, validity: &Validity) -> bool {
+    let Some(Ok(Metric::Percentile(times, quantile))) = Metric::parse(&budget.metric) else { return false };
+    let by_generator = matches!(times, Times::Response | Times::Ok | Times::Service);
+    let judged = || Quantile::REPORTED.into_iter().filter(|judged| *judged <= Quantile::P99_9);
+    // What lies between two percentiles is no safer than the higher of them.
+    let next = judged().find(|judged| *judged >= quantile).or_else(|| judged().last());
+    let measured = !budget.met && budget.value.is_some() && budget.kind == Kind::Reading.name();
+    by_generator && measured && next.is_some_and(|next| validity.leaves_out(&next.to_string()))
 }
 
 /// Judges, while a run is on, those budgets that may end it.
@@ -95,6 +124,7 @@ fn result(budget: &Budget, condition: &Condition, finding: &Finding) -> BudgetRe
         fleet: scope.fleet.clone().unwrap_or_else(|| ALL.to_owned()),
         measured: found.map(shown),
         met: found.is_some_and(|found| condition.is_met(found.value, found.at_least)),
+        unjudged: false,
         name: budget.name.clone(),
         scope: scope.to_string(),
         protocol: scope.protocol.clone(),

@@ -368,7 +368,7 @@ mod tests {
             }],
             pacing_lag: Some(PacingLag { p50_ms: 0.05, p99_ms: 0.2 }),
             calibration: None,
-            validity: Some(Validity { verdict: Verdict::Suspect, reasons: vec!["why".into()] }),
+            validity: Some(Validity { verdict: Verdict::Suspect, reasons: vec!["why".into()], covers: None }),
             anomaly_rows_omitted: 3,
             recovery: crate::results::RecoveryRule::default(),
             fault_spells_omitted: 0,

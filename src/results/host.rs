@@ -1,8 +1,10 @@
 //! Facts on the machine that generates the load, for the manifest.
 
 use std::fs;
+use std::time::Duration;
 
 use super::manifest::Host;
+use crate::clock::memory_left;
 
 impl Host {
     /// This machine.
@@ -28,6 +30,18 @@ impl Host {
         port_range(&fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok()?)
     }
 
+    /// How long a port cannot be used for a connection to the same target after one has ended, to one on this machine or not. Linux:
+    /// a minute (TCP_TIMEWAIT_LEN), or a second where `net.ipv4.tcp_tw_reuse` says so (ip-sysctl).
+    pub fn port_rest(loopback: bool) -> Duration {
+        let reuse = fs::read_to_string("/proc/sys/net/ipv4/tcp_tw_reuse").unwrap_or_default();
+        let reused = match reuse.trim() {
+            "1" => true,
+            "2" => loopback,
+            _ => false,
+        };
+        Duration::from_secs(if reused { 1 } else { 60 })
+    }
+
     /// Memory of this process that is resident and not backed by files, bytes; `None` where the system does not tell. Linux:
     /// `RssAnon` of `/proc/self/status`.
     pub fn anonymous_memory() -> Option<u64> {
@@ -36,22 +50,33 @@ impl Host {
         kib.checked_mul(1024)
     }
 
-    /// Memory that could be had without swapping, bytes, within the limit of this process's control group; `None` where the
-    /// system does not tell.
+    /// Memory that could be had without swapping, bytes, within the limits of this process and of its control groups; `None`
+    /// where the system does not tell.
     pub fn available_memory() -> Option<u64> {
         let machine = fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
             let kib: u64 = entry(&text, "MemAvailable")?.strip_suffix(" kB")?.parse().ok()?;
             kib.checked_mul(1024)
         });
-        let number = |path: &str| fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
-        // Version 2 and version 1, as they appear inside a container. Without a limit there is no number, or an absurd one.
-        let group = [
-            ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-            ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
-        ];
-        let group = group.iter().find_map(|(limit, used)| Some(number(limit)?.saturating_sub(number(used)?)));
-        machine.into_iter().chain(group).min()
+        machine.into_iter().chain(memory_left()).chain(address_space_left()).min()
     }
+}
+
+/// Memory that this process may still take by its own limits (`ulimit -v`, `ulimit -d`), bytes; `None` where there is none.
+#[cfg(target_os = "linux")]
+fn address_space_left() -> Option<u64> {
+    use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let left = |(resource, key): (Resource, &str)| {
+        let (limit, _) = getrlimit(resource).ok().filter(|(soft, _)| *soft != RLIM_INFINITY)?;
+        let kib: u64 = entry(&status, key)?.strip_suffix(" kB")?.trim().parse().ok()?;
+        Some(limit.saturating_sub(kib.saturating_mul(1024)))
+    };
+    [(Resource::RLIMIT_AS, "VmSize"), (Resource::RLIMIT_DATA, "VmData")].into_iter().filter_map(left).min()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn address_space_left() -> Option<u64> {
+    None
 }
 
 fn port_range(text: &str) -> Option<u64> {

@@ -11,7 +11,7 @@ use super::delivery::FleetDelivery;
 use super::demand::Demand;
 use super::failure::ReasonSum;
 use super::recovery::RecoveryRule;
-use crate::record::{Shard, Validity};
+use crate::record::{Shard, Validity, Verdict};
 
 /// The version of the run directory's files. Columns and keys may be added under the same version.
 pub(crate) const SCHEMA: u32 = 1;
@@ -294,6 +294,9 @@ pub struct BudgetResult {
     pub measured: Option<String>,
     /// Whether it was met.
     pub met: bool,
+    /// Whether that is no judgement of the service, because the measurement is invalid.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unjudged: bool,
     /// What its author calls the budget.
     #[serde(default)]
     pub name: Option<String>,
@@ -336,6 +339,13 @@ pub struct BudgetResult {
     /// Whether it ended the run early.
     #[serde(default)]
     pub aborted: bool,
+}
+
+impl Manifest {
+    /// Whether nothing may be concluded from its figures: the generator was the bottleneck.
+    pub fn is_invalid(&self) -> bool {
+        self.validity.as_ref().is_some_and(|validity| validity.verdict == Verdict::Invalid)
+    }
 }
 
 impl BudgetResult {

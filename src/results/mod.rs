@@ -43,7 +43,7 @@ mod total;
 #[cfg(test)]
 pub(crate) use anomaly::AnomalyRow;
 pub use anomaly::read_anomalies;
-pub(crate) use budget::judge;
+pub(crate) use budget::{confine, judge};
 pub(crate) use cell::Percentile;
 pub(crate) use collector::Collector;
 pub use collector::recorders;

@@ -228,6 +228,11 @@ impl Readings {
         self.cell.response_at(quantile, &mut self.cell.scratch())
     }
 
+    /// Service time of what ended ok, nanoseconds; `None` without data.
+    pub fn service_ns(&self, quantile: Quantile) -> Option<u64> {
+        self.at(Series::Service, quantile)
+    }
+
     /// How late the generator itself woke, nanoseconds; `None` without data.
     pub fn pacing_lag_ns(&self, quantile: Quantile) -> Option<u64> {
         self.at(Series::PacingLag, quantile)

@@ -29,6 +29,11 @@ impl Quantile {
     /// The quantiles every summary states.
     pub const REPORTED: [Self; 6] = [Self::P50, Self::P90, Self::P95, Self::P99, Self::P99_9, Self::P99_99];
 
+    /// The quantile of a fraction, held in [0, 1], to a millionth.
+    pub fn of(fraction: f64) -> Self {
+        Self((fraction.clamp(0.0, 1.0) * 1e6).round() as u32)
+    }
+
     /// As a fraction in [0, 1].
     pub fn fraction(self) -> f64 {
         f64::from(self.0) / 1e6

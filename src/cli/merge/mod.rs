@@ -149,7 +149,15 @@ fn validity(sources: &[Source], merged: &[MergedShard]) -> Validity {
     if omitted > 0 {
         reasons.push(format!("and {omitted} more reasons, which the shards' own reports name"));
     }
-    Validity { verdict, reasons }
+    Validity { verdict, reasons, covers: covers(merged) }
+}
+
+/// The percentiles that hold in every shard; `None` if one of them does not say.
+fn covers(merged: &[MergedShard]) -> Option<Vec<String>> {
+    let all: Option<Vec<_>> = merged.iter().map(|part| part.validity.as_ref()?.covers.as_ref()).collect();
+    let all = all?;
+    let (first, others) = all.split_first()?;
+    Some(first.iter().filter(|name| others.iter().all(|other| other.contains(name))).cloned().collect())
 }
 
 /// Completes the manifest, and says how the process exits.
@@ -166,6 +174,9 @@ fn conclude(manifest: &mut Manifest, totals: &Totals, demanded: &Demanded) -> Ex
     manifest.budgets = results::judge(totals, &demanded.budgets, None);
     let broken = demanded.delivery && !totals.broken_promises().is_empty();
     let failed = broken || manifest.budgets.iter().any(|budget| !budget.met);
+    if let Some(validity) = &mut manifest.validity {
+        results::confine(validity, &mut manifest.budgets);
+    }
     let verdict = manifest.validity.as_ref().map_or(Verdict::Valid, |validity| validity.verdict);
     // The merge itself was not interrupted, and shards that were are here only because that was allowed.
     let exit = Exit::of_run(RunState::Complete, verdict, readings.ok(), failed);

@@ -9,7 +9,7 @@ use crate::cli::args::RunArgs;
 use crate::cli::exit::Exit;
 use crate::cli::{Fault, report, settle, unanswered};
 use crate::clock::{PacerKind, WallTime};
-use crate::engine::{End, Figures, Report, Standstills, WorkerReport};
+use crate::engine::{End, Figures, Level, Report, WorkerReport};
 use crate::record::{ErrorKind, FleetId, Layout};
 use crate::results::{self, BudgetResult, Calibration, Readings, RunState, SummaryRow, Totals, WorkerUse};
 use crate::units::Quantile;
@@ -36,7 +36,6 @@ impl Driven {
         let rows = totals.rows();
         let end = report.end;
         let readings = totals.readings(None);
-        let validity = self.figures(totals, &readings, &rows).judge();
         self.manifest.state = match end {
             End::Complete => RunState::Complete,
             End::Interrupted if self.interrupted.is_none() && self.early.is_some() => RunState::Aborted,
@@ -44,7 +43,9 @@ impl Driven {
         };
         let aborted = self.manifest.state == RunState::Aborted;
         let early = self.early.budget.take().map(|failed| BudgetResult { aborted, ..failed });
-        let budgets = results::judge(totals, own_budgets(&self.plan, self.shard), early.as_ref());
+        let mut budgets = results::judge(totals, own_budgets(&self.plan, self.shard), early.as_ref());
+        let mut validity = self.figures(totals, &readings, &rows, profile).judge();
+        results::confine(&mut validity, &mut budgets);
         let broken = self.plan.scenario().run.demand_delivery && !totals.broken_promises().is_empty();
         let failed = broken || budgets.iter().any(|budget| !budget.met);
         let refused = self.early.refused.take().filter(|_| aborted);
@@ -107,33 +108,50 @@ impl Driven {
     }
 
     /// What the judgement rests on.
-    fn figures(&self, totals: &Totals, readings: &Readings, rows: &[SummaryRow]) -> Figures {
+    fn figures(
+        &self,
+        totals: &Totals,
+        readings: &Readings,
+        rows: &[SummaryRow],
+        profile: Option<&Profile>,
+    ) -> Figures {
         let complete = self.report.as_ref().is_ok_and(|report| report.end == End::Complete);
         let workers = self.report.as_ref().map(|report| report.workers.as_slice()).unwrap_or_default();
         let report = self.report.as_ref().ok();
-        let mut stalls = Standstills::default();
-        for worker in workers {
-            stalls.join(worker.stalls);
-        }
+        let stalls = workers.iter().map(|worker| worker.stalls).max_by_key(|stalls| stalls.total_ns);
+        let stalls = stalls.unwrap_or_default();
+        let begin = self.plan.measuring_starts();
+        let measured_s = report.map_or(0.0, |report| report.finished.since(begin) as f64 / 1e9);
+        // As many replies as came in that time may have been stamped late.
+        let late = (stalls.total_ns as f64 / 1e9 / measured_s.max(1e-9)).min(1.0);
         let overrun = workers.iter().map(|worker| worker.overrun).max().unwrap_or_default();
         let length = self.plan.end().since(self.plan.measuring_starts()) as f64 / 1e9;
         Figures {
             planned: readings.planned(),
             expected: if complete { self.expected() } else { None },
-            pacing_lag_p95_ns: readings.pacing_lag_ns(Quantile::P95),
+            levels: levels(readings, late),
+            pacing_lag_p98_ns: readings.pacing_lag_ns(Quantile::of(0.98)),
+            floor_ns: profile.and_then(|profile| self.floor_ns(profile)).unwrap_or(0),
+            measured_s,
             standstills: report.map(|report| report.standstills).unwrap_or_default(),
             stalls,
+            throttling: report.and_then(|report| report.throttling),
             overrun: complete.then_some((length, overrun.as_secs_f64())),
             stolen: report.and_then(|report| stolen_share(report, self.manifest.host.cores)),
-            pacing_lag_p99_ns: readings.pacing_lag_ns(Quantile::P99),
-            response_p50_ns: readings.response(Quantile::P50).map(|percentile| percentile.ns),
             worker_cpu: workers.iter().filter_map(|worker| worker.busy).collect(),
             worker_starved: workers.iter().filter_map(|worker| worker.starved).collect(),
             resource_errors: rows.iter().map(|row| row.figures.errors(ErrorKind::Resource)).sum(),
+            scarce: self.scarce.clone(),
             overflow: rows.iter().filter(|row| !row.is_headline()).map(|row| row.figures.overflow).sum(),
             unaccounted: totals.unaccounted(),
             unheard: workers.iter().map(|worker| worker.unheard).sum(),
         }
+    }
+
+    /// The least that any of the protocols spoken takes on this machine, nanoseconds.
+    fn floor_ns(&self, profile: &Profile) -> Option<u64> {
+        let floor = |name: &str| profile.drivers.get(name).map(|driver| driver.floor_p50_ns);
+        self.plan.layout().fleets.iter().filter_map(|fleet| floor(fleet.protocol.name())).min()
     }
 
     /// Readings the plan has in the measured phases for the devices driven, and how far chance may take a run from that; `None` where a fleet is
@@ -154,6 +172,22 @@ impl Driven {
         }
         Some((expected, variance.sqrt()))
     }
+}
+
+/// The percentiles that are judged, with a share of the longest times left out that may be of replies stamped `late`.
+fn levels(readings: &Readings, late: f64) -> Vec<Level> {
+    let earlier = |quantile: Quantile| Quantile::of(quantile.fraction() * (1.0 - late));
+    let level = |quantile: Quantile| {
+        Some(Level {
+            quantile,
+            lag_ns: readings.pacing_lag_ns(quantile)?,
+            service_ns: readings.service_ns(earlier(quantile)).unwrap_or(0),
+            response_ns: readings
+                .response(earlier(Level::of_response(quantile)))
+                .map_or(0, |percentile| percentile.ns),
+        })
+    };
+    Figures::JUDGED.into_iter().filter_map(level).collect()
 }
 
 /// The share of the machine's processor time that the hypervisor gave to others during the run.

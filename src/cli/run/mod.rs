@@ -25,7 +25,7 @@ use crate::clock::{Monotonic, PacerKind, Tick, WallTime};
 use crate::display::{Progress, ProgressMode, Style};
 use crate::engine::{self, Control, EngineError, Order, Setup};
 use crate::protocol::control::TroubleDesk;
-use crate::record::{FleetId, Layout, Shard, SwitchLog};
+use crate::record::{FleetId, Layout, Scarce, Shard, SwitchLog};
 use crate::results::{
     self, BudgetResult, ClockFacts, Collector, Demand, Host, Manifest, PacerFacts, Privacy, Refused,
     RunDirectory, RunFiles, RunState, ScenarioText, ShardFacts, ShardHeader, StartFacts, Totals,
@@ -139,6 +139,8 @@ struct Driven {
     manifest: Manifest,
     report: Result<engine::Report, EngineError>,
     totals: io::Result<Totals>,
+    /// What this machine ran out of, and how often.
+    scarce: Vec<(Scarce, u64)>,
     journal: Journal,
     /// When the user first interrupted the run.
     interrupted: Option<Tick>,
@@ -335,6 +337,7 @@ impl Attempt {
             manifest: self.manifest,
             report,
             totals,
+            scarce: setup.endpoints.iter().flat_map(|endpoint| endpoint.scarcity().counts()).collect(),
             journal: self.journal,
             interrupted: interrupted.get().copied(),
             early,

@@ -4,15 +4,13 @@ use std::net::IpAddr;
 
 use crate::cli::Fault;
 use crate::cli::check::memory;
+use crate::cli::churn::{self, USUAL_PORTS};
 use crate::cli::target::Targets;
 use crate::engine::{self, Descriptors};
 use crate::protocol::Endpoint;
 use crate::record::{FleetId, Protocol, Shard};
 use crate::results::Host;
 use crate::scenario::Plan;
-
-/// Ephemeral ports of an address where the system does not tell: Linux's default range.
-const USUAL_PORTS: u64 = 28_232;
 
 /// Makes sure that the machine has what the run needs, and settles where connections come from. Gives what the user should
 /// know.
@@ -37,6 +35,9 @@ pub(super) fn ensure(
             Ok(sources) => {
                 faults.extend(endpoint.come_from(&sources).err().map(|error| error.to_string()));
                 notes.extend(announcement(endpoint, &sources, given));
+                let (target, held) = (Some(endpoint.address().ip()), sources.len() as u64);
+                let places = (held, ports, churn::rest_s(target));
+                notes.extend(churn::note(plan, shard, endpoint.protocol(), places));
             }
             Err(error) => faults.push(error.to_string()),
         }

@@ -1,18 +1,50 @@
-//! The judgement of runs, as a table.
+//! The judgement of runs, as a table, and that starvation never makes it milder.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
 
 use super::*;
 use crate::clock::Tick;
+
+const MS: u64 = 1_000_000;
+
+/// Every percentile with this lag and this service time, from p50 to p99.9.
+fn levels(lag_ns: [u64; 5], service_ns: [u64; 5]) -> Vec<Level> {
+    let level = |((quantile, lag_ns), service_ns): ((Quantile, u64), u64)| Level {
+        quantile,
+        lag_ns,
+        service_ns,
+        response_ns: service_ns,
+    };
+    Figures::JUDGED.into_iter().zip(lag_ns).zip(service_ns).map(level).collect()
+}
+
+const QUICK: [u64; 5] = [MS / 3, MS / 3, MS / 2, MS, 2 * MS];
 
 fn sound() -> Figures {
     Figures {
         planned: 10_000,
         expected: Some((10_000.0, 100.0)),
-        pacing_lag_p95_ns: Some(100_000),
-        pacing_lag_p99_ns: Some(200_000),
-        response_p50_ns: Some(300_000),
+        levels: levels([MS / 10; 5], QUICK),
+        pacing_lag_p98_ns: Some(MS / 10),
+        measured_s: 10.0,
         worker_cpu: vec![0.2, 0.3],
         ..Figures::default()
     }
+}
+
+fn late(lag_ns: [u64; 5]) -> Figures {
+    Figures { levels: levels(lag_ns, QUICK), pacing_lag_p98_ns: Some(lag_ns[3]), ..sound() }
+}
+
+fn still(count: u64, each_ms: u64) -> Standstills {
+    let (total_ns, longest_ns) = (count * each_ms * MS, each_ms * MS);
+    Standstills { count, total_ns, longest_ns, longest_at: Tick(MS) }
+}
+
+fn throttling(throttled: u64, periods: u64, processors: f64) -> Option<Throttling> {
+    Some(Throttling { periods, throttled, stopped: Duration::from_millis(throttled), processors })
 }
 
 fn judged(cases: &[(&str, Figures, Verdict, &str)]) {
@@ -26,116 +58,278 @@ fn judged(cases: &[(&str, Figures, Verdict, &str)]) {
 
 #[test]
 fn what_happened_is_judged_as_the_table_says() {
-    let ms = 1_000_000;
+    use Verdict::{Invalid, Suspect, Valid};
+    let scarce = |what| Figures { resource_errors: 3, scarce: vec![(what, 3)], ..sound() };
     judged(&[
-        ("sound", sound(), Verdict::Valid, ""),
-        ("late", Figures { pacing_lag_p99_ns: Some(3 * ms), ..sound() }, Verdict::Suspect, "sent late"),
-        ("very late", Figures { pacing_lag_p99_ns: Some(30 * ms), ..sound() }, Verdict::Invalid, "sent late"),
-        ("slow service", Figures { response_p50_ns: Some(9_000 * ms), ..sound() }, Verdict::Valid, ""),
+        ("sound", sound(), Valid, ""),
+        ("late", late([0, 0, MS, 3 * MS, 3 * MS]), Suspect, "sent late: pacing lag p99 3.000 ms"),
         (
-            "busy core",
-            Figures { worker_cpu: vec![0.2, 0.97], ..sound() },
-            Verdict::Suspect,
-            "worker 1 used 97 %",
+            "very late",
+            late([MS, MS, 20 * MS, 30 * MS, 30 * MS]),
+            Invalid,
+            "sent late: pacing lag p99 30.000 ms",
         ),
-        ("no ports", Figures { resource_errors: 3, ..sound() }, Verdict::Suspect, "ran out of"),
-        ("overflow", Figures { overflow: 1, ..sound() }, Verdict::Suspect, "did not fit"),
-        ("relay", Figures { unheard: 1, ..sound() }, Verdict::Invalid, "could not be passed"),
-        ("lost plan", Figures { planned: 8_000, ..sound() }, Verdict::Invalid, "lost its plan"),
-        ("unaccounted", Figures { unaccounted: 2, ..sound() }, Verdict::Invalid, "no outcome"),
-        ("nothing", Figures { planned: 0, expected: None, ..sound() }, Verdict::Invalid, "nothing to judge"),
+        (
+            "late in the middle",
+            late([15 * MS, 15 * MS, 15 * MS, 15 * MS, 15 * MS]),
+            Invalid,
+            "no percentile holds",
+        ),
+        ("a slow service", Figures { levels: levels([MS / 10; 5], [9_000 * MS; 5]), ..sound() }, Valid, ""),
+        ("busy core", Figures { worker_cpu: vec![0.2, 0.97], ..sound() }, Suspect, "worker 1 used 97 %"),
+        ("no ports", scarce(Scarce::Ports), Invalid, "the generator ran out of source ports: 3 connections"),
+        ("no descriptors", scarce(Scarce::Descriptors), Invalid, "ran out of file descriptors: 3"),
+        ("no memory", scarce(Scarce::Memory), Invalid, "ran out of memory: 3"),
+        (
+            "something",
+            Figures { resource_errors: 3, ..sound() },
+            Invalid,
+            "3 connections or readings failed because",
+        ),
+        ("overflow", Figures { overflow: 1, ..sound() }, Suspect, "did not fit"),
+        ("relay", Figures { unheard: 1, ..sound() }, Invalid, "could not be passed"),
+        ("lost plan", Figures { planned: 8_000, ..sound() }, Invalid, "lost its plan"),
+        ("unaccounted", Figures { unaccounted: 2, ..sound() }, Invalid, "no outcome"),
+        ("nothing", Figures { planned: 0, expected: None, ..sound() }, Invalid, "nothing to judge"),
     ]);
 }
 
 #[test]
 fn what_the_generator_lacked_is_judged_as_the_table_says() {
-    let ms = 1_000_000;
+    use Verdict::{Invalid, Suspect, Valid};
+    let starved = |share| Figures { worker_starved: vec![0.0, share], ..sound() };
+    let stolen = |share| Figures { stolen: Some(share), ..sound() };
+    let held_up =
+        |throttled, periods| Figures { throttling: throttling(throttled, periods, 0.02), ..sound() };
+    let beyond =
+        |overrun_s, busy| Figures { overrun: Some((10.0, overrun_s)), worker_cpu: vec![busy], ..sound() };
+    let stalled = |stalls, standstills| Figures { stalls, standstills, ..sound() };
     judged(&[
-        (
-            "starved",
-            Figures { worker_starved: vec![0.0, 0.43], ..sound() },
-            Verdict::Suspect,
-            "worker 1: for 43 %",
-        ),
+        ("starved", starved(0.43), Suspect, "worker 1: for 43 %"),
+        ("starved for most of the time", starved(0.63), Invalid, "worker 1: for 63 %"),
         (
             "starved and late",
-            Figures { pacing_lag_p99_ns: Some(30 * ms), worker_starved: vec![0.4], ..sound() },
-            Verdict::Invalid,
+            Figures { worker_starved: vec![0.4], ..late([30 * MS; 5]) },
+            Invalid,
             "something else used its core",
         ),
+        ("a quota that suffices", held_up(0, 100), Valid, ""),
+        ("throttled now and then", held_up(5, 100), Suspect, "throttled in 5 of 100 periods"),
         (
-            "beyond its power",
-            Figures { overrun: Some((10.0, 10.0)), worker_cpu: vec![0.99], ..sound() },
-            Verdict::Invalid,
-            "achieved 50 % of the planned rate: a plan of 10.0 s took 20.0 s; its core was full",
+            "throttled",
+            held_up(81, 89),
+            Invalid,
+            "throttled in 81 of 89 periods by a quota of 0.02 processors",
         ),
         (
-            "a little beyond",
-            Figures { overrun: Some((10.0, 0.3)), ..sound() },
-            Verdict::Suspect,
-            "achieved 97 %",
+            "throttled and late",
+            Figures { throttling: throttling(9, 89, 0.5), ..late([0, 0, 40 * MS, 50 * MS, 50 * MS]) },
+            Invalid,
+            "pacing lag p99 50.000 ms, where the service itself took at least 0.899 ms; throttled in 9 of 89 periods",
         ),
-        ("on time", Figures { overrun: Some((10.0, 0.04)), ..sound() }, Verdict::Valid, ""),
-        (
-            "late by a standstill",
-            Figures {
-                overrun: Some((2.0, 0.2)),
-                standstills: Standstills { count: 1, total_ns: 190 * ms, ..Standstills::default() },
-                ..sound()
-            },
-            Verdict::Valid,
-            "",
-        ),
+        ("beyond its power", beyond(10.0, 0.99), Invalid, "a plan of 10.0 s took 20.0 s; its core was full"),
+        ("a little beyond", beyond(0.3, 0.1), Suspect, "achieved 97 %"),
+        ("on time", beyond(0.04, 0.1), Valid, ""),
+        ("stalled rarely", stalled(still(1, 90), Standstills::default()), Valid, ""),
         (
             "stalled",
-            Figures {
-                overrun: Some((10.0, 0.0)),
-                stalls: Standstills {
-                    count: 3,
-                    total_ns: 300 * ms,
-                    longest_ns: 120 * ms,
-                    longest_at: Tick(ms),
-                },
-                ..sound()
-            },
-            Verdict::Suspect,
-            "loops stood still 3 times, for 120 ms",
+            stalled(still(3, 50), Standstills::default()),
+            Suspect,
+            "stood still 3 times, for 1.5 % of the time",
+        ),
+        (
+            "stalled for long",
+            stalled(still(3, 100), Standstills::default()),
+            Invalid,
+            "for 3.0 % of the time and 100 ms",
         ),
         (
             "stalled with the machine",
-            Figures {
-                overrun: Some((10.0, 0.0)),
-                stalls: Standstills { count: 3, total_ns: 300 * ms, ..Standstills::default() },
-                standstills: Standstills { count: 3, total_ns: 290 * ms, ..Standstills::default() },
-                ..sound()
-            },
-            Verdict::Valid,
-            "",
+            stalled(still(3, 100), still(3, 100)),
+            Invalid,
+            "the whole process stood still",
         ),
-        ("stolen", Figures { stolen: Some(0.12), ..sound() }, Verdict::Suspect, "gave 12 %"),
+        ("stolen", stolen(0.12), Suspect, "gave 12 %"),
+        ("stolen for long", stolen(0.32), Invalid, "gave 32 %"),
     ]);
 }
 
 #[test]
-fn a_standstill_of_the_machine_excuses_only_what_it_explains() {
-    let ms = 1_000_000;
-    let standstills =
-        Standstills { count: 1, total_ns: 160 * ms, longest_ns: 160 * ms, ..Standstills::default() };
-    let stood = Figures { pacing_lag_p99_ns: Some(40 * ms), standstills, ..sound() };
-    let judged = stood.judge();
-    assert_eq!(judged.verdict, Verdict::Suspect);
+fn rare_pauses_of_the_machine_make_a_run_suspect_and_others_invalid() {
+    let pauses = |standstills| Figures {
+        pacing_lag_p98_ns: Some(MS / 10),
+        standstills,
+        ..late([MS / 10, MS / 10, MS / 10, 40 * MS, 150 * MS])
+    };
+    let rare = pauses(still(1, 160));
+    let judged = rare.judge();
+    assert_eq!(judged.verdict, Verdict::Suspect, "{judged:?}");
     assert!(judged.reasons[0].contains("stood still 1 times, for 160 ms"), "{judged:?}");
-    let sustained = Figures { pacing_lag_p95_ns: Some(20 * ms), ..stood.clone() };
-    assert_eq!(sustained.judge().verdict, Verdict::Invalid, "a starved generator");
-    let longer = Figures { pacing_lag_p99_ns: Some(200 * ms), ..stood };
-    assert_eq!(longer.judge().verdict, Verdict::Invalid, "lag beyond any standstill");
-    let unharmed = Figures { standstills, ..sound() };
-    assert_eq!(unharmed.judge().verdict, Verdict::Valid);
+    assert!(judged.reasons[0].ends_with("percentiles up to p95 hold"), "{judged:?}");
+    assert_eq!(judged.covers.unwrap(), ["p50", "p90", "p95"]);
+    for (what, worse) in [
+        ("broadly", Figures { pacing_lag_p98_ns: Some(20 * MS), ..rare.clone() }),
+        ("often", pauses(still(30, 10))),
+        ("starved", Figures { worker_starved: vec![0.2], ..rare.clone() }),
+        ("throttled", Figures { throttling: throttling(2, 100, 0.5), ..rare.clone() }),
+        ("busy", Figures { worker_cpu: vec![0.95], ..rare.clone() }),
+        ("stolen", Figures { stolen: Some(0.06), ..rare }),
+    ] {
+        assert_eq!(worse.judge().verdict, Verdict::Invalid, "{what}");
+    }
+    assert_eq!(Figures { standstills: still(1, 160), ..sound() }.judge().verdict, Verdict::Valid);
 }
 
 #[test]
-fn a_slow_service_raises_what_lag_is_allowed() {
-    let lag = Some(20_000_000);
-    let slow = Figures { pacing_lag_p99_ns: lag, response_p50_ns: Some(50_000_000), ..sound() };
-    assert_eq!(slow.judge().verdict, Verdict::Valid);
+fn a_percentile_that_the_service_made_is_not_thrown_away() {
+    // Half a second of the service's own in every percentile, or in the last ones only.
+    let slow = Figures { levels: levels([50 * MS; 5], [500 * MS; 5]), ..sound() };
+    assert_eq!(
+        slow.judge(),
+        Validity { verdict: Verdict::Valid, reasons: vec![], covers: slow.judge().covers }
+    );
+    assert_eq!(slow.judge().covers.unwrap(), ["p50", "p90", "p95", "p99", "p99.9"]);
+    let tail = Figures {
+        levels: levels([50 * MS; 5], [MS, MS, MS, 2_000 * MS, 5_000 * MS]),
+        pacing_lag_p98_ns: Some(50 * MS),
+        ..sound()
+    };
+    let judged = tail.judge();
+    assert_eq!((judged.verdict, judged.covers.unwrap().join(" ")), (Verdict::Invalid, "p99 p99.9".into()));
+    assert!(judged.reasons[0].ends_with("of the percentiles p99 and p99.9 hold"), "{:?}", judged.reasons);
+    // Of a run that is doubtful as a whole nothing holds but its counts.
+    let scarce = Figures { resource_errors: 1, ..sound() };
+    assert_eq!(scarce.judge().covers, Some(vec![]));
+}
+
+#[test]
+fn lag_is_not_judged_against_what_it_inflated() {
+    let minute = 60_000 * MS;
+    // Readings went out a minute late, and so their response times are a minute.
+    let inflated = [(MS, minute), (minute, minute)].map(|(service_ns, response_ns)| Figures {
+        levels: Figures::JUDGED
+            .map(|quantile| Level { quantile, lag_ns: minute, service_ns, response_ns })
+            .to_vec(),
+        pacing_lag_p98_ns: Some(minute),
+        throttling: throttling(81, 89, 0.02),
+        ..sound()
+    });
+    for figures in inflated {
+        assert_eq!(figures.judge().verdict, Verdict::Invalid, "{figures:?}");
+        assert_eq!(figures.judge().covers, Some(vec![]));
+    }
+}
+
+fn figures() -> impl Strategy<Value = Figures> {
+    let ns = || prop_oneof![0..3 * MS, 0..300 * MS, 0..90_000 * MS];
+    let rising = || {
+        proptest::collection::vec(ns(), 6).prop_map(|mut times| {
+            times.sort_unstable();
+            times
+        })
+    };
+    let stands = || {
+        (0_u64..200, 10_u64..500)
+            .prop_map(|(count, each)| if count > 150 { still(0, 0) } else { still(count % 20, each) })
+    };
+    let share = || prop_oneof![0.0..0.05, 0.0..1.0];
+    let processor = (share(), share(), share(), 0_u64..100, prop_oneof![Just(0.0), 0.0..1.0]);
+    (rising(), rising(), rising(), stands(), stands(), processor).prop_map(
+        |(lag, service, response, stalls, standstills, (busy, starved, stolen, throttled, overrun))| {
+            let at = |times: &[u64], nth: usize| times[if nth > 3 { 5 } else { nth }];
+            let level = |(nth, quantile)| Level {
+                quantile,
+                lag_ns: at(&lag, nth),
+                service_ns: at(&service, nth),
+                response_ns: at(&response, nth),
+            };
+            Figures {
+                levels: Figures::JUDGED.into_iter().enumerate().map(level).collect(),
+                pacing_lag_p98_ns: Some(lag[2].midpoint(lag[3])),
+                stalls,
+                standstills,
+                worker_cpu: vec![busy],
+                worker_starved: vec![starved],
+                stolen: Some(stolen),
+                throttling: throttling(throttled, 100, 0.5),
+                overrun: Some((10.0, overrun)),
+                ..sound()
+            }
+        },
+    )
+}
+
+/// The same run, had it been starved more in one of the ways there are.
+fn worse(figures: &Figures, way: u8, by: f64) -> Figures {
+    let mut worse = figures.clone();
+    let more = |ns: u64| ns + (by * 1e9) as u64;
+    let longer = |stood: &mut Standstills| {
+        stood.count += 1;
+        stood.total_ns = more(stood.total_ns);
+        stood.longest_ns = more(stood.longest_ns);
+    };
+    let raised = |share: f64| (share + by).min(1.0);
+    match way {
+        0 => {
+            worse.levels.iter_mut().for_each(|level| level.lag_ns = more(level.lag_ns));
+            worse.pacing_lag_p98_ns = worse.pacing_lag_p98_ns.map(more);
+        }
+        1 => {
+            // Lag is part of the response time.
+            worse = self::worse(&worse, 0, by);
+            worse.levels.iter_mut().for_each(|level| level.response_ns = more(level.response_ns));
+        }
+        2 => longer(&mut worse.stalls),
+        3 => longer(&mut worse.standstills),
+        4 => worse.worker_starved = worse.worker_starved.iter().map(|share| raised(*share)).collect(),
+        5 => worse.stolen = worse.stolen.map(raised),
+        6 => worse.worker_cpu = worse.worker_cpu.iter().map(|share| raised(*share)).collect(),
+        7 => worse.overrun = worse.overrun.map(|(length, overrun)| (length, overrun + by)),
+        8 => worse.resource_errors += 1,
+        _ => {
+            let throttled = (by * 100.0) as u64;
+            worse.throttling = worse.throttling.map(|throttling| Throttling {
+                throttled: (throttling.throttled + throttled).min(throttling.periods),
+                ..throttling
+            });
+        }
+    }
+    worse
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4_000))]
+
+    #[test]
+    fn more_starvation_never_makes_the_judgement_milder(
+        figures in figures(),
+        ways in proptest::collection::vec((0_u8..10, prop_oneof![0.0..0.01, 0.0..0.1, 0.0..1.0]), 1..4),
+    ) {
+        let (mut figures, mut before) = (figures.clone(), figures.judge());
+        for (way, by) in ways {
+            figures = worse(&figures, way, by);
+            let after = figures.judge();
+            prop_assert!(after.verdict >= before.verdict, "way {way}, {by}: {before:?}, then {after:?}");
+            let (covered, still) = (before.covers.unwrap(), after.covers.clone().unwrap());
+            prop_assert!(still.iter().all(|name| covered.contains(name)), "way {way}: {covered:?}, then {still:?}");
+            before = after;
+        }
+    }
+
+    #[test]
+    fn a_service_never_makes_a_free_generator_invalid(
+        times in proptest::collection::vec(0..3_600_000 * MS, 5),
+        lag_ns in 0..=MS,
+        answered: bool,
+    ) {
+        let level = |(quantile, ns): (Quantile, &u64)| Level {
+            quantile,
+            lag_ns,
+            service_ns: if answered { *ns } else { 0 },
+            response_ns: *ns,
+        };
+        let levels = Figures::JUDGED.into_iter().zip(&times).map(level).collect();
+        let judged = Figures { levels, pacing_lag_p98_ns: Some(lag_ns), ..sound() }.judge();
+        prop_assert_eq!(judged.verdict, Verdict::Valid);
+    }
 }
