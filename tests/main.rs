@@ -22,6 +22,7 @@ mod interop_mqtt;
 mod interop_reference;
 mod language;
 mod openapi;
+mod reconnect;
 mod service;
 mod shard;
 mod storm;

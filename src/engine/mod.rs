@@ -14,6 +14,8 @@ mod exchange;
 mod fault;
 mod ledger;
 mod limit;
+mod pause;
+mod reconnect;
 mod relay;
 mod share;
 mod source;
@@ -35,7 +37,7 @@ use crate::scenario::Plan;
 pub use control::{Control, Lever, Order};
 pub use limit::{Descriptors, LimitError};
 pub use source::{PortError, sources};
-pub use validity::{Figures, LAG_FLOOR_NS};
+pub use validity::{Figures, LAG_FLOOR_NS, OwnWait};
 pub use watch::Standstills;
 
 /// Everything a run needs besides its sinks.

@@ -5,6 +5,7 @@
 
 use super::watch::Standstills;
 use crate::record::{Validity, Verdict};
+use crate::units::{Quantile, Span};
 
 /// The figures the judgement rests on; times in nanoseconds, measured phases only.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -41,6 +42,23 @@ pub struct Figures {
     pub unaccounted: u64,
     /// Deliveries that workers could not pass to each other.
     pub unheard: u64,
+    /// Percentiles that squall's own waiting decides, those of one fleet and phase after each other.
+    pub own_waits: Vec<OwnWait>,
+}
+
+/// A percentile of a fleet's response times that squall's own waiting decides.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OwnWait {
+    /// Whose it is, in words: the fleet, and the phase where it is of one alone.
+    pub scope: String,
+    /// The first wait of the fleet's back-off.
+    pub first: Span,
+    /// Which percentile.
+    pub quantile: Quantile,
+    /// As measured, nanoseconds.
+    pub response_ns: u64,
+    /// Had nothing waited by squall's own rule, nanoseconds.
+    pub without_ns: u64,
 }
 
 /// Pacing lag at p99 below this never matters, nanoseconds: it is the scheduling noise of an ordinary operating system.
@@ -71,6 +89,7 @@ impl Figures {
         validity.judge_lag(figures);
         validity.judge_stalls(figures);
         validity.judge_processor(figures);
+        validity.judge_own_waits(figures);
         if figures.resource_errors > 0 {
             validity.add(
                 Verdict::Suspect,
@@ -223,6 +242,28 @@ impl Judgement {
             let reason = format!(
                 "the hypervisor gave {:.0} % of this machine's processor time to others: percentiles show that too; run again, or on a machine of its own",
                 stolen * 100.0
+            );
+            self.add(Verdict::Suspect, reason);
+        }
+    }
+}
+
+impl Judgement {
+    /// Pauses of squall's own are told apart from the service, but no percentile is without them.
+    fn judge_own_waits(&mut self, figures: &Figures) {
+        for group in figures.own_waits.chunk_by(|one, other| one.scope == other.scope) {
+            let Some(first) = group.first() else { continue };
+            let names: Vec<String> = group.iter().map(|wait| wait.quantile.to_string()).collect();
+            let verb = if group.len() == 1 { "is" } else { "are" };
+            let reason = format!(
+                "{} of {} {verb} squall's own reconnect pauses (first = {}), not the service: {} is {:.1} ms, and would be {:.1} ms \
+                 without them",
+                names.join(", "),
+                first.scope,
+                first.first,
+                first.quantile,
+                first.response_ns as f64 / 1e6,
+                first.without_ns as f64 / 1e6
             );
             self.add(Verdict::Suspect, reason);
         }

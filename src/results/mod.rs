@@ -28,6 +28,7 @@ mod manifest;
 mod merge;
 mod millis;
 mod outage;
+mod pause;
 mod pulse;
 mod recorder;
 mod recovery;
@@ -56,6 +57,7 @@ pub use manifest::{
 pub use merge::{MergeError, merge};
 pub use millis::{Millis, NotMillis};
 pub use outage::{Outage, Recovery, read_outages};
+pub use pause::OwnPause;
 pub use recorder::Recorder;
 pub use recovery::RecoveryRule;
 pub use report::{LoadError, Report};
