@@ -103,6 +103,8 @@ fn record(bencher: Bencher<'_, '_>) {
             stages: None,
             mark: None,
             flagged: None,
+            own_wait_ns: 0,
+            plan_wait_ns: 0,
         });
     });
 }

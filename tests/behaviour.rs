@@ -103,6 +103,12 @@ fn what_is_stored_goes_out_in_order_at_its_rate_with_its_original_instants() {
             let turn = until.plus_ns(turn * 25 * MS);
             assert!(sample.actual.unwrap() >= turn, "before {turn} at 40/s: {sample:?}");
         }
+        // The plan keeps them waiting: neither the service nor a rule of ours does.
+        assert!(own.iter().all(|sample| sample.own_wait_ns == 0));
+        for sample in stored.iter().filter(|_| undisturbed) {
+            let (waited, least) = (sample.plan_wait_ns, until.since(sample.intended));
+            assert!(waited >= least && waited <= sample.backlog_wait_ns().unwrap(), "{sample:?}");
+        }
         // Waiting for its turn, a second or so, is not the generator's lateness.
         let mut lags: Vec<u64> = stored.iter().map(|sample| sample.pacing_lag_ns().unwrap()).collect();
         lags.sort_unstable();

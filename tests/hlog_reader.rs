@@ -97,6 +97,8 @@ fn samples(layout: &Layout) -> Vec<Sample> {
                     seq: n,
                     mark: None,
                     flagged: None,
+                    own_wait_ns: 0,
+                    plan_wait_ns: 0,
                 });
             }
         }

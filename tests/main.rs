@@ -23,6 +23,7 @@ mod interop_mqtt;
 mod interop_reference;
 mod language;
 mod openapi;
+mod reconnect;
 mod service;
 mod shard;
 mod storm;

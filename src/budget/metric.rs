@@ -52,7 +52,9 @@ figures! {
         Ok = "ok_", Time, "response time of what ended ok alone";
         Service = "service_", Time, "service time (from the actual start) of what ended ok";
         PacingLag = "pacing_lag_", Time, "how late the generator itself woke";
-        BacklogWait = "backlog_wait_", Time, "wait for a connection or an in-flight slot";
+        BacklogWait = "backlog_wait_", Time, "wait for a connection, an in-flight slot or the plan: the next two, and what the plan holds back";
+        ServiceWait = "service_wait_", Time, "the part of it that is the service's: in flight, connecting, pauses until the fleet connects again";
+        OwnWait = "own_wait_", Time, "wait by squall's own rule: other pauses before a connection, and the connect rate";
         Queue = "stage_queue_", Time, "time in the service's queue, where it reports it; as are the next three of what ended ok";
         Cache = "stage_cache_", Time, "time in the service's cache";
         Inference = "stage_inference_", Time, "time in the service's model";

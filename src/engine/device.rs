@@ -6,12 +6,17 @@ use std::task::{Context, Waker};
 
 use super::fault::Ailment;
 use super::ledger::Ledger;
+use super::pause::{Hold, Stay};
 use crate::clock::Tick;
 use crate::fault::{Ending, Weather};
 use crate::fleet::Reading;
 use crate::protocol::Suspended;
 use crate::record::{FleetId, PhaseId, Qos};
-use crate::scenario::{DevicePlan, Exchange, Fleet, Hit, Outage};
+use crate::scenario::{DevicePlan, Exchange, Fleet, Hit, Model, Outage};
+
+/// A connection on which nothing was under way for so long may have been closed by the peer, nanoseconds. Below that, finding
+/// out would cost a system call for every reading, and no peer is so impatient.
+const IDLE_NS: u64 = 50_000_000;
 
 /// A connection attempt under way.
 #[derive(Debug, Clone, Copy)]
@@ -40,8 +45,12 @@ pub(super) struct Device {
     pub(super) attempt: Cell<Option<Attempt>>,
     /// When the plan was last seen to keep it from being answered.
     pub(super) excused: Cell<Tick>,
-    /// Readings that were answered, in all.
+    /// Readings that were answered or heard, in all.
     pub(super) answered: Cell<u64>,
+    /// What keeps it from sending, and has kept it so far.
+    pub(super) stay: Cell<Stay>,
+    /// It is there for what others send.
+    pub(super) listens: bool,
     /// When the `Expire` entry for the ledger that was put into the agenda last is due.
     pub(super) expiry_at: Cell<Option<Tick>>,
     /// When the next keep-alive is due, while an entry for it stands in the agenda.
@@ -168,6 +177,11 @@ impl Habit {
         self.stirred.set(at);
     }
 
+    /// How long ago it was answered, or connected, nanoseconds.
+    pub(super) fn quiet_ns(&self, now: Tick) -> u64 {
+        now.since(self.stirred.get())
+    }
+
     /// When the device may go to sleep if nothing more happens.
     pub(super) fn rest_at(&self) -> Option<Tick> {
         self.awake_ns.map(|awake_ns| self.stirred.get().plus_ns(awake_ns))
@@ -207,6 +221,9 @@ impl Device {
             ailments: RefCell::default(),
             slot,
             fleet: plan.fleet,
+            // What is due before its turn to connect waits for the rate at which its fleet connects.
+            stay: Cell::new(Stay::new(if plan.connect_at.is_some() { Hold::Own } else { Hold::Service })),
+            listens: fleet.model == Model::Subscriber,
             connect_at: plan.connect_at,
             leave_at: plan.leave_at,
             starts: plan.starts,
@@ -230,6 +247,16 @@ impl Device {
     /// Whether it has nothing more to send or to wait for.
     pub(super) fn is_settled(&self) -> bool {
         self.ledger.borrow().is_settled() && self.repeat.borrow().is_none()
+    }
+
+    /// Whether a fault of the scenario that severs connections acted on its own at `since` or later.
+    pub(super) fn was_severed(&self, since: Tick) -> bool {
+        self.weather.as_ref().is_some_and(|weather| weather.severed_since(since))
+    }
+
+    /// Whether something is due and nothing was under way for long enough that the peer may have closed the connection as idle.
+    pub(super) fn has_idled(&self, now: Tick) -> bool {
+        self.habit.quiet_ns(now) >= IDLE_NS && self.ledger.borrow().is_idle() && !self.is_settled()
     }
 
     /// Whether it is to go for good at `now`.

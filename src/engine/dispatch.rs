@@ -6,6 +6,7 @@ use super::agenda::Task;
 use super::device::Device;
 use super::exchange;
 use super::ledger::Waiting;
+use super::pause::Hold;
 use super::worker::Worker;
 use crate::clock::Tick;
 use crate::fleet::Reading;
@@ -53,12 +54,14 @@ fn held_back<S: Sink>(worker: &Worker<S>, device: &Device, now: Tick) -> bool {
     let Some(allowed) = front.and_then(|intended| device.habit.flush_at(intended)) else { return false };
     if now < allowed {
         device.linked.set(false);
+        worker.hold(device, Hold::Plan, now);
         if !device.habit.flush_armed.replace(true) {
             worker.schedule(allowed, device, Task::Wake);
         }
         return true;
     }
     device.habit.flush_armed.set(false);
+    worker.hold(device, Hold::Service, allowed);
     if has_room {
         device.ledger.borrow_mut().unblock(allowed);
         device.habit.flushed(allowed, now);
@@ -113,7 +116,8 @@ fn hand_over<S: Sink>(
     let first = match sending {
         Sending::Next { next, again } => {
             let phase = next.phase;
-            device.ledger.borrow_mut().start(next, actual);
+            let so_far = worker.waited(device, actual);
+            device.ledger.borrow_mut().start(next, actual, so_far);
             (!again).then_some(phase)
         }
         Sending::Repeat { phase, reading } => {

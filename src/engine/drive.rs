@@ -10,7 +10,9 @@ use super::dispatch::{arm_expiry, send_next};
 use super::exchange;
 use super::fault::error_of;
 use super::ledger::{Closing, Expired, Settled};
+use super::pause::Hold;
 use super::reason::{attempt_cut_short, struck};
+use super::reconnect::{Again, Ended};
 use super::relay::Heard;
 use super::worker::{GOODBYE, Stage, Worker, attempt_sample};
 use crate::clock::Tick;
@@ -34,12 +36,17 @@ enum Parting {
     Asleep,
 }
 
-/// When to connect next, and how often that failed.
+/// How long before the end of a connection a fault that severs connections may have ended and still have caused it, nanoseconds:
+/// the end has to be heard of.
+const ECHO_NS: u64 = 1_000_000_000;
+
+/// When to connect next, how many attempts in a row were of no use, and whose waiting it is until then.
 #[derive(Clone, Copy)]
 struct Next {
     /// `None`: when there is something to send.
     at: Option<Tick>,
     failures: u32,
+    hold: Hold,
 }
 
 /// Drives one device until its worker closes.
@@ -48,13 +55,14 @@ pub(super) async fn drive<S: Sink>(worker: Rc<Worker<S>>, device: Rc<Device>) {
     let Some(endpoint) = worker.endpoints.iter().find(|endpoint| endpoint.protocol() == protocol) else {
         return;
     };
-    let mut next = Next { at: device.connect_at, failures: 0 };
-    while let Some(intended) = wait_for(&worker, &device, next.at).await {
+    let mut next = Next { at: device.connect_at, failures: 0, hold: device.stay.get().hold() };
+    while let Some(intended) = wait_for(&worker, &device, next).await {
+        let tried = worker.clock.now();
         let Some(mut session) = connect(&worker, &device, endpoint, intended).await else {
-            next = retry(&worker, &device, next);
+            next = retry(&worker, &device, next, tried);
             continue;
         };
-        let answered_before = device.answered.get();
+        let begun = (worker.clock.now(), device.answered.get());
         let parting = converse(&worker, &device, &mut session).await;
         device.linked.set(false);
         device.repeat.take();
@@ -76,11 +84,11 @@ pub(super) async fn drive<S: Sink>(worker: Rc<Worker<S>>, device: Rc<Device>) {
             // for it shows in the response time.
             Parting::Cut => {
                 if !lasts(&device, session, false) {
-                    device.ledger.borrow_mut().recall();
+                    device.ledger.borrow_mut().recall(worker.waited(&device, now));
                 }
                 let at = device.habit.resumed();
                 worker.schedule(at, &device, Task::Wake);
-                next = Next { at: Some(at), failures: 0 };
+                next = Next { at: Some(at), failures: 0, hold: Hold::Service };
             }
             Parting::Struck(ending) => {
                 match ending {
@@ -101,15 +109,14 @@ pub(super) async fn drive<S: Sink>(worker: Rc<Worker<S>>, device: Rc<Device>) {
             Parting::Asleep => {
                 // Saying goodbye must not keep the next reading waiting.
                 part(session);
-                next = Next { at: None, failures: 0 };
+                next = Next { at: None, failures: 0, hold: Hold::Service };
             }
             Parting::Broken(failure) => {
+                let ended = ended(&device, begun);
                 if !lasts(&device, session, false) {
                     give_up_all(&worker, &device, Outcome::Error(failure.kind), &failure.reason, now);
                 }
-                // A connection that served is followed by the next at once; only failing ones are spaced out.
-                let served = device.answered.get() > answered_before;
-                next = if served { at_once(&device, now) } else { retry(&worker, &device, next) };
+                next = follow(&worker, &device, ended, next.failures);
             }
         }
     }
@@ -118,7 +125,43 @@ pub(super) async fn drive<S: Sink>(worker: Rc<Worker<S>>, device: Rc<Device>) {
 /// A connection as soon as it may be; of a device that connects on demand, when there is something to do.
 fn at_once(device: &Device, now: Tick) -> Next {
     let wanted = !device.habit.on_demand() || !device.is_settled();
-    Next { at: wanted.then_some(now), failures: 0 }
+    Next { at: wanted.then_some(now), failures: 0, hold: Hold::Service }
+}
+
+/// How a connection went that was made at `begun.0`, when the device had been answered `begun.1` times.
+fn ended(device: &Device, begun: (Tick, u64)) -> Ended {
+    let ledger = device.ledger.borrow();
+    Ended {
+        in_use: !ledger.is_idle(),
+        listens: device.listens,
+        served: device.answered.get() > begun.1,
+        in_vain: ledger.next_intended().is_some_and(|due| due < begun.0),
+    }
+}
+
+/// When the next connection follows one that has ended unasked for.
+fn follow<S: Sink>(worker: &Worker<S>, device: &Device, ended: Ended, failures: u32) -> Next {
+    let now = worker.clock.now();
+    match ended.again(failures) {
+        Again::WhenDue => {
+            Next { at: (!device.is_settled()).then_some(now), failures: 0, hold: Hold::Service }
+        }
+        Again::After { failures, .. } if device.habit.on_demand() && device.is_settled() => {
+            Next { at: None, failures, hold: Hold::Service }
+        }
+        Again::After { wait, failures } => {
+            let severed = device.was_severed(Tick(now.0.saturating_sub(ECHO_NS)));
+            pause(worker, device, (wait, failures), if severed { Hold::Plan } else { Hold::Own })
+        }
+    }
+}
+
+/// Pause number `wait` of the device's back-off.
+fn pause<S: Sink>(worker: &Worker<S>, device: &Device, (wait, failures): (u32, u32), hold: Hold) -> Next {
+    let wait = device.plan.borrow_mut().backoff(wait);
+    let at = worker.clock.now().plus_ns(wait.as_ns());
+    worker.schedule(at, device, Task::Wake);
+    Next { at: Some(at), failures, hold }
 }
 
 async fn goodbye(session: &mut Session) {
@@ -140,20 +183,19 @@ fn lasts(device: &Device, session: Session, polite: bool) -> bool {
     device.suspended.borrow().is_some()
 }
 
-/// The next attempt after one that failed.
-fn retry<S: Sink>(worker: &Worker<S>, device: &Device, failed: Next) -> Next {
+/// The next attempt after one that was made at `tried` and failed.
+fn retry<S: Sink>(worker: &Worker<S>, device: &Device, failed: Next, tried: Tick) -> Next {
     let failures = failed.failures.saturating_add(1);
     if device.habit.on_demand() && device.is_settled() {
-        return Next { at: None, failures };
+        return Next { at: None, failures, hold: Hold::Service };
     }
-    let pause = device.plan.borrow_mut().backoff(failed.failures);
-    let at = worker.clock.now().plus_ns(pause.as_ns());
-    worker.schedule(at, device, Task::Wake);
-    Next { at: Some(at), failures }
+    let severed = device.was_severed(tried);
+    let hold = if severed { Hold::Plan } else { Hold::Refused };
+    pause(worker, device, (failed.failures, failures), hold)
 }
 
 /// Waits until a connection is due and gives the instant at which it was; `None` if none will be needed any more.
-async fn wait_for<S: Sink>(worker: &Worker<S>, device: &Device, at: Option<Tick>) -> Option<Tick> {
+async fn wait_for<S: Sink>(worker: &Worker<S>, device: &Device, next: Next) -> Option<Tick> {
     poll_fn(|cx| {
         device.listen(cx);
         let now = worker.clock.now();
@@ -169,10 +211,11 @@ async fn wait_for<S: Sink>(worker: &Worker<S>, device: &Device, at: Option<Tick>
             _ => {}
         }
         let online = device.habit.online_at(now);
+        worker.hold(device, if online > now { Hold::Plan } else { next.hold }, now);
         if online > now {
             return Poll::Pending;
         }
-        let wanted = at.or_else(|| device.ledger.borrow().next_intended());
+        let wanted = next.at.or_else(|| device.ledger.borrow().next_intended());
         match wanted {
             // What was due while the plan kept the device offline cannot connect before it may.
             Some(wanted) if wanted <= now => Poll::Ready(Some(wanted.max(device.habit.resumed()))),
@@ -190,6 +233,7 @@ async fn connect<S: Sink>(
     intended: Tick,
 ) -> Option<Session> {
     let begun = worker.clock.now();
+    worker.hold(device, Hold::Service, begun);
     let phase = worker.layout().phase_at(intended);
     let deadline = begun.plus_ns(worker.plan.scenario().run.connect_timeout.as_ns());
     {
@@ -245,6 +289,7 @@ async fn connect<S: Sink>(
     if let Some(attempt) = device.attempt.take() {
         worker.settle(device, &attempt_sample(device, attempt, outcome, now), reason.as_ref());
     }
+    worker.reach[usize::from(device.fleet.0)].borrow_mut().attempted(session.is_some(), now);
     if session.is_some() {
         device.ledger.borrow_mut().unblock(now);
         device.habit.stir(now);
@@ -287,7 +332,7 @@ fn attend<S: Sink>(
     session: &mut Session,
     cx: &mut Context<'_>,
 ) -> Poll<Parting> {
-    let mut read = None;
+    let (mut read, mut looked) = (None, false);
     loop {
         let all_heard = match session.poll_event(cx) {
             Poll::Ready(Ok(event)) => {
@@ -311,6 +356,12 @@ fn attend<S: Sink>(
         }
         if expire(worker, device, now) && !session.survives_timeout() {
             return Poll::Ready(Parting::Abandoned);
+        }
+        if all_heard && !looked && device.has_idled(now) {
+            // The peer may have closed it just before: then nothing is sent into it.
+            looked = true;
+            session.look();
+            continue;
         }
         let kept = keep_alive(worker, device, session, cx, now);
         match kept.and_then(|()| send_next(worker, device, session, cx, now)) {
@@ -352,6 +403,7 @@ fn plan_parting<S: Sink>(worker: &Worker<S>, device: &Device, now: Tick) -> Opti
 /// Books one event that was decoded at `at`.
 fn take_in<S: Sink>(worker: &Worker<S>, device: &Device, session: &mut Session, event: Event, at: Tick) {
     if let Event::Heard { sender, seq } = event {
+        device.answered.set(device.answered.get() + 1);
         return worker.hear(Heard { sender, seq, by: device.fleet, at });
     }
     if let Event::Closed { seq, answer, stages, flagged } = event {

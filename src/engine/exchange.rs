@@ -54,7 +54,8 @@ pub(super) fn settings(plan: &Arc<Plan>, fleet: &Fleet) -> Settings {
         }
         Exchange::Mqtt(mqtt) => Settings {
             correlation: correlation(&mqtt.correlation),
-            keep_alive: mqtt.keep_alive.as_duration(),
+            // The session announces twice the period in which it looks whether it has to ping.
+            keep_alive: mqtt.keep_alive.as_duration() / 2,
             mqtt: MqttSettings { qos: mqtt.qos, retain: mqtt.retain, clean_session: mqtt.clean_session },
             ..settings
         },

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::pause::Waited;
 use crate::clock::Tick;
 use crate::fleet::Reading;
 use crate::record::{Ages, Finding, FleetId, Gauge, Kind, Outcome, PhaseId, Sample, Stages};
@@ -13,6 +14,8 @@ pub(super) struct Waiting {
     pub(super) reading: Reading,
     /// When the worker noticed that it was due.
     released: Tick,
+    /// What the device had waited until then.
+    before: Waited,
 }
 
 /// A reading that was sent and is not yet closed.
@@ -23,6 +26,8 @@ struct Outstanding {
     released: Tick,
     eligible: Tick,
     actual: Tick,
+    /// What of the wait before, and of pauses since, was not for the service.
+    waited: Waited,
     /// It was sent before: its end is no reading's end.
     repeat: bool,
 }
@@ -101,21 +106,22 @@ impl Ledger {
         }
     }
 
-    /// Takes in a reading that came due. `can_send`: the device could hand it to the transport now.
-    /// Gives the sample of a dropped reading if the backlog was full.
+    /// Takes in a reading that came due. `can_send`: the device could hand it to the transport now; `before`: what it has waited so
+    /// far. Gives the sample of a dropped reading if the backlog was full.
     pub(super) fn due(
         &mut self,
         phase: PhaseId,
         reading: Reading,
         can_send: bool,
         now: Tick,
+        before: Waited,
     ) -> Option<Sample> {
         // Readings that will go out as soon as the device's task runs do not wait in the backlog.
         let leaving = if can_send { self.in_flight_limit - self.in_flight.len() } else { 0 };
         if self.backlog.len() >= self.backlog_bound + leaving {
             return Some(self.unsent(phase, &reading, Outcome::Dropped, now));
         }
-        push(&mut self.backlog, Waiting { phase, reading, released: now });
+        push(&mut self.backlog, Waiting { phase, reading, released: now, before });
         None
     }
 
@@ -127,6 +133,11 @@ impl Ledger {
     /// Whether nothing waits and nothing is in flight.
     pub(super) fn is_settled(&self) -> bool {
         self.backlog.is_empty() && self.in_flight.is_empty()
+    }
+
+    /// Whether nothing is in flight.
+    pub(super) fn is_idle(&self) -> bool {
+        self.in_flight.is_empty()
     }
 
     /// The reading to send next, if the in-flight limit leaves room, and whether it has been sent before.
@@ -148,17 +159,30 @@ impl Ledger {
     /// Notes that a reading's first byte is about to be handed to the transport.
     ///
     /// What passed before the worker noticed that it was due is pacing lag, also where the device then waited for the
-    /// readings before it: after a stall of the generator that queue is the generator's doing.
-    pub(super) fn start(&mut self, next: Waiting, actual: Tick) {
-        let Waiting { phase, reading, released } = next;
-        let waited = self.unblocked.min(actual).since(released);
-        let eligible = reading.intended.plus_ns(waited).min(actual);
-        push(&mut self.in_flight, Outstanding { reading, phase, released, eligible, actual, repeat: false });
+    /// readings before it: after a stall of the generator that queue is the generator's doing. `so_far`: what the device has waited.
+    pub(super) fn start(&mut self, next: Waiting, actual: Tick, so_far: Waited) {
+        let Waiting { phase, reading, released, before } = next;
+        let wait_ns = self.unblocked.min(actual).since(released);
+        let eligible = reading.intended.plus_ns(wait_ns).min(actual);
+        let waited = so_far.since(before).within(eligible.since(reading.intended));
+        push(
+            &mut self.in_flight,
+            Outstanding { reading, phase, released, eligible, actual, waited, repeat: false },
+        );
+    }
+
+    /// Notes that the device waited by our own rule for so long with readings in flight that outlive their connection.
+    pub(super) fn delay(&mut self, own_ns: u64) {
+        for open in &mut self.in_flight {
+            open.waited.own_ns += own_ns;
+        }
     }
 
     /// Notes that a reading is about to be sent once more.
     pub(super) fn start_repeat(&mut self, phase: PhaseId, reading: Reading, actual: Tick) {
-        let repeat = Outstanding { reading, phase, released: actual, eligible: actual, actual, repeat: true };
+        let waited = Waited::default();
+        let repeat =
+            Outstanding { reading, phase, released: actual, eligible: actual, actual, waited, repeat: true };
         push(&mut self.in_flight, repeat);
     }
 
@@ -180,14 +204,14 @@ impl Ledger {
     }
 
     /// Takes back what is in flight, because the plan cuts the connection: it will be sent again, in its old order, before
-    /// anything newer. May go beyond the backlog's bound by the in-flight limit.
-    pub(super) fn recall(&mut self) {
+    /// anything newer. May go beyond the backlog's bound by the in-flight limit. `so_far`: what the device has waited.
+    pub(super) fn recall(&mut self, so_far: Waited) {
         let mut recalled: Vec<_> = self.in_flight.drain(..).filter(|open| !open.repeat).collect();
         recalled.sort_by_key(|open| open.reading.seq);
         self.recalled += recalled.len();
         for open in recalled.into_iter().rev() {
-            let Outstanding { phase, reading, released, .. } = open;
-            self.backlog.push_front(Waiting { phase, reading, released });
+            let Outstanding { phase, reading, released, waited, .. } = open;
+            self.backlog.push_front(Waiting { phase, reading, released, before: so_far.since(waited) });
         }
     }
 
@@ -261,6 +285,8 @@ impl Ledger {
             actual: Some(open.actual),
             stages: closing.stages,
             flagged: closing.flagged,
+            own_wait_ns: open.waited.own_ns,
+            plan_wait_ns: open.waited.plan_ns,
             ..self.unsent(open.phase, &open.reading, closing.outcome, completed)
         }
     }
@@ -280,6 +306,8 @@ impl Ledger {
             stages: None,
             mark: reading.mark,
             flagged: None,
+            own_wait_ns: 0,
+            plan_wait_ns: 0,
         }
     }
 }

@@ -16,7 +16,9 @@ mod ledger;
 mod level;
 mod limit;
 mod open;
+mod pause;
 mod reason;
+mod reconnect;
 mod relay;
 mod share;
 mod source;
@@ -40,7 +42,7 @@ pub use control::{Control, Order};
 pub(crate) use level::{LAG_FLOOR_NS, Level};
 pub(crate) use limit::Descriptors;
 pub(crate) use source::sources;
-pub(crate) use validity::Figures;
+pub(crate) use validity::{Figures, OwnWait};
 pub(crate) use watch::Standstills;
 
 /// Everything a run needs besides its sinks.

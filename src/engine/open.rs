@@ -55,6 +55,10 @@ impl<S: Sink> Worker<S> {
         self.carried(device, session.take_traffic());
         if let Some(unmatched) = session.take_unmatched() {
             self.unmatched(device, unmatched.count, unmatched.first.as_deref(), self.clock.now());
+            if device.listens {
+                // Whatever a listener hears shows that its connection is of use.
+                device.answered.set(device.answered.get() + unmatched.count);
+            }
         }
     }
 

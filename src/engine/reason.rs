@@ -110,6 +110,8 @@ mod tests {
             actual: sent.then_some(Tick(1)),
             completed: Tick(2),
             outcome,
+            own_wait_ns: 0,
+            plan_wait_ns: 0,
             stages: None,
             mark: None,
             flagged: None,

@@ -9,7 +9,7 @@ use super::level::{Fit, LAG_FLOOR_NS, Level};
 use super::watch::Standstills;
 use crate::clock::Throttling;
 use crate::record::{Scarce, Validity, Verdict};
-use crate::units::Quantile;
+use crate::units::{Quantile, Span};
 
 /// The figures the judgement rests on; times in nanoseconds, measured phases only.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -52,6 +52,23 @@ pub(crate) struct Figures {
     pub unaccounted: u64,
     /// Deliveries that workers could not pass to each other.
     pub unheard: u64,
+    /// Percentiles that squall's own waiting decides, those of one fleet and phase after each other.
+    pub own_waits: Vec<OwnWait>,
+}
+
+/// A percentile of a fleet's response times that squall's own waiting decides.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct OwnWait {
+    /// Whose it is, in words: the fleet, and the phase where it is of one alone.
+    pub scope: String,
+    /// The first wait of the fleet's back-off.
+    pub first: Span,
+    /// Which percentile.
+    pub quantile: Quantile,
+    /// As measured, nanoseconds.
+    pub response_ns: u64,
+    /// Had nothing waited by squall's own rule, nanoseconds.
+    pub without_ns: u64,
 }
 
 /// A worker that works more than this share of the time has no room for bursts.
@@ -97,6 +114,7 @@ impl Figures {
         judgement.judge_rate(self);
         judgement.judge_starvation(self);
         judgement.judge_scarcity(self);
+        judgement.judge_own_waits(self);
         judgement.judge_records(self);
         // What makes the whole run doubtful spares none of its percentiles.
         let spared = judgement.0.verdict < Verdict::Invalid;
@@ -334,6 +352,28 @@ impl Judgement {
             let text =
                 format!("{} values did not fit the histograms and stand at their bound", figures.overflow);
             self.add(Verdict::Suspect, text);
+        }
+    }
+}
+
+impl Judgement {
+    /// Pauses of squall's own are told apart from the service, but no percentile is without them.
+    fn judge_own_waits(&mut self, figures: &Figures) {
+        for group in figures.own_waits.chunk_by(|one, other| one.scope == other.scope) {
+            let Some(first) = group.first() else { continue };
+            let names: Vec<String> = group.iter().map(|wait| wait.quantile.to_string()).collect();
+            let verb = if group.len() == 1 { "is" } else { "are" };
+            let reason = format!(
+                "{} of {} {verb} squall's own reconnect pauses (first = {}), not the service: {} is {:.1} ms, and would be {:.1} ms \
+                 without them",
+                names.join(", "),
+                first.scope,
+                first.first,
+                first.quantile,
+                first.response_ns as f64 / 1e6,
+                first.without_ns as f64 / 1e6
+            );
+            self.add(Verdict::Suspect, reason);
         }
     }
 }

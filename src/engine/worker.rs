@@ -17,6 +17,7 @@ use super::drive::drive;
 use super::exchange;
 use super::fault::{Faults, weather};
 use super::ledger::Ledger;
+use super::pause::{Hold, Reach, Waited};
 use super::reason::{FleetReasons, attempt_cut_short};
 use super::relay::{Heard, Relay};
 use super::share::Share;
@@ -73,6 +74,8 @@ pub(super) struct Worker<S> {
     agenda: RefCell<Agenda>,
     pub(super) faults: Faults,
     pub(super) devices: Vec<Rc<Device>>,
+    /// When each fleet could connect again, as far as this worker's devices show.
+    pub(super) reach: Vec<RefCell<Reach>>,
     stage: Cell<Stage>,
     /// Readings and connection attempts that were planned and have no outcome yet.
     open: Cell<u64>,
@@ -152,6 +155,7 @@ impl<S: Sink> Worker<S> {
             Rc::new(Device::new(slot as u32, device, fleet, ledger, (weather, ailing)))
         });
         let devices = devices.collect();
+        let reach = fleets.iter().map(|_| RefCell::default()).collect();
         Self {
             clock: setup.clock,
             endpoints: Arc::clone(&setup.endpoints),
@@ -169,6 +173,7 @@ impl<S: Sink> Worker<S> {
             agenda: RefCell::default(),
             faults,
             devices,
+            reach,
             stage: Cell::new(Stage::Running),
             open: Cell::new(0),
             vigil: Vigil::from(setup.plan.measuring_starts()),
@@ -195,6 +200,23 @@ impl<S: Sink> Worker<S> {
     /// The global index of a device.
     pub(super) fn global(&self, device: &Device) -> u32 {
         self.share.global(device.slot)
+    }
+
+    /// From `at` on the device is held by `hold`.
+    pub(super) fn hold(&self, device: &Device, hold: Hold, at: Tick) {
+        let mut stay = device.stay.get();
+        if stay.hold() != hold {
+            let own_ns = stay.turn(hold, at, &self.reach[usize::from(device.fleet.0)].borrow());
+            device.stay.set(stay);
+            if own_ns > 0 {
+                device.ledger.borrow_mut().delay(own_ns);
+            }
+        }
+    }
+
+    /// What the device has waited until `at` otherwise than for the service.
+    pub(super) fn waited(&self, device: &Device, at: Tick) -> Waited {
+        device.stay.get().waited(at, &self.reach[usize::from(device.fleet.0)].borrow())
     }
 
     /// Records that a reading came due or a connection attempt began.
@@ -263,7 +285,8 @@ impl<S: Sink> Worker<S> {
         }
         self.sink.borrow_mut().planned(phase, device.fleet, Kind::Reading);
         self.open();
-        let dropped = device.ledger.borrow_mut().due(phase, reading, device.linked.get(), now);
+        let waited = self.waited(device, now);
+        let dropped = device.ledger.borrow_mut().due(phase, reading, device.linked.get(), now, waited);
         match dropped {
             Some(sample) => self.give_up(device, &sample),
             None => device.wake(),
@@ -454,5 +477,7 @@ pub(super) fn attempt_sample(
         stages: None,
         mark: None,
         flagged: None,
+        own_wait_ns: 0,
+        plan_wait_ns: 0,
     }
 }

@@ -63,6 +63,18 @@ impl Effect {
         matches!(self, Self::Network(_) | Self::Message(_))
     }
 
+    /// Whether it ends connections, or keeps them from being made or from being of use.
+    pub fn severs(&self) -> bool {
+        match self {
+            Self::Network(toxics) => toxics.iter().any(|toxic| toxic.kind.severs()),
+            Self::Message(tampering) => {
+                matches!(tampering.message, MessageKind::Connack | MessageKind::Pingresp)
+            }
+            Self::Device(_) => self.cuts(),
+            Self::Service(_) | Self::Command(_) => false,
+        }
+    }
+
     /// Whether it acts on readings: on what sensors show, on clocks, on payloads.
     pub const fn on_readings(&self) -> bool {
         matches!(
@@ -167,6 +179,28 @@ pub enum ToxicKind {
         /// Probability per byte, 0 to 1.
         chance: f64,
     },
+}
+
+impl ToxicKind {
+    /// Whether it ends connections, or keeps them from being made or from being of use.
+    const fn severs(&self) -> bool {
+        match self {
+            Self::Limit { .. }
+            | Self::Reset { .. }
+            | Self::HalfClose { .. }
+            | Self::Partition
+            | Self::Blackhole
+            | Self::Refuse
+            | Self::Hang
+            | Self::Corrupt { .. } => true,
+            Self::Latency(_)
+            | Self::Loss(_)
+            | Self::Bandwidth { .. }
+            | Self::Slicer { .. }
+            | Self::SlowClose { .. }
+            | Self::SlowConnect(_) => false,
+        }
+    }
 }
 
 word::words! {

@@ -1,11 +1,12 @@
 //! One device's connection as a stream of bytes.
 
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, Read};
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream};
 
@@ -16,6 +17,9 @@ use super::orphan::Orphan;
 use super::toxic::CAPACITY;
 use super::weather::Weather;
 use crate::clock::Tick;
+
+/// Bytes read at once by a look at the socket: a goodbye is short.
+const GLANCE: usize = 512;
 
 /// A TCP connection with `TCP_NODELAY`, seen by the codecs as plain bytes.
 ///
@@ -36,6 +40,8 @@ pub struct Link {
     filter: Option<Box<Filter>>,
     /// Bytes that its owner wrote and read, since they were last asked for.
     traffic: (u64, u64),
+    /// The next read asks the socket itself.
+    looking: bool,
 }
 
 /// What has become of the socket.
@@ -102,7 +108,15 @@ impl Link {
             let version = weather.version();
             if weather.is_fair() { version } else { version.wrapping_sub(1) }
         });
-        Self { line: Line::Open(socket), weather, seen, origin, filter: None, traffic: (0, 0) }
+        Self {
+            line: Line::Open(socket),
+            weather,
+            seen,
+            origin,
+            filter: None,
+            traffic: (0, 0),
+            looking: false,
+        }
     }
 
     /// Resets the connection (RST). Whatever is done with it afterwards fails as after a reset by the peer.
@@ -110,6 +124,12 @@ impl Link {
     /// While a fault keeps the peer from hearing of it, the peer is told when the fault ends.
     pub fn abort(&mut self) {
         self.end(true);
+    }
+
+    /// Has the next read ask the socket itself, where nothing is known to have come: the runtime learns what has come only when
+    /// it asks the system, which may be after a reading was sent into a connection that its peer has long closed.
+    pub(crate) fn look(&mut self) {
+        self.looking = true;
     }
 
     /// Bytes written to it and read from it since the last call.
@@ -262,6 +282,21 @@ pub(super) struct Seat<'a> {
     pub(super) now: Tick,
 }
 
+/// Reads what has come without asking the runtime, which wakes the task for anything that comes later.
+fn glance(socket: &TcpStream, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    let wanted = buf.remaining().min(GLANCE);
+    match (&*SockRef::from(socket)).read(buf.initialize_unfilled_to(wanted)) {
+        Ok(count) => {
+            buf.advance(count);
+            Poll::Ready(Ok(()))
+        }
+        Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
+            Poll::Pending
+        }
+        Err(error) => Poll::Ready(Err(error)),
+    }
+}
+
 fn over<T>(ending: Ending, spent: io::Result<T>) -> Poll<io::Result<T>> {
     Poll::Ready(match ending {
         Ending::Fin => spent,
@@ -287,9 +322,13 @@ impl AsyncRead for Link {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let looking = std::mem::take(&mut self.looking);
         let before = buf.filled().len();
         let read = match (self.is_fair(), &mut self.line) {
-            (true, Line::Open(socket)) => Pin::new(socket).poll_read(cx, buf),
+            (true, Line::Open(socket)) => {
+                let polled = Pin::new(&mut *socket).poll_read(cx, buf);
+                if looking && polled.is_pending() { glance(socket, buf) } else { polled }
+            }
             _ => self.poll_read_through(cx, buf),
         };
         self.traffic.1 += (buf.filled().len() - before) as u64;
@@ -387,6 +426,35 @@ mod tests {
             assert_eq!((&up, &down), (b"up", b"down"));
             link.shutdown().await.unwrap();
             assert_eq!(peer.read(&mut up).await.unwrap(), 0);
+        });
+    }
+
+    #[test]
+    fn a_look_finds_what_the_runtime_has_not_heard_of_and_a_later_read_the_rest() {
+        block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let mut link = Link::dial(listener.local_addr().unwrap(), None, None).await.unwrap();
+            let (peer, _) = listener.accept().await.unwrap();
+            let mut peer = peer.into_std().unwrap();
+            peer.set_nonblocking(false).unwrap();
+            let (mut bytes, mut cx) = ([0; 2 * GLANCE], Context::from_waker(std::task::Waker::noop()));
+            let mut poll = |link: &mut Link| {
+                let mut buf = ReadBuf::new(&mut bytes);
+                Pin::new(link).poll_read(&mut cx, &mut buf).map(|read| read.map(|()| buf.filled().len()))
+            };
+            assert!(poll(&mut link).is_pending());
+            link.look();
+            assert!(poll(&mut link).is_pending(), "nothing has come");
+            // The runtime is not asked in between: nothing here waits.
+            io::Write::write_all(&mut peer, &[7; GLANCE + 88]).unwrap();
+            assert!(poll(&mut link).is_pending());
+            link.look();
+            assert!(matches!(poll(&mut link), Poll::Ready(Ok(GLANCE))));
+            let mut rest = [0; 88];
+            assert_eq!(link.read_exact(&mut rest).await.unwrap(), 88);
+            peer.shutdown(std::net::Shutdown::Write).unwrap();
+            link.look();
+            assert!(matches!(poll(&mut link), Poll::Ready(Ok(0))), "the end of the stream");
         });
     }
 

@@ -51,6 +51,8 @@ pub struct Weather {
     docket: RefCell<Docket>,
     /// Connections the device let go of while their peers could not hear of it.
     orphans: RefCell<Vec<Orphan>>,
+    /// When the last fault ended that severs connections.
+    mended: Cell<Option<Tick>>,
 }
 
 /// Orphans of one device; of more the oldest is let go of at once.
@@ -78,6 +80,7 @@ impl Weather {
             connections: Cell::new(0),
             docket: RefCell::default(),
             orphans: RefCell::default(),
+            mended: Cell::new(None),
         }
     }
 
@@ -87,6 +90,9 @@ impl Weather {
         let (still_unheard, heard): (Vec<_>, Vec<_>) =
             orphans.into_iter().partition(|orphan| orphan.is_unheard(&fronts));
         *self.orphans.borrow_mut() = still_unheard;
+        if self.severs() && !fronts.iter().any(|front| front.fault.effect.severs()) {
+            self.mended.set(Some(self.timer.now()));
+        }
         *self.fronts.borrow_mut() = fronts;
         self.version.set(self.version.get().wrapping_add(1));
         heard.into_iter().for_each(Orphan::release);
@@ -109,6 +115,15 @@ impl Weather {
     /// Whether nothing acts on the connection.
     pub fn is_fair(&self) -> bool {
         self.fronts.borrow().is_empty()
+    }
+
+    /// Whether a fault was on at `since` or later that ends connections, or keeps them from being made.
+    pub fn severed_since(&self, since: Tick) -> bool {
+        self.severs() || self.mended.get() >= Some(since)
+    }
+
+    fn severs(&self) -> bool {
+        self.fronts.borrow().iter().any(|front| front.fault.effect.severs())
     }
 
     /// Hands what acts on the connection to `look`.

@@ -204,6 +204,16 @@ impl Session {
         session.suspend(unsent, untold)
     }
 
+    /// Has the next [`Self::poll_event`] ask the socket itself what has come, and not the runtime what it has heard of: before
+    /// something is sent on a connection that was idle for so long that the peer may have closed it.
+    pub fn look(&mut self) {
+        match self {
+            Self::Http(session) => session.codec.stream_mut().look(),
+            Self::Ws(session) => session.codec.stream_mut().look(),
+            Self::Mqtt(session) => session.codec.stream_mut().look(),
+        }
+    }
+
     /// Resets the connection (RST) without a goodbye. The session is unusable afterwards.
     pub fn abort(&mut self) {
         self.link_mut().abort();

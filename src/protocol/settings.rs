@@ -93,8 +93,8 @@ pub struct Settings {
     pub correlation: Correlation,
     /// How often [`Session::keep_alive`](super::Session::keep_alive) is called; zero if never.
     ///
-    /// MQTT announces twice this to the broker (in whole seconds, at most 65 535): a device that sent something just
-    /// after one call may stay silent until the call after next.
+    /// MQTT announces twice this to the broker (in whole seconds, at most 65 535), so that the calls come at half of what was
+    /// announced: a device that sent something just after one call may stay silent until the call after next.
     pub keep_alive: Duration,
     /// What only HTTP uses.
     pub http: HttpSettings,

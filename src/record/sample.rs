@@ -74,6 +74,12 @@ pub struct Sample {
     pub mark: Option<Mark>,
     /// Whether the peer judged it anomalous; `None` without a judgement.
     pub flagged: Option<bool>,
+    /// How much of the response time it waited by squall's own rule, nanoseconds: in a pause that no failed connection attempt
+    /// caused, or that went on after the fleet could connect again, or for the fleet's connect rate.
+    pub own_wait_ns: u64,
+    /// How much of eligible − intended the plan kept it waiting, nanoseconds: offline, cut off by a fault of the scenario, or
+    /// stored and sent on at a stated rate.
+    pub plan_wait_ns: u64,
 }
 
 impl Sample {
@@ -98,10 +104,18 @@ impl Sample {
         }
     }
 
-    /// Eligible − intended start, nanoseconds: waiting for a connection or an in-flight slot, the service's doing.
+    /// Eligible − intended start, nanoseconds: waiting for a connection, an in-flight slot or the plan.
     pub const fn backlog_wait_ns(&self) -> Option<u64> {
         match self.eligible {
             Some(eligible) => Some(eligible.since(self.intended)),
+            None => None,
+        }
+    }
+
+    /// The part of [`Sample::backlog_wait_ns`] that is the service's doing, nanoseconds.
+    pub const fn service_wait_ns(&self) -> Option<u64> {
+        match self.backlog_wait_ns() {
+            Some(wait) => Some(wait.saturating_sub(self.own_wait_ns).saturating_sub(self.plan_wait_ns)),
             None => None,
         }
     }

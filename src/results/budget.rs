@@ -223,6 +223,8 @@ impl Slice {
             Times::Service => Some(Series::Service),
             Times::PacingLag => Some(Series::PacingLag),
             Times::BacklogWait => Some(Series::BacklogWait),
+            Times::ServiceWait => Some(Series::ServiceWait),
+            Times::OwnWait => Some(Series::OwnWait),
             Times::Queue => Some(Series::Queue),
             Times::Cache => Some(Series::Cache),
             Times::Inference => Some(Series::Inference),

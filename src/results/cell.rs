@@ -51,10 +51,18 @@ pub(super) enum Series {
     Inference,
     /// Service time less everything the service itself accounted for.
     Network,
+    /// The part of [`Series::BacklogWait`] that is the service's.
+    ServiceWait,
+    /// How long a reading waited by squall's own rule.
+    OwnWait,
+    /// Response times, or lower bounds of them, of what waited by squall's own rule at all.
+    Paused,
+    /// The same less that wait.
+    Unpaused,
 }
 
 impl Series {
-    const COUNT: usize = Self::Network as usize + 1;
+    const COUNT: usize = Self::Unpaused as usize + 1;
 
     /// All of them, in the order in which cells hold them.
     pub(super) const ALL: [Self; Self::COUNT] = [
@@ -67,6 +75,10 @@ impl Series {
         Self::Cache,
         Self::Inference,
         Self::Network,
+        Self::ServiceWait,
+        Self::OwnWait,
+        Self::Paused,
+        Self::Unpaused,
     ];
 }
 
@@ -130,21 +142,42 @@ impl<C: Counter> Cell<C> {
         Some(Percentile { ns, censored: ns >= self.censored_floor_ns })
     }
 
+    /// The response time at `quantile` had nothing waited by squall's own rule; `None` where nothing did.
+    pub(super) fn unpaused_at(&self, quantile: Quantile, scratch: &mut Histogram<C>) -> Option<u64> {
+        let (paused, unpaused) = (self.times(Series::Paused)?, self.times(Series::Unpaused)?);
+        let response = self.response(scratch)?;
+        let mut times = response.clone();
+        // What is taken out was put in with the response times.
+        times.subtract(paused).ok()?;
+        add_all(&mut times, unpaused);
+        Some(times.value_at_quantile(quantile.fraction()))
+    }
+
     fn record(&mut self, series: Series, ns: u64) {
+        self.counters.overflow += u64::from(ns > self.bounds.high_ns);
+        self.record_part(series, ns);
+    }
+
+    /// Records what is part of a time that is recorded itself: that one counts if it does not fit.
+    fn record_part(&mut self, series: Series, ns: u64) {
         let bounds = self.bounds;
         let histogram = self.times[series as usize].get_or_insert_with(|| bounds.histogram());
-        let within = ns.min(bounds.high_ns);
-        self.counters.overflow += u64::from(within < ns);
-        histogram.record(within).expect("the value was held within the bounds above");
+        histogram.record(ns.min(bounds.high_ns)).expect("the value was held within the bounds");
     }
 
     /// Records a finished reading or connection attempt of a fleet with this time-out and budget, nanoseconds.
     pub(super) fn completed(&mut self, sample: &Sample, timeout_ns: u64, budget_ns: Option<u64>) {
         self.counters.count(sample.outcome);
         let response_ns = sample.response_time_ns();
+        let floor_ns = if sample.outcome.is_censored() { timeout_ns } else { 0 };
+        if sample.own_wait_ns > 0 {
+            let unpaused_ns = response_ns.saturating_sub(sample.own_wait_ns);
+            self.record_part(Series::Paused, response_ns.max(floor_ns));
+            self.record_part(Series::Unpaused, unpaused_ns.max(floor_ns));
+        }
         if sample.outcome.is_censored() {
             // A lower bound stays one when it is lowered, so this is no overflow.
-            let bound_ns = response_ns.max(timeout_ns).min(self.bounds.high_ns);
+            let bound_ns = response_ns.max(floor_ns).min(self.bounds.high_ns);
             self.censored_floor_ns = self.censored_floor_ns.min(bound_ns);
             self.record(Series::Censored, bound_ns);
         } else {
@@ -161,8 +194,10 @@ impl<C: Counter> Cell<C> {
         if let Some(lag) = sample.pacing_lag_ns() {
             self.record(Series::PacingLag, lag);
         }
-        if let Some(wait) = sample.backlog_wait_ns() {
+        if let (Some(wait), Some(service_wait)) = (sample.backlog_wait_ns(), sample.service_wait_ns()) {
             self.record(Series::BacklogWait, wait);
+            self.record_part(Series::ServiceWait, service_wait);
+            self.record_part(Series::OwnWait, sample.own_wait_ns);
         }
         let (Outcome::Ok, Some(service_ns)) = (sample.outcome, sample.service_time_ns()) else { return };
         self.record(Series::Service, service_ns);

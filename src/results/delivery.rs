@@ -230,6 +230,8 @@ mod tests {
             stages: None,
             mark: None,
             flagged: None,
+            own_wait_ns: 0,
+            plan_wait_ns: 0,
         }
     }
 

@@ -152,7 +152,7 @@ figures! {
     ok_p99_ms: Option<Millis>,
     /// How late the generator itself woke, median.
     pacing_lag_p50_ms: Option<Millis>,
-    /// Wait for a connection or an in-flight slot, 99 %.
+    /// Wait for a connection, an in-flight slot or the plan, whoever's doing it is, 99 %.
     backlog_wait_p99_ms: Option<Millis>,
     /// Answers to readings already given up.
     late: u64,
@@ -210,6 +210,10 @@ figures! {
     open: Option<u64>,
     /// Of those, the ones whose time-out has passed since their intended start.
     overdue: Option<u64>,
+    /// The part of the backlog wait that is the service's: in flight, connecting, pauses until the fleet connects again; 99 %.
+    service_wait_p99_ms: Option<Millis>,
+    /// Wait by squall's own rule: every other pause before a connection, and the connect rate; 99 %.
+    own_wait_p99_ms: Option<Millis>,
 }
 
 impl Figures {
@@ -282,6 +286,8 @@ impl Figures {
             wire_received_bytes: counters.traffic.wire_received,
             payload_sent_bytes: counters.traffic.payload_sent,
             payload_received_bytes: counters.traffic.payload_received,
+            service_wait_p99_ms: at(Series::ServiceWait, Quantile::P99),
+            own_wait_p99_ms: at(Series::OwnWait, Quantile::P99),
             ..Self::default()
         };
         if let Some(response) = cell.response(scratch) {

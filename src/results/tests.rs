@@ -3,6 +3,7 @@
 mod anomaly;
 mod budget;
 mod fault;
+mod pause;
 mod recovery;
 mod shard;
 
@@ -71,6 +72,8 @@ fn sample(layout: &Layout, fleet: u16, intended: Tick, response_ns: u64, outcome
         }),
         mark: None,
         flagged: None,
+        own_wait_ns: 0,
+        plan_wait_ns: 0,
         device: 0,
     }
 }

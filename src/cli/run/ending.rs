@@ -9,9 +9,11 @@ use crate::cli::args::RunArgs;
 use crate::cli::exit::Exit;
 use crate::cli::{Fault, report, settle, unanswered};
 use crate::clock::{PacerKind, WallTime};
-use crate::engine::{End, Figures, Level, Report, WorkerReport};
+use crate::engine::{End, Figures, Level, OwnWait, Report, WorkerReport};
 use crate::record::{ErrorKind, FleetId, Layout};
-use crate::results::{self, BudgetResult, Calibration, Readings, RunState, SummaryRow, Totals, WorkerUse};
+use crate::results::{
+    self, BudgetResult, Calibration, OwnPause, Readings, RunState, SummaryRow, Totals, WorkerUse,
+};
 use crate::units::Quantile;
 
 impl Driven {
@@ -145,6 +147,19 @@ impl Driven {
             overflow: rows.iter().filter(|row| !row.is_headline()).map(|row| row.figures.overflow).sum(),
             unaccounted: totals.unaccounted(),
             unheard: workers.iter().map(|worker| worker.unheard).sum(),
+            own_waits: totals.own_pauses().iter().map(|pause| self.own_wait(pause)).collect(),
+        }
+    }
+
+    fn own_wait(&self, pause: &OwnPause) -> OwnWait {
+        let fleet = self.plan.fleet(pause.fleet);
+        let phase = pause.phase.map(|phase| format!(" in {}", self.plan.layout().phase(phase).name));
+        OwnWait {
+            scope: format!("fleet {}{}", fleet.name, phase.unwrap_or_default()),
+            first: fleet.backoff.first,
+            quantile: pause.quantile,
+            response_ns: pause.response_ns,
+            without_ns: pause.without_ns,
         }
     }
 

@@ -6,6 +6,7 @@ use crate::record::ErrorKind;
 
 const PHASE: PhaseId = PhaseId(1);
 const MS: u64 = 1_000_000;
+const NONE: Waited = Waited { own_ns: 0, plan_ns: 0 };
 
 fn reading(seq: u64, intended: u64) -> Reading {
     Reading { seq, intended: Tick(intended), values: Values::One(0.0), mark: None }
@@ -17,9 +18,9 @@ fn ledger(in_flight: u32, backlog: u32) -> Ledger {
 
 /// Takes in and at once sends a reading.
 fn send(ledger: &mut Ledger, seq: u64, intended: u64, actual: u64) {
-    assert_eq!(ledger.due(PHASE, reading(seq, intended), true, Tick(actual)), None);
+    assert_eq!(ledger.due(PHASE, reading(seq, intended), true, Tick(actual), NONE), None);
     let (next, _) = ledger.take_next().expect("room for the reading");
-    ledger.start(next, Tick(actual));
+    ledger.start(next, Tick(actual), NONE);
 }
 
 fn expired(ledger: &mut Ledger, now: u64) -> Option<Sample> {
@@ -47,10 +48,10 @@ fn lag_is_split_between_the_generator_and_the_service() {
         (100, 180, 500, 510, 320, 90),
     ] {
         let mut book = ledger(1, 4);
-        assert_eq!(book.due(PHASE, reading(1, intended), true, Tick(released)), None);
+        assert_eq!(book.due(PHASE, reading(1, intended), true, Tick(released), NONE), None);
         book.unblock(Tick(unblocked));
         let (next, _) = book.take_next().unwrap();
-        book.start(next, Tick(actual));
+        book.start(next, Tick(actual), NONE);
         let (sample, _) = closed(book.close(1, Outcome::Ok.into(), Tick(1_000)));
         assert_eq!(sample.backlog_wait_ns(), Some(wait));
         assert_eq!(sample.pacing_lag_ns(), Some(lag));
@@ -60,18 +61,57 @@ fn lag_is_split_between_the_generator_and_the_service() {
 }
 
 #[test]
+fn what_a_reading_waited_for_is_what_came_on_top_while_it_waited() {
+    let waited = |own_ns, plan_ns| Waited { own_ns, plan_ns };
+    // Due at 100 and sent at 1,000, the device blocked until 900; what it had waited by then → own, plan, service.
+    for (before, so_far, own, plan, service) in [
+        (NONE, NONE, 0, 0, 800),
+        (waited(500, 40), waited(500, 40), 0, 0, 800),
+        (waited(500, 40), waited(700, 90), 200, 50, 550),
+        (waited(500, 40), waited(2_500, 90), 800, 0, 0),
+        (waited(0, 0), waited(300, 2_000), 300, 500, 0),
+    ] {
+        let mut book = ledger(1, 4);
+        assert_eq!(book.due(PHASE, reading(1, 100), false, Tick(100), before), None);
+        book.unblock(Tick(900));
+        let (next, _) = book.take_next().unwrap();
+        book.start(next, Tick(1_000), so_far);
+        let (sample, _) = closed(book.close(1, Outcome::Ok.into(), Tick(1_500)));
+        assert_eq!((sample.own_wait_ns, sample.plan_wait_ns), (own, plan));
+        assert_eq!(sample.service_wait_ns(), Some(service));
+        assert_eq!(sample.backlog_wait_ns(), Some(800));
+    }
+}
+
+#[test]
+fn a_pause_with_readings_in_flight_is_theirs_too_and_a_recalled_one_keeps_its_waits() {
+    let mut book = ledger(2, 4);
+    send(&mut book, 1, 10, 10);
+    send(&mut book, 2, 10, 10);
+    book.delay(40);
+    let (sample, _) = closed(book.close(1, Outcome::Ok.into(), Tick(100)));
+    assert_eq!((sample.own_wait_ns, sample.backlog_wait_ns()), (40, Some(0)));
+    book.recall(Waited { own_ns: 500, plan_ns: 0 });
+    book.unblock(Tick(90));
+    let (next, again) = book.take_next().unwrap();
+    book.start(next, Tick(95), Waited { own_ns: 520, plan_ns: 0 });
+    let (sample, _) = closed(book.close(2, Outcome::Ok.into(), Tick(100)));
+    assert_eq!((again, sample.own_wait_ns, sample.backlog_wait_ns()), (true, 60, Some(80)));
+}
+
+#[test]
 fn a_full_backlog_drops_the_newest_and_an_idle_device_needs_none() {
     let mut book = ledger(1, 1);
     send(&mut book, 1, 10, 10);
-    assert_eq!(book.due(PHASE, reading(2, 20), false, Tick(20)), None);
-    let dropped = book.due(PHASE, reading(3, 30), false, Tick(31)).expect("the backlog is full");
+    assert_eq!(book.due(PHASE, reading(2, 20), false, Tick(20), NONE), None);
+    let dropped = book.due(PHASE, reading(3, 30), false, Tick(31), NONE).expect("the backlog is full");
     assert_eq!((dropped.outcome, dropped.intended, dropped.actual), (Outcome::Dropped, Tick(30), None));
     assert!(book.take_next().is_none(), "the in-flight limit holds");
 
     let mut unbuffered = ledger(2, 0);
-    assert_eq!(unbuffered.due(PHASE, reading(1, 10), true, Tick(10)), None);
-    assert_eq!(unbuffered.due(PHASE, reading(2, 10), true, Tick(10)), None);
-    assert!(unbuffered.due(PHASE, reading(3, 10), true, Tick(10)).is_some());
+    assert_eq!(unbuffered.due(PHASE, reading(1, 10), true, Tick(10), NONE), None);
+    assert_eq!(unbuffered.due(PHASE, reading(2, 10), true, Tick(10), NONE), None);
+    assert!(unbuffered.due(PHASE, reading(3, 10), true, Tick(10), NONE).is_some());
 }
 
 #[test]
@@ -121,9 +161,9 @@ fn what_a_cut_interrupts_is_sent_again_in_its_old_order_before_anything_newer() 
         send(&mut book, seq, seq, seq);
     }
     book.start_repeat(PHASE, reading(1, 1), Tick(5));
-    assert_eq!(book.due(PHASE, reading(4, 6), false, Tick(6)), None);
+    assert_eq!(book.due(PHASE, reading(4, 6), false, Tick(6), NONE), None);
     closed(book.close(2, Outcome::Ok.into(), Tick(7)));
-    book.recall();
+    book.recall(NONE);
     assert_eq!(book.next_intended(), Some(Tick(1)));
     let order: Vec<(u64, bool)> =
         std::iter::from_fn(|| book.take_next()).map(|(next, again)| (next.reading.seq, again)).collect();
@@ -180,11 +220,11 @@ mod identity {
                     Step::Due { can_send } => {
                         planned += 1;
                         let can_send = can_send && book.has_room();
-                        ended += u64::from(book.due(PHASE, reading(planned, now), can_send, Tick(now)).is_some());
+                        ended += u64::from(book.due(PHASE, reading(planned, now), can_send, Tick(now), NONE).is_some());
                     }
                     Step::Send => {
                         if let Some((next, _)) = book.take_next() {
-                            book.start(next, Tick(now));
+                            book.start(next, Tick(now), NONE);
                         }
                     }
                     Step::Answer(seq) => {

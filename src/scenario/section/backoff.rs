@@ -8,14 +8,14 @@ use crate::units::Span;
 
 pub(super) static BACKOFF: Section = Section {
     title: "backoff = { … }",
-    about: "exponential back-off: the wait doubles with every failed attempt",
+    about: "waits before a device connects again: the wait doubles with every attempt in a row that was of no use. A sender whose idle connection was closed does not wait at all: it connects again as soon as a reading is due",
     by: None,
     fields: &[
         Field::with(
             "first",
             Kind::Span(Span::from_ms(1), Span::from_ms(3_600_000)),
             "500ms",
-            "wait before the first attempt to reconnect",
+            "wait before the first attempt to reconnect, also after a connection that was in use has ended",
         ),
         Field::with(
             "max",

@@ -78,7 +78,7 @@ pub(super) static MQTT: Section = Section {
             "keep_alive",
             Kind::Span(Span::ZERO, Span::from_ms(65_535_000)),
             "30s",
-            "keep-alive interval in whole seconds; 0 turns it off",
+            "keep-alive interval that CONNECT announces, in whole seconds; 0 turns it off. A device that was silent for half of it pings",
         ),
         Field::optional(
             "topic",

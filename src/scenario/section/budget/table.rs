@@ -15,6 +15,8 @@ const PERCENTILES: [&str; Times::ALL.len()] = [
     "service_pNN",
     "pacing_lag_pNN",
     "backlog_wait_pNN",
+    "service_wait_pNN",
+    "own_wait_pNN",
     "stage_queue_pNN",
     "stage_cache_pNN",
     "stage_inference_pNN",

@@ -1,0 +1,96 @@
+//! When a device connects again after a connection has ended unasked for. Pure: what happened in, what follows out.
+
+/// How a connection went that the peer, or something on the way to it, has ended.
+///
+/// Whether it said goodbye (FIN, a closing frame, an announced end) or reset the connection decides nothing: a proxy that gives
+/// up an idle connection ends it in order, a NAT or a load balancer that has forgotten it resets it, and to the device both are
+/// the same. What counts is whether anything was under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Ended {
+    /// Readings were under way on it.
+    pub(super) in_use: bool,
+    /// The device is there for messages that others cause, and so misses something whenever it is away.
+    pub(super) listens: bool,
+    /// Something was answered or heard on it.
+    pub(super) served: bool,
+    /// What is due now was due before the connection was made: it was made for that and did not take it.
+    pub(super) in_vain: bool,
+}
+
+/// What follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Again {
+    /// A connection as soon as something is due, which may be now. No attempt counts as failed.
+    WhenDue,
+    /// A pause: number `wait` of the back-off, after which `failures` attempts in a row have been of no use.
+    After { wait: u32, failures: u32 },
+}
+
+impl Ended {
+    /// What follows if the `failures` attempts before were of no use.
+    pub(super) const fn again(self, failures: u32) -> Again {
+        if !self.in_use && !self.listens && (self.served || !self.in_vain) {
+            // A peer may close what is idle whenever it likes, and a device with nothing to say need not be there.
+            Again::WhenDue
+        } else if self.served {
+            Again::After { wait: 0, failures: 0 }
+        } else {
+            Again::After { wait: failures, failures: failures.saturating_add(1) }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const IDLE: Ended = Ended { in_use: false, listens: false, served: false, in_vain: false };
+    const FIRST: Again = Again::After { wait: 0, failures: 0 };
+
+    #[test]
+    fn what_follows_is_as_the_table_says() {
+        let pause = |wait, failures| Again::After { wait, failures };
+        for (what, ended, failures, again) in [
+            ("an idle sender", IDLE, 0, Again::WhenDue),
+            ("an idle sender whose attempts failed before", IDLE, 5, Again::WhenDue),
+            ("an idle sender that was answered", Ended { served: true, ..IDLE }, 0, Again::WhenDue),
+            (
+                "a response that announces the end, with more to send",
+                Ended { served: true, in_vain: true, ..IDLE },
+                0,
+                Again::WhenDue,
+            ),
+            ("a door that is shut at once", Ended { in_vain: true, ..IDLE }, 0, pause(0, 1)),
+            ("a door that is shut at once, again", Ended { in_vain: true, ..IDLE }, 3, pause(3, 4)),
+            ("a kick in mid-use", Ended { in_use: true, served: true, ..IDLE }, 0, FIRST),
+            (
+                "a kick in mid-use, after attempts that failed",
+                Ended { in_use: true, served: true, ..IDLE },
+                7,
+                FIRST,
+            ),
+            ("a service that hangs up on every reading", Ended { in_use: true, ..IDLE }, 0, pause(0, 1)),
+            ("the same, again", Ended { in_use: true, ..IDLE }, 2, pause(2, 3)),
+            ("a listener that heard nothing", Ended { listens: true, ..IDLE }, 0, pause(0, 1)),
+            ("a listener that still hears nothing", Ended { listens: true, ..IDLE }, 4, pause(4, 5)),
+            ("a listener that heard something", Ended { listens: true, served: true, ..IDLE }, 4, FIRST),
+            ("no end to the count", Ended { in_use: true, ..IDLE }, u32::MAX, pause(u32::MAX, u32::MAX)),
+        ] {
+            assert_eq!(ended.again(failures), again, "{what}");
+        }
+    }
+
+    #[test]
+    fn a_sender_that_is_away_costs_no_more_than_a_connection_for_each_reading() {
+        // Only what took its reading, or was made before there was one, is followed at once.
+        for (in_use, listens, served, in_vain) in
+            (0..16_u8).map(|n| (n & 1 > 0, n & 2 > 0, n & 4 > 0, n & 8 > 0))
+        {
+            let ended = Ended { in_use, listens, served, in_vain };
+            if ended.again(0) == Again::WhenDue {
+                assert!(!in_use && !listens, "{ended:?}");
+                assert!(served || !in_vain, "{ended:?}");
+            }
+        }
+    }
+}
