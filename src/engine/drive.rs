@@ -11,7 +11,7 @@ use super::exchange;
 use super::fault::error_of;
 use super::ledger::{Closing, Expired, Settled};
 use super::pause::Hold;
-use super::reconnect::{Again, Ended};
+use super::reconnect::{Again, Ended, Role};
 use super::relay::Heard;
 use super::worker::{GOODBYE, Stage, Worker, attempt_sample};
 use crate::clock::Tick;
@@ -130,9 +130,9 @@ fn ended(device: &Device, session: &Session, begun: (Tick, u64)) -> Ended {
     let ledger = device.ledger.borrow();
     Ended {
         in_use: !ledger.is_idle(),
-        listens: device.listens,
+        role: device.role,
         // A message that names no reading of ours still shows a listener that it is heard.
-        served: device.answered.get() > begun.1 || device.listens && session.stray() > 0,
+        served: device.answered.get() > begun.1 || device.role == Role::Listener && session.stray() > 0,
         in_vain: ledger.next_intended().is_some_and(|due| due < begun.0),
     }
 }
@@ -187,7 +187,7 @@ fn retry<S: Sink>(worker: &Worker<S>, device: &Device, failed: Next, tried: Tick
     if device.habit.on_demand() && device.is_settled() {
         return Next { at: None, failures, hold: Hold::Service };
     }
-    let severed = device.was_severed(tried);
+    let severed = device.barred.take() || device.was_severed(tried);
     let hold = if severed { Hold::Plan } else { Hold::Refused };
     pause(worker, device, (failed.failures, failures), hold)
 }
@@ -263,6 +263,7 @@ async fn connect<S: Sink>(
             Poll::Ready(Ok(session)) => Poll::Ready((Outcome::Ok, Some(session))),
             Poll::Ready(Err(failure)) => Poll::Ready((Outcome::Error(failure.kind), None)),
             Poll::Pending if device.struck.take().is_some() => {
+                device.barred.set(true);
                 Poll::Ready((Outcome::Error(ErrorKind::Reset), None))
             }
             Poll::Pending if worker.stage() == Stage::Closing => Poll::Ready((Outcome::Lost, None)),

@@ -3,6 +3,11 @@
 use super::*;
 use crate::clock::Tick;
 
+fn own_wait(scope: &str, quantile: Quantile) -> OwnWait {
+    let first = Span::from_ms(2_000);
+    OwnWait { scope: scope.into(), first, quantile, response_ns: 1_000_000_000, without_ns: 6_700_000 }
+}
+
 fn sound() -> Figures {
     Figures {
         planned: 10_000,
@@ -13,6 +18,23 @@ fn sound() -> Figures {
         worker_cpu: vec![0.2, 0.3],
         ..Figures::default()
     }
+}
+
+#[test]
+fn pauses_of_our_own_are_named_once_for_each_fleet() {
+    let own_waits = vec![
+        own_wait("fleet a", Quantile::P95),
+        own_wait("fleet a", Quantile::P99),
+        own_wait("fleet b in late", Quantile::P50),
+    ];
+    let validity = Figures { own_waits, ..sound() }.judge();
+    assert_eq!(validity.verdict, Verdict::Suspect);
+    let begins: Vec<bool> = ["p95, p99 of fleet a are ", "p50 of fleet b in late is "]
+        .iter()
+        .zip(&validity.reasons)
+        .map(|(begin, reason)| reason.starts_with(begin))
+        .collect();
+    assert_eq!((begins.as_slice(), validity.reasons.len()), (&[true, true][..], 2), "{:?}", validity.reasons);
 }
 
 fn judged(cases: &[(&str, Figures, Verdict, &str)]) {
@@ -39,6 +61,12 @@ fn what_happened_is_judged_as_the_table_says() {
             "worker 1 used 97 %",
         ),
         ("no ports", Figures { resource_errors: 3, ..sound() }, Verdict::Suspect, "ran out of"),
+        (
+            "pauses",
+            Figures { own_waits: vec![own_wait("fleet a", Quantile::P95)], ..sound() },
+            Verdict::Suspect,
+            "p95 of fleet a is squall's own reconnect pauses (first = 2s), not the service: p95 is 1000.0 ms, and would be 6.7 ms",
+        ),
         ("overflow", Figures { overflow: 1, ..sound() }, Verdict::Suspect, "did not fit"),
         ("relay", Figures { unheard: 1, ..sound() }, Verdict::Invalid, "could not be passed"),
         ("lost plan", Figures { planned: 8_000, ..sound() }, Verdict::Invalid, "lost its plan"),
