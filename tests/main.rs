@@ -23,6 +23,8 @@ mod interop_mqtt;
 mod interop_reference;
 mod language;
 mod openapi;
+#[path = "support/peer.rs"]
+mod peer;
 mod reconnect;
 mod service;
 mod shard;

@@ -14,7 +14,7 @@ use squall::protocol::Endpoint;
 use squall::record::{Kind, Outcome, Protocol, Verdict};
 use squall::results::{Figures, Millis, load_manifest, read_summary};
 
-use crate::support::peer::{Farewell, Peer, Script};
+use crate::peer::{Farewell, Peer, Script};
 use crate::support::{drive, plan};
 
 /// What a run left.
@@ -113,9 +113,12 @@ fn ms(time: Option<Millis>) -> f64 {
 #[test]
 fn a_sender_whose_idle_connection_is_closed_connects_again_when_it_has_something_to_say() {
     const DEVICES: u64 = 10;
-    for farewell in [Farewell::Orderly, Farewell::Reset] {
-        let idle = Some(Duration::from_millis(200));
-        let script = Script { idle, farewell, ..Script::ANSWER };
+    let idle = Script { idle: Some(Duration::from_millis(200)), ..Script::ANSWER };
+    for (what, script) in [
+        ("closed when idle", idle),
+        ("reset when idle", Script { farewell: Farewell::Reset, ..idle }),
+        ("closed after every reading", Script { most: Some(1), ..Script::ANSWER }),
+    ] {
         let fleets =
             fleets(DEVICES as u32, "1/s", "backoff = { first = \"40s\", max = \"40s\", jitter = 0 }");
         // A machine that stands still may have a reading and the end of its connection cross: that is what happened then.
@@ -133,17 +136,17 @@ fn a_sender_whose_idle_connection_is_closed_connects_again_when_it_has_something
             runs.find(|(run, _)| !crossed(run)).expect("no reading crosses the end of its connection");
         for (protocol, peer) in Protocol::ALL.iter().zip(&peers) {
             let (name, figures) = (protocol.name(), run.readings(protocol.name()));
-            assert!(figures.planned >= 4 * DEVICES, "{name} {farewell:?}: {figures:?}");
-            assert_eq!(figures.ok, figures.planned, "{name} {farewell:?}: {figures:?}");
-            assert!(peer.readings() >= figures.planned, "{name} {farewell:?}: {}", peer.readings());
-            assert_eq!(run.interval_sum(name, "ok"), figures.planned, "{name} {farewell:?}");
-            assert!(ms(figures.max_ms) < 10_000.0, "{name} {farewell:?}: {figures:?}");
-            assert_eq!(figures.own_wait_p99_ms, Some(Millis(0)), "{name} {farewell:?}: {figures:?}");
+            assert!(figures.planned >= 4 * DEVICES, "{name} {what}: {figures:?}");
+            assert_eq!(figures.ok, figures.planned, "{name} {what}: {figures:?}");
+            assert!(peer.readings() >= figures.planned, "{name} {what}: {}", peer.readings());
+            assert_eq!(run.interval_sum(name, "ok"), figures.planned, "{name} {what}");
+            assert!(ms(figures.max_ms) < 10_000.0, "{name} {what}: {figures:?}");
+            assert_eq!(figures.own_wait_p99_ms, Some(Millis(0)), "{name} {what}: {figures:?}");
             let connects = run.connects(name);
-            assert!(connects > DEVICES, "{name} {farewell:?}: its connections are closed");
-            assert!(connects <= figures.planned + DEVICES, "{name} {farewell:?}: {connects} {figures:?}");
+            assert!(connects > DEVICES, "{name} {what}: its connections are closed");
+            assert!(connects <= figures.planned + DEVICES, "{name} {what}: {connects} {figures:?}");
         }
-        assert_eq!(run.pauses().1, Vec::<String>::new(), "{farewell:?}");
+        assert_eq!(run.pauses().1, Vec::<String>::new(), "{what}");
     }
 }
 

@@ -7,6 +7,7 @@ use std::task::{Context, Waker};
 use super::fault::Ailment;
 use super::ledger::Ledger;
 use super::pause::{Hold, Stay};
+use super::reconnect::Role;
 use crate::clock::Tick;
 use crate::fault::{Ending, Weather};
 use crate::fleet::Reading;
@@ -49,8 +50,7 @@ pub(super) struct Device {
     pub(super) answered: Cell<u64>,
     /// What keeps it from sending, and has kept it so far.
     pub(super) stay: Cell<Stay>,
-    /// It is there for what others send.
-    pub(super) listens: bool,
+    pub(super) role: Role,
     /// When the `Expire` entry for the ledger that was put into the agenda last is due.
     pub(super) expiry_at: Cell<Option<Tick>>,
     /// When the next keep-alive is due, while an entry for it stands in the agenda.
@@ -67,6 +67,8 @@ pub(super) struct Device {
     pub(super) weather: Option<Rc<Weather>>,
     /// A fault cuts its connection: how.
     pub(super) struck: Cell<Option<Ending>>,
+    /// A fault cut off its last attempt to connect.
+    pub(super) barred: Cell<bool>,
     /// For when an entry was last put into the agenda, because held bytes or messages are due then.
     pub(super) bell_at: Cell<Option<Tick>>,
     /// Whether its session outlives its connections, and what is to be completed on the next.
@@ -215,6 +217,7 @@ impl Device {
             weather,
             ailing,
             struck: Cell::new(None),
+            barred: Cell::new(false),
             bell_at: Cell::new(None),
             lasting: matches!(&fleet.exchange, Exchange::Mqtt(mqtt) if !mqtt.clean_session && mqtt.qos != Qos::AtMostOnce),
             suspended: RefCell::default(),
@@ -223,7 +226,7 @@ impl Device {
             fleet: plan.fleet,
             // What is due before its turn to connect waits for the rate at which its fleet connects.
             stay: Cell::new(Stay::new(if plan.connect_at.is_some() { Hold::Own } else { Hold::Service })),
-            listens: fleet.model == Model::Subscriber,
+            role: if fleet.model == Model::Subscriber { Role::Listener } else { Role::Sender },
             connect_at: plan.connect_at,
             leave_at: plan.leave_at,
             starts: plan.starts,

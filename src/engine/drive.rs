@@ -133,7 +133,7 @@ fn ended(device: &Device, begun: (Tick, u64)) -> Ended {
     let ledger = device.ledger.borrow();
     Ended {
         in_use: !ledger.is_idle(),
-        listens: device.listens,
+        role: device.role,
         served: device.answered.get() > begun.1,
         in_vain: ledger.next_intended().is_some_and(|due| due < begun.0),
     }
@@ -189,7 +189,7 @@ fn retry<S: Sink>(worker: &Worker<S>, device: &Device, failed: Next, tried: Tick
     if device.habit.on_demand() && device.is_settled() {
         return Next { at: None, failures, hold: Hold::Service };
     }
-    let severed = device.was_severed(tried);
+    let severed = device.barred.take() || device.was_severed(tried);
     let hold = if severed { Hold::Plan } else { Hold::Refused };
     pause(worker, device, (failed.failures, failures), hold)
 }
@@ -267,6 +267,7 @@ async fn connect<S: Sink>(
             Poll::Ready(Err(failure)) => (Outcome::Error(failure.kind), failure.reason),
             Poll::Pending => {
                 if let Some(ending) = device.struck.take() {
+                    device.barred.set(true);
                     (Outcome::Error(ErrorKind::Reset), struck(ending))
                 } else if worker.stage() == Stage::Closing {
                     (Outcome::Lost, attempt_cut_short())

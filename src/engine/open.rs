@@ -1,6 +1,7 @@
 //! What is told of a fleet besides how its readings ended: what is open and overdue, bytes, and messages that answered nothing.
 
 use super::device::Device;
+use super::reconnect::Role;
 use super::worker::{Stage, Worker};
 use crate::clock::Tick;
 use crate::protocol::Session;
@@ -55,7 +56,7 @@ impl<S: Sink> Worker<S> {
         self.carried(device, session.take_traffic());
         if let Some(unmatched) = session.take_unmatched() {
             self.unmatched(device, unmatched.count, unmatched.first.as_deref(), self.clock.now());
-            if device.listens {
+            if device.role == Role::Listener {
                 // Whatever a listener hears shows that its connection is of use.
                 device.answered.set(device.answered.get() + unmatched.count);
             }

@@ -1,5 +1,14 @@
 //! When a device connects again after a connection has ended unasked for. Pure: what happened in, what follows out.
 
+/// What a device has its connection for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    /// To send its readings, and hear the answers to them.
+    Sender,
+    /// To hear what others cause: it misses something whenever it is away.
+    Listener,
+}
+
 /// How a connection went that the peer, or something on the way to it, has ended.
 ///
 /// Whether it said goodbye (FIN, a closing frame, an announced end) or reset the connection decides nothing: a proxy that gives
@@ -9,8 +18,8 @@
 pub(super) struct Ended {
     /// Readings were under way on it.
     pub(super) in_use: bool,
-    /// The device is there for messages that others cause, and so misses something whenever it is away.
-    pub(super) listens: bool,
+    /// What the device is there for.
+    pub(super) role: Role,
     /// Something was answered or heard on it.
     pub(super) served: bool,
     /// What is due now was due before the connection was made: it was made for that and did not take it.
@@ -29,7 +38,7 @@ pub(super) enum Again {
 impl Ended {
     /// What follows if the `failures` attempts before were of no use.
     pub(super) const fn again(self, failures: u32) -> Again {
-        if !self.in_use && !self.listens && (self.served || !self.in_vain) {
+        if !self.in_use && matches!(self.role, Role::Sender) && (self.served || !self.in_vain) {
             // A peer may close what is idle whenever it likes, and a device with nothing to say need not be there.
             Again::WhenDue
         } else if self.served {
@@ -44,7 +53,7 @@ impl Ended {
 mod tests {
     use super::*;
 
-    const IDLE: Ended = Ended { in_use: false, listens: false, served: false, in_vain: false };
+    const IDLE: Ended = Ended { in_use: false, role: Role::Sender, served: false, in_vain: false };
     const FIRST: Again = Again::After { wait: 0, failures: 0 };
 
     #[test]
@@ -71,9 +80,14 @@ mod tests {
             ),
             ("a service that hangs up on every reading", Ended { in_use: true, ..IDLE }, 0, pause(0, 1)),
             ("the same, again", Ended { in_use: true, ..IDLE }, 2, pause(2, 3)),
-            ("a listener that heard nothing", Ended { listens: true, ..IDLE }, 0, pause(0, 1)),
-            ("a listener that still hears nothing", Ended { listens: true, ..IDLE }, 4, pause(4, 5)),
-            ("a listener that heard something", Ended { listens: true, served: true, ..IDLE }, 4, FIRST),
+            ("a listener that heard nothing", Ended { role: Role::Listener, ..IDLE }, 0, pause(0, 1)),
+            ("a listener that still hears nothing", Ended { role: Role::Listener, ..IDLE }, 4, pause(4, 5)),
+            (
+                "a listener that heard something",
+                Ended { role: Role::Listener, served: true, ..IDLE },
+                4,
+                FIRST,
+            ),
             ("no end to the count", Ended { in_use: true, ..IDLE }, u32::MAX, pause(u32::MAX, u32::MAX)),
         ] {
             assert_eq!(ended.again(failures), again, "{what}");
@@ -81,15 +95,15 @@ mod tests {
     }
 
     #[test]
-    fn a_sender_that_is_away_costs_no_more_than_a_connection_for_each_reading() {
-        // Only what took its reading, or was made before there was one, is followed at once.
+    fn only_a_sender_with_nothing_under_way_is_followed_without_a_pause() {
         for (in_use, listens, served, in_vain) in
             (0..16_u8).map(|n| (n & 1 > 0, n & 2 > 0, n & 4 > 0, n & 8 > 0))
         {
-            let ended = Ended { in_use, listens, served, in_vain };
-            if ended.again(0) == Again::WhenDue {
-                assert!(!in_use && !listens, "{ended:?}");
-                assert!(served || !in_vain, "{ended:?}");
+            let role = if listens { Role::Listener } else { Role::Sender };
+            let ended = Ended { in_use, role, served, in_vain };
+            let at_once = !in_use && !listens && (served || !in_vain);
+            for failures in [0, 1, 9] {
+                assert_eq!(ended.again(failures) == Again::WhenDue, at_once, "{ended:?}");
             }
         }
     }

@@ -1,7 +1,5 @@
 //! What the engine's tests share: a sink that keeps every sample, and a run of a scenario's text.
 
-pub(crate) mod peer;
-
 use std::io::{self, BufRead};
 use std::sync::{Arc, Mutex};
 

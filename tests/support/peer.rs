@@ -148,7 +148,7 @@ impl Line<'_> {
     fn http(&mut self, mut input: BufReader<TcpStream>, mut stream: TcpStream) -> io::Result<()> {
         let farewell = self.script.farewell;
         loop {
-            match super::take_request(&mut input) {
+            match crate::support::take_request(&mut input) {
                 Ok(true) => {}
                 Ok(false) => return leave(&stream, farewell, &[]),
                 Err(error) => return Err(error),
@@ -254,12 +254,11 @@ fn leave(mut stream: &TcpStream, farewell: Farewell, last: &[u8]) -> io::Result<
 /// A text frame of a server.
 fn echo(payload: &[u8]) -> Vec<u8> {
     let mut reply = vec![0x81];
-    match u8::try_from(payload.len()) {
-        Ok(short @ ..126) => reply.push(short),
-        _ => {
-            reply.push(126);
-            reply.extend_from_slice(&u16::try_from(payload.len()).unwrap().to_be_bytes());
-        }
+    if let Ok(short @ ..126) = u8::try_from(payload.len()) {
+        reply.push(short);
+    } else {
+        reply.push(126);
+        reply.extend_from_slice(&u16::try_from(payload.len()).unwrap().to_be_bytes());
     }
     reply.extend_from_slice(payload);
     reply

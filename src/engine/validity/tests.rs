@@ -22,6 +22,11 @@ fn levels(lag_ns: [u64; 5], service_ns: [u64; 5]) -> Vec<Level> {
 
 const QUICK: [u64; 5] = [MS / 3, MS / 3, MS / 2, MS, 2 * MS];
 
+fn own_wait(scope: &str, quantile: Quantile) -> OwnWait {
+    let first = Span::from_ms(2_000);
+    OwnWait { scope: scope.into(), first, quantile, response_ns: 1_000_000_000, without_ns: 6_700_000 }
+}
+
 fn sound() -> Figures {
     Figures {
         planned: 10_000,
@@ -45,6 +50,23 @@ fn still(count: u64, each_ms: u64) -> Standstills {
 
 fn throttling(throttled: u64, periods: u64, processors: f64) -> Option<Throttling> {
     Some(Throttling { periods, throttled, stopped: Duration::from_millis(throttled), processors })
+}
+
+#[test]
+fn pauses_of_our_own_are_named_once_for_each_fleet() {
+    let own_waits = vec![
+        own_wait("fleet a", Quantile::P95),
+        own_wait("fleet a", Quantile::P99),
+        own_wait("fleet b in late", Quantile::P50),
+    ];
+    let validity = Figures { own_waits, ..sound() }.judge();
+    assert_eq!(validity.verdict, Verdict::Suspect);
+    let begins: Vec<bool> = ["p95, p99 of fleet a are ", "p50 of fleet b in late is "]
+        .iter()
+        .zip(&validity.reasons)
+        .map(|(begin, reason)| reason.starts_with(begin))
+        .collect();
+    assert_eq!((begins.as_slice(), validity.reasons.len()), (&[true, true][..], 2), "{:?}", validity.reasons);
 }
 
 fn judged(cases: &[(&str, Figures, Verdict, &str)]) {
@@ -85,6 +107,12 @@ fn what_happened_is_judged_as_the_table_says() {
             Figures { resource_errors: 3, ..sound() },
             Invalid,
             "3 connections or readings failed because",
+        ),
+        (
+            "pauses",
+            Figures { own_waits: vec![own_wait("fleet a", Quantile::P95)], ..sound() },
+            Suspect,
+            "p95 of fleet a is squall's own reconnect pauses (first = 2s), not the service: p95 is 1000.0 ms, and would be 6.7 ms",
         ),
         ("overflow", Figures { overflow: 1, ..sound() }, Suspect, "did not fit"),
         ("relay", Figures { unheard: 1, ..sound() }, Invalid, "could not be passed"),
