@@ -50,6 +50,19 @@ impl Ended {
         self.run.as_deref().unwrap_or_else(|| panic!("nothing was run: {}", self.stderr()))
     }
 
+    /// The screen, as far as a machine busy with other tests does not keep budgets from being judged.
+    fn screen(&self) -> Option<String> {
+        let screen = String::from_utf8_lossy(&self.output.stdout).into_owned();
+        if self.output.status.code() != Some(12) {
+            return Some(screen);
+        }
+        assert!(
+            screen.contains("budget     not judged") && !screen.contains("budget     failed"),
+            "{screen}"
+        );
+        None
+    }
+
     fn manifest(&self) -> Manifest {
         load_manifest(self.run()).unwrap()
     }
@@ -116,8 +129,7 @@ abort_on_fail = true
         rows.iter().find(|row| row.phase == "late" && row.fleet == "alpha" && row.kind == "reading").unwrap();
     let p50_ms = row.figures.p50_ms.unwrap().as_ns() as f64 / 1e6;
     assert_eq!(late.value, Some(p50_ms), "the very figure of summary.csv");
-    let screen = String::from_utf8_lossy(&ended.output.stdout).into_owned();
-    assert!(screen.contains("budget     all 9 met"), "{screen}");
+    assert!(ended.screen().is_none_or(|screen| screen.contains("budget     all 9 met")));
 }
 
 #[test]
@@ -139,14 +151,11 @@ found_rate = ">1%"
     assert!(!failed.met && failed.value.is_some() && !failed.aborted, "{failed:?}");
     assert_eq!((empty.met, &empty.measured, empty.reason.is_some()), (false, &None, true), "{empty:?}");
     assert!(of(&manifest, "p95 < 50s").met, "each is judged by itself");
-    let screen = String::from_utf8_lossy(&ended.output.stdout).into_owned();
-    assert!(
-        screen.contains(
-            "budget     2 of 3 failed\nbudget     failed too much to ask (all fleets): p50 < 1ns, measured "
-        ),
-        "{screen}"
-    );
-    assert!(screen.contains("measured no data: "), "{screen}");
+    if let Some(screen) = ended.screen() {
+        let failed =
+            "budget     2 of 3 failed\nbudget     failed too much to ask (all fleets): p50 < 1ns, measured ";
+        assert!(screen.contains(failed) && screen.contains("measured no data: "), "{screen}");
+    }
 
     let ended = squall(
         "run",
@@ -177,9 +186,11 @@ fn a_failed_budget_may_end_the_run_early_with_complete_files() {
     assert!(events.contains(",budget_failed,hopeless,"), "{events}");
     assert!(events.contains(",end,,drained"), "{events}");
     assert!(events.contains(",phase_start,steady,") && !events.contains(",phase_start,late,"), "{events}");
-    let (said, screen) = (ended.stderr(), String::from_utf8_lossy(&ended.output.stdout).into_owned());
+    let said = ended.stderr();
     assert!(said.contains("a budget failed: hopeless (all fleets): p50 < 1ns, measured "), "{said}");
-    assert!(screen.contains("ended by a budget") && screen.contains("; it ended the"), "{screen}");
+    if let Some(screen) = ended.screen() {
+        assert!(screen.contains("ended by a budget") && screen.contains("; it ended the"), "{screen}");
+    }
 }
 
 #[test]

@@ -146,16 +146,30 @@ const READERS: [&str; 5] = [
     "openmetrics=out/metrics.txt",
 ];
 
-#[test]
-fn one_run_writes_every_output_and_each_reader_takes_its_own() {
+/// A run in a folder of its own, which writes all there is.
+fn run_with_every_output() -> (tempfile::TempDir, Output) {
     let folder = desk();
     let step = folder.path().join("step.md");
     std::fs::write(&step, "before\n").unwrap();
     let arguments =
         [&["run", "s.toml", "--quiet", "--json", "--label", "a|b\n::error::c"], OUTPUTS.as_slice()].concat();
     let ran = squall(folder.path(), &arguments).env("GITHUB_STEP_SUMMARY", &step).output().unwrap();
-    // A machine busy with other tests may rightly call the run invalid; its outputs are written all the same.
-    assert!(matches!(ran.status.code(), Some(0 | 12)), "{}", told(&ran));
+    (folder, ran)
+}
+
+#[test]
+fn one_run_writes_every_output_and_each_reader_takes_its_own() {
+    // A machine busy with other tests may rightly call a run invalid, and then no tool that follows figures is given any.
+    let Some((folder, ran)) = (0..5).map(|_| run_with_every_output()).find(|(folder, ran)| {
+        assert!(matches!(ran.status.code(), Some(0 | 12)), "{}", told(ran));
+        let followed = folder.path().join("out/bmf.json").exists();
+        assert_eq!(followed, ran.status.code() == Some(0), "{}", told(ran));
+        followed
+    }) else {
+        println!("SKIPPED: on a machine that is so busy every run is invalid");
+        return;
+    };
+    let step = folder.path().join("step.md");
     assert!(serde_json::from_slice::<serde_json::Value>(&ran.stdout).is_ok(), "annotations go elsewhere");
     assert_eq!(ran.status.code() == Some(12), text(&ran.stderr).contains("::error title="), "{}", told(&ran));
 

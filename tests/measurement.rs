@@ -3,8 +3,14 @@
 
 mod alone;
 mod calibration;
+#[cfg(target_os = "linux")]
+mod exhaustion;
 mod frozen;
+#[cfg(target_os = "linux")]
+mod generator;
 mod queueing;
 mod stall;
 mod starvation;
 mod support;
+#[cfg(target_os = "linux")]
+mod throttling;

@@ -33,15 +33,35 @@ fn hanging_up(stream: TcpStream) {
     drop(stream);
 }
 
-fn answer_after(mut stream: TcpStream, wait: Duration) {
+/// Freezes in the middle of the run, and keeps its connections.
+fn freezing(stream: TcpStream) {
+    let held = stream.try_clone().unwrap();
+    answer_some(stream, Duration::ZERO, 8);
+    silent(held);
+}
+
+/// Dies in the middle of the run: its connections are reset.
+fn dying(stream: TcpStream) {
+    answer_some(stream, Duration::ZERO, 8);
+}
+
+fn answer_after(stream: TcpStream, wait: Duration) {
+    answer_some(stream, wait, u32::MAX);
+}
+
+/// Answers each of the first `most` readings after `wait`.
+fn answer_some(mut stream: TcpStream, wait: Duration, most: u32) {
     stream.set_nodelay(true).unwrap();
     let mut buffer = [0; 4096];
-    let mut filled = 0;
-    while let Ok(n @ 1..) = stream.read(&mut buffer[filled..]) {
+    let (mut filled, mut answered) = (0, 0);
+    while answered < most
+        && let Ok(n @ 1..) = stream.read(&mut buffer[filled..])
+    {
         filled += n;
         // A payload is one JSON object without a nested one, and ends the request.
         if buffer[..filled].ends_with(b"}") {
             filled = 0;
+            answered += 1;
             thread::sleep(wait);
             if stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").is_err() {
                 return;
@@ -171,14 +191,20 @@ fn a_starved_or_overtaxed_generator_says_so() {
 #[test]
 fn a_target_is_never_taken_for_the_generator() {
     let _alone = alone();
-    for (what, answer) in [("slow", slow as Answer), ("silent", silent), ("hanging up", hanging_up)] {
+    for (what, answer) in [
+        ("slow", slow as Answer),
+        ("silent", silent),
+        ("hanging up", hanging_up),
+        ("freezing", freezing),
+        ("dying", dying),
+    ] {
         measure(|| {
             let judged = |answer| {
                 let (port, _) = serve(answer);
                 judgement(&run(None, port, "10/s", &[]).0)
             };
             let (verdict, reasons) = judged(answer);
-            if verdict == "valid" {
+            if verdict != "invalid" {
                 return Ok(());
             }
             // What the machine did to a run it also does to one whose target is quick.

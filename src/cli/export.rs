@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 
 use super::Fault;
 use crate::compare::Comparison;
-use crate::export::{bencher, benchmark_action, comment, comparison_table, github, hgrm, junit, openmetrics};
+use crate::export::{
+    Nothing, bencher, benchmark_action, comment, comparison_table, github, hgrm, junit, openmetrics,
+};
 use crate::results::{Report, read_distributions};
 
 /// Where GitHub Actions wants a step's summary.
@@ -249,12 +251,12 @@ pub(super) fn comparison_outputs(
 }
 
 fn run_text(format: Format, report: &Report) -> Result<String, String> {
-    let some = |text: Result<String, benchmark_action::Nothing>| text.map_err(|why| why.to_string());
+    let some = |text: Result<String, Nothing>| text.map_err(|why| why.to_string());
     match format {
         Format::Junit => Ok(junit::run(report)),
         Format::GithubSummary => Ok(github::run_summary(report, github::SUMMARY_BYTES)),
         Format::PrComment => Ok(comment::run(report)),
-        Format::Bencher => Ok(bencher::run(report)),
+        Format::Bencher => some(bencher::run(report)),
         Format::BenchmarkSmaller => some(benchmark_action::run_smaller(report)),
         Format::BenchmarkBigger => some(benchmark_action::run_bigger(report)),
         Format::Openmetrics => Ok(openmetrics::run(report)),

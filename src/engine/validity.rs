@@ -111,10 +111,10 @@ impl Figures {
         let valid = Validity { verdict: Verdict::Valid, reasons: Vec::new(), covers: None };
         let mut judgement = Judgement(valid);
         judgement.judge_completeness(self);
-        judgement.judge_rate(self);
-        judgement.judge_starvation(self);
         judgement.judge_scarcity(self);
         judgement.judge_own_waits(self);
+        judgement.judge_starvation(self);
+        judgement.judge_rate(self);
         judgement.judge_records(self);
         // What makes the whole run doubtful spares none of its percentiles.
         let spared = judgement.0.verdict < Verdict::Invalid;
@@ -276,6 +276,12 @@ impl Judgement {
 
     /// Processor time that the generator did not have.
     fn judge_starvation(&mut self, figures: &Figures) {
+        if let (Some(verdict), Some(throttling)) =
+            (beyond(figures.throttled(), THROTTLED), &figures.throttling)
+        {
+            let advice = "raise the quota of the control group, or lower the rate";
+            self.add(verdict, format!("{}: {advice}", throttled(throttling)));
+        }
         for (index, share) in figures.worker_cpu.iter().enumerate().filter(|(_, share)| **share > BUSY) {
             let reason = format!(
                 "worker {index} used {:.0} % of its core: add workers or lower the rate",
@@ -294,12 +300,6 @@ impl Judgement {
                 )
             };
             self.add(verdict, reason);
-        }
-        if let (Some(verdict), Some(throttling)) =
-            (beyond(figures.throttled(), THROTTLED), &figures.throttling)
-        {
-            let advice = "raise the quota of the control group, or lower the rate";
-            self.add(verdict, format!("{}: {advice}", throttled(throttling)));
         }
         let stolen = figures.stolen.unwrap_or(0.0);
         if let Some(verdict) = beyond(stolen, STOLEN) {

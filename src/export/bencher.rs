@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::measure::{error_rate, group_place, interval, percentiles, place, shortfall, slug, tracked};
+use super::measure::{
+    Nothing, error_rate, group_place, interval, percentiles, place, shortfall, slug, tracked,
+};
 use crate::compare::{Cell, Comparison};
 use crate::results::Report;
 
@@ -27,7 +29,10 @@ type Benchmarks = BTreeMap<String, BTreeMap<String, Metric>>;
 
 /// The measured phases of a run, unless it is invalid, by `scenario/phase/fleet`, and `scenario/all`: percentiles in nanoseconds, `throughput` in
 /// readings answered ok per second, `error-rate` and `shortfall` as shares.
-pub fn run(report: &Report) -> String {
+///
+/// # Errors
+/// If nothing was measured, or the measurement is invalid: Bencher refuses an empty object.
+pub fn run(report: &Report) -> Result<String, Nothing> {
     let mut benchmarks = Benchmarks::new();
     for row in tracked(report) {
         let figures = &row.figures;
@@ -41,7 +46,7 @@ pub fn run(report: &Report) -> String {
         measures.insert("error-rate".to_owned(), plain(error_rate(figures)));
         measures.insert("shortfall".to_owned(), plain(shortfall(figures)));
     }
-    super::json(&benchmarks)
+    if benchmarks.is_empty() { Err(Nothing) } else { Ok(super::json(&benchmarks)) }
 }
 
 /// The candidate of a comparison under the same names, with the 95 % interval of its change against the base.
@@ -91,7 +96,7 @@ mod tests {
 
     #[test]
     fn percentiles_are_nanoseconds_and_only_those_that_samples_carry() {
-        insta::assert_snapshot!(lines(&run(&specimen::report())), @r#"
+        insta::assert_snapshot!(lines(&run(&specimen::report()).unwrap()), @r#"
 quickstart/all error-rate {"value":0.0007385524372230429}
 quickstart/all latency-p50 {"value":412000.0}
 quickstart/all latency-p90 {"value":700000.0}

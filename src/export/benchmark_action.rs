@@ -6,7 +6,7 @@
 use serde::Serialize;
 
 use super::measure::{
-    error_rate, group_place, interval, percentiles, place, shortfall, significant, tracked,
+    Nothing, error_rate, group_place, interval, percentiles, place, shortfall, significant, tracked,
 };
 use crate::compare::{Cell, Comparison};
 use crate::results::{Report, SummaryRow};
@@ -24,11 +24,6 @@ struct Entry {
     range: Option<String>,
     extra: String,
 }
-
-/// There is nothing to show.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("nothing was measured, or nothing valid, and github-action-benchmark refuses an empty list")]
-pub struct Nothing;
 
 /// Of which less is better: percentiles in milliseconds, error rate and shortfall in per cent.
 ///

@@ -16,6 +16,8 @@ mod measure;
 pub mod openmetrics;
 mod page;
 
+pub use measure::Nothing;
+
 #[cfg(test)]
 pub(crate) mod specimen;
 
