@@ -17,6 +17,8 @@ mod export;
 mod external;
 mod fault;
 mod hlog_reader;
+#[path = "support/http.rs"]
+mod http_service;
 mod interop_device;
 mod interop_mqtt;
 mod interop_reference;
@@ -26,4 +28,5 @@ mod service;
 mod shard;
 mod storm;
 mod support;
+mod target;
 mod trouble;

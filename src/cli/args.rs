@@ -154,7 +154,9 @@ pub(super) struct RunArgs {
     /// The scenario, a TOML file
     pub(super) scenario: PathBuf,
 
-    /// Send to a service of your own: http=URL, ws=URL or mqtt=URL; once per protocol the fleets speak
+    /// Send to a service of your own: http=URL, ws=URL or mqtt=URL; once per protocol the fleets speak. A URL without path, not
+    /// even /, means /v1/readings or /v1/stream; the path of a fleet goes before it. Before the run each is connected to and
+    /// sent nothing; all it gets is the readings
     #[arg(long = "target", value_name = "PROTOCOL=URL", value_parser = parse_target)]
     pub(super) targets: Vec<(Protocol, String)>,
 
