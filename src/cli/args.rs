@@ -44,7 +44,7 @@ pub(super) enum Command {
     /// Compare two builds by pairs of fresh runs in a random order
     ///
     /// Starts each build as a process of its own, waits until it is ready, drives the scenario at it, and stops it again; pair
-    /// by pair, with equal plans within a pair. Then says of every percentile, the error rate and the shortfall whether the
+    /// by pair, with equal plans within a pair. Then says of every percentile and the error rate whether the
     /// candidate is worse, better, no different, or whether that is open. A regression is confirmed by fresh pairs.
     #[cfg(unix)]
     Ab(Box<AbArgs>),
