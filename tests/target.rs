@@ -15,15 +15,12 @@ const SECRET: &str = "zX9-s3cret-Qw7";
 
 /// Fleets of few devices for a second, without warm-up. What a fleet has of its own follows its name.
 fn scenario(fleets: &[(&str, &str, &str)]) -> String {
-    let mut text = "[scenario]\nname = \"to\"\n[run]\nwarm_up = \"0s\"\ndrain = \"2s\"\n\
-                    [[phase]]\nname = \"steady\"\nduration = \"1s\"\n"
-        .to_owned();
-    for (name, protocol, own) in fleets {
-        text += &format!(
-            "[fleet.{name}]\nprotocol = \"{protocol}\"\ndevices = 3\nrate = \"10/s\"\ntimeout = \"60s\"\n{own}\n"
-        );
-    }
-    text
+    let tables = fleets.iter().map(|(name, protocol, own)| {
+        format!("[fleet.{name}]\nprotocol = \"{protocol}\"\ndevices = 3\nrate = \"10/s\"\ntimeout = \"60s\"\n{own}\n")
+    });
+    let run = "[scenario]\nname = \"to\"\n[run]\nwarm_up = \"0s\"\ndrain = \"2s\"\n\
+               [[phase]]\nname = \"steady\"\nduration = \"1s\"\n";
+    [run.to_owned()].into_iter().chain(tables).collect()
 }
 
 /// A run that has ended.

@@ -23,6 +23,11 @@ pub(crate) struct Service {
 impl Service {
     /// Answers every request with `answer`, a whole response.
     pub(crate) fn start(answer: &'static str) -> Self {
+        Self::answering(answer, usize::MAX)
+    }
+
+    /// Answers so many requests with `answer`, and takes all further ones without a word.
+    pub(crate) fn answering(answer: &'static str, first: usize) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let service = Self { addr: listener.local_addr().unwrap(), heard: Arc::default() };
         let heard = Arc::clone(&service.heard);
@@ -31,7 +36,7 @@ impl Service {
                 let heard = Arc::clone(&heard);
                 heard.lock().unwrap().connections += 1;
                 // A peer that goes away in the middle is none of the service's business.
-                thread::spawn(move || drop(serve(connection, answer, &heard)));
+                thread::spawn(move || drop(serve(connection, answer, first, &heard)));
             }
         });
         service
@@ -58,23 +63,29 @@ impl Service {
     }
 }
 
-fn serve(connection: TcpStream, answer: &str, heard: &Mutex<Heard>) -> io::Result<()> {
+fn serve(connection: TcpStream, answer: &str, first: usize, log: &Mutex<Heard>) -> io::Result<()> {
     connection.set_nodelay(true)?;
     let mut out = connection.try_clone()?;
     let mut input = BufReader::new(connection);
     loop {
-        let mut head = String::new();
-        while !head.ends_with("\r\n\r\n") {
-            if input.read_line(&mut head)? == 0 {
+        let mut request = String::new();
+        while !request.ends_with("\r\n\r\n") {
+            if input.read_line(&mut request)? == 0 {
                 return Ok(());
             }
         }
-        let length = head.lines().find_map(|line| {
+        let length = request.lines().find_map(|line| {
             let (name, value) = line.split_once(':')?;
             name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().unwrap())
         });
         io::copy(&mut input.by_ref().take(length.unwrap_or(0)), &mut io::sink())?;
-        heard.lock().unwrap().heads.push(head);
-        out.write_all(answer.as_bytes())?;
+        let so_far = {
+            let mut heard = log.lock().unwrap();
+            heard.heads.push(request);
+            heard.heads.len()
+        };
+        if so_far <= first {
+            out.write_all(answer.as_bytes())?;
+        }
     }
 }
