@@ -7,6 +7,8 @@ use std::process::{Command, Output};
 use serde_json::Value;
 use squall::results::{BudgetResult, Manifest, RunState, load_manifest, read_summary};
 
+use crate::http_service::Service;
+
 const SCENARIO: &str = r#"
 [scenario]
 name = "gate"
@@ -280,4 +282,86 @@ fn check_says_in_words_what_is_demanded() {
     fails, from 1 s into the measured phases on
     budget: all fleets: lost < 1
     ");
+}
+
+#[test]
+fn an_error_rate_counts_whatever_was_not_answered_ok() {
+    // How many readings are answered of 30, with what, what the fleet says, and which of the finer rates has the rest.
+    const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+    const BUSY: &str = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n";
+    let devices = |own: &str| {
+        format!(
+            "[scenario]\nname = \"gate\"\n[run]\nwarm_up = \"0s\"\ndrain = \"1s\"\n[[phase]]\nname = \"steady\"\nduration = \"1s\"\n\
+             [fleet.alpha]\nprotocol = \"http\"\ndevices = 3\nrate = \"10/s\"\n{own}\n[[budget]]\nerror_rate = \"<5%\"\n\
+             failed_rate = \"<5%\"\nshed_rate = \"<=0%\"\ntimeout_rate = \"<=0%\"\nlost_rate = \"<=0%\"\ndropped_rate = \"<=0%\"\n\
+             [[budget]]\nkind = \"connect\"\nconnect_error_rate = \"<=0%\"\n"
+        )
+    };
+    for (case, answered, own, broken) in [
+        ("the service falls silent and the run ends", (OK, 9), "timeout = \"60s\"", vec!["lost_rate"]),
+        ("the service falls silent and time runs out", (OK, 9), "timeout = \"100ms\"", vec!["timeout_rate"]),
+        (
+            "the service falls silent and the backlog is full",
+            (OK, 9),
+            "timeout = \"60s\"\nin_flight = 1\nbacklog = 1",
+            vec!["dropped_rate", "lost_rate"],
+        ),
+        ("the service is well", (OK, usize::MAX), "timeout = \"60s\"", vec![]),
+        ("the service refuses all", (BUSY, usize::MAX), "timeout = \"60s\"", vec!["shed_rate"]),
+    ] {
+        let service = Service::answering(answered.0, answered.1);
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("s.toml"), devices(own)).unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_squall"))
+            .current_dir(folder.path())
+            .args(["run", "s.toml", "--quiet", "--target", &format!("http=http://{}/", service.addr())])
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        let runs = std::fs::read_dir(folder.path().join("results/gate")).unwrap();
+        let run = runs.map(|entry| entry.unwrap().path()).next().unwrap();
+        let (manifest, rows) = (load_manifest(&run).unwrap(), read_summary(&run).unwrap());
+        let figures = &rows.iter().find(|row| row.is_headline()).unwrap().figures;
+        let rate = (figures.planned - figures.ok) as f64 / figures.planned as f64;
+        for budget in &manifest.budgets {
+            let met = match budget.metric.as_str() {
+                "error_rate" | "failed_rate" => {
+                    assert_eq!(budget.value, Some(rate), "{case}: {budget:?}");
+                    broken.is_empty()
+                }
+                own => !broken.contains(&own),
+            };
+            assert_eq!(budget.met, met, "{case}: {budget:?}");
+        }
+        // Whoever gets no answer at all is told so; a busy machine may make the run invalid.
+        let code = if broken.is_empty() {
+            0
+        } else if figures.ok == 0 {
+            1
+        } else {
+            99
+        };
+        let found = output.status.code();
+        assert!(found == Some(code) || found == Some(12), "{case}: {found:?}: {said}");
+    }
+}
+
+#[test]
+fn budgets_that_never_look_at_failures_are_noted() {
+    const NOTE: &str = "no budget looks at failures";
+    for (budgets, noted) in [
+        ("", false),
+        ("[[budget]]\np90 = \"<1s\"\n", true),
+        ("[[budget]]\np90 = \"<1s\"\nerror_rate = \"<1%\"\n", false),
+        ("[[budget]]\np90 = \"<1s\"\n[[budget]]\nfleet = \"alpha\"\nfailed_rate = \"<1%\"\n", false),
+        ("[[budget]]\nok_rate = \">99%\"\n", false),
+        ("[[budget]]\nshed = \"<5\"\nmax = \"<5s\"\n", true),
+        ("[[budget]]\nkind = \"connect\"\nconnect_error_rate = \"<=0%\"\n", true),
+    ] {
+        let ended = squall("check", budgets, None, &[]);
+        ended.assert_code(0);
+        let said =
+            String::from_utf8_lossy(&ended.output.stdout).split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(said.contains(NOTE), noted, "{budgets}: {said}");
+    }
 }

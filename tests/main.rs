@@ -18,6 +18,8 @@ mod external;
 mod failure;
 mod fault;
 mod hlog_reader;
+#[path = "support/http.rs"]
+mod http_service;
 mod interop_device;
 mod interop_mqtt;
 mod interop_reference;
@@ -30,4 +32,5 @@ mod service;
 mod shard;
 mod storm;
 mod support;
+mod target;
 mod trouble;

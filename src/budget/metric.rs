@@ -65,9 +65,10 @@ figures! {
 figures! {
     /// A figure of readings or connections that is no percentile.
     Figure {
-        ErrorRate = "error_rate", Share, "share that the service refused, failed or did not answer in time: shed, error and timeout";
-        Shortfall = "shortfall", Share, "share that was never sent or never answered: dropped and lost";
-        FailedRate = "failed_rate", Share, "share that ended otherwise than ok: the two above together";
+        ErrorRate = "error_rate", Share, "share of what came due that was not answered ok: refused, failed, late, lost or never sent";
+        FailedRate = "failed_rate", Share, "another name of `error_rate`";
+        ConnectErrorRate = "connect_error_rate", Share, "with `kind = \"connect\"`: share of the attempts to connect that failed";
+        Shortfall = "shortfall", Share, "of `error_rate`, the share that was never sent or never answered: dropped and lost";
         OkRate = "ok_rate", Share, "share that ended ok";
         ShedRate = "shed_rate", Share, "share that the service refused";
         TimeoutRate = "timeout_rate", Share, "share not answered in time";
@@ -167,6 +168,23 @@ impl Figure {
         )
     }
 
+    /// Whether a bound on it is one on readings that fail. A percentile is none: nobody sees in it what share it leaves out.
+    const fn counts_failures(self) -> bool {
+        matches!(
+            self,
+            Self::ErrorRate
+                | Self::FailedRate
+                | Self::OkRate
+                | Self::Ok
+                | Self::Failed
+                | Self::Censored
+                | Self::WithinBudget
+                | Self::WithinBudgetRate
+                | Self::RatePerS
+                | Self::Goodput
+        )
+    }
+
     /// Whether it rests on the latency budgets of fleets.
     pub const fn is_of_fleet_budgets(self) -> bool {
         matches!(self, Self::WithinBudget | Self::WithinBudgetRate)
@@ -215,6 +233,14 @@ impl Metric {
             Self::Percentile(times, _) => times.unit(),
             Self::Figure(figure) => figure.unit(),
             Self::Recovery(recovery) => recovery.unit(),
+        }
+    }
+
+    /// Whether a bound on it is one on readings that fail.
+    pub const fn counts_failures(self) -> bool {
+        match self {
+            Self::Figure(figure) => figure.counts_failures(),
+            Self::Percentile(..) | Self::Recovery(_) => false,
         }
     }
 

@@ -42,6 +42,15 @@ pub struct Budget {
     pub grace: Span,
 }
 
+impl Budget {
+    /// Whether it fails when too many readings do: the shares of failures that it bounds are of readings, and in no fault's spells
+    /// alone.
+    pub fn looks_at_failures(&self) -> bool {
+        let of_readings = !self.scope.connections && self.scope.fault.is_none();
+        of_readings && self.conditions.iter().any(|condition| condition.metric.counts_failures())
+    }
+}
+
 /// Whose figures are meant; what is left open means all.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Scope {

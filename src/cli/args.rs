@@ -44,7 +44,7 @@ pub(super) enum Command {
     /// Compare two builds by pairs of fresh runs in a random order
     ///
     /// Starts each build as a process of its own, waits until it is ready, drives the scenario at it, and stops it again; pair
-    /// by pair, with equal plans within a pair. Then says of every percentile, the error rate and the shortfall whether the
+    /// by pair, with equal plans within a pair. Then says of every percentile and the error rate whether the
     /// candidate is worse, better, no different, or whether that is open. A regression is confirmed by fresh pairs.
     #[cfg(unix)]
     Ab(Box<AbArgs>),
@@ -154,7 +154,9 @@ pub(super) struct RunArgs {
     /// The scenario, a TOML file
     pub(super) scenario: PathBuf,
 
-    /// Send to a service of your own: http=URL, ws=URL or mqtt=URL; once per protocol the fleets speak
+    /// Send to a service of your own: http=URL, ws=URL or mqtt=URL; once per protocol the fleets speak. A URL without path, not
+    /// even /, means /v1/readings or /v1/stream; the path of a fleet goes before it. Before the run each is connected to and
+    /// sent nothing; all it gets is the readings
     #[arg(long = "target", value_name = "PROTOCOL=URL", value_parser = parse_target)]
     pub(super) targets: Vec<(Protocol, String)>,
 

@@ -375,6 +375,13 @@ fn notes(plan: &Plan, allowed: Option<u64>) -> Vec<String> {
         let note = churn::note(plan, Shard::WHOLE, protocol, places);
         notes.extend(note.map(|note| note.trim_start_matches("note: ").to_owned()));
     }
+    if !scenario.budgets.is_empty() && !scenario.budgets.iter().any(Budget::looks_at_failures) {
+        notes.push(
+            "no budget looks at failures: a service that answers fast and wrong, or not at all, may keep to all of them; add for \
+             example error_rate = \"<1%\""
+                .to_owned(),
+        );
+    }
     let bundled = scenario.fleets.iter().all(|fleet| scenario.target.of(fleet.protocol).is_none());
     notes.extend(super::target::misfit(scenario).filter(|_| bundled));
     notes

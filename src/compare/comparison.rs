@@ -129,16 +129,16 @@ pub enum Figure {
     /// 99.9 % response time.
     #[serde(rename = "p99_9")]
     P999,
-    /// Share of the planned readings that the service refused, failed or did not answer in time.
+    /// Share of the planned readings that were not answered ok.
     ErrorRate,
-    /// Share of the planned readings that were never sent or never answered.
+    /// Share of the planned readings that were never sent or never answered: in comparisons of earlier versions, whose error
+    /// rate left them out.
     Shortfall,
 }
 
 impl Figure {
-    /// All of them, in the order of reports.
-    pub const ALL: [Self; 6] =
-        [Self::P50, Self::P95, Self::P99, Self::P999, Self::ErrorRate, Self::Shortfall];
+    /// Those that are compared, in the order of reports.
+    pub const ALL: [Self; 5] = [Self::P50, Self::P95, Self::P99, Self::P999, Self::ErrorRate];
 
     /// As people read it.
     pub const fn name(self) -> &'static str {

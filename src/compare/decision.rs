@@ -22,7 +22,7 @@ pub(crate) struct Thresholds {
     pub p99: f64,
     /// Of p99.9.
     pub p99_9: f64,
-    /// Of the error rate and the shortfall, as a difference of shares.
+    /// Of the error rate, as a difference of shares.
     pub share: f64,
     /// Response times that differ by less are taken as equal, milliseconds: the measurement itself is no finer.
     pub floor_ms: f64,

@@ -181,22 +181,20 @@ fn groups(rows: &[SummaryRow]) -> Vec<&SummaryRow> {
 /// The figures of a row.
 fn values(row: &SummaryRow) -> impl Iterator<Item = (Figure, Value)> {
     let figures = &row.figures;
-    let planned = figures.planned as f64;
-    let share = |count: u64| {
-        let support = if figures.planned > 0 { Support::Judged } else { Support::None };
-        Value { value: count as f64 / planned.max(1.0), support }
-    };
     let percentiles = [
         (Figure::P50, figures.p50_ms),
         (Figure::P95, figures.p95_ms),
         (Figure::P99, figures.p99_ms),
         (Figure::P999, figures.p99_9_ms),
     ];
-    let refused = figures.shed + figures.error + figures.timeout;
-    percentiles.map(|(figure, at)| (figure, percentile(figures, figure, at))).into_iter().chain([
-        (Figure::ErrorRate, share(refused)),
-        (Figure::Shortfall, share(figures.lost + figures.dropped)),
-    ])
+    let errors = match figures.outcomes().error_rate() {
+        Some(value) => Value { value, support: Support::Judged },
+        None => Value { value: 0.0, support: Support::None },
+    };
+    percentiles
+        .map(|(figure, at)| (figure, percentile(figures, figure, at)))
+        .into_iter()
+        .chain([(Figure::ErrorRate, errors)])
 }
 
 fn percentile(figures: &Figures, figure: Figure, at: Option<Millis>) -> Value {

@@ -280,7 +280,9 @@ mod tests {
 <testsuites name="quickstart" tests="11" failures="4" errors="0" time="30.000">
     <testsuite name="quickstart: run" tests="6" skipped="0" errors="0" failures="2" time="30.000" timestamp="2026-11-20T21:41:15" hostname="runner-1">
         <testcase name="the run ended as planned" classname="quickstart" time="0.000">
-            <system-out>run 2026-11-20T21-41-15Z-main in results/quickstart/2026-11-20T21-41-15Z-main</system-out>
+            <system-out>run 2026-11-20T21-41-15Z-main in results/quickstart/2026-11-20T21-41-15Z-main
+meters PUT http://127.0.0.1:8080/v1/orders/{{device}}
+pumps ws ws://127.0.0.1:8081/live?key=${KEY}</system-out>
         </testcase>
         <testcase name="the measurement is valid" classname="quickstart" time="0.000">
             <system-out>suspect

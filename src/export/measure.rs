@@ -35,18 +35,14 @@ pub(super) fn percentiles(figures: &Figures) -> impl Iterator<Item = (Quantile, 
         .filter_map(|quantile| Some((quantile, figures.percentile(quantile)?)))
 }
 
-/// Share of the planned readings that the service refused, failed or did not answer in time.
+/// Share of the planned readings that were not answered ok; 0 where none was planned.
 pub(super) fn error_rate(figures: &Figures) -> f64 {
-    share(figures.shed + figures.error + figures.timeout, figures.planned)
+    figures.outcomes().error_rate().unwrap_or(0.0)
 }
 
-/// Share of the planned readings that were never sent or never answered.
+/// Of these, the share that was never sent or never answered.
 pub(super) fn shortfall(figures: &Figures) -> f64 {
-    share(figures.lost + figures.dropped, figures.planned)
-}
-
-fn share(part: u64, whole: u64) -> f64 {
-    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+    figures.outcomes().share(figures.lost + figures.dropped).unwrap_or(0.0)
 }
 
 /// `phase/fleet`, and `all` for all of them.

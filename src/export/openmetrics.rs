@@ -34,9 +34,9 @@ pub fn run(report: &Report) -> String {
     );
     let mut rate = Family::new("squall_throughput_per_second", "", "Readings answered ok, per second.");
     let mut errors =
-        Family::new("squall_error_ratio", "ratio", "Share of planned readings that failed or timed out.");
+        Family::new("squall_error_ratio", "ratio", "Share of planned readings that were not answered ok.");
     let mut missing =
-        Family::new("squall_shortfall_ratio", "ratio", "Share of planned readings never sent or answered.");
+        Family::new("squall_shortfall_ratio", "ratio", "Of these, the share never sent or never answered.");
     let scenario = &report.run.scenario.name;
     for row in measured(report) {
         let labels = || {
@@ -187,13 +187,13 @@ squall_throughput_per_second{scenario="quickstart",phase="steady",fleet="pumps",
 squall_throughput_per_second{scenario="quickstart",phase="all",fleet="all",protocol="all"} 4510
 # TYPE squall_error_ratio gauge
 # UNIT squall_error_ratio ratio
-# HELP squall_error_ratio Share of planned readings that failed or timed out.
+# HELP squall_error_ratio Share of planned readings that were not answered ok.
 squall_error_ratio{scenario="quickstart",phase="steady",fleet="meters",protocol="http"} 0
 squall_error_ratio{scenario="quickstart",phase="steady",fleet="pumps",protocol="mqtt"} 0.00833
 squall_error_ratio{scenario="quickstart",phase="all",fleet="all",protocol="all"} 0.000739
 # TYPE squall_shortfall_ratio gauge
 # UNIT squall_shortfall_ratio ratio
-# HELP squall_shortfall_ratio Share of planned readings never sent or answered.
+# HELP squall_shortfall_ratio Of these, the share never sent or never answered.
 squall_shortfall_ratio{scenario="quickstart",phase="steady",fleet="meters",protocol="http"} 0
 squall_shortfall_ratio{scenario="quickstart",phase="steady",fleet="pumps",protocol="mqtt"} 0
 squall_shortfall_ratio{scenario="quickstart",phase="all",fleet="all",protocol="all"} 0

@@ -288,7 +288,7 @@ mod tests {
 - **started**: 2026-11-20T21:41:15.123Z
 - **seed**: 7
 - **plan**: ab12
-- **targets**: http http://127.0.0.1:8080/
+- **targets**: meters PUT http://127.0.0.1:8080/v1/orders/{{device}}, pumps ws ws://127.0.0.1:8081/live?key=\${KEY}
 - **delivery**: pumps: 100 lost, first pumps-00017 seq 42; 2 reordered; 3 answered late
 - **host**: Linux 6, 2 cores
 - **squall**: 0.1.0

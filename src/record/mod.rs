@@ -1,4 +1,4 @@
-//! What happened: the vocabulary that engine, results and display share. It holds no logic and does no I/O.
+//! What happened: the vocabulary that engine, results and display share. It does no I/O, and holds no logic but the rates of failure.
 
 mod close;
 mod fault;
@@ -6,6 +6,7 @@ mod gauge;
 mod layout;
 mod mark;
 mod outcome;
+mod outcomes;
 mod reason;
 mod sample;
 mod scarce;
@@ -22,6 +23,7 @@ pub use gauge::Gauge;
 pub use layout::{FleetId, FleetInfo, Layout, PhaseId, PhaseInfo, PhaseRole, Protocol};
 pub use mark::{AnomalyKind, Detection, Mark};
 pub use outcome::{ErrorKind, Outcome};
+pub(crate) use outcomes::Outcomes;
 pub use reason::Reason;
 pub(crate) use reason::{Code, sample as reply_sample, status_line};
 pub(crate) use sample::Stages;

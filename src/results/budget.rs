@@ -1,14 +1,14 @@
 //! Judges a run's figures by its budgets: at the end, and, where a budget may end the run, at every interval.
 
 use super::cell::{Cell, Key, Percentile, Series};
-use super::finding::{Finding, Measured, counted, share, worst};
+use super::finding::{Finding, Measured, audited, counted, share, worst};
 use super::level::Sums;
 use super::manifest::BudgetResult;
 use super::outage::{Outage, Recovery as State};
 use super::total::{ALL, Totals};
 use crate::budget::{Budget, Condition, Figure, LEAST_SUPPORT, Metric, Scope, Times};
 use crate::clock::Tick;
-use crate::record::{ErrorKind, Kind, PhaseRole, Validity, Verdict};
+use crate::record::{ErrorKind, Kind, Outcomes, PhaseRole, Validity, Verdict};
 use crate::units::Quantile;
 
 /// Every condition of `budgets` and what `totals` say of it, in their order. Of the one that ended the run early the verdict of
@@ -16,7 +16,7 @@ use crate::units::Quantile;
 pub(crate) fn judge(totals: &Totals, budgets: &[Budget], early: Option<&BudgetResult>) -> Vec<BudgetResult> {
     let mut results = Vec::new();
     for budget in budgets {
-        let figures = Figures::of(totals, &totals.outages, &budget.scope);
+        let figures = Figures::of(totals, &totals.outages, &budget.scope, Stage::Over);
         // A spell that nobody followed may be the one that failed.
         let unknown = budget.scope.fault.as_ref().filter(|_| totals.fault_spells_omitted > 0);
         let judged = |condition: &Condition| {
@@ -99,7 +99,7 @@ impl BudgetWatch {
         for budget in due {
             let spells = if budget.scope.fault.is_some() { outages() } else { Vec::new() };
             let over: Vec<_> = spells.into_iter().filter(|spell| spell.state != State::Open).collect();
-            let figures = Figures::of(totals, &over, &budget.scope);
+            let figures = Figures::of(totals, &over, &budget.scope, Stage::UnderWay);
             for condition in budget.conditions.iter().filter(|condition| condition.decides_early()) {
                 let finding = figures.find(condition);
                 if finding.as_ref().is_ok_and(|found| !condition.is_met(found.value, found.at_least)) {
@@ -149,10 +149,10 @@ enum Figures<'o> {
 }
 
 impl<'o> Figures<'o> {
-    fn of(totals: &Totals, outages: &'o [Outage], scope: &Scope) -> Self {
+    fn of(totals: &Totals, outages: &'o [Outage], scope: &Scope, stage: Stage) -> Self {
         match &scope.fault {
             Some(fault) => Self::Spells(outages.iter().filter(|spell| spell.fault == *fault).collect()),
-            None => Self::Readings(Box::new(Slice::of(totals, scope))),
+            None => Self::Readings(Box::new(Slice::of(totals, scope, stage))),
         }
     }
 
@@ -164,8 +164,18 @@ impl<'o> Figures<'o> {
     }
 }
 
+/// When figures are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// What is open may still end ok.
+    UnderWay,
+    /// What has not ended by now never will.
+    Over,
+}
+
 /// The readings or connections that a scope means.
 struct Slice {
+    stage: Stage,
     cell: Cell<u64>,
     /// Those of fleets with a latency budget.
     budgeted: Cell<u64>,
@@ -173,7 +183,7 @@ struct Slice {
 }
 
 impl Slice {
-    fn of(totals: &Totals, scope: &Scope) -> Self {
+    fn of(totals: &Totals, scope: &Scope, stage: Stage) -> Self {
         let layout = totals.layout();
         let kind = if scope.connections { Kind::Connect } else { Kind::Reading };
         let wanted = |key: Key| {
@@ -198,6 +208,7 @@ impl Slice {
             None => totals.measured_seconds(),
         };
         Self {
+            stage,
             cell: totals.merged(wanted),
             budgeted: totals.merged(|key| wanted(key) && has_budget(key)),
             seconds,
@@ -297,11 +308,21 @@ impl Slice {
             Figure::JudgedNormal => number(counters.judged_normal),
             Figure::FalseAlarms if counters.judged_normal == 0 => Err("none was judged".to_owned()),
             Figure::FalseAlarms => number(counters.false_alarms),
-            figure => counted(figure, &self.counts()),
+            Figure::Duplicated | Figure::DuplicatedRate | Figure::Reordered | Figure::ReorderedRate => {
+                audited(figure, &self.sums())
+            }
+            figure => counted(figure, &self.outcomes()),
         }
     }
 
-    fn counts(&self) -> Sums {
+    fn outcomes(&self) -> Outcomes {
+        match self.stage {
+            Stage::UnderWay => self.sums().outcomes(),
+            Stage::Over => Outcomes { planned: self.cell.counters.planned, ..self.sums().outcomes() },
+        }
+    }
+
+    fn sums(&self) -> Sums {
         let counters = &self.cell.counters;
         Sums {
             ok: counters.ok,

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::cell::{Cell, Percentile, Series};
 use super::millis::Millis;
-use crate::record::ErrorKind;
+use crate::record::{ErrorKind, Outcomes};
 use crate::units::Quantile;
 
 /// A value as it stands in a CSV cell; no data is an empty cell.
@@ -309,14 +309,20 @@ impl Figures {
         self.max_ms = Some(Millis(response.max()));
     }
 
+    /// How they ended all together.
+    pub(crate) fn outcomes(&self) -> Outcomes {
+        let Self { planned, ok, shed, error, timeout, lost, dropped, .. } = *self;
+        Outcomes { planned, ok, shed, error, timeout, lost, dropped }
+    }
+
     /// Everything that ended otherwise than ok.
     pub fn failed(&self) -> u64 {
-        self.shed + self.error + self.timeout + self.lost + self.dropped
+        self.outcomes().failed()
     }
 
     /// Everything that ended: the number of response times.
     pub fn ended(&self) -> u64 {
-        self.ok + self.failed()
+        self.outcomes().ended()
     }
 
     /// Errors of `kind`.

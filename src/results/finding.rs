@@ -3,6 +3,7 @@
 use super::level::Sums;
 use super::outage::{Outage, Recovery as State};
 use crate::budget::{Condition, Figure, Metric, Recovery};
+use crate::record::Outcomes;
 
 /// A measured figure, in the measure of its unit.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -56,7 +57,7 @@ fn of_spell(spell: &Outage, metric: Metric) -> Finding {
             let counts = sums(spell);
             // Where nothing ended, nothing failed either: that proves nothing.
             let ended = counts.ended();
-            return if ended == 0 { Err("no reading ended".to_owned()) } else { counted(figure, &counts) };
+            return if ended == 0 { Err("no reading ended".to_owned()) } else { audited(figure, &counts) };
         }
         Metric::Percentile(..) => return Err("not known of a fault".to_owned()),
     };
@@ -96,32 +97,38 @@ const fn sums(spell: &Outage) -> Sums {
     Sums { ok, shed, error, timeout, lost, dropped, duplicated, reordered }
 }
 
-/// Figures that rest on how readings ended alone.
-pub(super) fn counted(figure: Figure, counts: &Sums) -> Finding {
-    let ended = counts.ended();
+/// Figures that rest on how readings or connections ended alone.
+pub(super) fn counted(figure: Figure, outcomes: &Outcomes) -> Finding {
     let number = |number: u64| Ok(Measured::exactly(number as f64));
-    let share = |part: u64| share(part, ended);
+    let found = |rate: Option<f64>| rate.map(Measured::exactly).ok_or_else(|| "nothing ended".to_owned());
+    let share = |part: u64| found(outcomes.share(part));
     match figure {
-        Figure::ErrorRate => share(counts.shed + counts.error + counts.timeout),
-        Figure::Shortfall => share(counts.dropped + counts.lost),
-        Figure::FailedRate => share(counts.failed()),
-        Figure::OkRate => share(counts.ok),
-        Figure::ShedRate => share(counts.shed),
-        Figure::TimeoutRate => share(counts.timeout),
-        Figure::LostRate => share(counts.lost),
-        Figure::DroppedRate => share(counts.dropped),
-        Figure::DuplicatedRate => share(counts.duplicated),
-        Figure::ReorderedRate => share(counts.reordered),
-        Figure::Ok => number(counts.ok),
-        Figure::Failed => number(counts.failed()),
-        Figure::Shed => number(counts.shed),
-        Figure::Error => number(counts.error),
-        Figure::Timeout => number(counts.timeout),
-        Figure::Lost => number(counts.lost),
-        Figure::Dropped => number(counts.dropped),
-        Figure::Duplicated => number(counts.duplicated),
-        Figure::Reordered => number(counts.reordered),
+        Figure::ErrorRate | Figure::FailedRate | Figure::ConnectErrorRate => found(outcomes.error_rate()),
+        Figure::Shortfall => share(outcomes.dropped + outcomes.lost),
+        Figure::OkRate => share(outcomes.ok),
+        Figure::ShedRate => share(outcomes.shed),
+        Figure::TimeoutRate => share(outcomes.timeout),
+        Figure::LostRate => share(outcomes.lost),
+        Figure::DroppedRate => share(outcomes.dropped),
+        Figure::Ok => number(outcomes.ok),
+        Figure::Failed => number(outcomes.failed()),
+        Figure::Shed => number(outcomes.shed),
+        Figure::Error => number(outcomes.error),
+        Figure::Timeout => number(outcomes.timeout),
+        Figure::Lost => number(outcomes.lost),
+        Figure::Dropped => number(outcomes.dropped),
         _ => Err("not known of a fault".to_owned()),
+    }
+}
+
+/// Figures that rest on how the readings around a fault ended, and on their order.
+pub(super) fn audited(figure: Figure, sums: &Sums) -> Finding {
+    match figure {
+        Figure::DuplicatedRate => share(sums.duplicated, sums.ended()),
+        Figure::ReorderedRate => share(sums.reordered, sums.ended()),
+        Figure::Duplicated => Ok(Measured::exactly(sums.duplicated as f64)),
+        Figure::Reordered => Ok(Measured::exactly(sums.reordered as f64)),
+        figure => counted(figure, &sums.outcomes()),
     }
 }
 

@@ -3,6 +3,7 @@
 use super::cell::Percentile;
 use super::recovery::RecoveryRule;
 use crate::clock::Tick;
+use crate::record::Outcomes;
 
 /// How often readings ended how.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -19,11 +20,17 @@ pub(super) struct Sums {
 
 impl Sums {
     pub(super) fn failed(&self) -> u64 {
-        self.shed + self.error + self.timeout + self.lost + self.dropped
+        self.outcomes().failed()
     }
 
     pub(super) fn ended(&self) -> u64 {
-        self.ok + self.failed()
+        self.outcomes().ended()
+    }
+
+    /// As rates are made of them: around a fault only what has ended is known.
+    pub(super) fn outcomes(&self) -> Outcomes {
+        let Self { ok, shed, error, timeout, lost, dropped, .. } = *self;
+        Outcomes { planned: 0, ok, shed, error, timeout, lost, dropped }.so_far(0)
     }
 
     pub(super) fn add(&mut self, other: &Self) {

@@ -207,7 +207,9 @@ fn scope(fields: &Fields, frame: &Frame<'_>, report: &mut Report<'_>) -> Scope {
         );
     } else if !scope.connections && meant.iter().all(|fleet| fleet.model == Model::Subscriber) {
         let at = if scope.fleet.is_some() { "fleet" } else { "protocol" };
-        fields.refuse(at, report, "sends no readings", "name a fleet that does");
+        let help =
+            "name a fleet that sends, or write kind = \"connect\" and connect_error_rate for its connections";
+        fields.refuse(at, report, "only listens: it sends no readings, and has no error rate", help);
     }
     scope
 }
@@ -247,6 +249,15 @@ fn fits(
         }
         (Metric::Figure(figure), Some(_)) if !figure.is_of_faults() => {
             refuse("is not known of a fault", "write another figure, or take `fault` out");
+        }
+        (Metric::Figure(Figure::ConnectErrorRate), None) if !scope.connections => {
+            refuse(
+                "is known of connections only",
+                "add kind = \"connect\", or write error_rate for readings",
+            );
+        }
+        (Metric::Figure(Figure::ErrorRate | Figure::FailedRate), None) if scope.connections => {
+            refuse("is of readings", "write connect_error_rate, or take `kind` out");
         }
         (metric, None) if scope.connections && !is_of_connections(metric) => {
             refuse("is not measured of connections", "take this out, or `kind`");
