@@ -8,7 +8,7 @@ use super::outage::{Outage, Recovery as State};
 use super::total::{ALL, Totals};
 use crate::budget::{Budget, Condition, Figure, LEAST_SUPPORT, Metric, Scope, Times};
 use crate::clock::Tick;
-use crate::record::{ErrorKind, Kind, Outcomes, PhaseRole, Validity, Verdict};
+use crate::record::{ErrorKind, Gauge, Kind, Outcomes, PhaseRole, Validity, Verdict};
 use crate::units::Quantile;
 
 /// Every condition of `budgets` and what `totals` say of it, in their order. Of the one that ended the run early the verdict of
@@ -75,12 +75,13 @@ impl BudgetWatch {
         Self { budgets, failed: false }
     }
 
-    /// The first condition that fails on the figures up to `now`, once in a run. What has no data yet does not fail yet, and
+    /// The first condition that fails on the figures up to `now` and on what is overdue in `open`, by fleet, once in a run. What has no data yet does not fail yet, and
     /// what can still grow enough does not either.
     pub(super) fn judge(
         &mut self,
         now: Tick,
         totals: &Totals,
+        open: &[Gauge],
         outages: impl Fn() -> Vec<Outage>,
     ) -> Option<BudgetResult> {
         let mut measured = totals.layout().phases.iter().filter(|phase| phase.role == PhaseRole::Measured);
@@ -99,7 +100,7 @@ impl BudgetWatch {
         for budget in due {
             let spells = if budget.scope.fault.is_some() { outages() } else { Vec::new() };
             let over: Vec<_> = spells.into_iter().filter(|spell| spell.state != State::Open).collect();
-            let figures = Figures::of(totals, &over, &budget.scope, Stage::UnderWay);
+            let figures = Figures::of(totals, &over, &budget.scope, Stage::UnderWay(open));
             for condition in budget.conditions.iter().filter(|condition| condition.decides_early()) {
                 let finding = figures.find(condition);
                 if finding.as_ref().is_ok_and(|found| !condition.is_met(found.value, found.at_least)) {
@@ -149,7 +150,7 @@ enum Figures<'o> {
 }
 
 impl<'o> Figures<'o> {
-    fn of(totals: &Totals, outages: &'o [Outage], scope: &Scope, stage: Stage) -> Self {
+    fn of(totals: &Totals, outages: &'o [Outage], scope: &Scope, stage: Stage<'_>) -> Self {
         match &scope.fault {
             Some(fault) => Self::Spells(outages.iter().filter(|spell| spell.fault == *fault).collect()),
             None => Self::Readings(Box::new(Slice::of(totals, scope, stage))),
@@ -166,16 +167,17 @@ impl<'o> Figures<'o> {
 
 /// When figures are looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    /// What is open may still end ok.
-    UnderWay,
+enum Stage<'g> {
+    /// What is open, by fleet, may still end ok, unless it is overdue.
+    UnderWay(&'g [Gauge]),
     /// What has not ended by now never will.
     Over,
 }
 
 /// The readings or connections that a scope means.
 struct Slice {
-    stage: Stage,
+    /// How many of them are overdue while the run is on; `None` at its end.
+    overdue: Option<u64>,
     cell: Cell<u64>,
     /// Those of fleets with a latency budget.
     budgeted: Cell<u64>,
@@ -183,7 +185,7 @@ struct Slice {
 }
 
 impl Slice {
-    fn of(totals: &Totals, scope: &Scope, stage: Stage) -> Self {
+    fn of(totals: &Totals, scope: &Scope, stage: Stage<'_>) -> Self {
         let layout = totals.layout();
         let kind = if scope.connections { Kind::Connect } else { Kind::Reading };
         let wanted = |key: Key| {
@@ -207,9 +209,20 @@ impl Slice {
             None if scope.connections => totals.end().as_secs_f64(),
             None => totals.measured_seconds(),
         };
+        let mut cell = totals.merged(wanted);
+        let mut overdue = 0;
+        if let Stage::UnderWay(open) = stage {
+            let present = layout.phase_at(Tick(totals.end().0.saturating_sub(1)));
+            for (gauge, fleet) in open.iter().zip(0..) {
+                if wanted(Key { phase: usize::from(present.0), fleet, kind }) && kind == Kind::Reading {
+                    cell.add_overdue(gauge);
+                    overdue += gauge.overdue();
+                }
+            }
+        }
         Self {
-            stage,
-            cell: totals.merged(wanted),
+            overdue: matches!(stage, Stage::UnderWay(_)).then_some(overdue),
+            cell,
             budgeted: totals.merged(|key| wanted(key) && has_budget(key)),
             seconds,
         }
@@ -316,9 +329,9 @@ impl Slice {
     }
 
     fn outcomes(&self) -> Outcomes {
-        match self.stage {
-            Stage::UnderWay => self.sums().outcomes(),
-            Stage::Over => Outcomes { planned: self.cell.counters.planned, ..self.sums().outcomes() },
+        match self.overdue {
+            Some(overdue) => self.sums().outcomes().so_far(overdue),
+            None => Outcomes { planned: self.cell.counters.planned, ..self.sums().outcomes() },
         }
     }
 

@@ -117,7 +117,7 @@ impl Chronicle {
         let (observation, connected) = observation(&self.layout, &report, &load.cells);
         self.faults.observe(&observation, &connected, active, &load.pulses);
         self.write_faults(files)?;
-        report.budget_failed = self.budgets.judge(end, &self.totals, || self.faults.rows());
+        report.budget_failed = self.budgets.judge(end, &self.totals, &load.gauges, || self.faults.rows());
         on_interval(&report);
         load.recycle(self.layout.phase_at(end));
         self.spare = Some(load);
