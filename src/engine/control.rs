@@ -9,7 +9,7 @@ use crate::record::FaultId;
 /// Switches that a worker may be behind with; beyond that it misses the oldest.
 const SWITCHES: usize = 1_024;
 
-/// What the person at the keyboard wants.
+/// What the person at the keyboard, or a judgement of the run so far, wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Order {
     /// Go on.
@@ -17,6 +17,8 @@ pub enum Order {
     Run,
     /// Send no further reading; settle what is open, then end.
     Finish,
+    /// The same, but a run that is lost is not to wait for a service that does not answer: only briefly for what is open.
+    Conclude,
     /// End at once.
     Abort,
 }

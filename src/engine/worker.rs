@@ -34,6 +34,9 @@ use crate::scenario::{Model, Plan};
 /// How long connections may take to say goodbye, all together.
 pub(super) const GOODBYE: Duration = Duration::from_secs(1);
 
+/// How long a run that is lost waits for the answers to what is open.
+const LAST_ANSWERS: Duration = Duration::from_millis(500);
+
 /// Due entries dealt with before the devices get their turn.
 const BATCH: usize = 64;
 
@@ -384,7 +387,7 @@ impl<S: Sink> Worker<S> {
             }
             // The plan is over once everything that was due in it has been released.
             let over = attended && now >= horizon;
-            if self.stage.get() == Stage::Running && (over || order == Order::Finish) {
+            if self.stage.get() == Stage::Running && (over || order != Order::Run) {
                 if !over {
                     end = End::Interrupted;
                 }
@@ -392,7 +395,9 @@ impl<S: Sink> Worker<S> {
                 self.take_stock(now);
                 self.heal(now);
                 self.enter(Stage::Draining);
-                horizon = now.plus_ns(self.plan.scenario().run.drain.as_ns());
+                let drain = self.plan.scenario().run.drain.as_duration();
+                let drain = if order == Order::Conclude { drain.min(LAST_ANSWERS) } else { drain };
+                horizon = now + drain;
             }
             if self.stage.get() == Stage::Draining && (self.open.get() == 0 || now >= horizon) {
                 self.lose_the_rest(now);

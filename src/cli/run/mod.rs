@@ -368,14 +368,14 @@ fn collect(
         journal.switched(&interval.switches);
         let mut noted = journal.advance(interval.end);
         if let Some(failed) = &interval.budget_failed {
-            control.give(Order::Finish);
+            control.give(Order::Conclude);
             let (name, detail) = (failed.name.as_deref().unwrap_or_default(), failed.sentence());
             progress.note(&format!("a budget failed: {detail}; settling what is open"));
             noted = noted.and_then(|()| journal.event(interval.end, "budget_failed", name, &detail));
             early.budget = Some(failed.clone());
         }
         if let Some(refused) = &interval.refused {
-            control.give(Order::Finish);
+            control.give(Order::Conclude);
             let detail = refused.sentence();
             progress.note(&format!("{detail}; ending the run"));
             noted = noted.and_then(|()| journal.event(interval.end, "refused", &refused.fleet, &detail));
