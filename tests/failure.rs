@@ -4,7 +4,9 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Command, Output};
+use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use squall::results::{Failure, Report, RunState, SummaryRow};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -375,4 +377,126 @@ fn bytes_both_ways_are_counted_by_fleet_and_interval() {
     // A JSON reading has some sixty bytes, and its request a head of a hundred.
     assert!(figures.payload_sent_bytes >= 40 * figures.sent, "{figures:?}");
     assert!(figures.wire_sent_bytes >= figures.payload_sent_bytes + 60 * figures.sent, "{figures:?}");
+}
+
+/// A service that dies: it answers until it has answered so many readings, then neither listens nor keeps a connection.
+fn mortal(readings: u64) -> u16 {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (left, open) = (Arc::new(AtomicU64::new(readings)), Arc::new(Mutex::new(Vec::<TcpStream>::new())));
+    thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            if left.load(Ordering::SeqCst) == 0 {
+                break;
+            }
+            open.lock().unwrap().push(stream.try_clone().unwrap());
+            let (left, open) = (Arc::clone(&left), Arc::clone(&open));
+            thread::spawn(move || -> std::io::Result<()> {
+                let (mut input, mut output) = (BufReader::new(stream.try_clone()?), stream);
+                while take_request(&mut input)? {
+                    let alive =
+                        left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+                    if alive.is_err() {
+                        // Everything dies at once, and the listener with it.
+                        for stream in open.lock().unwrap().drain(..) {
+                            let _ = stream.shutdown(std::net::Shutdown::Both);
+                        }
+                        let _ = TcpStream::connect(("127.0.0.1", port));
+                        return Ok(());
+                    }
+                    output.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")?;
+                }
+                Ok(())
+            });
+        }
+    });
+    port
+}
+
+/// 20 devices at 10/s for `seconds`, a time-out of a second, and a budget on errors that may end the run.
+fn gate(port: u16, seconds: u32, budget: &str) -> Ended {
+    let folder = tempfile::tempdir().unwrap();
+    let scenario = format!(
+        "[scenario]\nname = \"gate\"\n[run]\nwarm_up = \"0s\"\ninterval = \"500ms\"\n\
+         [[phase]]\nname = \"steady\"\nduration = \"{seconds}s\"\n\
+         [fleet.meters]\nprotocol = \"http\"\ndevices = 20\nrate = \"10/s\"\ntimeout = \"1s\"\n{budget}"
+    );
+    std::fs::write(folder.path().join("s.toml"), scenario).unwrap();
+    let mut squall = Command::new(env!("CARGO_BIN_EXE_squall"));
+    squall.current_dir(folder.path()).args(["run", "s.toml", "--junit", "junit.xml"]);
+    squall.args(["--format", "pr-comment=comment.md"]);
+    let output = squall.args(["--target", &format!("http=http://127.0.0.1:{port}/")]).output().unwrap();
+    let path = std::fs::read_dir(folder.path().join("results/gate")).unwrap().next().unwrap().unwrap().path();
+    Ended { output, _folder: folder, path }
+}
+
+const ERRORS: &str = "[[budget]]\nerror_rate = \"<5%\"\nabort_on_fail = true\n";
+
+#[test]
+fn a_service_that_dies_ends_the_run_soon_after_the_time_out_and_fails_its_gate() {
+    let ended = gate(mortal(400), 60, ERRORS);
+    let (out, err) = ended.said();
+    let report = ended.report();
+    let code = ended.output.status.code();
+    assert!(code == Some(99) || code == Some(12), "{code:?} {err}");
+    assert_eq!(report.run.state, RunState::Aborted, "{err}");
+    let budget = &report.run.budgets[0];
+    assert!(!budget.met && budget.aborted, "{budget:?}");
+    assert!(out.contains("ECONNREFUSED"), "{out}");
+    // Overdue readings showed before any of them ended, and are in no file as an outcome.
+    let rows = csv::Reader::from_path(ended.path.join("intervals.csv"))
+        .unwrap()
+        .deserialize()
+        .collect::<Result<Vec<std::collections::HashMap<String, String>>, _>>();
+    let overdue =
+        |row: &std::collections::HashMap<String, String>| row["overdue"].parse::<u64>().unwrap_or(0);
+    assert!(rows.unwrap().iter().any(|row| overdue(row) > 0), "{err}");
+    assert!(err.contains("overdue"), "{err}");
+    assert_every_failure_has_its_reason(&report);
+    let xml = std::fs::read_to_string(ended._folder.path().join("junit.xml")).unwrap();
+    let comment = std::fs::read_to_string(ended._folder.path().join("comment.md")).unwrap();
+    assert!(xml.contains("<failure") || code == Some(12), "{xml}");
+    assert!(!comment.contains('✅'), "{comment}");
+}
+
+#[test]
+fn a_service_that_dies_unwatched_still_fails_a_gate_at_the_end() {
+    let ended = gate(mortal(400), 4, "[[budget]]\nerror_rate = \"<5%\"\n");
+    let code = ended.output.status.code();
+    assert!(code == Some(99) || code == Some(12), "{code:?} {}", ended.said().1);
+    let report = ended.report();
+    assert_eq!(report.run.state, RunState::Complete);
+    assert!(!report.run.budgets[0].met, "{:?}", report.run.budgets);
+}
+
+/// Answers after nine tenths of the time-out.
+fn sluggish(stream: TcpStream) -> std::io::Result<()> {
+    let (mut input, mut output) = (BufReader::new(stream.try_clone()?), stream);
+    while take_request(&mut input)? {
+        thread::sleep(Duration::from_millis(900));
+        output.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_slow_service_that_answers_in_time_is_not_aborted() {
+    let folder = tempfile::tempdir().unwrap();
+    let scenario = format!(
+        "[scenario]\nname = \"gate\"\n[run]\nwarm_up = \"0s\"\ninterval = \"500ms\"\n\
+         [[phase]]\nname = \"steady\"\nduration = \"4s\"\n\
+         [fleet.meters]\nprotocol = \"http\"\ndevices = 20\nrate = \"0.5/s\"\ntimeout = \"1s\"\n{ERRORS}"
+    );
+    std::fs::write(folder.path().join("s.toml"), scenario).unwrap();
+    let mut squall = Command::new(env!("CARGO_BIN_EXE_squall"));
+    squall.current_dir(folder.path()).args(["run", "s.toml", "--target"]);
+    let output = squall.arg(format!("http=http://127.0.0.1:{}/", service(sluggish))).output().unwrap();
+    let path = std::fs::read_dir(folder.path().join("results/gate")).unwrap().next().unwrap().unwrap().path();
+    let report = Report::load(&path).unwrap();
+    let ok = report.summary.iter().find(|row| row.phase == "steady").unwrap().figures.clone();
+    // A machine that stands still may make a reply late; then it is the run's own word that it is no gate.
+    let excused = output.status.code() == Some(12);
+    assert!(report.run.state == RunState::Complete || excused, "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(ok.failed() == 0 || excused, "{ok:?}");
 }
