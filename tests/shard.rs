@@ -233,6 +233,8 @@ fn assert_merged(manifest: &Manifest, runs: &[PathBuf]) {
     let shards: Vec<String> = manifest.merged.iter().map(|part| part.shard.to_string()).collect();
     assert_eq!(shards, ["1/4", "2/4", "3/4", "4/4"]);
     let parts: Vec<Manifest> = runs.iter().map(|run| load_manifest(run).unwrap()).collect();
+    assert!(!manifest.fleets.is_empty());
+    assert_eq!(manifest.fleets, parts[0].fleets, "all shards sent to the same places");
     let devices: Vec<u32> = parts.iter().map(|part| part.shard.as_ref().unwrap().devices).collect();
     assert_eq!(devices, [9, 8, 8, 8]);
     let elsewhere = |part: &Manifest| part.shard.as_ref().unwrap().faults_elsewhere.clone();

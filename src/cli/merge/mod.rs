@@ -15,7 +15,8 @@ use super::{Fault, report, settle, unanswered};
 use crate::clock::WallTime;
 use crate::record::{Shard, Validity, Verdict};
 use crate::results::{
-    self, Manifest, MergeError, MergedShard, RunDirectory, RunState, ShardFile, Totals, merge_events,
+    self, FleetTarget, Manifest, MergeError, MergedShard, RunDirectory, RunState, ShardFile, Totals,
+    merge_events,
 };
 
 /// Reasons told of all shards together.
@@ -100,6 +101,7 @@ fn manifest(first: &Source, sources: &[Source], label: String, run_id: &str, beg
     whole.clock.resolution_ns = manifests().map(|run| run.clock.resolution_ns).max().unwrap_or_default();
     whole.workers = manifests().map(|run| run.workers).sum();
     whole.targets = targets(sources);
+    whole.fleets = fleets(sources);
     whole.source_ips = source_ips;
     whole.worker_use = manifests().flat_map(|run| run.worker_use.clone()).collect();
     whole.faults_by_hand = manifests().map(|run| run.faults_by_hand).sum();
@@ -115,6 +117,21 @@ fn manifest(first: &Source, sources: &[Source], label: String, run_id: &str, beg
     whole.validity = Some(validity(sources, &merged));
     whole.merged = merged;
     whole
+}
+
+/// What every fleet sent, and where; different places of different shards stand side by side.
+fn fleets(sources: &[Source]) -> Vec<FleetTarget> {
+    let mut fleets: Vec<FleetTarget> = Vec::new();
+    for own in sources.iter().flat_map(|source| &source.manifest.fleets) {
+        match fleets.iter_mut().find(|fleet| fleet.name == own.name) {
+            Some(fleet) if fleet.target.split(' ').any(|known| known == own.target) => {}
+            Some(fleet) => {
+                let _ = write!(fleet.target, " {}", own.target);
+            }
+            None => fleets.push(own.clone()),
+        }
+    }
+    fleets
 }
 
 /// The targets of all shards, by protocol; different addresses stand side by side.
