@@ -106,7 +106,7 @@ fn what_the_generator_lacked_is_judged_as_the_table_says() {
     let stalled = |stalls, standstills| Figures { standstills, stalls, ..sound() };
     judged(&[
         ("starved", starved(0.43), Suspect, "worker 1: for 43 %"),
-        ("starved for most of the time", starved(0.63), Invalid, "worker 1: for 63 %"),
+        ("starved for most of the time", starved(0.73), Invalid, "worker 1: for 73 %"),
         (
             "starved and late",
             Figures { worker_starved: vec![0.4], ..late([30 * MS; 5]) },
