@@ -83,7 +83,7 @@ fn a_generator_without_descriptors_is_invalid() {
         let _ = trial.ended(child);
         return;
     }
-    thread::sleep(Duration::from_millis(1_000));
+    thread::sleep(Duration::from_secs(1));
     limit(child.id(), 1_000);
     assert_invalid(&trial.ended(child), "the generator ran out of file descriptors: ");
 }

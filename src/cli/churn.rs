@@ -118,7 +118,7 @@ mod tests {
             let plan = plan(fleet, more);
             let found = connections(&plan, Shard::WHOLE, Protocol::Http, rest_s * 1_000_000_000);
             assert!((found - expected).abs() <= 0.02 * expected, "{fleet} {more} {rest_s}: {found}");
-            assert_eq!(connections(&plan, Shard::WHOLE, Protocol::Mqtt, 1), 0.0);
+            assert!(connections(&plan, Shard::WHOLE, Protocol::Mqtt, 1) < 1.0);
         }
     }
 

@@ -80,8 +80,9 @@ const STARVED: f64 = 0.1;
 /// A worker that has no processor for more than this share of the time is at the mercy of others, even if it was not late.
 const CROWDED: f64 = 0.3;
 
-/// With more than this the others decide when it sends, and when it notices replies.
-const DISPLACED: f64 = 0.5;
+/// With more than this the others decide when it notices replies, even if it was not late. Generous, since a worker that waits awake
+/// gives its core away and counts as ready.
+const DISPLACED: f64 = 0.7;
 
 /// Periods in which a quota was used up, as a share of all: beyond the first it may show, beyond the second it decides.
 const THROTTLED: [f64; 2] = [0.01, 0.25];

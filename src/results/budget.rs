@@ -56,7 +56,7 @@ fn is_doubtful(budget: &BudgetResult, validity: &Validity) -> bool {
     let by_generator = matches!(times, Times::Response | Times::Ok | Times::Service);
     let judged = || Quantile::REPORTED.into_iter().filter(|judged| *judged <= Quantile::P99_9);
     // What lies between two percentiles is no safer than the higher of them.
-    let next = judged().find(|judged| *judged >= quantile).or_else(|| judged().last());
+    let next = judged().find(|judged| *judged >= quantile).or_else(|| judged().next_back());
     let measured = !budget.met && budget.value.is_some() && budget.kind == Kind::Reading.name();
     by_generator && measured && next.is_some_and(|next| validity.leaves_out(&next.to_string()))
 }

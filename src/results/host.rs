@@ -31,7 +31,7 @@ impl Host {
     }
 
     /// How long a port cannot be used for a connection to the same target after one has ended, to one on this machine or not. Linux:
-    /// a minute (TCP_TIMEWAIT_LEN), or a second where `net.ipv4.tcp_tw_reuse` says so (ip-sysctl).
+    /// a minute (`TCP_TIMEWAIT_LEN`), or a second where `net.ipv4.tcp_tw_reuse` says so (ip-sysctl).
     pub fn port_rest(loopback: bool) -> Duration {
         let reuse = fs::read_to_string("/proc/sys/net/ipv4/tcp_tw_reuse").unwrap_or_default();
         let reused = match reuse.trim() {

@@ -285,6 +285,7 @@ pub struct PacingLag {
 
 /// One condition of a budget, and what was measured.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a key of its own in the file")]
 pub struct BudgetResult {
     /// What was demanded, as a person would say it: `p99 < 250ms`.
     pub demand: String,

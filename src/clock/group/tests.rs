@@ -36,12 +36,15 @@ fn processors(root: &Path) -> Vec<f64> {
     Quotas::under(root).0.iter().map(|quota| quota.processors).collect()
 }
 
+/// What it is, the files of the machine, and the quotas to be found.
+type Case<'t> = (&'t str, &'t [(&'t str, &'t str)], &'t [f64]);
+
 #[test]
 fn quotas_are_found_on_every_way_up() {
     let stat = stat(10, 2);
     let old = "nr_periods 10\nnr_throttled 2\nthrottled_time 2000000\n";
     let member = |text: &'static str| ("proc/self/cgroup", text);
-    let table: &[(&str, &[(&str, &str)], &[f64])] = &[
+    let table: &[Case] = &[
         (
             "version 2: the parent has the quota",
             &[
@@ -120,7 +123,7 @@ fn throttling_is_of_the_quota_that_held_up_most() {
     assert_eq!((throttling.periods, throttling.throttled), (162, 81));
     assert_eq!((throttling.processors, throttling.stopped), (0.02, Duration::from_millis(81)));
     assert!((throttling.share() - 0.5).abs() < 1e-9);
-    assert_eq!(at(9, 9).since(&at(9, 9)).unwrap().share(), 0.0);
+    assert!(at(9, 9).since(&at(9, 9)).unwrap().share() <= 0.0);
     assert_eq!(at(9, 9).since(&Quotas::default()), None);
 }
 

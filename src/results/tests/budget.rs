@@ -265,3 +265,39 @@ fn what_failed_early_stays_failed() {
     let results = judge(&totals, &budgets, Some(&early));
     assert_eq!((results[0].met, results[0].aborted, results[1].met), (false, true, true));
 }
+
+#[test]
+fn a_budget_that_the_generator_may_have_broken_makes_the_measurement_invalid() {
+    use crate::record::{Validity, Verdict};
+    let budget = |metric: &str, met: bool, kind: &str| BudgetResult {
+        metric: metric.to_owned(),
+        met,
+        value: Some(1.0),
+        kind: kind.to_owned(),
+        ..BudgetResult::default()
+    };
+    let up_to_p95 = Some(["p50", "p90", "p95"].map(str::to_owned).to_vec());
+    // (metric, met, kind, covers) → invalid
+    for (metric, met, kind, covers, invalid) in [
+        ("p99", false, "reading", &up_to_p95, true),
+        ("ok_p99", false, "reading", &up_to_p95, true),
+        ("service_p97_5", false, "reading", &up_to_p95, true),
+        ("p99_99", false, "reading", &up_to_p95, true),
+        ("p99", true, "reading", &up_to_p95, false),
+        ("p99", false, "connect", &up_to_p95, false),
+        ("p95", false, "reading", &up_to_p95, false),
+        ("p93_7", false, "reading", &up_to_p95, false),
+        ("pacing_lag_p99", false, "reading", &up_to_p95, false),
+        ("error_rate", false, "reading", &up_to_p95, false),
+        ("p99", false, "reading", &None, false),
+        ("p50", false, "reading", &Some(Vec::new()), true),
+    ] {
+        let mut budgets = [budget(metric, met, kind), budget("ok", true, "reading")];
+        let mut validity =
+            Validity { verdict: Verdict::Suspect, reasons: vec!["why".into()], covers: covers.clone() };
+        confine(&mut validity, &mut budgets);
+        assert_eq!(validity.verdict == Verdict::Invalid, invalid, "{metric} {met} {kind} {covers:?}");
+        assert_eq!(validity.reasons.len(), 1 + usize::from(invalid), "{:?}", validity.reasons);
+        assert!(budgets.iter().all(|budget| budget.unjudged == invalid), "{budgets:?}");
+    }
+}
