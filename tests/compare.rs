@@ -511,7 +511,7 @@ fn every_exit_code_is_had_by_what_it_stands_for() {
     std::fs::write(desk.path("budget.toml"), budget).unwrap();
     let failed = desk.squall(&["run", "s.toml", "--quiet", "--out", "gated", "--budget", "budget.toml"]);
     // A machine busy with other tests may rightly call the run invalid, which comes first.
-    let invalid = text(&failed.stdout).contains("\ninvalid: ");
+    let invalid = text(&failed.stdout).contains("\nmeasurement  invalid: ");
     assert_eq!(failed.status.code(), Some(if invalid { 12 } else { 99 }), "{}", told(&failed));
 
     let arguments = ["run", "s.toml", "--quiet", "--out", "cut", "--duration", "300s"];

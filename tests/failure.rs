@@ -156,7 +156,7 @@ fn silent(mut stream: TcpStream) -> std::io::Result<()> {
 /// A run that has ended.
 struct Ended {
     output: Output,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
     path: PathBuf,
 }
 
@@ -203,7 +203,7 @@ fn run(protocol: &str, port: u16, fleet: &str, arguments: &[&str]) -> Ended {
     let runs = std::fs::read_dir(folder.path().join("results/gate"));
     let path = runs.unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
     let path = path.map(|entry| entry.unwrap().path()).next().unwrap();
-    Ended { output, _folder: folder, path }
+    Ended { output, folder: folder, path }
 }
 
 /// The row of `failures.csv` with this kind and code.
@@ -428,7 +428,7 @@ fn gate(port: u16, seconds: u32, budget: &str) -> Ended {
     squall.args(["--format", "pr-comment=comment.md"]);
     let output = squall.args(["--target", &format!("http=http://127.0.0.1:{port}/")]).output().unwrap();
     let path = std::fs::read_dir(folder.path().join("results/gate")).unwrap().next().unwrap().unwrap().path();
-    Ended { output, _folder: folder, path }
+    Ended { output, folder: folder, path }
 }
 
 const ERRORS: &str = "[[budget]]\nerror_rate = \"<5%\"\nabort_on_fail = true\n";
@@ -454,8 +454,8 @@ fn a_service_that_dies_ends_the_run_soon_after_the_time_out_and_fails_its_gate()
     assert!(rows.unwrap().iter().any(|row| overdue(row) > 0), "{err}");
     assert!(err.contains("overdue"), "{err}");
     assert_every_failure_has_its_reason(&report);
-    let xml = std::fs::read_to_string(ended._folder.path().join("junit.xml")).unwrap();
-    let comment = std::fs::read_to_string(ended._folder.path().join("comment.md")).unwrap();
+    let xml = std::fs::read_to_string(ended.folder.path().join("junit.xml")).unwrap();
+    let comment = std::fs::read_to_string(ended.folder.path().join("comment.md")).unwrap();
     assert!(xml.contains("<failure") || code == Some(12), "{xml}");
     assert!(!comment.contains('✅'), "{comment}");
 }

@@ -121,7 +121,7 @@ fn an_http_service_gets_its_readings_at_the_place_that_is_told_and_nothing_else(
         assert!(service.connections() <= 3 + 1, "{case}: {}", service.connections());
         let (method, _) = line.split_once(' ').unwrap();
         let told = format!("{origin}{told}");
-        let expected = json!([{"name": "meters", "protocol": "http", "method": method, "target": told}]);
+        let expected = json!([{"name": "meters", "protocol": "http", "method": method, "target": told, "close": "response"}]);
         assert_eq!(ended.manifest()["fleets"], expected, "{case}");
         for (place, text) in [("screen", ended.said()), ("JUnit", ended.file("j.xml"))] {
             assert!(text.contains(&format!("meters {method} {told}")), "{case}: {place}: {text}");
@@ -154,7 +154,7 @@ fn a_websocket_service_is_asked_for_the_path_that_is_told() {
         let lines = service.request_lines();
         assert!(!lines.is_empty(), "{case}: {}", ended.said());
         assert!(lines.iter().all(|line| *line == format!("GET {target} HTTP/1.1")), "{case}: {lines:?}");
-        let told = json!([{"name": "pumps", "protocol": "ws", "method": null, "target": format!("{origin}{target}")}]);
+        let told = json!([{"name": "pumps", "protocol": "ws", "method": null, "target": format!("{origin}{target}"), "close": "verdict"}]);
         assert_eq!(ended.manifest()["fleets"], told, "{case}");
     }
 }

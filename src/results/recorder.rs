@@ -119,6 +119,11 @@ impl Recorder {
         self
     }
 
+    /// What bytes and messages of no reading are told with: in the phase in which the fleets connect, with the connections.
+    fn kind_at(&self, phase: PhaseId) -> Kind {
+        if self.layout.phase(phase).role == PhaseRole::Connect { Kind::Connect } else { Kind::Reading }
+    }
+
     fn is_measured(&self, phase: PhaseId) -> bool {
         self.layout.phase(phase).role == PhaseRole::Measured
     }
@@ -190,13 +195,14 @@ impl Sink for Recorder {
 
     fn unmatched(&mut self, fleet: FleetId, at: Tick, device: u32, count: u64, first: Option<&str>) {
         let phase = self.layout.phase_at(at);
-        self.cell(phase, fleet, Kind::Reading).counters.unmatched += count;
+        let kind = self.kind_at(phase);
+        self.cell(phase, fleet, kind).counters.unmatched += count;
         let reason = Reason {
             sample: first.map(Into::into),
             ..Reason::new(Code::word("unmatched"), "messages that name none of the device's readings")
         };
         let measured = self.is_measured(phase);
-        let (kind, ending, number) = (Kind::Reading, Ending::Unmatched, usize::from(fleet.0));
+        let (ending, number) = (Ending::Unmatched, usize::from(fleet.0));
         let scope = Scope { fleet: number, kind, ending, measured };
         let (reason, new) = self.concerns.meet(scope, &reason, device);
         self.load.failures.add_row(&Row {
@@ -211,7 +217,8 @@ impl Sink for Recorder {
 
     fn traffic(&mut self, fleet: FleetId, at: Tick, traffic: Traffic) {
         let phase = self.layout.phase_at(at);
-        self.cell(phase, fleet, Kind::Reading).counters.traffic.add(traffic);
+        let kind = self.kind_at(phase);
+        self.cell(phase, fleet, kind).counters.traffic.add(traffic);
     }
 
     fn gauge(&mut self, fleet: FleetId, gauge: &Gauge) {

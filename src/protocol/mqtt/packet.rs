@@ -10,7 +10,7 @@ use mqtt_proto::v3::{
 use mqtt_proto::{Pid, QoS, TopicFilter, TopicName};
 
 use super::super::{Failure, Identity, Login, Will};
-use crate::record::{ErrorKind, Qos};
+use crate::record::Qos;
 
 /// Largest packet taken from a broker, bytes. One that claims more is refused before it arrives.
 pub(super) const MAX_PACKET: usize = 256 * 1024;
@@ -142,7 +142,7 @@ pub(super) fn encode_publish(publish: &Publish<'_>, out: &mut Vec<u8>) -> Result
     let identified = qos != Qos::AtMostOnce;
     let remaining = 2 + topic.len() + if identified { 2 } else { 0 } + payload.len();
     let (Ok(topic_len), true) = (u16::try_from(topic.len()), remaining <= MAX_REMAINING) else {
-        return Err(Failure::new(ErrorKind::Resource, "the reading is larger than MQTT can carry"));
+        return Err(Failure::protocol("the reading is larger than MQTT can carry"));
     };
     out.reserve(5 + remaining);
     out.push(0x30 | (qos as u8) << 1 | u8::from(retain));

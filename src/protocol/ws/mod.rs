@@ -21,7 +21,7 @@ use super::note::Notes;
 use super::pulse::Pulse;
 use super::{Endpoint, Event, Failure, Identity, Message, Settings, WsMode, gate};
 use crate::fault::{Act, Fate, Link, MessageKind, Tamper};
-use crate::record::{ErrorKind, status_line};
+use crate::record::status_line;
 
 /// Bytes read at once, and what every session holds for that; the default of 128 KiB would be 1.3 GB for 10 000 devices.
 const READ_BUFFER: usize = 4 * 1024;
@@ -330,7 +330,7 @@ fn failure(error: Error) -> Failure {
                 .with_sample(response.body().as_deref().unwrap_or_default())
                 .final_if(refuses_for_good(status))
         }
-        Error::WriteBufferFull(_) => Failure::new(ErrorKind::Resource, "the reading is larger than 16 MiB"),
+        Error::WriteBufferFull(_) => Failure::protocol("the reading is larger than 16 MiB"),
         other => Failure::protocol(other.to_string()),
     }
 }

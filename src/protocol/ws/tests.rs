@@ -17,7 +17,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use super::super::script::{Script, context};
 use super::super::{Answer, Correlation, WsSettings};
 use super::*;
-use crate::record::{Close, Protocol, Reason};
+use crate::record::{Close, ErrorKind, Protocol, Reason};
 
 fn closing(close: Close) -> Settings {
     Settings { close, ..Settings::default() }
