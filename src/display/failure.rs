@@ -16,7 +16,7 @@ const MOST_LISTED: usize = 8;
 const LONGEST_SAMPLE: usize = 100;
 
 /// The judgement of the service: what share of the readings it answered. `None` if none was due.
-pub(super) fn service(report: &Report, style: Style) -> Option<(String, Tone)> {
+pub(crate) fn service(report: &Report, style: Style) -> Option<(String, Tone)> {
     let figures = &report.summary.iter().find(|row| row.is_headline())?.figures;
     let (planned, ok) = (figures.planned, figures.ok);
     if planned == 0 {
@@ -29,6 +29,13 @@ pub(super) fn service(report: &Report, style: Style) -> Option<(String, Tone)> {
     let text =
         format!("{} of {} readings answered ok; {share} failed", count(ok, style), count(planned, style));
     Some((text, if 100 * (planned - ok) > planned { Tone::Bad } else { Tone::Warning }))
+}
+
+/// That many readings failed and no budget would have said so. `None` where there is nothing to warn of.
+pub(crate) fn warning(report: &Report) -> Option<String> {
+    let (failed, planned) = report.unguarded_failures()?;
+    let share = percent_up(failed, planned);
+    Some(format!("{share} of the readings failed, and no budget looks at failures: add error_rate = \"<1%\""))
 }
 
 /// What stands under a row of the table: how its readings failed, most frequent reasons first, and what the audit found.
@@ -92,7 +99,7 @@ fn errors(row: &SummaryRow, failures: &[Failure], style: Style) -> Vec<String> {
 }
 
 /// The texts of the report's margin words `failures` and `unmatched`.
-pub(super) fn failures(report: &Report, style: Style) -> Vec<(&'static str, String)> {
+pub(crate) fn failures(report: &Report, style: Style) -> Vec<(&'static str, String)> {
     let reasons = report.reasons();
     let mut texts: Vec<_> = reasons.iter().take(MOST_LISTED).map(|sum| told(sum, style)).collect();
     if reasons.len() > MOST_LISTED {

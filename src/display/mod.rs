@@ -5,7 +5,7 @@ mod chart;
 mod comparison;
 mod delivery;
 mod detection;
-mod failure;
+pub(crate) mod failure;
 pub(crate) mod figure;
 mod grid;
 mod outline;

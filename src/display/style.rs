@@ -13,7 +13,7 @@ pub(crate) struct Style {
 
 /// The few ways in which words stand out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Tone {
+pub(crate) enum Tone {
     Good,
     Warning,
     Bad,

@@ -52,6 +52,9 @@ pub(crate) fn verdict(report: &Report, width: usize, style: Style) -> String {
     for (text, word) in budgets(&report.run.budgets, report.run.is_invalid()) {
         lines.extend(stressed(labelled("budget", &text, width, style), word, style));
     }
+    if let Some(text) = super::failure::warning(report) {
+        lines.extend(stressed(labelled("warning", &text, width, style), Some((&text, Tone::Warning)), style));
+    }
     if let Some(shard) = report.run.shard.as_ref().filter(|shard| !shard.budgets.is_empty()) {
         let text = format!("{} of all shards together; squall merge judges them", shard.budgets.len());
         lines.extend(labelled("budget", &text, width, style));
@@ -89,7 +92,7 @@ fn heading(report: &Report, width: usize, style: Style) -> Vec<String> {
         run.merged.first().map(|first| format!("{} of {} shards", run.merged.len(), first.shard.of())),
     );
     if run.state != RunState::Complete {
-        title.push(run.state.name().to_owned());
+        title.push(run.ending().to_owned());
     }
     let mut lines = vec![title.join(style.dot())];
     let Some(validity) = &run.validity else {
@@ -97,6 +100,7 @@ fn heading(report: &Report, width: usize, style: Style) -> Vec<String> {
         return lines;
     };
     let (tone, meaning) = match validity.verdict {
+        Verdict::Valid if idle => (Tone::Warning, "nothing was measured"),
         Verdict::Valid => (Tone::Good, "the generator kept its plan"),
         Verdict::Suspect => (Tone::Warning, "the generator may show through in the figures"),
         Verdict::Invalid if idle => (Tone::Bad, "nothing was measured"),
@@ -347,6 +351,7 @@ mod tests {
             switches_omitted: 0,
             delivery: Vec::new(),
             failures: Vec::new(),
+            refused: None,
             shard: None,
             start_at: None,
             merged: Vec::new(),

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::measure::group_place;
 use crate::compare::{self, Cell, Comparison};
+use crate::display::failure;
 use crate::record;
 use crate::results::{Report, RunState};
 
@@ -40,8 +41,11 @@ fn subject(report: &Report) -> &str {
 
 /// How the run ended, if not as planned; and that it was for nothing. What an invalid run got, and whether a budget ended it, is
 /// none of the service's doing.
-pub(super) fn untimely(report: &Report) -> Option<&'static str> {
-    match report.run.state {
+pub(super) fn untimely(report: &Report) -> Option<String> {
+    if let Some(refused) = &report.run.refused {
+        return Some(refused.clone());
+    }
+    let text = match report.run.state {
         RunState::Complete | RunState::Aborted if report.run.is_invalid() => None,
         RunState::Complete => report
             .summary
@@ -52,13 +56,14 @@ pub(super) fn untimely(report: &Report) -> Option<&'static str> {
         RunState::Interrupted => Some("the run was interrupted"),
         RunState::Aborted => Some("a budget ended the run early"),
         RunState::Failed => Some("the run ended by an error"),
-    }
+    };
+    text.map(str::to_owned)
 }
 
 /// Budgets that were not met, an invalid or doubtful measurement, broken promises.
 pub(super) fn of_run(report: &Report) -> Vec<Finding> {
     let mut findings = Vec::new();
-    findings.extend(untimely(report).map(|text| finding(Weight::Error, "run incomplete", text.to_owned())));
+    findings.extend(untimely(report).map(|text| finding(Weight::Error, "run incomplete", text)));
     if let Some(validity) = &report.run.validity {
         let reasons = |empty: &str| {
             if validity.reasons.is_empty() { empty.to_owned() } else { validity.reasons.join("; ") }
@@ -86,6 +91,10 @@ pub(super) fn of_run(report: &Report) -> Vec<Finding> {
     for budget in report.run.budgets.iter().filter(|budget| !budget.met) {
         findings.push(finding(weight, title, format!("{} {}", subject(report), budget.sentence())));
     }
+    findings.extend(
+        failure::warning(report)
+            .map(|text| finding(Weight::Warning, "readings failed", format!("{}: {text}", subject(report)))),
+    );
     let weight = if report.run.exit_code == BUDGET { Weight::Error } else { Weight::Warning };
     for fleet in report.broken_promises() {
         let broken = fleet.broken().unwrap_or_default();

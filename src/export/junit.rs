@@ -12,8 +12,12 @@ use quick_junit::{NonSuccessKind, Report as Document, TestCase, TestCaseStatus, 
 use super::finding::{self, facts, gates};
 use super::measure::{group_place, measured, percentiles};
 use crate::compare::{Cell, Comparison, Support, Verdict};
+use crate::display::{Style, failure};
 use crate::record;
 use crate::results::{FleetDelivery, FleetTarget, Report, RunState, SummaryRow};
+
+/// As screens show figures, without colour.
+const STYLE: Style = Style { colour: false, ascii: false };
 
 /// A run: a suite for the run itself and one per fleet, with a case per budget, per promise of delivery and per phase.
 pub fn run(report: &Report) -> String {
@@ -23,6 +27,7 @@ pub fn run(report: &Report) -> String {
     let mut whole = Suite::new(scenario, &format!("{scenario}: run"), length);
     whole.add("the run ended as planned", 0.0, ended(report));
     whole.add("the measurement is valid", 0.0, validity(report));
+    whole.add("the service answered", 0.0, service(report));
     budgets(report, "all", &mut whole);
     phases(report, "all", &mut whole);
     let mut suites = vec![whole];
@@ -53,7 +58,7 @@ fn ended(report: &Report) -> Told {
             let fleets = report.run.fleets.iter().map(FleetTarget::sentence);
             Told::Passed([run].into_iter().chain(fleets).collect::<Vec<_>>().join("\n"))
         }
-        Some(text) => Told::Error("incomplete", text.to_owned()),
+        Some(text) => Told::Error("incomplete", text),
     }
 }
 
@@ -69,10 +74,31 @@ fn validity(report: &Report) -> Told {
     }
 }
 
+/// How the service did, and why readings and connections failed.
+fn service(report: &Report) -> Told {
+    let said = failure::service(report, STYLE).map(|(text, _)| text);
+    let said = said.unwrap_or_else(|| "no reading came due".to_owned());
+    let reasons = failure::failures(report, STYLE).into_iter().map(|(_, text)| text);
+    let lines = failure::warning(report).into_iter().chain([said]).chain(reasons);
+    let text = lines.collect::<Vec<_>>().join("\n");
+    if report.run.is_invalid() {
+        Told::Skipped(format!("not judged, the measurement is invalid: {text}"))
+    } else if report.unguarded_failures().is_some() {
+        Told::Skipped(text)
+    } else {
+        Told::Passed(text)
+    }
+}
+
 fn budgets(report: &Report, fleet: &str, suite: &mut Suite) {
     for budget in report.run.budgets.iter().filter(|budget| budget.fleet == fleet) {
         let text = budget.sentence();
         let passed = budget.met && !report.run.is_invalid();
+        let reason = report.reasons().into_iter().find(|sum| fleet == "all" || sum.fleet == fleet);
+        let text = match reason.filter(|sum| !passed && !sum.is_unmatched()) {
+            Some(reason) => format!("{text}\n{}", reason.sentence()),
+            None => text,
+        };
         let told = if passed { Told::Passed(text) } else { broken(report, "budget", text) };
         suite.add(&format!("budget {} {}", budget.subject(), budget.demand), 0.0, told);
     }
@@ -277,8 +303,8 @@ mod tests {
     fn a_run_has_cases_for_what_was_demanded_promised_and_measured() {
         insta::assert_snapshot!(run(&specimen::report()), @r#"
 <?xml version="1.0" encoding="UTF-8"?>
-<testsuites name="quickstart" tests="11" failures="4" errors="0" time="30.000">
-    <testsuite name="quickstart: run" tests="6" skipped="0" errors="0" failures="2" time="30.000" timestamp="2026-11-20T21:41:15" hostname="runner-1">
+<testsuites name="quickstart" tests="12" failures="4" errors="0" time="30.000">
+    <testsuite name="quickstart: run" tests="7" skipped="0" errors="0" failures="2" time="30.000" timestamp="2026-11-20T21:41:15" hostname="runner-1">
         <testcase name="the run ended as planned" classname="quickstart" time="0.000">
             <system-out>run 2026-11-20T21-41-15Z-main in results/quickstart/2026-11-20T21-41-15Z-main
 meters PUT http://127.0.0.1:8080/v1/orders/{{device}}
@@ -287,6 +313,9 @@ pumps ws ws://127.0.0.1:8081/live?key=${KEY}</system-out>
         <testcase name="the measurement is valid" classname="quickstart" time="0.000">
             <system-out>suspect
 the generator used 80 % of a core: give it another</system-out>
+        </testcase>
+        <testcase name="the service answered" classname="quickstart" time="0.000">
+            <system-out>135 300 of 135 400 readings answered ok; 0.08 % failed</system-out>
         </testcase>
         <testcase name="budget all p99.9 &lt; 1 s" classname="quickstart" time="0.000">
             <failure message="all: p99.9 &lt; 1 s, measured no data: 3 of 3100 samples lie beyond p99.9; 10 are needed" type="budget">all: p99.9 &lt; 1 s, measured no data: 3 of 3100 samples lie beyond p99.9; 10 are needed</failure>
@@ -399,7 +428,36 @@ confirmation by 8 fresh pairs: regression</failure>
         assert!(text.contains("type=\"invalid\""), "{text}");
         assert!(text.contains("not judged, the measurement is invalid: pumps: errors"), "{text}");
         // Met or not: what the generator shaped says nothing of the service.
-        assert_eq!(text.matches("<skipped message=\"not judged").count(), 6, "{text}");
+        assert_eq!(text.matches("<skipped message=\"not judged").count(), 7, "{text}");
+    }
+
+    #[test]
+    fn why_readings_failed_stands_with_the_service_and_with_the_budget_that_broke() {
+        let report = specimen::failing();
+        let text = run(&report);
+        let reason = "HTTP 404 Not Found: 2002 readings of 30 devices of fleet pumps";
+        assert!(text.contains(reason), "{text}");
+        assert!(text.contains("ECONNREFUSED") && !text.contains("<script>"), "{text}");
+        assert!(!text.contains("status 2"), "{text}");
+    }
+
+    #[test]
+    fn failures_that_no_budget_looks_at_are_a_case_that_was_skipped() {
+        let mut report = specimen::failing();
+        report.run.budgets.clear();
+        let text = run(&report);
+        let case = text.split("<testcase").find(|case| case.contains("the service answered")).unwrap();
+        assert!(case.contains("<skipped") && case.contains("no budget looks at failures"), "{case}");
+    }
+
+    #[test]
+    fn a_fleet_that_was_refused_is_an_error_in_its_own_words() {
+        let mut report = specimen::failing();
+        report.run.state = RunState::Aborted;
+        report.run.refused = Some("all 30 devices of fleet pumps were refused: CONNACK 5".into());
+        let text = run(&report);
+        assert!(text.contains("type=\"incomplete\">all 30 devices of fleet pumps were refused"), "{text}");
+        assert!(!text.contains("a budget ended the run"), "{text}");
     }
 
     #[test]

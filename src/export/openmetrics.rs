@@ -53,7 +53,35 @@ pub fn run(report: &Report) -> String {
         errors.samples.push((labels(), error_rate(&row.figures)));
         missing.samples.push((labels(), shortfall(&row.figures)));
     }
-    text(&[times, rate, errors, missing, budgets(report), validity(report)])
+    text(&[times, rate, errors, missing, failures(report), budgets(report), validity(report)])
+}
+
+/// The parts of the error ratio, by the code that names why; of measured readings.
+fn failures(report: &Report) -> Family {
+    let mut family = Family::new(
+        "squall_failure_ratio",
+        "ratio",
+        "Share of planned readings that failed, by outcome and code.",
+    );
+    for sum in report.reasons().iter().filter(|sum| sum.kind == "reading" && !sum.is_unmatched()) {
+        let rows = measured(report).filter(|row| row.fleet == sum.fleet);
+        let planned: u64 = rows.map(|row| row.figures.planned).sum();
+        let labels: Vec<_> = [
+            ("scenario", &report.run.scenario.name),
+            ("fleet", &sum.fleet),
+            ("protocol", &sum.protocol),
+            ("outcome", &sum.outcome),
+            ("code", &sum.code),
+        ]
+        .map(|(name, value)| (name, value.clone()))
+        .to_vec();
+        let share = sum.count as f64 / planned.max(1) as f64;
+        match family.samples.iter_mut().find(|(seen, _)| *seen == labels) {
+            Some((_, value)) => *value += share,
+            None => family.samples.push((labels, share)),
+        }
+    }
+    family
 }
 
 fn budgets(report: &Report) -> Family {

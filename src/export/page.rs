@@ -6,8 +6,8 @@ use super::finding::{self, Weight};
 use super::markdown::{details, escape, table};
 use super::measure::{group_place, measured};
 use crate::compare::{Cell, Comparison, Support, Verdict};
-use crate::display::Style;
 use crate::display::figure::{Marks, count};
+use crate::display::{Style, failure};
 use crate::record;
 use crate::results::{FleetTarget, Percentile, Report, SummaryRow};
 use crate::units::Quantile;
@@ -23,15 +23,17 @@ pub(super) fn run(report: &Report) -> String {
     let word = validity.map_or("not judged", |said| said.verdict.name());
     let failed = findings.iter().any(|finding| finding.weight == Weight::Error);
     let (mark, outcome) = match (finding::untimely(report), validity.map(|said| said.verdict)) {
-        (Some(untimely), _) => ("❌", untimely.to_owned()),
+        (Some(untimely), _) => ("❌", untimely),
         (None, Some(record::Verdict::Invalid)) => ("🚫", "measurement invalid".to_owned()),
         (None, _) if failed => ("❌", "failed".to_owned()),
+        (None, _) if report.unguarded_failures().is_some() => ("⚠️", "readings failed".to_owned()),
         (None, Some(record::Verdict::Suspect)) => ("⚠️", "measurement suspect".to_owned()),
         (None, Some(record::Verdict::Valid)) => ("✅", "passed".to_owned()),
         (None, None) => ("⚠️", "not judged".to_owned()),
     };
     let mut text = format!("## {mark} {}: {outcome}\n\n", escape(&run.scenario.name));
     text += &list(findings.iter().map(|finding| (finding.title.as_str(), finding.text.as_str())));
+    text += &judgements(report, word);
     text += &budgets(report);
     let mut marks = Marks::default();
     let rows: Vec<_> = measured(report).map(|row| figures(row, &mut marks)).collect();
@@ -52,6 +54,19 @@ pub(super) fn run(report: &Report) -> String {
     text += "\n";
     text += &details("How it was measured", &circumstances(report, word));
     text
+}
+
+/// The measurement, then the service: two judgements, of which neither stands for the other; then why it failed.
+fn judgements(report: &Report, word: &str) -> String {
+    let service = if report.run.is_invalid() {
+        Some("not judged".to_owned())
+    } else {
+        failure::service(report, STYLE).map(|(text, _)| text)
+    };
+    let reasons = failure::failures(report, STYLE);
+    let lines = [("measurement", Some(word.to_owned())), ("service", service)];
+    let lines = lines.iter().filter_map(|(name, text)| Some((*name, text.as_deref()?)));
+    list(lines.chain(reasons.iter().map(|(name, text)| (*name, text.as_str()))))
 }
 
 const FIGURES: [&str; 9] =
@@ -256,6 +271,9 @@ mod tests {
 - **promise of delivery broken**: quickstart pumps: 100 lost, first pumps-00017 seq 42
 - **measurement suspect**: quickstart: the generator used 80 % of a core: give it another
 
+- **measurement**: suspect
+- **service**: 135 300 of 135 400 readings answered ok; 0.08 % failed
+
 | budget | of | demanded | measured |
 | --- | --- | --- | ---: |
 | ✅ met | pumps | p99 &lt; 250 ms | 2.49 ms |
@@ -334,5 +352,25 @@ mod tests {
 - **candidate runs**: r, r, r, r, r, r, r, r
 </details>
 "#);
+    }
+
+    #[test]
+    fn why_readings_failed_is_told_and_foreign_text_means_nothing_but_itself() {
+        let text = run(&specimen::failing());
+        assert!(text.contains("HTTP 404 Not Found: 2\u{202f}002 readings of pumps (30 devices"), "{text}");
+        assert!(text.contains("Connection refused (ECONNREFUSED): 60 connection attempts"), "{text}");
+        assert!(text.contains("59 messages that name none of its readings"), "{text}");
+        assert!(!text.contains("<script>") && !text.contains("@all ") && !text.contains("**no**"), "{text}");
+    }
+
+    #[test]
+    fn failures_that_no_budget_looks_at_are_never_green() {
+        let mut report = specimen::failing();
+        report.run.budgets.clear();
+        report.run.exit_code = Some(0);
+        report.run.validity = Some(record::Validity::valid(String::new()));
+        let text = run(&report);
+        assert!(text.starts_with("## ⚠️ quickstart: readings failed"), "{text}");
+        assert!(text.contains("no budget looks at failures") && !text.contains('✅'), "{text}");
     }
 }

@@ -5,7 +5,8 @@ use serde_json::json;
 pub(crate) use crate::compare::specimen::{EVIL, comparison};
 use crate::record::Verdict;
 use crate::results::{
-    Detections, Expectation, Figures, FleetDelivery, Manifest, Millis, Offender, Report, RunState, SummaryRow,
+    Detections, Expectation, Failure, Figures, FleetDelivery, Manifest, Millis, Offender, Report, RunState,
+    SummaryRow,
 };
 
 fn manifest() -> Manifest {
@@ -107,6 +108,37 @@ pub(super) fn invalid() -> Report {
     }
     for row in &mut report.summary {
         row.figures.ok = 0;
+    }
+    report
+}
+
+/// The same where most readings failed, for reasons in the words of a service that means harm.
+pub(crate) fn failing() -> Report {
+    let failure = |kind: &str, code: &str, reason: &str, count| Failure {
+        phase: if kind == "connect" { "connect" } else { "steady" }.into(),
+        fleet: "pumps".into(),
+        protocol: "mqtt".into(),
+        kind: kind.into(),
+        outcome: "error".into(),
+        code: code.into(),
+        reason: reason.into(),
+        count,
+        devices: 30,
+        first_s: 1.5,
+        last_s: 9.0,
+        first_device: "pumps-00003".into(),
+        first_seq: Some(4),
+        sample: "`|<script>alert(1)</script>@all #1 **no**".into(),
+    };
+    let mut report = report();
+    report.failures = vec![
+        failure("reading", "HTTP 404", "HTTP 404 Not Found", 2_002),
+        failure("connect", "ECONNREFUSED", "Connection refused (ECONNREFUSED)", 60),
+        Failure { outcome: "unmatched".into(), ..failure("reading", "unmatched", "messages", 59) },
+    ];
+    for row in report.summary.iter_mut().filter(|row| row.kind == "reading") {
+        row.figures.ok = row.figures.planned / 2;
+        row.figures.error = row.figures.planned - row.figures.ok;
     }
     report
 }

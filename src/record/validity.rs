@@ -50,4 +50,9 @@ impl Validity {
     pub fn leaves_out(&self, percentile: &str) -> bool {
         self.covers.as_ref().is_some_and(|covers| !covers.iter().any(|name| name == percentile))
     }
+
+    /// A sound measurement of which there is this to say.
+    pub(crate) fn valid(remark: String) -> Self {
+        Self { verdict: Verdict::Valid, reasons: vec![remark], covers: None }
+    }
 }

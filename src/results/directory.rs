@@ -375,6 +375,7 @@ mod tests {
             switches_omitted: 0,
             delivery: Vec::new(),
             failures: Vec::new(),
+            refused: None,
             budgets: vec![BudgetResult {
                 demand: "p99 < 250ms".into(),
                 fleet: "all".into(),

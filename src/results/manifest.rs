@@ -11,7 +11,8 @@ use super::delivery::FleetDelivery;
 use super::demand::Demand;
 use super::failure::ReasonSum;
 use super::recovery::RecoveryRule;
-use crate::record::{Shard, Validity, Verdict};
+use crate::budget::Metric;
+use crate::record::{Kind, Shard, Validity, Verdict};
 
 /// The version of the run directory's files. Columns and keys may be added under the same version.
 pub(crate) const SCHEMA: u32 = 1;
@@ -88,6 +89,9 @@ pub struct Manifest {
     /// Why readings and connections failed, most frequent reasons first, at most 50; `failures.csv` has all.
     #[serde(default)]
     pub failures: Vec<ReasonSum>,
+    /// That every device of a fleet was refused for good, which ended the run, in a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
     /// What it drove of the plan, where it was one of several shards.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shard: Option<ShardFacts>,
@@ -344,6 +348,21 @@ pub struct BudgetResult {
 
 impl Manifest {
     /// Whether nothing may be concluded from its figures: the generator was the bottleneck.
+    /// How far the run got, as people read it.
+    pub fn ending(&self) -> &'static str {
+        if self.refused.is_some() { "refused" } else { self.state.name() }
+    }
+
+    /// Whether a budget that was judged fails when too many readings do.
+    pub fn is_watched(&self) -> bool {
+        self.budgets.iter().any(|budget| {
+            let metric = Metric::parse(&budget.metric).and_then(Result::ok);
+            let of_readings = budget.kind == Kind::Reading.name() && budget.fault.is_none();
+            of_readings && metric.is_some_and(Metric::counts_failures)
+        })
+    }
+
+    /// Whether the measurement is invalid.
     pub fn is_invalid(&self) -> bool {
         self.validity.as_ref().is_some_and(|validity| validity.verdict == Verdict::Invalid)
     }

@@ -47,6 +47,16 @@ impl Report {
         self.delivery.iter().filter(|fleet| fleet.kept == Some(false)).collect()
     }
 
+    /// How many of how many measured readings failed, where that is more than 1 % and no budget looks at failures. `None` for an
+    /// invalid measurement too, which says nothing about the service.
+    pub fn unguarded_failures(&self) -> Option<(u64, u64)> {
+        let figures = &self.summary.iter().find(|row| row.is_headline())?.figures;
+        let failed = figures.planned.saturating_sub(figures.ok);
+        let many = failed.saturating_mul(100) > figures.planned;
+        let guarded = self.run.is_watched();
+        (many && !guarded && !self.run.is_invalid()).then_some((failed, figures.planned))
+    }
+
     /// Why readings and connections failed, summed over phases: of readings those of the measured phases, most frequent first,
     /// then connections, then messages that answered nothing.
     pub fn reasons(&self) -> Vec<ReasonSum> {

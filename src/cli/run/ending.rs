@@ -10,9 +10,9 @@ use crate::cli::exit::Exit;
 use crate::cli::{Fault, report, settle, unanswered};
 use crate::clock::{PacerKind, WallTime};
 use crate::engine::{End, Figures, Level, OwnWait, Report, WorkerReport};
-use crate::record::{ErrorKind, FleetId, Layout};
+use crate::record::{ErrorKind, FleetId, Layout, Validity};
 use crate::results::{
-    self, BudgetResult, Calibration, OwnPause, Readings, RunState, SummaryRow, Totals, WorkerUse,
+    self, BudgetResult, Calibration, OwnPause, Readings, Refused, RunState, SummaryRow, Totals, WorkerUse,
 };
 use crate::units::Quantile;
 
@@ -46,17 +46,21 @@ impl Driven {
         let aborted = self.manifest.state == RunState::Aborted;
         let early = self.early.budget.take().map(|failed| BudgetResult { aborted, ..failed });
         let mut budgets = results::judge(totals, own_budgets(&self.plan, self.shard), early.as_ref());
-        let mut validity = self.figures(totals, &readings, &rows, profile).judge();
+        let refused = self.early.refused.take().filter(|_| aborted);
+        let mut validity = match &refused {
+            // Nothing came due, because the run ended first: that is not the generator's doing.
+            Some(refused) if readings.planned() == 0 => Validity::valid(refused.sentence()),
+            _ => self.figures(totals, &readings, &rows, profile).judge(),
+        };
         results::confine(&mut validity, &mut budgets);
         let broken = self.plan.scenario().run.demand_delivery && !totals.broken_promises().is_empty();
         let failed = broken || budgets.iter().any(|budget| !budget.met);
-        let refused = self.early.refused.take().filter(|_| aborted);
         let exit = match refused {
-            // Nothing came due, because the run ended first: that is not the generator's doing.
             Some(_) => Exit::Failed,
             None => Exit::of_run(self.manifest.state, validity.verdict, readings.ok(), failed),
         };
         self.manifest.budgets = budgets;
+        self.manifest.refused = refused.as_ref().map(Refused::sentence);
         // A worker that got no high-resolution timer decides what the run's instants are worth.
         if let Some(worker) = report.workers.iter().find(|worker| worker.pacer == PacerKind::TokioTimer) {
             worker.pacer.name().clone_into(&mut self.manifest.pacer.kind);

@@ -481,6 +481,7 @@ fn manifest(
         switches_omitted: 0,
         delivery: Vec::new(),
         failures: Vec::new(),
+        refused: None,
         shard: None,
         start_at: None,
         merged: Vec::new(),
