@@ -203,7 +203,7 @@ fn run(protocol: &str, port: u16, fleet: &str, arguments: &[&str]) -> Ended {
     let runs = std::fs::read_dir(folder.path().join("results/gate"));
     let path = runs.unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
     let path = path.map(|entry| entry.unwrap().path()).next().unwrap();
-    Ended { output, folder: folder, path }
+    Ended { output, folder, path }
 }
 
 /// The row of `failures.csv` with this kind and code.
@@ -428,7 +428,7 @@ fn gate(port: u16, seconds: u32, budget: &str) -> Ended {
     squall.args(["--format", "pr-comment=comment.md"]);
     let output = squall.args(["--target", &format!("http=http://127.0.0.1:{port}/")]).output().unwrap();
     let path = std::fs::read_dir(folder.path().join("results/gate")).unwrap().next().unwrap().unwrap().path();
-    Ended { output, folder: folder, path }
+    Ended { output, folder, path }
 }
 
 const ERRORS: &str = "[[budget]]\nerror_rate = \"<5%\"\nabort_on_fail = true\n";
