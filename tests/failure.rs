@@ -427,7 +427,9 @@ fn gate(port: u16, seconds: u32, budget: &str) -> Ended {
     squall.current_dir(folder.path()).args(["run", "s.toml", "--junit", "junit.xml"]);
     squall.args(["--format", "pr-comment=comment.md"]);
     let output = squall.args(["--target", &format!("http=http://127.0.0.1:{port}/")]).output().unwrap();
-    let path = std::fs::read_dir(folder.path().join("results/gate")).unwrap().next().unwrap().unwrap().path();
+    let runs = std::fs::read_dir(folder.path().join("results/gate"));
+    let runs = runs.unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
+    let path = runs.map(|entry| entry.unwrap().path()).next().unwrap();
     Ended { output, folder, path }
 }
 
@@ -499,4 +501,45 @@ fn a_slow_service_that_answers_in_time_is_not_aborted() {
     let excused = output.status.code() == Some(12);
     assert!(report.run.state == RunState::Complete || excused, "{}", String::from_utf8_lossy(&output.stderr));
     assert!(ok.failed() == 0 || excused, "{ok:?}");
+}
+
+#[test]
+fn a_closed_fleet_that_is_never_answered_blames_the_service() {
+    let folder = tempfile::tempdir().unwrap();
+    let scenario = "[scenario]\nname = \"gate\"\n[run]\nwarm_up = \"300ms\"\ndrain = \"500ms\"\ninterval = \"200ms\"\n\
+                    [[phase]]\nname = \"steady\"\nduration = \"1s\"\n\
+                    [fleet.meters]\nprotocol = \"ws\"\ndevices = 6\nmodel = \"closed\"\ntimeout = \"20s\"\n\
+                    [[budget]]\nerror_rate = \"<5%\"\n";
+    std::fs::write(folder.path().join("s.toml"), scenario).unwrap();
+    let mut squall = Command::new(env!("CARGO_BIN_EXE_squall"));
+    squall.current_dir(folder.path()).args(["run", "s.toml", "--format", "pr-comment=c.md", "--target"]);
+    let output = squall.arg(format!("ws=ws://127.0.0.1:{}/", service(busy_upgrade))).output().unwrap();
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{err}");
+    assert!(err.lines().last().unwrap_or_default().contains("HTTP 503 Service Unavailable"), "{err}");
+    let comment = std::fs::read_to_string(folder.path().join("c.md")).unwrap();
+    assert!(comment.contains("503") && !comment.contains('✅'), "{comment}");
+}
+
+#[test]
+fn failures_without_a_budget_that_watches_them_end_in_a_warning() {
+    for (budget, watched) in [
+        ("", false),
+        ("[[budget]]\nservice_p50 = \"<60s\"\n", false),
+        ("[[budget]]\ntimeout_rate = \"<50%\"\n", false),
+        ("[[budget]]\nerror_rate = \"<=99%\"\n", true),
+    ] {
+        let ended = gate(mortal(100), 2, budget);
+        let comment = std::fs::read_to_string(ended.folder.path().join("comment.md")).unwrap();
+        let xml = std::fs::read_to_string(ended.folder.path().join("junit.xml")).unwrap();
+        let (out, err) = ended.said();
+        if ended.output.status.code() == Some(12) {
+            continue;
+        }
+        assert_eq!(ended.output.status.code(), Some(0), "{budget}: {err}");
+        let warned = "no budget on failures watches them";
+        let found = [out.contains("warning "), comment.contains(warned), xml.contains(warned)];
+        assert_eq!(found, [!watched; 3], "{budget}: {out}\n{comment}\n{xml}");
+        assert_eq!(comment.contains('✅'), watched, "{budget}: {comment}");
+    }
 }

@@ -35,7 +35,9 @@ pub(crate) fn service(report: &Report, style: Style) -> Option<(String, Tone)> {
 pub(crate) fn warning(report: &Report) -> Option<String> {
     let (failed, planned) = report.unguarded_failures()?;
     let share = percent_up(failed, planned);
-    Some(format!("{share} of the readings failed, and no budget looks at failures: add error_rate = \"<1%\""))
+    Some(format!(
+        "{share} of the readings failed, and no budget on failures watches them: add error_rate = \"<1%\""
+    ))
 }
 
 /// What stands under a row of the table: how its readings failed, most frequent reasons first, and what the audit found.

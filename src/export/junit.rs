@@ -447,7 +447,7 @@ confirmation by 8 fresh pairs: regression</failure>
         report.run.budgets.clear();
         let text = run(&report);
         let case = text.split("<testcase").find(|case| case.contains("the service answered")).unwrap();
-        assert!(case.contains("<skipped") && case.contains("no budget looks at failures"), "{case}");
+        assert!(case.contains("<skipped") && case.contains("no budget on failures watches"), "{case}");
     }
 
     #[test]

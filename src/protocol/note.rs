@@ -118,7 +118,7 @@ fn told(answer: Answer, message: &[u8]) -> Reason {
     match quote {
         Some(quote) if !quote.is_empty() => {
             let quote: String = quote.chars().take(LONGEST_QUOTE).collect();
-            Reason { sentence: format!("{}: {quote}", reason.sentence).into(), ..reason }
+            Reason::new(reason.code, format!("{}: {quote}", reason.sentence))
         }
         _ => reason,
     }

@@ -55,7 +55,12 @@ pub struct Reason {
 impl Reason {
     /// A reason without a reply.
     pub fn new(code: Code, sentence: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, sentence: sentence.into(), sample: None, final_refusal: false }
+        let mut sentence = sentence.into();
+        // A peer's words may be part of it, and reach a terminal.
+        if sentence.contains(char::is_control) {
+            sentence = sentence.replace(char::is_control, " ").into();
+        }
+        Self { code, sentence, sample: None, final_refusal: false }
     }
 
     /// Adds the beginning of the peer's reply.

@@ -178,6 +178,8 @@ enum Stage<'g> {
 struct Slice {
     /// How many of them are overdue while the run is on; `None` at its end.
     overdue: Option<u64>,
+    /// Those of fleets with a latency budget.
+    overdue_budgeted: u64,
     cell: Cell<u64>,
     /// Those of fleets with a latency budget.
     budgeted: Cell<u64>,
@@ -210,18 +212,21 @@ impl Slice {
             None => totals.measured_seconds(),
         };
         let mut cell = totals.merged(wanted);
-        let mut overdue = 0;
+        let (mut overdue, mut overdue_budgeted) = (0, 0);
         if let Stage::UnderWay(open) = stage {
             let present = layout.phase_at(Tick(totals.end().0.saturating_sub(1)));
             for (gauge, fleet) in open.iter().zip(0..) {
-                if wanted(Key { phase: usize::from(present.0), fleet, kind }) && kind == Kind::Reading {
+                let key = Key { phase: usize::from(present.0), fleet, kind };
+                if wanted(key) && kind == Kind::Reading {
                     cell.add_overdue(gauge);
                     overdue += gauge.overdue();
+                    overdue_budgeted += if has_budget(key) { gauge.overdue() } else { 0 };
                 }
             }
         }
         Self {
             overdue: matches!(stage, Stage::UnderWay(_)).then_some(overdue),
+            overdue_budgeted,
             cell,
             budgeted: totals.merged(|key| wanted(key) && has_budget(key)),
             seconds,
@@ -286,7 +291,11 @@ impl Slice {
         };
         match figure {
             Figure::WithinBudget => number(within()?.within_budget),
-            Figure::WithinBudgetRate => share(within()?.within_budget, within()?.ended()),
+            Figure::WithinBudgetRate => {
+                share(within()?.within_budget, within()?.ended() + self.overdue_budgeted)
+            }
+            // An overdue reading is not within its time-out any more, whatever becomes of it.
+            Figure::Failed => number(counters.failed() + self.overdue.unwrap_or(0)),
             Figure::FoundRate => share(counters.anomalies_found, counters.anomalies),
             Figure::FalseAlarmRate => share(counters.false_alarms, counters.judged_normal),
             Figure::RatePerS | Figure::Goodput => self.per_second(counters.ok),

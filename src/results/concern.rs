@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
-use super::failure::{Ending, further, same};
-use crate::record::{Kind, Reason};
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD as BASE64, URL_SAFE_NO_PAD};
+
+use super::failure::{Ending, further_of, same};
+use crate::record::{Code, Kind, Reason};
 
 /// Most reasons that are told apart by device, of one fleet, kind and ending.
 const MOST_KNOWN: usize = 32;
@@ -26,7 +29,8 @@ pub struct Privacy {
 impl Privacy {
     /// `secrets` are values that must not appear; `samples` says for each fleet whether samples of replies are kept.
     pub fn new(secrets: impl IntoIterator<Item = String>, samples: impl IntoIterator<Item = bool>) -> Self {
-        let mut secrets: Vec<_> = secrets.into_iter().filter(|text| text.len() >= LEAST_SECRET).collect();
+        let secrets = secrets.into_iter().filter(|text| text.len() >= LEAST_SECRET);
+        let mut secrets: Vec<_> = secrets.flat_map(|secret| written(&secret)).collect();
         // Of two that begin alike the longer one first, so that nothing of it is left.
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         Self { secrets: secrets.into(), samples: samples.into_iter().collect() }
@@ -54,6 +58,23 @@ impl Privacy {
         }
         masked
     }
+}
+
+/// A secret as services may write it back: as it is, in JSON, in a URL, and in Base64.
+fn written(secret: &str) -> Vec<String> {
+    let json = serde_json::Value::from(secret).to_string();
+    let url: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
+    let mut forms = vec![
+        secret.to_owned(),
+        json.trim_matches('"').to_owned(),
+        url.replace('+', "%20"),
+        url,
+        BASE64.encode(secret),
+        URL_SAFE_NO_PAD.encode(secret),
+    ];
+    forms.sort_unstable();
+    forms.dedup();
+    forms
 }
 
 /// Devices by their number within a fleet.
@@ -106,7 +127,8 @@ impl Concerns {
         let place = self.known.iter().position(|known| known.scope == scope && same(&known.met, reason));
         let place = place.unwrap_or_else(|| {
             let several = self.known.iter().filter(|known| known.scope == scope).count();
-            let met = if several < MOST_KNOWN { reason.clone() } else { further() };
+            let known = |code: &Code| self.known.iter().any(|k| k.scope == scope && k.met.code == *code);
+            let met = if several < MOST_KNOWN { reason.clone() } else { further_of(reason, known) };
             let again = self.known.iter().position(|known| known.scope == scope && same(&known.met, &met));
             again.unwrap_or_else(|| {
                 let kept = self.privacy.filter(scope.fleet, &met);
@@ -162,6 +184,10 @@ mod tests {
         assert_eq!((&*kept.sentence, kept.sample.as_deref()), ("no ***", Some("body")));
         assert_eq!(privacy.filter(1, &reason).sample, None);
         assert_eq!(privacy.filter(7, &reason).sample.as_deref(), Some("body"));
+        let privacy = Privacy::new(["s3\"cr et/".into()], []);
+        for text in ["s3\"cr et/", r#"s3\"cr et/"#, "s3%22cr%20et%2F", "s3%22cr+et%2F", "czMiY3IgZXQv"] {
+            assert_eq!(privacy.mask(&format!("<{text}>")), "<***>");
+        }
     }
 
     #[test]

@@ -206,6 +206,8 @@ impl RunFiles {
                 add_all(&mut self.headline, response);
             }
         }
+        self.append_still(layout, (start, end), fault, (load, &opens))?;
+        let cells = &load.cells;
         self.log.append(None, start, end, &self.headline)?;
         for (key, cell) in cells.iter() {
             self.append_tagged(layout, (start, end), key, cell)?;
@@ -214,6 +216,32 @@ impl RunFiles {
         self.intervals.flush()?;
         self.anomalies.flush()?;
         self.log.flush()
+    }
+
+    /// Appends a row for every fleet of which readings are open though nothing became of any in the interval.
+    fn append_still(
+        &mut self,
+        layout: &Layout,
+        (start, end): (Tick, Tick),
+        fault: &str,
+        (load, opens): (&Load, &[Option<Key>]),
+    ) -> io::Result<()> {
+        let phase = layout.phase_at(Tick(end.0.saturating_sub(1)));
+        let still = layout.fleets.iter().zip(&load.gauges).zip(opens);
+        for ((fleet, gauge), _) in still.filter(|((_, gauge), row)| row.is_none() && gauge.open > 0) {
+            let names = IntervalKey {
+                start_s: start.as_secs_f64(),
+                length_s: end.since(start) as f64 / 1e9,
+                phase: &layout.phase(phase).name,
+                fleet: &fleet.name,
+                protocol: fleet.protocol.name(),
+                kind: Kind::Reading.name(),
+            };
+            let (open, overdue) = (Some(gauge.open), Some(gauge.overdue()));
+            self.intervals
+                .append(names, &Figures { fault: fault.to_owned(), open, overdue, ..Figures::default() })?;
+        }
+        Ok(())
     }
 
     /// Has everything recorded in `shard.ndjson` too, from which shards are merged, after [`RunFiles::begin_shard`].

@@ -98,9 +98,17 @@ pub(super) fn same(one: &Reason, other: &Reason) -> bool {
     one.code == other.code && one.sentence == other.sentence
 }
 
-/// Stands for all reasons beyond those that have rows of their own.
-pub(super) fn further() -> Reason {
+/// Stands for `reason` where there are too many to tell apart: with its code, if that is a `known` one.
+pub(super) fn further_of(reason: &Reason, known: impl Fn(&Code) -> bool) -> Reason {
+    if known(&reason.code) {
+        return Reason::new(reason.code.clone(), format!("{}, with further reasons", reason.code));
+    }
     Reason::new(Code::word("other"), "further reasons")
+}
+
+/// Whether `reason` stands for several.
+fn is_further(reason: &Reason) -> bool {
+    same(reason, &further_of(reason, |_| true)) || same(reason, &further_of(reason, |_| false))
 }
 
 /// Bounded rows, in the order in which they were first needed, and how many devices of each fleet were refused for good.
@@ -119,10 +127,12 @@ impl Failures {
             return mine.join(row);
         }
         let several = self.rows.iter().filter(|mine| mine.subject == row.subject).count();
-        if several < MOST_REASONS || same(&row.reason, &further()) {
+        if several < MOST_REASONS || is_further(&row.reason) {
             self.rows.push(row.clone());
         } else {
-            let reason = Reason { sample: row.reason.sample.clone(), ..further() };
+            let of = |mine: &Row| mine.subject == row.subject;
+            let known = |code: &Code| self.rows.iter().any(|mine| of(mine) && mine.reason.code == *code);
+            let reason = Reason { sample: row.reason.sample.clone(), ..further_of(&row.reason, known) };
             self.add_row(&Row { reason, ..row.clone() });
         }
     }
@@ -195,7 +205,7 @@ fn shown(layout: &Layout, row: &Row) -> Option<Failure> {
         kind: row.subject.kind.name().to_owned(),
         outcome: row.subject.ending.name().to_owned(),
         code: row.reason.code.to_string(),
-        reason: row.reason.sentence.to_string(),
+        reason: no_formula(&row.reason.sentence),
         count: row.count,
         devices: row.devices,
         first_s: rounded(at),
@@ -203,8 +213,14 @@ fn shown(layout: &Layout, row: &Row) -> Option<Failure> {
         first_device: fleet.device_name(device),
         first_seq: (row.subject.kind == Kind::Reading && row.subject.ending != Ending::Unmatched)
             .then_some(seq),
-        sample: row.reason.sample.as_deref().unwrap_or_default().to_owned(),
+        sample: no_formula(row.reason.sample.as_deref().unwrap_or_default()),
     })
+}
+
+/// Foreign text that a spreadsheet would take for a formula begins with a space.
+fn no_formula(text: &str) -> String {
+    let space = if text.starts_with(['=', '+', '-', '@']) { " " } else { "" };
+    format!("{space}{text}")
 }
 
 fn rounded(at: Tick) -> f64 {

@@ -11,6 +11,7 @@ use super::delivery::FleetDelivery;
 use super::demand::Demand;
 use super::failure::ReasonSum;
 use super::recovery::RecoveryRule;
+use super::total::ALL;
 use crate::budget::Metric;
 use crate::record::{Kind, Shard, Validity, Verdict};
 
@@ -353,12 +354,14 @@ impl Manifest {
         if self.refused.is_some() { "refused" } else { self.state.name() }
     }
 
-    /// Whether a budget that was judged fails when too many readings do.
-    pub fn is_watched(&self) -> bool {
+    /// Whether a budget that was judged fails when too many readings of the fleet named `fleet`, which speaks `protocol`, do.
+    pub fn is_watched(&self, fleet: &str, protocol: &str) -> bool {
         self.budgets.iter().any(|budget| {
             let metric = Metric::parse(&budget.metric).and_then(Result::ok);
             let of_readings = budget.kind == Kind::Reading.name() && budget.fault.is_none();
-            of_readings && metric.is_some_and(Metric::counts_failures)
+            let of_fleet = (budget.fleet == ALL || budget.fleet == fleet)
+                && budget.protocol.as_ref().is_none_or(|word| word == protocol);
+            of_readings && of_fleet && metric.is_some_and(Metric::counts_failures)
         })
     }
 

@@ -9,7 +9,7 @@ use super::detection::Detections;
 use super::failure::{Failure, ReasonSum, read_failures, reasons};
 use super::manifest::{Manifest, ManifestError, load_manifest};
 use super::outage::{Outage, read_outages};
-use super::table::{SummaryRow, TableError, read_summary};
+use super::table::{SummaryRow, TableError, is_measured, read_summary};
 
 /// A finished run: its manifest and its figures. Its JSON form is stable under the manifest's schema version.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -47,14 +47,16 @@ impl Report {
         self.delivery.iter().filter(|fleet| fleet.kept == Some(false)).collect()
     }
 
-    /// How many of how many measured readings failed, where that is more than 1 % and no budget looks at failures. `None` for an
-    /// invalid measurement too, which says nothing about the service.
+    /// How many of how many measured readings failed of those fleets that no budget on failures watches, where that is more than
+    /// 1 %. `None` for an invalid measurement too, which says nothing about the service.
     pub fn unguarded_failures(&self) -> Option<(u64, u64)> {
-        let figures = &self.summary.iter().find(|row| row.is_headline())?.figures;
-        let failed = figures.planned.saturating_sub(figures.ok);
-        let many = failed.saturating_mul(100) > figures.planned;
-        let guarded = self.run.is_watched();
-        (many && !guarded && !self.run.is_invalid()).then_some((failed, figures.planned))
+        let rows = self.summary.iter().filter(|row| row.kind == "reading" && !row.is_headline());
+        let unguarded = rows
+            .filter(|row| is_measured(&row.phase) && !self.run.is_watched(&row.fleet, &row.protocol))
+            .map(|row| (row.figures.planned.saturating_sub(row.figures.ok), row.figures.planned));
+        let (failed, planned) = unguarded.fold((0, 0), |sum, row| (sum.0 + row.0, sum.1 + row.1));
+        let many = failed.saturating_mul(100) > planned;
+        (many && !self.run.is_invalid()).then_some((failed, planned))
     }
 
     /// Why readings and connections failed, summed over phases: of readings those of the measured phases, most frequent first,

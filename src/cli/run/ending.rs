@@ -47,11 +47,7 @@ impl Driven {
         let early = self.early.budget.take().map(|failed| BudgetResult { aborted, ..failed });
         let mut budgets = results::judge(totals, own_budgets(&self.plan, self.shard), early.as_ref());
         let refused = self.early.refused.take().filter(|_| aborted);
-        let mut validity = match &refused {
-            // Nothing came due, because the run ended first: that is not the generator's doing.
-            Some(refused) if readings.planned() == 0 => Validity::valid(refused.sentence()),
-            _ => self.figures(totals, &readings, &rows, profile).judge(),
-        };
+        let mut validity = self.validity(totals, &rows, refused.as_ref(), profile);
         results::confine(&mut validity, &mut budgets);
         let broken = self.plan.scenario().run.demand_delivery && !totals.broken_promises().is_empty();
         let failed = broken || budgets.iter().any(|budget| !budget.met);
@@ -88,6 +84,26 @@ impl Driven {
             Ok(Exit::Failed) => Err(Fault::failed(why)),
             Err(fault) => Err(self.fail(fault)),
             settled => settled,
+        }
+    }
+
+    /// The judgement of the measurement. That nothing came due is the service's doing where it refused or never answered.
+    fn validity(
+        &self,
+        totals: &Totals,
+        rows: &[SummaryRow],
+        refused: Option<&Refused>,
+        profile: Option<&Profile>,
+    ) -> Validity {
+        let readings = totals.readings(None);
+        let complete = self.report.as_ref().is_ok_and(|report| report.end == End::Complete);
+        match refused {
+            Some(refused) if readings.planned() == 0 => Validity::valid(refused.sentence()),
+            // Closed devices that are never answered send nothing more.
+            None if readings.planned() == 0 && complete && !totals.failures().is_empty() => Validity::valid(
+                "no reading came due in the measured phases: none before was answered".to_owned(),
+            ),
+            _ => self.figures(totals, &readings, rows, profile).judge(),
         }
     }
 

@@ -205,7 +205,8 @@ impl Attempt {
             self.plan.scenario().name,
             self.part.asked.map(|shard| format!("shard {shard}, ")).unwrap_or_default(),
             shard.count(0, self.plan.devices()),
-            self.plan.expected_rate() / f64::from(shard.of()),
+            // A closed plan expects none, which must not print as -0.
+            self.plan.expected_rate() / f64::from(shard.of()) + 0.0,
             self.plan.end().as_secs_f64()
         ));
         if let Some(facts) = self.manifest.shard.as_ref().filter(|facts| !facts.faults_elsewhere.is_empty()) {

@@ -124,8 +124,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
             match poll_fn(|cx| self.poll_packet(cx)).await? {
                 Received::Suback { pid, granted: true } if pid == own => return Ok(()),
                 Received::Suback { .. } => {
-                    let filter = self.topics.listening.as_ref().map_or("", |(filter, _)| filter);
-                    let refusal = format!("the broker refused the subscription to {filter}: SUBACK 128");
+                    let refusal = "the broker refused the subscription to the device's topic: SUBACK 128";
                     return Err(Failure::protocol(refusal).with_code("SUBACK", 128));
                 }
                 // Messages may overtake SUBACK (§3.8.4). They can answer readings only if earlier connections have sent some.

@@ -271,6 +271,10 @@ fn goodbye(frame: Option<&CloseFrame>) -> Failure {
     let Some(CloseFrame { code, reason }) = frame else {
         return Failure::closed("the server closed the WebSocket");
     };
+    // What the library makes of a code that no peer may send.
+    if *code == CloseCode::Protocol && reason.as_str() == "Protocol violation" {
+        return Failure::protocol("the server closed the WebSocket with a code that is not allowed");
+    }
     let number = u16::from(*code);
     let meaning = close_meaning(number).map_or_else(String::new, |meaning| format!(" ({meaning})"));
     let words = if reason.is_empty() { String::new() } else { format!(": {reason}") };
