@@ -31,7 +31,8 @@ impl Exit {
     pub const HELP: &str = "\
 Exit codes:
     0  fine
-    1  the run could not be done (target unreachable, port in use, files not writable, no reading answered)
+    1  the run could not be done (target unreachable, port in use, files not writable, every device of a
+       fleet refused for good, no reading answered)
     2  the command line or the scenario is wrong
    10  regression
    11  inconclusive (only where that is asked to count)

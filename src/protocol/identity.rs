@@ -16,16 +16,16 @@ use crate::record::Qos;
 pub struct Identity {
     /// The device's id.
     pub device: String,
-    /// HTTP method of its requests. See [`valid_method`](super::valid_method).
+    /// HTTP method of its requests: a token other than CONNECT and the like.
     pub method: String,
-    /// Where its readings go: the HTTP or WebSocket request target (see [`valid_target`](super::valid_target)), or the
+    /// Where its readings go: the HTTP or WebSocket request target, or the
     /// MQTT topic. `None` stands for the endpoint's own path, or the topic `devices/<device>/readings`.
     ///
     /// With [`Close::Delivery`](crate::record::Close::Delivery) it may be an MQTT topic filter, if every message has an
     /// address of its own.
     pub address: Option<String>,
     /// Header fields of HTTP requests and of the WebSocket upgrade. They take the place of fields the session would write
-    /// itself, except [reserved](super::reserved_header) ones. See [`valid_header`](super::valid_header).
+    /// itself, except reserved ones, such as the length of the body.
     pub headers: Vec<(String, String)>,
     /// `Content-Type` of HTTP requests; `None` for `application/json`, unless one of `headers` says otherwise.
     pub content_type: Option<&'static str>,

@@ -197,7 +197,7 @@ impl Session {
     /// ([`MqttSettings::clean_session`](super::MqttSettings::clean_session)). `None` where each connection begins anew.
     ///
     /// With it the broker and the next connection complete every exchange of `QoS` 1 and 2, as MQTT 3.1.1 §4.4 demands; the
-    /// sender's part is to keep the readings of [`Suspended::seqs`] in flight.
+    /// sender's part is to keep in flight the readings that were under way.
     pub fn suspend(self) -> Option<Suspended> {
         let Self::Mqtt(session) = self else { return None };
         let (session, unsent, untold) = session.into_parts();
