@@ -16,7 +16,7 @@ use crate::record::Qos;
 pub struct Identity {
     /// The device's id.
     pub device: String,
-    /// HTTP method of its requests: a token other than CONNECT and the like.
+    /// HTTP method of its requests: any token but CONNECT.
     pub method: String,
     /// Where its readings go: the HTTP or WebSocket request target, or the
     /// MQTT topic. `None` stands for the endpoint's own path, or the topic `devices/<device>/readings`.
