@@ -29,7 +29,7 @@ const NARROW: &str =
 \"$1\" serve --http-port 8080 --mqtt-port 1883 > serve.txt & served=$!
 while ! grep -q 'Ctrl-C' serve.txt; do sleep 0.05; done
 for nth in 1 2; do
-  \"$1\" run --workers 1 --target http=http://127.0.0.1:8080/ --out $nth trial.toml > $nth.txt 2>&1
+  \"$1\" run --workers 1 --target http=http://127.0.0.1:8080 --out $nth trial.toml > $nth.txt 2>&1
   echo $? > $nth.exit
 done
 kill $served
@@ -58,9 +58,12 @@ fn a_generator_without_source_ports_is_invalid_and_its_target_is_not_called_down
     let flat = first.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(flat.contains("the generator ran out of source ports: "), "{first}");
     assert!(flat.contains("not judged all fleets: error rate"), "{first}");
-    // Its connections rest for a while: the next run may find no port even to look for its target.
-    assert!(matches!(read("2.exit").trim(), "1" | "12"), "{second}");
-    assert!(second.contains("ran out of source ports") && !second.contains("nothing answers"), "{second}");
+    // Its connections rest for a while: the next run may find no port even to look for its target, or, where the system takes
+    // them again after a second, ports enough.
+    let enough = read("2.exit").trim() == "0";
+    assert!(enough || matches!(read("2.exit").trim(), "1" | "12"), "{second}");
+    assert!(enough || second.contains("ran out of source ports"), "{second}");
+    assert!(!second.contains("nothing answers"), "{second}");
 }
 
 #[test]
