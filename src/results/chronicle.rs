@@ -29,6 +29,8 @@ pub(super) struct Chronicle {
     faults: FaultWatch,
     budgets: BudgetWatch,
     refusals: RefusalWatch,
+    /// Failures of which the file does not know yet.
+    untold: bool,
 }
 
 impl Chronicle {
@@ -43,6 +45,7 @@ impl Chronicle {
             faults: FaultWatch::new(Arc::clone(&layout), log),
             budgets: BudgetWatch::default(),
             refusals: RefusalWatch::default(),
+            untold: false,
             layout,
         }
     }
@@ -108,9 +111,9 @@ impl Chronicle {
         files.append(&self.layout, (start, end), &self.names(&active), &mut load)?;
         self.totals.absorb(&load, end);
         self.written_to = end;
-        if !load.failures.is_empty() {
-            files.write_failures(&self.totals.failures())?;
-        }
+        self.untold |= !load.failures.is_empty();
+        // Where descriptors have run out this fails, and the run must not: the next interval tries again.
+        self.untold = self.untold && files.write_failures(&self.totals.failures()).is_err();
         let mut report = self.running.report(start, end, &load, &self.totals);
         report.refused = self.refusals.judge(end, &self.totals);
         (report.switches, report.faults) = (switches, active.clone());

@@ -116,6 +116,14 @@ impl RunDirectory {
         self.replace("summary.csv", |file| write_summary(file, &self.run_id, rows))
     }
 
+    /// Writes `failures.csv` in one step, once nothing changes it any more.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub(crate) fn write_failures(&self, totals: &Totals) -> io::Result<()> {
+        FailureTable::of(self).write(&totals.failures())
+    }
+
     pub(super) fn replace(&self, name: &str, write: impl FnOnce(File) -> io::Result<()>) -> io::Result<()> {
         replace(&self.path.join(name), write)
     }

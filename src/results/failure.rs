@@ -374,8 +374,12 @@ pub(super) struct FailureTable {
 }
 
 impl FailureTable {
+    pub(super) fn of(directory: &RunDirectory) -> Self {
+        Self { directory: directory.clone() }
+    }
+
     pub(super) fn start(directory: &RunDirectory) -> io::Result<Self> {
-        let table = Self { directory: directory.clone() };
+        let table = Self::of(directory);
         table.write(&[])?;
         Ok(table)
     }

@@ -55,7 +55,8 @@ pub(super) fn merge(args: &MergeArgs) -> Result<Exit, Fault> {
     };
     let exit = conclude(&mut manifest, &totals, &demanded);
     directory
-        .write_summary(&totals.rows())
+        .write_failures(&totals)
+        .and_then(|()| directory.write_summary(&totals.rows()))
         .and_then(|()| directory.write_manifest(&manifest))
         .map_err(|error| unwritable(&error, &shown))?;
     let printed = print(&directory, args.json);

@@ -125,6 +125,9 @@ impl Driven {
             self.journal.note(report.finished, "end", detail)?;
         }
         self.journal.finish()?;
+        if let Ok(totals) = &self.totals {
+            self.directory.write_failures(totals)?;
+        }
         self.directory.write_summary(rows)?;
         self.directory.write_manifest(&self.manifest)
     }
