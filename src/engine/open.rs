@@ -12,12 +12,14 @@ impl<S: Sink> Worker<S> {
     pub(super) fn tell_open(&self, now: Tick) {
         self.tell_traffic(now);
         let (mut gauge, mut overdue) = (Gauge::default(), Ages::default());
-        for fleet in (0..self.plan.scenario().fleets.len()).map(|fleet| FleetId(fleet as u16)) {
-            for device in self.devices.iter().filter(|device| device.fleet == fleet) {
+        // Devices stand in the order of their fleets.
+        for fleet in self.devices.chunk_by(|one, other| one.fleet == other.fleet) {
+            let Some(first) = fleet.first() else { continue };
+            for device in fleet {
                 self.gauge(device, now, (&mut gauge, &mut overdue));
             }
             gauge.take_ages(&mut overdue);
-            self.sink.borrow_mut().gauge(fleet, &gauge);
+            self.sink.borrow_mut().gauge(first.fleet, &gauge);
             gauge.reset();
         }
     }
