@@ -258,13 +258,15 @@ async fn connect<S: Sink>(
             ..identity
         }
     };
-    let mut dialing = Box::pin(Session::connect(endpoint, &worker.settings[fleet], &identity));
+    let settings = &worker.settings[fleet];
+    // Boxed with what it presents: the task of an idle device would keep room for both.
+    let mut dialing = Box::pin(async move { Session::connect(endpoint, settings, &identity).await });
     let reasons = worker.reasons(device);
     let attempted = poll_fn(|cx| {
         device.listen(cx);
         Poll::Ready(Err(match dialing.as_mut().poll(cx) {
             Poll::Ready(Ok(session)) => return Poll::Ready(Ok(session)),
-            Poll::Ready(Err(failure)) => (Outcome::Error(failure.kind), failure.reason),
+            Poll::Ready(Err(failure)) => (Outcome::Error(failure.kind), *failure.reason),
             Poll::Pending => {
                 if let Some(ending) = device.struck.take() {
                     device.barred.set(true);

@@ -11,13 +11,13 @@ use crate::record::{Code, ErrorKind, Reason};
 pub struct Failure {
     /// What it is counted as.
     pub kind: ErrorKind,
-    /// What happened.
-    pub reason: Reason,
+    /// What happened. Boxed, since every idle session has room for a failure.
+    pub reason: Box<Reason>,
 }
 
 impl Failure {
     pub(super) fn new(kind: ErrorKind, sentence: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, reason: Reason::new(Code::word(kind.name()), sentence) }
+        Self { kind, reason: Box::new(Reason::new(Code::word(kind.name()), sentence)) }
     }
 
     /// The peer broke its protocol or refused the handshake.
@@ -32,7 +32,7 @@ impl Failure {
 
     /// A network call failed.
     pub(super) fn io(error: &io::Error) -> Self {
-        Self { kind: ErrorKind::of_io(error), reason: Reason::of_io(error) }
+        Self { kind: ErrorKind::of_io(error), reason: Box::new(Reason::of_io(error)) }
     }
 
     /// A reading was handed to a session that was not ready for it.
@@ -48,7 +48,7 @@ impl Failure {
 
     /// Adds the beginning of what the peer replied.
     pub(super) fn with_sample(mut self, reply: &[u8]) -> Self {
-        self.reason = self.reason.with_sample(reply);
+        *self.reason = self.reason.with_sample(reply);
         self
     }
 

@@ -277,6 +277,6 @@ mod tests {
         // Buffers come on top: at most 1 KiB each way when idle, and 4 KiB more for WebSocket.
         let sizes =
             [size_of::<Session>(), size_of::<Gate<Http>>(), size_of::<Gate<Mqtt>>(), size_of::<Gate<Ws>>()];
-        assert!(sizes.iter().zip([16, 512, 512, 768]).all(|(size, limit)| *size <= limit), "{sizes:?}");
+        assert!(sizes.iter().zip([16, 432, 448, 512]).all(|(size, limit)| *size <= limit), "{sizes:?}");
     }
 }

@@ -369,7 +369,10 @@ fn a_refused_upgrade_says_with_what_status() {
         let refused = open(Script::new().data(response.as_bytes()));
         let sentence = format!("the server answered the upgrade with {}", status_line(status));
         let expected = Failure::protocol(sentence).with_code("HTTP", status.into()).final_if(for_good);
-        assert_eq!(Failure { reason: Reason { sample: None, ..refused.reason }, ..refused }, expected);
+        assert_eq!(
+            Failure { reason: Box::new(Reason { sample: None, ..*refused.reason }), ..refused },
+            expected
+        );
     }
     assert_eq!(open(Script::new().data(b"SSH-2.0-OpenSSH\r\n\r\n")).kind, ErrorKind::Protocol);
     assert_eq!(open(Script::new().end()).kind, ErrorKind::Closed);
