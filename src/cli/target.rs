@@ -10,7 +10,7 @@ use super::operator;
 use super::shard::Part;
 use crate::fleet::Format;
 use crate::protocol::Endpoint;
-use crate::protocol::control::TroubleDesk;
+use crate::protocol::control::FaultClient;
 use crate::record::Protocol;
 use crate::reference::{Config, Server};
 use crate::results::FleetTarget;
@@ -202,7 +202,8 @@ fn breakable(server: Option<&Server>, endpoints: &[Endpoint]) -> Result<Endpoint
     })?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Fault::failed)?;
-    let offered = TroubleDesk::at(endpoint).map(|desk| runtime.block_on(async move { desk.offered().await }));
+    let offered =
+        FaultClient::at(endpoint).map(|client| runtime.block_on(async move { client.offered().await }));
     offered
         .flatten()
         .map_err(|error| Fault::failed(format!("the scenario has service faults, and {error}")))?;

@@ -15,7 +15,7 @@ pub enum Effect {
     /// In the simulated device.
     Device(Mishap),
     /// In the bundled reference system, over its control API.
-    Service(Trouble),
+    Service(ServiceFault),
     /// A command of the user's, for any other target.
     Command(Command),
 }
@@ -340,7 +340,7 @@ word::words! {
 
 /// What befalls the bundled reference system.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Trouble {
+pub enum ServiceFault {
     /// Inference takes so many times as long.
     Slow {
         /// The factor, at least 1.
@@ -395,7 +395,7 @@ pub enum Trouble {
     Refuse,
 }
 
-impl Trouble {
+impl ServiceFault {
     /// Whether it happens at an instant, so that nothing is left to be undone.
     pub const fn is_instant(&self) -> bool {
         matches!(self, Self::Crash { .. } | Self::CacheFlush)

@@ -21,8 +21,8 @@ mod weather;
 
 pub(crate) use delay::{Delay, DelayLaw, Loss};
 pub(crate) use effect::{
-    Act, Command, Damage, Direction, Effect, Ending, MessageKind, Mishap, Sensor, Tampering, Toxic,
-    ToxicKind, Trouble,
+    Act, Command, Damage, Direction, Effect, Ending, MessageKind, Mishap, Sensor, ServiceFault, Tampering,
+    Toxic, ToxicKind,
 };
 pub(crate) use link::Link;
 pub(crate) use preset::{PRESETS, preset};

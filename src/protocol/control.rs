@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::Endpoint;
-use crate::fault::Trouble;
+use crate::fault::ServiceFault;
 use crate::units::Span;
 
 /// Why a request to the target came to nothing.
@@ -69,14 +69,14 @@ fn innermost(error: &reqwest::Error) -> String {
 
 /// The bundled reference system's way of being broken on purpose, `/v1/faults`.
 #[derive(Debug, Clone)]
-pub struct TroubleDesk {
+pub struct FaultClient {
     client: reqwest::Client,
     url: String,
     authority: String,
 }
 
-impl TroubleDesk {
-    /// The desk of the service at the authority of `endpoint`, whatever its path. Nothing is sent yet.
+impl FaultClient {
+    /// The client of the service at the authority of `endpoint`, whatever its path. Nothing is sent yet.
     ///
     /// # Errors
     /// If the system gives no HTTP client.
@@ -106,7 +106,7 @@ impl TroubleDesk {
     pub async fn start(
         &self,
         name: &str,
-        trouble: &Trouble,
+        trouble: &ServiceFault,
         seed: u64,
         length: Span,
     ) -> Result<u64, ControlError> {
@@ -151,7 +151,7 @@ impl TroubleDesk {
     }
 }
 
-fn start_order(name: &str, trouble: &Trouble, seed: u64, length: Span) -> Value {
+fn start_order(name: &str, trouble: &ServiceFault, seed: u64, length: Span) -> Value {
     let for_ms = length.as_ns().saturating_add(GRACE.as_ns()).div_ceil(1_000_000);
     let mut order = json!({
         "operation": "start",
@@ -169,27 +169,27 @@ fn start_order(name: &str, trouble: &Trouble, seed: u64, length: Span) -> Value 
 }
 
 /// A trouble as the control API writes it: its kind and its parameters.
-fn wording(trouble: &Trouble) -> (&'static str, Vec<(&'static str, Value)>) {
+fn wording(trouble: &ServiceFault) -> (&'static str, Vec<(&'static str, Value)>) {
     let ms = |span: Span| {
         let whole = span.as_ns() / 1_000_000;
         if span.as_ns().is_multiple_of(1_000_000) { json!(whole) } else { json!(span.as_secs_f64() * 1e3) }
     };
     match trouble {
-        Trouble::Slow { factor } => ("slow", vec![("factor", json!(factor))]),
-        Trouble::Crash { workers } => ("crash", vec![("workers", json!(workers))]),
-        Trouble::Stall => ("stall", Vec::new()),
-        Trouble::Errors { chance } => ("errors", vec![("chance", json!(chance))]),
-        Trouble::Overload { chance, retry_after } => {
+        ServiceFault::Slow { factor } => ("slow", vec![("factor", json!(factor))]),
+        ServiceFault::Crash { workers } => ("crash", vec![("workers", json!(workers))]),
+        ServiceFault::Stall => ("stall", Vec::new()),
+        ServiceFault::Errors { chance } => ("errors", vec![("chance", json!(chance))]),
+        ServiceFault::Overload { chance, retry_after } => {
             ("overload", vec![("chance", json!(chance)), ("retry_after_ms", ms(*retry_after))])
         }
-        Trouble::CacheFlush => ("cache-flush", Vec::new()),
-        Trouble::CacheOff => ("cache-off", Vec::new()),
-        Trouble::QueueShrink { capacity } => ("queue-shrink", vec![("capacity", json!(capacity))]),
-        Trouble::VerdictDrop { chance } => ("verdict-drop", vec![("chance", json!(chance))]),
-        Trouble::VerdictDelay { delay } => ("verdict-delay", vec![("delay_ms", ms(*delay))]),
-        Trouble::VerdictDuplicate { chance } => ("verdict-duplicate", vec![("chance", json!(chance))]),
-        Trouble::PubackWithheld => ("puback-withheld", Vec::new()),
-        Trouble::Refuse => ("refuse", Vec::new()),
+        ServiceFault::CacheFlush => ("cache-flush", Vec::new()),
+        ServiceFault::CacheOff => ("cache-off", Vec::new()),
+        ServiceFault::QueueShrink { capacity } => ("queue-shrink", vec![("capacity", json!(capacity))]),
+        ServiceFault::VerdictDrop { chance } => ("verdict-drop", vec![("chance", json!(chance))]),
+        ServiceFault::VerdictDelay { delay } => ("verdict-delay", vec![("delay_ms", ms(*delay))]),
+        ServiceFault::VerdictDuplicate { chance } => ("verdict-duplicate", vec![("chance", json!(chance))]),
+        ServiceFault::PubackWithheld => ("puback-withheld", Vec::new()),
+        ServiceFault::Refuse => ("refuse", Vec::new()),
     }
 }
 
@@ -204,7 +204,7 @@ mod tests {
     /// Answers `reply` to one request on a connection of its own, and gives what was asked.
     async fn answered<T>(
         reply: &'static str,
-        ask: impl AsyncFnOnce(TroubleDesk) -> Result<T, ControlError>,
+        ask: impl AsyncFnOnce(FaultClient) -> Result<T, ControlError>,
     ) -> (Result<T, ControlError>, String) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("ws://{}/v1/stream", listener.local_addr().unwrap());
@@ -227,8 +227,8 @@ mod tests {
             peer.write_all(reply.as_bytes()).await.unwrap();
             text
         };
-        let desk = TroubleDesk::at(&endpoint).unwrap();
-        tokio::join!(ask(desk), server)
+        let client = FaultClient::at(&endpoint).unwrap();
+        tokio::join!(ask(client), server)
     }
 
     fn block_on<T>(future: impl Future<Output = T>) -> T {
@@ -239,9 +239,9 @@ mod tests {
     fn troubles_are_started_and_stopped_by_name() {
         block_on(async {
             let reply = "HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n{\"acted\":7}";
-            let slow = Trouble::Slow { factor: 2.5 };
-            let (acted, request) = answered(reply, async |desk: TroubleDesk| {
-                desk.start("brake", &slow, 1 << 11, Span::from_ms(1_500)).await
+            let slow = ServiceFault::Slow { factor: 2.5 };
+            let (acted, request) = answered(reply, async |client: FaultClient| {
+                client.start("brake", &slow, 1 << 11, Span::from_ms(1_500)).await
             })
             .await;
             assert_eq!(acted.unwrap(), 7);
@@ -253,7 +253,8 @@ mod tests {
                 serde_json::from_str::<Value>(body).unwrap(),
                 json!({"operation": "start", "name": "brake", "kind": "slow", "factor": 2.5, "seed": 1, "for_ms": 61_500})
             );
-            let (acted, request) = answered(reply, async |desk: TroubleDesk| desk.stop("brake").await).await;
+            let (acted, request) =
+                answered(reply, async |client: FaultClient| client.stop("brake").await).await;
             assert_eq!(acted.unwrap(), 7);
             assert!(request.ends_with(r#"{"name":"brake","operation":"stop"}"#), "{request}");
         });
@@ -265,10 +266,11 @@ mod tests {
             let body = r#"{"error":"not \u0007today"}"#;
             let head = "HTTP/1.1 403 Forbidden\r\nContent-Length: ";
             let reply: &'static str = format!("{head}{}\r\n\r\n{body}", body.len()).leak();
-            let (stopped, _) = answered(reply, async |desk: TroubleDesk| desk.stop("x").await).await;
+            let (stopped, _) = answered(reply, async |client: FaultClient| client.stop("x").await).await;
             assert_eq!(stopped.unwrap_err().to_string(), "403 Forbidden: not today");
             let plain = "HTTP/1.1 405 Method Not Allowed\r\nContent-Length: 4\r\n\r\nno.\n";
-            let (offered, request) = answered(plain, async |desk: TroubleDesk| desk.offered().await).await;
+            let (offered, request) =
+                answered(plain, async |client: FaultClient| client.offered().await).await;
             assert!(request.starts_with("GET /v1/faults HTTP/1.1\r\n"), "{request}");
             let error = offered.unwrap_err().to_string();
             assert!(
@@ -282,25 +284,25 @@ mod tests {
     fn every_trouble_is_worded_as_the_control_api_wants_it() {
         let (chance, span) = (0.5, Span::from_ms(250));
         let table = [
-            (Trouble::Slow { factor: 3.0 }, json!({"kind": "slow", "factor": 3.0})),
-            (Trouble::Crash { workers: 2 }, json!({"kind": "crash", "workers": 2})),
-            (Trouble::Stall, json!({"kind": "stall"})),
-            (Trouble::Errors { chance }, json!({"kind": "errors", "chance": 0.5})),
+            (ServiceFault::Slow { factor: 3.0 }, json!({"kind": "slow", "factor": 3.0})),
+            (ServiceFault::Crash { workers: 2 }, json!({"kind": "crash", "workers": 2})),
+            (ServiceFault::Stall, json!({"kind": "stall"})),
+            (ServiceFault::Errors { chance }, json!({"kind": "errors", "chance": 0.5})),
             (
-                Trouble::Overload { chance, retry_after: span },
+                ServiceFault::Overload { chance, retry_after: span },
                 json!({"kind": "overload", "chance": 0.5, "retry_after_ms": 250}),
             ),
-            (Trouble::CacheFlush, json!({"kind": "cache-flush"})),
-            (Trouble::CacheOff, json!({"kind": "cache-off"})),
-            (Trouble::QueueShrink { capacity: 9 }, json!({"kind": "queue-shrink", "capacity": 9})),
-            (Trouble::VerdictDrop { chance }, json!({"kind": "verdict-drop", "chance": 0.5})),
+            (ServiceFault::CacheFlush, json!({"kind": "cache-flush"})),
+            (ServiceFault::CacheOff, json!({"kind": "cache-off"})),
+            (ServiceFault::QueueShrink { capacity: 9 }, json!({"kind": "queue-shrink", "capacity": 9})),
+            (ServiceFault::VerdictDrop { chance }, json!({"kind": "verdict-drop", "chance": 0.5})),
             (
-                Trouble::VerdictDelay { delay: Span::from_ns(1_500_000) },
+                ServiceFault::VerdictDelay { delay: Span::from_ns(1_500_000) },
                 json!({"kind": "verdict-delay", "delay_ms": 1.5}),
             ),
-            (Trouble::VerdictDuplicate { chance }, json!({"kind": "verdict-duplicate", "chance": 0.5})),
-            (Trouble::PubackWithheld, json!({"kind": "puback-withheld"})),
-            (Trouble::Refuse, json!({"kind": "refuse"})),
+            (ServiceFault::VerdictDuplicate { chance }, json!({"kind": "verdict-duplicate", "chance": 0.5})),
+            (ServiceFault::PubackWithheld, json!({"kind": "puback-withheld"})),
+            (ServiceFault::Refuse, json!({"kind": "refuse"})),
         ];
         for (trouble, expected) in table {
             let (kind, parameters) = wording(&trouble);

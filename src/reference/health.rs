@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
+use super::fault::ActiveFault;
 use super::pipeline::Operation;
-use super::trouble::Sign;
 use crate::clock::Tick;
 use crate::service::FaultKind;
 
@@ -54,7 +54,7 @@ pub(super) struct Signs {
     /// What does not answer, in sentences.
     pub(super) away: Vec<String>,
     /// Faults that are on.
-    pub(super) faults: Vec<Sign>,
+    pub(super) faults: Vec<ActiveFault>,
 }
 
 /// A refusal counts against health for this long, nanoseconds.
@@ -108,7 +108,7 @@ impl Health {
         for reason in &signs.away {
             health.add(Status::Degraded, reason.clone());
         }
-        for Sign { kind, sentence, .. } in &signs.faults {
+        for ActiveFault { kind, sentence, .. } in &signs.faults {
             let stalls = *kind == FaultKind::Stall;
             let status = if stalls { Status::Unhealthy } else { Status::Degraded };
             health.add(status, sentence.clone());
@@ -143,7 +143,7 @@ mod tests {
             faults: Vec::new(),
         };
         let fault = |kind| Signs {
-            faults: vec![Sign { name: "f".into(), kind, sentence: "the fault `f` is on".into() }],
+            faults: vec![ActiveFault { name: "f".into(), kind, sentence: "the fault `f` is on".into() }],
             ..well.clone()
         };
         let well = || well.clone();

@@ -13,6 +13,7 @@ mod delivery;
 mod detector;
 mod device;
 mod endpoint;
+mod fault;
 #[cfg(fuzzing)]
 pub mod fuzz;
 mod health;
@@ -28,7 +29,6 @@ mod queue;
 mod reading;
 pub(crate) mod score;
 mod server;
-mod trouble;
 mod window;
 
 pub use config::Config;

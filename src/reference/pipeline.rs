@@ -178,7 +178,7 @@ impl Pipeline {
             self.full_since.store(0, Ordering::Relaxed);
         }
         // Whatever is let wait now is let wait by it.
-        self.parts.troubles.strikes(FaultKind::Stall);
+        self.parts.faults.strikes(FaultKind::Stall);
         Submitted::Taken
     }
 
@@ -283,17 +283,17 @@ impl Pipeline {
             last_shed: metrics.last_shed(),
             full_since,
             operation: self.operation(),
-            faults: self.parts.troubles.signs(self.now()),
+            faults: self.parts.faults.active(self.now()),
         })
     }
 
     /// The figures of this moment, for a scrape.
     pub(super) fn snapshot(&self) -> Snapshot {
-        let troubles = &self.parts.troubles;
-        let faults = troubles.signs(self.now()).into_iter().map(|sign| (sign.name, sign.kind));
+        let faults = &self.parts.faults;
+        let active = faults.active(self.now()).into_iter().map(|fault| (fault.name, fault.kind));
         Snapshot {
-            faults: faults.collect(),
-            fault_acts: FaultKind::ALL.iter().map(|kind| troubles.acts(*kind)).collect(),
+            faults: active.collect(),
+            fault_acts: FaultKind::ALL.iter().map(|kind| faults.acts(*kind)).collect(),
             waiting: self.queue.waiting(),
             queue_capacity: self.queue.capacity(),
             workers: self.pool.alive(),

@@ -10,11 +10,11 @@ use super::cluster::{Luggage, Store};
 use super::delivery::Repeat;
 use super::detector::Defects;
 use super::device::{Device, Devices, Handle, Known, open};
+use super::fault::FaultRegistry;
 use super::job::{Back, Job, Reason, Word};
 use super::metric::Metrics;
 use super::model::{CHALLENGER, CHAMPION, Costs, Experiment, Key};
 use super::reading::{Level, StageTimes, Verdict};
-use super::trouble::Troubles;
 use crate::clock::{Monotonic, Tick};
 use crate::service::{FaultKind, Setup};
 
@@ -40,7 +40,7 @@ pub(super) struct Parts {
     /// What inference costs are multiplied by, as the bits of a float.
     slowdown: AtomicU64,
     /// What goes wrong on purpose.
-    pub(super) troubles: Troubles,
+    pub(super) faults: FaultRegistry,
 }
 
 impl Parts {
@@ -60,7 +60,7 @@ impl Parts {
             experiment: Experiment::new(setup.experiment),
             flights: Flights::new(),
             slowdown: AtomicU64::new(1.0_f64.to_bits()),
-            troubles: Troubles::default(),
+            faults: FaultRegistry::default(),
         })
     }
 
@@ -154,7 +154,7 @@ impl Processor {
         let device = self.device(&job.reading.device);
         let mut seat = self.seat(job, device, taken)?;
         let key = seat.keys[seat.arm];
-        let found = if parts.troubles.strikes(FaultKind::CacheOff) {
+        let found = if parts.faults.strikes(FaultKind::CacheOff) {
             None
         } else {
             parts.cache.get(&key, seat.looked).or_else(|| self.ask_others(key, &seat))
@@ -298,11 +298,11 @@ impl Processor {
     pub(super) fn cost(&mut self, tasks: &[Task]) -> u64 {
         let is_challenger = tasks.iter().all(|task| usize::from(task.key.model) == CHALLENGER);
         let cost = self.costs.next(is_challenger, tasks.len(), self.parts.slowdown());
-        let troubles = &self.parts.troubles;
-        if cost == 0 || !troubles.is_on(FaultKind::Slow) {
+        let faults = &self.parts.faults;
+        if cost == 0 || !faults.is_on(FaultKind::Slow) {
             return cost;
         }
-        (cost as f64 * troubles.slowdown()).min(LONGEST_SLOWED.max(cost as f64)) as u64
+        (cost as f64 * faults.slowdown()).min(LONGEST_SLOWED.max(cost as f64)) as u64
     }
 
     /// Whether an inference only waits, so that others can be under way meanwhile.
@@ -332,7 +332,7 @@ impl Processor {
             // A model that was replaced meanwhile is not remembered: its key would never be asked for.
             // Nor is anything while the cache is passed by.
             if key.version == self.parts.cache.version(usize::from(key.model))
-                && !self.parts.troubles.is_on(FaultKind::CacheOff)
+                && !self.parts.faults.is_on(FaultKind::CacheOff)
             {
                 self.parts.cache.insert(key, score, now, device);
                 if let Some(store) = &self.parts.store {

@@ -229,7 +229,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::fault::{Schedule, Trouble};
+    use crate::fault::{Schedule, ServiceFault};
 
     const END: Tick = Tick(1_000_000_000_000);
 
@@ -253,7 +253,7 @@ mod tests {
     }
 
     fn slow(schedule: Option<(u64, u64, u64, u32)>) -> Arc<Fault> {
-        fault("slow", Effect::Service(Trouble::Slow { factor: 2.0 }), schedule)
+        fault("slow", Effect::Service(ServiceFault::Slow { factor: 2.0 }), schedule)
     }
 
     /// Turn, on, and by plan at.
@@ -335,7 +335,7 @@ mod tests {
 
     #[test]
     fn instants_end_at_once_and_take_no_length() {
-        let flush = fault("flush", Effect::Service(Trouble::CacheFlush), None);
+        let flush = fault("flush", Effect::Service(ServiceFault::CacheFlush), None);
         let mut board = Board::new(&[flush], END);
         assert!(board.start("flush", Tick(7), Some(1)).unwrap_err().contains("leave out --for"));
         assert_eq!(board.start("flush", Tick(7), None).unwrap().until, Some(Tick(7)));

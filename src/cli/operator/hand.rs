@@ -15,8 +15,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::command::{Ended, Running};
 use crate::clock::{Monotonic, Tick};
 use crate::engine::Order;
-use crate::fault::{Command, Effect, Fault, Trouble};
-use crate::protocol::control::TroubleDesk;
+use crate::fault::{Command, Effect, Fault, ServiceFault};
+use crate::protocol::control::FaultClient;
 use crate::record::{FaultId, Switch, SwitchLog};
 use crate::seed::Seed;
 use crate::units::Span;
@@ -41,7 +41,7 @@ pub(super) struct Bench {
     /// The run's directory, absolute.
     pub(super) directory: PathBuf,
     pub(super) orders: watch::Receiver<Order>,
-    pub(super) service: Option<TroubleDesk>,
+    pub(super) service: Option<FaultClient>,
     /// Whether it breaks the service and runs commands, or leaves that to another shard.
     pub(super) leads: bool,
     pub(super) screen: Box<dyn Fn(&str) + Send>,
@@ -144,7 +144,7 @@ impl Hand {
         begun
     }
 
-    async fn start(&self, trouble: &Trouble, turn: u32, length: Span) -> Result<u64, String> {
+    async fn start(&self, trouble: &ServiceFault, turn: u32, length: Span) -> Result<u64, String> {
         let service = self.bench.service.as_ref().ok_or("there is no service to break")?;
         let label = format!("fault/{}/service", self.fault.name);
         let seed = self.bench.seed.stream(&label, u64::from(turn)).next_u64();

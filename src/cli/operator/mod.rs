@@ -30,7 +30,7 @@ use tokio::task::{JoinSet, LocalSet};
 use crate::clock::{Monotonic, Pacer, Tick};
 use crate::engine::{Control, Order};
 use crate::fault::Fault;
-use crate::protocol::control::TroubleDesk;
+use crate::protocol::control::FaultClient;
 use crate::record::SwitchLog;
 use crate::seed::Seed;
 use desk::Desk;
@@ -53,7 +53,7 @@ pub(super) struct Post {
     pub(super) scenario: String,
     pub(super) directory: PathBuf,
     /// The way to the service, where there are service faults.
-    pub(super) service: Option<TroubleDesk>,
+    pub(super) service: Option<FaultClient>,
     /// Where people may speak to the run, the preferred place first.
     pub(super) places: Vec<PathBuf>,
     /// Tells whoever looks at the run.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::*;
-use crate::fault::{Command, Effect, Schedule, Trouble};
+use crate::fault::{Command, Effect, Schedule, ServiceFault};
 use crate::protocol::Endpoint;
 use crate::record::{FaultId, Protocol, Switch};
 use crate::units::Span;
@@ -41,7 +41,7 @@ impl Stage {
         }
     }
 
-    fn operator(&self, faults: Vec<Fault>, service: Option<TroubleDesk>) -> Operator {
+    fn operator(&self, faults: Vec<Fault>, service: Option<FaultClient>) -> Operator {
         let shown = Arc::clone(&self.shown);
         Operator::start(Post {
             leads: true,
@@ -295,10 +295,10 @@ fn a_command_that_leaves_something_running_is_over_all_the_same() {
 /// A control API that answers with these, one after the other, each on the first connection; and what it was asked.
 fn control_api(
     answers: Vec<(&'static str, &'static str)>,
-) -> (TroubleDesk, JoinHandle<Vec<serde_json::Value>>) {
+) -> (FaultClient, JoinHandle<Vec<serde_json::Value>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/v1/readings", listener.local_addr().unwrap());
-    let desk = TroubleDesk::at(&Endpoint::resolve(Protocol::Http, &url).unwrap()).unwrap();
+    let desk = FaultClient::at(&Endpoint::resolve(Protocol::Http, &url).unwrap()).unwrap();
     let serving = thread::spawn(move || {
         let (stream, _) = listener.accept().unwrap();
         let mut stream = BufReader::new(stream);
@@ -327,7 +327,7 @@ fn control_api(
 }
 
 fn slow() -> Fault {
-    fault("brake", Effect::Service(Trouble::Slow { factor: 4.0 }), Some(20), 30)
+    fault("brake", Effect::Service(ServiceFault::Slow { factor: 4.0 }), Some(20), 30)
 }
 
 #[test]

@@ -24,7 +24,7 @@ use crate::calibration::Profile;
 use crate::clock::{Monotonic, PacerKind, Tick, WallTime};
 use crate::display::{Progress, ProgressMode, Style};
 use crate::engine::{self, Control, EngineError, Order, Setup};
-use crate::protocol::control::TroubleDesk;
+use crate::protocol::control::FaultClient;
 use crate::record::{FleetId, Layout, Scarce, Shard, SwitchLog};
 use crate::results::{
     self, BudgetResult, ClockFacts, Collector, Demand, Host, Manifest, PacerFacts, Privacy, Refused,
@@ -229,7 +229,7 @@ impl Attempt {
         progress: &Arc<Progress>,
     ) -> Result<Operator, Fault> {
         let (plan, screen) = (&self.plan, Arc::clone(progress));
-        let service = targets.broken_at.as_ref().map(TroubleDesk::at).transpose().map_err(Fault::failed)?;
+        let service = targets.broken_at.as_ref().map(FaultClient::at).transpose().map_err(Fault::failed)?;
         let post = Post {
             leads: self.part.shard().leads(),
             faults: plan.faults().to_vec(),

@@ -18,12 +18,12 @@ use crate::clock::Tick;
 use crate::reference::admission::{Class, Gate};
 use crate::reference::alert::Board;
 use crate::reference::cluster::{Bus, Note};
+use crate::reference::fault::{Delivery, FaultRegistry};
 use crate::reference::health::Health;
 use crate::reference::job::{Answer, Name, Reason, Shed, Ticket, Word};
 use crate::reference::metric::Metrics;
 use crate::reference::pipeline::{Pipeline, Submitted};
 use crate::reference::reading::Reading;
-use crate::reference::trouble::{Fate, Troubles};
 use crate::service::FaultKind;
 
 /// Words taken up at once.
@@ -126,8 +126,8 @@ impl Desk {
     }
 
     /// What goes wrong on purpose.
-    pub(super) fn troubles(&self) -> &Troubles {
-        self.pipeline.troubles()
+    pub(super) fn faults(&self) -> &FaultRegistry {
+        self.pipeline.faults()
     }
 
     /// A line for a connection on which answers are messages of their own: answers to what it hands in come back on it.
@@ -167,11 +167,11 @@ impl Desk {
             Refusal::Shed(Reason::Quota, wait_ns.div_ceil(1_000_000))
         })?;
         drop(gate);
-        if let Some(retry_ms) = self.troubles().overload() {
+        if let Some(retry_ms) = self.faults().overload() {
             self.pipeline.turned_away(now, Reason::Overload);
             return Err(Refusal::Shed(Reason::Overload, retry_ms));
         }
-        if self.troubles().strikes(FaultKind::Errors) {
+        if self.faults().strikes(FaultKind::Errors) {
             self.metrics.received.inc();
             self.metrics.failed.inc();
             return Err(Refusal::Failed);
@@ -289,11 +289,11 @@ impl Desk {
     /// Brings an answer on its way, as far as nothing goes wrong with it on purpose.
     fn bring(&self, hub: &Hub, ticket: Ticket, answer: Answer) {
         let Answer::Verdict(verdict) = answer else { return self.hand_over(hub, ticket, answer) };
-        let (fate, delay_ns) = self.troubles().fate(self.may_repeat(ticket));
-        let answer = match fate {
-            Fate::Arrives => Answer::Verdict(verdict),
-            Fate::ArrivesTwice => Answer::Twice(verdict),
-            Fate::Vanishes => Answer::Vanished(Name { device: verdict.device, seq: verdict.seq }),
+        let (delivery, delay_ns) = self.faults().delivery(self.may_repeat(ticket));
+        let answer = match delivery {
+            Delivery::Once => Answer::Verdict(verdict),
+            Delivery::Twice => Answer::Twice(verdict),
+            Delivery::Never => Answer::Vanished(Name { device: verdict.device, seq: verdict.seq }),
         };
         if delay_ns == 0 {
             return self.hand_over(hub, ticket, answer);
@@ -317,7 +317,7 @@ impl Desk {
     /// Undoes faults when their time is up, for as long as it is polled.
     pub(in crate::reference) async fn undo_in_time(&self) {
         loop {
-            let changed = self.troubles().changed.notified();
+            let changed = self.faults().changed.notified();
             match self.pipeline.expire_faults() {
                 None => changed.await,
                 Some(due) => {

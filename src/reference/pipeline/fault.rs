@@ -6,14 +6,14 @@ use serde_json::Value;
 
 use super::{Operation, Pipeline};
 use crate::clock::Tick;
-use crate::fault::Trouble;
-use crate::reference::trouble::{Fault, Full, Order, Troubles};
+use crate::fault::ServiceFault;
+use crate::reference::fault::{Fault, FaultRegistry, Full, Order};
 use crate::service::FaultKind;
 
 impl Pipeline {
     /// What goes wrong on purpose.
-    pub(in crate::reference) fn troubles(&self) -> &Troubles {
-        &self.parts.troubles
+    pub(in crate::reference) fn faults(&self) -> &FaultRegistry {
+        &self.parts.faults
     }
 
     /// Switches a fault on, and tells of it.
@@ -27,16 +27,16 @@ impl Pipeline {
             let reason = "readings are worked on where they come in (workers = 0): no worker and no queue";
             return Err(format!("`{}` can do nothing: {reason}", kind.name()));
         }
-        let acted = match order.trouble {
-            Trouble::Crash { workers } => self.pool.crash_at_once(workers as usize),
-            Trouble::CacheFlush => {
+        let acted = match order.effect {
+            ServiceFault::Crash { workers } => self.pool.crash_at_once(workers as usize),
+            ServiceFault::CacheFlush => {
                 self.parts.cache.clear();
                 1
             }
             _ => 0,
         };
         let full = |Full| "64 faults are on, and more may not be; stop one of them".to_owned();
-        let mut told = self.troubles().begin(order, self.now(), acted as u64).map_err(full)?;
+        let mut told = self.faults().begin(order, self.now(), acted as u64).map_err(full)?;
         self.settle();
         if kind == FaultKind::Slow && self.setup().inference.is_free() {
             let note = "inferences cost nothing here, so there is nothing to slow down: set `inference.cost`";
@@ -48,21 +48,21 @@ impl Pipeline {
 
     /// Switches a fault off, if there is one of this name.
     pub(in crate::reference) fn end_fault(&self, name: &str) -> Option<Fault> {
-        let ended = self.troubles().end(name);
+        let ended = self.faults().end(name);
         self.settle();
         ended
     }
 
     /// Switches all faults off; gives those that were on.
     pub(in crate::reference) fn end_all_faults(&self) -> Vec<Fault> {
-        let ended = self.troubles().end_all();
+        let ended = self.faults().end_all();
         self.settle();
         ended
     }
 
     /// Switches those off whose time is up; gives when the next one's is.
     pub(in crate::reference) fn expire_faults(&self) -> Option<Tick> {
-        let (any, next) = self.troubles().expire(self.now());
+        let (any, next) = self.faults().expire(self.now());
         if any {
             self.settle();
         }
@@ -72,15 +72,15 @@ impl Pipeline {
     /// Brings queue and workers in line with what was asked for and what goes wrong.
     pub(super) fn settle(&self) {
         let capacity = self.capacity.load(Ordering::Relaxed);
-        self.queue.resize(self.troubles().capacity().map_or(capacity, |least| least.min(capacity)));
-        self.queue.pause(self.operation() == Operation::Paused || self.troubles().is_on(FaultKind::Stall));
+        self.queue.resize(self.faults().capacity().map_or(capacity, |least| least.min(capacity)));
+        self.queue.pause(self.operation() == Operation::Paused || self.faults().is_on(FaultKind::Stall));
     }
 
     /// Counts a reading that finds the queue full which would have found room had nobody shrunk it.
     pub(super) fn blame_a_shrunken_queue(&self) {
-        let is_shrunken = self.troubles().is_on(FaultKind::QueueShrink);
+        let is_shrunken = self.faults().is_on(FaultKind::QueueShrink);
         if is_shrunken && self.queue.waiting().iter().sum::<usize>() < self.capacity.load(Ordering::Relaxed) {
-            self.troubles().strikes(FaultKind::QueueShrink);
+            self.faults().strikes(FaultKind::QueueShrink);
         }
     }
 }

@@ -9,7 +9,7 @@ use super::control::status;
 use super::judge::body;
 use super::{Reply, error, json};
 use crate::reference::endpoint::desk::Desk;
-use crate::reference::trouble::{Fault, Order, name};
+use crate::reference::fault::{Fault, Order, name};
 
 /// Operations without a name: they last until they are asked for otherwise.
 #[derive(Deserialize)]
@@ -32,7 +32,7 @@ fn forbidden(desk: &Desk) -> Option<Reply> {
 
 /// `GET /v1/faults`: those that are on.
 pub(super) fn list(desk: &Desk) -> Reply {
-    forbidden(desk).unwrap_or_else(|| json(&desk.pipeline.troubles().tell()))
+    forbidden(desk).unwrap_or_else(|| json(&desk.pipeline.faults().to_json()))
 }
 
 /// `POST /v1/faults`.
@@ -56,7 +56,7 @@ pub(super) async fn operate(request: Request<Incoming>, desk: &Desk) -> Reply {
         Some("stop-all") if fields.len() == 1 => {
             let ended = desk.pipeline.end_all_faults();
             let acted: u64 = ended.iter().map(Fault::acted).sum();
-            let stopped: Vec<Value> = ended.iter().map(Fault::tell).collect();
+            let stopped: Vec<Value> = ended.iter().map(Fault::to_json).collect();
             json(&serde_json::json!({ "stopped": stopped, "acted": acted }))
         }
         _ => lasting(fields, desk),
@@ -83,7 +83,7 @@ fn stop(fields: &Map<String, Value>, desk: &Desk) -> Reply {
         return error(StatusCode::BAD_REQUEST, &reason);
     }
     match desk.pipeline.end_fault(&asked) {
-        Some(fault) => json(&fault.tell()),
+        Some(fault) => json(&fault.to_json()),
         None => error(StatusCode::NOT_FOUND, &format!("no fault `{asked}` is on; GET /v1/faults lists them")),
     }
 }

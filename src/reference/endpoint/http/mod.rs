@@ -105,7 +105,7 @@ async fn converse(stream: TcpStream, desk: Rc<Desk>) {
         return;
     }
     // While new connections are refused, one is let in as far as its first request: only by its path is it known.
-    let latch = desk.troubles().is_on(FaultKind::Refuse).then(Latch::default);
+    let latch = desk.faults().is_on(FaultKind::Refuse).then(Latch::default);
     let stream = Door::new(stream, latch.clone());
     let mut stop = desk.stop.clone();
     let line = Rc::new(desk.line_of_responses());
@@ -136,7 +136,7 @@ async fn converse(stream: TcpStream, desk: Rc<Desk>) {
 
 /// Whether a request on a new connection is refused on purpose. What undoes it is not, nor what tells of it.
 fn is_refused(path: &str, desk: &Desk) -> bool {
-    !["/v1/faults", "/health"].contains(&path) && desk.troubles().strikes(FaultKind::Refuse)
+    !["/v1/faults", "/health"].contains(&path) && desk.faults().strikes(FaultKind::Refuse)
 }
 
 /// Says nothing for as long as its client waits, or nearly.

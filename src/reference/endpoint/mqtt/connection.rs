@@ -310,10 +310,10 @@ impl Connection {
     }
 
     fn acknowledge(&self, pid: QosPid) {
-        let troubles = self.hub.desk.troubles();
+        let faults = self.hub.desk.faults();
         match pid {
             QosPid::Level0 => {}
-            _ if troubles.strikes(FaultKind::PubackWithheld) => {}
+            _ if faults.strikes(FaultKind::PubackWithheld) => {}
             QosPid::Level1(pid) => self.send(&Packet::Puback(pid)),
             QosPid::Level2(pid) => self.send(&Packet::Pubrec(pid)),
         }

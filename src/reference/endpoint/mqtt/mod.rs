@@ -92,7 +92,7 @@ pub(in crate::reference) async fn serve(listener: TcpListener, hub: Rc<Hub>) {
             _ = stop.wait_for(|stop| *stop) => break,
             _ = look.tick() => hub.expire(hub.desk.pipeline.now()),
             stream = accept(&listener) => {
-                if hub.desk.troubles().strikes(FaultKind::Refuse) {
+                if hub.desk.faults().strikes(FaultKind::Refuse) {
                     slam(&stream);
                 } else if hub.connections() >= hub.desk.max_connections {
                     hub.desk.metrics.connections_refused.inc();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::fault::{
     Act, Command, Damage, Delay, DelayLaw, Direction, Effect, Ending, Loss, MessageKind, Mishap, Sensor,
-    Tampering, Toxic, ToxicKind, Trouble, preset,
+    ServiceFault, Tampering, Toxic, ToxicKind, preset,
 };
 use crate::scenario::check::Fields;
 use crate::scenario::problem::Report;
@@ -139,22 +139,22 @@ fn device(kind: &str, fields: &Fields) -> Option<Mishap> {
     }
 }
 
-fn service(kind: &str, fields: &Fields, report: &mut Report<'_>) -> Option<Trouble> {
+fn service(kind: &str, fields: &Fields, report: &mut Report<'_>) -> Option<ServiceFault> {
     let chance = fields.number("chance");
     Some(match kind {
-        "slow-worker" => Trouble::Slow { factor: fields.number("factor") },
-        "worker-crash" => Trouble::Crash { workers: fields.integer("workers") as u32 },
-        "stall" => Trouble::Stall,
-        "errors" => Trouble::Errors { chance },
-        "overload" => Trouble::Overload { chance, retry_after: fields.span("retry_after") },
-        "cache-flush" => Trouble::CacheFlush,
-        "cache-off" => Trouble::CacheOff,
-        "queue-shrink" => Trouble::QueueShrink { capacity: fields.integer("capacity") as u32 },
-        "verdict-drop" => Trouble::VerdictDrop { chance },
-        "verdict-delay" => Trouble::VerdictDelay { delay: fixed(fields, report)? },
-        "verdict-duplicate" => Trouble::VerdictDuplicate { chance },
-        "puback-withheld" => Trouble::PubackWithheld,
-        "refuse-service" => Trouble::Refuse,
+        "slow-worker" => ServiceFault::Slow { factor: fields.number("factor") },
+        "worker-crash" => ServiceFault::Crash { workers: fields.integer("workers") as u32 },
+        "stall" => ServiceFault::Stall,
+        "errors" => ServiceFault::Errors { chance },
+        "overload" => ServiceFault::Overload { chance, retry_after: fields.span("retry_after") },
+        "cache-flush" => ServiceFault::CacheFlush,
+        "cache-off" => ServiceFault::CacheOff,
+        "queue-shrink" => ServiceFault::QueueShrink { capacity: fields.integer("capacity") as u32 },
+        "verdict-drop" => ServiceFault::VerdictDrop { chance },
+        "verdict-delay" => ServiceFault::VerdictDelay { delay: fixed(fields, report)? },
+        "verdict-duplicate" => ServiceFault::VerdictDuplicate { chance },
+        "puback-withheld" => ServiceFault::PubackWithheld,
+        "refuse-service" => ServiceFault::Refuse,
         _ => return None,
     })
 }

@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 
 pub(super) use self::order::{Order, name};
 use crate::clock::Tick;
-use crate::fault::Trouble;
+use crate::fault::ServiceFault;
 use crate::seed::Stream;
 use crate::service::FaultKind;
 
@@ -34,7 +34,7 @@ const KINDS: usize = FaultKind::ALL.len();
 pub(super) struct Fault {
     name: String,
     kind: FaultKind,
-    trouble: Trouble,
+    effect: ServiceFault,
     seed: u64,
     since: Tick,
     lasts_ns: Option<u64>,
@@ -45,11 +45,11 @@ pub(super) struct Fault {
 
 impl Fault {
     fn new(order: Order, now: Tick) -> Self {
-        let Order { name, kind, trouble, seed, lasts } = order;
+        let Order { name, kind, effect, seed, lasts } = order;
         // By its name too: two of a kind with the seed of the same run draw apart.
         let stream = seed.stream(&format!("reference/fault/{}/{name}", kind.name()), 0);
         let lasts_ns = lasts.map(crate::units::Span::as_ns);
-        Self { name, kind, trouble, seed: seed.0, since: now, lasts_ns, acted: 0, stream }
+        Self { name, kind, effect, seed: seed.0, since: now, lasts_ns, acted: 0, stream }
     }
 
     fn until(&self) -> Option<Tick> {
@@ -58,21 +58,21 @@ impl Fault {
 
     /// Draws whether it strikes.
     fn draw(&mut self) -> bool {
-        match self.trouble {
-            Trouble::Errors { chance }
-            | Trouble::Overload { chance, .. }
-            | Trouble::VerdictDrop { chance }
-            | Trouble::VerdictDuplicate { chance } => self.stream.random::<f64>() < chance,
+        match self.effect {
+            ServiceFault::Errors { chance }
+            | ServiceFault::Overload { chance, .. }
+            | ServiceFault::VerdictDrop { chance }
+            | ServiceFault::VerdictDuplicate { chance } => self.stream.random::<f64>() < chance,
             _ => true,
         }
     }
 
-    /// As `/v1/faults` tells of it.
-    pub(super) fn tell(&self) -> Value {
+    /// As `/v1/faults` lists it.
+    pub(super) fn to_json(&self) -> Value {
         let mut told = Map::new();
         told.insert("name".into(), self.name.as_str().into());
         told.insert("kind".into(), self.kind.name().into());
-        for (name, value) in order::values(&self.trouble) {
+        for (name, value) in order::values(&self.effect) {
             told.insert(name.into(), number(value));
         }
         told.insert("seed".into(), self.seed.into());
@@ -91,7 +91,7 @@ impl Fault {
 
     /// Its kind and parameters, for people.
     fn description(&self) -> String {
-        let values = order::values(&self.trouble).into_iter();
+        let values = order::values(&self.effect).into_iter();
         values.fold(self.kind.name().to_owned(), |text, (name, value)| format!("{text}, {name} {value}"))
     }
 }
@@ -103,15 +103,15 @@ fn number(value: f64) -> Value {
 
 /// What becomes of a verdict on its way back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fate {
-    Arrives,
-    Vanishes,
-    ArrivesTwice,
+pub(super) enum Delivery {
+    Once,
+    Never,
+    Twice,
 }
 
 /// A fault that is on, for health and metrics.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Sign {
+pub(super) struct ActiveFault {
     pub(super) name: String,
     pub(super) kind: FaultKind,
     /// The sentence for health.
@@ -131,7 +131,7 @@ struct State {
 
 /// All faults of a service.
 #[derive(Debug, Default)]
-pub(super) struct Troubles {
+pub(super) struct FaultRegistry {
     /// One bit for each kind of which any is on: all that is looked at while none is.
     on: AtomicU32,
     /// Acts by kind, since the service started.
@@ -141,7 +141,7 @@ pub(super) struct Troubles {
     pub(super) changed: Notify,
 }
 
-impl Troubles {
+impl FaultRegistry {
     fn state(&self) -> MutexGuard<'_, State> {
         // Nothing that could panic is called under this lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -164,13 +164,13 @@ impl Troubles {
     }
 
     /// Switches a fault on; one of the same name gives way. One that happens at an instant acted `acted` times by that, and
-    /// is over. Tells of it.
+    /// is over. Gives it as JSON.
     ///
     /// # Errors
     /// If as many as may be on are on.
     pub(super) fn begin(&self, order: Order, now: Tick, acted: u64) -> Result<Value, Full> {
         let mut state = self.state();
-        let lasts = !order.trouble.is_instant();
+        let lasts = !order.effect.is_instant();
         let replaced = state.on.iter().position(|fault| fault.name == order.name);
         if lasts && replaced.is_none() && state.on.len() >= MOST {
             return Err(Full);
@@ -182,7 +182,7 @@ impl Troubles {
         let mut fault = Fault::new(order, now);
         fault.acted = acted;
         tracing::info!(fault = fault.name, what = fault.description(), seed = fault.seed, "a fault begins");
-        let told = fault.tell();
+        let told = fault.to_json();
         self.note_acts(fault.kind, acted);
         if lasts {
             state.on.push(fault);
@@ -235,12 +235,12 @@ impl Troubles {
     }
 
     /// Those that are on.
-    pub(super) fn tell(&self) -> Value {
-        self.state().on.iter().map(Fault::tell).collect()
+    pub(super) fn to_json(&self) -> Value {
+        self.state().on.iter().map(Fault::to_json).collect()
     }
 
     /// Those that are on, for health and metrics.
-    pub(super) fn signs(&self, now: Tick) -> Vec<Sign> {
+    pub(super) fn active(&self, now: Tick) -> Vec<ActiveFault> {
         if self.on.load(Ordering::Relaxed) == 0 {
             return Vec::new();
         }
@@ -249,7 +249,7 @@ impl Troubles {
             let seconds = now.since(fault.since) as f64 / 1e9;
             let sentence =
                 format!("the fault `{name}` ({what}) has been on for {seconds:.1} s; none should be");
-            Sign { name: name.clone(), kind: fault.kind, sentence }
+            ActiveFault { name: name.clone(), kind: fault.kind, sentence }
         };
         self.state().on.iter().map(sign).collect()
     }
@@ -265,7 +265,7 @@ impl Troubles {
 
     /// The first fault of `kind` that strikes now; it is counted. Each that is on draws, whoever strikes: what one draws does
     /// not hang on the others.
-    fn strike<T>(&self, kind: FaultKind, what: impl Fn(&Trouble) -> T) -> Option<T> {
+    fn strike<T>(&self, kind: FaultKind, what: impl Fn(&ServiceFault) -> T) -> Option<T> {
         if !self.is_on(kind) {
             return None;
         }
@@ -273,7 +273,7 @@ impl Troubles {
         for fault in self.state().on.iter_mut().filter(|fault| fault.kind == kind) {
             if fault.draw() && struck.is_none() {
                 fault.acted += 1;
-                struck = Some(what(&fault.trouble));
+                struck = Some(what(&fault.effect));
             }
         }
         self.note_acts(kind, u64::from(struck.is_some()));
@@ -287,14 +287,14 @@ impl Troubles {
 
     /// Whether a reading is refused as by an overloaded service: when to try again, milliseconds.
     pub(super) fn overload(&self) -> Option<u64> {
-        self.strike(FaultKind::Overload, |trouble| match trouble {
-            Trouble::Overload { retry_after, .. } => retry_after.as_ns().div_ceil(1_000_000),
+        self.strike(FaultKind::Overload, |effect| match effect {
+            ServiceFault::Overload { retry_after, .. } => retry_after.as_ns().div_ceil(1_000_000),
             _ => 0,
         })
     }
 
     /// Sums up all faults of `kind`, and counts each.
-    fn fold(&self, kind: FaultKind, start: f64, add: impl Fn(f64, &Trouble) -> f64) -> f64 {
+    fn fold(&self, kind: FaultKind, start: f64, add: impl Fn(f64, &ServiceFault) -> f64) -> f64 {
         if !self.is_on(kind) {
             return start;
         }
@@ -304,7 +304,7 @@ impl Troubles {
         let sum = faults.fold(start, |sum, fault| {
             fault.acted += 1;
             count += 1;
-            add(sum, &fault.trouble)
+            add(sum, &fault.effect)
         });
         self.note_acts(kind, count);
         sum
@@ -312,28 +312,28 @@ impl Troubles {
 
     /// What the cost of an inference is multiplied by, at the most a million; counted.
     pub(super) fn slowdown(&self) -> f64 {
-        let product = self.fold(FaultKind::Slow, 1.0, |product, trouble| match trouble {
-            Trouble::Slow { factor } => product * factor,
+        let product = self.fold(FaultKind::Slow, 1.0, |product, effect| match effect {
+            ServiceFault::Slow { factor } => product * factor,
             _ => product,
         });
         product.min(LARGEST_FACTOR)
     }
 
     /// What becomes of a verdict, and after how many nanoseconds; counted. Where one cannot be sent twice, none is drawn for it.
-    pub(super) fn fate(&self, may_repeat: bool) -> (Fate, u64) {
+    pub(super) fn delivery(&self, may_repeat: bool) -> (Delivery, u64) {
         use FaultKind::{VerdictDelay, VerdictDrop, VerdictDuplicate};
         if !self.is_any_on(&[VerdictDrop, VerdictDelay, VerdictDuplicate]) {
-            return (Fate::Arrives, 0);
+            return (Delivery::Once, 0);
         }
         if self.strikes(VerdictDrop) {
-            return (Fate::Vanishes, 0);
+            return (Delivery::Never, 0);
         }
         let twice = may_repeat && self.strikes(VerdictDuplicate);
-        let delay = self.fold(VerdictDelay, 0.0, |delay, trouble| match trouble {
-            Trouble::VerdictDelay { delay: more } => delay + more.as_ns() as f64,
+        let delay = self.fold(VerdictDelay, 0.0, |delay, effect| match effect {
+            ServiceFault::VerdictDelay { delay: more } => delay + more.as_ns() as f64,
             _ => delay,
         });
-        (if twice { Fate::ArrivesTwice } else { Fate::Arrives }, delay as u64)
+        (if twice { Delivery::Twice } else { Delivery::Once }, delay as u64)
     }
 
     /// Readings that may wait, if a fault says so.
@@ -342,8 +342,8 @@ impl Troubles {
             return None;
         }
         let state = self.state();
-        let capacities = state.on.iter().filter_map(|fault| match fault.trouble {
-            Trouble::QueueShrink { capacity } => Some(capacity as usize),
+        let capacities = state.on.iter().filter_map(|fault| match fault.effect {
+            ServiceFault::QueueShrink { capacity } => Some(capacity as usize),
             _ => None,
         });
         capacities.min()

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::fault::Trouble;
+use crate::fault::ServiceFault;
 use crate::seed::Seed;
 use crate::service::FaultKind;
 use crate::units::Span;
@@ -15,7 +15,7 @@ const LONGEST_NAME: usize = 64;
 pub(in crate::reference) struct Order {
     pub(in crate::reference) name: String,
     pub(in crate::reference) kind: FaultKind,
-    pub(in crate::reference) trouble: Trouble,
+    pub(in crate::reference) effect: ServiceFault,
     pub(in crate::reference) seed: Seed,
     /// The service undoes it by itself after so long.
     pub(in crate::reference) lasts: Option<Span>,
@@ -110,7 +110,7 @@ impl Order {
             format!("`seed` is wrong: write \"seed\":1, a whole number from 0 to {}", u64::MAX)
         })?;
         let lasts = LASTS.read(fields)?.map(span);
-        Ok(Self { name, kind, trouble: trouble(kind, fields)?, seed: Seed(seed), lasts })
+        Ok(Self { name, kind, effect: effect(kind, fields)?, seed: Seed(seed), lasts })
     }
 }
 
@@ -129,28 +129,28 @@ pub(in crate::reference) fn name(fields: &Map<String, Value>) -> Result<String, 
     })
 }
 
-fn trouble(kind: FaultKind, fields: &Map<String, Value>) -> Result<Trouble, String> {
+fn effect(kind: FaultKind, fields: &Map<String, Value>) -> Result<ServiceFault, String> {
     let number = |parameter: Parameter| {
         parameter.read(fields)?.ok_or_else(|| {
             format!("`{}` of `{}` is missing: write {}", parameter.name, kind.name(), parameter.hint())
         })
     };
     Ok(match kind {
-        FaultKind::Slow => Trouble::Slow { factor: number(FACTOR)? },
-        FaultKind::Crash => Trouble::Crash { workers: number(WORKERS)? as u32 },
-        FaultKind::Stall => Trouble::Stall,
-        FaultKind::Errors => Trouble::Errors { chance: number(CHANCE)? },
+        FaultKind::Slow => ServiceFault::Slow { factor: number(FACTOR)? },
+        FaultKind::Crash => ServiceFault::Crash { workers: number(WORKERS)? as u32 },
+        FaultKind::Stall => ServiceFault::Stall,
+        FaultKind::Errors => ServiceFault::Errors { chance: number(CHANCE)? },
         FaultKind::Overload => {
-            Trouble::Overload { chance: number(CHANCE)?, retry_after: span(number(RETRY_AFTER)?) }
+            ServiceFault::Overload { chance: number(CHANCE)?, retry_after: span(number(RETRY_AFTER)?) }
         }
-        FaultKind::CacheFlush => Trouble::CacheFlush,
-        FaultKind::CacheOff => Trouble::CacheOff,
-        FaultKind::QueueShrink => Trouble::QueueShrink { capacity: number(CAPACITY)? as u32 },
-        FaultKind::VerdictDrop => Trouble::VerdictDrop { chance: number(CHANCE)? },
-        FaultKind::VerdictDelay => Trouble::VerdictDelay { delay: span(number(DELAY)?) },
-        FaultKind::VerdictDuplicate => Trouble::VerdictDuplicate { chance: number(CHANCE)? },
-        FaultKind::PubackWithheld => Trouble::PubackWithheld,
-        FaultKind::Refuse => Trouble::Refuse,
+        FaultKind::CacheFlush => ServiceFault::CacheFlush,
+        FaultKind::CacheOff => ServiceFault::CacheOff,
+        FaultKind::QueueShrink => ServiceFault::QueueShrink { capacity: number(CAPACITY)? as u32 },
+        FaultKind::VerdictDrop => ServiceFault::VerdictDrop { chance: number(CHANCE)? },
+        FaultKind::VerdictDelay => ServiceFault::VerdictDelay { delay: span(number(DELAY)?) },
+        FaultKind::VerdictDuplicate => ServiceFault::VerdictDuplicate { chance: number(CHANCE)? },
+        FaultKind::PubackWithheld => ServiceFault::PubackWithheld,
+        FaultKind::Refuse => ServiceFault::Refuse,
     })
 }
 
@@ -159,24 +159,24 @@ fn span(ms: f64) -> Span {
 }
 
 /// The parameters of a fault with their values, as commands name them.
-pub(super) fn values(trouble: &Trouble) -> Vec<(&'static str, f64)> {
+pub(super) fn values(effect: &ServiceFault) -> Vec<(&'static str, f64)> {
     let ms = |span: &Span| span.as_ns() as f64 / 1e6;
-    match trouble {
-        Trouble::Slow { factor } => vec![(FACTOR.name, *factor)],
-        Trouble::Crash { workers } => vec![(WORKERS.name, f64::from(*workers))],
-        Trouble::Errors { chance }
-        | Trouble::VerdictDrop { chance }
-        | Trouble::VerdictDuplicate { chance } => vec![(CHANCE.name, *chance)],
-        Trouble::Overload { chance, retry_after } => {
+    match effect {
+        ServiceFault::Slow { factor } => vec![(FACTOR.name, *factor)],
+        ServiceFault::Crash { workers } => vec![(WORKERS.name, f64::from(*workers))],
+        ServiceFault::Errors { chance }
+        | ServiceFault::VerdictDrop { chance }
+        | ServiceFault::VerdictDuplicate { chance } => vec![(CHANCE.name, *chance)],
+        ServiceFault::Overload { chance, retry_after } => {
             vec![(CHANCE.name, *chance), (RETRY_AFTER.name, ms(retry_after))]
         }
-        Trouble::QueueShrink { capacity } => vec![(CAPACITY.name, f64::from(*capacity))],
-        Trouble::VerdictDelay { delay } => vec![(DELAY.name, ms(delay))],
-        Trouble::Stall
-        | Trouble::CacheFlush
-        | Trouble::CacheOff
-        | Trouble::PubackWithheld
-        | Trouble::Refuse => Vec::new(),
+        ServiceFault::QueueShrink { capacity } => vec![(CAPACITY.name, f64::from(*capacity))],
+        ServiceFault::VerdictDelay { delay } => vec![(DELAY.name, ms(delay))],
+        ServiceFault::Stall
+        | ServiceFault::CacheFlush
+        | ServiceFault::CacheOff
+        | ServiceFault::PubackWithheld
+        | ServiceFault::Refuse => Vec::new(),
     }
 }
 
@@ -193,38 +193,38 @@ mod tests {
     #[test]
     fn every_kind_is_read_with_its_parameters_and_told_with_them() {
         let ms = Span::from_ms;
-        for (kind, fields, trouble) in [
-            ("slow", json!({"factor": 2.5}), Trouble::Slow { factor: 2.5 }),
-            ("crash", json!({"workers": 2}), Trouble::Crash { workers: 2 }),
-            ("stall", json!({}), Trouble::Stall),
-            ("errors", json!({"chance": 0}), Trouble::Errors { chance: 0.0 }),
+        for (kind, fields, effect) in [
+            ("slow", json!({"factor": 2.5}), ServiceFault::Slow { factor: 2.5 }),
+            ("crash", json!({"workers": 2}), ServiceFault::Crash { workers: 2 }),
+            ("stall", json!({}), ServiceFault::Stall),
+            ("errors", json!({"chance": 0}), ServiceFault::Errors { chance: 0.0 }),
             (
                 "overload",
                 json!({"chance": 0.5, "retry_after_ms": 1500}),
-                Trouble::Overload { chance: 0.5, retry_after: ms(1_500) },
+                ServiceFault::Overload { chance: 0.5, retry_after: ms(1_500) },
             ),
-            ("cache-flush", json!({}), Trouble::CacheFlush),
-            ("cache-off", json!({}), Trouble::CacheOff),
-            ("queue-shrink", json!({"capacity": 7}), Trouble::QueueShrink { capacity: 7 }),
-            ("verdict-drop", json!({"chance": 1}), Trouble::VerdictDrop { chance: 1.0 }),
+            ("cache-flush", json!({}), ServiceFault::CacheFlush),
+            ("cache-off", json!({}), ServiceFault::CacheOff),
+            ("queue-shrink", json!({"capacity": 7}), ServiceFault::QueueShrink { capacity: 7 }),
+            ("verdict-drop", json!({"chance": 1}), ServiceFault::VerdictDrop { chance: 1.0 }),
             (
                 "verdict-delay",
                 json!({"delay_ms": 0.25}),
-                Trouble::VerdictDelay { delay: Span::from_ns(250_000) },
+                ServiceFault::VerdictDelay { delay: Span::from_ns(250_000) },
             ),
-            ("verdict-duplicate", json!({"chance": 0.1}), Trouble::VerdictDuplicate { chance: 0.1 }),
-            ("puback-withheld", json!({}), Trouble::PubackWithheld),
-            ("refuse", json!({}), Trouble::Refuse),
+            ("verdict-duplicate", json!({"chance": 0.1}), ServiceFault::VerdictDuplicate { chance: 0.1 }),
+            ("puback-withheld", json!({}), ServiceFault::PubackWithheld),
+            ("refuse", json!({}), ServiceFault::Refuse),
         ] {
             let mut command = json!({"operation": "start", "name": "a-1", "kind": kind});
             let told: Map<String, Value> =
-                values(&trouble).into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
+                values(&effect).into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
             command.as_object_mut().unwrap().extend(told);
             for name in parameters(FaultKind::of(kind).unwrap()) {
                 assert_eq!(command[name.name].as_f64(), fields[name.name].as_f64(), "{kind}");
             }
             let order = read(&command).unwrap();
-            assert_eq!((order.kind.name(), &order.trouble), (kind, &trouble));
+            assert_eq!((order.kind.name(), &order.effect), (kind, &effect));
             assert_eq!((order.seed, order.lasts), (Seed(0), None));
             for parameter in parameters(order.kind) {
                 let mut lacking = command.clone();
