@@ -13,6 +13,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::compare::{interrupt, is_measured, json, squall, text, told, wait_until};
+use crate::skip;
 use crate::support::take_request;
 
 const SQUALL: &str = env!("CARGO_BIN_EXE_squall");
@@ -89,7 +90,7 @@ impl Desk {
             assert_eq!(json(&self.comparison("results").join("ab.json"))["state"], "failed");
             println!("attempt {attempt}: {}", told(&output));
         }
-        println!("skipped: this machine is too busy to measure");
+        skip::disturbed("this machine is too busy to measure");
         None
     }
 }
@@ -436,7 +437,7 @@ fn interrupted(arguments: &[&str], is_time: &dyn Fn(&Path) -> bool) -> Option<(D
         assert!(text(&output.stderr).contains("too many pairs could not be measured"), "{}", told(&output));
         println!("attempt {attempt}: {}", told(&output));
     }
-    println!("skipped: this machine is too busy to measure");
+    skip::disturbed("this machine is too busy to measure");
     None
 }
 

@@ -4,6 +4,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use squall::engine::Report;
 
+use crate::skip;
+
 static MACHINE: Mutex<()> = Mutex::new(());
 
 /// Waits until no other test of this binary measures. To be held for as long as the test does.
@@ -41,7 +43,7 @@ pub(crate) fn measure(mut attempt: impl FnMut() -> Result<(), Misfit>) {
         }
     }
     assert!(undisturbed.is_none(), "and it was not the machine: {}", undisturbed.unwrap_or_default());
-    println!("SKIPPED: a machine that is disturbed for so long proves nothing");
+    skip::disturbed("a machine that is disturbed for so long proves nothing");
 }
 
 /// What the machine kept from generator and server in a run, in words, if it may show: far below what a run of squall's own calls

@@ -9,6 +9,7 @@ use squall::record::Protocol;
 use squall::reference::{Config, Server};
 use squall::scenario::Plan;
 
+use crate::skip;
 use crate::support::{Book, drive, plan};
 
 /// The plan of a scenario's text in which nothing ends, is dropped or is given up because the machine stands still for a while: what
@@ -49,7 +50,7 @@ pub(crate) fn drive_undisturbed(plan: &Arc<Plan>, workers: usize) -> (Book, bool
         let undisturbed = report.standstills.longest_ns < LONG_NS;
         if undisturbed || attempts == 4 {
             if !undisturbed {
-                println!("SKIPPED in part: the machine stands still too often");
+                skip::disturbed("the machine stands still too often");
             }
             return (book, undisturbed);
         }

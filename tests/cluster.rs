@@ -10,6 +10,8 @@ use squall::reference::{Config, Server, Status};
 use squall::service::{Cache, Cluster, Setup, Shared};
 use squall::units::Span;
 
+use crate::skip;
+
 /// A Redis of the test's own, on a free port, which keeps nothing.
 struct Redis {
     port: u16,
@@ -50,7 +52,7 @@ impl Drop for Redis {
 fn on_a_free_port() -> Option<Redis> {
     let is_there = Command::new("redis-server").arg("--version").stdout(Stdio::null()).status();
     if is_there.is_err() {
-        println!("SKIPPED: there is no redis-server here (Debian's package redis-server)");
+        skip::missing("there is no redis-server here (Debian's package redis-server)");
         return None;
     }
     // Somebody else may take the port first.

@@ -4,6 +4,8 @@ use std::process::{Command, Stdio};
 
 use squall::results::{Detections, Score, read_summary};
 
+use crate::skip;
+
 /// Runs the quickstart; how many readings were not answered, and which of its anomalies were found.
 fn quickstart() -> (u64, Score) {
     let folder = tempfile::tempdir().unwrap();
@@ -45,5 +47,5 @@ fn the_reference_finds_the_quickstarts_anomalies() {
         }
         assert!(unanswered > 0, "{seeded} are too few to judge by, though all was answered");
     }
-    println!("SKIPPED: the machine is too busy for a quickstart that is judged");
+    skip::disturbed("the machine is too busy for a quickstart that is judged");
 }

@@ -10,6 +10,8 @@ use serde_json::json;
 use squall::compare::Comparison;
 use squall::export::{bencher, benchmark_action, comment, junit, openmetrics};
 
+use crate::skip;
+
 const SCENARIO: &str = r#"
 [scenario]
 name = "small"
@@ -65,22 +67,16 @@ fn only_run(folder: &Path) -> PathBuf {
     Path::new("results/small").join(&runs[0])
 }
 
-/// Says that a reader is missing; where `SQUALL_PEERS` is `required`, that is a failure.
-fn skip(why: &str) {
-    assert!(std::env::var_os("SQUALL_PEERS").is_none_or(|word| word != "required"), "missing: {why}");
-    println!("skipped: {why}");
-}
-
 /// Has Python read `kind=file` each.
 fn read_by_python(folder: &Path, files: &[&str]) {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/export_readers.py");
     for file in files {
         let Ok(output) = Command::new("python3").current_dir(folder).arg(script).arg(file).output() else {
-            return skip("there is no python3");
+            return skip::missing("there is no python3");
         };
         match output.status.code() {
             Some(0) => {}
-            Some(77) => skip(&format!("{file}: {}", text(&output.stderr).trim())),
+            Some(77) => skip::missing(&format!("{file}: {}", text(&output.stderr).trim())),
             _ => panic!("{}", told(&output)),
         }
     }
@@ -166,7 +162,7 @@ fn one_run_writes_every_output_and_each_reader_takes_its_own() {
         assert_eq!(followed, ran.status.code() == Some(0), "{}", told(ran));
         followed
     }) else {
-        println!("SKIPPED: on a machine that is so busy every run is invalid");
+        skip::disturbed("on a machine that is so busy every run is invalid");
         return;
     };
     let step = folder.path().join("step.md");

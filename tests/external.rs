@@ -9,6 +9,7 @@ use squall::record::Protocol;
 use squall::results::read_summary;
 
 use crate::interop_device::{Peer, on_a_free_port};
+use crate::skip;
 
 const SECRET: &str = "zX9-s3cret-Qw7";
 
@@ -21,7 +22,7 @@ fn python(peer: &str, needs: &str, arguments: &[&str]) -> Option<(Peer, u16)> {
     let probe =
         Command::new("python3").args(["-c", &format!("import {needs}")]).stderr(Stdio::null()).status();
     if !probe.is_ok_and(|status| status.success()) {
-        println!("skipped: Python's {needs} is not installed");
+        skip::missing(&format!("Python's {needs} is not installed"));
         return None;
     }
     let mut child = Command::new("python3")
@@ -143,7 +144,7 @@ fn broker(folder: &Path) -> Option<(Peer, u16)> {
     let made =
         Command::new("mosquitto_passwd").args(["-b", "-c"]).arg(&users).args(["squall", SECRET]).output();
     if !made.is_ok_and(|output| output.status.success()) {
-        println!("skipped: mosquitto is not installed");
+        skip::missing("mosquitto is not installed");
         return None;
     }
     let settings = folder.join("mosquitto.conf");

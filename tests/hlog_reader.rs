@@ -23,6 +23,8 @@ use squall::results::{
 };
 use squall::seed::Seed;
 
+use crate::skip;
+
 const MS: u64 = 1_000_000;
 const SECOND: u64 = 1_000 * MS;
 const JAR: &str = "/usr/share/java/hdrhistogram.jar";
@@ -230,7 +232,7 @@ fn by_python(log: &Path) -> Option<BTreeMap<String, Line>> {
         .output()
         .is_ok_and(|output| output.status.success());
     if !installed {
-        println!("skipped: Python's package `hdrhistogram` is not installed");
+        skip::missing("Python's package `hdrhistogram` is not installed");
         return None;
     }
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hlog_readers.py");
@@ -250,7 +252,7 @@ fn java_is_installed() -> bool {
     let installed = Path::new(JAR).exists()
         && Command::new("java").arg("-version").output().is_ok_and(|output| output.status.success());
     if !installed {
-        println!("skipped: Java or libhdrhistogram-java is not installed");
+        skip::missing("Java or libhdrhistogram-java is not installed");
     }
     installed
 }

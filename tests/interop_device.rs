@@ -14,6 +14,8 @@ use squall::protocol::{
 };
 use squall::record::{Close, ErrorKind, Protocol, Qos};
 
+use crate::skip;
+
 const READINGS: u64 = 60;
 
 /// Readings in flight at once. Beyond its `max_inflight_messages` of 20, mosquitto acknowledges `QoS` 2 and forgets.
@@ -34,7 +36,7 @@ fn python(script: &str, needs: &str) -> Option<(Peer, u16)> {
     let probe =
         Command::new("python3").args(["-c", &format!("import {needs}")]).stderr(Stdio::null()).status();
     if !probe.is_ok_and(|status| status.success()) {
-        println!("skipped: Python's {needs} is not installed");
+        skip::missing(&format!("Python's {needs} is not installed"));
         return None;
     }
     let mut child =
@@ -142,7 +144,7 @@ pub(crate) fn mosquitto(extra: &str) -> Option<(Peer, u16, tempfile::TempDir)> {
         .into_iter()
         .find(|path| std::path::Path::new(path).exists())
     else {
-        println!("skipped: mosquitto is not installed");
+        skip::missing("mosquitto is not installed");
         return None;
     };
     let directory = tempfile::tempdir().unwrap();

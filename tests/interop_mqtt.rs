@@ -17,6 +17,7 @@ use squall::reference::{Config, Server};
 
 use crate::bundled::patient;
 use crate::interop_device::{endpoint, mosquitto};
+use crate::skip;
 use crate::support::drive;
 
 /// A `mosquitto_sub` in a process of its own, whose lines can be waited for.
@@ -46,7 +47,7 @@ impl Listener {
         let started = Command::new("stdbuf").args(arguments).stdout(Stdio::piped()).spawn();
         let installed = Command::new("mosquitto_sub").arg("--help").stdout(Stdio::null()).status().is_ok();
         let (Ok(mut child), true) = (started, installed) else {
-            println!("skipped: mosquitto_sub or stdbuf is not installed");
+            skip::missing("mosquitto_sub or stdbuf is not installed");
             return None;
         };
         let (send, lines) = sync_channel(1_000);
@@ -148,7 +149,7 @@ fn has_paho() -> bool {
         Command::new("python3").args(["-c", "import paho.mqtt.client"]).stderr(Stdio::null()).status();
     let has = probe.is_ok_and(|status| status.success());
     if !has {
-        println!("skipped: Python's paho-mqtt is not installed");
+        skip::missing("Python's paho-mqtt is not installed");
     }
     has
 }

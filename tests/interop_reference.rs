@@ -10,6 +10,8 @@ use squall::reference::{Config, Server, Status};
 use squall::service::{Cache, Inference, Queue, Setup};
 use squall::units::Span;
 
+use crate::skip;
+
 fn server() -> Server {
     Server::start(&Config::default()).unwrap()
 }
@@ -17,7 +19,7 @@ fn server() -> Server {
 /// Runs `command`; `None`, and a line that says so, if it is not installed.
 fn peer(command: &str, arguments: &[&str]) -> Option<String> {
     let Ok(output) = Command::new(command).args(arguments).stdin(Stdio::null()).output() else {
-        println!("skipped: {command} is not installed");
+        skip::missing(&format!("{command} is not installed"));
         return None;
     };
     assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
@@ -29,7 +31,7 @@ fn has_module(module: &str) -> bool {
         Command::new("python3").args(["-c", &format!("import {module}")]).stderr(Stdio::null()).status();
     let has = probe.is_ok_and(|status| status.success());
     if !has {
-        println!("skipped: Python's {module} is not installed");
+        skip::missing(&format!("Python's {module} is not installed"));
     }
     has
 }

@@ -31,6 +31,8 @@ mod reconnect;
 mod service;
 mod service_fault;
 mod shard;
+#[path = "support/skip.rs"]
+mod skip;
 mod storm;
 mod support;
 mod target;

@@ -9,6 +9,8 @@ mod frozen;
 #[cfg(target_os = "linux")]
 mod generator;
 mod queueing;
+#[path = "support/skip.rs"]
+mod skip;
 mod stall;
 mod starvation;
 mod support;

@@ -5,6 +5,8 @@ use std::process::Command;
 use squall::reference::{Config, Server};
 use squall::service::Setup;
 
+use crate::skip;
+
 /// What is asked of every answer: no server error, and nothing that the document does not say.
 const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,\
                       response_headers_conformance";
@@ -18,7 +20,7 @@ fn schemathesis(server: &Server, choice: &[&str]) {
         .args(choice)
         .output();
     let Ok(run) = run else {
-        println!("SKIPPED: schemathesis is not here (pip install schemathesis)");
+        skip::missing("schemathesis is not here (pip install schemathesis)");
         return;
     };
     let told = String::from_utf8_lossy(&run.stdout);

@@ -12,6 +12,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::alone::{Misfit, alone, measure};
+use crate::skip;
 
 /// What a target does with every connection.
 type Answer = fn(TcpStream);
@@ -161,7 +162,7 @@ fn has_taskset() -> bool {
 fn a_starved_or_overtaxed_generator_says_so() {
     let _alone = alone();
     if !has_taskset() {
-        println!("skipped: taskset is not installed");
+        skip::missing("taskset is not installed");
         return;
     }
     // (what, neighbours, rate of each of 50 devices, what one of the reasons says)

@@ -13,6 +13,7 @@ use squall::scenario::Plan;
 
 use crate::bundled::drive_at_reference;
 use crate::delivery::report;
+use crate::skip;
 use crate::support::plan;
 
 /// Devices of the storm, and their first wait, seconds.
@@ -93,7 +94,9 @@ fn weather(plan: &Arc<Plan>) -> Option<Vec<(u64, u64)>> {
 fn devices_come_back_after_their_own_waits() {
     let weather = |jitter| thread::spawn(move || (0..4).find_map(|_| weather(&cut(jitter))));
     let [Some(sharp), Some(calm)] = [0.0, 1.0].map(weather).map(|run| run.join().unwrap()) else {
-        return println!("SKIPPED: the machine is too busy to connect {DEVICES} devices in two seconds");
+        return skip::disturbed(&format!(
+            "the machine is too busy to connect {DEVICES} devices in two seconds"
+        ));
     };
     for (wait, due) in sharp.iter().chain(&calm) {
         assert!(due >= wait, "due {due} ns after the cut, though it waits for {wait} ns");

@@ -12,6 +12,7 @@ use nix::unistd::Pid;
 
 use crate::alone::{Misfit, alone, measure};
 use crate::generator::{Ended, Group, Trial, service};
+use crate::skip;
 
 /// What the generator has of every 100 ms, from much to little, milliseconds.
 const LEFT_MS: [u32; 5] = [50, 20, 10, 5, 2];
@@ -66,7 +67,7 @@ fn disturbance(trial: &Trial) -> Option<String> {
 fn a_throttled_generator_is_never_believed() {
     let _alone = alone();
     let Some(group) = Group::new("cpu") else {
-        println!("skipped: no control group with a quota of processor time can be made here");
+        skip::impossible("no control group with a quota of processor time can be made here");
         return;
     };
     measure(|| {
