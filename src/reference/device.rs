@@ -40,15 +40,15 @@ pub(super) fn open(handle: &Handle) -> MutexGuard<'_, Device> {
     handle.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whether a device was known.
+/// What looking a device up found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Known {
-    /// It was.
-    Before,
-    /// It is new.
-    Not,
-    /// It is new, and another was forgotten for it.
-    NotAnother,
+pub(super) enum Lookup {
+    /// A device known before.
+    Found,
+    /// A new one.
+    Added,
+    /// A new one, for which another was forgotten.
+    AddedEvicting,
 }
 
 /// Shards of the table: as many workers as that look devices up side by side.
@@ -86,15 +86,15 @@ impl Devices {
     }
 
     /// The state of a device, a new one if it is not known.
-    pub(super) fn get(&self, device: &Arc<str>) -> (Handle, Known) {
+    pub(super) fn get(&self, device: &Arc<str>) -> (Handle, Lookup) {
         let mut shard = self.shard(device);
         if let Some(handle) = shard.get(device) {
-            return (Arc::clone(handle), Known::Before);
+            return (Arc::clone(handle), Lookup::Found);
         }
         let before = shard.len();
         let handle = Handle::default();
         shard.insert(Arc::clone(device), Arc::clone(&handle));
-        (handle, if shard.len() <= before { Known::NotAnother } else { Known::Not })
+        (handle, if shard.len() <= before { Lookup::AddedEvicting } else { Lookup::Added })
     }
 
     /// The state of a device that is known.
@@ -123,7 +123,7 @@ mod tests {
     fn no_more_devices_are_remembered_than_there_is_room_for() {
         let devices = Devices::new(10);
         let forgotten =
-            (0..100).filter(|n| devices.get(&format!("m-{n}").into()).1 == Known::NotAnother).count();
+            (0..100).filter(|n| devices.get(&format!("m-{n}").into()).1 == Lookup::AddedEvicting).count();
         assert!(devices.len() <= 10);
         assert!(forgotten >= 90, "{forgotten}");
     }

@@ -40,7 +40,7 @@ pub struct Health {
 
 /// The figures health is judged by.
 #[derive(Debug, Clone)]
-pub(super) struct Signs {
+pub(super) struct HealthInputs {
     pub(super) now: Tick,
     pub(super) queue_depth: usize,
     pub(super) queue_capacity: usize,
@@ -64,7 +64,7 @@ const FULL_NS: u64 = 1_000_000_000;
 
 impl Health {
     /// Judges by the figures of this moment.
-    pub(super) fn judge(signs: &Signs) -> Self {
+    pub(super) fn judge(signs: &HealthInputs) -> Self {
         let mut health = Self {
             status: Status::Healthy,
             reasons: Vec::new(),
@@ -129,7 +129,7 @@ mod tests {
     #[test]
     fn health_is_judged_as_the_table_says() {
         let now = Tick(100_000_000_000);
-        let well = Signs {
+        let well = HealthInputs {
             now,
             queue_depth: 0,
             queue_capacity: 100,
@@ -142,7 +142,7 @@ mod tests {
             away: Vec::new(),
             faults: Vec::new(),
         };
-        let fault = |kind| Signs {
+        let fault = |kind| HealthInputs {
             faults: vec![ActiveFault { name: "f".into(), kind, sentence: "the fault `f` is on".into() }],
             ..well.clone()
         };
@@ -150,39 +150,44 @@ mod tests {
         let ago = |secs: u64| Some(Tick(now.0 - secs * 1_000_000_000));
         for (name, signs, status, reason) in [
             ("well", well(), Status::Healthy, ""),
-            ("half full", Signs { queue_depth: 50, ..well() }, Status::Healthy, ""),
-            ("over half", Signs { queue_depth: 51, ..well() }, Status::Degraded, "51 readings wait"),
+            ("half full", HealthInputs { queue_depth: 50, ..well() }, Status::Healthy, ""),
+            ("over half", HealthInputs { queue_depth: 51, ..well() }, Status::Degraded, "51 readings wait"),
             (
                 "shed just now",
-                Signs { shed: 3, last_shed: ago(9), ..well() },
+                HealthInputs { shed: 3, last_shed: ago(9), ..well() },
                 Status::Degraded,
                 "3 since the start",
             ),
-            ("shed long ago", Signs { shed: 3, last_shed: ago(11), ..well() }, Status::Healthy, ""),
+            ("shed long ago", HealthInputs { shed: 3, last_shed: ago(11), ..well() }, Status::Healthy, ""),
             (
                 "full a moment",
-                Signs { queue_depth: 100, full_since: ago(0), ..well() },
+                HealthInputs { queue_depth: 100, full_since: ago(0), ..well() },
                 Status::Degraded,
                 "100 readings",
             ),
             (
                 "full",
-                Signs { queue_depth: 100, full_since: ago(2), ..well() },
+                HealthInputs { queue_depth: 100, full_since: ago(2), ..well() },
                 Status::Unhealthy,
                 "full for 2.0 s",
             ),
-            ("a worker down", Signs { workers: 1, ..well() }, Status::Degraded, "1 workers run"),
-            ("all down", Signs { workers: 0, ..well() }, Status::Unhealthy, "no worker runs"),
+            ("a worker down", HealthInputs { workers: 1, ..well() }, Status::Degraded, "1 workers run"),
+            ("all down", HealthInputs { workers: 0, ..well() }, Status::Unhealthy, "no worker runs"),
             (
                 "Redis away",
-                Signs { away: vec!["Redis is away".into()], ..well() },
+                HealthInputs { away: vec!["Redis is away".into()], ..well() },
                 Status::Degraded,
                 "Redis is away",
             ),
-            ("inline", Signs { workers: 0, workers_wanted: 0, ..well() }, Status::Healthy, ""),
+            ("inline", HealthInputs { workers: 0, workers_wanted: 0, ..well() }, Status::Healthy, ""),
             ("a fault", fault(FaultKind::CacheOff), Status::Degraded, "the fault `f`"),
             ("a stall", fault(FaultKind::Stall), Status::Unhealthy, "the fault `f`"),
-            ("paused", Signs { operation: Operation::Paused, ..well() }, Status::Unhealthy, "is paused"),
+            (
+                "paused",
+                HealthInputs { operation: Operation::Paused, ..well() },
+                Status::Unhealthy,
+                "is paused",
+            ),
         ] {
             let health = Health::judge(&signs);
             assert_eq!(health.status, status, "{name}: {health:?}");

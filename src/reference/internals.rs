@@ -5,9 +5,9 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use super::detector::Detector;
-use super::job::{Answer, Job, Ticket, Word};
+use super::job::{Answer, Job, ReplyTo, WorkerMessage};
 use super::metric::Metrics;
-use super::processor::{Parts, Processor};
+use super::processor::{Processor, Shared};
 use super::reading::Reading;
 use crate::clock::Monotonic;
 use crate::service::{Cache, Setup};
@@ -27,22 +27,22 @@ pub fn detect() -> impl FnMut(f64) {
 pub fn judge(capacity: usize) -> impl FnMut(f64) -> f64 {
     let setup = Setup { cache: Cache { capacity, ..Cache::default() }, ..Setup::default() };
     let clock = Monotonic::start();
-    let parts =
-        Arc::new(Parts::new(&setup, clock, &Arc::new(Metrics::default())).expect("no Redis is asked for"));
-    let (back, mut words) = mpsc::channel(64);
-    let mut processor = Processor::new(&parts, back.clone(), 0);
+    let shared =
+        Arc::new(Shared::new(&setup, clock, &Arc::new(Metrics::default())).expect("no Redis is asked for"));
+    let (back, mut messages) = mpsc::channel(64);
+    let mut processor = Processor::new(&shared, back.clone(), 0);
     let device: Arc<str> = "d".into();
     let (mut seq, mut tasks) = (0, Vec::new());
     move |value| {
         seq += 1;
         let reading = Reading { device: Arc::clone(&device), seq, value, ..Reading::default() };
-        let ticket = Ticket { line: 0, generation: 0 };
-        let job = Job::new(reading, clock.now(), ticket, back.clone());
+        let reply_to = ReplyTo { channel: 0, generation: 0 };
+        let job = Job::new(reading, clock.now(), reply_to, back.clone());
         tasks.extend(processor.begin(job));
         processor.infer(&mut tasks);
         let mut score = 0.0;
-        while let Ok(word) = words.try_recv() {
-            if let Word::Answer(_, Answer::Verdict(verdict)) = word {
+        while let Ok(message) = messages.try_recv() {
+            if let WorkerMessage::Answer(_, Answer::Verdict(verdict)) = message {
                 score = verdict.score;
             }
         }

@@ -8,11 +8,11 @@ use super::alert::Alert;
 use super::reading::{Reading, Verdict};
 use crate::clock::Tick;
 
-/// Whom an answer is for: a line of the desk in the serving thread.
+/// Whom an answer is for: a channel of the dispatcher in the serving thread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Ticket {
-    pub(super) line: u32,
-    /// Lines are used anew: an answer for an older owner is for nobody.
+pub(super) struct ReplyTo {
+    pub(super) channel: u32,
+    /// Channels are used anew: an answer for an older owner is for nobody.
     pub(super) generation: u32,
 }
 
@@ -62,7 +62,7 @@ pub(super) struct Shed {
 
 /// Which reading something is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Name {
+pub(super) struct ReadingId {
     pub(super) device: Arc<str>,
     pub(super) seq: u64,
 }
@@ -75,9 +75,9 @@ pub(super) enum Answer {
     /// On purpose: a verdict that comes twice.
     Twice(Verdict),
     /// On purpose: an error.
-    Failed(Name),
+    Failed(ReadingId),
     /// On purpose: a verdict that its sender never gets.
-    Vanished(Name),
+    Vanished(ReadingId),
 }
 
 impl Answer {
@@ -87,8 +87,8 @@ impl Answer {
             Self::Verdict(Verdict { device, .. })
             | Self::Twice(Verdict { device, .. })
             | Self::Shed(Shed { device, .. })
-            | Self::Failed(Name { device, .. })
-            | Self::Vanished(Name { device, .. }) => device,
+            | Self::Failed(ReadingId { device, .. })
+            | Self::Vanished(ReadingId { device, .. }) => device,
         }
     }
 
@@ -98,8 +98,8 @@ impl Answer {
             Self::Verdict(Verdict { seq, .. })
             | Self::Twice(Verdict { seq, .. })
             | Self::Shed(Shed { seq, .. })
-            | Self::Failed(Name { seq, .. })
-            | Self::Vanished(Name { seq, .. }) => *seq,
+            | Self::Failed(ReadingId { seq, .. })
+            | Self::Vanished(ReadingId { seq, .. }) => *seq,
         }
     }
 
@@ -115,28 +115,28 @@ impl Answer {
 
 /// What workers tell the serving thread.
 #[derive(Debug)]
-pub(super) enum Word {
+pub(super) enum WorkerMessage {
     /// To whoever sent the reading.
-    Answer(Ticket, Answer),
+    Answer(ReplyTo, Answer),
     /// To all who subscribed.
     Alert(Alert),
 }
 
 /// The way from workers back to the serving thread. Bounded: every reading under way has a place in it.
-pub(super) type Back = mpsc::Sender<Word>;
+pub(super) type ReplySender = mpsc::Sender<WorkerMessage>;
 
 /// A reading on its way. It is answered once, whatever becomes of it: also if it is dropped.
 #[derive(Debug)]
 pub(super) struct Job {
     pub(super) reading: Reading,
     pub(super) arrived: Tick,
-    ticket: Ticket,
-    back: Option<Back>,
+    reply_to: ReplyTo,
+    back: Option<ReplySender>,
 }
 
 impl Job {
-    pub(super) fn new(reading: Reading, arrived: Tick, ticket: Ticket, back: Back) -> Self {
-        Self { reading, arrived, ticket, back: Some(back) }
+    pub(super) fn new(reading: Reading, arrived: Tick, reply_to: ReplyTo, back: ReplySender) -> Self {
+        Self { reading, arrived, reply_to, back: Some(back) }
     }
 
     /// Hands the verdict over.
@@ -164,7 +164,7 @@ impl Job {
     fn send(&mut self, answer: Answer) {
         if let Some(back) = self.back.take() {
             // Only a serving thread that is gone does not take it.
-            let _ = back.try_send(Word::Answer(self.ticket, answer));
+            let _ = back.try_send(WorkerMessage::Answer(self.reply_to, answer));
         }
     }
 }
@@ -183,23 +183,23 @@ mod tests {
 
     #[test]
     fn a_job_is_answered_once_whatever_becomes_of_it() {
-        let (back, mut words) = mpsc::channel(4);
-        let ticket = Ticket { line: 1, generation: 1 };
+        let (back, mut messages) = mpsc::channel(4);
+        let reply_to = ReplyTo { channel: 1, generation: 1 };
         let job = || {
             let reading = Reading { device: "d".into(), seq: 7, value: 1.0, ..Reading::default() };
-            Job::new(reading, Tick(0), ticket, back.clone())
+            Job::new(reading, Tick(0), reply_to, back.clone())
         };
-        let reason = |word| match word {
-            Ok(Word::Answer(_, Answer::Shed(shed))) => Some(shed.reason),
+        let reason = |message| match message {
+            Ok(WorkerMessage::Answer(_, Answer::Shed(shed))) => Some(shed.reason),
             _ => None,
         };
         drop(job());
-        assert_eq!(reason(words.try_recv()), Some(Reason::Crashed));
+        assert_eq!(reason(messages.try_recv()), Some(Reason::Crashed));
         job().refuse(Reason::Overdue, 5);
-        assert_eq!(reason(words.try_recv()), Some(Reason::Overdue));
+        assert_eq!(reason(messages.try_recv()), Some(Reason::Overdue));
         assert_eq!(job().recall().seq, 7);
         assert!(
-            words.try_recv().is_err(),
+            messages.try_recv().is_err(),
             "nobody hears of a reading that was called back, nor twice of any"
         );
     }

@@ -8,14 +8,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
-use super::cluster::Bus;
+use super::cluster::ClusterBus;
 use super::delivery::DeadLetters;
-use super::health::{Health, Signs};
-use super::job::{Back, Job, Reason, Ticket};
+use super::health::{Health, HealthInputs};
+use super::job::{Job, Reason, ReplySender, ReplyTo};
 use super::metric::{Metrics, Snapshot};
 use super::pool::Pool;
-use super::processor::{Parts, Processor};
-use super::queue::{Entry, Queue};
+use super::processor::{Processor, Shared};
+use super::queue::{PushResult, Queue};
 use super::reading::Reading;
 use crate::clock::{Monotonic, Tick};
 use crate::service::{Assignment, FaultKind, Overflow, Priority, Setup};
@@ -50,7 +50,7 @@ impl Operation {
 
 /// What became of a reading.
 #[derive(Debug)]
-pub(super) enum Submitted {
+pub(super) enum Submission {
     /// Its answer will come.
     Taken,
     /// There is no room, and its connection is to wait for it.
@@ -62,10 +62,10 @@ pub(super) enum Submitted {
 /// The pipeline's entrance; shared by all endpoints.
 #[derive(Debug)]
 pub(super) struct Pipeline {
-    parts: Arc<Parts>,
+    shared: Arc<Shared>,
     queue: Arc<Queue<Job>>,
     pool: Arc<Pool>,
-    back: Back,
+    back: ReplySender,
     dead_letters: DeadLetters,
     operation: AtomicU8,
     /// Readings that may wait when no fault says otherwise.
@@ -85,19 +85,19 @@ impl Pipeline {
         setup: &Setup,
         clock: Monotonic,
         metrics: &Arc<Metrics>,
-        back: Back,
+        back: ReplySender,
     ) -> io::Result<(Self, Vec<JoinHandle<()>>)> {
-        let parts = Arc::new(Parts::new(setup, clock, metrics)?);
-        let lanes = match setup.workers.assignment {
+        let shared = Arc::new(Shared::new(setup, clock, metrics)?);
+        let shards = match setup.workers.assignment {
             Assignment::Device => setup.workers.count,
             Assignment::Shared => 1,
         };
-        let queue = Arc::new(Queue::new(&setup.queue, lanes));
-        let pool = Pool::new(&parts, &queue, back.clone());
+        let queue = Arc::new(Queue::new(&setup.queue, shards));
+        let pool = Pool::new(&shared, &queue, back.clone());
         let threads = pool.start()?;
         let pipeline = Self {
             dead_letters: DeadLetters::new(setup.delivery.dead_letters),
-            parts,
+            shared,
             queue,
             pool,
             back,
@@ -111,17 +111,17 @@ impl Pipeline {
 
     /// The service's clock.
     pub(super) fn now(&self) -> Tick {
-        self.parts.clock.now()
+        self.shared.clock.now()
     }
 
     /// How the service is set up.
     pub(super) fn setup(&self) -> &Setup {
-        &self.parts.setup
+        &self.shared.setup
     }
 
     /// What the workers share.
-    pub(super) fn parts(&self) -> &Arc<Parts> {
-        &self.parts
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 
     /// What could not be processed.
@@ -137,30 +137,30 @@ impl Pipeline {
     }
 
     /// Takes a reading in, or refuses it at once. Never blocks, unless the service works inline.
-    pub(super) fn submit(&self, reading: Reading, arrived: Tick, ticket: Ticket) -> Submitted {
-        self.parts.metrics.received.inc();
+    pub(super) fn submit(&self, reading: Reading, arrived: Tick, reply_to: ReplyTo) -> Submission {
+        self.shared.metrics.received.inc();
         if self.operation() == Operation::Stopped {
             return self.refused(Reason::Stopped);
         }
         let level = reading.priority.unwrap_or_else(|| self.setup().queue.level_of(&reading.device));
-        let job = |reading| Job::new(reading, arrived, ticket, self.back.clone());
+        let job = |reading| Job::new(reading, arrived, reply_to, self.back.clone());
         if self.setup().workers.count == 0 {
             self.inline(job(reading));
-            return Submitted::Taken;
+            return Submission::Taken;
         }
-        let lanes = self.queue.lanes() as u64;
-        let lane = if lanes == 1 { 0 } else { self.parts.devices.number(&reading.device) % lanes };
-        match self.queue.push(lane as usize, level, job(reading)) {
-            Entry::In => {}
-            Entry::Instead(older) => {
+        let shards = self.queue.shards() as u64;
+        let shard = if shards == 1 { 0 } else { self.shared.devices.number(&reading.device) % shards };
+        match self.queue.push(shard as usize, level, job(reading)) {
+            PushResult::Queued => {}
+            PushResult::Displaced(older) => {
                 self.blame_a_shrunken_queue();
-                self.parts.metrics.shed(self.now(), Reason::Displaced);
+                self.shared.metrics.shed(self.now(), Reason::Displaced);
                 older.refuse(Reason::Displaced, RETRY_MS);
             }
-            Entry::Full(job) => {
+            PushResult::Full(job) => {
                 let reading = job.recall();
                 if self.setup().queue.overflow == Overflow::Block {
-                    return Submitted::Blocked(reading);
+                    return Submission::Blocked(reading);
                 }
                 // Losing the race to note the beginning means that somebody else has noted it.
                 self.blame_a_shrunken_queue();
@@ -169,7 +169,7 @@ impl Pipeline {
                 self.say_full(now);
                 return self.refused(Reason::QueueFull);
             }
-            Entry::Closed(job) => {
+            PushResult::Closed(job) => {
                 job.recall();
                 return self.refused(Reason::Stopped);
             }
@@ -178,8 +178,8 @@ impl Pipeline {
             self.full_since.store(0, Ordering::Relaxed);
         }
         // Whatever is let wait now is let wait by it.
-        self.parts.faults.strikes(FaultKind::Stall);
-        Submitted::Taken
+        self.shared.faults.strikes(FaultKind::Stall);
+        Submission::Taken
     }
 
     /// Says that the queue is full, once a second at the most: under overload it is so again and again.
@@ -191,9 +191,9 @@ impl Pipeline {
         }
     }
 
-    fn refused(&self, reason: Reason) -> Submitted {
-        self.parts.metrics.shed(self.now(), reason);
-        Submitted::Refused(reason, RETRY_MS)
+    fn refused(&self, reason: Reason) -> Submission {
+        self.shared.metrics.shed(self.now(), reason);
+        Submission::Refused(reason, RETRY_MS)
     }
 
     /// Works on a reading at once, on the calling thread: whoever else it serves has to wait.
@@ -202,10 +202,10 @@ impl Pipeline {
             static PROCESSOR: RefCell<Option<(usize, Processor)>> = const { RefCell::new(None) };
         }
         // A thread serves one service as a rule; tests may start another on it.
-        let service = Arc::as_ptr(&self.parts) as usize;
+        let service = Arc::as_ptr(&self.shared) as usize;
         PROCESSOR.with_borrow_mut(|processor| {
             if processor.as_ref().is_none_or(|(of, _)| *of != service) {
-                *processor = Some((service, Processor::new(&self.parts, self.back.clone(), 0)));
+                *processor = Some((service, Processor::new(&self.shared, self.back.clone(), 0)));
             }
             if let Some((_, processor)) = processor {
                 let mut tasks: Vec<_> = processor.begin(job).into_iter().collect();
@@ -216,8 +216,8 @@ impl Pipeline {
 
     /// Counts a reading that the gate refused.
     pub(super) fn turned_away(&self, now: Tick, reason: Reason) {
-        self.parts.metrics.received.inc();
-        self.parts.metrics.shed(now, reason);
+        self.shared.metrics.received.inc();
+        self.shared.metrics.shed(now, reason);
     }
 
     /// Waits until a reading of `level` would find room.
@@ -260,19 +260,19 @@ impl Pipeline {
     }
 
     /// How the service is now; `bus` is what leads to other instances.
-    pub(super) fn health(&self, bus: Option<&Bus>) -> Health {
+    pub(super) fn health(&self, bus: Option<&ClusterBus>) -> Health {
         let full_since = Some(self.full_since.load(Ordering::Relaxed)).filter(|since| *since > 0).map(Tick);
-        let metrics = &self.parts.metrics;
+        let metrics = &self.shared.metrics;
         let links = [
             bus.map(|bus| (bus.link(), "alerts stay on this instance")),
-            self.parts.store.as_ref().map(|store| (store.link(), "scores are computed here")),
-            self.parts.luggage.as_ref().map(|states| (states.link(), "devices that move begin anew")),
+            self.shared.store.as_ref().map(|store| (store.link(), "scores are computed here")),
+            self.shared.states.as_ref().map(|states| (states.link(), "devices that move begin anew")),
         ];
         let away = links.into_iter().flatten().filter_map(|(link, meanwhile)| {
             let seconds = link.down_for()?;
             Some(format!("Redis at {} has not answered for {seconds:.1} s; {meanwhile}", link.address()))
         });
-        Health::judge(&Signs {
+        Health::judge(&HealthInputs {
             away: away.collect(),
             now: self.now(),
             queue_depth: self.queue.waiting().iter().sum(),
@@ -283,13 +283,13 @@ impl Pipeline {
             last_shed: metrics.last_shed(),
             full_since,
             operation: self.operation(),
-            faults: self.parts.faults.active(self.now()),
+            faults: self.shared.faults.active(self.now()),
         })
     }
 
     /// The figures of this moment, for a scrape.
     pub(super) fn snapshot(&self) -> Snapshot {
-        let faults = &self.parts.faults;
+        let faults = &self.shared.faults;
         let active = faults.active(self.now()).into_iter().map(|fault| (fault.name, fault.kind));
         Snapshot {
             faults: active.collect(),
@@ -297,8 +297,8 @@ impl Pipeline {
             waiting: self.queue.waiting(),
             queue_capacity: self.queue.capacity(),
             workers: self.pool.alive(),
-            devices: self.parts.devices.len(),
-            cached: self.parts.cache.len(),
+            devices: self.shared.devices.len(),
+            cached: self.shared.cache.len(),
         }
     }
 

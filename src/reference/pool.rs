@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::job::{Back, Job};
-use super::processor::{Parts, Processor, Task};
+use super::job::{Job, ReplySender};
+use super::processor::{Processor, Shared, Task};
 use super::queue::Queue;
 use crate::clock::Tick;
 use crate::service::{Mode, Workers};
@@ -32,9 +32,9 @@ const CONDEMNED: u8 = 2;
 /// What the pool and its workers know of one another.
 #[derive(Debug)]
 pub(super) struct Pool {
-    parts: Arc<Parts>,
+    shared: Arc<Shared>,
     queue: Arc<Queue<Job>>,
-    back: Back,
+    back: ReplySender,
     /// What each worker is.
     workers: Vec<AtomicU8>,
     /// Workers that are to crash at their next reading.
@@ -43,13 +43,13 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    pub(super) fn new(parts: &Arc<Parts>, queue: &Arc<Queue<Job>>, back: Back) -> Arc<Self> {
+    pub(super) fn new(shared: &Arc<Shared>, queue: &Arc<Queue<Job>>, back: ReplySender) -> Arc<Self> {
         Arc::new(Self {
-            parts: Arc::clone(parts),
+            shared: Arc::clone(shared),
             queue: Arc::clone(queue),
             back,
             // Whoever asks before their threads have come up is to find nobody missing.
-            workers: (0..parts.setup.workers.count).map(|_| AtomicU8::new(ALIVE)).collect(),
+            workers: (0..shared.setup.workers.count).map(|_| AtomicU8::new(ALIVE)).collect(),
             doomed: AtomicUsize::new(0),
             stopping: AtomicBool::new(false),
         })
@@ -64,7 +64,7 @@ impl Pool {
             let pool = Arc::clone(self);
             thread::Builder::new().name(format!("squall-infer-{index}")).spawn(move || pool.supervise(index))
         };
-        (0..self.parts.setup.workers.count).map(start).collect()
+        (0..self.shared.setup.workers.count).map(start).collect()
     }
 
     /// Workers that run.
@@ -95,17 +95,17 @@ impl Pool {
 
     /// Runs a worker, and another in its place whenever it crashes, after a wait that doubles while they crash at once.
     fn supervise(&self, index: usize) {
-        let first = self.parts.setup.workers.restart.as_duration().max(Duration::from_millis(1));
+        let first = self.shared.setup.workers.restart.as_duration().max(Duration::from_millis(1));
         let mut wait = first;
         loop {
-            let began = self.parts.clock.now();
+            let began = self.shared.clock.now();
             let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.work(index)));
             if ended.is_ok() || self.stopping.load(Ordering::Relaxed) {
                 return;
             }
-            self.parts.metrics.worker_crashes.inc();
+            self.shared.metrics.worker_crashes.inc();
             tracing::warn!(worker = index, restart_ms = wait.as_millis() as u64, "a worker crashed");
-            if self.parts.clock.now().since(began) > PROVEN {
+            if self.shared.clock.now().since(began) > PROVEN {
                 wait = first;
             }
             thread::sleep(wait);
@@ -114,31 +114,31 @@ impl Pool {
     }
 
     fn work(&self, index: usize) {
-        let _alive = self.workers.get(index).map(Alive::of);
+        let _alive = self.workers.get(index).map(AliveGuard::of);
         tracing::debug!(worker = index, "a worker starts");
-        let mut processor = Processor::new(&self.parts, self.back.clone(), index);
-        let lane = index % self.queue.lanes();
-        let Workers { mode, .. } = self.parts.setup.workers;
+        let mut processor = Processor::new(&self.shared, self.back.clone(), index);
+        let shard = index % self.queue.shards();
+        let Workers { mode, .. } = self.shared.setup.workers;
         if mode == Mode::Async && processor.waits() {
-            self.juggle(index, lane, &mut processor);
+            self.work_overlapped(index, shard, &mut processor);
         } else {
-            self.plod(index, lane, &mut processor);
+            self.work_in_batches(index, shard, &mut processor);
         }
     }
 
     /// One inference after the other.
-    fn plod(&self, index: usize, lane: usize, processor: &mut Processor) {
-        let Workers { batch, batch_wait, .. } = self.parts.setup.workers;
+    fn work_in_batches(&self, index: usize, shard: usize, processor: &mut Processor) {
+        let Workers { batch, batch_wait, .. } = self.shared.setup.workers;
         let batch = batch.max(1);
-        let most = if self.parts.setup.inference.is_free() { HANDFUL.max(batch) } else { batch };
+        let most = if self.shared.setup.inference.is_free() { HANDFUL.max(batch) } else { batch };
         let (mut jobs, mut tasks) = (Vec::with_capacity(most), Vec::with_capacity(most));
-        while self.queue.take(lane, most, NAP, &mut jobs) {
+        while self.queue.take(shard, most, NAP, &mut jobs) {
             self.meet_sentence(index);
             if !jobs.is_empty() && batch > 1 {
-                let end = self.parts.clock.now().plus_ns(batch_wait.as_ns());
+                let end = self.shared.clock.now().plus_ns(batch_wait.as_ns());
                 while jobs.len() < batch
-                    && let left @ 1.. = end.since(self.parts.clock.now())
-                    && self.queue.take(lane, batch, Duration::from_nanos(left), &mut jobs)
+                    && let left @ 1.. = end.since(self.shared.clock.now())
+                    && self.queue.take(shard, batch, Duration::from_nanos(left), &mut jobs)
                 {}
             }
             for job in jobs.drain(..) {
@@ -160,12 +160,12 @@ impl Pool {
     }
 
     /// Many inferences at once, each of which only waits.
-    fn juggle(&self, index: usize, lane: usize, processor: &mut Processor) {
-        let Workers { batch, in_flight, .. } = self.parts.setup.workers;
-        let (mut jobs, mut under_way) = (Vec::new(), Flying::default());
+    fn work_overlapped(&self, index: usize, shard: usize, processor: &mut Processor) {
+        let Workers { batch, in_flight, .. } = self.shared.setup.workers;
+        let (mut jobs, mut under_way) = (Vec::new(), InFlight::default());
         loop {
             self.meet_sentence(index);
-            let now = self.parts.clock.now();
+            let now = self.shared.clock.now();
             while let Some(mut tasks) = under_way.due(now) {
                 processor.conclude(&mut tasks);
             }
@@ -176,7 +176,7 @@ impl Pool {
                 continue;
             }
             // With something due at once the queue is only looked at.
-            if !self.queue.take(lane, room.min(batch.max(1)), nap.max(Duration::from_nanos(1)), &mut jobs) {
+            if !self.queue.take(shard, room.min(batch.max(1)), nap.max(Duration::from_nanos(1)), &mut jobs) {
                 return;
             }
             let mut tasks = Vec::new();
@@ -186,7 +186,7 @@ impl Pool {
             }
             if !tasks.is_empty() {
                 let cost = processor.cost(&tasks);
-                under_way.add(self.parts.clock.now().plus_ns(cost), tasks);
+                under_way.add(self.shared.clock.now().plus_ns(cost), tasks);
             }
         }
     }
@@ -209,13 +209,13 @@ impl Pool {
 
 /// Inferences under way, by when they end.
 #[derive(Debug, Default)]
-struct Flying {
+struct InFlight {
     ends: BinaryHeap<Reverse<(Tick, u64)>>,
     tasks: std::collections::HashMap<u64, Vec<Task>>,
     last: u64,
 }
 
-impl Flying {
+impl InFlight {
     fn len(&self) -> usize {
         self.ends.len()
     }
@@ -241,9 +241,9 @@ impl Flying {
 }
 
 /// Counts a worker as alive for as long as it runs, however it ends.
-struct Alive<'a>(&'a AtomicU8);
+struct AliveGuard<'a>(&'a AtomicU8);
 
-impl<'a> Alive<'a> {
+impl<'a> AliveGuard<'a> {
     fn of(worker: &'a AtomicU8) -> Self {
         // One that was condemned before it came up stays so.
         let _ = worker.compare_exchange(GONE, ALIVE, Ordering::Relaxed, Ordering::Relaxed);
@@ -251,7 +251,7 @@ impl<'a> Alive<'a> {
     }
 }
 
-impl Drop for Alive<'_> {
+impl Drop for AliveGuard<'_> {
     fn drop(&mut self) {
         self.0.store(GONE, Ordering::Relaxed);
     }

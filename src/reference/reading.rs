@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::cache::Tier;
 use super::detector::Defects;
-use super::job::{Answer, Name, Shed};
+use super::job::{Answer, ReadingId, Shed};
 use crate::clock::Tick;
 use crate::service::Priority;
 
@@ -292,7 +292,7 @@ impl Answer {
                 verdict.encode()
             }
             Self::Shed(shed) => shed.encode(),
-            Self::Failed(Name { device, seq }) => {
+            Self::Failed(ReadingId { device, seq }) => {
                 Message::Error { device: Some(device), seq: Some(*seq), reason: "injected" }.encode()
             }
             // Nobody is sent it.

@@ -10,12 +10,12 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::LocalSet;
 
-use super::cluster::Bus;
+use super::cluster::ClusterBus;
 use super::config::Config;
-use super::endpoint::desk::Desk;
+use super::endpoint::dispatcher::Dispatcher;
 use super::endpoint::{http, mqtt};
 use super::health::Health;
-use super::job::{Back, Word};
+use super::job::{ReplySender, WorkerMessage};
 use super::metric::Metrics;
 use super::model::Key;
 use super::pipeline::Pipeline;
@@ -59,7 +59,7 @@ pub struct Server {
     http: SocketAddr,
     mqtt: SocketAddr,
     pipeline: Arc<Pipeline>,
-    bus: Option<Arc<Bus>>,
+    bus: Option<Arc<ClusterBus>>,
     stop: watch::Sender<bool>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -76,7 +76,7 @@ impl Server {
         let metrics = Arc::new(Metrics::default());
         let room = Pipeline::most_under_way(&config.setup);
         // Alerts share the way back; an eighth of it stays free for verdicts.
-        let (back, words) = mpsc::channel(room.saturating_add(room / 4).min(1 << 30));
+        let (back, messages) = mpsc::channel(room.saturating_add(room / 4).min(1 << 30));
         let (pipeline, mut threads) =
             Pipeline::start(&config.setup, Monotonic::start(), &metrics, back.clone())?;
         let pipeline = Arc::new(pipeline);
@@ -86,8 +86,8 @@ impl Server {
         let (served, stopped, most) = (Arc::clone(&pipeline), stop.subscribe(), config.max_connections);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let body = move || {
-            let desk = Rc::new(Desk::new(served, metrics, stopped, most, room, told));
-            serve(&runtime, http, mqtt, desk, words);
+            let dispatcher = Rc::new(Dispatcher::new(served, metrics, stopped, most, room, told));
+            serve(&runtime, http, mqtt, dispatcher, messages);
         };
         threads.insert(0, thread::Builder::new().name("squall-serve".into()).spawn(body)?);
         tracing::info!(http = %http_addr, mqtt = %mqtt_addr, workers = config.setup.workers.count, "the service starts");
@@ -111,12 +111,12 @@ impl Server {
     pub fn warm<'k>(&self, keys: impl IntoIterator<Item = &'k str>) -> Result<usize, String> {
         let read = |key: &'k str| Key::decode(key).ok_or_else(|| key.to_owned());
         let keys: Vec<Key> = keys.into_iter().map(read).collect::<Result<_, _>>()?;
-        Ok(self.pipeline.parts().warm(&keys))
+        Ok(self.pipeline.shared().warm(&keys))
     }
 
     /// Up to `most` keys whose scores are in the cache, as [`Self::warm`] reads them.
     pub fn keys(&self, most: usize) -> Vec<String> {
-        self.pipeline.parts().cache.keys(most).iter().map(Key::encode).collect()
+        self.pipeline.shared().cache.keys(most).iter().map(Key::encode).collect()
     }
 
     /// How the service is now.
@@ -156,11 +156,15 @@ impl Drop for Server {
 }
 
 /// The way to other instances, where there are to be some. An instance without a name takes its address.
-fn bus(config: &Config, address: SocketAddr, back: &Back) -> Result<Option<Arc<Bus>>, StartError> {
+fn bus(
+    config: &Config,
+    address: SocketAddr,
+    back: &ReplySender,
+) -> Result<Option<Arc<ClusterBus>>, StartError> {
     let Some(cluster) = &config.setup.cluster else { return Ok(None) };
     let instance = if cluster.instance.is_empty() { address.to_string() } else { cluster.instance.clone() };
     let cluster = Cluster { instance, ..cluster.clone() };
-    Ok(Some(Arc::new(Bus::start(&cluster, Monotonic::start(), back.clone())?)))
+    Ok(Some(Arc::new(ClusterBus::start(&cluster, Monotonic::start(), back.clone())?)))
 }
 
 fn listen(bind: IpAddr, port: u16, flag: &'static str) -> Result<TcpListener, StartError> {
@@ -178,8 +182,8 @@ fn serve(
     runtime: &tokio::runtime::Runtime,
     http: TcpListener,
     mqtt: TcpListener,
-    desk: Rc<Desk>,
-    words: mpsc::Receiver<Word>,
+    dispatcher: Rc<Dispatcher>,
+    messages: mpsc::Receiver<WorkerMessage>,
 ) {
     let tasks = LocalSet::new();
     tasks.block_on(runtime, async move {
@@ -188,13 +192,13 @@ fn serve(
         else {
             return;
         };
-        let mut stop = desk.stop.clone();
-        let hub = Rc::new(mqtt::Hub::new(Rc::clone(&desk)));
-        let (clerk, broker) = (Rc::clone(&desk), Rc::clone(&hub));
-        let dispatching = tokio::task::spawn_local(async move { clerk.dispatch(&hub, words).await });
-        let undoing = Rc::clone(&desk);
+        let mut stop = dispatcher.stop.clone();
+        let hub = Rc::new(mqtt::Hub::new(Rc::clone(&dispatcher)));
+        let (clerk, broker) = (Rc::clone(&dispatcher), Rc::clone(&hub));
+        let dispatching = tokio::task::spawn_local(async move { clerk.dispatch(&hub, messages).await });
+        let undoing = Rc::clone(&dispatcher);
         let undoing = tokio::task::spawn_local(async move { undoing.undo_in_time().await });
-        let serving = async { tokio::join!(http::serve(http, desk), mqtt::serve(mqtt, broker)) };
+        let serving = async { tokio::join!(http::serve(http, dispatcher), mqtt::serve(mqtt, broker)) };
         let patience = async {
             let _ = stop.wait_for(|stop| *stop).await;
             tokio::time::sleep(FAREWELL).await;

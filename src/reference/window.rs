@@ -11,7 +11,7 @@ const MOST_PANES: usize = 32;
 
 /// What readings of a stretch come to.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub(super) struct Gathered {
+pub(super) struct WindowSummary {
     /// Where the window begins, nanoseconds of the device's own time.
     pub(super) start_ns: u64,
     /// Where it ends; not part of it.
@@ -22,7 +22,7 @@ pub(super) struct Gathered {
     pub(super) most: f64,
 }
 
-impl Gathered {
+impl WindowSummary {
     const fn of(start_ns: u64, end_ns: u64, value: f64) -> Self {
         Self { start_ns, end_ns, count: 1, mean: value, least: value, most: value }
     }
@@ -49,11 +49,11 @@ impl Gathered {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Windows {
     /// Stretches that are not closed, in order of time: panes, or sessions.
-    open: VecDeque<Gathered>,
+    open: VecDeque<WindowSummary>,
     /// The newest event time seen.
     newest: u64,
     /// The last window that was closed.
-    pub(super) last: Option<Gathered>,
+    pub(super) last: Option<WindowSummary>,
     /// Windows closed.
     pub(super) closed: u64,
     /// Readings that came after their window was closed.
@@ -101,7 +101,7 @@ impl Windows {
         match self.open.get_mut(place) {
             Some(open) if open.start_ns == start => open.add(value),
             _ if panes >= MOST_PANES => return false,
-            _ => self.open.insert(place, Gathered::of(start, start + pane, value)),
+            _ => self.open.insert(place, WindowSummary::of(start, start + pane, value)),
         }
         if self.closed == 0 && (self.next_end == 0 || start + pane < self.next_end) {
             self.next_end = start + pane;
@@ -114,7 +114,7 @@ impl Windows {
         if self.closed > 0 && at_ns + gap <= self.watermark(setup) {
             return false;
         }
-        let fits = |open: &Gathered| {
+        let fits = |open: &WindowSummary| {
             at_ns + gap >= open.start_ns
                 && at_ns < open.end_ns + gap
                 && at_ns.max(open.end_ns) - open.start_ns.min(at_ns) <= longest
@@ -130,7 +130,7 @@ impl Windows {
             None if self.open.len() >= MOST_PANES => return false,
             None => {
                 let place = self.open.partition_point(|open| open.start_ns < at_ns);
-                self.open.insert(place, Gathered::of(at_ns, at_ns + 1, value));
+                self.open.insert(place, WindowSummary::of(at_ns, at_ns + 1, value));
             }
         }
         true
@@ -173,7 +173,7 @@ impl Windows {
                 all
             });
             if let Some(window) = window {
-                self.last = Some(Gathered { start_ns: start, end_ns: self.next_end, ..window });
+                self.last = Some(WindowSummary { start_ns: start, end_ns: self.next_end, ..window });
                 self.closed += 1;
                 self.next_end += slide;
             } else {

@@ -1,11 +1,11 @@
 //! From scores to alerts: per-device rules, the history, and subscribers with bounded buffers.
 
-mod board;
+mod log;
 mod watch;
 
 use std::sync::Arc;
 
-pub(super) use board::{Board, Filter, Heard, Posted, Subscription};
+pub(super) use log::{AlertLog, Filter, LoggedAlert, Notice, Subscription};
 use serde::{Deserialize, Serialize};
 pub(super) use watch::{Watch, level};
 

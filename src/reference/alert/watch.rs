@@ -33,8 +33,8 @@ pub(in crate::reference) struct Watch {
 impl Watch {
     /// Whether a score is an anomaly, and how serious: it must top the fading memory of the last peak, so that one
     /// disturbance is one anomaly.
-    pub(in crate::reference) fn judge(&mut self, score: f64, arm: usize, thresholds: &[f64; 4]) -> Level {
-        let peak = &mut self.peaks[arm];
+    pub(in crate::reference) fn judge(&mut self, score: f64, variant: usize, thresholds: &[f64; 4]) -> Level {
+        let peak = &mut self.peaks[variant];
         let found = if score > *peak { level(score, thresholds) } else { Level::None };
         *peak = score.max(HOLD_OFF * *peak);
         found

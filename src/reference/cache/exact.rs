@@ -11,7 +11,7 @@ use crate::units::Span;
 
 /// An answer and how long it may be served. Times are nanoseconds on the service's clock, so that tests need not sleep.
 #[derive(Debug, Clone, Copy)]
-struct Kept {
+struct CacheEntry {
     score: f64,
     fresh_until: u64,
     device: u64,
@@ -28,8 +28,8 @@ pub(super) enum Freshness {
 
 /// Answers by their exact vector.
 #[derive(Debug)]
-pub(super) struct Exact {
-    kept: Cache<Key, Kept>,
+pub(super) struct ExactCache {
+    kept: Cache<Key, CacheEntry>,
     /// Longest age, nanoseconds.
     ttl: u64,
     jitter: f64,
@@ -37,7 +37,7 @@ pub(super) struct Exact {
     hasher: RandomState,
 }
 
-impl Exact {
+impl ExactCache {
     pub(super) fn new(setup: &Setup) -> Self {
         Self {
             kept: Cache::new(setup.capacity),
@@ -49,7 +49,7 @@ impl Exact {
     }
 
     pub(super) fn get(&self, key: &Key, now: Tick) -> Option<(f64, Freshness)> {
-        let Kept { score, fresh_until, .. } = self.kept.get(key)?;
+        let CacheEntry { score, fresh_until, .. } = self.kept.get(key)?;
         if now.0 < fresh_until {
             Some((score, Freshness::Fresh))
         } else if now.0 - fresh_until < self.stale {
@@ -67,7 +67,7 @@ impl Exact {
         } else {
             (self.ttl as f64 * (1.0 - self.jitter * share)) as u64
         };
-        self.kept.insert(key, Kept { score, fresh_until: now.0.saturating_add(age), device });
+        self.kept.insert(key, CacheEntry { score, fresh_until: now.0.saturating_add(age), device });
     }
 
     pub(super) fn clear(&self) -> usize {
@@ -108,7 +108,7 @@ mod tests {
             stale: Span::from_ms(500),
             ..Setup::default()
         };
-        let exact = Exact::new(&setup);
+        let exact = ExactCache::new(&setup);
         exact.insert(key(1), 2.5, Tick(0), 7);
         for (ms, found) in [
             (0, Some(Freshness::Fresh)),
@@ -126,7 +126,7 @@ mod tests {
     #[test]
     fn jitter_spreads_the_ages_of_answers_of_one_moment() {
         let setup = Setup { ttl: Some(Span::from_ms(1_000)), jitter: 0.5, ..Setup::default() };
-        let exact = Exact::new(&setup);
+        let exact = ExactCache::new(&setup);
         (-100..100).for_each(|level| exact.insert(key(level), 0.0, Tick(0), 0));
         let fresh = |ms: u64| {
             (-100..100).filter(|level| exact.get(&key(*level), Tick(ms * 1_000_000)).is_some()).count()
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn answers_are_forgotten_by_device_or_altogether() {
-        let exact = Exact::new(&Setup::default());
+        let exact = ExactCache::new(&Setup::default());
         (0..10).for_each(|level| exact.insert(key(level), 0.0, Tick(0), u64::from(level > 6)));
         assert_eq!((exact.forget(1), exact.len(), exact.keys(4).len()), (3, 7, 4));
         assert_eq!((exact.clear(), exact.len()), (7, 0));

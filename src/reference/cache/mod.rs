@@ -1,14 +1,14 @@
 //! What is remembered of the models' answers: exactly, and of similar vectors; with ages, and one inference for all who wait.
 
 mod exact;
-mod flight;
 mod semantic;
+mod single_flight;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use self::exact::{Exact, Freshness};
-pub(super) use self::flight::{Flights, Landing};
-use self::semantic::Semantic;
+use self::exact::{ExactCache, Freshness};
+use self::semantic::SemanticCache;
+pub(super) use self::single_flight::{Leader, SingleFlight};
 use super::model::{Key, MODELS};
 use crate::clock::Tick;
 use crate::service::Cache as Setup;
@@ -46,7 +46,7 @@ impl Tier {
 
 /// An answer that was remembered.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Found {
+pub(super) struct CachedScore {
     pub(super) score: f64,
     pub(super) tier: Tier,
 }
@@ -54,8 +54,8 @@ pub(super) struct Found {
 /// The cache, shared by all workers.
 #[derive(Debug)]
 pub(super) struct Cache {
-    exact: Option<Exact>,
-    semantic: Option<Semantic>,
+    exact: Option<ExactCache>,
+    semantic: Option<SemanticCache>,
     /// The version of each model: part of every key.
     versions: [AtomicU32; MODELS.len()],
 }
@@ -63,8 +63,8 @@ pub(super) struct Cache {
 impl Cache {
     pub(super) fn new(setup: &Setup) -> Self {
         Self {
-            exact: (setup.capacity > 0).then(|| Exact::new(setup)),
-            semantic: setup.semantic.map(Semantic::new),
+            exact: (setup.capacity > 0).then(|| ExactCache::new(setup)),
+            semantic: setup.semantic.map(SemanticCache::new),
             versions: std::array::from_fn(|_| AtomicU32::new(1)),
         }
     }
@@ -85,13 +85,13 @@ impl Cache {
     }
 
     /// What is remembered for a key.
-    pub(super) fn get(&self, key: &Key, now: Tick) -> Option<Found> {
+    pub(super) fn get(&self, key: &Key, now: Tick) -> Option<CachedScore> {
         if let Some((score, freshness)) = self.exact.as_ref().and_then(|exact| exact.get(key, now)) {
             let tier = if freshness == Freshness::Fresh { Tier::Exact } else { Tier::Stale };
-            return Some(Found { score, tier });
+            return Some(CachedScore { score, tier });
         }
         let score = self.semantic.as_ref()?.nearest(key)?;
-        Some(Found { score, tier: Tier::Semantic })
+        Some(CachedScore { score, tier: Tier::Semantic })
     }
 
     /// Remembers an answer. `device` is the number of the device it was computed for.
@@ -109,7 +109,7 @@ impl Cache {
         if let Some(semantic) = &self.semantic {
             semantic.clear();
         }
-        self.exact.as_ref().map_or(0, Exact::clear)
+        self.exact.as_ref().map_or(0, ExactCache::clear)
     }
 
     /// Forgets what was computed for one device; gives how many answers that were.
@@ -123,7 +123,7 @@ impl Cache {
 
     /// Answers remembered exactly.
     pub(super) fn len(&self) -> usize {
-        self.exact.as_ref().map_or(0, Exact::len)
+        self.exact.as_ref().map_or(0, ExactCache::len)
     }
 
     /// Up to `most` keys that are remembered, to warm another cache with.

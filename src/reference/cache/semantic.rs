@@ -26,13 +26,13 @@ struct Recent {
 
 /// Answers of similar vectors.
 #[derive(Debug)]
-pub(super) struct Semantic {
+pub(super) struct SemanticCache {
     recent: Vec<Mutex<Recent>>,
     capacity: usize,
     epsilon: f64,
 }
 
-impl Semantic {
+impl SemanticCache {
     pub(super) fn new(setup: Setup) -> Self {
         let recent = crate::reference::model::MODELS.iter().map(|_| Mutex::default()).collect();
         Self { recent, capacity: setup.vectors.clamp(1, MOST), epsilon: setup.epsilon }
@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn only_what_is_near_and_of_the_same_version_answers() {
-        let semantic = Semantic::new(Setup { vectors: 8, epsilon: 0.5 });
+        let semantic = SemanticCache::new(Setup { vectors: 8, epsilon: 0.5 });
         semantic.insert(key([0, 0, 0, 0], 1), 1.0);
         semantic.insert(key([10, 0, 0, 0], 1), 2.0);
         assert_eq!(semantic.nearest(&key([3, 4, 0, 0], 1)), Some(1.0), "5 steps of a tenth are 0.5");
@@ -121,7 +121,7 @@ mod tests {
             points in proptest::collection::vec(any::<[i8; 4]>(), 1..60),
             here in any::<[i8; 4]>(),
         ) {
-            let semantic = Semantic::new(Setup { vectors: 16, epsilon: 8.0 });
+            let semantic = SemanticCache::new(Setup { vectors: 16, epsilon: 8.0 });
             for (index, point) in points.iter().enumerate() {
                 semantic.insert(key(*point, 1), index as f64);
             }

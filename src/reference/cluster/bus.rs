@@ -13,12 +13,12 @@ use super::link::Link;
 use super::registry::{self, Instances};
 use crate::clock::Monotonic;
 use crate::reference::alert::Alert;
-use crate::reference::job::{Back, Word};
+use crate::reference::job::{ReplySender, WorkerMessage};
 use crate::service::Cluster as Setup;
 
 const CHANNEL: &str = "squall:alerts";
 
-/// Notes that wait for Redis; what comes beyond that is lost to other instances and counted.
+/// Events that wait for Redis; what comes beyond that is lost to other instances and counted.
 const WAITING: usize = 4_096;
 /// Devices that are announced at once.
 const DEVICES: usize = 1_000;
@@ -29,7 +29,7 @@ const LOOK: Duration = Duration::from_millis(200);
 
 /// Something that other instances are to know.
 #[derive(Debug)]
-pub(in crate::reference) enum Note {
+pub(in crate::reference) enum ClusterEvent {
     /// An alert was raised here.
     Alert(Alert),
     /// A device spoke to this instance.
@@ -48,18 +48,22 @@ struct Shared {
 
 /// This instance's end of the bus.
 #[derive(Debug)]
-pub(in crate::reference) struct Bus {
+pub(in crate::reference) struct ClusterBus {
     shared: Arc<Shared>,
-    notes: SyncSender<Note>,
+    events: SyncSender<ClusterEvent>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
-impl Bus {
+impl ClusterBus {
     /// Starts the threads; alerts of other instances go to `back`.
     ///
     /// # Errors
     /// If the address is none of a Redis, or a thread cannot be started.
-    pub(in crate::reference) fn start(setup: &Setup, clock: Monotonic, back: Back) -> io::Result<Self> {
+    pub(in crate::reference) fn start(
+        setup: &Setup,
+        clock: Monotonic,
+        back: ReplySender,
+    ) -> io::Result<Self> {
         let link = Link::new(&setup.redis, setup.timeout.as_duration(), clock).map_err(io::Error::other)?;
         let shared = Arc::new(Shared {
             link,
@@ -69,18 +73,18 @@ impl Bus {
             instances: Mutex::new(Instances { this: setup.instance.clone(), living: Vec::new() }),
             living: AtomicUsize::new(1),
         });
-        let (notes, waiting) = sync_channel(WAITING);
+        let (events, waiting) = sync_channel(WAITING);
         let (speaker, listener) = (Arc::clone(&shared), Arc::clone(&shared));
         let threads = vec![
             thread::Builder::new().name("squall-bus-out".into()).spawn(move || speak(&speaker, &waiting))?,
             thread::Builder::new().name("squall-bus-in".into()).spawn(move || listen(&listener, &back))?,
         ];
-        Ok(Self { shared, notes, threads: Mutex::new(threads) })
+        Ok(Self { shared, events, threads: Mutex::new(threads) })
     }
 
     /// Lets other instances know. Never blocks: what finds no room is counted as lost.
-    pub(in crate::reference) fn tell(&self, note: Note) {
-        if self.notes.try_send(note).is_err() {
+    pub(in crate::reference) fn tell(&self, event: ClusterEvent) {
+        if self.events.try_send(event).is_err() {
             self.shared.lost.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -95,7 +99,7 @@ impl Bus {
         self.shared.living.load(Ordering::Relaxed).max(1)
     }
 
-    /// Notes that other instances did not get.
+    /// Events that other instances did not get.
     pub(in crate::reference) fn lost(&self) -> u64 {
         self.shared.lost.load(Ordering::Relaxed)
     }
@@ -127,8 +131,8 @@ impl Shared {
     }
 }
 
-/// Publishes notes and says regularly that this instance lives.
-fn speak(shared: &Shared, notes: &Receiver<Note>) {
+/// Publishes events and says regularly that this instance lives.
+fn speak(shared: &Shared, events: &Receiver<ClusterEvent>) {
     let expiry_ms = (shared.setup.expiry.as_ns() / 1_000_000).max(100);
     let beat = Duration::from_millis(expiry_ms / 3).min(Duration::from_secs(1));
     let mut connection: Option<Connection> = None;
@@ -137,12 +141,12 @@ fn speak(shared: &Shared, notes: &Receiver<Note>) {
     let mut due = clock.now();
     while !shared.stops() {
         let mut alerts = Vec::new();
-        match notes.recv_timeout(beat.min(LOOK)) {
-            Ok(note) => {
-                for note in std::iter::once(note).chain(notes.try_iter().take(WAITING)) {
-                    match note {
-                        Note::Alert(alert) => alerts.push(alert),
-                        Note::Device(device) => news.push(device.to_string()),
+        match events.recv_timeout(beat.min(LOOK)) {
+            Ok(event) => {
+                for event in std::iter::once(event).chain(events.try_iter().take(WAITING)) {
+                    match event {
+                        ClusterEvent::Alert(alert) => alerts.push(alert),
+                        ClusterEvent::Device(device) => news.push(device.to_string()),
                     }
                 }
             }
@@ -198,7 +202,7 @@ fn tell(
 }
 
 /// Hears the alerts of other instances.
-fn listen(shared: &Shared, back: &Back) {
+fn listen(shared: &Shared, back: &ReplySender) {
     while !shared.stops() {
         if shared.link.is_open() {
             // The first failure ends it: then it is begun anew.
@@ -208,7 +212,7 @@ fn listen(shared: &Shared, back: &Back) {
     }
 }
 
-fn hear(shared: &Shared, back: &Back) -> RedisResult<()> {
+fn hear(shared: &Shared, back: &ReplySender) -> RedisResult<()> {
     let mut connection = shared.link.connect()?;
     let mut pubsub = connection.as_pubsub();
     pubsub.subscribe(CHANNEL)?;
@@ -223,7 +227,7 @@ fn hear(shared: &Shared, back: &Back) -> RedisResult<()> {
         // What is no alert is somebody else's business.
         if let Some(alert) = Alert::decode(&text)
             && alert.instance.as_deref() != Some(&shared.setup.instance)
-            && back.try_send(Word::Alert(alert)).is_err()
+            && back.try_send(WorkerMessage::Alert(alert)).is_err()
         {
             shared.lost.fetch_add(1, Ordering::Relaxed);
         }

@@ -12,12 +12,12 @@
 
 mod bus;
 mod link;
-mod luggage;
 mod pool;
 mod registry;
+mod state;
 mod store;
 
-pub(super) use bus::{Bus, Note};
+pub(super) use bus::{ClusterBus, ClusterEvent};
 
-pub(super) use luggage::Luggage;
-pub(super) use store::Store;
+pub(super) use state::StateStore;
+pub(super) use store::ScoreStore;

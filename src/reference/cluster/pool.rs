@@ -6,9 +6,9 @@ use redis::{Connection, RedisResult};
 
 use super::link::Link;
 
-struct Pooled(Connection);
+struct PooledConnection(Connection);
 
-impl std::fmt::Debug for Pooled {
+impl std::fmt::Debug for PooledConnection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("a connection to Redis")
     }
@@ -18,7 +18,7 @@ impl std::fmt::Debug for Pooled {
 #[derive(Debug)]
 pub(super) struct Pool {
     link: Link,
-    idle: Mutex<Vec<Pooled>>,
+    idle: Mutex<Vec<PooledConnection>>,
     most: usize,
 }
 
@@ -38,13 +38,13 @@ impl Pool {
         }
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut connection = match idle {
-            Some(Pooled(connection)) => connection,
+            Some(PooledConnection(connection)) => connection,
             None => self.link.note(self.link.connect())?,
         };
         let answer = self.link.note(question(&mut connection))?;
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < self.most {
-            idle.push(Pooled(connection));
+            idle.push(PooledConnection(connection));
         }
         Some(answer)
     }

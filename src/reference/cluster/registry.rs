@@ -17,12 +17,12 @@ pub(in crate::reference) struct Instances {
     /// What this one calls itself.
     pub(in crate::reference) this: String,
     /// Those that were heard of lately, this one included, with the devices that spoke to them last.
-    pub(in crate::reference) living: Vec<Place>,
+    pub(in crate::reference) living: Vec<InstanceLoad>,
 }
 
 /// An instance and how many devices it has.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(in crate::reference) struct Place {
+pub(in crate::reference) struct InstanceLoad {
     pub(in crate::reference) instance: String,
     pub(in crate::reference) devices: usize,
 }
@@ -79,7 +79,7 @@ pub(super) fn living(connection: &mut Connection, this: &str) -> RedisResult<Ins
     if !stale.is_empty() {
         cmd("HDEL").arg(CONNECTIONS).arg(&stale).exec(connection)?;
     }
-    let place = |instance: &String| Place {
+    let place = |instance: &String| InstanceLoad {
         devices: counts.get(instance.as_str()).copied().unwrap_or(0),
         instance: instance.clone(),
     };

@@ -10,12 +10,12 @@ use crate::service::Shared as Setup;
 
 /// Scores in Redis.
 #[derive(Debug)]
-pub(in crate::reference) struct Store {
+pub(in crate::reference) struct ScoreStore {
     pool: Pool,
     ttl_ms: u64,
 }
 
-impl Store {
+impl ScoreStore {
     /// A store that has not been tried.
     ///
     /// # Errors

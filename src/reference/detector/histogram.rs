@@ -13,13 +13,13 @@ const SOFTNESS: f64 = 12.0;
 
 /// Where a value falls: between the centres of two neighbouring bins.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Place {
+pub(super) struct BinPosition {
     lower: usize,
     /// Share that belongs to the bin above `lower`.
     upper_share: f32,
 }
 
-impl Place {
+impl BinPosition {
     /// Squashes `z` softly, z / (12 + |z|), onto the bins, and splits it linearly between the two nearest.
     pub(super) fn of(z: f64) -> Self {
         let squashed = z / (SOFTNESS + z.abs());
@@ -45,8 +45,8 @@ impl Default for Histogram {
 impl Histogram {
     /// −ln(24 p): 0 for a value that is as likely as under a flat histogram, more the rarer it is.
     /// p = (¾ centre + ¼ neighbours + prior) / (total + 24 priors).
-    pub(super) fn surprise(&self, place: Place) -> f64 {
-        let Place { lower, upper_share } = place;
+    pub(super) fn surprise(&self, place: BinPosition) -> f64 {
+        let BinPosition { lower, upper_share } = place;
         let centre = self.counts[lower] * (1.0 - upper_share) + self.counts[lower + 1] * upper_share;
         let below = lower.checked_sub(1).map_or(0.0, |bin| self.counts[bin]);
         let above = self.counts.get(lower + 2).copied().unwrap_or(0.0);
@@ -56,7 +56,7 @@ impl Histogram {
     }
 
     /// Takes a value in.
-    pub(super) fn add(&mut self, place: Place) {
+    pub(super) fn add(&mut self, place: BinPosition) {
         for count in &mut self.counts {
             *count *= 1.0 - DECAY;
         }
@@ -73,7 +73,7 @@ mod tests {
     #[test]
     fn an_empty_histogram_is_surprised_by_nothing() {
         for z in [-1e9, -3.0, 0.0, 0.5, 1e9] {
-            assert!(Histogram::default().surprise(Place::of(z)).abs() < 1e-6);
+            assert!(Histogram::default().surprise(BinPosition::of(z)).abs() < 1e-6);
         }
     }
 
@@ -81,9 +81,10 @@ mod tests {
     fn what_is_common_surprises_less_and_what_is_rare_more() {
         let mut histogram = Histogram::default();
         for step in 0..1_000 {
-            histogram.add(Place::of(f64::from(step % 7) / 7.0 - 0.5));
+            histogram.add(BinPosition::of(f64::from(step % 7) / 7.0 - 0.5));
         }
-        let (common, rare) = (histogram.surprise(Place::of(0.0)), histogram.surprise(Place::of(30.0)));
+        let (common, rare) =
+            (histogram.surprise(BinPosition::of(0.0)), histogram.surprise(BinPosition::of(30.0)));
         assert!(common < -1.5, "{common}");
         // Only the prior stands there: −ln(24 · 0.3 / (total + 7.2)), the total being (1 − 0.999¹⁰⁰⁰) / 0.001.
         let total = (1.0 - 0.999_f64.powi(1_000)) / 0.001;
@@ -93,7 +94,7 @@ mod tests {
     #[test]
     fn a_value_is_split_so_that_its_centre_of_mass_is_kept() {
         for z in [-40.0, -2.0, -0.1, 0.0, 0.3, 5.0, 100.0] {
-            let place = Place::of(z);
+            let place = BinPosition::of(z);
             let position = (z / (12.0 + f64::abs(z)) + 1.0) * 12.0 - 0.5;
             let kept = place.lower as f64 + f64::from(place.upper_share);
             assert!((kept - position.clamp(0.0, 23.0)).abs() < 1e-6, "{z}");

@@ -11,20 +11,20 @@
 mod ewma;
 mod histogram;
 mod judge;
+mod outlier;
 mod quality;
 #[cfg(test)]
 mod score;
-mod screen;
 mod tail;
 
 pub(super) use ewma::Ewma;
 use serde::{Deserialize, Serialize};
 
-use histogram::{Histogram, Place};
+use histogram::{BinPosition, Histogram};
 pub(super) use judge::Judge;
+use outlier::OutlierFilter;
 pub(super) use quality::{Defects, Quality};
-use screen::Screen;
-use tail::Tail;
+use tail::TailEstimator;
 
 use super::reading::Level;
 
@@ -92,8 +92,8 @@ pub(super) struct Detector {
     /// Mean distance between successive values.
     jump: f64,
     histograms: [Histogram; 3],
-    tail: Tail,
-    screen: Screen,
+    tail: TailEstimator,
+    screen: OutlierFilter,
     /// Whether the last reading leapt.
     leapt: bool,
 }
@@ -114,7 +114,7 @@ impl Detector {
         self.level += MEDIUM.max(share) * (value - self.level);
         let features =
             [(value - self.mean) / deviation, innovation / jump, (self.level - self.mean) / deviation];
-        let places = features.map(Place::of);
+        let places = features.map(BinPosition::of);
         let mut raised = [0.0; 3];
         for (index, histogram) in self.histograms.iter_mut().enumerate() {
             let surprise = histogram.surprise(places[index]);

@@ -16,7 +16,7 @@ const FIRST_EXCESS: f64 = 0.4;
 
 /// Follows the tail of one device's raw surprises in four numbers.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct Tail {
+pub(super) struct TailEstimator {
     quantile: f64,
     /// Mean distance of a surprise from the quantile.
     spread: f64,
@@ -25,13 +25,13 @@ pub(super) struct Tail {
     values: u32,
 }
 
-impl Default for Tail {
+impl Default for TailEstimator {
     fn default() -> Self {
         Self { quantile: 0.0, spread: 0.0, excess: FIRST_EXCESS, values: 0 }
     }
 }
 
-impl Tail {
+impl TailEstimator {
     /// Q: what about 2 % of the surprises exceed.
     pub(super) const fn quantile(&self) -> f64 {
         self.quantile
@@ -73,7 +73,7 @@ mod tests {
     #[test]
     fn the_quantile_and_the_excess_agree_with_sorting() {
         let mut stream = Seed(3).stream("test/tail", 0);
-        let mut tail = Tail::default();
+        let mut tail = TailEstimator::default();
         // Exponential with mean 1: the 98 % quantile is ln 50 = 3.91, the mean excess over it is 1.
         let (mut quantiles, mut excesses) = (Vec::new(), Vec::new());
         for step in 0..200_000 {

@@ -18,13 +18,13 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-use super::Counted;
-use super::desk::{Desk, Line, Refusal};
+use super::GaugeGuard;
+use super::dispatcher::{Dispatcher, Refusal, ReplyChannel};
 use super::http::{Content, LARGEST_BODY, reply};
 use crate::reference::admission::Class;
-use crate::reference::alert::{Filter, Heard};
+use crate::reference::alert::{Filter, Notice};
 use crate::reference::job::{Answer, Reason};
-use crate::reference::pipeline::Submitted;
+use crate::reference::pipeline::Submission;
 use crate::reference::reading::Reading;
 
 /// Readings of one connection that may be under way; beyond that its socket is not read.
@@ -50,7 +50,11 @@ const VERSION: HeaderName = HeaderName::from_static("sec-websocket-version");
 const ACCEPT: HeaderName = HeaderName::from_static("sec-websocket-accept");
 
 /// Answers a request to change protocols, and serves the connection after that (RFC 6455 §4.2).
-pub(super) fn upgrade(request: Request<Incoming>, desk: &Rc<Desk>, purpose: Purpose) -> Response<Content> {
+pub(super) fn upgrade(
+    request: Request<Incoming>,
+    dispatcher: &Rc<Dispatcher>,
+    purpose: Purpose,
+) -> Response<Content> {
     let headers = request.headers();
     let key = headers.get(&KEY).filter(|_| wants_websocket(headers));
     let Some(accept) = key.and_then(|key| HeaderValue::try_from(derive_accept_key(key.as_bytes())).ok())
@@ -61,7 +65,7 @@ pub(super) fn upgrade(request: Request<Incoming>, desk: &Rc<Desk>, purpose: Purp
         answer.headers_mut().insert(VERSION, HeaderValue::from_static("13"));
         return answer;
     };
-    let desk = Rc::clone(desk);
+    let dispatcher = Rc::clone(dispatcher);
     tokio::task::spawn_local(async move {
         // The peer may leave before the change of protocols is done.
         let Ok(upgraded) = hyper::upgrade::on(request).await else { return };
@@ -74,8 +78,8 @@ pub(super) fn upgrade(request: Request<Incoming>, desk: &Rc<Desk>, purpose: Purp
         let socket =
             WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
         match purpose {
-            Purpose::Readings(class) => converse(socket, &desk, class).await,
-            Purpose::Alerts(filter, after) => tell(socket, &desk, filter, after).await,
+            Purpose::Readings(class) => converse(socket, &dispatcher, class).await,
+            Purpose::Alerts(filter, after) => tell(socket, &dispatcher, filter, after).await,
         }
     });
     let mut answer = Response::new(Content::whole(""));
@@ -102,24 +106,24 @@ fn wants_websocket(headers: &HeaderMap) -> bool {
 }
 
 /// Serves a connection that brings readings.
-async fn converse(mut socket: Socket, desk: &Rc<Desk>, class: Class) {
-    let _open = Counted::new(&desk.metrics.ws_connections);
-    let line = desk.line();
+async fn converse(mut socket: Socket, dispatcher: &Rc<Dispatcher>, class: Class) {
+    let _open = GaugeGuard::new(&dispatcher.metrics.ws_connections);
+    let channel = dispatcher.reply_channel();
     let mut under_way = 0_usize;
-    let mut heart = Heart::new();
-    let mut stop = desk.stop.clone();
+    let mut heart = Heartbeat::new();
+    let mut stop = dispatcher.stop.clone();
     let farewell = loop {
         tokio::select! {
             biased;
             _ = stop.wait_for(|stop| *stop) => break Some((CloseCode::Away, "the service stops")),
-            answer = line.next(), if under_way > 0 => {
+            answer = channel.next(), if under_way > 0 => {
                 let mut next = Some(answer);
                 while let Some(mut answer) = next {
                     under_way -= 1;
-                    if send(&mut socket, desk, &mut answer).await.is_err() {
+                    if send(&mut socket, dispatcher, &mut answer).await.is_err() {
                         break;
                     }
-                    next = line.try_next();
+                    next = channel.try_next();
                 }
                 if socket.flush().await.is_err() {
                     break None;
@@ -135,7 +139,7 @@ async fn converse(mut socket: Socket, desk: &Rc<Desk>, class: Class) {
                         Err(farewell) => break farewell,
                     },
                 };
-                match take_in(&bytes, desk, class, &line).await {
+                match take_in(&bytes, dispatcher, class, &channel).await {
                     None => under_way += 1,
                     Some(answer) => if socket.send(Message::text(answer)).await.is_err() { break None },
                 }
@@ -147,12 +151,12 @@ async fn converse(mut socket: Socket, desk: &Rc<Desk>, class: Class) {
 }
 
 /// Sends an answer, as often as it is to be sent, without flushing.
-async fn send(socket: &mut Socket, desk: &Desk, answer: &mut Answer) -> Result<(), Error> {
+async fn send(socket: &mut Socket, dispatcher: &Dispatcher, answer: &mut Answer) -> Result<(), Error> {
     let copies = answer.copies();
     if copies == 0 {
         return Ok(());
     }
-    let message = Message::text(desk.encode(answer));
+    let message = Message::text(dispatcher.encode(answer));
     for _ in 1..copies {
         socket.feed(message.clone()).await?;
     }
@@ -160,22 +164,22 @@ async fn send(socket: &mut Socket, desk: &Desk, answer: &mut Answer) -> Result<(
 }
 
 /// Serves a connection that wants alerts. What it says is passed over.
-async fn tell(mut socket: Socket, desk: &Rc<Desk>, filter: Filter, after: Option<u64>) {
-    let _open = Counted::new(&desk.metrics.ws_connections);
-    let Some(alerts) = desk.board.subscribe(filter, after) else {
+async fn tell(mut socket: Socket, dispatcher: &Rc<Dispatcher>, filter: Filter, after: Option<u64>) {
+    let _open = GaugeGuard::new(&dispatcher.metrics.ws_connections);
+    let Some(alerts) = dispatcher.alert_log.subscribe(filter, after) else {
         return say_farewell(socket, Some((CloseCode::Again, "too many subscribers"))).await;
     };
-    let mut heart = Heart::new();
-    let mut stop = desk.stop.clone();
+    let mut heart = Heartbeat::new();
+    let mut stop = dispatcher.stop.clone();
     let farewell = loop {
         tokio::select! {
             biased;
             _ = stop.wait_for(|stop| *stop) => break Some((CloseCode::Away, "the service stops")),
             next = alerts.next() => {
                 let text = match next {
-                    Heard::Alert(posted) => posted.text.to_string(),
-                    Heard::Missed(count) => format!("{{\"type\":\"missed\",\"count\":{count}}}"),
-                    Heard::Cut => break Some((CloseCode::Policy, "too slow for the alerts")),
+                    Notice::Alert(logged) => logged.text.to_string(),
+                    Notice::Missed(count) => format!("{{\"type\":\"missed\",\"count\":{count}}}"),
+                    Notice::Cut => break Some((CloseCode::Policy, "too slow for the alerts")),
                 };
                 if socket.send(Message::text(text)).await.is_err() { break None }
             }
@@ -222,13 +226,13 @@ async fn say_farewell(mut socket: Socket, farewell: Farewell) {
 }
 
 /// Tells silent connections from dead ones: after a silence it asks, and what does not answer is closed.
-struct Heart {
+struct Heartbeat {
     next: Pin<Box<Sleep>>,
     asked: bool,
     heard: bool,
 }
 
-impl Heart {
+impl Heartbeat {
     fn new() -> Self {
         Self { next: Box::pin(tokio::time::sleep(SILENCE)), asked: false, heard: false }
     }
@@ -256,23 +260,28 @@ impl Heart {
 }
 
 /// Hands a message to the pipeline; gives the answer where there is one at once.
-async fn take_in(bytes: &[u8], desk: &Desk, class: Class, line: &Line) -> Option<String> {
-    let arrived = desk.pipeline.now();
+async fn take_in(
+    bytes: &[u8],
+    dispatcher: &Dispatcher,
+    class: Class,
+    channel: &ReplyChannel,
+) -> Option<String> {
+    let arrived = dispatcher.pipeline.now();
     let reading = match Reading::parse(bytes) {
         Ok(reading) => reading,
         Err(bad) => {
-            desk.bad(arrived, "ws", &bad.reason, bytes);
+            dispatcher.bad(arrived, "ws", &bad.reason, bytes);
             return Some(bad.encode());
         }
     };
     let (device, seq) = (reading.device.clone(), reading.seq);
-    let refused = |refusal: Refusal| Some(desk.encode(&mut refusal.answer(device.clone(), seq)));
-    if let Err(refusal) = desk.admit(&device, class, arrived) {
+    let refused = |refusal: Refusal| Some(dispatcher.encode(&mut refusal.answer(device.clone(), seq)));
+    if let Err(refusal) = dispatcher.admit(&device, class, arrived) {
         return refused(refusal);
     }
-    match desk.submit_patiently(reading, arrived, line.ticket()).await {
-        Submitted::Taken => None,
-        Submitted::Refused(reason, retry_ms) => refused(Refusal::Shed(reason, retry_ms)),
-        Submitted::Blocked(_) => refused(Refusal::Shed(Reason::QueueFull, 1_000)),
+    match dispatcher.submit_patiently(reading, arrived, channel.reply_to()).await {
+        Submission::Taken => None,
+        Submission::Refused(reason, retry_ms) => refused(Refusal::Shed(reason, retry_ms)),
+        Submission::Blocked(_) => refused(Refusal::Shed(Reason::QueueFull, 1_000)),
     }
 }

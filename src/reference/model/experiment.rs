@@ -19,7 +19,7 @@ const GAIN: f64 = 0.1;
 
 /// What one model did.
 #[derive(Debug)]
-struct Arm {
+struct Variant {
     judged: u64,
     alerts: u64,
     inference: Histogram<u32>,
@@ -27,7 +27,7 @@ struct Arm {
 
 #[derive(Debug)]
 struct Tally {
-    arms: [Arm; 2],
+    variants: [Variant; 2],
     /// Readings by what both models said: neither, champion alone, challenger alone, both.
     said: [u64; 4],
     decision: Option<String>,
@@ -46,8 +46,8 @@ pub(in crate::reference) struct Experiment {
 pub(in crate::reference) struct Report {
     /// Share of devices that the challenger judges.
     share: f64,
-    champion: ArmReport,
-    challenger: ArmReport,
+    champion: VariantReport,
+    challenger: VariantReport,
     /// Readings on which both agree whether there is an anomaly, as a share; none without readings.
     agreement: Option<f64>,
     /// The same corrected for chance: 1 is full agreement, 0 what chance gives.
@@ -61,7 +61,7 @@ pub(in crate::reference) struct Report {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
-struct ArmReport {
+struct VariantReport {
     model: &'static str,
     judged: u64,
     alert_rate: Option<f64>,
@@ -76,8 +76,8 @@ impl Experiment {
             Histogram::new_with_bounds(1, LONGEST_NS, 2)
                 .unwrap_or_else(|_| Histogram::new(2).expect("2 digits are sound"))
         };
-        let arm = || Arm { judged: 0, alerts: 0, inference: inference() };
-        let tally = Tally { arms: [arm(), arm()], said: [0; 4], decision: None };
+        let variant = || Variant { judged: 0, alerts: 0, inference: inference() };
+        let tally = Tally { variants: [variant(), variant()], said: [0; 4], decision: None };
         Self { setup, promoted: AtomicBool::new(false), tally: Mutex::new(tally) }
     }
 
@@ -87,7 +87,7 @@ impl Experiment {
     }
 
     /// Which model judges the device with this number.
-    pub(in crate::reference) fn arm_of(&self, device: &str) -> usize {
+    pub(in crate::reference) fn variant_of(&self, device: &str) -> usize {
         if self.is_on() && (self.promoted.load(Ordering::Relaxed) || fraction(device) < self.setup.share) {
             CHALLENGER
         } else {
@@ -95,20 +95,20 @@ impl Experiment {
         }
     }
 
-    /// Takes note of a reading that `arm` judged within `inference_ns` (0: from the cache), with what both models say of it.
-    pub(in crate::reference) fn note(&self, arm: usize, inference_ns: u64, anomalies: [bool; 2]) {
+    /// Takes note of a reading that `variant` judged within `inference_ns` (0: from the cache), with what both models say of it.
+    pub(in crate::reference) fn note(&self, variant: usize, inference_ns: u64, anomalies: [bool; 2]) {
         let mut tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
         let tally = &mut *tally;
-        let of = &mut tally.arms[arm];
+        let of = &mut tally.variants[variant];
         of.judged += 1;
-        of.alerts += u64::from(anomalies[arm]);
+        of.alerts += u64::from(anomalies[variant]);
         if inference_ns > 0 {
             of.inference.saturating_record(inference_ns);
         }
         tally.said[usize::from(anomalies[0]) + 2 * usize::from(anomalies[1])] += 1;
         if self.setup.automatic
             && tally.decision.is_none()
-            && tally.arms.iter().all(|arm| arm.judged >= self.setup.least)
+            && tally.variants.iter().all(|variant| variant.judged >= self.setup.least)
         {
             let (better, decision) = tally.decide();
             tally.decision = Some(decision);
@@ -118,10 +118,10 @@ impl Experiment {
 
     pub(in crate::reference) fn report(&self) -> Report {
         let tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
-        let arm = |index: usize| {
-            let Arm { judged, alerts, inference } = &tally.arms[index];
+        let variant = |index: usize| {
+            let Variant { judged, alerts, inference } = &tally.variants[index];
             let quantile = |q| (!inference.is_empty()).then(|| inference.value_at_quantile(q) as f64 / 1e6);
-            ArmReport {
+            VariantReport {
                 model: MODELS[index].name(),
                 judged: *judged,
                 alert_rate: (*judged > 0).then(|| *alerts as f64 / *judged as f64),
@@ -131,8 +131,8 @@ impl Experiment {
         };
         Report {
             share: self.setup.share,
-            champion: arm(CHAMPION),
-            challenger: arm(CHALLENGER),
+            champion: variant(CHAMPION),
+            challenger: variant(CHALLENGER),
             agreement: tally.agreement().map(|(plain, _)| plain),
             kappa: tally.agreement().map(|(_, kappa)| kappa),
             promoted: self.promoted.load(Ordering::Relaxed),
@@ -166,8 +166,8 @@ impl Tally {
 
     fn decide(&self) -> (bool, String) {
         let kappa = self.agreement().map_or(0.0, |(_, kappa)| kappa);
-        let [champion, challenger] =
-            [CHAMPION, CHALLENGER].map(|arm| self.arms[arm].inference.value_at_quantile(0.99) as f64);
+        let [champion, challenger] = [CHAMPION, CHALLENGER]
+            .map(|variant| self.variants[variant].inference.value_at_quantile(0.99) as f64);
         let faster = challenger <= champion * (1.0 - GAIN);
         let better = kappa >= AGREEMENT && faster;
         let facts = format!(
@@ -196,10 +196,10 @@ mod tests {
     fn devices_are_split_by_name_in_the_share_asked_for() {
         let experiment = Experiment::new(Setup { share: 0.2, ..Setup::default() });
         let challenged =
-            (0..10_000).filter(|n| experiment.arm_of(&format!("meters-{n:05}")) == CHALLENGER).count();
+            (0..10_000).filter(|n| experiment.variant_of(&format!("meters-{n:05}")) == CHALLENGER).count();
         assert!((1_850..2_150).contains(&challenged), "{challenged}");
-        assert_eq!(experiment.arm_of("meters-00017"), experiment.arm_of("meters-00017"));
-        assert_eq!(Experiment::new(Setup::default()).arm_of("meters-00017"), CHAMPION);
+        assert_eq!(experiment.variant_of("meters-00017"), experiment.variant_of("meters-00017"));
+        assert_eq!(Experiment::new(Setup::default()).variant_of("meters-00017"), CHAMPION);
     }
 
     #[test]
@@ -230,14 +230,15 @@ mod tests {
             for n in 0..200 {
                 let alert = n % 4 == 0;
                 let said = [alert, if disagreement == 0 { alert } else { n % 3 == 0 }];
-                let (arm, ns) = if n % 2 == 0 { (CHAMPION, 1_000_000) } else { (CHALLENGER, challenger_ns) };
-                experiment.note(arm, ns, said);
+                let (variant, ns) =
+                    if n % 2 == 0 { (CHAMPION, 1_000_000) } else { (CHALLENGER, challenger_ns) };
+                experiment.note(variant, ns, said);
             }
             let report = experiment.report();
             assert_eq!(report.promoted, promoted, "{name}: {report:?}");
             assert!(report.decision.is_some(), "{name}");
             assert_eq!(
-                experiment.arm_of("any") == CHALLENGER || fraction("any") < 0.5,
+                experiment.variant_of("any") == CHALLENGER || fraction("any") < 0.5,
                 promoted || fraction("any") < 0.5
             );
         }

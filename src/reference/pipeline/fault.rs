@@ -13,7 +13,7 @@ use crate::service::FaultKind;
 impl Pipeline {
     /// What goes wrong on purpose.
     pub(in crate::reference) fn faults(&self) -> &FaultRegistry {
-        &self.parts.faults
+        &self.shared.faults
     }
 
     /// Switches a fault on, and tells of it.
@@ -30,7 +30,7 @@ impl Pipeline {
         let acted = match order.effect {
             ServiceFault::Crash { workers } => self.pool.crash_at_once(workers as usize),
             ServiceFault::CacheFlush => {
-                self.parts.cache.clear();
+                self.shared.cache.clear();
                 1
             }
             _ => 0,

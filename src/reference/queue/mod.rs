@@ -1,39 +1,27 @@
-//! Where readings wait for a worker: the shelf under a lock, with workers that sleep on it.
+//! Where readings wait for a worker: the queue under a lock, with workers that sleep on it.
 
-mod shelf;
+mod priority;
 
 use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use self::shelf::{Placed, Shelf};
+use self::priority::PriorityQueue;
+pub(super) use self::priority::PushResult;
 use crate::service::{Priority, Queue as Setup};
 
-/// What became of an item.
-#[derive(Debug)]
-pub(super) enum Entry<T> {
-    /// It waits.
-    In,
-    /// It waits, and this one made room for it.
-    Instead(T),
-    /// There is no room.
-    Full(T),
-    /// Nothing waits here any more.
-    Closed(T),
-}
-
 #[derive(Debug, Clone, Copy, Default)]
-struct Asleep {
+struct Sleepers {
     workers: usize,
     called: usize,
 }
 
 #[derive(Debug)]
 struct State<T> {
-    shelf: Shelf<T>,
-    /// Workers asleep, by lane, and how many of them have been called and not yet woken.
-    asleep: Vec<Asleep>,
+    items: PriorityQueue<T>,
+    /// Workers asleep, by shard, and how many of them have been called and not yet woken.
+    sleepers: Vec<Sleepers>,
     paused: bool,
     closed: bool,
     /// Whether somebody waits for room.
@@ -49,70 +37,66 @@ pub(super) struct Queue<T> {
 }
 
 impl<T> Queue<T> {
-    pub(super) fn new(setup: &Setup, lanes: usize) -> Self {
-        let lanes = lanes.max(1);
+    pub(super) fn new(setup: &Setup, shards: usize) -> Self {
+        let shards = shards.max(1);
         let state = State {
-            shelf: Shelf::new(setup, lanes),
-            asleep: vec![Asleep::default(); lanes],
+            items: PriorityQueue::new(setup, shards),
+            sleepers: vec![Sleepers::default(); shards],
             paused: false,
             closed: false,
             wanted: false,
         };
         Self {
             state: Mutex::new(state),
-            calls: (0..lanes).map(|_| Condvar::new()).collect(),
+            calls: (0..shards).map(|_| Condvar::new()).collect(),
             room: Notify::new(),
         }
     }
 
     fn state(&self) -> MutexGuard<'_, State<T>> {
-        // A panic under this lock is impossible: nothing is called under it but the shelf.
+        // A panic under this lock is impossible: nothing is called under it but the queue.
         self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// Lanes, each with readings of its own.
-    pub(super) fn lanes(&self) -> usize {
+    /// Shards, each with readings of its own.
+    pub(super) fn shards(&self) -> usize {
         self.calls.len()
     }
 
     /// Puts an item in, or says what is done instead. Never blocks.
-    pub(super) fn push(&self, lane: usize, level: Priority, item: T) -> Entry<T> {
+    pub(super) fn push(&self, shard: usize, level: Priority, item: T) -> PushResult<T> {
         let mut state = self.state();
         if state.closed {
-            return Entry::Closed(item);
+            return PushResult::Closed(item);
         }
-        let placed = state.shelf.push(lane, level, item);
-        if matches!(placed, Placed::Full(_)) {
+        let result = state.items.push(shard, level, item);
+        if matches!(result, PushResult::Full(_)) {
             state.wanted = true;
         }
         // Who is called is no longer asleep: further readings need not call again. A call is a system call.
-        let Asleep { workers, called } = state.asleep[lane];
-        let call = !state.paused && workers > called && !matches!(placed, Placed::Full(_));
+        let Sleepers { workers, called } = state.sleepers[shard];
+        let call = !state.paused && workers > called && !matches!(result, PushResult::Full(_));
         if call {
-            state.asleep[lane].called += 1;
+            state.sleepers[shard].called += 1;
         }
         drop(state);
         if call {
-            self.calls[lane].notify_one();
+            self.calls[shard].notify_one();
         }
-        match placed {
-            Placed::In => Entry::In,
-            Placed::Instead(item) => Entry::Instead(item),
-            Placed::Full(item) => Entry::Full(item),
-        }
+        result
     }
 
-    /// Takes up to `most` items of `lane` into `out`, waiting up to `patience` for the first; false once the queue is closed.
-    pub(super) fn take(&self, lane: usize, most: usize, patience: Duration, out: &mut Vec<T>) -> bool {
+    /// Takes up to `most` items of `shard` into `out`, waiting up to `patience` for the first; false once the queue is closed.
+    pub(super) fn take(&self, shard: usize, most: usize, patience: Duration, out: &mut Vec<T>) -> bool {
         let mut state = self.state();
-        if (state.paused || state.shelf.is_empty(lane)) && !state.closed && patience > Duration::ZERO {
-            state.asleep[lane].workers += 1;
-            let (woken, waited) = match self.calls[lane].wait_timeout(state, patience) {
+        if (state.paused || state.items.is_empty(shard)) && !state.closed && patience > Duration::ZERO {
+            state.sleepers[shard].workers += 1;
+            let (woken, waited) = match self.calls[shard].wait_timeout(state, patience) {
                 Ok(woken) => woken,
                 Err(poisoned) => poisoned.into_inner(),
             };
             state = woken;
-            let Asleep { workers, called } = &mut state.asleep[lane];
+            let Sleepers { workers, called } = &mut state.sleepers[shard];
             *workers -= 1;
             *called = called.saturating_sub(usize::from(!waited.timed_out())).min(*workers);
         }
@@ -123,7 +107,7 @@ impl<T> Queue<T> {
             return true;
         }
         while out.len() < most
-            && let Some(item) = state.shelf.pop(lane)
+            && let Some(item) = state.items.pop(shard)
         {
             out.push(item);
         }
@@ -141,7 +125,7 @@ impl<T> Queue<T> {
             let room = self.room.notified();
             {
                 let mut state = self.state();
-                if state.closed || state.shelf.has_room(level) {
+                if state.closed || state.items.has_room(level) {
                     return;
                 }
                 state.wanted = true;
@@ -152,22 +136,22 @@ impl<T> Queue<T> {
 
     /// Whether a reading of `level` would find room.
     pub(super) fn has_room(&self, level: Priority) -> bool {
-        self.state().shelf.has_room(level)
+        self.state().items.has_room(level)
     }
 
     /// Items that wait, by level, most urgent first.
     pub(super) fn waiting(&self) -> [usize; 4] {
-        self.state().shelf.waiting()
+        self.state().items.waiting()
     }
 
     /// Items that may wait.
     pub(super) fn capacity(&self) -> usize {
-        self.state().shelf.capacity()
+        self.state().items.capacity()
     }
 
     /// Changes how many may wait.
     pub(super) fn resize(&self, capacity: usize) {
-        self.state().shelf.resize(capacity);
+        self.state().items.resize(capacity);
         self.room.notify_waiters();
     }
 
@@ -181,7 +165,7 @@ impl<T> Queue<T> {
     pub(super) fn close(&self) -> Vec<T> {
         let mut state = self.state();
         state.closed = true;
-        let rest = state.shelf.clear();
+        let rest = state.items.clear();
         drop(state);
         self.call_all();
         self.room.notify_waiters();

@@ -93,7 +93,7 @@ fn recordings_add_up_before_they_are_normalised() {
 fn sweeper(flags: &[Flag], spans: &[Span], profile: &Profile) -> f64 {
     let squash = |x: f64| if x > 3.0 { -1.0 } else { 2.0 * (1.0 / (1.0 + (5.0 * x).exp())) - 1.0 };
     let (mut windows, mut inside, mut past) = (spans.iter().enumerate().peekable(), None, None);
-    let mut parts: Vec<Option<f64>> = vec![None; spans.len()];
+    let mut shared: Vec<Option<f64>> = vec![None; spans.len()];
     let mut false_alarms = 0.0;
     for (row, flag) in flags.iter().enumerate() {
         if let Some(entered) = windows.next_if(|(_, span)| span.first == row) {
@@ -104,8 +104,8 @@ fn sweeper(flags: &[Flag], spans: &[Span], profile: &Profile) -> f64 {
             let width = (span.last - span.first + 1) as f64;
             let score = squash(-((span.last - row + 1) as f64) / width) * profile.found / squash(-1.0);
             if scored {
-                let best = parts[nth].unwrap_or(-profile.missed);
-                parts[nth] = Some(if flag.flagged { best.max(score) } else { best });
+                let best = shared[nth].unwrap_or(-profile.missed);
+                shared[nth] = Some(if flag.flagged { best.max(score) } else { best });
             }
             if span.last == row {
                 (past, inside) = (Some(*span), None);
@@ -117,7 +117,7 @@ fn sweeper(flags: &[Flag], spans: &[Span], profile: &Profile) -> f64 {
             false_alarms += squash(position) * profile.false_alarm;
         }
     }
-    parts.iter().flatten().sum::<f64>() + false_alarms
+    shared.iter().flatten().sum::<f64>() + false_alarms
 }
 
 proptest! {

@@ -8,8 +8,8 @@ use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::{Request, Response, StatusCode};
 
 use super::{Content, JSON, Reply, error, reply};
-use crate::reference::alert::{Filter, Heard, Posted};
-use crate::reference::endpoint::desk::Desk;
+use crate::reference::alert::{Filter, LoggedAlert, Notice};
+use crate::reference::endpoint::dispatcher::Dispatcher;
 use crate::reference::endpoint::ws;
 use crate::reference::reading::Level;
 
@@ -65,24 +65,24 @@ fn query(request: &Request<Incoming>) -> Result<Query, Box<Reply>> {
 }
 
 /// `GET /v1/alerts`: those after `after`, at once if there are any or nobody wants to wait, else when the first comes.
-pub(super) async fn poll(request: &Request<Incoming>, desk: &Desk) -> Reply {
+pub(super) async fn poll(request: &Request<Incoming>, dispatcher: &Dispatcher) -> Reply {
     let Query { filter, after, wait_ms, limit } = match query(request) {
         Ok(query) => query,
         Err(reply) => return *reply,
     };
     let after = after.unwrap_or(0);
-    let there = desk.board.since(after, &filter, limit);
+    let there = dispatcher.alert_log.since(after, &filter, limit);
     if !there.is_empty() || wait_ms == 0 {
-        return page(&there, desk);
+        return page(&there, dispatcher);
     }
-    let Some(subscription) = desk.board.subscribe(filter.clone(), Some(after)) else {
+    let Some(subscription) = dispatcher.alert_log.subscribe(filter.clone(), Some(after)) else {
         return error(StatusCode::SERVICE_UNAVAILABLE, TOO_MANY);
     };
-    let mut stop = desk.stop.clone();
+    let mut stop = dispatcher.stop.clone();
     let first = async {
         loop {
-            if let Heard::Alert(posted) = subscription.next().await {
-                return Some(posted);
+            if let Notice::Alert(logged) = subscription.next().await {
+                return Some(logged);
             }
         }
     };
@@ -93,23 +93,23 @@ pub(super) async fn poll(request: &Request<Incoming>, desk: &Desk) -> Reply {
         }
     });
     let heard = waited.await.ok().flatten();
-    page(&heard.into_iter().collect::<Vec<_>>(), desk)
+    page(&heard.into_iter().collect::<Vec<_>>(), dispatcher)
 }
 
-fn page(alerts: &[Posted], desk: &Desk) -> Reply {
-    let texts: Vec<&str> = alerts.iter().map(|posted| &*posted.text).collect();
-    let last = alerts.last().map_or_else(|| desk.board.last(), |posted| posted.id);
+fn page(alerts: &[LoggedAlert], dispatcher: &Dispatcher) -> Reply {
+    let texts: Vec<&str> = alerts.iter().map(|logged| &*logged.text).collect();
+    let last = alerts.last().map_or_else(|| dispatcher.alert_log.last(), |logged| logged.id);
     reply(StatusCode::OK, JSON, format!("{{\"last\":{last},\"alerts\":[{}]}}", texts.join(",")))
 }
 
 /// `GET /v1/alerts/stream`: server-sent events; a browser that comes back says which one it heard last.
-pub(super) fn stream(request: &Request<Incoming>, desk: &Desk) -> Reply {
+pub(super) fn stream(request: &Request<Incoming>, dispatcher: &Dispatcher) -> Reply {
     let Query { filter, after, .. } = match query(request) {
         Ok(query) => query,
         Err(reply) => return *reply,
     };
     let last = request.headers().get("last-event-id").and_then(|value| value.to_str().ok()?.parse().ok());
-    let Some(subscription) = desk.board.subscribe(filter, last.or(after)) else {
+    let Some(subscription) = dispatcher.alert_log.subscribe(filter, last.or(after)) else {
         return error(StatusCode::SERVICE_UNAVAILABLE, TOO_MANY);
     };
     let mut reply = Response::new(Content::events(subscription));
@@ -119,9 +119,11 @@ pub(super) fn stream(request: &Request<Incoming>, desk: &Desk) -> Reply {
 }
 
 /// `GET /v1/alerts/ws`: the same over WebSocket.
-pub(super) fn socket(request: Request<Incoming>, desk: &Rc<Desk>) -> Reply {
+pub(super) fn socket(request: Request<Incoming>, dispatcher: &Rc<Dispatcher>) -> Reply {
     match query(&request) {
-        Ok(Query { filter, after, .. }) => ws::upgrade(request, desk, ws::Purpose::Alerts(filter, after)),
+        Ok(Query { filter, after, .. }) => {
+            ws::upgrade(request, dispatcher, ws::Purpose::Alerts(filter, after))
+        }
         Err(reply) => *reply,
     }
 }

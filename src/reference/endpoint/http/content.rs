@@ -10,7 +10,7 @@ use http_body_util::Full;
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
-use crate::reference::alert::{Heard, Subscription};
+use crate::reference::alert::{Notice, Subscription};
 
 /// A comment this often keeps idle streams, and whatever lies between, from being taken for dead.
 const COMMENT_EVERY: Duration = Duration::from_secs(15);
@@ -50,9 +50,11 @@ impl Events {
         }
         if let Poll::Ready(heard) = self.alerts.poll_next(cx) {
             return Poll::Ready(Some(match heard {
-                Heard::Alert(posted) => format!("id: {}\nevent: alert\ndata: {}\n\n", posted.id, posted.text),
-                Heard::Missed(count) => format!("event: missed\ndata: {{\"count\":{count}}}\n\n"),
-                Heard::Cut => {
+                Notice::Alert(logged) => {
+                    format!("id: {}\nevent: alert\ndata: {}\n\n", logged.id, logged.text)
+                }
+                Notice::Missed(count) => format!("event: missed\ndata: {{\"count\":{count}}}\n\n"),
+                Notice::Cut => {
                     self.ended = true;
                     "event: cut\ndata: {\"reason\":\"too slow\"}\n\n".to_owned()
                 }

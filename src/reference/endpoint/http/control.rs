@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 use super::judge::body;
 use super::{JSON, Reply, error, json, reply};
 use crate::reference::device::open;
-use crate::reference::endpoint::desk::Desk;
+use crate::reference::endpoint::dispatcher::Dispatcher;
 use crate::reference::endpoint::latency::Latency;
 use crate::reference::health::Status;
 use crate::reference::model::{Key, MODELS};
 use crate::reference::pipeline::Operation;
-use crate::reference::window::Gathered;
+use crate::reference::window::WindowSummary;
 use crate::service::Priority;
 
 /// What `prometheus-client` writes.
@@ -96,17 +96,17 @@ struct Alerts {
     missed_by_slow_subscribers: u64,
 }
 
-pub(super) fn status(desk: &Desk) -> Reply {
+pub(super) fn status(dispatcher: &Dispatcher) -> Reply {
     use crate::reference::cache::Tier;
-    let (metrics, now) = (&desk.metrics, desk.pipeline.snapshot());
+    let (metrics, now) = (&dispatcher.metrics, dispatcher.pipeline.snapshot());
     let waiting = |level: Priority| now.waiting[level as usize];
     let tier = |tier| metrics.scored_by(tier);
     let missed = tier(Tier::Miss);
     let hits: u64 =
         [Tier::Exact, Tier::Stale, Tier::Semantic, Tier::Shared, Tier::Coalesced].map(tier).iter().sum();
     json(&Realtime {
-        operation: desk.pipeline.operation().name(),
-        uptime_s: desk.pipeline.now().as_secs_f64(),
+        operation: dispatcher.pipeline.operation().name(),
+        uptime_s: dispatcher.pipeline.now().as_secs_f64(),
         queue: Queue {
             capacity: now.queue_capacity,
             depth: now.waiting.iter().sum(),
@@ -124,7 +124,7 @@ pub(super) fn status(desk: &Desk) -> Reply {
             duplicates: metrics.duplicates.get(),
             anomalies: metrics.anomalies.get(),
         },
-        latency: desk.latency.borrow_mut().read(desk.pipeline.now()),
+        latency: dispatcher.latency.borrow_mut().read(dispatcher.pipeline.now()),
         cache: Cache {
             entries: now.cached,
             exact: tier(Tier::Exact),
@@ -144,12 +144,12 @@ pub(super) fn status(desk: &Desk) -> Reply {
         },
         alerts: Alerts {
             raised: metrics.alerts.get(),
-            last_id: desk.board.last(),
-            subscribers: desk.board.subscribers(),
-            missed_by_slow_subscribers: desk.board.missed(),
+            last_id: dispatcher.alert_log.last(),
+            subscribers: dispatcher.alert_log.subscribers(),
+            missed_by_slow_subscribers: dispatcher.alert_log.missed(),
         },
         devices: now.devices,
-        cluster: desk.bus.as_ref().map(|bus| Cluster {
+        cluster: dispatcher.bus.as_ref().map(|bus| Cluster {
             instances: bus.living(),
             answers: bus.link().down_for().is_none(),
             failures: bus.link().failures(),
@@ -174,33 +174,33 @@ async fn command(request: Request<Incoming>) -> Result<Command, Box<Reply>> {
 }
 
 /// `POST /v1/realtime`.
-pub(super) async fn operate(request: Request<Incoming>, desk: &Desk) -> Reply {
+pub(super) async fn operate(request: Request<Incoming>, dispatcher: &Dispatcher) -> Reply {
     let command = match command(request).await {
         Ok(command) => command,
         Err(reply) => return *reply,
     };
     match command.operation.as_str() {
-        "start" => desk.pipeline.operate(Operation::Running),
-        "pause" => desk.pipeline.operate(Operation::Paused),
-        "stop" => desk.pipeline.operate(Operation::Stopped),
+        "start" => dispatcher.pipeline.operate(Operation::Running),
+        "pause" => dispatcher.pipeline.operate(Operation::Paused),
+        "stop" => dispatcher.pipeline.operate(Operation::Stopped),
         "status" => {}
         other => {
             let reason = format!("`{other}` is no operation; write start, stop, pause or status");
             return error(StatusCode::BAD_REQUEST, &reason);
         }
     }
-    status(desk)
+    status(dispatcher)
 }
 
 /// `POST /v1/cache`: what is forgotten, recorded or computed beforehand.
-pub(super) async fn cache(request: Request<Incoming>, desk: &Desk) -> Reply {
+pub(super) async fn cache(request: Request<Incoming>, dispatcher: &Dispatcher) -> Reply {
     let command = match command(request).await {
         Ok(command) => command,
         Err(reply) => return *reply,
     };
-    let parts = desk.pipeline.parts();
+    let shared = dispatcher.pipeline.shared();
     match command.operation.as_str() {
-        "flush" => json(&serde_json::json!({ "forgotten": parts.cache.clear() })),
+        "flush" => json(&serde_json::json!({ "forgotten": shared.cache.clear() })),
         "version" => {
             let named = command.model.as_deref().unwrap_or(MODELS[0].name());
             let Some(model) = MODELS.iter().position(|model| model.name() == named) else {
@@ -210,7 +210,7 @@ pub(super) async fn cache(request: Request<Incoming>, desk: &Desk) -> Reply {
                     &format!("there is no model `{named}`; there are {known}"),
                 );
             };
-            json(&serde_json::json!({ "model": named, "version": parts.cache.raise_version(model) }))
+            json(&serde_json::json!({ "model": named, "version": shared.cache.raise_version(model) }))
         }
         "device" => {
             let Some(device) = command.device else {
@@ -219,13 +219,13 @@ pub(super) async fn cache(request: Request<Incoming>, desk: &Desk) -> Reply {
                     "name the device: {\"operation\":\"device\",\"device\":\"m-1\"}",
                 );
             };
-            let forgotten = parts.cache.forget(parts.devices.number(&device));
+            let forgotten = shared.cache.forget(shared.devices.number(&device));
             json(
-                &serde_json::json!({ "forgotten": forgotten, "state_forgotten": parts.devices.forget(&device) }),
+                &serde_json::json!({ "forgotten": forgotten, "state_forgotten": shared.devices.forget(&device) }),
             )
         }
         "keys" => {
-            let keys: Vec<String> = parts.cache.keys(MOST_KEYS).iter().map(Key::encode).collect();
+            let keys: Vec<String> = shared.cache.keys(MOST_KEYS).iter().map(Key::encode).collect();
             json(&serde_json::json!({ "keys": keys }))
         }
         "warm" => {
@@ -235,7 +235,7 @@ pub(super) async fn cache(request: Request<Incoming>, desk: &Desk) -> Reply {
                 let reason = format!("{} of {} keys are none", keys.len() - known.len(), keys.len());
                 return error(StatusCode::BAD_REQUEST, &reason);
             }
-            json(&serde_json::json!({ "warmed": parts.warm(&known) }))
+            json(&serde_json::json!({ "warmed": shared.warm(&known) }))
         }
         other => {
             let reason = format!("`{other}` is no operation; write flush, version, device, keys or warm");
@@ -244,16 +244,16 @@ pub(super) async fn cache(request: Request<Incoming>, desk: &Desk) -> Reply {
     }
 }
 
-pub(super) fn experiment(desk: &Desk) -> Reply {
-    json(&desk.pipeline.parts().experiment.report())
+pub(super) fn experiment(dispatcher: &Dispatcher) -> Reply {
+    json(&dispatcher.pipeline.shared().experiment.report())
 }
 
 /// What is known of a device, as `GET /v1/devices/<device>` tells it.
 #[derive(Serialize)]
-struct Known<'a> {
+struct DeviceReport<'a> {
     device: &'a str,
     /// The last window that was closed.
-    window: Option<Gathered>,
+    window: Option<WindowSummary>,
     windows_closed: u64,
     late: u64,
     /// Which model judges it.
@@ -261,19 +261,19 @@ struct Known<'a> {
 }
 
 /// `GET /v1/devices/<device>`.
-pub(super) fn device(desk: &Desk, name: &str) -> Reply {
-    let parts = desk.pipeline.parts();
+pub(super) fn device(dispatcher: &Dispatcher, name: &str) -> Reply {
+    let shared = dispatcher.pipeline.shared();
     let name = percent_decoded(name);
-    let Some(handle) = parts.devices.find(&name) else {
+    let Some(handle) = shared.devices.find(&name) else {
         return error(StatusCode::NOT_FOUND, &format!("no device `{name}` is known"));
     };
     let windows = open(&handle).windows.as_deref().cloned().unwrap_or_default();
-    json(&Known {
+    json(&DeviceReport {
         device: &name,
         window: windows.last,
         windows_closed: windows.closed,
         late: windows.late,
-        model: MODELS[parts.experiment.arm_of(&name)].name(),
+        model: MODELS[shared.experiment.variant_of(&name)].name(),
     })
 }
 
@@ -286,17 +286,17 @@ fn percent_decoded(part: &str) -> String {
 }
 
 /// `GET /v1/connections`: who is connected where, as far as other instances said so.
-pub(super) fn connections(desk: &Desk) -> Reply {
-    let instances = desk.bus.as_ref().map(|bus| bus.instances()).unwrap_or_default();
+pub(super) fn connections(dispatcher: &Dispatcher) -> Reply {
+    let instances = dispatcher.bus.as_ref().map(|bus| bus.instances()).unwrap_or_default();
     json(&instances)
 }
 
-pub(super) fn dead_letters(desk: &Desk) -> Reply {
-    json(&desk.pipeline.dead_letters().latest(MOST_LETTERS))
+pub(super) fn dead_letters(dispatcher: &Dispatcher) -> Reply {
+    json(&dispatcher.pipeline.dead_letters().latest(MOST_LETTERS))
 }
 
-pub(super) fn health(desk: &Desk) -> Reply {
-    let health = desk.health();
+pub(super) fn health(dispatcher: &Dispatcher) -> Reply {
+    let health = dispatcher.health();
     let status = match health.status {
         Status::Healthy | Status::Degraded => StatusCode::OK,
         Status::Unhealthy => StatusCode::SERVICE_UNAVAILABLE,
@@ -304,6 +304,6 @@ pub(super) fn health(desk: &Desk) -> Reply {
     reply(status, JSON, serde_json::to_string(&health).unwrap_or_default())
 }
 
-pub(super) fn metrics(desk: &Desk) -> Reply {
-    reply(StatusCode::OK, METRICS, desk.metrics.encode(&desk.pipeline.snapshot()))
+pub(super) fn metrics(dispatcher: &Dispatcher) -> Reply {
+    reply(StatusCode::OK, METRICS, dispatcher.metrics.encode(&dispatcher.pipeline.snapshot()))
 }

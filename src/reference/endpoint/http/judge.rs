@@ -12,9 +12,9 @@ use serde_json::value::RawValue;
 use super::{Hangup, JSON, LARGEST_BODY, Reply, busy, class, error, keep_silent, reply, unauthorised};
 use crate::clock::Tick;
 use crate::reference::admission::Class;
-use crate::reference::endpoint::desk::{Desk, Line, Refusal};
+use crate::reference::endpoint::dispatcher::{Dispatcher, Refusal, ReplyChannel};
 use crate::reference::job::{Answer, Reason, Shed};
-use crate::reference::pipeline::Submitted;
+use crate::reference::pipeline::Submission;
 use crate::reference::reading::Reading;
 
 /// A request's body must follow its head within this time.
@@ -44,31 +44,35 @@ pub(super) async fn body(request: Request<Incoming>) -> Result<Bytes, Reply> {
 ///
 /// # Errors
 /// If the verdict vanished on purpose, and its client has waited for long.
-pub(super) async fn judge(request: Request<Incoming>, desk: &Desk, line: &Line) -> Result<Reply, Hangup> {
-    let Some(class) = class(request.headers(), desk) else { return Ok(unauthorised()) };
+pub(super) async fn judge(
+    request: Request<Incoming>,
+    dispatcher: &Dispatcher,
+    channel: &ReplyChannel,
+) -> Result<Reply, Hangup> {
+    let Some(class) = class(request.headers(), dispatcher) else { return Ok(unauthorised()) };
     let bytes = match body(request).await {
         Ok(bytes) => bytes,
         Err(reply) => {
-            desk.metrics.bad.inc();
+            dispatcher.metrics.bad.inc();
             return Ok(reply);
         }
     };
-    let arrived = desk.pipeline.now();
+    let arrived = dispatcher.pipeline.now();
     if bytes.trim_ascii_start().first() == Some(&b'[') {
-        return list(&bytes, arrived, class, desk, line).await;
+        return list(&bytes, arrived, class, dispatcher, channel).await;
     }
     let reading = match Reading::parse(&bytes) {
         Ok(reading) => reading,
         Err(bad) => {
-            desk.bad(arrived, "http", &bad.reason, &bytes);
+            dispatcher.bad(arrived, "http", &bad.reason, &bytes);
             return Ok(reply(StatusCode::BAD_REQUEST, JSON, bad.encode()));
         }
     };
-    let mut answer = match hand_in(reading, arrived, class, desk, line).await {
+    let mut answer = match hand_in(reading, arrived, class, dispatcher, channel).await {
         Some(answer) => answer,
-        None => line.next().await,
+        None => channel.next().await,
     };
-    let text = desk.encode(&mut answer);
+    let text = dispatcher.encode(&mut answer);
     Ok(match answer {
         Answer::Verdict(_) | Answer::Twice(_) => reply(StatusCode::OK, JSON, text),
         Answer::Shed(Shed { reason: Reason::Quota | Reason::Overload, retry_ms, .. }) => {
@@ -76,34 +80,46 @@ pub(super) async fn judge(request: Request<Incoming>, desk: &Desk, line: &Line) 
         }
         Answer::Shed(Shed { retry_ms, .. }) => busy(StatusCode::SERVICE_UNAVAILABLE, retry_ms, text),
         Answer::Failed(_) => reply(StatusCode::INTERNAL_SERVER_ERROR, JSON, text),
-        Answer::Vanished(_) => return Err(keep_silent(desk).await),
+        Answer::Vanished(_) => return Err(keep_silent(dispatcher).await),
     })
 }
 
-/// Takes a reading to the pipeline. None if its answer will come on the line.
-async fn hand_in(reading: Reading, arrived: Tick, class: Class, desk: &Desk, line: &Line) -> Option<Answer> {
+/// Takes a reading to the pipeline. None if its answer will come on the channel.
+async fn hand_in(
+    reading: Reading,
+    arrived: Tick,
+    class: Class,
+    dispatcher: &Dispatcher,
+    channel: &ReplyChannel,
+) -> Option<Answer> {
     let (device, seq) = (reading.device.clone(), reading.seq);
-    if let Err(refusal) = desk.admit(&device, class, arrived) {
+    if let Err(refusal) = dispatcher.admit(&device, class, arrived) {
         return Some(refusal.answer(device, seq));
     }
-    match desk.submit_patiently(reading, arrived, line.ticket()).await {
-        Submitted::Taken => None,
-        Submitted::Refused(reason, retry_ms) => Some(Refusal::Shed(reason, retry_ms).answer(device, seq)),
-        Submitted::Blocked(_) => Some(Refusal::Shed(Reason::QueueFull, 1_000).answer(device, seq)),
+    match dispatcher.submit_patiently(reading, arrived, channel.reply_to()).await {
+        Submission::Taken => None,
+        Submission::Refused(reason, retry_ms) => Some(Refusal::Shed(reason, retry_ms).answer(device, seq)),
+        Submission::Blocked(_) => Some(Refusal::Shed(Reason::QueueFull, 1_000).answer(device, seq)),
     }
 }
 
 /// Judges a list of readings: a list of answers in the same order, each with its own success or failure.
-async fn list(bytes: &[u8], arrived: Tick, class: Class, desk: &Desk, line: &Line) -> Result<Reply, Hangup> {
+async fn list(
+    bytes: &[u8],
+    arrived: Tick,
+    class: Class,
+    dispatcher: &Dispatcher,
+    channel: &ReplyChannel,
+) -> Result<Reply, Hangup> {
     let items: Vec<&RawValue> = match serde_json::from_slice(bytes) {
         Ok(items) => items,
         Err(fault) => {
-            desk.bad(arrived, "http", &fault.to_string(), bytes);
+            dispatcher.bad(arrived, "http", &fault.to_string(), bytes);
             return Ok(error(StatusCode::BAD_REQUEST, &format!("not a list of readings: {fault}")));
         }
     };
     if items.len() > MOST {
-        desk.metrics.bad.inc();
+        dispatcher.metrics.bad.inc();
         let reason = format!("a list has at most {MOST} readings");
         return Ok(error(StatusCode::PAYLOAD_TOO_LARGE, &reason));
     }
@@ -113,23 +129,23 @@ async fn list(bytes: &[u8], arrived: Tick, class: Class, desk: &Desk, line: &Lin
         let text = item.get().as_bytes();
         match Reading::parse(text) {
             Err(bad) => {
-                desk.bad(arrived, "http", &bad.reason, text);
+                dispatcher.bad(arrived, "http", &bad.reason, text);
                 answers[index] = Some(bad.encode());
             }
             Ok(reading) => {
                 let name = (reading.device.clone(), reading.seq);
-                match hand_in(reading, arrived, class, desk, line).await {
-                    Some(mut refusal) => answers[index] = Some(desk.encode(&mut refusal)),
+                match hand_in(reading, arrived, class, dispatcher, channel).await {
+                    Some(mut refusal) => answers[index] = Some(dispatcher.encode(&mut refusal)),
                     None => due.entry(name).or_default().push(index),
                 }
             }
         }
     }
     while !due.is_empty() {
-        let mut answer = line.next().await;
+        let mut answer = channel.next().await;
         if answer.copies() == 0 {
             // The whole list has one answer.
-            return Err(keep_silent(desk).await);
+            return Err(keep_silent(dispatcher).await);
         }
         let name = (answer.device().clone(), answer.seq());
         // Readings of the same name are answered in the order they came in.
@@ -138,7 +154,7 @@ async fn list(bytes: &[u8], arrived: Tick, class: Class, desk: &Desk, line: &Lin
         if indices.is_empty() {
             due.remove(&name);
         }
-        answers[index] = Some(desk.encode(&mut answer));
+        answers[index] = Some(dispatcher.encode(&mut answer));
     }
     let answers: Vec<String> = answers.into_iter().flatten().collect();
     Ok(reply(StatusCode::OK, JSON, format!("[{}]", answers.join(","))))

@@ -22,9 +22,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 pub(super) use self::content::Content;
-use super::desk::{Desk, Line};
-use super::door::{Door, Latch};
-use super::{Counted, ws};
+use super::dispatcher::{Dispatcher, ReplyChannel};
+use super::resettable::{ResetFlag, ResettableStream};
+use super::{GaugeGuard, ws};
 use crate::reference::admission::Class;
 use crate::reference::reading::BadReading;
 use crate::service::FaultKind;
@@ -77,9 +77,9 @@ const PAGE: &str = include_str!("page.html");
 const OPENAPI: &str = include_str!("openapi.json");
 
 /// Accepts connections until the service stops, then lets open ones finish what they are at.
-pub(in crate::reference) async fn serve(listener: TcpListener, desk: Rc<Desk>) {
+pub(in crate::reference) async fn serve(listener: TcpListener, dispatcher: Rc<Dispatcher>) {
     let mut connections = JoinSet::new();
-    let mut stop = desk.stop.clone();
+    let mut stop = dispatcher.stop.clone();
     loop {
         let accepted = tokio::select! {
             _ = stop.wait_for(|stop| *stop) => break,
@@ -87,10 +87,10 @@ pub(in crate::reference) async fn serve(listener: TcpListener, desk: Rc<Desk>) {
             Some(_) = connections.join_next(), if !connections.is_empty() => continue,
         };
         match accepted {
-            Ok((stream, _)) if connections.len() < desk.max_connections => {
-                connections.spawn_local(converse(stream, Rc::clone(&desk)));
+            Ok((stream, _)) if connections.len() < dispatcher.max_connections => {
+                connections.spawn_local(converse(stream, Rc::clone(&dispatcher)));
             }
-            Ok(_) => drop(desk.metrics.connections_refused.inc()),
+            Ok(_) => drop(dispatcher.metrics.connections_refused.inc()),
             // Out of descriptors, most likely: wait for some to come back instead of spinning.
             Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
         }
@@ -99,22 +99,22 @@ pub(in crate::reference) async fn serve(listener: TcpListener, desk: Rc<Desk>) {
     while connections.join_next().await.is_some() {}
 }
 
-async fn converse(stream: TcpStream, desk: Rc<Desk>) {
-    let _open = Counted::new(&desk.metrics.http_connections);
+async fn converse(stream: TcpStream, dispatcher: Rc<Dispatcher>) {
+    let _open = GaugeGuard::new(&dispatcher.metrics.http_connections);
     if stream.set_nodelay(true).is_err() {
         return;
     }
     // While new connections are refused, one is let in as far as its first request: only by its path is it known.
-    let latch = desk.faults().is_on(FaultKind::Refuse).then(Latch::default);
-    let stream = Door::new(stream, latch.clone());
-    let mut stop = desk.stop.clone();
-    let line = Rc::new(desk.line_of_responses());
+    let reset_flag = dispatcher.faults().is_on(FaultKind::Refuse).then(ResetFlag::default);
+    let stream = ResettableStream::new(stream, reset_flag.clone());
+    let mut stop = dispatcher.stop.clone();
+    let channel = Rc::new(dispatcher.response_channel());
     let service = service_fn(move |request: Request<Incoming>| {
-        let (desk, line) = (Rc::clone(&desk), Rc::clone(&line));
-        let refused = latch.as_ref().filter(|_| is_refused(request.uri().path(), &desk));
-        refused.inspect(|latch| latch.slam());
+        let (dispatcher, channel) = (Rc::clone(&dispatcher), Rc::clone(&channel));
+        let refused = reset_flag.as_ref().filter(|_| is_refused(request.uri().path(), &dispatcher));
+        refused.inspect(|reset_flag| reset_flag.reset());
         let is_refused = refused.is_some();
-        async move { if is_refused { Err(Hangup) } else { answer(request, &desk, &line).await } }
+        async move { if is_refused { Err(Hangup) } else { answer(request, &dispatcher, &channel).await } }
     });
     let mut connection = Box::pin(
         http1::Builder::new()
@@ -135,41 +135,45 @@ async fn converse(stream: TcpStream, desk: Rc<Desk>) {
 }
 
 /// Whether a request on a new connection is refused on purpose. What undoes it is not, nor what tells of it.
-fn is_refused(path: &str, desk: &Desk) -> bool {
-    !["/v1/faults", "/health"].contains(&path) && desk.faults().strikes(FaultKind::Refuse)
+fn is_refused(path: &str, dispatcher: &Dispatcher) -> bool {
+    !["/v1/faults", "/health"].contains(&path) && dispatcher.faults().strikes(FaultKind::Refuse)
 }
 
 /// Says nothing for as long as its client waits, or nearly.
-async fn keep_silent(desk: &Desk) -> Hangup {
-    let mut stop = desk.stop.clone();
+async fn keep_silent(dispatcher: &Dispatcher) -> Hangup {
+    let mut stop = dispatcher.stop.clone();
     let _ = tokio::time::timeout(LONGEST_SILENCE, stop.wait_for(|stop| *stop)).await;
     Hangup
 }
 
-async fn answer(request: Request<Incoming>, desk: &Rc<Desk>, line: &Line) -> Result<Reply, Hangup> {
+async fn answer(
+    request: Request<Incoming>,
+    dispatcher: &Rc<Dispatcher>,
+    channel: &ReplyChannel,
+) -> Result<Reply, Hangup> {
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
     if path == "/v1/readings" && method == Method::POST {
-        return judge::judge(request, desk, line).await;
+        return judge::judge(request, dispatcher, channel).await;
     }
     Ok(match (path.as_str(), method) {
-        ("/v1/stream", Method::GET) => match class(request.headers(), desk) {
-            Some(class) => ws::upgrade(request, desk, ws::Purpose::Readings(class)),
+        ("/v1/stream", Method::GET) => match class(request.headers(), dispatcher) {
+            Some(class) => ws::upgrade(request, dispatcher, ws::Purpose::Readings(class)),
             None => unauthorised(),
         },
-        ("/v1/alerts", Method::GET) => alert::poll(&request, desk).await,
-        ("/v1/alerts/stream", Method::GET) => alert::stream(&request, desk),
-        ("/v1/alerts/ws", Method::GET) => alert::socket(request, desk),
-        ("/v1/realtime", Method::GET) => control::status(desk),
-        ("/v1/realtime", Method::POST) => control::operate(request, desk).await,
-        ("/v1/cache", Method::POST) => control::cache(request, desk).await,
-        ("/v1/faults", Method::GET) => fault::list(desk),
-        ("/v1/faults", Method::POST) => fault::operate(request, desk).await,
-        ("/v1/experiment", Method::GET) => control::experiment(desk),
-        ("/v1/connections", Method::GET) => control::connections(desk),
-        ("/v1/dead-letters", Method::GET) => control::dead_letters(desk),
-        ("/health", Method::GET | Method::HEAD) => control::health(desk),
-        ("/metrics", Method::GET | Method::HEAD) => control::metrics(desk),
+        ("/v1/alerts", Method::GET) => alert::poll(&request, dispatcher).await,
+        ("/v1/alerts/stream", Method::GET) => alert::stream(&request, dispatcher),
+        ("/v1/alerts/ws", Method::GET) => alert::socket(request, dispatcher),
+        ("/v1/realtime", Method::GET) => control::status(dispatcher),
+        ("/v1/realtime", Method::POST) => control::operate(request, dispatcher).await,
+        ("/v1/cache", Method::POST) => control::cache(request, dispatcher).await,
+        ("/v1/faults", Method::GET) => fault::list(dispatcher),
+        ("/v1/faults", Method::POST) => fault::operate(request, dispatcher).await,
+        ("/v1/experiment", Method::GET) => control::experiment(dispatcher),
+        ("/v1/connections", Method::GET) => control::connections(dispatcher),
+        ("/v1/dead-letters", Method::GET) => control::dead_letters(dispatcher),
+        ("/health", Method::GET | Method::HEAD) => control::health(dispatcher),
+        ("/metrics", Method::GET | Method::HEAD) => control::metrics(dispatcher),
         ("/openapi.json", Method::GET | Method::HEAD) => reply(StatusCode::OK, JSON, OPENAPI),
         ("/", Method::GET | Method::HEAD) if wants_page(request.headers()) => {
             reply(StatusCode::OK, HTML, PAGE)
@@ -182,7 +186,9 @@ async fn answer(request: Request<Incoming>, desk: &Rc<Desk>, line: &Line) -> Res
             | "/v1/connections" | "/v1/dead-letters" | "/health" | "/metrics" | "/openapi.json" | "/",
             _,
         ) => not_allowed("GET"),
-        (path, Method::GET) if path.starts_with(DEVICES) => control::device(desk, &path[DEVICES.len()..]),
+        (path, Method::GET) if path.starts_with(DEVICES) => {
+            control::device(dispatcher, &path[DEVICES.len()..])
+        }
         (path, _) if path.starts_with(DEVICES) => not_allowed("GET"),
         (path, _) => {
             let hint = format!("there is no {path} here; GET / names what there is\n");
@@ -200,10 +206,10 @@ fn wants_page(headers: &HeaderMap) -> bool {
 }
 
 /// The class of whoever sent these headers; none if it is to be turned away.
-fn class(headers: &HeaderMap, desk: &Desk) -> Option<Class> {
+fn class(headers: &HeaderMap, dispatcher: &Dispatcher) -> Option<Class> {
     let token = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     let token = token.and_then(|value| value.strip_prefix("Bearer ")).map(str::trim);
-    desk.gate.borrow().classify(token)
+    dispatcher.gate.borrow().classify(token)
 }
 
 fn unauthorised() -> Reply {

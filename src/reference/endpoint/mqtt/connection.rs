@@ -15,10 +15,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
-use super::charge::MOST_PENDING;
 use super::frame::{self, Fault, Message};
 use super::hub::Hub;
 use super::peer::{End, Peer};
+use super::quota::MOST_PENDING;
 use super::router::Id;
 use super::session;
 use super::topic;
@@ -67,7 +67,7 @@ impl Drop for Connection {
 impl Connection {
     /// Takes an accepted connection in.
     pub(super) fn new(stream: TcpStream, hub: Rc<Hub>) -> Self {
-        let (peer, heard) = (hub.enter(), hub.desk.pipeline.now());
+        let (peer, heard) = (hub.enter(), hub.dispatcher.pipeline.now());
         Self {
             hub,
             number: peer.id,
@@ -195,7 +195,7 @@ impl Connection {
             }
         };
         if used > 0 {
-            self.heard = self.hub.desk.pipeline.now();
+            self.heard = self.hub.dispatcher.pipeline.now();
         }
         result
     }
@@ -258,7 +258,7 @@ impl Connection {
             return Err(self.refuse(code));
         }
         let token = connect.password.as_deref().and_then(|password| std::str::from_utf8(password).ok());
-        match self.hub.desk.gate.borrow().classify(token) {
+        match self.hub.dispatcher.gate.borrow().classify(token) {
             Some(class) => self.class = class,
             None => return Err(self.refuse(ConnectReturnCode::NotAuthorized)),
         }
@@ -280,7 +280,7 @@ impl Connection {
     }
 
     fn publish(&mut self, publish: &Publish) -> Result<(), End> {
-        let arrived = self.hub.desk.pipeline.now();
+        let arrived = self.hub.dispatcher.pipeline.now();
         if let QosPid::Level2(pid) = publish.qos_pid
             && !self.peer.inbound.borrow_mut().publish(pid.value()).map_err(|_| End::Ungraceful)?
         {
@@ -290,7 +290,8 @@ impl Connection {
         let (topic, payload, qos) = (&*publish.topic_name, &publish.payload, publish.qos_pid.qos());
         let device = topic::reading_device(topic);
         // Only where a refusal is to show in a missing acknowledgement must that wait for the reading to be taken.
-        let withholds = device.is_some() && self.hub.desk.pipeline.setup().admission.mqtt == Hint::Withhold;
+        let withholds =
+            device.is_some() && self.hub.dispatcher.pipeline.setup().admission.mqtt == Hint::Withhold;
         if !withholds {
             self.acknowledge(publish.qos_pid);
         }
@@ -310,7 +311,7 @@ impl Connection {
     }
 
     fn acknowledge(&self, pid: QosPid) {
-        let faults = self.hub.desk.faults();
+        let faults = self.hub.dispatcher.faults();
         match pid {
             QosPid::Level0 => {}
             _ if faults.strikes(FaultKind::PubackWithheld) => {}
@@ -358,7 +359,7 @@ impl Connection {
     fn is_silent(&mut self, cx: &mut Context<'_>) -> bool {
         let Some((limit, timer)) = &mut self.silence else { return false };
         while timer.as_mut().poll(cx).is_ready() {
-            let now = self.hub.desk.pipeline.now();
+            let now = self.hub.dispatcher.pipeline.now();
             if self.peer.pending.get() >= MOST_PENDING {
                 // It may well have spoken: it is the service that does not listen.
                 self.heard = now;

@@ -8,18 +8,18 @@ use bytes::Bytes;
 use mqtt_proto::QoS;
 use tokio::sync::Notify;
 
-use super::charge::Charges;
 use super::frame::Message;
 use super::peer::{End, Peer};
+use super::quota::InFlightQuota;
 use super::registry::{Claim, Registry};
 use super::router::{Archive, Id, Router};
 use super::topic;
 use crate::clock::Tick;
 use crate::reference::admission::Class;
-use crate::reference::alert::Posted;
-use crate::reference::endpoint::desk::{Desk, MQTT, Refusal};
+use crate::reference::alert::LoggedAlert;
+use crate::reference::endpoint::dispatcher::{Dispatcher, MQTT, Refusal};
 use crate::reference::job::{Answer, Reason};
-use crate::reference::pipeline::Submitted;
+use crate::reference::pipeline::Submission;
 use crate::reference::reading::{BadReading, Reading};
 use crate::service::Hint;
 
@@ -29,11 +29,11 @@ const INPUT: usize = 16 * 1024;
 /// What all connections share; they run on one thread.
 #[derive(Debug)]
 pub(in crate::reference) struct Hub {
-    pub(super) desk: Rc<Desk>,
+    pub(super) dispatcher: Rc<Dispatcher>,
     router: RefCell<Router>,
     archive: RefCell<Archive>,
     registry: RefCell<Registry>,
-    charges: RefCell<Charges>,
+    quota: RefCell<InFlightQuota>,
     /// Whether connections wait for room in the queue.
     blocked: Cell<bool>,
     /// Buffers used for a moment at a time, kept for their memory.
@@ -45,13 +45,13 @@ pub(in crate::reference) struct Hub {
 
 impl Hub {
     /// A hub without connections.
-    pub(in crate::reference) fn new(desk: Rc<Desk>) -> Self {
+    pub(in crate::reference) fn new(dispatcher: Rc<Dispatcher>) -> Self {
         Self {
-            desk,
+            dispatcher,
             router: RefCell::default(),
             archive: RefCell::default(),
             registry: RefCell::default(),
-            charges: RefCell::default(),
+            quota: RefCell::default(),
             blocked: Cell::new(false),
             found: RefCell::default(),
             topic: RefCell::default(),
@@ -67,14 +67,14 @@ impl Hub {
 
     /// Registers a connection. Its number is that of the client it is given.
     pub(super) fn enter(&self) -> Rc<Peer> {
-        self.desk.metrics.mqtt_connections.inc();
+        self.dispatcher.metrics.mqtt_connections.inc();
         self.registry.borrow_mut().enter()
     }
 
     /// Forgets a connection.
     pub(super) fn leave(&self, peer: &Peer, connection: Id) {
         self.registry.borrow_mut().leave(peer, connection);
-        self.desk.metrics.mqtt_connections.dec();
+        self.dispatcher.metrics.mqtt_connections.dec();
         if self.connections() == 0 {
             self.emptied.notify_one();
         }
@@ -83,7 +83,7 @@ impl Hub {
     /// Gives a client that has just connected its name. If it has a session that goes on, then that is to be used from now on.
     pub(super) fn claim(&self, name: &Rc<str>, fresh: &Rc<Peer>, is_lasting: bool) -> Option<Rc<Peer>> {
         // A session that is due to be forgotten is not found any more, whether or not that has been noticed.
-        self.expire(self.desk.pipeline.now());
+        self.expire(self.dispatcher.pipeline.now());
         let claim = self.registry.borrow_mut().claim(name, fresh, is_lasting);
         match claim {
             Claim::Resumed(peer) => Some(peer),
@@ -99,7 +99,7 @@ impl Hub {
     /// Lets a client go whose connection ends: a lasting session is kept, any other ends too.
     pub(super) fn part(&self, peer: &Peer) {
         if peer.is_lasting() {
-            let forgotten = self.registry.borrow_mut().put_away(peer, self.desk.pipeline.now());
+            let forgotten = self.registry.borrow_mut().put_away(peer, self.dispatcher.pipeline.now());
             self.lose(&forgotten);
         } else {
             peer.detach();
@@ -117,7 +117,7 @@ impl Hub {
     fn lose(&self, forgotten: &[Rc<Peer>]) {
         for peer in forgotten {
             self.cancel(peer);
-            self.desk.metrics.mqtt_dropped.inc_by(peer.outbox.borrow().undelivered() as u64);
+            self.dispatcher.metrics.mqtt_dropped.inc_by(peer.outbox.borrow().undelivered() as u64);
         }
     }
 
@@ -184,7 +184,7 @@ impl Hub {
         if taken {
             peer.wake();
         } else {
-            self.desk.metrics.mqtt_dropped.inc();
+            self.dispatcher.metrics.mqtt_dropped.inc();
         }
     }
 
@@ -205,23 +205,23 @@ impl Hub {
             }
             Err(bad) => bad,
         };
-        self.desk.bad(arrived, "mqtt", &bad.reason, payload);
+        self.dispatcher.bad(arrived, "mqtt", &bad.reason, payload);
         self.publish_answer(device, || bad.encode());
         true
     }
 
     fn submit(&self, peer: &Peer, class: Class, reading: Reading, arrived: Tick) -> bool {
         let (device, seq) = (Arc::clone(&reading.device), reading.seq);
-        let refusal = match self.desk.admit(&device, class, arrived) {
+        let refusal = match self.dispatcher.admit(&device, class, arrived) {
             Err(refusal) => refusal,
-            Ok(()) => match self.desk.submit(reading, arrived, MQTT) {
-                Submitted::Taken => {
-                    self.charges.borrow_mut().charge(&self.registry.borrow(), peer, device);
+            Ok(()) => match self.dispatcher.submit(reading, arrived, MQTT) {
+                Submission::Taken => {
+                    self.quota.borrow_mut().charge(&self.registry.borrow(), peer, device);
                     return true;
                 }
-                Submitted::Refused(reason, retry_ms) => Refusal::Shed(reason, retry_ms),
+                Submission::Refused(reason, retry_ms) => Refusal::Shed(reason, retry_ms),
                 // Only a level that is full on its own: a full queue is noticed before the reading is read.
-                Submitted::Blocked(_) => Refusal::Shed(Reason::QueueFull, 1_000),
+                Submission::Blocked(_) => Refusal::Shed(Reason::QueueFull, 1_000),
             },
         };
         self.refused(refusal, &device, seq)
@@ -229,11 +229,11 @@ impl Hub {
 
     /// Tells a publisher of a refusal, as far as it is to hear of it; false if not even by an acknowledgement.
     fn refused(&self, refusal: Refusal, device: &Arc<str>, seq: u64) -> bool {
-        let hint = self.desk.pipeline.setup().admission.mqtt;
+        let hint = self.dispatcher.pipeline.setup().admission.mqtt;
         let is_error = refusal == Refusal::Failed;
         if is_error || hint == Hint::Verdict {
             let mut answer = refusal.answer(Arc::clone(device), seq);
-            self.publish_answer(device, || self.desk.encode(&mut answer));
+            self.publish_answer(device, || self.dispatcher.encode(&mut answer));
         }
         is_error || hint != Hint::Withhold
     }
@@ -241,7 +241,7 @@ impl Hub {
     /// Whether readings are not even to be read for now: the queue is full and set up to push back. Whoever asked is woken
     /// when there may be room again.
     pub(super) fn is_blocked(&self) -> bool {
-        let full = self.desk.pipeline.pushes_back();
+        let full = self.dispatcher.pipeline.pushes_back();
         if full {
             self.blocked.set(true);
         }
@@ -250,7 +250,7 @@ impl Hub {
 
     /// Lets those who wait for room look again.
     pub(in crate::reference) fn look_again(&self) {
-        if self.blocked.get() && !self.desk.pipeline.pushes_back() {
+        if self.blocked.get() && !self.dispatcher.pipeline.pushes_back() {
             self.blocked.set(false);
             let registry = self.registry.borrow();
             registry.peers().filter(|peer| peer.held.get()).for_each(|peer| peer.wake());
@@ -260,12 +260,12 @@ impl Hub {
     /// Publishes what came of a reading.
     pub(in crate::reference) fn answer(&self, mut answer: Answer) {
         let device = Arc::clone(answer.device());
-        self.charges.borrow_mut().settle(&self.registry.borrow(), &device, 1);
-        let silent =
-            matches!(answer, Answer::Shed(_)) && self.desk.pipeline.setup().admission.mqtt != Hint::Verdict;
+        self.quota.borrow_mut().settle(&self.registry.borrow(), &device, 1);
+        let silent = matches!(answer, Answer::Shed(_))
+            && self.dispatcher.pipeline.setup().admission.mqtt != Hint::Verdict;
         let copies = if silent { 0 } else { answer.copies() };
         for _ in 0..copies {
-            self.publish_answer(&device, || self.desk.encode(&mut answer));
+            self.publish_answer(&device, || self.dispatcher.encode(&mut answer));
         }
     }
 
@@ -277,9 +277,9 @@ impl Hub {
     }
 
     /// Publishes an alert.
-    pub(in crate::reference) fn alert(&self, posted: &Posted) {
-        let topic = topic::alert_topic(posted.alert.level.name(), &posted.alert.device);
-        let payload = posted.text.as_bytes();
+    pub(in crate::reference) fn alert(&self, logged: &LoggedAlert) {
+        let topic = topic::alert_topic(logged.alert.level.name(), &logged.alert.device);
+        let payload = logged.text.as_bytes();
         self.publish(&Message { topic: &topic, payload, qos: QoS::Level1, retained: false });
     }
 

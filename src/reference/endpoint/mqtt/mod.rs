@@ -37,12 +37,12 @@
 //! | time away | 1 h | the session is forgotten, its messages are counted as dropped |
 //! | retained messages | 10 000 and 64 MiB | further topics are delivered but not retained |
 
-mod charge;
 mod connection;
 mod frame;
 mod hub;
 mod outbox;
 mod peer;
+mod quota;
 mod registry;
 mod router;
 mod session;
@@ -60,7 +60,7 @@ use tokio::time::{interval, sleep, timeout};
 
 use self::connection::Connection;
 pub(in crate::reference) use self::hub::Hub;
-use super::door::slam;
+use super::resettable::reset;
 use crate::service::FaultKind;
 
 /// How long connections may take to close.
@@ -81,21 +81,21 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 const EXPIRE_EVERY: Duration = Duration::from_secs(60);
 
 /// Serves MQTT on `listener` until the service stops, then closes all connections and returns within
-/// about a second. No more connections than the desk admits are open at once; further ones are closed at once and counted.
+/// about a second. No more connections than the dispatcher admits are open at once; further ones are closed at once and counted.
 ///
 /// To be run inside a [`tokio::task::LocalSet`] on a current-thread runtime with time and I/O.
 pub(in crate::reference) async fn serve(listener: TcpListener, hub: Rc<Hub>) {
-    let mut stop = hub.desk.stop.clone();
+    let mut stop = hub.dispatcher.stop.clone();
     let mut look = interval(EXPIRE_EVERY);
     loop {
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => break,
-            _ = look.tick() => hub.expire(hub.desk.pipeline.now()),
+            _ = look.tick() => hub.expire(hub.dispatcher.pipeline.now()),
             stream = accept(&listener) => {
-                if hub.desk.faults().strikes(FaultKind::Refuse) {
-                    slam(&stream);
-                } else if hub.connections() >= hub.desk.max_connections {
-                    hub.desk.metrics.connections_refused.inc();
+                if hub.dispatcher.faults().strikes(FaultKind::Refuse) {
+                    reset(&stream);
+                } else if hub.connections() >= hub.dispatcher.max_connections {
+                    hub.dispatcher.metrics.connections_refused.inc();
                 } else {
                     spawn_local(Connection::new(stream, Rc::clone(&hub)).run());
                 }

@@ -25,7 +25,7 @@ pub(super) const OVERHEAD: usize = 96;
 
 /// A PUBLISH that waits for the window, complete but for its packet identifier.
 #[derive(Debug)]
-struct Waiting {
+struct QueuedMessage {
     bytes: Vec<u8>,
     place: usize,
     stage: Stage,
@@ -37,7 +37,7 @@ pub(super) struct Outbox {
     bytes: Vec<u8>,
     written: usize,
     window: Window,
-    waiting: VecDeque<Waiting>,
+    waiting: VecDeque<QueuedMessage>,
     waiting_bytes: usize,
     is_away: bool,
 }
@@ -105,7 +105,7 @@ impl Outbox {
         let mut bytes = Vec::new();
         let place = message.encode(qos, &mut bytes);
         self.waiting_bytes += bytes.len();
-        self.waiting.push_back(Waiting { bytes, place, stage });
+        self.waiting.push_back(QueuedMessage { bytes, place, stage });
         true
     }
 
@@ -161,7 +161,7 @@ impl Outbox {
     /// Sends what waits, as far as the window is open.
     fn refill(&mut self) {
         while self.has_room()
-            && let Some(Waiting { bytes, place, stage }) = self.waiting.pop_front()
+            && let Some(QueuedMessage { bytes, place, stage }) = self.waiting.pop_front()
         {
             self.waiting_bytes -= bytes.len();
             let start = self.bytes.len();

@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, watch};
 use super::{Hub, serve};
 use crate::clock::Monotonic;
 use crate::reference::config::Config;
-use crate::reference::endpoint::desk::Desk;
+use crate::reference::endpoint::dispatcher::Dispatcher;
 use crate::reference::metric::Metrics;
 use crate::reference::pipeline::Pipeline;
 use crate::service::{Queue, Setup};
@@ -45,10 +45,10 @@ impl Scene {
             let local = tokio::task::LocalSet::new();
             local.block_on(&runtime, async move {
                 let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-                let desk = Rc::new(Desk::new(served, counted, stopped, most, room, None));
-                let hub = Rc::new(Hub::new(Rc::clone(&desk)));
+                let dispatcher = Rc::new(Dispatcher::new(served, counted, stopped, most, room, None));
+                let hub = Rc::new(Hub::new(Rc::clone(&dispatcher)));
                 let clerk = Rc::clone(&hub);
-                tokio::task::spawn_local(async move { desk.dispatch(&clerk, words).await });
+                tokio::task::spawn_local(async move { dispatcher.dispatch(&clerk, words).await });
                 serve(listener, hub).await;
             });
         });

@@ -24,7 +24,7 @@ pub(super) enum Stage {
 
 /// A PUBLISH whose receipt the client has not confirmed.
 #[derive(Debug)]
-struct Open {
+struct Unconfirmed {
     pid: u16,
     stage: Stage,
     /// The whole packet as it was sent; only where the session may outlive its connection.
@@ -35,7 +35,7 @@ struct Open {
 #[derive(Debug)]
 pub(super) struct Window {
     /// Oldest first.
-    open: VecDeque<Open>,
+    open: VecDeque<Unconfirmed>,
     /// Identifiers of `QoS` 2 messages that were received and whose PUBCOMP is due, in the order of their PUBRECs.
     released: VecDeque<u16>,
     copied_bytes: usize,
@@ -80,7 +80,7 @@ impl Window {
             self.copied_bytes += publish.len();
             Box::from(&*publish)
         });
-        self.open.push_back(Open { pid, stage, copy });
+        self.open.push_back(Unconfirmed { pid, stage, copy });
     }
 
     /// Takes note that a message that had come as far as `stage` was received; whether there was one.

@@ -4,40 +4,40 @@ use tokio::sync::{mpsc, watch};
 
 use super::*;
 use crate::clock::Monotonic;
-use crate::reference::alert::{Alert, Board};
-use crate::reference::job::Word;
+use crate::reference::alert::{Alert, AlertLog};
+use crate::reference::job::WorkerMessage;
 use crate::reference::metric::Metrics;
 use crate::reference::pipeline::Pipeline;
 use crate::reference::reading::Level;
 use crate::service::{Admission, Alerts, Setup};
 
-fn hub_of(setup: &Setup, room: usize) -> (Hub, mpsc::Receiver<Word>) {
+fn hub_of(setup: &Setup, room: usize) -> (Hub, mpsc::Receiver<WorkerMessage>) {
     let metrics = Arc::new(Metrics::default());
-    let (back, words) = mpsc::channel(64);
+    let (back, messages) = mpsc::channel(64);
     let (pipeline, _) = Pipeline::start(setup, Monotonic::start(), &metrics, back).unwrap();
     let (_, stop) = watch::channel(false);
-    let desk = Desk::new(Arc::new(pipeline), metrics, stop, 10, room, None);
-    (Hub::new(Rc::new(desk)), words)
+    let dispatcher = Dispatcher::new(Arc::new(pipeline), metrics, stop, 10, room, None);
+    (Hub::new(Rc::new(dispatcher)), messages)
 }
 
 const READING: &[u8] = br#"{"device":"d","seq":1,"value":1}"#;
 
 #[test]
 fn no_more_readings_go_out_than_there_is_room_for_verdicts() {
-    let (hub, mut words) = hub_of(&Setup::default(), 4);
+    let (hub, mut messages) = hub_of(&Setup::default(), 4);
     let peer = hub.enter();
     for _ in 0..100 {
-        assert!(hub.reading(&peer, Class::Authenticated, "d", READING, hub.desk.pipeline.now()));
+        assert!(hub.reading(&peer, Class::Authenticated, "d", READING, hub.dispatcher.pipeline.now()));
     }
-    assert_eq!((peer.pending.get(), hub.desk.metrics.received.get()), (4, 100));
-    assert_eq!(hub.desk.metrics.shed_total(), 96);
+    assert_eq!((peer.pending.get(), hub.dispatcher.metrics.received.get()), (4, 100));
+    assert_eq!(hub.dispatcher.metrics.shed_total(), 96);
     for left in (0..4).rev() {
-        let Some(Word::Answer(ticket, answer)) = words.blocking_recv() else { panic!() };
-        assert_eq!(ticket, MQTT);
+        let Some(WorkerMessage::Answer(reply_to, answer)) = messages.blocking_recv() else { panic!() };
+        assert_eq!(reply_to, MQTT);
         hub.answer(answer);
         assert_eq!(peer.pending.get(), left);
     }
-    hub.desk.pipeline.stop();
+    hub.dispatcher.pipeline.stop();
 }
 
 #[test]
@@ -49,10 +49,10 @@ fn publishers_hear_of_refusals_as_much_as_they_are_to() {
         let (hub, _words) = hub_of(&setup, 0);
         let peer = hub.enter();
         hub.subscribe(peer.id, "devices/d/verdicts", QoS::Level0);
-        let heard = hub.reading(&peer, Class::Authenticated, "d", READING, hub.desk.pipeline.now());
+        let heard = hub.reading(&peer, Class::Authenticated, "d", READING, hub.dispatcher.pipeline.now());
         assert_eq!(heard, acknowledged, "{}", mqtt.name());
         assert_eq!(!peer.outbox.borrow().unwritten().is_empty(), told, "{}", mqtt.name());
-        hub.desk.pipeline.stop();
+        hub.dispatcher.pipeline.stop();
     }
 }
 
@@ -69,14 +69,14 @@ fn with_a_forgotten_session_go_its_subscriptions_and_its_messages_which_are_coun
     hub.publish(&message);
     hub.part(&peer);
     hub.publish(&message);
-    assert_eq!(hub.desk.metrics.mqtt_dropped.get(), 0);
+    assert_eq!(hub.dispatcher.metrics.mqtt_dropped.get(), 0);
     hub.expire(Tick::FAR);
-    assert_eq!(hub.desk.metrics.mqtt_dropped.get(), 2, "one unacknowledged, one that came meanwhile");
+    assert_eq!(hub.dispatcher.metrics.mqtt_dropped.get(), 2, "one unacknowledged, one that came meanwhile");
     let mut found = Vec::new();
     hub.router.borrow().collect("a", &mut found);
     assert_eq!(found, []);
     assert!(hub.claim(&"x".into(), &hub.enter(), true).is_none());
-    hub.desk.pipeline.stop();
+    hub.dispatcher.pipeline.stop();
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn whichever_way_a_session_ends_its_subscriptions_end_with_it() {
         assert_eq!(found, [], "lasting {was_lasting}, away {is_away}");
     }
     assert_eq!(hub.registry.borrow().peers().count(), 0);
-    hub.desk.pipeline.stop();
+    hub.dispatcher.pipeline.stop();
 }
 
 #[test]
@@ -112,10 +112,10 @@ fn an_alert_reaches_subscribers_whatever_its_device_is_called() {
     hub.subscribe(peer.id, "alerts/+/+", QoS::Level0);
     let alert =
         Alert { device: "a/b#".into(), seq: 1, level: Level::High, score: 9.0, at_ms: 1, instance: None };
-    let posted = Board::new(&Alerts::default()).post(alert);
-    hub.alert(&posted);
+    let logged = AlertLog::new(&Alerts::default()).post(alert);
+    hub.alert(&logged);
     let outbox = peer.outbox.borrow();
     let sent = String::from_utf8_lossy(outbox.unwritten());
     assert!(sent.contains("alerts/high/a_b_{\"type\":\"alert\",\"id\":1,\"device\":\"a/b#\""), "{sent}");
-    hub.desk.pipeline.stop();
+    hub.dispatcher.pipeline.stop();
 }

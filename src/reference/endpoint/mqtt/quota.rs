@@ -12,11 +12,11 @@ pub(super) const MOST_PENDING: usize = 1_024;
 
 /// Devices with readings under way: the client they are charged to, and how many.
 #[derive(Debug, Default)]
-pub(super) struct Charges {
+pub(super) struct InFlightQuota {
     devices: HashMap<Arc<str>, (Id, usize)>,
 }
 
-impl Charges {
+impl InFlightQuota {
     /// Charges a reading under way to a client. A device that several clients speak for is charged, all in all, to the last of
     /// them: the sum stays right, and one look-up finds whom a verdict relieves.
     pub(super) fn charge(&mut self, registry: &Registry, peer: &Peer, device: Arc<str>) {
@@ -58,21 +58,21 @@ mod tests {
 
     #[test]
     fn readings_under_way_are_charged_to_one_client_and_relieved_by_their_verdicts() {
-        let (mut registry, mut charges) = (Registry::default(), Charges::default());
+        let (mut registry, mut quota) = (Registry::default(), InFlightQuota::default());
         let (one, other) = (registry.enter(), registry.enter());
         let due = || (one.pending.get(), other.pending.get());
-        charges.charge(&registry, &one, "a".into());
-        charges.charge(&registry, &one, "a".into());
-        charges.charge(&registry, &one, "b".into());
+        quota.charge(&registry, &one, "a".into());
+        quota.charge(&registry, &one, "a".into());
+        quota.charge(&registry, &one, "b".into());
         assert_eq!(due(), (3, 0));
-        charges.charge(&registry, &other, "a".into());
+        quota.charge(&registry, &other, "a".into());
         assert_eq!(due(), (1, 3), "the device speaks through the other client now");
-        charges.settle(&registry, "a", 1);
-        charges.settle(&registry, "never", 1);
+        quota.settle(&registry, "a", 1);
+        quota.settle(&registry, "never", 1);
         assert_eq!(due(), (1, 2));
-        charges.settle(&registry, "a", 2);
-        charges.settle(&registry, "b", 1);
+        quota.settle(&registry, "a", 2);
+        quota.settle(&registry, "b", 1);
         assert_eq!(due(), (0, 0));
-        assert!(charges.devices.is_empty());
+        assert!(quota.devices.is_empty());
     }
 }

@@ -1,11 +1,11 @@
-//! A quick screen for leaps: it knows a device after fifteen readings, when histograms have hardly begun.
+//! A quick filter for leaps: it knows a device after fifteen readings, when histograms have hardly begun.
 //!
 //! A reading that lies further from the last normal one than the device ever moves, by a wide margin, is flagged. It does
 //! not become the new normal, so that the reading after a spike is measured against the one before it; only when the
 //! signal stays where it leapt is the new level taken for normal.
 //!
 //! What makes a leap an anomaly is that it stands alone. Where a device has often gone half as far, its movements have a
-//! heavy tail and this is a part of it; where leaps are frequent, they are what the device does. In both cases the screen
+//! heavy tail and this is a part of it; where leaps are frequent, they are what the device does. In both cases the filter
 //! says nothing, and the histograms judge alone.
 
 use serde::{Deserialize, Serialize};
@@ -39,9 +39,9 @@ const MOST_LEAPS: f64 = 0.04;
 /// Readings without a leap that a device is credited with at first.
 const CREDIT: f64 = 100.0;
 
-/// The state of one device's screen, in about 100 bytes.
+/// The state of one device's filter, in about 100 bytes.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(super) struct Screen {
+pub(super) struct OutlierFilter {
     /// The last reading that was taken for normal.
     normal: f64,
     /// Mean distance between successive normal readings.
@@ -61,7 +61,7 @@ fn size(times: f64) -> Option<usize> {
     (octaves >= 0.0).then(|| ((2.0 * octaves) as usize).min(SIZES - 1))
 }
 
-impl Screen {
+impl OutlierFilter {
     /// Takes a finite reading in; true if it leapt as the device never does.
     pub(super) fn observe(&mut self, value: f64) -> bool {
         let distance = (value - self.normal).abs();
@@ -77,7 +77,7 @@ impl Screen {
             return flagged;
         }
         if !leapt && self.readings > 0 {
-            // An early outlier must not blind the screen for long.
+            // An early outlier must not blind the filter for long.
             let bounded = if self.readings > 3 { distance.min(LEAP * usual) } else { distance };
             let weight = WEIGHT.max(1.0 / f64::from(self.readings));
             self.distance += weight * (bounded - self.distance);
@@ -113,8 +113,8 @@ mod tests {
     use super::*;
 
     fn flags(values: &[f64]) -> Vec<usize> {
-        let mut screen = Screen::default();
-        values.iter().enumerate().filter(|(_, value)| screen.observe(**value)).map(|(at, _)| at).collect()
+        let mut filter = OutlierFilter::default();
+        values.iter().enumerate().filter(|(_, value)| filter.observe(**value)).map(|(at, _)| at).collect()
     }
 
     /// A triangle of height 1 with steps of 0.1.

@@ -1,4 +1,4 @@
-//! The desk of the serving thread: what connections hand in goes past the gate to the pipeline, what comes back goes to the
+//! The dispatcher of the serving thread: what connections hand in goes past the gate to the pipeline, what comes back goes to the
 //! connection it belongs to.
 
 use std::cell::{Cell, RefCell};
@@ -11,32 +11,32 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
-use super::late::Late;
+use super::delay_queue::DelayQueue;
 use super::latency::Times;
 use super::mqtt::Hub;
 use crate::clock::Tick;
 use crate::reference::admission::{Class, Gate};
-use crate::reference::alert::Board;
-use crate::reference::cluster::{Bus, Note};
+use crate::reference::alert::AlertLog;
+use crate::reference::cluster::{ClusterBus, ClusterEvent};
 use crate::reference::fault::{Delivery, FaultRegistry};
 use crate::reference::health::Health;
-use crate::reference::job::{Answer, Name, Reason, Shed, Ticket, Word};
+use crate::reference::job::{Answer, ReadingId, Reason, ReplyTo, Shed, WorkerMessage};
 use crate::reference::metric::Metrics;
-use crate::reference::pipeline::{Pipeline, Submitted};
+use crate::reference::pipeline::{Pipeline, Submission};
 use crate::reference::reading::Reading;
 use crate::service::FaultKind;
 
-/// Words taken up at once.
+/// Messages taken up at once.
 const BATCH: usize = 256;
 
 /// Answers for MQTT go to topics, not to connections.
-pub(super) const MQTT: Ticket = Ticket { line: u32::MAX, generation: 0 };
+pub(super) const MQTT: ReplyTo = ReplyTo { channel: u32::MAX, generation: 0 };
 
 /// When to try again after too much was under way, milliseconds.
 const RETRY_MS: u64 = 1_000;
 
 #[derive(Debug, Default)]
-struct Mailbox {
+struct Inbox {
     answers: RefCell<VecDeque<Answer>>,
     waker: RefCell<Option<Waker>>,
 }
@@ -46,7 +46,7 @@ struct Slot {
     generation: u32,
     /// Whether answers are messages of their own, so that one can be sent twice.
     may_repeat: bool,
-    mailbox: Option<Rc<Mailbox>>,
+    inbox: Option<Rc<Inbox>>,
 }
 
 /// Why a reading is not let in.
@@ -63,20 +63,20 @@ impl Refusal {
     pub(super) const fn answer(self, device: Arc<str>, seq: u64) -> Answer {
         match self {
             Self::Shed(reason, retry_ms) => Answer::Shed(Shed { device, seq, reason, retry_ms }),
-            Self::Failed => Answer::Failed(Name { device, seq }),
+            Self::Failed => Answer::Failed(ReadingId { device, seq }),
         }
     }
 }
 
 /// What all connections of an instance share; they run on one thread.
 #[derive(Debug)]
-pub(in crate::reference) struct Desk {
+pub(in crate::reference) struct Dispatcher {
     pub(super) pipeline: Arc<Pipeline>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) gate: RefCell<Gate>,
-    pub(super) board: Board,
+    pub(super) alert_log: AlertLog,
     /// What leads to other instances.
-    pub(super) bus: Option<Arc<Bus>>,
+    pub(super) bus: Option<Arc<ClusterBus>>,
     /// Devices that other instances have been told of.
     known: RefCell<HashSet<Arc<str>>>,
     /// Turns true when the service stops.
@@ -88,28 +88,28 @@ pub(in crate::reference) struct Desk {
     slots: RefCell<Vec<Slot>>,
     free: RefCell<Vec<u32>>,
     /// Answers that are held back on purpose.
-    late: RefCell<Late>,
+    delayed: RefCell<DelayQueue>,
     /// Readings whose answers have not come back.
     under_way: Cell<usize>,
     most_under_way: usize,
 }
 
-impl Desk {
-    /// A desk without connections, over a way back with room for `most_under_way` answers.
+impl Dispatcher {
+    /// A dispatcher without connections, over a way back with room for `most_under_way` answers.
     pub(in crate::reference) fn new(
         pipeline: Arc<Pipeline>,
         metrics: Arc<Metrics>,
         stop: watch::Receiver<bool>,
         max_connections: usize,
         most_under_way: usize,
-        bus: Option<Arc<Bus>>,
+        bus: Option<Arc<ClusterBus>>,
     ) -> Self {
         let setup = pipeline.setup();
         let gate = Gate::new(&setup.admission, setup.features.devices);
-        let board = Board::new(&setup.alerts);
+        let alert_log = AlertLog::new(&setup.alerts);
         Self {
             gate: RefCell::new(gate),
-            board,
+            alert_log,
             bus,
             known: RefCell::default(),
             pipeline,
@@ -119,7 +119,7 @@ impl Desk {
             latency: RefCell::new(Times::new()),
             slots: RefCell::default(),
             free: RefCell::default(),
-            late: RefCell::default(),
+            delayed: RefCell::default(),
             under_way: Cell::new(0),
             most_under_way,
         }
@@ -130,27 +130,31 @@ impl Desk {
         self.pipeline.faults()
     }
 
-    /// A line for a connection on which answers are messages of their own: answers to what it hands in come back on it.
-    pub(super) fn line(self: &Rc<Self>) -> Line {
-        self.line_that(true)
+    /// A channel for a connection on which answers are messages of their own: answers to what it hands in come back on it.
+    pub(super) fn reply_channel(self: &Rc<Self>) -> ReplyChannel {
+        self.open_channel(true)
     }
 
-    /// A line for a connection on which every request has one response.
-    pub(super) fn line_of_responses(self: &Rc<Self>) -> Line {
-        self.line_that(false)
+    /// A channel for a connection on which every request has one response.
+    pub(super) fn response_channel(self: &Rc<Self>) -> ReplyChannel {
+        self.open_channel(false)
     }
 
-    fn line_that(self: &Rc<Self>, may_repeat: bool) -> Line {
+    fn open_channel(self: &Rc<Self>, may_repeat: bool) -> ReplyChannel {
         let mut slots = self.slots.borrow_mut();
         let index = self.free.borrow_mut().pop().unwrap_or_else(|| {
             slots.push(Slot::default());
             slots.len() as u32 - 1
         });
         let slot = &mut slots[index as usize];
-        let mailbox = Rc::new(Mailbox::default());
-        slot.mailbox = Some(Rc::clone(&mailbox));
+        let inbox = Rc::new(Inbox::default());
+        slot.inbox = Some(Rc::clone(&inbox));
         slot.may_repeat = may_repeat;
-        Line { desk: Rc::clone(self), ticket: Ticket { line: index, generation: slot.generation }, mailbox }
+        ReplyChannel {
+            dispatcher: Rc::clone(self),
+            reply_to: ReplyTo { channel: index, generation: slot.generation },
+            inbox,
+        }
     }
 
     /// Lets a reading past the gate, or says why not and when to try again.
@@ -180,7 +184,7 @@ impl Desk {
     }
 
     /// Lets other instances know that a device speaks to this one.
-    fn introduce(&self, device: &Arc<str>, bus: &Bus) {
+    fn introduce(&self, device: &Arc<str>, bus: &ClusterBus) {
         let mut known = self.known.borrow_mut();
         if known.contains(device) {
             return;
@@ -189,7 +193,7 @@ impl Desk {
             known.clear();
         }
         known.insert(Arc::clone(device));
-        bus.tell(Note::Device(Arc::clone(device)));
+        bus.tell(ClusterEvent::Device(Arc::clone(device)));
     }
 
     /// How the service is now.
@@ -198,15 +202,15 @@ impl Desk {
     }
 
     /// Takes an admitted reading to the pipeline.
-    pub(super) fn submit(&self, reading: Reading, arrived: Tick, ticket: Ticket) -> Submitted {
+    pub(super) fn submit(&self, reading: Reading, arrived: Tick, reply_to: ReplyTo) -> Submission {
         // Were more under way than there is room for on the way back, answers would be lost.
         if self.under_way.get() >= self.most_under_way {
             self.metrics.received.inc();
             self.metrics.shed(arrived, Reason::QueueFull);
-            return Submitted::Refused(Reason::QueueFull, RETRY_MS);
+            return Submission::Refused(Reason::QueueFull, RETRY_MS);
         }
-        let submitted = self.pipeline.submit(reading, arrived, ticket);
-        if matches!(submitted, Submitted::Taken) {
+        let submitted = self.pipeline.submit(reading, arrived, reply_to);
+        if matches!(submitted, Submission::Taken) {
             self.under_way.set(self.under_way.get() + 1);
         }
         submitted
@@ -217,11 +221,11 @@ impl Desk {
         &self,
         mut reading: Reading,
         arrived: Tick,
-        ticket: Ticket,
-    ) -> Submitted {
+        reply_to: ReplyTo,
+    ) -> Submission {
         loop {
-            match self.submit(reading, arrived, ticket) {
-                Submitted::Blocked(back) => {
+            match self.submit(reading, arrived, reply_to) {
+                Submission::Blocked(back) => {
                     let level = self.level_of(&back);
                     self.pipeline.room(level).await;
                     reading = back;
@@ -253,65 +257,74 @@ impl Desk {
     }
 
     /// Brings what workers have to say to whom it is for, until the service stops.
-    pub(in crate::reference) async fn dispatch(&self, hub: &Hub, mut words: mpsc::Receiver<Word>) {
+    pub(in crate::reference) async fn dispatch(
+        &self,
+        hub: &Hub,
+        mut messages: mpsc::Receiver<WorkerMessage>,
+    ) {
         let mut batch = Vec::with_capacity(BATCH);
-        while self.listen(&mut words, &mut batch).await {
-            for word in batch.drain(..) {
-                match word {
-                    Word::Answer(ticket, answer) => self.bring(hub, ticket, answer),
-                    Word::Alert(alert) => {
+        while self.listen(&mut messages, &mut batch).await {
+            for message in batch.drain(..) {
+                match message {
+                    WorkerMessage::Answer(reply_to, answer) => self.bring(hub, reply_to, answer),
+                    WorkerMessage::Alert(alert) => {
                         if let Some(bus) = self.bus.as_ref().filter(|_| alert.instance.is_none()) {
-                            bus.tell(Note::Alert(alert.clone()));
+                            bus.tell(ClusterEvent::Alert(alert.clone()));
                         }
-                        let posted = self.board.post(alert);
-                        hub.alert(&posted);
+                        let logged = self.alert_log.post(alert);
+                        hub.alert(&logged);
                     }
                 }
             }
             let now = self.pipeline.now();
             loop {
-                let Some((ticket, answer)) = self.late.borrow_mut().release(now) else { break };
-                self.hand_over(hub, ticket, answer);
+                let Some((reply_to, answer)) = self.delayed.borrow_mut().release(now) else { break };
+                self.hand_over(hub, reply_to, answer);
             }
             hub.look_again();
         }
     }
 
-    /// Waits for words, or for an answer that is held back to become due; false once no word can come any more.
-    async fn listen(&self, words: &mut mpsc::Receiver<Word>, batch: &mut Vec<Word>) -> bool {
-        let due = self.late.borrow().next_due();
-        let heard = words.recv_many(batch, BATCH);
+    /// Waits for messages, or for an answer that is held back to become due; false once no message can come any more.
+    async fn listen(
+        &self,
+        messages: &mut mpsc::Receiver<WorkerMessage>,
+        batch: &mut Vec<WorkerMessage>,
+    ) -> bool {
+        let due = self.delayed.borrow().next_due();
+        let heard = messages.recv_many(batch, BATCH);
         let Some(due) = due else { return heard.await > 0 };
         let patience = Duration::from_nanos(due.since(self.pipeline.now()));
         tokio::time::timeout(patience, heard).await.map_or(true, |count| count > 0)
     }
 
     /// Brings an answer on its way, as far as nothing goes wrong with it on purpose.
-    fn bring(&self, hub: &Hub, ticket: Ticket, answer: Answer) {
-        let Answer::Verdict(verdict) = answer else { return self.hand_over(hub, ticket, answer) };
-        let (delivery, delay_ns) = self.faults().delivery(self.may_repeat(ticket));
+    fn bring(&self, hub: &Hub, reply_to: ReplyTo, answer: Answer) {
+        let Answer::Verdict(verdict) = answer else { return self.hand_over(hub, reply_to, answer) };
+        let (delivery, delay_ns) = self.faults().delivery(self.may_repeat(reply_to));
         let answer = match delivery {
             Delivery::Once => Answer::Verdict(verdict),
             Delivery::Twice => Answer::Twice(verdict),
-            Delivery::Never => Answer::Vanished(Name { device: verdict.device, seq: verdict.seq }),
+            Delivery::Never => Answer::Vanished(ReadingId { device: verdict.device, seq: verdict.seq }),
         };
         if delay_ns == 0 {
-            return self.hand_over(hub, ticket, answer);
+            return self.hand_over(hub, reply_to, answer);
         }
-        self.late.borrow_mut().hold(self.pipeline.now().plus_ns(delay_ns), ticket, answer);
+        self.delayed.borrow_mut().hold(self.pipeline.now().plus_ns(delay_ns), reply_to, answer);
     }
 
-    fn hand_over(&self, hub: &Hub, ticket: Ticket, answer: Answer) {
+    fn hand_over(&self, hub: &Hub, reply_to: ReplyTo, answer: Answer) {
         self.under_way.set(self.under_way.get().saturating_sub(1));
-        if ticket == MQTT {
+        if reply_to == MQTT {
             hub.answer(answer);
         } else {
-            self.deliver(ticket, answer);
+            self.deliver(reply_to, answer);
         }
     }
 
-    fn may_repeat(&self, ticket: Ticket) -> bool {
-        ticket == MQTT || self.slots.borrow().get(ticket.line as usize).is_some_and(|slot| slot.may_repeat)
+    fn may_repeat(&self, reply_to: ReplyTo) -> bool {
+        reply_to == MQTT
+            || self.slots.borrow().get(reply_to.channel as usize).is_some_and(|slot| slot.may_repeat)
     }
 
     /// Undoes faults when their time is up, for as long as it is polled.
@@ -329,30 +342,30 @@ impl Desk {
         }
     }
 
-    fn deliver(&self, ticket: Ticket, answer: Answer) {
+    fn deliver(&self, reply_to: ReplyTo, answer: Answer) {
         let slots = self.slots.borrow();
-        let slot = slots.get(ticket.line as usize).filter(|slot| slot.generation == ticket.generation);
+        let slot = slots.get(reply_to.channel as usize).filter(|slot| slot.generation == reply_to.generation);
         // A sender who has gone away gets none.
-        let Some(mailbox) = slot.and_then(|slot| slot.mailbox.as_ref()) else { return };
-        mailbox.answers.borrow_mut().push_back(answer);
-        if let Some(waker) = mailbox.waker.borrow_mut().take() {
+        let Some(inbox) = slot.and_then(|slot| slot.inbox.as_ref()) else { return };
+        inbox.answers.borrow_mut().push_back(answer);
+        if let Some(waker) = inbox.waker.borrow_mut().take() {
             waker.wake();
         }
     }
 }
 
-/// One connection's line to the desk.
+/// One connection's channel to the dispatcher.
 #[derive(Debug)]
-pub(super) struct Line {
-    desk: Rc<Desk>,
-    ticket: Ticket,
-    mailbox: Rc<Mailbox>,
+pub(super) struct ReplyChannel {
+    dispatcher: Rc<Dispatcher>,
+    reply_to: ReplyTo,
+    inbox: Rc<Inbox>,
 }
 
-impl Line {
-    /// What answers on this line are addressed to.
-    pub(super) const fn ticket(&self) -> Ticket {
-        self.ticket
+impl ReplyChannel {
+    /// What answers on this channel are addressed to.
+    pub(super) const fn reply_to(&self) -> ReplyTo {
+        self.reply_to
     }
 
     /// The next answer.
@@ -361,7 +374,7 @@ impl Line {
             if let Some(answer) = self.try_next() {
                 return Poll::Ready(answer);
             }
-            *self.mailbox.waker.borrow_mut() = Some(cx.waker().clone());
+            *self.inbox.waker.borrow_mut() = Some(cx.waker().clone());
             Poll::Pending
         })
         .await
@@ -369,16 +382,16 @@ impl Line {
 
     /// The next answer that is there already.
     pub(super) fn try_next(&self) -> Option<Answer> {
-        self.mailbox.answers.borrow_mut().pop_front()
+        self.inbox.answers.borrow_mut().pop_front()
     }
 }
 
-impl Drop for Line {
+impl Drop for ReplyChannel {
     fn drop(&mut self) {
-        if let Some(slot) = self.desk.slots.borrow_mut().get_mut(self.ticket.line as usize) {
-            slot.mailbox = None;
+        if let Some(slot) = self.dispatcher.slots.borrow_mut().get_mut(self.reply_to.channel as usize) {
+            slot.inbox = None;
             slot.generation = slot.generation.wrapping_add(1);
         }
-        self.desk.free.borrow_mut().push(self.ticket.line);
+        self.dispatcher.free.borrow_mut().push(self.reply_to.channel);
     }
 }

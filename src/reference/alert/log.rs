@@ -1,4 +1,4 @@
-//! Where alerts are posted: the last ones are kept, and subscribers have bounded buffers.
+//! Where alerts are logged: the last ones are kept, and subscribers have bounded buffers.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -16,7 +16,7 @@ const MOST: usize = 10_000;
 
 /// An alert with its number, counted from 1 without gaps.
 #[derive(Debug, Clone)]
-pub(in crate::reference) struct Posted {
+pub(in crate::reference) struct LoggedAlert {
     pub(in crate::reference) id: u64,
     pub(in crate::reference) alert: Alert,
     /// As JSON.
@@ -41,16 +41,16 @@ impl Filter {
 #[derive(Debug)]
 struct Inbox {
     filter: Filter,
-    waiting: RefCell<VecDeque<Posted>>,
+    waiting: RefCell<VecDeque<LoggedAlert>>,
     missed: Cell<u64>,
     cut: Cell<bool>,
     waker: RefCell<Option<Waker>>,
 }
 
-/// Where alerts are posted, on the serving thread.
+/// Where alerts are logged, on the serving thread.
 #[derive(Debug)]
-pub(in crate::reference) struct Board {
-    history: RefCell<VecDeque<Posted>>,
+pub(in crate::reference) struct AlertLog {
+    history: RefCell<VecDeque<LoggedAlert>>,
     kept: usize,
     last: Cell<u64>,
     inboxes: RefCell<Vec<Weak<Inbox>>>,
@@ -67,15 +67,15 @@ pub(in crate::reference) struct Subscription {
 
 /// What a subscriber hears.
 #[derive(Debug, Clone)]
-pub(in crate::reference) enum Heard {
-    Alert(Posted),
+pub(in crate::reference) enum Notice {
+    Alert(LoggedAlert),
     /// So many alerts were missed.
     Missed(u64),
     /// It was too slow, and is not served any more.
     Cut,
 }
 
-impl Board {
+impl AlertLog {
     pub(in crate::reference) fn new(setup: &Setup) -> Self {
         Self {
             history: RefCell::default(),
@@ -89,30 +89,30 @@ impl Board {
     }
 
     /// Posts an alert: numbers it, keeps it and hands it to whoever wants it.
-    pub(in crate::reference) fn post(&self, alert: Alert) -> Posted {
+    pub(in crate::reference) fn post(&self, alert: Alert) -> LoggedAlert {
         let id = self.last.get() + 1;
         self.last.set(id);
         let text = alert.encode(id, alert.instance.as_deref()).into();
-        let posted = Posted { id, alert, text };
+        let logged = LoggedAlert { id, alert, text };
         let mut history = self.history.borrow_mut();
         if self.kept > 0 {
             if history.len() == self.kept {
                 history.pop_front();
             }
-            history.push_back(posted.clone());
+            history.push_back(logged.clone());
         }
         drop(history);
         self.inboxes.borrow_mut().retain(|inbox| {
             let Some(inbox) = inbox.upgrade() else { return false };
-            if inbox.filter.fits(&posted.alert) {
-                self.hand(&inbox, &posted);
+            if inbox.filter.fits(&logged.alert) {
+                self.hand(&inbox, &logged);
             }
             !inbox.cut.get()
         });
-        posted
+        logged
     }
 
-    fn hand(&self, inbox: &Inbox, posted: &Posted) {
+    fn hand(&self, inbox: &Inbox, logged: &LoggedAlert) {
         let mut waiting = inbox.waiting.borrow_mut();
         if waiting.len() >= self.buffer {
             self.missed.set(self.missed.get() + 1);
@@ -127,7 +127,7 @@ impl Board {
             }
         }
         if !inbox.cut.get() {
-            waiting.push_back(posted.clone());
+            waiting.push_back(logged.clone());
         }
         drop(waiting);
         if let Some(waker) = inbox.waker.borrow_mut().take() {
@@ -135,7 +135,7 @@ impl Board {
         }
     }
 
-    /// Hears of everything that fits from now on, after what was posted since alert `after`; none if there are too many
+    /// Hears of everything that fits from now on, after what was logged since alert `after`; none if there are too many
     /// subscribers.
     pub(in crate::reference) fn subscribe(&self, filter: Filter, after: Option<u64>) -> Option<Subscription> {
         let mut inboxes = self.inboxes.borrow_mut();
@@ -157,9 +157,9 @@ impl Board {
     }
 
     /// Up to `most` of the alerts after number `after` that are still kept and fit, oldest first.
-    pub(in crate::reference) fn since(&self, after: u64, filter: &Filter, most: usize) -> Vec<Posted> {
+    pub(in crate::reference) fn since(&self, after: u64, filter: &Filter, most: usize) -> Vec<LoggedAlert> {
         let history = self.history.borrow();
-        let fitting = history.iter().filter(|posted| posted.id > after && filter.fits(&posted.alert));
+        let fitting = history.iter().filter(|logged| logged.id > after && filter.fits(&logged.alert));
         fitting.take(most).cloned().collect()
     }
 
@@ -181,22 +181,22 @@ impl Board {
 
 impl Subscription {
     /// The next thing to hear.
-    pub(in crate::reference) async fn next(&self) -> Heard {
+    pub(in crate::reference) async fn next(&self) -> Notice {
         poll_fn(|cx| self.poll_next(cx)).await
     }
 
     /// The same, by hand.
-    pub(in crate::reference) fn poll_next(&self, cx: &Context<'_>) -> Poll<Heard> {
+    pub(in crate::reference) fn poll_next(&self, cx: &Context<'_>) -> Poll<Notice> {
         let inbox = &self.inbox;
         if inbox.cut.get() {
-            return Poll::Ready(Heard::Cut);
+            return Poll::Ready(Notice::Cut);
         }
         let missed = inbox.missed.replace(0);
         if missed > 0 {
-            return Poll::Ready(Heard::Missed(missed));
+            return Poll::Ready(Notice::Missed(missed));
         }
-        if let Some(posted) = inbox.waiting.borrow_mut().pop_front() {
-            return Poll::Ready(Heard::Alert(posted));
+        if let Some(logged) = inbox.waiting.borrow_mut().pop_front() {
+            return Poll::Ready(Notice::Alert(logged));
         }
         *inbox.waker.borrow_mut() = Some(cx.waker().clone());
         Poll::Pending
@@ -220,9 +220,9 @@ mod tests {
         let mut heard = Vec::new();
         while let Poll::Ready(next) = subscription.poll_next(&Context::from_waker(Waker::noop())) {
             heard.push(match next {
-                Heard::Alert(posted) => posted.id.cast_signed(),
-                Heard::Missed(count) => -count.cast_signed(),
-                Heard::Cut => 0,
+                Notice::Alert(logged) => logged.id.cast_signed(),
+                Notice::Missed(count) => -count.cast_signed(),
+                Notice::Cut => 0,
             });
             if heard.last() == Some(&0) {
                 break;
@@ -233,18 +233,18 @@ mod tests {
 
     #[test]
     fn subscribers_hear_what_they_asked_for() {
-        let board = Board::new(&Setup::default());
-        let everything = board.subscribe(any(), None).unwrap();
-        let grave = board.subscribe(Filter { level: Level::High, device: None }, None).unwrap();
-        let own = board.subscribe(Filter { device: Some("b".into()), ..any() }, None).unwrap();
+        let log = AlertLog::new(&Setup::default());
+        let everything = log.subscribe(any(), None).unwrap();
+        let grave = log.subscribe(Filter { level: Level::High, device: None }, None).unwrap();
+        let own = log.subscribe(Filter { device: Some("b".into()), ..any() }, None).unwrap();
         for (device, level) in [("a", Level::Low), ("a", Level::Critical), ("b", Level::Medium)] {
-            board.post(alert(device, level));
+            log.post(alert(device, level));
         }
         assert_eq!([heard(&everything), heard(&grave), heard(&own)], [vec![1, 2, 3], vec![2], vec![3]]);
         drop(own);
-        board.post(alert("b", Level::Low));
-        assert_eq!(board.subscribers(), 2);
-        assert_eq!(&*board.since(3, &any(), 9)[0].text, alert("b", Level::Low).encode(4, None));
+        log.post(alert("b", Level::Low));
+        assert_eq!(log.subscribers(), 2);
+        assert_eq!(&*log.since(3, &any(), 9)[0].text, alert("b", Level::Low).encode(4, None));
     }
 
     #[test]
@@ -254,11 +254,10 @@ mod tests {
             (Slow::DropNewest, vec![-2, 1, 2, 3]),
             (Slow::Disconnect, vec![0]),
         ] {
-            let board = Board::new(&Setup { buffer: 3, slow, ..Setup::default() });
-            let (idle, quick) =
-                (board.subscribe(any(), None).unwrap(), board.subscribe(any(), None).unwrap());
+            let log = AlertLog::new(&Setup { buffer: 3, slow, ..Setup::default() });
+            let (idle, quick) = (log.subscribe(any(), None).unwrap(), log.subscribe(any(), None).unwrap());
             for id in 1..=5 {
-                board.post(alert("a", Level::Low));
+                log.post(alert("a", Level::Low));
                 assert_eq!(heard(&quick), [id], "the others are served all the same");
             }
             assert_eq!(heard(&idle), expected, "{}", slow.name());
@@ -267,10 +266,10 @@ mod tests {
 
     #[test]
     fn history_is_bounded_and_can_be_taken_up_from() {
-        let board = Board::new(&Setup { history: 3, ..Setup::default() });
-        (0..5).for_each(|_| drop(board.post(alert("a", Level::Low))));
-        let ids = |after| board.since(after, &any(), 10).iter().map(|posted| posted.id).collect::<Vec<_>>();
-        assert_eq!((ids(0), ids(4), board.last()), (vec![3, 4, 5], vec![5], 5));
-        assert_eq!(heard(&board.subscribe(any(), Some(3)).unwrap()), [4, 5]);
+        let log = AlertLog::new(&Setup { history: 3, ..Setup::default() });
+        (0..5).for_each(|_| drop(log.post(alert("a", Level::Low))));
+        let ids = |after| log.since(after, &any(), 10).iter().map(|logged| logged.id).collect::<Vec<_>>();
+        assert_eq!((ids(0), ids(4), log.last()), (vec![3, 4, 5], vec![5], 5));
+        assert_eq!(heard(&log.subscribe(any(), Some(3)).unwrap()), [4, 5]);
     }
 }

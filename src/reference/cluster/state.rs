@@ -15,11 +15,11 @@ const KEPT_MS: u64 = 3_600_000;
 
 /// States of devices in Redis, where they follow their devices.
 #[derive(Debug)]
-pub(in crate::reference) struct Luggage {
+pub(in crate::reference) struct StateStore {
     pool: Pool,
 }
 
-impl Luggage {
+impl StateStore {
     /// A store that has not been tried; none where states stay where they are.
     ///
     /// # Errors

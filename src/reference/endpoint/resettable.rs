@@ -1,4 +1,4 @@
-//! A connection that can be slammed: reset instead of closed.
+//! A connection that can be reset instead of closed.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -11,43 +11,43 @@ use tokio::net::TcpStream;
 
 /// Says whether a connection is to be reset at its end.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Latch(Arc<AtomicBool>);
+pub(super) struct ResetFlag(Arc<AtomicBool>);
 
-impl Latch {
+impl ResetFlag {
     /// Has the connection reset (RST) when it ends.
-    pub(super) fn slam(&self) {
+    pub(super) fn reset(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
 }
 
-/// A connection, with a latch if it came while new ones are refused.
+/// A connection, with a reset flag if it came while new ones are refused.
 #[derive(Debug)]
-pub(super) struct Door {
+pub(super) struct ResettableStream {
     stream: TcpStream,
-    latch: Option<Latch>,
+    reset_flag: Option<ResetFlag>,
 }
 
-impl Door {
-    pub(super) const fn new(stream: TcpStream, latch: Option<Latch>) -> Self {
-        Self { stream, latch }
+impl ResettableStream {
+    pub(super) const fn new(stream: TcpStream, reset_flag: Option<ResetFlag>) -> Self {
+        Self { stream, reset_flag }
     }
 }
 
-impl Drop for Door {
+impl Drop for ResettableStream {
     fn drop(&mut self) {
-        if self.latch.as_ref().is_some_and(|latch| latch.0.load(Ordering::Relaxed)) {
-            slam(&self.stream);
+        if self.reset_flag.as_ref().is_some_and(|reset_flag| reset_flag.0.load(Ordering::Relaxed)) {
+            reset(&self.stream);
         }
     }
 }
 
 /// Has a connection reset (RST) when it is dropped.
-pub(super) fn slam(stream: &TcpStream) {
+pub(super) fn reset(stream: &TcpStream) {
     // A connection that cannot be reset is closed.
     let _ = stream.set_zero_linger();
 }
 
-impl AsyncRead for Door {
+impl AsyncRead for ResettableStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -57,7 +57,7 @@ impl AsyncRead for Door {
     }
 }
 
-impl AsyncWrite for Door {
+impl AsyncWrite for ResettableStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }

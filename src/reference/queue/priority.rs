@@ -15,27 +15,29 @@ struct Entry<T> {
 
 /// The readings that wait for one worker, or for all of them.
 #[derive(Debug)]
-struct Lane<T> {
+struct Shard<T> {
     levels: [VecDeque<Entry<T>>; LEVELS],
     /// What each level is owed, in the manner of smooth weighted round robin.
     credit: [i64; LEVELS],
 }
 
-/// What became of an item that was to be put on the shelf.
+/// What became of an item that was pushed.
 #[derive(Debug, PartialEq, Eq)]
-pub(in crate::reference) enum Placed<T> {
+pub(in crate::reference) enum PushResult<T> {
     /// It waits.
-    In,
+    Queued,
     /// It waits, and this one made room for it.
-    Instead(T),
+    Displaced(T),
     /// There is no room for it.
     Full(T),
+    /// The queue takes nothing any more.
+    Closed(T),
 }
 
-/// Lanes of items that wait, bounded in all and by level.
+/// Shards of items that wait, bounded in all and by level.
 #[derive(Debug)]
-pub(in crate::reference) struct Shelf<T> {
-    lanes: Vec<Lane<T>>,
+pub(in crate::reference) struct PriorityQueue<T> {
+    shards: Vec<Shard<T>>,
     waiting: [usize; LEVELS],
     capacity: usize,
     bounds: [usize; LEVELS],
@@ -45,12 +47,12 @@ pub(in crate::reference) struct Shelf<T> {
     arrivals: u64,
 }
 
-impl<T> Shelf<T> {
-    pub(in crate::reference) fn new(setup: &Queue, lanes: usize) -> Self {
-        let lane = |_| Lane { levels: std::array::from_fn(|_| VecDeque::new()), credit: [0; LEVELS] };
+impl<T> PriorityQueue<T> {
+    pub(in crate::reference) fn new(setup: &Queue, shards: usize) -> Self {
+        let shard = |_| Shard { levels: std::array::from_fn(|_| VecDeque::new()), credit: [0; LEVELS] };
         let capacity = setup.capacity.max(1);
         Self {
-            lanes: (0..lanes.max(1)).map(lane).collect(),
+            shards: (0..shards.max(1)).map(shard).collect(),
             waiting: [0; LEVELS],
             capacity,
             bounds: setup.levels.map(|bound| bound.unwrap_or(capacity).max(1)),
@@ -71,9 +73,9 @@ impl<T> Shelf<T> {
         self.waiting
     }
 
-    /// Whether nothing waits in `lane`.
-    pub(in crate::reference) fn is_empty(&self, lane: usize) -> bool {
-        self.lanes[lane].levels.iter().all(VecDeque::is_empty)
+    /// Whether nothing waits in `shard`.
+    pub(in crate::reference) fn is_empty(&self, shard: usize) -> bool {
+        self.shards[shard].levels.iter().all(VecDeque::is_empty)
     }
 
     /// Changes how many may wait in all. What waits beyond that stays.
@@ -91,8 +93,8 @@ impl<T> Shelf<T> {
         self.len() < self.capacity && self.waiting[level as usize] < self.bounds[level as usize]
     }
 
-    /// Puts an item on the shelf, or says what is done instead.
-    pub(in crate::reference) fn push(&mut self, lane: usize, level: Priority, item: T) -> Placed<T> {
+    /// Puts an item in the queue, or says what is done instead.
+    pub(in crate::reference) fn push(&mut self, shard: usize, level: Priority, item: T) -> PushResult<T> {
         let removed = if self.has_room(level) {
             None
         } else {
@@ -105,57 +107,57 @@ impl<T> Shelf<T> {
                 Overflow::DropLowest => self.remove_lowest(level),
             };
             if removed.is_none() {
-                return Placed::Full(item);
+                return PushResult::Full(item);
             }
             removed
         };
         self.arrivals += 1;
         self.waiting[level as usize] += 1;
-        self.lanes[lane].levels[level as usize].push_back(Entry { number: self.arrivals, item });
-        removed.map_or(Placed::In, Placed::Instead)
+        self.shards[shard].levels[level as usize].push_back(Entry { number: self.arrivals, item });
+        removed.map_or(PushResult::Queued, PushResult::Displaced)
     }
 
-    /// The next item of `lane` by the discipline.
-    pub(in crate::reference) fn pop(&mut self, lane: usize) -> Option<T> {
+    /// The next item of `shard` by the discipline.
+    pub(in crate::reference) fn pop(&mut self, shard: usize) -> Option<T> {
         let level = match self.discipline {
-            Discipline::Strict => self.lanes[lane].levels.iter().position(|queue| !queue.is_empty()),
-            Discipline::Fifo => self.lanes[lane].oldest(),
-            Discipline::Weighted => self.lanes[lane].owed(&self.weights),
+            Discipline::Strict => self.shards[shard].levels.iter().position(|queue| !queue.is_empty()),
+            Discipline::Fifo => self.shards[shard].oldest(),
+            Discipline::Weighted => self.shards[shard].owed(&self.weights),
         }?;
         self.waiting[level] -= 1;
-        self.lanes[lane].levels[level].pop_front().map(|entry| entry.item)
+        self.shards[shard].levels[level].pop_front().map(|entry| entry.item)
     }
 
     /// Takes everything off.
     pub(in crate::reference) fn clear(&mut self) -> Vec<T> {
         self.waiting = [0; LEVELS];
-        let queues = self.lanes.iter_mut().flat_map(|lane| &mut lane.levels);
+        let queues = self.shards.iter_mut().flat_map(|shard| &mut shard.levels);
         queues.flat_map(|queue| queue.drain(..)).map(|entry| entry.item).collect()
     }
 
     /// Removes the item that has waited longest, of `level` or of all.
     fn remove_oldest(&mut self, level: Option<Priority>) -> Option<T> {
         let levels = level.map_or(0..LEVELS, |level| level as usize..level as usize + 1);
-        let heads = self.lanes.iter().enumerate().flat_map(|(lane, queues)| {
-            levels.clone().filter_map(move |level| Some((queues.levels[level].front()?.number, lane, level)))
+        let heads = self.shards.iter().enumerate().flat_map(|(shard, queues)| {
+            levels.clone().filter_map(move |level| Some((queues.levels[level].front()?.number, shard, level)))
         });
-        let (_, lane, level) = heads.min()?;
+        let (_, shard, level) = heads.min()?;
         self.waiting[level] -= 1;
-        self.lanes[lane].levels[level].pop_front().map(|entry| entry.item)
+        self.shards[shard].levels[level].pop_front().map(|entry| entry.item)
     }
 
     /// Removes the newest item of the least urgent level that waits, if that is below `level`.
     fn remove_lowest(&mut self, level: Priority) -> Option<T> {
         let lowest = (level as usize + 1..LEVELS).rev().find(|level| self.waiting[*level] > 0)?;
-        let tails = self.lanes.iter().enumerate();
-        let (_, lane) =
-            tails.filter_map(|(lane, queues)| Some((queues.levels[lowest].back()?.number, lane))).max()?;
+        let tails = self.shards.iter().enumerate();
+        let (_, shard) =
+            tails.filter_map(|(shard, queues)| Some((queues.levels[lowest].back()?.number, shard))).max()?;
         self.waiting[lowest] -= 1;
-        self.lanes[lane].levels[lowest].pop_back().map(|entry| entry.item)
+        self.shards[shard].levels[lowest].pop_back().map(|entry| entry.item)
     }
 }
 
-impl<T> Lane<T> {
+impl<T> Shard<T> {
     /// The level whose head arrived first.
     fn oldest(&self) -> Option<usize> {
         let heads = self.levels.iter().enumerate();
@@ -192,31 +194,31 @@ mod tests {
     use super::*;
     use Priority::{Critical, High, Low, Medium};
 
-    fn shelf(capacity: usize, overflow: Overflow, discipline: Discipline) -> Shelf<u32> {
-        Shelf::new(&Queue { capacity, discipline, overflow, ..Queue::default() }, 1)
+    fn queue(capacity: usize, overflow: Overflow, discipline: Discipline) -> PriorityQueue<u32> {
+        PriorityQueue::new(&Queue { capacity, discipline, overflow, ..Queue::default() }, 1)
     }
 
     #[test]
     fn what_happens_when_it_is_full_is_what_the_policy_says() {
         let filled = |overflow| {
-            let mut shelf = shelf(3, overflow, Discipline::Strict);
+            let mut queue = queue(3, overflow, Discipline::Strict);
             for (level, item) in [(Medium, 1), (Low, 2), (Low, 3)] {
-                assert_eq!(shelf.push(0, level, item), Placed::In);
+                assert_eq!(queue.push(0, level, item), PushResult::Queued);
             }
-            shelf
+            queue
         };
         for (overflow, level, placed) in [
-            (Overflow::Reject, Critical, Placed::Full(9)),
-            (Overflow::Block, Critical, Placed::Full(9)),
-            (Overflow::DropOldest, Low, Placed::Instead(1)),
-            (Overflow::DropOldest, Critical, Placed::Instead(1)),
-            (Overflow::DropLowest, Critical, Placed::Instead(3)),
-            (Overflow::DropLowest, Medium, Placed::Instead(3)),
-            (Overflow::DropLowest, Low, Placed::Full(9)),
+            (Overflow::Reject, Critical, PushResult::Full(9)),
+            (Overflow::Block, Critical, PushResult::Full(9)),
+            (Overflow::DropOldest, Low, PushResult::Displaced(1)),
+            (Overflow::DropOldest, Critical, PushResult::Displaced(1)),
+            (Overflow::DropLowest, Critical, PushResult::Displaced(3)),
+            (Overflow::DropLowest, Medium, PushResult::Displaced(3)),
+            (Overflow::DropLowest, Low, PushResult::Full(9)),
         ] {
-            let mut shelf = filled(overflow);
-            assert_eq!(shelf.push(0, level, 9), placed, "{} {}", overflow.name(), level.name());
-            assert_eq!(shelf.len(), 3);
+            let mut queue = filled(overflow);
+            assert_eq!(queue.push(0, level, 9), placed, "{} {}", overflow.name(), level.name());
+            assert_eq!(queue.len(), 3);
         }
     }
 
@@ -224,17 +226,17 @@ mod tests {
     fn a_level_has_a_bound_of_its_own() {
         let levels = [None, None, None, Some(2)];
         for (overflow, placed) in [
-            (Overflow::Reject, Placed::Full(9)),
-            (Overflow::DropOldest, Placed::Instead(2)),
-            (Overflow::DropLowest, Placed::Full(9)),
+            (Overflow::Reject, PushResult::Full(9)),
+            (Overflow::DropOldest, PushResult::Displaced(2)),
+            (Overflow::DropLowest, PushResult::Full(9)),
         ] {
             let setup = Queue { capacity: 10, levels, overflow, ..Queue::default() };
-            let mut shelf = Shelf::new(&setup, 1);
+            let mut queue = PriorityQueue::new(&setup, 1);
             for (level, item) in [(High, 1), (Low, 2), (Low, 3)] {
-                assert_eq!(shelf.push(0, level, item), Placed::In);
+                assert_eq!(queue.push(0, level, item), PushResult::Queued);
             }
-            assert_eq!(shelf.push(0, Low, 9), placed, "{}", overflow.name());
-            assert_eq!(shelf.push(0, High, 8), Placed::In);
+            assert_eq!(queue.push(0, Low, 9), placed, "{}", overflow.name());
+            assert_eq!(queue.push(0, High, 8), PushResult::Queued);
         }
     }
 
@@ -243,26 +245,26 @@ mod tests {
         for (discipline, order) in
             [(Discipline::Strict, vec![4, 2, 5, 3, 1, 6]), (Discipline::Fifo, vec![1, 2, 3, 4, 5, 6])]
         {
-            let mut shelf = shelf(10, Overflow::Reject, discipline);
+            let mut queue = queue(10, Overflow::Reject, discipline);
             for (level, item) in [(Low, 1), (High, 2), (Medium, 3), (Critical, 4), (High, 5), (Low, 6)] {
-                shelf.push(0, level, item);
+                queue.push(0, level, item);
             }
-            let served: Vec<u32> = std::iter::from_fn(|| shelf.pop(0)).collect();
+            let served: Vec<u32> = std::iter::from_fn(|| queue.pop(0)).collect();
             assert_eq!(served, order, "{}", discipline.name());
         }
     }
 
     #[test]
     fn weights_share_the_service_and_nobody_starves() {
-        let mut shelf = shelf(4_000, Overflow::Reject, Discipline::Weighted);
+        let mut queue = queue(4_000, Overflow::Reject, Discipline::Weighted);
         for level in Priority::ALL {
             for _ in 0..1_000 {
-                shelf.push(0, *level, *level as u32);
+                queue.push(0, *level, *level as u32);
             }
         }
         let mut served = [0; 4];
         for _ in 0..1_500 {
-            served[shelf.pop(0).unwrap() as usize] += 1;
+            served[queue.pop(0).unwrap() as usize] += 1;
         }
         assert_eq!(served, [800, 400, 200, 100]);
     }
@@ -270,13 +272,13 @@ mod tests {
     #[test]
     fn lanes_are_apart_but_share_the_bounds() {
         let setup = Queue { capacity: 3, overflow: Overflow::DropOldest, ..Queue::default() };
-        let mut shelf = Shelf::new(&setup, 2);
-        shelf.push(0, Low, 1);
-        shelf.push(1, Low, 2);
-        shelf.push(1, High, 3);
-        assert_eq!(shelf.push(1, Low, 4), Placed::Instead(1), "the oldest waits in another lane");
-        assert!(shelf.is_empty(0) && shelf.pop(0).is_none());
-        assert_eq!([shelf.pop(1), shelf.pop(1), shelf.pop(1)], [Some(3), Some(2), Some(4)]);
+        let mut queue = PriorityQueue::new(&setup, 2);
+        queue.push(0, Low, 1);
+        queue.push(1, Low, 2);
+        queue.push(1, High, 3);
+        assert_eq!(queue.push(1, Low, 4), PushResult::Displaced(1), "the oldest waits in another shard");
+        assert!(queue.is_empty(0) && queue.pop(0).is_none());
+        assert_eq!([queue.pop(1), queue.pop(1), queue.pop(1)], [Some(3), Some(2), Some(4)]);
     }
 
     proptest! {
@@ -294,21 +296,21 @@ mod tests {
                 discipline: Discipline::ALL[discipline],
                 ..Queue::default()
             };
-            let mut shelf = Shelf::new(&setup, 3);
+            let mut queue = PriorityQueue::new(&setup, 3);
             let (mut put, mut off) = (0, Vec::new());
-            for (lane, level, push) in steps {
+            for (shard, level, push) in steps {
                 if push {
-                    match shelf.push(lane, Priority::ALL[level], put) {
-                        Placed::In => {}
-                        Placed::Instead(item) | Placed::Full(item) => off.push(item),
+                    match queue.push(shard, Priority::ALL[level], put) {
+                        PushResult::Queued => {}
+                        PushResult::Displaced(item) | PushResult::Full(item) | PushResult::Closed(item) => off.push(item),
                     }
                     put += 1;
                 } else {
-                    off.extend(shelf.pop(lane));
+                    off.extend(queue.pop(shard));
                 }
-                prop_assert!(shelf.len() <= 10 && shelf.waiting()[1] <= 4 && shelf.waiting()[3] <= 2);
+                prop_assert!(queue.len() <= 10 && queue.waiting()[1] <= 4 && queue.waiting()[3] <= 2);
             }
-            off.extend(shelf.clear());
+            off.extend(queue.clear());
             off.sort_unstable();
             prop_assert_eq!(off, (0..put).collect::<Vec<u32>>());
         }
