@@ -15,8 +15,8 @@ use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
 use squall::clock::{Tick, WallTime};
 use squall::export::hgrm;
 use squall::record::{
-    ErrorKind, FleetId, FleetInfo, Kind, Layout, Outcome, PhaseId, PhaseInfo, PhaseRole, Promise, Protocol,
-    Sample, Sink,
+    DeliveryGuarantee, ErrorKind, FleetId, FleetInfo, Kind, Layout, Outcome, PhaseId, PhaseInfo, PhaseRole,
+    Protocol, Sample, Sink,
 };
 use squall::results::{
     Millis, Recorder, RunDirectory, SummaryRow, read_distributions, read_summary, recorders,
@@ -42,7 +42,7 @@ fn layout() -> Arc<Layout> {
         devices: 100,
         timeout_ns: 2 * SECOND,
         budget_ns: Some(100 * MS),
-        expects: Promise::default(),
+        expects: DeliveryGuarantee::default(),
     };
     Arc::new(Layout {
         phases: vec![

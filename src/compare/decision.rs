@@ -70,7 +70,7 @@ impl Default for Settings {
 
 /// What a cell is judged by besides itself.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Asked {
+pub(super) struct CellContext {
     /// The significance level of all cells together.
     pub(super) alpha: f64,
     /// How many they are.
@@ -124,7 +124,7 @@ impl Estimate {
     ///
     /// Regression and improvement ask for significance and an effect beyond `threshold`; no difference for the 90 % interval
     /// to lie within it (two one-sided tests, Schuirmann 1987).
-    pub(super) fn judge(&self, p: f64, threshold: f64, asked: Asked) -> CellVerdict {
+    pub(super) fn judge(&self, p: f64, threshold: f64, asked: CellContext) -> CellVerdict {
         let ([low, high], alpha) = (self.interval(0.9), asked.alpha);
         let identical = self.effect == 0.0 && self.error == 0.0;
         let said = |verdict, certain| CellVerdict { verdict, certain, more_pairs: None, withdrawn: None };
@@ -142,7 +142,7 @@ impl Estimate {
 
     /// About how many further pairs would decide, if effect and spread stay as they are: for the difference to be seen
     /// among all cells where it is beyond `threshold`, else for it to be shown to be within on both sides.
-    fn more_pairs(&self, threshold: f64, asked: Asked) -> Option<u32> {
+    fn more_pairs(&self, threshold: f64, asked: CellContext) -> Option<u32> {
         let size = self.effect.abs();
         let (distance, level, power) = if size > threshold {
             (size, 1.0 - asked.alpha / (2.0 * asked.cells.max(1) as f64), POWER)
@@ -164,7 +164,7 @@ impl Estimate {
 mod tests {
     use super::*;
 
-    const ASKED: Asked = Asked { alpha: 0.05, cells: 4 };
+    const ASKED: CellContext = CellContext { alpha: 0.05, cells: 4 };
 
     fn estimate(effect: f64, spread: f64, pairs: usize) -> Estimate {
         Estimate { effect, error: spread / (pairs as f64).sqrt(), df: pairs as f64 - 1.0, spread, pairs }

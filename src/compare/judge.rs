@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::comparison::{
     Cell, CellVerdict, Comparison, Design, Figure, Group, Pairing, SCHEMA, Side, Support, Verdict, Withdrawal,
 };
-use super::decision::{Asked, Estimate, Settings};
+use super::decision::{CellContext, Estimate, Settings};
 use super::evidence::{Evidence, Refusal, Value};
 use super::reason;
 use super::statistic::{Tail, moments, relabel, sign_flip};
@@ -41,7 +41,7 @@ pub(crate) fn paired(pairs: &[Pair], settings: &Settings) -> Result<Comparison, 
         plan_digests: base.iter().map(|run| run.plan_digest.clone()).collect(),
         base_first: firsts.unwrap_or_default(),
     };
-    let mut cells = differences(raws(&base, &candidate, settings));
+    let mut cells = differences(cell_inputs(&base, &candidate, settings));
     judge_paired(&mut cells, settings, None);
     Ok(conclude(&base, &candidate, design, cells))
 }
@@ -68,12 +68,12 @@ pub(crate) fn unpaired(
         plan_digests: digests(&base),
         base_first: Vec::new(),
     };
-    let mut raws = raws(&base, &candidate, settings);
+    let mut cell_inputs = cell_inputs(&base, &candidate, settings);
     if !single {
         let swapped = candidate[0].identity < base[0].identity;
-        judge_unpaired(&mut raws, swapped, settings);
+        judge_unpaired(&mut cell_inputs, swapped, settings);
     }
-    let cells = raws.into_iter().map(|raw| raw.cell).collect();
+    let cells = cell_inputs.into_iter().map(|raw| raw.cell).collect();
     let mut comparison = conclude(&base, &candidate, design, cells);
     comparison.gates = false;
     Ok(comparison)
@@ -157,14 +157,14 @@ fn same_plan(left: &Evidence, right: &Evidence) -> Result<(), Refusal> {
 }
 
 /// A cell with the values it is made of, on the scale of inference.
-struct Raw {
+struct CellInput {
     cell: Cell,
     base: Vec<f64>,
     candidate: Vec<f64>,
 }
 
 /// Every group and figure, with what was measured and nothing said yet.
-fn raws(base: &[&Evidence], candidate: &[&Evidence], settings: &Settings) -> Vec<Raw> {
+fn cell_inputs(base: &[&Evidence], candidate: &[&Evidence], settings: &Settings) -> Vec<CellInput> {
     let all: Vec<_> = base.iter().chain(candidate).collect();
     let mut groups: Vec<&Group> = Vec::new();
     for group in all.iter().flat_map(|run| &run.groups) {
@@ -186,7 +186,7 @@ fn raw(
     base: &[&Evidence],
     candidate: &[&Evidence],
     settings: &Settings,
-) -> Raw {
+) -> CellInput {
     let values =
         |runs: &[&Evidence]| -> Vec<Value> { runs.iter().map(|run| run.value(group, figure)).collect() };
     let (base, candidate) = (values(base), values(candidate));
@@ -218,15 +218,15 @@ fn raw(
         differences: Vec::new(),
         verdict: None,
     };
-    Raw { cell, base, candidate }
+    CellInput { cell, base, candidate }
 }
 
 /// The cells of runs in pairs, with their differences.
-fn differences(raws: Vec<Raw>) -> Vec<Cell> {
-    let differences = |raw: &Raw| -> Vec<f64> {
+fn differences(cell_inputs: Vec<CellInput>) -> Vec<Cell> {
+    let differences = |raw: &CellInput| -> Vec<f64> {
         raw.base.iter().zip(&raw.candidate).map(|(base, candidate)| candidate - base).collect()
     };
-    raws.into_iter().map(|raw| Cell { differences: differences(&raw), ..raw.cell }).collect()
+    cell_inputs.into_iter().map(|raw| Cell { differences: differences(&raw), ..raw.cell }).collect()
 }
 
 impl Cell {
@@ -271,7 +271,7 @@ pub(super) fn judge_paired(cells: &mut [Cell], settings: &Settings, claims: Opti
     let oriented: Vec<&[f64]> = oriented.iter().map(Vec::as_slice).collect();
     let tail = if claims.is_some() { Tail::Upper } else { Tail::Both };
     let ps = sign_flip(&oriented, tail, settings.seed);
-    let asked = Asked { alpha: settings.alpha, cells: oriented.len() };
+    let asked = CellContext { alpha: settings.alpha, cells: oriented.len() };
     for ((index, estimate), p) in judged.into_iter().zip(ps) {
         let cell = &mut cells[index];
         cell.p_adjusted = Some(p);
@@ -280,9 +280,9 @@ pub(super) fn judge_paired(cells: &mut [Cell], settings: &Settings, claims: Opti
 }
 
 /// The same for runs that are not paired.
-fn judge_unpaired(raws: &mut [Raw], swapped: bool, settings: &Settings) {
+fn judge_unpaired(cell_inputs: &mut [CellInput], swapped: bool, settings: &Settings) {
     let mut judged = Vec::new();
-    for (index, raw) in raws.iter_mut().enumerate() {
+    for (index, raw) in cell_inputs.iter_mut().enumerate() {
         let Some(estimate) = Estimate::unpaired(&raw.base, &raw.candidate) else { continue };
         raw.cell.estimated(&estimate);
         if raw.cell.support == Support::Judged {
@@ -290,22 +290,22 @@ fn judge_unpaired(raws: &mut [Raw], swapped: bool, settings: &Settings) {
         }
     }
     // The same order of runs whichever side they are on, so that drawn labels are the same.
-    let order = |raw: &Raw| {
+    let order = |raw: &CellInput| {
         if swapped {
             [&raw.candidate[..], &raw.base[..]].concat()
         } else {
             [&raw.base[..], &raw.candidate[..]].concat()
         }
     };
-    let pooled: Vec<Vec<f64>> = judged.iter().map(|(index, _)| order(&raws[*index])).collect();
+    let pooled: Vec<Vec<f64>> = judged.iter().map(|(index, _)| order(&cell_inputs[*index])).collect();
     let left = judged.first().map_or(0, |(index, _)| {
-        let raw = &raws[*index];
+        let raw = &cell_inputs[*index];
         if swapped { raw.candidate.len() } else { raw.base.len() }
     });
     let ps = relabel(&pooled, left, settings.seed);
-    let asked = Asked { alpha: settings.alpha, cells: pooled.len() };
+    let asked = CellContext { alpha: settings.alpha, cells: pooled.len() };
     for ((index, estimate), p) in judged.into_iter().zip(ps) {
-        let cell = &mut raws[index].cell;
+        let cell = &mut cell_inputs[index].cell;
         cell.p_adjusted = Some(p);
         cell.verdict = Some(estimate.judge(p, cell.threshold, asked));
     }

@@ -197,7 +197,7 @@ mod tests {
     use crate::compare::Verdict;
     use crate::compare::comparison::Cell;
     use crate::compare::judge::judge_paired;
-    use crate::compare::simulation::{Noise, Order, World};
+    use crate::compare::simulation::{Noise, Order, Simulation};
 
     fn host(name: &str) -> Host {
         Host { name: name.into(), kernel: "k".into(), cores: 2, cpu_model: None, memory_bytes: None }
@@ -224,7 +224,7 @@ mod tests {
             // Known for certain: so many pairs leave no doubt about the spread.
             let known = profile(spread, 100_000);
             let change = known.detectable(pairs, &Settings::default())[2].change;
-            let world = World {
+            let world = Simulation {
                 noise: Noise::Normal,
                 order: Order::Balanced,
                 pairs: pairs as usize,

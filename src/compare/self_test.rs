@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::comparison::{Cell, Figure, Group, Support, Verdict};
 use super::decision::Settings;
 use super::judge::judge_paired;
-use super::simulation::{Noise, Order, PERCENTILES, World};
+use super::simulation::{Noise, Order, PERCENTILES, Simulation};
 use crate::seed::{Seed, Stream};
 
 /// Pairs at each of three declared looks.
@@ -123,7 +123,7 @@ impl SelfTest {
 /// A row before it is run.
 struct Question {
     name: String,
-    world: World,
+    world: Simulation,
     looks: bool,
     demands: Vec<Demand>,
 }
@@ -156,7 +156,7 @@ fn questions() -> Vec<Question> {
     rows
 }
 
-const STILL: World = World {
+const STILL: Simulation = Simulation {
     noise: Noise::Normal,
     order: Order::Balanced,
     pairs: 8,
@@ -175,7 +175,7 @@ fn equal_builds() -> Vec<Question> {
             for (spread, red) in [(0.05, 0.02), (0.1, 0.035)] {
                 rows.push(Question {
                     name: "equal builds".into(),
-                    world: World { noise, pairs, spread, drift: 0.05, ..STILL },
+                    world: Simulation { noise, pairs, spread, drift: 0.05, ..STILL },
                     looks: false,
                     demands: vec![
                         Demand::Significant { at_most: 0.06 },
@@ -189,13 +189,13 @@ fn equal_builds() -> Vec<Question> {
     }
     rows.push(Question {
         name: "equal builds, ABBA".into(),
-        world: World { order: Order::Abba, ..STILL },
+        world: Simulation { order: Order::Abba, ..STILL },
         looks: false,
         demands: vec![Demand::Significant { at_most: 0.06 }, Demand::Red { at_least: 0.0, at_most: 0.02 }],
     });
     rows.push(Question {
         name: "equal builds, up to 3 looks".into(),
-        world: World { spread: 0.1, ..STILL },
+        world: Simulation { spread: 0.1, ..STILL },
         looks: true,
         demands: vec![
             Demand::Red { at_least: 0.0, at_most: 0.035 },
@@ -209,7 +209,7 @@ fn equal_builds() -> Vec<Question> {
 fn controls() -> Vec<Question> {
     let control = |pairs, drift, words: &str| Question {
         name: format!("one build after the other{words}"),
-        world: World { order: Order::Sequential, pairs, drift, ..STILL },
+        world: Simulation { order: Order::Sequential, pairs, drift, ..STILL },
         looks: false,
         demands: vec![Demand::Red { at_least: 0.1, at_most: 1.0 }],
     };
@@ -229,11 +229,11 @@ fn different_builds() -> Vec<Question> {
         ]
     };
     let everywhere = [0.05_f64.ln_1p(); PERCENTILES];
-    let graded = |row: Question| Question { world: World { scale: GRADED, ..row.world }, ..row };
+    let graded = |row: Question| Question { world: Simulation { scale: GRADED, ..row.world }, ..row };
     let tail = |percent: f64| [0.0, 0.0, percent.ln_1p(), 0.0];
     let row = |name: &str, spread: f64, shift: [f64; PERCENTILES], demands| Question {
         name: name.into(),
-        world: World { spread, shift, ..STILL },
+        world: Simulation { spread, shift, ..STILL },
         looks: false,
         demands,
     };
@@ -297,7 +297,7 @@ impl Question {
     /// Looks at the first pairs, then at more, until something is claimed.
     fn look(&self, stream: &mut Stream) -> (Vec<Cell>, f64) {
         let most = LOOKS[LOOKS.len() - 1] as usize;
-        let all = World { pairs: most, ..self.world }.compare(stream);
+        let all = Simulation { pairs: most, ..self.world }.compare(stream);
         let settings = Settings { alpha: LOOK_ALPHAS[LOOKS.len() - 1], ..Settings::default() };
         let mut judged = Vec::new();
         for pairs in LOOKS {
@@ -314,7 +314,7 @@ impl Question {
         let claims: Vec<_> = first.iter().map(Cell::claim).collect();
         // As many as the look took that made the claim.
         let pairs = first[0].differences.len();
-        let mut fresh = cells(World { pairs, ..self.world }.compare(stream));
+        let mut fresh = cells(Simulation { pairs, ..self.world }.compare(stream));
         judge_paired(&mut fresh, &Settings::default(), Some(&claims));
         fresh.iter().any(|cell| cell.claim() == Some(Verdict::Regression))
     }

@@ -69,7 +69,7 @@ pub(super) enum Order {
 
 /// A machine and two builds on it.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct World {
+pub(super) struct Simulation {
     pub(super) noise: Noise,
     pub(super) order: Order,
     pub(super) pairs: usize,
@@ -85,7 +85,7 @@ pub(super) struct World {
     pub(super) shift: [f64; PERCENTILES],
 }
 
-impl World {
+impl Simulation {
     /// The differences of one comparison: for each percentile one per pair.
     pub(super) fn compare(&self, stream: &mut Stream) -> [Vec<f64>; PERCENTILES] {
         let sides = self.sides(stream);
@@ -145,7 +145,7 @@ mod tests {
     use super::*;
     use crate::compare::statistic::moments;
 
-    const STILL: World = World {
+    const STILL: Simulation = Simulation {
         noise: Noise::Normal,
         order: Order::Balanced,
         pairs: 8,
@@ -160,7 +160,7 @@ mod tests {
     fn differences_have_the_spread_and_the_shift_they_are_to_have() {
         for noise in Noise::ALL {
             let mut stream = Seed(7).stream("test", 0);
-            let world = World { noise, ..STILL };
+            let world = Simulation { noise, ..STILL };
             let all: Vec<f64> = (0..4_000).flat_map(|_| world.compare(&mut stream)[2].clone()).collect();
             let (mean, spread) = moments(&all);
             assert!((mean - 0.1).abs() < 0.002, "{noise:?} {mean}");
@@ -190,7 +190,7 @@ mod tests {
         for (order, shift) in
             [(Order::Sequential, 0.1 * 8.0 / 15.0), (Order::Abba, 0.0), (Order::Balanced, 0.0)]
         {
-            let world = World { order, drift: 0.1, shift: [0.0; 4], ..STILL };
+            let world = Simulation { order, drift: 0.1, shift: [0.0; 4], ..STILL };
             let means: Vec<f64> = (0..2_000).map(|_| moments(&world.compare(&mut stream)[0]).0).collect();
             let (mean, spread) = moments(&means);
             assert!((mean - shift).abs() < 5.0 * spread / 2_000.0_f64.sqrt(), "{order:?} {mean}");

@@ -4,14 +4,14 @@ use super::style::Tone;
 use crate::results::FleetDelivery;
 
 /// A text, and the word in it that stands out.
-pub(super) type Stressed = (String, Option<(&'static str, Tone)>);
+pub(super) type TonedText = (String, Option<(&'static str, Tone)>);
 
 /// The texts of the report's margin word `delivery`: fleets that expect something, and fleets in which something was found.
-pub(super) fn delivery(fleets: &[FleetDelivery]) -> Vec<Stressed> {
+pub(super) fn delivery(fleets: &[FleetDelivery]) -> Vec<TonedText> {
     fleets.iter().filter_map(told).collect()
 }
 
-fn told(fleet: &FleetDelivery) -> Option<Stressed> {
+fn told(fleet: &FleetDelivery) -> Option<TonedText> {
     let (name, findings) = (&fleet.fleet, fleet.findings());
     match fleet.kept {
         Some(false) => {
@@ -36,11 +36,12 @@ fn told(fleet: &FleetDelivery) -> Option<Stressed> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::{Expectation, Offender};
+    use crate::results::{Expectation, FirstViolation};
 
     #[test]
     fn a_broken_promise_names_the_first_reading_that_broke_it() {
-        let offender = |device: &str, seq| Some(Offender { device: device.into(), seq, t_s: 12.5 });
+        let first_violation =
+            |device: &str, seq| Some(FirstViolation { device: device.into(), seq, t_s: 12.5 });
         let plain = FleetDelivery {
             fleet: "meters".into(),
             expects: Expectation::default(),
@@ -55,9 +56,9 @@ mod tests {
         };
         let lossy = FleetDelivery {
             lost: 3,
-            first_lost: offender("meters-00017", 42),
+            first_lost: first_violation("meters-00017", 42),
             reordered: 1,
-            first_reordered: offender("meters-00002", 7),
+            first_reordered: first_violation("meters-00002", 7),
             ..plain.clone()
         };
         let at_least_once = Expectation { no_loss: true, ..Expectation::default() };

@@ -48,13 +48,13 @@ fn plural(kind: AnomalyKind) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::Found;
+    use crate::results::DetectionCount;
 
     const RICH: Style = Style { colour: false, ascii: false };
 
     #[test]
     fn the_line_names_the_kinds_that_were_seeded_and_the_false_alarms() {
-        let found = |found, seeded| Found { seeded, found };
+        let found = |found, seeded| DetectionCount { seeded, found };
         let score = Score {
             spike: found(118, 121),
             shift: found(9, 10),

@@ -30,11 +30,11 @@ const LEAST_LINE_NS: u64 = 950_000_000;
 pub(crate) struct Progress {
     layout: Arc<Layout>,
     style: Style,
-    place: Place,
+    place: Destination,
 }
 
 #[derive(Debug)]
-enum Place {
+enum Destination {
     Live { block: MultiProgress, overall: ProgressBar, fleets: Vec<ProgressBar> },
     Lines { last: Mutex<Tick> },
     Nowhere,
@@ -45,8 +45,8 @@ impl Progress {
     pub(crate) fn start(layout: Arc<Layout>, mode: ProgressMode, style: Style) -> Self {
         let place = match mode {
             ProgressMode::Live => live(&layout, style),
-            ProgressMode::Lines => Place::Lines { last: Mutex::new(Tick::ZERO) },
-            ProgressMode::Quiet => Place::Nowhere,
+            ProgressMode::Lines => Destination::Lines { last: Mutex::new(Tick::ZERO) },
+            ProgressMode::Quiet => Destination::Nowhere,
         };
         Self { layout, style, place }
     }
@@ -54,36 +54,36 @@ impl Progress {
     /// Shows one more interval.
     pub(crate) fn interval(&self, report: &IntervalReport) {
         match &self.place {
-            Place::Live { overall, fleets, .. } => {
+            Destination::Live { overall, fleets, .. } => {
                 overall.set_position(report.end.0.min(overall.length().unwrap_or(u64::MAX)));
                 overall.set_message(overall_text(&self.layout, report, self.style));
                 for (bar, text) in fleets.iter().zip(fleet_texts(&self.layout, report, self.style)) {
                     bar.set_message(text);
                 }
             }
-            Place::Lines { last } => {
+            Destination::Lines { last } => {
                 let Ok(mut last) = last.lock() else { return };
                 if report.end.since(*last) >= LEAST_LINE_NS {
                     *last = report.end;
                     say(&line(&self.layout, report, self.style));
                 }
             }
-            Place::Nowhere => {}
+            Destination::Nowhere => {}
         }
     }
 
     /// Says something between the intervals, whatever the mode but [`ProgressMode::Quiet`].
     pub(crate) fn note(&self, text: &str) {
         match &self.place {
-            Place::Live { block, .. } => block.suspend(|| say(text)),
-            Place::Lines { .. } => say(text),
-            Place::Nowhere => {}
+            Destination::Live { block, .. } => block.suspend(|| say(text)),
+            Destination::Lines { .. } => say(text),
+            Destination::Nowhere => {}
         }
     }
 
     /// Takes the live block off the screen, so that the table can follow.
     pub(crate) fn end(&self) {
-        if let Place::Live { overall, fleets, .. } = &self.place {
+        if let Destination::Live { overall, fleets, .. } = &self.place {
             // Each by itself: a bar that is still alive would draw the block again when it is dropped.
             fleets.iter().chain([overall]).for_each(ProgressBar::finish_and_clear);
         }
@@ -95,7 +95,7 @@ fn say(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
-fn live(layout: &Layout, style: Style) -> Place {
+fn live(layout: &Layout, style: Style) -> Destination {
     let bar_chars = if style.ascii { "=>-" } else { "━╸─" };
     let block = MultiProgress::new();
     let end = layout.phases.last().map_or(0, |phase| phase.end.0);
@@ -108,7 +108,7 @@ fn live(layout: &Layout, style: Style) -> Place {
         .iter()
         .map(|_| block.add(ProgressBar::new_spinner().with_style(text.clone())))
         .collect();
-    Place::Live { block, overall, fleets }
+    Destination::Live { block, overall, fleets }
 }
 
 /// The word for where the run is: its phase, or the drain behind the last one.
@@ -239,7 +239,7 @@ fn fleet_texts(layout: &Layout, report: &IntervalReport, style: Style) -> Vec<St
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{FaultId, FaultInfo, FleetInfo, PhaseId, PhaseInfo, Promise, Protocol};
+    use crate::record::{DeliveryGuarantee, FaultId, FaultInfo, FleetInfo, PhaseId, PhaseInfo, Protocol};
 
     const SECOND: u64 = 1_000_000_000;
 
@@ -256,7 +256,7 @@ mod tests {
             devices: 450,
             timeout_ns: 5 * SECOND,
             budget_ns: None,
-            expects: Promise::default(),
+            expects: DeliveryGuarantee::default(),
         };
         Layout {
             phases: vec![

@@ -305,8 +305,8 @@ mod tests {
     use super::*;
     use crate::record::Validity;
     use crate::results::{
-        BudgetResult, ClockFacts, Detections, Expectation, FleetDelivery, Found, Host, Manifest, Offender,
-        PacerFacts, RecoveryRule, SCHEMA, ScenarioText, Score,
+        BudgetResult, ClockFacts, DetectionCount, Detections, Expectation, FirstViolation, FleetDelivery,
+        Host, Manifest, PacerFacts, RecoveryRule, SCHEMA, ScenarioText, Score,
     };
 
     const RICH: Style = Style { colour: false, ascii: false };
@@ -533,8 +533,8 @@ files      results/quickstart/2026-11-20T21-41-15Z-main
     fn what_was_seeded_and_found_stands_beside_the_other_facts() {
         let mut report = report();
         report.detection.all = Score {
-            spike: Found { seeded: 121, found: 118 },
-            shift: Found { seeded: 10, found: 9 },
+            spike: DetectionCount { seeded: 121, found: 118 },
+            shift: DetectionCount { seeded: 10, found: 9 },
             judged_normal: 95_012,
             false_alarms: 114,
             ..Score::default()
@@ -558,7 +558,7 @@ detection  not scored: 1,000 readings with an anomaly, more than anomalies.csv t
             fleet: "pumps".into(),
             expects: Expectation { no_loss: true, ..Expectation::default() },
             lost: 60,
-            first_lost: Some(Offender { device: "pumps-00017".into(), seq: 42, t_s: 12.5 }),
+            first_lost: Some(FirstViolation { device: "pumps-00017".into(), seq: 42, t_s: 12.5 }),
             duplicated: 0,
             first_duplicated: None,
             reordered: 0,

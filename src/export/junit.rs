@@ -48,45 +48,45 @@ pub fn run(report: &Report) -> String {
     document(scenario, suites, length, Some((&manifest.started, &manifest.host.name)))
 }
 
-fn ended(report: &Report) -> Told {
+fn ended(report: &Report) -> CaseResult {
     match finding::untimely(report) {
-        None if report.run.state == RunState::Aborted => Told::Skipped(
+        None if report.run.state == RunState::Aborted => CaseResult::Skipped(
             "a budget ended the run early, which says nothing: the measurement is invalid".to_owned(),
         ),
         None => {
             let run = format!("run {} in {}", report.run.run_id, report.directory.display());
             let fleets = report.run.fleets.iter().map(FleetTarget::sentence);
-            Told::Passed([run].into_iter().chain(fleets).collect::<Vec<_>>().join("\n"))
+            CaseResult::Passed([run].into_iter().chain(fleets).collect::<Vec<_>>().join("\n"))
         }
-        Some(text) => Told::Error("incomplete", text),
+        Some(text) => CaseResult::Error("incomplete", text),
     }
 }
 
-fn validity(report: &Report) -> Told {
+fn validity(report: &Report) -> CaseResult {
     let Some(validity) = &report.run.validity else {
-        return Told::Error("not judged", "the run was not judged".to_owned());
+        return CaseResult::Error("not judged", "the run was not judged".to_owned());
     };
     let text = [&[validity.verdict.name().to_owned()], validity.reasons.as_slice()].concat().join("\n");
     if validity.verdict == record::Verdict::Invalid {
-        Told::Error("invalid", text)
+        CaseResult::Error("invalid", text)
     } else {
-        Told::Passed(text)
+        CaseResult::Passed(text)
     }
 }
 
 /// How the service did, and why readings and connections failed.
-fn service(report: &Report) -> Told {
+fn service(report: &Report) -> CaseResult {
     let said = failure::service(report, STYLE).map(|(text, _)| text);
     let said = said.unwrap_or_else(|| "no reading came due".to_owned());
     let reasons = failure::failures(report, STYLE).into_iter().map(|(_, text)| text);
     let lines = failure::warning(report).into_iter().chain([said]).chain(reasons);
     let text = lines.collect::<Vec<_>>().join("\n");
     if report.run.is_invalid() {
-        Told::Skipped(format!("not judged, the measurement is invalid: {text}"))
+        CaseResult::Skipped(format!("not judged, the measurement is invalid: {text}"))
     } else if report.unguarded_failures().is_some() {
-        Told::Skipped(text)
+        CaseResult::Skipped(text)
     } else {
-        Told::Passed(text)
+        CaseResult::Passed(text)
     }
 }
 
@@ -99,24 +99,24 @@ fn budgets(report: &Report, fleet: &str, suite: &mut Suite) {
             Some(reason) => format!("{text}\n{}", reason.sentence()),
             None => text,
         };
-        let told = if passed { Told::Passed(text) } else { broken(report, "budget", text) };
+        let told = if passed { CaseResult::Passed(text) } else { broken(report, "budget", text) };
         suite.add(&format!("budget {} {}", budget.subject(), budget.demand), 0.0, told);
     }
 }
 
 /// Figures that cannot be trusted break nothing.
-fn broken(report: &Report, word: &'static str, text: String) -> Told {
+fn broken(report: &Report, word: &'static str, text: String) -> CaseResult {
     if report.run.is_invalid() {
-        Told::Skipped(format!("not judged, the measurement is invalid: {text}"))
+        CaseResult::Skipped(format!("not judged, the measurement is invalid: {text}"))
     } else {
-        Told::Failed(word, text)
+        CaseResult::Failed(word, text)
     }
 }
 
 fn promise(report: &Report, audit: &FleetDelivery, suite: &mut Suite) {
     let told = match (audit.kept, audit.broken()) {
         (None, _) => return,
-        (Some(true), _) => Told::Passed(audit.findings().unwrap_or_default()),
+        (Some(true), _) => CaseResult::Passed(audit.findings().unwrap_or_default()),
         (Some(false), told) => {
             broken(report, "delivery", format!("{}: {}", audit.fleet, told.unwrap_or_default()))
         }
@@ -128,7 +128,7 @@ fn phases(report: &Report, fleet: &str, suite: &mut Suite) {
     for row in measured(report).filter(|row| row.fleet == fleet) {
         let place = [row.phase.as_str(), &row.fleet, &row.protocol].join(" ");
         let name = format!("figures {}", if row.is_headline() { "all" } else { &place });
-        suite.add(&name, row.duration_s, Told::Passed(headline(row)));
+        suite.add(&name, row.duration_s, CaseResult::Passed(headline(row)));
     }
 }
 
@@ -167,7 +167,7 @@ pub fn comparison(comparison: &Comparison) -> String {
     document(scenario, suites, 0.0, None)
 }
 
-fn overall(comparison: &Comparison) -> Told {
+fn overall(comparison: &Comparison) -> CaseResult {
     let mut text = format!(
         "{}: {} against {}, {} pairs",
         comparison.verdict.name(),
@@ -183,14 +183,14 @@ fn overall(comparison: &Comparison) -> Told {
             write!(text, "\nconfirmation by {} fresh pairs: {}", fresh.design.pairs, fresh.verdict.name());
     }
     match comparison.verdict {
-        Verdict::Regression if comparison.gates => Told::Failed("regression", text),
-        Verdict::Regression => Told::Skipped(format!("advisory: {text}")),
-        Verdict::Inconclusive => Told::Skipped(text),
-        Verdict::Improvement | Verdict::NoDifference => Told::Passed(text),
+        Verdict::Regression if comparison.gates => CaseResult::Failed("regression", text),
+        Verdict::Regression => CaseResult::Skipped(format!("advisory: {text}")),
+        Verdict::Inconclusive => CaseResult::Skipped(text),
+        Verdict::Improvement | Verdict::NoDifference => CaseResult::Passed(text),
     }
 }
 
-fn judged(cell: &Cell, comparison: &Comparison) -> Told {
+fn judged(cell: &Cell, comparison: &Comparison) -> CaseResult {
     let facts = facts(cell, comparison.design.pairs);
     let Some(said) = cell.verdict else {
         let why = match cell.support {
@@ -198,27 +198,27 @@ fn judged(cell: &Cell, comparison: &Comparison) -> Told {
             Support::None => "there are too few samples",
             Support::Judged | Support::Shown => "it is shown only",
         };
-        return Told::Skipped(format!("not judged: {why}; {facts}"));
+        return CaseResult::Skipped(format!("not judged: {why}; {facts}"));
     };
     let text = format!("{}: {facts}", said.verdict.name());
     match said.verdict {
-        Verdict::Regression if gates(comparison) => Told::Failed("regression", text),
-        Verdict::Regression if !comparison.gates => Told::Skipped(format!("advisory: {text}")),
-        Verdict::Regression => Told::Skipped(format!("not confirmed: {text}")),
-        Verdict::Inconclusive => Told::Skipped(text),
-        Verdict::Improvement | Verdict::NoDifference => Told::Passed(text),
+        Verdict::Regression if gates(comparison) => CaseResult::Failed("regression", text),
+        Verdict::Regression if !comparison.gates => CaseResult::Skipped(format!("advisory: {text}")),
+        Verdict::Regression => CaseResult::Skipped(format!("not confirmed: {text}")),
+        Verdict::Inconclusive => CaseResult::Skipped(text),
+        Verdict::Improvement | Verdict::NoDifference => CaseResult::Passed(text),
     }
 }
 
 /// How a case ended: what kind of trouble, and the facts.
-enum Told {
+enum CaseResult {
     Passed(String),
     Failed(&'static str, String),
     Error(&'static str, String),
     Skipped(String),
 }
 
-impl Told {
+impl CaseResult {
     fn status(&self) -> TestCaseStatus {
         let unsound = |kind, word: &str, text: &str| {
             let mut status = TestCaseStatus::non_success(kind);
@@ -260,10 +260,10 @@ impl Suite {
         Self { class: one_line(class), cases }
     }
 
-    fn add(&mut self, name: &str, seconds: f64, told: Told) {
+    fn add(&mut self, name: &str, seconds: f64, told: CaseResult) {
         let mut case = TestCase::new(one_line(name), told.status());
         case.set_classname(self.class.as_str()).set_time(duration(seconds));
-        if let Told::Passed(text) = told
+        if let CaseResult::Passed(text) = told
             && !text.is_empty()
         {
             case.set_system_out(clean(&text));

@@ -5,8 +5,8 @@ use serde_json::json;
 pub(crate) use crate::compare::specimen::{EVIL, comparison};
 use crate::record::Verdict;
 use crate::results::{
-    Detections, Expectation, Failure, Figures, FleetDelivery, Manifest, Millis, Offender, Report, RunState,
-    SummaryRow,
+    Detections, Expectation, Failure, Figures, FirstViolation, FleetDelivery, Manifest, Millis, Report,
+    RunState, SummaryRow,
 };
 
 fn manifest() -> Manifest {
@@ -68,7 +68,7 @@ fn figures(planned: u64, failed: u64) -> Figures {
 
 /// A run with a fleet at ease and one in trouble.
 pub(crate) fn report() -> Report {
-    let offender = Offender { device: "pumps-00017".into(), seq: 42, t_s: 12.5 };
+    let first_violation = FirstViolation { device: "pumps-00017".into(), seq: 42, t_s: 12.5 };
     Report {
         run: manifest(),
         directory: "results/quickstart/2026-11-20T21-41-15Z-main".into(),
@@ -86,7 +86,7 @@ pub(crate) fn report() -> Report {
             fleet: "pumps".into(),
             expects: Expectation { no_loss: true, no_duplicates: true, ordered: false },
             lost: 100,
-            first_lost: Some(offender),
+            first_lost: Some(first_violation),
             duplicated: 0,
             first_duplicated: None,
             reordered: 2,

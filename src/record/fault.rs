@@ -99,7 +99,7 @@ impl SwitchLog {
 
 /// What a fleet expects of the service's delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Promise {
+pub struct DeliveryGuarantee {
     /// No reading that was sent is lost: at-least-once, exactly-once.
     pub no_loss: bool,
     /// None has two effects: at-most-once, exactly-once.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{FaultId, FaultInfo, Promise};
+use super::{DeliveryGuarantee, FaultId, FaultInfo};
 use crate::clock::Tick;
 
 /// Index of a phase in [`Layout::phases`].
@@ -86,7 +86,7 @@ pub struct FleetInfo {
     /// Latency budget of a reading, nanoseconds, where the scenario states one.
     pub budget_ns: Option<u64>,
     /// What it expects of the service's delivery.
-    pub expects: Promise,
+    pub expects: DeliveryGuarantee,
 }
 
 impl FleetInfo {

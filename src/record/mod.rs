@@ -16,8 +16,8 @@ mod traffic;
 mod validity;
 
 pub use close::{Close, Qos};
+pub use fault::{DeliveryGuarantee, Switch, SwitchLog};
 pub(crate) use fault::{FaultId, FaultInfo};
-pub use fault::{Promise, Switch, SwitchLog};
 pub(crate) use gauge::Ages;
 pub use gauge::Gauge;
 pub use layout::{FleetId, FleetInfo, Layout, PhaseId, PhaseInfo, PhaseRole, Protocol};

@@ -33,14 +33,14 @@ struct Row {
 
 /// Marked readings on their way to the file. The names of their devices share one text, so that a row allocates nothing.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(super) struct Rows {
+pub(super) struct AnomalyRows {
     entries: Vec<Row>,
     names: String,
     /// Rows that were left out because there were too many.
     pub(super) omitted: u64,
 }
 
-impl Rows {
+impl AnomalyRows {
     /// Adds a row, or counts it if there are [`ROWS_PER_SLICE`] already.
     pub(super) fn push(&mut self, detection: &Detection<'_>) {
         if self.entries.len() >= ROWS_PER_SLICE {
@@ -114,7 +114,7 @@ impl<W: Write> AnomalyTable<W> {
     }
 
     /// Appends `rows` in the order of time, so that the file does not depend on which worker was asked first.
-    pub(super) fn append(&mut self, layout: &Layout, rows: &mut Rows) -> io::Result<()> {
+    pub(super) fn append(&mut self, layout: &Layout, rows: &mut AnomalyRows) -> io::Result<()> {
         let mut sorted = std::mem::take(&mut rows.entries);
         sorted.sort_by(|a, b| {
             let place = |row: &Row| (row.intended, row.fleet, row.seq);

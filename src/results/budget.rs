@@ -1,9 +1,9 @@
 //! Judges a run's figures by its budgets: at the end, and, where a budget may end the run, at every interval.
 
 use super::cell::{Cell, Key, Percentile, Series};
-use super::finding::{Finding, Measured, audited, counted, share, worst};
 use super::level::Sums;
 use super::manifest::BudgetResult;
+use super::measurement::{MeasuredValue, Measurement, audited, counted, share, worst};
 use super::outage::{Outage, Recovery as State};
 use super::total::{ALL, Totals};
 use crate::budget::{Budget, Condition, Figure, LEAST_SUPPORT, Metric, Scope, Times};
@@ -17,14 +17,16 @@ pub(crate) fn judge(totals: &Totals, budgets: &[Budget], early: Option<&BudgetRe
     let mut results = Vec::new();
     for budget in budgets {
         let figures = Figures::of(totals, &totals.outages, &budget.scope, Stage::Over);
-        // A spell that nobody followed may be the one that failed.
+        // An activation that nobody followed may be the one that failed.
         let unknown = budget.scope.fault.as_ref().filter(|_| totals.fault_spells_omitted > 0);
         let judged = |condition: &Condition| {
-            let finding = match unknown {
-                Some(_) => Err(format!("{} spells were too many to follow", totals.fault_spells_omitted)),
+            let measurement = match unknown {
+                Some(_) => {
+                    Err(format!("{} activations were too many to follow", totals.fault_spells_omitted))
+                }
                 None => figures.find(condition),
             };
-            let found = result(budget, condition, &finding);
+            let found = result(budget, condition, &measurement);
             early.filter(|early| early.is_of_same(&found)).cloned().unwrap_or(found)
         };
         results.extend(budget.conditions.iter().map(judged));
@@ -98,14 +100,15 @@ impl BudgetWatch {
         }
         let due = self.budgets.iter().filter(|budget| now >= begin_of(budget).plus_ns(budget.grace.as_ns()));
         for budget in due {
-            let spells = if budget.scope.fault.is_some() { outages() } else { Vec::new() };
-            let over: Vec<_> = spells.into_iter().filter(|spell| spell.state != State::Open).collect();
+            let activations = if budget.scope.fault.is_some() { outages() } else { Vec::new() };
+            let over: Vec<_> =
+                activations.into_iter().filter(|activation| activation.state != State::Open).collect();
             let figures = Figures::of(totals, &over, &budget.scope, Stage::UnderWay(open));
             for condition in budget.conditions.iter().filter(|condition| condition.decides_early()) {
-                let finding = figures.find(condition);
-                if finding.as_ref().is_ok_and(|found| !condition.is_met(found.value, found.at_least)) {
+                let measurement = figures.find(condition);
+                if measurement.as_ref().is_ok_and(|found| !condition.is_met(found.value, found.at_least)) {
                     self.failed = true;
-                    return Some(BudgetResult { aborted: true, ..result(budget, condition, &finding) });
+                    return Some(BudgetResult { aborted: true, ..result(budget, condition, &measurement) });
                 }
             }
         }
@@ -113,11 +116,11 @@ impl BudgetWatch {
     }
 }
 
-fn result(budget: &Budget, condition: &Condition, finding: &Finding) -> BudgetResult {
+fn result(budget: &Budget, condition: &Condition, measurement: &Measurement) -> BudgetResult {
     let (scope, unit) = (&budget.scope, condition.metric.unit());
     let (word, per) = unit.in_files();
-    let found = finding.as_ref().ok();
-    let shown = |found: &Measured| {
+    let found = measurement.as_ref().ok();
+    let shown = |found: &MeasuredValue| {
         format!("{}{}", if found.at_least { "at least " } else { "" }, unit.show(found.value))
     };
     BudgetResult {
@@ -138,29 +141,31 @@ fn result(budget: &Budget, condition: &Condition, finding: &Finding) -> BudgetRe
         value: found.map(|found| found.value / per),
         at_least: found.is_some_and(|found| found.at_least),
         unit: word.to_owned(),
-        reason: finding.as_ref().err().cloned(),
+        reason: measurement.as_ref().err().cloned(),
         aborted: false,
     }
 }
 
 /// What a scope's figures are found in.
 enum Figures<'o> {
-    Readings(Box<Slice>),
-    Spells(Vec<&'o Outage>),
+    Readings(Box<ScopedCells>),
+    Activations(Vec<&'o Outage>),
 }
 
 impl<'o> Figures<'o> {
     fn of(totals: &Totals, outages: &'o [Outage], scope: &Scope, stage: Stage<'_>) -> Self {
         match &scope.fault {
-            Some(fault) => Self::Spells(outages.iter().filter(|spell| spell.fault == *fault).collect()),
-            None => Self::Readings(Box::new(Slice::of(totals, scope, stage))),
+            Some(fault) => {
+                Self::Activations(outages.iter().filter(|activation| activation.fault == *fault).collect())
+            }
+            None => Self::Readings(Box::new(ScopedCells::of(totals, scope, stage))),
         }
     }
 
-    fn find(&self, condition: &Condition) -> Finding {
+    fn find(&self, condition: &Condition) -> Measurement {
         match self {
-            Self::Readings(slice) => slice.find(condition.metric),
-            Self::Spells(spells) => worst(spells, condition),
+            Self::Readings(cells) => cells.find(condition.metric),
+            Self::Activations(activations) => worst(activations, condition),
         }
     }
 }
@@ -175,7 +180,7 @@ enum Stage<'g> {
 }
 
 /// The readings or connections that a scope means.
-struct Slice {
+struct ScopedCells {
     /// How many of them are overdue while the run is on; `None` at its end.
     overdue: Option<u64>,
     /// Those of fleets with a latency budget.
@@ -186,7 +191,7 @@ struct Slice {
     seconds: f64,
 }
 
-impl Slice {
+impl ScopedCells {
     fn of(totals: &Totals, scope: &Scope, stage: Stage<'_>) -> Self {
         let layout = totals.layout();
         let kind = if scope.connections { Kind::Connect } else { Kind::Reading };
@@ -233,7 +238,7 @@ impl Slice {
         }
     }
 
-    fn find(&self, metric: Metric) -> Finding {
+    fn find(&self, metric: Metric) -> Measurement {
         if self.cell.counters.planned == 0 {
             return Err("nothing came due".to_owned());
         }
@@ -244,7 +249,7 @@ impl Slice {
         }
     }
 
-    fn percentile(&self, times: Times, quantile: Quantile) -> Finding {
+    fn percentile(&self, times: Times, quantile: Quantile) -> Measurement {
         let (cell, mut scratch) = (&self.cell, self.cell.scratch());
         let series = match times {
             Times::Response => None,
@@ -275,12 +280,12 @@ impl Slice {
         let at_least = series.is_none() && ns >= cell.censored_floor_ns;
         // What was longer than a histogram reaches stands at its end.
         let at_least = at_least || ns >= histogram.high();
-        Ok(Measured { value: ns as f64, at_least })
+        Ok(MeasuredValue { value: ns as f64, at_least })
     }
 
-    fn figure(&self, figure: Figure) -> Finding {
+    fn figure(&self, figure: Figure) -> Measurement {
         let (cell, counters) = (&self.cell, &self.cell.counters);
-        let number = |number: u64| Ok(Measured::exactly(number as f64));
+        let number = |number: u64| Ok(MeasuredValue::exactly(number as f64));
         let error = |kind: ErrorKind| {
             let place = ErrorKind::ALL.iter().position(|other| *other == kind);
             number(place.and_then(|place| counters.errors.get(place)).copied().unwrap_or(0))
@@ -303,7 +308,7 @@ impl Slice {
             Figure::Mean | Figure::Min | Figure::Max => self.extreme(figure),
             Figure::ServiceMax => {
                 let times = cell.times(Series::Service).ok_or("none was measured")?;
-                Ok(Measured { value: times.max() as f64, at_least: times.max() >= times.high() })
+                Ok(MeasuredValue { value: times.max() as f64, at_least: times.max() >= times.high() })
             }
             Figure::CensoredFloor if cell.censored_floor_ns == u64::MAX => Err("nothing failed".to_owned()),
             Figure::CensoredFloor => number(cell.censored_floor_ns),
@@ -358,12 +363,12 @@ impl Slice {
         }
     }
 
-    fn per_second(&self, count: u64) -> Finding {
+    fn per_second(&self, count: u64) -> Measurement {
         let rate = count as f64 / self.seconds;
-        if rate.is_finite() { Ok(Measured::exactly(rate)) } else { Err("it lasted no time".to_owned()) }
+        if rate.is_finite() { Ok(MeasuredValue::exactly(rate)) } else { Err("it lasted no time".to_owned()) }
     }
 
-    fn extreme(&self, figure: Figure) -> Finding {
+    fn extreme(&self, figure: Figure) -> Measurement {
         let mut scratch = self.cell.scratch();
         let response = self.cell.response(&mut scratch).ok_or("nothing ended")?;
         let floor = self.cell.censored_floor_ns;
@@ -377,6 +382,6 @@ impl Slice {
                 censored: floor < u64::MAX || self.cell.counters.overflow > 0,
             },
         };
-        Ok(Measured { value: found.ns as f64, at_least: found.censored })
+        Ok(MeasuredValue { value: found.ns as f64, at_least: found.censored })
     }
 }

@@ -5,10 +5,10 @@ use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use super::chronicle::Chronicle;
 use super::directory::RunFiles;
 use super::interval::IntervalReport;
-use super::recorder::{Load, Recorder, Slice};
+use super::pipeline::IntervalPipeline;
+use super::recorder::{IntervalBatch, Recorder, WorkerInterval};
 use super::total::Totals;
 use crate::budget::Budget;
 use crate::clock::Tick;
@@ -18,7 +18,7 @@ use crate::record::{Layout, SwitchLog};
 const SLICES_PER_WORKER: usize = 4;
 /// Intervals kept open for workers that are behind; beyond that the oldest is written without them.
 const OPEN_INTERVALS: usize = 4;
-/// Emptied loads kept for one worker.
+/// Emptied batches kept for one worker.
 const EMPTIED_PER_WORKER: usize = 2;
 
 /// One recorder for each of `workers` workers, and the collector of them all.
@@ -35,30 +35,34 @@ pub fn recorders(layout: &Arc<Layout>, workers: usize) -> (Vec<Recorder>, Collec
 
 /// What the workers recorded in one interval, as far as it has arrived.
 #[derive(Debug)]
-struct Open {
+struct OpenInterval {
     end: Tick,
-    load: Load,
+    batch: IntervalBatch,
 }
 
 /// Gathers slices until every worker has ended. Its memory does not depend on the length of the run.
 #[derive(Debug)]
 pub struct Collector {
     layout: Arc<Layout>,
-    slices: Receiver<Slice>,
-    emptied: Vec<SyncSender<Load>>,
+    slices: Receiver<WorkerInterval>,
+    emptied: Vec<SyncSender<IntervalBatch>>,
     /// For each worker, the first interval it may still contribute to; `None` once it has ended.
     progress: Vec<Option<u64>>,
     /// By interval number; never more than [`OPEN_INTERVALS`] after a slice has been dealt with.
-    open: BTreeMap<u64, Open>,
+    open: BTreeMap<u64, OpenInterval>,
     /// The first interval not written yet.
     next: u64,
     /// Whoever switches faults besides the workers holds the other end.
     switching: Option<Receiver<()>>,
-    chronicle: Chronicle,
+    pipeline: IntervalPipeline,
 }
 
 impl Collector {
-    fn new(layout: Arc<Layout>, slices: Receiver<Slice>, emptied: Vec<SyncSender<Load>>) -> Self {
+    fn new(
+        layout: Arc<Layout>,
+        slices: Receiver<WorkerInterval>,
+        emptied: Vec<SyncSender<IntervalBatch>>,
+    ) -> Self {
         Self {
             slices,
             progress: vec![Some(0); emptied.len()],
@@ -66,7 +70,7 @@ impl Collector {
             open: BTreeMap::new(),
             next: 0,
             switching: None,
-            chronicle: Chronicle::new(Arc::clone(&layout), SwitchLog::default()),
+            pipeline: IntervalPipeline::new(Arc::clone(&layout), SwitchLog::default()),
             layout,
         }
     }
@@ -74,14 +78,14 @@ impl Collector {
     /// Has it follow the faults whose switches are noted in `log`.
     #[must_use]
     pub fn with_switches(mut self, log: SwitchLog) -> Self {
-        self.chronicle.follow(log);
+        self.pipeline.follow(log);
         self
     }
 
     /// Has it judge those of `budgets` that may end the run at every interval; a failed one stands in the interval's report.
     #[must_use]
     pub fn with_budgets(mut self, budgets: &[Budget]) -> Self {
-        self.chronicle.watch(budgets);
+        self.pipeline.watch(budgets);
         self
     }
 
@@ -89,7 +93,7 @@ impl Collector {
     /// many each fleet has here, in the order of the layout; `None` where refusals are expected.
     #[must_use]
     pub fn with_refusals(mut self, devices: Vec<Option<u32>>) -> Self {
-        self.chronicle.watch_refusals(devices);
+        self.pipeline.watch_refusals(devices);
         self
     }
 
@@ -114,46 +118,46 @@ impl Collector {
         while self.progress.iter().any(Option::is_some) {
             let Ok(slice) = self.slices.recv() else { break };
             self.gather(slice);
-            while let Some((number, Open { end, load })) = self.complete() {
-                self.chronicle.write(number, end, load, files, &mut on_interval)?;
+            while let Some((number, OpenInterval { end, batch })) = self.complete() {
+                self.pipeline.write(number, end, batch, files, &mut on_interval)?;
             }
         }
-        while let Some((number, Open { end, load })) = self.open.pop_first() {
-            self.chronicle.write(number, end, load, files, &mut on_interval)?;
+        while let Some((number, OpenInterval { end, batch })) = self.open.pop_first() {
+            self.pipeline.write(number, end, batch, files, &mut on_interval)?;
         }
         if let Some(switching) = &self.switching {
             // Nothing is ever sent: it only tells that the other end is gone.
             let _ = switching.recv();
         }
-        self.chronicle.close(files)
+        self.pipeline.close(files)
     }
 
     /// Adds `slice` to the interval it ends, or to the earliest one still open if that one is already written.
-    fn gather(&mut self, mut slice: Slice) {
+    fn gather(&mut self, mut slice: WorkerInterval) {
         let number = self.interval_ending(slice.end, slice.last);
-        self.chronicle.totals.merged_slices += slice.merged;
-        self.chronicle.totals.late_slices += u64::from(number < self.next && !slice.load.is_empty());
+        self.pipeline.totals.merged_slices += slice.merged;
+        self.pipeline.totals.late_slices += u64::from(number < self.next && !slice.batch.is_empty());
         if let Some(progress) = self.progress.get_mut(slice.worker) {
             *progress = if slice.last { None } else { Some(number + 1) };
         }
-        if slice.last && slice.end <= self.chronicle.written_to() && slice.load.is_empty() {
+        if slice.last && slice.end <= self.pipeline.written_to() && slice.batch.is_empty() {
             return;
         }
         if number < self.next {
             // What was open then is not open now, and this worker's part of the later interval says what is.
-            slice.load.forget_gauges();
+            slice.batch.forget_gauges();
         }
-        let chronicle = &mut self.chronicle;
+        let pipeline = &mut self.pipeline;
         let open = self
             .open
             .entry(number.max(self.next))
-            .or_insert_with(|| Open { end: slice.end, load: chronicle.blank() });
+            .or_insert_with(|| OpenInterval { end: slice.end, batch: pipeline.blank() });
         open.end = open.end.max(slice.end);
-        chronicle.add(&mut open.load, &slice.load);
+        pipeline.add(&mut open.batch, &slice.batch);
         if !slice.last {
-            slice.load.recycle(self.layout.phase_at(slice.end));
+            slice.batch.recycle(self.layout.phase_at(slice.end));
             // A full or closed return path only means that the worker makes itself a new one.
-            let _ = self.emptied[slice.worker].try_send(slice.load);
+            let _ = self.emptied[slice.worker].try_send(slice.batch);
         }
     }
 
@@ -166,7 +170,7 @@ impl Collector {
     }
 
     /// The earliest open interval, if no worker that is still expected can add to it.
-    fn complete(&mut self) -> Option<(u64, Open)> {
+    fn complete(&mut self) -> Option<(u64, OpenInterval)> {
         let (&number, _) = self.open.first_key_value()?;
         let all_past = self.progress.iter().flatten().all(|&progress| progress > number);
         if !all_past && self.open.len() <= OPEN_INTERVALS {

@@ -105,7 +105,7 @@ pub(super) struct Scope {
 
 /// A reason that has been met.
 #[derive(Debug)]
-struct Known {
+struct KnownReason {
     scope: Scope,
     met: Reason,
     kept: Reason,
@@ -114,14 +114,14 @@ struct Known {
 
 /// What one worker knows of reasons met so far. Bounded by the numbers of fleets and devices.
 #[derive(Debug, Default)]
-pub(super) struct Concerns {
-    known: Vec<Known>,
+pub(super) struct ReasonLedger {
+    known: Vec<KnownReason>,
     failed: Vec<(usize, bool, Devices)>,
     refused: Vec<(usize, Devices)>,
     pub(super) privacy: Privacy,
 }
 
-impl Concerns {
+impl ReasonLedger {
     /// The form in which `reason` is kept, and whether it concerns `device` for the first time.
     pub(super) fn meet(&mut self, scope: Scope, reason: &Reason, device: u32) -> (Reason, bool) {
         let place = self.known.iter().position(|known| known.scope == scope && same(&known.met, reason));
@@ -132,7 +132,7 @@ impl Concerns {
             let again = self.known.iter().position(|known| known.scope == scope && same(&known.met, &met));
             again.unwrap_or_else(|| {
                 let kept = self.privacy.filter(scope.fleet, &met);
-                self.known.push(Known { scope, met, kept, devices: Devices::default() });
+                self.known.push(KnownReason { scope, met, kept, devices: Devices::default() });
                 self.known.len() - 1
             })
         });
@@ -192,7 +192,7 @@ mod tests {
 
     #[test]
     fn a_device_counts_once_for_each_reason() {
-        let mut concerns = Concerns::default();
+        let mut concerns = ReasonLedger::default();
         let scope = Scope { fleet: 0, kind: Kind::Reading, ending: Ending::Error, measured: true };
         let mut new = |sentence: &'static str, device| {
             concerns.meet(scope, &Reason::new(Code::word("x"), sentence), device).1
@@ -211,7 +211,7 @@ mod tests {
 
     #[test]
     fn reasons_without_end_are_bounded() {
-        let mut concerns = Concerns::default();
+        let mut concerns = ReasonLedger::default();
         let scope = Scope { fleet: 0, kind: Kind::Reading, ending: Ending::Error, measured: true };
         for number in 0..500 {
             let reason = Reason::new(Code::word("x"), format!("error {number}"));

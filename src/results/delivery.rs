@@ -5,16 +5,16 @@ use serde::{Deserialize, Serialize};
 
 use super::counter;
 use crate::clock::Tick;
-use crate::record::{Finding, FleetInfo, Kind, Layout, Outcome, Promise, Sample};
+use crate::record::{DeliveryGuarantee, Finding, FleetInfo, Kind, Layout, Outcome, Sample};
 
 /// How many there were, and the first by the time it was discovered.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
-struct Offences {
+struct Violations {
     number: u64,
     first: Option<(Tick, u32, u64)>,
 }
 
-impl Offences {
+impl Violations {
     fn note(&mut self, at: Tick, device: u32, seq: u64) {
         self.add(Self { number: 1, first: Some((at, device, seq)) });
     }
@@ -27,28 +27,29 @@ impl Offences {
 
 /// What the audit found in one fleet.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
-struct Tally {
-    lost: Offences,
-    duplicated: Offences,
-    reordered: Offences,
+struct FleetTally {
+    lost: Violations,
+    duplicated: Violations,
+    reordered: Violations,
     late: u64,
 }
 
 /// What the audit found, by fleet in the order of the layout.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Deliveries {
-    fleets: Vec<Tally>,
+    fleets: Vec<FleetTally>,
 }
 
 impl Deliveries {
     pub(super) fn new(layout: &Layout) -> Self {
-        Self { fleets: vec![Tally::default(); layout.fleets.len()] }
+        Self { fleets: vec![FleetTally::default(); layout.fleets.len()] }
     }
 
     /// Whether it is of the fleets of `layout`, with counts that an interval can have.
     pub(super) fn fit(&self, layout: &Layout) -> bool {
-        let counts =
-            |tally: &Tally| [tally.lost.number, tally.duplicated.number, tally.reordered.number, tally.late];
+        let counts = |tally: &FleetTally| {
+            [tally.lost.number, tally.duplicated.number, tally.reordered.number, tally.late]
+        };
         self.fleets.len() == layout.fleets.len()
             && self.fleets.iter().flat_map(counts).all(|count| count <= counter::MOST)
     }
@@ -86,7 +87,7 @@ impl Deliveries {
     }
 
     pub(super) fn reset(&mut self) {
-        self.fleets.fill(Tally::default());
+        self.fleets.fill(FleetTally::default());
     }
 
     /// The audit of every fleet.
@@ -95,9 +96,9 @@ impl Deliveries {
     }
 }
 
-fn audit(fleet: &FleetInfo, tally: &Tally) -> FleetDelivery {
-    let offender = |offences: &Offences| {
-        offences.first.map(|(at, device, seq)| Offender {
+fn audit(fleet: &FleetInfo, tally: &FleetTally) -> FleetDelivery {
+    let first_violation = |violations: &Violations| {
+        violations.first.map(|(at, device, seq)| FirstViolation {
             device: fleet.device_name(device),
             seq,
             t_s: (at.as_secs_f64() * 1e6).round() / 1e6,
@@ -107,11 +108,11 @@ fn audit(fleet: &FleetInfo, tally: &Tally) -> FleetDelivery {
         fleet: fleet.name.clone(),
         expects: Expectation::from(fleet.expects),
         lost: tally.lost.number,
-        first_lost: offender(&tally.lost),
+        first_lost: first_violation(&tally.lost),
         duplicated: tally.duplicated.number,
-        first_duplicated: offender(&tally.duplicated),
+        first_duplicated: first_violation(&tally.duplicated),
         reordered: tally.reordered.number,
-        first_reordered: offender(&tally.reordered),
+        first_reordered: first_violation(&tally.reordered),
         late: tally.late,
         kept: None,
     };
@@ -132,15 +133,19 @@ pub struct Expectation {
     pub ordered: bool,
 }
 
-impl From<Promise> for Expectation {
-    fn from(promise: Promise) -> Self {
-        Self { no_loss: promise.no_loss, no_duplicates: promise.no_duplicates, ordered: promise.ordered }
+impl From<DeliveryGuarantee> for Expectation {
+    fn from(guarantee: DeliveryGuarantee) -> Self {
+        Self {
+            no_loss: guarantee.no_loss,
+            no_duplicates: guarantee.no_duplicates,
+            ordered: guarantee.ordered,
+        }
     }
 }
 
 /// The first reading of its kind that the audit came upon.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Offender {
+pub struct FirstViolation {
     /// Its device.
     pub device: String,
     /// Its number within the device.
@@ -160,15 +165,15 @@ pub struct FleetDelivery {
     /// Readings that were sent and ended with an error, a time-out, or never. Shed and dropped ones are not among them.
     pub lost: u64,
     /// The first of them.
-    pub first_lost: Option<Offender>,
+    pub first_lost: Option<FirstViolation>,
     /// Answers to readings already answered.
     pub duplicated: u64,
     /// The first of them.
-    pub first_duplicated: Option<Offender>,
+    pub first_duplicated: Option<FirstViolation>,
     /// Answers that came after that of a later reading.
     pub reordered: u64,
     /// The first of them.
-    pub first_reordered: Option<Offender>,
+    pub first_reordered: Option<FirstViolation>,
     /// Answers to readings already given up; those readings are among the lost.
     pub late: u64,
     /// Whether what it expects was kept; `None` if it expects nothing.
@@ -264,7 +269,7 @@ mod tests {
         one.found(0, Finding::Duplicated, Tick(6), 1, 6);
         one.found(1, Finding::Late, Tick(6), 1, 6);
         let mut layout = (*layout()).clone();
-        layout.fleets[0].expects = Promise { no_loss: true, no_duplicates: false, ordered: true };
+        layout.fleets[0].expects = DeliveryGuarantee { no_loss: true, no_duplicates: false, ordered: true };
         for order in [[&one, &other], [&other, &one]] {
             let mut merged = Deliveries::new(&layout);
             for deliveries in order {
@@ -284,13 +289,14 @@ mod tests {
     #[test]
     fn only_what_was_promised_can_be_broken() {
         let mut layout = (*layout()).clone();
-        let promise = |no_loss, no_duplicates, ordered| Promise { no_loss, no_duplicates, ordered };
+        let guarantee =
+            |no_loss, no_duplicates, ordered| DeliveryGuarantee { no_loss, no_duplicates, ordered };
         let mut deliveries = Deliveries::new(&layout);
         deliveries.found(0, Finding::Reordered, Tick(1), 1, 2);
         for (expects, kept) in [
-            (promise(false, false, false), None),
-            (promise(true, true, false), Some(true)),
-            (promise(false, false, true), Some(false)),
+            (guarantee(false, false, false), None),
+            (guarantee(true, true, false), Some(true)),
+            (guarantee(false, false, true), Some(false)),
         ] {
             layout.fleets[0].expects = expects;
             assert_eq!(deliveries.report(&layout)[0].kept, kept, "{expects:?}");

@@ -40,15 +40,15 @@ pub struct FleetDetection {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Score {
     /// Single readings that are off.
-    pub spike: Found,
+    pub spike: DetectionCount,
     /// Levels that move.
-    pub shift: Found,
+    pub shift: DetectionCount,
     /// Levels that creep away.
-    pub drift: Found,
+    pub drift: DetectionCount,
     /// Values that are repeated.
-    pub stuck: Found,
+    pub stuck: DetectionCount,
     /// Noise that grows.
-    pub variance: Found,
+    pub variance: DetectionCount,
     /// Readings without an anomaly that the service judged.
     pub judged_normal: u64,
     /// Of those, the ones it flagged.
@@ -57,14 +57,14 @@ pub struct Score {
 
 /// How many there were, and how many of them were found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-pub struct Found {
+pub struct DetectionCount {
     /// Anomalies that could have been found.
     pub seeded: u64,
     /// Of those, the ones that were.
     pub found: u64,
 }
 
-impl Found {
+impl DetectionCount {
     fn add(&mut self, other: Self) {
         self.seeded += other.seeded;
         self.found += other.found;
@@ -73,7 +73,7 @@ impl Found {
 
 impl Score {
     /// Anomalies of one kind.
-    pub fn of(&self, kind: AnomalyKind) -> Found {
+    pub fn of(&self, kind: AnomalyKind) -> DetectionCount {
         match kind {
             AnomalyKind::Spike => self.spike,
             AnomalyKind::Shift => self.shift,
@@ -83,7 +83,7 @@ impl Score {
         }
     }
 
-    fn of_mut(&mut self, kind: AnomalyKind) -> &mut Found {
+    fn of_mut(&mut self, kind: AnomalyKind) -> &mut DetectionCount {
         match kind {
             AnomalyKind::Spike => &mut self.spike,
             AnomalyKind::Shift => &mut self.shift,
@@ -94,8 +94,8 @@ impl Score {
     }
 
     /// Anomalies of all kinds.
-    pub fn anomalies(&self) -> Found {
-        let mut all = Found::default();
+    pub fn anomalies(&self) -> DetectionCount {
+        let mut all = DetectionCount::default();
         for kind in AnomalyKind::ALL {
             all.add(self.of(kind));
         }
@@ -165,7 +165,7 @@ impl Detections {
         let mut fleets: BTreeMap<String, Score> = BTreeMap::new();
         for ((fleet, ..), episode) in episodes {
             if episode.arrived && episode.judged {
-                let found = Found { seeded: 1, found: u64::from(episode.flagged) };
+                let found = DetectionCount { seeded: 1, found: u64::from(episode.flagged) };
                 fleets.entry(fleet).or_default().of_mut(episode.kind).add(found);
             }
         }

@@ -13,7 +13,7 @@ use super::figures::Figures;
 use super::hlog::IntervalLog;
 use super::manifest::Manifest;
 use super::outage::{Outage, OutageTable};
-use super::recorder::Load;
+use super::recorder::IntervalBatch;
 use super::shard::{ShardHeader, ShardRecord};
 use super::table::{IntervalKey, IntervalTable, SummaryRow, write_summary};
 use super::total::{Totals, budgeted, is_headline};
@@ -187,10 +187,10 @@ impl RunFiles {
         layout: &Layout,
         (start, end): (Tick, Tick),
         fault: &str,
-        load: &mut Load,
+        batch: &mut IntervalBatch,
     ) -> io::Result<()> {
-        let opens = open_rows(layout, load, end);
-        let cells = &load.cells;
+        let opens = open_rows(layout, batch, end);
+        let cells = &batch.cells;
         let length_s = end.since(start) as f64 / 1e9;
         self.headline.reset();
         for (key, cell) in cells.iter() {
@@ -205,7 +205,7 @@ impl RunFiles {
             };
             let has_budget = budgeted(fleet.budget_ns, key.kind);
             let figures = Figures::of(cell, length_s, has_budget, &mut self.scratch);
-            let gauge = load.gauges.get(key.fleet).filter(|_| opens.contains(&Some(key)));
+            let gauge = batch.gauges.get(key.fleet).filter(|_| opens.contains(&Some(key)));
             let (open, overdue) = (gauge.map(|gauge| gauge.open), gauge.map(Gauge::overdue));
             self.intervals.append(names, &Figures { fault: fault.to_owned(), open, overdue, ..figures })?;
             if let Some(response) = cell.response(&mut self.scratch)
@@ -214,13 +214,13 @@ impl RunFiles {
                 add_all(&mut self.headline, response);
             }
         }
-        self.append_still(layout, (start, end), fault, (load, &opens))?;
-        let cells = &load.cells;
+        self.append_still(layout, (start, end), fault, (batch, &opens))?;
+        let cells = &batch.cells;
         self.log.append(None, start, end, &self.headline)?;
         for (key, cell) in cells.iter() {
             self.append_tagged(layout, (start, end), key, cell)?;
         }
-        self.anomalies.append(layout, &mut load.anomalies)?;
+        self.anomalies.append(layout, &mut batch.anomalies)?;
         self.intervals.flush()?;
         self.anomalies.flush()?;
         self.log.flush()
@@ -232,10 +232,10 @@ impl RunFiles {
         layout: &Layout,
         (start, end): (Tick, Tick),
         fault: &str,
-        (load, opens): (&Load, &[Option<Key>]),
+        (batch, opens): (&IntervalBatch, &[Option<Key>]),
     ) -> io::Result<()> {
         let phase = layout.phase_at(Tick(end.0.saturating_sub(1)));
-        let still = layout.fleets.iter().zip(&load.gauges).zip(opens);
+        let still = layout.fleets.iter().zip(&batch.gauges).zip(opens);
         for ((fleet, gauge), _) in still.filter(|((_, gauge), row)| row.is_none() && gauge.open > 0) {
             let names = IntervalKey {
                 start_s: start.as_secs_f64(),
@@ -274,10 +274,10 @@ impl RunFiles {
         &mut self,
         number: u64,
         end: Tick,
-        load: &Load,
+        batch: &IntervalBatch,
         switches: &[Switch],
     ) -> io::Result<()> {
-        self.record.as_mut().map_or(Ok(()), |record| record.interval(number, end, load, switches))
+        self.record.as_mut().map_or(Ok(()), |record| record.interval(number, end, batch, switches))
     }
 
     /// Notes that there is no more to keep.
@@ -319,9 +319,9 @@ impl RunFiles {
 
 /// Of every fleet, the row of an interval that ends at `end` in which what is open at that instant stands: that of the last phase
 /// in which something was recorded.
-fn open_rows(layout: &Layout, load: &Load, end: Tick) -> Vec<Option<Key>> {
+fn open_rows(layout: &Layout, batch: &IntervalBatch, end: Tick) -> Vec<Option<Key>> {
     let last = |fleet: usize| {
-        let rows = load.cells.iter().map(|(key, _)| key);
+        let rows = batch.cells.iter().map(|(key, _)| key);
         let readings = rows.filter(|key| key.fleet == fleet && key.kind == Kind::Reading);
         readings.filter(|key| layout.phases[key.phase].start < end).last()
     };

@@ -1,20 +1,20 @@
-//! Follows the faults of a run: which are on, what switched them, and the story of every spell.
+//! Follows the faults of a run: which are on, what switched them, and what each activation did.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::level::{Level, Observation};
+use super::ok_timeline::OkTimeline;
 use super::outage::Outage;
-use super::pulse::Pulses;
-use super::recovery::{RecoveryRule, Story};
+use super::recovery::{ImpactTracker, RecoveryRule};
 use crate::clock::Tick;
 use crate::record::{FaultId, Layout, Switch, SwitchLog};
 
-/// Spells whose story is told; further ones are counted.
-const MOST_STORIES: usize = 1_000;
+/// Activations that are tracked; further ones are counted.
+const MOST_TRACKERS: usize = 1_000;
 /// Intervals remembered, so that a level can be found from before all the trouble.
-const MOST_MOMENTS: usize = 120;
-/// Ended spells remembered, so that a worker's late log of one is not taken for a new spell.
+const MOST_PAST: usize = 120;
+/// Ended activations remembered, so that a worker's late log of one is not taken for a new activation.
 const MOST_OVER: usize = 256;
 /// A fault counts as active in an interval if it was on for more than a 100th of it: workers switch it off microseconds
 /// after the boundary at which the plan has it end.
@@ -22,14 +22,14 @@ const LEAST_SHARE: u64 = 100;
 
 /// An interval of the past, and the faults that were on in it or not yet recovered from.
 #[derive(Debug)]
-struct Moment {
+struct PastInterval {
     observation: Observation,
     company: Vec<FaultId>,
 }
 
-/// A spell that is on, or was in the present interval.
+/// An activation that is on, or was in the present interval.
 #[derive(Debug)]
-struct Active {
+struct OpenActivation {
     fault: FaultId,
     turn: u32,
     since: Tick,
@@ -44,14 +44,14 @@ pub(super) struct FaultWatch {
     /// What was taken in last, as it was logged.
     heard: Vec<Switch>,
     rule: RecoveryRule,
-    stories: Vec<Story>,
-    /// Places of the stories that are not over.
+    trackers: Vec<ImpactTracker>,
+    /// Places of the trackers that are open.
     open: Vec<usize>,
-    /// Spells beyond [`MOST_STORIES`].
+    /// Activations beyond [`MOST_TRACKERS`].
     pub(super) omitted: u64,
-    active: Vec<Active>,
+    active: Vec<OpenActivation>,
     over: VecDeque<(FaultId, u32)>,
-    past: VecDeque<Moment>,
+    past: VecDeque<PastInterval>,
     /// Whether the table on disk is behind.
     changed: bool,
 }
@@ -63,7 +63,7 @@ impl FaultWatch {
             log,
             heard: Vec::new(),
             rule: RecoveryRule::default(),
-            stories: Vec::new(),
+            trackers: Vec::new(),
             open: Vec::new(),
             omitted: 0,
             active: Vec::new(),
@@ -79,7 +79,7 @@ impl FaultWatch {
     }
 
     /// Takes in what was switched before `until` and gives it back with the workers' parts of each switch put together. What a
-    /// worker logs of a switch that has been given back earlier still counts in the spell's story.
+    /// worker logs of a switch that has been given back earlier still counts in the impact of the activation.
     pub(super) fn switch(&mut self, until: Tick) -> Vec<Switch> {
         let mut merged: Vec<Switch> = Vec::new();
         self.heard = self.log.take_before(until);
@@ -93,10 +93,10 @@ impl FaultWatch {
             };
             self.changed = true;
             let fresh = if switch.on { self.on(&switch) } else { self.off(&switch) };
-            if let Some(story) =
-                self.stories.iter_mut().rfind(|s| (s.fault, s.turn) == (switch.fault, switch.turn))
+            if let Some(tracker) =
+                self.trackers.iter_mut().rfind(|s| (s.fault, s.turn) == (switch.fault, switch.turn))
             {
-                story.note(&switch);
+                tracker.note(&switch);
             }
             if let Some(first) = merged.iter_mut().find(same) {
                 first.devices = first.devices.saturating_add(switch.devices);
@@ -114,39 +114,46 @@ impl FaultWatch {
         std::mem::take(&mut self.heard)
     }
 
-    /// Whether this began the spell.
+    /// Whether this began the activation.
     fn on(&mut self, switch: &Switch) -> bool {
-        let spell = (switch.fault, switch.turn);
-        if self.over.contains(&spell) || self.active.iter().any(|on| (on.fault, on.turn) == spell) {
+        let activation = (switch.fault, switch.turn);
+        if self.over.contains(&activation) || self.active.iter().any(|on| (on.fault, on.turn) == activation) {
             return false;
         }
         for &place in &self.open {
-            if let Some(story) = self.stories.get_mut(place).filter(|story| story.fault == switch.fault) {
-                story.supersede();
+            if let Some(tracker) =
+                self.trackers.get_mut(place).filter(|tracker| tracker.fault == switch.fault)
+            {
+                tracker.supersede();
             }
         }
-        if self.stories.len() < MOST_STORIES {
+        if self.trackers.len() < MOST_TRACKERS {
             let level = self.level(switch.fault, switch.at);
-            self.open.push(self.stories.len());
-            self.stories.push(Story::begin(switch, self.layout.fault(switch.fault), level));
+            self.open.push(self.trackers.len());
+            self.trackers.push(ImpactTracker::begin(switch, self.layout.fault(switch.fault), level));
         } else {
             self.omitted += 1;
         }
-        self.active.push(Active { fault: switch.fault, turn: switch.turn, since: switch.at, until: None });
+        self.active.push(OpenActivation {
+            fault: switch.fault,
+            turn: switch.turn,
+            since: switch.at,
+            until: None,
+        });
         true
     }
 
-    /// Whether this ended the spell.
+    /// Whether this ended the activation.
     fn off(&mut self, switch: &Switch) -> bool {
-        let spell = (switch.fault, switch.turn);
-        if self.over.contains(&spell) {
+        let activation = (switch.fault, switch.turn);
+        if self.over.contains(&activation) {
             return false;
         }
         if self.over.len() >= MOST_OVER {
             self.over.pop_front();
         }
-        self.over.push_back(spell);
-        if let Some(on) = self.active.iter_mut().find(|on| (on.fault, on.turn) == spell) {
+        self.over.push_back(activation);
+        if let Some(on) = self.active.iter_mut().find(|on| (on.fault, on.turn) == activation) {
             on.until = Some(switch.at);
         }
         true
@@ -155,8 +162,9 @@ impl FaultWatch {
     /// The faults that were active between `start` and `end`, in the order of the layout. Ended ones are forgotten.
     pub(super) fn active(&mut self, start: Tick, end: Tick) -> Vec<FaultId> {
         let least_ns = end.since(start) / LEAST_SHARE;
-        let counts =
-            |on: &&Active| on.since >= start || on.until.is_none_or(|until| until.since(start) > least_ns);
+        let counts = |on: &&OpenActivation| {
+            on.since >= start || on.until.is_none_or(|until| until.since(start) > least_ns)
+        };
         let mut active: Vec<_> = self.active.iter().filter(counts).map(|on| on.fault).collect();
         active.sort_unstable();
         active.dedup();
@@ -164,7 +172,7 @@ impl FaultWatch {
         active
     }
 
-    /// How the service was before a spell of `fault` that begins at `at`: in the last whole intervals in which the same other
+    /// How the service was before an activation of `fault` that begins at `at`: in the last whole intervals in which the same other
     /// faults were on or not recovered from that are on now; without such, in those in which no others were; without such, simply in
     /// the last ones.
     fn level(&self, fault: FaultId, at: Tick) -> Level {
@@ -173,64 +181,67 @@ impl FaultWatch {
         };
         let most = self.rule.before_intervals as usize;
         let past = || {
-            let whole = |moment: &&Moment| moment.observation.judged && moment.observation.end <= at;
+            let whole =
+                |interval: &&PastInterval| interval.observation.judged && interval.observation.end <= at;
             self.past.iter().rev().filter(whole)
         };
-        let fewer = |moment: &&Moment| moment.company.iter().all(on);
+        let fewer = |interval: &&PastInterval| interval.company.iter().all(on);
         let present = self.active.iter().filter(|on| on.fault != fault && on.until.is_none());
         let present: Vec<FaultId> = present.map(|on| on.fault).collect();
-        let same = |moment: &&Moment| present.iter().all(|on| moment.company.contains(on));
-        let same = past().filter(fewer).filter(same).map(|moment| &moment.observation);
+        let same = |interval: &&PastInterval| present.iter().all(|on| interval.company.contains(on));
+        let same = past().filter(fewer).filter(same).map(|interval| &interval.observation);
         let level = Level::of(same.take(most));
         if level.p99_ns.is_some() {
             return level;
         }
-        let alike = past().filter(fewer).map(|moment| &moment.observation);
+        let alike = past().filter(fewer).map(|interval| &interval.observation);
         let level = Level::of(alike.take(most));
         if level.p99_ns.is_some() {
             return level;
         }
-        Level::of(past().map(|moment| &moment.observation).take(most))
+        Level::of(past().map(|interval| &interval.observation).take(most))
     }
 
-    /// Books an interval in which the faults of `active` were, and readings ended ok as `pulses` says.
+    /// Books an interval in which the faults of `active` were, and readings ended ok as `ok_timeline` says.
     /// `connected`: connections set up in it, by fleet.
     pub(super) fn observe(
         &mut self,
         observation: &Observation,
         connected: &[u64],
         active: Vec<FaultId>,
-        pulses: &Pulses,
+        ok_timeline: &OkTimeline,
     ) {
         if self.layout.faults.is_empty() {
             return;
         }
         for &place in &self.open {
-            if let Some(story) = self.stories.get_mut(place) {
+            if let Some(tracker) = self.trackers.get_mut(place) {
                 // Reconnections are those of the fleets that the fault hits.
-                let fleets = &self.layout.fault(story.fault).fleets;
+                let fleets = &self.layout.fault(tracker.fault).fleets;
                 let own = fleets.iter().filter_map(|fleet| connected.get(usize::from(fleet.0))).sum();
                 let connected = if fleets.is_empty() { observation.connected } else { own };
-                story.observe(&Observation { connected, ..*observation }, pulses, &self.rule);
+                tracker.observe(&Observation { connected, ..*observation }, ok_timeline, &self.rule);
             }
         }
         let before = self.open.len();
-        self.open.retain(|place| self.stories.get(*place).is_some_and(Story::is_open));
+        self.open.retain(|place| self.trackers.get(*place).is_some_and(ImpactTracker::is_open));
         self.changed |= self.open.len() < before;
         let mut company = active;
-        let unrecovered = self.open.iter().filter_map(|place| self.stories.get(*place));
-        // A spell without a level can never be seen to recover; it must not spoil the levels of all others.
-        company.extend(unrecovered.filter(|story| story.level.p99_ns.is_some()).map(|story| story.fault));
-        if self.past.len() >= MOST_MOMENTS {
+        let unrecovered = self.open.iter().filter_map(|place| self.trackers.get(*place));
+        // An activation without a level can never be seen to recover; it must not spoil the levels of all others.
+        company.extend(
+            unrecovered.filter(|tracker| tracker.level.p99_ns.is_some()).map(|tracker| tracker.fault),
+        );
+        if self.past.len() >= MOST_PAST {
             self.past.pop_front();
         }
-        self.past.push_back(Moment { observation: *observation, company });
+        self.past.push_back(PastInterval { observation: *observation, company });
     }
 
-    /// The run has ended: every story is over.
+    /// The run has ended: no activation is tracked any longer.
     pub(super) fn finish(&mut self) {
-        for story in &mut self.stories {
-            story.finish(&self.rule);
+        for tracker in &mut self.trackers {
+            tracker.finish(&self.rule);
         }
         self.changed |= !self.open.is_empty();
         self.open.clear();
@@ -244,11 +255,11 @@ impl FaultWatch {
         Some(self.rows())
     }
 
-    /// The state of every spell, in the order in which they began.
+    /// The state of every activation, in the order in which they began.
     pub(super) fn rows(&self) -> Vec<Outage> {
-        let mut stories: Vec<_> = self.stories.iter().collect();
-        stories.sort_by_key(|story| (story.start, story.fault, story.turn));
-        stories.into_iter().map(|story| story.row(self.layout.fault(story.fault))).collect()
+        let mut trackers: Vec<_> = self.trackers.iter().collect();
+        trackers.sort_by_key(|tracker| (tracker.start, tracker.fault, tracker.turn));
+        trackers.into_iter().map(|tracker| tracker.row(self.layout.fault(tracker.fault))).collect()
     }
 }
 

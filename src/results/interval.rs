@@ -7,7 +7,7 @@ use hdrhistogram::Histogram;
 use super::cell::{Bounds, Cell, Cells, Percentile};
 use super::level::{Observation, Sums};
 use super::manifest::BudgetResult;
-use super::recorder::Load;
+use super::recorder::IntervalBatch;
 use super::refusal::Refused;
 use super::total::Totals;
 use crate::clock::Tick;
@@ -113,7 +113,7 @@ impl Progress {
 
 /// Makes the reports; keeps the sums so far.
 #[derive(Debug)]
-pub(super) struct Running {
+pub(super) struct ReportBuilder {
     layout: Arc<Layout>,
     total: Progress,
     fleets: Vec<Progress>,
@@ -122,7 +122,7 @@ pub(super) struct Running {
     scratch: Histogram<u32>,
 }
 
-impl Running {
+impl ReportBuilder {
     pub(super) fn new(layout: Arc<Layout>) -> Self {
         let bounds = Bounds::of(&layout);
         let fleets = vec![Progress::default(); layout.fleets.len()];
@@ -136,8 +136,14 @@ impl Running {
         }
     }
 
-    pub(super) fn report(&mut self, start: Tick, end: Tick, load: &Load, totals: &Totals) -> IntervalReport {
-        let cells = &load.cells;
+    pub(super) fn report(
+        &mut self,
+        start: Tick,
+        end: Tick,
+        batch: &IntervalBatch,
+        totals: &Totals,
+    ) -> IntervalReport {
+        let cells = &batch.cells;
         self.total.begin_interval();
         self.merged.reset();
         for (index, fleet) in self.fleets.iter_mut().enumerate() {
@@ -150,7 +156,7 @@ impl Running {
                     self.merged_fleet.add_response(cell);
                 }
             }
-            if let Some(gauge) = load.gauges.get(index) {
+            if let Some(gauge) = batch.gauges.get(index) {
                 fleet.add_open(gauge, &mut self.merged_fleet);
                 self.total.open += gauge.open;
                 self.total.overdue += gauge.overdue();

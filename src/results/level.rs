@@ -67,7 +67,7 @@ impl Observation {
     }
 }
 
-/// How the service was before a spell.
+/// How the service was before an activation.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(super) struct Level {
     /// Median of the intervals' p99, nanoseconds; `None` if there were none.

@@ -78,7 +78,7 @@ pub struct Manifest {
     /// When the service counts as recovered from a fault.
     #[serde(default)]
     pub recovery: RecoveryRule,
-    /// Spells of faults that `faults.csv` leaves out because there were too many.
+    /// Activations of faults that `faults.csv` leaves out because there were too many.
     #[serde(default)]
     pub fault_spells_omitted: u64,
     /// Switches of faults that could not be noted because too many were waiting.

@@ -3,10 +3,10 @@
 use std::io;
 use std::sync::Arc;
 
-use super::chronicle::Chronicle;
+use super::by_hand::HandActivations;
 use super::directory::RunFiles;
-use super::hand::HandSpells;
 use super::interval::IntervalReport;
+use super::pipeline::IntervalPipeline;
 use super::shard::{Interval, ShardError, ShardFile};
 use super::total::Totals;
 use crate::clock::Tick;
@@ -40,27 +40,27 @@ pub(crate) fn merge(
     if shards.iter().any(|shard| shard.header().layout != layout) {
         return Err(MergeError::Foreign);
     }
-    let (log, mut hands) = (SwitchLog::default(), HandSpells::default());
-    let mut chronicle = Chronicle::new(Arc::new(layout), log.clone());
+    let (log, mut hands) = (SwitchLog::default(), HandActivations::default());
+    let mut pipeline = IntervalPipeline::new(Arc::new(layout), log.clone());
     let mut heads: Vec<Option<Interval>> =
         shards.iter_mut().map(ShardFile::interval).collect::<Result<_, _>>()?;
     while let Some(number) = heads.iter().flatten().map(|head| head.number).min() {
-        let (mut end, mut load) = (Tick::ZERO, chronicle.blank());
+        let (mut end, mut batch) = (Tick::ZERO, pipeline.blank());
         for (nth, (head, shard)) in heads.iter_mut().zip(shards.iter_mut()).enumerate() {
             let Some(part) = head.take_if(|part| part.number == number) else { continue };
             end = end.max(part.end);
-            chronicle.add(&mut load, &part.load);
+            pipeline.add(&mut batch, &part.batch);
             part.switches.into_iter().for_each(|switch| log.note(hands.of(nth, switch)));
             *head = shard.interval()?;
         }
-        chronicle.write(number, end, load, files, &mut on_interval)?;
+        pipeline.write(number, end, batch, files, &mut on_interval)?;
     }
     for (nth, shard) in shards.iter_mut().enumerate() {
         let Some(ended) = shard.ended.take() else { continue };
         ended.switches.into_iter().for_each(|switch| log.note(hands.of(nth, switch)));
-        chronicle.totals.merged_slices += ended.merged_slices;
-        chronicle.totals.late_slices += ended.late_slices;
-        chronicle.totals.switches_omitted += ended.switches_omitted;
+        pipeline.totals.merged_slices += ended.merged_slices;
+        pipeline.totals.late_slices += ended.late_slices;
+        pipeline.totals.switches_omitted += ended.switches_omitted;
     }
-    Ok(chronicle.close(files)?)
+    Ok(pipeline.close(files)?)
 }

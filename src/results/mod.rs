@@ -6,8 +6,8 @@
 
 mod anomaly;
 mod budget;
+mod by_hand;
 mod cell;
-mod chronicle;
 mod collector;
 mod concern;
 mod counter;
@@ -20,18 +20,18 @@ mod event;
 mod failure;
 mod fault;
 mod figures;
-mod finding;
-mod hand;
 mod hlog;
 mod host;
 mod interval;
 mod level;
 mod manifest;
+mod measurement;
 mod merge;
 mod millis;
+mod ok_timeline;
 mod outage;
 mod pause;
-mod pulse;
+mod pipeline;
 mod recorder;
 mod recovery;
 mod refusal;
@@ -51,10 +51,10 @@ pub use collector::recorders;
 pub(crate) use concern::Privacy;
 pub(crate) use delivery::FleetDelivery;
 #[cfg(test)]
-pub(crate) use delivery::{Expectation, Offender};
+pub(crate) use delivery::{Expectation, FirstViolation};
 pub(crate) use demand::Demand;
 #[cfg(test)]
-pub(crate) use detection::Found;
+pub(crate) use detection::DetectionCount;
 pub use detection::{Detections, Score};
 pub use directory::RunDirectory;
 pub(crate) use directory::{EventTable, RunFiles, replace_text};

@@ -1,4 +1,4 @@
-//! `faults.csv`: one row per spell of a fault, with what it did to the service and when that had recovered.
+//! `faults.csv`: one row per activation of a fault, with what it did to the service and when that had recovered.
 
 use std::fs::File;
 use std::io;
@@ -11,7 +11,7 @@ use super::table::TableError;
 
 const NAME: &str = "faults.csv";
 
-/// Whether the service recovered from a spell.
+/// Whether the service recovered from an activation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Recovery {
@@ -21,9 +21,9 @@ pub enum Recovery {
     Recovered,
     /// It had not when the run ended, although there was time.
     NotRecovered,
-    /// It had not when the next spell of the same fault began.
+    /// It had not when the next activation of the same fault began.
     Overlapped,
-    /// The plan left less time after the spell than it takes to prove a recovery.
+    /// The plan left less time after the activation than it takes to prove a recovery.
     RunEnded,
     /// There was no interval before it to compare with.
     NoLevel,
@@ -32,7 +32,7 @@ pub enum Recovery {
 /// Declares [`Outage`]: the names of its fields are the columns, in their order. Columns are only ever appended.
 macro_rules! outage {
     ($($(#[$doc:meta])* $name:ident: $kind:ty,)*) => {
-        /// A row of `faults.csv`: one spell of a fault. Counts are of readings of all fleets, from the interval in which
+        /// A row of `faults.csv`: one activation of a fault. Counts are of readings of all fleets, from the interval in which
         /// it began to the one that proved the recovery, or to the end of the run. Times `…_after_s` count from its end, or
         /// from its start if it is but an instant; they are empty where it did not happen.
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -51,7 +51,7 @@ outage! {
     layer: String,
     /// Its kind.
     kind: String,
-    /// Which of its spells, from 0.
+    /// Which of its activations, from 0.
     turn: u32,
     /// When the plan wanted it; empty if it was switched by hand.
     planned_s: Option<f64>,
@@ -118,8 +118,8 @@ impl Outage {
     }
 }
 
-/// Writes `faults.csv` anew whenever there is something to add: rows stand in the order in which spells begin, and
-/// spells end in another. Readers see the old file or the new one, never half of one.
+/// Writes `faults.csv` anew whenever there is something to add: rows stand in the order in which activations begin, and
+/// activations end in another. Readers see the old file or the new one, never half of one.
 #[derive(Debug)]
 pub(super) struct OutageTable {
     directory: RunDirectory,

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError};
 
-use super::anomaly::Rows;
+use super::anomaly::AnomalyRows;
 use super::cell::{Bounds, Cell, Cells, Key};
-use super::concern::{Concerns, Privacy, Scope};
+use super::concern::{Privacy, ReasonLedger, Scope};
 use super::delivery::Deliveries;
 use super::failure::{Ending, Failures, Row, Subject};
-use super::pulse::Pulses;
+use super::ok_timeline::OkTimeline;
 use crate::clock::Tick;
 use crate::record::{
     Code, Detection, Finding, FleetId, Gauge, Kind, Layout, Outcome, PhaseId, PhaseRole, Reason, Sample,
@@ -17,7 +17,7 @@ use crate::record::{
 
 /// What one worker recorded between two boundaries.
 #[derive(Debug)]
-pub(super) struct Slice {
+pub(super) struct WorkerInterval {
     pub(super) worker: usize,
     /// The boundary at which it was handed over.
     pub(super) end: Tick,
@@ -25,28 +25,28 @@ pub(super) struct Slice {
     pub(super) merged: u64,
     /// Whether the worker has ended.
     pub(super) last: bool,
-    pub(super) load: Load,
+    pub(super) batch: IntervalBatch,
 }
 
 /// What there is to hand over, and what comes back emptied.
 #[derive(Debug)]
-pub(super) struct Load {
+pub(super) struct IntervalBatch {
     pub(super) cells: Cells<u32>,
-    pub(super) anomalies: Rows,
+    pub(super) anomalies: AnomalyRows,
     pub(super) deliveries: Deliveries,
-    pub(super) pulses: Pulses,
+    pub(super) ok_timeline: OkTimeline,
     pub(super) failures: Failures,
     /// What is open at its end, by fleet.
     pub(super) gauges: Vec<Gauge>,
 }
 
-impl Load {
+impl IntervalBatch {
     pub(super) fn new(layout: &Layout) -> Self {
         Self {
             cells: Cells::new(layout),
-            anomalies: Rows::default(),
+            anomalies: AnomalyRows::default(),
             deliveries: Deliveries::new(layout),
-            pulses: Pulses::new(layout),
+            ok_timeline: OkTimeline::new(layout),
             failures: Failures::default(),
             gauges: vec![Gauge::default(); layout.fleets.len()],
         }
@@ -57,7 +57,7 @@ impl Load {
         self.cells.recycle(usize::from(phase.0));
         self.anomalies.reset();
         self.deliveries.reset();
-        self.pulses.reset();
+        self.ok_timeline.reset();
         self.failures.reset();
         self.forget_gauges();
     }
@@ -78,31 +78,31 @@ pub struct Recorder {
     layout: Arc<Layout>,
     bounds: Bounds,
     worker: usize,
-    load: Load,
-    concerns: Concerns,
+    batch: IntervalBatch,
+    concerns: ReasonLedger,
     merged: u64,
     last_boundary: Tick,
     /// The latest stamp seen: what the clock read, or a little less.
     latest: Tick,
     finished: bool,
-    out: SyncSender<Slice>,
-    emptied: Receiver<Load>,
+    out: SyncSender<WorkerInterval>,
+    emptied: Receiver<IntervalBatch>,
 }
 
 impl Recorder {
     pub(super) fn new(
         layout: Arc<Layout>,
         worker: usize,
-        out: SyncSender<Slice>,
-        emptied: Receiver<Load>,
+        out: SyncSender<WorkerInterval>,
+        emptied: Receiver<IntervalBatch>,
     ) -> Self {
-        let (bounds, load) = (Bounds::of(&layout), Load::new(&layout));
+        let (bounds, batch) = (Bounds::of(&layout), IntervalBatch::new(&layout));
         Self {
             layout,
             bounds,
             worker,
-            load,
-            concerns: Concerns::default(),
+            batch,
+            concerns: ReasonLedger::default(),
             merged: 0,
             last_boundary: Tick::ZERO,
             latest: Tick::ZERO,
@@ -130,24 +130,25 @@ impl Recorder {
 
     fn cell(&mut self, phase: PhaseId, fleet: FleetId, kind: Kind) -> &mut Cell<u32> {
         let key = Key { phase: usize::from(phase.0), fleet: usize::from(fleet.0), kind };
-        self.load.cells.get_or_new(key, self.bounds)
+        self.batch.cells.get_or_new(key, self.bounds)
     }
 
     /// What has ended since the last hand-over.
     #[cfg(test)]
     pub(super) fn recorded(&self) -> u64 {
-        self.load.cells.iter().map(|(_, cell)| cell.counters.ended()).sum()
+        self.batch.cells.iter().map(|(_, cell)| cell.counters.ended()).sum()
     }
 
     /// Takes what is recorded so far, leaving emptied memory for the phase at `end` if the collector sent some back.
-    fn slice(&mut self, end: Tick, last: bool) -> Slice {
+    fn slice(&mut self, end: Tick, last: bool) -> WorkerInterval {
         let fresh = if last { None } else { self.emptied.try_recv().ok() };
-        let fresh = fresh.map(|mut load| {
-            load.recycle(self.layout.phase_at(end));
-            load
+        let fresh = fresh.map(|mut batch| {
+            batch.recycle(self.layout.phase_at(end));
+            batch
         });
-        let load = std::mem::replace(&mut self.load, fresh.unwrap_or_else(|| Load::new(&self.layout)));
-        Slice { worker: self.worker, end, merged: std::mem::take(&mut self.merged), last, load }
+        let batch =
+            std::mem::replace(&mut self.batch, fresh.unwrap_or_else(|| IntervalBatch::new(&self.layout)));
+        WorkerInterval { worker: self.worker, end, merged: std::mem::take(&mut self.merged), last, batch }
     }
 }
 
@@ -165,9 +166,9 @@ impl Sink for Recorder {
         let (timeout_ns, budget_ns) = (fleet.timeout_ns, fleet.budget_ns);
         self.cell(sample.phase, sample.fleet, sample.kind).completed(sample, timeout_ns, budget_ns);
         self.latest = self.latest.max(sample.completed);
-        self.load.deliveries.completed(sample);
+        self.batch.deliveries.completed(sample);
         if sample.kind == Kind::Reading && sample.outcome == Outcome::Ok {
-            self.load.pulses.beat(sample.completed);
+            self.batch.ok_timeline.beat(sample.completed);
         }
     }
 
@@ -177,13 +178,13 @@ impl Sink for Recorder {
         // Attempts to connect are of the whole run: a device that is refused goes on trying.
         let measured = kind == Kind::Reading && self.is_measured(sample.phase);
         if kind == Kind::Connect && reason.final_refusal && self.concerns.refuse(fleet, device) {
-            self.load.failures.refuse(fleet, 1);
+            self.batch.failures.refuse(fleet, 1);
         }
         if kind == Kind::Reading && self.concerns.fail(fleet, measured, device) {
             self.cell(sample.phase, sample.fleet, kind).counters.failed_devices += 1;
         }
         let (reason, new) = self.concerns.meet(Scope { fleet, kind, ending, measured }, reason, device);
-        self.load.failures.add_row(&Row {
+        self.batch.failures.add_row(&Row {
             subject: Subject { phase: usize::from(sample.phase.0), fleet, kind, ending },
             reason,
             count: 1,
@@ -205,7 +206,7 @@ impl Sink for Recorder {
         let (ending, number) = (Ending::Unmatched, usize::from(fleet.0));
         let scope = Scope { fleet: number, kind, ending, measured };
         let (reason, new) = self.concerns.meet(scope, &reason, device);
-        self.load.failures.add_row(&Row {
+        self.batch.failures.add_row(&Row {
             subject: Subject { phase: usize::from(phase.0), fleet: number, kind, ending },
             reason,
             count,
@@ -222,21 +223,21 @@ impl Sink for Recorder {
     }
 
     fn gauge(&mut self, fleet: FleetId, gauge: &Gauge) {
-        if let Some(mine) = self.load.gauges.get_mut(usize::from(fleet.0)) {
+        if let Some(mine) = self.batch.gauges.get_mut(usize::from(fleet.0)) {
             mine.clone_from(gauge);
         }
     }
 
     fn finding(&mut self, phase: PhaseId, fleet: FleetId, finding: Finding, device: u32, seq: u64) {
         self.cell(phase, fleet, Kind::Reading).counters.note(finding);
-        self.load.deliveries.found(usize::from(fleet.0), finding, self.latest, device, seq);
+        self.batch.deliveries.found(usize::from(fleet.0), finding, self.latest, device, seq);
     }
 
     fn detection(&mut self, detection: &Detection<'_>) {
         let sample = detection.sample;
         let cell = self.cell(sample.phase, sample.fleet, sample.kind);
         cell.counters.anomalies_found += u64::from(detection.found);
-        self.load.anomalies.push(detection);
+        self.batch.anomalies.push(detection);
     }
 
     fn rotate(&mut self, boundary: Tick) {
@@ -247,7 +248,7 @@ impl Sink for Recorder {
             Ok(()) => {}
             // The worker must not wait: what was recorded goes on growing and is handed over at the next boundary.
             Err(TrySendError::Full(slice) | TrySendError::Disconnected(slice)) => {
-                self.load = slice.load;
+                self.batch = slice.batch;
                 self.merged = slice.merged + 1;
             }
         }
@@ -256,7 +257,7 @@ impl Sink for Recorder {
     fn finish(&mut self, end: Tick) {
         self.finished = true;
         // Nothing is open any more.
-        self.load.forget_gauges();
+        self.batch.forget_gauges();
         let slice = self.slice(end, true);
         // An error means that the collector has given up, and with it the files: there is nobody left to tell.
         let _ = self.out.send(slice);

@@ -1,20 +1,20 @@
-//! What became of the service in one spell of a fault, interval by interval: how bad it got, and when it had recovered.
+//! What became of the service in one activation of a fault, interval by interval: how bad it got, and when it had recovered.
 //!
-//! Times count from the end of the spell, or from its start where it is but an instant. The resolution is one interval: a
-//! spell takes all of the interval in which it begins, and backlog and connections are known at interval boundaries only.
+//! Times count from the end of the activation, or from its start where it is but an instant. The resolution is one interval: a
+//! activation takes all of the interval in which it begins, and backlog and connections are known at interval boundaries only.
 
 use serde::{Deserialize, Serialize};
 
 use super::cell::Percentile;
 use super::level::{Level, Observation, Sums};
+use super::ok_timeline::OkTimeline;
 use super::outage::{Outage, Recovery};
-use super::pulse::Pulses;
 use crate::clock::Tick;
 use crate::record::{FaultId, FaultInfo, Switch};
 
 /// When a service counts as recovered from a fault; stands in the manifest.
 ///
-/// Its level before the fault is the median of the p99 of the last intervals before the spell. It has recovered when, for a
+/// Its level before the fault is the median of the p99 of the last intervals before the activation. It has recovered when, for a
 /// while in a row, the p99 of an interval is at most max(factor × level, level + floor), or no worse than the worst of those
 /// intervals, and no more than the pre-fault share of the readings that end fails. From a fault that cuts connections it has not
 /// recovered before 99 % of the devices concerned are connected again.
@@ -24,9 +24,9 @@ pub struct RecoveryRule {
     pub factor: f64,
     /// So much above the level is never too much, milliseconds.
     pub floor_ms: f64,
-    /// For so long in a row, seconds of whole intervals after the end of the spell.
+    /// For so long in a row, seconds of whole intervals after the end of the activation.
     pub hold_s: f64,
-    /// Intervals before the spell that make the level, at most.
+    /// Intervals before the activation that make the level, at most.
     pub before_intervals: u32,
 }
 
@@ -47,7 +47,7 @@ impl RecoveryRule {
     }
 }
 
-/// Connections since the start of a spell, by interval; coarser once there have been many such intervals.
+/// Connections since the start of an activation, by interval; coarser once there have been many such intervals.
 #[derive(Debug, Default)]
 struct Reconnects {
     /// The end of an interval, and the connections made by then.
@@ -102,15 +102,15 @@ impl Backlog {
         if self.is_up {
             self.drained = None;
         } else if self.drained.is_none() {
-            // Where it was not up when the spell ended, it needed no time.
+            // Where it was not up when the activation ended, it needed no time.
             self.drained = origin.map(|origin| if was_up { end } else { origin });
         }
     }
 }
 
-/// One spell of a fault, from its start until the service has recovered, the same fault begins again, or the run ends.
+/// One activation of a fault, from its start until the service has recovered, the same fault begins again, or the run ends.
 #[derive(Debug)]
-pub(super) struct Story {
+pub(super) struct ImpactTracker {
     pub(super) fault: FaultId,
     pub(super) turn: u32,
     pub(super) start: Tick,
@@ -125,12 +125,12 @@ pub(super) struct Story {
     remarks: Vec<String>,
     pub(super) level: Level,
     state: Recovery,
-    /// The next spell of the same fault has begun, in the same interval.
+    /// The next activation of the same fault has begun, in the same interval.
     superseded: bool,
     observed: bool,
     /// Start of the first of the good intervals in a row that have led up to now.
     good_from: Option<Tick>,
-    /// How much of them, and how much in all, lies behind the end of the spell, in whole intervals.
+    /// How much of them, and how much in all, lies behind the end of the activation, in whole intervals.
     held_ns: u64,
     judged_ns: u64,
     recovered: Option<Tick>,
@@ -141,20 +141,20 @@ pub(super) struct Story {
     reconnects: Reconnects,
 }
 
-/// Remarks kept of a spell.
+/// Remarks kept of an activation.
 const MOST_REMARKS: usize = 4;
 
-impl Story {
-    /// A spell begun by `switch`.
+impl ImpactTracker {
+    /// An activation begun by `switch`.
     pub(super) fn begin(switch: &Switch, info: &FaultInfo, level: Level) -> Self {
-        let spell = info.spells.get(switch.turn as usize).filter(|_| switch.planned.is_some());
+        let activation = info.spells.get(switch.turn as usize).filter(|_| switch.planned.is_some());
         Self {
             fault: switch.fault,
             turn: switch.turn,
             start: switch.at,
             planned: switch.planned,
             end: None,
-            instant: spell.is_some_and(|(from, until)| from == until),
+            instant: activation.is_some_and(|(from, until)| from == until),
             devices: 0,
             to_return: if info.cuts { 99 } else { 0 },
             acted: 0,
@@ -197,7 +197,7 @@ impl Story {
         self.state == Recovery::Open
     }
 
-    /// The next spell of the same fault has begun.
+    /// The next activation of the same fault has begun.
     pub(super) fn supersede(&mut self) {
         self.superseded = true;
         // Else the interval that is still to come is the only one it will ever have.
@@ -211,8 +211,8 @@ impl Story {
         if self.instant { Some(self.start) } else { self.end }
     }
 
-    /// Books an interval, in which readings ended ok as `pulses` says.
-    pub(super) fn observe(&mut self, o: &Observation, pulses: &Pulses, rule: &RecoveryRule) {
+    /// Books an interval, in which readings ended ok as `ok_timeline` says.
+    pub(super) fn observe(&mut self, o: &Observation, ok_timeline: &OkTimeline, rule: &RecoveryRule) {
         if !self.is_open() {
             return;
         }
@@ -225,7 +225,7 @@ impl Story {
             self.worst = Some((p99, o.start));
         }
         if self.first_ok.is_none() {
-            self.first_ok = self.origin().and_then(|origin| pulses.after(origin));
+            self.first_ok = self.origin().and_then(|origin| ok_timeline.after(origin));
         }
         self.backlog.observe(o.backlog.saturating_sub(self.level.backlog), o.end, self.origin());
         if o.judged {

@@ -22,7 +22,7 @@ pub struct Report {
     pub summary: Vec<SummaryRow>,
     /// How well the service found the seeded anomalies.
     pub detection: Detections,
-    /// The spells of faults, in the order in which they began.
+    /// The activations of faults, in the order in which they began.
     pub faults: Vec<Outage>,
     /// Why readings and connection attempts failed.
     pub failures: Vec<Failure>,

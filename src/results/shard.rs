@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::recorder::Load;
-use super::store::{Codec, Leaving, Stored};
+use super::recorder::IntervalBatch;
+use super::store::{BatchCodec, BatchRef, StoredBatch};
 use super::total::Totals;
 use crate::clock::Tick;
 use crate::record::{Layout, Shard, Switch};
@@ -55,21 +55,33 @@ impl ShardHeader {
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum Written<'a> {
-    Interval { number: u64, end: Tick, load: Leaving<'a>, switches: &'a [Switch] },
-    Ended(Ended),
+enum RecordLine<'a> {
+    Interval {
+        number: u64,
+        end: Tick,
+        #[serde(rename = "load")]
+        batch: BatchRef<'a>,
+        switches: &'a [Switch],
+    },
+    Ended(Closing),
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Read {
-    Interval { number: u64, end: Tick, load: Stored, switches: Vec<Switch> },
-    Ended(Ended),
+enum StoredLine {
+    Interval {
+        number: u64,
+        end: Tick,
+        #[serde(rename = "load")]
+        batch: StoredBatch,
+        switches: Vec<Switch>,
+    },
+    Ended(Closing),
 }
 
 /// What remained to be said when a shard had ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Ended {
+pub(super) struct Closing {
     pub(super) merged_slices: u64,
     pub(super) late_slices: u64,
     pub(super) switches_omitted: u64,
@@ -80,13 +92,13 @@ pub(super) struct Ended {
 /// Writes the record of a shard.
 pub(super) struct ShardRecord {
     file: BufWriter<File>,
-    codec: Codec,
+    codec: BatchCodec,
 }
 
 impl ShardRecord {
     pub(super) fn start(directory: &Path) -> io::Result<Self> {
         let file = BufWriter::new(File::create_new(directory.join(NAME))?);
-        Ok(Self { file, codec: Codec::new() })
+        Ok(Self { file, codec: BatchCodec::new() })
     }
 
     /// Writes the header.
@@ -98,18 +110,18 @@ impl ShardRecord {
         &mut self,
         number: u64,
         end: Tick,
-        load: &Load,
+        batch: &IntervalBatch,
         switches: &[Switch],
     ) -> io::Result<()> {
-        let load = self.codec.stored(load).map_err(io::Error::other)?;
-        let line = Written::Interval { number, end, load, switches };
+        let batch = self.codec.stored(batch).map_err(io::Error::other)?;
+        let line = RecordLine::Interval { number, end, batch, switches };
         write_line(&mut self.file, &line)
     }
 
     pub(super) fn end(&mut self, totals: &Totals, switches: Vec<Switch>) -> io::Result<()> {
         let (merged_slices, late_slices) = (totals.merged_slices, totals.late_slices);
         let switches_omitted = totals.switches_omitted;
-        self.line(&Written::Ended(Ended { merged_slices, late_slices, switches_omitted, switches }))
+        self.line(&RecordLine::Ended(Closing { merged_slices, late_slices, switches_omitted, switches }))
     }
 
     fn line(&mut self, line: &impl Serialize) -> io::Result<()> {
@@ -176,7 +188,7 @@ pub(crate) enum RecordEnd {
 pub(super) struct Interval {
     pub(super) number: u64,
     pub(super) end: Tick,
-    pub(super) load: Load,
+    pub(super) batch: IntervalBatch,
     pub(super) switches: Vec<Switch>,
 }
 
@@ -187,10 +199,10 @@ pub(crate) struct ShardFile {
     lines: BufReader<File>,
     text: Vec<u8>,
     line: u64,
-    codec: Codec,
+    codec: BatchCodec,
     /// The interval read last.
     number: Option<u64>,
-    pub(super) ended: Option<Ended>,
+    pub(super) ended: Option<Closing>,
 }
 
 impl ShardFile {
@@ -227,7 +239,7 @@ impl ShardFile {
         if header.layout.phases.is_empty() || header.layout.interval_ns == 0 {
             return Err(broken("the header has no phases or no interval".to_owned()));
         }
-        Ok(Self { path, header, lines, text, line: 1, codec: Codec::new(), number: None, ended: None })
+        Ok(Self { path, header, lines, text, line: 1, codec: BatchCodec::new(), number: None, ended: None })
     }
 
     /// Its first line.
@@ -270,16 +282,16 @@ impl ShardFile {
         }
         let read = serde_json::from_slice(&self.text).map_err(|error| self.broken(error.to_string()))?;
         match read {
-            Read::Interval { number, end, load, switches } => {
+            StoredLine::Interval { number, end, batch, switches } => {
                 if self.number.is_some_and(|before| number <= before) {
                     return Err(self.broken(format!("interval {number} comes too late")));
                 }
                 self.number = Some(number);
-                let load = self.codec.load(load, &self.header.layout);
-                let load = load.map_err(|what| self.broken(what))?;
-                Ok(Some(Interval { number, end, load, switches }))
+                let batch = self.codec.restore(batch, &self.header.layout);
+                let batch = batch.map_err(|what| self.broken(what))?;
+                Ok(Some(Interval { number, end, batch, switches }))
             }
-            Read::Ended(ended) => {
+            StoredLine::Ended(ended) => {
                 self.ended = Some(ended);
                 self.interval()
             }

@@ -8,13 +8,13 @@ use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Deserializer, Serializer, V2DeflateSerializer};
 use serde::{Deserialize, Serialize};
 
-use super::anomaly::Rows;
+use super::anomaly::AnomalyRows;
 use super::cell::{Bounds, Cell, Key, Series};
 use super::counter::Counters;
 use super::delivery::Deliveries;
 use super::failure::Failures;
-use super::pulse::Pulses;
-use super::recorder::Load;
+use super::ok_timeline::OkTimeline;
+use super::recorder::IntervalBatch;
 use crate::record::{Gauge, Kind, Layout};
 
 /// One (phase, fleet, kind) with data.
@@ -30,24 +30,26 @@ pub(super) struct StoredCell {
     times: Vec<(Series, String)>,
 }
 
-/// A load on its way to the file.
+/// A batch on its way to the file.
 #[derive(Debug, Serialize)]
-pub(super) struct Leaving<'a> {
+pub(super) struct BatchRef<'a> {
     cells: Vec<StoredCell>,
-    anomalies: &'a Rows,
+    anomalies: &'a AnomalyRows,
     deliveries: &'a Deliveries,
-    pulses: &'a Pulses,
+    #[serde(rename = "pulses")]
+    ok_timeline: &'a OkTimeline,
     failures: &'a Failures,
     gauges: &'a [Gauge],
 }
 
-/// A load as the file has it, unchecked.
+/// A batch as the file has it, unchecked.
 #[derive(Debug, Deserialize)]
-pub(super) struct Stored {
+pub(super) struct StoredBatch {
     cells: Vec<StoredCell>,
-    anomalies: Rows,
+    anomalies: AnomalyRows,
     deliveries: Deliveries,
-    pulses: Pulses,
+    #[serde(rename = "pulses")]
+    ok_timeline: OkTimeline,
     #[serde(default)]
     failures: Failures,
     #[serde(default)]
@@ -55,22 +57,22 @@ pub(super) struct Stored {
 }
 
 /// Turns histograms into text and back.
-pub(super) struct Codec {
+pub(super) struct BatchCodec {
     serializer: V2DeflateSerializer,
     deserializer: Deserializer,
     bytes: Vec<u8>,
 }
 
-impl Codec {
+impl BatchCodec {
     pub(super) fn new() -> Self {
         Self { serializer: V2DeflateSerializer::new(), deserializer: Deserializer::new(), bytes: Vec::new() }
     }
 
-    /// `load` as the file is to have it.
-    pub(super) fn stored<'a>(&mut self, load: &'a Load) -> Result<Leaving<'a>, String> {
-        let cells = load.cells.iter().map(|(key, cell)| self.cell(key, cell)).collect::<Result<_, _>>()?;
-        let Load { anomalies, deliveries, pulses, failures, gauges, .. } = load;
-        Ok(Leaving { cells, anomalies, deliveries, pulses, failures, gauges })
+    /// `batch` as the file is to have it.
+    pub(super) fn stored<'a>(&mut self, batch: &'a IntervalBatch) -> Result<BatchRef<'a>, String> {
+        let cells = batch.cells.iter().map(|(key, cell)| self.cell(key, cell)).collect::<Result<_, _>>()?;
+        let IntervalBatch { anomalies, deliveries, ok_timeline, failures, gauges, .. } = batch;
+        Ok(BatchRef { cells, anomalies, deliveries, ok_timeline, failures, gauges })
     }
 
     fn cell(&mut self, key: Key, cell: &Cell<u32>) -> Result<StoredCell, String> {
@@ -91,11 +93,11 @@ impl Codec {
         })
     }
 
-    /// The load that was stored.
+    /// The batch that was stored.
     ///
     /// # Errors
     /// What is wrong with it, if it cannot be one of a run with this layout.
-    pub(super) fn load(&mut self, stored: Stored, layout: &Layout) -> Result<Load, String> {
+    pub(super) fn restore(&mut self, stored: StoredBatch, layout: &Layout) -> Result<IntervalBatch, String> {
         if !stored.anomalies.fit(layout) {
             return Err("an anomaly is of no phase or fleet of the run".to_owned());
         }
@@ -105,7 +107,7 @@ impl Codec {
         if !stored.failures.fit(layout) || stored.gauges.len() > layout.fleets.len() {
             return Err("a failure is of no phase or fleet of the run, or beyond counting".to_owned());
         }
-        let (bounds, mut load) = (Bounds::of(layout), Load::new(layout));
+        let (bounds, mut batch) = (Bounds::of(layout), IntervalBatch::new(layout));
         let mut seen = BTreeSet::new();
         for cell in stored.cells {
             if cell.phase >= layout.phases.len() || cell.fleet >= layout.fleets.len() {
@@ -118,7 +120,7 @@ impl Codec {
                 return Err("a count is beyond counting".to_owned());
             }
             let key = Key { phase: cell.phase, fleet: cell.fleet, kind: cell.kind };
-            let place = load.cells.get_or_new(key, bounds);
+            let place = batch.cells.get_or_new(key, bounds);
             place.counters = cell.counters;
             place.censored_floor_ns = cell.censored_floor_ns.unwrap_or(u64::MAX);
             for (series, text) in cell.times {
@@ -128,12 +130,13 @@ impl Codec {
                 place.put(series, self.histogram(&text, bounds)?);
             }
         }
-        (load.anomalies, load.deliveries, load.pulses) = (stored.anomalies, stored.deliveries, stored.pulses);
-        load.failures = stored.failures;
-        for (gauge, stored) in load.gauges.iter_mut().zip(stored.gauges) {
+        (batch.anomalies, batch.deliveries, batch.ok_timeline) =
+            (stored.anomalies, stored.deliveries, stored.ok_timeline);
+        batch.failures = stored.failures;
+        for (gauge, stored) in batch.gauges.iter_mut().zip(stored.gauges) {
             *gauge = stored;
         }
-        Ok(load)
+        Ok(batch)
     }
 
     fn histogram(&mut self, text: &str, bounds: Bounds) -> Result<Histogram<u32>, String> {

@@ -17,8 +17,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::clock::{Tick, WallTime};
 use crate::record::{
-    AnomalyKind, Detection, ErrorKind, FleetId, FleetInfo, Kind, Layout, Mark, Outcome, PhaseId, PhaseInfo,
-    PhaseRole, Promise, Protocol, Sample, Shard, Sink, Stages,
+    AnomalyKind, DeliveryGuarantee, Detection, ErrorKind, FleetId, FleetInfo, Kind, Layout, Mark, Outcome,
+    PhaseId, PhaseInfo, PhaseRole, Protocol, Sample, Shard, Sink, Stages,
 };
 use crate::units::Quantile;
 
@@ -38,7 +38,7 @@ pub(super) fn layout() -> Arc<Layout> {
         devices: 10,
         timeout_ns: 5 * SECOND,
         budget_ns,
-        expects: Promise::default(),
+        expects: DeliveryGuarantee::default(),
     };
     Arc::new(Layout {
         phases: vec![

@@ -10,7 +10,7 @@ use super::failure::{Failure, Failures, ReasonSum, reasons};
 use super::figures::Figures;
 use super::manifest::{MOST_REASONS, PacingLag};
 use super::outage::Outage;
-use super::recorder::Load;
+use super::recorder::IntervalBatch;
 use super::table::SummaryRow;
 use crate::clock::Tick;
 use crate::record::{FleetId, Kind, Layout, PhaseRole, Switch};
@@ -34,11 +34,11 @@ pub struct Totals {
     pub late_slices: u64,
     /// Marked readings that `anomalies.csv` leaves out because an interval had too many; the counts include them.
     pub anomaly_rows_omitted: u64,
-    /// Spells of faults that `faults.csv` leaves out because there were too many.
+    /// Activations of faults that `faults.csv` leaves out because there were too many.
     pub fault_spells_omitted: u64,
-    /// Switches of faults that nobody could note because too many were waiting; their spells are incomplete or missing.
+    /// Switches of faults that nobody could note because too many were waiting; their activations are incomplete or missing.
     pub switches_omitted: u64,
-    /// The spells of faults, as `faults.csv` has them; empty until the run has ended.
+    /// The activations of faults, as `faults.csv` has them; empty until the run has ended.
     pub outages: Vec<Outage>,
     /// Faults switched after the last interval, as [`super::IntervalReport::switches`] has the others.
     pub late_switches: Vec<Switch>,
@@ -64,12 +64,12 @@ impl Totals {
         }
     }
 
-    pub(super) fn absorb(&mut self, load: &Load, end: Tick) {
+    pub(super) fn absorb(&mut self, batch: &IntervalBatch, end: Tick) {
         self.end = self.end.max(end);
-        self.anomaly_rows_omitted += load.anomalies.omitted;
-        self.deliveries.add(&load.deliveries);
-        self.failures.add(&load.failures);
-        for (key, cell) in load.cells.iter() {
+        self.anomaly_rows_omitted += batch.anomalies.omitted;
+        self.deliveries.add(&batch.deliveries);
+        self.failures.add(&batch.failures);
+        for (key, cell) in batch.cells.iter() {
             self.cells.get_or_new(key, self.bounds).widen(cell);
         }
     }

@@ -11,7 +11,7 @@ use crate::budget::Budget;
 use crate::clock::Tick;
 use crate::fault::Fault;
 use crate::fleet::Make;
-use crate::record::{Close, Promise, Protocol};
+use crate::record::{Close, DeliveryGuarantee, Protocol};
 use crate::seed::Seed;
 use crate::service::Setup;
 use crate::units::{Rate, Span};
@@ -92,7 +92,7 @@ pub struct RunSettings {
     pub connect_timeout: Span,
     /// The run waits before it begins, so that sending starts at a whole multiple of this on the wall clock (UTC).
     pub align: Option<Span>,
-    /// Whether a broken promise of delivery fails the run.
+    /// Whether a broken guarantee of delivery fails the run.
     pub demand_delivery: bool,
 }
 
@@ -232,7 +232,7 @@ pub struct Fleet {
     /// The latency budget of a reading.
     pub budget: Option<Span>,
     /// What it expects of the service's delivery.
-    pub expects: Promise,
+    pub expects: DeliveryGuarantee,
     /// What closes a reading.
     pub close: Close,
     /// How its requests and messages look.

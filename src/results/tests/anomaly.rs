@@ -259,7 +259,7 @@ fn an_anomaly_counts_if_the_service_got_its_beginning_and_judged_it() {
     ];
     for (case, rows, (seeded, found)) in cases {
         let score = Detections::of(rows.iter().map(|row| Ok(parsed(row))), &[]).unwrap().all;
-        assert_eq!(score.anomalies(), Found { seeded, found }, "{case}");
+        assert_eq!(score.anomalies(), DetectionCount { seeded, found }, "{case}");
     }
 }
 
@@ -293,9 +293,16 @@ fn the_score_is_by_fleet_and_kind_and_leaves_the_warm_up_out() {
     let (meters, pumps) = (score.fleets[0].score, score.fleets[1].score);
     assert_eq!(
         (meters.spike, pumps.spike, pumps.shift),
-        (Found { seeded: 1, found: 1 }, Found { seeded: 1, found: 0 }, Found { seeded: 1, found: 0 },)
+        (
+            DetectionCount { seeded: 1, found: 1 },
+            DetectionCount { seeded: 1, found: 0 },
+            DetectionCount { seeded: 1, found: 0 },
+        )
     );
-    assert_eq!((score.all.spike, score.all.drift), (Found { seeded: 2, found: 1 }, Found::default()));
+    assert_eq!(
+        (score.all.spike, score.all.drift),
+        (DetectionCount { seeded: 2, found: 1 }, DetectionCount::default())
+    );
     assert_eq!((score.all.judged_normal, score.all.false_alarms), (100, 2));
     assert_eq!(
         ((meters.false_alarms, meters.judged_normal), (pumps.false_alarms, pumps.judged_normal)),

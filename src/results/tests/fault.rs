@@ -229,7 +229,7 @@ fn a_switch_after_the_last_interval_is_not_lost() {
 #[test]
 fn the_first_offender_is_found_among_two_workers() {
     let mut layout = (*layout()).clone();
-    layout.fleets[0].expects = Promise { no_loss: true, no_duplicates: true, ordered: false };
+    layout.fleets[0].expects = DeliveryGuarantee { no_loss: true, no_duplicates: true, ordered: false };
     let layout = Arc::new(layout);
     let (recorders, collector) = recorders(&layout, 2);
     let collecting = collect(collector);

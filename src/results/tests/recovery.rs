@@ -1,18 +1,18 @@
-//! The story of a spell from intervals that are made up: every way in which it can end.
+//! The impact of an activation from intervals that are made up: every way in which it can end.
 
 use super::super::fault::FaultWatch;
 use super::super::level::{Observation, Sums};
-use super::super::pulse::Pulses;
+use super::super::ok_timeline::OkTimeline;
 use super::*;
 use crate::record::{FaultId, FaultInfo, Switch, SwitchLog};
 
-/// A layout with these faults, whose planned spells are in whole seconds.
+/// A layout with these faults, whose planned activations are in whole seconds.
 pub(super) fn with_faults(faults: &[(&str, &[(u64, u64)])]) -> Arc<Layout> {
     let mut layout = (*layout()).clone();
     if let Some(last) = layout.phases.last_mut() {
         last.end = Tick(100 * SECOND);
     }
-    let info = |(name, spells): &(&str, &[(u64, u64)])| FaultInfo {
+    let info = |(name, activations): &(&str, &[(u64, u64)])| FaultInfo {
         fleets: Vec::new(),
         cuts: false,
         counted: true,
@@ -20,13 +20,13 @@ pub(super) fn with_faults(faults: &[(&str, &[(u64, u64)])]) -> Arc<Layout> {
         layer: "service".into(),
         kind: "stall".into(),
         devices: 10,
-        spells: spells.iter().map(|(from, to)| (Tick(from * SECOND), Tick(to * SECOND))).collect(),
+        spells: activations.iter().map(|(from, to)| (Tick(from * SECOND), Tick(to * SECOND))).collect(),
     };
     layout.faults = faults.iter().map(info).collect();
     Arc::new(layout)
 }
 
-/// A switch of a planned spell, done `late_ns` after the second `at_s`.
+/// A switch of a planned activation, done `late_ns` after the second `at_s`.
 pub(super) fn switch(fault: u16, turn: u32, on: bool, at_s: u64, late_ns: u64) -> Switch {
     Switch {
         fault: FaultId(fault),
@@ -78,7 +78,7 @@ impl Feed {
                 backlog,
                 connected: failed,
             };
-            self.watch.observe(&observation, &[], active, &Pulses::default());
+            self.watch.observe(&observation, &[], active, &OkTimeline::default());
         }
         self
     }
@@ -90,7 +90,7 @@ impl Feed {
         self
     }
 
-    fn spell(&mut self, fault: u16, turn: u32, from_s: u64, to_s: u64) -> &mut Self {
+    fn activation(&mut self, fault: u16, turn: u32, from_s: u64, to_s: u64) -> &mut Self {
         self.switch(&[switch(fault, turn, true, from_s, 50_000), switch(fault, turn, false, to_s, 90_000)])
     }
 
@@ -101,7 +101,7 @@ impl Feed {
     }
 }
 
-/// How a story ended, and after how many seconds.
+/// How a tracker ended, and after how many seconds.
 type End = (Recovery, Option<f64>);
 
 fn ends(outages: &[Outage]) -> Vec<End> {
@@ -116,23 +116,23 @@ fn a_spell_ends_in_one_of_five_ways() {
     let table: [(&str, Vec<Outage>, Vec<End>); 9] = [
         (
             "it recovers some time after the end",
-            feed().spell(0, 0, 20, 30).until(20, FINE).until(35, BAD).until(60, FINE).end(),
+            feed().activation(0, 0, 20, 30).until(20, FINE).until(35, BAD).until(60, FINE).end(),
             vec![(Recovery::Recovered, Some(5.0))],
         ),
         (
             "it was never otherwise",
-            feed().spell(0, 0, 20, 30).until(60, FINE).end(),
+            feed().activation(0, 0, 20, 30).until(60, FINE).end(),
             vec![(Recovery::Recovered, Some(0.0))],
         ),
         (
             "being good while the fault lasts is no recovery",
-            feed().spell(0, 0, 20, 30).until(30, FINE).until(36, BAD).until(60, FINE).end(),
+            feed().activation(0, 0, 20, 30).until(30, FINE).until(36, BAD).until(60, FINE).end(),
             vec![(Recovery::Recovered, Some(6.0))],
         ),
         (
             "a relapse within the hold starts it again",
             feed()
-                .spell(0, 0, 20, 30)
+                .activation(0, 0, 20, 30)
                 .until(20, FINE)
                 .until(31, BAD)
                 .until(33, FINE)
@@ -143,19 +143,19 @@ fn a_spell_ends_in_one_of_five_ways() {
         ),
         (
             "it never does",
-            feed().spell(0, 0, 20, 30).until(20, FINE).until(60, BAD).end(),
+            feed().activation(0, 0, 20, 30).until(20, FINE).until(60, BAD).end(),
             vec![(Recovery::NotRecovered, None)],
         ),
         (
             "fast but failing is not recovered",
-            feed().spell(0, 0, 20, 30).until(20, FINE).until(60, (2, 1, 3)).end(),
+            feed().activation(0, 0, 20, 30).until(20, FINE).until(60, (2, 1, 3)).end(),
             vec![(Recovery::NotRecovered, None)],
         ),
         (
-            "the next spell comes first",
+            "the next activation comes first",
             feed()
-                .spell(0, 0, 20, 30)
-                .spell(0, 1, 33, 40)
+                .activation(0, 0, 20, 30)
+                .activation(0, 1, 33, 40)
                 .until(20, FINE)
                 .until(45, BAD)
                 .until(60, FINE)
@@ -164,12 +164,12 @@ fn a_spell_ends_in_one_of_five_ways() {
         ),
         (
             "the run ends too soon",
-            feed().spell(0, 0, 20, 30).until(20, FINE).until(31, BAD).until(32, FINE).end(),
+            feed().activation(0, 0, 20, 30).until(20, FINE).until(31, BAD).until(32, FINE).end(),
             vec![(Recovery::RunEnded, None)],
         ),
         (
             "there is nothing to compare with",
-            feed().spell(0, 0, 1, 30).until(30, BAD).until(60, FINE).end(),
+            feed().activation(0, 0, 1, 30).until(30, BAD).until(60, FINE).end(),
             vec![(Recovery::NoLevel, None)],
         ),
     ];
@@ -181,13 +181,13 @@ fn a_spell_ends_in_one_of_five_ways() {
 #[test]
 fn counts_of_a_spell_in_which_nothing_ended_meet_no_budget() {
     use crate::budget::Condition;
-    use crate::results::finding::worst;
+    use crate::results::measurement::worst;
     let layout = with_faults(&[("stall", &[(20, 30), (33, 40)])]);
-    let busy = Feed::new(&layout).spell(0, 0, 20, 30).until(60, FINE).end().remove(0);
+    let busy = Feed::new(&layout).activation(0, 0, 20, 30).until(60, FINE).end().remove(0);
     let idle = Outage { ok: 0, shed: 0, error: 0, timeout: 0, lost: 0, dropped: 0, turn: 1, ..busy.clone() };
     let failed = Condition::parse("failed", "<=0").unwrap().unwrap();
     assert!(worst(&[&busy], &failed).is_ok_and(|found| found.value.abs() < 1.0));
-    assert_eq!(worst(&[&busy, &idle], &failed), Err("no reading ended (spell 2)".to_owned()));
+    assert_eq!(worst(&[&busy, &idle], &failed), Err("no reading ended (activation 2)".to_owned()));
 }
 
 #[test]
@@ -195,11 +195,15 @@ fn the_level_is_the_median_of_the_last_ten_intervals_and_the_drain_proves_nothin
     let layout = with_faults(&[("stall", &[(20, 30), (98, 99)])]);
     let mut feed = Feed::new(&layout);
     // The median of 5, 5, 5, 5, 5, 9, 9, 9, 9, 9 is 7; what was before them does not count.
-    feed.spell(0, 0, 20, 30).until(10, (80, 0, 9)).until(15, (5, 0, 4)).until(20, (9, 0, 2)).until(30, BAD);
+    feed.activation(0, 0, 20, 30)
+        .until(10, (80, 0, 9))
+        .until(15, (5, 0, 4))
+        .until(20, (9, 0, 2))
+        .until(30, BAD);
     // Twice 7 is the most that passes.
     feed.until(32, (15, 0, 3)).until(60, (14, 0, 3));
     // 98 to 99 and the drain after 100: one second of the plan is left.
-    feed.spell(0, 1, 98, 99).until(98, FINE).until(99, BAD).until(110, FINE);
+    feed.activation(0, 1, 98, 99).until(98, FINE).until(99, BAD).until(110, FINE);
     let outages = feed.end();
     assert_eq!(ends(&outages), [(Recovery::Recovered, Some(2.0)), (Recovery::RunEnded, None)]);
     assert_eq!((outages[0].p99_before_ms, outages[0].backlog_before), (Some(7.0), 3));
@@ -210,7 +214,7 @@ fn the_level_is_the_median_of_the_last_ten_intervals_and_the_drain_proves_nothin
 fn counts_are_from_the_start_to_the_proof_of_recovery() {
     let layout = with_faults(&[("stall", &[(20, 30)])]);
     let mut feed = Feed::new(&layout);
-    let outages = feed.spell(0, 0, 20, 30).until(20, FINE).until(35, BAD).until(60, FINE).end();
+    let outages = feed.activation(0, 0, 20, 30).until(20, FINE).until(35, BAD).until(60, FINE).end();
     let outage = &outages[0];
     // 15 bad seconds of 40 failures each, and three good ones that prove the recovery.
     assert_eq!((outage.timeout, outage.failed(), outage.ok), (600, 600, 15 * 60 + 3 * 100));
@@ -226,7 +230,7 @@ fn counts_are_from_the_start_to_the_proof_of_recovery() {
 fn an_instant_counts_from_its_start() {
     let layout = with_faults(&[("cut", &[(20, 20)])]);
     let mut feed = Feed::new(&layout);
-    let outages = feed.spell(0, 0, 20, 20).until(20, FINE).until(24, BAD).until(60, FINE).end();
+    let outages = feed.activation(0, 0, 20, 20).until(20, FINE).until(24, BAD).until(60, FINE).end();
     assert_eq!(ends(&outages), [(Recovery::Recovered, Some(4.0))]);
     assert!(outages[0].instant);
     assert_eq!(feed.names.iter().filter(|names| !names.is_empty()).count(), 1, "{:?}", feed.names);
@@ -238,7 +242,7 @@ fn an_interval_names_the_faults_that_were_on_in_it() {
     let layout = with_faults(&[("a", &[(20, 23)]), ("b", &[(22, 25)])]);
     let mut feed = Feed::new(&layout);
     // The order of the log is not that of the layout.
-    feed.spell(1, 0, 22, 25).spell(0, 0, 20, 23);
+    feed.activation(1, 0, 22, 25).activation(0, 0, 20, 23);
     // By hand, on and never off again.
     feed.switch(&[Switch { planned: None, ..switch(0, 1, true, 26, 500 * MS) }]).until(30, FINE);
     let from_20: Vec<_> = feed.names[18..].iter().map(Vec::as_slice).collect();
@@ -251,7 +255,7 @@ fn an_interval_names_the_faults_that_were_on_in_it() {
 fn faults_that_overlap_do_not_spoil_each_others_level() {
     let layout = with_faults(&[("a", &[(20, 30)]), ("b", &[(25, 40)]), ("c", &[(43, 44)])]);
     let mut feed = Feed::new(&layout);
-    feed.spell(0, 0, 20, 30).spell(1, 0, 25, 40).spell(2, 0, 43, 44);
+    feed.activation(0, 0, 20, 30).activation(1, 0, 25, 40).activation(2, 0, 43, 44);
     let outages = feed.until(20, FINE).until(50, BAD).until(60, FINE).end();
     assert_eq!(
         ends(&outages),

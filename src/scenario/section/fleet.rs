@@ -10,7 +10,7 @@ use super::subscriber::subscriber;
 use super::{exchange, payload};
 use crate::arrival::Law;
 use crate::fleet::{Channel, Make};
-use crate::record::{Close, Promise, Protocol, Qos};
+use crate::record::{Close, DeliveryGuarantee, Protocol, Qos};
 use crate::scenario::check::{Fields, check};
 use crate::scenario::document::{Entry, Table, Value};
 use crate::scenario::exchange::Exchange;
@@ -227,7 +227,7 @@ fn fleet(name: &str, entry: &Entry, frame: Frame<'_>, report: &mut Report<'_>) -
     }
     let payload = payload::payload(&fields, &channels, report);
     let model = model(&fields, &presets, frame, &mut canonical, report);
-    let expects = promise(&fields, model == Model::Subscriber, report);
+    let expects = guarantee(&fields, model == Model::Subscriber, report);
     let fleet = Fleet {
         name: name.to_owned(),
         protocol,
@@ -250,22 +250,22 @@ fn fleet(name: &str, entry: &Entry, frame: Frame<'_>, report: &mut Report<'_>) -
 }
 
 /// What the fleet expects of delivery.
-fn promise(fields: &Fields, silent: bool, report: &mut Report<'_>) -> Promise {
+fn guarantee(fields: &Fields, silent: bool, report: &mut Report<'_>) -> DeliveryGuarantee {
     if silent {
         fields.refuse_given(&["expects"], report, "means nothing for a subscriber, which sends nothing");
     }
-    let mut promise = Promise::default();
+    let mut guarantee = DeliveryGuarantee::default();
     for (_, found) in fields.list("expects") {
         match found {
-            Found::Word("ordered") => promise.ordered = true,
+            Found::Word("ordered") => guarantee.ordered = true,
             Found::Word(word) => {
-                promise.no_loss |= *word != "at-most-once";
-                promise.no_duplicates |= *word != "at-least-once";
+                guarantee.no_loss |= *word != "at-most-once";
+                guarantee.no_duplicates |= *word != "at-least-once";
             }
             _ => {}
         }
     }
-    promise
+    guarantee
 }
 
 fn model(

@@ -1,16 +1,16 @@
-//! Spells of faults that were switched by hand, of several shards: every shard numbers its own, and all alike.
+//! Activations of faults that were switched by hand, of several shards: every shard numbers its own, and all alike.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::clock::Tick;
 use crate::record::{FaultId, Switch};
 
-/// Spells remembered. Whoever switches so often by hand that this is not enough gets spells with too few devices.
+/// Activations remembered. Whoever switches so often by hand that this is not enough gets activations with too few devices.
 const MOST: usize = 1_024;
 
-/// One spell of the merged run.
+/// One activation of the merged run.
 #[derive(Debug)]
-struct Spell {
+struct Activation {
     fault: FaultId,
     /// Its number in the merged run.
     turn: u32,
@@ -20,49 +20,54 @@ struct Spell {
     until: Option<Tick>,
 }
 
-/// Gives spells by hand numbers of the merged run.
+/// Gives activations by hand numbers of the merged run.
 #[derive(Debug, Default)]
-pub(super) struct HandSpells {
-    spells: VecDeque<Spell>,
+pub(super) struct HandActivations {
+    activations: VecDeque<Activation>,
     /// By fault, the number after the last one given.
     next: BTreeMap<FaultId, u32>,
 }
 
-impl HandSpells {
-    /// `switch` of shard number `shard`, with the number of its spell in the merged run. What is switched on by hand while another
-    /// shard has the same fault on by hand is the same spell; planned spells keep their numbers.
+impl HandActivations {
+    /// `switch` of shard number `shard`, with the number of its activation in the merged run. What is switched on by hand while another
+    /// shard has the same fault on by hand is the same activation; planned activations keep their numbers.
     pub(super) fn of(&mut self, shard: usize, switch: Switch) -> Switch {
         let (fault, turn) = (switch.fault, switch.turn);
-        if let Some(spell) = self
-            .spells
+        if let Some(activation) = self
+            .activations
             .iter_mut()
-            .rfind(|spell| spell.fault == fault && spell.shards.contains(&(shard, turn)))
+            .rfind(|activation| activation.fault == fault && activation.shards.contains(&(shard, turn)))
         {
             if !switch.on {
-                spell.until = spell.until.or(Some(switch.at));
+                activation.until = activation.until.or(Some(switch.at));
             }
-            return Switch { turn: spell.turn, ..switch };
+            return Switch { turn: activation.turn, ..switch };
         }
-        // A planned spell may be ended by hand.
+        // A planned activation may be ended by hand.
         if switch.planned.is_some() || !switch.on {
             return switch;
         }
-        let joins = |spell: &&mut Spell| {
-            spell.fault == fault
-                && spell.shards.iter().all(|(other, _)| *other != shard)
-                && spell.until.is_none_or(|until| switch.at < until)
+        let joins = |activation: &&mut Activation| {
+            activation.fault == fault
+                && activation.shards.iter().all(|(other, _)| *other != shard)
+                && activation.until.is_none_or(|until| switch.at < until)
         };
-        if let Some(spell) = self.spells.iter_mut().rev().find(joins) {
-            spell.shards.push((shard, turn));
-            return Switch { turn: spell.turn, ..switch };
+        if let Some(activation) = self.activations.iter_mut().rev().find(joins) {
+            activation.shards.push((shard, turn));
+            return Switch { turn: activation.turn, ..switch };
         }
         let next = self.next.entry(fault).or_default();
         let given = turn.max(*next);
         *next = given.saturating_add(1);
-        if self.spells.len() >= MOST {
-            self.spells.pop_front();
+        if self.activations.len() >= MOST {
+            self.activations.pop_front();
         }
-        self.spells.push_back(Spell { fault, turn: given, shards: vec![(shard, turn)], until: None });
+        self.activations.push_back(Activation {
+            fault,
+            turn: given,
+            shards: vec![(shard, turn)],
+            until: None,
+        });
         Switch { turn: given, ..switch }
     }
 }
@@ -73,8 +78,8 @@ mod tests {
 
     #[test]
     fn spells_by_hand_of_several_shards_are_told_apart_unless_they_are_one() {
-        let mut hands = HandSpells::default();
-        // Two spells of the plan come first: a shard's own begin with number 2.
+        let mut hands = HandActivations::default();
+        // Two activations of the plan come first: a shard's own begin with number 2.
         for (what, shard, turn, on, planned, at, given) in [
             ("planned ones stay", 0, 0, true, true, 1, 0),
             ("planned ones stay", 1, 0, true, true, 1, 0),

@@ -15,16 +15,16 @@ const MOST_MERGED: usize = 64 * MOST;
 /// Stretches in which readings ended ok, each shorter than a 64th of an interval: its first and its last one.
 ///
 /// A silence is seen exactly, to the nanosecond. In between, an instant is followed by an ok reading no later than
-/// [`Pulses::after`] says, and less than a 64th of an interval earlier, unless the collector was so far behind that a slice
+/// [`OkTimeline::after`] says, and less than a 64th of an interval earlier, unless the collector was so far behind that a slice
 /// grew beyond two intervals.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(super) struct Pulses {
+pub(super) struct OkTimeline {
     stretches: Vec<(Tick, Tick)>,
     /// Length of a stretch, nanoseconds; 0: nothing is kept, because nobody will ask.
     step_ns: u64,
 }
 
-impl Pulses {
+impl OkTimeline {
     pub(super) fn new(layout: &Layout) -> Self {
         if layout.faults.is_empty() {
             return Self::default();
@@ -73,19 +73,19 @@ mod tests {
 
     use super::*;
 
-    fn pulses(step_ns: u64, beats: &[u64]) -> Pulses {
-        let mut pulses = Pulses { stretches: Vec::new(), step_ns };
+    fn timeline(step_ns: u64, beats: &[u64]) -> OkTimeline {
+        let mut timeline = OkTimeline { stretches: Vec::new(), step_ns };
         for at in beats {
-            pulses.beat(Tick(*at));
+            timeline.beat(Tick(*at));
         }
-        pulses
+        timeline
     }
 
     #[test]
     fn the_end_of_a_silence_is_exact() {
-        let pulses = pulses(10, &[1, 2, 9, 10, 57, 58, 59]);
+        let timeline = timeline(10, &[1, 2, 9, 10, 57, 58, 59]);
         for (at, first) in [(0, Some(1)), (11, Some(57)), (30, Some(57)), (57, Some(57)), (60, None)] {
-            assert_eq!(pulses.after(Tick(at)), first.map(Tick), "{at}");
+            assert_eq!(timeline.after(Tick(at)), first.map(Tick), "{at}");
         }
     }
 
@@ -95,10 +95,10 @@ mod tests {
             mut beats in prop::collection::vec(0_u64..1_000, 0..100), at in 0_u64..1_000, workers in 1_usize..3,
         ) {
             beats.sort_unstable();
-            let mut merged = Pulses::default();
+            let mut merged = OkTimeline::default();
             for worker in 0..workers {
                 let own: Vec<_> = beats.iter().copied().skip(worker).step_by(workers).collect();
-                merged.add(&pulses(16, &own));
+                merged.add(&timeline(16, &own));
             }
             let exact = beats.iter().copied().find(|beat| *beat >= at);
             let told = merged.after(Tick(at)).map(|tick| tick.0);
@@ -111,9 +111,9 @@ mod tests {
         #[test]
         fn its_memory_is_bounded(beats in 0_u64..10_000) {
             let all: Vec<_> = (0..beats).map(|n| n * 100).collect();
-            let pulses = pulses(10, &all);
-            prop_assert!(pulses.stretches.len() <= MOST);
-            prop_assert_eq!(pulses.after(Tick(0)).is_some(), beats > 0);
+            let timeline = timeline(10, &all);
+            prop_assert!(timeline.stretches.len() <= MOST);
+            prop_assert_eq!(timeline.after(Tick(0)).is_some(), beats > 0);
         }
     }
 }

@@ -1,5 +1,5 @@
 //! What is made of every interval that is complete: rows in the files, totals, a report, and the stories of faults. Whether its
-//! load comes from workers or from the records of shards makes no difference.
+//! batch comes from workers or from the records of shards makes no difference.
 
 use std::io;
 use std::sync::Arc;
@@ -8,8 +8,8 @@ use super::budget::BudgetWatch;
 use super::cell::Bounds;
 use super::directory::RunFiles;
 use super::fault::FaultWatch;
-use super::interval::{IntervalReport, Running, observation};
-use super::recorder::Load;
+use super::interval::{IntervalReport, ReportBuilder, observation};
+use super::recorder::IntervalBatch;
 use super::refusal::RefusalWatch;
 use super::total::Totals;
 use crate::budget::Budget;
@@ -18,14 +18,14 @@ use crate::record::{FaultId, Layout, SwitchLog};
 
 /// Writes intervals in the order of time. Its memory does not depend on the length of the run.
 #[derive(Debug)]
-pub(super) struct Chronicle {
+pub(super) struct IntervalPipeline {
     layout: Arc<Layout>,
     bounds: Bounds,
     /// Where the last interval ended.
     written_to: Tick,
-    spare: Option<Load>,
+    spare: Option<IntervalBatch>,
     pub(super) totals: Totals,
-    running: Running,
+    running: ReportBuilder,
     faults: FaultWatch,
     budgets: BudgetWatch,
     refusals: RefusalWatch,
@@ -33,7 +33,7 @@ pub(super) struct Chronicle {
     untold: bool,
 }
 
-impl Chronicle {
+impl IntervalPipeline {
     /// One that follows the faults whose switches are noted in `log`.
     pub(super) fn new(layout: Arc<Layout>, log: SwitchLog) -> Self {
         Self {
@@ -41,7 +41,7 @@ impl Chronicle {
             written_to: Tick::ZERO,
             spare: None,
             totals: Totals::new(Arc::clone(&layout)),
-            running: Running::new(Arc::clone(&layout)),
+            running: ReportBuilder::new(Arc::clone(&layout)),
             faults: FaultWatch::new(Arc::clone(&layout), log),
             budgets: BudgetWatch::default(),
             refusals: RefusalWatch::default(),
@@ -71,19 +71,19 @@ impl Chronicle {
         self.written_to
     }
 
-    /// A load with nothing in it.
-    pub(super) fn blank(&mut self) -> Load {
-        self.spare.take().unwrap_or_else(|| Load::new(&self.layout))
+    /// A batch with nothing in it.
+    pub(super) fn blank(&mut self) -> IntervalBatch {
+        self.spare.take().unwrap_or_else(|| IntervalBatch::new(&self.layout))
     }
 
     /// Adds all of `part` to `whole`.
-    pub(super) fn add(&self, whole: &mut Load, part: &Load) {
+    pub(super) fn add(&self, whole: &mut IntervalBatch, part: &IntervalBatch) {
         for (key, cell) in part.cells.iter() {
             whole.cells.get_or_new(key, self.bounds).add(cell);
         }
         whole.anomalies.add(&part.anomalies);
         whole.deliveries.add(&part.deliveries);
-        whole.pulses.add(&part.pulses);
+        whole.ok_timeline.add(&part.ok_timeline);
         whole.failures.add(&part.failures);
         for (mine, theirs) in whole.gauges.iter_mut().zip(&part.gauges) {
             mine.add(theirs);
@@ -98,7 +98,7 @@ impl Chronicle {
         &mut self,
         number: u64,
         end: Tick,
-        mut load: Load,
+        mut batch: IntervalBatch,
         files: &mut RunFiles,
         on_interval: &mut impl FnMut(&IntervalReport),
     ) -> io::Result<()> {
@@ -106,24 +106,24 @@ impl Chronicle {
         // Stragglers after the last boundary have no time of their own; they get an interval's length.
         let end = if end > start { end } else { start.plus_ns(self.layout.interval_ns) };
         let switches = self.faults.switch(end);
-        files.keep(number, reached, &load, &self.faults.heard())?;
+        files.keep(number, reached, &batch, &self.faults.heard())?;
         let active = self.faults.active(start, end);
-        files.append(&self.layout, (start, end), &self.names(&active), &mut load)?;
-        self.totals.absorb(&load, end);
+        files.append(&self.layout, (start, end), &self.names(&active), &mut batch)?;
+        self.totals.absorb(&batch, end);
         self.written_to = end;
-        self.untold |= !load.failures.is_empty();
+        self.untold |= !batch.failures.is_empty();
         // Where descriptors have run out this fails, and the run must not: the next interval tries again.
         self.untold = self.untold && files.write_failures(&self.totals.failures()).is_err();
-        let mut report = self.running.report(start, end, &load, &self.totals);
+        let mut report = self.running.report(start, end, &batch, &self.totals);
         report.refused = self.refusals.judge(end, &self.totals);
         (report.switches, report.faults) = (switches, active.clone());
-        let (observation, connected) = observation(&self.layout, &report, &load.cells);
-        self.faults.observe(&observation, &connected, active, &load.pulses);
+        let (observation, connected) = observation(&self.layout, &report, &batch.cells);
+        self.faults.observe(&observation, &connected, active, &batch.ok_timeline);
         self.write_faults(files)?;
-        report.budget_failed = self.budgets.judge(end, &self.totals, &load.gauges, || self.faults.rows());
+        report.budget_failed = self.budgets.judge(end, &self.totals, &batch.gauges, || self.faults.rows());
         on_interval(&report);
-        load.recycle(self.layout.phase_at(end));
-        self.spare = Some(load);
+        batch.recycle(self.layout.phase_at(end));
+        self.spare = Some(batch);
         Ok(())
     }
 

@@ -1,4 +1,4 @@
-//! What budgets find: a measured figure or why there is none, and the figures of the spells of faults.
+//! What budgets find: a measured figure or why there is none, and the figures of the activations of faults.
 
 use super::level::Sums;
 use super::outage::{Outage, Recovery as State};
@@ -7,27 +7,27 @@ use crate::record::Outcomes;
 
 /// A measured figure, in the measure of its unit.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Measured {
+pub(super) struct MeasuredValue {
     pub(super) value: f64,
     /// Whether the true value is at least that.
     pub(super) at_least: bool,
 }
 
-impl Measured {
+impl MeasuredValue {
     pub(super) const fn exactly(value: f64) -> Self {
         Self { value, at_least: false }
     }
 }
 
 /// A figure, or why there is none.
-pub(super) type Finding = Result<Measured, String>;
+pub(super) type Measurement = Result<MeasuredValue, String>;
 
-/// The spell that keeps least to the condition: one without data, else one that fails, else the one nearest to failing.
-pub(super) fn worst(spells: &[&Outage], condition: &Condition) -> Finding {
-    let mut worst: Option<Measured> = None;
-    for spell in spells {
-        let found =
-            of_spell(spell, condition.metric).map_err(|why| format!("{why} (spell {})", spell.turn + 1))?;
+/// The activation that keeps least to the condition: one without data, else one that fails, else the one nearest to failing.
+pub(super) fn worst(activations: &[&Outage], condition: &Condition) -> Measurement {
+    let mut worst: Option<MeasuredValue> = None;
+    for activation in activations {
+        let found = of_activation(activation, condition.metric)
+            .map_err(|why| format!("{why} (activation {})", activation.turn + 1))?;
         let takes_its_place = worst.is_none_or(|worst| {
             if condition.comparison.is_ceiling() {
                 (found.at_least, found.value) > (worst.at_least, worst.value)
@@ -42,19 +42,19 @@ pub(super) fn worst(spells: &[&Outage], condition: &Condition) -> Finding {
     worst.ok_or_else(|| "it was never on".to_owned())
 }
 
-fn of_spell(spell: &Outage, metric: Metric) -> Finding {
+fn of_activation(activation: &Outage, metric: Metric) -> Measurement {
     let seconds = |time: Option<f64>, why: &str| {
-        time.map(|s| Measured::exactly((s * 1e9).round())).ok_or_else(|| why.to_owned())
+        time.map(|s| MeasuredValue::exactly((s * 1e9).round())).ok_or_else(|| why.to_owned())
     };
     let millis = |time: Option<f64>, at_least| {
-        let measured = time.map(|ms| Measured { value: (ms * 1e6).round(), at_least });
+        let measured = time.map(|ms| MeasuredValue { value: (ms * 1e6).round(), at_least });
         measured.ok_or_else(|| "no reading ended".to_owned())
     };
-    let number = |number: u64| Ok(Measured::exactly(number as f64));
+    let number = |number: u64| Ok(MeasuredValue::exactly(number as f64));
     let recovery = match metric {
         Metric::Recovery(recovery) => recovery,
         Metric::Figure(figure) => {
-            let counts = sums(spell);
+            let counts = sums(activation);
             // Where nothing ended, nothing failed either: that proves nothing.
             let ended = counts.ended();
             return if ended == 0 { Err("no reading ended".to_owned()) } else { audited(figure, &counts) };
@@ -62,23 +62,29 @@ fn of_spell(spell: &Outage, metric: Metric) -> Finding {
         Metric::Percentile(..) => return Err("not known of a fault".to_owned()),
     };
     match recovery {
-        Recovery::Recovered => match spell.state {
-            State::Recovered => Ok(Measured::exactly(1.0)),
-            State::NotRecovered => Ok(Measured::exactly(0.0)),
+        Recovery::Recovered => match activation.state {
+            State::Recovered => Ok(MeasuredValue::exactly(1.0)),
+            State::NotRecovered => Ok(MeasuredValue::exactly(0.0)),
             state => Err(unproven(state).to_owned()),
         },
-        Recovery::RecoveredAfter => seconds(spell.recovered_after_s, unproven(spell.state)),
-        Recovery::FirstOkAfter => seconds(spell.first_ok_after_s, "no reading ended ok after it"),
-        Recovery::BacklogDrainedAfter => seconds(spell.backlog_drained_after_s, "the backlog was never gone"),
-        Recovery::ReconnectedAfter => seconds(spell.reconnected_99_after_s, "nothing was connected again"),
-        Recovery::P99Before => millis(spell.p99_before_ms, false),
-        Recovery::WorstP99 => millis(spell.worst_p99_ms, spell.worst_p99_censored),
-        Recovery::PeakBacklog => number(spell.peak_backlog),
-        Recovery::BacklogBefore => number(spell.backlog_before),
-        Recovery::Reconnected => number(spell.reconnected),
-        Recovery::PeakReconnectsPerS => Ok(Measured::exactly(spell.peak_reconnects_per_s.unwrap_or(0.0))),
-        Recovery::Devices => number(u64::from(spell.devices)),
-        Recovery::Acted => spell.acted.map_or_else(|| Err("that is not counted".to_owned()), number),
+        Recovery::RecoveredAfter => seconds(activation.recovered_after_s, unproven(activation.state)),
+        Recovery::FirstOkAfter => seconds(activation.first_ok_after_s, "no reading ended ok after it"),
+        Recovery::BacklogDrainedAfter => {
+            seconds(activation.backlog_drained_after_s, "the backlog was never gone")
+        }
+        Recovery::ReconnectedAfter => {
+            seconds(activation.reconnected_99_after_s, "nothing was connected again")
+        }
+        Recovery::P99Before => millis(activation.p99_before_ms, false),
+        Recovery::WorstP99 => millis(activation.worst_p99_ms, activation.worst_p99_censored),
+        Recovery::PeakBacklog => number(activation.peak_backlog),
+        Recovery::BacklogBefore => number(activation.backlog_before),
+        Recovery::Reconnected => number(activation.reconnected),
+        Recovery::PeakReconnectsPerS => {
+            Ok(MeasuredValue::exactly(activation.peak_reconnects_per_s.unwrap_or(0.0)))
+        }
+        Recovery::Devices => number(u64::from(activation.devices)),
+        Recovery::Acted => activation.acted.map_or_else(|| Err("that is not counted".to_owned()), number),
     }
 }
 
@@ -91,16 +97,17 @@ const fn unproven(state: State) -> &'static str {
     }
 }
 
-/// How the readings of a spell ended.
-const fn sums(spell: &Outage) -> Sums {
-    let Outage { ok, shed, error, timeout, lost, dropped, duplicated, reordered, .. } = *spell;
+/// How the readings of an activation ended.
+const fn sums(activation: &Outage) -> Sums {
+    let Outage { ok, shed, error, timeout, lost, dropped, duplicated, reordered, .. } = *activation;
     Sums { ok, shed, error, timeout, lost, dropped, duplicated, reordered }
 }
 
 /// Figures that rest on how readings or connections ended alone.
-pub(super) fn counted(figure: Figure, outcomes: &Outcomes) -> Finding {
-    let number = |number: u64| Ok(Measured::exactly(number as f64));
-    let found = |rate: Option<f64>| rate.map(Measured::exactly).ok_or_else(|| "nothing ended".to_owned());
+pub(super) fn counted(figure: Figure, outcomes: &Outcomes) -> Measurement {
+    let number = |number: u64| Ok(MeasuredValue::exactly(number as f64));
+    let found =
+        |rate: Option<f64>| rate.map(MeasuredValue::exactly).ok_or_else(|| "nothing ended".to_owned());
     let share = |part: u64| found(outcomes.share(part));
     match figure {
         Figure::ErrorRate | Figure::FailedRate | Figure::ConnectErrorRate => found(outcomes.error_rate()),
@@ -122,19 +129,19 @@ pub(super) fn counted(figure: Figure, outcomes: &Outcomes) -> Finding {
 }
 
 /// Figures that rest on how the readings around a fault ended, and on their order.
-pub(super) fn audited(figure: Figure, sums: &Sums) -> Finding {
+pub(super) fn audited(figure: Figure, sums: &Sums) -> Measurement {
     match figure {
         Figure::DuplicatedRate => share(sums.duplicated, sums.ended()),
         Figure::ReorderedRate => share(sums.reordered, sums.ended()),
-        Figure::Duplicated => Ok(Measured::exactly(sums.duplicated as f64)),
-        Figure::Reordered => Ok(Measured::exactly(sums.reordered as f64)),
+        Figure::Duplicated => Ok(MeasuredValue::exactly(sums.duplicated as f64)),
+        Figure::Reordered => Ok(MeasuredValue::exactly(sums.reordered as f64)),
         figure => counted(figure, &sums.outcomes()),
     }
 }
 
-pub(super) fn share(part: u64, whole: u64) -> Finding {
+pub(super) fn share(part: u64, whole: u64) -> Measurement {
     if whole == 0 {
         return Err("nothing ended".to_owned());
     }
-    Ok(Measured::exactly(part as f64 / whole as f64))
+    Ok(MeasuredValue::exactly(part as f64 / whole as f64))
 }
