@@ -25,7 +25,7 @@ pub enum Order {
 
 /// A fault that acts on devices is to be switched by hand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Lever {
+pub struct FaultSwitch {
     /// Which.
     pub fault: FaultId,
     /// The number of the spell, for the log.
@@ -38,7 +38,7 @@ pub struct Lever {
 #[derive(Debug, Clone)]
 pub struct Control {
     order: Arc<watch::Sender<Order>>,
-    levers: broadcast::Sender<Lever>,
+    switches: broadcast::Sender<FaultSwitch>,
 }
 
 impl Default for Control {
@@ -50,7 +50,7 @@ impl Default for Control {
 impl Control {
     /// A control whose order is [`Order::Run`].
     pub fn new() -> Self {
-        Self { order: Arc::new(watch::Sender::new(Order::Run)), levers: broadcast::Sender::new(SWITCHES) }
+        Self { order: Arc::new(watch::Sender::new(Order::Run)), switches: broadcast::Sender::new(SWITCHES) }
     }
 
     /// Gives an order; one that is milder than the present order is ignored.
@@ -71,9 +71,9 @@ impl Control {
     }
 
     /// Has every worker switch a fault for its devices. Workers that have ended do not hear it.
-    pub fn pull(&self, lever: Lever) {
+    pub fn pull(&self, switch: FaultSwitch) {
         // An error means that no worker is there.
-        let _ = self.levers.send(lever);
+        let _ = self.switches.send(switch);
     }
 
     /// Hears of every change of the order.
@@ -81,8 +81,8 @@ impl Control {
         self.order.subscribe()
     }
 
-    pub(super) fn levers(&self) -> broadcast::Receiver<Lever> {
-        self.levers.subscribe()
+    pub(super) fn switches(&self) -> broadcast::Receiver<FaultSwitch> {
+        self.switches.subscribe()
     }
 }
 

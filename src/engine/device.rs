@@ -6,7 +6,7 @@ use std::task::{Context, Waker};
 
 use super::fault::Ailment;
 use super::ledger::Ledger;
-use super::pause::{Hold, Stay};
+use super::pause::{Hold, WaitTracker};
 use super::reconnect::Role;
 use crate::clock::Tick;
 use crate::fault::{Ending, Weather};
@@ -49,17 +49,17 @@ pub(super) struct Device {
     /// Readings that were answered or heard, in all.
     pub(super) answered: Cell<u64>,
     /// What keeps it from sending, and has kept it so far.
-    pub(super) stay: Cell<Stay>,
+    pub(super) stay: Cell<WaitTracker>,
     pub(super) role: Role,
-    /// When the `Expire` entry for the ledger that was put into the agenda last is due.
+    /// When the `Expire` entry for the ledger that was put into the timer queue last is due.
     pub(super) expiry_at: Cell<Option<Tick>>,
-    /// When the next keep-alive is due, while an entry for it stands in the agenda.
+    /// When the next keep-alive is due, while an entry for it stands in the timer queue.
     pub(super) keep_alive_at: Cell<Option<Tick>>,
     /// The last seeded anomaly that was flagged, by its number; 0 before the first.
     pub(super) found: Cell<u32>,
     /// A reading that is to be sent once more.
     pub(super) repeat: RefCell<Option<(PhaseId, Reading)>>,
-    pub(super) habit: Habit,
+    pub(super) policy: ConnectionPolicy,
     /// Faults that hit it, and whether any of them concerns its readings.
     pub(super) hits: Box<[Hit]>,
     pub(super) ailing: bool,
@@ -69,7 +69,7 @@ pub(super) struct Device {
     pub(super) struck: Cell<Option<Ending>>,
     /// A fault cut off its last attempt to connect.
     pub(super) barred: Cell<bool>,
-    /// For when an entry was last put into the agenda, because held bytes or messages are due then.
+    /// For when an entry was last put into the timer queue, because held bytes or messages are due then.
     pub(super) bell_at: Cell<Option<Tick>>,
     /// Whether its session outlives its connections, and what is to be completed on the next.
     pub(super) lasting: bool,
@@ -82,7 +82,7 @@ pub(super) struct Device {
 
 /// What the plan makes of the device's connection.
 #[derive(Debug, Default)]
-pub(super) struct Habit {
+pub(super) struct ConnectionPolicy {
     /// An outage that has not begun.
     outage: Cell<Option<Outage>>,
     /// Until when it stays offline.
@@ -93,18 +93,18 @@ pub(super) struct Habit {
     awake_ns: Option<u64>,
     /// Its last answer, or its connection.
     stirred: Cell<Tick>,
-    /// When it may fall asleep, while an entry for it stands in the agenda.
+    /// When it may fall asleep, while an entry for it stands in the timer queue.
     pub(super) rest_armed: Cell<Option<Tick>>,
     /// Time between two stored readings that are sent after an outage, nanoseconds.
     flush_gap_ns: Option<u64>,
     /// When the last outage ended: readings due before are stored ones.
     resumed: Cell<Tick>,
-    /// When the next stored reading may go out, and whether an entry for it stands in the agenda.
+    /// When the next stored reading may go out, and whether an entry for it stands in the timer queue.
     flush_at: Cell<Tick>,
     pub(super) flush_armed: Cell<bool>,
 }
 
-impl Habit {
+impl ConnectionPolicy {
     fn of(fleet: &Fleet, outage: Option<Outage>) -> Self {
         let behaviour = &fleet.behaviour;
         Self {
@@ -225,13 +225,17 @@ impl Device {
             slot,
             fleet: plan.fleet,
             // What is due before its turn to connect waits for the rate at which its fleet connects.
-            stay: Cell::new(Stay::new(if plan.connect_at.is_some() { Hold::Own } else { Hold::Service })),
+            stay: Cell::new(WaitTracker::new(if plan.connect_at.is_some() {
+                Hold::Own
+            } else {
+                Hold::Service
+            })),
             role: if fleet.model == Model::Subscriber { Role::Listener } else { Role::Sender },
             connect_at: plan.connect_at,
             leave_at: plan.leave_at,
             starts: plan.starts,
             ends: plan.ends,
-            habit: Habit::of(fleet, plan.outage),
+            policy: ConnectionPolicy::of(fleet, plan.outage),
             attentive: Cell::new(false),
             plan: RefCell::new(plan),
             ledger: RefCell::new(ledger),
@@ -259,7 +263,7 @@ impl Device {
 
     /// Whether something is due and nothing was under way for long enough that the peer may have closed the connection as idle.
     pub(super) fn has_idled(&self, now: Tick) -> bool {
-        self.habit.quiet_ns(now) >= IDLE_NS && self.ledger.borrow().is_idle() && !self.is_settled()
+        self.policy.quiet_ns(now) >= IDLE_NS && self.ledger.borrow().is_idle() && !self.is_settled()
     }
 
     /// Whether it is to go for good at `now`.
@@ -291,48 +295,52 @@ impl Device {
 mod tests {
     use super::*;
 
-    fn habit(outage: Option<(u64, u64)>, awake_ns: Option<u64>, flush_gap_ns: Option<u64>) -> Habit {
+    fn policy(
+        outage: Option<(u64, u64)>,
+        awake_ns: Option<u64>,
+        flush_gap_ns: Option<u64>,
+    ) -> ConnectionPolicy {
         let outage = outage.map(|(from, until)| Outage { from: Tick(from), until: Tick(until) });
-        Habit { outage: Cell::new(outage), awake_ns, flush_gap_ns, ..Habit::default() }
+        ConnectionPolicy { outage: Cell::new(outage), awake_ns, flush_gap_ns, ..ConnectionPolicy::default() }
     }
 
     #[test]
     fn an_outage_cuts_once_and_keeps_the_device_away() {
-        let habit = habit(Some((100, 300)), None, None);
-        assert_eq!(habit.online_at(Tick(50)), Tick(50));
-        assert!(!habit.cuts(Tick(99)));
-        assert!(habit.cuts(Tick(100)));
-        assert!(!habit.cuts(Tick(100)));
-        assert_eq!(habit.online_at(Tick(150)), Tick(300));
-        assert_eq!(habit.online_at(Tick(400)), Tick(400));
+        let policy = policy(Some((100, 300)), None, None);
+        assert_eq!(policy.online_at(Tick(50)), Tick(50));
+        assert!(!policy.cuts(Tick(99)));
+        assert!(policy.cuts(Tick(100)));
+        assert!(!policy.cuts(Tick(100)));
+        assert_eq!(policy.online_at(Tick(150)), Tick(300));
+        assert_eq!(policy.online_at(Tick(400)), Tick(400));
     }
 
     #[test]
     fn an_outage_that_finds_no_connection_still_keeps_the_device_away() {
-        let habit = habit(Some((100, 300)), None, None);
-        assert_eq!(habit.online_at(Tick(120)), Tick(300));
-        assert!(!habit.cuts(Tick(350)));
+        let policy = policy(Some((100, 300)), None, None);
+        assert_eq!(policy.online_at(Tick(120)), Tick(300));
+        assert!(!policy.cuts(Tick(350)));
     }
 
     #[test]
     fn stored_readings_go_out_at_their_rate_and_newer_ones_at_once() {
-        let habit = habit(Some((100, 300)), None, Some(10));
-        assert!(habit.cuts(Tick(100)));
-        assert_eq!(habit.flush_at(Tick(120)), Some(Tick(300)));
-        habit.flushed(Tick(300), Tick(302));
-        assert_eq!(habit.flush_at(Tick(130)), Some(Tick(310)));
+        let policy = policy(Some((100, 300)), None, Some(10));
+        assert!(policy.cuts(Tick(100)));
+        assert_eq!(policy.flush_at(Tick(120)), Some(Tick(300)));
+        policy.flushed(Tick(300), Tick(302));
+        assert_eq!(policy.flush_at(Tick(130)), Some(Tick(310)));
         // The service kept the device waiting: no burst makes up for it.
-        habit.flushed(Tick(310), Tick(500));
-        assert_eq!(habit.flush_at(Tick(140)), Some(Tick(510)));
-        assert_eq!(habit.flush_at(Tick(300)), None);
+        policy.flushed(Tick(310), Tick(500));
+        assert_eq!(policy.flush_at(Tick(140)), Some(Tick(510)));
+        assert_eq!(policy.flush_at(Tick(300)), None);
     }
 
     #[test]
     fn a_sleepy_device_stays_as_long_as_stated_after_its_last_answer() {
-        let habit = habit(None, Some(20), None);
-        assert!(habit.on_demand());
-        habit.stir(Tick(100));
-        assert_eq!(habit.rest_at(), Some(Tick(120)));
-        assert_eq!(self::habit(None, None, None).rest_at(), None);
+        let policy = policy(None, Some(20), None);
+        assert!(policy.on_demand());
+        policy.stir(Tick(100));
+        assert_eq!(policy.rest_at(), Some(Tick(120)));
+        assert_eq!(self::policy(None, None, None).rest_at(), None);
     }
 }

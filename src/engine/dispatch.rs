@@ -2,11 +2,11 @@
 
 use std::task::Context;
 
-use super::agenda::Task;
 use super::device::Device;
 use super::exchange;
 use super::ledger::Waiting;
 use super::pause::Hold;
+use super::timer::Task;
 use super::worker::Worker;
 use crate::clock::Tick;
 use crate::fleet::Reading;
@@ -51,20 +51,20 @@ fn held_back<S: Sink>(worker: &Worker<S>, device: &Device, now: Tick) -> bool {
         let ledger = device.ledger.borrow();
         (ledger.next_intended(), ledger.has_room())
     };
-    let Some(allowed) = front.and_then(|intended| device.habit.flush_at(intended)) else { return false };
+    let Some(allowed) = front.and_then(|intended| device.policy.flush_at(intended)) else { return false };
     if now < allowed {
         device.linked.set(false);
         worker.hold(device, Hold::Plan, now);
-        if !device.habit.flush_armed.replace(true) {
+        if !device.policy.flush_armed.replace(true) {
             worker.schedule(allowed, device, Task::Wake);
         }
         return true;
     }
-    device.habit.flush_armed.set(false);
+    device.policy.flush_armed.set(false);
     worker.hold(device, Hold::Service, allowed);
     if has_room {
         device.ledger.borrow_mut().unblock(allowed);
-        device.habit.flushed(allowed, now);
+        device.policy.flushed(allowed, now);
     }
     false
 }
@@ -112,7 +112,7 @@ fn hand_over<S: Sink>(
         exchange::address(fleet, &plan.device, reading, worker.epoch_ns, &mut address)
     };
     let actual = worker.clock.now();
-    worker.vigil.sent(actual);
+    worker.idle.sent(actual);
     let first = match sending {
         Sending::Next { next, again } => {
             let phase = next.phase;
@@ -137,7 +137,7 @@ fn hand_over<S: Sink>(
     sent.map(|()| Some(actual))
 }
 
-/// Keeps one `Expire` entry in the agenda while something is in flight: one that is still to come, and will be followed by
+/// Keeps one `Expire` entry in the timer queue while something is in flight: one that is still to come, and will be followed by
 /// another where it finds that nothing has expired yet.
 pub(super) fn arm_expiry<S: Sink>(worker: &Worker<S>, device: &Device, now: Tick) {
     if device.expiry_at.get().is_some_and(|armed| armed > now) {

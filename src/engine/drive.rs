@@ -4,7 +4,7 @@ use std::future::{Future, poll_fn};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use super::agenda::Task;
+use super::delivery::Delivery;
 use super::device::{Attempt, Device};
 use super::dispatch::{arm_expiry, send_next};
 use super::exchange;
@@ -12,8 +12,8 @@ use super::fault::error_of;
 use super::ledger::{Closing, Expired, Settled};
 use super::pause::Hold;
 use super::reason::{attempt_cut_short, struck};
-use super::reconnect::{Again, Ended};
-use super::relay::Heard;
+use super::reconnect::{EndedConnection, Reconnect};
+use super::timer::Task;
 use super::worker::{GOODBYE, Stage, Worker, attempt_sample};
 use crate::clock::Tick;
 use crate::fault::Ending;
@@ -21,7 +21,7 @@ use crate::protocol::{Answer, Endpoint, Event, Failure, Identity, Session};
 use crate::record::{ErrorKind, Finding, Kind, Outcome, Reason, Sink};
 
 /// Why a conversation ended.
-enum Parting {
+enum Disconnect {
     /// The run is over, or the device leaves for good.
     Closing,
     /// The connection is unusable.
@@ -63,17 +63,17 @@ pub(super) async fn drive<S: Sink>(worker: Rc<Worker<S>>, device: Rc<Device>) {
             continue;
         };
         let begun = (worker.clock.now(), device.answered.get());
-        let parting = converse(&worker, &device, &mut session).await;
+        let disconnect = converse(&worker, &device, &mut session).await;
         device.linked.set(false);
         device.repeat.take();
         let now = worker.clock.now();
-        match parting {
-            Parting::Closing => {
+        match disconnect {
+            Disconnect::Closing => {
                 // A device that leaves in mid-run must not wait for ever for a peer that does not let go.
                 goodbye(&mut session).await;
                 return;
             }
-            Parting::Abandoned => {
+            Disconnect::Abandoned => {
                 // Nor can any other reading that was sent on it be answered any more.
                 let reason = worker.reasons(&device).timeout.clone();
                 give_up_all(&worker, &device, Outcome::Timeout, &reason, now);
@@ -82,15 +82,15 @@ pub(super) async fn drive<S: Sink>(worker: Rc<Worker<S>>, device: Rc<Device>) {
             }
             // What was under way is sent again, or completed on the next connection: the cut is the plan's doing, and the wait
             // for it shows in the response time.
-            Parting::Cut => {
+            Disconnect::Cut => {
                 if !lasts(&device, session, false) {
                     device.ledger.borrow_mut().recall(worker.waited(&device, now));
                 }
-                let at = device.habit.resumed();
+                let at = device.policy.resumed();
                 worker.schedule(at, &device, Task::Wake);
                 next = Next { at: Some(at), failures: 0, hold: Hold::Service };
             }
-            Parting::Struck(ending) => {
+            Disconnect::Struck(ending) => {
                 match ending {
                     Ending::Reset => session.abort(),
                     // A session that outlives its connection must have said goodbye before the next one.
@@ -106,12 +106,12 @@ pub(super) async fn drive<S: Sink>(worker: Rc<Worker<S>>, device: Rc<Device>) {
                 }
                 next = at_once(&device, now);
             }
-            Parting::Asleep => {
+            Disconnect::Asleep => {
                 // Saying goodbye must not keep the next reading waiting.
                 part(session);
                 next = Next { at: None, failures: 0, hold: Hold::Service };
             }
-            Parting::Broken(failure) => {
+            Disconnect::Broken(failure) => {
                 let ended = ended(&device, begun);
                 if !lasts(&device, session, false) {
                     give_up_all(&worker, &device, Outcome::Error(failure.kind), &failure.reason, now);
@@ -124,14 +124,14 @@ pub(super) async fn drive<S: Sink>(worker: Rc<Worker<S>>, device: Rc<Device>) {
 
 /// A connection as soon as it may be; of a device that connects on demand, when there is something to do.
 fn at_once(device: &Device, now: Tick) -> Next {
-    let wanted = !device.habit.on_demand() || !device.is_settled();
+    let wanted = !device.policy.on_demand() || !device.is_settled();
     Next { at: wanted.then_some(now), failures: 0, hold: Hold::Service }
 }
 
 /// How a connection went that was made at `begun.0`, when the device had been answered `begun.1` times.
-fn ended(device: &Device, begun: (Tick, u64)) -> Ended {
+fn ended(device: &Device, begun: (Tick, u64)) -> EndedConnection {
     let ledger = device.ledger.borrow();
-    Ended {
+    EndedConnection {
         in_use: !ledger.is_idle(),
         role: device.role,
         served: device.answered.get() > begun.1,
@@ -140,16 +140,16 @@ fn ended(device: &Device, begun: (Tick, u64)) -> Ended {
 }
 
 /// When the next connection follows one that has ended unasked for.
-fn follow<S: Sink>(worker: &Worker<S>, device: &Device, ended: Ended, failures: u32) -> Next {
+fn follow<S: Sink>(worker: &Worker<S>, device: &Device, ended: EndedConnection, failures: u32) -> Next {
     let now = worker.clock.now();
     match ended.again(failures) {
-        Again::WhenDue => {
+        Reconnect::WhenDue => {
             Next { at: (!device.is_settled()).then_some(now), failures: 0, hold: Hold::Service }
         }
-        Again::After { failures, .. } if device.habit.on_demand() && device.is_settled() => {
+        Reconnect::After { failures, .. } if device.policy.on_demand() && device.is_settled() => {
             Next { at: None, failures, hold: Hold::Service }
         }
-        Again::After { wait, failures } => {
+        Reconnect::After { wait, failures } => {
             let severed = device.was_severed(Tick(now.0.saturating_sub(ECHO_NS)));
             pause(worker, device, (wait, failures), if severed { Hold::Plan } else { Hold::Own })
         }
@@ -186,7 +186,7 @@ fn lasts(device: &Device, session: Session, polite: bool) -> bool {
 /// The next attempt after one that was made at `tried` and failed.
 fn retry<S: Sink>(worker: &Worker<S>, device: &Device, failed: Next, tried: Tick) -> Next {
     let failures = failed.failures.saturating_add(1);
-    if device.habit.on_demand() && device.is_settled() {
+    if device.policy.on_demand() && device.is_settled() {
         return Next { at: None, failures, hold: Hold::Service };
     }
     let severed = device.barred.take() || device.was_severed(tried);
@@ -210,7 +210,7 @@ async fn wait_for<S: Sink>(worker: &Worker<S>, device: &Device, next: Next) -> O
             _ if idle && device.leaves(now) => return Poll::Ready(None),
             _ => {}
         }
-        let online = device.habit.online_at(now);
+        let online = device.policy.online_at(now);
         worker.hold(device, if online > now { Hold::Plan } else { next.hold }, now);
         if online > now {
             return Poll::Pending;
@@ -218,7 +218,7 @@ async fn wait_for<S: Sink>(worker: &Worker<S>, device: &Device, next: Next) -> O
         let wanted = next.at.or_else(|| device.ledger.borrow().next_intended());
         match wanted {
             // What was due while the plan kept the device offline cannot connect before it may.
-            Some(wanted) if wanted <= now => Poll::Ready(Some(wanted.max(device.habit.resumed()))),
+            Some(wanted) if wanted <= now => Poll::Ready(Some(wanted.max(device.policy.resumed()))),
             _ => Poll::Pending,
         }
     })
@@ -295,9 +295,9 @@ async fn connect<S: Sink>(
     worker.reach[usize::from(device.fleet.0)].borrow_mut().attempted(session.is_some(), now);
     if session.is_some() {
         device.ledger.borrow_mut().unblock(now);
-        device.habit.stir(now);
+        device.policy.stir(now);
         // An entry of an earlier connection may have passed unseen.
-        device.habit.flush_armed.set(false);
+        device.policy.flush_armed.set(false);
         arm_keep_alive(worker, device, now);
     }
     session
@@ -313,16 +313,16 @@ fn arm_keep_alive<S: Sink>(worker: &Worker<S>, device: &Device, now: Tick) {
 }
 
 /// Sends what is due and takes in what comes back, until the connection or the run ends.
-async fn converse<S: Sink>(worker: &Worker<S>, device: &Device, session: &mut Session) -> Parting {
+async fn converse<S: Sink>(worker: &Worker<S>, device: &Device, session: &mut Session) -> Disconnect {
     device.linked.set(session.ready() && device.ledger.borrow().has_room());
     poll_fn(|cx| {
         device.listen(cx);
         device.attentive.set(true);
-        worker.vigil.stir();
-        let parting = attend(worker, device, session, cx);
+        worker.idle.stir();
+        let disconnect = attend(worker, device, session, cx);
         device.attentive.set(false);
         worker.note(device, session);
-        parting
+        disconnect
     })
     .await
 }
@@ -334,13 +334,13 @@ fn attend<S: Sink>(
     device: &Device,
     session: &mut Session,
     cx: &mut Context<'_>,
-) -> Poll<Parting> {
+) -> Poll<Disconnect> {
     let (mut read, mut looked) = (None, false);
     loop {
         let all_heard = match session.poll_event(cx) {
             Poll::Ready(Ok(event)) => {
                 let at = worker.clock.now();
-                worker.vigil.heard(at);
+                worker.idle.heard(at);
                 take_in(worker, device, session, event, at);
                 read = Some(at);
                 // What has been received already wants its stamp before anything is sent.
@@ -349,16 +349,16 @@ fn attend<S: Sink>(
                 }
                 false
             }
-            Poll::Ready(Err(failure)) => return Poll::Ready(Parting::Broken(failure)),
+            Poll::Ready(Err(failure)) => return Poll::Ready(Disconnect::Broken(failure)),
             Poll::Pending => true,
         };
         let now = read.take().unwrap_or_else(|| worker.clock.now());
-        worker.vigil.nudge(now);
-        if let Some(parting) = plan_parting(worker, device, now) {
-            return Poll::Ready(parting);
+        worker.idle.nudge(now);
+        if let Some(disconnect) = planned_disconnect(worker, device, now) {
+            return Poll::Ready(disconnect);
         }
         if expire(worker, device, now) && !session.survives_timeout() {
-            return Poll::Ready(Parting::Abandoned);
+            return Poll::Ready(Disconnect::Abandoned);
         }
         if all_heard && !looked && device.has_idled(now) {
             // The peer may have closed it just before: then nothing is sent into it.
@@ -370,34 +370,34 @@ fn attend<S: Sink>(
         match kept.and_then(|()| send_next(worker, device, session, cx, now)) {
             Ok(None) if all_heard => return Poll::Pending,
             Ok(sent) => read = sent,
-            Err(failure) => return Poll::Ready(Parting::Broken(failure)),
+            Err(failure) => return Poll::Ready(Disconnect::Broken(failure)),
         }
     }
 }
 
 /// Whether the plan, or the end of the run, ends the connection at `now`.
-fn plan_parting<S: Sink>(worker: &Worker<S>, device: &Device, now: Tick) -> Option<Parting> {
+fn planned_disconnect<S: Sink>(worker: &Worker<S>, device: &Device, now: Tick) -> Option<Disconnect> {
     if worker.stage() == Stage::Closing {
-        return Some(Parting::Closing);
+        return Some(Disconnect::Closing);
     }
-    if device.habit.cuts(now) {
-        return Some(Parting::Cut);
+    if device.policy.cuts(now) {
+        return Some(Disconnect::Cut);
     }
     if let Some(ending) = device.struck.take() {
-        return Some(Parting::Struck(ending));
+        return Some(Disconnect::Struck(ending));
     }
     if !device.is_settled() {
         return None;
     }
     if device.leaves(now) {
-        return Some(Parting::Closing);
+        return Some(Disconnect::Closing);
     }
-    let rest_at = device.habit.rest_at()?;
+    let rest_at = device.policy.rest_at()?;
     if now >= rest_at {
-        return Some(Parting::Asleep);
+        return Some(Disconnect::Asleep);
     }
-    if device.habit.rest_armed.get().is_none_or(|armed| armed <= now) {
-        device.habit.rest_armed.set(Some(rest_at));
+    if device.policy.rest_armed.get().is_none_or(|armed| armed <= now) {
+        device.policy.rest_armed.set(Some(rest_at));
         worker.schedule(rest_at, device, Task::Wake);
     }
     None
@@ -407,7 +407,7 @@ fn plan_parting<S: Sink>(worker: &Worker<S>, device: &Device, now: Tick) -> Opti
 fn take_in<S: Sink>(worker: &Worker<S>, device: &Device, session: &mut Session, event: Event, at: Tick) {
     if let Event::Heard { sender, seq } = event {
         device.answered.set(device.answered.get() + 1);
-        return worker.hear(Heard { sender, seq, by: device.fleet, at });
+        return worker.hear(Delivery { sender, seq, by: device.fleet, at });
     }
     if let Event::Closed { seq, answer, stages, flagged } = event {
         let outcome = match answer {
@@ -419,7 +419,7 @@ fn take_in<S: Sink>(worker: &Worker<S>, device: &Device, session: &mut Session, 
         match settled {
             Settled::Closed { sample, reordered } => {
                 device.answered.set(device.answered.get() + 1);
-                device.habit.stir(at);
+                device.policy.stir(at);
                 if reordered {
                     worker.finding(device, Finding::Reordered, sample.phase, seq);
                 }

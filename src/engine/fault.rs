@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use rand::RngExt;
 
-use super::agenda::Task;
-use super::control::Lever;
+use super::control::FaultSwitch;
 use super::device::Device;
+use super::timer::Task;
 use super::worker::{Stage, Worker};
 use crate::clock::Tick;
 use crate::fault::{self, Effect, Ending, Fault, Front, Mishap, Sensor, Timer, Weather};
@@ -170,25 +170,25 @@ impl<S: Sink> Worker<S> {
     }
 
     /// Switches a fault by hand.
-    pub(super) fn pull(&self, lever: Lever, now: Tick) {
-        let number = lever.fault.0;
+    pub(super) fn pull(&self, switch: FaultSwitch, now: Tick) {
+        let number = switch.fault.0;
         let Some(held) = self.faults.list.get(usize::from(number)) else { return };
         // Once the end has begun everything stays mended.
         if self.stage() != Stage::Running {
             return;
         }
-        if lever.on {
-            held.live.set(Some(Spell { turn: lever.turn, since: now }));
-        } else if held.live.get().is_some_and(|live| live.turn == lever.turn) {
+        if switch.on {
+            held.live.set(Some(Spell { turn: switch.turn, since: now }));
+        } else if held.live.get().is_some_and(|live| live.turn == switch.turn) {
             held.live.set(None);
-        } else if held.open.get() == Some(lever.turn) {
+        } else if held.open.get() == Some(switch.turn) {
             held.ended.set(held.open.take());
         } else {
             // It is over already.
             return;
         }
-        let devices = self.switch(number, lever.on, now, now);
-        self.faults.note(number, (lever.turn, lever.on), None, now, devices);
+        let devices = self.switch(number, switch.on, now, now);
+        self.faults.note(number, (switch.turn, switch.on), None, now, devices);
     }
 
     /// Ends everything that is on: nothing may keep what is open from being settled.
@@ -237,10 +237,10 @@ impl<S: Sink> Worker<S> {
             // One that comes late may find it ended by hand.
             Effect::Device(Mishap::Offline { ending }) if on && self.is_offline(device, now) => {
                 device.struck.set(Some(ending));
-                device.habit.ground();
+                device.policy.ground();
             }
             Effect::Device(Mishap::Offline { .. })
-                if device.habit.is_grounded() && !self.is_offline(device, now) =>
+                if device.policy.is_grounded() && !self.is_offline(device, now) =>
             {
                 self.come_back(device, now);
             }
@@ -254,7 +254,7 @@ impl<S: Sink> Worker<S> {
     pub(super) fn come_back(&self, device: &Device, now: Tick) {
         let wait = device.plan.borrow_mut().backoff(0);
         let at = now.plus_ns(wait.as_ns());
-        device.habit.release(at);
+        device.policy.release(at);
         self.schedule(at, device, Task::Wake);
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::pause::Waited;
+use super::pause::WaitTotals;
 use crate::clock::Tick;
 use crate::fleet::Reading;
 use crate::record::{Ages, Finding, FleetId, Gauge, Kind, Outcome, PhaseId, Sample, Stages};
@@ -15,7 +15,7 @@ pub(super) struct Waiting {
     /// When the worker noticed that it was due.
     released: Tick,
     /// What the device had waited until then.
-    before: Waited,
+    before: WaitTotals,
 }
 
 /// A reading that was sent and is not yet closed.
@@ -27,7 +27,7 @@ struct Outstanding {
     eligible: Tick,
     actual: Tick,
     /// What of the wait before, and of pauses since, was not for the service.
-    waited: Waited,
+    waited: WaitTotals,
     /// It was sent before: its end is no reading's end.
     repeat: bool,
 }
@@ -114,7 +114,7 @@ impl Ledger {
         reading: Reading,
         can_send: bool,
         now: Tick,
-        before: Waited,
+        before: WaitTotals,
     ) -> Option<Sample> {
         // Readings that will go out as soon as the device's task runs do not wait in the backlog.
         let leaving = if can_send { self.in_flight_limit - self.in_flight.len() } else { 0 };
@@ -160,7 +160,7 @@ impl Ledger {
     ///
     /// What passed before the worker noticed that it was due is pacing lag, also where the device then waited for the
     /// readings before it: after a stall of the generator that queue is the generator's doing. `so_far`: what the device has waited.
-    pub(super) fn start(&mut self, next: Waiting, actual: Tick, so_far: Waited) {
+    pub(super) fn start(&mut self, next: Waiting, actual: Tick, so_far: WaitTotals) {
         let Waiting { phase, reading, released, before } = next;
         let wait_ns = self.unblocked.min(actual).since(released);
         let eligible = reading.intended.plus_ns(wait_ns).min(actual);
@@ -180,7 +180,7 @@ impl Ledger {
 
     /// Notes that a reading is about to be sent once more.
     pub(super) fn start_repeat(&mut self, phase: PhaseId, reading: Reading, actual: Tick) {
-        let waited = Waited::default();
+        let waited = WaitTotals::default();
         let repeat =
             Outstanding { reading, phase, released: actual, eligible: actual, actual, waited, repeat: true };
         push(&mut self.in_flight, repeat);
@@ -205,7 +205,7 @@ impl Ledger {
 
     /// Takes back what is in flight, because the plan cuts the connection: it will be sent again, in its old order, before
     /// anything newer. May go beyond the backlog's bound by the in-flight limit. `so_far`: what the device has waited.
-    pub(super) fn recall(&mut self, so_far: Waited) {
+    pub(super) fn recall(&mut self, so_far: WaitTotals) {
         let mut recalled: Vec<_> = self.in_flight.drain(..).filter(|open| !open.repeat).collect();
         recalled.sort_by_key(|open| open.reading.seq);
         self.recalled += recalled.len();

@@ -4,14 +4,15 @@
 //! (by global device index; in a shard, by index among the shard's devices), their sockets, its sink and its pacer. Nothing on the hot path is shared or
 //! locked. The engine writes no file and prints nothing: the caller brings one [`Sink`] per worker.
 
-mod account;
-mod agenda;
 mod control;
+mod cpu;
+mod delivery;
 mod device;
 mod dispatch;
 mod drive;
 mod exchange;
 mod fault;
+mod idle;
 mod ledger;
 mod level;
 mod limit;
@@ -19,12 +20,11 @@ mod open;
 mod pause;
 mod reason;
 mod reconnect;
-mod relay;
 mod share;
 mod source;
+mod stall;
+mod timer;
 mod validity;
-mod vigil;
-mod watch;
 mod worker;
 
 use std::io;
@@ -37,13 +37,13 @@ use crate::protocol::Endpoint;
 use crate::record::{Protocol, Shard, Sink, SwitchLog};
 use crate::scenario::Plan;
 
-pub(crate) use control::Lever;
+pub(crate) use control::FaultSwitch;
 pub use control::{Control, Order};
 pub(crate) use level::{LAG_FLOOR_NS, Level};
 pub(crate) use limit::Descriptors;
 pub(crate) use source::sources;
+pub(crate) use stall::StallStats;
 pub(crate) use validity::{Figures, OwnWait};
-pub(crate) use watch::Standstills;
 
 /// Everything a run needs besides its sinks.
 #[derive(Debug, Clone)]
@@ -94,7 +94,7 @@ pub struct WorkerReport {
     /// The share of them that it was ready to run and had no processor, because somebody else used its core.
     pub starved: Option<f64>,
     /// When its main loop stood still from the first measured phase on.
-    pub stalls: Standstills,
+    pub stalls: StallStats,
     /// How long after the end of the plan it had released all that was due in it.
     pub overrun: Duration,
     /// What its pacer woke by.
@@ -113,7 +113,7 @@ pub struct Report {
     /// One report per worker.
     pub workers: Vec<WorkerReport>,
     /// When the machine itself, or this process as a whole, stood still from the first measured phase on.
-    pub standstills: Standstills,
+    pub standstills: StallStats,
     /// How a quota of processor time held this process up in the measured phases; `None` where there is none.
     pub throttling: Option<Throttling>,
     /// Processor time of all cores together that the hypervisor gave to others meanwhile; `None` where the system does not
@@ -136,7 +136,7 @@ pub enum EngineError {
 }
 
 /// With less than this to the next reading a worker stays awake instead of sleeping, nanoseconds; stands in the manifest.
-pub const AWAKE_NS: u64 = vigil::AWAKE_NS;
+pub const AWAKE_NS: u64 = idle::AWAKE_NS;
 
 /// Drives the plan with one worker thread per sink, and returns when all of them are done.
 ///
@@ -148,16 +148,16 @@ pub fn run<S: Sink>(setup: &Setup, sinks: Vec<S>) -> Result<Report, EngineError>
             return Err(EngineError::NoTarget(fleet.protocol));
         }
     }
-    let watch = watch::Watch::start(setup.clock, setup.plan.measuring_starts(), setup.plan.end())?;
+    let watch = stall::StallDetector::start(setup.clock, setup.plan.measuring_starts(), setup.plan.end())?;
     let stolen_before = stolen_time();
     let count = sinks.len();
     let mut threads = Vec::with_capacity(count);
-    let relays = relay::relays(count);
-    for ((index, sink), relay) in sinks.into_iter().enumerate().zip(relays) {
+    let routers = delivery::routers(count);
+    for ((index, sink), router) in sinks.into_iter().enumerate().zip(routers) {
         let setup = setup.clone();
         let name = format!("squall-worker-{index}");
         let body =
-            move || worker::work(&setup, share::Share { index, count, shard: setup.shard }, relay, sink);
+            move || worker::work(&setup, share::Share { index, count, shard: setup.shard }, router, sink);
         threads.push(thread::Builder::new().name(name).spawn(body)?);
     }
     let mut workers = Vec::with_capacity(count);
@@ -169,7 +169,7 @@ pub fn run<S: Sink>(setup: &Setup, sinks: Vec<S>) -> Result<Report, EngineError>
             Err(_) => failure = failure.or(Some(EngineError::Panicked(index))),
         }
     }
-    let watch::Sight { standstills, throttling } = watch.stop();
+    let stall::StallReport { standstills, throttling } = watch.stop();
     let stolen = stolen_time().zip(stolen_before).map(|(after, before)| after.saturating_sub(before));
     if let Some(failure) = failure {
         return Err(failure);

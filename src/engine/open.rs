@@ -76,7 +76,7 @@ impl<S: Sink> Worker<S> {
 /// wait for their turn, or a fault of the scenario acts on its connection.
 fn is_kept_away(device: &Device, now: Tick) -> bool {
     let flushing = device.ledger.borrow().next_intended();
-    device.habit.online_at_or_later(now) > now
-        || flushing.and_then(|intended| device.habit.flush_at(intended)).is_some_and(|at| at > now)
+    device.policy.online_at_or_later(now) > now
+        || flushing.and_then(|intended| device.policy.flush_at(intended)).is_some_and(|at| at > now)
         || device.weather.as_ref().is_some_and(|weather| !weather.is_fair())
 }

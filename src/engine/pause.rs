@@ -21,12 +21,12 @@ pub(super) enum Hold {
 /// How long a device has waited otherwise than for the service, nanoseconds since the run began. The difference of two says how
 /// long it did in between.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Waited {
+pub(super) struct WaitTotals {
     pub(super) own_ns: u64,
     pub(super) plan_ns: u64,
 }
 
-impl Waited {
+impl WaitTotals {
     /// What came on top since `earlier`.
     pub(super) const fn since(self, earlier: Self) -> Self {
         Self {
@@ -44,13 +44,13 @@ impl Waited {
 
 /// What holds a device, and what has held it so far.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Stay {
-    waited: Waited,
+pub(super) struct WaitTracker {
+    waited: WaitTotals,
     since: Tick,
     hold: Hold,
 }
 
-impl Stay {
+impl WaitTracker {
     /// A device held by `hold` from the beginning.
     pub(super) fn new(hold: Hold) -> Self {
         Self { hold, ..Self::default() }
@@ -62,30 +62,30 @@ impl Stay {
     }
 
     /// From `at` on it is held by `hold`. `reach` is that of its fleet. Gives how long it has just waited by our own rule, nanoseconds.
-    pub(super) fn turn(&mut self, hold: Hold, at: Tick, reach: &Reach) -> u64 {
+    pub(super) fn turn(&mut self, hold: Hold, at: Tick, reach: &Reachability) -> u64 {
         let before = self.waited;
         *self = Self { waited: self.waited(at, reach), since: at, hold };
         self.waited.since(before).own_ns
     }
 
     /// What it has waited until `at`.
-    pub(super) fn waited(&self, at: Tick, reach: &Reach) -> Waited {
-        let Waited { own_ns, plan_ns } = self.waited;
-        let ours = |from: Tick| Waited { own_ns: own_ns + at.since(from), plan_ns };
+    pub(super) fn waited(&self, at: Tick, reach: &Reachability) -> WaitTotals {
+        let WaitTotals { own_ns, plan_ns } = self.waited;
+        let ours = |from: Tick| WaitTotals { own_ns: own_ns + at.since(from), plan_ns };
         match self.hold {
             Hold::Service => self.waited,
             Hold::Own => ours(self.since),
             Hold::Refused => {
                 reach.again_after(self.since).map_or(self.waited, |again| ours(again.max(self.since)))
             }
-            Hold::Plan => Waited { own_ns, plan_ns: plan_ns + at.since(self.since) },
+            Hold::Plan => WaitTotals { own_ns, plan_ns: plan_ns + at.since(self.since) },
         }
     }
 }
 
 /// When a fleet could connect again after it could not, as far as one worker sees it.
 #[derive(Debug, Default)]
-pub(super) struct Reach {
+pub(super) struct Reachability {
     failing: bool,
     /// The first success after each failure, in the order of time. No pause begins between a success and the next failure, so
     /// that these are all that can end one.
@@ -94,7 +94,7 @@ pub(super) struct Reach {
     forgotten: Option<Tick>,
 }
 
-impl Reach {
+impl Reachability {
     /// Returns that are kept; with more, pauses that began before count as the service's for longer than they should.
     const MOST: usize = 1_024;
 
@@ -121,8 +121,8 @@ impl Reach {
 mod tests {
     use super::*;
 
-    fn reach(returns: &[u64]) -> Reach {
-        let mut reach = Reach::default();
+    fn reach(returns: &[u64]) -> Reachability {
+        let mut reach = Reachability::default();
         for at in returns {
             reach.attempted(false, Tick(*at - 1));
             reach.attempted(true, Tick(*at));
@@ -143,17 +143,25 @@ mod tests {
             (Hold::Refused, &[90], 0, 0),
             (Hold::Refused, &[100], 300, 0),
         ] {
-            let (mut stay, reach) = (Stay::default(), reach(returns));
+            let (mut stay, reach) = (WaitTracker::default(), reach(returns));
             stay.turn(hold, Tick(100), &reach);
-            assert_eq!(stay.waited(Tick(400), &reach), Waited { own_ns, plan_ns }, "{hold:?} {returns:?}");
+            assert_eq!(
+                stay.waited(Tick(400), &reach),
+                WaitTotals { own_ns, plan_ns },
+                "{hold:?} {returns:?}"
+            );
             stay.turn(Hold::Service, Tick(400), &reach);
-            assert_eq!(stay.waited(Tick(900), &reach), Waited { own_ns, plan_ns }, "{hold:?} {returns:?}");
+            assert_eq!(
+                stay.waited(Tick(900), &reach),
+                WaitTotals { own_ns, plan_ns },
+                "{hold:?} {returns:?}"
+            );
         }
     }
 
     #[test]
     fn a_pause_ends_being_the_services_once_another_device_of_the_fleet_is_back() {
-        let (mut stay, mut reach) = (Stay::default(), Reach::default());
+        let (mut stay, mut reach) = (WaitTracker::default(), Reachability::default());
         reach.attempted(false, Tick(100));
         stay.turn(Hold::Refused, Tick(100), &reach);
         assert_eq!(stay.waited(Tick(250), &reach).own_ns, 0);
@@ -169,9 +177,9 @@ mod tests {
 
     #[test]
     fn what_is_forgotten_still_bounds_a_pause() {
-        let times: Vec<u64> = (1..=Reach::MOST as u64 + 3).map(|n| n * 10).collect();
+        let times: Vec<u64> = (1..=Reachability::MOST as u64 + 3).map(|n| n * 10).collect();
         let reach = reach(&times);
-        assert_eq!(reach.returns.len(), Reach::MOST);
+        assert_eq!(reach.returns.len(), Reachability::MOST);
         assert_eq!(reach.again_after(Tick(1)), Some(Tick(30)));
         assert_eq!(reach.again_after(Tick(31)), Some(Tick(40)));
         assert_eq!(reach.again_after(Tick(times[times.len() - 1] + 1)), None);
@@ -179,11 +187,11 @@ mod tests {
 
     #[test]
     fn no_part_of_a_wait_is_longer_than_the_wait() {
-        let waited = Waited { own_ns: 70, plan_ns: 50 };
+        let waited = WaitTotals { own_ns: 70, plan_ns: 50 };
         for (wait, own_ns, plan_ns) in [(200, 70, 50), (100, 70, 30), (60, 60, 0), (0, 0, 0)] {
-            assert_eq!(waited.within(wait), Waited { own_ns, plan_ns });
+            assert_eq!(waited.within(wait), WaitTotals { own_ns, plan_ns });
         }
-        let later = Waited { own_ns: 100, plan_ns: 60 };
-        assert_eq!(later.since(waited), Waited { own_ns: 30, plan_ns: 10 });
+        let later = WaitTotals { own_ns: 100, plan_ns: 60 };
+        assert_eq!(later.since(waited), WaitTotals { own_ns: 30, plan_ns: 10 });
     }
 }

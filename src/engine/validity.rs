@@ -6,7 +6,7 @@
 //! generator was starved.
 
 use super::level::{Fit, LAG_FLOOR_NS, Level};
-use super::watch::Standstills;
+use super::stall::StallStats;
 use crate::clock::Throttling;
 use crate::record::{Scarce, Validity, Verdict};
 use crate::units::{Quantile, Span};
@@ -28,7 +28,7 @@ pub(crate) struct Figures {
     /// How long the measured phases lasted, seconds.
     pub measured_s: f64,
     /// When the machine itself, or this process as a whole, stood still.
-    pub standstills: Standstills,
+    pub standstills: StallStats,
     /// Share of its core that each worker worked, 0 to 1, waiting left out.
     pub worker_cpu: Vec<f64>,
     /// Share of the time that each worker was ready to run and had no processor, 0 to 1.
@@ -38,7 +38,7 @@ pub(crate) struct Figures {
     /// Share of the machine's processor time that the hypervisor gave to others, 0 to 1.
     pub stolen: Option<f64>,
     /// When the main loop of a worker stood still, of the worker that did so for longest.
-    pub stalls: Standstills,
+    pub stalls: StallStats,
     /// Length of the plan from the first measured phase to its end, and how long after that everything due in it had been
     /// released, seconds.
     pub overrun: Option<(f64, f64)>,
@@ -127,7 +127,7 @@ impl Figures {
     }
 
     /// The share of the measured time that `stood` covers, 0 to 1.
-    fn share(&self, stood: Standstills) -> f64 {
+    fn share(&self, stood: StallStats) -> f64 {
         if self.measured_s > 0.0 { (stood.total_ns as f64 / 1e9 / self.measured_s).min(1.0) } else { 0.0 }
     }
 

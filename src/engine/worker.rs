@@ -1,4 +1,4 @@
-//! One worker: its share of the devices, its agenda, and the loop that releases readings when they are due.
+//! One worker: its share of the devices, its timers, and the loop that releases readings when they are due.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -9,19 +9,19 @@ use std::time::Duration;
 use tokio::sync::mpsc::{Receiver, Sender};
 use tokio::task::{JoinSet, LocalSet};
 
-use super::account::Account;
-use super::agenda::{Agenda, Entry, Task};
 use super::control::Order;
+use super::cpu::CpuSample;
+use super::delivery::{Delivery, DeliveryRouter};
 use super::device::Device;
 use super::drive::drive;
 use super::exchange;
 use super::fault::{Faults, weather};
+use super::idle::IdlePolicy;
 use super::ledger::Ledger;
-use super::pause::{Hold, Reach, Waited};
+use super::pause::{Hold, Reachability, WaitTotals};
 use super::reason::{FleetReasons, attempt_cut_short};
-use super::relay::{Heard, Relay};
 use super::share::Share;
-use super::vigil::Vigil;
+use super::timer::{Entry, Task, TimerQueue};
 use super::{End, Setup, WorkerReport};
 use crate::clock::{Monotonic, Pacer, Tick, thread_cpu_time};
 use crate::fault::Effect;
@@ -66,7 +66,7 @@ pub(super) struct Worker<S> {
     pub(super) unheard: Cell<u64>,
     pub(super) share: Share,
     /// To the other workers, by their index.
-    pub(super) out: Vec<Sender<Heard>>,
+    pub(super) out: Vec<Sender<Delivery>>,
     /// The fleet whose hearing closes the readings of a fleet, by fleet.
     pub(super) hearers: Vec<Option<FleetId>>,
     /// Payload and address of the reading being sent.
@@ -74,27 +74,32 @@ pub(super) struct Worker<S> {
     pub(super) address: RefCell<Vec<u8>>,
     /// Unix time at the beginning of the run, nanoseconds.
     pub(super) epoch_ns: u64,
-    agenda: RefCell<Agenda>,
+    timers: RefCell<TimerQueue>,
     pub(super) faults: Faults,
     pub(super) devices: Vec<Rc<Device>>,
     /// When each fleet could connect again, as far as this worker's devices show.
-    pub(super) reach: Vec<RefCell<Reach>>,
+    pub(super) reach: Vec<RefCell<Reachability>>,
     stage: Cell<Stage>,
     /// Readings and connection attempts that were planned and have no outcome yet.
     open: Cell<u64>,
-    pub(super) vigil: Vigil,
+    pub(super) idle: IdlePolicy,
     /// Its accounts at the beginning of the measured phases, and when it last looked.
-    account: Cell<Option<(Account, Account)>>,
+    account: Cell<Option<(CpuSample, CpuSample)>>,
     /// When everything that was due in the plan had been released.
     released: Cell<Tick>,
 }
 
 /// Drives one share of the plan to its end on the calling thread.
-pub(super) fn work<S: Sink>(setup: &Setup, share: Share, relay: Relay, sink: S) -> io::Result<WorkerReport> {
+pub(super) fn work<S: Sink>(
+    setup: &Setup,
+    share: Share,
+    router: DeliveryRouter,
+    sink: S,
+) -> io::Result<WorkerReport> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_io().enable_time().event_interval(31).build()?;
     let began = setup.clock.now();
-    let Relay { out, mut inbound } = relay;
+    let DeliveryRouter { out, mut inbound } = router;
     let worker = Rc::new_cyclic(|worker| Worker::new(setup, share, out, sink, worker));
     let tasks = LocalSet::new();
     let (end, finished, pacer) = tasks.block_on(&runtime, async {
@@ -123,10 +128,10 @@ pub(super) fn work<S: Sink>(setup: &Setup, share: Share, relay: Relay, sink: S) 
         finished,
         cpu: thread_cpu_time(),
         wall,
-        waited: Duration::from_nanos(worker.vigil.waited_ns()),
+        waited: Duration::from_nanos(worker.idle.waited_ns()),
         busy: account.map(|account| account.busy),
         starved: account.and_then(|account| account.starved),
-        stalls: worker.vigil.stalls(),
+        stalls: worker.idle.stalls(),
         overrun: Duration::from_nanos(worker.released.get().since(setup.plan.end())),
         pacer,
         unheard: worker.unheard.get(),
@@ -134,7 +139,7 @@ pub(super) fn work<S: Sink>(setup: &Setup, share: Share, relay: Relay, sink: S) 
 }
 
 impl<S: Sink> Worker<S> {
-    fn new(setup: &Setup, share: Share, out: Vec<Sender<Heard>>, sink: S, itself: &Weak<Self>) -> Self {
+    fn new(setup: &Setup, share: Share, out: Vec<Sender<Delivery>>, sink: S, itself: &Weak<Self>) -> Self {
         let plan = Arc::clone(&setup.plan);
         let faults = Faults::new(&plan, setup.switches.clone());
         let fleets = &plan.scenario().fleets;
@@ -173,13 +178,13 @@ impl<S: Sink> Worker<S> {
             payload: RefCell::new(Vec::with_capacity(256)),
             address: RefCell::default(),
             epoch_ns: setup.epoch_ns,
-            agenda: RefCell::default(),
+            timers: RefCell::default(),
             faults,
             devices,
             reach,
             stage: Cell::new(Stage::Running),
             open: Cell::new(0),
-            vigil: Vigil::from(setup.plan.measuring_starts()),
+            idle: IdlePolicy::from(setup.plan.measuring_starts()),
             account: Cell::new(None),
             released: Cell::new(Tick::ZERO),
             plan,
@@ -194,10 +199,10 @@ impl<S: Sink> Worker<S> {
         self.stage.get()
     }
 
-    /// Puts an entry into the agenda, and wakes the pacer if it would sleep past it.
+    /// Puts an entry into the timer queue, and wakes the pacer if it would sleep past it.
     pub(super) fn schedule(&self, at: Tick, device: &Device, task: Task) {
-        self.agenda.borrow_mut().push(Entry { at, slot: device.slot, task });
-        self.vigil.expect(at);
+        self.timers.borrow_mut().push(Entry { at, slot: device.slot, task });
+        self.idle.expect(at);
     }
 
     /// The global index of a device.
@@ -218,7 +223,7 @@ impl<S: Sink> Worker<S> {
     }
 
     /// What the device has waited until `at` otherwise than for the service.
-    pub(super) fn waited(&self, device: &Device, at: Tick) -> Waited {
+    pub(super) fn waited(&self, device: &Device, at: Tick) -> WaitTotals {
         device.stay.get().waited(at, &self.reach[usize::from(device.fleet.0)].borrow())
     }
 
@@ -261,7 +266,7 @@ impl<S: Sink> Worker<S> {
             self.follow_up(device, sample.completed);
         }
         if self.open.get() == 0 && self.stage.get() == Stage::Draining {
-            self.vigil.rouse();
+            self.idle.rouse();
         }
     }
 
@@ -296,10 +301,10 @@ impl<S: Sink> Worker<S> {
         }
     }
 
-    /// Puts the first entries of every device into the agenda.
+    /// Puts the first entries of every device into the timer queue.
     fn begin(&self) {
         for device in &self.devices {
-            let outage = device.habit.outage();
+            let outage = device.policy.outage();
             let outage = outage.into_iter().flat_map(|outage| [outage.from, outage.until]);
             for at in device.connect_at.into_iter().chain(device.leave_at).chain(outage) {
                 self.schedule(at, device, Task::Wake);
@@ -328,7 +333,7 @@ impl<S: Sink> Worker<S> {
     /// sent. False if more is due.
     fn attend(&self, now: Tick) -> bool {
         for _ in 0..BATCH {
-            let entry = self.agenda.borrow_mut().pop_due(now);
+            let entry = self.timers.borrow_mut().pop_due(now);
             let Some(entry) = entry else { return true };
             let device = &self.devices[entry.slot as usize];
             match entry.task {
@@ -358,11 +363,11 @@ impl<S: Sink> Worker<S> {
     async fn conduct(
         &self,
         pacer: &mut Pacer,
-        inbound: &mut Receiver<Heard>,
+        inbound: &mut Receiver<Delivery>,
         setup: &Setup,
     ) -> io::Result<End> {
         let mut orders = setup.control.subscribe();
-        let mut levers = setup.control.levers();
+        let mut switches = setup.control.switches();
         let mut end = End::Complete;
         let interval_ns = self.layout().interval_ns;
         let mut boundary = Tick(interval_ns);
@@ -370,7 +375,7 @@ impl<S: Sink> Worker<S> {
         self.begin();
         loop {
             let now = self.clock.now();
-            self.vigil.come_round(now);
+            self.idle.come_round(now);
             self.turn_faults(now);
             let attended = self.attend(now);
             while boundary <= now {
@@ -406,25 +411,25 @@ impl<S: Sink> Worker<S> {
             while let Ok(heard) = inbound.try_recv() {
                 self.deliver(heard);
             }
-            while let Ok(lever) = levers.try_recv() {
-                self.pull(lever, self.clock.now());
+            while let Ok(switch) = switches.try_recv() {
+                self.pull(switch, self.clock.now());
             }
-            let next = self.agenda.borrow().next().unwrap_or(Tick::FAR);
+            let next = self.timers.borrow().next().unwrap_or(Tick::FAR);
             let deadline = next.min(boundary).min(horizon).min(self.faults.next());
-            if self.vigil.must_stay_awake(now, deadline, self.open.get() > 0) {
-                self.vigil.stay_awake(&self.clock, now).await;
+            if self.idle.must_stay_awake(now, deadline, self.open.get() > 0) {
+                self.idle.stay_awake(&self.clock, now).await;
                 continue;
             }
-            self.vigil.fall_asleep(deadline);
+            self.idle.fall_asleep(deadline);
             tokio::select! {
                 biased;
-                () = self.vigil.roused() => {}
+                () = self.idle.roused() => {}
                 Some(heard) = inbound.recv() => self.deliver(heard),
                 _ = orders.changed() => {}
-                Ok(lever) = levers.recv() => self.pull(lever, self.clock.now()),
+                Ok(switch) = switches.recv() => self.pull(switch, self.clock.now()),
                 woke = pacer.doze_until(deadline) => woke?,
             }
-            self.vigil.wake();
+            self.idle.wake();
         }
     }
 
@@ -433,7 +438,7 @@ impl<S: Sink> Worker<S> {
         if now < self.plan.measuring_starts() || self.stage.get() == Stage::Draining {
             return;
         }
-        let account = Account::read(now, self.vigil.waited_ns());
+        let account = CpuSample::read(now, self.idle.waited_ns());
         let first = self.account.get().map_or(account, |(first, _)| first);
         self.account.set(Some((first, account)));
     }

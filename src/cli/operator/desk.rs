@@ -12,7 +12,7 @@ use super::board::{Board, Step};
 use super::hand::{Bench, Hand, Job, Outcome};
 use super::wire::{Reply, Request, Run, Switched};
 use crate::clock::{Monotonic, Tick};
-use crate::engine::{Control, Lever, Order};
+use crate::engine::{Control, FaultSwitch, Order};
 use crate::fault::Fault;
 
 /// Jobs that may wait for one hand: eight spells.
@@ -176,7 +176,7 @@ impl Desk {
         }
         if fault.effect.by_device() {
             if step.planned.is_none() {
-                self.control.pull(Lever { fault: step.fault, turn: step.turn, on: step.on });
+                self.control.pull(FaultSwitch { fault: step.fault, turn: step.turn, on: step.on });
             }
             return;
         }

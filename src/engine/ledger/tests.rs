@@ -6,7 +6,7 @@ use crate::record::ErrorKind;
 
 const PHASE: PhaseId = PhaseId(1);
 const MS: u64 = 1_000_000;
-const NONE: Waited = Waited { own_ns: 0, plan_ns: 0 };
+const NONE: WaitTotals = WaitTotals { own_ns: 0, plan_ns: 0 };
 
 fn reading(seq: u64, intended: u64) -> Reading {
     Reading { seq, intended: Tick(intended), values: Values::One(0.0), mark: None }
@@ -62,7 +62,7 @@ fn lag_is_split_between_the_generator_and_the_service() {
 
 #[test]
 fn what_a_reading_waited_for_is_what_came_on_top_while_it_waited() {
-    let waited = |own_ns, plan_ns| Waited { own_ns, plan_ns };
+    let waited = |own_ns, plan_ns| WaitTotals { own_ns, plan_ns };
     // Due at 100 and sent at 1,000, the device blocked until 900; what it had waited by then → own, plan, service.
     for (before, so_far, own, plan, service) in [
         (NONE, NONE, 0, 0, 800),
@@ -91,10 +91,10 @@ fn a_pause_with_readings_in_flight_is_theirs_too_and_a_recalled_one_keeps_its_wa
     book.delay(40);
     let (sample, _) = closed(book.close(1, Outcome::Ok.into(), Tick(100)));
     assert_eq!((sample.own_wait_ns, sample.backlog_wait_ns()), (40, Some(0)));
-    book.recall(Waited { own_ns: 500, plan_ns: 0 });
+    book.recall(WaitTotals { own_ns: 500, plan_ns: 0 });
     book.unblock(Tick(90));
     let (next, again) = book.take_next().unwrap();
-    book.start(next, Tick(95), Waited { own_ns: 520, plan_ns: 0 });
+    book.start(next, Tick(95), WaitTotals { own_ns: 520, plan_ns: 0 });
     let (sample, _) = closed(book.close(2, Outcome::Ok.into(), Tick(100)));
     assert_eq!((again, sample.own_wait_ns, sample.backlog_wait_ns()), (true, 60, Some(80)));
 }

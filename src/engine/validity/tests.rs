@@ -43,9 +43,9 @@ fn late(lag_ns: [u64; 5]) -> Figures {
     Figures { levels: levels(lag_ns, QUICK), pacing_lag_p98_ns: Some(lag_ns[3]), ..sound() }
 }
 
-fn still(count: u64, each_ms: u64) -> Standstills {
+fn still(count: u64, each_ms: u64) -> StallStats {
     let (total_ns, longest_ns) = (count * each_ms * MS, each_ms * MS);
-    Standstills { count, total_ns, longest_ns, longest_at: Tick(MS) }
+    StallStats { count, total_ns, longest_ns, longest_at: Tick(MS) }
 }
 
 fn throttling(throttled: u64, periods: u64, processors: f64) -> Throttling {
@@ -115,7 +115,7 @@ fn what_happened_is_judged_as_the_table_says() {
             "p95 of fleet a is squall's own reconnect pauses (first = 2s), not the service: p95 is 1000.0 ms, and would be 6.7 ms",
         ),
         ("overflow", Figures { overflow: 1, ..sound() }, Suspect, "did not fit"),
-        ("relay", Figures { unheard: 1, ..sound() }, Invalid, "could not be passed"),
+        ("router", Figures { unheard: 1, ..sound() }, Invalid, "could not be passed"),
         ("lost plan", Figures { planned: 8_000, ..sound() }, Invalid, "lost its plan"),
         ("unaccounted", Figures { unaccounted: 2, ..sound() }, Invalid, "no outcome"),
         ("nothing", Figures { planned: 0, expected: None, ..sound() }, Invalid, "nothing to judge"),
@@ -158,16 +158,16 @@ fn what_the_generator_lacked_is_judged_as_the_table_says() {
         ("beyond its power", beyond(10.0, 0.99), Invalid, "a plan of 10.0 s took 20.0 s; its core was full"),
         ("a little beyond", beyond(0.3, 0.1), Suspect, "achieved 97 %"),
         ("on time", beyond(0.04, 0.1), Valid, ""),
-        ("stalled rarely", stalled(still(1, 90), Standstills::default()), Valid, ""),
+        ("stalled rarely", stalled(still(1, 90), StallStats::default()), Valid, ""),
         (
             "stalled",
-            stalled(still(3, 50), Standstills::default()),
+            stalled(still(3, 50), StallStats::default()),
             Suspect,
             "stood still 3 times, for 1.5 % of the time",
         ),
         (
             "stalled for long",
-            stalled(still(3, 100), Standstills::default()),
+            stalled(still(3, 100), StallStats::default()),
             Invalid,
             "for 3.0 % of the time and 100 ms",
         ),
@@ -291,7 +291,7 @@ fn figures() -> impl Strategy<Value = Figures> {
 fn worse(figures: &Figures, way: u8, by: f64) -> Figures {
     let mut worse = figures.clone();
     let more = |ns: u64| ns + (by * 1e9) as u64;
-    let longer = |stood: &mut Standstills| {
+    let longer = |stood: &mut StallStats| {
         stood.count += 1;
         stood.total_ns = more(stood.total_ns);
         stood.longest_ns = more(stood.longest_ns);

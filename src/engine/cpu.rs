@@ -6,7 +6,7 @@ use crate::clock::{Tick, thread_cpu_time, thread_wait_time};
 
 /// The state of a thread's accounts at one instant.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Account {
+pub(super) struct CpuSample {
     at: Tick,
     cpu: Option<Duration>,
     starved: Option<Duration>,
@@ -21,7 +21,7 @@ pub(super) struct Use {
     pub(super) starved: Option<f64>,
 }
 
-impl Account {
+impl CpuSample {
     /// The calling thread's accounts at `now`, of which `waited_ns` was waiting.
     pub(super) fn read(now: Tick, waited_ns: u64) -> Self {
         Self { at: now, cpu: thread_cpu_time(), starved: thread_wait_time(), waited_ns }
@@ -50,7 +50,7 @@ mod tests {
 
     #[test]
     fn work_leaves_waiting_out_and_starving_does_not() {
-        let account = |at_ms: u64, cpu: u64, starved: u64, waited: u64| Account {
+        let account = |at_ms: u64, cpu: u64, starved: u64, waited: u64| CpuSample {
             at: Tick(at_ms * 1_000_000),
             cpu: Some(Duration::from_millis(cpu)),
             starved: Some(Duration::from_millis(starved)),

@@ -16,7 +16,7 @@ const LEAST_NS: u64 = 10_000_000;
 
 /// When something stood still during a run: the machine, or a worker's loop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Standstills {
+pub struct StallStats {
     /// How often.
     pub count: u64,
     /// Altogether, nanoseconds.
@@ -27,7 +27,7 @@ pub struct Standstills {
     pub longest_at: Tick,
 }
 
-impl Standstills {
+impl StallStats {
     /// Takes in that what was due at `due` happened at `woke`.
     pub(super) fn add(&mut self, due: Tick, woke: Tick) {
         let overslept = woke.since(due);
@@ -44,21 +44,21 @@ impl Standstills {
 
 /// What a watch saw in its time.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Sight {
+pub(super) struct StallReport {
     /// When the machine, or this process as a whole, stood still.
-    pub(super) standstills: Standstills,
+    pub(super) standstills: StallStats,
     /// How a quota of processor time held this process up; `None` where there is none.
     pub(super) throttling: Option<Throttling>,
 }
 
 /// A watch that runs until it is stopped.
 #[derive(Debug)]
-pub(super) struct Watch {
+pub(super) struct StallDetector {
     over: Arc<AtomicBool>,
-    thread: JoinHandle<Sight>,
+    thread: JoinHandle<StallReport>,
 }
 
-impl Watch {
+impl StallDetector {
     /// Starts to watch at `from`: what happens before shapes no figure. Quotas are looked at until `until`.
     ///
     /// # Errors
@@ -67,7 +67,7 @@ impl Watch {
         let over = Arc::new(AtomicBool::new(false));
         let ended = Arc::clone(&over);
         let body = move || {
-            let mut standstills = Standstills::default();
+            let mut standstills = StallStats::default();
             let (mut before, mut after) = (None, None);
             while !ended.load(Ordering::Relaxed) {
                 let begun = clock.now();
@@ -84,13 +84,13 @@ impl Watch {
                 }
             }
             let throttling = before.and_then(|before| after.unwrap_or_else(Quotas::read).since(&before));
-            Sight { standstills, throttling }
+            StallReport { standstills, throttling }
         };
         Ok(Self { over, thread: thread::Builder::new().name("squall-watch".into()).spawn(body)? })
     }
 
     /// Ends the watch and gives what it saw.
-    pub(super) fn stop(self) -> Sight {
+    pub(super) fn stop(self) -> StallReport {
         self.over.store(true, Ordering::Relaxed);
         // It cannot panic; if it did, it would have seen nothing.
         self.thread.join().unwrap_or_default()
@@ -104,12 +104,12 @@ mod tests {
     #[test]
     fn only_long_oversleeping_counts() {
         let ms = 1_000_000;
-        let mut seen = Standstills::default();
+        let mut seen = StallStats::default();
         for (due, woke) in [(5, 6), (10, 19), (20, 30), (40, 190), (200, 220)] {
             seen.add(Tick(due * ms), Tick(woke * ms));
         }
         let expected =
-            Standstills { count: 3, total_ns: 180 * ms, longest_ns: 150 * ms, longest_at: Tick(190 * ms) };
+            StallStats { count: 3, total_ns: 180 * ms, longest_ns: 150 * ms, longest_at: Tick(190 * ms) };
         assert_eq!(seen, expected);
     }
 }

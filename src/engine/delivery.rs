@@ -11,7 +11,7 @@ const BOUND: usize = 65_536;
 
 /// A reading that a subscriber heard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Heard {
+pub(super) struct Delivery {
     /// Global index of the device that sent it.
     pub(super) sender: u32,
     pub(super) seq: u64,
@@ -23,21 +23,21 @@ pub(super) struct Heard {
 
 /// One worker's part in passing deliveries on.
 #[derive(Debug)]
-pub(super) struct Relay {
+pub(super) struct DeliveryRouter {
     /// To every worker, by its index; its own is not used.
-    pub(super) out: Vec<Sender<Heard>>,
-    pub(super) inbound: Receiver<Heard>,
+    pub(super) out: Vec<Sender<Delivery>>,
+    pub(super) inbound: Receiver<Delivery>,
 }
 
-/// The relays of `count` workers.
-pub(super) fn relays(count: usize) -> Vec<Relay> {
+/// The routers of `count` workers.
+pub(super) fn routers(count: usize) -> Vec<DeliveryRouter> {
     let (out, inbound): (Vec<_>, Vec<_>) = (0..count).map(|_| channel(BOUND)).unzip();
-    inbound.into_iter().map(|inbound| Relay { out: out.clone(), inbound }).collect()
+    inbound.into_iter().map(|inbound| DeliveryRouter { out: out.clone(), inbound }).collect()
 }
 
 impl<S: Sink> Worker<S> {
     /// A device of this worker heard a reading: to the worker of the device that sent it.
-    pub(super) fn hear(&self, heard: Heard) {
+    pub(super) fn hear(&self, heard: Delivery) {
         // Another shard's reading is that shard's business.
         let Some(owner) = self.share.owner(heard.sender) else { return };
         if owner == self.share.index {
@@ -48,7 +48,7 @@ impl<S: Sink> Worker<S> {
     }
 
     /// A reading of a device of this worker was heard, for the first time or once more.
-    pub(super) fn deliver(&self, heard: Heard) {
+    pub(super) fn deliver(&self, heard: Delivery) {
         let Some(device) = self.devices.get(self.share.slot(heard.sender)) else { return };
         if self.hearers[usize::from(device.fleet.0)] != Some(heard.by) {
             return;
@@ -56,7 +56,7 @@ impl<S: Sink> Worker<S> {
         let sample = device.ledger.borrow_mut().deliver(heard.seq, heard.at);
         let Some(sample) = sample else { return };
         device.answered.set(device.answered.get() + 1);
-        device.habit.stir(heard.at);
+        device.policy.stir(heard.at);
         if !device.linked.get() {
             device.ledger.borrow_mut().unblock(heard.at);
         }

@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use tokio::sync::Notify;
 
-use super::watch::Standstills;
+use super::stall::StallStats;
 use crate::clock::{Monotonic, Tick};
 
 /// With less than this to the next deadline a worker stays awake, nanoseconds: a thread that sleeps so shortly wakes late, and
@@ -17,7 +17,7 @@ const ATTENTIVE_NS: u64 = 100_000;
 
 /// One worker's sleep. Shared between its main loop and the tasks of its devices, all on one thread.
 #[derive(Debug, Default)]
-pub(super) struct Vigil {
+pub(super) struct IdlePolicy {
     /// What the pacer sleeps towards; `None` while the worker is awake.
     armed: Cell<Option<Tick>>,
     rearm: Notify,
@@ -27,14 +27,14 @@ pub(super) struct Vigil {
     active: Cell<Tick>,
     /// When the main loop was to come round again: at once where it only gave the devices their turn.
     due: Cell<Option<Tick>>,
-    stalls: Cell<Standstills>,
+    stalls: Cell<StallStats>,
     /// What stood still before shapes no figure.
     from: Tick,
     /// Time spent awake with nothing to do, nanoseconds.
     waited_ns: Cell<u64>,
 }
 
-impl Vigil {
+impl IdlePolicy {
     /// One that counts from `from` on how often its loop stands still.
     pub(super) fn from(from: Tick) -> Self {
         Self { from, ..Self::default() }
@@ -120,7 +120,7 @@ impl Vigil {
     }
 
     /// When the main loop stood still.
-    pub(super) fn stalls(&self) -> Standstills {
+    pub(super) fn stalls(&self) -> StallStats {
         self.stalls.get()
     }
 
@@ -136,8 +136,8 @@ mod tests {
 
     #[test]
     fn a_worker_stays_awake_for_what_is_near_and_for_replies() {
-        let (us, vigil) = (1_000, Vigil::default());
-        vigil.heard(Tick(1_000 * us));
+        let (us, idle) = (1_000, IdlePolicy::default());
+        idle.heard(Tick(1_000 * us));
         // (now, deadline, open) in microseconds
         for (now, deadline, open, awake) in [
             (2_000, 2_049, false, true),
@@ -147,23 +147,23 @@ mod tests {
             (1_100, 9_000, true, false),
             (1_099, 9_000, false, false),
         ] {
-            let found = vigil.must_stay_awake(Tick(now * us), Tick(deadline * us), open);
+            let found = idle.must_stay_awake(Tick(now * us), Tick(deadline * us), open);
             assert_eq!(found, awake, "{now} {deadline} {open}");
         }
     }
 
     #[test]
     fn a_loop_that_comes_round_late_has_stood_still() {
-        let (ms, vigil) = (1_000_000, Vigil::default());
-        vigil.come_round(Tick(50 * ms));
-        assert_eq!(vigil.stalls(), Standstills::default());
+        let (ms, idle) = (1_000_000, IdlePolicy::default());
+        idle.come_round(Tick(50 * ms));
+        assert_eq!(idle.stalls(), StallStats::default());
         for (due, now) in [(100, 101), (200, 260), (300, 312), (400, 390)] {
-            vigil.fall_asleep(Tick(due * ms));
-            vigil.wake();
-            vigil.come_round(Tick(now * ms));
+            idle.fall_asleep(Tick(due * ms));
+            idle.wake();
+            idle.come_round(Tick(now * ms));
         }
         let expected =
-            Standstills { count: 2, total_ns: 72 * ms, longest_ns: 60 * ms, longest_at: Tick(260 * ms) };
-        assert_eq!(vigil.stalls(), expected);
+            StallStats { count: 2, total_ns: 72 * ms, longest_ns: 60 * ms, longest_at: Tick(260 * ms) };
+        assert_eq!(idle.stalls(), expected);
     }
 }

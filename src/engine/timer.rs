@@ -31,11 +31,11 @@ pub(super) struct Entry {
 /// The queue of entries, earliest first. Holds a few entries per device, and one for each instant at which bytes or messages that a
 /// fault holds up are due.
 #[derive(Debug, Default)]
-pub(super) struct Agenda {
+pub(super) struct TimerQueue {
     heap: BinaryHeap<Reverse<Entry>>,
 }
 
-impl Agenda {
+impl TimerQueue {
     pub(super) fn push(&mut self, entry: Entry) {
         self.heap.push(Reverse(entry));
     }
@@ -61,14 +61,14 @@ mod tests {
 
     #[test]
     fn entries_come_out_in_time_order_and_never_early() {
-        let mut agenda = Agenda::default();
+        let mut timers = TimerQueue::default();
         for at in [30, 10, 20, 10] {
-            agenda.push(Entry { at: Tick(at), slot: at as u32, task: Task::Due });
+            timers.push(Entry { at: Tick(at), slot: at as u32, task: Task::Due });
         }
-        assert_eq!(agenda.next(), Some(Tick(10)));
-        assert_eq!(agenda.pop_due(Tick(9)), None);
-        let out: Vec<u64> = std::iter::from_fn(|| agenda.pop_due(Tick(20))).map(|entry| entry.at.0).collect();
+        assert_eq!(timers.next(), Some(Tick(10)));
+        assert_eq!(timers.pop_due(Tick(9)), None);
+        let out: Vec<u64> = std::iter::from_fn(|| timers.pop_due(Tick(20))).map(|entry| entry.at.0).collect();
         assert_eq!(out, [10, 10, 20]);
-        assert_eq!(agenda.next(), Some(Tick(30)));
+        assert_eq!(timers.next(), Some(Tick(30)));
     }
 }
