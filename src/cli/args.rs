@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-use super::Fault;
+use super::CliError;
 #[cfg(unix)]
 use super::ab::args::{AbArgs, JudgeArgs, TrialArgs};
 #[cfg(unix)]
@@ -266,10 +266,10 @@ pub(super) struct OverrideArgs {
 
 impl OverrideArgs {
     /// What is written there.
-    pub(super) fn read(&self) -> Result<Overrides, Fault> {
+    pub(super) fn read(&self) -> Result<Overrides, CliError> {
         let set: Result<_, _> = self.set.iter().map(|text| Override::parse(text)).collect();
         Ok(Overrides {
-            set: set.map_err(Fault::usage)?,
+            set: set.map_err(CliError::usage)?,
             seed: self.seed.map(Seed),
             duration: self.duration,
             environment: Environment::Process,

@@ -4,7 +4,7 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use super::Fault;
+use super::CliError;
 use super::args::CalibrateArgs;
 use super::exit::Exit;
 use crate::calibration::{self, Echo, Effort, Load, Profile, Step, Trial};
@@ -21,7 +21,7 @@ const VARIABLE: &str = "SQUALL_PROFILE";
 const DEVICES: (u32, u32) = (50, 2_000);
 
 /// Calibrates, or does one of the parts that want a process of their own.
-pub(super) fn calibrate(args: &CalibrateArgs) -> Result<Exit, Fault> {
+pub(super) fn calibrate(args: &CalibrateArgs) -> Result<Exit, CliError> {
     if args.echo {
         return serve();
     }
@@ -39,15 +39,15 @@ pub(super) fn calibrate(args: &CalibrateArgs) -> Result<Exit, Fault> {
         });
     }
     let path = args.profile.clone().or_else(place).ok_or_else(|| {
-        Fault::usage(format!(
+        CliError::usage(format!(
             "there is no place to keep the profile: give one with --profile FILE or {VARIABLE}"
         ))
     })?;
     if args.show {
         return show(&path);
     }
-    let scratch = Scratch::new().map_err(Fault::failed)?;
-    let targets = Targets::start().map_err(Fault::failed)?;
+    let scratch = Scratch::new().map_err(CliError::failed)?;
+    let targets = Targets::start().map_err(CliError::failed)?;
     let effort = if args.quick { Effort::Quick } else { Effort::Full };
     let tell = |Step(text)| {
         if !args.trial.quiet {
@@ -56,8 +56,8 @@ pub(super) fn calibrate(args: &CalibrateArgs) -> Result<Exit, Fault> {
         }
     };
     let profile =
-        calibration::survey(&targets.urls, effort, &scratch.0, memory, tell).map_err(Fault::failed)?;
-    store(&path, &profile.to_json().map_err(Fault::failed)?)?;
+        calibration::survey(&targets.urls, effort, &scratch.0, memory, tell).map_err(CliError::failed)?;
+    store(&path, &profile.to_json().map_err(CliError::failed)?)?;
     print(&profile, &format!("kept in {}", path.display()))
 }
 
@@ -91,52 +91,52 @@ pub(super) fn known() -> (Option<Profile>, Option<String>) {
     }
 }
 
-fn show(path: &Path) -> Result<Exit, Fault> {
+fn show(path: &Path) -> Result<Exit, CliError> {
     let text = std::fs::read_to_string(path).map_err(|error| {
-        Fault::failed(format!("cannot read {} ({error}): run `squall calibrate` first", path.display()))
+        CliError::failed(format!("cannot read {} ({error}): run `squall calibrate` first", path.display()))
     })?;
     let profile = Profile::read(&text, &Host::here()).map_err(|error| {
-        Fault::failed(format!("{}: {error}; run `squall calibrate` again", path.display()))
+        CliError::failed(format!("{}: {error}; run `squall calibrate` again", path.display()))
     })?;
     print(&profile, &format!("calibrated {}", profile.calibrated))
 }
 
 /// Keeps the `text` of a profile at `path`, whose folders are made: whoever reads meanwhile sees the old one whole.
-pub(super) fn store(path: &Path, text: &str) -> Result<(), Fault> {
+pub(super) fn store(path: &Path, text: &str) -> Result<(), CliError> {
     let folders = path.parent().map_or(Ok(()), std::fs::create_dir_all);
     folders.and_then(|()| replace_text(path, text)).map_err(|error| {
         let path = path.display();
-        Fault::failed(format!("cannot write {path}: {error}; choose another place with --profile FILE"))
+        CliError::failed(format!("cannot write {path}: {error}; choose another place with --profile FILE"))
     })
 }
 
 /// Serves raw targets until standard input ends, as it does when the parent process is gone.
-fn serve() -> Result<Exit, Fault> {
+fn serve() -> Result<Exit, CliError> {
     if let Some(limits) = Descriptors::read() {
         // With fewer, fewer devices connect, and their trial says so.
         let _ = Descriptors::ensure(limits.hard);
     }
-    let echo = Echo::start().map_err(Fault::failed)?;
+    let echo = Echo::start().map_err(CliError::failed)?;
     let mut out = io::stdout().lock();
     for (protocol, url) in echo.urls() {
-        writeln!(out, "{protocol} {url}").map_err(Fault::failed)?;
+        writeln!(out, "{protocol} {url}").map_err(CliError::failed)?;
     }
-    out.flush().map_err(Fault::failed)?;
-    io::copy(&mut io::stdin().lock(), &mut io::sink()).map_err(Fault::failed)?;
+    out.flush().map_err(CliError::failed)?;
+    io::copy(&mut io::stdin().lock(), &mut io::sink()).map_err(CliError::failed)?;
     Ok(Exit::Fine)
 }
 
 /// Connects idle devices and prints the most anonymous memory that was resident meanwhile, bytes.
-fn probe(protocol: Protocol, url: &str, devices: u32) -> Result<Exit, Fault> {
-    Descriptors::ensure(u64::from(devices) + Descriptors::OVERHEAD).map_err(Fault::failed)?;
-    let scratch = Scratch::new().map_err(Fault::failed)?;
+fn probe(protocol: Protocol, url: &str, devices: u32) -> Result<Exit, CliError> {
+    Descriptors::ensure(u64::from(devices) + Descriptors::OVERHEAD).map_err(CliError::failed)?;
+    let scratch = Scratch::new().map_err(CliError::failed)?;
     let load = Load::Open(f64::from(devices) * 0.2);
     let mut most = 0;
     let trial = Trial { protocol, url, devices, load, seconds: 1.0 };
     trial
         .run(&scratch.0, || most = most.max(Host::anonymous_memory().unwrap_or(0)))
-        .map_err(Fault::failed)?;
-    writeln!(io::stdout(), "{most}").map_err(Fault::failed)?;
+        .map_err(CliError::failed)?;
+    writeln!(io::stdout(), "{most}").map_err(CliError::failed)?;
     Ok(Exit::Fine)
 }
 
@@ -207,10 +207,10 @@ impl Drop for Scratch {
     }
 }
 
-fn print(profile: &Profile, place: &str) -> Result<Exit, Fault> {
+fn print(profile: &Profile, place: &str) -> Result<Exit, CliError> {
     let mut out = io::stdout().lock();
     out.write_all(table(profile, place, Style::of(io::IsTerminal::is_terminal(&out))).as_bytes())
-        .map_err(|error| Fault::failed(format!("cannot print: {error}")))?;
+        .map_err(|error| CliError::failed(format!("cannot print: {error}")))?;
     Ok(Exit::Fine)
 }
 

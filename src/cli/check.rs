@@ -8,7 +8,7 @@ use serde_json::json;
 
 use url::Url;
 
-use super::Fault;
+use super::CliError;
 use super::args::CheckArgs;
 use super::churn;
 use super::exit::Exit;
@@ -38,7 +38,7 @@ const WIDTH: usize = 100;
 const ELSEWHERE: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 /// Checks every file; the exit code says whether all are sound.
-pub(super) fn check(args: &CheckArgs) -> Result<Exit, Fault> {
+pub(super) fn check(args: &CheckArgs) -> Result<Exit, CliError> {
     let overrides = args.overrides.read()?;
     let mut out = io::stdout().lock();
     let style = Style::of(out.is_terminal());
@@ -48,7 +48,7 @@ pub(super) fn check(args: &CheckArgs) -> Result<Exit, Fault> {
             Ok(plan) => {
                 let outline = outline(path, &plan);
                 if args.json {
-                    found.push(serde_json::to_value(&outline).map_err(Fault::failed)?);
+                    found.push(serde_json::to_value(&outline).map_err(CliError::failed)?);
                 } else {
                     let gap = if nth > 0 { "\n" } else { "" };
                     writeln!(out, "{gap}{}", display::outline(&outline, WIDTH, style))
@@ -63,14 +63,14 @@ pub(super) fn check(args: &CheckArgs) -> Result<Exit, Fault> {
         }
     }
     if args.json {
-        let text = serde_json::to_string_pretty(&found).map_err(Fault::failed)?;
+        let text = serde_json::to_string_pretty(&found).map_err(CliError::failed)?;
         writeln!(out, "{text}").map_err(|error| unprintable(&error))?;
     }
     if faulty.is_empty() {
         return Ok(Exit::Fine);
     }
     let messages: Vec<String> = faulty.into_iter().flatten().collect();
-    if messages.is_empty() { Ok(Exit::Usage) } else { Err(Fault::usage(messages.join("\nerror: "))) }
+    if messages.is_empty() { Ok(Exit::Usage) } else { Err(CliError::usage(messages.join("\nerror: "))) }
 }
 
 /// The plan of the scenario in the file `path`, with the budgets of the file `budget` added.
@@ -85,8 +85,8 @@ fn plan(path: &Path, overrides: &Overrides, budget: Option<&Path>) -> Result<Pla
     Ok(plan)
 }
 
-fn unprintable(error: &io::Error) -> Fault {
-    Fault::failed(format!("cannot print: {error}"))
+fn unprintable(error: &io::Error) -> CliError {
+    CliError::failed(format!("cannot print: {error}"))
 }
 
 /// What is wrong with a file, for programs.

@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
-use super::Fault;
+use super::CliError;
 use super::ab::args::JudgeArgs;
 use super::ab::record::{self, Record, evidence, refused};
 use super::ab::{exit, print};
@@ -59,7 +59,7 @@ pub(super) struct CompareArgs {
 }
 
 /// Compares stored runs.
-pub(super) fn compare(args: &CompareArgs) -> Result<Exit, Fault> {
+pub(super) fn compare(args: &CompareArgs) -> Result<Exit, CliError> {
     if args.self_test {
         return self_test(args);
     }
@@ -70,13 +70,13 @@ pub(super) fn compare(args: &CompareArgs) -> Result<Exit, Fault> {
     Ok(exit(&comparison, &args.judge))
 }
 
-fn compared(args: &CompareArgs) -> Result<Comparison, Fault> {
+fn compared(args: &CompareArgs) -> Result<Comparison, CliError> {
     let (base, candidate): (&[PathBuf], &[PathBuf]) = match (args.base.as_slice(), args.candidate.as_slice())
     {
         ([folder], []) if folder.join(record::FILE).is_file() => return again(folder, args),
         ([base, candidate], []) => (std::slice::from_ref(base), std::slice::from_ref(candidate)),
         (_, []) => {
-            return Err(Fault::usage(
+            return Err(CliError::usage(
                 "there is nothing to compare with: write `squall compare BASE… -- CANDIDATE…`, or give one directory of `squall ab`",
             ));
         }
@@ -92,9 +92,13 @@ fn compared(args: &CompareArgs) -> Result<Comparison, Fault> {
     Ok(comparison)
 }
 
-fn paired(base: Vec<Evidence>, candidate: Vec<Evidence>, settings: &Settings) -> Result<Comparison, Fault> {
+fn paired(
+    base: Vec<Evidence>,
+    candidate: Vec<Evidence>,
+    settings: &Settings,
+) -> Result<Comparison, CliError> {
     if base.len() != candidate.len() {
-        return Err(Fault::usage(format!(
+        return Err(CliError::usage(format!(
             "--paired: {} runs of the base and {} of the candidate are no pairs",
             base.len(),
             candidate.len()
@@ -106,14 +110,14 @@ fn paired(base: Vec<Evidence>, candidate: Vec<Evidence>, settings: &Settings) ->
 }
 
 /// Judges a stored comparison by its runs.
-fn again(folder: &Path, args: &CompareArgs) -> Result<Comparison, Fault> {
+fn again(folder: &Path, args: &CompareArgs) -> Result<Comparison, CliError> {
     let record = Record::load(folder)?;
     if let Some(option) =
         [(args.paired, "--paired"), (args.gate_unpaired, "--gate-unpaired"), (args.seed.is_some(), "--seed")]
             .iter()
             .find_map(|(given, option)| given.then_some(*option))
     {
-        return Err(Fault::usage(format!(
+        return Err(CliError::usage(format!(
             "{option} does not go with a comparison of `squall ab`: it says itself how it was made"
         )));
     }
@@ -122,14 +126,14 @@ fn again(folder: &Path, args: &CompareArgs) -> Result<Comparison, Fault> {
 }
 
 /// The runs in `places`, each a run or a folder of such.
-fn runs(places: &[PathBuf]) -> Result<Vec<Evidence>, Fault> {
+fn runs(places: &[PathBuf]) -> Result<Vec<Evidence>, CliError> {
     let mut found = Vec::new();
     for place in places {
         let mut own = Vec::new();
         search(place, DEPTH, &mut own)
-            .map_err(|error| Fault::usage(format!("cannot read {}: {error}", place.display())))?;
+            .map_err(|error| CliError::usage(format!("cannot read {}: {error}", place.display())))?;
         if own.is_empty() {
-            return Err(Fault::usage(format!(
+            return Err(CliError::usage(format!(
                 "{} is no run and has none in it: give the directory of a run, the one with run.json",
                 place.display()
             )));
@@ -138,7 +142,7 @@ fn runs(places: &[PathBuf]) -> Result<Vec<Evidence>, Fault> {
         found.extend(own);
     }
     if found.len() > MOST_RUNS {
-        return Err(Fault::usage(format!(
+        return Err(CliError::usage(format!(
             "these are {} runs, more than the {MOST_RUNS} that are compared",
             found.len()
         )));
@@ -160,18 +164,19 @@ fn search(place: &Path, depth: u32, found: &mut Vec<PathBuf>) -> io::Result<()> 
     Ok(())
 }
 
-fn self_test(args: &CompareArgs) -> Result<Exit, Fault> {
+fn self_test(args: &CompareArgs) -> Result<Exit, CliError> {
     let table = compare::self_test(args.trials, Seed(args.seed.unwrap_or(1)));
     let mut out = io::stdout().lock();
     let text = if args.judge.json {
-        serde_json::to_string_pretty(&table).map_err(Fault::failed)?
+        serde_json::to_string_pretty(&table).map_err(CliError::failed)?
     } else {
         display::self_test(&table, WIDTH, Style::of(out.is_terminal()))
     };
-    writeln!(out, "{}", text.trim_end()).map_err(|error| Fault::failed(format!("cannot print: {error}")))?;
+    writeln!(out, "{}", text.trim_end())
+        .map_err(|error| CliError::failed(format!("cannot print: {error}")))?;
     if table.met() {
         Ok(Exit::Fine)
     } else {
-        Err(Fault::failed("the rules do not hold what they promise in every row"))
+        Err(CliError::failed("the rules do not hold what they promise in every row"))
     }
 }

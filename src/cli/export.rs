@@ -5,7 +5,7 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::Fault;
+use super::CliError;
 use crate::compare::Comparison;
 use crate::export::{
     Nothing, bencher, benchmark_action, comment, comparison_table, github, hgrm, junit, openmetrics,
@@ -132,7 +132,7 @@ impl ExportArgs {
     ///
     /// # Errors
     /// One that names everything that is wrong; as wrong usage, unless the file system alone is to blame.
-    pub(super) fn prepare(&self, subject: Subject) -> Result<(), Fault> {
+    pub(super) fn prepare(&self, subject: Subject) -> Result<(), CliError> {
         let (mut unsuited, mut unwritable, mut seen) = (Vec::new(), Vec::new(), Vec::new());
         for output in self.outputs() {
             let Output { format, path } = &output;
@@ -146,9 +146,10 @@ impl ExportArgs {
             }
             seen.push(place(path));
         }
-        let fault: fn(String) -> Fault = if unsuited.is_empty() { Fault::failed } else { Fault::usage };
+        let kind: fn(String) -> CliError =
+            if unsuited.is_empty() { CliError::failed } else { CliError::usage };
         let faults: Vec<_> = unsuited.into_iter().chain(unwritable).collect();
-        if faults.is_empty() { Ok(()) } else { Err(fault(faults.join("\n       "))) }
+        if faults.is_empty() { Ok(()) } else { Err(kind(faults.join("\n       "))) }
     }
 }
 
@@ -200,7 +201,7 @@ fn writable(_: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// If something cannot be written, with everything that could not be. The rest is written all the same.
-pub(super) fn run_outputs(args: &ExportArgs, report: &Report) -> Result<(), Fault> {
+pub(super) fn run_outputs(args: &ExportArgs, report: &Report) -> Result<(), CliError> {
     let summary = |limit| github::run_summary(report, limit);
     let mut faults = Vec::new();
     for output in args.outputs() {
@@ -221,11 +222,11 @@ pub(super) fn run_outputs(args: &ExportArgs, report: &Report) -> Result<(), Faul
 ///
 /// # Errors
 /// If nobody takes them.
-pub(super) fn run_annotations(args: &ExportArgs, report: &Report, json: bool) -> Result<(), Fault> {
+pub(super) fn run_annotations(args: &ExportArgs, report: &Report, json: bool) -> Result<(), CliError> {
     if !args.github {
         return Ok(());
     }
-    annotate(&github::run_annotations(report), json).map_err(Fault::failed)
+    annotate(&github::run_annotations(report), json).map_err(CliError::failed)
 }
 
 /// Writes what is asked for of a comparison; `json` says that standard output holds JSON.
@@ -236,7 +237,7 @@ pub(super) fn comparison_outputs(
     args: &ExportArgs,
     comparison: &Comparison,
     json: bool,
-) -> Result<(), Fault> {
+) -> Result<(), CliError> {
     let summary = |limit| github::comparison_summary(comparison, limit);
     let mut faults = Vec::new();
     for output in args.outputs() {
@@ -316,11 +317,11 @@ fn append_summary(text: &dyn Fn(usize) -> String) -> Result<(), String> {
         );
         return Ok(());
     };
-    let fault = |error: io::Error| format!("cannot add to {} ({SUMMARY}): {error}", path.display());
-    let mut file = OpenOptions::new().append(true).create(true).open(&path).map_err(fault)?;
-    let present = file.metadata().map_err(fault)?.len();
+    let unwritable = |error: io::Error| format!("cannot add to {} ({SUMMARY}): {error}", path.display());
+    let mut file = OpenOptions::new().append(true).create(true).open(&path).map_err(unwritable)?;
+    let present = file.metadata().map_err(unwritable)?.len();
     let room = github::SUMMARY_BYTES.saturating_sub(usize::try_from(present).unwrap_or(usize::MAX));
-    file.write_all(text(room).as_bytes()).map_err(fault)
+    file.write_all(text(room).as_bytes()).map_err(unwritable)
 }
 
 fn annotate(text: &str, json: bool) -> Result<(), String> {
@@ -332,8 +333,8 @@ fn annotate(text: &str, json: bool) -> Result<(), String> {
     printed.map_err(|error| format!("cannot print annotations: {error}"))
 }
 
-fn conclude(faults: &[String]) -> Result<(), Fault> {
-    if faults.is_empty() { Ok(()) } else { Err(Fault::failed(faults.join("\n       "))) }
+fn conclude(faults: &[String]) -> Result<(), CliError> {
+    if faults.is_empty() { Ok(()) } else { Err(CliError::failed(faults.join("\n       "))) }
 }
 
 #[cfg(test)]
@@ -380,8 +381,8 @@ mod tests {
             assert!(read(&output.path).contains("quickstart"), "{output:?}");
         }
         comparison.cells.clear();
-        let fault = comparison_outputs(&args, &comparison, false).unwrap_err();
-        assert!(fault.exit == Exit::Failed && fault.message.contains("(benchmark-smaller): nothing was"));
+        let refusal = comparison_outputs(&args, &comparison, false).unwrap_err();
+        assert!(refusal.exit == Exit::Failed && refusal.message.contains("(benchmark-smaller): nothing was"));
     }
 
     #[test]
@@ -398,27 +399,28 @@ mod tests {
         assert!(folder.path().join("new/folder").is_dir() && folder.path().join("new/tags").is_dir());
         assert!(!folder.path().join("new/folder/j.xml").exists(), "an empty report helps nobody");
 
-        let fault = |formats: &[String], subject| {
+        let refusal = |formats: &[String], subject| {
             let formats: Vec<_> = formats.iter().map(String::as_str).collect();
             args(&formats).prepare(subject).unwrap_err()
         };
         let under_a_file =
-            fault(&[in_folder("junit", "file/j.xml"), in_folder("bencher", "new")], Subject::Run);
+            refusal(&[in_folder("junit", "file/j.xml"), in_folder("bencher", "new")], Subject::Run);
         assert_eq!(under_a_file.exit, Exit::Failed);
         assert_eq!(under_a_file.message.matches("cannot write").count(), 2, "{}", under_a_file.message);
-        let twice = fault(&[in_folder("junit", "x"), in_folder("bencher", "x")], Subject::Run);
+        let twice = refusal(&[in_folder("junit", "x"), in_folder("bencher", "x")], Subject::Run);
         assert!(twice.exit == Exit::Usage && twice.message.contains("named for two outputs"));
-        let twice = fault(&[in_folder("junit", "x"), in_folder("bencher", "new/../x")], Subject::Run);
+        let twice = refusal(&[in_folder("junit", "x"), in_folder("bencher", "new/../x")], Subject::Run);
         assert!(twice.message.contains("named for two outputs"), "{}", twice.message);
-        let twice = fault(&[in_folder("junit", "later/x"), in_folder("bencher", "./later/x")], Subject::Run);
+        let twice =
+            refusal(&[in_folder("junit", "later/x"), in_folder("bencher", "./later/x")], Subject::Run);
         assert!(twice.message.contains("named for two outputs"), "{}", twice.message);
         for (format, subject, part) in [
             ("csv", Subject::Run, "summary.csv"),
             ("hgrm", Subject::Comparison, "squall report RUN"),
             ("benchmark-bigger", Subject::Comparison, "benchmark-smaller=FILE"),
         ] {
-            let fault = fault(&[in_folder(format, "y")], subject);
-            assert!(fault.exit == Exit::Usage && fault.message.contains(part), "{}", fault.message);
+            let refusal = refusal(&[in_folder(format, "y")], subject);
+            assert!(refusal.exit == Exit::Usage && refusal.message.contains(part), "{}", refusal.message);
         }
     }
 }

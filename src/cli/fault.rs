@@ -5,7 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-use super::Fault;
+use super::CliError;
 use super::args::{FaultArgs, FaultCommand};
 use super::exit::Exit;
 use super::operator::door;
@@ -19,7 +19,7 @@ const GREETING: Duration = Duration::from_secs(5);
 const SWITCHING: Duration = Duration::from_secs(30);
 
 /// Sees or switches.
-pub(super) fn fault(args: &FaultArgs) -> Result<Exit, Fault> {
+pub(super) fn fault(args: &FaultArgs) -> Result<Exit, CliError> {
     let (request, json) = match &args.command {
         FaultCommand::List(list) => (Request::List, list.json),
         FaultCommand::Start { name, length, .. } => {
@@ -32,13 +32,13 @@ pub(super) fn fault(args: &FaultArgs) -> Result<Exit, Fault> {
     let mut call = choose(present(), args.command.run())?;
     let reply = call.ask(&request, SWITCHING).map_err(|error| lost(&call.run, &error))?;
     if let Some(error) = reply.error {
-        return Err(Fault::usage(error));
+        return Err(CliError::usage(error));
     }
     if request != Request::List {
         return tell(&reply.switched);
     }
     let text =
-        if json { serde_json::to_string_pretty(&reply).map_err(Fault::failed)? } else { table(&reply) };
+        if json { serde_json::to_string_pretty(&reply).map_err(CliError::failed)? } else { table(&reply) };
     say(&text)?;
     Ok(Exit::Fine)
 }
@@ -77,8 +77,8 @@ impl Call {
     }
 }
 
-fn lost(run: &Run, error: &io::Error) -> Fault {
-    Fault::failed(match error.kind() {
+fn lost(run: &Run, error: &io::Error) -> CliError {
+    CliError::failed(match error.kind() {
         io::ErrorKind::UnexpectedEof => format!("run {} ended meanwhile", run.id),
         io::ErrorKind::InvalidInput => error.to_string(),
         _ => format!("run {} does not answer: {error}", run.id),
@@ -91,7 +91,7 @@ fn present() -> Vec<Call> {
 }
 
 /// The run that is meant.
-fn choose(present: Vec<Call>, wanted: Option<&str>) -> Result<Call, Fault> {
+fn choose(present: Vec<Call>, wanted: Option<&str>) -> Result<Call, CliError> {
     let list = || -> String {
         let line = |call: &Call| {
             let Run { id, scenario, directory, pid, at_s } = &call.run;
@@ -100,7 +100,7 @@ fn choose(present: Vec<Call>, wanted: Option<&str>) -> Result<Call, Fault> {
         present.iter().map(line).collect()
     };
     if present.is_empty() {
-        return Err(Fault::failed(
+        return Err(CliError::failed(
             "no run is on whose faults could be switched: its scenario needs a [[fault]], it must be a run of the same user on \
              this machine, and XDG_RUNTIME_DIR must be the same",
         ));
@@ -109,12 +109,12 @@ fn choose(present: Vec<Call>, wanted: Option<&str>) -> Result<Call, Fault> {
     match (present.iter().filter(is_meant).count(), wanted) {
         (1, _) => {}
         (0, Some(wanted)) => {
-            return Err(Fault::usage(format!("no run `{wanted}` is on; there are:{}", list())));
+            return Err(CliError::usage(format!("no run `{wanted}` is on; there are:{}", list())));
         }
-        _ => return Err(Fault::usage(format!("several runs are on; name one with --run:{}", list()))),
+        _ => return Err(CliError::usage(format!("several runs are on; name one with --run:{}", list()))),
     }
     let meant = present.into_iter().find(|call| is_meant(&call));
-    meant.ok_or_else(|| Fault::failed("the run ended meanwhile"))
+    meant.ok_or_else(|| CliError::failed("the run ended meanwhile"))
 }
 
 /// Whether `wanted` is the run's name, its scenario's, or its directory.
@@ -126,7 +126,7 @@ fn is_called(run: &Run, wanted: &str) -> bool {
 }
 
 /// Says what was switched, and fails if something went wrong.
-fn tell(switched: &[Switched]) -> Result<Exit, Fault> {
+fn tell(switched: &[Switched]) -> Result<Exit, CliError> {
     if switched.is_empty() {
         say("nothing was on")?;
     }
@@ -143,7 +143,7 @@ fn tell(switched: &[Switched]) -> Result<Exit, Fault> {
     if went_wrong.is_empty() {
         Ok(Exit::Fine)
     } else {
-        Err(Fault::failed(format!("went wrong: {}", went_wrong.join(", "))))
+        Err(CliError::failed(format!("went wrong: {}", went_wrong.join(", "))))
     }
 }
 
@@ -184,8 +184,9 @@ fn row(state: &State) -> [String; 8] {
     ]
 }
 
-fn say(text: &str) -> Result<(), Fault> {
-    writeln!(io::stdout().lock(), "{text}").map_err(|error| Fault::failed(format!("cannot print: {error}")))
+fn say(text: &str) -> Result<(), CliError> {
+    writeln!(io::stdout().lock(), "{text}")
+        .map_err(|error| CliError::failed(format!("cannot print: {error}")))
 }
 
 #[cfg(test)]
@@ -215,11 +216,11 @@ mod tests {
         for (present, wanted, expected) in table {
             match (choose(present, wanted), expected) {
                 (Ok(call), Ok(expected)) => assert_eq!(call.run.id, expected),
-                (Err(fault), Err(expected)) => {
-                    assert!(fault.message.starts_with(expected), "{}", fault.message);
+                (Err(error), Err(expected)) => {
+                    assert!(error.message.starts_with(expected), "{}", error.message);
                 }
                 (Ok(call), Err(expected)) => panic!("{} instead of {expected}", call.run.id),
-                (Err(fault), Ok(expected)) => panic!("{} instead of {expected}", fault.message),
+                (Err(error), Ok(expected)) => panic!("{} instead of {expected}", error.message),
             }
         }
     }

@@ -39,23 +39,23 @@ use crate::results::Report;
 
 /// Why a command ended without success, and how the process exits.
 #[derive(Debug)]
-struct Fault {
+struct CliError {
     exit: Exit,
     message: String,
 }
 
-impl Fault {
+impl CliError {
     fn new(exit: Exit, message: &dyn ToString) -> Self {
         Self { exit, message: message.to_string() }
     }
 
-    /// A fault of the world: unreachable, in use, not writable.
+    /// A failure of the world: unreachable, in use, not writable.
     #[expect(clippy::needless_pass_by_value, reason = "made to be handed to `map_err`")]
     fn failed<M: ToString>(message: M) -> Self {
         Self::new(Exit::Failed, &message)
     }
 
-    /// A fault of what was asked.
+    /// A failure of what was asked.
     #[expect(clippy::needless_pass_by_value, reason = "made to be handed to `map_err`")]
     fn usage<M: ToString>(message: M) -> Self {
         Self::new(Exit::Usage, &message)
@@ -72,27 +72,27 @@ fn unanswered(report: &Report) -> String {
 }
 
 /// Everything that went wrong, as one.
-fn all(done: impl IntoIterator<Item = Result<(), Fault>>) -> Result<(), Fault> {
-    let faults: Vec<_> = done.into_iter().filter_map(Result::err).map(|fault| fault.message).collect();
-    if faults.is_empty() { Ok(()) } else { Err(Fault::failed(faults.join("\n       "))) }
+fn all(done: impl IntoIterator<Item = Result<(), CliError>>) -> Result<(), CliError> {
+    let faults: Vec<_> = done.into_iter().filter_map(Result::err).map(|error| error.message).collect();
+    if faults.is_empty() { Ok(()) } else { Err(CliError::failed(faults.join("\n       "))) }
 }
 
 /// How a command exits that came to `exit` by itself, and then told it as `told` says: what could not be told is an error, but no
 /// reason to hide how a run went.
-fn settle(exit: Exit, told: Result<(), Fault>) -> Result<Exit, Fault> {
+fn settle(exit: Exit, told: Result<(), CliError>) -> Result<Exit, CliError> {
     match told {
         Ok(()) => Ok(exit),
-        Err(fault) if exit == Exit::Fine => Err(fault),
-        Err(fault) => {
-            say(&fault);
+        Err(error) if exit == Exit::Fine => Err(error),
+        Err(error) => {
+            say(&error);
             Ok(exit)
         }
     }
 }
 
-fn say(fault: &Fault) {
+fn say(error: &CliError) {
     // Nobody left to tell changes nothing.
-    let _ = writeln!(std::io::stderr(), "error: {}", fault.message.trim_end());
+    let _ = writeln!(std::io::stderr(), "error: {}", error.message.trim_end());
 }
 
 /// Runs the command line of this process.
@@ -128,9 +128,9 @@ fn run_with(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Score(args) => score::score(args),
         Command::Calibrate(args) => calibrate::calibrate(args),
     };
-    ended.unwrap_or_else(|fault| {
-        say(&fault);
-        fault.exit
+    ended.unwrap_or_else(|error| {
+        say(&error);
+        error.exit
     })
 }
 

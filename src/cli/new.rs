@@ -5,7 +5,7 @@ use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::Fault;
+use super::CliError;
 use super::args::NewArgs;
 use super::exit::Exit;
 
@@ -61,11 +61,11 @@ static RECORDINGS: &[(&str, &str)] =
     &[("data/machine.csv", include_str!("../../scenarios/data/machine.csv"))];
 
 /// Writes a starter, or lists what there is.
-pub(super) fn new(args: &NewArgs) -> Result<Exit, Fault> {
+pub(super) fn new(args: &NewArgs) -> Result<Exit, CliError> {
     let Some(wanted) = &args.situation else { return list() };
     let Some(situation) = SITUATIONS.iter().find(|situation| situation.name == wanted) else {
         let names: Vec<&str> = SITUATIONS.iter().map(|situation| situation.name).collect();
-        return Err(Fault::usage(format!(
+        return Err(CliError::usage(format!(
             "there is no situation `{wanted}`; there are: {}",
             names.join(", ")
         )));
@@ -80,7 +80,7 @@ pub(super) fn new(args: &NewArgs) -> Result<Exit, Fault> {
         // One that is there already may hold the user's own data.
         if !beside.exists() {
             let made = beside.parent().map_or(Ok(()), std::fs::create_dir_all);
-            made.map_err(|error| Fault::failed(format!("cannot write {}: {error}", beside.display())))?;
+            made.map_err(|error| CliError::failed(format!("cannot write {}: {error}", beside.display())))?;
             write_new(&beside, content)?;
         }
     }
@@ -88,7 +88,7 @@ pub(super) fn new(args: &NewArgs) -> Result<Exit, Fault> {
 }
 
 /// Writes a file that must not be there yet.
-fn write_new(path: &Path, text: &str) -> Result<(), Fault> {
+fn write_new(path: &Path, text: &str) -> Result<(), CliError> {
     let written = OpenOptions::new().write(true).create_new(true).open(path);
     written.and_then(|mut file| file.write_all(text.as_bytes())).map_err(|error| {
         let remedy = if error.kind() == io::ErrorKind::AlreadyExists {
@@ -96,18 +96,18 @@ fn write_new(path: &Path, text: &str) -> Result<(), Fault> {
         } else {
             "give a path that can be written"
         };
-        Fault::failed(format!("cannot write {}: {error}; {remedy}", path.display()))
+        CliError::failed(format!("cannot write {}: {error}; {remedy}", path.display()))
     })
 }
 
 /// The name of a scenario in the file `path`.
-fn name_of(path: &Path) -> Result<String, Fault> {
+fn name_of(path: &Path) -> Result<String, CliError> {
     let stem = path.file_stem().map(|stem| stem.to_string_lossy().to_lowercase()).unwrap_or_default();
     let name: String =
         stem.chars().map(|c| if c.is_ascii_lowercase() || c.is_ascii_digit() { c } else { '-' }).collect();
     let name = name.trim_matches('-').chars().take(64).collect::<String>();
     if name.is_empty() {
-        return Err(Fault::usage(format!(
+        return Err(CliError::usage(format!(
             "`{}` gives no name for a scenario; write for example load.toml",
             path.display()
         )));
@@ -115,7 +115,7 @@ fn name_of(path: &Path) -> Result<String, Fault> {
     Ok(name)
 }
 
-fn list() -> Result<Exit, Fault> {
+fn list() -> Result<Exit, CliError> {
     let widest = SITUATIONS.iter().map(|situation| situation.name.len()).max().unwrap_or(0);
     let mut text = String::from("squall new SITUATION [FILE] writes a commented scenario for:\n");
     for Situation { name, text: scenario } in SITUATIONS {
@@ -131,9 +131,9 @@ fn about(scenario: &str) -> &str {
     line.and_then(|line| line.split('"').next()).unwrap_or_default()
 }
 
-fn say(text: &str) -> Result<Exit, Fault> {
+fn say(text: &str) -> Result<Exit, CliError> {
     writeln!(io::stdout().lock(), "{text}")
-        .map_err(|error| Fault::failed(format!("cannot print: {error}")))?;
+        .map_err(|error| CliError::failed(format!("cannot print: {error}")))?;
     Ok(Exit::Fine)
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::Fault;
+use super::CliError;
 use super::args::ProxyArgs;
 use super::exit::Exit;
 use super::signal::Interrupts;
@@ -25,7 +25,7 @@ const PROBE: Duration = Duration::from_secs(1);
 const FOREVER_NS: u64 = Duration::from_secs(365 * 24 * 3_600).as_nanos() as u64;
 
 /// Passes connections on until the first interrupt.
-pub(super) fn proxy(args: &ProxyArgs) -> Result<Exit, Fault> {
+pub(super) fn proxy(args: &ProxyArgs) -> Result<Exit, CliError> {
     let faults = faults(args)?;
     let upstream = resolved(&args.to)?;
     note_silence(&args.to);
@@ -37,26 +37,29 @@ pub(super) fn proxy(args: &ProxyArgs) -> Result<Exit, Fault> {
         group: args.group,
         most: args.connections,
     };
-    let proxy = Proxy::new(plan).map_err(Fault::usage)?;
+    let proxy = Proxy::new(plan).map_err(CliError::usage)?;
     let stop = Arc::new(Notify::new());
     let stopping = Arc::clone(&stop);
-    let _interrupts = Interrupts::listen(move |_| stopping.notify_one()).map_err(Fault::failed)?;
+    let _interrupts = Interrupts::listen(move |_| stopping.notify_one()).map_err(CliError::failed)?;
     let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Fault::failed)?;
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CliError::failed)?;
     let report = runtime.block_on(async {
         let listener = fault::listen(args.listen).await.map_err(|error| {
-            Fault::failed(format!("cannot listen on {}: {error}; choose another with --listen", args.listen))
+            CliError::failed(format!(
+                "cannot listen on {}: {error}; choose another with --listen",
+                args.listen
+            ))
         })?;
-        let address = listener.local_addr().map_err(Fault::failed)?;
+        let address = listener.local_addr().map_err(CliError::failed)?;
         announce(address, upstream, &faults).map_err(|error| unprintable(&error))?;
-        proxy.run(listener, stop.notified()).await.map_err(Fault::failed)
+        proxy.run(listener, stop.notified()).await.map_err(CliError::failed)
     })?;
     sum_up(&report, &faults).map_err(|error| unprintable(&error))?;
     Ok(Exit::Fine)
 }
 
-fn unprintable(error: &io::Error) -> Fault {
-    Fault::failed(format!("cannot write to standard output: {error}"))
+fn unprintable(error: &io::Error) -> CliError {
+    CliError::failed(format!("cannot write to standard output: {error}"))
 }
 
 /// Says so if nothing listens at the upstream: it may still come.
@@ -68,21 +71,21 @@ fn note_silence(to: &str) {
     }
 }
 
-fn resolved(to: &str) -> Result<SocketAddr, Fault> {
+fn resolved(to: &str) -> Result<SocketAddr, CliError> {
     let unresolved = |reason: &dyn std::fmt::Display| {
-        Fault::usage(format!("--to {to}: {reason}; write HOST:PORT, for example 127.0.0.1:1883"))
+        CliError::usage(format!("--to {to}: {reason}; write HOST:PORT, for example 127.0.0.1:1883"))
     };
     let mut addresses = to.to_socket_addrs().map_err(|error| unresolved(&error))?;
     addresses.next().ok_or_else(|| unresolved(&"the name has no address"))
 }
 
 /// The faults of the file and of the command line. Those without a start are on all the time: a proxy has no hand.
-fn faults(args: &ProxyArgs) -> Result<Vec<Arc<fault::Fault>>, Fault> {
+fn faults(args: &ProxyArgs) -> Result<Vec<Arc<fault::Fault>>, CliError> {
     let mut faults = match &args.faults {
-        Some(path) => load_faults(path).map_err(Fault::usage)?,
+        Some(path) => load_faults(path).map_err(CliError::usage)?,
         None => Vec::new(),
     };
-    faults.extend(inline_faults(&args.inline).map_err(Fault::usage)?);
+    faults.extend(inline_faults(&args.inline).map_err(CliError::usage)?);
     let all = faults.len();
     faults.retain(|fault| matches!(fault.effect, Effect::Network(_)));
     if faults.is_empty() {
@@ -91,7 +94,7 @@ fn faults(args: &ProxyArgs) -> Result<Vec<Arc<fault::Fault>>, Fault> {
         } else {
             "no fault: name some with --fault latency,delay=100ms or --faults FILE"
         };
-        return Err(Fault::usage(message));
+        return Err(CliError::usage(message));
     }
     if faults.len() < all {
         let note = format!("note: {} faults do not act on the network and are left out", all - faults.len());

@@ -2,19 +2,19 @@
 
 use std::io::{self, Write};
 
-use super::Fault;
+use super::CliError;
 use super::args::SchemaArgs;
 use super::exit::Exit;
 use crate::scenario;
 
 /// Prints the JSON Schema, or the reference.
-pub(super) fn schema(args: &SchemaArgs) -> Result<Exit, Fault> {
+pub(super) fn schema(args: &SchemaArgs) -> Result<Exit, CliError> {
     let text = if args.markdown {
         scenario::manual()
     } else {
-        serde_json::to_string_pretty(&scenario::schema()).map_err(Fault::failed)? + "\n"
+        serde_json::to_string_pretty(&scenario::schema()).map_err(CliError::failed)? + "\n"
     };
     let printed = io::stdout().lock().write_all(text.as_bytes());
-    printed.map_err(|error| Fault::failed(format!("cannot print: {error}")))?;
+    printed.map_err(|error| CliError::failed(format!("cannot print: {error}")))?;
     Ok(Exit::Fine)
 }

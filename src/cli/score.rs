@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::Fault;
+use super::CliError;
 use super::args::ScoreArgs;
 use super::exit::Exit;
 use crate::display::Style;
@@ -23,23 +23,23 @@ const NAMED: usize = 3;
 type Task<'a> = (PathBuf, &'a Recording);
 
 /// Scores the detector and prints what came of it.
-pub(super) fn score(args: &ScoreArgs) -> Result<Exit, Fault> {
+pub(super) fn score(args: &ScoreArgs) -> Result<Exit, CliError> {
     let windows = args.windows.display();
     let labels =
-        Labels::read(&read(&args.windows)?).map_err(|flaw| Fault::usage(format!("{windows}:{flaw}")))?;
+        Labels::read(&read(&args.windows)?).map_err(|flaw| CliError::usage(format!("{windows}:{flaw}")))?;
     let (tasks, skipped) = tasks(&args.recordings, &labels, &args.windows)?;
     let threshold = args.threshold.unwrap_or_else(score::usual_threshold);
     let (mut scored, mut faults) = (Vec::new(), Vec::new());
     for (path, recording) in tasks {
         match one(&path, recording, threshold, &args.windows) {
             Ok(tally) => scored.push((recording, tally)),
-            Err(fault) => faults.push(fault),
+            Err(error) => faults.push(error),
         }
     }
     if let Some(first) = faults.first() {
         let exit = first.exit;
-        let messages: Vec<String> = faults.into_iter().map(|fault| fault.message).collect();
-        return Err(Fault::new(exit, &messages.join("\nerror: ")));
+        let messages: Vec<String> = faults.into_iter().map(|error| error.message).collect();
+        return Err(CliError::new(exit, &messages.join("\nerror: ")));
     }
     if !skipped.is_empty() {
         // Nobody reading it changes nothing.
@@ -49,28 +49,28 @@ pub(super) fn score(args: &ScoreArgs) -> Result<Exit, Fault> {
     print(&Scores { threshold, scored: &scored, skipped: &skipped }, args.json)
 }
 
-fn read(path: &Path) -> Result<String, Fault> {
+fn read(path: &Path) -> Result<String, CliError> {
     std::fs::read_to_string(path).map_err(|error| unreadable(path, &error))
 }
 
-fn unreadable(path: &Path, error: &io::Error) -> Fault {
-    Fault::failed(format!("cannot read {}: {error}", path.display()))
+fn unreadable(path: &Path, error: &io::Error) -> CliError {
+    CliError::failed(format!("cannot read {}: {error}", path.display()))
 }
 
 /// Scores one recording; a flaw is in its file, or in its windows.
-fn one(path: &Path, recording: &Recording, threshold: f64, windows: &Path) -> Result<Tally, Fault> {
-    let within = |file: &Path, flaw| Fault::usage(format!("{}:{flaw}", file.display()));
+fn one(path: &Path, recording: &Recording, threshold: f64, windows: &Path) -> Result<Tally, CliError> {
+    let within = |file: &Path, flaw| CliError::usage(format!("{}:{flaw}", file.display()));
     let series = Series::read(&read(path)?).map_err(|flaw| within(path, flaw))?;
     score::score(&series, recording, threshold).map_err(|flaw| within(windows, flaw))
 }
 
 /// The files to be scored, each with its windows, and those in folders that have none. A file that was named and has none
-/// is a fault.
+/// is an error.
 fn tasks<'a>(
     named: &[PathBuf],
     labels: &'a Labels,
     windows: &Path,
-) -> Result<(Vec<Task<'a>>, Vec<PathBuf>), Fault> {
+) -> Result<(Vec<Task<'a>>, Vec<PathBuf>), CliError> {
     let (mut tasks, mut skipped) = (Vec::new(), Vec::new());
     for path in named {
         let mut files = Vec::new();
@@ -88,7 +88,7 @@ fn tasks<'a>(
                 None if folder => skipped.push(file),
                 None => {
                     let (file, windows) = (file.display(), windows.display());
-                    return Err(Fault::usage(format!(
+                    return Err(CliError::usage(format!(
                         "{file}: no entry of {windows} is what its path ends with; \
                          add one, such as {}, with no windows if it has no anomaly",
                         json!({ entry(path): [] })
@@ -100,7 +100,7 @@ fn tasks<'a>(
     if tasks.is_empty() {
         let (windows, example) = (windows.display(), labels.recordings().first());
         let example = example.map_or_else(String::new, |first| format!(" such as {}", first.name));
-        return Err(Fault::usage(format!(
+        return Err(CliError::usage(format!(
             "none of the files is in {windows}; name CSV files that are{example}, or a folder above them"
         )));
     }
@@ -265,14 +265,14 @@ fn span(seconds: f64) -> String {
     }
 }
 
-fn print(scores: &Scores<'_>, as_json: bool) -> Result<Exit, Fault> {
+fn print(scores: &Scores<'_>, as_json: bool) -> Result<Exit, CliError> {
     let mut out = io::stdout().lock();
     let text = if as_json {
-        serde_json::to_string_pretty(&scores.json()).map_err(Fault::failed)? + "\n"
+        serde_json::to_string_pretty(&scores.json()).map_err(CliError::failed)? + "\n"
     } else {
         scores.table(Style::of(out.is_terminal()))
     };
-    out.write_all(text.as_bytes()).map_err(|error| Fault::failed(format!("cannot print: {error}")))?;
+    out.write_all(text.as_bytes()).map_err(|error| CliError::failed(format!("cannot print: {error}")))?;
     Ok(Exit::Fine)
 }
 

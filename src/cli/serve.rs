@@ -5,13 +5,13 @@ use std::io::Write;
 use super::args::{LogForm, ServeArgs};
 use super::exit::Exit;
 use super::signal::Interrupts;
-use super::{Fault, target};
+use super::{CliError, target};
 use crate::reference::{Config, Server};
 use crate::scenario::{Override, Overrides, load_setup};
 use crate::service::Setup;
 
 /// Serves until the first interrupt.
-pub(super) fn serve(args: &ServeArgs) -> Result<Exit, Fault> {
+pub(super) fn serve(args: &ServeArgs) -> Result<Exit, CliError> {
     let config = Config {
         bind: args.bind,
         http_port: args.http_port,
@@ -20,9 +20,10 @@ pub(super) fn serve(args: &ServeArgs) -> Result<Exit, Fault> {
         ..Config::default()
     };
     log(args.log);
-    let interrupts = Interrupts::listen(|_| {}).map_err(Fault::failed)?;
+    let interrupts = Interrupts::listen(|_| {}).map_err(CliError::failed)?;
     let server = target::start(&config)?;
-    announce(&server).map_err(|error| Fault::failed(format!("cannot write to standard output: {error}")))?;
+    announce(&server)
+        .map_err(|error| CliError::failed(format!("cannot write to standard output: {error}")))?;
     interrupts.wait();
     target::record(&server, &config.setup)?;
     server.stop();
@@ -41,13 +42,13 @@ fn log(form: LogForm) {
 }
 
 /// What the file says, changed by `--set`, changed by the flags.
-fn setup(args: &ServeArgs) -> Result<Setup, Fault> {
+fn setup(args: &ServeArgs) -> Result<Setup, CliError> {
     let set = args.set.iter().map(|text| {
         let whole = if text.starts_with("reference.") { text.clone() } else { format!("reference.{text}") };
-        Override::parse(&whole).map_err(Fault::usage)
+        Override::parse(&whole).map_err(CliError::usage)
     });
     let overrides = Overrides { set: set.collect::<Result<_, _>>()?, ..Overrides::default() };
-    let mut setup = load_setup(args.config.as_deref(), &overrides).map_err(Fault::usage)?;
+    let mut setup = load_setup(args.config.as_deref(), &overrides).map_err(CliError::usage)?;
     setup.faults |= args.faults;
     if let Some(count) = args.workers {
         setup.workers.count = count as usize;

@@ -4,7 +4,7 @@ use std::str::FromStr;
 use std::thread;
 use std::time::Duration;
 
-use super::Fault;
+use super::CliError;
 use super::args::RunArgs;
 use crate::clock::WallTime;
 use crate::record::Shard;
@@ -135,9 +135,9 @@ pub(super) struct Part {
 
 impl Part {
     /// What the command line says, and what the user should know.
-    pub(super) fn of(args: &RunArgs) -> Result<(Self, Vec<String>), Fault> {
+    pub(super) fn of(args: &RunArgs) -> Result<(Self, Vec<String>), CliError> {
         let look = |name: &str| std::env::var(name).ok();
-        let asked = args.shard.map(|choice| choice.settle(&look)).transpose().map_err(Fault::usage)?;
+        let asked = args.shard.map(|choice| choice.settle(&look)).transpose().map_err(CliError::usage)?;
         let notes = if asked.is_none() { overlooked(&look) } else { None };
         let part = Self { asked, start_at: args.start_at };
         part.judge_start(WallTime::now())?;
@@ -149,17 +149,17 @@ impl Part {
     }
 
     /// Refuses an instant that has passed, or is too far away.
-    fn judge_start(self, now: WallTime) -> Result<(), Fault> {
+    fn judge_start(self, now: WallTime) -> Result<(), CliError> {
         let Some(at) = self.start_at else { return Ok(()) };
         let (now_ns, at_ns) = (now.epoch_ns(), at.epoch_ns());
         if at_ns <= now_ns {
             let ago = (now_ns - at_ns) as f64 / 1e9;
-            return Err(Fault::usage(format!(
+            return Err(CliError::usage(format!(
                 "--start-at {at} was {ago:.1} s ago; name an instant to come, the same for all shards"
             )));
         }
         if Duration::from_nanos(at_ns - now_ns) > FURTHEST {
-            return Err(Fault::usage(format!(
+            return Err(CliError::usage(format!(
                 "--start-at {at} is more than a day away, and it is {now} now"
             )));
         }
@@ -167,10 +167,10 @@ impl Part {
     }
 
     /// Refuses a plan that does not come apart, or says itself when to begin.
-    pub(super) fn judge(self, plan: &Plan) -> Result<(), Fault> {
+    pub(super) fn judge(self, plan: &Plan) -> Result<(), CliError> {
         let scenario = plan.scenario();
         if self.start_at.is_some() && scenario.run.align.is_some() {
-            return Err(Fault::usage(
+            return Err(CliError::usage(
                 "--start-at and the scenario's run.align both say when to begin; leave one out",
             ));
         }
@@ -178,13 +178,13 @@ impl Part {
         if let Some((name, hearers)) =
             scenario.fleets.iter().find_map(|fleet| Some((&fleet.name, fleet.heard_by()?)))
         {
-            return Err(Fault::usage(format!(
+            return Err(CliError::usage(format!(
                 "--shard {shard}: a reading of fleet `{name}` ends when fleet `{hearers}` hears it, which may be another shard's \
                  device, timed by another clock; run the scenario on one machine, or close `{name}` by \"ack\""
             )));
         }
         if plan.devices() < shard.of() {
-            return Err(Fault::usage(format!(
+            return Err(CliError::usage(format!(
                 "--shard {shard}: the scenario has only {} devices; use at most that many shards",
                 plan.devices()
             )));
@@ -202,7 +202,7 @@ impl Part {
     ///
     /// # Errors
     /// If preparing the run took so long that it would begin too late.
-    pub(super) fn approach(self) -> Result<(), Fault> {
+    pub(super) fn approach(self) -> Result<(), CliError> {
         while let Some(left) = self.remaining().and_then(|left| left.checked_sub(LEAD)) {
             thread::sleep(left.min(LOOK));
         }
@@ -210,9 +210,9 @@ impl Part {
     }
 
     /// Refuses to begin after the instant, by more than shards of one plan may be apart.
-    pub(super) fn punctual(self) -> Result<(), Fault> {
+    pub(super) fn punctual(self) -> Result<(), CliError> {
         match self.late() {
-            Some((at, late)) if late > LATEST.as_secs_f64() => Err(Fault::failed(format!(
+            Some((at, late)) if late > LATEST.as_secs_f64() => Err(CliError::failed(format!(
                 "the run was ready only {late:.1} s after --start-at {at}; name a later instant"
             ))),
             _ => Ok(()),
@@ -326,7 +326,7 @@ mod tests {
             ("2026-11-21T21:45:01Z", Some("more than a day away")),
         ] {
             let part = Part { asked: None, start_at: Some(parse_start(at).unwrap()) };
-            let judged = part.judge_start(now).err().map(|fault| fault.message);
+            let judged = part.judge_start(now).err().map(|error| error.message);
             assert_eq!(judged.is_some(), said.is_some(), "{at}");
             assert!(judged.unwrap_or_default().contains(said.unwrap_or_default()), "{at}");
         }

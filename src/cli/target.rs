@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::Fault;
+use super::CliError;
 use super::args::RunArgs;
 use super::operator;
 use super::shard::Part;
@@ -47,7 +47,7 @@ impl Targets {
     /// # Errors
     /// If only some of the protocols have a target, an address is wrong, nothing listens there, or the plan breaks a service
     /// that does not let itself be broken.
-    pub(super) fn prepare(args: &RunArgs, plan: &Plan, part: Part) -> Result<Self, Fault> {
+    pub(super) fn prepare(args: &RunArgs, plan: &Plan, part: Part) -> Result<Self, CliError> {
         let scenario = plan.scenario();
         let breaks = part.shard().leads() && operator::breaks_service(plan.faults());
         let wanted = spoken(scenario);
@@ -55,7 +55,7 @@ impl Targets {
         let (urls, server): (Vec<Given>, _) = if given.is_empty() {
             lonely(part)?;
             if let Some(misfit) = misfit(scenario) {
-                return Err(Fault::usage(misfit));
+                return Err(CliError::usage(misfit));
             }
             let faults = scenario.reference.faults || breaks;
             let setup = Setup { faults, ..scenario.reference.clone() };
@@ -69,7 +69,7 @@ impl Targets {
         let mut endpoints = Vec::new();
         for protocol in &wanted {
             let Some(given) = urls.iter().find(|given| given.protocol == *protocol) else {
-                return Err(Fault::usage(format!(
+                return Err(CliError::usage(format!(
                     "the scenario has {protocol} fleets, but only other protocols have a target; add --target \
                      {protocol}=URL, or give no target at all to use the bundled reference system"
                 )));
@@ -78,10 +78,10 @@ impl Targets {
                 Some(written) => Endpoint::resolve_as(*protocol, &given.url, written),
                 None => Endpoint::resolve(*protocol, &given.url),
             };
-            endpoints.push(endpoint.map_err(Fault::usage)?);
+            endpoints.push(endpoint.map_err(CliError::usage)?);
         }
         for endpoint in &mut endpoints {
-            endpoint.probe(PROBE).map_err(Fault::failed)?;
+            endpoint.probe(PROBE).map_err(CliError::failed)?;
         }
         let mut notes = overridden(scenario, &endpoints);
         let broken_at = if breaks { Some(breakable(server.as_ref(), &endpoints)?) } else { None };
@@ -174,9 +174,9 @@ fn overridden(scenario: &Scenario, endpoints: &[Endpoint]) -> Vec<String> {
 }
 
 /// Every shard would start a bundled reference system of its own.
-fn lonely(part: Part) -> Result<(), Fault> {
+fn lonely(part: Part) -> Result<(), CliError> {
     match part.asked.filter(|shard| shard.of() > 1) {
-        Some(shard) => Err(Fault::usage(format!(
+        Some(shard) => Err(CliError::usage(format!(
             "--shard {shard}: all shards need one target, and none is given: add --target PROTOCOL=URL (squall serve --bind IP \
              starts the bundled reference system for them)"
         ))),
@@ -188,25 +188,25 @@ fn lonely(part: Part) -> Result<(), Fault> {
 ///
 /// # Errors
 /// If a service of the user's has none, or does not let itself be broken.
-fn breakable(server: Option<&Server>, endpoints: &[Endpoint]) -> Result<Endpoint, Fault> {
+fn breakable(server: Option<&Server>, endpoints: &[Endpoint]) -> Result<Endpoint, CliError> {
     if let Some(server) = server {
         let url = format!("http://{}/", server.http_addr());
-        return Endpoint::resolve(Protocol::Http, &url).map_err(Fault::failed);
+        return Endpoint::resolve(Protocol::Http, &url).map_err(CliError::failed);
     }
     let of = |protocol| endpoints.iter().find(|endpoint| endpoint.protocol() == protocol);
     let endpoint = of(Protocol::Http).or_else(|| of(Protocol::Ws)).ok_or_else(|| {
-        Fault::usage(
+        CliError::usage(
             "the scenario has service faults, which go to the target over HTTP, and its fleets speak only mqtt: write faults \
              of kind exec, or give no target to use the bundled reference system",
         )
     })?;
     let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Fault::failed)?;
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CliError::failed)?;
     let offered =
         FaultClient::at(endpoint).map(|client| runtime.block_on(async move { client.offered().await }));
     offered
         .flatten()
-        .map_err(|error| Fault::failed(format!("the scenario has service faults, and {error}")))?;
+        .map_err(|error| CliError::failed(format!("the scenario has service faults, and {error}")))?;
     Ok(endpoint.clone())
 }
 
@@ -258,16 +258,16 @@ struct Given {
 }
 
 /// The addresses the user gave, on the command line first.
-fn given(args: &RunArgs, scenario: &Scenario, wanted: &[Protocol]) -> Result<Vec<Given>, Fault> {
+fn given(args: &RunArgs, scenario: &Scenario, wanted: &[Protocol]) -> Result<Vec<Given>, CliError> {
     let mut urls: Vec<Given> = Vec::new();
     for (protocol, url) in &args.targets {
         if urls.iter().any(|given| given.protocol == *protocol) {
-            return Err(Fault::usage(format!(
+            return Err(CliError::usage(format!(
                 "--target {protocol}=… is given twice; a protocol has one target"
             )));
         }
         if !wanted.contains(protocol) {
-            return Err(Fault::usage(format!(
+            return Err(CliError::usage(format!(
                 "--target {protocol}=…: no fleet of the scenario speaks {protocol}"
             )));
         }
@@ -295,23 +295,23 @@ pub(super) fn addresses(server: &Server) -> Vec<(Protocol, String)> {
 }
 
 /// Starts the bundled reference system, its cache warmed where keys were recorded.
-pub(super) fn start(config: &Config) -> Result<Server, Fault> {
-    let server = Server::start(config).map_err(Fault::failed)?;
+pub(super) fn start(config: &Config) -> Result<Server, CliError> {
+    let server = Server::start(config).map_err(CliError::failed)?;
     if let Some(path) = &config.setup.cache.warm {
         let shown = path.display();
         let text = std::fs::read_to_string(path)
-            .map_err(|error| Fault::usage(format!("cannot read the recorded keys in {shown}: {error}")))?;
+            .map_err(|error| CliError::usage(format!("cannot read the recorded keys in {shown}: {error}")))?;
         server.warm(text.lines()).map_err(|line| {
-            Fault::usage(format!("{shown}: `{line}` is no key; record keys with reference.cache.record"))
+            CliError::usage(format!("{shown}: `{line}` is no key; record keys with reference.cache.record"))
         })?;
     }
     Ok(server)
 }
 
 /// Writes the keys in the service's cache to a file, where they are to be recorded.
-pub(super) fn record(server: &Server, setup: &Setup) -> Result<(), Fault> {
+pub(super) fn record(server: &Server, setup: &Setup) -> Result<(), CliError> {
     let Some(path) = &setup.cache.record else { return Ok(()) };
     let text = server.keys(MOST_KEYS).join("\n") + "\n";
     std::fs::write(path, text)
-        .map_err(|error| Fault::failed(format!("cannot write {}: {error}", path.display())))
+        .map_err(|error| CliError::failed(format!("cannot write {}: {error}", path.display())))
 }

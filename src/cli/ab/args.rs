@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use crate::cli::Fault;
+use crate::cli::CliError;
 use crate::cli::args::{OverrideArgs, parse_target};
 use crate::cli::exit::Exit;
 use crate::cli::export::ExportArgs;
@@ -255,10 +255,10 @@ impl JudgeArgs {
     ///
     /// # Errors
     /// If a level of its own is asked of several looks, or the pairs are too few for it.
-    pub(in crate::cli) fn settings(&self, looks: &[u32], seed: Seed) -> Result<Settings, Fault> {
+    pub(in crate::cli) fn settings(&self, looks: &[u32], seed: Seed) -> Result<Settings, CliError> {
         let level = LOOK_ALPHAS.get(looks.len().saturating_sub(1)).copied().unwrap_or(LOOK_ALPHAS[0]);
         if looks.len() > 1 && self.alpha.is_some() {
-            return Err(Fault::usage(format!(
+            return Err(CliError::usage(format!(
                 "--alpha does not go with several looks: each of {} is judged at {level}, which makes 0.05 together",
                 looks.len()
             )));
@@ -266,7 +266,7 @@ impl JudgeArgs {
         let (alpha, most) = (self.alpha.unwrap_or(level), looks.last().copied().unwrap_or(u32::MAX));
         let least = (2.0 / alpha).log2().ceil();
         if f64::from(most) < least {
-            return Err(Fault::usage(format!(
+            return Err(CliError::usage(format!(
                 "with {most} pairs nothing can be significant at {alpha}: ask for at least {least} with -n"
             )));
         }
@@ -277,7 +277,7 @@ impl JudgeArgs {
     ///
     /// # Errors
     /// As [`JudgeArgs::settings`].
-    pub(in crate::cli) fn overlay(&self, looks: &[u32], settings: &Settings) -> Result<Settings, Fault> {
+    pub(in crate::cli) fn overlay(&self, looks: &[u32], settings: &Settings) -> Result<Settings, CliError> {
         let asked = self.settings(looks, settings.seed)?;
         let alpha = if self.alpha.is_some() { asked.alpha } else { settings.alpha };
         Ok(Settings { alpha, thresholds: self.thresholds(settings.thresholds), seed: settings.seed })

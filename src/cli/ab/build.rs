@@ -7,7 +7,7 @@ use super::args::{AbArgs, Cpus, TrialArgs};
 use super::readiness::{Readiness, ensure_free};
 use super::record;
 use super::service::{Process, Stopped};
-use crate::cli::Fault;
+use crate::cli::CliError;
 use crate::protocol::{Endpoint, free_ports};
 use crate::record::Protocol;
 use crate::scenario::Scenario;
@@ -66,16 +66,16 @@ fn placeholder(index: usize) -> String {
 ///
 /// # Errors
 /// If it is not known where they listen, or an address is wrong.
-pub(super) fn builds(args: &AbArgs, scenario: &Scenario) -> Result<[Build; 2], Fault> {
+pub(super) fn builds(args: &AbArgs, scenario: &Scenario) -> Result<[Build; 2], CliError> {
     if let (None, None, Some((protocol, url))) = (&args.a, &args.b, args.trial.targets.first()) {
-        return Err(Fault::usage(format!(
+        return Err(CliError::usage(format!(
             "--target {protocol}={url} says where started builds listen, and none is started: give --a and --b, or leave it out"
         )));
     }
     let a = Build::new(&args.a_label, args.a.as_deref(), &args.a_url, &args.trial, scenario)?;
     let b = Build::new(&args.b_label, args.b.as_deref(), &args.b_url, &args.trial, scenario)?;
     if a.label == b.label {
-        return Err(Fault::usage(format!(
+        return Err(CliError::usage(format!(
             "both builds are called `{}`: give them names of their own",
             a.label
         )));
@@ -91,7 +91,7 @@ impl Build {
         urls: &[(Protocol, String)],
         trial: &TrialArgs,
         scenario: &Scenario,
-    ) -> Result<Self, Fault> {
+    ) -> Result<Self, CliError> {
         let spoken = crate::cli::target::spoken(scenario);
         let targets =
             if command.is_none() { given(urls, &spoken)? } else { places(command, trial, scenario)? };
@@ -130,10 +130,10 @@ impl Build {
     }
 
     /// What can be known to be wrong before anything is started.
-    fn check(&self) -> Result<(), Fault> {
+    fn check(&self) -> Result<(), CliError> {
         let ports: Vec<u16> = (0..self.ports()).map(|index| 40_000 + index as u16).collect();
         for place in self.targets.iter().filter(|place| !place.by_scenario) {
-            Endpoint::resolve(place.protocol, &fill(&place.url, &ports)).map_err(Fault::usage)?;
+            Endpoint::resolve(place.protocol, &fill(&place.url, &ports)).map_err(CliError::usage)?;
         }
         Readiness::parse(self.ready.as_deref().map(|text| fill(text, &ports)).as_deref())?;
         let Some(command) = &self.command else { return Ok(()) };
@@ -141,7 +141,7 @@ impl Build {
             let name = placeholder(index);
             let asked = self.targets.iter().find(|place| place.url.contains(&name));
             if let Some(Place { protocol, shown, .. }) = asked.filter(|_| !command.contains(&name)) {
-                return Err(Fault::usage(format!(
+                return Err(CliError::usage(format!(
                     "the target {protocol}={shown} has {name} in it, which the command of `{}` does not get: write {name} where it \
                      takes its port, or give --target {protocol}=URL with the port it listens on",
                     self.label
@@ -168,7 +168,7 @@ impl Build {
         let mut process = Process::shell(&fill(command, &ports), log, self.pins.as_ref())
             .map_err(|error| named(format!("cannot be started: {error}")))?;
         let ready = self.ready.as_deref().map(|text| fill(text, &ports));
-        let readiness = Readiness::parse(ready.as_deref()).map_err(|fault| fault.message)?;
+        let readiness = Readiness::parse(ready.as_deref()).map_err(|error| error.message)?;
         if let Err(what) = readiness.wait(&mut process, &targets, log, self.ready_within, halted) {
             process.stop(stop_within);
             return Err(named(what));
@@ -203,33 +203,33 @@ fn fill(text: &str, ports: &[u16]) -> String {
 }
 
 /// Where builds listen that run already.
-fn given(urls: &[(Protocol, String)], spoken: &[Protocol]) -> Result<Vec<Place>, Fault> {
+fn given(urls: &[(Protocol, String)], spoken: &[Protocol]) -> Result<Vec<Place>, CliError> {
     for protocol in spoken {
         match urls.iter().filter(|(own, _)| own == protocol).count() {
             1 => {}
             0 => {
-                return Err(Fault::usage(format!(
+                return Err(CliError::usage(format!(
                     "the scenario has {protocol} fleets: give --a-url and --b-url {protocol}=URL too"
                 )));
             }
             _ => {
-                return Err(Fault::usage(format!(
+                return Err(CliError::usage(format!(
                     "a build has one URL for {protocol}, and here are several"
                 )));
             }
         }
     }
     match urls.iter().find(|(protocol, _)| !spoken.contains(protocol)) {
-        Some((protocol, _)) => Err(Fault::usage(format!("no fleet of the scenario speaks {protocol}"))),
+        Some((protocol, _)) => Err(CliError::usage(format!("no fleet of the scenario speaks {protocol}"))),
         None => Ok(urls.iter().map(|(protocol, url)| Place::new(*protocol, url)).collect()),
     }
 }
 
 /// Where a command listens: by --target, by the scenario, or as `squall serve` would.
-fn places(command: Option<&str>, trial: &TrialArgs, scenario: &Scenario) -> Result<Vec<Place>, Fault> {
+fn places(command: Option<&str>, trial: &TrialArgs, scenario: &Scenario) -> Result<Vec<Place>, CliError> {
     let spoken = crate::cli::target::spoken(scenario);
     if let Some((protocol, _)) = trial.targets.iter().find(|(own, _)| !spoken.contains(own)) {
-        return Err(Fault::usage(format!(
+        return Err(CliError::usage(format!(
             "--target {protocol}=…: no fleet of the scenario speaks {protocol}"
         )));
     }
@@ -237,7 +237,7 @@ fn places(command: Option<&str>, trial: &TrialArgs, scenario: &Scenario) -> Resu
         let mut asked = trial.targets.iter().filter(|(own, _)| *own == protocol);
         let place = match (asked.next(), asked.next()) {
             (Some(_), Some(_)) => {
-                return Err(Fault::usage(format!(
+                return Err(CliError::usage(format!(
                     "--target {protocol}=… is given twice; a protocol has one target"
                 )));
             }
@@ -245,7 +245,7 @@ fn places(command: Option<&str>, trial: &TrialArgs, scenario: &Scenario) -> Resu
             (None, _) => by_scenario(protocol, scenario).or_else(|| bundled(protocol, command)),
         };
         place.ok_or_else(|| {
-            Fault::usage(format!(
+            CliError::usage(format!(
                 "it is not known where the builds listen for {protocol}: give --target {protocol}=URL, with {{port}} in it and in \
                  the commands for a port that is free"
             ))

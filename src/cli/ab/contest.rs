@@ -14,7 +14,7 @@ use super::generator::{self, Errand, Ran};
 use super::pin;
 use super::record::{PairRecord, Record, SCHEMA, Stage, State, evidence};
 use super::service::Stopped;
-use crate::cli::Fault;
+use crate::cli::CliError;
 use crate::cli::exit::Exit;
 use crate::cli::signal::Interrupts;
 use crate::clock::{Monotonic, WallTime};
@@ -73,7 +73,7 @@ enum Missed {
     Interrupted,
     /// To be run again: why.
     Invalid(PairRecord),
-    Failed(Fault),
+    Failed(CliError),
 }
 
 impl<'a> Contest<'a> {
@@ -87,7 +87,7 @@ impl<'a> Contest<'a> {
         builds: &'a [Build; 2],
         args: &'a TrialArgs,
         (settings, confirming): (&Settings, bool),
-    ) -> Result<Self, Fault> {
+    ) -> Result<Self, CliError> {
         pin::check("--pin-target", args.pin_target.as_ref())?;
         pin::check("--pin-generator", args.pin_generator.as_ref())?;
         // Before there are files: an interrupt must not leave any that say that a comparison is under way.
@@ -96,7 +96,7 @@ impl<'a> Contest<'a> {
         let listening = Interrupts::listen(move |count| heard.store(count, Ordering::SeqCst));
         let (name, started) = (&plan.scenario().name, WallTime::now());
         let unwritable = |path: &Path, error: io::Error| {
-            Fault::failed(format!(
+            CliError::failed(format!(
                 "cannot write under {}: {error}; choose another place with --out DIR",
                 path.display()
             ))
@@ -137,7 +137,7 @@ impl<'a> Contest<'a> {
             main: Vec::new(),
             fresh: Vec::new(),
             interrupts,
-            _listening: listening.map_err(Fault::failed)?,
+            _listening: listening.map_err(CliError::failed)?,
             clock: Monotonic::start(),
             plan: plan.scenario().clone(),
             planned_s: plan.end().as_secs_f64(),
@@ -162,7 +162,7 @@ impl<'a> Contest<'a> {
     ///
     /// # Errors
     /// If a build does not start or dies, the generator fails, or the runs do not compare.
-    pub(super) fn run(&mut self) -> Result<Outcome, Fault> {
+    pub(super) fn run(&mut self) -> Result<Outcome, CliError> {
         self.announce();
         let outcome = self.course();
         self.record.state = match &outcome {
@@ -173,8 +173,8 @@ impl<'a> Contest<'a> {
         self.record.ended = Some(WallTime::now().to_string());
         let stored = self.store().and_then(|()| match &outcome {
             Ok(Outcome::Complete(comparison)) => {
-                let text = serde_json::to_string_pretty(comparison).map_err(Fault::failed)?;
-                replace_text(&self.folder.join(COMPARISON), &(text + "\n")).map_err(Fault::failed)
+                let text = serde_json::to_string_pretty(comparison).map_err(CliError::failed)?;
+                replace_text(&self.folder.join(COMPARISON), &(text + "\n")).map_err(CliError::failed)
             }
             _ => Ok(()),
         });
@@ -197,13 +197,13 @@ impl<'a> Contest<'a> {
         self.tell(&format!("files under {}", self.folder.display()));
     }
 
-    fn store(&self) -> Result<(), Fault> {
-        self.record
-            .store(&self.folder)
-            .map_err(|error| Fault::failed(format!("cannot write under {}: {error}", self.folder.display())))
+    fn store(&self) -> Result<(), CliError> {
+        self.record.store(&self.folder).map_err(|error| {
+            CliError::failed(format!("cannot write under {}: {error}", self.folder.display()))
+        })
     }
 
-    fn course(&mut self) -> Result<Outcome, Fault> {
+    fn course(&mut self) -> Result<Outcome, CliError> {
         let mut done = 0;
         let mut first = None;
         for look in self.args.pairs.0.clone() {
@@ -216,7 +216,7 @@ impl<'a> Contest<'a> {
                 break;
             }
         }
-        let Some(first) = first else { return Err(Fault::usage("no pair is asked for")) };
+        let Some(first) = first else { return Err(CliError::usage("no pair is asked for")) };
         if first.verdict == Verdict::Regression && self.record.confirming {
             let fresh = first.design.pairs;
             self.tell(&display::finding(&first));
@@ -229,12 +229,12 @@ impl<'a> Contest<'a> {
         Ok(Outcome::Complete(first))
     }
 
-    fn judge(&self) -> Result<Comparison, Fault> {
+    fn judge(&self) -> Result<Comparison, CliError> {
         self.record.judge_pairs(&self.main, &self.fresh, &self.settings)
     }
 
     /// Runs the pairs after `from` up to `to`; false if the user interrupted.
-    fn batch(&mut self, stage: Stage, from: u32, to: u32) -> Result<bool, Fault> {
+    fn batch(&mut self, stage: Stage, from: u32, to: u32) -> Result<bool, CliError> {
         let number = (to - from) as usize;
         let order = match self.args.order {
             Order::Abba => (from..to).map(|pair| pair % 2 == 0).collect(),
@@ -255,7 +255,7 @@ impl<'a> Contest<'a> {
                         break;
                     }
                     Err(Missed::Interrupted) => return Ok(false),
-                    Err(Missed::Failed(fault)) => return Err(fault),
+                    Err(Missed::Failed(error)) => return Err(error),
                     Err(Missed::Invalid(record)) => {
                         self.discard(record, &mut again)?;
                     }
@@ -267,12 +267,12 @@ impl<'a> Contest<'a> {
     }
 
     /// Notes a pair that does not count, by a rule that does not look at which build is which.
-    fn discard(&mut self, record: PairRecord, again: &mut u32) -> Result<(), Fault> {
+    fn discard(&mut self, record: PairRecord, again: &mut u32) -> Result<(), CliError> {
         let why = record.discarded.clone().unwrap_or_default();
         self.record.pairs.push(record);
         self.store()?;
         if *again == 0 {
-            return Err(Fault::new(
+            return Err(CliError::new(
                 Exit::Invalid,
                 &format!(
                     "too many pairs could not be measured, the last because {why}; see {}. Lower the rate, or take the load off this machine",
@@ -307,7 +307,7 @@ impl<'a> Contest<'a> {
     /// One build's run.
     fn side(&self, turn: &Turn, side: usize) -> Result<Run, Missed> {
         let build = &self.builds[side];
-        let failed = |what: String| Missed::Failed(Fault::failed(what));
+        let failed = |what: String| Missed::Failed(CliError::failed(what));
         *self.runs.borrow_mut() += 1;
         let kind = if turn.stage == Stage::Main { "pair" } else { "confirm" };
         let name = format!("{:03}-{kind}-{}-{}", self.runs.borrow(), turn.number, ["a", "b"][side]);
@@ -338,15 +338,16 @@ impl<'a> Contest<'a> {
 
     /// What came of a run, unless its build died.
     fn outcome(&self, build: &Build, ran: Ran, died: Option<String>, digest: &str) -> Result<Run, Missed> {
-        let failed = |what: String| Missed::Failed(Fault::failed(format!("build `{}` {what}", build.label)));
+        let failed =
+            |what: String| Missed::Failed(CliError::failed(format!("build `{}` {what}", build.label)));
         match (ran, died) {
             (Ran::Interrupted, _) => Err(Missed::Interrupted),
             (_, Some(died)) => Err(failed(died)),
             (Ran::Failed(what), None) => Err(failed(format!("was not measured: {what}"))),
             (Ran::Done(directory), None) => {
-                let evidence = evidence(&directory).map_err(|fault| {
-                    let message = format!("build `{}` was not measured: {}", build.label, fault.message);
-                    Missed::Failed(Fault { message, ..fault })
+                let evidence = evidence(&directory).map_err(|error| {
+                    let message = format!("build `{}` was not measured: {}", build.label, error.message);
+                    Missed::Failed(CliError { message, ..error })
                 })?;
                 if evidence.plan_digest != digest {
                     return Err(Missed::Failed(self.changed()));
@@ -368,8 +369,8 @@ impl<'a> Contest<'a> {
         Plan::new(scenario).digest().to_owned()
     }
 
-    fn changed(&self) -> Fault {
-        Fault::new(
+    fn changed(&self) -> CliError {
+        CliError::new(
             Exit::Invalid,
             &format!(
                 "{} was changed while the comparison was on: its plan is another one now; begin again",

@@ -17,7 +17,7 @@ use args::{AbArgs, JudgeArgs, OnInconclusive};
 use build::builds;
 use contest::{Contest, Outcome};
 
-use super::Fault;
+use super::CliError;
 use super::exit::Exit;
 use super::export::{Subject, comparison_outputs};
 use crate::compare::{Comparison, Verdict};
@@ -28,9 +28,9 @@ use crate::scenario::{Plan, Scenario};
 const WIDTH: usize = 100;
 
 /// Compares two builds.
-pub(super) fn ab(args: &AbArgs) -> Result<Exit, Fault> {
+pub(super) fn ab(args: &AbArgs) -> Result<Exit, CliError> {
     let overrides = args.trial.overrides.read()?;
-    let scenario = Scenario::load(&args.scenario, &overrides).map_err(Fault::usage)?;
+    let scenario = Scenario::load(&args.scenario, &overrides).map_err(CliError::usage)?;
     let builds = builds(args, &scenario)?;
     args.outputs.prepare(Subject::Comparison)?;
     let settings = args.judge.settings(&args.trial.pairs.0, scenario.seed)?;
@@ -43,7 +43,11 @@ pub(super) fn ab(args: &AbArgs) -> Result<Exit, Fault> {
 }
 
 /// Prints the comparison, as far as there is one, and says how the process exits.
-fn conclude(contest: &Contest<'_>, outcome: Result<Outcome, Fault>, args: &AbArgs) -> Result<Exit, Fault> {
+fn conclude(
+    contest: &Contest<'_>,
+    outcome: Result<Outcome, CliError>,
+    args: &AbArgs,
+) -> Result<Exit, CliError> {
     let comparison = match &outcome {
         Ok(Outcome::Complete(comparison) | Outcome::Interrupted(Some(comparison))) => Some(comparison),
         Ok(Outcome::Interrupted(None)) | Err(_) => None,
@@ -61,14 +65,18 @@ fn conclude(contest: &Contest<'_>, outcome: Result<Outcome, Fault>, args: &AbArg
 }
 
 /// Prints a comparison as a table or as JSON.
-pub(super) fn print(comparison: &Comparison, folder: Option<&Path>, judge: &JudgeArgs) -> Result<(), Fault> {
+pub(super) fn print(
+    comparison: &Comparison,
+    folder: Option<&Path>,
+    judge: &JudgeArgs,
+) -> Result<(), CliError> {
     let mut out = io::stdout().lock();
     let text = if judge.json {
-        serde_json::to_string_pretty(comparison).map_err(Fault::failed)?
+        serde_json::to_string_pretty(comparison).map_err(CliError::failed)?
     } else {
         display::comparison(comparison, folder, WIDTH, Style::of(out.is_terminal()))
     };
-    writeln!(out, "{}", text.trim_end()).map_err(|error| Fault::failed(format!("cannot print: {error}")))
+    writeln!(out, "{}", text.trim_end()).map_err(|error| CliError::failed(format!("cannot print: {error}")))
 }
 
 /// What a comparison means for the exit code.

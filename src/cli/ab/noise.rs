@@ -6,7 +6,7 @@ use super::args::{JudgeArgs, TrialArgs};
 use super::build::Build;
 use super::contest::{Contest, Outcome};
 use super::print;
-use crate::cli::Fault;
+use crate::cli::CliError;
 use crate::cli::exit::Exit;
 use crate::clock::WallTime;
 use crate::compare::{Detectable, NoiseProfile, Settings};
@@ -25,9 +25,9 @@ pub(in crate::cli) struct Asked<'a> {
 }
 
 /// Compares a build with itself, and keeps what that shows of the machine.
-pub(in crate::cli) fn calibrate(asked: &Asked<'_>) -> Result<Exit, Fault> {
+pub(in crate::cli) fn calibrate(asked: &Asked<'_>) -> Result<Exit, CliError> {
     let overrides = asked.trial.overrides.read()?;
-    let scenario = Scenario::load(asked.scenario, &overrides).map_err(Fault::usage)?;
+    let scenario = Scenario::load(asked.scenario, &overrides).map_err(CliError::usage)?;
     let bundled = bundled(asked.scenario)?;
     let command = asked.command.unwrap_or(&bundled);
     let build = |label| Build::new(label, Some(command), &[], asked.trial, &scenario);
@@ -49,8 +49,8 @@ pub(in crate::cli) fn calibrate(asked: &Asked<'_>) -> Result<Exit, Fault> {
 }
 
 /// The command that starts the bundled reference system as the scenario sets it up.
-fn bundled(scenario: &Path) -> Result<String, Fault> {
-    let own = std::env::current_exe().map_err(Fault::failed)?;
+fn bundled(scenario: &Path) -> Result<String, CliError> {
+    let own = std::env::current_exe().map_err(CliError::failed)?;
     let quoted = |path: &Path| format!("'{}'", path.display().to_string().replace('\'', r"'\''"));
     Ok(format!(
         "{} serve --http-port {{port}} --mqtt-port {{port2}} --config {}",
@@ -60,17 +60,17 @@ fn bundled(scenario: &Path) -> Result<String, Fault> {
 }
 
 /// Where the profile of a plan is kept: by its digest, beside what is known of the machine.
-fn place(named: Option<&Path>, plan: &Plan) -> Result<PathBuf, Fault> {
+fn place(named: Option<&Path>, plan: &Plan) -> Result<PathBuf, CliError> {
     let digest: String = plan.digest().chars().take(16).collect();
     let kept =
         || Some(crate::cli::calibrate::place()?.parent()?.join("noise").join(format!("{digest}.json")));
     named.map(Path::to_owned).or_else(kept).ok_or_else(|| {
-        Fault::usage("there is no place to keep the noise profile: give one with --profile FILE")
+        CliError::usage("there is no place to keep the noise profile: give one with --profile FILE")
     })
 }
 
-fn store(path: &Path, profile: &NoiseProfile) -> Result<(), Fault> {
-    let text = serde_json::to_string_pretty(profile).map_err(Fault::failed)? + "\n";
+fn store(path: &Path, profile: &NoiseProfile) -> Result<(), CliError> {
+    let text = serde_json::to_string_pretty(profile).map_err(CliError::failed)? + "\n";
     crate::cli::calibrate::store(path, &text)
 }
 

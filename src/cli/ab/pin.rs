@@ -1,7 +1,7 @@
 //! Binding processes to processors: a child inherits what the thread that starts it is bound to.
 
 use super::args::Cpus;
-use crate::cli::Fault;
+use crate::cli::CliError;
 
 #[cfg(target_os = "linux")]
 mod bound {
@@ -57,9 +57,9 @@ mod bound {
 ///
 /// # Errors
 /// If there are none such, or the system cannot.
-pub(super) fn check(option: &str, cpus: Option<&Cpus>) -> Result<(), Fault> {
+pub(super) fn check(option: &str, cpus: Option<&Cpus>) -> Result<(), CliError> {
     let Some(cpus) = cpus else { return Ok(()) };
-    bound::check(cpus).map_err(|error| Fault::usage(format!("{option} {cpus}: {error}")))
+    bound::check(cpus).map_err(|error| CliError::usage(format!("{option} {cpus}: {error}")))
 }
 
 /// Starts a process on `cpus`, or wherever the system likes.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::build::Place;
 use super::service::{LOOK, Process};
-use crate::cli::Fault;
+use crate::cli::CliError;
 use crate::clock::Monotonic;
 use crate::protocol::{Endpoint, control};
 use crate::record::Protocol;
@@ -33,10 +33,12 @@ impl Readiness {
     ///
     /// # Errors
     /// If it is none of the three.
-    pub(super) fn parse(text: Option<&str>) -> Result<Self, Fault> {
+    pub(super) fn parse(text: Option<&str>) -> Result<Self, CliError> {
         let Some(text) = text else { return Ok(Self::Listening) };
         let wrong = |why: &str| {
-            Fault::usage(format!("--ready {text}: {why}; write http://HOST:PORT/PATH, HOST:PORT or log:TEXT"))
+            CliError::usage(format!(
+                "--ready {text}: {why}; write http://HOST:PORT/PATH, HOST:PORT or log:TEXT"
+            ))
         };
         if let Some(printed) = text.strip_prefix("log:") {
             return if printed.is_empty() {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::cli::Fault;
+use crate::cli::CliError;
 use crate::cli::exit::Exit;
 use crate::compare::{self, Comparison, Evidence, LOOK_ALPHAS, Look, Pair, Settings, Thresholds, Verdict};
 use crate::results::{Host, Report, replace_text};
@@ -90,7 +90,7 @@ impl Record {
     ///
     /// # Errors
     /// If there is none, or it is of another form.
-    pub(in crate::cli) fn load(folder: &Path) -> Result<Self, Fault> {
+    pub(in crate::cli) fn load(folder: &Path) -> Result<Self, CliError> {
         #[derive(Deserialize)]
         struct SchemaOnly {
             schema: u32,
@@ -98,11 +98,11 @@ impl Record {
         let path = folder.join(FILE);
         let shown = path.display();
         let text = std::fs::read_to_string(&path)
-            .map_err(|error| Fault::usage(format!("cannot read {shown}: {error}")))?;
-        let garbled = |error| Fault::usage(format!("{shown} is no record of a comparison: {error}"));
+            .map_err(|error| CliError::usage(format!("cannot read {shown}: {error}")))?;
+        let garbled = |error| CliError::usage(format!("{shown} is no record of a comparison: {error}"));
         let SchemaOnly { schema } = serde_json::from_str(&text).map_err(garbled)?;
         if schema > SCHEMA {
-            return Err(Fault::usage(format!(
+            return Err(CliError::usage(format!(
                 "{shown} has schema {schema}; this squall reads up to {SCHEMA}"
             )));
         }
@@ -132,7 +132,7 @@ impl Record {
     ///
     /// # Errors
     /// If a run cannot be read, or is no evidence.
-    fn pairs(&self, folder: &Path, stage: Stage) -> Result<Vec<Pair>, Fault> {
+    fn pairs(&self, folder: &Path, stage: Stage) -> Result<Vec<Pair>, CliError> {
         let own = self.pairs.iter().filter(|pair| pair.stage == stage && pair.discarded.is_none());
         own.map(|pair| {
             Ok(Pair {
@@ -148,7 +148,7 @@ impl Record {
     ///
     /// # Errors
     /// If runs cannot be read or do not compare.
-    pub(in crate::cli) fn judge(&self, folder: &Path, settings: &Settings) -> Result<Comparison, Fault> {
+    pub(in crate::cli) fn judge(&self, folder: &Path, settings: &Settings) -> Result<Comparison, CliError> {
         let (pairs, fresh) = (self.pairs(folder, Stage::Main)?, self.pairs(folder, Stage::Confirmation)?);
         self.judge_pairs(&pairs, &fresh, settings)
     }
@@ -162,7 +162,7 @@ impl Record {
         pairs: &[Pair],
         fresh: &[Pair],
         settings: &Settings,
-    ) -> Result<Comparison, Fault> {
+    ) -> Result<Comparison, CliError> {
         let mut comparison = look(pairs, &self.looks, settings)?;
         if comparison.verdict == Verdict::Regression && self.confirming {
             let wanted = comparison.design.pairs;
@@ -185,7 +185,7 @@ impl Record {
 
 /// Looks at as many pairs as each look may see, up to the first that claims a difference. No difference is claimed by the last
 /// one alone: its interval is not widened for looks.
-fn look(pairs: &[Pair], looks: &[u32], settings: &Settings) -> Result<Comparison, Fault> {
+fn look(pairs: &[Pair], looks: &[u32], settings: &Settings) -> Result<Comparison, CliError> {
     let mut taken = Vec::new();
     let reached = looks.iter().map(|look| *look as usize).filter(|look| *look <= pairs.len());
     for pairs in reached.map(|look| pairs.get(..look).unwrap_or(pairs)) {
@@ -215,13 +215,13 @@ fn look(pairs: &[Pair], looks: &[u32], settings: &Settings) -> Result<Comparison
 ///
 /// # Errors
 /// If it cannot be read, or is none.
-pub(in crate::cli) fn evidence(directory: &Path) -> Result<Evidence, Fault> {
-    let report = Report::load(directory).map_err(Fault::usage)?;
+pub(in crate::cli) fn evidence(directory: &Path) -> Result<Evidence, CliError> {
+    let report = Report::load(directory).map_err(CliError::usage)?;
     Evidence::of(&report).map_err(refused)
 }
 
 /// The measurement is no basis for a verdict.
 #[expect(clippy::needless_pass_by_value, reason = "made to be handed to `map_err`")]
-pub(in crate::cli) fn refused(refusal: compare::Refusal) -> Fault {
-    Fault::new(Exit::Invalid, &refusal)
+pub(in crate::cli) fn refused(refusal: compare::Refusal) -> CliError {
+    CliError::new(Exit::Invalid, &refusal)
 }

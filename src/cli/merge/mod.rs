@@ -11,7 +11,7 @@ use std::time::Duration;
 use self::source::{Demanded, Source};
 use super::args::MergeArgs;
 use super::exit::Exit;
-use super::{Fault, report, settle, unanswered};
+use super::{CliError, report, settle, unanswered};
 use crate::clock::WallTime;
 use crate::record::{Shard, Validity, Verdict};
 use crate::results::{
@@ -23,16 +23,16 @@ use crate::results::{
 const REASONS: usize = 20;
 
 /// Merges the runs and reports.
-pub(super) fn merge(args: &MergeArgs) -> Result<Exit, Fault> {
+pub(super) fn merge(args: &MergeArgs) -> Result<Exit, CliError> {
     let sources = source::open(&args.runs)?;
     source::judge(&sources, args)?;
-    let Some(first) = sources.first() else { return Err(Fault::usage("no run is given")) };
+    let Some(first) = sources.first() else { return Err(CliError::usage("no run is given")) };
     let demanded = first.demanded()?;
     let began = WallTime::from_epoch(Duration::from_nanos(earliest(&sources)));
     let label = args.label.clone().unwrap_or_else(|| first.manifest.label.clone());
     let name = if label.is_empty() { "merged".to_owned() } else { format!("{label}-merged") };
     let unwritable = |error: &io::Error, place: &dyn std::fmt::Display| {
-        Fault::failed(format!("cannot write under {place}: {error}; choose another place with --out DIR"))
+        CliError::failed(format!("cannot write under {place}: {error}; choose another place with --out DIR"))
     };
     let directory = RunDirectory::create(&args.out, &first.manifest.scenario.name, &name, began)
         .map_err(|error| unwritable(&error, &args.out.display()))?;
@@ -49,7 +49,7 @@ pub(super) fn merge(args: &MergeArgs) -> Result<Exit, Fault> {
             let _ = directory.write_manifest(&manifest);
             return Err(match error {
                 MergeError::Io(error) => unwritable(&error, &shown),
-                error => Fault::failed(error),
+                error => CliError::failed(error),
             });
         }
     };
@@ -62,7 +62,7 @@ pub(super) fn merge(args: &MergeArgs) -> Result<Exit, Fault> {
     let printed = print(&directory, args.json);
     let why = printed.as_ref().map(unanswered).unwrap_or_default();
     match settle(exit, printed.map(drop)) {
-        Ok(Exit::Failed) => Err(Fault::failed(why)),
+        Ok(Exit::Failed) => Err(CliError::failed(why)),
         settled => settled,
     }
 }
@@ -202,8 +202,8 @@ fn conclude(manifest: &mut Manifest, totals: &Totals, demanded: &Demanded) -> Ex
     exit
 }
 
-fn print(directory: &RunDirectory, json: bool) -> Result<results::Report, Fault> {
-    let report = results::Report::load(directory.path()).map_err(Fault::failed)?;
+fn print(directory: &RunDirectory, json: bool) -> Result<results::Report, CliError> {
+    let report = results::Report::load(directory.path()).map_err(CliError::failed)?;
     report::print(&report, json)?;
     Ok(report)
 }

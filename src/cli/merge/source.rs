@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::budget::Budget;
-use crate::cli::Fault;
+use crate::cli::CliError;
 use crate::cli::args::MergeArgs;
 use crate::cli::exit::Exit;
 use crate::clock::WallTime;
@@ -56,13 +56,13 @@ impl Source {
     }
 
     /// What all of it must keep to.
-    pub(super) fn demanded(&self) -> Result<Demanded, Fault> {
+    pub(super) fn demanded(&self) -> Result<Demanded, CliError> {
         let facts = self.manifest.shard.as_ref();
         let budgets = facts.map(|facts| facts.budgets.as_slice()).unwrap_or_default();
         let budgets: Result<_, _> = budgets.iter().map(Demand::budget).collect();
         let place = self.path.join("run.json");
-        let budgets =
-            budgets.map_err(|error| Fault::usage(format!("{}: shard.budgets: {error}", place.display())))?;
+        let budgets = budgets
+            .map_err(|error| CliError::usage(format!("{}: shard.budgets: {error}", place.display())))?;
         Ok(Demanded { budgets, delivery: facts.is_some_and(|facts| facts.demand_delivery) })
     }
 
@@ -108,25 +108,25 @@ impl Source {
 /// Opens the runs, in the order of their shards.
 ///
 /// # Errors
-/// One fault that names everything that is no shard.
-pub(super) fn open(paths: &[PathBuf]) -> Result<Vec<Source>, Fault> {
+/// One error that names everything that is no shard.
+pub(super) fn open(paths: &[PathBuf]) -> Result<Vec<Source>, CliError> {
     // Two files of each are open at a time.
     Descriptors::ensure(2 * paths.len() as u64 + Descriptors::OVERHEAD).map_err(|error| {
-        Fault::failed(format!("{} shards are too many to be merged at once: {error}", paths.len()))
+        CliError::failed(format!("{} shards are too many to be merged at once: {error}", paths.len()))
     })?;
     let (mut sources, mut faults) = (Vec::new(), Vec::new());
     for path in paths {
         match Source::open(path) {
             Ok(source) => sources.push(source),
-            Err(fault) => faults.push(fault),
+            Err(error) => faults.push(error),
         }
     }
     sources.sort_by_key(|source| source.shard().number());
-    if faults.is_empty() { Ok(sources) } else { Err(Fault::usage(faults.join("\n       "))) }
+    if faults.is_empty() { Ok(sources) } else { Err(CliError::usage(faults.join("\n       "))) }
 }
 
 /// Refuses runs that are not the shards of one plan, each once and whole, as far as that is not allowed.
-pub(super) fn judge(sources: &[Source], args: &MergeArgs) -> Result<(), Fault> {
+pub(super) fn judge(sources: &[Source], args: &MergeArgs) -> Result<(), CliError> {
     let mut faults = foreign(sources);
     if faults.is_empty() {
         faults.extend(overlapping(sources));
@@ -143,7 +143,7 @@ pub(super) fn judge(sources: &[Source], args: &MergeArgs) -> Result<(), Fault> {
             faults.extend(gaps);
         }
     }
-    if faults.is_empty() { Ok(()) } else { Err(Fault::new(Exit::Invalid, &faults.join("\n       "))) }
+    if faults.is_empty() { Ok(()) } else { Err(CliError::new(Exit::Invalid, &faults.join("\n       "))) }
 }
 
 /// What differs from the first run that must not.

@@ -7,7 +7,7 @@ use super::{Driven, own_budgets, unwritable};
 use crate::calibration::Profile;
 use crate::cli::args::RunArgs;
 use crate::cli::exit::Exit;
-use crate::cli::{Fault, report, settle, unanswered};
+use crate::cli::{CliError, report, settle, unanswered};
 use crate::clock::{PacerKind, WallTime};
 use crate::engine::{End, Figures, Level, OwnWait, Report, WorkerReport};
 use crate::record::{ErrorKind, FleetId, Layout, Validity};
@@ -18,21 +18,21 @@ use crate::units::Quantile;
 
 impl Driven {
     /// Judges the run, completes its files, prints the report, and says how the process exits.
-    pub(super) fn conclude(mut self, args: &RunArgs, profile: Option<&Profile>) -> Result<Exit, Fault> {
+    pub(super) fn conclude(mut self, args: &RunArgs, profile: Option<&Profile>) -> Result<Exit, CliError> {
         let totals = match self.totals {
             Ok(ref totals) => totals,
             Err(ref error) => {
-                let fault = unwritable(self.directory.path(), error);
+                let error = unwritable(self.directory.path(), error);
                 self.manifest.state = RunState::Failed;
-                return Err(self.fail(fault));
+                return Err(self.fail(error));
             }
         };
         let report = match &self.report {
             Ok(report) => report,
             Err(error) => {
-                let fault = Fault::failed(error);
+                let error = CliError::failed(error);
                 self.manifest.state = RunState::Failed;
-                return Err(self.fail(fault));
+                return Err(self.fail(error));
             }
         };
         let rows = totals.rows();
@@ -75,14 +75,15 @@ impl Driven {
         self.manifest.exit_code = Some(exit.code());
         self.manifest.ended = Some(WallTime::now().to_string());
         self.write(&rows).map_err(|error| unwritable(self.directory.path(), &error))?;
-        let told = results::Report::load(self.directory.path()).map_err(Fault::failed).and_then(|report| {
-            report::tell(&report, &args.outputs, args.json)?;
-            Ok(refused.map_or_else(|| unanswered(&report), |refused| refused.sentence()))
-        });
+        let told =
+            results::Report::load(self.directory.path()).map_err(CliError::failed).and_then(|report| {
+                report::tell(&report, &args.outputs, args.json)?;
+                Ok(refused.map_or_else(|| unanswered(&report), |refused| refused.sentence()))
+            });
         let why = told.as_ref().ok().cloned().unwrap_or_default();
         match settle(exit, told.map(drop)) {
-            Ok(Exit::Failed) => Err(Fault::failed(why)),
-            Err(fault) => Err(self.fail(fault)),
+            Ok(Exit::Failed) => Err(CliError::failed(why)),
+            Err(error) => Err(self.fail(error)),
             settled => settled,
         }
     }
@@ -107,13 +108,13 @@ impl Driven {
         }
     }
 
-    /// Marks the run as failed, as far as its files can still be written, and passes the fault on.
-    fn fail(&mut self, fault: Fault) -> Fault {
-        self.manifest.exit_code = Some(fault.exit.code());
+    /// Marks the run as failed, as far as its files can still be written, and passes the error on.
+    fn fail(&mut self, error: CliError) -> CliError {
+        self.manifest.exit_code = Some(error.exit.code());
         self.manifest.ended = Some(WallTime::now().to_string());
         // If this fails too, the manifest still says that the run is under way, which readers take for a killed run.
         let _ = self.directory.write_manifest(&self.manifest);
-        fault
+        error
     }
 
     fn write(&mut self, rows: &[SummaryRow]) -> io::Result<()> {

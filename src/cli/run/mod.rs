@@ -18,7 +18,7 @@ use super::operator::{self, Account, Operator, Post};
 use super::shard::Part;
 use super::signal::Interrupts;
 use super::target::Targets;
-use super::{Fault, settle};
+use super::{CliError, settle};
 use crate::budget::Budget;
 use crate::calibration::Profile;
 use crate::clock::{Monotonic, PacerKind, Tick, WallTime};
@@ -33,11 +33,11 @@ use crate::results::{
 use crate::scenario::{Plan, Scenario, load_budgets};
 
 /// Runs the scenario and reports.
-pub(super) fn run(args: &RunArgs) -> Result<Exit, Fault> {
+pub(super) fn run(args: &RunArgs) -> Result<Exit, CliError> {
     let scenario = load(args)?;
     args.outputs.prepare(Subject::Run)?;
     let plan = Arc::new(Plan::new(scenario));
-    plan.budgets_have_data().map_err(Fault::usage)?;
+    plan.budgets_have_data().map_err(CliError::usage)?;
     let (part, notes) = Part::of(args)?;
     part.judge(&plan)?;
     let mut targets = Targets::prepare(args, &plan, part)?;
@@ -91,11 +91,11 @@ fn profile(targets: &mut Targets) -> Option<Profile> {
     profile
 }
 
-fn load(args: &RunArgs) -> Result<Scenario, Fault> {
+fn load(args: &RunArgs) -> Result<Scenario, CliError> {
     let overrides = args.overrides.read()?;
-    let mut scenario = Scenario::load(&args.scenario, &overrides).map_err(Fault::usage)?;
+    let mut scenario = Scenario::load(&args.scenario, &overrides).map_err(CliError::usage)?;
     if let Some(file) = &args.budget {
-        let budgets = load_budgets(file, &scenario, overrides.environment).map_err(Fault::usage)?;
+        let budgets = load_budgets(file, &scenario, overrides.environment).map_err(CliError::usage)?;
         scenario.budgets.extend(budgets);
     }
     Ok(scenario)
@@ -170,7 +170,7 @@ impl Attempt {
         targets: &Targets,
         part: Part,
         workers: usize,
-    ) -> Result<Self, Fault> {
+    ) -> Result<Self, CliError> {
         let layout = Arc::new(plan.layout().clone());
         let started = WallTime::now();
         let name =
@@ -227,9 +227,10 @@ impl Attempt {
         targets: &Targets,
         setup: &Setup,
         progress: &Arc<Progress>,
-    ) -> Result<Operator, Fault> {
+    ) -> Result<Operator, CliError> {
         let (plan, screen) = (&self.plan, Arc::clone(progress));
-        let service = targets.broken_at.as_ref().map(FaultClient::at).transpose().map_err(Fault::failed)?;
+        let service =
+            targets.broken_at.as_ref().map(FaultClient::at).transpose().map_err(CliError::failed)?;
         let post = Post {
             leads: self.part.shard().leads(),
             faults: plan.faults().to_vec(),
@@ -245,20 +246,20 @@ impl Attempt {
             places: operator::places(),
             screen: Box::new(move |text| screen.note(text)),
         };
-        Operator::start(post).map_err(Fault::failed)
+        Operator::start(post).map_err(CliError::failed)
     }
 
-    /// Marks a run that never began as failed, as far as its manifest can still be written, and passes the fault on.
-    fn fail(&mut self, fault: Fault) -> Fault {
+    /// Marks a run that never began as failed, as far as its manifest can still be written, and passes the error on.
+    fn fail(&mut self, error: CliError) -> CliError {
         self.manifest.state = RunState::Failed;
-        self.manifest.exit_code = Some(fault.exit.code());
+        self.manifest.exit_code = Some(error.exit.code());
         self.manifest.ended = Some(WallTime::now().to_string());
         let _ = self.directory.write_manifest(&self.manifest);
-        fault
+        error
     }
 
     /// Notes when the run begins, where somebody will ask.
-    fn note_start(&mut self, epoch_ns: u64) -> Result<(), Fault> {
+    fn note_start(&mut self, epoch_ns: u64) -> Result<(), CliError> {
         if let (Some(at), Some(facts)) = (self.part.start_at, &mut self.manifest.start_at) {
             facts.late_ms = Some((epoch_ns as f64 - at.epoch_ns() as f64) / 1e6);
         }
@@ -270,7 +271,7 @@ impl Attempt {
     }
 
     /// Drives the plan to its end, writing what happens as it happens.
-    fn drive(mut self, args: &RunArgs, targets: &Targets) -> Result<Driven, Fault> {
+    fn drive(mut self, args: &RunArgs, targets: &Targets) -> Result<Driven, CliError> {
         let progress = Arc::new(self.progress(args, targets));
         if let Some(wait) = until_aligned(&self.plan).filter(|wait| *wait <= 2 * LEAD) {
             thread::sleep(wait);
@@ -281,7 +282,7 @@ impl Attempt {
             started.map_err(|error| unwritable(self.directory.path(), &error))?;
         }
         self.part.arrive();
-        self.part.punctual().map_err(|fault| self.fail(fault))?;
+        self.part.punctual().map_err(|error| self.fail(error))?;
         let (control, clock) = (Control::new(), Monotonic::start());
         let epoch_ns = WallTime::now().epoch_ns();
         self.note_start(epoch_ns)?;
@@ -294,7 +295,7 @@ impl Attempt {
                 screen.note("interrupted: settling what is open; Ctrl-C again ends at once");
             }
         })
-        .map_err(Fault::failed)?;
+        .map_err(CliError::failed)?;
         let (recorders, collector) = results::recorders(&self.layout, self.workers);
         let privacy = privacy(&self.plan, targets);
         let recorders =
@@ -396,8 +397,8 @@ fn collect(
     }
 }
 
-fn unwritable(path: &Path, error: &io::Error) -> Fault {
-    Fault::failed(format!(
+fn unwritable(path: &Path, error: &io::Error) -> CliError {
+    CliError::failed(format!(
         "cannot write under {}: {error}; choose another place with --out DIR",
         path.display()
     ))

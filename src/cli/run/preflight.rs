@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::cli::Fault;
+use crate::cli::CliError;
 use crate::cli::check::memory;
 use crate::cli::churn::{self, USUAL_PORTS};
 use crate::cli::target::Targets;
@@ -16,13 +16,13 @@ use crate::scenario::Plan;
 /// know.
 ///
 /// # Errors
-/// One fault that names every limit that is too low, and what to do.
+/// One error that names every limit that is too low, and what to do.
 pub(super) fn ensure(
     plan: &Plan,
     shard: Shard,
     targets: &mut Targets,
     given: &[IpAddr],
-) -> Result<Vec<String>, Fault> {
+) -> Result<Vec<String>, CliError> {
     let mut faults = Vec::new();
     let mut notes = Vec::new();
     let devices = u64::from(shard.count(0, plan.devices()));
@@ -50,7 +50,7 @@ pub(super) fn ensure(
         None => {}
     }
     faults.dedup();
-    if faults.is_empty() { Ok(notes) } else { Err(Fault::failed(faults.join("\n       "))) }
+    if faults.is_empty() { Ok(notes) } else { Err(CliError::failed(faults.join("\n       "))) }
 }
 
 /// Connections to the target of `protocol` that are open at the same time.

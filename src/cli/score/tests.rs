@@ -26,15 +26,15 @@ impl Desk {
         std::fs::write(path, text).unwrap();
     }
 
-    fn score(&self, names: &[&str]) -> Result<Exit, Fault> {
+    fn score(&self, names: &[&str]) -> Result<Exit, CliError> {
         let recordings = names.iter().map(|name| self.path(name)).collect();
         score(&ScoreArgs { recordings, windows: self.path("w.json"), threshold: None, json: false })
     }
 
-    /// What is said of the first fault, without the folder.
+    /// What is said of the first error, without the folder.
     fn said(&self, names: &[&str]) -> String {
-        let fault = self.score(names).unwrap_err();
-        fault.message.replace(&format!("{}/", self.0.path().display()), "")
+        let error = self.score(names).unwrap_err();
+        error.message.replace(&format!("{}/", self.0.path().display()), "")
     }
 }
 
