@@ -11,7 +11,7 @@ use std::time::Duration;
 use squall::clock::{Monotonic, Tick};
 use squall::engine::Control;
 use squall::protocol::Endpoint;
-use squall::record::{Kind, Outcome, Protocol, Verdict};
+use squall::record::{Judgement, Kind, Outcome, Protocol};
 use squall::results::{Figures, Millis, load_manifest, read_summary};
 
 use crate::peer::{Farewell, Peer, Script};
@@ -77,7 +77,7 @@ impl Run {
     }
 
     /// What the run says of pauses.
-    fn pauses(&self) -> (Verdict, Vec<String>) {
+    fn pauses(&self) -> (Judgement, Vec<String>) {
         let validity = load_manifest(&self.directory).unwrap().validity.unwrap();
         let told = validity.reasons.into_iter().filter(|reason| reason.contains("reconnect pauses"));
         (validity.verdict, told.collect())
@@ -176,7 +176,7 @@ fn a_device_that_is_kicked_out_in_mid_use_pauses_and_the_pause_is_its_own() {
             assert!(service < own, "{name} {farewell:?}: {service} ms, own {own} ms");
         }
         let (verdict, told) = run.pauses();
-        assert!(verdict >= Verdict::Suspect, "{verdict}");
+        assert!(verdict >= Judgement::Suspect, "{verdict}");
         for protocol in Protocol::ALL {
             let named = format!("of fleet {protocol} ");
             let told = |reason: &String| reason.contains(&named) && reason.contains("(first = 1s)");

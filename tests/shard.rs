@@ -371,7 +371,7 @@ fn takes_what_there_is(desk: &Desk, first: &[&Path], other: &Path, fresh: impl F
         said(&output)
     );
     let manifest = load_manifest(&desk.run("killed")).unwrap();
-    assert_ne!(manifest.validity.unwrap().verdict, squall::record::Verdict::Valid);
+    assert_ne!(manifest.validity.unwrap().verdict, squall::record::Judgement::Valid);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use crate::record::Verdict;
+use crate::record::Judgement;
 use crate::results::RunState;
 
 /// How the program ends.
@@ -42,11 +42,11 @@ Exit codes:
 
     /// How a run exits that got as far as `state` with `ok` readings of the measured phases answered; `failed` says that a budget
     /// failed or a demanded promise was broken.
-    pub(super) const fn of_run(state: RunState, verdict: Verdict, ok: u64, failed: bool) -> Self {
+    pub(super) const fn of_run(state: RunState, verdict: Judgement, ok: u64, failed: bool) -> Self {
         match (state, verdict) {
             (RunState::Interrupted, _) => Self::Interrupted,
             // Figures that cannot be trusted fail no budget.
-            (_, Verdict::Invalid) => Self::Invalid,
+            (_, Judgement::Invalid) => Self::Invalid,
             (RunState::Complete, _) if ok == 0 => Self::Failed,
             _ if failed => Self::Budget,
             _ => Self::Fine,
@@ -80,8 +80,8 @@ mod tests {
 
     #[test]
     fn of_several_reasons_the_gravest_gives_the_code() {
+        use Judgement::{Invalid, Suspect, Valid};
         use RunState::{Aborted, Complete, Interrupted};
-        use Verdict::{Invalid, Suspect, Valid};
         for (state, verdict, ok, failed, code) in [
             (Complete, Valid, 1, false, 0),
             (Complete, Suspect, 1, false, 0),

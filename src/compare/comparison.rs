@@ -21,7 +21,7 @@ pub struct Comparison {
     /// How the runs were made and what is asked of them.
     pub design: Design,
     /// What is said of the candidate as a whole.
-    pub verdict: Verdict,
+    pub verdict: Decision,
     /// Whether the verdict decides the exit code; an advisory one does not.
     pub gates: bool,
     /// Whether every cell is shown not to be worse by more than its threshold: less than no difference, and enough to go on.
@@ -87,13 +87,13 @@ pub struct Look {
     /// The significance level it was judged at.
     pub alpha: f64,
     /// What it said.
-    pub verdict: Verdict,
+    pub verdict: Decision,
 }
 
 /// What is said of a candidate, or of one of its cells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Verdict {
+pub enum Decision {
     /// Worse beyond chance and beyond the noise threshold.
     Regression,
     /// Better beyond chance and beyond the noise threshold.
@@ -104,7 +104,7 @@ pub enum Verdict {
     Inconclusive,
 }
 
-impl Verdict {
+impl Decision {
     /// As people read it.
     pub const fn name(self) -> &'static str {
         match self {
@@ -233,14 +233,14 @@ pub struct Cell {
     /// The differences, by pair; empty where runs are not paired.
     pub differences: Vec<f64>,
     /// What is said of it; `None` if it is not judged.
-    pub verdict: Option<CellVerdict>,
+    pub verdict: Option<CellDecision>,
 }
 
 /// What is said of a cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CellVerdict {
+pub struct CellDecision {
     /// The word.
-    pub verdict: Verdict,
+    pub verdict: Decision,
     /// Whether all of the 90 % interval lies beyond the noise threshold.
     pub certain: bool,
     /// About so many further pairs would decide, where it is inconclusive and that can be told.
@@ -249,10 +249,10 @@ pub struct CellVerdict {
     pub withdrawn: Option<Withdrawal>,
 }
 
-impl CellVerdict {
+impl CellDecision {
     /// What is said of a cell whose claim was taken back.
     pub(super) const fn withdrawn(why: Withdrawal) -> Self {
-        let verdict = Verdict::Inconclusive;
+        let verdict = Decision::Inconclusive;
         Self { verdict, certain: false, more_pairs: None, withdrawn: Some(why) }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::comparison::{CellVerdict, Figure, Verdict};
+use super::comparison::{CellDecision, Decision, Figure};
 use super::statistic::{moments, t_quantile, welch};
 use crate::seed::Seed;
 
@@ -124,19 +124,19 @@ impl Estimate {
     ///
     /// Regression and improvement ask for significance and an effect beyond `threshold`; no difference for the 90 % interval
     /// to lie within it (two one-sided tests, Schuirmann 1987).
-    pub(super) fn judge(&self, p: f64, threshold: f64, asked: CellContext) -> CellVerdict {
+    pub(super) fn judge(&self, p: f64, threshold: f64, asked: CellContext) -> CellDecision {
         let ([low, high], alpha) = (self.interval(0.9), asked.alpha);
         let identical = self.effect == 0.0 && self.error == 0.0;
-        let said = |verdict, certain| CellVerdict { verdict, certain, more_pairs: None, withdrawn: None };
+        let said = |verdict, certain| CellDecision { verdict, certain, more_pairs: None, withdrawn: None };
         if p <= alpha && self.effect > threshold {
-            said(Verdict::Regression, low > threshold)
+            said(Decision::Regression, low > threshold)
         } else if p <= alpha && self.effect < -threshold {
-            said(Verdict::Improvement, high < -threshold)
+            said(Decision::Improvement, high < -threshold)
         } else if identical || -threshold < low && high < threshold {
-            said(Verdict::NoDifference, true)
+            said(Decision::NoDifference, true)
         } else {
             let more_pairs = self.more_pairs(threshold, asked);
-            CellVerdict { more_pairs, ..said(Verdict::Inconclusive, false) }
+            CellDecision { more_pairs, ..said(Decision::Inconclusive, false) }
         }
     }
 
@@ -172,7 +172,7 @@ mod tests {
 
     #[test]
     fn a_cell_is_judged_by_significance_threshold_and_interval() {
-        use Verdict::{Improvement, Inconclusive, NoDifference, Regression};
+        use Decision::{Improvement, Inconclusive, NoDifference, Regression};
         let threshold = 0.05_f64.ln_1p();
         for (effect, spread, p, verdict, certain) in [
             (0.2, 0.05, 0.008, Regression, true),

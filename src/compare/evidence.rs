@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::comparison::{Figure, Group, Support};
-use crate::record::Verdict as Validity;
+use crate::record::Judgement;
 use crate::results::{ALL, Figures, Manifest, Millis, Report, RunState, SummaryRow};
 
 /// Samples that must lie beyond a percentile for it to be judged, and to be shown.
@@ -131,8 +131,8 @@ impl Evidence {
         let reasons = validity.map(|validity| validity.reasons.clone()).unwrap_or_default();
         match validity.map(|validity| validity.verdict) {
             None => return Err(Refusal::Unfinished { run, state: "not judged" }),
-            Some(Validity::Invalid) => return Err(Refusal::Invalid { run, why: reasons.join("; ") }),
-            Some(Validity::Valid | Validity::Suspect) => {}
+            Some(Judgement::Invalid) => return Err(Refusal::Invalid { run, why: reasons.join("; ") }),
+            Some(Judgement::Valid | Judgement::Suspect) => {}
         }
         let rows = groups(&report.summary);
         let values =

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::comparison::{
-    Cell, CellVerdict, Comparison, Design, Figure, Group, Pairing, SCHEMA, Side, Support, Verdict, Withdrawal,
+    Cell, CellDecision, Comparison, Decision, Design, Figure, Group, Pairing, SCHEMA, Side, Support,
+    Withdrawal,
 };
 use super::decision::{CellContext, Estimate, Settings};
 use super::evidence::{Evidence, Refusal, Value};
@@ -96,7 +97,7 @@ pub(crate) fn confirm(first: Comparison, fresh: &[Pair], settings: &Settings) ->
         let again = second.cells.iter().find(|own| own.is(cell)).and_then(Cell::claim);
         match cell.claim() {
             Some(claim) if again == Some(claim) => held |= claim == first_verdict,
-            Some(_) => cell.verdict = Some(CellVerdict::withdrawn(Withdrawal::NotConfirmed)),
+            Some(_) => cell.verdict = Some(CellDecision::withdrawn(Withdrawal::NotConfirmed)),
             None => {}
         }
     }
@@ -243,14 +244,14 @@ impl Cell {
     }
 
     /// Regression or improvement, if that is said of it.
-    pub(super) fn claim(&self) -> Option<Verdict> {
+    pub(super) fn claim(&self) -> Option<Decision> {
         let verdict = self.verdict?.verdict;
-        matches!(verdict, Verdict::Regression | Verdict::Improvement).then_some(verdict)
+        matches!(verdict, Decision::Regression | Decision::Improvement).then_some(verdict)
     }
 }
 
 /// Judges cells by their differences: all that can be judged against each other, or those of `claims` alone and one-sided.
-pub(super) fn judge_paired(cells: &mut [Cell], settings: &Settings, claims: Option<&[Option<Verdict>]>) {
+pub(super) fn judge_paired(cells: &mut [Cell], settings: &Settings, claims: Option<&[Option<Decision>]>) {
     let claim = |index: usize| claims.and_then(|claims| claims.get(index).copied().flatten());
     let mut judged = Vec::new();
     for (index, cell) in cells.iter_mut().enumerate() {
@@ -264,7 +265,7 @@ pub(super) fn judge_paired(cells: &mut [Cell], settings: &Settings, claims: Opti
     let oriented: Vec<Vec<f64>> = judged
         .iter()
         .map(|(index, _)| {
-            let sign = if claim(*index) == Some(Verdict::Improvement) { -1.0 } else { 1.0 };
+            let sign = if claim(*index) == Some(Decision::Improvement) { -1.0 } else { 1.0 };
             cells[*index].differences.iter().map(|difference| sign * difference).collect()
         })
         .collect();
@@ -326,7 +327,7 @@ fn conclude(base: &[&Evidence], candidate: &[&Evidence], design: Design, cells: 
         candidate: side(candidate),
         order_effect: order_effect(&cells, &design),
         design,
-        verdict: Verdict::Inconclusive,
+        verdict: Decision::Inconclusive,
         gates: true,
         not_worse: false,
         reasons: Vec::new(),
@@ -347,15 +348,15 @@ fn settle(comparison: &mut Comparison) {
     // Shares are judged whatever the number of readings; without a response time they say too little.
     let enough = judged().any(|cell| cell.figure.quantile().is_some());
     let not_worse = enough && judged().all(not_worse);
-    let all_same = judged().all(|cell| cell.verdict.is_some_and(|own| own.verdict == Verdict::NoDifference));
-    let verdict = if said(Verdict::Regression) {
-        Verdict::Regression
-    } else if said(Verdict::Improvement) && !judged().any(points_to_worse) {
-        Verdict::Improvement
+    let all_same = judged().all(|cell| cell.verdict.is_some_and(|own| own.verdict == Decision::NoDifference));
+    let verdict = if said(Decision::Regression) {
+        Decision::Regression
+    } else if said(Decision::Improvement) && !judged().any(points_to_worse) {
+        Decision::Improvement
     } else if enough && all_same {
-        Verdict::NoDifference
+        Decision::NoDifference
     } else {
-        Verdict::Inconclusive
+        Decision::Inconclusive
     };
     comparison.not_worse = not_worse;
     comparison.verdict = verdict;
@@ -370,7 +371,7 @@ fn points_to_worse(cell: &Cell) -> bool {
 }
 
 fn not_worse(cell: &Cell) -> bool {
-    cell.ci90.is_some_and(|[_, high]| high < cell.threshold) || cell.claim() == Some(Verdict::Improvement)
+    cell.ci90.is_some_and(|[_, high]| high < cell.threshold) || cell.claim() == Some(Decision::Improvement)
 }
 
 /// Builds that fail differently by so much serve different loads: the response times of the one that fails more say
@@ -391,7 +392,7 @@ fn withhold(cells: &mut [Cell]) {
             *group == cell.group && cell.effect.is_some_and(|effect| effect * excess < 0.0)
         };
         if cell.claim().is_some() && excess.iter().any(opposed) {
-            cell.verdict = Some(CellVerdict::withdrawn(Withdrawal::FailsMore));
+            cell.verdict = Some(CellDecision::withdrawn(Withdrawal::FailsMore));
         }
     }
 }

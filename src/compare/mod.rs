@@ -18,9 +18,9 @@ mod statistic;
 mod tests;
 
 pub use comparison::Comparison;
-pub(crate) use comparison::{Cell, Figure, Group, Look, Pairing, Support, Verdict, Withdrawal};
+pub(crate) use comparison::{Cell, Decision, Figure, Group, Look, Pairing, Support, Withdrawal};
 #[cfg(test)]
-pub(crate) use comparison::{CellVerdict, Design, SCHEMA, Side};
+pub(crate) use comparison::{CellDecision, Design, SCHEMA, Side};
 pub(crate) use decision::{Settings, Thresholds};
 pub(crate) use evidence::{Evidence, Refusal};
 pub(crate) use judge::{Pair, confirm, paired, unpaired};

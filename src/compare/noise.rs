@@ -194,7 +194,7 @@ fn errors_seen(pairs: usize, cells: usize, alpha: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compare::Verdict;
+    use crate::compare::Decision;
     use crate::compare::comparison::Cell;
     use crate::compare::judge::judge_paired;
     use crate::compare::simulation::{Noise, Order, Simulation};
@@ -236,14 +236,14 @@ mod tests {
             };
             let mut stream = Seed(9).stream("test", u64::from(pairs));
             let seen = |_: &u32| {
-                let mut judged = |claims: Option<&[Option<Verdict>]>| -> Vec<Option<Verdict>> {
+                let mut judged = |claims: Option<&[Option<Decision>]>| -> Vec<Option<Decision>> {
                     let mut cells: Vec<Cell> = crate::compare::self_test::cells(world.compare(&mut stream));
                     judge_paired(&mut cells, &Settings::default(), claims);
                     cells.iter().map(Cell::claim).collect()
                 };
                 let first = judged(None);
                 let again = judged(Some(&first));
-                first[2] == Some(Verdict::Regression) && again[2] == first[2]
+                first[2] == Some(Decision::Regression) && again[2] == first[2]
             };
             let trials = if pairs > 14 { 30 } else { 400 };
             let power = (0..trials).filter(seen).count() as f64 / f64::from(trials);

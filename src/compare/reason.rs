@@ -1,6 +1,6 @@
 //! Why a comparison says what it says, in sentences.
 
-use super::comparison::{Cell, Comparison, Pairing, Support, Verdict, Withdrawal};
+use super::comparison::{Cell, Comparison, Decision, Pairing, Support, Withdrawal};
 
 /// Claims that are listed one by one; the rest is counted.
 const LISTED: usize = 4;
@@ -8,7 +8,7 @@ const LISTED: usize = 4;
 /// The reasons for a verdict, the most important first.
 pub(super) fn of(comparison: &Comparison) -> Vec<String> {
     let mut reasons = Vec::new();
-    for verdict in [Verdict::Regression, Verdict::Improvement] {
+    for verdict in [Decision::Regression, Decision::Improvement] {
         let mut claimed: Vec<_> =
             comparison.cells.iter().filter(|cell| cell.claim() == Some(verdict)).collect();
         let weight = |cell: &Cell| cell.effect.unwrap_or(0.0).abs() / cell.threshold;
@@ -26,7 +26,7 @@ pub(super) fn of(comparison: &Comparison) -> Vec<String> {
         );
     }
     reasons.extend(limits(comparison));
-    if comparison.verdict == Verdict::Inconclusive && comparison.design.pairing == Pairing::Paired {
+    if comparison.verdict == Decision::Inconclusive && comparison.design.pairing == Pairing::Paired {
         reasons.extend(open(comparison));
     }
     let (suspect, runs) =
@@ -104,7 +104,7 @@ fn open(comparison: &Comparison) -> Vec<String> {
     let judged: Vec<_> = comparison.cells.iter().filter_map(|cell| Some((cell, cell.verdict?))).collect();
     let open: Vec<_> = judged
         .iter()
-        .filter(|(_, own)| own.verdict == Verdict::Inconclusive && own.withdrawn.is_none())
+        .filter(|(_, own)| own.verdict == Decision::Inconclusive && own.withdrawn.is_none())
         .collect();
     if judged.iter().all(|(cell, _)| cell.figure.quantile().is_none()) {
         return vec![

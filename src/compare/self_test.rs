@@ -8,7 +8,7 @@ use std::thread;
 
 use serde::Serialize;
 
-use super::comparison::{Cell, Figure, Group, Support, Verdict};
+use super::comparison::{Cell, Decision, Figure, Group, Support};
 use super::decision::Settings;
 use super::judge::judge_paired;
 use super::simulation::{Noise, Order, PERCENTILES, Simulation};
@@ -273,7 +273,7 @@ impl Question {
     /// What one comparison gives: 1 for what happened, 0 for what did not.
     fn trial(&self, stream: &mut Stream) -> Rates {
         let (cells, alpha) = if self.looks { self.look(stream) } else { (self.judged(stream), 0.05) };
-        let red = cells.iter().any(|cell| cell.claim() == Some(Verdict::Regression));
+        let red = cells.iter().any(|cell| cell.claim() == Some(Decision::Regression));
         let covers =
             |cell: &Cell, shift: f64| cell.ci95.is_some_and(|[low, high]| (low..=high).contains(&shift));
         let covered = cells.iter().zip(self.world.shift).filter(|(cell, shift)| covers(cell, *shift)).count();
@@ -282,7 +282,7 @@ impl Question {
             significant: happened(cells.iter().any(|cell| cell.p_adjusted.is_some_and(|p| p <= alpha))),
             red: happened(red),
             confirmed: happened(red && self.confirmed(&cells, stream)),
-            green: happened(cells[2].verdict.is_some_and(|own| own.verdict == Verdict::NoDifference)),
+            green: happened(cells[2].verdict.is_some_and(|own| own.verdict == Decision::NoDifference)),
             covered: covered as f64 / PERCENTILES as f64,
             pairs: cells[0].differences.len() as f64,
         }
@@ -316,7 +316,7 @@ impl Question {
         let pairs = first[0].differences.len();
         let mut fresh = cells(Simulation { pairs, ..self.world }.compare(stream));
         judge_paired(&mut fresh, &Settings::default(), Some(&claims));
-        fresh.iter().any(|cell| cell.claim() == Some(Verdict::Regression))
+        fresh.iter().any(|cell| cell.claim() == Some(Decision::Regression))
     }
 }
 

@@ -1,11 +1,11 @@
 //! A made-up comparison with everything in it, and names as evil as they come.
 
-use super::{Cell, CellVerdict, Comparison, Design, Figure, Group, Look, Pairing, Side, Support, Verdict};
+use super::{Cell, CellDecision, Comparison, Decision, Design, Figure, Group, Look, Pairing, Side, Support};
 
 /// What a label may hold: everything that some format gives a meaning to.
 pub(crate) const EVIL: &str = "a|b `c` <img src=x> ]]> & \"d\" @all\u{1b}[31m\u{0}\n::error::x";
 
-fn cell(fleet: &str, figure: Figure, values: [f64; 2], effect: f64, verdict: Option<Verdict>) -> Cell {
+fn cell(fleet: &str, figure: Figure, values: [f64; 2], effect: f64, verdict: Option<Decision>) -> Cell {
     let protocol = if fleet == "all" { "all" } else { "http" };
     let phase = if fleet == "all" { "all" } else { "steady" };
     Cell {
@@ -21,16 +21,16 @@ fn cell(fleet: &str, figure: Figure, values: [f64; 2], effect: f64, verdict: Opt
         p_adjusted: verdict.map(|_| 0.0123),
         threshold: 0.05,
         differences: vec![effect; 8],
-        verdict: verdict.map(|verdict| CellVerdict {
+        verdict: verdict.map(|verdict| CellDecision {
             verdict,
-            certain: verdict == Verdict::Regression,
-            more_pairs: (verdict == Verdict::Inconclusive).then_some(12),
+            certain: verdict == Decision::Regression,
+            more_pairs: (verdict == Decision::Inconclusive).then_some(12),
             withdrawn: None,
         }),
     }
 }
 
-fn bare(verdict: Verdict) -> Comparison {
+fn bare(verdict: Decision) -> Comparison {
     let side =
         |label: &str| Side { label: label.into(), runs: (0..8).map(|n| format!("r{n}-{label}")).collect() };
     Comparison {
@@ -53,7 +53,7 @@ fn bare(verdict: Verdict) -> Comparison {
         reasons: vec!["steady meters p99 is 12.3 % slower".into()],
         cells: Vec::new(),
         order_effect: Some(0.001),
-        looks: vec![Look { pairs: 4, alpha: 0.005, verdict: Verdict::Inconclusive }],
+        looks: vec![Look { pairs: 4, alpha: 0.005, verdict: Decision::Inconclusive }],
         confirmation: None,
     }
 }
@@ -74,19 +74,19 @@ pub(crate) fn comparison() -> Comparison {
     };
     Comparison {
         cells: vec![
-            cell("all", Figure::P50, [0.4, 0.36], -0.105, Some(Verdict::Improvement)),
-            cell("meters", Figure::P50, [0.412, 0.413], 0.0024, Some(Verdict::NoDifference)),
-            cell("meters", Figure::P99, [1.243, 1.396], 0.116, Some(Verdict::Regression)),
+            cell("all", Figure::P50, [0.4, 0.36], -0.105, Some(Decision::Improvement)),
+            cell("meters", Figure::P50, [0.412, 0.413], 0.0024, Some(Decision::NoDifference)),
+            cell("meters", Figure::P99, [1.243, 1.396], 0.116, Some(Decision::Regression)),
             censored,
             Cell {
                 threshold: 0.001,
                 ci95: Some([0.0, 0.004]),
-                ..cell("meters", Figure::ErrorRate, [0.001, 0.003], 0.002, Some(Verdict::Inconclusive))
+                ..cell("meters", Figure::ErrorRate, [0.001, 0.003], 0.002, Some(Decision::Inconclusive))
             },
             cell("pumps", Figure::P95, [0.9, 0.91], 0.011, None),
             absent,
         ],
-        confirmation: Some(Box::new(bare(Verdict::Regression))),
-        ..bare(Verdict::Regression)
+        confirmation: Some(Box::new(bare(Decision::Regression))),
+        ..bare(Decision::Regression)
     }
 }

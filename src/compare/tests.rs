@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::comparison::{Comparison, Figure, Group, Support, Verdict};
+use super::comparison::{Comparison, Decision, Figure, Group, Support};
 use super::decision::Settings;
 use super::evidence::{Evidence, Refusal, Value};
 use super::judge::{Pair, confirm, paired, unpaired};
@@ -52,7 +52,7 @@ fn pairs(n: usize, factor: [f64; 4], base: f64, candidate: f64) -> Vec<Pair> {
         .collect()
 }
 
-fn said(comparison: &Comparison, figure: Figure) -> Option<Verdict> {
+fn said(comparison: &Comparison, figure: Figure) -> Option<Decision> {
     let cell = comparison.cells.iter().find(|cell| cell.figure == figure).unwrap();
     cell.verdict.map(|own| own.verdict)
 }
@@ -60,10 +60,10 @@ fn said(comparison: &Comparison, figure: Figure) -> Option<Verdict> {
 #[test]
 fn a_slower_tail_is_a_regression_there_and_nowhere_else() {
     let comparison = paired(&pairs(8, [1.0, 1.0, 1.2, 1.0], 0.0, 0.0), &Settings::default()).unwrap();
-    assert_eq!(comparison.verdict, Verdict::Regression);
-    assert_eq!(said(&comparison, Figure::P99), Some(Verdict::Regression));
+    assert_eq!(comparison.verdict, Decision::Regression);
+    assert_eq!(said(&comparison, Figure::P99), Some(Decision::Regression));
     for figure in [Figure::P50, Figure::P95, Figure::P999, Figure::ErrorRate] {
-        assert_eq!(said(&comparison, figure), Some(Verdict::NoDifference), "{figure:?}");
+        assert_eq!(said(&comparison, figure), Some(Decision::NoDifference), "{figure:?}");
     }
     assert!(comparison.gates && !comparison.not_worse);
     assert!(comparison.reasons[0].starts_with("p99 of all fleets: +"), "{:?}", comparison.reasons);
@@ -72,12 +72,12 @@ fn a_slower_tail_is_a_regression_there_and_nowhere_else() {
 #[test]
 fn equal_builds_show_no_difference_and_few_pairs_cannot_accuse() {
     let equal = paired(&pairs(8, [1.0; 4], 0.0, 0.0), &Settings::default()).unwrap();
-    assert_eq!((equal.verdict, equal.not_worse), (Verdict::NoDifference, true));
+    assert_eq!((equal.verdict, equal.not_worse), (Decision::NoDifference, true));
     let few = paired(&pairs(5, [2.0; 4], 0.0, 0.0), &Settings::default()).unwrap();
-    assert_eq!(few.verdict, Verdict::Inconclusive);
+    assert_eq!(few.verdict, Decision::Inconclusive);
     assert!(few.reasons.iter().any(|reason| reason.contains("at least 6 are needed")), "{:?}", few.reasons);
     let single = paired(&pairs(1, [2.0; 4], 0.0, 0.0), &Settings::default()).unwrap();
-    assert_eq!(single.verdict, Verdict::Inconclusive);
+    assert_eq!(single.verdict, Decision::Inconclusive);
     assert!(single.cells.iter().all(|cell| cell.verdict.is_none() && cell.effect.is_some()));
 }
 
@@ -86,16 +86,16 @@ fn a_build_that_fails_fast_is_never_an_improvement() {
     // Guards against "faster by failing": with a fifth refused at once, the rest is served in half the time.
     let fast = pairs(8, [0.5; 4], 0.0, 0.2);
     let comparison = paired(&fast, &Settings::default()).unwrap();
-    assert_eq!(comparison.verdict, Verdict::Regression);
-    assert_eq!(said(&comparison, Figure::ErrorRate), Some(Verdict::Regression));
+    assert_eq!(comparison.verdict, Decision::Regression);
+    assert_eq!(said(&comparison, Figure::ErrorRate), Some(Decision::Regression));
     for figure in FIGURES {
-        assert_eq!(said(&comparison, figure), Some(Verdict::Inconclusive), "{figure:?}");
+        assert_eq!(said(&comparison, figure), Some(Decision::Inconclusive), "{figure:?}");
     }
     assert!(comparison.reasons.iter().any(|reason| reason.contains("fails")), "{:?}", comparison.reasons);
     // A few more failures than can be proven are enough to keep the word back.
     let mut doubtful = pairs(8, [0.5; 4], 0.0, 0.0);
     doubtful[0].candidate = scattered(0, "candidate", [0.5; 4], 0.02);
-    assert_eq!(paired(&doubtful, &Settings::default()).unwrap().verdict, Verdict::Inconclusive);
+    assert_eq!(paired(&doubtful, &Settings::default()).unwrap().verdict, Decision::Inconclusive);
 }
 
 #[test]
@@ -104,12 +104,12 @@ fn a_claim_that_fresh_pairs_do_not_show_is_withdrawn() {
     let slow = pairs(8, [1.0, 1.0, 1.2, 1.0], 0.0, 0.0);
     let first = paired(&slow, &settings).unwrap();
     let again = confirm(first.clone(), &slow, &settings).unwrap();
-    assert_eq!(again.verdict, Verdict::Regression);
+    assert_eq!(again.verdict, Decision::Regression);
     assert_eq!(again.reasons[0], "confirmed by 8 fresh pairs");
     let other = pairs(8, [1.2, 1.0, 1.0, 1.0], 0.0, 0.0);
     let withdrawn = confirm(first, &other, &settings).unwrap();
-    assert_eq!(withdrawn.verdict, Verdict::Inconclusive, "another cell is no confirmation");
-    assert_eq!(said(&withdrawn, Figure::P99), Some(Verdict::Inconclusive));
+    assert_eq!(withdrawn.verdict, Decision::Inconclusive, "another cell is no confirmation");
+    assert_eq!(said(&withdrawn, Figure::P99), Some(Decision::Inconclusive));
     assert_eq!(withdrawn.reasons[0], "not confirmed: 8 fresh pairs did not show it again");
     assert_eq!(withdrawn.confirmation.unwrap().cells[0].verdict, None, "only claims are judged again");
 }
@@ -136,19 +136,19 @@ fn a_fleet_that_some_runs_had_no_reading_of_is_not_judged_and_refuses_nothing() 
         pairs[1].base.groups.push(group);
     }
     let comparison = paired(&pairs, &Settings::default()).unwrap();
-    assert_eq!((comparison.verdict, comparison.cells.len()), (Verdict::NoDifference, 15));
+    assert_eq!((comparison.verdict, comparison.cells.len()), (Decision::NoDifference, 15));
     assert!(comparison.cells[5..].iter().all(|cell| cell.verdict.is_none()));
 }
 
 #[test]
 fn an_improvement_is_not_said_while_something_may_be_worse() {
     let mut better = pairs(8, [0.7, 1.0, 1.0, 1.0], 0.0, 0.0);
-    assert_eq!(paired(&better, &Settings::default()).unwrap().verdict, Verdict::Improvement);
+    assert_eq!(paired(&better, &Settings::default()).unwrap().verdict, Decision::Improvement);
     for (index, pair) in better.iter_mut().enumerate() {
         let value = pair.candidate.values.get_mut(&(all(), Figure::P99)).unwrap();
         value.value *= if index % 2 == 0 { 2.5 } else { 0.8 };
     }
-    assert_eq!(paired(&better, &Settings::default()).unwrap().verdict, Verdict::Inconclusive);
+    assert_eq!(paired(&better, &Settings::default()).unwrap().verdict, Decision::Inconclusive);
 }
 
 #[test]
@@ -158,7 +158,7 @@ fn shares_alone_prove_nothing() {
         short[0].base.values.get_mut(&(all(), figure)).unwrap().support = Support::Shown;
     }
     let comparison = paired(&short, &Settings::default()).unwrap();
-    assert_eq!((comparison.verdict, comparison.not_worse), (Verdict::Inconclusive, false));
+    assert_eq!((comparison.verdict, comparison.not_worse), (Decision::Inconclusive, false));
     assert!(
         comparison.reasons[0].starts_with("no response time has the samples"),
         "{:?}",
@@ -190,8 +190,8 @@ fn runs_that_are_not_paired_give_advice_only() {
     let (base, candidate): (Vec<_>, Vec<_>) =
         pairs.into_iter().map(|pair| (pair.base, pair.candidate)).unzip();
     let comparison = unpaired(&base, &candidate[..6], &Settings::default()).unwrap();
-    assert_eq!((comparison.verdict, comparison.gates), (Verdict::Regression, false));
-    assert_eq!(said(&comparison, Figure::P99), Some(Verdict::Regression));
+    assert_eq!((comparison.verdict, comparison.gates), (Decision::Regression, false));
+    assert_eq!(said(&comparison, Figure::P99), Some(Decision::Regression));
     assert!(
         comparison.reasons.iter().any(|reason| reason.starts_with("advisory")),
         "{:?}",
@@ -210,7 +210,7 @@ fn percentiles_without_samples_or_among_failures_are_not_judged() {
     }
     let comparison = paired(&pairs, &Settings::default()).unwrap();
     assert_eq!(said(&comparison, Figure::P50), None);
-    assert_eq!(said(&comparison, Figure::P95), Some(Verdict::Regression));
+    assert_eq!(said(&comparison, Figure::P95), Some(Decision::Regression));
     assert_eq!(said(&comparison, Figure::P99), None);
     let tail = comparison.cells.iter().find(|cell| cell.figure == Figure::P999).unwrap();
     assert!(tail.base.is_some() && tail.candidate.is_none() && tail.effect.is_none());
@@ -219,8 +219,8 @@ fn percentiles_without_samples_or_among_failures_are_not_judged() {
 /// The same comparison with the builds swapped: what must come out.
 fn mirrored(comparison: &Comparison, swapped: &Comparison) -> Result<(), TestCaseError> {
     let turned = |verdict| match verdict {
-        Verdict::Regression => Verdict::Improvement,
-        Verdict::Improvement => Verdict::Regression,
+        Decision::Regression => Decision::Improvement,
+        Decision::Improvement => Decision::Regression,
         other => other,
     };
     for (cell, other) in comparison.cells.iter().zip(&swapped.cells) {
@@ -233,11 +233,11 @@ fn mirrored(comparison: &Comparison, swapped: &Comparison) -> Result<(), TestCas
     }
     let claims =
         |comparison: &Comparison, verdict| comparison.cells.iter().any(|cell| cell.claim() == Some(verdict));
-    let mixed = claims(comparison, Verdict::Regression) && claims(comparison, Verdict::Improvement);
+    let mixed = claims(comparison, Decision::Regression) && claims(comparison, Decision::Improvement);
     // Better here and worse there is a regression from either side; and who fails more is never called better.
-    let better = [comparison, swapped].iter().any(|own| own.verdict == Verdict::Improvement);
+    let better = [comparison, swapped].iter().any(|own| own.verdict == Decision::Improvement);
     if !mixed
-        && (better || comparison.verdict != Verdict::Regression && swapped.verdict != Verdict::Regression)
+        && (better || comparison.verdict != Decision::Regression && swapped.verdict != Decision::Regression)
     {
         prop_assert_eq!(turned(comparison.verdict), swapped.verdict);
     }

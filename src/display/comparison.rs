@@ -5,7 +5,7 @@ use std::path::Path;
 use super::figure::{count, dash, time};
 use super::grid::{Grid, clip, wrap};
 use super::style::{Style, Tone};
-use crate::compare::{Cell, Comparison, Figure, Pairing, SelfTest, Support, Verdict, Withdrawal};
+use crate::compare::{Cell, Comparison, Decision, Figure, Pairing, SelfTest, Support, Withdrawal};
 
 /// Columns that give way on a narrow screen, the first one first: p, interval.
 const EXPENDABLE: [usize; 2] = [5, 4];
@@ -55,13 +55,13 @@ fn heading(comparison: &Comparison, style: Style) -> Vec<String> {
     let title = [style.paint(&comparison.scenario, Tone::Strong), names, runs].join(style.dot());
     let advisory = if comparison.gates { "" } else { " (advisory)" };
     let (word, text) = match comparison.verdict {
-        Verdict::Regression => (Tone::Bad, "the candidate is worse"),
-        Verdict::Improvement => (Tone::Good, "the candidate is better"),
-        Verdict::NoDifference => (Tone::Good, "no judged figure differs by more than its threshold"),
-        Verdict::Inconclusive if comparison.not_worse => {
+        Decision::Regression => (Tone::Bad, "the candidate is worse"),
+        Decision::Improvement => (Tone::Good, "the candidate is better"),
+        Decision::NoDifference => (Tone::Good, "no judged figure differs by more than its threshold"),
+        Decision::Inconclusive if comparison.not_worse => {
             (Tone::Good, "neither better nor the same is shown, but that no judged figure is worse")
         }
-        Verdict::Inconclusive => (Tone::Warning, "neither a difference nor its absence is shown"),
+        Decision::Inconclusive => (Tone::Warning, "neither a difference nor its absence is shown"),
     };
     let verdict = style.paint(comparison.verdict.name(), word);
     vec![title, format!("{verdict}{advisory}: {text}")]
@@ -147,16 +147,16 @@ fn said(cell: &Cell) -> String {
     match (own.verdict, own.withdrawn, own.more_pairs) {
         (_, Some(Withdrawal::FailsMore), _) => "not counted: fails more".to_owned(),
         (_, Some(Withdrawal::NotConfirmed), _) => "not confirmed".to_owned(),
-        (Verdict::Inconclusive, _, Some(more)) => format!("open, ~{more} more pairs"),
-        (Verdict::Inconclusive, _, None) => "open".to_owned(),
+        (Decision::Inconclusive, _, Some(more)) => format!("open, ~{more} more pairs"),
+        (Decision::Inconclusive, _, None) => "open".to_owned(),
         (verdict, ..) => verdict.name().to_owned(),
     }
 }
 
 fn tone(cell: &Cell) -> Option<Tone> {
     match cell.verdict.map(|own| own.verdict) {
-        Some(Verdict::Regression) => Some(Tone::Bad),
-        Some(Verdict::Improvement) => Some(Tone::Good),
+        Some(Decision::Regression) => Some(Tone::Bad),
+        Some(Decision::Improvement) => Some(Tone::Good),
         Some(_) => None,
         None => Some(Tone::Faint),
     }
@@ -268,7 +268,7 @@ pub(crate) fn self_test(test: &SelfTest, width: usize, style: Style) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compare::{CellVerdict, Demand, Rates, Row, specimen};
+    use crate::compare::{CellDecision, Demand, Rates, Row, specimen};
 
     const RICH: Style = Style { colour: false, ascii: false };
 
@@ -371,7 +371,7 @@ some run
 
     #[test]
     fn the_heading_says_the_verdict_in_words() {
-        use Verdict::{Improvement, Inconclusive, NoDifference, Regression};
+        use Decision::{Improvement, Inconclusive, NoDifference, Regression};
         let said = |change: &dyn Fn(&mut Comparison)| {
             let mut comparison = tame();
             change(&mut comparison);
@@ -410,7 +410,7 @@ quickstart, fix against unnamed, one run each | regression: the candidate is wor
     #[test]
     fn what_is_not_judged_or_taken_back_says_so() {
         let open = |more_pairs, withdrawn| {
-            Some(CellVerdict { verdict: Verdict::Inconclusive, certain: false, more_pairs, withdrawn })
+            Some(CellDecision { verdict: Decision::Inconclusive, certain: false, more_pairs, withdrawn })
         };
         let lines = [
             (Support::Judged, open(Some(3), None)),

@@ -8,7 +8,7 @@ use super::figure::{Marks, count, dash, rate, time};
 use super::grid::{Grid, clip, wrap};
 use super::recovery::recovery;
 use super::style::{Style, Tone};
-use crate::record::Verdict;
+use crate::record::Judgement;
 use crate::results::{Figures, Millis, Percentile, Report, RunState, SummaryRow};
 use crate::units::Quantile;
 
@@ -100,11 +100,11 @@ fn heading(report: &Report, width: usize, style: Style) -> Vec<String> {
         return lines;
     };
     let (tone, meaning) = match validity.verdict {
-        Verdict::Valid if idle => (Tone::Warning, "nothing was measured"),
-        Verdict::Valid => (Tone::Good, "the generator kept its plan"),
-        Verdict::Suspect => (Tone::Warning, "the generator may show through in the figures"),
-        Verdict::Invalid if idle => (Tone::Bad, "nothing was measured"),
-        Verdict::Invalid => (Tone::Bad, "the generator was the bottleneck, not the service"),
+        Judgement::Valid if idle => (Tone::Warning, "nothing was measured"),
+        Judgement::Valid => (Tone::Good, "the generator kept its plan"),
+        Judgement::Suspect => (Tone::Warning, "the generator may show through in the figures"),
+        Judgement::Invalid if idle => (Tone::Bad, "nothing was measured"),
+        Judgement::Invalid => (Tone::Bad, "the generator was the bottleneck, not the service"),
     };
     let text = format!("{}: {meaning}", validity.verdict.name());
     lines.extend(judgement("measurement", &text, validity.verdict.name(), tone, width, style));
@@ -311,7 +311,7 @@ mod tests {
 
     const RICH: Style = Style { colour: false, ascii: false };
 
-    fn manifest(verdict: Verdict, reasons: &[&str]) -> Manifest {
+    fn manifest(verdict: Judgement, reasons: &[&str]) -> Manifest {
         Manifest {
             schema: SCHEMA,
             tool_version: "0.1.0".into(),
@@ -408,7 +408,7 @@ mod tests {
             pacing_lag_p99_ms: Some(Millis(188_000)),
             ..troubled()
         };
-        let mut run = manifest(Verdict::Valid, &[]);
+        let mut run = manifest(Judgement::Valid, &[]);
         let budget = |demand: &str, measured: Option<&str>, met| BudgetResult {
             demand: demand.into(),
             fleet: "pumps".into(),
@@ -513,7 +513,7 @@ n/a: fewer than 10 samples lie beyond this percentile
     fn a_run_that_cannot_be_trusted_says_so_and_why() {
         let reason = "pacing lag p99 of 4.1 ms is more than 10 % of the measured p50 of 12 ms, so that the generator adds to what it measures";
         let mut report = report();
-        report.run = manifest(Verdict::Invalid, &[reason, "the machine was saturated"]);
+        report.run = manifest(Judgement::Invalid, &[reason, "the machine was saturated"]);
         report.run.state = RunState::Interrupted;
         report.summary.clear();
         insta::assert_snapshot!(verdict(&report, 80, RICH), @r#"

@@ -8,7 +8,7 @@
 use super::level::{Fit, LAG_FLOOR_NS, Level};
 use super::stall::StallStats;
 use crate::clock::Throttling;
-use crate::record::{Scarce, Validity, Verdict};
+use crate::record::{Judgement, Scarce, Validity};
 use crate::units::{Quantile, Span};
 
 /// The figures the judgement rests on; times in nanoseconds, measured phases only.
@@ -109,8 +109,8 @@ impl Figures {
 
     /// Judges the run they are of.
     pub(crate) fn judge(&self) -> Validity {
-        let valid = Validity { verdict: Verdict::Valid, reasons: Vec::new(), covers: None };
-        let mut judgement = Judgement(valid);
+        let valid = Validity { verdict: Judgement::Valid, reasons: Vec::new(), covers: None };
+        let mut judgement = ValidityBuilder(valid);
         judgement.judge_completeness(self);
         judgement.judge_scarcity(self);
         judgement.judge_own_waits(self);
@@ -118,7 +118,7 @@ impl Figures {
         judgement.judge_rate(self);
         judgement.judge_records(self);
         // What makes the whole run doubtful spares none of its percentiles.
-        let spared = judgement.0.verdict < Verdict::Invalid;
+        let spared = judgement.0.verdict < Judgement::Invalid;
         let held = self.levels.iter().filter(|level| spared && self.fit(level) == Fit::Holds);
         let covers: Vec<_> = held.map(|level| level.quantile.to_string()).collect();
         judgement.judge_levels(self, &covers);
@@ -176,10 +176,10 @@ impl Figures {
 }
 
 /// A judgement in the making.
-struct Judgement(Validity);
+struct ValidityBuilder(Validity);
 
-impl Judgement {
-    fn add(&mut self, verdict: Verdict, reason: String) {
+impl ValidityBuilder {
+    fn add(&mut self, verdict: Judgement, reason: String) {
         self.0.verdict = self.0.verdict.max(verdict);
         self.0.reasons.push(reason);
     }
@@ -187,7 +187,7 @@ impl Judgement {
     fn judge_completeness(&mut self, figures: &Figures) {
         if figures.planned == 0 {
             self.add(
-                Verdict::Invalid,
+                Judgement::Invalid,
                 "no reading came due in the measured phases: there is nothing to judge".into(),
             );
         }
@@ -195,7 +195,7 @@ impl Judgement {
         let off = (figures.planned as f64 - expected).abs();
         if off > 5.0 * deviation + 1.0 + 0.01 * expected {
             self.add(
-                Verdict::Invalid,
+                Judgement::Invalid,
                 format!(
                     "{} readings came due where the plan has {expected:.0}: the generator lost its plan",
                     figures.planned
@@ -214,8 +214,8 @@ impl Judgement {
         let rare = figures.is_rare();
         let verdict = match fit {
             Fit::Holds => return,
-            Fit::Lost if !rare => Verdict::Invalid,
-            Fit::Lost | Fit::Touched => Verdict::Suspect,
+            Fit::Lost if !rare => Judgement::Invalid,
+            Fit::Lost | Fit::Touched => Judgement::Suspect,
         };
         let still = figures.standstills;
         let what = if rare && still.longest_ns >= worst.lag_ns {
@@ -260,9 +260,9 @@ impl Judgement {
             return;
         }
         let verdict = if overrun_s > OVERRUN_LIMIT_S.max(0.05 * length_s) {
-            Verdict::Invalid
+            Judgement::Invalid
         } else {
-            Verdict::Suspect
+            Judgement::Suspect
         };
         let achieved = 100.0 * length_s / (length_s + overrun_s);
         self.add(
@@ -288,7 +288,7 @@ impl Judgement {
                 "worker {index} used {:.0} % of its core: add workers or lower the rate",
                 share * 100.0
             );
-            self.add(Verdict::Suspect, reason);
+            self.add(Judgement::Suspect, reason);
         }
         for (index, share) in figures.worker_starved.iter().enumerate() {
             let Some(verdict) = beyond(*share, [CROWDED, DISPLACED]) else { continue };
@@ -321,12 +321,12 @@ impl Judgement {
                 "the generator ran out of {what}: {count} connections or readings failed for that; {}",
                 what.remedy()
             );
-            self.add(Verdict::Invalid, reason);
+            self.add(Judgement::Invalid, reason);
         }
         let untold = figures.resource_errors.saturating_sub(told);
         if untold > 0 {
             self.add(
-                Verdict::Invalid,
+                Judgement::Invalid,
                 format!(
                     "{untold} connections or readings failed because this machine ran out of descriptors, ports or memory: \
                      raise the limits or use fewer devices"
@@ -340,24 +340,24 @@ impl Judgement {
         if figures.unaccounted > 0 {
             let text =
                 format!("{} readings have no outcome: the generator lost sight of them", figures.unaccounted);
-            self.add(Verdict::Invalid, text);
+            self.add(Judgement::Invalid, text);
         }
         if figures.unheard > 0 {
             let text = format!(
                 "{} deliveries to subscribers could not be passed between workers: use one worker, or fewer subscribers",
                 figures.unheard
             );
-            self.add(Verdict::Invalid, text);
+            self.add(Judgement::Invalid, text);
         }
         if figures.overflow > 0 {
             let text =
                 format!("{} values did not fit the histograms and stand at their bound", figures.overflow);
-            self.add(Verdict::Suspect, text);
+            self.add(Judgement::Suspect, text);
         }
     }
 }
 
-impl Judgement {
+impl ValidityBuilder {
     /// Pauses of squall's own are told apart from the service, but no percentile is without them.
     fn judge_own_waits(&mut self, figures: &Figures) {
         for group in figures.own_waits.chunk_by(|one, other| one.scope == other.scope) {
@@ -374,14 +374,14 @@ impl Judgement {
                 first.response_ns as f64 / 1e6,
                 first.without_ns as f64 / 1e6
             );
-            self.add(Verdict::Suspect, reason);
+            self.add(Judgement::Suspect, reason);
         }
     }
 }
 
 /// What a share comes to that may show beyond the first limit and decides beyond the second.
-fn beyond(share: f64, [suspect, invalid]: [f64; 2]) -> Option<Verdict> {
-    if share > invalid { Some(Verdict::Invalid) } else { (share > suspect).then_some(Verdict::Suspect) }
+fn beyond(share: f64, [suspect, invalid]: [f64; 2]) -> Option<Judgement> {
+    if share > invalid { Some(Judgement::Invalid) } else { (share > suspect).then_some(Judgement::Suspect) }
 }
 
 fn millis(ns: u64) -> f64 {

@@ -69,13 +69,13 @@ pub(super) fn of_run(report: &Report) -> Vec<Finding> {
             if validity.reasons.is_empty() { empty.to_owned() } else { validity.reasons.join("; ") }
         };
         match validity.verdict {
-            record::Verdict::Valid => {}
-            record::Verdict::Suspect => findings.push(finding(
+            record::Judgement::Valid => {}
+            record::Judgement::Suspect => findings.push(finding(
                 Weight::Warning,
                 "measurement suspect",
                 format!("{}: {}", subject(report), reasons("the generator may show through")),
             )),
-            record::Verdict::Invalid => findings.push(finding(
+            record::Judgement::Invalid => findings.push(finding(
                 Weight::Error,
                 "measurement invalid",
                 format!("{}: {}", subject(report), reasons("the generator was the bottleneck")),
@@ -107,13 +107,13 @@ pub(super) fn of_run(report: &Report) -> Vec<Finding> {
 
 /// Whether a regressive cell fails the job: the whole must be a regression, and must be asked to decide.
 pub(super) fn gates(comparison: &Comparison) -> bool {
-    comparison.gates && comparison.verdict == compare::Verdict::Regression
+    comparison.gates && comparison.verdict == compare::Decision::Regression
 }
 
 /// Cells that became worse, and a comparison that could not tell.
 pub(super) fn of_comparison(comparison: &Comparison) -> Vec<Finding> {
     let weight = if gates(comparison) { Weight::Error } else { Weight::Warning };
-    let worse = |cell: &&Cell| cell.verdict.is_some_and(|said| said.verdict == compare::Verdict::Regression);
+    let worse = |cell: &&Cell| cell.verdict.is_some_and(|said| said.verdict == compare::Decision::Regression);
     let mut findings: Vec<_> = comparison
         .cells
         .iter()
@@ -128,10 +128,10 @@ pub(super) fn of_comparison(comparison: &Comparison) -> Vec<Finding> {
             finding(weight, "regression", text)
         })
         .collect();
-    if findings.is_empty() && comparison.verdict == compare::Verdict::Regression {
+    if findings.is_empty() && comparison.verdict == compare::Decision::Regression {
         findings.push(finding(weight, "regression", reasons(comparison)));
     }
-    if comparison.verdict == compare::Verdict::Inconclusive {
+    if comparison.verdict == compare::Decision::Inconclusive {
         findings.push(finding(Weight::Warning, "inconclusive", reasons(comparison)));
     }
     findings
@@ -205,7 +205,7 @@ Warning measurement suspect: quickstart: the generator used 80 % of a core: give
         let mut report = specimen::report();
         report.run.exit_code = Some(12);
         if let Some(validity) = &mut report.run.validity {
-            validity.verdict = record::Verdict::Invalid;
+            validity.verdict = record::Judgement::Invalid;
         }
         let errors: Vec<_> =
             of_run(&report).into_iter().filter(|finding| finding.weight == Weight::Error).collect();
@@ -230,7 +230,7 @@ quickstart steady/meters p99 +12.3 % [7.9, 16.9], noise threshold ±5.1 %, 1.243
 "#);
         for comparison in [
             Comparison { gates: false, ..specimen::comparison() },
-            Comparison { verdict: compare::Verdict::Inconclusive, ..specimen::comparison() },
+            Comparison { verdict: compare::Decision::Inconclusive, ..specimen::comparison() },
         ] {
             assert!(of_comparison(&comparison).iter().all(|finding| finding.weight == Weight::Warning));
         }

@@ -11,7 +11,7 @@ use quick_junit::{NonSuccessKind, Report as Document, TestCase, TestCaseStatus, 
 
 use super::finding::{self, facts, gates};
 use super::measure::{group_place, measured, percentiles};
-use crate::compare::{Cell, Comparison, Support, Verdict};
+use crate::compare::{Cell, Comparison, Decision, Support};
 use crate::display::{Style, failure};
 use crate::record;
 use crate::results::{FleetDelivery, FleetTarget, Report, RunState, SummaryRow};
@@ -67,7 +67,7 @@ fn validity(report: &Report) -> CaseResult {
         return CaseResult::Error("not judged", "the run was not judged".to_owned());
     };
     let text = [&[validity.verdict.name().to_owned()], validity.reasons.as_slice()].concat().join("\n");
-    if validity.verdict == record::Verdict::Invalid {
+    if validity.verdict == record::Judgement::Invalid {
         CaseResult::Error("invalid", text)
     } else {
         CaseResult::Passed(text)
@@ -183,10 +183,10 @@ fn overall(comparison: &Comparison) -> CaseResult {
             write!(text, "\nconfirmation by {} fresh pairs: {}", fresh.design.pairs, fresh.verdict.name());
     }
     match comparison.verdict {
-        Verdict::Regression if comparison.gates => CaseResult::Failed("regression", text),
-        Verdict::Regression => CaseResult::Skipped(format!("advisory: {text}")),
-        Verdict::Inconclusive => CaseResult::Skipped(text),
-        Verdict::Improvement | Verdict::NoDifference => CaseResult::Passed(text),
+        Decision::Regression if comparison.gates => CaseResult::Failed("regression", text),
+        Decision::Regression => CaseResult::Skipped(format!("advisory: {text}")),
+        Decision::Inconclusive => CaseResult::Skipped(text),
+        Decision::Improvement | Decision::NoDifference => CaseResult::Passed(text),
     }
 }
 
@@ -202,11 +202,11 @@ fn judged(cell: &Cell, comparison: &Comparison) -> CaseResult {
     };
     let text = format!("{}: {facts}", said.verdict.name());
     match said.verdict {
-        Verdict::Regression if gates(comparison) => CaseResult::Failed("regression", text),
-        Verdict::Regression if !comparison.gates => CaseResult::Skipped(format!("advisory: {text}")),
-        Verdict::Regression => CaseResult::Skipped(format!("not confirmed: {text}")),
-        Verdict::Inconclusive => CaseResult::Skipped(text),
-        Verdict::Improvement | Verdict::NoDifference => CaseResult::Passed(text),
+        Decision::Regression if gates(comparison) => CaseResult::Failed("regression", text),
+        Decision::Regression if !comparison.gates => CaseResult::Skipped(format!("advisory: {text}")),
+        Decision::Regression => CaseResult::Skipped(format!("not confirmed: {text}")),
+        Decision::Inconclusive => CaseResult::Skipped(text),
+        Decision::Improvement | Decision::NoDifference => CaseResult::Passed(text),
     }
 }
 
@@ -421,7 +421,7 @@ confirmation by 8 fresh pairs: regression</failure>
     fn an_invalid_run_is_an_error_and_no_failure() {
         let mut report = specimen::report();
         if let Some(validity) = &mut report.run.validity {
-            validity.verdict = record::Verdict::Invalid;
+            validity.verdict = record::Judgement::Invalid;
         }
         let text = run(&report);
         assert!(text.contains("failures=\"0\" errors=\"1\""), "{text}");
@@ -477,7 +477,7 @@ confirmation by 8 fresh pairs: regression</failure>
     fn what_does_not_decide_is_skipped_with_words() {
         for (comparison, word) in [
             (Comparison { gates: false, ..specimen::comparison() }, "advisory: "),
-            (Comparison { verdict: Verdict::NoDifference, ..specimen::comparison() }, "not confirmed: "),
+            (Comparison { verdict: Decision::NoDifference, ..specimen::comparison() }, "not confirmed: "),
         ] {
             let text = super::comparison(&comparison);
             assert!(text.contains("failures=\"0\"") && text.contains(word), "{text}");

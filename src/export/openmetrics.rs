@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 
 use super::measure::{error_rate, measured, percentiles, shortfall, significant};
-use crate::compare::{Cell, Comparison, Verdict};
+use crate::compare::{Cell, Comparison, Decision};
 use crate::results::Report;
 
 const DIGITS: i32 = 3;
@@ -141,7 +141,7 @@ pub fn comparison(comparison: &Comparison) -> String {
         }
         change.samples.extend(cell.change().map(|change| (labels(comparison, cell), change)));
         regression.samples.extend(cell.verdict.map(|said| {
-            (labels(comparison, cell), f64::from(u8::from(said.verdict == Verdict::Regression)))
+            (labels(comparison, cell), f64::from(u8::from(said.verdict == Decision::Regression)))
         }));
     }
     text(&[times, shares, change, regression])

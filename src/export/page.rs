@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::finding::{self, Weight};
 use super::markdown::{details, escape, table};
 use super::measure::{group_place, measured};
-use crate::compare::{Cell, Comparison, Support, Verdict};
+use crate::compare::{Cell, Comparison, Decision, Support};
 use crate::display::figure::{Marks, count};
 use crate::display::{Style, failure};
 use crate::record;
@@ -24,11 +24,11 @@ pub(super) fn run(report: &Report) -> String {
     let failed = findings.iter().any(|finding| finding.weight == Weight::Error);
     let (mark, outcome) = match (finding::untimely(report), validity.map(|said| said.verdict)) {
         (Some(untimely), _) => ("❌", untimely),
-        (None, Some(record::Verdict::Invalid)) => ("🚫", "measurement invalid".to_owned()),
+        (None, Some(record::Judgement::Invalid)) => ("🚫", "measurement invalid".to_owned()),
         (None, _) if failed => ("❌", "failed".to_owned()),
         (None, _) if report.unguarded_failures().is_some() => ("⚠️", "readings failed".to_owned()),
-        (None, Some(record::Verdict::Suspect)) => ("⚠️", "measurement suspect".to_owned()),
-        (None, Some(record::Verdict::Valid)) => ("✅", "passed".to_owned()),
+        (None, Some(record::Judgement::Suspect)) => ("⚠️", "measurement suspect".to_owned()),
+        (None, Some(record::Judgement::Valid)) => ("✅", "passed".to_owned()),
         (None, None) => ("⚠️", "not judged".to_owned()),
     };
     let mut text = format!("## {mark} {}: {outcome}\n\n", escape(&run.scenario.name));
@@ -200,7 +200,7 @@ fn row(cell: &Cell) -> Vec<String> {
     let said = match (cell.verdict, cell.support) {
         (Some(said), _) => {
             let more = said.more_pairs.map(|more| format!(", about {more} more pairs")).unwrap_or_default();
-            let likely = if said.verdict == Verdict::Regression && !said.certain {
+            let likely = if said.verdict == Decision::Regression && !said.certain {
                 " (its size is not certain)"
             } else {
                 ""
@@ -223,12 +223,12 @@ fn row(cell: &Cell) -> Vec<String> {
     ]
 }
 
-const fn mark(verdict: Option<Verdict>) -> &'static str {
+const fn mark(verdict: Option<Decision>) -> &'static str {
     match verdict {
-        Some(Verdict::Regression) => "❌",
-        Some(Verdict::Improvement) => "🚀",
-        Some(Verdict::NoDifference) => "✅",
-        Some(Verdict::Inconclusive) | None => "❔",
+        Some(Decision::Regression) => "❌",
+        Some(Decision::Improvement) => "🚀",
+        Some(Decision::NoDifference) => "✅",
+        Some(Decision::Inconclusive) | None => "❔",
     }
 }
 

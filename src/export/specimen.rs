@@ -3,7 +3,7 @@
 use serde_json::json;
 
 pub(crate) use crate::compare::specimen::{EVIL, comparison};
-use crate::record::Verdict;
+use crate::record::Judgement;
 use crate::results::{
     Detections, Expectation, Failure, Figures, FirstViolation, FleetDelivery, Manifest, Millis, Report,
     RunState, SummaryRow,
@@ -103,7 +103,7 @@ pub(super) fn invalid() -> Report {
     report.run.exit_code = Some(12);
     report.run.state = RunState::Aborted;
     if let Some(validity) = &mut report.run.validity {
-        validity.verdict = Verdict::Invalid;
+        validity.verdict = Judgement::Invalid;
         validity.reasons = vec!["throttled in 81 of 89 periods by a quota of 0.02 processors".into()];
     }
     for row in &mut report.summary {

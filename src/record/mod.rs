@@ -32,5 +32,5 @@ pub use scarce::Scarce;
 pub use shard::Shard;
 pub use sink::{Finding, Sink};
 pub use traffic::Traffic;
+pub use validity::Judgement;
 pub(crate) use validity::Validity;
-pub use validity::Verdict;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// How far the figures of a run can be trusted, best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Verdict {
+pub enum Judgement {
     /// The generator kept its plan: the figures are the service's.
     Valid,
     /// The generator may show through; the reasons say what to look at.
@@ -16,7 +16,7 @@ pub enum Verdict {
     Invalid,
 }
 
-impl Verdict {
+impl Judgement {
     /// The word used in manifests and on screens.
     pub const fn name(self) -> &'static str {
         match self {
@@ -27,7 +27,7 @@ impl Verdict {
     }
 }
 
-impl fmt::Display for Verdict {
+impl fmt::Display for Judgement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
@@ -37,7 +37,7 @@ impl fmt::Display for Verdict {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Validity {
     /// The worst of all rules.
-    pub verdict: Verdict,
+    pub verdict: Judgement,
     /// One sentence per rule that was broken.
     pub reasons: Vec<String>,
     /// The percentiles of the response time, such as `p99`, that the generator cannot have shaped; `None` where nobody said.
@@ -53,6 +53,6 @@ impl Validity {
 
     /// A sound measurement of which there is this to say.
     pub(crate) fn valid(remark: String) -> Self {
-        Self { verdict: Verdict::Valid, reasons: vec![remark], covers: None }
+        Self { verdict: Judgement::Valid, reasons: vec![remark], covers: None }
     }
 }

@@ -8,7 +8,7 @@ use super::outage::{Outage, Recovery as State};
 use super::total::{ALL, Totals};
 use crate::budget::{Budget, Condition, Figure, LEAST_SUPPORT, Metric, Scope, Times};
 use crate::clock::Tick;
-use crate::record::{ErrorKind, Gauge, Kind, Outcomes, PhaseRole, Validity, Verdict};
+use crate::record::{ErrorKind, Gauge, Judgement, Kind, Outcomes, PhaseRole, Validity};
 use crate::units::Quantile;
 
 /// Every condition of `budgets` and what `totals` say of it, in their order. Of the one that ended the run early the verdict of
@@ -37,18 +37,18 @@ pub(crate) fn judge(totals: &Totals, budgets: &[Budget], early: Option<&BudgetRe
 /// Makes a measurement invalid that cannot say whether the service or the generator broke one of `budgets`, since the percentile
 /// that was too long is one that the generator may have shaped; and marks the budgets of an invalid one as not judged.
 pub(crate) fn confine(validity: &mut Validity, budgets: &mut [BudgetResult]) {
-    if validity.verdict < Verdict::Invalid {
+    if validity.verdict < Judgement::Invalid {
         let doubtful = budgets.iter().filter(|budget| is_doubtful(budget, validity));
         let reason =
             |budget: &BudgetResult| format!("{}: the generator may have broken it", budget.sentence());
         let reasons: Vec<_> = doubtful.map(reason).collect();
         if !reasons.is_empty() {
-            validity.verdict = Verdict::Invalid;
+            validity.verdict = Judgement::Invalid;
             validity.reasons.extend(reasons);
         }
     }
     for budget in budgets {
-        budget.unjudged = validity.verdict == Verdict::Invalid;
+        budget.unjudged = validity.verdict == Judgement::Invalid;
     }
 }
 

@@ -364,7 +364,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::record::{Validity, Verdict};
+    use crate::record::{Judgement, Validity};
     use crate::results::{
         BudgetResult, ClockFacts, Host, ManifestError, PacerFacts, PacingLag, RunState, SCHEMA, ScenarioText,
         WorkerUse, load_manifest,
@@ -404,7 +404,11 @@ mod tests {
             }],
             pacing_lag: Some(PacingLag { p50_ms: 0.05, p99_ms: 0.2 }),
             calibration: None,
-            validity: Some(Validity { verdict: Verdict::Suspect, reasons: vec!["why".into()], covers: None }),
+            validity: Some(Validity {
+                verdict: Judgement::Suspect,
+                reasons: vec!["why".into()],
+                covers: None,
+            }),
             anomaly_rows_omitted: 3,
             recovery: crate::results::RecoveryRule::default(),
             fault_spells_omitted: 0,

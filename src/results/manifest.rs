@@ -13,7 +13,7 @@ use super::failure::ReasonSum;
 use super::recovery::RecoveryRule;
 use super::total::ALL;
 use crate::budget::Metric;
-use crate::record::{Kind, Shard, Validity, Verdict};
+use crate::record::{Judgement, Kind, Shard, Validity};
 
 /// The version of the run directory's files. Columns and keys may be added under the same version.
 pub(crate) const SCHEMA: u32 = 1;
@@ -367,7 +367,7 @@ impl Manifest {
 
     /// Whether the measurement is invalid.
     pub fn is_invalid(&self) -> bool {
-        self.validity.as_ref().is_some_and(|validity| validity.verdict == Verdict::Invalid)
+        self.validity.as_ref().is_some_and(|validity| validity.verdict == Judgement::Invalid)
     }
 }
 

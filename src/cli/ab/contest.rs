@@ -18,7 +18,7 @@ use crate::cli::CliError;
 use crate::cli::exit::Exit;
 use crate::cli::signal::Interrupts;
 use crate::clock::{Monotonic, WallTime};
-use crate::compare::{self, Comparison, Evidence, Pair, Settings, Verdict};
+use crate::compare::{self, Comparison, Decision, Evidence, Pair, Settings};
 use crate::display;
 use crate::results::{Host, RunDirectory, replace_text};
 use crate::scenario::{Plan, Scenario};
@@ -212,12 +212,12 @@ impl<'a> Contest<'a> {
             }
             done = look;
             let verdict = first.insert(self.judge()?).verdict;
-            if matches!(verdict, Verdict::Regression | Verdict::Improvement) {
+            if matches!(verdict, Decision::Regression | Decision::Improvement) {
                 break;
             }
         }
         let Some(first) = first else { return Err(CliError::usage("no pair is asked for")) };
-        if first.verdict == Verdict::Regression && self.record.confirming {
+        if first.verdict == Decision::Regression && self.record.confirming {
             let fresh = first.design.pairs;
             self.tell(&display::finding(&first));
             self.tell(&format!("a regression: {fresh} fresh pairs are to confirm it"));

@@ -20,7 +20,7 @@ use contest::{Contest, Outcome};
 use super::CliError;
 use super::exit::Exit;
 use super::export::{Subject, comparison_outputs};
-use crate::compare::{Comparison, Verdict};
+use crate::compare::{Comparison, Decision};
 use crate::display::{self, Style};
 use crate::scenario::{Plan, Scenario};
 
@@ -81,10 +81,10 @@ pub(super) fn print(
 
 /// What a comparison means for the exit code.
 pub(super) fn exit(comparison: &Comparison, judge: &JudgeArgs) -> Exit {
-    let open = comparison.verdict == Verdict::Inconclusive && !comparison.not_worse;
+    let open = comparison.verdict == Decision::Inconclusive && !comparison.not_worse;
     match comparison.verdict {
-        Verdict::Regression if comparison.gates => Exit::Regression,
-        Verdict::Inconclusive
+        Decision::Regression if comparison.gates => Exit::Regression,
+        Decision::Inconclusive
             if open && comparison.gates && judge.on_inconclusive == OnInconclusive::Fail =>
         {
             Exit::Inconclusive

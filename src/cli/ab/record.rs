@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cli::CliError;
 use crate::cli::exit::Exit;
-use crate::compare::{self, Comparison, Evidence, LOOK_ALPHAS, Look, Pair, Settings, Thresholds, Verdict};
+use crate::compare::{self, Comparison, Decision, Evidence, LOOK_ALPHAS, Look, Pair, Settings, Thresholds};
 use crate::results::{Host, Report, replace_text};
 use crate::seed::Seed;
 
@@ -164,7 +164,7 @@ impl Record {
         settings: &Settings,
     ) -> Result<Comparison, CliError> {
         let mut comparison = look(pairs, &self.looks, settings)?;
-        if comparison.verdict == Verdict::Regression && self.confirming {
+        if comparison.verdict == Decision::Regression && self.confirming {
             let wanted = comparison.design.pairs;
             comparison = if fresh.len() >= wanted as usize {
                 // Several looks share one level; the fresh pairs are looked at once.
@@ -195,7 +195,7 @@ fn look(pairs: &[Pair], looks: &[u32], settings: &Settings) -> Result<Comparison
             alpha: settings.alpha,
             verdict: comparison.verdict,
         });
-        let claims = matches!(comparison.verdict, Verdict::Regression | Verdict::Improvement);
+        let claims = matches!(comparison.verdict, Decision::Regression | Decision::Improvement);
         if claims || taken.len() == looks.len() {
             comparison.looks = taken;
             return Ok(comparison);

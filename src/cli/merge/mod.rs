@@ -13,7 +13,7 @@ use super::args::MergeArgs;
 use super::exit::Exit;
 use super::{CliError, report, settle, unanswered};
 use crate::clock::WallTime;
-use crate::record::{Shard, Validity, Verdict};
+use crate::record::{Judgement, Shard, Validity};
 use crate::results::{
     self, FleetTarget, Manifest, MergeError, MergedShard, RunDirectory, RunState, ShardFile, Totals,
     merge_events,
@@ -151,11 +151,11 @@ fn targets(sources: &[Source]) -> BTreeMap<String, String> {
 /// The worst of the shards, and what only shows when they are seen together.
 fn validity(sources: &[Source], merged: &[MergedShard]) -> Validity {
     let mut reasons = source::together(sources);
-    let mut verdict = if reasons.is_empty() { Verdict::Valid } else { Verdict::Suspect };
+    let mut verdict = if reasons.is_empty() { Judgement::Valid } else { Judgement::Suspect };
     for part in merged {
         let (number, host) = (part.shard.number(), &part.host.name);
         let Some(validity) = &part.validity else {
-            verdict = verdict.max(Verdict::Suspect);
+            verdict = verdict.max(Judgement::Suspect);
             reasons.push(format!("shard {number} on {host} was cut off before it could judge itself"));
             continue;
         };
@@ -195,7 +195,7 @@ fn conclude(manifest: &mut Manifest, totals: &Totals, demanded: &Demanded) -> Ex
     if let Some(validity) = &mut manifest.validity {
         results::confine(validity, &mut manifest.budgets);
     }
-    let verdict = manifest.validity.as_ref().map_or(Verdict::Valid, |validity| validity.verdict);
+    let verdict = manifest.validity.as_ref().map_or(Judgement::Valid, |validity| validity.verdict);
     // The merge itself was not interrupted, and shards that were are here only because that was allowed.
     let exit = Exit::of_run(RunState::Complete, verdict, readings.ok(), failed);
     manifest.exit_code = Some(exit.code());

@@ -60,7 +60,7 @@ fn pauses_of_our_own_are_named_once_for_each_fleet() {
         own_wait("fleet b in late", Quantile::P50),
     ];
     let validity = Figures { own_waits, ..sound() }.judge();
-    assert_eq!(validity.verdict, Verdict::Suspect);
+    assert_eq!(validity.verdict, Judgement::Suspect);
     let begins: Vec<bool> = ["p95, p99 of fleet a are ", "p50 of fleet b in late is "]
         .iter()
         .zip(&validity.reasons)
@@ -69,18 +69,18 @@ fn pauses_of_our_own_are_named_once_for_each_fleet() {
     assert_eq!((begins.as_slice(), validity.reasons.len()), (&[true, true][..], 2), "{:?}", validity.reasons);
 }
 
-fn judged(cases: &[(&str, Figures, Verdict, &str)]) {
+fn judged(cases: &[(&str, Figures, Judgement, &str)]) {
     for (name, figures, verdict, reason) in cases {
         let judged = figures.judge();
         assert_eq!(judged.verdict, *verdict, "{name}: {judged:?}");
         assert!(judged.reasons.iter().any(|r| r.contains(reason)) || reason.is_empty(), "{name}: {judged:?}");
-        assert_eq!(judged.reasons.is_empty(), *verdict == Verdict::Valid, "{name}: {judged:?}");
+        assert_eq!(judged.reasons.is_empty(), *verdict == Judgement::Valid, "{name}: {judged:?}");
     }
 }
 
 #[test]
 fn what_happened_is_judged_as_the_table_says() {
-    use Verdict::{Invalid, Suspect, Valid};
+    use Judgement::{Invalid, Suspect, Valid};
     let scarce = |what| Figures { resource_errors: 3, scarce: vec![(what, 3)], ..sound() };
     judged(&[
         ("sound", sound(), Valid, ""),
@@ -124,7 +124,7 @@ fn what_happened_is_judged_as_the_table_says() {
 
 #[test]
 fn what_the_generator_lacked_is_judged_as_the_table_says() {
-    use Verdict::{Invalid, Suspect, Valid};
+    use Judgement::{Invalid, Suspect, Valid};
     let starved = |share| Figures { worker_starved: vec![0.0, share], ..sound() };
     let stolen = |share| Figures { stolen: Some(share), ..sound() };
     let held_up =
@@ -191,7 +191,7 @@ fn rare_pauses_of_the_machine_make_a_run_suspect_and_others_invalid() {
     };
     let rare = pauses(still(1, 160));
     let judged = rare.judge();
-    assert_eq!(judged.verdict, Verdict::Suspect, "{judged:?}");
+    assert_eq!(judged.verdict, Judgement::Suspect, "{judged:?}");
     assert!(judged.reasons[0].contains("stood still 1 times, for 160 ms"), "{judged:?}");
     assert!(judged.reasons[0].ends_with("percentiles up to p95 hold"), "{judged:?}");
     assert_eq!(judged.covers.unwrap(), ["p50", "p90", "p95"]);
@@ -203,9 +203,9 @@ fn rare_pauses_of_the_machine_make_a_run_suspect_and_others_invalid() {
         ("busy", Figures { worker_cpu: vec![0.95], ..rare.clone() }),
         ("stolen", Figures { stolen: Some(0.06), ..rare }),
     ] {
-        assert_eq!(worse.judge().verdict, Verdict::Invalid, "{what}");
+        assert_eq!(worse.judge().verdict, Judgement::Invalid, "{what}");
     }
-    assert_eq!(Figures { standstills: still(1, 160), ..sound() }.judge().verdict, Verdict::Valid);
+    assert_eq!(Figures { standstills: still(1, 160), ..sound() }.judge().verdict, Judgement::Valid);
 }
 
 #[test]
@@ -214,7 +214,7 @@ fn a_percentile_that_the_service_made_is_not_thrown_away() {
     let slow = Figures { levels: levels([50 * MS; 5], [500 * MS; 5]), ..sound() };
     assert_eq!(
         slow.judge(),
-        Validity { verdict: Verdict::Valid, reasons: vec![], covers: slow.judge().covers }
+        Validity { verdict: Judgement::Valid, reasons: vec![], covers: slow.judge().covers }
     );
     assert_eq!(slow.judge().covers.unwrap(), ["p50", "p90", "p95", "p99", "p99.9"]);
     let tail = Figures {
@@ -223,7 +223,7 @@ fn a_percentile_that_the_service_made_is_not_thrown_away() {
         ..sound()
     };
     let judged = tail.judge();
-    assert_eq!((judged.verdict, judged.covers.unwrap().join(" ")), (Verdict::Invalid, "p99 p99.9".into()));
+    assert_eq!((judged.verdict, judged.covers.unwrap().join(" ")), (Judgement::Invalid, "p99 p99.9".into()));
     assert!(judged.reasons[0].ends_with("of the percentiles p99 and p99.9 hold"), "{:?}", judged.reasons);
     // Of a run that is doubtful as a whole nothing holds but its counts.
     let scarce = Figures { resource_errors: 1, ..sound() };
@@ -243,7 +243,7 @@ fn lag_is_not_judged_against_what_it_inflated() {
         ..sound()
     });
     for figures in inflated {
-        assert_eq!(figures.judge().verdict, Verdict::Invalid, "{figures:?}");
+        assert_eq!(figures.judge().verdict, Judgement::Invalid, "{figures:?}");
         assert_eq!(figures.judge().covers, Some(vec![]));
     }
 }
@@ -358,6 +358,6 @@ proptest! {
         };
         let levels = Figures::JUDGED.into_iter().zip(&times).map(level).collect();
         let judged = Figures { levels, pacing_lag_p98_ns: Some(lag_ns), ..sound() }.judge();
-        prop_assert_eq!(judged.verdict, Verdict::Valid);
+        prop_assert_eq!(judged.verdict, Judgement::Valid);
     }
 }

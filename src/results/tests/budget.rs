@@ -268,7 +268,7 @@ fn what_failed_early_stays_failed() {
 
 #[test]
 fn a_budget_that_the_generator_may_have_broken_makes_the_measurement_invalid() {
-    use crate::record::{Validity, Verdict};
+    use crate::record::{Judgement, Validity};
     let budget = |metric: &str, met: bool, kind: &str| BudgetResult {
         metric: metric.to_owned(),
         met,
@@ -294,9 +294,9 @@ fn a_budget_that_the_generator_may_have_broken_makes_the_measurement_invalid() {
     ] {
         let mut budgets = [budget(metric, met, kind), budget("ok", true, "reading")];
         let mut validity =
-            Validity { verdict: Verdict::Suspect, reasons: vec!["why".into()], covers: covers.clone() };
+            Validity { verdict: Judgement::Suspect, reasons: vec!["why".into()], covers: covers.clone() };
         confine(&mut validity, &mut budgets);
-        assert_eq!(validity.verdict == Verdict::Invalid, invalid, "{metric} {met} {kind} {covers:?}");
+        assert_eq!(validity.verdict == Judgement::Invalid, invalid, "{metric} {met} {kind} {covers:?}");
         assert_eq!(validity.reasons.len(), 1 + usize::from(invalid), "{:?}", validity.reasons);
         assert!(budgets.iter().all(|budget| budget.unjudged == invalid), "{budgets:?}");
     }
