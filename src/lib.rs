@@ -22,6 +22,7 @@
 //! | 2 | [`mod@reference`] | the bundled anomaly detection service |
 //! | 3 | [`engine`] | workers that drive a plan, and the judgement of the run itself |
 //! | 3 | [`compare`] | whether one build is slower than another: statistics over stored runs |
+//! | 4 | `run` | a run, from a plan and its targets to its files |
 //! | 4 | `calibration` | what this machine can measure, against raw targets of its own |
 //! | 4 | `display` | progress and tables |
 //! | 4 | [`export`] | what CI takes: JUnit, summaries, comments, metrics; values in, text out |
@@ -49,6 +50,7 @@ pub mod protocol;
 pub mod record;
 pub mod reference;
 pub mod results;
+pub(crate) mod run;
 pub mod scenario;
 pub mod seed;
 pub mod service;

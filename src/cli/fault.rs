@@ -8,8 +8,10 @@ use std::time::Duration;
 use super::CliError;
 use super::args::{FaultArgs, FaultCommand};
 use super::exit::Exit;
-use super::operator::door;
-use super::operator::wire::{REPLY_BYTES, REQUEST_BYTES, Reply, Request, Run, State, Switched};
+use crate::run::control::listener;
+use crate::run::control::protocol::{
+    FaultState, REPLY_BYTES, REQUEST_BYTES, Reply, Request, RunInfo, SwitchResult,
+};
 use crate::units::Span;
 
 /// How long a run may take to say who it is.
@@ -46,14 +48,19 @@ pub(super) fn fault(args: &FaultArgs) -> Result<Exit, CliError> {
 /// A connection to a run, and who it is.
 struct Call {
     stream: BufReader<UnixStream>,
-    run: Run,
+    run: RunInfo,
 }
 
 impl Call {
     /// Asks the run who it is; nothing if it has ended meanwhile, or is none.
     fn place(stream: UnixStream) -> Option<Self> {
-        let run =
-            Run { id: String::new(), directory: String::new(), scenario: String::new(), pid: 0, at_s: 0.0 };
+        let run = RunInfo {
+            id: String::new(),
+            directory: String::new(),
+            scenario: String::new(),
+            pid: 0,
+            at_s: 0.0,
+        };
         let mut call = Self { stream: BufReader::new(stream), run };
         call.run = call.ask(&Request::List, GREETING).ok()?.run;
         Some(call)
@@ -77,7 +84,7 @@ impl Call {
     }
 }
 
-fn lost(run: &Run, error: &io::Error) -> CliError {
+fn lost(run: &RunInfo, error: &io::Error) -> CliError {
     CliError::failed(match error.kind() {
         io::ErrorKind::UnexpectedEof => format!("run {} ended meanwhile", run.id),
         io::ErrorKind::InvalidInput => error.to_string(),
@@ -87,14 +94,14 @@ fn lost(run: &Run, error: &io::Error) -> CliError {
 
 /// All runs that are on.
 fn present() -> Vec<Call> {
-    door::knock(&door::places()).into_iter().filter_map(Call::place).collect()
+    listener::connect_all(&listener::places()).into_iter().filter_map(Call::place).collect()
 }
 
 /// The run that is meant.
 fn choose(present: Vec<Call>, wanted: Option<&str>) -> Result<Call, CliError> {
     let list = || -> String {
         let line = |call: &Call| {
-            let Run { id, scenario, directory, pid, at_s } = &call.run;
+            let RunInfo { id, scenario, directory, pid, at_s } = &call.run;
             format!("\n  {id}  {scenario}, {at_s:.0} s, process {pid}, {directory}")
         };
         present.iter().map(line).collect()
@@ -118,7 +125,7 @@ fn choose(present: Vec<Call>, wanted: Option<&str>) -> Result<Call, CliError> {
 }
 
 /// Whether `wanted` is the run's name, its scenario's, or its directory.
-fn is_called(run: &Run, wanted: &str) -> bool {
+fn is_called(run: &RunInfo, wanted: &str) -> bool {
     let same = |path: &Path| path.canonicalize().ok();
     run.id == wanted
         || run.scenario == wanted
@@ -126,7 +133,7 @@ fn is_called(run: &Run, wanted: &str) -> bool {
 }
 
 /// Says what was switched, and fails if something went wrong.
-fn tell(switched: &[Switched]) -> Result<Exit, CliError> {
+fn tell(switched: &[SwitchResult]) -> Result<Exit, CliError> {
     if switched.is_empty() {
         say("nothing was on")?;
     }
@@ -152,7 +159,7 @@ fn table(reply: &Reply) -> String {
     let rows: Vec<[String; 8]> = std::iter::once(head).chain(reply.faults.iter().map(row)).collect();
     let width =
         |column: usize| rows.iter().filter_map(|row| row.get(column)).map(String::len).max().unwrap_or(0);
-    let Run { id, scenario, at_s, .. } = &reply.run;
+    let RunInfo { id, scenario, at_s, .. } = &reply.run;
     let mut lines = vec![format!("{id}: {scenario}, {at_s:.1} s into the run")];
     for row in &rows {
         let cells = row.iter().enumerate().map(|(column, cell)| format!("{cell:<0$}", width(column)));
@@ -161,7 +168,7 @@ fn table(reply: &Reply) -> String {
     lines.join("\n")
 }
 
-fn row(state: &State) -> [String; 8] {
+fn row(state: &FaultState) -> [String; 8] {
     let at = |at_s: Option<f64>| at_s.map_or_else(|| "-".to_owned(), |at_s| format!("{at_s:.1}s"));
     let next = match (state.next_start_s, state.next_end_s) {
         (Some(from), Some(until)) if from < until => format!("{from:.1}s to {until:.1}s"),
@@ -195,7 +202,8 @@ mod tests {
 
     fn call(id: &str, directory: &str) -> Call {
         let (stream, _) = UnixStream::pair().unwrap();
-        let run = Run { id: id.into(), directory: directory.into(), scenario: "s".into(), pid: 7, at_s: 1.0 };
+        let run =
+            RunInfo { id: id.into(), directory: directory.into(), scenario: "s".into(), pid: 7, at_s: 1.0 };
         Call { stream: BufReader::new(stream), run }
     }
 
@@ -227,7 +235,7 @@ mod tests {
 
     #[test]
     fn the_list_says_what_is_on_since_when_and_what_comes() {
-        let state = |name: &str, on: bool| State {
+        let state = |name: &str, on: bool| FaultState {
             name: name.into(),
             layer: "service".into(),
             kind: "stall".into(),

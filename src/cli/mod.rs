@@ -15,7 +15,6 @@ mod fault;
 mod journal;
 mod merge;
 mod new;
-mod operator;
 mod proxy;
 mod report;
 mod run;

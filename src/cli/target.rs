@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use super::CliError;
 use super::args::RunArgs;
-use super::operator;
 use super::shard::Part;
 use crate::fleet::Format;
 use crate::protocol::Endpoint;
@@ -14,6 +13,7 @@ use crate::protocol::control::FaultClient;
 use crate::record::Protocol;
 use crate::reference::{Config, Server};
 use crate::results::FleetTarget;
+use crate::run::control;
 use crate::scenario::{Exchange, Fleet, Model, Plan, Scenario};
 use crate::service::Setup;
 
@@ -49,7 +49,7 @@ impl Targets {
     /// that does not let itself be broken.
     pub(super) fn prepare(args: &RunArgs, plan: &Plan, part: Part) -> Result<Self, CliError> {
         let scenario = plan.scenario();
-        let breaks = part.shard().leads() && operator::breaks_service(plan.faults());
+        let breaks = part.shard().leads() && control::breaks_service(plan.faults());
         let wanted = spoken(scenario);
         let given = given(args, scenario, &wanted)?;
         let (urls, server): (Vec<Given>, _) = if given.is_empty() {

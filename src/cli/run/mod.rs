@@ -14,7 +14,6 @@ use super::args::RunArgs;
 use super::exit::Exit;
 use super::export::Subject;
 use super::journal::Journal;
-use super::operator::{self, Account, Operator, Post};
 use super::shard::Part;
 use super::signal::Interrupts;
 use super::target::Targets;
@@ -30,6 +29,7 @@ use crate::results::{
     self, BudgetResult, ClockFacts, Collector, Demand, Host, Manifest, PacerFacts, Privacy, Refused,
     RunDirectory, RunFiles, RunState, ScenarioText, ShardFacts, ShardHeader, StartFacts, Totals,
 };
+use crate::run::control::{self, ControlThread, Summary};
 use crate::scenario::{Plan, Scenario, load_budgets};
 
 /// Runs the scenario and reports.
@@ -222,16 +222,16 @@ impl Attempt {
     }
 
     /// Puts somebody in charge of the faults that workers do not switch by themselves, and of switching by hand.
-    fn operator(
+    fn control_faults(
         &self,
         targets: &Targets,
         setup: &Setup,
         progress: &Arc<Progress>,
-    ) -> Result<Operator, CliError> {
+    ) -> Result<ControlThread, CliError> {
         let (plan, screen) = (&self.plan, Arc::clone(progress));
         let service =
             targets.broken_at.as_ref().map(FaultClient::at).transpose().map_err(CliError::failed)?;
-        let post = Post {
+        let config = control::Config {
             leads: self.part.shard().leads(),
             faults: plan.faults().to_vec(),
             seed: plan.scenario().seed,
@@ -243,10 +243,10 @@ impl Attempt {
             scenario: plan.scenario().name.clone(),
             directory: self.directory.path().to_owned(),
             service,
-            places: operator::places(),
+            places: control::places(),
             screen: Box::new(move |text| screen.note(text)),
         };
-        Operator::start(post).map_err(CliError::failed)
+        ControlThread::start(config).map_err(CliError::failed)
     }
 
     /// Marks a run that never began as failed, as far as its manifest can still be written, and passes the error on.
@@ -317,7 +317,7 @@ impl Attempt {
             switches,
         };
         // Should anything below fail, dropping it undoes what is on.
-        let operator = self.operator(targets, &setup, &progress)?;
+        let control_thread = self.control_faults(targets, &setup, &progress)?;
         let mut early = Early::default();
         let (report, totals) = thread::scope(|scope| {
             let switching = switching;
@@ -325,7 +325,7 @@ impl Attempt {
             let early = &mut early;
             let collecting = scope.spawn(|| collect(collector, files, journal, early, (&progress, &control)));
             let report = engine::run(&setup, recorders);
-            self.manifest.faults_by_hand = conclude(&operator.finish(), &progress);
+            self.manifest.faults_by_hand = conclude(&control_thread.finish(), &progress);
             drop(switching);
             let totals =
                 collecting.join().unwrap_or_else(|_| Err(io::Error::other("the collector panicked")));
@@ -348,12 +348,12 @@ impl Attempt {
 }
 
 /// Lists what went wrong with faults, and says how often people switched them.
-fn conclude(account: &Account, progress: &Progress) -> u32 {
-    let list = account.list();
+fn conclude(summary: &Summary, progress: &Progress) -> u32 {
+    let list = summary.list();
     if !list.is_empty() {
         progress.note(&list);
     }
-    account.by_hand
+    summary.by_hand
 }
 
 /// Collects until the workers are done. A file that cannot be written ends the run: going on unheard would waste it.

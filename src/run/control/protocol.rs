@@ -1,17 +1,17 @@
-//! What a run under way and `squall fault` say to each other: one JSON object per line.
+//! The control protocol between a running test and `squall fault`: one JSON object per line.
 
 use serde::{Deserialize, Serialize};
 
 /// Bytes of a request, its line break included.
-pub(in crate::cli) const REQUEST_BYTES: usize = 4 * 1024;
+pub(crate) const REQUEST_BYTES: usize = 4 * 1024;
 
 /// Bytes of a reply.
-pub(in crate::cli) const REPLY_BYTES: usize = 4 * 1024 * 1024;
+pub(crate) const REPLY_BYTES: usize = 4 * 1024 * 1024;
 
 /// What is asked of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "operation", rename_all = "kebab-case", deny_unknown_fields)]
-pub(in crate::cli) enum Request {
+pub(crate) enum Request {
     /// Every fault as it is now.
     List,
     /// A fault is to be switched on.
@@ -33,66 +33,66 @@ pub(in crate::cli) enum Request {
 
 /// What a run answers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(in crate::cli) struct Reply {
+pub(crate) struct Reply {
     /// Why it was not done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(in crate::cli) error: Option<String>,
+    pub(crate) error: Option<String>,
     /// Who answers.
-    pub(in crate::cli) run: Run,
+    pub(crate) run: RunInfo,
     /// What was switched.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(in crate::cli) switched: Vec<Switched>,
+    pub(crate) switched: Vec<SwitchResult>,
     /// Every fault, in the order of the scenario, where that was asked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(in crate::cli) faults: Vec<State>,
+    pub(crate) faults: Vec<FaultState>,
 }
 
 /// A run under way.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(in crate::cli) struct Run {
+pub(crate) struct RunInfo {
     /// Its name in its files.
-    pub(in crate::cli) id: String,
+    pub(crate) id: String,
     /// Its directory, absolute.
-    pub(in crate::cli) directory: String,
+    pub(crate) directory: String,
     /// Its scenario.
-    pub(in crate::cli) scenario: String,
+    pub(crate) scenario: String,
     /// Its process.
-    pub(in crate::cli) pid: u32,
+    pub(crate) pid: u32,
     /// Seconds since its beginning.
-    pub(in crate::cli) at_s: f64,
+    pub(crate) at_s: f64,
 }
 
 /// A fault as it is now. Instants are seconds since the beginning of the run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(in crate::cli) struct State {
-    pub(in crate::cli) name: String,
-    pub(in crate::cli) layer: String,
-    pub(in crate::cli) kind: String,
-    pub(in crate::cli) on: bool,
-    /// Which spell is on.
-    pub(in crate::cli) turn: Option<u32>,
-    pub(in crate::cli) since_s: Option<f64>,
+pub(crate) struct FaultState {
+    pub(crate) name: String,
+    pub(crate) layer: String,
+    pub(crate) kind: String,
+    pub(crate) on: bool,
+    /// Which activation is on.
+    pub(crate) turn: Option<u32>,
+    pub(crate) since_s: Option<f64>,
     /// When it ends by itself.
-    pub(in crate::cli) until_s: Option<f64>,
-    /// Whether the present spell was begun by hand.
-    pub(in crate::cli) by_hand: bool,
-    /// The next planned spell.
-    pub(in crate::cli) next_start_s: Option<f64>,
-    pub(in crate::cli) next_end_s: Option<f64>,
-    pub(in crate::cli) planned_spells: u32,
-    pub(in crate::cli) spells_by_hand: u32,
+    pub(crate) until_s: Option<f64>,
+    /// Whether the present activation was begun by hand.
+    pub(crate) by_hand: bool,
+    /// The next planned activation.
+    pub(crate) next_start_s: Option<f64>,
+    pub(crate) next_end_s: Option<f64>,
+    pub(crate) planned_spells: u32,
+    pub(crate) spells_by_hand: u32,
 }
 
 /// A fault was switched by hand.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(in crate::cli) struct Switched {
-    pub(in crate::cli) fault: String,
-    pub(in crate::cli) on: bool,
+pub(crate) struct SwitchResult {
+    pub(crate) fault: String,
+    pub(crate) on: bool,
     /// Whether that went as it should; `None`: it is still under way.
-    pub(in crate::cli) well: Option<bool>,
+    pub(crate) well: Option<bool>,
     /// What went wrong, or what a command printed last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(in crate::cli) remark: Option<String>,
+    pub(crate) remark: Option<String>,
 }
 
 #[cfg(test)]

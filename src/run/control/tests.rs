@@ -1,4 +1,4 @@
-//! The operator at work: real commands of the shell, a small control API, and callers at its door.
+//! The operator at work: real commands of the shell, a small control API, and clients at its door.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -19,7 +19,7 @@ use crate::units::Span;
 const MS: u64 = 1_000_000;
 
 /// A run's surroundings.
-struct Stage {
+struct Fixture {
     folder: TempDir,
     /// Where its door is.
     place: TempDir,
@@ -29,7 +29,7 @@ struct Stage {
     shown: Arc<Mutex<Vec<String>>>,
 }
 
-impl Stage {
+impl Fixture {
     fn new() -> Self {
         Self {
             folder: tempfile::tempdir().unwrap(),
@@ -41,9 +41,9 @@ impl Stage {
         }
     }
 
-    fn operator(&self, faults: Vec<Fault>, service: Option<FaultClient>) -> Operator {
+    fn operator(&self, faults: Vec<Fault>, service: Option<FaultClient>) -> ControlThread {
         let shown = Arc::clone(&self.shown);
-        Operator::start(Post {
+        ControlThread::start(Config {
             leads: true,
             faults: faults.into_iter().map(Arc::new).collect(),
             seed: Seed(1),
@@ -91,11 +91,11 @@ impl Stage {
         self.shown.lock().unwrap().join("\n")
     }
 
-    fn caller(&self) -> BufReader<UnixStream> {
+    fn client(&self) -> BufReader<UnixStream> {
         let place = [self.place.path().to_owned()];
         let mut open = Vec::new();
         wait_until("the door", || {
-            open = door::knock(&place);
+            open = listener::connect_all(&place);
             !open.is_empty()
         });
         let stream = open.remove(0);
@@ -142,38 +142,38 @@ fn told(switches: &[Switch]) -> Vec<(u32, bool, Option<u64>, Option<&str>)> {
     switches.iter().map(told).zip(switches).map(|((a, b, c), s)| (a, b, c, s.remark.as_deref())).collect()
 }
 
-fn ask(caller: &mut BufReader<UnixStream>, line: &str) -> wire::Reply {
-    caller.get_mut().write_all(format!("{line}\n").as_bytes()).unwrap();
+fn ask(client: &mut BufReader<UnixStream>, line: &str) -> protocol::Reply {
+    client.get_mut().write_all(format!("{line}\n").as_bytes()).unwrap();
     let mut reply = String::new();
-    caller.read_line(&mut reply).unwrap();
+    client.read_line(&mut reply).unwrap();
     serde_json::from_str(&reply).unwrap_or_else(|error| panic!("{error}: {reply:?}"))
 }
 
 #[test]
 fn a_command_begins_and_ends_at_its_instants_and_knows_where_it_is() {
-    let stage = Stage::new();
+    let fixture = Fixture::new();
     let begin = "echo one; echo $SQUALL_RUN_DIR $SQUALL_FAULT $SQUALL_TURN >&2";
-    let pause = stage.exec(begin, Some("touch @/ended"), Some(50), 100);
-    let operator = stage.operator(vec![pause], None);
-    stage.wait_for("ended");
-    assert_eq!(operator.finish(), Account::default());
-    let folder = stage.folder.path().display();
+    let pause = fixture.exec(begin, Some("touch @/ended"), Some(50), 100);
+    let operator = fixture.operator(vec![pause], None);
+    fixture.wait_for("ended");
+    assert_eq!(operator.finish(), Summary::default());
+    let folder = fixture.folder.path().display();
     let said = format!("{folder} pause 0");
-    let switches = stage.switches();
+    let switches = fixture.switches();
     let remark = format!("begin: {said}");
     assert_eq!(told(&switches), [(0, true, Some(50), Some(&*remark)), (0, false, Some(150), None)]);
     assert!(switches[0].at >= Tick(50 * MS) && switches[1].at >= Tick(150 * MS), "{switches:?}");
-    assert_eq!(stage.read("commands/pause-0-begin.log"), format!("one\n{said}\n"));
-    assert_eq!(stage.read("commands/pause-0-end.log"), "");
+    assert_eq!(fixture.read("commands/pause-0-begin.log"), format!("one\n{said}\n"));
+    assert_eq!(fixture.read("commands/pause-0-end.log"), "");
 }
 
 #[test]
 fn what_is_on_at_the_end_of_the_run_is_undone_also_after_a_panic() {
     for panics in [false, true] {
-        let stage = Stage::new();
-        let pause = stage.exec("touch @/begun", Some("touch @/ended"), Some(0), 30_000);
-        let operator = stage.operator(vec![pause], None);
-        stage.wait_for("begun");
+        let fixture = Fixture::new();
+        let pause = fixture.exec("touch @/begun", Some("touch @/ended"), Some(0), 30_000);
+        let operator = fixture.operator(vec![pause], None);
+        fixture.wait_for("begun");
         if panics {
             let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
                 let _operator = operator;
@@ -183,33 +183,33 @@ fn what_is_on_at_the_end_of_the_run_is_undone_also_after_a_panic() {
         } else {
             operator.finish();
         }
-        assert!(stage.folder.path().join("ended").exists());
-        let switches = stage.switches();
+        assert!(fixture.folder.path().join("ended").exists());
+        let switches = fixture.switches();
         assert_eq!(
             told(&switches),
             [(0, true, Some(0), None), (0, false, Some(30_000), Some("the run ended"))]
         );
-        assert_eq!(fs::read_dir(stage.place.path()).unwrap().count(), 0, "the door is still there");
+        assert_eq!(fs::read_dir(fixture.place.path()).unwrap().count(), 0, "the door is still there");
     }
 }
 
 #[test]
 fn an_interrupt_undoes_at_once_and_nothing_begins_any_more() {
     let in_time = || {
-        let stage = Stage::new();
-        let first = stage.exec("touch @/begun", Some("touch @/ended"), Some(0), 30_000);
-        let later = Fault { name: "later".into(), ..stage.exec("touch @/later", None, Some(2_000), 10) };
-        let operator = stage.operator(vec![first, later], None);
-        stage.wait_for("begun");
-        stage.control.give(Order::Finish);
+        let fixture = Fixture::new();
+        let first = fixture.exec("touch @/begun", Some("touch @/ended"), Some(0), 30_000);
+        let later = Fault { name: "later".into(), ..fixture.exec("touch @/later", None, Some(2_000), 10) };
+        let operator = fixture.operator(vec![first, later], None);
+        fixture.wait_for("begun");
+        fixture.control.give(Order::Finish);
         // A machine that stood still may have let the other begin before the order.
-        let in_time = stage.clock.now() < Tick(1_500 * MS);
-        stage.wait_for("ended");
-        while stage.clock.now() < Tick(2_100 * MS) {
+        let in_time = fixture.clock.now() < Tick(1_500 * MS);
+        fixture.wait_for("ended");
+        while fixture.clock.now() < Tick(2_100 * MS) {
             thread::sleep(Duration::from_millis(20));
         }
         operator.finish();
-        assert!(!in_time || !stage.folder.path().join("later").exists());
+        assert!(!in_time || !fixture.folder.path().join("later").exists());
         in_time
     };
     assert!((0..10).any(|_| in_time()), "the first begins too late");
@@ -217,29 +217,29 @@ fn an_interrupt_undoes_at_once_and_nothing_begins_any_more() {
 
 #[test]
 fn a_second_interrupt_cuts_what_begins_and_leaves_nothing_undone() {
-    let stage = Stage::new();
-    let pause = stage.exec("touch @/begun; sleep 50", Some("touch @/ended"), Some(0), 30_000);
-    let operator = stage.operator(vec![pause], None);
-    stage.wait_for("begun");
-    stage.control.give(Order::Finish);
-    stage.control.give(Order::Abort);
+    let fixture = Fixture::new();
+    let pause = fixture.exec("touch @/begun; sleep 50", Some("touch @/ended"), Some(0), 30_000);
+    let operator = fixture.operator(vec![pause], None);
+    fixture.wait_for("begun");
+    fixture.control.give(Order::Finish);
+    fixture.control.give(Order::Abort);
     let account = operator.finish();
-    assert!(stage.folder.path().join("ended").exists());
+    assert!(fixture.folder.path().join("ended").exists());
     assert!(account.troubles[0].ends_with("begin: killed, because the run was cut off"), "{account:?}");
     // With the switch that it was part of, or with the next one if that was logged by then.
-    let remarks: Vec<String> = stage.switches().into_iter().filter_map(|switch| switch.remark).collect();
+    let remarks: Vec<String> = fixture.switches().into_iter().filter_map(|switch| switch.remark).collect();
     assert!(remarks.join("; ").contains("begin: killed, because the run was cut off"), "{remarks:?}");
 }
 
 #[test]
 fn a_command_that_fails_is_shown_logged_and_listed_and_its_end_runs() {
-    let stage = Stage::new();
-    let pause = stage.exec("echo no such pod; exit 3", Some("touch @/ended; kill -9 $$"), Some(0), 10);
-    let operator = stage.operator(vec![pause], None);
-    wait_until("the end", || stage.shown().contains("signal"));
+    let fixture = Fixture::new();
+    let pause = fixture.exec("echo no such pod; exit 3", Some("touch @/ended; kill -9 $$"), Some(0), 10);
+    let operator = fixture.operator(vec![pause], None);
+    wait_until("the end", || fixture.shown().contains("signal"));
     let account = operator.finish();
-    assert!(stage.folder.path().join("ended").exists());
-    let switches = stage.switches();
+    assert!(fixture.folder.path().join("ended").exists());
+    let switches = fixture.switches();
     assert_eq!(
         told(&switches),
         [
@@ -250,28 +250,28 @@ fn a_command_that_fails_is_shown_logged_and_listed_and_its_end_runs() {
     assert_eq!(account.troubles.len(), 2);
     assert!(account.list().contains("fault `pause` at "), "{}", account.list());
     assert!(account.list().contains("exit status: 3: no such pod"), "{}", account.list());
-    assert_eq!(stage.shown().lines().count(), 2, "{}", stage.shown());
+    assert_eq!(fixture.shown().lines().count(), 2, "{}", fixture.shown());
 }
 
 #[test]
 fn what_takes_too_long_is_killed_with_all_it_started_and_then_ended() {
-    let stage = Stage::new();
+    let fixture = Fixture::new();
     // Whatever survived would keep its end of the pipe open, and write into it.
     let begin = "mkfifo @/pipe; (echo begun > @/pipe; sleep 50; touch @/survived) & cat @/pipe; sleep 50";
-    let mut pause = stage.exec(begin, Some("touch @/ended"), Some(0), 10);
+    let mut pause = fixture.exec(begin, Some("touch @/ended"), Some(0), 10);
     if let Effect::Command(command) = &mut pause.effect {
         // Time enough to begin, also where the machine stands still.
         command.timeout = Span::from_ms(4_000);
     }
-    let operator = stage.operator(vec![pause], None);
-    stage.wait_for("ended");
+    let operator = fixture.operator(vec![pause], None);
+    fixture.wait_for("ended");
     operator.finish();
-    let switches = stage.switches();
+    let switches = fixture.switches();
     assert_eq!(switches[0].remark, None);
     assert_eq!(switches[1].remark.as_deref(), Some("begin: killed after 4s: begun"));
     assert!(switches[1].at >= Tick(4_000 * MS));
     // Had the group lived on, the shell's own children would still be of it.
-    let mine = |status: &str| status.contains(&stage.folder.path().display().to_string());
+    let mine = |status: &str| status.contains(&fixture.folder.path().display().to_string());
     let lives = fs::read_dir("/proc")
         .into_iter()
         .flatten()
@@ -282,14 +282,14 @@ fn what_takes_too_long_is_killed_with_all_it_started_and_then_ended() {
 
 #[test]
 fn a_command_that_leaves_something_running_is_over_all_the_same() {
-    let stage = Stage::new();
+    let fixture = Fixture::new();
     let begin = "sleep 600 & echo $! > @/pid; echo left";
-    let pause = stage.exec(begin, Some("kill $(cat @/pid); touch @/ended"), Some(0), 10);
-    let operator = stage.operator(vec![pause], None);
-    stage.wait_for("ended");
-    assert_eq!(operator.finish(), Account::default());
-    assert_eq!(stage.switches()[0].remark.as_deref(), Some("begin: left"));
-    assert!(stage.clock.now() < Tick(500_000 * MS));
+    let pause = fixture.exec(begin, Some("kill $(cat @/pid); touch @/ended"), Some(0), 10);
+    let operator = fixture.operator(vec![pause], None);
+    fixture.wait_for("ended");
+    assert_eq!(operator.finish(), Summary::default());
+    assert_eq!(fixture.switches()[0].remark.as_deref(), Some("begin: left"));
+    assert!(fixture.clock.now() < Tick(500_000 * MS));
 }
 
 /// A control API that answers with these, one after the other, each on the first connection; and what it was asked.
@@ -298,7 +298,7 @@ fn control_api(
 ) -> (FaultClient, JoinHandle<Vec<serde_json::Value>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/v1/readings", listener.local_addr().unwrap());
-    let desk = FaultClient::at(&Endpoint::resolve(Protocol::Http, &url).unwrap()).unwrap();
+    let server = FaultClient::at(&Endpoint::resolve(Protocol::Http, &url).unwrap()).unwrap();
     let serving = thread::spawn(move || {
         let (stream, _) = listener.accept().unwrap();
         let mut stream = BufReader::new(stream);
@@ -323,7 +323,7 @@ fn control_api(
         }
         asked
     });
-    (desk, serving)
+    (server, serving)
 }
 
 fn slow() -> Fault {
@@ -332,116 +332,116 @@ fn slow() -> Fault {
 
 #[test]
 fn a_service_fault_is_started_and_stopped_over_the_control_api() {
-    let stage = Stage::new();
-    let (desk, api) = control_api(vec![("200 OK", "{}"), ("200 OK", r#"{"acted":12}"#)]);
-    let operator = stage.operator(vec![slow()], Some(desk));
+    let fixture = Fixture::new();
+    let (server, api) = control_api(vec![("200 OK", "{}"), ("200 OK", r#"{"acted":12}"#)]);
+    let operator = fixture.operator(vec![slow()], Some(server));
     let asked = api.join().unwrap();
-    assert_eq!(operator.finish(), Account::default());
+    assert_eq!(operator.finish(), Summary::default());
     assert_eq!((&asked[0]["operation"], &asked[0]["name"]), (&"start".into(), &"brake".into()));
     assert_eq!((&asked[0]["kind"], &asked[0]["factor"]), (&"slow".into(), &4.0.into()));
     let for_ms = asked[0]["for_ms"].as_u64().unwrap();
     assert!((60_000..=60_030).contains(&for_ms), "{for_ms}");
     assert_eq!(asked[1], serde_json::json!({"operation": "stop", "name": "brake"}));
-    let switches = stage.switches();
+    let switches = fixture.switches();
     assert_eq!(told(&switches), [(0, true, Some(20), None), (0, false, Some(50), None)]);
     assert_eq!((switches[0].acted, switches[1].acted), (0, 12));
 }
 
 #[test]
 fn a_service_that_will_not_be_stopped_at_first_is_asked_again() {
-    let stage = Stage::new();
+    let fixture = Fixture::new();
     let no = ("503 Service Unavailable", r#"{"error":"busy"}"#);
-    let (desk, api) = control_api(vec![no, no, no, ("200 OK", r#"{"acted":1}"#)]);
-    let operator = stage.operator(vec![slow()], Some(desk));
+    let (server, api) = control_api(vec![no, no, no, ("200 OK", r#"{"acted":1}"#)]);
+    let operator = fixture.operator(vec![slow()], Some(server));
     assert_eq!(api.join().unwrap().len(), 4);
     let account = operator.finish();
     assert_eq!(account.troubles.len(), 1);
-    let switches = stage.switches();
+    let switches = fixture.switches();
     assert_eq!(switches[0].remark.as_deref(), Some("cannot be started: 503 Service Unavailable: busy"));
     assert_eq!((switches[1].remark.as_deref(), switches[1].acted), (None, 1));
 }
 
 #[test]
 fn a_service_that_is_gone_ends_no_run() {
-    let stage = Stage::new();
-    let (desk, api) = control_api(vec![("200 OK", "{}")]);
-    let operator = stage.operator(vec![slow()], Some(desk));
+    let fixture = Fixture::new();
+    let (server, api) = control_api(vec![("200 OK", "{}")]);
+    let operator = fixture.operator(vec![slow()], Some(server));
     api.join().unwrap();
-    wait_until("the trouble", || stage.shown().contains("cannot be stopped"));
+    wait_until("the trouble", || fixture.shown().contains("cannot be stopped"));
     let account = operator.finish();
     assert!(account.list().contains("the service ends it by itself"), "{}", account.list());
-    assert_eq!(stage.switches().len(), 2);
+    assert_eq!(fixture.switches().len(), 2);
 }
 
 #[test]
 fn people_switch_faults_while_the_run_is_on() {
-    let stage = Stage::new();
-    let pause = stage.exec("echo frozen", Some("touch @/ended"), None, 0);
+    let fixture = Fixture::new();
+    let pause = fixture.exec("echo frozen", Some("touch @/ended"), None, 0);
     let partition = fault("cut", Effect::Network(Vec::new()), Some(50_000), 1_000);
-    let operator = stage.operator(vec![pause, partition], None);
-    let mut caller = stage.caller();
-    let list = ask(&mut caller, r#"{"operation":"list"}"#);
+    let operator = fixture.operator(vec![pause, partition], None);
+    let mut client = fixture.client();
+    let list = ask(&mut client, r#"{"operation":"list"}"#);
     assert_eq!((list.run.id.as_str(), list.faults.len()), ("a-run", 2));
     assert!(list.faults.iter().all(|fault| !fault.on));
     assert_eq!(list.faults[1].next_start_s, Some(50.0));
 
-    let started = ask(&mut caller, r#"{"operation":"start","fault":"pause"}"#);
-    let expected = |fault: &str, on: bool, remark: Option<&str>| wire::Switched {
+    let started = ask(&mut client, r#"{"operation":"start","fault":"pause"}"#);
+    let expected = |fault: &str, on: bool, remark: Option<&str>| protocol::SwitchResult {
         fault: fault.into(),
         on,
         well: Some(true),
         remark: remark.map(ToOwned::to_owned),
     };
     assert_eq!(started.switched, [expected("pause", true, Some("begin: frozen"))]);
-    let again = ask(&mut caller, r#"{"operation":"start","fault":"pause"}"#);
+    let again = ask(&mut client, r#"{"operation":"start","fault":"pause"}"#);
     assert!(again.error.unwrap().contains("on already, by hand"));
-    let started = ask(&mut caller, r#"{"operation":"start","fault":"cut","for_ns":30000000000}"#);
+    let started = ask(&mut client, r#"{"operation":"start","fault":"cut","for_ns":30000000000}"#);
     assert_eq!(started.switched, [expected("cut", true, None)]);
-    let list = ask(&mut caller, r#"{"operation":"list"}"#);
+    let list = ask(&mut client, r#"{"operation":"list"}"#);
     assert!(list.faults.iter().all(|fault| fault.on && fault.by_hand));
     assert!(list.faults[1].until_s.is_some_and(|until| until > 30.0));
 
-    let stopped = ask(&mut caller, r#"{"operation":"stop-all"}"#);
+    let stopped = ask(&mut client, r#"{"operation":"stop-all"}"#);
     assert_eq!(stopped.switched, [expected("pause", false, None), expected("cut", false, None)]);
-    assert!(stage.folder.path().join("ended").exists());
+    assert!(fixture.folder.path().join("ended").exists());
     assert!(
-        ask(&mut caller, r#"{"operation":"stop","fault":"pause"}"#).error.unwrap().contains("off already")
+        ask(&mut client, r#"{"operation":"stop","fault":"pause"}"#).error.unwrap().contains("off already")
     );
-    assert!(ask(&mut caller, r#"{"operation":"stop","fault":"x"}"#).error.unwrap().contains("no fault `x`"));
-    assert!(ask(&mut caller, "rubbish").error.unwrap().starts_with("no request"));
+    assert!(ask(&mut client, r#"{"operation":"stop","fault":"x"}"#).error.unwrap().contains("no fault `x`"));
+    assert!(ask(&mut client, "rubbish").error.unwrap().starts_with("no request"));
 
     assert_eq!(operator.finish().by_hand, 4);
-    let switches = stage.switches();
+    let switches = fixture.switches();
     let pause: Vec<Switch> = switches.into_iter().filter(|switch| switch.fault == FaultId(0)).collect();
     assert_eq!(told(&pause), [(0, true, None, Some("begin: frozen")), (0, false, None, None)]);
-    assert!(stage.shown().contains("by hand: fault `cut` goes on at"), "{}", stage.shown());
+    assert!(fixture.shown().contains("by hand: fault `cut` goes on at"), "{}", fixture.shown());
 }
 
 #[test]
-fn a_spell_by_hand_ends_by_itself_when_its_time_is_over() {
-    let stage = Stage::new();
-    let pause = stage.exec("true", Some("touch @/ended"), None, 0);
-    let operator = stage.operator(vec![pause], None);
-    let mut caller = stage.caller();
-    ask(&mut caller, r#"{"operation":"start","fault":"pause","for_ns":100000000}"#);
-    stage.wait_for("ended");
+fn an_activation_by_hand_ends_by_itself_when_its_time_is_over() {
+    let fixture = Fixture::new();
+    let pause = fixture.exec("true", Some("touch @/ended"), None, 0);
+    let operator = fixture.operator(vec![pause], None);
+    let mut client = fixture.client();
+    ask(&mut client, r#"{"operation":"start","fault":"pause","for_ns":100000000}"#);
+    fixture.wait_for("ended");
     assert_eq!(operator.finish().by_hand, 1);
-    assert_eq!(told(&stage.switches()), [(0, true, None, None), (0, false, None, None)]);
+    assert_eq!(told(&fixture.switches()), [(0, true, None, None), (0, false, None, None)]);
 }
 
 #[test]
 fn a_caller_who_says_too_much_is_sent_away_and_others_are_heard() {
-    let stage = Stage::new();
-    let operator = stage.operator(vec![stage.exec("true", None, None, 0)], None);
+    let fixture = Fixture::new();
+    let operator = fixture.operator(vec![fixture.exec("true", None, None, 0)], None);
     // More than are attended to at the same time, and all silent.
-    let silent: Vec<_> = (0..CALLERS - 1).map(|_| stage.caller()).collect();
-    let mut loud = stage.caller();
-    let reply = ask(&mut loud, &"x".repeat(wire::REQUEST_BYTES * 2));
+    let silent: Vec<_> = (0..CLIENTS - 1).map(|_| fixture.client()).collect();
+    let mut loud = fixture.client();
+    let reply = ask(&mut loud, &"x".repeat(protocol::REQUEST_BYTES * 2));
     assert!(reply.error.unwrap().contains("at most 4096 bytes"));
     let mut rest = Vec::new();
     let _ = loud.read_to_end(&mut rest);
     assert!(rest.is_empty());
-    let mut other = stage.caller();
+    let mut other = fixture.client();
     assert_eq!(ask(&mut other, r#"{"operation":"list"}"#).faults.len(), 1);
     drop(silent);
     operator.finish();
@@ -451,20 +451,20 @@ fn a_caller_who_says_too_much_is_sent_away_and_others_are_heard() {
 
 #[test]
 fn a_run_without_faults_has_no_operator_and_no_door() {
-    let stage = Stage::new();
-    let operator = stage.operator(Vec::new(), None);
+    let fixture = Fixture::new();
+    let operator = fixture.operator(Vec::new(), None);
     assert!(operator.thread.is_none());
-    assert_eq!(fs::read_dir(stage.place.path()).unwrap().count(), 0);
-    assert_eq!(operator.finish(), Account::default());
+    assert_eq!(fs::read_dir(fixture.place.path()).unwrap().count(), 0);
+    assert_eq!(operator.finish(), Summary::default());
 }
 
 #[test]
 fn without_a_place_for_its_door_a_run_goes_on_and_says_so() {
-    let stage = Stage::new();
-    fs::remove_dir(stage.place.path()).unwrap();
-    let operator = stage.operator(vec![stage.exec("touch @/begun", None, Some(0), 10)], None);
-    stage.wait_for("begun");
+    let fixture = Fixture::new();
+    fs::remove_dir(fixture.place.path()).unwrap();
+    let operator = fixture.operator(vec![fixture.exec("touch @/begun", None, Some(0), 10)], None);
+    fixture.wait_for("begun");
     operator.finish();
-    let (text, place) = (stage.shown(), stage.place.path().display().to_string());
+    let (text, place) = (fixture.shown(), fixture.place.path().display().to_string());
     assert!(text.contains("cannot be switched by hand") && text.contains(&place), "{text}");
 }

@@ -1,4 +1,4 @@
-//! One command of the user's: run by the shell in a process group of its own, its output kept, and killed when it takes too
+//! A shell command of the user's: runs in a process group of its own, has its output kept, and is killed when it takes too
 //! long.
 
 use std::fmt;
@@ -14,32 +14,32 @@ use super::output::Output;
 use crate::engine::Order;
 use crate::units::Span;
 
-/// How long output is waited for once the command has ended: a process that it left behind may hold it open.
-const LAST_WORDS: Duration = Duration::from_millis(50);
+/// How long to wait for output after the command has ended: a process that it left behind may hold the pipe open.
+const OUTPUT_GRACE: Duration = Duration::from_millis(50);
 
 /// How long a killed command may take to vanish.
-const BURIAL: Duration = Duration::from_secs(2);
+const KILL_GRACE: Duration = Duration::from_secs(2);
 
 /// A command under way.
 #[derive(Debug)]
-pub(super) struct Running {
+pub(super) struct ShellCommand {
     child: tokio::process::Child,
     output: Output,
     timeout: Span,
-    /// Over when its time is.
+    /// Elapses at the time-out.
     time: Pin<Box<tokio::time::Sleep>>,
 }
 
 /// How a command ended, and the last line it printed.
 #[derive(Debug)]
-pub(super) struct Ended {
-    pub(super) how: How,
+pub(super) struct CommandResult {
+    pub(super) how: CommandEnd,
     pub(super) last_line: String,
 }
 
 /// How a command ended.
 #[derive(Debug)]
-pub(super) enum How {
+pub(super) enum CommandEnd {
     /// By itself.
     Finished(ExitStatus),
     /// It was killed after so long.
@@ -50,36 +50,36 @@ pub(super) enum How {
     NotStarted(io::Error),
 }
 
-impl Ended {
+impl CommandResult {
     pub(super) const fn not_started(error: io::Error) -> Self {
-        Self { how: How::NotStarted(error), last_line: String::new() }
+        Self { how: CommandEnd::NotStarted(error), last_line: String::new() }
     }
 
     /// Whether it did what it should.
     pub(super) fn is_well(&self) -> bool {
-        matches!(&self.how, How::Finished(status) if status.success())
+        matches!(&self.how, CommandEnd::Finished(status) if status.success())
     }
 
-    /// What there is to say about it.
+    /// What to report about it; `None` if it succeeded silently.
     pub(super) fn remark(&self) -> Option<String> {
         (!self.is_well() || !self.last_line.is_empty()).then(|| self.to_string())
     }
 }
 
-impl fmt::Display for Ended {
+impl fmt::Display for CommandResult {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.how {
-            How::Finished(status) if status.success() => return f.write_str(&self.last_line),
-            How::Finished(status) => write!(f, "{status}")?,
-            How::TimedOut(timeout) => write!(f, "killed after {timeout}")?,
-            How::Cut => f.write_str("killed, because the run was cut off")?,
-            How::NotStarted(error) => write!(f, "cannot be run: {error}")?,
+            CommandEnd::Finished(status) if status.success() => return f.write_str(&self.last_line),
+            CommandEnd::Finished(status) => write!(f, "{status}")?,
+            CommandEnd::TimedOut(timeout) => write!(f, "killed after {timeout}")?,
+            CommandEnd::Cut => f.write_str("killed, because the run was cut off")?,
+            CommandEnd::NotStarted(error) => write!(f, "cannot be run: {error}")?,
         }
         if self.last_line.is_empty() { Ok(()) } else { write!(f, ": {}", self.last_line) }
     }
 }
 
-impl Running {
+impl ShellCommand {
     /// Starts `script`, with its output going to the file `log`. Needs a tokio runtime with a local task set.
     ///
     /// # Errors
@@ -116,7 +116,7 @@ impl Running {
     }
 
     /// Waits for its end, for what is left of its time, or until the run is cut off where `orders` are heard.
-    pub(super) async fn ended(&mut self, mut orders: Option<watch::Receiver<Order>>) -> Ended {
+    pub(super) async fn ended(&mut self, mut orders: Option<watch::Receiver<Order>>) -> CommandResult {
         let cut = async {
             let Some(orders) = &mut orders else { return std::future::pending().await };
             if orders.wait_for(|order| *order == Order::Abort).await.is_err() {
@@ -124,15 +124,15 @@ impl Running {
             }
         };
         let how = tokio::select! {
-            status = self.child.wait() => status.map_or_else(How::NotStarted, How::Finished),
-            () = &mut self.time => How::TimedOut(self.timeout),
-            () = cut => How::Cut,
+            status = self.child.wait() => status.map_or_else(CommandEnd::NotStarted, CommandEnd::Finished),
+            () = &mut self.time => CommandEnd::TimedOut(self.timeout),
+            () = cut => CommandEnd::Cut,
         };
-        if matches!(how, How::TimedOut(_) | How::Cut) {
+        if matches!(how, CommandEnd::TimedOut(_) | CommandEnd::Cut) {
             self.kill().await;
         }
-        let last_line = self.output.last_line(LAST_WORDS).await;
-        Ended { how, last_line }
+        let last_line = self.output.last_line(OUTPUT_GRACE).await;
+        CommandResult { how, last_line }
     }
 
     /// Kills it with all that it started.
@@ -145,11 +145,11 @@ impl Running {
             // It may have ended at this very moment.
             let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
         }
-        let _ = tokio::time::timeout(BURIAL, self.child.wait()).await;
+        let _ = tokio::time::timeout(KILL_GRACE, self.child.wait()).await;
     }
 
     #[cfg(not(unix))]
     async fn kill(&mut self) {
-        let _ = tokio::time::timeout(BURIAL, self.child.kill()).await;
+        let _ = tokio::time::timeout(KILL_GRACE, self.child.kill()).await;
     }
 }

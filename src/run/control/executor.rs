@@ -1,5 +1,5 @@
-//! One service or command fault: begins and ends its spells one after the other, and undoes what is still on when nobody
-//! speaks to it any more.
+//! Executes one service or command fault: begins and ends its activations one after the other, and undoes what is still on
+//! once no further job can come.
 
 use std::cell::{Cell, RefCell};
 use std::ffi::OsStr;
@@ -12,7 +12,7 @@ use std::time::Duration;
 use rand::Rng as _;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::command::{Ended, Running};
+use super::command::{CommandResult, ShellCommand};
 use crate::clock::{Monotonic, Tick};
 use crate::engine::Order;
 use crate::fault::{Command, Effect, Fault, ServiceFault};
@@ -21,7 +21,7 @@ use crate::record::{FaultId, Switch, SwitchLog};
 use crate::seed::Seed;
 use crate::units::Span;
 
-/// How long a command that begins a spell is waited for before the switch is logged without what it printed.
+/// How long to wait for a begin command before the switch is logged without its output.
 const GRACE: Duration = Duration::from_millis(100);
 
 /// Attempts to stop a service fault, and the pause between them.
@@ -31,8 +31,8 @@ const PAUSE: Duration = Duration::from_millis(250);
 /// What went wrong, at most so many of it.
 const TROUBLES: usize = 20;
 
-/// What all hands of a run share.
-pub(super) struct Bench {
+/// What all executors of a run share.
+pub(super) struct Context {
     pub(super) clock: Monotonic,
     pub(super) seed: Seed,
     /// No fault is on from here.
@@ -45,13 +45,13 @@ pub(super) struct Bench {
     /// Whether it breaks the service and runs commands, or leaves that to another shard.
     pub(super) leads: bool,
     pub(super) screen: Box<dyn Fn(&str) + Send>,
-    /// No further spell begins.
+    /// No further activation begins.
     pub(super) ending: Cell<bool>,
     pub(super) troubles: RefCell<Vec<String>>,
     pub(super) troubles_omitted: Cell<u64>,
 }
 
-impl Bench {
+impl Context {
     /// Tells of a trouble at once, and again at the end of the run.
     pub(super) fn trouble(&self, fault: &str, what: &str) {
         let text = format!("fault `{fault}` at {}: {what}", self.clock.now());
@@ -65,16 +65,16 @@ impl Bench {
     }
 }
 
-/// One thing for a hand to do.
+/// A switch for an executor to carry out.
 #[derive(Debug)]
 pub(super) struct Job {
     pub(super) turn: u32,
     pub(super) on: bool,
     /// When the plan wants it; `None`: by hand.
     pub(super) planned: Option<Tick>,
-    /// With `on`: when the spell ends by itself.
+    /// With `on`: when the activation ends by itself.
     pub(super) until: Option<Tick>,
-    /// Who wants to know how it went.
+    /// Receives the outcome.
     pub(super) tell: Option<oneshot::Sender<Outcome>>,
 }
 
@@ -86,53 +86,53 @@ pub(super) struct Outcome {
     pub(super) remark: Option<String>,
 }
 
-/// Whoever does what one fault takes.
-pub(super) struct Hand {
+/// Carries out the switches of one fault.
+pub(super) struct Executor {
     pub(super) fault: Arc<Fault>,
     pub(super) id: FaultId,
-    pub(super) bench: Rc<Bench>,
+    pub(super) context: Rc<Context>,
 }
 
-/// A spell that has begun and not ended.
+/// An activation that has begun and not ended.
 #[derive(Debug)]
-struct Begun {
+struct Activation {
     turn: u32,
     /// When the plan ends it.
     planned_end: Option<Tick>,
     /// How often it acted, where that is known at once.
     acted: u64,
-    /// What the command that began it left to say after the switch was logged.
+    /// Output of the begin command that came after the switch was logged.
     late: Option<String>,
 }
 
-impl Hand {
-    /// Does its jobs one after the other, until nobody can bring any more; then ends what is on.
+impl Executor {
+    /// Does its jobs one after the other until no more can come; then ends what is on.
     pub(super) async fn work(self, mut jobs: mpsc::Receiver<Job>) {
-        let mut begun: Option<Begun> = None;
+        let mut begun: Option<Activation> = None;
         while let Some(job) = jobs.recv().await {
             if !job.on {
-                // The spell may have been left out.
-                if let Some(spell) = begun.take_if(|spell| spell.turn == job.turn) {
-                    self.end(spell, job.planned, None, job.tell).await;
+                // The activation may have been left out.
+                if let Some(activation) = begun.take_if(|activation| activation.turn == job.turn) {
+                    self.end(activation, job.planned, None, job.tell).await;
                 }
-            } else if !self.bench.ending.get() {
+            } else if !self.context.ending.get() {
                 begun = Some(self.begin(job).await);
             }
         }
-        if let Some(spell) = begun {
-            let planned = spell.planned_end;
-            self.end(spell, planned, Some("the run ended"), None).await;
+        if let Some(activation) = begun {
+            let planned = activation.planned_end;
+            self.end(activation, planned, Some("the run ended"), None).await;
         }
     }
 
-    async fn begin(&self, job: Job) -> Begun {
-        let at = self.bench.clock.now();
+    async fn begin(&self, job: Job) -> Activation {
+        let at = self.context.clock.now();
         let mut begun =
-            Begun { turn: job.turn, planned_end: job.planned.and(job.until), acted: 0, late: None };
-        let mark = Mark { turn: job.turn, on: true, planned: job.planned, at, acted: 0 };
+            Activation { turn: job.turn, planned_end: job.planned.and(job.until), acted: 0, late: None };
+        let mark = PendingSwitch { turn: job.turn, on: true, planned: job.planned, at, acted: 0 };
         match &self.fault.effect {
             Effect::Service(trouble) => {
-                let length = job.until.unwrap_or(self.bench.end).since(at);
+                let length = job.until.unwrap_or(self.context.end).since(at);
                 let started = self.start(trouble, job.turn, Span::from_ns(length)).await;
                 begun.acted = *started.as_ref().unwrap_or(&0);
                 self.settle(mark, started.map(|_| None), job.tell);
@@ -145,49 +145,49 @@ impl Hand {
     }
 
     async fn start(&self, trouble: &ServiceFault, turn: u32, length: Span) -> Result<u64, String> {
-        let service = self.bench.service.as_ref().ok_or("there is no service to break")?;
+        let service = self.context.service.as_ref().ok_or("there is no service to break")?;
         let label = format!("fault/{}/service", self.fault.name);
-        let seed = self.bench.seed.stream(&label, u64::from(turn)).next_u64();
+        let seed = self.context.seed.stream(&label, u64::from(turn)).next_u64();
         let started = service.start(&self.fault.name, trouble, seed, length).await;
         started.map_err(|error| format!("cannot be started: {error}"))
     }
 
-    /// Runs the command that begins a spell to its end. What it left to say after the switch was logged.
+    /// Runs the begin command to its end. Gives what it reported after the switch was logged.
     async fn run_begin(
         &self,
         command: &Command,
-        mark: Mark,
+        mark: PendingSwitch,
         tell: Option<oneshot::Sender<Outcome>>,
     ) -> Option<String> {
         let mut running = match self.launch(&command.begin, "begin", mark.turn, command.timeout) {
             Ok(running) => running,
             Err(error) => {
-                self.settle(mark, told("begin", &Ended::not_started(error)), tell);
+                self.settle(mark, report_of("begin", &CommandResult::not_started(error)), tell);
                 return None;
             }
         };
-        let mut ended = pin!(running.ended(Some(self.bench.orders.clone())));
+        let mut ended = pin!(running.ended(Some(self.context.orders.clone())));
         if let Ok(ended) = tokio::time::timeout(GRACE, ended.as_mut()).await {
-            self.settle(mark, told("begin", &ended), tell);
+            self.settle(mark, report_of("begin", &ended), tell);
             return None;
         }
         self.log(mark, None);
         tell.map(|tell| tell.send(Outcome::default()));
-        let late = told("begin", &ended.await);
+        let late = report_of("begin", &ended.await);
         if let Err(trouble) = &late {
-            self.bench.trouble(&self.fault.name, trouble);
+            self.context.trouble(&self.fault.name, trouble);
         }
         late.unwrap_or_else(Some)
     }
 
     async fn end(
         &self,
-        spell: Begun,
+        activation: Activation,
         planned: Option<Tick>,
         why: Option<&str>,
         tell: Option<oneshot::Sender<Outcome>>,
     ) {
-        let mut acted = spell.acted;
+        let mut acted = activation.acted;
         let ended = match &self.fault.effect {
             Effect::Service(trouble) if !trouble.is_instant() => match self.stop().await {
                 Ok(times) => {
@@ -197,25 +197,26 @@ impl Hand {
                 Err(trouble) => Err(trouble),
             },
             Effect::Command(Command { end: Some(end), timeout, .. }) => {
-                let ended = match self.launch(end, "end", spell.turn, *timeout) {
+                let ended = match self.launch(end, "end", activation.turn, *timeout) {
                     Ok(mut running) => running.ended(None).await,
-                    Err(error) => Ended::not_started(error),
+                    Err(error) => CommandResult::not_started(error),
                 };
-                told("end", &ended)
+                report_of("end", &ended)
             }
             _ => Ok(None),
         };
-        let mark = Mark { turn: spell.turn, on: false, planned, at: self.bench.clock.now(), acted };
-        let said = |remark: Option<String>| {
+        let mark =
+            PendingSwitch { turn: activation.turn, on: false, planned, at: self.context.clock.now(), acted };
+        let joined = |remark: Option<String>| {
             let parts: Vec<String> =
-                [why.map(ToOwned::to_owned), spell.late, remark].into_iter().flatten().collect();
+                [why.map(ToOwned::to_owned), activation.late, remark].into_iter().flatten().collect();
             (!parts.is_empty()).then(|| parts.join("; "))
         };
         let ended = match ended {
-            Ok(remark) => Ok(said(remark)),
+            Ok(remark) => Ok(joined(remark)),
             Err(trouble) => {
-                self.bench.trouble(&self.fault.name, &trouble);
-                Err(said(Some(trouble)).unwrap_or_default())
+                self.context.trouble(&self.fault.name, &trouble);
+                Err(joined(Some(trouble)).unwrap_or_default())
             }
         };
         let well = ended.is_ok();
@@ -225,7 +226,7 @@ impl Hand {
     }
 
     async fn stop(&self) -> Result<u64, String> {
-        let service = self.bench.service.as_ref().ok_or("there is no service to mend")?;
+        let service = self.context.service.as_ref().ok_or("there is no service to mend")?;
         let mut attempt = 1;
         loop {
             match service.stop(&self.fault.name).await {
@@ -240,8 +241,8 @@ impl Hand {
         }
     }
 
-    fn launch(&self, script: &str, part: &str, turn: u32, timeout: Span) -> std::io::Result<Running> {
-        let folder = self.bench.directory.join("commands");
+    fn launch(&self, script: &str, part: &str, turn: u32, timeout: Span) -> std::io::Result<ShellCommand> {
+        let folder = self.context.directory.join("commands");
         // Without the folder there is no log, and the command matters more.
         let _ = std::fs::create_dir_all(&folder);
         let plain = |c: char| if c.is_alphanumeric() || c == '_' { c } else { '-' };
@@ -249,22 +250,22 @@ impl Hand {
         let log = folder.join(format!("{name}-{turn}-{part}.log"));
         let turn = turn.to_string();
         let environment = [
-            ("SQUALL_RUN_DIR", self.bench.directory.as_os_str()),
+            ("SQUALL_RUN_DIR", self.context.directory.as_os_str()),
             ("SQUALL_FAULT", OsStr::new(&self.fault.name)),
             ("SQUALL_TURN", OsStr::new(&turn)),
         ];
-        Running::start(script, timeout, &log, &environment)
+        ShellCommand::start(script, timeout, &log, &environment)
     }
 
     /// Logs a switch whose outcome is known, and tells of trouble.
     fn settle(
         &self,
-        mark: Mark,
+        mark: PendingSwitch,
         how: Result<Option<String>, String>,
         tell: Option<oneshot::Sender<Outcome>>,
     ) {
         if let Err(trouble) = &how {
-            self.bench.trouble(&self.fault.name, trouble);
+            self.context.trouble(&self.fault.name, trouble);
         }
         let well = how.is_ok();
         let remark = how.unwrap_or_else(Some);
@@ -272,15 +273,24 @@ impl Hand {
         tell.map(|tell| tell.send(Outcome { well: Some(well), remark }));
     }
 
-    fn log(&self, mark: Mark, remark: Option<String>) {
-        let Mark { turn, on, planned, at, acted } = mark;
-        self.bench.switches.note(Switch { fault: self.id, turn, on, planned, at, devices: 0, acted, remark });
+    fn log(&self, mark: PendingSwitch, remark: Option<String>) {
+        let PendingSwitch { turn, on, planned, at, acted } = mark;
+        self.context.switches.note(Switch {
+            fault: self.id,
+            turn,
+            on,
+            planned,
+            at,
+            devices: 0,
+            acted,
+            remark,
+        });
     }
 }
 
 /// A switch, as far as it is known before it is done.
 #[derive(Debug, Clone, Copy)]
-struct Mark {
+struct PendingSwitch {
     turn: u32,
     on: bool,
     planned: Option<Tick>,
@@ -288,8 +298,8 @@ struct Mark {
     acted: u64,
 }
 
-/// What a command left to say: what it printed last, or what went wrong.
-fn told(part: &str, ended: &Ended) -> Result<Option<String>, String> {
+/// What a command printed last, or what went wrong.
+fn report_of(part: &str, ended: &CommandResult) -> Result<Option<String>, String> {
     let remark = ended.remark().map(|remark| format!("{part}: {remark}"));
     if ended.is_well() { Ok(remark) } else { Err(remark.unwrap_or_default()) }
 }

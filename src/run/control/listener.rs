@@ -1,5 +1,5 @@
-//! Where a run under way can be spoken to: a local socket in a folder of its own, for its own user alone. The folders of all
-//! runs lie side by side, and so are the list of the runs that are on.
+//! The control socket of a running test: a local socket in a folder of its own, for its own user alone. The folders of all
+//! runs lie side by side, and so are the list of the runs under way.
 
 use std::env;
 use std::fs::{self, DirBuilder, Permissions};
@@ -25,15 +25,15 @@ const NAMES_TRIED: u32 = 100;
 /// Folders looked at in one place: others may put theirs into a shared one.
 const FOLDERS: usize = 10_000;
 
-/// An open door. Dropping it takes the socket and its folder away.
+/// A listening control socket. Dropping it removes the socket and its folder.
 #[derive(Debug)]
-pub(super) struct Door {
+pub(super) struct Listener {
     folder: PathBuf,
     listener: UnixListener,
 }
 
-impl Door {
-    /// Opens a door in the first place that takes one.
+impl Listener {
+    /// Opens a socket in the first of the folders that takes one.
     ///
     /// # Errors
     /// Why the last place did not.
@@ -41,7 +41,7 @@ impl Door {
         let mut last = io::Error::new(io::ErrorKind::NotFound, "there is no folder for it");
         for place in places {
             match Self::open_in(place) {
-                Ok(door) => return Ok(door),
+                Ok(listener) => return Ok(listener),
                 Err(error) => last = error,
             }
         }
@@ -86,7 +86,7 @@ impl Door {
     }
 }
 
-impl Drop for Door {
+impl Drop for Listener {
     fn drop(&mut self) {
         // Where this fails the next look at the folders takes them away.
         let _ = fs::remove_file(self.folder.join(SOCKET));
@@ -94,9 +94,9 @@ impl Drop for Door {
     }
 }
 
-/// Where doors are, the preferred place first: what the system has for the user's running programs, then what it has for
-/// temporary files.
-pub(in crate::cli) fn places() -> Vec<PathBuf> {
+/// Folders for control sockets, the preferred one first: the system's for the user's running programs, then its temporary
+/// ones.
+pub(crate) fn places() -> Vec<PathBuf> {
     let own = env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_absolute());
     let mut places: Vec<PathBuf> = own.into_iter().chain([env::temp_dir(), PathBuf::from("/tmp")]).collect();
     let mut seen = Vec::new();
@@ -108,8 +108,8 @@ pub(in crate::cli) fn places() -> Vec<PathBuf> {
     places
 }
 
-/// Connections to all runs of this user that are on. What dead runs left behind is taken away.
-pub(in crate::cli) fn knock(places: &[PathBuf]) -> Vec<UnixStream> {
+/// Connects to all runs of this user that are under way, and removes what dead runs left behind.
+pub(crate) fn connect_all(places: &[PathBuf]) -> Vec<UnixStream> {
     let mut open = Vec::new();
     for place in places {
         let Ok(entries) = fs::read_dir(place) else { continue };
@@ -124,7 +124,7 @@ pub(in crate::cli) fn knock(places: &[PathBuf]) -> Vec<UnixStream> {
                     let _ = fs::remove_file(&socket);
                     let _ = fs::remove_dir(entry.path());
                 }
-                // It is just opening or closing, or no door at all.
+                // It is just opening or closing, or not a socket at all.
                 Err(_) => {}
             }
         }
@@ -144,18 +144,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_door_is_for_its_user_alone_and_goes_with_the_run() {
+    fn a_socket_is_for_its_user_alone_and_goes_with_the_run() {
         let place = tempfile::tempdir().unwrap();
         let places = [place.path().to_owned()];
-        let door = Door::open(&places).unwrap();
+        let listener = Listener::open(&places).unwrap();
         let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o777;
-        assert_eq!((mode(&door.folder), mode(&door.folder.join(SOCKET))), (0o700, 0o600));
-        let other = Door::open(&places).unwrap();
-        assert_ne!(door.folder, other.folder);
-        assert_eq!(knock(&places).len(), 2);
-        drop((door, other));
+        assert_eq!((mode(&listener.folder), mode(&listener.folder.join(SOCKET))), (0o700, 0o600));
+        let other = Listener::open(&places).unwrap();
+        assert_ne!(listener.folder, other.folder);
+        assert_eq!(connect_all(&places).len(), 2);
+        drop((listener, other));
         assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0);
-        assert_eq!(knock(&places).len(), 0);
+        assert_eq!(connect_all(&places).len(), 0);
     }
 
     #[test]
@@ -175,7 +175,7 @@ mod tests {
         drop(UnixListener::bind(kept[1].join(SOCKET)).unwrap());
         drop(UnixListener::bind(kept[2].join(SOCKET)).unwrap());
         std::os::unix::fs::symlink(&kept[2], place.path().join("squall-5-0")).unwrap();
-        assert_eq!(knock(&places).len(), 0);
+        assert_eq!(connect_all(&places).len(), 0);
         assert!(!dead.exists());
         assert!(kept.iter().all(|folder| folder.exists()));
         assert!(kept[1].join(SOCKET).exists() && kept[2].join(SOCKET).exists());
@@ -186,10 +186,10 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let long = place.path().join("x".repeat(PATH_BYTES));
         fs::create_dir(&long).unwrap();
-        assert!(Door::open(std::slice::from_ref(&long)).unwrap_err().to_string().contains("too long"));
-        let door =
-            Door::open(&[long.clone(), place.path().join("missing"), place.path().to_owned()]).unwrap();
-        assert_eq!(door.folder.parent(), Some(place.path()));
+        assert!(Listener::open(std::slice::from_ref(&long)).unwrap_err().to_string().contains("too long"));
+        let listener =
+            Listener::open(&[long.clone(), place.path().join("missing"), place.path().to_owned()]).unwrap();
+        assert_eq!(listener.folder.parent(), Some(place.path()));
         assert_eq!(fs::read_dir(long).unwrap().count(), 0);
     }
 }

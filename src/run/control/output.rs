@@ -1,4 +1,4 @@
-//! What a command prints: kept in a file up to a bound, and its last line remembered.
+//! The output of a command: kept in a file up to a bound, and its last line in memory.
 
 use std::cell::RefCell;
 use std::fs::File;
@@ -11,7 +11,7 @@ use tokio::io::AsyncReadExt;
 use tokio::task::JoinHandle;
 
 /// Bytes of one command that are kept.
-const KEPT: usize = 1024 * 1024;
+const LOG_BYTES: usize = 1024 * 1024;
 
 /// Bytes of a line that are remembered.
 const LINE: usize = 200;
@@ -37,7 +37,7 @@ impl Output {
 
     fn read(mut pipe: impl AsyncReadExt + Unpin + 'static, path: &Path) -> Self {
         // Without the file, the last line is still worth having.
-        let mut kept = Kept { file: File::create(path).ok(), room: KEPT };
+        let mut kept = LogFile { file: File::create(path).ok(), room: LOG_BYTES };
         let lines = Rc::new(RefCell::new(Lines::default()));
         let heard = Rc::clone(&lines);
         let reading = tokio::task::spawn_local(async move {
@@ -61,12 +61,12 @@ impl Output {
     }
 }
 
-struct Kept {
+struct LogFile {
     file: Option<File>,
     room: usize,
 }
 
-impl Kept {
+impl LogFile {
     fn add(&mut self, bytes: &[u8]) {
         let Some(file) = &mut self.file else { return };
         let fits = bytes.get(..self.room).unwrap_or(bytes);
@@ -141,7 +141,7 @@ mod tests {
     fn what_is_kept_is_bounded_and_says_so() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
-        let mut kept = Kept { file: Some(File::create(&path).unwrap()), room: 10 };
+        let mut kept = LogFile { file: Some(File::create(&path).unwrap()), room: 10 };
         for _ in 0..5 {
             kept.add(b"1234");
         }

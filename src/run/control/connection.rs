@@ -1,35 +1,34 @@
-//! One caller at the door of a run: a line of request, a line of reply, until nothing more comes.
+//! One client of a run's control socket: a line of request, a line of reply, until nothing more comes.
 
 use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 
-use super::desk::Desk;
-use super::wire::{REQUEST_BYTES, Reply};
+use super::protocol::{REQUEST_BYTES, Reply};
+use super::server::ControlServer;
 
-/// How long a caller may take over a request, and over taking in its reply.
+/// How long a client may take over a request, and over taking in its reply.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Requests of one caller.
+/// Requests of one client.
 const REQUESTS: usize = 100;
 
-/// Attends to one caller.
-pub(super) async fn attend(desk: Rc<Desk>, caller: Option<impl AsyncRead + AsyncWrite>) {
-    let Some(caller) = caller else { return };
-    let (from, mut to) = tokio::io::split(caller);
+/// Serves one client.
+pub(super) async fn serve(server: Rc<ControlServer>, client: Option<impl AsyncRead + AsyncWrite>) {
+    let Some(client) = client else { return };
+    let (from, mut to) = tokio::io::split(client);
     let mut from = BufReader::with_capacity(REQUEST_BYTES, from);
     for _ in 0..REQUESTS {
         let mut line = Vec::new();
         let reading = (&mut from).take(REQUEST_BYTES as u64);
         let reply = match read_line(reading, &mut line).await {
             None => return,
-            Some(false) => {
-                desk.reply(Some(format!("a request has at most {REQUEST_BYTES} bytes and ends with a line")))
-            }
+            Some(false) => server
+                .reply(Some(format!("a request has at most {REQUEST_BYTES} bytes and ends with a line"))),
             Some(true) => match serde_json::from_slice(&line) {
-                Ok(request) => desk.answer(request).await,
-                Err(error) => desk.reply(Some(format!("no request: {error}"))),
+                Ok(request) => server.answer(request).await,
+                Err(error) => server.reply(Some(format!("no request: {error}"))),
             },
         };
         let said = tokio::time::timeout(PATIENCE, write_line(&mut to, &reply)).await;

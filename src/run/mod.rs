@@ -1,0 +1,3 @@
+//! A run, from a plan and its targets to its files.
+
+pub(crate) mod control;
