@@ -30,7 +30,7 @@ pub(super) fn calibrate(args: &CalibrateArgs) -> Result<Exit, CliError> {
     }
     #[cfg(unix)]
     if let Some(scenario) = &args.aa {
-        return super::ab::noise::calibrate(&super::ab::noise::Asked {
+        return super::ab::noise::calibrate(&super::ab::noise::NoiseRequest {
             scenario,
             command: args.a.as_deref(),
             trial: &args.trial,

@@ -36,7 +36,7 @@ pub struct Comparison {
     /// runs does by itself. `None` where it cannot be told.
     pub order_effect: Option<f64>,
     /// The looks taken at the data, in order; the last one is the basis of `cells`.
-    pub looks: Vec<Look>,
+    pub looks: Vec<InterimLook>,
     /// The fresh pairs that were run to confirm a regression.
     pub confirmation: Option<Box<Comparison>>,
 }
@@ -81,7 +81,7 @@ pub struct Design {
 
 /// A look at the data taken before all pairs were run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Look {
+pub struct InterimLook {
     /// Pairs it saw.
     pub pairs: u32,
     /// The significance level it was judged at.

@@ -18,7 +18,7 @@ mod statistic;
 mod tests;
 
 pub use comparison::Comparison;
-pub(crate) use comparison::{Cell, Decision, Figure, Group, Look, Pairing, Support, Withdrawal};
+pub(crate) use comparison::{Cell, Decision, Figure, Group, InterimLook, Pairing, Support, Withdrawal};
 #[cfg(test)]
 pub(crate) use comparison::{CellDecision, Design, SCHEMA, Side};
 pub(crate) use decision::{Settings, Thresholds};

@@ -1,6 +1,8 @@
 //! A made-up comparison with everything in it, and names as evil as they come.
 
-use super::{Cell, CellDecision, Comparison, Decision, Design, Figure, Group, Look, Pairing, Side, Support};
+use super::{
+    Cell, CellDecision, Comparison, Decision, Design, Figure, Group, InterimLook, Pairing, Side, Support,
+};
 
 /// What a label may hold: everything that some format gives a meaning to.
 pub(crate) const EVIL: &str = "a|b `c` <img src=x> ]]> & \"d\" @all\u{1b}[31m\u{0}\n::error::x";
@@ -53,7 +55,7 @@ fn bare(verdict: Decision) -> Comparison {
         reasons: vec!["steady meters p99 is 12.3 % slower".into()],
         cells: Vec::new(),
         order_effect: Some(0.001),
-        looks: vec![Look { pairs: 4, alpha: 0.005, verdict: Decision::Inconclusive }],
+        looks: vec![InterimLook { pairs: 4, alpha: 0.005, verdict: Decision::Inconclusive }],
         confirmation: None,
     }
 }

@@ -4,9 +4,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::args::{AbArgs, Cpus, TrialArgs};
+use super::process::{Process, StopResult};
 use super::readiness::{Readiness, ensure_free};
 use super::record;
-use super::service::{Process, Stopped};
 use crate::cli::CliError;
 use crate::protocol::{Endpoint, free_ports};
 use crate::record::Protocol;
@@ -21,7 +21,7 @@ pub(super) struct Build {
     pub(super) label: String,
     command: Option<String>,
     /// Where it listens, ports not filled in.
-    targets: Vec<Place>,
+    targets: Vec<TargetAddress>,
     ready: Option<String>,
     ready_within: Duration,
     stop_within: Duration,
@@ -30,7 +30,7 @@ pub(super) struct Build {
 
 /// Where a build listens for a protocol.
 #[derive(Debug, Clone)]
-pub(super) struct Place {
+pub(super) struct TargetAddress {
     pub(super) protocol: Protocol,
     pub(super) url: String,
     /// What to show in its place: there may be secrets in it.
@@ -39,7 +39,7 @@ pub(super) struct Place {
     pub(super) by_scenario: bool,
 }
 
-impl Place {
+impl TargetAddress {
     fn new(protocol: Protocol, url: &str) -> Self {
         Self { protocol, url: url.to_owned(), shown: url.to_owned(), by_scenario: false }
     }
@@ -51,8 +51,8 @@ impl Place {
 
 /// A build that is ready to be driven.
 #[derive(Debug)]
-pub(super) struct Started {
-    pub(super) targets: Vec<Place>,
+pub(super) struct RunningBuild {
+    pub(super) targets: Vec<TargetAddress>,
     process: Option<Process>,
     stop_within: Duration,
 }
@@ -140,7 +140,7 @@ impl Build {
         for index in 0..self.ports() {
             let name = placeholder(index);
             let asked = self.targets.iter().find(|place| place.url.contains(&name));
-            if let Some(Place { protocol, shown, .. }) = asked.filter(|_| !command.contains(&name)) {
+            if let Some(TargetAddress { protocol, shown, .. }) = asked.filter(|_| !command.contains(&name)) {
                 return Err(CliError::usage(format!(
                     "the target {protocol}={shown} has {name} in it, which the command of `{}` does not get: write {name} where it \
                      takes its port, or give --target {protocol}=URL with the port it listens on",
@@ -155,14 +155,14 @@ impl Build {
     ///
     /// # Errors
     /// If it cannot be started, dies, or is not ready in time; with its last lines.
-    pub(super) fn start(&self, log: &Path, halted: impl Fn() -> bool) -> Result<Started, String> {
+    pub(super) fn start(&self, log: &Path, halted: impl Fn() -> bool) -> Result<RunningBuild, String> {
         let named = |what: String| format!("build `{}` {what}", self.label);
         let ports =
             free_ports(self.ports()).map_err(|error| named(format!("finds no free port: {error}")))?;
         let targets: Vec<_> = self.targets.iter().map(|place| place.filled(&ports)).collect();
         let stop_within = self.stop_within;
         let Some(command) = &self.command else {
-            return Ok(Started { targets, process: None, stop_within });
+            return Ok(RunningBuild { targets, process: None, stop_within });
         };
         ensure_free(&targets).map_err(|what| named(format!("is not started: {what}")))?;
         let mut process = Process::shell(&fill(command, &ports), log, self.pins.as_ref())
@@ -173,11 +173,11 @@ impl Build {
             process.stop(stop_within);
             return Err(named(what));
         }
-        Ok(Started { targets, process: Some(process), stop_within })
+        Ok(RunningBuild { targets, process: Some(process), stop_within })
     }
 }
 
-impl Started {
+impl RunningBuild {
     /// How it died, if it has.
     pub(super) fn dead(&mut self) -> bool {
         self.process.as_mut().is_some_and(|process| process.ended().is_some())
@@ -187,11 +187,11 @@ impl Started {
     ///
     /// # Errors
     /// If it had died meanwhile; with its last lines.
-    pub(super) fn stop(self) -> Result<Option<Stopped>, String> {
+    pub(super) fn stop(self) -> Result<Option<StopResult>, String> {
         let Some(process) = self.process else { return Ok(None) };
         let last = process.last_lines();
         match process.stop(self.stop_within) {
-            Stopped::Dead(status) => Err(format!("died while it was driven ({status}); {last}")),
+            StopResult::Dead(status) => Err(format!("died while it was driven ({status}); {last}")),
             stopped => Ok(Some(stopped)),
         }
     }
@@ -203,7 +203,7 @@ fn fill(text: &str, ports: &[u16]) -> String {
 }
 
 /// Where builds listen that run already.
-fn given(urls: &[(Protocol, String)], spoken: &[Protocol]) -> Result<Vec<Place>, CliError> {
+fn given(urls: &[(Protocol, String)], spoken: &[Protocol]) -> Result<Vec<TargetAddress>, CliError> {
     for protocol in spoken {
         match urls.iter().filter(|(own, _)| own == protocol).count() {
             1 => {}
@@ -221,12 +221,16 @@ fn given(urls: &[(Protocol, String)], spoken: &[Protocol]) -> Result<Vec<Place>,
     }
     match urls.iter().find(|(protocol, _)| !spoken.contains(protocol)) {
         Some((protocol, _)) => Err(CliError::usage(format!("no fleet of the scenario speaks {protocol}"))),
-        None => Ok(urls.iter().map(|(protocol, url)| Place::new(*protocol, url)).collect()),
+        None => Ok(urls.iter().map(|(protocol, url)| TargetAddress::new(*protocol, url)).collect()),
     }
 }
 
 /// Where a command listens: by --target, by the scenario, or as `squall serve` would.
-fn places(command: Option<&str>, trial: &TrialArgs, scenario: &Scenario) -> Result<Vec<Place>, CliError> {
+fn places(
+    command: Option<&str>,
+    trial: &TrialArgs,
+    scenario: &Scenario,
+) -> Result<Vec<TargetAddress>, CliError> {
     let spoken = crate::cli::target::spoken(scenario);
     if let Some((protocol, _)) = trial.targets.iter().find(|(own, _)| !spoken.contains(own)) {
         return Err(CliError::usage(format!(
@@ -241,7 +245,7 @@ fn places(command: Option<&str>, trial: &TrialArgs, scenario: &Scenario) -> Resu
                     "--target {protocol}=… is given twice; a protocol has one target"
                 )));
             }
-            (Some((_, url)), None) => Some(Place::new(protocol, url)),
+            (Some((_, url)), None) => Some(TargetAddress::new(protocol, url)),
             (None, _) => by_scenario(protocol, scenario).or_else(|| bundled(protocol, command)),
         };
         place.ok_or_else(|| {
@@ -254,20 +258,20 @@ fn places(command: Option<&str>, trial: &TrialArgs, scenario: &Scenario) -> Resu
     spoken.into_iter().map(place).collect()
 }
 
-fn by_scenario(protocol: Protocol, scenario: &Scenario) -> Option<Place> {
+fn by_scenario(protocol: Protocol, scenario: &Scenario) -> Option<TargetAddress> {
     let address = scenario.target.of(protocol)?;
     let (url, shown) = (address.value().to_owned(), address.written().to_owned());
-    Some(Place { protocol, url, shown, by_scenario: true })
+    Some(TargetAddress { protocol, url, shown, by_scenario: true })
 }
 
 /// Where `squall serve` listens, if the command takes the port for it.
-fn bundled(protocol: Protocol, command: Option<&str>) -> Option<Place> {
+fn bundled(protocol: Protocol, command: Option<&str>) -> Option<TargetAddress> {
     let (port, url) = match protocol {
         Protocol::Http => ("{port}", "http://127.0.0.1:{port}/v1/readings"),
         Protocol::Ws => ("{port}", "ws://127.0.0.1:{port}/v1/stream"),
         Protocol::Mqtt => ("{port2}", "mqtt://127.0.0.1:{port2}"),
     };
-    command.filter(|command| command.contains(port)).map(|_| Place::new(protocol, url))
+    command.filter(|command| command.contains(port)).map(|_| TargetAddress::new(protocol, url))
 }
 
 #[cfg(test)]

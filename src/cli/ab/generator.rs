@@ -8,14 +8,14 @@ use nix::sys::signal::Signal;
 use serde::Deserialize;
 
 use super::args::TrialArgs;
-use super::build::Place;
-use super::service::{LOOK, Process, last_lines};
+use super::build::TargetAddress;
+use super::process::{POLL, Process, last_lines};
 use crate::cli::exit::Exit;
 
 /// What is driven, and what is to be written where.
-pub(super) struct Errand<'a> {
+pub(super) struct RunRequest<'a> {
     pub(super) scenario: &'a Path,
-    pub(super) targets: &'a [Place],
+    pub(super) targets: &'a [TargetAddress],
     pub(super) seed: u64,
     pub(super) label: &'a str,
     /// Directory under which the run's own is made.
@@ -26,7 +26,7 @@ pub(super) struct Errand<'a> {
 
 /// How a run ended.
 #[derive(Debug)]
-pub(super) enum Ran {
+pub(super) enum RunResult {
     /// Its directory is evidence.
     Done(PathBuf),
     /// The generator calls its own figures invalid.
@@ -39,26 +39,26 @@ pub(super) enum Ran {
 
 /// What is read of the report.
 #[derive(Deserialize)]
-struct Printed {
+struct ReportHead {
     directory: PathBuf,
 }
 
 /// Runs the generator; `interrupts` is how often the user has interrupted so far, and `dead` whether the build has died
 /// meanwhile, which ends the run early.
 pub(super) fn run(
-    errand: &Errand<'_>,
+    request: &RunRequest<'_>,
     args: &TrialArgs,
     interrupts: impl Fn() -> u32,
     mut dead: impl FnMut() -> bool,
-) -> Ran {
-    let (report, log) = (errand.log.with_extension("json"), errand.log.with_extension("log"));
-    let command = match command(errand, args, &report, &log) {
+) -> RunResult {
+    let (report, log) = (request.log.with_extension("json"), request.log.with_extension("log"));
+    let command = match command(request, args, &report, &log) {
         Ok(command) => command,
-        Err(error) => return Ran::Failed(format!("the generator cannot be started: {error}")),
+        Err(error) => return RunResult::Failed(format!("the generator cannot be started: {error}")),
     };
     let mut process = match Process::start(command, &log, args.pin_generator.as_ref()) {
         Ok(process) => process,
-        Err(error) => return Ran::Failed(format!("the generator cannot be started: {error}")),
+        Err(error) => return RunResult::Failed(format!("the generator cannot be started: {error}")),
     };
     let mut passed_on = 0;
     let status = loop {
@@ -70,28 +70,35 @@ pub(super) fn run(
             passed_on += 1;
             process.signal(Signal::SIGINT);
         }
-        std::thread::sleep(LOOK);
+        std::thread::sleep(POLL);
     };
     let directory = File::open(&report)
         .ok()
-        .and_then(|file| serde_json::from_reader::<_, Printed>(std::io::BufReader::new(file)).ok())
+        .and_then(|file| serde_json::from_reader::<_, ReportHead>(std::io::BufReader::new(file)).ok())
         .map(|printed| printed.directory);
     let is = |exit: Exit| status.code() == Some(i32::from(exit.code()));
     match directory {
-        _ if interrupts() > 0 => Ran::Interrupted,
-        Some(directory) if is(Exit::Invalid) => Ran::Invalid(directory),
+        _ if interrupts() > 0 => RunResult::Interrupted,
+        Some(directory) if is(Exit::Invalid) => RunResult::Invalid(directory),
         // A service that answers nothing, breaks promises or budgets is evidence all the same.
-        Some(directory) if is(Exit::Fine) || is(Exit::Failed) || is(Exit::Budget) => Ran::Done(directory),
-        _ => Ran::Failed(format!("the generator ended ({status}); {}", last_lines(&log))),
+        Some(directory) if is(Exit::Fine) || is(Exit::Failed) || is(Exit::Budget) => {
+            RunResult::Done(directory)
+        }
+        _ => RunResult::Failed(format!("the generator ended ({status}); {}", last_lines(&log))),
     }
 }
 
-fn command(errand: &Errand<'_>, args: &TrialArgs, report: &Path, log: &Path) -> std::io::Result<Command> {
+fn command(
+    request: &RunRequest<'_>,
+    args: &TrialArgs,
+    report: &Path,
+    log: &Path,
+) -> std::io::Result<Command> {
     let mut command = Command::new(std::env::current_exe()?);
-    command.arg("run").arg(errand.scenario).args(["--quiet", "--json"]);
-    command.arg("--out").arg(errand.out).arg(format!("--label={}", errand.label));
-    command.arg("--seed").arg(errand.seed.to_string());
-    for place in errand.targets.iter().filter(|place| !place.by_scenario) {
+    command.arg("run").arg(request.scenario).args(["--quiet", "--json"]);
+    command.arg("--out").arg(request.out).arg(format!("--label={}", request.label));
+    command.arg("--seed").arg(request.seed.to_string());
+    for place in request.targets.iter().filter(|place| !place.by_scenario) {
         command.arg("--target").arg(format!("{}={}", place.protocol, place.url));
     }
     if let Some(duration) = args.overrides.duration {

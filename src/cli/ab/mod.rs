@@ -2,20 +2,20 @@
 
 pub(in crate::cli) mod args;
 mod build;
-mod contest;
+mod experiment;
 mod generator;
 pub(in crate::cli) mod noise;
 mod pin;
+mod process;
 mod readiness;
 pub(in crate::cli) mod record;
-mod service;
 
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
 use args::{AbArgs, JudgeArgs, OnInconclusive};
 use build::builds;
-use contest::{Contest, Outcome};
+use experiment::{Experiment, Outcome};
 
 use super::CliError;
 use super::exit::Exit;
@@ -35,16 +35,16 @@ pub(super) fn ab(args: &AbArgs) -> Result<Exit, CliError> {
     args.outputs.prepare(Subject::Comparison)?;
     let settings = args.judge.settings(&args.trial.pairs.0, scenario.seed)?;
     let plan = Plan::new(scenario);
-    let mut contest =
-        Contest::begin(&args.scenario, &plan, &builds, &args.trial, (&settings, !args.no_confirm))?;
-    contest.tell(&noise::promise(args.noise.as_deref(), &plan, &args.trial.pairs.0, &settings));
-    let outcome = contest.run();
-    conclude(&contest, outcome, args)
+    let mut experiment =
+        Experiment::begin(&args.scenario, &plan, &builds, &args.trial, (&settings, !args.no_confirm))?;
+    experiment.tell(&noise::promise(args.noise.as_deref(), &plan, &args.trial.pairs.0, &settings));
+    let outcome = experiment.run();
+    conclude(&experiment, outcome, args)
 }
 
 /// Prints the comparison, as far as there is one, and says how the process exits.
 fn conclude(
-    contest: &Contest<'_>,
+    experiment: &Experiment<'_>,
     outcome: Result<Outcome, CliError>,
     args: &AbArgs,
 ) -> Result<Exit, CliError> {
@@ -53,7 +53,7 @@ fn conclude(
         Ok(Outcome::Interrupted(None)) | Err(_) => None,
     };
     if let Some(comparison) = comparison {
-        print(comparison, Some(contest.folder()), &args.judge)?;
+        print(comparison, Some(experiment.folder()), &args.judge)?;
     }
     match outcome? {
         Outcome::Complete(comparison) => {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::args::{JudgeArgs, TrialArgs};
 use super::build::Build;
-use super::contest::{Contest, Outcome};
+use super::experiment::{Experiment, Outcome};
 use super::print;
 use crate::cli::CliError;
 use crate::cli::exit::Exit;
@@ -14,7 +14,7 @@ use crate::results::Host;
 use crate::scenario::{Plan, Scenario};
 
 /// What the user asked a comparison with itself of.
-pub(in crate::cli) struct Asked<'a> {
+pub(in crate::cli) struct NoiseRequest<'a> {
     pub(in crate::cli) scenario: &'a Path,
     /// Command that starts the build; without one, the bundled reference system.
     pub(in crate::cli) command: Option<&'a str>,
@@ -25,26 +25,27 @@ pub(in crate::cli) struct Asked<'a> {
 }
 
 /// Compares a build with itself, and keeps what that shows of the machine.
-pub(in crate::cli) fn calibrate(asked: &Asked<'_>) -> Result<Exit, CliError> {
-    let overrides = asked.trial.overrides.read()?;
-    let scenario = Scenario::load(asked.scenario, &overrides).map_err(CliError::usage)?;
-    let bundled = bundled(asked.scenario)?;
-    let command = asked.command.unwrap_or(&bundled);
-    let build = |label| Build::new(label, Some(command), &[], asked.trial, &scenario);
+pub(in crate::cli) fn calibrate(request: &NoiseRequest<'_>) -> Result<Exit, CliError> {
+    let overrides = request.trial.overrides.read()?;
+    let scenario = Scenario::load(request.scenario, &overrides).map_err(CliError::usage)?;
+    let bundled = bundled(request.scenario)?;
+    let command = request.command.unwrap_or(&bundled);
+    let build = |label| Build::new(label, Some(command), &[], request.trial, &scenario);
     let builds = [build("a")?, build("again")?];
-    let settings = asked.judge.settings(&[], scenario.seed)?;
+    let settings = request.judge.settings(&[], scenario.seed)?;
     let plan = Plan::new(scenario);
-    let path = place(asked.profile, &plan)?;
-    let mut contest = Contest::begin(asked.scenario, &plan, &builds, asked.trial, (&settings, false))?;
-    let comparison = match contest.run()? {
+    let path = place(request.profile, &plan)?;
+    let mut experiment =
+        Experiment::begin(request.scenario, &plan, &builds, request.trial, (&settings, false))?;
+    let comparison = match experiment.run()? {
         Outcome::Complete(comparison) => comparison,
         Outcome::Interrupted(_) => return Ok(Exit::Interrupted),
     };
     let profile = NoiseProfile::of(&comparison, plan.digest(), Host::here(), WallTime::now().to_string());
     store(&path, &profile)?;
-    print(&comparison, Some(contest.folder()), asked.judge)?;
-    contest.tell(&seen(&profile, &asked.trial.pairs.0, &settings));
-    contest.tell(&format!("kept in {}", path.display()));
+    print(&comparison, Some(experiment.folder()), request.judge)?;
+    experiment.tell(&seen(&profile, &request.trial.pairs.0, &settings));
+    experiment.tell(&format!("kept in {}", path.display()));
     Ok(Exit::Fine)
 }
 

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::build::Place;
-use super::service::{LOOK, Process};
+use super::build::TargetAddress;
+use super::process::{POLL, Process};
 use crate::cli::CliError;
 use crate::clock::Monotonic;
 use crate::protocol::{Endpoint, control};
@@ -25,7 +25,7 @@ pub(super) enum Readiness {
     /// This address accepts connections.
     Port(String),
     /// It printed this.
-    Printed(String),
+    ReportHead(String),
 }
 
 impl Readiness {
@@ -44,7 +44,7 @@ impl Readiness {
             return if printed.is_empty() {
                 Err(wrong("no text"))
             } else {
-                Ok(Self::Printed(printed.to_owned()))
+                Ok(Self::ReportHead(printed.to_owned()))
             };
         }
         if text.starts_with("http://") {
@@ -63,12 +63,12 @@ impl Readiness {
     }
 
     /// Whether the build is ready now.
-    fn is_met(&self, targets: &[Place], log: &Path) -> bool {
+    fn is_met(&self, targets: &[TargetAddress], log: &Path) -> bool {
         match self {
             Self::Listening => targets.iter().all(|place| accepts(place.protocol, &place.url)),
             Self::Url(url) => answers(url),
             Self::Port(address) => accepts(Protocol::Mqtt, &format!("mqtt://{address}")),
-            Self::Printed(text) => printed(log, text),
+            Self::ReportHead(text) => printed(log, text),
         }
     }
 
@@ -79,7 +79,7 @@ impl Readiness {
     pub(super) fn wait(
         &self,
         process: &mut Process,
-        targets: &[Place],
+        targets: &[TargetAddress],
         log: &Path,
         patience: Duration,
         halted: impl Fn() -> bool,
@@ -97,12 +97,12 @@ impl Readiness {
                 let last = process.last_lines();
                 return Err(format!("was not ready after {:.1} s: {wanted}; {last}", patience.as_secs_f64()));
             }
-            std::thread::sleep(LOOK);
+            std::thread::sleep(POLL);
         }
         Ok(())
     }
 
-    fn wanted(&self, targets: &[Place]) -> String {
+    fn wanted(&self, targets: &[TargetAddress]) -> String {
         match self {
             Self::Listening => {
                 let silent = targets.iter().find(|place| !accepts(place.protocol, &place.url));
@@ -111,7 +111,7 @@ impl Readiness {
             }
             Self::Url(url) => format!("{url} does not answer with success"),
             Self::Port(address) => format!("nothing accepts connections at {address}"),
-            Self::Printed(text) => format!("it has not printed `{text}` in its first MiB"),
+            Self::ReportHead(text) => format!("it has not printed `{text}` in its first MiB"),
         }
     }
 }
@@ -120,9 +120,9 @@ impl Readiness {
 ///
 /// # Errors
 /// If somebody does.
-pub(super) fn ensure_free(targets: &[Place]) -> Result<(), String> {
+pub(super) fn ensure_free(targets: &[TargetAddress]) -> Result<(), String> {
     match targets.iter().find(|place| accepts(place.protocol, &place.url)) {
-        Some(Place { shown, .. }) => Err(format!(
+        Some(TargetAddress { shown, .. }) => Err(format!(
             "something listens at {shown} already and would be measured in its place: end it, or write {{port}} for a free port"
         )),
         None => Ok(()),
@@ -155,7 +155,7 @@ mod tests {
             ("http://127.0.0.1:1/health", Readiness::Url("http://127.0.0.1:1/health".into())),
             ("127.0.0.1:80", Readiness::Port("127.0.0.1:80".into())),
             ("[::1]:80", Readiness::Port("[::1]:80".into())),
-            ("log:listening on", Readiness::Printed("listening on".into())),
+            ("log:listening on", Readiness::ReportHead("listening on".into())),
         ] {
             assert_eq!(Readiness::parse(Some(text)).unwrap(), readiness, "{text}");
         }

@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::cli::CliError;
 use crate::cli::exit::Exit;
-use crate::compare::{self, Comparison, Decision, Evidence, LOOK_ALPHAS, Look, Pair, Settings, Thresholds};
+use crate::compare::{
+    self, Comparison, Decision, Evidence, InterimLook, LOOK_ALPHAS, Pair, Settings, Thresholds,
+};
 use crate::results::{Host, Report, replace_text};
 use crate::seed::Seed;
 
@@ -190,7 +192,7 @@ fn look(pairs: &[Pair], looks: &[u32], settings: &Settings) -> Result<Comparison
     let reached = looks.iter().map(|look| *look as usize).filter(|look| *look <= pairs.len());
     for pairs in reached.map(|look| pairs.get(..look).unwrap_or(pairs)) {
         let mut comparison = compare::paired(pairs, settings).map_err(refused)?;
-        taken.push(Look {
+        taken.push(InterimLook {
             pairs: comparison.design.pairs,
             alpha: settings.alpha,
             verdict: comparison.verdict,

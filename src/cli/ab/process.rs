@@ -16,9 +16,9 @@ use super::pin;
 use crate::clock::Monotonic;
 
 /// How often a process is looked at.
-pub(super) const LOOK: Duration = Duration::from_millis(20);
+pub(super) const POLL: Duration = Duration::from_millis(20);
 /// How long a killed process may take to vanish.
-const BURIAL: Duration = Duration::from_secs(5);
+const KILL_GRACE: Duration = Duration::from_secs(5);
 /// The end of what a process printed that messages quote.
 const LAST_LINES: usize = 12;
 const LAST_BYTES: u64 = 4_096;
@@ -35,7 +35,7 @@ pub(super) struct Process {
 
 /// How a process was stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stopped {
+pub(super) enum StopResult {
     /// It ended on SIGTERM.
     Ended,
     /// It had to be killed.
@@ -85,19 +85,19 @@ impl Process {
     }
 
     /// Stops it with all that it started: SIGTERM, and SIGKILL to what is left after `patience`.
-    pub(super) fn stop(mut self, patience: Duration) -> Stopped {
+    pub(super) fn stop(mut self, patience: Duration) -> StopResult {
         let dead = self.ended();
         self.signal(Signal::SIGTERM);
         let gone = self.gone_within(patience);
         if !gone {
             self.signal(Signal::SIGKILL);
             // The next build wants the ports.
-            let _ = self.gone_within(BURIAL);
+            let _ = self.gone_within(KILL_GRACE);
         }
         match dead {
-            Some(status) => Stopped::Dead(status),
-            None if gone => Stopped::Ended,
-            None => Stopped::Killed,
+            Some(status) => StopResult::Dead(status),
+            None if gone => StopResult::Ended,
+            None => StopResult::Killed,
         }
     }
 
@@ -114,7 +114,7 @@ impl Process {
             if Duration::from_nanos(clock.now().0) >= patience {
                 return false;
             }
-            thread::sleep(LOOK);
+            thread::sleep(POLL);
         }
     }
 
@@ -132,7 +132,7 @@ impl Drop for Process {
     fn drop(&mut self) {
         if !self.gone {
             self.signal(Signal::SIGKILL);
-            let _ = self.gone_within(BURIAL);
+            let _ = self.gone_within(KILL_GRACE);
         }
     }
 }
@@ -194,10 +194,10 @@ mod tests {
         let script = format!("export LEFT='{}'; trap 'exit 0' TERM; sh -c '{quoted}' & wait", left.display());
         let process = Process::shell(&script, &log, None).unwrap();
         while !tail(&log).unwrap().contains("up") {
-            thread::sleep(LOOK);
+            thread::sleep(POLL);
         }
         let group = process.group().unwrap();
-        assert_eq!(process.stop(Duration::from_secs(60)), Stopped::Ended);
+        assert_eq!(process.stop(Duration::from_secs(60)), StopResult::Ended);
         assert_eq!(std::fs::read_to_string(&left).unwrap(), "bye\n");
         assert!(!is_alive(group));
     }
@@ -209,18 +209,18 @@ mod tests {
         let stubborn =
             Process::shell("trap '' TERM; echo up; while :; do sleep 1; done", &log, None).unwrap();
         while !tail(&log).unwrap().contains("up") {
-            thread::sleep(LOOK);
+            thread::sleep(POLL);
         }
-        assert_eq!(stubborn.stop(Duration::from_millis(50)), Stopped::Killed);
+        assert_eq!(stubborn.stop(Duration::from_millis(50)), StopResult::Killed);
         let mut dead = Process::shell("echo no port >&2; exit 3", &log, None).unwrap();
         let status = loop {
             if let Some(status) = dead.ended() {
                 break status;
             }
-            thread::sleep(LOOK);
+            thread::sleep(POLL);
         };
         assert_eq!(status.code(), Some(3));
         assert!(dead.last_lines().ends_with("\n    no port"), "{}", dead.last_lines());
-        assert_eq!(dead.stop(Duration::ZERO), Stopped::Dead(status));
+        assert_eq!(dead.stop(Duration::ZERO), StopResult::Dead(status));
     }
 }

@@ -1,4 +1,4 @@
-//! The course of a comparison: pair after pair, each build freshly started, until a look decides.
+//! Runs a comparison: pair after pair, each build freshly started, until a look decides.
 
 use std::cell::RefCell;
 use std::io::{self, Write};
@@ -10,10 +10,10 @@ use rand::Rng;
 
 use super::args::{Order, TrialArgs};
 use super::build::Build;
-use super::generator::{self, Errand, Ran};
+use super::generator::{self, RunRequest, RunResult};
 use super::pin;
+use super::process::StopResult;
 use super::record::{PairRecord, Record, SCHEMA, Stage, State, evidence};
-use super::service::Stopped;
 use crate::cli::CliError;
 use crate::cli::exit::Exit;
 use crate::cli::signal::Interrupts;
@@ -35,7 +35,7 @@ pub(super) enum Outcome {
 }
 
 /// A comparison under way.
-pub(super) struct Contest<'a> {
+pub(super) struct Experiment<'a> {
     scenario: &'a Path,
     builds: &'a [Build; 2],
     args: &'a TrialArgs,
@@ -57,7 +57,7 @@ pub(super) struct Contest<'a> {
 }
 
 /// A pair that is to be run.
-struct Turn {
+struct PairPlan {
     stage: Stage,
     number: u32,
     seed: u64,
@@ -66,17 +66,17 @@ struct Turn {
 }
 
 /// A run's directory, and what it is evidence of, or why it is invalid.
-type Run = (PathBuf, Result<Evidence, String>);
+type RunEvidence = (PathBuf, Result<Evidence, String>);
 
 /// Why a pair has no result.
-enum Missed {
+enum PairError {
     Interrupted,
     /// To be run again: why.
     Invalid(PairRecord),
     Failed(CliError),
 }
 
-impl<'a> Contest<'a> {
+impl<'a> Experiment<'a> {
     /// Makes the comparison's directory.
     ///
     /// # Errors
@@ -164,7 +164,7 @@ impl<'a> Contest<'a> {
     /// If a build does not start or dies, the generator fails, or the runs do not compare.
     pub(super) fn run(&mut self) -> Result<Outcome, CliError> {
         self.announce();
-        let outcome = self.course();
+        let outcome = self.run_looks();
         self.record.state = match &outcome {
             Ok(Outcome::Complete(_)) => State::Complete,
             Ok(Outcome::Interrupted(_)) => State::Interrupted,
@@ -203,7 +203,7 @@ impl<'a> Contest<'a> {
         })
     }
 
-    fn course(&mut self) -> Result<Outcome, CliError> {
+    fn run_looks(&mut self) -> Result<Outcome, CliError> {
         let mut done = 0;
         let mut first = None;
         for look in self.args.pairs.0.clone() {
@@ -254,9 +254,9 @@ impl<'a> Contest<'a> {
                         self.store()?;
                         break;
                     }
-                    Err(Missed::Interrupted) => return Ok(false),
-                    Err(Missed::Failed(error)) => return Err(error),
-                    Err(Missed::Invalid(record)) => {
+                    Err(PairError::Interrupted) => return Ok(false),
+                    Err(PairError::Failed(error)) => return Err(error),
+                    Err(PairError::Invalid(record)) => {
                         self.discard(record, &mut again)?;
                     }
                 }
@@ -285,12 +285,12 @@ impl<'a> Contest<'a> {
         Ok(())
     }
 
-    fn pair(&self, stage: Stage, number: u32, base_first: bool) -> Result<(PairRecord, Pair), Missed> {
+    fn pair(&self, stage: Stage, number: u32, base_first: bool) -> Result<(PairRecord, Pair), PairError> {
         let stream = if stage == Stage::Main { "ab/pair" } else { "ab/confirmation" };
         let seed = self.seed.stream(stream, u64::from(number)).next_u64();
-        let turn = Turn { stage, number, seed, digest: self.digest(seed) };
+        let planned = PairPlan { stage, number, seed, digest: self.digest(seed) };
         let sides = if base_first { [0, 1] } else { [1, 0] };
-        let mut runs = [self.side(&turn, sides[0])?, self.side(&turn, sides[1])?];
+        let mut runs = [self.side(&planned, sides[0])?, self.side(&planned, sides[1])?];
         let discarded = runs.iter().find_map(|(_, evidence)| evidence.as_ref().err().cloned());
         if !base_first {
             runs.reverse();
@@ -300,61 +300,67 @@ impl<'a> Contest<'a> {
         let record = PairRecord { number, stage, seed: seed.to_string(), base_first, a, b, discarded };
         match (base, candidate) {
             (Ok(base), Ok(candidate)) => Ok((record, Pair { base, candidate, base_first: Some(base_first) })),
-            _ => Err(Missed::Invalid(record)),
+            _ => Err(PairError::Invalid(record)),
         }
     }
 
     /// One build's run.
-    fn side(&self, turn: &Turn, side: usize) -> Result<Run, Missed> {
+    fn side(&self, planned: &PairPlan, side: usize) -> Result<RunEvidence, PairError> {
         let build = &self.builds[side];
-        let failed = |what: String| Missed::Failed(CliError::failed(what));
+        let failed = |what: String| PairError::Failed(CliError::failed(what));
         *self.runs.borrow_mut() += 1;
-        let kind = if turn.stage == Stage::Main { "pair" } else { "confirm" };
-        let name = format!("{:03}-{kind}-{}-{}", self.runs.borrow(), turn.number, ["a", "b"][side]);
+        let kind = if planned.stage == Stage::Main { "pair" } else { "confirm" };
+        let name = format!("{:03}-{kind}-{}-{}", self.runs.borrow(), planned.number, ["a", "b"][side]);
         let logs = self.folder.join("logs");
         let halted = || self.interrupted();
         let mut started = build.start(&logs.join(format!("{name}-build.log")), halted).map_err(failed)?;
         if self.interrupted() {
             let _ = started.stop();
-            return Err(Missed::Interrupted);
+            return Err(PairError::Interrupted);
         }
         let targets = started.targets.clone();
-        let errand = Errand {
+        let request = RunRequest {
             scenario: self.scenario,
             targets: &targets,
-            seed: turn.seed,
+            seed: planned.seed,
             label: &build.label,
             out: &self.folder.join("runs"),
             log: &logs.join(format!("{name}-run")),
         };
         let interrupts = || self.interrupts.load(Ordering::SeqCst);
-        let ran = generator::run(&errand, self.args, interrupts, || started.dead());
+        let result = generator::run(&request, self.args, interrupts, || started.dead());
         let stopped = started.stop();
-        if matches!(stopped, Ok(Some(Stopped::Killed))) {
+        if matches!(stopped, Ok(Some(StopResult::Killed))) {
             self.tell(&format!("note: build `{}` did not end after SIGTERM and was killed", build.label));
         }
-        self.outcome(build, ran, stopped.err(), &turn.digest)
+        self.outcome(build, result, stopped.err(), &planned.digest)
     }
 
     /// What came of a run, unless its build died.
-    fn outcome(&self, build: &Build, ran: Ran, died: Option<String>, digest: &str) -> Result<Run, Missed> {
+    fn outcome(
+        &self,
+        build: &Build,
+        result: RunResult,
+        died: Option<String>,
+        digest: &str,
+    ) -> Result<RunEvidence, PairError> {
         let failed =
-            |what: String| Missed::Failed(CliError::failed(format!("build `{}` {what}", build.label)));
-        match (ran, died) {
-            (Ran::Interrupted, _) => Err(Missed::Interrupted),
+            |what: String| PairError::Failed(CliError::failed(format!("build `{}` {what}", build.label)));
+        match (result, died) {
+            (RunResult::Interrupted, _) => Err(PairError::Interrupted),
             (_, Some(died)) => Err(failed(died)),
-            (Ran::Failed(what), None) => Err(failed(format!("was not measured: {what}"))),
-            (Ran::Done(directory), None) => {
+            (RunResult::Failed(what), None) => Err(failed(format!("was not measured: {what}"))),
+            (RunResult::Done(directory), None) => {
                 let evidence = evidence(&directory).map_err(|error| {
                     let message = format!("build `{}` was not measured: {}", build.label, error.message);
-                    Missed::Failed(CliError { message, ..error })
+                    PairError::Failed(CliError { message, ..error })
                 })?;
                 if evidence.plan_digest != digest {
-                    return Err(Missed::Failed(self.changed()));
+                    return Err(PairError::Failed(self.changed()));
                 }
                 Ok((directory, Ok(evidence)))
             }
-            (Ran::Invalid(directory), None) => {
+            (RunResult::Invalid(directory), None) => {
                 let why = crate::results::load_manifest(&directory).ok().and_then(|run| run.validity);
                 let why = why.map(|validity| validity.reasons.join("; ")).unwrap_or_default();
                 Ok((directory, Err(format!("a run was invalid ({why})"))))
