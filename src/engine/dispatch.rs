@@ -6,7 +6,7 @@ use super::device::Device;
 use super::exchange;
 use super::ledger::Waiting;
 use super::pause::Hold;
-use super::timer::Task;
+use super::timer::Alarm;
 use super::worker::Worker;
 use crate::clock::Tick;
 use crate::fleet::Reading;
@@ -55,12 +55,9 @@ fn held_back<S: Sink>(worker: &Worker<S>, device: &Device, now: Tick) -> bool {
     if now < allowed {
         device.linked.set(false);
         worker.hold(device, Hold::Plan, now);
-        if !device.policy.flush_armed.replace(true) {
-            worker.schedule(allowed, device, Task::Wake);
-        }
+        worker.wake_at(allowed, device, Alarm::Flush);
         return true;
     }
-    device.policy.flush_armed.set(false);
     worker.hold(device, Hold::Service, allowed);
     if has_room {
         device.ledger.borrow_mut().unblock(allowed);
@@ -103,10 +100,10 @@ fn hand_over<S: Sink>(
     let addressed = {
         let plan = device.plan.borrow();
         let reading = sending.reading();
-        let skew_ns = if device.ailing { worker.skew_ns(device, reading.intended) } else { 0 };
+        let skew_ns = if device.ailing { worker.faults.skew_ns(device, reading.intended) } else { 0 };
         plan.device.encode_skewed(reading, worker.epoch_ns, skew_ns, &mut payload);
         if device.ailing {
-            worker.damage(device, reading, &mut payload);
+            worker.faults.damage(&worker.plan, device, reading, &mut payload);
         }
         let fleet = worker.plan.fleet(device.fleet);
         exchange::address(fleet, &plan.device, reading, worker.epoch_ns, &mut address)
@@ -132,20 +129,15 @@ fn hand_over<S: Sink>(
     if let Some(phase) = first {
         worker.sink.borrow_mut().sent(phase, device.fleet, Kind::Reading);
     }
-    arm_expiry(worker, device, actual);
+    arm_expiry(worker, device);
     device.linked.set(session.ready() && device.ledger.borrow().has_room());
     sent.map(|()| Some(actual))
 }
 
-/// Keeps one `Expire` entry in the timer queue while something is in flight: one that is still to come, and will be followed by
-/// another where it finds that nothing has expired yet.
-pub(super) fn arm_expiry<S: Sink>(worker: &Worker<S>, device: &Device, now: Tick) {
-    if device.expiry_at.get().is_some_and(|armed| armed > now) {
-        return;
-    }
+/// Has the device woken when the first reading in flight, if there is one, reaches its time-out.
+pub(super) fn arm_expiry<S: Sink>(worker: &Worker<S>, device: &Device) {
     let next = device.ledger.borrow().next_expiry();
     if let Some(at) = next {
-        device.expiry_at.set(Some(at));
-        worker.schedule(at, device, Task::Expire);
+        worker.wake_at(at, device, Alarm::Expiry);
     }
 }

@@ -8,12 +8,12 @@ use super::delivery::Delivery;
 use super::device::{Attempt, Device};
 use super::dispatch::{arm_expiry, send_next};
 use super::exchange;
-use super::fault::error_of;
 use super::ledger::{Closing, Expired, Settled};
 use super::pause::Hold;
 use super::reason::{attempt_cut_short, struck};
 use super::reconnect::{EndedConnection, Reconnect};
-use super::timer::Task;
+use super::strike::error_of;
+use super::timer::{Alarm, Task};
 use super::worker::{GOODBYE, Stage, Worker, attempt_sample};
 use crate::clock::Tick;
 use crate::fault::Ending;
@@ -101,7 +101,7 @@ pub(super) async fn drive<S: Sink>(worker: Rc<Worker<S>>, device: Rc<Device>) {
                     let outcome = Outcome::Error(error_of(ending));
                     give_up_all(&worker, &device, outcome, &struck(ending), now);
                 }
-                if !worker.is_offline(&device, now) {
+                if !worker.faults.keeps_away(&device, now) {
                     worker.come_back(&device, now);
                 }
                 next = at_once(&device, now);
@@ -245,7 +245,7 @@ async fn connect<S: Sink>(
     // What struck it before had nothing to cut.
     device.struck.set(None);
     device.attempt.set(Some(Attempt { phase, intended, actual: begun }));
-    worker.schedule(deadline, device, Task::Expire);
+    worker.schedule(deadline, device, Task::Wake);
     let fleet = usize::from(device.fleet.0);
     let identity = {
         let plan = device.plan.borrow();
@@ -296,8 +296,6 @@ async fn connect<S: Sink>(
     if session.is_some() {
         device.ledger.borrow_mut().unblock(now);
         device.policy.stir(now);
-        // An entry of an earlier connection may have passed unseen.
-        device.policy.flush_armed.set(false);
         arm_keep_alive(worker, device, now);
     }
     session
@@ -308,7 +306,7 @@ fn arm_keep_alive<S: Sink>(worker: &Worker<S>, device: &Device, now: Tick) {
     if device.keep_alive_at.get().is_none() && !period.is_zero() {
         let at = now + period;
         device.keep_alive_at.set(Some(at));
-        worker.schedule(at, device, Task::KeepAlive);
+        worker.wake_at(at, device, Alarm::KeepAlive);
     }
 }
 
@@ -396,10 +394,7 @@ fn planned_disconnect<S: Sink>(worker: &Worker<S>, device: &Device, now: Tick) -
     if now >= rest_at {
         return Some(Disconnect::Asleep);
     }
-    if device.policy.rest_armed.get().is_none_or(|armed| armed <= now) {
-        device.policy.rest_armed.set(Some(rest_at));
-        worker.schedule(rest_at, device, Task::Wake);
-    }
+    worker.wake_at(rest_at, device, Alarm::Rest);
     None
 }
 
@@ -448,7 +443,7 @@ fn expire<S: Sink>(worker: &Worker<S>, device: &Device, now: Tick) -> bool {
         return false;
     };
     if first > now {
-        arm_expiry(worker, device, now);
+        arm_expiry(worker, device);
         return false;
     }
     loop {
@@ -463,7 +458,7 @@ fn expire<S: Sink>(worker: &Worker<S>, device: &Device, now: Tick) -> bool {
     if !device.linked.get() {
         device.ledger.borrow_mut().unblock(now);
     }
-    arm_expiry(worker, device, now);
+    arm_expiry(worker, device);
     true
 }
 

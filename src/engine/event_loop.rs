@@ -1,0 +1,273 @@
+//! The loop of one worker: from the first connection to the end of the drain.
+
+use std::io;
+use std::rc::{Rc, Weak};
+use std::time::Duration;
+
+use tokio::sync::mpsc::Receiver;
+use tokio::task::{JoinSet, LocalSet};
+
+use super::control::Order;
+use super::cpu::CpuSample;
+use super::delivery::{Delivery, DeliveryRouter};
+use super::device::Device;
+use super::drive::drive;
+use super::fault::Faults;
+use super::ledger::Ledger;
+use super::reason::attempt_cut_short;
+use super::report::{End, WorkerReport};
+use super::setup::Setup;
+use super::share::Share;
+use super::strike;
+use super::timer::Task;
+use super::worker::{GOODBYE, Stage, Worker, attempt_sample};
+use crate::clock::{Pacer, Tick, thread_cpu_time};
+use crate::fault::Effect;
+use crate::record::{FleetId, Outcome, Sink};
+use crate::scenario::Model;
+
+/// How long a run that is lost waits for the answers to what is open.
+const LAST_ANSWERS: Duration = Duration::from_millis(500);
+
+/// Due entries dealt with before the devices get their turn.
+const BATCH: usize = 64;
+
+/// Drives one share of the plan to its end on the calling thread.
+pub(super) fn work<S: Sink>(
+    setup: &Setup,
+    share: Share,
+    router: DeliveryRouter,
+    sink: S,
+) -> io::Result<WorkerReport> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_io().enable_time().event_interval(31).build()?;
+    let began = setup.clock.now();
+    let DeliveryRouter { out, mut inbound } = router;
+    let worker = Rc::new_cyclic(|worker| Worker::new(setup, share, out, sink, devices(setup, share, worker)));
+    let tasks = LocalSet::new();
+    let (end, finished, pacer) = tasks.block_on(&runtime, async {
+        let mut pacer = Pacer::new(setup.clock);
+        let mut drives = JoinSet::new();
+        for device in &worker.devices {
+            drives.spawn_local(drive(Rc::clone(&worker), Rc::clone(device)));
+        }
+        let end = worker.conduct(&mut pacer, &mut inbound, setup).await?;
+        let finished = setup.clock.now();
+        worker.tell_traffic(finished);
+        worker.sink.borrow_mut().finish(finished);
+        if end != End::Aborted {
+            worker.enter(Stage::Closing);
+            let farewell = async { while drives.join_next().await.is_some() {} };
+            // A peer that does not let go in time is simply left.
+            let _ = tokio::time::timeout(GOODBYE, farewell).await;
+        }
+        drives.abort_all();
+        io::Result::Ok((end, finished, pacer.kind()))
+    })?;
+    let account = worker.account.get().and_then(|(from, to)| from.until(&to));
+    let wall = Duration::from_nanos(setup.clock.now().since(began));
+    Ok(WorkerReport {
+        end,
+        finished,
+        cpu: thread_cpu_time(),
+        wall,
+        waited: Duration::from_nanos(worker.idle.waited_ns()),
+        busy: account.map(|account| account.busy),
+        starved: account.and_then(|account| account.starved),
+        stalls: worker.idle.stalls(),
+        overrun: Duration::from_nanos(worker.released.get().since(setup.plan.end())),
+        pacer,
+        unheard: worker.unheard.get(),
+    })
+}
+
+/// The devices of a share, in the order of their slots, and the faults that reach them.
+fn devices<S: Sink>(setup: &Setup, share: Share, worker: &Weak<Worker<S>>) -> (Faults, Vec<Rc<Device>>) {
+    let plan = &setup.plan;
+    let faults = Faults::new(plan, setup.switches.clone());
+    let fleets = &plan.scenario().fleets;
+    let devices = share.globals(plan.devices()).enumerate().map(|(slot, global)| {
+        let device = plan.device(global);
+        let fleet = &fleets[usize::from(device.fleet.0)];
+        let backlog = match fleet.model {
+            Model::Open { backlog, .. } => backlog,
+            // A closed device never has more open readings than its in-flight limit.
+            Model::Closed { .. } => fleet.in_flight,
+            Model::Subscriber => 0,
+        };
+        let ledger = Ledger::new(device.fleet, device.index, fleet.timeout.as_ns(), fleet.in_flight, backlog);
+        let weather = faults
+            .any(&device.hits, Effect::on_connections)
+            .then(|| strike::weather(worker, plan, slot as u32, &device));
+        let ailing = faults.any(&device.hits, Effect::on_readings);
+        Rc::new(Device::new(slot as u32, device, fleet, ledger, (weather, ailing)))
+    });
+    let devices = devices.collect();
+    (faults, devices)
+}
+
+impl<S: Sink> Worker<S> {
+    /// Puts the first entries of every device into the timer queue.
+    fn begin(&self) {
+        for device in &self.devices {
+            let outage = device.policy.outage();
+            let outage = outage.into_iter().flat_map(|outage| [outage.from, outage.until]);
+            for at in device.connect_at.into_iter().chain(device.leave_at).chain(outage) {
+                self.schedule(at, device, Task::Wake);
+            }
+            let fleet = self.plan.fleet(device.fleet);
+            match fleet.model {
+                Model::Open { .. } => self.plan_next(device),
+                Model::Closed { .. } if device.starts < device.ends => {
+                    for _ in 0..fleet.in_flight {
+                        self.schedule(device.starts, device, Task::Due);
+                    }
+                }
+                Model::Closed { .. } | Model::Subscriber => {}
+            }
+        }
+    }
+
+    fn plan_next(&self, device: &Device) {
+        let next = device.plan.borrow_mut().next_due();
+        if let Some(at) = next {
+            self.schedule(at, device, Task::Due);
+        }
+    }
+
+    /// Does what is due at `now`, up to a batch: a crowd that is due at one instant must not keep the first of it from being
+    /// sent. False if more is due.
+    fn attend(&self, now: Tick) -> bool {
+        for _ in 0..BATCH {
+            let entry = self.timers.borrow_mut().pop_due(now);
+            let Some(entry) = entry else { return true };
+            let device = &self.devices[entry.slot as usize];
+            match entry.task {
+                Task::Due if self.stage.get() == Stage::Running => {
+                    self.release(device, entry.at, now);
+                    if self.is_open_model(device.fleet) {
+                        self.plan_next(device);
+                    }
+                }
+                Task::Due => {}
+                Task::Wake | Task::Alarm(_) => device.wake(),
+                Task::Strike(fault) => {
+                    if self.stage.get() == Stage::Running && !self.faults.was_stopped(fault) {
+                        self.strike(device, fault, true, now);
+                    }
+                }
+            }
+        }
+        false
+    }
+
+    fn is_open_model(&self, fleet: FleetId) -> bool {
+        matches!(self.plan.fleet(fleet).model, Model::Open { .. })
+    }
+
+    /// The worker's main loop: from the first connection to the end of the drain.
+    async fn conduct(
+        &self,
+        pacer: &mut Pacer,
+        inbound: &mut Receiver<Delivery>,
+        setup: &Setup,
+    ) -> io::Result<End> {
+        let mut orders = setup.control.subscribe();
+        let mut switches = setup.control.switches();
+        let mut end = End::Complete;
+        let interval_ns = self.layout().interval_ns;
+        let mut boundary = Tick(interval_ns);
+        let mut horizon = self.plan.end();
+        self.begin();
+        loop {
+            let now = self.clock.now();
+            self.idle.come_round(now);
+            self.turn_faults(now);
+            let attended = self.attend(now);
+            while boundary <= now {
+                self.tell_open(now);
+                self.sink.borrow_mut().rotate(boundary);
+                boundary = boundary.plus_ns(interval_ns);
+                self.take_stock(now);
+            }
+            let order = *orders.borrow_and_update();
+            if order == Order::Abort {
+                self.enter(Stage::Draining);
+                self.lose_the_rest(now);
+                return Ok(End::Aborted);
+            }
+            // The plan is over once everything that was due in it has been released.
+            let over = attended && now >= horizon;
+            if self.stage.get() == Stage::Running && (over || order != Order::Run) {
+                if !over {
+                    end = End::Interrupted;
+                }
+                self.released.set(now);
+                self.take_stock(now);
+                self.heal(now);
+                self.enter(Stage::Draining);
+                let drain = self.plan.scenario().run.drain.as_duration();
+                let drain = if order == Order::Conclude { drain.min(LAST_ANSWERS) } else { drain };
+                horizon = now + drain;
+            }
+            if self.stage.get() == Stage::Draining && (self.open.get() == 0 || now >= horizon) {
+                self.lose_the_rest(now);
+                return Ok(end);
+            }
+            while let Ok(heard) = inbound.try_recv() {
+                self.deliver(heard);
+            }
+            while let Ok(switch) = switches.try_recv() {
+                self.apply_switch(switch, self.clock.now());
+            }
+            let next = self.timers.borrow().next().unwrap_or(Tick::FAR);
+            let deadline = next.min(boundary).min(horizon).min(self.faults.next());
+            if self.idle.must_stay_awake(now, deadline, self.open.get() > 0) {
+                self.idle.stay_awake(&self.clock, now).await;
+                continue;
+            }
+            self.idle.fall_asleep(deadline);
+            tokio::select! {
+                biased;
+                () = self.idle.roused() => {}
+                Some(heard) = inbound.recv() => self.deliver(heard),
+                _ = orders.changed() => {}
+                Ok(switch) = switches.recv() => self.apply_switch(switch, self.clock.now()),
+                woke = pacer.doze_until(deadline) => woke?,
+            }
+            self.idle.wake();
+        }
+    }
+
+    /// Looks at the thread's accounts, at the ends of intervals within the measured phases.
+    fn take_stock(&self, now: Tick) {
+        if now < self.plan.measuring_starts() || self.stage.get() == Stage::Draining {
+            return;
+        }
+        let account = CpuSample::read(now, self.idle.waited_ns());
+        let first = self.account.get().map_or(account, |(first, _)| first);
+        self.account.set(Some((first, account)));
+    }
+
+    fn enter(&self, stage: Stage) {
+        self.stage.set(stage);
+        for device in &self.devices {
+            device.wake();
+        }
+    }
+
+    /// Nobody waits any longer: whatever is still open is lost.
+    fn lose_the_rest(&self, now: Tick) {
+        for device in &self.devices {
+            loop {
+                let lost = device.ledger.borrow_mut().lose(now);
+                let Some(sample) = lost else { break };
+                self.give_up(device, &sample);
+            }
+            if let Some(attempt) = device.attempt.take() {
+                let sample = attempt_sample(device, attempt, Outcome::Lost, now);
+                self.settle(device, &sample, Some(&attempt_cut_short()));
+            }
+        }
+    }
+}

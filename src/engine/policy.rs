@@ -1,0 +1,181 @@
+//! What the plan makes of a device's connection: when it is cut, may be made, sleeps, and sends what it stored.
+
+use std::cell::Cell;
+
+use crate::clock::Tick;
+use crate::scenario::{Fleet, Outage};
+
+/// What the plan makes of the device's connection.
+#[derive(Debug, Default)]
+pub(super) struct ConnectionPolicy {
+    /// An outage that has not begun.
+    outage: Cell<Option<Outage>>,
+    /// Until when it stays offline.
+    offline_until: Cell<Tick>,
+    /// A fault keeps it away.
+    grounded: Cell<bool>,
+    /// How long a device that connects on demand stays after its last answer, nanoseconds.
+    awake_ns: Option<u64>,
+    /// Its last answer, or its connection.
+    stirred: Cell<Tick>,
+    /// Time between two stored readings that are sent after an outage, nanoseconds.
+    flush_gap_ns: Option<u64>,
+    /// When the last outage ended: readings due before are stored ones.
+    resumed: Cell<Tick>,
+    /// When the next stored reading may go out.
+    flush_at: Cell<Tick>,
+}
+
+impl ConnectionPolicy {
+    pub(super) fn of(fleet: &Fleet, outage: Option<Outage>) -> Self {
+        let behaviour = &fleet.behaviour;
+        Self {
+            outage: Cell::new(outage),
+            awake_ns: fleet.on_demand().then(|| behaviour.sleepy.map_or(0, crate::units::Span::as_ns)),
+            flush_gap_ns: behaviour.flush.map(|rate| (1e9 / rate.as_per_second()) as u64),
+            ..Self::default()
+        }
+    }
+
+    /// The outage that has not begun.
+    pub(super) const fn outage(&self) -> Option<Outage> {
+        self.outage.get()
+    }
+
+    /// Whether the connection is to be cut at `now`; it is cut once.
+    pub(super) fn cuts(&self, now: Tick) -> bool {
+        let Some(outage) = self.outage.get().filter(|outage| outage.from <= now) else { return false };
+        self.outage.set(None);
+        self.offline_until.set(outage.until);
+        self.resumed.set(outage.until);
+        true
+    }
+
+    /// The first instant, not before `now`, at which the plan allows a connection.
+    pub(super) fn online_at(&self, now: Tick) -> Tick {
+        // An outage that begins while there is no connection has nothing to cut.
+        self.cuts(now);
+        if self.grounded.get() { Tick::FAR } else { self.offline_until.get().max(now) }
+    }
+
+    /// As [`Self::online_at`], for whoever only looks: an outage that begins is not taken.
+    pub(super) fn online_at_or_later(&self, now: Tick) -> Tick {
+        let begun = self.outage.get().filter(|outage| outage.from <= now).map(|outage| outage.until);
+        if self.grounded.get() {
+            Tick::FAR
+        } else {
+            self.offline_until.get().max(begun.unwrap_or_default()).max(now)
+        }
+    }
+
+    /// A fault keeps the device away until further notice.
+    pub(super) fn ground(&self) {
+        self.grounded.set(true);
+    }
+
+    /// Whether one does.
+    pub(super) const fn is_grounded(&self) -> bool {
+        self.grounded.get()
+    }
+
+    /// It may connect from `at` on.
+    pub(super) fn release(&self, at: Tick) {
+        self.grounded.set(false);
+        // The plan may keep it away for longer.
+        let at = self.offline_until.get().max(at);
+        self.offline_until.set(at);
+        self.resumed.set(at);
+    }
+
+    /// When the last outage ended.
+    pub(super) const fn resumed(&self) -> Tick {
+        self.resumed.get()
+    }
+
+    pub(super) const fn on_demand(&self) -> bool {
+        self.awake_ns.is_some()
+    }
+
+    /// Notes that the device was answered, or connected.
+    pub(super) fn stir(&self, at: Tick) {
+        self.stirred.set(at);
+    }
+
+    /// How long ago it was answered, or connected, nanoseconds.
+    pub(super) fn quiet_ns(&self, now: Tick) -> u64 {
+        now.since(self.stirred.get())
+    }
+
+    /// When the device may go to sleep if nothing more happens.
+    pub(super) fn rest_at(&self) -> Option<Tick> {
+        self.awake_ns.map(|awake_ns| self.stirred.get().plus_ns(awake_ns))
+    }
+
+    /// When the reading that was due at `intended` may go out after an outage; `None`: at once.
+    pub(super) fn flush_at(&self, intended: Tick) -> Option<Tick> {
+        let stored = intended < self.resumed.get();
+        self.flush_gap_ns.filter(|_| stored).map(|_| self.flush_at.get().max(self.resumed.get()))
+    }
+
+    /// Notes that a stored reading goes out, which was allowed from `allowed` on, at `now`. A gap that the generator or the
+    /// service was late for is not made up by a burst.
+    pub(super) fn flushed(&self, allowed: Tick, now: Tick) {
+        let gap_ns = self.flush_gap_ns.unwrap_or_default();
+        let late = now.since(allowed) >= gap_ns;
+        self.flush_at.set(if late { now } else { allowed }.plus_ns(gap_ns));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy(
+        outage: Option<(u64, u64)>,
+        awake_ns: Option<u64>,
+        flush_gap_ns: Option<u64>,
+    ) -> ConnectionPolicy {
+        let outage = outage.map(|(from, until)| Outage { from: Tick(from), until: Tick(until) });
+        ConnectionPolicy { outage: Cell::new(outage), awake_ns, flush_gap_ns, ..ConnectionPolicy::default() }
+    }
+
+    #[test]
+    fn an_outage_cuts_once_and_keeps_the_device_away() {
+        let policy = policy(Some((100, 300)), None, None);
+        assert_eq!(policy.online_at(Tick(50)), Tick(50));
+        assert!(!policy.cuts(Tick(99)));
+        assert!(policy.cuts(Tick(100)));
+        assert!(!policy.cuts(Tick(100)));
+        assert_eq!(policy.online_at(Tick(150)), Tick(300));
+        assert_eq!(policy.online_at(Tick(400)), Tick(400));
+    }
+
+    #[test]
+    fn an_outage_that_finds_no_connection_still_keeps_the_device_away() {
+        let policy = policy(Some((100, 300)), None, None);
+        assert_eq!(policy.online_at(Tick(120)), Tick(300));
+        assert!(!policy.cuts(Tick(350)));
+    }
+
+    #[test]
+    fn stored_readings_go_out_at_their_rate_and_newer_ones_at_once() {
+        let policy = policy(Some((100, 300)), None, Some(10));
+        assert!(policy.cuts(Tick(100)));
+        assert_eq!(policy.flush_at(Tick(120)), Some(Tick(300)));
+        policy.flushed(Tick(300), Tick(302));
+        assert_eq!(policy.flush_at(Tick(130)), Some(Tick(310)));
+        // The service kept the device waiting: no burst makes up for it.
+        policy.flushed(Tick(310), Tick(500));
+        assert_eq!(policy.flush_at(Tick(140)), Some(Tick(510)));
+        assert_eq!(policy.flush_at(Tick(300)), None);
+    }
+
+    #[test]
+    fn a_sleepy_device_stays_as_long_as_stated_after_its_last_answer() {
+        let policy = policy(None, Some(20), None);
+        assert!(policy.on_demand());
+        policy.stir(Tick(100));
+        assert_eq!(policy.rest_at(), Some(Tick(120)));
+        assert_eq!(self::policy(None, None, None).rest_at(), None);
+    }
+}

@@ -1,0 +1,34 @@
+//! What the sensors of a device remember of faults that make them misbehave.
+
+use crate::clock::Tick;
+use crate::fault;
+
+/// One stretch of time in which a fault is on for a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Activation {
+    /// Its number among those of the fault, in the order of time; those by hand follow the planned ones.
+    pub(super) occurrence: u32,
+    pub(super) since: Tick,
+}
+
+/// Numbers of anomalies that come by faults begin beyond those of the signal.
+pub(super) const EPISODES: u32 = 1_000_000;
+
+/// What a device's sensors remember of one fault.
+#[derive(Debug)]
+pub(super) struct SensorFaultState {
+    pub(super) fault: u16,
+    pub(super) held: fault::Held,
+    /// The activation that its readings were last taken in.
+    pub(super) activation: Option<Activation>,
+    /// Number of the present activation among all of the device.
+    pub(super) episode: u32,
+    /// Readings since the present activation began.
+    pub(super) readings: u32,
+}
+
+impl SensorFaultState {
+    pub(super) fn of(fault: u16) -> Self {
+        Self { fault, held: fault::Held::default(), activation: None, episode: EPISODES, readings: 0 }
+    }
+}
