@@ -13,20 +13,21 @@
 //! | 1 | [`record`] | what happened to a reading: vocabulary without logic |
 //! | 1 | `arrival` | laws of arrival: when readings are due, as pure functions |
 //! | 1 | `fleet` | what devices say: signals and payloads, pure |
-//! | 1 | `fault` | the byte stream under every protocol, where network faults act |
-//! | 1 | [`service`] | what the bundled service can be told, as plain data |
+//! | 1 | `fault` | what a fault does and when, as plain data and pure functions |
+//! | 2 | [`service`] | what the bundled service can be told, as plain data |
 //! | 1 | `budget` | what a run's figures must keep to: conditions, and the judgement of a value |
-//! | 2 | [`scenario`] | a scenario's text → checked model → plan and its digest |
-//! | 2 | [`protocol`] | HTTP, WebSocket and MQTT sessions of one device |
+//! | 2 | `net` | the byte stream under every protocol, where network faults act; the proxy |
+//! | 4 | [`scenario`] | a scenario's text → checked model → plan and its digest |
+//! | 3 | [`protocol`] | HTTP, WebSocket and MQTT sessions of one device |
 //! | 2 | [`results`] | histograms, interval collection, and the files of a run |
-//! | 2 | [`mod@reference`] | the bundled anomaly detection service |
-//! | 3 | [`engine`] | workers that drive a plan, and the judgement of the run itself |
+//! | 4 | [`mod@reference`] | the bundled anomaly detection service |
+//! | 5 | [`engine`] | workers that drive a plan, and the judgement of the run itself |
 //! | 3 | [`compare`] | whether one build is slower than another: statistics over stored runs |
-//! | 4 | `run` | a run, from a plan and its targets to its files |
-//! | 4 | `calibration` | what this machine can measure, against raw targets of its own |
-//! | 4 | `display` | progress and tables |
-//! | 4 | [`export`] | what CI takes: JUnit, summaries, comments, metrics; values in, text out |
-//! | 5 | [`cli`] | one file per command; exit codes |
+//! | 6 | `run` | a run, from a plan and its targets to its files |
+//! | 7 | `calibration` | what this machine can measure, against raw targets of its own |
+//! | 7 | `display` | progress and tables |
+//! | 7 | [`export`] | what CI takes: JUnit, summaries, comments, metrics; values in, text out |
+//! | 8 | [`cli`] | one file per command; exit codes |
 //!
 //! # Invariants
 //!
@@ -46,6 +47,7 @@ pub mod engine;
 pub mod export;
 pub(crate) mod fault;
 pub(crate) mod fleet;
+pub(crate) mod net;
 pub mod protocol;
 pub mod record;
 pub mod reference;

@@ -11,7 +11,7 @@ mod cases;
 mod syntax;
 
 /// Rooms and their storeys: a room imports only from a lower storey, never sideways or up.
-const STOREYS: [(&str, u8); 21] = [
+const STOREYS: [(&str, u8); 22] = [
     ("units", 0),
     ("seed", 0),
     ("clock", 0),
@@ -19,12 +19,13 @@ const STOREYS: [(&str, u8); 21] = [
     ("arrival", 1),
     ("fleet", 1),
     ("fault", 1),
-    ("service", 1),
+    ("service", 2),
     ("budget", 1),
-    ("scenario", 2),
-    ("protocol", 2),
+    ("net", 2),
+    ("scenario", 4),
+    ("protocol", 3),
     ("results", 2),
-    ("reference", 2),
+    ("reference", 4),
     ("engine", 5),
     ("compare", 3),
     ("run", 6),
@@ -64,7 +65,7 @@ const EFFECTS: [(&str, &[&str], &[&str]); 8] = [
         "sockets",
         &["TcpStream", "TcpListener", "TcpSocket", "UdpSocket"],
         // Calibration brings raw targets of its own: what they do must be known to the last byte.
-        &["protocol", "fault", "reference", "engine", "calibration"],
+        &["net", "protocol", "reference", "engine", "calibration"],
     ),
     // A run under way is spoken to by the same user's `squall fault`: no traffic, and nothing of the measurement.
     ("local sockets", &["UnixStream", "UnixListener"], &["run", "cli"]),
@@ -76,7 +77,7 @@ const EFFECTS: [(&str, &[&str], &[&str]); 8] = [
 ];
 
 /// Rooms whose decisions are pure: no runtime, no threads.
-const PURE: [&str; 7] = ["units", "seed", "record", "arrival", "fleet", "service", "budget"];
+const PURE: [&str; 8] = ["units", "seed", "record", "arrival", "fleet", "fault", "service", "budget"];
 
 const MOST_LINES: usize = 600;
 const FORBIDDEN_NAMES: [&str; 6] = ["util", "utils", "common", "helpers", "manager", "imp"];

@@ -12,7 +12,8 @@ use super::args::ProxyArgs;
 use super::exit::Exit;
 use super::signal::Interrupts;
 use crate::clock::{Monotonic, Tick};
-use crate::fault::{self, Effect, Proxy, ProxyPlan, ProxyReport, Schedule};
+use crate::fault::{self, Effect, Schedule};
+use crate::net::{self, Proxy, ProxyPlan, ProxyReport};
 use crate::protocol::Endpoint;
 use crate::record::Protocol;
 use crate::scenario::{inline_faults, load_faults};
@@ -44,7 +45,7 @@ pub(super) fn proxy(args: &ProxyArgs) -> Result<Exit, CliError> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CliError::failed)?;
     let report = runtime.block_on(async {
-        let listener = fault::listen(args.listen).await.map_err(|error| {
+        let listener = net::listen(args.listen).await.map_err(|error| {
             CliError::failed(format!(
                 "cannot listen on {}: {error}; choose another with --listen",
                 args.listen

@@ -13,7 +13,8 @@ use super::verdict::Reply;
 use super::ws::Ws;
 use super::{Event, Failure, Identity, Message, Settings};
 use crate::clock::Tick;
-use crate::fault::{Act, Fate, MessageKind, Tamper};
+use crate::fault::{Act, MessageKind};
+use crate::net::{Fate, Tamper};
 use crate::record::Close;
 
 /// How long the answer to a duplicate may take where nothing else can be sent before, nanoseconds: nobody else watches it.

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 use super::Suspended;
-use crate::fault::Weather;
+use crate::net::Weather;
 use crate::record::Qos;
 
 /// What one device presents and asks for, as it stands at one connection attempt.

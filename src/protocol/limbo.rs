@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::fmt;
 
 use crate::clock::Tick;
-use crate::fault::{Spell, Tamper};
+use crate::net::{Spell, Tamper};
 
 /// Most messages held up at once.
 const MOST: usize = 64;
@@ -138,7 +138,8 @@ impl<T> Limbo<T> {
 mod tests {
     use super::super::sky::{Sky, every};
     use super::*;
-    use crate::fault::{Act, Fate, MessageKind};
+    use crate::fault::{Act, MessageKind};
+    use crate::net::Fate;
 
     /// A spell that is on under `sky`.
     fn spell(sky: &Sky) -> (Tamper, Spell) {

@@ -8,7 +8,7 @@ use super::mqtt::Mqtt;
 use super::note::{self, Notes, Unmatched};
 use super::ws::Ws;
 use super::{Endpoint, Failure, Identity, Message, Settings, Suspended};
-use crate::fault::Link;
+use crate::net::Link;
 use crate::record::{ErrorKind, Protocol, Reason, Stages, Traffic};
 
 /// What a session has to tell.

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use super::Identity;
 use crate::clock::Tick;
-use crate::fault::{Act, Delay, DelayLaw, Effect, Fault, Front, MessageKind, Tampering, Timer, Weather};
+use crate::fault::{Act, Delay, DelayLaw, Effect, Fault, MessageKind, Tampering};
+use crate::net::{Front, Timer, Weather};
 use crate::seed::Seed;
 use crate::units::Span;
 

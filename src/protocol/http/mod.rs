@@ -16,7 +16,7 @@ use self::response::{Reader, Reply};
 use super::buffer::{Inbox, Outbox};
 use super::note::Notes;
 use super::{Answer, Endpoint, Event, Failure, HttpSettings, Identity, Message, Settings, verdict};
-use crate::fault::Link;
+use crate::net::Link;
 use crate::record::{ErrorKind, Reason};
 
 pub(super) use self::request::{check_header, check_target};

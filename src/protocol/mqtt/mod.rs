@@ -36,7 +36,7 @@ use super::note::Notes;
 use super::pulse::Pulse;
 use super::verdict::Reply;
 use super::{Endpoint, Event, Failure, Identity, Message, MqttSettings, Settings, gate};
-use crate::fault::Link;
+use crate::net::Link;
 use crate::record::{Close, Qos};
 
 /// With this many bytes waiting for the socket nothing more is read: a broker that sends without reading

@@ -4,7 +4,8 @@ use super::super::limbo::Limbo;
 use super::Received;
 use super::packet::Ack;
 use crate::clock::Tick;
-use crate::fault::{Fate, MessageKind, Tamper};
+use crate::fault::MessageKind;
+use crate::net::{Fate, Tamper};
 
 /// The packets of one connection that faults hold up, and what decides about the others.
 #[derive(Debug)]

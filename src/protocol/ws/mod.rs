@@ -20,7 +20,8 @@ use super::judge::{Judge, Judgement};
 use super::note::Notes;
 use super::pulse::Pulse;
 use super::{Endpoint, Event, Failure, Identity, Message, Settings, WsMode, gate};
-use crate::fault::{Act, Fate, Link, MessageKind, Tamper};
+use crate::fault::{Act, MessageKind};
+use crate::net::{Fate, Link, Tamper};
 use crate::record::status_line;
 
 /// Bytes read at once, and what every session holds for that; the default of 128 KiB would be 1.3 GB for 10 000 devices.

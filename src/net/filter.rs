@@ -10,11 +10,11 @@ use std::task::{Context, Poll, Waker};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-use super::effect::{Direction, Effect, Ending, ToxicKind};
 use super::link::Seat;
 use super::toxic::{Exit, Intake, Key, Pipe, Spec};
 use super::weather::{Front, Weather};
 use crate::clock::Tick;
+use crate::fault::{Direction, Effect, Ending, ToxicKind};
 
 /// Bytes read from the socket at once: one message of the pipe.
 const CHUNK: usize = 8 * 1024;

@@ -6,9 +6,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::orphan::Orphan;
-use super::schedule::Fault;
 use super::tamper::Docket;
 use crate::clock::Tick;
+use crate::fault::Fault;
 use crate::seed::{Seed, Stream};
 
 /// The clock of a connection, which can wake whoever drives it.

@@ -7,7 +7,7 @@ use crate::seed::Stream;
 
 /// Flips one bit of a byte with a probability per byte. Draws the gaps between such bytes, so that sound ones cost nothing.
 #[derive(Debug)]
-pub(in crate::fault) struct Corruption {
+pub(in crate::net) struct Corruption {
     chance: f64,
     stream: Stream,
     /// Sound bytes before the next damaged one; `None`: all.
@@ -15,7 +15,7 @@ pub(in crate::fault) struct Corruption {
 }
 
 impl Corruption {
-    pub(in crate::fault) fn new(chance: f64, mut stream: Stream) -> Self {
+    pub(in crate::net) fn new(chance: f64, mut stream: Stream) -> Self {
         Self { chance, sound: geometric(chance, &mut stream), stream }
     }
 

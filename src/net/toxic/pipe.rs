@@ -6,11 +6,11 @@ use super::fading::{Recovery, SEGMENT, stall_ns};
 use super::rule::{Law, Rule, Spec};
 use super::variate::happens;
 use crate::clock::Tick;
-use crate::fault::effect::Ending;
+use crate::fault::Ending;
 use crate::seed::Stream;
 
 /// Bytes a pipe holds at most; what does not fit has to wait outside, as before a full socket.
-pub(in crate::fault) const CAPACITY: usize = 256 * 1024;
+pub(in crate::net) const CAPACITY: usize = 256 * 1024;
 
 /// Messages, or parts of them, that a pipe tells apart at most.
 const MOST_RUNS: usize = 16 * 1024;
@@ -20,7 +20,7 @@ const KEPT: usize = 4 * 1024;
 
 /// What became of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::fault) enum Intake {
+pub(in crate::net) enum Intake {
     /// So many of its bytes are on their way, or lost on purpose.
     Taken(usize),
     /// There is no room.
@@ -31,7 +31,7 @@ pub(in crate::fault) enum Intake {
 
 /// What is to be done at the exit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::fault) enum Exit {
+pub(in crate::net) enum Exit {
     /// There are bytes in [`Pipe::front`].
     Bytes,
     /// All bytes are through; this end followed them.
@@ -56,7 +56,7 @@ struct Run {
 /// A message passes, in this order: loss of the whole connection, the hole, corruption, lost segments and latency as a delay
 /// line; then, at the exit, the partition, the limit, the slicer and the bandwidth.
 #[derive(Debug, Default)]
-pub(in crate::fault) struct Pipe {
+pub(in crate::net) struct Pipe {
     rules: Vec<Rule>,
     bytes: VecDeque<u8>,
     /// How the bytes beyond the first `open` are due.
@@ -80,7 +80,7 @@ pub(in crate::fault) struct Pipe {
 
 impl Pipe {
     /// Puts `specs` in force. Rules that were in force already keep their state.
-    pub(in crate::fault) fn reconcile<'a>(
+    pub(in crate::net) fn reconcile<'a>(
         &mut self,
         now: Tick,
         specs: &[Spec<'a>],
@@ -123,27 +123,27 @@ impl Pipe {
     }
 
     /// Whether bytes, or the end, were lost on purpose, and no longer are: the connection cannot go on.
-    pub(in crate::fault) fn is_broken(&self) -> bool {
+    pub(in crate::net) fn is_broken(&self) -> bool {
         self.lost && !self.is_hole()
     }
 
     /// Whether bytes, or the end, were lost on purpose.
-    pub(in crate::fault) const fn lost(&self) -> bool {
+    pub(in crate::net) const fn lost(&self) -> bool {
         self.lost
     }
 
     /// Whether no rule acts.
-    pub(in crate::fault) fn is_free(&self) -> bool {
+    pub(in crate::net) fn is_free(&self) -> bool {
         self.rules.is_empty()
     }
 
     /// Whether nothing is on its way.
-    pub(in crate::fault) fn is_drained(&self) -> bool {
+    pub(in crate::net) fn is_drained(&self) -> bool {
         self.bytes.is_empty() && (self.finished || self.end.is_none())
     }
 
     /// Bytes it would take now.
-    pub(in crate::fault) fn room(&self) -> usize {
+    pub(in crate::net) fn room(&self) -> usize {
         if self.is_hole() {
             return CAPACITY;
         }
@@ -159,7 +159,7 @@ impl Pipe {
     }
 
     /// Takes in a message: one write, or what one read of a socket gave. It arrives at `now`.
-    pub(in crate::fault) fn push(&mut self, now: Tick, message: &[u8]) -> Intake {
+    pub(in crate::net) fn push(&mut self, now: Tick, message: &[u8]) -> Intake {
         let room = self.room();
         if self.end.is_some() || room == 0 {
             return Intake::Full;
@@ -191,7 +191,7 @@ impl Pipe {
     }
 
     /// Lets `ending` follow the bytes; nothing is taken in after it. Only the first counts.
-    pub(in crate::fault) fn end(&mut self, now: Tick, ending: Ending) {
+    pub(in crate::net) fn end(&mut self, now: Tick, ending: Ending) {
         if self.end.is_some() {
             return;
         }
@@ -210,17 +210,17 @@ impl Pipe {
     }
 
     /// Notes that the end was passed on.
-    pub(in crate::fault) const fn finish(&mut self) {
+    pub(in crate::net) const fn finish(&mut self) {
         self.finished = true;
     }
 
     /// Drops everything that is on its way: there is nobody left to have it.
-    pub(in crate::fault) fn discard(&mut self) {
+    pub(in crate::net) fn discard(&mut self) {
         self.take_all();
     }
 
     /// Takes out everything that is on its way, due or not.
-    pub(in crate::fault) fn take_all(&mut self) -> Vec<u8> {
+    pub(in crate::net) fn take_all(&mut self) -> Vec<u8> {
         self.runs = VecDeque::new();
         self.open = 0;
         std::mem::take(&mut self.bytes).into()
@@ -267,7 +267,7 @@ impl Pipe {
     }
 
     /// What is to be done at the exit at `now`. Says the same again until it was done.
-    pub(in crate::fault) fn poll(&mut self, now: Tick) -> Exit {
+    pub(in crate::net) fn poll(&mut self, now: Tick) -> Exit {
         if self.is_held() {
             self.held_until = self.held_until.max(now);
             return Exit::Idle;
@@ -299,7 +299,7 @@ impl Pipe {
     }
 
     /// The bytes that may leave now, as one piece; empty unless [`Pipe::poll`] said that there are some.
-    pub(in crate::fault) fn front(&mut self) -> &[u8] {
+    pub(in crate::net) fn front(&mut self) -> &[u8] {
         let limits = self.rules.iter().filter_map(|rule| match rule.law {
             Law::Limit { left, .. } => usize::try_from(left).ok(),
             _ => None,
@@ -313,7 +313,7 @@ impl Pipe {
     }
 
     /// Notes that the first `size` bytes of the front left at `now`.
-    pub(in crate::fault) fn consume(&mut self, now: Tick, size: usize) {
+    pub(in crate::net) fn consume(&mut self, now: Tick, size: usize) {
         let size = size.min(self.open);
         self.bytes.drain(..size);
         self.open -= size;
@@ -342,7 +342,7 @@ impl Pipe {
     }
 
     /// Notes that what may leave could not at `now`: nobody took it. The time until then does not count as unused bandwidth.
-    pub(in crate::fault) fn stuck(&mut self, now: Tick) {
+    pub(in crate::net) fn stuck(&mut self, now: Tick) {
         self.held_until = self.held_until.max(now);
     }
 

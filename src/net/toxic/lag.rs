@@ -1,7 +1,7 @@
 //! Delays drawn one after the other, by any law and with memory.
 
 use super::variate::normal;
-use crate::fault::delay::{Delay, DelayLaw};
+use crate::fault::{Delay, DelayLaw};
 use crate::seed::Stream;
 use crate::units::Span;
 
@@ -10,19 +10,19 @@ use crate::units::Span;
 /// A Gaussian copula: a normal variate with autoregression of order 1, `z = ρz' + √(1 − ρ²)ε`, is turned into a delay by
 /// `quantile(Φ(z))`. So neighbours resemble each other, and single delays are distributed by their law all the same.
 #[derive(Debug)]
-pub(in crate::fault) struct Lag {
+pub(in crate::net) struct Lag {
     delay: Delay,
     stream: Stream,
     last: Option<f64>,
 }
 
 impl Lag {
-    pub(in crate::fault) const fn new(delay: Delay, stream: Stream) -> Self {
+    pub(in crate::net) const fn new(delay: Delay, stream: Stream) -> Self {
         Self { delay, stream, last: None }
     }
 
     /// The next delay, nanoseconds.
-    pub(in crate::fault) fn draw(&mut self) -> u64 {
+    pub(in crate::net) fn draw(&mut self) -> u64 {
         if let DelayLaw::Constant(span) = self.delay.law {
             return span.as_ns();
         }

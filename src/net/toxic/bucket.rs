@@ -6,7 +6,7 @@ use crate::clock::Tick;
 ///
 /// Time advances only with what passes, so that a look that comes late finds what would have passed, and when.
 #[derive(Debug)]
-pub(in crate::fault) struct Bucket {
+pub(in crate::net) struct Bucket {
     /// Bytes per nanosecond.
     rate: f64,
     burst: f64,
@@ -16,7 +16,7 @@ pub(in crate::fault) struct Bucket {
 
 impl Bucket {
     /// A full bucket: `rate` bytes per second, `burst` bytes at once.
-    pub(in crate::fault) const fn new(rate: f64, burst: u64, now: Tick) -> Self {
+    pub(in crate::net) const fn new(rate: f64, burst: u64, now: Tick) -> Self {
         Self { rate: rate / 1e9, burst: burst as f64, tokens: burst as f64, at: now }
     }
 

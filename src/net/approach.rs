@@ -5,11 +5,11 @@ use std::io;
 use std::rc::Rc;
 use std::task::Poll;
 
-use super::effect::{Direction, ToxicKind};
 use super::filter::{Origin, specs};
 use super::toxic::{Key, Lag};
 use super::weather::{Front, Weather};
 use crate::clock::Tick;
+use crate::fault::{Direction, ToxicKind};
 
 /// Waits until connection number `number` of a device can be made through `weather`.
 ///

@@ -9,25 +9,25 @@ use super::fading::Fading;
 use super::lag::Lag;
 use super::variate::between;
 use crate::clock::Tick;
-use crate::fault::effect::{Ending, ToxicKind};
+use crate::fault::{Ending, ToxicKind};
 use crate::seed::Stream;
 
 /// Which toxic of which spell of which fault: by it a rule is recognised when others come and go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::fault) struct Key {
-    pub(in crate::fault) fault: u16,
-    pub(in crate::fault) turn: u32,
-    pub(in crate::fault) toxic: usize,
+pub(in crate::net) struct Key {
+    pub(in crate::net) fault: u16,
+    pub(in crate::net) turn: u32,
+    pub(in crate::net) toxic: usize,
 }
 
 /// A toxic that is to act.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::fault) struct Spec<'a> {
-    pub(in crate::fault) key: Key,
-    pub(in crate::fault) kind: &'a ToxicKind,
-    pub(in crate::fault) tally: &'a Rc<Cell<u64>>,
+pub(in crate::net) struct Spec<'a> {
+    pub(in crate::net) key: Key,
+    pub(in crate::net) kind: &'a ToxicKind,
+    pub(in crate::net) tally: &'a Rc<Cell<u64>>,
     /// Name of the fault.
-    pub(in crate::fault) name: &'a str,
+    pub(in crate::net) name: &'a str,
 }
 
 /// A toxic that acts.

@@ -5,10 +5,10 @@ use std::rc::Rc;
 
 use rand::Rng as _;
 
-use super::effect::{Act, Effect, MessageKind, Tampering};
 use super::toxic::Lag;
 use super::weather::{Front, Weather};
 use crate::clock::Tick;
+use crate::fault::{Act, Effect, MessageKind, Tampering};
 use crate::seed::Stream;
 
 /// What is to happen to a message.
@@ -260,7 +260,8 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::fault::{Delay, DelayLaw, Fault, Timer};
+    use crate::fault::{Delay, DelayLaw, Fault};
+    use crate::net::Timer;
     use crate::seed::Seed;
     use crate::units::Span;
 

@@ -1,11 +1,11 @@
 //! A link that loses segments by itself, in bursts.
 
 use super::variate::happens;
-use crate::fault::delay::Loss;
+use crate::fault::Loss;
 use crate::seed::Stream;
 
 /// Bytes in a segment: an Ethernet frame of 1 500 bytes less the headers of IPv4 and of TCP with its time stamps.
-pub(in crate::fault) const SEGMENT: usize = 1_448;
+pub(in crate::net) const SEGMENT: usize = 1_448;
 
 /// How often a segment may be lost and sent again. The next one arrives, so that a message has an end.
 const MOST_RESENT: u32 = 8;
@@ -15,7 +15,7 @@ const LONGEST_RTO_NS: u64 = 120_000_000_000;
 
 /// The state of one link (Gilbert 1960, Elliott 1963).
 #[derive(Debug)]
-pub(in crate::fault) struct Fading {
+pub(in crate::net) struct Fading {
     loss: Loss,
     stream: Stream,
     bad: bool,
@@ -23,7 +23,7 @@ pub(in crate::fault) struct Fading {
 
 impl Fading {
     /// A link that has been there for long: in which state it is found is drawn by the shares of time it spends in them.
-    pub(in crate::fault) fn new(loss: Loss, mut stream: Stream) -> Self {
+    pub(in crate::net) fn new(loss: Loss, mut stream: Stream) -> Self {
         let changes = loss.worsens + loss.recovers;
         let bad = changes > 0.0 && happens(loss.worsens / changes, &mut stream);
         Self { loss, stream, bad }

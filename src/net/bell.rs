@@ -92,8 +92,9 @@ mod tests {
 
     use super::*;
     use crate::clock::Pacer;
-    use crate::fault::tests::{block_on, fault, latency, toxic};
-    use crate::fault::{Direction, Front, Link, Toxic, ToxicKind, Weather};
+    use crate::fault::{Direction, Toxic, ToxicKind};
+    use crate::net::tests::{block_on, fault, latency, toxic};
+    use crate::net::{Front, Link, Weather};
     use crate::seed::Seed;
     use crate::units::ByteSize;
 

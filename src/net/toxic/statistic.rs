@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::{Exit, Intake, Key, Pipe, Spec};
 use crate::clock::Tick;
-use crate::fault::effect::ToxicKind;
+use crate::fault::ToxicKind;
 use crate::seed::Seed;
 
 pub(super) const MS: u64 = 1_000_000;

@@ -5,8 +5,8 @@ use proptest::prelude::*;
 use super::statistic::{Bench, MS};
 use super::{CAPACITY, Exit, Intake};
 use crate::clock::Tick;
-use crate::fault::delay::{Delay, DelayLaw, Loss};
-use crate::fault::effect::{Ending, ToxicKind};
+use crate::fault::{Delay, DelayLaw, Loss};
+use crate::fault::{Ending, ToxicKind};
 use crate::units::{ByteSize, Span};
 
 #[derive(Debug, Clone)]

@@ -12,12 +12,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinSet, LocalSet};
 
 use super::bell::Bell;
-use super::effect::Effect;
 use super::link::Link;
 use super::relay::{Passed, Relay};
-use super::schedule::{Draw, Fault, Schedule};
 use super::weather::{Front, Weather};
 use crate::clock::{Monotonic, Pacer, Tick};
+use crate::fault::Effect;
+use crate::fault::{Draw, Fault, Schedule};
 use crate::seed::Seed;
 
 /// How long a fault without a duration is on, nanoseconds: long enough to reach every connection, and for a reset to happen.
@@ -263,8 +263,8 @@ mod tests {
     use tokio::sync::oneshot;
 
     use super::*;
-    use crate::fault::tests::{block_on, fault, latency, toxic};
-    use crate::fault::{Direction, Toxic, ToxicKind};
+    use crate::fault::{Direction, Ending, Mishap, Toxic, ToxicKind};
+    use crate::net::tests::{block_on, fault, latency, toxic};
 
     const MS: u64 = 1_000_000;
 
@@ -408,7 +408,7 @@ mod tests {
 
     #[test]
     fn faults_of_other_layers_are_no_business_of_a_proxy() {
-        let offline = Effect::Device(super::super::Mishap::Disconnect { ending: super::super::Ending::Fin });
+        let offline = Effect::Device(Mishap::Disconnect { ending: Ending::Fin });
         let plan = ProxyPlan {
             upstream: ([127, 0, 0, 1], 9).into(),
             faults: vec![Arc::new(Fault { effect: offline, ..fault(vec![]) })],

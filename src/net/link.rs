@@ -11,12 +11,12 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream};
 
 use super::approach::approach;
-use super::effect::Ending;
 use super::filter::{Filter, Origin, mutes};
 use super::orphan::Orphan;
 use super::toxic::CAPACITY;
 use super::weather::Weather;
 use crate::clock::Tick;
+use crate::fault::Ending;
 
 /// Bytes read at once by a look at the socket: a goodbye is short.
 const GLANCE: usize = 512;

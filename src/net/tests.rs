@@ -14,6 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 use crate::clock::Tick;
+use crate::fault::*;
 use crate::seed::Seed;
 use crate::units::{ByteSize, Span};
 
