@@ -2,12 +2,10 @@
 //! takes. Kept as a profile, so that later runs can be seen against it.
 
 mod echo;
-mod profile;
 mod search;
 mod survey;
 mod trial;
 
 pub(crate) use echo::Echo;
-pub(crate) use profile::Profile;
 pub(crate) use survey::{Effort, Step, survey};
 pub(crate) use trial::{Load, Trial};

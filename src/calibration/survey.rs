@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::profile::{Driver, Pacing, Profile, SCHEMA};
 use super::search::largest;
 use super::trial::{Load, Trial, TrialError};
 use crate::clock::{Monotonic, WallTime};
 use crate::record::Protocol;
 use crate::results::Host;
+use crate::run::profile::{Driver, Pacing, Profile, SCHEMA};
 
 /// How long the survey may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

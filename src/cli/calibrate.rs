@@ -7,15 +7,13 @@ use std::process::{Child, Command, Stdio};
 use super::CliError;
 use super::args::CalibrateArgs;
 use super::exit::Exit;
-use crate::calibration::{self, Echo, Effort, Load, Profile, Step, Trial};
+use crate::calibration::{self, Echo, Effort, Load, Step, Trial};
 use crate::display::{Style, time};
 use crate::engine::Descriptors;
 use crate::protocol::Endpoint;
 use crate::record::Protocol;
 use crate::results::{Host, replace_text};
-
-/// Where the profile is kept if the user names no place: this variable names the file; empty, it says that there is none.
-const VARIABLE: &str = "SQUALL_PROFILE";
+use crate::run::profile::{self, Profile};
 
 /// Idle devices whose memory is compared.
 const DEVICES: (u32, u32) = (50, 2_000);
@@ -38,9 +36,10 @@ pub(super) fn calibrate(args: &CalibrateArgs) -> Result<Exit, CliError> {
             profile: args.profile.as_deref(),
         });
     }
-    let path = args.profile.clone().or_else(place).ok_or_else(|| {
+    let path = args.profile.clone().or_else(profile::place).ok_or_else(|| {
         CliError::usage(format!(
-            "there is no place to keep the profile: give one with --profile FILE or {VARIABLE}"
+            "there is no place to keep the profile: give one with --profile FILE or {}",
+            profile::VARIABLE
         ))
     })?;
     if args.show {
@@ -59,36 +58,6 @@ pub(super) fn calibrate(args: &CalibrateArgs) -> Result<Exit, CliError> {
         calibration::survey(&targets.urls, effort, &scratch.0, memory, tell).map_err(CliError::failed)?;
     store(&path, &profile.to_json().map_err(CliError::failed)?)?;
     print(&profile, &format!("kept in {}", path.display()))
-}
-
-/// The file of the profile, by the environment.
-pub(super) fn place() -> Option<PathBuf> {
-    if let Some(named) = std::env::var_os(VARIABLE) {
-        return (!named.is_empty()).then(|| named.into());
-    }
-    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let data =
-        absolute("XDG_DATA_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/share")))?;
-    Some(data.join("squall").join("profile.json"))
-}
-
-/// The profile of this machine, if one is kept; else nothing, and what the user should know of it.
-pub(super) fn known() -> (Option<Profile>, Option<String>) {
-    let Some((path, text)) =
-        place().and_then(|path| Some((path.clone(), std::fs::read_to_string(path).ok()?)))
-    else {
-        return (None, None);
-    };
-    match Profile::read(&text, &Host::here()) {
-        Ok(profile) => (Some(profile), None),
-        Err(error) => {
-            let path = path.display();
-            (
-                None,
-                Some(format!("note: the profile {path} is not used: {error}; run `squall calibrate` again")),
-            )
-        }
-    }
 }
 
 fn show(path: &Path) -> Result<Exit, CliError> {

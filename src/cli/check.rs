@@ -10,7 +10,6 @@ use url::Url;
 
 use super::CliError;
 use super::args::CheckArgs;
-use super::churn;
 use super::exit::Exit;
 use crate::budget::Budget;
 use crate::clock::Tick;
@@ -19,8 +18,9 @@ use crate::display::{
     Style,
 };
 use crate::engine::Descriptors;
-use crate::record::{FleetId, Protocol, Shard};
+use crate::record::{FleetId, Shard};
 use crate::results::Host;
+use crate::run::{bundled, churn, preflight, target};
 use crate::scenario::{Exchange, Fleet, Model, Overrides, Plan, Scenario, ScenarioError, load_budgets};
 
 /// Columns of the chart.
@@ -128,6 +128,7 @@ fn outline(path: &Path, plan: &Plan) -> Outline {
     };
     let allowed = Descriptors::read().map(|limits| limits.hard);
     let devices = u64::from(plan.devices());
+    let memory = preflight::memory(plan, Shard::WHOLE);
     Outline {
         scenario: scenario.name.clone(),
         about: scenario.about.clone(),
@@ -143,7 +144,7 @@ fn outline(path: &Path, plan: &Plan) -> Outline {
         sampled: scenario.fleets.iter().any(is_sampled),
         mean_bytes_per_s: bytes_between(plan.measuring_starts(), end),
         peak_bytes_per_s: bytes_between(peak_at, peak_at.plus_ns(window_ns).min(end)),
-        memory: memory(plan, Shard::WHOLE),
+        memory: Memory { with_reference: memory.with_reference, alone: memory.alone },
         descriptors: display::Descriptors {
             with_reference: 2 * devices + Descriptors::OVERHEAD,
             alone: devices + Descriptors::OVERHEAD,
@@ -329,24 +330,6 @@ fn budget(budget: &Budget) -> BudgetOutline {
     }
 }
 
-/// Memory of a run of `shard`: what the process takes by itself, a connection's session and book, histograms by phase and fleet, and
-/// the bundled system's queue, cache, connections and detectors. Rounded from peak resident sizes of runs with 100, 900, 4 000
-/// and 8 000 devices.
-pub(super) fn memory(plan: &Plan, shard: Shard) -> Memory {
-    const BASE: u64 = 12 << 20;
-    const CELL: u64 = 216 << 10;
-    const REFERENCE: (u64, u64) = (20 << 20, 7 << 10);
-    let each = |fleet: &Fleet| match fleet.protocol {
-        Protocol::Http | Protocol::Mqtt => 5 << 10,
-        Protocol::Ws => 8 << 10,
-    };
-    let connections: u64 =
-        ids(plan).map(|id| u64::from(plan.devices_of(id, shard)) * each(plan.fleet(id))).sum();
-    let layout = plan.layout();
-    let alone = BASE + connections + CELL * (layout.phases.len() * layout.fleets.len()) as u64;
-    Memory { with_reference: alone + REFERENCE.0 + REFERENCE.1 * u64::from(plan.devices()), alone }
-}
-
 fn notes(plan: &Plan, allowed: Option<u64>) -> Vec<String> {
     let mut notes = Vec::new();
     let scenario = plan.scenario();
@@ -365,13 +348,13 @@ fn notes(plan: &Plan, allowed: Option<u64>) -> Vec<String> {
         ));
     }
     let ports = Host::ephemeral_ports().unwrap_or(churn::USUAL_PORTS);
-    for protocol in super::target::spoken(scenario) {
+    for protocol in target::spoken(scenario) {
         let url = scenario.target.of(protocol).map(|text| Url::parse(text.value()).ok());
-        let target = url.as_ref().map(|url| url.as_ref().and_then(Url::host_str));
+        let host = url.as_ref().map(|url| url.as_ref().and_then(Url::host_str));
         // Without a target it is the bundled system, on this machine.
-        let target = target.filter(|host| *host != Some("localhost"));
-        let target = target.map(|host| host.and_then(|host| host.parse().ok()).unwrap_or(ELSEWHERE));
-        let places = (1, ports, churn::rest_s(target));
+        let host = host.filter(|host| *host != Some("localhost"));
+        let address = host.map(|host| host.and_then(|host| host.parse().ok()).unwrap_or(ELSEWHERE));
+        let places = (1, ports, churn::rest_s(address));
         let note = churn::note(plan, Shard::WHOLE, protocol, places);
         notes.extend(note.map(|note| note.trim_start_matches("note: ").to_owned()));
     }
@@ -383,6 +366,6 @@ fn notes(plan: &Plan, allowed: Option<u64>) -> Vec<String> {
         );
     }
     let bundled = scenario.fleets.iter().all(|fleet| scenario.target.of(fleet.protocol).is_none());
-    notes.extend(super::target::misfit(scenario).filter(|_| bundled));
+    notes.extend(bundled::misfit(scenario).filter(|_| bundled));
     notes
 }

@@ -5,14 +5,12 @@ mod ab;
 mod args;
 mod calibrate;
 mod check;
-mod churn;
 #[cfg(unix)]
 mod compare;
 mod exit;
 mod export;
 #[cfg(unix)]
 mod fault;
-mod journal;
 mod merge;
 mod new;
 mod proxy;
@@ -23,7 +21,6 @@ mod score;
 mod serve;
 mod shard;
 mod signal;
-mod target;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -35,6 +32,7 @@ use args::{Args, Command};
 pub use exit::Exit;
 
 use crate::results::Report;
+use crate::run::RunError;
 
 /// Why a command ended without success, and how the process exits.
 #[derive(Debug)]
@@ -58,6 +56,16 @@ impl CliError {
     #[expect(clippy::needless_pass_by_value, reason = "made to be handed to `map_err`")]
     fn usage<M: ToString>(message: M) -> Self {
         Self::new(Exit::Usage, &message)
+    }
+}
+
+impl From<RunError> for CliError {
+    fn from(error: RunError) -> Self {
+        let exit = match error {
+            RunError::Usage(_) => Exit::Usage,
+            RunError::Failed(_) => Exit::Failed,
+        };
+        Self::new(exit, &error)
     }
 }
 

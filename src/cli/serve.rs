@@ -2,11 +2,12 @@
 
 use std::io::Write;
 
+use super::CliError;
 use super::args::{LogForm, ServeArgs};
 use super::exit::Exit;
 use super::signal::Interrupts;
-use super::{CliError, target};
 use crate::reference::{Config, Server};
+use crate::run::bundled;
 use crate::scenario::{Override, Overrides, load_setup};
 use crate::service::Setup;
 
@@ -21,11 +22,11 @@ pub(super) fn serve(args: &ServeArgs) -> Result<Exit, CliError> {
     };
     log(args.log);
     let interrupts = Interrupts::listen(|_| {}).map_err(CliError::failed)?;
-    let server = target::start(&config)?;
+    let server = bundled::start(&config)?;
     announce(&server)
         .map_err(|error| CliError::failed(format!("cannot write to standard output: {error}")))?;
     interrupts.wait();
-    target::record(&server, &config.setup)?;
+    bundled::record(&server, &config.setup)?;
     server.stop();
     Ok(Exit::Fine)
 }
@@ -69,7 +70,7 @@ fn setup(args: &ServeArgs) -> Result<Setup, CliError> {
 fn announce(server: &Server) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "squall reference system")?;
-    for (protocol, url) in target::addresses(server) {
+    for (protocol, url) in bundled::addresses(server) {
         writeln!(out, "  {:<5} {url}", protocol.name())?;
     }
     writeln!(out, "  health   http://{}/health", server.http_addr())?;

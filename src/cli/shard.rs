@@ -1,14 +1,12 @@
 //! Which part of a plan this process drives, and from when: the forms of `--shard` and `--start-at`.
 
 use std::str::FromStr;
-use std::thread;
-use std::time::Duration;
 
 use super::CliError;
 use super::args::RunArgs;
 use crate::clock::WallTime;
 use crate::record::Shard;
-use crate::scenario::Plan;
+use crate::run::part::Part;
 
 /// The number of the pod in a Kubernetes Indexed Job, from 0.
 const KUBERNETES: &str = "JOB_COMPLETION_INDEX";
@@ -19,15 +17,6 @@ const SLURM_MIN: &str = "SLURM_ARRAY_TASK_MIN";
 const SLURM_MAX: &str = "SLURM_ARRAY_TASK_MAX";
 const SLURM_STEP: &str = "SLURM_ARRAY_TASK_STEP";
 const SLURM_COUNT: &str = "SLURM_ARRAY_TASK_COUNT";
-
-/// The furthest start: what is further away is a slip of the pen.
-const FURTHEST: Duration = Duration::from_secs(24 * 3_600);
-/// A run begins at most so late; beyond, the shards would be too far apart.
-const LATEST: Duration = Duration::from_secs(1);
-/// The last part of waiting is spent when the run's directory is there.
-const LEAD: Duration = Duration::from_millis(200);
-/// The wall clock is looked at so often while waiting: it may be set meanwhile.
-const LOOK: Duration = Duration::from_secs(5);
 
 /// What `--shard` says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,112 +114,12 @@ fn clean(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(40).collect()
 }
 
-/// The part of a plan that this process drives, and when it begins.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Part {
-    /// `None`: not asked for, so all of it.
-    pub(super) asked: Option<Shard>,
-    pub(super) start_at: Option<WallTime>,
-}
-
-impl Part {
-    /// What the command line says, and what the user should know.
-    pub(super) fn of(args: &RunArgs) -> Result<(Self, Vec<String>), CliError> {
-        let look = |name: &str| std::env::var(name).ok();
-        let asked = args.shard.map(|choice| choice.settle(&look)).transpose().map_err(CliError::usage)?;
-        let notes = if asked.is_none() { overlooked(&look) } else { None };
-        let part = Self { asked, start_at: args.start_at };
-        part.judge_start(WallTime::now())?;
-        Ok((part, notes.into_iter().collect()))
-    }
-
-    pub(super) fn shard(self) -> Shard {
-        self.asked.unwrap_or(Shard::WHOLE)
-    }
-
-    /// Refuses an instant that has passed, or is too far away.
-    fn judge_start(self, now: WallTime) -> Result<(), CliError> {
-        let Some(at) = self.start_at else { return Ok(()) };
-        let (now_ns, at_ns) = (now.epoch_ns(), at.epoch_ns());
-        if at_ns <= now_ns {
-            let ago = (now_ns - at_ns) as f64 / 1e9;
-            return Err(CliError::usage(format!(
-                "--start-at {at} was {ago:.1} s ago; name an instant to come, the same for all shards"
-            )));
-        }
-        if Duration::from_nanos(at_ns - now_ns) > FURTHEST {
-            return Err(CliError::usage(format!(
-                "--start-at {at} is more than a day away, and it is {now} now"
-            )));
-        }
-        Ok(())
-    }
-
-    /// Refuses a plan that does not come apart, or says itself when to begin.
-    pub(super) fn judge(self, plan: &Plan) -> Result<(), CliError> {
-        let scenario = plan.scenario();
-        if self.start_at.is_some() && scenario.run.align.is_some() {
-            return Err(CliError::usage(
-                "--start-at and the scenario's run.align both say when to begin; leave one out",
-            ));
-        }
-        let Some(shard) = self.asked.filter(|shard| shard.of() > 1) else { return Ok(()) };
-        if let Some((name, hearers)) =
-            scenario.fleets.iter().find_map(|fleet| Some((&fleet.name, fleet.heard_by()?)))
-        {
-            return Err(CliError::usage(format!(
-                "--shard {shard}: a reading of fleet `{name}` ends when fleet `{hearers}` hears it, which may be another shard's \
-                 device, timed by another clock; run the scenario on one machine, or close `{name}` by \"ack\""
-            )));
-        }
-        if plan.devices() < shard.of() {
-            return Err(CliError::usage(format!(
-                "--shard {shard}: the scenario has only {} devices; use at most that many shards",
-                plan.devices()
-            )));
-        }
-        Ok(())
-    }
-
-    /// How long it is until the run is to begin; `None` without such an instant or if it has come.
-    pub(super) fn remaining(self) -> Option<Duration> {
-        let left = self.start_at?.epoch_ns().checked_sub(WallTime::now().epoch_ns())?;
-        Some(Duration::from_nanos(left)).filter(|left| !left.is_zero())
-    }
-
-    /// Waits until shortly before the run is to begin.
-    ///
-    /// # Errors
-    /// If preparing the run took so long that it would begin too late.
-    pub(super) fn approach(self) -> Result<(), CliError> {
-        while let Some(left) = self.remaining().and_then(|left| left.checked_sub(LEAD)) {
-            thread::sleep(left.min(LOOK));
-        }
-        self.punctual()
-    }
-
-    /// Refuses to begin after the instant, by more than shards of one plan may be apart.
-    pub(super) fn punctual(self) -> Result<(), CliError> {
-        match self.late() {
-            Some((at, late)) if late > LATEST.as_secs_f64() => Err(CliError::failed(format!(
-                "the run was ready only {late:.1} s after --start-at {at}; name a later instant"
-            ))),
-            _ => Ok(()),
-        }
-    }
-
-    /// Waits for the instant itself.
-    pub(super) fn arrive(self) {
-        while let Some(left) = self.remaining() {
-            thread::sleep(left);
-        }
-    }
-
-    /// The instant, and by how many seconds it has passed.
-    fn late(self) -> Option<(WallTime, f64)> {
-        let at = self.start_at?;
-        Some((at, (WallTime::now().epoch_ns() as f64 - at.epoch_ns() as f64) / 1e9))
-    }
+/// The part that the command line asks for, and a note for the user.
+pub(super) fn part(args: &RunArgs) -> Result<(Part, Option<String>), CliError> {
+    let look = |name: &str| std::env::var(name).ok();
+    let asked = args.shard.map(|choice| choice.settle(&look)).transpose().map_err(CliError::usage)?;
+    let note = if asked.is_none() { overlooked(&look) } else { None };
+    Ok((Part { asked, start_at: args.start_at }, note))
 }
 
 /// Reads `--start-at`.
@@ -314,22 +203,8 @@ mod tests {
         let note = overlooked(&|name| (name == SLURM).then(|| "3".to_owned())).unwrap();
         assert!(note.contains("SLURM_ARRAY_TASK_ID is set, and this run drives the whole plan"), "{note}");
     }
-
     #[test]
-    fn a_start_lies_in_the_next_day() {
-        let now = parse_start("2026-11-20T21:45:00Z").unwrap();
-        for (at, said) in [
-            ("2026-11-20T21:45:00Z", Some("0.0 s ago")),
-            ("2026-11-20T21:44:30Z", Some("30.0 s ago")),
-            ("2026-11-20T22:45:01+01:00", None),
-            ("2026-11-21T21:45:00Z", None),
-            ("2026-11-21T21:45:01Z", Some("more than a day away")),
-        ] {
-            let part = Part { asked: None, start_at: Some(parse_start(at).unwrap()) };
-            let judged = part.judge_start(now).err().map(|error| error.message);
-            assert_eq!(judged.is_some(), said.is_some(), "{at}");
-            assert!(judged.unwrap_or_default().contains(said.unwrap_or_default()), "{at}");
-        }
+    fn a_start_is_an_instant_of_the_wall_clock() {
         for wrong in ["", "now", "21:45", "2026-11-20", "2026-11-20T21:45:00", "2026-11-20T21:45:00+25:00"] {
             assert!(parse_start(wrong).unwrap_err().contains("RFC 3339"), "{wrong}");
         }

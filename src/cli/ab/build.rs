@@ -92,7 +92,7 @@ impl Build {
         trial: &TrialArgs,
         scenario: &Scenario,
     ) -> Result<Self, CliError> {
-        let spoken = crate::cli::target::spoken(scenario);
+        let spoken = crate::run::target::spoken(scenario);
         let targets =
             if command.is_none() { given(urls, &spoken)? } else { places(command, trial, scenario)? };
         let build = Self {
@@ -231,7 +231,7 @@ fn places(
     trial: &TrialArgs,
     scenario: &Scenario,
 ) -> Result<Vec<TargetAddress>, CliError> {
-    let spoken = crate::cli::target::spoken(scenario);
+    let spoken = crate::run::target::spoken(scenario);
     if let Some((protocol, _)) = trial.targets.iter().find(|(own, _)| !spoken.contains(own)) {
         return Err(CliError::usage(format!(
             "--target {protocol}=…: no fleet of the scenario speaks {protocol}"

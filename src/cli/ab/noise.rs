@@ -63,8 +63,7 @@ fn bundled(scenario: &Path) -> Result<String, CliError> {
 /// Where the profile of a plan is kept: by its digest, beside what is known of the machine.
 fn place(named: Option<&Path>, plan: &Plan) -> Result<PathBuf, CliError> {
     let digest: String = plan.digest().chars().take(16).collect();
-    let kept =
-        || Some(crate::cli::calibrate::place()?.parent()?.join("noise").join(format!("{digest}.json")));
+    let kept = || Some(crate::run::profile::place()?.parent()?.join("noise").join(format!("{digest}.json")));
     named.map(Path::to_owned).or_else(kept).ok_or_else(|| {
         CliError::usage("there is no place to keep the noise profile: give one with --profile FILE")
     })

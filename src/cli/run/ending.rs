@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use super::{Driven, own_budgets, unwritable};
-use crate::calibration::Profile;
 use crate::cli::args::RunArgs;
 use crate::cli::exit::Exit;
 use crate::cli::{CliError, report, settle, unanswered};
@@ -14,6 +13,7 @@ use crate::record::{ErrorKind, FleetId, Layout, Validity};
 use crate::results::{
     self, BudgetResult, Calibration, OwnPause, Readings, Refused, RunState, SummaryRow, Totals, WorkerUse,
 };
+use crate::run::profile::Profile;
 use crate::units::Quantile;
 
 impl Driven {

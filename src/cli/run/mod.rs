@@ -1,7 +1,6 @@
 //! `squall run`: a scenario's fleets against a target, from the file to the verdict.
 
 mod ending;
-mod preflight;
 
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
@@ -13,13 +12,10 @@ use std::time::Duration;
 use super::args::RunArgs;
 use super::exit::Exit;
 use super::export::Subject;
-use super::journal::Journal;
-use super::shard::Part;
+use super::shard;
 use super::signal::Interrupts;
-use super::target::Targets;
 use super::{CliError, settle};
 use crate::budget::Budget;
-use crate::calibration::Profile;
 use crate::clock::{Monotonic, PacerKind, Tick, WallTime};
 use crate::display::{Progress, ProgressMode, Style};
 use crate::engine::{self, Control, EngineError, Order, Setup};
@@ -30,6 +26,11 @@ use crate::results::{
     RunDirectory, RunFiles, RunState, ScenarioText, ShardFacts, ShardHeader, StartFacts, Totals,
 };
 use crate::run::control::{self, ControlThread, Summary};
+use crate::run::journal::Journal;
+use crate::run::part::Part;
+use crate::run::profile::{self, Profile};
+use crate::run::target::Targets;
+use crate::run::{bundled, preflight};
 use crate::scenario::{Plan, Scenario, load_budgets};
 
 /// Runs the scenario and reports.
@@ -38,13 +39,13 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, CliError> {
     args.outputs.prepare(Subject::Run)?;
     let plan = Arc::new(Plan::new(scenario));
     plan.budgets_have_data().map_err(CliError::usage)?;
-    let (part, notes) = Part::of(args)?;
+    let (part, note) = shard::part(args)?;
     part.judge(&plan)?;
-    let mut targets = Targets::prepare(args, &plan, part)?;
-    targets.notes.extend(notes);
+    let mut targets = Targets::prepare(&args.targets, &plan, part)?;
+    targets.notes.extend(note);
     let notes = preflight::ensure(&plan, part.shard(), &mut targets, &args.source_ips)?;
     targets.notes.extend(notes);
-    let profile = profile(&mut targets);
+    let profile = known_profile(&mut targets);
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let workers = args.workers.map_or_else(|| targets.default_workers(cores), usize::from);
     targets.notes.extend(profile.as_ref().and_then(|profile| beyond(profile, &plan, part.shard(), workers)));
@@ -60,7 +61,7 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, CliError> {
     let driven = Attempt::begin(args, &plan, &targets, part, workers)?.drive(args, &targets)?;
     let mut recorded = Ok(());
     if let Some(server) = targets.server.take() {
-        recorded = super::target::record(&server, &plan.scenario().reference);
+        recorded = bundled::record(&server, &plan.scenario().reference).map_err(CliError::from);
         server.stop();
     }
     // The run's own files first: they must not be lost for want of another.
@@ -82,11 +83,11 @@ fn beyond(profile: &Profile, plan: &Plan, shard: Shard, workers: usize) -> Optio
 }
 
 /// The profile of this machine, where the targets are on it.
-fn profile(targets: &mut Targets) -> Option<Profile> {
+fn known_profile(targets: &mut Targets) -> Option<Profile> {
     if !targets.local {
         return None;
     }
-    let (profile, note) = super::calibrate::known();
+    let (profile, note) = profile::known();
     targets.notes.extend(note);
     profile
 }
@@ -282,7 +283,7 @@ impl Attempt {
             started.map_err(|error| unwritable(self.directory.path(), &error))?;
         }
         self.part.arrive();
-        self.part.punctual().map_err(|error| self.fail(error))?;
+        self.part.punctual().map_err(|error| self.fail(error.into()))?;
         let (control, clock) = (Control::new(), Monotonic::start());
         let epoch_ns = WallTime::now().epoch_ns();
         self.note_start(epoch_ns)?;

@@ -2,27 +2,26 @@
 
 use std::net::IpAddr;
 
-use crate::cli::CliError;
-use crate::cli::check::memory;
-use crate::cli::churn::{self, USUAL_PORTS};
-use crate::cli::target::Targets;
+use super::RunError;
+use super::churn::{self, USUAL_PORTS};
+use super::target::Targets;
 use crate::engine::{self, Descriptors};
 use crate::protocol::Endpoint;
 use crate::record::{FleetId, Protocol, Shard};
 use crate::results::Host;
-use crate::scenario::Plan;
+use crate::scenario::{Fleet, Plan};
 
 /// Makes sure that the machine has what the run needs, and settles where connections come from. Gives what the user should
 /// know.
 ///
 /// # Errors
 /// One error that names every limit that is too low, and what to do.
-pub(super) fn ensure(
+pub(crate) fn ensure(
     plan: &Plan,
     shard: Shard,
     targets: &mut Targets,
     given: &[IpAddr],
-) -> Result<Vec<String>, CliError> {
+) -> Result<Vec<String>, RunError> {
     let mut faults = Vec::new();
     let mut notes = Vec::new();
     let devices = u64::from(shard.count(0, plan.devices()));
@@ -50,7 +49,7 @@ pub(super) fn ensure(
         None => {}
     }
     faults.dedup();
-    if faults.is_empty() { Ok(notes) } else { Err(CliError::failed(faults.join("\n       "))) }
+    if faults.is_empty() { Ok(notes) } else { Err(RunError::failed(faults.join("\n       "))) }
 }
 
 /// Connections to the target of `protocol` that are open at the same time.
@@ -69,6 +68,33 @@ fn announcement(endpoint: &Endpoint, sources: &[IpAddr], given: &[IpAddr]) -> Op
             endpoint.protocol()
         )
     })
+}
+
+/// Memory that a run needs, bytes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct MemoryDemand {
+    /// With the bundled reference system in the same process.
+    pub(crate) with_reference: u64,
+    pub(crate) alone: u64,
+}
+
+/// Memory of a run of `shard`: what the process takes by itself, a connection's session and book, histograms by phase and fleet, and
+/// the bundled system's queue, cache, connections and detectors. Rounded from peak resident sizes of runs with 100, 900, 4 000
+/// and 8 000 devices.
+pub(crate) fn memory(plan: &Plan, shard: Shard) -> MemoryDemand {
+    const BASE: u64 = 12 << 20;
+    const CELL: u64 = 216 << 10;
+    const REFERENCE: (u64, u64) = (20 << 20, 7 << 10);
+    let each = |fleet: &Fleet| match fleet.protocol {
+        Protocol::Http | Protocol::Mqtt => 5 << 10,
+        Protocol::Ws => 8 << 10,
+    };
+    let fleets = (0..plan.scenario().fleets.len()).map(|nth| FleetId(nth as u16));
+    let connections: u64 =
+        fleets.map(|id| u64::from(plan.devices_of(id, shard)) * each(plan.fleet(id))).sum();
+    let layout = plan.layout();
+    let alone = BASE + connections + CELL * (layout.phases.len() * layout.fleets.len()) as u64;
+    MemoryDemand { with_reference: alone + REFERENCE.0 + REFERENCE.1 * u64::from(plan.devices()), alone }
 }
 
 #[derive(Debug, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! The profile of a machine, as it is stored.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -8,6 +9,9 @@ use crate::results::Host;
 
 /// Version of the stored form.
 pub(crate) const SCHEMA: u32 = 1;
+
+/// Where the profile is kept if the user names no place: this variable names the file; empty, it says that there is none.
+pub(crate) const VARIABLE: &str = "SQUALL_PROFILE";
 
 /// What a machine was found to be able to measure. Stored as JSON; unknown fields are passed over.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -119,6 +123,36 @@ impl Profile {
     pub(crate) fn sustained(&self, protocols: impl IntoIterator<Item = impl AsRef<str>>) -> Option<f64> {
         let of = |protocol: &str| self.drivers.get(protocol)?.sustained_per_second;
         protocols.into_iter().filter_map(|protocol| of(protocol.as_ref())).reduce(f64::min)
+    }
+}
+
+/// The file of the profile, by the environment.
+pub(crate) fn place() -> Option<PathBuf> {
+    if let Some(named) = std::env::var_os(VARIABLE) {
+        return (!named.is_empty()).then(|| named.into());
+    }
+    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let data =
+        absolute("XDG_DATA_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/share")))?;
+    Some(data.join("squall").join("profile.json"))
+}
+
+/// The profile of this machine, if one is kept; else nothing, and what the user should know of it.
+pub(crate) fn known() -> (Option<Profile>, Option<String>) {
+    let Some((path, text)) =
+        place().and_then(|path| Some((path.clone(), std::fs::read_to_string(path).ok()?)))
+    else {
+        return (None, None);
+    };
+    match Profile::read(&text, &Host::here()) {
+        Ok(profile) => (Some(profile), None),
+        Err(error) => {
+            let path = path.display();
+            (
+                None,
+                Some(format!("note: the profile {path} is not used: {error}; run `squall calibrate` again")),
+            )
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use crate::scenario::Event;
 
 /// The events of a run. Phases are written once the run has passed them, so that a killed run holds none of the future.
 #[derive(Debug)]
-pub(super) struct Journal {
+pub(crate) struct Journal {
     layout: Arc<Layout>,
     events: EventTable,
     /// What the plan does to whole fleets, in the order of time, and how much of it has been written.
@@ -26,7 +26,7 @@ pub(super) struct Journal {
 }
 
 impl Journal {
-    pub(super) fn new(layout: Arc<Layout>, planned: Vec<Event>, events: EventTable) -> Self {
+    pub(crate) fn new(layout: Arc<Layout>, planned: Vec<Event>, events: EventTable) -> Self {
         Self { layout, events, planned, happened: 0, switched: VecDeque::new(), begun: 0, ended: 0 }
     }
 
@@ -34,7 +34,7 @@ impl Journal {
     ///
     /// # Errors
     /// If the file cannot be written.
-    pub(super) fn advance(&mut self, now: Tick) -> io::Result<()> {
+    pub(crate) fn advance(&mut self, now: Tick) -> io::Result<()> {
         loop {
             // At the same instant in this order: a fault that begins with a phase is in it.
             let next = [
@@ -53,7 +53,7 @@ impl Journal {
     }
 
     /// Takes in switched faults, in the order of time, to be written in their turn.
-    pub(super) fn switched(&mut self, switches: &[Switch]) {
+    pub(crate) fn switched(&mut self, switches: &[Switch]) {
         self.switched.extend(switches.iter().cloned());
     }
 
@@ -61,7 +61,7 @@ impl Journal {
     ///
     /// # Errors
     /// If the file cannot be written.
-    pub(super) fn finish(&mut self) -> io::Result<()> {
+    pub(crate) fn finish(&mut self) -> io::Result<()> {
         while !self.switched.is_empty() {
             self.write_switch()?;
         }
@@ -116,7 +116,7 @@ impl Journal {
     ///
     /// # Errors
     /// If the file cannot be written.
-    pub(super) fn note(&mut self, at: Tick, event: &str, detail: &str) -> io::Result<()> {
+    pub(crate) fn note(&mut self, at: Tick, event: &str, detail: &str) -> io::Result<()> {
         self.event(at, event, "", detail)
     }
 
@@ -124,7 +124,7 @@ impl Journal {
     ///
     /// # Errors
     /// If the file cannot be written.
-    pub(super) fn event(&mut self, at: Tick, event: &str, name: &str, detail: &str) -> io::Result<()> {
+    pub(crate) fn event(&mut self, at: Tick, event: &str, name: &str, detail: &str) -> io::Result<()> {
         self.advance(at)?;
         self.events.append(at, event, name, detail)
     }

@@ -8,7 +8,7 @@ use crate::results::Host;
 use crate::scenario::{Model, Plan};
 
 /// Ephemeral ports of an address where the system does not tell: Linux's default range.
-pub(super) const USUAL_PORTS: u64 = 28_232;
+pub(crate) const USUAL_PORTS: u64 = 28_232;
 
 /// Windows in which the busiest is looked for.
 const WINDOWS: u64 = 600;
@@ -18,7 +18,7 @@ const SAMPLE: u32 = 256;
 
 /// What to say of a plan whose connections to one target need more ports than there are: `sources` addresses have `ports` each,
 /// and one is free again `rest_s` seconds after its connection. `None` if they suffice.
-pub(super) fn note(
+pub(crate) fn note(
     plan: &Plan,
     shard: Shard,
     protocol: Protocol,
@@ -37,7 +37,7 @@ pub(super) fn note(
 }
 
 /// How long a port rests after a connection to `target`, seconds.
-pub(super) fn rest_s(target: Option<IpAddr>) -> u64 {
+pub(crate) fn rest_s(target: Option<IpAddr>) -> u64 {
     Host::port_rest(target.is_none_or(|ip| ip.is_loopback())).as_secs()
 }
 

@@ -4,41 +4,35 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::CliError;
-use super::args::RunArgs;
-use super::shard::Part;
-use crate::fleet::Format;
+use super::part::Part;
+use super::{RunError, bundled, control};
 use crate::protocol::Endpoint;
 use crate::protocol::control::FaultClient;
 use crate::record::Protocol;
 use crate::reference::{Config, Server};
 use crate::results::FleetTarget;
-use crate::run::control;
 use crate::scenario::{Exchange, Fleet, Model, Plan, Scenario};
 use crate::service::Setup;
 
 /// How long a target may take to show that it is there.
 const PROBE: Duration = Duration::from_secs(5);
 
-/// Keys that are recorded.
-const MOST_KEYS: usize = 1_000_000;
-
 /// The targets of a run, checked to be there.
 #[derive(Debug)]
-pub(super) struct Targets {
-    pub(super) endpoints: Vec<Endpoint>,
+pub(crate) struct Targets {
+    pub(crate) endpoints: Vec<Endpoint>,
     /// Address by protocol, for the manifest.
-    pub(super) urls: BTreeMap<String, String>,
+    pub(crate) urls: BTreeMap<String, String>,
     /// What every fleet sends, and where, for the manifest.
-    pub(super) fleets: Vec<FleetTarget>,
+    pub(crate) fleets: Vec<FleetTarget>,
     /// The bundled reference system, where it is the target.
-    pub(super) server: Option<Server>,
+    pub(crate) server: Option<Server>,
     /// Whether all of them are on this machine.
-    pub(super) local: bool,
+    pub(crate) local: bool,
     /// What the user should know of them before the run.
-    pub(super) notes: Vec<String>,
+    pub(crate) notes: Vec<String>,
     /// Where the service is broken on purpose, where the plan does that.
-    pub(super) broken_at: Option<Endpoint>,
+    pub(crate) broken_at: Option<Endpoint>,
 }
 
 impl Targets {
@@ -47,21 +41,24 @@ impl Targets {
     /// # Errors
     /// If only some of the protocols have a target, an address is wrong, nothing listens there, or the plan breaks a service
     /// that does not let itself be broken.
-    pub(super) fn prepare(args: &RunArgs, plan: &Plan, part: Part) -> Result<Self, CliError> {
+    pub(crate) fn prepare(given: &[(Protocol, String)], plan: &Plan, part: Part) -> Result<Self, RunError> {
         let scenario = plan.scenario();
         let breaks = part.shard().leads() && control::breaks_service(plan.faults());
         let wanted = spoken(scenario);
-        let given = given(args, scenario, &wanted)?;
+        let given = merged(given, scenario, &wanted)?;
         let (urls, server): (Vec<Given>, _) = if given.is_empty() {
             lonely(part)?;
-            if let Some(misfit) = misfit(scenario) {
-                return Err(CliError::usage(misfit));
+            if let Some(misfit) = bundled::misfit(scenario) {
+                return Err(RunError::usage(misfit));
             }
             let faults = scenario.reference.faults || breaks;
             let setup = Setup { faults, ..scenario.reference.clone() };
-            let server = start(&Config { setup, ..Config::default() })?;
-            let found =
-                addresses(&server).into_iter().map(|(protocol, url)| Given { protocol, url, written: None });
+            let server = bundled::start(&Config { setup, ..Config::default() })?;
+            let found = bundled::addresses(&server).into_iter().map(|(protocol, url)| Given {
+                protocol,
+                url,
+                written: None,
+            });
             (found.collect(), Some(server))
         } else {
             (given, None)
@@ -69,7 +66,7 @@ impl Targets {
         let mut endpoints = Vec::new();
         for protocol in &wanted {
             let Some(given) = urls.iter().find(|given| given.protocol == *protocol) else {
-                return Err(CliError::usage(format!(
+                return Err(RunError::usage(format!(
                     "the scenario has {protocol} fleets, but only other protocols have a target; add --target \
                      {protocol}=URL, or give no target at all to use the bundled reference system"
                 )));
@@ -78,10 +75,10 @@ impl Targets {
                 Some(written) => Endpoint::resolve_as(*protocol, &given.url, written),
                 None => Endpoint::resolve(*protocol, &given.url),
             };
-            endpoints.push(endpoint.map_err(CliError::usage)?);
+            endpoints.push(endpoint.map_err(RunError::usage)?);
         }
         for endpoint in &mut endpoints {
-            endpoint.probe(PROBE).map_err(CliError::failed)?;
+            endpoint.probe(PROBE).map_err(RunError::failed)?;
         }
         let mut notes = overridden(scenario, &endpoints);
         let broken_at = if breaks { Some(breakable(server.as_ref(), &endpoints)?) } else { None };
@@ -97,12 +94,12 @@ impl Targets {
     }
 
     /// Descriptors one device takes: its socket, and the other end of it where that is in this process too.
-    pub(super) const fn descriptors_per_device(&self) -> u64 {
+    pub(crate) const fn descriptors_per_device(&self) -> u64 {
         if self.server.is_some() { 2 } else { 1 }
     }
 
     /// Local addresses that connections come from, as text, where the run has a say in it.
-    pub(super) fn source_ips(&self) -> Vec<String> {
+    pub(crate) fn source_ips(&self) -> Vec<String> {
         let mut ips: Vec<IpAddr> =
             self.endpoints.iter().flat_map(|endpoint| endpoint.sources().iter().copied()).collect();
         ips.sort_unstable();
@@ -111,7 +108,7 @@ impl Targets {
     }
 
     /// Worker threads when the user names no number: the target on this machine needs its share of the cores.
-    pub(super) fn default_workers(&self, cores: usize) -> usize {
+    pub(crate) fn default_workers(&self, cores: usize) -> usize {
         if self.local { (cores / 2).max(1) } else { cores }
     }
 }
@@ -174,9 +171,9 @@ fn overridden(scenario: &Scenario, endpoints: &[Endpoint]) -> Vec<String> {
 }
 
 /// Every shard would start a bundled reference system of its own.
-fn lonely(part: Part) -> Result<(), CliError> {
+fn lonely(part: Part) -> Result<(), RunError> {
     match part.asked.filter(|shard| shard.of() > 1) {
-        Some(shard) => Err(CliError::usage(format!(
+        Some(shard) => Err(RunError::usage(format!(
             "--shard {shard}: all shards need one target, and none is given: add --target PROTOCOL=URL (squall serve --bind IP \
              starts the bundled reference system for them)"
         ))),
@@ -188,54 +185,26 @@ fn lonely(part: Part) -> Result<(), CliError> {
 ///
 /// # Errors
 /// If a service of the user's has none, or does not let itself be broken.
-fn breakable(server: Option<&Server>, endpoints: &[Endpoint]) -> Result<Endpoint, CliError> {
+fn breakable(server: Option<&Server>, endpoints: &[Endpoint]) -> Result<Endpoint, RunError> {
     if let Some(server) = server {
         let url = format!("http://{}/", server.http_addr());
-        return Endpoint::resolve(Protocol::Http, &url).map_err(CliError::failed);
+        return Endpoint::resolve(Protocol::Http, &url).map_err(RunError::failed);
     }
     let of = |protocol| endpoints.iter().find(|endpoint| endpoint.protocol() == protocol);
     let endpoint = of(Protocol::Http).or_else(|| of(Protocol::Ws)).ok_or_else(|| {
-        CliError::usage(
+        RunError::usage(
             "the scenario has service faults, which go to the target over HTTP, and its fleets speak only mqtt: write faults \
              of kind exec, or give no target to use the bundled reference system",
         )
     })?;
     let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CliError::failed)?;
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::failed)?;
     let offered =
         FaultClient::at(endpoint).map(|client| runtime.block_on(async move { client.offered().await }));
     offered
         .flatten()
-        .map_err(|error| CliError::failed(format!("the scenario has service faults, and {error}")))?;
+        .map_err(|error| RunError::failed(format!("the scenario has service faults, and {error}")))?;
     Ok(endpoint.clone())
-}
-
-/// What keeps the bundled reference system from understanding a fleet: it has a contract of its own.
-pub(super) fn misfit(scenario: &Scenario) -> Option<String> {
-    scenario.fleets.iter().find_map(|fleet| {
-        let (name, make) = (&fleet.name, &fleet.make);
-        let template = matches!(make.payload.format, Format::Template(_));
-        let path = match &fleet.exchange {
-            Exchange::Http(http) => http.path.is_some() || http.method != "POST",
-            Exchange::Ws(ws) => ws.path.is_some(),
-            Exchange::Mqtt(_) => false,
-        };
-        if path {
-            return Some(format!(
-                "fleet `{name}` has a path or method of its own, which the bundled reference system does not serve; \
-                 give a target with --target {0}=URL, or take it out",
-                fleet.protocol
-            ));
-        }
-        let silent = !template && make.channels.iter().all(|channel| &*channel.name != "value");
-        silent.then(|| {
-            format!(
-                "fleet `{name}` has no channel `value`, which the bundled reference system reads; name one so, or give \
-                 a target with --target {}=URL",
-                fleet.protocol
-            )
-        })
-    })
 }
 
 fn is_local(ip: IpAddr) -> bool {
@@ -243,7 +212,7 @@ fn is_local(ip: IpAddr) -> bool {
 }
 
 /// The protocols the fleets speak, in their usual order.
-pub(super) fn spoken(scenario: &Scenario) -> Vec<Protocol> {
+pub(crate) fn spoken(scenario: &Scenario) -> Vec<Protocol> {
     let speaks = |protocol: &Protocol| scenario.fleets.iter().any(|fleet| fleet.protocol == *protocol);
     Protocol::ALL.into_iter().filter(speaks).collect()
 }
@@ -258,16 +227,20 @@ struct Given {
 }
 
 /// The addresses the user gave, on the command line first.
-fn given(args: &RunArgs, scenario: &Scenario, wanted: &[Protocol]) -> Result<Vec<Given>, CliError> {
+fn merged(
+    given: &[(Protocol, String)],
+    scenario: &Scenario,
+    wanted: &[Protocol],
+) -> Result<Vec<Given>, RunError> {
     let mut urls: Vec<Given> = Vec::new();
-    for (protocol, url) in &args.targets {
+    for (protocol, url) in given {
         if urls.iter().any(|given| given.protocol == *protocol) {
-            return Err(CliError::usage(format!(
+            return Err(RunError::usage(format!(
                 "--target {protocol}=… is given twice; a protocol has one target"
             )));
         }
         if !wanted.contains(protocol) {
-            return Err(CliError::usage(format!(
+            return Err(RunError::usage(format!(
                 "--target {protocol}=…: no fleet of the scenario speaks {protocol}"
             )));
         }
@@ -283,35 +256,4 @@ fn given(args: &RunArgs, scenario: &Scenario, wanted: &[Protocol]) -> Result<Vec
         }
     }
     Ok(urls)
-}
-
-/// Where the fleets find the reference system.
-pub(super) fn addresses(server: &Server) -> Vec<(Protocol, String)> {
-    vec![
-        (Protocol::Http, format!("http://{}/v1/readings", server.http_addr())),
-        (Protocol::Ws, format!("ws://{}/v1/stream", server.http_addr())),
-        (Protocol::Mqtt, format!("mqtt://{}", server.mqtt_addr())),
-    ]
-}
-
-/// Starts the bundled reference system, its cache warmed where keys were recorded.
-pub(super) fn start(config: &Config) -> Result<Server, CliError> {
-    let server = Server::start(config).map_err(CliError::failed)?;
-    if let Some(path) = &config.setup.cache.warm {
-        let shown = path.display();
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| CliError::usage(format!("cannot read the recorded keys in {shown}: {error}")))?;
-        server.warm(text.lines()).map_err(|line| {
-            CliError::usage(format!("{shown}: `{line}` is no key; record keys with reference.cache.record"))
-        })?;
-    }
-    Ok(server)
-}
-
-/// Writes the keys in the service's cache to a file, where they are to be recorded.
-pub(super) fn record(server: &Server, setup: &Setup) -> Result<(), CliError> {
-    let Some(path) = &setup.cache.record else { return Ok(()) };
-    let text = server.keys(MOST_KEYS).join("\n") + "\n";
-    std::fs::write(path, text)
-        .map_err(|error| CliError::failed(format!("cannot write {}: {error}", path.display())))
 }

@@ -1,0 +1,70 @@
+//! The bundled reference system as the target of a run: what it understands, and its cache's recorded keys.
+
+use super::RunError;
+use crate::fleet::Format;
+use crate::record::Protocol;
+use crate::reference::{Config, Server};
+use crate::scenario::{Exchange, Scenario};
+use crate::service::Setup;
+
+/// Keys that are recorded.
+const MOST_KEYS: usize = 1_000_000;
+
+/// What keeps the bundled reference system from understanding a fleet: it has a contract of its own.
+pub(crate) fn misfit(scenario: &Scenario) -> Option<String> {
+    scenario.fleets.iter().find_map(|fleet| {
+        let (name, make) = (&fleet.name, &fleet.make);
+        let template = matches!(make.payload.format, Format::Template(_));
+        let path = match &fleet.exchange {
+            Exchange::Http(http) => http.path.is_some() || http.method != "POST",
+            Exchange::Ws(ws) => ws.path.is_some(),
+            Exchange::Mqtt(_) => false,
+        };
+        if path {
+            return Some(format!(
+                "fleet `{name}` has a path or method of its own, which the bundled reference system does not serve; \
+                 give a target with --target {0}=URL, or take it out",
+                fleet.protocol
+            ));
+        }
+        let silent = !template && make.channels.iter().all(|channel| &*channel.name != "value");
+        silent.then(|| {
+            format!(
+                "fleet `{name}` has no channel `value`, which the bundled reference system reads; name one so, or give \
+                 a target with --target {}=URL",
+                fleet.protocol
+            )
+        })
+    })
+}
+
+/// Where the fleets find the reference system.
+pub(crate) fn addresses(server: &Server) -> Vec<(Protocol, String)> {
+    vec![
+        (Protocol::Http, format!("http://{}/v1/readings", server.http_addr())),
+        (Protocol::Ws, format!("ws://{}/v1/stream", server.http_addr())),
+        (Protocol::Mqtt, format!("mqtt://{}", server.mqtt_addr())),
+    ]
+}
+
+/// Starts the bundled reference system, its cache warmed where keys were recorded.
+pub(crate) fn start(config: &Config) -> Result<Server, RunError> {
+    let server = Server::start(config).map_err(RunError::failed)?;
+    if let Some(path) = &config.setup.cache.warm {
+        let shown = path.display();
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| RunError::usage(format!("cannot read the recorded keys in {shown}: {error}")))?;
+        server.warm(text.lines()).map_err(|line| {
+            RunError::usage(format!("{shown}: `{line}` is no key; record keys with reference.cache.record"))
+        })?;
+    }
+    Ok(server)
+}
+
+/// Writes the keys in the service's cache to a file, where they are to be recorded.
+pub(crate) fn record(server: &Server, setup: &Setup) -> Result<(), RunError> {
+    let Some(path) = &setup.cache.record else { return Ok(()) };
+    let text = server.keys(MOST_KEYS).join("\n") + "\n";
+    std::fs::write(path, text)
+        .map_err(|error| RunError::failed(format!("cannot write {}: {error}", path.display())))
+}

@@ -1,0 +1,139 @@
+//! Which part of a plan this process drives, and from when.
+
+use std::thread;
+use std::time::Duration;
+
+use super::RunError;
+use crate::clock::WallTime;
+use crate::record::Shard;
+use crate::scenario::Plan;
+
+/// The furthest start: what is further away is a slip of the pen.
+const FURTHEST: Duration = Duration::from_secs(24 * 3_600);
+/// A run begins at most so late; beyond, the shards would be too far apart.
+const LATEST: Duration = Duration::from_secs(1);
+/// The last part of waiting is spent when the run's directory is there.
+const LEAD: Duration = Duration::from_millis(200);
+/// The wall clock is looked at so often while waiting: it may be set meanwhile.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// The part of a plan that this process drives, and when it begins.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Part {
+    /// `None`: not asked for, so all of it.
+    pub(crate) asked: Option<Shard>,
+    pub(crate) start_at: Option<WallTime>,
+}
+
+impl Part {
+    pub(crate) fn shard(self) -> Shard {
+        self.asked.unwrap_or(Shard::WHOLE)
+    }
+
+    /// Refuses an instant that has passed, or is too far away.
+    fn judge_start(self, now: WallTime) -> Result<(), RunError> {
+        let Some(at) = self.start_at else { return Ok(()) };
+        let (now_ns, at_ns) = (now.epoch_ns(), at.epoch_ns());
+        if at_ns <= now_ns {
+            let ago = (now_ns - at_ns) as f64 / 1e9;
+            return Err(RunError::usage(format!(
+                "--start-at {at} was {ago:.1} s ago; name an instant to come, the same for all shards"
+            )));
+        }
+        if Duration::from_nanos(at_ns - now_ns) > FURTHEST {
+            return Err(RunError::usage(format!(
+                "--start-at {at} is more than a day away, and it is {now} now"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Refuses an instant that cannot be kept, and a plan that does not come apart or says itself when to begin.
+    pub(crate) fn judge(self, plan: &Plan) -> Result<(), RunError> {
+        self.judge_start(WallTime::now())?;
+        let scenario = plan.scenario();
+        if self.start_at.is_some() && scenario.run.align.is_some() {
+            return Err(RunError::usage(
+                "--start-at and the scenario's run.align both say when to begin; leave one out",
+            ));
+        }
+        let Some(shard) = self.asked.filter(|shard| shard.of() > 1) else { return Ok(()) };
+        if let Some((name, hearers)) =
+            scenario.fleets.iter().find_map(|fleet| Some((&fleet.name, fleet.heard_by()?)))
+        {
+            return Err(RunError::usage(format!(
+                "--shard {shard}: a reading of fleet `{name}` ends when fleet `{hearers}` hears it, which may be another shard's \
+                 device, timed by another clock; run the scenario on one machine, or close `{name}` by \"ack\""
+            )));
+        }
+        if plan.devices() < shard.of() {
+            return Err(RunError::usage(format!(
+                "--shard {shard}: the scenario has only {} devices; use at most that many shards",
+                plan.devices()
+            )));
+        }
+        Ok(())
+    }
+
+    /// How long it is until the run is to begin; `None` without such an instant or if it has come.
+    pub(crate) fn remaining(self) -> Option<Duration> {
+        let left = self.start_at?.epoch_ns().checked_sub(WallTime::now().epoch_ns())?;
+        Some(Duration::from_nanos(left)).filter(|left| !left.is_zero())
+    }
+
+    /// Waits until shortly before the run is to begin.
+    ///
+    /// # Errors
+    /// If preparing the run took so long that it would begin too late.
+    pub(crate) fn approach(self) -> Result<(), RunError> {
+        while let Some(left) = self.remaining().and_then(|left| left.checked_sub(LEAD)) {
+            thread::sleep(left.min(LOOK));
+        }
+        self.punctual()
+    }
+
+    /// Refuses to begin after the instant, by more than shards of one plan may be apart.
+    pub(crate) fn punctual(self) -> Result<(), RunError> {
+        match self.late() {
+            Some((at, late)) if late > LATEST.as_secs_f64() => Err(RunError::failed(format!(
+                "the run was ready only {late:.1} s after --start-at {at}; name a later instant"
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Waits for the instant itself.
+    pub(crate) fn arrive(self) {
+        while let Some(left) = self.remaining() {
+            thread::sleep(left);
+        }
+    }
+
+    /// The instant, and by how many seconds it has passed.
+    fn late(self) -> Option<(WallTime, f64)> {
+        let at = self.start_at?;
+        Some((at, (WallTime::now().epoch_ns() as f64 - at.epoch_ns() as f64) / 1e9))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_start_lies_in_the_next_day() {
+        let now = WallTime::parse("2026-11-20T21:45:00Z").unwrap();
+        for (at, said) in [
+            ("2026-11-20T21:45:00Z", Some("0.0 s ago")),
+            ("2026-11-20T21:44:30Z", Some("30.0 s ago")),
+            ("2026-11-20T22:45:01+01:00", None),
+            ("2026-11-21T21:45:00Z", None),
+            ("2026-11-21T21:45:01Z", Some("more than a day away")),
+        ] {
+            let part = Part { asked: None, start_at: Some(WallTime::parse(at).unwrap()) };
+            let judged = part.judge_start(now).err().map(|error| error.to_string());
+            assert_eq!(judged.is_some(), said.is_some(), "{at}");
+            assert!(judged.unwrap_or_default().contains(said.unwrap_or_default()), "{at}");
+        }
+    }
+}
