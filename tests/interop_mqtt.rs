@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use squall::clock::Monotonic;
 use squall::engine::{Control, End};
-use squall::protocol::{Answer, Event, Identity, Message, MqttSettings, Session, Settings, Suspended};
+use squall::protocol::{Answer, Event, Identity, Message, MqttSettings, Session, SessionState, Settings};
 use squall::record::{Close, Outcome, Protocol, Qos};
 use squall::reference::{Config, Server};
 
@@ -344,7 +344,8 @@ fn at_qos_2_every_reading_reaches_mosquitto_exactly_once_however_often_the_conne
     let settings = Settings { close: Close::Ack, mqtt, ..Settings::default() };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let conversation = async {
-        let (mut next, mut open, mut resume, mut breaks) = (1, BTreeSet::new(), None::<Suspended>, 0_usize);
+        let (mut next, mut open, mut resume, mut breaks) =
+            (1, BTreeSet::new(), None::<SessionState>, 0_usize);
         loop {
             let identity = Identity {
                 address: Some("plant/up".to_owned()),

@@ -12,8 +12,8 @@ use super::sensor::SensorFaultState;
 use crate::clock::Tick;
 use crate::fault::Ending;
 use crate::fleet::Reading;
-use crate::net::Weather;
-use crate::protocol::Suspended;
+use crate::net::ConnectionFaults;
+use crate::protocol::SessionState;
 use crate::record::{FleetId, PhaseId, Qos};
 use crate::scenario::{DevicePlan, Exchange, Fleet, Hit, Model};
 
@@ -64,14 +64,14 @@ pub(super) struct Device {
     pub(super) hits: Box<[Hit]>,
     pub(super) ailing: bool,
     /// What acts on its connection, where a fault ever can.
-    pub(super) weather: Option<Rc<Weather>>,
+    pub(super) faults: Option<Rc<ConnectionFaults>>,
     /// A fault cuts its connection: how.
     pub(super) struck: Cell<Option<Ending>>,
     /// A fault cut off its last attempt to connect.
     pub(super) barred: Cell<bool>,
     /// Whether its session outlives its connections, and what is to be completed on the next.
     pub(super) lasting: bool,
-    pub(super) suspended: RefCell<Option<Suspended>>,
+    pub(super) suspended: RefCell<Option<SessionState>>,
     pub(super) sensor_faults: RefCell<Vec<SensorFaultState>>,
     /// Its own task is looking at everything that could concern it: nobody needs to wake it.
     pub(super) attentive: Cell<bool>,
@@ -84,11 +84,11 @@ impl Device {
         mut plan: DevicePlan,
         fleet: &Fleet,
         ledger: Ledger,
-        (weather, ailing): (Option<Rc<Weather>>, bool),
+        (faults, ailing): (Option<Rc<ConnectionFaults>>, bool),
     ) -> Self {
         Self {
             hits: std::mem::take(&mut plan.hits),
-            weather,
+            faults,
             ailing,
             struck: Cell::new(None),
             barred: Cell::new(false),
@@ -130,7 +130,7 @@ impl Device {
 
     /// Whether a fault of the scenario that severs connections acted on its own at `since` or later.
     pub(super) fn was_severed(&self, since: Tick) -> bool {
-        self.weather.as_ref().is_some_and(|weather| weather.severed_since(since))
+        self.faults.as_ref().is_some_and(|faults| faults.severed_since(since))
     }
 
     /// Whether something is due and nothing was under way for long enough that the peer may have closed the connection as idle.

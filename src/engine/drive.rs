@@ -253,7 +253,7 @@ async fn connect<S: Sink>(
         let number = worker.global(device) as usize;
         Identity {
             source: endpoint.source_of(number),
-            weather: device.weather.clone(),
+            faults: device.faults.clone(),
             resume: device.suspended.borrow().clone(),
             ..identity
         }

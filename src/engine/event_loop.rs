@@ -96,11 +96,11 @@ fn devices<S: Sink>(setup: &Setup, share: Share, worker: &Weak<Worker<S>>) -> (F
             Model::Subscriber => 0,
         };
         let ledger = Ledger::new(device.fleet, device.index, fleet.timeout.as_ns(), fleet.in_flight, backlog);
-        let weather = faults
+        let connection_faults = faults
             .any(&device.hits, Effect::on_connections)
-            .then(|| strike::weather(worker, plan, slot as u32, &device));
+            .then(|| strike::connection_faults(worker, plan, slot as u32, &device));
         let ailing = faults.any(&device.hits, Effect::on_readings);
-        Rc::new(Device::new(slot as u32, device, fleet, ledger, (weather, ailing)))
+        Rc::new(Device::new(slot as u32, device, fleet, ledger, (connection_faults, ailing)))
     });
     let devices = devices.collect();
     (faults, devices)

@@ -78,5 +78,5 @@ fn is_kept_away(device: &Device, now: Tick) -> bool {
     let flushing = device.ledger.borrow().next_intended();
     device.policy.online_at_or_later(now) > now
         || flushing.and_then(|intended| device.policy.flush_at(intended)).is_some_and(|at| at > now)
-        || device.weather.as_ref().is_some_and(|weather| !weather.is_fair())
+        || device.faults.as_ref().is_some_and(|faults| !faults.is_clear())
 }

@@ -12,7 +12,7 @@ use super::timer::{Alarm, Task};
 use super::worker::{Stage, Worker};
 use crate::clock::Tick;
 use crate::fault::{Effect, Ending, Mishap};
-use crate::net::{Front, Timer, Weather};
+use crate::net::{ActiveFault, ConnectionFaults, EngineTimer};
 use crate::record::{ErrorKind, Sink};
 use crate::scenario::{DevicePlan, Plan};
 use crate::seed::Seed;
@@ -124,32 +124,32 @@ impl<S: Sink> Worker<S> {
     }
 
     fn refresh(&self, device: &Device, now: Tick) {
-        let Some(weather) = &device.weather else { return };
-        let fronts =
+        let Some(connection_faults) = &device.faults else { return };
+        let active =
             self.faults.active(&device.hits, now).filter(|(held, ..)| held.fault.effect.on_connections());
-        let fronts = fronts.map(|(held, hit, activation)| Front {
+        let active = active.map(|(held, hit, activation)| ActiveFault {
             fault: Arc::clone(&held.fault),
             number: hit.fault,
             turn: activation.occurrence,
             since: activation.since,
             tally: Rc::clone(&held.tally),
         });
-        weather.set(fronts.collect());
+        connection_faults.set(active.collect());
     }
 }
 
 /// The connection of a device that faults can reach.
-pub(super) fn weather<S: Sink>(
+pub(super) fn connection_faults<S: Sink>(
     worker: &Weak<Worker<S>>,
     plan: &Plan,
     slot: u32,
     device: &DevicePlan,
-) -> Rc<Weather> {
+) -> Rc<ConnectionFaults> {
     let waker = Rc::new(DeviceWaker { worker: worker.clone() });
     // A seed of the fleet's own: what befalls its devices must not depend on which other fleets there are.
     let label = format!("fault/fleet/{}", plan.fleet(device.fleet).name);
     let seed = Seed(plan.scenario().seed.stream(&label, 0).random());
-    Rc::new(Weather::new(waker, slot, seed, device.index))
+    Rc::new(ConnectionFaults::new(waker, slot, seed, device.index))
 }
 
 /// Wakes a device when bytes or messages that were held are due.
@@ -157,7 +157,7 @@ struct DeviceWaker<S> {
     worker: Weak<Worker<S>>,
 }
 
-impl<S: Sink> Timer for DeviceWaker<S> {
+impl<S: Sink> EngineTimer for DeviceWaker<S> {
     fn now(&self) -> Tick {
         self.worker.upgrade().map_or(Tick::ZERO, |worker| worker.clock.now())
     }

@@ -242,7 +242,7 @@ pub struct Tampering {
     /// The kind.
     pub message: MessageKind,
     /// What is done.
-    pub act: Act,
+    pub act: Action,
     /// Messages of a device left alone at first.
     pub skip: u64,
     /// One in so many, at least 1; 1: all.
@@ -255,7 +255,7 @@ pub struct Tampering {
 
 /// What is done to a message.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Act {
+pub enum Action {
     /// It vanishes.
     Drop,
     /// It comes twice.

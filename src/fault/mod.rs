@@ -8,7 +8,7 @@ mod sensor;
 
 pub(crate) use delay::{Delay, DelayLaw, Loss};
 pub(crate) use effect::{
-    Act, Command, Damage, Direction, Effect, Ending, MessageKind, Mishap, Sensor, ServiceFault, Tampering,
+    Action, Command, Damage, Direction, Effect, Ending, MessageKind, Mishap, Sensor, ServiceFault, Tampering,
     Toxic, ToxicKind,
 };
 pub(crate) use preset::{PRESETS, preset};

@@ -10,11 +10,11 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream};
 
-use super::approach::approach;
-use super::filter::{Filter, Origin, mutes};
-use super::orphan::Orphan;
+use super::connect_gate::connect_gate;
+use super::connection_fault::ConnectionFaults;
+use super::lingering::LingeringSocket;
+use super::pipeline::{Origin, ToxicPipeline, mutes};
 use super::toxic::CAPACITY;
-use super::weather::Weather;
 use crate::clock::Tick;
 use crate::fault::Ending;
 
@@ -23,21 +23,21 @@ const GLANCE: usize = 512;
 
 /// A TCP connection with `TCP_NODELAY`, seen by the codecs as plain bytes.
 ///
-/// Every byte of every protocol passes through here in both directions, and network faults act here. In fair weather nothing
+/// Every byte of every protocol passes through here in both directions, and network faults act here. Without faults nothing
 /// stands between the codec and the socket.
 ///
-/// Bytes accepted by a write travel on by themselves as long as the link is polled, as its owner is whenever the weather's
-/// [`Timer`](super::Timer) says so: no codec has to flush a `Link`. Polling to read, to write or to shut down sends on what
+/// Bytes accepted by a write travel on by themselves as long as the link is polled, as its owner is whenever its faults'
+/// [`EngineTimer`](super::EngineTimer) says so: no codec has to flush a `Link`. Polling to read, to write or to shut down sends on what
 /// is due; one task has to do all of that. A link that is dropped before its bytes left resets the connection, so that no
 /// peer takes a message cut short for an orderly end.
 #[derive(Debug)]
 pub struct Link {
     line: Line,
-    weather: Option<Rc<Weather>>,
-    /// The weather's version that the filter obeys.
+    faults: Option<Rc<ConnectionFaults>>,
+    /// The version of the faults that the pipeline obeys.
     seen: u32,
     origin: Origin,
-    filter: Option<Box<Filter>>,
+    filter: Option<Box<ToxicPipeline>>,
     /// Bytes that its owner wrote and read, since they were last asked for.
     traffic: (u64, u64),
     /// The next read asks the socket itself.
@@ -55,12 +55,12 @@ enum Line {
 }
 
 impl Link {
-    /// Connects to `addr`, from the local address `source` if one is given, through `weather`.
+    /// Connects to `addr`, from the local address `source` if one is given, through `faults`.
     ///
     /// Waits as long as the operating system and the faults do; a caller who wants less drops the future. Faults may refuse
     /// the connection, hold it up while the network is down, or make it take longer: latency by the round trip that TCP's
-    /// handshake takes. Whoever polls the future has to poll it again when the weather's [`Timer`](super::Timer) says so, and
-    /// when the weather was set.
+    /// handshake takes. Whoever polls the future has to poll it again when their [`EngineTimer`](super::EngineTimer) says so, and
+    /// when the faults were set.
     ///
     /// # Errors
     /// Whatever the operating system says: refused, unreachable, no port or descriptor left. A connection that reached
@@ -69,12 +69,12 @@ impl Link {
     pub async fn dial(
         addr: SocketAddr,
         source: Option<IpAddr>,
-        weather: Option<Rc<Weather>>,
+        faults: Option<Rc<ConnectionFaults>>,
     ) -> io::Result<Self> {
-        let number = match &weather {
-            Some(weather) => {
-                let number = weather.begin_connection();
-                approach(weather, number).await?;
+        let number = match &faults {
+            Some(faults) => {
+                let number = faults.begin_connection();
+                connect_gate(faults, number).await?;
                 number
             }
             None => 0,
@@ -83,7 +83,7 @@ impl Link {
         if let Some(source) = source {
             socket.bind(SocketAddr::new(source, 0))?;
         }
-        let born = weather.as_ref().map_or(Tick::ZERO, |weather| weather.now());
+        let born = faults.as_ref().map_or(Tick::ZERO, |faults| faults.now());
         let socket = socket.connect(addr).await?;
         if socket.local_addr()? == addr {
             return Err(io::Error::new(
@@ -92,31 +92,23 @@ impl Link {
             ));
         }
         socket.set_nodelay(true)?;
-        Ok(Self::over(socket, weather, Origin { number, born }))
+        Ok(Self::over(socket, faults, Origin { number, born }))
     }
 
     /// A connection that was made elsewhere, and begins now.
     #[cfg(test)]
-    pub fn from_socket(socket: TcpStream, weather: Option<Rc<Weather>>) -> Self {
-        let number = weather.as_ref().map_or(0, |weather| weather.begin_connection());
-        let born = weather.as_ref().map_or(Tick::ZERO, |weather| weather.now());
-        Self::over(socket, weather, Origin { number, born })
+    pub fn from_socket(socket: TcpStream, faults: Option<Rc<ConnectionFaults>>) -> Self {
+        let number = faults.as_ref().map_or(0, |faults| faults.begin_connection());
+        let born = faults.as_ref().map_or(Tick::ZERO, |faults| faults.now());
+        Self::over(socket, faults, Origin { number, born })
     }
 
-    fn over(socket: TcpStream, weather: Option<Rc<Weather>>, origin: Origin) -> Self {
-        let seen = weather.as_ref().map_or(0, |weather| {
-            let version = weather.version();
-            if weather.is_fair() { version } else { version.wrapping_sub(1) }
+    fn over(socket: TcpStream, faults: Option<Rc<ConnectionFaults>>, origin: Origin) -> Self {
+        let seen = faults.as_ref().map_or(0, |faults| {
+            let version = faults.version();
+            if faults.is_clear() { version } else { version.wrapping_sub(1) }
         });
-        Self {
-            line: Line::Open(socket),
-            weather,
-            seen,
-            origin,
-            filter: None,
-            traffic: (0, 0),
-            looking: false,
-        }
+        Self { line: Line::Open(socket), faults, seen, origin, filter: None, traffic: (0, 0), looking: false }
     }
 
     /// Resets the connection (RST). Whatever is done with it afterwards fails as after a reset by the peer.
@@ -163,8 +155,8 @@ impl Link {
     }
 
     /// Whether polling can go straight to the socket.
-    pub(super) fn is_fair(&self) -> bool {
-        self.filter.is_none() && self.weather.as_ref().is_none_or(|weather| weather.version() == self.seen)
+    pub(super) fn is_clear(&self) -> bool {
+        self.filter.is_none() && self.faults.as_ref().is_none_or(|faults| faults.version() == self.seen)
     }
 
     /// Lets go of the socket, with a reset or without, as soon as the peer can hear of it.
@@ -174,11 +166,11 @@ impl Link {
         let (Line::Open(socket) | Line::Spent(Some(socket))) = line else { return };
         let lost = filter.as_ref().is_some_and(|filter| filter.lost());
         let delivered = filter.as_ref().is_none_or(|filter| filter.is_delivered());
-        if let Some(weather) = &self.weather
-            && weather.consult(|fronts| mutes(fronts, self.origin))
+        if let Some(faults) = &self.faults
+            && faults.consult(|active| mutes(active, self.origin))
         {
             let unsent = filter.map_or_else(Vec::new, |mut filter| filter.take_unsent());
-            weather.keep(Orphan { socket, origin: self.origin, unsent, reset: reset || lost });
+            faults.keep(LingeringSocket { socket, origin: self.origin, unsent, reset: reset || lost });
         } else if reset || lost || !delivered {
             // If it fails the connection is gone already.
             let _ = socket.set_zero_linger();
@@ -188,7 +180,7 @@ impl Link {
     /// Ends the connection as a fault wants it.
     fn cut(&mut self, ending: Ending, cx: &mut Context<'_>) {
         let unheard =
-            self.weather.as_ref().is_some_and(|weather| weather.consult(|fronts| mutes(fronts, self.origin)));
+            self.faults.as_ref().is_some_and(|faults| faults.consult(|active| mutes(active, self.origin)));
         match std::mem::replace(&mut self.line, Line::Gone) {
             Line::Open(mut socket) if ending == Ending::Fin && !unheard => {
                 // If it fails the connection is gone already.
@@ -206,16 +198,16 @@ impl Link {
         }
     }
 
-    /// Has the filter obey the present weather. Gives the instant at which it did.
+    /// Has the pipeline obey the present faults. Gives the instant at which it did.
     fn attend(&mut self, cx: &mut Context<'_>) -> Tick {
-        let Some(weather) = self.weather.clone() else { return Tick::ZERO };
-        let now = weather.now();
+        let Some(faults) = self.faults.clone() else { return Tick::ZERO };
+        let now = faults.now();
         let mut passed = Ok(());
-        if weather.version() != self.seen {
-            self.seen = weather.version();
-            if self.filter.is_some() || !weather.is_fair() {
+        if faults.version() != self.seen {
+            self.seen = faults.version();
+            if self.filter.is_some() || !faults.is_clear() {
                 let filter = self.filter.get_or_insert_default();
-                passed = filter.reconcile(&weather, self.origin, now);
+                passed = filter.reconcile(&faults, self.origin, now);
             }
         }
         if let Some(filter) = &mut self.filter
@@ -238,9 +230,9 @@ impl Link {
     /// What the next poll has to deal with.
     fn path(&mut self, cx: &mut Context<'_>) -> Path<'_> {
         let now = self.attend(cx);
-        match (&mut self.line, &mut self.filter, &self.weather) {
-            (Line::Open(socket), Some(filter), Some(weather)) => {
-                Path::Filtered(filter, Seat { socket, weather, now })
+        match (&mut self.line, &mut self.filter, &self.faults) {
+            (Line::Open(socket), Some(filter), Some(faults)) => {
+                Path::Filtered(filter, FilterContext { socket, faults, now })
             }
             (Line::Open(socket), ..) => Path::Plain(Pin::new(socket)),
             (Line::Spent(_), ..) => Path::Over(Ending::Fin),
@@ -271,14 +263,14 @@ impl Link {
 /// How a poll goes on.
 enum Path<'a> {
     Plain(Pin<&'a mut TcpStream>),
-    Filtered(&'a mut Filter, Seat<'a>),
+    Filtered(&'a mut ToxicPipeline, FilterContext<'a>),
     Over(Ending),
 }
 
 /// What the filter works on.
-pub(super) struct Seat<'a> {
+pub(super) struct FilterContext<'a> {
     pub(super) socket: &'a mut TcpStream,
-    pub(super) weather: &'a Weather,
+    pub(super) faults: &'a ConnectionFaults,
     pub(super) now: Tick,
 }
 
@@ -310,7 +302,7 @@ fn broken_pipe<T>() -> io::Result<T> {
 
 impl Drop for Link {
     fn drop(&mut self) {
-        if self.weather.is_some() {
+        if self.faults.is_some() {
             self.end(false);
         }
     }
@@ -324,7 +316,7 @@ impl AsyncRead for Link {
     ) -> Poll<io::Result<()>> {
         let looking = std::mem::take(&mut self.looking);
         let before = buf.filled().len();
-        let read = match (self.is_fair(), &mut self.line) {
+        let read = match (self.is_clear(), &mut self.line) {
             (true, Line::Open(socket)) => {
                 let polled = Pin::new(&mut *socket).poll_read(cx, buf);
                 if looking && polled.is_pending() { glance(socket, buf) } else { polled }
@@ -338,7 +330,7 @@ impl AsyncRead for Link {
 
 impl AsyncWrite for Link {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let written = match (self.is_fair(), &mut self.line) {
+        let written = match (self.is_clear(), &mut self.line) {
             (true, Line::Open(socket)) => Pin::new(socket).poll_write(cx, buf),
             _ => self.poll_write_through(cx, buf),
         };
@@ -350,7 +342,7 @@ impl AsyncWrite for Link {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = match (self.is_fair(), &mut self.line) {
+        let written = match (self.is_clear(), &mut self.line) {
             (true, Line::Open(socket)) => Pin::new(socket).poll_write_vectored(cx, bufs),
             // One write is one message, however many buffers it comes in.
             _ => self.poll_write_through(cx, &gathered(bufs)),
@@ -363,7 +355,7 @@ impl AsyncWrite for Link {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if let (true, Line::Open(socket)) = (self.is_fair(), &mut self.line) {
+        if let (true, Line::Open(socket)) = (self.is_clear(), &mut self.line) {
             return Pin::new(socket).poll_flush(cx);
         }
         // What was accepted travels on by itself, as in the kernel: who waited for it here would send one message at a time.
@@ -376,7 +368,7 @@ impl AsyncWrite for Link {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if let (true, Line::Open(socket)) = (self.is_fair(), &mut self.line) {
+        if let (true, Line::Open(socket)) = (self.is_clear(), &mut self.line) {
             return Pin::new(socket).poll_shutdown(cx);
         }
         let passed = match self.path(cx) {

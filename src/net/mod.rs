@@ -1,20 +1,20 @@
 //! Bytes: the stream under every protocol, at which network faults act without a proxy in between, and the proxy for
 //! everybody else's connections.
 
-mod approach;
-mod bell;
-mod filter;
+mod connect_gate;
+mod connection_fault;
+mod lingering;
 mod link;
-mod orphan;
+mod message_fault;
+mod pipeline;
 mod proxy;
 mod relay;
-mod tamper;
 #[cfg(test)]
 mod tests;
 mod toxic;
-mod weather;
+mod wake_queue;
 
+pub(crate) use connection_fault::{ActiveFault, ConnectionFaults, EngineTimer};
 pub(crate) use link::Link;
+pub(crate) use message_fault::{Activation, Decision, MessageFaults};
 pub(crate) use proxy::{Proxy, ProxyPlan, ProxyReport, listen};
-pub(crate) use tamper::{Fate, Spell, Tamper};
-pub(crate) use weather::{Front, Timer, Weather};

@@ -1,4 +1,4 @@
-//! A TCP proxy whose connections have weather: network faults for whatever speaks TCP.
+//! A TCP proxy: network faults for whatever speaks TCP.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -11,10 +11,10 @@ use std::sync::Arc;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinSet, LocalSet};
 
-use super::bell::Bell;
+use super::connection_fault::{ActiveFault, ConnectionFaults};
 use super::link::Link;
 use super::relay::{Passed, Relay};
-use super::weather::{Front, Weather};
+use super::wake_queue::WakeQueue;
 use crate::clock::{Monotonic, Pacer, Tick};
 use crate::fault::Effect;
 use crate::fault::{Draw, Fault, Schedule};
@@ -23,7 +23,7 @@ use crate::seed::Seed;
 /// How long a fault without a duration is on, nanoseconds: long enough to reach every connection, and for a reset to happen.
 const INSTANT_NS: u64 = 1_000_000;
 
-/// How often the clock is looked at in any case, nanoseconds: timers of the system know no further future.
+/// How often the clock is looked at in any rule, nanoseconds: timers of the system know no further future.
 const LONGEST_NAP_NS: u64 = 3_600_000_000_000;
 
 /// What a proxy is to do.
@@ -70,7 +70,7 @@ pub(crate) struct ProxyReport {
 #[derive(Debug)]
 pub(crate) struct Proxy {
     plan: ProxyPlan,
-    bell: Rc<Bell>,
+    wake_queue: Rc<WakeQueue>,
     tallies: Vec<Rc<Cell<u64>>>,
     /// Connections under way.
     live: RefCell<Vec<Live>>,
@@ -81,8 +81,8 @@ pub(crate) struct Proxy {
 #[derive(Debug)]
 struct Live {
     who: u32,
-    weather: Rc<Weather>,
-    /// When its weather changes next.
+    connection_faults: Rc<ConnectionFaults>,
+    /// When its faults change next.
     changes: Tick,
 }
 
@@ -100,9 +100,9 @@ impl Proxy {
             );
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
-        let bell = Rc::new(Bell::new(plan.clock));
+        let wake_queue = Rc::new(WakeQueue::new(plan.clock));
         let tallies = plan.faults.iter().map(|_| Rc::default()).collect();
-        Ok(Self { plan, bell, tallies, live: RefCell::default(), report: Rc::default() })
+        Ok(Self { plan, wake_queue, tallies, live: RefCell::default(), report: Rc::default() })
     }
 
     /// What it has done so far.
@@ -134,9 +134,9 @@ impl Proxy {
         loop {
             let now = self.plan.clock.now();
             self.change(now);
-            self.bell.ring(now);
+            self.wake_queue.ring(now);
             let changes = self.live.borrow().iter().map(|live| live.changes).min().unwrap_or(Tick::FAR);
-            let mut deadline = self.bell.next().min(changes).min(now.plus_ns(LONGEST_NAP_NS));
+            let mut deadline = self.wake_queue.next().min(changes).min(now.plus_ns(LONGEST_NAP_NS));
             let accepts = tasks.len() < self.plan.most.max(1) && breath_until <= now;
             if breath_until > now {
                 deadline = deadline.min(breath_until);
@@ -144,7 +144,7 @@ impl Proxy {
             tokio::select! {
                 biased;
                 () = &mut stop => return Ok(()),
-                () = self.bell.earlier() => {}
+                () = self.wake_queue.earlier() => {}
                 Some(ended) = tasks.join_next(), if !tasks.is_empty() => ended.into_iter().for_each(|who| self.ended(who)),
                 accepted = listener.accept(), if accepts => match accepted {
                     Ok((client, _)) => drop(tasks.spawn_local(self.begin(client))),
@@ -155,20 +155,21 @@ impl Proxy {
         }
     }
 
-    /// Gives a new connection its weather, before anything of it is passed on.
+    /// Gives a new connection its faults, before anything of it is passed on.
     fn begin(&self, client: TcpStream) -> impl Future<Output = u32> + use<> {
         let who = self.report.borrow().connections as u32;
         self.report.borrow_mut().connections += 1;
-        let timer = Rc::clone(&self.bell) as Rc<dyn super::Timer>;
-        let weather = Rc::new(Weather::new(timer, who, self.plan.seed, who));
-        let mut live = Live { who, weather: Rc::clone(&weather), changes: Tick::ZERO };
-        self.forecast(&mut live, self.plan.clock.now());
+        let timer = Rc::clone(&self.wake_queue) as Rc<dyn super::EngineTimer>;
+        let connection_faults = Rc::new(ConnectionFaults::new(timer, who, self.plan.seed, who));
+        let mut live = Live { who, connection_faults: Rc::clone(&connection_faults), changes: Tick::ZERO };
+        self.schedule_next(&mut live, self.plan.clock.now());
         self.live.borrow_mut().push(live);
-        let (upstream, bell, report) = (self.plan.upstream, Rc::clone(&self.bell), Rc::clone(&self.report));
+        let (upstream, wake_queue, report) =
+            (self.plan.upstream, Rc::clone(&self.wake_queue), Rc::clone(&self.report));
         async move {
-            let dialing = Link::dial(upstream, None, Some(weather));
-            if let Ok(link) = attended(&bell, who, pin!(dialing)).await {
-                serve(client, link, who, &bell, &report).await;
+            let dialing = Link::dial(upstream, None, Some(connection_faults));
+            if let Ok(link) = attended(&wake_queue, who, pin!(dialing)).await {
+                serve(client, link, who, &wake_queue, &report).await;
             } else {
                 report.borrow_mut().failed += 1;
                 // If it fails the client is gone as well.
@@ -179,22 +180,22 @@ impl Proxy {
     }
 
     fn ended(&self, who: u32) {
-        self.bell.forget(who);
+        self.wake_queue.forget(who);
         self.live.borrow_mut().retain(|live| live.who != who);
     }
 
-    /// Changes the weather of every connection for which it is time.
+    /// Changes the faults of every connection for which it is time.
     fn change(&self, now: Tick) {
         for live in self.live.borrow_mut().iter_mut().filter(|live| live.changes <= now) {
-            self.forecast(live, now);
-            self.bell.wake(live.who);
+            self.schedule_next(live, now);
+            self.wake_queue.wake(live.who);
         }
     }
 
-    /// Sets the weather of a connection at `now`, and when it changes next.
-    fn forecast(&self, live: &mut Live, now: Tick) {
+    /// Sets the faults of a connection at `now`, and when they change next.
+    fn schedule_next(&self, live: &mut Live, now: Tick) {
         let group = self.plan.group.max(1);
-        let mut fronts = Vec::new();
+        let mut active = Vec::new();
         live.changes = Tick::FAR;
         for ((number, fault), tally) in (0..).zip(&self.plan.faults).zip(&self.tallies) {
             let Some(schedule) = fault.schedule else { continue };
@@ -202,7 +203,7 @@ impl Proxy {
             let Some(rank) = draw.rank(live.who % group) else { continue };
             let (on, changes) = outlook(schedule, draw.lateness_ns(rank, fault.ramp_ns), now);
             live.changes = live.changes.min(changes);
-            fronts.extend(on.map(|(turn, since)| Front {
+            active.extend(on.map(|(turn, since)| ActiveFault {
                 fault: Arc::clone(fault),
                 number,
                 turn,
@@ -210,8 +211,8 @@ impl Proxy {
                 tally: Rc::clone(tally),
             }));
         }
-        if !fronts.is_empty() || !live.weather.is_fair() {
-            live.weather.set(fronts);
+        if !active.is_empty() || !live.connection_faults.is_clear() {
+            live.connection_faults.set(active);
         }
     }
 }
@@ -229,23 +230,29 @@ fn outlook(schedule: Schedule, late_ns: u64, now: Tick) -> (Option<(u32, Tick)>,
     (on, edges.filter(|edge| *edge > now).min().unwrap_or(Tick::FAR))
 }
 
-/// Polls `future` whenever the bell rings for `who`.
-async fn attended<F: Future + Unpin>(bell: &Bell, who: u32, mut future: F) -> F::Output {
+/// Polls `future` whenever the wake_queue rings for `who`.
+async fn attended<F: Future + Unpin>(wake_queue: &WakeQueue, who: u32, mut future: F) -> F::Output {
     poll_fn(|cx| {
-        bell.listen(who, cx);
+        wake_queue.listen(who, cx);
         Pin::new(&mut future).poll(cx)
     })
     .await
 }
 
 /// Passes on what comes until both sides have ended, and reports what passed as it does.
-async fn serve(client: TcpStream, link: Link, who: u32, bell: &Bell, report: &RefCell<ProxyReport>) {
+async fn serve(
+    client: TcpStream,
+    link: Link,
+    who: u32,
+    wake_queue: &WakeQueue,
+    report: &RefCell<ProxyReport>,
+) {
     // If it fails the client is gone, as reading will show.
     let _ = client.set_nodelay(true);
     let mut relay = Relay::new(client, link);
     let mut before = Passed::default();
     poll_fn(|cx| {
-        bell.listen(who, cx);
+        wake_queue.listen(who, cx);
         let polled = relay.poll(cx);
         let passed = relay.passed();
         let sum = &mut report.borrow_mut().passed;

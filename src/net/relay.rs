@@ -44,7 +44,7 @@ impl Relay {
     }
 
     /// Copies until both sides have ended; ready when there is nothing left to do. To be polled by one task, which the
-    /// weather of the link has to wake.
+    /// faults of the link have to wake.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Self { client, link, up, down } = self;
         let Some(socket) = client else { return Poll::Ready(()) };

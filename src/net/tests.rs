@@ -52,7 +52,7 @@ struct Hands {
     ordered: RefCell<Vec<Tick>>,
 }
 
-impl Timer for Hands {
+impl EngineTimer for Hands {
     fn now(&self) -> Tick {
         self.now.get()
     }
@@ -62,30 +62,35 @@ impl Timer for Hands {
     }
 }
 
-struct Sky {
+struct FaultHarness {
     hands: Rc<Hands>,
-    weather: Rc<Weather>,
+    faults: Rc<ConnectionFaults>,
     tally: Rc<Cell<u64>>,
     listener: TcpListener,
 }
 
-impl Sky {
+impl FaultHarness {
     async fn new() -> Self {
         let hands = Rc::<Hands>::default();
-        let timer = Rc::clone(&hands) as Rc<dyn Timer>;
+        let timer = Rc::clone(&hands) as Rc<dyn EngineTimer>;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-        Self { hands, weather: Rc::new(Weather::new(timer, 0, Seed(1), 7)), tally: Rc::default(), listener }
+        Self {
+            hands,
+            faults: Rc::new(ConnectionFaults::new(timer, 0, Seed(1), 7)),
+            tally: Rc::default(),
+            listener,
+        }
     }
 
     fn set(&self, faults: &[Fault]) {
-        let front = |(number, fault): (u16, &Fault)| Front {
+        let front = |(number, fault): (u16, &Fault)| ActiveFault {
             fault: Arc::new(fault.clone()),
             number,
             turn: 0,
             since: self.hands.now.get(),
             tally: Rc::clone(&self.tally),
         };
-        self.weather.set((0..).zip(faults).map(front).collect());
+        self.faults.set((0..).zip(faults).map(front).collect());
     }
 
     fn on(&self, direction: Direction, kind: ToxicKind) {
@@ -97,7 +102,7 @@ impl Sky {
     }
 
     async fn dial(&self) -> io::Result<Link> {
-        Link::dial(self.listener.local_addr().unwrap(), None, Some(Rc::clone(&self.weather))).await
+        Link::dial(self.listener.local_addr().unwrap(), None, Some(Rc::clone(&self.faults))).await
     }
 
     async fn pair(&self) -> (Link, TcpStream) {
@@ -150,19 +155,19 @@ fn kind<T: std::fmt::Debug>(result: io::Result<T>) -> io::ErrorKind {
 fn an_idle_link_is_small_and_fair_weather_leaves_nothing_behind() {
     assert!(size_of::<Link>() <= 96, "{}", size_of::<Link>());
     block_on(async {
-        let sky = Sky::new().await;
-        let (mut link, mut peer) = sky.pair().await;
-        assert!(link.is_fair());
+        let harness = FaultHarness::new().await;
+        let (mut link, mut peer) = harness.pair().await;
+        assert!(link.is_clear());
         link.write_all(b"one").await.unwrap();
         assert_eq!(heard(&mut peer).await.unwrap(), b"one");
-        sky.on(Direction::Both, latency(40));
-        assert!(!link.is_fair());
+        harness.on(Direction::Both, latency(40));
+        assert!(!link.is_clear());
         link.write_all(b"two").await.unwrap();
         assert_eq!(heard(&mut peer).await, None);
         // What is on its way arrives when the fault ends.
-        sky.set(&[]);
+        harness.set(&[]);
         nudge(&mut link).await;
-        assert!(link.is_fair());
+        assert!(link.is_clear());
         assert_eq!(heard(&mut peer).await.unwrap(), b"two");
     });
 }
@@ -170,27 +175,27 @@ fn an_idle_link_is_small_and_fair_weather_leaves_nothing_behind() {
 #[test]
 fn latency_delays_both_ways_and_every_pipelined_message_by_the_same() {
     block_on(async {
-        let sky = Sky::new().await;
-        let (mut link, mut peer) = sky.pair().await;
-        sky.on(Direction::Both, latency(100));
+        let harness = FaultHarness::new().await;
+        let (mut link, mut peer) = harness.pair().await;
+        harness.on(Direction::Both, latency(100));
         for _ in 0..5 {
             link.write_all(b"ping").await.unwrap();
         }
-        assert_eq!(*sky.hands.ordered.borrow(), [Tick(100 * MS)]);
+        assert_eq!(*harness.hands.ordered.borrow(), [Tick(100 * MS)]);
         assert_eq!(heard(&mut peer).await, None);
-        sky.pass(100);
+        harness.pass(100);
         nudge(&mut link).await;
         assert_eq!(heard(&mut peer).await.unwrap(), b"pingpingpingpingping");
         peer.write_all(b"pong").await.unwrap();
         assert!(told(&mut link).await.is_none());
-        sky.pass(99);
+        harness.pass(99);
         assert!(told(&mut link).await.is_none());
-        sky.pass(1);
+        harness.pass(1);
         assert_eq!(told(&mut link).await.unwrap().unwrap(), b"pong");
         // The end of the stream is as late as any byte.
         peer.shutdown().await.unwrap();
         assert!(told(&mut link).await.is_none());
-        sky.pass(100);
+        harness.pass(100);
         assert_eq!(told(&mut link).await.unwrap().unwrap(), b"");
         assert_eq!(told(&mut link).await.unwrap().unwrap(), b"");
     });
@@ -199,14 +204,14 @@ fn latency_delays_both_ways_and_every_pipelined_message_by_the_same() {
 #[test]
 fn a_vectored_write_is_one_message() {
     block_on(async {
-        let sky = Sky::new().await;
-        let (mut link, mut peer) = sky.pair().await;
-        sky.on(Direction::Up, ToxicKind::Slicer { mean: 6, spread: 0, gap: Span::from_ms(1) });
+        let harness = FaultHarness::new().await;
+        let (mut link, mut peer) = harness.pair().await;
+        harness.on(Direction::Up, ToxicKind::Slicer { mean: 6, spread: 0, gap: Span::from_ms(1) });
         let bufs = [io::IoSlice::new(b"abc"), io::IoSlice::new(b"defgh")];
         let size = poll_fn(|cx| Pin::new(&mut link).poll_write_vectored(cx, &bufs)).await.unwrap();
         assert_eq!(size, 8);
         assert_eq!(heard(&mut peer).await.unwrap(), b"abcdef");
-        sky.pass(1);
+        harness.pass(1);
         nudge(&mut link).await;
         assert_eq!(heard(&mut peer).await.unwrap(), b"gh");
     });
@@ -215,20 +220,20 @@ fn a_vectored_write_is_one_message() {
 #[test]
 fn a_reset_is_seen_by_both_sides() {
     block_on(async {
-        let sky = Sky::new().await;
-        let (mut link, mut peer) = sky.pair().await;
+        let harness = FaultHarness::new().await;
+        let (mut link, mut peer) = harness.pair().await;
         let after = Some(Span::from_ms(500));
-        sky.on(Direction::Both, ToxicKind::Reset { after, chance: 0.0 });
+        harness.on(Direction::Both, ToxicKind::Reset { after, chance: 0.0 });
         link.write_all(b"still well").await.unwrap();
         assert_eq!(heard(&mut peer).await.unwrap(), b"still well");
-        sky.pass(500);
+        harness.pass(500);
         assert_eq!(kind(link.read(&mut [0]).await), io::ErrorKind::ConnectionReset);
         assert_eq!(kind(link.write(b"x").await), io::ErrorKind::ConnectionReset);
         assert!(is_reset(&mut peer).await);
-        assert_eq!(sky.tally.get(), 1);
+        assert_eq!(harness.tally.get(), 1);
 
-        let (mut link, mut peer) = sky.pair().await;
-        sky.on(Direction::Up, ToxicKind::Reset { after: None, chance: 1.0 });
+        let (mut link, mut peer) = harness.pair().await;
+        harness.on(Direction::Up, ToxicKind::Reset { after: None, chance: 1.0 });
         assert_eq!(kind(link.write(b"x").await), io::ErrorKind::ConnectionReset);
         assert!(is_reset(&mut peer).await);
     });
@@ -237,13 +242,13 @@ fn a_reset_is_seen_by_both_sides() {
 #[test]
 fn a_device_can_be_abrupt() {
     block_on(async {
-        let sky = Sky::new().await;
-        let (mut link, mut peer) = sky.pair().await;
+        let harness = FaultHarness::new().await;
+        let (mut link, mut peer) = harness.pair().await;
         link.abort();
         assert!(is_reset(&mut peer).await);
         assert_eq!(kind(link.read(&mut [0]).await), io::ErrorKind::ConnectionReset);
-        let socket = TcpStream::connect(sky.listener.local_addr().unwrap()).await.unwrap();
-        let mut peer = sky.listener.accept().await.unwrap().0;
+        let socket = TcpStream::connect(harness.listener.local_addr().unwrap()).await.unwrap();
+        let mut peer = harness.listener.accept().await.unwrap().0;
         Link::from_socket(socket, None).abort();
         assert!(is_reset(&mut peer).await);
     });
@@ -252,14 +257,14 @@ fn a_device_can_be_abrupt() {
 #[test]
 fn a_reset_by_the_peer_comes_through() {
     block_on(async {
-        let sky = Sky::new().await;
-        let (mut link, peer) = sky.pair().await;
-        sky.on(Direction::Down, latency(10));
+        let harness = FaultHarness::new().await;
+        let (mut link, peer) = harness.pair().await;
+        harness.on(Direction::Down, latency(10));
         assert!(told(&mut link).await.is_none());
         peer.set_zero_linger().unwrap();
         drop(peer);
         assert!(told(&mut link).await.is_none());
-        sky.pass(10);
+        harness.pass(10);
         assert_eq!(kind(told(&mut link).await.unwrap()), io::ErrorKind::ConnectionReset);
     });
 }
@@ -267,37 +272,37 @@ fn a_reset_by_the_peer_comes_through() {
 #[test]
 fn a_blackhole_leaves_both_sides_in_the_dark_until_it_ends() {
     block_on(async {
-        let sky = Sky::new().await;
-        let (mut link, mut peer) = sky.pair().await;
-        sky.on(Direction::Both, ToxicKind::Blackhole);
+        let harness = FaultHarness::new().await;
+        let (mut link, mut peer) = harness.pair().await;
+        harness.on(Direction::Both, ToxicKind::Blackhole);
         link.write_all(b"into the void").await.unwrap();
         peer.write_all(b"from the void").await.unwrap();
         assert!(told(&mut link).await.is_none());
         assert_eq!(heard(&mut peer).await, None);
-        sky.pass(60_000);
+        harness.pass(60_000);
         assert!(told(&mut link).await.is_none());
-        sky.set(&[]);
+        harness.set(&[]);
         assert_eq!(kind(link.read(&mut [0]).await), io::ErrorKind::ConnectionReset);
         assert!(is_reset(&mut peer).await);
 
         // A connection that lost nothing goes on.
-        let (mut link, mut peer) = sky.pair().await;
-        sky.on(Direction::Both, ToxicKind::Blackhole);
+        let (mut link, mut peer) = harness.pair().await;
+        harness.on(Direction::Both, ToxicKind::Blackhole);
         nudge(&mut link).await;
-        sky.set(&[]);
+        harness.set(&[]);
         link.write_all(b"well").await.unwrap();
         assert_eq!(heard(&mut peer).await.unwrap(), b"well");
-        assert!(link.is_fair());
+        assert!(link.is_clear());
     });
 }
 
 #[test]
 fn a_device_that_gives_up_leaves_its_peer_half_open() {
     block_on(async {
-        let sky = Sky::new().await;
+        let harness = FaultHarness::new().await;
         for (toxic, abrupt) in [(ToxicKind::Blackhole, false), (ToxicKind::Partition, true)] {
-            let (mut link, mut peer) = sky.pair().await;
-            sky.on(Direction::Both, toxic);
+            let (mut link, mut peer) = harness.pair().await;
+            harness.on(Direction::Both, toxic);
             link.write_all(b"unheard").await.unwrap();
             if abrupt {
                 link.abort();
@@ -305,19 +310,19 @@ fn a_device_that_gives_up_leaves_its_peer_half_open() {
             drop(link);
             assert_eq!(heard(&mut peer).await, None);
             // Another fault that ends changes nothing.
-            sky.weather.set(sky.weather.fronts());
+            harness.faults.set(harness.faults.active());
             assert_eq!(heard(&mut peer).await, None);
-            sky.set(&[]);
+            harness.set(&[]);
             let mut end = Vec::new();
             assert_eq!(kind(peer.read_to_end(&mut end).await), io::ErrorKind::ConnectionReset);
         }
         // What a partition held is delivered, and then the end.
-        let (mut link, mut peer) = sky.pair().await;
-        sky.on(Direction::Both, ToxicKind::Partition);
+        let (mut link, mut peer) = harness.pair().await;
+        harness.on(Direction::Both, ToxicKind::Partition);
         link.write_all(b"late").await.unwrap();
         drop(link);
         assert_eq!(heard(&mut peer).await, None);
-        sky.set(&[]);
+        harness.set(&[]);
         assert_eq!(heard(&mut peer).await.unwrap(), b"late");
         assert_eq!(heard(&mut peer).await.unwrap(), b"");
     });
@@ -326,16 +331,16 @@ fn a_device_that_gives_up_leaves_its_peer_half_open() {
 #[test]
 fn a_partition_holds_bytes_and_new_connections() {
     block_on(async {
-        let sky = Sky::new().await;
-        let (mut link, mut peer) = sky.pair().await;
-        sky.on(Direction::Both, ToxicKind::Partition);
+        let harness = FaultHarness::new().await;
+        let (mut link, mut peer) = harness.pair().await;
+        harness.on(Direction::Both, ToxicKind::Partition);
         link.write_all(b"up").await.unwrap();
         peer.write_all(b"down").await.unwrap();
-        let mut dialing = Box::pin(sky.dial());
+        let mut dialing = Box::pin(harness.dial());
         let mut dialed = poll_fn(|cx| Poll::Ready(dialing.as_mut().poll(cx))).await;
         assert!(dialed.is_pending() && told(&mut link).await.is_none());
         assert_eq!(heard(&mut peer).await, None);
-        sky.set(&[]);
+        harness.set(&[]);
         assert_eq!(told(&mut link).await.unwrap().unwrap(), b"down");
         assert_eq!(heard(&mut peer).await.unwrap(), b"up");
         while dialed.is_pending() {
@@ -349,9 +354,9 @@ fn a_partition_holds_bytes_and_new_connections() {
 #[test]
 fn a_one_way_partition_lets_the_other_way_pass() {
     block_on(async {
-        let sky = Sky::new().await;
-        let (mut link, mut peer) = sky.pair().await;
-        sky.on(Direction::Up, ToxicKind::Partition);
+        let harness = FaultHarness::new().await;
+        let (mut link, mut peer) = harness.pair().await;
+        harness.on(Direction::Up, ToxicKind::Partition);
         link.write_all(b"up").await.unwrap();
         peer.write_all(b"down").await.unwrap();
         assert_eq!(told(&mut link).await.unwrap().unwrap(), b"down");
@@ -362,35 +367,35 @@ fn a_one_way_partition_lets_the_other_way_pass() {
 #[test]
 fn connections_are_refused_slowed_or_accepted_into_silence() {
     block_on(async {
-        let sky = Sky::new().await;
-        sky.on(Direction::Both, ToxicKind::Refuse);
-        assert_eq!(kind(sky.dial().await), io::ErrorKind::ConnectionRefused);
-        assert_eq!(sky.tally.get(), 1);
+        let harness = FaultHarness::new().await;
+        harness.on(Direction::Both, ToxicKind::Refuse);
+        assert_eq!(kind(harness.dial().await), io::ErrorKind::ConnectionRefused);
+        assert_eq!(harness.tally.get(), 1);
 
         let delay = Delay { law: DelayLaw::Constant(Span::from_ms(700)), correlation: 0.0 };
-        sky.set(&[fault(vec![
+        harness.set(&[fault(vec![
             toxic(Direction::Both, ToxicKind::SlowConnect(delay)),
             toxic(Direction::Both, latency(50)),
         ])]);
-        let mut dialing = Box::pin(sky.dial());
+        let mut dialing = Box::pin(harness.dial());
         assert!(poll_fn(|cx| Poll::Ready(dialing.as_mut().poll(cx))).await.is_pending());
-        assert_eq!(*sky.hands.ordered.borrow(), [Tick(800 * MS)]);
-        sky.pass(799);
+        assert_eq!(*harness.hands.ordered.borrow(), [Tick(800 * MS)]);
+        harness.pass(799);
         assert!(poll_fn(|cx| Poll::Ready(dialing.as_mut().poll(cx))).await.is_pending());
-        sky.pass(1);
+        harness.pass(1);
         drop(dialing.await.unwrap());
-        drop(sky.listener.accept().await.unwrap());
+        drop(harness.listener.accept().await.unwrap());
 
-        sky.set(&[]);
-        let (mut old, mut old_peer) = sky.pair().await;
-        sky.pass(1);
-        sky.on(Direction::Both, ToxicKind::Hang);
-        let (mut link, mut peer) = sky.pair().await;
+        harness.set(&[]);
+        let (mut old, mut old_peer) = harness.pair().await;
+        harness.pass(1);
+        harness.on(Direction::Both, ToxicKind::Hang);
+        let (mut link, mut peer) = harness.pair().await;
         old.write_all(b"as ever").await.unwrap();
         link.write_all(b"anyone?").await.unwrap();
         assert_eq!(heard(&mut old_peer).await.unwrap(), b"as ever");
         assert_eq!(heard(&mut peer).await, None);
-        sky.set(&[]);
+        harness.set(&[]);
         assert_eq!(kind(link.read(&mut [0]).await), io::ErrorKind::ConnectionReset);
         assert!(is_reset(&mut peer).await);
     });
@@ -399,10 +404,10 @@ fn connections_are_refused_slowed_or_accepted_into_silence() {
 #[test]
 fn a_limit_ends_the_connection_after_its_last_byte() {
     block_on(async {
-        let sky = Sky::new().await;
+        let harness = FaultHarness::new().await;
         let limit = |ending| ToxicKind::Limit { size: ByteSize(1_000), ending };
-        let (mut link, mut peer) = sky.pair().await;
-        sky.on(Direction::Up, limit(Ending::Fin));
+        let (mut link, mut peer) = harness.pair().await;
+        harness.on(Direction::Up, limit(Ending::Fin));
         // The write that reaches the limit may tell of it already.
         let _ = link.write(&[1; 1_500]).await;
         let mut bytes = Vec::new();
@@ -411,9 +416,9 @@ fn a_limit_ends_the_connection_after_its_last_byte() {
         assert_eq!(link.read(&mut [0]).await.unwrap(), 0);
         assert_eq!(kind(link.write(b"x").await), io::ErrorKind::BrokenPipe);
 
-        sky.set(&[]);
-        let (mut link, mut peer) = sky.pair().await;
-        sky.on(Direction::Down, limit(Ending::Reset));
+        harness.set(&[]);
+        let (mut link, mut peer) = harness.pair().await;
+        harness.on(Direction::Down, limit(Ending::Reset));
         peer.write_all(&[2; 1_500]).await.unwrap();
         let mut bytes = Vec::new();
         assert_eq!(kind(link.read_to_end(&mut bytes).await), io::ErrorKind::ConnectionReset);
@@ -425,11 +430,11 @@ fn a_limit_ends_the_connection_after_its_last_byte() {
 #[test]
 fn a_half_closed_device_still_listens() {
     block_on(async {
-        let sky = Sky::new().await;
-        let (mut link, mut peer) = sky.pair().await;
-        sky.on(Direction::Both, ToxicKind::HalfClose { after: Span::from_ms(10) });
+        let harness = FaultHarness::new().await;
+        let (mut link, mut peer) = harness.pair().await;
+        harness.on(Direction::Both, ToxicKind::HalfClose { after: Span::from_ms(10) });
         link.write_all(b"last").await.unwrap();
-        sky.pass(10);
+        harness.pass(10);
         nudge(&mut link).await;
         let mut bytes = Vec::new();
         peer.read_to_end(&mut bytes).await.unwrap();
@@ -437,26 +442,26 @@ fn a_half_closed_device_still_listens() {
         assert_eq!(kind(link.write(b"x").await), io::ErrorKind::BrokenPipe);
         peer.write_all(b"heard").await.unwrap();
         assert_eq!(told(&mut link).await.unwrap().unwrap(), b"heard");
-        assert_eq!(sky.tally.get(), 1);
-        // Once is enough, even if the weather changes.
-        sky.weather.set(sky.weather.fronts());
+        assert_eq!(harness.tally.get(), 1);
+        // Once is enough, even if the faults change.
+        harness.faults.set(harness.faults.active());
         nudge(&mut link).await;
-        assert_eq!(sky.tally.get(), 1);
+        assert_eq!(harness.tally.get(), 1);
     });
 }
 
 #[test]
 fn a_slow_close_is_slow_and_comes_after_the_bytes() {
     block_on(async {
-        let sky = Sky::new().await;
-        let (mut link, mut peer) = sky.pair().await;
-        sky.on(Direction::Up, ToxicKind::SlowClose { delay: Span::from_ms(250) });
+        let harness = FaultHarness::new().await;
+        let (mut link, mut peer) = harness.pair().await;
+        harness.on(Direction::Up, ToxicKind::SlowClose { delay: Span::from_ms(250) });
         link.write_all(b"bye").await.unwrap();
         let shut = poll_fn(|cx| Poll::Ready(Pin::new(&mut link).poll_shutdown(cx))).await;
         assert!(shut.is_pending());
         assert_eq!(heard(&mut peer).await.unwrap(), b"bye");
         assert_eq!(heard(&mut peer).await, None);
-        sky.pass(250);
+        harness.pass(250);
         link.shutdown().await.unwrap();
         assert_eq!(heard(&mut peer).await.unwrap(), b"");
     });
@@ -465,12 +470,12 @@ fn a_slow_close_is_slow_and_comes_after_the_bytes() {
 #[test]
 fn a_fault_for_new_connections_spares_old_ones() {
     block_on(async {
-        let sky = Sky::new().await;
-        let (mut old, mut old_peer) = sky.pair().await;
-        sky.pass(1);
+        let harness = FaultHarness::new().await;
+        let (mut old, mut old_peer) = harness.pair().await;
+        harness.pass(1);
         let hits = toxic(Direction::Both, ToxicKind::Reset { after: None, chance: 1.0 });
-        sky.set(&[Fault { new_only: true, ..fault(vec![hits]) }]);
-        let (mut new, _peer) = sky.pair().await;
+        harness.set(&[Fault { new_only: true, ..fault(vec![hits]) }]);
+        let (mut new, _peer) = harness.pair().await;
         old.write_all(b"well").await.unwrap();
         assert_eq!(heard(&mut old_peer).await.unwrap(), b"well");
         assert_eq!(kind(new.write(b"x").await), io::ErrorKind::ConnectionReset);
@@ -480,9 +485,9 @@ fn a_fault_for_new_connections_spares_old_ones() {
 #[test]
 fn a_dropped_link_with_undelivered_bytes_is_no_orderly_end() {
     block_on(async {
-        let sky = Sky::new().await;
-        let (mut link, mut peer) = sky.pair().await;
-        sky.on(Direction::Up, latency(100));
+        let harness = FaultHarness::new().await;
+        let (mut link, mut peer) = harness.pair().await;
+        harness.on(Direction::Up, latency(100));
         link.write_all(b"half a mess").await.unwrap();
         drop(link);
         assert!(is_reset(&mut peer).await);
@@ -492,9 +497,9 @@ fn a_dropped_link_with_undelivered_bytes_is_no_orderly_end() {
 #[test]
 fn a_full_pipe_holds_the_writer_back_until_there_is_room() {
     block_on(async {
-        let sky = Sky::new().await;
-        let (mut link, mut peer) = sky.pair().await;
-        sky.on(Direction::Up, ToxicKind::Partition);
+        let harness = FaultHarness::new().await;
+        let (mut link, mut peer) = harness.pair().await;
+        harness.on(Direction::Up, ToxicKind::Partition);
         let mut sent = 0;
         loop {
             let wrote = poll_fn(|cx| Poll::Ready(Pin::new(&mut link).poll_write(cx, &[5; 10_000]))).await;
@@ -502,7 +507,7 @@ fn a_full_pipe_holds_the_writer_back_until_there_is_room() {
             sent += wrote.unwrap();
         }
         assert_eq!(sent, 256 * 1_024);
-        sky.set(&[]);
+        harness.set(&[]);
         let writing = async {
             link.write_all(&[6; 10_000]).await.unwrap();
             link.shutdown().await.unwrap();
@@ -518,19 +523,19 @@ fn streams_are_the_same_for_the_same_device_and_connection() {
     block_on(async {
         let mut seen = Vec::new();
         for _ in 0..2 {
-            let sky = Sky::new().await;
+            let harness = FaultHarness::new().await;
             let law = DelayLaw::Normal { mean: Span::from_ms(100), jitter: Span::from_ms(20) };
-            sky.on(Direction::Up, ToxicKind::Latency(Delay { law, correlation: 0.5 }));
-            sky.pass(10_000);
-            let socket = TcpStream::connect(sky.listener.local_addr().unwrap()).await.unwrap();
-            let _peer = sky.listener.accept().await.unwrap();
-            let mut link = Link::from_socket(socket, Some(Rc::clone(&sky.weather)));
+            harness.on(Direction::Up, ToxicKind::Latency(Delay { law, correlation: 0.5 }));
+            harness.pass(10_000);
+            let socket = TcpStream::connect(harness.listener.local_addr().unwrap()).await.unwrap();
+            let _peer = harness.listener.accept().await.unwrap();
+            let mut link = Link::from_socket(socket, Some(Rc::clone(&harness.faults)));
             for _ in 0..20 {
                 link.write_all(b"m").await.unwrap();
-                sky.pass(1_000);
+                harness.pass(1_000);
                 nudge(&mut link).await;
             }
-            let ordered = sky.hands.ordered.borrow().clone();
+            let ordered = harness.hands.ordered.borrow().clone();
             assert_eq!(ordered.len(), 20);
             seen.push(ordered);
         }

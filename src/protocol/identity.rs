@@ -4,8 +4,8 @@ use std::fmt;
 use std::net::IpAddr;
 use std::rc::Rc;
 
-use super::Suspended;
-use crate::net::Weather;
+use super::SessionState;
+use crate::net::ConnectionFaults;
 use crate::record::Qos;
 
 /// What one device presents and asks for, as it stands at one connection attempt.
@@ -42,9 +42,9 @@ pub struct Identity {
     /// MQTT topic filter under which verdicts and replies arrive; `None` for `devices/<device>/verdicts`.
     pub reply_topic: Option<String>,
     /// What acts on its connections; `None`: nothing ever will.
-    pub weather: Option<Rc<Weather>>,
+    pub faults: Option<Rc<ConnectionFaults>>,
     /// What was in flight when its last MQTT connection ended, to be taken up again by this one.
-    pub resume: Option<Suspended>,
+    pub resume: Option<SessionState>,
 }
 
 impl Identity {
@@ -62,7 +62,7 @@ impl Identity {
             will: None,
             source: None,
             reply_topic: None,
-            weather: None,
+            faults: None,
             resume: None,
         }
     }
@@ -82,7 +82,7 @@ impl fmt::Debug for Identity {
             will,
             source,
             reply_topic,
-            weather: _,
+            faults: _,
             resume,
         } = self;
         let names: Vec<_> = headers.iter().map(|(name, _)| name).collect();

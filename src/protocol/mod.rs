@@ -5,28 +5,28 @@
 
 mod buffer;
 pub mod control;
+mod correlator;
 mod endpoint;
 mod failure;
-mod flow;
+#[cfg(test)]
+mod fault_harness;
+mod fault_injector;
 #[cfg(fuzzing)]
 pub mod fuzz;
-mod gate;
+mod hold_queue;
 mod http;
 mod identity;
 #[cfg(feature = "internals")]
 pub mod internals;
-mod judge;
-mod limbo;
+mod keep_alive;
 mod mqtt;
 mod note;
-mod pulse;
+mod pipeline;
 mod scarcity;
 #[cfg(any(test, fuzzing, feature = "internals"))]
 mod script;
 mod session;
 mod settings;
-#[cfg(test)]
-mod sky;
 mod status;
 mod verdict;
 mod ws;
@@ -36,7 +36,7 @@ pub(crate) use endpoint::{EndpointError, free_ports};
 pub use failure::Failure;
 pub(crate) use identity::Login;
 pub use identity::{Identity, Message, Will};
-pub use mqtt::Suspended;
+pub use mqtt::SessionState;
 pub use note::Unmatched;
 pub use session::{Answer, Event, Session};
 pub use settings::{Correlation, HttpSettings, MqttSettings, Settings};

@@ -2,12 +2,12 @@
 
 use std::task::{Context, Poll};
 
-use super::gate::{self, Gate};
+use super::fault_injector::{self, FaultInjector};
 use super::http::Http;
 use super::mqtt::Mqtt;
 use super::note::{self, Notes, Unmatched};
 use super::ws::Ws;
-use super::{Endpoint, Failure, Identity, Message, Settings, Suspended};
+use super::{Endpoint, Failure, Identity, Message, SessionState, Settings};
 use crate::net::Link;
 use crate::record::{ErrorKind, Protocol, Reason, Stages, Traffic};
 
@@ -51,11 +51,11 @@ pub enum Answer {
 #[derive(Debug)]
 pub enum Session {
     /// HTTP/1.1.
-    Http(Box<Gate<Http>>),
+    Http(Box<FaultInjector<Http>>),
     /// WebSocket.
-    Ws(Box<Gate<Ws>>),
+    Ws(Box<FaultInjector<Ws>>),
     /// MQTT 3.1.1.
-    Mqtt(Box<Gate<Mqtt>>),
+    Mqtt(Box<FaultInjector<Mqtt>>),
 }
 
 impl Session {
@@ -70,7 +70,7 @@ impl Session {
         settings: &Settings,
         identity: &Identity,
     ) -> Result<Self, Failure> {
-        let dialing = Link::dial(endpoint.address(), identity.source, identity.weather.clone());
+        let dialing = Link::dial(endpoint.address(), identity.source, identity.faults.clone());
         let link = dialing.await.map_err(|error| {
             endpoint.scarcity().note(&error);
             Failure::io(&error)
@@ -89,19 +89,19 @@ impl Session {
         settings: &Settings,
         identity: &Identity,
     ) -> Result<Self, Failure> {
-        let tamper = gate::tamper(identity);
+        let message_faults = fault_injector::message_faults(identity);
         Ok(match endpoint.protocol() {
             Protocol::Http => {
                 let http = Http::new(link, endpoint, settings, identity)?;
-                Self::Http(Box::new(Gate::new(http, tamper, settings)))
+                Self::Http(Box::new(FaultInjector::new(http, message_faults, settings)))
             }
             Protocol::Ws => {
                 let ws = Ws::open(link, endpoint, settings, identity).await?;
-                Self::Ws(Box::new(Gate::new(ws, tamper, settings)))
+                Self::Ws(Box::new(FaultInjector::new(ws, message_faults, settings)))
             }
             Protocol::Mqtt => {
                 let mqtt = Mqtt::open(link, endpoint, settings, identity).await?;
-                Self::Mqtt(Box::new(Gate::new(mqtt, tamper, settings)))
+                Self::Mqtt(Box::new(FaultInjector::new(mqtt, message_faults, settings)))
             }
         })
     }
@@ -198,7 +198,7 @@ impl Session {
     ///
     /// With it the broker and the next connection complete every exchange of `QoS` 1 and 2, as MQTT 3.1.1 §4.4 demands; the
     /// sender's part is to keep in flight the readings that were under way.
-    pub fn suspend(self) -> Option<Suspended> {
+    pub fn suspend(self) -> Option<SessionState> {
         let Self::Mqtt(session) = self else { return None };
         let (session, unsent, untold) = session.into_parts();
         session.suspend(unsent, untold)
@@ -275,8 +275,12 @@ mod tests {
     #[test]
     fn an_idle_session_is_small() {
         // Buffers come on top: at most 1 KiB each way when idle, and 4 KiB more for WebSocket.
-        let sizes =
-            [size_of::<Session>(), size_of::<Gate<Http>>(), size_of::<Gate<Mqtt>>(), size_of::<Gate<Ws>>()];
+        let sizes = [
+            size_of::<Session>(),
+            size_of::<FaultInjector<Http>>(),
+            size_of::<FaultInjector<Mqtt>>(),
+            size_of::<FaultInjector<Ws>>(),
+        ];
         assert!(sizes.iter().zip([16, 432, 448, 512]).all(|(size, limit)| *size <= limit), "{sizes:?}");
     }
 }

@@ -34,17 +34,17 @@ pub(in crate::net) struct Spec<'a> {
 #[derive(Debug)]
 pub(super) struct Rule {
     pub(super) key: Key,
-    pub(super) law: Law,
+    pub(super) law: ToxicState,
     tally: Rc<Cell<u64>>,
 }
 
 impl Rule {
     /// `None` if the toxic does nothing to bytes on their way. `stream` gives its random stream.
     pub(super) fn new(spec: &Spec<'_>, now: Tick, stream: impl FnOnce() -> Stream) -> Option<Self> {
-        let law = Law::new(spec.kind, now, stream)?;
+        let law = ToxicState::new(spec.kind, now, stream)?;
         let rule = Self { key: spec.key, law, tally: Rc::clone(spec.tally) };
         // Otherwise counted when the last byte passes.
-        rule.acted(u64::from(matches!(rule.law, Law::Limit { left: 0, .. })));
+        rule.acted(u64::from(matches!(rule.law, ToxicState::Limit { left: 0, .. })));
         Some(rule)
     }
 
@@ -56,7 +56,7 @@ impl Rule {
 
 /// What a rule does. Those with a random stream are large, and few.
 #[derive(Debug)]
-pub(super) enum Law {
+pub(super) enum ToxicState {
     Lag(Box<Lag>),
     Fading(Box<Fading>),
     Corruption(Box<Corruption>),
@@ -78,7 +78,7 @@ pub(super) enum Law {
     SlowClose(u64),
 }
 
-impl Law {
+impl ToxicState {
     fn new(kind: &ToxicKind, now: Tick, stream: impl FnOnce() -> Stream) -> Option<Self> {
         Some(match kind {
             ToxicKind::Latency(delay) => Self::Lag(Box::new(Lag::new(delay.clone(), stream()))),

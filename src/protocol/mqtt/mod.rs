@@ -4,12 +4,12 @@ mod inflight;
 #[cfg(test)]
 mod oracle;
 mod packet;
+mod packet_fault;
 #[cfg(test)]
 mod reply;
 #[cfg(test)]
 mod resumption;
-mod snag;
-mod suspended;
+mod session_state;
 #[cfg(test)]
 mod tests;
 mod topic;
@@ -25,17 +25,17 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use self::inflight::Progress;
 use self::packet::{Ack, Inbound, Publish};
-use self::snag::Snags;
-pub use self::suspended::Suspended;
-use self::suspended::{Homecoming, State};
+use self::packet_fault::PacketFaults;
+pub use self::session_state::SessionState;
+use self::session_state::{ResumeGuard, State};
 use self::topic::Topics;
 use super::buffer::{Inbox, Outbox};
-use super::flow::Flow;
-use super::judge::{Judge, Judgement};
+use super::correlator::{Correlator, Match};
+use super::keep_alive::KeepAlive;
 use super::note::Notes;
-use super::pulse::Pulse;
+use super::pipeline::Pipeline;
 use super::verdict::Reply;
-use super::{Endpoint, Event, Failure, Identity, Message, MqttSettings, Settings, gate};
+use super::{Endpoint, Event, Failure, Identity, Message, MqttSettings, Settings, fault_injector};
 use crate::net::Link;
 use crate::record::{Close, Qos};
 
@@ -49,16 +49,16 @@ pub struct Mqtt<S = Link> {
     stream: S,
     outbox: Outbox,
     inbox: Inbox,
-    judge: Judge,
+    correlator: Correlator,
     topics: Topics,
     settings: MqttSettings,
     /// An acknowledgement closes its reading.
     closes_by_ack: bool,
     /// What outlives the connection, if the broker keeps the session.
     state: State,
-    flow: Flow,
-    pulse: Pulse,
-    snags: Option<Snags>,
+    pipeline: Pipeline,
+    keep_alive: KeepAlive,
+    packet_faults: Option<PacketFaults>,
     leaving: bool,
 }
 
@@ -67,7 +67,7 @@ pub struct Mqtt<S = Link> {
 enum Received {
     Connack { code: ConnectReturnCode, present: bool },
     Suback { pid: u16, granted: bool },
-    Publish { qos: Qos, pid: u16, judgement: Option<Judgement> },
+    Publish { qos: Qos, pid: u16, matched: Option<Match> },
     Ack(Ack, u16),
     Pingresp,
 }
@@ -90,11 +90,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
         if code != ConnectReturnCode::Accepted {
             return Err(refused(code));
         }
-        let mut homecoming = Homecoming::new(&mut session, identity.resume.as_ref(), present)?;
-        poll_fn(|cx| Poll::Ready(homecoming.session.write(cx))).await?;
-        homecoming.session.subscribe().await?;
-        homecoming.home = None;
-        drop(homecoming);
+        let mut guard = ResumeGuard::new(&mut session, identity.resume.as_ref(), present)?;
+        poll_fn(|cx| Poll::Ready(guard.session.write(cx))).await?;
+        guard.session.subscribe().await?;
+        guard.home = None;
+        drop(guard);
         Ok(session)
     }
 
@@ -103,14 +103,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
             stream,
             outbox: Outbox::default(),
             inbox: Inbox::default(),
-            judge: Judge::new(settings, &identity.device),
+            correlator: Correlator::new(settings, &identity.device),
             topics: Topics::new(settings, identity)?,
             settings: settings.mqtt,
             closes_by_ack: settings.close == Close::Ack,
             state: State::default(),
-            flow: Flow::new(settings),
-            pulse: Pulse::default(),
-            snags: gate::tamper(identity).map(Snags::new),
+            pipeline: Pipeline::new(settings),
+            keep_alive: KeepAlive::default(),
+            packet_faults: fault_injector::message_faults(identity).map(PacketFaults::new),
             leaving: false,
         })
     }
@@ -132,7 +132,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
                     if let Some(event) = self.handle(other)?
                         && (self.settings.clean_session || !self.state.keep(event))
                     {
-                        self.flow.strayed();
+                        self.pipeline.strayed();
                     }
                 }
             }
@@ -144,13 +144,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
     }
 
     pub(super) fn ready(&self) -> bool {
-        self.flow.is_open() && self.has_room()
+        self.pipeline.is_open() && self.has_room()
     }
 
     pub(super) fn has_more(&self) -> bool {
         !self.state.early.is_empty()
             || !self.inbox.unread().is_empty()
-            || self.snags.as_ref().is_some_and(Snags::has_due)
+            || self.packet_faults.as_ref().is_some_and(PacketFaults::has_due)
     }
 
     /// Whether MQTT itself would take a further reading.
@@ -160,11 +160,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
 
     #[cfg(test)]
     pub(super) fn stray(&self) -> u64 {
-        self.flow.stray()
+        self.pipeline.stray()
     }
 
     pub(super) const fn notes_mut(&mut self) -> &mut Notes {
-        &mut self.flow.notes
+        &mut self.pipeline.notes
     }
 
     pub(super) fn send(&mut self, cx: &mut Context<'_>, message: &Message<'_>) -> Result<(), Failure> {
@@ -181,29 +181,29 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
             self.state.in_flight.keep(pid, topic, message.payload);
         }
         let publish = Publish { qos, pid, retain, topic, payload: message.payload };
-        self.pulse.spoke();
+        self.keep_alive.spoke();
         let composed =
             self.outbox.compose(&mut self.stream, cx, |out| packet::encode_publish(&publish, out))?;
         self.wrote(composed)?;
-        self.flow.sent(message.seq);
-        self.flow.told(self.ready());
+        self.pipeline.sent(message.seq);
+        self.pipeline.told(self.ready());
         Ok(())
     }
 
     pub(super) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, Failure>> {
         if let Some(event) = self.state.early.pop_front() {
-            self.flow.told(self.ready());
+            self.pipeline.told(self.ready());
             return Poll::Ready(Ok(event));
         }
         loop {
             while let Some(packet) = self.next_packet()? {
                 if let Some(event) = self.handle(packet)? {
-                    self.flow.told(self.ready());
+                    self.pipeline.told(self.ready());
                     return Poll::Ready(Ok(event));
                 }
             }
             self.write(cx)?;
-            if let Some(event) = self.flow.pending(self.has_room()) {
+            if let Some(event) = self.pipeline.pending(self.has_room()) {
                 return Poll::Ready(Ok(event));
             }
             ready!(self.poll_read(cx))?;
@@ -211,10 +211,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
     }
 
     pub(super) fn keep_alive(&mut self, cx: &mut Context<'_>) -> Result<(), Failure> {
-        if self.pulse.beat()? && !self.flow.is_blocked() {
+        if self.keep_alive.beat()? && !self.pipeline.is_blocked() {
             packet::encode_pingreq(self.outbox.tail());
             self.write(cx)?;
-            self.pulse.pinged();
+            self.keep_alive.pinged();
         }
         Ok(())
     }
@@ -243,11 +243,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
 
     /// Reads once, unless too much waits to be written: then the socket's readiness to write wakes the task.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        if self.outbox.len() > MAX_QUEUED && self.flow.is_blocked() {
+        if self.outbox.len() > MAX_QUEUED && self.pipeline.is_blocked() {
             return Poll::Pending;
         }
         // Time will wake it.
-        if self.snags.as_ref().is_some_and(Snags::blocks) {
+        if self.packet_faults.as_ref().is_some_and(PacketFaults::blocks) {
             return Poll::Pending;
         }
         Poll::Ready(match ready!(self.inbox.poll_read(&mut self.stream, cx)) {
@@ -259,7 +259,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
 
     fn write(&mut self, cx: &mut Context<'_>) -> Result<(), Failure> {
         if !self.outbox.is_empty() {
-            self.pulse.spoke();
+            self.keep_alive.spoke();
         }
         let written = self.outbox.poll_write(&mut self.stream, cx);
         self.wrote(written)
@@ -267,9 +267,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
 
     fn wrote(&mut self, written: Poll<io::Result<()>>) -> Result<(), Failure> {
         match written {
-            Poll::Ready(Ok(())) => self.flow.wrote(true),
+            Poll::Ready(Ok(())) => self.pipeline.wrote(true),
             Poll::Ready(Err(error)) => return Err(Failure::io(&error)),
-            Poll::Pending => self.flow.wrote(false),
+            Poll::Pending => self.pipeline.wrote(false),
         }
         Ok(())
     }
@@ -277,17 +277,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
     /// The next packet that has come and is not held up.
     fn next_packet(&mut self) -> Result<Option<Received>, Failure> {
         loop {
-            if let Some(snags) = &mut self.snags {
-                if let Some(packet) = snags.take_due() {
+            if let Some(packet_faults) = &mut self.packet_faults {
+                if let Some(packet) = packet_faults.take_due() {
                     return Ok(Some(packet));
                 }
-                if snags.blocks() {
+                if packet_faults.blocks() {
                     return Ok(None);
                 }
             }
             let Some(packet) = self.decode()? else { return Ok(None) };
-            let Some(snags) = &mut self.snags else { return Ok(Some(packet)) };
-            if let Some(packet) = snags.meet(packet) {
+            let Some(packet_faults) = &mut self.packet_faults else { return Ok(Some(packet)) };
+            if let Some(packet) = packet_faults.meet(packet) {
                 return Ok(Some(packet));
             }
         }
@@ -297,17 +297,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
         let Some((size, packet)) = packet::decode(self.inbox.unread())? else { return Ok(None) };
         let received = match packet {
             Inbound::Publish(publish) => {
-                let judgement = self.judge(&publish);
-                let notes = &mut self.flow.notes;
+                let matched = self.correlate(&publish);
+                let notes = &mut self.pipeline.notes;
                 notes.received(publish.payload.len() as u64);
-                match &judgement {
-                    Some(Judgement::Named(reply)) => {
+                match &matched {
+                    Some(Match::Named(reply)) => {
                         notes.answered(reply.seq, reply.answer, publish.payload);
                     }
                     Some(_) => {}
                     None => notes.suspect(publish.payload),
                 }
-                Received::Publish { qos: publish.qos, pid: publish.pid, judgement }
+                Received::Publish { qos: publish.qos, pid: publish.pid, matched }
             }
             Inbound::Connack { code, present } => Received::Connack { code, present },
             Inbound::Suback { pid, granted } => Received::Suback { pid, granted },
@@ -319,16 +319,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
     }
 
     /// What a message says about a reading. A retained one was published before this session subscribed.
-    fn judge(&self, publish: &Publish<'_>) -> Option<Judgement> {
+    fn correlate(&self, publish: &Publish<'_>) -> Option<Match> {
         if publish.retain || !self.topics.listens_to(publish.topic) {
             return None;
         }
-        self.judge.read(publish.payload)
+        self.correlator.read(publish.payload)
     }
 
     fn handle(&mut self, packet: Received) -> Result<Option<Event>, Failure> {
         match packet {
-            Received::Publish { qos, pid, judgement } => Ok(self.receive(qos, pid, judgement)),
+            Received::Publish { qos, pid, matched } => Ok(self.receive(qos, pid, matched)),
             Received::Ack(Ack::Pubrel, pid) => {
                 self.state.received.remove(&pid);
                 packet::encode_ack(Ack::Pubcomp, pid, self.outbox.tail());
@@ -336,18 +336,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
             }
             Received::Ack(ack, pid) => self.acknowledge(ack, pid),
             Received::Pingresp => {
-                self.pulse.answered();
+                self.keep_alive.answered();
                 Ok(None)
             }
             Received::Suback { .. } => {
-                self.flow.strayed();
+                self.pipeline.strayed();
                 Ok(None)
             }
             Received::Connack { .. } => Err(Failure::protocol("the broker sent a second CONNACK")),
         }
     }
 
-    fn receive(&mut self, qos: Qos, pid: u16, judgement: Option<Judgement>) -> Option<Event> {
+    fn receive(&mut self, qos: Qos, pid: u16, matched: Option<Match>) -> Option<Event> {
         match qos {
             Qos::AtMostOnce => {}
             Qos::AtLeastOnce => packet::encode_ack(Ack::Puback, pid, self.outbox.tail()),
@@ -358,7 +358,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
                 }
             }
         }
-        self.flow.answered(judgement)
+        self.pipeline.answered(matched)
     }
 
     fn acknowledge(&mut self, ack: Ack, pid: u16) -> Result<Option<Event>, Failure> {
@@ -367,7 +367,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
             Progress::Complete(_) => {}
             Progress::Release => packet::encode_ack(Ack::Pubrel, pid, self.outbox.tail()),
             Progress::Unknown => {
-                self.flow.strayed();
+                self.pipeline.strayed();
                 // A broker that still holds a message we know nothing of can let go of it.
                 if ack == Ack::Pubrec {
                     packet::encode_ack(Ack::Pubrel, pid, self.outbox.tail());

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use rumqttc::mqttbytes::QoS;
 use rumqttc::mqttbytes::v4::{self, Packet};
 
-use super::super::gate::Parcel;
+use super::super::fault_injector::OwnedMessage;
 use super::super::script::{Script, context};
 use super::tests::{SUBACK, ack, events, message, ok, open_as, publish, settings};
 use super::*;
@@ -22,7 +22,7 @@ fn kept(close: Close, qos: Qos) -> Settings {
     Settings { mqtt: MqttSettings { clean_session: false, ..usual.mqtt }, ..usual }
 }
 
-fn open(script: Script, settings: &Settings, resume: Option<&Suspended>) -> Result<Mqtt<Script>, Failure> {
+fn open(script: Script, settings: &Settings, resume: Option<&SessionState>) -> Result<Mqtt<Script>, Failure> {
     let endpoint = Endpoint::resolve(Protocol::Mqtt, "mqtt://127.0.0.1").unwrap();
     open_as(script, &endpoint, settings, &Identity { resume: resume.cloned(), ..Identity::of("d") })
 }
@@ -35,11 +35,11 @@ fn opened(connack: &[u8], settings: &Settings) -> Mqtt<Script> {
     session
 }
 
-fn suspend(session: Mqtt<Script>) -> Suspended {
+fn suspend(session: Mqtt<Script>) -> SessionState {
     session.suspend([], []).unwrap()
 }
 
-fn seqs(suspended: &Suspended) -> Vec<u64> {
+fn seqs(suspended: &SessionState) -> Vec<u64> {
     let mut seqs: Vec<_> = suspended.seqs().collect();
     seqs.sort_unstable();
     seqs
@@ -63,7 +63,7 @@ fn published(pid: u16, qos: QoS, dup: bool, topic: &str, payload: &[u8]) -> Pack
 }
 
 /// Four readings at `QoS` 2, numbered as their packets: 1 and 3 have their PUBREC, in the other order, and 3 is complete.
-fn cut_short() -> Suspended {
+fn cut_short() -> SessionState {
     let mut session = opened(ABSENT, &kept(Close::Ack, Qos::ExactlyOnce));
     for (seq, payload) in [(1, b"a"), (2, b"b"), (3, b"c")] {
         session.send(&mut context(), &message(seq, payload)).unwrap();
@@ -235,8 +235,9 @@ fn what_a_failed_attempt_learned_is_told_by_the_next() {
 fn what_faults_held_up_is_taken_along() {
     let settings = kept(Close::Ack, Qos::ExactlyOnce);
     let session = opened(ABSENT, &settings);
-    let parcel = |seq, payload: &[u8]| Parcel { seq, payload: payload.into(), address: None, copy: false };
-    let suspended = session.suspend([parcel(1, b"a"), parcel(2, b"b")], [ok(9)]).unwrap();
+    let message =
+        |seq, payload: &[u8]| OwnedMessage { seq, payload: payload.into(), address: None, copy: false };
+    let suspended = session.suspend([message(1, b"a"), message(2, b"b")], [ok(9)]).unwrap();
     assert_eq!(seqs(&suspended), [1, 2, 9]);
     let mut session = open(Script::new().data(PRESENT), &settings, Some(&suspended)).unwrap();
     let again = |pid, payload| published(pid, QoS::ExactlyOnce, true, OWN, payload);
@@ -254,7 +255,7 @@ fn nothing_is_kept_where_the_broker_forgets_and_nothing_secret_is_shown() {
     let (shown, hidden) = (format!("{suspended:?}"), format!("{:?}", b"s3cret"));
     assert!(!shown.contains("s3cret") && !shown.contains(hidden.trim_matches(['[', ']'])), "{shown}");
     assert!(shown.contains("41"), "{shown}");
-    assert_eq!(size_of::<Suspended>(), 8);
+    assert_eq!(size_of::<SessionState>(), 8);
 }
 
 /// A broker that keeps its session, and what it has passed on.
@@ -294,7 +295,7 @@ proptest! {
     ) {
         let settings = kept(Close::Ack, if exactly { Qos::ExactlyOnce } else { Qos::AtLeastOnce });
         let (mut broker, mut told, mut sent) = (Broker::default(), Vec::new(), 0);
-        let mut suspended: Option<Suspended> = None;
+        let mut suspended: Option<SessionState> = None;
         let lives = lives.into_iter().chain([(1, usize::MAX, usize::MAX)]);
         for (life, (readings, taken, answered)) in lives.enumerate() {
             let connack = if life == 0 { ABSENT } else { PRESENT };

@@ -15,13 +15,13 @@ use tokio_tungstenite::tungstenite::protocol::frame::{CloseFrame, coding::CloseC
 use tokio_tungstenite::tungstenite::{self, Bytes};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
-use super::flow::Flow;
-use super::judge::{Judge, Judgement};
+use super::correlator::{Correlator, Match};
+use super::keep_alive::KeepAlive;
 use super::note::Notes;
-use super::pulse::Pulse;
-use super::{Endpoint, Event, Failure, Identity, Message, Settings, WsMode, gate};
-use crate::fault::{Act, MessageKind};
-use crate::net::{Fate, Link, Tamper};
+use super::pipeline::Pipeline;
+use super::{Endpoint, Event, Failure, Identity, Message, Settings, WsMode, fault_injector};
+use crate::fault::{Action, MessageKind};
+use crate::net::{Decision, Link, MessageFaults};
 use crate::record::status_line;
 
 /// Bytes read at once, and what every session holds for that; the default of 128 KiB would be 1.3 GB for 10 000 devices.
@@ -34,17 +34,17 @@ const MAX_WRITE: usize = 16 * 1024 * 1024 + 1024;
 const MAX_READ: usize = 256 * 1024;
 
 /// All that can be done to a pong: nobody waits for more than its coming.
-const LOSS: fn(&Act) -> bool = |act| *act == Act::Drop;
+const LOSS: fn(&Action) -> bool = |act| *act == Action::Drop;
 
 /// A WebSocket session. See [`Session`](super::Session) for what the methods promise.
 #[derive(Debug)]
 pub struct Ws<S = Link> {
     socket: WebSocketStream<S>,
-    judge: Judge,
+    correlator: Correlator,
     mode: WsMode,
-    flow: Flow,
-    pulse: Pulse,
-    tamper: Option<Tamper>,
+    pipeline: Pipeline,
+    keep_alive: KeepAlive,
+    message_faults: Option<MessageFaults>,
     leaving: Leaving,
 }
 
@@ -100,22 +100,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
     fn over(socket: WebSocketStream<S>, settings: &Settings, identity: &Identity) -> Self {
         Self {
             socket,
-            judge: Judge::new(settings, &identity.device),
+            correlator: Correlator::new(settings, &identity.device),
             mode: settings.ws.mode,
-            flow: Flow::new(settings),
-            pulse: Pulse::default(),
-            tamper: gate::tamper(identity),
+            pipeline: Pipeline::new(settings),
+            keep_alive: KeepAlive::default(),
+            message_faults: fault_injector::message_faults(identity),
             leaving: Leaving::No,
         }
     }
 
     pub(super) fn ready(&self) -> bool {
-        self.flow.is_open()
+        self.pipeline.is_open()
     }
 
     /// Whether replies still find their readings after one did not come.
     pub(super) fn survives_timeout(&self) -> bool {
-        !self.flow.is_in_order()
+        !self.pipeline.is_in_order()
     }
 
     pub(super) fn has_more(&self) -> bool {
@@ -125,11 +125,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
 
     #[cfg(test)]
     pub(super) fn stray(&self) -> u64 {
-        self.flow.stray()
+        self.pipeline.stray()
     }
 
     pub(super) const fn notes_mut(&mut self) -> &mut Notes {
-        &mut self.flow.notes
+        &mut self.pipeline.notes
     }
 
     pub(super) fn send(&mut self, cx: &mut Context<'_>, message: &Message<'_>) -> Result<(), Failure> {
@@ -148,31 +148,31 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
             None => tungstenite::Message::Binary(Bytes::copy_from_slice(payload)),
         };
         self.write(cx, frame)?;
-        self.pulse.spoke();
-        self.flow.sent(message.seq);
-        self.flow.told(self.ready());
+        self.keep_alive.spoke();
+        self.pipeline.sent(message.seq);
+        self.pipeline.told(self.ready());
         Ok(())
     }
 
     pub(super) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, Failure>> {
         loop {
-            if let Some(event) = self.flow.pending(true) {
+            if let Some(event) = self.pipeline.pending(true) {
                 return Poll::Ready(Ok(event));
             }
             // Reading also writes the pongs that earlier reading called for.
             match Pin::new(&mut self.socket).poll_next(cx) {
                 Poll::Ready(Some(Ok(message))) => {
                     if let Some(event) = self.receive(cx, &message)? {
-                        self.flow.told(self.ready());
+                        self.pipeline.told(self.ready());
                         return Poll::Ready(Ok(event));
                     }
                 }
                 Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(failure(error))),
                 Poll::Ready(None) => return Poll::Ready(Err(failure(Error::ConnectionClosed))),
-                Poll::Pending if !self.flow.is_blocked() => return Poll::Pending,
+                Poll::Pending if !self.pipeline.is_blocked() => return Poll::Pending,
                 Poll::Pending => {
                     self.flush(cx)?;
-                    if self.flow.is_blocked() {
+                    if self.pipeline.is_blocked() {
                         return Poll::Pending;
                     }
                 }
@@ -181,9 +181,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
     }
 
     pub(super) fn keep_alive(&mut self, cx: &mut Context<'_>) -> Result<(), Failure> {
-        if self.pulse.beat()? && !self.flow.is_blocked() {
+        if self.keep_alive.beat()? && !self.pipeline.is_blocked() {
             self.write(cx, tungstenite::Message::Ping(Bytes::new()))?;
-            self.pulse.pinged();
+            self.keep_alive.pinged();
         }
         Ok(())
     }
@@ -201,7 +201,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
                 if self.flush(cx).is_err() {
                     return Poll::Ready(());
                 }
-                if !self.flow.is_blocked() {
+                if !self.pipeline.is_blocked() {
                     self.leaving = Leaving::Waiting;
                 }
             }
@@ -224,12 +224,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
             Frame::Text(text) => text.as_bytes(),
             Frame::Binary(bytes) => bytes,
             Frame::Pong(_) => {
-                if self
-                    .tamper
-                    .as_mut()
-                    .is_none_or(|tamper| tamper.fate(MessageKind::Pingresp, LOSS) != Fate::Drop)
-                {
-                    self.pulse.answered();
+                if self.message_faults.as_mut().is_none_or(|message_faults| {
+                    message_faults.fate(MessageKind::Pingresp, LOSS) != Decision::Drop
+                }) {
+                    self.keep_alive.answered();
                 }
                 return Ok(None);
             }
@@ -240,17 +238,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
             }
             Frame::Ping(_) | Frame::Frame(_) => return Ok(None),
         };
-        self.flow.notes.received(answer.len() as u64);
-        if self.judge.is_deaf() {
+        self.pipeline.notes.received(answer.len() as u64);
+        if self.correlator.is_deaf() {
             return Ok(None);
         }
-        let judgement = self.judge.read(answer);
-        match &judgement {
-            Some(Judgement::Named(reply)) => self.flow.notes.answered(reply.seq, reply.answer, answer),
+        let matched = self.correlator.read(answer);
+        match &matched {
+            Some(Match::Named(reply)) => self.pipeline.notes.answered(reply.seq, reply.answer, answer),
             Some(_) => {}
-            None => self.flow.notes.suspect(answer),
+            None => self.pipeline.notes.suspect(answer),
         }
-        Ok(self.flow.answered(judgement))
+        Ok(self.pipeline.answered(matched))
     }
 
     fn write(&mut self, cx: &mut Context<'_>, message: tungstenite::Message) -> Result<(), Failure> {
@@ -260,9 +258,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
 
     fn flush(&mut self, cx: &mut Context<'_>) -> Result<(), Failure> {
         match Pin::new(&mut self.socket).poll_flush(cx) {
-            Poll::Ready(Ok(())) => self.flow.wrote(true),
+            Poll::Ready(Ok(())) => self.pipeline.wrote(true),
             Poll::Ready(Err(error)) => return Err(failure(error)),
-            Poll::Pending => self.flow.wrote(false),
+            Poll::Pending => self.pipeline.wrote(false),
         }
         Ok(())
     }

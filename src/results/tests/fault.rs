@@ -8,7 +8,7 @@ use crate::record::{FaultId, Finding, Switch, SwitchLog};
 
 /// Something a worker does at an instant.
 #[derive(Debug, Clone)]
-enum Act {
+enum Action {
     Due(Sample),
     End(Sample),
     Switch(Switch),
@@ -17,7 +17,7 @@ enum Act {
 /// A run of `acts` by two workers, each with its own ones in the order of time; `seen` gets every report.
 fn run(
     layout: &Arc<Layout>,
-    acts: [Vec<(Tick, Act)>; 2],
+    acts: [Vec<(Tick, Action)>; 2],
     end_s: u64,
     mut seen: impl FnMut(&Path, &IntervalReport),
 ) -> (tempfile::TempDir, RunDirectory, Totals) {
@@ -70,14 +70,14 @@ fn run(
     (out, directory, totals)
 }
 
-fn perform(recorder: &mut Recorder, log: &SwitchLog, act: Act) {
+fn perform(recorder: &mut Recorder, log: &SwitchLog, act: Action) {
     match act {
-        Act::Due(sample) => {
+        Action::Due(sample) => {
             recorder.planned(sample.phase, sample.fleet, sample.kind);
             recorder.sent(sample.phase, sample.fleet, sample.kind);
         }
-        Act::End(sample) => recorder.completed(&sample),
-        Act::Switch(switch) => log.note(switch),
+        Action::End(sample) => recorder.completed(&sample),
+        Action::Switch(switch) => log.note(switch),
     }
 }
 
@@ -89,7 +89,7 @@ fn queue(
     stall: (u64, u64),
     more_ns: u64,
     end_s: u64,
-) -> [Vec<(Tick, Act)>; 2] {
+) -> [Vec<(Tick, Action)>; 2] {
     let stall = (Tick(stall.0 * SECOND), Tick(stall.1 * SECOND));
     let mut acts = [Vec::new(), Vec::new()];
     let mut free = Tick::ZERO;
@@ -104,13 +104,13 @@ fn queue(
         let response_ns = free.plus_ns(after).since(intended);
         let sample = Sample { seq: number, ..sample(layout, 0, intended, response_ns, Outcome::Ok) };
         let own = &mut acts[(number % 2) as usize];
-        own.push((intended, Act::Due(sample)));
-        own.push((sample.completed, Act::End(sample)));
+        own.push((intended, Action::Due(sample)));
+        own.push((sample.completed, Action::End(sample)));
     }
     for (worker, own) in acts.iter_mut().enumerate() {
         for (on, at) in [(true, stall.0), (false, stall.1)] {
             let switch = switch(0, 0, on, at.0 / SECOND, 40_000 + worker as u64 * 20_000);
-            own.push((switch.at, Act::Switch(switch)));
+            own.push((switch.at, Action::Switch(switch)));
         }
     }
     acts
@@ -215,9 +215,9 @@ fn a_switch_after_the_last_interval_is_not_lost() {
     let remark = Some("by, \"hand\"".to_owned());
     let by_hand = Switch { planned: None, remark, ..switch(1, 0, true, 70, 0) };
     // No worker waits for it: it lies in the log when the run is over.
-    acts[0].push((Tick(14 * SECOND), Act::Switch(by_hand.clone())));
+    acts[0].push((Tick(14 * SECOND), Action::Switch(by_hand.clone())));
     // Of a fault that is none of the run's: passed over.
-    acts[1].push((Tick(3 * SECOND), Act::Switch(Switch { fault: FaultId(9), ..by_hand.clone() })));
+    acts[1].push((Tick(3 * SECOND), Action::Switch(Switch { fault: FaultId(9), ..by_hand.clone() })));
     let (_out, directory, totals) = run(&layout, acts, 16, |_, _| {});
     assert_eq!(totals.late_switches, std::slice::from_ref(&by_hand));
     let outages = read_outages(directory.path()).unwrap();

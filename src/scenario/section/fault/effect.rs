@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::fault::{
-    Act, Command, Damage, Delay, DelayLaw, Direction, Effect, Ending, Loss, MessageKind, Mishap, Sensor,
+    Action, Command, Damage, Delay, DelayLaw, Direction, Effect, Ending, Loss, MessageKind, Mishap, Sensor,
     ServiceFault, Tampering, Toxic, ToxicKind, preset,
 };
 use crate::scenario::check::Fields;
@@ -98,10 +98,10 @@ fn network(kind: &str, fields: &Fields, report: &mut Report<'_>) -> Option<Vec<T
 
 fn message(kind: &str, fields: &Fields, report: &mut Report<'_>) -> Option<Tampering> {
     let act = match kind {
-        "message-drop" => Act::Drop,
-        "message-duplicate" => Act::Duplicate,
-        "message-delay" => Act::Delay(delay(fields, report)?),
-        "message-reorder" => Act::Reorder { depth: fields.integer("depth") as u32 },
+        "message-drop" => Action::Drop,
+        "message-duplicate" => Action::Duplicate,
+        "message-delay" => Action::Delay(delay(fields, report)?),
+        "message-reorder" => Action::Reorder { depth: fields.integer("depth") as u32 },
         _ => return None,
     };
     Some(Tampering {

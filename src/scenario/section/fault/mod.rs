@@ -6,7 +6,7 @@ mod table;
 use super::super::value::Found;
 use crate::arrival::Law;
 use crate::clock::Tick;
-use crate::fault::{Act, Effect, Fault, MessageKind, Mishap, Schedule, Tampering};
+use crate::fault::{Action, Effect, Fault, MessageKind, Mishap, Schedule, Tampering};
 use crate::record::Protocol;
 use crate::scenario::check::{Fields, check};
 use crate::scenario::document::{Node, Table, Value};
@@ -211,7 +211,9 @@ fn suits(effect: &Effect, fleet: &Fleet) -> bool {
     let sends = fleet.model != Model::Subscriber;
     match effect {
         // One request is under way at a time: there is nothing that could overtake.
-        Effect::Message(Tampering { act: Act::Reorder { .. }, .. }) if fleet.protocol == Protocol::Http => {
+        Effect::Message(Tampering { act: Action::Reorder { .. }, .. })
+            if fleet.protocol == Protocol::Http =>
+        {
             false
         }
         Effect::Message(Tampering { message, .. }) => match message {

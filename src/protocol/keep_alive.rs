@@ -5,14 +5,14 @@ use crate::record::ErrorKind;
 
 /// What happened since the last call for a keep-alive.
 #[derive(Debug, Default)]
-pub(super) struct Pulse {
+pub(super) struct KeepAlive {
     /// Something was sent.
     spoke: bool,
     /// A ping is unanswered.
     pinged: bool,
 }
 
-impl Pulse {
+impl KeepAlive {
     pub(super) fn spoke(&mut self) {
         self.spoke = true;
     }

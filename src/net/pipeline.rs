@@ -10,9 +10,9 @@ use std::task::{Context, Poll, Waker};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-use super::link::Seat;
+use super::connection_fault::{ActiveFault, ConnectionFaults};
+use super::link::FilterContext;
 use super::toxic::{Exit, Intake, Key, Pipe, Spec};
-use super::weather::{Front, Weather};
 use crate::clock::Tick;
 use crate::fault::{Direction, Effect, Ending, ToxicKind};
 
@@ -33,7 +33,7 @@ pub(super) struct Origin {
 
 /// What stands between a connection and its socket while a toxic acts, or bytes that one held are on their way.
 #[derive(Debug, Default)]
-pub(super) struct Filter {
+pub(super) struct ToxicPipeline {
     up: Pipe,
     down: Pipe,
     alarms: Vec<Alarm>,
@@ -62,22 +62,22 @@ struct Alarm {
 /// What a call came to; an error says that the whole connection is to end so.
 pub(super) type Passed<T> = Result<T, Ending>;
 
-impl Filter {
-    /// Puts the fronts of `weather` in force.
-    pub(super) fn reconcile(&mut self, weather: &Weather, origin: Origin, now: Tick) -> Passed<()> {
-        let fronts = weather.fronts();
+impl ToxicPipeline {
+    /// Puts what is active in `faults` in force.
+    pub(super) fn reconcile(&mut self, faults: &ConnectionFaults, origin: Origin, now: Tick) -> Passed<()> {
+        let active = faults.active();
         for (way, pipe) in [(Direction::Up, &mut self.up), (Direction::Down, &mut self.down)] {
-            let specs: Vec<_> = specs(&fronts, origin)
+            let specs: Vec<_> = specs(&active, origin)
                 .filter(|(toxic_way, _)| toxic_way.covers(way))
                 .map(|(_, s)| s)
                 .collect();
             pipe.reconcile(now, &specs, |spec| {
                 let what = format!("{}/{}/{}", way.name(), spec.key.toxic, spec.key.turn);
-                weather.stream(spec.name, &what, origin.number)
+                faults.stream(spec.name, &what, origin.number)
             });
         }
         let old = std::mem::take(&mut self.alarms);
-        for front in &fronts {
+        for front in &active {
             let since = front.since.max(origin.born);
             for (_, spec) in specs(std::slice::from_ref(front), origin) {
                 let (after, resets) = match spec.kind {
@@ -139,7 +139,7 @@ impl Filter {
 
     pub(super) fn poll_read(
         &mut self,
-        Seat { socket, weather, now }: Seat<'_>,
+        FilterContext { socket, faults, now }: FilterContext<'_>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Passed<Poll<io::Result<()>>> {
@@ -166,13 +166,13 @@ impl Filter {
             }
             Exit::Idle => None,
         };
-        self.arm(weather, now, cx, [up, down]);
+        self.arm(faults, now, cx, [up, down]);
         Ok(Poll::Pending)
     }
 
     pub(super) fn poll_write(
         &mut self,
-        Seat { socket, weather, now }: Seat<'_>,
+        FilterContext { socket, faults, now }: FilterContext<'_>,
         cx: &mut Context<'_>,
         message: &[u8],
     ) -> Passed<Poll<io::Result<usize>>> {
@@ -191,7 +191,7 @@ impl Filter {
             intake = self.up.push(now, message);
             next = self.pump(socket, now, cx)?;
         }
-        self.arm(weather, now, cx, [next, None]);
+        self.arm(faults, now, cx, [next, None]);
         Ok(match intake {
             Intake::Taken(size) => Poll::Ready(Ok(size)),
             Intake::Reset => return Err(Ending::Reset),
@@ -205,18 +205,18 @@ impl Filter {
     /// Sends on what may leave, and never waits for the rest.
     pub(super) fn poll_flush(
         &mut self,
-        Seat { socket, weather, now }: Seat<'_>,
+        FilterContext { socket, faults, now }: FilterContext<'_>,
         cx: &mut Context<'_>,
     ) -> Passed<Poll<io::Result<()>>> {
         let next = self.pump(socket, now, cx)?;
-        self.arm(weather, now, cx, [next, None]);
+        self.arm(faults, now, cx, [next, None]);
         Ok(Poll::Ready(self.broken.map_or(Ok(()), |kind| Err(kind.into()))))
     }
 
     /// Ready once the device's end of the stream was sent, after all its bytes.
     pub(super) fn poll_shutdown(
         &mut self,
-        Seat { socket, weather, now }: Seat<'_>,
+        FilterContext { socket, faults, now }: FilterContext<'_>,
         cx: &mut Context<'_>,
     ) -> Passed<Poll<io::Result<()>>> {
         self.closed = true;
@@ -228,7 +228,7 @@ impl Filter {
         if self.up.is_drained() {
             return Ok(Poll::Ready(Ok(())));
         }
-        self.arm(weather, now, cx, [next, None]);
+        self.arm(faults, now, cx, [next, None]);
         Ok(Poll::Pending)
     }
 
@@ -298,21 +298,21 @@ impl Filter {
     }
 
     /// Orders a wake-up for the first of `times` and of the alarms, unless one is ordered that comes as early.
-    fn arm(&mut self, weather: &Weather, now: Tick, cx: &Context<'_>, times: [Option<Tick>; 2]) {
+    fn arm(&mut self, faults: &ConnectionFaults, now: Tick, cx: &Context<'_>, times: [Option<Tick>; 2]) {
         let alarms = self.alarms.iter().filter(|alarm| !alarm.done).map(|alarm| alarm.at);
         let Some(next) = times.into_iter().flatten().chain(alarms).min() else { return };
         if next <= now {
             cx.waker().wake_by_ref();
         } else if next < Tick::FAR && self.armed.is_none_or(|armed| armed <= now || next < armed) {
             self.armed = Some(next);
-            weather.wake_at(next);
+            faults.wake_at(next);
         }
     }
 }
 
-/// The toxics of `fronts` that hit the connection, and their directions.
-pub(super) fn specs(fronts: &[Front], origin: Origin) -> impl Iterator<Item = (Direction, Spec<'_>)> {
-    fronts.iter().flat_map(move |front| {
+/// The toxics of `active` that hit the connection, and their directions.
+pub(super) fn specs(active: &[ActiveFault], origin: Origin) -> impl Iterator<Item = (Direction, Spec<'_>)> {
+    active.iter().flat_map(move |front| {
         let toxics = match &front.fault.effect {
             Effect::Network(toxics) => toxics.as_slice(),
             _ => &[],
@@ -328,8 +328,8 @@ pub(super) fn specs(fronts: &[Front], origin: Origin) -> impl Iterator<Item = (D
 }
 
 /// Whether what the device sends on this connection does not reach its peer at present.
-pub(super) fn mutes(fronts: &[Front], origin: Origin) -> bool {
-    specs(fronts, origin).any(|(way, spec)| {
+pub(super) fn mutes(active: &[ActiveFault], origin: Origin) -> bool {
+    specs(active, origin).any(|(way, spec)| {
         way.covers(Direction::Up)
             && matches!(spec.kind, ToxicKind::Partition | ToxicKind::Blackhole | ToxicKind::Hang)
     })

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::fmt;
 
 use crate::clock::Tick;
-use crate::net::{Spell, Tamper};
+use crate::net::{Activation, MessageFaults};
 
 /// Most messages held up at once.
 const MOST: usize = 64;
@@ -13,28 +13,28 @@ const MOST: usize = 64;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Until {
     At(Tick),
-    Overtaken { left: u32, spell: Spell },
+    Overtaken { left: u32, spell: Activation },
 }
 
 /// Messages of one kind and connection that are held up, in the order they came.
-pub(super) struct Limbo<T> {
+pub(super) struct HoldQueue<T> {
     held: VecDeque<(T, Until)>,
 }
 
-impl<T> Default for Limbo<T> {
+impl<T> Default for HoldQueue<T> {
     fn default() -> Self {
         Self { held: VecDeque::new() }
     }
 }
 
 /// What is held up may be secret.
-impl<T> fmt::Debug for Limbo<T> {
+impl<T> fmt::Debug for HoldQueue<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Limbo").field("held", &self.held.len()).finish_non_exhaustive()
+        f.debug_struct("HoldQueue").field("held", &self.held.len()).finish_non_exhaustive()
     }
 }
 
-impl<T> Limbo<T> {
+impl<T> HoldQueue<T> {
     pub(super) fn is_empty(&self) -> bool {
         self.held.is_empty()
     }
@@ -56,7 +56,7 @@ impl<T> Limbo<T> {
     }
 
     /// Holds a message up until `depth` later ones have overtaken it, and no longer than `spell` is on.
-    pub(super) fn put_behind(&mut self, item: T, depth: u32, spell: Spell) {
+    pub(super) fn put_behind(&mut self, item: T, depth: u32, spell: Activation) {
         self.held.push_back((item, Until::Overtaken { left: depth, spell }));
     }
 
@@ -66,9 +66,9 @@ impl<T> Limbo<T> {
     }
 
     /// Lets go of what waits to be overtaken though its spell has ended.
-    pub(super) fn lift(&mut self, tamper: &Tamper) {
+    pub(super) fn lift(&mut self, message_faults: &MessageFaults) {
         for (_, until) in &mut self.held {
-            if matches!(until, Until::Overtaken { spell, .. } if !tamper.is_on(*spell)) {
+            if matches!(until, Until::Overtaken { spell, .. } if !message_faults.is_on(*spell)) {
                 *until = Until::At(Tick::ZERO);
             }
         }
@@ -136,60 +136,60 @@ impl<T> Limbo<T> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sky::{Sky, every};
+    use super::super::fault_harness::{FaultHarness, every};
     use super::*;
-    use crate::fault::{Act, MessageKind};
-    use crate::net::Fate;
+    use crate::fault::{Action, MessageKind};
+    use crate::net::Decision;
 
-    /// A spell that is on under `sky`.
-    fn spell(sky: &Sky) -> (Tamper, Spell) {
-        sky.bring(every(1, MessageKind::Reading, Act::Reorder { depth: 1 }));
-        let mut tamper = sky.identity().weather.map(Tamper::new).unwrap();
-        match tamper.fate(MessageKind::Reading, |_| true) {
-            Fate::Hold { spell, .. } => (tamper, spell),
+    /// A spell that is on under `harness`.
+    fn spell(harness: &FaultHarness) -> (MessageFaults, Activation) {
+        harness.bring(every(1, MessageKind::Reading, Action::Reorder { depth: 1 }));
+        let mut message_faults = harness.identity().faults.map(MessageFaults::new).unwrap();
+        match message_faults.fate(MessageKind::Reading, |_| true) {
+            Decision::Hold { spell, .. } => (message_faults, spell),
             other => panic!("{other:?}"),
         }
     }
 
     #[test]
     fn what_is_due_longest_leaves_first_and_overtakes_what_came_before_it() {
-        let sky = Sky::new();
-        let (tamper, spell) = spell(&sky);
-        let mut limbo = Limbo::default();
-        limbo.put_until('a', Tick(30));
-        limbo.put_behind('b', 2, spell);
-        limbo.put_until('c', Tick(10));
-        limbo.put_behind('d', 1, spell);
-        limbo.put_until('e', Tick(20));
-        limbo.put_until('f', Tick(20));
-        assert_eq!(limbo.first_due(), Some(Tick(10)));
-        assert_eq!(limbo.take_due(Tick(9)), None);
+        let harness = FaultHarness::new();
+        let (message_faults, spell) = spell(&harness);
+        let mut hold_queue = HoldQueue::default();
+        hold_queue.put_until('a', Tick(30));
+        hold_queue.put_behind('b', 2, spell);
+        hold_queue.put_until('c', Tick(10));
+        hold_queue.put_behind('d', 1, spell);
+        hold_queue.put_until('e', Tick(20));
+        hold_queue.put_until('f', Tick(20));
+        assert_eq!(hold_queue.first_due(), Some(Tick(10)));
+        assert_eq!(hold_queue.take_due(Tick(9)), None);
         let mut left = Vec::new();
         // `c` passes `b`; `e` passes both, which are then due at once.
         for at in [10, 20, 20, 20, 20, 30] {
-            left.extend(limbo.take_due(Tick(at)));
+            left.extend(hold_queue.take_due(Tick(at)));
         }
         assert_eq!(left, ['c', 'e', 'b', 'd', 'f', 'a']);
-        assert!(limbo.is_empty() && !limbo.has_due(Tick::FAR));
+        assert!(hold_queue.is_empty() && !hold_queue.has_due(Tick::FAR));
 
-        limbo.put_behind('g', 9, spell);
-        limbo.lift(&tamper);
-        assert!(!limbo.is_pressing());
-        sky.clear();
-        limbo.lift(&tamper);
-        assert!(limbo.is_pressing());
+        hold_queue.put_behind('g', 9, spell);
+        hold_queue.lift(&message_faults);
+        assert!(!hold_queue.is_pressing());
+        harness.clear();
+        hold_queue.lift(&message_faults);
+        assert!(hold_queue.is_pressing());
     }
 
     #[test]
     fn what_only_waits_to_be_overtaken_blocks_nothing() {
-        let sky = Sky::new();
-        let (_, spell) = spell(&sky);
-        let mut limbo = Limbo::default();
-        (0..MOST).for_each(|item| limbo.put_behind(item, 1, spell));
-        assert!(limbo.is_full() && !limbo.blocks());
-        limbo.overtake();
-        assert!(limbo.blocks());
-        assert_eq!(limbo.take_due(Tick::ZERO), Some(0));
-        assert!(!limbo.is_full());
+        let harness = FaultHarness::new();
+        let (_, spell) = spell(&harness);
+        let mut hold_queue = HoldQueue::default();
+        (0..MOST).for_each(|item| hold_queue.put_behind(item, 1, spell));
+        assert!(hold_queue.is_full() && !hold_queue.blocks());
+        hold_queue.overtake();
+        assert!(hold_queue.blocks());
+        assert_eq!(hold_queue.take_due(Tick::ZERO), Some(0));
+        assert!(!hold_queue.is_full());
     }
 }

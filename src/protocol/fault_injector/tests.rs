@@ -6,8 +6,8 @@ use std::rc::Rc;
 
 use proptest::prelude::*;
 
+use super::super::fault_harness::{FaultHarness, every, later};
 use super::super::script::{Script, context};
-use super::super::sky::{Sky, every, later};
 use super::super::{Answer, Correlation, Endpoint, MqttSettings};
 use super::*;
 use crate::fault::Tampering;
@@ -124,10 +124,10 @@ impl Peer for Mqtt<Script> {
     }
 }
 
-/// A session under a sky, and what has been seen of it.
+/// A session under a harness, and what has been seen of it.
 struct Rig<C> {
-    sky: Sky,
-    gate: Gate<C>,
+    harness: FaultHarness,
+    injector: FaultInjector<C>,
     /// Sequence numbers the peer has read.
     wire: Vec<u64>,
     /// Sequence numbers that were told as closed.
@@ -137,10 +137,11 @@ struct Rig<C> {
 
 impl<C: Peer> Rig<C> {
     fn new(settings: &Settings) -> Self {
-        let sky = Sky::new();
-        let identity = sky.identity();
-        let gate = Gate::new(C::connect(settings, &identity), tamper(&identity), settings);
-        Self { sky, gate, wire: Vec::new(), told: Vec::new(), failure: None }
+        let harness = FaultHarness::new();
+        let identity = harness.identity();
+        let injector =
+            FaultInjector::new(C::connect(settings, &identity), message_faults(&identity), settings);
+        Self { harness, injector, wire: Vec::new(), told: Vec::new(), failure: None }
     }
 
     fn usual() -> Self {
@@ -150,20 +151,20 @@ impl<C: Peer> Rig<C> {
     fn send(&mut self, seq: u64) {
         let payload = format!("{seq:03}");
         let message = Message { seq, payload: payload.as_bytes(), address: None };
-        self.gate.send(&mut context(), &message).unwrap();
+        self.injector.send(&mut context(), &message).unwrap();
     }
 
     /// Polls to the end.
     fn poll(&mut self) {
         while self.failure.is_none()
-            && let Poll::Ready(polled) = self.gate.poll_event(&mut context())
+            && let Poll::Ready(polled) = self.injector.poll_event(&mut context())
         {
             match polled {
                 Ok(Event::Closed { seq, answer, .. }) => {
                     assert_eq!(answer, Answer::Ok);
                     self.told.push(seq);
                 }
-                Ok(Event::Writable) => assert!(self.gate.ready(), "told to be ready"),
+                Ok(Event::Writable) => assert!(self.injector.ready(), "told to be ready"),
                 Ok(Event::Heard { .. }) => panic!("nothing is heard here"),
                 Err(failure) => self.failure = Some(failure),
             }
@@ -174,7 +175,7 @@ impl<C: Peer> Rig<C> {
     fn settle(&mut self) {
         loop {
             self.poll();
-            let mut bytes = self.gate.codec.stream().take_written();
+            let mut bytes = self.injector.codec.stream().take_written();
             let mut answers = Vec::new();
             while let Some((seq, answer)) = C::answer(&mut bytes) {
                 self.wire.push(seq);
@@ -184,7 +185,7 @@ impl<C: Peer> Rig<C> {
             if answers.is_empty() {
                 return;
             }
-            self.gate.codec.stream().push(&answers);
+            self.injector.codec.stream().push(&answers);
         }
     }
 
@@ -198,13 +199,18 @@ impl<C: Peer> Rig<C> {
     /// Converses nine times under the fault, then lets time pass, then ends the fault.
     fn under(tampering: Tampering) -> (Self, Rc<Cell<u64>>) {
         let mut rig = Self::usual();
-        let tally = rig.sky.bring(tampering);
+        let tally = rig.harness.bring(tampering);
         rig.converse(1..=9);
-        rig.sky.set_clock(1_000);
+        rig.harness.set_clock(1_000);
         rig.settle();
-        rig.sky.clear();
+        rig.harness.clear();
         rig.settle();
-        assert!(rig.gate.ready() && rig.gate.held.is_none(), "{} {:?}", C::PROTOCOL, rig.gate.held);
+        assert!(
+            rig.injector.ready() && rig.injector.held.is_none(),
+            "{} {:?}",
+            C::PROTOCOL,
+            rig.injector.held
+        );
         (rig, tally)
     }
 }
@@ -212,14 +218,14 @@ impl<C: Peer> Rig<C> {
 fn check_acts<C: Peer>() {
     // What overtakes the last one must come before the fault ends.
     let table: [(Tampering, &[u64], u64); 8] = [
-        (every(3, READING, Act::Drop), &[1, 2, 4, 5, 7, 8], 3),
-        (every(1, READING, Act::Drop), &[], 9),
-        (every(3, READING, Act::Duplicate), &[1, 2, 3, 3, 4, 5, 6, 6, 7, 8, 9, 9], 3),
+        (every(3, READING, Action::Drop), &[1, 2, 4, 5, 7, 8], 3),
+        (every(1, READING, Action::Drop), &[], 9),
+        (every(3, READING, Action::Duplicate), &[1, 2, 3, 3, 4, 5, 6, 6, 7, 8, 9, 9], 3),
         (every(4, READING, later(1_000)), &[1, 2, 3, 5, 6, 7, 9, 4, 8], 2),
         (every(1, READING, later(7)), &[1, 2, 3, 4, 5, 6, 7, 8, 9], 9),
-        (every(4, READING, Act::Reorder { depth: 1 }), &[1, 2, 3, 5, 4, 6, 7, 9, 8], 2),
-        (every(4, READING, Act::Reorder { depth: 3 }), &[1, 2, 3, 5, 6, 7, 4, 9, 8], 2),
-        (every(9, READING, Act::Reorder { depth: 3 }), &[1, 2, 3, 4, 5, 6, 7, 8, 9], 1),
+        (every(4, READING, Action::Reorder { depth: 1 }), &[1, 2, 3, 5, 4, 6, 7, 9, 8], 2),
+        (every(4, READING, Action::Reorder { depth: 3 }), &[1, 2, 3, 5, 6, 7, 4, 9, 8], 2),
+        (every(9, READING, Action::Reorder { depth: 3 }), &[1, 2, 3, 4, 5, 6, 7, 8, 9], 1),
     ];
     for (tampering, order, acted) in table {
         let (rig, tally) = Rig::<C>::under(tampering.clone());
@@ -265,22 +271,22 @@ fn audit(told: &[u64], sent: u64) -> [u64; 3] {
     found
 }
 
-fn check_audit<C: Peer>(kind: MessageKind, act: &Act, chance: f64, nth: u64) {
+fn check_audit<C: Peer>(kind: MessageKind, act: &Action, chance: f64, nth: u64) {
     let mut rig = Rig::<C>::usual();
-    let tally = rig.sky.bring(Tampering { chance, most: Some(10), ..every(nth, kind, act.clone()) });
+    let tally = rig.harness.bring(Tampering { chance, most: Some(10), ..every(nth, kind, act.clone()) });
     rig.converse(1..=180);
     // Readings that nothing is done to overtake what is still held up.
-    rig.sky.set_clock(10);
+    rig.harness.set_clock(10);
     rig.converse(181..=200);
-    rig.sky.set_clock(20);
-    rig.sky.clear();
+    rig.harness.set_clock(20);
+    rig.harness.clear();
     rig.settle();
     let (acted, found) = (tally.get(), audit(&rig.told, 200));
     let expected = match act {
-        Act::Drop => [acted, 0, 0],
-        Act::Duplicate => [0, acted, 0],
+        Action::Drop => [acted, 0, 0],
+        Action::Duplicate => [0, acted, 0],
         // Delayed or held, all that was struck is overtaken by what follows.
-        Act::Delay(_) | Act::Reorder { .. } => [0, 0, acted],
+        Action::Delay(_) | Action::Reorder { .. } => [0, 0, acted],
     };
     assert_eq!(found, expected, "{} {kind:?} {act:?}", C::PROTOCOL);
 }
@@ -292,7 +298,7 @@ proptest! {
     fn an_audit_finds_exactly_what_was_injected(chance in 0.4..=1.0_f64, nth in 1..4_u64, depth in 1..4_u32) {
         for kind in [READING, VERDICT] {
             // At least so many that 10 are struck among the first 180: what follows overtakes everything that waits.
-            for act in [Act::Drop, Act::Duplicate, Act::Reorder { depth }, later(5)] {
+            for act in [Action::Drop, Action::Duplicate, Action::Reorder { depth }, later(5)] {
                 check_audit::<Http<Script>>(kind, &act, chance, nth);
                 check_audit::<Ws<Script>>(kind, &act, chance, nth);
                 check_audit::<Mqtt<Script>>(kind, &act, chance, nth);
@@ -304,51 +310,51 @@ proptest! {
 #[test]
 fn a_reading_closed_by_being_sent_is_told_once_and_at_once_whatever_becomes_of_it() {
     let settings = Settings { close: Close::Sent, ..Settings::default() };
-    let table: [(Act, &[u64]); 4] = [
-        (Act::Drop, &[1, 3]),
-        (Act::Duplicate, &[1, 2, 2, 3]),
+    let table: [(Action, &[u64]); 4] = [
+        (Action::Drop, &[1, 3]),
+        (Action::Duplicate, &[1, 2, 2, 3]),
         (later(50), &[1, 3, 2]),
-        (Act::Reorder { depth: 1 }, &[1, 3, 2]),
+        (Action::Reorder { depth: 1 }, &[1, 3, 2]),
     ];
     for (act, order) in table {
         let mut rig = Rig::<Ws<Script>>::new(&settings);
-        let tally = rig.sky.bring(every(2, READING, act.clone()));
+        let tally = rig.harness.bring(every(2, READING, act.clone()));
         let sent: Vec<_> = (1..=3).map(|seq| (rig.converse(seq..=seq), rig.told.clone()).1).collect();
         assert_eq!(sent, [vec![1], vec![1, 2], vec![1, 2, 3]], "{act:?}");
-        rig.sky.set_clock(50);
+        rig.harness.set_clock(50);
         rig.settle();
         assert_eq!((&*rig.wire, &*rig.told), (order, &[1, 2, 3][..]), "{act:?}");
         assert_eq!(tally.get(), 1);
-        assert!(rig.gate.held.is_none());
+        assert!(rig.injector.held.is_none());
     }
 }
 
 #[test]
 fn readings_that_vanish_after_closing_press_back_until_their_end_is_told() {
     let mut rig = Rig::<Ws<Script>>::new(&Settings { close: Close::Sent, ..Settings::default() });
-    rig.sky.bring(every(1, READING, Act::Drop));
+    rig.harness.bring(every(1, READING, Action::Drop));
     let mut seq = 0;
-    while rig.gate.ready() {
+    while rig.injector.ready() {
         seq += 1;
         rig.send(seq);
     }
     rig.settle();
     assert_eq!((seq, rig.told.len(), rig.wire.len()), (64, 64, 0));
-    assert!(rig.gate.ready());
+    assert!(rig.injector.ready());
 }
 
 #[test]
 fn replies_in_order_stay_with_their_readings() {
     let settings = Settings { close: Close::Reply, correlation: Correlation::Order, ..Settings::default() };
     let table: [(Tampering, &[u64]); 4] = [
-        (every(2, READING, Act::Drop), &[1, 3, 5]),
-        (every(2, READING, Act::Duplicate), &[1, 2, 2, 3, 4, 4, 5]),
-        (every(2, READING, Act::Reorder { depth: 1 }), &[1, 3, 2, 5, 4]),
-        (every(2, VERDICT, Act::Drop), &[1, 3, 5]),
+        (every(2, READING, Action::Drop), &[1, 3, 5]),
+        (every(2, READING, Action::Duplicate), &[1, 2, 2, 3, 4, 4, 5]),
+        (every(2, READING, Action::Reorder { depth: 1 }), &[1, 3, 2, 5, 4]),
+        (every(2, VERDICT, Action::Drop), &[1, 3, 5]),
     ];
     for (tampering, order) in table {
         let mut rig = Rig::<Ws<Script>>::new(&settings);
-        rig.sky.bring(tampering.clone());
+        rig.harness.bring(tampering.clone());
         rig.converse(1..=5);
         assert_eq!(rig.told, order, "{tampering:?}");
     }
@@ -357,20 +363,20 @@ fn replies_in_order_stay_with_their_readings() {
 #[test]
 fn delayed_readings_press_back_once_there_are_too_many() {
     let mut rig = Rig::<Mqtt<Script>>::usual();
-    rig.sky.bring(every(1, READING, later(100)));
+    rig.harness.bring(every(1, READING, later(100)));
     let mut seq = 0;
-    while rig.gate.ready() {
+    while rig.injector.ready() {
         seq += 1;
         rig.send(seq);
     }
     assert_eq!(seq, 64);
-    assert_eq!(rig.sky.take_wakes(), [100; 64]);
-    let refusal = rig.gate.send(&mut context(), &Message { seq: 65, payload: b"065", address: None });
+    assert_eq!(rig.harness.take_wakes(), [100; 64]);
+    let refusal = rig.injector.send(&mut context(), &Message { seq: 65, payload: b"065", address: None });
     assert_eq!(refusal, Err(Failure::not_ready()));
     rig.settle();
     assert!(rig.wire.is_empty());
-    rig.sky.set_clock(100);
-    assert_eq!(rig.gate.poll_event(&mut context()), Poll::Ready(Ok(Event::Writable)));
+    rig.harness.set_clock(100);
+    assert_eq!(rig.injector.poll_event(&mut context()), Poll::Ready(Ok(Event::Writable)));
     rig.settle();
     assert_eq!(rig.told, (1..=64).collect::<Vec<_>>());
 }
@@ -379,7 +385,7 @@ fn delayed_readings_press_back_once_there_are_too_many() {
 fn what_waits_to_be_overtaken_does_not_wait_for_ever() {
     for kind in [READING, VERDICT] {
         let mut rig = Rig::<Ws<Script>>::usual();
-        let tally = rig.sky.bring(every(1, kind, Act::Reorder { depth: 1 }));
+        let tally = rig.harness.bring(every(1, kind, Action::Reorder { depth: 1 }));
         rig.converse(1..=65);
         let order: Vec<u64> = std::iter::once(65).chain(1..=64).collect();
         assert_eq!((rig.told.as_slice(), tally.get()), (&*order, 64), "{kind:?}");
@@ -389,15 +395,15 @@ fn what_waits_to_be_overtaken_does_not_wait_for_ever() {
 #[test]
 fn delayed_verdicts_leave_further_ones_with_the_peer_once_there_are_too_many() {
     let mut rig = Rig::<Ws<Script>>::usual();
-    let tally = rig.sky.bring(every(1, VERDICT, later(100)));
+    let tally = rig.harness.bring(every(1, VERDICT, later(100)));
     (1..=80).for_each(|seq| rig.send(seq));
     rig.settle();
     assert_eq!((rig.told.len(), tally.get()), (0, 64));
-    rig.sky.set_clock(100);
-    assert!(rig.gate.has_more());
+    rig.harness.set_clock(100);
+    assert!(rig.injector.has_more());
     rig.settle();
     assert_eq!((rig.told.len(), tally.get()), (64, 80));
-    rig.sky.set_clock(200);
+    rig.harness.set_clock(200);
     rig.settle();
     assert_eq!(rig.told, (1..=80).collect::<Vec<_>>());
 }
@@ -408,19 +414,19 @@ fn what_a_connection_brought_is_told_before_its_end() {
         http: super::super::HttpSettings { fresh: true, ..Default::default() },
         ..Settings::default()
     });
-    rig.sky.bring(every(1, VERDICT, later(100)));
+    rig.harness.bring(every(1, VERDICT, later(100)));
     rig.send(1);
     rig.settle();
-    assert!(rig.told.is_empty() && rig.failure.is_none() && !rig.gate.ready());
-    rig.sky.set_clock(100);
+    assert!(rig.told.is_empty() && rig.failure.is_none() && !rig.injector.ready());
+    rig.harness.set_clock(100);
     rig.settle();
     assert_eq!(rig.told, [1]);
     assert_eq!(rig.failure.unwrap().kind, ErrorKind::Closed);
 
     let mut rig = Rig::<Ws<Script>>::usual();
-    rig.sky.bring(every(1, VERDICT, Act::Reorder { depth: 9 }));
+    rig.harness.bring(every(1, VERDICT, Action::Reorder { depth: 9 }));
     rig.converse(1..=2);
-    rig.gate.codec.stream().push(&[0x88, 0]);
+    rig.injector.codec.stream().push(&[0x88, 0]);
     rig.poll();
     assert_eq!((rig.told, rig.failure.unwrap().kind), (vec![1, 2], ErrorKind::Closed));
 }
@@ -431,7 +437,7 @@ fn a_connection_for_one_request_carries_no_duplicate() {
         http: super::super::HttpSettings { fresh: true, ..Default::default() },
         ..Settings::default()
     });
-    let tally = rig.sky.bring(every(1, READING, Act::Duplicate));
+    let tally = rig.harness.bring(every(1, READING, Action::Duplicate));
     rig.converse(1..=1);
     assert_eq!((rig.wire, rig.told, tally.get()), (vec![1], vec![1], 0));
 }
@@ -439,16 +445,16 @@ fn a_connection_for_one_request_carries_no_duplicate() {
 #[test]
 fn a_duplicate_that_is_never_answered_ends_the_connection_it_blocks() {
     let mut rig = Rig::<Http<Script>>::usual();
-    rig.sky.bring(every(1, READING, Act::Duplicate));
+    rig.harness.bring(every(1, READING, Action::Duplicate));
     rig.send(1);
-    rig.gate.codec.stream().push(b"HTTP/1.1 204 x\r\n\r\n");
+    rig.injector.codec.stream().push(b"HTTP/1.1 204 x\r\n\r\n");
     rig.poll();
     assert_eq!(rig.told, [1]);
-    assert!(!rig.gate.ready());
-    rig.sky.set_clock(PATIENCE_NS - 1);
+    assert!(!rig.injector.ready());
+    rig.harness.set_clock(PATIENCE_NS - 1);
     rig.poll();
     assert!(rig.failure.is_none());
-    rig.sky.set_clock(PATIENCE_NS);
+    rig.harness.set_clock(PATIENCE_NS);
     rig.poll();
     assert_eq!(rig.failure.unwrap().kind, ErrorKind::Closed);
 }
@@ -457,21 +463,21 @@ fn a_duplicate_that_is_never_answered_ends_the_connection_it_blocks() {
 fn readiness_that_came_with_a_verdict_that_vanished_is_told_all_the_same() {
     let mut rig = Rig::<Http<Script>>::usual();
     rig.send(1);
-    assert!(!rig.gate.ready());
-    rig.sky.bring(every(1, VERDICT, Act::Drop));
-    rig.gate.codec.stream().push(b"HTTP/1.1 204 x\r\n\r\n");
-    assert_eq!(rig.gate.poll_event(&mut context()), Poll::Ready(Ok(Event::Writable)));
-    assert!(rig.gate.ready());
-    assert_eq!(rig.gate.poll_event(&mut context()), Poll::Pending);
+    assert!(!rig.injector.ready());
+    rig.harness.bring(every(1, VERDICT, Action::Drop));
+    rig.injector.codec.stream().push(b"HTTP/1.1 204 x\r\n\r\n");
+    assert_eq!(rig.injector.poll_event(&mut context()), Poll::Ready(Ok(Event::Writable)));
+    assert!(rig.injector.ready());
+    assert_eq!(rig.injector.poll_event(&mut context()), Poll::Pending);
 }
 
 #[test]
 fn readings_held_up_go_out_before_the_goodbye() {
     let mut rig = Rig::<Ws<Script>>::usual();
-    rig.sky.bring(every(1, READING, later(100)));
+    rig.harness.bring(every(1, READING, later(100)));
     (1..=3).for_each(|seq| rig.send(seq));
-    let _ = rig.gate.poll_close(&mut context());
-    let mut written = rig.gate.codec.stream().take_written();
+    let _ = rig.injector.poll_close(&mut context());
+    let mut written = rig.injector.codec.stream().take_written();
     let seqs: Vec<_> =
         (0..3).filter_map(|_| Ws::<Script>::answer(&mut written)).map(|(seq, _)| seq).collect();
     assert_eq!(seqs, [1, 2, 3]);
@@ -481,9 +487,9 @@ fn readings_held_up_go_out_before_the_goodbye() {
 #[test]
 fn a_session_shows_nothing_of_what_it_holds_up() {
     let mut rig = Rig::<Mqtt<Script>>::usual();
-    rig.sky.bring(every(1, READING, later(100)));
-    rig.gate.send(&mut context(), &Message { seq: 1, payload: b"s3cret", address: None }).unwrap();
-    let (shown, hidden) = (format!("{:?}", rig.gate), format!("{:?}", b"s3cret"));
+    rig.harness.bring(every(1, READING, later(100)));
+    rig.injector.send(&mut context(), &Message { seq: 1, payload: b"s3cret", address: None }).unwrap();
+    let (shown, hidden) = (format!("{:?}", rig.injector), format!("{:?}", b"s3cret"));
     assert!(!shown.contains("s3cret") && !shown.contains(hidden.trim_matches(['[', ']'])), "{shown}");
 }
 
@@ -492,5 +498,5 @@ fn fair_weather_holds_nothing() {
     let mut rig = Rig::<Mqtt<Script>>::usual();
     rig.converse(1..=3);
     assert_eq!(rig.told, [1, 2, 3]);
-    assert!(rig.gate.held.is_none());
+    assert!(rig.injector.held.is_none());
 }

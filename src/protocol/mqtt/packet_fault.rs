@@ -1,24 +1,24 @@
 //! Where message faults act on the broker's packets: whole ones, before the session takes note of them.
 
-use super::super::limbo::Limbo;
+use super::super::hold_queue::HoldQueue;
 use super::Received;
 use super::packet::Ack;
 use crate::clock::Tick;
 use crate::fault::MessageKind;
-use crate::net::{Fate, Tamper};
+use crate::net::{Decision, MessageFaults};
 
 /// The packets of one connection that faults hold up, and what decides about the others.
 #[derive(Debug)]
-pub(super) struct Snags {
-    tamper: Tamper,
-    held: Vec<(MessageKind, Limbo<Received>)>,
+pub(super) struct PacketFaults {
+    message_faults: MessageFaults,
+    held: Vec<(MessageKind, HoldQueue<Received>)>,
     /// CONNACK has vanished: the session waits for it, and takes nothing else.
     deaf: bool,
 }
 
-impl Snags {
-    pub(super) const fn new(tamper: Tamper) -> Self {
-        Self { tamper, held: Vec::new(), deaf: false }
+impl PacketFaults {
+    pub(super) const fn new(message_faults: MessageFaults) -> Self {
+        Self { message_faults, held: Vec::new(), deaf: false }
     }
 
     /// Takes out a packet whose time has come.
@@ -26,27 +26,28 @@ impl Snags {
         if self.held.is_empty() {
             return None;
         }
-        let now = self.tamper.now();
-        for (_, limbo) in &mut self.held {
-            limbo.lift(&self.tamper);
+        let now = self.message_faults.now();
+        for (_, hold_queue) in &mut self.held {
+            hold_queue.lift(&self.message_faults);
         }
-        let first = self.held.iter_mut().min_by_key(|(_, limbo)| limbo.first_due().unwrap_or(Tick::FAR));
-        let packet = first.and_then(|(_, limbo)| limbo.take_due(now));
-        self.held.retain(|(_, limbo)| !limbo.is_empty());
+        let first =
+            self.held.iter_mut().min_by_key(|(_, hold_queue)| hold_queue.first_due().unwrap_or(Tick::FAR));
+        let packet = first.and_then(|(_, hold_queue)| hold_queue.take_due(now));
+        self.held.retain(|(_, hold_queue)| !hold_queue.is_empty());
         packet
     }
 
     /// Whether nothing may be read for now.
     pub(super) fn blocks(&self) -> bool {
         // Nothing comes before CONNACK, even if that is late.
-        self.held.iter().any(|(kind, limbo)| limbo.blocks() || *kind == MessageKind::Connack)
+        self.held.iter().any(|(kind, hold_queue)| hold_queue.blocks() || *kind == MessageKind::Connack)
     }
 
     /// Whether [`Self::take_due`] has something.
     pub(super) fn has_due(&self) -> bool {
         !self.held.is_empty() && {
-            let now = self.tamper.now();
-            self.held.iter().any(|(_, limbo)| limbo.first_due().is_some_and(|at| at <= now))
+            let now = self.message_faults.now();
+            self.held.iter().any(|(_, hold_queue)| hold_queue.first_due().is_some_and(|at| at <= now))
         }
     }
 
@@ -57,26 +58,27 @@ impl Snags {
         }
         let Some(kind) = kind(&packet) else { return Some(packet) };
         let place = self.held.iter().position(|(of, _)| *of == kind);
-        if place.is_none() && !self.tamper.touches(kind) {
+        if place.is_none() && !self.message_faults.touches(kind) {
             return Some(packet);
         }
         let place = place.unwrap_or_else(|| {
-            self.held.push((kind, Limbo::default()));
+            self.held.push((kind, HoldQueue::default()));
             self.held.len() - 1
         });
-        let (_, limbo) = self.held.get_mut(place)?;
-        let fate = if limbo.is_full() { Fate::Pass } else { self.tamper.fate(kind, |_| true) };
+        let (_, hold_queue) = self.held.get_mut(place)?;
+        let fate =
+            if hold_queue.is_full() { Decision::Pass } else { self.message_faults.fate(kind, |_| true) };
         match fate {
-            Fate::Pass | Fate::Duplicate => limbo.overtake(),
-            Fate::Drop => self.deaf = kind == MessageKind::Connack,
-            Fate::Delay(wait_ns) => limbo.put_until(packet, self.tamper.wake_after(wait_ns)),
-            Fate::Hold { depth, spell } => limbo.put_behind(packet, depth, spell),
+            Decision::Pass | Decision::Duplicate => hold_queue.overtake(),
+            Decision::Drop => self.deaf = kind == MessageKind::Connack,
+            Decision::Delay(wait_ns) => hold_queue.put_until(packet, self.message_faults.wake_after(wait_ns)),
+            Decision::Hold { depth, spell } => hold_queue.put_behind(packet, depth, spell),
         }
-        if fate == Fate::Duplicate {
-            limbo.put_until(packet, Tick::ZERO);
+        if fate == Decision::Duplicate {
+            hold_queue.put_until(packet, Tick::ZERO);
         }
-        self.held.retain(|(_, limbo)| !limbo.is_empty());
-        matches!(fate, Fate::Pass | Fate::Duplicate).then_some(packet)
+        self.held.retain(|(_, hold_queue)| !hold_queue.is_empty());
+        matches!(fate, Decision::Pass | Decision::Duplicate).then_some(packet)
     }
 }
 
@@ -94,12 +96,12 @@ const fn kind(packet: &Received) -> Option<MessageKind> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::fault_harness::{FaultHarness, every, later};
     use super::super::super::script::{Script, context};
-    use super::super::super::sky::{Sky, every, later};
     use super::super::super::{Endpoint, Event, Failure, Identity};
     use super::super::Mqtt;
     use super::super::tests::{CONNACK, ack, message, publish, settings};
-    use crate::fault::{Act, MessageKind, Tampering};
+    use crate::fault::{Action, MessageKind, Tampering};
     use crate::record::{Close, ErrorKind, Protocol, Qos};
     use std::task::Poll;
 
@@ -126,14 +128,14 @@ mod tests {
 
     /// Sends five readings, of which the broker returns one packet of `kind` each, and gives the order in which they took
     /// effect, with how many were stray.
-    fn effects(sky: &Sky, kind: MessageKind) -> (Vec<u64>, u64) {
+    fn effects(harness: &FaultHarness, kind: MessageKind) -> (Vec<u64>, u64) {
         use MessageKind as K;
         let (close, qos) = match kind {
             K::Puback => (Close::Ack, Qos::AtLeastOnce),
             K::Pubrec | K::Pubcomp => (Close::Ack, Qos::ExactlyOnce),
             _ => (Close::Delivery, Qos::AtLeastOnce),
         };
-        let mut session = Mqtt::new(Script::new(), &settings(close, qos), &sky.identity()).unwrap();
+        let mut session = Mqtt::new(Script::new(), &settings(close, qos), &harness.identity()).unwrap();
         for seq in 1..=5 {
             session.send(&mut context(), &message(seq, b"")).unwrap();
         }
@@ -150,11 +152,11 @@ mod tests {
         };
         session.stream.push(&[1, 2, 3, 4, 5].map(packet).concat());
         let mut told = polled(&mut session);
-        sky.set_clock(100);
+        harness.set_clock(100);
         told.extend(polled(&mut session));
-        sky.clear();
+        harness.clear();
         told.extend(polled(&mut session));
-        assert!(session.snags.as_ref().unwrap().held.is_empty());
+        assert!(session.packet_faults.as_ref().unwrap().held.is_empty());
         let written = session.stream.take_written();
         if kind == K::Pubrec {
             return (acknowledged(&written, Ack::Pubrel), session.stray());
@@ -170,24 +172,24 @@ mod tests {
     fn every_act_is_done_to_every_packet_of_the_broker() {
         use MessageKind as K;
         let table = [
-            (Act::Drop, [1, 3, 5, 0, 0, 0, 0]),
-            (Act::Duplicate, [1, 2, 2, 3, 4, 4, 5]),
+            (Action::Drop, [1, 3, 5, 0, 0, 0, 0]),
+            (Action::Duplicate, [1, 2, 2, 3, 4, 4, 5]),
             (later(100), [1, 3, 5, 2, 4, 0, 0]),
-            (Act::Reorder { depth: 1 }, [1, 3, 2, 5, 4, 0, 0]),
-            (Act::Reorder { depth: 9 }, [1, 3, 5, 2, 4, 0, 0]),
+            (Action::Reorder { depth: 1 }, [1, 3, 2, 5, 4, 0, 0]),
+            (Action::Reorder { depth: 9 }, [1, 3, 5, 2, 4, 0, 0]),
         ];
         for (act, order) in table {
             for kind in [K::Publish, K::Puback, K::Pubrec, K::Pubcomp] {
-                let sky = Sky::new();
-                let tally = sky.bring(every(2, kind, act.clone()));
+                let harness = FaultHarness::new();
+                let tally = harness.bring(every(2, kind, act.clone()));
                 let mut expected: Vec<_> = order.into_iter().filter(|seq| *seq > 0).collect();
                 let mut stray = 0;
-                if act == Act::Duplicate && matches!(kind, K::Puback | K::Pubcomp) {
+                if act == Action::Duplicate && matches!(kind, K::Puback | K::Pubcomp) {
                     // The exchange is over: nothing comes of it.
                     expected.dedup();
                     stray = 2;
                 }
-                assert_eq!(effects(&sky, kind), (expected, stray), "{kind:?} {act:?}");
+                assert_eq!(effects(&harness, kind), (expected, stray), "{kind:?} {act:?}");
                 assert_eq!(tally.get(), 2);
             }
         }
@@ -195,84 +197,85 @@ mod tests {
 
     #[test]
     fn packets_of_other_kinds_pass() {
-        let sky = Sky::new();
-        sky.bring(every(1, MessageKind::Puback, Act::Drop));
-        assert_eq!(effects(&sky, MessageKind::Pubcomp), (vec![1, 2, 3, 4, 5], 0));
-        let sky = Sky::new();
-        sky.bring(every(1, MessageKind::Reading, Act::Drop));
-        assert_eq!(effects(&sky, MessageKind::Publish), (vec![1, 2, 3, 4, 5], 0));
+        let harness = FaultHarness::new();
+        harness.bring(every(1, MessageKind::Puback, Action::Drop));
+        assert_eq!(effects(&harness, MessageKind::Pubcomp), (vec![1, 2, 3, 4, 5], 0));
+        let harness = FaultHarness::new();
+        harness.bring(every(1, MessageKind::Reading, Action::Drop));
+        assert_eq!(effects(&harness, MessageKind::Publish), (vec![1, 2, 3, 4, 5], 0));
     }
 
     #[test]
     fn a_ping_whose_answer_vanishes_is_unanswered() {
         let table: [(Option<Tampering>, bool); 3] = [
             (None, true),
-            (Some(every(1, MessageKind::Pingresp, Act::Drop)), false),
+            (Some(every(1, MessageKind::Pingresp, Action::Drop)), false),
             (Some(every(1, MessageKind::Pingresp, later(50))), false),
         ];
         for (tampering, alive) in table {
-            let sky = Sky::new();
-            tampering.map(|tampering| sky.bring(tampering));
+            let harness = FaultHarness::new();
+            tampering.map(|tampering| harness.bring(tampering));
             let settings = settings(Close::Ack, Qos::AtLeastOnce);
-            let mut session = Mqtt::new(Script::new().data(&[0xd0, 0]), &settings, &sky.identity()).unwrap();
+            let mut session =
+                Mqtt::new(Script::new().data(&[0xd0, 0]), &settings, &harness.identity()).unwrap();
             session.keep_alive(&mut context()).unwrap();
             assert_eq!(polled(&mut session), [0; 0]);
             assert_eq!(session.keep_alive(&mut context()).is_ok(), alive);
-            sky.set_clock(50);
-            assert_eq!(session.has_more(), sky.take_wakes() == [50]);
+            harness.set_clock(50);
+            assert_eq!(session.has_more(), harness.take_wakes() == [50]);
         }
     }
 
-    fn shake_hands(sky: &Sky, replies: &[u8]) -> Poll<Result<(), Failure>> {
+    fn shake_hands(harness: &FaultHarness, replies: &[u8]) -> Poll<Result<(), Failure>> {
         let settings = settings(Close::Ack, Qos::AtLeastOnce);
         let endpoint = Endpoint::resolve(Protocol::Mqtt, "mqtt://127.0.0.1").unwrap();
-        let identity = sky.identity();
+        let identity = harness.identity();
         let mut opening = Box::pin(Mqtt::open(Script::new().data(replies), &endpoint, &settings, &identity));
         let first = opening.as_mut().poll(&mut context());
         if first.is_ready() {
             return first.map_ok(drop);
         }
-        sky.set_clock(100);
+        harness.set_clock(100);
         opening.as_mut().poll(&mut context()).map_ok(drop)
     }
 
     #[test]
     fn a_handshake_waits_for_a_connack_that_vanished_or_is_late() {
-        let sky = Sky::new();
-        let tally = sky.bring(every(1, MessageKind::Connack, Act::Drop));
+        let harness = FaultHarness::new();
+        let tally = harness.bring(every(1, MessageKind::Connack, Action::Drop));
         // The broker goes on as if it had been seen.
         let replies = [CONNACK, &publish(OWN, Qos::AtLeastOnce, 1, "")].concat();
-        assert!(shake_hands(&sky, &replies).is_pending());
+        assert!(shake_hands(&harness, &replies).is_pending());
         assert_eq!(tally.get(), 1);
-        let sky = Sky::new();
-        sky.bring(every(1, MessageKind::Connack, later(100)));
-        assert_eq!(shake_hands(&sky, &replies), Poll::Ready(Ok(())));
+        let harness = FaultHarness::new();
+        harness.bring(every(1, MessageKind::Connack, later(100)));
+        assert_eq!(shake_hands(&harness, &replies), Poll::Ready(Ok(())));
     }
 
     #[test]
     fn held_up_packets_stop_the_reading_once_there_are_too_many() {
-        let sky = Sky::new();
-        sky.bring(every(1, MessageKind::Publish, later(100)));
+        let harness = FaultHarness::new();
+        harness.bring(every(1, MessageKind::Publish, later(100)));
         let settings = settings(Close::Delivery, Qos::AtMostOnce);
-        let mut session = Mqtt::new(Script::new(), &settings, &sky.identity()).unwrap();
+        let mut session = Mqtt::new(Script::new(), &settings, &harness.identity()).unwrap();
         for seq in 1..=100 {
             session.stream.push(&publish(OWN, Qos::AtMostOnce, 0, &format!(r#"{{"seq":{seq}}}"#)));
         }
         assert_eq!(polled(&mut session), [0; 0]);
-        assert_eq!(sky.take_wakes().len(), 64);
-        sky.set_clock(100);
+        assert_eq!(harness.take_wakes().len(), 64);
+        harness.set_clock(100);
         assert_eq!(polled(&mut session), (1..=64).collect::<Vec<_>>());
-        sky.set_clock(200);
+        harness.set_clock(200);
         assert_eq!(polled(&mut session), (65..=100).collect::<Vec<_>>());
     }
 
     #[test]
     fn a_second_connack_is_the_brokers_mistake_whoever_made_it() {
-        let sky = Sky::new();
-        sky.bring(every(1, MessageKind::Connack, Act::Duplicate));
+        let harness = FaultHarness::new();
+        harness.bring(every(1, MessageKind::Connack, Action::Duplicate));
         let settings = settings(Close::Verdict, Qos::AtLeastOnce);
         let endpoint = Endpoint::resolve(Protocol::Mqtt, "mqtt://127.0.0.1").unwrap();
-        let identity = Identity { weather: sky.identity().weather, ..Identity::of("d") };
+        let identity = Identity { faults: harness.identity().faults, ..Identity::of("d") };
         let opening = Mqtt::open(Script::new().data(CONNACK), &endpoint, &settings, &identity);
         let Poll::Ready(Err(failure)) = std::pin::pin!(opening).as_mut().poll(&mut context()) else {
             panic!("it is opened")

@@ -1,4 +1,4 @@
-//! Weather for the sessions' tests: faults that come and go by hand, under a clock set by hand.
+//! Faults for the sessions' tests: that come and go by hand, under a clock set by hand.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use super::Identity;
 use crate::clock::Tick;
-use crate::fault::{Act, Delay, DelayLaw, Effect, Fault, MessageKind, Tampering};
-use crate::net::{Front, Timer, Weather};
+use crate::fault::{Action, Delay, DelayLaw, Effect, Fault, MessageKind, Tampering};
+use crate::net::{ActiveFault, ConnectionFaults, EngineTimer};
 use crate::seed::Seed;
 use crate::units::Span;
 
@@ -18,7 +18,7 @@ struct Dial {
     wakes: RefCell<Vec<Tick>>,
 }
 
-impl Timer for Dial {
+impl EngineTimer for Dial {
     fn now(&self) -> Tick {
         self.now.get()
     }
@@ -28,23 +28,23 @@ impl Timer for Dial {
     }
 }
 
-/// The weather of one device.
-pub(super) struct Sky {
+/// The faults of one device.
+pub(super) struct FaultHarness {
     dial: Rc<Dial>,
-    weather: Rc<Weather>,
+    faults: Rc<ConnectionFaults>,
     spells: Cell<u32>,
 }
 
-impl Sky {
+impl FaultHarness {
     pub(super) fn new() -> Self {
         let dial = Rc::new(Dial::default());
-        let timer: Rc<dyn Timer> = Rc::<Dial>::clone(&dial);
-        Self { dial, weather: Rc::new(Weather::new(timer, 0, Seed(1), 0)), spells: Cell::new(0) }
+        let timer: Rc<dyn EngineTimer> = Rc::<Dial>::clone(&dial);
+        Self { dial, faults: Rc::new(ConnectionFaults::new(timer, 0, Seed(1), 0)), spells: Cell::new(0) }
     }
 
-    /// The device `d`, under this sky.
+    /// The device `d`, under this harness.
     pub(super) fn identity(&self) -> Identity {
-        Identity { weather: Some(Rc::clone(&self.weather)), ..Identity::of("d") }
+        Identity { faults: Some(Rc::clone(&self.faults)), ..Identity::of("d") }
     }
 
     pub(super) fn set_clock(&self, ns: u64) {
@@ -71,22 +71,22 @@ impl Sky {
         };
         let tally = Rc::<Cell<u64>>::default();
         let since = self.dial.now.get();
-        let front = Front { fault: Arc::new(fault), number: 0, turn, since, tally: Rc::clone(&tally) };
-        self.weather.set(vec![front]);
+        let front = ActiveFault { fault: Arc::new(fault), number: 0, turn, since, tally: Rc::clone(&tally) };
+        self.faults.set(vec![front]);
         tally
     }
 
     /// Nothing acts any more.
     pub(super) fn clear(&self) {
-        self.weather.set(Vec::new());
+        self.faults.set(Vec::new());
     }
 }
 
 /// `act` on one message of `kind` in `nth`.
-pub(super) fn every(nth: u64, kind: MessageKind, act: Act) -> Tampering {
+pub(super) fn every(nth: u64, kind: MessageKind, act: Action) -> Tampering {
     Tampering { message: kind, act, skip: 0, nth, chance: 1.0, most: None }
 }
 
-pub(super) fn later(ns: u64) -> Act {
-    Act::Delay(Delay { law: DelayLaw::Constant(Span::from_ns(ns)), correlation: 0.0 })
+pub(super) fn later(ns: u64) -> Action {
+    Action::Delay(Delay { law: DelayLaw::Constant(Span::from_ns(ns)), correlation: 0.0 })
 }

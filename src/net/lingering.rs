@@ -2,13 +2,13 @@
 
 use tokio::net::TcpStream;
 
-use super::filter::{Origin, mutes};
-use super::weather::Front;
+use super::connection_fault::ActiveFault;
+use super::pipeline::{Origin, mutes};
 
 /// A socket that outlives its device's interest, so that the peer is left half-open as long as the fault says that it hears
 /// nothing: the kernel would tell it at once.
 #[derive(Debug)]
-pub(super) struct Orphan {
+pub(super) struct LingeringSocket {
     pub(super) socket: TcpStream,
     pub(super) origin: Origin,
     /// Bytes of the device that had not left.
@@ -17,10 +17,10 @@ pub(super) struct Orphan {
     pub(super) reset: bool,
 }
 
-impl Orphan {
-    /// Whether the peer would still not hear anything under `fronts`.
-    pub(super) fn is_unheard(&self, fronts: &[Front]) -> bool {
-        mutes(fronts, self.origin)
+impl LingeringSocket {
+    /// Whether the peer would still not hear anything under `active`.
+    pub(super) fn is_unheard(&self, active: &[ActiveFault]) -> bool {
+        mutes(active, self.origin)
     }
 
     /// Sends what is left and ends the connection, as the device's kernel would have gone on trying to.

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::judge::Judgement;
+use super::correlator::Match;
 use super::note::Notes;
 use super::verdict::Reply;
 use super::{Correlation, Event, Settings};
@@ -28,7 +28,7 @@ enum Kept {
 
 /// What a session remembers of its readings, and what it has told of its readiness.
 #[derive(Debug)]
-pub(super) struct Flow {
+pub(super) struct Pipeline {
     kept: Kept,
     /// Sequence numbers in the order of sending.
     seqs: VecDeque<u64>,
@@ -39,7 +39,7 @@ pub(super) struct Flow {
     pub(super) notes: Notes,
 }
 
-impl Flow {
+impl Pipeline {
     pub(super) fn new(settings: &Settings) -> Self {
         let kept = match (settings.close, &settings.correlation) {
             (Close::Sent, _) => Kept::UntilTold,
@@ -99,11 +99,11 @@ impl Flow {
     }
 
     /// The event a message from the peer amounts to; without one it is stray.
-    pub(super) fn answered(&mut self, judgement: Option<Judgement>) -> Option<Event> {
-        let reply = match judgement {
-            Some(Judgement::Named(reply)) => Some(reply),
-            Some(Judgement::Next) => self.seqs.pop_front().map(Reply::ok),
-            Some(Judgement::Heard { sender, seq }) => return Some(Event::Heard { sender, seq }),
+    pub(super) fn answered(&mut self, matched: Option<Match>) -> Option<Event> {
+        let reply = match matched {
+            Some(Match::Named(reply)) => Some(reply),
+            Some(Match::Next) => self.seqs.pop_front().map(Reply::ok),
+            Some(Match::Heard { sender, seq }) => return Some(Event::Heard { sender, seq }),
             None => None,
         };
         if reply.is_none() {
@@ -127,8 +127,8 @@ impl Flow {
 mod tests {
     use super::*;
 
-    fn flow(close: Close) -> Flow {
-        Flow::new(&Settings { close, ..Settings::default() })
+    fn pipeline(close: Close) -> Pipeline {
+        Pipeline::new(&Settings { close, ..Settings::default() })
     }
 
     fn ok(seq: u64) -> Event {
@@ -137,56 +137,56 @@ mod tests {
 
     #[test]
     fn replies_in_order_answer_the_first_that_waits() {
-        let mut flow = flow(Close::Reply);
-        assert_eq!(flow.answered(Some(Judgement::Next)), None);
+        let mut pipeline = pipeline(Close::Reply);
+        assert_eq!(pipeline.answered(Some(Match::Next)), None);
         for seq in [5, 9, 2] {
-            flow.sent(seq);
+            pipeline.sent(seq);
         }
-        let answers: Vec<_> = (0..5).map(|_| flow.answered(Some(Judgement::Next))).collect();
+        let answers: Vec<_> = (0..5).map(|_| pipeline.answered(Some(Match::Next))).collect();
         assert_eq!(answers, [Some(ok(5)), Some(ok(9)), Some(ok(2)), None, None]);
-        assert_eq!(flow.stray(), 3);
-        assert_eq!(flow.pending(true), None);
+        assert_eq!(pipeline.stray(), 3);
+        assert_eq!(pipeline.pending(true), None);
     }
 
     #[test]
     fn a_peer_that_never_replies_stops_the_sender_until_it_does() {
-        let mut flow = flow(Close::Reply);
+        let mut pipeline = pipeline(Close::Reply);
         let mut seq = 0;
-        while flow.is_open() {
-            flow.sent(seq);
+        while pipeline.is_open() {
+            pipeline.sent(seq);
             seq += 1;
         }
         assert_eq!(seq, MOST_UNANSWERED as u64);
-        flow.told(false);
-        assert_eq!(flow.pending(true), None);
-        assert_eq!(flow.answered(Some(Judgement::Next)), Some(ok(0)));
-        assert!(flow.is_open());
+        pipeline.told(false);
+        assert_eq!(pipeline.pending(true), None);
+        assert_eq!(pipeline.answered(Some(Match::Next)), Some(ok(0)));
+        assert!(pipeline.is_open());
     }
 
     #[test]
     fn readiness_is_told_once_it_returns_and_only_then() {
-        let mut flow = flow(Close::Verdict);
-        flow.sent(1);
-        assert_eq!(flow.pending(true), None);
-        flow.wrote(false);
-        assert!(!flow.is_open());
-        assert_eq!(flow.pending(true), None);
-        flow.wrote(true);
-        assert_eq!(flow.pending(false), None);
-        assert_eq!(flow.pending(true), Some(Event::Writable));
-        assert_eq!(flow.pending(true), None);
+        let mut pipeline = pipeline(Close::Verdict);
+        pipeline.sent(1);
+        assert_eq!(pipeline.pending(true), None);
+        pipeline.wrote(false);
+        assert!(!pipeline.is_open());
+        assert_eq!(pipeline.pending(true), None);
+        pipeline.wrote(true);
+        assert_eq!(pipeline.pending(false), None);
+        assert_eq!(pipeline.pending(true), Some(Event::Writable));
+        assert_eq!(pipeline.pending(true), None);
     }
 
     #[test]
     fn a_reading_closed_by_being_handed_over_waits_for_its_last_byte() {
-        let mut flow = flow(Close::Sent);
-        flow.sent(1);
-        flow.wrote(false);
-        flow.sent(2);
-        assert_eq!(flow.pending(true), Some(ok(1)));
-        assert_eq!(flow.pending(true), None);
-        flow.wrote(true);
-        assert_eq!(flow.pending(true), Some(ok(2)));
-        assert_eq!(flow.pending(true), None);
+        let mut pipeline = pipeline(Close::Sent);
+        pipeline.sent(1);
+        pipeline.wrote(false);
+        pipeline.sent(2);
+        assert_eq!(pipeline.pending(true), Some(ok(1)));
+        assert_eq!(pipeline.pending(true), None);
+        pipeline.wrote(true);
+        assert_eq!(pipeline.pending(true), Some(ok(2)));
+        assert_eq!(pipeline.pending(true), None);
     }
 }

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::super::gate::Parcel;
+use super::super::fault_injector::OwnedMessage;
 use super::super::{Event, Failure, Message};
 use super::Mqtt;
 use super::inflight::{Again, InFlight, Kept};
@@ -48,9 +48,9 @@ impl State {
 /// A reading that the broker has acknowledged is no longer in it, though its verdict, which the broker keeps for the device,
 /// may still come.
 #[derive(Clone)]
-pub struct Suspended(Rc<RefCell<State>>);
+pub struct SessionState(Rc<RefCell<State>>);
 
-impl Suspended {
+impl SessionState {
     pub(super) fn new(state: State) -> Self {
         Self(Rc::new(RefCell::new(state)))
     }
@@ -77,18 +77,18 @@ impl Suspended {
 }
 
 /// Clones are one and the same.
-impl PartialEq for Suspended {
+impl PartialEq for SessionState {
     fn eq(&self, other: &Self) -> bool {
         Rc::ptr_eq(&self.0, &other.0)
     }
 }
 
-impl Eq for Suspended {}
+impl Eq for SessionState {}
 
-impl fmt::Debug for Suspended {
+impl fmt::Debug for SessionState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = self.0.borrow();
-        f.debug_struct("Suspended")
+        f.debug_struct("SessionState")
             .field("in_flight", &state.in_flight)
             .field("received", &state.received)
             .field("early", &state.early)
@@ -98,16 +98,16 @@ impl fmt::Debug for Suspended {
 
 /// A session between CONNACK and the end of its handshake. If that fails, or is given up, what it has resumed goes back where
 /// it came from.
-pub(super) struct Homecoming<'a, S> {
+pub(super) struct ResumeGuard<'a, S> {
     pub(super) session: &'a mut Mqtt<S>,
-    pub(super) home: Option<&'a Suspended>,
+    pub(super) home: Option<&'a SessionState>,
 }
 
-impl<'a, S: AsyncRead + AsyncWrite + Unpin> Homecoming<'a, S> {
+impl<'a, S: AsyncRead + AsyncWrite + Unpin> ResumeGuard<'a, S> {
     /// Has the session resume what is in `home`; `present`: so does the broker.
     pub(super) fn new(
         session: &'a mut Mqtt<S>,
-        home: Option<&'a Suspended>,
+        home: Option<&'a SessionState>,
         present: bool,
     ) -> Result<Self, Failure> {
         let homecoming = Self { session, home };
@@ -119,7 +119,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Homecoming<'a, S> {
     }
 }
 
-impl<S> Drop for Homecoming<'_, S> {
+impl<S> Drop for ResumeGuard<'_, S> {
     fn drop(&mut self) {
         if let Some(home) = self.home {
             home.put_back(std::mem::take(&mut self.session.state));
@@ -164,14 +164,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
     /// session, too. `unsent` are readings that the session was going to send, `untold` what it was going to tell.
     pub(in crate::protocol) fn suspend(
         mut self,
-        unsent: impl IntoIterator<Item = Parcel>,
+        unsent: impl IntoIterator<Item = OwnedMessage>,
         untold: impl IntoIterator<Item = Event>,
-    ) -> Option<Suspended> {
+    ) -> Option<SessionState> {
         if self.settings.clean_session {
             return None;
         }
-        for parcel in unsent {
-            let Message { seq, payload, address } = parcel.message();
+        for message in unsent {
+            let Message { seq, payload, address } = message.message();
             if self.settings.qos != Qos::AtMostOnce
                 && let Ok(topic) = self.topics.of_reading(address)
                 && let Some(pid) = self.state.in_flight.begin(seq, self.settings.qos)
@@ -182,6 +182,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
         for event in untold {
             self.state.keep(event);
         }
-        Some(Suspended::new(self.state))
+        Some(SessionState::new(self.state))
     }
 }

@@ -5,28 +5,28 @@ use std::io;
 use std::rc::Rc;
 use std::task::Poll;
 
-use super::filter::{Origin, specs};
+use super::connection_fault::{ActiveFault, ConnectionFaults};
+use super::pipeline::{Origin, specs};
 use super::toxic::{Key, Lag};
-use super::weather::{Front, Weather};
 use crate::clock::Tick;
 use crate::fault::{Direction, ToxicKind};
 
-/// Waits until connection number `number` of a device can be made through `weather`.
+/// Waits until connection number `number` of a device can be made through `faults`.
 ///
 /// # Errors
 /// `ConnectionRefused`, if a fault refuses it.
-pub(super) async fn approach(weather: &Rc<Weather>, number: u32) -> io::Result<()> {
-    if weather.is_fair() {
+pub(super) async fn connect_gate(faults: &Rc<ConnectionFaults>, number: u32) -> io::Result<()> {
+    if faults.is_clear() {
         return Ok(());
     }
-    let mut way = Way { number, seen: None, met: Vec::new(), open_at: weather.now(), armed: None };
-    poll_fn(|_| way.poll(weather)).await
+    let mut way = ConnectGate { number, seen: None, met: Vec::new(), open_at: faults.now(), armed: None };
+    poll_fn(|_| way.poll(faults)).await
 }
 
 /// The way of one connection.
-struct Way {
+struct ConnectGate {
     number: u32,
-    /// The weather's version it knows.
+    /// The version of the faults that it knows.
     seen: Option<u32>,
     /// Toxics that have had their effect on it.
     met: Vec<Key>,
@@ -35,18 +35,18 @@ struct Way {
     armed: Option<Tick>,
 }
 
-impl Way {
-    /// Looks at the weather again: whoever changes it, and whoever keeps its time, wakes the task that polls this.
-    fn poll(&mut self, weather: &Weather) -> Poll<io::Result<()>> {
-        let now = weather.now();
+impl ConnectGate {
+    /// Looks at the faults again: whoever changes them, and whoever keeps their time, wakes the task that polls this.
+    fn poll(&mut self, faults: &ConnectionFaults) -> Poll<io::Result<()>> {
+        let now = faults.now();
         let mut shut = false;
-        if self.seen != Some(weather.version()) {
-            match weather.consult(|fronts| self.meet(weather, fronts, now)) {
+        if self.seen != Some(faults.version()) {
+            match faults.consult(|active| self.meet(faults, active, now)) {
                 Ok(is_shut) => shut = is_shut,
                 Err(error) => return Poll::Ready(Err(error)),
             }
             // As long as it is shut there is something to look at again.
-            self.seen = (!shut).then(|| weather.version());
+            self.seen = (!shut).then(|| faults.version());
         }
         if shut {
             return Poll::Pending;
@@ -56,17 +56,17 @@ impl Way {
         }
         if self.armed != Some(self.open_at) && self.open_at < Tick::FAR {
             self.armed = Some(self.open_at);
-            weather.wake_at(self.open_at);
+            faults.wake_at(self.open_at);
         }
         Poll::Pending
     }
 
     /// Takes in what is new. True if no connection can be made for now.
-    fn meet(&mut self, weather: &Weather, fronts: &[Front], now: Tick) -> io::Result<bool> {
+    fn meet(&mut self, faults: &ConnectionFaults, active: &[ActiveFault], now: Tick) -> io::Result<bool> {
         let origin = Origin { number: self.number, born: now };
         let mut shut = false;
         let mut slower_ns: u64 = 0;
-        for (direction, spec) in specs(fronts, origin) {
+        for (direction, spec) in specs(active, origin) {
             let first = !self.met.contains(&spec.key);
             let acted = |times: u64| spec.tally.set(spec.tally.get().saturating_add(times));
             let delay = match spec.kind {
@@ -90,7 +90,7 @@ impl Way {
             }
             if let (true, Some((delay, draws))) = (first, delay) {
                 let what = format!("connect/{}/{}", spec.key.toxic, spec.key.turn);
-                let mut lag = Lag::new(delay.clone(), weather.stream(spec.name, &what, self.number));
+                let mut lag = Lag::new(delay.clone(), faults.stream(spec.name, &what, self.number));
                 slower_ns = (0..draws).map(|_| lag.draw()).fold(slower_ns, u64::saturating_add);
                 acted(1);
             }

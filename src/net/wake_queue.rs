@@ -1,4 +1,4 @@
-//! Wakes the tasks of connections when their weather says so: one pacer for all of them.
+//! Wakes the tasks of connections when their faults say so: one pacer for all of them.
 
 use std::cell::RefCell;
 use std::cmp::Reverse;
@@ -7,12 +7,12 @@ use std::task::{Context, Waker};
 
 use tokio::sync::Notify;
 
-use super::weather::Timer;
+use super::connection_fault::EngineTimer;
 use crate::clock::{Monotonic, Tick};
 
 /// The timer of connections that have a task each, on one thread.
 #[derive(Debug)]
-pub(super) struct Bell {
+pub(super) struct WakeQueue {
     clock: Monotonic,
     due: RefCell<BinaryHeap<Reverse<(Tick, u32)>>>,
     sleepers: RefCell<HashMap<u32, Waker>>,
@@ -20,7 +20,7 @@ pub(super) struct Bell {
     earlier: Notify,
 }
 
-impl Bell {
+impl WakeQueue {
     pub(super) fn new(clock: Monotonic) -> Self {
         Self { clock, due: RefCell::default(), sleepers: RefCell::default(), earlier: Notify::new() }
     }
@@ -50,7 +50,7 @@ impl Bell {
         self.due.borrow().peek().map_or(Tick::FAR, |Reverse((at, _))| *at)
     }
 
-    /// Returns when [`Bell::next`] has come earlier.
+    /// Returns when [`WakeQueue::next`] has come earlier.
     pub(super) async fn earlier(&self) {
         self.earlier.notified().await;
     }
@@ -66,7 +66,7 @@ impl Bell {
     }
 }
 
-impl Timer for Bell {
+impl EngineTimer for WakeQueue {
     fn now(&self) -> Tick {
         self.clock.now()
     }
@@ -94,7 +94,7 @@ mod tests {
     use crate::clock::Pacer;
     use crate::fault::{Direction, Toxic, ToxicKind};
     use crate::net::tests::{block_on, fault, latency, toxic};
-    use crate::net::{Front, Link, Weather};
+    use crate::net::{ActiveFault, ConnectionFaults, Link};
     use crate::seed::Seed;
     use crate::units::ByteSize;
 
@@ -125,63 +125,63 @@ mod tests {
     }
 
     /// Switches between stacks of toxics until all have had their turn.
-    async fn toggle(weather: &Weather, bell: &Bell, peers: usize) {
+    async fn toggle(faults: &ConnectionFaults, wake_queue: &WakeQueue, peers: usize) {
         let rate = || toxic(Direction::Both, ToxicKind::Bandwidth { rate: 2e6, burst: ByteSize(3_000) });
         let late = || toxic(Direction::Both, latency(5));
         let stacks: [Vec<Toxic>; 5] =
             [vec![late()], vec![late(), rate()], vec![rate()], vec![], vec![late()]];
         for turn in 0..40 {
-            let front = |(number, toxic): (u16, &Toxic)| Front {
+            let front = |(number, toxic): (u16, &Toxic)| ActiveFault {
                 fault: Arc::new(fault(vec![toxic.clone()])),
                 number,
                 turn: 0,
-                since: bell.now(),
+                since: wake_queue.now(),
                 tally: Rc::default(),
             };
-            weather.set((0..).zip(&stacks[turn % stacks.len()]).map(front).collect());
+            faults.set((0..).zip(&stacks[turn % stacks.len()]).map(front).collect());
             for who in 0..peers as u32 {
-                bell.wake(who);
+                wake_queue.wake(who);
             }
             tokio::time::sleep(std::time::Duration::from_millis(3)).await;
         }
-        weather.set(Vec::new());
-        (0..peers as u32).for_each(|who| bell.wake(who));
+        faults.set(Vec::new());
+        (0..peers as u32).for_each(|who| wake_queue.wake(who));
     }
 
     #[test]
     fn a_stream_survives_latency_and_bandwidth_that_come_and_go() {
         block_on(async {
-            let bell = Rc::new(Bell::new(Monotonic::start()));
+            let wake_queue = Rc::new(WakeQueue::new(Monotonic::start()));
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let timer = Rc::clone(&bell) as Rc<dyn Timer>;
-            let weather = Rc::new(Weather::new(timer, 0, Seed(3), 0));
+            let timer = Rc::clone(&wake_queue) as Rc<dyn EngineTimer>;
+            let faults = Rc::new(ConnectionFaults::new(timer, 0, Seed(3), 0));
             let addr = listener.local_addr().unwrap();
-            let link = Link::dial(addr, None, Some(Rc::clone(&weather))).await.unwrap();
+            let link = Link::dial(addr, None, Some(Rc::clone(&faults))).await.unwrap();
             let (peer_reads, peer_writes) = listener.accept().await.unwrap().0.into_split();
             let (link_reads, link_writes) = tokio::io::split(link);
             let mut ringing = pin!(async {
-                let mut pacer = Pacer::new(bell.clock);
+                let mut pacer = Pacer::new(wake_queue.clock);
                 loop {
-                    bell.ring(bell.now());
-                    let next = bell.next().min(bell.now().plus_ns(1_000_000_000));
+                    wake_queue.ring(wake_queue.now());
+                    let next = wake_queue.next().min(wake_queue.now().plus_ns(1_000_000_000));
                     tokio::select! {
-                        () = bell.earlier() => {}
+                        () = wake_queue.earlier() => {}
                         woke = pacer.sleep_until(next) => woke.unwrap(),
                     }
                 }
             });
-            // All of it in one task, which the bell wakes.
+            // All of it in one task, which the wake_queue wakes.
             let mut talk = pin!(async {
                 tokio::join!(
                     hear(peer_reads),
                     speak(link_writes),
                     hear(link_reads),
                     speak(peer_writes),
-                    toggle(&weather, &bell, 1)
+                    toggle(&faults, &wake_queue, 1)
                 )
             });
             let heard = poll_fn(|cx| {
-                bell.listen(0, cx);
+                wake_queue.listen(0, cx);
                 let _: std::task::Poll<()> = ringing.as_mut().poll(cx);
                 talk.as_mut().poll(cx)
             });

@@ -9,7 +9,7 @@ use crate::record::Close;
 
 /// A message that answers a reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Judgement {
+pub(super) enum Match {
     /// It names the reading.
     Named(Reply),
     /// It is the turn of the first reading still unanswered.
@@ -20,7 +20,7 @@ pub(super) enum Judgement {
 
 /// Reads what closes the readings of one device.
 #[derive(Debug)]
-pub(super) struct Judge {
+pub(super) struct Correlator {
     device: Box<str>,
     rule: Rule,
 }
@@ -41,7 +41,7 @@ enum Rule {
     Others(Roster),
 }
 
-impl Judge {
+impl Correlator {
     pub(super) fn new(settings: &Settings, device: &str) -> Self {
         let rule = match (settings.close, &settings.correlation) {
             (Close::Response | Close::Ack | Close::Sent, _) => Rule::Deaf,
@@ -64,16 +64,16 @@ impl Judge {
     }
 
     /// `None` if the message answers no reading.
-    pub(super) fn read(&self, message: &[u8]) -> Option<Judgement> {
+    pub(super) fn read(&self, message: &[u8]) -> Option<Match> {
         match &self.rule {
             Rule::Deaf => None,
-            Rule::Verdict => verdict::read(message, &self.device).map(Judgement::Named),
-            Rule::Reading => verdict::own_reading(message, &self.device).map(Reply::ok).map(Judgement::Named),
-            Rule::Pointer(pointer) => pointed(message, pointer).map(Reply::ok).map(Judgement::Named),
-            Rule::Order => Some(Judgement::Next),
+            Rule::Verdict => verdict::read(message, &self.device).map(Match::Named),
+            Rule::Reading => verdict::own_reading(message, &self.device).map(Reply::ok).map(Match::Named),
+            Rule::Pointer(pointer) => pointed(message, pointer).map(Reply::ok).map(Match::Named),
+            Rule::Order => Some(Match::Next),
             Rule::Others(roster) => {
                 let (sender, seq) = verdict::any_reading(message, |device| (roster.0)(device))?;
-                Some(Judgement::Heard { sender, seq })
+                Some(Match::Heard { sender, seq })
             }
         }
     }
@@ -95,9 +95,9 @@ mod tests {
 
     use super::*;
 
-    fn judge(close: Close, pointer: Option<&str>) -> Judge {
+    fn correlator(close: Close, pointer: Option<&str>) -> Correlator {
         let correlation = pointer.map_or(Correlation::Order, |pointer| Correlation::Pointer(pointer.into()));
-        Judge::new(&Settings { close, correlation, ..Settings::default() }, "d")
+        Correlator::new(&Settings { close, correlation, ..Settings::default() }, "d")
     }
 
     #[test]
@@ -128,19 +128,19 @@ mod tests {
             ("/seq", "", None),
         ];
         for (pointer, message, seq) in table {
-            let found = judge(Close::Reply, Some(pointer)).read(message.as_bytes());
-            assert_eq!(found, seq.map(Reply::ok).map(Judgement::Named), "{pointer} in {message}");
+            let found = correlator(Close::Reply, Some(pointer)).read(message.as_bytes());
+            assert_eq!(found, seq.map(Reply::ok).map(Match::Named), "{pointer} in {message}");
         }
         let deep = "[".repeat(100_000);
-        assert_eq!(judge(Close::Reply, Some("/0")).read(deep.as_bytes()), None);
+        assert_eq!(correlator(Close::Reply, Some("/0")).read(deep.as_bytes()), None);
     }
 
     #[test]
     fn each_close_reads_messages_by_its_own_rule() {
         let message = br#"{"type":"shed","device":"d","seq":1,"reading":{"id":"2"}}"#;
-        let seq = |close, pointer| match judge(close, pointer).read(message) {
-            Some(Judgement::Named(reply)) => Some(reply.seq),
-            Some(Judgement::Next | Judgement::Heard { .. }) => Some(0),
+        let seq = |close, pointer| match correlator(close, pointer).read(message) {
+            Some(Match::Named(reply)) => Some(reply.seq),
+            Some(Match::Next | Match::Heard { .. }) => Some(0),
             None => None,
         };
         let pointer = Some("/reading/id");
@@ -157,7 +157,7 @@ mod tests {
         for (close, expected, pointer) in table {
             assert_eq!(seq(close, pointer), expected, "{close} {pointer:?}");
             let deaf = matches!(close, Close::Response | Close::Ack | Close::Sent);
-            assert_eq!(judge(close, pointer).is_deaf(), deaf, "{close}");
+            assert_eq!(correlator(close, pointer).is_deaf(), deaf, "{close}");
         }
     }
 
@@ -171,8 +171,8 @@ mod tests {
             let escaped: Vec<_> = path.iter().map(|key| key.replace('~', "~0").replace('/', "~1")).collect();
             let pointer = [""].into_iter().chain(escaped.iter().map(String::as_str)).collect::<Vec<_>>().join("/");
             prop_assume!(path.iter().all(|key| key != "~"));
-            let found = judge(Close::Reply, Some(&pointer)).read(message.to_string().as_bytes());
-            prop_assert_eq!(found, Some(Judgement::Named(Reply::ok(seq))));
+            let found = correlator(Close::Reply, Some(&pointer)).read(message.to_string().as_bytes());
+            prop_assert_eq!(found, Some(Match::Named(Reply::ok(seq))));
         }
     }
 
@@ -181,17 +181,17 @@ mod tests {
         let roster = Roster(std::sync::Arc::new(|device: &str| device.strip_prefix("m-")?.parse().ok()));
         let settings =
             Settings { close: Close::Verdict, hearing: Hearing::Others(roster), ..Settings::default() };
-        let judge = Judge::new(&settings, "listener");
+        let correlator = Correlator::new(&settings, "listener");
         for (message, expected) in [
-            (r#"{"device":"m-7","seq":3,"value":1}"#, Some(Judgement::Heard { sender: 7, seq: 3 })),
+            (r#"{"device":"m-7","seq":3,"value":1}"#, Some(Match::Heard { sender: 7, seq: 3 })),
             (r#"{"device":"x-7","seq":3}"#, None),
             (r#"{"seq":3}"#, None),
             (r#"{"device":"m-7"}"#, None),
             ("21.5", None),
         ] {
-            assert_eq!(judge.read(message.as_bytes()), expected, "{message}");
+            assert_eq!(correlator.read(message.as_bytes()), expected, "{message}");
         }
         let relayed = Settings { close: Close::Delivery, hearing: Hearing::Relayed, ..Settings::default() };
-        assert!(Judge::new(&relayed, "m-7").is_deaf());
+        assert!(Correlator::new(&relayed, "m-7").is_deaf());
     }
 }

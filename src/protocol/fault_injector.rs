@@ -6,15 +6,15 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::hold_queue::HoldQueue;
 use super::http::Http;
-use super::limbo::Limbo;
 use super::mqtt::Mqtt;
 use super::verdict::Reply;
 use super::ws::Ws;
 use super::{Event, Failure, Identity, Message, Settings};
 use crate::clock::Tick;
-use crate::fault::{Act, MessageKind};
-use crate::net::{Fate, Tamper};
+use crate::fault::{Action, MessageKind};
+use crate::net::{Decision, MessageFaults};
 use crate::record::Close;
 
 /// How long the answer to a duplicate may take where nothing else can be sent before, nanoseconds: nobody else watches it.
@@ -50,9 +50,9 @@ pub trait Codec {
 
 /// A session whose readings and verdicts can be tampered with. Holds nothing while nothing is held up.
 #[derive(Debug)]
-pub struct Gate<C> {
+pub struct FaultInjector<C> {
     pub(super) codec: C,
-    tamper: Option<Tamper>,
+    message_faults: Option<MessageFaults>,
     held: Option<Box<Held>>,
     /// Handing a reading over closes it: no message does.
     closes_when_sent: bool,
@@ -60,8 +60,8 @@ pub struct Gate<C> {
     repeatable: bool,
 }
 
-/// A reading of the gate's own.
-pub(super) struct Parcel {
+/// A reading of the injector's own.
+pub(super) struct OwnedMessage {
     pub(super) seq: u64,
     pub(super) payload: Box<[u8]>,
     pub(super) address: Option<Box<str>>,
@@ -69,7 +69,7 @@ pub(super) struct Parcel {
     pub(super) copy: bool,
 }
 
-impl Parcel {
+impl OwnedMessage {
     fn of(message: &Message<'_>, copy: bool) -> Self {
         let &Message { seq, payload, address } = message;
         Self { seq, payload: payload.into(), address: address.map(Into::into), copy }
@@ -83,8 +83,8 @@ impl Parcel {
 /// What tampering keeps of one connection.
 #[derive(Default)]
 struct Held {
-    readings: Limbo<Parcel>,
-    verdicts: Limbo<Event>,
+    readings: HoldQueue<OwnedMessage>,
+    verdicts: HoldQueue<Event>,
     /// Readings that have been closed before they go out: the codec will close them once more.
     closed: VecDeque<u64>,
     /// The connection has ended, though not everything it brought has been told.
@@ -115,12 +115,12 @@ impl fmt::Debug for Held {
     }
 }
 
-impl<C: Codec> Gate<C> {
-    /// `tamper` is what acts on the connection that `codec` runs over.
-    pub(super) fn new(codec: C, tamper: Option<Tamper>, settings: &Settings) -> Self {
+impl<C: Codec> FaultInjector<C> {
+    /// `message_faults` is what acts on the connection that `codec` runs over.
+    pub(super) fn new(codec: C, message_faults: Option<MessageFaults>, settings: &Settings) -> Self {
         Self {
             codec,
-            tamper,
+            message_faults,
             held: None,
             closes_when_sent: settings.close == Close::Sent,
             repeatable: !(C::SERIAL && settings.http.fresh),
@@ -137,41 +137,51 @@ impl<C: Codec> Gate<C> {
     }
 
     pub(super) fn has_more(&self) -> bool {
-        let due = |held: &Held| self.tamper.as_ref().is_some_and(|it| held.verdicts.has_due(it.now()));
+        let due =
+            |held: &Held| self.message_faults.as_ref().is_some_and(|it| held.verdicts.has_due(it.now()));
         self.codec.has_more() || self.held.as_deref().is_some_and(due)
     }
 
     pub(super) fn send(&mut self, cx: &mut Context<'_>, message: &Message<'_>) -> Result<(), Failure> {
-        let touched = self.tamper.as_mut().is_some_and(|tamper| tamper.touches(MessageKind::Reading));
+        let touched = self
+            .message_faults
+            .as_mut()
+            .is_some_and(|message_faults| message_faults.touches(MessageKind::Reading));
         if !touched && self.held.is_none() {
             return self.codec.send(cx, message);
         }
         if !self.ready() {
             return Err(Failure::not_ready());
         }
-        let able = if self.repeatable { |_: &Act| true } else { |act: &Act| *act != Act::Duplicate };
+        let able = if self.repeatable { |_: &Action| true } else { |act: &Action| *act != Action::Duplicate };
         let held = self.held.get_or_insert_default();
-        let fate = match &mut self.tamper {
-            Some(tamper) if !held.readings.is_full() => tamper.fate(MessageKind::Reading, able),
-            _ => Fate::Pass,
+        let fate = match &mut self.message_faults {
+            Some(message_faults) if !held.readings.is_full() => {
+                message_faults.fate(MessageKind::Reading, able)
+            }
+            _ => Decision::Pass,
         };
-        if matches!(fate, Fate::Pass | Fate::Duplicate) {
+        if matches!(fate, Decision::Pass | Decision::Duplicate) {
             self.codec.send(cx, message)?;
             held.readings.overtake();
         }
-        if self.closes_when_sent && matches!(fate, Fate::Drop | Fate::Delay(_) | Fate::Hold { .. }) {
+        if self.closes_when_sent
+            && matches!(fate, Decision::Drop | Decision::Delay(_) | Decision::Hold { .. })
+        {
             held.verdicts.put_until(Reply::ok(message.seq).into(), Tick::ZERO);
         }
-        if self.closes_when_sent && matches!(fate, Fate::Duplicate | Fate::Delay(_) | Fate::Hold { .. }) {
+        if self.closes_when_sent
+            && matches!(fate, Decision::Duplicate | Decision::Delay(_) | Decision::Hold { .. })
+        {
             held.closed.push_back(message.seq);
         }
-        match (fate, &self.tamper) {
-            (Fate::Duplicate, _) => held.readings.put_until(Parcel::of(message, true), Tick::ZERO),
-            (Fate::Delay(wait_ns), Some(tamper)) => {
-                held.readings.put_until(Parcel::of(message, false), tamper.wake_after(wait_ns));
+        match (fate, &self.message_faults) {
+            (Decision::Duplicate, _) => held.readings.put_until(OwnedMessage::of(message, true), Tick::ZERO),
+            (Decision::Delay(wait_ns), Some(message_faults)) => {
+                held.readings.put_until(OwnedMessage::of(message, false), message_faults.wake_after(wait_ns));
             }
-            (Fate::Hold { depth, spell }, _) => {
-                held.readings.put_behind(Parcel::of(message, false), depth, spell);
+            (Decision::Hold { depth, spell }, _) => {
+                held.readings.put_behind(OwnedMessage::of(message, false), depth, spell);
             }
             _ => {}
         }
@@ -181,7 +191,10 @@ impl<C: Codec> Gate<C> {
     }
 
     pub(super) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, Failure>> {
-        let touched = self.tamper.as_mut().is_some_and(|tamper| tamper.touches(MessageKind::Verdict));
+        let touched = self
+            .message_faults
+            .as_mut()
+            .is_some_and(|message_faults| message_faults.touches(MessageKind::Verdict));
         if !touched && self.held.is_none() {
             return self.codec.poll_event(cx);
         }
@@ -204,7 +217,7 @@ impl<C: Codec> Gate<C> {
             }
             match self.codec.poll_event(cx) {
                 Poll::Ready(Ok(event)) => {
-                    if let Some(event) = self.judge(event) {
+                    if let Some(event) = self.correlator(event) {
                         return self.tell(event);
                     }
                 }
@@ -218,51 +231,53 @@ impl<C: Codec> Gate<C> {
     pub(super) fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if let Some(held) = &mut self.held {
             while self.codec.ready()
-                && let Some(parcel) = held.readings.take_first()
-                && self.codec.send(cx, &parcel.message()).is_ok()
+                && let Some(message) = held.readings.take_first()
+                && self.codec.send(cx, &message.message()).is_ok()
             {}
         }
         self.codec.poll_close(cx)
     }
 
     /// The codec, the readings it does not know of, and the events that were not told.
-    pub(super) fn into_parts(self) -> (C, Vec<Parcel>, Vec<Event>) {
+    pub(super) fn into_parts(self) -> (C, Vec<OwnedMessage>, Vec<Event>) {
         let held = self.held.map(|held| *held).unwrap_or_default();
-        let unsent = held.readings.into_items().filter(|parcel| !parcel.copy);
+        let unsent = held.readings.into_items().filter(|message| !message.copy);
         (self.codec, unsent.collect(), held.verdicts.into_items().collect())
     }
 
     fn due_verdict(&mut self) -> Option<Event> {
-        let (held, tamper) = (self.held.as_mut()?, self.tamper.as_ref()?);
+        let (held, message_faults) = (self.held.as_mut()?, self.message_faults.as_ref()?);
         if held.verdicts.is_empty() {
             return None;
         }
-        held.verdicts.lift(tamper);
-        held.verdicts.take_due(tamper.now())
+        held.verdicts.lift(message_faults);
+        held.verdicts.take_due(message_faults.now())
     }
 
     /// Sends the readings that are due.
     fn flush(&mut self, cx: &mut Context<'_>) -> Result<(), Failure> {
-        let (Some(held), Some(tamper)) = (&mut self.held, &self.tamper) else { return Ok(()) };
+        let (Some(held), Some(message_faults)) = (&mut self.held, &self.message_faults) else {
+            return Ok(());
+        };
         if held.readings.is_empty() {
             return Ok(());
         }
-        held.readings.lift(tamper);
-        let now = tamper.now();
+        held.readings.lift(message_faults);
+        let now = message_faults.now();
         while self.codec.ready()
-            && let Some(parcel) = held.readings.take_due(now)
+            && let Some(message) = held.readings.take_due(now)
         {
-            self.codec.send(cx, &parcel.message())?;
-            if parcel.copy && C::SERIAL {
+            self.codec.send(cx, &message.message())?;
+            if message.copy && C::SERIAL {
                 // No timer: whatever waits for its turn behind it will ask.
-                held.patience = Some(tamper.now().plus_ns(PATIENCE_NS));
+                held.patience = Some(message_faults.now().plus_ns(PATIENCE_NS));
             }
         }
         Ok(())
     }
 
     /// What becomes of an event of the codec's.
-    fn judge(&mut self, event: Event) -> Option<Event> {
+    fn correlator(&mut self, event: Event) -> Option<Event> {
         if event == Event::Writable {
             let ready = self.ready();
             if let Some(held) = &mut self.held {
@@ -285,29 +300,32 @@ impl<C: Codec> Gate<C> {
             return None;
         }
         let full = self.held.as_ref().is_some_and(|held| held.verdicts.is_full());
-        let fate = match &mut self.tamper {
-            Some(tamper) if !full => tamper.fate(MessageKind::Verdict, |_| true),
-            _ => Fate::Pass,
+        let fate = match &mut self.message_faults {
+            Some(message_faults) if !full => message_faults.fate(MessageKind::Verdict, |_| true),
+            _ => Decision::Pass,
         };
-        if fate == Fate::Pass && self.held.is_none() {
+        if fate == Decision::Pass && self.held.is_none() {
             return Some(event);
         }
         let held = self.held.get_or_insert_default();
         // Its reading may have been what kept the session from being ready.
         held.stalled = true;
         match fate {
-            Fate::Pass | Fate::Duplicate => held.verdicts.overtake(),
-            Fate::Drop => {}
-            Fate::Delay(wait_ns) => {
-                let at = self.tamper.as_ref().map_or(Tick::ZERO, |tamper| tamper.wake_after(wait_ns));
+            Decision::Pass | Decision::Duplicate => held.verdicts.overtake(),
+            Decision::Drop => {}
+            Decision::Delay(wait_ns) => {
+                let at = self
+                    .message_faults
+                    .as_ref()
+                    .map_or(Tick::ZERO, |message_faults| message_faults.wake_after(wait_ns));
                 held.verdicts.put_until(event, at);
             }
-            Fate::Hold { depth, spell } => held.verdicts.put_behind(event, depth, spell),
+            Decision::Hold { depth, spell } => held.verdicts.put_behind(event, depth, spell),
         }
-        if fate == Fate::Duplicate {
+        if fate == Decision::Duplicate {
             held.verdicts.put_until(event, Tick::ZERO);
         }
-        matches!(fate, Fate::Pass | Fate::Duplicate).then_some(event)
+        matches!(fate, Decision::Pass | Decision::Duplicate).then_some(event)
     }
 
     /// The connection has ended. What it had brought before is told first.
@@ -339,8 +357,8 @@ impl<C: Codec> Gate<C> {
     fn rest(&mut self) -> Poll<Result<Event, Failure>> {
         let ready = self.ready();
         let Some(held) = &mut self.held else { return Poll::Pending };
-        if let (Some(patience), Some(tamper)) = (held.patience, &self.tamper)
-            && patience <= tamper.now()
+        if let (Some(patience), Some(message_faults)) = (held.patience, &self.message_faults)
+            && patience <= message_faults.now()
         {
             return Poll::Ready(Err(Failure::closed("a duplicated request was left without a response")));
         }
@@ -388,8 +406,8 @@ codec!(Ws, serial: false);
 codec!(Mqtt, serial: false);
 
 /// What acts on the messages of a connection that `identity` begins now.
-pub(super) fn tamper(identity: &Identity) -> Option<Tamper> {
-    identity.weather.clone().map(Tamper::new)
+pub(super) fn message_faults(identity: &Identity) -> Option<MessageFaults> {
+    identity.faults.clone().map(MessageFaults::new)
 }
 
 #[cfg(test)]

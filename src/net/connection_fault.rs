@@ -5,14 +5,14 @@ use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::orphan::Orphan;
-use super::tamper::Docket;
+use super::lingering::LingeringSocket;
+use super::message_fault::MessageFaultState;
 use crate::clock::Tick;
 use crate::fault::Fault;
 use crate::seed::{Seed, Stream};
 
 /// The clock of a connection, which can wake whoever drives it.
-pub trait Timer {
+pub trait EngineTimer {
     /// The present instant.
     fn now(&self) -> Tick;
 
@@ -22,7 +22,7 @@ pub trait Timer {
 
 /// A fault that is on for a device.
 #[derive(Debug, Clone)]
-pub struct Front {
+pub struct ActiveFault {
     /// The fault.
     pub fault: Arc<Fault>,
     /// Its place in the plan's list.
@@ -36,85 +36,85 @@ pub struct Front {
 }
 
 /// What acts on the connection of one device. Shared by the engine, which sets it, and by the parts that obey it.
-pub struct Weather {
-    timer: Rc<dyn Timer>,
+pub struct ConnectionFaults {
+    timer: Rc<dyn EngineTimer>,
     who: u32,
     seed: Seed,
     /// Number of the device among those of its seed: what its random streams are numbered by.
     device: u32,
-    /// Changes with the fronts.
+    /// Changes with the active.
     version: Cell<u32>,
-    fronts: RefCell<Vec<Front>>,
+    active: RefCell<Vec<ActiveFault>>,
     /// Connections begun so far.
     connections: Cell<u32>,
     /// What message faults have done.
-    docket: RefCell<Docket>,
+    message_state: RefCell<MessageFaultState>,
     /// Connections the device let go of while their peers could not hear of it.
-    orphans: RefCell<Vec<Orphan>>,
+    lingering: RefCell<Vec<LingeringSocket>>,
     /// When the last fault ended that severs connections.
     mended: Cell<Option<Tick>>,
 }
 
 /// Orphans of one device; of more the oldest is let go of at once.
-const MOST_ORPHANS: usize = 4;
+const MOST_LINGERING: usize = 4;
 
 /// The same object: what acts on one device acts on no other.
-impl PartialEq for Weather {
+impl PartialEq for ConnectionFaults {
     fn eq(&self, other: &Self) -> bool {
         std::ptr::eq(self, other)
     }
 }
 
-impl Eq for Weather {}
+impl Eq for ConnectionFaults {}
 
-impl Weather {
-    /// Fair weather for device number `device` of those with this seed, which `timer` knows as `who`.
-    pub fn new(timer: Rc<dyn Timer>, who: u32, seed: Seed, device: u32) -> Self {
+impl ConnectionFaults {
+    /// No faults yet, for device number `device` of those with this seed, which `timer` knows as `who`.
+    pub fn new(timer: Rc<dyn EngineTimer>, who: u32, seed: Seed, device: u32) -> Self {
         Self {
             timer,
             who,
             seed,
             device,
             version: Cell::new(0),
-            fronts: RefCell::default(),
+            active: RefCell::default(),
             connections: Cell::new(0),
-            docket: RefCell::default(),
-            orphans: RefCell::default(),
+            message_state: RefCell::default(),
+            lingering: RefCell::default(),
             mended: Cell::new(None),
         }
     }
 
     /// Changes what acts on the device's connection, at once. Whoever drives it must be woken by the caller.
-    pub fn set(&self, fronts: Vec<Front>) {
-        let orphans = self.orphans.take();
+    pub fn set(&self, active: Vec<ActiveFault>) {
+        let lingering = self.lingering.take();
         let (still_unheard, heard): (Vec<_>, Vec<_>) =
-            orphans.into_iter().partition(|orphan| orphan.is_unheard(&fronts));
-        *self.orphans.borrow_mut() = still_unheard;
-        if self.severs() && !fronts.iter().any(|front| front.fault.effect.severs()) {
+            lingering.into_iter().partition(|socket| socket.is_unheard(&active));
+        *self.lingering.borrow_mut() = still_unheard;
+        if self.severs() && !active.iter().any(|one| one.fault.effect.severs()) {
             self.mended.set(Some(self.timer.now()));
         }
-        *self.fronts.borrow_mut() = fronts;
+        *self.active.borrow_mut() = active;
         self.version.set(self.version.get().wrapping_add(1));
-        heard.into_iter().for_each(Orphan::release);
+        heard.into_iter().for_each(LingeringSocket::release);
     }
 
-    /// Keeps a connection whose peer is not to learn yet that it is over. See [`Orphan`].
-    pub(super) fn keep(&self, orphan: Orphan) {
-        let mut orphans = self.orphans.borrow_mut();
-        if orphans.len() >= MOST_ORPHANS {
-            orphans.remove(0).release();
+    /// Keeps a connection whose peer is not to learn yet that it is over. See [`LingeringSocket`].
+    pub(super) fn keep(&self, socket: LingeringSocket) {
+        let mut lingering = self.lingering.borrow_mut();
+        if lingering.len() >= MOST_LINGERING {
+            lingering.remove(0).release();
         }
-        orphans.push(orphan);
+        lingering.push(socket);
     }
 
-    /// Changes with every [`Weather::set`]; 0 before the first.
+    /// Changes with every [`ConnectionFaults::set`]; 0 before the first.
     pub fn version(&self) -> u32 {
         self.version.get()
     }
 
     /// Whether nothing acts on the connection.
-    pub fn is_fair(&self) -> bool {
-        self.fronts.borrow().is_empty()
+    pub fn is_clear(&self) -> bool {
+        self.active.borrow().is_empty()
     }
 
     /// Whether a fault was on at `since` or later that ends connections, or keeps them from being made.
@@ -123,17 +123,17 @@ impl Weather {
     }
 
     fn severs(&self) -> bool {
-        self.fronts.borrow().iter().any(|front| front.fault.effect.severs())
+        self.active.borrow().iter().any(|one| one.fault.effect.severs())
     }
 
     /// Hands what acts on the connection to `look`.
-    pub(super) fn consult<T>(&self, look: impl FnOnce(&[Front]) -> T) -> T {
-        look(&self.fronts.borrow())
+    pub(super) fn consult<T>(&self, look: impl FnOnce(&[ActiveFault]) -> T) -> T {
+        look(&self.active.borrow())
     }
 
     /// What acts on the connection.
-    pub fn fronts(&self) -> Vec<Front> {
-        self.fronts.borrow().clone()
+    pub fn active(&self) -> Vec<ActiveFault> {
+        self.active.borrow().clone()
     }
 
     /// Notes that a connection begins, and gives its number within the device.
@@ -144,8 +144,8 @@ impl Weather {
     }
 
     /// What message faults have done to the device's messages.
-    pub(super) const fn docket(&self) -> &RefCell<Docket> {
-        &self.docket
+    pub(super) const fn message_state(&self) -> &RefCell<MessageFaultState> {
+        &self.message_state
     }
 
     /// The present instant.
@@ -165,11 +165,11 @@ impl Weather {
     }
 }
 
-impl fmt::Debug for Weather {
+impl fmt::Debug for ConnectionFaults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Weather")
+        f.debug_struct("ConnectionFaults")
             .field("device", &self.device)
-            .field("fronts", &self.fronts)
+            .field("active", &self.active)
             .finish_non_exhaustive()
     }
 }
