@@ -111,7 +111,7 @@ fn cells(outage: &Outage, after: String, style: Style) -> Vec<String> {
         length,
         counted(u64::from(outage.devices)),
         worst,
-        counted(outage.failed()),
+        counted(outage.outcomes().failed()),
         after,
         counted(outage.peak_backlog),
     ]

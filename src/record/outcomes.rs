@@ -20,6 +20,17 @@ pub(crate) struct Outcomes {
 }
 
 impl Outcomes {
+    /// Adds what others came to.
+    pub(crate) const fn add(&mut self, other: &Self) {
+        self.planned += other.planned;
+        self.ok += other.ok;
+        self.shed += other.shed;
+        self.error += other.error;
+        self.timeout += other.timeout;
+        self.lost += other.lost;
+        self.dropped += other.dropped;
+    }
+
     /// Everything that ended otherwise than ok.
     pub(crate) const fn failed(&self) -> u64 {
         self.shed + self.error + self.timeout + self.lost + self.dropped

@@ -1,91 +1,69 @@
 //! What is known about a run: histograms per worker, their collection by interval, and the files of a run.
 //!
-//! A worker's [`Recorder`] hands a slice to the [`Collector`] at every interval's end; the collector appends it to the
-//! run's files and to the [`Totals`], and follows what faults did to the service. Everything after a run starts from the
-//! files: [`Report::load`].
+//! | folder | what |
+//! |---|---|
+//! | `record` | what a worker records; its [`Recorder`] hands an interval's part over |
+//! | `files` | the files of a run: what each holds, how it is written, and how it is read back |
+//! | `impact` | what faults did to the service: the level before, the activation, the recovery |
+//! | `collect` | the [`Collector`]: from the workers' parts to files, [`Totals`] and reports; budgets |
+//! | `merge` | the records of shards go once more through `collect` |
+//!
+//! A folder imports only from those above it. Everything after a run starts from the files: [`Report::load`].
 
-mod anomaly;
-mod budget;
-mod by_hand;
-mod cell;
-mod collector;
-mod concern;
-mod counter;
-mod delivery;
-mod demand;
-mod detection;
-mod directory;
-mod distribution;
-mod event;
-mod failure;
-mod fault;
-mod figures;
-mod hlog;
-mod host;
-mod interval;
-mod level;
-mod manifest;
-mod measurement;
+mod collect;
+mod files;
+mod impact;
 mod merge;
-mod millis;
-mod ok_timeline;
-mod outage;
-mod pause;
-mod pipeline;
-mod recorder;
-mod recovery;
-mod refusal;
-mod report;
-mod shard;
-mod store;
-mod table;
-mod total;
+mod record;
 
+pub(crate) use collect::budget::{confine, judge};
+pub(crate) use collect::collector::Collector;
+pub use collect::collector::recorders;
+pub(crate) use collect::interval::{IntervalReport, Progress};
+pub(crate) use collect::pause::OwnPause;
+pub(crate) use collect::refusal::Refused;
+pub(crate) use collect::run_files::RunFiles;
+pub(crate) use collect::total::{Readings, Totals};
 #[cfg(test)]
-pub(crate) use anomaly::AnomalyRow;
-pub use anomaly::read_anomalies;
-pub(crate) use budget::{confine, judge};
-pub(crate) use cell::Percentile;
-pub(crate) use collector::Collector;
-pub use collector::recorders;
-pub(crate) use concern::Privacy;
-pub(crate) use delivery::FleetDelivery;
+pub(crate) use files::anomaly::AnomalyRow;
+pub use files::anomaly::read_anomalies;
+pub(crate) use files::demand::Demand;
 #[cfg(test)]
-pub(crate) use delivery::{Expectation, FirstViolation};
-pub(crate) use demand::Demand;
-#[cfg(test)]
-pub(crate) use detection::DetectionCount;
-pub use detection::{Detections, Score};
-pub use directory::RunDirectory;
-pub(crate) use directory::{EventTable, RunFiles, replace_text};
-pub use distribution::read_distributions;
-pub(crate) use event::merge_events;
-pub use failure::Failure;
-pub(crate) use failure::ReasonSum;
-pub use figures::Figures;
-pub(crate) use interval::{IntervalReport, Progress};
-pub use manifest::{BudgetResult, Manifest, RunState, load_manifest};
-pub(crate) use manifest::{
+pub(crate) use files::detection::DetectionCount;
+pub use files::detection::{Detections, Score};
+pub use files::directory::RunDirectory;
+pub(crate) use files::directory::replace_text;
+pub use files::distribution::read_distributions;
+pub(crate) use files::event::EventTable;
+pub use files::failure::Failure;
+pub(crate) use files::failure::ReasonSum;
+pub use files::figures::Figures;
+pub use files::manifest::{BudgetResult, Manifest, RunState, load_manifest};
+pub(crate) use files::manifest::{
     Calibration, ClockFacts, FleetTarget, Host, MergedShard, PacerFacts, SCHEMA, ScenarioText, ShardFacts,
     StartFacts, WorkerUse,
 };
 #[cfg(test)]
-pub(crate) use manifest::{ManifestError, PacingLag};
-pub(crate) use merge::{MergeError, merge};
-pub use millis::Millis;
-pub use outage::read_outages;
-pub(crate) use outage::{Outage, Recovery};
-pub(crate) use pause::OwnPause;
-pub use recorder::Recorder;
-pub(crate) use recovery::RecoveryRule;
-pub(crate) use refusal::Refused;
-pub use report::Report;
-pub(crate) use shard::{RecordEnd, ShardFile, ShardHeader};
+pub(crate) use files::manifest::{ManifestError, PacingLag};
+pub use files::millis::Millis;
+pub(crate) use files::outage::RecoveryRule;
+pub use files::outage::read_outages;
+pub(crate) use files::outage::{Outage, Recovery};
+pub use files::report::Report;
+pub(crate) use files::shard::{RecordEnd, ShardFile, ShardHeader};
+pub(crate) use files::table::ALL;
 #[cfg(test)]
-pub(crate) use table::TableError;
-pub(crate) use table::is_measured;
-pub use table::{SummaryRow, read_summary};
-pub(crate) use total::{ALL, Readings, Totals};
+pub(crate) use files::table::TableError;
+pub(crate) use files::table::is_measured;
+pub use files::table::{SummaryRow, read_summary};
+pub(crate) use merge::event::merge_events;
+pub(crate) use merge::{MergeError, merge};
+pub(crate) use record::cell::Percentile;
+pub(crate) use record::delivery::FleetDelivery;
+#[cfg(test)]
+pub(crate) use record::delivery::{Expectation, FirstViolation};
+pub(crate) use record::privacy::Privacy;
+pub use record::recorder::Recorder;
 
 #[cfg(test)]
 mod tests;

@@ -3,6 +3,7 @@
 use std::fs;
 
 use super::*;
+use crate::results::record::anomaly::ROWS_PER_SLICE;
 
 fn marked(seq: u64, flagged: Option<bool>) -> Sample {
     let mark = Some(Mark { kind: AnomalyKind::Spike, episode: seq as u32, onset: true });
@@ -126,7 +127,7 @@ fn a_row_tells_the_microsecond_even_after_a_year() {
 #[test]
 fn too_many_marked_readings_of_an_interval_are_counted_and_left_out_and_the_next_has_room_again() {
     let out = tempfile::tempdir().unwrap();
-    let many = super::super::anomaly::ROWS_PER_SLICE as u64;
+    let many = ROWS_PER_SLICE as u64;
     let mut samples: Vec<_> = (0..many + 5).map(|seq| (0, marked(seq, Some(seq % 2 == 0)))).collect();
     let next = marked(many + 5, Some(true));
     samples.push((0, Sample { completed: Tick(4 * SECOND), ..next }));
@@ -145,7 +146,7 @@ fn too_many_marked_readings_of_an_interval_are_counted_and_left_out_and_the_next
 #[test]
 fn a_collector_that_is_behind_does_not_make_a_worker_keep_more_rows() {
     let layout = layout();
-    let many = super::super::anomaly::ROWS_PER_SLICE as u64;
+    let many = ROWS_PER_SLICE as u64;
     let (mut recorders, collector) = recorders(&layout, 1);
     let recorder = &mut recorders[0];
     // Four slices wait for the collector; everything after them has to go into one.

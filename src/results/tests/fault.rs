@@ -141,7 +141,7 @@ fn a_stall_agrees_with_the_fluid_queue_to_within_an_interval() {
         // Silence ends exactly: one service time after the stall, less the lateness of its switch.
         let first = 1.0 / service as f64 - 40e-6;
         assert!(within(outage.first_ok_after_s, first, 2e-6), "{case}");
-        assert_eq!((outage.failed(), outage.devices, outage.acted), (0, 10, Some(14)), "{case}");
+        assert_eq!((outage.outcomes().failed(), outage.devices, outage.acted), (0, 10, Some(14)), "{case}");
         let on: Vec<_> = (0..).zip(&named).filter(|(_, faults)| !faults.is_empty()).map(|(s, _)| s).collect();
         assert_eq!(on, (from..to).collect::<Vec<u64>>(), "{case}");
     }

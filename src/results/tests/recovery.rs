@@ -1,10 +1,12 @@
 //! The impact of an activation from intervals that are made up: every way in which it can end.
 
-use super::super::fault::FaultWatch;
-use super::super::level::{Observation, Sums};
-use super::super::ok_timeline::OkTimeline;
 use super::*;
+use crate::record::Outcomes;
 use crate::record::{FaultId, FaultInfo, Switch, SwitchLog};
+use crate::results::impact::level::Observation;
+use crate::results::impact::watch::FaultWatch;
+use crate::results::record::count::ReadingCounts;
+use crate::results::record::ok_timeline::OkTimeline;
 
 /// A layout with these faults, whose planned activations are in whole seconds.
 pub(super) fn with_faults(faults: &[(&str, &[(u64, u64)])]) -> Arc<Layout> {
@@ -74,7 +76,10 @@ impl Feed {
                 end,
                 judged: start < Tick(100 * SECOND),
                 p99: Some(Percentile { ns: p99_ms * MS, censored: false }),
-                sums: Sums { ok: 100 - failed, timeout: failed, ..Sums::default() },
+                counts: ReadingCounts {
+                    outcomes: Outcomes { ok: 100 - failed, timeout: failed, ..Outcomes::default() },
+                    ..ReadingCounts::default()
+                },
                 backlog,
                 connected: failed,
             };
@@ -181,7 +186,7 @@ fn a_spell_ends_in_one_of_five_ways() {
 #[test]
 fn counts_of_a_spell_in_which_nothing_ended_meet_no_budget() {
     use crate::budget::Condition;
-    use crate::results::measurement::worst;
+    use crate::results::collect::measurement::worst;
     let layout = with_faults(&[("stall", &[(20, 30), (33, 40)])]);
     let busy = Feed::new(&layout).activation(0, 0, 20, 30).until(60, FINE).end().remove(0);
     let idle = Outage { ok: 0, shed: 0, error: 0, timeout: 0, lost: 0, dropped: 0, turn: 1, ..busy.clone() };
@@ -217,7 +222,7 @@ fn counts_are_from_the_start_to_the_proof_of_recovery() {
     let outages = feed.activation(0, 0, 20, 30).until(20, FINE).until(35, BAD).until(60, FINE).end();
     let outage = &outages[0];
     // 15 bad seconds of 40 failures each, and three good ones that prove the recovery.
-    assert_eq!((outage.timeout, outage.failed(), outage.ok), (600, 600, 15 * 60 + 3 * 100));
+    assert_eq!((outage.timeout, outage.outcomes().failed(), outage.ok), (600, 600, 15 * 60 + 3 * 100));
     assert_eq!((outage.peak_backlog, outage.backlog_before), (497, 3));
     assert_eq!(outage.backlog_drained_after_s, Some(6.0 - 0.000_09));
     assert_eq!((outage.reconnected, outage.peak_reconnects_per_s), (600, Some(40.0)));

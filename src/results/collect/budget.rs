@@ -1,0 +1,373 @@
+//! Judges a run's figures by its budgets: at the end, and, where a budget may end the run, at every interval.
+
+use super::measurement::{MeasuredValue, Measurement, audited, counted, share, worst};
+use super::total::Totals;
+use crate::budget::{Budget, Condition, Figure, LEAST_SUPPORT, Metric, Scope, Times};
+use crate::clock::Tick;
+use crate::record::{ErrorKind, Gauge, Judgement, Kind, Outcomes, PhaseRole, Validity};
+use crate::results::files::manifest::BudgetResult;
+use crate::results::files::outage::{Outage, Recovery as State};
+use crate::results::files::table::ALL;
+use crate::results::record::cell::{Cell, Key, Percentile, Series};
+use crate::units::Quantile;
+
+/// Every condition of `budgets` and what `totals` say of it, in their order. Of the one that ended the run early the verdict of
+/// that instant stands, `early`: what came in afterwards cannot undo it.
+pub(crate) fn judge(totals: &Totals, budgets: &[Budget], early: Option<&BudgetResult>) -> Vec<BudgetResult> {
+    let mut results = Vec::new();
+    for budget in budgets {
+        let figures = ScopeFigures::of(totals, &totals.outages, &budget.scope, Stage::Over);
+        // An activation that nobody followed may be the one that failed.
+        let unknown = budget.scope.fault.as_ref().filter(|_| totals.fault_spells_omitted > 0);
+        let judged = |condition: &Condition| {
+            let measurement = match unknown {
+                Some(_) => {
+                    Err(format!("{} activations were too many to follow", totals.fault_spells_omitted))
+                }
+                None => figures.find(condition),
+            };
+            let found = result(budget, condition, &measurement);
+            early.filter(|early| early.is_of_same(&found)).cloned().unwrap_or(found)
+        };
+        results.extend(budget.conditions.iter().map(judged));
+    }
+    results
+}
+
+/// Makes a measurement invalid that cannot say whether the service or the generator broke one of `budgets`, since the percentile
+/// that was too long is one that the generator may have shaped; and marks the budgets of an invalid one as not judged.
+pub(crate) fn confine(validity: &mut Validity, budgets: &mut [BudgetResult]) {
+    if validity.verdict < Judgement::Invalid {
+        let doubtful = budgets.iter().filter(|budget| is_doubtful(budget, validity));
+        let reason =
+            |budget: &BudgetResult| format!("{}: the generator may have broken it", budget.sentence());
+        let reasons: Vec<_> = doubtful.map(reason).collect();
+        if !reasons.is_empty() {
+            validity.verdict = Judgement::Invalid;
+            validity.reasons.extend(reasons);
+        }
+    }
+    for budget in budgets {
+        budget.unjudged = validity.verdict == Judgement::Invalid;
+    }
+}
+
+/// Whether a budget was broken by a percentile that the generator may have shaped.
+fn is_doubtful(budget: &BudgetResult, validity: &Validity) -> bool {
+    let Some(Ok(Metric::Percentile(times, quantile))) = Metric::parse(&budget.metric) else { return false };
+    let by_generator = matches!(times, Times::Response | Times::Ok | Times::Service);
+    let judged = || Quantile::REPORTED.into_iter().filter(|judged| *judged <= Quantile::P99_9);
+    // What lies between two percentiles is no safer than the higher of them.
+    let next = judged().find(|judged| *judged >= quantile).or_else(|| judged().next_back());
+    let measured = !budget.met && budget.value.is_some() && budget.kind == Kind::Reading.name();
+    by_generator && measured && next.is_some_and(|next| validity.leaves_out(&next.to_string()))
+}
+
+/// Judges, while a run is on, those budgets that may end it.
+#[derive(Debug, Default)]
+pub(crate) struct BudgetWatch {
+    budgets: Vec<Budget>,
+    /// One has failed: the run is about to end.
+    failed: bool,
+}
+
+impl BudgetWatch {
+    pub(crate) fn new(budgets: &[Budget]) -> Self {
+        let budgets = budgets.iter().filter(|budget| budget.abort_on_fail).cloned().collect();
+        Self { budgets, failed: false }
+    }
+
+    /// The first condition that fails on the figures up to `now` and on what is overdue in `open`, by fleet, once in a run. What has no data yet does not fail yet, and
+    /// what can still grow enough does not either.
+    pub(crate) fn judge(
+        &mut self,
+        now: Tick,
+        totals: &Totals,
+        open: &[Gauge],
+        outages: impl Fn() -> Vec<Outage>,
+    ) -> Option<BudgetResult> {
+        let mut measured = totals.layout().phases.iter().filter(|phase| phase.role == PhaseRole::Measured);
+        let begin = measured.next()?.start;
+        // A phase's own budget counts from where that phase begins.
+        let begin_of = |budget: &Budget| {
+            let own = |name: &String| totals.layout().phases.iter().find(|phase| phase.name == *name);
+            budget.scope.phase.as_ref().and_then(own).map_or(begin, |phase| phase.start)
+        };
+        // Behind the last phase there is nothing left to end.
+        let under_way = now > begin && totals.layout().phases.last().is_some_and(|phase| now < phase.end);
+        if self.failed || !under_way || self.budgets.is_empty() {
+            return None;
+        }
+        let due = self.budgets.iter().filter(|budget| now >= begin_of(budget).plus_ns(budget.grace.as_ns()));
+        for budget in due {
+            let activations = if budget.scope.fault.is_some() { outages() } else { Vec::new() };
+            let over: Vec<_> =
+                activations.into_iter().filter(|activation| activation.state != State::Open).collect();
+            let figures = ScopeFigures::of(totals, &over, &budget.scope, Stage::UnderWay(open));
+            for condition in budget.conditions.iter().filter(|condition| condition.decides_early()) {
+                let measurement = figures.find(condition);
+                if measurement.as_ref().is_ok_and(|found| !condition.is_met(found.value, found.at_least)) {
+                    self.failed = true;
+                    return Some(BudgetResult { aborted: true, ..result(budget, condition, &measurement) });
+                }
+            }
+        }
+        None
+    }
+}
+
+fn result(budget: &Budget, condition: &Condition, measurement: &Measurement) -> BudgetResult {
+    let (scope, unit) = (&budget.scope, condition.metric.unit());
+    let (word, per) = unit.in_files();
+    let found = measurement.as_ref().ok();
+    let shown = |found: &MeasuredValue| {
+        format!("{}{}", if found.at_least { "at least " } else { "" }, unit.show(found.value))
+    };
+    BudgetResult {
+        demand: condition.to_string(),
+        fleet: scope.fleet.clone().unwrap_or_else(|| ALL.to_owned()),
+        measured: found.map(shown),
+        met: found.is_some_and(|found| condition.is_met(found.value, found.at_least)),
+        unjudged: false,
+        name: budget.name.clone(),
+        scope: scope.to_string(),
+        protocol: scope.protocol.clone(),
+        phase: scope.phase.clone(),
+        kind: if scope.connections { Kind::Connect } else { Kind::Reading }.name().to_owned(),
+        fault: scope.fault.clone(),
+        metric: condition.metric.key(),
+        comparison: condition.comparison.sign().to_owned(),
+        bound: Some(condition.bound / per),
+        value: found.map(|found| found.value / per),
+        at_least: found.is_some_and(|found| found.at_least),
+        unit: word.to_owned(),
+        reason: measurement.as_ref().err().cloned(),
+        aborted: false,
+    }
+}
+
+/// What a scope's figures are found in.
+enum ScopeFigures<'o> {
+    Readings(Box<ScopedCells>),
+    Activations(Vec<&'o Outage>),
+}
+
+impl<'o> ScopeFigures<'o> {
+    fn of(totals: &Totals, outages: &'o [Outage], scope: &Scope, stage: Stage<'_>) -> Self {
+        match &scope.fault {
+            Some(fault) => {
+                Self::Activations(outages.iter().filter(|activation| activation.fault == *fault).collect())
+            }
+            None => Self::Readings(Box::new(ScopedCells::of(totals, scope, stage))),
+        }
+    }
+
+    fn find(&self, condition: &Condition) -> Measurement {
+        match self {
+            Self::Readings(cells) => cells.find(condition.metric),
+            Self::Activations(activations) => worst(activations, condition),
+        }
+    }
+}
+
+/// When figures are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage<'g> {
+    /// What is open, by fleet, may still end ok, unless it is overdue.
+    UnderWay(&'g [Gauge]),
+    /// What has not ended by now never will.
+    Over,
+}
+
+/// The readings or connections that a scope means.
+struct ScopedCells {
+    /// How many of them are overdue while the run is on; `None` at its end.
+    overdue: Option<u64>,
+    /// Those of fleets with a latency budget.
+    overdue_budgeted: u64,
+    cell: Cell<u64>,
+    /// Those of fleets with a latency budget.
+    budgeted: Cell<u64>,
+    seconds: f64,
+}
+
+impl ScopedCells {
+    fn of(totals: &Totals, scope: &Scope, stage: Stage<'_>) -> Self {
+        let layout = totals.layout();
+        let kind = if scope.connections { Kind::Connect } else { Kind::Reading };
+        let wanted = |key: Key| {
+            let (Some(phase), Some(fleet)) = (layout.phases.get(key.phase), layout.fleets.get(key.fleet))
+            else {
+                return false;
+            };
+            let timely = match &scope.phase {
+                Some(name) => phase.name == *name,
+                None => scope.connections || phase.role == PhaseRole::Measured,
+            };
+            let named = scope.fleet.as_ref().is_none_or(|name| *name == fleet.name);
+            let speaks = scope.protocol.as_ref().is_none_or(|word| word == fleet.protocol.name());
+            key.kind == kind && timely && named && speaks
+        };
+        let has_budget =
+            |key: Key| layout.fleets.get(key.fleet).is_some_and(|fleet| fleet.budget_ns.is_some());
+        let number = |name: &String| layout.phases.iter().position(|phase| phase.name == *name);
+        let seconds = match &scope.phase {
+            Some(name) => number(name).map_or(0.0, |phase| totals.phase_seconds(phase)),
+            None if scope.connections => totals.end().as_secs_f64(),
+            None => totals.measured_seconds(),
+        };
+        let mut cell = totals.merged(wanted);
+        let (mut overdue, mut overdue_budgeted) = (0, 0);
+        if let Stage::UnderWay(open) = stage {
+            let present = layout.phase_at(Tick(totals.end().0.saturating_sub(1)));
+            for (gauge, fleet) in open.iter().zip(0..) {
+                let key = Key { phase: usize::from(present.0), fleet, kind };
+                if wanted(key) && kind == Kind::Reading {
+                    cell.add_overdue(gauge);
+                    overdue += gauge.overdue();
+                    overdue_budgeted += if has_budget(key) { gauge.overdue() } else { 0 };
+                }
+            }
+        }
+        Self {
+            overdue: matches!(stage, Stage::UnderWay(_)).then_some(overdue),
+            overdue_budgeted,
+            cell,
+            budgeted: totals.merged(|key| wanted(key) && has_budget(key)),
+            seconds,
+        }
+    }
+
+    fn find(&self, metric: Metric) -> Measurement {
+        if self.cell.counters.planned == 0 {
+            return Err("nothing came due".to_owned());
+        }
+        match metric {
+            Metric::Percentile(times, quantile) => self.percentile(times, quantile),
+            Metric::Figure(figure) => self.figure(figure),
+            Metric::Recovery(_) => Err("known of faults only".to_owned()),
+        }
+    }
+
+    fn percentile(&self, times: Times, quantile: Quantile) -> Measurement {
+        let (cell, mut scratch) = (&self.cell, self.cell.scratch());
+        let series = match times {
+            Times::Response => None,
+            Times::Ok => Some(Series::Ok),
+            Times::Service => Some(Series::Service),
+            Times::PacingLag => Some(Series::PacingLag),
+            Times::BacklogWait => Some(Series::BacklogWait),
+            Times::ServiceWait => Some(Series::ServiceWait),
+            Times::OwnWait => Some(Series::OwnWait),
+            Times::Queue => Some(Series::Queue),
+            Times::Cache => Some(Series::Cache),
+            Times::Inference => Some(Series::Inference),
+            Times::Network => Some(Series::Network),
+        };
+        let histogram = match series {
+            Some(series) => cell.times(series),
+            None => cell.response(&mut scratch),
+        };
+        let histogram = histogram.ok_or("none was measured")?;
+        let beyond = quantile.samples_beyond(histogram.len());
+        if beyond < LEAST_SUPPORT {
+            return Err(format!(
+                "{beyond} of {} samples lie beyond {quantile}; {LEAST_SUPPORT} are needed",
+                histogram.len()
+            ));
+        }
+        let ns = histogram.value_at_quantile(quantile.fraction());
+        let at_least = series.is_none() && ns >= cell.censored_floor_ns;
+        // What was longer than a histogram reaches stands at its end.
+        let at_least = at_least || ns >= histogram.high();
+        Ok(MeasuredValue { value: ns as f64, at_least })
+    }
+
+    fn figure(&self, figure: Figure) -> Measurement {
+        let (cell, counters) = (&self.cell, &self.cell.counters);
+        let number = |number: u64| Ok(MeasuredValue::exactly(number as f64));
+        let error = |kind: ErrorKind| {
+            let place = ErrorKind::ALL.iter().position(|other| *other == kind);
+            number(place.and_then(|place| counters.errors.get(place)).copied().unwrap_or(0))
+        };
+        let within = || {
+            let planned = self.budgeted.counters.planned;
+            (planned > 0).then_some(&self.budgeted.counters).ok_or("no reading had a latency budget")
+        };
+        match figure {
+            Figure::WithinBudget => number(within()?.within_budget),
+            Figure::WithinBudgetRate => {
+                share(within()?.within_budget, within()?.ended() + self.overdue_budgeted)
+            }
+            // An overdue reading is not within its time-out any more, whatever becomes of it.
+            Figure::Failed => number(counters.failed() + self.overdue.unwrap_or(0)),
+            Figure::FoundRate => share(counters.anomalies_found, counters.anomalies),
+            Figure::FalseAlarmRate => share(counters.false_alarms, counters.judged_normal),
+            Figure::RatePerS | Figure::Goodput => self.per_second(counters.ok),
+            Figure::OfferedPerS => self.per_second(counters.planned),
+            Figure::Mean | Figure::Min | Figure::Max => self.extreme(figure),
+            Figure::ServiceMax => {
+                let times = cell.times(Series::Service).ok_or("none was measured")?;
+                Ok(MeasuredValue { value: times.max() as f64, at_least: times.max() >= times.high() })
+            }
+            Figure::CensoredFloor if cell.censored_floor_ns == u64::MAX => Err("nothing failed".to_owned()),
+            Figure::CensoredFloor => number(cell.censored_floor_ns),
+            Figure::Planned => number(counters.planned),
+            Figure::Sent => number(counters.sent),
+            Figure::Late => number(counters.late),
+            Figure::Censored => number(counters.failed()),
+            Figure::Overflow => number(counters.overflow),
+            Figure::ErrorRefused => error(ErrorKind::Refused),
+            Figure::ErrorReset => error(ErrorKind::Reset),
+            Figure::ErrorClosed => error(ErrorKind::Closed),
+            Figure::ErrorProtocol => error(ErrorKind::Protocol),
+            Figure::ErrorStatus => error(ErrorKind::Status),
+            Figure::ErrorResource => error(ErrorKind::Resource),
+            Figure::ErrorNetwork => error(ErrorKind::Network),
+            Figure::FailedDevices => number(counters.failed_devices),
+            Figure::Unmatched => number(counters.unmatched),
+            Figure::WireSentBytes => number(counters.traffic.wire_sent),
+            Figure::WireReceivedBytes => number(counters.traffic.wire_received),
+            Figure::PayloadSentBytes => number(counters.traffic.payload_sent),
+            Figure::PayloadReceivedBytes => number(counters.traffic.payload_received),
+            Figure::Anomalies => number(counters.anomalies),
+            Figure::AnomaliesFound => number(counters.anomalies_found),
+            Figure::JudgedNormal => number(counters.judged_normal),
+            Figure::FalseAlarms if counters.judged_normal == 0 => Err("none was judged".to_owned()),
+            Figure::FalseAlarms => number(counters.false_alarms),
+            Figure::Duplicated | Figure::DuplicatedRate | Figure::Reordered | Figure::ReorderedRate => {
+                audited(figure, &counters.counts())
+            }
+            figure => counted(figure, &self.outcomes()),
+        }
+    }
+
+    fn outcomes(&self) -> Outcomes {
+        match self.overdue {
+            Some(overdue) => self.cell.counters.outcomes().so_far(overdue),
+            None => self.cell.counters.outcomes(),
+        }
+    }
+
+    fn per_second(&self, count: u64) -> Measurement {
+        let rate = count as f64 / self.seconds;
+        if rate.is_finite() { Ok(MeasuredValue::exactly(rate)) } else { Err("it lasted no time".to_owned()) }
+    }
+
+    fn extreme(&self, figure: Figure) -> Measurement {
+        let mut scratch = self.cell.scratch();
+        let response = self.cell.response(&mut scratch).ok_or("nothing ended")?;
+        let floor = self.cell.censored_floor_ns;
+        let bounded = |ns: u64| Percentile { ns, censored: ns >= floor.min(response.high()) };
+        let found = match figure {
+            Figure::Min => bounded(response.min()),
+            Figure::Max => bounded(response.max()),
+            // One lower bound among them makes their mean one.
+            _ => Percentile {
+                ns: response.mean().round() as u64,
+                censored: floor < u64::MAX || self.cell.counters.overflow > 0,
+            },
+        };
+        Ok(MeasuredValue { value: found.ns as f64, at_least: found.censored })
+    }
+}

@@ -1,0 +1,141 @@
+//! What budgets find: a measured figure or why there is none, and the figures of the activations of faults.
+
+use crate::budget::{Condition, Figure, Metric, Recovery};
+use crate::record::Outcomes;
+use crate::results::files::outage::{Outage, Recovery as State};
+use crate::results::record::count::ReadingCounts;
+
+/// A measured figure, in the measure of its unit.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct MeasuredValue {
+    pub(crate) value: f64,
+    /// Whether the true value is at least that.
+    pub(crate) at_least: bool,
+}
+
+impl MeasuredValue {
+    pub(crate) const fn exactly(value: f64) -> Self {
+        Self { value, at_least: false }
+    }
+}
+
+/// A figure, or why there is none.
+pub(crate) type Measurement = Result<MeasuredValue, String>;
+
+/// The activation that keeps least to the condition: one without data, else one that fails, else the one nearest to failing.
+pub(crate) fn worst(activations: &[&Outage], condition: &Condition) -> Measurement {
+    let mut worst: Option<MeasuredValue> = None;
+    for activation in activations {
+        let found = of_activation(activation, condition.metric)
+            .map_err(|why| format!("{why} (activation {})", activation.turn + 1))?;
+        let takes_its_place = worst.is_none_or(|worst| {
+            if condition.comparison.is_ceiling() {
+                (found.at_least, found.value) > (worst.at_least, worst.value)
+            } else {
+                found.value < worst.value
+            }
+        });
+        if takes_its_place {
+            worst = Some(found);
+        }
+    }
+    worst.ok_or_else(|| "it was never on".to_owned())
+}
+
+fn of_activation(activation: &Outage, metric: Metric) -> Measurement {
+    let seconds = |time: Option<f64>, why: &str| {
+        time.map(|s| MeasuredValue::exactly((s * 1e9).round())).ok_or_else(|| why.to_owned())
+    };
+    let millis = |time: Option<f64>, at_least| {
+        let measured = time.map(|ms| MeasuredValue { value: (ms * 1e6).round(), at_least });
+        measured.ok_or_else(|| "no reading ended".to_owned())
+    };
+    let number = |number: u64| Ok(MeasuredValue::exactly(number as f64));
+    let recovery = match metric {
+        Metric::Recovery(recovery) => recovery,
+        Metric::Figure(figure) => {
+            let counts = activation.counts();
+            // Where nothing ended, nothing failed either: that proves nothing.
+            let ended = counts.outcomes.ended();
+            return if ended == 0 { Err("no reading ended".to_owned()) } else { audited(figure, &counts) };
+        }
+        Metric::Percentile(..) => return Err("not known of a fault".to_owned()),
+    };
+    match recovery {
+        Recovery::Recovered => match activation.state {
+            State::Recovered => Ok(MeasuredValue::exactly(1.0)),
+            State::NotRecovered => Ok(MeasuredValue::exactly(0.0)),
+            state => Err(unproven(state).to_owned()),
+        },
+        Recovery::RecoveredAfter => seconds(activation.recovered_after_s, unproven(activation.state)),
+        Recovery::FirstOkAfter => seconds(activation.first_ok_after_s, "no reading ended ok after it"),
+        Recovery::BacklogDrainedAfter => {
+            seconds(activation.backlog_drained_after_s, "the backlog was never gone")
+        }
+        Recovery::ReconnectedAfter => {
+            seconds(activation.reconnected_99_after_s, "nothing was connected again")
+        }
+        Recovery::P99Before => millis(activation.p99_before_ms, false),
+        Recovery::WorstP99 => millis(activation.worst_p99_ms, activation.worst_p99_censored),
+        Recovery::PeakBacklog => number(activation.peak_backlog),
+        Recovery::BacklogBefore => number(activation.backlog_before),
+        Recovery::Reconnected => number(activation.reconnected),
+        Recovery::PeakReconnectsPerS => {
+            Ok(MeasuredValue::exactly(activation.peak_reconnects_per_s.unwrap_or(0.0)))
+        }
+        Recovery::Devices => number(u64::from(activation.devices)),
+        Recovery::Acted => activation.acted.map_or_else(|| Err("that is not counted".to_owned()), number),
+    }
+}
+
+const fn unproven(state: State) -> &'static str {
+    match state {
+        State::Recovered | State::NotRecovered => "it had not recovered when the run ended",
+        State::Overlapped => "it had not recovered when the fault began again",
+        State::RunEnded | State::Open => "the run left less time after it than the proof of a recovery takes",
+        State::NoLevel => "there was nothing before it to compare with",
+    }
+}
+
+/// Figures that rest on how readings or connections ended alone.
+pub(crate) fn counted(figure: Figure, outcomes: &Outcomes) -> Measurement {
+    let number = |number: u64| Ok(MeasuredValue::exactly(number as f64));
+    let found =
+        |rate: Option<f64>| rate.map(MeasuredValue::exactly).ok_or_else(|| "nothing ended".to_owned());
+    let share = |part: u64| found(outcomes.share(part));
+    match figure {
+        Figure::ErrorRate | Figure::FailedRate | Figure::ConnectErrorRate => found(outcomes.error_rate()),
+        Figure::Shortfall => share(outcomes.dropped + outcomes.lost),
+        Figure::OkRate => share(outcomes.ok),
+        Figure::ShedRate => share(outcomes.shed),
+        Figure::TimeoutRate => share(outcomes.timeout),
+        Figure::LostRate => share(outcomes.lost),
+        Figure::DroppedRate => share(outcomes.dropped),
+        Figure::Ok => number(outcomes.ok),
+        Figure::Failed => number(outcomes.failed()),
+        Figure::Shed => number(outcomes.shed),
+        Figure::Error => number(outcomes.error),
+        Figure::Timeout => number(outcomes.timeout),
+        Figure::Lost => number(outcomes.lost),
+        Figure::Dropped => number(outcomes.dropped),
+        _ => Err("not known of a fault".to_owned()),
+    }
+}
+
+/// Figures that rest on how the readings around a fault ended, and on their order.
+pub(crate) fn audited(figure: Figure, counts: &ReadingCounts) -> Measurement {
+    match figure {
+        Figure::DuplicatedRate => share(counts.duplicated, counts.outcomes.ended()),
+        Figure::ReorderedRate => share(counts.reordered, counts.outcomes.ended()),
+        Figure::Duplicated => Ok(MeasuredValue::exactly(counts.duplicated as f64)),
+        Figure::Reordered => Ok(MeasuredValue::exactly(counts.reordered as f64)),
+        figure => counted(figure, &counts.outcomes.so_far(0)),
+    }
+}
+
+pub(crate) fn share(part: u64, whole: u64) -> Measurement {
+    if whole == 0 {
+        return Err("nothing ended".to_owned());
+    }
+    Ok(MeasuredValue::exactly(part as f64 / whole as f64))
+}

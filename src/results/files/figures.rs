@@ -1,0 +1,357 @@
+//! The figures of one row: what `intervals.csv`, `summary.csv` and the JSON report state about a cell, column by column.
+
+use hdrhistogram::{Counter, Histogram};
+use serde::Serialize;
+
+use super::millis::Millis;
+use crate::record::{ErrorKind, Outcomes};
+use crate::results::record::cell::{Cell, Percentile, Series};
+use crate::units::Quantile;
+
+/// A value as it stands in a CSV cell; no data is an empty cell.
+trait Field: Sized {
+    fn write(&self) -> String;
+    /// `None` if the text is no such value.
+    fn read(text: &str) -> Option<Self>;
+}
+
+impl Field for u64 {
+    fn write(&self) -> String {
+        self.to_string()
+    }
+    fn read(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+}
+
+impl Field for f64 {
+    fn write(&self) -> String {
+        format!("{self:.3}")
+    }
+    fn read(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+}
+
+impl Field for String {
+    fn write(&self) -> String {
+        self.clone()
+    }
+    fn read(text: &str) -> Option<Self> {
+        Some(text.to_owned())
+    }
+}
+
+impl Field for Option<u64> {
+    fn write(&self) -> String {
+        self.map(|value| value.to_string()).unwrap_or_default()
+    }
+    fn read(text: &str) -> Option<Self> {
+        if text.is_empty() { Some(None) } else { text.parse().ok().map(Some) }
+    }
+}
+
+impl Field for Option<Millis> {
+    fn write(&self) -> String {
+        self.map(|value| value.to_string()).unwrap_or_default()
+    }
+    fn read(text: &str) -> Option<Self> {
+        if text.is_empty() { Some(None) } else { text.parse().ok().map(Some) }
+    }
+}
+
+/// Declares [`Figures`]: the names of its fields are the columns, in their order. Columns are only ever appended.
+macro_rules! figures {
+    ($($(#[$doc:meta])* $name:ident: $kind:ty,)*) => {
+        /// What is stated about a (phase, fleet, kind), over an interval or a whole run.
+        ///
+        /// Percentiles without a prefix are of the response time of everything that ended, where whatever did not end
+        /// ok counts as at least its time-out; see [`Figures::percentile`].
+        #[derive(Debug, Clone, PartialEq, Default, Serialize)]
+        pub struct Figures {
+            $($(#[$doc])* pub $name: $kind,)*
+        }
+
+        impl Figures {
+            /// The columns, in the order of the files.
+            pub const COLUMNS: &'static [&'static str] = &[$(stringify!($name)),*];
+
+            /// The cells of the row, in the order of [`Figures::COLUMNS`].
+            pub(crate) fn write(&self) -> Vec<String> {
+                vec![$(self.$name.write()),*]
+            }
+
+            /// Reads a row by column name; a column that `cell` does not know reads as empty.
+            /// The error is the name of the column that holds no such value.
+            pub(crate) fn read<'a>(cell: impl Fn(&str) -> Option<&'a str>) -> Result<Self, &'static str> {
+                Ok(Self {
+                    $($name: match cell(stringify!($name)) {
+                        Some(text) => Field::read(text).ok_or(stringify!($name))?,
+                        None => Default::default(),
+                    },)*
+                })
+            }
+        }
+    };
+}
+
+figures! {
+    /// Came due, or connection attempts begun.
+    planned: u64,
+    /// Whose first byte was handed to the transport.
+    sent: u64,
+    /// Ended as the fleet declares success.
+    ok: u64,
+    /// Refused by the service: 429, 503, a shed verdict.
+    shed: u64,
+    /// Failed otherwise; the `error_` columns say how.
+    error: u64,
+    /// Not answered within the fleet's time-out.
+    timeout: u64,
+    /// Never answered before the drain ended.
+    lost: u64,
+    /// Never sent, because the device's backlog was full.
+    dropped: u64,
+    /// Answered once more after being answered.
+    duplicated: u64,
+    /// Answered after a later reading of the same device.
+    reordered: u64,
+    /// Ended ok per second: goodput.
+    rate_per_s: f64,
+    /// Shortest response time.
+    min_ms: Option<Millis>,
+    /// Mean response time.
+    mean_ms: Option<Millis>,
+    /// Response time, median.
+    p50_ms: Option<Millis>,
+    /// Response time, 90 %.
+    p90_ms: Option<Millis>,
+    /// Response time, 95 %.
+    p95_ms: Option<Millis>,
+    /// Response time, 99 %.
+    p99_ms: Option<Millis>,
+    /// Response time, 99.9 %.
+    p99_9_ms: Option<Millis>,
+    /// Response time, 99.99 %.
+    p99_99_ms: Option<Millis>,
+    /// Longest response time.
+    max_ms: Option<Millis>,
+    /// How late the generator itself woke, 99 %.
+    pacing_lag_p99_ms: Option<Millis>,
+    /// Faults active in the interval; empty if there were none.
+    fault: String,
+    /// Service time (from the actual start) of what ended ok, median.
+    service_p50_ms: Option<Millis>,
+    /// Service time, 99 %.
+    service_p99_ms: Option<Millis>,
+    /// Service time, longest.
+    service_max_ms: Option<Millis>,
+    /// Response time of what ended ok alone, median.
+    ok_p50_ms: Option<Millis>,
+    /// Response time of what ended ok alone, 99 %.
+    ok_p99_ms: Option<Millis>,
+    /// How late the generator itself woke, median.
+    pacing_lag_p50_ms: Option<Millis>,
+    /// Wait for a connection, an in-flight slot or the plan, whoever's doing it is, 99 %.
+    backlog_wait_p99_ms: Option<Millis>,
+    /// Answers to readings already given up.
+    late: u64,
+    /// Ended ok within the fleet's latency budget; empty if it has none.
+    within_budget: Option<u64>,
+    /// Response times known only as lower bounds.
+    censored: u64,
+    /// The smallest of those bounds: a percentile at or above it is a lower bound itself.
+    censored_floor_ms: Option<Millis>,
+    /// Times beyond the histograms' upper bound, counted there.
+    overflow: u64,
+    /// Errors: connection refused.
+    error_refused: u64,
+    /// Errors: connection reset.
+    error_reset: u64,
+    /// Errors: connection closed.
+    error_closed: u64,
+    /// Errors: protocol broken, handshake refused.
+    error_protocol: u64,
+    /// Errors: status neither success nor shedding.
+    error_status: u64,
+    /// Errors: this machine's resources.
+    error_resource: u64,
+    /// Errors: any other failure of the network.
+    error_network: u64,
+    /// Waiting in the service's queue, median; as are the next three of what ended ok and reported it.
+    stage_queue_p50_ms: Option<Millis>,
+    /// The service's cache, median.
+    stage_cache_p50_ms: Option<Millis>,
+    /// The service's model, median.
+    stage_inference_p50_ms: Option<Millis>,
+    /// Network and reply, median: service time less what the service accounts for.
+    stage_network_p50_ms: Option<Millis>,
+    /// Seeded anomalies whose first reading ended; empty in a row in which none began and none was found.
+    anomalies: Option<u64>,
+    /// Seeded anomalies that were flagged for the first time, in whichever reading of theirs; empty as `anomalies` is.
+    anomalies_found: Option<u64>,
+    /// Readings without an anomaly that the service judged; empty if it judged none.
+    judged_normal: Option<u64>,
+    /// Of those, flagged all the same; empty if none was judged.
+    false_alarms: Option<u64>,
+    /// Devices with failed readings, each counted where the first of its measured, or of its other, readings failed.
+    failed_devices: u64,
+    /// Messages that answered no reading.
+    unmatched: u64,
+    /// Bytes handed to the sockets of established connections, framing and handshakes included.
+    wire_sent_bytes: u64,
+    /// Bytes taken from them.
+    wire_received_bytes: u64,
+    /// Bytes of the payloads of readings.
+    payload_sent_bytes: u64,
+    /// Bytes of the bodies and messages received.
+    payload_received_bytes: u64,
+    /// Came due and not ended at the end of the interval; empty in the summary.
+    open: Option<u64>,
+    /// Of those, the ones whose time-out has passed since their intended start.
+    overdue: Option<u64>,
+    /// The part of the backlog wait that is the service's: in flight, connecting, pauses until the fleet connects again; 99 %.
+    service_wait_p99_ms: Option<Millis>,
+    /// Wait by squall's own rule: every other pause before a connection, and the connect rate; 99 %.
+    own_wait_p99_ms: Option<Millis>,
+}
+
+impl Figures {
+    /// The figures of `cell` over `seconds`.
+    pub(crate) fn of<C: Counter>(
+        cell: &Cell<C>,
+        seconds: f64,
+        has_budget: bool,
+        scratch: &mut Histogram<C>,
+    ) -> Self {
+        let counters = &cell.counters;
+        let [
+            error_refused,
+            error_reset,
+            error_closed,
+            error_protocol,
+            error_status,
+            error_resource,
+            error_network,
+        ] = counters.errors;
+        let at = |series: Series, quantile: Quantile| {
+            cell.times(series).map(|times| Millis(times.value_at_quantile(quantile.fraction())))
+        };
+        // A window may begin in one interval and be found in a later one, so either count makes a row.
+        let seeded = counters.anomalies + counters.anomalies_found > 0;
+        let judged = counters.judged_normal > 0;
+        let mut figures = Self {
+            planned: counters.planned,
+            sent: counters.sent,
+            ok: counters.ok,
+            shed: counters.shed,
+            error: counters.error(),
+            timeout: counters.timeout,
+            lost: counters.lost,
+            dropped: counters.dropped,
+            duplicated: counters.duplicated,
+            reordered: counters.reordered,
+            rate_per_s: if seconds > 0.0 { counters.ok as f64 / seconds } else { 0.0 },
+            pacing_lag_p99_ms: at(Series::PacingLag, Quantile::P99),
+            service_p50_ms: at(Series::Service, Quantile::P50),
+            service_p99_ms: at(Series::Service, Quantile::P99),
+            service_max_ms: cell.times(Series::Service).map(|times| Millis(times.max())),
+            ok_p50_ms: at(Series::Ok, Quantile::P50),
+            ok_p99_ms: at(Series::Ok, Quantile::P99),
+            pacing_lag_p50_ms: at(Series::PacingLag, Quantile::P50),
+            backlog_wait_p99_ms: at(Series::BacklogWait, Quantile::P99),
+            late: counters.late,
+            within_budget: has_budget.then_some(counters.within_budget),
+            censored: counters.failed(),
+            censored_floor_ms: (cell.censored_floor_ns < u64::MAX).then_some(Millis(cell.censored_floor_ns)),
+            overflow: counters.overflow,
+            error_refused,
+            error_reset,
+            error_closed,
+            error_protocol,
+            error_status,
+            error_resource,
+            error_network,
+            stage_queue_p50_ms: at(Series::Queue, Quantile::P50),
+            stage_cache_p50_ms: at(Series::Cache, Quantile::P50),
+            stage_inference_p50_ms: at(Series::Inference, Quantile::P50),
+            stage_network_p50_ms: at(Series::Network, Quantile::P50),
+            anomalies: seeded.then_some(counters.anomalies),
+            anomalies_found: seeded.then_some(counters.anomalies_found),
+            judged_normal: judged.then_some(counters.judged_normal),
+            false_alarms: judged.then_some(counters.false_alarms),
+            failed_devices: counters.failed_devices,
+            unmatched: counters.unmatched,
+            wire_sent_bytes: counters.traffic.wire_sent,
+            wire_received_bytes: counters.traffic.wire_received,
+            payload_sent_bytes: counters.traffic.payload_sent,
+            payload_received_bytes: counters.traffic.payload_received,
+            service_wait_p99_ms: at(Series::ServiceWait, Quantile::P99),
+            own_wait_p99_ms: at(Series::OwnWait, Quantile::P99),
+            ..Self::default()
+        };
+        if let Some(response) = cell.response(scratch) {
+            figures.set_response(response);
+        }
+        figures
+    }
+
+    fn set_response<C: Counter>(&mut self, response: &Histogram<C>) {
+        let mut at = response.value_at_quantiles(Quantile::REPORTED.map(Quantile::fraction)).map(Millis);
+        self.p50_ms = at.next();
+        self.p90_ms = at.next();
+        self.p95_ms = at.next();
+        self.p99_ms = at.next();
+        self.p99_9_ms = at.next();
+        self.p99_99_ms = at.next();
+        self.min_ms = Some(Millis(response.min()));
+        self.mean_ms = Some(Millis(response.mean().round() as u64));
+        self.max_ms = Some(Millis(response.max()));
+    }
+
+    /// How they ended all together.
+    pub(crate) fn outcomes(&self) -> Outcomes {
+        let Self { planned, ok, shed, error, timeout, lost, dropped, .. } = *self;
+        Outcomes { planned, ok, shed, error, timeout, lost, dropped }
+    }
+
+    /// Everything that ended otherwise than ok.
+    pub fn failed(&self) -> u64 {
+        self.outcomes().failed()
+    }
+
+    /// Everything that ended: the number of response times.
+    pub fn ended(&self) -> u64 {
+        self.outcomes().ended()
+    }
+
+    /// Errors of `kind`.
+    pub fn errors(&self, kind: ErrorKind) -> u64 {
+        match kind {
+            ErrorKind::Refused => self.error_refused,
+            ErrorKind::Reset => self.error_reset,
+            ErrorKind::Closed => self.error_closed,
+            ErrorKind::Protocol => self.error_protocol,
+            ErrorKind::Status => self.error_status,
+            ErrorKind::Resource => self.error_resource,
+            ErrorKind::Network => self.error_network,
+        }
+    }
+
+    /// The response time at one of [`Quantile::REPORTED`], and whether it is only a lower bound;
+    /// `None` for another quantile or without data.
+    pub fn percentile(&self, quantile: Quantile) -> Option<Percentile> {
+        let columns = [self.p50_ms, self.p90_ms, self.p95_ms, self.p99_ms, self.p99_9_ms, self.p99_99_ms];
+        let place = Quantile::REPORTED.iter().position(|reported| *reported == quantile)?;
+        columns[place].map(|time| self.bounded(time))
+    }
+
+    /// The longest response time, and whether it is only a lower bound; `None` without data.
+    pub fn max(&self) -> Option<Percentile> {
+        self.max_ms.map(|time| self.bounded(time))
+    }
+
+    fn bounded(&self, time: Millis) -> Percentile {
+        Percentile { ns: time.0, censored: self.censored_floor_ms.is_some_and(|floor| time >= floor) }
+    }
+}

@@ -1,0 +1,69 @@
+//! Merging: the records of shards go once more through the code that writes a run.
+
+mod by_hand;
+pub(super) mod event;
+
+use std::io;
+use std::sync::Arc;
+
+use self::by_hand::HandActivations;
+use crate::clock::Tick;
+use crate::record::SwitchLog;
+use crate::results::collect::interval::IntervalReport;
+use crate::results::collect::pipeline::IntervalPipeline;
+use crate::results::collect::run_files::RunFiles;
+use crate::results::collect::total::Totals;
+use crate::results::files::shard::{Interval, ShardError, ShardFile};
+
+/// Why shards could not be merged.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum MergeError {
+    /// A record cannot be read.
+    #[error(transparent)]
+    Shard(#[from] ShardError),
+    /// A file of the merged run cannot be written.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// There is nothing to merge, or the shards are of different layouts.
+    #[error("the shards are not of one run")]
+    Foreign,
+}
+
+/// Adds the records of `shards`, which have one layout, interval by interval, each counted from its own beginning; writes what
+/// an ordinary run writes, tells `on_interval`, and gives the totals. Holds one interval of every shard.
+///
+/// # Errors
+/// If a record cannot be read, a file cannot be written, or layouts differ.
+pub(crate) fn merge(
+    shards: &mut [ShardFile],
+    files: &mut RunFiles,
+    mut on_interval: impl FnMut(&IntervalReport),
+) -> Result<Totals, MergeError> {
+    let layout = shards.first().map(|shard| shard.header().layout.clone()).ok_or(MergeError::Foreign)?;
+    if shards.iter().any(|shard| shard.header().layout != layout) {
+        return Err(MergeError::Foreign);
+    }
+    let (log, mut hands) = (SwitchLog::default(), HandActivations::default());
+    let mut pipeline = IntervalPipeline::new(Arc::new(layout), log.clone());
+    let mut heads: Vec<Option<Interval>> =
+        shards.iter_mut().map(ShardFile::interval).collect::<Result<_, _>>()?;
+    while let Some(number) = heads.iter().flatten().map(|head| head.number).min() {
+        let (mut end, mut batch) = (Tick::ZERO, pipeline.blank());
+        for (nth, (head, shard)) in heads.iter_mut().zip(shards.iter_mut()).enumerate() {
+            let Some(part) = head.take_if(|part| part.number == number) else { continue };
+            end = end.max(part.end);
+            pipeline.add(&mut batch, &part.batch);
+            part.switches.into_iter().for_each(|switch| log.note(hands.of(nth, switch)));
+            *head = shard.interval()?;
+        }
+        pipeline.write(number, end, batch, files, &mut on_interval)?;
+    }
+    for (nth, shard) in shards.iter_mut().enumerate() {
+        let Some(ended) = shard.ended.take() else { continue };
+        ended.switches.into_iter().for_each(|switch| log.note(hands.of(nth, switch)));
+        pipeline.totals.merged_slices += ended.merged_slices;
+        pipeline.totals.late_slices += ended.late_slices;
+        pipeline.totals.switches_omitted += ended.switches_omitted;
+    }
+    Ok(pipeline.close(files)?)
+}

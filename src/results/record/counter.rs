@@ -1,0 +1,152 @@
+//! How often what happened, of one (phase, fleet, kind).
+
+use serde::{Deserialize, Serialize};
+
+use super::count::ReadingCounts;
+use crate::record::{ErrorKind, Finding, Outcome, Outcomes, Sample, Traffic};
+
+/// How often what happened. `planned` is the sum of the outcomes once every reading has ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Counters {
+    pub(crate) planned: u64,
+    pub(crate) sent: u64,
+    pub(crate) ok: u64,
+    pub(crate) shed: u64,
+    /// By [`ErrorKind`], in the order of [`ErrorKind::ALL`].
+    pub(crate) errors: [u64; ErrorKind::ALL.len()],
+    pub(crate) timeout: u64,
+    pub(crate) lost: u64,
+    pub(crate) dropped: u64,
+    pub(crate) duplicated: u64,
+    pub(crate) reordered: u64,
+    pub(crate) late: u64,
+    /// Times beyond the histograms' bounds, recorded at the bound.
+    pub(crate) overflow: u64,
+    pub(crate) within_budget: u64,
+    /// Ended readings in which a seeded anomaly begins.
+    pub(crate) anomalies: u64,
+    /// Seeded anomalies of which a first reading was flagged.
+    pub(crate) anomalies_found: u64,
+    /// Ended readings without an anomaly that the peer judged.
+    pub(crate) judged_normal: u64,
+    /// Of those, the ones it flagged.
+    pub(crate) false_alarms: u64,
+    /// Devices whose first failed reading, of the measured phases or of the others, is counted here.
+    pub(crate) failed_devices: u64,
+    /// Messages that answered no reading.
+    pub(crate) unmatched: u64,
+    pub(crate) traffic: Traffic,
+}
+
+/// More than ever happens in an interval; so many intervals of so many shards as there can be still add up.
+pub(crate) const MOST: u64 = 1 << 40;
+
+impl Counters {
+    /// Whether every count is one that can have been counted in an interval.
+    pub(crate) fn countable(&self) -> bool {
+        let counts = [
+            self.planned,
+            self.sent,
+            self.ok,
+            self.shed,
+            self.timeout,
+            self.lost,
+            self.dropped,
+            self.duplicated,
+            self.reordered,
+            self.late,
+            self.overflow,
+            self.within_budget,
+            self.anomalies,
+            self.anomalies_found,
+            self.judged_normal,
+            self.false_alarms,
+            self.failed_devices,
+            self.unmatched,
+            self.traffic.wire_sent,
+            self.traffic.wire_received,
+            self.traffic.payload_sent,
+            self.traffic.payload_received,
+        ];
+        counts.iter().chain(&self.errors).all(|count| *count <= MOST)
+    }
+
+    pub(crate) fn error(&self) -> u64 {
+        self.errors.iter().sum()
+    }
+
+    pub(crate) fn outcomes(&self) -> Outcomes {
+        let Self { planned, ok, shed, timeout, lost, dropped, .. } = *self;
+        Outcomes { planned, ok, shed, error: self.error(), timeout, lost, dropped }
+    }
+
+    pub(crate) fn counts(&self) -> ReadingCounts {
+        let Self { duplicated, reordered, .. } = *self;
+        ReadingCounts { outcomes: self.outcomes(), duplicated, reordered }
+    }
+
+    pub(crate) fn failed(&self) -> u64 {
+        self.outcomes().failed()
+    }
+
+    pub(crate) fn ended(&self) -> u64 {
+        self.outcomes().ended()
+    }
+
+    pub(crate) fn count(&mut self, outcome: Outcome) {
+        *match outcome {
+            Outcome::Ok => &mut self.ok,
+            Outcome::Shed => &mut self.shed,
+            Outcome::Error(kind) => &mut self.errors[kind as usize],
+            Outcome::Timeout => &mut self.timeout,
+            Outcome::Lost => &mut self.lost,
+            Outcome::Dropped => &mut self.dropped,
+        } += 1;
+    }
+
+    pub(crate) fn note(&mut self, finding: Finding) {
+        *match finding {
+            Finding::Duplicated => &mut self.duplicated,
+            Finding::Reordered => &mut self.reordered,
+            Finding::Late => &mut self.late,
+        } += 1;
+    }
+
+    /// Counts what was seeded in an ended reading, and what the peer made of it.
+    pub(crate) fn judge(&mut self, sample: &Sample) {
+        match (sample.mark, sample.flagged) {
+            (Some(mark), _) => self.anomalies += u64::from(mark.onset),
+            (None, Some(flagged)) => {
+                self.judged_normal += 1;
+                self.false_alarms += u64::from(flagged);
+            }
+            (None, None) => {}
+        }
+    }
+
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.planned += other.planned;
+        self.sent += other.sent;
+        self.ok += other.ok;
+        self.shed += other.shed;
+        for (mine, theirs) in self.errors.iter_mut().zip(other.errors) {
+            *mine += theirs;
+        }
+        self.timeout += other.timeout;
+        self.lost += other.lost;
+        self.dropped += other.dropped;
+        self.duplicated += other.duplicated;
+        self.reordered += other.reordered;
+        self.late += other.late;
+        self.overflow += other.overflow;
+        self.within_budget += other.within_budget;
+        self.anomalies += other.anomalies;
+        self.anomalies_found += other.anomalies_found;
+        self.judged_normal += other.judged_normal;
+        self.false_alarms += other.false_alarms;
+        self.failed_devices += other.failed_devices;
+        self.unmatched += other.unmatched;
+        self.traffic.add(other.traffic);
+    }
+}

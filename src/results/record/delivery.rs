@@ -1,0 +1,305 @@
+//! The delivery audit: what was lost, answered twice, out of order or late, by fleet, with the first of each; and whether
+//! what a fleet expects of the service was kept.
+
+use serde::{Deserialize, Serialize};
+
+use super::counter;
+use crate::clock::Tick;
+use crate::record::{DeliveryGuarantee, Finding, FleetInfo, Kind, Layout, Outcome, Sample};
+
+/// How many there were, and the first by the time it was discovered.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+struct Violations {
+    number: u64,
+    first: Option<(Tick, u32, u64)>,
+}
+
+impl Violations {
+    fn note(&mut self, at: Tick, device: u32, seq: u64) {
+        self.add(Self { number: 1, first: Some((at, device, seq)) });
+    }
+
+    fn add(&mut self, other: Self) {
+        self.number += other.number;
+        self.first = [self.first, other.first].into_iter().flatten().min();
+    }
+}
+
+/// What the audit found in one fleet.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+struct FleetTally {
+    lost: Violations,
+    duplicated: Violations,
+    reordered: Violations,
+    late: u64,
+}
+
+/// What the audit found, by fleet in the order of the layout.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Deliveries {
+    fleets: Vec<FleetTally>,
+}
+
+impl Deliveries {
+    pub(crate) fn new(layout: &Layout) -> Self {
+        Self { fleets: vec![FleetTally::default(); layout.fleets.len()] }
+    }
+
+    /// Whether it is of the fleets of `layout`, with counts that an interval can have.
+    pub(crate) fn fit(&self, layout: &Layout) -> bool {
+        let counts = |tally: &FleetTally| {
+            [tally.lost.number, tally.duplicated.number, tally.reordered.number, tally.late]
+        };
+        self.fleets.len() == layout.fleets.len()
+            && self.fleets.iter().flat_map(counts).all(|count| count <= counter::MOST)
+    }
+
+    /// Counts a reading that was sent and did not end ok. Shed and dropped readings were not lost by the service.
+    pub(crate) fn completed(&mut self, sample: &Sample) {
+        let failed = matches!(sample.outcome, Outcome::Error(_) | Outcome::Timeout | Outcome::Lost);
+        if sample.kind == Kind::Reading
+            && failed
+            && sample.actual.is_some()
+            && let Some(tally) = self.fleets.get_mut(usize::from(sample.fleet.0))
+        {
+            tally.lost.note(sample.completed, sample.device, sample.seq);
+        }
+    }
+
+    /// Counts a finding of fleet number `fleet`, discovered at about `at`.
+    pub(crate) fn found(&mut self, fleet: usize, finding: Finding, at: Tick, device: u32, seq: u64) {
+        let Some(tally) = self.fleets.get_mut(fleet) else { return };
+        match finding {
+            Finding::Duplicated => tally.duplicated.note(at, device, seq),
+            Finding::Reordered => tally.reordered.note(at, device, seq),
+            Finding::Late => tally.late += 1,
+        }
+    }
+
+    /// Adds all of another worker's.
+    pub(crate) fn add(&mut self, other: &Self) {
+        for (mine, theirs) in self.fleets.iter_mut().zip(&other.fleets) {
+            mine.lost.add(theirs.lost);
+            mine.duplicated.add(theirs.duplicated);
+            mine.reordered.add(theirs.reordered);
+            mine.late += theirs.late;
+        }
+    }
+
+    pub(crate) fn reset(&mut self) {
+        self.fleets.fill(FleetTally::default());
+    }
+
+    /// The audit of every fleet.
+    pub(crate) fn report(&self, layout: &Layout) -> Vec<FleetDelivery> {
+        layout.fleets.iter().zip(&self.fleets).map(|(fleet, tally)| audit(fleet, tally)).collect()
+    }
+}
+
+fn audit(fleet: &FleetInfo, tally: &FleetTally) -> FleetDelivery {
+    let first_violation = |violations: &Violations| {
+        violations.first.map(|(at, device, seq)| FirstViolation {
+            device: fleet.device_name(device),
+            seq,
+            t_s: (at.as_secs_f64() * 1e6).round() / 1e6,
+        })
+    };
+    let mut delivery = FleetDelivery {
+        fleet: fleet.name.clone(),
+        expects: Expectation::from(fleet.expects),
+        lost: tally.lost.number,
+        first_lost: first_violation(&tally.lost),
+        duplicated: tally.duplicated.number,
+        first_duplicated: first_violation(&tally.duplicated),
+        reordered: tally.reordered.number,
+        first_reordered: first_violation(&tally.reordered),
+        late: tally.late,
+        kept: None,
+    };
+    if delivery.expects != Expectation::default() {
+        delivery.kept = Some(delivery.broken().is_none());
+    }
+    delivery
+}
+
+/// What a fleet expects of the service's delivery, as files hold it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Expectation {
+    /// No reading that was sent is lost.
+    pub no_loss: bool,
+    /// None is answered twice.
+    pub no_duplicates: bool,
+    /// They are answered in the order they were sent.
+    pub ordered: bool,
+}
+
+impl From<DeliveryGuarantee> for Expectation {
+    fn from(guarantee: DeliveryGuarantee) -> Self {
+        Self {
+            no_loss: guarantee.no_loss,
+            no_duplicates: guarantee.no_duplicates,
+            ordered: guarantee.ordered,
+        }
+    }
+}
+
+/// The first reading of its kind that the audit came upon.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FirstViolation {
+    /// Its device.
+    pub device: String,
+    /// Its number within the device.
+    pub seq: u64,
+    /// When it was discovered, seconds since the run began. Losses are stamped exactly; the others with the latest stamp
+    /// that their worker had by then, so by less than an interval too early.
+    pub t_s: f64,
+}
+
+/// The audit of one fleet over the whole run: warm-up, measured phases and drain.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FleetDelivery {
+    /// The fleet.
+    pub fleet: String,
+    /// What it expects.
+    pub expects: Expectation,
+    /// Readings that were sent and ended with an error, a time-out, or never. Shed and dropped ones are not among them.
+    pub lost: u64,
+    /// The first of them.
+    pub first_lost: Option<FirstViolation>,
+    /// Answers to readings already answered.
+    pub duplicated: u64,
+    /// The first of them.
+    pub first_duplicated: Option<FirstViolation>,
+    /// Answers that came after that of a later reading.
+    pub reordered: u64,
+    /// The first of them.
+    pub first_reordered: Option<FirstViolation>,
+    /// Answers to readings already given up; those readings are among the lost.
+    pub late: u64,
+    /// Whether what it expects was kept; `None` if it expects nothing.
+    pub kept: Option<bool>,
+}
+
+impl FleetDelivery {
+    /// What broke the expectations, with the first of each: `3 lost, first meters-00017 seq 42`; `None` if they were kept.
+    pub fn broken(&self) -> Option<String> {
+        let expected = [self.expects.no_loss, self.expects.no_duplicates, self.expects.ordered];
+        self.told(expected)
+    }
+
+    /// Everything that was found, whether expected otherwise or not; `None` if nothing was.
+    pub fn findings(&self) -> Option<String> {
+        let told = self.told([true; 3]);
+        let late = (self.late > 0).then(|| format!("{} answered late", self.late));
+        let parts: Vec<_> = told.into_iter().chain(late).collect();
+        (!parts.is_empty()).then(|| parts.join("; "))
+    }
+
+    fn told(&self, wanted: [bool; 3]) -> Option<String> {
+        let found = [
+            (self.lost, "lost", &self.first_lost),
+            (self.duplicated, "duplicated", &self.first_duplicated),
+            (self.reordered, "reordered", &self.first_reordered),
+        ];
+        let parts: Vec<_> = found
+            .into_iter()
+            .zip(wanted)
+            .filter(|((number, ..), wanted)| *wanted && *number > 0)
+            .map(|((number, word, first), _)| match first {
+                Some(first) => format!("{number} {word}, first {} seq {}", first.device, first.seq),
+                None => format!("{number} {word}"),
+            })
+            .collect();
+        (!parts.is_empty()).then(|| parts.join("; "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{ErrorKind, FleetId, PhaseId};
+    use crate::results::tests::layout;
+
+    fn sample(outcome: Outcome, sent: bool, completed: u64, device: u32, seq: u64) -> Sample {
+        Sample {
+            phase: PhaseId(2),
+            fleet: FleetId(0),
+            device,
+            kind: Kind::Reading,
+            seq,
+            intended: Tick(1),
+            eligible: None,
+            actual: sent.then_some(Tick(1)),
+            completed: Tick(completed),
+            outcome,
+            stages: None,
+            mark: None,
+            flagged: None,
+            own_wait_ns: 0,
+            plan_wait_ns: 0,
+        }
+    }
+
+    #[test]
+    fn lost_is_what_was_sent_and_not_answered_ok() {
+        for (outcome, sent, lost) in [
+            (Outcome::Ok, true, 0),
+            (Outcome::Shed, true, 0),
+            (Outcome::Dropped, false, 0),
+            (Outcome::Error(ErrorKind::Refused), false, 0),
+            (Outcome::Error(ErrorKind::Reset), true, 1),
+            (Outcome::Timeout, true, 1),
+            (Outcome::Lost, true, 1),
+        ] {
+            let mut deliveries = Deliveries::new(&layout());
+            deliveries.completed(&sample(outcome, sent, 9, 3, 4));
+            let audit = deliveries.report(&layout());
+            assert_eq!(audit[0].lost, lost, "{outcome:?} {sent}");
+            assert_eq!(audit[0].kept, None);
+        }
+    }
+
+    #[test]
+    fn the_first_offender_is_the_first_discovered_of_all_workers() {
+        let (mut one, mut other) = (Deliveries::new(&layout()), Deliveries::new(&layout()));
+        one.completed(&sample(Outcome::Timeout, true, 900, 3, 4));
+        one.completed(&sample(Outcome::Lost, true, 1_000, 0, 1));
+        other.completed(&sample(Outcome::Timeout, true, 800, 17, 42));
+        other.found(0, Finding::Duplicated, Tick(5), 2, 7);
+        one.found(0, Finding::Duplicated, Tick(6), 1, 6);
+        one.found(1, Finding::Late, Tick(6), 1, 6);
+        let mut layout = (*layout()).clone();
+        layout.fleets[0].expects = DeliveryGuarantee { no_loss: true, no_duplicates: false, ordered: true };
+        for order in [[&one, &other], [&other, &one]] {
+            let mut merged = Deliveries::new(&layout);
+            for deliveries in order {
+                merged.add(deliveries);
+            }
+            let audit = merged.report(&layout);
+            assert_eq!(audit[0].broken().as_deref(), Some("3 lost, first meters-00017 seq 42"));
+            assert_eq!(
+                audit[0].findings().as_deref(),
+                Some("3 lost, first meters-00017 seq 42; 2 duplicated, first meters-00002 seq 7")
+            );
+            assert_eq!(audit[0].kept, Some(false));
+            assert_eq!(audit[1].findings().as_deref(), Some("1 answered late"));
+        }
+    }
+
+    #[test]
+    fn only_what_was_promised_can_be_broken() {
+        let mut layout = (*layout()).clone();
+        let guarantee =
+            |no_loss, no_duplicates, ordered| DeliveryGuarantee { no_loss, no_duplicates, ordered };
+        let mut deliveries = Deliveries::new(&layout);
+        deliveries.found(0, Finding::Reordered, Tick(1), 1, 2);
+        for (expects, kept) in [
+            (guarantee(false, false, false), None),
+            (guarantee(true, true, false), Some(true)),
+            (guarantee(false, false, true), Some(false)),
+        ] {
+            layout.fleets[0].expects = expects;
+            assert_eq!(deliveries.report(&layout)[0].kept, kept, "{expects:?}");
+        }
+    }
+}
