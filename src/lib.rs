@@ -14,6 +14,7 @@
 //! | 1 | `arrival` | laws of arrival: when readings are due, as pure functions |
 //! | 1 | `fleet` | what devices say: signals and payloads, pure |
 //! | 1 | `fault` | what a fault does and when, as plain data and pure functions |
+//! | 1 | `language` | fields, values, documents and diagnostics: one table gives check, schema and manual |
 //! | 2 | [`service`] | what the bundled service can be told, as plain data |
 //! | 1 | `budget` | what a run's figures must keep to: conditions, and the judgement of a value |
 //! | 2 | `net` | the byte stream under every protocol, where network faults act; the proxy |
@@ -47,6 +48,7 @@ pub mod engine;
 pub mod export;
 pub(crate) mod fault;
 pub(crate) mod fleet;
+pub(crate) mod language;
 pub(crate) mod net;
 pub mod protocol;
 pub mod record;

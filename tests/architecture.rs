@@ -11,7 +11,7 @@ mod cases;
 mod syntax;
 
 /// Rooms and their storeys: a room imports only from a lower storey, never sideways or up.
-const STOREYS: [(&str, u8); 22] = [
+const STOREYS: [(&str, u8); 23] = [
     ("units", 0),
     ("seed", 0),
     ("clock", 0),
@@ -21,6 +21,7 @@ const STOREYS: [(&str, u8); 22] = [
     ("fault", 1),
     ("service", 2),
     ("budget", 1),
+    ("language", 1),
     ("net", 2),
     ("scenario", 4),
     ("protocol", 3),
@@ -37,8 +38,13 @@ const STOREYS: [(&str, u8); 22] = [
 ];
 
 /// Edges sideways that are needed all the same: (from, to, why). None may close a circle.
-const BRIDGES: [(&str, &str, &str); 2] = [
+const BRIDGES: [(&str, &str, &str); 3] = [
     ("fleet", "record", "readings carry the marks that detections are scored by"),
+    (
+        "language",
+        "budget",
+        "a condition of a budget is a kind of value, with an example in each of its units",
+    ),
     ("export", "display", "figures read the same on pages as on screens"),
 ];
 
@@ -77,7 +83,8 @@ const EFFECTS: [(&str, &[&str], &[&str]); 8] = [
 ];
 
 /// Rooms whose decisions are pure: no runtime, no threads.
-const PURE: [&str; 8] = ["units", "seed", "record", "arrival", "fleet", "fault", "service", "budget"];
+const PURE: [&str; 9] =
+    ["units", "seed", "record", "arrival", "fleet", "fault", "language", "service", "budget"];
 
 const MOST_LINES: usize = 600;
 const FORBIDDEN_NAMES: [&str; 6] = ["util", "utils", "common", "helpers", "manager", "imp"];

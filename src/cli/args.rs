@@ -14,8 +14,9 @@ use super::exit::Exit;
 use super::export::ExportArgs;
 use super::shard::{ShardChoice, parse_start};
 use crate::clock::WallTime;
+use crate::language::Environment;
 use crate::record::Protocol;
-use crate::scenario::{Environment, Override, Overrides};
+use crate::scenario::{Override, Overrides};
 use crate::seed::Seed;
 use crate::units::Span;
 

@@ -1,13 +1,12 @@
 //! Overrides from the command line: amendments to a document, made before it is checked.
 
-use std::fmt;
-use std::sync::Arc;
-
-use super::document::{Entry, Node, Table, Value, read_value};
-use super::problem::{Origin, Report, nearest, quote};
-use super::world::Environment;
+use crate::language::{
+    Entry, Environment, Node, Origin, Refusal, Reporter, Table, Value, nearest, quote, read_value,
+};
 use crate::seed::Seed;
 use crate::units::Span;
+use std::fmt;
+use std::sync::Arc;
 
 /// Everything the command line changes about a scenario.
 #[derive(Debug, Clone, Default)]
@@ -78,7 +77,7 @@ impl fmt::Display for Override {
 }
 
 /// Amends `root` by every override in turn; one that names nothing goes to `report`.
-pub(super) fn apply(root: &mut Table, overrides: &Overrides, report: &mut Report<'_>) {
+pub(super) fn apply(root: &mut Table, overrides: &Overrides, report: &mut Reporter<'_>) {
     for amendment in &overrides.set {
         let key = amendment.key.join(".");
         let origin = Origin::Given(Arc::from(format!("--set {key}")));
@@ -88,8 +87,6 @@ pub(super) fn apply(root: &mut Table, overrides: &Overrides, report: &mut Report
         }
     }
 }
-
-type Refusal = (String, String);
 
 fn place(root: &mut Table, key: &[String], node: Node, origin: &Origin) -> Result<(), Refusal> {
     let [section, rest @ ..] = key else { return Ok(()) };

@@ -1,9 +1,10 @@
 //! Budgets that a plan can never give data: said before anything is sent, not after.
 
+use super::error::ScenarioError;
 use super::model::Model;
 use super::plan::Plan;
-use super::problem::{Faults, Place, Problem, ScenarioError, quote};
 use crate::budget::{Budget, LEAST_SUPPORT, Metric};
+use crate::language::{Diagnostic, Diagnostics, Location, quote};
 use crate::record::{FleetId, PhaseId, PhaseRole};
 
 /// So many standard deviations more than expected never come due.
@@ -19,23 +20,23 @@ impl Plan {
     /// With every one that cannot, and what to do about it.
     pub fn budgets_have_data(&self) -> Result<(), ScenarioError> {
         let budgets = self.scenario().budgets.iter();
-        let mut problems: Vec<Problem> = budgets.flat_map(|budget| hopeless(self, budget)).collect();
+        let mut problems: Vec<Diagnostic> = budgets.flat_map(|budget| hopeless(self, budget)).collect();
         if problems.is_empty() {
             return Ok(());
         }
         let omitted = problems.len().saturating_sub(MOST);
         problems.truncate(MOST);
-        Err(Faults { file: self.scenario().source.clone(), problems, omitted }.into())
+        Err(Diagnostics { file: self.scenario().source.clone(), problems, omitted }.into())
     }
 }
 
 /// What of `budget` can never have data.
-fn hopeless(plan: &Plan, budget: &Budget) -> Vec<Problem> {
+fn hopeless(plan: &Plan, budget: &Budget) -> Vec<Diagnostic> {
     let Some(most) = most_due(plan, budget) else { return Vec::new() };
     let key =
         budget.name.as_ref().map_or_else(|| "budget".to_owned(), |name| format!("budget.{}", quote(name)));
-    let problem = |key: String, message: String, help: &str| Problem {
-        place: Place::Whole,
+    let problem = |key: String, message: String, help: &str| Diagnostic {
+        location: Location::Whole,
         key,
         message,
         help: help.to_owned(),

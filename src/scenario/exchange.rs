@@ -1,7 +1,7 @@
 //! How a fleet's requests and messages look to a service that is not the bundled one.
 
-use super::value::Text;
 use crate::fleet::Template;
+use crate::language::Text;
 use crate::record::Qos;
 use crate::units::Span;
 

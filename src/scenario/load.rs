@@ -6,13 +6,13 @@ use std::io::Read;
 use std::path::Path;
 
 use super::amendment::{self, Overrides};
-use super::document::{self, Table};
+
+use super::error::ScenarioError;
 use super::model::{Scenario, Secrets};
-use super::problem::{Origin, Report, ScenarioError};
 use super::section::{self, Checked};
-use super::world::{Environment, World};
 use crate::budget::Budget;
 use crate::fault::Fault;
+use crate::language::{self, Context, Environment, Origin, Reporter, Table};
 use crate::seed::Seed;
 use crate::service::Setup;
 
@@ -35,10 +35,10 @@ impl Scenario {
     pub fn parse(source: &str, text: &str, overrides: &Overrides) -> Result<Self, ScenarioError> {
         let mut report = report(source, text, overrides);
         let checked = check(text, overrides, &mut report);
-        let secrets = Secrets(report.world().revealed.borrow().iter().cloned().collect());
-        match (checked, report.into_faults(source)) {
+        let secrets = Secrets(report.context().revealed.borrow().iter().cloned().collect());
+        match (checked, report.into_diagnostics(source)) {
             (Some(checked), None) => Ok(Self { secrets, ..model(checked, source, text, overrides) }),
-            (_, Some(faults)) => Err(faults.into()),
+            (_, Some(diagnostics)) => Err(diagnostics.into()),
             (None, None) => Err(ScenarioError::Unreadable {
                 path: source.into(),
                 reason: "nothing in it could be checked".into(),
@@ -58,7 +58,7 @@ pub(crate) fn load_setup(path: Option<&Path>, overrides: &Overrides) -> Result<S
     let mut report = report(&source, &text, overrides);
     let root = document(&text, overrides, &mut report);
     let setup = root.map(|root| section::setup(&root, &mut report)).unwrap_or_default();
-    report.into_faults(&source).map_or(Ok(setup), |faults| Err(faults.into()))
+    report.into_diagnostics(&source).map_or(Ok(setup), |diagnostics| Err(diagnostics.into()))
 }
 
 /// Reads and checks the `[[fault]]` tables of the file `path`; other sections are passed over. Their instants count from
@@ -84,7 +84,7 @@ pub(crate) fn load_budgets(
     let mut report = report(&source, &text, &overrides);
     let root = document(&text, &overrides, &mut report);
     let budgets = root.map(|root| section::budgets(&root, scenario, &mut report)).unwrap_or_default();
-    report.into_faults(&source).map_or(Ok(budgets), |faults| Err(faults.into()))
+    report.into_diagnostics(&source).map_or(Ok(budgets), |diagnostics| Err(diagnostics.into()))
 }
 
 /// Reads and checks faults stated in a line each: `latency,delay=100ms,share=0.5`. A value is TOML if it parses as TOML, else a
@@ -144,7 +144,7 @@ fn faults(source: &str, text: &str) -> Result<Vec<Fault>, ScenarioError> {
     let mut report = report(source, text, &overrides);
     let root = document(text, &overrides, &mut report);
     let faults = root.map(|root| section::faults(&root, &mut report)).unwrap_or_default();
-    report.into_faults(source).map_or(Ok(faults), |faults| Err(faults.into()))
+    report.into_diagnostics(source).map_or(Ok(faults), |diagnostics| Err(diagnostics.into()))
 }
 
 fn read(path: &Path) -> Result<String, ScenarioError> {
@@ -157,13 +157,18 @@ fn read(path: &Path) -> Result<String, ScenarioError> {
         .map_err(|error| unreadable(format!("byte {} is not UTF-8 text", error.utf8_error().valid_up_to())))
 }
 
-fn report<'t>(source: &str, text: &'t str, overrides: &Overrides) -> Report<'t> {
+fn report<'t>(source: &str, text: &'t str, overrides: &Overrides) -> Reporter<'t> {
     let directory = Path::new(source).parent().unwrap_or(Path::new("")).to_owned();
-    let world = World { environment: overrides.environment.clone(), directory, ..World::default() };
-    Report::within(if text.len() as u64 > LARGEST { "" } else { text }, world)
+    let context = Context {
+        environment: overrides.environment.clone(),
+        directory,
+        sections: section::ALL,
+        ..Context::default()
+    };
+    Reporter::within(if text.len() as u64 > LARGEST { "" } else { text }, context)
 }
 
-fn check(text: &str, overrides: &Overrides, report: &mut Report<'_>) -> Option<Checked> {
+fn check(text: &str, overrides: &Overrides, report: &mut Reporter<'_>) -> Option<Checked> {
     let root = document(text, overrides, report)?;
     let mut checked = section::document(&root, overrides.duration, report);
     if let Some(seed) = overrides.seed {
@@ -173,12 +178,12 @@ fn check(text: &str, overrides: &Overrides, report: &mut Report<'_>) -> Option<C
 }
 
 /// The tables of a text, amended.
-fn document(text: &str, overrides: &Overrides, report: &mut Report<'_>) -> Option<Table> {
+fn document(text: &str, overrides: &Overrides, report: &mut Reporter<'_>) -> Option<Table> {
     if text.len() as u64 > LARGEST {
         report.add(&Origin::Whole, "", "is larger than 1 MiB", "is it a scenario? split it or shorten it");
         return None;
     }
-    let mut root = document::read(text, report);
+    let mut root = language::read(text, report);
     if !report.is_clean() {
         return None;
     }

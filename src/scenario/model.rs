@@ -5,12 +5,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::exchange::Exchange;
-use super::value::Text;
 use crate::arrival::{Law, Load, Shape, Stretch};
 use crate::budget::Budget;
 use crate::clock::Tick;
 use crate::fault::Fault;
 use crate::fleet::Make;
+use crate::language::Text;
 use crate::record::{Close, DeliveryGuarantee, Protocol};
 use crate::seed::Seed;
 use crate::service::Setup;

@@ -5,10 +5,8 @@ use std::sync::Arc;
 
 use crate::arrival::{Law, Load, Shape, Stretch};
 use crate::clock::Tick;
-use crate::scenario::check::Fields;
-use crate::scenario::field::{Field, Kind, Section};
-use crate::scenario::problem::Report;
-use crate::scenario::world::{Cells, MOST_ROWS};
+use crate::language::{Field, Fields, Kind, Reporter, Section};
+use crate::scenario::recording::{Cells, MOST_ROWS, columns};
 use crate::units::{Rate, Span};
 
 const DAY: Span = Span::from_ms(24 * 3_600_000);
@@ -87,7 +85,7 @@ pub(super) fn arrival(
     fleet: &Fields,
     horizon_ns: f64,
     canonical: &mut String,
-    report: &mut Report<'_>,
+    report: &mut Reporter<'_>,
 ) -> Arrival {
     let silent = Arrival { rate: Rate::default(), law: Law::Poisson, course: None };
     let Some(fields) = fleet.table("arrival") else { return silent };
@@ -131,7 +129,7 @@ fn recorded(
     fleet: &Fields,
     horizon_ns: f64,
     canonical: &mut String,
-    report: &mut Report<'_>,
+    report: &mut Reporter<'_>,
 ) -> Option<Arrival> {
     let (file, time) = (fields.text("file")?, fields.text("time")?);
     let mut wanted = vec![(time.value(), Cells::Time)];
@@ -139,7 +137,7 @@ fn recorded(
     if word == "recorded-rate" {
         wanted.push((value.value(), Cells::Number));
     }
-    let columns = match report.world().columns(file.value(), &wanted) {
+    let columns = match columns(&report.context().directory, file.value(), &wanted) {
         Ok(columns) => columns,
         Err((message, help)) => {
             fields.refuse("file", report, message, help);
@@ -164,7 +162,7 @@ fn recorded(
 }
 
 /// Instants in nanoseconds since the first, which must not go back.
-fn instants(seconds: &[f64], fields: &Fields, report: &mut Report<'_>) -> Option<Vec<u64>> {
+fn instants(seconds: &[f64], fields: &Fields, report: &mut Reporter<'_>) -> Option<Vec<u64>> {
     let first = seconds.first().copied()?;
     if let Some(row) = seconds.windows(2).position(|pair| pair[1] < pair[0]) {
         let message = format!("row {} of the recording goes back in time", row + 2);
@@ -182,7 +180,7 @@ fn course(
     devices: f64,
     horizon_ns: f64,
     fields: &Fields,
-    report: &mut Report<'_>,
+    report: &mut Reporter<'_>,
 ) -> Option<Load> {
     if let Some(row) = rates.iter().position(|rate| *rate < 0.0) {
         let message = format!("the rate in row {} is negative", row + 1);

@@ -1,9 +1,7 @@
 //! `backoff` of a fleet: waits between attempts to reconnect.
 
-use crate::scenario::check::Fields;
-use crate::scenario::field::{Field, Kind, Section};
+use crate::language::{Field, Fields, Kind, Reporter, Section};
 use crate::scenario::model::Backoff;
-use crate::scenario::problem::Report;
 use crate::units::Span;
 
 pub(super) static BACKOFF: Section = Section {
@@ -32,7 +30,7 @@ pub(super) static BACKOFF: Section = Section {
     ],
 };
 
-pub(super) fn backoff(fields: &Fields, report: &mut Report<'_>) -> Backoff {
+pub(super) fn backoff(fields: &Fields, report: &mut Reporter<'_>) -> Backoff {
     let Some(inner) = fields.table("backoff") else {
         return Backoff { first: Span::ZERO, max: Span::ZERO, jitter: 0.0 };
     };

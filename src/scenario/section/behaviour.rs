@@ -1,11 +1,8 @@
 //! `behaviour` of a fleet: how connected devices are known to behave, as presets with a knob each.
 
 use crate::fleet::ClockSpec;
-use crate::scenario::check::Fields;
-use crate::scenario::field::{Field, Kind, Section};
+use crate::language::{Field, FieldValue, Fields, Kind, Reporter, Section};
 use crate::scenario::model::Cut;
-use crate::scenario::problem::Report;
-use crate::scenario::value::Found;
 use crate::units::{Rate, Span};
 
 const DAY: Span = Span::from_ms(24 * 3_600_000);
@@ -106,11 +103,11 @@ pub(super) struct Presets {
 }
 
 /// Reads the presets of a fleet and refuses those that do not go together.
-pub(super) fn presets(fleet: &Fields, report: &mut Report<'_>) -> Presets {
+pub(super) fn presets(fleet: &Fields, report: &mut Reporter<'_>) -> Presets {
     let mut presets = Presets::default();
     let mut seen: Vec<&'static str> = Vec::new();
     for (_, found) in fleet.list("behaviour") {
-        let Found::Table(fields) = found else { continue };
+        let FieldValue::Table(fields) = found else { continue };
         let Some(word) = fields.word("preset") else { continue };
         if let Some(other) = seen.iter().find(|other| excludes(word, other)) {
             let message = format!("`{word}` and `{other}` do not go together");

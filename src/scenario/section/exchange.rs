@@ -2,14 +2,11 @@
 
 use super::syntax::{is_pointer, is_token, outside, status};
 use crate::fleet::{Scope, Template};
+use crate::language::{Field, FieldValue, Fields, Kind, Reporter, Section, Text, quote};
 use crate::record::Qos;
-use crate::scenario::check::Fields;
 use crate::scenario::exchange::{
     Correlation, Exchange, HttpExchange, MqttExchange, Pattern, Will, WsExchange,
 };
-use crate::scenario::field::{Field, Kind, Section};
-use crate::scenario::problem::{Report, quote};
-use crate::scenario::value::{Found, Text};
 use crate::units::Span;
 
 /// Header fields that the request's own making decides.
@@ -139,7 +136,7 @@ pub(super) static WILL: Section = Section {
     ],
 };
 
-pub(super) fn http(fields: &Fields, channels: &[&str], report: &mut Report<'_>) -> Exchange {
+pub(super) fn http(fields: &Fields, channels: &[&str], report: &mut Reporter<'_>) -> Exchange {
     let method = fields.text("method").unwrap_or_default();
     if !is_token(method.value()) {
         let message = format!("`{}` is no method", quote(method.written()));
@@ -155,7 +152,7 @@ pub(super) fn http(fields: &Fields, channels: &[&str], report: &mut Report<'_>) 
     })
 }
 
-pub(super) fn ws(fields: &Fields, reply: bool, report: &mut Report<'_>) -> Exchange {
+pub(super) fn ws(fields: &Fields, reply: bool, report: &mut Reporter<'_>) -> Exchange {
     let subprotocol = fields.text("subprotocol");
     if let Some(asked) = subprotocol.as_ref().filter(|asked| !is_token(asked.value())) {
         let message = format!("`{}` is no sub-protocol", quote(asked.written()));
@@ -174,7 +171,7 @@ pub(super) fn ws(fields: &Fields, reply: bool, report: &mut Report<'_>) -> Excha
     })
 }
 
-pub(super) fn mqtt(fields: &Fields, channels: &[&str], reply: bool, report: &mut Report<'_>) -> Exchange {
+pub(super) fn mqtt(fields: &Fields, channels: &[&str], reply: bool, report: &mut Reporter<'_>) -> Exchange {
     let keep_alive = fields.span("keep_alive");
     if !keep_alive.as_ns().is_multiple_of(1_000_000_000) {
         let message = format!("`{keep_alive}` is not in whole seconds, as MQTT counts it");
@@ -229,7 +226,7 @@ fn pattern(
     key: &str,
     channels: &[&str],
     scope: Scope,
-    report: &mut Report<'_>,
+    report: &mut Reporter<'_>,
 ) -> Option<Pattern> {
     let written = fields.text(key)?;
     match Template::parse(written.value(), channels, scope) {
@@ -241,7 +238,7 @@ fn pattern(
     }
 }
 
-fn path(fields: &Fields, channels: &[&str], scope: Scope, report: &mut Report<'_>) -> Option<Pattern> {
+fn path(fields: &Fields, channels: &[&str], scope: Scope, report: &mut Reporter<'_>) -> Option<Pattern> {
     let text = fields.text("path")?;
     if !text.value().starts_with('/') || !text.value().bytes().all(|b| b == b' ' || b.is_ascii_graphic()) {
         let message = format!("`{}` is no path", quote(text.written()));
@@ -261,7 +258,7 @@ fn topic(
     key: &str,
     channels: &[&str],
     scope: Scope,
-    report: &mut Report<'_>,
+    report: &mut Reporter<'_>,
 ) -> Option<Pattern> {
     let pattern = pattern(fields, key, channels, scope, report)?;
     let text = pattern.written.value();
@@ -273,7 +270,7 @@ fn topic(
     Some(pattern)
 }
 
-fn headers(fields: &Fields, report: &mut Report<'_>) -> Vec<(String, Pattern)> {
+fn headers(fields: &Fields, report: &mut Reporter<'_>) -> Vec<(String, Pattern)> {
     let mut headers = Vec::new();
     for (name, origin, found) in fields.map("headers") {
         let key = format!("{}.headers.{name}", fields.path);
@@ -286,7 +283,7 @@ fn headers(fields: &Fields, report: &mut Report<'_>) -> Vec<(String, Pattern)> {
             report.add(origin, &key, "is written by squall itself", "take this line out");
             continue;
         }
-        let Found::Text(text) = found else { continue };
+        let FieldValue::Text(text) = found else { continue };
         match header(text) {
             Ok(pattern) => headers.push((name.to_owned(), pattern)),
             Err((message, help)) => report.add(origin, &key, message, help),
@@ -307,10 +304,10 @@ fn header(text: &Text) -> Result<Pattern, (String, String)> {
     Ok(Pattern { template, written: text.clone() })
 }
 
-fn statuses(fields: &Fields, key: &str, report: &mut Report<'_>) -> Vec<(u16, u16)> {
+fn statuses(fields: &Fields, key: &str, report: &mut Reporter<'_>) -> Vec<(u16, u16)> {
     let mut ranges = Vec::new();
     for (origin, found) in fields.list(key) {
-        let Found::Text(text) = found else { continue };
+        let FieldValue::Text(text) = found else { continue };
         if let Some(range) = status(text.value()) {
             ranges.push(range);
         } else {
@@ -322,7 +319,7 @@ fn statuses(fields: &Fields, key: &str, report: &mut Report<'_>) -> Vec<(u16, u1
     ranges
 }
 
-fn correlation(fields: &Fields, reply: bool, report: &mut Report<'_>) -> Correlation {
+fn correlation(fields: &Fields, reply: bool, report: &mut Reporter<'_>) -> Correlation {
     let text = fields.text("correlate");
     if !reply {
         fields.refuse_given(&["correlate"], report, "means nothing without close = \"reply\"");

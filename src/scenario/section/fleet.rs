@@ -10,14 +10,13 @@ use super::subscriber::subscriber;
 use super::{exchange, payload};
 use crate::arrival::Law;
 use crate::fleet::{Channel, Make};
+use crate::language::{
+    Entry, Field, FieldValue, Fields, Kind, Origin, Reporter, Section, Table, Value, check, is_name, listed,
+    quote,
+};
 use crate::record::{Close, DeliveryGuarantee, Protocol, Qos};
-use crate::scenario::check::{Fields, check};
-use crate::scenario::document::{Entry, Table, Value};
 use crate::scenario::exchange::Exchange;
-use crate::scenario::field::{Field, Kind, Section, listed};
 use crate::scenario::model::{Behaviour, Fleet, Model, RunSettings};
-use crate::scenario::problem::{Origin, Report, quote};
-use crate::scenario::value::{Found, is_name};
 use crate::units::{Rate, Span};
 
 /// Fleets of a scenario.
@@ -161,7 +160,7 @@ pub(super) struct Frame<'f> {
 }
 
 /// All fleets, sorted by name, with their fields.
-pub(super) fn fleets(root: &Table, frame: Frame<'_>, report: &mut Report<'_>) -> Vec<(Fleet, Fields)> {
+pub(super) fn fleets(root: &Table, frame: Frame<'_>, report: &mut Reporter<'_>) -> Vec<(Fleet, Fields)> {
     let example = "add a fleet: [fleet.meters] with protocol = \"http\", devices = 10 and rate = \"1/s\"";
     let Some(entry) = root.0.get("fleet") else {
         report.add(&Origin::Whole, "fleet", "there is no fleet", example);
@@ -191,7 +190,7 @@ pub(super) fn fleets(root: &Table, frame: Frame<'_>, report: &mut Report<'_>) ->
     fleets
 }
 
-fn fleet(name: &str, entry: &Entry, frame: Frame<'_>, report: &mut Report<'_>) -> Option<(Fleet, Fields)> {
+fn fleet(name: &str, entry: &Entry, frame: Frame<'_>, report: &mut Reporter<'_>) -> Option<(Fleet, Fields)> {
     let path = format!("fleet.{name}");
     let Value::Table(table) = &entry.node.value else {
         let message = format!("expected a fleet's table, found {}", entry.node.value.described());
@@ -250,15 +249,15 @@ fn fleet(name: &str, entry: &Entry, frame: Frame<'_>, report: &mut Report<'_>) -
 }
 
 /// What the fleet expects of delivery.
-fn guarantee(fields: &Fields, silent: bool, report: &mut Report<'_>) -> DeliveryGuarantee {
+fn guarantee(fields: &Fields, silent: bool, report: &mut Reporter<'_>) -> DeliveryGuarantee {
     if silent {
         fields.refuse_given(&["expects"], report, "means nothing for a subscriber, which sends nothing");
     }
     let mut guarantee = DeliveryGuarantee::default();
     for (_, found) in fields.list("expects") {
         match found {
-            Found::Word("ordered") => guarantee.ordered = true,
-            Found::Word(word) => {
+            FieldValue::Word("ordered") => guarantee.ordered = true,
+            FieldValue::Word(word) => {
                 guarantee.no_loss |= *word != "at-most-once";
                 guarantee.no_duplicates |= *word != "at-least-once";
             }
@@ -273,7 +272,7 @@ fn model(
     presets: &Presets,
     frame: Frame<'_>,
     canonical: &mut String,
-    report: &mut Report<'_>,
+    report: &mut Reporter<'_>,
 ) -> Model {
     let Some(word) = fields.word("model") else {
         // Its own fault is reported; which other keys fit is anyone's guess.
@@ -325,7 +324,7 @@ fn backlog(fields: &Fields, presets: &Presets, rate: Rate) -> u32 {
     (stated + stored).min(MOST_BACKLOG) as u32
 }
 
-fn behaviour(fields: &Fields, presets: &Presets, frame: Frame<'_>, report: &mut Report<'_>) -> Behaviour {
+fn behaviour(fields: &Fields, presets: &Presets, frame: Frame<'_>, report: &mut Reporter<'_>) -> Behaviour {
     let (join, leave) = (fields.optional_span("join"), fields.optional_span("leave"));
     let late = |at: Span| at >= frame.measured && frame.measured > Span::ZERO;
     for (key, at) in [("join", join), ("leave", leave), ("behaviour", presets.cut.map(|cut| cut.at))] {
@@ -352,7 +351,12 @@ fn behaviour(fields: &Fields, presets: &Presets, frame: Frame<'_>, report: &mut 
 }
 
 /// The keys of the fleet's own protocol; those of the others mean nothing.
-fn exchange(fields: &Fields, protocol: Protocol, channels: &[Channel], report: &mut Report<'_>) -> Exchange {
+fn exchange(
+    fields: &Fields,
+    protocol: Protocol,
+    channels: &[Channel],
+    report: &mut Reporter<'_>,
+) -> Exchange {
     for other in Protocol::ALL.into_iter().filter(|other| *other != protocol) {
         fields.refuse_given(&[other.name()], report, &format!("means nothing for {protocol}"));
     }
@@ -367,7 +371,7 @@ fn exchange(fields: &Fields, protocol: Protocol, channels: &[Channel], report: &
     }
 }
 
-fn in_flight(fields: &Fields, protocol: Protocol, report: &mut Report<'_>) -> u32 {
+fn in_flight(fields: &Fields, protocol: Protocol, report: &mut Reporter<'_>) -> u32 {
     let stated = fields.optional_integer("in_flight");
     if protocol == Protocol::Http {
         if stated.is_some_and(|stated| stated != 1) {
@@ -381,7 +385,7 @@ fn in_flight(fields: &Fields, protocol: Protocol, report: &mut Report<'_>) -> u3
     stated.unwrap_or(usual) as u32
 }
 
-fn close(fields: &Fields, protocol: Protocol, exchange: &Exchange, report: &mut Report<'_>) -> Close {
+fn close(fields: &Fields, protocol: Protocol, exchange: &Exchange, report: &mut Reporter<'_>) -> Close {
     let allowed: &[&str] = match protocol {
         Protocol::Http => &["response"],
         Protocol::Ws => &["verdict", "reply", "sent"],

@@ -16,20 +16,15 @@ mod subscriber;
 mod syntax;
 mod target;
 
-use sha2::{Digest as _, Sha256};
-
-use super::check::{Fields, check};
-pub(super) use budget::NUMBER;
-
-use super::document::{Table, Value};
-use super::field::Section;
 use super::model::{Course, Fleet, Model, Phase, RunSettings, Scenario, Target};
-use super::problem::{Origin, Report, nearest, quote};
-use super::value::{Found, Text, is_name};
 use crate::budget::Budget;
 use crate::fault::Fault;
+use crate::language::{
+    FieldValue, Fields, Origin, Reporter, Section, Table, Text, Value, check, is_name, nearest, quote,
+};
 use crate::service::Setup;
 use crate::units::Span;
+use sha2::{Digest as _, Sha256};
 
 /// Every section, in the order documents list them.
 pub(crate) static ALL: &[&Section] = &[
@@ -105,7 +100,7 @@ pub(super) struct Checked {
 }
 
 /// Checks a whole document; `duration` is what the phases are to last together, if not as long as they say.
-pub(super) fn document(root: &Table, duration: Option<Span>, report: &mut Report<'_>) -> Checked {
+pub(super) fn document(root: &Table, duration: Option<Span>, report: &mut Reporter<'_>) -> Checked {
     unknown_sections(root, report);
     let scenario = single(root, "scenario", &run::SCENARIO, report);
     let run = single(root, "run", &run::RUN, report);
@@ -155,7 +150,7 @@ pub(super) fn document(root: &Table, duration: Option<Span>, report: &mut Report
 }
 
 /// Checks the section of the reference system alone.
-pub(super) fn setup(root: &Table, report: &mut Report<'_>) -> Setup {
+pub(super) fn setup(root: &Table, report: &mut Reporter<'_>) -> Setup {
     let fields = single(root, "reference", &reference::REFERENCE, report);
     reference::reference(&fields, report)
 }
@@ -171,13 +166,13 @@ fn all_sound(root: &Table, fleets: &[(Fleet, Fields)]) -> bool {
 }
 
 /// Checks the faults of a document alone: what they say of fleets is not looked at, and their instants count from nothing.
-pub(super) fn faults(root: &Table, report: &mut Report<'_>) -> Vec<Fault> {
+pub(super) fn faults(root: &Table, report: &mut Reporter<'_>) -> Vec<Fault> {
     let frame = fault::Frame { fleets: &[], all_sound: false, measured: fault::LONGEST };
     fault::faults(root, &frame, report).faults
 }
 
 /// Checks the budgets of a document of nothing else, which are for `scenario`.
-pub(super) fn budgets(root: &Table, scenario: &Scenario, report: &mut Report<'_>) -> Vec<Budget> {
+pub(super) fn budgets(root: &Table, scenario: &Scenario, report: &mut Reporter<'_>) -> Vec<Budget> {
     for (key, entry) in root.0.iter().filter(|(key, _)| *key != "budget") {
         let help = "a file of budgets has [[budget]] tables only";
         report.add(&entry.key, key, "does not belong here", help);
@@ -196,7 +191,7 @@ pub(super) fn budgets(root: &Table, scenario: &Scenario, report: &mut Report<'_>
     budget::budgets(root, &frame, report)
 }
 
-fn unknown_sections(root: &Table, report: &mut Report<'_>) {
+fn unknown_sections(root: &Table, report: &mut Reporter<'_>) {
     for (key, entry) in &root.0 {
         if TOP.iter().all(|(name, _)| name != key) {
             let known = TOP.map(|(_, title)| title).join(", ");
@@ -213,7 +208,7 @@ fn unknown_sections(root: &Table, report: &mut Report<'_>) {
     }
 }
 
-fn single(root: &Table, key: &str, section: &'static Section, report: &mut Report<'_>) -> Fields {
+fn single(root: &Table, key: &str, section: &'static Section, report: &mut Reporter<'_>) -> Fields {
     let empty = Table::default();
     let Some(entry) = root.0.get(key) else {
         return check(section, &empty, key, &Origin::Whole, report);
@@ -225,7 +220,7 @@ fn single(root: &Table, key: &str, section: &'static Section, report: &mut Repor
     let help = format!("open it with {} on a line of its own", section.title);
     report.add(&entry.key, key, format!("expected a table, found {found}"), help);
     // Its own fault is reported: what is missing inside it need not be.
-    check(section, &empty, key, &Origin::Whole, &mut Report::new(""))
+    check(section, &empty, key, &Origin::Whole, &mut Reporter::new(""))
 }
 
 fn frame<'f>(run: &'f RunSettings, phases: &[phase::Draft]) -> fleet::Frame<'f> {
@@ -240,7 +235,7 @@ fn frame<'f>(run: &'f RunSettings, phases: &[phase::Draft]) -> fleet::Frame<'f> 
 }
 
 /// The phase with its factors for single fleets, once the fleets are known.
-fn addressed(draft: phase::Draft, fleets: &[(Fleet, Fields)], report: &mut Report<'_>) -> Phase {
+fn addressed(draft: phase::Draft, fleets: &[(Fleet, Fields)], report: &mut Reporter<'_>) -> Phase {
     let phase::Draft { mut phase, fields } = draft;
     for key in ["loads", "rates"] {
         for (name, origin, found) in fields.map(key) {
@@ -259,7 +254,7 @@ fn addressed(draft: phase::Draft, fleets: &[(Fleet, Fields)], report: &mut Repor
                 report.add(origin, &path, message, "take this out");
                 continue;
             };
-            let Found::Rate(wanted) = found else { continue };
+            let FieldValue::Rate(wanted) = found else { continue };
             if course.is_some() || rate.as_per_second() <= 0.0 {
                 report.add(origin, &path, "the fleet's rate is recorded", "use `loads` to scale it");
             } else if phase.loads.contains_key(name) {
@@ -275,7 +270,7 @@ fn addressed(draft: phase::Draft, fleets: &[(Fleet, Fields)], report: &mut Repor
 
 /// Makes the phases last `total` together, each in proportion; the edges are rounded, not the lengths, so that the
 /// total is exact.
-fn scale<'p>(phases: impl Iterator<Item = &'p mut Phase>, total: Span, report: &mut Report<'_>) {
+fn scale<'p>(phases: impl Iterator<Item = &'p mut Phase>, total: Span, report: &mut Reporter<'_>) {
     let phases: Vec<_> = phases.collect();
     let before: u128 = phases.iter().map(|phase| u128::from(phase.duration.as_ns())).sum();
     if before == 0 {

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use crate::fleet::{Channel, Format, Payload, Scope, SizeLaw, Template};
-use crate::scenario::check::Fields;
-use crate::scenario::field::{Field, Kind, Section};
-use crate::scenario::problem::Report;
+use crate::language::{Field, Fields, Kind, Reporter, Section};
 use crate::units::ByteSize;
 
 const LEAST: ByteSize = ByteSize(1);
@@ -62,7 +60,7 @@ pub(super) static SIZE: Section = Section {
     ],
 };
 
-pub(super) fn payload(fleet: &Fields, channels: &[Channel], report: &mut Report<'_>) -> Payload {
+pub(super) fn payload(fleet: &Fields, channels: &[Channel], report: &mut Reporter<'_>) -> Payload {
     let Some(fields) = fleet.table("payload") else { return Payload::default() };
     let size = fields.table("size").map(|size| law(&size, report));
     let format = match fields.word("format") {
@@ -84,7 +82,7 @@ pub(super) fn payload(fleet: &Fields, channels: &[Channel], report: &mut Report<
     Payload { format, size }
 }
 
-fn law(fields: &Fields, report: &mut Report<'_>) -> SizeLaw {
+fn law(fields: &Fields, report: &mut Reporter<'_>) -> SizeLaw {
     let bytes = |key| fields.optional_size(key).map_or(0, |size| size.0 as u32);
     let (least, most) = (bytes("least"), bytes("most"));
     if least > most && fields.has("most") && fields.has("least") {

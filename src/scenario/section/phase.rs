@@ -1,14 +1,11 @@
 //! `[[phase]]`: the measured phases, in the order of time, and how the load moves within them.
 
-use std::collections::BTreeMap;
-
-use super::super::value::Found;
-use crate::scenario::check::{Fields, check};
-use crate::scenario::document::{Node, Table, Value};
-use crate::scenario::field::{Field, Kind, Section};
+use crate::language::{
+    Field, FieldValue, Fields, Kind, Node, Origin, Reporter, Section, Table, Value, check,
+};
 use crate::scenario::model::{Course, Phase};
-use crate::scenario::problem::{Origin, Report};
 use crate::units::Span;
+use std::collections::BTreeMap;
 
 /// Phases of a scenario; indexes of 16 bits leave far more room, reports do not.
 const MOST: usize = 256;
@@ -95,7 +92,7 @@ pub(super) struct Draft {
     pub(super) fields: Fields,
 }
 
-pub(super) fn phases(root: &Table, report: &mut Report<'_>) -> Vec<Draft> {
+pub(super) fn phases(root: &Table, report: &mut Reporter<'_>) -> Vec<Draft> {
     let example = "add a phase: [[phase]] with name = \"steady\" and duration = \"30s\"";
     let Some(entry) = root.0.get("phase") else {
         report.add(&Origin::Whole, "phase", "there is no phase", example);
@@ -137,7 +134,7 @@ pub(super) fn phases(root: &Table, report: &mut Report<'_>) -> Vec<Draft> {
     phases
 }
 
-fn phase(nth: usize, item: &Node, table: &Table, report: &mut Report<'_>) -> Draft {
+fn phase(nth: usize, item: &Node, table: &Table, report: &mut Reporter<'_>) -> Draft {
     let path = match table.0.get("name").map(|entry| &entry.node.value) {
         Some(Value::Text(name)) => format!("phase.{name}"),
         _ => format!("phase[{}]", nth + 1),
@@ -148,7 +145,7 @@ fn phase(nth: usize, item: &Node, table: &Table, report: &mut Report<'_>) -> Dra
     let load = fields.table("load").map_or(Course::Flat(1.0), |load| course(&load, report));
     let mut loads = BTreeMap::new();
     for (fleet, _, found) in fields.map("loads") {
-        if let Found::Table(load) = found {
+        if let FieldValue::Table(load) = found {
             loads.insert(fleet.to_owned(), course(load, report));
         }
     }
@@ -157,7 +154,7 @@ fn phase(nth: usize, item: &Node, table: &Table, report: &mut Report<'_>) -> Dra
     Draft { phase: Phase { name, duration, load, loads, canonical }, fields }
 }
 
-fn course(load: &Fields, report: &mut Report<'_>) -> Course {
+fn course(load: &Fields, report: &mut Reporter<'_>) -> Course {
     let level = load.number("level");
     match load.word("shape") {
         Some("ramp") => Course::Ramp { from: level, to: load.number("to") },

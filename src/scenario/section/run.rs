@@ -1,7 +1,6 @@
 //! `[scenario]` and `[run]`: what a scenario is called, and the timing around its phases.
 
-use crate::scenario::check::Fields;
-use crate::scenario::field::{Field, Kind, Section};
+use crate::language::{Field, Fields, Kind, Section};
 use crate::scenario::model::RunSettings;
 use crate::units::Span;
 

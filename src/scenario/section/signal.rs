@@ -4,11 +4,8 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use crate::fleet::{AnomalySpec, Channel, Shape, SignalSpec, Track};
-use crate::scenario::check::Fields;
-use crate::scenario::field::{Field, Kind, Section};
-use crate::scenario::problem::Report;
-use crate::scenario::value::Found;
-use crate::scenario::world::Cells;
+use crate::language::{Field, FieldValue, Fields, Kind, Reporter, Section};
+use crate::scenario::recording::{Cells, columns};
 use crate::units::Span;
 
 /// Far beyond any sensor, and far within what payloads can carry at four decimals.
@@ -145,7 +142,7 @@ pub(super) static ANOMALIES: Section = Section {
 };
 
 /// The channels of a fleet: those of `channel`, or the one of `signal`.
-pub(super) fn channels(fleet: &Fields, canonical: &mut String, report: &mut Report<'_>) -> Vec<Channel> {
+pub(super) fn channels(fleet: &Fields, canonical: &mut String, report: &mut Reporter<'_>) -> Vec<Channel> {
     let named: Vec<_> = fleet.map("channel").collect();
     if named.is_empty() {
         let Some(fields) = fleet.table("signal") else { return Vec::new() };
@@ -180,7 +177,7 @@ pub(super) fn channels(fleet: &Fields, canonical: &mut String, report: &mut Repo
             let message = format!("`{name}` is a key every reading has");
             report.add(origin, &key, message, "choose another name");
         }
-        if let Found::Table(fields) = found {
+        if let FieldValue::Table(fields) = found {
             channels.push(Channel { name: name.into(), signal: signal(fields, canonical, report) });
         }
     }
@@ -189,7 +186,7 @@ pub(super) fn channels(fleet: &Fields, canonical: &mut String, report: &mut Repo
     channels
 }
 
-fn signal(fields: &Fields, canonical: &mut String, report: &mut Report<'_>) -> SignalSpec {
+fn signal(fields: &Fields, canonical: &mut String, report: &mut Reporter<'_>) -> SignalSpec {
     let (level, amplitude) = (fields.number("level"), fields.number("amplitude"));
     let shape = match fields.word("kind") {
         Some("constant") => Shape::Constant { level },
@@ -212,9 +209,9 @@ fn signal(fields: &Fields, canonical: &mut String, report: &mut Report<'_>) -> S
     SignalSpec { shape, noise: fields.number("noise"), anomalies }
 }
 
-fn track(fields: &Fields, canonical: &mut String, report: &mut Report<'_>) -> Option<Track> {
+fn track(fields: &Fields, canonical: &mut String, report: &mut Reporter<'_>) -> Option<Track> {
     let (file, value) = (fields.text("file")?, fields.text("value")?);
-    match report.world().columns(file.value(), &[(value.value(), Cells::Number)]) {
+    match columns(&report.context().directory, file.value(), &[(value.value(), Cells::Number)]) {
         Ok(columns) => {
             let values = columns.into_iter().next()?;
             if let Some(row) = values.iter().position(|value| value.abs() > MOST) {

@@ -1,13 +1,12 @@
 //! Fleets of subscribers: they send nothing, and what they hear may end the readings of others.
 
+use crate::language::{Fields, Reporter, quote};
 use crate::record::Close;
-use crate::scenario::check::Fields;
 use crate::scenario::exchange::Exchange;
 use crate::scenario::model::{Fleet, Model};
-use crate::scenario::problem::{Report, quote};
 
 /// A fleet that sends nothing.
-pub(super) fn subscriber(fields: &Fields, report: &mut Report<'_>) -> Model {
+pub(super) fn subscriber(fields: &Fields, report: &mut Reporter<'_>) -> Model {
     let sending = ["rate", "arrival", "backlog", "think", "in_flight", "budget", "close", "payload"];
     fields.refuse_given(&sending, report, "means nothing for a subscriber, which sends nothing");
     if fields.word("protocol") != Some("mqtt") {
@@ -20,7 +19,7 @@ pub(super) fn subscriber(fields: &Fields, report: &mut Report<'_>) -> Model {
 }
 
 /// Whether the fleets that are to hear others are there, and hear.
-pub(super) fn subscribers(fleets: &[(Fleet, Fields)], report: &mut Report<'_>) {
+pub(super) fn subscribers(fleets: &[(Fleet, Fields)], report: &mut Reporter<'_>) {
     let hears = |fleet: &Fleet| fleet.model == Model::Subscriber;
     for (fleet, fields) in fleets {
         let Exchange::Mqtt(mqtt) = &fleet.exchange else { continue };

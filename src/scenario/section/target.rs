@@ -1,7 +1,6 @@
 //! `[target]`: where readings go.
 
-use crate::scenario::check::Fields;
-use crate::scenario::field::{Field, Kind, Section};
+use crate::language::{AddressForm, Field, Fields, Kind, Section};
 use crate::scenario::model::Target;
 
 pub(super) static TARGET: Section = Section {
@@ -11,15 +10,27 @@ pub(super) static TARGET: Section = Section {
     fields: &[
         Field::optional(
             "http",
-            Kind::Address("http"),
+            Kind::Address(&AddressForm {
+                scheme: "http",
+                example: "http://127.0.0.1:8080/readings",
+                has_path: true,
+            }),
             "where HTTP fleets send their readings; without a path, not even /, to /v1/readings",
         ),
         Field::optional(
             "ws",
-            Kind::Address("ws"),
+            Kind::Address(&AddressForm {
+                scheme: "ws",
+                example: "ws://127.0.0.1:8080/readings",
+                has_path: true,
+            }),
             "where WebSocket fleets connect; without a path, not even /, at /v1/stream",
         ),
-        Field::optional("mqtt", Kind::Address("mqtt"), "the broker of MQTT fleets"),
+        Field::optional(
+            "mqtt",
+            Kind::Address(&AddressForm { scheme: "mqtt", example: "mqtt://127.0.0.1:1883", has_path: false }),
+            "the broker of MQTT fleets",
+        ),
     ],
 };
 

@@ -3,13 +3,12 @@
 mod table;
 
 use crate::budget::{Budget, BudgetError, Condition, Figure, Metric, Scope, Times, Unit};
-use crate::scenario::check::{Fields, check, join};
-use crate::scenario::document::{Entry, Node, Table, Value};
+use crate::language::{
+    Entry, Fields, NUMBER, Node, Origin, Reporter, Table, Value, check, harmless, join, nearest, quote,
+};
 use crate::scenario::model::{Fleet, Model};
-use crate::scenario::problem::{Origin, Report, nearest, quote};
-use crate::scenario::value::harmless;
 
-pub(in crate::scenario) use table::{BUDGET, NUMBER};
+pub(in crate::scenario) use table::BUDGET;
 
 /// Budgets of a scenario, or of a file.
 const MOST: usize = 100;
@@ -45,7 +44,11 @@ pub(in crate::scenario) fn names<'r>(root: &'r Table, key: &str) -> Vec<&'r str>
 }
 
 /// The budgets of a document.
-pub(in crate::scenario) fn budgets(root: &Table, frame: &Frame<'_>, report: &mut Report<'_>) -> Vec<Budget> {
+pub(in crate::scenario) fn budgets(
+    root: &Table,
+    frame: &Frame<'_>,
+    report: &mut Reporter<'_>,
+) -> Vec<Budget> {
     let Some(entry) = root.0.get("budget") else { return Vec::new() };
     let help = "open every budget with two brackets: [[budget]]";
     let Value::List(items) = &entry.node.value else {
@@ -70,7 +73,7 @@ pub(in crate::scenario) fn budgets(root: &Table, frame: &Frame<'_>, report: &mut
     budgets
 }
 
-fn budget(nth: usize, item: &Node, table: &Table, frame: &Frame<'_>, report: &mut Report<'_>) -> Budget {
+fn budget(nth: usize, item: &Node, table: &Table, frame: &Frame<'_>, report: &mut Reporter<'_>) -> Budget {
     let path = match table.0.get("name").map(|entry| &entry.node.value) {
         Some(Value::Text(name)) => format!("budget.{}", quote(name)),
         _ => format!("budget[{}]", nth + 1),
@@ -117,7 +120,7 @@ fn order(at: &Origin) -> usize {
     }
 }
 
-fn name(fields: &Fields, report: &mut Report<'_>) -> Option<String> {
+fn name(fields: &Fields, report: &mut Reporter<'_>) -> Option<String> {
     let name = fields.text("name")?.value().trim().to_owned();
     if name.is_empty() || name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) {
         let help = format!("write 1 to {LONGEST_NAME} characters on one line, or take it out");
@@ -127,7 +130,7 @@ fn name(fields: &Fields, report: &mut Report<'_>) -> Option<String> {
 }
 
 /// The conditions that `key` states, and where each was written.
-fn stated(key: &str, entry: &Entry, place: &str, report: &mut Report<'_>) -> Vec<(Condition, Origin)> {
+fn stated(key: &str, entry: &Entry, place: &str, report: &mut Reporter<'_>) -> Vec<(Condition, Origin)> {
     let one = std::slice::from_ref(&entry.node);
     let nodes = if let Value::List(items) = &entry.node.value { items.as_slice() } else { one };
     let mut found = Vec::new();
@@ -143,7 +146,7 @@ fn stated(key: &str, entry: &Entry, place: &str, report: &mut Report<'_>) -> Vec
     found
 }
 
-fn condition(key: &str, node: &Node, report: &Report<'_>) -> Result<Condition, (String, String)> {
+fn condition(key: &str, node: &Node, report: &Reporter<'_>) -> Result<Condition, (String, String)> {
     let unit = Metric::parse(key).and_then(Result::ok).map_or(Unit::Time, Metric::unit);
     let example = format!("write for example {}", unit.example());
     let written = match &node.value {
@@ -163,7 +166,7 @@ fn condition(key: &str, node: &Node, report: &Report<'_>) -> Result<Condition, (
     }
 }
 
-fn scope(fields: &Fields, frame: &Frame<'_>, report: &mut Report<'_>) -> Scope {
+fn scope(fields: &Fields, frame: &Frame<'_>, report: &mut Reporter<'_>) -> Scope {
     let text = |key: &str| fields.text(key).map(|text| text.value().to_owned());
     let scope = Scope {
         fleet: text("fleet"),
@@ -214,7 +217,7 @@ fn scope(fields: &Fields, frame: &Frame<'_>, report: &mut Report<'_>) -> Scope {
     scope
 }
 
-fn exists(fields: &Fields, key: &str, name: &str, known: &[&str], report: &mut Report<'_>) {
+fn exists(fields: &Fields, key: &str, name: &str, known: &[&str], report: &mut Reporter<'_>) {
     if known.contains(&name) {
         return;
     }
@@ -239,7 +242,7 @@ fn fits(
     (place, at): (&str, &Origin),
     scope: &Scope,
     frame: &Frame<'_>,
-    report: &mut Report<'_>,
+    report: &mut Reporter<'_>,
 ) {
     let mut refuse = |message: &str, help: &str| report.add(at, place, message, help);
     match (condition.metric, &scope.fault) {

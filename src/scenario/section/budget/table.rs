@@ -1,12 +1,9 @@
 //! The table of `[[budget]]`: its own keys, and one for every figure a condition can be about.
 
 use crate::budget::{Figure, Recovery, Times, Unit};
-use crate::scenario::field::{Field, Kind, Section};
+use crate::language::{Field, Kind, Section};
 use crate::scenario::section::fault::LONGEST;
 use crate::units::Span;
-
-/// Where a key of percentiles has its number.
-pub(in crate::scenario) const NUMBER: &str = "NN";
 
 /// The keys of percentiles, in the order of [`Times::ALL`].
 const PERCENTILES: [&str; Times::ALL.len()] = [
@@ -95,6 +92,7 @@ static FIELDS: [Field; ALL] = {
 mod tests {
     use super::*;
     use crate::budget::Metric;
+    use crate::language::NUMBER;
 
     #[test]
     fn every_key_of_a_condition_names_a_metric() {

@@ -6,16 +6,14 @@ use crate::fault::{
     Action, Command, Damage, Delay, DelayLaw, Direction, Effect, Ending, Loss, MessageKind, Mishap, Sensor,
     ServiceFault, Tampering, Toxic, ToxicKind, preset,
 };
-use crate::scenario::check::Fields;
-use crate::scenario::problem::Report;
-use crate::scenario::value::Found;
+use crate::language::{FieldValue, Fields, Reporter};
 use crate::units::{ByteSize, Span};
 
 /// Bytes a slow reader takes at once.
 const SIP: ByteSize = ByteSize(1_024);
 
 /// What the fault of this kind does; `None` if its fields are at fault.
-pub(super) fn effect(kind: &str, fields: &Fields, report: &mut Report<'_>) -> Option<Effect> {
+pub(super) fn effect(kind: &str, fields: &Fields, report: &mut Reporter<'_>) -> Option<Effect> {
     if let Some(toxics) = network(kind, fields, report) {
         return Some(Effect::Network(toxics));
     }
@@ -47,7 +45,7 @@ pub(super) fn effect(kind: &str, fields: &Fields, report: &mut Report<'_>) -> Op
     service(kind, fields, report).map(Effect::Service)
 }
 
-fn network(kind: &str, fields: &Fields, report: &mut Report<'_>) -> Option<Vec<Toxic>> {
+fn network(kind: &str, fields: &Fields, report: &mut Reporter<'_>) -> Option<Vec<Toxic>> {
     let way = fields.word("direction").and_then(Direction::of).unwrap_or(Direction::Both);
     let one = |kind| Some(vec![Toxic { direction: way, kind }]);
     let size = |key| fields.optional_size(key).unwrap_or_default();
@@ -96,7 +94,7 @@ fn network(kind: &str, fields: &Fields, report: &mut Report<'_>) -> Option<Vec<T
     }
 }
 
-fn message(kind: &str, fields: &Fields, report: &mut Report<'_>) -> Option<Tampering> {
+fn message(kind: &str, fields: &Fields, report: &mut Reporter<'_>) -> Option<Tampering> {
     let act = match kind {
         "message-drop" => Action::Drop,
         "message-duplicate" => Action::Duplicate,
@@ -139,7 +137,7 @@ fn device(kind: &str, fields: &Fields) -> Option<Mishap> {
     }
 }
 
-fn service(kind: &str, fields: &Fields, report: &mut Report<'_>) -> Option<ServiceFault> {
+fn service(kind: &str, fields: &Fields, report: &mut Reporter<'_>) -> Option<ServiceFault> {
     let chance = fields.number("chance");
     Some(match kind {
         "slow-worker" => ServiceFault::Slow { factor: fields.number("factor") },
@@ -164,7 +162,7 @@ fn ending(fields: &Fields) -> Ending {
 }
 
 /// A delay where only a constant one means something.
-fn fixed(fields: &Fields, report: &mut Report<'_>) -> Option<Span> {
+fn fixed(fields: &Fields, report: &mut Reporter<'_>) -> Option<Span> {
     if let DelayLaw::Constant(span) = delay(fields, report)?.law {
         return Some(span);
     }
@@ -172,7 +170,7 @@ fn fixed(fields: &Fields, report: &mut Report<'_>) -> Option<Span> {
     None
 }
 
-fn delay(fields: &Fields, report: &mut Report<'_>) -> Option<Delay> {
+fn delay(fields: &Fields, report: &mut Reporter<'_>) -> Option<Delay> {
     let own = fields.table("delay")?;
     let (mean, jitter) = (own.span("mean"), own.span("jitter"));
     let law = match own.word("law")? {
@@ -190,11 +188,11 @@ fn delay(fields: &Fields, report: &mut Report<'_>) -> Option<Delay> {
     Some(Delay { law, correlation: own.number("correlation") })
 }
 
-fn quantiles(own: &Fields, report: &mut Report<'_>) -> Option<Arc<[Span]>> {
+fn quantiles(own: &Fields, report: &mut Reporter<'_>) -> Option<Arc<[Span]>> {
     let spans: Vec<Span> = own
         .list("quantiles")
         .iter()
-        .filter_map(|(_, found)| if let Found::Span(span) = found { Some(*span) } else { None })
+        .filter_map(|(_, found)| if let FieldValue::Span(span) = found { Some(*span) } else { None })
         .collect();
     if spans.len() < 2 || !spans.is_sorted() {
         let help = "write for example [\"5ms\", \"20ms\", \"400ms\"]: minimum, median, maximum";
@@ -206,7 +204,7 @@ fn quantiles(own: &Fields, report: &mut Report<'_>) -> Option<Arc<[Span]>> {
 
 /// The chain whose share of losses in the long run is the one that was asked for: of its time the link is bad for
 /// `worsens ÷ (worsens + recovers)`.
-fn loss(fields: &Fields, report: &mut Report<'_>) -> Option<Loss> {
+fn loss(fields: &Fields, report: &mut Reporter<'_>) -> Option<Loss> {
     let own = fields.table("loss")?;
     let (share, good, bad) = (own.number("share"), own.number("good"), own.number("bad"));
     if share < good || share > bad || good >= bad {

@@ -3,15 +3,12 @@
 mod effect;
 mod table;
 
-use super::super::value::Found;
 use crate::arrival::Law;
 use crate::clock::Tick;
 use crate::fault::{Action, Effect, Fault, MessageKind, Mishap, Schedule, Tampering};
+use crate::language::{FieldValue, Fields, Node, Reporter, Table, Value, check, nearest, quote};
 use crate::record::Protocol;
-use crate::scenario::check::{Fields, check};
-use crate::scenario::document::{Node, Table, Value};
 use crate::scenario::model::{Fleet, Model};
-use crate::scenario::problem::{Report, nearest, quote};
 use crate::units::Span;
 
 pub(in crate::scenario) use table::{DELAY, FAULT, LONGEST, LOSS};
@@ -38,7 +35,7 @@ pub(super) struct Frame<'f> {
     pub(super) measured: Span,
 }
 
-pub(super) fn faults(root: &Table, frame: &Frame<'_>, report: &mut Report<'_>) -> Checked {
+pub(super) fn faults(root: &Table, frame: &Frame<'_>, report: &mut Reporter<'_>) -> Checked {
     let mut checked = Checked::default();
     let Some(entry) = root.0.get("fault") else { return checked };
     let Value::List(items) = &entry.node.value else {
@@ -80,7 +77,7 @@ fn fault(
     item: &Node,
     table: &Table,
     frame: &Frame<'_>,
-    report: &mut Report<'_>,
+    report: &mut Reporter<'_>,
 ) -> Option<(Fault, Fields)> {
     let path = match table.0.get("name").map(|entry| &entry.node.value) {
         Some(Value::Text(name)) => format!("fault.{}", quote(name)),
@@ -112,7 +109,7 @@ fn schedule(
     fields: &Fields,
     ramp: Span,
     frame: &Frame<'_>,
-    report: &mut Report<'_>,
+    report: &mut Reporter<'_>,
 ) -> Option<Schedule> {
     if instant {
         fields.refuse_given(&["duration"], report, "means nothing for what happens at an instant");
@@ -163,14 +160,14 @@ fn schedule(
 }
 
 /// The fleets that are meant, sorted; empty if all are.
-fn fleets(fields: &Fields, frame: &Frame<'_>, effect: &Effect, report: &mut Report<'_>) -> Vec<String> {
+fn fleets(fields: &Fields, frame: &Frame<'_>, effect: &Effect, report: &mut Reporter<'_>) -> Vec<String> {
     let names: Vec<&str> = frame.fleets.iter().map(|(fleet, _)| fleet.name.as_str()).collect();
     if fields.given("fleets").is_some() && fields.list("fleets").is_empty() {
         fields.refuse("fleets", report, "names no fleet", "name some, or take the line out to mean all");
     }
     let mut wanted = Vec::new();
     for (origin, found) in fields.list("fleets") {
-        let Found::Text(name) = found else { continue };
+        let FieldValue::Text(name) = found else { continue };
         if names.contains(&name.value()) || !frame.all_sound {
             wanted.push(name.value().to_owned());
             continue;

@@ -1,7 +1,7 @@
 //! The tables of `[[fault]]`.
 
 use crate::fault::{Direction, Ending, MessageKind, PRESETS};
-use crate::scenario::field::{Field, Kind, Section};
+use crate::language::{Field, Kind, Section};
 use crate::units::{ByteSize, Span};
 
 const NONE: Span = Span::ZERO;

@@ -1,9 +1,6 @@
 //! `reference.admission`: who may send, and how much.
 
-use super::super::super::value::Found;
-use crate::scenario::check::Fields;
-use crate::scenario::field::{Field, Kind, Section};
-use crate::scenario::problem::Report;
+use crate::language::{Field, FieldValue, Fields, Kind, Reporter, Section};
 use crate::service::{Admission, Anonymous, Hint, Quota};
 
 pub(in crate::scenario::section) static ADMISSION: Section = Section {
@@ -54,7 +51,7 @@ pub(in crate::scenario::section) static QUOTA: Section = Section {
     ],
 };
 
-pub(super) fn admission(fields: &Fields, report: &mut Report<'_>) -> Admission {
+pub(super) fn admission(fields: &Fields, report: &mut Reporter<'_>) -> Admission {
     let quota = |key| {
         fields
             .table(key)
@@ -64,7 +61,7 @@ pub(super) fn admission(fields: &Fields, report: &mut Report<'_>) -> Admission {
         .list("tokens")
         .iter()
         .filter_map(|(_, found)| match found {
-            Found::Text(text) => Some(text.value().to_owned()),
+            FieldValue::Text(text) => Some(text.value().to_owned()),
             _ => None,
         })
         .collect();

@@ -1,9 +1,7 @@
 //! `reference.alerts`: when an anomaly becomes an alert, and how it spreads.
 
 use super::LONGEST;
-use crate::scenario::check::Fields;
-use crate::scenario::field::{Field, Kind, Section};
-use crate::scenario::problem::Report;
+use crate::language::{Field, Fields, Kind, Reporter, Section};
 use crate::service::{Alerts, Slow};
 use crate::units::Span;
 
@@ -46,7 +44,7 @@ pub(in crate::scenario::section) static ALERTS: Section = Section {
     ],
 };
 
-pub(super) fn alerts(fields: &Fields, report: &mut Report<'_>) -> Alerts {
+pub(super) fn alerts(fields: &Fields, report: &mut Reporter<'_>) -> Alerts {
     let thresholds = ["low", "medium", "high", "critical"].map(|key| fields.number(key));
     if thresholds.windows(2).any(|pair| pair[0] > pair[1]) {
         fields.refuse("low", report, "the thresholds do not rise", "write low ≤ medium ≤ high ≤ critical");

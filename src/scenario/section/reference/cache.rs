@@ -1,8 +1,7 @@
 //! `reference.cache`: what is remembered of the model's answers.
 
 use super::LONGEST;
-use crate::scenario::check::Fields;
-use crate::scenario::field::{Field, Kind, Section};
+use crate::language::{Field, Fields, Kind, Section};
 use crate::service::{Cache, Semantic, Shared};
 use crate::units::Span;
 

@@ -1,9 +1,7 @@
 //! `reference.features`: the per-device state in front of the cache.
 
 use super::LONGEST;
-use crate::scenario::check::Fields;
-use crate::scenario::field::{Field, Kind, Section};
-use crate::scenario::problem::Report;
+use crate::language::{Field, Fields, Kind, Reporter, Section};
 use crate::service::{Features, Window, WindowKind};
 use crate::units::Span;
 
@@ -79,7 +77,7 @@ pub(in crate::scenario::section) static WINDOW: Section = Section {
     ],
 };
 
-pub(super) fn features(fields: &Fields, report: &mut Report<'_>) -> Features {
+pub(super) fn features(fields: &Fields, report: &mut Reporter<'_>) -> Features {
     let default = Features::default();
     let least = fields.optional_number("least").unwrap_or(default.range.0);
     let most = fields.optional_number("most").unwrap_or(default.range.1);
@@ -97,7 +95,7 @@ pub(super) fn features(fields: &Fields, report: &mut Report<'_>) -> Features {
     }
 }
 
-fn window(fields: &Fields, report: &mut Report<'_>) -> Window {
+fn window(fields: &Fields, report: &mut Reporter<'_>) -> Window {
     let kind = fields.word("kind").and_then(WindowKind::of).unwrap_or(WindowKind::Tumbling);
     let (length, slide) = (fields.span("length"), fields.span("slide"));
     if kind == WindowKind::Sliding && slide > Span::ZERO {

@@ -1,7 +1,6 @@
 //! `reference.inference` and `reference.experiment`: what the models cost, and which of them judges.
 
-use crate::scenario::check::Fields;
-use crate::scenario::field::{Field, Kind, Section};
+use crate::language::{Field, Fields, Kind, Section};
 use crate::service::{Experiment, Inference, Labour, Law};
 use crate::units::Span;
 

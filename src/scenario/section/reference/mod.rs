@@ -8,6 +8,9 @@ mod inference;
 mod queue;
 mod worker;
 
+use crate::language::{Field, Fields, Kind, Reporter, Section};
+use crate::service::{Cluster, Delivery, Setup};
+use crate::units::Span;
 pub(super) use admission::{ADMISSION, QUOTA};
 pub(super) use alert::ALERTS;
 pub(super) use cache::{CACHE, SEMANTIC, SHARED};
@@ -15,12 +18,6 @@ pub(super) use feature::{FEATURES, WINDOW};
 pub(super) use inference::{EXPERIMENT, INFERENCE};
 pub(super) use queue::QUEUE;
 pub(super) use worker::WORKERS;
-
-use crate::scenario::check::Fields;
-use crate::scenario::field::{Field, Kind, Section};
-use crate::scenario::problem::Report;
-use crate::service::{Cluster, Delivery, Setup};
-use crate::units::Span;
 
 /// Longest span that any setting of the service takes.
 const LONGEST: Span = Span::from_ms(24 * 3_600_000);
@@ -127,7 +124,7 @@ pub(super) static CLUSTER: Section = Section {
 };
 
 /// The settings that checked fields state.
-pub(super) fn reference(fields: &Fields, report: &mut Report<'_>) -> Setup {
+pub(super) fn reference(fields: &Fields, report: &mut Reporter<'_>) -> Setup {
     let table = |key| fields.table(key);
     let default = Setup::default();
     Setup {
@@ -149,7 +146,7 @@ fn delivery(fields: &Fields) -> Delivery {
     Delivery { idempotent: fields.flag("idempotent"), dead_letters: fields.integer("dead_letters") as usize }
 }
 
-fn cluster(fields: &Fields, report: &mut Report<'_>) -> Cluster {
+fn cluster(fields: &Fields, report: &mut Reporter<'_>) -> Cluster {
     Cluster {
         redis: redis(fields, report),
         instance: fields.text("instance").map(|text| text.value().to_owned()).unwrap_or_default(),
@@ -160,7 +157,7 @@ fn cluster(fields: &Fields, report: &mut Report<'_>) -> Cluster {
 }
 
 /// The address of a Redis, checked as far as its form goes.
-fn redis(fields: &Fields, report: &mut Report<'_>) -> String {
+fn redis(fields: &Fields, report: &mut Reporter<'_>) -> String {
     let address = fields.text("redis").map(|text| text.value().to_owned()).unwrap_or_default();
     let sound = url::Url::parse(&address).is_ok_and(|url| url.scheme() == "redis" && url.has_host());
     if !address.is_empty() && !sound {

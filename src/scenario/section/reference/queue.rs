@@ -1,10 +1,7 @@
 //! `reference.queue`: where readings wait.
 
-use super::super::super::value::Found;
 use super::LONGEST;
-use crate::scenario::check::Fields;
-use crate::scenario::field::{Field, Kind, Section};
-use crate::scenario::problem::Report;
+use crate::language::{Field, FieldValue, Fields, Kind, Reporter, Section};
 use crate::service::{Discipline, Overflow, Priority, Queue};
 use crate::units::Span;
 
@@ -53,12 +50,12 @@ pub(in crate::scenario::section) static QUEUE: Section = Section {
     ],
 };
 
-pub(super) fn queue(fields: &Fields, report: &mut Report<'_>) -> Queue {
+pub(super) fn queue(fields: &Fields, report: &mut Reporter<'_>) -> Queue {
     let default = Queue::default();
     let (mut levels, mut weights) = (default.levels, default.weights);
     for key in ["levels", "weights"] {
         for (name, origin, found) in fields.map(key) {
-            let (Some(level), Found::Integer(number)) = (Priority::of(name), found) else {
+            let (Some(level), FieldValue::Integer(number)) = (Priority::of(name), found) else {
                 let message = format!("`{name}` is no level");
                 report.add(
                     origin,
@@ -76,7 +73,7 @@ pub(super) fn queue(fields: &Fields, report: &mut Report<'_>) -> Queue {
         }
     }
     let classes = fields.map("classes").filter_map(|(beginning, _, found)| match found {
-        Found::Word(word) => Some((beginning.to_owned(), Priority::of(word)?)),
+        FieldValue::Word(word) => Some((beginning.to_owned(), Priority::of(word)?)),
         _ => None,
     });
     Queue {

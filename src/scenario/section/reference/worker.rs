@@ -1,7 +1,6 @@
 //! `reference.workers`: who works on readings.
 
-use crate::scenario::check::Fields;
-use crate::scenario::field::{Field, Kind, Section};
+use crate::language::{Field, Fields, Kind, Section};
 use crate::service::{Assignment, Mode, Workers};
 use crate::units::Span;
 

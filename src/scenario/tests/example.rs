@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use super::{Environment, Overrides, Plan, Scenario};
+use crate::language::Environment;
 use crate::record::{FleetId, Protocol, Shard};
+use crate::scenario::{Overrides, Plan, Scenario};
 
 /// Pinned: a change here makes every stored run of the scenario incomparable, so it must be meant.
 const DIGESTS: &str = include_str!("example.txt");
@@ -104,7 +105,7 @@ fn snippets(page: &str) -> Vec<&str> {
 
 #[test]
 fn what_the_documentation_shows_is_sound() {
-    let pages = [include_str!("../../docs/scenarios.md"), include_str!("../../README.md")];
+    let pages = [include_str!("../../../docs/scenarios.md"), include_str!("../../../README.md")];
     let mut checked = 0;
     for block in pages.into_iter().flat_map(snippets) {
         let mut text = block.to_owned();

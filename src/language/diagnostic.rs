@@ -1,11 +1,10 @@
-//! What is wrong with a scenario: every problem with its place, the key, and what to write instead.
+//! What is wrong with a document: every problem with its location, the key, and what to write instead.
 
 use std::fmt;
 use std::ops::Range;
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::world::{Refusal, World};
+use super::context::Context;
 
 /// Problems listed; a text that is wrong all over is not worth more.
 const MOST: usize = 50;
@@ -14,38 +13,25 @@ const EXCERPT: usize = 100;
 /// Characters of a user's own words repeated in a message.
 const QUOTE: usize = 60;
 
-/// Why there is no scenario.
-#[derive(Debug, thiserror::Error)]
-pub enum ScenarioError {
-    /// The file could not be read.
-    #[error("cannot read {}: {reason}; give the path of a scenario file, for example scenarios/quickstart.toml", path.display())]
-    Unreadable {
-        /// As given.
-        path: PathBuf,
-        /// The operating system's words.
-        reason: String,
-    },
-    /// The text was read, and something in it is wrong.
-    #[error(transparent)]
-    Faulty(#[from] Faults),
-}
+/// What is wrong, and what to write instead.
+pub(crate) type Refusal = (String, String);
 
-/// Everything wrong with one scenario, in the order of the text, overrides first.
+/// Everything wrong with one document, in the order of the text, overrides first.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub struct Faults {
+pub struct Diagnostics {
     /// Where the text came from, as the user gave it.
     pub file: String,
     /// What is wrong; not empty, at most 50.
-    pub problems: Vec<Problem>,
+    pub problems: Vec<Diagnostic>,
     /// Further problems that are not listed.
     pub omitted: usize,
 }
 
 /// One thing wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
+pub struct Diagnostic {
     /// Where.
-    pub place: Place,
+    pub location: Location,
     /// The key concerned, in full (`fleet.meters.rate`); empty where no key is concerned.
     pub key: String,
     /// What is wrong, without a final stop.
@@ -56,7 +42,7 @@ pub struct Problem {
 
 /// Where a problem lies.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub enum Location {
     /// In the text.
     Text {
         /// From 1.
@@ -76,35 +62,35 @@ pub enum Place {
     Whole,
 }
 
-impl Problem {
+impl Diagnostic {
     /// Line of the text, from 1, if it lies at one.
     pub const fn line(&self) -> Option<usize> {
-        match self.place {
-            Place::Text { line, .. } => Some(line),
-            Place::Given(_) | Place::Whole => None,
+        match self.location {
+            Location::Text { line, .. } => Some(line),
+            Location::Given(_) | Location::Whole => None,
         }
     }
 
     /// Column of the line, in characters from 1, if it lies at one.
     pub const fn column(&self) -> Option<usize> {
-        match self.place {
-            Place::Text { column, .. } => Some(column),
-            Place::Given(_) | Place::Whole => None,
+        match self.location {
+            Location::Text { column, .. } => Some(column),
+            Location::Given(_) | Location::Whole => None,
         }
     }
 
     fn write(&self, file: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.place {
-            Place::Text { line, column, .. } => write!(f, "{file}:{line}:{column}: ")?,
-            Place::Given(words) => write!(f, "{words}: ")?,
-            Place::Whole => write!(f, "{file}: ")?,
+        match &self.location {
+            Location::Text { line, column, .. } => write!(f, "{file}:{line}:{column}: ")?,
+            Location::Given(words) => write!(f, "{words}: ")?,
+            Location::Whole => write!(f, "{file}: ")?,
         }
-        let said = matches!(&self.place, Place::Given(words) if words.ends_with(&self.key));
+        let said = matches!(&self.location, Location::Given(words) if words.ends_with(&self.key));
         if !self.key.is_empty() && !said {
             write!(f, "{}: ", self.key)?;
         }
         write!(f, "{}; {}", self.message, self.help)?;
-        if let Place::Text { line, excerpt, offset, width, .. } = &self.place {
+        if let Location::Text { line, excerpt, offset, width, .. } = &self.location {
             // Tabs are kept so that the caret stands under its character whatever the terminal's tab width.
             let indent: String =
                 excerpt.chars().take(*offset).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
@@ -114,7 +100,7 @@ impl Problem {
     }
 }
 
-impl fmt::Display for Faults {
+impl fmt::Display for Diagnostics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (nth, problem) in self.problems.iter().enumerate() {
             if nth > 0 {
@@ -131,7 +117,7 @@ impl fmt::Display for Faults {
 
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Origin {
+pub(crate) enum Origin {
     /// These bytes of the text.
     Text(Range<usize>),
     /// An override, in the user's words.
@@ -142,37 +128,37 @@ pub(super) enum Origin {
 
 /// Collects problems while a text is checked.
 #[derive(Debug)]
-pub(super) struct Report<'t> {
+pub(crate) struct Reporter<'t> {
     text: &'t str,
-    world: World,
+    context: Context,
     lines: Vec<usize>,
-    found: Vec<(usize, Problem)>,
+    found: Vec<(usize, Diagnostic)>,
     omitted: usize,
 }
 
-impl<'t> Report<'t> {
-    pub(super) fn new(text: &'t str) -> Self {
-        Self::within(text, World::default())
+impl<'t> Reporter<'t> {
+    pub(crate) fn new(text: &'t str) -> Self {
+        Self::within(text, Context::default())
     }
 
-    /// A report on `text`, which may refer to what is in `world`.
-    pub(super) fn within(text: &'t str, world: World) -> Self {
+    /// A report on `text`, which may refer to what is in `context`.
+    pub(crate) fn within(text: &'t str, context: Context) -> Self {
         let ends = text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(at, _)| at + 1);
         let lines = std::iter::once(0).chain(ends).collect();
-        Self { text, world, lines, found: Vec::new(), omitted: 0 }
+        Self { text, context, lines, found: Vec::new(), omitted: 0 }
     }
 
     /// What the text may refer to.
-    pub(super) const fn world(&self) -> &World {
-        &self.world
+    pub(crate) const fn context(&self) -> &Context {
+        &self.context
     }
 
     /// `written` with its environment variables put in.
-    pub(super) fn expand(&self, written: &str) -> Result<String, Refusal> {
-        self.world.expand(written)
+    pub(crate) fn expand(&self, written: &str) -> Result<String, Refusal> {
+        self.context.expand(written)
     }
 
-    pub(super) fn add(
+    pub(crate) fn add(
         &mut self,
         at: &Origin,
         key: &str,
@@ -183,30 +169,30 @@ impl<'t> Report<'t> {
             self.omitted += 1;
             return;
         }
-        let (order, place) = match at {
-            Origin::Given(words) => (0, Place::Given(words.to_string())),
-            Origin::Text(range) => (range.start + 1, self.place(range)),
-            Origin::Whole => (usize::MAX, Place::Whole),
+        let (order, location) = match at {
+            Origin::Given(words) => (0, Location::Given(words.to_string())),
+            Origin::Text(range) => (range.start + 1, self.location(range)),
+            Origin::Whole => (usize::MAX, Location::Whole),
         };
-        let problem = Problem { place, key: quote(key), message: message.into(), help: help.into() };
+        let problem = Diagnostic { location, key: quote(key), message: message.into(), help: help.into() };
         self.found.push((order, problem));
     }
 
-    pub(super) const fn is_clean(&self) -> bool {
+    pub(crate) const fn is_clean(&self) -> bool {
         self.found.is_empty()
     }
 
     /// All problems found, or nothing.
-    pub(super) fn into_faults(mut self, file: &str) -> Option<Faults> {
+    pub(crate) fn into_diagnostics(mut self, file: &str) -> Option<Diagnostics> {
         if self.is_clean() {
             return None;
         }
         self.found.sort_by_key(|(order, _)| *order);
         let problems = self.found.into_iter().map(|(_, problem)| problem).collect();
-        Some(Faults { file: file.to_owned(), problems, omitted: self.omitted })
+        Some(Diagnostics { file: file.to_owned(), problems, omitted: self.omitted })
     }
 
-    fn place(&self, range: &Range<usize>) -> Place {
+    fn location(&self, range: &Range<usize>) -> Location {
         let start = range.start.min(self.text.len());
         let line = self.lines.partition_point(|first| *first <= start);
         let first = self.lines.get(line.saturating_sub(1)).copied().unwrap_or(0);
@@ -220,7 +206,7 @@ impl<'t> Report<'t> {
         let excerpt: String = content.chars().skip(skip).take(EXCERPT).map(harmless).collect();
         let offset = before - skip;
         let room = excerpt.chars().count().saturating_sub(offset).max(1);
-        Place::Text { line, column: before + 1, excerpt, offset, width: width.clamp(1, room) }
+        Location::Text { line, column: before + 1, excerpt, offset, width: width.clamp(1, room) }
     }
 }
 
@@ -230,7 +216,7 @@ fn harmless(c: char) -> char {
 }
 
 /// A user's words, shortened and made harmless for repeating in a message.
-pub(super) fn quote(words: &str) -> String {
+pub(crate) fn quote(words: &str) -> String {
     let mut short: String =
         words.chars().take(QUOTE).map(|c| if c == '\t' { ' ' } else { harmless(c) }).collect();
     if words.chars().nth(QUOTE).is_some() {
@@ -240,7 +226,7 @@ pub(super) fn quote(words: &str) -> String {
 }
 
 /// The one of `known` that `word` was probably meant to be.
-pub(super) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+pub(crate) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     let word: String = word.chars().take(64).collect::<String>().to_lowercase().replace('-', "_");
     let limit = (word.chars().count() / 3).clamp(1, 3);
     known
@@ -256,9 +242,9 @@ mod tests {
     use super::*;
 
     fn shown(text: &str, range: Range<usize>) -> String {
-        let mut report = Report::new(text);
+        let mut report = Reporter::new(text);
         report.add(&Origin::Text(range), "a.b", "is wrong", "write c");
-        report.into_faults("x.toml").unwrap().to_string()
+        report.into_diagnostics("x.toml").unwrap().to_string()
     }
 
     #[test]
@@ -295,13 +281,13 @@ mod tests {
 
     #[test]
     fn the_list_is_bounded() {
-        let mut report = Report::new("");
+        let mut report = Reporter::new("");
         for _ in 0..1_000 {
             report.add(&Origin::Whole, "", "m", "h");
         }
-        let faults = report.into_faults("x").unwrap();
-        assert_eq!((faults.problems.len(), faults.omitted), (MOST, 1_000 - MOST));
-        assert!(faults.to_string().ends_with("and 950 more"));
+        let diagnostics = report.into_diagnostics("x").unwrap();
+        assert_eq!((diagnostics.problems.len(), diagnostics.omitted), (MOST, 1_000 - MOST));
+        assert!(diagnostics.to_string().ends_with("and 950 more"));
     }
 
     #[test]

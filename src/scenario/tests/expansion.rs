@@ -1,8 +1,8 @@
 //! Tests of the plan: what fixes it, what leaves it alone, and that it keeps its closed forms.
 
-use super::{Overrides, Plan, Scenario};
 use crate::clock::Tick;
 use crate::record::{FleetId, PhaseId, PhaseRole};
+use crate::scenario::{Overrides, Plan, Scenario};
 use crate::seed::Seed;
 use crate::units::Span;
 
@@ -468,7 +468,7 @@ fn budgets_that_can_never_have_data_are_known_before_anything_is_sent() {
 
 #[test]
 fn budgets_of_a_file_add_up_with_those_of_the_scenario_and_can_be_overridden() {
-    let set = vec![super::Override::parse("budget.quick.p99=<300ms").unwrap()];
+    let set = vec![crate::scenario::Override::parse("budget.quick.p99=<300ms").unwrap()];
     let overrides = Overrides { set, ..Overrides::default() };
     let own = "\n[[budget]]\nname = \"quick\"\np99 = \"<250ms\"\np50 = [\"<1s\", \">1us\"]\n";
     let text = format!("{HEAD}{METERS}{own}");
@@ -483,10 +483,10 @@ fn budgets_of_a_file_add_up_with_those_of_the_scenario_and_can_be_overridden() {
     let file = out.path().join("gate.toml");
     let load = |text: &str| {
         std::fs::write(&file, text).unwrap();
-        super::load_budgets(
+        crate::scenario::load_budgets(
             &file,
             &scenario,
-            super::Environment::Fixed(std::collections::BTreeMap::default()),
+            crate::language::Environment::Fixed(std::collections::BTreeMap::default()),
         )
     };
     assert_eq!(load("[[budget]]\nmax = \"<1s\"\n[[budget]]\nlost = \"<=0\"\n").unwrap().len(), 2);

@@ -5,21 +5,21 @@ use std::collections::BTreeMap;
 use toml::Spanned;
 use toml::de::{DeInteger, DeTable, DeValue};
 
-use super::problem::{Origin, Report};
+use super::diagnostic::{Origin, Reporter};
 
 /// No value of a scenario lies deeper; what does is not looked at.
 const DEEPEST: usize = 8;
 
 /// A value and where it was written.
 #[derive(Debug, Clone)]
-pub(super) struct Node {
-    pub(super) value: Value,
-    pub(super) origin: Origin,
+pub(crate) struct Node {
+    pub(crate) value: Value,
+    pub(crate) origin: Origin,
 }
 
 /// A TOML value, as far as scenarios use them.
 #[derive(Debug, Clone)]
-pub(super) enum Value {
+pub(crate) enum Value {
     Text(String),
     Integer(i128),
     Number(f64),
@@ -32,7 +32,7 @@ pub(super) enum Value {
 
 impl Value {
     /// The type's name, with its article.
-    pub(super) const fn described(&self) -> &'static str {
+    pub(crate) const fn described(&self) -> &'static str {
         match self {
             Self::Text(_) => "a text",
             Self::Integer(_) => "a whole number",
@@ -47,18 +47,18 @@ impl Value {
 
 /// A table; its entries by key.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Table(pub(super) BTreeMap<String, Entry>);
+pub(crate) struct Table(pub(crate) BTreeMap<String, Entry>);
 
 /// An entry of a table.
 #[derive(Debug, Clone)]
-pub(super) struct Entry {
-    pub(super) key: Origin,
-    pub(super) node: Node,
+pub(crate) struct Entry {
+    pub(crate) key: Origin,
+    pub(crate) node: Node,
 }
 
 /// The document in `text`; syntax errors go to `report`, and then the tree is not worth checking. The parser bounds
 /// the depth of nesting, dotted keys included.
-pub(super) fn read(text: &str, report: &mut Report<'_>) -> Table {
+pub(crate) fn read(text: &str, report: &mut Reporter<'_>) -> Table {
     let (document, errors) = DeTable::parse_recoverable(text);
     let mut derailed = false;
     for error in errors {
@@ -76,7 +76,7 @@ pub(super) fn read(text: &str, report: &mut Report<'_>) -> Table {
 }
 
 /// The value in `text`, or `text` itself where it is none: what `--set key=value` takes.
-pub(super) fn read_value(text: &str, origin: &Origin) -> Node {
+pub(crate) fn read_value(text: &str, origin: &Origin) -> Node {
     let literal = || Node { value: Value::Text(text.to_owned()), origin: origin.clone() };
     DeValue::parse(text).map_or_else(|_| literal(), |value| node(&value, 0, &|_| origin.clone()))
 }

@@ -1,30 +1,30 @@
-//! Checking one section against its table of fields: what is wrong, missing or unknown, and what was meant.
+//! Checks one section against its table of fields: what is wrong, missing or unknown, and what was meant.
 
 use std::collections::BTreeMap;
 
+use super::diagnostic::{Origin, Reporter, nearest};
 use super::document::Table;
 use super::field::{Field, Kind, MANY, Need, Section, listed};
-use super::problem::{Origin, Report, nearest};
-use super::value::{Found, Text, is_default};
+use super::value::{FieldValue, Text, is_default};
 use crate::units::{ByteSize, Rate, Span};
 
 /// The checked values of one section, defaults in place. A getter of a key whose value was at fault gives its
 /// type's zero: the report then holds a problem, and nothing made of these values is kept.
 #[derive(Debug, Clone)]
-pub(super) struct Fields {
-    pub(super) path: String,
-    pub(super) origin: Origin,
+pub(crate) struct Fields {
+    pub(crate) path: String,
+    pub(crate) origin: Origin,
     section: &'static Section,
-    values: BTreeMap<&'static str, Found>,
+    values: BTreeMap<&'static str, FieldValue>,
     given: BTreeMap<&'static str, Origin>,
 }
 
 macro_rules! getter {
     ($(#[$doc:meta])* $name:ident, $variant:ident, $type:ty) => {
         $(#[$doc])*
-        pub(super) fn $name(&self, key: &str) -> Option<$type> {
+        pub(crate) fn $name(&self, key: &str) -> Option<$type> {
             match self.values.get(key) {
-                Some(Found::$variant(value)) => Some(value.clone()),
+                Some(FieldValue::$variant(value)) => Some(value.clone()),
                 _ => None,
             }
         }
@@ -41,58 +41,58 @@ impl Fields {
     getter!(optional_number, Number, f64);
     getter!(table, Table, Self);
 
-    pub(super) fn span(&self, key: &str) -> Span {
+    pub(crate) fn span(&self, key: &str) -> Span {
         self.optional_span(key).unwrap_or_default()
     }
 
-    pub(super) fn rate(&self, key: &str) -> Rate {
+    pub(crate) fn rate(&self, key: &str) -> Rate {
         self.optional_rate(key).unwrap_or_default()
     }
 
-    pub(super) fn integer(&self, key: &str) -> u64 {
+    pub(crate) fn integer(&self, key: &str) -> u64 {
         self.optional_integer(key).unwrap_or_default()
     }
 
-    pub(super) fn number(&self, key: &str) -> f64 {
+    pub(crate) fn number(&self, key: &str) -> f64 {
         self.optional_number(key).unwrap_or_default()
     }
 
-    pub(super) fn flag(&self, key: &str) -> bool {
-        matches!(self.values.get(key), Some(Found::Flag(true)))
+    pub(crate) fn flag(&self, key: &str) -> bool {
+        matches!(self.values.get(key), Some(FieldValue::Flag(true)))
     }
 
     /// The items of a list, with where each was written.
-    pub(super) fn list(&self, key: &str) -> &[(Origin, Found)] {
+    pub(crate) fn list(&self, key: &str) -> &[(Origin, FieldValue)] {
         match self.values.get(key) {
-            Some(Found::List(items)) => items,
+            Some(FieldValue::List(items)) => items,
             _ => &[],
         }
     }
 
     /// The entries of a table by name, with where each name was written.
-    pub(super) fn map(&self, key: &str) -> impl Iterator<Item = (&str, &Origin, &Found)> {
+    pub(crate) fn map(&self, key: &str) -> impl Iterator<Item = (&str, &Origin, &FieldValue)> {
         let entries = match self.values.get(key) {
-            Some(Found::Map(entries)) => Some(entries),
+            Some(FieldValue::Map(entries)) => Some(entries),
             _ => None,
         };
         entries.into_iter().flatten().map(|(name, (origin, found))| (name.as_str(), origin, found))
     }
 
     /// Where the key's value was written, if it was.
-    pub(super) fn given(&self, key: &str) -> Option<&Origin> {
+    pub(crate) fn given(&self, key: &str) -> Option<&Origin> {
         self.given.get(key)
     }
 
     /// Whether the key has a value that is not at fault.
-    pub(super) fn has(&self, key: &str) -> bool {
+    pub(crate) fn has(&self, key: &str) -> bool {
         self.values.contains_key(key)
     }
 
     /// Reports a problem with `key`, at its value if it was written, else at the section.
-    pub(super) fn refuse(
+    pub(crate) fn refuse(
         &self,
         key: &str,
-        report: &mut Report<'_>,
+        report: &mut Reporter<'_>,
         message: impl Into<String>,
         help: impl Into<String>,
     ) {
@@ -101,14 +101,14 @@ impl Fields {
     }
 
     /// Reports each of `keys` that was written, because it means nothing here.
-    pub(super) fn refuse_given(&self, keys: &[&str], report: &mut Report<'_>, because: &str) {
+    pub(crate) fn refuse_given(&self, keys: &[&str], report: &mut Reporter<'_>, because: &str) {
         for key in keys.iter().filter(|key| self.given.contains_key(**key)) {
             self.refuse(key, report, because, "take this line out");
         }
     }
 
     /// Appends a line for every value that is not what it would be if it were left out.
-    pub(super) fn canonical(&self, path: &str, out: &mut String) {
+    pub(crate) fn canonical(&self, path: &str, out: &mut String) {
         for field in self.section.fields {
             if let Some(found) = self.values.get(field.name).filter(|found| !is_default(field, found)) {
                 found.canonical(&join(path, field.name), out);
@@ -117,17 +117,17 @@ impl Fields {
     }
 }
 
-pub(super) fn join(path: &str, key: &str) -> String {
+pub(crate) fn join(path: &str, key: &str) -> String {
     if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }
 
 /// Checks `table` against `section`: types, bounds, what is missing and what is unknown.
-pub(super) fn check(
+pub(crate) fn check(
     section: &'static Section,
     table: &Table,
     path: &str,
     origin: &Origin,
-    report: &mut Report<'_>,
+    report: &mut Reporter<'_>,
 ) -> Fields {
     let (path, origin) = (path.to_owned(), origin.clone());
     let mut fields = Fields { path, origin, section, values: BTreeMap::new(), given: BTreeMap::new() };
@@ -152,7 +152,7 @@ pub(super) fn check(
     fields
 }
 
-fn take(field: &'static Field, table: &Table, fields: &mut Fields, report: &mut Report<'_>) {
+fn take(field: &'static Field, table: &Table, fields: &mut Fields, report: &mut Reporter<'_>) {
     let key = join(&fields.path, field.name);
     let Some(entry) = table.0.get(field.name) else { return absent(field, &key, fields, report) };
     fields.given.insert(field.name, entry.node.origin.clone());
@@ -168,7 +168,7 @@ fn foreign(
     word: &str,
     table: &Table,
     fields: &Fields,
-    report: &mut Report<'_>,
+    report: &mut Reporter<'_>,
 ) {
     if let Some(entry) = table.0.get(field.name) {
         let message = format!("means nothing for {} `{word}`", selector.name);
@@ -181,7 +181,7 @@ fn foreign(
     }
 }
 
-fn absent(field: &'static Field, key: &str, fields: &mut Fields, report: &mut Report<'_>) {
+fn absent(field: &'static Field, key: &str, fields: &mut Fields, report: &mut Reporter<'_>) {
     match field.need {
         Need::Required => {
             let help = format!("{} ({})", field.kind.remedy(), field.about);
@@ -191,7 +191,7 @@ fn absent(field: &'static Field, key: &str, fields: &mut Fields, report: &mut Re
             // Its defaults, placed where the section is, so that later problems have a place.
             if let Some(section) = field.kind.section() {
                 let defaults = check(section, &Table::default(), key, &fields.origin, report);
-                fields.values.insert(field.name, Found::Table(defaults));
+                fields.values.insert(field.name, FieldValue::Table(defaults));
             }
         }
         Need::Default(text) => {
@@ -203,9 +203,11 @@ fn absent(field: &'static Field, key: &str, fields: &mut Fields, report: &mut Re
     }
 }
 
-fn unknown(section: &'static Section, key: &str, path: &str, at: &Origin, report: &mut Report<'_>) {
+fn unknown(section: &'static Section, key: &str, path: &str, at: &Origin, report: &mut Reporter<'_>) {
     let names: Vec<&str> = section.fields.iter().map(|field| field.name).collect();
-    let elsewhere = super::section::ALL
+    let elsewhere = report
+        .context()
+        .sections
         .iter()
         .find(|other| other.title != section.title && other.fields.iter().any(|field| field.name == key));
     let help = match (nearest(key, names.iter().copied()), elsewhere) {

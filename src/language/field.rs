@@ -1,9 +1,9 @@
-//! Tables of fields: what each section of a scenario may say. One table serves checking, hints, schema and manual.
+//! Tables of fields: what each section of a document may say. One table serves checking, hints, schema and manual.
 
 use crate::budget::Unit;
 use crate::units::{ByteSize, Span};
 
-/// One section of a scenario: a table and the keys it takes.
+/// One section of a document: a table and the keys it takes.
 #[derive(Debug)]
 pub(crate) struct Section {
     /// As written in the file: `[run]`, `[[phase]]`, `[fleet.NAME]`, or the key of an inline table.
@@ -44,16 +44,16 @@ pub(crate) struct Field {
 }
 
 impl Field {
-    pub(super) const fn required(name: &'static str, kind: Kind, about: &'static str) -> Self {
+    pub(crate) const fn required(name: &'static str, kind: Kind, about: &'static str) -> Self {
         Self { name, kind, need: Need::Required, only: &[], about }
     }
 
-    pub(super) const fn optional(name: &'static str, kind: Kind, about: &'static str) -> Self {
+    pub(crate) const fn optional(name: &'static str, kind: Kind, about: &'static str) -> Self {
         Self { name, kind, need: Need::Optional, only: &[], about }
     }
 
     /// `default` stands there as one would write it, without quotes; empty for a table of defaults.
-    pub(super) const fn with(
+    pub(crate) const fn with(
         name: &'static str,
         kind: Kind,
         default: &'static str,
@@ -63,18 +63,21 @@ impl Field {
     }
 
     /// The same key, meaningful only with these words of the deciding key.
-    pub(super) const fn only(self, words: &'static [&'static str]) -> Self {
+    pub(crate) const fn only(self, words: &'static [&'static str]) -> Self {
         Self { only: words, ..self }
     }
 
     /// Whether it means something with this word of the deciding key.
-    pub(super) fn applies(&self, word: Option<&str>) -> bool {
+    pub(crate) fn applies(&self, word: Option<&str>) -> bool {
         self.only.is_empty() || word.is_some_and(|word| self.only.contains(&word))
     }
 }
 
+/// Stands for the number in a key of percentiles.
+pub(crate) const NUMBER: &str = "NN";
+
 /// More words than this are not listed where they are not asked for.
-pub(super) const MANY: usize = 11;
+pub(crate) const MANY: usize = 11;
 
 /// Whether a key may be left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,8 +111,8 @@ pub(crate) enum Kind {
     Flag,
     /// One of these words.
     Word(&'static [&'static str]),
-    /// A URL of this scheme.
-    Address(&'static str),
+    /// A URL of this form.
+    Address(&'static AddressForm),
     /// What a figure in this unit must keep to: a comparison in quotes, or several.
     Condition(Unit),
     /// An inline table or sub-table.
@@ -120,6 +123,15 @@ pub(crate) enum Kind {
     List(&'static Kind),
     /// A table of values by a name of the author's choice; the text says what the names are.
     Map(&'static Kind, &'static str),
+}
+
+/// The form of a URL.
+#[derive(Debug)]
+pub(crate) struct AddressForm {
+    pub(crate) scheme: &'static str,
+    pub(crate) example: &'static str,
+    /// Whether it may have a path.
+    pub(crate) has_path: bool,
 }
 
 impl Kind {
@@ -153,7 +165,7 @@ impl Kind {
     }
 
     /// The type as a message says it.
-    pub(super) const fn described(&self) -> &'static str {
+    pub(crate) const fn described(&self) -> &'static str {
         match self {
             Self::Text | Self::Name | Self::Word(_) | Self::Address(_) => "a text",
             Self::Condition(_) => "a condition",
@@ -173,7 +185,7 @@ impl Kind {
     }
 
     /// What to write, with its bounds.
-    pub(super) fn remedy(&self) -> String {
+    pub(crate) fn remedy(&self) -> String {
         match self {
             Self::Text => "write a text in double quotes".into(),
             Self::Name => "write 1 to 64 of a-z, 0-9 and - in double quotes".into(),
@@ -191,7 +203,7 @@ impl Kind {
             Self::Number(least, most) => format!("write a number from {least} to {most}"),
             Self::Flag => "write true or false".into(),
             Self::Word(words) => format!("write one of {}", listed(words)),
-            Self::Address(scheme) => format!("write for example \"{}\"", address_example(scheme)),
+            Self::Address(form) => format!("write for example \"{}\"", form.example),
             Self::Condition(unit) => format!("write for example {}", unit.example()),
             Self::Table(section) => {
                 format!("write a table: {{ {} = … }}", section.fields.first().map_or("", |field| field.name))
@@ -205,51 +217,11 @@ impl Kind {
     }
 }
 
-pub(super) const fn address_example(scheme: &str) -> &'static str {
-    match scheme.as_bytes() {
-        b"mqtt" => "mqtt://127.0.0.1:1883",
-        b"ws" => "ws://127.0.0.1:8080/readings",
-        _ => "http://127.0.0.1:8080/readings",
-    }
-}
-
 /// `"a", "b" or "c"`.
-pub(super) fn listed(words: &[&str]) -> String {
+pub(crate) fn listed(words: &[&str]) -> String {
     let quoted: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
     match quoted.split_last() {
         Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
         _ => quoted.concat(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_field_is_described_named_once_and_bound_to_words_that_exist() {
-        for section in super::super::section::ALL {
-            assert!(!section.about.is_empty());
-            for (nth, field) in section.fields.iter().enumerate() {
-                let place = format!("{} {}", section.title, field.name);
-                assert!(!field.about.is_empty(), "{place}");
-                assert!(section.fields[..nth].iter().all(|other| other.name != field.name), "{place}");
-                let words = match section.selector().map(|selector| &selector.kind) {
-                    Some(Kind::Word(words)) => *words,
-                    Some(other) => panic!("{}: a {} decides nothing", section.title, other.word()),
-                    None => &[],
-                };
-                assert!(field.only.iter().all(|word| words.contains(word)), "{place}");
-            }
-        }
-    }
-
-    #[test]
-    fn every_table_a_field_takes_is_listed_as_a_section() {
-        for section in super::super::section::ALL {
-            for inner in section.fields.iter().filter_map(|field| field.kind.section()) {
-                assert!(super::super::section::ALL.iter().any(|known| std::ptr::eq(*known, inner)));
-            }
-        }
     }
 }

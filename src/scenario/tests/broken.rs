@@ -2,7 +2,8 @@
 
 use proptest::prelude::*;
 
-use super::{Environment, Override, Overrides, Plan, Scenario, ScenarioError};
+use crate::language::Environment;
+use crate::scenario::{Override, Overrides, Plan, Scenario, ScenarioError};
 use crate::units::Span;
 
 const SOUND: &str = r#"[scenario]
@@ -267,13 +268,13 @@ fn jumbled() -> impl Strategy<Value = String> {
 
 /// Sound texts that use the whole language.
 const SHIPPED: [&str; 7] = [
-    include_str!("../../scenarios/roll-out.toml"),
-    include_str!("../../scenarios/heavy-tail.toml"),
-    include_str!("../../scenarios/burst.toml"),
-    include_str!("../../scenarios/diurnal.toml"),
-    include_str!("../../scenarios/store-and-forward.toml"),
-    include_str!("../../scenarios/external-http.toml"),
-    include_str!("../../scenarios/external-mqtt.toml"),
+    include_str!("../../../scenarios/roll-out.toml"),
+    include_str!("../../../scenarios/heavy-tail.toml"),
+    include_str!("../../../scenarios/burst.toml"),
+    include_str!("../../../scenarios/diurnal.toml"),
+    include_str!("../../../scenarios/store-and-forward.toml"),
+    include_str!("../../../scenarios/external-http.toml"),
+    include_str!("../../../scenarios/external-mqtt.toml"),
 ];
 
 /// A sound text without its comments.

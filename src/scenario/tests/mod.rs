@@ -1,0 +1,6 @@
+//! Tests of the room as a whole.
+
+mod broken;
+mod example;
+mod expansion;
+mod table;
