@@ -5,11 +5,11 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use hdrhistogram::Histogram;
+
 use super::CliError;
 use crate::compare::Comparison;
-use crate::export::{
-    Nothing, bencher, benchmark_action, comment, comparison_table, github, hgrm, junit, openmetrics,
-};
+use crate::export::{Format, TABLE, Writer, github};
 use crate::results::{Report, read_distributions};
 
 /// Where GitHub Actions wants a step's summary.
@@ -28,74 +28,15 @@ pub(super) struct ExportArgs {
     #[arg(long)]
     pub(super) github: bool,
 
-    /// Write a further output, as often as wanted: junit, github-summary or pr-comment (Markdown), bencher (BMF),
-    /// benchmark-smaller or benchmark-bigger (github-action-benchmark), openmetrics; of a run also hgrm (a file FILE.hgrm, or
-    /// a folder with one per tag), of a comparison also csv
-    #[arg(long = "format", value_name = "FORMAT=FILE", value_parser = parse_output)]
+    #[arg(long = "format", value_name = "FORMAT=FILE", value_parser = parse_output, help = help())]
     pub(super) formats: Vec<Output>,
 }
 
 /// A file to write.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(super) struct Output {
-    format: Format,
+    format: &'static Format,
     path: PathBuf,
-}
-
-/// What a file can hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Format {
-    Junit,
-    GithubSummary,
-    PrComment,
-    Bencher,
-    BenchmarkSmaller,
-    BenchmarkBigger,
-    Openmetrics,
-    Csv,
-    Hgrm,
-}
-
-impl Format {
-    const ALL: [Self; 9] = [
-        Self::Junit,
-        Self::GithubSummary,
-        Self::PrComment,
-        Self::Bencher,
-        Self::BenchmarkSmaller,
-        Self::BenchmarkBigger,
-        Self::Openmetrics,
-        Self::Csv,
-        Self::Hgrm,
-    ];
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Junit => "junit",
-            Self::GithubSummary => "github-summary",
-            Self::PrComment => "pr-comment",
-            Self::Bencher => "bencher",
-            Self::BenchmarkSmaller => "benchmark-smaller",
-            Self::BenchmarkBigger => "benchmark-bigger",
-            Self::Openmetrics => "openmetrics",
-            Self::Csv => "csv",
-            Self::Hgrm => "hgrm",
-        }
-    }
-
-    /// Why there is no such output of `subject`, if there is none.
-    const fn unsuited(self, subject: Subject) -> Option<&'static str> {
-        match (self, subject) {
-            (Self::Csv, Subject::Run) => Some("a run's table is the `summary.csv` in its directory"),
-            (Self::Hgrm, Subject::Comparison) => {
-                Some("a distribution is of one run: write `squall report RUN --format hgrm=FILE.hgrm`")
-            }
-            (Self::BenchmarkBigger, Subject::Comparison) => {
-                Some("every figure of a comparison is better if smaller: write benchmark-smaller=FILE")
-            }
-            _ => None,
-        }
-    }
 }
 
 /// What outputs are made from.
@@ -107,13 +48,26 @@ pub(super) enum Subject {
     Comparison,
 }
 
+fn names() -> String {
+    TABLE.map(|format| format.name).join(", ")
+}
+
+/// The help of `--format`.
+fn help() -> String {
+    let formats = TABLE.map(|format| format!("{}: {}", format.name, format.about)).join("\n- ");
+    format!("Write a further output, as often as wanted:\n- {formats}")
+}
+
+fn named(name: &str) -> Option<&'static Format> {
+    TABLE.into_iter().find(|format| format.name == name)
+}
+
 fn parse_output(text: &str) -> Result<Output, String> {
-    let names = || Format::ALL.map(Format::name).join(", ");
     let (name, path) = text
         .split_once('=')
         .ok_or_else(|| format!("no `=` in it; write FORMAT=FILE, the format being one of {}", names()))?;
-    let format = Format::ALL.into_iter().find(|format| format.name() == name);
-    let format = format.ok_or_else(|| format!("`{name}` is no format; write one of {}", names()))?;
+    let format =
+        named(name).ok_or_else(|| format!("`{name}` is not a valid format; write one of {}", names()))?;
     if path.is_empty() {
         return Err(format!("no file in it; write for example {name}=FILE"));
     }
@@ -123,7 +77,8 @@ fn parse_output(text: &str) -> Result<Output, String> {
 impl ExportArgs {
     /// Everything that goes to a file of its own.
     fn outputs(&self) -> Vec<Output> {
-        let junit = self.junit.iter().map(|path| Output { format: Format::Junit, path: path.clone() });
+        let junit =
+            self.junit.iter().filter_map(|path| Some(Output { format: named("junit")?, path: path.clone() }));
         junit.chain(self.formats.iter().cloned()).collect()
     }
 
@@ -137,8 +92,8 @@ impl ExportArgs {
         for output in self.outputs() {
             let Output { format, path } = &output;
             let shown = path.display();
-            if let Some(why) = format.unsuited(subject) {
-                unsuited.push(format!("--format {}: {why}", format.name()));
+            if let Some(why) = unsuited_for(format, subject) {
+                unsuited.push(format!("--format {}: {why}", format.name));
             } else if seen.contains(&place(path)) {
                 unsuited.push(format!("{shown} is named for two outputs; name another file for one of them"));
             } else if let Err(error) = output.reachable() {
@@ -150,6 +105,16 @@ impl ExportArgs {
             if unsuited.is_empty() { CliError::failed } else { CliError::usage };
         let faults: Vec<_> = unsuited.into_iter().chain(unwritable).collect();
         if faults.is_empty() { Ok(()) } else { Err(kind(faults.join("\n       "))) }
+    }
+}
+
+/// Why there is no such output of `subject`, if there is none.
+fn unsuited_for(format: &Format, subject: Subject) -> Option<&'static str> {
+    match (subject, &format.run, &format.comparison) {
+        (Subject::Run, Writer::Unsuited(why), _) | (Subject::Comparison, _, Writer::Unsuited(why)) => {
+            Some(why)
+        }
+        _ => None,
     }
 }
 
@@ -166,7 +131,8 @@ fn place(path: &Path) -> PathBuf {
 impl Output {
     /// Whether it is to be a folder with a file per tag.
     fn is_folder(&self) -> bool {
-        self.format == Format::Hgrm && self.path.extension().is_none_or(|extension| extension != "hgrm")
+        matches!(self.format.run, Writer::Distribution(_))
+            && self.path.extension().is_none_or(|extension| extension != self.format.name)
     }
 
     /// Makes the folder it goes into, and checks that it can be written there.
@@ -205,10 +171,9 @@ pub(super) fn run_outputs(args: &ExportArgs, report: &Report) -> Result<(), CliE
     let summary = |limit| github::run_summary(report, limit);
     let mut faults = Vec::new();
     for output in args.outputs() {
-        let written = if output.format == Format::Hgrm {
-            distributions(&output, report)
-        } else {
-            run_text(output.format, report).and_then(|text| write(&output.path, &text))
+        let written = match output.format.run {
+            Writer::Distribution(text) => distributions(&output, report, text),
+            ref writer => text_of(writer, report).and_then(|text| write(&output.path, &text)),
         };
         faults.extend(written.err().map(|why| told(&output, &why)));
     }
@@ -241,7 +206,8 @@ pub(super) fn comparison_outputs(
     let summary = |limit| github::comparison_summary(comparison, limit);
     let mut faults = Vec::new();
     for output in args.outputs() {
-        let written = comparison_text(output.format, comparison).and_then(|text| write(&output.path, &text));
+        let written =
+            text_of(&output.format.comparison, comparison).and_then(|text| write(&output.path, &text));
         faults.extend(written.err().map(|why| told(&output, &why)));
     }
     if args.github {
@@ -251,50 +217,31 @@ pub(super) fn comparison_outputs(
     conclude(&faults)
 }
 
-fn run_text(format: Format, report: &Report) -> Result<String, String> {
-    let some = |text: Result<String, Nothing>| text.map_err(|why| why.to_string());
-    match format {
-        Format::Junit => Ok(junit::run(report)),
-        Format::GithubSummary => Ok(github::run_summary(report, github::SUMMARY_BYTES)),
-        Format::PrComment => Ok(comment::run(report)),
-        Format::Bencher => some(bencher::run(report)),
-        Format::BenchmarkSmaller => some(benchmark_action::run_smaller(report)),
-        Format::BenchmarkBigger => some(benchmark_action::run_bigger(report)),
-        Format::Openmetrics => Ok(openmetrics::run(report)),
-        Format::Csv | Format::Hgrm => Err(impossible(format, Subject::Run)),
+fn text_of<S>(writer: &Writer<S>, subject: &S) -> Result<String, String> {
+    match writer {
+        Writer::Text(text) => text(subject).map_err(|why| why.to_string()),
+        // `prepare` has said so already.
+        Writer::Unsuited(why) => Err((*why).to_owned()),
+        Writer::Distribution(_) => Err("there is no such output".to_owned()),
     }
-}
-
-fn comparison_text(format: Format, comparison: &Comparison) -> Result<String, String> {
-    match format {
-        Format::Junit => Ok(junit::comparison(comparison)),
-        Format::GithubSummary => Ok(github::comparison_summary(comparison, github::SUMMARY_BYTES)),
-        Format::PrComment => Ok(comment::comparison(comparison)),
-        Format::Bencher => Ok(bencher::comparison(comparison)),
-        Format::BenchmarkSmaller => benchmark_action::comparison(comparison).map_err(|why| why.to_string()),
-        Format::Openmetrics => Ok(openmetrics::comparison(comparison)),
-        Format::Csv => Ok(comparison_table::comparison(comparison)),
-        Format::BenchmarkBigger | Format::Hgrm => Err(impossible(format, Subject::Comparison)),
-    }
-}
-
-/// Why there is no such output; `prepare` has said it already.
-fn impossible(format: Format, subject: Subject) -> String {
-    format.unsuited(subject).unwrap_or("there is no such output").to_owned()
 }
 
 /// The percentile files of a run: of all response times, or of every tag of its log.
-fn distributions(output: &Output, report: &Report) -> Result<(), String> {
+fn distributions(
+    output: &Output,
+    report: &Report,
+    text: fn(&Histogram<u64>) -> String,
+) -> Result<(), String> {
     let read = read_distributions(&report.directory).map_err(|error| error.to_string())?;
     if !output.is_folder() {
         let all = read.get(&None).ok_or("the run's log holds no response time of a measured phase")?;
-        return write(&output.path, &hgrm::distribution(all));
+        return write(&output.path, &text(all));
     }
     for (tag, times) in &read {
         // A tag may come from elsewhere, and must not lead elsewhere.
         let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '-' };
         let name: String = tag.as_deref().unwrap_or("all").chars().map(plain).take(200).collect();
-        write(&output.path.join(format!("{name}.hgrm")), &hgrm::distribution(times))?;
+        write(&output.path.join(format!("{name}.{}", output.format.name)), &text(times))?;
     }
     Ok(())
 }
@@ -304,7 +251,7 @@ fn write(path: &Path, text: &str) -> Result<(), String> {
 }
 
 fn told(output: &Output, why: &str) -> String {
-    format!("cannot write {} ({}): {why}", output.path.display(), output.format.name())
+    format!("cannot write {} ({}): {why}", output.path.display(), output.format.name)
 }
 
 /// Adds to the step's summary as much as it still takes.
@@ -350,14 +297,17 @@ mod tests {
 
     #[test]
     fn a_format_is_named_with_its_file() {
-        for format in Format::ALL {
-            let output = parse_output(&format!("{}=a=b.xml", format.name())).unwrap();
-            assert_eq!(output, Output { format, path: "a=b.xml".into() });
+        for format in TABLE {
+            let output = parse_output(&format!("{}=a=b.xml", format.name)).unwrap();
+            assert_eq!((output.format.name, output.path.as_path()), (format.name, Path::new("a=b.xml")));
         }
         for (text, part) in [
             ("junit", "write FORMAT=FILE"),
             ("junit=", "write for example junit=FILE"),
-            ("xml=a", "`xml` is no format; write one of junit, github-summary, pr-comment, bencher,"),
+            (
+                "xml=a",
+                "`xml` is not a valid format; write one of junit, github-summary, pr-comment, bencher,",
+            ),
         ] {
             let error = parse_output(text).unwrap_err();
             assert!(error.contains(part), "{text}: {error}");
@@ -365,11 +315,22 @@ mod tests {
     }
 
     #[test]
+    fn the_guide_for_ci_has_a_row_for_every_format() {
+        let guide = include_str!("../../docs/ci.md");
+        let rows = |format: &&&Format| {
+            let Format { name, .. } = format;
+            guide.contains(&format!("| `--format {name}=F")) || guide.contains(&format!("| `--{name} FILE"))
+        };
+        let missing: Vec<_> = TABLE.iter().filter(|format| !rows(format)).collect();
+        assert!(missing.is_empty(), "{missing:?}");
+    }
+
+    #[test]
     fn everything_that_is_asked_for_of_a_comparison_is_written() {
         let folder = tempfile::tempdir().unwrap();
-        let formats = Format::ALL.into_iter().filter(|format| format.unsuited(Subject::Comparison).is_none());
+        let formats = TABLE.into_iter().filter(|format| unsuited_for(format, Subject::Comparison).is_none());
         let formats: Vec<_> = formats
-            .map(|format| Output { format, path: folder.path().join("out").join(format.name()) })
+            .map(|format| Output { format, path: folder.path().join("out").join(format.name) })
             .collect();
         let args = ExportArgs { formats, junit: Some(folder.path().join("junit.xml")), github: false };
         args.prepare(Subject::Comparison).unwrap();

@@ -7,13 +7,19 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::measure::{
-    Nothing, error_rate, group_place, interval, percentiles, place, shortfall, slug, tracked,
-};
+use super::format::{Format, Nothing, Writer};
+use super::measure::{error_rate, group_place, interval, percentiles, place, shortfall, slug, tracked};
 use crate::compare::{Cell, Comparison};
 use crate::results::Report;
 
 const NS_PER_MS: f64 = 1e6;
+
+pub(super) const FORMAT: Format = Format {
+    name: "bencher",
+    about: "Bencher Metric Format",
+    run: Writer::Text(run),
+    comparison: Writer::Text(|compared| Ok(comparison(compared))),
+};
 
 /// A figure, and the interval it lies in where one is known.
 #[derive(Debug, Serialize)]

@@ -5,14 +5,31 @@
 
 use serde::Serialize;
 
+use super::format::{Format, Nothing, Writer};
 use super::measure::{
-    Nothing, error_rate, group_place, interval, percentiles, place, shortfall, significant, tracked,
+    error_rate, group_place, interval, percentiles, place, shortfall, significant, tracked,
 };
 use crate::compare::{Cell, Comparison};
 use crate::results::{Report, SummaryRow};
 
 /// Digits of values: more would only make the charts' labels long.
 const DIGITS: i32 = 6;
+
+pub(super) const SMALLER: Format = Format {
+    name: "benchmark-smaller",
+    about: "github-action-benchmark, `customSmallerIsBetter`",
+    run: Writer::Text(run_smaller),
+    comparison: Writer::Text(comparison),
+};
+
+pub(super) const BIGGER: Format = Format {
+    name: "benchmark-bigger",
+    about: "github-action-benchmark, `customBiggerIsBetter`; of a run only",
+    run: Writer::Text(run_bigger),
+    comparison: Writer::Unsuited(
+        "every figure of a comparison is better if smaller: write benchmark-smaller=FILE",
+    ),
+};
 
 /// A point of a chart.
 #[derive(Debug, Serialize)]

@@ -1,6 +1,7 @@
 //! `pr-comment.md`: a comment that a workflow posts on a pull request, found again by a hidden marker so that it is updated
 //! instead of posted anew.
 
+use super::format::{Format, Writer};
 use super::markdown::cut;
 use super::page;
 use crate::compare::Comparison;
@@ -8,6 +9,13 @@ use crate::results::Report;
 
 /// Characters that GitHub takes in a comment; as bytes, so that it holds for any text.
 const LIMIT: usize = 65_536;
+
+pub(super) const FORMAT: Format = Format {
+    name: "pr-comment",
+    about: "a comment for a pull request, with a hidden marker (Markdown)",
+    run: Writer::Text(|report| Ok(run(report))),
+    comparison: Writer::Text(|compared| Ok(comparison(compared))),
+};
 
 /// A comment on a run, marked `<!-- squall:run:SCENARIO -->`.
 pub fn run(report: &Report) -> String {

@@ -2,11 +2,19 @@
 
 use serde::Serialize;
 
+use super::format::{Format, Writer};
 use super::measure::significant;
 use crate::compare::{Cell, Comparison, Support};
 
 /// Digits of changes, shares and probabilities.
 const DIGITS: i32 = 6;
+
+pub(super) const FORMAT: Format = Format {
+    name: "csv",
+    about: "a row per compared figure; of a comparison only",
+    run: Writer::Unsuited("a run's table is the `summary.csv` in its directory"),
+    comparison: Writer::Text(|compared| Ok(comparison(compared))),
+};
 
 /// A row; the names of the fields are the columns. Changes, thresholds and shares are in per cent.
 #[derive(Debug, Default, Serialize)]

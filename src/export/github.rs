@@ -4,6 +4,7 @@
 //! not shown, and a step has at most 10 annotations of each kind; `%`, line breaks, and in properties `:` and `,`, are escaped.
 
 use super::finding::{Finding, Weight, of_comparison, of_run};
+use super::format::{Format, Writer};
 use super::markdown::cut;
 use super::page;
 use crate::compare::Comparison;
@@ -15,6 +16,13 @@ pub(crate) const SUMMARY_BYTES: usize = 1024 * 1024;
 const ANNOTATIONS: usize = 10;
 /// Bytes of an annotation's text; GitHub cuts at 64 KiB, a person reads less.
 const ANNOTATION_BYTES: usize = 4_096;
+
+pub(super) const FORMAT: Format = Format {
+    name: "github-summary",
+    about: "the step summary of GitHub Actions in a file (Markdown)",
+    run: Writer::Text(|report| Ok(run_summary(report, SUMMARY_BYTES))),
+    comparison: Writer::Text(|compared| Ok(comparison_summary(compared, SUMMARY_BYTES))),
+};
 
 /// The step summary of a run in Markdown, of at most `limit` bytes.
 pub(crate) fn run_summary(report: &Report, limit: usize) -> String {

@@ -7,8 +7,19 @@ use std::fmt::Write as _;
 
 use hdrhistogram::Histogram;
 
+use super::format::{Format, Writer};
+
 const TICKS_PER_HALF_DISTANCE: i64 = 5;
 const NS_PER_MS: f64 = 1e6;
+
+pub(super) const FORMAT: Format = Format {
+    name: "hgrm",
+    about: "percentiles for HdrHistogram's plotters: a file FILE.hgrm, or a folder with one per tag; of a run only",
+    run: Writer::Distribution(distribution),
+    comparison: Writer::Unsuited(
+        "a distribution is of one run: write `squall report RUN --format hgrm=FILE.hgrm`",
+    ),
+};
 
 /// The distribution of `times`, recorded in nanoseconds, in milliseconds.
 pub fn distribution(times: &Histogram<u64>) -> String {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use quick_junit::{NonSuccessKind, Report as Document, TestCase, TestCaseStatus, TestSuite};
 
 use super::finding::{self, facts, gates};
+use super::format::{Format, Writer};
 use super::measure::{group_place, measured, percentiles};
 use crate::compare::{Cell, Comparison, Decision, Support};
 use crate::display::{Style, failure};
@@ -18,6 +19,13 @@ use crate::results::{FleetDelivery, FleetTarget, Report, RunState, SummaryRow};
 
 /// As screens show figures, without colour.
 const STYLE: Style = Style { colour: false, ascii: false };
+
+pub(super) const FORMAT: Format = Format {
+    name: "junit",
+    about: "JUnit XML, for the test views of GitLab, Jenkins and others",
+    run: Writer::Text(|report| Ok(run(report))),
+    comparison: Writer::Text(|compared| Ok(comparison(compared))),
+};
 
 /// A run: a suite for the run itself and one per fleet, with a case per budget, per promise of delivery and per phase.
 pub fn run(report: &Report) -> String {

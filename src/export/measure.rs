@@ -15,11 +15,6 @@ pub(super) fn measured(report: &Report) -> impl Iterator<Item = &SummaryRow> {
         .filter(|row| row.kind == "reading" && row.figures.planned > 0 && is_measured(&row.phase))
 }
 
-/// There is nothing to follow over time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("nothing was measured, or the measurement is invalid, and an empty list is refused where it goes")]
-pub struct Nothing;
-
 /// The same for tools that follow figures over time and fail a build by them: nothing of an invalid run, whose figures are the
 /// generator's.
 pub(super) fn tracked(report: &Report) -> impl Iterator<Item = &SummaryRow> {

@@ -1,13 +1,15 @@
 //! What CI takes: JUnit, GitHub summaries and annotations, comments, Bencher, github-action-benchmark, OpenMetrics, CSV and
 //! percentile files. Values come in, text goes out; the same values give the same text.
 //!
-//! Every format has a file of its own, and in it a function for a run and one for a comparison where both make sense.
+//! Every format has a file of its own, which states its name, what it is for and its writers, and one line of [`TABLE`]:
+//! `--format`, its help and its refusals come from there.
 
 pub mod bencher;
 pub mod benchmark_action;
 pub mod comment;
-pub(crate) mod comparison_table;
+mod comparison_table;
 mod finding;
+mod format;
 pub(crate) mod github;
 pub mod hgrm;
 pub mod junit;
@@ -16,7 +18,21 @@ mod measure;
 pub mod openmetrics;
 mod page;
 
-pub use measure::Nothing;
+pub use format::Nothing;
+pub(crate) use format::{Format, Writer};
+
+/// All formats, in the order of help texts.
+pub(crate) const TABLE: [&Format; 9] = [
+    &junit::FORMAT,
+    &github::FORMAT,
+    &comment::FORMAT,
+    &bencher::FORMAT,
+    &benchmark_action::SMALLER,
+    &benchmark_action::BIGGER,
+    &openmetrics::FORMAT,
+    &comparison_table::FORMAT,
+    &hgrm::FORMAT,
+];
 
 #[cfg(test)]
 pub(crate) mod specimen;

@@ -5,11 +5,19 @@
 
 use std::fmt::Write as _;
 
+use super::format::{Format, Writer};
 use super::measure::{error_rate, measured, percentiles, shortfall, significant};
 use crate::compare::{Cell, Comparison, Decision};
 use crate::results::Report;
 
 const DIGITS: i32 = 3;
+
+pub(super) const FORMAT: Format = Format {
+    name: "openmetrics",
+    about: "gauges for Prometheus and GitLab's metrics reports",
+    run: Writer::Text(|report| Ok(run(report))),
+    comparison: Writer::Text(|compared| Ok(comparison(compared))),
+};
 
 /// A family of gauges under one name.
 struct Family {

@@ -1,0 +1,33 @@
+//! What every output for CI states about itself; [`TABLE`](super::TABLE) lists them all.
+
+use hdrhistogram::Histogram;
+
+use crate::compare::Comparison;
+use crate::results::Report;
+
+/// An output: one per file of this room, and one line of the table.
+#[derive(Debug)]
+pub(crate) struct Format {
+    /// As `--format NAME=FILE` has it.
+    pub(crate) name: &'static str,
+    /// What it is and who takes it: for help and for `docs/ci.md`.
+    pub(crate) about: &'static str,
+    pub(crate) run: Writer<Report>,
+    pub(crate) comparison: Writer<Comparison>,
+}
+
+/// How an output is made of a run or of a comparison.
+#[derive(Debug)]
+pub(crate) enum Writer<S> {
+    /// One text.
+    Text(fn(&S) -> Result<String, Nothing>),
+    /// One text for every distribution in the log of a run: a file of its total, or a folder with all of them.
+    Distribution(fn(&Histogram<u64>) -> String),
+    /// It is not, and why.
+    Unsuited(&'static str),
+}
+
+/// There is nothing to follow over time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("nothing was measured, or the measurement is invalid, and an empty list is refused where it goes")]
+pub struct Nothing;
