@@ -54,7 +54,7 @@ pub mod protocol;
 pub mod record;
 pub mod reference;
 pub mod results;
-pub(crate) mod run;
+pub mod run;
 pub mod scenario;
 pub mod seed;
 pub mod service;

@@ -1,15 +1,11 @@
 //! One short run whose only purpose is to see what the machine makes of it.
 
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::thread;
 
-use crate::clock::{Monotonic, WallTime};
-use crate::engine::{self, Control, EngineError, Setup};
-use crate::protocol::{Endpoint, EndpointError};
-use crate::record::{Protocol, Shard};
-use crate::results::{self, RunDirectory, Totals};
+use crate::engine;
+use crate::record::Protocol;
+use crate::run::{Finished, Observer, Run, RunError, Settings};
 use crate::scenario::{Overrides, Plan, Scenario, ScenarioError};
 use crate::units::Quantile;
 
@@ -40,18 +36,12 @@ pub(crate) struct Trial<'a> {
 /// Why a trial could not be done.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TrialError {
-    /// The target is not there.
+    /// It could not be run.
     #[error(transparent)]
-    Target(#[from] EndpointError),
-    /// It could not be driven.
-    #[error(transparent)]
-    Engine(#[from] EngineError),
+    Run(#[from] RunError),
     /// It cannot be planned.
     #[error(transparent)]
     Scenario(#[from] ScenarioError),
-    /// Its files could not be written.
-    #[error("cannot write to the temporary directory: {0}")]
-    Files(#[from] io::Error),
 }
 
 /// What came of a trial; times in nanoseconds.
@@ -85,21 +75,19 @@ impl Trial<'_> {
         )
     }
 
-    /// Runs it with one worker; its files go to a directory under `scratch`. `while_it_runs` is called at every interval's end.
+    /// Runs it with one worker; its files go to a directory under `scratch`.
     ///
     /// # Errors
     /// If the target is not there, or the run cannot be done.
-    pub(crate) fn run(
-        &self,
-        scratch: &Path,
-        while_it_runs: impl FnMut() + Send,
-    ) -> Result<Totals, TrialError> {
-        Ok(self.drive(scratch, while_it_runs)?.0)
+    pub(crate) fn run(&self, scratch: &Path, observer: Arc<dyn Observer>) -> Result<(), TrialError> {
+        self.drive(scratch, vec![observer]).map(drop)
     }
 
     pub(super) fn measure(&self, scratch: &Path) -> Result<Outcome, TrialError> {
-        let (totals, overrun_s) = self.drive(scratch, || {})?;
-        let readings = totals.readings(None);
+        let finished = self.drive(scratch, Vec::new())?;
+        let workers = finished.engine.workers.iter();
+        let overrun_s = workers.map(|worker| worker.overrun.as_secs_f64()).fold(0.0, f64::max);
+        let readings = finished.totals.readings(None);
         let lag = |q| readings.pacing_lag_ns(q).unwrap_or(0);
         let response = |q| readings.response(q).map_or(0, |percentile| percentile.ns);
         Ok(Outcome {
@@ -112,37 +100,11 @@ impl Trial<'_> {
         })
     }
 
-    fn drive(
-        &self,
-        scratch: &Path,
-        mut while_it_runs: impl FnMut() + Send,
-    ) -> Result<(Totals, f64), TrialError> {
-        let endpoint = Endpoint::resolve(self.protocol, self.url)?;
+    fn drive(&self, scratch: &Path, observers: Vec<Arc<dyn Observer>>) -> Result<Finished, TrialError> {
         let scenario = Scenario::parse("calibration.toml", &self.scenario(), &Overrides::default())?;
-        let plan = Arc::new(Plan::new(scenario));
-        let layout = Arc::new(plan.layout().clone());
-        let started = WallTime::now();
-        let mut files =
-            RunDirectory::create(scratch, "calibration", "", started)?.start_files(&layout, started)?;
-        let (recorders, collector) = results::recorders(&layout, 1);
-        let setup = Setup {
-            plan,
-            shard: Shard::WHOLE,
-            endpoints: Arc::new(vec![endpoint]),
-            clock: Monotonic::start(),
-            epoch_ns: started.epoch_ns(),
-            control: Control::new(),
-            switches: crate::record::SwitchLog::default(),
-        };
-        let (report, totals) = thread::scope(|scope| {
-            let collecting = scope.spawn(|| collector.run(&mut files, |_| while_it_runs()));
-            let report = engine::run(&setup, recorders);
-            let totals =
-                collecting.join().unwrap_or_else(|_| Err(io::Error::other("the collector panicked")));
-            (report, totals)
-        });
-        let overrun = report?.workers.iter().map(|worker| worker.overrun.as_secs_f64()).fold(0.0, f64::max);
-        Ok((totals?, overrun))
+        let settings = Settings { out: scratch.to_owned(), workers: Some(1), ..Settings::default() };
+        let run = Run::prepare(Plan::new(scenario), &[(self.protocol, self.url.to_owned())], settings)?;
+        Ok(run.start(observers)?.wait()?)
     }
 }
 

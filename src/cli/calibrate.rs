@@ -3,6 +3,8 @@
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::CliError;
 use super::args::CalibrateArgs;
@@ -12,7 +14,8 @@ use crate::display::{Style, time};
 use crate::engine::Descriptors;
 use crate::protocol::Endpoint;
 use crate::record::Protocol;
-use crate::results::{Host, replace_text};
+use crate::results::{Host, IntervalReport, replace_text};
+use crate::run::Observer;
 use crate::run::profile::{self, Profile};
 
 /// Idle devices whose memory is compared.
@@ -100,13 +103,22 @@ fn probe(protocol: Protocol, url: &str, devices: u32) -> Result<Exit, CliError> 
     Descriptors::ensure(u64::from(devices) + Descriptors::OVERHEAD).map_err(CliError::failed)?;
     let scratch = Scratch::new().map_err(CliError::failed)?;
     let load = Load::Open(f64::from(devices) * 0.2);
-    let mut most = 0;
+    let memory = Arc::new(MemoryGauge::default());
     let trial = Trial { protocol, url, devices, load, seconds: 1.0 };
-    trial
-        .run(&scratch.0, || most = most.max(Host::anonymous_memory().unwrap_or(0)))
-        .map_err(CliError::failed)?;
+    trial.run(&scratch.0, Arc::clone(&memory) as Arc<dyn Observer>).map_err(CliError::failed)?;
+    let most = memory.0.load(Ordering::Relaxed);
     writeln!(io::stdout(), "{most}").map_err(CliError::failed)?;
     Ok(Exit::Fine)
+}
+
+/// The most anonymous memory that was resident at the end of an interval, bytes.
+#[derive(Default)]
+struct MemoryGauge(AtomicU64);
+
+impl Observer for MemoryGauge {
+    fn interval(&self, _: &IntervalReport) {
+        self.0.fetch_max(Host::anonymous_memory().unwrap_or(0), Ordering::Relaxed);
+    }
 }
 
 /// Memory of one more device, bytes, from processes with few and with many.

@@ -2,8 +2,7 @@
 
 use std::process::ExitCode;
 
-use crate::record::Judgement;
-use crate::results::RunState;
+use crate::run::Conclusion;
 
 /// How the program ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,30 +39,17 @@ Exit codes:
    99  a budget failed, or the service broke what the scenario demands of it
   130  interrupted; the files are complete up to then";
 
-    /// How a run exits that got as far as `state` with `ok` readings of the measured phases answered; `failed` says that a budget
-    /// failed or a demanded promise was broken.
-    pub(super) const fn of_run(state: RunState, verdict: Judgement, ok: u64, failed: bool) -> Self {
-        match (state, verdict) {
-            (RunState::Interrupted, _) => Self::Interrupted,
-            // Figures that cannot be trusted fail no budget.
-            (_, Judgement::Invalid) => Self::Invalid,
-            (RunState::Complete, _) if ok == 0 => Self::Failed,
-            _ if failed => Self::Budget,
-            _ => Self::Fine,
-        }
-    }
-
     /// The number the shell sees.
     pub const fn code(self) -> u8 {
         match self {
-            Self::Fine => 0,
-            Self::Failed => 1,
+            Self::Fine => Conclusion::Fine.exit_code(),
+            Self::Failed => Conclusion::Failed.exit_code(),
             Self::Usage => 2,
             Self::Regression => 10,
             Self::Inconclusive => 11,
-            Self::Invalid => 12,
-            Self::Budget => 99,
-            Self::Interrupted => 130,
+            Self::Invalid => Conclusion::Invalid.exit_code(),
+            Self::Budget => Conclusion::Budget.exit_code(),
+            Self::Interrupted => Conclusion::Interrupted.exit_code(),
         }
     }
 }
@@ -74,33 +60,14 @@ impl From<Exit> for ExitCode {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn of_several_reasons_the_gravest_gives_the_code() {
-        use Judgement::{Invalid, Suspect, Valid};
-        use RunState::{Aborted, Complete, Interrupted};
-        for (state, verdict, ok, failed, code) in [
-            (Complete, Valid, 1, false, 0),
-            (Complete, Suspect, 1, false, 0),
-            (Complete, Valid, 1, true, 99),
-            (Complete, Suspect, 1, true, 99),
-            (Complete, Valid, 0, false, 1),
-            (Complete, Valid, 0, true, 1),
-            (Complete, Invalid, 1, false, 12),
-            (Complete, Invalid, 1, true, 12),
-            (Complete, Invalid, 0, true, 12),
-            (Aborted, Valid, 1, true, 99),
-            (Aborted, Valid, 0, true, 99),
-            (Aborted, Invalid, 0, true, 12),
-            (Interrupted, Valid, 1, false, 130),
-            (Interrupted, Valid, 0, true, 130),
-            (Interrupted, Invalid, 0, true, 130),
-        ] {
-            let exit = Exit::of_run(state, verdict, ok, failed);
-            assert_eq!(exit.code(), code, "{state:?} {verdict:?} {ok} {failed}");
+impl From<Conclusion> for Exit {
+    fn from(conclusion: Conclusion) -> Self {
+        match conclusion {
+            Conclusion::Fine => Self::Fine,
+            Conclusion::Failed => Self::Failed,
+            Conclusion::Invalid => Self::Invalid,
+            Conclusion::Budget => Self::Budget,
+            Conclusion::Interrupted => Self::Interrupted,
         }
     }
 }

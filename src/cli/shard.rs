@@ -6,7 +6,7 @@ use super::CliError;
 use super::args::RunArgs;
 use crate::clock::WallTime;
 use crate::record::Shard;
-use crate::run::part::Part;
+use crate::run::Part;
 
 /// The number of the pod in a Kubernetes Indexed Job, from 0.
 const KUBERNETES: &str = "JOB_COMPLETION_INDEX";

@@ -10,6 +10,7 @@ use super::style::Style;
 use crate::clock::Tick;
 use crate::record::{Layout, PhaseRole};
 use crate::results::{IntervalReport, Percentile, Progress as Readings};
+use crate::run::Observer;
 
 /// Where progress goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,9 +51,10 @@ impl Progress {
         };
         Self { layout, style, place }
     }
+}
 
-    /// Shows one more interval.
-    pub(crate) fn interval(&self, report: &IntervalReport) {
+impl Observer for Progress {
+    fn interval(&self, report: &IntervalReport) {
         match &self.place {
             Destination::Live { overall, fleets, .. } => {
                 overall.set_position(report.end.0.min(overall.length().unwrap_or(u64::MAX)));
@@ -72,8 +74,7 @@ impl Progress {
         }
     }
 
-    /// Says something between the intervals, whatever the mode but [`ProgressMode::Quiet`].
-    pub(crate) fn note(&self, text: &str) {
+    fn note(&self, text: &str) {
         match &self.place {
             Destination::Live { block, .. } => block.suspend(|| say(text)),
             Destination::Lines { .. } => say(text),
@@ -81,8 +82,8 @@ impl Progress {
         }
     }
 
-    /// Takes the live block off the screen, so that the table can follow.
-    pub(crate) fn end(&self) {
+    // Takes the live block off the screen, so that the table can follow.
+    fn end(&self) {
         if let Destination::Live { overall, fleets, .. } = &self.place {
             // Each by itself: a bar that is still alive would draw the block again when it is dropped.
             fleets.iter().chain([overall]).for_each(ProgressBar::finish_and_clear);

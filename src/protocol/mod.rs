@@ -32,7 +32,7 @@ mod verdict;
 mod ws;
 
 pub use endpoint::Endpoint;
-pub(crate) use endpoint::{EndpointError, free_ports};
+pub(crate) use endpoint::free_ports;
 pub use failure::Failure;
 pub(crate) use identity::Login;
 pub use identity::{Identity, Message, Will};

@@ -19,7 +19,7 @@ mod record;
 pub(crate) use collect::budget::{confine, judge};
 pub(crate) use collect::collector::Collector;
 pub use collect::collector::recorders;
-pub(crate) use collect::interval::{IntervalReport, Progress};
+pub use collect::interval::{IntervalReport, Progress};
 pub(crate) use collect::pause::OwnPause;
 pub(crate) use collect::refusal::Refused;
 pub(crate) use collect::run_files::RunFiles;

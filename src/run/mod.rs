@@ -1,17 +1,45 @@
 //! A run, from a plan and its targets to its files.
+//!
+//! [`Run::prepare`] checks the targets and this machine, [`Run::start`] drives the plan on threads of its own, and
+//! [`Handle::wait`] judges what came of it and completes the files. Whatever shows or steers a run meanwhile is an
+//! [`Observer`].
 
 pub(crate) mod bundled;
 pub(crate) mod churn;
+mod conclusion;
 pub(crate) mod control;
-pub(crate) mod journal;
-pub(crate) mod part;
+mod drive;
+mod early;
+mod journal;
+mod judgement;
+mod manifest;
+mod observer;
+mod part;
 pub(crate) mod preflight;
 pub(crate) mod profile;
 pub(crate) mod target;
 
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+pub use conclusion::{Conclusion, Finished};
+use drive::{Drive, Driven};
+use observer::Observers;
+pub use observer::{Observer, Steering};
+pub use part::Part;
+use profile::Profile;
+use target::Targets;
+
+use crate::record::{Layout, Protocol, Shard};
+use crate::reference::Server;
+use crate::scenario::Plan;
+use crate::service;
+
 /// Why a run could not be done.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum RunError {
+pub enum RunError {
     /// The scenario or the settings cannot be run as they are.
     #[error("{0}")]
     Usage(String),
@@ -29,5 +57,159 @@ impl RunError {
     #[expect(clippy::needless_pass_by_value, reason = "made to be handed to `map_err`")]
     fn failed<M: ToString>(message: M) -> Self {
         Self::Failed(message.to_string())
+    }
+
+    fn unwritable(path: &Path, error: &std::io::Error) -> Self {
+        Self::Failed(format!(
+            "cannot write under {}: {error}; choose another place with --out DIR",
+            path.display()
+        ))
+    }
+}
+
+/// How a plan is to be run.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Directory under which the run's own directory is made.
+    pub out: PathBuf,
+    /// Label of the build under test, appended to the directory name.
+    pub label: String,
+    /// Worker threads; `None`: half the cores for a target on this machine, else all.
+    pub workers: Option<usize>,
+    /// Local addresses that connections come from, in turn.
+    pub source_ips: Vec<IpAddr>,
+    /// The share of the devices that this process drives.
+    pub part: Part,
+    /// File with the profile of this machine, which runs against local targets are seen against.
+    pub profile: Option<PathBuf>,
+    /// Notes for the observers to show beside those of the preparation.
+    pub notes: Vec<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            out: PathBuf::from("results"),
+            label: String::new(),
+            workers: None,
+            source_ips: Vec::new(),
+            part: Part::default(),
+            profile: None,
+            notes: Vec::new(),
+        }
+    }
+}
+
+/// A plan whose targets are there and for which this machine has what it takes.
+#[derive(Debug)]
+pub struct Run {
+    plan: Arc<Plan>,
+    layout: Arc<Layout>,
+    targets: Targets,
+    settings: Settings,
+    workers: usize,
+    profile: Option<Profile>,
+}
+
+impl Run {
+    /// Checks that `plan` can be run at `targets`, one URL per protocol. Where none is given, those of the scenario count;
+    /// without any the bundled reference system is started on free ports of the loopback.
+    ///
+    /// # Errors
+    /// If a target is missing or does not answer, or this machine has too few descriptors, ports or too little memory.
+    pub fn prepare(
+        plan: Plan,
+        targets: &[(Protocol, String)],
+        mut settings: Settings,
+    ) -> Result<Self, RunError> {
+        plan.budgets_have_data().map_err(RunError::usage)?;
+        let part = settings.part;
+        part.judge(&plan)?;
+        let mut targets = Targets::prepare(targets, &plan, part)?;
+        targets.notes.append(&mut settings.notes);
+        let notes = preflight::ensure(&plan, part.shard(), &mut targets, &settings.source_ips)?;
+        targets.notes.extend(notes);
+        let local_profile = settings.profile.as_deref().filter(|_| targets.local);
+        let (profile, note) = local_profile.map(profile::read).unwrap_or_default();
+        targets.notes.extend(note);
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let workers = settings.workers.unwrap_or_else(|| targets.default_workers(cores));
+        let beyond = profile.as_ref().and_then(|profile| beyond(profile, &plan, part.shard(), workers));
+        targets.notes.extend(beyond);
+        let layout = Arc::new(plan.layout().clone());
+        Ok(Self { plan: Arc::new(plan), layout, targets, settings, workers, profile })
+    }
+
+    /// Phases, fleets and faults, as observers need them.
+    pub fn layout(&self) -> &Arc<Layout> {
+        &self.layout
+    }
+
+    /// Makes the run's directory and begins to drive the plan, at the instant it asks for. `observers` are told what happens.
+    ///
+    /// # Errors
+    /// If the directory cannot be written, an observer fails at the beginning, or the instant has passed.
+    pub fn start(mut self, observers: Vec<Arc<dyn Observer>>) -> Result<Handle, RunError> {
+        let observers = Observers::new(observers);
+        let server = self.targets.server.take();
+        let setup = self.plan.scenario().reference.clone();
+        let profile = self.profile.take();
+        let drive = Drive::begin(self, observers, server.is_some())?;
+        let (steering, directory) = (drive.steering().clone(), drive.directory().to_owned());
+        let thread = thread::Builder::new().name("squall-run".into()).spawn(move || drive.run());
+        let thread = thread.map_err(RunError::failed)?;
+        Ok(Handle { steering, directory, thread, server, setup, profile })
+    }
+}
+
+/// What to say of a plan whose peak is beyond what the machine was found to sustain.
+fn beyond(profile: &Profile, plan: &Plan, shard: Shard, workers: usize) -> Option<String> {
+    let spoken = plan.layout().fleets.iter().map(|fleet| fleet.protocol.name());
+    let sustained = profile.sustained(spoken)? * workers as f64;
+    let peak = plan.peak_rate() / f64::from(shard.of());
+    (peak > sustained).then(|| {
+        format!(
+            "note: the plan's peak of {peak:.0} readings/s is beyond the {sustained:.0}/s that {workers} worker(s) sustained \
+             when this machine was calibrated"
+        )
+    })
+}
+
+/// A run under way.
+#[derive(Debug)]
+pub struct Handle {
+    steering: Steering,
+    directory: PathBuf,
+    thread: JoinHandle<Result<Driven, RunError>>,
+    server: Option<Server>,
+    setup: service::Setup,
+    profile: Option<Profile>,
+}
+
+impl Handle {
+    /// Ends the run early; may be cloned and used from any thread.
+    pub const fn steering(&self) -> &Steering {
+        &self.steering
+    }
+
+    /// The directory of the run's files.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Waits for the end of the run, judges it, and completes its files.
+    ///
+    /// # Errors
+    /// If the plan could not be driven or the files not be written.
+    pub fn wait(self) -> Result<Finished, RunError> {
+        let driven =
+            self.thread.join().map_err(|_| RunError::failed("the run panicked; this is a bug"))??;
+        let mut recorded = Ok(());
+        if let Some(server) = self.server {
+            recorded = bundled::record(&server, &self.setup);
+            server.stop();
+        }
+        // The run's own files first: they must not be lost for want of another.
+        driven.conclude(self.profile.as_ref(), recorded)
     }
 }

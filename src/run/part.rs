@@ -18,11 +18,12 @@ const LEAD: Duration = Duration::from_millis(200);
 const LOOK: Duration = Duration::from_secs(5);
 
 /// The part of a plan that this process drives, and when it begins.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Part {
-    /// `None`: not asked for, so all of it.
-    pub(crate) asked: Option<Shard>,
-    pub(crate) start_at: Option<WallTime>,
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Part {
+    /// `None`: all of it.
+    pub asked: Option<Shard>,
+    /// The instant of the wall clock; `None`: at once.
+    pub start_at: Option<WallTime>,
 }
 
 impl Part {

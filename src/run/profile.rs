@@ -1,7 +1,7 @@
 //! The profile of a machine, as it is stored.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -137,13 +137,9 @@ pub(crate) fn place() -> Option<PathBuf> {
     Some(data.join("squall").join("profile.json"))
 }
 
-/// The profile of this machine, if one is kept; else nothing, and what the user should know of it.
-pub(crate) fn known() -> (Option<Profile>, Option<String>) {
-    let Some((path, text)) =
-        place().and_then(|path| Some((path.clone(), std::fs::read_to_string(path).ok()?)))
-    else {
-        return (None, None);
-    };
+/// The profile of this machine in the file `path`, if it is there; else a note for the user if it cannot be used.
+pub(crate) fn read(path: &Path) -> (Option<Profile>, Option<String>) {
+    let Ok(text) = std::fs::read_to_string(path) else { return (None, None) };
     match Profile::read(&text, &Host::here()) {
         Ok(profile) => (Some(profile), None),
         Err(error) => {

@@ -18,6 +18,7 @@ use crate::results::{
     self, FleetTarget, Manifest, MergeError, MergedShard, RunDirectory, RunState, ShardFile, Totals,
     merge_events,
 };
+use crate::run::Conclusion;
 
 /// Reasons told of all shards together.
 const REASONS: usize = 20;
@@ -197,7 +198,7 @@ fn conclude(manifest: &mut Manifest, totals: &Totals, demanded: &Demanded) -> Ex
     }
     let verdict = manifest.validity.as_ref().map_or(Judgement::Valid, |validity| validity.verdict);
     // The merge itself was not interrupted, and shards that were are here only because that was allowed.
-    let exit = Exit::of_run(RunState::Complete, verdict, readings.ok(), failed);
+    let exit = Exit::from(Conclusion::of_run(RunState::Complete, verdict, readings.ok(), failed));
     manifest.exit_code = Some(exit.code());
     exit
 }

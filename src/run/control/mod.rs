@@ -72,15 +72,11 @@ pub(crate) struct Summary {
 }
 
 impl Summary {
-    /// The troubles as a list to print; empty without any.
-    pub(crate) fn list(&self) -> String {
+    /// The troubles as a list to print.
+    pub(crate) fn list(&self) -> Option<String> {
         let more = (self.omitted > 0).then(|| format!("and {} more", self.omitted));
         let lines: Vec<&str> = self.troubles.iter().map(String::as_str).chain(more.as_deref()).collect();
-        if lines.is_empty() {
-            String::new()
-        } else {
-            format!("trouble with faults:\n  {}", lines.join("\n  "))
-        }
+        (!lines.is_empty()).then(|| format!("trouble with faults:\n  {}", lines.join("\n  ")))
     }
 }
 

@@ -248,8 +248,8 @@ fn a_command_that_fails_is_shown_logged_and_listed_and_its_end_runs() {
         ]
     );
     assert_eq!(account.troubles.len(), 2);
-    assert!(account.list().contains("fault `pause` at "), "{}", account.list());
-    assert!(account.list().contains("exit status: 3: no such pod"), "{}", account.list());
+    assert!(account.list().unwrap().contains("fault `pause` at "), "{:?}", account.list());
+    assert!(account.list().unwrap().contains("exit status: 3: no such pod"), "{:?}", account.list());
     assert_eq!(fixture.shown().lines().count(), 2, "{}", fixture.shown());
 }
 
@@ -369,7 +369,7 @@ fn a_service_that_is_gone_ends_no_run() {
     api.join().unwrap();
     wait_until("the trouble", || fixture.shown().contains("cannot be stopped"));
     let account = operator.finish();
-    assert!(account.list().contains("the service ends it by itself"), "{}", account.list());
+    assert!(account.list().unwrap().contains("the service ends it by itself"), "{:?}", account.list());
     assert_eq!(fixture.switches().len(), 2);
 }
 

@@ -1,0 +1,91 @@
+//! `squall run`: a scenario's fleets against a target, from the file to the report.
+
+use std::io::{self, IsTerminal};
+use std::sync::Arc;
+
+use super::args::RunArgs;
+use super::exit::Exit;
+use super::export::Subject;
+use super::signal::Interrupts;
+use super::{CliError, report, settle, shard, unanswered};
+use crate::display::{Progress, ProgressMode, Style};
+use crate::run::{Finished, Observer, Run, Settings, Steering, profile};
+use crate::scenario::{Plan, Scenario, load_budgets};
+
+/// Runs the scenario and reports.
+pub(super) fn run(args: &RunArgs) -> Result<Exit, CliError> {
+    let scenario = load(args)?;
+    args.outputs.prepare(Subject::Run)?;
+    let (part, note) = shard::part(args)?;
+    let settings = Settings {
+        out: args.out.clone(),
+        label: args.label.clone(),
+        workers: args.workers.map(usize::from),
+        source_ips: args.source_ips.clone(),
+        part,
+        profile: profile::place(),
+        notes: note.into_iter().collect(),
+    };
+    let run = Run::prepare(Plan::new(scenario), &args.targets, settings)?;
+    let progress = Arc::new(progress(args, &run));
+    let interrupts = Arc::new(InterruptHandler(Arc::clone(&progress)));
+    let finished = run.start(vec![progress, interrupts])?.wait()?;
+    conclude(finished, args)
+}
+
+fn load(args: &RunArgs) -> Result<Scenario, CliError> {
+    let overrides = args.overrides.read()?;
+    let mut scenario = Scenario::load(&args.scenario, &overrides).map_err(CliError::usage)?;
+    if let Some(file) = &args.budget {
+        let budgets = load_budgets(file, &scenario, overrides.environment).map_err(CliError::usage)?;
+        scenario.budgets.extend(budgets);
+    }
+    Ok(scenario)
+}
+
+fn progress(args: &RunArgs, run: &Run) -> Progress {
+    let terminal = io::stderr().is_terminal();
+    let mode = match (args.quiet, terminal) {
+        (true, _) => ProgressMode::Quiet,
+        (false, true) => ProgressMode::Live,
+        (false, false) => ProgressMode::Lines,
+    };
+    Progress::start(Arc::clone(run.layout()), mode, Style::of(terminal))
+}
+
+/// Ends the run when the user interrupts it: in an orderly way first, then at once.
+struct InterruptHandler(Arc<Progress>);
+
+impl Observer for InterruptHandler {
+    fn begin(&self, steering: &Steering) -> io::Result<()> {
+        let (steering, screen) = (steering.clone(), Arc::clone(&self.0));
+        let interrupts = Interrupts::listen(move |count| {
+            if count == 1 {
+                steering.finish();
+                screen.note("interrupted: settling what is open; Ctrl-C again ends at once");
+            } else {
+                steering.abort();
+            }
+        });
+        interrupts.map(drop)
+    }
+}
+
+/// Prints the report, writes what is asked for, and says how the process exits.
+fn conclude(mut finished: Finished, args: &RunArgs) -> Result<Exit, CliError> {
+    let exit = Exit::from(finished.conclusion);
+    let told = finished.report().map_err(CliError::from).and_then(|report| {
+        report::tell(&report, &args.outputs, args.json)?;
+        Ok(finished.refused.clone().unwrap_or_else(|| unanswered(&report)))
+    });
+    let why = told.as_ref().ok().cloned().unwrap_or_default();
+    let exit = match settle(exit, told.map(drop)) {
+        Ok(Exit::Failed) => return Err(CliError::failed(why)),
+        Err(error) => {
+            finished.record_exit(error.exit.code());
+            return Err(error);
+        }
+        Ok(exit) => exit,
+    };
+    settle(exit, finished.keys_recorded.map_err(CliError::from))
+}

@@ -1,0 +1,278 @@
+//! Drives a plan from its directory to its last interval: waits for its instant, starts workers, collector and the control of
+//! faults, and puts them to rest.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+use std::thread;
+use std::time::Duration;
+
+use super::control::{self, ControlThread};
+use super::early::{Early, collect};
+use super::journal::Journal;
+use super::manifest::manifest;
+use super::observer::{Observers, Steering};
+use super::target::Targets;
+use super::{Conclusion, Run, RunError};
+use crate::budget::Budget;
+use crate::clock::{Monotonic, Tick, WallTime};
+use crate::engine::{self, EngineError, Setup};
+use crate::protocol::control::FaultClient;
+use crate::record::{FleetId, Layout, Scarce, Shard, SwitchLog};
+use crate::results::{self, Manifest, Privacy, RunDirectory, RunFiles, RunState, ShardHeader, Totals};
+use crate::scenario::Plan;
+
+/// The last part of waiting for the wall clock is spent when the run's directory is there.
+const LEAD: Duration = Duration::from_millis(200);
+
+/// A run with its directory, whose clock has started.
+pub(super) struct Drive {
+    directory: RunDirectory,
+    manifest: Manifest,
+    files: RunFiles,
+    journal: Journal,
+    setup: Setup,
+    /// Where service faults are sent.
+    service: Option<FaultClient>,
+    privacy: Privacy,
+    workers: usize,
+    layout: Arc<Layout>,
+    observers: Observers,
+    steering: Steering,
+}
+
+/// A run that has been driven: everything its judgement is made of.
+#[derive(Debug)]
+pub(super) struct Driven {
+    pub(super) plan: Arc<Plan>,
+    pub(super) shard: Shard,
+    pub(super) directory: RunDirectory,
+    pub(super) manifest: Manifest,
+    pub(super) report: Result<engine::Report, EngineError>,
+    pub(super) totals: io::Result<Totals>,
+    /// What this machine ran out of, and how often.
+    pub(super) scarce: Vec<(Scarce, u64)>,
+    pub(super) journal: Journal,
+    /// When the user first interrupted the run.
+    pub(super) interrupted: Option<Tick>,
+    pub(super) early: Early,
+}
+
+impl Drive {
+    /// Makes the run's directory, with a manifest that says `running`, and waits for the instant at which it is to begin.
+    pub(super) fn begin(run: Run, observers: Observers, bundled: bool) -> Result<Self, RunError> {
+        let part = run.settings.part;
+        announce(&run, &observers)?;
+        let started = WallTime::now();
+        let label = Some(run.settings.label.clone()).filter(|label| !label.is_empty());
+        let number = part.asked.map(|shard| format!("{}of{}", shard.number(), shard.of()));
+        let name = label.into_iter().chain(number).collect::<Vec<_>>().join("-");
+        let (out, scenario) = (&run.settings.out, &run.plan.scenario().name);
+        let directory = RunDirectory::create(out, scenario, &name, started)
+            .map_err(|error| RunError::unwritable(out, &error))?;
+        let unwritable = |error| RunError::unwritable(directory.path(), &error);
+        let mut files = directory.start_files(&run.layout, started).map_err(unwritable)?;
+        let events = directory.start_events().map_err(unwritable)?;
+        let mut manifest = manifest(&run, &directory, started);
+        directory.write_manifest(&manifest).map_err(unwritable)?;
+        let journal = Journal::new(Arc::clone(&run.layout), run.plan.events(), events);
+        describe(&run, &manifest, &observers, bundled);
+        if let Some(wait) = until_aligned(&run.plan).filter(|wait| *wait <= 2 * LEAD) {
+            thread::sleep(wait);
+        }
+        // What takes the disk its time is done before the plan's time runs.
+        if part.asked.is_some() {
+            files.start_shard(&directory).map_err(unwritable)?;
+        }
+        part.arrive();
+        part.punctual().inspect_err(|_| fail(&mut manifest, &directory))?;
+        let (steering, epoch_ns) = (Steering::new(Monotonic::start()), WallTime::now().epoch_ns());
+        if let (Some(at), Some(facts)) = (part.start_at, &mut manifest.start_at) {
+            facts.late_ms = Some((epoch_ns as f64 - at.epoch_ns() as f64) / 1e6);
+        }
+        if let Some(shard) = part.asked {
+            let header =
+                ShardHeader::new(directory.run_id(), shard, run.plan.digest(), epoch_ns, &run.layout);
+            files.begin_shard(&header).map_err(unwritable)?;
+        }
+        observers.begin(&steering).map_err(RunError::failed)?;
+        let service = run.targets.broken_at.as_ref().map(FaultClient::at).transpose();
+        let setup = Setup {
+            plan: Arc::clone(&run.plan),
+            shard: part.shard(),
+            endpoints: Arc::new(run.targets.endpoints.clone()),
+            clock: steering.clock,
+            epoch_ns,
+            control: steering.control.clone(),
+            switches: SwitchLog::default(),
+        };
+        Ok(Self {
+            privacy: privacy(&run.plan, &run.targets),
+            service: service.map_err(RunError::failed)?,
+            workers: run.workers,
+            layout: run.layout,
+            directory,
+            manifest,
+            files,
+            journal,
+            setup,
+            observers,
+            steering,
+        })
+    }
+
+    pub(super) const fn steering(&self) -> &Steering {
+        &self.steering
+    }
+
+    pub(super) fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Drives the plan to its end, writing what happens as it happens.
+    pub(super) fn run(mut self) -> Result<Driven, RunError> {
+        let (plan, shard) = (Arc::clone(&self.setup.plan), self.setup.shard);
+        let (recorders, collector) = results::recorders(&self.layout, self.workers);
+        let recorders =
+            recorders.into_iter().map(|recorder| recorder.with_privacy(self.privacy.clone())).collect();
+        let (switching, done) = sync_channel(0);
+        let collector = collector
+            .with_switches(self.setup.switches.clone())
+            .with_operator(done)
+            .with_refusals(refusable(&plan, shard))
+            .with_budgets(own_budgets(&plan, shard));
+        // Should anything below fail, dropping it undoes what is on.
+        let faults = self.control_faults()?;
+        let mut early = Early::default();
+        let (report, totals) = thread::scope(|scope| {
+            let switching = switching;
+            let files = (&mut self.files, &mut self.journal);
+            let screen = (&self.observers, &self.setup.control);
+            let early = &mut early;
+            let collecting = scope.spawn(move || collect(collector, files, early, screen));
+            let report = engine::run(&self.setup, recorders);
+            let summary = faults.finish();
+            if let Some(list) = summary.list() {
+                self.observers.note(&list);
+            }
+            self.manifest.faults_by_hand = summary.by_hand;
+            drop(switching);
+            let totals =
+                collecting.join().unwrap_or_else(|_| Err(io::Error::other("the collector panicked")));
+            (report, totals)
+        });
+        self.observers.end();
+        Ok(Driven {
+            plan,
+            shard,
+            directory: self.directory,
+            manifest: self.manifest,
+            report,
+            totals,
+            scarce: self.setup.endpoints.iter().flat_map(|endpoint| endpoint.scarcity().counts()).collect(),
+            journal: self.journal,
+            interrupted: self.steering.interrupted(),
+            early,
+        })
+    }
+
+    /// Starts the control of the faults that workers do not switch by themselves, and of switching by hand.
+    fn control_faults(&mut self) -> Result<ControlThread, RunError> {
+        let (plan, screen) = (&self.setup.plan, self.observers.clone());
+        let config = control::Config {
+            leads: self.setup.shard.leads(),
+            faults: plan.faults().to_vec(),
+            seed: plan.scenario().seed,
+            clock: self.setup.clock,
+            end: plan.end(),
+            control: self.setup.control.clone(),
+            switches: self.setup.switches.clone(),
+            run_id: self.directory.run_id().to_owned(),
+            scenario: plan.scenario().name.clone(),
+            directory: self.directory.path().to_owned(),
+            service: self.service.take(),
+            places: control::places(),
+            screen: Box::new(move |text| screen.note(text)),
+        };
+        ControlThread::start(config).map_err(RunError::failed)
+    }
+}
+
+/// Marks a run that never began as failed, as far as its manifest can still be written.
+pub(super) fn fail(manifest: &mut Manifest, directory: &RunDirectory) {
+    manifest.state = RunState::Failed;
+    manifest.exit_code = Some(Conclusion::Failed.exit_code());
+    manifest.ended = Some(WallTime::now().to_string());
+    let _ = directory.write_manifest(manifest);
+}
+
+/// Waits until shortly before the run is to begin, where the wall clock has a say in that.
+fn announce(run: &Run, observers: &Observers) -> Result<(), RunError> {
+    let part = run.settings.part;
+    let note = |wait: Duration, why: &str| {
+        observers.note(&format!("waiting {:.1} s: {why}", wait.as_secs_f64()));
+    };
+    if let Some(wait) = until_aligned(&run.plan) {
+        note(wait, "the scenario aligns its start with the wall clock");
+        thread::sleep(wait.saturating_sub(LEAD));
+    }
+    if let Some(wait) = part.remaining() {
+        note(wait, "it begins at the instant that --start-at names");
+    }
+    part.approach()
+}
+
+/// How long to wait, so that the plan starts sending at a whole multiple of what the scenario says on the wall clock.
+fn until_aligned(plan: &Plan) -> Option<Duration> {
+    let align_ns = plan.scenario().run.align?.as_ns();
+    let begin_ns = WallTime::now().epoch_ns().saturating_add(plan.sending_starts().0);
+    Some(Duration::from_nanos((align_ns - begin_ns % align_ns) % align_ns))
+}
+
+/// Tells the observers what is about to be done.
+fn describe(run: &Run, manifest: &Manifest, observers: &Observers, bundled: bool) {
+    let Run { plan, targets, settings: super::Settings { part, .. }, .. } = run;
+    let place = if bundled { "the bundled reference system" } else { "your targets" };
+    let shard = part.shard();
+    observers.note(&format!(
+        "{}: {}{} devices, {:.0} readings/s on average, {:.0} s, at {place}",
+        plan.scenario().name,
+        part.asked.map(|shard| format!("shard {shard}, ")).unwrap_or_default(),
+        shard.count(0, plan.devices()),
+        // A closed plan expects none, which must not print as -0.
+        plan.expected_rate() / f64::from(shard.of()) + 0.0,
+        plan.end().as_secs_f64()
+    ));
+    if let Some(facts) = &manifest.shard {
+        if !facts.faults_elsewhere.is_empty() {
+            observers.note(&format!("note: shard 1 sees to {}", facts.faults_elsewhere.join(", ")));
+        }
+        if !facts.budgets.is_empty() {
+            observers.note(
+                "note: budgets are of all shards together: squall merge judges them, and none ends this shard early",
+            );
+        }
+    }
+    targets.notes.iter().for_each(|note| observers.note(note));
+}
+
+/// The budgets that this process judges: of one among several shards none, for its share is not what they are about.
+pub(super) fn own_budgets(plan: &Plan, shard: Shard) -> &[Budget] {
+    if shard.of() > 1 { &[] } else { &plan.scenario().budgets }
+}
+
+/// What must not be kept of the peers' replies.
+fn privacy(plan: &Plan, targets: &Targets) -> Privacy {
+    let scenario = plan.scenario();
+    let secrets = scenario.secrets.reveal().iter().cloned();
+    let passwords = targets.endpoints.iter().filter_map(|endpoint| endpoint.password().map(str::to_owned));
+    Privacy::new(secrets.chain(passwords), scenario.fleets.iter().map(|fleet| fleet.failure_body))
+}
+
+/// How many devices each fleet has here, where their refusal is to end the run.
+fn refusable(plan: &Plan, shard: Shard) -> Vec<Option<u32>> {
+    let fleets = plan.scenario().fleets.iter();
+    let devices = |fleet: usize| plan.devices_of(FleetId(fleet as u16), shard);
+    fleets.enumerate().map(|(n, fleet)| (!fleet.refusal_expected).then(|| devices(n))).collect()
+}

@@ -1,0 +1,63 @@
+//! Collecting a run's intervals, and ending the run early on what they show: a failed budget, a fleet refused for good.
+
+use std::io;
+
+use super::journal::Journal;
+use super::observer::Observers;
+use crate::engine::{Control, Order};
+use crate::results::{BudgetResult, Collector, Refused, RunFiles, Totals};
+
+/// What was to end the run early.
+#[derive(Debug, Default)]
+pub(super) struct Early {
+    /// The budget that failed.
+    pub(super) budget: Option<BudgetResult>,
+    /// The fleet that was refused for good.
+    pub(super) refused: Option<Refused>,
+}
+
+impl Early {
+    pub(super) const fn is_some(&self) -> bool {
+        self.budget.is_some() || self.refused.is_some()
+    }
+}
+
+/// Collects until the workers are done. A file that cannot be written ends the run: going on unheard would waste it.
+pub(super) fn collect(
+    collector: Collector,
+    (files, journal): (&mut RunFiles, &mut Journal),
+    early: &mut Early,
+    (observers, control): (&Observers, &Control),
+) -> io::Result<Totals> {
+    let mut trouble = None;
+    let totals = collector.run(files, |interval| {
+        observers.interval(interval);
+        journal.switched(&interval.switches);
+        let mut noted = journal.advance(interval.end);
+        if let Some(failed) = &interval.budget_failed {
+            control.give(Order::Conclude);
+            let (name, detail) = (failed.name.as_deref().unwrap_or_default(), failed.sentence());
+            observers.note(&format!("a budget failed: {detail}; settling what is open"));
+            noted = noted.and_then(|()| journal.event(interval.end, "budget_failed", name, &detail));
+            early.budget = Some(failed.clone());
+        }
+        if let Some(refused) = &interval.refused {
+            control.give(Order::Conclude);
+            let detail = refused.sentence();
+            observers.note(&format!("{detail}; ending the run"));
+            noted = noted.and_then(|()| journal.event(interval.end, "refused", &refused.fleet, &detail));
+            early.refused = Some(refused.clone());
+        }
+        if let Err(error) = noted {
+            control.give(Order::Abort);
+            trouble.get_or_insert(error);
+        }
+    });
+    if totals.is_err() {
+        control.give(Order::Abort);
+    }
+    match trouble {
+        Some(error) => Err(error),
+        None => totals,
+    }
+}
