@@ -59,7 +59,7 @@ fn an_edge_that_must_not_be_is_a_fault() {
         (
             &["results"],
             "use crate::{clock::Tick, scenario::Plan};",
-            "results (storey 2) imports scenario (storey 2)",
+            "results (storey 2) imports scenario (storey 4)",
         ),
         (
             &["engine"],
