@@ -87,8 +87,11 @@ fn the_same_devices_are_hit_at_the_same_instants_with_one_worker_and_with_two() 
             // Otherwise who is cut off twice at once comes back once.
             assert_eq!(found, hit, "{workers} workers");
         }
-        let mut switches: Vec<_> =
-            book.switches.iter().map(|s| (s.fault.0, s.turn, !s.on, s.planned.unwrap(), s.devices)).collect();
+        let mut switches: Vec<_> = book
+            .switches
+            .iter()
+            .map(|s| (s.fault.0, s.occurrence, !s.on, s.planned.unwrap(), s.devices))
+            .collect();
         switches.sort_unstable();
         let merged = switches
             .chunk_by(|one, other| one.0 == other.0 && one.1 == other.1 && one.2 == other.2)

@@ -123,9 +123,9 @@ figures! {
 }
 
 figures! {
-    /// What became of the service in the spells of a fault; every spell is judged by itself.
+    /// What became of the service in the activations of a fault; every activation is judged by itself.
     Recovery {
-        Recovered = "recovered", Truth, "with `fault`: that the service recovered from every spell";
+        Recovered = "recovered", Truth, "with `fault`: that the service recovered from every activation";
         RecoveredAfter = "recovered_after", Time, "with `fault`: from its end until the service had recovered";
         FirstOkAfter = "first_ok_after", Time, "with `fault`: from its end until a reading ended ok";
         BacklogDrainedAfter = "backlog_drained_after", Time, "with `fault`: from its end until the backlog was gone";

@@ -43,7 +43,7 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// Whether it fails when too many readings do: the shares of failures that it bounds are of readings, and in no fault's spells
+    /// Whether it fails when too many readings do: the shares of failures that it bounds are of readings, and in no fault's activations
     /// alone.
     pub fn looks_at_failures(&self) -> bool {
         let of_readings = !self.scope.connections && self.scope.fault.is_none();

@@ -355,7 +355,7 @@ pub(super) enum FaultCommand {
         #[command(flatten)]
         run: WhichRun,
     },
-    /// Switch a fault off, also one that is on by plan; the plan's later spells still come
+    /// Switch a fault off, also one that is on by plan; the plan's later activations still come
     Stop {
         /// The fault's name in the scenario
         name: String,

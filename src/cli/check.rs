@@ -315,7 +315,7 @@ fn faults(plan: &Plan) -> Vec<FaultOutline> {
         layer: fault.layer.to_string(),
         kind: fault.kind.to_string(),
         devices: fault.devices,
-        spells: fault.spells.iter().map(seconds).collect(),
+        activations: fault.activations.iter().map(seconds).collect(),
     });
     faults.collect()
 }

@@ -240,7 +240,7 @@ mod tests {
             layer: "service".into(),
             kind: "stall".into(),
             on,
-            turn: on.then_some(0),
+            occurrence: on.then_some(0),
             since_s: on.then_some(3.25),
             until_s: None,
             by_hand: on,

@@ -1,5 +1,6 @@
 //! What people see: progress while a run lasts, and the table at its end. Figures come in, text goes out.
 
+mod activation;
 mod budget;
 mod chart;
 mod comparison;
@@ -11,10 +12,10 @@ mod grid;
 mod outline;
 mod progress;
 mod recovery;
-mod spell;
 mod style;
 mod verdict;
 
+pub(crate) use activation::FaultOutline;
 pub(crate) use comparison::{comparison, estimate, finding, length, self_test};
 pub(crate) use figure::time;
 pub(crate) use outline::{
@@ -22,6 +23,5 @@ pub(crate) use outline::{
     outline,
 };
 pub(crate) use progress::{Progress, ProgressMode};
-pub(crate) use spell::FaultOutline;
 pub(crate) use style::Style;
 pub(crate) use verdict::verdict;

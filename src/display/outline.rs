@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 
+use super::activation::{self, FaultOutline};
 use super::chart::{Flag, chart};
 use super::figure::{self, time};
 use super::grid::{Grid, wrap};
-use super::spell::{self, FaultOutline};
 use super::style::{Style, Tone};
 
 /// What `squall check` finds out about a scenario. Rates are readings per second, all fleets together.
@@ -291,10 +291,10 @@ fn timeline(outline: &Outline, style: Style) -> Vec<String> {
     let gap = columns.saturating_sub(begin.len() + end.len());
     lines.push(style.paint(&format!("{}{begin}{}{end}", " ".repeat(10), " ".repeat(gap)), Tone::Faint));
     if !outline.faults.is_empty() {
-        let rows = spell::rows(&outline.faults, (columns, first.t_s, step), style);
+        let rows = activation::rows(&outline.faults, (columns, first.t_s, step), style);
         // Under the axis of the chart, whose columns they share.
         lines.extend(rows);
-        lines.extend(spell::legend(&outline.faults, style));
+        lines.extend(activation::legend(&outline.faults, style));
     }
     for (event, letter) in outline.events.iter().zip('A'..='Z') {
         let devices = count(style, u64::from(event.devices));

@@ -328,7 +328,7 @@ mod tests {
             layer: "network".into(),
             kind: "latency".into(),
             devices: 10,
-            spells: Vec::new(),
+            activations: Vec::new(),
         };
         layout.faults = vec![fault("slow-link"), fault("away"), fault("stall")];
         let mut report = report(12, 1, busy());

@@ -1,4 +1,4 @@
-//! What the end of a run says about faults: what each spell did to the service, and when that had recovered.
+//! What the end of a run says about faults: what each activation did to the service, and when that had recovered.
 
 use super::figure::{bounded_time, count, dash, time};
 use super::grid::Grid;
@@ -7,10 +7,10 @@ use crate::results::{Outage, Percentile, Recovery, RecoveryRule, Report};
 
 /// Columns that give way on a narrow screen, the first one first: kind, devices, length, backlog.
 const EXPENDABLE: [usize; 4] = [1, 4, 3, 8];
-/// Spells shown; of more, those the service had most trouble with.
-const MOST_SPELLS: usize = 20;
+/// Activations shown; of more, those the service had most trouble with.
+const MOST_ACTIVATIONS: usize = 20;
 
-/// The table of the spells of faults and what is left out of it; nothing without faults.
+/// The table of the activations of faults and what is left out of it; nothing without faults.
 pub(super) fn recovery(report: &Report, width: usize, style: Style) -> Vec<String> {
     let run = &report.run;
     let left_out = [run.fault_spells_omitted, run.switches_omitted];
@@ -25,7 +25,7 @@ pub(super) fn recovery(report: &Report, width: usize, style: Style) -> Vec<Strin
     lines
 }
 
-/// The table of `outages`, where the spells and the switches of `omitted` are missing.
+/// The table of `outages`, where the activations and the switches of `omitted` are missing.
 fn table(outages: &[Outage], omitted: [u64; 2], rule: RecoveryRule, style: Style) -> Option<Grid> {
     let notes = left_out(outages, omitted, style);
     if outages.is_empty() && notes.is_empty() {
@@ -56,17 +56,17 @@ fn table(outages: &[Outage], omitted: [u64; 2], rule: RecoveryRule, style: Style
     Some(grid)
 }
 
-/// The spells to show, in the order in which they began.
+/// The activations to show, in the order in which they began.
 fn shown(outages: &[Outage]) -> Vec<&Outage> {
     let mut places: Vec<usize> = (0..outages.len()).collect();
-    if outages.len() > MOST_SPELLS {
+    if outages.len() > MOST_ACTIVATIONS {
         let trouble = |place: &usize| {
             outages.get(*place).map_or((0, 0), |outage| {
                 (gravity(outage.state), (outage.recovered_after_s.unwrap_or(0.0) * 1e6) as u64)
             })
         };
         places.sort_by_key(|place| std::cmp::Reverse(trouble(place)));
-        places.truncate(MOST_SPELLS);
+        places.truncate(MOST_ACTIVATIONS);
         places.sort_unstable();
     }
     places.into_iter().filter_map(|place| outages.get(place)).collect()
@@ -81,11 +81,11 @@ const fn gravity(state: Recovery) -> u8 {
     }
 }
 
-fn left_out(outages: &[Outage], [spells, switches]: [u64; 2], style: Style) -> Vec<String> {
-    let hidden = outages.len().saturating_sub(MOST_SPELLS) as u64;
+fn left_out(outages: &[Outage], [activations, switches]: [u64; 2], style: Style) -> Vec<String> {
+    let hidden = outages.len().saturating_sub(MOST_ACTIVATIONS) as u64;
     let notes = [
-        (hidden, "further spells stand in faults.csv"),
-        (spells, "further spells, more than faults.csv takes"),
+        (hidden, "further activations stand in faults.csv"),
+        (activations, "further activations, more than faults.csv takes"),
         (switches, "switches of faults came too fast to be noted"),
     ];
     let told = |(number, text)| (number > 0).then(|| format!("{} {text}", count(number, style)));
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn of_many_spells_the_worst_are_shown_in_the_order_of_time() {
+    fn of_many_activations_the_worst_are_shown_in_the_order_of_time() {
         let mut outages: Vec<_> =
             (0..30).map(|n| outage(f64::from(n), Recovery::Recovered, Some(f64::from(n)))).collect();
         outages[0].state = Recovery::NotRecovered;
@@ -248,12 +248,12 @@ faults           at  worst p99  failed  recovered after  backlog
         let many: Vec<_> = (0..30).map(|n| outage(f64::from(n), Recovery::Recovered, Some(1.0))).collect();
         let lines =
             table(&many, [7, 9], RecoveryRule::default(), Style::PLAIN).unwrap().draw(100, Style::PLAIN);
-        let notes: Vec<_> = lines.iter().skip(1 + MOST_SPELLS).take(3).map(String::as_str).collect();
+        let notes: Vec<_> = lines.iter().skip(1 + MOST_ACTIVATIONS).take(3).map(String::as_str).collect();
         assert_eq!(
             notes,
             [
-                "  10 further spells stand in faults.csv",
-                "  7 further spells, more than faults.csv takes",
+                "  10 further activations stand in faults.csv",
+                "  7 further activations, more than faults.csv takes",
                 "  9 switches of faults came too fast to be noted",
             ]
         );

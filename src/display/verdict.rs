@@ -570,7 +570,7 @@ detection  not scored: 1,000 readings with an anomaly, more than anomalies.csv t
         let lines: Vec<_> = text.lines().skip_while(|line| !line.starts_with("faults")).take(8).collect();
         insta::assert_snapshot!(lines.join("\n"), @r"
 faults  kind  at  for  devices  worst p99  failed  recovered after  backlog
-  7 further spells, more than faults.csv takes
+  7 further activations, more than faults.csv takes
   recovered: for 3 s p99 within 2 x its level before, its worst, or 1 ms above, and no more failing
 
 time goes  medians: network 210 us, queue 80.0 us, cache 1.40 us, inference 101 us

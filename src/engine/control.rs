@@ -28,8 +28,8 @@ pub enum Order {
 pub struct FaultSwitch {
     /// Which.
     pub fault: FaultId,
-    /// The number of the spell, for the log.
-    pub turn: u32,
+    /// The number of the activation, for the log.
+    pub occurrence: u32,
     /// On, or off.
     pub on: bool,
 }

@@ -11,7 +11,7 @@ use super::sensor::Activation;
 use super::timer::{Alarm, Task};
 use super::worker::{Stage, Worker};
 use crate::clock::Tick;
-use crate::fault::{Effect, Ending, Mishap};
+use crate::fault::{DeviceFault, Effect, Ending};
 use crate::net::{ActiveFault, ConnectionFaults, EngineTimer};
 use crate::record::{ErrorKind, Sink};
 use crate::scenario::{DevicePlan, Plan};
@@ -22,15 +22,15 @@ impl<S: Sink> Worker<S> {
     pub(super) fn turn_faults(&self, now: Tick) {
         while let Some(edge) = self.faults.pop_due(now) {
             let Some(held) = self.faults.list.get(usize::from(edge.fault)) else { continue };
-            if !edge.on && held.ended.get() == Some(edge.turn) {
+            if !edge.on && held.ended.get() == Some(edge.occurrence) {
                 continue;
             }
             if edge.on {
-                held.begun.set(Some(edge.turn));
+                held.begun.set(Some(edge.occurrence));
             }
-            held.open.set(edge.on.then_some(edge.turn));
+            held.open.set(edge.on.then_some(edge.occurrence));
             let devices = self.switch(edge.fault, edge.on, edge.at, now);
-            self.faults.note(edge.fault, (edge.turn, edge.on), Some(edge.at), now, devices);
+            self.faults.note(edge.fault, (edge.occurrence, edge.on), Some(edge.at), now, devices);
         }
     }
 
@@ -43,17 +43,17 @@ impl<S: Sink> Worker<S> {
             return;
         }
         if switch.on {
-            held.live.set(Some(Activation { occurrence: switch.turn, since: now }));
-        } else if held.live.get().is_some_and(|live| live.occurrence == switch.turn) {
+            held.live.set(Some(Activation { occurrence: switch.occurrence, since: now }));
+        } else if held.live.get().is_some_and(|live| live.occurrence == switch.occurrence) {
             held.live.set(None);
-        } else if held.open.get() == Some(switch.turn) {
+        } else if held.open.get() == Some(switch.occurrence) {
             held.ended.set(held.open.take());
         } else {
             // It is over already.
             return;
         }
         let devices = self.switch(number, switch.on, now, now);
-        self.faults.note(number, (switch.turn, switch.on), None, now, devices);
+        self.faults.note(number, (switch.occurrence, switch.on), None, now, devices);
     }
 
     /// Ends everything that is on: nothing may keep what is open from being settled.
@@ -64,15 +64,21 @@ impl<S: Sink> Worker<S> {
             let planned = held.open.take();
             held.ended.set(planned.or(held.ended.get()));
             let live = held.live.take();
-            for (turn, end) in planned
-                .map(|turn| {
-                    (turn, held.fault.schedule.and_then(|when| when.spell(turn)).map(|(_, until)| until))
+            for (occurrence, end) in planned
+                .map(|occurrence| {
+                    (
+                        occurrence,
+                        held.fault
+                            .schedule
+                            .and_then(|when| when.activation(occurrence))
+                            .map(|(_, until)| until),
+                    )
                 })
                 .into_iter()
                 .chain(live.map(|live| (live.occurrence, None)))
             {
                 let devices = self.switch(number, false, now, now);
-                self.faults.note(number, (turn, false), end, now, devices);
+                self.faults.note(number, (occurrence, false), end, now, devices);
             }
         }
     }
@@ -98,13 +104,13 @@ impl<S: Sink> Worker<S> {
     pub(super) fn strike(&self, device: &Device, number: u16, on: bool, now: Tick) {
         let Some(held) = self.faults.list.get(usize::from(number)) else { return };
         match held.fault.effect {
-            Effect::Device(Mishap::Disconnect { ending }) if on => device.struck.set(Some(ending)),
+            Effect::Device(DeviceFault::Disconnect { ending }) if on => device.struck.set(Some(ending)),
             // One that comes late may find it ended by hand.
-            Effect::Device(Mishap::Offline { ending }) if on && self.faults.keeps_away(device, now) => {
+            Effect::Device(DeviceFault::Offline { ending }) if on && self.faults.keeps_away(device, now) => {
                 device.struck.set(Some(ending));
                 device.policy.ground();
             }
-            Effect::Device(Mishap::Offline { .. })
+            Effect::Device(DeviceFault::Offline { .. })
                 if device.policy.is_grounded() && !self.faults.keeps_away(device, now) =>
             {
                 self.come_back(device, now);
@@ -130,7 +136,7 @@ impl<S: Sink> Worker<S> {
         let active = active.map(|(held, hit, activation)| ActiveFault {
             fault: Arc::clone(&held.fault),
             number: hit.fault,
-            turn: activation.occurrence,
+            occurrence: activation.occurrence,
             since: activation.since,
             tally: Rc::clone(&held.tally),
         });

@@ -13,7 +13,7 @@ pub enum Effect {
     /// On whole messages, framing intact.
     Message(Tampering),
     /// In the simulated device.
-    Device(Mishap),
+    Device(DeviceFault),
     /// In the bundled reference system, over its control API.
     Service(ServiceFault),
     /// A command of the user's, for any other target.
@@ -35,7 +35,7 @@ impl Effect {
     /// Whether it happens at an instant, so that it has no length and leaves nothing to be undone.
     pub const fn is_instant(&self) -> bool {
         match self {
-            Self::Device(mishap) => matches!(mishap, Mishap::Disconnect { .. }),
+            Self::Device(device_fault) => matches!(device_fault, DeviceFault::Disconnect { .. }),
             Self::Service(trouble) => trouble.is_instant(),
             Self::Network(_) | Self::Message(_) | Self::Command(_) => false,
         }
@@ -43,7 +43,7 @@ impl Effect {
 
     /// Whether it cuts connections, which then have to be made again.
     pub const fn cuts(&self) -> bool {
-        matches!(self, Self::Device(Mishap::Disconnect { .. } | Mishap::Offline { .. }))
+        matches!(self, Self::Device(DeviceFault::Disconnect { .. } | DeviceFault::Offline { .. }))
     }
 
     /// Whether it can be counted how often it acts. A narrow link acts all the time; what cuts or misleads a device does so once.
@@ -53,7 +53,7 @@ impl Effect {
                 toxics.iter().any(|toxic| !matches!(toxic.kind, ToxicKind::Bandwidth { .. }))
             }
             Self::Message(_) | Self::Service(_) => true,
-            Self::Device(mishap) => matches!(mishap, Mishap::Payload { .. }),
+            Self::Device(device_fault) => matches!(device_fault, DeviceFault::Payload { .. }),
             Self::Command(_) => false,
         }
     }
@@ -79,7 +79,9 @@ impl Effect {
     pub const fn on_readings(&self) -> bool {
         matches!(
             self,
-            Self::Device(Mishap::Sensor { .. } | Mishap::Payload { .. } | Mishap::ClockSkew { .. })
+            Self::Device(
+                DeviceFault::Sensor { .. } | DeviceFault::Payload { .. } | DeviceFault::ClockSkew { .. }
+            )
         )
     }
 
@@ -249,7 +251,7 @@ pub struct Tampering {
     pub nth: u64,
     /// Probability of each, 0 to 1.
     pub chance: f64,
-    /// Messages per device and spell; `None`: no bound.
+    /// Messages per device and activation; `None`: no bound.
     pub most: Option<u64>,
 }
 
@@ -271,7 +273,7 @@ pub enum Action {
 
 /// What befalls a device.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Mishap {
+pub enum DeviceFault {
     /// Its connection is cut at the start; it connects again by its back-off.
     Disconnect {
         /// Orderly or not.

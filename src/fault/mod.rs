@@ -8,8 +8,8 @@ mod sensor;
 
 pub(crate) use delay::{Delay, DelayLaw, Loss};
 pub(crate) use effect::{
-    Action, Command, Damage, Direction, Effect, Ending, MessageKind, Mishap, Sensor, ServiceFault, Tampering,
-    Toxic, ToxicKind,
+    Action, Command, Damage, DeviceFault, Direction, Effect, Ending, MessageKind, Sensor, ServiceFault,
+    Tampering, Toxic, ToxicKind,
 };
 pub(crate) use preset::{PRESETS, preset};
 pub(crate) use schedule::{Draw, Fault, Schedule};

@@ -30,37 +30,37 @@ pub struct Fault {
 /// When a fault is on by plan, in ticks of the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Schedule {
-    /// The start of the first spell.
+    /// The start of the first activation.
     pub start: Tick,
-    /// Length of a spell; 0: it happens at an instant.
+    /// Length of an activation; 0: it happens at an instant.
     pub duration_ns: u64,
-    /// From the start of one spell to that of the next, not less than `duration_ns`.
+    /// From the start of one activation to that of the next, not less than `duration_ns`.
     pub every_ns: u64,
-    /// Number of spells, at least 1.
+    /// Number of activations, at least 1.
     pub times: u32,
 }
 
 impl Schedule {
-    /// The spell number `turn`, from 0: its start and the first instant after it. `None` beyond the last.
-    pub fn spell(&self, turn: u32) -> Option<(Tick, Tick)> {
-        (turn < self.times).then(|| {
-            let from = self.start.plus_ns(self.every_ns.saturating_mul(u64::from(turn)));
+    /// Start of the given occurrence, counted from 0, and the first instant after it. `None` beyond the last.
+    pub fn activation(&self, occurrence: u32) -> Option<(Tick, Tick)> {
+        (occurrence < self.times).then(|| {
+            let from = self.start.plus_ns(self.every_ns.saturating_mul(u64::from(occurrence)));
             (from, from.plus_ns(self.duration_ns))
         })
     }
 
-    /// All spells in the order of time.
-    pub fn spells(&self) -> impl Iterator<Item = (Tick, Tick)> + '_ {
-        (0..self.times).filter_map(|turn| self.spell(turn))
+    /// All activations in the order of time.
+    pub fn activations(&self) -> impl Iterator<Item = (Tick, Tick)> + '_ {
+        (0..self.times).filter_map(|occurrence| self.activation(occurrence))
     }
 
-    /// The spell that is on at `at`, for a device that is hit `late_ns` after its start.
+    /// The activation that is on at `at`, for a device that is hit `late_ns` after its start.
     pub fn on_at(&self, at: Tick, late_ns: u64) -> Option<u32> {
         let passed = at.0.checked_sub(self.start.0)?;
-        let turn = passed.checked_div(self.every_ns).unwrap_or(0);
-        let turn = u32::try_from(turn).ok()?.min(self.times.saturating_sub(1));
-        let (from, until) = self.spell(turn)?;
-        (from.plus_ns(late_ns) <= at && at < until).then_some(turn)
+        let occurrence = passed.checked_div(self.every_ns).unwrap_or(0);
+        let occurrence = u32::try_from(occurrence).ok()?.min(self.times.saturating_sub(1));
+        let (from, until) = self.activation(occurrence)?;
+        (from.plus_ns(late_ns) <= at && at < until).then_some(occurrence)
     }
 }
 
@@ -101,7 +101,7 @@ impl Draw {
         self.hit
     }
 
-    /// The turn at which device `index` of the group is hit, from 0; `None` if it is spared.
+    /// When device `index` of the group is hit, as its rank from 0; `None` if it is spared.
     ///
     /// A Feistel network over the smallest even number of bits that holds the group, walked until it stays within
     /// (Black & Rogaway 2002, "Ciphers with arbitrary finite domains").
@@ -133,7 +133,7 @@ impl Draw {
         left << half | right
     }
 
-    /// How long after the start of a spell the device with this rank is hit, if the last one is after `ramp_ns`.
+    /// How long after the start of an activation the device with this rank is hit, if the last one is after `ramp_ns`.
     pub(crate) fn lateness_ns(&self, rank: u32, ramp_ns: u64) -> u64 {
         let last = u128::from(self.hit.saturating_sub(1)).max(1);
         (u128::from(ramp_ns) * u128::from(rank) / last) as u64
@@ -178,10 +178,10 @@ mod tests {
     }
 
     #[test]
-    fn spells_begin_and_end_where_the_schedule_says() {
+    fn activations_begin_and_end_where_the_schedule_says() {
         let schedule = Schedule { start: Tick(100), duration_ns: 10, every_ns: 50, times: 2 };
-        let spells: Vec<_> = schedule.spells().collect();
-        assert_eq!(spells, [(Tick(100), Tick(110)), (Tick(150), Tick(160))]);
+        let activations: Vec<_> = schedule.activations().collect();
+        assert_eq!(activations, [(Tick(100), Tick(110)), (Tick(150), Tick(160))]);
         let table = [
             (99, 0, None),
             (100, 0, Some(0)),

@@ -89,7 +89,7 @@ impl ConnectGate {
                 self.met.push(spec.key);
             }
             if let (true, Some((delay, draws))) = (first, delay) {
-                let what = format!("connect/{}/{}", spec.key.toxic, spec.key.turn);
+                let what = format!("connect/{}/{}", spec.key.toxic, spec.key.occurrence);
                 let mut lag = Lag::new(delay.clone(), faults.stream(spec.name, &what, self.number));
                 slower_ns = (0..draws).map(|_| lag.draw()).fold(slower_ns, u64::saturating_add);
                 acted(1);

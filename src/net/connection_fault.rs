@@ -27,8 +27,8 @@ pub struct ActiveFault {
     pub fault: Arc<Fault>,
     /// Its place in the plan's list.
     pub number: u16,
-    /// Which of its spells.
-    pub turn: u32,
+    /// Which of its activations.
+    pub occurrence: u32,
     /// When it reached the device.
     pub since: Tick,
     /// How often it acted, over all devices that share this.

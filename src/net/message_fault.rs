@@ -27,20 +27,20 @@ pub(crate) enum Decision {
         /// How many, at least 1.
         depth: u32,
         /// It waits no longer than this is on.
-        spell: Activation,
+        activation: Activation,
     },
 }
 
-/// One spell of one fault, for one device.
+/// One activation of one fault, for one device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Activation {
     number: u16,
-    turn: u32,
+    occurrence: u32,
 }
 
 impl Activation {
     const fn of(one: &ActiveFault) -> Self {
-        Self { number: one.number, turn: one.turn }
+        Self { number: one.number, occurrence: one.occurrence }
     }
 }
 
@@ -86,11 +86,11 @@ impl MessageFaults {
         self.faults.message_state().borrow_mut().decide(kind, self.born, able)
     }
 
-    /// Whether the spell has not ended.
-    pub(crate) fn is_on(&self, spell: Activation) -> bool {
+    /// Whether the activation has not ended.
+    pub(crate) fn is_on(&self, activation: Activation) -> bool {
         let mut message_state = self.faults.message_state().borrow_mut();
         message_state.refresh(&self.faults);
-        message_state.rules.iter().any(|rule| rule.on && Activation::of(&rule.one) == spell)
+        message_state.rules.iter().any(|rule| rule.on && Activation::of(&rule.one) == activation)
     }
 
     /// The present instant.
@@ -110,7 +110,7 @@ const fn bit(kind: MessageKind) -> u8 {
     1 << kind as u8
 }
 
-/// What the message faults of one device have done, by spell.
+/// What the message faults of one device have done, by activation.
 #[derive(Debug, Default)]
 pub(super) struct MessageFaultState {
     version: u32,
@@ -119,7 +119,7 @@ pub(super) struct MessageFaultState {
 }
 
 impl MessageFaultState {
-    /// Takes over what acts at present. Counts of a spell stay until the next one of its fault, for a one may be away for a
+    /// Takes over what acts at present. Counts of an activation stay until the next one of its fault, for a one may be away for a
     /// moment.
     fn refresh(&mut self, faults: &ConnectionFaults) {
         if self.version == faults.version() {
@@ -133,15 +133,15 @@ impl MessageFaultState {
             if !matches!(one.fault.effect, Effect::Message(_)) {
                 continue;
             }
-            let spell = Activation::of(&one);
-            if let Some(rule) = self.rules.iter_mut().find(|rule| Activation::of(&rule.one) == spell) {
+            let activation = Activation::of(&one);
+            if let Some(rule) = self.rules.iter_mut().find(|rule| Activation::of(&rule.one) == activation) {
                 (rule.one, rule.on) = (one, true);
                 continue;
             }
-            self.rules.retain(|rule| rule.on || rule.one.number != spell.number);
+            self.rules.retain(|rule| rule.on || rule.one.number != activation.number);
             self.rules.push(RuleState::new(one, faults));
         }
-        self.rules.sort_by_key(|rule| (rule.one.number, rule.one.turn));
+        self.rules.sort_by_key(|rule| (rule.one.number, rule.one.occurrence));
     }
 
     /// The kinds of messages that something acts on, of a connection begun at `born`.
@@ -168,25 +168,27 @@ impl MessageFaultState {
             delaying.clear();
         }
         delaying.push(place);
-        let (mut delay_ns, mut spell) = (0_u64, None);
+        let (mut delay_ns, mut activation) = (0_u64, None);
         for place in delaying {
             if let Some(rule) = self.rules.get_mut(place) {
                 rule.count();
                 delay_ns = delay_ns.saturating_add(rule.delay_ns());
-                spell = Some(Activation::of(&rule.one));
+                activation = Some(Activation::of(&rule.one));
             }
         }
-        match (act, spell) {
+        match (act, activation) {
             (Action::Drop, _) => Decision::Drop,
             (Action::Duplicate, _) => Decision::Duplicate,
             (Action::Delay(_), _) => Decision::Delay(delay_ns),
-            (Action::Reorder { depth }, Some(spell)) => Decision::Hold { depth: depth.max(1), spell },
+            (Action::Reorder { depth }, Some(activation)) => {
+                Decision::Hold { depth: depth.max(1), activation }
+            }
             (Action::Reorder { .. }, None) => Decision::Pass,
         }
     }
 }
 
-/// One spell of one message fault.
+/// One activation of one message fault.
 #[derive(Debug)]
 struct RuleState {
     one: ActiveFault,
@@ -201,7 +203,7 @@ struct RuleState {
 
 impl RuleState {
     fn new(one: ActiveFault, faults: &ConnectionFaults) -> Self {
-        let stream = |what| faults.stream(&one.fault.name, what, one.turn);
+        let stream = |what| faults.stream(&one.fault.name, what, one.occurrence);
         let lag = match &one.fault.effect {
             Effect::Message(Tampering { act: Action::Delay(delay), .. }) => {
                 Some(Box::new(Lag::new(delay.clone(), stream("message delay"))))
@@ -231,9 +233,9 @@ impl RuleState {
         }
         let tampering = self.tampering().filter(|tampering| tampering.message == kind)?;
         let Tampering { act, skip, nth, chance, most, .. } = tampering.clone();
-        let turn = self.seen.checked_sub(skip);
+        let past = self.seen.checked_sub(skip);
         self.seen += 1;
-        let chosen = (turn? + 1).is_multiple_of(nth.max(1)) && most.is_none_or(|most| self.acted < most);
+        let chosen = (past? + 1).is_multiple_of(nth.max(1)) && most.is_none_or(|most| self.acted < most);
         (chosen && self.strikes(chance)).then_some(act)
     }
 
@@ -298,7 +300,7 @@ mod tests {
         Action::Delay(Delay { law: DelayLaw::Constant(Span::from_ns(ns)), correlation: 0.0 })
     }
 
-    fn one(number: u16, turn: u32, tampering: Tampering) -> ActiveFault {
+    fn one(number: u16, occurrence: u32, tampering: Tampering) -> ActiveFault {
         let fault = Fault {
             name: format!("fault-{number}"),
             kind: "drop",
@@ -309,7 +311,7 @@ mod tests {
             new_only: false,
             effect: Effect::Message(tampering),
         };
-        ActiveFault { fault: Arc::new(fault), number, turn, since: Tick::ZERO, tally: Rc::default() }
+        ActiveFault { fault: Arc::new(fault), number, occurrence, since: Tick::ZERO, tally: Rc::default() }
     }
 
     fn fates(tamper: &mut MessageFaults, count: usize) -> Vec<Decision> {
@@ -384,11 +386,11 @@ mod tests {
         let mut tamper = MessageFaults::new(Rc::clone(&faults));
         assert_eq!(fates(&mut tamper, 2), [Decision::Delay(12); 2]);
         faults.set(vec![one(4, 6, all(READING, Action::Reorder { depth: 0 }))]);
-        let spell = Activation { number: 4, turn: 6 };
-        assert_eq!(fates(&mut tamper, 1), [Decision::Hold { depth: 1, spell }]);
-        assert!(tamper.is_on(spell));
+        let activation = Activation { number: 4, occurrence: 6 };
+        assert_eq!(fates(&mut tamper, 1), [Decision::Hold { depth: 1, activation }]);
+        assert!(tamper.is_on(activation));
         faults.set(vec![one(4, 7, all(READING, Action::Drop))]);
-        assert!(!tamper.is_on(spell) && !tamper.is_on(Activation { number: 3, turn: 7 }));
+        assert!(!tamper.is_on(activation) && !tamper.is_on(Activation { number: 3, occurrence: 7 }));
         faults.set(Vec::new());
         assert_eq!(fates(&mut tamper, 1), [Decision::Pass]);
         assert!(!tamper.touches(READING));
@@ -406,7 +408,7 @@ mod tests {
         faults.set(vec![one(0, 0, rule())]);
         found += &letters(&fates(&mut MessageFaults::new(Rc::clone(&faults)), 4));
         assert_eq!(found, ".....xx.");
-        // The next spell counts anew, and the last one's counts are gone.
+        // The next activation counts anew, and the last one's counts are gone.
         faults.set(vec![one(0, 1, rule())]);
         assert_eq!(letters(&fates(&mut MessageFaults::new(Rc::clone(&faults)), 6)), "...xx.");
         assert_eq!(faults.message_state().borrow().rules.len(), 1);
@@ -414,9 +416,9 @@ mod tests {
 
     #[test]
     fn chances_are_drawn_by_device_and_come_out_the_same_again() {
-        let drawn = |device, turn| {
+        let drawn = |device, occurrence| {
             let (_, faults) = faults(device);
-            faults.set(vec![one(0, turn, Tampering { chance: 0.3, ..all(READING, Action::Drop) })]);
+            faults.set(vec![one(0, occurrence, Tampering { chance: 0.3, ..all(READING, Action::Drop) })]);
             letters(&fates(&mut MessageFaults::new(faults), 10_000))
         };
         let first = drawn(0, 0);

@@ -72,7 +72,7 @@ impl ToxicPipeline {
                 .map(|(_, s)| s)
                 .collect();
             pipe.reconcile(now, &specs, |spec| {
-                let what = format!("{}/{}/{}", way.name(), spec.key.toxic, spec.key.turn);
+                let what = format!("{}/{}/{}", way.name(), spec.key.toxic, spec.key.occurrence);
                 faults.stream(spec.name, &what, origin.number)
             });
         }
@@ -320,7 +320,7 @@ pub(super) fn specs(active: &[ActiveFault], origin: Origin) -> impl Iterator<Ite
         let early = origin.born < front.since;
         toxics.iter().enumerate().filter_map(move |(index, toxic)| {
             let spared = early && (front.fault.new_only || toxic.kind == ToxicKind::Hang);
-            let key = Key { fault: front.number, turn: front.turn, toxic: index };
+            let key = Key { fault: front.number, occurrence: front.occurrence, toxic: index };
             let spec = Spec { key, kind: &toxic.kind, tally: &front.tally, name: &front.fault.name };
             (!spared).then_some((toxic.direction, spec))
         })

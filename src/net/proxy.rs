@@ -203,10 +203,10 @@ impl Proxy {
             let Some(rank) = draw.rank(live.who % group) else { continue };
             let (on, changes) = outlook(schedule, draw.lateness_ns(rank, fault.ramp_ns), now);
             live.changes = live.changes.min(changes);
-            active.extend(on.map(|(turn, since)| ActiveFault {
+            active.extend(on.map(|(occurrence, since)| ActiveFault {
                 fault: Arc::clone(fault),
                 number,
-                turn,
+                occurrence,
                 since,
                 tally: Rc::clone(tally),
             }));
@@ -217,16 +217,19 @@ impl Proxy {
     }
 }
 
-/// The spell that is on at `now` for a device that is hit `late_ns` after its start, with its own start for the device; and
+/// The activation that is on at `now` for a device that is hit `late_ns` after its start, with its own start for the device; and
 /// the next instant at which that may be otherwise.
 fn outlook(schedule: Schedule, late_ns: u64, now: Tick) -> (Option<(u32, Tick)>, Tick) {
     let schedule = Schedule { duration_ns: schedule.duration_ns.max(INSTANT_NS), ..schedule };
     let present = now.since(schedule.start).checked_div(schedule.every_ns).unwrap_or(0);
     let present = u32::try_from(present).unwrap_or(u32::MAX);
-    let on =
-        schedule.on_at(now, late_ns).and_then(|turn| Some((turn, schedule.spell(turn)?.0.plus_ns(late_ns))));
-    let spells = [present, present.saturating_add(1)].into_iter().filter_map(|turn| schedule.spell(turn));
-    let edges = spells.flat_map(|(from, until)| [from.plus_ns(late_ns), until]);
+    let on = schedule
+        .on_at(now, late_ns)
+        .and_then(|occurrence| Some((occurrence, schedule.activation(occurrence)?.0.plus_ns(late_ns))));
+    let activations = [present, present.saturating_add(1)]
+        .into_iter()
+        .filter_map(|occurrence| schedule.activation(occurrence));
+    let edges = activations.flat_map(|(from, until)| [from.plus_ns(late_ns), until]);
     (on, edges.filter(|edge| *edge > now).min().unwrap_or(Tick::FAR))
 }
 
@@ -270,7 +273,7 @@ mod tests {
     use tokio::sync::oneshot;
 
     use super::*;
-    use crate::fault::{Direction, Ending, Mishap, Toxic, ToxicKind};
+    use crate::fault::{DeviceFault, Direction, Ending, Toxic, ToxicKind};
     use crate::net::tests::{block_on, fault, latency, toxic};
 
     const MS: u64 = 1_000_000;
@@ -415,7 +418,7 @@ mod tests {
 
     #[test]
     fn faults_of_other_layers_are_no_business_of_a_proxy() {
-        let offline = Effect::Device(Mishap::Disconnect { ending: Ending::Fin });
+        let offline = Effect::Device(DeviceFault::Disconnect { ending: Ending::Fin });
         let plan = ProxyPlan {
             upstream: ([127, 0, 0, 1], 9).into(),
             faults: vec![Arc::new(Fault { effect: offline, ..fault(vec![]) })],

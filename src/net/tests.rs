@@ -86,7 +86,7 @@ impl FaultHarness {
         let front = |(number, fault): (u16, &Fault)| ActiveFault {
             fault: Arc::new(fault.clone()),
             number,
-            turn: 0,
+            occurrence: 0,
             since: self.hands.now.get(),
             tally: Rc::clone(&self.tally),
         };

@@ -134,7 +134,7 @@ mod tests {
             let front = |(number, toxic): (u16, &Toxic)| ActiveFault {
                 fault: Arc::new(fault(vec![toxic.clone()])),
                 number,
-                turn: 0,
+                occurrence: 0,
                 since: wake_queue.now(),
                 tally: Rc::default(),
             };

@@ -32,14 +32,14 @@ impl EngineTimer for Dial {
 pub(super) struct FaultHarness {
     dial: Rc<Dial>,
     faults: Rc<ConnectionFaults>,
-    spells: Cell<u32>,
+    activations: Cell<u32>,
 }
 
 impl FaultHarness {
     pub(super) fn new() -> Self {
         let dial = Rc::new(Dial::default());
         let timer: Rc<dyn EngineTimer> = Rc::<Dial>::clone(&dial);
-        Self { dial, faults: Rc::new(ConnectionFaults::new(timer, 0, Seed(1), 0)), spells: Cell::new(0) }
+        Self { dial, faults: Rc::new(ConnectionFaults::new(timer, 0, Seed(1), 0)), activations: Cell::new(0) }
     }
 
     /// The device `d`, under this harness.
@@ -58,7 +58,7 @@ impl FaultHarness {
 
     /// From now on only this acts; gives how often it does.
     pub(super) fn bring(&self, tampering: Tampering) -> Rc<Cell<u64>> {
-        let turn = self.spells.replace(self.spells.get() + 1);
+        let occurrence = self.activations.replace(self.activations.get() + 1);
         let fault = Fault {
             name: "fault".to_owned(),
             kind: "drop",
@@ -71,7 +71,8 @@ impl FaultHarness {
         };
         let tally = Rc::<Cell<u64>>::default();
         let since = self.dial.now.get();
-        let front = ActiveFault { fault: Arc::new(fault), number: 0, turn, since, tally: Rc::clone(&tally) };
+        let front =
+            ActiveFault { fault: Arc::new(fault), number: 0, occurrence, since, tally: Rc::clone(&tally) };
         self.faults.set(vec![front]);
         tally
     }

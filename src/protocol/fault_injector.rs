@@ -180,8 +180,8 @@ impl<C: Codec> FaultInjector<C> {
             (Decision::Delay(wait_ns), Some(message_faults)) => {
                 held.readings.put_until(OwnedMessage::of(message, false), message_faults.wake_after(wait_ns));
             }
-            (Decision::Hold { depth, spell }, _) => {
-                held.readings.put_behind(OwnedMessage::of(message, false), depth, spell);
+            (Decision::Hold { depth, activation }, _) => {
+                held.readings.put_behind(OwnedMessage::of(message, false), depth, activation);
             }
             _ => {}
         }
@@ -320,7 +320,7 @@ impl<C: Codec> FaultInjector<C> {
                     .map_or(Tick::ZERO, |message_faults| message_faults.wake_after(wait_ns));
                 held.verdicts.put_until(event, at);
             }
-            Decision::Hold { depth, spell } => held.verdicts.put_behind(event, depth, spell),
+            Decision::Hold { depth, activation } => held.verdicts.put_behind(event, depth, activation),
         }
         if fate == Decision::Duplicate {
             held.verdicts.put_until(event, Tick::ZERO);

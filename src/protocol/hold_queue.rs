@@ -13,7 +13,7 @@ const MOST: usize = 64;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Until {
     At(Tick),
-    Overtaken { left: u32, spell: Activation },
+    Overtaken { left: u32, activation: Activation },
 }
 
 /// Messages of one kind and connection that are held up, in the order they came.
@@ -55,9 +55,9 @@ impl<T> HoldQueue<T> {
         self.held.push_back((item, Until::At(at)));
     }
 
-    /// Holds a message up until `depth` later ones have overtaken it, and no longer than `spell` is on.
-    pub(super) fn put_behind(&mut self, item: T, depth: u32, spell: Activation) {
-        self.held.push_back((item, Until::Overtaken { left: depth, spell }));
+    /// Holds a message up until `depth` later ones have overtaken it, and no longer than `activation` is on.
+    pub(super) fn put_behind(&mut self, item: T, depth: u32, activation: Activation) {
+        self.held.push_back((item, Until::Overtaken { left: depth, activation }));
     }
 
     /// A message that came after all of these was not held up.
@@ -65,10 +65,10 @@ impl<T> HoldQueue<T> {
         self.overtake_first(self.held.len());
     }
 
-    /// Lets go of what waits to be overtaken though its spell has ended.
+    /// Lets go of what waits to be overtaken though its activation has ended.
     pub(super) fn lift(&mut self, message_faults: &MessageFaults) {
         for (_, until) in &mut self.held {
-            if matches!(until, Until::Overtaken { spell, .. } if !message_faults.is_on(*spell)) {
+            if matches!(until, Until::Overtaken { activation, .. } if !message_faults.is_on(*activation)) {
                 *until = Until::At(Tick::ZERO);
             }
         }
@@ -141,12 +141,12 @@ mod tests {
     use crate::fault::{Action, MessageKind};
     use crate::net::Decision;
 
-    /// A spell that is on under `harness`.
-    fn spell(harness: &FaultHarness) -> (MessageFaults, Activation) {
+    /// An activation that is on under `harness`.
+    fn activation(harness: &FaultHarness) -> (MessageFaults, Activation) {
         harness.bring(every(1, MessageKind::Reading, Action::Reorder { depth: 1 }));
         let mut message_faults = harness.identity().faults.map(MessageFaults::new).unwrap();
         match message_faults.fate(MessageKind::Reading, |_| true) {
-            Decision::Hold { spell, .. } => (message_faults, spell),
+            Decision::Hold { activation, .. } => (message_faults, activation),
             other => panic!("{other:?}"),
         }
     }
@@ -154,12 +154,12 @@ mod tests {
     #[test]
     fn what_is_due_longest_leaves_first_and_overtakes_what_came_before_it() {
         let harness = FaultHarness::new();
-        let (message_faults, spell) = spell(&harness);
+        let (message_faults, activation) = activation(&harness);
         let mut hold_queue = HoldQueue::default();
         hold_queue.put_until('a', Tick(30));
-        hold_queue.put_behind('b', 2, spell);
+        hold_queue.put_behind('b', 2, activation);
         hold_queue.put_until('c', Tick(10));
-        hold_queue.put_behind('d', 1, spell);
+        hold_queue.put_behind('d', 1, activation);
         hold_queue.put_until('e', Tick(20));
         hold_queue.put_until('f', Tick(20));
         assert_eq!(hold_queue.first_due(), Some(Tick(10)));
@@ -172,7 +172,7 @@ mod tests {
         assert_eq!(left, ['c', 'e', 'b', 'd', 'f', 'a']);
         assert!(hold_queue.is_empty() && !hold_queue.has_due(Tick::FAR));
 
-        hold_queue.put_behind('g', 9, spell);
+        hold_queue.put_behind('g', 9, activation);
         hold_queue.lift(&message_faults);
         assert!(!hold_queue.is_pressing());
         harness.clear();
@@ -183,9 +183,9 @@ mod tests {
     #[test]
     fn what_only_waits_to_be_overtaken_blocks_nothing() {
         let harness = FaultHarness::new();
-        let (_, spell) = spell(&harness);
+        let (_, activation) = activation(&harness);
         let mut hold_queue = HoldQueue::default();
-        (0..MOST).for_each(|item| hold_queue.put_behind(item, 1, spell));
+        (0..MOST).for_each(|item| hold_queue.put_behind(item, 1, activation));
         assert!(hold_queue.is_full() && !hold_queue.blocks());
         hold_queue.overtake();
         assert!(hold_queue.blocks());

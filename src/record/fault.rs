@@ -29,8 +29,9 @@ pub struct FaultInfo {
     pub devices: u32,
     /// The fleets whose devices it hits; empty: it does not act on single devices.
     pub fleets: Vec<FleetId>,
-    /// Its planned spells in the order of time: start, and the first instant after it. Empty: only by hand.
-    pub spells: Vec<(Tick, Tick)>,
+    /// Its planned activations in the order of time: start, and the first instant after it. Empty: only by hand.
+    #[serde(rename = "spells")]
+    pub activations: Vec<(Tick, Tick)>,
 }
 
 /// A fault was switched on or off.
@@ -38,8 +39,9 @@ pub struct FaultInfo {
 pub struct Switch {
     /// Which.
     pub fault: FaultId,
-    /// Which of its spells, from 0. Spells by hand count on after the planned ones.
-    pub turn: u32,
+    /// Which of its activations, from 0. Activations by hand count on after the planned ones.
+    #[serde(rename = "turn")]
+    pub occurrence: u32,
     /// On, or off.
     pub on: bool,
     /// When the plan wanted it; `None` if it was done by hand.
@@ -48,7 +50,7 @@ pub struct Switch {
     pub at: Tick,
     /// Devices of the logging worker that were concerned.
     pub devices: u32,
-    /// With `off`: how often it acted in this spell, on the logging worker's devices (messages, connections), where that is
+    /// With `off`: how often it acted in this activation, on the logging worker's devices (messages, connections), where that is
     /// counted.
     pub acted: u64,
     /// What went wrong, or what a command printed last.
@@ -87,7 +89,7 @@ impl SwitchLog {
         let (mut taken, kept): (Vec<_>, Vec<_>) =
             held.switches.drain(..).partition(|switch| switch.at < until);
         held.switches = kept;
-        taken.sort_by_key(|switch| (switch.at, switch.fault, switch.turn, !switch.on));
+        taken.sort_by_key(|switch| (switch.at, switch.fault, switch.occurrence, !switch.on));
         taken
     }
 

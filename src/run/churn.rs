@@ -72,9 +72,10 @@ fn anew(plan: &Plan, id: FleetId, from: Tick, to: Tick) -> f64 {
     let faults = plan.layout().faults.iter().filter(|fault| fault.cuts && fault.fleets.contains(&id));
     let cuts: f64 = faults
         .map(|fault| {
-            let spells = fault.spells.iter().filter(|(start, _)| *start >= from && *start < to).count();
+            let activations =
+                fault.activations.iter().filter(|(start, _)| *start >= from && *start < to).count();
             // The devices of several fleets are told together.
-            spells as f64 * f64::from(fault.devices.min(fleet.devices))
+            activations as f64 * f64::from(fault.devices.min(fleet.devices))
         })
         .sum();
     let planned = fleet.behaviour.cut.map_or(0.0, |cut| {

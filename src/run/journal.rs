@@ -151,7 +151,7 @@ mod tests {
         let directory = RunDirectory::create(out.path(), "s", "", WallTime::now()).unwrap();
         let second = |s: u64| Tick(s * 1_000_000_000);
         let phase = |name: &str, role, from, to| PhaseInfo { name: name.into(), role, start: from, end: to };
-        let spells = vec![(second(10), second(20))];
+        let activations = vec![(second(10), second(20))];
         let fault = FaultInfo {
             fleets: Vec::new(),
             cuts: false,
@@ -160,7 +160,7 @@ mod tests {
             layer: "network".into(),
             kind: "latency".into(),
             devices: 30,
-            spells,
+            activations,
         };
         let layout = Layout {
             phases: vec![
@@ -173,7 +173,7 @@ mod tests {
         };
         let switch = |on, planned: Option<u64>, at: u64| Switch {
             fault: FaultId(0),
-            turn: 0,
+            occurrence: 0,
             on,
             planned: planned.map(second),
             at: second(at).plus_ns(1_000_000),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::model::Fleet;
 use crate::arrival::{Arrivals, Law, Load, expected_count};
 use crate::clock::Tick;
-use crate::fault::{Draw, Effect, Fault, Mishap};
+use crate::fault::{DeviceFault, Draw, Effect, Fault};
 use crate::seed::Seed;
 use crate::units::Rate;
 
@@ -14,7 +14,7 @@ use crate::units::Rate;
 pub struct Hit {
     /// Its place in [`Plan::faults`](super::Plan::faults).
     pub fault: u16,
-    /// How long after the start of each spell it reaches the device, nanoseconds.
+    /// How long after the start of each activation it reaches the device, nanoseconds.
     pub late_ns: u64,
 }
 
@@ -28,7 +28,7 @@ pub(super) fn draw(fault: &Fault, fleet: &Fleet, seed: Seed) -> Option<Draw> {
 /// How many times the planned rate comes on top of it while the fault is on, where it is a spike.
 fn surplus(fault: &Fault) -> Option<f64> {
     match fault.effect {
-        Effect::Device(Mishap::Spike { factor }) => Some(factor - 1.0).filter(|surplus| *surplus > 0.0),
+        Effect::Device(DeviceFault::Spike { factor }) => Some(factor - 1.0).filter(|surplus| *surplus > 0.0),
         _ => None,
     }
 }
@@ -47,12 +47,12 @@ pub(super) struct Source {
     pub(super) index: u32,
 }
 
-/// The further readings of one spike for one device, one spell after the other.
+/// The further readings of one spike for one device, one activation after the other.
 #[derive(Debug, Clone)]
 struct Surge {
     fault: Arc<Fault>,
     late_ns: u64,
-    turn: u32,
+    occurrence: u32,
     arrivals: Option<Arrivals>,
     next: Option<Tick>,
 }
@@ -78,7 +78,7 @@ impl Surges {
             Some(Surge {
                 fault: Arc::clone(fault),
                 late_ns: hit.late_ns,
-                turn: 0,
+                occurrence: 0,
                 arrivals: None,
                 next: None,
             })
@@ -115,22 +115,23 @@ impl Surge {
             if self.next.is_some() {
                 return;
             }
-            let Some((from, until)) = self.fault.schedule.and_then(|schedule| schedule.spell(self.turn))
+            let Some((from, until)) =
+                self.fault.schedule.and_then(|schedule| schedule.activation(self.occurrence))
             else {
                 return;
             };
-            self.arrivals = self.spell(source, from.plus_ns(self.late_ns), until);
-            self.turn += 1;
+            self.arrivals = self.activation(source, from.plus_ns(self.late_ns), until);
+            self.occurrence += 1;
         }
     }
 
-    fn spell(&self, source: &Source, from: Tick, until: Tick) -> Option<Arrivals> {
+    fn activation(&self, source: &Source, from: Tick, until: Tick) -> Option<Arrivals> {
         let (from, until) = (from.max(source.window.0), until.min(source.window.1));
         if from >= until {
             return None;
         }
         let rate = Rate::per_second(source.rate.as_per_second() * surplus(&self.fault)?)?;
-        let index = u64::from(source.index) << 32 | u64::from(self.turn);
+        let index = u64::from(source.index) << 32 | u64::from(self.occurrence);
         let stream =
             source.seed.stream(&format!("fault/{}/arrival/{}", self.fault.name, source.fleet), index);
         let arrivals =
@@ -149,7 +150,7 @@ pub(super) fn expected(fault: &Fault, draw: &Draw, source: &Source, from: Tick, 
     let Some(rate) = Rate::per_second(source.rate.as_per_second() * surplus) else { return 0.0 };
     let steps = if fault.ramp_ns == 0 { 1 } else { draw.hit().clamp(1, STEPS) };
     let mut sum = 0.0;
-    for (start, until) in schedule.spells() {
+    for (start, until) in schedule.activations() {
         for step in 0..steps {
             let rank = (u64::from(step) * 2 + 1) * u64::from(draw.hit()) / (2 * u64::from(steps));
             let start = start.plus_ns(draw.lateness_ns(rank as u32, fault.ramp_ns));

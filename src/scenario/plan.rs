@@ -366,7 +366,7 @@ fn placed(scenario: &Scenario, timeline: &Timeline) -> Vec<Arc<Fault>> {
     faults.map(|fault| Arc::new(Fault { schedule: fault.schedule.map(place), ..fault })).collect()
 }
 
-/// The faults as records name them; no spell lasts beyond the plan.
+/// The faults as records name them; no activation lasts beyond the plan.
 fn told(faults: &[Arc<Fault>], fleets: &[Planned], end: Tick) -> Vec<FaultInfo> {
     let told = faults.iter().enumerate().map(|(nth, fault)| FaultInfo {
         name: fault.name.clone(),
@@ -379,10 +379,10 @@ fn told(faults: &[Arc<Fault>], fleets: &[Planned], end: Tick) -> Vec<FaultInfo> 
             .map(|at| FleetId(at as u16))
             .collect(),
         devices: fleets.iter().filter_map(|fleet| fleet.draws.get(nth)?.as_ref().map(Draw::hit)).sum(),
-        spells: fault
+        activations: fault
             .schedule
             .iter()
-            .flat_map(Schedule::spells)
+            .flat_map(Schedule::activations)
             .map(|(from, until)| (from, until.min(end)))
             .collect(),
     });

@@ -118,7 +118,7 @@ mod tests {
         use crate::units::Span;
 
         let (rtt, rto) = (Span::from_ms(1), Span::from_ms(1));
-        // In bad spells of four segments, and each segment for itself: a tenth is lost either way, of the first ones too.
+        // In bursts of four segments, and each segment for itself: a tenth is lost either way, of the first ones too.
         let bursts =
             Loss { worsens: 0.1 * 0.25 / 0.9, recovers: 0.25, lost_good: 0.0, lost_bad: 1.0, rtt, rto };
         let single = Loss { worsens: 0.0, recovers: 1.0, lost_good: 0.1, lost_bad: 0.1, rtt, rto };

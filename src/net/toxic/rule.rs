@@ -12,11 +12,11 @@ use crate::clock::Tick;
 use crate::fault::{Ending, ToxicKind};
 use crate::seed::Stream;
 
-/// Which toxic of which spell of which fault: by it a rule is recognised when others come and go.
+/// Which toxic of which activation of which fault: by it a rule is recognised when others come and go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::net) struct Key {
     pub(in crate::net) fault: u16,
-    pub(in crate::net) turn: u32,
+    pub(in crate::net) occurrence: u32,
     pub(in crate::net) toxic: usize,
 }
 

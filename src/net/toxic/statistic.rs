@@ -35,7 +35,7 @@ impl Bench {
         let specs: Vec<_> = kinds
             .iter()
             .map(|(toxic, kind)| Spec {
-                key: Key { fault: 0, turn: 0, toxic: *toxic },
+                key: Key { fault: 0, occurrence: 0, toxic: *toxic },
                 kind,
                 tally: &self.tally,
                 name: "test",

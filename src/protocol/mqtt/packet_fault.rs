@@ -72,7 +72,7 @@ impl PacketFaults {
             Decision::Pass | Decision::Duplicate => hold_queue.overtake(),
             Decision::Drop => self.deaf = kind == MessageKind::Connack,
             Decision::Delay(wait_ns) => hold_queue.put_until(packet, self.message_faults.wake_after(wait_ns)),
-            Decision::Hold { depth, spell } => hold_queue.put_behind(packet, depth, spell),
+            Decision::Hold { depth, activation } => hold_queue.put_behind(packet, depth, activation),
         }
         if fate == Decision::Duplicate {
             hold_queue.put_until(packet, Tick::ZERO);

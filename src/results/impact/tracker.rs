@@ -76,7 +76,7 @@ impl Backlog {
 #[derive(Debug)]
 pub(crate) struct ImpactTracker {
     pub(crate) fault: FaultId,
-    pub(crate) turn: u32,
+    pub(crate) occurrence: u32,
     pub(crate) start: Tick,
     planned: Option<Tick>,
     end: Option<Tick>,
@@ -111,10 +111,11 @@ const MOST_REMARKS: usize = 4;
 impl ImpactTracker {
     /// An activation begun by `switch`.
     pub(crate) fn begin(switch: &Switch, info: &FaultInfo, level: Level) -> Self {
-        let activation = info.spells.get(switch.turn as usize).filter(|_| switch.planned.is_some());
+        let activation =
+            info.activations.get(switch.occurrence as usize).filter(|_| switch.planned.is_some());
         Self {
             fault: switch.fault,
-            turn: switch.turn,
+            occurrence: switch.occurrence,
             start: switch.at,
             planned: switch.planned,
             end: None,
@@ -245,7 +246,7 @@ impl ImpactTracker {
             fault: info.name.clone(),
             layer: info.layer.to_string(),
             kind: info.kind.to_string(),
-            turn: self.turn,
+            turn: self.occurrence,
             planned_s: self.planned.map(seconds),
             start_s: seconds(self.start),
             end_s: self.end.map(seconds),

@@ -31,7 +31,7 @@ struct PastInterval {
 #[derive(Debug)]
 struct OpenActivation {
     fault: FaultId,
-    turn: u32,
+    occurrence: u32,
     since: Tick,
     until: Option<Tick>,
 }
@@ -89,12 +89,14 @@ impl FaultWatch {
                 continue;
             }
             let same = |other: &&mut Switch| {
-                (other.fault, other.turn, other.on) == (switch.fault, switch.turn, switch.on)
+                (other.fault, other.occurrence, other.on) == (switch.fault, switch.occurrence, switch.on)
             };
             self.changed = true;
             let fresh = if switch.on { self.on(&switch) } else { self.off(&switch) };
-            if let Some(tracker) =
-                self.trackers.iter_mut().rfind(|s| (s.fault, s.turn) == (switch.fault, switch.turn))
+            if let Some(tracker) = self
+                .trackers
+                .iter_mut()
+                .rfind(|s| (s.fault, s.occurrence) == (switch.fault, switch.occurrence))
             {
                 tracker.note(&switch);
             }
@@ -116,8 +118,10 @@ impl FaultWatch {
 
     /// Whether this began the activation.
     fn on(&mut self, switch: &Switch) -> bool {
-        let activation = (switch.fault, switch.turn);
-        if self.over.contains(&activation) || self.active.iter().any(|on| (on.fault, on.turn) == activation) {
+        let activation = (switch.fault, switch.occurrence);
+        if self.over.contains(&activation)
+            || self.active.iter().any(|on| (on.fault, on.occurrence) == activation)
+        {
             return false;
         }
         for &place in &self.open {
@@ -136,7 +140,7 @@ impl FaultWatch {
         }
         self.active.push(OpenActivation {
             fault: switch.fault,
-            turn: switch.turn,
+            occurrence: switch.occurrence,
             since: switch.at,
             until: None,
         });
@@ -145,7 +149,7 @@ impl FaultWatch {
 
     /// Whether this ended the activation.
     fn off(&mut self, switch: &Switch) -> bool {
-        let activation = (switch.fault, switch.turn);
+        let activation = (switch.fault, switch.occurrence);
         if self.over.contains(&activation) {
             return false;
         }
@@ -153,7 +157,7 @@ impl FaultWatch {
             self.over.pop_front();
         }
         self.over.push_back(activation);
-        if let Some(on) = self.active.iter_mut().find(|on| (on.fault, on.turn) == activation) {
+        if let Some(on) = self.active.iter_mut().find(|on| (on.fault, on.occurrence) == activation) {
             on.until = Some(switch.at);
         }
         true
@@ -258,7 +262,7 @@ impl FaultWatch {
     /// The state of every activation, in the order in which they began.
     pub(crate) fn rows(&self) -> Vec<Outage> {
         let mut trackers: Vec<_> = self.trackers.iter().collect();
-        trackers.sort_by_key(|tracker| (tracker.start, tracker.fault, tracker.turn));
+        trackers.sort_by_key(|tracker| (tracker.start, tracker.fault, tracker.occurrence));
         trackers.into_iter().map(|tracker| tracker.row(self.layout.fault(tracker.fault))).collect()
     }
 }

@@ -13,7 +13,7 @@ const MOST: usize = 1_024;
 struct Activation {
     fault: FaultId,
     /// Its number in the merged run.
-    turn: u32,
+    occurrence: u32,
     /// The shards in which it was switched on, with its number there.
     shards: Vec<(usize, u32)>,
     /// When the first of them switched it off.
@@ -32,16 +32,16 @@ impl HandActivations {
     /// `switch` of shard number `shard`, with the number of its activation in the merged run. What is switched on by hand while another
     /// shard has the same fault on by hand is the same activation; planned activations keep their numbers.
     pub(crate) fn of(&mut self, shard: usize, switch: Switch) -> Switch {
-        let (fault, turn) = (switch.fault, switch.turn);
+        let (fault, occurrence) = (switch.fault, switch.occurrence);
         if let Some(activation) = self
             .activations
             .iter_mut()
-            .rfind(|activation| activation.fault == fault && activation.shards.contains(&(shard, turn)))
+            .rfind(|activation| activation.fault == fault && activation.shards.contains(&(shard, occurrence)))
         {
             if !switch.on {
                 activation.until = activation.until.or(Some(switch.at));
             }
-            return Switch { turn: activation.turn, ..switch };
+            return Switch { occurrence: activation.occurrence, ..switch };
         }
         // A planned activation may be ended by hand.
         if switch.planned.is_some() || !switch.on {
@@ -53,22 +53,22 @@ impl HandActivations {
                 && activation.until.is_none_or(|until| switch.at < until)
         };
         if let Some(activation) = self.activations.iter_mut().rev().find(joins) {
-            activation.shards.push((shard, turn));
-            return Switch { turn: activation.turn, ..switch };
+            activation.shards.push((shard, occurrence));
+            return Switch { occurrence: activation.occurrence, ..switch };
         }
         let next = self.next.entry(fault).or_default();
-        let given = turn.max(*next);
+        let given = occurrence.max(*next);
         *next = given.saturating_add(1);
         if self.activations.len() >= MOST {
             self.activations.pop_front();
         }
         self.activations.push_back(Activation {
             fault,
-            turn: given,
-            shards: vec![(shard, turn)],
+            occurrence: given,
+            shards: vec![(shard, occurrence)],
             until: None,
         });
-        Switch { turn: given, ..switch }
+        Switch { occurrence: given, ..switch }
     }
 }
 
@@ -77,10 +77,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spells_by_hand_of_several_shards_are_told_apart_unless_they_are_one() {
+    fn activations_by_hand_of_several_shards_are_told_apart_unless_they_are_one() {
         let mut hands = HandActivations::default();
         // Two activations of the plan come first: a shard's own begin with number 2.
-        for (what, shard, turn, on, planned, at, given) in [
+        for (what, shard, occurrence, on, planned, at, given) in [
             ("planned ones stay", 0, 0, true, true, 1, 0),
             ("planned ones stay", 1, 0, true, true, 1, 0),
             ("ended by hand", 0, 0, false, false, 2, 0),
@@ -98,7 +98,7 @@ mod tests {
             let planned = planned.then_some(Tick(at));
             let switch = Switch {
                 fault: FaultId(0),
-                turn,
+                occurrence,
                 on,
                 planned,
                 at: Tick(at),
@@ -106,7 +106,7 @@ mod tests {
                 acted: 0,
                 remark: None,
             };
-            assert_eq!(hands.of(shard, switch).turn, given, "{what}");
+            assert_eq!(hands.of(shard, switch).occurrence, given, "{what}");
         }
     }
 }

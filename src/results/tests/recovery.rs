@@ -22,17 +22,17 @@ pub(super) fn with_faults(faults: &[(&str, &[(u64, u64)])]) -> Arc<Layout> {
         layer: "service".into(),
         kind: "stall".into(),
         devices: 10,
-        spells: activations.iter().map(|(from, to)| (Tick(from * SECOND), Tick(to * SECOND))).collect(),
+        activations: activations.iter().map(|(from, to)| (Tick(from * SECOND), Tick(to * SECOND))).collect(),
     };
     layout.faults = faults.iter().map(info).collect();
     Arc::new(layout)
 }
 
 /// A switch of a planned activation, done `late_ns` after the second `at_s`.
-pub(super) fn switch(fault: u16, turn: u32, on: bool, at_s: u64, late_ns: u64) -> Switch {
+pub(super) fn switch(fault: u16, occurrence: u32, on: bool, at_s: u64, late_ns: u64) -> Switch {
     Switch {
         fault: FaultId(fault),
-        turn,
+        occurrence,
         on,
         planned: Some(Tick(at_s * SECOND)),
         at: Tick(at_s * SECOND + late_ns),
@@ -95,8 +95,11 @@ impl Feed {
         self
     }
 
-    fn activation(&mut self, fault: u16, turn: u32, from_s: u64, to_s: u64) -> &mut Self {
-        self.switch(&[switch(fault, turn, true, from_s, 50_000), switch(fault, turn, false, to_s, 90_000)])
+    fn activation(&mut self, fault: u16, occurrence: u32, from_s: u64, to_s: u64) -> &mut Self {
+        self.switch(&[
+            switch(fault, occurrence, true, from_s, 50_000),
+            switch(fault, occurrence, false, to_s, 90_000),
+        ])
     }
 
     fn end(&mut self) -> Vec<Outage> {
@@ -303,12 +306,12 @@ fn what_two_workers_log_is_one_switch_and_a_late_log_still_counts() {
 }
 
 #[test]
-fn spells_beyond_the_bound_are_counted_and_still_named() {
+fn activations_beyond_the_bound_are_counted_and_still_named() {
     let layout = with_faults(&[("flap", &[])]);
     let mut feed = Feed::new(&layout);
-    for turn in 0..1_500 {
-        let at = |ms: u64| Tick(10 * SECOND + (u64::from(turn) * 20 + ms) * MS);
-        let flap = |on, ms| Switch { planned: None, at: at(ms), ..switch(0, turn, on, 0, 0) };
+    for occurrence in 0..1_500 {
+        let at = |ms: u64| Tick(10 * SECOND + (u64::from(occurrence) * 20 + ms) * MS);
+        let flap = |on, ms| Switch { planned: None, at: at(ms), ..switch(0, occurrence, on, 0, 0) };
         feed.switch(&[flap(true, 0), flap(false, 10)]);
     }
     feed.until(50, FINE);

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use super::protocol;
 use crate::clock::Tick;
-use crate::fault::{Effect, Fault, Mishap};
+use crate::fault::{DeviceFault, Effect, Fault};
 use crate::record::FaultId;
 
-/// Workers hear of an activation by hand only at their next turn; it ends this long before a planned one, so that the two are
+/// Workers hear of an activation by hand only when they next look; it ends this long before a planned one, so that the two are
 /// told apart. Nanoseconds.
 const LEAD_NS: u64 = 20_000_000;
 
@@ -36,7 +36,7 @@ struct ScheduledFault {
 
 #[derive(Debug, Clone, Copy)]
 struct Activation {
-    turn: u32,
+    occurrence: u32,
     since: Tick,
     until: Option<Tick>,
     by_hand: bool,
@@ -46,7 +46,7 @@ struct Activation {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Transition {
     pub(super) fault: FaultId,
-    pub(super) turn: u32,
+    pub(super) occurrence: u32,
     pub(super) on: bool,
     /// When the plan wants it; `None`: by hand.
     pub(super) planned: Option<Tick>,
@@ -119,12 +119,13 @@ impl FaultController {
         if next.is_some_and(|next| next <= now) {
             return Err(format!("`{name}` begins by plan at this moment"));
         }
-        let turn = place.fault.schedule.map_or(0, |schedule| schedule.times).saturating_add(place.by_hand);
+        let occurrence =
+            place.fault.schedule.map_or(0, |schedule| schedule.times).saturating_add(place.by_hand);
         place.by_hand = place.by_hand.saturating_add(1);
         let asked = if instant { Some(now) } else { length_ns.map(|ns| now.plus_ns(ns)) };
         let until = asked.into_iter().chain(next).min();
-        place.on = Some(Activation { turn, since: now, until, by_hand: true });
-        Ok(Transition { fault: place.id, turn, on: true, planned: None, until })
+        place.on = Some(Activation { occurrence, since: now, until, by_hand: true });
+        Ok(Transition { fault: place.id, occurrence, on: true, planned: None, until })
     }
 
     /// Switches a fault off by hand, also one that is on by plan; the plan's later activations still come.
@@ -167,7 +168,7 @@ impl ScheduledFault {
     /// The planned activation that begins next.
     fn upcoming(&self) -> Option<(Tick, Tick)> {
         let schedule = self.fault.schedule.filter(|_| !self.elsewhere)?;
-        let (from, until) = schedule.spell(self.next).filter(|(from, _)| *from < self.end)?;
+        let (from, until) = schedule.activation(self.next).filter(|(from, _)| *from < self.end)?;
         Some((from, until.min(self.end)))
     }
 
@@ -178,22 +179,28 @@ impl ScheduledFault {
             let planned = if activation.by_hand { None } else { activation.until };
             return Some(Transition {
                 fault: self.id,
-                turn: activation.turn,
+                occurrence: activation.occurrence,
                 on: false,
                 planned,
                 until: None,
             });
         }
         let (from, until) = self.upcoming().filter(|(from, _)| *from <= at)?;
-        let (turn, until) = (self.next, Some(until));
+        let (occurrence, until) = (self.next, Some(until));
         self.next += 1;
-        self.on = Some(Activation { turn, since: from, until, by_hand: false });
-        Some(Transition { fault: self.id, turn, on: true, planned: Some(from), until })
+        self.on = Some(Activation { occurrence, since: from, until, by_hand: false });
+        Some(Transition { fault: self.id, occurrence, on: true, planned: Some(from), until })
     }
 
     fn off(&mut self) -> Option<Transition> {
         let activation = self.on.take()?;
-        Some(Transition { fault: self.id, turn: activation.turn, on: false, planned: None, until: None })
+        Some(Transition {
+            fault: self.id,
+            occurrence: activation.occurrence,
+            on: false,
+            planned: None,
+            until: None,
+        })
     }
 
     fn state(&self) -> protocol::FaultState {
@@ -203,7 +210,7 @@ impl ScheduledFault {
             layer: self.fault.effect.layer().to_owned(),
             kind: self.fault.kind.to_owned(),
             on: self.on.is_some(),
-            turn: self.on.map(|activation| activation.turn),
+            occurrence: self.on.map(|activation| activation.occurrence),
             since_s: self.on.map(|activation| activation.since.as_secs_f64()),
             until_s: self.on.and_then(|activation| activation.until).map(Tick::as_secs_f64),
             by_hand: self.on.is_some_and(|activation| activation.by_hand),
@@ -222,7 +229,7 @@ fn refuse_foreign(place: &ScheduledFault) -> Result<(), String> {
         return Err(format!("`{}` is switched by shard 1 alone; ask the run of that one", place.fault.name));
     }
     match place.fault.effect {
-        Effect::Device(Mishap::Spike { .. }) => Err(format!(
+        Effect::Device(DeviceFault::Spike { .. }) => Err(format!(
             "`{}` is a spike: its readings are part of the plan and cannot be switched",
             place.fault.name
         )),
@@ -267,9 +274,9 @@ mod tests {
         fault("slow", Effect::Service(ServiceFault::Slow { factor: 2.0 }), schedule)
     }
 
-    /// Turn, on, and by plan at.
+    /// Occurrence, on, and by plan at.
     fn told(steps: &[Transition]) -> Vec<(u32, bool, Option<u64>)> {
-        steps.iter().map(|step| (step.turn, step.on, step.planned.map(|at| at.0))).collect()
+        steps.iter().map(|step| (step.occurrence, step.on, step.planned.map(|at| at.0))).collect()
     }
 
     #[test]
@@ -297,15 +304,15 @@ mod tests {
     fn activations_by_hand_count_after_the_planned_ones() {
         let mut controller = FaultController::new(&[slow(Some((100, 10, 50, 2)))], END);
         let step = controller.start("slow", Tick(5), Some(20)).unwrap();
-        assert_eq!((step.turn, step.on, step.planned, step.until), (2, true, None, Some(Tick(25))));
+        assert_eq!((step.occurrence, step.on, step.planned, step.until), (2, true, None, Some(Tick(25))));
         assert!(controller.start("slow", Tick(6), None).unwrap_err().contains("on already, by hand"));
         assert_eq!(told(&controller.advance(Tick(30))), [(2, false, None)]);
         let step = controller.start("slow", Tick(40), None).unwrap();
         // The planned activation takes its place.
-        assert_eq!((step.turn, step.until), (3, Some(Tick(100))));
+        assert_eq!((step.occurrence, step.until), (3, Some(Tick(100))));
         assert_eq!(told(&controller.advance(Tick(100))), [(3, false, None), (0, true, Some(100))]);
         let stopped = controller.stop("slow").unwrap();
-        assert_eq!((stopped.turn, stopped.on, stopped.planned), (0, false, None));
+        assert_eq!((stopped.occurrence, stopped.on, stopped.planned), (0, false, None));
         assert_eq!(controller.stop("slow").unwrap_err(), "`slow` is off already");
         assert_eq!(told(&controller.advance(Tick(155))), [(1, true, Some(150))]);
     }
@@ -360,13 +367,13 @@ mod tests {
             FaultController::new(&[slow(Some((1_000_000_000, 500_000_000, 2_000_000_000, 2)))], END);
         controller.advance(Tick(1_100_000_000));
         let state = &controller.states()[0];
-        assert_eq!((state.on, state.by_hand, state.turn), (true, false, Some(0)));
+        assert_eq!((state.on, state.by_hand, state.occurrence), (true, false, Some(0)));
         assert_eq!((state.since_s, state.until_s), (Some(1.0), Some(1.5)));
         assert_eq!((state.next_start_s, state.next_end_s), (Some(3.0), Some(3.5)));
     }
 
     proptest! {
-        /// Whatever plan and hand do, every activation that begins ends once, before the next one, and turns never come back.
+        /// Whatever plan and hand do, every activation that begins ends once, before the next one, and occurrences never come back.
         #[test]
         fn activations_never_overlap_and_turns_are_unique(
             start in 0_u64..50, length in 0_u64..20, gap in 0_u64..20, times in 1_u32..6,
@@ -385,13 +392,13 @@ mod tests {
             }
             steps.extend(controller.advance(Tick(1_000_000)));
             steps.extend(controller.stop_all());
-            let mut turns = std::collections::BTreeSet::new();
+            let mut occurrences = std::collections::BTreeSet::new();
             for pair in steps.chunks(2) {
                 prop_assert_eq!(pair.len(), 2);
-                prop_assert!(pair[0].on && !pair[1].on && pair[0].turn == pair[1].turn);
-                prop_assert!(turns.insert(pair[0].turn));
+                prop_assert!(pair[0].on && !pair[1].on && pair[0].occurrence == pair[1].occurrence);
+                prop_assert!(occurrences.insert(pair[0].occurrence));
             }
-            prop_assert_eq!(turns.iter().filter(|turn| **turn < times).count(), times as usize);
+            prop_assert_eq!(occurrences.iter().filter(|occurrence| **occurrence < times).count(), times as usize);
         }
     }
 }

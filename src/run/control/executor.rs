@@ -68,7 +68,7 @@ impl Context {
 /// A switch for an executor to carry out.
 #[derive(Debug)]
 pub(super) struct Job {
-    pub(super) turn: u32,
+    pub(super) occurrence: u32,
     pub(super) on: bool,
     /// When the plan wants it; `None`: by hand.
     pub(super) planned: Option<Tick>,
@@ -96,7 +96,7 @@ pub(super) struct Executor {
 /// An activation that has begun and not ended.
 #[derive(Debug)]
 struct Activation {
-    turn: u32,
+    occurrence: u32,
     /// When the plan ends it.
     planned_end: Option<Tick>,
     /// How often it acted, where that is known at once.
@@ -112,7 +112,8 @@ impl Executor {
         while let Some(job) = jobs.recv().await {
             if !job.on {
                 // The activation may have been left out.
-                if let Some(activation) = begun.take_if(|activation| activation.turn == job.turn) {
+                if let Some(activation) = begun.take_if(|activation| activation.occurrence == job.occurrence)
+                {
                     self.end(activation, job.planned, None, job.tell).await;
                 }
             } else if !self.context.ending.get() {
@@ -127,13 +128,17 @@ impl Executor {
 
     async fn begin(&self, job: Job) -> Activation {
         let at = self.context.clock.now();
-        let mut begun =
-            Activation { turn: job.turn, planned_end: job.planned.and(job.until), acted: 0, late: None };
-        let mark = PendingSwitch { turn: job.turn, on: true, planned: job.planned, at, acted: 0 };
+        let mut begun = Activation {
+            occurrence: job.occurrence,
+            planned_end: job.planned.and(job.until),
+            acted: 0,
+            late: None,
+        };
+        let mark = PendingSwitch { occurrence: job.occurrence, on: true, planned: job.planned, at, acted: 0 };
         match &self.fault.effect {
             Effect::Service(trouble) => {
                 let length = job.until.unwrap_or(self.context.end).since(at);
-                let started = self.start(trouble, job.turn, Span::from_ns(length)).await;
+                let started = self.start(trouble, job.occurrence, Span::from_ns(length)).await;
                 begun.acted = *started.as_ref().unwrap_or(&0);
                 self.settle(mark, started.map(|_| None), job.tell);
             }
@@ -144,10 +149,10 @@ impl Executor {
         begun
     }
 
-    async fn start(&self, trouble: &ServiceFault, turn: u32, length: Span) -> Result<u64, String> {
+    async fn start(&self, trouble: &ServiceFault, occurrence: u32, length: Span) -> Result<u64, String> {
         let service = self.context.service.as_ref().ok_or("there is no service to break")?;
         let label = format!("fault/{}/service", self.fault.name);
-        let seed = self.context.seed.stream(&label, u64::from(turn)).next_u64();
+        let seed = self.context.seed.stream(&label, u64::from(occurrence)).next_u64();
         let started = service.start(&self.fault.name, trouble, seed, length).await;
         started.map_err(|error| format!("cannot be started: {error}"))
     }
@@ -159,7 +164,7 @@ impl Executor {
         mark: PendingSwitch,
         tell: Option<oneshot::Sender<Outcome>>,
     ) -> Option<String> {
-        let mut running = match self.launch(&command.begin, "begin", mark.turn, command.timeout) {
+        let mut running = match self.launch(&command.begin, "begin", mark.occurrence, command.timeout) {
             Ok(running) => running,
             Err(error) => {
                 self.settle(mark, report_of("begin", &CommandResult::not_started(error)), tell);
@@ -197,7 +202,7 @@ impl Executor {
                 Err(trouble) => Err(trouble),
             },
             Effect::Command(Command { end: Some(end), timeout, .. }) => {
-                let ended = match self.launch(end, "end", activation.turn, *timeout) {
+                let ended = match self.launch(end, "end", activation.occurrence, *timeout) {
                     Ok(mut running) => running.ended(None).await,
                     Err(error) => CommandResult::not_started(error),
                 };
@@ -205,8 +210,13 @@ impl Executor {
             }
             _ => Ok(None),
         };
-        let mark =
-            PendingSwitch { turn: activation.turn, on: false, planned, at: self.context.clock.now(), acted };
+        let mark = PendingSwitch {
+            occurrence: activation.occurrence,
+            on: false,
+            planned,
+            at: self.context.clock.now(),
+            acted,
+        };
         let joined = |remark: Option<String>| {
             let parts: Vec<String> =
                 [why.map(ToOwned::to_owned), activation.late, remark].into_iter().flatten().collect();
@@ -241,18 +251,24 @@ impl Executor {
         }
     }
 
-    fn launch(&self, script: &str, part: &str, turn: u32, timeout: Span) -> std::io::Result<ShellCommand> {
+    fn launch(
+        &self,
+        script: &str,
+        part: &str,
+        occurrence: u32,
+        timeout: Span,
+    ) -> std::io::Result<ShellCommand> {
         let folder = self.context.directory.join("commands");
         // Without the folder there is no log, and the command matters more.
         let _ = std::fs::create_dir_all(&folder);
         let plain = |c: char| if c.is_alphanumeric() || c == '_' { c } else { '-' };
         let name: String = self.fault.name.chars().map(plain).collect();
-        let log = folder.join(format!("{name}-{turn}-{part}.log"));
-        let turn = turn.to_string();
+        let log = folder.join(format!("{name}-{occurrence}-{part}.log"));
+        let occurrence = occurrence.to_string();
         let environment = [
             ("SQUALL_RUN_DIR", self.context.directory.as_os_str()),
             ("SQUALL_FAULT", OsStr::new(&self.fault.name)),
-            ("SQUALL_TURN", OsStr::new(&turn)),
+            ("SQUALL_TURN", OsStr::new(&occurrence)),
         ];
         ShellCommand::start(script, timeout, &log, &environment)
     }
@@ -274,10 +290,10 @@ impl Executor {
     }
 
     fn log(&self, mark: PendingSwitch, remark: Option<String>) {
-        let PendingSwitch { turn, on, planned, at, acted } = mark;
+        let PendingSwitch { occurrence, on, planned, at, acted } = mark;
         self.context.switches.note(Switch {
             fault: self.id,
-            turn,
+            occurrence,
             on,
             planned,
             at,
@@ -291,7 +307,7 @@ impl Executor {
 /// A switch, as far as it is known before it is done.
 #[derive(Debug, Clone, Copy)]
 struct PendingSwitch {
-    turn: u32,
+    occurrence: u32,
     on: bool,
     planned: Option<Tick>,
     at: Tick,

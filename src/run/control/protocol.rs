@@ -70,7 +70,8 @@ pub(crate) struct FaultState {
     pub(crate) kind: String,
     pub(crate) on: bool,
     /// Which activation is on.
-    pub(crate) turn: Option<u32>,
+    #[serde(rename = "turn")]
+    pub(crate) occurrence: Option<u32>,
     pub(crate) since_s: Option<f64>,
     /// When it ends by itself.
     pub(crate) until_s: Option<f64>,

@@ -176,7 +176,11 @@ impl ControlServer {
         }
         if fault.effect.by_device() {
             if step.planned.is_none() {
-                self.control.pull(FaultSwitch { fault: step.fault, turn: step.turn, on: step.on });
+                self.control.pull(FaultSwitch {
+                    fault: step.fault,
+                    occurrence: step.occurrence,
+                    on: step.on,
+                });
             }
             return;
         }
@@ -187,8 +191,8 @@ impl ControlServer {
             self.context.trouble(&fault.name, "left out an activation: earlier ones are not over yet");
             return;
         }
-        let Transition { turn, on, planned, until, .. } = step;
+        let Transition { occurrence, on, planned, until, .. } = step;
         // An end without room belongs to an activation that was left out.
-        let _ = queue.try_send(Job { turn, on, planned, until, tell });
+        let _ = queue.try_send(Job { occurrence, on, planned, until, tell });
     }
 }

@@ -133,11 +133,11 @@ fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     panic!("{what} did not come about");
 }
 
-/// Turn, on, when the plan wanted it in milliseconds, and the remark.
+/// Occurrence, on, when the plan wanted it in milliseconds, and the remark.
 fn told(switches: &[Switch]) -> Vec<(u32, bool, Option<u64>, Option<&str>)> {
     let told = |switch: &Switch| {
         assert_eq!((switch.fault, switch.devices), (FaultId(0), 0));
-        (switch.turn, switch.on, switch.planned.map(|at| at.0 / MS))
+        (switch.occurrence, switch.on, switch.planned.map(|at| at.0 / MS))
     };
     switches.iter().map(told).zip(switches).map(|((a, b, c), s)| (a, b, c, s.remark.as_deref())).collect()
 }

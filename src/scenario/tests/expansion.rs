@@ -256,7 +256,7 @@ fn faults_hit_exactly_their_share_and_shape_the_digest() {
 }
 
 #[test]
-fn a_spike_brings_further_readings_of_the_same_law_in_its_spells_only() {
+fn a_spike_brings_further_readings_of_the_same_law_in_its_activations_only() {
     let (calm, rush) = (plan(&[METERS, PUMPS]), plan(&[METERS, PUMPS, RUSH]));
     assert_eq!(readings(&calm, "pumps"), readings(&rush, "pumps"));
     let due =
@@ -270,11 +270,11 @@ fn a_spike_brings_further_readings_of_the_same_law_in_its_spells_only() {
         })
     };
     let outside = |due: &[u64]| due.iter().filter(|at| !within(at)).count();
-    assert_eq!(outside(&before), outside(&after), "regular readings stay, others come within spells");
+    assert_eq!(outside(&before), outside(&after), "regular readings stay, others come within activations");
     let meters = FleetId(0);
     let expected = rush.expected_between(meters, Tick::ZERO, rush.end()).unwrap();
     let regular = calm.expected_between(meters, Tick::ZERO, calm.end()).unwrap();
-    // Half of 200 devices send 2 × 2/s more, from 1 s after the start of a spell on average: for 4 s of the first at a load of
+    // Half of 200 devices send 2 × 2/s more, from 1 s after the start of an activation on average: for 4 s of the first at a load of
     // 1; of the second and third, which are cut short after 1 s by silence and by the end, for ∫₀¹ (1 − t) ÷ 2 dt = ¼ s, at
     // loads of 1 and 2.5.
     let surplus = 100.0 * 4.0 * (4.0 + 0.25 + 2.5 * 0.25);

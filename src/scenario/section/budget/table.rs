@@ -52,7 +52,7 @@ static FIELDS: [Field; ALL] = {
     fields[5] = Field::optional(
         "fault",
         Kind::Name,
-        "what this fault did, in place of phases and fleets; each of its spells is judged",
+        "what this fault did, in place of phases and fleets; each of its activations is judged",
     );
     fields[6] = Field::with(
         "abort_on_fail",

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::fault::{
-    Action, Command, Damage, Delay, DelayLaw, Direction, Effect, Ending, Loss, MessageKind, Mishap, Sensor,
-    ServiceFault, Tampering, Toxic, ToxicKind, preset,
+    Action, Command, Damage, Delay, DelayLaw, DeviceFault, Direction, Effect, Ending, Loss, MessageKind,
+    Sensor, ServiceFault, Tampering, Toxic, ToxicKind, preset,
 };
 use crate::language::{FieldValue, Fields, Reporter};
 use crate::units::{ByteSize, Span};
@@ -20,8 +20,8 @@ pub(super) fn effect(kind: &str, fields: &Fields, report: &mut Reporter<'_>) -> 
     if let Some(tampering) = message(kind, fields, report) {
         return Some(Effect::Message(tampering));
     }
-    if let Some(mishap) = device(kind, fields) {
-        return Some(Effect::Device(mishap));
+    if let Some(device_fault) = device(kind, fields) {
+        return Some(Effect::Device(device_fault));
     }
     if kind == "exec" {
         for key in ["begin", "end"] {
@@ -112,23 +112,23 @@ fn message(kind: &str, fields: &Fields, report: &mut Reporter<'_>) -> Option<Tam
     })
 }
 
-fn device(kind: &str, fields: &Fields) -> Option<Mishap> {
+fn device(kind: &str, fields: &Fields) -> Option<DeviceFault> {
     let damaged = |damage| {
         let size = fields.optional_size("payload").unwrap_or_default();
-        Some(Mishap::Payload { damage, chance: fields.number("chance"), size })
+        Some(DeviceFault::Payload { damage, chance: fields.number("chance"), size })
     };
-    let sensor = |trouble| Some(Mishap::Sensor { trouble, size: fields.number("amount") });
+    let sensor = |trouble| Some(DeviceFault::Sensor { trouble, size: fields.number("amount") });
     match kind {
-        "disconnect" => Some(Mishap::Disconnect { ending: ending(fields) }),
-        "offline" => Some(Mishap::Offline { ending: ending(fields) }),
+        "disconnect" => Some(DeviceFault::Disconnect { ending: ending(fields) }),
+        "offline" => Some(DeviceFault::Offline { ending: ending(fields) }),
         "clock-skew" => {
             let offset_ns = (fields.number("offset") * 1e9) as i64;
-            Some(Mishap::ClockSkew { offset_ns, drift_ppm: fields.number("drift_ppm") })
+            Some(DeviceFault::ClockSkew { offset_ns, drift_ppm: fields.number("drift_ppm") })
         }
         "malformed" => damaged(Damage::Malformed),
         "truncated" => damaged(Damage::Truncated),
         "oversized" => damaged(Damage::Oversized),
-        "spike" => Some(Mishap::Spike { factor: fields.number("factor") }),
+        "spike" => Some(DeviceFault::Spike { factor: fields.number("factor") }),
         "stuck" => sensor(Sensor::Stuck),
         "drift" => sensor(Sensor::Drift),
         "shift" => sensor(Sensor::Shift),

@@ -5,7 +5,7 @@ mod table;
 
 use crate::arrival::Law;
 use crate::clock::Tick;
-use crate::fault::{Action, Effect, Fault, MessageKind, Mishap, Schedule, Tampering};
+use crate::fault::{Action, DeviceFault, Effect, Fault, MessageKind, Schedule, Tampering};
 use crate::language::{FieldValue, Fields, Node, Reporter, Table, Value, check, nearest, quote};
 use crate::record::Protocol;
 use crate::scenario::model::{Fleet, Model};
@@ -16,8 +16,8 @@ pub(in crate::scenario) use table::{DELAY, FAULT, LONGEST, LOSS};
 /// Faults of a scenario.
 const MOST: usize = 64;
 
-/// Spells of all faults together.
-const MOST_SPELLS: u32 = 10_000;
+/// Activations of all faults together.
+const MOST_ACTIVATIONS: u32 = 10_000;
 
 /// The faults of a document, instants counted from the first phase, and every value that is not a default.
 #[derive(Debug, Default)]
@@ -64,10 +64,16 @@ pub(super) fn faults(root: &Table, frame: &Frame<'_>, report: &mut Reporter<'_>)
         fields.canonical("fault", &mut checked.canonical);
         checked.faults.push(fault);
     }
-    let spells: u32 = checked.faults.iter().filter_map(|fault| fault.schedule).map(|when| when.times).sum();
-    if spells > MOST_SPELLS {
-        let message = format!("the faults come {spells} times in all");
-        report.add(&entry.node.origin, "fault", message, format!("keep to {MOST_SPELLS}: state `times`"));
+    let activations: u32 =
+        checked.faults.iter().filter_map(|fault| fault.schedule).map(|when| when.times).sum();
+    if activations > MOST_ACTIVATIONS {
+        let message = format!("the faults come {activations} times in all");
+        report.add(
+            &entry.node.origin,
+            "fault",
+            message,
+            format!("keep to {MOST_ACTIVATIONS}: state `times`"),
+        );
     }
     checked
 }
@@ -155,7 +161,7 @@ fn schedule(
         start: Tick(start.as_ns()),
         duration_ns,
         every_ns: every.unwrap_or(0),
-        times: u32::try_from(times).unwrap_or(u32::MAX).min(MOST_SPELLS + 1),
+        times: u32::try_from(times).unwrap_or(u32::MAX).min(MOST_ACTIVATIONS + 1),
     })
 }
 
@@ -218,7 +224,7 @@ fn suits(effect: &Effect, fleet: &Fleet) -> bool {
             MessageKind::Pingresp => fleet.protocol != Protocol::Http,
             _ => fleet.protocol == Protocol::Mqtt,
         },
-        Effect::Device(Mishap::Spike { .. }) => {
+        Effect::Device(DeviceFault::Spike { .. }) => {
             matches!(&fleet.model, Model::Open { arrival, .. } if !matches!(arrival, Law::Recorded { .. }))
         }
         effect if effect.on_readings() => sends,

@@ -6,7 +6,7 @@ use super::figure;
 use super::outline::number;
 use super::style::{Style, Tone};
 
-/// Spells that are told one by one; of more, the first and their number.
+/// Activations that are told one by one; of more, the first and their number.
 const TOLD: usize = 3;
 
 /// A fault of a plan.
@@ -20,8 +20,9 @@ pub(crate) struct FaultOutline {
     pub kind: String,
     /// Devices it hits; 0 where it does not act on single devices.
     pub devices: u32,
-    /// Start and end of each spell, seconds; empty: only by hand.
-    pub spells: Vec<(f64, f64)>,
+    /// Start and end of each activation, seconds; empty: only by hand.
+    #[serde(rename = "spells")]
+    pub activations: Vec<(f64, f64)>,
 }
 
 /// A row for each fault on a time line of `columns` columns, of which the first begins at `first_s` and each lasts `step_s`.
@@ -34,7 +35,7 @@ pub(super) fn rows(
     let (bar, point) = if style.ascii { ('=', 'x') } else { ('━', '×') };
     let row = |(nth, fault): (usize, &FaultOutline)| {
         let mut cells = vec![' '; columns];
-        for (from, until) in &fault.spells {
+        for (from, until) in &fault.activations {
             let mark = if until > from { bar } else { point };
             let last = if until > from { column(until - step_s * 1e-6) } else { column(*from) };
             if let Some(cells) = cells.get_mut(column(*from)..=last) {
@@ -68,13 +69,13 @@ fn when(fault: &FaultOutline, style: Style) -> String {
             format!("at {} s", number(style, *from))
         }
     };
-    match fault.spells.as_slice() {
+    match fault.activations.as_slice() {
         [] => "only by hand".to_owned(),
-        [first, second, ..] if fault.spells.len() > TOLD => {
+        [first, second, ..] if fault.activations.len() > TOLD => {
             let every = number(style, second.0 - first.0);
-            format!("{}, every {every} s, {} times", one(first), fault.spells.len())
+            format!("{}, every {every} s, {} times", one(first), fault.activations.len())
         }
-        spells => spells.iter().map(one).collect::<Vec<_>>().join(", "),
+        activations => activations.iter().map(one).collect::<Vec<_>>().join(", "),
     }
 }
 
@@ -82,9 +83,9 @@ fn when(fault: &FaultOutline, style: Style) -> String {
 mod tests {
     use super::*;
 
-    fn fault(name: &str, devices: u32, spells: &[(f64, f64)]) -> FaultOutline {
+    fn fault(name: &str, devices: u32, activations: &[(f64, f64)]) -> FaultOutline {
         let (layer, kind) = ("network".to_owned(), "latency".to_owned());
-        FaultOutline { name: name.into(), layer, kind, devices, spells: spells.to_vec() }
+        FaultOutline { name: name.into(), layer, kind, devices, activations: activations.to_vec() }
     }
 
     #[test]
