@@ -6,6 +6,7 @@ use super::diagnostic::{Origin, Reporter, nearest};
 use super::document::Table;
 use super::field::{Field, Kind, MANY, Need, Section, listed};
 use super::value::{FieldValue, Text, is_default};
+use crate::units::word::Choice;
 use crate::units::{ByteSize, Rate, Span};
 
 /// The checked values of one section, defaults in place. A getter of a key whose value was at fault gives its
@@ -32,6 +33,11 @@ macro_rules! getter {
 }
 
 impl Fields {
+    /// The values of a section that is left empty.
+    pub(crate) fn defaults(section: &'static Section) -> Self {
+        check(section, &Table::default(), "", &Origin::Whole, &mut Reporter::new(""))
+    }
+
     getter!(text, Text, Text);
     getter!(word, Word, &'static str);
     getter!(optional_span, Span, Span);
@@ -55,6 +61,10 @@ impl Fields {
 
     pub(crate) fn number(&self, key: &str) -> f64 {
         self.optional_number(key).unwrap_or_default()
+    }
+
+    pub(crate) fn choice<C: Choice>(&self, key: &str) -> C {
+        self.word(key).and_then(C::choice).unwrap_or(C::FIRST)
     }
 
     pub(crate) fn flag(&self, key: &str) -> bool {

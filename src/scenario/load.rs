@@ -162,7 +162,7 @@ fn report<'t>(source: &str, text: &'t str, overrides: &Overrides) -> Reporter<'t
     let context = Context {
         environment: overrides.environment.clone(),
         directory,
-        sections: section::ALL,
+        sections: section::all(),
         ..Context::default()
     };
     Reporter::within(if text.len() as u64 > LARGEST { "" } else { text }, context)

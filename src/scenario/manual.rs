@@ -5,7 +5,7 @@ use crate::language;
 
 /// Every section with its keys: what `docs/scenarios.md` holds between its marks.
 pub(crate) fn manual() -> String {
-    language::manual(section::ALL)
+    language::manual(section::all())
 }
 
 #[cfg(test)]
@@ -33,7 +33,7 @@ mod tests {
     #[test]
     fn every_key_is_in_the_manual() {
         let manual = manual();
-        for section in section::ALL {
+        for section in section::all() {
             assert!(manual.contains(&format!("### `{}`", section.title)));
             for field in section.fields {
                 assert!(manual.contains(&format!("| `{}` |", field.name)), "{}", field.name);

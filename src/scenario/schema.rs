@@ -10,7 +10,7 @@ pub(crate) fn schema() -> Value {
     let mut properties = Map::new();
     let mut required = Vec::new();
     for (key, title) in section::TOP {
-        let Some(section) = section::ALL.iter().find(|section| section.title == title) else { continue };
+        let Some(section) = section::all().iter().find(|section| section.title == title) else { continue };
         let table = schema::reference(section);
         let value = match key {
             "phase" => json!({ "type": "array", "minItems": 1, "items": table }),
@@ -35,7 +35,7 @@ pub(crate) fn schema() -> Value {
         "properties": properties,
         "required": required,
         "additionalProperties": false,
-        "$defs": schema::definitions(section::ALL),
+        "$defs": schema::definitions(section::all()),
     })
 }
 
@@ -47,7 +47,7 @@ mod tests {
     fn every_reference_leads_to_a_definition_and_names_are_distinct() {
         let schema = schema();
         let definitions = schema["$defs"].as_object().unwrap();
-        assert_eq!(definitions.len(), section::ALL.len(), "two sections share a name");
+        assert_eq!(definitions.len(), section::all().len(), "two sections share a name");
         let text = schema.to_string();
         for part in text.split("#/$defs/").skip(1) {
             let name = part.split('"').next().unwrap();

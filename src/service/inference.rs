@@ -1,5 +1,6 @@
 //! What an inference costs, and which model makes it.
 
+use crate::language::{Field, Fields, Kind, Section};
 use crate::units::Span;
 use crate::units::word::words;
 
@@ -38,13 +39,77 @@ pub struct Inference {
     pub labour: Labour,
 }
 
-impl Default for Inference {
-    fn default() -> Self {
-        Self { cost: Span::ZERO, per_reading: Span::ZERO, law: Law::Constant, labour: Labour::Cpu }
-    }
-}
+/// Highest mean cost of an inference.
+const MOST_COST: Span = Span::from_ms(60_000);
+
+pub(crate) static INFERENCE: Section = Section {
+    title: "inference = { … }",
+    about: "what one inference costs on top of the model's own arithmetic; a bare span is the mean cost",
+    by: None,
+    fields: &[
+        Field::with(
+            "cost",
+            Kind::Span(Span::ZERO, MOST_COST),
+            "0s",
+            "mean cost of one inference, of however many readings",
+        ),
+        Field::with(
+            "per_reading",
+            Kind::Span(Span::ZERO, MOST_COST),
+            "0s",
+            "cost of every reading in it, on top",
+        ),
+        Field::with("law", Kind::Word(Law::WORDS), "constant", "how the cost is distributed around its mean"),
+        Field::with(
+            "labour",
+            Kind::Word(Labour::WORDS),
+            "cpu",
+            "what it takes: processor time, which is really spent, or time alone, as a remote model does",
+        ),
+    ],
+};
+
+pub(crate) static EXPERIMENT: Section = Section {
+    title: "experiment = { … }",
+    about: "champion and challenger; a bare number is the share",
+    by: None,
+    fields: &[
+        Field::with(
+            "share",
+            Kind::Number(0.0, 1.0),
+            "0",
+            "share of devices that the challenger judges, by their names",
+        ),
+        Field::optional(
+            "cost",
+            Kind::Span(Span::ZERO, MOST_COST),
+            "mean cost of its inferences; the champion's unless stated",
+        ),
+        Field::with(
+            "automatic",
+            Kind::Flag,
+            "false",
+            "the better one takes over all devices, by the rule in docs/reference.md",
+        ),
+        Field::with(
+            "least",
+            Kind::Integer(1, 1_000_000_000),
+            "10000",
+            "readings each must have judged before that",
+        ),
+    ],
+};
 
 impl Inference {
+    pub(super) fn from_fields(fields: &Fields) -> Self {
+        Self {
+            cost: fields.span("cost"),
+            per_reading: fields.span("per_reading"),
+            law: fields.choice("law"),
+            labour: fields.choice("labour"),
+        }
+    }
+
     /// Whether it costs anything.
     pub fn is_free(&self) -> bool {
         self.cost == Span::ZERO && self.per_reading == Span::ZERO
@@ -64,8 +129,25 @@ pub struct Experiment {
     pub least: u64,
 }
 
+impl Experiment {
+    pub(super) fn from_fields(fields: &Fields) -> Self {
+        Self {
+            share: fields.number("share"),
+            cost: fields.optional_span("cost"),
+            automatic: fields.flag("automatic"),
+            least: fields.integer("least"),
+        }
+    }
+}
+
+impl Default for Inference {
+    fn default() -> Self {
+        Self::from_fields(&Fields::defaults(&INFERENCE))
+    }
+}
+
 impl Default for Experiment {
     fn default() -> Self {
-        Self { share: 0.0, cost: None, automatic: false, least: 10_000 }
+        Self::from_fields(&Fields::defaults(&EXPERIMENT))
     }
 }

@@ -1,17 +1,25 @@
-//! What the bundled reference system can be told, as plain data: the scenario that states it and the system that obeys it
-//! meet here and nowhere else.
+//! What the bundled reference system can be told: settings with their tables of keys and defaults, which scenarios, `serve`,
+//! the manual and the system itself share.
 
+mod admission;
 mod alert;
 mod cache;
+mod cluster;
+mod delivery;
 mod fault;
+mod feature;
 mod inference;
 mod queue;
 mod worker;
 
+pub use admission::{Admission, Anonymous, Hint, Quota};
 pub use alert::Alerts;
 pub(crate) use alert::Slow;
 pub use cache::{Cache, Semantic, Shared};
+pub use cluster::Cluster;
+pub use delivery::Delivery;
 pub use fault::FaultKind;
+pub use feature::{Features, Window, WindowKind};
 pub(crate) use inference::Experiment;
 pub use inference::{Inference, Labour, Law};
 pub(crate) use queue::Priority;
@@ -19,8 +27,93 @@ pub use queue::{Discipline, Overflow, Queue};
 pub(crate) use worker::Assignment;
 pub use worker::{Mode, Workers};
 
-use crate::units::word::words;
-use crate::units::{Rate, Span};
+use crate::language::{Field, Fields, Kind, Reporter, Section};
+use crate::units::Span;
+
+/// Every section of settings, in the order documents list them.
+pub(crate) static SECTIONS: &[&Section] = &[
+    &REFERENCE,
+    &worker::WORKERS,
+    &queue::QUEUE,
+    &cache::CACHE,
+    &cache::SEMANTIC,
+    &cache::SHARED,
+    &inference::INFERENCE,
+    &admission::ADMISSION,
+    &admission::QUOTA,
+    &feature::FEATURES,
+    &feature::WINDOW,
+    &inference::EXPERIMENT,
+    &alert::ALERTS,
+    &delivery::DELIVERY,
+    &cluster::CLUSTER,
+];
+
+/// Longest span that any setting takes.
+const LONGEST: Span = Span::from_ms(24 * 3_600_000);
+
+pub(crate) static REFERENCE: Section = Section {
+    title: "[reference]",
+    about: "settings of the bundled reference system; without effect on any other target",
+    by: None,
+    fields: &[
+        Field::with(
+            "workers",
+            Kind::Short(&worker::WORKERS),
+            "1",
+            "worker threads; 0 works where readings come in",
+        ),
+        Field::with(
+            "queue",
+            Kind::Short(&queue::QUEUE),
+            "10000",
+            "readings that may wait, and what happens to the others",
+        ),
+        Field::with("cache", Kind::Short(&cache::CACHE), "65536", "scores the cache holds; 0 turns it off"),
+        Field::with(
+            "inference",
+            Kind::Short(&inference::INFERENCE),
+            "0s",
+            "extra cost of one inference, standing in for a heavy model",
+        ),
+        Field::with("admission", Kind::Table(&admission::ADMISSION), "", "who may send, and how much"),
+        Field::with(
+            "features",
+            Kind::Table(&feature::FEATURES),
+            "",
+            "the per-device state in front of the cache",
+        ),
+        Field::with(
+            "experiment",
+            Kind::Short(&inference::EXPERIMENT),
+            "0",
+            "share of devices that another model judges, to compare the two",
+        ),
+        Field::with(
+            "alerts",
+            Kind::Table(&alert::ALERTS),
+            "",
+            "when an anomaly becomes an alert, and how it spreads",
+        ),
+        Field::with(
+            "delivery",
+            Kind::Table(&delivery::DELIVERY),
+            "",
+            "what is done about readings that come twice or cannot be processed",
+        ),
+        Field::with(
+            "faults",
+            Kind::Flag,
+            "false",
+            "it may be broken on purpose: POST /v1/faults lets workers crash, slows inferences, shrinks the queue",
+        ),
+        Field::optional(
+            "cluster",
+            Kind::Short(&cluster::CLUSTER),
+            "other instances of the service, which meet in Redis",
+        ),
+    ],
+};
 
 /// How the reference system is set up. Every part has an off, and every memory a bound.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,173 +143,28 @@ pub struct Setup {
 }
 
 impl Default for Setup {
-    /// One worker, everything optional off but the exact cache.
     fn default() -> Self {
+        Self::from_fields(&Fields::defaults(&REFERENCE), &mut Reporter::new(""))
+    }
+}
+
+impl Setup {
+    /// The settings that the checked `fields` of [`REFERENCE`] state.
+    pub(crate) fn from_fields(fields: &Fields, report: &mut Reporter<'_>) -> Self {
+        // A table at fault is reported, and nothing made of its values is kept.
+        let table = |key| fields.table(key).unwrap_or_else(|| fields.clone());
         Self {
-            admission: Admission::default(),
-            queue: Queue::default(),
-            workers: Workers::default(),
-            features: Features::default(),
-            cache: Cache::default(),
-            inference: Inference::default(),
-            experiment: Experiment::default(),
-            alerts: Alerts::default(),
-            delivery: Delivery::default(),
-            cluster: None,
-            faults: false,
+            admission: Admission::from_fields(&table("admission"), report),
+            queue: Queue::from_fields(&table("queue"), report),
+            workers: Workers::from_fields(&table("workers")),
+            features: Features::from_fields(&table("features"), report),
+            cache: Cache::from_fields(&table("cache")),
+            inference: Inference::from_fields(&table("inference")),
+            experiment: Experiment::from_fields(&table("experiment")),
+            alerts: Alerts::from_fields(&table("alerts"), report),
+            delivery: Delivery::from_fields(&table("delivery")),
+            cluster: fields.table("cluster").map(|table| Cluster::from_fields(&table, report)),
+            faults: fields.flag("faults"),
         }
     }
-}
-
-/// A quota: a sustained rate, and how much may come at once on top of it.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Quota {
-    /// Readings per second, above 0.
-    pub rate: Rate,
-    /// Readings that may come at once, at least 1.
-    pub burst: u32,
-}
-
-words! {
-    /// What becomes of a sender without a token.
-    Anonymous {
-        /// It is treated like one with a token.
-        Admit = "admit",
-        /// It has a quota of its own.
-        Limit = "limit",
-        /// It is turned away: 401 over HTTP and WebSocket, not authorised over MQTT.
-        Refuse = "refuse",
-    }
-}
-
-words! {
-    /// What an MQTT publisher hears of a reading that was not taken.
-    Hint {
-        /// PUBACK, and a `shed` message in place of the verdict.
-        Verdict = "verdict",
-        /// PUBACK and nothing else: the loss shows only as a missing verdict.
-        Silence = "silence",
-        /// No PUBACK either, as some brokers do.
-        Withhold = "withhold",
-    }
-}
-
-/// Who may send, and how much.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Admission {
-    /// Quota of each device.
-    pub device: Option<Quota>,
-    /// Quota of all devices together.
-    pub total: Option<Quota>,
-    /// Tokens that authenticate a sender; empty: nobody needs one.
-    pub tokens: Vec<String>,
-    /// What becomes of senders without a token, where tokens are asked for.
-    pub anonymous: Anonymous,
-    /// Quota of each device whose sender has no token, where they are limited.
-    pub anonymous_device: Option<Quota>,
-    /// Whether quotas hold over all instances of a cluster together.
-    pub shared: bool,
-    /// What MQTT publishers hear of refusals.
-    pub mqtt: Hint,
-}
-
-impl Default for Admission {
-    fn default() -> Self {
-        Self {
-            device: None,
-            total: None,
-            tokens: Vec::new(),
-            anonymous: Anonymous::Admit,
-            anonymous_device: None,
-            shared: false,
-            mqtt: Hint::Verdict,
-        }
-    }
-}
-
-words! {
-    /// How events are gathered over event time.
-    WindowKind {
-        /// One after the other.
-        Tumbling = "tumbling",
-        /// Overlapping, a new one with every slide.
-        Sliding = "sliding",
-        /// As long as no gap is longer than `gap`.
-        Session = "session",
-    }
-}
-
-/// Windows over event time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Window {
-    /// How they follow one another.
-    pub kind: WindowKind,
-    /// Their length; of sessions, the longest.
-    pub length: Span,
-    /// From the start of one sliding window to that of the next; divides `length`, at most 16 times.
-    pub slide: Span,
-    /// Silence that ends a session.
-    pub gap: Span,
-    /// How late a reading may come and still count.
-    pub lateness: Span,
-}
-
-/// The per-device state in front of the cache.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Features {
-    /// Devices whose state is kept; beyond that the one that was silent for longest is forgotten.
-    pub devices: usize,
-    /// Steps of the feature vector per unit of surprise, 1 to 16: coarser vectors hit the cache more often and blur scores.
-    pub resolution: u8,
-    /// Windows over event time.
-    pub window: Option<Window>,
-    /// Equal values in a row after which a sensor counts as stuck, where its values usually differ; 0 never.
-    pub stuck: u32,
-    /// A silence of this many usual intervals counts as missing readings; 0 never.
-    pub missing: f64,
-    /// Least and largest value that counts as in range.
-    pub range: (f64, f64),
-}
-
-impl Default for Features {
-    fn default() -> Self {
-        Self {
-            devices: 200_000,
-            resolution: 8,
-            window: None,
-            stuck: 0,
-            missing: 0.0,
-            range: (f64::NEG_INFINITY, f64::INFINITY),
-        }
-    }
-}
-
-/// What is done about readings that come twice or cannot be processed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Delivery {
-    /// Whether a reading that was worked on already has no second effect: it gets its verdict again.
-    pub idempotent: bool,
-    /// Readings that could not be processed and are kept with their reasons.
-    pub dead_letters: usize,
-}
-
-impl Default for Delivery {
-    fn default() -> Self {
-        Self { idempotent: false, dead_letters: 1_000 }
-    }
-}
-
-/// Other instances of the same service, which meet in Redis.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Cluster {
-    /// Where Redis is: `redis://HOST:PORT`.
-    pub redis: String,
-    /// What this instance calls itself; unique among them.
-    pub instance: String,
-    /// An instance that has not been heard of for so long counts as gone.
-    pub expiry: Span,
-    /// Longest wait for Redis.
-    pub timeout: Span,
-    /// Whether the state of a device follows it to the instance it speaks to; else it begins anew there.
-    pub moves_state: bool,
 }

@@ -1,5 +1,7 @@
 //! Where readings wait.
 
+use super::LONGEST;
+use crate::language::{Field, FieldValue, Fields, Kind, Reporter, Section};
 use crate::units::Span;
 use crate::units::word::words;
 
@@ -64,22 +66,95 @@ pub struct Queue {
     pub classes: Vec<(String, Priority)>,
 }
 
+pub(crate) static QUEUE: Section = Section {
+    title: "queue = { … }",
+    about: "where readings wait: four levels, bounded in all and each; a bare number is the capacity",
+    by: None,
+    fields: &[
+        Field::with("capacity", Kind::Integer(1, 1_000_000), "10000", "readings that may wait"),
+        Field::with(
+            "levels",
+            Kind::Map(&Kind::Integer(1, 1_000_000), "level"),
+            "",
+            "readings that may wait of single levels: critical, high, medium, low",
+        ),
+        Field::with(
+            "discipline",
+            Kind::Word(Discipline::WORDS),
+            "strict",
+            "who is next: the most urgent, each level by its weight, or the order of arrival",
+        ),
+        Field::with(
+            "weights",
+            Kind::Map(&Kind::Integer(1, 1_000_000), "level"),
+            "",
+            "weights of the levels; 8, 4, 2 and 1 unless stated",
+        ),
+        Field::with(
+            "overflow",
+            Kind::Word(Overflow::WORDS),
+            "reject",
+            "what happens to a reading that finds it full; block stops reading from its connection",
+        ),
+        Field::optional(
+            "deadline",
+            Kind::Span(Span::from_ns(1_000), LONGEST),
+            "a reading that has waited longer is shed, not worked on",
+        ),
+        Field::with("usual", Kind::Word(Priority::WORDS), "medium", "the level of readings that name none"),
+        Field::with(
+            "classes",
+            Kind::Map(&Kind::Word(Priority::WORDS), "beginning"),
+            "",
+            "levels of devices by how their names begin; the longest beginning decides",
+        ),
+    ],
+};
+
 impl Default for Queue {
     fn default() -> Self {
-        Self {
-            capacity: 10_000,
-            levels: [None; 4],
-            discipline: Discipline::Strict,
-            weights: [8, 4, 2, 1],
-            overflow: Overflow::Reject,
-            deadline: None,
-            usual: Priority::Medium,
-            classes: Vec::new(),
-        }
+        Self::from_fields(&Fields::defaults(&QUEUE), &mut Reporter::new(""))
     }
 }
 
 impl Queue {
+    pub(super) fn from_fields(fields: &Fields, report: &mut Reporter<'_>) -> Self {
+        let (mut levels, mut weights) = ([None; 4], [8, 4, 2, 1]);
+        for key in ["levels", "weights"] {
+            for (name, origin, found) in fields.map(key) {
+                let (Some(level), FieldValue::Integer(number)) = (Priority::of(name), found) else {
+                    let message = format!("`{name}` is no level");
+                    report.add(
+                        origin,
+                        &format!("reference.queue.{key}.{name}"),
+                        message,
+                        "write critical, high, medium or low",
+                    );
+                    continue;
+                };
+                if key == "levels" {
+                    levels[level as usize] = Some(*number as usize);
+                } else {
+                    weights[level as usize] = *number as u32;
+                }
+            }
+        }
+        let classes = fields.map("classes").filter_map(|(beginning, _, found)| match found {
+            FieldValue::Word(word) => Some((beginning.to_owned(), Priority::of(word)?)),
+            _ => None,
+        });
+        Self {
+            capacity: fields.integer("capacity") as usize,
+            levels,
+            discipline: fields.choice("discipline"),
+            weights,
+            overflow: fields.choice("overflow"),
+            deadline: fields.optional_span("deadline"),
+            usual: fields.choice("usual"),
+            classes: classes.collect(),
+        }
+    }
+
     /// The level of a device's readings that name none.
     pub fn level_of(&self, device: &str) -> Priority {
         let fitting = self.classes.iter().filter(|(beginning, _)| device.starts_with(beginning));

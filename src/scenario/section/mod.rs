@@ -9,7 +9,6 @@ mod fault;
 mod fleet;
 mod payload;
 mod phase;
-mod reference;
 mod run;
 mod signal;
 mod subscriber;
@@ -22,30 +21,23 @@ use crate::fault::Fault;
 use crate::language::{
     FieldValue, Fields, Origin, Reporter, Section, Table, Text, Value, check, is_name, nearest, quote,
 };
-use crate::service::Setup;
+use crate::service::{self, Setup};
 use crate::units::Span;
+use std::sync::LazyLock;
+
 use sha2::{Digest as _, Sha256};
 
 /// Every section, in the order documents list them.
-pub(crate) static ALL: &[&Section] = &[
-    &run::SCENARIO,
-    &run::RUN,
-    &target::TARGET,
-    &reference::REFERENCE,
-    &reference::WORKERS,
-    &reference::QUEUE,
-    &reference::CACHE,
-    &reference::SEMANTIC,
-    &reference::SHARED,
-    &reference::INFERENCE,
-    &reference::ADMISSION,
-    &reference::QUOTA,
-    &reference::FEATURES,
-    &reference::WINDOW,
-    &reference::EXPERIMENT,
-    &reference::ALERTS,
-    &reference::DELIVERY,
-    &reference::CLUSTER,
+pub(crate) fn all() -> &'static [&'static Section] {
+    static ALL: LazyLock<Vec<&Section>> = LazyLock::new(|| [RUN, service::SECTIONS, LOAD].concat());
+    &ALL
+}
+
+/// What a run is, and where it goes.
+static RUN: &[&Section] = &[&run::SCENARIO, &run::RUN, &target::TARGET];
+
+/// What is sent, what goes wrong, and what the figures must keep to.
+static LOAD: &[&Section] = &[
     &phase::PHASE,
     &phase::LOAD,
     &fleet::FLEET,
@@ -105,7 +97,7 @@ pub(super) fn document(root: &Table, duration: Option<Span>, report: &mut Report
     let scenario = single(root, "scenario", &run::SCENARIO, report);
     let run = single(root, "run", &run::RUN, report);
     let target = single(root, "target", &target::TARGET, report);
-    let reference = single(root, "reference", &reference::REFERENCE, report);
+    let reference = single(root, "reference", &service::REFERENCE, report);
     let mut phases = phase::phases(root, report);
     if let Some(duration) = duration {
         scale(phases.iter_mut().map(|draft| &mut draft.phase), duration, report);
@@ -139,7 +131,7 @@ pub(super) fn document(root: &Table, duration: Option<Span>, report: &mut Report
         seed: scenario.integer("seed"),
         run: settings,
         target: target::target(&target),
-        reference: reference::reference(&reference, report),
+        reference: Setup::from_fields(&reference, report),
         phases: phases.into_iter().map(|draft| addressed(draft, &fleets, report)).collect(),
         fleets: fleets.into_iter().map(|(fleet, _)| fleet).collect(),
         faults: faults.faults,
@@ -151,8 +143,8 @@ pub(super) fn document(root: &Table, duration: Option<Span>, report: &mut Report
 
 /// Checks the section of the reference system alone.
 pub(super) fn setup(root: &Table, report: &mut Reporter<'_>) -> Setup {
-    let fields = single(root, "reference", &reference::REFERENCE, report);
-    reference::reference(&fields, report)
+    let fields = single(root, "reference", &service::REFERENCE, report);
+    Setup::from_fields(&fields, report)
 }
 
 /// Whether every fleet of the document could be checked: of others nothing is known, not even whether they are fleets.

@@ -3,4 +3,5 @@
 mod broken;
 mod example;
 mod expansion;
+mod reference;
 mod table;

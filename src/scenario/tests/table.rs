@@ -1,11 +1,11 @@
 //! What holds of every table of fields.
 
 use crate::language::{Kind, Need, is_default};
-use crate::scenario::section::ALL;
+use crate::scenario::section::all;
 
 #[test]
 fn every_field_is_described_named_once_and_bound_to_words_that_exist() {
-    for section in ALL {
+    for section in all() {
         assert!(!section.about.is_empty());
         for (nth, field) in section.fields.iter().enumerate() {
             let place = format!("{} {}", section.title, field.name);
@@ -23,16 +23,16 @@ fn every_field_is_described_named_once_and_bound_to_words_that_exist() {
 
 #[test]
 fn every_table_a_field_takes_is_listed_as_a_section() {
-    for section in ALL {
+    for section in all() {
         for inner in section.fields.iter().filter_map(|field| field.kind.section()) {
-            assert!(ALL.iter().any(|known| std::ptr::eq(*known, inner)));
+            assert!(all().iter().any(|known| std::ptr::eq(*known, inner)));
         }
     }
 }
 
 #[test]
 fn every_default_is_of_its_kind_and_within_its_bounds() {
-    for section in ALL {
+    for section in all() {
         for field in section.fields {
             let Need::Default(text) = field.need else { continue };
             let place = format!("{} {}", section.title, field.name);

@@ -1,0 +1,143 @@
+//! Who may send, and how much.
+
+use crate::language::{Field, FieldValue, Fields, Kind, Reporter, Section};
+use crate::units::Rate;
+use crate::units::word::words;
+
+/// A quota: a sustained rate, and how much may come at once on top of it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Quota {
+    /// Readings per second, above 0.
+    pub rate: Rate,
+    /// Readings that may come at once, at least 1.
+    pub burst: u32,
+}
+
+words! {
+    /// What becomes of a sender without a token.
+    Anonymous {
+        /// It is treated like one with a token.
+        Admit = "admit",
+        /// It has a quota of its own.
+        Limit = "limit",
+        /// It is turned away: 401 over HTTP and WebSocket, not authorised over MQTT.
+        Refuse = "refuse",
+    }
+}
+
+words! {
+    /// What an MQTT publisher hears of a reading that was not taken.
+    Hint {
+        /// PUBACK, and a `shed` message in place of the verdict.
+        Verdict = "verdict",
+        /// PUBACK and nothing else: the loss shows only as a missing verdict.
+        Silence = "silence",
+        /// No PUBACK either, as some brokers do.
+        Withhold = "withhold",
+    }
+}
+
+/// Who may send, and how much.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Admission {
+    /// Quota of each device.
+    pub device: Option<Quota>,
+    /// Quota of all devices together.
+    pub total: Option<Quota>,
+    /// Tokens that authenticate a sender; empty: nobody needs one.
+    pub tokens: Vec<String>,
+    /// What becomes of senders without a token, where tokens are asked for.
+    pub anonymous: Anonymous,
+    /// Quota of each device whose sender has no token, where they are limited.
+    pub anonymous_device: Option<Quota>,
+    /// Whether quotas hold over all instances of a cluster together.
+    pub shared: bool,
+    /// What MQTT publishers hear of refusals.
+    pub mqtt: Hint,
+}
+
+pub(crate) static ADMISSION: Section = Section {
+    title: "admission = { … }",
+    about: "who may send, and how much; what is refused is shed with 429 or its like",
+    by: None,
+    fields: &[
+        Field::optional("device", Kind::Short(&QUOTA), "quota of each device"),
+        Field::optional("total", Kind::Short(&QUOTA), "quota of all devices together"),
+        Field::optional(
+            "tokens",
+            Kind::List(&Kind::Text),
+            "tokens that authenticate a sender: as bearer over HTTP and WebSocket, as password over MQTT",
+        ),
+        Field::with(
+            "anonymous",
+            Kind::Word(Anonymous::WORDS),
+            "admit",
+            "what becomes of senders without a token, where there are tokens",
+        ),
+        Field::optional(
+            "anonymous_device",
+            Kind::Short(&QUOTA),
+            "quota of each device of senders without a token",
+        ),
+        Field::with(
+            "shared",
+            Kind::Flag,
+            "false",
+            "quotas are divided by the instances of the cluster that live, so that they hold over all of them",
+        ),
+        Field::with(
+            "mqtt",
+            Kind::Word(Hint::WORDS),
+            "verdict",
+            "what publishers hear of a refusal: a message, only the acknowledgement, or not even that",
+        ),
+    ],
+};
+
+pub(crate) static QUOTA: Section = Section {
+    title: "device = { … }",
+    about: "a quota; a bare rate has a burst of 1",
+    by: None,
+    fields: &[
+        Field::required("rate", Kind::Rate(0.001, 1e9), "readings per second"),
+        Field::with("burst", Kind::Integer(1, 1_000_000_000), "1", "readings that may come at once"),
+    ],
+};
+
+impl Default for Admission {
+    fn default() -> Self {
+        Self::from_fields(&Fields::defaults(&ADMISSION), &mut Reporter::new(""))
+    }
+}
+
+impl Admission {
+    pub(super) fn from_fields(fields: &Fields, report: &mut Reporter<'_>) -> Self {
+        let quota = |key| {
+            fields
+                .table(key)
+                .map(|quota| Quota { rate: quota.rate("rate"), burst: quota.integer("burst") as u32 })
+        };
+        let tokens: Vec<String> = fields
+            .list("tokens")
+            .iter()
+            .filter_map(|(_, found)| match found {
+                FieldValue::Text(text) => Some(text.value().to_owned()),
+                _ => None,
+            })
+            .collect();
+        let anonymous = fields.choice("anonymous");
+        if tokens.is_empty() && fields.given("anonymous").is_some() {
+            let message = "nobody is anonymous where there are no tokens";
+            fields.refuse("anonymous", report, message, "add `tokens`, or take this line out");
+        }
+        Self {
+            device: quota("device"),
+            total: quota("total"),
+            tokens,
+            anonymous,
+            anonymous_device: quota("anonymous_device"),
+            shared: fields.flag("shared"),
+            mqtt: fields.choice("mqtt"),
+        }
+    }
+}
