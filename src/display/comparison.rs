@@ -59,9 +59,9 @@ fn heading(comparison: &Comparison, style: Style) -> Vec<String> {
         Decision::Improvement => (Tone::Good, "the candidate is better"),
         Decision::NoDifference => (Tone::Good, "no judged figure differs by more than its threshold"),
         Decision::Inconclusive if comparison.not_worse => {
-            (Tone::Good, "neither better nor the same is shown, but that no judged figure is worse")
+            (Tone::Good, "no judged figure is worse; whether any is better, it cannot tell yet")
         }
-        Decision::Inconclusive => (Tone::Warning, "neither a difference nor its absence is shown"),
+        Decision::Inconclusive => (Tone::Warning, "cannot tell yet"),
     };
     let verdict = style.paint(comparison.verdict.name(), word);
     vec![title, format!("{verdict}{advisory}: {text}")]
@@ -167,7 +167,7 @@ fn footnotes(comparison: &Comparison, width: usize, style: Style) -> Vec<String>
     if let Some(effect) = comparison.order_effect.filter(|effect| order_matters(comparison, *effect)) {
         notes.push((
             format!(
-                "order: p50 changes by {:+.1} % more where the base runs first; runs leave something behind for the next",
+                "order effect: p50 changes by {:+.1} % more where the base runs first, as if a run affected the next",
                 libm::expm1(effect) * 100.0
             ),
             Tone::Warning,
@@ -177,7 +177,7 @@ fn footnotes(comparison: &Comparison, width: usize, style: Style) -> Vec<String>
     let marks = [
         (Support::Shown, "not judged: fewer than 100 samples lie beyond this percentile in some run"),
         (Support::None, "too few samples: fewer than 10 lie beyond this percentile in some run"),
-        (Support::Censored, "> at least: what failed counts as its time-out or more"),
+        (Support::Censored, "> at least: a failed reading counts as its time-out or more"),
     ];
     let marks = marks.into_iter().filter(|(support, _)| any(*support));
     notes.extend(marks.map(|(_, text)| (text.to_owned(), Tone::Faint)));
@@ -258,8 +258,8 @@ pub(crate) fn self_test(test: &SelfTest, width: usize, style: Style) -> String {
     lines.extend(grid.draw(width, style));
     let notes = [
         "any p: a figure called different, before the noise threshold; red: called a regression; confirmed: again by fresh pairs; p99 same: shown not to differ by its threshold; covered: true changes within their 95 % intervals",
-        "noise: its law, and the standard deviation of a pair's difference at p99",
-        "runs one after the other must come out red too often: it shows that the test would notice",
+        "noise: its distribution, and the standard deviation of a pair's difference at p99",
+        "sequential runs must come out red too often: this shows that the test would notice",
     ];
     lines.extend(notes.iter().flat_map(|note| wrap(note, width)).map(|line| style.paint(&line, Tone::Faint)));
     lines.join("\n") + "\n"
@@ -305,7 +305,7 @@ pumps in steady
 
 not judged: fewer than 100 samples lie beyond this percentile in some run
 too few samples: fewer than 10 lie beyond this percentile in some run
-> at least: what failed counts as its time-out or more
+> at least: a failed reading counts as its time-out or more
 files results/x
 ");
     }
@@ -335,7 +335,7 @@ not judged: fewer than 100 samples lie beyond this
 percentile in some run
 too few samples: fewer than 10 lie beyond this percentile in
 some run
-> at least: what failed counts as its time-out or more
+> at least: a failed reading counts as its time-out or more
 ");
     }
 
@@ -400,8 +400,8 @@ some run
 quickstart, fix against main, 8 pairs | regression: the candidate is worse
 quickstart, fix against main, 8 pairs | improvement: the candidate is better
 quickstart, fix against main, 8 pairs | no difference: no judged figure differs by more than its threshold
-quickstart, fix against main, 8 pairs | inconclusive: neither better nor the same is shown, but that no judged figure is worse
-quickstart, fix against main, 8 pairs | inconclusive: neither a difference nor its absence is shown
+quickstart, fix against main, 8 pairs | inconclusive: no judged figure is worse; whether any is better, it cannot tell yet
+quickstart, fix against main, 8 pairs | inconclusive: cannot tell yet
 quickstart, fix against main, 8 and 3 runs | regression (advisory): the candidate is worse
 quickstart, fix against unnamed, one run each | regression: the candidate is worse
 ");
@@ -468,7 +468,7 @@ p99 | – | – | +12.3 % | +7.9 to +16.9 % | 0.012 | too few samples
             // By turns half the effect up and down, and within each order the scatter up and down.
             comparison.cells[0].differences =
                 (0..firsts.len()).map(|pair| sign(pair, 1) * half + sign(pair, 2) * scatter).collect();
-            draw(&comparison, 200, RICH).contains("order: p50 changes by")
+            draw(&comparison, 200, RICH).contains("order effect: p50 changes by")
         };
         let turns: Vec<bool> = (0..8).map(|pair| pair % 2 == 0).collect();
         // 8 · 0.05² / 6 · (1/4 + 1/4) is the square of 0.0408; three of these are 0.1225.
@@ -540,8 +540,8 @@ equal builds  normal 5 %      8  4.8 %  1.2 %     0.04 %    50.0 %   95.1 %     
 +10 % at p99  normal 5 %      8  4.8 %  1.2 %     0.04 %    50.0 %   95.1 %  FAILS
 any p: a figure called different, before the noise threshold; red: called a regression; confirmed: again by
 fresh pairs; p99 same: shown not to differ by its threshold; covered: true changes within their 95 % intervals
-noise: its law, and the standard deviation of a pair's difference at p99
-runs one after the other must come out red too often: it shows that the test would notice
+noise: its distribution, and the standard deviation of a pair's difference at p99
+sequential runs must come out red too often: this shows that the test would notice
 ");
     }
 }

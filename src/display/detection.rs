@@ -15,7 +15,7 @@ pub(super) fn detection(report: &Report, style: Style) -> Vec<String> {
     let omitted = report.run.anomaly_rows_omitted;
     if omitted > 0 {
         texts.push(format!(
-            "not scored: {} readings with an anomaly, more than anomalies.csv takes per interval",
+            "not scored: {} readings with an anomaly, more than anomalies.csv holds per interval",
             count(omitted, style)
         ));
     }

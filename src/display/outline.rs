@@ -329,7 +329,7 @@ fn needs(outline: &Outline, style: Style) -> Grid {
     line(
         "network",
         format!(
-            "about {}/s out on average, {}/s at the peak",
+            "about {}/s sent on average, {}/s at the peak",
             bytes(outline.mean_bytes_per_s),
             bytes(outline.peak_bytes_per_s)
         ),
@@ -344,8 +344,9 @@ fn needs(outline: &Outline, style: Style) -> Grid {
         ),
     );
     let Descriptors { with_reference, alone, allowed } = outline.descriptors;
-    let allowed = allowed
-        .map_or_else(String::new, |allowed| format!("; this process may have {}", count(style, allowed)));
+    let allowed = allowed.map_or_else(String::new, |allowed| {
+        format!("; the limit of this process is {}", count(style, allowed))
+    });
     line(
         "descriptors",
         format!(

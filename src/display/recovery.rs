@@ -19,7 +19,7 @@ pub(super) fn recovery(report: &Report, width: usize, style: Style) -> Vec<Strin
     if run.faults_by_hand > 0 {
         let times =
             if run.faults_by_hand == 1 { "once".to_owned() } else { format!("{} times", run.faults_by_hand) };
-        let note = format!("  switched by hand {times}: not to be compared with other runs of this plan");
+        let note = format!("  switched by hand {times}: do not compare with other runs of this plan");
         lines.push(style.paint(&note, Tone::Warning));
     }
     lines
@@ -46,7 +46,7 @@ fn table(outages: &[Outage], omitted: [u64; 2], rule: RecoveryRule, style: Style
         grid.text(format!("  {note}"), Some(Tone::Warning));
     }
     let rule = format!(
-        "  recovered: for {} s p99 within {} {} its level before, its worst, or {} ms above, and no more failing",
+        "  recovered = {} s without more failures and p99 at most {} {} its level before, its worst, or {} ms above",
         rule.hold_s,
         rule.factor,
         if style.ascii { "x" } else { "×" },
@@ -84,9 +84,9 @@ const fn gravity(state: Recovery) -> u8 {
 fn left_out(outages: &[Outage], [activations, switches]: [u64; 2], style: Style) -> Vec<String> {
     let hidden = outages.len().saturating_sub(MOST_ACTIVATIONS) as u64;
     let notes = [
-        (hidden, "further activations stand in faults.csv"),
-        (activations, "further activations, more than faults.csv takes"),
-        (switches, "switches of faults came too fast to be noted"),
+        (hidden, "further activations are in faults.csv"),
+        (activations, "further activations, more than faults.csv holds"),
+        (switches, "switches of faults came too fast to be recorded"),
     ];
     let told = |(number, text)| (number > 0).then(|| format!("{} {text}", count(number, style)));
     notes.into_iter().filter_map(told).collect()
@@ -218,7 +218,7 @@ faults             kind      at         for  devices  worst p99  failed  recover
   stall 2         stall  30.0 s      10.0 s        –       >5 s   1 234    NOT RECOVERED   10 000
     the service did not answer
   stall 3         stall  30.0 s      10.0 s        –     9.90 s       –       overlapped   10 000
-  recovered: for 3 s p99 within 2 × its level before, its worst, or 1 ms above, and no more failing
+  recovered = 3 s without more failures and p99 at most 2 × its level before, its worst, or 1 ms above
 ");
         let coloured = drawn(&outages(), 110, Style { colour: true, ascii: false });
         let red = coloured.lines().find(|line| line.starts_with("\u{1b}[1;31m")).unwrap();
@@ -237,8 +237,8 @@ faults           at  worst p99  failed  recovered after  backlog
   stall 2    30.0 s       >5 s   1,234    NOT RECOVERED   10,000
     the service did not answer
   stall 3    30.0 s     9.90 s       -       overlapped   10,000
-  recovered: for 3 s p99 within 2 x its level before, its worst, or 1 ms
-  above, and no more failing
+  recovered = 3 s without more failures and p99 at most 2 x its level
+  before, its worst, or 1 ms above
 ");
     }
 
@@ -252,9 +252,9 @@ faults           at  worst p99  failed  recovered after  backlog
         assert_eq!(
             notes,
             [
-                "  10 further activations stand in faults.csv",
-                "  7 further activations, more than faults.csv takes",
-                "  9 switches of faults came too fast to be noted",
+                "  10 further activations are in faults.csv",
+                "  7 further activations, more than faults.csv holds",
+                "  9 switches of faults came too fast to be recorded",
             ]
         );
     }

@@ -101,8 +101,8 @@ fn heading(report: &Report, width: usize, style: Style) -> Vec<String> {
     };
     let (tone, meaning) = match validity.verdict {
         Judgement::Valid if idle => (Tone::Warning, "nothing was measured"),
-        Judgement::Valid => (Tone::Good, "the generator kept its plan"),
-        Judgement::Suspect => (Tone::Warning, "the generator may show through in the figures"),
+        Judgement::Valid => (Tone::Good, "the generator kept to its plan"),
+        Judgement::Suspect => (Tone::Warning, "the generator may have affected the figures"),
         Judgement::Invalid if idle => (Tone::Bad, "nothing was measured"),
         Judgement::Invalid => (Tone::Bad, "the generator was the bottleneck, not the service"),
     };
@@ -252,11 +252,11 @@ fn facts(report: &Report, width: usize, style: Style) -> Vec<String> {
         stages.into_iter().filter_map(|(name, ms)| Some(format!("{name} {}", shown(ms)?))).collect();
     let mut lines = Vec::new();
     if !stages.is_empty() {
-        let text = format!("medians: {}", stages.join(style.dot()));
-        lines.extend(labelled("time goes", &text, width, style));
+        let text = format!("median: {}", stages.join(style.dot()));
+        lines.extend(labelled("stages", &text, width, style));
     }
     if let (Some(p50), Some(p99)) = (shown(figures.pacing_lag_p50_ms), shown(figures.pacing_lag_p99_ms)) {
-        let text = format!("{} pacer woke {p50} late at p50, {p99} at p99", report.run.pacer.kind);
+        let text = format!("lag p50 {p50}, p99 {p99} ({} pacer)", report.run.pacer.kind);
         lines.extend(labelled("generator", &text, width, style));
     }
     lines.extend(floor(report, style).iter().flat_map(|text| labelled("floor", text, width, style)));
@@ -293,7 +293,7 @@ fn footnotes(marks: Marks, style: Style) -> Vec<String> {
     let notes = [
         (marks.weak, "~ fewer than 100 samples lie beyond this percentile"),
         (marks.unsupported, "n/a: fewer than 10 samples lie beyond this percentile"),
-        (marks.censored, "> at least: what failed counts as its time-out or more"),
+        (marks.censored, "> at least: a failed reading counts as its time-out or more"),
     ];
     notes.into_iter().filter(|(used, _)| *used).map(|(_, text)| style.paint(text, Tone::Faint)).collect()
 }
@@ -445,7 +445,7 @@ mod tests {
     fn the_table_of_a_run_is_calm_and_complete() {
         insta::assert_snapshot!(verdict(&report(), 100, RICH), @r#"
 quickstart · 2026-11-20T21-41-15Z-main
-measurement  valid: the generator kept its plan
+measurement  valid: the generator kept to its plan
 service      11 900 of 12 000 readings answered ok; 0.84 % failed
 
 response time    planned         ok  failed     p50       p99    p99.9      max  service p99
@@ -461,15 +461,15 @@ measured · 30.0 s · offered 400/s · ok 397/s
   all fleets      12 000     11 900     100  824 µs   2.49 ms    ~>5 s     >5 s      2.40 ms
     timeout: 60 · reset errors: 40 · late answers: 3
 
-time goes  medians: network 210 µs · queue 80.0 µs · cache 1.40 µs · inference 101 µs
-generator  timerfd pacer woke 61.0 µs late at p50, 188 µs at p99
+stages     median: network 210 µs · queue 80.0 µs · cache 1.40 µs · inference 101 µs
+generator  lag p50 61.0 µs, p99 188 µs (timerfd pacer)
 budget     1 of 2 failed
 budget     failed pumps: errors < 0.1 %, measured 0.83 %
 budget     met pumps: p99 < 250 ms, measured 2.49 ms
 files      results/quickstart/2026-11-20T21-41-15Z-main
 ~ fewer than 100 samples lie beyond this percentile
 n/a: fewer than 10 samples lie beyond this percentile
-> at least: what failed counts as its time-out or more
+> at least: a failed reading counts as its time-out or more
 "#);
     }
 
@@ -479,7 +479,7 @@ n/a: fewer than 10 samples lie beyond this percentile
         assert!(text.is_ascii(), "{text}");
         insta::assert_snapshot!(text, @r#"
 quickstart, 2026-11-20T21-41-15Z-main
-measurement  valid: the generator kept its plan
+measurement  valid: the generator kept to its plan
 service      11,900 of 12,000 readings answered ok; 0.84 % failed
 
 response time    planned  failed     p50       p99      max  service p99
@@ -496,16 +496,16 @@ measured, 30.0 s, offered 400/s, ok 397/s
   all fleets      12,000     100  824 us   2.49 ms     >5 s      2.40 ms
     timeout: 60, reset errors: 40, late answers: 3
 
-time goes  medians: network 210 us, queue 80.0 us, cache 1.40 us,
+stages     median: network 210 us, queue 80.0 us, cache 1.40 us,
            inference 101 us
-generator  timerfd pacer woke 61.0 us late at p50, 188 us at p99
+generator  lag p50 61.0 us, p99 188 us (timerfd pacer)
 budget     1 of 2 failed
 budget     failed pumps: errors < 0.1 %, measured 0.83 %
 budget     met pumps: p99 < 250 ms, measured 2.49 ms
 files      results/quickstart/2026-11-20T21-41-15Z-main
 ~ fewer than 100 samples lie beyond this percentile
 n/a: fewer than 10 samples lie beyond this percentile
-> at least: what failed counts as its time-out or more
+> at least: a failed reading counts as its time-out or more
 "#);
     }
 
@@ -543,10 +543,10 @@ files      results/quickstart/2026-11-20T21-41-15Z-main
         let text = verdict(&report, 100, Style::PLAIN);
         let lines: Vec<_> = text.lines().skip_while(|line| !line.starts_with("generator")).take(4).collect();
         insta::assert_snapshot!(lines.join("\n"), @r"
-generator  timerfd pacer woke 61.0 us late at p50, 188 us at p99
+generator  lag p50 61.0 us, p99 188 us (timerfd pacer)
 detection  spikes 118 of 121 found, shifts 9 of 10 found, false alarms 0.12 % of 95,012 normal
            readings
-detection  not scored: 1,000 readings with an anomaly, more than anomalies.csv takes per interval
+detection  not scored: 1,000 readings with an anomaly, more than anomalies.csv holds per interval
 ");
     }
 
@@ -567,14 +567,15 @@ detection  not scored: 1,000 readings with an anomaly, more than anomalies.csv t
             kept: Some(false),
         }];
         let text = verdict(&report, 100, Style::PLAIN);
-        let lines: Vec<_> = text.lines().skip_while(|line| !line.starts_with("faults")).take(8).collect();
+        let lines: Vec<_> = text.lines().skip_while(|line| !line.starts_with("faults")).take(9).collect();
         insta::assert_snapshot!(lines.join("\n"), @r"
 faults  kind  at  for  devices  worst p99  failed  recovered after  backlog
-  7 further activations, more than faults.csv takes
-  recovered: for 3 s p99 within 2 x its level before, its worst, or 1 ms above, and no more failing
+  7 further activations, more than faults.csv holds
+  recovered = 3 s without more failures and p99 at most 2 x its level before, its worst, or 1 ms
+  above
 
-time goes  medians: network 210 us, queue 80.0 us, cache 1.40 us, inference 101 us
-generator  timerfd pacer woke 61.0 us late at p50, 188 us at p99
+stages     median: network 210 us, queue 80.0 us, cache 1.40 us, inference 101 us
+generator  lag p50 61.0 us, p99 188 us (timerfd pacer)
 delivery   broken pumps: 60 lost, first pumps-00017 seq 42
 budget     1 of 2 failed
 ");

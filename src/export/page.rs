@@ -95,7 +95,7 @@ fn footnotes(marks: Marks) -> String {
     let notes = [
         (marks.weak, "~ fewer than 100 samples lie beyond this percentile"),
         (marks.unsupported, "n/a: fewer than 10 samples lie beyond this percentile"),
-        (marks.censored, "> at least: what failed counts as its time-out or more"),
+        (marks.censored, "> at least: a failed reading counts as its time-out or more"),
     ];
     let notes: Vec<_> = notes.into_iter().filter(|(used, _)| *used).map(|(_, note)| escape(note)).collect();
     if notes.is_empty() { String::new() } else { format!("\n<sub>{}</sub>\n", notes.join("; ")) }
@@ -290,7 +290,7 @@ mod tests {
 | steady | pumps | mqtt | 12 000 | 100 | 412 µs | 1.24 ms | \~&gt;5 s | 1.20 ms |
 | all | all | all | 135 400 | 100 | 412 µs | 1.24 ms | &gt;5 s | 1.20 ms |
 
-<sub>\~ fewer than 100 samples lie beyond this percentile; &gt; at least: what failed counts as its time-out or more</sub>
+<sub>\~ fewer than 100 samples lie beyond this percentile; &gt; at least: a failed reading counts as its time-out or more</sub>
 
 <details><summary>Connections and warm-up</summary>
 
