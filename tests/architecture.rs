@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use syntax::{blanked, imports, test_modules, without_tests};
 
 mod cases;
+mod circle;
 mod syntax;
 
 /// Rooms and their storeys: a room imports only from a lower storey, never sideways or up.

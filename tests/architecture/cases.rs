@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::circle::{circle_faults, edges};
 use super::syntax::{blanked, imports, test_modules, without_tests};
 use super::{edge_faults, effect_faults, module_of, sources};
 
@@ -139,4 +140,76 @@ fn no_file_of_the_tree_is_cut_away_whole() {
         let code = without_tests(&blanked(&source.text)).unwrap();
         assert!(!code.trim().is_empty(), "{}: nothing is left to look at", source.path.display());
     }
+}
+
+/// Circles in a room of made-up files, where the entries of `kept` may stay.
+fn circles(files: &[(&[&str], &str)], kept: &[(&str, &str, &str)]) -> Vec<String> {
+    let files: Vec<(Vec<String>, &str)> = files
+        .iter()
+        .map(|(module, text)| (module.iter().map(|part| (*part).to_owned()).collect(), *text))
+        .collect();
+    circle_faults(&edges("engine", files.iter().map(|(module, text)| (module, *text))), kept)
+}
+
+#[test]
+fn a_circle_of_files_is_a_fault_however_it_is_closed() {
+    let (root, a, b, c) = (&["engine"], &["engine", "a"], &["engine", "b"], &["engine", "b", "c"]);
+    let files: [(&[(&[&str], &str)], &str); 7] = [
+        (&[(a, "use super::b::B;"), (b, "use crate::engine::a::A;")], "engine::a -> engine::b -> engine::a"),
+        (
+            &[(a, "use super::b::c::C;"), (b, "mod c; use super::a::A;"), (c, "use super::B;")],
+            "engine::a -> engine::b::c -> engine::b -> engine::a",
+        ),
+        (&[(root, "mod a; fn f() { a::g(); }"), (a, "use super::f;")], "engine -> engine::a -> engine"),
+        (
+            &[(root, "mod a; pub use a::A; fn f(a: &A) {}"), (a, "use super::f;")],
+            "engine -> engine::a -> engine",
+        ),
+        // Through what `mod.rs` passes on.
+        (
+            &[
+                (root, "mod a; mod b; pub(crate) use {a::A, b::B};"),
+                (a, "use super::B;"),
+                (b, "use super::A;"),
+            ],
+            "engine::a -> engine::b -> engine::a",
+        ),
+        (
+            &[(a, "fn f() -> super::b::B {}"), (b, "fn g() { super::a::f(); }")],
+            "engine::a -> engine::b -> engine::a",
+        ),
+        (
+            &[(a, "mod i { use super::super::b; }"), (b, "use super::a;")],
+            "engine::a -> engine::b -> engine::a",
+        ),
+    ];
+    for (files, circle) in files {
+        assert_eq!(circles(files, &[]), [format!("a circle: {circle}")], "{files:?}");
+    }
+}
+
+#[test]
+fn files_that_import_one_way_and_their_tests_are_no_circle() {
+    let (root, a, b) = (&["engine"], &["engine", "a"], &["engine", "b"]);
+    let files: [&[(&[&str], &str)]; 4] = [
+        &[(a, "use super::b::B;"), (b, "")],
+        &[(a, "use super::b::B;"), (b, "#[cfg(test)]\nmod tests { use super::super::a::A; }")],
+        &[(root, "mod a; mod b; pub use a::A; pub use b::B;"), (a, "use super::B;"), (b, "")],
+        &[(a, "use super::b::B; // crate::engine::a"), (b, "const B: &str = \"super::a\";")],
+    ];
+    for files in files {
+        assert_eq!(circles(files, &[]), [""; 0], "{files:?}");
+    }
+}
+
+#[test]
+fn a_circle_that_stays_is_listed_as_long_as_it_is_one() {
+    let (a, b, c) = (&["engine", "a"], &["engine", "b"], &["engine", "c"]);
+    let kept = [("engine::a", "engine::b", "why")];
+    let over = ["engine::a -> engine::b closes no circle any more: remove it from the list"];
+    assert_eq!(circles(&[(a, "use super::b;"), (b, "use super::a;")], &kept), [""; 0]);
+    assert_eq!(circles(&[(a, "use super::b;"), (b, "")], &kept), over);
+    assert_eq!(circles(&[(a, ""), (b, "use super::a;")], &kept), over);
+    let files: [(&[&str], &str); 3] = [(a, "use super::b;"), (b, "use super::{a, c};"), (c, "use super::b;")];
+    assert_eq!(circles(&files, &kept), ["a circle: engine::b -> engine::c -> engine::b"]);
 }

@@ -214,14 +214,29 @@ pub(super) fn test_modules(module: &[String], text: &str) -> Vec<Vec<String>> {
 
 /// What a module's code takes from the crate's root, one name per path: the rooms, or `*` and `self` for the root itself.
 pub(super) fn imports(module: &[&str], text: &str) -> Vec<String> {
-    let code = blanked(text);
+    let Paths { used, reexported } = crate_paths(module, &blanked(text));
+    let first = |path: Vec<String>| path.into_iter().next().unwrap_or_else(|| "self".to_owned());
+    used.into_iter().chain(reexported).map(first).collect()
+}
+
+/// Paths through the crate, each from its root.
+#[derive(Default)]
+pub(super) struct Paths {
+    pub(super) used: Vec<Vec<String>>,
+    /// Those of `pub use`, whatever the visibility.
+    pub(super) reexported: Vec<Vec<String>>,
+}
+
+/// The paths in the blanked code of a module.
+pub(super) fn crate_paths(module: &[&str], code: &str) -> Paths {
     let bytes = code.as_bytes();
+    let children = declared_modules(code);
     let mut scope: Vec<String> = module.iter().map(|part| (*part).to_owned()).collect();
     // How deep the braces stood where each inline module of the scope began.
     let mut inline: Vec<usize> = Vec::new();
-    let (mut depth, mut at, mut found) = (0_usize, 0, Vec::new());
+    let (mut depth, mut at, mut found, mut reexports) = (0_usize, 0, Paths::default(), false);
     while at < bytes.len() {
-        let (word, rest) = word_at(&code, at);
+        let (word, rest) = word_at(code, at);
         if word.is_empty() {
             match bytes[at] {
                 b'{' => depth += 1,
@@ -232,25 +247,48 @@ pub(super) fn imports(module: &[&str], text: &str) -> Vec<String> {
                         scope.pop();
                     }
                 }
+                b';' => reexports = false,
                 _ => {}
             }
             at += 1;
             continue;
         }
         let fresh = !code[..at].trim_end().ends_with("::");
+        let starts_path = ["crate", "super", "self", "squall"].contains(&word)
+            || children.contains(&word) && code[rest..].trim_start().starts_with("::");
         if word == "mod" {
-            let (name, after) = word_at(&code, rest + spaces(&code[rest..]));
+            let (name, after) = word_at(code, rest + spaces(&code[rest..]));
             if !name.is_empty() && code[after..].trim_start().starts_with('{') {
                 scope.push(name.to_owned());
                 inline.push(depth);
             }
-        } else if fresh && ["crate", "super", "self", "squall"].contains(&word) {
-            at = paths(&code, at, &scope, &mut found);
+        } else if word == "use" {
+            let before = code[..at].trim_end();
+            reexports = before.ends_with("pub")
+                || before.ends_with(')')
+                    && before.rsplit_once('(').is_some_and(|(left, _)| left.ends_with("pub"));
+        } else if fresh && starts_path {
+            let found = if reexports { &mut found.reexported } else { &mut found.used };
+            at = paths(code, at, &scope, found);
             continue;
         }
         at = rest;
     }
-    found.into_iter().map(|path| path.into_iter().next().unwrap_or_else(|| "self".to_owned())).collect()
+    found
+}
+
+/// The modules in files of their own that blanked code declares.
+fn declared_modules(code: &str) -> Vec<&str> {
+    let declared = |(at, _): (usize, &str)| {
+        let (name, end) = word_at(code, at + "mod ".len());
+        (code[end..].starts_with(';') && !name.is_empty()).then_some(name)
+    };
+    code.match_indices("mod ").filter_map(declared).collect()
+}
+
+/// How often a word stands in the code.
+pub(super) fn occurrences(code: &str, word: &str) -> usize {
+    code.split(|c: char| !(c.is_alphanumeric() || c == '_')).filter(|other| *other == word).count()
 }
 
 /// Follows one path, or a tree of them: where each leads from the crate's root, and the offset behind.
