@@ -11,6 +11,7 @@ use std::time::Duration;
 use squall::results::{Failure, Report, RunState, SummaryRow};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
+use crate::skip;
 use crate::support::take_request;
 
 /// What a service does with each of its connections, which it has just accepted.
@@ -312,7 +313,11 @@ fn every_failure_says_why_in_files_on_the_screen_and_in_the_last_line() {
         for case in CASES {
             scope.spawn(move || {
                 let (situation, protocol, serve, fleet, kind, code, sentence, ends) = *case;
-                let ended = run(protocol, service(serve), fleet, &[]);
+                // A machine busy with other tests may rightly call a run invalid.
+                let mut runs = (0..4).map(|_| run(protocol, service(serve), fleet, &[]));
+                let Some(ended) = runs.find(|ended| ended.output.status.code() != Some(12)) else {
+                    return skip::disturbed(situation);
+                };
                 let (out, err) = ended.said();
                 let report = ended.report();
                 assert_eq!(ended.output.status.code(), Some(1), "{situation}: {err}");
