@@ -28,6 +28,7 @@ mod openapi;
 #[path = "support/peer.rs"]
 mod peer;
 mod reconnect;
+mod secret;
 mod service;
 mod service_fault;
 mod shard;

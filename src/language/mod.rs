@@ -16,7 +16,7 @@ pub(crate) use diagnostic::{Diagnostic, Diagnostics, Location, Origin, Refusal, 
 pub(crate) use document::{Entry, Node, Table, Value, read, read_value};
 pub(crate) use field::{AddressForm, Field, Kind, NUMBER, Section, listed};
 pub(crate) use manual::manual;
-pub(crate) use value::{FieldValue, Text, harmless, is_name};
+pub(crate) use value::{FieldValue, Text, harmless, is_name, unfit};
 
 #[cfg(test)]
 pub(crate) use {field::Need, value::is_default};

@@ -37,6 +37,12 @@ impl Text {
         &self.written
     }
 
+    /// What a shell is to read: there the variables stay, as the shell has them in its environment and pastes what they
+    /// stand for into no text that it runs.
+    pub(crate) fn for_shell(&self) -> String {
+        self.written.replace("$${", "${")
+    }
+
     /// Whether it has parts that must not be shown.
     pub const fn is_secret(&self) -> bool {
         self.value.is_some()
@@ -149,7 +155,7 @@ impl Kind {
             return self.parse(&node.value);
         }
         // The message must not tell what the variable stands for.
-        let veiled = |_| (format!("what `{}` stands for does not fit here", quote(written)), self.remedy());
+        let veiled = |_| (unfit(written), self.remedy());
         match self {
             Self::Text => Ok(FieldValue::Text(Text::expanded(written, &value))),
             Self::Address(form) => match address(&value, form) {
@@ -308,6 +314,11 @@ fn short(section: &'static Section, node: &Node, key: &str, report: &mut Reporte
     let mut table = Table::default();
     table.0.insert(first.name.to_owned(), Entry { key: node.origin.clone(), node: node.clone() });
     Some(FieldValue::Table(check(section, &table, key, &node.origin, report)))
+}
+
+/// What to say of a value that the variables in `written` make wrong, without telling what they stand for.
+pub(crate) fn unfit(written: &str) -> String {
+    format!("what `{}` stands for does not fit here", quote(written))
 }
 
 pub(crate) fn harmless(message: &str) -> String {

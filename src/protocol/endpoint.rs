@@ -70,8 +70,8 @@ pub enum EndpointError {
     Source {
         /// The local address.
         source_ip: IpAddr,
-        /// Where they were to go.
-        target: SocketAddr,
+        /// Where they were to go, as it may be shown.
+        target: String,
         /// What the operating system said.
         source: io::Error,
     },
@@ -84,8 +84,8 @@ pub enum EndpointError {
     Exhausted {
         /// The URL, without credentials.
         url: String,
-        /// The address tried last.
-        address: SocketAddr,
+        /// The address tried last, as it may be shown.
+        address: String,
         /// What there was no more of.
         scarce: Scarce,
         /// What the operating system said.
@@ -96,8 +96,8 @@ pub enum EndpointError {
     Unreachable {
         /// The URL, without credentials.
         url: String,
-        /// The address tried last.
-        address: SocketAddr,
+        /// The address tried last, as it may be shown.
+        address: String,
         /// What the operating system said.
         source: io::Error,
     },
@@ -252,6 +252,12 @@ impl Endpoint {
         }
     }
 
+    /// An address of the host, unless the host is hidden in a variable.
+    fn shown_address(&self, address: SocketAddr) -> String {
+        let hidden = self.shown.origin.as_deref().is_none_or(|origin| origin.contains("${"));
+        if hidden { "its address".to_owned() } else { address.to_string() }
+    }
+
     /// Makes sure that something accepts connections, and settles on the first address of the host that does.
     ///
     /// Blocks for at most `timeout` per address.
@@ -269,7 +275,7 @@ impl Endpoint {
                 Err(error) => last = (address, error),
             }
         }
-        let (address, source) = last;
+        let (address, source) = (self.shown_address(last.0), last.1);
         if let Some(scarce) = Scarce::of_io(&source) {
             return Err(EndpointError::Exhausted { url: self.shown.url.clone(), address, scarce, source });
         }
@@ -290,7 +296,10 @@ impl Endpoint {
                     "one is an IPv4 address, one an IPv6 address",
                 ))
             };
-            usable.map_err(|source| EndpointError::Source { source_ip, target: self.address, source })?;
+            usable.map_err(|source| {
+                let target = self.shown_address(self.address);
+                EndpointError::Source { source_ip, target, source }
+            })?;
         }
         self.sources = sources.to_vec();
         Ok(())
@@ -347,11 +356,8 @@ impl EndpointError {
             Self::Tls { protocol, .. } => Self::Tls { url, protocol },
             Self::Unusable { part, protocol, .. } => Self::Unusable { url, part, protocol },
             Self::Resolve { source, .. } => Self::Resolve { url, host: "its host".to_owned(), source },
-            Self::Unreachable { address, source, .. } => Self::Unreachable { url, address, source },
-            Self::Exhausted { address, scarce, source, .. } => {
-                Self::Exhausted { url, address, scarce, source }
-            }
-            Self::Source { .. } => self,
+            // What was resolved says these things itself.
+            Self::Unreachable { .. } | Self::Exhausted { .. } | Self::Source { .. } => self,
         }
     }
 }

@@ -51,9 +51,10 @@ pub(crate) fn addresses(server: &Server) -> Vec<(Protocol, String)> {
 pub(crate) fn start(config: &Config) -> Result<Server, RunError> {
     let server = Server::start(config).map_err(RunError::failed)?;
     if let Some(path) = &config.setup.cache.warm {
-        let shown = path.display();
+        // The path may hold what a variable stands for.
+        let shown = "reference.cache.warm";
         let text = std::fs::read_to_string(path)
-            .map_err(|error| RunError::usage(format!("cannot read the recorded keys in {shown}: {error}")))?;
+            .map_err(|error| RunError::usage(format!("cannot read the recorded keys of {shown}: {error}")))?;
         server.warm(text.lines()).map_err(|line| {
             RunError::usage(format!("{shown}: `{line}` is no key; record keys with reference.cache.record"))
         })?;
@@ -65,6 +66,7 @@ pub(crate) fn start(config: &Config) -> Result<Server, RunError> {
 pub(crate) fn record(server: &Server, setup: &Setup) -> Result<(), RunError> {
     let Some(path) = &setup.cache.record else { return Ok(()) };
     let text = server.keys(MOST_KEYS).join("\n") + "\n";
-    std::fs::write(path, text)
-        .map_err(|error| RunError::failed(format!("cannot write {}: {error}", path.display())))
+    std::fs::write(path, text).map_err(|error| {
+        RunError::failed(format!("cannot write the keys of reference.cache.record: {error}"))
+    })
 }

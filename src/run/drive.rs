@@ -191,6 +191,7 @@ impl Drive {
             run_id: self.directory.run_id().to_owned(),
             scenario: plan.scenario().name.clone(),
             directory: self.directory.path().to_owned(),
+            privacy: self.privacy.clone(),
             service: self.service.take(),
             places: control::places(),
             screen: Box::new(move |text| screen.note(text)),

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use crate::language::{Refusal, nearest, quote};
+use crate::language::{Refusal, Text, nearest, quote};
 
 /// Largest recording read, bytes.
 const LARGEST: u64 = 64 << 20;
@@ -23,11 +23,11 @@ pub(super) enum Cells {
 /// The named columns of the CSV file `path`, each read as it says, all of the same length, at least one row.
 pub(super) fn columns(
     directory: &Path,
-    path: &str,
-    wanted: &[(&str, Cells)],
+    path: &Text,
+    wanted: &[(&Text, Cells)],
 ) -> Result<Vec<Vec<f64>>, Refusal> {
-    let full = directory.join(path);
-    let shown = quote(&full.display().to_string());
+    let full = directory.join(path.value());
+    let shown = quote(&directory.join(path.written()).display().to_string());
     let file = open(&full).map_err(|error| {
         let message = format!("cannot read {shown}: {}", super::load::plain(&error));
         (message, "give the path of a CSV file, from the directory of the scenario".to_owned())
@@ -53,8 +53,9 @@ pub(super) fn columns(
             let line = record.position().map_or(0, csv::Position::line);
             column.push(cells.read(cell).ok_or_else(|| {
                 let message = format!(
-                    "{shown}, line {line}: `{}` in column `{name}` is {}",
+                    "{shown}, line {line}: `{}` in column `{}` is {}",
                     quote(cell),
+                    name.written(),
                     cells.fault()
                 );
                 (message, "correct the cell or take the row out".to_owned())
@@ -100,14 +101,14 @@ fn open(path: &Path) -> std::io::Result<std::io::Take<File>> {
     Ok(file.take(LARGEST))
 }
 
-fn place(header: &csv::StringRecord, name: &str, shown: &str) -> Result<usize, Refusal> {
-    header.iter().position(|column| column == name).ok_or_else(|| {
+fn place(header: &csv::StringRecord, name: &Text, shown: &str) -> Result<usize, Refusal> {
+    header.iter().position(|column| column == name.value()).ok_or_else(|| {
         let known: Vec<&str> = header.iter().collect();
-        let help = match nearest(name, known.iter().copied()) {
+        let help = match nearest(name.written(), known.iter().copied()) {
             Some(meant) => format!("did you mean `{}`?", quote(meant)),
             None => format!("its columns are: {}", quote(&known.join(", "))),
         };
-        (format!("{shown} has no column `{}`", quote(name)), help)
+        (format!("{shown} has no column `{}`", quote(name.written())), help)
     })
 }
 
@@ -118,11 +119,13 @@ mod tests {
     #[test]
     fn columns_are_found_by_name_and_every_cell_is_checked() {
         let dir = tempfile::tempdir().unwrap();
-        let read = |text: &str, wanted: &[(&str, Cells)]| {
+        let plain = |text: &str| Text::expanded(text, text);
+        let (timestamp, value) = (plain("timestamp"), plain("value"));
+        let read = |text: &str, wanted: &[(&Text, Cells)]| {
             std::fs::write(dir.path().join("x.csv"), text).unwrap();
-            columns(dir.path(), "x.csv", wanted)
+            columns(dir.path(), &plain("x.csv"), wanted)
         };
-        let both = [("timestamp", Cells::Time), ("value", Cells::Number)];
+        let both = [(&timestamp, Cells::Time), (&value, Cells::Number)];
         assert_eq!(
             read("timestamp,value\n2014-04-01 00:00:10,1.5\n2014-04-01T00:05:10Z, -2\n", &both).unwrap(),
             [vec![1_396_310_410.0, 1_396_310_710.0], vec![1.5, -2.0]]
@@ -138,7 +141,12 @@ mod tests {
             let error = read(text, &both).unwrap_err().0;
             assert!(error.contains(expected), "{error}");
         }
-        assert!(columns(dir.path(), "nope.csv", &both).unwrap_err().0.contains("No such file or directory"));
-        assert!(columns(dir.path(), ".", &both).unwrap_err().0.contains("is a directory"));
+        assert!(
+            columns(dir.path(), &plain("nope.csv"), &both)
+                .unwrap_err()
+                .0
+                .contains("No such file or directory")
+        );
+        assert!(columns(dir.path(), &plain("."), &both).unwrap_err().0.contains("is a directory"));
     }
 }

@@ -1,7 +1,7 @@
 //! Other instances of the same service.
 
 use super::LONGEST;
-use crate::language::{Field, Fields, Kind, Reporter, Section};
+use crate::language::{Field, Fields, Kind, Reporter, Section, quote};
 use crate::units::Span;
 
 /// Other instances of the same service, which meet in Redis.
@@ -61,11 +61,12 @@ impl Cluster {
 
 /// The address of a Redis, checked as far as its form goes.
 fn redis(fields: &Fields, report: &mut Reporter<'_>) -> String {
-    let address = fields.text("redis").map(|text| text.value().to_owned()).unwrap_or_default();
-    let sound = url::Url::parse(&address).is_ok_and(|url| url.scheme() == "redis" && url.has_host());
+    let text = fields.text("redis").unwrap_or_default();
+    let address = text.value();
+    let sound = url::Url::parse(address).is_ok_and(|url| url.scheme() == "redis" && url.has_host());
     if !address.is_empty() && !sound {
-        let message = format!("`{address}` is no address of a Redis");
+        let message = format!("`{}` is no address of a Redis", quote(text.written()));
         fields.refuse("redis", report, message, "write for example \"redis://127.0.0.1:6379\"");
     }
-    address
+    address.to_owned()
 }

@@ -119,6 +119,25 @@ fn no_error_tells_a_secret() {
 }
 
 #[test]
+fn an_address_is_told_only_where_the_host_is_written() {
+    let closed = free_ports(1).unwrap()[0];
+    let own: IpAddr = "::1".parse().unwrap();
+    for (written, told) in [
+        (format!("http://127.0.0.1:{closed}/${{PATH}}"), true),
+        ("http://${HOST}/a".to_owned(), false),
+        ("${URL}".to_owned(), false),
+    ] {
+        let url = format!("http://127.0.0.1:{closed}/a");
+        let mut endpoint = Endpoint::resolve_as(Protocol::Http, &url, &written).unwrap();
+        let unreachable = endpoint.probe(Duration::from_secs(1)).unwrap_err().to_string();
+        let unusable = endpoint.come_from(&[own]).unwrap_err().to_string();
+        for message in [unreachable, unusable] {
+            assert_eq!(message.contains("127.0.0.1"), told, "{message}");
+        }
+    }
+}
+
+#[test]
 fn the_host_header_names_only_a_port_that_is_not_the_default() {
     let table = [
         ("http://127.0.0.1:80/a?b", "127.0.0.1", "/a?b"),

@@ -39,7 +39,8 @@ impl Privacy {
         Reason { sentence: self.mask(&reason.sentence).into(), sample, ..reason.clone() }
     }
 
-    fn mask(&self, text: &str) -> String {
+    /// `text` without secrets.
+    pub(crate) fn mask(&self, text: &str) -> String {
         let mut masked = text.to_owned();
         for secret in self.secrets.iter() {
             masked = masked.replace(secret, MASK);

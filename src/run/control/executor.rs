@@ -18,6 +18,7 @@ use crate::engine::Order;
 use crate::fault::{Command, Effect, Fault, ServiceFault};
 use crate::protocol::control::FaultClient;
 use crate::record::{FaultId, Switch, SwitchLog};
+use crate::results::Privacy;
 use crate::seed::Seed;
 use crate::units::Span;
 
@@ -41,6 +42,7 @@ pub(super) struct Context {
     /// The run's directory, absolute.
     pub(super) directory: PathBuf,
     pub(super) orders: watch::Receiver<Order>,
+    pub(super) privacy: Privacy,
     pub(super) service: Option<FaultClient>,
     /// Whether it breaks the service and runs commands, or leaves that to another shard.
     pub(super) leads: bool,
@@ -54,7 +56,7 @@ pub(super) struct Context {
 impl Context {
     /// Tells of a trouble at once, and again at the end of the run.
     pub(super) fn trouble(&self, fault: &str, what: &str) {
-        let text = format!("fault `{fault}` at {}: {what}", self.clock.now());
+        let text = format!("fault `{fault}` at {}: {}", self.clock.now(), self.privacy.mask(what));
         (self.screen)(&text);
         let mut troubles = self.troubles.borrow_mut();
         if troubles.len() < TROUBLES {
@@ -230,7 +232,7 @@ impl Executor {
             }
         };
         let well = ended.is_ok();
-        let remark = ended.unwrap_or_else(Some);
+        let remark = ended.unwrap_or_else(Some).map(|remark| self.context.privacy.mask(&remark));
         self.log(mark, remark.clone());
         tell.map(|tell| tell.send(Outcome { well: Some(well), remark }));
     }
@@ -284,7 +286,7 @@ impl Executor {
             self.context.trouble(&self.fault.name, trouble);
         }
         let well = how.is_ok();
-        let remark = how.unwrap_or_else(Some);
+        let remark = how.unwrap_or_else(Some).map(|remark| self.context.privacy.mask(&remark));
         self.log(mark, remark.clone());
         tell.map(|tell| tell.send(Outcome { well: Some(well), remark }));
     }

@@ -32,6 +32,7 @@ use crate::engine::{Control, Order};
 use crate::fault::Fault;
 use crate::protocol::control::FaultClient;
 use crate::record::SwitchLog;
+use crate::results::Privacy;
 use crate::seed::Seed;
 use executor::Context;
 use server::ControlServer;
@@ -52,6 +53,8 @@ pub(crate) struct Config {
     pub(crate) run_id: String,
     pub(crate) scenario: String,
     pub(crate) directory: PathBuf,
+    /// What no message and no file may show of a command's output.
+    pub(crate) privacy: Privacy,
     /// Set where the plan has service faults.
     pub(crate) service: Option<FaultClient>,
     /// Folders for the control socket, the preferred one first.
@@ -143,6 +146,7 @@ async fn control(config: Config, stopped: oneshot::Receiver<()>) -> Summary {
         switches: config.switches,
         directory,
         orders: config.control.subscribe(),
+        privacy: config.privacy,
         service: config.service,
         screen: config.screen,
         leads: config.leads,

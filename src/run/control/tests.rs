@@ -54,6 +54,7 @@ impl Fixture {
             run_id: "a-run".into(),
             scenario: "s".into(),
             directory: self.folder.path().to_owned(),
+            privacy: Privacy::default(),
             service,
             places: vec![self.place.path().to_owned()],
             screen: Box::new(move |text| shown.lock().unwrap().push(text.to_owned())),

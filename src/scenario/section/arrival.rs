@@ -132,12 +132,12 @@ fn recorded(
     report: &mut Reporter<'_>,
 ) -> Option<Arrival> {
     let (file, time) = (fields.text("file")?, fields.text("time")?);
-    let mut wanted = vec![(time.value(), Cells::Time)];
+    let mut wanted = vec![(&time, Cells::Time)];
     let value = fields.text("value").unwrap_or_default();
     if word == "recorded-rate" {
-        wanted.push((value.value(), Cells::Number));
+        wanted.push((&value, Cells::Number));
     }
-    let columns = match columns(&report.context().directory, file.value(), &wanted) {
+    let columns = match columns(&report.context().directory, &file, &wanted) {
         Ok(columns) => columns,
         Err((message, help)) => {
             fields.refuse("file", report, message, help);

@@ -2,7 +2,7 @@
 
 use super::syntax::{is_pointer, is_token, outside, status};
 use crate::fleet::{Scope, Template};
-use crate::language::{Field, FieldValue, Fields, Kind, Reporter, Section, Text, quote};
+use crate::language::{Field, FieldValue, Fields, Kind, Refusal, Reporter, Section, Text, quote, unfit};
 use crate::record::Qos;
 use crate::scenario::exchange::{
     Correlation, Exchange, HttpExchange, MqttExchange, Pattern, Will, WsExchange,
@@ -229,13 +229,22 @@ fn pattern(
     report: &mut Reporter<'_>,
 ) -> Option<Pattern> {
     let written = fields.text(key)?;
-    match Template::parse(written.value(), channels, scope) {
+    match template(&written, channels, scope) {
         Ok(template) => Some(Pattern { template, written }),
-        Err(error) => {
-            fields.refuse(key, report, error.message, error.help);
+        Err((message, help)) => {
+            fields.refuse(key, report, message, help);
             None
         }
     }
+}
+
+/// `text` as a template; what is wrong with it is said without telling what a variable in it stands for.
+pub(super) fn template(text: &Text, channels: &[&str], scope: Scope) -> Result<Template, Refusal> {
+    let parse = |text| Template::parse(text, channels, scope);
+    parse(text.value()).map_err(|_| match parse(text.written()) {
+        Ok(_) => (unfit(text.written()), "set it to a text without {{ and }}".to_owned()),
+        Err(error) => (error.message, error.help),
+    })
 }
 
 fn path(fields: &Fields, channels: &[&str], scope: Scope, report: &mut Reporter<'_>) -> Option<Pattern> {
@@ -299,9 +308,7 @@ fn header(text: &Text) -> Result<Pattern, (String, String)> {
             "write visible ASCII characters and spaces".into(),
         ));
     }
-    let template =
-        Template::parse(text.value(), &[], Scope::Device).map_err(|error| (error.message, error.help))?;
-    Ok(Pattern { template, written: text.clone() })
+    Ok(Pattern { template: template(text, &[], Scope::Device)?, written: text.clone() })
 }
 
 fn statuses(fields: &Fields, key: &str, report: &mut Reporter<'_>) -> Vec<(u16, u16)> {

@@ -127,7 +127,7 @@ pub(super) fn document(root: &Table, duration: Option<Span>, report: &mut Report
     );
     Checked {
         name: scenario.text("name").unwrap_or_default().value().to_owned(),
-        about: scenario.text("about").map(|about: Text| about.value().to_owned()),
+        about: scenario.text("about").map(|about: Text| about.written().to_owned()),
         seed: scenario.integer("seed"),
         run: settings,
         target: target::target(&target),

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::fleet::{Channel, Format, Payload, Scope, SizeLaw, Template};
+use super::exchange::template;
+use crate::fleet::{Channel, Format, Payload, Scope, SizeLaw};
 use crate::language::{Field, Fields, Kind, Reporter, Section};
 use crate::units::ByteSize;
 
@@ -69,10 +70,10 @@ pub(super) fn payload(fleet: &Fields, channels: &[Channel], report: &mut Reporte
         Some("template") => {
             let names: Vec<&str> = channels.iter().map(|channel| &*channel.name).collect();
             let text = fields.text("template").unwrap_or_default();
-            match Template::parse(text.value(), &names, Scope::Reading) {
+            match template(&text, &names, Scope::Reading) {
                 Ok(template) => Format::Template(Arc::new(template)),
-                Err(error) => {
-                    fields.refuse("template", report, error.message, error.help);
+                Err((message, help)) => {
+                    fields.refuse("template", report, message, help);
                     Format::Json
                 }
             }

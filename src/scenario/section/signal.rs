@@ -211,7 +211,7 @@ fn signal(fields: &Fields, canonical: &mut String, report: &mut Reporter<'_>) ->
 
 fn track(fields: &Fields, canonical: &mut String, report: &mut Reporter<'_>) -> Option<Track> {
     let (file, value) = (fields.text("file")?, fields.text("value")?);
-    match columns(&report.context().directory, file.value(), &[(value.value(), Cells::Number)]) {
+    match columns(&report.context().directory, &file, &[(&value, Cells::Number)]) {
         Ok(columns) => {
             let values = columns.into_iter().next()?;
             if let Some(row) = values.iter().position(|value| value.abs() > MOST) {

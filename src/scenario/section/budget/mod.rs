@@ -4,7 +4,7 @@ mod table;
 
 use crate::budget::{Budget, BudgetError, Condition, Figure, Metric, Scope, Times, Unit};
 use crate::language::{
-    Entry, Fields, NUMBER, Node, Origin, Reporter, Table, Value, check, harmless, join, nearest, quote,
+    Entry, Fields, NUMBER, Node, Origin, Reporter, Table, Value, check, harmless, join, nearest, quote, unfit,
 };
 use crate::scenario::model::{Fleet, Model};
 
@@ -158,9 +158,7 @@ fn condition(key: &str, node: &Node, report: &Reporter<'_>) -> Result<Condition,
     match Condition::parse(key, &text) {
         Some(Ok(condition)) => Ok(condition),
         // The message must not tell what the variable stands for.
-        Some(Err(_)) if text != written => {
-            Err((format!("what `{}` stands for does not fit here", quote(&written)), example))
-        }
+        Some(Err(_)) if text != written => Err((unfit(&written), example)),
         Some(Err(BudgetError { message, help })) => Err((harmless(&message), harmless(&help))),
         None => Err(("names no figure".to_owned(), "take this out".to_owned())),
     }

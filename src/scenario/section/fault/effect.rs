@@ -35,7 +35,7 @@ pub(super) fn effect(kind: &str, fields: &Fields, report: &mut Reporter<'_>) -> 
                 );
             }
         }
-        let text = |key| fields.text(key).map(|text| Arc::from(text.value()));
+        let text = |key| fields.text(key).map(|text| Arc::from(text.for_shell()));
         return Some(Effect::Command(Command {
             begin: text("begin")?,
             end: text("end"),

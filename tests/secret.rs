@@ -1,0 +1,147 @@
+//! What a variable stands for is nowhere: not in a message, not in a file, not in the list of processes, and the shell runs
+//! none of it.
+#![cfg(unix)]
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Never a part of anything else.
+const SECRET: &str = "s3cr3t-Zq7";
+
+/// What the shell would run if it were pasted into a command.
+const TRAP: &str = "x$(touch trapped)`touch trapped`'; touch trapped; '\"; touch trapped; \"s3cr3t-Zq7";
+
+const RUN: &str = r#"
+[scenario]
+name = "small"
+about = "with ${SECRET}"
+seed = 3
+[run]
+warm_up = "0s"
+drain = "1s"
+[[phase]]
+name = "steady"
+duration = "1s"
+[fleet.alpha]
+protocol = "http"
+devices = 2
+rate = "10/s"
+"#;
+
+fn squall(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_squall"));
+    command.current_dir(folder).args(arguments).stdin(Stdio::null());
+    command.env("XDG_RUNTIME_DIR", folder).env("SECRET", SECRET).env("TRAP", TRAP);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+/// All files under `folder`.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else {
+            found.push(path);
+        }
+    }
+    found
+}
+
+/// The command lines of all processes that hold the secret.
+#[cfg(target_os = "linux")]
+fn told_by_processes() -> Vec<String> {
+    let entries = std::fs::read_dir("/proc").unwrap();
+    let lines = entries.filter_map(|entry| std::fs::read(entry.ok()?.path().join("cmdline")).ok());
+    lines.map(|line| String::from_utf8_lossy(&line).into_owned()).filter(|l| l.contains(SECRET)).collect()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn told_by_processes() -> Vec<String> {
+    Vec::new()
+}
+
+#[test]
+fn no_message_tells_what_a_variable_stands_for() {
+    let taken = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let closed = taken.local_addr().unwrap().port();
+    drop(taken);
+    let target = |url: &str| format!("[target]\nhttp = \"{url}\"\n");
+    let http = |key: &str| format!("http = {{ {key} }}\n{}", target("http://127.0.0.1:1"));
+    for (command, more) in [
+        ("check", String::new()),
+        ("run", target(&format!("http://127.0.0.1:{closed}/${{SECRET}}"))),
+        ("run", target("http://${SECRET}.invalid/a")),
+        ("run", target("${SECRET}")),
+        ("check", target("ftp://${SECRET}/a")),
+        ("check", http("path = \"/${SECRET}/{{no-such-thing}}\"")),
+        ("check", http("path = \"/{{${SECRET}}}\"")),
+        ("check", http("path = \"${SECRET}\"")),
+        ("check", http("headers = { X = \"{{${SECRET}}}\" }")),
+        ("check", http("method = \"a ${SECRET}\"")),
+        ("check", "payload = { format = \"template\", template = \"{{${SECRET}}}\" }\n".to_owned()),
+        ("check", "timeout = \"${SECRET}\"\n".to_owned()),
+        ("check", "arrival = { law = \"recorded\", file = \"${SECRET}.csv\", time = \"t\" }\n".to_owned()),
+        ("check", "arrival = { law = \"recorded\", file = \"a.csv\", time = \"${SECRET}\" }\n".to_owned()),
+        ("check", "[reference.cluster]\nredis = \"${SECRET}\"\n".to_owned()),
+        ("run", "[reference.cache]\nwarm = \"${SECRET}\"\n".to_owned()),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("a.csv"), "x\n1\n").unwrap();
+        std::fs::write(folder.path().join("s.toml"), RUN.to_owned() + &more).unwrap();
+        let output = squall(folder.path(), &[command, "s.toml"]).output().unwrap();
+        let said = said(&output);
+        assert!(more.is_empty() || matches!(output.status.code(), Some(1 | 2)), "{more}: {said}");
+        assert!(!said.contains(SECRET), "{more}: {said}");
+        for file in files(folder.path()) {
+            let text = String::from_utf8_lossy(&std::fs::read(&file).unwrap()).into_owned();
+            assert!(!text.contains(SECRET), "{more}: {}: {text}", file.display());
+        }
+    }
+}
+
+#[test]
+fn a_command_has_variables_in_its_environment_and_never_in_its_text() {
+    let folder = tempfile::tempdir().unwrap();
+    let exec = r#"
+[[fault]]
+name = "deploy"
+kind = "exec"
+start = "100ms"
+duration = "500ms"
+begin = 'printf %s "${TRAP}" > given; touch begun; sleep 0.3; echo "pid $$ got $${SECRET}"'
+end = 'echo ${TRAP}; exit 3'
+"#;
+    std::fs::write(folder.path().join("s.toml"), RUN.to_owned() + exec).unwrap();
+    let mut run = squall(folder.path(), &["run", "s.toml"]).spawn().unwrap();
+    let begun = Instant::now();
+    while !folder.path().join("begun").exists() && begun.elapsed() < Duration::from_secs(60) {
+        thread::sleep(Duration::from_millis(5));
+    }
+    while run.try_wait().unwrap().is_none() {
+        assert_eq!(told_by_processes(), Vec::<String>::new());
+        thread::sleep(Duration::from_millis(20));
+    }
+    let said = said(&run.wait_with_output().unwrap());
+    assert!(said.contains("end: exit status: 3: "), "{said}");
+    assert_eq!(std::fs::read_to_string(folder.path().join("given")).unwrap(), TRAP, "{said}");
+    assert!(!folder.path().join("trapped").exists(), "{said}");
+    assert!(!said.contains(SECRET), "{said}");
+    let results = files(&folder.path().join("results"));
+    // What a command prints of its own accord is in its logs as it printed it.
+    let commands = |file: &&PathBuf| file.parent().is_some_and(|parent| parent.ends_with("commands"));
+    assert_eq!(results.iter().filter(commands).count(), 2, "{results:?}");
+    for file in results.iter().filter(|file| !commands(file)) {
+        let text = String::from_utf8_lossy(&std::fs::read(file).unwrap()).into_owned();
+        assert!(!text.contains(SECRET), "{}: {text}", file.display());
+    }
+}
