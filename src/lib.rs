@@ -1,5 +1,36 @@
 //! squall: a load generator for fleets of connected devices that tells the truth about tail latency.
 //!
+//! The `squall` program is the usual way in. As a library, a scenario runs like this:
+//!
+//! ```no_run
+//! use squall::{Overrides, Plan, Run, Scenario, Settings};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let text = r#"
+//!     [scenario]
+//!     name = "meters"
+//!     [[phase]]
+//!     name = "steady"
+//!     duration = "10s"
+//!     [fleet.meters]
+//!     protocol = "mqtt"
+//!     devices = 100
+//!     rate = "5/s"
+//! "#;
+//! let plan = Plan::new(Scenario::parse("meters.toml", text, &Overrides::default())?);
+//! // Without targets, the bundled reference system is driven.
+//! let run = Run::prepare(plan, &[], Settings::default())?;
+//! let finished = run.start(vec![])?.wait()?;
+//! for row in finished.report()?.summary.iter().filter(|row| row.is_measured()) {
+//!     println!("{}: {} of {} ok", row.fleet, row.figures.ok, row.figures.planned);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [`Observer`]s follow a run under way, [`Steering`] ends it early, and [`Report::load`] reads the files that a run left;
+//! `examples/` has a program of each.
+//!
 //! # Map of the rooms
 //!
 //! A room imports only from a lower storey, never sideways or up; `tests/architecture.rs` holds the table. A room, or a
@@ -24,7 +55,7 @@
 //! | 4 | [`mod@reference`] | the bundled anomaly detection service |
 //! | 5 | [`engine`] | workers that drive a plan, and the judgement of the run itself |
 //! | 3 | [`compare`] | whether one build is slower than another: statistics over stored runs |
-//! | 6 | `run` | a run, from a plan and its targets to its files |
+//! | 6 | [`run`] | a run, from a plan and its targets to its files |
 //! | 7 | `calibration` | what this machine can measure, against raw targets of its own |
 //! | 7 | `display` | progress and tables |
 //! | 7 | [`export`] | what CI takes: JUnit, summaries, comments, metrics; values in, text out |
@@ -59,3 +90,8 @@ pub mod scenario;
 pub mod seed;
 pub mod service;
 pub mod units;
+
+pub use results::{IntervalReport, Report, SummaryRow};
+pub use run::{Conclusion, Finished, Handle, Observer, Run, RunError, Settings, Steering};
+pub use scenario::{Overrides, Plan, Scenario};
+pub use units::Quantile;

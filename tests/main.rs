@@ -12,6 +12,7 @@ mod cluster;
 mod compare;
 mod delivery;
 mod detection;
+mod examples;
 mod exec;
 mod export;
 mod external;

@@ -6,7 +6,7 @@ mod size;
 mod span;
 pub(crate) mod word;
 
-pub(crate) use quantile::Quantile;
+pub use quantile::Quantile;
 pub(crate) use rate::Rate;
 pub(crate) use size::ByteSize;
 pub use span::Span;

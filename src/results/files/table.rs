@@ -47,6 +47,11 @@ impl SummaryRow {
     pub fn is_headline(&self) -> bool {
         self.protocol == ALL
     }
+
+    /// Whether it has the readings of one fleet in one measured phase.
+    pub fn is_measured(&self) -> bool {
+        self.kind == "reading" && !self.is_headline() && is_measured(&self.phase)
+    }
 }
 
 /// What identifies a row of `intervals.csv`.
