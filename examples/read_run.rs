@@ -11,7 +11,7 @@ use std::path::Path;
 use squall::{Quantile, Report};
 
 /// Prints the figures of the run in `directory` to `out`.
-pub fn print(directory: &Path, out: &mut dyn Write) -> Result<(), Box<dyn Error>> {
+pub(crate) fn print(directory: &Path, out: &mut dyn Write) -> Result<(), Box<dyn Error>> {
     let report = Report::load(directory)?;
     for row in report.summary.iter().filter(|row| row.is_measured()) {
         let p99 = match row.figures.percentile(Quantile::P99) {

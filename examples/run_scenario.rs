@@ -21,7 +21,7 @@ impl Observer for Progress {
 }
 
 /// Runs the scenario in the file `scenario`; gives the directory of the run's files under `out`.
-pub fn run(scenario: &Path, overrides: &Overrides, out: &Path) -> Result<PathBuf, Box<dyn Error>> {
+pub(crate) fn run(scenario: &Path, overrides: &Overrides, out: &Path) -> Result<PathBuf, Box<dyn Error>> {
     let plan = Plan::new(Scenario::load(scenario, overrides)?);
     let settings = Settings { out: out.to_owned(), ..Settings::default() };
     // Without targets, here and in the scenario, the bundled reference system is started on free ports.
