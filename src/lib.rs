@@ -68,6 +68,12 @@
 //! * One seed fixes everything random, and a device's plan does not depend on workers or on other fleets.
 //! * Memory is bounded by the scenario, not by the length of the run.
 
+// The full build watches over these: what only the bundled system uses is left over here.
+#![cfg_attr(
+    not(feature = "cluster"),
+    allow(dead_code, unreachable_pub, unused_imports, reason = "left over")
+)]
+
 pub(crate) mod arrival;
 pub(crate) mod budget;
 pub(crate) mod calibration;
@@ -83,7 +89,11 @@ pub(crate) mod language;
 pub(crate) mod net;
 pub mod protocol;
 pub mod record;
+#[cfg(feature = "reference")]
 pub mod reference;
+#[cfg(not(feature = "reference"))]
+#[path = "reference/absent.rs"]
+pub(crate) mod reference;
 pub mod results;
 pub mod run;
 pub mod scenario;

@@ -17,6 +17,7 @@ mod proxy;
 mod report;
 mod run;
 mod schema;
+#[cfg_attr(not(feature = "reference"), path = "score_absent.rs")]
 mod score;
 mod serve;
 mod shard;

@@ -7,6 +7,10 @@
 mod admission;
 mod alert;
 mod cache;
+#[cfg(feature = "cluster")]
+mod cluster;
+#[cfg(not(feature = "cluster"))]
+#[path = "cluster/absent.rs"]
 mod cluster;
 mod config;
 mod delivery;

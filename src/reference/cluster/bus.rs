@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use redis::{Connection, RedisResult, cmd};
 
+use super::instance::Instances;
 use super::link::Link;
-use super::registry::{self, Instances};
+use super::registry;
 use crate::clock::Monotonic;
 use crate::reference::alert::Alert;
 use crate::reference::job::{ReplySender, WorkerMessage};

@@ -11,6 +11,7 @@
 //! Threads of their own talk to Redis, so that no connection ever waits for it.
 
 mod bus;
+mod instance;
 mod link;
 mod pool;
 mod registry;

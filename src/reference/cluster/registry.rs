@@ -3,29 +3,14 @@
 use std::collections::HashMap;
 
 use redis::{Connection, RedisResult, cmd, pipe};
-use serde::Serialize;
+
+use super::instance::{InstanceLoad, Instances};
 
 const CONNECTIONS: &str = "squall:connections";
 const INSTANCE: &str = "squall:instance:";
 
 /// Instances at once; more are not told apart.
 const MOST: usize = 1_000;
-
-/// The instances that live, as `GET /v1/connections` tells them.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub(in crate::reference) struct Instances {
-    /// What this one calls itself.
-    pub(in crate::reference) this: String,
-    /// Those that were heard of lately, this one included, with the devices that spoke to them last.
-    pub(in crate::reference) living: Vec<InstanceLoad>,
-}
-
-/// An instance and how many devices it has.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(in crate::reference) struct InstanceLoad {
-    pub(in crate::reference) instance: String,
-    pub(in crate::reference) devices: usize,
-}
 
 /// Says that `instance` lives, for the next `expiry_ms`, and which devices spoke to it since it said so last.
 pub(super) fn announce(

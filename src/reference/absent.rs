@@ -1,0 +1,44 @@
+//! What stands in the bundled system's place in a build without the feature `reference`: it says so when it is to start.
+
+use std::net::SocketAddr;
+
+mod config;
+
+pub(crate) use config::Config;
+
+/// No server can be started: the type has no values.
+#[derive(Debug)]
+pub(crate) enum Server {}
+
+/// Why none can be started.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "this build of squall has no bundled system (feature `reference`); give a target with --target PROTOCOL=URL"
+)]
+pub(crate) struct Absent;
+
+impl Server {
+    pub(crate) const fn start(_: &Config) -> Result<Self, Absent> {
+        Err(Absent)
+    }
+
+    pub(crate) const fn http_addr(&self) -> SocketAddr {
+        match *self {}
+    }
+
+    pub(crate) const fn mqtt_addr(&self) -> SocketAddr {
+        match *self {}
+    }
+
+    pub(crate) fn warm<'k>(&self, _: impl IntoIterator<Item = &'k str>) -> Result<usize, String> {
+        match *self {}
+    }
+
+    pub(crate) fn keys(&self, _: usize) -> Vec<String> {
+        match *self {}
+    }
+
+    pub(crate) fn stop(self) {
+        match self {}
+    }
+}
