@@ -112,7 +112,7 @@ impl Service {
     }
 
     fn endpoint(&self) -> Endpoint {
-        Endpoint::resolve(Protocol::Http, &format!("http://{}/", self.addr)).unwrap()
+        Endpoint::resolve(Protocol::named("http"), &format!("http://{}/", self.addr)).unwrap()
     }
 }
 

@@ -149,8 +149,8 @@ fn run(seconds: u64, endpoints: &[Endpoint], out: &Path) -> (u64, usize) {
 fn a_longer_run_allocates_for_its_intervals_and_not_for_its_readings() {
     let endpoint = |protocol, url: String| Endpoint::resolve(protocol, &url).unwrap();
     let endpoints = [
-        endpoint(Protocol::Http, format!("http://127.0.0.1:{}", serve(answer_http))),
-        endpoint(Protocol::Mqtt, format!("mqtt://127.0.0.1:{}", serve(answer_mqtt))),
+        endpoint(Protocol::named("http"), format!("http://127.0.0.1:{}", serve(answer_http))),
+        endpoint(Protocol::named("mqtt"), format!("mqtt://127.0.0.1:{}", serve(answer_mqtt))),
     ];
     let out = tempfile::tempdir().unwrap();
     let (few, for_few) = run(1, &endpoints, out.path());

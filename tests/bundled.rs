@@ -61,9 +61,9 @@ fn drive_once(plan: &Arc<Plan>, workers: usize) -> (Report, Book) {
     let server = Server::start(&Config::default()).unwrap();
     let (http, mqtt) = (server.http_addr(), server.mqtt_addr());
     let endpoints = vec![
-        Endpoint::resolve(Protocol::Http, &format!("http://{http}/v1/readings")).unwrap(),
-        Endpoint::resolve(Protocol::Ws, &format!("ws://{http}/v1/stream")).unwrap(),
-        Endpoint::resolve(Protocol::Mqtt, &format!("mqtt://{mqtt}")).unwrap(),
+        Endpoint::resolve(Protocol::named("http"), &format!("http://{http}/v1/readings")).unwrap(),
+        Endpoint::resolve(Protocol::named("ws"), &format!("ws://{http}/v1/stream")).unwrap(),
+        Endpoint::resolve(Protocol::named("mqtt"), &format!("mqtt://{mqtt}")).unwrap(),
     ];
     let (report, book) = drive(plan, endpoints, workers, Monotonic::start(), &Control::new());
     server.stop();

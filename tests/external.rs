@@ -107,13 +107,13 @@ impl Run {
 #[test]
 fn an_http_service_of_its_own_kind_is_driven_as_its_scenario_says() {
     let Some((_peer, port)) = python("http_service.py", "http.server", &[SECRET]) else { return };
-    let run = Run::of("external-http.toml", Protocol::Http, port, &[("SQUALL_TOKEN", SECRET)]);
+    let run = Run::of("external-http.toml", Protocol::named("http"), port, &[("SQUALL_TOKEN", SECRET)]);
     run.assert_answered(100);
     run.assert_discreet();
     let manifest = std::fs::read_to_string(run.directory().join("run.json")).unwrap();
     assert!(manifest.contains("Bearer ${SQUALL_TOKEN}"), "the text stands there as it was written");
 
-    let refused = Run::of("external-http.toml", Protocol::Http, port, &[("SQUALL_TOKEN", "wrong")]);
+    let refused = Run::of("external-http.toml", Protocol::named("http"), port, &[("SQUALL_TOKEN", "wrong")]);
     assert!(matches!(refused.output.status.code(), Some(1 | 12)), "{}", refused.said());
     let rows = read_summary(&refused.directory()).unwrap();
     let headline = rows.iter().find(|row| row.is_headline()).unwrap();
@@ -122,7 +122,7 @@ fn an_http_service_of_its_own_kind_is_driven_as_its_scenario_says() {
 
 #[test]
 fn a_missing_variable_is_named_before_anything_is_sent() {
-    let run = Run::of("external-http.toml", Protocol::Http, 9, &[]);
+    let run = Run::of("external-http.toml", Protocol::named("http"), 9, &[]);
     assert_eq!(run.output.status.code(), Some(2));
     let said = run.said();
     assert!(
@@ -135,7 +135,7 @@ fn a_missing_variable_is_named_before_anything_is_sent() {
 #[test]
 fn a_websocket_service_names_readings_where_the_pointer_says() {
     let Some((_peer, port)) = python("echo_ws.py", "websockets", &[]) else { return };
-    Run::of("external-ws.toml", Protocol::Ws, port, &[]).assert_answered(250);
+    Run::of("external-ws.toml", Protocol::named("ws"), port, &[]).assert_answered(250);
 }
 
 /// mosquitto with one user, on a free port.
@@ -163,11 +163,11 @@ fn a_broker_with_users_and_passwords_is_driven_and_keeps_its_secret() {
     let folder = tempfile::tempdir().unwrap();
     let Some((_peer, port)) = broker(folder.path()) else { return };
     let login = |password| [("SQUALL_MQTT_USER", "squall"), ("SQUALL_MQTT_PASSWORD", password)];
-    let run = Run::of("external-mqtt.toml", Protocol::Mqtt, port, &login(SECRET));
+    let run = Run::of("external-mqtt.toml", Protocol::named("mqtt"), port, &login(SECRET));
     run.assert_answered(500);
     run.assert_discreet();
 
-    let wrong = Run::of("external-mqtt.toml", Protocol::Mqtt, port, &login("wr0ng-passw0rd"));
+    let wrong = Run::of("external-mqtt.toml", Protocol::named("mqtt"), port, &login("wr0ng-passw0rd"));
     assert!(matches!(wrong.output.status.code(), Some(1 | 12)), "{}", wrong.said());
     assert!(!wrong.said().contains("wr0ng-passw0rd"), "{}", wrong.said());
 }

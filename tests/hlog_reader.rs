@@ -51,9 +51,9 @@ fn layout() -> Arc<Layout> {
             phase("steady", PhaseRole::Measured, 3, 6),
         ],
         fleets: vec![
-            fleet("meters", Protocol::Http),
-            fleet("pumps", Protocol::Ws),
-            fleet("valves", Protocol::Mqtt),
+            fleet("meters", Protocol::named("http")),
+            fleet("pumps", Protocol::named("ws")),
+            fleet("valves", Protocol::named("mqtt")),
         ],
         interval_ns: SECOND,
         faults: Vec::new(),

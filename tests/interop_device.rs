@@ -10,7 +10,7 @@ use std::time::Duration;
 use squall::clock::Monotonic;
 use squall::protocol::{
     Answer, Correlation, Endpoint, Event, Failure, HttpSettings, Identity, Message, MqttSettings, Session,
-    Settings, Will,
+    Settings, Will, connect,
 };
 use squall::record::{Close, ErrorKind, Protocol, Qos};
 
@@ -89,7 +89,7 @@ impl<'a> Device<'a> {
     }
 
     /// Sends what the session takes until every reading is closed or the session fails.
-    async fn drive(&mut self, session: &mut Session) -> Result<(), Failure> {
+    async fn drive(&mut self, session: &mut dyn Session) -> Result<(), Failure> {
         while (self.closed.len() as u64) < self.last {
             let event = poll_fn(|cx| {
                 while self.next <= self.last.min(self.closed.len() as u64 + IN_FLIGHT) && session.ready() {
@@ -160,7 +160,7 @@ pub(crate) fn mosquitto(extra: &str) -> Option<(Peer, u16, tempfile::TempDir)> {
 #[test]
 fn mosquitto_closes_readings_at_every_quality_of_service() {
     let Some((_broker, port, _directory)) = mosquitto("allow_anonymous true\n") else { return };
-    let endpoint = endpoint(Protocol::Mqtt, port);
+    let endpoint = endpoint(Protocol::named("mqtt"), port);
     let (zero, one, two) = (Qos::AtMostOnce, Qos::AtLeastOnce, Qos::ExactlyOnce);
     let table = [
         (Close::Ack, one),
@@ -175,10 +175,9 @@ fn mosquitto_closes_readings_at_every_quality_of_service() {
     for (close, qos) in table {
         block_on(async {
             let settings = settings(close, qos);
-            let mut session =
-                Session::connect(&endpoint, &settings, &Identity::of("meters-00017")).await.unwrap();
+            let mut session = connect(&endpoint, &settings, &Identity::of("meters-00017")).await.unwrap();
             let mut device = Device::new("meters-00017", READINGS);
-            device.drive(&mut session).await.unwrap_or_else(|failure| panic!("{close} {qos:?}: {failure}"));
+            device.drive(&mut *session).await.unwrap_or_else(|failure| panic!("{close} {qos:?}: {failure}"));
             assert_eq!(device.closed, (1..=READINGS).collect::<Vec<_>>(), "{close} {qos:?}");
             assert_eq!(session.take_unmatched(), None);
             poll_fn(|cx| session.poll_close(cx)).await;
@@ -189,7 +188,7 @@ fn mosquitto_closes_readings_at_every_quality_of_service() {
 #[test]
 fn mosquitto_carries_replies_wills_and_sessions_that_outlive_their_connection() {
     let Some((_broker, port, _directory)) = mosquitto("allow_anonymous true\n") else { return };
-    let endpoint = endpoint(Protocol::Mqtt, port);
+    let endpoint = endpoint(Protocol::named("mqtt"), port);
     // Devices that hear their own readings as replies: any service that echoes.
     let identity = Identity {
         address: Some("plant/7/echo".to_owned()),
@@ -207,17 +206,17 @@ fn mosquitto_carries_replies_wills_and_sessions_that_outlive_their_connection() 
     let kept = Settings { mqtt: kept, ..replying(Some("/seq")) };
     block_on(async {
         for settings in [replying(None), replying(Some("/seq")), kept.clone(), kept] {
-            let mut session = Session::connect(&endpoint, &settings, &identity).await.unwrap();
+            let mut session = connect(&endpoint, &settings, &identity).await.unwrap();
             let mut device = Device::new("meters-00017", READINGS);
             device.lasting = !settings.mqtt.clean_session;
-            device.drive(&mut session).await.unwrap();
+            device.drive(&mut *session).await.unwrap();
             assert_eq!(device.closed, (1..=READINGS).collect::<Vec<_>>(), "{settings:?}");
             poll_fn(|cx| session.poll_close(cx)).await;
         }
         // Whoever listens to its will hears of a device that leaves without a goodbye.
         let heir = Identity { reply_topic: Some("plant/7/gone".to_owned()), ..Identity::of("heir") };
-        let mut heir = Session::connect(&endpoint, &replying(Some("/seq")), &heir).await.unwrap();
-        drop(Session::connect(&endpoint, &replying(None), &identity).await.unwrap());
+        let mut heir = connect(&endpoint, &replying(Some("/seq")), &heir).await.unwrap();
+        drop(connect(&endpoint, &replying(None), &identity).await.unwrap());
         let told = poll_fn(|cx| heir.poll_event(cx)).await.unwrap();
         assert!(matches!(told, Event::Closed { seq: 1, .. }), "{told:?}");
     });
@@ -226,10 +225,10 @@ fn mosquitto_carries_replies_wills_and_sessions_that_outlive_their_connection() 
 #[test]
 fn mosquitto_keeps_a_pinging_device_and_ends_the_older_of_two_with_one_name() {
     let Some((_broker, port, _directory)) = mosquitto("allow_anonymous true\n") else { return };
-    let endpoint = endpoint(Protocol::Mqtt, port);
+    let endpoint = endpoint(Protocol::named("mqtt"), port);
     block_on(async {
         let settings = settings(Close::Ack, Qos::AtLeastOnce);
-        let mut older = Session::connect(&endpoint, &settings, &Identity::of("twin")).await.unwrap();
+        let mut older = connect(&endpoint, &settings, &Identity::of("twin")).await.unwrap();
         let mut device = Device::new("twin", 0);
         for reading in 1..=3 {
             poll_fn(|cx| Poll::Ready(older.keep_alive(cx))).await.unwrap();
@@ -238,21 +237,21 @@ fn mosquitto_keeps_a_pinging_device_and_ends_the_older_of_two_with_one_name() {
             assert!(tokio::time::timeout(Duration::from_millis(100), quiet).await.is_err());
             // What is acknowledged was sent after it, so the ping is answered by then.
             device.last = reading;
-            device.drive(&mut older).await.unwrap();
+            device.drive(&mut *older).await.unwrap();
         }
-        let mut newer = Session::connect(&endpoint, &settings, &Identity::of("twin")).await.unwrap();
+        let mut newer = connect(&endpoint, &settings, &Identity::of("twin")).await.unwrap();
         let failure = poll_fn(|cx| older.poll_event(cx)).await.unwrap_err();
         assert!(matches!(failure.kind, ErrorKind::Closed | ErrorKind::Reset), "{failure}");
-        Device::new("twin", 3).drive(&mut newer).await.unwrap();
+        Device::new("twin", 3).drive(&mut *newer).await.unwrap();
     });
 }
 
 #[test]
 fn mosquitto_refuses_a_device_without_credentials() {
     let Some((_broker, port, _directory)) = mosquitto("allow_anonymous false\n") else { return };
-    let endpoint = endpoint(Protocol::Mqtt, port);
+    let endpoint = endpoint(Protocol::named("mqtt"), port);
     let settings = settings(Close::Ack, Qos::AtLeastOnce);
-    let failure = block_on(Session::connect(&endpoint, &settings, &Identity::of("d"))).unwrap_err();
+    let failure = block_on(connect(&endpoint, &settings, &Identity::of("d"))).unwrap_err();
     assert_eq!(failure.kind, ErrorKind::Protocol);
     assert!(failure.reason.sentence.contains("refused the connection"), "{failure}");
 }
@@ -291,16 +290,15 @@ server.serve_forever()
 #[test]
 fn python_http_server_is_understood_chunked_kept_alive_and_closing() {
     let Some((_server, port)) = python(HTTP_SERVER, "http.server") else { return };
-    let endpoint = endpoint(Protocol::Http, port);
+    let endpoint = endpoint(Protocol::named("http"), port);
     let settings = settings(Close::Response, Qos::AtMostOnce);
     block_on(async {
         let mut device = Device::new("meters-00017", READINGS);
         let mut connections = 0;
         loop {
             connections += 1;
-            let mut session =
-                Session::connect(&endpoint, &settings, &Identity::of(device.name)).await.unwrap();
-            match device.drive(&mut session).await {
+            let mut session = connect(&endpoint, &settings, &Identity::of(device.name)).await.unwrap();
+            match device.drive(&mut *session).await {
                 Ok(()) => break,
                 Err(failure) => assert_eq!(failure.kind, ErrorKind::Closed, "{failure}"),
             }
@@ -313,7 +311,7 @@ fn python_http_server_is_understood_chunked_kept_alive_and_closing() {
 #[test]
 fn python_http_server_takes_other_methods_and_a_connection_per_reading() {
     let Some((_server, port)) = python(HTTP_SERVER, "http.server") else { return };
-    let endpoint = endpoint(Protocol::Http, port);
+    let endpoint = endpoint(Protocol::named("http"), port);
     let http = HttpSettings { fresh: true, ..HttpSettings::default() };
     let settings = Settings { http, ..settings(Close::Response, Qos::AtMostOnce) };
     let identity = Identity {
@@ -325,8 +323,8 @@ fn python_http_server_takes_other_methods_and_a_connection_per_reading() {
     block_on(async {
         let mut device = Device::new("meters-00017", 20);
         for reading in 1..=20 {
-            let mut session = Session::connect(&endpoint, &settings, &identity).await.unwrap();
-            match device.drive(&mut session).await {
+            let mut session = connect(&endpoint, &settings, &identity).await.unwrap();
+            match device.drive(&mut *session).await {
                 Ok(()) => assert_eq!(reading, 20),
                 Err(failure) => assert_eq!(failure.kind, ErrorKind::Closed, "{failure}"),
             }
@@ -362,21 +360,21 @@ asyncio.run(main())
 #[test]
 fn python_websockets_echoes_fragments_pings_and_closes() {
     let Some((_server, port)) = python(WS_SERVER, "websockets") else { return };
-    let endpoint = endpoint(Protocol::Ws, port);
+    let endpoint = endpoint(Protocol::named("ws"), port);
     block_on(async {
         let verdict = settings(Close::Verdict, Qos::AtMostOnce);
-        let mut session = Session::connect(&endpoint, &verdict, &Identity::of("meters-00017")).await.unwrap();
+        let mut session = connect(&endpoint, &verdict, &Identity::of("meters-00017")).await.unwrap();
         poll_fn(|cx| Poll::Ready(session.keep_alive(cx))).await.unwrap();
         // Long enough for the server to ping several times and to see its pings answered.
         let quiet = poll_fn(|cx| session.poll_event(cx));
         assert!(tokio::time::timeout(Duration::from_millis(300), quiet).await.is_err());
         let mut device = Device::new("meters-00017", 3);
-        device.drive(&mut session).await.unwrap();
+        device.drive(&mut *session).await.unwrap();
         // What was echoed was sent after the ping, so that is answered.
         poll_fn(|cx| Poll::Ready(session.keep_alive(cx))).await.unwrap();
 
         device.last = READINGS;
-        device.drive(&mut session).await.unwrap();
+        device.drive(&mut *session).await.unwrap();
         assert_eq!(device.closed, (1..=READINGS).collect::<Vec<_>>());
         assert_eq!(session.take_unmatched(), None);
         let failure = poll_fn(|cx| session.poll_event(cx)).await.unwrap_err();
@@ -384,9 +382,9 @@ fn python_websockets_echoes_fragments_pings_and_closes() {
         assert!(failure.reason.sentence.contains("enough"), "{failure}");
 
         let sent = settings(Close::Sent, Qos::AtMostOnce);
-        let mut session = Session::connect(&endpoint, &sent, &Identity::of("meters-00018")).await.unwrap();
+        let mut session = connect(&endpoint, &sent, &Identity::of("meters-00018")).await.unwrap();
         let mut device = Device::new("meters-00018", READINGS - 1);
-        device.drive(&mut session).await.unwrap();
+        device.drive(&mut *session).await.unwrap();
         assert_eq!(device.closed, (1..READINGS).collect::<Vec<_>>());
         poll_fn(|cx| session.poll_close(cx)).await;
     });
@@ -395,7 +393,7 @@ fn python_websockets_echoes_fragments_pings_and_closes() {
 #[test]
 fn python_websockets_is_asked_for_a_path_a_sub_protocol_and_replies_of_its_own() {
     let Some((_server, port)) = python(WS_SERVER, "websockets") else { return };
-    let endpoint = endpoint(Protocol::Ws, port);
+    let endpoint = endpoint(Protocol::named("ws"), port);
     let identity = Identity {
         address: Some("/devices/7?x=1".to_owned()),
         headers: vec![("X-Key".to_owned(), "k".to_owned())],
@@ -404,14 +402,14 @@ fn python_websockets_is_asked_for_a_path_a_sub_protocol_and_replies_of_its_own()
     };
     block_on(async {
         for settings in [replying(None), replying(Some("/seq"))] {
-            let mut session = Session::connect(&endpoint, &settings, &identity).await.unwrap();
+            let mut session = connect(&endpoint, &settings, &identity).await.unwrap();
             let mut device = Device::new("meters-00017", READINGS - 1);
-            device.drive(&mut session).await.unwrap();
+            device.drive(&mut *session).await.unwrap();
             assert_eq!(device.closed, (1..READINGS).collect::<Vec<_>>(), "{settings:?}");
             poll_fn(|cx| session.poll_close(cx)).await;
         }
         let unknown = Identity { subprotocol: Some("ocpp1.6".to_owned()), ..identity };
-        let failure = Session::connect(&endpoint, &replying(None), &unknown).await.unwrap_err();
+        let failure = connect(&endpoint, &replying(None), &unknown).await.unwrap_err();
         assert_eq!(failure.kind, ErrorKind::Protocol, "{failure}");
     });
 }

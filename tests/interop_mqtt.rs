@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use squall::clock::Monotonic;
 use squall::engine::{Control, End};
-use squall::protocol::{Answer, Event, Identity, Message, MqttSettings, Session, SessionState, Settings};
+use squall::protocol::{
+    Answer, Event, Identity, Message, MqttSettings, Session, SessionState, Settings, connect,
+};
 use squall::record::{Close, Outcome, Protocol, Qos};
 use squall::reference::{Config, Server};
 
@@ -281,7 +283,7 @@ fn whole_runs_against_mosquitto_close_at_the_acknowledgement_and_at_delivery() {
         "[scenario]\nname = \"broker\"\n[run]\nwarm_up = \"200ms\"\nconnect_rate = \"500/s\"\n\
          [[phase]]\nname = \"steady\"\nduration = \"2s\"\n{fleets}"
     ));
-    let endpoint = endpoint(Protocol::Mqtt, port);
+    let endpoint = endpoint(Protocol::named("mqtt"), port);
     let (report, book) = drive(&plan, vec![endpoint], 1, Monotonic::start(), &Control::new());
     assert_eq!(report.end, End::Complete);
     assert!(book.planned > 1_500, "{}", book.planned);
@@ -297,7 +299,7 @@ fn whole_runs_against_mosquitto_close_at_the_acknowledgement_and_at_delivery() {
 /// Sends what the session takes until all of `last` readings are closed, or, with `cut`, until so many were closed on this
 /// connection and more are under way; true when all are closed.
 async fn publish_until(
-    session: &mut Session,
+    session: &mut dyn Session,
     next: &mut u64,
     open: &mut BTreeSet<u64>,
     last: u64,
@@ -338,7 +340,7 @@ async fn publish_until(
 fn at_qos_2_every_reading_reaches_mosquitto_exactly_once_however_often_the_connection_breaks() {
     const READINGS: u64 = 300;
     let Some((_broker, port, _folder)) = mosquitto("allow_anonymous true\n") else { return };
-    let endpoint = endpoint(Protocol::Mqtt, port);
+    let endpoint = endpoint(Protocol::named("mqtt"), port);
     let Some(listener) = Listener::start(port, "plant/up", "2") else { return };
     let mqtt = MqttSettings { qos: Qos::ExactlyOnce, clean_session: false, ..MqttSettings::default() };
     let settings = Settings { close: Close::Ack, mqtt, ..Settings::default() };
@@ -352,10 +354,10 @@ fn at_qos_2_every_reading_reaches_mosquitto_exactly_once_however_often_the_conne
                 resume: resume.take(),
                 ..Identity::of("meters-00017")
             };
-            let mut session = Session::connect(&endpoint, &settings, &identity).await.unwrap();
+            let mut session = connect(&endpoint, &settings, &identity).await.unwrap();
             // Sometimes before the first answer, sometimes amid a stream of them.
             let cut = (breaks < 40).then_some(breaks * 7 % 19);
-            let done = publish_until(&mut session, &mut next, &mut open, READINGS, cut).await;
+            let done = publish_until(&mut *session, &mut next, &mut open, READINGS, cut).await;
             assert_eq!(session.take_unmatched(), None);
             if done {
                 poll_fn(|cx| session.poll_close(cx)).await;

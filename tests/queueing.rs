@@ -92,7 +92,7 @@ fn drive(cells: &[Cell], seconds: f64, seed: u64) -> Drive {
     let clock = Monotonic::start();
     let queues: Vec<(String, Queue)> = cells.iter().map(|cell| (cell.fleet.clone(), cell.queue)).collect();
     let (address, waited) = server::start(&queues, Seed(seed), clock);
-    let endpoint = Endpoint::resolve(Protocol::Mqtt, &format!("mqtt://{address}")).unwrap();
+    let endpoint = Endpoint::resolve(Protocol::named("mqtt"), &format!("mqtt://{address}")).unwrap();
     let (report, book): (_, Book) = support::drive(&plan, vec![endpoint], 1, clock, &Control::new());
     let measured = plan.measured_phases().next().unwrap();
     let begin = plan.layout().phases[usize::from(measured.0)].start.as_secs_f64();
@@ -232,7 +232,7 @@ fn reference_waits(queue: Queue, seconds: f64) -> (Option<Vec<f64>>, Option<Stri
     );
     let plan = support::plan(&text);
     let endpoint =
-        Endpoint::resolve(Protocol::Ws, &format!("ws://{}/v1/stream", server.http_addr())).unwrap();
+        Endpoint::resolve(Protocol::named("ws"), &format!("ws://{}/v1/stream", server.http_addr())).unwrap();
     let (report, book) = support::drive(&plan, vec![endpoint], 1, Monotonic::start(), &Control::new());
     let measured = plan.measured_phases().next().unwrap();
     let waits = book.readings().filter(|sample| sample.phase == measured);

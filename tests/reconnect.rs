@@ -8,6 +8,7 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
+use crate::support::BUNDLED;
 use squall::clock::{Monotonic, Tick};
 use squall::engine::Control;
 use squall::protocol::Endpoint;
@@ -99,8 +100,8 @@ fn fleets(devices: u32, rate: &str, more: &str) -> String {
 
 /// A peer for each protocol with this script, and what to call them by.
 fn peers(script: Script) -> (Vec<Peer>, Vec<String>) {
-    let peers: Vec<Peer> = Protocol::ALL.iter().map(|protocol| Peer::start(*protocol, script)).collect();
-    let targets = Protocol::ALL.iter().zip(&peers).map(|(protocol, peer)| peer.target(*protocol));
+    let peers: Vec<Peer> = BUNDLED.iter().map(|protocol| Peer::start(*protocol, script)).collect();
+    let targets = BUNDLED.iter().zip(&peers).map(|(protocol, peer)| peer.target(*protocol));
     let targets = targets.collect();
     (peers, targets)
 }
@@ -123,7 +124,7 @@ fn a_sender_whose_idle_connection_is_closed_connects_again_when_it_has_something
             fleets(DEVICES as u32, "1/s", "backoff = { first = \"40s\", max = \"40s\", jitter = 0 }");
         // A machine that stands still may have a reading and the end of its connection cross: that is what happened then.
         let crossed = |run: &Run| {
-            Protocol::ALL.iter().any(|protocol| {
+            BUNDLED.iter().any(|protocol| {
                 let figures = run.readings(protocol.name());
                 figures.error_closed + figures.error_reset > 0
             })
@@ -134,7 +135,7 @@ fn a_sender_whose_idle_connection_is_closed_connects_again_when_it_has_something
         });
         let (run, peers) =
             runs.find(|(run, _)| !crossed(run)).expect("no reading crosses the end of its connection");
-        for (protocol, peer) in Protocol::ALL.iter().zip(&peers) {
+        for (protocol, peer) in BUNDLED.iter().zip(&peers) {
             let (name, figures) = (protocol.name(), run.readings(protocol.name()));
             assert!(figures.planned >= 4 * DEVICES, "{name} {what}: {figures:?}");
             assert_eq!(figures.ok, figures.planned, "{name} {what}: {figures:?}");
@@ -159,7 +160,7 @@ fn a_device_that_is_kicked_out_in_mid_use_pauses_and_the_pause_is_its_own() {
         let backoff = "backoff = { first = \"1s\", max = \"8s\", jitter = 0 }\nin_flight = 1";
         let fleets = fleets(DEVICES as u32, "10/s", backoff).replacen("in_flight = 1", "", 1);
         let run = Run::of(3, &fleets, &targets);
-        for protocol in Protocol::ALL {
+        for protocol in BUNDLED {
             let (name, figures) = (protocol.name(), run.readings(protocol.name()));
             assert!(figures.ok > 0 && figures.error_closed + figures.error_reset > 0, "{name}: {figures:?}");
             let connects = run.connects(name);
@@ -177,7 +178,7 @@ fn a_device_that_is_kicked_out_in_mid_use_pauses_and_the_pause_is_its_own() {
         }
         let (verdict, told) = run.pauses();
         assert!(verdict >= Judgement::Suspect, "{verdict}");
-        for protocol in Protocol::ALL {
+        for protocol in BUNDLED {
             let named = format!("of fleet {protocol} ");
             let told = |reason: &String| reason.contains(&named) && reason.contains("(first = 1s)");
             assert!(run.pauses().1.iter().any(told), "{protocol}: {:?}", run.pauses().1);
@@ -196,9 +197,9 @@ fn a_listener_pauses_for_longer_while_it_hears_nothing() {
     );
     let connects = |greets: bool| {
         let idle = Some(Duration::from_millis(100));
-        let broker = Peer::start(Protocol::Mqtt, Script { idle, greets, ..Script::ANSWER });
-        let sender = Peer::start(Protocol::Http, Script::ANSWER);
-        let targets = [broker.target(Protocol::Mqtt), sender.target(Protocol::Http)];
+        let broker = Peer::start(Protocol::named("mqtt"), Script { idle, greets, ..Script::ANSWER });
+        let sender = Peer::start(Protocol::named("http"), Script::ANSWER);
+        let targets = [broker.target(Protocol::named("mqtt")), sender.target(Protocol::named("http"))];
         let run = Run::of(7, &subscribers, &targets);
         assert_eq!(run.connects("listener"), broker.connections().min(run.connects("listener")));
         run.connects("listener")
@@ -215,12 +216,12 @@ fn a_listener_pauses_for_longer_while_it_hears_nothing() {
 #[test]
 fn a_door_that_is_shut_at_once_is_not_stormed() {
     const DEVICES: u64 = 3;
-    let peer = Peer::start(Protocol::Http, Script { shut: true, ..Script::ANSWER });
+    let peer = Peer::start(Protocol::named("http"), Script { shut: true, ..Script::ANSWER });
     let fleet = format!(
         "[fleet.http]\nprotocol = \"http\"\ndevices = {DEVICES}\nrate = \"20/s\"\nbacklog = 4096\n\
          backoff = {{ first = \"500ms\", max = \"30s\", jitter = 0 }}\n"
     );
-    let run = Run::of(3, &fleet, &[peer.target(Protocol::Http)]);
+    let run = Run::of(3, &fleet, &[peer.target(Protocol::named("http"))]);
     let connects = run.connects("http");
     // Three seconds and a drain of twenty hold 0.5, 1, 2, 4 and 8 s; the first connection may end before anything is due.
     assert!(connects > DEVICES && connects <= DEVICES * 8, "{connects}");
@@ -229,7 +230,7 @@ fn a_door_that_is_shut_at_once_is_not_stormed() {
 
 #[test]
 fn an_mqtt_device_announces_the_keep_alive_it_was_given() {
-    let broker = Peer::start(Protocol::Mqtt, Script::ANSWER);
+    let broker = Peer::start(Protocol::named("mqtt"), Script::ANSWER);
     let periods = [("a", "30s", 30), ("b", "0s", 0), ("c", "1s", 1), ("d", "7s", 7), ("e", "65535s", 65_535)];
     let fleet = |(name, period, _): &(&str, &str, u16)| {
         format!(
@@ -238,7 +239,7 @@ fn an_mqtt_device_announces_the_keep_alive_it_was_given() {
     };
     let usual = "[fleet.f]\nprotocol = \"mqtt\"\ndevices = 1\nrate = \"5/s\"\nclose = \"ack\"\n";
     let fleets: String = periods.iter().map(fleet).collect::<String>() + usual;
-    Run::of(1, &fleets, &[broker.target(Protocol::Mqtt)]);
+    Run::of(1, &fleets, &[broker.target(Protocol::named("mqtt"))]);
     let connects = broker.seen.connects.lock().unwrap();
     let announced: BTreeMap<char, u16> = connects
         .iter()
@@ -278,10 +279,10 @@ fn pauses_after_refused_attempts_are_the_services_until_the_fleet_is_back() {
         "#,
     );
     let addr = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let endpoint = Endpoint::resolve(Protocol::Http, &format!("http://{addr}/")).unwrap();
+    let endpoint = Endpoint::resolve(Protocol::named("http"), &format!("http://{addr}/")).unwrap();
     let late = thread::spawn(move || {
         thread::sleep(Duration::from_secs(3));
-        Peer::start_at(addr, Protocol::Http, Script::ANSWER)
+        Peer::start_at(addr, Protocol::named("http"), Script::ANSWER)
     });
     let (_, book) = drive(&plan, vec![endpoint], 1, Monotonic::start(), &Control::new());
     late.join().unwrap();

@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
+use crate::support::BUNDLED;
 use hdrhistogram::Histogram;
 use serde_json::Value;
 use squall::clock::{Monotonic, WallTime};
 use squall::engine::Control;
 use squall::protocol::Endpoint;
-use squall::record::{Protocol, Shard};
+use squall::record::Shard;
 use squall::reference::{Config, Server};
 use squall::results::{Manifest, SummaryRow, load_manifest, read_outages, read_summary};
 
@@ -80,7 +81,7 @@ fn shards_send_what_the_whole_plan_would_whatever_their_workers() {
     let text = SCENARIO.split("[[fault]]\nname = \"once\"").next().unwrap();
     let plan = plan(&text.replace("2s\"\n[fleet", "1s\"\n[fleet"));
     let server = server();
-    let endpoints: Vec<Endpoint> = Protocol::ALL
+    let endpoints: Vec<Endpoint> = BUNDLED
         .into_iter()
         .zip(urls(&server))
         .map(|(protocol, url)| Endpoint::resolve(protocol, url.split_once('=').unwrap().1).unwrap())

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::engine;
+use crate::protocol::driver;
 use crate::record::Protocol;
 use crate::run::{Finished, Observer, Run, RunError, Settings};
 use crate::scenario::{Overrides, Plan, Scenario, ScenarioError};
@@ -67,7 +68,7 @@ impl Trial<'_> {
                 format!("rate = \"{:.6}/s\"\narrival = \"poisson\"\n", rate / f64::from(devices))
             }
         };
-        let close = if protocol == Protocol::Mqtt { "close = \"ack\"\nmqtt = { qos = 1 }\n" } else { "" };
+        let close = driver(protocol).map_or("", |driver| driver.facts().calibration);
         format!(
             "[scenario]\nname = \"calibration\"\n[run]\nwarm_up = \"0s\"\ndrain = \"1s\"\ninterval = \"250ms\"\nconnect_rate = \"2000/s\"\n[[phase]]\n\
              name = \"steady\"\nduration = \"{seconds}s\"\n[fleet.devices]\nprotocol = \"{protocol}\"\ndevices = {devices}\n\

@@ -15,6 +15,7 @@ use super::export::ExportArgs;
 use super::shard::{ShardChoice, parse_start};
 use crate::clock::WallTime;
 use crate::language::Environment;
+use crate::protocol::protocols;
 use crate::record::Protocol;
 use crate::scenario::{Override, Overrides};
 use crate::seed::Seed;
@@ -497,7 +498,7 @@ fn parse_threshold(text: &str) -> Result<f64, String> {
 pub(super) fn parse_target(text: &str) -> Result<(Protocol, String), String> {
     let remedy = "write for example http=http://127.0.0.1:8080/v1/readings, ws=ws://… or mqtt=mqtt://…";
     let (name, url) = text.split_once('=').ok_or_else(|| format!("no `=` in it; {remedy}"))?;
-    let protocol = Protocol::ALL.into_iter().find(|protocol| protocol.name() == name);
-    let protocol = protocol.ok_or_else(|| format!("`{name}` is no protocol; {remedy}"))?;
-    Ok((protocol, url.to_owned()))
+    let facts = protocols().find(|facts| facts.protocol.name() == name);
+    let facts = facts.ok_or_else(|| format!("`{name}` is no protocol; {remedy}"))?;
+    Ok((facts.protocol, url.to_owned()))
 }

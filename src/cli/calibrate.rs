@@ -12,7 +12,7 @@ use super::exit::Exit;
 use crate::calibration::{self, Echo, Effort, Load, Step, Trial};
 use crate::display::{Style, time};
 use crate::engine::Descriptors;
-use crate::protocol::Endpoint;
+use crate::protocol::{Endpoint, protocols};
 use crate::record::Protocol;
 use crate::results::{Host, IntervalReport, replace_text};
 use crate::run::Observer;
@@ -152,12 +152,12 @@ impl Targets {
         let lines = child.stdout.take().map(|out| BufReader::new(out.take(4096)).lines());
         let urls = lines.into_iter().flatten().map_while(Result::ok).filter_map(|line| {
             let (protocol, url) = line.split_once(' ')?;
-            let protocol = Protocol::ALL.into_iter().find(|known| known.name() == protocol)?;
+            let protocol = protocols().find(|facts| facts.protocol.name() == protocol)?.protocol;
             Endpoint::resolve(protocol, url).ok().map(|_| (protocol, url.to_owned()))
         });
-        let urls: Vec<_> = urls.take(Protocol::ALL.len()).collect();
+        let urls: Vec<_> = urls.take(protocols().count()).collect();
         let targets = Self { child, urls };
-        if targets.urls.len() < Protocol::ALL.len() {
+        if targets.urls.len() < protocols().count() {
             return Err(io::Error::other("the raw targets did not start"));
         }
         Ok(targets)

@@ -14,8 +14,7 @@ use super::signal::Interrupts;
 use crate::clock::{Monotonic, Tick};
 use crate::fault::{self, Effect, Schedule};
 use crate::net::{self, Proxy, ProxyPlan, ProxyReport};
-use crate::protocol::Endpoint;
-use crate::record::Protocol;
+use crate::protocol::accepts;
 use crate::scenario::{inline_faults, load_faults};
 use crate::seed::Seed;
 
@@ -65,8 +64,7 @@ fn unprintable(error: &io::Error) -> CliError {
 
 /// Says so if nothing listens at the upstream: it may still come.
 fn note_silence(to: &str) {
-    let Ok(mut endpoint) = Endpoint::resolve(Protocol::Mqtt, &format!("mqtt://{to}")) else { return };
-    if endpoint.probe(PROBE).is_err() {
+    if !accepts(to, PROBE) {
         // Nobody reading it changes nothing.
         let _ = writeln!(io::stderr(), "note: nothing answers at {to} yet");
     }

@@ -264,7 +264,7 @@ mod tests {
                 phase("connect", PhaseRole::Connect, 0, 2),
                 phase("steady", PhaseRole::Measured, 2, 60),
             ],
-            fleets: vec![fleet("meters", Protocol::Http), fleet("pumps", Protocol::Ws)],
+            fleets: vec![fleet("meters", Protocol::named("http")), fleet("pumps", Protocol::named("ws"))],
             interval_ns: SECOND,
             faults: Vec::new(),
         }

@@ -18,7 +18,7 @@ use crate::record::{Kind, PhaseId, Sink, Traffic};
 pub(super) fn send_next<S: Sink>(
     worker: &Worker<S>,
     device: &Device,
-    session: &mut Session,
+    session: &mut dyn Session,
     cx: &mut Context<'_>,
     now: Tick,
 ) -> Result<Option<Tick>, Failure> {
@@ -90,7 +90,7 @@ impl Sending {
 fn hand_over<S: Sink>(
     worker: &Worker<S>,
     device: &Device,
-    session: &mut Session,
+    session: &mut dyn Session,
     cx: &mut Context<'_>,
     sending: Sending,
 ) -> Result<Option<Tick>, Failure> {

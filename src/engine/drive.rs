@@ -17,7 +17,7 @@ use super::timer::{Alarm, Task};
 use super::worker::{GOODBYE, Stage, Worker, attempt_sample};
 use crate::clock::Tick;
 use crate::fault::Ending;
-use crate::protocol::{Answer, Endpoint, Event, Failure, Identity, Session};
+use crate::protocol::{self, Answer, Endpoint, Event, Failure, Identity, Session};
 use crate::record::{ErrorKind, Finding, Kind, Outcome, Reason, Sink};
 
 /// Why a conversation ended.
@@ -63,14 +63,14 @@ pub(super) async fn drive<S: Sink>(worker: Rc<Worker<S>>, device: Rc<Device>) {
             continue;
         };
         let begun = (worker.clock.now(), device.answered.get());
-        let disconnect = converse(&worker, &device, &mut session).await;
+        let disconnect = converse(&worker, &device, &mut *session).await;
         device.linked.set(false);
         device.repeat.take();
         let now = worker.clock.now();
         match disconnect {
             Disconnect::Closing => {
                 // A device that leaves in mid-run must not wait for ever for a peer that does not let go.
-                goodbye(&mut session).await;
+                goodbye(&mut *session).await;
                 return;
             }
             Disconnect::Abandoned => {
@@ -94,7 +94,7 @@ pub(super) async fn drive<S: Sink>(worker: Rc<Worker<S>>, device: Rc<Device>) {
                 match ending {
                     Ending::Reset => session.abort(),
                     // A session that outlives its connection must have said goodbye before the next one.
-                    Ending::Fin if device.lasting => goodbye(&mut session).await,
+                    Ending::Fin if device.lasting => goodbye(&mut *session).await,
                     Ending::Fin => {}
                 }
                 if !lasts(&device, session, ending == Ending::Fin) {
@@ -164,17 +164,17 @@ fn pause<S: Sink>(worker: &Worker<S>, device: &Device, (wait, failures): (u32, u
     Next { at: Some(at), failures, hold }
 }
 
-async fn goodbye(session: &mut Session) {
+async fn goodbye(session: &mut dyn Session) {
     let _ = tokio::time::timeout(GOODBYE, poll_fn(|cx| session.poll_close(cx))).await;
 }
 
 /// Says goodbye without waiting for it.
-fn part(mut session: Session) {
-    tokio::task::spawn_local(async move { goodbye(&mut session).await });
+fn part(mut session: Box<dyn Session>) {
+    tokio::task::spawn_local(async move { goodbye(&mut *session).await });
 }
 
 /// Ends a connection, politely or not, and keeps what the device's next one completes. False if nothing outlives it.
-fn lasts(device: &Device, session: Session, polite: bool) -> bool {
+fn lasts(device: &Device, session: Box<dyn Session>, polite: bool) -> bool {
     if device.lasting {
         *device.suspended.borrow_mut() = session.suspend();
     } else if polite {
@@ -231,7 +231,7 @@ async fn connect<S: Sink>(
     device: &Device,
     endpoint: &Endpoint,
     intended: Tick,
-) -> Option<Session> {
+) -> Option<Box<dyn Session>> {
     let begun = worker.clock.now();
     worker.hold(device, Hold::Service, begun);
     let phase = worker.layout().phase_at(intended);
@@ -260,7 +260,7 @@ async fn connect<S: Sink>(
     };
     let settings = &worker.settings[fleet];
     // Boxed with what it presents: the task of an idle device would keep room for both.
-    let mut dialing = Box::pin(async move { Session::connect(endpoint, settings, &identity).await });
+    let mut dialing = Box::pin(async move { protocol::connect(endpoint, settings, &identity).await });
     let reasons = worker.reasons(device);
     let attempted = poll_fn(|cx| {
         device.listen(cx);
@@ -311,7 +311,7 @@ fn arm_keep_alive<S: Sink>(worker: &Worker<S>, device: &Device, now: Tick) {
 }
 
 /// Sends what is due and takes in what comes back, until the connection or the run ends.
-async fn converse<S: Sink>(worker: &Worker<S>, device: &Device, session: &mut Session) -> Disconnect {
+async fn converse<S: Sink>(worker: &Worker<S>, device: &Device, session: &mut dyn Session) -> Disconnect {
     device.linked.set(session.ready() && device.ledger.borrow().has_room());
     poll_fn(|cx| {
         device.listen(cx);
@@ -330,7 +330,7 @@ async fn converse<S: Sink>(worker: &Worker<S>, device: &Device, session: &mut Se
 fn attend<S: Sink>(
     worker: &Worker<S>,
     device: &Device,
-    session: &mut Session,
+    session: &mut dyn Session,
     cx: &mut Context<'_>,
 ) -> Poll<Disconnect> {
     let (mut read, mut looked) = (None, false);
@@ -399,7 +399,7 @@ fn planned_disconnect<S: Sink>(worker: &Worker<S>, device: &Device, now: Tick) -
 }
 
 /// Books one event that was decoded at `at`.
-fn take_in<S: Sink>(worker: &Worker<S>, device: &Device, session: &mut Session, event: Event, at: Tick) {
+fn take_in<S: Sink>(worker: &Worker<S>, device: &Device, session: &mut dyn Session, event: Event, at: Tick) {
     if let Event::Heard { sender, seq } = event {
         device.answered.set(device.answered.get() + 1);
         return worker.hear(Delivery { sender, seq, by: device.fleet, at });
@@ -465,7 +465,7 @@ fn expire<S: Sink>(worker: &Worker<S>, device: &Device, now: Tick) -> bool {
 fn keep_alive<S: Sink>(
     worker: &Worker<S>,
     device: &Device,
-    session: &mut Session,
+    session: &mut dyn Session,
     cx: &mut Context<'_>,
     now: Tick,
 ) -> Result<(), Failure> {

@@ -54,7 +54,7 @@ impl<S: Sink> Worker<S> {
     }
 
     /// Takes in what the session has noted besides its events.
-    pub(super) fn note(&self, device: &Device, session: &mut Session) {
+    pub(super) fn note(&self, device: &Device, session: &mut dyn Session) {
         self.carried(device, session.take_traffic());
         if let Some(unmatched) = session.take_unmatched() {
             self.unmatched(device, unmatched.count, unmatched.first.as_deref(), self.clock.now());

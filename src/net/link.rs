@@ -31,7 +31,7 @@ const GLANCE: usize = 512;
 /// is due; one task has to do all of that. A link that is dropped before its bytes left resets the connection, so that no
 /// peer takes a message cut short for an orderly end.
 #[derive(Debug)]
-pub struct Link {
+pub(crate) struct Link {
     line: Line,
     faults: Option<Rc<ConnectionFaults>>,
     /// The version of the faults that the pipeline obeys.
@@ -66,7 +66,7 @@ impl Link {
     /// Whatever the operating system says: refused, unreachable, no port or descriptor left. A connection that reached
     /// itself (TCP's simultaneous open, possible when nothing listens on a port of the ephemeral range) is refused, and so
     /// is one that a fault refuses.
-    pub async fn dial(
+    pub(crate) async fn dial(
         addr: SocketAddr,
         source: Option<IpAddr>,
         faults: Option<Rc<ConnectionFaults>>,
@@ -97,7 +97,7 @@ impl Link {
 
     /// A connection that was made elsewhere, and begins now.
     #[cfg(test)]
-    pub fn from_socket(socket: TcpStream, faults: Option<Rc<ConnectionFaults>>) -> Self {
+    pub(crate) fn from_socket(socket: TcpStream, faults: Option<Rc<ConnectionFaults>>) -> Self {
         let number = faults.as_ref().map_or(0, |faults| faults.begin_connection());
         let born = faults.as_ref().map_or(Tick::ZERO, |faults| faults.now());
         Self::over(socket, faults, Origin { number, born })
@@ -114,7 +114,7 @@ impl Link {
     /// Resets the connection (RST). Whatever is done with it afterwards fails as after a reset by the peer.
     ///
     /// While a fault keeps the peer from hearing of it, the peer is told when the fault ends.
-    pub fn abort(&mut self) {
+    pub(crate) fn abort(&mut self) {
         self.end(true);
     }
 

@@ -208,7 +208,7 @@ mod tests {
     ) -> (Result<T, ControlError>, String) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("ws://{}/v1/stream", listener.local_addr().unwrap());
-        let endpoint = Endpoint::resolve(Protocol::Ws, &url).unwrap();
+        let endpoint = Endpoint::resolve(Protocol::named("ws"), &url).unwrap();
         let server = async {
             let (mut peer, _) = listener.accept().await.unwrap();
             let mut request = Vec::new();

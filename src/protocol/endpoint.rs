@@ -9,6 +9,7 @@ use std::time::Duration;
 use url::Url;
 
 use super::Login;
+use super::driver::{Driver, Facts, driver};
 use super::scarcity::Scarcity;
 use crate::record::{Protocol, Scarce};
 
@@ -23,6 +24,12 @@ pub enum EndpointError {
         /// What the parser said.
         reason: String,
         /// The protocol it was meant for.
+        protocol: Protocol,
+    },
+    /// The program does not speak the protocol.
+    #[error("`{protocol}` is not a protocol of this program")]
+    Unknown {
+        /// Its name.
         protocol: Protocol,
     },
     /// A URL of another protocol.
@@ -103,12 +110,9 @@ pub enum EndpointError {
     },
 }
 
-const fn example(protocol: Protocol) -> &'static str {
-    match protocol {
-        Protocol::Http => "http://host:8080/v1/readings",
-        Protocol::Ws => "ws://host:8080/v1/stream",
-        Protocol::Mqtt => "mqtt://host:1883",
-    }
+/// A URL of `protocol` as one might write it.
+fn example(protocol: Protocol) -> &'static str {
+    driver(protocol).map_or("scheme://host:port", |driver| driver.facts().example)
 }
 
 /// A target URL as people and files may see it: without credentials, environment variables unread.
@@ -125,7 +129,7 @@ struct Shown {
 /// A resolved target.
 #[derive(Debug, Clone)]
 pub struct Endpoint {
-    protocol: Protocol,
+    driver: &'static dyn Driver,
     url: String,
     /// What may be shown in place of the URL.
     shown: Shown,
@@ -136,6 +140,13 @@ pub struct Endpoint {
     target: String,
     credentials: Option<Login>,
     scarcity: Arc<Scarcity>,
+}
+
+/// Whether something accepts connections at `address`, a host and a port.
+pub(crate) fn accepts(address: &str, timeout: Duration) -> bool {
+    let addresses = address.to_socket_addrs();
+    addresses
+        .is_ok_and(|mut found| found.any(|address| TcpStream::connect_timeout(&address, timeout).is_ok()))
 }
 
 /// `number` TCP ports of the loopback that nobody listens on at the moment, all different.
@@ -151,12 +162,13 @@ pub(crate) fn free_ports(number: usize) -> io::Result<Vec<u16>> {
 impl Endpoint {
     /// Reads `url` as a target of `protocol` and looks its host up, which may block on DNS.
     ///
-    /// Schemes: `http`, `ws`, and `mqtt` or `tcp`. Ports default to 80, 80 and 1883; a URL without path, not even `/`, means
-    /// `/v1/readings` for HTTP and `/v1/stream` for WebSocket. Only MQTT takes `user:password@`.
+    /// Which schemes, port and path that means is among the protocol's [`Facts`].
     ///
     /// # Errors
     /// [`EndpointError`] names the URL, what is wrong with it and what would be right.
     pub fn resolve(protocol: Protocol, url: &str) -> Result<Self, EndpointError> {
+        let driver = driver(protocol).ok_or(EndpointError::Unknown { protocol })?;
+        let facts = driver.facts();
         let mut parsed = Url::parse(url).map_err(|error| EndpointError::Syntax {
             url: without_login(url),
             reason: error.to_string(),
@@ -165,12 +177,12 @@ impl Endpoint {
         let names_path = names_path(url);
         let credentials = take_credentials(&mut parsed);
         parsed.set_fragment(None);
-        check_scheme(protocol, &parsed)?;
-        check_parts(protocol, &parsed, credentials.is_some())?;
+        check_scheme(facts, &parsed)?;
+        check_parts(facts, &parsed, credentials.is_some())?;
         if !names_path {
-            parsed.set_path(usual_path(protocol));
+            parsed.set_path(facts.path.unwrap_or_default());
         }
-        let addresses = look_up(protocol, &parsed)?;
+        let addresses = look_up(facts, &parsed)?;
         let Some(&address) = addresses.first() else {
             return Err(EndpointError::Resolve {
                 url: parsed.to_string(),
@@ -179,10 +191,12 @@ impl Endpoint {
             });
         };
         let (authority, target) = (authority(&parsed), target(&parsed));
-        let port = if protocol == Protocol::Mqtt && parsed.port().is_none() { ":1883" } else { "" };
+        // Browsers' schemes have a port that everybody knows.
+        let unknown = parsed.port_or_known_default().is_none();
+        let port = if unknown { format!(":{}", facts.port) } else { String::new() };
         let origin = format!("{}://{authority}{port}", parsed.scheme());
         Ok(Self {
-            protocol,
+            driver,
             url: parsed.to_string(),
             shown: Shown { url: parsed.to_string(), origin: Some(origin), names_path },
             addresses,
@@ -193,6 +207,14 @@ impl Endpoint {
             credentials,
             scarcity: Arc::default(),
         })
+    }
+
+    /// Where a service is controlled, which is by HTTP whatever its devices speak.
+    ///
+    /// # Errors
+    /// As [`Self::resolve`].
+    pub fn control(url: &str) -> Result<Self, EndpointError> {
+        Self::resolve(super::http::NAME, url)
     }
 
     /// As [`Self::resolve`], of a URL into which environment variables were put: errors, and whatever is shown of the
@@ -210,7 +232,8 @@ impl Endpoint {
         let names_path = endpoint.shown.names_path;
         let url = match &origin {
             Some(origin) if !names_path => {
-                format!("{origin}{}{}", usual_path(protocol), &written[origin.len()..])
+                let usual = endpoint.driver.facts().path.unwrap_or_default();
+                format!("{origin}{usual}{}", &written[origin.len()..])
             }
             _ => written,
         };
@@ -218,8 +241,18 @@ impl Endpoint {
     }
 
     /// The protocol spoken here.
-    pub const fn protocol(&self) -> Protocol {
-        self.protocol
+    pub fn protocol(&self) -> Protocol {
+        self.driver.facts().protocol
+    }
+
+    /// What can be said of the protocol.
+    pub fn facts(&self) -> &'static Facts {
+        self.driver.facts()
+    }
+
+    /// What speaks it.
+    pub(crate) const fn driver(&self) -> &'static dyn Driver {
+        self.driver
     }
 
     /// The address devices connect to.
@@ -245,7 +278,7 @@ impl Endpoint {
     /// The URL of a request target or topic here, as it may be shown: `place` as it was written. `None`: the URL's own.
     pub fn shown_at(&self, place: Option<&str>) -> String {
         let Some(place) = place else { return self.shown.url.clone() };
-        let gap = if self.protocol == Protocol::Mqtt { "/" } else { "" };
+        let gap = if self.driver.facts().path.is_none() { "/" } else { "" };
         match &self.shown.origin {
             Some(origin) => format!("{origin}{gap}{place}"),
             None => format!("{place} at {}", self.shown.url),
@@ -357,17 +390,11 @@ impl EndpointError {
             Self::Unusable { part, protocol, .. } => Self::Unusable { url, part, protocol },
             Self::Resolve { source, .. } => Self::Resolve { url, host: "its host".to_owned(), source },
             // What was resolved says these things itself.
-            Self::Unreachable { .. } | Self::Exhausted { .. } | Self::Source { .. } => self,
+            Self::Unknown { .. }
+            | Self::Unreachable { .. }
+            | Self::Exhausted { .. }
+            | Self::Source { .. } => self,
         }
-    }
-}
-
-/// What a URL without a path means: where the bundled reference system takes readings.
-const fn usual_path(protocol: Protocol) -> &'static str {
-    match protocol {
-        Protocol::Http => "/v1/readings",
-        Protocol::Ws => "/v1/stream",
-        Protocol::Mqtt => "",
     }
 }
 
@@ -413,38 +440,34 @@ fn percent_decoded(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-fn check_scheme(protocol: Protocol, url: &Url) -> Result<(), EndpointError> {
-    let (plain, encrypted): (&[&str], &[&str]) = match protocol {
-        Protocol::Http => (&["http"], &["https"]),
-        Protocol::Ws => (&["ws"], &["wss"]),
-        Protocol::Mqtt => (&["mqtt", "tcp"], &["mqtts", "ssl", "tls"]),
-    };
-    if encrypted.contains(&url.scheme()) {
+fn check_scheme(facts: &Facts, url: &Url) -> Result<(), EndpointError> {
+    let protocol = facts.protocol;
+    if facts.tls_schemes.contains(&url.scheme()) {
         return Err(EndpointError::Tls { url: url.to_string(), protocol });
     }
-    if !plain.contains(&url.scheme()) || url.host_str().is_none_or(str::is_empty) {
+    if !facts.schemes.contains(&url.scheme()) || url.host_str().is_none_or(str::is_empty) {
         return Err(EndpointError::Scheme { url: url.to_string(), protocol });
     }
     Ok(())
 }
 
-fn check_parts(protocol: Protocol, url: &Url, has_credentials: bool) -> Result<(), EndpointError> {
-    let part = match protocol {
-        Protocol::Http | Protocol::Ws if has_credentials => "a user name",
-        Protocol::Mqtt if !matches!(url.path(), "" | "/") => "a path",
-        Protocol::Mqtt if url.query().is_some() => "a query",
-        _ => return Ok(()),
+fn check_parts(facts: &Facts, url: &Url, has_credentials: bool) -> Result<(), EndpointError> {
+    let part = if has_credentials && !facts.takes_login {
+        "a user name"
+    } else if facts.path.is_none() && !matches!(url.path(), "" | "/") {
+        "a path"
+    } else if facts.path.is_none() && url.query().is_some() {
+        "a query"
+    } else {
+        return Ok(());
     };
-    Err(EndpointError::Unusable { url: url.to_string(), part, protocol })
+    Err(EndpointError::Unusable { url: url.to_string(), part, protocol: facts.protocol })
 }
 
-fn look_up(protocol: Protocol, url: &Url) -> Result<Vec<SocketAddr>, EndpointError> {
+fn look_up(facts: &Facts, url: &Url) -> Result<Vec<SocketAddr>, EndpointError> {
     let host = url.host_str().unwrap_or_default();
     let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    let port = url.port_or_known_default().unwrap_or(match protocol {
-        Protocol::Http | Protocol::Ws => 80,
-        Protocol::Mqtt => 1883,
-    });
+    let port = url.port_or_known_default().unwrap_or(facts.port);
     (bare, port).to_socket_addrs().map(Iterator::collect).map_err(|source| EndpointError::Resolve {
         url: url.to_string(),
         host: bare.to_owned(),

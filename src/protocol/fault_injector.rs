@@ -4,53 +4,67 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite};
-
 use super::hold_queue::HoldQueue;
-use super::http::Http;
-use super::mqtt::Mqtt;
+use super::note::{self, Notes, Unmatched};
+use super::session::Carrier;
 use super::verdict::Reply;
-use super::ws::Ws;
-use super::{Event, Failure, Identity, Message, Settings};
+use super::{Answer, Event, Failure, Identity, Message, Session, SessionState, Settings};
 use crate::clock::Tick;
 use crate::fault::{Action, MessageKind};
 use crate::net::{Decision, MessageFaults};
-use crate::record::Close;
+use crate::record::{Close, Reason, Traffic};
 
 /// How long the answer to a duplicate may take where nothing else can be sent before, nanoseconds: nobody else watches it.
 const PATIENCE_NS: u64 = 10_000_000_000;
 
-/// A protocol's session, as far as tampering with its messages concerns it. See [`Session`](super::Session) for what the
-/// methods promise.
-pub trait Codec {
+/// What a protocol's folder implements: a session over bytes, on which message faults act from without. See [`Session`] for
+/// what the methods promise.
+pub(super) trait Codec: fmt::Debug {
+    /// What carries its bytes.
+    type Carrier;
+
     /// A reading has to be answered before the next can be sent.
     const SERIAL: bool;
 
-    /// See [`Session::ready`](super::Session::ready).
+    fn stream_mut(&mut self) -> &mut Self::Carrier;
+
+    fn notes_mut(&mut self) -> &mut Notes;
+
     fn ready(&self) -> bool;
 
-    /// See [`Session::send`](super::Session::send).
-    ///
-    /// # Errors
-    /// As there.
     fn send(&mut self, cx: &mut Context<'_>, message: &Message<'_>) -> Result<(), Failure>;
 
-    /// See [`Session::poll_event`](super::Session::poll_event).
-    ///
-    /// # Errors
-    /// As there.
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, Failure>>;
 
-    /// See [`Session::has_more`](super::Session::has_more).
     fn has_more(&self) -> bool;
 
-    /// See [`Session::poll_close`](super::Session::poll_close).
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()>;
+
+    /// Whether a connection carries one reading only, and so no duplicate.
+    fn is_used_once(&self) -> bool {
+        false
+    }
+
+    fn survives_timeout(&self) -> bool {
+        true
+    }
+
+    fn keep_alive(&mut self, _: &mut Context<'_>) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    /// `unsent`: readings it does not know of; `untold`: events it told that went no further.
+    fn suspend(self, _unsent: Vec<OwnedMessage>, _untold: Vec<Event>) -> Option<SessionState>
+    where
+        Self: Sized,
+    {
+        None
+    }
 }
 
 /// A session whose readings and verdicts can be tampered with. Holds nothing while nothing is held up.
 #[derive(Debug)]
-pub struct FaultInjector<C> {
+pub(super) struct FaultInjector<C> {
     pub(super) codec: C,
     message_faults: Option<MessageFaults>,
     held: Option<Box<Held>>,
@@ -116,126 +130,24 @@ impl fmt::Debug for Held {
 }
 
 impl<C: Codec> FaultInjector<C> {
-    /// `message_faults` is what acts on the connection that `codec` runs over.
-    pub(super) fn new(codec: C, message_faults: Option<MessageFaults>, settings: &Settings) -> Self {
+    /// For the connection that `codec` runs over, which `identity` begins now.
+    pub(super) fn new(codec: C, settings: &Settings, identity: &Identity) -> Self {
         Self {
-            codec,
-            message_faults,
+            message_faults: message_faults(identity),
             held: None,
             closes_when_sent: settings.close == Close::Sent,
-            repeatable: !(C::SERIAL && settings.http.fresh),
+            repeatable: !codec.is_used_once(),
+            codec,
         }
     }
 
-    pub(super) fn ready(&self) -> bool {
+    fn has_room(&self) -> bool {
         self.codec.ready()
             && self.held.as_ref().is_none_or(|held| {
                 // What is to go out already comes before anything new.
                 let untold = self.closes_when_sent && held.verdicts.is_full();
                 held.failure.is_none() && !held.readings.blocks() && !held.readings.is_pressing() && !untold
             })
-    }
-
-    pub(super) fn has_more(&self) -> bool {
-        let due =
-            |held: &Held| self.message_faults.as_ref().is_some_and(|it| held.verdicts.has_due(it.now()));
-        self.codec.has_more() || self.held.as_deref().is_some_and(due)
-    }
-
-    pub(super) fn send(&mut self, cx: &mut Context<'_>, message: &Message<'_>) -> Result<(), Failure> {
-        let touched = self
-            .message_faults
-            .as_mut()
-            .is_some_and(|message_faults| message_faults.touches(MessageKind::Reading));
-        if !touched && self.held.is_none() {
-            return self.codec.send(cx, message);
-        }
-        if !self.ready() {
-            return Err(Failure::not_ready());
-        }
-        let able = if self.repeatable { |_: &Action| true } else { |act: &Action| *act != Action::Duplicate };
-        let held = self.held.get_or_insert_default();
-        let fate = match &mut self.message_faults {
-            Some(message_faults) if !held.readings.is_full() => {
-                message_faults.fate(MessageKind::Reading, able)
-            }
-            _ => Decision::Pass,
-        };
-        if matches!(fate, Decision::Pass | Decision::Duplicate) {
-            self.codec.send(cx, message)?;
-            held.readings.overtake();
-        }
-        if self.closes_when_sent
-            && matches!(fate, Decision::Drop | Decision::Delay(_) | Decision::Hold { .. })
-        {
-            held.verdicts.put_until(Reply::ok(message.seq).into(), Tick::ZERO);
-        }
-        if self.closes_when_sent
-            && matches!(fate, Decision::Duplicate | Decision::Delay(_) | Decision::Hold { .. })
-        {
-            held.closed.push_back(message.seq);
-        }
-        match (fate, &self.message_faults) {
-            (Decision::Duplicate, _) => held.readings.put_until(OwnedMessage::of(message, true), Tick::ZERO),
-            (Decision::Delay(wait_ns), Some(message_faults)) => {
-                held.readings.put_until(OwnedMessage::of(message, false), message_faults.wake_after(wait_ns));
-            }
-            (Decision::Hold { depth, activation }, _) => {
-                held.readings.put_behind(OwnedMessage::of(message, false), depth, activation);
-            }
-            _ => {}
-        }
-        self.flush(cx)?;
-        self.note_readiness();
-        Ok(())
-    }
-
-    pub(super) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, Failure>> {
-        let touched = self
-            .message_faults
-            .as_mut()
-            .is_some_and(|message_faults| message_faults.touches(MessageKind::Verdict));
-        if !touched && self.held.is_none() {
-            return self.codec.poll_event(cx);
-        }
-        loop {
-            if let Some(event) = self.due_verdict() {
-                return self.tell(event);
-            }
-            if let Some(held) = &mut self.held
-                && let Some(failure) = &held.failure
-            {
-                return if held.verdicts.is_empty() {
-                    Poll::Ready(Err(failure.clone()))
-                } else {
-                    Poll::Pending
-                };
-            }
-            self.flush(cx)?;
-            if self.held.as_ref().is_some_and(|held| held.verdicts.blocks()) {
-                return Poll::Pending;
-            }
-            match self.codec.poll_event(cx) {
-                Poll::Ready(Ok(event)) => {
-                    if let Some(event) = self.correlator(event) {
-                        return self.tell(event);
-                    }
-                }
-                Poll::Ready(Err(failure)) => self.end(failure)?,
-                Poll::Pending => return self.rest(),
-            }
-        }
-    }
-
-    /// Readings that are held up go out before the goodbye, as far as the codec takes them.
-    pub(super) fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if let Some(held) = &mut self.held {
-            while self.codec.ready()
-                && let Some(message) = held.readings.take_first()
-                && self.codec.send(cx, &message.message()).is_ok()
-            {}
-        }
-        self.codec.poll_close(cx)
     }
 
     /// The codec, the readings it does not know of, and the events that were not told.
@@ -279,7 +191,7 @@ impl<C: Codec> FaultInjector<C> {
     /// What becomes of an event of the codec's.
     fn correlator(&mut self, event: Event) -> Option<Event> {
         if event == Event::Writable {
-            let ready = self.ready();
+            let ready = self.has_room();
             if let Some(held) = &mut self.held {
                 held.stalled = !ready;
             }
@@ -347,7 +259,7 @@ impl<C: Codec> FaultInjector<C> {
 
     /// Whoever drives the session now knows whether it is ready.
     fn note_readiness(&mut self) {
-        let ready = self.ready();
+        let ready = self.has_room();
         if let Some(held) = &mut self.held {
             held.stalled = !ready;
         }
@@ -355,7 +267,7 @@ impl<C: Codec> FaultInjector<C> {
 
     /// There is nothing to tell, but perhaps that the session has become ready.
     fn rest(&mut self) -> Poll<Result<Event, Failure>> {
-        let ready = self.ready();
+        let ready = self.has_room();
         let Some(held) = &mut self.held else { return Poll::Pending };
         if let (Some(patience), Some(message_faults)) = (held.patience, &self.message_faults)
             && patience <= message_faults.now()
@@ -373,37 +285,148 @@ impl<C: Codec> FaultInjector<C> {
     }
 }
 
-macro_rules! codec {
-    ($session:ident, serial: $serial:literal) => {
-        impl<S: AsyncRead + AsyncWrite + Unpin> Codec for $session<S> {
-            const SERIAL: bool = $serial;
+impl<C: Codec<Carrier: Carrier>> Session for FaultInjector<C> {
+    fn ready(&self) -> bool {
+        self.has_room()
+    }
 
-            fn ready(&self) -> bool {
-                Self::ready(self)
+    fn has_more(&self) -> bool {
+        let due =
+            |held: &Held| self.message_faults.as_ref().is_some_and(|it| held.verdicts.has_due(it.now()));
+        self.codec.has_more() || self.held.as_deref().is_some_and(due)
+    }
+
+    fn send(&mut self, cx: &mut Context<'_>, message: &Message<'_>) -> Result<(), Failure> {
+        let touched = self
+            .message_faults
+            .as_mut()
+            .is_some_and(|message_faults| message_faults.touches(MessageKind::Reading));
+        if !touched && self.held.is_none() {
+            return self.codec.send(cx, message);
+        }
+        if !self.has_room() {
+            return Err(Failure::not_ready());
+        }
+        let able = if self.repeatable { |_: &Action| true } else { |act: &Action| *act != Action::Duplicate };
+        let held = self.held.get_or_insert_default();
+        let fate = match &mut self.message_faults {
+            Some(message_faults) if !held.readings.is_full() => {
+                message_faults.fate(MessageKind::Reading, able)
             }
-
-            fn send(&mut self, cx: &mut Context<'_>, message: &Message<'_>) -> Result<(), Failure> {
-                Self::send(self, cx, message)
+            _ => Decision::Pass,
+        };
+        if matches!(fate, Decision::Pass | Decision::Duplicate) {
+            self.codec.send(cx, message)?;
+            held.readings.overtake();
+        }
+        if self.closes_when_sent
+            && matches!(fate, Decision::Drop | Decision::Delay(_) | Decision::Hold { .. })
+        {
+            held.verdicts.put_until(Reply::ok(message.seq).into(), Tick::ZERO);
+        }
+        if self.closes_when_sent
+            && matches!(fate, Decision::Duplicate | Decision::Delay(_) | Decision::Hold { .. })
+        {
+            held.closed.push_back(message.seq);
+        }
+        match (fate, &self.message_faults) {
+            (Decision::Duplicate, _) => held.readings.put_until(OwnedMessage::of(message, true), Tick::ZERO),
+            (Decision::Delay(wait_ns), Some(message_faults)) => {
+                held.readings.put_until(OwnedMessage::of(message, false), message_faults.wake_after(wait_ns));
             }
-
-            fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, Failure>> {
-                Self::poll_event(self, cx)
+            (Decision::Hold { depth, activation }, _) => {
+                held.readings.put_behind(OwnedMessage::of(message, false), depth, activation);
             }
+            _ => {}
+        }
+        self.flush(cx)?;
+        self.note_readiness();
+        Ok(())
+    }
 
-            fn has_more(&self) -> bool {
-                Self::has_more(self)
+    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, Failure>> {
+        let touched = self
+            .message_faults
+            .as_mut()
+            .is_some_and(|message_faults| message_faults.touches(MessageKind::Verdict));
+        if !touched && self.held.is_none() {
+            return self.codec.poll_event(cx);
+        }
+        loop {
+            if let Some(event) = self.due_verdict() {
+                return self.tell(event);
             }
-
-            fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-                Self::poll_close(self, cx)
+            if let Some(held) = &mut self.held
+                && let Some(failure) = &held.failure
+            {
+                return if held.verdicts.is_empty() {
+                    Poll::Ready(Err(failure.clone()))
+                } else {
+                    Poll::Pending
+                };
+            }
+            self.flush(cx)?;
+            if self.held.as_ref().is_some_and(|held| held.verdicts.blocks()) {
+                return Poll::Pending;
+            }
+            match self.codec.poll_event(cx) {
+                Poll::Ready(Ok(event)) => {
+                    if let Some(event) = self.correlator(event) {
+                        return self.tell(event);
+                    }
+                }
+                Poll::Ready(Err(failure)) => self.end(failure)?,
+                Poll::Pending => return self.rest(),
             }
         }
-    };
-}
+    }
 
-codec!(Http, serial: true);
-codec!(Ws, serial: false);
-codec!(Mqtt, serial: false);
+    /// Readings that are held up go out before the goodbye, as far as the codec takes them.
+    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(held) = &mut self.held {
+            while self.codec.ready()
+                && let Some(message) = held.readings.take_first()
+                && self.codec.send(cx, &message.message()).is_ok()
+            {}
+        }
+        self.codec.poll_close(cx)
+    }
+
+    fn survives_timeout(&self) -> bool {
+        self.codec.survives_timeout()
+    }
+
+    fn keep_alive(&mut self, cx: &mut Context<'_>) -> Result<(), Failure> {
+        self.codec.keep_alive(cx)
+    }
+
+    fn suspend(self: Box<Self>) -> Option<SessionState> {
+        let (codec, unsent, untold) = self.into_parts();
+        codec.suspend(unsent, untold)
+    }
+
+    fn look(&mut self) {
+        self.codec.stream_mut().look();
+    }
+
+    fn abort(&mut self) {
+        self.codec.stream_mut().abort();
+    }
+
+    fn explain(&mut self, seq: u64, answer: Answer) -> Reason {
+        self.codec.notes_mut().explain(seq).unwrap_or_else(|| note::plain(answer))
+    }
+
+    fn take_unmatched(&mut self) -> Option<Unmatched> {
+        self.codec.notes_mut().take_unmatched()
+    }
+
+    fn take_traffic(&mut self) -> Traffic {
+        let (wire_sent, wire_received) = self.codec.stream_mut().take_traffic();
+        let payload_received = self.codec.notes_mut().take_payload();
+        Traffic { wire_sent, wire_received, payload_sent: 0, payload_received }
+    }
+}
 
 /// What acts on the messages of a connection that `identity` begins now.
 pub(super) fn message_faults(identity: &Identity) -> Option<MessageFaults> {

@@ -7,6 +7,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
+use super::fault_injector::Codec;
 use super::http::Http;
 use super::mqtt::Mqtt;
 use super::script::{Script, context};
@@ -31,10 +32,10 @@ fn split(data: &[u8]) -> Option<(u8, Vec<usize>, &[u8])> {
 }
 
 fn endpoint(protocol: Protocol) -> Endpoint {
-    let url = match protocol {
-        Protocol::Http => "http://127.0.0.1:9/in",
-        Protocol::Ws => "ws://127.0.0.1:9/in",
-        Protocol::Mqtt => "mqtt://127.0.0.1:9",
+    let url = match protocol.name() {
+        "http" => "http://127.0.0.1:9/in",
+        "ws" => "ws://127.0.0.1:9/in",
+        _ => "mqtt://127.0.0.1:9",
     };
     Endpoint::resolve(protocol, url).expect("a sound URL without a name to look up")
 }
@@ -71,7 +72,7 @@ pub fn http(data: &[u8]) {
     let method = if selector & 2 != 0 { "HEAD" } else { "POST" };
     let identity = Identity { method: method.to_owned(), ..Identity::of("d") };
     let first = |stream: Script| {
-        let mut session = Http::new(stream.end(), &endpoint(Protocol::Http), &settings, &identity)
+        let mut session = Http::new(stream.end(), &endpoint(Protocol::named("http")), &settings, &identity)
             .expect("a sound request");
         let mut said: Vec<Result<Event, ErrorKind>> = Vec::new();
         for seq in 1..=16 {
@@ -150,7 +151,7 @@ pub fn mqtt(data: &[u8]) {
     let identity = Identity::of("d");
     if selector & 128 != 0 {
         let opened = |stream: Script| {
-            let at = endpoint(Protocol::Mqtt);
+            let at = endpoint(Protocol::named("mqtt"));
             let opening = Mqtt::open(stream.end(), &at, &settings, &identity);
             match pin!(opening).as_mut().poll(&mut context()) {
                 Poll::Ready(Ok(mut session)) => hear(|| session.poll_event(&mut context())),

@@ -4,6 +4,7 @@
 use std::pin::pin;
 use std::task::Poll;
 
+use super::fault_injector::Codec;
 use super::http::Http;
 use super::mqtt::Mqtt;
 use super::script::{Script, context};
@@ -34,7 +35,7 @@ fn closed(polled: &Poll<Result<Event, Failure>>) {
 /// # Panics
 /// If the session is broken.
 pub fn http() -> impl FnMut() {
-    let endpoint = Endpoint::resolve(Protocol::Http, "http://127.0.0.1:9/in").expect("a sound URL");
+    let endpoint = Endpoint::resolve(Protocol::named("http"), "http://127.0.0.1:9/in").expect("a sound URL");
     let mut session =
         Http::new(Script::new(), &endpoint, &verdicts(), &Identity::of("d")).expect("a sound request");
     let mut reply = format!(

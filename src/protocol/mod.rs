@@ -6,6 +6,7 @@
 mod buffer;
 pub mod control;
 mod correlator;
+mod driver;
 mod endpoint;
 mod failure;
 #[cfg(test)]
@@ -31,8 +32,10 @@ mod status;
 mod verdict;
 mod ws;
 
+pub(crate) use driver::{Driver, driver, protocols};
+pub use driver::{Facts, connect};
 pub use endpoint::Endpoint;
-pub(crate) use endpoint::free_ports;
+pub(crate) use endpoint::{accepts, free_ports};
 pub use failure::Failure;
 pub(crate) use identity::Login;
 pub use identity::{Identity, Message, Will};
@@ -42,3 +45,6 @@ pub use session::{Answer, Event, Session};
 pub use settings::{Correlation, HttpSettings, MqttSettings, Settings};
 pub(crate) use settings::{Hearing, Roster, WsMode, WsSettings};
 pub(crate) use status::StatusSet;
+
+/// Every protocol of the program, in the order in which they are listed.
+pub(crate) static TABLE: &[&dyn Driver] = &[&http::HttpDriver, &ws::WsDriver, &mqtt::MqttDriver];

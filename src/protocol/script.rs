@@ -129,6 +129,8 @@ impl AsyncWrite for Script {
     }
 }
 
+impl super::session::Carrier for Script {}
+
 /// A context whose wake-ups go nowhere: scripted tests poll by hand.
 pub(super) fn context() -> Context<'static> {
     Context::from_waker(Waker::noop())

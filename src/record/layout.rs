@@ -1,10 +1,8 @@
 //! The names behind the small indexes that samples carry: phases and fleets of one run.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 
-use super::{DeliveryGuarantee, FaultId, FaultInfo};
+use super::{DeliveryGuarantee, FaultId, FaultInfo, Protocol};
 use crate::clock::Tick;
 
 /// Index of a phase in [`Layout::phases`].
@@ -25,38 +23,6 @@ pub enum PhaseRole {
     WarmUp,
     /// A measured phase.
     Measured,
-}
-
-/// The wire protocol a fleet speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Protocol {
-    /// HTTP/1.1: one POST per reading.
-    Http,
-    /// WebSocket: one text message per reading.
-    Ws,
-    /// MQTT 3.1.1: one PUBLISH per reading.
-    Mqtt,
-}
-
-impl Protocol {
-    /// All protocols, in the order reports list them.
-    pub const ALL: [Self; 3] = [Self::Http, Self::Ws, Self::Mqtt];
-
-    /// The word used in scenarios, columns and tags.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Http => "http",
-            Self::Ws => "ws",
-            Self::Mqtt => "mqtt",
-        }
-    }
-}
-
-impl fmt::Display for Protocol {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
 }
 
 /// One phase of the time line, `start` inclusive to `end` exclusive.

@@ -38,3 +38,16 @@ mod window;
 pub use config::Config;
 pub use health::Status;
 pub use server::Server;
+
+/// Where fleets find a system whose listeners are at these addresses, by protocol.
+pub(crate) fn addresses(
+    http: &dyn std::fmt::Display,
+    mqtt: &dyn std::fmt::Display,
+) -> [(crate::record::Protocol, String); 3] {
+    use crate::record::Protocol;
+    [
+        (Protocol::named("http"), format!("http://{http}/v1/readings")),
+        (Protocol::named("ws"), format!("ws://{http}/v1/stream")),
+        (Protocol::named("mqtt"), format!("mqtt://{mqtt}")),
+    ]
+}

@@ -40,11 +40,7 @@ pub(crate) fn misfit(scenario: &Scenario) -> Option<String> {
 
 /// Where the fleets find the reference system.
 pub(crate) fn addresses(server: &Server) -> Vec<(Protocol, String)> {
-    vec![
-        (Protocol::Http, format!("http://{}/v1/readings", server.http_addr())),
-        (Protocol::Ws, format!("ws://{}/v1/stream", server.http_addr())),
-        (Protocol::Mqtt, format!("mqtt://{}", server.mqtt_addr())),
-    ]
+    crate::reference::addresses(&server.http_addr(), &server.mqtt_addr()).into()
 }
 
 /// Starts the bundled reference system, its cache warmed where keys were recorded.

@@ -117,16 +117,17 @@ mod tests {
             ("model = \"closed\"\nhttp = { fresh = true }", "", 60, 100.0),
         ] {
             let plan = plan(fleet, more);
-            let found = connections(&plan, Shard::WHOLE, Protocol::Http, rest_s * 1_000_000_000);
+            let found = connections(&plan, Shard::WHOLE, Protocol::named("http"), rest_s * 1_000_000_000);
             assert!((found - expected).abs() <= 0.02 * expected, "{fleet} {more} {rest_s}: {found}");
-            assert!(connections(&plan, Shard::WHOLE, Protocol::Mqtt, 1) < 1.0);
+            assert!(connections(&plan, Shard::WHOLE, Protocol::named("mqtt"), 1) < 1.0);
         }
     }
 
     #[test]
     fn too_few_ports_are_said_before_the_run() {
         let plan = plan("rate = \"10/s\"\nhttp = { fresh = true }", "");
-        let told = |sources, rest_s| note(&plan, Shard::WHOLE, Protocol::Http, (sources, 28_232, rest_s));
+        let told =
+            |sources, rest_s| note(&plan, Shard::WHOLE, Protocol::named("http"), (sources, 28_232, rest_s));
         let text = told(0, 60).unwrap();
         assert!(text.contains("60100 connections within 60 s") && text.contains("28232 are there"), "{text}");
         assert_eq!(told(3, 60), None);

@@ -85,10 +85,7 @@ pub(crate) fn memory(plan: &Plan, shard: Shard) -> MemoryDemand {
     const BASE: u64 = 12 << 20;
     const CELL: u64 = 216 << 10;
     const REFERENCE: (u64, u64) = (20 << 20, 7 << 10);
-    let each = |fleet: &Fleet| match fleet.protocol {
-        Protocol::Http | Protocol::Mqtt => 5 << 10,
-        Protocol::Ws => 8 << 10,
-    };
+    let each = |fleet: &Fleet| fleet.facts.idle_bytes;
     let fleets = (0..plan.scenario().fleets.len()).map(|nth| FleetId(nth as u16));
     let connections: u64 =
         fleets.map(|id| u64::from(plan.devices_of(id, shard)) * each(plan.fleet(id))).sum();

@@ -8,6 +8,7 @@ use super::part::Part;
 use super::{RunError, bundled, control};
 use crate::protocol::Endpoint;
 use crate::protocol::control::FaultClient;
+use crate::protocol::protocols;
 use crate::record::Protocol;
 use crate::reference::{Config, Server};
 use crate::results::FleetTarget;
@@ -145,16 +146,14 @@ fn route(fleet: &Fleet, endpoints: &[Endpoint]) -> Option<FleetTarget> {
 /// The address of a protocol's target; without a path that nobody wrote and no fleet uses.
 fn address(scenario: &Scenario, endpoint: &Endpoint) -> String {
     let mut fleets = scenario.fleets.iter().filter(|fleet| fleet.protocol == endpoint.protocol());
-    let unused = endpoint.protocol() != Protocol::Mqtt && fleets.all(|fleet| own_place(fleet).is_some());
+    let unused = endpoint.facts().path.is_some() && fleets.all(|fleet| own_place(fleet).is_some());
     if unused && !endpoint.names_path() { endpoint.shown_at(Some("")) } else { endpoint.shown().to_owned() }
 }
 
 /// Notes on fleets whose own path takes the place of one that was written into the target's URL.
 fn overridden(scenario: &Scenario, endpoints: &[Endpoint]) -> Vec<String> {
     let written = |fleet: &&Fleet| {
-        endpoints
-            .iter()
-            .any(|e| e.protocol() == fleet.protocol && e.protocol() != Protocol::Mqtt && e.names_path())
+        endpoints.iter().any(|e| e.protocol() == fleet.protocol && e.facts().path.is_some() && e.names_path())
     };
     let note = |fleet: &Fleet| {
         let (place, route) = (own_place(fleet)?, route(fleet, endpoints)?);
@@ -188,10 +187,9 @@ fn lonely(part: Part) -> Result<(), RunError> {
 fn breakable(server: Option<&Server>, endpoints: &[Endpoint]) -> Result<Endpoint, RunError> {
     if let Some(server) = server {
         let url = format!("http://{}/", server.http_addr());
-        return Endpoint::resolve(Protocol::Http, &url).map_err(RunError::failed);
+        return Endpoint::control(&url).map_err(RunError::failed);
     }
-    let of = |protocol| endpoints.iter().find(|endpoint| endpoint.protocol() == protocol);
-    let endpoint = of(Protocol::Http).or_else(|| of(Protocol::Ws)).ok_or_else(|| {
+    let endpoint = endpoints.iter().find(|endpoint| endpoint.facts().speaks_http).ok_or_else(|| {
         RunError::usage(
             "the scenario has service faults, which go to the target over HTTP, and its fleets speak only mqtt: write faults \
              of kind exec, or give no target to use the bundled reference system",
@@ -214,7 +212,7 @@ fn is_local(ip: IpAddr) -> bool {
 /// The protocols the fleets speak, in their usual order.
 pub(crate) fn spoken(scenario: &Scenario) -> Vec<Protocol> {
     let speaks = |protocol: &Protocol| scenario.fleets.iter().any(|fleet| fleet.protocol == *protocol);
-    Protocol::ALL.into_iter().filter(speaks).collect()
+    protocols().map(|facts| facts.protocol).filter(speaks).collect()
 }
 
 /// An address that the user gave.
@@ -246,7 +244,7 @@ fn merged(
         }
         urls.push(Given { protocol: *protocol, url: url.clone(), written: None });
     }
-    for protocol in Protocol::ALL.into_iter().filter(|protocol| wanted.contains(protocol)) {
+    for protocol in wanted.iter().copied() {
         if urls.iter().any(|given| given.protocol == protocol) {
             continue;
         }

@@ -11,6 +11,7 @@ use crate::clock::Tick;
 use crate::fault::Fault;
 use crate::fleet::Make;
 use crate::language::Text;
+use crate::protocol::Facts;
 use crate::record::{Close, DeliveryGuarantee, Protocol};
 use crate::seed::Seed;
 use crate::service::Setup;
@@ -96,25 +97,14 @@ pub struct RunSettings {
     pub demand_delivery: bool,
 }
 
-/// URLs of a service that is not the bundled one, as they stand in the file. Schemes are `http`, `ws` and `mqtt`.
+/// URLs of a service that is not the bundled one, by protocol, as they stand in the file.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Target {
-    /// Where HTTP fleets send.
-    pub http: Option<Text>,
-    /// Where WebSocket fleets connect.
-    pub ws: Option<Text>,
-    /// The broker of MQTT fleets.
-    pub mqtt: Option<Text>,
-}
+pub struct Target(pub Vec<(Protocol, Text)>);
 
 impl Target {
     /// The address for `protocol`, where the scenario states one.
-    pub const fn of(&self, protocol: Protocol) -> Option<&Text> {
-        match protocol {
-            Protocol::Http => self.http.as_ref(),
-            Protocol::Ws => self.ws.as_ref(),
-            Protocol::Mqtt => self.mqtt.as_ref(),
-        }
+    pub fn of(&self, protocol: Protocol) -> Option<&Text> {
+        self.0.iter().find(|(spoken, _)| *spoken == protocol).map(|(_, url)| url)
     }
 }
 
@@ -219,6 +209,8 @@ pub struct Fleet {
     pub name: String,
     /// What its devices speak.
     pub protocol: Protocol,
+    /// What can be said of that protocol.
+    pub facts: &'static Facts,
     /// Number of devices, at least 1.
     pub devices: u32,
     /// When its devices send.

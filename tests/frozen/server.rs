@@ -47,10 +47,10 @@ impl Server {
             for stream in listener.incoming() {
                 let stream = stream.unwrap();
                 stream.set_nodelay(true).unwrap();
-                thread::spawn(move || match protocol {
-                    Protocol::Http => serve_http(stream, law, clock),
-                    Protocol::Ws => serve_ws(stream, law, clock),
-                    Protocol::Mqtt => serve_mqtt(stream, law, clock),
+                thread::spawn(move || match protocol.name() {
+                    "http" => serve_http(stream, law, clock),
+                    "ws" => serve_ws(stream, law, clock),
+                    _ => serve_mqtt(stream, law, clock),
                 });
             }
         });
@@ -58,10 +58,10 @@ impl Server {
     }
 
     pub(super) fn url(&self) -> String {
-        match self.protocol {
-            Protocol::Http => format!("http://{}/readings", self.addr),
-            Protocol::Ws => format!("ws://{}/readings", self.addr),
-            Protocol::Mqtt => format!("mqtt://{}", self.addr),
+        match self.protocol.name() {
+            "http" => format!("http://{}/readings", self.addr),
+            "ws" => format!("ws://{}/readings", self.addr),
+            _ => format!("mqtt://{}", self.addr),
         }
     }
 }

@@ -163,3 +163,10 @@ pub(crate) fn take_request(input: &mut impl BufRead) -> io::Result<bool> {
     }
     input.read_exact(&mut vec![0; length]).map(|()| true)
 }
+
+/// The protocols that the bundled system speaks.
+pub(crate) const BUNDLED: [squall::record::Protocol; 3] = [
+    squall::record::Protocol::named("http"),
+    squall::record::Protocol::named("ws"),
+    squall::record::Protocol::named("mqtt"),
+];

@@ -127,11 +127,11 @@ impl Line<'_> {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(self.script.idle)?;
         let input = BufReader::new(stream.try_clone()?);
-        match protocol {
+        match protocol.name() {
             _ if self.script.shut => leave(&stream, self.script.farewell, &[]),
-            Protocol::Http => self.http(input, stream),
-            Protocol::Ws => self.ws(input, stream),
-            Protocol::Mqtt => self.mqtt(input, stream),
+            "http" => self.http(input, stream),
+            "ws" => self.ws(input, stream),
+            _ => self.mqtt(input, stream),
         }
     }
 

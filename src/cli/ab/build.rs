@@ -266,12 +266,10 @@ fn by_scenario(protocol: Protocol, scenario: &Scenario) -> Option<TargetAddress>
 
 /// Where `squall serve` listens, if the command takes the port for it.
 fn bundled(protocol: Protocol, command: Option<&str>) -> Option<TargetAddress> {
-    let (port, url) = match protocol {
-        Protocol::Http => ("{port}", "http://127.0.0.1:{port}/v1/readings"),
-        Protocol::Ws => ("{port}", "ws://127.0.0.1:{port}/v1/stream"),
-        Protocol::Mqtt => ("{port2}", "mqtt://127.0.0.1:{port2}"),
-    };
-    command.filter(|command| command.contains(port)).map(|_| TargetAddress::new(protocol, url))
+    let served = crate::reference::addresses(&"127.0.0.1:{port}", &"127.0.0.1:{port2}");
+    let (_, url) = served.into_iter().find(|(served, _)| *served == protocol)?;
+    let port = if url.contains("{port}") { "{port}" } else { "{port2}" };
+    command.filter(|command| command.contains(port)).map(|_| TargetAddress::new(protocol, &url))
 }
 
 #[cfg(test)]

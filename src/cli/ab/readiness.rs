@@ -7,7 +7,7 @@ use super::build::TargetAddress;
 use super::process::{POLL, Process};
 use crate::cli::CliError;
 use crate::clock::Monotonic;
-use crate::protocol::{Endpoint, control};
+use crate::protocol::{Endpoint, accepts, control};
 use crate::record::Protocol;
 
 /// How long one attempt to reach a build may take.
@@ -48,7 +48,7 @@ impl Readiness {
             };
         }
         if text.starts_with("http://") {
-            Endpoint::resolve(Protocol::Http, text).map_err(|error| wrong(&error.to_string()))?;
+            Endpoint::control(text).map_err(|error| wrong(&error.to_string()))?;
             return Ok(Self::Url(text.to_owned()));
         }
         if text.contains("://") {
@@ -65,9 +65,9 @@ impl Readiness {
     /// Whether the build is ready now.
     fn is_met(&self, targets: &[TargetAddress], log: &Path) -> bool {
         match self {
-            Self::Listening => targets.iter().all(|place| accepts(place.protocol, &place.url)),
+            Self::Listening => targets.iter().all(|place| is_reached(place.protocol, &place.url)),
             Self::Url(url) => answers(url),
-            Self::Port(address) => accepts(Protocol::Mqtt, &format!("mqtt://{address}")),
+            Self::Port(address) => accepts(address, ATTEMPT),
             Self::ReportHead(text) => printed(log, text),
         }
     }
@@ -105,7 +105,7 @@ impl Readiness {
     fn wanted(&self, targets: &[TargetAddress]) -> String {
         match self {
             Self::Listening => {
-                let silent = targets.iter().find(|place| !accepts(place.protocol, &place.url));
+                let silent = targets.iter().find(|place| !is_reached(place.protocol, &place.url));
                 let url = silent.map_or("its target", |place| place.shown.as_str());
                 format!("nothing accepts connections at {url}")
             }
@@ -121,7 +121,7 @@ impl Readiness {
 /// # Errors
 /// If somebody does.
 pub(super) fn ensure_free(targets: &[TargetAddress]) -> Result<(), String> {
-    match targets.iter().find(|place| accepts(place.protocol, &place.url)) {
+    match targets.iter().find(|place| is_reached(place.protocol, &place.url)) {
         Some(TargetAddress { shown, .. }) => Err(format!(
             "something listens at {shown} already and would be measured in its place: end it, or write {{port}} for a free port"
         )),
@@ -129,7 +129,7 @@ pub(super) fn ensure_free(targets: &[TargetAddress]) -> Result<(), String> {
     }
 }
 
-fn accepts(protocol: Protocol, url: &str) -> bool {
+fn is_reached(protocol: Protocol, url: &str) -> bool {
     Endpoint::resolve(protocol, url).and_then(|mut endpoint| endpoint.probe(ATTEMPT)).is_ok()
 }
 

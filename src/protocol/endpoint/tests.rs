@@ -7,18 +7,23 @@ use super::*;
 #[test]
 fn urls_resolve_with_default_ports_and_paths() {
     let table = [
-        (Protocol::Http, "http://127.0.0.1", "127.0.0.1:80", "http://127.0.0.1/v1/readings"),
-        (Protocol::Http, "http://127.0.0.1:8080/", "127.0.0.1:8080", "http://127.0.0.1:8080/"),
-        (Protocol::Http, "http://127.0.0.1:8080?a", "127.0.0.1:8080", "http://127.0.0.1:8080/v1/readings?a"),
-        (Protocol::Ws, "ws://127.0.0.1/", "127.0.0.1:80", "ws://127.0.0.1/"),
-        (Protocol::Ws, "ws://127.0.0.1", "127.0.0.1:80", "ws://127.0.0.1/v1/stream"),
-        (Protocol::Http, "http://127.0.0.1/x?a=b#c", "127.0.0.1:80", "http://127.0.0.1/x?a=b"),
-        (Protocol::Http, "http://[::1]:81/x", "[::1]:81", "http://[::1]:81/x"),
-        (Protocol::Ws, "ws://127.0.0.1:9000", "127.0.0.1:9000", "ws://127.0.0.1:9000/v1/stream"),
-        (Protocol::Ws, "ws://127.0.0.1/echo", "127.0.0.1:80", "ws://127.0.0.1/echo"),
-        (Protocol::Mqtt, "mqtt://127.0.0.1", "127.0.0.1:1883", "mqtt://127.0.0.1"),
-        (Protocol::Mqtt, "tcp://[::1]:1884", "[::1]:1884", "tcp://[::1]:1884"),
-        (Protocol::Mqtt, "mqtt://ann:s%20c@127.0.0.1:7", "127.0.0.1:7", "mqtt://127.0.0.1:7"),
+        (Protocol::named("http"), "http://127.0.0.1", "127.0.0.1:80", "http://127.0.0.1/v1/readings"),
+        (Protocol::named("http"), "http://127.0.0.1:8080/", "127.0.0.1:8080", "http://127.0.0.1:8080/"),
+        (
+            Protocol::named("http"),
+            "http://127.0.0.1:8080?a",
+            "127.0.0.1:8080",
+            "http://127.0.0.1:8080/v1/readings?a",
+        ),
+        (Protocol::named("ws"), "ws://127.0.0.1/", "127.0.0.1:80", "ws://127.0.0.1/"),
+        (Protocol::named("ws"), "ws://127.0.0.1", "127.0.0.1:80", "ws://127.0.0.1/v1/stream"),
+        (Protocol::named("http"), "http://127.0.0.1/x?a=b#c", "127.0.0.1:80", "http://127.0.0.1/x?a=b"),
+        (Protocol::named("http"), "http://[::1]:81/x", "[::1]:81", "http://[::1]:81/x"),
+        (Protocol::named("ws"), "ws://127.0.0.1:9000", "127.0.0.1:9000", "ws://127.0.0.1:9000/v1/stream"),
+        (Protocol::named("ws"), "ws://127.0.0.1/echo", "127.0.0.1:80", "ws://127.0.0.1/echo"),
+        (Protocol::named("mqtt"), "mqtt://127.0.0.1", "127.0.0.1:1883", "mqtt://127.0.0.1"),
+        (Protocol::named("mqtt"), "tcp://[::1]:1884", "[::1]:1884", "tcp://[::1]:1884"),
+        (Protocol::named("mqtt"), "mqtt://ann:s%20c@127.0.0.1:7", "127.0.0.1:7", "mqtt://127.0.0.1:7"),
     ];
     for (protocol, url, address, full) in table {
         let endpoint = Endpoint::resolve(protocol, url).unwrap();
@@ -31,18 +36,18 @@ fn urls_resolve_with_default_ports_and_paths() {
 #[test]
 fn unusable_urls_are_refused_with_a_remedy() {
     let table = [
-        (Protocol::Http, "127.0.0.1:80", "not a URL"),
-        (Protocol::Http, "localhost:80", "write it like `http://host:8080/v1/readings`"),
-        (Protocol::Http, "https://a.example/", "TLS is not supported yet"),
-        (Protocol::Ws, "wss://a.example/", "TLS is not supported yet"),
-        (Protocol::Mqtt, "mqtts://a.example/", "TLS is not supported yet"),
-        (Protocol::Ws, "http://127.0.0.1/", "no ws target"),
-        (Protocol::Http, "ws://127.0.0.1/", "no http target"),
-        (Protocol::Mqtt, "mqtt:///x", "no mqtt target"),
-        (Protocol::Mqtt, "mqtt://127.0.0.1/topic", "has a path"),
-        (Protocol::Mqtt, "mqtt://127.0.0.1?x=1", "has a query"),
-        (Protocol::Http, "http://ann:secret@127.0.0.1/", "has a user name"),
-        (Protocol::Http, "http://no.such.host.invalid/", "give an IP address"),
+        (Protocol::named("http"), "127.0.0.1:80", "not a URL"),
+        (Protocol::named("http"), "localhost:80", "write it like `http://host:8080/v1/readings`"),
+        (Protocol::named("http"), "https://a.example/", "TLS is not supported yet"),
+        (Protocol::named("ws"), "wss://a.example/", "TLS is not supported yet"),
+        (Protocol::named("mqtt"), "mqtts://a.example/", "TLS is not supported yet"),
+        (Protocol::named("ws"), "http://127.0.0.1/", "no ws target"),
+        (Protocol::named("http"), "ws://127.0.0.1/", "no http target"),
+        (Protocol::named("mqtt"), "mqtt:///x", "no mqtt target"),
+        (Protocol::named("mqtt"), "mqtt://127.0.0.1/topic", "has a path"),
+        (Protocol::named("mqtt"), "mqtt://127.0.0.1?x=1", "has a query"),
+        (Protocol::named("http"), "http://ann:secret@127.0.0.1/", "has a user name"),
+        (Protocol::named("http"), "http://no.such.host.invalid/", "give an IP address"),
     ];
     for (protocol, url, expected) in table {
         let message = Endpoint::resolve(protocol, url).unwrap_err().to_string();
@@ -53,7 +58,7 @@ fn unusable_urls_are_refused_with_a_remedy() {
 
 #[test]
 fn credentials_are_decoded_and_never_printed() {
-    let endpoint = Endpoint::resolve(Protocol::Mqtt, "mqtt://ann%40b:s%3Acret%2@127.0.0.1").unwrap();
+    let endpoint = Endpoint::resolve(Protocol::named("mqtt"), "mqtt://ann%40b:s%3Acret%2@127.0.0.1").unwrap();
     let Login { user, password } = endpoint.credentials().unwrap();
     assert_eq!((user.as_str(), password.as_deref()), ("ann@b", Some("s:cret%2")));
     assert!(!format!("{endpoint} {endpoint:?}").contains("cret"));
@@ -61,32 +66,32 @@ fn credentials_are_decoded_and_never_printed() {
 
 #[test]
 fn what_is_shown_is_the_place_really_used_and_nothing_that_may_be_secret() {
-    use Protocol::{Http, Mqtt, Ws};
+    let [http, ws, mqtt] = ["http", "ws", "mqtt"].map(Protocol::named);
     let table = [
-        (Http, "http://127.0.0.1:81/a?b", None, None, "http://127.0.0.1:81/a?b"),
-        (Http, "http://127.0.0.1:81/a?b", None, Some("/v1/orders"), "http://127.0.0.1:81/v1/orders"),
-        (Http, "http://127.0.0.1:81", None, Some("/o?k=${K}"), "http://127.0.0.1:81/o?k=${K}"),
+        (http, "http://127.0.0.1:81/a?b", None, None, "http://127.0.0.1:81/a?b"),
+        (http, "http://127.0.0.1:81/a?b", None, Some("/v1/orders"), "http://127.0.0.1:81/v1/orders"),
+        (http, "http://127.0.0.1:81", None, Some("/o?k=${K}"), "http://127.0.0.1:81/o?k=${K}"),
         (
-            Http,
+            http,
             "http://127.0.0.1:81/a?k=s3",
             Some("http://127.0.0.1:81/a?k=${K}"),
             None,
             "http://127.0.0.1:81/a?k=${K}",
         ),
-        (Http, "http://127.0.0.1:81", Some("http://${H}:81"), None, "http://${H}:81/v1/readings"),
+        (http, "http://127.0.0.1:81", Some("http://${H}:81"), None, "http://${H}:81/v1/readings"),
         (
-            Http,
+            http,
             "http://127.0.0.1:81?k=s3",
             Some("http://127.0.0.1:81?k=${K}"),
             None,
             "http://127.0.0.1:81/v1/readings?k=${K}",
         ),
-        (Http, "http://127.0.0.1:81/a", Some("http://${H}/a"), Some("/o"), "http://${H}/o"),
-        (Http, "http://127.0.0.1:81/s3", Some("${URL}"), None, "${URL}"),
-        (Http, "http://127.0.0.1:81/s3", Some("${URL}"), Some("/o"), "/o at ${URL}"),
-        (Ws, "ws://127.0.0.1", None, Some("/{{device}}"), "ws://127.0.0.1/{{device}}"),
-        (Mqtt, "mqtt://ann:s3@127.0.0.1", None, Some("a/{{device}}"), "mqtt://127.0.0.1:1883/a/{{device}}"),
-        (Mqtt, "mqtt://ann:s3@127.0.0.1:9", Some("mqtt://ann:s3@${H}:9"), Some("a/b"), "mqtt://${H}:9/a/b"),
+        (http, "http://127.0.0.1:81/a", Some("http://${H}/a"), Some("/o"), "http://${H}/o"),
+        (http, "http://127.0.0.1:81/s3", Some("${URL}"), None, "${URL}"),
+        (http, "http://127.0.0.1:81/s3", Some("${URL}"), Some("/o"), "/o at ${URL}"),
+        (ws, "ws://127.0.0.1", None, Some("/{{device}}"), "ws://127.0.0.1/{{device}}"),
+        (mqtt, "mqtt://ann:s3@127.0.0.1", None, Some("a/{{device}}"), "mqtt://127.0.0.1:1883/a/{{device}}"),
+        (mqtt, "mqtt://ann:s3@127.0.0.1:9", Some("mqtt://ann:s3@${H}:9"), Some("a/b"), "mqtt://${H}:9/a/b"),
     ];
     for (protocol, url, written, place, shown) in table {
         let endpoint = match written {
@@ -108,7 +113,8 @@ fn no_error_tells_a_secret() {
         ("http://a b/?s3cret", Some("${URL}")),
         ("https://127.0.0.1/s3cret", Some("https://127.0.0.1/${PATH}")),
     ] {
-        let protocol = if url.starts_with("mqtt") { Protocol::Mqtt } else { Protocol::Http };
+        let protocol =
+            if url.starts_with("mqtt") { Protocol::named("mqtt") } else { Protocol::named("http") };
         let error = match written {
             Some(written) => Endpoint::resolve_as(protocol, url, written),
             None => Endpoint::resolve(protocol, url),
@@ -128,7 +134,7 @@ fn an_address_is_told_only_where_the_host_is_written() {
         ("${URL}".to_owned(), false),
     ] {
         let url = format!("http://127.0.0.1:{closed}/a");
-        let mut endpoint = Endpoint::resolve_as(Protocol::Http, &url, &written).unwrap();
+        let mut endpoint = Endpoint::resolve_as(Protocol::named("http"), &url, &written).unwrap();
         let unreachable = endpoint.probe(Duration::from_secs(1)).unwrap_err().to_string();
         let unusable = endpoint.come_from(&[own]).unwrap_err().to_string();
         for message in [unreachable, unusable] {
@@ -145,7 +151,7 @@ fn the_host_header_names_only_a_port_that_is_not_the_default() {
         ("http://127.0.0.1/a b/é", "127.0.0.1", "/a%20b/%C3%A9"),
     ];
     for (url, authority, target) in table {
-        let endpoint = Endpoint::resolve(Protocol::Http, url).unwrap();
+        let endpoint = Endpoint::resolve(Protocol::named("http"), url).unwrap();
         assert_eq!((endpoint.authority(), endpoint.target()), (authority, target));
     }
 }
@@ -154,7 +160,7 @@ fn the_host_header_names_only_a_port_that_is_not_the_default() {
 fn a_probe_settles_on_an_address_that_accepts() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let live = listener.local_addr().unwrap();
-    let mut endpoint = Endpoint::resolve(Protocol::Http, &format!("http://{live}")).unwrap();
+    let mut endpoint = Endpoint::resolve(Protocol::named("http"), &format!("http://{live}")).unwrap();
     let dead = SocketAddr::new("127.0.0.9".parse().unwrap(), live.port());
     endpoint.addresses.insert(0, dead);
     endpoint.address = dead;

@@ -7,7 +7,10 @@ use std::rc::Rc;
 use proptest::prelude::*;
 
 use super::super::fault_harness::{FaultHarness, every, later};
+use super::super::http::Http;
+use super::super::mqtt::Mqtt;
 use super::super::script::{Script, context};
+use super::super::ws::Ws;
 use super::super::{Answer, Correlation, Endpoint, MqttSettings};
 use super::*;
 use crate::fault::Tampering;
@@ -17,7 +20,7 @@ const READING: MessageKind = MessageKind::Reading;
 const VERDICT: MessageKind = MessageKind::Verdict;
 
 /// A codec over a scripted stream, and the peer at the other end of it.
-trait Peer: Codec + Sized {
+trait Peer: Codec<Carrier = Script> + Sized {
     const PROTOCOL: Protocol;
 
     fn connect(settings: &Settings, identity: &Identity) -> Self;
@@ -44,10 +47,10 @@ fn verdict(seq: u64) -> String {
 }
 
 impl Peer for Http<Script> {
-    const PROTOCOL: Protocol = Protocol::Http;
+    const PROTOCOL: Protocol = Protocol::named("http");
 
     fn connect(settings: &Settings, identity: &Identity) -> Self {
-        Self::new(Script::new(), &endpoint(Protocol::Http), settings, identity).unwrap()
+        Self::new(Script::new(), &endpoint(Protocol::named("http")), settings, identity).unwrap()
     }
 
     fn stream(&mut self) -> &mut Script {
@@ -69,7 +72,7 @@ impl Peer for Http<Script> {
 }
 
 impl Peer for Ws<Script> {
-    const PROTOCOL: Protocol = Protocol::Ws;
+    const PROTOCOL: Protocol = Protocol::named("ws");
 
     fn connect(settings: &Settings, identity: &Identity) -> Self {
         let opening = Self::past_upgrade(Script::new(), settings, identity);
@@ -98,7 +101,7 @@ impl Peer for Ws<Script> {
 }
 
 impl Peer for Mqtt<Script> {
-    const PROTOCOL: Protocol = Protocol::Mqtt;
+    const PROTOCOL: Protocol = Protocol::named("mqtt");
 
     fn connect(settings: &Settings, identity: &Identity) -> Self {
         Self::new(Script::new(), settings, identity).unwrap()
@@ -139,8 +142,7 @@ impl<C: Peer> Rig<C> {
     fn new(settings: &Settings) -> Self {
         let harness = FaultHarness::new();
         let identity = harness.identity();
-        let injector =
-            FaultInjector::new(C::connect(settings, &identity), message_faults(&identity), settings);
+        let injector = FaultInjector::new(C::connect(settings, &identity), settings, &identity);
         Self { harness, injector, wire: Vec::new(), told: Vec::new(), failure: None }
     }
 

@@ -1,19 +1,24 @@
 //! HTTP/1.1: one request per reading, one at a time, over one persistent connection or one each.
 
+mod driver;
+mod raw;
 mod request;
 mod response;
 mod syntax;
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
+pub(super) use self::driver::{HttpDriver, NAME};
 use self::request::Template;
 use self::response::{Reader, Reply};
 use super::buffer::{Inbox, Outbox};
+use super::fault_injector::Codec;
 use super::note::Notes;
 use super::{Answer, Endpoint, Event, Failure, HttpSettings, Identity, Message, Settings, verdict};
 use crate::net::Link;
@@ -24,7 +29,7 @@ pub(crate) use self::syntax::valid_header;
 
 /// An HTTP/1.1 session. See [`Session`](super::Session) for what the methods promise.
 #[derive(Debug)]
-pub struct Http<S = Link> {
+pub(super) struct Http<S = Link> {
     stream: S,
     template: Template,
     settings: HttpSettings,
@@ -62,25 +67,30 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http<S> {
             broken: None,
         })
     }
+}
 
-    pub(super) fn stream_mut(&mut self) -> &mut S {
+impl<S: AsyncRead + AsyncWrite + Unpin + fmt::Debug> Codec for Http<S> {
+    type Carrier = S;
+    const SERIAL: bool = true;
+
+    fn stream_mut(&mut self) -> &mut S {
         &mut self.stream
     }
 
-    pub(super) const fn notes_mut(&mut self) -> &mut Notes {
+    fn notes_mut(&mut self) -> &mut Notes {
         &mut self.notes
     }
 
-    pub(super) fn ready(&self) -> bool {
+    fn ready(&self) -> bool {
         // Bytes already here would be taken for the response to the next request.
         self.outstanding.is_none() && !self.ending && self.broken.is_none() && self.inbox.unread().is_empty()
     }
 
-    pub(super) fn has_more(&self) -> bool {
+    fn has_more(&self) -> bool {
         self.ending || !self.inbox.unread().is_empty()
     }
 
-    pub(super) fn send(&mut self, cx: &mut Context<'_>, message: &Message<'_>) -> Result<(), Failure> {
+    fn send(&mut self, cx: &mut Context<'_>, message: &Message<'_>) -> Result<(), Failure> {
         if !self.ready() {
             return Err(Failure::not_ready());
         }
@@ -94,7 +104,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http<S> {
         Ok(())
     }
 
-    pub(super) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, Failure>> {
+    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, Failure>> {
         loop {
             if self.ending {
                 return Poll::Ready(Err(Failure::closed(if self.settings.fresh {
@@ -124,10 +134,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http<S> {
         }
     }
 
-    pub(super) fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         Pin::new(&mut self.stream).poll_shutdown(cx).map(drop)
     }
 
+    fn is_used_once(&self) -> bool {
+        self.settings.fresh
+    }
+
+    /// The reply that is missing would be taken for that of the next request.
+    fn survives_timeout(&self) -> bool {
+        false
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Http<S> {
     /// A server may answer and close before it has read the whole request. Its response then says more than the broken
     /// pipe does, so an error is kept until reading has shown that there is none.
     fn write(&mut self, cx: &mut Context<'_>) {

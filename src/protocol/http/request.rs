@@ -134,7 +134,8 @@ mod tests {
     use crate::record::Protocol;
 
     fn template(http: &HttpSettings, identity: &Identity) -> Result<Template, Failure> {
-        let endpoint = Endpoint::resolve(Protocol::Http, "http://127.0.0.1:81/v1/readings?x=1").unwrap();
+        let endpoint =
+            Endpoint::resolve(Protocol::named("http"), "http://127.0.0.1:81/v1/readings?x=1").unwrap();
         Template::new(&endpoint, http, identity)
     }
 

@@ -16,7 +16,7 @@ fn session(stream: Script) -> Http<Script> {
 }
 
 fn session_of(stream: Script, http: HttpSettings, identity: &Identity) -> Result<Http<Script>, Failure> {
-    let endpoint = Endpoint::resolve(Protocol::Http, "http://127.0.0.1:9/in?x=1").unwrap();
+    let endpoint = Endpoint::resolve(Protocol::named("http"), "http://127.0.0.1:9/in?x=1").unwrap();
     Http::new(stream, &endpoint, &Settings { http, ..Settings::default() }, identity)
 }
 

@@ -1,10 +1,12 @@
 //! MQTT 3.1.1: one PUBLISH per reading, pipelined, at any quality of service.
 
+mod driver;
 mod inflight;
 #[cfg(test)]
 mod oracle;
 mod packet;
 mod packet_fault;
+mod raw;
 #[cfg(test)]
 mod reply;
 #[cfg(test)]
@@ -14,6 +16,7 @@ mod session_state;
 mod tests;
 mod topic;
 
+use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
@@ -23,6 +26,7 @@ use std::time::Duration;
 use mqtt_proto::v3::ConnectReturnCode;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+pub(super) use self::driver::MqttDriver;
 use self::inflight::Progress;
 use self::packet::{Ack, Inbound, Publish};
 use self::packet_fault::PacketFaults;
@@ -31,6 +35,7 @@ use self::session_state::{ResumeGuard, State};
 use self::topic::Topics;
 use super::buffer::{Inbox, Outbox};
 use super::correlator::{Correlator, Match};
+use super::fault_injector::{Codec, OwnedMessage};
 use super::keep_alive::KeepAlive;
 use super::note::Notes;
 use super::pipeline::Pipeline;
@@ -45,7 +50,7 @@ const MAX_QUEUED: usize = 64 * 1024;
 
 /// An MQTT session. See [`Session`](super::Session) for what the methods promise.
 #[derive(Debug)]
-pub struct Mqtt<S = Link> {
+pub(super) struct Mqtt<S = Link> {
     stream: S,
     outbox: Outbox,
     inbox: Inbox,
@@ -139,20 +144,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
         }
     }
 
-    pub(super) fn stream_mut(&mut self) -> &mut S {
-        &mut self.stream
-    }
-
-    pub(super) fn ready(&self) -> bool {
-        self.pipeline.is_open() && self.has_room()
-    }
-
-    pub(super) fn has_more(&self) -> bool {
-        !self.state.early.is_empty()
-            || !self.inbox.unread().is_empty()
-            || self.packet_faults.as_ref().is_some_and(PacketFaults::has_due)
-    }
-
     /// Whether MQTT itself would take a further reading.
     fn has_room(&self) -> bool {
         self.settings.qos == Qos::AtMostOnce || self.state.in_flight.has_room()
@@ -162,12 +153,31 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
     pub(super) fn stray(&self) -> u64 {
         self.pipeline.stray()
     }
+}
 
-    pub(super) const fn notes_mut(&mut self) -> &mut Notes {
+impl<S: AsyncRead + AsyncWrite + Unpin + fmt::Debug> Codec for Mqtt<S> {
+    type Carrier = S;
+    const SERIAL: bool = false;
+
+    fn stream_mut(&mut self) -> &mut S {
+        &mut self.stream
+    }
+
+    fn ready(&self) -> bool {
+        self.pipeline.is_open() && self.has_room()
+    }
+
+    fn has_more(&self) -> bool {
+        !self.state.early.is_empty()
+            || !self.inbox.unread().is_empty()
+            || self.packet_faults.as_ref().is_some_and(PacketFaults::has_due)
+    }
+
+    fn notes_mut(&mut self) -> &mut Notes {
         &mut self.pipeline.notes
     }
 
-    pub(super) fn send(&mut self, cx: &mut Context<'_>, message: &Message<'_>) -> Result<(), Failure> {
+    fn send(&mut self, cx: &mut Context<'_>, message: &Message<'_>) -> Result<(), Failure> {
         if !self.ready() {
             return Err(Failure::not_ready());
         }
@@ -190,7 +200,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
         Ok(())
     }
 
-    pub(super) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, Failure>> {
+    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, Failure>> {
         if let Some(event) = self.state.early.pop_front() {
             self.pipeline.told(self.ready());
             return Poll::Ready(Ok(event));
@@ -210,7 +220,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
         }
     }
 
-    pub(super) fn keep_alive(&mut self, cx: &mut Context<'_>) -> Result<(), Failure> {
+    fn keep_alive(&mut self, cx: &mut Context<'_>) -> Result<(), Failure> {
         if self.keep_alive.beat()? && !self.pipeline.is_blocked() {
             packet::encode_pingreq(self.outbox.tail());
             self.write(cx)?;
@@ -219,7 +229,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
         Ok(())
     }
 
-    pub(super) fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if !self.leaving {
             self.leaving = true;
             packet::encode_disconnect(self.outbox.tail());
@@ -230,6 +240,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
         Pin::new(&mut self.stream).poll_shutdown(cx).map(drop)
     }
 
+    fn suspend(self, unsent: Vec<OwnedMessage>, untold: Vec<Event>) -> Option<SessionState> {
+        self.into_state(unsent, untold)
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
     /// The next packet, whatever it is: for the handshake.
     fn poll_packet(&mut self, cx: &mut Context<'_>) -> Poll<Result<Received, Failure>> {
         loop {

@@ -106,6 +106,7 @@ mod tests {
     use std::task::Poll;
 
     use super::*;
+    use crate::protocol::fault_injector::Codec;
 
     const OWN: &str = "devices/d/readings";
 
@@ -228,7 +229,7 @@ mod tests {
 
     fn shake_hands(harness: &FaultHarness, replies: &[u8]) -> Poll<Result<(), Failure>> {
         let settings = settings(Close::Ack, Qos::AtLeastOnce);
-        let endpoint = Endpoint::resolve(Protocol::Mqtt, "mqtt://127.0.0.1").unwrap();
+        let endpoint = Endpoint::resolve(Protocol::named("mqtt"), "mqtt://127.0.0.1").unwrap();
         let identity = harness.identity();
         let mut opening = Box::pin(Mqtt::open(Script::new().data(replies), &endpoint, &settings, &identity));
         let first = opening.as_mut().poll(&mut context());
@@ -274,7 +275,7 @@ mod tests {
         let harness = FaultHarness::new();
         harness.bring(every(1, MessageKind::Connack, Action::Duplicate));
         let settings = settings(Close::Verdict, Qos::AtLeastOnce);
-        let endpoint = Endpoint::resolve(Protocol::Mqtt, "mqtt://127.0.0.1").unwrap();
+        let endpoint = Endpoint::resolve(Protocol::named("mqtt"), "mqtt://127.0.0.1").unwrap();
         let identity = Identity { faults: harness.identity().faults, ..Identity::of("d") };
         let opening = Mqtt::open(Script::new().data(CONNACK), &endpoint, &settings, &identity);
         let Poll::Ready(Err(failure)) = std::pin::pin!(opening).as_mut().poll(&mut context()) else {

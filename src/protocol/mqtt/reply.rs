@@ -34,7 +34,7 @@ fn identity() -> Identity {
 }
 
 fn open(script: Script, settings: &Settings, identity: &Identity) -> Result<Mqtt<Script>, Failure> {
-    let endpoint = Endpoint::resolve(Protocol::Mqtt, "mqtt://url:pw@127.0.0.1").unwrap();
+    let endpoint = Endpoint::resolve(Protocol::named("mqtt"), "mqtt://url:pw@127.0.0.1").unwrap();
     open_as(script, &endpoint, settings, identity)
 }
 

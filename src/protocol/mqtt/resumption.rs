@@ -23,7 +23,7 @@ fn kept(close: Close, qos: Qos) -> Settings {
 }
 
 fn open(script: Script, settings: &Settings, resume: Option<&SessionState>) -> Result<Mqtt<Script>, Failure> {
-    let endpoint = Endpoint::resolve(Protocol::Mqtt, "mqtt://127.0.0.1").unwrap();
+    let endpoint = Endpoint::resolve(Protocol::named("mqtt"), "mqtt://127.0.0.1").unwrap();
     open_as(script, &endpoint, settings, &Identity { resume: resume.cloned(), ..Identity::of("d") })
 }
 
@@ -36,7 +36,7 @@ fn opened(connack: &[u8], settings: &Settings) -> Mqtt<Script> {
 }
 
 fn suspend(session: Mqtt<Script>) -> SessionState {
-    session.suspend([], []).unwrap()
+    session.into_state([], []).unwrap()
 }
 
 fn seqs(suspended: &SessionState) -> Vec<u64> {
@@ -201,7 +201,7 @@ fn an_attempt_that_fails_leaves_what_is_still_to_be_resumed() {
     assert!(open(Script::new().data(&progress).end(), &verdicts, Some(&suspended)).is_err());
     assert_eq!(seqs(&suspended), [2, 4]);
     // Given up while it waits: the future is dropped.
-    let endpoint = Endpoint::resolve(Protocol::Mqtt, "mqtt://127.0.0.1").unwrap();
+    let endpoint = Endpoint::resolve(Protocol::named("mqtt"), "mqtt://127.0.0.1").unwrap();
     let identity = Identity { resume: Some(suspended.clone()), ..Identity::of("d") };
     {
         let script = Script::new().data(PRESENT).data(&ack(Ack::Pubrec, 4));
@@ -237,7 +237,7 @@ fn what_faults_held_up_is_taken_along() {
     let session = opened(ABSENT, &settings);
     let message =
         |seq, payload: &[u8]| OwnedMessage { seq, payload: payload.into(), address: None, copy: false };
-    let suspended = session.suspend([message(1, b"a"), message(2, b"b")], [ok(9)]).unwrap();
+    let suspended = session.into_state([message(1, b"a"), message(2, b"b")], [ok(9)]).unwrap();
     assert_eq!(seqs(&suspended), [1, 2, 9]);
     let mut session = open(Script::new().data(PRESENT), &settings, Some(&suspended)).unwrap();
     let again = |pid, payload| published(pid, QoS::ExactlyOnce, true, OWN, payload);
@@ -248,7 +248,7 @@ fn what_faults_held_up_is_taken_along() {
 #[test]
 fn nothing_is_kept_where_the_broker_forgets_and_nothing_secret_is_shown() {
     let clean = settings(Close::Ack, Qos::ExactlyOnce);
-    assert!(opened(ABSENT, &clean).suspend([], []).is_none());
+    assert!(opened(ABSENT, &clean).into_state([], []).is_none());
     let mut session = opened(ABSENT, &kept(Close::Ack, Qos::AtLeastOnce));
     session.send(&mut context(), &message(41, b"s3cret")).unwrap();
     let suspended = suspend(session);

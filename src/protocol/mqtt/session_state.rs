@@ -162,7 +162,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
 
     /// Ends the session without a word and keeps what the next connection has to take up; `None` if the broker forgets the
     /// session, too. `unsent` are readings that the session was going to send, `untold` what it was going to tell.
-    pub(in crate::protocol) fn suspend(
+    pub(super) fn into_state(
         mut self,
         unsent: impl IntoIterator<Item = OwnedMessage>,
         untold: impl IntoIterator<Item = Event>,

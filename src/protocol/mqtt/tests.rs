@@ -26,7 +26,7 @@ fn session(stream: Script, close: Close, qos: Qos) -> Mqtt<Script> {
 }
 
 fn open(script: Script, close: Close, url: &str) -> Result<Mqtt<Script>, Failure> {
-    let endpoint = Endpoint::resolve(Protocol::Mqtt, url).unwrap();
+    let endpoint = Endpoint::resolve(Protocol::named("mqtt"), url).unwrap();
     open_as(script, &endpoint, &settings(close, Qos::AtLeastOnce), &Identity::of("d"))
 }
 

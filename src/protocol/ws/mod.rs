@@ -1,9 +1,12 @@
 //! WebSocket: one message per reading, pipelined, answered by messages that name the reading or come in its turn.
 
+mod driver;
+mod raw;
 #[cfg(test)]
 mod tests;
 mod upgrade;
 
+use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -15,7 +18,9 @@ use tokio_tungstenite::tungstenite::protocol::frame::{CloseFrame, coding::CloseC
 use tokio_tungstenite::tungstenite::{self, Bytes};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
+pub(super) use self::driver::WsDriver;
 use super::correlator::{Correlator, Match};
+use super::fault_injector::Codec;
 use super::keep_alive::KeepAlive;
 use super::note::Notes;
 use super::pipeline::Pipeline;
@@ -38,7 +43,7 @@ const LOSS: fn(&Action) -> bool = |act| *act == Action::Drop;
 
 /// A WebSocket session. See [`Session`](super::Session) for what the methods promise.
 #[derive(Debug)]
-pub struct Ws<S = Link> {
+pub(super) struct Ws<S = Link> {
     socket: WebSocketStream<S>,
     correlator: Correlator,
     mode: WsMode,
@@ -93,10 +98,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
         )
     }
 
-    pub(super) fn stream_mut(&mut self) -> &mut S {
-        self.socket.get_mut()
-    }
-
     fn over(socket: WebSocketStream<S>, settings: &Settings, identity: &Identity) -> Self {
         Self {
             socket,
@@ -109,30 +110,34 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
         }
     }
 
-    pub(super) fn ready(&self) -> bool {
-        self.pipeline.is_open()
-    }
-
-    /// Whether replies still find their readings after one did not come.
-    pub(super) fn survives_timeout(&self) -> bool {
-        !self.pipeline.is_in_order()
-    }
-
-    pub(super) fn has_more(&self) -> bool {
-        // The library does not say what it holds.
-        self.leaving == Leaving::No
-    }
-
     #[cfg(test)]
     pub(super) fn stray(&self) -> u64 {
         self.pipeline.stray()
     }
+}
 
-    pub(super) const fn notes_mut(&mut self) -> &mut Notes {
+impl<S: AsyncRead + AsyncWrite + Unpin + fmt::Debug> Codec for Ws<S> {
+    type Carrier = S;
+    const SERIAL: bool = false;
+
+    fn stream_mut(&mut self) -> &mut S {
+        self.socket.get_mut()
+    }
+
+    fn ready(&self) -> bool {
+        self.pipeline.is_open()
+    }
+
+    fn has_more(&self) -> bool {
+        // The library does not say what it holds.
+        self.leaving == Leaving::No
+    }
+
+    fn notes_mut(&mut self) -> &mut Notes {
         &mut self.pipeline.notes
     }
 
-    pub(super) fn send(&mut self, cx: &mut Context<'_>, message: &Message<'_>) -> Result<(), Failure> {
+    fn send(&mut self, cx: &mut Context<'_>, message: &Message<'_>) -> Result<(), Failure> {
         if !self.ready() {
             return Err(Failure::not_ready());
         }
@@ -154,7 +159,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
         Ok(())
     }
 
-    pub(super) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, Failure>> {
+    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, Failure>> {
         loop {
             if let Some(event) = self.pipeline.pending(true) {
                 return Poll::Ready(Ok(event));
@@ -180,7 +185,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
         }
     }
 
-    pub(super) fn keep_alive(&mut self, cx: &mut Context<'_>) -> Result<(), Failure> {
+    fn keep_alive(&mut self, cx: &mut Context<'_>) -> Result<(), Failure> {
         if self.keep_alive.beat()? && !self.pipeline.is_blocked() {
             self.write(cx, tungstenite::Message::Ping(Bytes::new()))?;
             self.keep_alive.pinged();
@@ -188,7 +193,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
         Ok(())
     }
 
-    pub(super) fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.leaving == Leaving::No {
             self.leaving = Leaving::Writing;
             let goodbye = CloseFrame { code: CloseCode::Normal, reason: "".into() };
@@ -214,6 +219,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
         }
     }
 
+    /// Whether replies still find their readings after one did not come.
+    fn survives_timeout(&self) -> bool {
+        !self.pipeline.is_in_order()
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
     fn receive(
         &mut self,
         cx: &mut Context<'_>,

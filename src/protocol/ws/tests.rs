@@ -261,7 +261,7 @@ fn readings_travel_in_the_kind_of_message_the_fleet_declares() {
 /// What comes of offering a sub-protocol to a server that answers with `selected`.
 fn negotiated(offered: Option<&str>, selected: Option<&'static str>) -> Result<Option<String>, Failure> {
     let (near, far) = tokio::io::duplex(1024);
-    let endpoint = Endpoint::resolve(Protocol::Ws, "ws://127.0.0.1:9").unwrap();
+    let endpoint = Endpoint::resolve(Protocol::named("ws"), "ws://127.0.0.1:9").unwrap();
     let identity = Identity { subprotocol: offered.map(str::to_owned), ..Identity::of("d") };
     let mut asked = None;
     #[expect(clippy::result_large_err, reason = "the callback's type is tungstenite's")]
@@ -315,7 +315,7 @@ async fn handshake(
     drive: impl AsyncFnOnce(Ws<DuplexStream>),
 ) {
     let (near, far) = tokio::io::duplex(64);
-    let endpoint = Endpoint::resolve(Protocol::Ws, "ws://127.0.0.1:9/v1/stream?x=1").unwrap();
+    let endpoint = Endpoint::resolve(Protocol::named("ws"), "ws://127.0.0.1:9/v1/stream?x=1").unwrap();
     let server = async { serve(tokio_tungstenite::accept_async(far).await.unwrap()).await };
     let client = async {
         drive(Ws::open(near, &endpoint, &closing(Close::Verdict), &Identity::of("d")).await.unwrap()).await;
@@ -358,7 +358,7 @@ fn a_real_server_is_upgraded_answered_and_left_in_order() {
 
 #[test]
 fn a_refused_upgrade_says_with_what_status() {
-    let endpoint = Endpoint::resolve(Protocol::Ws, "ws://127.0.0.1:9").unwrap();
+    let endpoint = Endpoint::resolve(Protocol::named("ws"), "ws://127.0.0.1:9").unwrap();
     let open = |script| {
         block_on(Ws::open(script, &endpoint, &closing(Close::Verdict), &Identity::of("d"))).unwrap_err()
     };

@@ -54,7 +54,10 @@ mod tests {
     use crate::record::Protocol;
 
     fn upgrade(identity: &Identity) -> Result<Request, Failure> {
-        request(&Endpoint::resolve(Protocol::Ws, "ws://127.0.0.1:9/v1/stream?x=1").unwrap(), identity)
+        request(
+            &Endpoint::resolve(Protocol::named("ws"), "ws://127.0.0.1:9/v1/stream?x=1").unwrap(),
+            identity,
+        )
     }
 
     /// Target and header fields, names in small letters, as an independent parser reads them.

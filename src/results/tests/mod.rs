@@ -46,7 +46,10 @@ pub(super) fn layout() -> Arc<Layout> {
             phase("warm-up", PhaseRole::WarmUp, 1, 2),
             phase("steady", PhaseRole::Measured, 2, 8),
         ],
-        fleets: vec![fleet("meters", Protocol::Http, Some(50 * MS)), fleet("pumps", Protocol::Mqtt, None)],
+        fleets: vec![
+            fleet("meters", Protocol::named("http"), Some(50 * MS)),
+            fleet("pumps", Protocol::named("mqtt"), None),
+        ],
         interval_ns: SECOND,
         faults: Vec::new(),
     })

@@ -299,7 +299,7 @@ fn control_api(
 ) -> (FaultClient, JoinHandle<Vec<serde_json::Value>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/v1/readings", listener.local_addr().unwrap());
-    let server = FaultClient::at(&Endpoint::resolve(Protocol::Http, &url).unwrap()).unwrap();
+    let server = FaultClient::at(&Endpoint::resolve(Protocol::named("http"), &url).unwrap()).unwrap();
     let serving = thread::spawn(move || {
         let (stream, _) = listener.accept().unwrap();
         let mut stream = BufReader::new(stream);

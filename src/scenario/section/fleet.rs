@@ -14,6 +14,7 @@ use crate::language::{
     Entry, Field, FieldValue, Fields, Kind, Origin, Reporter, Section, Table, Value, check, is_name, listed,
     quote,
 };
+use crate::protocol::{Facts, protocols};
 use crate::record::{Close, DeliveryGuarantee, Protocol, Qos};
 use crate::scenario::exchange::Exchange;
 use crate::scenario::model::{Behaviour, Fleet, Model, RunSettings};
@@ -207,12 +208,9 @@ fn fleet(name: &str, entry: &Entry, frame: Frame<'_>, report: &mut Reporter<'_>)
         report.add(&entry.key, &path, message, "write 1 to 64 of a-z, 0-9 and -");
     }
     let fields = check(&FLEET, table, &path, &entry.node.origin, report);
-    let protocol = match fields.word("protocol") {
-        Some("ws") => Protocol::Ws,
-        Some("mqtt") => Protocol::Mqtt,
-        Some(_) => Protocol::Http,
-        None => return None,
-    };
+    let spoken = fields.word("protocol")?;
+    let facts = protocols().find(|facts| facts.protocol.name() == spoken)?;
+    let protocol = facts.protocol;
     let mut canonical = String::new();
     fields.canonical("fleet", &mut canonical);
     let presets = presets(&fields, report);
@@ -230,14 +228,15 @@ fn fleet(name: &str, entry: &Entry, frame: Frame<'_>, report: &mut Reporter<'_>)
     let fleet = Fleet {
         name: name.to_owned(),
         protocol,
+        facts,
         devices: fields.integer("devices") as u32,
         behaviour: behaviour(&fields, &presets, frame, report),
         model,
-        in_flight: in_flight(&fields, protocol, report),
+        in_flight: in_flight(&fields, facts, report),
         timeout,
         budget,
         expects,
-        close: close(&fields, protocol, &exchange, report),
+        close: close(&fields, facts, &exchange, report),
         exchange,
         refusal_expected: fields.word("refusal") == Some("expected"),
         failure_body: fields.flag("failure_body"),
@@ -357,25 +356,25 @@ fn exchange(
     channels: &[Channel],
     report: &mut Reporter<'_>,
 ) -> Exchange {
-    for other in Protocol::ALL.into_iter().filter(|other| *other != protocol) {
+    for other in protocols().map(|facts| facts.protocol).filter(|other| *other != protocol) {
         fields.refuse_given(&[other.name()], report, &format!("means nothing for {protocol}"));
     }
     let names: Vec<&str> = channels.iter().map(|channel| &*channel.name).collect();
     let reply = fields.word("close") == Some("reply");
     // A section at fault is reported; what stands here then is not kept.
     let own = fields.table(protocol.name()).unwrap_or_else(|| fields.clone());
-    match protocol {
-        Protocol::Http => exchange::http(&own, &names, report),
-        Protocol::Ws => exchange::ws(&own, reply, report),
-        Protocol::Mqtt => exchange::mqtt(&own, &names, reply, report),
+    match protocol.name() {
+        "http" => exchange::http(&own, &names, report),
+        "ws" => exchange::ws(&own, reply, report),
+        _ => exchange::mqtt(&own, &names, reply, report),
     }
 }
 
-fn in_flight(fields: &Fields, protocol: Protocol, report: &mut Reporter<'_>) -> u32 {
+fn in_flight(fields: &Fields, facts: &Facts, report: &mut Reporter<'_>) -> u32 {
     let stated = fields.optional_integer("in_flight");
-    if protocol == Protocol::Http {
+    if facts.serial {
         if stated.is_some_and(|stated| stated != 1) {
-            let message = "an HTTP device has one request under way at a time";
+            let message = format!("an {} device has one request under way at a time", facts.title);
             fields.refuse("in_flight", report, message, "take this line out, or use ws or mqtt");
         }
         return 1;
@@ -385,18 +384,14 @@ fn in_flight(fields: &Fields, protocol: Protocol, report: &mut Reporter<'_>) -> 
     stated.unwrap_or(usual) as u32
 }
 
-fn close(fields: &Fields, protocol: Protocol, exchange: &Exchange, report: &mut Reporter<'_>) -> Close {
-    let allowed: &[&str] = match protocol {
-        Protocol::Http => &["response"],
-        Protocol::Ws => &["verdict", "reply", "sent"],
-        Protocol::Mqtt => &["verdict", "reply", "ack", "delivery", "sent"],
-    };
-    let Some(word) = fields.word("close") else {
-        return if protocol == Protocol::Http { Close::Response } else { Close::Verdict };
-    };
+fn close(fields: &Fields, facts: &Facts, exchange: &Exchange, report: &mut Reporter<'_>) -> Close {
+    let usual = facts.closes.first().copied().unwrap_or(Close::Response);
+    let Some(word) = fields.word("close") else { return usual };
+    let allowed: Vec<&str> = facts.closes.iter().map(|close| close.name()).collect();
+    let protocol = facts.protocol;
     if !allowed.contains(&word) {
         let message = format!("`{word}` cannot close a reading sent by {protocol}");
-        fields.refuse("close", report, message, format!("write {}", listed(allowed)));
+        fields.refuse("close", report, message, format!("write {}", listed(&allowed)));
     }
     let format = fields.table("payload").and_then(|payload| payload.word("format"));
     if word == "delivery" && matches!(format, Some("cbor" | "binary")) {

@@ -1,6 +1,7 @@
 //! `[target]`: where readings go.
 
 use crate::language::{AddressForm, Field, Fields, Kind, Section};
+use crate::protocol::protocols;
 use crate::scenario::model::Target;
 
 pub(super) static TARGET: Section = Section {
@@ -35,5 +36,6 @@ pub(super) static TARGET: Section = Section {
 };
 
 pub(super) fn target(fields: &Fields) -> Target {
-    Target { http: fields.text("http"), ws: fields.text("ws"), mqtt: fields.text("mqtt") }
+    let stated = protocols().filter_map(|facts| Some((facts.protocol, fields.text(facts.protocol.name())?)));
+    Target(stated.collect())
 }

@@ -78,7 +78,7 @@ fn four_shards_of_every_shipped_scenario_are_its_whole_plan() {
 #[test]
 fn the_quickstart_is_as_large_and_as_short_as_promised() {
     let plan = plan("quickstart");
-    for protocol in Protocol::ALL {
+    for protocol in ["http", "ws", "mqtt"].map(Protocol::named) {
         let devices: u32 = plan
             .scenario()
             .fleets

@@ -7,7 +7,7 @@ use crate::arrival::Law;
 use crate::clock::Tick;
 use crate::fault::{Action, DeviceFault, Effect, Fault, MessageKind, Schedule, Tampering};
 use crate::language::{FieldValue, Fields, Node, Reporter, Table, Value, check, nearest, quote};
-use crate::record::Protocol;
+use crate::protocol::Facts;
 use crate::scenario::model::{Fleet, Model};
 use crate::units::Span;
 
@@ -212,18 +212,14 @@ fn fleets(fields: &Fields, frame: &Frame<'_>, effect: &Effect, report: &mut Repo
 /// Whether the fault can act on devices of this fleet at all.
 fn suits(effect: &Effect, fleet: &Fleet) -> bool {
     let sends = fleet.model != Model::Subscriber;
+    let Facts { serial, messages, .. } = *fleet.facts;
     match effect {
         // One request is under way at a time: there is nothing that could overtake.
-        Effect::Message(Tampering { act: Action::Reorder { .. }, .. })
-            if fleet.protocol == Protocol::Http =>
-        {
-            false
+        Effect::Message(Tampering { act: Action::Reorder { .. }, .. }) if serial => false,
+        Effect::Message(Tampering { message, .. }) => {
+            messages.contains(message)
+                && (sends || !matches!(message, MessageKind::Reading | MessageKind::Verdict))
         }
-        Effect::Message(Tampering { message, .. }) => match message {
-            MessageKind::Reading | MessageKind::Verdict => sends,
-            MessageKind::Pingresp => fleet.protocol != Protocol::Http,
-            _ => fleet.protocol == Protocol::Mqtt,
-        },
         Effect::Device(DeviceFault::Spike { .. }) => {
             matches!(&fleet.model, Model::Open { arrival, .. } if !matches!(arrival, Law::Recorded { .. }))
         }

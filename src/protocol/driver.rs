@@ -1,0 +1,138 @@
+//! What each protocol tells the rest of the program about itself, and the table of all.
+
+use std::pin::Pin;
+use std::{fmt, io};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::{Endpoint, Failure, Identity, Session, Settings, TABLE};
+use crate::fault::MessageKind;
+use crate::net::Link;
+use crate::record::{Close, Protocol};
+
+/// A protocol. Its folder holds everything about it; the rest of the program knows it through this.
+pub(crate) trait Driver: fmt::Debug + Sync {
+    /// What can be said of it without a connection.
+    fn facts(&self) -> &'static Facts;
+
+    /// Connects a device and shakes hands, until a reading could be sent. See [`connect`].
+    fn connect<'a>(
+        &self,
+        dialer: Dialer<'a>,
+        settings: &'a Settings,
+        identity: &'a Identity,
+    ) -> Connecting<'a>;
+
+    /// Answers a connection as plainly as the protocol allows, so that what is measured against it is the machine.
+    fn serve_raw(&self, stream: TcpStream) -> Serving;
+}
+
+/// A raw target at work on one connection.
+pub(crate) type Serving = Pin<Box<dyn Future<Output = io::Result<()>>>>;
+
+/// A session on its way.
+pub(crate) type Connecting<'a> = Pin<Box<dyn Future<Output = Result<Box<dyn Session>, Failure>> + 'a>>;
+
+/// What can be said of a protocol without a connection.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// Its word in scenarios, columns and tags.
+    pub protocol: Protocol,
+    /// Its name in sentences.
+    pub title: &'static str,
+    /// Schemes of its URLs.
+    pub schemes: &'static [&'static str],
+    /// Schemes of the same over TLS.
+    pub tls_schemes: &'static [&'static str],
+    /// The port of a URL that names none.
+    pub port: u16,
+    /// The path of a URL that names none; `None`: its URLs have no path.
+    pub path: Option<&'static str>,
+    /// Whether its URLs take `user:password@`.
+    pub takes_login: bool,
+    /// A URL as one might write it.
+    pub example: &'static str,
+    /// What can close a reading; the first does unless stated.
+    pub closes: &'static [Close],
+    /// Whether a device has one reading under way at a time.
+    pub serial: bool,
+    /// Messages that faults can hit.
+    pub messages: &'static [MessageKind],
+    /// Whether a device can hear the readings of others.
+    pub hears_others: bool,
+    /// Whether what listens for it speaks HTTP besides, as a control plane does.
+    pub speaks_http: bool,
+    /// Memory of an idle device, bytes: what a preflight counts with.
+    pub idle_bytes: u64,
+    /// Keys of a fleet that the raw target answers.
+    pub calibration: &'static str,
+}
+
+/// What makes connections to one endpoint.
+#[derive(Debug)]
+pub(crate) struct Dialer<'a> {
+    /// Where they go.
+    pub(super) endpoint: &'a Endpoint,
+}
+
+impl Dialer<'_> {
+    /// A connection for the device that `identity` describes, through the faults that act on it.
+    ///
+    /// # Errors
+    /// [`Failure`], if it cannot be made.
+    pub(super) async fn dial(&self, identity: &Identity) -> Result<Link, Failure> {
+        let dialing = Link::dial(self.endpoint.address(), identity.source, identity.faults.clone());
+        dialing.await.map_err(|error| {
+            self.endpoint.scarcity().note(&error);
+            Failure::io(&error)
+        })
+    }
+}
+
+/// Connects a device to `endpoint` and shakes hands, until a reading could be sent.
+///
+/// Knows no time-out: drop the future to give up.
+///
+/// # Errors
+/// [`Failure`], if the connection or the handshake fails, or the protocol cannot carry what `identity` presents.
+pub async fn connect(
+    endpoint: &Endpoint,
+    settings: &Settings,
+    identity: &Identity,
+) -> Result<Box<dyn Session>, Failure> {
+    endpoint.driver().connect(Dialer { endpoint }, settings, identity).await
+}
+
+/// The driver of `protocol`; `None` for a name that no protocol has here.
+pub(crate) fn driver(protocol: Protocol) -> Option<&'static dyn Driver> {
+    TABLE.iter().copied().find(|driver| driver.facts().protocol == protocol)
+}
+
+/// All protocols, in the order in which they are listed.
+pub(crate) fn protocols() -> impl Iterator<Item = &'static Facts> {
+    TABLE.iter().map(|driver| driver.facts())
+}
+
+/// Bytes that a raw target keeps of a connection while a message is incomplete.
+const MOST: usize = 64 * 1024;
+
+/// Takes whole messages from what was received and gives how many bytes they were; `None` ends the connection.
+pub(super) type RawCodec = fn(&[u8], &mut Vec<u8>) -> Option<usize>;
+
+/// Serves a connection by `codec`.
+///
+/// # Errors
+/// If the connection breaks.
+pub(super) async fn answer(mut stream: TcpStream, codec: RawCodec) -> io::Result<()> {
+    let (mut input, mut output) = (Vec::with_capacity(1024), Vec::with_capacity(256));
+    while stream.read_buf(&mut input).await? > 0 && input.len() <= MOST {
+        let Some(taken) = codec(&input, &mut output) else { break };
+        input.drain(..taken);
+        if !output.is_empty() {
+            stream.write_all(&output).await?;
+            output.clear();
+        }
+    }
+    Ok(())
+}

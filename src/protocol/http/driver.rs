@@ -1,0 +1,58 @@
+//! What the rest of the program knows of HTTP.
+
+use tokio::net::TcpStream;
+
+use super::super::driver::{Connecting, Dialer, Driver, Facts, Serving, answer};
+use super::super::fault_injector::FaultInjector;
+use super::super::{Identity, Session, Settings};
+use super::{Http, raw};
+use crate::fault::MessageKind;
+use crate::record::{Close, Protocol};
+
+/// Its name.
+pub(in crate::protocol) const NAME: Protocol = Protocol::named("http");
+
+static FACTS: Facts = Facts {
+    protocol: NAME,
+    title: "HTTP",
+    schemes: &["http"],
+    tls_schemes: &["https"],
+    port: 80,
+    path: Some("/v1/readings"),
+    takes_login: false,
+    example: "http://host:8080/v1/readings",
+    closes: &[Close::Response],
+    serial: true,
+    messages: &[MessageKind::Reading, MessageKind::Verdict],
+    hears_others: false,
+    speaks_http: true,
+    idle_bytes: 5 << 10,
+    calibration: "",
+};
+
+/// HTTP/1.1.
+#[derive(Debug)]
+pub(in crate::protocol) struct HttpDriver;
+
+impl Driver for HttpDriver {
+    fn facts(&self) -> &'static Facts {
+        &FACTS
+    }
+
+    fn connect<'a>(
+        &self,
+        dialer: Dialer<'a>,
+        settings: &'a Settings,
+        identity: &'a Identity,
+    ) -> Connecting<'a> {
+        Box::pin(async move {
+            let link = dialer.dial(identity).await?;
+            let http = Http::new(link, dialer.endpoint, settings, identity)?;
+            Ok(Box::new(FaultInjector::new(http, settings, identity)) as Box<dyn Session>)
+        })
+    }
+
+    fn serve_raw(&self, stream: TcpStream) -> Serving {
+        Box::pin(answer(stream, raw::answer))
+    }
+}

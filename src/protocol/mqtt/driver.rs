@@ -1,0 +1,55 @@
+//! What the rest of the program knows of MQTT.
+
+use tokio::net::TcpStream;
+
+use super::super::driver::{Connecting, Dialer, Driver, Facts, Serving, answer};
+use super::super::fault_injector::FaultInjector;
+use super::super::{Identity, Session, Settings};
+use super::{Mqtt, raw};
+use crate::fault::MessageKind;
+use crate::record::{Close, Protocol};
+
+static FACTS: Facts = Facts {
+    protocol: Protocol::named("mqtt"),
+    title: "MQTT",
+    schemes: &["mqtt", "tcp"],
+    tls_schemes: &["mqtts", "ssl", "tls"],
+    port: 1883,
+    path: None,
+    takes_login: true,
+    example: "mqtt://host:1883",
+    closes: &[Close::Verdict, Close::Reply, Close::Ack, Close::Delivery, Close::Sent],
+    serial: false,
+    messages: MessageKind::ALL,
+    hears_others: true,
+    speaks_http: false,
+    idle_bytes: 5 << 10,
+    calibration: "close = \"ack\"\nmqtt = { qos = 1 }\n",
+};
+
+/// MQTT 3.1.1.
+#[derive(Debug)]
+pub(in crate::protocol) struct MqttDriver;
+
+impl Driver for MqttDriver {
+    fn facts(&self) -> &'static Facts {
+        &FACTS
+    }
+
+    fn connect<'a>(
+        &self,
+        dialer: Dialer<'a>,
+        settings: &'a Settings,
+        identity: &'a Identity,
+    ) -> Connecting<'a> {
+        Box::pin(async move {
+            let link = dialer.dial(identity).await?;
+            let mqtt = Mqtt::open(link, dialer.endpoint, settings, identity).await?;
+            Ok(Box::new(FaultInjector::new(mqtt, settings, identity)) as Box<dyn Session>)
+        })
+    }
+
+    fn serve_raw(&self, stream: TcpStream) -> Serving {
+        Box::pin(answer(stream, raw::answer))
+    }
+}

@@ -1,0 +1,55 @@
+//! What the rest of the program knows of WebSocket.
+
+use tokio::net::TcpStream;
+
+use super::super::driver::{Connecting, Dialer, Driver, Facts, Serving};
+use super::super::fault_injector::FaultInjector;
+use super::super::{Identity, Session, Settings};
+use super::{Ws, raw};
+use crate::fault::MessageKind;
+use crate::record::{Close, Protocol};
+
+static FACTS: Facts = Facts {
+    protocol: Protocol::named("ws"),
+    title: "WebSocket",
+    schemes: &["ws"],
+    tls_schemes: &["wss"],
+    port: 80,
+    path: Some("/v1/stream"),
+    takes_login: false,
+    example: "ws://host:8080/v1/stream",
+    closes: &[Close::Verdict, Close::Reply, Close::Sent],
+    serial: false,
+    messages: &[MessageKind::Reading, MessageKind::Verdict, MessageKind::Pingresp],
+    hears_others: false,
+    speaks_http: true,
+    idle_bytes: 8 << 10,
+    calibration: "",
+};
+
+/// WebSocket (RFC 6455).
+#[derive(Debug)]
+pub(in crate::protocol) struct WsDriver;
+
+impl Driver for WsDriver {
+    fn facts(&self) -> &'static Facts {
+        &FACTS
+    }
+
+    fn connect<'a>(
+        &self,
+        dialer: Dialer<'a>,
+        settings: &'a Settings,
+        identity: &'a Identity,
+    ) -> Connecting<'a> {
+        Box::pin(async move {
+            let link = dialer.dial(identity).await?;
+            let ws = Ws::open(link, dialer.endpoint, settings, identity).await?;
+            Ok(Box::new(FaultInjector::new(ws, settings, identity)) as Box<dyn Session>)
+        })
+    }
+
+    fn serve_raw(&self, stream: TcpStream) -> Serving {
+        Box::pin(raw::echo(stream))
+    }
+}
