@@ -11,11 +11,11 @@ mod noise;
 mod reason;
 mod self_test;
 mod simulation;
-#[cfg(test)]
-pub(crate) mod specimen;
 mod statistic;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) use tests::specimen;
 
 pub use comparison::Comparison;
 pub(crate) use comparison::{Cell, Decision, Figure, Group, InterimLook, Pairing, Support, Withdrawal};

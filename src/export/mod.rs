@@ -34,9 +34,6 @@ pub(crate) const TABLE: [&Format; 9] = [
     &hgrm::FORMAT,
 ];
 
-#[cfg(test)]
-pub(crate) mod specimen;
-
 /// Pretty JSON with a line break at its end.
 fn json(value: &impl serde::Serialize) -> String {
     // Maps with text as keys and finite numbers cannot fail.
@@ -45,3 +42,5 @@ fn json(value: &impl serde::Serialize) -> String {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) use tests::specimen;

@@ -13,8 +13,6 @@ mod histogram;
 mod judge;
 mod outlier;
 mod quality;
-#[cfg(test)]
-mod score;
 mod tail;
 
 pub(super) use ewma::Ewma;

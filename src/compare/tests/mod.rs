@@ -1,5 +1,7 @@
 //! Comparisons of made-up runs: what is claimed, refused, withdrawn, and that it is the same from both sides.
 
+pub(crate) mod specimen;
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;

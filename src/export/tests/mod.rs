@@ -1,6 +1,8 @@
 //! No output holds against the service what its generator did.
 
-use super::{bencher, benchmark_action, comment, github, junit, openmetrics, page, specimen};
+pub(crate) mod specimen;
+
+use super::{bencher, benchmark_action, comment, github, junit, openmetrics, page};
 
 #[test]
 fn an_invalid_run_says_nothing_of_the_service_in_any_output() {

@@ -1,6 +1,6 @@
 //! A made-up comparison with everything in it, and names as evil as they come.
 
-use super::{
+use crate::compare::{
     Cell, CellDecision, Comparison, Decision, Design, Figure, Group, InterimLook, Pairing, Side, Support,
 };
 
@@ -36,7 +36,7 @@ fn bare(verdict: Decision) -> Comparison {
     let side =
         |label: &str| Side { label: label.into(), runs: (0..8).map(|n| format!("r{n}-{label}")).collect() };
     Comparison {
-        schema: super::SCHEMA,
+        schema: crate::compare::SCHEMA,
         scenario: "quickstart".into(),
         base: side("main"),
         candidate: Side { label: EVIL.into(), runs: vec!["r".into(); 8] },

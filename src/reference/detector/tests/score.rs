@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::tests::judge;
+use super::judge;
 use crate::clock::Tick;
 use crate::fleet::{AnomalySpec, Channel, ClockSpec, Device, Make, Payload, Shape, SignalSpec};
 use crate::record::AnomalyKind;

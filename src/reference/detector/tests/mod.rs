@@ -1,5 +1,7 @@
 //! Seeded signals with seeded anomalies: what must be found, and what must not be.
 
+mod score;
+
 use std::f64::consts::TAU;
 
 use rand::RngExt;
@@ -10,7 +12,7 @@ use crate::seed::{Seed, Stream};
 use crate::service::{Alerts, Features};
 
 /// A judge as the service has it unless told otherwise.
-pub(super) fn judge() -> Judge {
+fn judge() -> Judge {
     Judge::new(Alerts::default().thresholds, Features::default().resolution)
 }
 
