@@ -182,7 +182,7 @@ impl<S: Sink> Worker<S> {
         loop {
             let now = self.clock.now();
             self.idle.come_round(now);
-            self.turn_faults(now);
+            self.advance_faults(now);
             let attended = self.attend(now);
             while boundary <= now {
                 self.tell_open(now);
@@ -204,7 +204,7 @@ impl<S: Sink> Worker<S> {
                 }
                 self.released.set(now);
                 self.take_stock(now);
-                self.heal(now);
+                self.end_faults(now);
                 self.enter(Stage::Draining);
                 let drain = self.plan.scenario().run.drain.as_duration();
                 let drain = if order == Order::Conclude { drain.min(LAST_ANSWERS) } else { drain };

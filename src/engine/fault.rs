@@ -1,17 +1,15 @@
 //! Faults that act on devices: when they are on for whom, by plan or by hand, and what they do to readings.
 
 use std::cell::{Cell, RefCell};
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use rand::RngExt;
 
 use super::device::Device;
-use super::sensor::{Activation, EPISODES, SensorFaultState};
+use super::sensor::{EPISODES, SensorFaultState};
 use crate::clock::Tick;
-use crate::fault::{self, DeviceFault, Effect, Fault, Sensor};
+use crate::fault::{self, Activation, DeviceFault, Effect, Fault, Sensor, TimeLine, Transition};
 use crate::fleet::Reading;
 use crate::record::{AnomalyKind, FaultId, Mark, Switch, SwitchLog};
 use crate::scenario::{Hit, Plan};
@@ -20,95 +18,64 @@ use crate::seed::Stream;
 /// Readings of a shifted level that count as anomalous; from then on the new level is normal.
 const SETTLING: u32 = 10;
 
-/// An instant at which a fault begins or ends by plan. What ends comes before what begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Edge {
-    pub(super) at: Tick,
-    pub(super) on: bool,
-    pub(super) fault: u16,
-    pub(super) occurrence: u32,
-}
-
 /// A fault as one worker holds it.
 #[derive(Debug)]
 pub(super) struct FaultState {
     pub(super) fault: Arc<Fault>,
+    pub(super) line: RefCell<TimeLine>,
     /// How often it acted on devices of this worker, in all and at the beginning of the present activation.
     pub(super) tally: Rc<Cell<u64>>,
-    pub(super) before: Cell<u64>,
-    /// Switched on by hand.
-    pub(super) live: Cell<Option<Activation>>,
-    /// A planned activation that was ended by hand.
-    pub(super) ended: Cell<Option<u32>>,
-    /// The planned activation that began last.
-    pub(super) begun: Cell<Option<u32>>,
-    /// The planned activation whose beginning was logged, and whose end was not.
-    pub(super) open: Cell<Option<u32>>,
+    before: Cell<u64>,
 }
 
 /// The faults of a worker's devices.
 #[derive(Debug)]
 pub(super) struct Faults {
     pub(super) list: Vec<FaultState>,
-    pub(super) edges: RefCell<BinaryHeap<Reverse<Edge>>>,
+    /// When the next of them begins or ends by itself.
+    next: Cell<Tick>,
     log: SwitchLog,
 }
 
 impl Faults {
     pub(super) fn new(plan: &Plan, log: SwitchLog) -> Self {
-        let held = |fault: &Arc<Fault>| FaultState {
+        let state = |fault: &Arc<Fault>| FaultState {
             fault: Arc::clone(fault),
+            line: RefCell::new(TimeLine::new(fault.schedule.filter(|_| fault.effect.by_device()), Tick::FAR)),
             tally: Rc::default(),
             before: Cell::new(0),
-            live: Cell::new(None),
-            ended: Cell::new(None),
-            begun: Cell::new(None),
-            open: Cell::new(None),
         };
-        let first = |(number, fault): (usize, &Arc<Fault>)| {
-            let schedule = fault.schedule.filter(|_| fault.effect.by_device())?;
-            let (at, _) = schedule.activation(0)?;
-            Some(Reverse(Edge { at, on: true, fault: number as u16, occurrence: 0 }))
-        };
-        Self {
-            list: plan.faults().iter().map(held).collect(),
-            edges: RefCell::new(plan.faults().iter().enumerate().filter_map(first).collect()),
-            log,
-        }
+        let faults =
+            Self { list: plan.faults().iter().map(state).collect(), next: Cell::new(Tick::FAR), log };
+        faults.plan_next();
+        faults
     }
 
-    /// When the next fault begins or ends by plan.
-    pub(super) fn next(&self) -> Tick {
-        self.edges.borrow().peek().map_or(Tick::FAR, |Reverse(edge)| edge.at)
+    /// When the next fault begins or ends by itself.
+    pub(super) const fn next(&self) -> Tick {
+        self.next.get()
     }
 
-    pub(super) fn pop_due(&self, now: Tick) -> Option<Edge> {
-        let mut edges = self.edges.borrow_mut();
-        let Reverse(edge) = *edges.peek().filter(|Reverse(edge)| edge.at <= now)?;
-        edges.pop();
-        let schedule = self.list.get(usize::from(edge.fault))?.fault.schedule?;
-        if edge.on {
-            if let Some((_, until)) = schedule.activation(edge.occurrence) {
-                edges.push(Reverse(Edge { at: until, on: false, ..edge }));
-            }
-            if let Some((from, _)) = schedule.activation(edge.occurrence + 1) {
-                edges.push(Reverse(Edge { at: from, occurrence: edge.occurrence + 1, ..edge }));
-            }
-        }
-        Some(edge)
+    /// To be called after every change of a time line.
+    pub(super) fn plan_next(&self) {
+        self.next.set(self.due().map_or(Tick::FAR, |((at, _), _)| at));
     }
 
-    /// The activation of the fault that is on at `at` for a device that it hits.
-    fn activation(&self, hit: Hit, at: Tick) -> Option<Activation> {
-        let held = self.list.get(usize::from(hit.fault))?;
-        if let Some(live) = held.live.get().filter(|live| live.since <= at) {
-            return Some(live);
+    /// The fault that begins or ends next, and when; what ends comes before what begins.
+    fn due(&self) -> Option<((Tick, bool), u16)> {
+        let due = |(number, held): (u16, &FaultState)| Some((held.line.borrow().due()?, number));
+        (0..).zip(&self.list).filter_map(due).min()
+    }
+
+    /// Takes the next step that is due at `now`.
+    pub(super) fn step(&self, now: Tick) -> Option<(u16, Transition)> {
+        if self.next.get() > now {
+            return None;
         }
-        let schedule = held.fault.schedule?;
-        let occurrence =
-            schedule.on_at(at, hit.late_ns).filter(|occurrence| held.ended.get() != Some(*occurrence))?;
-        let (from, _) = schedule.activation(occurrence)?;
-        Some(Activation { occurrence, since: from.plus_ns(hit.late_ns) })
+        let (_, number) = self.due()?;
+        let step = self.list.get(usize::from(number))?.line.borrow_mut().step(now);
+        self.plan_next();
+        step.map(|step| (number, step))
     }
 
     /// The faults that are on at `at` for a device with these hits.
@@ -118,7 +85,9 @@ impl Faults {
         at: Tick,
     ) -> impl Iterator<Item = (&FaultState, Hit, Activation)> {
         hits.iter().filter_map(move |hit| {
-            Some((self.list.get(usize::from(hit.fault))?, *hit, self.activation(*hit, at)?))
+            let held = self.list.get(usize::from(hit.fault))?;
+            let activation = held.line.borrow().at(at, hit.late_ns)?;
+            Some((held, *hit, activation))
         })
     }
 
@@ -130,10 +99,9 @@ impl Faults {
         })
     }
 
-    /// Whether a hand has ended the planned activation that began last.
+    /// Whether the planned activation that began last was stopped by hand.
     pub(super) fn was_stopped(&self, number: u16) -> bool {
-        let held = self.list.get(usize::from(number));
-        held.is_none_or(|held| held.ended.get().is_some() && held.ended.get() == held.begun.get())
+        self.list.get(usize::from(number)).is_none_or(|held| held.line.borrow().was_stopped())
     }
 
     pub(super) fn note(
@@ -172,12 +140,12 @@ impl Faults {
                 ailments.len() - 1
             });
             let Some(ailment) = ailments.get_mut(place) else { continue };
-            let fresh = ailment.activation.replace(activation) != Some(activation);
+            let fresh = ailment.occurrence.replace(activation.occurrence) != Some(activation.occurrence);
             if fresh {
                 (ailment.episode, ailment.readings) = (episodes + 1, 0);
             }
             ailment.readings += 1;
-            let age_s = reading.intended.since(activation.since) as f64 / 1e9;
+            let age_s = reading.intended.since(activation.start) as f64 / 1e9;
             let mut stream = draw(plan, device, &held.fault.name, reading.seq);
             ailment.held.show(trouble, size, (age_s, fresh), &mut stream, reading.values.as_mut_slice());
             let kind = match trouble {
@@ -198,7 +166,7 @@ impl Faults {
         let skews =
             self.active(&device.hits, at).filter_map(|(held, _, activation)| match held.fault.effect {
                 Effect::Device(DeviceFault::ClockSkew { offset_ns, drift_ppm }) => {
-                    let drift = drift_ppm / 1e6 * at.since(activation.since) as f64;
+                    let drift = drift_ppm / 1e6 * at.since(activation.start) as f64;
                     Some(offset_ns.saturating_add(drift as i64))
                 }
                 _ => None,

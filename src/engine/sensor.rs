@@ -1,15 +1,6 @@
 //! What the sensors of a device remember of faults that make them misbehave.
 
-use crate::clock::Tick;
 use crate::fault;
-
-/// One stretch of time in which a fault is on for a device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Activation {
-    /// Its number among those of the fault, in the order of time; those by hand follow the planned ones.
-    pub(super) occurrence: u32,
-    pub(super) since: Tick,
-}
 
 /// Numbers of anomalies that come by faults begin beyond those of the signal.
 pub(super) const EPISODES: u32 = 1_000_000;
@@ -20,7 +11,7 @@ pub(super) struct SensorFaultState {
     pub(super) fault: u16,
     pub(super) held: fault::Held,
     /// The activation that its readings were last taken in.
-    pub(super) activation: Option<Activation>,
+    pub(super) occurrence: Option<u32>,
     /// Number of the present activation among all of the device.
     pub(super) episode: u32,
     /// Readings since the present activation began.
@@ -29,6 +20,6 @@ pub(super) struct SensorFaultState {
 
 impl SensorFaultState {
     pub(super) fn of(fault: u16) -> Self {
-        Self { fault, held: fault::Held::default(), activation: None, episode: EPISODES, readings: 0 }
+        Self { fault, held: fault::Held::default(), occurrence: None, episode: EPISODES, readings: 0 }
     }
 }

@@ -7,7 +7,6 @@ use rand::RngExt;
 
 use super::control::FaultSwitch;
 use super::device::Device;
-use super::sensor::Activation;
 use super::timer::{Alarm, Task};
 use super::worker::{Stage, Worker};
 use crate::clock::Tick;
@@ -18,19 +17,11 @@ use crate::scenario::{DevicePlan, Plan};
 use crate::seed::Seed;
 
 impl<S: Sink> Worker<S> {
-    /// Begins and ends what is due by plan.
-    pub(super) fn turn_faults(&self, now: Tick) {
-        while let Some(edge) = self.faults.pop_due(now) {
-            let Some(held) = self.faults.list.get(usize::from(edge.fault)) else { continue };
-            if !edge.on && held.ended.get() == Some(edge.occurrence) {
-                continue;
-            }
-            if edge.on {
-                held.begun.set(Some(edge.occurrence));
-            }
-            held.open.set(edge.on.then_some(edge.occurrence));
-            let devices = self.switch(edge.fault, edge.on, edge.at, now);
-            self.faults.note(edge.fault, (edge.occurrence, edge.on), Some(edge.at), now, devices);
+    /// Begins and ends what is due.
+    pub(super) fn advance_faults(&self, now: Tick) {
+        while let Some((number, step)) = self.faults.step(now) {
+            let devices = self.switch(number, step.on, step.at, now);
+            self.faults.note(number, (step.occurrence, step.on), step.planned, now, devices);
         }
     }
 
@@ -38,55 +29,47 @@ impl<S: Sink> Worker<S> {
     pub(super) fn apply_switch(&self, switch: FaultSwitch, now: Tick) {
         let number = switch.fault.0;
         let Some(held) = self.faults.list.get(usize::from(number)) else { return };
-        // Once the end has begun everything stays mended.
+        // Once the end has begun no fault comes back.
         if self.stage() != Stage::Running {
             return;
         }
-        if switch.on {
-            held.live.set(Some(Activation { occurrence: switch.occurrence, since: now }));
-        } else if held.live.get().is_some_and(|live| live.occurrence == switch.occurrence) {
-            held.live.set(None);
-        } else if held.open.get() == Some(switch.occurrence) {
-            held.ended.set(held.open.take());
+        let current = held.line.borrow().current();
+        let same = current.is_some_and(|current| current.occurrence == switch.occurrence);
+        let changed = if switch.on {
+            // The end of an earlier activation by hand may have been missed.
+            if current.is_some_and(|current| current.by_hand) {
+                held.line.borrow_mut().stop(now);
+            }
+            held.line.borrow_mut().start(switch.occurrence, now, None).is_ok()
         } else {
-            // It is over already.
-            return;
+            same && held.line.borrow_mut().stop(now).is_some()
+        };
+        self.faults.plan_next();
+        // What is not changed is over already, or the plan was faster.
+        if changed {
+            let devices = self.switch(number, switch.on, now, now);
+            self.faults.note(number, (switch.occurrence, switch.on), None, now, devices);
         }
-        let devices = self.switch(number, switch.on, now, now);
-        self.faults.note(number, (switch.occurrence, switch.on), None, now, devices);
     }
 
     /// Ends everything that is on: nothing may keep what is open from being settled.
-    pub(super) fn heal(&self, now: Tick) {
-        self.faults.edges.borrow_mut().clear();
-        for (number, held) in self.faults.list.iter().enumerate() {
-            let number = number as u16;
-            let planned = held.open.take();
-            held.ended.set(planned.or(held.ended.get()));
-            let live = held.live.take();
-            for (occurrence, end) in planned
-                .map(|occurrence| {
-                    (
-                        occurrence,
-                        held.fault
-                            .schedule
-                            .and_then(|when| when.activation(occurrence))
-                            .map(|(_, until)| until),
-                    )
-                })
-                .into_iter()
-                .chain(live.map(|live| (live.occurrence, None)))
-            {
+    pub(super) fn end_faults(&self, now: Tick) {
+        for (number, held) in (0..).zip(&self.faults.list) {
+            let ended = held.line.borrow_mut().finish(now);
+            if let Some(ended) = ended {
                 let devices = self.switch(number, false, now, now);
-                self.faults.note(number, (occurrence, false), end, now, devices);
+                let planned = (!ended.by_hand).then_some(ended.end);
+                self.faults.note(number, (ended.occurrence, false), planned, now, devices);
             }
         }
+        self.faults.plan_next();
     }
 
     /// Lets the devices that the fault hits feel that it began or ended at `from`; gives their number.
     fn switch(&self, number: u16, on: bool, from: Tick, now: Tick) -> u32 {
         let mut devices = 0;
-        let by_hand = self.faults.list.get(usize::from(number)).is_some_and(|held| held.live.get().is_some());
+        let by_hand = self.faults.list.get(usize::from(number)).and_then(|held| held.line.borrow().current());
+        let by_hand = by_hand.is_some_and(|current| current.by_hand);
         for device in &self.devices {
             let hit = device.hits.iter().find(|hit| hit.fault == number).copied();
             let Some(hit) = hit else { continue };
@@ -137,7 +120,7 @@ impl<S: Sink> Worker<S> {
             fault: Arc::clone(&held.fault),
             number: hit.fault,
             occurrence: activation.occurrence,
-            since: activation.since,
+            since: activation.start,
             tally: Rc::clone(&held.tally),
         });
         connection_faults.set(active.collect());

@@ -2,6 +2,7 @@
 
 use sha2::{Digest as _, Sha256};
 
+use super::activation::Activation;
 use super::effect::Effect;
 use crate::clock::Tick;
 use crate::seed::Seed;
@@ -41,26 +42,39 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// Start of the given occurrence, counted from 0, and the first instant after it. `None` beyond the last.
-    pub fn activation(&self, occurrence: u32) -> Option<(Tick, Tick)> {
+    /// The activation of this number, from 0; `None` beyond the last.
+    pub fn activation(&self, occurrence: u32) -> Option<Activation> {
         (occurrence < self.times).then(|| {
-            let from = self.start.plus_ns(self.every_ns.saturating_mul(u64::from(occurrence)));
-            (from, from.plus_ns(self.duration_ns))
+            let start = self.start.plus_ns(self.every_ns.saturating_mul(u64::from(occurrence)));
+            Activation { occurrence, start, end: start.plus_ns(self.duration_ns), by_hand: false }
         })
     }
 
     /// All activations in the order of time.
-    pub fn activations(&self) -> impl Iterator<Item = (Tick, Tick)> + '_ {
+    pub fn activations(&self) -> impl Iterator<Item = Activation> + '_ {
         (0..self.times).filter_map(|occurrence| self.activation(occurrence))
     }
 
-    /// The activation that is on at `at`, for a device that is hit `late_ns` after its start.
-    pub fn on_at(&self, at: Tick, late_ns: u64) -> Option<u32> {
-        let passed = at.0.checked_sub(self.start.0)?;
-        let occurrence = passed.checked_div(self.every_ns).unwrap_or(0);
-        let occurrence = u32::try_from(occurrence).ok()?.min(self.times.saturating_sub(1));
-        let (from, until) = self.activation(occurrence)?;
-        (from.plus_ns(late_ns) <= at && at < until).then_some(occurrence)
+    /// The number of the activation that began last at `at`, also beyond the last of the schedule.
+    fn number_at(&self, at: Tick) -> u32 {
+        let number = at.since(self.start).checked_div(self.every_ns).unwrap_or(0);
+        u32::try_from(number).unwrap_or(u32::MAX)
+    }
+
+    /// The activation that is on at `at` for a device that is hit `late_ns` after its start, with the start for this device.
+    pub fn at(&self, at: Tick, late_ns: u64) -> Option<Activation> {
+        let activation = self.activation(self.number_at(at).min(self.times.saturating_sub(1)))?;
+        Some(Activation { start: activation.start.plus_ns(late_ns), ..activation })
+            .filter(|own| own.covers(at))
+    }
+
+    /// The next instant after `now` at which [`Schedule::at`] may give something else.
+    pub fn changes_after(&self, now: Tick, late_ns: u64) -> Tick {
+        let present = self.number_at(now);
+        let near =
+            [present, present.saturating_add(1)].into_iter().filter_map(|number| self.activation(number));
+        let edges = near.flat_map(|activation| [activation.start.plus_ns(late_ns), activation.end]);
+        edges.filter(|edge| *edge > now).min().unwrap_or(Tick::FAR)
     }
 }
 
@@ -180,8 +194,8 @@ mod tests {
     #[test]
     fn activations_begin_and_end_where_the_schedule_says() {
         let schedule = Schedule { start: Tick(100), duration_ns: 10, every_ns: 50, times: 2 };
-        let activations: Vec<_> = schedule.activations().collect();
-        assert_eq!(activations, [(Tick(100), Tick(110)), (Tick(150), Tick(160))]);
+        let activations: Vec<_> = schedule.activations().map(|on| (on.start.0, on.end.0)).collect();
+        assert_eq!(activations, [(100, 110), (150, 160)]);
         let table = [
             (99, 0, None),
             (100, 0, Some(0)),
@@ -194,7 +208,26 @@ mod tests {
             (103, 3, Some(0)),
         ];
         for (at, late, expected) in table {
-            assert_eq!(schedule.on_at(Tick(at), late), expected, "{at} {late}");
+            assert_eq!(schedule.at(Tick(at), late).map(|on| on.occurrence), expected, "{at} {late}");
+        }
+    }
+
+    #[test]
+    fn a_schedule_says_when_it_next_changes() {
+        let schedule = Schedule { start: Tick(100), duration_ns: 10, every_ns: 50, times: 2 };
+        for (now, late, on, changes) in [
+            (0, 0, None, Tick(100)),
+            (100, 0, Some((0, Tick(100))), Tick(110)),
+            (100, 4, None, Tick(104)),
+            (104, 4, Some((0, Tick(104))), Tick(110)),
+            (110, 4, None, Tick(154)),
+            (155, 4, Some((1, Tick(154))), Tick(160)),
+            (160, 4, None, Tick::FAR),
+            (900, 0, None, Tick::FAR),
+        ] {
+            let told =
+                schedule.at(Tick(now), late).map(|activation| (activation.occurrence, activation.start));
+            assert_eq!((told, schedule.changes_after(Tick(now), late)), (on, changes), "{now} {late}");
         }
     }
 

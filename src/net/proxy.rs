@@ -16,8 +16,7 @@ use super::link::Link;
 use super::relay::{Passed, Relay};
 use super::wake_queue::WakeQueue;
 use crate::clock::{Monotonic, Pacer, Tick};
-use crate::fault::Effect;
-use crate::fault::{Draw, Fault, Schedule};
+use crate::fault::{Draw, Effect, Fault, Schedule};
 use crate::seed::Seed;
 
 /// How long a fault without a duration is on, nanoseconds: long enough to reach every connection, and for a reset to happen.
@@ -201,13 +200,14 @@ impl Proxy {
             let Some(schedule) = fault.schedule else { continue };
             let draw = Draw::new(self.plan.seed, &fault.name, "connections", group, fault.share);
             let Some(rank) = draw.rank(live.who % group) else { continue };
-            let (on, changes) = outlook(schedule, draw.lateness_ns(rank, fault.ramp_ns), now);
-            live.changes = live.changes.min(changes);
-            active.extend(on.map(|(occurrence, since)| ActiveFault {
+            let schedule = Schedule { duration_ns: schedule.duration_ns.max(INSTANT_NS), ..schedule };
+            let late_ns = draw.lateness_ns(rank, fault.ramp_ns);
+            live.changes = live.changes.min(schedule.changes_after(now, late_ns));
+            active.extend(schedule.at(now, late_ns).map(|activation| ActiveFault {
                 fault: Arc::clone(fault),
                 number,
-                occurrence,
-                since,
+                occurrence: activation.occurrence,
+                since: activation.start,
                 tally: Rc::clone(tally),
             }));
         }
@@ -215,22 +215,6 @@ impl Proxy {
             live.connection_faults.set(active);
         }
     }
-}
-
-/// The activation that is on at `now` for a device that is hit `late_ns` after its start, with its own start for the device; and
-/// the next instant at which that may be otherwise.
-fn outlook(schedule: Schedule, late_ns: u64, now: Tick) -> (Option<(u32, Tick)>, Tick) {
-    let schedule = Schedule { duration_ns: schedule.duration_ns.max(INSTANT_NS), ..schedule };
-    let present = now.since(schedule.start).checked_div(schedule.every_ns).unwrap_or(0);
-    let present = u32::try_from(present).unwrap_or(u32::MAX);
-    let on = schedule
-        .on_at(now, late_ns)
-        .and_then(|occurrence| Some((occurrence, schedule.activation(occurrence)?.0.plus_ns(late_ns))));
-    let activations = [present, present.saturating_add(1)]
-        .into_iter()
-        .filter_map(|occurrence| schedule.activation(occurrence));
-    let edges = activations.flat_map(|(from, until)| [from.plus_ns(late_ns), until]);
-    (on, edges.filter(|edge| *edge > now).min().unwrap_or(Tick::FAR))
 }
 
 /// Polls `future` whenever the wake_queue rings for `who`.
@@ -429,24 +413,5 @@ mod tests {
         };
         let error = Proxy::new(plan).unwrap_err();
         assert!(error.to_string().contains("device layer"), "{error}");
-    }
-
-    #[test]
-    fn the_outlook_follows_the_schedule() {
-        let schedule = Schedule { start: Tick(100 * MS), duration_ns: 10 * MS, every_ns: 50 * MS, times: 2 };
-        for (now, late, on, changes) in [
-            (0, 0, None, Tick(100 * MS)),
-            (100, 0, Some((0, Tick(100 * MS))), Tick(110 * MS)),
-            (100, 4, None, Tick(104 * MS)),
-            (104, 4, Some((0, Tick(104 * MS))), Tick(110 * MS)),
-            (110, 4, None, Tick(154 * MS)),
-            (155, 4, Some((1, Tick(154 * MS))), Tick(160 * MS)),
-            (160, 4, None, Tick::FAR),
-            (900, 0, None, Tick::FAR),
-        ] {
-            assert_eq!(outlook(schedule, late * MS, Tick(now * MS)), (on, changes), "{now} {late}");
-        }
-        let instant = Schedule { start: Tick(MS), duration_ns: 0, every_ns: 0, times: 1 };
-        assert_eq!(outlook(instant, 0, Tick(MS)), (Some((0, Tick(MS))), Tick(2 * MS)));
     }
 }

@@ -115,12 +115,13 @@ impl Surge {
             if self.next.is_some() {
                 return;
             }
-            let Some((from, until)) =
+            let Some(activation) =
                 self.fault.schedule.and_then(|schedule| schedule.activation(self.occurrence))
             else {
                 return;
             };
-            self.arrivals = self.activation(source, from.plus_ns(self.late_ns), until);
+            let from = activation.start.plus_ns(self.late_ns);
+            self.arrivals = self.activation(source, from, activation.end);
             self.occurrence += 1;
         }
     }
@@ -150,11 +151,11 @@ pub(super) fn expected(fault: &Fault, draw: &Draw, source: &Source, from: Tick, 
     let Some(rate) = Rate::per_second(source.rate.as_per_second() * surplus) else { return 0.0 };
     let steps = if fault.ramp_ns == 0 { 1 } else { draw.hit().clamp(1, STEPS) };
     let mut sum = 0.0;
-    for (start, until) in schedule.activations() {
+    for activation in schedule.activations() {
         for step in 0..steps {
             let rank = (u64::from(step) * 2 + 1) * u64::from(draw.hit()) / (2 * u64::from(steps));
-            let start = start.plus_ns(draw.lateness_ns(rank as u32, fault.ramp_ns));
-            let (from, to) = (from.max(start), to.min(until));
+            let start = activation.start.plus_ns(draw.lateness_ns(rank as u32, fault.ramp_ns));
+            let (from, to) = (from.max(start), to.min(activation.end));
             if from < to {
                 sum += expected_count(&source.law, rate, source.course.as_deref(), &source.load, from, to);
             }

@@ -383,7 +383,7 @@ fn told(faults: &[Arc<Fault>], fleets: &[Planned], end: Tick) -> Vec<FaultInfo> 
             .schedule
             .iter()
             .flat_map(Schedule::activations)
-            .map(|(from, until)| (from, until.min(end)))
+            .map(|activation| (activation.start, activation.end.min(end)))
             .collect(),
     });
     told.collect()

@@ -8,12 +8,13 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
-use super::controller::{FaultController, Transition};
+use super::controller::FaultController;
 use super::executor::{Context, Executor, Job, Outcome};
 use super::protocol::{Reply, Request, RunInfo, SwitchResult};
 use crate::clock::{Monotonic, Tick};
 use crate::engine::{Control, FaultSwitch, Order};
-use crate::fault::Fault;
+use crate::fault::{Fault, Transition};
+use crate::record::FaultId;
 
 /// Jobs that may wait for one executor: eight activations.
 const JOBS: usize = 16;
@@ -49,7 +50,7 @@ impl ControlServer {
         let mut executors = Vec::new();
         let mut spawn = |(nth, fault): (usize, &Arc<Fault>)| {
             let (queue, jobs) = mpsc::channel(JOBS);
-            let id = crate::record::FaultId(nth as u16);
+            let id = FaultId(nth as u16);
             let executor = Executor { fault: Arc::clone(fault), id, context: Rc::clone(context) };
             (!fault.effect.by_device()).then(|| {
                 executors.push(tokio::task::spawn_local(executor.work(jobs)));
@@ -98,8 +99,8 @@ impl ControlServer {
     /// Switches everything that is due.
     pub(super) fn advance(&self) {
         let due = self.controller.borrow_mut().advance(self.context.clock.now());
-        for step in due {
-            self.pass_on(step, None);
+        for (id, step) in due {
+            self.pass_on(id, step, None);
         }
     }
 
@@ -120,8 +121,8 @@ impl ControlServer {
             Request::Start { fault, for_ns } => {
                 self.controller.borrow_mut().start(&fault, now, for_ns).map(|step| vec![step])
             }
-            Request::Stop { fault } => self.controller.borrow_mut().stop(&fault).map(|step| vec![step]),
-            Request::StopAll => Ok(self.controller.borrow_mut().stop_all()),
+            Request::Stop { fault } => self.controller.borrow_mut().stop(&fault, now).map(|step| vec![step]),
+            Request::StopAll => Ok(self.controller.borrow_mut().stop_all(now)),
         };
         let steps = match steps {
             Ok(steps) => steps,
@@ -154,38 +155,37 @@ impl ControlServer {
         Reply { error, run, switched: Vec::new(), faults: Vec::new() }
     }
 
-    fn switch_by_hand(&self, step: Transition) -> (SwitchResult, Option<oneshot::Receiver<Outcome>>) {
+    fn switch_by_hand(
+        &self,
+        (id, step): (FaultId, Transition),
+    ) -> (SwitchResult, Option<oneshot::Receiver<Outcome>>) {
         self.by_hand.set(self.by_hand.get().saturating_add(1));
-        let fault = self.faults.get(usize::from(step.fault.0));
+        let fault = self.faults.get(usize::from(id.0));
         let name = fault.map(|fault| fault.name.clone()).unwrap_or_default();
         let switched = SwitchResult { fault: name, on: step.on, well: None, remark: None };
         if fault.is_some_and(|fault| fault.effect.by_device()) {
-            self.pass_on(step, None);
+            self.pass_on(id, step, None);
             return (switched, None);
         }
         let (tell, outcome) = oneshot::channel();
-        self.pass_on(step, Some(tell));
+        self.pass_on(id, step, Some(tell));
         (switched, Some(outcome))
     }
 
-    fn pass_on(&self, step: Transition, tell: Option<oneshot::Sender<Outcome>>) {
-        let Some(fault) = self.faults.get(usize::from(step.fault.0)) else { return };
+    fn pass_on(&self, id: FaultId, step: Transition, tell: Option<oneshot::Sender<Outcome>>) {
+        let Some(fault) = self.faults.get(usize::from(id.0)) else { return };
         if step.planned.is_none() {
             let (on, at) = (if step.on { "on" } else { "off" }, self.context.clock.now());
             self.say(&format!("by hand: fault `{}` goes {on} at {at}", fault.name));
         }
         if fault.effect.by_device() {
             if step.planned.is_none() {
-                self.control.pull(FaultSwitch {
-                    fault: step.fault,
-                    occurrence: step.occurrence,
-                    on: step.on,
-                });
+                self.control.pull(FaultSwitch { fault: id, occurrence: step.occurrence, on: step.on });
             }
             return;
         }
         let queues = self.queues.borrow();
-        let Some(queue) = queues.get(usize::from(step.fault.0)).and_then(Option::as_ref) else { return };
+        let Some(queue) = queues.get(usize::from(id.0)).and_then(Option::as_ref) else { return };
         // What begins must find room for its end, too.
         if step.on && queue.capacity() < 2 {
             self.context.trouble(&fault.name, "left out an activation: earlier ones are not over yet");
