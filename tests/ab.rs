@@ -342,9 +342,9 @@ fn what_is_asked_wrongly_is_said_before_anything_runs() {
             2,
             "has {port3} in it, which the command of `base` does not get",
         ),
-        ([&both[..], &["--threshold", "p99=fast"]].concat(), 2, "`fast` is no percentage"),
+        ([&both[..], &["--threshold", "p99=fast"]].concat(), 2, "`fast` is not a percentage"),
         ([&both[..], &["--set", "phase.steady.duration=soon"]].concat(), 2, "soon"),
-        ([&both[..], &["--pin-target", "x"]].concat(), 2, "`x` is no list of processors"),
+        ([&both[..], &["--pin-target", "x"]].concat(), 2, "`x` is not a list of processors"),
         ([&both[..], &["--out", "file"]].concat(), 1, "cannot write under file"),
     ] {
         let output = desk.squall(&[&["ab", "s.toml"], &arguments[..]].concat());
@@ -392,7 +392,7 @@ fn a_build_that_cannot_be_driven_ends_the_comparison_with_its_last_words() {
             &["http://127.0.0.1:", "/up does not answer with success"],
         ),
         ("sleep 600", &["--target", &taken], &["something listens at http://127.0.0.1:", "write {port}"]),
-        (&dies, &["--duration", "4s"], &["died while it was driven (exit status: 7)", "gave up"]),
+        (&dies, &["--duration", "4s"], &["ended during the run (exit status: 7)", "gave up"]),
     ] {
         let _ = std::fs::remove_dir_all(desk.path("results"));
         let asked = ["ab", "s.toml", "--a", command, "--b", command, "--quiet"];
@@ -525,5 +525,5 @@ fn the_noise_of_a_machine_is_kept_and_tells_what_can_be_seen() {
     }
     let lost = desk.squall(&["calibrate", "--aa", "s.toml", "-n", "6"]);
     assert_eq!(lost.status.code(), Some(2), "{}", told(&lost));
-    assert!(told(&lost).contains("there is no place to keep the noise profile"), "{}", told(&lost));
+    assert!(told(&lost).contains("no place to keep the noise profile"), "{}", told(&lost));
 }

@@ -351,7 +351,7 @@ fn a_stored_comparison_is_judged_look_by_look() {
     desk.record(&[6], false, [&base, &base], [&[], &[]]);
     assert_eq!(desk.squall(&["compare", "."]).status.code(), Some(12));
     for (text, said) in [
-        ("{", "ab.json is no record of a comparison"),
+        ("{", "ab.json is not a record of a comparison"),
         ("{\"schema\": 9}", "ab.json has schema 9; this squall reads up to 1"),
     ] {
         std::fs::write(desk.path("ab.json"), text).unwrap();
@@ -401,9 +401,9 @@ fn runs_that_are_no_evidence_are_refused_by_name() {
         (none, &one, &garbled, 2, "garbled-0/run.json"),
         (none, &one, &cut, 2, "cut-0/summary.csv"),
         (none, &nowhere, &one, 2, "cannot read nowhere: "),
-        (none, &one, &empty, 2, "empty is no run and has none in it"),
+        (none, &one, &empty, 2, "empty is not a run and has none in it"),
         (&["--alpha", "0.7"], &one, &candidate, 2, "a probability from 0.0001 to 0.2"),
-        (&["--threshold", "p98=3%"], &one, &candidate, 2, "`p98` is no figure"),
+        (&["--threshold", "p98=3%"], &one, &candidate, 2, "`p98` is not a figure"),
     ] {
         let output = desk.compare(arguments, left, right);
         assert_eq!(output.status.code(), Some(code), "{said}: {}", told(&output));

@@ -81,7 +81,7 @@ fn check_shows_the_plan_in_closed_form() {
 
     let shown = text(&squall(folder.path(), &["check", "s.toml"]).stdout);
     for line in [
-        "s.toml: sound",
+        "s.toml: valid",
         "sound, 15 devices, 16 s, seed 1",
         "meters http       10  constant         20/s   response     74 B",
         "people ws          5    closed  as answered    verdict     74 B",
@@ -135,7 +135,7 @@ fn check_reports_every_fault_of_every_file_and_shows_the_sound_ones() {
     let files = ["check", "bad.toml", "good.toml", "worse.toml", "missing.toml"];
     let checked = squall(folder.path(), &files);
     assert_eq!(checked.status.code(), Some(2));
-    assert!(text(&checked.stdout).contains("good.toml: sound"));
+    assert!(text(&checked.stdout).contains("good.toml: valid"));
     let said = text(&checked.stderr);
     for part in [
         "error: bad.toml:13:8: phase.rush.load.to: is missing; write a number from 0 to 1000000",
@@ -211,7 +211,7 @@ fn new_writes_a_scenario_that_check_takes_and_overwrites_nothing() {
     assert_eq!(replayed.status.code(), Some(0), "its recording is there too: {}", text(&replayed.stderr));
     for (arguments, code, message) in [
         (vec!["new", "burst", "My Storm.toml"], 1, "it is there already; give another name, or move it away"),
-        (vec!["new", "storm"], 2, "there is no situation `storm`; there are: quickstart"),
+        (vec!["new", "storm"], 2, "unknown situation `storm`; known are: quickstart"),
         (vec!["new", "burst", "nowhere/x.toml"], 1, "cannot write nowhere/x.toml"),
     ] {
         let refused = squall(folder.path(), &arguments);

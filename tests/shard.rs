@@ -318,10 +318,10 @@ fn refuses_what_does_not_belong_together(desk: &Desk, runs: &[PathBuf], whole: &
         &[whole],
         &[],
         2,
-        &["is no shard: it drove the whole plan; shards are made by squall run --shard K/N"],
+        &["is not a shard: it drove the whole plan; shards are made by squall run --shard K/N"],
     );
     refused(&[merged], &[], 2, &["was merged itself; name the runs that it was merged from"]);
-    refused(&[desk.folder.path()], &[], 2, &["is no run: cannot read"]);
+    refused(&[desk.folder.path()], &[], 2, &["is not a run: cannot read"]);
     for (file, from, to, code, word) in forgeries(&load_manifest(whole).unwrap().plan_digest) {
         fresh();
         let files = if file == "both" { &["run.json", "shard.ndjson"][..] } else { &[file] };
@@ -422,7 +422,7 @@ fn a_shard_of_the_environment_begins_when_it_is_told() {
         command.args(["--start-at", &at.to_string()]).env("JOB_COMPLETION_INDEX", "1").output().unwrap();
     assert_ran(&output);
     assert!(said(&output).contains("shard 2/2, 16 devices"), "{}", said(&output));
-    assert!(said(&output).contains("note: shard 1 sees to once"), "{}", said(&output));
+    assert!(said(&output).contains("note: only shard 1 switches once"), "{}", said(&output));
     let run = desk.run("out");
     assert!(run.file_name().unwrap().to_string_lossy().ends_with("Z-2of2"), "{}", run.display());
     let start = load_manifest(&run).unwrap().start_at.unwrap();

@@ -37,66 +37,71 @@ pub(super) enum Command {
     /// devices, runs warm-up, measured phases and drain, and leaves CSV and HDR logs in a directory of their own.
     /// Ctrl-C ends the run early with complete files; a second Ctrl-C ends it at once.
     Run(RunArgs),
-    /// See and switch the faults of a run that is on
+    /// List, start and stop faults in a running test
     ///
-    /// Every [[fault]] of its scenario can be switched by hand, planned or not. The run notes it among its events and in its
-    /// manifest: such a run is not comparable with others of the same plan.
+    /// Any [[fault]] of the scenario can be switched by hand, planned or not. The run records it in its
+    /// events and its manifest: such a run is not comparable with others of the same plan.
     #[cfg(unix)]
     Fault(FaultArgs),
     /// Compare two builds by pairs of fresh runs in a random order
     ///
-    /// Starts each build as a process of its own, waits until it is ready, drives the scenario at it, and stops it again; pair
-    /// by pair, with equal plans within a pair. Then says of every percentile and the error rate whether the
-    /// candidate is worse, better, no different, or whether that is open. A regression is confirmed by fresh pairs.
+    /// Starts each build as a process of its own, waits until it is ready, runs the scenario against it, and
+    /// stops it; both runs of a pair follow the same plan. Reports for every percentile and the error rate
+    /// whether the candidate is worse, better, no different, or whether the data are inconclusive. A
+    /// regression is confirmed with fresh pairs.
     #[cfg(unix)]
     Ab(Box<AbArgs>),
     /// Compare stored runs, or judge a stored comparison again
     ///
-    /// Runs that were not made in pairs, at other times or on other machines, give advice only: whatever changed between them
-    /// besides the build counts as the build's doing.
+    /// Runs that were not made in pairs give advice only: whatever else changed between them, such as the
+    /// time or the machine, is attributed to the build.
     #[cfg(unix)]
     Compare(CompareArgs),
-    /// Print a stored run again, or write what CI takes from it
+    /// Print the report of a stored run, or export it for CI
     ///
-    /// The same report as at the run's end. The exit code says whether it could be printed and written, not how the run went.
+    /// The same report as at the end of the run. The exit code says whether it could be printed and written,
+    /// not how the run went.
     Report(ReportArgs),
-    /// Validate scenarios and show what they plan, without sending anything
+    /// Validate scenarios and show their plans, without sending anything
     ///
-    /// Reports everything wrong at once, with file, line and column; else shows fleets, phases, expected and peak rates
-    /// with a chart over time, and what the machine must give.
+    /// Reports all errors at once, with file, line and column; otherwise shows fleets, phases, expected and
+    /// peak rates with a chart over time, and the resources that a run needs.
     Check(CheckArgs),
-    /// Add the shards of one plan up to one run, exactly
+    /// Merge the shards of one plan into one run, exactly
     ///
-    /// Takes the directories that the shards left (squall run --shard K/N) and leaves one like that of an ordinary run: counts and
-    /// histograms add up to the last bucket, interval by interval, each shard counted from its own beginning. Refuses shards of
-    /// different plans, the same shard twice, and, unless told otherwise, missing or unfinished ones.
+    /// Takes the directories that the shards left (squall run --shard K/N) and writes one like that of an
+    /// ordinary run: counts and histograms add up to the last bucket, interval by interval, each shard
+    /// counted from its own start. Refuses shards of different plans, the same shard twice, and, unless told
+    /// otherwise, missing or unfinished ones.
     Merge(MergeArgs),
-    /// Write a commented scenario to start from; without a situation, list those there are
+    /// Write a commented scenario to start from; without a situation, list the available ones
     New(NewArgs),
     /// Print the JSON Schema of scenarios, for editors (taplo) and other tools
     Schema(SchemaArgs),
-    /// Run the bundled reference system alone, until Ctrl-C
+    /// Run the bundled reference system on its own, until Ctrl-C
     Serve(ServeArgs),
-    /// Pass TCP connections on through network faults, for clients and services of any kind
+    /// Forward TCP connections through network faults, for any client and service
     ///
-    /// The same toxics that act inside squall's own devices, for what squall does not drive: point the client at the proxy.
+    /// The same toxics that act inside squall's own devices, for traffic that squall does not generate: point
+    /// the client at the proxy.
     Proxy(ProxyArgs),
     /// Score the bundled detector on labelled recordings, by the rules of the Numenta Anomaly Benchmark
     ///
-    /// Every recording goes once, reading by reading, through the detector that judges live readings, with one threshold
-    /// for all and no look ahead. A score of 0 is that of a detector that never alerts, 100 that of a perfect one.
+    /// Every recording passes once, reading by reading, through the detector that judges live readings, with
+    /// one threshold for all and no look-ahead. A detector that never alerts scores 0, a perfect one 100.
     Score(ScoreArgs),
-    /// Measure what this machine can measure, and keep it for later runs
+    /// Measure the limits of this machine, and keep them for later runs
     ///
-    /// With --aa, how much runs of a scenario differ here by chance. Else:
+    /// With --aa: how much runs of a scenario differ here by chance. Otherwise:
     ///
-    /// Pacing lag by rate, the floor of response times on the loopback, the largest rate and the memory of a device for
-    /// every protocol, against raw targets in a process of their own; about a minute and a half, in which nothing else should run. Later runs
-    /// against targets on this machine say how far above its floor they are.
+    /// Pacing lag by rate and, for every protocol, the floor of response times on the loopback, the largest
+    /// rate and the memory of a device, against raw targets in a process of their own. Takes about a minute
+    /// and a half, during which nothing else should run. Later runs against targets on this machine report
+    /// how far above its floor they are.
     Calibrate(Box<CalibrateArgs>),
 }
 
-/// How a service says what happens.
+/// The form of a service's log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum LogForm {
     Off,
@@ -106,25 +111,27 @@ pub(super) enum LogForm {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct CalibrateArgs {
-    /// Where to keep the profile [default: the variable `SQUALL_PROFILE`, or squall/profile.json among the user's data]
+    /// File to keep the profile in [default: the variable `SQUALL_PROFILE`, or squall/profile.json in the
+    /// user's data directory]
     #[arg(long, value_name = "FILE")]
     pub(super) profile: Option<PathBuf>,
 
-    /// Show the profile that is kept, and measure nothing
+    /// Show the stored profile and measure nothing
     #[arg(long)]
     pub(super) show: bool,
 
-    /// Take about half a minute, and be coarser
+    /// Measure less precisely, in about half a minute
     #[arg(long)]
     pub(super) quick: bool,
 
-    /// Compare a build with itself instead, and keep how much runs of this scenario differ here: `squall ab` then says
-    /// beforehand which change it can see
+    /// Compare a build with itself instead, and keep how much runs of this scenario differ here: `squall ab`
+    /// then tells beforehand which change it can detect
     #[cfg(unix)]
     #[arg(long, value_name = "SCENARIO", conflicts_with_all = ["show", "quick"])]
     pub(super) aa: Option<PathBuf>,
 
-    /// Command that starts the build, as that of `squall ab` [default: the bundled reference system as the scenario sets it up]
+    /// Command that starts the build, as for `squall ab` [default: the bundled reference system as the
+    /// scenario configures it]
     #[cfg(unix)]
     #[arg(long, value_name = "CMD", requires = "aa", help_heading = "With --aa")]
     pub(super) a: Option<String>,
@@ -141,7 +148,7 @@ pub(super) struct CalibrateArgs {
     #[arg(long, hide = true)]
     pub(super) echo: bool,
 
-    /// Print what memory idle devices take
+    /// Print the memory that idle devices take
     #[arg(long, hide = true, value_name = "PROTOCOL=URL", value_parser = parse_target)]
     pub(super) probe: Option<(Protocol, String)>,
 
@@ -156,9 +163,10 @@ pub(super) struct RunArgs {
     /// The scenario, a TOML file
     pub(super) scenario: PathBuf,
 
-    /// Send to a service of your own: http=URL, ws=URL or mqtt=URL; once per protocol the fleets speak. A URL without path, not
-    /// even /, means /v1/readings or /v1/stream; the path of a fleet goes before it. Before the run each is connected to and
-    /// sent nothing; all it gets is the readings
+    /// Target a service of your own: http=URL, ws=URL or mqtt=URL; once per protocol of the fleets. A URL
+    /// without a path, not even /, means /v1/readings or /v1/stream; a path in the scenario's fleet takes
+    /// precedence. Before the run squall connects to each target once and sends nothing; all it receives are
+    /// the readings
     #[arg(long = "target", value_name = "PROTOCOL=URL", value_parser = parse_target)]
     pub(super) targets: Vec<(Protocol, String)>,
 
@@ -166,33 +174,35 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "DIR", default_value = "results")]
     pub(super) out: PathBuf,
 
-    /// What to call the build under test; ends the directory's name
+    /// Label of the build, appended to the directory name
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub(super) label: String,
 
     #[command(flatten)]
     pub(super) overrides: OverrideArgs,
 
-    /// Further budgets, a TOML file of [[budget]] tables; those of the scenario count, too
+    /// Further budgets: a TOML file of [[budget]] tables, in addition to those of the scenario
     #[arg(long, value_name = "FILE")]
     pub(super) budget: Option<PathBuf>,
 
-    /// Local addresses that connections come from, by turns: one address has some 28 000 ports per target. To a target on
-    /// this machine further addresses are taken by themselves where they are needed
+    /// Local addresses to connect from, in turn: one address has some 28 000 ports per target. For a target
+    /// on this machine further addresses are used automatically where they are needed
     #[arg(long = "source-ip", value_name = "IP", value_delimiter = ',')]
     pub(super) source_ips: Vec<IpAddr>,
 
-    /// Drive only every N-th device, from the K-th on: one of N runs on as many machines, for `squall merge`. `env/N` takes K from
-    /// `JOB_COMPLETION_INDEX` (a Kubernetes Indexed Job) or `SLURM_ARRAY_TASK_ID`, `env` N too, where Slurm says it; without this
-    /// option these variables change nothing. Shard 1 alone breaks the service and runs commands
+    /// Drive only every N-th device, starting from the K-th: one of N runs on as many machines, for `squall
+    /// merge`. `env/N` takes K from `JOB_COMPLETION_INDEX` (a Kubernetes Indexed Job) or
+    /// `SLURM_ARRAY_TASK_ID`, `env` also takes N, where Slurm provides it; without this option these
+    /// variables have no effect. Only shard 1 injects service faults and runs commands
     #[arg(long, value_name = "K/N", value_parser = |text: &str| text.parse::<ShardChoice>())]
     pub(super) shard: Option<ShardChoice>,
 
-    /// Begin at this instant of the wall clock, such as 2026-11-20T21:45:00Z, so that shards begin together
+    /// Start at this instant of the wall clock, such as 2026-11-20T21:45:00Z, so that all shards start
+    /// together
     #[arg(long, value_name = "TIME", value_parser = parse_start)]
     pub(super) start_at: Option<WallTime>,
 
-    /// Worker threads of the generator [default: half the cores for a target on this machine, else all]
+    /// Worker threads of the generator [default: half the cores for a target on this machine, otherwise all]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(super) workers: Option<u16>,
 
@@ -233,15 +243,15 @@ pub(super) struct MergeArgs {
     #[arg(long, value_name = "DIR", default_value = "results")]
     pub(super) out: PathBuf,
 
-    /// What to call the build under test [default: what the first shard's run calls it]
+    /// Label of the build [default: that of the first shard's run]
     #[arg(long, value_name = "TEXT")]
     pub(super) label: Option<String>,
 
-    /// Merge what is there even if shards are missing; the merged run says which
+    /// Merge even if shards are missing; the merged run lists them
     #[arg(long)]
     pub(super) allow_missing: bool,
 
-    /// Merge runs that were interrupted or killed as far as they got; the merged run says which
+    /// Merge interrupted or killed runs as far as they got; the merged run lists them
     #[arg(long)]
     pub(super) allow_incomplete: bool,
 
@@ -250,14 +260,14 @@ pub(super) struct MergeArgs {
     pub(super) json: bool,
 }
 
-/// What the command line changes about a scenario.
+/// Changes to a scenario.
 #[derive(Debug, clap::Args)]
 pub(super) struct OverrideArgs {
-    /// Another seed than the scenario's
+    /// Override the seed
     #[arg(long, value_name = "N")]
     pub(super) seed: Option<u64>,
 
-    /// Length of the measured phases together, such as 30s; each is scaled alike
+    /// Total length of the measured phases, such as 30s; each is scaled in proportion
     #[arg(long, value_name = "SPAN")]
     pub(super) duration: Option<Span>,
 
@@ -267,7 +277,7 @@ pub(super) struct OverrideArgs {
 }
 
 impl OverrideArgs {
-    /// What is written there.
+    /// The changes, parsed.
     pub(super) fn read(&self) -> Result<Overrides, CliError> {
         let set: Result<_, _> = self.set.iter().map(|text| Override::parse(text)).collect();
         Ok(Overrides {
@@ -342,21 +352,21 @@ pub(super) struct FaultArgs {
 #[cfg(unix)]
 #[derive(Debug, Subcommand)]
 pub(super) enum FaultCommand {
-    /// Show every fault: its layer and kind, whether it is on, since when, by whom, and when the plan begins it next
+    /// List every fault: layer, kind, whether it is on, since when, by whom, and its next planned start
     List(FaultListArgs),
-    /// Switch a fault on, until it is stopped, the plan begins it, or the run ends
+    /// Start a fault, until it is stopped, the plan starts it, or the run ends
     Start {
         /// The fault's name in the scenario
         name: String,
 
-        /// Switch it off again after this, such as 10s
+        /// Stop it again after this time, such as 10s
         #[arg(long = "for", value_name = "SPAN")]
         length: Option<Span>,
 
         #[command(flatten)]
         run: WhichRun,
     },
-    /// Switch a fault off, also one that is on by plan; the plan's later activations still come
+    /// Stop a fault, also one that the plan started; later planned activations still happen
     Stop {
         /// The fault's name in the scenario
         name: String,
@@ -364,7 +374,7 @@ pub(super) enum FaultCommand {
         #[command(flatten)]
         run: WhichRun,
     },
-    /// Switch off everything that is on
+    /// Stop all faults that are on
     StopAll {
         #[command(flatten)]
         run: WhichRun,
@@ -385,14 +395,14 @@ pub(super) struct FaultListArgs {
 #[cfg(unix)]
 #[derive(Debug, clap::Args)]
 pub(super) struct WhichRun {
-    /// Which run: its name or its directory [default: the only one that is on]
+    /// Which run: its id, scenario or directory [default: the only one running]
     #[arg(long = "run", value_name = "ID|PATH")]
     pub(super) run: Option<String>,
 }
 
 #[cfg(unix)]
 impl FaultCommand {
-    /// The run that is meant, where one is named.
+    /// The run, where one is named.
     pub(super) fn run(&self) -> Option<&str> {
         let which = match self {
             Self::List(list) => &list.run,
@@ -425,7 +435,7 @@ pub(super) struct ServeArgs {
     #[arg(long, value_name = "PORT", default_value_t = 1883)]
     pub(super) mqtt_port: u16,
 
-    /// A file with a section [reference]; any scenario will do
+    /// A file with a [reference] section, such as a scenario
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
 
@@ -433,11 +443,11 @@ pub(super) struct ServeArgs {
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(super) set: Vec<String>,
 
-    /// Say on standard error what happens: nothing, lines of text, or JSON objects
+    /// Log to standard error: nothing, lines of text, or JSON objects
     #[arg(long, value_enum, default_value_t = LogForm::Off)]
     pub(super) log: LogForm,
 
-    /// Let it be broken on purpose over POST /v1/faults
+    /// Accept faults over POST /v1/faults
     #[arg(long)]
     pub(super) faults: bool,
 
@@ -461,7 +471,7 @@ pub(super) struct ServeArgs {
 #[derive(Debug, clap::Args)]
 #[command(after_help = Exit::HELP)]
 pub(super) struct ProxyArgs {
-    /// Where connections are passed on to
+    /// Address to forward connections to
     #[arg(long, value_name = "HOST:PORT")]
     pub(super) to: String,
 
@@ -473,19 +483,19 @@ pub(super) struct ProxyArgs {
     #[arg(long = "fault", value_name = "KIND[,KEY=VALUE]...")]
     pub(super) inline: Vec<String>,
 
-    /// A file with [[fault]] tables; any scenario will do. Instants count from the start of the proxy
+    /// A file with [[fault]] tables, such as a scenario. Times count from the start of the proxy
     #[arg(long, value_name = "FILE")]
     pub(super) faults: Option<PathBuf>,
 
-    /// Fixes everything random
+    /// Seed of everything random
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(super) seed: u64,
 
-    /// Connections among which a fault's share is exact: of each so many in a row
+    /// Number of consecutive connections in which a fault's share is exact
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(super) group: u32,
 
-    /// Connections at once; further ones wait
+    /// Connections at the same time; further ones wait
     #[arg(long, value_name = "N", default_value_t = 4_096)]
     pub(super) connections: usize,
 }
@@ -499,6 +509,6 @@ pub(super) fn parse_target(text: &str) -> Result<(Protocol, String), String> {
     let remedy = "write for example http=http://127.0.0.1:8080/v1/readings, ws=ws://… or mqtt=mqtt://…";
     let (name, url) = text.split_once('=').ok_or_else(|| format!("no `=` in it; {remedy}"))?;
     let facts = protocols().find(|facts| facts.protocol.name() == name);
-    let facts = facts.ok_or_else(|| format!("`{name}` is no protocol; {remedy}"))?;
+    let facts = facts.ok_or_else(|| format!("`{name}` is not a protocol; {remedy}"))?;
     Ok((facts.protocol, url.to_owned()))
 }

@@ -41,7 +41,7 @@ pub(super) fn calibrate(args: &CalibrateArgs) -> Result<Exit, CliError> {
     }
     let path = args.profile.clone().or_else(profile::place).ok_or_else(|| {
         CliError::usage(format!(
-            "there is no place to keep the profile: give one with --profile FILE or {}",
+            "no place to keep the profile: name one with --profile FILE or {}",
             profile::VARIABLE
         ))
     })?;

@@ -31,15 +31,15 @@ pub(super) struct CompareArgs {
     #[arg(last = true, value_name = "CANDIDATE")]
     candidate: Vec<PathBuf>,
 
-    /// The runs are pairs, in the order in which they are given: each was made right before or after the other
+    /// Take the runs as pairs, in the given order: each was made right before or after its counterpart
     #[arg(long)]
     paired: bool,
 
-    /// Let the verdict decide the exit code although the runs are not paired
+    /// Let the decision set the exit code although the runs are not paired
     #[arg(long, conflicts_with = "paired")]
     gate_unpaired: bool,
 
-    /// Fixes the permutations where there are too many to try all [default: 1]
+    /// Seed of the permutations where there are too many to try all [default: 1]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
 
@@ -49,7 +49,8 @@ pub(super) struct CompareArgs {
     #[command(flatten)]
     outputs: ExportArgs,
 
-    /// Try the rules on simulated builds: how often they cry wolf, and how often they miss a change
+    /// Try the rules on simulated builds: how often they raise a false alarm, and how often they miss a
+    /// change
     #[arg(long, conflicts_with_all = ["base", "candidate", "paired", "gate_unpaired"])]
     self_test: bool,
 
@@ -134,7 +135,7 @@ fn runs(places: &[PathBuf]) -> Result<Vec<Evidence>, CliError> {
             .map_err(|error| CliError::usage(format!("cannot read {}: {error}", place.display())))?;
         if own.is_empty() {
             return Err(CliError::usage(format!(
-                "{} is no run and has none in it: give the directory of a run, the one with run.json",
+                "{} is not a run and has none in it: give the directory of a run, the one with run.json",
                 place.display()
             )));
         }

@@ -1,4 +1,4 @@
-//! `squall fault`: sees and switches the faults of a run that is on.
+//! `squall fault`: lists, starts and stops faults in a running test.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -14,13 +14,13 @@ use crate::run::control::protocol::{
 };
 use crate::units::Span;
 
-/// How long a run may take to say who it is.
+/// How long a run may take to answer the first request.
 const GREETING: Duration = Duration::from_secs(5);
 
 /// How long a run may take to switch.
 const SWITCHING: Duration = Duration::from_secs(30);
 
-/// Sees or switches.
+/// Lists or switches faults.
 pub(super) fn fault(args: &FaultArgs) -> Result<Exit, CliError> {
     let (request, json) = match &args.command {
         FaultCommand::List(list) => (Request::List, list.json),
@@ -52,7 +52,7 @@ struct Call {
 }
 
 impl Call {
-    /// Asks the run who it is; nothing if it has ended meanwhile, or is none.
+    /// Connects to a run; nothing if it has ended meanwhile.
     fn place(stream: UnixStream) -> Option<Self> {
         let run = RunInfo {
             id: String::new(),
@@ -86,13 +86,13 @@ impl Call {
 
 fn lost(run: &RunInfo, error: &io::Error) -> CliError {
     CliError::failed(match error.kind() {
-        io::ErrorKind::UnexpectedEof => format!("run {} ended meanwhile", run.id),
+        io::ErrorKind::UnexpectedEof => format!("run {} has ended", run.id),
         io::ErrorKind::InvalidInput => error.to_string(),
         _ => format!("run {} does not answer: {error}", run.id),
     })
 }
 
-/// All runs that are on.
+/// All running tests with faults.
 fn present() -> Vec<Call> {
     listener::connect_all(&listener::places()).into_iter().filter_map(Call::place).collect()
 }
@@ -108,20 +108,25 @@ fn choose(present: Vec<Call>, wanted: Option<&str>) -> Result<Call, CliError> {
     };
     if present.is_empty() {
         return Err(CliError::failed(
-            "no run is on whose faults could be switched: its scenario needs a [[fault]], it must be a run of the same user on \
-             this machine, and XDG_RUNTIME_DIR must be the same",
+            "no running test has faults to switch: its scenario needs a [[fault]], it must be started by the same user on \
+             this machine, and with the same XDG_RUNTIME_DIR",
         ));
     }
     let is_meant = |call: &&Call| wanted.is_none_or(|wanted| is_called(&call.run, wanted));
     match (present.iter().filter(is_meant).count(), wanted) {
         (1, _) => {}
         (0, Some(wanted)) => {
-            return Err(CliError::usage(format!("no run `{wanted}` is on; there are:{}", list())));
+            return Err(CliError::usage(format!("no running test `{wanted}`; running:{}", list())));
         }
-        _ => return Err(CliError::usage(format!("several runs are on; name one with --run:{}", list()))),
+        _ => {
+            return Err(CliError::usage(format!(
+                "several tests are running; name one with --run:{}",
+                list()
+            )));
+        }
     }
     let meant = present.into_iter().find(|call| is_meant(&call));
-    meant.ok_or_else(|| CliError::failed("the run ended meanwhile"))
+    meant.ok_or_else(|| CliError::failed("the run has ended"))
 }
 
 /// Whether `wanted` is the run's name, its scenario's, or its directory.
@@ -132,25 +137,25 @@ fn is_called(run: &RunInfo, wanted: &str) -> bool {
         || same(Path::new(wanted)).is_some_and(|path| Some(path) == same(Path::new(&run.directory)))
 }
 
-/// Says what was switched, and fails if something went wrong.
+/// Prints what was switched, and fails if a switch failed.
 fn tell(switched: &[SwitchResult]) -> Result<Exit, CliError> {
     if switched.is_empty() {
-        say("nothing was on")?;
+        say("no fault was on")?;
     }
-    let mut went_wrong = Vec::new();
+    let mut failed = Vec::new();
     for one in switched {
         let on = if one.on { "on" } else { "off" };
         let remark = one.remark.as_deref().map(|remark| format!(" ({remark})")).unwrap_or_default();
         match one.well {
             Some(true) => say(&format!("{} is {on}{remark}", one.fault))?,
-            Some(false) => went_wrong.push(format!("{} going {on}{remark}", one.fault)),
-            None => say(&format!("{} goes {on}; what it takes is still under way{remark}", one.fault))?,
+            Some(false) => failed.push(format!("switching {} {on}{remark}", one.fault)),
+            None => say(&format!("{} is being switched {on}{remark}", one.fault))?,
         }
     }
-    if went_wrong.is_empty() {
+    if failed.is_empty() {
         Ok(Exit::Fine)
     } else {
-        Err(CliError::failed(format!("went wrong: {}", went_wrong.join(", "))))
+        Err(CliError::failed(format!("failed: {}", failed.join(", "))))
     }
 }
 
@@ -213,13 +218,13 @@ mod tests {
         let path = folder.path().to_str().unwrap();
         let both = || vec![call("one", path), call("two", "/nowhere")];
         let table = [
-            (vec![], None, Err("no run is on")),
+            (vec![], None, Err("no running test has faults")),
             (vec![call("one", path)], None, Ok("one")),
-            (vec![call("one", path)], Some("two"), Err("no run `two` is on; there are:\n  one")),
-            (both(), None, Err("several runs are on; name one with --run:\n  one")),
+            (vec![call("one", path)], Some("two"), Err("no running test `two`; running:\n  one")),
+            (both(), None, Err("several tests are running; name one with --run:\n  one")),
             (both(), Some("two"), Ok("two")),
             (both(), Some(path), Ok("one")),
-            (both(), Some("three"), Err("no run `three` is on")),
+            (both(), Some("three"), Err("no running test `three`")),
         ];
         for (present, wanted, expected) in table {
             match (choose(present, wanted), expected) {

@@ -66,7 +66,7 @@ pub(super) fn new(args: &NewArgs) -> Result<Exit, CliError> {
     let Some(situation) = SITUATIONS.iter().find(|situation| situation.name == wanted) else {
         let names: Vec<&str> = SITUATIONS.iter().map(|situation| situation.name).collect();
         return Err(CliError::usage(format!(
-            "there is no situation `{wanted}`; there are: {}",
+            "unknown situation `{wanted}`; known are: {}",
             names.join(", ")
         )));
     };
@@ -148,7 +148,7 @@ mod tests {
         for path in shipped.filter(|path| path.extension().is_some_and(|extension| extension == "toml")) {
             let stem = path.file_stem().unwrap().to_str().unwrap();
             let situation = SITUATIONS.iter().find(|situation| situation.name == stem);
-            let situation = situation.unwrap_or_else(|| panic!("{stem} is no situation"));
+            let situation = situation.unwrap_or_else(|| panic!("{stem} is not a situation"));
             assert!(!about(situation.text).is_empty(), "{stem}");
             assert!(situation.text.contains(&format!("\nname = \"{stem}\"\n")), "{stem}");
         }

@@ -80,7 +80,7 @@ fn of_task(look: Look<'_>, wanted: Option<u32>) -> Result<Shard, String> {
         let text =
             look(name).ok_or_else(|| format!("{SLURM} is set, and {name} is not; write --shard K/N"))?;
         text.parse()
-            .map_err(|_| format!("{name} is `{}`, which is no number; write --shard K/N", clean(&text)))
+            .map_err(|_| format!("{name} is `{}`, which is not a number; write --shard K/N", clean(&text)))
     };
     let (task, first, last) = (number(SLURM)?, number(SLURM_MIN)?, number(SLURM_MAX)?);
     let (count, step) =
@@ -95,7 +95,7 @@ fn of_task(look: Look<'_>, wanted: Option<u32>) -> Result<Shard, String> {
     let shard = place.and_then(|place| Shard::new(place / step + 1, count));
     shard.ok_or_else(|| {
         format!(
-            "task {task} of an array from {first} to {last} with {count} tasks and step {step} is no shard; use --array=1-N, or \
+            "task {task} of an array from {first} to {last} with {count} tasks and step {step} is not a shard; use --array=1-N, or \
              write --shard K/N"
         )
     })
@@ -187,9 +187,9 @@ mod tests {
             ),
             ("env/4", &array("1", "1", "8", "8", "1"), "SLURM_ARRAY_TASK_COUNT is 8; write --shard env"),
             ("env", &array("3", "1", "7", "3", "1"), "use --array=1-N"),
-            ("env", &array("x", "1", "7", "7", "1"), "is `x`, which is no number"),
-            ("env", &array("0", "1", "7", "7", "1"), "is no shard"),
-            ("env", &array("1", "1", "7", "7", "0"), "is no shard"),
+            ("env", &array("x", "1", "7", "7", "1"), "is `x`, which is not a number"),
+            ("env", &array("0", "1", "7", "7", "1"), "is not a shard"),
+            ("env", &array("1", "1", "7", "7", "0"), "is not a shard"),
             ("env", &[(SLURM, "1")], "SLURM_ARRAY_TASK_MIN is not"),
         ] {
             let error = settle(text, variables).unwrap_err();

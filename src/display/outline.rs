@@ -158,7 +158,7 @@ pub(crate) struct ChartPoint {
 
 /// The outline as text, no wider than `width`.
 pub(crate) fn outline(outline: &Outline, width: usize, style: Style) -> String {
-    let mut lines = vec![style.paint(&format!("{}: sound", outline.file), Tone::Good)];
+    let mut lines = vec![style.paint(&format!("{}: valid", outline.file), Tone::Good)];
     let (dot, devices) = (style.dot(), count(style, u64::from(outline.devices)));
     lines.push(format!(
         "{}{dot}{devices} devices{dot}{} s{dot}seed {}",

@@ -52,7 +52,9 @@ pub(crate) fn start(config: &Config) -> Result<Server, RunError> {
         let text = std::fs::read_to_string(path)
             .map_err(|error| RunError::usage(format!("cannot read the recorded keys of {shown}: {error}")))?;
         server.warm(text.lines()).map_err(|line| {
-            RunError::usage(format!("{shown}: `{line}` is no key; record keys with reference.cache.record"))
+            RunError::usage(format!(
+                "{shown}: `{line}` is not a key; record keys with reference.cache.record"
+            ))
         })?;
     }
     Ok(server)

@@ -247,7 +247,7 @@ fn describe(run: &Run, manifest: &Manifest, observers: &Observers, bundled: bool
     ));
     if let Some(facts) = &manifest.shard {
         if !facts.faults_elsewhere.is_empty() {
-            observers.note(&format!("note: shard 1 sees to {}", facts.faults_elsewhere.join(", ")));
+            observers.note(&format!("note: only shard 1 switches {}", facts.faults_elsewhere.join(", ")));
         }
         if !facts.budgets.is_empty() {
             observers.note(

@@ -84,9 +84,7 @@ impl Targets {
         let mut notes = overridden(scenario, &endpoints);
         let broken_at = if breaks { Some(breakable(server.as_ref(), &endpoints)?) } else { None };
         if breaks && server.is_some() {
-            notes.push(
-                "note: the bundled reference system lets itself be broken for the service faults".into(),
-            );
+            notes.push("note: the bundled reference system accepts the service faults".into());
         }
         let local = endpoints.iter().all(|endpoint| is_local(endpoint.address().ip()));
         let urls = endpoints.iter().map(|e| (e.protocol().to_string(), address(scenario, e))).collect();

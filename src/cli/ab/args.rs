@@ -1,4 +1,4 @@
-//! What can be asked of a comparison on the command line.
+//! Arguments of a comparison.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -22,7 +22,7 @@ pub(in crate::cli) struct AbArgs {
     /// The scenario, a TOML file
     pub(super) scenario: PathBuf,
 
-    /// Command that starts the base build; the shell runs it. {port}, {port2}, … {port9} stand for ports that are free
+    /// Command that starts the base build, run by the shell. {port}, {port2}, … {port9} stand for free ports
     #[arg(long, value_name = "CMD", required_unless_present = "a_url", conflicts_with = "a_url")]
     pub(super) a: Option<String>,
 
@@ -30,26 +30,27 @@ pub(in crate::cli) struct AbArgs {
     #[arg(long, value_name = "CMD", required_unless_present = "b_url", conflicts_with = "b_url")]
     pub(super) b: Option<String>,
 
-    /// The base build runs already, here: http=URL, ws=URL or mqtt=URL; once per protocol the fleets speak
+    /// URL of a base build that is already running: http=URL, ws=URL or mqtt=URL; once per protocol of the
+    /// fleets
     #[arg(long, value_name = "PROTOCOL=URL", value_parser = parse_target)]
     pub(super) a_url: Vec<(Protocol, String)>,
 
-    /// The candidate build runs already, here
+    /// URL of a candidate build that is already running
     #[arg(long, value_name = "PROTOCOL=URL", value_parser = parse_target)]
     pub(super) b_url: Vec<(Protocol, String)>,
 
-    /// What the base build is called
+    /// Label of the base build
     #[arg(long, value_name = "TEXT", default_value = "base")]
     pub(super) a_label: String,
 
-    /// What the candidate build is called
+    /// Label of the candidate build
     #[arg(long, value_name = "TEXT", default_value = "candidate")]
     pub(super) b_label: String,
 
     #[command(flatten)]
     pub(super) trial: TrialArgs,
 
-    /// Take a regression at its word, without as many fresh pairs to confirm it
+    /// Report a regression without confirming it with as many fresh pairs
     #[arg(long)]
     pub(super) no_confirm: bool,
 
@@ -72,12 +73,12 @@ pub(in crate::cli) struct TrialArgs {
     #[arg(long = "target", value_name = "PROTOCOL=URL", value_parser = parse_target)]
     pub(super) targets: Vec<(Protocol, String)>,
 
-    /// A started build is ready when this is so: http://… answers with success, HOST:PORT accepts, or log:TEXT was printed
-    /// [default: its targets accept connections]
+    /// How to tell that a started build is ready: http://… answers with success, HOST:PORT accepts
+    /// connections, or log:TEXT was printed [default: its targets accept connections]
     #[arg(long, value_name = "WHAT")]
     pub(super) ready: Option<String>,
 
-    /// How long a build may take to be ready
+    /// How long a build may take to become ready
     #[arg(long, value_name = "SPAN", default_value = "30s")]
     pub(super) ready_within: Span,
 
@@ -85,7 +86,7 @@ pub(in crate::cli) struct TrialArgs {
     #[arg(long, value_name = "SPAN", default_value = "10s")]
     pub(super) stop_within: Span,
 
-    /// Pairs of runs; up to three ascending numbers are looks: it ends at the first that decides
+    /// Pairs of runs; with up to three ascending numbers, the comparison ends at the first that is decisive
     #[arg(short = 'n', long, value_name = "N[,N[,N]]", default_value = "8", value_parser = parse_looks)]
     pub(super) pairs: Looks,
 
@@ -93,11 +94,11 @@ pub(in crate::cli) struct TrialArgs {
     #[arg(long, value_enum, default_value_t = Order::Random)]
     pub(super) order: Order,
 
-    /// Processors the builds are bound to, such as 2-3
+    /// Processors to bind the builds to, such as 2-3
     #[arg(long, value_name = "CPUS")]
     pub(super) pin_target: Option<Cpus>,
 
-    /// Processors the generator is bound to, such as 0,1
+    /// Processors to bind the generator to, such as 0,1
     #[arg(long, value_name = "CPUS")]
     pub(super) pin_generator: Option<Cpus>,
 
@@ -117,19 +118,19 @@ pub(in crate::cli) struct TrialArgs {
     pub(in crate::cli) quiet: bool,
 }
 
-/// What is asked of the figures.
+/// The rules by which figures are compared.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct JudgeArgs {
-    /// Probability of calling any figure of two equal builds different
+    /// Probability of reporting a difference in any figure of two equal builds
     #[arg(long, value_name = "P", value_parser = parse_alpha)]
     pub(in crate::cli) alpha: Option<f64>,
 
-    /// Changes up to here are noise: p50, p95, p99 or p99.9 = N%, errors = N% (points), floor = SPAN
+    /// Changes up to this size are noise: p50, p95, p99 or p99.9 = N%, errors = N% (points), floor = SPAN
     /// [default: p50=2% p95=3% p99=5% p99.9=10% errors=0.1% floor=20us]
     #[arg(long, value_name = "FIGURE=N%", value_parser = parse_threshold)]
     pub(in crate::cli) threshold: Vec<Threshold>,
 
-    /// What an inconclusive comparison ends with: 0 and a warning, or 11
+    /// Exit code of an inconclusive comparison: 0 with a warning (pass), or 11 (fail)
     #[arg(long, value_enum, value_name = "WHAT", default_value_t = OnInconclusive::Pass)]
     pub(super) on_inconclusive: OnInconclusive,
 
@@ -147,7 +148,7 @@ pub(in crate::cli) struct Looks(pub(super) Vec<u32>);
 pub(in crate::cli) enum Order {
     /// At random, each as often as the other
     Random,
-    /// By turns
+    /// Alternately
     Abba,
 }
 
@@ -175,7 +176,7 @@ impl FromStr for Cpus {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is no list of processors; write for example 0, 0,2 or 2-3");
+        let wrong = || format!("`{text}` is not a list of processors; write for example 0, 0,2 or 2-3");
         let mut cpus = Vec::new();
         for part in text.split(',') {
             let (first, last) = part.split_once('-').unwrap_or((part, part));
@@ -219,14 +220,14 @@ fn parse_threshold(text: &str) -> Result<Threshold, String> {
     let percent = value.trim().strip_suffix('%').and_then(|number| number.trim().parse::<f64>().ok());
     let share = percent.map(|percent| percent / 100.0).filter(|share| (0.0..10.0).contains(share));
     let share =
-        share.ok_or_else(|| format!("`{value}` is no percentage from 0% to below 1000%; {remedy}"))?;
+        share.ok_or_else(|| format!("`{value}` is not a percentage from 0% to below 1000%; {remedy}"))?;
     match name.trim() {
         "p50" => Ok(Threshold::P50(share)),
         "p95" => Ok(Threshold::P95(share)),
         "p99" => Ok(Threshold::P99(share)),
         "p99.9" | "p99_9" => Ok(Threshold::P999(share)),
         "errors" => Ok(Threshold::Share(share)),
-        other => Err(format!("`{other}` is no figure: p50, p95, p99, p99.9, errors or floor; {remedy}")),
+        other => Err(format!("`{other}` is not a figure: p50, p95, p99, p99.9, errors or floor; {remedy}")),
     }
 }
 

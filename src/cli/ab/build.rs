@@ -191,7 +191,7 @@ impl RunningBuild {
         let Some(process) = self.process else { return Ok(None) };
         let last = process.last_lines();
         match process.stop(self.stop_within) {
-            StopResult::Dead(status) => Err(format!("died while it was driven ({status}); {last}")),
+            StopResult::Dead(status) => Err(format!("ended during the run ({status}); {last}")),
             stopped => Ok(Some(stopped)),
         }
     }

@@ -64,9 +64,10 @@ fn bundled(scenario: &Path) -> Result<String, CliError> {
 fn place(named: Option<&Path>, plan: &Plan) -> Result<PathBuf, CliError> {
     let digest: String = plan.digest().chars().take(16).collect();
     let kept = || Some(crate::run::profile::place()?.parent()?.join("noise").join(format!("{digest}.json")));
-    named.map(Path::to_owned).or_else(kept).ok_or_else(|| {
-        CliError::usage("there is no place to keep the noise profile: give one with --profile FILE")
-    })
+    named
+        .map(Path::to_owned)
+        .or_else(kept)
+        .ok_or_else(|| CliError::usage("no place to keep the noise profile: name one with --profile FILE"))
 }
 
 fn store(path: &Path, profile: &NoiseProfile) -> Result<(), CliError> {

@@ -25,7 +25,7 @@ pub(super) enum Readiness {
     /// This address accepts connections.
     Port(String),
     /// It printed this.
-    ReportHead(String),
+    LogText(String),
 }
 
 impl Readiness {
@@ -44,7 +44,7 @@ impl Readiness {
             return if printed.is_empty() {
                 Err(wrong("no text"))
             } else {
-                Ok(Self::ReportHead(printed.to_owned()))
+                Ok(Self::LogText(printed.to_owned()))
             };
         }
         if text.starts_with("http://") {
@@ -52,7 +52,7 @@ impl Readiness {
             return Ok(Self::Url(text.to_owned()));
         }
         if text.contains("://") {
-            return Err(wrong("that is no scheme it knows"));
+            return Err(wrong("the scheme is unknown"));
         }
         match text.rsplit_once(':') {
             Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => {
@@ -68,7 +68,7 @@ impl Readiness {
             Self::Listening => targets.iter().all(|place| is_reached(place.protocol, &place.url)),
             Self::Url(url) => answers(url),
             Self::Port(address) => accepts(address, ATTEMPT),
-            Self::ReportHead(text) => printed(log, text),
+            Self::LogText(text) => printed(log, text),
         }
     }
 
@@ -111,7 +111,7 @@ impl Readiness {
             }
             Self::Url(url) => format!("{url} does not answer with success"),
             Self::Port(address) => format!("nothing accepts connections at {address}"),
-            Self::ReportHead(text) => format!("it has not printed `{text}` in its first MiB"),
+            Self::LogText(text) => format!("it has not printed `{text}` in its first MiB"),
         }
     }
 }
@@ -155,7 +155,7 @@ mod tests {
             ("http://127.0.0.1:1/health", Readiness::Url("http://127.0.0.1:1/health".into())),
             ("127.0.0.1:80", Readiness::Port("127.0.0.1:80".into())),
             ("[::1]:80", Readiness::Port("[::1]:80".into())),
-            ("log:listening on", Readiness::ReportHead("listening on".into())),
+            ("log:listening on", Readiness::LogText("listening on".into())),
         ] {
             assert_eq!(Readiness::parse(Some(text)).unwrap(), readiness, "{text}");
         }

@@ -101,7 +101,7 @@ impl Record {
         let shown = path.display();
         let text = std::fs::read_to_string(&path)
             .map_err(|error| CliError::usage(format!("cannot read {shown}: {error}")))?;
-        let garbled = |error| CliError::usage(format!("{shown} is no record of a comparison: {error}"));
+        let garbled = |error| CliError::usage(format!("{shown} is not a record of a comparison: {error}"));
         let SchemaOnly { schema } = serde_json::from_str(&text).map_err(garbled)?;
         if schema > SCHEMA {
             return Err(CliError::usage(format!(

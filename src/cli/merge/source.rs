@@ -34,13 +34,13 @@ pub(super) struct Source {
 impl Source {
     fn open(path: &Path) -> Result<Self, String> {
         let shown = path.display();
-        let manifest = load_manifest(path).map_err(|error| format!("{shown} is no run: {error}"))?;
+        let manifest = load_manifest(path).map_err(|error| format!("{shown} is not a run: {error}"))?;
         if !manifest.merged.is_empty() {
             return Err(format!("{shown} was merged itself; name the runs that it was merged from"));
         }
         let Some(facts) = &manifest.shard else {
             return Err(format!(
-                "{shown} is no shard: it drove the whole plan; shards are made by squall run --shard K/N"
+                "{shown} is not a shard: it drove the whole plan; shards are made by squall run --shard K/N"
             ));
         };
         let file = ShardFile::open(path).map_err(|error| error.to_string())?;
@@ -108,7 +108,7 @@ impl Source {
 /// Opens the runs, in the order of their shards.
 ///
 /// # Errors
-/// One error that names everything that is no shard.
+/// One error that names everything that is not a shard.
 pub(super) fn open(paths: &[PathBuf]) -> Result<Vec<Source>, CliError> {
     // Two files of each are open at a time.
     Descriptors::ensure(2 * paths.len() as u64 + Descriptors::OVERHEAD).map_err(|error| {

@@ -20,7 +20,7 @@ struct ScheduledFault {
     id: FaultId,
     fault: Arc<Fault>,
     line: TimeLine,
-    /// Another process sees to it.
+    /// Another shard switches it.
     elsewhere: bool,
 }
 
@@ -88,7 +88,7 @@ impl FaultController {
         started.map(|step| (place.id, step)).map_err(|error| match error {
             StartError::IsOn(activation) => {
                 let whose = if activation.by_hand { "by hand" } else { "by plan" };
-                format!("`{name}` is on already, {whose}, since {}", activation.start)
+                format!("`{name}` is already on, {whose}, since {}", activation.start)
             }
             StartError::IsDue => format!("`{name}` begins by plan at this moment"),
         })
@@ -102,7 +102,7 @@ impl FaultController {
         let place = self.find(name)?;
         refuse_foreign(place)?;
         let stopped = place.line.stop(now).map(|step| (place.id, step));
-        stopped.ok_or_else(|| format!("`{name}` is off already"))
+        stopped.ok_or_else(|| format!("`{name}` is already off"))
     }
 
     /// Switches everything off by hand.
@@ -221,7 +221,7 @@ mod tests {
         let mut controller = FaultController::new(&[slow(Some((100, 10, 50, 2)))], END);
         let step = controller.start("slow", Tick(5), Some(20)).unwrap().1;
         assert_eq!((step.occurrence, step.on, step.planned, step.until), (2, true, None, Some(Tick(25))));
-        assert!(controller.start("slow", Tick(6), None).unwrap_err().contains("on already, by hand"));
+        assert!(controller.start("slow", Tick(6), None).unwrap_err().contains("already on, by hand"));
         assert_eq!(told(&controller.advance(Tick(30))), [(2, false, None)]);
         let step = controller.start("slow", Tick(40), None).unwrap().1;
         // The planned activation takes its place.
@@ -229,7 +229,7 @@ mod tests {
         assert_eq!(told(&controller.advance(Tick(100))), [(3, false, None), (0, true, Some(100))]);
         let stopped = controller.stop("slow", Tick(105)).unwrap().1;
         assert_eq!((stopped.occurrence, stopped.on, stopped.planned), (0, false, None));
-        assert_eq!(controller.stop("slow", Tick(2_000)).unwrap_err(), "`slow` is off already");
+        assert_eq!(controller.stop("slow", Tick(2_000)).unwrap_err(), "`slow` is already off");
         assert_eq!(told(&controller.advance(Tick(155))), [(1, true, Some(150))]);
     }
 

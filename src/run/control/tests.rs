@@ -395,7 +395,7 @@ fn people_switch_faults_while_the_run_is_on() {
     };
     assert_eq!(started.switched, [expected("pause", true, Some("begin: frozen"))]);
     let again = ask(&mut client, r#"{"operation":"start","fault":"pause"}"#);
-    assert!(again.error.unwrap().contains("on already, by hand"));
+    assert!(again.error.unwrap().contains("already on, by hand"));
     let started = ask(&mut client, r#"{"operation":"start","fault":"cut","for_ns":30000000000}"#);
     assert_eq!(started.switched, [expected("cut", true, None)]);
     let list = ask(&mut client, r#"{"operation":"list"}"#);
