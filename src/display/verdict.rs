@@ -341,6 +341,7 @@ mod tests {
             validity: Some(Validity {
                 verdict,
                 reasons: reasons.iter().map(ToString::to_string).collect(),
+                causes: Vec::new(),
                 covers: None,
             }),
             budgets: Vec::new(),

@@ -8,7 +8,7 @@
 use super::level::{Fit, LAG_FLOOR_NS, Level};
 use super::stall::StallStats;
 use crate::clock::Throttling;
-use crate::record::{Judgement, Scarce, Validity};
+use crate::record::{Cause, Judgement, Scarce, Validity};
 use crate::units::{Quantile, Span};
 
 /// The figures the judgement rests on; times in nanoseconds, measured phases only.
@@ -109,8 +109,7 @@ impl Figures {
 
     /// Judges the run they are of.
     pub(crate) fn judge(&self) -> Validity {
-        let valid = Validity { verdict: Judgement::Valid, reasons: Vec::new(), covers: None };
-        let mut judgement = ValidityBuilder(valid);
+        let mut judgement = ValidityBuilder(Validity::new());
         judgement.judge_completeness(self);
         judgement.judge_scarcity(self);
         judgement.judge_own_waits(self);
@@ -179,15 +178,15 @@ impl Figures {
 struct ValidityBuilder(Validity);
 
 impl ValidityBuilder {
-    fn add(&mut self, verdict: Judgement, reason: String) {
-        self.0.verdict = self.0.verdict.max(verdict);
-        self.0.reasons.push(reason);
+    fn add(&mut self, verdict: Judgement, cause: Cause, reason: String) {
+        self.0.add(verdict, cause, reason);
     }
 
     fn judge_completeness(&mut self, figures: &Figures) {
         if figures.planned == 0 {
             self.add(
                 Judgement::Invalid,
+                Cause::Plan,
                 "no reading came due in the measured phases: there is nothing to judge".into(),
             );
         }
@@ -196,6 +195,7 @@ impl ValidityBuilder {
         if off > 5.0 * deviation + 1.0 + 0.01 * expected {
             self.add(
                 Judgement::Invalid,
+                Cause::Plan,
                 format!(
                     "{} readings came due where the plan has {expected:.0}: the generator lost its plan",
                     figures.planned
@@ -218,26 +218,28 @@ impl ValidityBuilder {
             Fit::Lost | Fit::Touched => Judgement::Suspect,
         };
         let still = figures.standstills;
-        let what = if rare && still.longest_ns >= worst.lag_ns {
-            format!(
+        let (cause, what) = if rare && still.longest_ns >= worst.lag_ns {
+            let what = format!(
                 "the machine itself stood still {} times, for {:.0} ms at the longest (until {}): percentiles from {} up \
                  show that, not the service; run again, or on a machine of its own",
                 still.count,
                 millis(still.longest_ns),
                 still.longest_at,
                 worst.quantile
-            )
+            );
+            (Cause::Stall, what)
         } else if worst.lag_ns > LAG_FLOOR_NS.max(figures.stalls.longest_ns / 2) {
-            format!(
+            let what = format!(
                 "the generator sent late: pacing lag {} {:.3} ms, where the service itself took at least {:.3} ms; {}",
                 worst.quantile,
                 millis(worst.lag_ns),
                 millis(figures.own_ns(worst)),
                 remedy(figures)
-            )
+            );
+            (Cause::Lag, what)
         } else {
             let stalls = figures.stalls;
-            format!(
+            let what = format!(
                 "a worker's loop stood still {} times, for {:.1} % of the time and {:.0} ms at the longest (until {}), where the \
                  service itself took at least {:.3} ms at {}: replies were stamped late; {}",
                 stalls.count,
@@ -247,9 +249,10 @@ impl ValidityBuilder {
                 millis(figures.own_ns(worst)),
                 worst.quantile,
                 remedy(figures)
-            )
+            );
+            (Cause::Stall, what)
         };
-        self.add(verdict, format!("{what}; {}", coverage(covers)));
+        self.add(verdict, cause, format!("{what}; {}", coverage(covers)));
     }
 
     /// A plan that takes longer than it says was beyond the generator's power: what is released late is released all the same,
@@ -267,6 +270,7 @@ impl ValidityBuilder {
         let achieved = 100.0 * length_s / (length_s + overrun_s);
         self.add(
             verdict,
+            Cause::Rate,
             format!(
                 "the generator achieved {achieved:.0} % of the planned rate: a plan of {length_s:.1} s took {:.1} s; {}",
                 length_s + overrun_s,
@@ -281,14 +285,14 @@ impl ValidityBuilder {
             (beyond(figures.throttled(), THROTTLED), &figures.throttling)
         {
             let advice = "raise the quota of the control group, or lower the rate";
-            self.add(verdict, format!("{}: {advice}", throttled(throttling)));
+            self.add(verdict, Cause::Processor, format!("{}: {advice}", throttled(throttling)));
         }
         for (index, share) in figures.worker_cpu.iter().enumerate().filter(|(_, share)| **share > BUSY) {
             let reason = format!(
                 "worker {index} used {:.0} % of its core: add workers or lower the rate",
                 share * 100.0
             );
-            self.add(Judgement::Suspect, reason);
+            self.add(Judgement::Suspect, Cause::Processor, reason);
         }
         for (index, share) in figures.worker_starved.iter().enumerate() {
             let Some(verdict) = beyond(*share, [CROWDED, DISPLACED]) else { continue };
@@ -300,7 +304,7 @@ impl ValidityBuilder {
                     "something else used the core of worker {index}: {lacked}; stop what else runs, or give the generator a core of its own"
                 )
             };
-            self.add(verdict, reason);
+            self.add(verdict, Cause::Processor, reason);
         }
         let stolen = figures.stolen.unwrap_or(0.0);
         if let Some(verdict) = beyond(stolen, STOLEN) {
@@ -308,7 +312,7 @@ impl ValidityBuilder {
                 "the hypervisor gave {:.0} % of this machine's processor time to others: percentiles show that too; run again, or on a machine of its own",
                 stolen * 100.0
             );
-            self.add(verdict, reason);
+            self.add(verdict, Cause::Processor, reason);
         }
     }
 
@@ -321,12 +325,13 @@ impl ValidityBuilder {
                 "the generator ran out of {what}: {count} connections or readings failed for that; {}",
                 what.remedy()
             );
-            self.add(Judgement::Invalid, reason);
+            self.add(Judgement::Invalid, Cause::Scarcity, reason);
         }
         let untold = figures.resource_errors.saturating_sub(told);
         if untold > 0 {
             self.add(
                 Judgement::Invalid,
+                Cause::Scarcity,
                 format!(
                     "{untold} connections or readings failed because this machine ran out of descriptors, ports or memory: \
                      raise the limits or use fewer devices"
@@ -340,19 +345,19 @@ impl ValidityBuilder {
         if figures.unaccounted > 0 {
             let text =
                 format!("{} readings have no outcome: the generator lost sight of them", figures.unaccounted);
-            self.add(Judgement::Invalid, text);
+            self.add(Judgement::Invalid, Cause::Record, text);
         }
         if figures.unheard > 0 {
             let text = format!(
                 "{} deliveries to subscribers could not be passed between workers: use one worker, or fewer subscribers",
                 figures.unheard
             );
-            self.add(Judgement::Invalid, text);
+            self.add(Judgement::Invalid, Cause::Record, text);
         }
         if figures.overflow > 0 {
             let text =
                 format!("{} values did not fit the histograms and stand at their bound", figures.overflow);
-            self.add(Judgement::Suspect, text);
+            self.add(Judgement::Suspect, Cause::Record, text);
         }
     }
 }
@@ -374,7 +379,7 @@ impl ValidityBuilder {
                 first.response_ns as f64 / 1e6,
                 first.without_ns as f64 / 1e6
             );
-            self.add(Judgement::Suspect, reason);
+            self.add(Judgement::Suspect, Cause::Backoff, reason);
         }
     }
 }

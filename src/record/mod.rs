@@ -35,4 +35,4 @@ pub use shard::Shard;
 pub use sink::{Finding, Sink};
 pub use traffic::Traffic;
 pub use validity::Judgement;
-pub(crate) use validity::Validity;
+pub(crate) use validity::{Cause, Validity};

@@ -13,7 +13,7 @@ use super::args::MergeArgs;
 use super::exit::Exit;
 use super::{CliError, report, settle, unanswered};
 use crate::clock::WallTime;
-use crate::record::{Judgement, Shard, Validity};
+use crate::record::{Cause, Judgement, Shard, Validity};
 use crate::results::{
     self, FleetTarget, Manifest, MergeError, MergedShard, RunDirectory, RunState, ShardFile, Totals,
     merge_events,
@@ -151,24 +151,30 @@ fn targets(sources: &[Source]) -> BTreeMap<String, String> {
 
 /// The worst of the shards, and what only shows when they are seen together.
 fn validity(sources: &[Source], merged: &[MergedShard]) -> Validity {
-    let mut reasons = source::together(sources);
-    let mut verdict = if reasons.is_empty() { Judgement::Valid } else { Judgement::Suspect };
+    let mut whole = Validity::new();
+    for reason in source::together(sources) {
+        whole.add(Judgement::Suspect, Cause::Shard, reason);
+    }
     for part in merged {
         let (number, host) = (part.shard.number(), &part.host.name);
         let Some(validity) = &part.validity else {
-            verdict = verdict.max(Judgement::Suspect);
-            reasons.push(format!("shard {number} on {host} was cut off before it could judge itself"));
+            let reason = format!("shard {number} on {host} was cut off before it could judge itself");
+            whole.add(Judgement::Suspect, Cause::Shard, reason);
             continue;
         };
-        verdict = verdict.max(validity.verdict);
-        reasons.extend(validity.reasons.iter().map(|reason| format!("shard {number} on {host}: {reason}")));
+        whole.verdict = whole.verdict.max(validity.verdict);
+        for (reason, cause) in validity.causes() {
+            whole.add(validity.verdict, cause, format!("shard {number} on {host}: {reason}"));
+        }
     }
-    let omitted = reasons.len().saturating_sub(REASONS);
-    reasons.truncate(REASONS);
+    let omitted = whole.reasons.len().saturating_sub(REASONS);
+    whole.reasons.truncate(REASONS);
+    whole.causes.truncate(REASONS);
     if omitted > 0 {
-        reasons.push(format!("and {omitted} more reasons, which the shards' own reports name"));
+        let more = format!("and {omitted} more reasons, which the shards' own reports name");
+        whole.add(whole.verdict, Cause::Shard, more);
     }
-    Validity { verdict, reasons, covers: covers(merged) }
+    Validity { covers: covers(merged), ..whole }
 }
 
 /// The percentiles that hold in every shard; `None` if one of them does not say.

@@ -4,7 +4,7 @@ use super::measurement::{MeasuredValue, Measurement, audited, counted, share, wo
 use super::total::Totals;
 use crate::budget::{Budget, Condition, Figure, LEAST_SUPPORT, Metric, Scope, Times};
 use crate::clock::Tick;
-use crate::record::{ErrorKind, Gauge, Judgement, Kind, Outcomes, PhaseRole, Validity};
+use crate::record::{Cause, ErrorKind, Gauge, Judgement, Kind, Outcomes, PhaseRole, Validity};
 use crate::results::files::manifest::BudgetResult;
 use crate::results::files::outage::{Outage, Recovery as State};
 use crate::results::files::table::ALL;
@@ -42,10 +42,7 @@ pub(crate) fn confine(validity: &mut Validity, budgets: &mut [BudgetResult]) {
         let reason =
             |budget: &BudgetResult| format!("{}: the generator may have broken it", budget.sentence());
         let reasons: Vec<_> = doubtful.map(reason).collect();
-        if !reasons.is_empty() {
-            validity.verdict = Judgement::Invalid;
-            validity.reasons.extend(reasons);
-        }
+        reasons.into_iter().for_each(|reason| validity.add(Judgement::Invalid, Cause::Budget, reason));
     }
     for budget in budgets {
         budget.unjudged = validity.verdict == Judgement::Invalid;

@@ -162,6 +162,7 @@ mod tests {
             validity: Some(Validity {
                 verdict: Judgement::Suspect,
                 reasons: vec!["why".into()],
+                causes: vec![crate::record::Cause::Lag],
                 covers: None,
             }),
             anomaly_rows_omitted: 3,

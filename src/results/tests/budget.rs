@@ -268,7 +268,7 @@ fn what_failed_early_stays_failed() {
 
 #[test]
 fn a_budget_that_the_generator_may_have_broken_makes_the_measurement_invalid() {
-    use crate::record::{Judgement, Validity};
+    use crate::record::{Cause, Judgement, Validity};
     let budget = |metric: &str, met: bool, kind: &str| BudgetResult {
         metric: metric.to_owned(),
         met,
@@ -293,8 +293,8 @@ fn a_budget_that_the_generator_may_have_broken_makes_the_measurement_invalid() {
         ("p50", false, "reading", &Some(Vec::new()), true),
     ] {
         let mut budgets = [budget(metric, met, kind), budget("ok", true, "reading")];
-        let mut validity =
-            Validity { verdict: Judgement::Suspect, reasons: vec!["why".into()], covers: covers.clone() };
+        let mut validity = Validity { covers: covers.clone(), ..Validity::new() };
+        validity.add(Judgement::Suspect, Cause::Lag, "why".into());
         confine(&mut validity, &mut budgets);
         assert_eq!(validity.verdict == Judgement::Invalid, invalid, "{metric} {met} {kind} {covers:?}");
         assert_eq!(validity.reasons.len(), 1 + usize::from(invalid), "{:?}", validity.reasons);
