@@ -413,6 +413,40 @@ fn a_build_that_cannot_be_driven_ends_the_comparison_with_its_last_words() {
     assert!(text(&output.stderr).contains("was not measured: the generator ended"), "{}", told(&output));
 }
 
+#[test]
+fn a_comparison_that_is_given_up_says_what_it_has_and_why_pairs_were_run_again() {
+    // Of a device that sends once or twice in a run some plans have nothing to judge, however often they are run.
+    let seldom =
+        SCENARIO.replace("devices = 60", "devices = 1\narrival = \"poisson\"").replace("8/s", "2.5/s");
+    let desk = Desk::with(&[&seldom]);
+    let build = stub(0, Duration::from_millis(1));
+    let asked = ["ab", "s.toml", "--a-url", &build, "--b-url", &build, "-n", "12", "--junit", "ab.xml"];
+    let output = desk.squall(&asked);
+    assert_eq!(output.status.code(), Some(12), "{}", told(&output));
+    let (shown, way) = (text(&output.stdout), text(&output.stderr));
+    assert!(
+        shown.contains(" of 12 pairs were run") && shown.contains("\n  error rate "),
+        "{}",
+        told(&output)
+    );
+    assert!(shown.contains("6 further pairs do not count"), "{}", told(&output));
+    let again: Vec<_> = way.lines().filter(|line| line.contains(" is run again: ")).collect();
+    assert_eq!(again.len(), 6, "{way}");
+    let said = again
+        .iter()
+        .all(|line| line.ends_with("no reading came due in the measured phases: there is nothing to judge"));
+    assert!(said, "{way}");
+    assert!(way.contains("error: too many pairs could not be measured"), "{way}");
+    let folder = desk.comparison("results");
+    let record = json(&folder.join("ab.json"));
+    assert_eq!((&record["state"], pairs(&record).is_empty()), (&"failed".into(), false));
+    let stored = json(&folder.join("comparison.json"));
+    assert_eq!((&stored["gates"], &stored["design"]["pairs"]), (&false.into(), &pairs(&record).len().into()));
+    assert!(std::fs::read_to_string(desk.path("ab.xml")).unwrap().contains("<testsuite"));
+    let compared = desk.squall(&["compare", folder.to_str().unwrap(), "--json"]);
+    assert_eq!(text(&compared.stdout), std::fs::read_to_string(folder.join("comparison.json")).unwrap());
+}
+
 /// Interrupts a comparison once `is_time` says so of its folder. A machine that is too busy to measure may end it before; it is
 /// given two more chances, and after that it is said.
 fn interrupted(arguments: &[&str], is_time: &dyn Fn(&Path) -> bool) -> Option<(Desk, PathBuf, Output)> {

@@ -220,6 +220,9 @@ pub struct Cell {
     pub candidate: Option<f64>,
     /// Change in the unit of inference: mean difference of logarithms for percentiles, of shares else. Positive is worse.
     pub effect: Option<f64>,
+    /// Median of [`Cell::differences`]: a pair that strays does not move it. `None` where runs are not paired.
+    #[serde(default)]
+    pub median: Option<f64>,
     /// Its 95 % confidence interval (Student-t), same unit.
     pub ci95: Option<[f64; 2]>,
     /// Its 90 % interval: the one that equivalence is judged by.
@@ -232,6 +235,9 @@ pub struct Cell {
     pub threshold: f64,
     /// The differences, by pair; empty where runs are not paired.
     pub differences: Vec<f64>,
+    /// What base and candidate measured, by pair, milliseconds or a share; empty where runs are not paired.
+    #[serde(default)]
+    pub values: Vec<[f64; 2]>,
     /// What is said of it; `None` if it is not judged.
     pub verdict: Option<CellDecision>,
 }
@@ -273,8 +279,35 @@ impl Cell {
         self.effect.map(|effect| self.as_share(effect))
     }
 
+    /// Whether there are several pairs, all of which differ the same way and on average beyond the threshold, and nothing speaks
+    /// against it.
+    pub(crate) fn is_unanimous(&self) -> bool {
+        let same = |effect: f64| self.differences.iter().all(|own| own * effect > 0.0);
+        self.differences.len() > 1
+            && self.effect.is_some_and(|effect| effect.abs() > self.threshold && same(effect))
+            && self.verdict.is_none_or(|own| own.withdrawn.is_none())
+    }
+
     /// `value`, in the unit of [`Cell::effect`], as a share.
     pub fn as_share(&self, value: f64) -> f64 {
         if self.figure.quantile().is_some() { libm::expm1(value) } else { value }
+    }
+}
+
+impl Comparison {
+    /// The cell that says most: the one that the verdict rests on, the median of all fleets where it does or where none does.
+    pub(crate) fn headline(&self) -> Option<&Cell> {
+        let claims = || self.cells.iter().filter(|cell| cell.claim() == Some(self.verdict));
+        let weight = |cell: &Cell| cell.effect.unwrap_or(0.0).abs() / cell.threshold;
+        let is_median = |cell: &&Cell| cell.group.is_all() && cell.figure == Figure::P50;
+        let heaviest = || claims().max_by(|left, right| weight(left).total_cmp(&weight(right)));
+        let measured = || self.cells.iter().filter(|cell| cell.effect.is_some());
+        let shown = || measured().filter(|cell| cell.support <= Support::Shown);
+        claims()
+            .find(is_median)
+            .or_else(heaviest)
+            .or_else(|| shown().find(is_median))
+            .or_else(|| shown().next())
+            .or_else(|| measured().next())
     }
 }

@@ -104,6 +104,8 @@ pub(crate) struct Evidence {
     pub plan_digest: String,
     /// What the run says against itself, if it is no more than suspect.
     pub doubts: Vec<String>,
+    /// What disturbed its generator, as a clause, if it is suspect for that: another run may be free of it.
+    pub disturbance: Option<&'static str>,
     /// What no other run shares, wherever its files lie.
     pub(super) identity: String,
     pub(super) groups: Vec<Group>,
@@ -143,6 +145,9 @@ impl Evidence {
             scenario: manifest.scenario.name.clone(),
             plan_digest: manifest.plan_digest.clone(),
             doubts: reasons,
+            disturbance: validity
+                .filter(|validity| validity.verdict == Judgement::Suspect)
+                .and_then(|validity| validity.causes().find_map(|(_, cause)| cause.disturbance())),
             identity: format!("{} {} {}", manifest.run_id, manifest.started, manifest.host.name),
             values: values.collect(),
             groups: rows.into_iter().map(group).collect(),

@@ -9,7 +9,7 @@ use super::comparison::{
 use super::decision::{CellContext, Estimate, Settings};
 use super::evidence::{Evidence, Refusal, Value};
 use super::reason;
-use super::statistic::{Tail, moments, relabel, sign_flip};
+use super::statistic::{Tail, median, moments, relabel, sign_flip};
 
 /// Runs of both builds that were made one right after the other.
 #[derive(Debug, Clone, PartialEq)]
@@ -211,12 +211,14 @@ fn raw(
         base: shown_base,
         candidate: shown_candidate,
         effect: left.zip(right).map(|(base, candidate)| candidate - base),
+        median: None,
         ci95: None,
         ci90: None,
         spread: None,
         p_adjusted: None,
         threshold,
         differences: Vec::new(),
+        values: Vec::new(),
         verdict: None,
     };
     CellInput { cell, base, candidate }
@@ -224,10 +226,15 @@ fn raw(
 
 /// The cells of runs in pairs, with their differences.
 fn differences(cell_inputs: Vec<CellInput>) -> Vec<Cell> {
-    let differences = |raw: &CellInput| -> Vec<f64> {
-        raw.base.iter().zip(&raw.candidate).map(|(base, candidate)| candidate - base).collect()
+    let of = |raw: CellInput| {
+        let pairs = || raw.base.iter().zip(&raw.candidate);
+        let differences: Vec<f64> = pairs().map(|(base, candidate)| candidate - base).collect();
+        let logs = raw.cell.figure.quantile().is_some();
+        let value = |value: f64| if logs { value.exp() } else { value };
+        let values = pairs().map(|(base, candidate)| [value(*base), value(*candidate)]).collect();
+        Cell { median: median(&differences), differences, values, ..raw.cell }
     };
-    cell_inputs.into_iter().map(|raw| Cell { differences: differences(&raw), ..raw.cell }).collect()
+    cell_inputs.into_iter().map(of).collect()
 }
 
 impl Cell {
@@ -239,12 +246,12 @@ impl Cell {
     }
 
     /// Whether it is about the same group and figure.
-    pub(super) fn is(&self, other: &Self) -> bool {
+    pub(crate) fn is(&self, other: &Self) -> bool {
         self.group == other.group && self.figure == other.figure
     }
 
     /// Regression or improvement, if that is said of it.
-    pub(super) fn claim(&self) -> Option<Decision> {
+    pub(crate) fn claim(&self) -> Option<Decision> {
         let verdict = self.verdict?.verdict;
         matches!(verdict, Decision::Regression | Decision::Improvement).then_some(verdict)
     }

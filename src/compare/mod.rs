@@ -28,4 +28,4 @@ pub(crate) use noise::{Detectable, NoiseProfile};
 #[cfg(test)]
 pub(crate) use self_test::{Demand, Rates, Row};
 pub(crate) use self_test::{LOOK_ALPHAS, LOOKS, SelfTest, self_test};
-pub(crate) use simulation::random_order;
+pub(crate) use simulation::{random_order, repeats};

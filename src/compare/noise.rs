@@ -233,6 +233,7 @@ mod tests {
                 scale: [1.0; 4],
                 drift: 0.0,
                 shift: [0.0, 0.0, change.ln_1p(), 0.0],
+                disturbance: None,
             };
             let mut stream = Seed(9).stream("test", u64::from(pairs));
             let seen = |_: &u32| {

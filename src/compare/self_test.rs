@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::comparison::{Cell, Decision, Figure, Group, Support};
 use super::decision::Settings;
 use super::judge::judge_paired;
-use super::simulation::{Noise, Order, PERCENTILES, Simulation};
+use super::simulation::{Disturbance, Noise, Order, PERCENTILES, Simulation};
 use crate::seed::{Seed, Stream};
 
 /// Pairs at each of three declared looks.
@@ -153,6 +153,7 @@ fn questions() -> Vec<Question> {
     let mut rows = equal_builds();
     rows.extend(controls());
     rows.extend(different_builds());
+    rows.extend(disturbed());
     rows
 }
 
@@ -165,6 +166,7 @@ const STILL: Simulation = Simulation {
     scale: [1.0; PERCENTILES],
     drift: 0.0,
     shift: [0.0; PERCENTILES],
+    disturbance: None,
 };
 
 /// Equal builds under every law of noise: the rules must not cry wolf.
@@ -249,6 +251,33 @@ fn different_builds() -> Vec<Question> {
         },
         row("+5 % at p99, its threshold", 0.02, tail(0.05), vec![Demand::FalseGreen { at_most: 0.06 }]),
         row("+5 % at p99, its threshold", 0.03, tail(0.05), vec![Demand::FalseGreen { at_most: 0.06 }]),
+    ]
+}
+
+/// Runs that are spoilt and say so, of either build or mostly of a candidate whose failures keep the generator busy: running their
+/// pairs again must neither cry wolf nor hide a change.
+fn disturbed() -> Vec<Question> {
+    let wolf = || {
+        vec![
+            Demand::Significant { at_most: 0.06 },
+            Demand::Red { at_least: 0.0, at_most: 0.035 },
+            Demand::Confirmed { at_least: 0.0, at_most: 0.005 },
+        ]
+    };
+    let seen = || {
+        vec![Demand::Red { at_least: 0.85, at_most: 1.0 }, Demand::Confirmed { at_least: 0.75, at_most: 1.0 }]
+    };
+    let row = |name: &str, shares, size, percent: f64, demands| {
+        let disturbance = Some(Disturbance { shares, size });
+        let shift = [percent.ln_1p(); PERCENTILES];
+        let world = Simulation { disturbance, shift, ..STILL };
+        Question { name: name.into(), world, looks: false, demands }
+    };
+    vec![
+        row("equal builds, a busy machine", [0.1; 2], 0.5, 0.0, wolf()),
+        row("equal builds, the candidate fails", [0.05, 0.3], 0.0, 0.0, wolf()),
+        row("+20 %, a busy machine", [0.1; 2], 0.5, 0.2, seen()),
+        row("+20 %, the candidate fails", [0.02, 0.15], -0.5, 0.2, seen()),
     ]
 }
 
@@ -358,6 +387,7 @@ pub(super) fn cells(differences: [Vec<f64>; PERCENTILES]) -> Vec<Cell> {
         base: None,
         candidate: None,
         effect: None,
+        median: None,
         ci95: None,
         ci90: None,
         spread: None,
@@ -365,6 +395,7 @@ pub(super) fn cells(differences: [Vec<f64>; PERCENTILES]) -> Vec<Cell> {
         // Long times: the floor does not matter.
         threshold: thresholds.of(figure, 1e6, 1e6),
         differences,
+        values: Vec::new(),
         verdict: None,
     })
     .collect()

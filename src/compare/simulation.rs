@@ -67,6 +67,15 @@ pub(super) enum Order {
     Sequential,
 }
 
+/// Runs that something else on the machine, or the failures of a build, spoil; the generator notices.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Disturbance {
+    /// Which share of the runs of base and candidate.
+    pub(super) shares: [f64; 2],
+    /// How much longer everything takes in such a run, on the scale of logarithms.
+    pub(super) size: f64,
+}
+
 /// A machine and two builds on it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Simulation {
@@ -83,6 +92,8 @@ pub(super) struct Simulation {
     pub(super) drift: f64,
     /// What the candidate does to each percentile, same scale.
     pub(super) shift: [f64; PERCENTILES],
+    /// Pairs with such a run are run again, as far as that is allowed.
+    pub(super) disturbance: Option<Disturbance>,
 }
 
 impl Simulation {
@@ -93,7 +104,8 @@ impl Simulation {
         let part = (self.spread.powi(2) / (2.0 - PERSISTENCE) / 2.0).sqrt();
         let mut state: f64 = StandardNormal.sample(stream);
         let mut runs: [Vec<[f64; PERCENTILES]>; 2] = Default::default();
-        for (number, candidate) in sides.iter().enumerate() {
+        let (mut again, mut is_suspect, mut number) = (repeats(self.pairs as u32), false, 0);
+        while let Some(candidate) = sides.get(number) {
             let step: f64 = StandardNormal.sample(stream);
             state = PERSISTENCE * state + (1.0 - PERSISTENCE * PERSISTENCE).sqrt() * step;
             let drift = self.drift * number as f64 / (sides.len() - 1) as f64;
@@ -104,12 +116,29 @@ impl Simulation {
                 let shift = if *candidate { self.shift[percentile] } else { 0.0 };
                 self.scale[percentile] * part * (state + own) + drift + shift
             });
-            runs[usize::from(*candidate)].push(run);
+            let spoilt = self.spoilt(usize::from(*candidate), stream);
+            runs[usize::from(*candidate)].push(run.map(|value| value + spoilt.unwrap_or(0.0)));
+            is_suspect |= spoilt.is_some();
+            number += 1;
+            if number % 2 > 0 {
+                continue;
+            }
+            if is_suspect && again > 0 {
+                (again, number) = (again - 1, number - 2);
+                runs.iter_mut().for_each(|own| own.truncate(number / 2));
+            }
+            is_suspect = false;
         }
         let [base, candidate] = runs;
         std::array::from_fn(|percentile| {
             base.iter().zip(&candidate).map(|(a, b)| b[percentile] - a[percentile]).collect()
         })
+    }
+
+    /// By how much a run of this side is spoilt, if it is.
+    fn spoilt(&self, side: usize, stream: &mut Stream) -> Option<f64> {
+        let Disturbance { shares, size } = self.disturbance?;
+        (stream.random::<f64>() < shares[side]).then_some(size)
     }
 
     /// For every run, in the order of time, whether it is the candidate's.
@@ -123,6 +152,11 @@ impl Simulation {
         };
         first.into_iter().flat_map(|base_first| [!base_first, base_first]).collect()
     }
+}
+
+/// How many pairs of a batch of so many may be run again.
+pub(crate) const fn repeats(pairs: u32) -> u32 {
+    pairs.div_ceil(2)
 }
 
 /// Whether the base runs first, for each of `pairs` pairs: a random order with as many of the one as of the other, or one
@@ -154,7 +188,21 @@ mod tests {
         scale: [1.0; PERCENTILES],
         drift: 0.0,
         shift: [0.0, 0.0, 0.1, 0.0],
+        disturbance: None,
     };
+
+    #[test]
+    fn a_pair_with_a_spoilt_run_is_run_again_as_long_as_that_is_allowed() {
+        let spoilt = |shares, pairs| {
+            let disturbance = Some(Disturbance { shares, size: 50.0 });
+            let simulation = Simulation { disturbance, pairs, shift: [0.0; 4], ..STILL };
+            let differences = (0..50).map(|seed| simulation.compare(&mut Seed(seed).stream("test", 2)));
+            differences.map(|own| own[0].iter().filter(|own| own.abs() > 10.0).count()).collect::<Vec<_>>()
+        };
+        let (rare, ever) = (spoilt([0.0, 0.05], 8), spoilt([0.0, 1.0], 8));
+        assert!(rare.iter().filter(|count| **count > 0).count() <= 1, "{rare:?}");
+        assert!(ever.iter().all(|count| *count == 8), "{ever:?}");
+    }
 
     #[test]
     fn differences_have_the_spread_and_the_shift_they_are_to_have() {

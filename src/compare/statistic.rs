@@ -48,6 +48,15 @@ pub(super) fn moments(values: &[f64]) -> (f64, f64) {
     (mean, if values.len() < 2 { 0.0 } else { (squares / (n - 1.0)).sqrt() })
 }
 
+/// The median of `values`; `None` of none.
+pub(super) fn median(values: &[f64]) -> Option<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let upper = sorted.get(sorted.len() / 2)?;
+    let lower = sorted.get((sorted.len() - 1) / 2)?;
+    Some(f64::midpoint(*lower, *upper))
+}
+
 /// Standard error and degrees of freedom of the difference of two means (Welch 1947, Satterthwaite 1946); `None` for fewer
 /// than two values on a side or no spread at all.
 pub(super) fn welch(left: &[f64], right: &[f64]) -> Option<(f64, f64)> {
@@ -280,6 +289,13 @@ mod tests {
         let (error, df) = welch(&a, &b).unwrap();
         assert!((error - 3.0_f64.sqrt()).abs() < 1e-12);
         assert!((df - 9.0 / (1.0 / 3.0 + 4.0 / 7.0)).abs() < 1e-9, "{df}");
+    }
+
+    #[test]
+    fn a_pair_that_strays_does_not_move_the_median() {
+        assert_eq!(median(&[]), None);
+        assert_eq!(median(&[3.0, 1.0, -64.0]), Some(1.0));
+        assert_eq!(median(&[4.0, 1.0, 2.0, 900.0]), Some(3.0));
     }
 
     #[test]

@@ -2,18 +2,21 @@
 
 use std::path::Path;
 
+use super::dot;
 use super::figure::{count, dash, time};
 use super::grid::{Grid, clip, wrap};
 use super::style::{Style, Tone};
 use crate::compare::{Cell, Comparison, Decision, Figure, Pairing, SelfTest, Support, Withdrawal};
 
-/// Columns that give way on a narrow screen, the first one first: p, interval.
-const EXPENDABLE: [usize; 2] = [5, 4];
+/// Columns that give way on a narrow screen, the first one first: p, median, interval.
+const EXPENDABLE: [usize; 3] = [6, 4, 5];
 /// An effect of the order of runs that is worth a word, as a share, and in standard errors.
 const ORDER_MATTERS: f64 = 0.02;
 const ERRORS_BEYOND_CHANCE: f64 = 3.0;
-/// Changes beyond are told as this one: few pairs have intervals without bounds.
-const MOST_TOLD: f64 = 999.0;
+/// Changes beyond are told as multiples, in per cent.
+const MOST_PERCENT: f64 = 999.0;
+/// Multiples beyond are told as this one: few pairs have intervals without bounds.
+const MOST_TIMES: f64 = 9_999.0;
 /// Of a label, in the head of its column.
 const LONGEST_LABEL: usize = 16;
 
@@ -36,10 +39,16 @@ pub(crate) fn comparison(
     lines.push(String::new());
     lines.extend(table(comparison, style).draw(width, style));
     lines.push(String::new());
+    let pairs = dot::pairs(comparison, width, style);
+    if !pairs.is_empty() {
+        lines.extend(pairs);
+        lines.push(String::new());
+    }
     lines.extend(footnotes(comparison, width, style));
     if let Some(folder) = folder {
         lines.push(format!("{} {}", style.paint("files", Tone::Faint), folder.display()));
     }
+    lines.extend(dot::sentence(comparison, style).iter().flat_map(|sentence| wrap(sentence, width)));
     let lines: Vec<_> = lines.iter().map(|line| line.trim_end()).collect();
     lines.join("\n").trim_end().to_owned() + "\n"
 }
@@ -61,10 +70,17 @@ fn heading(comparison: &Comparison, style: Style) -> Vec<String> {
         Decision::Inconclusive if comparison.not_worse => {
             (Tone::Good, "no judged figure is worse; whether any is better, it cannot tell yet")
         }
+        Decision::Inconclusive if comparison.headline().is_some_and(is_open_and_unanimous) => {
+            (Tone::Warning, "all pairs differ the same way, but they are too few or too unlike to be sure")
+        }
         Decision::Inconclusive => (Tone::Warning, "cannot tell yet"),
     };
     let verdict = style.paint(comparison.verdict.name(), word);
     vec![title, format!("{verdict}{advisory}: {text}")]
+}
+
+fn is_open_and_unanimous(cell: &Cell) -> bool {
+    cell.claim().is_none() && cell.is_unanimous()
 }
 
 /// A label on one line: it may come from anywhere, and is not to speak to the terminal.
@@ -75,11 +91,15 @@ fn name(label: &str) -> String {
     label.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
+/// The labels of base and candidate where there is little room.
+pub(super) fn names(comparison: &Comparison, style: Style) -> [String; 2] {
+    [&comparison.base, &comparison.candidate].map(|side| clip(&name(&side.label), LONGEST_LABEL, style))
+}
+
 fn table(comparison: &Comparison, style: Style) -> Grid {
     let mut grid = Grid::new(&EXPENDABLE);
-    let [base, candidate] =
-        [&comparison.base, &comparison.candidate].map(|side| clip(&name(&side.label), LONGEST_LABEL, style));
-    let header = ["response time", &base, &candidate, "change", "95 % interval", "p", "verdict"];
+    let [base, candidate] = names(comparison, style);
+    let header = ["response time", &base, &candidate, "change", "median", "95 % interval", "p", "verdict"];
     grid.cells(header.map(str::to_owned).to_vec(), Some(Tone::Faint));
     let mut group = None;
     for cell in &comparison.cells {
@@ -102,6 +122,7 @@ fn row(cell: &Cell, style: Style) -> Vec<String> {
         shown(cell.base),
         shown(cell.candidate),
         known(cell.effect.map(|effect| change(cell, effect, true))),
+        known(cell.median.map(|median| change(cell, median, true))),
         known(
             cell.ci95
                 .map(|[low, high]| format!("{} to {}", change(cell, low, false), change(cell, high, true))),
@@ -120,13 +141,14 @@ fn value(cell: &Cell, value: f64, style: Style) -> String {
     if cell.support == Support::Censored { format!(">{text}") } else { text }
 }
 
-fn change(cell: &Cell, value: f64, unit: bool) -> String {
+/// A change as people read it: `+12.3 %`, `43.0 times`.
+pub(super) fn change(cell: &Cell, value: f64, unit: bool) -> String {
     let percent = cell.as_share(value) * 100.0;
     // No sign before a nought.
     let percent = if percent.abs() < 0.005 { 0.0 } else { percent };
     match (cell.figure.quantile().is_some(), unit) {
-        (true, true) if percent > MOST_TOLD => format!(">{MOST_TOLD:+.0} %"),
-        (true, false) if percent > MOST_TOLD => format!(">{MOST_TOLD:+.0}"),
+        (true, _) if value.exp() > MOST_TIMES => format!(">{MOST_TIMES:.0} times"),
+        (true, _) if percent > MOST_PERCENT => format!("{} times", dot::factor(value.exp(), 2)),
         (true, true) => format!("{percent:+.1} %"),
         (true, false) => format!("{percent:+.1}"),
         (false, true) => format!("{percent:+.2} pt"),
@@ -285,28 +307,39 @@ mod tests {
 
     #[test]
     fn the_table_of_a_comparison_has_every_figure_and_why() {
-        let text = comparison(&tame(), Some(Path::new("results/x")), 100, RICH);
+        let text = comparison(&tame(), Some(Path::new("results/x")), 110, RICH);
         insta::assert_snapshot!(text, @r"
 quickstart · fix against main · 8 pairs
 regression: the candidate is worse
   - steady meters p99 is 12.3 % slower
 
-response time      main       fix    change      95 % interval      p               verdict
+response time      main       fix    change    median      95 % interval      p               verdict
 all fleets
-  p50            400 µs    360 µs   -10.0 %    -13.5 to -6.3 %  0.012           improvement
+  p50            400 µs    360 µs   -10.0 %   -10.0 %    -13.5 to -6.3 %  0.012           improvement
 meters in steady
-  p50            412 µs    413 µs    +0.2 %     -3.7 to +4.3 %  0.012         no difference
-  p99           1.24 ms   1.40 ms   +12.3 %    +7.9 to +16.9 %  0.012            regression
-  p99.9        >9.00 ms  >9.50 ms    +5.5 %     +1.4 to +9.9 %      –        among failures
-  error rate     0.10 %    0.30 %  +0.20 pt  +0.00 to +0.40 pt  0.012  open, ~12 more pairs
+  p50            412 µs    413 µs    +0.2 %    +0.2 %     -3.7 to +4.3 %  0.012         no difference
+  p99           1.24 ms   1.40 ms   +12.3 %   +12.3 %    +7.9 to +16.9 %  0.012            regression
+  p99.9        >9.00 ms  >9.50 ms    +5.5 %    +5.5 %     +1.4 to +9.9 %      –        among failures
+  error rate     0.10 %    0.30 %  +0.20 pt  +0.20 pt  +0.00 to +0.40 pt  0.012  open, ~12 more pairs
 pumps in steady
-  p95            900 µs    910 µs    +1.1 %     -2.9 to +5.2 %      –            not judged
-  p99.9               –         –         –                  –      –       too few samples
+  p95            900 µs    910 µs    +1.1 %    +1.1 %     -2.9 to +5.2 %      –            not judged
+  p99.9               –         –         –         –                  –      –       too few samples
+
+p99 of meters in steady, pair by pair: o main, x fix; 1.24 ms to 1.40 ms
+   1  o..........................................................x       +12.3 %
+   2  o..........................................................x       +12.3 %
+   3  o..........................................................x       +12.3 %
+   4  o..........................................................x       +12.3 %
+   5  o..........................................................x       +12.3 %
+   6  o..........................................................x       +12.3 %
+   7  o..........................................................x       +12.3 %
+   8  o..........................................................x       +12.3 %
 
 not judged: fewer than 100 samples lie beyond this percentile in some run
 too few samples: fewer than 10 lie beyond this percentile in some run
 > at least: a failed reading counts as its time-out or more
 files results/x
+fix is 1.12 times slower at p99 of meters in steady (1.079 to 1.169)
 ");
     }
 
@@ -331,11 +364,24 @@ pumps in steady
   p95       900 us    910 us    +1.1 %            not judged
   p99.9          -         -         -       too few samples
 
+p99 of meters in steady, pair by pair: o main, x fix; 1.24
+ms to 1.40 ms
+   1  o......................................x       +12.3 %
+   2  o......................................x       +12.3 %
+   3  o......................................x       +12.3 %
+   4  o......................................x       +12.3 %
+   5  o......................................x       +12.3 %
+   6  o......................................x       +12.3 %
+   7  o......................................x       +12.3 %
+   8  o......................................x       +12.3 %
+
 not judged: fewer than 100 samples lie beyond this
 percentile in some run
 too few samples: fewer than 10 lie beyond this percentile in
 some run
 > at least: a failed reading counts as its time-out or more
+fix is 1.12 times slower at p99 of meters in steady (1.079
+to 1.169)
 ");
     }
 
@@ -388,6 +434,10 @@ some run
             verdict(Inconclusive, true),
             verdict(Inconclusive, false),
             said(&|comparison| {
+                comparison.verdict = Inconclusive;
+                comparison.cells[0].verdict = None;
+            }),
+            said(&|comparison| {
                 (comparison.gates, comparison.design.pairing) = (false, Pairing::Unpaired);
                 comparison.candidate.runs.truncate(3);
             }),
@@ -402,6 +452,7 @@ quickstart, fix against main, 8 pairs | improvement: the candidate is better
 quickstart, fix against main, 8 pairs | no difference: no judged figure differs by more than its threshold
 quickstart, fix against main, 8 pairs | inconclusive: no judged figure is worse; whether any is better, it cannot tell yet
 quickstart, fix against main, 8 pairs | inconclusive: cannot tell yet
+quickstart, fix against main, 8 pairs | inconclusive: all pairs differ the same way, but they are too few or too unlike to be sure
 quickstart, fix against main, 8 and 3 runs | regression (advisory): the candidate is worse
 quickstart, fix against unnamed, one run each | regression: the candidate is worse
 ");
@@ -427,14 +478,14 @@ quickstart, fix against unnamed, one run each | regression: the candidate is wor
             row(&cell, RICH).join(" | ").trim_start().to_owned()
         });
         insta::assert_snapshot!(lines.join("\n"), @r"
-p99 | 1.24 ms | 1.40 ms | +12.3 % | +7.9 to +16.9 % | 0.012 | open, ~3 more pairs
-p99 | 1.24 ms | 1.40 ms | +12.3 % | +7.9 to +16.9 % | 0.012 | open
-p99 | 1.24 ms | 1.40 ms | +12.3 % | +7.9 to +16.9 % | 0.012 | not counted: fails more
-p99 | 1.24 ms | 1.40 ms | +12.3 % | +7.9 to +16.9 % | 0.012 | not confirmed
-p99 | 1.24 ms | 1.40 ms | +12.3 % | +7.9 to +16.9 % | 0.012 | described
-p99 | 1.24 ms | 1.40 ms | +12.3 % | +7.9 to +16.9 % | 0.012 | not judged
-p99 | >1.24 ms | >1.40 ms | +12.3 % | +7.9 to +16.9 % | 0.012 | among failures
-p99 | – | – | +12.3 % | +7.9 to +16.9 % | 0.012 | too few samples
+p99 | 1.24 ms | 1.40 ms | +12.3 % | +12.3 % | +7.9 to +16.9 % | 0.012 | open, ~3 more pairs
+p99 | 1.24 ms | 1.40 ms | +12.3 % | +12.3 % | +7.9 to +16.9 % | 0.012 | open
+p99 | 1.24 ms | 1.40 ms | +12.3 % | +12.3 % | +7.9 to +16.9 % | 0.012 | not counted: fails more
+p99 | 1.24 ms | 1.40 ms | +12.3 % | +12.3 % | +7.9 to +16.9 % | 0.012 | not confirmed
+p99 | 1.24 ms | 1.40 ms | +12.3 % | +12.3 % | +7.9 to +16.9 % | 0.012 | described
+p99 | 1.24 ms | 1.40 ms | +12.3 % | +12.3 % | +7.9 to +16.9 % | 0.012 | not judged
+p99 | >1.24 ms | >1.40 ms | +12.3 % | +12.3 % | +7.9 to +16.9 % | 0.012 | among failures
+p99 | – | – | +12.3 % | +12.3 % | +7.9 to +16.9 % | 0.012 | too few samples
 ");
     }
 
@@ -447,8 +498,9 @@ p99 | – | – | +12.3 % | +7.9 to +16.9 % | 0.012 | too few samples
             (time, 0.1_f64.ln_1p(), "+10.0 %", "+10.0"),
             (time, (-0.25_f64).ln_1p(), "-25.0 %", "-25.0"),
             (time, -0.000_01, "+0.0 %", "+0.0"),
-            (time, 9.0, ">+999 %", ">+999"),
-            (time, f64::INFINITY, ">+999 %", ">+999"),
+            (time, 43.0_f64.ln(), "43.0 times", "43.0 times"),
+            (time, 9.0, "8103 times", "8103 times"),
+            (time, f64::INFINITY, ">9999 times", ">9999 times"),
             (time, -800.0, "-100.0 %", "-100.0"),
             (share, 0.2, "+20.00 pt", "+20.00"),
             (share, -0.000_01, "+0.00 pt", "+0.00"),

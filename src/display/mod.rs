@@ -6,6 +6,7 @@ mod chart;
 mod comparison;
 mod delivery;
 mod detection;
+mod dot;
 pub(crate) mod failure;
 pub(crate) mod figure;
 mod grid;

@@ -36,6 +36,7 @@ struct Row<'a> {
     pairs: u32,
     support: &'static str,
     verdict: Option<&'static str>,
+    median_pct: Option<f64>,
 }
 
 /// The table of `comparison`.
@@ -83,6 +84,7 @@ fn row<'a>(comparison: &'a Comparison, cell: &'a Cell) -> Row<'a> {
             Support::None => "none",
         },
         verdict: cell.verdict.map(|said| said.verdict.name()),
+        median_pct: cell.median.map(|median| pct(cell.as_share(median))),
     }
 }
 
@@ -94,14 +96,14 @@ mod tests {
     #[test]
     fn a_row_per_cell_and_nothing_where_there_is_no_data() {
         insta::assert_snapshot!(comparison(&specimen::comparison()), @r#"
-scenario,phase,fleet,protocol,figure,base_ms,candidate_ms,base_pct,candidate_pct,change_pct,ci95_lo_pct,ci95_hi_pct,p_adjusted,threshold_pct,pairs,support,verdict
-quickstart,all,all,all,p50,0.4,0.36,,,-9.96755,-13.4978,-6.29325,0.0123,5.12711,8,judged,improvement
-quickstart,steady,meters,http,p50,0.412,0.413,,,0.240288,-3.69019,4.33117,0.0123,5.12711,8,judged,no difference
-quickstart,steady,meters,http,p99,1.243,1.396,,,12.2996,7.89626,16.8826,0.0123,5.12711,8,judged,regression
-quickstart,steady,meters,http,p99.9,9.0,9.5,,,5.54846,1.40985,9.85597,,5.12711,8,censored,
-quickstart,steady,meters,http,error rate,,,0.1,0.3,0.2,0.0,0.4,0.0123,0.1,8,judged,inconclusive
-quickstart,steady,pumps,http,p95,0.9,0.91,,,1.10607,-2.85835,5.23229,,5.12711,8,shown,
-quickstart,steady,pumps,http,p99.9,,,,,,,,,5.12711,8,none,
+scenario,phase,fleet,protocol,figure,base_ms,candidate_ms,base_pct,candidate_pct,change_pct,ci95_lo_pct,ci95_hi_pct,p_adjusted,threshold_pct,pairs,support,verdict,median_pct
+quickstart,all,all,all,p50,0.4,0.36,,,-9.96755,-13.4978,-6.29325,0.0123,5.12711,8,judged,improvement,-9.96755
+quickstart,steady,meters,http,p50,0.412,0.413,,,0.240288,-3.69019,4.33117,0.0123,5.12711,8,judged,no difference,0.240288
+quickstart,steady,meters,http,p99,1.243,1.396,,,12.2996,7.89626,16.8826,0.0123,5.12711,8,judged,regression,12.2996
+quickstart,steady,meters,http,p99.9,9.0,9.5,,,5.54846,1.40985,9.85597,,5.12711,8,censored,,5.54846
+quickstart,steady,meters,http,error rate,,,0.1,0.3,0.2,0.0,0.4,0.0123,0.1,8,judged,inconclusive,0.2
+quickstart,steady,pumps,http,p95,0.9,0.91,,,1.10607,-2.85835,5.23229,,5.12711,8,shown,,1.10607
+quickstart,steady,pumps,http,p99.9,,,,,,,,,5.12711,8,none,,
 "#);
     }
 

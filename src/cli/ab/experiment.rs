@@ -14,6 +14,7 @@ use super::generator::{self, RunRequest, RunResult};
 use super::pin;
 use super::process::StopResult;
 use super::record::{PairRecord, Record, SCHEMA, Stage, State, evidence};
+use super::repeat::{Allowance, Flaw};
 use crate::cli::CliError;
 use crate::cli::exit::Exit;
 use crate::cli::signal::Interrupts;
@@ -32,6 +33,18 @@ pub(super) enum Outcome {
     Complete(Comparison),
     /// With what can be said by the pairs that were run.
     Interrupted(Option<Comparison>),
+    /// The same where too many pairs could not be measured, and which error that is.
+    GaveUp(Option<Comparison>, CliError),
+}
+
+impl Outcome {
+    /// What is said.
+    pub(super) const fn comparison(&self) -> Option<&Comparison> {
+        match self {
+            Self::Complete(comparison) => Some(comparison),
+            Self::Interrupted(comparison) | Self::GaveUp(comparison, _) => comparison.as_ref(),
+        }
+    }
 }
 
 /// A comparison under way.
@@ -66,13 +79,18 @@ struct PairPlan {
 }
 
 /// A run's directory, and what it is evidence of, or why it is invalid.
-type RunEvidence = (PathBuf, Result<Evidence, String>);
+type RunEvidence = (PathBuf, Result<Evidence, Flaw>);
+
+/// A pair that was run, its evidence if it has any, and what is wrong with it.
+struct PairResult {
+    record: PairRecord,
+    pair: Option<Pair>,
+    flaw: Option<Flaw>,
+}
 
 /// Why a pair has no result.
 enum PairError {
     Interrupted,
-    /// To be run again: why.
-    Invalid(PairRecord),
     Failed(CliError),
 }
 
@@ -168,11 +186,11 @@ impl<'a> Experiment<'a> {
         self.record.state = match &outcome {
             Ok(Outcome::Complete(_)) => State::Complete,
             Ok(Outcome::Interrupted(_)) => State::Interrupted,
-            Err(_) => State::Failed,
+            Ok(Outcome::GaveUp(..)) | Err(_) => State::Failed,
         };
         self.record.ended = Some(WallTime::now().to_string());
         let stored = self.store().and_then(|()| match &outcome {
-            Ok(Outcome::Complete(comparison)) => {
+            Ok(Outcome::Complete(comparison) | Outcome::GaveUp(Some(comparison), _)) => {
                 let text = serde_json::to_string_pretty(comparison).map_err(CliError::failed)?;
                 replace_text(&self.folder.join(COMPARISON), &(text + "\n")).map_err(CliError::failed)
             }
@@ -207,8 +225,8 @@ impl<'a> Experiment<'a> {
         let mut done = 0;
         let mut first = None;
         for look in self.args.pairs.0.clone() {
-            if !self.batch(Stage::Main, done, look)? {
-                return Ok(Outcome::Interrupted(self.judge().ok()));
+            if let Some(short) = self.batch(Stage::Main, done, look)? {
+                return Ok(short);
             }
             done = look;
             let verdict = first.insert(self.judge()?).verdict;
@@ -221,8 +239,8 @@ impl<'a> Experiment<'a> {
             let fresh = first.design.pairs;
             self.tell(&display::finding(&first));
             self.tell(&format!("a regression: {fresh} fresh pairs are to confirm it"));
-            if !self.batch(Stage::Confirmation, 0, fresh)? {
-                return Ok(Outcome::Interrupted(self.judge().ok()));
+            if let Some(short) = self.batch(Stage::Confirmation, 0, fresh)? {
+                return Ok(short);
             }
             return Ok(Outcome::Complete(self.judge()?));
         }
@@ -233,8 +251,8 @@ impl<'a> Experiment<'a> {
         self.record.judge_pairs(&self.main, &self.fresh, &self.settings)
     }
 
-    /// Runs the pairs after `from` up to `to`; false if the user interrupted.
-    fn batch(&mut self, stage: Stage, from: u32, to: u32) -> Result<bool, CliError> {
+    /// Runs the pairs after `from` up to `to`; how the comparison ends if not all of them could be.
+    fn batch(&mut self, stage: Stage, from: u32, to: u32) -> Result<Option<Outcome>, CliError> {
         let number = (to - from) as usize;
         let order = match self.args.order {
             Order::Abba => (from..to).map(|pair| pair % 2 == 0).collect(),
@@ -244,64 +262,70 @@ impl<'a> Experiment<'a> {
             }
             Order::Random => compare::random_order(number, self.seed, u64::MAX),
         };
-        let mut again = (to - from).div_ceil(4);
+        let mut again = Allowance::of(to - from);
         for (pair, base_first) in (from + 1..=to).zip(order) {
             loop {
-                match self.pair(stage, pair, base_first) {
-                    Ok((record, evidence)) => {
-                        if stage == Stage::Main { &mut self.main } else { &mut self.fresh }.push(evidence);
-                        self.record.pairs.push(record);
-                        self.store()?;
+                let PairResult { mut record, pair: evidence, flaw } = match self.pair(stage, pair, base_first)
+                {
+                    Ok(result) => result,
+                    Err(PairError::Interrupted) => {
+                        return Ok(Some(Outcome::Interrupted(self.judge().ok())));
+                    }
+                    Err(PairError::Failed(error)) => return Err(error),
+                };
+                let allowed = flaw.as_ref().is_some_and(|flaw| again.allows(flaw));
+                // A suspect pair that may not be run again counts: it is better than none.
+                let repeated = flaw.filter(|_| allowed || evidence.is_none());
+                record.discarded = repeated.as_ref().map(|flaw| flaw.reason.clone());
+                self.record.pairs.push(record);
+                self.store()?;
+                match (repeated, evidence) {
+                    (None, evidence) => {
+                        if stage == Stage::Main { &mut self.main } else { &mut self.fresh }.extend(evidence);
                         break;
                     }
-                    Err(PairError::Interrupted) => return Ok(false),
-                    Err(PairError::Failed(error)) => return Err(error),
-                    Err(PairError::Invalid(record)) => {
-                        self.discard(record, &mut again)?;
+                    (Some(flaw), _) if allowed => {
+                        self.tell(&format!("pair {pair} is run again: {}", flaw.brief));
+                    }
+                    (Some(flaw), _) => {
+                        return Ok(Some(Outcome::GaveUp(self.judge().ok(), self.too_many(&flaw))));
                     }
                 }
             }
             self.progress(stage, pair, to);
         }
-        Ok(true)
+        Ok(None)
     }
 
-    /// Notes a pair that does not count, by a rule that does not look at which build is which.
-    fn discard(&mut self, record: PairRecord, again: &mut u32) -> Result<(), CliError> {
-        let why = record.discarded.clone().unwrap_or_default();
-        self.record.pairs.push(record);
-        self.store()?;
-        if *again == 0 {
-            return Err(CliError::new(
-                Exit::Invalid,
-                &format!(
-                    "too many pairs could not be measured, the last because {why}; see {}. Lower the rate, or take the load off this machine",
-                    self.folder.display()
-                ),
-            ));
-        }
-        *again -= 1;
-        self.tell(&format!("the pair does not count and is run again: {why}"));
-        Ok(())
+    fn too_many(&self, last: &Flaw) -> CliError {
+        CliError::new(
+            Exit::Invalid,
+            &format!(
+                "too many pairs could not be measured, the last because {}; see {}. Lower the rate, or take the load off this machine",
+                last.brief,
+                self.folder.display()
+            ),
+        )
     }
 
-    fn pair(&self, stage: Stage, number: u32, base_first: bool) -> Result<(PairRecord, Pair), PairError> {
+    fn pair(&self, stage: Stage, number: u32, base_first: bool) -> Result<PairResult, PairError> {
         let stream = if stage == Stage::Main { "ab/pair" } else { "ab/confirmation" };
         let seed = self.seed.stream(stream, u64::from(number)).next_u64();
         let planned = PairPlan { stage, number, seed, digest: self.digest(seed) };
         let sides = if base_first { [0, 1] } else { [1, 0] };
         let mut runs = [self.side(&planned, sides[0])?, self.side(&planned, sides[1])?];
-        let discarded = runs.iter().find_map(|(_, evidence)| evidence.as_ref().err().cloned());
+        // What is no evidence weighs more than what is doubtful.
+        let flaws = runs.iter().filter_map(|(_, evidence)| Flaw::of(evidence));
+        let flaw = flaws.max_by_key(|flaw| flaw.is_invalid);
         if !base_first {
             runs.reverse();
         }
         let [(a, base), (b, candidate)] = runs;
         let [a, b] = [a, b].map(|path| path.strip_prefix(&self.folder).map_or(path.clone(), Path::to_owned));
-        let record = PairRecord { number, stage, seed: seed.to_string(), base_first, a, b, discarded };
-        match (base, candidate) {
-            (Ok(base), Ok(candidate)) => Ok((record, Pair { base, candidate, base_first: Some(base_first) })),
-            _ => Err(PairError::Invalid(record)),
-        }
+        let record = PairRecord { number, stage, seed: seed.to_string(), base_first, a, b, discarded: None };
+        let both = base.ok().zip(candidate.ok());
+        let pair = both.map(|(base, candidate)| Pair { base, candidate, base_first: Some(base_first) });
+        Ok(PairResult { record, pair, flaw })
     }
 
     /// One build's run.
@@ -362,8 +386,7 @@ impl<'a> Experiment<'a> {
             }
             (RunResult::Invalid(directory), None) => {
                 let why = crate::results::load_manifest(&directory).ok().and_then(|run| run.validity);
-                let why = why.map(|validity| validity.reasons.join("; ")).unwrap_or_default();
-                Ok((directory, Err(format!("a run was invalid ({why})"))))
+                Ok((directory, Err(Flaw::invalid(why.as_ref()))))
             }
         }
     }

@@ -9,6 +9,7 @@ mod pin;
 mod process;
 mod readiness;
 pub(in crate::cli) mod record;
+mod repeat;
 
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
@@ -25,7 +26,7 @@ use crate::display::{self, Style};
 use crate::scenario::{Plan, Scenario};
 
 /// Width of the table where the terminal does not say.
-const WIDTH: usize = 100;
+const WIDTH: usize = 110;
 
 /// Compares two builds.
 pub(super) fn ab(args: &AbArgs) -> Result<Exit, CliError> {
@@ -48,19 +49,17 @@ fn conclude(
     outcome: Result<Outcome, CliError>,
     args: &AbArgs,
 ) -> Result<Exit, CliError> {
-    let comparison = match &outcome {
-        Ok(Outcome::Complete(comparison) | Outcome::Interrupted(Some(comparison))) => Some(comparison),
-        Ok(Outcome::Interrupted(None)) | Err(_) => None,
-    };
-    if let Some(comparison) = comparison {
+    let outcome = outcome?;
+    if let Some(comparison) = outcome.comparison() {
         print(comparison, Some(experiment.folder()), &args.judge)?;
-    }
-    match outcome? {
-        Outcome::Complete(comparison) => {
-            comparison_outputs(&args.outputs, &comparison, args.judge.json)?;
-            Ok(exit(&comparison, &args.judge))
+        if !matches!(outcome, Outcome::Interrupted(_)) {
+            comparison_outputs(&args.outputs, comparison, args.judge.json)?;
         }
+    }
+    match outcome {
+        Outcome::Complete(comparison) => Ok(exit(&comparison, &args.judge)),
         Outcome::Interrupted(_) => Ok(Exit::Interrupted),
+        Outcome::GaveUp(_, error) => Err(error),
     }
 }
 

@@ -40,6 +40,7 @@ pub(in crate::cli) fn calibrate(request: &NoiseRequest<'_>) -> Result<Exit, CliE
     let comparison = match experiment.run()? {
         Outcome::Complete(comparison) => comparison,
         Outcome::Interrupted(_) => return Ok(Exit::Interrupted),
+        Outcome::GaveUp(_, error) => return Err(error),
     };
     let profile = NoiseProfile::of(&comparison, plan.digest(), Host::here(), WallTime::now().to_string());
     store(&path, &profile)?;

@@ -181,6 +181,13 @@ impl Record {
                 comparison
             };
         }
+        let again = self.pairs.iter().filter(|pair| pair.discarded.is_some()).count();
+        if again > 0 {
+            let (pairs, verb) = if again == 1 { ("pair", "does") } else { ("pairs", "do") };
+            comparison.reasons.push(format!(
+                "{again} further {pairs} {verb} not count: something disturbed the generator ({FILE} says what)"
+            ));
+        }
         Ok(comparison)
     }
 }

@@ -28,6 +28,7 @@ fn run(name: &str, label: &str, times: [f64; 4], errors: f64) -> Evidence {
         scenario: "s".into(),
         plan_digest: "ab".repeat(32),
         doubts: Vec::new(),
+        disturbance: None,
         identity: name.into(),
         groups: vec![all()],
         values: times

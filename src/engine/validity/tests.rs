@@ -75,6 +75,35 @@ fn judged(cases: &[(&str, Figures, Judgement, &str)]) {
         assert_eq!(judged.verdict, *verdict, "{name}: {judged:?}");
         assert!(judged.reasons.iter().any(|r| r.contains(reason)) || reason.is_empty(), "{name}: {judged:?}");
         assert_eq!(judged.reasons.is_empty(), *verdict == Judgement::Valid, "{name}: {judged:?}");
+        assert_eq!(judged.reasons.len(), judged.causes.len(), "{name}: {judged:?}");
+    }
+}
+
+#[test]
+fn reasons_have_causes_that_tell_a_disturbance_from_what_the_service_did() {
+    let standstill = Figures {
+        pacing_lag_p98_ns: Some(MS / 10),
+        standstills: still(1, 160),
+        ..late([MS / 10, MS / 10, MS / 10, 40 * MS, 150 * MS])
+    };
+    let own_waits = vec![own_wait("fleet a", Quantile::P95)];
+    for (figures, cause, is_disturbance) in [
+        (late([0, 0, MS, 3 * MS, 3 * MS]), Cause::Lag, true),
+        (standstill, Cause::Stall, true),
+        (Figures { stalls: still(3, 50), ..sound() }, Cause::Stall, true),
+        (Figures { overrun: Some((10.0, 0.3)), ..sound() }, Cause::Rate, true),
+        (Figures { worker_cpu: vec![0.97], ..sound() }, Cause::Processor, true),
+        (Figures { worker_starved: vec![0.43], ..sound() }, Cause::Processor, true),
+        (Figures { stolen: Some(0.12), ..sound() }, Cause::Processor, true),
+        (Figures { throttling: Some(throttling(5, 100, 0.02)), ..sound() }, Cause::Processor, true),
+        (Figures { resource_errors: 3, ..sound() }, Cause::Scarcity, true),
+        (Figures { own_waits, ..sound() }, Cause::Backoff, false),
+        (Figures { overflow: 1, ..sound() }, Cause::Record, false),
+        (Figures { planned: 8_000, ..sound() }, Cause::Plan, false),
+    ] {
+        let judged = figures.judge();
+        assert!(judged.causes.contains(&cause), "{cause:?}: {judged:?}");
+        assert_eq!(cause.disturbance().is_some(), is_disturbance, "{cause:?}");
     }
 }
 
