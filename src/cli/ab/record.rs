@@ -185,7 +185,7 @@ impl Record {
         if again > 0 {
             let (pairs, verb) = if again == 1 { ("pair", "does") } else { ("pairs", "do") };
             comparison.reasons.push(format!(
-                "{again} further {pairs} {verb} not count: something disturbed the generator ({FILE} says what)"
+                "{again} further {pairs} {verb} not count and were run again: {FILE} says why"
             ));
         }
         Ok(comparison)
