@@ -31,42 +31,7 @@
 //! [`Observer`]s follow a run under way, [`Steering`] ends it early, and [`Report::load`] reads the files that a run left;
 //! `examples/` has a program of each.
 //!
-//! # Map of the rooms
-//!
-//! A room imports only from a lower storey, never sideways or up; `tests/architecture.rs` holds the table. A room, or a
-//! part of one, is public only where the tests and benches outside need it, so that the compiler finds dead code.
-//!
-//! | storey | room | what it is for |
-//! |---|---|---|
-//! | 0 | [`units`] | rates, spans, sizes and quantiles: one parser and one printer each |
-//! | 0 | [`seed`] | named random streams; the only maker of random generators |
-//! | 0 | [`clock`] | the run's monotonic clock and the pacer; the only reader of time |
-//! | 1 | [`record`] | what happened to a reading: vocabulary without logic |
-//! | 1 | `arrival` | laws of arrival: when readings are due, as pure functions |
-//! | 1 | `fleet` | what devices say: signals and payloads, pure |
-//! | 1 | `fault` | what a fault does and when, as plain data and pure functions |
-//! | 1 | `language` | fields, values, documents and diagnostics: one table gives check, schema and manual |
-//! | 2 | [`service`] | what the bundled service can be told, as plain data |
-//! | 1 | `budget` | what a run's figures must keep to: conditions, and the judgement of a value |
-//! | 2 | `net` | the byte stream under every protocol, where network faults act; the proxy |
-//! | 4 | [`scenario`] | a scenario's text → checked model → plan and its digest |
-//! | 3 | [`protocol`] | HTTP, WebSocket and MQTT sessions of one device |
-//! | 2 | [`results`] | histograms, interval collection, and the files of a run |
-//! | 4 | [`mod@reference`] | the bundled anomaly detection service |
-//! | 5 | [`engine`] | workers that drive a plan, and the judgement of the run itself |
-//! | 3 | [`compare`] | whether one build is slower than another: statistics over stored runs |
-//! | 6 | [`run`] | a run, from a plan and its targets to its files |
-//! | 7 | `calibration` | what this machine can measure, against raw targets of its own |
-//! | 7 | `display` | progress and tables |
-//! | 7 | [`export`] | what CI takes: JUnit, summaries, comments, metrics; values in, text out |
-//! | 8 | [`cli`] | one file per command; exit codes |
-//!
-//! # Invariants
-//!
-//! * The plan never waits for the service: response time runs from the *intended* start of a reading.
-//! * Every planned reading ends in exactly one [`record::Outcome`]; `planned` is the sum of the outcomes.
-//! * One seed fixes everything random, and a device's plan does not depend on workers or on other fleets.
-//! * Memory is bounded by the scenario, not by the length of the run.
+//! `ARCHITECTURE.md` has the map of the rooms and the invariants.
 
 // The full build watches over these: what only the bundled system uses is left over here.
 #![cfg_attr(
