@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use squall::clock::Tick;
-use squall::record::{Finding, FleetId, Kind, Outcome, Sample};
+use squall::record::{AuditFinding, FleetId, Kind, Outcome, Sample};
 use squall::scenario::Plan;
 
 use crate::bundled::{drive_at_reference, drive_undisturbed, patient};
@@ -195,7 +195,7 @@ fn repeated_readings_are_answered_twice_and_counted_as_duplicates() {
         let count = std::iter::from_fn(|| device.next_due()).count() as u64;
         repeats += (1..=count).filter(|seq| device.repeats(*seq)).count();
     }
-    let duplicated = book.findings.iter().filter(|finding| **finding == Finding::Duplicated).count();
+    let duplicated = book.findings.iter().filter(|finding| **finding == AuditFinding::Duplicated).count();
     // A repeat that is under way when the last reading ends is not waited for; after a standstill that may be many.
     assert!(duplicated <= repeats && duplicated * 2 >= repeats, "{duplicated} of {repeats}");
     assert!(repeats > 200, "{repeats}");

@@ -21,7 +21,7 @@ use squall::protocol::Endpoint;
 use squall::record::{Outcome, Protocol, Sample};
 use squall::reference::{Config, Server};
 use squall::seed::Seed;
-use squall::service::{Cache, Inference, Law};
+use squall::service::{Cache, CostDistribution, Inference};
 use squall::units::Span;
 use theory::{Queue, Service};
 
@@ -215,8 +215,8 @@ fn spreads(cells: &[Cell], path: Path, seconds: f64) -> Vec<[(f64, f64, f64); 4]
 /// queue as its verdicts tell them, in the order of the readings, seconds; none if a reading has no verdict.
 fn reference_waits(queue: Queue, seconds: f64) -> (Option<Vec<f64>>, Option<String>) {
     let law = match queue.service {
-        Service::Deterministic => Law::Constant,
-        Service::Exponential => Law::Exponential,
+        Service::Deterministic => CostDistribution::Constant,
+        Service::Exponential => CostDistribution::Exponential,
     };
     let setup = squall::service::Setup {
         inference: Inference { cost: Span::from_secs_f64(queue.mean_service), law, ..Inference::default() },

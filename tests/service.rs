@@ -10,8 +10,8 @@ use serde_json::Value;
 use squall::clock::Monotonic;
 use squall::reference::{Config, Server, Status};
 use squall::service::{
-    Admission, Alerts, Cache, Delivery, Discipline, Features, Hint, Inference, Labour, Mode, Overflow, Queue,
-    Quota, Semantic, Setup, Window, WindowKind, Workers,
+    Admission, Alerts, Cache, CostKind, Delivery, Discipline, Features, Inference, Overflow, Queue, Quota,
+    RefusalNotice, Semantic, Setup, Window, WindowKind, WorkerMode, Workers,
 };
 use squall::units::Span;
 
@@ -67,7 +67,7 @@ fn figure(server: &Server, pointer: &str) -> Value {
 /// No cache, and an inference that takes `ms` of time but no processor.
 fn slow(ms: u64) -> Setup {
     Setup {
-        inference: Inference { cost: Span::from_ms(ms), labour: Labour::Wait, ..Inference::default() },
+        inference: Inference { cost: Span::from_ms(ms), labour: CostKind::Wait, ..Inference::default() },
         cache: Cache { capacity: 0, ..Cache::default() },
         ..Setup::default()
     }
@@ -156,7 +156,7 @@ fn work_that_is_no_longer_worth_it_is_not_done() {
 
 #[test]
 fn one_inference_serves_all_who_wait_for_it_and_a_flush_costs_one_more() {
-    let workers = Workers { count: 2, mode: Mode::Async, ..Workers::default() };
+    let workers = Workers { count: 2, mode: WorkerMode::Async, ..Workers::default() };
     let server = serve(Setup { workers, cache: Cache::default(), ..slow(300) });
     for round in 1..=2 {
         // Devices that are new all have the same vector.
@@ -271,8 +271,8 @@ fn a_noisy_device_gets_its_quota_and_others_do_not_notice() {
 fn who_has_no_token_is_turned_away() {
     let admission = Admission {
         tokens: vec!["secret".into()],
-        anonymous: squall::service::Anonymous::Refuse,
-        mqtt: Hint::Verdict,
+        anonymous: squall::service::AnonymousPolicy::Refuse,
+        mqtt: RefusalNotice::Verdict,
         ..Admission::default()
     };
     let server = serve(Setup { admission, ..Setup::default() });

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use squall::reference::{Config, Server, Status};
-use squall::service::{Cache, Inference, Labour, Queue, Setup, Workers};
+use squall::service::{Cache, CostKind, Inference, Queue, Setup, Workers};
 use squall::units::Span;
 
 use self::client::{Device, Heard, Http, Mqtt, Packet, Ws};
@@ -21,7 +21,7 @@ fn serve(setup: Setup) -> Server {
 
 /// An inference that takes `ms` of time but no processor.
 fn waits(ms: u64) -> Inference {
-    Inference { cost: Span::from_ms(ms), labour: Labour::Wait, ..Inference::default() }
+    Inference { cost: Span::from_ms(ms), labour: CostKind::Wait, ..Inference::default() }
 }
 
 /// The control API, with a connection of its own.

@@ -11,8 +11,8 @@
 
 mod aligned;
 mod constant;
-mod law;
 mod load;
+mod process;
 #[cfg(test)]
 mod proof;
 mod recorded;
@@ -30,8 +30,8 @@ use crate::clock::Tick;
 use crate::seed::Stream;
 use crate::units::Rate;
 
-pub(crate) use law::Law;
 pub(crate) use load::{Load, Stretch};
+pub(crate) use process::ArrivalProcess;
 pub(crate) use shape::Shape;
 
 use aligned::Aligned;
@@ -45,8 +45,8 @@ use renewal::{Gap, Renewal};
 #[derive(Debug, Clone)]
 pub(crate) struct Arrivals {
     state: State,
-    load: Stepping,
-    course: Option<Stepping>,
+    load: LoadCursor,
+    course: Option<LoadCursor>,
     stream: Stream,
     /// The instant given last.
     last: Tick,
@@ -65,13 +65,13 @@ enum State {
 
 /// A time change on its way forward.
 #[derive(Debug, Clone)]
-struct Stepping {
+struct LoadCursor {
     load: Arc<Load>,
     /// Stretch in which the last instant lay.
     stretch: usize,
 }
 
-impl Stepping {
+impl LoadCursor {
     fn invert(&mut self, operational: f64) -> Option<Tick> {
         self.load.invert(operational, &mut self.stretch)
     }
@@ -84,27 +84,27 @@ impl Arrivals {
     /// `course` is an inner time change, for rates that were recorded: its ticks are operational nanoseconds of
     /// `load`, and the law speaks in its operational time.
     pub(crate) fn new(
-        law: &Law,
+        law: &ArrivalProcess,
         rate: Rate,
         course: Option<Arc<Load>>,
         load: Arc<Load>,
         mut stream: Stream,
     ) -> Self {
         let state = match (law, mean_gap_ns(rate)) {
-            (Law::Recorded { times, device, devices }, _) => {
+            (ArrivalProcess::Recorded { times, device, devices }, _) => {
                 State::Recorded(Recorded::new(times, *device, *devices))
             }
             (_, None) => State::Silent,
-            (Law::Constant { jitter }, Some(gap_ns)) => {
+            (ArrivalProcess::Constant { jitter }, Some(gap_ns)) => {
                 State::Constant(Constant::new(gap_ns, *jitter, &mut stream))
             }
-            (Law::Aligned { spread }, Some(gap_ns)) => {
+            (ArrivalProcess::Aligned { spread }, Some(gap_ns)) => {
                 State::Aligned(Aligned::new(gap_ns, spread.as_ns() as f64))
             }
             (law, Some(gap_ns)) => Gap::new(law, gap_ns)
                 .map_or(State::Silent, |gap| State::Renewal(Renewal::new(gap, &mut stream))),
         };
-        let stepping = |load| Stepping { load, stretch: 0 };
+        let stepping = |load| LoadCursor { load, stretch: 0 };
         Self {
             state,
             load: stepping(load),
@@ -174,7 +174,7 @@ fn mean_gap_ns(rate: Rate) -> Option<f64> {
 /// For the stationary laws it is rate × the integral of the load. For `Aligned` it follows the grid, for `Recorded`
 /// it counts the device's entries.
 pub(crate) fn expected_count(
-    law: &Law,
+    law: &ArrivalProcess,
     rate: Rate,
     course: Option<&Load>,
     load: &Load,
@@ -187,12 +187,12 @@ pub(crate) fn expected_count(
         course.map_or(operational, |course| course.operational(Tick(operational.ceil() as u64)))
     };
     let (from, to) = (passed(from), passed(to));
-    if let Law::Recorded { times, device, devices } = law {
+    if let ArrivalProcess::Recorded { times, device, devices } = law {
         let before = |at| recorded::count(times, *device, *devices, at);
         return (before(to) - before(from)).max(0.0);
     }
     let Some(gap_ns) = mean_gap_ns(rate) else { return 0.0 };
-    if let Law::Aligned { spread } = law {
+    if let ArrivalProcess::Aligned { spread } = law {
         let grid = Aligned::new(gap_ns, spread.as_ns() as f64);
         return (grid.expected(to) - grid.expected(from)).max(0.0);
     }

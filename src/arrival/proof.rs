@@ -39,26 +39,26 @@ fn flat(secs: u64) -> Arc<Load> {
 }
 
 /// Laws of every kind, for device `device` of `devices`; `times` is the fleet's recording.
-fn laws(times: &Arc<[u64]>, device: u32, devices: u32) -> Vec<Law> {
+fn laws(times: &Arc<[u64]>, device: u32, devices: u32) -> Vec<ArrivalProcess> {
     vec![
-        Law::Constant { jitter: 0.0 },
-        Law::Constant { jitter: 0.5 },
-        Law::Poisson,
-        Law::Gamma { shape: 0.3 },
-        Law::Gamma { shape: 4.0 },
-        Law::LogNormal { sigma: 1.0 },
-        Law::Pareto { tail: 3.5 },
-        Law::OnOff { on: secs(1), off: secs(2) },
-        Law::Aligned { spread: Span::from_ms(150) },
-        Law::Recorded { times: Arc::clone(times), device, devices },
+        ArrivalProcess::Constant { jitter: 0.0 },
+        ArrivalProcess::Constant { jitter: 0.5 },
+        ArrivalProcess::Poisson,
+        ArrivalProcess::Gamma { shape: 0.3 },
+        ArrivalProcess::Gamma { shape: 4.0 },
+        ArrivalProcess::LogNormal { sigma: 1.0 },
+        ArrivalProcess::Pareto { tail: 3.5 },
+        ArrivalProcess::OnOff { on: secs(1), off: secs(2) },
+        ArrivalProcess::Aligned { spread: Span::from_ms(150) },
+        ArrivalProcess::Recorded { times: Arc::clone(times), device, devices },
     ]
 }
 
-fn draw(law: &Law, per_second: f64, load: &Arc<Load>, seed: u64) -> Vec<Tick> {
+fn draw(law: &ArrivalProcess, per_second: f64, load: &Arc<Load>, seed: u64) -> Vec<Tick> {
     arrivals(law, per_second, load, seed, 0).collect()
 }
 
-fn arrivals(law: &Law, per_second: f64, load: &Arc<Load>, seed: u64, device: u64) -> Arrivals {
+fn arrivals(law: &ArrivalProcess, per_second: f64, load: &Arc<Load>, seed: u64, device: u64) -> Arrivals {
     let rate = Rate::per_second(per_second).unwrap();
     Arrivals::new(law, rate, None, Arc::clone(load), Seed(seed).stream("arrival/test", device))
 }
@@ -98,7 +98,7 @@ fn counts_follow_the_integral_of_every_course_for_every_law() {
         assert!(drawn > 100_000, "{law:?}: {drawn}");
         for (nth, window) in windows.iter().enumerate() {
             // A renewal count's variance is dispersion × mean, and less than 1 a device more for its edges.
-            let exact = matches!(law, Law::Recorded { .. });
+            let exact = matches!(law, ArrivalProcess::Recorded { .. });
             let variance =
                 if exact { 0.0 } else { law.dispersion(rate) * expected[nth] + f64::from(DEVICES) };
             let off = (counts[nth] - expected[nth]).abs();
@@ -117,9 +117,9 @@ fn counts_follow_the_integral_of_every_course_for_every_law() {
 fn the_first_short_window_is_as_busy_as_any() {
     let (load, devices) = (flat(1), 8_000_u32);
     let mut laws = laws(&Arc::from([]), 0, 1);
-    laws.retain(|law| !matches!(law, Law::Recorded { .. } | Law::Aligned { .. }));
-    laws.push(Law::Pareto { tail: 1.2 });
-    laws.push(Law::OnOff { on: Span::from_ms(50), off: secs(5) });
+    laws.retain(|law| !matches!(law, ArrivalProcess::Recorded { .. } | ArrivalProcess::Aligned { .. }));
+    laws.push(ArrivalProcess::Pareto { tail: 1.2 });
+    laws.push(ArrivalProcess::OnOff { on: Span::from_ms(50), off: secs(5) });
     for law in laws {
         let counts: Vec<f64> = (0..devices)
             .map(|device| {
@@ -142,7 +142,7 @@ fn a_silent_phase_is_silent_and_a_burst_begins_on_its_edge() {
         (30 * SECOND, Shape::Flat(0.0)),
         (120 * SECOND, Shape::Flat(0.5)),
     ]);
-    let due = draw(&Law::Constant { jitter: 0.0 }, 1_000.0, &load, 3);
+    let due = draw(&ArrivalProcess::Constant { jitter: 0.0 }, 1_000.0, &load, 3);
     assert_eq!(count(&due, Tick(150 * SECOND), Tick(180 * SECOND)), 0);
     // Gaps are an exact interval ÷ load on both sides of the edge at 100 s; the gap across the edge is
     // shortened from the very nanosecond of the edge.
@@ -168,14 +168,14 @@ fn nothing_arrives_between_bursts_and_every_burst_is_full() {
     // A grid of one point a nanosecond fills each burst from edge to edge.
     let shape =
         Shape::Bursts { base: 0.0, peak: 1.0, every: Span::from_ns(7_001), length: Span::from_ns(1_003) };
-    let due = draw(&Law::Aligned { spread: Span::ZERO }, 1e9, &load_of(&[(21_003, shape)]), 4);
+    let due = draw(&ArrivalProcess::Aligned { spread: Span::ZERO }, 1e9, &load_of(&[(21_003, shape)]), 4);
     let bursts = (0..3).flat_map(|n| (0..1_003).map(move |into| Tick(n * 7_001 + into)));
     assert!(due.iter().copied().eq(bursts));
 }
 
 #[test]
 fn poisson_gaps_are_exponential_on_the_time_line() {
-    let due = draw(&Law::Poisson, 100.0, &flat(1_100), 11);
+    let due = draw(&ArrivalProcess::Poisson, 100.0, &flat(1_100), 11);
     assert!(due.len() > 100_000, "{}", due.len());
     let gaps: Vec<f64> = due.windows(2).map(|w| w[1].since(w[0]) as f64 / 1e9).collect();
     let p = crate::seed::statistic::kolmogorov_smirnov(gaps, |gap| 1.0 - (-100.0 * gap).exp());
@@ -187,7 +187,7 @@ fn a_constant_phase_is_uniform_over_the_interval() {
     let load = flat(1);
     let phases = (0..10_000)
         .map(|device| {
-            let mut due = arrivals(&Law::Constant { jitter: 0.0 }, 1.0, &load, 9, device);
+            let mut due = arrivals(&ArrivalProcess::Constant { jitter: 0.0 }, 1.0, &load, 9, device);
             due.next().unwrap().as_secs_f64()
         })
         .collect();
@@ -197,7 +197,7 @@ fn a_constant_phase_is_uniform_over_the_interval() {
 
 #[test]
 fn aligned_devices_meet_at_each_period_uniformly_late() {
-    let law = Law::Aligned { spread: Span::from_ms(300) };
+    let law = ArrivalProcess::Aligned { spread: Span::from_ms(300) };
     let mut late = Vec::new();
     for device in 0..100 {
         let due: Vec<_> = arrivals(&law, 1.0, &flat(1_000), 13, device).collect();
@@ -218,7 +218,8 @@ fn an_aligned_grid_is_counted_exactly() {
         (9 * SECOND, Shape::Flat(0.5)),
     ]);
     for per_second in [1.0, 3.0, 7.0, 0.3, 1_000.0] {
-        let (law, rate) = (Law::Aligned { spread: Span::ZERO }, Rate::per_second(per_second).unwrap());
+        let (law, rate) =
+            (ArrivalProcess::Aligned { spread: Span::ZERO }, Rate::per_second(per_second).unwrap());
         let due = draw(&law, per_second, &load, 1);
         for stretch in load.stretches() {
             let expected = expected_count(&law, rate, None, &load, stretch.start, stretch.end);
@@ -227,7 +228,8 @@ fn an_aligned_grid_is_counted_exactly() {
         }
     }
     // Half the spread after a grid point, half the devices have sent.
-    let (law, rate) = (Law::Aligned { spread: Span::from_ms(200) }, Rate::per_second(1.0).unwrap());
+    let (law, rate) =
+        (ArrivalProcess::Aligned { spread: Span::from_ms(200) }, Rate::per_second(1.0).unwrap());
     let half = expected_count(&law, rate, None, &load, Tick::ZERO, Tick(3 * SECOND + SECOND / 10));
     assert!((half - 3.5).abs() < 1e-9, "{half}");
 }
@@ -239,7 +241,7 @@ fn a_recording_comes_back_exactly_and_is_dealt_out_without_loss() {
     let devices = 7;
     let mut all = Vec::new();
     for device in 0..devices {
-        let law = Law::Recorded { times: Arc::clone(&times), device, devices };
+        let law = ArrivalProcess::Recorded { times: Arc::clone(&times), device, devices };
         // The rate is ignored, even one of 0.
         let due = draw(&law, 0.0, &load, 1);
         let own: Vec<_> = times.iter().skip(device as usize).step_by(7).copied().map(Tick).collect();
@@ -280,7 +282,11 @@ fn a_course_composes_with_the_load() {
     let course = load_of(&inner.map(|shape| (120 * SECOND, shape)));
     let rate = Rate::per_second(5.0).unwrap();
     let stretches = load.stretches();
-    for law in [Law::Poisson, Law::Gamma { shape: 2.0 }, Law::Aligned { spread: Span::from_ms(100) }] {
+    for law in [
+        ArrivalProcess::Poisson,
+        ArrivalProcess::Gamma { shape: 2.0 },
+        ArrivalProcess::Aligned { spread: Span::from_ms(100) },
+    ] {
         let (mut counts, mut expected) = (vec![0.0; stretches.len()], vec![0.0; stretches.len()]);
         for device in 0..20 {
             let stream = Seed(19).stream("arrival/test", device);
@@ -300,7 +306,7 @@ fn a_course_composes_with_the_load() {
         assert!((expected[0] - 20.0 * 5.0 * 40.0).abs() < 21.0, "{law:?}: {}", expected[0]);
     }
     // A course of 1 changes nothing but the fraction of a nanosecond.
-    let law = Law::Aligned { spread: Span::ZERO };
+    let law = ArrivalProcess::Aligned { spread: Span::ZERO };
     let stream = Seed(1).stream("arrival/test", 0);
     let plain = Arrivals::new(&law, rate, Some(flat(1_000)), flat(100), stream);
     assert!(plain.eq(draw(&law, 5.0, &flat(100), 1)));
@@ -317,7 +323,7 @@ fn nothing_never_arrives() {
     for law in laws(&Arc::from([5, 6]), 0, 1) {
         assert_eq!(draw(&law, 5.0, &Arc::new(Load::new(vec![])), 1), [], "{law:?}");
         assert_eq!(draw(&law, 5.0, &silent, 1), [], "{law:?}");
-        if !matches!(law, Law::Recorded { .. }) {
+        if !matches!(law, ArrivalProcess::Recorded { .. }) {
             assert_eq!(draw(&law, 0.0, &varied(), 1), [], "{law:?}");
         }
     }
@@ -331,7 +337,7 @@ fn a_gap_beyond_every_run_ends_the_process() {
         for per_second in [1e-290, 1e-299] {
             let mut due = arrivals(&law, per_second, &load, 23, 0);
             // The first point of the aligned grid is its beginning.
-            let first = usize::from(matches!(law, Law::Aligned { .. }));
+            let first = usize::from(matches!(law, ArrivalProcess::Aligned { .. }));
             assert!(due.by_ref().count() <= first, "{law:?}");
             assert_eq!(due.next(), None, "{law:?}");
         }
@@ -340,29 +346,29 @@ fn a_gap_beyond_every_run_ends_the_process() {
 
 #[test]
 fn every_law_has_its_own_word() {
-    let names: Vec<_> = laws(&Arc::from([]), 0, 1).iter().map(Law::name).collect();
+    let names: Vec<_> = laws(&Arc::from([]), 0, 1).iter().map(ArrivalProcess::name).collect();
     let mut unique = names.clone();
     unique.dedup();
-    assert_eq!(unique, Law::NAMES);
+    assert_eq!(unique, ArrivalProcess::NAMES);
 }
 
-fn any_law() -> impl Strategy<Value = Law> {
+fn any_law() -> impl Strategy<Value = ArrivalProcess> {
     let span = (0_u64..u64::MAX).prop_map(Span::from_ns);
     let short = (0_u64..10_000_000_000).prop_map(Span::from_ns);
     prop_oneof![
-        (0.0..=0.5_f64).prop_map(|jitter| Law::Constant { jitter }),
-        Just(Law::Poisson),
-        prop_oneof![0.1..5.0_f64, any::<f64>()].prop_map(|shape| Law::Gamma { shape }),
-        prop_oneof![0.01..3.0_f64, any::<f64>()].prop_map(|sigma| Law::LogNormal { sigma }),
-        prop_oneof![1.05..5.0_f64, any::<f64>()].prop_map(|tail| Law::Pareto { tail }),
+        (0.0..=0.5_f64).prop_map(|jitter| ArrivalProcess::Constant { jitter }),
+        Just(ArrivalProcess::Poisson),
+        prop_oneof![0.1..5.0_f64, any::<f64>()].prop_map(|shape| ArrivalProcess::Gamma { shape }),
+        prop_oneof![0.01..3.0_f64, any::<f64>()].prop_map(|sigma| ArrivalProcess::LogNormal { sigma }),
+        prop_oneof![1.05..5.0_f64, any::<f64>()].prop_map(|tail| ArrivalProcess::Pareto { tail }),
         (prop_oneof![short.clone(), span.clone()], prop_oneof![short.clone(), span.clone()])
-            .prop_map(|(on, off)| Law::OnOff { on, off }),
-        prop_oneof![short, span].prop_map(|spread| Law::Aligned { spread }),
+            .prop_map(|(on, off)| ArrivalProcess::OnOff { on, off }),
+        prop_oneof![short, span].prop_map(|spread| ArrivalProcess::Aligned { spread }),
         (prop::collection::vec(any::<u32>(), 0..50), any::<u32>(), 0..4_u32).prop_map(
             |(mut times, device, devices)| {
                 times.sort_unstable();
                 let times = times.into_iter().map(u64::from).collect();
-                Law::Recorded { times, device: device % 5, devices }
+                ArrivalProcess::Recorded { times, device: device % 5, devices }
             }
         ),
     ]

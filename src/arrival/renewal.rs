@@ -5,7 +5,7 @@
 //! to the first point is then a uniform part of a length-biased gap (Cox, *Renewal Theory*, 1962, §5.2–5.4;
 //! Daley & Vere-Jones, *An Introduction to the Theory of Point Processes*, vol. I, 2nd ed., §4.2 and §13.3).
 
-use super::law::Law;
+use super::process::ArrivalProcess;
 use super::variate::{exponential, gamma, normal, uniform};
 use crate::seed::Stream;
 
@@ -27,25 +27,27 @@ pub(super) enum Gap {
 impl Gap {
     /// The gaps of `law` with this mean; `None` if it is no renewal law. Parameters outside their stated range
     /// are taken as its nearest end, so that nothing a caller passes can make a draw endless.
-    pub(super) fn new(law: &Law, mean: f64) -> Option<Self> {
+    pub(super) fn new(law: &ArrivalProcess, mean: f64) -> Option<Self> {
         Some(match *law {
-            Law::Poisson => Self::Exponential { mean },
-            Law::Gamma { shape } => {
+            ArrivalProcess::Poisson => Self::Exponential { mean },
+            ArrivalProcess::Gamma { shape } => {
                 let shape = bounded(shape, 0.1, 1_000.0);
                 Self::Gamma { shape, scale: mean / shape }
             }
-            Law::LogNormal { sigma } => {
+            ArrivalProcess::LogNormal { sigma } => {
                 let sigma = bounded(sigma, 0.01, 3.0);
                 Self::LogNormal { mu: libm::log(mean) - 0.5 * sigma * sigma, sigma }
             }
-            Law::Pareto { tail } => {
+            ArrivalProcess::Pareto { tail } => {
                 let tail = bounded(tail, 1.05, 100.0);
                 Self::Pareto { least: mean * (tail - 1.0) / tail, tail }
             }
-            Law::OnOff { on, off } => {
+            ArrivalProcess::OnOff { on, off } => {
                 Self::interrupted(mean, (on.as_ns() as f64).max(1.0), off.as_ns() as f64)
             }
-            Law::Constant { .. } | Law::Aligned { .. } | Law::Recorded { .. } => return None,
+            ArrivalProcess::Constant { .. }
+            | ArrivalProcess::Aligned { .. }
+            | ArrivalProcess::Recorded { .. } => return None,
         })
     }
 

@@ -68,7 +68,7 @@ impl Shape {
                 from + (to - from) * (into_ns as f64 / length_ns.max(1) as f64).min(1.0)
             }
             Self::Sine { mean, amplitude, period, phase } => {
-                Swing::new(mean, amplitude, period, phase).load(into_ns)
+                SineLoad::new(mean, amplitude, period, phase).load(into_ns)
             }
             Self::Bursts { base, peak, every, length } => {
                 if into_ns % every.as_ns().max(1) < length.as_ns() {
@@ -87,10 +87,10 @@ impl Shape {
             Self::Flat(load) => into * load,
             Self::Ramp { from, to } => into * (from + 0.5 * (to - from) * (into / length_ns.max(1) as f64)),
             Self::Sine { mean, amplitude, period, phase } => {
-                Swing::new(mean, amplitude, period, phase).integral(into_ns)
+                SineLoad::new(mean, amplitude, period, phase).integral(into_ns)
             }
             Self::Bursts { base, peak, every, length } => {
-                Train::new(base, peak, every, length).integral(into_ns)
+                BurstLoad::new(base, peak, every, length).integral(into_ns)
             }
         }
     }
@@ -108,10 +108,10 @@ impl Shape {
                 if operational > 0.0 { (2.0 * operational / (from + root)) as u64 } else { 0 }
             }
             Self::Sine { mean, amplitude, period, phase } => {
-                Swing::new(mean, amplitude, period, phase).invert(operational) as u64
+                SineLoad::new(mean, amplitude, period, phase).invert(operational) as u64
             }
             Self::Bursts { base, peak, every, length } => {
-                Train::new(base, peak, every, length).invert(operational, length_ns)
+                BurstLoad::new(base, peak, every, length).invert(operational, length_ns)
             }
         };
         // Rounding must not carry an instant over the edge into a stretch it does not belong to.
@@ -120,7 +120,7 @@ impl Shape {
 }
 
 /// A sine load with what its formulas share.
-struct Swing {
+struct SineLoad {
     mean: f64,
     amplitude: f64,
     period_ns: u64,
@@ -128,7 +128,7 @@ struct Swing {
     phase: f64,
 }
 
-impl Swing {
+impl SineLoad {
     fn new(mean: f64, amplitude: f64, period: Span, phase: f64) -> Self {
         Self {
             mean,
@@ -190,14 +190,14 @@ impl Swing {
 }
 
 /// A train of bursts with what its formulas share.
-struct Train {
+struct BurstLoad {
     base: f64,
     peak: f64,
     every_ns: u64,
     length_ns: u64,
 }
 
-impl Train {
+impl BurstLoad {
     fn new(base: f64, peak: f64, every: Span, length: Span) -> Self {
         let every_ns = every.as_ns().max(1);
         Self { base, peak, every_ns, length_ns: length.as_ns().min(every_ns) }

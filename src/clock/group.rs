@@ -132,7 +132,7 @@ fn groups(root: &Path, controller: &str) -> Vec<PathBuf> {
     let read = |path: &str| fs::read_to_string(root.join(path)).unwrap_or_default();
     let (own, mounts) = (read("proc/self/cgroup"), read("proc/self/mountinfo"));
     let mut found = Vec::new();
-    for mount in mounts.lines().filter_map(|line| Mount::read(line, controller)) {
+    for mount in mounts.lines().filter_map(|line| GroupMount::read(line, controller)) {
         let Some(group) = own.lines().find_map(|line| membership(line, mount.unified, controller)) else {
             continue;
         };
@@ -158,14 +158,14 @@ fn membership<'l>(line: &'l str, unified: bool, controller: &str) -> Option<&'l 
 }
 
 /// Where a hierarchy of groups is mounted.
-struct Mount {
+struct GroupMount {
     unified: bool,
     /// The group that is seen at the mount.
     root: String,
     point: String,
 }
 
-impl Mount {
+impl GroupMount {
     /// A line of `/proc/self/mountinfo` (proc(5)); `None` if it is no hierarchy of groups with `controller`.
     fn read(line: &str, controller: &str) -> Option<Self> {
         let (mount, system) = line.split_once(" - ")?;

@@ -50,7 +50,7 @@ const STEP_NS: u64 = 200;
 pub struct Pacer {
     clock: Monotonic,
     alarm: Option<alarm::Alarm>,
-    lead: Lead,
+    lead: WakeLead,
 }
 
 /// How long this machine takes to wake a thread, learnt from one wake-up after the other.
@@ -58,9 +58,9 @@ pub struct Pacer {
 /// A wake-up later than the lead raises it by three steps, any other lowers it by one: it settles where a quarter of the
 /// wake-ups come later (stochastic approximation of a quantile, Robbins and Monro 1951).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Lead(u64);
+struct WakeLead(u64);
 
-impl Lead {
+impl WakeLead {
     fn learn(&mut self, overslept_ns: u64) {
         self.0 = if overslept_ns > self.0 {
             (self.0 + 3 * STEP_NS).min(MOST_LEAD_NS)
@@ -73,7 +73,7 @@ impl Lead {
 impl Pacer {
     /// A pacer on `clock`, by the best mechanism this system has.
     pub fn new(clock: Monotonic) -> Self {
-        Self { clock, alarm: alarm::Alarm::new().ok(), lead: Lead::default() }
+        Self { clock, alarm: alarm::Alarm::new().ok(), lead: WakeLead::default() }
     }
 
     /// The mechanism in use.
@@ -199,7 +199,7 @@ mod tests {
 
     #[test]
     fn the_lead_settles_where_a_quarter_of_the_wake_ups_come_later() {
-        let mut lead = Lead::default();
+        let mut lead = WakeLead::default();
         let (mut above, mut sum) = (0, 0);
         // Wake-ups 0 to 39.9 µs late, evenly: a quarter of them more than 30 µs.
         for turn in 0..200_000_u64 {
@@ -215,11 +215,11 @@ mod tests {
         for _ in 0..1_000 {
             lead.learn(u64::MAX);
         }
-        assert_eq!(lead, Lead(MOST_LEAD_NS));
+        assert_eq!(lead, WakeLead(MOST_LEAD_NS));
         for _ in 0..1_000 {
             lead.learn(0);
         }
-        assert_eq!(lead, Lead(0));
+        assert_eq!(lead, WakeLead(0));
     }
 
     #[tokio::test]

@@ -15,7 +15,7 @@ use crate::fleet::Reading;
 use crate::net::ConnectionFaults;
 use crate::protocol::SessionState;
 use crate::record::{FleetId, PhaseId, Qos};
-use crate::scenario::{DevicePlan, Exchange, Fleet, Hit, Model};
+use crate::scenario::{DevicePlan, Exchange, FaultHit, Fleet, Model};
 
 /// A connection on which nothing was under way for so long may have been closed by the peer, nanoseconds. Below that, finding
 /// out would cost a system call for every reading, and no peer is so impatient.
@@ -61,7 +61,7 @@ pub(super) struct Device {
     pub(super) repeat: RefCell<Option<(PhaseId, Reading)>>,
     pub(super) policy: ConnectionPolicy,
     /// Faults that hit it, and whether any of them concerns its readings.
-    pub(super) hits: Box<[Hit]>,
+    pub(super) hits: Box<[FaultHit]>,
     pub(super) ailing: bool,
     /// What acts on its connection, where a fault ever can.
     pub(super) faults: Option<Rc<ConnectionFaults>>,

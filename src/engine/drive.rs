@@ -18,7 +18,7 @@ use super::worker::{GOODBYE, Stage, Worker, attempt_sample};
 use crate::clock::Tick;
 use crate::fault::Ending;
 use crate::protocol::{self, Answer, Endpoint, Event, Failure, Identity, Session};
-use crate::record::{ErrorKind, Finding, Kind, Outcome, Reason, Sink};
+use crate::record::{AuditFinding, ErrorKind, Kind, Outcome, Reason, Sink};
 
 /// Why a conversation ended.
 enum Disconnect {
@@ -416,12 +416,12 @@ fn take_in<S: Sink>(worker: &Worker<S>, device: &Device, session: &mut dyn Sessi
                 device.answered.set(device.answered.get() + 1);
                 device.policy.stir(at);
                 if reordered {
-                    worker.finding(device, Finding::Reordered, sample.phase, seq);
+                    worker.finding(device, AuditFinding::Reordered, sample.phase, seq);
                 }
                 let reason = (outcome != Outcome::Ok).then(|| session.explain(seq, answer));
                 worker.settle(device, &sample, reason.as_ref());
             }
-            Settled::Finding(finding) => {
+            Settled::AuditFinding(finding) => {
                 worker.finding(device, finding, worker.layout().phase_at(at), seq);
             }
             Settled::Stray => {

@@ -11,8 +11,8 @@ use super::sensor::{EPISODES, SensorFaultState};
 use crate::clock::Tick;
 use crate::fault::{self, Activation, DeviceFault, Effect, Fault, Sensor, TimeLine, Transition};
 use crate::fleet::Reading;
-use crate::record::{AnomalyKind, FaultId, Mark, Switch, SwitchLog};
-use crate::scenario::{Hit, Plan};
+use crate::record::{AnomalyKind, AnomalyMark, FaultId, SwitchEvent, SwitchLog};
+use crate::scenario::{FaultHit, Plan};
 use crate::seed::Stream;
 
 /// Readings of a shifted level that count as anomalous; from then on the new level is normal.
@@ -81,9 +81,9 @@ impl Faults {
     /// The faults that are on at `at` for a device with these hits.
     pub(super) fn active(
         &self,
-        hits: &[Hit],
+        hits: &[FaultHit],
         at: Tick,
-    ) -> impl Iterator<Item = (&FaultState, Hit, Activation)> {
+    ) -> impl Iterator<Item = (&FaultState, FaultHit, Activation)> {
         hits.iter().filter_map(move |hit| {
             let held = self.list.get(usize::from(hit.fault))?;
             let activation = held.line.borrow().at(at, hit.late_ns)?;
@@ -92,7 +92,7 @@ impl Faults {
     }
 
     /// Whether any of these has an effect that is `wanted`.
-    pub(super) fn any(&self, hits: &[Hit], wanted: fn(&Effect) -> bool) -> bool {
+    pub(super) fn any(&self, hits: &[FaultHit], wanted: fn(&Effect) -> bool) -> bool {
         hits.iter().any(|hit| {
             let held = self.list.get(usize::from(hit.fault));
             held.is_some_and(|held| wanted(&held.fault.effect))
@@ -119,7 +119,7 @@ impl Faults {
             held.before.set(held.tally.get());
         }
         let fault = FaultId(number);
-        self.log.note(Switch { fault, occurrence, on, planned, at, devices, acted, remark: None });
+        self.log.note(SwitchEvent { fault, occurrence, on, planned, at, devices, acted, remark: None });
     }
 
     /// Whether a fault keeps the device away.
@@ -156,7 +156,7 @@ impl Faults {
             };
             if kind != AnomalyKind::Shift || ailment.readings <= SETTLING {
                 let episode = ailment.episode;
-                reading.mark = reading.mark.or(Some(Mark { kind, episode, onset: fresh }));
+                reading.mark = reading.mark.or(Some(AnomalyMark { kind, episode, onset: fresh }));
             }
         }
     }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::pause::WaitTotals;
 use crate::clock::Tick;
 use crate::fleet::Reading;
-use crate::record::{Ages, Finding, FleetId, Gauge, Kind, Outcome, PhaseId, Sample, Stages};
+use crate::record::{Ages, AuditFinding, FleetId, Gauge, Kind, Outcome, PhaseId, Sample, Stages};
 
 /// A reading that came due and waits to be sent.
 #[derive(Debug, Clone)]
@@ -60,7 +60,7 @@ pub(super) enum Settled {
     /// It closed a reading; it may also have come out of order.
     Closed { sample: Sample, reordered: bool },
     /// It belongs to a reading that had already ended.
-    Finding(Finding),
+    AuditFinding(AuditFinding),
     /// It belongs to no reading of this device.
     Stray,
 }
@@ -224,7 +224,7 @@ impl Ledger {
             if let Some(repeat) = self.in_flight.iter().position(of_seq) {
                 self.in_flight.remove(repeat);
             }
-            return self.history.classify(seq).map_or(Settled::Stray, Settled::Finding);
+            return self.history.classify(seq).map_or(Settled::Stray, Settled::AuditFinding);
         };
         let reordered = self.history.answer(seq);
         Settled::Closed { sample: self.sample(&open, closing, at), reordered }
@@ -237,7 +237,7 @@ impl Ledger {
         }
         match self.close(seq, Outcome::Ok.into(), at) {
             Settled::Closed { sample, .. } => Some(sample),
-            Settled::Finding(_) | Settled::Stray => None,
+            Settled::AuditFinding(_) | Settled::Stray => None,
         }
     }
 
@@ -350,19 +350,19 @@ impl History {
     }
 
     /// What an answer to a reading that is not in flight means; `None` if no such reading was ever sent.
-    fn classify(&mut self, seq: u64) -> Option<Finding> {
+    fn classify(&mut self, seq: u64) -> Option<AuditFinding> {
         if seq >= self.top {
             return None;
         }
         let age = self.top - 1 - seq;
         if age >= Self::WINDOW {
-            return Some(Finding::Late);
+            return Some(AuditFinding::Late);
         }
         if self.answered >> age & 1 == 1 {
-            return Some(Finding::Duplicated);
+            return Some(AuditFinding::Duplicated);
         }
         self.mark(seq);
-        Some(Finding::Late)
+        Some(AuditFinding::Late)
     }
 
     fn advance(&mut self, seq: u64) {

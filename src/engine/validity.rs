@@ -8,7 +8,7 @@
 use super::level::{Fit, LAG_FLOOR_NS, Level};
 use super::stall::StallStats;
 use crate::clock::Throttling;
-use crate::record::{Cause, Judgement, Scarce, Validity};
+use crate::record::{Cause, Judgement, ScarceResource, Validity};
 use crate::units::{Quantile, Span};
 
 /// The figures the judgement rests on; times in nanoseconds, measured phases only.
@@ -45,7 +45,7 @@ pub(crate) struct Figures {
     /// Connections and readings that failed because this machine ran out of descriptors, ports or memory.
     pub resource_errors: u64,
     /// How many of them for want of what, as far as that is known.
-    pub scarce: Vec<(Scarce, u64)>,
+    pub scarce: Vec<(ScarceResource, u64)>,
     /// Values that did not fit the histograms.
     pub overflow: u64,
     /// Readings and connection attempts that came due and of which no outcome was recorded.

@@ -21,7 +21,7 @@ use super::timer::{Alarm, Task, TimerQueue};
 use crate::clock::{Monotonic, Tick};
 use crate::protocol::{Endpoint, Settings};
 use crate::record::{
-    Detection, Finding, FleetId, Kind, Layout, Outcome, PhaseId, Reason, Sample, Sink, Traffic,
+    AuditFinding, Detection, FleetId, Kind, Layout, Outcome, PhaseId, Reason, Sample, Sink, Traffic,
 };
 use crate::scenario::{Model, Plan};
 
@@ -167,7 +167,7 @@ impl<S: Sink> Worker<S> {
     }
 
     /// Records what the delivery audit found.
-    pub(super) fn finding(&self, device: &Device, finding: Finding, phase: PhaseId, seq: u64) {
+    pub(super) fn finding(&self, device: &Device, finding: AuditFinding, phase: PhaseId, seq: u64) {
         let index = device.plan.borrow().index;
         self.sink.borrow_mut().finding(phase, device.fleet, finding, index, seq);
     }

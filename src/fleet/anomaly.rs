@@ -3,7 +3,7 @@
 use rand::RngExt;
 use rand::distr::OpenClosed01;
 
-use crate::record::{AnomalyKind, Mark};
+use crate::record::{AnomalyKind, AnomalyMark};
 use crate::seed::Stream;
 
 /// Readings at and after a level shift that are marked; from then on the new level is normal.
@@ -104,7 +104,7 @@ impl Anomalies {
         (course, noise): (f64, f64),
         (distance, strength): (f64, f64),
         spec: &AnomalySpec,
-    ) -> (f64, Option<Mark>) {
+    ) -> (f64, Option<AnomalyMark>) {
         self.begin(seq, course + noise, distance, spec);
         let normal = course + noise + self.offset;
         let Some(episode) = self.present else { return (normal, None) };
@@ -122,7 +122,7 @@ impl Anomalies {
         if age + 1 >= u64::from(spec.window(episode.kind)) {
             self.present = None;
         }
-        let mark = Mark { kind: episode.kind, episode: episode.number, onset: age == 0 };
+        let mark = AnomalyMark { kind: episode.kind, episode: episode.number, onset: age == 0 };
         (value, Some(mark))
     }
 

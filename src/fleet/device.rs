@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use super::clock::{Clock, ClockSpec};
-use super::payload::{self, Payload, Told};
+use super::payload::{self, Payload, RenderContext};
 use super::signal::{Signal, SignalSpec};
 use super::template::Template;
 use crate::clock::Tick;
-use crate::record::Mark;
+use crate::record::AnomalyMark;
 use crate::seed::{Seed, Stream};
 
 /// What all devices of a fleet share.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Make {
+pub struct DeviceModel {
     /// Name of the fleet.
     pub fleet: Box<str>,
     /// Sensors of a device; at least one.
@@ -42,7 +42,7 @@ pub struct Reading {
     /// What the sensors show, each in its signal's unit.
     pub values: Values,
     /// The seeded anomaly that shows in it, if any.
-    pub mark: Option<Mark>,
+    pub mark: Option<AnomalyMark>,
 }
 
 /// The values of one reading, in the order of the fleet's channels; at least one.
@@ -77,17 +77,17 @@ impl Values {
 pub struct Device {
     id: Box<str>,
     index: u32,
-    make: Arc<Make>,
+    make: Arc<DeviceModel>,
     seq: u64,
     /// Where the signals' own time begins.
     origin: Tick,
     signal: Signal,
     /// What only some fleets need.
-    extra: Option<Box<Extra>>,
+    extra: Option<Box<OptionalState>>,
 }
 
 #[derive(Debug, Clone, Default)]
-struct Extra {
+struct OptionalState {
     /// The channels after the first.
     others: Vec<Signal>,
     clock: Option<Clock>,
@@ -105,7 +105,7 @@ impl Device {
     ///
     /// # Panics
     /// If the fleet has no channel.
-    pub fn new(make: &Arc<Make>, index: u32, origin: Tick, seed: Seed) -> Self {
+    pub fn new(make: &Arc<DeviceModel>, index: u32, origin: Tick, seed: Seed) -> Self {
         let fleet = &make.fleet;
         let stream = |label: &str| seed.stream(label, u64::from(index));
         let signal = |nth: usize, channel: &Channel| {
@@ -129,7 +129,8 @@ impl Device {
             seq: 0,
             origin,
             signal: first,
-            extra: (!plain).then(|| Box::new(Extra { others, clock, stream: draws, episodes: 0, last })),
+            extra: (!plain)
+                .then(|| Box::new(OptionalState { others, clock, stream: draws, episodes: 0, last })),
         }
     }
 
@@ -159,12 +160,20 @@ impl Device {
         Reading { seq, intended: at, values: Values::Many(values.into()), mark }
     }
 
-    fn told<'a>(&'a self, reading: Option<&'a Reading>, epoch_ns: u64, skew_ns: i64) -> Told<'a> {
+    fn told<'a>(&'a self, reading: Option<&'a Reading>, epoch_ns: u64, skew_ns: i64) -> RenderContext<'a> {
         let extra = self.extra.as_deref();
         let clock = extra.and_then(|extra| extra.clock).unwrap_or_default();
         let device_ns = reading.map_or(0, |reading| clock.reads(reading.intended).saturating_add(skew_ns));
         let stream = extra.and_then(|extra| extra.stream.as_ref());
-        Told { make: &self.make, id: &self.id, index: self.index, reading, device_ns, epoch_ns, stream }
+        RenderContext {
+            make: &self.make,
+            id: &self.id,
+            index: self.index,
+            reading,
+            device_ns,
+            epoch_ns,
+            stream,
+        }
     }
 
     /// Appends `reading` to `out` as the fleet's payload says. The same reading gives the same bytes, however often it is
@@ -184,9 +193,9 @@ impl Device {
     }
 }
 
-impl Extra {
+impl OptionalState {
     /// The mark of the first channel that has one, its episode numbered over all channels of the device.
-    fn number(&mut self, marks: &[Option<Mark>]) -> Option<Mark> {
+    fn number(&mut self, marks: &[Option<AnomalyMark>]) -> Option<AnomalyMark> {
         for (mark, last) in marks.iter().zip(&mut self.last) {
             if mark.is_some_and(|mark| mark.onset) {
                 self.episodes += 1;
@@ -194,7 +203,7 @@ impl Extra {
             }
         }
         let (mark, number) = marks.iter().zip(&self.last).find_map(|(mark, last)| Some(((*mark)?, *last)))?;
-        Some(Mark { episode: number, ..mark })
+        Some(AnomalyMark { episode: number, ..mark })
     }
 }
 
@@ -209,9 +218,9 @@ mod tests {
         Channel { name: name.into(), signal: SignalSpec { shape, noise: 0.2, anomalies } }
     }
 
-    fn make(fleet: &str, channels: Vec<Channel>) -> Arc<Make> {
+    fn make(fleet: &str, channels: Vec<Channel>) -> Arc<DeviceModel> {
         let (payload, clock) = (Payload::default(), ClockSpec::default());
-        Arc::new(Make { fleet: fleet.into(), channels, payload, clock })
+        Arc::new(DeviceModel { fleet: fleet.into(), channels, payload, clock })
     }
 
     fn readings(fleet: &str, index: u32, seed: u64, count: u64) -> Vec<Reading> {

@@ -12,8 +12,8 @@ pub(crate) use anomaly::AnomalySpec;
 pub(crate) use clock::ClockSpec;
 #[cfg(test)]
 pub(crate) use device::Values;
-pub(crate) use device::{Channel, Device, Make, Reading};
+pub(crate) use device::{Channel, Device, DeviceModel, Reading};
 pub(crate) use payload::{Format, Payload};
-pub(crate) use signal::{Shape, SignalSpec, Track};
-pub(crate) use size::SizeLaw;
+pub(crate) use signal::{RecordedSignal, Shape, SignalSpec};
+pub(crate) use size::SizeDistribution;
 pub(crate) use template::{Scope, Template};

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::device::{Make, Reading};
-use super::size::SizeLaw;
+use super::device::{DeviceModel, Reading};
+use super::size::SizeDistribution;
 use super::template::Template;
 use crate::seed::Stream;
 
@@ -13,7 +13,7 @@ pub struct Payload {
     /// The encoding.
     pub format: Format,
     /// The size of the whole, by padding; `None` leaves it as it is.
-    pub size: Option<SizeLaw>,
+    pub size: Option<SizeDistribution>,
 }
 
 /// An encoding.
@@ -38,14 +38,14 @@ impl Payload {
     /// Whether encoding needs a random stream.
     pub(super) fn draws(&self) -> bool {
         let random = matches!(&self.format, Format::Template(template) if template.draws());
-        random || !matches!(self.size, None | Some(SizeLaw::Fixed(_)))
+        random || !matches!(self.size, None | Some(SizeDistribution::Fixed(_)))
     }
 }
 
 /// What can be told of a device, and of one reading of it.
 #[derive(Debug)]
-pub(super) struct Told<'a> {
-    pub(super) make: &'a Make,
+pub(super) struct RenderContext<'a> {
+    pub(super) make: &'a DeviceModel,
     pub(super) id: &'a str,
     pub(super) index: u32,
     pub(super) reading: Option<&'a Reading>,
@@ -55,7 +55,7 @@ pub(super) struct Told<'a> {
     pub(super) stream: Option<&'a Stream>,
 }
 
-impl Told<'_> {
+impl RenderContext<'_> {
     /// The stream of this reading, from its beginning.
     pub(super) fn draws(&self) -> Option<Stream> {
         let mut stream = self.stream?.clone();
@@ -65,11 +65,11 @@ impl Told<'_> {
 }
 
 /// Appends `reading` as the fleet's payload says.
-pub(super) fn encode(told: &Told<'_>, reading: &Reading, out: &mut Vec<u8>) {
+pub(super) fn encode(told: &RenderContext<'_>, reading: &Reading, out: &mut Vec<u8>) {
     let payload = &told.make.payload;
     let mut stream = told.draws();
     let size = payload.size.as_ref().map(|law| match (law, &mut stream) {
-        (SizeLaw::Fixed(size), _) => *size as usize,
+        (SizeDistribution::Fixed(size), _) => *size as usize,
         (law, Some(stream)) => law.draw(stream),
         (law, None) => law.most() as usize,
     });
@@ -86,7 +86,7 @@ pub(super) fn encode(told: &Told<'_>, reading: &Reading, out: &mut Vec<u8>) {
 }
 
 /// Names consist of characters that JSON takes as they are; scenarios allow no others.
-fn json(told: &Told<'_>, reading: &Reading, size: Option<usize>, out: &mut Vec<u8>) {
+fn json(told: &RenderContext<'_>, reading: &Reading, size: Option<usize>, out: &mut Vec<u8>) {
     const OVERHEAD: usize = b",\"pad\":\"\"".len();
     let begin = out.len();
     out.extend_from_slice(b"{\"device\":\"");
@@ -114,7 +114,7 @@ fn json(told: &Told<'_>, reading: &Reading, size: Option<usize>, out: &mut Vec<u
     out.push(b'}');
 }
 
-fn cbor(told: &Told<'_>, reading: &Reading, size: Option<usize>, out: &mut Vec<u8>) {
+fn cbor(told: &RenderContext<'_>, reading: &Reading, size: Option<usize>, out: &mut Vec<u8>) {
     const UNSIGNED: u8 = 0;
     const NEGATIVE: u8 = 1 << 5;
     let begin = out.len();
@@ -179,7 +179,7 @@ fn text(text: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(text.as_bytes());
 }
 
-fn binary(told: &Told<'_>, reading: &Reading, out: &mut Vec<u8>) {
+fn binary(told: &RenderContext<'_>, reading: &Reading, out: &mut Vec<u8>) {
     // Names of fleets have 64 bytes at most, so a device's fits into 255.
     out.push(1);
     out.push(told.id.len() as u8);

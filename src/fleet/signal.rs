@@ -7,7 +7,7 @@ use rand_distr::{Distribution, StandardNormal};
 
 use super::anomaly::{Anomalies, AnomalySpec};
 use crate::clock::Tick;
-use crate::record::Mark;
+use crate::record::AnomalyMark;
 use crate::seed::Stream;
 
 /// The undisturbed course of a signal; values in the sensor's unit.
@@ -57,12 +57,12 @@ pub enum Shape {
         day_ns: u64,
     },
     /// Recorded values, from a row of the device's own on, again from the beginning after the last.
-    Replay(Arc<Track>),
+    Replay(Arc<RecordedSignal>),
 }
 
 /// Recorded values of a sensor.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Track {
+pub struct RecordedSignal {
     /// At least one, all finite.
     pub values: Vec<f64>,
     /// How long each holds, nanoseconds, not 0.
@@ -135,7 +135,7 @@ impl Signal {
     }
 
     /// The value of reading number `seq`, due `at` since the signal began.
-    pub(super) fn sample(&mut self, spec: &SignalSpec, at: Tick, seq: u64) -> (f64, Option<Mark>) {
+    pub(super) fn sample(&mut self, spec: &SignalSpec, at: Tick, seq: u64) -> (f64, Option<AnomalyMark>) {
         let course = self.course(&spec.shape, at);
         let one = self.normal();
         let Some(own) = &mut self.anomalies else { return (course + spec.noise * one, None) };

@@ -7,7 +7,7 @@ use crate::seed::Stream;
 
 /// The law of a payload's size, bytes. One that is larger already stays as it is.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum SizeLaw {
+pub enum SizeDistribution {
     /// All alike.
     Fixed(u32),
     /// Any size from `least` to `most`, alike.
@@ -39,7 +39,7 @@ pub enum SizeLaw {
     },
 }
 
-impl SizeLaw {
+impl SizeDistribution {
     /// The largest size that can be drawn.
     pub const fn most(&self) -> u32 {
         match *self {
@@ -74,12 +74,12 @@ mod tests {
 
     #[test]
     fn sizes_follow_their_laws() {
-        let uniform = SizeLaw::Uniform { least: 100, most: 300 };
-        let normal = SizeLaw::Normal { mean: 500.0, deviation: 50.0, least: 1, most: 1_000 };
-        let skewed = SizeLaw::LogNormal { median: 200.0, sigma: 0.5, most: 1_000_000 };
+        let uniform = SizeDistribution::Uniform { least: 100, most: 300 };
+        let normal = SizeDistribution::Normal { mean: 500.0, deviation: 50.0, least: 1, most: 1_000 };
+        let skewed = SizeDistribution::LogNormal { median: 200.0, sigma: 0.5, most: 1_000_000 };
         // Mean and standard deviation: of the continuous laws, and of 201 equally likely sizes.
         for (law, mean, deviation) in [
-            (SizeLaw::Fixed(120), 120.0, 0.0),
+            (SizeDistribution::Fixed(120), 120.0, 0.0),
             (uniform, 200.0, f64::sqrt((201.0 * 201.0 - 1.0) / 12.0)),
             (normal, 500.0, 50.0),
             (skewed, 200.0 * f64::exp(0.125), 200.0 * f64::sqrt((f64::exp(0.25) - 1.0) * f64::exp(0.25))),
@@ -90,7 +90,7 @@ mod tests {
             assert!((found - mean).abs() <= 4.0 * deviation / 1e5_f64.sqrt() + 1e-9, "{law:?}: {found}");
             assert!(sizes.iter().all(|size| *size <= f64::from(law.most())), "{law:?}");
         }
-        let held = SizeLaw::Normal { mean: 10.0, deviation: 100.0, least: 5, most: 20 };
+        let held = SizeDistribution::Normal { mean: 10.0, deviation: 100.0, least: 5, most: 20 };
         let mut stream = Seed(3).stream("size/test", 1);
         assert!((0..1_000).all(|_| (5..=20).contains(&held.draw(&mut stream))));
     }

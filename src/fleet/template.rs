@@ -5,7 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use rand::RngExt;
 
-use super::payload::{Told, decimal, integer, signed};
+use super::payload::{RenderContext, decimal, integer, signed};
 use crate::seed::Stream;
 
 /// Longest text that a random field may make.
@@ -24,11 +24,11 @@ pub enum Scope {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Template {
     text: Box<str>,
-    parts: Box<[Part]>,
+    parts: Box<[TemplatePart]>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-enum Part {
+enum TemplatePart {
     Text(Box<str>),
     Device,
     Fleet,
@@ -107,7 +107,7 @@ impl Template {
             let close = open + 2 + length;
             let part = placeholder(text[open + 2..close].trim(), channels, scope)
                 .map_err(|(message, help)| TemplateError { at: open..close + 2, message, help })?;
-            if part == Part::Pad && parts.contains(&Part::Pad) {
+            if part == TemplatePart::Pad && parts.contains(&TemplatePart::Pad) {
                 return Err(TemplateError {
                     at: open..close + 2,
                     message: "`pad` stands there twice".into(),
@@ -115,14 +115,14 @@ impl Template {
                 });
             }
             if !literal.is_empty() {
-                parts.push(Part::Text(std::mem::take(&mut literal).into()));
+                parts.push(TemplatePart::Text(std::mem::take(&mut literal).into()));
             }
             parts.push(part);
             at = close + 2;
         }
         literal.push_str(&text[at..]);
         if !literal.is_empty() {
-            parts.push(Part::Text(literal.into()));
+            parts.push(TemplatePart::Text(literal.into()));
         }
         Ok(Self { text: text.into(), parts: parts.into() })
     }
@@ -134,36 +134,46 @@ impl Template {
 
     /// Whether it names the reading.
     pub fn per_reading(&self) -> bool {
-        self.parts
-            .iter()
-            .any(|part| !matches!(part, Part::Text(_) | Part::Device | Part::Fleet | Part::Index))
+        self.parts.iter().any(|part| {
+            !matches!(
+                part,
+                TemplatePart::Text(_) | TemplatePart::Device | TemplatePart::Fleet | TemplatePart::Index
+            )
+        })
     }
 
     /// Whether it has random fields.
     pub(super) fn draws(&self) -> bool {
         self.parts.iter().any(|part| {
-            matches!(part, Part::Int(..) | Part::Float(..) | Part::Hex(_) | Part::Choice(_) | Part::Uuid)
+            matches!(
+                part,
+                TemplatePart::Int(..)
+                    | TemplatePart::Float(..)
+                    | TemplatePart::Hex(_)
+                    | TemplatePart::Choice(_)
+                    | TemplatePart::Uuid
+            )
         })
     }
 
     /// Appends what it says. `sized` is the size to reach with `pad`, and the stream from which it was drawn.
-    pub(super) fn render(&self, told: &Told<'_>, sized: Option<(usize, Stream)>, out: &mut Vec<u8>) {
+    pub(super) fn render(&self, told: &RenderContext<'_>, sized: Option<(usize, Stream)>, out: &mut Vec<u8>) {
         let begin = out.len();
         let (size, mut stream) = match sized {
             Some((size, stream)) => (size, Some(stream)),
             None => match told.make.payload.size {
-                Some(super::SizeLaw::Fixed(size)) => (size as usize, told.draws()),
+                Some(super::SizeDistribution::Fixed(size)) => (size as usize, told.draws()),
                 _ => (0, told.draws()),
             },
         };
         let mut pad = None;
         for part in &self.parts {
             match part {
-                Part::Text(text) => out.extend_from_slice(text.as_bytes()),
-                Part::Device => out.extend_from_slice(told.id.as_bytes()),
-                Part::Fleet => out.extend_from_slice(told.make.fleet.as_bytes()),
-                Part::Index => integer(u64::from(told.index), out),
-                Part::Pad => pad = Some(out.len()),
+                TemplatePart::Text(text) => out.extend_from_slice(text.as_bytes()),
+                TemplatePart::Device => out.extend_from_slice(told.id.as_bytes()),
+                TemplatePart::Fleet => out.extend_from_slice(told.make.fleet.as_bytes()),
+                TemplatePart::Index => integer(u64::from(told.index), out),
+                TemplatePart::Pad => pad = Some(out.len()),
                 of_reading => of_reading.write(told, stream.as_mut(), out),
             }
         }
@@ -178,8 +188,8 @@ impl Template {
     }
 }
 
-impl Part {
-    fn write(&self, told: &Told<'_>, stream: Option<&mut Stream>, out: &mut Vec<u8>) {
+impl TemplatePart {
+    fn write(&self, told: &RenderContext<'_>, stream: Option<&mut Stream>, out: &mut Vec<u8>) {
         let Some(reading) = told.reading else { return };
         let unix_ns = i128::from(told.epoch_ns) + i128::from(told.device_ns);
         match self {
@@ -235,27 +245,27 @@ impl Part {
 
 type Refusal = (String, String);
 
-fn placeholder(words: &str, channels: &[&str], scope: Scope) -> Result<Part, Refusal> {
+fn placeholder(words: &str, channels: &[&str], scope: Scope) -> Result<TemplatePart, Refusal> {
     let (name, arguments) = words.split_once(char::is_whitespace).unwrap_or((words, ""));
     let arguments = arguments.trim();
     let part = match name {
-        "device" => Part::Device,
-        "fleet" => Part::Fleet,
-        "index" => Part::Index,
+        "device" => TemplatePart::Device,
+        "fleet" => TemplatePart::Fleet,
+        "index" => TemplatePart::Index,
         _ if scope == Scope::Device => return Err(unknown(name, channels, scope)),
-        "seq" => Part::Seq,
-        "intended_ns" => Part::IntendedNs,
-        "device_ns" => Part::DeviceNs,
-        "unix_s" => Part::Unix(1_000_000_000),
-        "unix_ms" => Part::Unix(1_000_000),
-        "unix_ns" => Part::Unix(1),
-        "rfc3339" => Part::Rfc3339,
-        "uuid" => Part::Uuid,
-        "pad" => Part::Pad,
+        "seq" => TemplatePart::Seq,
+        "intended_ns" => TemplatePart::IntendedNs,
+        "device_ns" => TemplatePart::DeviceNs,
+        "unix_s" => TemplatePart::Unix(1_000_000_000),
+        "unix_ms" => TemplatePart::Unix(1_000_000),
+        "unix_ns" => TemplatePart::Unix(1),
+        "rfc3339" => TemplatePart::Rfc3339,
+        "uuid" => TemplatePart::Uuid,
+        "pad" => TemplatePart::Pad,
         "int" | "float" | "hex" | "choice" => return random(name, arguments),
         channel => match channels.iter().position(|known| *known == channel) {
-            Some(at) => Part::Value(at),
-            None if channel == "value" => Part::Value(0),
+            Some(at) => TemplatePart::Value(at),
+            None if channel == "value" => TemplatePart::Value(0),
             None => return Err(unknown(name, channels, scope)),
         },
     };
@@ -265,27 +275,27 @@ fn placeholder(words: &str, channels: &[&str], scope: Scope) -> Result<Part, Ref
     Err((format!("`{name}` takes nothing behind it"), format!("write {{{{{name}}}}}")))
 }
 
-fn random(name: &str, arguments: &str) -> Result<Part, Refusal> {
+fn random(name: &str, arguments: &str) -> Result<TemplatePart, Refusal> {
     let words: Vec<&str> = arguments.split_whitespace().collect();
     let refuse =
         |help: &str| Err((format!("`{name} {}` draws nothing", shown(arguments)), format!("write {help}")));
     match (name, words.as_slice()) {
         ("int", [least, most]) => match (least.parse(), most.parse()) {
-            (Ok(least), Ok(most)) if least <= most => Ok(Part::Int(least, most)),
+            (Ok(least), Ok(most)) if least <= most => Ok(TemplatePart::Int(least, most)),
             _ => refuse("whole numbers, the smaller first: {{int 1 6}}"),
         },
         ("float", [least, most]) => match (least.parse::<f64>(), most.parse::<f64>()) {
             (Ok(least), Ok(most)) if least <= most && least.abs() <= 1e12 && most.abs() <= 1e12 => {
-                Ok(Part::Float(least, most))
+                Ok(TemplatePart::Float(least, most))
             }
             _ => refuse("numbers, the smaller first: {{float 0 1}}"),
         },
         ("hex", [digits]) => match digits.parse() {
-            Ok(digits) if (1..=LONGEST).contains(&digits) => Ok(Part::Hex(digits)),
+            Ok(digits) if (1..=LONGEST).contains(&digits) => Ok(TemplatePart::Hex(digits)),
             _ => refuse("a number of digits: {{hex 16}}"),
         },
         ("choice", [_, ..]) => {
-            Ok(Part::Choice(arguments.split('|').map(|word| word.trim().into()).collect()))
+            Ok(TemplatePart::Choice(arguments.split('|').map(|word| word.trim().into()).collect()))
         }
         ("int", _) => refuse("two whole numbers: {{int 1 6}}"),
         ("float", _) => refuse("two numbers: {{float 0 1}}"),

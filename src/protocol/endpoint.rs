@@ -11,7 +11,7 @@ use url::Url;
 use super::Login;
 use super::driver::{Driver, Facts, driver};
 use super::scarcity::Scarcity;
-use crate::record::{Protocol, Scarce};
+use crate::record::{Protocol, ScarceResource};
 
 /// A target URL that cannot be used, with what to do about it.
 #[derive(Debug, thiserror::Error)]
@@ -94,7 +94,7 @@ pub enum EndpointError {
         /// The address tried last, as it may be shown.
         address: String,
         /// What there was no more of.
-        scarce: Scarce,
+        scarce: ScarceResource,
         /// What the operating system said.
         source: io::Error,
     },
@@ -309,7 +309,7 @@ impl Endpoint {
             }
         }
         let (address, source) = (self.shown_address(last.0), last.1);
-        if let Some(scarce) = Scarce::of_io(&source) {
+        if let Some(scarce) = ScarceResource::of_io(&source) {
             return Err(EndpointError::Exhausted { url: self.shown.url.clone(), address, scarce, source });
         }
         Err(EndpointError::Unreachable { url: self.shown.url.clone(), address, source })

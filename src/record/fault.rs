@@ -36,7 +36,7 @@ pub struct FaultInfo {
 
 /// A fault was switched on or off.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Switch {
+pub struct SwitchEvent {
     /// Which.
     pub fault: FaultId,
     /// Which of its activations, from 0. Activations by hand count on after the planned ones.
@@ -63,18 +63,18 @@ const MOST: usize = 65_536;
 /// Where workers and the fault operator log switches, and the collector reads them. Off the hot path; clones share one log.
 #[derive(Debug, Clone, Default)]
 pub struct SwitchLog {
-    held: Arc<Mutex<Held>>,
+    held: Arc<Mutex<SwitchLogState>>,
 }
 
 #[derive(Debug, Default)]
-struct Held {
-    switches: Vec<Switch>,
+struct SwitchLogState {
+    switches: Vec<SwitchEvent>,
     omitted: u64,
 }
 
 impl SwitchLog {
     /// Adds a switch.
-    pub fn note(&self, switch: Switch) {
+    pub fn note(&self, switch: SwitchEvent) {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         if held.switches.len() < MOST {
             held.switches.push(switch);
@@ -84,7 +84,7 @@ impl SwitchLog {
     }
 
     /// Takes out the switches done before `until`, in the order they were done.
-    pub fn take_before(&self, until: Tick) -> Vec<Switch> {
+    pub fn take_before(&self, until: Tick) -> Vec<SwitchEvent> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         let (mut taken, kept): (Vec<_>, Vec<_>) =
             held.switches.drain(..).partition(|switch| switch.at < until);

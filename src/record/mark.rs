@@ -45,7 +45,7 @@ impl fmt::Display for AnomalyKind {
 /// A reading in which a seeded anomaly shows. A spike marks one reading; every other kind marks a window of readings, and
 /// it is found if any reading of its window is flagged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Mark {
+pub struct AnomalyMark {
     /// What is wrong.
     pub kind: AnomalyKind,
     /// Number of the anomaly within the device, from 1.
@@ -60,7 +60,7 @@ pub struct Detection<'a> {
     /// The reading; its mark is there.
     pub sample: &'a super::Sample,
     /// What was seeded.
-    pub mark: Mark,
+    pub mark: AnomalyMark,
     /// Name of its device.
     pub device: &'a str,
     /// Whether this reading is the first of its anomaly to be flagged.

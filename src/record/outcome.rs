@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::Scarce;
+use super::ScarceResource;
 
 /// Why a reading or a connection attempt failed. Closed: counted by kind, never by message text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -58,7 +58,7 @@ impl ErrorKind {
             Io::ConnectionRefused => Self::Refused,
             Io::ConnectionReset | Io::ConnectionAborted | Io::BrokenPipe => Self::Reset,
             Io::UnexpectedEof => Self::Closed,
-            _ if Scarce::of_io(error).is_some() => Self::Resource,
+            _ if ScarceResource::of_io(error).is_some() => Self::Resource,
             _ => Self::Network,
         }
     }

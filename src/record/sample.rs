@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{FleetId, Mark, Outcome, PhaseId};
+use super::{AnomalyMark, FleetId, Outcome, PhaseId};
 use crate::clock::Tick;
 
 /// What kind of work a sample is about; kinds are never mixed in one histogram.
@@ -71,7 +71,7 @@ pub struct Sample {
     /// Stage times, where the peer reported them.
     pub stages: Option<Stages>,
     /// The seeded anomaly that shows in it, if any.
-    pub mark: Option<Mark>,
+    pub mark: Option<AnomalyMark>,
     /// Whether the peer judged it anomalous; `None` without a judgement.
     pub flagged: Option<bool>,
     /// How much of the response time it waited by squall's own rule, nanoseconds: in a pause that no failed connection attempt

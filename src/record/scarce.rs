@@ -5,7 +5,7 @@ use std::io;
 
 /// What this machine had no more of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Scarce {
+pub enum ScarceResource {
     /// Local ports for connections to one target.
     Ports,
     /// File descriptors.
@@ -14,7 +14,7 @@ pub enum Scarce {
     Memory,
 }
 
-impl Scarce {
+impl ScarceResource {
     /// All of them, in the order reports list them.
     pub const ALL: [Self; 3] = [Self::Ports, Self::Descriptors, Self::Memory];
 
@@ -51,7 +51,7 @@ impl Scarce {
     }
 }
 
-impl fmt::Display for Scarce {
+impl fmt::Display for ScarceResource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Ports => "source ports",
@@ -71,20 +71,20 @@ mod tests {
     fn what_ran_out_is_told_apart() {
         // EADDRNOTAVAIL, EADDRINUSE, EMFILE, ENFILE, ENOMEM, ENOBUFS
         for (number, expected) in [
-            (99, Scarce::Ports),
-            (98, Scarce::Ports),
-            (24, Scarce::Descriptors),
-            (23, Scarce::Descriptors),
-            (12, Scarce::Memory),
-            (105, Scarce::Memory),
+            (99, ScarceResource::Ports),
+            (98, ScarceResource::Ports),
+            (24, ScarceResource::Descriptors),
+            (23, ScarceResource::Descriptors),
+            (12, ScarceResource::Memory),
+            (105, ScarceResource::Memory),
         ] {
             let error = io::Error::from_raw_os_error(number);
-            assert_eq!(Scarce::of_io(&error), Some(expected), "{error}");
+            assert_eq!(ScarceResource::of_io(&error), Some(expected), "{error}");
             assert_eq!(ErrorKind::of_io(&error), ErrorKind::Resource, "{error}");
         }
         // ECONNREFUSED, ECONNRESET, EHOSTUNREACH
         for number in [111, 104, 113] {
-            assert_eq!(Scarce::of_io(&io::Error::from_raw_os_error(number)), None);
+            assert_eq!(ScarceResource::of_io(&io::Error::from_raw_os_error(number)), None);
         }
     }
 }

@@ -74,23 +74,23 @@ impl fmt::Display for Shard {
 /// A text that names no shard.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` names no shard; write K/N with K from 1 to N, and N at most 65536, such as 2/4")]
-pub struct NotShard(String);
+pub struct ShardError(String);
 
 impl FromStr for Shard {
-    type Err = NotShard;
+    type Err = ShardError;
 
-    fn from_str(text: &str) -> Result<Self, NotShard> {
+    fn from_str(text: &str) -> Result<Self, ShardError> {
         let plain =
             |part: &str| part.bytes().all(|byte| byte.is_ascii_digit()).then(|| part.parse().ok()).flatten();
         let shard = text.split_once('/').and_then(|(number, of)| Self::new(plain(number)?, plain(of)?));
-        shard.ok_or_else(|| NotShard(text.chars().filter(|c| !c.is_control()).take(40).collect()))
+        shard.ok_or_else(|| ShardError(text.chars().filter(|c| !c.is_control()).take(40).collect()))
     }
 }
 
 impl TryFrom<String> for Shard {
-    type Error = NotShard;
+    type Error = ShardError;
 
-    fn try_from(text: String) -> Result<Self, NotShard> {
+    fn try_from(text: String) -> Result<Self, ShardError> {
         text.parse()
     }
 }

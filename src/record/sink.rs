@@ -5,7 +5,7 @@ use crate::clock::Tick;
 
 /// What the delivery audit found by a device's sequence numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Finding {
+pub enum AuditFinding {
     /// A reading was answered once more after it had already been answered.
     Duplicated,
     /// A reading was answered after one with a higher sequence number.
@@ -40,7 +40,7 @@ pub trait Sink: Send + 'static {
     fn gauge(&mut self, fleet: FleetId, gauge: &Gauge);
 
     /// The delivery audit found something in the current phase, about reading `seq` of the fleet's device number `device`.
-    fn finding(&mut self, phase: PhaseId, fleet: FleetId, finding: Finding, device: u32, seq: u64);
+    fn finding(&mut self, phase: PhaseId, fleet: FleetId, finding: AuditFinding, device: u32, seq: u64);
 
     /// A reading in which a seeded anomaly shows has ended. Follows its [`Sink::completed`].
     fn detection(&mut self, detection: &Detection<'_>);

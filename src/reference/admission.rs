@@ -5,7 +5,7 @@ use std::sync::Arc;
 use quick_cache::unsync::Cache;
 
 use crate::clock::Tick;
-use crate::service::{Admission as Setup, Anonymous, Quota};
+use crate::service::{Admission as Setup, AnonymousPolicy, Quota};
 
 /// The generic cell rate algorithm (ITU-T I.371) as a virtual schedule: the state is the instant at which the next event
 /// would be due if they came as evenly as the rate says.
@@ -39,14 +39,14 @@ impl Gcra {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Class {
     Authenticated,
-    Anonymous,
+    AnonymousPolicy,
 }
 
 /// The gate before the queue. One per instance, on the serving thread: nothing is locked.
 #[derive(Debug)]
 pub(super) struct Gate {
     tokens: Vec<String>,
-    anonymous: Anonymous,
+    anonymous: AnonymousPolicy,
     device: Option<Gcra>,
     anonymous_device: Option<Gcra>,
     total: Option<Gcra>,
@@ -80,9 +80,9 @@ impl Gate {
         let known = token.is_some_and(|token| self.tokens.iter().any(|known| same(known, token)));
         match self.anonymous {
             _ if known => Some(Class::Authenticated),
-            Anonymous::Admit => Some(Class::Authenticated),
-            Anonymous::Limit => Some(Class::Anonymous),
-            Anonymous::Refuse => None,
+            AnonymousPolicy::Admit => Some(Class::Authenticated),
+            AnonymousPolicy::Limit => Some(Class::AnonymousPolicy),
+            AnonymousPolicy::Refuse => None,
         }
     }
 
@@ -93,7 +93,7 @@ impl Gate {
 
     /// Lets a reading of `device` pass at `now`, or says in how many nanoseconds it may come.
     pub(super) fn pass(&mut self, device: &Arc<str>, class: Class, now: Tick) -> Result<(), u64> {
-        let own = if class == Class::Anonymous { self.anonymous_device } else { self.device };
+        let own = if class == Class::AnonymousPolicy { self.anonymous_device } else { self.device };
         // Both are asked before either is charged: who is refused by one must not use up the other.
         let mut all = self.all;
         if let Some(total) = self.total {
@@ -204,11 +204,11 @@ mod tests {
         let gate =
             |anonymous| Gate::new(&Setup { tokens: vec!["secret".into()], anonymous, ..Setup::default() }, 1);
         for (anonymous, token, class) in [
-            (Anonymous::Refuse, Some("secret"), Some(Class::Authenticated)),
-            (Anonymous::Refuse, Some("secreT"), None),
-            (Anonymous::Refuse, None, None),
-            (Anonymous::Limit, None, Some(Class::Anonymous)),
-            (Anonymous::Admit, Some("x"), Some(Class::Authenticated)),
+            (AnonymousPolicy::Refuse, Some("secret"), Some(Class::Authenticated)),
+            (AnonymousPolicy::Refuse, Some("secreT"), None),
+            (AnonymousPolicy::Refuse, None, None),
+            (AnonymousPolicy::Limit, None, Some(Class::AnonymousPolicy)),
+            (AnonymousPolicy::Admit, Some("x"), Some(Class::Authenticated)),
         ] {
             assert_eq!(gate(anonymous).classify(token), class, "{} {token:?}", anonymous.name());
         }

@@ -11,7 +11,7 @@ use super::job::{Job, ReplySender};
 use super::processor::{Processor, Shared, Task};
 use super::queue::Queue;
 use crate::clock::Tick;
-use crate::service::{Mode, Workers};
+use crate::service::{WorkerMode, Workers};
 
 /// Readings that are taken from the queue at once where inferences cost nothing: few, so that what is more urgent need not wait
 /// for them.
@@ -119,7 +119,7 @@ impl Pool {
         let mut processor = Processor::new(&self.shared, self.back.clone(), index);
         let shard = index % self.queue.shards();
         let Workers { mode, .. } = self.shared.setup.workers;
-        if mode == Mode::Async && processor.waits() {
+        if mode == WorkerMode::Async && processor.waits() {
             self.work_overlapped(index, shard, &mut processor);
         } else {
             self.work_in_batches(index, shard, &mut processor);

@@ -19,7 +19,7 @@ use crate::budget::Budget;
 use crate::clock::{Monotonic, Tick, WallTime};
 use crate::engine::{self, EngineError, Setup};
 use crate::protocol::control::FaultClient;
-use crate::record::{FleetId, Layout, Scarce, Shard, SwitchLog};
+use crate::record::{FleetId, Layout, ScarceResource, Shard, SwitchLog};
 use crate::results::{self, Manifest, Privacy, RunDirectory, RunFiles, RunState, ShardHeader, Totals};
 use crate::scenario::Plan;
 
@@ -52,7 +52,7 @@ pub(super) struct Driven {
     pub(super) report: Result<engine::Report, EngineError>,
     pub(super) totals: io::Result<Totals>,
     /// What this machine ran out of, and how often.
-    pub(super) scarce: Vec<(Scarce, u64)>,
+    pub(super) scarce: Vec<(ScarceResource, u64)>,
     pub(super) journal: Journal,
     /// When the user first interrupted the run.
     pub(super) interrupted: Option<Tick>,

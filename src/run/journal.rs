@@ -6,9 +6,9 @@ use std::io;
 use std::sync::Arc;
 
 use crate::clock::Tick;
-use crate::record::{FaultInfo, Layout, PhaseRole, Switch};
+use crate::record::{FaultInfo, Layout, PhaseRole, SwitchEvent};
 use crate::results::EventTable;
-use crate::scenario::Event;
+use crate::scenario::FleetEvent;
 
 /// The events of a run. Phases are written once the run has passed them, so that a killed run holds none of the future.
 #[derive(Debug)]
@@ -16,17 +16,17 @@ pub(crate) struct Journal {
     layout: Arc<Layout>,
     events: EventTable,
     /// What the plan does to whole fleets, in the order of time, and how much of it has been written.
-    planned: Vec<Event>,
+    planned: Vec<FleetEvent>,
     happened: usize,
     /// Switched faults that are still to be written, in the order of time.
-    switched: VecDeque<Switch>,
+    switched: VecDeque<SwitchEvent>,
     /// Phases whose beginning has been written, and whose end has.
     begun: usize,
     ended: usize,
 }
 
 impl Journal {
-    pub(crate) fn new(layout: Arc<Layout>, planned: Vec<Event>, events: EventTable) -> Self {
+    pub(crate) fn new(layout: Arc<Layout>, planned: Vec<FleetEvent>, events: EventTable) -> Self {
         Self { layout, events, planned, happened: 0, switched: VecDeque::new(), begun: 0, ended: 0 }
     }
 
@@ -53,7 +53,7 @@ impl Journal {
     }
 
     /// Takes in switched faults, in the order of time, to be written in their turn.
-    pub(crate) fn switched(&mut self, switches: &[Switch]) {
+    pub(crate) fn switched(&mut self, switches: &[SwitchEvent]) {
         self.switched.extend(switches.iter().cloned());
     }
 
@@ -171,7 +171,7 @@ mod tests {
             interval_ns: 1_000_000_000,
             faults: vec![fault],
         };
-        let switch = |on, planned: Option<u64>, at: u64| Switch {
+        let switch = |on, planned: Option<u64>, at: u64| SwitchEvent {
             fault: FaultId(0),
             occurrence: 0,
             on,

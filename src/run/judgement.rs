@@ -2,7 +2,7 @@
 
 use super::profile::Profile;
 use crate::engine::{End, Figures, Level, OwnWait, Report};
-use crate::record::{ErrorKind, FleetId, Scarce, Shard, Validity};
+use crate::record::{ErrorKind, FleetId, ScarceResource, Shard, Validity};
 use crate::results::{OwnPause, Readings, Refused, SummaryRow, Totals};
 use crate::scenario::Plan;
 use crate::units::Quantile;
@@ -15,7 +15,7 @@ pub(super) struct Evidence<'a> {
     pub(super) totals: &'a Totals,
     pub(super) rows: &'a [SummaryRow],
     /// What this machine ran out of, and how often.
-    pub(super) scarce: &'a [(Scarce, u64)],
+    pub(super) scarce: &'a [(ScarceResource, u64)],
     pub(super) cores: u32,
     pub(super) profile: Option<&'a Profile>,
 }

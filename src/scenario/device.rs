@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rand::RngExt;
 
-use super::hit::{Hit, Surges};
+use super::surge::{FaultHit, Surges};
 use super::timeline::Outage;
 use crate::arrival::Arrivals;
 use crate::clock::Tick;
@@ -15,7 +15,7 @@ use crate::units::Span;
 
 /// Names of a fleet's random streams.
 #[derive(Debug, Clone)]
-pub(super) struct Labels {
+pub(super) struct StreamLabels {
     pub(super) arrival: Arc<str>,
     pub(super) backoff: Arc<str>,
     pub(super) repeat: Arc<str>,
@@ -42,13 +42,13 @@ pub struct DevicePlan {
     /// What it reads and how it writes it.
     pub device: Device,
     /// Faults that hit it, in the order of the plan.
-    pub hits: Box<[Hit]>,
+    pub hits: Box<[FaultHit]>,
     pub(super) arrivals: Option<Arrivals>,
     pub(super) surges: Option<Box<Surges>>,
     /// The next reading of `arrivals`, held while those of a spike come first.
     pub(super) held: Option<Tick>,
     pub(super) repeat_one_in: u32,
-    pub(super) draws: Draws,
+    pub(super) draws: DeviceDraws,
 }
 
 impl DevicePlan {
@@ -82,14 +82,14 @@ impl DevicePlan {
 /// What a device draws now and then. Streams are made anew for each draw, so that a device that never needs one holds
 /// none.
 #[derive(Debug, Clone)]
-pub(super) struct Draws {
+pub(super) struct DeviceDraws {
     pub(super) backoff: super::model::Backoff,
-    pub(super) labels: Labels,
+    pub(super) labels: StreamLabels,
     pub(super) seed: Seed,
     pub(super) taken: u32,
 }
 
-impl Draws {
+impl DeviceDraws {
     fn wait(&mut self, device: u32, attempt: u32) -> Span {
         let law = self.backoff;
         let doublings = i32::try_from(attempt.min(64)).unwrap_or(64);

@@ -9,7 +9,7 @@ use super::amendment::{self, Overrides};
 
 use super::error::ScenarioError;
 use super::model::{Scenario, Secrets};
-use super::section::{self, Checked};
+use super::section::{self, CheckedDocument};
 use crate::budget::Budget;
 use crate::fault::Fault;
 use crate::language::{self, Context, Environment, Origin, Reporter, Table};
@@ -168,7 +168,7 @@ fn report<'t>(source: &str, text: &'t str, overrides: &Overrides) -> Reporter<'t
     Reporter::within(if text.len() as u64 > LARGEST { "" } else { text }, context)
 }
 
-fn check(text: &str, overrides: &Overrides, report: &mut Reporter<'_>) -> Option<Checked> {
+fn check(text: &str, overrides: &Overrides, report: &mut Reporter<'_>) -> Option<CheckedDocument> {
     let root = document(text, overrides, report)?;
     let mut checked = section::document(&root, overrides.duration, report);
     if let Some(seed) = overrides.seed {
@@ -191,7 +191,7 @@ fn document(text: &str, overrides: &Overrides, report: &mut Reporter<'_>) -> Opt
     Some(root)
 }
 
-fn model(checked: Checked, source: &str, text: &str, overrides: &Overrides) -> Scenario {
+fn model(checked: CheckedDocument, source: &str, text: &str, overrides: &Overrides) -> Scenario {
     Scenario {
         name: checked.name,
         about: checked.about,

@@ -1,12 +1,11 @@
 //! A scenario: its text, the checked model, and the plan with its digest.
 
 mod amendment;
-mod demand;
 mod device;
 mod digest;
 mod error;
 mod exchange;
-mod hit;
+mod feasibility;
 mod load;
 mod manual;
 mod model;
@@ -14,6 +13,7 @@ mod plan;
 mod recording;
 mod schema;
 mod section;
+mod surge;
 #[cfg(test)]
 mod tests;
 mod timeline;
@@ -23,12 +23,12 @@ pub use amendment::Overrides;
 pub use device::DevicePlan;
 pub(crate) use error::ScenarioError;
 pub(crate) use exchange::{Correlation, Exchange, Pattern};
-pub(crate) use hit::Hit;
 pub(crate) use load::{inline_faults, load_budgets, load_faults, load_setup};
 pub(crate) use manual::manual;
 pub use model::Scenario;
 pub(crate) use model::{Fleet, Model};
-pub(crate) use plan::Event;
+pub(crate) use plan::FleetEvent;
 pub use plan::Plan;
 pub(crate) use schema::schema;
+pub(crate) use surge::FaultHit;
 pub(crate) use timeline::Outage;

@@ -5,11 +5,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::exchange::Exchange;
-use crate::arrival::{Law, Load, Shape, Stretch};
+use crate::arrival::{ArrivalProcess, Load, Shape, Stretch};
 use crate::budget::Budget;
 use crate::clock::Tick;
 use crate::fault::Fault;
-use crate::fleet::Make;
+use crate::fleet::DeviceModel;
 use crate::language::Text;
 use crate::protocol::Facts;
 use crate::record::{Close, DeliveryGuarantee, Protocol};
@@ -116,23 +116,23 @@ pub struct Phase {
     /// Its length, not zero.
     pub duration: Span,
     /// Factor on the rate of every open fleet that has none of its own here.
-    pub load: Course,
+    pub load: LoadProfile,
     /// Other factors, by fleet.
-    pub loads: BTreeMap<String, Course>,
+    pub loads: BTreeMap<String, LoadProfile>,
     /// Every value that is not a default, for the digest.
     pub(super) canonical: String,
 }
 
 impl Phase {
     /// The course of the load of the fleet named `fleet`.
-    pub fn load_of(&self, fleet: &str) -> Course {
+    pub fn load_of(&self, fleet: &str) -> LoadProfile {
         self.loads.get(fleet).copied().unwrap_or(self.load)
     }
 }
 
 /// How a factor on the rate moves within a phase; finite and not negative.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Course {
+pub enum LoadProfile {
     /// It does not.
     Flat(f64),
     /// Linearly from the first instant to the last.
@@ -171,7 +171,7 @@ pub enum Course {
     },
 }
 
-impl Course {
+impl LoadProfile {
     /// The largest factor.
     pub fn peak(self) -> f64 {
         match self {
@@ -236,7 +236,7 @@ pub struct Fleet {
     /// Waits between attempts to reconnect.
     pub backoff: Backoff,
     /// What its sensors show and how readings are encoded.
-    pub make: Arc<Make>,
+    pub make: Arc<DeviceModel>,
     /// Every value that is not a default, for the digest.
     pub(super) canonical: String,
 }
@@ -265,7 +265,7 @@ pub enum Model {
         /// Readings per second of one device, at a load of 1.
         rate: Rate,
         /// The law of their gaps.
-        arrival: Law,
+        arrival: ArrivalProcess,
         /// A recorded course of the rate, to which `rate` and the phases' loads are factors.
         course: Option<Arc<Load>>,
         /// Readings that may wait in a device before further ones are dropped.

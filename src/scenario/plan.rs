@@ -2,18 +2,18 @@
 
 use std::sync::Arc;
 
-use super::device::{DevicePlan, Draws, Labels};
+use super::device::{DeviceDraws, DevicePlan, StreamLabels};
 use super::digest;
-use super::hit::{self, Hit, Source, Surges};
 use super::model::{Fleet, Model, Scenario};
+use super::surge::{self, FaultHit, SurgeSource, Surges};
 use super::timeline::{self, Presence, Timeline};
-use crate::arrival::{Arrivals, Law, Load, expected_count};
+use crate::arrival::{ArrivalProcess, Arrivals, Load, expected_count};
 use crate::clock::Tick;
 use crate::fault::{Draw, Fault, Schedule};
 use crate::fleet::Device;
 use crate::record::{FaultInfo, FleetId, Layout, PhaseId, PhaseRole, Shard};
 
-pub(crate) use super::timeline::Event;
+pub(crate) use super::timeline::FleetEvent;
 
 /// What will be sent and when, as a pure function of the scenario. Cheap to hold: devices are expanded on demand.
 #[derive(Debug, Clone)]
@@ -21,20 +21,20 @@ pub struct Plan {
     scenario: Scenario,
     layout: Layout,
     timeline: Timeline,
-    fleets: Vec<Planned>,
+    fleets: Vec<FleetPlan>,
     digest: String,
     faults: Vec<Arc<Fault>>,
 }
 
 /// What the devices of one fleet share.
 #[derive(Debug, Clone)]
-struct Planned {
+struct FleetPlan {
     /// Global index of its first device.
     first: u32,
     /// Load over warm-up and measured phases: the time change of the fleet.
     load: Arc<Load>,
     presence: Presence,
-    labels: Labels,
+    labels: StreamLabels,
     /// By fault: which of the devices it hits.
     draws: Vec<Option<Draw>>,
 }
@@ -51,12 +51,12 @@ impl Plan {
             .iter()
             .map(|fleet| {
                 let label = |what: &str| Arc::from(format!("{what}/{}", fleet.name));
-                let planned = Planned {
+                let planned = FleetPlan {
                     first,
                     load: Arc::new(Load::new(timeline::stretches(&scenario, &layout, fleet))),
                     presence: Presence::of(fleet, &timeline, scenario.seed),
-                    draws: faults.iter().map(|fault| hit::draw(fault, fleet, scenario.seed)).collect(),
-                    labels: Labels {
+                    draws: faults.iter().map(|fault| surge::draw(fault, fleet, scenario.seed)).collect(),
+                    labels: StreamLabels {
                         arrival: label("arrival"),
                         backoff: label("backoff"),
                         repeat: label("repeat"),
@@ -65,7 +65,7 @@ impl Plan {
                 first += fleet.devices;
                 planned
             })
-            .collect::<Vec<Planned>>();
+            .collect::<Vec<FleetPlan>>();
         layout.faults = told(&faults, &fleets, timeline.end);
         let mut plan = Self { scenario, layout, timeline, fleets, digest: String::new(), faults };
         plan.digest = digest::of(&plan);
@@ -127,11 +127,11 @@ impl Plan {
             arrivals: self.arrivals(planned, fleet, index),
             held: None,
             repeat_one_in: fleet.behaviour.repeat_one_in,
-            draws: Draws { backoff: fleet.backoff, labels: planned.labels.clone(), seed, taken: 0 },
+            draws: DeviceDraws { backoff: fleet.backoff, labels: planned.labels.clone(), seed, taken: 0 },
         }
     }
 
-    fn arrivals(&self, planned: &Planned, fleet: &Fleet, index: u32) -> Option<Arrivals> {
+    fn arrivals(&self, planned: &FleetPlan, fleet: &Fleet, index: u32) -> Option<Arrivals> {
         let Model::Open { rate, arrival, course, .. } = &fleet.model else { return None };
         let law = of_device(arrival, index);
         let stream = self.scenario.seed.stream(&planned.labels.arrival, u64::from(index));
@@ -141,19 +141,19 @@ impl Plan {
     }
 
     /// The faults that hit device `index` of a fleet.
-    fn hits(&self, planned: &Planned, index: u32) -> Box<[Hit]> {
+    fn hits(&self, planned: &FleetPlan, index: u32) -> Box<[FaultHit]> {
         let hits = self.faults.iter().zip(&planned.draws).enumerate().filter_map(|(nth, (fault, draw))| {
             let draw = draw.as_ref()?;
             let late_ns = draw.lateness_ns(draw.rank(index)?, fault.ramp_ns);
-            Some(Hit { fault: nth as u16, late_ns })
+            Some(FaultHit { fault: nth as u16, late_ns })
         });
         hits.collect()
     }
 
     /// What further readings of a device are drawn from.
-    fn source(&self, planned: &Planned, fleet: &Fleet, index: u32) -> Option<Source> {
+    fn source(&self, planned: &FleetPlan, fleet: &Fleet, index: u32) -> Option<SurgeSource> {
         let Model::Open { rate, arrival, course, .. } = &fleet.model else { return None };
-        Some(Source {
+        Some(SurgeSource {
             fleet: fleet.name.as_str().into(),
             law: of_device(arrival, index),
             rate: *rate,
@@ -171,7 +171,7 @@ impl Plan {
         let Some(source) = self.source(planned, fleet, 0) else { return 0.0 };
         let each = self.faults.iter().zip(&planned.draws).filter_map(|(fault, draw)| {
             let draw = draw.as_ref()?;
-            let whole = hit::expected(fault, draw, &source, from, to);
+            let whole = surge::expected(fault, draw, &source, from, to);
             if whole == 0.0 || shard == Shard::WHOLE {
                 return Some(whole);
             }
@@ -254,14 +254,17 @@ impl Plan {
             Model::Subscriber => return Some(0.0),
         };
         let surplus = self.expected_surplus(at, (from, to), shard);
-        let one =
-            |law: &Law, from, to| expected_count(law, *rate, course.as_deref(), &planned.load, from, to);
+        let one = |law: &ArrivalProcess, from, to| {
+            expected_count(law, *rate, course.as_deref(), &planned.load, from, to)
+        };
         if planned.presence.is_constant() {
             return Some(match arrival {
-                Law::Recorded { times, .. } if shard == Shard::WHOLE => {
-                    one(&Law::Recorded { times: Arc::clone(times), device: 0, devices: 1 }, from, to)
-                }
-                Law::Recorded { .. } => {
+                ArrivalProcess::Recorded { times, .. } if shard == Shard::WHOLE => one(
+                    &ArrivalProcess::Recorded { times: Arc::clone(times), device: 0, devices: 1 },
+                    from,
+                    to,
+                ),
+                ArrivalProcess::Recorded { .. } => {
                     self.members(at, shard).map(|index| one(&of_device(arrival, index), from, to)).sum()
                 }
                 law => one(law, from, to) * f64::from(self.devices_of(id, shard)) + surplus,
@@ -312,7 +315,7 @@ impl Plan {
         let peaks = fleets.map(|(fleet, planned)| match &fleet.model {
             Model::Open { rate, course, .. } => {
                 let course = course.as_ref().map_or(1.0, |course| course.peak());
-                let spikes = hit::peak(&self.faults, fleet, self.scenario.seed);
+                let spikes = surge::peak(&self.faults, fleet, self.scenario.seed);
                 rate.as_per_second() * f64::from(fleet.devices) * planned.load.peak() * course * spikes
             }
             Model::Closed { .. } | Model::Subscriber => 0.0,
@@ -329,9 +332,9 @@ impl Plan {
     }
 
     /// What the scenario plans besides readings, in the order of time: joining, leaving, cut connections.
-    pub fn events(&self) -> Vec<Event> {
+    pub fn events(&self) -> Vec<FleetEvent> {
         let fleets = self.scenario.fleets.iter().zip(&self.fleets);
-        let mut events: Vec<Event> =
+        let mut events: Vec<FleetEvent> =
             fleets.flat_map(|(fleet, planned)| planned.presence.events(&fleet.name)).collect();
         events.sort_by(|one, other| (one.at, &one.fleet).cmp(&(other.at, &other.fleet)));
         events
@@ -367,7 +370,7 @@ fn placed(scenario: &Scenario, timeline: &Timeline) -> Vec<Arc<Fault>> {
 }
 
 /// The faults as records name them; no activation lasts beyond the plan.
-fn told(faults: &[Arc<Fault>], fleets: &[Planned], end: Tick) -> Vec<FaultInfo> {
+fn told(faults: &[Arc<Fault>], fleets: &[FleetPlan], end: Tick) -> Vec<FaultInfo> {
     let told = faults.iter().enumerate().map(|(nth, fault)| FaultInfo {
         name: fault.name.clone(),
         layer: fault.effect.layer().into(),
@@ -390,10 +393,10 @@ fn told(faults: &[Arc<Fault>], fleets: &[Planned], end: Tick) -> Vec<FaultInfo> 
 }
 
 /// The law of the device with this index: a recording deals its instants out to the devices of a fleet.
-fn of_device(law: &Law, index: u32) -> Law {
+fn of_device(law: &ArrivalProcess, index: u32) -> ArrivalProcess {
     match law {
-        Law::Recorded { times, devices, .. } => {
-            Law::Recorded { times: Arc::clone(times), device: index, devices: *devices }
+        ArrivalProcess::Recorded { times, devices, .. } => {
+            ArrivalProcess::Recorded { times: Arc::clone(times), device: index, devices: *devices }
         }
         other => other.clone(),
     }

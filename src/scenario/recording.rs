@@ -13,7 +13,7 @@ pub(super) const MOST_ROWS: usize = 1_000_000;
 
 /// How the cells of a column are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Cells {
+pub(super) enum CellKind {
     /// A finite number.
     Number,
     /// Seconds as a number, or a UTC date and time (`2026-11-20T10:00:00Z`, `2026-11-20 10:00:00`); in seconds.
@@ -24,7 +24,7 @@ pub(super) enum Cells {
 pub(super) fn columns(
     directory: &Path,
     path: &Text,
-    wanted: &[(&Text, Cells)],
+    wanted: &[(&Text, CellKind)],
 ) -> Result<Vec<Vec<f64>>, Refusal> {
     let full = directory.join(path.value());
     let shown = quote(&directory.join(path.written()).display().to_string());
@@ -68,7 +68,7 @@ pub(super) fn columns(
     Ok(columns)
 }
 
-impl Cells {
+impl CellKind {
     fn read(self, cell: &str) -> Option<f64> {
         let number = cell.parse::<f64>().ok().filter(|value| value.is_finite() && value.abs() <= 1e15);
         match self {
@@ -121,11 +121,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let plain = |text: &str| Text::expanded(text, text);
         let (timestamp, value) = (plain("timestamp"), plain("value"));
-        let read = |text: &str, wanted: &[(&Text, Cells)]| {
+        let read = |text: &str, wanted: &[(&Text, CellKind)]| {
             std::fs::write(dir.path().join("x.csv"), text).unwrap();
             columns(dir.path(), &plain("x.csv"), wanted)
         };
-        let both = [(&timestamp, Cells::Time), (&value, Cells::Number)];
+        let both = [(&timestamp, CellKind::Time), (&value, CellKind::Number)];
         assert_eq!(
             read("timestamp,value\n2014-04-01 00:00:10,1.5\n2014-04-01T00:05:10Z, -2\n", &both).unwrap(),
             [vec![1_396_310_410.0, 1_396_310_710.0], vec![1.5, -2.0]]

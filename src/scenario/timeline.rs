@@ -23,7 +23,7 @@ pub struct Outage {
 
 /// Something a plan does to a whole fleet.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Event {
+pub struct FleetEvent {
     /// When it begins.
     pub at: Tick,
     /// When its last device is through.
@@ -212,9 +212,9 @@ impl Presence {
     }
 
     /// What happens to the fleet as a whole.
-    pub(super) fn events(&self, fleet: &str) -> Vec<Event> {
+    pub(super) fn events(&self, fleet: &str) -> Vec<FleetEvent> {
         let ramp_ns = slot_ns(self.devices, self.rate);
-        let event = |at: Tick, until: Tick, what, devices| Event {
+        let event = |at: Tick, until: Tick, what, devices| FleetEvent {
             at,
             until: until.min(self.timeline.end),
             what,

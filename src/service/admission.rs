@@ -15,7 +15,7 @@ pub struct Quota {
 
 words! {
     /// What becomes of a sender without a token.
-    Anonymous {
+    AnonymousPolicy {
         /// It is treated like one with a token.
         Admit = "admit",
         /// It has a quota of its own.
@@ -27,7 +27,7 @@ words! {
 
 words! {
     /// What an MQTT publisher hears of a reading that was not taken.
-    Hint {
+    RefusalNotice {
         /// PUBACK, and a `shed` message in place of the verdict.
         Verdict = "verdict",
         /// PUBACK and nothing else: the loss shows only as a missing verdict.
@@ -47,13 +47,13 @@ pub struct Admission {
     /// Tokens that authenticate a sender; empty: nobody needs one.
     pub tokens: Vec<String>,
     /// What becomes of senders without a token, where tokens are asked for.
-    pub anonymous: Anonymous,
+    pub anonymous: AnonymousPolicy,
     /// Quota of each device whose sender has no token, where they are limited.
     pub anonymous_device: Option<Quota>,
     /// Whether quotas hold over all instances of a cluster together.
     pub shared: bool,
     /// What MQTT publishers hear of refusals.
-    pub mqtt: Hint,
+    pub mqtt: RefusalNotice,
 }
 
 pub(crate) static ADMISSION: Section = Section {
@@ -70,7 +70,7 @@ pub(crate) static ADMISSION: Section = Section {
         ),
         Field::with(
             "anonymous",
-            Kind::Word(Anonymous::WORDS),
+            Kind::Word(AnonymousPolicy::WORDS),
             "admit",
             "what becomes of senders without a token, where there are tokens",
         ),
@@ -87,7 +87,7 @@ pub(crate) static ADMISSION: Section = Section {
         ),
         Field::with(
             "mqtt",
-            Kind::Word(Hint::WORDS),
+            Kind::Word(RefusalNotice::WORDS),
             "verdict",
             "what publishers hear of a refusal: a message, only the acknowledgement, or not even that",
         ),

@@ -7,7 +7,7 @@ use crate::units::word::words;
 
 words! {
     /// What happens to a subscriber whose buffer is full.
-    Slow {
+    SlowSubscriber {
         /// It misses the oldest alert, and is told how many.
         DropOldest = "drop-oldest",
         /// It misses the newest, and is told how many.
@@ -36,7 +36,7 @@ pub struct Alerts {
     /// Alerts that may wait for a subscriber.
     pub buffer: usize,
     /// What happens when more do.
-    pub slow: Slow,
+    pub slow: SlowSubscriber,
 }
 
 pub(crate) static ALERTS: Section = Section {
@@ -71,7 +71,7 @@ pub(crate) static ALERTS: Section = Section {
         Field::with("buffer", Kind::Integer(1, 100_000), "256", "alerts that may wait for a subscriber"),
         Field::with(
             "slow",
-            Kind::Word(Slow::WORDS),
+            Kind::Word(SlowSubscriber::WORDS),
             "drop-oldest",
             "what happens to a subscriber for whom more wait; it is told how many it missed",
         ),

@@ -6,7 +6,7 @@ use crate::units::word::words;
 
 words! {
     /// How costs are distributed around their mean.
-    Law {
+    CostDistribution {
         /// All the same.
         Constant = "constant",
         /// Exponential: most are short, few are long.
@@ -18,7 +18,7 @@ words! {
 
 words! {
     /// What an inference takes.
-    Labour {
+    CostKind {
         /// Processor time, which is really spent.
         Cpu = "cpu",
         /// Time alone, as a model on another machine does.
@@ -34,9 +34,9 @@ pub struct Inference {
     /// Cost of every reading in it, on top.
     pub per_reading: Span,
     /// How `cost` is distributed.
-    pub law: Law,
+    pub law: CostDistribution,
     /// What it takes.
-    pub labour: Labour,
+    pub labour: CostKind,
 }
 
 /// Highest mean cost of an inference.
@@ -59,10 +59,15 @@ pub(crate) static INFERENCE: Section = Section {
             "0s",
             "cost of every reading in it, on top",
         ),
-        Field::with("law", Kind::Word(Law::WORDS), "constant", "how the cost is distributed around its mean"),
+        Field::with(
+            "law",
+            Kind::Word(CostDistribution::WORDS),
+            "constant",
+            "how the cost is distributed around its mean",
+        ),
         Field::with(
             "labour",
-            Kind::Word(Labour::WORDS),
+            Kind::Word(CostKind::WORDS),
             "cpu",
             "what it takes: processor time, which is really spent, or time alone, as a remote model does",
         ),

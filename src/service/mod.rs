@@ -12,20 +12,20 @@ mod inference;
 mod queue;
 mod worker;
 
-pub use admission::{Admission, Anonymous, Hint, Quota};
+pub use admission::{Admission, AnonymousPolicy, Quota, RefusalNotice};
 pub use alert::Alerts;
-pub(crate) use alert::Slow;
+pub(crate) use alert::SlowSubscriber;
 pub use cache::{Cache, Semantic, Shared};
 pub use cluster::Cluster;
 pub use delivery::Delivery;
 pub use fault::FaultKind;
 pub use feature::{Features, Window, WindowKind};
 pub(crate) use inference::Experiment;
-pub use inference::{Inference, Labour, Law};
+pub use inference::{CostDistribution, CostKind, Inference};
 pub(crate) use queue::Priority;
 pub use queue::{Discipline, Overflow, Queue};
 pub(crate) use worker::Assignment;
-pub use worker::{Mode, Workers};
+pub use worker::{WorkerMode, Workers};
 
 use crate::language::{Field, Fields, Kind, Reporter, Section};
 use crate::units::Span;

@@ -6,7 +6,7 @@ use crate::units::word::words;
 
 words! {
     /// What a worker does while an inference waits for something else than the processor.
-    Mode {
+    WorkerMode {
         /// It waits with it.
         Blocking = "blocking",
         /// It goes on with other readings.
@@ -30,7 +30,7 @@ pub struct Workers {
     /// Threads; 0 works in the connection's own thread, without a queue.
     pub count: usize,
     /// What they do while an inference waits.
-    pub mode: Mode,
+    pub mode: WorkerMode,
     /// Inferences that an asynchronous worker may have under way.
     pub in_flight: usize,
     /// Which worker takes a reading.
@@ -56,7 +56,7 @@ pub(crate) static WORKERS: Section = Section {
         ),
         Field::with(
             "mode",
-            Kind::Word(Mode::WORDS),
+            Kind::Word(WorkerMode::WORDS),
             "blocking",
             "what a worker does while an inference waits (labour = \"wait\"): wait too, or go on with others",
         ),

@@ -22,7 +22,7 @@ fn an_import_is_seen_however_it_is_written() {
         (&["arrival"], "fn f(plan: &crate::scenario::Plan<crate::engine::End>) {}", &["scenario", "engine"]),
         (&["arrival"], "use super::engine::run;", &["engine"]),
         (&["arrival", "law"], "use super::super::engine::run;", &["engine"]),
-        (&["arrival", "law"], "use super::{Law, super::engine::End};", &["arrival", "engine"]),
+        (&["arrival", "process"], "use super::{ArrivalProcess, super::engine::End};", &["arrival", "engine"]),
         (&["arrival", "law"], "mod tests { use super::super::super::engine::End; }", &["engine"]),
         (&["arrival", "law"], "mod a { mod b {} }\nuse super::super::engine::End;", &["engine"]),
         (&["arrival"], "fn f() { self::super::engine::run() }", &["engine"]),

@@ -7,8 +7,8 @@ use squall::clock::{Monotonic, Tick};
 use squall::engine::{self, Control, Report, Setup};
 use squall::protocol::Endpoint;
 use squall::record::{
-    Detection, Finding, FleetId, Gauge, Kind, Mark, PhaseId, Reason, Sample, Shard, Sink, Switch, SwitchLog,
-    Traffic,
+    AnomalyMark, AuditFinding, Detection, FleetId, Gauge, Kind, PhaseId, Reason, Sample, Shard, Sink,
+    SwitchEvent, SwitchLog, Traffic,
 };
 use squall::scenario::{Overrides, Plan, Scenario};
 
@@ -19,7 +19,7 @@ pub(crate) struct Book {
     pub(crate) sent: u64,
     pub(crate) connects_planned: u64,
     pub(crate) samples: Vec<Sample>,
-    pub(crate) findings: Vec<Finding>,
+    pub(crate) findings: Vec<AuditFinding>,
     /// Why each failed reading or attempt failed, in the order of the samples.
     pub(crate) reasons: Vec<Reason>,
     pub(crate) unmatched: u64,
@@ -27,11 +27,11 @@ pub(crate) struct Book {
     /// What was open and overdue at the ends of intervals, of every fleet of every worker.
     pub(crate) gauges: Vec<Gauge>,
     /// Device, sequence number and mark of every ended reading that showed an anomaly.
-    pub(crate) marks: Vec<(String, u64, Mark)>,
+    pub(crate) marks: Vec<(String, u64, AnomalyMark)>,
     pub(crate) rotations: u64,
     pub(crate) finished: bool,
     /// What was switched on and off, as each worker logged it.
-    pub(crate) switches: Vec<Switch>,
+    pub(crate) switches: Vec<SwitchEvent>,
 }
 
 impl Book {
@@ -78,7 +78,7 @@ impl Sink for Keeper {
         self.0.lock().unwrap().gauges.push(gauge.clone());
     }
 
-    fn finding(&mut self, _: PhaseId, _: FleetId, finding: Finding, _: u32, _: u64) {
+    fn finding(&mut self, _: PhaseId, _: FleetId, finding: AuditFinding, _: u32, _: u64) {
         self.0.lock().unwrap().findings.push(finding);
     }
 

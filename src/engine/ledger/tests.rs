@@ -122,10 +122,13 @@ fn the_audit_tells_duplicates_reordering_late_and_stray_answers_apart() {
     }
     assert!(!closed(book.close(2, Outcome::Ok.into(), Tick(10))).1);
     assert!(closed(book.close(1, Outcome::Ok.into(), Tick(11))).1, "1 came after 2");
-    assert_eq!(book.close(2, Outcome::Ok.into(), Tick(12)), Settled::Finding(Finding::Duplicated));
+    assert_eq!(book.close(2, Outcome::Ok.into(), Tick(12)), Settled::AuditFinding(AuditFinding::Duplicated));
     assert_eq!(expired(&mut book, 3 + 100 * MS).map(|s| s.outcome), Some(Outcome::Timeout));
-    assert_eq!(book.close(3, Outcome::Ok.into(), Tick(200 * MS)), Settled::Finding(Finding::Late));
-    assert_eq!(book.close(3, Outcome::Ok.into(), Tick(201 * MS)), Settled::Finding(Finding::Duplicated));
+    assert_eq!(book.close(3, Outcome::Ok.into(), Tick(200 * MS)), Settled::AuditFinding(AuditFinding::Late));
+    assert_eq!(
+        book.close(3, Outcome::Ok.into(), Tick(201 * MS)),
+        Settled::AuditFinding(AuditFinding::Duplicated)
+    );
     assert_eq!(book.close(99, Outcome::Ok.into(), Tick(202 * MS)), Settled::Stray);
     assert!(!closed(book.close(4, Outcome::Ok.into(), Tick(203 * MS))).1);
     assert!(book.is_settled());
@@ -139,7 +142,7 @@ fn a_reading_sent_twice_ends_once_and_its_second_answer_is_a_duplicate() {
     send(&mut book, 2, 20, 20);
     assert!(!closed(book.close(1, Outcome::Ok.into(), Tick(30))).1);
     assert!(!book.is_settled(), "the repeat is still under way");
-    assert_eq!(book.close(1, Outcome::Ok.into(), Tick(31)), Settled::Finding(Finding::Duplicated));
+    assert_eq!(book.close(1, Outcome::Ok.into(), Tick(31)), Settled::AuditFinding(AuditFinding::Duplicated));
     assert!(!closed(book.close(2, Outcome::Ok.into(), Tick(32))).1);
     assert!(book.is_settled());
 

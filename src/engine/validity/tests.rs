@@ -128,9 +128,14 @@ fn what_happened_is_judged_as_the_table_says() {
         ),
         ("a slow service", Figures { levels: levels([MS / 10; 5], [9_000 * MS; 5]), ..sound() }, Valid, ""),
         ("busy core", Figures { worker_cpu: vec![0.2, 0.97], ..sound() }, Suspect, "worker 1 used 97 %"),
-        ("no ports", scarce(Scarce::Ports), Invalid, "the generator ran out of source ports: 3 connections"),
-        ("no descriptors", scarce(Scarce::Descriptors), Invalid, "ran out of file descriptors: 3"),
-        ("no memory", scarce(Scarce::Memory), Invalid, "ran out of memory: 3"),
+        (
+            "no ports",
+            scarce(ScarceResource::Ports),
+            Invalid,
+            "the generator ran out of source ports: 3 connections",
+        ),
+        ("no descriptors", scarce(ScarceResource::Descriptors), Invalid, "ran out of file descriptors: 3"),
+        ("no memory", scarce(ScarceResource::Memory), Invalid, "ran out of memory: 3"),
         (
             "something",
             Figures { resource_errors: 3, ..sound() },

@@ -13,7 +13,12 @@ fn device(names: &[&str], payload: Payload, clock: ClockSpec) -> Device {
         SignalSpec { shape: Shape::Constant { level: 0.0 }, noise: 0.0, anomalies: AnomalySpec::default() };
     let channels =
         names.iter().map(|name| Channel { name: (*name).into(), signal: signal.clone() }).collect();
-    Device::new(&Arc::new(Make { fleet: "meters".into(), channels, payload, clock }), 17, Tick::ZERO, Seed(1))
+    Device::new(
+        &Arc::new(DeviceModel { fleet: "meters".into(), channels, payload, clock }),
+        17,
+        Tick::ZERO,
+        Seed(1),
+    )
 }
 
 fn reading(seq: u64, intended: u64, values: &[f64]) -> Reading {
@@ -31,7 +36,7 @@ fn encoded(device: &Device, reading: &Reading) -> Vec<u8> {
 }
 
 fn of(format: Format, size: Option<u32>) -> Payload {
-    Payload { format, size: size.map(SizeLaw::Fixed) }
+    Payload { format, size: size.map(SizeDistribution::Fixed) }
 }
 
 const SKEWED: ClockSpec = ClockSpec { offset_ns: 1_000_000, drift_ppm: 0.0 };
@@ -150,12 +155,12 @@ fn devices_tell_their_own_clocks_ahead_and_behind() {
     let channels = vec![Channel { name: "value".into(), signal }];
     let make = |format| {
         let payload = of(format, None);
-        Arc::new(Make { fleet: "meters".into(), channels: channels.clone(), payload, clock: SKEWED })
+        Arc::new(DeviceModel { fleet: "meters".into(), channels: channels.clone(), payload, clock: SKEWED })
     };
     let (json, cbor) = (make(Format::Json), make(Format::Cbor));
     let (mut ahead, mut behind) = (0, 0);
     for index in 0..50 {
-        let told = |make: &Arc<Make>| {
+        let told = |make: &Arc<DeviceModel>| {
             encoded(&Device::new(make, index, Tick::ZERO, Seed(1)), &reading(1, 0, &[0.0]))
         };
         let text: serde_json::Value = serde_json::from_slice(&told(&json)).unwrap();

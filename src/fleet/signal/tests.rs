@@ -9,7 +9,7 @@ use crate::seed::Seed;
 const MS: u64 = 1_000_000;
 const SINE: Shape = Shape::Sine { level: 20.0, amplitude: 5.0, period_ns: 1_000_000_000 };
 
-fn run(shape: Shape, noise: f64, anomalies: AnomalySpec, count: u64) -> Vec<(f64, Option<Mark>)> {
+fn run(shape: Shape, noise: f64, anomalies: AnomalySpec, count: u64) -> Vec<(f64, Option<AnomalyMark>)> {
     let spec = SignalSpec { shape, noise, anomalies };
     let own = anomalies.any().then(|| Seed(4).stream("anomaly/test", 0));
     let mut signal = Signal::new(&spec, Seed(4).stream("signal/test", 0), own);
@@ -62,7 +62,7 @@ fn steps_days_and_recordings_repeat_as_stated() {
         assert!((swing(day) - expected).abs() < 0.01, "day {day}: {}", swing(day));
     }
 
-    let track = Track { values: (0..10).map(f64::from).collect(), every_ns: 20 * MS };
+    let track = RecordedSignal { values: (0..10).map(f64::from).collect(), every_ns: 20 * MS };
     let replay = values(Shape::Replay(Arc::new(track)), 0.0, 1_000);
     for pair in replay.windows(2) {
         let stays = pair[0].to_bits() == pair[1].to_bits();

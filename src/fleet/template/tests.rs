@@ -7,13 +7,14 @@ use proptest::prelude::*;
 use super::*;
 use crate::clock::Tick;
 use crate::fleet::{
-    AnomalySpec, Channel, ClockSpec, Device, Format, Make, Payload, Shape, SignalSpec, SizeLaw,
+    AnomalySpec, Channel, ClockSpec, Device, DeviceModel, Format, Payload, Shape, SignalSpec,
+    SizeDistribution,
 };
 use crate::seed::Seed;
 
 const CHANNELS: [&str; 2] = ["value", "humidity"];
 
-fn device(text: &str, size: Option<SizeLaw>) -> Device {
+fn device(text: &str, size: Option<SizeDistribution>) -> Device {
     let template = Template::parse(text, &CHANNELS, Scope::Reading).unwrap_or_else(|error| panic!("{error}"));
     let signal = |level| SignalSpec {
         shape: Shape::Constant { level },
@@ -24,7 +25,7 @@ fn device(text: &str, size: Option<SizeLaw>) -> Device {
         .iter()
         .zip([21.5, 40.25])
         .map(|(name, level)| Channel { name: (*name).into(), signal: signal(level) });
-    let make = Make {
+    let make = DeviceModel {
         fleet: "meters".into(),
         channels: channels.collect(),
         payload: Payload { format: Format::Template(Arc::new(template)), size },
@@ -86,12 +87,12 @@ fn random_fields_are_drawn_within_their_bounds_and_anew_for_every_reading() {
 
 #[test]
 fn padding_reaches_the_size_where_it_stands() {
-    let mut fixed = device("{\"p\":\"{{pad}}\",\"v\":{{value}}}", Some(SizeLaw::Fixed(64)));
+    let mut fixed = device("{\"p\":\"{{pad}}\",\"v\":{{value}}}", Some(SizeDistribution::Fixed(64)));
     let text = said(&mut fixed, 0);
     assert_eq!(text.len(), 64);
     assert!(text.starts_with("{\"p\":\"xxx") && text.ends_with("\",\"v\":21.5}"), "{text}");
-    assert_eq!(said(&mut device("no room to pad", Some(SizeLaw::Fixed(64))), 0), "no room to pad");
-    let mut drawn = device("{{pad}}", Some(SizeLaw::Uniform { least: 10, most: 20 }));
+    assert_eq!(said(&mut device("no room to pad", Some(SizeDistribution::Fixed(64))), 0), "no room to pad");
+    let mut drawn = device("{{pad}}", Some(SizeDistribution::Uniform { least: 10, most: 20 }));
     assert!((0..100).all(|n| (10..=20).contains(&said(&mut drawn, n).len())));
 }
 
@@ -165,8 +166,8 @@ proptest! {
     fn no_text_makes_it_panic(text in "(\\{\\{|\\}\\}|int|hex|choice|float|pad|device| |[0-9-]|\\PC){0,24}") {
         if let Ok(template) = Template::parse(&text, &CHANNELS, Scope::Reading) {
             // Long random fields are sound and slow; what they draw is tested above.
-            prop_assume!(!template.parts.iter().any(|part| matches!(part, Part::Hex(n) if *n > 100)));
-            let mut device = device(&text, Some(SizeLaw::Fixed(50)));
+            prop_assume!(!template.parts.iter().any(|part| matches!(part, TemplatePart::Hex(n) if *n > 100)));
+            let mut device = device(&text, Some(SizeDistribution::Fixed(50)));
             said(&mut device, 1);
         }
     }

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 
 use super::Alert;
 use crate::reference::reading::Level;
-use crate::service::{Alerts as Setup, Slow};
+use crate::service::{Alerts as Setup, SlowSubscriber};
 
 /// Subscribers at once.
 const MOST: usize = 10_000;
@@ -55,7 +55,7 @@ pub(in crate::reference) struct AlertLog {
     last: Cell<u64>,
     inboxes: RefCell<Vec<Weak<Inbox>>>,
     buffer: usize,
-    slow: Slow,
+    slow: SlowSubscriber,
     missed: Cell<u64>,
 }
 
@@ -118,9 +118,9 @@ impl AlertLog {
             self.missed.set(self.missed.get() + 1);
             inbox.missed.set(inbox.missed.get() + 1);
             match self.slow {
-                Slow::DropOldest => drop(waiting.pop_front()),
-                Slow::DropNewest => return,
-                Slow::Disconnect => {
+                SlowSubscriber::DropOldest => drop(waiting.pop_front()),
+                SlowSubscriber::DropNewest => return,
+                SlowSubscriber::Disconnect => {
                     waiting.clear();
                     inbox.cut.set(true);
                 }
@@ -250,9 +250,9 @@ mod tests {
     #[test]
     fn a_slow_subscriber_is_treated_as_the_policy_says() {
         for (slow, expected) in [
-            (Slow::DropOldest, vec![-2, 3, 4, 5]),
-            (Slow::DropNewest, vec![-2, 1, 2, 3]),
-            (Slow::Disconnect, vec![0]),
+            (SlowSubscriber::DropOldest, vec![-2, 3, 4, 5]),
+            (SlowSubscriber::DropNewest, vec![-2, 1, 2, 3]),
+            (SlowSubscriber::Disconnect, vec![0]),
         ] {
             let log = AlertLog::new(&Setup { buffer: 3, slow, ..Setup::default() });
             let (idle, quick) = (log.subscribe(any(), None).unwrap(), log.subscribe(any(), None).unwrap());

@@ -4,7 +4,7 @@ use rand_distr::{Distribution, Exp1, StandardNormal};
 
 use crate::clock::{Monotonic, Tick};
 use crate::seed::{Seed, Stream};
-use crate::service::{Inference, Labour, Law};
+use crate::service::{CostDistribution, CostKind, Inference};
 use crate::units::Span;
 
 /// Costs of one worker's inferences, one after the other.
@@ -24,7 +24,7 @@ impl Costs {
 
     /// Whether the time is only waited for.
     pub(in crate::reference) fn is_wait(&self) -> bool {
-        self.setup.labour == Labour::Wait
+        self.setup.labour == CostKind::Wait
     }
 
     /// Whether no inference costs anything.
@@ -37,9 +37,9 @@ impl Costs {
         let mean = self.challenger.filter(|_| is_challenger).unwrap_or(self.setup.cost);
         let factor = match self.setup.law {
             _ if mean == Span::ZERO => 0.0,
-            Law::Constant => 1.0,
-            Law::Exponential => Exp1.sample(&mut self.stream),
-            Law::LogNormal => {
+            CostDistribution::Constant => 1.0,
+            CostDistribution::Exponential => Exp1.sample(&mut self.stream),
+            CostDistribution::LogNormal => {
                 let normal: f64 = StandardNormal.sample(&mut self.stream);
                 // The mean of exp(N(μ, 1)) is exp(μ + ½).
                 (normal - 0.5).exp()
@@ -70,7 +70,7 @@ impl Costs {
 mod tests {
     use super::*;
 
-    fn costs(law: Law) -> Vec<f64> {
+    fn costs(law: CostDistribution) -> Vec<f64> {
         let setup = Inference { cost: Span::from_ms(2), law, ..Inference::default() };
         let mut costs = Costs::new(setup, None, 0);
         (0..200_000).map(|_| costs.next(false, 1, 1.0) as f64 / 1e6).collect()
@@ -78,7 +78,11 @@ mod tests {
 
     #[test]
     fn every_law_has_the_mean_that_was_asked_for() {
-        for (law, variation) in [(Law::Constant, 0.0), (Law::Exponential, 1.0), (Law::LogNormal, 1.31)] {
+        for (law, variation) in [
+            (CostDistribution::Constant, 0.0),
+            (CostDistribution::Exponential, 1.0),
+            (CostDistribution::LogNormal, 1.31),
+        ] {
             let costs = costs(law);
             let mean = costs.iter().sum::<f64>() / costs.len() as f64;
             let variance = costs.iter().map(|cost| (cost - mean).powi(2)).sum::<f64>() / costs.len() as f64;

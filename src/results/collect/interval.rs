@@ -7,7 +7,7 @@ use hdrhistogram::Histogram;
 use super::refusal::Refused;
 use super::total::Totals;
 use crate::clock::Tick;
-use crate::record::{FaultId, Gauge, Kind, Layout, PhaseId, PhaseRole, Switch};
+use crate::record::{FaultId, Gauge, Kind, Layout, PhaseId, PhaseRole, SwitchEvent};
 use crate::results::files::manifest::BudgetResult;
 use crate::results::impact::level::Observation;
 use crate::results::record::batch::IntervalBatch;
@@ -36,7 +36,7 @@ pub struct IntervalReport {
     pub faults: Vec<FaultId>,
     /// Faults switched up to its end and not reported before, in the order of time; the workers' parts of a switch are put
     /// together.
-    pub switches: Vec<Switch>,
+    pub switches: Vec<SwitchEvent>,
     /// The fleet of which every device has been refused for good, where that ends the run; at most one in a run.
     pub refused: Option<Refused>,
     /// The budget that fails on the figures so far and is to end the run; at most one in a run.

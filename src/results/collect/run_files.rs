@@ -7,7 +7,7 @@ use hdrhistogram::Histogram;
 
 use super::total::{Totals, budgeted, is_headline};
 use crate::clock::{Tick, WallTime};
-use crate::record::{Gauge, Kind, Layout, Switch};
+use crate::record::{Gauge, Kind, Layout, SwitchEvent};
 use crate::results::files::anomaly::AnomalyTable;
 use crate::results::files::directory::RunDirectory;
 use crate::results::files::failure::Failure;
@@ -163,13 +163,13 @@ impl RunFiles {
         number: u64,
         end: Tick,
         batch: &IntervalBatch,
-        switches: &[Switch],
+        switches: &[SwitchEvent],
     ) -> io::Result<()> {
         self.record.as_mut().map_or(Ok(()), |record| record.interval(number, end, batch, switches))
     }
 
     /// Notes that there is no more to keep.
-    pub(crate) fn keep_end(&mut self, totals: &Totals, switches: Vec<Switch>) -> io::Result<()> {
+    pub(crate) fn keep_end(&mut self, totals: &Totals, switches: Vec<SwitchEvent>) -> io::Result<()> {
         let Totals { merged_slices, late_slices, switches_omitted, .. } = *totals;
         let closing = Closing { merged_slices, late_slices, switches_omitted, switches };
         self.record.as_mut().map_or(Ok(()), |record| record.end(closing))

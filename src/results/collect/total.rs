@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hdrhistogram::Histogram;
 
 use crate::clock::Tick;
-use crate::record::{FleetId, Kind, Layout, PhaseRole, Switch};
+use crate::record::{FleetId, Kind, Layout, PhaseRole, SwitchEvent};
 use crate::results::files::failure;
 use crate::results::files::failure::{Failure, ReasonSum, reasons};
 use crate::results::files::figures::Figures;
@@ -40,7 +40,7 @@ pub struct Totals {
     /// The activations of faults, as `faults.csv` has them; empty until the run has ended.
     pub outages: Vec<Outage>,
     /// Faults switched after the last interval, as [`super::IntervalReport::switches`] has the others.
-    pub late_switches: Vec<Switch>,
+    pub late_switches: Vec<SwitchEvent>,
 }
 
 impl Totals {

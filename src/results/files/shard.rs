@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::batch_codec::{BatchCodec, BatchRef, StoredBatch};
 use crate::clock::Tick;
-use crate::record::{Layout, Shard, Switch};
+use crate::record::{Layout, Shard, SwitchEvent};
 use crate::results::record::batch::IntervalBatch;
 
 /// The file in a run's directory.
@@ -60,7 +60,7 @@ enum RecordLine<'a> {
         end: Tick,
         #[serde(rename = "load")]
         batch: BatchRef<'a>,
-        switches: &'a [Switch],
+        switches: &'a [SwitchEvent],
     },
     Ended(Closing),
 }
@@ -73,7 +73,7 @@ enum StoredLine {
         end: Tick,
         #[serde(rename = "load")]
         batch: StoredBatch,
-        switches: Vec<Switch>,
+        switches: Vec<SwitchEvent>,
     },
     Ended(Closing),
 }
@@ -85,7 +85,7 @@ pub(crate) struct Closing {
     pub(crate) late_slices: u64,
     pub(crate) switches_omitted: u64,
     /// Switches after the last interval, as they were logged.
-    pub(crate) switches: Vec<Switch>,
+    pub(crate) switches: Vec<SwitchEvent>,
 }
 
 /// Writes the record of a shard.
@@ -110,7 +110,7 @@ impl ShardRecord {
         number: u64,
         end: Tick,
         batch: &IntervalBatch,
-        switches: &[Switch],
+        switches: &[SwitchEvent],
     ) -> io::Result<()> {
         let batch = self.codec.stored(batch).map_err(io::Error::other)?;
         let line = RecordLine::Interval { number, end, batch, switches };
@@ -186,7 +186,7 @@ pub(crate) struct Interval {
     pub(crate) number: u64,
     pub(crate) end: Tick,
     pub(crate) batch: IntervalBatch,
-    pub(crate) switches: Vec<Switch>,
+    pub(crate) switches: Vec<SwitchEvent>,
 }
 
 /// The record of a shard, read line by line: one interval is held, however long the run was.

@@ -5,7 +5,7 @@
 
 use super::level::{Level, Observation};
 use crate::clock::Tick;
-use crate::record::{FaultId, FaultInfo, Switch};
+use crate::record::{FaultId, FaultInfo, SwitchEvent};
 use crate::results::files::outage::{Outage, Recovery, RecoveryRule};
 use crate::results::record::cell::Percentile;
 use crate::results::record::count::ReadingCounts;
@@ -110,7 +110,7 @@ const MOST_REMARKS: usize = 4;
 
 impl ImpactTracker {
     /// An activation begun by `switch`.
-    pub(crate) fn begin(switch: &Switch, info: &FaultInfo, level: Level) -> Self {
+    pub(crate) fn begin(switch: &SwitchEvent, info: &FaultInfo, level: Level) -> Self {
         let activation =
             info.activations.get(switch.occurrence as usize).filter(|_| switch.planned.is_some());
         Self {
@@ -141,7 +141,7 @@ impl ImpactTracker {
     }
 
     /// Books one worker's log of its beginning or end.
-    pub(crate) fn note(&mut self, switch: &Switch) {
+    pub(crate) fn note(&mut self, switch: &SwitchEvent) {
         if switch.on {
             self.start = self.start.min(switch.at);
             self.devices = self.devices.saturating_add(switch.devices);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::level::{Level, Observation};
 use super::tracker::ImpactTracker;
 use crate::clock::Tick;
-use crate::record::{FaultId, Layout, Switch, SwitchLog};
+use crate::record::{FaultId, Layout, SwitchEvent, SwitchLog};
 use crate::results::files::outage::{Outage, RecoveryRule};
 use crate::results::record::ok_timeline::OkTimeline;
 
@@ -42,7 +42,7 @@ pub(crate) struct FaultWatch {
     layout: Arc<Layout>,
     log: SwitchLog,
     /// What was taken in last, as it was logged.
-    heard: Vec<Switch>,
+    heard: Vec<SwitchEvent>,
     rule: RecoveryRule,
     trackers: Vec<ImpactTracker>,
     /// Places of the trackers that are open.
@@ -80,15 +80,15 @@ impl FaultWatch {
 
     /// Takes in what was switched before `until` and gives it back with the workers' parts of each switch put together. What a
     /// worker logs of a switch that has been given back earlier still counts in the impact of the activation.
-    pub(crate) fn switch(&mut self, until: Tick) -> Vec<Switch> {
-        let mut merged: Vec<Switch> = Vec::new();
+    pub(crate) fn switch(&mut self, until: Tick) -> Vec<SwitchEvent> {
+        let mut merged: Vec<SwitchEvent> = Vec::new();
         self.heard = self.log.take_before(until);
         for mut switch in self.heard.clone() {
             switch.remark = switch.remark.as_deref().and_then(legible);
             if self.layout.faults.get(usize::from(switch.fault.0)).is_none() {
                 continue;
             }
-            let same = |other: &&mut Switch| {
+            let same = |other: &&mut SwitchEvent| {
                 (other.fault, other.occurrence, other.on) == (switch.fault, switch.occurrence, switch.on)
             };
             self.changed = true;
@@ -112,12 +112,12 @@ impl FaultWatch {
     }
 
     /// What was taken in last, as workers and operators logged it.
-    pub(crate) fn heard(&mut self) -> Vec<Switch> {
+    pub(crate) fn heard(&mut self) -> Vec<SwitchEvent> {
         std::mem::take(&mut self.heard)
     }
 
     /// Whether this began the activation.
-    fn on(&mut self, switch: &Switch) -> bool {
+    fn on(&mut self, switch: &SwitchEvent) -> bool {
         let activation = (switch.fault, switch.occurrence);
         if self.over.contains(&activation)
             || self.active.iter().any(|on| (on.fault, on.occurrence) == activation)
@@ -148,7 +148,7 @@ impl FaultWatch {
     }
 
     /// Whether this ended the activation.
-    fn off(&mut self, switch: &Switch) -> bool {
+    fn off(&mut self, switch: &SwitchEvent) -> bool {
         let activation = (switch.fault, switch.occurrence);
         if self.over.contains(&activation) {
             return false;

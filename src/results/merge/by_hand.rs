@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::clock::Tick;
-use crate::record::{FaultId, Switch};
+use crate::record::{FaultId, SwitchEvent};
 
 /// Activations remembered. Whoever switches so often by hand that this is not enough gets activations with too few devices.
 const MOST: usize = 1_024;
@@ -31,7 +31,7 @@ pub(crate) struct HandActivations {
 impl HandActivations {
     /// `switch` of shard number `shard`, with the number of its activation in the merged run. What is switched on by hand while another
     /// shard has the same fault on by hand is the same activation; planned activations keep their numbers.
-    pub(crate) fn of(&mut self, shard: usize, switch: Switch) -> Switch {
+    pub(crate) fn of(&mut self, shard: usize, switch: SwitchEvent) -> SwitchEvent {
         let (fault, occurrence) = (switch.fault, switch.occurrence);
         if let Some(activation) = self
             .activations
@@ -41,7 +41,7 @@ impl HandActivations {
             if !switch.on {
                 activation.until = activation.until.or(Some(switch.at));
             }
-            return Switch { occurrence: activation.occurrence, ..switch };
+            return SwitchEvent { occurrence: activation.occurrence, ..switch };
         }
         // A planned activation may be ended by hand.
         if switch.planned.is_some() || !switch.on {
@@ -54,7 +54,7 @@ impl HandActivations {
         };
         if let Some(activation) = self.activations.iter_mut().rev().find(joins) {
             activation.shards.push((shard, occurrence));
-            return Switch { occurrence: activation.occurrence, ..switch };
+            return SwitchEvent { occurrence: activation.occurrence, ..switch };
         }
         let next = self.next.entry(fault).or_default();
         let given = occurrence.max(*next);
@@ -68,7 +68,7 @@ impl HandActivations {
             shards: vec![(shard, occurrence)],
             until: None,
         });
-        Switch { occurrence: given, ..switch }
+        SwitchEvent { occurrence: given, ..switch }
     }
 }
 
@@ -96,7 +96,7 @@ mod tests {
             ("the plan's second", 0, 1, true, true, 50, 1),
         ] {
             let planned = planned.then_some(Tick(at));
-            let switch = Switch {
+            let switch = SwitchEvent {
                 fault: FaultId(0),
                 occurrence,
                 on,

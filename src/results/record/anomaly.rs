@@ -5,7 +5,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Tick;
-use crate::record::{Detection, FleetId, Layout, Mark, Outcome, PhaseId};
+use crate::record::{AnomalyMark, Detection, FleetId, Layout, Outcome, PhaseId};
 
 /// Rows that a worker hands over per interval; further ones are counted and left out.
 pub(crate) const ROWS_PER_SLICE: usize = 8_192;
@@ -19,7 +19,7 @@ pub(crate) struct AnomalyRecord {
     /// Where the device's name stands.
     pub(crate) device: Range<usize>,
     pub(crate) seq: u64,
-    pub(crate) mark: Mark,
+    pub(crate) mark: AnomalyMark,
     pub(crate) outcome: Outcome,
     pub(crate) flagged: Option<bool>,
 }

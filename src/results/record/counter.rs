@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::count::ReadingCounts;
-use crate::record::{ErrorKind, Finding, Outcome, Outcomes, Sample, Traffic};
+use crate::record::{AuditFinding, ErrorKind, Outcome, Outcomes, Sample, Traffic};
 
 /// How often what happened. `planned` is the sum of the outcomes once every reading has ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,11 +105,11 @@ impl Counters {
         } += 1;
     }
 
-    pub(crate) fn note(&mut self, finding: Finding) {
+    pub(crate) fn note(&mut self, finding: AuditFinding) {
         *match finding {
-            Finding::Duplicated => &mut self.duplicated,
-            Finding::Reordered => &mut self.reordered,
-            Finding::Late => &mut self.late,
+            AuditFinding::Duplicated => &mut self.duplicated,
+            AuditFinding::Reordered => &mut self.reordered,
+            AuditFinding::Late => &mut self.late,
         } += 1;
     }
 

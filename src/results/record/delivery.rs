@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::counter;
 use crate::clock::Tick;
-use crate::record::{DeliveryGuarantee, Finding, FleetInfo, Kind, Layout, Outcome, Sample};
+use crate::record::{AuditFinding, DeliveryGuarantee, FleetInfo, Kind, Layout, Outcome, Sample};
 
 /// How many there were, and the first by the time it was discovered.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
@@ -67,12 +67,12 @@ impl Deliveries {
     }
 
     /// Counts a finding of fleet number `fleet`, discovered at about `at`.
-    pub(crate) fn found(&mut self, fleet: usize, finding: Finding, at: Tick, device: u32, seq: u64) {
+    pub(crate) fn found(&mut self, fleet: usize, finding: AuditFinding, at: Tick, device: u32, seq: u64) {
         let Some(tally) = self.fleets.get_mut(fleet) else { return };
         match finding {
-            Finding::Duplicated => tally.duplicated.note(at, device, seq),
-            Finding::Reordered => tally.reordered.note(at, device, seq),
-            Finding::Late => tally.late += 1,
+            AuditFinding::Duplicated => tally.duplicated.note(at, device, seq),
+            AuditFinding::Reordered => tally.reordered.note(at, device, seq),
+            AuditFinding::Late => tally.late += 1,
         }
     }
 
@@ -265,9 +265,9 @@ mod tests {
         one.completed(&sample(Outcome::Timeout, true, 900, 3, 4));
         one.completed(&sample(Outcome::Lost, true, 1_000, 0, 1));
         other.completed(&sample(Outcome::Timeout, true, 800, 17, 42));
-        other.found(0, Finding::Duplicated, Tick(5), 2, 7);
-        one.found(0, Finding::Duplicated, Tick(6), 1, 6);
-        one.found(1, Finding::Late, Tick(6), 1, 6);
+        other.found(0, AuditFinding::Duplicated, Tick(5), 2, 7);
+        one.found(0, AuditFinding::Duplicated, Tick(6), 1, 6);
+        one.found(1, AuditFinding::Late, Tick(6), 1, 6);
         let mut layout = (*layout()).clone();
         layout.fleets[0].expects = DeliveryGuarantee { no_loss: true, no_duplicates: false, ordered: true };
         for order in [[&one, &other], [&other, &one]] {
@@ -292,7 +292,7 @@ mod tests {
         let guarantee =
             |no_loss, no_duplicates, ordered| DeliveryGuarantee { no_loss, no_duplicates, ordered };
         let mut deliveries = Deliveries::new(&layout);
-        deliveries.found(0, Finding::Reordered, Tick(1), 1, 2);
+        deliveries.found(0, AuditFinding::Reordered, Tick(1), 1, 2);
         for (expects, kept) in [
             (guarantee(false, false, false), None),
             (guarantee(true, true, false), Some(true)),

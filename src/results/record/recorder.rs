@@ -10,7 +10,7 @@ use super::privacy::Privacy;
 use super::reason_ledger::{ReasonLedger, Scope};
 use crate::clock::Tick;
 use crate::record::{
-    Code, Detection, Finding, FleetId, Gauge, Kind, Layout, Outcome, PhaseId, PhaseRole, Reason, Sample,
+    AuditFinding, Code, Detection, FleetId, Gauge, Kind, Layout, Outcome, PhaseId, PhaseRole, Reason, Sample,
     Sink, Traffic,
 };
 
@@ -183,7 +183,7 @@ impl Sink for Recorder {
         }
     }
 
-    fn finding(&mut self, phase: PhaseId, fleet: FleetId, finding: Finding, device: u32, seq: u64) {
+    fn finding(&mut self, phase: PhaseId, fleet: FleetId, finding: AuditFinding, device: u32, seq: u64) {
         self.cell(phase, fleet, Kind::Reading).counters.note(finding);
         self.batch.deliveries.found(usize::from(fleet.0), finding, self.latest, device, seq);
     }

@@ -6,7 +6,7 @@ use super::*;
 use crate::results::record::anomaly::ROWS_PER_SLICE;
 
 fn marked(seq: u64, flagged: Option<bool>) -> Sample {
-    let mark = Some(Mark { kind: AnomalyKind::Spike, episode: seq as u32, onset: true });
+    let mark = Some(AnomalyMark { kind: AnomalyKind::Spike, episode: seq as u32, onset: true });
     let plain = sample(&layout(), 0, Tick(2 * SECOND + seq * 1_000), MS, Outcome::Ok);
     Sample { seq, mark, flagged, ..plain }
 }
@@ -82,7 +82,7 @@ fn columns_of_anomalies_are_empty_where_nothing_was_seeded_or_judged() {
     ];
     for (onset, flagged, columns) in cases {
         let out = tempfile::tempdir().unwrap();
-        let mark = onset.map(|onset| Mark { kind: AnomalyKind::Shift, episode: 1, onset });
+        let mark = onset.map(|onset| AnomalyMark { kind: AnomalyKind::Shift, episode: 1, onset });
         let (_, totals, _) = run_of(out.path(), &[(0, Sample { mark, ..marked(1, flagged) })], 1);
         for row in totals.rows() {
             let figures = row.figures;

@@ -4,14 +4,14 @@ use std::fs;
 
 use super::recovery::{switch, with_faults};
 use super::*;
-use crate::record::{FaultId, Finding, Switch, SwitchLog};
+use crate::record::{AuditFinding, FaultId, SwitchEvent, SwitchLog};
 
 /// Something a worker does at an instant.
 #[derive(Debug, Clone)]
 enum Action {
     Due(Sample),
     End(Sample),
-    Switch(Switch),
+    SwitchEvent(SwitchEvent),
 }
 
 /// A run of `acts` by two workers, each with its own ones in the order of time; `seen` gets every report.
@@ -77,7 +77,7 @@ fn perform(recorder: &mut Recorder, log: &SwitchLog, act: Action) {
             recorder.sent(sample.phase, sample.fleet, sample.kind);
         }
         Action::End(sample) => recorder.completed(&sample),
-        Action::Switch(switch) => log.note(switch),
+        Action::SwitchEvent(switch) => log.note(switch),
     }
 }
 
@@ -110,7 +110,7 @@ fn queue(
     for (worker, own) in acts.iter_mut().enumerate() {
         for (on, at) in [(true, stall.0), (false, stall.1)] {
             let switch = switch(0, 0, on, at.0 / SECOND, 40_000 + worker as u64 * 20_000);
-            own.push((switch.at, Action::Switch(switch)));
+            own.push((switch.at, Action::SwitchEvent(switch)));
         }
     }
     acts
@@ -213,11 +213,12 @@ fn a_switch_after_the_last_interval_is_not_lost() {
     let layout = with_faults(&[("a", &[(10, 60)]), ("b", &[])]);
     let mut acts = queue(&layout, (50, 1_000), (10, 11), 0, 15);
     let remark = Some("by, \"hand\"".to_owned());
-    let by_hand = Switch { planned: None, remark, ..switch(1, 0, true, 70, 0) };
+    let by_hand = SwitchEvent { planned: None, remark, ..switch(1, 0, true, 70, 0) };
     // No worker waits for it: it lies in the log when the run is over.
-    acts[0].push((Tick(14 * SECOND), Action::Switch(by_hand.clone())));
+    acts[0].push((Tick(14 * SECOND), Action::SwitchEvent(by_hand.clone())));
     // Of a fault that is none of the run's: passed over.
-    acts[1].push((Tick(3 * SECOND), Action::Switch(Switch { fault: FaultId(9), ..by_hand.clone() })));
+    acts[1]
+        .push((Tick(3 * SECOND), Action::SwitchEvent(SwitchEvent { fault: FaultId(9), ..by_hand.clone() })));
     let (_out, directory, totals) = run(&layout, acts, 16, |_, _| {});
     assert_eq!(totals.late_switches, std::slice::from_ref(&by_hand));
     let outages = read_outages(directory.path()).unwrap();
@@ -241,8 +242,8 @@ fn the_first_offender_is_found_among_two_workers() {
             offer(&mut recorder, &own);
             // The second worker finds its first one a second earlier.
             if second + u64::from(worker) >= 5 {
-                recorder.finding(own.phase, own.fleet, Finding::Duplicated, worker, second);
-                recorder.finding(own.phase, own.fleet, Finding::Reordered, worker, second);
+                recorder.finding(own.phase, own.fleet, AuditFinding::Duplicated, worker, second);
+                recorder.finding(own.phase, own.fleet, AuditFinding::Reordered, worker, second);
             }
             recorder.rotate(Tick((second + 1) * SECOND));
         }

@@ -17,8 +17,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::clock::{Tick, WallTime};
 use crate::record::{
-    AnomalyKind, DeliveryGuarantee, Detection, ErrorKind, FleetId, FleetInfo, Kind, Layout, Mark, Outcome,
-    PhaseId, PhaseInfo, PhaseRole, Protocol, Sample, Shard, Sink, Stages,
+    AnomalyKind, AnomalyMark, DeliveryGuarantee, Detection, ErrorKind, FleetId, FleetInfo, Kind, Layout,
+    Outcome, PhaseId, PhaseInfo, PhaseRole, Protocol, Sample, Shard, Sink, Stages,
 };
 use crate::units::Quantile;
 
@@ -151,7 +151,7 @@ prop_compose! {
         let mut samples: Vec<_> = raw.into_iter().zip(1..).map(|((fleet, intended_ms, response_ns, choice, worker, (mark, flag)), seq)| {
             let plain = sample(&layout, fleet, Tick(intended_ms * MS), response_ns, outcome(choice));
             let kind = AnomalyKind::ALL.get(mark).copied();
-            let mark = kind.map(|kind| Mark { kind, episode: seq, onset: seq % 2 == 0 });
+            let mark = kind.map(|kind| AnomalyMark { kind, episode: seq, onset: seq % 2 == 0 });
             let flagged = [None, Some(false), Some(true)].get(flag).copied().flatten();
             (worker, Sample { seq: u64::from(seq), mark, flagged, ..plain })
         }).collect();

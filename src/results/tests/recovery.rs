@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::record::Outcomes;
-use crate::record::{FaultId, FaultInfo, Switch, SwitchLog};
+use crate::record::{FaultId, FaultInfo, SwitchEvent, SwitchLog};
 use crate::results::impact::level::Observation;
 use crate::results::impact::watch::FaultWatch;
 use crate::results::record::count::ReadingCounts;
@@ -29,8 +29,8 @@ pub(super) fn with_faults(faults: &[(&str, &[(u64, u64)])]) -> Arc<Layout> {
 }
 
 /// A switch of a planned activation, done `late_ns` after the second `at_s`.
-pub(super) fn switch(fault: u16, occurrence: u32, on: bool, at_s: u64, late_ns: u64) -> Switch {
-    Switch {
+pub(super) fn switch(fault: u16, occurrence: u32, on: bool, at_s: u64, late_ns: u64) -> SwitchEvent {
+    SwitchEvent {
         fault: FaultId(fault),
         occurrence,
         on,
@@ -88,7 +88,7 @@ impl Feed {
         self
     }
 
-    fn switch(&mut self, switches: &[Switch]) -> &mut Self {
+    fn switch(&mut self, switches: &[SwitchEvent]) -> &mut Self {
         for switch in switches {
             self.log.note(switch.clone());
         }
@@ -252,7 +252,7 @@ fn an_interval_names_the_faults_that_were_on_in_it() {
     // The order of the log is not that of the layout.
     feed.activation(1, 0, 22, 25).activation(0, 0, 20, 23);
     // By hand, on and never off again.
-    feed.switch(&[Switch { planned: None, ..switch(0, 1, true, 26, 500 * MS) }]).until(30, FINE);
+    feed.switch(&[SwitchEvent { planned: None, ..switch(0, 1, true, 26, 500 * MS) }]).until(30, FINE);
     let from_20: Vec<_> = feed.names[18..].iter().map(Vec::as_slice).collect();
     let expected: [&[u16]; 10] = [&[0], &[0], &[0, 1], &[1], &[1], &[], &[0], &[0], &[0], &[0]];
     assert_eq!(from_20, expected);
@@ -290,7 +290,7 @@ fn what_two_workers_log_is_one_switch_and_a_late_log_still_counts() {
     // A worker that stood still logs its part when the others' has long been reported.
     feed.switch(&[switch(0, 0, true, 24, 0)]);
     assert_eq!(feed.watch.switch(Tick(25 * SECOND)), []);
-    let off = |late_ns, text| Switch { remark: remark(text), ..switch(0, 0, false, 30, late_ns) };
+    let off = |late_ns, text| SwitchEvent { remark: remark(text), ..switch(0, 0, false, 30, late_ns) };
     feed.switch(&[off(70_000, "tail\u{1b}\n"), off(60_000, "head")]);
     feed.until(30, BAD);
     let merged = feed.watch.switch(Tick(31 * SECOND));
@@ -311,7 +311,7 @@ fn activations_beyond_the_bound_are_counted_and_still_named() {
     let mut feed = Feed::new(&layout);
     for occurrence in 0..1_500 {
         let at = |ms: u64| Tick(10 * SECOND + (u64::from(occurrence) * 20 + ms) * MS);
-        let flap = |on, ms| Switch { planned: None, at: at(ms), ..switch(0, occurrence, on, 0, 0) };
+        let flap = |on, ms| SwitchEvent { planned: None, at: at(ms), ..switch(0, occurrence, on, 0, 0) };
         feed.switch(&[flap(true, 0), flap(false, 10)]);
     }
     feed.until(50, FINE);

@@ -17,7 +17,7 @@ use crate::clock::{Monotonic, Tick};
 use crate::engine::Order;
 use crate::fault::{Command, Effect, Fault, ServiceFault};
 use crate::protocol::control::FaultClient;
-use crate::record::{FaultId, Switch, SwitchLog};
+use crate::record::{FaultId, SwitchEvent, SwitchLog};
 use crate::results::Privacy;
 use crate::seed::Seed;
 use crate::units::Span;
@@ -293,7 +293,7 @@ impl Executor {
 
     fn log(&self, mark: PendingSwitch, remark: Option<String>) {
         let PendingSwitch { occurrence, on, planned, at, acted } = mark;
-        self.context.switches.note(Switch {
+        self.context.switches.note(SwitchEvent {
             fault: self.id,
             occurrence,
             on,

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::fault::{Command, Effect, Schedule, ServiceFault};
 use crate::protocol::Endpoint;
-use crate::record::{FaultId, Protocol, Switch};
+use crate::record::{FaultId, Protocol, SwitchEvent};
 use crate::units::Span;
 
 const MS: u64 = 1_000_000;
@@ -84,7 +84,7 @@ impl Fixture {
         wait_until(name, || self.folder.path().join(name).exists());
     }
 
-    fn switches(&self) -> Vec<Switch> {
+    fn switches(&self) -> Vec<SwitchEvent> {
         self.switches.take_before(Tick::FAR)
     }
 
@@ -135,8 +135,8 @@ fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
 }
 
 /// Occurrence, on, when the plan wanted it in milliseconds, and the remark.
-fn told(switches: &[Switch]) -> Vec<(u32, bool, Option<u64>, Option<&str>)> {
-    let told = |switch: &Switch| {
+fn told(switches: &[SwitchEvent]) -> Vec<(u32, bool, Option<u64>, Option<&str>)> {
+    let told = |switch: &SwitchEvent| {
         assert_eq!((switch.fault, switch.devices), (FaultId(0), 0));
         (switch.occurrence, switch.on, switch.planned.map(|at| at.0 / MS))
     };
@@ -413,7 +413,7 @@ fn people_switch_faults_while_the_run_is_on() {
 
     assert_eq!(operator.finish().by_hand, 4);
     let switches = fixture.switches();
-    let pause: Vec<Switch> = switches.into_iter().filter(|switch| switch.fault == FaultId(0)).collect();
+    let pause: Vec<SwitchEvent> = switches.into_iter().filter(|switch| switch.fault == FaultId(0)).collect();
     assert_eq!(told(&pause), [(0, true, None, Some("begin: frozen")), (0, false, None, None)]);
     assert!(fixture.shown().contains("by hand: fault `cut` goes on at"), "{}", fixture.shown());
 }

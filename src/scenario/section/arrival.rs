@@ -3,10 +3,10 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use crate::arrival::{Law, Load, Shape, Stretch};
+use crate::arrival::{ArrivalProcess, Load, Shape, Stretch};
 use crate::clock::Tick;
 use crate::language::{Field, Fields, Kind, Reporter, Section};
-use crate::scenario::recording::{Cells, MOST_ROWS, columns};
+use crate::scenario::recording::{CellKind, MOST_ROWS, columns};
 use crate::units::{Rate, Span};
 
 const DAY: Span = Span::from_ms(24 * 3_600_000);
@@ -72,9 +72,9 @@ pub(super) static ARRIVAL: Section = Section {
 
 /// What a fleet's `rate` and `arrival` come to.
 #[derive(Debug)]
-pub(super) struct Arrival {
+pub(super) struct FleetArrival {
     pub(super) rate: Rate,
-    pub(super) law: Law,
+    pub(super) law: ArrivalProcess,
     pub(super) course: Option<Arc<Load>>,
 }
 
@@ -86,8 +86,8 @@ pub(super) fn arrival(
     horizon_ns: f64,
     canonical: &mut String,
     report: &mut Reporter<'_>,
-) -> Arrival {
-    let silent = Arrival { rate: Rate::default(), law: Law::Poisson, course: None };
+) -> FleetArrival {
+    let silent = FleetArrival { rate: Rate::default(), law: ArrivalProcess::Poisson, course: None };
     let Some(fields) = fleet.table("arrival") else { return silent };
     let Some(word) = fields.word("law") else { return silent };
     if RECORDED.contains(&word) {
@@ -104,23 +104,23 @@ pub(super) fn arrival(
     }
     let rate = fleet.rate("rate");
     let law = match word {
-        "poisson" => Law::Poisson,
-        "erlang" => Law::Gamma { shape: fields.integer("stages") as f64 },
-        "gamma" => Law::Gamma { shape: fields.number("shape") },
-        "log-normal" => Law::LogNormal { sigma: fields.number("sigma") },
-        "pareto" => Law::Pareto { tail: fields.number("tail") },
-        "on-off" => Law::OnOff { on: fields.span("on"), off: fields.span("off") },
+        "poisson" => ArrivalProcess::Poisson,
+        "erlang" => ArrivalProcess::Gamma { shape: fields.integer("stages") as f64 },
+        "gamma" => ArrivalProcess::Gamma { shape: fields.number("shape") },
+        "log-normal" => ArrivalProcess::LogNormal { sigma: fields.number("sigma") },
+        "pareto" => ArrivalProcess::Pareto { tail: fields.number("tail") },
+        "on-off" => ArrivalProcess::OnOff { on: fields.span("on"), off: fields.span("off") },
         "aligned" => {
             let spread = fields.span("spread");
             if fleet.has("rate") && spread.as_secs_f64() * rate.as_per_second() > 1.0 {
                 let message = format!("a spread of {spread} is longer than the time between two readings");
                 fields.refuse("spread", report, message, "shorten `spread` or lower `rate`");
             }
-            Law::Aligned { spread }
+            ArrivalProcess::Aligned { spread }
         }
-        _ => Law::Constant { jitter: fields.number("jitter") },
+        _ => ArrivalProcess::Constant { jitter: fields.number("jitter") },
     };
-    Arrival { rate, law, course: None }
+    FleetArrival { rate, law, course: None }
 }
 
 fn recorded(
@@ -130,12 +130,12 @@ fn recorded(
     horizon_ns: f64,
     canonical: &mut String,
     report: &mut Reporter<'_>,
-) -> Option<Arrival> {
+) -> Option<FleetArrival> {
     let (file, time) = (fields.text("file")?, fields.text("time")?);
-    let mut wanted = vec![(&time, Cells::Time)];
+    let mut wanted = vec![(&time, CellKind::Time)];
     let value = fields.text("value").unwrap_or_default();
     if word == "recorded-rate" {
-        wanted.push((&value, Cells::Number));
+        wanted.push((&value, CellKind::Number));
     }
     let columns = match columns(&report.context().directory, &file, &wanted) {
         Ok(columns) => columns,
@@ -149,16 +149,20 @@ fn recorded(
     let devices = fleet.integer("devices").max(1);
     let repeat = fields.flag("repeat");
     if word == "recorded" {
-        let law = Law::Recorded { times: times.into(), device: 0, devices: devices as u32 };
+        let law = ArrivalProcess::Recorded { times: times.into(), device: 0, devices: devices as u32 };
         if repeat {
             let help = "record more, or use law = \"recorded-rate\", which can be repeated";
             fields.refuse("repeat", report, "single instants are played once", help);
         }
-        return Some(Arrival { rate: Rate::default(), law, course: None });
+        return Some(FleetArrival { rate: Rate::default(), law, course: None });
     }
     let horizon_ns = if repeat { horizon_ns } else { 0.0 };
     let course = course(&times, &columns[1], devices as f64, horizon_ns, fields, report)?;
-    Some(Arrival { rate: Rate::per_second(1.0)?, law: Law::Poisson, course: Some(Arc::new(course)) })
+    Some(FleetArrival {
+        rate: Rate::per_second(1.0)?,
+        law: ArrivalProcess::Poisson,
+        course: Some(Arc::new(course)),
+    })
 }
 
 /// Instants in nanoseconds since the first, which must not go back.

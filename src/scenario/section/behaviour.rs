@@ -7,7 +7,7 @@ use crate::units::{Rate, Span};
 
 const DAY: Span = Span::from_ms(24 * 3_600_000);
 
-/// Presets that cut connections; a fleet has one of them at most.
+/// PresetBehaviour that cut connections; a fleet has one of them at most.
 const CUTTING: [&str; 3] = ["thundering-herd", "store-and-forward", "roll-out"];
 
 pub(super) static BEHAVIOUR: Section = Section {
@@ -90,7 +90,7 @@ pub(super) static BEHAVIOUR: Section = Section {
 
 /// What the presets of a fleet come to.
 #[derive(Debug, Default)]
-pub(super) struct Presets {
+pub(super) struct PresetBehaviour {
     /// Jitter of a timer.
     pub(super) jitter: Option<f64>,
     /// All together, spread over this.
@@ -103,8 +103,8 @@ pub(super) struct Presets {
 }
 
 /// Reads the presets of a fleet and refuses those that do not go together.
-pub(super) fn presets(fleet: &Fields, report: &mut Reporter<'_>) -> Presets {
-    let mut presets = Presets::default();
+pub(super) fn presets(fleet: &Fields, report: &mut Reporter<'_>) -> PresetBehaviour {
+    let mut presets = PresetBehaviour::default();
     let mut seen: Vec<&'static str> = Vec::new();
     for (_, found) in fleet.list("behaviour") {
         let FieldValue::Table(fields) = found else { continue };
@@ -125,7 +125,7 @@ fn excludes(one: &str, other: &str) -> bool {
     one == other || both(&["periodic", "top-of-minute"]) || both(&coming_and_going)
 }
 
-impl Presets {
+impl PresetBehaviour {
     fn take(&mut self, word: &str, fields: &Fields) {
         let cut = |away, pace, share| Some(Cut { at: fields.span("at"), away, pace, share });
         match word {

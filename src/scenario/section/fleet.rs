@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use super::arrival::{ARRIVAL, arrival};
 use super::backoff::{BACKOFF, backoff};
-use super::behaviour::{BEHAVIOUR, Presets, presets};
+use super::behaviour::{BEHAVIOUR, PresetBehaviour, presets};
 use super::signal::{self, ANOMALIES, SIGNAL};
 use super::subscriber::subscriber;
 use super::{exchange, payload};
-use crate::arrival::Law;
-use crate::fleet::{Channel, Make};
+use crate::arrival::ArrivalProcess;
+use crate::fleet::{Channel, DeviceModel};
 use crate::language::{
     Entry, Field, FieldValue, Fields, Kind, Origin, Reporter, Section, Table, Value, check, is_name, listed,
     quote,
@@ -152,7 +152,7 @@ pub(super) static FLEET: Section = Section {
 
 /// What fleets need to know of the rest of the scenario.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Frame<'f> {
+pub(super) struct FleetContext<'f> {
     pub(super) run: &'f RunSettings,
     /// The measured phases together.
     pub(super) measured: Span,
@@ -161,7 +161,11 @@ pub(super) struct Frame<'f> {
 }
 
 /// All fleets, sorted by name, with their fields.
-pub(super) fn fleets(root: &Table, frame: Frame<'_>, report: &mut Reporter<'_>) -> Vec<(Fleet, Fields)> {
+pub(super) fn fleets(
+    root: &Table,
+    frame: FleetContext<'_>,
+    report: &mut Reporter<'_>,
+) -> Vec<(Fleet, Fields)> {
     let example = "add a fleet: [fleet.meters] with protocol = \"http\", devices = 10 and rate = \"1/s\"";
     let Some(entry) = root.0.get("fleet") else {
         report.add(&Origin::Whole, "fleet", "there is no fleet", example);
@@ -191,7 +195,12 @@ pub(super) fn fleets(root: &Table, frame: Frame<'_>, report: &mut Reporter<'_>) 
     fleets
 }
 
-fn fleet(name: &str, entry: &Entry, frame: Frame<'_>, report: &mut Reporter<'_>) -> Option<(Fleet, Fields)> {
+fn fleet(
+    name: &str,
+    entry: &Entry,
+    frame: FleetContext<'_>,
+    report: &mut Reporter<'_>,
+) -> Option<(Fleet, Fields)> {
     let path = format!("fleet.{name}");
     let Value::Table(table) = &entry.node.value else {
         let message = format!("expected a fleet's table, found {}", entry.node.value.described());
@@ -241,7 +250,7 @@ fn fleet(name: &str, entry: &Entry, frame: Frame<'_>, report: &mut Reporter<'_>)
         refusal_expected: fields.word("refusal") == Some("expected"),
         failure_body: fields.flag("failure_body"),
         backoff: backoff(&fields, report),
-        make: Arc::new(Make { fleet: name.into(), channels, payload, clock: presets.clock }),
+        make: Arc::new(DeviceModel { fleet: name.into(), channels, payload, clock: presets.clock }),
         canonical,
     };
     Some((fleet, fields))
@@ -268,8 +277,8 @@ fn guarantee(fields: &Fields, silent: bool, report: &mut Reporter<'_>) -> Delive
 
 fn model(
     fields: &Fields,
-    presets: &Presets,
-    frame: Frame<'_>,
+    presets: &PresetBehaviour,
+    frame: FleetContext<'_>,
     canonical: &mut String,
     report: &mut Reporter<'_>,
 ) -> Model {
@@ -290,12 +299,12 @@ fn model(
     }
     fields.refuse_given(&["think"], report, "means nothing for an open fleet, which sends by plan");
     let mut found = arrival(fields, frame.horizon_ns, canonical, report);
-    let preset = presets.jitter.map(|jitter| Law::Constant { jitter });
-    let preset = preset.or(presets.aligned.map(|spread| Law::Aligned { spread }));
+    let preset = presets.jitter.map(|jitter| ArrivalProcess::Constant { jitter });
+    let preset = preset.or(presets.aligned.map(|spread| ArrivalProcess::Aligned { spread }));
     if let Some(law) = preset {
         let because = "stands beside a preset that is a law of arrival itself";
         fields.refuse_given(&["arrival"], report, because);
-        if let Law::Aligned { spread } = law
+        if let ArrivalProcess::Aligned { spread } = law
             && spread.as_secs_f64() * found.rate.as_per_second() > 1.0
         {
             let message = format!("a spread of {spread} is longer than the time between two readings");
@@ -312,7 +321,7 @@ fn model(
 }
 
 /// Readings that may wait. What an outage makes wait finds room unless the author says how much there is.
-fn backlog(fields: &Fields, presets: &Presets, rate: Rate) -> u32 {
+fn backlog(fields: &Fields, presets: &PresetBehaviour, rate: Rate) -> u32 {
     let stated = fields.integer("backlog");
     let stored = match (presets.flush, presets.cut) {
         (Some(_), Some(cut)) if fields.given("backlog").is_none() => {
@@ -323,7 +332,12 @@ fn backlog(fields: &Fields, presets: &Presets, rate: Rate) -> u32 {
     (stated + stored).min(MOST_BACKLOG) as u32
 }
 
-fn behaviour(fields: &Fields, presets: &Presets, frame: Frame<'_>, report: &mut Reporter<'_>) -> Behaviour {
+fn behaviour(
+    fields: &Fields,
+    presets: &PresetBehaviour,
+    frame: FleetContext<'_>,
+    report: &mut Reporter<'_>,
+) -> Behaviour {
     let (join, leave) = (fields.optional_span("join"), fields.optional_span("leave"));
     let late = |at: Span| at >= frame.measured && frame.measured > Span::ZERO;
     for (key, at) in [("join", join), ("leave", leave), ("behaviour", presets.cut.map(|cut| cut.at))] {

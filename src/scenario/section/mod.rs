@@ -15,7 +15,7 @@ mod subscriber;
 mod syntax;
 mod target;
 
-use super::model::{Course, Fleet, Model, Phase, RunSettings, Scenario, Target};
+use super::model::{Fleet, LoadProfile, Model, Phase, RunSettings, Scenario, Target};
 use crate::budget::Budget;
 use crate::fault::Fault;
 use crate::language::{
@@ -72,7 +72,7 @@ pub(super) const TOP: [(&str, &str); 8] = [
 
 /// What a whole document says. Worth keeping only if the report stayed clean.
 #[derive(Debug)]
-pub(super) struct Checked {
+pub(super) struct CheckedDocument {
     pub(super) name: String,
     pub(super) about: Option<String>,
     pub(super) seed: u64,
@@ -92,7 +92,7 @@ pub(super) struct Checked {
 }
 
 /// Checks a whole document; `duration` is what the phases are to last together, if not as long as they say.
-pub(super) fn document(root: &Table, duration: Option<Span>, report: &mut Reporter<'_>) -> Checked {
+pub(super) fn document(root: &Table, duration: Option<Span>, report: &mut Reporter<'_>) -> CheckedDocument {
     unknown_sections(root, report);
     let scenario = single(root, "scenario", &run::SCENARIO, report);
     let run = single(root, "run", &run::RUN, report);
@@ -111,12 +111,12 @@ pub(super) fn document(root: &Table, duration: Option<Span>, report: &mut Report
     let measured = Span::from_ns(phases.iter().map(|draft| draft.phase.duration.as_ns()).sum());
     let faults = fault::faults(
         root,
-        &fault::Frame { fleets: &fleets, all_sound: all_sound(root, &fleets), measured },
+        &fault::FaultContext { fleets: &fleets, all_sound: all_sound(root, &fleets), measured },
         report,
     );
     let budgets = budget::budgets(
         root,
-        &budget::Frame {
+        &budget::BudgetContext {
             fleets: fleets.iter().map(|(fleet, _)| fleet).collect(),
             all_sound: all_sound(root, &fleets),
             phases: budget::names(root, "phase"),
@@ -125,7 +125,7 @@ pub(super) fn document(root: &Table, duration: Option<Span>, report: &mut Report
         },
         report,
     );
-    Checked {
+    CheckedDocument {
         name: scenario.text("name").unwrap_or_default().value().to_owned(),
         about: scenario.text("about").map(|about: Text| about.written().to_owned()),
         seed: scenario.integer("seed"),
@@ -159,7 +159,7 @@ fn all_sound(root: &Table, fleets: &[(Fleet, Fields)]) -> bool {
 
 /// Checks the faults of a document alone: what they say of fleets is not looked at, and their instants count from nothing.
 pub(super) fn faults(root: &Table, report: &mut Reporter<'_>) -> Vec<Fault> {
-    let frame = fault::Frame { fleets: &[], all_sound: false, measured: fault::LONGEST };
+    let frame = fault::FaultContext { fleets: &[], all_sound: false, measured: fault::LONGEST };
     fault::faults(root, &frame, report).faults
 }
 
@@ -173,7 +173,7 @@ pub(super) fn budgets(root: &Table, scenario: &Scenario, report: &mut Reporter<'
         let example = "add one: [[budget]] with p99 = \"<250ms\"";
         report.add(&Origin::Whole, "budget", "there is no budget", example);
     }
-    let frame = budget::Frame {
+    let frame = budget::BudgetContext {
         fleets: scenario.fleets.iter().collect(),
         all_sound: true,
         phases: scenario.phases.iter().map(|phase| phase.name.as_str()).collect(),
@@ -215,20 +215,23 @@ fn single(root: &Table, key: &str, section: &'static Section, report: &mut Repor
     check(section, &empty, key, &Origin::Whole, &mut Reporter::new(""))
 }
 
-fn frame<'f>(run: &'f RunSettings, phases: &[phase::Draft]) -> fleet::Frame<'f> {
+fn frame<'f>(run: &'f RunSettings, phases: &[phase::PhaseDraft]) -> fleet::FleetContext<'f> {
     let courses = |phase: &Phase| {
-        std::iter::once(phase.load).chain(phase.loads.values().copied()).map(Course::peak).fold(1.0, f64::max)
+        std::iter::once(phase.load)
+            .chain(phase.loads.values().copied())
+            .map(LoadProfile::peak)
+            .fold(1.0, f64::max)
     };
     let measured: u64 = phases.iter().map(|draft| draft.phase.duration.as_ns()).sum();
     let passed: f64 =
         phases.iter().map(|draft| draft.phase.duration.as_ns() as f64 * courses(&draft.phase)).sum();
     let horizon_ns = run.warm_up.as_ns() as f64 + passed;
-    fleet::Frame { run, measured: Span::from_ns(measured), horizon_ns }
+    fleet::FleetContext { run, measured: Span::from_ns(measured), horizon_ns }
 }
 
 /// The phase with its factors for single fleets, once the fleets are known.
-fn addressed(draft: phase::Draft, fleets: &[(Fleet, Fields)], report: &mut Reporter<'_>) -> Phase {
-    let phase::Draft { mut phase, fields } = draft;
+fn addressed(draft: phase::PhaseDraft, fleets: &[(Fleet, Fields)], report: &mut Reporter<'_>) -> Phase {
+    let phase::PhaseDraft { mut phase, fields } = draft;
     for key in ["loads", "rates"] {
         for (name, origin, found) in fields.map(key) {
             let path = format!("{}.{key}.{}", fields.path, quote(name));
@@ -253,7 +256,7 @@ fn addressed(draft: phase::Draft, fleets: &[(Fleet, Fields)], report: &mut Repor
                 report.add(origin, &path, "the fleet stands under `loads` too", "keep one of the two");
             } else {
                 let factor = wanted.as_per_second() / rate.as_per_second();
-                phase.loads.insert(name.to_owned(), Course::Flat(factor));
+                phase.loads.insert(name.to_owned(), LoadProfile::Flat(factor));
             }
         }
     }

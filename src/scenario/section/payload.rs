@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::exchange::template;
-use crate::fleet::{Channel, Format, Payload, Scope, SizeLaw};
+use crate::fleet::{Channel, Format, Payload, Scope, SizeDistribution};
 use crate::language::{Field, Fields, Kind, Reporter, Section};
 use crate::units::ByteSize;
 
@@ -83,21 +83,23 @@ pub(super) fn payload(fleet: &Fields, channels: &[Channel], report: &mut Reporte
     Payload { format, size }
 }
 
-fn law(fields: &Fields, report: &mut Reporter<'_>) -> SizeLaw {
+fn law(fields: &Fields, report: &mut Reporter<'_>) -> SizeDistribution {
     let bytes = |key| fields.optional_size(key).map_or(0, |size| size.0 as u32);
     let (least, most) = (bytes("least"), bytes("most"));
     if least > most && fields.has("most") && fields.has("least") {
         fields.refuse("least", report, "is more than `most`", "lower `least` or raise `most`");
     }
     match fields.word("law") {
-        Some("uniform") => SizeLaw::Uniform { least, most },
+        Some("uniform") => SizeDistribution::Uniform { least, most },
         Some("normal") => {
             let (mean, deviation) = (f64::from(bytes("bytes")), f64::from(bytes("deviation")));
-            SizeLaw::Normal { mean, deviation, least, most }
+            SizeDistribution::Normal { mean, deviation, least, most }
         }
-        Some("log-normal") => {
-            SizeLaw::LogNormal { median: f64::from(bytes("bytes")), sigma: fields.number("sigma"), most }
-        }
-        _ => SizeLaw::Fixed(bytes("bytes")),
+        Some("log-normal") => SizeDistribution::LogNormal {
+            median: f64::from(bytes("bytes")),
+            sigma: fields.number("sigma"),
+            most,
+        },
+        _ => SizeDistribution::Fixed(bytes("bytes")),
     }
 }

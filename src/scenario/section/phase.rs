@@ -3,7 +3,7 @@
 use crate::language::{
     Field, FieldValue, Fields, Kind, Node, Origin, Reporter, Section, Table, Value, check,
 };
-use crate::scenario::model::{Course, Phase};
+use crate::scenario::model::{LoadProfile, Phase};
 use crate::units::Span;
 use std::collections::BTreeMap;
 
@@ -87,12 +87,12 @@ pub(super) static LOAD: Section = Section {
 
 /// A phase with what still refers to fleets by name.
 #[derive(Debug)]
-pub(super) struct Draft {
+pub(super) struct PhaseDraft {
     pub(super) phase: Phase,
     pub(super) fields: Fields,
 }
 
-pub(super) fn phases(root: &Table, report: &mut Reporter<'_>) -> Vec<Draft> {
+pub(super) fn phases(root: &Table, report: &mut Reporter<'_>) -> Vec<PhaseDraft> {
     let example = "add a phase: [[phase]] with name = \"steady\" and duration = \"30s\"";
     let Some(entry) = root.0.get("phase") else {
         report.add(&Origin::Whole, "phase", "there is no phase", example);
@@ -112,7 +112,7 @@ pub(super) fn phases(root: &Table, report: &mut Reporter<'_>) -> Vec<Draft> {
         report.add(&entry.node.origin, "phase", message, format!("keep to {MOST} phases"));
         return Vec::new();
     }
-    let mut phases: Vec<Draft> = Vec::with_capacity(items.len());
+    let mut phases: Vec<PhaseDraft> = Vec::with_capacity(items.len());
     for (nth, item) in items.iter().enumerate() {
         let Value::Table(table) = &item.value else {
             let found = item.value.described();
@@ -134,7 +134,7 @@ pub(super) fn phases(root: &Table, report: &mut Reporter<'_>) -> Vec<Draft> {
     phases
 }
 
-fn phase(nth: usize, item: &Node, table: &Table, report: &mut Reporter<'_>) -> Draft {
+fn phase(nth: usize, item: &Node, table: &Table, report: &mut Reporter<'_>) -> PhaseDraft {
     let path = match table.0.get("name").map(|entry| &entry.node.value) {
         Some(Value::Text(name)) => format!("phase.{name}"),
         _ => format!("phase[{}]", nth + 1),
@@ -142,7 +142,7 @@ fn phase(nth: usize, item: &Node, table: &Table, report: &mut Reporter<'_>) -> D
     let fields = check(&PHASE, table, &path, &item.origin, report);
     let name = fields.text("name").unwrap_or_default().value().to_owned();
     let duration = fields.span("duration");
-    let load = fields.table("load").map_or(Course::Flat(1.0), |load| course(&load, report));
+    let load = fields.table("load").map_or(LoadProfile::Flat(1.0), |load| course(&load, report));
     let mut loads = BTreeMap::new();
     for (fleet, _, found) in fields.map("loads") {
         if let FieldValue::Table(load) = found {
@@ -151,16 +151,16 @@ fn phase(nth: usize, item: &Node, table: &Table, report: &mut Reporter<'_>) -> D
     }
     let mut canonical = String::new();
     fields.canonical("phase", &mut canonical);
-    Draft { phase: Phase { name, duration, load, loads, canonical }, fields }
+    PhaseDraft { phase: Phase { name, duration, load, loads, canonical }, fields }
 }
 
-fn course(load: &Fields, report: &mut Reporter<'_>) -> Course {
+fn course(load: &Fields, report: &mut Reporter<'_>) -> LoadProfile {
     let level = load.number("level");
     match load.word("shape") {
-        Some("ramp") => Course::Ramp { from: level, to: load.number("to") },
+        Some("ramp") => LoadProfile::Ramp { from: level, to: load.number("to") },
         Some("sine") => {
             let period = load.optional_span("period");
-            Course::Sine { mean: level, amplitude: load.number("amplitude"), period }
+            LoadProfile::Sine { mean: level, amplitude: load.number("amplitude"), period }
         }
         Some("bursts") => {
             let (every, length) = (load.span("every"), load.span("length"));
@@ -168,9 +168,9 @@ fn course(load: &Fields, report: &mut Reporter<'_>) -> Course {
                 let message = format!("a burst of {length} is longer than the {every} to the next");
                 load.refuse("length", report, message, "shorten `length` or lengthen `every`");
             }
-            Course::Bursts { base: level, peak: load.number("peak"), every, length }
+            LoadProfile::Bursts { base: level, peak: load.number("peak"), every, length }
         }
-        Some("spike") => Course::Spike { base: level, peak: load.number("peak") },
-        _ => Course::Flat(level),
+        Some("spike") => LoadProfile::Spike { base: level, peak: load.number("peak") },
+        _ => LoadProfile::Flat(level),
     }
 }

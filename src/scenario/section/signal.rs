@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use crate::fleet::{AnomalySpec, Channel, Shape, SignalSpec, Track};
+use crate::fleet::{AnomalySpec, Channel, RecordedSignal, Shape, SignalSpec};
 use crate::language::{Field, FieldValue, Fields, Kind, Reporter, Section};
-use crate::scenario::recording::{Cells, columns};
+use crate::scenario::recording::{CellKind, columns};
 use crate::units::Span;
 
 /// Far beyond any sensor, and far within what payloads can carry at four decimals.
@@ -209,9 +209,9 @@ fn signal(fields: &Fields, canonical: &mut String, report: &mut Reporter<'_>) ->
     SignalSpec { shape, noise: fields.number("noise"), anomalies }
 }
 
-fn track(fields: &Fields, canonical: &mut String, report: &mut Reporter<'_>) -> Option<Track> {
+fn track(fields: &Fields, canonical: &mut String, report: &mut Reporter<'_>) -> Option<RecordedSignal> {
     let (file, value) = (fields.text("file")?, fields.text("value")?);
-    match columns(&report.context().directory, &file, &[(&value, Cells::Number)]) {
+    match columns(&report.context().directory, &file, &[(&value, CellKind::Number)]) {
         Ok(columns) => {
             let values = columns.into_iter().next()?;
             if let Some(row) = values.iter().position(|value| value.abs() > MOST) {
@@ -220,7 +220,7 @@ fn track(fields: &Fields, canonical: &mut String, report: &mut Reporter<'_>) -> 
                 return None;
             }
             let _ = writeln!(canonical, "track={}", super::fingerprint(values.iter().copied()));
-            Some(Track { values, every_ns: fields.span("every").as_ns() })
+            Some(RecordedSignal { values, every_ns: fields.span("every").as_ns() })
         }
         Err((message, help)) => {
             fields.refuse("file", report, message, help);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::judge;
 use crate::clock::Tick;
-use crate::fleet::{AnomalySpec, Channel, ClockSpec, Device, Make, Payload, Shape, SignalSpec};
+use crate::fleet::{AnomalySpec, Channel, ClockSpec, Device, DeviceModel, Payload, Shape, SignalSpec};
 use crate::record::AnomalyKind;
 use crate::reference::reading::Level;
 use crate::seed::Seed;
@@ -36,7 +36,7 @@ fn signals() -> [(&'static str, SignalSpec, f64); 3] {
 fn run(fleet: &str, signal: &SignalSpec, rate: f64, devices: u32, readings: u32) -> Score {
     let channels = vec![Channel { name: "value".into(), signal: signal.clone() }];
     let (payload, clock) = (Payload::default(), ClockSpec::default());
-    let make = Arc::new(Make { fleet: fleet.into(), channels, payload, clock });
+    let make = Arc::new(DeviceModel { fleet: fleet.into(), channels, payload, clock });
     let mut score = Score::default();
     for index in 0..devices {
         let mut device = Device::new(&make, index, Tick::ZERO, Seed(1));

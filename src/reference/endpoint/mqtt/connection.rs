@@ -24,7 +24,7 @@ use super::session;
 use super::topic;
 use crate::clock::Tick;
 use crate::reference::admission::Class;
-use crate::service::{FaultKind, Hint};
+use crate::service::{FaultKind, RefusalNotice};
 
 /// How long a client may take for its CONNECT, nanoseconds.
 const CONNECT_WITHIN: u64 = 5_000_000_000;
@@ -76,7 +76,7 @@ impl Connection {
             partial: Vec::new(),
             connected: false,
             will: None,
-            class: Class::Anonymous,
+            class: Class::AnonymousPolicy,
             heard,
             silence: Some((CONNECT_WITHIN, Box::pin(sleep(Duration::from_nanos(CONNECT_WITHIN))))),
         }
@@ -290,8 +290,8 @@ impl Connection {
         let (topic, payload, qos) = (&*publish.topic_name, &publish.payload, publish.qos_pid.qos());
         let device = topic::reading_device(topic);
         // Only where a refusal is to show in a missing acknowledgement must that wait for the reading to be taken.
-        let withholds =
-            device.is_some() && self.hub.dispatcher.pipeline.setup().admission.mqtt == Hint::Withhold;
+        let withholds = device.is_some()
+            && self.hub.dispatcher.pipeline.setup().admission.mqtt == RefusalNotice::Withhold;
         if !withholds {
             self.acknowledge(publish.qos_pid);
         }

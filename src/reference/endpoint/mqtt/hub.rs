@@ -21,7 +21,7 @@ use crate::reference::endpoint::dispatcher::{Dispatcher, MQTT, Refusal};
 use crate::reference::job::{Answer, Reason};
 use crate::reference::pipeline::Submission;
 use crate::reference::reading::{BadReading, Reading};
-use crate::service::Hint;
+use crate::service::RefusalNotice;
 
 /// Bytes read from a socket at once. The buffer is shared by all connections, so that an idle one has none.
 const INPUT: usize = 16 * 1024;
@@ -231,11 +231,11 @@ impl Hub {
     fn refused(&self, refusal: Refusal, device: &Arc<str>, seq: u64) -> bool {
         let hint = self.dispatcher.pipeline.setup().admission.mqtt;
         let is_error = refusal == Refusal::Failed;
-        if is_error || hint == Hint::Verdict {
+        if is_error || hint == RefusalNotice::Verdict {
             let mut answer = refusal.answer(Arc::clone(device), seq);
             self.publish_answer(device, || self.dispatcher.encode(&mut answer));
         }
-        is_error || hint != Hint::Withhold
+        is_error || hint != RefusalNotice::Withhold
     }
 
     /// Whether readings are not even to be read for now: the queue is full and set up to push back. Whoever asked is woken
@@ -262,7 +262,7 @@ impl Hub {
         let device = Arc::clone(answer.device());
         self.quota.borrow_mut().settle(&self.registry.borrow(), &device, 1);
         let silent = matches!(answer, Answer::Shed(_))
-            && self.dispatcher.pipeline.setup().admission.mqtt != Hint::Verdict;
+            && self.dispatcher.pipeline.setup().admission.mqtt != RefusalNotice::Verdict;
         let copies = if silent { 0 } else { answer.copies() };
         for _ in 0..copies {
             self.publish_answer(&device, || self.dispatcher.encode(&mut answer));

@@ -18,7 +18,7 @@ const MOST_CONDITIONS: usize = 100;
 const LONGEST_NAME: usize = 80;
 
 /// What budgets are checked against.
-pub(in crate::scenario) struct Frame<'f> {
+pub(in crate::scenario) struct BudgetContext<'f> {
     /// Those that are sound.
     pub(in crate::scenario) fleets: Vec<&'f Fleet>,
     /// Whether all are.
@@ -46,7 +46,7 @@ pub(in crate::scenario) fn names<'r>(root: &'r Table, key: &str) -> Vec<&'r str>
 /// The budgets of a document.
 pub(in crate::scenario) fn budgets(
     root: &Table,
-    frame: &Frame<'_>,
+    frame: &BudgetContext<'_>,
     report: &mut Reporter<'_>,
 ) -> Vec<Budget> {
     let Some(entry) = root.0.get("budget") else { return Vec::new() };
@@ -73,7 +73,13 @@ pub(in crate::scenario) fn budgets(
     budgets
 }
 
-fn budget(nth: usize, item: &Node, table: &Table, frame: &Frame<'_>, report: &mut Reporter<'_>) -> Budget {
+fn budget(
+    nth: usize,
+    item: &Node,
+    table: &Table,
+    frame: &BudgetContext<'_>,
+    report: &mut Reporter<'_>,
+) -> Budget {
     let path = match table.0.get("name").map(|entry| &entry.node.value) {
         Some(Value::Text(name)) => format!("budget.{}", quote(name)),
         _ => format!("budget[{}]", nth + 1),
@@ -164,7 +170,7 @@ fn condition(key: &str, node: &Node, report: &Reporter<'_>) -> Result<Condition,
     }
 }
 
-fn scope(fields: &Fields, frame: &Frame<'_>, report: &mut Reporter<'_>) -> Scope {
+fn scope(fields: &Fields, frame: &BudgetContext<'_>, report: &mut Reporter<'_>) -> Scope {
     let text = |key: &str| fields.text(key).map(|text| text.value().to_owned());
     let scope = Scope {
         fleet: text("fleet"),
@@ -228,7 +234,7 @@ fn exists(fields: &Fields, key: &str, name: &str, known: &[&str], report: &mut R
 }
 
 /// The fleets that a scope means.
-fn meant<'f>(scope: &Scope, frame: &Frame<'f>) -> Vec<&'f Fleet> {
+fn meant<'f>(scope: &Scope, frame: &BudgetContext<'f>) -> Vec<&'f Fleet> {
     let named = |fleet: &&&Fleet| scope.fleet.as_ref().is_none_or(|name| *name == fleet.name);
     let speaks = |fleet: &&&Fleet| scope.protocol.as_ref().is_none_or(|word| word == fleet.protocol.name());
     frame.fleets.iter().filter(named).filter(speaks).copied().collect()
@@ -239,7 +245,7 @@ fn fits(
     condition: &Condition,
     (place, at): (&str, &Origin),
     scope: &Scope,
-    frame: &Frame<'_>,
+    frame: &BudgetContext<'_>,
     report: &mut Reporter<'_>,
 ) {
     let mut refuse = |message: &str, help: &str| report.add(at, place, message, help);

@@ -3,7 +3,7 @@
 mod effect;
 mod table;
 
-use crate::arrival::Law;
+use crate::arrival::ArrivalProcess;
 use crate::clock::Tick;
 use crate::fault::{Action, DeviceFault, Effect, Fault, MessageKind, Schedule, Tampering};
 use crate::language::{FieldValue, Fields, Node, Reporter, Table, Value, check, nearest, quote};
@@ -21,13 +21,13 @@ const MOST_ACTIVATIONS: u32 = 10_000;
 
 /// The faults of a document, instants counted from the first phase, and every value that is not a default.
 #[derive(Debug, Default)]
-pub(super) struct Checked {
+pub(super) struct CheckedFaults {
     pub(super) faults: Vec<Fault>,
     pub(super) canonical: String,
 }
 
 /// What the faults of a scenario are checked against.
-pub(super) struct Frame<'f> {
+pub(super) struct FaultContext<'f> {
     pub(super) fleets: &'f [(Fleet, Fields)],
     /// Whether every fleet of the document is among them.
     pub(super) all_sound: bool,
@@ -35,8 +35,8 @@ pub(super) struct Frame<'f> {
     pub(super) measured: Span,
 }
 
-pub(super) fn faults(root: &Table, frame: &Frame<'_>, report: &mut Reporter<'_>) -> Checked {
-    let mut checked = Checked::default();
+pub(super) fn faults(root: &Table, frame: &FaultContext<'_>, report: &mut Reporter<'_>) -> CheckedFaults {
+    let mut checked = CheckedFaults::default();
     let Some(entry) = root.0.get("fault") else { return checked };
     let Value::List(items) = &entry.node.value else {
         let found = entry.node.value.described();
@@ -82,7 +82,7 @@ fn fault(
     nth: usize,
     item: &Node,
     table: &Table,
-    frame: &Frame<'_>,
+    frame: &FaultContext<'_>,
     report: &mut Reporter<'_>,
 ) -> Option<(Fault, Fields)> {
     let path = match table.0.get("name").map(|entry| &entry.node.value) {
@@ -114,7 +114,7 @@ fn schedule(
     (kind, instant): (&str, bool),
     fields: &Fields,
     ramp: Span,
-    frame: &Frame<'_>,
+    frame: &FaultContext<'_>,
     report: &mut Reporter<'_>,
 ) -> Option<Schedule> {
     if instant {
@@ -166,7 +166,12 @@ fn schedule(
 }
 
 /// The fleets that are meant, sorted; empty if all are.
-fn fleets(fields: &Fields, frame: &Frame<'_>, effect: &Effect, report: &mut Reporter<'_>) -> Vec<String> {
+fn fleets(
+    fields: &Fields,
+    frame: &FaultContext<'_>,
+    effect: &Effect,
+    report: &mut Reporter<'_>,
+) -> Vec<String> {
     let names: Vec<&str> = frame.fleets.iter().map(|(fleet, _)| fleet.name.as_str()).collect();
     if fields.given("fleets").is_some() && fields.list("fleets").is_empty() {
         fields.refuse("fleets", report, "names no fleet", "name some, or take the line out to mean all");
@@ -221,7 +226,7 @@ fn suits(effect: &Effect, fleet: &Fleet) -> bool {
                 && (sends || !matches!(message, MessageKind::Reading | MessageKind::Verdict))
         }
         Effect::Device(DeviceFault::Spike { .. }) => {
-            matches!(&fleet.model, Model::Open { arrival, .. } if !matches!(arrival, Law::Recorded { .. }))
+            matches!(&fleet.model, Model::Open { arrival, .. } if !matches!(arrival, ArrivalProcess::Recorded { .. }))
         }
         effect if effect.on_readings() => sends,
         _ => true,

@@ -42,9 +42,11 @@ fn no_more_readings_go_out_than_there_is_room_for_verdicts() {
 
 #[test]
 fn publishers_hear_of_refusals_as_much_as_they_are_to() {
-    for (mqtt, acknowledged, told) in
-        [(Hint::Verdict, true, true), (Hint::Silence, true, false), (Hint::Withhold, false, false)]
-    {
+    for (mqtt, acknowledged, told) in [
+        (RefusalNotice::Verdict, true, true),
+        (RefusalNotice::Silence, true, false),
+        (RefusalNotice::Withhold, false, false),
+    ] {
         let setup = Setup { admission: Admission { mqtt, ..Admission::default() }, ..Setup::default() };
         let (hub, _words) = hub_of(&setup, 0);
         let peer = hub.enter();

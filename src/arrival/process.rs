@@ -6,7 +6,7 @@ use crate::units::{Rate, Span};
 
 /// How the gaps between a device's readings are distributed. The mean gap is 1 ÷ rate in every law but `Recorded`.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Law {
+pub enum ArrivalProcess {
     /// A fixed interval with a random phase, as device firmware with a timer behaves.
     Constant {
         /// Symmetric displacement of each reading, as a fraction of the interval, 0 to 0.5. It never accumulates:
@@ -57,7 +57,7 @@ pub enum Law {
     },
 }
 
-impl Law {
+impl ArrivalProcess {
     /// All words a scenario may use, in the order documents list them.
     pub const NAMES: [&'static str; 8] =
         ["constant", "poisson", "gamma", "log-normal", "pareto", "on-off", "aligned", "recorded"];

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::model::Fleet;
-use crate::arrival::{Arrivals, Law, Load, expected_count};
+use crate::arrival::{ArrivalProcess, Arrivals, Load, expected_count};
 use crate::clock::Tick;
 use crate::fault::{DeviceFault, Draw, Effect, Fault};
 use crate::seed::Seed;
@@ -11,7 +11,7 @@ use crate::units::Rate;
 
 /// A fault that hits a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Hit {
+pub struct FaultHit {
     /// Its place in [`Plan::faults`](super::Plan::faults).
     pub fault: u16,
     /// How long after the start of each activation it reaches the device, nanoseconds.
@@ -35,9 +35,9 @@ fn surplus(fault: &Fault) -> Option<f64> {
 
 /// What a device's further readings are drawn from.
 #[derive(Debug, Clone)]
-pub(super) struct Source {
+pub(super) struct SurgeSource {
     pub(super) fleet: Arc<str>,
-    pub(super) law: Law,
+    pub(super) law: ArrivalProcess,
     pub(super) rate: Rate,
     pub(super) course: Option<Arc<Load>>,
     pub(super) load: Arc<Load>,
@@ -60,16 +60,16 @@ struct Surge {
 /// The further readings of all spikes that hit a device, in the order of time.
 #[derive(Debug, Clone)]
 pub(super) struct Surges {
-    source: Source,
+    source: SurgeSource,
     each: Vec<Surge>,
 }
 
 impl Surges {
     /// `None` where no spike hits the device.
     pub(super) fn of(
-        hits: &[Hit],
+        hits: &[FaultHit],
         faults: &[Arc<Fault>],
-        source: impl FnOnce() -> Option<Source>,
+        source: impl FnOnce() -> Option<SurgeSource>,
     ) -> Option<Box<Self>> {
         let spikes = hits.iter().filter_map(|hit| {
             let fault = faults.get(usize::from(hit.fault))?;
@@ -109,7 +109,7 @@ impl Surges {
 }
 
 impl Surge {
-    fn advance(&mut self, source: &Source) {
+    fn advance(&mut self, source: &SurgeSource) {
         loop {
             self.next = self.arrivals.as_mut().and_then(Iterator::next);
             if self.next.is_some() {
@@ -126,7 +126,7 @@ impl Surge {
         }
     }
 
-    fn activation(&self, source: &Source, from: Tick, until: Tick) -> Option<Arrivals> {
+    fn activation(&self, source: &SurgeSource, from: Tick, until: Tick) -> Option<Arrivals> {
         let (from, until) = (from.max(source.window.0), until.min(source.window.1));
         if from >= until {
             return None;
@@ -146,7 +146,7 @@ const STEPS: u32 = 64;
 
 /// Expected further readings of a spike among the devices of a draw, due from `from` to before `to`. Where devices are hit
 /// one after the other it is summed over at most 64 of them.
-pub(super) fn expected(fault: &Fault, draw: &Draw, source: &Source, from: Tick, to: Tick) -> f64 {
+pub(super) fn expected(fault: &Fault, draw: &Draw, source: &SurgeSource, from: Tick, to: Tick) -> f64 {
     let (Some(surplus), Some(schedule)) = (surplus(fault), fault.schedule) else { return 0.0 };
     let Some(rate) = Rate::per_second(source.rate.as_per_second() * surplus) else { return 0.0 };
     let steps = if fault.ramp_ns == 0 { 1 } else { draw.hit().clamp(1, STEPS) };
