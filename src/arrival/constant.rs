@@ -64,7 +64,7 @@ mod tests {
         let first = (points[10] - phase).round() - 10.0;
         let offsets: Vec<f64> =
             points.iter().enumerate().map(|(n, at)| at - (phase + first + n as f64) + 0.5).collect();
-        let p = crate::seed::statistic::kolmogorov_smirnov(offsets, |x| x.clamp(0.0, 1.0));
+        let p = crate::seed::tests::statistic::kolmogorov_smirnov(offsets, |x| x.clamp(0.0, 1.0));
         assert!(p > 0.001, "p = {p}");
     }
 }

@@ -13,15 +13,11 @@ mod aligned;
 mod constant;
 mod load;
 mod process;
-#[cfg(test)]
-mod proof;
 mod recorded;
 mod renewal;
 mod shape;
 #[cfg(test)]
-mod statistic;
-#[cfg(test)]
-mod theory;
+mod tests;
 mod variate;
 
 use std::sync::Arc;
@@ -46,7 +42,7 @@ use renewal::{Gap, Renewal};
 pub(crate) struct Arrivals {
     state: State,
     load: LoadCursor,
-    course: Option<LoadCursor>,
+    recorded_rate: Option<LoadCursor>,
     stream: Stream,
     /// The instant given last.
     last: Tick,
@@ -81,12 +77,12 @@ impl Arrivals {
     /// Arrivals by `law` at `rate` (of a load of 1), drawn from `stream`. A rate of 0 never arrives; rates above one
     /// per nanosecond, the resolution of the time line, count as that.
     ///
-    /// `course` is an inner time change, for rates that were recorded: its ticks are operational nanoseconds of
+    /// `recorded_rate` is an inner time change, for rates that were recorded: its ticks are operational nanoseconds of
     /// `load`, and the law speaks in its operational time.
     pub(crate) fn new(
         law: &ArrivalProcess,
         rate: Rate,
-        course: Option<Arc<Load>>,
+        recorded_rate: Option<Arc<Load>>,
         load: Arc<Load>,
         mut stream: Stream,
     ) -> Self {
@@ -108,7 +104,7 @@ impl Arrivals {
         Self {
             state,
             load: stepping(load),
-            course: course.map(stepping),
+            recorded_rate: recorded_rate.map(stepping),
             stream,
             last: Tick::ZERO,
             from: Tick::ZERO,
@@ -135,8 +131,8 @@ impl Arrivals {
             // A heavy tail's gap may exceed every number.
             return None;
         }
-        let inner = match &mut self.course {
-            Some(course) => course.invert(operational)?.0 as f64,
+        let inner = match &mut self.recorded_rate {
+            Some(recorded_rate) => recorded_rate.invert(operational)?.0 as f64,
             None => operational,
         };
         // The last bits of an inverse need not be monotone.
@@ -176,7 +172,7 @@ fn mean_gap_ns(rate: Rate) -> Option<f64> {
 pub(crate) fn expected_count(
     law: &ArrivalProcess,
     rate: Rate,
-    course: Option<&Load>,
+    recorded_rate: Option<&Load>,
     load: &Load,
     from: Tick,
     to: Tick,
@@ -184,7 +180,8 @@ pub(crate) fn expected_count(
     let passed = |at| {
         let operational = load.operational(at);
         // Instants of a course are whole nanoseconds: none lies between this one and the next.
-        course.map_or(operational, |course| course.operational(Tick(operational.ceil() as u64)))
+        recorded_rate
+            .map_or(operational, |recorded_rate| recorded_rate.operational(Tick(operational.ceil() as u64)))
     };
     let (from, to) = (passed(from), passed(to));
     if let ArrivalProcess::Recorded { times, device, devices } = law {

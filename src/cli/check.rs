@@ -209,7 +209,7 @@ fn profile(plan: &Plan, begin: Tick, end: Tick) -> Vec<ChartPoint> {
 fn fleet(plan: &Plan, id: FleetId) -> FleetOutline {
     let fleet = plan.fleet(id);
     let open = match &fleet.model {
-        Model::Open { rate, arrival, course, .. } => Some((*rate, arrival, course)),
+        Model::Open { rate, arrival, recorded_rate, .. } => Some((*rate, arrival, recorded_rate)),
         Model::Closed { .. } | Model::Subscriber => None,
     };
     FleetOutline {
@@ -222,14 +222,12 @@ fn fleet(plan: &Plan, id: FleetId) -> FleetOutline {
             Model::Subscriber => "subscriber",
         }
         .to_owned(),
-        arrival: open.map(
-            |(_, law, course)| {
-                if course.is_some() { "recorded-rate".to_owned() } else { law.name().to_owned() }
-            },
-        ),
+        arrival: open.map(|(_, law, recorded_rate)| {
+            if recorded_rate.is_some() { "recorded-rate".to_owned() } else { law.name().to_owned() }
+        }),
         // What a recording says depends on the instant.
         rate: open
-            .filter(|(rate, _, course)| course.is_none() && rate.as_per_second() > 0.0)
+            .filter(|(rate, _, recorded_rate)| recorded_rate.is_none() && rate.as_per_second() > 0.0)
             .map(|(rate, ..)| rate.as_per_second() * f64::from(fleet.devices)),
         close: fleet.close.to_string(),
         payload_bytes: payload_bytes(plan, id),

@@ -88,7 +88,7 @@ pub(super) fn identity(fleet: &Fleet, device: &Device, epoch_ns: u64) -> Identit
             method: http.method.clone(),
             address: fixed(&http.path),
             headers: headers(&http.headers),
-            content_type: match &fleet.make.payload.format {
+            content_type: match &fleet.device_model.payload.format {
                 Format::Json => None,
                 Format::Cbor => Some("application/cbor"),
                 Format::Binary => Some("application/octet-stream"),

@@ -77,7 +77,7 @@ impl Values {
 pub struct Device {
     id: Box<str>,
     index: u32,
-    make: Arc<DeviceModel>,
+    model: Arc<DeviceModel>,
     seq: u64,
     /// Where the signals' own time begins.
     origin: Tick,
@@ -105,8 +105,8 @@ impl Device {
     ///
     /// # Panics
     /// If the fleet has no channel.
-    pub fn new(make: &Arc<DeviceModel>, index: u32, origin: Tick, seed: Seed) -> Self {
-        let fleet = &make.fleet;
+    pub fn new(model: &Arc<DeviceModel>, index: u32, origin: Tick, seed: Seed) -> Self {
+        let fleet = &model.fleet;
         let stream = |label: &str| seed.stream(label, u64::from(index));
         let signal = |nth: usize, channel: &Channel| {
             let suffix = if nth == 0 { String::new() } else { format!("/{}", channel.name) };
@@ -114,18 +114,18 @@ impl Device {
                 channel.signal.anomalies.any().then(|| stream(&format!("anomaly/{fleet}{suffix}")));
             Signal::new(&channel.signal, stream(&format!("signal/{fleet}{suffix}")), anomalies)
         };
-        let mut signals = make.channels.iter().enumerate().map(|(nth, channel)| signal(nth, channel));
+        let mut signals = model.channels.iter().enumerate().map(|(nth, channel)| signal(nth, channel));
         let first = signals.next().expect("a fleet has a channel");
         let others: Vec<Signal> = signals.collect();
-        let draws = make.payload.draws().then(|| stream(&format!("payload/{fleet}")));
+        let draws = model.payload.draws().then(|| stream(&format!("payload/{fleet}")));
         let clock =
-            (!make.clock.is_right()).then(|| Clock::new(make.clock, stream(&format!("clock/{fleet}"))));
+            (!model.clock.is_right()).then(|| Clock::new(model.clock, stream(&format!("clock/{fleet}"))));
         let plain = others.is_empty() && draws.is_none() && clock.is_none();
         let last = vec![0; others.len() + 1];
         Self {
             id: format!("{fleet}-{index:05}").into_boxed_str(),
             index,
-            make: Arc::clone(make),
+            model: Arc::clone(model),
             seq: 0,
             origin,
             signal: first,
@@ -143,7 +143,7 @@ impl Device {
     pub fn reading(&mut self, at: Tick) -> Reading {
         self.seq += 1;
         let (seq, since) = (self.seq, Tick(at.since(self.origin)));
-        let channels = &self.make.channels;
+        let channels = &self.model.channels;
         let (value, mark) = self.signal.sample(&channels[0].signal, since, seq);
         let Some(extra) = self.extra.as_deref_mut().filter(|extra| !extra.others.is_empty()) else {
             return Reading { seq, intended: at, values: Values::One(value), mark };
@@ -160,13 +160,13 @@ impl Device {
         Reading { seq, intended: at, values: Values::Many(values.into()), mark }
     }
 
-    fn told<'a>(&'a self, reading: Option<&'a Reading>, epoch_ns: u64, skew_ns: i64) -> RenderContext<'a> {
+    fn context<'a>(&'a self, reading: Option<&'a Reading>, epoch_ns: u64, skew_ns: i64) -> RenderContext<'a> {
         let extra = self.extra.as_deref();
         let clock = extra.and_then(|extra| extra.clock).unwrap_or_default();
         let device_ns = reading.map_or(0, |reading| clock.reads(reading.intended).saturating_add(skew_ns));
         let stream = extra.and_then(|extra| extra.stream.as_ref());
         RenderContext {
-            make: &self.make,
+            model: &self.model,
             id: &self.id,
             index: self.index,
             reading,
@@ -184,12 +184,12 @@ impl Device {
 
     /// The same with the device's clock a further `skew_ns` nanoseconds ahead, or behind if negative.
     pub fn encode_skewed(&self, reading: &Reading, epoch_ns: u64, skew_ns: i64, out: &mut Vec<u8>) {
-        payload::encode(&self.told(Some(reading), epoch_ns, skew_ns), reading, out);
+        payload::encode(&self.context(Some(reading), epoch_ns, skew_ns), reading, out);
     }
 
     /// Appends what `template` says of this device, and of `reading` where it names the reading.
     pub fn render(&self, template: &Template, reading: Option<&Reading>, epoch_ns: u64, out: &mut Vec<u8>) {
-        template.render(&self.told(reading, epoch_ns, 0), None, out);
+        template.render(&self.context(reading, epoch_ns, 0), None, out);
     }
 }
 
@@ -218,14 +218,14 @@ mod tests {
         Channel { name: name.into(), signal: SignalSpec { shape, noise: 0.2, anomalies } }
     }
 
-    fn make(fleet: &str, channels: Vec<Channel>) -> Arc<DeviceModel> {
+    fn model(fleet: &str, channels: Vec<Channel>) -> Arc<DeviceModel> {
         let (payload, clock) = (Payload::default(), ClockSpec::default());
         Arc::new(DeviceModel { fleet: fleet.into(), channels, payload, clock })
     }
 
     fn readings(fleet: &str, index: u32, seed: u64, count: u64) -> Vec<Reading> {
-        let make = make(fleet, vec![channel("value", 0.01)]);
-        let mut device = Device::new(&make, index, Tick::ZERO, Seed(seed));
+        let model = model(fleet, vec![channel("value", 0.01)]);
+        let mut device = Device::new(&model, index, Tick::ZERO, Seed(seed));
         (0..count).map(|n| device.reading(Tick(n * 1_000_000_000))).collect()
     }
 
@@ -243,7 +243,7 @@ mod tests {
     #[test]
     fn a_later_start_of_sending_changes_no_value() {
         let read = |origin: Tick| {
-            let mut device = Device::new(&make("meters", vec![channel("value", 0.01)]), 3, origin, Seed(1));
+            let mut device = Device::new(&model("meters", vec![channel("value", 0.01)]), 3, origin, Seed(1));
             (0..100).map(|n| device.reading(origin.plus_ns(n * 700_000_000)).values).collect::<Vec<_>>()
         };
         assert_eq!(read(Tick::ZERO), read(Tick(12_345_678_901)));
@@ -256,7 +256,7 @@ mod tests {
 
     #[test]
     fn further_channels_leave_the_first_alone_and_episodes_are_numbered_over_all() {
-        let two = make("meters", vec![channel("value", 0.01), channel("humidity", 0.02)]);
+        let two = model("meters", vec![channel("value", 0.01), channel("humidity", 0.02)]);
         let mut device = Device::new(&two, 3, Tick::ZERO, Seed(1));
         let both: Vec<Reading> = (0..5_000).map(|n| device.reading(Tick(n * 1_000_000_000))).collect();
         for (one, both) in readings("meters", 3, 1, 500).iter().zip(&both) {
@@ -279,8 +279,8 @@ mod tests {
 
     #[test]
     fn ids_are_padded_and_stay_distinct_beyond_five_digits() {
-        let make = make("meters", vec![channel("value", 0.0)]);
-        let id = |index| Device::new(&make, index, Tick::ZERO, Seed(1)).id().to_owned();
+        let model = model("meters", vec![channel("value", 0.0)]);
+        let id = |index| Device::new(&model, index, Tick::ZERO, Seed(1)).id().to_owned();
         assert_eq!((id(17).as_str(), id(123_456).as_str()), ("meters-00017", "meters-123456"));
     }
 }

@@ -42,10 +42,10 @@ impl Payload {
     }
 }
 
-/// What can be told of a device, and of one reading of it.
+/// What a payload or template is rendered from: a device, and one reading of it.
 #[derive(Debug)]
 pub(super) struct RenderContext<'a> {
-    pub(super) make: &'a DeviceModel,
+    pub(super) model: &'a DeviceModel,
     pub(super) id: &'a str,
     pub(super) index: u32,
     pub(super) reading: Option<&'a Reading>,
@@ -65,9 +65,9 @@ impl RenderContext<'_> {
 }
 
 /// Appends `reading` as the fleet's payload says.
-pub(super) fn encode(told: &RenderContext<'_>, reading: &Reading, out: &mut Vec<u8>) {
-    let payload = &told.make.payload;
-    let mut stream = told.draws();
+pub(super) fn encode(context: &RenderContext<'_>, reading: &Reading, out: &mut Vec<u8>) {
+    let payload = &context.model.payload;
+    let mut stream = context.draws();
     let size = payload.size.as_ref().map(|law| match (law, &mut stream) {
         (SizeDistribution::Fixed(size), _) => *size as usize,
         (law, Some(stream)) => law.draw(stream),
@@ -75,10 +75,10 @@ pub(super) fn encode(told: &RenderContext<'_>, reading: &Reading, out: &mut Vec<
     });
     let begin = out.len();
     match &payload.format {
-        Format::Json => json(told, reading, size, out),
-        Format::Cbor => cbor(told, reading, size, out),
-        Format::Binary => binary(told, reading, out),
-        Format::Template(template) => return template.render(told, size.zip(stream), out),
+        Format::Json => json(context, reading, size, out),
+        Format::Cbor => cbor(context, reading, size, out),
+        Format::Binary => binary(context, reading, out),
+        Format::Template(template) => return template.render(context, size.zip(stream), out),
     }
     if let (Format::Binary, Some(size)) = (&payload.format, size) {
         out.resize(out.len().max(begin + size), 0);
@@ -86,20 +86,20 @@ pub(super) fn encode(told: &RenderContext<'_>, reading: &Reading, out: &mut Vec<
 }
 
 /// Names consist of characters that JSON takes as they are; scenarios allow no others.
-fn json(told: &RenderContext<'_>, reading: &Reading, size: Option<usize>, out: &mut Vec<u8>) {
+fn json(context: &RenderContext<'_>, reading: &Reading, size: Option<usize>, out: &mut Vec<u8>) {
     const OVERHEAD: usize = b",\"pad\":\"\"".len();
     let begin = out.len();
     out.extend_from_slice(b"{\"device\":\"");
-    out.extend_from_slice(told.id.as_bytes());
+    out.extend_from_slice(context.id.as_bytes());
     out.extend_from_slice(b"\",\"seq\":");
     integer(reading.seq, out);
     out.extend_from_slice(b",\"intended_ns\":");
     integer(reading.intended.0, out);
-    if !told.make.clock.is_right() {
+    if !context.model.clock.is_right() {
         out.extend_from_slice(b",\"device_ns\":");
-        signed(told.device_ns, out);
+        signed(context.device_ns, out);
     }
-    for (channel, value) in told.make.channels.iter().zip(reading.values.as_slice()) {
+    for (channel, value) in context.model.channels.iter().zip(reading.values.as_slice()) {
         out.extend_from_slice(b",\"");
         out.extend_from_slice(channel.name.as_bytes());
         out.extend_from_slice(b"\":");
@@ -114,27 +114,27 @@ fn json(told: &RenderContext<'_>, reading: &Reading, size: Option<usize>, out: &
     out.push(b'}');
 }
 
-fn cbor(told: &RenderContext<'_>, reading: &Reading, size: Option<usize>, out: &mut Vec<u8>) {
+fn cbor(context: &RenderContext<'_>, reading: &Reading, size: Option<usize>, out: &mut Vec<u8>) {
     const UNSIGNED: u8 = 0;
     const NEGATIVE: u8 = 1 << 5;
     let begin = out.len();
-    let skewed = !told.make.clock.is_right();
-    let entries = 3 + usize::from(skewed) + told.make.channels.len();
+    let skewed = !context.model.clock.is_right();
+    let entries = 3 + usize::from(skewed) + context.model.channels.len();
     head(MAP, entries as u64, out);
     text("device", out);
-    text(told.id, out);
+    text(context.id, out);
     text("seq", out);
     head(UNSIGNED, reading.seq, out);
     text("intended_ns", out);
     head(UNSIGNED, reading.intended.0, out);
     if skewed {
         text("device_ns", out);
-        match u64::try_from(told.device_ns) {
+        match u64::try_from(context.device_ns) {
             Ok(ahead) => head(UNSIGNED, ahead, out),
-            Err(_) => head(NEGATIVE, told.device_ns.unsigned_abs() - 1, out),
+            Err(_) => head(NEGATIVE, context.device_ns.unsigned_abs() - 1, out),
         }
     }
-    for (channel, value) in told.make.channels.iter().zip(reading.values.as_slice()) {
+    for (channel, value) in context.model.channels.iter().zip(reading.values.as_slice()) {
         text(&channel.name, out);
         out.push(0xfb);
         out.extend_from_slice(&value.to_be_bytes());
@@ -179,11 +179,11 @@ fn text(text: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(text.as_bytes());
 }
 
-fn binary(told: &RenderContext<'_>, reading: &Reading, out: &mut Vec<u8>) {
+fn binary(context: &RenderContext<'_>, reading: &Reading, out: &mut Vec<u8>) {
     // Names of fleets have 64 bytes at most, so a device's fits into 255.
     out.push(1);
-    out.push(told.id.len() as u8);
-    out.extend_from_slice(told.id.as_bytes());
+    out.push(context.id.len() as u8);
+    out.extend_from_slice(context.id.as_bytes());
     out.extend_from_slice(&reading.seq.to_be_bytes());
     out.extend_from_slice(&reading.intended.0.to_be_bytes());
     let values = reading.values.as_slice();

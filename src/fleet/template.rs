@@ -157,24 +157,29 @@ impl Template {
     }
 
     /// Appends what it says. `sized` is the size to reach with `pad`, and the stream from which it was drawn.
-    pub(super) fn render(&self, told: &RenderContext<'_>, sized: Option<(usize, Stream)>, out: &mut Vec<u8>) {
+    pub(super) fn render(
+        &self,
+        context: &RenderContext<'_>,
+        sized: Option<(usize, Stream)>,
+        out: &mut Vec<u8>,
+    ) {
         let begin = out.len();
         let (size, mut stream) = match sized {
             Some((size, stream)) => (size, Some(stream)),
-            None => match told.make.payload.size {
-                Some(super::SizeDistribution::Fixed(size)) => (size as usize, told.draws()),
-                _ => (0, told.draws()),
+            None => match context.model.payload.size {
+                Some(super::SizeDistribution::Fixed(size)) => (size as usize, context.draws()),
+                _ => (0, context.draws()),
             },
         };
         let mut pad = None;
         for part in &self.parts {
             match part {
                 TemplatePart::Text(text) => out.extend_from_slice(text.as_bytes()),
-                TemplatePart::Device => out.extend_from_slice(told.id.as_bytes()),
-                TemplatePart::Fleet => out.extend_from_slice(told.make.fleet.as_bytes()),
-                TemplatePart::Index => integer(u64::from(told.index), out),
+                TemplatePart::Device => out.extend_from_slice(context.id.as_bytes()),
+                TemplatePart::Fleet => out.extend_from_slice(context.model.fleet.as_bytes()),
+                TemplatePart::Index => integer(u64::from(context.index), out),
                 TemplatePart::Pad => pad = Some(out.len()),
-                of_reading => of_reading.write(told, stream.as_mut(), out),
+                of_reading => of_reading.write(context, stream.as_mut(), out),
             }
         }
         if let Some(at) = pad {
@@ -189,13 +194,13 @@ impl Template {
 }
 
 impl TemplatePart {
-    fn write(&self, told: &RenderContext<'_>, stream: Option<&mut Stream>, out: &mut Vec<u8>) {
-        let Some(reading) = told.reading else { return };
-        let unix_ns = i128::from(told.epoch_ns) + i128::from(told.device_ns);
+    fn write(&self, context: &RenderContext<'_>, stream: Option<&mut Stream>, out: &mut Vec<u8>) {
+        let Some(reading) = context.reading else { return };
+        let unix_ns = i128::from(context.epoch_ns) + i128::from(context.device_ns);
         match self {
             Self::Seq => integer(reading.seq, out),
             Self::IntendedNs => integer(reading.intended.0, out),
-            Self::DeviceNs => signed(told.device_ns, out),
+            Self::DeviceNs => signed(context.device_ns, out),
             Self::Unix(unit) => {
                 let units = unix_ns.div_euclid(i128::from(*unit));
                 signed(i64::try_from(units).unwrap_or(i64::MAX), out);

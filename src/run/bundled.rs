@@ -13,8 +13,8 @@ const MOST_KEYS: usize = 1_000_000;
 /// What keeps the bundled reference system from understanding a fleet: it has a contract of its own.
 pub(crate) fn misfit(scenario: &Scenario) -> Option<String> {
     scenario.fleets.iter().find_map(|fleet| {
-        let (name, make) = (&fleet.name, &fleet.make);
-        let template = matches!(make.payload.format, Format::Template(_));
+        let (name, model) = (&fleet.name, &fleet.device_model);
+        let template = matches!(model.payload.format, Format::Template(_));
         let path = match &fleet.exchange {
             Exchange::Http(http) => http.path.is_some() || http.method != "POST",
             Exchange::Ws(ws) => ws.path.is_some(),
@@ -27,7 +27,7 @@ pub(crate) fn misfit(scenario: &Scenario) -> Option<String> {
                 fleet.protocol
             ));
         }
-        let silent = !template && make.channels.iter().all(|channel| &*channel.name != "value");
+        let silent = !template && model.channels.iter().all(|channel| &*channel.name != "value");
         silent.then(|| {
             format!(
                 "fleet `{name}` has no channel `value`, which the bundled reference system reads; name one so, or give \

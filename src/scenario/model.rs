@@ -236,7 +236,7 @@ pub struct Fleet {
     /// Waits between attempts to reconnect.
     pub backoff: Backoff,
     /// What its sensors show and how readings are encoded.
-    pub make: Arc<DeviceModel>,
+    pub device_model: Arc<DeviceModel>,
     /// Every value that is not a default, for the digest.
     pub(super) canonical: String,
 }
@@ -267,7 +267,7 @@ pub enum Model {
         /// The law of their gaps.
         arrival: ArrivalProcess,
         /// A recorded course of the rate, to which `rate` and the phases' loads are factors.
-        course: Option<Arc<Load>>,
+        recorded_rate: Option<Arc<Load>>,
         /// Readings that may wait in a device before further ones are dropped.
         backlog: u32,
     },

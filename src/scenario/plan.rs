@@ -121,7 +121,7 @@ impl Plan {
             outage: planned.presence.outage(index),
             starts,
             ends,
-            device: Device::new(&fleet.make, index, self.sending_starts(), seed),
+            device: Device::new(&fleet.device_model, index, self.sending_starts(), seed),
             surges: Surges::of(&hits, &self.faults, || self.source(planned, fleet, index)),
             hits,
             arrivals: self.arrivals(planned, fleet, index),
@@ -132,11 +132,11 @@ impl Plan {
     }
 
     fn arrivals(&self, planned: &FleetPlan, fleet: &Fleet, index: u32) -> Option<Arrivals> {
-        let Model::Open { rate, arrival, course, .. } = &fleet.model else { return None };
+        let Model::Open { rate, arrival, recorded_rate, .. } = &fleet.model else { return None };
         let law = of_device(arrival, index);
         let stream = self.scenario.seed.stream(&planned.labels.arrival, u64::from(index));
         let (starts, ends) = planned.presence.sending(index);
-        let arrivals = Arrivals::new(&law, *rate, course.clone(), Arc::clone(&planned.load), stream);
+        let arrivals = Arrivals::new(&law, *rate, recorded_rate.clone(), Arc::clone(&planned.load), stream);
         Some(arrivals.between(starts, ends))
     }
 
@@ -152,12 +152,12 @@ impl Plan {
 
     /// What further readings of a device are drawn from.
     fn source(&self, planned: &FleetPlan, fleet: &Fleet, index: u32) -> Option<SurgeSource> {
-        let Model::Open { rate, arrival, course, .. } = &fleet.model else { return None };
+        let Model::Open { rate, arrival, recorded_rate, .. } = &fleet.model else { return None };
         Some(SurgeSource {
             fleet: fleet.name.as_str().into(),
             law: of_device(arrival, index),
             rate: *rate,
-            course: course.clone(),
+            recorded_rate: recorded_rate.clone(),
             load: Arc::clone(&planned.load),
             window: planned.presence.sending(index),
             seed: self.scenario.seed,
@@ -248,14 +248,14 @@ impl Plan {
     fn expected_of(&self, id: FleetId, (from, to): (Tick, Tick), most: u32, shard: Shard) -> Option<f64> {
         let at = usize::from(id.0);
         let (planned, fleet) = (&self.fleets[at], self.fleet(id));
-        let (rate, arrival, course) = match &fleet.model {
-            Model::Open { rate, arrival, course, .. } => (rate, arrival, course),
+        let (rate, arrival, recorded_rate) = match &fleet.model {
+            Model::Open { rate, arrival, recorded_rate, .. } => (rate, arrival, recorded_rate),
             Model::Closed { .. } => return None,
             Model::Subscriber => return Some(0.0),
         };
         let surplus = self.expected_surplus(at, (from, to), shard);
         let one = |law: &ArrivalProcess, from, to| {
-            expected_count(law, *rate, course.as_deref(), &planned.load, from, to)
+            expected_count(law, *rate, recorded_rate.as_deref(), &planned.load, from, to)
         };
         if planned.presence.is_constant() {
             return Some(match arrival {
@@ -313,10 +313,10 @@ impl Plan {
     pub fn peak_rate(&self) -> f64 {
         let fleets = self.scenario.fleets.iter().zip(&self.fleets);
         let peaks = fleets.map(|(fleet, planned)| match &fleet.model {
-            Model::Open { rate, course, .. } => {
-                let course = course.as_ref().map_or(1.0, |course| course.peak());
+            Model::Open { rate, recorded_rate, .. } => {
+                let recorded_rate = recorded_rate.as_ref().map_or(1.0, |recorded_rate| recorded_rate.peak());
                 let spikes = surge::peak(&self.faults, fleet, self.scenario.seed);
-                rate.as_per_second() * f64::from(fleet.devices) * planned.load.peak() * course * spikes
+                rate.as_per_second() * f64::from(fleet.devices) * planned.load.peak() * recorded_rate * spikes
             }
             Model::Closed { .. } | Model::Subscriber => 0.0,
         });

@@ -39,7 +39,7 @@ pub(super) struct SurgeSource {
     pub(super) fleet: Arc<str>,
     pub(super) law: ArrivalProcess,
     pub(super) rate: Rate,
-    pub(super) course: Option<Arc<Load>>,
+    pub(super) recorded_rate: Option<Arc<Load>>,
     pub(super) load: Arc<Load>,
     /// The stretch in which readings of the device may come due.
     pub(super) window: (Tick, Tick),
@@ -136,7 +136,7 @@ impl Surge {
         let stream =
             source.seed.stream(&format!("fault/{}/arrival/{}", self.fault.name, source.fleet), index);
         let arrivals =
-            Arrivals::new(&source.law, rate, source.course.clone(), Arc::clone(&source.load), stream);
+            Arrivals::new(&source.law, rate, source.recorded_rate.clone(), Arc::clone(&source.load), stream);
         Some(arrivals.between(from, until))
     }
 }
@@ -157,7 +157,14 @@ pub(super) fn expected(fault: &Fault, draw: &Draw, source: &SurgeSource, from: T
             let start = activation.start.plus_ns(draw.lateness_ns(rank as u32, fault.ramp_ns));
             let (from, to) = (from.max(start), to.min(activation.end));
             if from < to {
-                sum += expected_count(&source.law, rate, source.course.as_deref(), &source.load, from, to);
+                sum += expected_count(
+                    &source.law,
+                    rate,
+                    source.recorded_rate.as_deref(),
+                    &source.load,
+                    from,
+                    to,
+                );
             }
         }
     }

@@ -153,20 +153,20 @@ fn devices_tell_their_own_clocks_ahead_and_behind() {
     let signal =
         SignalSpec { shape: Shape::Constant { level: 0.0 }, noise: 0.0, anomalies: AnomalySpec::default() };
     let channels = vec![Channel { name: "value".into(), signal }];
-    let make = |format| {
+    let model = |format| {
         let payload = of(format, None);
         Arc::new(DeviceModel { fleet: "meters".into(), channels: channels.clone(), payload, clock: SKEWED })
     };
-    let (json, cbor) = (make(Format::Json), make(Format::Cbor));
+    let (json, cbor) = (model(Format::Json), model(Format::Cbor));
     let (mut ahead, mut behind) = (0, 0);
     for index in 0..50 {
-        let told = |make: &Arc<DeviceModel>| {
-            encoded(&Device::new(make, index, Tick::ZERO, Seed(1)), &reading(1, 0, &[0.0]))
+        let context = |model: &Arc<DeviceModel>| {
+            encoded(&Device::new(model, index, Tick::ZERO, Seed(1)), &reading(1, 0, &[0.0]))
         };
-        let text: serde_json::Value = serde_json::from_slice(&told(&json)).unwrap();
+        let text: serde_json::Value = serde_json::from_slice(&context(&json)).unwrap();
         let own = text["device_ns"].as_i64().unwrap();
         assert!(own.abs() <= 1_000_000, "{own}");
-        let map = cbor_map(&told(&cbor));
+        let map = cbor_map(&context(&cbor));
         assert!(map.contains(&("device_ns".to_owned(), Cbor::Integer(own.into()))), "{own}");
         ahead += u32::from(own > 0);
         behind += u32::from(own < 0);

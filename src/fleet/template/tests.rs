@@ -25,13 +25,13 @@ fn device(text: &str, size: Option<SizeDistribution>) -> Device {
         .iter()
         .zip([21.5, 40.25])
         .map(|(name, level)| Channel { name: (*name).into(), signal: signal(level) });
-    let make = DeviceModel {
+    let model = DeviceModel {
         fleet: "meters".into(),
         channels: channels.collect(),
         payload: Payload { format: Format::Template(Arc::new(template)), size },
         clock: ClockSpec::default(),
     };
-    Device::new(&Arc::new(make), 17, Tick::ZERO, Seed(1))
+    Device::new(&Arc::new(model), 17, Tick::ZERO, Seed(1))
 }
 
 fn said(device: &mut Device, at: u64) -> String {

@@ -7,7 +7,7 @@ use crate::clock::Tick;
 use crate::fault::{Delay, DelayLaw, Loss};
 use crate::fault::{Ending, ToxicKind};
 use crate::seed::Seed;
-use crate::seed::statistic::kolmogorov_smirnov;
+use crate::seed::tests::statistic::kolmogorov_smirnov;
 use crate::units::{ByteSize, Span};
 
 const MESSAGES: usize = 10_000;

@@ -75,7 +75,7 @@ pub(super) static ARRIVAL: Section = Section {
 pub(super) struct FleetArrival {
     pub(super) rate: Rate,
     pub(super) law: ArrivalProcess,
-    pub(super) course: Option<Arc<Load>>,
+    pub(super) recorded_rate: Option<Arc<Load>>,
 }
 
 /// Reads `rate` and `arrival` of an open fleet. What a recording holds is appended to `canonical`.
@@ -87,7 +87,7 @@ pub(super) fn arrival(
     canonical: &mut String,
     report: &mut Reporter<'_>,
 ) -> FleetArrival {
-    let silent = FleetArrival { rate: Rate::default(), law: ArrivalProcess::Poisson, course: None };
+    let silent = FleetArrival { rate: Rate::default(), law: ArrivalProcess::Poisson, recorded_rate: None };
     let Some(fields) = fleet.table("arrival") else { return silent };
     let Some(word) = fields.word("law") else { return silent };
     if RECORDED.contains(&word) {
@@ -120,7 +120,7 @@ pub(super) fn arrival(
         }
         _ => ArrivalProcess::Constant { jitter: fields.number("jitter") },
     };
-    FleetArrival { rate, law, course: None }
+    FleetArrival { rate, law, recorded_rate: None }
 }
 
 fn recorded(
@@ -154,14 +154,14 @@ fn recorded(
             let help = "record more, or use law = \"recorded-rate\", which can be repeated";
             fields.refuse("repeat", report, "single instants are played once", help);
         }
-        return Some(FleetArrival { rate: Rate::default(), law, course: None });
+        return Some(FleetArrival { rate: Rate::default(), law, recorded_rate: None });
     }
     let horizon_ns = if repeat { horizon_ns } else { 0.0 };
-    let course = course(&times, &columns[1], devices as f64, horizon_ns, fields, report)?;
+    let recorded_rate = recorded_rate(&times, &columns[1], devices as f64, horizon_ns, fields, report)?;
     Some(FleetArrival {
         rate: Rate::per_second(1.0)?,
         law: ArrivalProcess::Poisson,
-        course: Some(Arc::new(course)),
+        recorded_rate: Some(Arc::new(recorded_rate)),
     })
 }
 
@@ -178,7 +178,7 @@ fn instants(seconds: &[f64], fields: &Fields, report: &mut Reporter<'_>) -> Opti
 
 /// A recorded rate of the whole fleet as a load on one device of rate 1/s, repeated until `horizon_ns`. The last row
 /// holds as long as the one before it.
-fn course(
+fn recorded_rate(
     times: &[u64],
     rates: &[f64],
     devices: f64,

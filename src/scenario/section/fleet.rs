@@ -250,7 +250,7 @@ fn fleet(
         refusal_expected: fields.word("refusal") == Some("expected"),
         failure_body: fields.flag("failure_body"),
         backoff: backoff(&fields, report),
-        make: Arc::new(DeviceModel { fleet: name.into(), channels, payload, clock: presets.clock }),
+        device_model: Arc::new(DeviceModel { fleet: name.into(), channels, payload, clock: presets.clock }),
         canonical,
     };
     Some((fleet, fields))
@@ -315,7 +315,7 @@ fn model(
     Model::Open {
         rate: found.rate,
         arrival: found.law,
-        course: found.course,
+        recorded_rate: found.recorded_rate,
         backlog: backlog(fields, presets, found.rate),
     }
 }

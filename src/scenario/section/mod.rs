@@ -244,13 +244,13 @@ fn addressed(draft: phase::PhaseDraft, fleets: &[(Fleet, Fields)], report: &mut 
                 report.add(origin, &path, format!("there is no fleet `{}`", quote(name)), help);
                 continue;
             };
-            let Model::Open { rate, course, .. } = &fleet.model else {
+            let Model::Open { rate, recorded_rate, .. } = &fleet.model else {
                 let message = "only an open fleet has a rate that can be changed";
                 report.add(origin, &path, message, "take this out");
                 continue;
             };
             let FieldValue::Rate(wanted) = found else { continue };
-            if course.is_some() || rate.as_per_second() <= 0.0 {
+            if recorded_rate.is_some() || rate.as_per_second() <= 0.0 {
                 report.add(origin, &path, "the fleet's rate is recorded", "use `loads` to scale it");
             } else if phase.loads.contains_key(name) {
                 report.add(origin, &path, "the fleet stands under `loads` too", "keep one of the two");

@@ -142,11 +142,11 @@ fn phase(nth: usize, item: &Node, table: &Table, report: &mut Reporter<'_>) -> P
     let fields = check(&PHASE, table, &path, &item.origin, report);
     let name = fields.text("name").unwrap_or_default().value().to_owned();
     let duration = fields.span("duration");
-    let load = fields.table("load").map_or(LoadProfile::Flat(1.0), |load| course(&load, report));
+    let load = fields.table("load").map_or(LoadProfile::Flat(1.0), |load| load_profile(&load, report));
     let mut loads = BTreeMap::new();
     for (fleet, _, found) in fields.map("loads") {
         if let FieldValue::Table(load) = found {
-            loads.insert(fleet.to_owned(), course(load, report));
+            loads.insert(fleet.to_owned(), load_profile(load, report));
         }
     }
     let mut canonical = String::new();
@@ -154,7 +154,7 @@ fn phase(nth: usize, item: &Node, table: &Table, report: &mut Reporter<'_>) -> P
     PhaseDraft { phase: Phase { name, duration, load, loads, canonical }, fields }
 }
 
-fn course(load: &Fields, report: &mut Reporter<'_>) -> LoadProfile {
+fn load_profile(load: &Fields, report: &mut Reporter<'_>) -> LoadProfile {
     let level = load.number("level");
     match load.word("shape") {
         Some("ramp") => LoadProfile::Ramp { from: level, to: load.number("to") },

@@ -36,10 +36,10 @@ fn signals() -> [(&'static str, SignalSpec, f64); 3] {
 fn run(fleet: &str, signal: &SignalSpec, rate: f64, devices: u32, readings: u32) -> Score {
     let channels = vec![Channel { name: "value".into(), signal: signal.clone() }];
     let (payload, clock) = (Payload::default(), ClockSpec::default());
-    let make = Arc::new(DeviceModel { fleet: fleet.into(), channels, payload, clock });
+    let model = Arc::new(DeviceModel { fleet: fleet.into(), channels, payload, clock });
     let mut score = Score::default();
     for index in 0..devices {
-        let mut device = Device::new(&make, index, Tick::ZERO, Seed(1));
+        let mut device = Device::new(&model, index, Tick::ZERO, Seed(1));
         let (mut judge, mut at, mut episode, mut found) = (judge(), 0.0, 0, 0);
         let mut gaps = Seed(2).stream("test/score", u64::from(index));
         for _ in 0..readings {

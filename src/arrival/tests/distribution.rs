@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::renewal::Gap;
 use super::statistic::dispersion;
-use super::variate::exponential;
-use super::*;
+use crate::arrival::renewal::Gap;
+use crate::arrival::variate::exponential;
+use crate::arrival::*;
 use crate::seed::Seed;
-use crate::seed::statistic::kolmogorov_smirnov;
+use crate::seed::tests::statistic::kolmogorov_smirnov;
 use crate::units::Span;
 
 const SECOND: u64 = 1_000_000_000;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::*;
+use crate::arrival::*;
 use crate::seed::Seed;
 use crate::units::Span;
 use proptest::prelude::*;
@@ -178,7 +178,7 @@ fn poisson_gaps_are_exponential_on_the_time_line() {
     let due = draw(&ArrivalProcess::Poisson, 100.0, &flat(1_100), 11);
     assert!(due.len() > 100_000, "{}", due.len());
     let gaps: Vec<f64> = due.windows(2).map(|w| w[1].since(w[0]) as f64 / 1e9).collect();
-    let p = crate::seed::statistic::kolmogorov_smirnov(gaps, |gap| 1.0 - (-100.0 * gap).exp());
+    let p = crate::seed::tests::statistic::kolmogorov_smirnov(gaps, |gap| 1.0 - (-100.0 * gap).exp());
     assert!(p > 0.001, "p = {p}");
 }
 
@@ -191,7 +191,7 @@ fn a_constant_phase_is_uniform_over_the_interval() {
             due.next().unwrap().as_secs_f64()
         })
         .collect();
-    let p = crate::seed::statistic::kolmogorov_smirnov(phases, |x| x.clamp(0.0, 1.0));
+    let p = crate::seed::tests::statistic::kolmogorov_smirnov(phases, |x| x.clamp(0.0, 1.0));
     assert!(p > 0.001, "p = {p}");
 }
 
@@ -206,7 +206,7 @@ fn aligned_devices_meet_at_each_period_uniformly_late() {
             late.push((at.as_secs_f64() - n as f64) / 0.3);
         }
     }
-    let p = crate::seed::statistic::kolmogorov_smirnov(late, |x| x.clamp(0.0, 1.0));
+    let p = crate::seed::tests::statistic::kolmogorov_smirnov(late, |x| x.clamp(0.0, 1.0));
     assert!(p > 0.001, "p = {p}");
 }
 
