@@ -191,10 +191,11 @@ fn a_circle_of_files_is_a_fault_however_it_is_closed() {
 #[test]
 fn files_that_import_one_way_and_their_tests_are_no_circle() {
     let (root, a, b) = (&["engine"], &["engine", "a"], &["engine", "b"]);
-    let files: [&[(&[&str], &str)]; 4] = [
+    let files: [&[(&[&str], &str)]; 5] = [
         &[(a, "use super::b::B;"), (b, "")],
         &[(a, "use super::b::B;"), (b, "#[cfg(test)]\nmod tests { use super::super::a::A; }")],
         &[(root, "mod a; mod b; pub use a::A; pub use b::B;"), (a, "use super::B;"), (b, "")],
+        &[(root, "mod a; fn f() { a::g(); }"), (a, "pub(in crate::engine) fn g() {}")],
         &[(a, "use super::b::B; // crate::engine::a"), (b, "const B: &str = \"super::a\";")],
     ];
     for files in files {

@@ -12,30 +12,32 @@ type Edge = (String, String);
 const ROOMS: [&str; 5] = ["engine", "fault", "net", "protocol", "results"];
 
 /// Imports that close a circle and stay: (from, to, why).
-const KEPT: [(&str, &str, &str); 15] = [
+const KEPT: [(&str, &str, &str); 13] = [
     ("net::connection_fault", "net::lingering", "a device keeps the sockets that linger under its faults"),
     ("net::connection_fault", "net::message_fault", "a device keeps what its message faults have done"),
     ("net::pipeline", "net::link", "a pipeline filters on behalf of its link"),
-    ("protocol::session", "protocol::http", "a session is one of the known protocols' sessions"),
-    ("protocol::session", "protocol::mqtt", "a session is one of the known protocols' sessions"),
-    ("protocol::session", "protocol::ws", "a session is one of the known protocols' sessions"),
-    ("protocol::session", "protocol::fault_injector", "a session passes through the faults of its messages"),
+    ("protocol::driver", "protocol", "the table of drivers stands beside the modules of the protocols"),
+    ("protocol::driver", "protocol::endpoint", "a driver connects to an endpoint, which knows its driver"),
+    ("protocol::endpoint", "protocol::http::driver", "an endpoint may be reached over HTTP besides"),
+    (
+        "protocol::fault_injector",
+        "protocol::mqtt::session_state",
+        "held messages are part of a suspended session",
+    ),
+    ("protocol::ws", "protocol::ws::upgrade", "the upgrade is part of the session"),
     ("protocol::session", "protocol::note", "a session keeps what nothing answered to"),
+    (
+        "protocol::identity",
+        "protocol::mqtt::session_state",
+        "a lasting session is resumed under its identity",
+    ),
     ("protocol::session", "protocol::mqtt::session_state", "a lasting session is suspended and resumed"),
-    ("protocol::fault_injector", "protocol::mqtt", "held messages are sent by the protocol's session"),
-    ("protocol::fault_injector", "protocol::ws", "held messages are sent by the protocol's session"),
     (
         "protocol::mqtt",
         "protocol::mqtt::packet_fault",
         "packets are a matter of the session that faults act on",
     ),
     ("protocol::mqtt", "protocol::mqtt::session_state", "a session is taken apart where it is suspended"),
-    ("protocol::ws", "protocol::ws::upgrade", "the upgrade is part of the session"),
-    (
-        "protocol::identity",
-        "protocol::mqtt::session_state",
-        "a lasting session is resumed under its identity",
-    ),
 ];
 
 /// The imports between files of one room, by module.

@@ -262,6 +262,10 @@ pub(super) fn crate_paths(module: &[&str], code: &str) -> Paths {
                 scope.push(name.to_owned());
                 inline.push(depth);
             }
+        } else if word == "in" && code[..at].trim_end().ends_with("pub(") {
+            // A visibility needs nothing of the module that it names.
+            at = code[at..].find(')').map_or(code.len(), |end| at + end);
+            continue;
         } else if word == "use" {
             let before = code[..at].trim_end();
             reexports = before.ends_with("pub")
