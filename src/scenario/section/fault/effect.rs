@@ -27,12 +27,7 @@ pub(super) fn effect(kind: &str, fields: &Fields, report: &mut Reporter<'_>) -> 
         for key in ["begin", "end"] {
             let text = fields.text(key);
             if text.is_some_and(|text| text.value().trim().is_empty() || text.value().contains('\0')) {
-                fields.refuse(
-                    key,
-                    report,
-                    "is no command",
-                    "write what the shell is to run, in a line of text",
-                );
+                fields.refuse(key, report, "is not a command", "write a command for the shell, as text");
             }
         }
         let text = |key| fields.text(key).map(|text| Arc::from(text.for_shell()));
@@ -166,7 +161,7 @@ fn fixed(fields: &Fields, report: &mut Reporter<'_>) -> Option<Span> {
     if let DelayLaw::Constant(span) = delay(fields, report)?.law {
         return Some(span);
     }
-    fields.refuse("delay", report, "does not scatter here", "write a span, for example \"100ms\"");
+    fields.refuse("delay", report, "must be constant here", "write a span, for example \"100ms\"");
     None
 }
 
@@ -177,7 +172,7 @@ fn delay(fields: &Fields, report: &mut Reporter<'_>) -> Option<Delay> {
         "uniform" => DelayLaw::Uniform { mean, jitter },
         "normal" => DelayLaw::Normal { mean, jitter },
         "log-normal" | "pareto" if mean == Span::ZERO => {
-            own.refuse("mean", report, "is 0, which this law cannot have", "write a longer span");
+            own.refuse("mean", report, "must not be 0 for this law", "write a longer span");
             return None;
         }
         "log-normal" => DelayLaw::LogNormal { mean, jitter },
@@ -196,7 +191,7 @@ fn quantiles(own: &Fields, report: &mut Reporter<'_>) -> Option<Arc<[Span]>> {
         .collect();
     if spans.len() < 2 || !spans.is_sorted() {
         let help = "write for example [\"5ms\", \"20ms\", \"400ms\"]: minimum, median, maximum";
-        own.refuse("quantiles", report, "are not at least two that do not fall", help);
+        own.refuse("quantiles", report, "must be at least two, and must not decrease", help);
         return None;
     }
     Some(spans.into())
@@ -209,7 +204,7 @@ fn loss(fields: &Fields, report: &mut Reporter<'_>) -> Option<Loss> {
     let (share, good, bad) = (own.number("share"), own.number("good"), own.number("bad"));
     if share < good || share > bad || good >= bad {
         let message = format!("{share} does not lie between `good` ({good}) and `bad` ({bad})");
-        own.refuse("share", report, message, "correct one of the three");
+        own.refuse("share", report, message, "change one of the three");
         return None;
     }
     let (rtt, rto) = (own.span("rtt"), own.span("rto"));
@@ -222,8 +217,8 @@ fn loss(fields: &Fields, report: &mut Reporter<'_>) -> Option<Loss> {
     let time_bad = (share - good) / (bad - good);
     let worsens = if time_bad >= 1.0 { 1.0 } else { time_bad * recovers / (1.0 - time_bad) };
     if worsens > 1.0 {
-        let message = format!("a share of {share} cannot come in bad spells this short");
-        own.refuse("burst", report, message, "make bad spells longer");
+        let message = format!("a share of {share} needs longer bursts");
+        own.refuse("burst", report, message, "make `burst` larger");
         return None;
     }
     Some(Loss { worsens, recovers, lost_good: good, lost_bad: bad, rtt, rto })

@@ -67,13 +67,8 @@ pub(super) fn faults(root: &Table, frame: &FaultContext<'_>, report: &mut Report
     let activations: u32 =
         checked.faults.iter().filter_map(|fault| fault.schedule).map(|when| when.times).sum();
     if activations > MOST_ACTIVATIONS {
-        let message = format!("the faults come {activations} times in all");
-        report.add(
-            &entry.node.origin,
-            "fault",
-            message,
-            format!("keep to {MOST_ACTIVATIONS}: state `times`"),
-        );
+        let message = format!("the faults have {activations} activations in all");
+        report.add(&entry.node.origin, "fault", message, format!("keep to {MOST_ACTIVATIONS} with `times`"));
     }
     checked
 }
@@ -118,13 +113,14 @@ fn schedule(
     report: &mut Reporter<'_>,
 ) -> Option<Schedule> {
     if instant {
-        fields.refuse_given(&["duration"], report, "means nothing for what happens at an instant");
+        fields.refuse_given(&["duration"], report, "is not valid for a fault that happens at an instant");
     }
     let Some(start) = fields.optional_span("start") else {
-        fields.refuse_given(&["every", "times"], report, "means nothing without `start`");
+        fields.refuse_given(&["every", "times"], report, "is not valid without `start`");
         if kind == "spike" {
-            let message = "is missing: further readings are part of the plan, and cannot be had by hand";
-            fields.refuse("start", report, message, "say when it begins");
+            let message =
+                "is required: the readings of a spike are part of the plan, so it cannot be started by hand";
+            fields.refuse("start", report, message, "state when it begins");
         }
         return None;
     };
@@ -144,16 +140,16 @@ fn schedule(
     // What happens at an instant is over when the last device is hit.
     let duration_ns = if instant { ramp.as_ns() } else { stated.unwrap_or(left_ns) };
     if stated.is_none() && !instant && every.is_some() {
-        fields.refuse("duration", report, "is missing", "say how long it lasts each time");
+        fields.refuse("duration", report, "is missing", "state how long each activation lasts");
     } else if every.is_some_and(|every| every < duration_ns.max(ramp.as_ns())) {
-        let message = "it would begin again before it is over";
+        let message = "it would begin again before it ends";
         fields.refuse("every", report, message, "make it longer than `duration` and `ramp`");
     }
     if !instant && ramp.as_ns() > duration_ns {
         fields.refuse("ramp", report, "is longer than the fault lasts", "make it shorter than `duration`");
     }
     if every.is_none() {
-        fields.refuse_given(&["times"], report, "means nothing without `every`");
+        fields.refuse_given(&["times"], report, "is not valid without `every`");
     }
     let fitting = every.map_or(1, |every| (left_ns - 1) / every.max(1) + 1);
     let times = fields.optional_integer("times").unwrap_or(fitting).min(fitting);
@@ -174,7 +170,12 @@ fn fleets(
 ) -> Vec<String> {
     let names: Vec<&str> = frame.fleets.iter().map(|(fleet, _)| fleet.name.as_str()).collect();
     if fields.given("fleets").is_some() && fields.list("fleets").is_empty() {
-        fields.refuse("fleets", report, "names no fleet", "name some, or take the line out to mean all");
+        fields.refuse(
+            "fleets",
+            report,
+            "names no fleet",
+            "name at least one, or remove the key to select all",
+        );
     }
     let mut wanted = Vec::new();
     for (origin, found) in fields.list("fleets") {
@@ -202,11 +203,11 @@ fn fleets(
     let (fit, misfit): (Vec<&Fleet>, Vec<&Fleet>) = meant.partition(|fleet| suits(effect, fleet));
     let is_named = |fleet: &&Fleet| wanted.contains(&fleet.name);
     if let Some(fleet) = misfit.iter().find(|fleet| is_named(fleet)) {
-        let message = format!("means nothing for fleet `{}`", fleet.name);
-        fields.refuse("fleets", report, message, "take it out");
+        let message = format!("cannot act on fleet `{}`", fleet.name);
+        fields.refuse("fleets", report, message, "remove it");
     } else if fit.is_empty() && frame.all_sound {
         let at = if endpoint.is_some() { "endpoint" } else { "kind" };
-        fields.refuse(at, report, "there is no fleet that this could hit", "add one, or take the fault out");
+        fields.refuse(at, report, "there is no fleet that it could act on", "add one, or remove the fault");
     }
     if !narrowed && misfit.is_empty() {
         return Vec::new();

@@ -67,42 +67,46 @@ pub(in crate::scenario) static FAULT: Section = Section {
         Field::optional(
             "duration",
             Kind::Span(TICK, LONGEST),
-            "how long it lasts; left out: to the end. Means nothing for what happens at an instant: disconnect, \
+            "how long it lasts; left out: to the end. Not valid for faults that happen at an instant: disconnect, \
              worker-crash, cache-flush",
         ),
         Field::optional(
             "every",
             Kind::Span(TICK, LONGEST),
-            "it comes again and again, so long from start to start",
+            "it begins again each time so long after its last start",
         ),
         Field::optional("times", Kind::Integer(1, 1_000), "how often; left out: as often as fits"),
         Field::with(
             "share",
             Kind::Number(1e-6, 1.0),
             "1",
-            "of what acts on devices: the share of them that it hits, chosen by the seed",
+            "share of the devices that it hits, chosen by the seed",
         )
         .only(BY_DEVICE),
         Field::with(
             "ramp",
             Kind::Span(NONE, LONGEST),
             "0s",
-            "of what acts on devices: from its start until the last of them is hit, one after the other, evenly",
+            "time from its start until the last device is hit: one after the other, evenly",
         )
         .only(BY_DEVICE),
-        Field::optional("fleets", Kind::List(&Kind::Name), "of what acts on devices: fleets it is meant for; all unless stated")
-            .only(BY_DEVICE),
+        Field::optional(
+            "fleets",
+            Kind::List(&Kind::Name),
+            "fleets whose devices it may hit; all unless stated",
+        )
+        .only(BY_DEVICE),
         Field::optional(
             "endpoint",
             Kind::Word(&["http", "ws", "mqtt"]),
-            "of what acts on devices: only fleets that speak this protocol",
+            "only fleets that speak this protocol",
         )
         .only(BY_DEVICE),
         Field::with(
             "connections",
             Kind::Word(&["all", "new"]),
             "all",
-            "of what acts on connections: all hits those that stand, too; new only those made while it is on",
+            "all also hits established connections; new only those made while it is on",
         )
         .only(NETWORK),
         Field::with(
@@ -112,12 +116,8 @@ pub(in crate::scenario) static FAULT: Section = Section {
             "up: to the service; down: to the device",
         )
         .only(DIRECTED),
-        Field::required(
-            "preset",
-            Kind::Word(&LINKS),
-            "a known kind of link: its delay, rate and loss",
-        )
-        .only(&["link"]),
+        Field::required("preset", Kind::Word(&LINKS), "a known kind of link: its delay, rate and loss")
+            .only(&["link"]),
         Field::required("delay", Kind::Short(&DELAY), "how much later; each message for itself, in order")
             .only(&["latency", "slow-connect", "slow-close", "message-delay", "verdict-delay"]),
         Field::required("loss", Kind::Short(&LOSS), "share of segments that are lost and sent again")
@@ -262,7 +262,7 @@ pub(in crate::scenario) static DELAY: Section = Section {
 
 pub(in crate::scenario) static LOSS: Section = Section {
     title: "loss = { … }",
-    about: "lost segments, sent again by TCP: what follows waits; a bare number is the share that is lost",
+    about: "lost segments, which TCP sends again while later ones wait; a bare number is the share that is lost",
     by: None,
     fields: &[
         Field::required("share", Kind::Number(0.0, 0.9), "share of segments that are lost, in the long run"),
@@ -270,10 +270,10 @@ pub(in crate::scenario) static LOSS: Section = Section {
             "burst",
             Kind::Number(1.0, 1_000.0),
             "1",
-            "mean number of segments that a bad spell lasts; 1: each is lost by itself",
+            "mean length of a burst of losses, segments; 1: each is lost independently",
         ),
-        Field::with("good", Kind::Number(0.0, 0.9), "0", "share that is lost outside bad spells"),
-        Field::with("bad", Kind::Number(0.01, 1.0), "1", "share that is lost within bad spells"),
+        Field::with("good", Kind::Number(0.0, 0.9), "0", "share that is lost outside bursts"),
+        Field::with("bad", Kind::Number(0.01, 1.0), "1", "share that is lost within bursts"),
         Field::with("rtt", Kind::Span(NONE, MINUTE), "100ms", "round trip time of the link"),
         Field::with(
             "rto",
