@@ -9,7 +9,7 @@ use crate::record::FaultId;
 /// Switches that a worker may be behind with; beyond that it misses the oldest.
 const SWITCHES: usize = 1_024;
 
-/// What the person at the keyboard, or a judgement of the run so far, wants.
+/// An order of the user, or of a judgement of the run so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Order {
     /// Go on.
@@ -23,7 +23,7 @@ pub enum Order {
     Abort,
 }
 
-/// A fault that acts on devices is to be switched by hand.
+/// A switch by hand of a fault that acts on devices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FaultSwitch {
     /// Which.
@@ -70,7 +70,7 @@ impl Control {
         *self.order.borrow()
     }
 
-    /// Has every worker switch a fault for its devices. Workers that have ended do not hear it.
+    /// Has every worker switch a fault for its devices. Workers that have ended ignore it.
     pub fn pull(&self, switch: FaultSwitch) {
         // An error means that no worker is there.
         let _ = self.switches.send(switch);

@@ -37,7 +37,7 @@ impl CpuSample {
         let waited = u128::from(later.waited_ns - self.waited_ns);
         let cpu = later.cpu?.saturating_sub(self.cpu?).as_nanos();
         let starved = later.starved.zip(self.starved).map(|(later, earlier)| {
-            // Also while it waits: whoever takes the core then gives it back when it likes.
+            // Also while it waits: a process that takes the core meanwhile may keep it.
             share(later.saturating_sub(earlier).as_nanos())
         });
         Some(Use { busy: share(cpu.saturating_sub(waited)), starved })

@@ -1,4 +1,4 @@
-//! Deliveries heard by one device of readings that another sent, which may belong to another worker.
+//! Deliveries to one device of readings that another sent, which may belong to another worker.
 
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
@@ -8,13 +8,13 @@ use crate::record::FleetId;
 /// Deliveries on their way between two workers. What finds no room is counted, and makes the run invalid.
 const BOUND: usize = 65_536;
 
-/// A reading that a subscriber heard.
+/// A reading that was delivered to a subscriber.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Delivery {
     /// Global index of the device that sent it.
     pub(super) sender: u32,
     pub(super) seq: u64,
-    /// The fleet that heard it.
+    /// The fleet it was delivered to.
     pub(super) by: FleetId,
     /// When it was decoded: passing it on adds nothing to its time.
     pub(super) at: Tick,

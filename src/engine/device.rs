@@ -44,14 +44,14 @@ pub(super) struct Device {
     pub(super) plan: RefCell<DevicePlan>,
     pub(super) ledger: RefCell<Ledger>,
     /// Whether a reading could be handed to the transport now.
-    pub(super) linked: Cell<bool>,
+    pub(super) can_send: Cell<bool>,
     pub(super) attempt: Cell<Option<Attempt>>,
     /// When the plan was last seen to keep it from being answered.
     pub(super) excused: Cell<Tick>,
-    /// Readings that were answered or heard, in all.
+    /// Readings that were answered or delivered, in all.
     pub(super) answered: Cell<u64>,
     /// What keeps it from sending, and has kept it so far.
-    pub(super) stay: Cell<WaitTracker>,
+    pub(super) wait: Cell<WaitTracker>,
     pub(super) role: Role,
     /// When the next keep-alive is due, once there is a connection.
     pub(super) keep_alive_at: Cell<Option<Tick>>,
@@ -62,18 +62,18 @@ pub(super) struct Device {
     pub(super) policy: ConnectionPolicy,
     /// Faults that hit it, and whether any of them concerns its readings.
     pub(super) hits: Box<[FaultHit]>,
-    pub(super) ailing: bool,
+    pub(super) has_reading_faults: bool,
     /// What acts on its connection, where a fault ever can.
     pub(super) faults: Option<Rc<ConnectionFaults>>,
     /// A fault cuts its connection: how.
-    pub(super) struck: Cell<Option<Ending>>,
+    pub(super) cut: Cell<Option<Ending>>,
     /// A fault cut off its last attempt to connect.
-    pub(super) barred: Cell<bool>,
+    pub(super) attempt_cut: Cell<bool>,
     /// Whether its session outlives its connections, and what is to be completed on the next.
     pub(super) lasting: bool,
     pub(super) suspended: RefCell<Option<SessionState>>,
     pub(super) sensor_faults: RefCell<Vec<SensorFaultState>>,
-    /// Its own task is looking at everything that could concern it: nobody needs to wake it.
+    /// Its own task is looking at everything that could concern it: it needs no waking.
     pub(super) attentive: Cell<bool>,
     waker: RefCell<Option<Waker>>,
 }
@@ -84,21 +84,21 @@ impl Device {
         mut plan: DevicePlan,
         fleet: &Fleet,
         ledger: Ledger,
-        (faults, ailing): (Option<Rc<ConnectionFaults>>, bool),
+        (faults, has_reading_faults): (Option<Rc<ConnectionFaults>>, bool),
     ) -> Self {
         Self {
             hits: std::mem::take(&mut plan.hits),
             faults,
-            ailing,
-            struck: Cell::new(None),
-            barred: Cell::new(false),
+            has_reading_faults,
+            cut: Cell::new(None),
+            attempt_cut: Cell::new(false),
             lasting: matches!(&fleet.exchange, Exchange::Mqtt(mqtt) if !mqtt.clean_session && mqtt.qos != Qos::AtMostOnce),
             suspended: RefCell::default(),
             sensor_faults: RefCell::default(),
             slot,
             fleet: plan.fleet,
-            // What is due before its turn to connect waits for the rate at which its fleet connects.
-            stay: Cell::new(WaitTracker::new(if plan.connect_at.is_some() {
+            // A reading due before the device may connect waits for the rate at which its fleet connects.
+            wait: Cell::new(WaitTracker::new(if plan.connect_at.is_some() {
                 Hold::Own
             } else {
                 Hold::Service
@@ -112,7 +112,7 @@ impl Device {
             attentive: Cell::new(false),
             plan: RefCell::new(plan),
             ledger: RefCell::new(ledger),
-            linked: Cell::new(false),
+            can_send: Cell::new(false),
             attempt: Cell::new(None),
             excused: Cell::new(Tick::ZERO),
             answered: Cell::new(0),

@@ -23,7 +23,7 @@ pub(super) fn send_next<S: Sink>(
     now: Tick,
 ) -> Result<Option<Tick>, Failure> {
     if !session.ready() {
-        device.linked.set(false);
+        device.can_send.set(false);
         return Ok(None);
     }
     if device.ledger.borrow().has_room()
@@ -36,7 +36,7 @@ pub(super) fn send_next<S: Sink>(
     }
     let next = device.ledger.borrow_mut().take_next();
     let Some((next, again)) = next else {
-        device.linked.set(device.ledger.borrow().has_room());
+        device.can_send.set(device.ledger.borrow().has_room());
         return Ok(None);
     };
     if device.plan.borrow().repeats(next.reading.seq) {
@@ -45,7 +45,7 @@ pub(super) fn send_next<S: Sink>(
     hand_over(worker, device, session, cx, Sending::Next { next, again })
 }
 
-/// Whether the next reading was stored through an outage and its turn has not come. If it has, it is taken.
+/// Whether the next reading was stored through an outage and must still wait. If not, it is taken.
 fn held_back<S: Sink>(worker: &Worker<S>, device: &Device, now: Tick) -> bool {
     let (front, has_room) = {
         let ledger = device.ledger.borrow();
@@ -53,7 +53,7 @@ fn held_back<S: Sink>(worker: &Worker<S>, device: &Device, now: Tick) -> bool {
     };
     let Some(allowed) = front.and_then(|intended| device.policy.flush_at(intended)) else { return false };
     if now < allowed {
-        device.linked.set(false);
+        device.can_send.set(false);
         worker.hold(device, Hold::Plan, now);
         worker.wake_at(allowed, device, Alarm::Flush);
         return true;
@@ -100,9 +100,10 @@ fn hand_over<S: Sink>(
     let addressed = {
         let plan = device.plan.borrow();
         let reading = sending.reading();
-        let skew_ns = if device.ailing { worker.faults.skew_ns(device, reading.intended) } else { 0 };
+        let skew_ns =
+            if device.has_reading_faults { worker.faults.skew_ns(device, reading.intended) } else { 0 };
         plan.device.encode_skewed(reading, worker.epoch_ns, skew_ns, &mut payload);
-        if device.ailing {
+        if device.has_reading_faults {
             worker.faults.damage(&worker.plan, device, reading, &mut payload);
         }
         let fleet = worker.plan.fleet(device.fleet);
@@ -130,7 +131,7 @@ fn hand_over<S: Sink>(
         worker.sink.borrow_mut().sent(phase, device.fleet, Kind::Reading);
     }
     arm_expiry(worker, device);
-    device.linked.set(session.ready() && device.ledger.borrow().has_room());
+    device.can_send.set(session.ready() && device.ledger.borrow().has_room());
     sent.map(|()| Some(actual))
 }
 

@@ -4,17 +4,17 @@ use std::future::{Future, poll_fn};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
+use super::activation::error_of;
 use super::delivery::Delivery;
 use super::device::{Attempt, Device};
 use super::dispatch::{arm_expiry, send_next};
 use super::exchange;
 use super::ledger::{Closing, Expired, Settled};
 use super::pause::Hold;
-use super::reason::{attempt_cut_short, struck};
+use super::reason::{attempt_cut_short, cut_by_fault};
 use super::reconnect::{EndedConnection, Reconnect};
-use super::strike::error_of;
 use super::timer::{Alarm, Task};
-use super::worker::{GOODBYE, Stage, Worker, attempt_sample};
+use super::worker::{CLOSE_TIMEOUT, Stage, Worker, attempt_sample};
 use crate::clock::Tick;
 use crate::fault::Ending;
 use crate::protocol::{self, Answer, Endpoint, Event, Failure, Identity, Session};
@@ -31,7 +31,7 @@ enum Disconnect {
     /// The plan cuts the connection.
     Cut,
     /// A fault does.
-    Struck(Ending),
+    Fault(Ending),
     /// Nothing is left to do for now.
     Asleep,
 }
@@ -55,7 +55,7 @@ pub(super) async fn drive<S: Sink>(worker: Rc<Worker<S>>, device: Rc<Device>) {
     let Some(endpoint) = worker.endpoints.iter().find(|endpoint| endpoint.protocol() == protocol) else {
         return;
     };
-    let mut next = Next { at: device.connect_at, failures: 0, hold: device.stay.get().hold() };
+    let mut next = Next { at: device.connect_at, failures: 0, hold: device.wait.get().hold() };
     while let Some(intended) = wait_for(&worker, &device, next).await {
         let tried = worker.clock.now();
         let Some(mut session) = connect(&worker, &device, endpoint, intended).await else {
@@ -64,13 +64,13 @@ pub(super) async fn drive<S: Sink>(worker: Rc<Worker<S>>, device: Rc<Device>) {
         };
         let begun = (worker.clock.now(), device.answered.get());
         let disconnect = converse(&worker, &device, &mut *session).await;
-        device.linked.set(false);
+        device.can_send.set(false);
         device.repeat.take();
         let now = worker.clock.now();
         match disconnect {
             Disconnect::Closing => {
                 // A device that leaves in mid-run must not wait for ever for a peer that does not let go.
-                goodbye(&mut *session).await;
+                close(&mut *session).await;
                 return;
             }
             Disconnect::Abandoned => {
@@ -90,16 +90,16 @@ pub(super) async fn drive<S: Sink>(worker: Rc<Worker<S>>, device: Rc<Device>) {
                 worker.schedule(at, &device, Task::Wake);
                 next = Next { at: Some(at), failures: 0, hold: Hold::Service };
             }
-            Disconnect::Struck(ending) => {
+            Disconnect::Fault(ending) => {
                 match ending {
                     Ending::Reset => session.abort(),
-                    // A session that outlives its connection must have said goodbye before the next one.
-                    Ending::Fin if device.lasting => goodbye(&mut *session).await,
+                    // A session that outlives its connection must be closed before the next one opens.
+                    Ending::Fin if device.lasting => close(&mut *session).await,
                     Ending::Fin => {}
                 }
                 if !lasts(&device, session, ending == Ending::Fin) {
                     let outcome = Outcome::Error(error_of(ending));
-                    give_up_all(&worker, &device, outcome, &struck(ending), now);
+                    give_up_all(&worker, &device, outcome, &cut_by_fault(ending), now);
                 }
                 if !worker.faults.keeps_away(&device, now) {
                     worker.come_back(&device, now);
@@ -107,7 +107,7 @@ pub(super) async fn drive<S: Sink>(worker: Rc<Worker<S>>, device: Rc<Device>) {
                 next = at_once(&device, now);
             }
             Disconnect::Asleep => {
-                // Saying goodbye must not keep the next reading waiting.
+                // Closing must not delay the next reading.
                 part(session);
                 next = Next { at: None, failures: 0, hold: Hold::Service };
             }
@@ -164,13 +164,13 @@ fn pause<S: Sink>(worker: &Worker<S>, device: &Device, (wait, failures): (u32, u
     Next { at: Some(at), failures, hold }
 }
 
-async fn goodbye(session: &mut dyn Session) {
-    let _ = tokio::time::timeout(GOODBYE, poll_fn(|cx| session.poll_close(cx))).await;
+async fn close(session: &mut dyn Session) {
+    let _ = tokio::time::timeout(CLOSE_TIMEOUT, poll_fn(|cx| session.poll_close(cx))).await;
 }
 
-/// Says goodbye without waiting for it.
+/// Closes the session without waiting for the peer.
 fn part(mut session: Box<dyn Session>) {
-    tokio::task::spawn_local(async move { goodbye(&mut *session).await });
+    tokio::task::spawn_local(async move { close(&mut *session).await });
 }
 
 /// Ends a connection, politely or not, and keeps what the device's next one completes. False if nothing outlives it.
@@ -189,7 +189,7 @@ fn retry<S: Sink>(worker: &Worker<S>, device: &Device, failed: Next, tried: Tick
     if device.policy.on_demand() && device.is_settled() {
         return Next { at: None, failures, hold: Hold::Service };
     }
-    let severed = device.barred.take() || device.was_severed(tried);
+    let severed = device.attempt_cut.take() || device.was_severed(tried);
     let hold = if severed { Hold::Plan } else { Hold::Refused };
     pause(worker, device, (failed.failures, failures), hold)
 }
@@ -242,8 +242,8 @@ async fn connect<S: Sink>(
         sink.sent(phase, device.fleet, Kind::Connect);
     }
     worker.open();
-    // What struck it before had nothing to cut.
-    device.struck.set(None);
+    // A cut ordered before the connection was made has nothing to cut.
+    device.cut.set(None);
     device.attempt.set(Some(Attempt { phase, intended, actual: begun }));
     worker.schedule(deadline, device, Task::Wake);
     let fleet = usize::from(device.fleet.0);
@@ -268,9 +268,9 @@ async fn connect<S: Sink>(
             Poll::Ready(Ok(session)) => return Poll::Ready(Ok(session)),
             Poll::Ready(Err(failure)) => (Outcome::Error(failure.kind), *failure.reason),
             Poll::Pending => {
-                if let Some(ending) = device.struck.take() {
-                    device.barred.set(true);
-                    (Outcome::Error(ErrorKind::Reset), struck(ending))
+                if let Some(ending) = device.cut.take() {
+                    device.attempt_cut.set(true);
+                    (Outcome::Error(ErrorKind::Reset), cut_by_fault(ending))
                 } else if worker.stage() == Stage::Closing {
                     (Outcome::Lost, attempt_cut_short())
                 } else if worker.clock.now() >= deadline {
@@ -295,7 +295,7 @@ async fn connect<S: Sink>(
     worker.reach[usize::from(device.fleet.0)].borrow_mut().attempted(session.is_some(), now);
     if session.is_some() {
         device.ledger.borrow_mut().unblock(now);
-        device.policy.stir(now);
+        device.policy.note_activity(now);
         arm_keep_alive(worker, device, now);
     }
     session
@@ -312,11 +312,11 @@ fn arm_keep_alive<S: Sink>(worker: &Worker<S>, device: &Device, now: Tick) {
 
 /// Sends what is due and takes in what comes back, until the connection or the run ends.
 async fn converse<S: Sink>(worker: &Worker<S>, device: &Device, session: &mut dyn Session) -> Disconnect {
-    device.linked.set(session.ready() && device.ledger.borrow().has_room());
+    device.can_send.set(session.ready() && device.ledger.borrow().has_room());
     poll_fn(|cx| {
         device.listen(cx);
         device.attentive.set(true);
-        worker.idle.stir();
+        worker.idle.note_activity();
         let disconnect = attend(worker, device, session, cx);
         device.attentive.set(false);
         worker.note(device, session);
@@ -341,7 +341,7 @@ fn attend<S: Sink>(
                 worker.idle.heard(at);
                 take_in(worker, device, session, event, at);
                 read = Some(at);
-                // What has been received already wants its stamp before anything is sent.
+                // What has been received already is stamped before anything is sent.
                 if session.has_more() {
                     continue;
                 }
@@ -381,8 +381,8 @@ fn planned_disconnect<S: Sink>(worker: &Worker<S>, device: &Device, now: Tick) -
     if device.policy.cuts(now) {
         return Some(Disconnect::Cut);
     }
-    if let Some(ending) = device.struck.take() {
-        return Some(Disconnect::Struck(ending));
+    if let Some(ending) = device.cut.take() {
+        return Some(Disconnect::Fault(ending));
     }
     if !device.is_settled() {
         return None;
@@ -414,7 +414,7 @@ fn take_in<S: Sink>(worker: &Worker<S>, device: &Device, session: &mut dyn Sessi
         match settled {
             Settled::Closed { sample, reordered } => {
                 device.answered.set(device.answered.get() + 1);
-                device.policy.stir(at);
+                device.policy.note_activity(at);
                 if reordered {
                     worker.finding(device, AuditFinding::Reordered, sample.phase, seq);
                 }
@@ -430,11 +430,11 @@ fn take_in<S: Sink>(worker: &Worker<S>, device: &Device, session: &mut dyn Sessi
             }
         }
     }
-    let linked = session.ready() && device.ledger.borrow().has_room();
-    if linked && !device.linked.replace(linked) {
+    let can_send = session.ready() && device.ledger.borrow().has_room();
+    if can_send && !device.can_send.replace(can_send) {
         device.ledger.borrow_mut().unblock(at);
     }
-    device.linked.set(linked);
+    device.can_send.set(can_send);
 }
 
 /// Ends readings whose time is up; true if there were any.
@@ -455,7 +455,7 @@ fn expire<S: Sink>(worker: &Worker<S>, device: &Device, now: Tick) -> bool {
         }
     }
     // What waited for room waited for the service, not for us.
-    if !device.linked.get() {
+    if !device.can_send.get() {
         device.ledger.borrow_mut().unblock(now);
     }
     arm_expiry(worker, device);

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::Receiver;
 use tokio::task::{JoinSet, LocalSet};
 
+use super::activation;
 use super::control::Order;
 use super::cpu::CpuSample;
 use super::delivery::{Delivery, DeliveryRouter};
@@ -18,9 +19,8 @@ use super::reason::attempt_cut_short;
 use super::report::{End, WorkerReport};
 use super::setup::Setup;
 use super::share::Share;
-use super::strike;
 use super::timer::Task;
-use super::worker::{GOODBYE, Stage, Worker, attempt_sample};
+use super::worker::{CLOSE_TIMEOUT, Stage, Worker, attempt_sample};
 use crate::clock::{Pacer, Tick, thread_cpu_time};
 use crate::fault::Effect;
 use crate::record::{FleetId, Outcome, Sink};
@@ -29,7 +29,7 @@ use crate::scenario::Model;
 /// How long a run that is lost waits for the answers to what is open.
 const LAST_ANSWERS: Duration = Duration::from_millis(500);
 
-/// Due entries dealt with before the devices get their turn.
+/// Due entries handled before the devices' tasks run.
 const BATCH: usize = 64;
 
 /// Drives one share of the plan to its end on the calling thread.
@@ -51,15 +51,15 @@ pub(super) fn work<S: Sink>(
         for device in &worker.devices {
             drives.spawn_local(drive(Rc::clone(&worker), Rc::clone(device)));
         }
-        let end = worker.conduct(&mut pacer, &mut inbound, setup).await?;
+        let end = worker.run_loop(&mut pacer, &mut inbound, setup).await?;
         let finished = setup.clock.now();
-        worker.tell_traffic(finished);
+        worker.report_traffic(finished);
         worker.sink.borrow_mut().finish(finished);
         if end != End::Aborted {
             worker.enter(Stage::Closing);
-            let farewell = async { while drives.join_next().await.is_some() {} };
+            let closing = async { while drives.join_next().await.is_some() {} };
             // A peer that does not let go in time is simply left.
-            let _ = tokio::time::timeout(GOODBYE, farewell).await;
+            let _ = tokio::time::timeout(CLOSE_TIMEOUT, closing).await;
         }
         drives.abort_all();
         io::Result::Ok((end, finished, pacer.kind()))
@@ -77,7 +77,7 @@ pub(super) fn work<S: Sink>(
         stalls: worker.idle.stalls(),
         overrun: Duration::from_nanos(worker.released.get().since(setup.plan.end())),
         pacer,
-        unheard: worker.unheard.get(),
+        undelivered: worker.undelivered.get(),
     })
 }
 
@@ -98,9 +98,9 @@ fn devices<S: Sink>(setup: &Setup, share: Share, worker: &Weak<Worker<S>>) -> (F
         let ledger = Ledger::new(device.fleet, device.index, fleet.timeout.as_ns(), fleet.in_flight, backlog);
         let connection_faults = faults
             .any(&device.hits, Effect::on_connections)
-            .then(|| strike::connection_faults(worker, plan, slot as u32, &device));
-        let ailing = faults.any(&device.hits, Effect::on_readings);
-        Rc::new(Device::new(slot as u32, device, fleet, ledger, (connection_faults, ailing)))
+            .then(|| activation::connection_faults(worker, plan, slot as u32, &device));
+        let has_reading_faults = faults.any(&device.hits, Effect::on_readings);
+        Rc::new(Device::new(slot as u32, device, fleet, ledger, (connection_faults, has_reading_faults)))
     });
     let devices = devices.collect();
     (faults, devices)
@@ -151,9 +151,9 @@ impl<S: Sink> Worker<S> {
                 }
                 Task::Due => {}
                 Task::Wake | Task::Alarm(_) => device.wake(),
-                Task::Strike(fault) => {
+                Task::Fault(fault) => {
                     if self.stage.get() == Stage::Running && !self.faults.was_stopped(fault) {
-                        self.strike(device, fault, true, now);
+                        self.apply_fault(device, fault, true, now);
                     }
                 }
             }
@@ -166,7 +166,7 @@ impl<S: Sink> Worker<S> {
     }
 
     /// The worker's main loop: from the first connection to the end of the drain.
-    async fn conduct(
+    async fn run_loop(
         &self,
         pacer: &mut Pacer,
         inbound: &mut Receiver<Delivery>,
@@ -185,7 +185,7 @@ impl<S: Sink> Worker<S> {
             self.advance_faults(now);
             let attended = self.attend(now);
             while boundary <= now {
-                self.tell_open(now);
+                self.report_open(now);
                 self.sink.borrow_mut().rotate(boundary);
                 boundary = boundary.plus_ns(interval_ns);
                 self.take_stock(now);
@@ -229,7 +229,7 @@ impl<S: Sink> Worker<S> {
             self.idle.fall_asleep(deadline);
             tokio::select! {
                 biased;
-                () = self.idle.roused() => {}
+                () = self.idle.interrupted() => {}
                 Some(heard) = inbound.recv() => self.deliver(heard),
                 _ = orders.changed() => {}
                 Ok(switch) = switches.recv() => self.apply_switch(switch, self.clock.now()),
@@ -256,7 +256,7 @@ impl<S: Sink> Worker<S> {
         }
     }
 
-    /// Nobody waits any longer: whatever is still open is lost.
+    /// Ends the wait: readings still open are lost.
     fn lose_the_rest(&self, now: Tick) {
         for device in &self.devices {
             loop {

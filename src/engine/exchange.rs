@@ -1,4 +1,4 @@
-//! From what a scenario says of requests and messages to what a session needs: settings per fleet, an identity per device.
+//! Session settings per fleet and an identity per device, derived from a scenario's requests and messages.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -73,7 +73,7 @@ fn correlation(correlation: &scenario::Correlation) -> Correlation {
     }
 }
 
-/// What a device of `fleet` says of itself when it connects. What names the reading is left for [`address`].
+/// The identity that a device of `fleet` states when it connects. What names the reading is left for [`address`].
 pub(super) fn identity(fleet: &Fleet, device: &Device, epoch_ns: u64) -> Identity {
     let render = |pattern: &Pattern| rendered(pattern, device, None, epoch_ns);
     let fixed = |pattern: &Option<Pattern>| {

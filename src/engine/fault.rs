@@ -1,4 +1,4 @@
-//! Faults that act on devices: when they are on for whom, by plan or by hand, and what they do to readings.
+//! Faults that act on devices: their time lines, and their effects on readings.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -18,7 +18,7 @@ use crate::seed::Stream;
 /// Readings of a shifted level that count as anomalous; from then on the new level is normal.
 const SETTLING: u32 = 10;
 
-/// A fault as one worker holds it.
+/// One fault in one worker.
 #[derive(Debug)]
 pub(super) struct FaultState {
     pub(super) fault: Arc<Fault>,
@@ -128,34 +128,35 @@ impl Faults {
             .any(|(held, ..)| matches!(held.fault.effect, Effect::Device(DeviceFault::Offline { .. })))
     }
 
-    /// Lets the sensors of a device misbehave, if a fault wants them to.
-    pub(super) fn misread(&self, plan: &Plan, device: &Device, reading: &mut Reading) {
+    /// Applies sensor faults to a reading.
+    pub(super) fn disturb_sensors(&self, plan: &Plan, device: &Device, reading: &mut Reading) {
         for (held, hit, activation) in self.active(&device.hits, reading.intended) {
             let Effect::Device(DeviceFault::Sensor { trouble, size }) = held.fault.effect else { continue };
-            let mut ailments = device.sensor_faults.borrow_mut();
-            let episodes = ailments.iter().map(|ailment| ailment.episode).max().unwrap_or(EPISODES);
-            let place = ailments.iter().position(|ailment| ailment.fault == hit.fault);
+            let mut sensor_faults = device.sensor_faults.borrow_mut();
+            let episodes =
+                sensor_faults.iter().map(|sensor_fault| sensor_fault.episode).max().unwrap_or(EPISODES);
+            let place = sensor_faults.iter().position(|sensor_fault| sensor_fault.fault == hit.fault);
             let place = place.unwrap_or_else(|| {
-                ailments.push(SensorFaultState::of(hit.fault));
-                ailments.len() - 1
+                sensor_faults.push(SensorFaultState::of(hit.fault));
+                sensor_faults.len() - 1
             });
-            let Some(ailment) = ailments.get_mut(place) else { continue };
-            let fresh = ailment.occurrence.replace(activation.occurrence) != Some(activation.occurrence);
+            let Some(sensor_fault) = sensor_faults.get_mut(place) else { continue };
+            let fresh = sensor_fault.occurrence.replace(activation.occurrence) != Some(activation.occurrence);
             if fresh {
-                (ailment.episode, ailment.readings) = (episodes + 1, 0);
+                (sensor_fault.episode, sensor_fault.readings) = (episodes + 1, 0);
             }
-            ailment.readings += 1;
+            sensor_fault.readings += 1;
             let age_s = reading.intended.since(activation.start) as f64 / 1e9;
             let mut stream = draw(plan, device, &held.fault.name, reading.seq);
-            ailment.held.show(trouble, size, (age_s, fresh), &mut stream, reading.values.as_mut_slice());
+            sensor_fault.held.show(trouble, size, (age_s, fresh), &mut stream, reading.values.as_mut_slice());
             let kind = match trouble {
                 Sensor::Stuck => AnomalyKind::Stuck,
                 Sensor::Drift => AnomalyKind::Drift,
                 Sensor::Shift => AnomalyKind::Shift,
                 Sensor::Noise => AnomalyKind::Variance,
             };
-            if kind != AnomalyKind::Shift || ailment.readings <= SETTLING {
-                let episode = ailment.episode;
+            if kind != AnomalyKind::Shift || sensor_fault.readings <= SETTLING {
+                let episode = sensor_fault.episode;
                 reading.mark = reading.mark.or(Some(AnomalyMark { kind, episode, onset: fresh }));
             }
         }
@@ -174,7 +175,7 @@ impl Faults {
         skews.fold(0, i64::saturating_add)
     }
 
-    /// Damages the payload of a reading, if a fault wants it.
+    /// Applies payload faults to a reading.
     pub(super) fn damage(&self, plan: &Plan, device: &Device, reading: &Reading, payload: &mut Vec<u8>) {
         for (held, ..) in self.active(&device.hits, reading.intended) {
             let Effect::Device(DeviceFault::Payload { damage, chance, size }) = held.fault.effect else {

@@ -21,11 +21,11 @@ pub(super) struct IdlePolicy {
     /// What the pacer sleeps towards; `None` while the worker is awake.
     armed: Cell<Option<Tick>>,
     rearm: Notify,
-    /// Whether a device's task has run since the last turn of the main loop.
-    stirred: Cell<bool>,
+    /// Whether a device's task has run since the last iteration of the main loop.
+    had_activity: Cell<bool>,
     /// When a reading was last sent or answered.
     active: Cell<Tick>,
-    /// When the main loop was to come round again: at once where it only gave the devices their turn.
+    /// When the main loop was to come round again: at once where it only let the devices' tasks run.
     due: Cell<Option<Tick>>,
     stalls: Cell<StallStats>,
     /// What stood still before shapes no figure.
@@ -55,14 +55,14 @@ impl IdlePolicy {
         }
     }
 
-    /// Wakes the main loop, whatever it waits for.
-    pub(super) fn rouse(&self) {
+    /// Wakes the main loop from any wait.
+    pub(super) fn interrupt(&self) {
         self.rearm.notify_one();
     }
 
     /// A device's task runs.
-    pub(super) fn stir(&self) {
-        self.stirred.set(true);
+    pub(super) fn note_activity(&self) {
+        self.had_activity.set(true);
     }
 
     /// A reading was sent at `at`: wakes the main loop to stay awake for the reply.
@@ -92,12 +92,12 @@ impl IdlePolicy {
         deadline.since(now) < AWAKE_NS || open && now.since(self.active.get()) < ATTENTIVE_NS
     }
 
-    /// Lets the devices have their turn, and comes back. With nothing to do, whoever else wants the core may have it.
+    /// Lets the devices' tasks run, then returns. With nothing to do it yields the core to other processes.
     pub(super) async fn stay_awake(&self, clock: &Monotonic, now: Tick) {
         self.due.set(Some(now));
-        self.stirred.set(false);
+        self.had_activity.set(false);
         tokio::task::yield_now().await;
-        if !self.stirred.get() {
+        if !self.had_activity.get() {
             std::thread::yield_now();
             self.waited_ns.set(self.waited_ns.get() + clock.now().since(now));
         }
@@ -110,7 +110,7 @@ impl IdlePolicy {
     }
 
     /// Ready when the main loop is to look again before its deadline.
-    pub(super) async fn roused(&self) {
+    pub(super) async fn interrupted(&self) {
         self.rearm.notified().await;
     }
 

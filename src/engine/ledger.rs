@@ -230,7 +230,7 @@ impl Ledger {
         Settled::Closed { sample: self.sample(&open, closing, at), reordered }
     }
 
-    /// Settles a reading that a subscriber heard at `at`; `None` if it had ended before: every subscriber hears it.
+    /// Settles a reading that was delivered at `at`; `None` if it had ended before: every subscriber gets it.
     pub(super) fn deliver(&mut self, seq: u64, at: Tick) -> Option<Sample> {
         if !self.in_flight.iter().any(|open| open.reading.seq == seq && !open.repeat) {
             return None;

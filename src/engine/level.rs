@@ -1,4 +1,4 @@
-//! What a percentile of the response time is made of, and whether the generator shaped it.
+//! The parts of a percentile of the response time, and whether the generator shaped it.
 
 use crate::units::Quantile;
 

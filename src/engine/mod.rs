@@ -4,6 +4,7 @@
 //! (by global device index; in a shard, by index among the shard's devices), their sockets, its sink and its pacer. Nothing on the hot path is shared or
 //! locked. The engine writes no file and prints nothing: the caller brings one [`Sink`] per worker.
 
+mod activation;
 mod control;
 mod cpu;
 mod delivery;
@@ -28,7 +29,6 @@ mod setup;
 mod share;
 mod source;
 mod stall;
-mod strike;
 mod timer;
 mod validity;
 mod worker;

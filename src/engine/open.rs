@@ -1,4 +1,4 @@
-//! What is told of a fleet besides how its readings ended: what is open and overdue, bytes, and messages that answered nothing.
+//! Gauges and counts of a fleet beside its outcomes: open and overdue readings, bytes, messages that answered nothing.
 
 use super::device::Device;
 use super::reconnect::Role;
@@ -9,8 +9,8 @@ use crate::record::{Ages, FleetId, Gauge, Sink, Traffic};
 
 impl<S: Sink> Worker<S> {
     /// Tells the sink what every fleet has open at `now`, and its bytes. Once per interval: it looks at every device.
-    pub(super) fn tell_open(&self, now: Tick) {
-        self.tell_traffic(now);
+    pub(super) fn report_open(&self, now: Tick) {
+        self.report_traffic(now);
         let (mut gauge, mut overdue) = (Gauge::default(), Ages::default());
         // Devices stand in the order of their fleets.
         for fleet in self.devices.chunk_by(|one, other| one.fleet == other.fleet) {
@@ -34,7 +34,7 @@ impl<S: Sink> Worker<S> {
     }
 
     /// Tells the sink the bytes since the last call.
-    pub(super) fn tell_traffic(&self, now: Tick) {
+    pub(super) fn report_traffic(&self, now: Tick) {
         let mut sink = self.sink.borrow_mut();
         for (traffic, fleet) in self.traffic.iter().zip(0..) {
             let traffic = traffic.take();
@@ -59,7 +59,7 @@ impl<S: Sink> Worker<S> {
         if let Some(unmatched) = session.take_unmatched() {
             self.unmatched(device, unmatched.count, unmatched.first.as_deref(), self.clock.now());
             if device.role == Role::Listener {
-                // Whatever a listener hears shows that its connection is of use.
+                // Any message shows that a listener's connection is of use.
                 device.answered.set(device.answered.get() + unmatched.count);
             }
         }
@@ -73,7 +73,7 @@ impl<S: Sink> Worker<S> {
 }
 
 /// Whether the plan, rather than the service, keeps the device from being answered: it is offline, asleep, stored readings
-/// wait for their turn, or a fault of the scenario acts on its connection.
+/// are being held back, or a fault of the scenario acts on its connection.
 fn is_kept_away(device: &Device, now: Tick) -> bool {
     let flushing = device.ledger.borrow().next_intended();
     device.policy.online_at_or_later(now) > now

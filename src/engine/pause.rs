@@ -62,7 +62,7 @@ impl WaitTracker {
     }
 
     /// From `at` on it is held by `hold`. `reach` is that of its fleet. Gives how long it has just waited by our own rule, nanoseconds.
-    pub(super) fn turn(&mut self, hold: Hold, at: Tick, reach: &Reachability) -> u64 {
+    pub(super) fn change(&mut self, hold: Hold, at: Tick, reach: &Reachability) -> u64 {
         let before = self.waited;
         *self = Self { waited: self.waited(at, reach), since: at, hold };
         self.waited.since(before).own_ns
@@ -143,16 +143,16 @@ mod tests {
             (Hold::Refused, &[90], 0, 0),
             (Hold::Refused, &[100], 300, 0),
         ] {
-            let (mut stay, reach) = (WaitTracker::default(), reach(returns));
-            stay.turn(hold, Tick(100), &reach);
+            let (mut wait, reach) = (WaitTracker::default(), reach(returns));
+            wait.change(hold, Tick(100), &reach);
             assert_eq!(
-                stay.waited(Tick(400), &reach),
+                wait.waited(Tick(400), &reach),
                 WaitTotals { own_ns, plan_ns },
                 "{hold:?} {returns:?}"
             );
-            stay.turn(Hold::Service, Tick(400), &reach);
+            wait.change(Hold::Service, Tick(400), &reach);
             assert_eq!(
-                stay.waited(Tick(900), &reach),
+                wait.waited(Tick(900), &reach),
                 WaitTotals { own_ns, plan_ns },
                 "{hold:?} {returns:?}"
             );
@@ -161,18 +161,18 @@ mod tests {
 
     #[test]
     fn a_pause_ends_being_the_services_once_another_device_of_the_fleet_is_back() {
-        let (mut stay, mut reach) = (WaitTracker::default(), Reachability::default());
+        let (mut wait, mut reach) = (WaitTracker::default(), Reachability::default());
         reach.attempted(false, Tick(100));
-        stay.turn(Hold::Refused, Tick(100), &reach);
-        assert_eq!(stay.waited(Tick(250), &reach).own_ns, 0);
+        wait.change(Hold::Refused, Tick(100), &reach);
+        assert_eq!(wait.waited(Tick(250), &reach).own_ns, 0);
         // Further attempts change nothing for this pause.
         for (connected, at) in [(true, 300), (true, 320), (false, 350), (true, 380)] {
             reach.attempted(connected, Tick(at));
         }
-        assert_eq!(stay.waited(Tick(250), &reach).own_ns, 0);
-        assert_eq!(stay.waited(Tick(400), &reach).own_ns, 100);
-        assert_eq!(stay.turn(Hold::Own, Tick(400), &reach), 100);
-        assert_eq!(stay.waited(Tick(450), &reach).own_ns, 150);
+        assert_eq!(wait.waited(Tick(250), &reach).own_ns, 0);
+        assert_eq!(wait.waited(Tick(400), &reach).own_ns, 100);
+        assert_eq!(wait.change(Hold::Own, Tick(400), &reach), 100);
+        assert_eq!(wait.waited(Tick(450), &reach).own_ns, 150);
     }
 
     #[test]

@@ -1,11 +1,11 @@
-//! What the plan makes of a device's connection: when it is cut, may be made, sleeps, and sends what it stored.
+//! The plan for a device's connection: when it is cut, may be made, sleeps, and sends stored readings.
 
 use std::cell::Cell;
 
 use crate::clock::Tick;
 use crate::scenario::{Fleet, Outage};
 
-/// What the plan makes of the device's connection.
+/// The plan for the device's connection.
 #[derive(Debug, Default)]
 pub(super) struct ConnectionPolicy {
     /// An outage that has not begun.
@@ -13,11 +13,11 @@ pub(super) struct ConnectionPolicy {
     /// Until when it stays offline.
     offline_until: Cell<Tick>,
     /// A fault keeps it away.
-    grounded: Cell<bool>,
+    kept_away: Cell<bool>,
     /// How long a device that connects on demand stays after its last answer, nanoseconds.
     awake_ns: Option<u64>,
     /// Its last answer, or its connection.
-    stirred: Cell<Tick>,
+    last_activity: Cell<Tick>,
     /// Time between two stored readings that are sent after an outage, nanoseconds.
     flush_gap_ns: Option<u64>,
     /// When the last outage ended: readings due before are stored ones.
@@ -55,13 +55,13 @@ impl ConnectionPolicy {
     pub(super) fn online_at(&self, now: Tick) -> Tick {
         // An outage that begins while there is no connection has nothing to cut.
         self.cuts(now);
-        if self.grounded.get() { Tick::FAR } else { self.offline_until.get().max(now) }
+        if self.kept_away.get() { Tick::FAR } else { self.offline_until.get().max(now) }
     }
 
-    /// As [`Self::online_at`], for whoever only looks: an outage that begins is not taken.
+    /// As [`Self::online_at`], without taking an outage that begins.
     pub(super) fn online_at_or_later(&self, now: Tick) -> Tick {
         let begun = self.outage.get().filter(|outage| outage.from <= now).map(|outage| outage.until);
-        if self.grounded.get() {
+        if self.kept_away.get() {
             Tick::FAR
         } else {
             self.offline_until.get().max(begun.unwrap_or_default()).max(now)
@@ -69,18 +69,18 @@ impl ConnectionPolicy {
     }
 
     /// A fault keeps the device away until further notice.
-    pub(super) fn ground(&self) {
-        self.grounded.set(true);
+    pub(super) fn keep_away(&self) {
+        self.kept_away.set(true);
     }
 
     /// Whether one does.
-    pub(super) const fn is_grounded(&self) -> bool {
-        self.grounded.get()
+    pub(super) const fn is_kept_away(&self) -> bool {
+        self.kept_away.get()
     }
 
     /// It may connect from `at` on.
     pub(super) fn release(&self, at: Tick) {
-        self.grounded.set(false);
+        self.kept_away.set(false);
         // The plan may keep it away for longer.
         let at = self.offline_until.get().max(at);
         self.offline_until.set(at);
@@ -97,18 +97,18 @@ impl ConnectionPolicy {
     }
 
     /// Notes that the device was answered, or connected.
-    pub(super) fn stir(&self, at: Tick) {
-        self.stirred.set(at);
+    pub(super) fn note_activity(&self, at: Tick) {
+        self.last_activity.set(at);
     }
 
     /// How long ago it was answered, or connected, nanoseconds.
     pub(super) fn quiet_ns(&self, now: Tick) -> u64 {
-        now.since(self.stirred.get())
+        now.since(self.last_activity.get())
     }
 
     /// When the device may go to sleep if nothing more happens.
     pub(super) fn rest_at(&self) -> Option<Tick> {
-        self.awake_ns.map(|awake_ns| self.stirred.get().plus_ns(awake_ns))
+        self.awake_ns.map(|awake_ns| self.last_activity.get().plus_ns(awake_ns))
     }
 
     /// When the reading that was due at `intended` may go out after an outage; `None`: at once.
@@ -174,7 +174,7 @@ mod tests {
     fn a_sleepy_device_stays_as_long_as_stated_after_its_last_answer() {
         let policy = policy(None, Some(20), None);
         assert!(policy.on_demand());
-        policy.stir(Tick(100));
+        policy.note_activity(Tick(100));
         assert_eq!(policy.rest_at(), Some(Tick(120)));
         assert_eq!(self::policy(None, None, None).rest_at(), None);
     }

@@ -71,7 +71,7 @@ pub(super) fn attempt_cut_short() -> Reason {
 }
 
 /// What was under way on a connection that a fault of the scenario cut.
-pub(super) fn struck(ending: Ending) -> Reason {
+pub(super) fn cut_by_fault(ending: Ending) -> Reason {
     Reason::new(
         Code::word("fault"),
         match ending {

@@ -3,24 +3,24 @@
 /// What a device has its connection for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
-    /// To send its readings, and hear the answers to them.
+    /// To send its readings, and receive the answers to them.
     Sender,
-    /// To hear what others cause: it misses something whenever it is away.
+    /// To receive what others cause: it misses something whenever it is away.
     Listener,
 }
 
 /// How a connection went that the peer, or something on the way to it, has ended.
 ///
-/// Whether it said goodbye (FIN, a closing frame, an announced end) or reset the connection decides nothing: a proxy that gives
+/// Whether it closed in order (FIN, a closing frame, an announced end) or reset the connection decides nothing: a proxy that gives
 /// up an idle connection ends it in order, a NAT or a load balancer that has forgotten it resets it, and to the device both are
 /// the same. What counts is whether anything was under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct EndedConnection {
     /// Readings were under way on it.
     pub(super) in_use: bool,
-    /// What the device is there for.
+    /// The role of the device.
     pub(super) role: Role,
-    /// Something was answered or heard on it.
+    /// Something was answered or delivered on it.
     pub(super) served: bool,
     /// What is due now was due before the connection was made: it was made for that and did not take it.
     pub(super) in_vain: bool,
@@ -92,7 +92,7 @@ mod tests {
             ),
             ("the same, again", EndedConnection { in_use: true, ..IDLE }, 2, pause(2, 3)),
             (
-                "a listener that heard nothing",
+                "a listener that received nothing",
                 EndedConnection { role: Role::Listener, ..IDLE },
                 0,
                 pause(0, 1),
@@ -104,7 +104,7 @@ mod tests {
                 pause(4, 5),
             ),
             (
-                "a listener that heard something",
+                "a listener that received something",
                 EndedConnection { role: Role::Listener, served: true, ..IDLE },
                 4,
                 FIRST,

@@ -1,4 +1,4 @@
-//! What the engine says of a run that has ended.
+//! The engine's report on a run that has ended.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ pub enum End {
     Aborted,
 }
 
-/// What one worker says of itself when it is done.
+/// One worker's report on itself.
 #[derive(Debug, Clone)]
 pub struct WorkerReport {
     /// How the worker's part ended.
@@ -32,7 +32,7 @@ pub struct WorkerReport {
     pub waited: Duration,
     /// The share of the measured phases that it worked, 0 to 1; `None` where the system does not tell.
     pub busy: Option<f64>,
-    /// The share of them that it was ready to run and had no processor, because somebody else used its core.
+    /// The share of them that it was ready to run and had no processor, because another process used its core.
     pub starved: Option<f64>,
     /// When its main loop stood still from the first measured phase on.
     pub stalls: StallStats,
@@ -41,10 +41,10 @@ pub struct WorkerReport {
     /// What its pacer woke by.
     pub pacer: PacerKind,
     /// Deliveries that could not be passed to the worker of the device that sent the reading.
-    pub unheard: u64,
+    pub undelivered: u64,
 }
 
-/// What the engine says of a run.
+/// The engine's report on a run.
 #[derive(Debug, Clone)]
 pub struct Report {
     /// How the run ended: the worst end of any worker.

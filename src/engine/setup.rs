@@ -1,4 +1,4 @@
-//! What a run is given, and why it could not be done.
+//! The input of a run, and the reasons why it could not be done.
 
 use std::io;
 use std::sync::Arc;

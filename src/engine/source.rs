@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-/// Ports left for others on every source address, a share of them: a run that takes the last one fails for somebody.
+/// Ports left for others on every source address, a share of them: a run that takes the last one makes other processes fail.
 const SPARE: u64 = 10;
 
 /// Addresses after 127.0.0.1 that a run takes by itself.

@@ -40,7 +40,7 @@ pub(super) enum Task {
     /// What the device asked to be woken for.
     Alarm(Alarm),
     /// A fault that hits the fleet one device after the other reaches this one: its number.
-    Strike(u16),
+    Fault(u16),
 }
 
 /// One entry: wake the device in `slot` at `at` for `task`.

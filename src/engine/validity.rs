@@ -51,7 +51,7 @@ pub(crate) struct Figures {
     /// Readings and connection attempts that came due and of which no outcome was recorded.
     pub unaccounted: u64,
     /// Deliveries that workers could not pass to each other.
-    pub unheard: u64,
+    pub undelivered: u64,
     /// Percentiles that squall's own waiting decides, those of one fleet and phase after each other.
     pub own_waits: Vec<OwnWait>,
 }
@@ -318,22 +318,22 @@ impl ValidityBuilder {
 
     /// What this machine ran out of is never the service's failure.
     fn judge_scarcity(&mut self, figures: &Figures) {
-        let mut told = 0;
+        let mut explained = 0;
         for (what, count) in figures.scarce.iter().filter(|(_, count)| *count > 0) {
-            told += count;
+            explained += count;
             let reason = format!(
                 "the generator ran out of {what}: {count} connections or readings failed for that; {}",
                 what.remedy()
             );
             self.add(Judgement::Invalid, Cause::Scarcity, reason);
         }
-        let untold = figures.resource_errors.saturating_sub(told);
-        if untold > 0 {
+        let unexplained = figures.resource_errors.saturating_sub(explained);
+        if unexplained > 0 {
             self.add(
                 Judgement::Invalid,
                 Cause::Scarcity,
                 format!(
-                    "{untold} connections or readings failed because this machine ran out of descriptors, ports or memory: \
+                    "{unexplained} connections or readings failed because this machine ran out of descriptors, ports or memory: \
                      raise the limits or use fewer devices"
                 ),
             );
@@ -347,10 +347,10 @@ impl ValidityBuilder {
                 format!("{} readings have no outcome: the generator lost sight of them", figures.unaccounted);
             self.add(Judgement::Invalid, Cause::Record, text);
         }
-        if figures.unheard > 0 {
+        if figures.undelivered > 0 {
             let text = format!(
                 "{} deliveries to subscribers could not be passed between workers: use one worker, or fewer subscribers",
-                figures.unheard
+                figures.undelivered
             );
             self.add(Judgement::Invalid, Cause::Record, text);
         }

@@ -25,16 +25,16 @@ use crate::record::{
 };
 use crate::scenario::{Model, Plan};
 
-/// How long connections may take to say goodbye, all together.
-pub(super) const GOODBYE: Duration = Duration::from_secs(1);
+/// How long connections may take to close, all together.
+pub(super) const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What the worker is at.
+/// The stage of a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Stage {
     Running,
     /// No further reading is sent; open ones are being settled.
     Draining,
-    /// Everything is settled; connections say goodbye.
+    /// Everything is settled; connections are closed.
     Closing,
 }
 
@@ -49,9 +49,9 @@ pub(super) struct Worker<S> {
     pub(super) sink: RefCell<S>,
     /// Why readings fail where the engine knows by itself, by fleet.
     pub(super) reasons: Vec<FleetReasons>,
-    /// Bytes not yet told to the sink, by fleet.
+    /// Bytes not yet reported to the sink, by fleet.
     pub(super) traffic: Vec<Cell<Traffic>>,
-    pub(super) unheard: Cell<u64>,
+    pub(super) undelivered: Cell<u64>,
     pub(super) share: Share,
     /// To the other workers, by their index.
     pub(super) out: Vec<Sender<Delivery>>,
@@ -98,7 +98,7 @@ impl<S: Sink> Worker<S> {
             sink: RefCell::new(sink),
             reasons: fleets.iter().map(|fleet| FleetReasons::new(&plan, fleet)).collect(),
             traffic: fleets.iter().map(|_| Cell::default()).collect(),
-            unheard: Cell::new(0),
+            undelivered: Cell::new(0),
             share,
             out,
             hearers,
@@ -146,10 +146,10 @@ impl<S: Sink> Worker<S> {
 
     /// From `at` on the device is held by `hold`.
     pub(super) fn hold(&self, device: &Device, hold: Hold, at: Tick) {
-        let mut stay = device.stay.get();
-        if stay.hold() != hold {
-            let own_ns = stay.turn(hold, at, &self.reach[usize::from(device.fleet.0)].borrow());
-            device.stay.set(stay);
+        let mut wait = device.wait.get();
+        if wait.hold() != hold {
+            let own_ns = wait.change(hold, at, &self.reach[usize::from(device.fleet.0)].borrow());
+            device.wait.set(wait);
             if own_ns > 0 {
                 device.ledger.borrow_mut().delay(own_ns);
             }
@@ -158,7 +158,7 @@ impl<S: Sink> Worker<S> {
 
     /// What the device has waited until `at` otherwise than for the service.
     pub(super) fn waited(&self, device: &Device, at: Tick) -> WaitTotals {
-        device.stay.get().waited(at, &self.reach[usize::from(device.fleet.0)].borrow())
+        device.wait.get().waited(at, &self.reach[usize::from(device.fleet.0)].borrow())
     }
 
     /// Records that a reading came due or a connection attempt began.
@@ -200,7 +200,7 @@ impl<S: Sink> Worker<S> {
             self.follow_up(device, sample.completed);
         }
         if self.open.get() == 0 && self.stage.get() == Stage::Draining {
-            self.idle.rouse();
+            self.idle.interrupt();
         }
     }
 
@@ -222,31 +222,31 @@ impl<S: Sink> Worker<S> {
     pub(super) fn release(&self, device: &Device, intended: Tick, now: Tick) {
         let phase = self.layout().phase_at(intended);
         let mut reading = device.plan.borrow_mut().device.reading(intended);
-        if device.ailing {
-            self.faults.misread(&self.plan, device, &mut reading);
+        if device.has_reading_faults {
+            self.faults.disturb_sensors(&self.plan, device, &mut reading);
         }
         self.sink.borrow_mut().planned(phase, device.fleet, Kind::Reading);
         self.open();
         let waited = self.waited(device, now);
-        let dropped = device.ledger.borrow_mut().due(phase, reading, device.linked.get(), now, waited);
+        let dropped = device.ledger.borrow_mut().due(phase, reading, device.can_send.get(), now, waited);
         match dropped {
             Some(sample) => self.give_up(device, &sample),
             None => device.wake(),
         }
     }
 
-    /// A device of this worker heard a reading: to the worker of the device that sent it.
+    /// Routes a reading delivered to a device of this worker to the worker of the device that sent it.
     pub(super) fn hear(&self, heard: Delivery) {
         // Another shard's reading is that shard's business.
         let Some(owner) = self.share.owner(heard.sender) else { return };
         if owner == self.share.index {
             self.deliver(heard);
         } else if self.out.get(owner).is_none_or(|out| out.try_send(heard).is_err()) {
-            self.unheard.set(self.unheard.get() + 1);
+            self.undelivered.set(self.undelivered.get() + 1);
         }
     }
 
-    /// A reading of a device of this worker was heard, for the first time or once more.
+    /// Records that a reading of a device of this worker was delivered, for the first time or once more.
     pub(super) fn deliver(&self, heard: Delivery) {
         let Some(device) = self.devices.get(self.share.slot(heard.sender)) else { return };
         if self.hearers[usize::from(device.fleet.0)] != Some(heard.by) {
@@ -255,8 +255,8 @@ impl<S: Sink> Worker<S> {
         let sample = device.ledger.borrow_mut().deliver(heard.seq, heard.at);
         let Some(sample) = sample else { return };
         device.answered.set(device.answered.get() + 1);
-        device.policy.stir(heard.at);
-        if !device.linked.get() {
+        device.policy.note_activity(heard.at);
+        if !device.can_send.get() {
             device.ledger.borrow_mut().unblock(heard.at);
         }
         self.settle(device, &sample, None);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::delay::{Delay, Loss};
 use crate::units::{ByteSize, Span, word};
 
-/// What a fault does, by the layer at which it acts.
+/// The effect of a fault, by the layer at which it acts.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
     /// On the bytes of a device's connection. A preset of a whole link stands for several toxics.
@@ -119,7 +119,7 @@ pub struct Toxic {
     pub kind: ToxicKind,
 }
 
-/// What happens to the bytes of a connection. Unless its text says so, no byte is lost, changed or reordered.
+/// An effect on the bytes of a connection. Unless its text says so, no byte is lost, changed or reordered.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ToxicKind {
     /// Bytes arrive later: a delay line, `due = max(previous due, arrival + delay)`.
@@ -168,7 +168,7 @@ pub enum ToxicKind {
     },
     /// Bytes are held, and delivered in order when it ends.
     Partition,
-    /// Bytes are lost, and nobody is told; a connection that lost any is reset when it ends.
+    /// Bytes are lost silently; a connection that lost any is reset when it ends.
     Blackhole,
     /// New connections are refused.
     Refuse,
@@ -222,7 +222,7 @@ word::words! {
         Reading = "reading",
         /// What closes a reading: an HTTP response, a verdict, a reply, a delivery.
         Verdict = "verdict",
-        /// A PUBLISH from the broker, whatever it holds.
+        /// Any PUBLISH from the broker.
         Publish = "publish",
         /// PUBACK from the broker.
         Puback = "puback",
@@ -237,7 +237,7 @@ word::words! {
     }
 }
 
-/// What is done to messages of one kind. Which ones is decided message by message: the first `skip` are left alone, then
+/// An action on messages of one kind. Messages are chosen one by one: the first `skip` are left alone, then
 /// every `nth`, then each with `chance`; and no more than `most`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tampering {
@@ -271,7 +271,7 @@ pub enum Action {
     },
 }
 
-/// What befalls a device.
+/// A fault of a simulated device.
 #[derive(Debug, Clone, PartialEq)]
 pub enum DeviceFault {
     /// Its connection is cut at the start; it connects again by its back-off.
@@ -300,7 +300,7 @@ pub enum DeviceFault {
         /// Size of oversized payloads.
         size: ByteSize,
     },
-    /// It sends more readings than planned: further ones of the same law.
+    /// It sends more readings than planned: more of the same arrival process.
     Spike {
         /// Times as many, at least 1.
         factor: f64,
@@ -340,7 +340,7 @@ word::words! {
     }
 }
 
-/// What befalls the bundled reference system.
+/// A fault of the bundled reference system.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ServiceFault {
     /// Inference takes so many times as long.

@@ -1,4 +1,4 @@
-//! Faults: what they do and when, as plain data and pure functions.
+//! Faults, their effects and their time lines, as plain data and pure functions.
 
 mod activation;
 mod delay;

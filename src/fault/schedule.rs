@@ -105,7 +105,7 @@ impl Draw {
             *key = bytes.iter().fold(0, |key, byte| key << 8 | u32::from(*byte));
         }
         let hit = (f64::from(devices) * share.clamp(0.0, 1.0)).round() as u32;
-        // A share that is not nothing hits somebody.
+        // A share above 0 hits at least one device.
         let hit = if share > 0.0 { hit.clamp(1, devices.max(1)) } else { 0 };
         Self { devices, hit, keys }
     }

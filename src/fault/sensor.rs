@@ -1,4 +1,4 @@
-//! What a misbehaving sensor shows, and damaged payloads.
+//! Readings of misbehaving sensors, and damaged payloads.
 
 use rand::RngExt;
 use rand_distr::{Distribution, StandardNormal};
@@ -7,14 +7,14 @@ use super::effect::{Damage, Sensor};
 use crate::seed::Stream;
 use crate::units::ByteSize;
 
-/// What a misbehaving sensor remembers.
+/// The state of a misbehaving sensor.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Held {
     values: Vec<f64>,
 }
 
 impl Held {
-    /// Changes what the sensors of a reading show. `age_s` is how long the trouble has lasted, seconds; `size` is in the
+    /// Changes the values of a reading. `age_s` is how long the fault has lasted, seconds; `size` is in the
     /// units of the signal, per second for a drift. `fresh` says that this is its first reading.
     pub(crate) fn show(
         &mut self,
@@ -45,7 +45,7 @@ impl Held {
 pub(crate) fn damage(kind: Damage, size: ByteSize, stream: &mut Stream, payload: &mut Vec<u8>) {
     match kind {
         Damage::Malformed => {
-            // A byte that no text has, where it breaks whatever stands there.
+            // A byte that no text has: it breaks the payload at any place.
             let at = if payload.is_empty() { 0 } else { stream.random_range(0..payload.len()) };
             payload.insert(at, 0xff);
         }

@@ -68,7 +68,7 @@ impl Evidence<'_> {
             scarce: self.scarce.to_vec(),
             overflow: rows.iter().filter(|row| !row.is_headline()).map(|row| row.figures.overflow).sum(),
             unaccounted: totals.unaccounted(),
-            unheard: workers.iter().map(|worker| worker.unheard).sum(),
+            undelivered: workers.iter().map(|worker| worker.undelivered).sum(),
             own_waits: totals.own_pauses().iter().map(|pause| self.own_wait(pause)).collect(),
         }
     }

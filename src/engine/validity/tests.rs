@@ -149,7 +149,7 @@ fn what_happened_is_judged_as_the_table_says() {
             "p95 of fleet a is squall's own reconnect pauses (first = 2s), not the service: p95 is 1000.0 ms, and would be 6.7 ms",
         ),
         ("overflow", Figures { overflow: 1, ..sound() }, Suspect, "did not fit"),
-        ("router", Figures { unheard: 1, ..sound() }, Invalid, "could not be passed"),
+        ("router", Figures { undelivered: 1, ..sound() }, Invalid, "could not be passed"),
         ("lost plan", Figures { planned: 8_000, ..sound() }, Invalid, "lost its plan"),
         ("unaccounted", Figures { unaccounted: 2, ..sound() }, Invalid, "no outcome"),
         ("nothing", Figures { planned: 0, expected: None, ..sound() }, Invalid, "nothing to judge"),

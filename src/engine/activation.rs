@@ -1,4 +1,4 @@
-//! Faults that begin and end, and what devices and connections feel of it.
+//! Beginnings and ends of faults, and their effects on devices and connections.
 
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
@@ -45,14 +45,14 @@ impl<S: Sink> Worker<S> {
             same && held.line.borrow_mut().stop(now).is_some()
         };
         self.faults.plan_next();
-        // What is not changed is over already, or the plan was faster.
+        // Otherwise it is over already, or the plan has just begun the fault.
         if changed {
             let devices = self.switch(number, switch.on, now, now);
             self.faults.note(number, (switch.occurrence, switch.on), None, now, devices);
         }
     }
 
-    /// Ends everything that is on: nothing may keep what is open from being settled.
+    /// Ends every fault that is on: none may keep open readings from being settled.
     pub(super) fn end_faults(&self, now: Tick) {
         for (number, held) in (0..).zip(&self.faults.list) {
             let ended = held.line.borrow_mut().finish(now);
@@ -65,7 +65,7 @@ impl<S: Sink> Worker<S> {
         self.faults.plan_next();
     }
 
-    /// Lets the devices that the fault hits feel that it began or ended at `from`; gives their number.
+    /// Applies the beginning or end of a fault at `from` to the devices that it hits; gives their number.
     fn switch(&self, number: u16, on: bool, from: Tick, now: Tick) -> u32 {
         let mut devices = 0;
         let by_hand = self.faults.list.get(usize::from(number)).and_then(|held| held.line.borrow().current());
@@ -75,26 +75,26 @@ impl<S: Sink> Worker<S> {
             let Some(hit) = hit else { continue };
             devices += 1;
             if on && hit.late_ns > 0 && !by_hand {
-                self.schedule(from.plus_ns(hit.late_ns), device, Task::Strike(number));
+                self.schedule(from.plus_ns(hit.late_ns), device, Task::Fault(number));
             } else {
-                self.strike(device, number, on, now);
+                self.apply_fault(device, number, on, now);
             }
         }
         devices
     }
 
-    /// Lets one device feel that a fault that hits it began or ended.
-    pub(super) fn strike(&self, device: &Device, number: u16, on: bool, now: Tick) {
+    /// Applies the beginning or end of a fault to one device that it hits.
+    pub(super) fn apply_fault(&self, device: &Device, number: u16, on: bool, now: Tick) {
         let Some(held) = self.faults.list.get(usize::from(number)) else { return };
         match held.fault.effect {
-            Effect::Device(DeviceFault::Disconnect { ending }) if on => device.struck.set(Some(ending)),
-            // One that comes late may find it ended by hand.
+            Effect::Device(DeviceFault::Disconnect { ending }) if on => device.cut.set(Some(ending)),
+            // For a device that is hit late it may have been ended by hand.
             Effect::Device(DeviceFault::Offline { ending }) if on && self.faults.keeps_away(device, now) => {
-                device.struck.set(Some(ending));
-                device.policy.ground();
+                device.cut.set(Some(ending));
+                device.policy.keep_away();
             }
             Effect::Device(DeviceFault::Offline { .. })
-                if device.policy.is_grounded() && !self.faults.keeps_away(device, now) =>
+                if device.policy.is_kept_away() && !self.faults.keeps_away(device, now) =>
             {
                 self.come_back(device, now);
             }
@@ -135,7 +135,7 @@ pub(super) fn connection_faults<S: Sink>(
     device: &DevicePlan,
 ) -> Rc<ConnectionFaults> {
     let waker = Rc::new(DeviceWaker { worker: worker.clone() });
-    // A seed of the fleet's own: what befalls its devices must not depend on which other fleets there are.
+    // A seed of the fleet's own: the faults of its devices must not depend on which other fleets there are.
     let label = format!("fault/fleet/{}", plan.fleet(device.fleet).name);
     let seed = Seed(plan.scenario().seed.stream(&label, 0).random());
     Rc::new(ConnectionFaults::new(waker, slot, seed, device.index))
