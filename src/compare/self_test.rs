@@ -270,7 +270,7 @@ fn disturbed() -> Vec<Question> {
     let row = |name: &str, shares, size, percent: f64, demands| {
         let disturbance = Some(Disturbance { shares, size });
         let shift = [percent.ln_1p(); PERCENTILES];
-        let world = Simulation { disturbance, shift, ..STILL };
+        let world = Simulation { shift, disturbance, ..STILL };
         Question { name: name.into(), world, looks: false, demands }
     };
     vec![

@@ -125,7 +125,9 @@ impl Simulation {
             }
             if is_suspect && again > 0 {
                 (again, number) = (again - 1, number - 2);
-                runs.iter_mut().for_each(|own| own.truncate(number / 2));
+                for own in &mut runs {
+                    own.truncate(number / 2);
+                }
             }
             is_suspect = false;
         }
@@ -154,7 +156,7 @@ impl Simulation {
     }
 }
 
-/// How many pairs of a batch of so many may be run again.
+/// How many suspect pairs of a batch of so many may be run again.
 pub(crate) const fn repeats(pairs: u32) -> u32 {
     pairs.div_ceil(2)
 }

@@ -42,7 +42,9 @@ pub(crate) fn confine(validity: &mut Validity, budgets: &mut [BudgetResult]) {
         let reason =
             |budget: &BudgetResult| format!("{}: the generator may have broken it", budget.sentence());
         let reasons: Vec<_> = doubtful.map(reason).collect();
-        reasons.into_iter().for_each(|reason| validity.add(Judgement::Invalid, Cause::Budget, reason));
+        for reason in reasons {
+            validity.add(Judgement::Invalid, Cause::Budget, reason);
+        }
     }
     for budget in budgets {
         budget.unjudged = validity.verdict == Judgement::Invalid;
