@@ -230,6 +230,10 @@ kind = "partition"
         let output = desk.run(&[&["fault"], arguments, ours].concat());
         (output.status.code().unwrap(), said(&output).trim().to_owned())
     };
+    let elsewhere = tempfile::tempdir().unwrap();
+    let output = desk.squall(&["fault", "stop-all"]).current_dir(elsewhere.path()).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+    assert!(said(&output).contains(id), "{}", said(&output));
     assert_eq!(say(&["start", "freeze"]), (0, "freeze is on (begin: frozen)".into()));
     assert_eq!(say(&["start", "brake", "--for", "1m", "--run", id]), (0, "brake is on".into()));
     assert_eq!(

@@ -67,7 +67,8 @@ fn is_whole(reply: &[u8]) -> bool {
 }
 
 fn post(addr: SocketAddr, body: &[u8]) -> String {
-    let head = format!("POST /v1/readings HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", body.len());
+    let head =
+        format!("POST /v1/readings HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n", body.len());
     exchange(addr, &[head.as_bytes(), body].concat())
 }
 
@@ -172,14 +173,14 @@ fn abuse_is_refused_and_the_others_are_still_served() {
         ("not finite", post(addr, b"{\"device\":\"m\",\"seq\":1,\"value\":1e999}"), "400"),
         ("deep nesting", post(addr, "[".repeat(60_000).as_bytes()), "400"),
         ("no HTTP", exchange(addr, b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n"), ""),
-        ("claimed length", exchange(addr, b"POST /v1/readings HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\nx"), "413"),
+        ("claimed length", exchange(addr, b"POST /v1/readings HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000000\r\n\r\nx"), "413"),
         ("endless head", exchange(addr, &[b"GET / HTTP/1.1\r\n".as_slice(), &vec![b'a'; 100_000]].concat()), ""),
-        ("bad upgrade", exchange(addr, b"GET /v1/stream HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n\r\n"), "426"),
+        ("bad upgrade", exchange(addr, b"GET /v1/stream HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\r\n"), "426"),
         (
             "garbage frames",
             exchange(
                 addr,
-                b"GET /v1/stream HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                b"GET /v1/stream HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
                   Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n\xff\xff\xff\xff\xff\xff",
             ),
             "101",
@@ -200,7 +201,10 @@ fn a_full_queue_sheds_says_so_and_recovers() {
     let addr = server.http_addr();
     let operate = |operation: &str| {
         let body = format!(r#"{{"operation":"{operation}"}}"#);
-        let head = format!("POST /v1/realtime HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", body.len());
+        let head = format!(
+            "POST /v1/realtime HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
         assert!(exchange(addr, (head + &body).as_bytes()).contains("200 OK"));
     };
     // While nothing is worked on, they need not come at once.

@@ -5,6 +5,7 @@ mod ab;
 mod accounting;
 mod architecture;
 mod behaviour;
+mod browser;
 mod budget;
 mod bundled;
 mod cli;

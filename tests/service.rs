@@ -29,7 +29,8 @@ impl Client {
     }
 
     fn ask(&mut self, method: &str, path: &str, body: &str) -> (u16, Value) {
-        let head = format!("{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", body.len());
+        let head =
+            format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n", body.len());
         self.stream.get_mut().write_all((head + body).as_bytes()).unwrap();
         let (mut status, mut length) = (0, 0);
         for line in self.stream.by_ref().lines() {
@@ -366,7 +367,7 @@ fn alerts_reach_pollers_and_streams_and_windows_close_in_event_time() {
     let poller = thread::spawn(move || Client::new(address).ask("GET", "/v1/alerts?wait_ms=20000", "").1);
     let mut events = TcpStream::connect(address).unwrap();
     events.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-    events.write_all(b"GET /v1/alerts/stream HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    events.write_all(b"GET /v1/alerts/stream HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
     wait_for("both listen", || figure(&server, "/alerts/subscribers") == 2);
     let mut client = Client::new(address);
     for seq in 0..40_u64 {

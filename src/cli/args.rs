@@ -17,6 +17,7 @@ use crate::clock::WallTime;
 use crate::language::Environment;
 use crate::protocol::protocols;
 use crate::record::Protocol;
+use crate::reference;
 use crate::scenario::{Override, Overrides};
 use crate::seed::Seed;
 use crate::units::Span;
@@ -395,7 +396,7 @@ pub(super) struct FaultListArgs {
 #[cfg(unix)]
 #[derive(Debug, clap::Args)]
 pub(super) struct WhichRun {
-    /// Which run: its id, scenario or directory [default: the only one running]
+    /// Which run: its id, scenario or directory [default: the only one running, if started in this directory]
     #[arg(long = "run", value_name = "ID|PATH")]
     pub(super) run: Option<String>,
 }
@@ -434,6 +435,14 @@ pub(super) struct ServeArgs {
     /// Port of MQTT; 0 takes a free one
     #[arg(long, value_name = "PORT", default_value_t = 1883)]
     pub(super) mqtt_port: u16,
+
+    /// Answer HTTP requests for this name, too: else only those for localhost, a loopback address, or the address they came in at
+    #[arg(long = "allow-host", value_name = "NAME", value_parser = allowed_host)]
+    pub(super) hosts: Vec<String>,
+
+    /// Let pages of this origin change things and open a WebSocket, too: else only the service's own may
+    #[arg(long = "allow-origin", value_name = "ORIGIN", value_parser = allowed_origin)]
+    pub(super) origins: Vec<String>,
 
     /// A file with a [reference] section, such as a scenario
     #[arg(long, value_name = "FILE")]
@@ -503,6 +512,14 @@ pub(super) struct ProxyArgs {
 fn parse_threshold(text: &str) -> Result<f64, String> {
     let threshold = text.parse().ok().filter(|threshold: &f64| threshold.is_finite() && *threshold > 0.0);
     threshold.ok_or_else(|| "write a number above 0, such as 2.8".to_owned())
+}
+
+fn allowed_host(text: &str) -> Result<String, String> {
+    reference::host(text).ok_or_else(|| "no name of a host; write for example squall.test".to_owned())
+}
+
+fn allowed_origin(text: &str) -> Result<String, String> {
+    reference::origin(text).ok_or_else(|| "no origin; write for example https://lab.example:8443".to_owned())
 }
 
 pub(super) fn parse_target(text: &str) -> Result<(Protocol, String), String> {

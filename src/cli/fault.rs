@@ -31,7 +31,7 @@ pub(super) fn fault(args: &FaultArgs) -> Result<Exit, CliError> {
         FaultCommand::Stop { name, .. } => (Request::Stop { fault: name.clone() }, false),
         FaultCommand::StopAll { .. } => (Request::StopAll, false),
     };
-    let mut call = choose(present(), args.command.run())?;
+    let mut call = choose(present(), args.command.run(), Path::new("."))?;
     let reply = call.ask(&request, SWITCHING).map_err(|error| lost(&call.run, &error))?;
     if let Some(error) = reply.error {
         return Err(CliError::usage(error));
@@ -57,6 +57,7 @@ impl Call {
         let run = RunInfo {
             id: String::new(),
             directory: String::new(),
+            started_in: String::new(),
             scenario: String::new(),
             pid: 0,
             at_s: 0.0,
@@ -97,11 +98,11 @@ fn present() -> Vec<Call> {
     listener::connect_all(&listener::places()).into_iter().filter_map(Call::place).collect()
 }
 
-/// The run that is meant.
-fn choose(present: Vec<Call>, wanted: Option<&str>) -> Result<Call, CliError> {
+/// The run that is meant: the one that is named, or the only one, if it was started `here`.
+fn choose(present: Vec<Call>, wanted: Option<&str>, here: &Path) -> Result<Call, CliError> {
     let list = || -> String {
         let line = |call: &Call| {
-            let RunInfo { id, scenario, directory, pid, at_s } = &call.run;
+            let RunInfo { id, scenario, directory, pid, at_s, .. } = &call.run;
             format!("\n  {id}  {scenario}, {at_s:.0} s, process {pid}, {directory}")
         };
         present.iter().map(line).collect()
@@ -114,6 +115,12 @@ fn choose(present: Vec<Call>, wanted: Option<&str>) -> Result<Call, CliError> {
     }
     let is_meant = |call: &&Call| wanted.is_none_or(|wanted| is_called(&call.run, wanted));
     match (present.iter().filter(is_meant).count(), wanted) {
+        (1, None) if present.iter().any(|call| !is_same(&call.run.started_in, here)) => {
+            let list = list();
+            return Err(CliError::usage(format!(
+                "the only running test was not started in this directory; name it with --run:{list}"
+            )));
+        }
         (1, _) => {}
         (0, Some(wanted)) => {
             return Err(CliError::usage(format!("no running test `{wanted}`; running:{}", list())));
@@ -131,10 +138,12 @@ fn choose(present: Vec<Call>, wanted: Option<&str>) -> Result<Call, CliError> {
 
 /// Whether `wanted` is the run's name, its scenario's, or its directory.
 fn is_called(run: &RunInfo, wanted: &str) -> bool {
-    let same = |path: &Path| path.canonicalize().ok();
-    run.id == wanted
-        || run.scenario == wanted
-        || same(Path::new(wanted)).is_some_and(|path| Some(path) == same(Path::new(&run.directory)))
+    run.id == wanted || run.scenario == wanted || is_same(&run.directory, Path::new(wanted))
+}
+
+/// Whether both are one directory, which exists.
+fn is_same(directory: &str, other: &Path) -> bool {
+    other.canonicalize().is_ok_and(|other| Path::new(directory).canonicalize().is_ok_and(|own| own == other))
 }
 
 /// Prints what was switched, and fails if a switch failed.
@@ -207,8 +216,14 @@ mod tests {
 
     fn call(id: &str, directory: &str) -> Call {
         let (stream, _) = UnixStream::pair().unwrap();
-        let run =
-            RunInfo { id: id.into(), directory: directory.into(), scenario: "s".into(), pid: 7, at_s: 1.0 };
+        let run = RunInfo {
+            id: id.into(),
+            directory: directory.into(),
+            started_in: directory.into(),
+            scenario: "s".into(),
+            pid: 7,
+            at_s: 1.0,
+        };
         Call { stream: BufReader::new(stream), run }
     }
 
@@ -220,6 +235,13 @@ mod tests {
         let table = [
             (vec![], None, Err("no running test has faults")),
             (vec![call("one", path)], None, Ok("one")),
+            (
+                vec![call("one", "/")],
+                None,
+                Err("the only running test was not started in this directory; name it with --run:\n  one"),
+            ),
+            (vec![call("one", "/nowhere")], None, Err("the only running test")),
+            (vec![call("one", "/nowhere")], Some("one"), Ok("one")),
             (vec![call("one", path)], Some("two"), Err("no running test `two`; running:\n  one")),
             (both(), None, Err("several tests are running; name one with --run:\n  one")),
             (both(), Some("two"), Ok("two")),
@@ -227,7 +249,7 @@ mod tests {
             (both(), Some("three"), Err("no running test `three`")),
         ];
         for (present, wanted, expected) in table {
-            match (choose(present, wanted), expected) {
+            match (choose(present, wanted, folder.path()), expected) {
                 (Ok(call), Ok(expected)) => assert_eq!(call.run.id, expected),
                 (Err(error), Err(expected)) => {
                     assert!(error.message.starts_with(expected), "{}", error.message);

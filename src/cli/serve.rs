@@ -17,6 +17,8 @@ pub(super) fn serve(args: &ServeArgs) -> Result<Exit, CliError> {
         bind: args.bind,
         http_port: args.http_port,
         mqtt_port: args.mqtt_port,
+        hosts: args.hosts.clone(),
+        origins: args.origins.clone(),
         setup: setup(args)?,
         ..Config::default()
     };

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 mod config;
 
-pub(crate) use config::Config;
+pub(crate) use config::{Config, host, origin};
 
 /// No server can be started: the type has no values.
 #[derive(Debug)]

@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use url::Url;
+
 use crate::service::Setup;
 
 /// The configuration of a reference system. Any value is safe; capacities of 0 count as 1 unless said otherwise.
@@ -15,6 +17,10 @@ pub struct Config {
     pub mqtt_port: u16,
     /// Connections open at once, per listener; further ones are closed at once.
     pub max_connections: usize,
+    /// Names it answers to over HTTP, beside the loopback's and the address it is reached at.
+    pub hosts: Vec<String>,
+    /// Origins whose pages may use it, beside its own.
+    pub origins: Vec<String>,
     /// What it does with readings.
     pub setup: Setup,
 }
@@ -27,7 +33,53 @@ impl Default for Config {
             http_port: 0,
             mqtt_port: 0,
             max_connections: 100_000,
+            hosts: Vec::new(),
+            origins: Vec::new(),
             setup: Setup::default(),
+        }
+    }
+}
+
+/// The host in `HOST` or `HOST:PORT` as all its spellings come out; `None` if it is none.
+pub(crate) fn host(text: &str) -> Option<String> {
+    let url = Url::parse(&format!("http://{text}")).ok()?;
+    let bare =
+        url.path() == "/" && url.query().is_none() && url.fragment().is_none() && !text.contains(['/', '@']);
+    let host = url.host_str().filter(|_| bare)?;
+    Some(host.trim_start_matches('[').trim_end_matches([']', '.']).to_owned())
+}
+
+/// The origin of a page, as browsers write it; `None` if `text` is none.
+pub(crate) fn origin(text: &str) -> Option<String> {
+    let origin = Url::parse(text).ok()?.origin();
+    origin.is_tuple().then(|| origin.ascii_serialization())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_and_origins_come_out_alike_however_they_are_written() {
+        for (text, expected) in [
+            ("Example.COM:81", Some("example.com")),
+            ("example.com.", Some("example.com")),
+            ("[::1]:80", Some("::1")),
+            ("127.1", Some("127.0.0.1")),
+            ("a@b", None),
+            ("a/b", None),
+            ("http://a", None),
+            ("", None),
+        ] {
+            assert_eq!(host(text).as_deref(), expected, "{text}");
+        }
+        for (text, expected) in [
+            ("HTTP://Example.com:80", Some("http://example.com")),
+            ("https://a:8443/x", Some("https://a:8443")),
+            ("null", None),
+            ("file:///x", None),
+        ] {
+            assert_eq!(origin(text).as_deref(), expected, "{text}");
         }
     }
 }

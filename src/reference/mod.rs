@@ -36,6 +36,7 @@ mod server;
 mod window;
 
 pub use config::Config;
+pub(crate) use config::{host, origin};
 pub use health::Status;
 pub use server::Server;
 

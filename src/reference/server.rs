@@ -85,9 +85,10 @@ impl Server {
         let told = bus.clone();
         let (served, stopped, most) = (Arc::clone(&pipeline), stop.subscribe(), config.max_connections);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let guard = http::Guard::new(config.hosts.clone(), config.origins.clone());
         let body = move || {
             let dispatcher = Rc::new(Dispatcher::new(served, metrics, stopped, most, room, told));
-            serve(&runtime, http, mqtt, dispatcher, messages);
+            serve(&runtime, (http, guard), mqtt, dispatcher, messages);
         };
         threads.insert(0, thread::Builder::new().name("squall-serve".into()).spawn(body)?);
         tracing::info!(http = %http_addr, mqtt = %mqtt_addr, workers = config.setup.workers.count, "the service starts");
@@ -180,7 +181,7 @@ fn listen(bind: IpAddr, port: u16, flag: &'static str) -> Result<TcpListener, St
 /// Serves both listeners on the calling thread until the service stops.
 fn serve(
     runtime: &tokio::runtime::Runtime,
-    http: TcpListener,
+    (http, guard): (TcpListener, http::Guard),
     mqtt: TcpListener,
     dispatcher: Rc<Dispatcher>,
     messages: mpsc::Receiver<WorkerMessage>,
@@ -198,7 +199,7 @@ fn serve(
         let dispatching = tokio::task::spawn_local(async move { clerk.dispatch(&hub, messages).await });
         let undoing = Rc::clone(&dispatcher);
         let undoing = tokio::task::spawn_local(async move { undoing.undo_in_time().await });
-        let serving = async { tokio::join!(http::serve(http, dispatcher), mqtt::serve(mqtt, broker)) };
+        let serving = async { tokio::join!(http::serve(http, dispatcher, guard), mqtt::serve(mqtt, broker)) };
         let patience = async {
             let _ = stop.wait_for(|stop| *stop).await;
             tokio::time::sleep(FAREWELL).await;

@@ -45,7 +45,8 @@ impl Http {
     }
 
     pub(super) fn send(&mut self, method: &str, path: &str, body: &str) -> io::Result<()> {
-        let head = format!("{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", body.len());
+        let head =
+            format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n", body.len());
         self.0.get_mut().write_all((head + body).as_bytes())
     }
 

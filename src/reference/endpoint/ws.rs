@@ -4,6 +4,8 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use futures_util::{SinkExt, StreamExt};
 use hyper::body::Incoming;
 use hyper::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue, UPGRADE};
@@ -20,7 +22,7 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::GaugeGuard;
 use super::dispatcher::{Dispatcher, Refusal, ReplyChannel};
-use super::http::{Content, LARGEST_BODY, reply};
+use super::http::{Content, LARGEST_BODY, error, reply};
 use crate::reference::admission::Class;
 use crate::reference::alert::{Filter, Notice};
 use crate::reference::job::{Answer, Reason};
@@ -55,15 +57,15 @@ pub(super) fn upgrade(
     dispatcher: &Rc<Dispatcher>,
     purpose: Purpose,
 ) -> Response<Content> {
-    let headers = request.headers();
-    let key = headers.get(&KEY).filter(|_| wants_websocket(headers));
-    let Some(accept) = key.and_then(|key| HeaderValue::try_from(derive_accept_key(key.as_bytes())).ok())
-    else {
+    if !wants_websocket(request.headers()) {
         let mut answer =
             reply(StatusCode::UPGRADE_REQUIRED, "text/plain; charset=utf-8", "speak WebSocket here\n");
         answer.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));
         answer.headers_mut().insert(VERSION, HeaderValue::from_static("13"));
         return answer;
+    }
+    let Some(accept) = accept(request.headers()) else {
+        return error(StatusCode::BAD_REQUEST, "the Sec-WebSocket-Key is not one of 16 bytes in Base64");
     };
     let dispatcher = Rc::clone(dispatcher);
     tokio::task::spawn_local(async move {
@@ -103,6 +105,14 @@ fn wants_websocket(headers: &HeaderMap) -> bool {
     lists(UPGRADE, "websocket")
         && lists(CONNECTION, "upgrade")
         && headers.get(&VERSION).is_some_and(|v| v == "13")
+}
+
+/// The answer to the one key of a handshake; `None` if that is not 16 bytes in Base64 (RFC 6455 §4.2.1).
+fn accept(headers: &HeaderMap) -> Option<HeaderValue> {
+    let mut keys = headers.get_all(&KEY).iter();
+    let key = keys.next().filter(|_| keys.next().is_none())?.as_bytes();
+    let is_sound = BASE64.decode(key).is_ok_and(|bytes| bytes.len() == 16);
+    HeaderValue::try_from(derive_accept_key(key)).ok().filter(|_| is_sound)
 }
 
 /// Serves a connection that brings readings.

@@ -135,6 +135,7 @@ async fn control(config: Config, stopped: oneshot::Receiver<()>) -> Summary {
     let run = protocol::RunInfo {
         id: config.run_id,
         directory: directory.display().to_string(),
+        started_in: std::path::absolute(".").unwrap_or_default().display().to_string(),
         scenario: config.scenario,
         pid: std::process::id(),
         at_s: 0.0,

@@ -54,6 +54,9 @@ pub(crate) struct RunInfo {
     pub(crate) id: String,
     /// Its directory, absolute.
     pub(crate) directory: String,
+    /// Where it was started, absolute.
+    #[serde(default)]
+    pub(crate) started_in: String,
     /// Its scenario.
     pub(crate) scenario: String,
     /// Its process.

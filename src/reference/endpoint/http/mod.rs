@@ -4,6 +4,7 @@ mod alert;
 mod content;
 mod control;
 mod fault;
+mod guard;
 mod judge;
 
 use std::rc::Rc;
@@ -22,6 +23,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 pub(super) use self::content::Content;
+pub(in crate::reference) use self::guard::Guard;
+use self::guard::share;
 use super::dispatcher::{Dispatcher, ReplyChannel};
 use super::resettable::{ResetFlag, ResettableStream};
 use super::{GaugeGuard, ws};
@@ -77,7 +80,8 @@ const PAGE: &str = include_str!("page.html");
 const OPENAPI: &str = include_str!("openapi.json");
 
 /// Accepts connections until the service stops, then lets open ones finish what they are at.
-pub(in crate::reference) async fn serve(listener: TcpListener, dispatcher: Rc<Dispatcher>) {
+pub(in crate::reference) async fn serve(listener: TcpListener, dispatcher: Rc<Dispatcher>, guard: Guard) {
+    let guard = Rc::new(guard);
     let mut connections = JoinSet::new();
     let mut stop = dispatcher.stop.clone();
     loop {
@@ -88,7 +92,7 @@ pub(in crate::reference) async fn serve(listener: TcpListener, dispatcher: Rc<Di
         };
         match accepted {
             Ok((stream, _)) if connections.len() < dispatcher.max_connections => {
-                connections.spawn_local(converse(stream, Rc::clone(&dispatcher)));
+                connections.spawn_local(converse(stream, Rc::clone(&dispatcher), Rc::clone(&guard)));
             }
             Ok(_) => drop(dispatcher.metrics.connections_refused.inc()),
             // Out of descriptors, most likely: wait for some to come back instead of spinning.
@@ -99,22 +103,33 @@ pub(in crate::reference) async fn serve(listener: TcpListener, dispatcher: Rc<Di
     while connections.join_next().await.is_some() {}
 }
 
-async fn converse(stream: TcpStream, dispatcher: Rc<Dispatcher>) {
+async fn converse(stream: TcpStream, dispatcher: Rc<Dispatcher>, guard: Rc<Guard>) {
     let _open = GaugeGuard::new(&dispatcher.metrics.http_connections);
-    if stream.set_nodelay(true).is_err() {
-        return;
-    }
+    let Ok(reached) = stream.set_nodelay(true).and_then(|()| stream.local_addr()) else { return };
     // While new connections are refused, one is let in as far as its first request: only by its path is it known.
     let reset_flag = dispatcher.faults().is_on(FaultKind::Refuse).then(ResetFlag::default);
     let stream = ResettableStream::new(stream, reset_flag.clone());
     let mut stop = dispatcher.stop.clone();
     let channel = Rc::new(dispatcher.response_channel());
     let service = service_fn(move |request: Request<Incoming>| {
-        let (dispatcher, channel) = (Rc::clone(&dispatcher), Rc::clone(&channel));
+        let (dispatcher, channel, guard) = (Rc::clone(&dispatcher), Rc::clone(&channel), Rc::clone(&guard));
         let refused = reset_flag.as_ref().filter(|_| is_refused(request.uri().path(), &dispatcher));
         refused.inspect(|reset_flag| reset_flag.reset());
         let is_refused = refused.is_some();
-        async move { if is_refused { Err(Hangup) } else { answer(request, &dispatcher, &channel).await } }
+        async move {
+            if is_refused {
+                return Err(Hangup);
+            }
+            if let Some(refusal) = guard.refusal(&request, reached.ip()) {
+                return Ok(refusal);
+            }
+            let guest = guard.guest(request.headers());
+            let mut reply = answer(request, &dispatcher, &channel, guest.is_some()).await?;
+            if let Some(page) = guest {
+                share(&mut reply, page);
+            }
+            Ok(reply)
+        }
     });
     let mut connection = Box::pin(
         http1::Builder::new()
@@ -150,6 +165,7 @@ async fn answer(
     request: Request<Incoming>,
     dispatcher: &Rc<Dispatcher>,
     channel: &ReplyChannel,
+    by_guest: bool,
 ) -> Result<Reply, Hangup> {
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
@@ -157,6 +173,8 @@ async fn answer(
         return judge::judge(request, dispatcher, channel).await;
     }
     Ok(match (path.as_str(), method) {
+        // What a browser asks before it lets a foreign page send.
+        (_, Method::OPTIONS) if by_guest => reply(StatusCode::NO_CONTENT, TEXT, ""),
         ("/v1/stream", Method::GET) => match class(request.headers(), dispatcher) {
             Some(class) => ws::upgrade(request, dispatcher, ws::Purpose::Readings(class)),
             None => unauthorised(),
@@ -219,7 +237,7 @@ fn unauthorised() -> Reply {
 }
 
 /// A reason as JSON.
-fn error(status: StatusCode, reason: &str) -> Reply {
+pub(super) fn error(status: StatusCode, reason: &str) -> Reply {
     let bad = BadReading { device: None, seq: None, reason: reason.to_owned() };
     reply(status, JSON, bad.encode())
 }
