@@ -44,11 +44,11 @@ impl FromStr for ShardChoice {
 }
 
 /// Looks up a variable of the environment.
-type Look<'a> = &'a dyn Fn(&str) -> Option<String>;
+type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 impl ShardChoice {
     /// The shard that is meant.
-    pub(super) fn settle(self, look: Look<'_>) -> Result<Shard, String> {
+    pub(super) fn settle(self, look: Lookup<'_>) -> Result<Shard, String> {
         let count = match self {
             Self::Given(shard) => return Ok(shard),
             Self::Environment(count) => count,
@@ -75,7 +75,7 @@ fn of_pod(index: &str, count: Option<u32>) -> Result<Shard, String> {
     })
 }
 
-fn of_task(look: Look<'_>, wanted: Option<u32>) -> Result<Shard, String> {
+fn of_task(look: Lookup<'_>, wanted: Option<u32>) -> Result<Shard, String> {
     let number = |name: &str| -> Result<u32, String> {
         let text =
             look(name).ok_or_else(|| format!("{SLURM} is set, and {name} is not; write --shard K/N"))?;
@@ -102,7 +102,7 @@ fn of_task(look: Look<'_>, wanted: Option<u32>) -> Result<Shard, String> {
 }
 
 /// What to say where this looks like one of many, and drives everything all the same.
-fn overlooked(look: Look<'_>) -> Option<String> {
+fn overlooked(look: Lookup<'_>) -> Option<String> {
     let name = [KUBERNETES, SLURM].into_iter().find(|name| look(name).is_some())?;
     Some(format!(
         "note: {name} is set, and this run drives the whole plan; with --shard env/N each of the N runs would drive its share"

@@ -47,7 +47,7 @@ impl Targets {
         let breaks = part.shard().leads() && control::breaks_service(plan.faults());
         let wanted = spoken(scenario);
         let given = merged(given, scenario, &wanted)?;
-        let (urls, server): (Vec<Given>, _) = if given.is_empty() {
+        let (urls, server): (Vec<TargetAddress>, _) = if given.is_empty() {
             lonely(part)?;
             if let Some(misfit) = bundled::misfit(scenario) {
                 return Err(RunError::usage(misfit));
@@ -55,7 +55,7 @@ impl Targets {
             let faults = scenario.reference.faults || breaks;
             let setup = Setup { faults, ..scenario.reference.clone() };
             let server = bundled::start(&Config { setup, ..Config::default() })?;
-            let found = bundled::addresses(&server).into_iter().map(|(protocol, url)| Given {
+            let found = bundled::addresses(&server).into_iter().map(|(protocol, url)| TargetAddress {
                 protocol,
                 url,
                 written: None,
@@ -213,9 +213,9 @@ pub(crate) fn spoken(scenario: &Scenario) -> Vec<Protocol> {
     protocols().map(|facts| facts.protocol).filter(speaks).collect()
 }
 
-/// An address that the user gave.
+/// The address of a target, given on the command line or in the scenario.
 #[derive(Debug)]
-struct Given {
+struct TargetAddress {
     protocol: Protocol,
     url: String,
     /// As it was written, where environment variables are in it: they may be secrets.
@@ -227,8 +227,8 @@ fn merged(
     given: &[(Protocol, String)],
     scenario: &Scenario,
     wanted: &[Protocol],
-) -> Result<Vec<Given>, RunError> {
-    let mut urls: Vec<Given> = Vec::new();
+) -> Result<Vec<TargetAddress>, RunError> {
+    let mut urls: Vec<TargetAddress> = Vec::new();
     for (protocol, url) in given {
         if urls.iter().any(|given| given.protocol == *protocol) {
             return Err(RunError::usage(format!(
@@ -240,7 +240,7 @@ fn merged(
                 "--target {protocol}=…: no fleet of the scenario speaks {protocol}"
             )));
         }
-        urls.push(Given { protocol: *protocol, url: url.clone(), written: None });
+        urls.push(TargetAddress { protocol: *protocol, url: url.clone(), written: None });
     }
     for protocol in wanted.iter().copied() {
         if urls.iter().any(|given| given.protocol == protocol) {
@@ -248,7 +248,7 @@ fn merged(
         }
         if let Some(address) = scenario.target.of(protocol) {
             let written = address.is_secret().then(|| address.written().to_owned());
-            urls.push(Given { protocol, url: address.value().to_owned(), written });
+            urls.push(TargetAddress { protocol, url: address.value().to_owned(), written });
         }
     }
     Ok(urls)

@@ -1,4 +1,4 @@
-//! The operator at work: real commands of the shell, a small control API, and clients at its door.
+//! The control of faults at work: real shell commands, a small control API, and clients at its socket.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
