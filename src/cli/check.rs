@@ -21,7 +21,7 @@ use crate::engine::Descriptors;
 use crate::record::{FleetId, Shard};
 use crate::results::Host;
 use crate::run::{bundled, churn, preflight, target};
-use crate::scenario::{Exchange, Fleet, Model, Overrides, Plan, Scenario, ScenarioError, load_budgets};
+use crate::scenario::{Fleet, Model, Overrides, Plan, Scenario, ScenarioError, load_budgets};
 
 /// Columns of the chart.
 const COLUMNS: u64 = 64;
@@ -255,19 +255,7 @@ fn payload_bytes(plan: &Plan, id: FleetId) -> f64 {
 /// Bytes around a payload, as the protocols frame it: a request line with its usual headers, a masked frame, a PUBLISH.
 fn framing(fleet: &Fleet) -> f64 {
     let device = fleet.name.len() + 6;
-    let bytes = match &fleet.exchange {
-        Exchange::Http(http) => {
-            let path = http.path.as_ref().map_or(12, |path| path.written.value().len());
-            let headers: usize =
-                http.headers.iter().map(|(name, value)| name.len() + value.written.value().len() + 4).sum();
-            130 + path + headers
-        }
-        Exchange::Ws(_) => 8,
-        Exchange::Mqtt(mqtt) => {
-            7 + mqtt.topic.as_ref().map_or(17 + device, |topic| topic.written.value().len())
-        }
-    };
-    bytes as f64
+    fleet.exchange.framing(device) as f64
 }
 
 fn phases(plan: &Plan) -> Vec<PhaseOutline> {

@@ -14,8 +14,8 @@ use crate::fault::Ending;
 use crate::fleet::Reading;
 use crate::net::ConnectionFaults;
 use crate::protocol::SessionState;
-use crate::record::{FleetId, PhaseId, Qos};
-use crate::scenario::{DevicePlan, Exchange, FaultHit, Fleet, Model};
+use crate::record::{FleetId, PhaseId};
+use crate::scenario::{DevicePlan, FaultHit, Fleet, Model};
 
 /// A connection on which nothing was under way for so long may have been closed by the peer, nanoseconds. Below that, finding
 /// out would cost a system call for every reading, and no peer is so impatient.
@@ -92,7 +92,7 @@ impl Device {
             has_reading_faults,
             cut: Cell::new(None),
             attempt_cut: Cell::new(false),
-            lasting: matches!(&fleet.exchange, Exchange::Mqtt(mqtt) if !mqtt.clean_session && mqtt.qos != Qos::AtMostOnce),
+            lasting: fleet.exchange.is_lasting(),
             suspended: RefCell::default(),
             sensor_faults: RefCell::default(),
             slot,

@@ -29,7 +29,7 @@ impl Section {
 }
 
 /// One key of a section.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Field {
     /// The key.
     pub name: &'static str,
@@ -91,7 +91,7 @@ pub(crate) enum Need {
 }
 
 /// What a key takes, with inclusive bounds.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) enum Kind {
     /// Any text.
     Text,

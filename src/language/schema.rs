@@ -28,7 +28,7 @@ pub(crate) fn reference(section: &Section) -> Value {
 }
 
 fn table(section: &Section) -> Value {
-    let (families, single): (Vec<_>, Vec<_>) =
+    let (families, single): (Vec<&Field>, Vec<&Field>) =
         section.fields.iter().partition(|field| matches!(field.kind, Kind::Condition(Unit::Time)));
     let properties: Map<String, Value> =
         single.into_iter().map(|field| (field.name.to_owned(), property(field))).collect();

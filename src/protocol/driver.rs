@@ -1,13 +1,16 @@
 //! What each protocol tells the rest of the program about itself, and the table of all.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::{fmt, io};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use super::exchange::{Exchange, Stated};
 use super::{Endpoint, Failure, Identity, Session, Settings, TABLE};
 use crate::fault::MessageKind;
+use crate::language::{AddressForm, Reporter, Section};
 use crate::net::Link;
 use crate::record::{Close, Protocol};
 
@@ -15,6 +18,9 @@ use crate::record::{Close, Protocol};
 pub(crate) trait Driver: fmt::Debug + Sync {
     /// What can be said of it without a connection.
     fn facts(&self) -> &'static Facts;
+
+    /// Reads what a fleet states in the protocol's own table.
+    fn exchange(&self, stated: &Stated<'_>, report: &mut Reporter<'_>) -> Arc<dyn Exchange>;
 
     /// Connects a device and shakes hands, until a reading could be sent. See [`connect`].
     fn connect<'a>(
@@ -35,7 +41,7 @@ pub(crate) type Serving = Pin<Box<dyn Future<Output = io::Result<()>>>>;
 pub(crate) type Connecting<'a> = Pin<Box<dyn Future<Output = Result<Box<dyn Session>, Failure>> + 'a>>;
 
 /// What can be said of a protocol without a connection.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Facts {
     /// Its word in scenarios, columns and tags.
     pub protocol: Protocol,
@@ -61,6 +67,12 @@ pub struct Facts {
     pub messages: &'static [MessageKind],
     /// Whether a device can hear the readings of others.
     pub hears_others: bool,
+    /// The tables that a fleet may state, its own first; and what that one is for.
+    pub(crate) sections: &'static [&'static Section],
+    pub(crate) section_about: &'static str,
+    /// The form of its target's URL in a scenario, and what the URL is for.
+    pub(crate) target: AddressForm,
+    pub(crate) target_about: &'static str,
     /// Whether what listens for it speaks HTTP besides, as a control plane does.
     pub speaks_http: bool,
     /// Memory of an idle device, bytes: what a preflight counts with.

@@ -8,6 +8,7 @@ pub mod control;
 mod correlator;
 mod driver;
 mod endpoint;
+mod exchange;
 mod failure;
 #[cfg(test)]
 mod fault_harness;
@@ -36,6 +37,7 @@ pub(crate) use driver::{Driver, driver, protocols};
 pub use driver::{Facts, connect};
 pub use endpoint::Endpoint;
 pub(crate) use endpoint::{accepts, free_ports};
+pub(crate) use exchange::{Exchange, Rendering, Stated, template};
 pub use failure::Failure;
 pub(crate) use identity::Login;
 pub use identity::{Identity, Message, Will};

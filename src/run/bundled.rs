@@ -4,7 +4,7 @@ use super::RunError;
 use crate::fleet::Format;
 use crate::record::Protocol;
 use crate::reference::{Config, Server};
-use crate::scenario::{Exchange, Scenario};
+use crate::scenario::Scenario;
 use crate::service::Setup;
 
 /// Keys that are recorded.
@@ -15,12 +15,7 @@ pub(crate) fn misfit(scenario: &Scenario) -> Option<String> {
     scenario.fleets.iter().find_map(|fleet| {
         let (name, model) = (&fleet.name, &fleet.device_model);
         let template = matches!(model.payload.format, Format::Template(_));
-        let path = match &fleet.exchange {
-            Exchange::Http(http) => http.path.is_some() || http.method != "POST",
-            Exchange::Ws(ws) => ws.path.is_some(),
-            Exchange::Mqtt(_) => false,
-        };
-        if path {
+        if fleet.exchange.is_foreign() {
             return Some(format!(
                 "fleet `{name}` has a path or method of its own, which the bundled reference system does not serve; \
                  give a target with --target {0}=URL, or take it out",

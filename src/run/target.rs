@@ -12,7 +12,7 @@ use crate::protocol::protocols;
 use crate::record::Protocol;
 use crate::reference::{Config, Server};
 use crate::results::FleetTarget;
-use crate::scenario::{Exchange, Fleet, Model, Plan, Scenario};
+use crate::scenario::{Fleet, Model, Plan, Scenario};
 use crate::service::Setup;
 
 /// How long a target may take to show that it is there.
@@ -114,30 +114,23 @@ impl Targets {
 
 /// The path, or the topic, that a fleet has of its own, as it was written.
 fn own_place(fleet: &Fleet) -> Option<&str> {
-    let pattern = match &fleet.exchange {
-        Exchange::Http(http) => http.path.as_ref(),
-        Exchange::Ws(ws) => ws.path.as_ref(),
-        Exchange::Mqtt(mqtt) if fleet.model == Model::Subscriber => mqtt.subscribe.as_ref(),
-        Exchange::Mqtt(mqtt) => mqtt.topic.as_ref(),
-    };
+    let subscribes = fleet.model == Model::Subscriber;
+    let pattern = if subscribes { fleet.exchange.heard() } else { fleet.exchange.place() };
     pattern.map(|pattern| pattern.written.written())
 }
 
 /// What a fleet sends, and where.
 fn route(fleet: &Fleet, endpoints: &[Endpoint]) -> Option<FleetTarget> {
     let endpoint = endpoints.iter().find(|endpoint| endpoint.protocol() == fleet.protocol)?;
-    let (method, usual) = match &fleet.exchange {
-        Exchange::Http(http) => (Some(http.method.as_str()), None),
-        Exchange::Ws(_) => (None, None),
-        Exchange::Mqtt(_) if fleet.model == Model::Subscriber => (Some("SUBSCRIBE"), None),
-        Exchange::Mqtt(_) => (Some("PUBLISH"), Some("devices/{{device}}/readings")),
-    };
+    let subscribes = fleet.model == Model::Subscriber;
+    let method = fleet.exchange.method(subscribes);
+    let usual = fleet.exchange.usual_place().filter(|_| !subscribes);
     Some(FleetTarget {
         name: fleet.name.clone(),
         protocol: fleet.protocol.to_string(),
         method: method.map(str::to_owned),
         target: endpoint.shown_at(own_place(fleet).or(usual)),
-        close: if fleet.model == Model::Subscriber { String::new() } else { fleet.close.name().to_owned() },
+        close: if subscribes { String::new() } else { fleet.close.name().to_owned() },
     })
 }
 

@@ -4,21 +4,20 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use super::exchange::Exchange;
 use crate::arrival::{ArrivalProcess, Load, Shape, Stretch};
 use crate::budget::Budget;
 use crate::clock::Tick;
 use crate::fault::Fault;
 use crate::fleet::DeviceModel;
 use crate::language::Text;
-use crate::protocol::Facts;
+use crate::protocol::{Exchange, Facts};
 use crate::record::{Close, DeliveryGuarantee, Protocol};
 use crate::seed::Seed;
 use crate::service::Setup;
 use crate::units::{Rate, Span};
 
 /// A scenario without faults, overrides applied.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Scenario {
     /// Its name: 1 to 64 of `a`–`z`, `0`–`9` and `-`; safe as a directory's name.
     pub name: String,
@@ -203,7 +202,7 @@ impl LoadProfile {
 }
 
 /// A fleet: devices that are alike.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Fleet {
     /// Its name, unique in the scenario, of the same characters as [`Scenario::name`].
     pub name: String,
@@ -228,7 +227,7 @@ pub struct Fleet {
     /// What closes a reading.
     pub close: Close,
     /// How its requests and messages look.
-    pub exchange: Exchange,
+    pub(crate) exchange: Arc<dyn Exchange>,
     /// Whether the service is expected to refuse its connections for good: then that does not end the run.
     pub refusal_expected: bool,
     /// Whether samples of what the service replies to failed readings are kept.
@@ -244,16 +243,12 @@ pub struct Fleet {
 impl Fleet {
     /// The fleet whose hearing ends its readings, where it is not the devices themselves.
     pub fn heard_by(&self) -> Option<&str> {
-        match &self.exchange {
-            Exchange::Mqtt(mqtt) => mqtt.subscribers.as_deref(),
-            Exchange::Http(_) | Exchange::Ws(_) => None,
-        }
+        self.exchange.heard_by()
     }
 
     /// Whether its devices connect only when they have something to send.
-    pub const fn on_demand(&self) -> bool {
-        let fresh = matches!(&self.exchange, Exchange::Http(http) if http.fresh);
-        fresh || self.behaviour.sleepy.is_some()
+    pub fn on_demand(&self) -> bool {
+        self.exchange.is_fresh() || self.behaviour.sleepy.is_some()
     }
 }
 

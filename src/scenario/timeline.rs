@@ -98,7 +98,7 @@ pub(super) fn layout(scenario: &Scenario) -> Layout {
 }
 
 /// Whether a fleet connects before anything is sent.
-const fn is_early(fleet: &Fleet) -> bool {
+fn is_early(fleet: &Fleet) -> bool {
     fleet.behaviour.join.is_none() && !fleet.on_demand()
 }
 

@@ -1,12 +1,16 @@
 //! What the rest of the program knows of HTTP.
 
+use std::sync::Arc;
+
 use tokio::net::TcpStream;
 
 use super::super::driver::{Connecting, Dialer, Driver, Facts, Serving, answer};
+use super::super::exchange::{Exchange, Stated};
 use super::super::fault_injector::FaultInjector;
 use super::super::{Identity, Session, Settings};
-use super::{Http, raw};
+use super::{Http, raw, settings};
 use crate::fault::MessageKind;
+use crate::language::{AddressForm, Reporter};
 use crate::record::{Close, Protocol};
 
 /// Its name.
@@ -25,6 +29,10 @@ static FACTS: Facts = Facts {
     serial: true,
     messages: &[MessageKind::Reading, MessageKind::Verdict],
     hears_others: false,
+    section_about: "what requests look like",
+    target_about: "where HTTP fleets send their readings; without a path, not even /, to /v1/readings",
+    target: AddressForm { scheme: "http", example: "http://127.0.0.1:8080/readings", has_path: true },
+    sections: &[&settings::HTTP],
     speaks_http: true,
     idle_bytes: 5 << 10,
     calibration: "",
@@ -37,6 +45,10 @@ pub(in crate::protocol) struct HttpDriver;
 impl Driver for HttpDriver {
     fn facts(&self) -> &'static Facts {
         &FACTS
+    }
+
+    fn exchange(&self, stated: &Stated<'_>, report: &mut Reporter<'_>) -> Arc<dyn Exchange> {
+        Arc::new(settings::http(stated, report))
     }
 
     fn connect<'a>(

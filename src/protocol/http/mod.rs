@@ -4,6 +4,7 @@ mod driver;
 mod raw;
 mod request;
 mod response;
+mod settings;
 mod syntax;
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,8 @@ use crate::net::Link;
 use crate::record::{ErrorKind, Reason};
 
 pub(super) use self::request::{check_header, check_target};
+pub(super) use self::settings::{headers, path};
+pub(super) use self::syntax::is_token;
 pub(crate) use self::syntax::valid_header;
 
 /// An HTTP/1.1 session. See [`Session`](super::Session) for what the methods promise.

@@ -1,12 +1,16 @@
 //! What the rest of the program knows of MQTT.
 
+use std::sync::Arc;
+
 use tokio::net::TcpStream;
 
 use super::super::driver::{Connecting, Dialer, Driver, Facts, Serving, answer};
+use super::super::exchange::{Exchange, Stated};
 use super::super::fault_injector::FaultInjector;
 use super::super::{Identity, Session, Settings};
-use super::{Mqtt, raw};
+use super::{Mqtt, raw, settings};
 use crate::fault::MessageKind;
+use crate::language::{AddressForm, Reporter};
 use crate::record::{Close, Protocol};
 
 static FACTS: Facts = Facts {
@@ -22,6 +26,10 @@ static FACTS: Facts = Facts {
     serial: false,
     messages: MessageKind::ALL,
     hears_others: true,
+    section_about: "session, topics and quality of service",
+    target_about: "the broker of MQTT fleets",
+    target: AddressForm { scheme: "mqtt", example: "mqtt://127.0.0.1:1883", has_path: false },
+    sections: &[&settings::MQTT, &settings::WILL],
     speaks_http: false,
     idle_bytes: 5 << 10,
     calibration: "close = \"ack\"\nmqtt = { qos = 1 }\n",
@@ -34,6 +42,10 @@ pub(in crate::protocol) struct MqttDriver;
 impl Driver for MqttDriver {
     fn facts(&self) -> &'static Facts {
         &FACTS
+    }
+
+    fn exchange(&self, stated: &Stated<'_>, report: &mut Reporter<'_>) -> Arc<dyn Exchange> {
+        Arc::new(settings::mqtt(stated, report))
     }
 
     fn connect<'a>(

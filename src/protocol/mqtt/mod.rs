@@ -12,6 +12,7 @@ mod reply;
 #[cfg(test)]
 mod resumption;
 mod session_state;
+mod settings;
 #[cfg(test)]
 mod tests;
 mod topic;

@@ -1,12 +1,16 @@
 //! What the rest of the program knows of WebSocket.
 
+use std::sync::Arc;
+
 use tokio::net::TcpStream;
 
 use super::super::driver::{Connecting, Dialer, Driver, Facts, Serving};
+use super::super::exchange::{Exchange, Stated};
 use super::super::fault_injector::FaultInjector;
 use super::super::{Identity, Session, Settings};
-use super::{Ws, raw};
+use super::{Ws, raw, settings};
 use crate::fault::MessageKind;
+use crate::language::{AddressForm, Reporter};
 use crate::record::{Close, Protocol};
 
 static FACTS: Facts = Facts {
@@ -22,6 +26,10 @@ static FACTS: Facts = Facts {
     serial: false,
     messages: &[MessageKind::Reading, MessageKind::Verdict, MessageKind::Pingresp],
     hears_others: false,
+    section_about: "what the upgrade and messages look like",
+    target_about: "where WebSocket fleets connect; without a path, not even /, at /v1/stream",
+    target: AddressForm { scheme: "ws", example: "ws://127.0.0.1:8080/readings", has_path: true },
+    sections: &[&settings::WS],
     speaks_http: true,
     idle_bytes: 8 << 10,
     calibration: "",
@@ -34,6 +42,10 @@ pub(in crate::protocol) struct WsDriver;
 impl Driver for WsDriver {
     fn facts(&self) -> &'static Facts {
         &FACTS
+    }
+
+    fn exchange(&self, stated: &Stated<'_>, report: &mut Reporter<'_>) -> Arc<dyn Exchange> {
+        Arc::new(settings::ws(stated, report))
     }
 
     fn connect<'a>(

@@ -2,6 +2,7 @@
 
 mod driver;
 mod raw;
+mod settings;
 #[cfg(test)]
 mod tests;
 mod upgrade;

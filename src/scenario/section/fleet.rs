@@ -1,22 +1,21 @@
 //! `[fleet.NAME]`: devices that are alike.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use super::arrival::{ARRIVAL, arrival};
 use super::backoff::{BACKOFF, backoff};
 use super::behaviour::{BEHAVIOUR, PresetBehaviour, presets};
+use super::payload;
 use super::signal::{self, ANOMALIES, SIGNAL};
 use super::subscriber::subscriber;
-use super::{exchange, payload};
 use crate::arrival::ArrivalProcess;
 use crate::fleet::{Channel, DeviceModel};
 use crate::language::{
     Entry, Field, FieldValue, Fields, Kind, Origin, Reporter, Section, Table, Value, check, is_name, listed,
     quote,
 };
-use crate::protocol::{Facts, protocols};
-use crate::record::{Close, DeliveryGuarantee, Protocol, Qos};
-use crate::scenario::exchange::Exchange;
+use crate::protocol::{Driver, Exchange, Facts, Stated, driver, protocols};
+use crate::record::{Close, DeliveryGuarantee};
 use crate::scenario::model::{Behaviour, Fleet, Model, RunSettings};
 use crate::units::{Rate, Span};
 
@@ -29,126 +28,140 @@ const MOST_BACKLOG: u64 = 65_536;
 /// Longest instant within a run.
 const LONGEST: Span = Span::from_ms(720 * 3_600_000);
 
-pub(super) static FLEET: Section = Section {
-    title: "[fleet.NAME]",
-    about: "devices that are alike; each holds one connection of its own",
-    by: None,
-    fields: &[
-        Field::required("protocol", Kind::Word(&["http", "ws", "mqtt"]), "what its devices speak"),
-        Field::required(
-            "devices",
-            Kind::Integer(1, MOST_DEVICES),
-            "how many there are; at most a million in all fleets together",
-        ),
-        Field::with(
-            "behaviour",
-            Kind::List(&Kind::Short(&BEHAVIOUR)),
-            "",
-            "how connected devices are known to behave",
-        ),
-        Field::with(
-            "model",
-            Kind::Word(&["open", "closed", "subscriber"]),
-            "open",
-            "open: readings come due by plan; closed: each waits for the answer to the last; subscriber: sends nothing, and hears what \
+/// The keys of a fleet, among them a table per protocol.
+pub(super) static FLEET: LazyLock<Section> = LazyLock::new(|| {
+    let own = protocols().filter_map(|facts| {
+        let table = Kind::Table(facts.sections.first()?);
+        Some(Field::with(facts.protocol.word(), table, "", facts.section_about))
+    });
+    let words: Vec<&str> = protocols().map(|facts| facts.protocol.word()).collect();
+    let spoken = Field::required("protocol", Kind::Word(words.leak()), "what its devices speak");
+    let fields: Vec<Field> =
+        [spoken].into_iter().chain(FIRST.iter().copied()).chain(own).chain(LAST.iter().copied()).collect();
+    Section {
+        title: "[fleet.NAME]",
+        about: "devices that are alike; each holds one connection of its own",
+        by: None,
+        fields: fields.leak(),
+    }
+});
+
+/// The keys before the protocols' own tables.
+static FIRST: &[Field] = &[
+    Field::required(
+        "devices",
+        Kind::Integer(1, MOST_DEVICES),
+        "how many there are; at most a million in all fleets together",
+    ),
+    Field::with(
+        "behaviour",
+        Kind::List(&Kind::Short(&BEHAVIOUR)),
+        "",
+        "how connected devices are known to behave",
+    ),
+    Field::with(
+        "model",
+        Kind::Word(&["open", "closed", "subscriber"]),
+        "open",
+        "open: readings come due by plan; closed: each waits for the answer to the last; subscriber: sends nothing, and hears what \
              others publish over mqtt",
-        ),
-        Field::optional(
-            "rate",
-            Kind::Rate(1e-5, 1e5),
-            "open only, and required there unless recorded: readings per second of one device",
-        ),
-        Field::with(
-            "arrival",
-            Kind::Short(&ARRIVAL),
-            "",
-            "open only: the law of the gaps between a device's readings",
-        ),
-        Field::with(
-            "think",
-            Kind::Span(Span::ZERO, Span::from_ms(3_600_000)),
-            "0s",
-            "closed only: pause between an answer and the next reading",
-        ),
-        Field::optional(
-            "join",
-            Kind::Span(Span::ZERO, LONGEST),
-            "when it begins to connect, from the beginning of the first phase; before anything is sent unless stated",
-        ),
-        Field::optional(
-            "leave",
-            Kind::Span(Span::ZERO, LONGEST),
-            "when it begins to leave, from the beginning of the first phase; never unless stated",
-        ),
-        Field::optional(
-            "connect_rate",
-            Kind::Rate(0.1, 1e6),
-            "devices per second that connect, or leave; that of [run] unless stated",
-        ),
-        Field::optional(
-            "in_flight",
-            Kind::Integer(1, 1_024),
-            "readings a device may have unanswered at once; 1 for http, else 1 for closed fleets and 16 for open ones unless stated",
-        ),
-        Field::with(
-            "backlog",
-            Kind::Integer(0, MOST_BACKLOG),
-            "64",
-            "open only: readings that may wait in a device before further ones are dropped; store-and-forward makes room for its outage",
-        ),
-        Field::with(
-            "timeout",
-            Kind::Span(Span::from_ms(1), Span::from_ms(60_000)),
-            "5s",
-            "a reading unanswered for this long is a time-out",
-        ),
-        Field::optional(
-            "budget",
-            Kind::Span(Span::from_ns(1_000), Span::from_ms(60_000)),
-            "the latency budget of a reading, for the share within it",
-        ),
-        Field::optional(
-            "close",
-            Kind::Word(&["response", "verdict", "reply", "ack", "delivery", "sent"]),
-            "what ends a reading; response for http, else verdict unless stated",
-        ),
-        Field::optional(
-            "expects",
-            Kind::List(&Kind::Word(&["at-most-once", "at-least-once", "exactly-once", "ordered"])),
-            "what the service promises of delivery; the run says whether it was kept",
-        ),
-        Field::with("http", Kind::Table(&exchange::HTTP), "", "what requests look like"),
-        Field::with("ws", Kind::Table(&exchange::WS), "", "what the upgrade and messages look like"),
-        Field::with("mqtt", Kind::Table(&exchange::MQTT), "", "session, topics and quality of service"),
-        Field::with("payload", Kind::Short(&payload::PAYLOAD), "", "how a reading is written down"),
-        Field::with("backoff", Kind::Table(&BACKOFF), "", "waits between attempts to reconnect"),
-        Field::with(
-            "refusal",
-            Kind::Word(&["unexpected", "expected"]),
-            "unexpected",
-            "unexpected: the run ends once every device has been refused for good (4xx at the upgrade, CONNACK 1, 2, 4 or 5)",
-        ),
-        Field::with(
-            "failure_body",
-            Kind::Flag,
-            "true",
-            "whether the first 200 bytes of a reply to a failed reading are kept as a sample; secrets are masked",
-        ),
-        Field::with("signal", Kind::Short(&SIGNAL), "", "what the sensor shows"),
-        Field::with(
-            "channel",
-            Kind::Map(&Kind::Short(&SIGNAL), "channel"),
-            "",
-            "several sensors by name, in place of `signal`",
-        ),
-        Field::with(
-            "anomalies",
-            Kind::Table(&ANOMALIES),
-            "",
-            "how often and how badly the sensor of `signal` misbehaves",
-        ),
-    ],
-};
+    ),
+    Field::optional(
+        "rate",
+        Kind::Rate(1e-5, 1e5),
+        "open only, and required there unless recorded: readings per second of one device",
+    ),
+    Field::with(
+        "arrival",
+        Kind::Short(&ARRIVAL),
+        "",
+        "open only: the law of the gaps between a device's readings",
+    ),
+    Field::with(
+        "think",
+        Kind::Span(Span::ZERO, Span::from_ms(3_600_000)),
+        "0s",
+        "closed only: pause between an answer and the next reading",
+    ),
+    Field::optional(
+        "join",
+        Kind::Span(Span::ZERO, LONGEST),
+        "when it begins to connect, from the beginning of the first phase; before anything is sent unless stated",
+    ),
+    Field::optional(
+        "leave",
+        Kind::Span(Span::ZERO, LONGEST),
+        "when it begins to leave, from the beginning of the first phase; never unless stated",
+    ),
+    Field::optional(
+        "connect_rate",
+        Kind::Rate(0.1, 1e6),
+        "devices per second that connect, or leave; that of [run] unless stated",
+    ),
+    Field::optional(
+        "in_flight",
+        Kind::Integer(1, 1_024),
+        "readings a device may have unanswered at once; 1 for http, else 1 for closed fleets and 16 for open ones unless stated",
+    ),
+    Field::with(
+        "backlog",
+        Kind::Integer(0, MOST_BACKLOG),
+        "64",
+        "open only: readings that may wait in a device before further ones are dropped; store-and-forward makes room for its outage",
+    ),
+    Field::with(
+        "timeout",
+        Kind::Span(Span::from_ms(1), Span::from_ms(60_000)),
+        "5s",
+        "a reading unanswered for this long is a time-out",
+    ),
+    Field::optional(
+        "budget",
+        Kind::Span(Span::from_ns(1_000), Span::from_ms(60_000)),
+        "the latency budget of a reading, for the share within it",
+    ),
+    Field::optional(
+        "close",
+        Kind::Word(&["response", "verdict", "reply", "ack", "delivery", "sent"]),
+        "what ends a reading; response for http, else verdict unless stated",
+    ),
+    Field::optional(
+        "expects",
+        Kind::List(&Kind::Word(&["at-most-once", "at-least-once", "exactly-once", "ordered"])),
+        "what the service promises of delivery; the run says whether it was kept",
+    ),
+];
+
+/// The keys after them.
+static LAST: &[Field] = &[
+    Field::with("payload", Kind::Short(&payload::PAYLOAD), "", "how a reading is written down"),
+    Field::with("backoff", Kind::Table(&BACKOFF), "", "waits between attempts to reconnect"),
+    Field::with(
+        "refusal",
+        Kind::Word(&["unexpected", "expected"]),
+        "unexpected",
+        "unexpected: the run ends once every device has been refused for good (4xx at the upgrade, CONNACK 1, 2, 4 or 5)",
+    ),
+    Field::with(
+        "failure_body",
+        Kind::Flag,
+        "true",
+        "whether the first 200 bytes of a reply to a failed reading are kept as a sample; secrets are masked",
+    ),
+    Field::with("signal", Kind::Short(&SIGNAL), "", "what the sensor shows"),
+    Field::with(
+        "channel",
+        Kind::Map(&Kind::Short(&SIGNAL), "channel"),
+        "",
+        "several sensors by name, in place of `signal`",
+    ),
+    Field::with(
+        "anomalies",
+        Kind::Table(&ANOMALIES),
+        "",
+        "how often and how badly the sensor of `signal` misbehaves",
+    ),
+];
 
 /// What fleets need to know of the rest of the scenario.
 #[derive(Debug, Clone, Copy)]
@@ -220,11 +233,12 @@ fn fleet(
     let spoken = fields.word("protocol")?;
     let facts = protocols().find(|facts| facts.protocol.name() == spoken)?;
     let protocol = facts.protocol;
+    let driver = driver(protocol)?;
     let mut canonical = String::new();
     fields.canonical("fleet", &mut canonical);
     let presets = presets(&fields, report);
     let channels = signal::channels(&fields, &mut canonical, report);
-    let exchange = exchange(&fields, protocol, &channels, report);
+    let exchange = exchange(&fields, driver, &channels, report);
     let timeout = fields.span("timeout");
     let budget = fields.optional_span("budget");
     if budget.is_some_and(|budget| budget > timeout && timeout > Span::ZERO) {
@@ -245,7 +259,7 @@ fn fleet(
         timeout,
         budget,
         expects,
-        close: close(&fields, facts, &exchange, report),
+        close: close(&fields, facts, &*exchange, report),
         exchange,
         refusal_expected: fields.word("refusal") == Some("expected"),
         failure_body: fields.flag("failure_body"),
@@ -366,10 +380,11 @@ fn behaviour(
 /// The keys of the fleet's own protocol; those of the others mean nothing.
 fn exchange(
     fields: &Fields,
-    protocol: Protocol,
+    driver: &dyn Driver,
     channels: &[Channel],
     report: &mut Reporter<'_>,
-) -> Exchange {
+) -> Arc<dyn Exchange> {
+    let protocol = driver.facts().protocol;
     for other in protocols().map(|facts| facts.protocol).filter(|other| *other != protocol) {
         fields.refuse_given(&[other.name()], report, &format!("means nothing for {protocol}"));
     }
@@ -377,11 +392,8 @@ fn exchange(
     let reply = fields.word("close") == Some("reply");
     // A section at fault is reported; what stands here then is not kept.
     let own = fields.table(protocol.name()).unwrap_or_else(|| fields.clone());
-    match protocol.name() {
-        "http" => exchange::http(&own, &names, report),
-        "ws" => exchange::ws(&own, reply, report),
-        _ => exchange::mqtt(&own, &names, reply, report),
-    }
+    let stated = Stated { own: &own, channels: &names, reply };
+    driver.exchange(&stated, report)
 }
 
 fn in_flight(fields: &Fields, facts: &Facts, report: &mut Reporter<'_>) -> u32 {
@@ -398,7 +410,7 @@ fn in_flight(fields: &Fields, facts: &Facts, report: &mut Reporter<'_>) -> u32 {
     stated.unwrap_or(usual) as u32
 }
 
-fn close(fields: &Fields, facts: &Facts, exchange: &Exchange, report: &mut Reporter<'_>) -> Close {
+fn close(fields: &Fields, facts: &Facts, exchange: &dyn Exchange, report: &mut Reporter<'_>) -> Close {
     let usual = facts.closes.first().copied().unwrap_or(Close::Response);
     let Some(word) = fields.word("close") else { return usual };
     let allowed: Vec<&str> = facts.closes.iter().map(|close| close.name()).collect();
@@ -412,17 +424,9 @@ fn close(fields: &Fields, facts: &Facts, exchange: &Exchange, report: &mut Repor
         let message = "a delivered reading is recognised by `device` and `seq` in JSON";
         fields.refuse("payload", report, message, "write \"json\", or a template with these two");
     }
-    if let Exchange::Mqtt(mqtt) = exchange {
-        if word == "ack" && mqtt.qos == Qos::AtMostOnce {
-            let help = "raise `qos`, or write \"verdict\", \"delivery\" or \"sent\"";
-            fields.refuse("close", report, "there is no acknowledgement at qos 0", help);
-        }
-        let own = mqtt.subscribers.is_none();
-        if word == "delivery" && own && mqtt.topic.as_ref().is_some_and(|topic| topic.template.per_reading())
-        {
-            let message = "a device cannot subscribe to a topic that changes with every reading";
-            fields.refuse("close", report, message, "take {{seq}} and the like out of `topic`");
-        }
+    let close = Close::ALL.into_iter().find(|close| close.name() == word).unwrap_or(usual);
+    if let Some((message, help)) = exchange.objection(close) {
+        fields.refuse("close", report, message, help);
     }
-    Close::ALL.into_iter().find(|close| close.name() == word).unwrap_or(Close::Response)
+    close
 }

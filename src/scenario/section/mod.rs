@@ -4,7 +4,6 @@ mod arrival;
 mod backoff;
 mod behaviour;
 mod budget;
-mod exchange;
 mod fault;
 mod fleet;
 mod payload;
@@ -12,7 +11,6 @@ mod phase;
 mod run;
 mod signal;
 mod subscriber;
-mod syntax;
 mod target;
 
 use super::model::{Fleet, LoadProfile, Model, Phase, RunSettings, Scenario, Target};
@@ -21,6 +19,7 @@ use crate::fault::Fault;
 use crate::language::{
     FieldValue, Fields, Origin, Reporter, Section, Table, Text, Value, check, is_name, nearest, quote,
 };
+use crate::protocol::protocols;
 use crate::service::{self, Setup};
 use crate::units::Span;
 use std::sync::LazyLock;
@@ -29,24 +28,19 @@ use sha2::{Digest as _, Sha256};
 
 /// Every section, in the order documents list them.
 pub(crate) fn all() -> &'static [&'static Section] {
-    static ALL: LazyLock<Vec<&Section>> = LazyLock::new(|| [RUN, service::SECTIONS, LOAD].concat());
+    static ALL: LazyLock<Vec<&Section>> = LazyLock::new(|| {
+        let mut all = vec![&run::SCENARIO, &run::RUN, &*target::TARGET];
+        all.extend_from_slice(service::SECTIONS);
+        all.extend([&phase::PHASE, &phase::LOAD, &*fleet::FLEET, &behaviour::BEHAVIOUR, &arrival::ARRIVAL]);
+        all.extend(protocols().flat_map(|facts| facts.sections));
+        all.extend_from_slice(LOAD);
+        all
+    });
     &ALL
 }
 
-/// What a run is, and where it goes.
-static RUN: &[&Section] = &[&run::SCENARIO, &run::RUN, &target::TARGET];
-
-/// What is sent, what goes wrong, and what the figures must keep to.
+/// What readings are, what goes wrong, and what the figures must keep to.
 static LOAD: &[&Section] = &[
-    &phase::PHASE,
-    &phase::LOAD,
-    &fleet::FLEET,
-    &behaviour::BEHAVIOUR,
-    &arrival::ARRIVAL,
-    &exchange::HTTP,
-    &exchange::WS,
-    &exchange::MQTT,
-    &exchange::WILL,
     &payload::PAYLOAD,
     &payload::SIZE,
     &backoff::BACKOFF,

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::exchange::template;
 use crate::fleet::{Channel, Format, Payload, Scope, SizeDistribution};
 use crate::language::{Field, Fields, Kind, Reporter, Section};
+use crate::protocol::template;
 use crate::units::ByteSize;
 
 const LEAST: ByteSize = ByteSize(1);

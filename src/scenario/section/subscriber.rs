@@ -1,19 +1,27 @@
 //! Fleets of subscribers: they send nothing, and what they hear may end the readings of others.
 
 use crate::language::{Fields, Reporter, quote};
+use crate::protocol::{Facts, protocols};
 use crate::record::Close;
-use crate::scenario::exchange::Exchange;
 use crate::scenario::model::{Fleet, Model};
 
 /// A fleet that sends nothing.
 pub(super) fn subscriber(fields: &Fields, report: &mut Reporter<'_>) -> Model {
     let sending = ["rate", "arrival", "backlog", "think", "in_flight", "budget", "close", "payload"];
     fields.refuse_given(&sending, report, "means nothing for a subscriber, which sends nothing");
-    if fields.word("protocol") != Some("mqtt") {
-        fields.refuse("model", report, "only MQTT has subscribers", "write protocol = \"mqtt\"");
-    } else if fields.table("mqtt").is_none_or(|mqtt| !mqtt.has("subscribe")) {
-        let help = "write for example mqtt = { subscribe = \"devices/+/readings\" }";
-        fields.refuse("mqtt", report, "`subscribe` is missing: what does the fleet hear?", help);
+    let spoken = protocols().find(|facts| fields.word("protocol") == Some(facts.protocol.name()));
+    let hearing: Vec<&Facts> = protocols().filter(|facts| facts.hears_others).collect();
+    let word = |facts: &Facts| facts.protocol.name().to_owned();
+    if let Some(own) = spoken.filter(|facts| facts.hears_others).map(word) {
+        if fields.table(&own).is_none_or(|table| !table.has("subscribe")) {
+            let help = format!("write for example {own} = {{ subscribe = \"devices/+/readings\" }}");
+            fields.refuse(&own, report, "`subscribe` is missing: what does the fleet hear?", help);
+        }
+    } else {
+        let titles: Vec<&str> = hearing.iter().map(|facts| facts.title).collect();
+        let words: Vec<String> = hearing.iter().map(|facts| format!("\"{}\"", facts.protocol)).collect();
+        let message = format!("only {} has subscribers", titles.join(" and "));
+        fields.refuse("model", report, message, format!("write protocol = {}", words.join(" or ")));
     }
     Model::Subscriber
 }
@@ -22,12 +30,11 @@ pub(super) fn subscriber(fields: &Fields, report: &mut Reporter<'_>) -> Model {
 pub(super) fn subscribers(fleets: &[(Fleet, Fields)], report: &mut Reporter<'_>) {
     let hears = |fleet: &Fleet| fleet.model == Model::Subscriber;
     for (fleet, fields) in fleets {
-        let Exchange::Mqtt(mqtt) = &fleet.exchange else { continue };
-        let Some(own) = fields.table("mqtt") else { continue };
-        if mqtt.subscribe.is_some() && !hears(fleet) {
+        let Some(own) = fields.table(fleet.protocol.name()) else { continue };
+        if fleet.exchange.heard().is_some() && !hears(fleet) {
             own.refuse_given(&["subscribe"], report, "means nothing for a fleet that sends");
         }
-        let Some(wanted) = &mqtt.subscribers else { continue };
+        let Some(wanted) = fleet.exchange.heard_by() else { continue };
         if fleet.close != Close::Delivery {
             own.refuse(
                 "subscribers",
@@ -35,7 +42,7 @@ pub(super) fn subscribers(fleets: &[(Fleet, Fields)], report: &mut Reporter<'_>)
                 "means nothing without close = \"delivery\"",
                 "add it, or take this out",
             );
-        } else if !fleets.iter().any(|(other, _)| other.name == *wanted && hears(other)) {
+        } else if !fleets.iter().any(|(other, _)| other.name == wanted && hears(other)) {
             let names: Vec<&str> = fleets
                 .iter()
                 .filter(|(other, _)| hears(other))

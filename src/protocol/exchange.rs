@@ -1,0 +1,194 @@
+//! What a fleet of the scenario states about its requests and messages, read by the driver of its protocol.
+
+use std::fmt;
+
+use super::{Correlation, Identity, Settings};
+use crate::fleet::{Device, Format, Reading, Scope, Template};
+use crate::language::{Fields, Refusal, Reporter, Text, quote, unfit};
+use crate::record::Close;
+
+/// The fields of a fleet, as far as its protocol is concerned.
+#[derive(Debug)]
+pub(crate) struct Stated<'f> {
+    /// Those of the protocol's own table.
+    pub own: &'f Fields,
+    /// Channels that templates may name.
+    pub channels: &'f [&'f str],
+    /// Whether replies close its readings.
+    pub reply: bool,
+}
+
+/// What surrounds a reading on the wire. Templates see the device, and where stated the reading.
+pub(crate) trait Exchange: fmt::Debug + Send + Sync {
+    /// What a session of the fleet needs to know.
+    fn settings(&self, usual: Settings) -> Settings;
+
+    /// What a device says of itself when it connects. What names single readings is left for [`Self::place`].
+    fn identity(&self, rendering: &Rendering<'_>, usual: Identity) -> Identity;
+
+    /// The path or topic that readings go to, where the fleet states one.
+    fn place(&self) -> Option<&Pattern>;
+
+    /// The path or topic of a fleet that states none and whose target names none.
+    fn usual_place(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// The topics that a subscriber hears.
+    fn heard(&self) -> Option<&Pattern> {
+        None
+    }
+
+    /// What is done at that place, in the protocol's word.
+    fn method(&self, _subscribes: bool) -> Option<&str> {
+        None
+    }
+
+    /// The fleet whose hearing closes its readings, where it is not the devices themselves.
+    fn heard_by(&self) -> Option<&str> {
+        None
+    }
+
+    /// Whether every reading has a connection of its own.
+    fn is_fresh(&self) -> bool {
+        false
+    }
+
+    /// Whether sessions outlive their connections.
+    fn is_lasting(&self) -> bool {
+        false
+    }
+
+    /// Whether it departs from what the bundled system serves.
+    fn is_foreign(&self) -> bool {
+        false
+    }
+
+    /// Bytes around a payload, where the device's name has `name` bytes.
+    fn framing(&self, name: usize) -> usize;
+
+    /// What speaks against closing readings by `close`, and the way out.
+    fn objection(&self, _close: Close) -> Option<(&'static str, &'static str)> {
+        None
+    }
+}
+
+/// How templates become the text of one device.
+#[derive(Debug)]
+pub(crate) struct Rendering<'d> {
+    /// The device.
+    pub device: &'d Device,
+    /// How its readings are encoded.
+    pub format: &'d Format,
+    /// The beginning of the run, for templates that name the time.
+    pub epoch_ns: u64,
+}
+
+impl Rendering<'_> {
+    /// `pattern` for the device.
+    pub(super) fn of(&self, pattern: &Pattern) -> String {
+        let mut out = Vec::with_capacity(pattern.written.value().len() + 32);
+        self.device.render(&pattern.template, None, self.epoch_ns, &mut out);
+        // Templates are text, and so is everything that is put into them.
+        String::from_utf8_lossy(&out).into_owned()
+    }
+
+    /// The same, where the pattern does not name the reading.
+    pub(super) fn fixed(&self, pattern: Option<&Pattern>) -> Option<String> {
+        pattern.filter(|pattern| !pattern.template.per_reading()).map(|pattern| self.of(pattern))
+    }
+
+    /// Header fields by name.
+    pub(super) fn headers(&self, headers: &[(String, Pattern)]) -> Vec<(String, String)> {
+        headers.iter().map(|(name, pattern)| (name.clone(), self.of(pattern))).collect()
+    }
+
+    /// Puts the place of one reading into `out`; false where it is the same for all.
+    pub(crate) fn place(&self, place: Option<&Pattern>, reading: &Reading, out: &mut Vec<u8>) -> bool {
+        let Some(pattern) = place.filter(|pattern| pattern.template.per_reading()) else { return false };
+        out.clear();
+        self.device.render(&pattern.template, Some(reading), self.epoch_ns, out);
+        true
+    }
+}
+
+/// A template, and the text it stands for in the file.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Pattern {
+    /// To be rendered.
+    pub template: Template,
+    /// As it stands in the file, environment variables unread.
+    pub written: Text,
+}
+
+/// The template under `key`.
+pub(super) fn pattern(
+    fields: &Fields,
+    key: &str,
+    channels: &[&str],
+    scope: Scope,
+    report: &mut Reporter<'_>,
+) -> Option<Pattern> {
+    let written = fields.text(key)?;
+    match template(&written, channels, scope) {
+        Ok(template) => Some(Pattern { template, written }),
+        Err((message, help)) => {
+            fields.refuse(key, report, message, help);
+            None
+        }
+    }
+}
+
+/// `text` as a template; what is wrong with it is said without telling what a variable in it stands for.
+pub(crate) fn template(text: &Text, channels: &[&str], scope: Scope) -> Result<Template, Refusal> {
+    let parse = |text| Template::parse(text, channels, scope);
+    parse(text.value()).map_err(|_| match parse(text.written()) {
+        Ok(_) => (unfit(text.written()), "set it to a text without {{ and }}".to_owned()),
+        Err(error) => (error.message, error.help),
+    })
+}
+
+/// How a reply names its reading, where replies close readings.
+pub(super) fn correlation(fields: &Fields, reply: bool, report: &mut Reporter<'_>) -> Correlation {
+    let text = fields.text("correlate");
+    if !reply {
+        fields.refuse_given(&["correlate"], report, "means nothing without close = \"reply\"");
+        return Correlation::Order;
+    }
+    let help = "write a JSON pointer to the sequence number in the reply, for example \"/id\", or \"order\"";
+    match text.as_ref().map(Text::value) {
+        Some("order") => Correlation::Order,
+        Some(pointer) if is_pointer(pointer) => Correlation::Pointer(pointer.into()),
+        Some(other) => {
+            let shown = text.as_ref().map_or(other, Text::written);
+            let message = format!("`{}` is no JSON pointer", quote(shown));
+            fields.refuse("correlate", report, message, help);
+            Correlation::Order
+        }
+        None => {
+            if fields.given("correlate").is_none() {
+                fields.refuse("correlate", report, "is missing: how does a reply name its reading?", help);
+            }
+            Correlation::Order
+        }
+    }
+}
+
+/// A JSON pointer (RFC 6901) that is not the whole document.
+fn is_pointer(text: &str) -> bool {
+    let escapes = text.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
+    text.starts_with('/') && escapes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pointers_are_told_from_what_they_are_not() {
+        for (text, sound) in [("/id", true), ("/a/0/b~1c", true), ("id", false), ("", false), ("/a~2", false)]
+        {
+            assert_eq!(is_pointer(text), sound, "{text}");
+        }
+    }
+}

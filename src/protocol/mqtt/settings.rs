@@ -1,0 +1,267 @@
+//! `mqtt` of a fleet: sessions, topics and quality of service as a broker of its own wants them.
+
+use super::super::exchange::{Exchange, Pattern, Rendering, Stated, correlation, pattern};
+use super::super::{Correlation, Identity, Login, MqttSettings, Settings, Will};
+use crate::fleet::Scope;
+use crate::language::{Field, Fields, Kind, Reporter, Section, quote};
+use crate::record::{Close, Qos};
+use crate::units::Span;
+
+pub(super) static MQTT: Section = Section {
+    title: "mqtt = { … }",
+    about: "mqtt only: session, topics and quality of service",
+    by: None,
+    fields: &[
+        Field::with("qos", Kind::Integer(0, 2), "1", "quality of service of messages and subscriptions"),
+        Field::with(
+            "keep_alive",
+            Kind::Span(Span::ZERO, Span::from_ms(65_535_000)),
+            "30s",
+            "keep-alive interval that CONNECT announces, in whole seconds; 0 turns it off. A device that was silent for half of it pings",
+        ),
+        Field::optional(
+            "topic",
+            Kind::Text,
+            "topic of readings; may name device and reading; devices/{{device}}/readings unless stated",
+        ),
+        Field::optional(
+            "reply_topic",
+            Kind::Text,
+            "topic of verdicts or replies; may name the device; devices/{{device}}/verdicts unless stated",
+        ),
+        Field::with("retain", Kind::Flag, "false", "the broker keeps the last reading for later subscribers"),
+        Field::with(
+            "clean_session",
+            Kind::Flag,
+            "true",
+            "the broker forgets the session when the connection ends",
+        ),
+        Field::optional(
+            "client_id",
+            Kind::Text,
+            "client identifier; may name the device; {{device}} unless stated",
+        ),
+        Field::optional("username", Kind::Text, "user name; may name the device"),
+        Field::optional(
+            "password",
+            Kind::Text,
+            "password; may name the device; keep it in an environment variable: ${PASSWORD}",
+        ),
+        Field::optional(
+            "subscribe",
+            Kind::Text,
+            "model = \"subscriber\" only, and required there: the topic filter; may name the device",
+        ),
+        Field::optional(
+            "subscribers",
+            Kind::Name,
+            "close = \"delivery\" only: the fleet of subscribers whose first delivery ends a reading; the device itself unless stated",
+        ),
+        Field::optional("will", Kind::Table(&WILL), "what the broker publishes when the connection breaks"),
+        Field::optional(
+            "correlate",
+            Kind::Text,
+            "close = \"reply\" only, and required there: a JSON pointer to the sequence number in the reply (/id), or order",
+        ),
+    ],
+};
+
+pub(super) static WILL: Section = Section {
+    title: "will = { … }",
+    about: "mqtt only: a last will",
+    by: None,
+    fields: &[
+        Field::required("topic", Kind::Text, "its topic; may name the device"),
+        Field::with("payload", Kind::Text, "", "what it says; may name the device"),
+        Field::with("qos", Kind::Integer(0, 2), "0", "its quality of service"),
+        Field::with("retain", Kind::Flag, "false", "the broker keeps it for later subscribers"),
+    ],
+};
+
+/// Settings of an MQTT fleet.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct MqttExchange {
+    /// Quality of service of messages published and of subscriptions.
+    qos: Qos,
+    /// Keep-alive interval sent in CONNECT, whole seconds; zero turns it off.
+    keep_alive: Span,
+    /// Topic of readings; may name the reading. `None`: `devices/<device>/readings`.
+    topic: Option<Pattern>,
+    /// Topic of verdicts or replies; may name the device. `None`: `devices/<device>/verdicts`.
+    reply_topic: Option<Pattern>,
+    /// Whether the broker keeps the last reading for later subscribers.
+    retain: bool,
+    /// Whether the broker forgets the session when the connection ends.
+    clean_session: bool,
+    /// Client identifier; may name the device. `None`: the device's name.
+    client_id: Option<Pattern>,
+    /// User name; may name the device.
+    username: Option<Pattern>,
+    /// Password; may name the device.
+    password: Option<Pattern>,
+    /// What the broker publishes when the connection breaks.
+    will: Option<WillPattern>,
+    /// How a reply names its reading, for `close = "reply"`.
+    correlation: Correlation,
+    /// What a subscriber subscribes to; may name the device.
+    subscribe: Option<Pattern>,
+    /// The fleet of subscribers whose first delivery closes a reading; `None`: the device's own.
+    subscribers: Option<String>,
+}
+
+/// A last will.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct WillPattern {
+    /// Its topic; may name the device.
+    topic: Pattern,
+    /// What it says; may name the device.
+    payload: Pattern,
+    /// Its quality of service.
+    qos: Qos,
+    /// Whether the broker keeps it.
+    retain: bool,
+}
+
+pub(super) fn mqtt(stated: &Stated<'_>, report: &mut Reporter<'_>) -> MqttExchange {
+    let (fields, reply) = (stated.own, stated.reply);
+    let keep_alive = fields.span("keep_alive");
+    if !keep_alive.as_ns().is_multiple_of(1_000_000_000) {
+        let message = format!("`{keep_alive}` is not in whole seconds, as MQTT counts it");
+        fields.refuse("keep_alive", report, message, "write for example \"30s\"");
+    }
+    let password = pattern(fields, "password", &[], Scope::Device, report);
+    if password.is_some() && fields.given("username").is_none() {
+        fields.refuse("password", report, "MQTT 3.1.1 takes no password without a user", "add `username`");
+    }
+    let will = fields.table("will").and_then(|will| {
+        Some(WillPattern {
+            topic: topic(&will, "topic", &[], Scope::Device, report)?,
+            payload: pattern(&will, "payload", &[], Scope::Device, report)?,
+            qos: qos(&will),
+            retain: will.flag("retain"),
+        })
+    });
+    let correlation = correlation(fields, reply, report);
+    let clean_session = fields.flag("clean_session");
+    if reply && correlation == Correlation::Order && !clean_session {
+        let message =
+            "replies cannot be told apart by their order when the broker keeps those of earlier connections";
+        fields.refuse("correlate", report, message, "write a JSON pointer, or clean_session = true");
+    }
+    MqttExchange {
+        qos: qos(fields),
+        keep_alive,
+        topic: topic(fields, "topic", stated.channels, Scope::Reading, report),
+        reply_topic: topic(fields, "reply_topic", &[], Scope::Device, report),
+        retain: fields.flag("retain"),
+        clean_session,
+        client_id: pattern(fields, "client_id", &[], Scope::Device, report),
+        username: pattern(fields, "username", &[], Scope::Device, report),
+        password,
+        will,
+        correlation,
+        subscribe: pattern(fields, "subscribe", &[], Scope::Device, report),
+        subscribers: fields.text("subscribers").map(|name| name.value().to_owned()),
+    }
+}
+
+fn qos(fields: &Fields) -> Qos {
+    match fields.optional_integer("qos") {
+        Some(0) => Qos::AtMostOnce,
+        Some(2) => Qos::ExactlyOnce,
+        _ => Qos::AtLeastOnce,
+    }
+}
+
+fn topic(
+    fields: &Fields,
+    key: &str,
+    channels: &[&str],
+    scope: Scope,
+    report: &mut Reporter<'_>,
+) -> Option<Pattern> {
+    let pattern = pattern(fields, key, channels, scope, report)?;
+    let text = pattern.written.value();
+    if text.is_empty() || text.contains(['+', '#', '\0']) {
+        let message = format!("`{}` is no topic to publish to", quote(pattern.written.written()));
+        fields.refuse(key, report, message, "write a topic without + and #");
+        return None;
+    }
+    Some(pattern)
+}
+
+impl Exchange for MqttExchange {
+    fn settings(&self, usual: Settings) -> Settings {
+        let Self { qos, retain, clean_session, .. } = *self;
+        Settings {
+            correlation: self.correlation.clone(),
+            // The session announces twice the period in which it looks whether it has to ping.
+            keep_alive: self.keep_alive.as_duration() / 2,
+            mqtt: MqttSettings { qos, retain, clean_session },
+            ..usual
+        }
+    }
+
+    fn identity(&self, rendering: &Rendering<'_>, usual: Identity) -> Identity {
+        let fixed = |pattern: &Option<Pattern>| rendering.fixed(pattern.as_ref());
+        let render = |pattern: &Pattern| rendering.of(pattern);
+        Identity {
+            address: fixed(&self.topic),
+            reply_topic: fixed(&self.reply_topic).or_else(|| fixed(&self.subscribe)),
+            client_id: fixed(&self.client_id),
+            login: self
+                .username
+                .as_ref()
+                .map(|user| Login { user: render(user), password: self.password.as_ref().map(render) }),
+            will: self.will.as_ref().map(|will| Will {
+                topic: render(&will.topic),
+                payload: render(&will.payload).into_bytes(),
+                qos: will.qos,
+                retain: will.retain,
+            }),
+            ..usual
+        }
+    }
+
+    fn place(&self) -> Option<&Pattern> {
+        self.topic.as_ref()
+    }
+
+    fn usual_place(&self) -> Option<&'static str> {
+        Some("devices/{{device}}/readings")
+    }
+
+    fn heard(&self) -> Option<&Pattern> {
+        self.subscribe.as_ref()
+    }
+
+    fn method(&self, subscribes: bool) -> Option<&str> {
+        Some(if subscribes { "SUBSCRIBE" } else { "PUBLISH" })
+    }
+
+    fn heard_by(&self) -> Option<&str> {
+        self.subscribers.as_deref()
+    }
+
+    fn is_lasting(&self) -> bool {
+        !self.clean_session && self.qos != Qos::AtMostOnce
+    }
+
+    /// A PUBLISH.
+    fn framing(&self, name: usize) -> usize {
+        7 + self.topic.as_ref().map_or(17 + name, |topic| topic.written.value().len())
+    }
+
+    fn objection(&self, close: Close) -> Option<(&'static str, &'static str)> {
+        if close == Close::Ack && self.qos == Qos::AtMostOnce {
+            let help = "raise `qos`, or write \"verdict\", \"delivery\" or \"sent\"";
+            return Some(("there is no acknowledgement at qos 0", help));
+        }
+        let per_reading = self.topic.as_ref().is_some_and(|topic| topic.template.per_reading());
+        let unheard = close == Close::Delivery && self.subscribers.is_none() && per_reading;
+        unheard.then_some((
+            "a device cannot subscribe to a topic that changes with every reading",
+            "take {{seq}} and the like out of `topic`",
+        ))
+    }
+}

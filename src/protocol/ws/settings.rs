@@ -1,0 +1,97 @@
+//! `ws` of a fleet: how its upgrade and its messages look to a service that is not the bundled one.
+
+use super::super::exchange::{Exchange, Pattern, Rendering, Stated, correlation};
+use super::super::http::{headers, is_token, path};
+use super::super::{Correlation, Identity, Settings, WsMode, WsSettings};
+use crate::fleet::Scope;
+use crate::language::{Field, Kind, Reporter, Section, quote};
+
+pub(super) static WS: Section = Section {
+    title: "ws = { … }",
+    about: "ws only: what the upgrade and the messages look like",
+    by: None,
+    fields: &[
+        Field::optional("path", Kind::Text, "path and query; may name the device: /stream?d={{device}}"),
+        Field::with(
+            "headers",
+            Kind::Map(&Kind::Text, "name"),
+            "",
+            "further header fields of the upgrade; may name the device",
+        ),
+        Field::optional("subprotocol", Kind::Text, "the sub-protocol to ask for"),
+        Field::with(
+            "mode",
+            Kind::Word(&["auto", "text", "binary"]),
+            "auto",
+            "text or binary messages; auto sends text where the payload is UTF-8",
+        ),
+        Field::optional(
+            "correlate",
+            Kind::Text,
+            "close = \"reply\" only, and required there: a JSON pointer to the sequence number in the reply (/id), or order",
+        ),
+    ],
+};
+
+/// Settings of a WebSocket fleet.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct WsExchange {
+    /// The request target, from `/`; may name the device. `None`: that of the target's URL.
+    path: Option<Pattern>,
+    /// Header fields of the upgrade by name; may name the device.
+    headers: Vec<(String, Pattern)>,
+    /// The sub-protocol asked for.
+    subprotocol: Option<String>,
+    /// In which messages readings travel.
+    mode: WsMode,
+    /// How a reply names its reading, for `close = "reply"`.
+    correlation: Correlation,
+}
+
+pub(super) fn ws(stated: &Stated<'_>, report: &mut Reporter<'_>) -> WsExchange {
+    let fields = stated.own;
+    let subprotocol = fields.text("subprotocol");
+    if let Some(asked) = subprotocol.as_ref().filter(|asked| !is_token(asked.value())) {
+        let message = format!("`{}` is no sub-protocol", quote(asked.written()));
+        fields.refuse("subprotocol", report, message, "write a word without spaces, for example \"mqtt\"");
+    }
+    WsExchange {
+        path: path(fields, &[], Scope::Device, report),
+        headers: headers(fields, report),
+        subprotocol: subprotocol.map(|asked| asked.value().to_owned()),
+        mode: match fields.word("mode") {
+            Some("text") => WsMode::Text,
+            Some("binary") => WsMode::Binary,
+            _ => WsMode::Auto,
+        },
+        correlation: correlation(fields, stated.reply, report),
+    }
+}
+
+impl Exchange for WsExchange {
+    fn settings(&self, usual: Settings) -> Settings {
+        Settings { correlation: self.correlation.clone(), ws: WsSettings { mode: self.mode }, ..usual }
+    }
+
+    fn identity(&self, rendering: &Rendering<'_>, usual: Identity) -> Identity {
+        Identity {
+            address: rendering.fixed(self.path.as_ref()),
+            headers: rendering.headers(&self.headers),
+            subprotocol: self.subprotocol.clone(),
+            ..usual
+        }
+    }
+
+    fn place(&self) -> Option<&Pattern> {
+        self.path.as_ref()
+    }
+
+    fn is_foreign(&self) -> bool {
+        self.path.is_some()
+    }
+
+    /// A masked frame.
+    fn framing(&self, _: usize) -> usize {
+        8
+    }
+}
