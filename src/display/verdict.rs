@@ -341,8 +341,7 @@ mod tests {
             validity: Some(Validity {
                 verdict,
                 reasons: reasons.iter().map(ToString::to_string).collect(),
-                causes: Vec::new(),
-                covers: None,
+                ..Validity::new()
             }),
             budgets: Vec::new(),
             anomaly_rows_omitted: 0,
