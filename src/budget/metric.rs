@@ -280,7 +280,7 @@ fn percentile(key: &str) -> Option<Result<Metric, BudgetError>> {
     let quantile =
         format!("p{whole}.{decimals}").parse::<Quantile>().ok().filter(|quantile| *quantile < Quantile::MAX);
     Some(quantile.map(|quantile| Metric::Percentile(times, quantile)).ok_or_else(|| BudgetError {
-        message: "is no percentile".to_owned(),
+        message: "is not a valid percentile".to_owned(),
         help: "write for example p50, p99 or p99_9: from p0 to p99_9999, or max".to_owned(),
     }))
 }

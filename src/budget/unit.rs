@@ -58,7 +58,7 @@ impl Unit {
                 }
                 (Ok(span), None) => Ok(span.as_ns() as f64),
                 (Err(_), None) if decimal(text).is_some() => refuse(format!("`{text}` has no unit")),
-                (Err(_), None) => refuse(format!("`{text}` is no span of time")),
+                (Err(_), None) => refuse(format!("`{text}` is not a valid span of time")),
             },
             Self::Share => match share(text) {
                 Some(share) if share <= 1.0 => Ok(share),
@@ -66,16 +66,16 @@ impl Unit {
                     refuse(format!("`{text}` is more than the whole, and has no %"))
                 }
                 Some(_) => refuse(format!("`{text}` is more than the whole")),
-                None => refuse(format!("`{text}` is no share")),
+                None => refuse(format!("`{text}` is not a valid share")),
             },
             Self::Count => match text.replace('_', "").parse::<u64>() {
                 Ok(count) => Ok(count as f64),
-                Err(_) => refuse(format!("`{text}` is no number of readings")),
+                Err(_) => refuse(format!("`{text}` is not a number of readings")),
             },
             Self::Rate => {
                 match text.parse::<Rate>().map_or_else(|_| decimal(text), |rate| Some(rate.as_per_second())) {
                     Some(rate) => Ok(rate),
-                    None => refuse(format!("`{text}` is no rate")),
+                    None => refuse(format!("`{text}` is not a valid rate")),
                 }
             }
             Self::Truth => refuse(format!("`{text}` is neither true nor false")),

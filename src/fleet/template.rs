@@ -310,7 +310,7 @@ fn random(name: &str, arguments: &str) -> Result<TemplatePart, Refusal> {
 }
 
 fn unknown(name: &str, channels: &[&str], scope: Scope) -> Refusal {
-    let message = format!("`{}` is no placeholder here", shown(name));
+    let message = format!("`{}` is not a valid placeholder here", shown(name));
     if scope == Scope::Device && READING.contains(&name) {
         let help = "this is said once per connection: write {{device}}, {{fleet}} or {{index}}";
         return (message, help.into());

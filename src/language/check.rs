@@ -181,7 +181,7 @@ fn foreign(
     report: &mut Reporter<'_>,
 ) {
     if let Some(entry) = table.0.get(field.name) {
-        let message = format!("means nothing for {} `{word}`", selector.name);
+        let message = format!("does not apply to {} `{word}`", selector.name);
         let help = if field.only.len() > MANY {
             "take this out".to_owned()
         } else {

@@ -197,7 +197,7 @@ impl Kind {
             Self::Text => Ok(FieldValue::Text(Text::expanded(text, text))),
             Self::Name if is_name(text) => Ok(FieldValue::Text(Text::expanded(text, text))),
             Self::Name if text.is_empty() => refuse("the name is empty".into()),
-            Self::Name => refuse(format!("`{}` is no name", shown())),
+            Self::Name => refuse(format!("`{}` is not a valid name", shown())),
             Self::Span(least, most) => match text.parse::<Span>() {
                 Ok(span) if (*least..=*most).contains(&span) => Ok(FieldValue::Span(span)),
                 Ok(span) => refuse(format!("`{span}` is out of range")),
@@ -333,8 +333,8 @@ pub(crate) fn is_name(text: &str) -> bool {
 fn address(text: &str, form: &AddressForm) -> Result<(), Refusal> {
     let example = || format!("write for example \"{}\"", form.example);
     let scheme = form.scheme;
-    let url =
-        Url::parse(text).map_err(|error| (format!("`{}` is no URL: {error}", quote(text)), example()))?;
+    let url = Url::parse(text)
+        .map_err(|error| (format!("`{}` is not a valid URL: {error}", quote(text)), example()))?;
     let secure = format!("{scheme}s");
     let wrong = if url.scheme() == secure {
         Some(format!("`{secure}` is not supported: squall speaks {scheme} without TLS"))

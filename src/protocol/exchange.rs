@@ -152,7 +152,7 @@ pub(crate) fn template(text: &Text, channels: &[&str], scope: Scope) -> Result<T
 pub(super) fn correlation(fields: &Fields, reply: bool, report: &mut Reporter<'_>) -> Correlation {
     let text = fields.text("correlate");
     if !reply {
-        fields.refuse_given(&["correlate"], report, "means nothing without close = \"reply\"");
+        fields.refuse_given(&["correlate"], report, "requires close = \"reply\"");
         return Correlation::Order;
     }
     let help = "write a JSON pointer to the sequence number in the reply, for example \"/id\", or \"order\"";
@@ -161,7 +161,7 @@ pub(super) fn correlation(fields: &Fields, reply: bool, report: &mut Reporter<'_
         Some(pointer) if is_pointer(pointer) => Correlation::Pointer(pointer.into()),
         Some(other) => {
             let shown = text.as_ref().map_or(other, Text::written);
-            let message = format!("`{}` is no JSON pointer", quote(shown));
+            let message = format!("`{}` is not a valid JSON pointer", quote(shown));
             fields.refuse("correlate", report, message, help);
             Correlation::Order
         }

@@ -40,7 +40,9 @@ pub struct Override {
 
 /// Why a text is no override; the message says what to write.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no override; write KEY=VALUE, for example fleet.meters.rate=2/s or phase.burst.load=4")]
+#[error(
+    "`{0}` is not a valid override; write KEY=VALUE, for example fleet.meters.rate=2/s or phase.burst.load=4"
+)]
 pub struct OverrideError(String);
 
 impl Override {

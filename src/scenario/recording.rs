@@ -35,7 +35,7 @@ pub(super) fn columns(
     let mut table = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(file);
     let broken = |error: &csv::Error| {
         (
-            format!("{shown} is no CSV: {}", quote(&error.to_string())),
+            format!("{shown} is not a valid CSV file: {}", quote(&error.to_string())),
             "write comma-separated rows under a header".to_owned(),
         )
     };
@@ -83,7 +83,7 @@ impl CellKind {
 
     const fn fault(self) -> &'static str {
         match self {
-            Self::Number => "no number",
+            Self::Number => "not a number",
             Self::Time => "neither a number of seconds nor a date and time like 2026-11-20 10:00:00",
         }
     }
@@ -133,10 +133,10 @@ mod tests {
         for (text, expected) in [
             ("time,value\n1,2\n", "has no column `timestamp`"),
             ("timestamp,value\n", "has no rows"),
-            ("timestamp,value\n1,x\n", "line 2: `x` in column `value` is no number"),
-            ("timestamp,value\n1,2\n3\n", "line 3: `` in column `value` is no number"),
+            ("timestamp,value\n1,x\n", "line 2: `x` in column `value` is not a number"),
+            ("timestamp,value\n1,2\n3\n", "line 3: `` in column `value` is not a number"),
             ("timestamp,value\nyesterday,2\n", "`yesterday` in column `timestamp` is neither"),
-            ("timestamp,value\n1,inf\n", "is no number"),
+            ("timestamp,value\n1,inf\n", "is not a number"),
         ] {
             let error = read(text, &both).unwrap_err().0;
             assert!(error.contains(expected), "{error}");

@@ -65,7 +65,7 @@ fn redis(fields: &Fields, report: &mut Reporter<'_>) -> String {
     let address = text.value();
     let sound = url::Url::parse(address).is_ok_and(|url| url.scheme() == "redis" && url.has_host());
     if !address.is_empty() && !sound {
-        let message = format!("`{}` is no address of a Redis", quote(text.written()));
+        let message = format!("`{}` is not a valid Redis address", quote(text.written()));
         fields.refuse("redis", report, message, "write for example \"redis://127.0.0.1:6379\"");
     }
     address.to_owned()

@@ -123,7 +123,7 @@ impl Queue {
         for key in ["levels", "weights"] {
             for (name, origin, found) in fields.map(key) {
                 let (Some(level), FieldValue::Integer(number)) = (Priority::of(name), found) else {
-                    let message = format!("`{name}` is no level");
+                    let message = format!("`{name}` is not a valid level");
                     report.add(
                         origin,
                         &format!("reference.queue.{key}.{name}"),

@@ -55,7 +55,9 @@ impl FromStr for Quantile {
 
     fn from_str(text: &str) -> Result<Self, UnitError> {
         let fault = || {
-            UnitError(format!("`{text}` is no percentile; write for example \"p50\", \"p99\" or \"p99.9\""))
+            UnitError(format!(
+                "`{text}` is not a valid percentile; write for example \"p50\", \"p99\" or \"p99.9\""
+            ))
         };
         let percent: f64 = text.strip_prefix('p').ok_or_else(fault)?.parse().map_err(|_| fault())?;
         let millionths = percent * 10_000.0;

@@ -25,8 +25,11 @@ impl FromStr for Rate {
     type Err = UnitError;
 
     fn from_str(text: &str) -> Result<Self, UnitError> {
-        let fault =
-            || UnitError(format!("`{text}` is no rate; write for example \"10/s\", \"6/m\" or \"1/30s\""));
+        let fault = || {
+            UnitError(format!(
+                "`{text}` is not a valid rate; write for example \"10/s\", \"6/m\" or \"1/30s\""
+            ))
+        };
         let (count, per) = text.split_once('/').ok_or_else(fault)?;
         let (count, rest) = split_number(count).ok_or_else(fault)?;
         if !rest.is_empty() {

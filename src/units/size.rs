@@ -23,8 +23,11 @@ impl FromStr for ByteSize {
     type Err = UnitError;
 
     fn from_str(text: &str) -> Result<Self, UnitError> {
-        let fault =
-            || UnitError(format!("`{text}` is no size; write for example \"120B\", \"4KiB\" or \"1MB\""));
+        let fault = || {
+            UnitError(format!(
+                "`{text}` is not a valid size; write for example \"120B\", \"4KiB\" or \"1MB\""
+            ))
+        };
         let (number, unit) = split_number(text).ok_or_else(fault)?;
         let (_, scale) = UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(fault)?;
         let bytes = number * scale;

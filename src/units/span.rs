@@ -53,7 +53,9 @@ impl FromStr for Span {
 
     fn from_str(text: &str) -> Result<Self, UnitError> {
         let fault = || {
-            UnitError(format!("`{text}` is no span of time; write for example \"250ms\", \"1.5s\" or \"2m\""))
+            UnitError(format!(
+                "`{text}` is not a valid span of time; write for example \"250ms\", \"1.5s\" or \"2m\""
+            ))
         };
         let (mut rest, mut total) = (text.trim(), 0.0_f64);
         if rest.is_empty() {

@@ -56,7 +56,7 @@ pub(super) fn http(stated: &Stated<'_>, report: &mut Reporter<'_>) -> HttpExchan
     let fields = stated.own;
     let method = fields.text("method").unwrap_or_default();
     if !is_token(method.value()) {
-        let message = format!("`{}` is no method", quote(method.written()));
+        let message = format!("`{}` is not a valid method", quote(method.written()));
         fields.refuse("method", report, message, "write for example \"POST\" or \"PUT\"");
     }
     HttpExchange {
@@ -123,7 +123,7 @@ pub(in crate::protocol) fn path(
 ) -> Option<Pattern> {
     let text = fields.text("path")?;
     if !text.value().starts_with('/') || !text.value().bytes().all(|b| b == b' ' || b.is_ascii_graphic()) {
-        let message = format!("`{}` is no path", quote(text.written()));
+        let message = format!("`{}` is not a valid path", quote(text.written()));
         fields.refuse("path", report, message, "begin with / and write other than ASCII letters as %XX");
         return None;
     }
@@ -140,7 +140,7 @@ pub(in crate::protocol) fn headers(fields: &Fields, report: &mut Reporter<'_>) -
     for (name, origin, found) in fields.map("headers") {
         let key = format!("{}.headers.{name}", fields.path);
         if !is_token(name) {
-            report.add(origin, &key, "is no name of a header field", "write for example \"X-Api-Key\"");
+            report.add(origin, &key, "is not a valid header name", "write for example \"X-Api-Key\"");
             continue;
         }
         let lower = name.to_ascii_lowercase();
@@ -160,7 +160,7 @@ pub(in crate::protocol) fn headers(fields: &Fields, report: &mut Reporter<'_>) -
 fn header(text: &Text) -> Result<Pattern, (String, String)> {
     if !text.value().bytes().all(|b| b == b'\t' || (b' '..=b'~').contains(&b)) {
         return Err((
-            "is no value of a header field".into(),
+            "is not a valid header value".into(),
             "write visible ASCII characters and spaces".into(),
         ));
     }
@@ -174,7 +174,7 @@ fn statuses(fields: &Fields, key: &str, report: &mut Reporter<'_>) -> StatusSet 
         if let Ok(set) = text.value().parse() {
             sets.push(set);
         } else {
-            let message = format!("`{}` is no status", quote(text.written()));
+            let message = format!("`{}` is not a valid status", quote(text.written()));
             let key = format!("{}.{key}", fields.path);
             report.add(origin, &key, message, "write for example \"200\", \"2xx\" or \"200-204\"");
         }

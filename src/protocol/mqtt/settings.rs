@@ -183,7 +183,8 @@ fn topic(
     let pattern = pattern(fields, key, channels, scope, report)?;
     let text = pattern.written.value();
     if text.is_empty() || text.contains(['+', '#', '\0']) {
-        let message = format!("`{}` is no topic to publish to", quote(pattern.written.written()));
+        let message =
+            format!("`{}` is not a topic that can be published to", quote(pattern.written.written()));
         fields.refuse(key, report, message, "write a topic without + and #");
         return None;
     }

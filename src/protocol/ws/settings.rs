@@ -52,7 +52,7 @@ pub(super) fn ws(stated: &Stated<'_>, report: &mut Reporter<'_>) -> WsExchange {
     let fields = stated.own;
     let subprotocol = fields.text("subprotocol");
     if let Some(asked) = subprotocol.as_ref().filter(|asked| !is_token(asked.value())) {
-        let message = format!("`{}` is no sub-protocol", quote(asked.written()));
+        let message = format!("`{}` is not a valid sub-protocol", quote(asked.written()));
         fields.refuse("subprotocol", report, message, "write a word without spaces, for example \"mqtt\"");
     }
     WsExchange {

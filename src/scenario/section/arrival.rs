@@ -94,7 +94,7 @@ pub(super) fn arrival(
         fleet.refuse_given(
             &["rate"],
             report,
-            "means nothing beside a recording, which says how much is sent",
+            "cannot be combined with a recording, which says how much is sent",
         );
         return recorded(word, &fields, fleet, horizon_ns, canonical, report).unwrap_or(silent);
     }

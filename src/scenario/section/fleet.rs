@@ -226,7 +226,7 @@ fn fleet(
         return None;
     };
     if !is_name(name) {
-        let message = format!("`{}` is no name", quote(name));
+        let message = format!("`{}` is not a valid name", quote(name));
         report.add(&entry.key, &path, message, "write 1 to 64 of a-z, 0-9 and -");
     }
     let fields = check(&FLEET, table, &path, &entry.node.origin, report);
@@ -273,7 +273,7 @@ fn fleet(
 /// What the fleet expects of delivery.
 fn guarantee(fields: &Fields, silent: bool, report: &mut Reporter<'_>) -> DeliveryGuarantee {
     if silent {
-        fields.refuse_given(&["expects"], report, "means nothing for a subscriber, which sends nothing");
+        fields.refuse_given(&["expects"], report, "does not apply to a subscriber, which sends nothing");
     }
     let mut guarantee = DeliveryGuarantee::default();
     for (_, found) in fields.list("expects") {
@@ -301,7 +301,7 @@ fn model(
         return Model::Closed { think: Span::ZERO };
     };
     if word == "closed" {
-        let because = "means nothing for a closed fleet, which sends when it is answered";
+        let because = "does not apply to a closed fleet, which sends when it is answered";
         fields.refuse_given(&["rate", "arrival", "backlog"], report, because);
         if presets.jitter.is_some() || presets.aligned.is_some() {
             fields.refuse("behaviour", report, because, "take this preset out, or write model = \"open\"");
@@ -311,7 +311,7 @@ fn model(
     if word == "subscriber" {
         return subscriber(fields, report);
     }
-    fields.refuse_given(&["think"], report, "means nothing for an open fleet, which sends by plan");
+    fields.refuse_given(&["think"], report, "does not apply to an open fleet, which sends by plan");
     let mut found = arrival(fields, frame.horizon_ns, canonical, report);
     let preset = presets.jitter.map(|jitter| ArrivalProcess::Constant { jitter });
     let preset = preset.or(presets.aligned.map(|spread| ArrivalProcess::Aligned { spread }));
@@ -386,7 +386,7 @@ fn exchange(
 ) -> Arc<dyn Exchange> {
     let protocol = driver.facts().protocol;
     for other in protocols().map(|facts| facts.protocol).filter(|other| *other != protocol) {
-        fields.refuse_given(&[other.name()], report, &format!("means nothing for {protocol}"));
+        fields.refuse_given(&[other.name()], report, &format!("does not apply to {protocol}"));
     }
     let names: Vec<&str> = channels.iter().map(|channel| &*channel.name).collect();
     let reply = fields.word("close") == Some("reply");

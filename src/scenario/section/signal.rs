@@ -157,7 +157,7 @@ pub(super) fn channels(fleet: &Fields, canonical: &mut String, report: &mut Repo
         }
         return vec![Channel { name: "value".into(), signal }];
     }
-    let because = "means nothing beside `channel`; give it inside a channel";
+    let because = "cannot be combined with `channel`; give it inside a channel";
     fleet.refuse_given(&["signal", "anomalies"], report, because);
     if named.len() > MOST_CHANNELS {
         let message = format!("{} channels are too many", named.len());
@@ -171,7 +171,7 @@ pub(super) fn channels(fleet: &Fields, canonical: &mut String, report: &mut Repo
             && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_'));
         let key = format!("{}.channel.{name}", fleet.path);
         if !sound {
-            report.add(origin, &key, "is no name of a channel", "write 1 to 64 of a-z, 0-9, - and _");
+            report.add(origin, &key, "is not a valid channel name", "write 1 to 64 of a-z, 0-9, - and _");
         }
         if RESERVED.contains(&name) {
             let message = format!("`{name}` is a key every reading has");

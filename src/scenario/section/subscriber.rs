@@ -8,7 +8,7 @@ use crate::scenario::model::{Fleet, Model};
 /// A fleet that sends nothing.
 pub(super) fn subscriber(fields: &Fields, report: &mut Reporter<'_>) -> Model {
     let sending = ["rate", "arrival", "backlog", "think", "in_flight", "budget", "close", "payload"];
-    fields.refuse_given(&sending, report, "means nothing for a subscriber, which sends nothing");
+    fields.refuse_given(&sending, report, "does not apply to a subscriber, which sends nothing");
     let spoken = protocols().find(|facts| fields.word("protocol") == Some(facts.protocol.name()));
     let hearing: Vec<&Facts> = protocols().filter(|facts| facts.hears_others).collect();
     let word = |facts: &Facts| facts.protocol.name().to_owned();
@@ -32,16 +32,11 @@ pub(super) fn subscribers(fleets: &[(Fleet, Fields)], report: &mut Reporter<'_>)
     for (fleet, fields) in fleets {
         let Some(own) = fields.table(fleet.protocol.name()) else { continue };
         if fleet.exchange.heard().is_some() && !hears(fleet) {
-            own.refuse_given(&["subscribe"], report, "means nothing for a fleet that sends");
+            own.refuse_given(&["subscribe"], report, "does not apply to a fleet that sends");
         }
         let Some(wanted) = fleet.exchange.heard_by() else { continue };
         if fleet.close != Close::Delivery {
-            own.refuse(
-                "subscribers",
-                report,
-                "means nothing without close = \"delivery\"",
-                "add it, or take this out",
-            );
+            own.refuse("subscribers", report, "requires close = \"delivery\"", "add it, or take this out");
         } else if !fleets.iter().any(|(other, _)| other.name == wanted && hears(other)) {
             let names: Vec<&str> = fleets
                 .iter()

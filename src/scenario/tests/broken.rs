@@ -144,7 +144,7 @@ fn a_fault_in_an_override_names_the_override() {
     for (set, expected) in [
         (
             "fleet.meters.rate=-5/s",
-            "--set fleet.meters.rate: `-5/s` is no rate; write for example \"10/s\", \"6/m\" or \"1/30s\"",
+            "--set fleet.meters.rate: `-5/s` is not a valid rate; write for example \"10/s\", \"6/m\" or \"1/30s\"",
         ),
         ("fleet.meter.rate=5/s", "--set fleet.meter.rate: there is no fleet `meter`; did you mean `meters`?"),
         ("phase.rush.load=2", "--set phase.rush.load: there is no phase `rush`; there are: steady, burst"),

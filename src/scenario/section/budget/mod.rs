@@ -113,7 +113,7 @@ fn budget(
     }
     let (abort_on_fail, grace) = (fields.flag("abort_on_fail"), fields.span("grace"));
     if !abort_on_fail {
-        fields.refuse_given(&["grace"], report, "means nothing without `abort_on_fail`");
+        fields.refuse_given(&["grace"], report, "requires `abort_on_fail`");
     }
     let conditions = conditions.into_iter().map(|(_, condition)| condition).collect();
     Budget { name: name(&fields, report), scope, conditions, abort_on_fail, grace }
@@ -130,7 +130,7 @@ fn name(fields: &Fields, report: &mut Reporter<'_>) -> Option<String> {
     let name = fields.text("name")?.value().trim().to_owned();
     if name.is_empty() || name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) {
         let help = format!("write 1 to {LONGEST_NAME} characters on one line, or take it out");
-        fields.refuse("name", report, "is no name", help);
+        fields.refuse("name", report, "is not a valid name", help);
     }
     Some(name)
 }
@@ -181,7 +181,7 @@ fn scope(fields: &Fields, frame: &BudgetContext<'_>, report: &mut Reporter<'_>) 
     };
     if let Some(fault) = &scope.fault {
         exists(fields, "fault", fault, &frame.faults, report);
-        let because = "means nothing of a fault, whose figures are of all fleets";
+        let because = "does not apply to a fault, whose figures cover all fleets";
         fields.refuse_given(&["fleet", "protocol", "phase", "kind"], report, because);
         return scope;
     }
