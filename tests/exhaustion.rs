@@ -53,7 +53,7 @@ fn a_generator_without_source_ports_is_invalid_and_its_target_is_not_called_down
         .stderr(Stdio::null())
         .status();
     if !status.is_ok_and(|status| status.code() != Some(77) && trial.folder().join("1.exit").exists()) {
-        skip::impossible("no network of its own with fewer ports can be made here");
+        skip::count("impossible here", "no network of its own with fewer ports can be made here");
         return;
     }
     let read = |name: &str| std::fs::read_to_string(trial.folder().join(name)).unwrap();
@@ -85,7 +85,7 @@ fn a_generator_without_descriptors_is_invalid() {
     let child = trial.start("");
     trial.wait_until_it_sends();
     if !limit(child.id(), 30) {
-        skip::impossible("the limit of a process cannot be changed here");
+        skip::count("impossible here", "the limit of a process cannot be changed here");
         let _ = trial.ended(child);
         return;
     }
@@ -104,7 +104,7 @@ fn a_run_that_does_not_fit_into_the_memory_it_may_take_is_not_begun() {
     let mut limits = vec!["ulimit -v 98304 &&".to_owned()];
     match &group {
         Some(group) => limits.push(group.joining()),
-        None => skip::impossible("no control group with a limit of memory can be made here"),
+        None => skip::count("impossible here", "no control group with a limit of memory can be made here"),
     }
     for limit in limits {
         let ended = trial.judged(&trial.command(&limit, "ws").output().unwrap());

@@ -6,7 +6,9 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use crate::compare::wait_until;
 
 /// Never a part of anything else.
 const SECRET: &str = "s3cr3t-Zq7";
@@ -123,10 +125,7 @@ end = 'echo ${TRAP}; exit 3'
 "#;
     std::fs::write(folder.path().join("s.toml"), RUN.to_owned() + exec).unwrap();
     let mut run = squall(folder.path(), &["run", "s.toml"]).spawn().unwrap();
-    let begun = Instant::now();
-    while !folder.path().join("begun").exists() && begun.elapsed() < Duration::from_secs(60) {
-        thread::sleep(Duration::from_millis(5));
-    }
+    wait_until("the command runs", || folder.path().join("begun").exists());
     while run.try_wait().unwrap().is_none() {
         assert_eq!(told_by_processes(), Vec::<String>::new());
         thread::sleep(Duration::from_millis(20));

@@ -67,7 +67,7 @@ fn disturbance(trial: &Trial) -> Option<String> {
 fn a_throttled_generator_is_never_believed() {
     let _alone = alone();
     let Some(group) = Group::new("cpu") else {
-        skip::impossible("no control group with a quota of processor time can be made here");
+        skip::count("impossible here", "no control group with a quota of processor time can be made here");
         return;
     };
     measure(|| {

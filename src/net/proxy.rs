@@ -217,7 +217,7 @@ impl Proxy {
     }
 }
 
-/// Polls `future` whenever the wake_queue rings for `who`.
+/// Polls `future` whenever the wake queue rings for `who`.
 async fn attended<F: Future + Unpin>(wake_queue: &WakeQueue, who: u32, mut future: F) -> F::Output {
     poll_fn(|cx| {
         wake_queue.listen(who, cx);

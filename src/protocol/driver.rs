@@ -42,6 +42,7 @@ pub(crate) type Connecting<'a> = Pin<Box<dyn Future<Output = Result<Box<dyn Sess
 
 /// What can be said of a protocol without a connection.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, each asked for by name")]
 pub struct Facts {
     /// Its word in scenarios, columns and tags.
     pub protocol: Protocol,

@@ -137,8 +137,8 @@ impl Processor {
         let Setup { inference, experiment, workers, cache, .. } = &shared.setup;
         let costs = Costs::new(*inference, experiment.cost, index);
         let several = workers.count > 1 || workers.batch > 1 || costs.is_wait();
-        let shares = cache.single_flight && several && !costs.is_free();
-        Self { shared: Arc::clone(shared), costs, back, shares }
+        let at_once = cache.single_flight && several && !costs.is_free();
+        Self { shared: Arc::clone(shared), costs, back, shares: at_once }
     }
 
     /// Takes a reading as far as it goes without an inference; gives the inference it needs, if any.

@@ -154,7 +154,8 @@ fn circles(files: &[(&[&str], &str)], kept: &[(&str, &str, &str)]) -> Vec<String
 #[test]
 fn a_circle_of_files_is_a_fault_however_it_is_closed() {
     let (root, a, b, c) = (&["engine"], &["engine", "a"], &["engine", "b"], &["engine", "b", "c"]);
-    let files: [(&[(&[&str], &str)], &str); 7] = [
+    type Files<'a> = &'a [(&'a [&'a str], &'a str)];
+    let files: [(Files, &str); 7] = [
         (&[(a, "use super::b::B;"), (b, "use crate::engine::a::A;")], "engine::a -> engine::b -> engine::a"),
         (
             &[(a, "use super::b::c::C;"), (b, "mod c; use super::a::A;"), (c, "use super::B;")],

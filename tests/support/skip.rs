@@ -11,13 +11,6 @@ pub(crate) fn missing(peer: &str) {
     println!("skipped: {peer}");
 }
 
-/// The machine cannot give what the test needs, whatever is installed: control groups, networks of one's own.
-#[track_caller]
-#[allow(dead_code, reason = "only the tests that measure take means away")]
-pub(crate) fn impossible(what: &str) {
-    count("impossible here", what);
-}
-
 /// The machine disturbed every attempt, so that nothing is proved. Counted in the file that `SQUALL_DISTURBED` names; a run of
 /// record (`SQUALL_RECORD`) fails on it.
 #[track_caller]
@@ -26,7 +19,8 @@ pub(crate) fn disturbed(what: &str) {
     count("disturbed", what);
 }
 
-fn count(kind: &str, what: &str) {
+/// Says that a test did not test for a reason of this `kind`, and counts it.
+pub(crate) fn count(kind: &str, what: &str) {
     println!("skipped: {what}");
     let Some(file) = env::var_os("SQUALL_DISTURBED") else { return };
     let test = std::thread::current().name().unwrap_or("a test").to_owned();

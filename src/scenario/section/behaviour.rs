@@ -7,7 +7,7 @@ use crate::units::{Rate, Span};
 
 const DAY: Span = Span::from_ms(24 * 3_600_000);
 
-/// PresetBehaviour that cut connections; a fleet has one of them at most.
+/// Preset behaviours that cut connections; a fleet has one of them at most.
 const CUTTING: [&str; 3] = ["thundering-herd", "store-and-forward", "roll-out"];
 
 pub(super) static BEHAVIOUR: Section = Section {
