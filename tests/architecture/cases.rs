@@ -151,10 +151,12 @@ fn circles(files: &[(&[&str], &str)], kept: &[(&str, &str, &str)]) -> Vec<String
     circle_faults(&edges("engine", files.iter().map(|(module, text)| (module, *text))), kept)
 }
 
+/// Made-up files: a module's path, and its text.
+type Files<'a> = &'a [(&'a [&'a str], &'a str)];
+
 #[test]
 fn a_circle_of_files_is_a_fault_however_it_is_closed() {
     let (root, a, b, c) = (&["engine"], &["engine", "a"], &["engine", "b"], &["engine", "b", "c"]);
-    type Files<'a> = &'a [(&'a [&'a str], &'a str)];
     let files: [(Files, &str); 7] = [
         (&[(a, "use super::b::B;"), (b, "use crate::engine::a::A;")], "engine::a -> engine::b -> engine::a"),
         (
