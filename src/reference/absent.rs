@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 mod config;
 
-pub(crate) use config::{Config, host, origin};
+pub(crate) use config::{Config, addresses, host, origin};
 
 /// No server can be started: the type has no values.
 #[derive(Debug)]

@@ -1,9 +1,11 @@
 //! Where the reference system listens, and how it is set up.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 
 use url::Url;
 
+use crate::record::Protocol;
 use crate::service::Setup;
 
 /// The configuration of a reference system. Any value is safe; capacities of 0 count as 1 unless said otherwise.
@@ -53,6 +55,15 @@ pub(crate) fn host(text: &str) -> Option<String> {
 pub(crate) fn origin(text: &str) -> Option<String> {
     let origin = Url::parse(text).ok()?.origin();
     origin.is_tuple().then(|| origin.ascii_serialization())
+}
+
+/// Where fleets find a system whose listeners are at these addresses, by protocol.
+pub(crate) fn addresses(http: &dyn fmt::Display, mqtt: &dyn fmt::Display) -> [(Protocol, String); 3] {
+    [
+        (Protocol::named("http"), format!("http://{http}/v1/readings")),
+        (Protocol::named("ws"), format!("ws://{http}/v1/stream")),
+        (Protocol::named("mqtt"), format!("mqtt://{mqtt}")),
+    ]
 }
 
 #[cfg(test)]

@@ -36,19 +36,6 @@ mod server;
 mod window;
 
 pub use config::Config;
-pub(crate) use config::{host, origin};
+pub(crate) use config::{addresses, host, origin};
 pub use health::Status;
 pub use server::Server;
-
-/// Where fleets find a system whose listeners are at these addresses, by protocol.
-pub(crate) fn addresses(
-    http: &dyn std::fmt::Display,
-    mqtt: &dyn std::fmt::Display,
-) -> [(crate::record::Protocol, String); 3] {
-    use crate::record::Protocol;
-    [
-        (Protocol::named("http"), format!("http://{http}/v1/readings")),
-        (Protocol::named("ws"), format!("ws://{http}/v1/stream")),
-        (Protocol::named("mqtt"), format!("mqtt://{mqtt}")),
-    ]
-}

@@ -154,10 +154,10 @@ warm-up · 5.00 s · offered 800/s · ok 800/s
 steady · 30.0 s · offered 41 533/s · ok 41 530/s
   meters http  1 234 000  1 234 000       –  412 µs   1.24 ms  3.11 ms  8.21 ms      1.20 ms
   pumps mqtt      12 000     11 900     100  824 µs   2.49 ms    ~>5 s     >5 s      2.40 ms
-timeout: 60 · reset errors: 40 · late answers: 3 · within budget 99.15 %
+    timeout: 60 · reset errors: 40 · late answers: 3 · within budget 99.15 %
 measured · 30.0 s · offered 400/s · ok 397/s
   all fleets      12 000     11 900     100  824 µs   2.49 ms    ~>5 s     >5 s      2.40 ms
-timeout: 60 · reset errors: 40 · late answers: 3
+    timeout: 60 · reset errors: 40 · late answers: 3
 
 stages     median: network 210 µs · queue 80.0 µs · cache 1.40 µs · inference 101 µs
 generator  lag p50 61.0 µs, p99 188 µs (timerfd pacer)
@@ -188,14 +188,14 @@ warm-up, 5.00 s, offered 800/s, ok 800/s
 steady, 30.0 s, offered 41,533/s, ok 41,530/s
   meters http  1,234,000       -  412 us   1.24 ms  8.21 ms      1.20 ms
   pumps mqtt      12,000     100  824 us   2.49 ms     >5 s      2.40 ms
-timeout: 60, reset errors: 40, late answers: 3, within budget 99.15
-%
+    timeout: 60, reset errors: 40, late answers: 3, within budget 99.15
+    %
 measured, 30.0 s, offered 400/s, ok 397/s
   all fleets      12,000     100  824 us   2.49 ms     >5 s      2.40 ms
-timeout: 60, reset errors: 40, late answers: 3
+    timeout: 60, reset errors: 40, late answers: 3
 
 stages     median: network 210 us, queue 80.0 us, cache 1.40 us,
-       inference 101 us
+           inference 101 us
 generator  lag p50 61.0 us, p99 188 us (timerfd pacer)
 budget     1 of 2 failed
 budget     failed pumps: errors < 0.1 %, measured 0.83 %
@@ -218,7 +218,7 @@ fn a_run_that_cannot_be_trusted_says_so_and_why() {
 quickstart · 2026-11-20T21-41-15Z-main · interrupted
 measurement  invalid: the generator was the bottleneck, not the service
   - pacing lag p99 of 4.1 ms is more than 10 % of the measured p50 of 12 ms, so
-that the generator adds to what it measures
+    that the generator adds to what it measures
   - the machine was saturated
 
 nothing was measured
@@ -243,7 +243,7 @@ fn what_was_seeded_and_found_stands_beside_the_other_facts() {
     insta::assert_snapshot!(lines.join("\n"), @r"
 generator  lag p50 61.0 us, p99 188 us (timerfd pacer)
 detection  spikes 118 of 121 found, shifts 9 of 10 found, false alarms 0.12 % of 95,012 normal
-       readings
+           readings
 detection  not scored: 1,000 readings with an anomaly, more than anomalies.csv holds per interval
 ");
 }
