@@ -247,3 +247,27 @@ fn every_room_of_the_table_exists_and_every_room_is_in_the_table() {
     present.sort();
     assert_eq!(present, listed);
 }
+
+#[test]
+fn documents_name_files_that_are_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let documents =
+        ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "results/README.md", "benches/README.md"];
+    let pages = fs::read_dir(root.join("docs")).unwrap().map(|page| page.unwrap().path());
+    let documents = documents.map(|document| root.join(document)).into_iter().chain(pages);
+    let mut faults = Vec::new();
+    let mut found = 0;
+    for document in documents {
+        let text = fs::read_to_string(&document).unwrap();
+        // What stands in angle brackets is for the reader to fill in.
+        let named = text.split('`').skip(1).step_by(2);
+        for file in named.filter(|file| file.starts_with("src/") && !file.contains(['<', ' '])) {
+            found += 1;
+            if !root.join(file).exists() {
+                faults.push(format!("{}: `{file}` is not there", document.display()));
+            }
+        }
+    }
+    assert!(found > 20, "{found} files named");
+    assert_none(&faults);
+}

@@ -406,7 +406,7 @@ fn people_switch_faults_while_the_run_is_on() {
     assert_eq!(stopped.switched, [expected("pause", false, None), expected("cut", false, None)]);
     assert!(fixture.folder.path().join("ended").exists());
     assert!(
-        ask(&mut client, r#"{"operation":"stop","fault":"pause"}"#).error.unwrap().contains("off already")
+        ask(&mut client, r#"{"operation":"stop","fault":"pause"}"#).error.unwrap().contains("already off")
     );
     assert!(ask(&mut client, r#"{"operation":"stop","fault":"x"}"#).error.unwrap().contains("no fault `x`"));
     assert!(ask(&mut client, "rubbish").error.unwrap().starts_with("no request"));
