@@ -6,8 +6,9 @@
 //! Daley & Vere-Jones, *An Introduction to the Theory of Point Processes*, vol. I, 2nd ed., §4.2 and §13.3).
 
 use super::process::ArrivalProcess;
-use super::variate::{exponential, gamma, normal, uniform};
+use super::variate::{exponential, gamma};
 use crate::seed::Stream;
+use crate::seed::variate::{normal, uniform};
 
 /// Distribution of a gap; times in nanoseconds.
 #[derive(Debug, Clone, Copy, PartialEq)]

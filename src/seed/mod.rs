@@ -4,6 +4,7 @@
 
 #[cfg(test)]
 pub(crate) mod tests;
+pub(crate) mod variate;
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,8 +1,8 @@
 //! Delays drawn one after the other, by any law and with memory.
 
-use super::variate::normal;
 use crate::fault::{Delay, DelayLaw};
 use crate::seed::Stream;
+use crate::seed::variate::normal;
 use crate::units::Span;
 
 /// The delays of one connection's messages.
