@@ -189,7 +189,7 @@ impl<C: Codec> FaultInjector<C> {
     }
 
     /// What becomes of an event of the codec's.
-    fn correlator(&mut self, event: Event) -> Option<Event> {
+    fn apply_faults(&mut self, event: Event) -> Option<Event> {
         if event == Event::Writable {
             let ready = self.has_room();
             if let Some(held) = &mut self.held {
@@ -371,7 +371,7 @@ impl<C: Codec<Carrier: Carrier>> Session for FaultInjector<C> {
             }
             match self.codec.poll_event(cx) {
                 Poll::Ready(Ok(event)) => {
-                    if let Some(event) = self.correlator(event) {
+                    if let Some(event) = self.apply_faults(event) {
                         return self.tell(event);
                     }
                 }
