@@ -475,10 +475,14 @@ fn interrupted(arguments: &[&str], is_time: &dyn Fn(&Path) -> bool) -> Option<(D
             interrupt(child.id());
             return Some((desk, folder, child.wait_with_output().unwrap()));
         }
-        if child.try_wait().unwrap().is_none() {
+        let ended = child.try_wait().unwrap().is_some();
+        if !ended {
             interrupt(child.id());
         }
-        println!("attempt {attempt}: {}", told(&child.wait_with_output().unwrap()));
+        let output = child.wait_with_output().unwrap();
+        let busy = text(&output.stderr).contains("too many pairs could not be measured");
+        assert!(busy || !ended, "{}", told(&output));
+        println!("attempt {attempt}: {}", told(&output));
     }
     skip::disturbed("this machine is too busy to measure");
     None
