@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use squall::clock::Monotonic;
 use squall::protocol::{
-    Answer, Correlation, Endpoint, Event, Failure, HttpSettings, Identity, Message, MqttSettings, Session,
-    Settings, Will, connect,
+    Answer, Correlation, Endpoint, Event, Failure, HttpSettings, Identity, Message, MqttSettings,
+    OwnSettings, Session, Settings, Will, connect,
 };
 use squall::record::{Close, ErrorKind, Protocol, Qos};
 
@@ -121,7 +121,7 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
 
 fn settings(close: Close, qos: Qos) -> Settings {
     let mqtt = MqttSettings { qos, ..MqttSettings::default() };
-    Settings { close, keep_alive: Duration::from_secs(60), mqtt, ..Settings::default() }
+    Settings { close, keep_alive: Duration::from_secs(60), own: OwnSettings::of(mqtt), ..Settings::default() }
 }
 
 /// Settings whose replies name their readings by a pointer, or else come in turn.
@@ -203,12 +203,13 @@ fn mosquitto_carries_replies_wills_and_sessions_that_outlive_their_connection() 
         ..Identity::of("meters-00017")
     };
     let kept = MqttSettings { retain: true, clean_session: false, ..MqttSettings::default() };
-    let kept = Settings { mqtt: kept, ..replying(Some("/seq")) };
+    let kept = Settings { own: OwnSettings::of(kept), ..replying(Some("/seq")) };
     block_on(async {
-        for settings in [replying(None), replying(Some("/seq")), kept.clone(), kept] {
+        let forgotten = [replying(None), replying(Some("/seq"))].map(|settings| (settings, false));
+        for (settings, lasting) in forgotten.into_iter().chain([(kept.clone(), true), (kept, true)]) {
             let mut session = connect(&endpoint, &settings, &identity).await.unwrap();
             let mut device = Device::new("meters-00017", READINGS);
-            device.lasting = !settings.mqtt.clean_session;
+            device.lasting = lasting;
             device.drive(&mut *session).await.unwrap();
             assert_eq!(device.closed, (1..=READINGS).collect::<Vec<_>>(), "{settings:?}");
             poll_fn(|cx| session.poll_close(cx)).await;
@@ -313,7 +314,7 @@ fn python_http_server_takes_other_methods_and_a_connection_per_reading() {
     let Some((_server, port)) = python(HTTP_SERVER, "http.server") else { return };
     let endpoint = endpoint(Protocol::named("http"), port);
     let http = HttpSettings { fresh: true, ..HttpSettings::default() };
-    let settings = Settings { http, ..settings(Close::Response, Qos::AtMostOnce) };
+    let settings = Settings { own: OwnSettings::of(http), ..settings(Close::Response, Qos::AtMostOnce) };
     let identity = Identity {
         method: "PUT".to_owned(),
         address: Some("/devices/7".to_owned()),

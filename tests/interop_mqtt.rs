@@ -12,7 +12,7 @@ use std::time::Duration;
 use squall::clock::Monotonic;
 use squall::engine::{Control, End};
 use squall::protocol::{
-    Answer, Event, Identity, Message, MqttSettings, Session, SessionState, Settings, connect,
+    Answer, Event, Identity, Message, MqttSettings, OwnSettings, Session, SessionState, Settings, connect,
 };
 use squall::record::{Close, Outcome, Protocol, Qos};
 use squall::reference::{Config, Server};
@@ -343,7 +343,7 @@ fn at_qos_2_every_reading_reaches_mosquitto_exactly_once_however_often_the_conne
     let endpoint = endpoint(Protocol::named("mqtt"), port);
     let Some(listener) = Listener::start(port, "plant/up", "2") else { return };
     let mqtt = MqttSettings { qos: Qos::ExactlyOnce, clean_session: false, ..MqttSettings::default() };
-    let settings = Settings { close: Close::Ack, mqtt, ..Settings::default() };
+    let settings = Settings { close: Close::Ack, own: OwnSettings::of(mqtt), ..Settings::default() };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let conversation = async {
         let (mut next, mut open, mut resume, mut breaks) =

@@ -13,8 +13,8 @@ use super::mqtt::Mqtt;
 use super::script::{Script, context};
 use super::ws::Ws;
 use super::{
-    Correlation, Endpoint, Event, Failure, Hearing, HttpSettings, Identity, Message, MqttSettings, Roster,
-    Settings,
+    Correlation, Endpoint, Event, Failure, Hearing, HttpSettings, Identity, Message, MqttSettings,
+    OwnSettings, Roster, Settings,
 };
 use crate::record::{Close, ErrorKind, Protocol, Qos};
 
@@ -66,7 +66,7 @@ fn agree(whole: &Said, cut: &Said) {
 pub fn http(data: &[u8]) {
     let Some((selector, cuts, bytes)) = split(data) else { return };
     let settings = Settings {
-        http: HttpSettings { fresh: selector & 1 != 0, ..HttpSettings::default() },
+        own: OwnSettings::of(HttpSettings { fresh: selector & 1 != 0, ..HttpSettings::default() }),
         ..Settings::default()
     };
     let method = if selector & 2 != 0 { "HEAD" } else { "POST" };
@@ -103,14 +103,12 @@ pub fn http(data: &[u8]) {
 fn settings(selector: u8) -> Settings {
     let close = [Close::Verdict, Close::Reply, Close::Sent, Close::Ack, Close::Delivery];
     let qos = [Qos::AtMostOnce, Qos::AtLeastOnce, Qos::ExactlyOnce];
+    let qos = qos[usize::from(selector >> 4 & 3) % qos.len()];
     let pointer = || Correlation::Pointer("/a/0".into());
     Settings {
         close: close[usize::from(selector & 7) % close.len()],
         correlation: if selector & 8 != 0 { pointer() } else { Correlation::Order },
-        mqtt: MqttSettings {
-            qos: qos[usize::from(selector >> 4 & 3) % qos.len()],
-            ..MqttSettings::default()
-        },
+        own: OwnSettings::of(MqttSettings { qos, ..MqttSettings::default() }),
         hearing: if selector & 64 != 0 {
             Hearing::Others(Roster(Arc::new(|device| (device == "d").then_some(0))))
         } else {
@@ -145,7 +143,7 @@ pub fn ws(data: &[u8]) {
 pub fn mqtt(data: &[u8]) {
     let Some((selector, cuts, bytes)) = split(data) else { return };
     let mut settings = settings(selector);
-    if settings.close == Close::Reply && settings.mqtt.qos == Qos::AtMostOnce {
+    if settings.close == Close::Reply && settings.own.get::<MqttSettings>().qos == Qos::AtMostOnce {
         settings.close = Close::Verdict;
     }
     let identity = Identity::of("d");

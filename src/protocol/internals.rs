@@ -9,7 +9,7 @@ use super::http::Http;
 use super::mqtt::Mqtt;
 use super::script::{Script, context};
 use super::ws::Ws;
-use super::{Endpoint, Event, Failure, Identity, Message, MqttSettings, Settings};
+use super::{Endpoint, Event, Failure, Identity, Message, MqttSettings, OwnSettings, Settings};
 use crate::record::{Close, Protocol, Qos};
 
 const PAYLOAD: &[u8] = b"{\"device\":\"d\",\"seq\":1,\"intended_ns\":12345678901,\"value\":21.5312}";
@@ -80,7 +80,7 @@ pub fn ws() -> impl FnMut() {
 /// If the session is broken.
 pub fn mqtt() -> impl FnMut() {
     let mqtt = MqttSettings { qos: Qos::AtLeastOnce, ..MqttSettings::default() };
-    let settings = Settings { close: Close::Ack, mqtt, ..Settings::default() };
+    let settings = Settings { close: Close::Ack, own: OwnSettings::of(mqtt), ..Settings::default() };
     let mut session = Mqtt::new(Script::new(), &settings, &Identity::of("d")).expect("sound settings");
     move || {
         session.send(&mut context(), &message()).expect("the stream takes everything");

@@ -39,13 +39,14 @@ pub use endpoint::Endpoint;
 pub(crate) use endpoint::{accepts, free_ports};
 pub(crate) use exchange::{Exchange, Rendering, Stated, template};
 pub use failure::Failure;
+pub use http::HttpSettings;
 pub(crate) use identity::Login;
 pub use identity::{Identity, Message, Will};
-pub use mqtt::SessionState;
+pub use mqtt::{MqttSettings, SessionState};
 pub use note::Unmatched;
 pub use session::{Answer, Event, Session};
-pub use settings::{Correlation, HttpSettings, MqttSettings, Settings};
-pub(crate) use settings::{Hearing, Roster, WsMode, WsSettings};
+pub use settings::{Correlation, OwnSettings, Settings};
+pub(crate) use settings::{Hearing, Roster};
 pub(crate) use status::StatusSet;
 
 /// Every protocol of the program, in the order in which they are listed.

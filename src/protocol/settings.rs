@@ -1,11 +1,11 @@
 //! How the devices of one fleet use their sessions.
 
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::status::StatusSet;
-use crate::record::{Close, Qos};
+use crate::record::Close;
 
 /// How a reply names the reading it answers, where [`Close::Reply`] closes readings.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -23,66 +23,8 @@ pub enum Correlation {
     Order,
 }
 
-/// Settings of HTTP sessions.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HttpSettings {
-    /// Statuses that close a reading well. One that is in both sets counts as this.
-    pub ok: StatusSet,
-    /// Statuses by which the service says no. All others are errors.
-    pub shed: StatusSet,
-    /// A new connection for every reading: each request says `Connection: close`, and the session ends, in an orderly
-    /// way, with its first response.
-    pub fresh: bool,
-}
-
-impl Default for HttpSettings {
-    fn default() -> Self {
-        Self { ok: StatusSet::success(), shed: StatusSet::overload(), fresh: false }
-    }
-}
-
-/// Settings of WebSocket sessions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct WsSettings {
-    /// In which messages readings travel. Replies are understood in either.
-    pub mode: WsMode,
-}
-
-/// The kind of WebSocket message that carries a reading.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum WsMode {
-    /// Text if the payload is UTF-8, else binary.
-    #[default]
-    Auto,
-    /// Text always; a payload that is not UTF-8 ends the session.
-    Text,
-    /// Binary always.
-    Binary,
-}
-
-/// Settings of MQTT sessions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MqttSettings {
-    /// Quality of service of publishes, and of the subscription to the device's own topic for [`Close::Delivery`].
-    pub qos: Qos,
-    /// Whether the broker is to keep each reading as its topic's retained message.
-    pub retain: bool,
-    /// Whether the broker is to forget the device when its connection ends.
-    ///
-    /// If not, the broker keeps subscriptions, and messages at quality of service 1 and 2, for the device's next
-    /// connection. That one subscribes again all the same, which changes nothing, tells what has come for earlier
-    /// connections, and takes up what was in flight, if it is [given it](super::Identity::resume).
-    pub clean_session: bool,
-}
-
-impl Default for MqttSettings {
-    fn default() -> Self {
-        Self { qos: Qos::AtLeastOnce, retain: false, clean_session: true }
-    }
-}
-
 /// How the devices of one fleet use their sessions; the default is what the bundled service needs, closed as HTTP is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Settings {
     /// What closes a reading.
     pub close: Close,
@@ -96,14 +38,27 @@ pub struct Settings {
     /// MQTT announces twice this to the broker (in whole seconds, at most 65 535), so that the calls come at half of what was
     /// announced: a device that sent something just after one call may stay silent until the call after next.
     pub keep_alive: Duration,
-    /// What only HTTP uses.
-    pub http: HttpSettings,
-    /// What only WebSocket uses.
-    pub ws: WsSettings,
-    /// What only MQTT uses.
-    pub mqtt: MqttSettings,
+    /// What only the protocol's own driver reads.
+    pub own: OwnSettings,
     /// What the session listens for besides answers to its own readings.
     pub hearing: Hearing,
+}
+
+/// Settings of one protocol, made by its driver and read by nobody else, such as [`HttpSettings`](super::HttpSettings).
+#[derive(Debug, Clone, Default)]
+pub struct OwnSettings(Option<Arc<dyn Any + Send + Sync>>);
+
+impl OwnSettings {
+    /// Settings of the protocol whose driver reads a `T`.
+    pub fn of<T: Any + Send + Sync>(settings: T) -> Self {
+        Self(Some(Arc::new(settings)))
+    }
+
+    /// What was stated for the driver that asks, or its default.
+    pub(super) fn get<T: Any + Clone + Default>(&self) -> T {
+        let stated = self.0.as_deref().and_then(|settings| settings.downcast_ref::<T>());
+        stated.cloned().unwrap_or_default()
+    }
 }
 
 /// Whether a session hears the readings of other devices.
@@ -147,9 +102,7 @@ impl Default for Settings {
             close: Close::Response,
             correlation: Correlation::Order,
             keep_alive: Duration::from_secs(30),
-            http: HttpSettings::default(),
-            ws: WsSettings::default(),
-            mqtt: MqttSettings::default(),
+            own: OwnSettings::default(),
             hearing: Hearing::Own,
         }
     }

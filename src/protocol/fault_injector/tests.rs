@@ -11,7 +11,7 @@ use super::super::http::Http;
 use super::super::mqtt::Mqtt;
 use super::super::script::{Script, context};
 use super::super::ws::Ws;
-use super::super::{Answer, Correlation, Endpoint, MqttSettings};
+use super::super::{Answer, Correlation, Endpoint, MqttSettings, OwnSettings};
 use super::*;
 use crate::fault::Tampering;
 use crate::record::{ErrorKind, Protocol, Qos};
@@ -123,7 +123,7 @@ impl Peer for Mqtt<Script> {
 
     fn usual() -> Settings {
         let mqtt = MqttSettings { qos: Qos::AtLeastOnce, ..MqttSettings::default() };
-        Settings { close: Close::Ack, mqtt, ..Settings::default() }
+        Settings { close: Close::Ack, own: OwnSettings::of(mqtt), ..Settings::default() }
     }
 }
 
@@ -413,7 +413,7 @@ fn delayed_verdicts_leave_further_ones_with_the_peer_once_there_are_too_many() {
 #[test]
 fn what_a_connection_brought_is_told_before_its_end() {
     let mut rig = Rig::<Http<Script>>::new(&Settings {
-        http: super::super::HttpSettings { fresh: true, ..Default::default() },
+        own: OwnSettings::of(super::super::HttpSettings { fresh: true, ..Default::default() }),
         ..Settings::default()
     });
     rig.harness.bring(every(1, VERDICT, later(100)));
@@ -436,7 +436,7 @@ fn what_a_connection_brought_is_told_before_its_end() {
 #[test]
 fn a_connection_for_one_request_carries_no_duplicate() {
     let mut rig = Rig::<Http<Script>>::new(&Settings {
-        http: super::super::HttpSettings { fresh: true, ..Default::default() },
+        own: OwnSettings::of(super::super::HttpSettings { fresh: true, ..Default::default() }),
         ..Settings::default()
     });
     let tally = rig.harness.bring(every(1, READING, Action::Duplicate));

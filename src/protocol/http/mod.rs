@@ -18,10 +18,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 pub(super) use self::driver::{HttpDriver, NAME};
 use self::request::Template;
 use self::response::{Reader, Reply};
+pub use self::settings::HttpSettings;
 use super::buffer::{Inbox, Outbox};
 use super::fault_injector::Codec;
 use super::note::Notes;
-use super::{Answer, Endpoint, Event, Failure, HttpSettings, Identity, Message, Settings, verdict};
+use super::{Answer, Endpoint, Event, Failure, Identity, Message, Settings, verdict};
 use crate::net::Link;
 use crate::record::{ErrorKind, Reason};
 
@@ -55,12 +56,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http<S> {
         settings: &Settings,
         identity: &Identity,
     ) -> Result<Self, Failure> {
-        let template = Template::new(endpoint, &settings.http, identity)?;
+        let settings: HttpSettings = settings.own.get();
+        let template = Template::new(endpoint, &settings, identity)?;
         Ok(Self {
             stream,
             reader: Reader::new(template.is_head()),
             template,
-            settings: settings.http.clone(),
+            settings,
             device: identity.device.as_str().into(),
             outbox: Outbox::default(),
             inbox: Inbox::default(),

@@ -3,7 +3,8 @@
 use std::fmt::{self, Write as _};
 use std::io::Write as _;
 
-use super::super::{Endpoint, Failure, HttpSettings, Identity};
+use super::super::{Endpoint, Failure, Identity};
+use super::settings::HttpSettings;
 use super::syntax::{reserved_header, valid_header, valid_method, valid_target};
 
 /// The unchanging parts of one device's requests: request line, header fields, and `Content-Length: ` for those with a body.

@@ -1,7 +1,7 @@
 //! `http` of a fleet: how its requests look to a service that is not the bundled one.
 
 use super::super::exchange::{Exchange, Pattern, Rendering, Stated, pattern, template};
-use super::super::{HttpSettings, Identity, Settings, StatusSet};
+use super::super::{Identity, OwnSettings, Settings, StatusSet};
 use super::syntax::is_token;
 use crate::fleet::{Format, Scope};
 use crate::language::{Field, FieldValue, Fields, Kind, Reporter, Section, Text, quote};
@@ -34,6 +34,24 @@ pub(super) static HTTP: Section = Section {
         Field::with("fresh", Kind::Flag, "false", "a new connection for every reading"),
     ],
 };
+
+/// Settings of HTTP sessions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpSettings {
+    /// Statuses that close a reading well. One that is in both sets counts as this.
+    pub ok: StatusSet,
+    /// Statuses by which the service says no. All others are errors.
+    pub shed: StatusSet,
+    /// A new connection for every reading: each request says `Connection: close`, and the session ends, in an orderly
+    /// way, with its first response.
+    pub fresh: bool,
+}
+
+impl Default for HttpSettings {
+    fn default() -> Self {
+        Self { ok: StatusSet::success(), shed: StatusSet::overload(), fresh: false }
+    }
+}
 
 /// Settings of an HTTP fleet.
 #[derive(Debug, Clone, PartialEq)]
@@ -72,7 +90,8 @@ pub(super) fn http(stated: &Stated<'_>, report: &mut Reporter<'_>) -> HttpExchan
 impl Exchange for HttpExchange {
     fn settings(&self, usual: Settings) -> Settings {
         let Self { ok, shed, fresh, .. } = self;
-        Settings { http: HttpSettings { ok: ok.clone(), shed: shed.clone(), fresh: *fresh }, ..usual }
+        let own = HttpSettings { ok: ok.clone(), shed: shed.clone(), fresh: *fresh };
+        Settings { own: OwnSettings::of(own), ..usual }
     }
 
     fn identity(&self, rendering: &Rendering<'_>, usual: Identity) -> Identity {

@@ -4,6 +4,7 @@ use std::io;
 
 use proptest::prelude::*;
 
+use super::super::OwnSettings;
 use super::super::script::{Script, context};
 use super::*;
 use crate::record::{Protocol, Stages};
@@ -17,7 +18,7 @@ fn session(stream: Script) -> Http<Script> {
 
 fn session_of(stream: Script, http: HttpSettings, identity: &Identity) -> Result<Http<Script>, Failure> {
     let endpoint = Endpoint::resolve(Protocol::named("http"), "http://127.0.0.1:9/in?x=1").unwrap();
-    Http::new(stream, &endpoint, &Settings { http, ..Settings::default() }, identity)
+    Http::new(stream, &endpoint, &Settings { own: OwnSettings::of(http), ..Settings::default() }, identity)
 }
 
 fn message(seq: u64, payload: &[u8]) -> Message<'_> {

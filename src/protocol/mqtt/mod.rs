@@ -33,6 +33,7 @@ use self::packet::{Ack, Inbound, Publish};
 use self::packet_fault::PacketFaults;
 pub use self::session_state::SessionState;
 use self::session_state::{ResumeGuard, State};
+pub use self::settings::MqttSettings;
 use self::topic::Topics;
 use super::buffer::{Inbox, Outbox};
 use super::correlator::{Correlator, Match};
@@ -41,7 +42,7 @@ use super::keep_alive::KeepAlive;
 use super::note::Notes;
 use super::pipeline::Pipeline;
 use super::verdict::Reply;
-use super::{Endpoint, Event, Failure, Identity, Message, MqttSettings, Settings, fault_injector};
+use super::{Endpoint, Event, Failure, Identity, Message, Settings, fault_injector};
 use crate::net::Link;
 use crate::record::{Close, Qos};
 
@@ -88,7 +89,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
     ) -> Result<Self, Failure> {
         let mut session = Self::new(stream, settings, identity)?;
         let login = identity.login.as_ref().or(endpoint.credentials());
-        let (clean, keep_alive) = (settings.mqtt.clean_session, announced(settings.keep_alive));
+        let (clean, keep_alive) = (session.settings.clean_session, announced(settings.keep_alive));
         packet::encode_connect(identity, clean, keep_alive, login, session.outbox.tail())?;
         let Received::Connack { code, present } = poll_fn(|cx| session.poll_packet(cx)).await? else {
             return Err(Failure::protocol("the broker sent another packet before CONNACK"));
@@ -111,7 +112,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
             inbox: Inbox::default(),
             correlator: Correlator::new(settings, &identity.device),
             topics: Topics::new(settings, identity)?,
-            settings: settings.mqtt,
+            settings: settings.own.get(),
             closes_by_ack: settings.close == Close::Ack,
             state: State::default(),
             pipeline: Pipeline::new(settings),

@@ -5,7 +5,7 @@ use rumqttc::mqttbytes::QoS;
 use rumqttc::mqttbytes::v4::{self, Packet};
 
 use super::super::script::{Script, context};
-use super::super::{Correlation, Login, Will};
+use super::super::{Correlation, Login, OwnSettings, Will};
 use super::tests::{CONNACK, SUBACK, ack, events, message, ok, open_as, publish};
 use super::*;
 use crate::record::Protocol;
@@ -60,7 +60,7 @@ fn the_handshake_presents_what_the_device_is_to_the_service() {
         ..identity()
     };
     let mqtt = MqttSettings { clean_session: false, ..MqttSettings::default() };
-    let settings = Settings { mqtt, ..settings(Close::Reply, Some("/id")) };
+    let settings = Settings { own: OwnSettings::of(mqtt), ..settings(Close::Reply, Some("/id")) };
     // The broker says that it knows the session already: subscribing again does no harm.
     let session_present = &[0x20, 2, 1, 0];
     let session = open(Script::new().data(session_present).data(SUBACK), &settings, &identity).unwrap();
@@ -127,7 +127,8 @@ fn a_session_prints_no_password_while_it_waits_to_be_written() {
 #[test]
 fn readings_are_published_where_and_how_the_fleet_declares() {
     let mqtt = MqttSettings { qos: Qos::AtLeastOnce, retain: true, clean_session: true };
-    let mut session = session(&Settings { mqtt, ..settings(Close::Ack, None) }, &identity());
+    let mut session =
+        session(&Settings { own: OwnSettings::of(mqtt), ..settings(Close::Ack, None) }, &identity());
     session.send(&mut context(), &message(1, b"a")).unwrap();
     let elsewhere = Message { address: Some("other/topic"), ..message(2, b"b") };
     session.send(&mut context(), &elsewhere).unwrap();
@@ -195,7 +196,8 @@ fn replies_in_order_answer_whatever_waits_longest_and_each_counts_once() {
 #[test]
 fn a_broker_that_never_replies_stops_the_sender() {
     let mqtt = MqttSettings { qos: Qos::AtMostOnce, ..MqttSettings::default() };
-    let mut session = session(&Settings { mqtt, ..settings(Close::Reply, None) }, &identity());
+    let mut session =
+        session(&Settings { own: OwnSettings::of(mqtt), ..settings(Close::Reply, None) }, &identity());
     let mut seq = 0;
     while session.ready() {
         session.send(&mut context(), &message(seq, b"")).unwrap();
@@ -239,7 +241,7 @@ fn what_the_broker_kept_for_an_earlier_connection_is_told_before_anything_else()
     let early = [kept(9, 1), kept(10, 2)].concat();
     for (clean_session, told) in [(false, vec![ok(1), ok(2), ok(3)]), (true, vec![ok(3)])] {
         let mqtt = MqttSettings { clean_session, ..MqttSettings::default() };
-        let settings = Settings { mqtt, ..settings(Close::Reply, Some("/id")) };
+        let settings = Settings { own: OwnSettings::of(mqtt), ..settings(Close::Reply, Some("/id")) };
         let script = Script::new().data(&[0x20, 2, 1, 0]).data(&early).data(SUBACK);
         let mut session = open(script, &settings, &identity()).unwrap();
         assert_eq!(session.has_more(), !clean_session);

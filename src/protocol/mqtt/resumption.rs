@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use rumqttc::mqttbytes::QoS;
 use rumqttc::mqttbytes::v4::{self, Packet};
 
+use super::super::OwnSettings;
 use super::super::fault_injector::OwnedMessage;
 use super::super::script::{Script, context};
 use super::tests::{SUBACK, ack, events, message, ok, open_as, publish, settings};
@@ -19,7 +20,8 @@ const ABSENT: &[u8] = &[0x20, 2, 0, 0];
 
 fn kept(close: Close, qos: Qos) -> Settings {
     let usual = settings(close, qos);
-    Settings { mqtt: MqttSettings { clean_session: false, ..usual.mqtt }, ..usual }
+    let mqtt = MqttSettings { clean_session: false, ..usual.own.get() };
+    Settings { own: OwnSettings::of(mqtt), ..usual }
 }
 
 fn open(script: Script, settings: &Settings, resume: Option<&SessionState>) -> Result<Mqtt<Script>, Failure> {

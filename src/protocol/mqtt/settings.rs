@@ -1,7 +1,7 @@
 //! `mqtt` of a fleet: sessions, topics and quality of service as a broker of its own wants them.
 
 use super::super::exchange::{Exchange, Pattern, Rendering, Stated, correlation, pattern};
-use super::super::{Correlation, Identity, Login, MqttSettings, Settings, Will};
+use super::super::{Correlation, Identity, Login, OwnSettings, Settings, Will};
 use crate::fleet::Scope;
 use crate::language::{Field, Fields, Kind, Reporter, Section, quote};
 use crate::record::{Close, Qos};
@@ -77,6 +77,27 @@ pub(super) static WILL: Section = Section {
         Field::with("retain", Kind::Flag, "false", "the broker keeps it for later subscribers"),
     ],
 };
+
+/// Settings of MQTT sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MqttSettings {
+    /// Quality of service of publishes, and of the subscription to the device's own topic for [`Close::Delivery`].
+    pub qos: Qos,
+    /// Whether the broker is to keep each reading as its topic's retained message.
+    pub retain: bool,
+    /// Whether the broker is to forget the device when its connection ends.
+    ///
+    /// If not, the broker keeps subscriptions, and messages at quality of service 1 and 2, for the device's next
+    /// connection. That one subscribes again all the same, which changes nothing, tells what has come for earlier
+    /// connections, and takes up what was in flight, if it is [given it](super::Identity::resume).
+    pub clean_session: bool,
+}
+
+impl Default for MqttSettings {
+    fn default() -> Self {
+        Self { qos: Qos::AtLeastOnce, retain: false, clean_session: true }
+    }
+}
 
 /// Settings of an MQTT fleet.
 #[derive(Debug, Clone, PartialEq)]
@@ -198,7 +219,7 @@ impl Exchange for MqttExchange {
             correlation: self.correlation.clone(),
             // The session announces twice the period in which it looks whether it has to ping.
             keep_alive: self.keep_alive.as_duration() / 2,
-            mqtt: MqttSettings { qos, retain, clean_session },
+            own: OwnSettings::of(MqttSettings { qos, retain, clean_session }),
             ..usual
         }
     }

@@ -5,8 +5,8 @@ use std::task::Waker;
 
 use proptest::prelude::*;
 
-use super::super::Answer;
 use super::super::script::{Script, context};
+use super::super::{Answer, OwnSettings};
 use super::packet::{encode_ack, encode_publish};
 use super::*;
 use crate::record::{ErrorKind, Protocol, Stages};
@@ -17,7 +17,7 @@ const OWN: &str = "devices/d/readings";
 
 pub(super) fn settings(close: Close, qos: Qos) -> Settings {
     let mqtt = MqttSettings { qos, ..MqttSettings::default() };
-    Settings { close, mqtt, ..Settings::default() }
+    Settings { close, own: OwnSettings::of(mqtt), ..Settings::default() }
 }
 
 /// A session past its handshake.

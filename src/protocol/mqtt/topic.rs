@@ -2,7 +2,7 @@
 
 use mqtt_proto::{TopicFilter, TopicName};
 
-use super::super::{Failure, Hearing, Identity, Settings};
+use super::super::{Failure, Hearing, Identity, MqttSettings, Settings};
 use crate::record::{Close, Qos};
 
 /// The topics of one device.
@@ -25,16 +25,17 @@ impl Topics {
             Ok(topic)
         };
         let readings = identity.address.clone().map_or_else(|| own("readings"), Ok)?;
+        let MqttSettings { qos, .. } = settings.own.get();
         let listening = match settings.close {
             _ if settings.hearing == Hearing::Relayed => None,
             _ if matches!(settings.hearing, Hearing::Others(_)) => {
-                identity.reply_topic.clone().map(|filter| (filter, settings.mqtt.qos))
+                identity.reply_topic.clone().map(|filter| (filter, qos))
             }
             Close::Verdict | Close::Reply => {
                 let filter = identity.reply_topic.clone().map_or_else(|| own("verdicts"), Ok)?;
                 Some((filter, Qos::AtLeastOnce))
             }
-            Close::Delivery => Some((readings.clone(), settings.mqtt.qos)),
+            Close::Delivery => Some((readings.clone(), qos)),
             Close::Response | Close::Ack | Close::Sent => None,
         };
         let unusable = match &listening {

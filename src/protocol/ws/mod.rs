@@ -20,12 +20,13 @@ use tokio_tungstenite::tungstenite::{self, Bytes};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 pub(super) use self::driver::WsDriver;
+use self::settings::{WsMode, WsSettings};
 use super::correlator::{Correlator, Match};
 use super::fault_injector::Codec;
 use super::keep_alive::KeepAlive;
 use super::note::Notes;
 use super::pipeline::Pipeline;
-use super::{Endpoint, Event, Failure, Identity, Message, Settings, WsMode, fault_injector};
+use super::{Endpoint, Event, Failure, Identity, Message, Settings, fault_injector};
 use crate::fault::{Action, MessageKind};
 use crate::net::{Decision, Link, MessageFaults};
 use crate::record::status_line;
@@ -103,7 +104,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
         Self {
             socket,
             correlator: Correlator::new(settings, &identity.device),
-            mode: settings.ws.mode,
+            mode: settings.own.get::<WsSettings>().mode,
             pipeline: Pipeline::new(settings),
             keep_alive: KeepAlive::default(),
             message_faults: fault_injector::message_faults(identity),

@@ -2,7 +2,7 @@
 
 use super::super::exchange::{Exchange, Pattern, Rendering, Stated, correlation};
 use super::super::http::{headers, is_token, path};
-use super::super::{Correlation, Identity, Settings, WsMode, WsSettings};
+use super::super::{Correlation, Identity, OwnSettings, Settings};
 use crate::fleet::Scope;
 use crate::language::{Field, Kind, Reporter, Section, quote};
 
@@ -32,6 +32,25 @@ pub(super) static WS: Section = Section {
         ),
     ],
 };
+
+/// Settings of WebSocket sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct WsSettings {
+    /// In which messages readings travel. Replies are understood in either.
+    pub(super) mode: WsMode,
+}
+
+/// The kind of WebSocket message that carries a reading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub(super) enum WsMode {
+    /// Text if the payload is UTF-8, else binary.
+    #[default]
+    Auto,
+    /// Text always; a payload that is not UTF-8 ends the session.
+    Text,
+    /// Binary always.
+    Binary,
+}
 
 /// Settings of a WebSocket fleet.
 #[derive(Debug, Clone, PartialEq)]
@@ -70,7 +89,8 @@ pub(super) fn ws(stated: &Stated<'_>, report: &mut Reporter<'_>) -> WsExchange {
 
 impl Exchange for WsExchange {
     fn settings(&self, usual: Settings) -> Settings {
-        Settings { correlation: self.correlation.clone(), ws: WsSettings { mode: self.mode }, ..usual }
+        let own = OwnSettings::of(WsSettings { mode: self.mode });
+        Settings { correlation: self.correlation.clone(), own, ..usual }
     }
 
     fn identity(&self, rendering: &Rendering<'_>, usual: Identity) -> Identity {

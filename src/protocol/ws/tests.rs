@@ -15,7 +15,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::Frame as RawFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 
 use super::super::script::{Script, context};
-use super::super::{Answer, Correlation, WsSettings};
+use super::super::{Answer, Correlation, OwnSettings};
 use super::*;
 use crate::record::{Close, ErrorKind, Protocol, Reason};
 
@@ -243,7 +243,7 @@ fn readings_travel_in_the_kind_of_message_the_fleet_declares() {
     ];
     for (mode, expected) in table {
         for (payload, expected) in [&b"{}"[..], b"\xff"].into_iter().zip(expected) {
-            let settings = Settings { ws: WsSettings { mode }, ..closing(Close::Verdict) };
+            let settings = Settings { own: OwnSettings::of(WsSettings { mode }), ..closing(Close::Verdict) };
             let mut session = session(Script::new(), &settings);
             let sent = session.send(&mut context(), &message(1, payload));
             assert_eq!(
