@@ -1,6 +1,7 @@
 //! HTTP/1.1: one request per reading, one at a time, over one persistent connection or one each.
 
 mod driver;
+mod head;
 mod raw;
 mod request;
 mod response;
@@ -122,7 +123,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + fmt::Debug> Codec for Http<S> {
                 if self.reader.advance(&mut self.inbox)? {
                     return Poll::Ready(Ok(self.close(seq)));
                 }
-            } else if !self.inbox.unread().is_empty() {
+            } else if !self.idle_bytes().is_empty() {
                 return Poll::Ready(Err(unasked(self.inbox.unread())));
             }
             self.write(cx);
@@ -179,7 +180,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http<S> {
         self.ending = self.settings.fresh || !persistent || !self.outbox.is_empty();
         self.outstanding = None;
         self.reader.next();
+        self.idle_bytes();
         Event::Closed { seq, answer, stages, flagged }
+    }
+
+    /// What has come beyond the last response, but for line ends, which some servers write after a body.
+    fn idle_bytes(&mut self) -> &[u8] {
+        let blank = self.inbox.unread().iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+        self.inbox.consume(blank);
+        self.inbox.unread()
     }
 
     fn ended(&mut self) -> Result<Event, Failure> {

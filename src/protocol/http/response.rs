@@ -1,24 +1,14 @@
 //! Reading responses: RFC 9112 message framing, in whatever pieces the bytes arrive.
 
-use std::mem::MaybeUninit;
-
 use super::super::Failure;
 use super::super::buffer::Inbox;
+use super::head::{self, Head, MAX_HEAD};
 
-/// Largest status line and header section, and largest trailer section, bytes.
-const MAX_HEAD: usize = 16 * 1024;
-
-/// Most header fields of one response.
-const MAX_FIELDS: usize = 100;
-
-/// Largest body that is read through, bytes.
-const MAX_BODY: u64 = 16 * 1024 * 1024;
-
-/// Most of a body that is kept for reading a verdict from it, bytes; the rest is read and forgotten.
+/// Most of a body that is kept for reading a verdict from it, bytes; the rest is counted and forgotten.
 const MAX_KEPT: usize = 64 * 1024;
 
 /// Longest chunk-size line with its extensions, bytes.
-const MAX_CHUNK_LINE: usize = 1024;
+const MAX_CHUNK_LINE: usize = 16 * 1024;
 
 /// What the buffer for bodies in pieces keeps allocated, bytes.
 const IDLE_KEPT: usize = 256;
@@ -26,7 +16,7 @@ const IDLE_KEPT: usize = 256;
 /// How far the response has been read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    Head,
+    Head { tried: usize },
     Length { left: u64 },
     ChunkSize,
     ChunkData { left: u64 },
@@ -38,11 +28,14 @@ enum State {
 
 /// What the header section says.
 #[derive(Debug, Clone, Copy)]
-struct Head {
+struct Start {
     status: u16,
     persistent: bool,
     body: State,
 }
+
+/// Before a response.
+const START: State = State::Head { tried: 0 };
 
 /// One response after another, read from an [`Inbox`].
 #[derive(Debug)]
@@ -68,12 +61,12 @@ pub(super) struct Reply<'a> {
 
 impl Reader {
     pub(super) const fn new(to_head: bool) -> Self {
-        Self { state: State::Head, to_head, status: 0, persistent: true, length: 0, kept: Vec::new() }
+        Self { state: START, to_head, status: 0, persistent: true, length: 0, kept: Vec::new() }
     }
 
     /// Whether nothing of a response has been read yet; `unread` is what waits in the inbox.
     pub(super) fn is_idle(&self, unread: &[u8]) -> bool {
-        self.state == State::Head && unread.is_empty()
+        matches!(self.state, State::Head { .. }) && unread.is_empty()
     }
 
     /// Reads on; true once the response is complete and [`Self::reply`] may be asked for.
@@ -81,7 +74,7 @@ impl Reader {
         loop {
             let moved = match self.state {
                 State::Done => return Ok(true),
-                State::Head => self.head(inbox)?,
+                State::Head { tried } => self.head(inbox, tried)?,
                 State::Length { left } => self.data(inbox, left, |left| State::Length { left }, State::Done),
                 State::ChunkData { left } => {
                     self.data(inbox, left, |left| State::ChunkData { left }, State::ChunkEnd)
@@ -91,7 +84,7 @@ impl Reader {
                 State::Trailers { read } => self.trailer(inbox, read)?,
                 State::UntilEnd => {
                     let n = inbox.unread().len() as u64;
-                    self.grow(n)?;
+                    self.grow(n);
                     self.data(inbox, n + 1, |_| State::UntilEnd, State::UntilEnd)
                 }
             };
@@ -114,33 +107,34 @@ impl Reader {
         Reply { status: self.status, persistent: self.persistent, length: self.length, body: &self.kept }
     }
 
+    /// Memory kept for bodies, bytes.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        self.kept.capacity()
+    }
+
     /// Makes ready for the next response.
     pub(super) fn next(&mut self) {
         self.kept.clear();
         self.kept.shrink_to(IDLE_KEPT);
         self.length = 0;
-        self.state = State::Head;
+        self.state = START;
     }
 
-    fn head(&mut self, inbox: &mut Inbox) -> Result<bool, Failure> {
-        let unread = inbox.unread();
-        let window = unread.get(..MAX_HEAD).unwrap_or(unread);
-        let Some((size, head)) = parse_head(window, self.to_head)? else {
-            if window.len() == MAX_HEAD {
-                return Err(Failure::protocol("the response's header section is larger than 16 KiB"));
-            }
+    fn head(&mut self, inbox: &mut Inbox, mut tried: usize) -> Result<bool, Failure> {
+        let to_head = self.to_head;
+        let Some((size, start)) = head::read(inbox.unread(), &mut tried, |head| start(head, to_head))? else {
+            self.state = State::Head { tried };
             return Ok(false);
         };
         inbox.consume(size);
-        if head.status == 101 {
-            return Err(Failure::protocol("the server switched protocols without being asked"));
-        }
-        if head.status >= 200 {
-            self.status = head.status;
-            self.persistent = head.persistent;
-            self.state = head.body;
-            if let State::Length { left } = head.body {
-                self.grow(left)?;
+        self.state = START;
+        if start.status >= 200 {
+            self.status = start.status;
+            self.persistent = start.persistent;
+            self.state = start.body;
+            if let State::Length { left } = start.body {
+                self.grow(left);
             }
         }
         Ok(true)
@@ -158,54 +152,62 @@ impl Reader {
         left == 0
     }
 
-    fn grow(&mut self, by: u64) -> Result<(), Failure> {
+    const fn grow(&mut self, by: u64) {
         self.length = self.length.saturating_add(by);
-        if self.length > MAX_BODY {
-            return Err(Failure::protocol("the response's body is larger than 16 MiB"));
-        }
-        Ok(())
     }
 
     fn chunk_size(&mut self, inbox: &mut Inbox) -> Result<bool, Failure> {
-        let Some(line) = line(inbox.unread(), MAX_CHUNK_LINE)? else { return Ok(false) };
+        let Some((line, consumed)) =
+            line(inbox.unread(), MAX_CHUNK_LINE, "a chunk's size and its extensions are longer than 16 KiB")?
+        else {
+            return Ok(false);
+        };
         let size = parse_chunk_size(line).ok_or_else(|| Failure::protocol("malformed chunk size"))?;
-        let consumed = line.len() + 2;
-        self.grow(size)?;
+        self.grow(size);
         inbox.consume(consumed);
         self.state = if size == 0 { State::Trailers { read: 0 } } else { State::ChunkData { left: size } };
         Ok(true)
     }
 
     fn chunk_end(&mut self, inbox: &mut Inbox) -> Result<bool, Failure> {
-        match inbox.unread() {
-            [b'\r', b'\n', ..] => {
-                inbox.consume(2);
-                self.state = State::ChunkSize;
-                Ok(true)
-            }
-            [] | [b'\r'] => Ok(false),
-            _ => Err(Failure::protocol("a chunk is longer than its size says")),
-        }
+        let size = match inbox.unread() {
+            [b'\r', b'\n', ..] => 2,
+            [b'\n', ..] => 1,
+            [] | [b'\r'] => return Ok(false),
+            _ => return Err(Failure::protocol("a chunk is longer than its size says")),
+        };
+        inbox.consume(size);
+        self.state = State::ChunkSize;
+        Ok(true)
     }
 
     fn trailer(&mut self, inbox: &mut Inbox, read: usize) -> Result<bool, Failure> {
-        let Some(line) = line(inbox.unread(), MAX_HEAD.saturating_sub(read))? else { return Ok(false) };
-        let (empty, size) = (line.is_empty(), line.len() + 2);
+        let room = MAX_HEAD.saturating_sub(read);
+        let Some((line, size)) =
+            line(inbox.unread(), room, "the response's trailer section is larger than 256 KiB")?
+        else {
+            return Ok(false);
+        };
+        self.state = if line.is_empty() { State::Done } else { State::Trailers { read: read + size } };
         inbox.consume(size);
-        self.state = if empty { State::Done } else { State::Trailers { read: read + size } };
         Ok(true)
     }
 }
 
-/// The first line without its CRLF, if it is complete.
-fn line(unread: &[u8], max: usize) -> Result<Option<&[u8]>, Failure> {
+/// The first line without its end, and its length with that, if it is complete. A line feed alone ends a line, too (RFC 9112
+/// §2.2); one longer than `max` is refused with the sentence `beyond`.
+fn line<'a>(
+    unread: &'a [u8],
+    max: usize,
+    beyond: &'static str,
+) -> Result<Option<(&'a [u8], usize)>, Failure> {
     let window = unread.get(..max).unwrap_or(unread);
     match window.iter().position(|&byte| byte == b'\n') {
-        Some(end) => match window.get(..end).and_then(|line| line.strip_suffix(b"\r")) {
-            Some(line) => Ok(Some(line)),
-            None => Err(Failure::protocol("a line of a chunked body ends without CR")),
-        },
-        None if window.len() == max => Err(Failure::protocol("a line of a chunked body is too long")),
+        Some(end) => {
+            let line = window.get(..end).unwrap_or_default();
+            Ok(Some((line.strip_suffix(b"\r").unwrap_or(line), end + 1)))
+        }
+        None if window.len() == max => Err(Failure::protocol(beyond)),
         None => Ok(None),
     }
 }
@@ -220,79 +222,53 @@ fn parse_chunk_size(line: &[u8]) -> Option<u64> {
     u64::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
 }
 
-fn parse_head(bytes: &[u8], to_head: bool) -> Result<Option<(usize, Head)>, Failure> {
-    let mut fields = [const { MaybeUninit::uninit() }; MAX_FIELDS];
-    let mut response = httparse::Response::new(&mut []);
-    let parsed = httparse::ParserConfig::default().parse_response_with_uninit_headers(
-        &mut response,
-        bytes,
-        &mut fields,
-    );
-    let size = match parsed {
-        Ok(httparse::Status::Complete(size)) => size,
-        Ok(httparse::Status::Partial) => return Ok(None),
-        Err(error) => return Err(Failure::protocol(format!("not an HTTP response: {error}"))),
-    };
-    let status = response.code.unwrap_or_default();
-    if !(100..600).contains(&status) {
-        return Err(Failure::protocol(format!("{status} is no HTTP status")));
-    }
-    let fields = Fields::of(response.headers)?;
-    let old = response.version == Some(0);
-    let body = match (fields.transfer, fields.length) {
-        _ if to_head || status == 204 || status == 304 => State::Done,
-        (Some(Transfer::Chunked), _) => State::ChunkSize,
-        (Some(Transfer::UntilEnd), _) | (None, None) => State::UntilEnd,
-        (None, Some(0)) => State::Done,
-        (None, Some(left)) => State::Length { left },
-    };
-    // Both framings at once, or an encoding HTTP/1.0 does not know, may be an attempt at smuggling: RFC 9112 §6.1
-    // and §6.3 have the connection closed after the response.
-    let doubtful = fields.transfer.is_some() && (old || fields.length.is_some());
-    let persistent = !fields.close && (!old || fields.keep_alive) && !doubtful && body != State::UntilEnd;
-    Ok(Some((size, Head { status, persistent, body })))
-}
-
-/// How the last transfer encoding frames the body.
+/// How the last transfer coding frames the body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Transfer {
     Chunked,
     UntilEnd,
 }
 
-/// The header fields that decide framing and persistence.
-#[derive(Default)]
-struct Fields {
-    length: Option<u64>,
-    transfer: Option<Transfer>,
-    close: bool,
-    keep_alive: bool,
+/// The framing and the persistence of a response.
+fn start(head: &Head<'_>, to_head: bool) -> Result<Start, Failure> {
+    let status = head.status;
+    if status == 101 {
+        return Err(Failure::protocol("the server switched protocols without being asked"));
+    }
+    let length = content_length(head)?;
+    // The coding that is none says nothing: RFC 9112 has abolished it, and servers still write it.
+    let codings = head.list("transfer-encoding").filter(|coding| !coding.eq_ignore_ascii_case(b"identity"));
+    let transfer = codings.last().map(|coding| {
+        if coding.eq_ignore_ascii_case(b"chunked") { Transfer::Chunked } else { Transfer::UntilEnd }
+    });
+    let body = match (transfer, length) {
+        _ if to_head || status < 200 || status == 204 || status == 304 => State::Done,
+        (Some(Transfer::Chunked), _) => State::ChunkSize,
+        (Some(Transfer::UntilEnd), _) | (None, None) => State::UntilEnd,
+        (None, Some(0)) => State::Done,
+        (None, Some(left)) => State::Length { left },
+    };
+    let says = |option: &[u8]| head.list("connection").any(|element| element.eq_ignore_ascii_case(option));
+    // Both framings at once, or an encoding HTTP/1.0 does not know, may be an attempt at smuggling: RFC 9112 §6.1
+    // and §6.3 have the connection closed after the response.
+    let doubtful = transfer.is_some() && (head.old || length.is_some());
+    let persistent =
+        !says(b"close") && (!head.old || says(b"keep-alive")) && !doubtful && body != State::UntilEnd;
+    Ok(Start { status, persistent, body })
 }
 
-impl Fields {
-    fn of(headers: &[httparse::Header<'_>]) -> Result<Self, Failure> {
-        let mut found = Self::default();
-        for header in headers {
-            let elements = || header.value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii);
-            if header.name.eq_ignore_ascii_case("content-length") {
-                for element in elements() {
-                    let length = decimal(element)
-                        .filter(|length| found.length.is_none_or(|earlier| earlier == *length))
-                        .ok_or_else(|| Failure::protocol("malformed or contradictory Content-Length"))?;
-                    found.length = Some(length);
-                }
-            } else if header.name.eq_ignore_ascii_case("transfer-encoding") {
-                for element in elements() {
-                    let chunked = element.eq_ignore_ascii_case(b"chunked");
-                    found.transfer = Some(if chunked { Transfer::Chunked } else { Transfer::UntilEnd });
-                }
-            } else if header.name.eq_ignore_ascii_case("connection") {
-                found.close |= elements().any(|element| element.eq_ignore_ascii_case(b"close"));
-                found.keep_alive |= elements().any(|element| element.eq_ignore_ascii_case(b"keep-alive"));
-            }
+/// The length that the header section states, once or several times alike.
+fn content_length(head: &Head<'_>) -> Result<Option<u64>, Failure> {
+    let mut found = None;
+    for value in head.named("content-length") {
+        for element in value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii) {
+            let length = decimal(element)
+                .filter(|length| found.is_none_or(|earlier| earlier == *length))
+                .ok_or_else(|| Failure::protocol("malformed or contradictory Content-Length"))?;
+            found = Some(length);
         }
-        Ok(found)
     }
+    Ok(found)
 }
 
 fn decimal(digits: &[u8]) -> Option<u64> {
