@@ -50,7 +50,7 @@ impl Echo {
         self.addresses.iter().map(|(driver, address)| {
             let facts = driver.facts();
             let path = if facts.path.is_some() { "/" } else { "" };
-            let scheme = facts.schemes.first().copied().unwrap_or_default();
+            let scheme = facts.target.scheme();
             (facts.protocol, format!("{scheme}://{address}{path}"))
         })
     }

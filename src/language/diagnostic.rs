@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::address::veiled;
 use super::context::Context;
 
 /// Problems listed; a text that is wrong all over is not worth more.
@@ -203,7 +204,7 @@ impl<'t> Reporter<'t> {
             content.char_indices().filter(|(at, _)| (range.start..range.end).contains(&(first + at)));
         let width = within.count();
         let skip = before.saturating_sub(EXCERPT / 2).min(length.saturating_sub(EXCERPT));
-        let excerpt: String = content.chars().skip(skip).take(EXCERPT).map(harmless).collect();
+        let excerpt: String = veiled(content).chars().skip(skip).take(EXCERPT).map(harmless).collect();
         let offset = before - skip;
         let room = excerpt.chars().count().saturating_sub(offset).max(1);
         Location::Text { line, column: before + 1, excerpt, offset, width: width.clamp(1, room) }

@@ -1,5 +1,6 @@
 //! Tables of fields: what each section of a document may say. One table serves checking, hints, schema and manual.
 
+use super::address::AddressForm;
 use crate::budget::Unit;
 use crate::units::{ByteSize, Span};
 
@@ -123,15 +124,6 @@ pub(crate) enum Kind {
     List(&'static Kind),
     /// A table of values by a name of the author's choice; the text says what the names are.
     Map(&'static Kind, &'static str),
-}
-
-/// The form of a URL.
-#[derive(Debug)]
-pub(crate) struct AddressForm {
-    pub(crate) scheme: &'static str,
-    pub(crate) example: &'static str,
-    /// Whether it may have a path.
-    pub(crate) has_path: bool,
 }
 
 impl Kind {

@@ -66,7 +66,9 @@ fn takes(kind: &Kind) -> String {
         Kind::Number(least, most) => format!("number, {least} to {most}"),
         Kind::Flag => "`true` or `false`".into(),
         Kind::Word(words) => words.iter().map(|word| format!("`\"{word}\"`")).collect::<Vec<_>>().join(", "),
-        Kind::Address(form) => format!("`\"{}://…\"`", form.scheme),
+        Kind::Address(form) => {
+            form.schemes.iter().map(|scheme| format!("`\"{scheme}://…\"`")).collect::<Vec<_>>().join(" or ")
+        }
         Kind::Condition(Unit::Truth) => "`true`".into(),
         Kind::Condition(unit) => format!("condition, such as `{}`", unit.example()),
         Kind::Table(section) => format!("table: {}", link(section)),

@@ -1,6 +1,7 @@
 //! The language of documents: fields, values, TOML with locations, and diagnostics. One table of fields gives the check, the
 //! schema and the manual; what the tables say is the business of the rooms above.
 
+mod address;
 mod check;
 mod context;
 mod diagnostic;
@@ -10,11 +11,12 @@ mod manual;
 pub(crate) mod schema;
 mod value;
 
+pub(crate) use address::{AddressFault, AddressForm, veiled, without_login};
 pub(crate) use check::{Fields, check, join};
 pub(crate) use context::{Context, Environment};
 pub(crate) use diagnostic::{Diagnostic, Diagnostics, Location, Origin, Refusal, Reporter, nearest, quote};
 pub(crate) use document::{Entry, Node, Table, Value, read, read_value};
-pub(crate) use field::{AddressForm, Field, Kind, NUMBER, Section, listed};
+pub(crate) use field::{Field, Kind, NUMBER, Section, listed};
 pub(crate) use manual::manual;
 pub(crate) use value::{FieldValue, Text, harmless, is_name, unfit};
 

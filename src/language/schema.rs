@@ -125,7 +125,7 @@ fn kind(kind: &Kind) -> Value {
         Kind::Word(words) => {
             json!({ "anyOf": [{ "enum": words }, { "type": "string", "pattern": VARIABLE }] })
         }
-        Kind::Address(form) => quoted(&format!("^{}://", form.scheme)),
+        Kind::Address(form) => quoted(&format!("^({})://", form.schemes.join("|"))),
         Kind::Condition(Unit::Truth) => json!({ "const": true }),
         Kind::Condition(_) => {
             let item = quoted("^ *[<>]=? *[0-9]");

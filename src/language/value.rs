@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::fmt::Write as _;
 
-use url::Url;
-
+use super::address::without_login;
 use super::check::{Fields, check, join};
 use super::diagnostic::{Origin, Refusal, Reporter, nearest, quote};
 use super::document::{Entry, Node, Table, Value};
-use super::field::{AddressForm, Kind, Need, Section};
+use super::field::{Kind, Need, Section};
 use crate::units::{ByteSize, Rate, Span};
 
 /// A text of the author's, with the environment variables in it (`${NAME}`) put in. Only what was written is ever
@@ -158,8 +157,8 @@ impl Kind {
         let veiled = |_| (unfit(written), self.remedy());
         match self {
             Self::Text => Ok(FieldValue::Text(Text::expanded(written, &value))),
-            Self::Address(form) => match address(&value, form) {
-                Ok(()) => Ok(FieldValue::Text(Text::expanded(written, &value))),
+            Self::Address(form) => match form.check(&value) {
+                Ok(()) => Ok(FieldValue::Text(Text::expanded(&without_login(written), &value))),
                 Err(refusal) => Err(veiled(refusal)),
             },
             Self::Integer(..) | Self::Number(..) | Self::Flag => {
@@ -227,7 +226,7 @@ impl Kind {
                 },
             },
             Self::Address(form) => {
-                address(text, form).map(|()| FieldValue::Text(Text::expanded(text, text)))
+                form.check(text).map(|()| FieldValue::Text(Text::expanded(&without_login(text), text)))
             }
             Self::Integer(..)
             | Self::Number(..)
@@ -328,30 +327,6 @@ pub(crate) fn harmless(message: &str) -> String {
 pub(crate) fn is_name(text: &str) -> bool {
     (1..=64).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-}
-
-fn address(text: &str, form: &AddressForm) -> Result<(), Refusal> {
-    let example = || format!("write for example \"{}\"", form.example);
-    let scheme = form.scheme;
-    let url = Url::parse(text)
-        .map_err(|error| (format!("`{}` is not a valid URL: {error}", quote(text)), example()))?;
-    let secure = format!("{scheme}s");
-    let wrong = if url.scheme() == secure {
-        Some(format!("`{secure}` is not supported: squall speaks {scheme} without TLS"))
-    } else if url.scheme() != scheme {
-        Some(format!("`{}` is not the scheme of this key", quote(url.scheme())))
-    } else if url.host_str().is_none_or(str::is_empty) {
-        Some(format!("`{}` names no host", quote(text)))
-    } else if url.port() == Some(0) {
-        Some("port 0 cannot be connected to".to_owned())
-    } else if !url.username().is_empty() || url.password().is_some() {
-        Some("user and password in a URL are not supported".to_owned())
-    } else if !form.has_path && !matches!(url.path(), "" | "/") {
-        Some("the address of a broker has no path".to_owned())
-    } else {
-        None
-    };
-    wrong.map_or(Ok(()), |message| Err((message, example())))
 }
 
 /// Whether `field`'s value is what it would be if it were left out.

@@ -48,16 +48,10 @@ pub struct Facts {
     pub protocol: Protocol,
     /// Its name in sentences.
     pub title: &'static str,
-    /// Schemes of its URLs.
-    pub schemes: &'static [&'static str],
-    /// Schemes of the same over TLS.
-    pub tls_schemes: &'static [&'static str],
     /// The port of a URL that names none.
     pub port: u16,
     /// The path of a URL that names none; `None`: its URLs have no path.
     pub path: Option<&'static str>,
-    /// Whether its URLs take `user:password@`.
-    pub takes_login: bool,
     /// A URL as one might write it.
     pub example: &'static str,
     /// What can close a reading; the first does unless stated.

@@ -11,6 +11,7 @@ use url::Url;
 use super::Login;
 use super::driver::{Driver, Facts, driver};
 use super::scarcity::Scarcity;
+use crate::language::{AddressFault, without_login};
 use crate::record::{Protocol, ScarceResource};
 
 /// A target URL that cannot be used, with what to do about it.
@@ -175,10 +176,9 @@ impl Endpoint {
             protocol,
         })?;
         let names_path = names_path(url);
+        check(facts, &parsed)?;
         let credentials = take_credentials(&mut parsed);
         parsed.set_fragment(None);
-        check_scheme(facts, &parsed)?;
-        check_parts(facts, &parsed, credentials.is_some())?;
         if !names_path {
             parsed.set_path(facts.path.unwrap_or_default());
         }
@@ -404,15 +404,6 @@ fn names_path(url: &str) -> bool {
     rest.find(['/', '\\', '?', '#']).is_some_and(|at| !rest[at..].starts_with(['?', '#']))
 }
 
-/// A URL's text without its credentials, whether it can be parsed or not.
-fn without_login(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    // A password may hold what would end the authority, had it been encoded.
-    let login = rest[..end].rfind('@').or_else(|| rest.rfind('@'));
-    login.map_or_else(|| url.to_owned(), |at| format!("{scheme}://{}", &rest[at + 1..]))
-}
-
 /// Moves `user:password` out of the URL, so that no message or manifest can show it.
 fn take_credentials(url: &mut Url) -> Option<Login> {
     if url.username().is_empty() && url.password().is_none() {
@@ -440,28 +431,16 @@ fn percent_decoded(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-fn check_scheme(facts: &Facts, url: &Url) -> Result<(), EndpointError> {
-    let protocol = facts.protocol;
-    if facts.tls_schemes.contains(&url.scheme()) {
-        return Err(EndpointError::Tls { url: url.to_string(), protocol });
-    }
-    if !facts.schemes.contains(&url.scheme()) || url.host_str().is_none_or(str::is_empty) {
-        return Err(EndpointError::Scheme { url: url.to_string(), protocol });
-    }
-    Ok(())
-}
-
-fn check_parts(facts: &Facts, url: &Url, has_credentials: bool) -> Result<(), EndpointError> {
-    let part = if has_credentials && !facts.takes_login {
-        "a user name"
-    } else if facts.path.is_none() && !matches!(url.path(), "" | "/") {
-        "a path"
-    } else if facts.path.is_none() && url.query().is_some() {
-        "a query"
-    } else {
-        return Ok(());
-    };
-    Err(EndpointError::Unusable { url: url.to_string(), part, protocol: facts.protocol })
+/// Whether `url`, credentials included, is a target of the protocol; no error shows them.
+fn check(facts: &Facts, url: &Url) -> Result<(), EndpointError> {
+    let Some(fault) = facts.target.fault(url) else { return Ok(()) };
+    let (protocol, url) = (facts.protocol, without_login(url.as_str()));
+    Err(match fault {
+        AddressFault::Tls => EndpointError::Tls { url, protocol },
+        AddressFault::Scheme | AddressFault::Host => EndpointError::Scheme { url, protocol },
+        AddressFault::Port => EndpointError::Unusable { url, part: "port 0", protocol },
+        AddressFault::Part(part) => EndpointError::Unusable { url, part, protocol },
+    })
 }
 
 fn look_up(facts: &Facts, url: &Url) -> Result<Vec<SocketAddr>, EndpointError> {

@@ -155,7 +155,7 @@ pub(super) fn correlation(fields: &Fields, reply: bool, report: &mut Reporter<'_
         fields.refuse_given(&["correlate"], report, "requires close = \"reply\"");
         return Correlation::Order;
     }
-    let help = "write a JSON pointer to the sequence number in the reply, for example \"/id\", or \"order\"";
+    let help = "write a JSON pointer to the sequence number in the reply, for example \"/id\" (\"\": the reply is the number), or \"order\"";
     match text.as_ref().map(Text::value) {
         Some("order") => Correlation::Order,
         Some(pointer) if is_pointer(pointer) => Correlation::Pointer(pointer.into()),
@@ -174,10 +174,10 @@ pub(super) fn correlation(fields: &Fields, reply: bool, report: &mut Reporter<'_
     }
 }
 
-/// A JSON pointer (RFC 6901) that is not the whole document.
+/// A JSON pointer (RFC 6901); the empty one is the whole document.
 fn is_pointer(text: &str) -> bool {
     let escapes = text.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
-    text.starts_with('/') && escapes
+    (text.is_empty() || text.starts_with('/')) && escapes
 }
 
 #[cfg(test)]
@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn pointers_are_told_from_what_they_are_not() {
-        for (text, sound) in [("/id", true), ("/a/0/b~1c", true), ("id", false), ("", false), ("/a~2", false)]
+        for (text, sound) in [("/id", true), ("/a/0/b~1c", true), ("id", false), ("", true), ("/a~2", false)]
         {
             assert_eq!(is_pointer(text), sound, "{text}");
         }

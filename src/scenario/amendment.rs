@@ -1,7 +1,7 @@
 //! Overrides from the command line: amendments to a document, made before it is checked.
 
 use crate::language::{
-    Entry, Environment, Node, Origin, Refusal, Reporter, Table, Value, nearest, quote, read_value,
+    Entry, Environment, Node, Origin, Refusal, Reporter, Table, Value, nearest, quote, read_value, veiled,
 };
 use crate::seed::Seed;
 use crate::units::Span;
@@ -24,7 +24,7 @@ pub struct Overrides {
 impl Overrides {
     /// As given on the command line, in one order, for the manifest.
     pub fn words(&self) -> Vec<String> {
-        let set = self.set.iter().map(ToString::to_string);
+        let set = self.set.iter().map(|set| veiled(&set.to_string()));
         let seed = self.seed.iter().map(|seed| format!("--seed {seed}"));
         let duration = self.duration.iter().map(|span| format!("--duration {span}"));
         set.chain(seed).chain(duration).collect()

@@ -197,7 +197,7 @@ fn model(checked: CheckedDocument, source: &str, text: &str, overrides: &Overrid
         about: checked.about,
         seed: Seed(checked.seed),
         source: source.to_owned(),
-        text: text.to_owned(),
+        text: language::veiled(text),
         overrides: overrides.words(),
         run: checked.run,
         target: checked.target,

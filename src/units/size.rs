@@ -1,16 +1,17 @@
-//! Sizes in bytes: `120B`, `4KiB`, `1MB`.
+//! Sizes in bytes: `120B`, `4KiB`, `1MB`. A KB is 1 000 bytes, however its k is written; a KiB is 1 024.
 
 use std::fmt;
 use std::str::FromStr;
 
 use super::{UnitError, split_number};
 
-const UNITS: [(&str, f64); 7] = [
+const UNITS: [(&str, f64); 8] = [
     ("B", 1.0),
     ("KiB", 1024.0),
     ("MiB", 1_048_576.0),
     ("GiB", 1_073_741_824.0),
     ("kB", 1e3),
+    ("KB", 1e3),
     ("MB", 1e6),
     ("GB", 1e9),
 ];
@@ -56,11 +57,19 @@ mod tests {
 
     #[test]
     fn sizes_read_as_people_write_them() {
-        for (text, bytes) in [("120B", 120), ("4KiB", 4096), ("1.5 KiB", 1536), ("1MB", 1_000_000), ("0B", 0)]
-        {
+        for (text, bytes) in [
+            ("120B", 120),
+            ("4KiB", 4096),
+            ("1.5 KiB", 1536),
+            ("2KB", 2_000),
+            ("100KB", 100_000),
+            ("2kB", 2_000),
+            ("1MB", 1_000_000),
+            ("0B", 0),
+        ] {
             assert_eq!(text.parse::<ByteSize>().unwrap(), ByteSize(bytes), "{text}");
         }
-        for text in ["", "12", "1.5B", "-1B", "1 mb"] {
+        for text in ["", "12", "1.5B", "-1B", "1 mb", "1kb"] {
             assert!(
                 text.parse::<ByteSize>().unwrap_err().to_string().contains("write for example"),
                 "{text}"

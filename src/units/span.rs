@@ -1,4 +1,4 @@
-//! Spans of time: `250ms`, `1.5s`, `2m`, `1h30m`.
+//! Spans of time: `250ms`, `1.5s`, `2m`, `1h30m`, `7d`; a day is 24 hours.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,8 +6,16 @@ use std::time::Duration;
 
 use super::{UnitError, split_number};
 
-const UNITS: [(&str, f64); 7] =
-    [("ns", 1.0), ("us", 1e3), ("µs", 1e3), ("ms", 1e6), ("s", 1e9), ("m", 60e9), ("h", 3_600e9)];
+const UNITS: [(&str, f64); 8] = [
+    ("ns", 1.0),
+    ("us", 1e3),
+    ("µs", 1e3),
+    ("ms", 1e6),
+    ("s", 1e9),
+    ("m", 60e9),
+    ("h", 3_600e9),
+    ("d", 86_400e9),
+];
 
 /// A length of time in whole nanoseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
@@ -117,6 +125,9 @@ mod tests {
             ("2m", 120_000_000_000),
             ("1h30m", 5_400_000_000_000),
             ("1h 30m", 5_400_000_000_000),
+            ("1d", 86_400_000_000_000),
+            ("1d12h", 129_600_000_000_000),
+            ("0.5d", 43_200_000_000_000),
             ("10us", 10_000),
             ("10µs", 10_000),
             ("7ns", 7),

@@ -2,6 +2,7 @@
 
 use super::super::exchange::{Exchange, Pattern, Rendering, Stated, correlation, pattern};
 use super::super::{Correlation, Identity, Login, OwnSettings, Settings, Will};
+use super::topic::is_filter;
 use crate::fleet::Scope;
 use crate::language::{Field, Fields, Kind, Reporter, Section, quote};
 use crate::record::{Close, Qos};
@@ -27,7 +28,7 @@ pub(super) static MQTT: Section = Section {
         Field::optional(
             "reply_topic",
             Kind::Text,
-            "topic of verdicts or replies; may name the device; devices/{{device}}/verdicts unless stated",
+            "topic filter of verdicts or replies (+ and # stand for levels); may name the device; devices/{{device}}/verdicts unless stated",
         ),
         Field::with("retain", Kind::Flag, "false", "the broker keeps the last reading for later subscribers"),
         Field::with(
@@ -61,7 +62,7 @@ pub(super) static MQTT: Section = Section {
         Field::optional(
             "correlate",
             Kind::Text,
-            "close = \"reply\" only, and required there: a JSON pointer to the sequence number in the reply (/id), or order",
+            "close = \"reply\" only, and required there: a JSON pointer to the sequence number in the reply (/id; empty where the reply is the number), or order",
         ),
     ],
 };
@@ -108,7 +109,7 @@ pub(super) struct MqttExchange {
     keep_alive: Span,
     /// Topic of readings; may name the reading. `None`: `devices/<device>/readings`.
     topic: Option<Pattern>,
-    /// Topic of verdicts or replies; may name the device. `None`: `devices/<device>/verdicts`.
+    /// Topic filter of verdicts or replies; may name the device. `None`: `devices/<device>/verdicts`.
     reply_topic: Option<Pattern>,
     /// Whether the broker keeps the last reading for later subscribers.
     retain: bool,
@@ -173,7 +174,7 @@ pub(super) fn mqtt(stated: &Stated<'_>, report: &mut Reporter<'_>) -> MqttExchan
         qos: qos(fields),
         keep_alive,
         topic: topic(fields, "topic", stated.channels, Scope::Reading, report),
-        reply_topic: topic(fields, "reply_topic", &[], Scope::Device, report),
+        reply_topic: filter(fields, "reply_topic", report),
         retain: fields.flag("retain"),
         clean_session,
         client_id: pattern(fields, "client_id", &[], Scope::Device, report),
@@ -181,7 +182,7 @@ pub(super) fn mqtt(stated: &Stated<'_>, report: &mut Reporter<'_>) -> MqttExchan
         password,
         will,
         correlation,
-        subscribe: pattern(fields, "subscribe", &[], Scope::Device, report),
+        subscribe: filter(fields, "subscribe", report),
         subscribers: fields.text("subscribers").map(|name| name.value().to_owned()),
     }
 }
@@ -207,6 +208,17 @@ fn topic(
         let message =
             format!("`{}` is not a topic that can be published to", quote(pattern.written.written()));
         fields.refuse(key, report, message, "write a topic without + and #");
+        return None;
+    }
+    Some(pattern)
+}
+
+fn filter(fields: &Fields, key: &str, report: &mut Reporter<'_>) -> Option<Pattern> {
+    let pattern = pattern(fields, key, &[], Scope::Device, report)?;
+    if !is_filter(pattern.written.value()) {
+        let message = format!("`{}` is not a topic filter", quote(pattern.written.written()));
+        let help = "write + in place of a whole level, and # only as the last: devices/+/verdicts";
+        fields.refuse(key, report, message, help);
         return None;
     }
     Some(pattern)

@@ -39,7 +39,7 @@ impl Topics {
             Close::Response | Close::Ack | Close::Sent => None,
         };
         let unusable = match &listening {
-            Some((filter, _)) if TopicFilter::is_invalid(filter).0 => Some(filter),
+            Some((filter, _)) if !is_filter(filter) => Some(filter),
             _ if !is_topic(&readings) && settings.close != Close::Delivery => Some(&readings),
             _ => None,
         };
@@ -69,6 +69,11 @@ impl Topics {
 
 fn is_topic(text: &str) -> bool {
     !text.is_empty() && !TopicName::is_invalid(text)
+}
+
+/// Whether `text` is a topic filter (MQTT 3.1.1 §4.7).
+pub(super) fn is_filter(text: &str) -> bool {
+    !TopicFilter::is_invalid(text).0
 }
 
 /// Whether `filter` covers `topic` (MQTT 3.1.1 §4.7).

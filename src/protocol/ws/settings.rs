@@ -28,7 +28,7 @@ pub(super) static WS: Section = Section {
         Field::optional(
             "correlate",
             Kind::Text,
-            "close = \"reply\" only, and required there: a JSON pointer to the sequence number in the reply (/id), or order",
+            "close = \"reply\" only, and required there: a JSON pointer to the sequence number in the reply (/id; empty where the reply is the number), or order",
         ),
     ],
 };

@@ -339,3 +339,39 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_target_is_what_it_is_on_the_command_line_and_its_password_is_kept_nowhere() {
+    use crate::protocol::Endpoint;
+    use crate::record::Protocol;
+    let mqtt = Protocol::named("mqtt");
+    for (written, shown) in [
+        ("tcp://127.0.0.1:1884", "tcp://127.0.0.1:1884"),
+        ("mqtt://ann@127.0.0.1", "mqtt://127.0.0.1"),
+        ("mqtt://ann:s3cret@127.0.0.1", "mqtt://127.0.0.1"),
+        ("mqtt://ann:${PW}@127.0.0.1:1884", "mqtt://127.0.0.1:1884"),
+    ] {
+        let text = SOUND.replacen("[run]", &format!("[target]\nmqtt = \"{written}\"\n\n[run]"), 1);
+        let environment = Environment::Fixed([("PW".to_owned(), "s3cret".to_owned())].into());
+        let set = vec![format!("target.mqtt={written}").parse::<Override>().unwrap()];
+        for (text, set) in [(text.as_str(), Vec::new()), (SOUND, set)] {
+            let overrides = Overrides { set, environment: environment.clone(), ..Overrides::default() };
+            let scenario = Scenario::parse("x.toml", text, &overrides).unwrap();
+            let address = scenario.target.of(mqtt).unwrap();
+            let endpoint = Endpoint::resolve_as(mqtt, address.value(), address.written()).unwrap();
+            assert_eq!(endpoint.shown(), shown);
+            assert_eq!(
+                endpoint.password(),
+                written
+                    .contains(":s3cret")
+                    .then_some("s3cret")
+                    .or(written.contains("PW").then_some("s3cret"))
+            );
+            let kept = format!("{scenario:?} {} {endpoint:?} {endpoint}", address.written());
+            assert!(!kept.contains("s3cret"), "{kept}");
+        }
+    }
+    let text = SOUND.replacen("[run]", "[target]\nmqtt = \"mqtt://ann:s3cret@127.0.0.1/topic\"\n[run]", 1);
+    let error = Scenario::parse("x.toml", &text, &Overrides::default()).unwrap_err().to_string();
+    assert!(error.contains("has a path") && !error.contains("s3cret"), "{error}");
+}

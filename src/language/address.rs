@@ -1,0 +1,182 @@
+//! URLs of targets: one grammar for documents and command lines, and how one is shown without its login.
+
+use url::Url;
+
+use super::diagnostic::{Refusal, quote};
+
+/// The form of the URLs of one protocol.
+#[derive(Debug)]
+pub(crate) struct AddressForm {
+    /// Their schemes, the usual one first.
+    pub(crate) schemes: &'static [&'static str],
+    /// Schemes of the same over TLS.
+    pub(crate) tls_schemes: &'static [&'static str],
+    /// A URL as one might write it in a document.
+    pub(crate) example: &'static str,
+    /// Whether they may have a path and a query.
+    pub(crate) has_path: bool,
+    /// Whether they take `user:password@`.
+    pub(crate) takes_login: bool,
+}
+
+/// What is wrong with a URL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AddressFault {
+    /// It asks for TLS.
+    Tls,
+    /// Its scheme is that of another protocol.
+    Scheme,
+    /// It names no host.
+    Host,
+    /// Its port is 0.
+    Port,
+    /// It has a part that means nothing here: which.
+    Part(&'static str),
+}
+
+impl AddressForm {
+    /// The scheme that is written unless another is wanted.
+    pub(crate) fn scheme(&self) -> &'static str {
+        self.schemes.first().copied().unwrap_or_default()
+    }
+
+    /// What is wrong with `url`, if anything is.
+    pub(crate) fn fault(&self, url: &Url) -> Option<AddressFault> {
+        let has_login = !url.username().is_empty() || url.password().is_some();
+        if self.tls_schemes.contains(&url.scheme()) {
+            Some(AddressFault::Tls)
+        } else if !self.schemes.contains(&url.scheme()) {
+            Some(AddressFault::Scheme)
+        } else if url.host_str().is_none_or(str::is_empty) {
+            Some(AddressFault::Host)
+        } else if url.port() == Some(0) {
+            Some(AddressFault::Port)
+        } else if has_login && !self.takes_login {
+            Some(AddressFault::Part("a user name"))
+        } else if has_login && url.username().is_empty() {
+            // MQTT 3.1.1 [3.1.2-22] takes none either.
+            Some(AddressFault::Part("a password without a user name"))
+        } else if !self.has_path && !matches!(url.path(), "" | "/") {
+            Some(AddressFault::Part("a path"))
+        } else if !self.has_path && url.query().is_some() {
+            Some(AddressFault::Part("a query"))
+        } else {
+            None
+        }
+    }
+
+    /// Whether `text` is such a URL.
+    ///
+    /// # Errors
+    /// What is wrong with it, without its login, and what to write instead.
+    pub(super) fn check(&self, text: &str) -> Result<(), Refusal> {
+        let example = format!("write for example \"{}\"", self.example);
+        let shown = quote(&without_login(text));
+        let url = match Url::parse(text) {
+            Ok(url) => url,
+            Err(error) => return Err((format!("`{shown}` is not a valid URL: {error}"), example)),
+        };
+        let scheme = quote(url.scheme());
+        let message = match self.fault(&url) {
+            None => return Ok(()),
+            Some(AddressFault::Tls) => {
+                format!("`{scheme}` is not supported: squall speaks {} without TLS", self.scheme())
+            }
+            Some(AddressFault::Scheme) => format!("`{scheme}` is not the scheme of this key"),
+            Some(AddressFault::Host) => format!("`{shown}` names no host"),
+            Some(AddressFault::Port) => "port 0 cannot be connected to".to_owned(),
+            Some(AddressFault::Part(part)) => format!("`{shown}` has {part}, which has no meaning here"),
+        };
+        Err((message, example))
+    }
+}
+
+/// A URL's text without its credentials, whether it can be parsed or not.
+pub(crate) fn without_login(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    // A password may hold what would end the authority, had it been encoded.
+    let login = rest[..end].rfind('@').or_else(|| rest.rfind('@'));
+    login.map_or_else(|| url.to_owned(), |at| format!("{scheme}://{}", &rest[at + 1..]))
+}
+
+/// `text`, a document or a line of one, with every character of the passwords in it replaced by `*`: those in URLs, and
+/// those that stand under a key `password`. What names a variable (`${NAME}`) is none.
+pub(crate) fn veiled(text: &str) -> String {
+    text.split_inclusive('\n').map(veiled_line).collect()
+}
+
+fn veiled_line(line: &str) -> String {
+    let mut hidden = Vec::new();
+    let mut from = 0;
+    while let Some(found) = line[from..].find("://") {
+        let start = from + found + 3;
+        let end = line[start..].find(['"', '\'', ' ', '\t', '\n']).map_or(line.len(), |end| start + end);
+        if let Some(at) = line[start..end].rfind('@')
+            && let Some(colon) = line[start..start + at].find(':')
+        {
+            hidden.push(start + colon + 1..start + at);
+        }
+        from = end;
+    }
+    from = 0;
+    while let Some(found) = line[from..].find("password") {
+        from += found + "password".len();
+        let value = line[from..].trim_start_matches(['"', '\'', ' ', '\t']);
+        let Some(value) = value.strip_prefix('=') else { continue };
+        let value = value.trim_start_matches([' ', '\t']);
+        let start = line.len() - value.len();
+        match value.chars().next() {
+            Some(mark @ ('"' | '\'')) => {
+                let end = value[1..].find(mark).map_or(line.trim_end().len(), |end| start + 1 + end);
+                hidden.push(start + 1..end.max(start + 1));
+            }
+            // As an override has it.
+            Some(_) => hidden.push(start..line.trim_end().len().max(start)),
+            None => {}
+        }
+    }
+    let secret = |at: usize| {
+        hidden.iter().any(|range| {
+            range.contains(&at) && line.get(range.clone()).is_some_and(|password| !password.contains("${"))
+        })
+    };
+    line.char_indices().map(|(at, letter)| if secret(at) { '*' } else { letter }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_are_veiled_and_nothing_else() {
+        for (line, shown) in [
+            ("mqtt = \"mqtt://ann:s3c@b:1883\"\n", "mqtt = \"mqtt://ann:***@b:1883\"\n"),
+            ("mqtt = \"mqtt://ann:${PW}@b\"", "mqtt = \"mqtt://ann:${PW}@b\""),
+            ("mqtt = \"tcp://ann@b\" # a:b@c", "mqtt = \"tcp://ann@b\" # a:b@c"),
+            ("http = \"http://h:80/a?b=c\"", "http = \"http://h:80/a?b=c\""),
+            (
+                "mqtt = { username = \"a\", password = \"pä\" }",
+                "mqtt = { username = \"a\", password = \"**\" }",
+            ),
+            ("password = '${PW}'", "password = '${PW}'"),
+            ("fleet.m.mqtt.password=s3c", "fleet.m.mqtt.password=***"),
+            ("about = \"a password is needed\"", "about = \"a password is needed\""),
+            ("mqtt://a:b@h mqtt://c:dd@h", "mqtt://a:*@h mqtt://c:**@h"),
+        ] {
+            assert_eq!(veiled(line), shown);
+        }
+    }
+
+    #[test]
+    fn a_login_is_no_part_of_what_is_shown() {
+        for (url, shown) in [
+            ("mqtt://a:b@h:1", "mqtt://h:1"),
+            ("mqtt://a:b/c@h", "mqtt://h"),
+            ("mqtt://h/a@b", "mqtt://b"),
+            ("h:1", "h:1"),
+        ] {
+            assert_eq!(without_login(url), shown);
+        }
+    }
+}
