@@ -40,7 +40,7 @@ fn encode(bencher: Bencher<'_, '_>, keys: &str) {
     let mut out = Vec::with_capacity(2048);
     bencher.bench_local(|| {
         out.clear();
-        device.encode(black_box(&reading), 0, &mut out);
+        device.encode(black_box(&reading), Default::default(), &mut out);
         black_box(out.len())
     });
 }

@@ -15,7 +15,7 @@ use std::thread;
 use squall::clock::{Monotonic, WallTime};
 use squall::engine::{self, Control, Setup};
 use squall::protocol::Endpoint;
-use squall::record::{Protocol, Shard};
+use squall::record::{Protocol, RunToken, Shard};
 use squall::results::{self, RunDirectory};
 use squall::scenario::{Overrides, Plan, Scenario};
 use squall::units::Span;
@@ -130,6 +130,7 @@ fn run(seconds: u64, endpoints: &[Endpoint], out: &Path) -> (u64, usize) {
         endpoints: Arc::new(endpoints.to_vec()),
         clock: Monotonic::start(),
         epoch_ns: 0,
+        token: RunToken::UNSET,
         control: Control::new(),
         switches: squall::record::SwitchLog::default(),
     };

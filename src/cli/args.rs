@@ -16,7 +16,7 @@ use super::shard::{ShardChoice, parse_start};
 use crate::clock::WallTime;
 use crate::language::Environment;
 use crate::protocol::protocols;
-use crate::record::Protocol;
+use crate::record::{Protocol, RunToken};
 use crate::reference;
 use crate::scenario::{Override, Overrides};
 use crate::seed::Seed;
@@ -202,6 +202,12 @@ pub(super) struct RunArgs {
     /// together
     #[arg(long, value_name = "TIME", value_parser = parse_start)]
     pub(super) start_at: Option<WallTime>,
+
+    /// What the run is called in client identifiers, payloads and {{run}}, so that its messages are told from those
+    /// of other runs: 8 characters of a-z and 0-9. Drawn at random unless given; shards derive theirs from plan and
+    /// --start-at
+    #[arg(long, value_name = "TOKEN")]
+    pub(super) run_token: Option<RunToken>,
 
     /// Worker threads of the generator [default: half the cores for a target on this machine, otherwise all]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]

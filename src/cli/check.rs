@@ -18,7 +18,8 @@ use crate::display::{
     Style,
 };
 use crate::engine::Descriptors;
-use crate::record::{FleetId, Shard};
+use crate::fleet::RunFacts;
+use crate::record::{FleetId, RunToken, Shard};
 use crate::results::Host;
 use crate::run::{bundled, churn, preflight, target};
 use crate::scenario::{Fleet, Model, Overrides, Plan, Scenario, ScenarioError, load_budgets};
@@ -240,12 +241,14 @@ fn payload_bytes(plan: &Plan, id: FleetId) -> f64 {
     let devices = plan.fleet(id).devices;
     let sample = devices.min(PAYLOADS.0);
     let (mut bytes, mut count) = (Vec::new(), 0_u32);
+    // As long as any.
+    let told = RunFacts { token: Some(RunToken::UNSET), ..RunFacts::default() };
     for nth in 0..sample {
         let index = u64::from(nth) * u64::from(devices) / u64::from(sample);
         let mut device = plan.device(first + index as u32).device;
         for _ in 0..PAYLOADS.1 {
             let reading = device.reading(plan.sending_starts());
-            device.encode(&reading, 0, &mut bytes);
+            device.encode(&reading, told, &mut bytes);
             count += 1;
         }
     }

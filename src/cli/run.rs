@@ -23,6 +23,7 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, CliError> {
         workers: args.workers.map(usize::from),
         source_ips: args.source_ips.clone(),
         part,
+        token: args.run_token,
         profile: profile::place(),
         notes: note.into_iter().collect(),
     };

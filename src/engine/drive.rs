@@ -249,7 +249,7 @@ async fn connect<S: Sink>(
     let fleet = usize::from(device.fleet.0);
     let identity = {
         let plan = device.plan.borrow();
-        let identity = exchange::identity(worker.plan.fleet(device.fleet), &plan.device, worker.epoch_ns);
+        let identity = exchange::identity(worker.plan.fleet(device.fleet), &plan.device, worker.run);
         let number = worker.global(device) as usize;
         Identity {
             source: endpoint.source_of(number),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::fleet::{Device, Reading};
+use crate::fleet::{Device, Reading, RunFacts};
 use crate::protocol::{Hearing, Identity, Rendering, Roster, Settings};
 use crate::record::FleetId;
 use crate::scenario::{Fleet, Model, Plan};
@@ -39,8 +39,8 @@ pub(super) fn settings(plan: &Arc<Plan>, fleet: &Fleet) -> Settings {
 }
 
 /// What a device of `fleet` says of itself when it connects.
-pub(super) fn identity(fleet: &Fleet, device: &Device, epoch_ns: u64) -> Identity {
-    let rendering = Rendering { device, format: &fleet.device_model.payload.format, epoch_ns };
+pub(super) fn identity(fleet: &Fleet, device: &Device, run: RunFacts) -> Identity {
+    let rendering = Rendering { device, format: &fleet.device_model.payload.format, run };
     fleet.exchange.identity(&rendering, Identity::of(device.id()))
 }
 
@@ -49,9 +49,9 @@ pub(super) fn address(
     fleet: &Fleet,
     device: &Device,
     reading: &Reading,
-    epoch_ns: u64,
+    run: RunFacts,
     out: &mut Vec<u8>,
 ) -> bool {
-    let rendering = Rendering { device, format: &fleet.device_model.payload.format, epoch_ns };
+    let rendering = Rendering { device, format: &fleet.device_model.payload.format, run };
     rendering.place(fleet.exchange.place(), reading, out)
 }

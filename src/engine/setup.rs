@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::control::Control;
 use crate::clock::Monotonic;
 use crate::protocol::Endpoint;
-use crate::record::{Protocol, Shard, SwitchLog};
+use crate::record::{Protocol, RunToken, Shard, SwitchLog};
 use crate::scenario::Plan;
 
 /// Everything a run needs besides its sinks.
@@ -22,6 +22,8 @@ pub struct Setup {
     pub clock: Monotonic,
     /// Unix time at the beginning of the run, nanoseconds: what the devices' own clocks count from.
     pub epoch_ns: u64,
+    /// What its devices call the run, so that their messages are told from those of other runs.
+    pub token: RunToken,
     /// How the run is ended early.
     pub control: Control,
     /// Where switched faults are noted.

@@ -19,6 +19,7 @@ use super::setup::Setup;
 use super::share::Share;
 use super::timer::{Alarm, Task, TimerQueue};
 use crate::clock::{Monotonic, Tick};
+use crate::fleet::RunFacts;
 use crate::protocol::{Endpoint, Settings};
 use crate::record::{
     AuditFinding, Detection, FleetId, Kind, Layout, Outcome, PhaseId, Reason, Sample, Sink, Traffic,
@@ -60,8 +61,8 @@ pub(super) struct Worker<S> {
     /// Payload and address of the reading being sent.
     pub(super) payload: RefCell<Vec<u8>>,
     pub(super) address: RefCell<Vec<u8>>,
-    /// Unix time at the beginning of the run, nanoseconds.
-    pub(super) epoch_ns: u64,
+    /// What payloads and templates may tell of the run.
+    pub(super) run: RunFacts,
     pub(super) timers: RefCell<TimerQueue>,
     pub(super) faults: Faults,
     pub(super) devices: Vec<Rc<Device>>,
@@ -104,7 +105,7 @@ impl<S: Sink> Worker<S> {
             hearers,
             payload: RefCell::new(Vec::with_capacity(256)),
             address: RefCell::default(),
-            epoch_ns: setup.epoch_ns,
+            run: RunFacts { epoch_ns: setup.epoch_ns, token: Some(setup.token) },
             timers: RefCell::new(TimerQueue::new(devices.len())),
             faults,
             devices,

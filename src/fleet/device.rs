@@ -7,7 +7,7 @@ use super::payload::{self, Payload, RenderContext};
 use super::signal::{Signal, SignalSpec};
 use super::template::Template;
 use crate::clock::Tick;
-use crate::record::AnomalyMark;
+use crate::record::{AnomalyMark, RunToken};
 use crate::seed::{Seed, Stream};
 
 /// What all devices of a fleet share.
@@ -30,6 +30,16 @@ pub struct Channel {
     pub name: Box<str>,
     /// What it shows.
     pub signal: SignalSpec,
+}
+
+/// What payloads and templates may tell of the run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RunFacts {
+    /// Unix time at tick 0, nanoseconds; only templates tell it.
+    pub epoch_ns: u64,
+    /// Its token. `None` where only the plan is written down: then templates have [`RunToken::UNSET`], and the built-in encodings
+    /// leave it out.
+    pub token: Option<RunToken>,
 }
 
 /// One reading of a device.
@@ -160,36 +170,28 @@ impl Device {
         Reading { seq, intended: at, values: Values::Many(values.into()), mark }
     }
 
-    fn context<'a>(&'a self, reading: Option<&'a Reading>, epoch_ns: u64, skew_ns: i64) -> RenderContext<'a> {
+    fn context<'a>(&'a self, reading: Option<&'a Reading>, run: RunFacts, skew_ns: i64) -> RenderContext<'a> {
         let extra = self.extra.as_deref();
         let clock = extra.and_then(|extra| extra.clock).unwrap_or_default();
         let device_ns = reading.map_or(0, |reading| clock.reads(reading.intended).saturating_add(skew_ns));
         let stream = extra.and_then(|extra| extra.stream.as_ref());
-        RenderContext {
-            model: &self.model,
-            id: &self.id,
-            index: self.index,
-            reading,
-            device_ns,
-            epoch_ns,
-            stream,
-        }
+        RenderContext { model: &self.model, id: &self.id, index: self.index, reading, device_ns, run, stream }
     }
 
     /// Appends `reading` to `out` as the fleet's payload says. The same reading gives the same bytes, however often it is
-    /// encoded. `epoch_ns` is the Unix time at tick 0, nanoseconds; only templates tell it.
-    pub fn encode(&self, reading: &Reading, epoch_ns: u64, out: &mut Vec<u8>) {
-        self.encode_skewed(reading, epoch_ns, 0, out);
+    /// encoded.
+    pub fn encode(&self, reading: &Reading, run: RunFacts, out: &mut Vec<u8>) {
+        self.encode_skewed(reading, run, 0, out);
     }
 
     /// The same with the device's clock a further `skew_ns` nanoseconds ahead, or behind if negative.
-    pub fn encode_skewed(&self, reading: &Reading, epoch_ns: u64, skew_ns: i64, out: &mut Vec<u8>) {
-        payload::encode(&self.context(Some(reading), epoch_ns, skew_ns), reading, out);
+    pub fn encode_skewed(&self, reading: &Reading, run: RunFacts, skew_ns: i64, out: &mut Vec<u8>) {
+        payload::encode(&self.context(Some(reading), run, skew_ns), reading, out);
     }
 
     /// Appends what `template` says of this device, and of `reading` where it names the reading.
-    pub fn render(&self, template: &Template, reading: Option<&Reading>, epoch_ns: u64, out: &mut Vec<u8>) {
-        template.render(&self.context(reading, epoch_ns, 0), None, out);
+    pub fn render(&self, template: &Template, reading: Option<&Reading>, run: RunFacts, out: &mut Vec<u8>) {
+        template.render(&self.context(reading, run, 0), None, out);
     }
 }
 

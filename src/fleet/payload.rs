@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use super::device::{DeviceModel, Reading};
+use super::device::{DeviceModel, Reading, RunFacts};
 use super::size::SizeDistribution;
 use super::template::Template;
+use crate::record::RunToken;
 use crate::seed::Stream;
 
 /// How readings are written down.
@@ -14,21 +15,24 @@ pub struct Payload {
     pub format: Format,
     /// The size of the whole, by padding; `None` leaves it as it is.
     pub size: Option<SizeDistribution>,
+    /// Whether the built-in encodings name the run.
+    pub run: bool,
 }
 
 /// An encoding.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub enum Format {
     /// One JSON object: `{"device":"meters-00017","seq":42,"intended_ns":123456789,"value":21.5}`, a key per channel,
-    /// values rounded to four decimals; `device_ns` after `intended_ns` where clocks are wrong; `pad` at the end to reach a
-    /// size.
+    /// values rounded to four decimals; `run` after `device` where the run is named; `device_ns` after `intended_ns` where
+    /// clocks are wrong; `pad` at the end to reach a size.
     #[default]
     Json,
     /// The same keys as a CBOR map (RFC 8949) of definite length, shortest integers, values as 64-bit floats.
     Cbor,
     /// Layout 1: the byte 1; the length of the device's name in one byte and the name; the sequence number and
     /// `intended_ns` as 64-bit integers; the number of channels in one byte and their values as 64-bit floats, all
-    /// big-endian; then zero bytes to reach a size.
+    /// big-endian; then zero bytes to reach a size. Layout 2, where the run is named: the byte 2, the 8 characters of its token, and
+    /// the rest as in layout 1.
     Binary,
     /// A text of the author's own.
     Template(Arc<Template>),
@@ -51,11 +55,16 @@ pub(super) struct RenderContext<'a> {
     pub(super) reading: Option<&'a Reading>,
     /// What the device's own clock shows.
     pub(super) device_ns: i64,
-    pub(super) epoch_ns: u64,
+    pub(super) run: RunFacts,
     pub(super) stream: Option<&'a Stream>,
 }
 
 impl RenderContext<'_> {
+    /// The token to be named by a built-in encoding.
+    fn named(&self) -> Option<RunToken> {
+        self.run.token.filter(|_| self.model.payload.run)
+    }
+
     /// The stream of this reading, from its beginning.
     pub(super) fn draws(&self) -> Option<Stream> {
         let mut stream = self.stream?.clone();
@@ -91,6 +100,10 @@ fn json(context: &RenderContext<'_>, reading: &Reading, size: Option<usize>, out
     let begin = out.len();
     out.extend_from_slice(b"{\"device\":\"");
     out.extend_from_slice(context.id.as_bytes());
+    if let Some(token) = context.named() {
+        out.extend_from_slice(b"\",\"run\":\"");
+        out.extend_from_slice(&token.bytes());
+    }
     out.extend_from_slice(b"\",\"seq\":");
     integer(reading.seq, out);
     out.extend_from_slice(b",\"intended_ns\":");
@@ -119,10 +132,16 @@ fn cbor(context: &RenderContext<'_>, reading: &Reading, size: Option<usize>, out
     const NEGATIVE: u8 = 1 << 5;
     let begin = out.len();
     let skewed = !context.model.clock.is_right();
-    let entries = 3 + usize::from(skewed) + context.model.channels.len();
+    let named = context.named();
+    let entries = 3 + usize::from(skewed) + usize::from(named.is_some()) + context.model.channels.len();
     head(MAP, entries as u64, out);
     text("device", out);
     text(context.id, out);
+    if let Some(token) = named {
+        text("run", out);
+        head(TEXT, RunToken::LENGTH as u64, out);
+        out.extend_from_slice(&token.bytes());
+    }
     text("seq", out);
     head(UNSIGNED, reading.seq, out);
     text("intended_ns", out);
@@ -148,7 +167,7 @@ fn cbor(context: &RenderContext<'_>, reading: &Reading, size: Option<usize>, out
         262..65_543 => missing - 7,
         _ => missing - 9,
     };
-    // At most 3 + 1 + 16 entries and this one: the head of the map stays one byte.
+    // At most 3 + 2 + 16 entries and this one: the head of the map stays one byte.
     if let Some(first) = out.get_mut(begin) {
         *first += 1;
     }
@@ -181,7 +200,13 @@ fn text(text: &str, out: &mut Vec<u8>) {
 
 fn binary(context: &RenderContext<'_>, reading: &Reading, out: &mut Vec<u8>) {
     // Names of fleets have 64 bytes at most, so a device's fits into 255.
-    out.push(1);
+    match context.named() {
+        None => out.push(1),
+        Some(token) => {
+            out.push(2);
+            out.extend_from_slice(&token.bytes());
+        }
+    }
     out.push(context.id.len() as u8);
     out.extend_from_slice(context.id.as_bytes());
     out.extend_from_slice(&reading.seq.to_be_bytes());

@@ -6,6 +6,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use rand::RngExt;
 
 use super::payload::{RenderContext, decimal, integer, signed};
+use crate::record::RunToken;
 use crate::seed::Stream;
 
 /// Longest text that a random field may make.
@@ -33,6 +34,7 @@ enum TemplatePart {
     Device,
     Fleet,
     Index,
+    Run,
     Seq,
     IntendedNs,
     DeviceNs,
@@ -61,7 +63,7 @@ pub struct TemplateError {
 }
 
 /// Placeholders of the device, then those of the reading.
-const DEVICE: [&str; 3] = ["device", "fleet", "index"];
+const DEVICE: [&str; 4] = ["device", "fleet", "index", "run"];
 const READING: [&str; 14] = [
     "seq",
     "intended_ns",
@@ -80,7 +82,7 @@ const READING: [&str; 14] = [
 ];
 
 impl Template {
-    /// Reads `text`, in which `{{name}}` stands for what it names: `device`, `fleet`, `index`; of the reading `seq`,
+    /// Reads `text`, in which `{{name}}` stands for what it names: `device`, `fleet`, `index` and `run`, the token of the run; of the reading `seq`,
     /// `intended_ns`, `device_ns`, `unix_s`, `unix_ms`, `unix_ns`, `rfc3339`, `value` (the first channel) and every channel by
     /// its name; drawn by the seed `int LEAST MOST`, `float LEAST MOST`, `hex DIGITS`, `choice a|b|c`, `uuid`; and `pad`, which
     /// fills up to the payload's size. `{{{{` stands for `{{`.
@@ -137,9 +139,18 @@ impl Template {
         self.parts.iter().any(|part| {
             !matches!(
                 part,
-                TemplatePart::Text(_) | TemplatePart::Device | TemplatePart::Fleet | TemplatePart::Index
+                TemplatePart::Text(_)
+                    | TemplatePart::Device
+                    | TemplatePart::Fleet
+                    | TemplatePart::Index
+                    | TemplatePart::Run
             )
         })
+    }
+
+    /// Whether it names the run.
+    pub fn names_run(&self) -> bool {
+        self.parts.contains(&TemplatePart::Run)
     }
 
     /// Whether it has random fields.
@@ -178,6 +189,9 @@ impl Template {
                 TemplatePart::Device => out.extend_from_slice(context.id.as_bytes()),
                 TemplatePart::Fleet => out.extend_from_slice(context.model.fleet.as_bytes()),
                 TemplatePart::Index => integer(u64::from(context.index), out),
+                TemplatePart::Run => {
+                    out.extend_from_slice(&context.run.token.unwrap_or(RunToken::UNSET).bytes());
+                }
                 TemplatePart::Pad => pad = Some(out.len()),
                 of_reading => of_reading.write(context, stream.as_mut(), out),
             }
@@ -196,7 +210,7 @@ impl Template {
 impl TemplatePart {
     fn write(&self, context: &RenderContext<'_>, stream: Option<&mut Stream>, out: &mut Vec<u8>) {
         let Some(reading) = context.reading else { return };
-        let unix_ns = i128::from(context.epoch_ns) + i128::from(context.device_ns);
+        let unix_ns = i128::from(context.run.epoch_ns) + i128::from(context.device_ns);
         match self {
             Self::Seq => integer(reading.seq, out),
             Self::IntendedNs => integer(reading.intended.0, out),
@@ -257,6 +271,7 @@ fn placeholder(words: &str, channels: &[&str], scope: Scope) -> Result<TemplateP
         "device" => TemplatePart::Device,
         "fleet" => TemplatePart::Fleet,
         "index" => TemplatePart::Index,
+        "run" => TemplatePart::Run,
         _ if scope == Scope::Device => return Err(unknown(name, channels, scope)),
         "seq" => TemplatePart::Seq,
         "intended_ns" => TemplatePart::IntendedNs,
@@ -312,7 +327,7 @@ fn random(name: &str, arguments: &str) -> Result<TemplatePart, Refusal> {
 fn unknown(name: &str, channels: &[&str], scope: Scope) -> Refusal {
     let message = format!("`{}` is not a valid placeholder here", shown(name));
     if scope == Scope::Device && READING.contains(&name) {
-        let help = "this is said once per connection: write {{device}}, {{fleet}} or {{index}}";
+        let help = "this is said once per connection: write {{device}}, {{fleet}}, {{index}} or {{run}}";
         return (message, help.into());
     }
     let known: Vec<&str> = match scope {

@@ -62,6 +62,9 @@ pub struct Facts {
     pub messages: &'static [MessageKind],
     /// Whether a device can hear the readings of others.
     pub hears_others: bool,
+    /// Whether what its devices send and hear is told apart by what it says and not by its connection: then the built-in encodings
+    /// name the run, unless a fleet says otherwise.
+    pub names_run: bool,
     /// The tables that a fleet may state, its own first; and what that one is for.
     pub(crate) sections: &'static [&'static Section],
     pub(crate) section_about: &'static str,

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{Correlation, Identity, Settings};
-use crate::fleet::{Device, Format, Reading, Scope, Template};
+use crate::fleet::{Device, Format, Reading, RunFacts, Scope, Template};
 use crate::language::{Fields, Refusal, Reporter, Text, quote, unfit};
 use crate::record::Close;
 
@@ -80,15 +80,15 @@ pub(crate) struct Rendering<'d> {
     pub device: &'d Device,
     /// How its readings are encoded.
     pub format: &'d Format,
-    /// The beginning of the run, for templates that name the time.
-    pub epoch_ns: u64,
+    /// What templates may tell of the run.
+    pub run: RunFacts,
 }
 
 impl Rendering<'_> {
     /// `pattern` for the device.
     pub(super) fn of(&self, pattern: &Pattern) -> String {
         let mut out = Vec::with_capacity(pattern.written.value().len() + 32);
-        self.device.render(&pattern.template, None, self.epoch_ns, &mut out);
+        self.device.render(&pattern.template, None, self.run, &mut out);
         // Templates are text, and so is everything that is put into them.
         String::from_utf8_lossy(&out).into_owned()
     }
@@ -107,7 +107,7 @@ impl Rendering<'_> {
     pub(crate) fn place(&self, place: Option<&Pattern>, reading: &Reading, out: &mut Vec<u8>) -> bool {
         let Some(pattern) = place.filter(|pattern| pattern.template.per_reading()) else { return false };
         out.clear();
-        self.device.render(&pattern.template, Some(reading), self.epoch_ns, out);
+        self.device.render(&pattern.template, Some(reading), self.run, out);
         true
     }
 }

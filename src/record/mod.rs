@@ -13,6 +13,7 @@ mod sample;
 mod scarce;
 mod shard;
 mod sink;
+mod token;
 mod traffic;
 mod validity;
 
@@ -33,6 +34,7 @@ pub use sample::{Kind, Sample};
 pub use scarce::ScarceResource;
 pub use shard::Shard;
 pub use sink::{AuditFinding, Sink};
+pub use token::RunToken;
 pub use traffic::Traffic;
 pub use validity::Judgement;
 pub(crate) use validity::{Cause, Validity};

@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 use super::alert::Alert;
 use super::reading::{Reading, Verdict};
 use crate::clock::Tick;
+use crate::record::RunToken;
 
 /// Whom an answer is for: a channel of the dispatcher in the serving thread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,8 +54,7 @@ impl Reason {
 /// A reading that was not worked on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Shed {
-    pub(super) device: Arc<str>,
-    pub(super) seq: u64,
+    pub(super) id: ReadingId,
     pub(super) reason: Reason,
     /// When to try again, milliseconds from now.
     pub(super) retry_ms: u64,
@@ -65,6 +65,8 @@ pub(super) struct Shed {
 pub(super) struct ReadingId {
     pub(super) device: Arc<str>,
     pub(super) seq: u64,
+    /// The run of its sender, where that says so.
+    pub(super) run: Option<RunToken>,
 }
 
 /// What comes back.
@@ -81,25 +83,14 @@ pub(super) enum Answer {
 }
 
 impl Answer {
-    /// The device it is about.
-    pub(super) const fn device(&self) -> &Arc<str> {
+    /// The reading it is about.
+    pub(super) const fn id(&self) -> &ReadingId {
         match self {
-            Self::Verdict(Verdict { device, .. })
-            | Self::Twice(Verdict { device, .. })
-            | Self::Shed(Shed { device, .. })
-            | Self::Failed(ReadingId { device, .. })
-            | Self::Vanished(ReadingId { device, .. }) => device,
-        }
-    }
-
-    /// The sequence number of the reading it is about.
-    pub(super) const fn seq(&self) -> u64 {
-        match self {
-            Self::Verdict(Verdict { seq, .. })
-            | Self::Twice(Verdict { seq, .. })
-            | Self::Shed(Shed { seq, .. })
-            | Self::Failed(ReadingId { seq, .. })
-            | Self::Vanished(ReadingId { seq, .. }) => *seq,
+            Self::Verdict(Verdict { id, .. })
+            | Self::Twice(Verdict { id, .. })
+            | Self::Shed(Shed { id, .. })
+            | Self::Failed(id)
+            | Self::Vanished(id) => id,
         }
     }
 
@@ -156,8 +147,7 @@ impl Job {
     }
 
     fn shed(&mut self, reason: Reason, retry_ms: u64) {
-        let Reading { device, seq, .. } = &self.reading;
-        let shed = Shed { device: Arc::clone(device), seq: *seq, reason, retry_ms };
+        let shed = Shed { id: self.reading.id(), reason, retry_ms };
         self.send(Answer::Shed(shed));
     }
 

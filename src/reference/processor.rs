@@ -267,8 +267,7 @@ impl Processor {
             ..StageTimes::default()
         };
         let verdict = Verdict {
-            device: Arc::clone(&job.reading.device),
-            seq: job.reading.seq,
+            id: job.reading.id(),
             score,
             anomaly: level != Level::None,
             level,
@@ -419,8 +418,7 @@ impl Processor {
             total_ns: now.since(job.arrived),
         };
         let verdict = Verdict {
-            device: Arc::clone(&job.reading.device),
-            seq: job.reading.seq,
+            id: job.reading.id(),
             score,
             anomaly: level != Level::None,
             level,
@@ -432,7 +430,7 @@ impl Processor {
             arrived: job.arrived,
         };
         if publish {
-            let (device, seq) = (Arc::clone(&verdict.device), verdict.seq);
+            let (device, seq) = (Arc::clone(&verdict.id.device), verdict.id.seq);
             self.raise(Alert { device, seq, level, score, at_ms: now.0 / 1_000_000, instance: None });
         }
         job.answer(verdict);

@@ -9,6 +9,7 @@ use super::cache::Tier;
 use super::detector::Defects;
 use super::job::{Answer, ReadingId, Shed};
 use crate::clock::Tick;
+use crate::record::RunToken;
 use crate::service::Priority;
 
 /// Longest device name accepted, bytes.
@@ -24,11 +25,13 @@ pub(super) struct Reading {
     pub(super) priority: Option<Priority>,
     /// When it was taken, by its sender's clock, nanoseconds from a beginning of its own.
     pub(super) taken_ns: Option<u64>,
+    /// The run that its sender is part of.
+    pub(super) run: Option<RunToken>,
 }
 
 impl Default for Reading {
     fn default() -> Self {
-        Self { device: Arc::from(""), seq: 0, value: 0.0, priority: None, taken_ns: None }
+        Self { device: Arc::from(""), seq: 0, value: 0.0, priority: None, taken_ns: None, run: None }
     }
 }
 
@@ -37,6 +40,7 @@ impl Default for Reading {
 pub(super) struct BadReading {
     pub(super) device: Option<Arc<str>>,
     pub(super) seq: Option<u64>,
+    pub(super) run: Option<RunToken>,
     pub(super) reason: String,
 }
 
@@ -50,6 +54,8 @@ struct Wire<'a> {
     priority: Option<std::borrow::Cow<'a, str>>,
     #[serde(default, rename = "intended_ns")]
     taken_ns: Option<u64>,
+    #[serde(borrow, default)]
+    run: Option<std::borrow::Cow<'a, str>>,
 }
 
 /// The same from an encoding whose decoder lends nothing.
@@ -62,21 +68,29 @@ struct Owned {
     priority: Option<String>,
     #[serde(default, rename = "intended_ns")]
     taken_ns: Option<u64>,
+    #[serde(default)]
+    run: Option<String>,
 }
 
 impl Reading {
+    /// Which one it is.
+    pub(super) fn id(&self) -> ReadingId {
+        ReadingId { device: Arc::clone(&self.device), seq: self.seq, run: self.run }
+    }
+
     /// Reads one reading. The first byte tells the encoding: a map of CBOR (RFC 8949) begins with 0xa0 to 0xbf, the binary
-    /// layout with 1, anything else is taken for JSON. Fields it does not know are passed over.
+    /// layout with 1 or 2, anything else is taken for JSON. Fields it does not know are passed over.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, BadReading> {
         let not = |what: &str, error: &dyn std::fmt::Display| BadReading {
             device: None,
             seq: None,
+            run: None,
             reason: format!("not a reading{what}: {error}"),
         };
         let wire: Wire<'_> = match bytes.first() {
             Some(0xa0..=0xbf) => {
                 let mut rest = bytes;
-                let Owned { device, seq, value, priority, taken_ns } =
+                let Owned { device, seq, value, priority, taken_ns, run } =
                     ciborium::from_reader(&mut rest).map_err(|error| not(" in CBOR", &error))?;
                 if !rest.is_empty() {
                     return Err(not(" in CBOR", &"bytes follow it"));
@@ -87,9 +101,10 @@ impl Reading {
                     value,
                     priority: priority.map(Into::into),
                     taken_ns,
+                    run: run.map(Into::into),
                 }
             }
-            Some(1) => {
+            Some(1 | 2) => {
                 binary(bytes).ok_or_else(|| not(" in the binary layout", &"it is cut short or not UTF-8"))?
             }
             _ => serde_json::from_slice(bytes).map_err(|error| not("", &error))?,
@@ -102,8 +117,14 @@ impl Reading {
             .as_deref()
             .filter(|device| (1..=LONGEST_DEVICE).contains(&device.len()))
             .map(Arc::from);
-        let bad =
-            |reason: &str| BadReading { device: device.clone(), seq: wire.seq, reason: reason.to_owned() };
+        // What is no token is some other thing of the sender's.
+        let run = wire.run.as_deref().and_then(RunToken::of);
+        let bad = |reason: &str| BadReading {
+            device: device.clone(),
+            seq: wire.seq,
+            run,
+            reason: reason.to_owned(),
+        };
         let (Some(device), Some(seq), Some(value)) = (device.clone(), wire.seq, wire.value) else {
             return Err(bad(
                 "a reading needs `device` (1 to 128 bytes), `seq` (a whole number) and `value` (a number)",
@@ -116,15 +137,18 @@ impl Reading {
                     bad("`priority` is one of \"critical\", \"high\", \"medium\" and \"low\"")
                 })?),
             };
-        Ok(Self { device, seq, value, priority, taken_ns: wire.taken_ns })
+        Ok(Self { device, seq, value, priority, taken_ns: wire.taken_ns, run })
     }
 }
 
 /// Layout 1: the byte 1; the length of the device's name in one byte, and the name; `seq` and the instant it was due as
 /// 64-bit integers; the number of values in one byte, and the values as 64-bit floats, all big-endian; then padding. The first
-/// value is the one that is judged.
+/// value is the one that is judged. Layout 2 has the token of the run, 8 characters, behind its first byte, the 2.
 fn binary(bytes: &[u8]) -> Option<Wire<'_>> {
-    let (length, rest) = bytes.get(1..)?.split_first()?;
+    let (layout, rest) = bytes.split_first()?;
+    let (run, rest) = rest.split_at_checked(if *layout == 2 { RunToken::LENGTH } else { 0 })?;
+    let run = std::str::from_utf8(run).ok().filter(|run| !run.is_empty()).map(Into::into);
+    let (length, rest) = rest.split_first()?;
     let (name, rest) = rest.split_at_checked(usize::from(*length))?;
     let (seq, rest) = rest.split_first_chunk::<8>()?;
     let (taken, rest) = rest.split_first_chunk::<8>()?;
@@ -139,6 +163,7 @@ fn binary(bytes: &[u8]) -> Option<Wire<'_>> {
         value,
         priority: None,
         taken_ns,
+        run,
     })
 }
 
@@ -190,8 +215,7 @@ pub(super) struct StageTimes {
 /// What the service says of a reading.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Verdict {
-    pub(super) device: Arc<str>,
-    pub(super) seq: u64,
+    pub(super) id: ReadingId,
     pub(super) score: f64,
     pub(super) anomaly: bool,
     pub(super) level: Level,
@@ -213,6 +237,8 @@ enum Message<'a> {
     Verdict {
         device: &'a str,
         seq: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        run: Option<RunToken>,
         score: f64,
         anomaly: bool,
         level: Level,
@@ -227,6 +253,8 @@ enum Message<'a> {
     Shed {
         device: &'a str,
         seq: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        run: Option<RunToken>,
         reason: &'static str,
         retry_after_ms: u64,
     },
@@ -235,6 +263,8 @@ enum Message<'a> {
         device: Option<&'a str>,
         #[serde(skip_serializing_if = "Option::is_none")]
         seq: Option<u64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        run: Option<RunToken>,
         reason: &'a str,
     },
 }
@@ -258,10 +288,11 @@ impl Verdict {
 
     /// As one JSON object.
     pub(super) fn encode(&self) -> String {
-        let Self { device, seq, score, anomaly, level, tier, model, duplicate, defects, stages, .. } = self;
+        let Self { id, score, anomaly, level, tier, model, duplicate, defects, stages, .. } = self;
         Message::Verdict {
-            device,
-            seq: *seq,
+            device: &id.device,
+            seq: id.seq,
+            run: id.run,
             score: (score * 1e4).round() / 1e4,
             anomaly: *anomaly,
             level: *level,
@@ -278,8 +309,9 @@ impl Verdict {
 impl Shed {
     /// As one JSON object.
     pub(super) fn encode(&self) -> String {
-        let Self { device, seq, reason, retry_ms } = self;
-        Message::Shed { device, seq: *seq, reason: reason.name(), retry_after_ms: *retry_ms }.encode()
+        let Self { id: ReadingId { device, seq, run }, reason, retry_ms } = self;
+        Message::Shed { device, seq: *seq, run: *run, reason: reason.name(), retry_after_ms: *retry_ms }
+            .encode()
     }
 }
 
@@ -292,8 +324,9 @@ impl Answer {
                 verdict.encode()
             }
             Self::Shed(shed) => shed.encode(),
-            Self::Failed(ReadingId { device, seq }) => {
-                Message::Error { device: Some(device), seq: Some(*seq), reason: "injected" }.encode()
+            Self::Failed(ReadingId { device, seq, run }) => {
+                Message::Error { device: Some(device), seq: Some(*seq), run: *run, reason: "injected" }
+                    .encode()
             }
             // Nobody is sent it.
             Self::Vanished(_) => String::new(),
@@ -304,7 +337,8 @@ impl Answer {
 impl BadReading {
     /// As one JSON object.
     pub(super) fn encode(&self) -> String {
-        Message::Error { device: self.device.as_deref(), seq: self.seq, reason: &self.reason }.encode()
+        Message::Error { device: self.device.as_deref(), seq: self.seq, run: self.run, reason: &self.reason }
+            .encode()
     }
 }
 
@@ -350,9 +384,9 @@ mod tests {
             inference_ns: 51_000,
             ..StageTimes::default()
         };
+        let id = |device: &str, seq, run| ReadingId { device: device.into(), seq, run };
         let mut verdict = Verdict {
-            device: "m-1".into(),
-            seq: 42,
+            id: id("m-1", 42, None),
             score: 0.130_04,
             anomaly: false,
             level: Level::None,
@@ -368,11 +402,17 @@ mod tests {
             verdict.encode(),
             r#"{"type":"verdict","device":"m-1","seq":42,"score":0.13,"anomaly":false,"level":"none","cache":"miss","model":1,"stages":{"queue_ns":1200,"features_ns":400,"cache_ns":300,"inference_ns":51000,"reply_ns":1100,"total_ns":54000}}"#
         );
-        let shed = Shed { device: "m".into(), seq: 1, reason: Reason::QueueFull, retry_ms: 1_000 };
+        let shed = |run| Shed { id: id("m", 1, run), reason: Reason::QueueFull, retry_ms: 1_000 };
         assert_eq!(
-            shed.encode(),
+            shed(None).encode(),
             r#"{"type":"shed","device":"m","seq":1,"reason":"queue_full","retry_after_ms":1000}"#
         );
+        let token = RunToken::of("k3x9q2ab");
+        verdict.id.run = token;
+        let failed = Answer::Failed(id("m", 1, token)).encode(Tick(0));
+        for answer in [verdict.encode(), shed(token).encode(), failed] {
+            assert!(answer.contains(r#","run":"k3x9q2ab","#), "{answer}");
+        }
     }
 
     fn cbor(device: &str, seq: u64, value: f64) -> Vec<u8> {
@@ -409,9 +449,18 @@ mod tests {
             layout_1("m-1", 42, &[-2.5, 9.0], 0),
             layout_1("m-1", 42, &[-2.5], 77),
         ] {
-            let taken_ns = (bytes[0] == 1).then_some(7);
+            let taken_ns = matches!(bytes[0], 1 | 2).then_some(7);
             assert_eq!(Reading::parse(&bytes), Ok(Reading { taken_ns, ..expected.clone() }));
         }
+        let mut layout_2 = b"\x02k3x9q2ab".to_vec();
+        layout_2.extend_from_slice(&layout_1("m-1", 42, &[-2.5], 0)[1..]);
+        let json = br#"{"device":"m-1","run":"k3x9q2ab","seq":42,"value":-2.5,"intended_ns":7}"#;
+        for bytes in [json.to_vec(), layout_2] {
+            let run = RunToken::of("k3x9q2ab");
+            assert_eq!(Reading::parse(&bytes), Ok(Reading { taken_ns: Some(7), run, ..expected.clone() }));
+        }
+        let of_another_kind = br#"{"device":"m-1","run":"Monday","seq":42,"value":-2.5}"#;
+        assert_eq!(Reading::parse(of_another_kind), Ok(expected));
     }
 
     #[test]
@@ -437,7 +486,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn no_bytes_make_it_panic(
-            first in proptest::sample::select(vec![1_u8, 0xa3, 0xbf, b'{', 0]),
+            first in proptest::sample::select(vec![1_u8, 2, 0xa3, 0xbf, b'{', 0]),
             rest in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200),
         ) {
             let bytes: Vec<u8> = std::iter::once(first).chain(rest).collect();

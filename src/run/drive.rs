@@ -104,6 +104,7 @@ impl Drive {
             endpoints: Arc::new(run.targets.endpoints.clone()),
             clock: steering.clock,
             epoch_ns,
+            token: run.token,
             control: steering.control.clone(),
             switches: SwitchLog::default(),
         };

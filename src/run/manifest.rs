@@ -23,6 +23,7 @@ pub(super) fn manifest(run: &Run, directory: &RunDirectory, started: WallTime) -
         state: RunState::Running,
         seed: scenario.seed.to_string(),
         plan_digest: plan.digest().to_owned(),
+        run_token: Some(run.token),
         scenario: ScenarioText {
             name: scenario.name.clone(),
             text: scenario.text.clone(),

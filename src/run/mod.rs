@@ -32,7 +32,7 @@ pub use part::Part;
 use profile::Profile;
 use target::Targets;
 
-use crate::record::{Layout, Protocol, Shard};
+use crate::record::{Layout, Protocol, RunToken, Shard};
 use crate::reference::Server;
 use crate::scenario::Plan;
 use crate::service;
@@ -80,6 +80,8 @@ pub struct Settings {
     pub source_ips: Vec<IpAddr>,
     /// The share of the devices that this process drives.
     pub part: Part,
+    /// What the run is called in its devices' messages; `None`: the shards of a plan agree on one, and any other run draws its own.
+    pub token: Option<RunToken>,
     /// File with the profile of this machine, which runs against local targets are seen against.
     pub profile: Option<PathBuf>,
     /// Notes for the observers to show beside those of the preparation.
@@ -94,6 +96,7 @@ impl Default for Settings {
             workers: None,
             source_ips: Vec::new(),
             part: Part::default(),
+            token: None,
             profile: None,
             notes: Vec::new(),
         }
@@ -108,6 +111,7 @@ pub struct Run {
     targets: Targets,
     settings: Settings,
     workers: usize,
+    token: RunToken,
     profile: Option<Profile>,
 }
 
@@ -136,8 +140,10 @@ impl Run {
         let workers = settings.workers.unwrap_or_else(|| targets.default_workers(cores));
         let beyond = profile.as_ref().and_then(|profile| beyond(profile, &plan, part.shard(), workers));
         targets.notes.extend(beyond);
+        let (token, note) = part.token(settings.token, &plan);
+        targets.notes.extend(note);
         let layout = Arc::new(plan.layout().clone());
-        Ok(Self { plan: Arc::new(plan), layout, targets, settings, workers, profile })
+        Ok(Self { plan: Arc::new(plan), layout, targets, settings, workers, token, profile })
     }
 
     /// Phases, fleets and faults, as observers need them.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::RunError;
 use crate::clock::WallTime;
-use crate::record::Shard;
+use crate::record::{RunToken, Shard};
 use crate::scenario::Plan;
 
 /// The furthest start: what is further away is a slip of the pen.
@@ -74,6 +74,24 @@ impl Part {
             )));
         }
         Ok(())
+    }
+
+    /// What the run is called in its devices' messages, `given` if it is, and a note where other runs are called the same.
+    pub(crate) fn token(self, given: Option<RunToken>, plan: &Plan) -> (RunToken, Option<String>) {
+        match (given, self.asked, self.start_at) {
+            (Some(token), ..) => (token, None),
+            (None, None, _) => (RunToken::draw(), None),
+            (None, Some(_), at) => {
+                let token = RunToken::of_shards(plan.digest(), at.map(WallTime::epoch_ns));
+                let note = at.is_none().then(|| {
+                    format!(
+                        "note: without --start-at every run of these shards has the token {token}, so that one cannot be told from \
+                         another; give all of them the same --start-at, or --run-token"
+                    )
+                });
+                (token, note)
+            }
+        }
     }
 
     /// How long it is until the run is to begin; `None` without such an instant or if it has come.

@@ -13,6 +13,7 @@ use sha2::{Digest as _, Sha256};
 use super::model::Model;
 use super::plan::Plan;
 use crate::clock::Tick;
+use crate::fleet::RunFacts;
 use crate::record::FleetId;
 
 /// A fleet's devices are all expanded up to this number; of a larger fleet, this many evenly spaced ones.
@@ -86,7 +87,7 @@ fn expand(plan: &Plan, id: FleetId, first: u32, hash: &mut Sha256) {
             let reading = device.device.reading(due);
             payload.clear();
             let told = crate::fleet::Reading { intended: Tick(due.since(origin)), ..reading };
-            device.device.encode(&told, 0, &mut payload);
+            device.device.encode(&told, RunFacts::default(), &mut payload);
             hash.update(relative(due));
             hash.update(&payload);
         }

@@ -1,12 +1,16 @@
 //! One seed fixes everything random: named, indexed streams of a version-stable generator (`ChaCha8`).
 //!
+//! The one exception is [`unseeded`].
+//!
 //! A stream's key is SHA-256 of the seed, the label and the index, so adding a consumer never shifts another.
 
 #[cfg(test)]
 pub(crate) mod tests;
 pub(crate) mod variate;
 
+use std::collections::hash_map::RandomState;
 use std::fmt;
+use std::hash::BuildHasher as _;
 use std::str::FromStr;
 
 use rand_chacha::ChaCha8Rng;
@@ -31,6 +35,12 @@ impl Seed {
         hash.update(index.to_le_bytes());
         ChaCha8Rng::from_seed(hash.finalize().into())
     }
+}
+
+/// A number that no seed fixes and no other call gives again: for what tells runs of the same seed apart, and shapes none of them.
+pub(crate) fn unseeded() -> u64 {
+    // The keys of the standard library's hash maps come from the system's entropy.
+    RandomState::new().hash_one(std::process::id())
 }
 
 impl fmt::Display for Seed {

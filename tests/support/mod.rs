@@ -7,8 +7,8 @@ use squall::clock::{Monotonic, Tick};
 use squall::engine::{self, Control, Report, Setup};
 use squall::protocol::Endpoint;
 use squall::record::{
-    AnomalyMark, AuditFinding, Detection, FleetId, Gauge, Kind, PhaseId, Reason, Sample, Shard, Sink,
-    SwitchEvent, SwitchLog, Traffic,
+    AnomalyMark, AuditFinding, Detection, FleetId, Gauge, Kind, PhaseId, Reason, RunToken, Sample, Shard,
+    Sink, SwitchEvent, SwitchLog, Traffic,
 };
 use squall::scenario::{Overrides, Plan, Scenario};
 
@@ -134,6 +134,7 @@ pub(crate) fn drive_shard(
         endpoints: Arc::new(endpoints),
         clock,
         epoch_ns: 0,
+        token: RunToken::UNSET,
         control: control.clone(),
         switches: switches.clone(),
     };

@@ -156,6 +156,10 @@ fn foreign(sources: &[Source]) -> Vec<String> {
             format!("has seed {} instead of {}", another.seed, one.seed)
         } else if one.plan_digest != another.plan_digest {
             "drove another plan (the digests differ)".to_owned()
+        } else if one.run_token != another.run_token {
+            let told =
+                |run: &Manifest| run.run_token.map_or_else(|| "none".to_owned(), |token| token.to_string());
+            format!("has the run token {} instead of {}", told(another), told(one))
         } else if first.shard().of() != other.shard().of() {
             format!("is one of {} shards instead of {}", other.shard().of(), first.shard().of())
         } else if one.schema != another.schema {

@@ -20,6 +20,7 @@ fn manifest(verdict: Judgement, reasons: &[&str]) -> Manifest {
         state: RunState::Complete,
         seed: "7".into(),
         plan_digest: "ab".into(),
+        run_token: None,
         scenario: ScenarioText { name: "quickstart".into(), text: String::new(), overrides: Vec::new() },
         started: String::new(),
         ended: None,

@@ -31,13 +31,15 @@ fn reading(seq: u64, intended: u64, values: &[f64]) -> Reading {
 
 fn encoded(device: &Device, reading: &Reading) -> Vec<u8> {
     let mut out = Vec::new();
-    device.encode(reading, 0, &mut out);
+    device.encode(reading, RUN, &mut out);
     out
 }
 
 fn of(format: Format, size: Option<u32>) -> Payload {
-    Payload { format, size: size.map(SizeDistribution::Fixed) }
+    Payload { format, size: size.map(SizeDistribution::Fixed), run: false }
 }
+
+const RUN: RunFacts = RunFacts { epoch_ns: 0, token: Some(RunToken::UNSET) };
 
 const SKEWED: ClockSpec = ClockSpec { offset_ns: 1_000_000, drift_ppm: 0.0 };
 
@@ -50,6 +52,40 @@ fn the_documented_form_is_the_exact_form() {
     let text = String::from_utf8(encoded(&two, &reading(1, 2, &[-0.5, 3.0]))).unwrap();
     let start = r#"{"device":"meters-00017","seq":1,"intended_ns":2,"value":-0.5,"hum_2":3,"pad":"xx"#;
     assert!(text.starts_with(start) && text.len() == 120, "{text}");
+}
+
+#[test]
+fn built_in_encodings_name_the_run_where_they_are_to_and_keep_their_size() {
+    let named = |format| Payload { run: true, ..of(format, None) };
+    let told = |device: &Device, token: Option<&str>| {
+        let mut out = Vec::new();
+        let run = RunFacts { epoch_ns: 0, token: token.and_then(RunToken::of) };
+        device.encode(&reading(42, 7, &[21.5]), run, &mut out);
+        out
+    };
+    for format in [Format::Json, Format::Cbor, Format::Binary] {
+        let device = |payload| device(&["value"], payload, ClockSpec::default());
+        let (with, without) = (device(named(format.clone())), device(of(format.clone(), None)));
+        let (one, other) = (told(&with, Some("k3x9q2ab")), told(&with, Some("zzzzzzzz")));
+        assert_eq!((one.len(), one == told(&with, Some("k3x9q2ab"))), (other.len(), true), "{format:?}");
+        assert_ne!(one, other, "{format:?}");
+        assert_eq!(
+            told(&without, Some("k3x9q2ab")),
+            told(&with, None),
+            "the plan alone names no run: {format:?}"
+        );
+        match format {
+            Format::Json => assert_eq!(
+                String::from_utf8(one).unwrap(),
+                r#"{"device":"meters-00017","run":"k3x9q2ab","seq":42,"intended_ns":7,"value":21.5}"#
+            ),
+            Format::Cbor => assert!(cbor_map(&one).contains(&("run".into(), Cbor::Text("k3x9q2ab".into())))),
+            _ => {
+                assert_eq!(&one[..9], b"\x02k3x9q2ab");
+                assert_eq!(one[9..], told(&without, None)[1..]);
+            }
+        }
+    }
 }
 
 #[test]

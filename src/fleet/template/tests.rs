@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::clock::Tick;
 use crate::fleet::{
-    AnomalySpec, Channel, ClockSpec, Device, DeviceModel, Format, Payload, Shape, SignalSpec,
+    AnomalySpec, Channel, ClockSpec, Device, DeviceModel, Format, Payload, RunFacts, Shape, SignalSpec,
     SizeDistribution,
 };
 use crate::seed::Seed;
@@ -28,7 +28,7 @@ fn device(text: &str, size: Option<SizeDistribution>) -> Device {
     let model = DeviceModel {
         fleet: "meters".into(),
         channels: channels.collect(),
-        payload: Payload { format: Format::Template(Arc::new(template)), size },
+        payload: Payload { format: Format::Template(Arc::new(template)), size, run: false },
         clock: ClockSpec::default(),
     };
     Device::new(&Arc::new(model), 17, Tick::ZERO, Seed(1))
@@ -36,9 +36,10 @@ fn device(text: &str, size: Option<SizeDistribution>) -> Device {
 
 fn said(device: &mut Device, at: u64) -> String {
     let reading = device.reading(Tick(at));
+    let run = RunFacts { epoch_ns: 1_700_000_000_000_000_000, token: RunToken::of("k3x9q2ab") };
     let (mut one, mut again) = (Vec::new(), Vec::new());
-    device.encode(&reading, 1_700_000_000_000_000_000, &mut one);
-    device.encode(&reading, 1_700_000_000_000_000_000, &mut again);
+    device.encode(&reading, run, &mut one);
+    device.encode(&reading, run, &mut again);
     assert_eq!(one, again, "the same reading says the same again");
     String::from_utf8(one).unwrap()
 }
@@ -48,7 +49,7 @@ fn placeholders_stand_for_what_they_name() {
     for (text, expected) in [
         ("", ""),
         ("plain {x}", "plain {x}"),
-        ("{{device}}|{{ fleet }}|{{index}}", "meters-00017|meters|17"),
+        ("{{device}}|{{ fleet }}|{{index}}|{{run}}", "meters-00017|meters|17|k3x9q2ab"),
         ("{{seq}} {{intended_ns}} {{device_ns}}", "1 1500000000 1500000000"),
         ("{{unix_s}} {{unix_ms}} {{unix_ns}}", "1700000001 1700000001500 1700000001500000000"),
         ("{{rfc3339}}", "2023-11-14T22:13:21.500Z"),
@@ -114,14 +115,14 @@ fn what_is_no_template_says_where_and_what_to_write() {
             R,
             0..4,
             "`` is not a valid placeholder here",
-            "known here: device, fleet, index, seq, intended_ns, device_ns, unix_s, unix_ms, unix_ns, rfc3339, value, int, float, hex, choice, uuid, pad, value, humidity",
+            "known here: device, fleet, index, run, seq, intended_ns, device_ns, unix_s, unix_ms, unix_ns, rfc3339, value, int, float, hex, choice, uuid, pad, value, humidity",
         ),
         (
             "x{{seq}}",
             D,
             1..8,
             "`seq` is not a valid placeholder here",
-            "this is said once per connection: write {{device}}, {{fleet}} or {{index}}",
+            "this is said once per connection: write {{device}}, {{fleet}}, {{index}} or {{run}}",
         ),
         ("{{seq 1}}", R, 0..9, "`seq` takes nothing behind it", "write {{seq}}"),
         (
@@ -153,6 +154,7 @@ fn templates_know_what_they_name() {
     for (text, per_reading, draws) in [
         ("devices/x", false, false),
         ("devices/{{device}}", false, false),
+        ("devices/{{run}}", false, false),
         ("devices/{{device}}/{{seq}}", true, false),
         ("{{uuid}}", true, true),
     ] {

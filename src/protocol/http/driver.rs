@@ -26,6 +26,7 @@ static FACTS: Facts = Facts {
     serial: true,
     messages: &[MessageKind::Reading, MessageKind::Verdict],
     hears_others: false,
+    names_run: false,
     section_about: "what requests look like",
     target_about: "where HTTP fleets send their readings; without a path, not even /, to /v1/readings",
     target: AddressForm {

@@ -23,6 +23,7 @@ static FACTS: Facts = Facts {
     serial: false,
     messages: MessageKind::ALL,
     hears_others: true,
+    names_run: true,
     section_about: "session, topics and quality of service",
     target_about: "the broker of MQTT fleets",
     target: AddressForm {

@@ -23,6 +23,7 @@ static FACTS: Facts = Facts {
     serial: false,
     messages: &[MessageKind::Reading, MessageKind::Verdict, MessageKind::Pingresp],
     hears_others: false,
+    names_run: true,
     section_about: "what the upgrade and messages look like",
     target_about: "where WebSocket fleets connect; without a path, not even /, at /v1/stream",
     target: AddressForm {

@@ -42,11 +42,15 @@ mod tests {
         let mut delayed = DelayQueue::default();
         let reply_to = ReplyTo { channel: 0, generation: 0 };
         for (due, seq) in [(30, 0), (10, 1), (20, 2), (10, 3)] {
-            delayed.hold(Tick(due), reply_to, Answer::Failed(ReadingId { device: "d".into(), seq }));
+            delayed.hold(
+                Tick(due),
+                reply_to,
+                Answer::Failed(ReadingId { device: "d".into(), seq, run: None }),
+            );
         }
         assert_eq!(delayed.next_due(), Some(Tick(10)));
         let mut released = |now| -> Vec<u64> {
-            std::iter::from_fn(|| delayed.release(Tick(now))).map(|(_, answer)| answer.seq()).collect()
+            std::iter::from_fn(|| delayed.release(Tick(now))).map(|(_, answer)| answer.id().seq).collect()
         };
         assert_eq!(
             [released(9), released(20), released(29), released(99)],

@@ -60,10 +60,10 @@ pub(super) enum Refusal {
 
 impl Refusal {
     /// What the sender of the reading hears.
-    pub(super) const fn answer(self, device: Arc<str>, seq: u64) -> Answer {
+    pub(super) const fn answer(self, id: ReadingId) -> Answer {
         match self {
-            Self::Shed(reason, retry_ms) => Answer::Shed(Shed { device, seq, reason, retry_ms }),
-            Self::Failed => Answer::Failed(ReadingId { device, seq }),
+            Self::Shed(reason, retry_ms) => Answer::Shed(Shed { id, reason, retry_ms }),
+            Self::Failed => Answer::Failed(id),
         }
     }
 }
@@ -305,7 +305,7 @@ impl Dispatcher {
         let answer = match delivery {
             Delivery::Once => Answer::Verdict(verdict),
             Delivery::Twice => Answer::Twice(verdict),
-            Delivery::Never => Answer::Vanished(ReadingId { device: verdict.device, seq: verdict.seq }),
+            Delivery::Never => Answer::Vanished(verdict.id),
         };
         if delay_ns == 0 {
             return self.hand_over(hub, reply_to, answer);

@@ -284,9 +284,9 @@ async fn take_in(
             return Some(bad.encode());
         }
     };
-    let (device, seq) = (reading.device.clone(), reading.seq);
-    let refused = |refusal: Refusal| Some(dispatcher.encode(&mut refusal.answer(device.clone(), seq)));
-    if let Err(refusal) = dispatcher.admit(&device, class, arrived) {
+    let id = reading.id();
+    let refused = |refusal: Refusal| Some(dispatcher.encode(&mut refusal.answer(id.clone())));
+    if let Err(refusal) = dispatcher.admit(&id.device, class, arrived) {
         return refused(refusal);
     }
     match dispatcher.submit_patiently(reading, arrived, channel.reply_to()).await {

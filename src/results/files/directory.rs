@@ -138,6 +138,7 @@ mod tests {
             state: RunState::Running,
             seed: u64::MAX.to_string(),
             plan_digest: "ab".into(),
+            run_token: None,
             scenario: ScenarioText {
                 name: "s".into(),
                 text: "a = \"µ\"\n".into(),

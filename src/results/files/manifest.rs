@@ -13,7 +13,7 @@ use super::failure::ReasonSum;
 use super::outage::RecoveryRule;
 use super::table::ALL;
 use crate::budget::Metric;
-use crate::record::{Judgement, Kind, Shard, Validity};
+use crate::record::{Judgement, Kind, RunToken, Shard, Validity};
 use crate::results::record::delivery::FleetDelivery;
 
 /// The version of the run directory's files. Columns and keys may be added under the same version.
@@ -39,6 +39,9 @@ pub struct Manifest {
     pub seed: String,
     /// Digest of the expanded plan; runs are comparable only if theirs agree.
     pub plan_digest: String,
+    /// What the run was called in its devices' messages; `None` in runs of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_token: Option<RunToken>,
     /// What was run.
     pub scenario: ScenarioText,
     /// Calendar time of the run's beginning, RFC 3339.

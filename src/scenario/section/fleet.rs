@@ -245,7 +245,7 @@ fn fleet(
         let message = format!("a budget beyond the time-out ({timeout}) is always met or never");
         fields.refuse("budget", report, message, "lower the budget or raise `timeout`");
     }
-    let payload = payload::payload(&fields, &channels, report);
+    let payload = payload::payload(&fields, &channels, facts.names_run, report);
     let model = model(&fields, &presets, frame, &mut canonical, report);
     let expects = guarantee(&fields, model == Model::Subscriber, report);
     let fleet = Fleet {

@@ -33,6 +33,13 @@ pub(super) static PAYLOAD: Section = Section {
             Kind::Short(&SIZE),
             "bytes of the whole payload, by padding; without it, as large as it is",
         ),
+        Field::optional(
+            "run_token",
+            Kind::Flag,
+            "whether a reading names the run by its token, under `run`, so that those of other runs are told apart; true for json and \
+             cbor over ws and mqtt, else false unless stated",
+        )
+        .only(&["json", "cbor", "binary"]),
     ],
 };
 
@@ -61,8 +68,16 @@ pub(super) static SIZE: Section = Section {
     ],
 };
 
-pub(super) fn payload(fleet: &Fields, channels: &[Channel], report: &mut Reporter<'_>) -> Payload {
-    let Some(fields) = fleet.table("payload") else { return Payload::default() };
+/// `names_run`: readings in JSON and CBOR name the run unless stated.
+pub(super) fn payload(
+    fleet: &Fields,
+    channels: &[Channel],
+    names_run: bool,
+    report: &mut Reporter<'_>,
+) -> Payload {
+    let Some(fields) = fleet.table("payload") else {
+        return Payload { run: names_run, ..Payload::default() };
+    };
     let size = fields.table("size").map(|size| law(&size, report));
     let format = match fields.word("format") {
         Some("cbor") => Format::Cbor,
@@ -80,7 +95,11 @@ pub(super) fn payload(fleet: &Fields, channels: &[Channel], report: &mut Reporte
         }
         _ => Format::Json,
     };
-    Payload { format, size }
+    let run = match format {
+        Format::Json | Format::Cbor if fields.given("run_token").is_none() => names_run,
+        _ => fields.flag("run_token"),
+    };
+    Payload { format, size, run }
 }
 
 fn law(fields: &Fields, report: &mut Reporter<'_>) -> SizeDistribution {

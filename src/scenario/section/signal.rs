@@ -15,7 +15,7 @@ const MOST_CHANNELS: usize = 16;
 /// A year.
 const YEAR: Span = Span::from_ms(366 * 24 * 3_600_000);
 /// Keys of a reading that a channel must not be called.
-const RESERVED: [&str; 5] = ["device", "seq", "intended_ns", "device_ns", "pad"];
+const RESERVED: [&str; 6] = ["device", "run", "seq", "intended_ns", "device_ns", "pad"];
 
 pub(super) static SIGNAL: Section = Section {
     title: "signal = { … }",

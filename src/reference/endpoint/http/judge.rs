@@ -92,14 +92,14 @@ async fn hand_in(
     dispatcher: &Dispatcher,
     channel: &ReplyChannel,
 ) -> Option<Answer> {
-    let (device, seq) = (reading.device.clone(), reading.seq);
-    if let Err(refusal) = dispatcher.admit(&device, class, arrived) {
-        return Some(refusal.answer(device, seq));
+    let id = reading.id();
+    if let Err(refusal) = dispatcher.admit(&id.device, class, arrived) {
+        return Some(refusal.answer(id));
     }
     match dispatcher.submit_patiently(reading, arrived, channel.reply_to()).await {
         Submission::Taken => None,
-        Submission::Refused(reason, retry_ms) => Some(Refusal::Shed(reason, retry_ms).answer(device, seq)),
-        Submission::Blocked(_) => Some(Refusal::Shed(Reason::QueueFull, 1_000).answer(device, seq)),
+        Submission::Refused(reason, retry_ms) => Some(Refusal::Shed(reason, retry_ms).answer(id)),
+        Submission::Blocked(_) => Some(Refusal::Shed(Reason::QueueFull, 1_000).answer(id)),
     }
 }
 
@@ -147,7 +147,7 @@ async fn list(
             // The whole list has one answer.
             return Err(keep_silent(dispatcher).await);
         }
-        let name = (answer.device().clone(), answer.seq());
+        let name = (answer.id().device.clone(), answer.id().seq);
         // Readings of the same name are answered in the order they came in.
         let Some(indices) = due.get_mut(&name) else { continue };
         let index = indices.remove(0);

@@ -238,7 +238,7 @@ fn unauthorised() -> Reply {
 
 /// A reason as JSON.
 pub(super) fn error(status: StatusCode, reason: &str) -> Reply {
-    let bad = BadReading { device: None, seq: None, reason: reason.to_owned() };
+    let bad = BadReading { device: None, seq: None, run: None, reason: reason.to_owned() };
     reply(status, JSON, bad.encode())
 }
 

@@ -18,7 +18,7 @@ use crate::clock::Tick;
 use crate::reference::admission::Class;
 use crate::reference::alert::LoggedAlert;
 use crate::reference::endpoint::dispatcher::{Dispatcher, MQTT, Refusal};
-use crate::reference::job::{Answer, Reason};
+use crate::reference::job::{Answer, ReadingId, Reason};
 use crate::reference::pipeline::Submission;
 use crate::reference::reading::{BadReading, Reading};
 use crate::service::RefusalNotice;
@@ -199,9 +199,9 @@ impl Hub {
     ) -> bool {
         let bad = match Reading::parse(payload) {
             Ok(reading) if &*reading.device == device => return self.submit(peer, class, reading, arrived),
-            Ok(Reading { device: said, seq, .. }) => {
+            Ok(Reading { device: said, seq, run, .. }) => {
                 let reason = format!("the topic is that of `{device}`, the reading says `{said}`");
-                BadReading { device: Some(device.into()), seq: Some(seq), reason }
+                BadReading { device: Some(device.into()), seq: Some(seq), run, reason }
             }
             Err(bad) => bad,
         };
@@ -211,12 +211,12 @@ impl Hub {
     }
 
     fn submit(&self, peer: &Peer, class: Class, reading: Reading, arrived: Tick) -> bool {
-        let (device, seq) = (Arc::clone(&reading.device), reading.seq);
-        let refusal = match self.dispatcher.admit(&device, class, arrived) {
+        let id = reading.id();
+        let refusal = match self.dispatcher.admit(&id.device, class, arrived) {
             Err(refusal) => refusal,
             Ok(()) => match self.dispatcher.submit(reading, arrived, MQTT) {
                 Submission::Taken => {
-                    self.quota.borrow_mut().charge(&self.registry.borrow(), peer, device);
+                    self.quota.borrow_mut().charge(&self.registry.borrow(), peer, id.device);
                     return true;
                 }
                 Submission::Refused(reason, retry_ms) => Refusal::Shed(reason, retry_ms),
@@ -224,16 +224,17 @@ impl Hub {
                 Submission::Blocked(_) => Refusal::Shed(Reason::QueueFull, 1_000),
             },
         };
-        self.refused(refusal, &device, seq)
+        self.refused(refusal, id)
     }
 
     /// Tells a publisher of a refusal, as far as it is to hear of it; false if not even by an acknowledgement.
-    fn refused(&self, refusal: Refusal, device: &Arc<str>, seq: u64) -> bool {
+    fn refused(&self, refusal: Refusal, id: ReadingId) -> bool {
         let hint = self.dispatcher.pipeline.setup().admission.mqtt;
         let is_error = refusal == Refusal::Failed;
         if is_error || hint == RefusalNotice::Verdict {
-            let mut answer = refusal.answer(Arc::clone(device), seq);
-            self.publish_answer(device, || self.dispatcher.encode(&mut answer));
+            let device = Arc::clone(&id.device);
+            let mut answer = refusal.answer(id);
+            self.publish_answer(&device, || self.dispatcher.encode(&mut answer));
         }
         is_error || hint != RefusalNotice::Withhold
     }
@@ -259,7 +260,7 @@ impl Hub {
 
     /// Publishes what came of a reading.
     pub(in crate::reference) fn answer(&self, mut answer: Answer) {
-        let device = Arc::clone(answer.device());
+        let device = Arc::clone(&answer.id().device);
         self.quota.borrow_mut().settle(&self.registry.borrow(), &device, 1);
         let silent = matches!(answer, Answer::Shed(_))
             && self.dispatcher.pipeline.setup().admission.mqtt != RefusalNotice::Verdict;
