@@ -1,6 +1,6 @@
 //! What can be typed.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
@@ -12,12 +12,15 @@ use super::ab::args::{AbArgs, JudgeArgs, TrialArgs};
 use super::compare::CompareArgs;
 use super::exit::Exit;
 use super::export::ExportArgs;
+#[cfg(unix)]
+use super::fault::FaultArgs;
+use super::proxy::ProxyArgs;
+use super::serve::ServeArgs;
 use super::shard::{ShardChoice, parse_start};
 use crate::clock::WallTime;
 use crate::language::Environment;
 use crate::protocol::protocols;
 use crate::record::{Protocol, RunToken};
-use crate::reference;
 use crate::scenario::{Override, Overrides};
 use crate::seed::Seed;
 use crate::units::Span;
@@ -348,77 +351,6 @@ pub(super) struct NewArgs {
     pub(super) file: Option<PathBuf>,
 }
 
-#[cfg(unix)]
-#[derive(Debug, clap::Args)]
-#[command(after_help = Exit::HELP)]
-pub(super) struct FaultArgs {
-    #[command(subcommand)]
-    pub(super) command: FaultCommand,
-}
-
-#[cfg(unix)]
-#[derive(Debug, Subcommand)]
-pub(super) enum FaultCommand {
-    /// List every fault: layer, kind, whether it is on, since when, by whom, and its next planned start
-    List(FaultListArgs),
-    /// Start a fault, until it is stopped, the plan starts it, or the run ends
-    Start {
-        /// The fault's name in the scenario
-        name: String,
-
-        /// Stop it again after this time, such as 10s
-        #[arg(long = "for", value_name = "SPAN")]
-        length: Option<Span>,
-
-        #[command(flatten)]
-        run: WhichRun,
-    },
-    /// Stop a fault, also one that the plan started; later planned activations still happen
-    Stop {
-        /// The fault's name in the scenario
-        name: String,
-
-        #[command(flatten)]
-        run: WhichRun,
-    },
-    /// Stop all faults that are on
-    StopAll {
-        #[command(flatten)]
-        run: WhichRun,
-    },
-}
-
-#[cfg(unix)]
-#[derive(Debug, clap::Args)]
-pub(super) struct FaultListArgs {
-    /// Print JSON instead of a table
-    #[arg(long)]
-    pub(super) json: bool,
-
-    #[command(flatten)]
-    pub(super) run: WhichRun,
-}
-
-#[cfg(unix)]
-#[derive(Debug, clap::Args)]
-pub(super) struct WhichRun {
-    /// Which run: its id, scenario or directory [default: the only one running, if started in this directory]
-    #[arg(long = "run", value_name = "ID|PATH")]
-    pub(super) run: Option<String>,
-}
-
-#[cfg(unix)]
-impl FaultCommand {
-    /// The run, where one is named.
-    pub(super) fn run(&self) -> Option<&str> {
-        let which = match self {
-            Self::List(list) => &list.run,
-            Self::Start { run, .. } | Self::Stop { run, .. } | Self::StopAll { run } => run,
-        };
-        which.run.as_deref()
-    }
-}
-
 #[derive(Debug, clap::Args)]
 #[command(after_help = Exit::HELP)]
 pub(super) struct SchemaArgs {
@@ -427,105 +359,9 @@ pub(super) struct SchemaArgs {
     pub(super) markdown: bool,
 }
 
-#[derive(Debug, clap::Args)]
-#[command(after_help = Exit::HELP)]
-pub(super) struct ServeArgs {
-    /// Address to listen on
-    #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
-    pub(super) bind: IpAddr,
-
-    /// Port of HTTP and WebSocket; 0 takes a free one
-    #[arg(long, value_name = "PORT", default_value_t = 8080)]
-    pub(super) http_port: u16,
-
-    /// Port of MQTT; 0 takes a free one
-    #[arg(long, value_name = "PORT", default_value_t = 1883)]
-    pub(super) mqtt_port: u16,
-
-    /// Answer HTTP requests for this name, too: else only those for localhost, a loopback address, or the address they came in at
-    #[arg(long = "allow-host", value_name = "NAME", value_parser = allowed_host)]
-    pub(super) hosts: Vec<String>,
-
-    /// Let pages of this origin change things and open a WebSocket, too: else only the service's own may
-    #[arg(long = "allow-origin", value_name = "ORIGIN", value_parser = allowed_origin)]
-    pub(super) origins: Vec<String>,
-
-    /// A file with a [reference] section, such as a scenario
-    #[arg(long, value_name = "FILE")]
-    pub(super) config: Option<PathBuf>,
-
-    /// Change one setting, such as queue.overflow=drop-oldest; docs/reference.md has them all
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    pub(super) set: Vec<String>,
-
-    /// Log to standard error: nothing, lines of text, or JSON objects
-    #[arg(long, value_enum, default_value_t = LogForm::Off)]
-    pub(super) log: LogForm,
-
-    /// Accept faults over POST /v1/faults
-    #[arg(long)]
-    pub(super) faults: bool,
-
-    /// Threads that compute verdicts; 0 computes them where readings come in
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=1024))]
-    pub(super) workers: Option<u32>,
-
-    /// Readings the queue holds before the service sheds
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
-    pub(super) queue: Option<u32>,
-
-    /// Verdicts the cache holds; 0 turns it off
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=100_000_000))]
-    pub(super) cache: Option<u32>,
-
-    /// Processor time one inference costs on top, such as 200us
-    #[arg(long, value_name = "SPAN")]
-    pub(super) inference: Option<Span>,
-}
-
-#[derive(Debug, clap::Args)]
-#[command(after_help = Exit::HELP)]
-pub(super) struct ProxyArgs {
-    /// Address to forward connections to
-    #[arg(long, value_name = "HOST:PORT")]
-    pub(super) to: String,
-
-    /// Address to listen on; port 0 takes a free one
-    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:0")]
-    pub(super) listen: SocketAddr,
-
-    /// A network fault as [[fault]] states it, such as latency,delay=100ms,share=0.5; without start it is always on
-    #[arg(long = "fault", value_name = "KIND[,KEY=VALUE]...")]
-    pub(super) inline: Vec<String>,
-
-    /// A file with [[fault]] tables, such as a scenario. Times count from the start of the proxy
-    #[arg(long, value_name = "FILE")]
-    pub(super) faults: Option<PathBuf>,
-
-    /// Seed of everything random
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub(super) seed: u64,
-
-    /// Number of consecutive connections in which a fault's share is exact
-    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
-    pub(super) group: u32,
-
-    /// Connections at the same time; further ones wait
-    #[arg(long, value_name = "N", default_value_t = 4_096)]
-    pub(super) connections: usize,
-}
-
 fn parse_threshold(text: &str) -> Result<f64, String> {
     let threshold = text.parse().ok().filter(|threshold: &f64| threshold.is_finite() && *threshold > 0.0);
     threshold.ok_or_else(|| "write a number above 0, such as 2.8".to_owned())
-}
-
-fn allowed_host(text: &str) -> Result<String, String> {
-    reference::host(text).ok_or_else(|| "no name of a host; write for example squall.test".to_owned())
-}
-
-fn allowed_origin(text: &str) -> Result<String, String> {
-    reference::origin(text).ok_or_else(|| "no origin; write for example https://lab.example:8443".to_owned())
 }
 
 pub(super) fn parse_target(text: &str) -> Result<(Protocol, String), String> {

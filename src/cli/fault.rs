@@ -5,8 +5,9 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
+use clap::Subcommand;
+
 use super::CliError;
-use super::args::{FaultArgs, FaultCommand};
 use super::exit::Exit;
 use crate::run::control::listener;
 use crate::run::control::protocol::{
@@ -19,6 +20,72 @@ const GREETING: Duration = Duration::from_secs(5);
 
 /// How long a run may take to switch.
 const SWITCHING: Duration = Duration::from_secs(30);
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = Exit::HELP)]
+pub(super) struct FaultArgs {
+    #[command(subcommand)]
+    pub(super) command: FaultCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum FaultCommand {
+    /// List every fault: layer, kind, whether it is on, since when, by whom, and its next planned start
+    List(FaultListArgs),
+    /// Start a fault, until it is stopped, the plan starts it, or the run ends
+    Start {
+        /// The fault's name in the scenario
+        name: String,
+
+        /// Stop it again after this time, such as 10s
+        #[arg(long = "for", value_name = "SPAN")]
+        length: Option<Span>,
+
+        #[command(flatten)]
+        run: WhichRun,
+    },
+    /// Stop a fault, also one that the plan started; later planned activations still happen
+    Stop {
+        /// The fault's name in the scenario
+        name: String,
+
+        #[command(flatten)]
+        run: WhichRun,
+    },
+    /// Stop all faults that are on
+    StopAll {
+        #[command(flatten)]
+        run: WhichRun,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct FaultListArgs {
+    /// Print JSON instead of a table
+    #[arg(long)]
+    pub(super) json: bool,
+
+    #[command(flatten)]
+    pub(super) run: WhichRun,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct WhichRun {
+    /// Which run: its id, scenario or directory [default: the only one running, if started in this directory]
+    #[arg(long = "run", value_name = "ID|PATH")]
+    pub(super) run: Option<String>,
+}
+
+impl FaultCommand {
+    /// The run, where one is named.
+    pub(super) fn run(&self) -> Option<&str> {
+        let which = match self {
+            Self::List(list) => &list.run,
+            Self::Start { run, .. } | Self::Stop { run, .. } | Self::StopAll { run } => run,
+        };
+        which.run.as_deref()
+    }
+}
 
 /// Lists or switches faults.
 pub(super) fn fault(args: &FaultArgs) -> Result<Exit, CliError> {

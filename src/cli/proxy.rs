@@ -2,13 +2,13 @@
 
 use std::io::{self, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
 
 use super::CliError;
-use super::args::ProxyArgs;
 use super::exit::Exit;
 use super::signal::Interrupts;
 use crate::clock::{Monotonic, Tick};
@@ -23,6 +23,38 @@ const PROBE: Duration = Duration::from_secs(1);
 
 /// How long a fault without an end is on, nanoseconds.
 const FOREVER_NS: u64 = Duration::from_secs(365 * 24 * 3_600).as_nanos() as u64;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = Exit::HELP)]
+pub(super) struct ProxyArgs {
+    /// Address to forward connections to
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(super) to: String,
+
+    /// Address to listen on; port 0 takes a free one
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:0")]
+    pub(super) listen: SocketAddr,
+
+    /// A network fault as [[fault]] states it, such as latency,delay=100ms,share=0.5; without start it is always on
+    #[arg(long = "fault", value_name = "KIND[,KEY=VALUE]...")]
+    pub(super) inline: Vec<String>,
+
+    /// A file with [[fault]] tables, such as a scenario. Times count from the start of the proxy
+    #[arg(long, value_name = "FILE")]
+    pub(super) faults: Option<PathBuf>,
+
+    /// Seed of everything random
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(super) seed: u64,
+
+    /// Number of consecutive connections in which a fault's share is exact
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(super) group: u32,
+
+    /// Connections at the same time; further ones wait
+    #[arg(long, value_name = "N", default_value_t = 4_096)]
+    pub(super) connections: usize,
+}
 
 /// Passes connections on until the first interrupt.
 pub(super) fn proxy(args: &ProxyArgs) -> Result<Exit, CliError> {

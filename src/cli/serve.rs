@@ -1,15 +1,82 @@
 //! `squall serve`: the bundled reference system alone.
 
 use std::io::Write;
+use std::net::IpAddr;
+use std::path::PathBuf;
 
 use super::CliError;
-use super::args::{LogForm, ServeArgs};
+use super::args::LogForm;
 use super::exit::Exit;
 use super::signal::Interrupts;
-use crate::reference::{Config, Server};
+use crate::reference::{self, Config, Server};
 use crate::run::bundled;
 use crate::scenario::{Override, Overrides, load_setup};
 use crate::service::Setup;
+use crate::units::Span;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = Exit::HELP)]
+pub(super) struct ServeArgs {
+    /// Address to listen on
+    #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
+    pub(super) bind: IpAddr,
+
+    /// Port of HTTP and WebSocket; 0 takes a free one
+    #[arg(long, value_name = "PORT", default_value_t = 8080)]
+    pub(super) http_port: u16,
+
+    /// Port of MQTT; 0 takes a free one
+    #[arg(long, value_name = "PORT", default_value_t = 1883)]
+    pub(super) mqtt_port: u16,
+
+    /// Answer HTTP requests for this name, too: else only those for localhost, a loopback address, or the address they came in at
+    #[arg(long = "allow-host", value_name = "NAME", value_parser = allowed_host)]
+    pub(super) hosts: Vec<String>,
+
+    /// Let pages of this origin change things and open a WebSocket, too: else only the service's own may
+    #[arg(long = "allow-origin", value_name = "ORIGIN", value_parser = allowed_origin)]
+    pub(super) origins: Vec<String>,
+
+    /// A file with a [reference] section, such as a scenario
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+
+    /// Change one setting, such as queue.overflow=drop-oldest; docs/reference.md has them all
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(super) set: Vec<String>,
+
+    /// Log to standard error: nothing, lines of text, or JSON objects
+    #[arg(long, value_enum, default_value_t = LogForm::Off)]
+    pub(super) log: LogForm,
+
+    /// Accept faults over POST /v1/faults
+    #[arg(long)]
+    pub(super) faults: bool,
+
+    /// Threads that compute verdicts; 0 computes them where readings come in
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=1024))]
+    pub(super) workers: Option<u32>,
+
+    /// Readings the queue holds before the service sheds
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    pub(super) queue: Option<u32>,
+
+    /// Verdicts the cache holds; 0 turns it off
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=100_000_000))]
+    pub(super) cache: Option<u32>,
+
+    /// Processor time one inference costs on top, such as 200us
+    #[arg(long, value_name = "SPAN")]
+    pub(super) inference: Option<Span>,
+}
+
+fn allowed_host(text: &str) -> Result<String, String> {
+    reference::host(text).ok_or_else(|| "no name of a host; write for example squall.test".to_owned())
+}
+
+fn allowed_origin(text: &str) -> Result<String, String> {
+    reference::origin(text).ok_or_else(|| "no origin; write for example https://lab.example:8443".to_owned())
+}
 
 /// Serves until the first interrupt.
 pub(super) fn serve(args: &ServeArgs) -> Result<Exit, CliError> {
