@@ -5,6 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use crate::broker::{Act, Acts, Broker};
 use crate::interop_device::mosquitto;
 use crate::skip;
 
@@ -162,4 +163,97 @@ duration = "2s"
     assert!(acted("loses") > 0 && acted("repeats") > 0, "{}", report["faults"]);
     assert_eq!((total("lost"), total("duplicated")), (acted("loses"), acted("repeats")));
     assert!(matches!(code, Some(99 | 12)), "{code:?}");
+}
+
+/// A run of four meters that two dashboards hear through `broker`, and strangers that it does not let in.
+fn heard_through(broker: &Broker, workers: &str, settings: &[&str]) -> (Value, Option<i32>) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("heard.toml");
+    let text = r#"
+[scenario]
+name = "heard"
+[run]
+warm_up = "0s"
+drain = "20s"
+[[phase]]
+name = "whole"
+duration = "4s"
+[fleet.dashboards]
+protocol = "mqtt"
+devices = 2
+model = "subscriber"
+mqtt = { subscribe = "devices/+/readings", client_id = "{{device}}" }
+[fleet.meters]
+protocol = "mqtt"
+devices = 4
+rate = "20/s"
+timeout = "15s"
+close = "delivery"
+expects = ["exactly-once", "ordered"]
+mqtt = { subscribers = "dashboards" }
+"#;
+    std::fs::write(&path, text).unwrap();
+    let target = format!("mqtt=mqtt://{}", broker.addr);
+    let settings = settings.iter().flat_map(|setting| ["--set", *setting]);
+    let arguments: Vec<_> = ["--target", &target, "--workers", workers].into_iter().chain(settings).collect();
+    report_of(path.to_str().unwrap(), &arguments)
+}
+
+/// Nothing is done to the last readings, behind which the run may end before a copy is heard.
+fn doubles(client: &str, seq: u64) -> Act {
+    match seq {
+        40.. => Act::Once,
+        _ if client.ends_with("00001") && seq.is_multiple_of(5) => Act::Twice,
+        _ => Act::Once,
+    }
+}
+
+fn doubles_and_shuffles(client: &str, seq: u64) -> Act {
+    match doubles(client, seq) {
+        Act::Once if seq < 40 && client.ends_with("00000") && seq % 7 == 3 => Act::AfterNext,
+        act => act,
+    }
+}
+
+#[test]
+fn every_subscriber_is_audited_by_what_it_heard_itself() {
+    let table: [(fn(&str, u64) -> Act, Option<i32>); 3] =
+        [(|_, _| Act::Once, Some(0)), (doubles, Some(99)), (doubles_and_shuffles, Some(99))];
+    for (script, expected) in table {
+        for workers in ["1", "3"] {
+            let broker = Broker::start(script);
+            let (report, code) = heard_through(&broker, workers, &["run.demand_delivery=true"]);
+            let (acts, meters) = (broker.acts(), of(&report, "delivery", "fleet", "meters"));
+            let found = Acts { doubled: count(meters, "duplicated"), reordered: count(meters, "reordered") };
+            assert_eq!(found, acts, "{workers}: {meters}");
+            assert_eq!(
+                acts == Acts::default(),
+                expected == Some(0),
+                "the broker did what it was told: {acts:?}"
+            );
+            if count(meters, "lost") == 0 {
+                assert_eq!(meters["kept"], Value::Bool(expected == Some(0)), "{meters}");
+                assert!(code == expected || code == Some(12), "{code:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_fleet_that_was_never_let_in_has_not_kept_its_promise() {
+    let broker = Broker::start(|_, _| Act::Once);
+    let (report, code) = heard_through(
+        &broker,
+        "2",
+        &[
+            "run.demand_delivery=true",
+            "fleet.meters.mqtt.client_id=stranger {{device}}",
+            "fleet.meters.timeout=1s",
+            "run.drain=0s",
+        ],
+    );
+    let meters = of(&report, "delivery", "fleet", "meters");
+    assert_eq!((&meters["kept"], count(meters, "lost")), (&Value::Null, 0), "{meters}");
+    assert_eq!(meters["untested"], "no reading was sent");
+    assert_ne!(code, Some(0));
 }

@@ -5,6 +5,8 @@ mod ab;
 mod accounting;
 mod architecture;
 mod behaviour;
+#[path = "support/broker.rs"]
+mod broker;
 mod browser;
 mod budget;
 mod bundled;

@@ -20,7 +20,7 @@ fn told(fleet: &FleetDelivery) -> Option<TonedText> {
         }
         Some(true) => {
             let expects = [
-                (fleet.expects.no_loss, "nothing lost"),
+                (fleet.expects.no_loss, "nothing missing"),
                 (fleet.expects.no_duplicates, "nothing twice"),
                 (fleet.expects.ordered, "in order"),
             ];
@@ -29,7 +29,13 @@ fn told(fleet: &FleetDelivery) -> Option<TonedText> {
             let rest = findings.map_or_else(String::new, |found| format!("; not asked: {found}"));
             Some((format!("kept {name}: {}{rest}", words.join(", ")), Some(("kept", Tone::Good))))
         }
-        None => findings.map(|found| (format!("{name}: {found}"), None)),
+        None => match (&fleet.untested, findings) {
+            (Some(untested), found) => {
+                let rest = found.map_or_else(String::new, |found| format!("; {found}"));
+                Some((format!("not tested {name}: {untested}{rest}"), Some(("not tested", Tone::Warning))))
+            }
+            (None, found) => found.map(|found| (format!("{name}: {found}"), None)),
+        },
     }
 }
 
@@ -52,6 +58,8 @@ mod tests {
             reordered: 0,
             first_reordered: None,
             late: 0,
+            unaudited: 0,
+            untested: None,
             kept: None,
         };
         let lossy = FleetDelivery {
@@ -74,17 +82,19 @@ mod tests {
             FleetDelivery { late: 2, ..plain.clone() },
             with(&lossy, at_least_once, false),
             with(&plain, ordered, true),
-            with(&FleetDelivery { late: 2, ..plain }, at_least_once, true),
+            with(&FleetDelivery { late: 2, ..plain.clone() }, at_least_once, true),
+            FleetDelivery { expects: ordered, untested: Some("no reading was sent".into()), ..plain },
         ];
         let texts: Vec<_> = delivery(&fleets).into_iter().map(|(text, _)| text).collect();
         assert_eq!(
             texts,
             [
-                "meters: 3 lost, first meters-00017 seq 42; 1 reordered, first meters-00002 seq 7",
+                "meters: 3 missing, first meters-00017 seq 42; 1 reordered, first meters-00002 seq 7",
                 "meters: 2 answered late",
-                "broken meters: 3 lost, first meters-00017 seq 42",
+                "broken meters: 3 missing, first meters-00017 seq 42",
                 "kept meters: nothing twice, in order",
-                "kept meters: nothing lost; not asked: 2 answered late",
+                "kept meters: nothing missing; not asked: 2 answered late",
+                "not tested meters: no reading was sent",
             ]
         );
     }

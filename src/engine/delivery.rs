@@ -14,6 +14,8 @@ pub(super) struct Delivery {
     /// Global index of the device that sent it.
     pub(super) sender: u32,
     pub(super) seq: u64,
+    /// Global index of the device that heard it.
+    pub(super) subscriber: u32,
     /// The fleet it was delivered to.
     pub(super) by: FleetId,
     /// When it was decoded: passing it on adds nothing to its time.

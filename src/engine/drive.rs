@@ -402,7 +402,8 @@ fn planned_disconnect<S: Sink>(worker: &Worker<S>, device: &Device, now: Tick) -
 fn take_in<S: Sink>(worker: &Worker<S>, device: &Device, session: &mut dyn Session, event: Event, at: Tick) {
     if let Event::Heard { sender, seq } = event {
         device.answered.set(device.answered.get() + 1);
-        return worker.hear(Delivery { sender, seq, by: device.fleet, at });
+        let subscriber = worker.global(device);
+        return worker.hear(Delivery { sender, seq, subscriber, by: device.fleet, at });
     }
     if let Event::Closed { seq, answer, stages, flagged } = event {
         let outcome = match answer {

@@ -65,6 +65,19 @@ pub(super) enum Settled {
     Stray,
 }
 
+/// What the hearing of a reading by one of its subscribers turned out to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Delivered {
+    /// The first of all: it closed the reading.
+    First(Sample),
+    /// The first of a reading that had been given up.
+    Late,
+    /// Another one heard it before.
+    Again,
+    /// The device sent no such reading.
+    Stray,
+}
+
 /// The book of one device. Bounded by its in-flight limit and its backlog bound.
 #[derive(Debug)]
 pub(super) struct Ledger {
@@ -230,14 +243,14 @@ impl Ledger {
         Settled::Closed { sample: self.sample(&open, closing, at), reordered }
     }
 
-    /// Settles a reading that was delivered at `at`; `None` if it had ended before: every subscriber gets it.
-    pub(super) fn deliver(&mut self, seq: u64, at: Tick) -> Option<Sample> {
-        if !self.in_flight.iter().any(|open| open.reading.seq == seq && !open.repeat) {
-            return None;
-        }
+    /// Settles a reading that a subscriber heard at `at`: every subscriber gets it, and the first hearing closes it.
+    pub(super) fn deliver(&mut self, seq: u64, at: Tick) -> Delivered {
         match self.close(seq, Outcome::Ok.into(), at) {
-            Settled::Closed { sample, .. } => Some(sample),
-            Settled::AuditFinding(_) | Settled::Stray => None,
+            Settled::Closed { sample, .. } => Delivered::First(sample),
+            // Further back than it remembers, it cannot tell a reading that was given up from one that others heard.
+            Settled::AuditFinding(AuditFinding::Late) if self.history.remembers(seq) => Delivered::Late,
+            Settled::AuditFinding(_) => Delivered::Again,
+            Settled::Stray => Delivered::Stray,
         }
     }
 
@@ -363,6 +376,11 @@ impl History {
         }
         self.mark(seq);
         Some(AuditFinding::Late)
+    }
+
+    /// Whether `seq`, which has ended, is among the last of which is known how.
+    fn remembers(&self, seq: u64) -> bool {
+        self.top.saturating_sub(seq) <= Self::WINDOW
     }
 
     fn advance(&mut self, seq: u64) {

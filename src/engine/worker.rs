@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::Sender;
 
+use super::audit::{Audience, Hearing};
 use super::cpu::CpuSample;
 use super::delivery::Delivery;
 use super::device::{Attempt, Device};
 use super::exchange;
 use super::fault::Faults;
 use super::idle::IdlePolicy;
+use super::ledger::Delivered;
 use super::pause::{Hold, Reachability, WaitTotals};
 use super::reason::FleetReasons;
 use super::setup::Setup;
@@ -53,6 +55,8 @@ pub(super) struct Worker<S> {
     /// Bytes not yet reported to the sink, by fleet.
     pub(super) traffic: Vec<Cell<Traffic>>,
     pub(super) undelivered: Cell<u64>,
+    /// What subscribers heard of this worker's devices.
+    pub(super) audience: RefCell<Audience>,
     pub(super) share: Share,
     /// To the other workers, by their index.
     pub(super) out: Vec<Sender<Delivery>>,
@@ -100,6 +104,7 @@ impl<S: Sink> Worker<S> {
             reasons: fleets.iter().map(|fleet| FleetReasons::new(&plan, fleet)).collect(),
             traffic: fleets.iter().map(|_| Cell::default()).collect(),
             undelivered: Cell::new(0),
+            audience: RefCell::default(),
             share,
             out,
             hearers,
@@ -247,14 +252,26 @@ impl<S: Sink> Worker<S> {
         }
     }
 
-    /// Records that a reading of a device of this worker was delivered, for the first time or once more.
+    /// Records that a subscriber heard a reading of a device of this worker.
     pub(super) fn deliver(&self, heard: Delivery) {
         let Some(device) = self.devices.get(self.share.slot(heard.sender)) else { return };
         if self.hearers[usize::from(device.fleet.0)] != Some(heard.by) {
             return;
         }
-        let sample = device.ledger.borrow_mut().deliver(heard.seq, heard.at);
-        let Some(sample) = sample else { return };
+        let delivered = device.ledger.borrow_mut().deliver(heard.seq, heard.at);
+        if delivered == Delivered::Stray {
+            return;
+        }
+        let phase = self.layout().phase_at(heard.at);
+        if delivered == Delivered::Late {
+            self.finding(device, AuditFinding::Late, phase, heard.seq);
+        }
+        match self.audience.borrow_mut().hear(device.slot, heard.subscriber, heard.seq) {
+            Hearing::InOrder => {}
+            Hearing::Finding(finding) => self.finding(device, finding, phase, heard.seq),
+            Hearing::Unaudited => self.finding(device, AuditFinding::Unaudited, phase, heard.seq),
+        }
+        let Delivered::First(sample) = delivered else { return };
         device.answered.set(device.answered.get() + 1);
         device.policy.note_activity(heard.at);
         if !device.can_send.get() {

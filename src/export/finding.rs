@@ -32,7 +32,7 @@ fn finding(weight: Weight, title: &str, text: String) -> Finding {
 }
 
 /// The exit code of a run whose budgets or promises were broken.
-const BUDGET: Option<u8> = Some(99);
+pub(super) const BUDGET: Option<u8> = Some(99);
 
 /// What `run` is called in findings.
 fn subject(report: &Report) -> &str {
@@ -96,10 +96,12 @@ pub(super) fn of_run(report: &Report) -> Vec<Finding> {
             .map(|text| finding(Weight::Warning, "readings failed", format!("{}: {text}", subject(report)))),
     );
     let weight = if report.run.exit_code == BUDGET { Weight::Error } else { Weight::Warning };
-    for fleet in report.broken_promises() {
-        let broken = fleet.broken().unwrap_or_default();
-        let text = format!("{} {}: {broken}", subject(report), fleet.fleet);
-        findings.push(finding(weight, "promise of delivery broken", text));
+    for fleet in report.unkept_promises() {
+        let unkept = fleet.unkept().unwrap_or_default();
+        let text = format!("{} {}: {unkept}", subject(report), fleet.fleet);
+        let broken = fleet.kept == Some(false);
+        let title = if broken { "promise of delivery broken" } else { "promise of delivery not tested" };
+        findings.push(finding(weight, title, text));
     }
     findings.sort_by_key(|finding| finding.weight);
     findings
@@ -195,7 +197,7 @@ mod tests {
 Error budget failed: quickstart pumps: errors < 0.1 %, measured 0.83 %
 Error budget failed: quickstart all: p99.9 < 1 s, measured no data: 3 of 3100 samples lie beyond p99.9; 10 are needed
 Error budget failed: quickstart peak (all fleets in burst): p99 < 250 ms, measured 400 ms
-Error promise of delivery broken: quickstart pumps: 100 lost, first pumps-00017 seq 42
+Error promise of delivery broken: quickstart pumps: 100 missing, first pumps-00017 seq 42
 Warning measurement suspect: quickstart: the generator used 80 % of a core: give it another
 "#);
     }

@@ -87,7 +87,7 @@ mod tests {
 ::error title=squall%3A budget failed::quickstart pumps: errors < 0.1 %25, measured 0.83 %25
 ::error title=squall%3A budget failed::quickstart all: p99.9 < 1 s, measured no data: 3 of 3100 samples lie beyond p99.9; 10 are needed
 ::error title=squall%3A budget failed::quickstart peak (all fleets in burst): p99 < 250 ms, measured 400 ms
-::error title=squall%3A promise of delivery broken::quickstart pumps: 100 lost, first pumps-00017 seq 42
+::error title=squall%3A promise of delivery broken::quickstart pumps: 100 missing, first pumps-00017 seq 42
 ::warning title=squall%3A measurement suspect::quickstart: the generator used 80 %25 of a core: give it another
 "#);
         insta::assert_snapshot!(comparison_annotations(&specimen::comparison()), @r#"

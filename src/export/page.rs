@@ -270,7 +270,7 @@ mod tests {
 - **budget failed**: quickstart pumps: errors &lt; 0.1 %, measured 0.83 %
 - **budget failed**: quickstart all: p99.9 &lt; 1 s, measured no data: 3 of 3100 samples lie beyond p99.9; 10 are needed
 - **budget failed**: quickstart peak (all fleets in burst): p99 &lt; 250 ms, measured 400 ms
-- **promise of delivery broken**: quickstart pumps: 100 lost, first pumps-00017 seq 42
+- **promise of delivery broken**: quickstart pumps: 100 missing, first pumps-00017 seq 42
 - **measurement suspect**: quickstart: the generator used 80 % of a core: give it another
 
 - **measurement**: suspect
@@ -309,7 +309,7 @@ mod tests {
 - **seed**: 7
 - **plan**: ab12
 - **targets**: meters PUT http://127.0.0.1:8080/v1/orders/{{device}}, pumps ws ws://127.0.0.1:8081/live?key=\${KEY}
-- **delivery**: pumps: 100 lost, first pumps-00017 seq 42; 2 reordered; 3 answered late
+- **delivery**: pumps: 100 missing, first pumps-00017 seq 42; 2 reordered; 3 answered late
 - **host**: Linux 6, 2 cores
 - **squall**: 0.1.0
 - **files**: results/quickstart/2026-11-20T21-41-15Z-main

@@ -3,7 +3,8 @@
 use super::{Detection, FleetId, Gauge, Kind, PhaseId, Reason, Sample, Traffic};
 use crate::clock::Tick;
 
-/// What the delivery audit found by a device's sequence numbers.
+/// What the delivery audit found by a device's sequence numbers. Where subscribers hear its readings, each is judged by what it
+/// heard itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum AuditFinding {
     /// A reading was answered once more after it had already been answered.
@@ -12,6 +13,8 @@ pub enum AuditFinding {
     Reordered,
     /// An answer arrived after its reading had been given up.
     Late,
+    /// A subscriber heard a reading, and the audit had no room to remember what that subscriber has heard of the device.
+    Unaudited,
 }
 
 /// One worker's recorder. Calls come from that worker's thread only, and must neither block nor allocate per call.

@@ -130,7 +130,7 @@ impl Driven {
         };
         let mut validity = evidence.validity(refused.as_ref());
         results::confine(&mut validity, &mut budgets);
-        let broken = self.plan.scenario().run.demand_delivery && !totals.broken_promises().is_empty();
+        let broken = self.plan.scenario().run.demand_delivery && !totals.unkept_promises().is_empty();
         let failed = broken || budgets.iter().any(|budget| !budget.met);
         let conclusion = match refused {
             Some(_) => Conclusion::Failed,

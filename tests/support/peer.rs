@@ -280,7 +280,7 @@ fn frame(input: &mut impl Read) -> io::Result<(u8, Vec<u8>)> {
 }
 
 /// The first byte of the next MQTT packet, and its body.
-fn packet(input: &mut impl Read) -> io::Result<(u8, Vec<u8>)> {
+pub(crate) fn packet(input: &mut impl Read) -> io::Result<(u8, Vec<u8>)> {
     let [kind] = take(input)?;
     let (mut length, mut shift) = (0, 0);
     loop {
@@ -296,7 +296,7 @@ fn packet(input: &mut impl Read) -> io::Result<(u8, Vec<u8>)> {
     Ok((kind, body))
 }
 
-fn take<const N: usize>(input: &mut impl Read) -> io::Result<[u8; N]> {
+pub(crate) fn take<const N: usize>(input: &mut impl Read) -> io::Result<[u8; N]> {
     let mut bytes = [0; N];
     input.read_exact(&mut bytes).map(|()| bytes)
 }

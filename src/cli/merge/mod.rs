@@ -197,7 +197,7 @@ fn conclude(manifest: &mut Manifest, totals: &Totals, demanded: &Demanded) -> Ex
     let whole = manifest.merged.iter().all(|part| part.state == RunState::Complete);
     manifest.state = if whole { RunState::Complete } else { RunState::Interrupted };
     manifest.budgets = results::judge(totals, &demanded.budgets, None);
-    let broken = demanded.delivery && !totals.broken_promises().is_empty();
+    let broken = demanded.delivery && !totals.unkept_promises().is_empty();
     let failed = broken || manifest.budgets.iter().any(|budget| !budget.met);
     if let Some(validity) = &mut manifest.validity {
         results::confine(validity, &mut manifest.budgets);

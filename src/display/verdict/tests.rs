@@ -263,6 +263,8 @@ fn faults_and_deliveries_have_their_place_between_the_figures_and_the_budgets() 
         reordered: 0,
         first_reordered: None,
         late: 3,
+        unaudited: 0,
+        untested: None,
         kept: Some(false),
     }];
     let text = verdict(&report, 100, Style::PLAIN);
@@ -275,7 +277,7 @@ faults  kind  at  for  devices  worst p99  failed  recovered after  backlog
 
 stages     median: network 210 us, queue 80.0 us, cache 1.40 us, inference 101 us
 generator  lag p50 61.0 us, p99 188 us (timerfd pacer)
-delivery   broken pumps: 60 lost, first pumps-00017 seq 42
+delivery   broken pumps: 60 missing, first pumps-00017 seq 42
 budget     1 of 2 failed
 ");
 }

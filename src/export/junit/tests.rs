@@ -61,7 +61,7 @@ p99.99 8.000 ms</system-out>
             <failure message="pumps: errors &lt; 0.1 %, measured 0.83 %" type="budget">pumps: errors &lt; 0.1 %, measured 0.83 %</failure>
         </testcase>
         <testcase name="delivery pumps" classname="quickstart.pumps" time="0.000">
-            <failure message="pumps: 100 lost, first pumps-00017 seq 42" type="delivery">pumps: 100 lost, first pumps-00017 seq 42</failure>
+            <failure message="pumps: 100 missing, first pumps-00017 seq 42" type="delivery">pumps: 100 missing, first pumps-00017 seq 42</failure>
         </testcase>
         <testcase name="figures steady pumps mqtt" classname="quickstart.pumps" time="30.000">
             <system-out>planned 12000, ok 11900, failed 100

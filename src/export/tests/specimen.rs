@@ -92,6 +92,8 @@ pub(crate) fn report() -> Report {
             reordered: 2,
             first_reordered: None,
             late: 3,
+            unaudited: 0,
+            untested: None,
             kept: Some(false),
         }],
     }

@@ -111,9 +111,9 @@ impl Totals {
         self.deliveries.report(&self.layout)
     }
 
-    /// The audit of those fleets in which the service broke what they expect of it.
-    pub fn broken_promises(&self) -> Vec<FleetDelivery> {
-        self.deliveries().into_iter().filter(|fleet| fleet.kept == Some(false)).collect()
+    /// The audit of those fleets in which what they expect of the service was broken, or was not tested.
+    pub fn unkept_promises(&self) -> Vec<FleetDelivery> {
+        self.deliveries().into_iter().filter(|fleet| fleet.unkept().is_some()).collect()
     }
 
     /// The rows of `summary.csv`: one per phase, fleet and kind with data, then the headline row: readings of all

@@ -43,9 +43,9 @@ pub enum LoadError {
 }
 
 impl Report {
-    /// The audit of those fleets in which the service broke what they expect of it.
-    pub fn broken_promises(&self) -> Vec<&FleetDelivery> {
-        self.delivery.iter().filter(|fleet| fleet.kept == Some(false)).collect()
+    /// The audit of those fleets in which what they expect of the service was broken, or was not tested.
+    pub fn unkept_promises(&self) -> Vec<&FleetDelivery> {
+        self.delivery.iter().filter(|fleet| fleet.unkept().is_some()).collect()
     }
 
     /// How many of how many measured readings failed of those fleets that no budget on failures watches, where that is more than

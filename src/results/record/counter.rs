@@ -110,6 +110,7 @@ impl Counters {
             AuditFinding::Duplicated => &mut self.duplicated,
             AuditFinding::Reordered => &mut self.reordered,
             AuditFinding::Late => &mut self.late,
+            AuditFinding::Unaudited => return,
         } += 1;
     }
 

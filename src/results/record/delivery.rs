@@ -27,11 +27,17 @@ impl Violations {
 
 /// What the audit found in one fleet.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+#[serde(default)]
 struct FleetTally {
+    /// Readings that were sent; of those, the ones that the service refused and that it answered ok.
+    sent: u64,
+    shed: u64,
+    ok: u64,
     lost: Violations,
     duplicated: Violations,
     reordered: Violations,
     late: u64,
+    unaudited: u64,
 }
 
 /// What the audit found, by fleet in the order of the layout.
@@ -48,21 +54,28 @@ impl Deliveries {
     /// Whether it is of the fleets of `layout`, with counts that an interval can have.
     pub(crate) fn fit(&self, layout: &Layout) -> bool {
         let counts = |tally: &FleetTally| {
-            [tally.lost.number, tally.duplicated.number, tally.reordered.number, tally.late]
+            let FleetTally { sent, shed, ok, late, unaudited, .. } = *tally;
+            let found = [tally.lost.number, tally.duplicated.number, tally.reordered.number];
+            found.into_iter().chain([sent, shed, ok, late, unaudited])
         };
         self.fleets.len() == layout.fleets.len()
             && self.fleets.iter().flat_map(counts).all(|count| count <= counter::MOST)
     }
 
-    /// Counts a reading that was sent and did not end ok. Shed and dropped readings were not lost by the service.
+    /// Counts a reading that was sent, and whether it was lost. Shed and dropped readings were not lost by the service.
     pub(crate) fn completed(&mut self, sample: &Sample) {
-        let failed = matches!(sample.outcome, Outcome::Error(_) | Outcome::Timeout | Outcome::Lost);
-        if sample.kind == Kind::Reading
-            && failed
-            && sample.actual.is_some()
-            && let Some(tally) = self.fleets.get_mut(usize::from(sample.fleet.0))
-        {
-            tally.lost.note(sample.completed, sample.device, sample.seq);
+        if sample.kind != Kind::Reading || sample.actual.is_none() {
+            return;
+        }
+        let Some(tally) = self.fleets.get_mut(usize::from(sample.fleet.0)) else { return };
+        tally.sent += 1;
+        match sample.outcome {
+            Outcome::Ok => tally.ok += 1,
+            Outcome::Shed => tally.shed += 1,
+            Outcome::Error(_) | Outcome::Timeout | Outcome::Lost => {
+                tally.lost.note(sample.completed, sample.device, sample.seq);
+            }
+            Outcome::Dropped => {}
         }
     }
 
@@ -73,6 +86,7 @@ impl Deliveries {
             AuditFinding::Duplicated => tally.duplicated.note(at, device, seq),
             AuditFinding::Reordered => tally.reordered.note(at, device, seq),
             AuditFinding::Late => tally.late += 1,
+            AuditFinding::Unaudited => tally.unaudited += 1,
         }
     }
 
@@ -82,7 +96,11 @@ impl Deliveries {
             mine.lost.add(theirs.lost);
             mine.duplicated.add(theirs.duplicated);
             mine.reordered.add(theirs.reordered);
+            mine.sent += theirs.sent;
+            mine.shed += theirs.shed;
+            mine.ok += theirs.ok;
             mine.late += theirs.late;
+            mine.unaudited += theirs.unaudited;
         }
     }
 
@@ -114,12 +132,36 @@ fn audit(fleet: &FleetInfo, tally: &FleetTally) -> FleetDelivery {
         reordered: tally.reordered.number,
         first_reordered: first_violation(&tally.reordered),
         late: tally.late,
+        unaudited: tally.unaudited,
+        untested: None,
         kept: None,
     };
     if delivery.expects != Expectation::default() {
-        delivery.kept = Some(delivery.broken().is_none());
+        let broken = delivery.broken().is_some();
+        delivery.untested = untested(delivery.expects, tally).filter(|_| !broken);
+        delivery.kept = delivery.untested.is_none().then_some(!broken);
     }
     delivery
+}
+
+/// Why what was found does not show that expectations were kept; `None` if it does.
+fn untested(expects: Expectation, tally: &FleetTally) -> Option<String> {
+    let of_answers = expects.no_duplicates || expects.ordered;
+    if tally.sent == 0 {
+        return Some("no reading was sent".to_owned());
+    }
+    if tally.sent == tally.shed {
+        return Some("the service refused every reading".to_owned());
+    }
+    if of_answers && tally.ok == 0 {
+        return Some("no reading was answered".to_owned());
+    }
+    (of_answers && tally.unaudited > 0).then(|| {
+        let hearings = tally.unaudited;
+        format!(
+            "{hearings} deliveries were not audited: more pairs of device and subscriber than are remembered"
+        )
+    })
 }
 
 /// What a fleet expects of the service's delivery, as files hold it.
@@ -166,22 +208,37 @@ pub struct FleetDelivery {
     pub lost: u64,
     /// The first of them.
     pub first_lost: Option<FirstViolation>,
-    /// Answers to readings already answered.
+    /// Answers to readings already answered; of readings that subscribers hear, those that the same subscriber had heard.
     pub duplicated: u64,
     /// The first of them.
     pub first_duplicated: Option<FirstViolation>,
-    /// Answers that came after that of a later reading.
+    /// Answers that came after that of a later reading, at the same subscriber where subscribers hear them.
     pub reordered: u64,
     /// The first of them.
     pub first_reordered: Option<FirstViolation>,
     /// Answers to readings already given up; those readings are among the lost.
     pub late: u64,
-    /// Whether what it expects was kept; `None` if it expects nothing.
+    /// Deliveries to subscribers of which it could not be remembered what they had heard.
+    #[serde(default)]
+    pub unaudited: u64,
+    /// Why the run does not show whether what it expects was kept.
+    #[serde(default)]
+    pub untested: Option<String>,
+    /// Whether what it expects was kept; `None` if it expects nothing, or if that was not tested.
     pub kept: Option<bool>,
 }
 
 impl FleetDelivery {
-    /// What broke the expectations, with the first of each: `3 lost, first meters-00017 seq 42`; `None` if they were kept.
+    /// Why what it expects was not kept, or not tested; `None` if it was kept or it expects nothing.
+    pub fn unkept(&self) -> Option<String> {
+        match (self.kept, &self.untested) {
+            (Some(false), _) => Some(self.broken().unwrap_or_default()),
+            (None, Some(untested)) => Some(format!("not tested: {untested}")),
+            _ => None,
+        }
+    }
+
+    /// What broke the expectations, with the first of each: `3 missing, first meters-00017 seq 42`; `None` if they were kept.
     pub fn broken(&self) -> Option<String> {
         let expected = [self.expects.no_loss, self.expects.no_duplicates, self.expects.ordered];
         self.told(expected)
@@ -197,7 +254,7 @@ impl FleetDelivery {
 
     fn told(&self, wanted: [bool; 3]) -> Option<String> {
         let found = [
-            (self.lost, "lost", &self.first_lost),
+            (self.lost, "missing", &self.first_lost),
             (self.duplicated, "duplicated", &self.first_duplicated),
             (self.reordered, "reordered", &self.first_reordered),
         ];
@@ -276,10 +333,10 @@ mod tests {
                 merged.add(deliveries);
             }
             let audit = merged.report(&layout);
-            assert_eq!(audit[0].broken().as_deref(), Some("3 lost, first meters-00017 seq 42"));
+            assert_eq!(audit[0].broken().as_deref(), Some("3 missing, first meters-00017 seq 42"));
             assert_eq!(
                 audit[0].findings().as_deref(),
-                Some("3 lost, first meters-00017 seq 42; 2 duplicated, first meters-00002 seq 7")
+                Some("3 missing, first meters-00017 seq 42; 2 duplicated, first meters-00002 seq 7")
             );
             assert_eq!(audit[0].kept, Some(false));
             assert_eq!(audit[1].findings().as_deref(), Some("1 answered late"));
@@ -292,6 +349,7 @@ mod tests {
         let guarantee =
             |no_loss, no_duplicates, ordered| DeliveryGuarantee { no_loss, no_duplicates, ordered };
         let mut deliveries = Deliveries::new(&layout);
+        deliveries.completed(&sample(Outcome::Ok, true, 9, 1, 2));
         deliveries.found(0, AuditFinding::Reordered, Tick(1), 1, 2);
         for (expects, kept) in [
             (guarantee(false, false, false), None),
@@ -300,6 +358,63 @@ mod tests {
         ] {
             layout.fleets[0].expects = expects;
             assert_eq!(deliveries.report(&layout)[0].kept, kept, "{expects:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_not_put_to_the_test_is_not_kept() {
+        let mut layout = (*layout()).clone();
+        let (refused, answered) = (Outcome::Error(ErrorKind::Refused), Outcome::Ok);
+        let (lossless, once) = ((true, false, false), (false, true, false));
+        let unanswered = Some("not tested: no reading was answered");
+        let table: [(_, &[(Outcome, bool)], u64, _, Option<&str>); 9] = [
+            (lossless, &[], 0, None, Some("not tested: no reading was sent")),
+            (
+                once,
+                &[(refused, false), (Outcome::Dropped, false)],
+                0,
+                None,
+                Some("not tested: no reading was sent"),
+            ),
+            (
+                lossless,
+                &[(Outcome::Shed, true)],
+                0,
+                None,
+                Some("not tested: the service refused every reading"),
+            ),
+            (lossless, &[(Outcome::Shed, true), (answered, true)], 0, Some(true), None),
+            (once, &[(Outcome::Timeout, true)], 0, None, unanswered),
+            (
+                lossless,
+                &[(Outcome::Timeout, true)],
+                0,
+                Some(false),
+                Some("1 missing, first meters-00001 seq 2"),
+            ),
+            (lossless, &[(answered, true)], 5, Some(true), None),
+            (
+                once,
+                &[(answered, true)],
+                5,
+                None,
+                Some(
+                    "not tested: 5 deliveries were not audited: more pairs of device and subscriber than are remembered",
+                ),
+            ),
+            ((false, false, false), &[], 0, None, None),
+        ];
+        for ((no_loss, no_duplicates, ordered), readings, unaudited, kept, unkept) in table {
+            layout.fleets[0].expects = DeliveryGuarantee { no_loss, no_duplicates, ordered };
+            let mut deliveries = Deliveries::new(&layout);
+            for (outcome, sent) in readings {
+                deliveries.completed(&sample(*outcome, *sent, 9, 1, 2));
+            }
+            for _ in 0..unaudited {
+                deliveries.found(0, AuditFinding::Unaudited, Tick(1), 1, 2);
+            }
+            let audit = &deliveries.report(&layout)[0];
+            assert_eq!((audit.kept, audit.unkept().as_deref()), (kept, unkept), "{readings:?} {unaudited}");
         }
     }
 }

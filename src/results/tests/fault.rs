@@ -250,11 +250,11 @@ fn the_first_offender_is_found_among_two_workers() {
         recorder.finish(Tick(9 * SECOND));
     }
     let (totals, _) = collecting.join().unwrap();
-    let audit = &totals.broken_promises();
+    let audit = &totals.unkept_promises();
     let [meters] = audit.as_slice() else { panic!("{audit:?}") };
     assert_eq!(
         meters.broken().as_deref(),
-        Some("8 lost, first meters-00001 seq 4; 7 duplicated, first meters-00001 seq 4")
+        Some("8 missing, first meters-00001 seq 4; 7 duplicated, first meters-00001 seq 4")
     );
     assert_eq!((meters.reordered, totals.deliveries()[1].kept), (7, None));
 }

@@ -66,7 +66,7 @@ pub(super) static RUN: Section = Section {
             "demand_delivery",
             Kind::Flag,
             "false",
-            "the run fails (exit code 99) if what a fleet `expects` of delivery was not kept",
+            "the run fails (exit code 99) if what a fleet `expects` of delivery was not kept, or not tested",
         ),
     ],
 };
