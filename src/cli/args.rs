@@ -18,7 +18,7 @@ use super::proxy::ProxyArgs;
 use super::serve::ServeArgs;
 use super::shard::{ShardChoice, parse_start};
 use crate::clock::WallTime;
-use crate::language::Environment;
+use crate::language::{Environment, alternatives};
 use crate::protocol::protocols;
 use crate::record::{Protocol, RunToken};
 use crate::scenario::{Override, Overrides};
@@ -167,11 +167,7 @@ pub(super) struct RunArgs {
     /// The scenario, a TOML file
     pub(super) scenario: PathBuf,
 
-    /// Target a service of your own: http=URL, ws=URL or mqtt=URL; once per protocol of the fleets. A URL
-    /// without a path, not even /, means /v1/readings or /v1/stream; a path in the scenario's fleet takes
-    /// precedence. Before the run squall connects to each target once and sends nothing; all it receives are
-    /// the readings
-    #[arg(long = "target", value_name = "PROTOCOL=URL", value_parser = parse_target)]
+    #[arg(long = "target", value_name = "PROTOCOL=URL", help = target_help(), value_parser = parse_target)]
     pub(super) targets: Vec<(Protocol, String)>,
 
     /// Directory under which the run's own directory is made
@@ -364,8 +360,23 @@ fn parse_threshold(text: &str) -> Result<f64, String> {
     threshold.ok_or_else(|| "write a number above 0, such as 2.8".to_owned())
 }
 
+fn target_help() -> String {
+    let forms: Vec<_> = protocols().map(|facts| format!("{}=URL", facts.protocol)).collect();
+    let forms: Vec<_> = forms.iter().map(String::as_str).collect();
+    let paths: Vec<_> = protocols().filter_map(|facts| facts.path).collect();
+    format!(
+        "Target a service of your own: {}; once per protocol of the fleets. A URL without a path, not even /, means {}; a path \
+         in the scenario's fleet takes precedence. Before the run squall connects to each target once and sends nothing; all it \
+         receives are the readings",
+        alternatives(&forms),
+        alternatives(&paths)
+    )
+}
+
 pub(super) fn parse_target(text: &str) -> Result<(Protocol, String), String> {
-    let remedy = "write for example http=http://127.0.0.1:8080/v1/readings, ws=ws://… or mqtt=mqtt://…";
+    let examples: Vec<_> = protocols().map(|facts| format!("{}={}", facts.protocol, facts.example)).collect();
+    let examples: Vec<_> = examples.iter().map(String::as_str).collect();
+    let remedy = format!("write for example {}", alternatives(&examples));
     let (name, url) = text.split_once('=').ok_or_else(|| format!("no `=` in it; {remedy}"))?;
     let facts = protocols().find(|facts| facts.protocol.name() == name);
     let facts = facts.ok_or_else(|| format!("`{name}` is not a protocol; {remedy}"))?;

@@ -355,6 +355,7 @@ fn notes(plan: &Plan, allowed: Option<u64>) -> Vec<String> {
         );
     }
     let bundled = scenario.fleets.iter().all(|fleet| scenario.target.of(fleet.protocol).is_none());
-    notes.extend(bundled::misfit(scenario).filter(|_| bundled));
+    let misfit = || bundled::misfit(scenario).filter(|_| bundled);
+    notes.extend(bundled::unserved(scenario).or_else(misfit));
     notes
 }

@@ -1,5 +1,6 @@
 //! `squall new`: a commented scenario to start from, for a chosen situation.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::fs::OpenOptions;
 use std::io::{self, Write};
@@ -8,20 +9,21 @@ use std::path::{Path, PathBuf};
 use super::CliError;
 use super::args::NewArgs;
 use super::exit::Exit;
+use crate::protocol::protocols;
 
 /// A situation, and the scenario shipped for it.
 struct Situation {
-    name: &'static str,
+    name: Cow<'static, str>,
     text: &'static str,
 }
 
 macro_rules! situations {
     ($($name:literal),* $(,)?) => {
-        &[$(Situation { name: $name, text: include_str!(concat!("../../scenarios/", $name, ".toml")) }),*]
+        &[$(($name, include_str!(concat!("../../scenarios/", $name, ".toml")))),*]
     };
 }
 
-static SITUATIONS: &[Situation] = situations![
+static SITUATIONS: &[(&str, &str)] = situations![
     "quickstart",
     "ci-smoke",
     "ci",
@@ -51,10 +53,14 @@ static SITUATIONS: &[Situation] = situations![
     "broken-sensors",
     "by-hand",
     "exec-pause",
-    "external-http",
-    "external-ws",
-    "external-mqtt",
 ];
+
+/// All situations; the last are services of the user's, one per protocol.
+fn situations() -> impl Iterator<Item = Situation> {
+    let external = protocols()
+        .map(|facts| Situation { name: format!("external-{}", facts.protocol).into(), text: facts.template });
+    SITUATIONS.iter().map(|(name, text)| Situation { name: Cow::Borrowed(name), text }).chain(external)
+}
 
 /// Recordings that scenarios refer to, by the path they refer to them by.
 static RECORDINGS: &[(&str, &str)] =
@@ -63,8 +69,8 @@ static RECORDINGS: &[(&str, &str)] =
 /// Writes a starter, or lists what there is.
 pub(super) fn new(args: &NewArgs) -> Result<Exit, CliError> {
     let Some(wanted) = &args.situation else { return list() };
-    let Some(situation) = SITUATIONS.iter().find(|situation| situation.name == wanted) else {
-        let names: Vec<&str> = SITUATIONS.iter().map(|situation| situation.name).collect();
+    let Some(situation) = situations().find(|situation| situation.name == *wanted) else {
+        let names: Vec<_> = situations().map(|situation| situation.name).collect();
         return Err(CliError::usage(format!(
             "unknown situation `{wanted}`; known are: {}",
             names.join(", ")
@@ -116,9 +122,9 @@ fn name_of(path: &Path) -> Result<String, CliError> {
 }
 
 fn list() -> Result<Exit, CliError> {
-    let widest = SITUATIONS.iter().map(|situation| situation.name.len()).max().unwrap_or(0);
+    let widest = situations().map(|situation| situation.name.len()).max().unwrap_or(0);
     let mut text = String::from("squall new SITUATION [FILE] writes a commented scenario for:\n");
-    for Situation { name, text: scenario } in SITUATIONS {
+    for Situation { name, text: scenario } in situations() {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "  {name:<widest$}  {}", about(scenario));
     }
@@ -147,7 +153,7 @@ mod tests {
         let shipped = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
         for path in shipped.filter(|path| path.extension().is_some_and(|extension| extension == "toml")) {
             let stem = path.file_stem().unwrap().to_str().unwrap();
-            let situation = SITUATIONS.iter().find(|situation| situation.name == stem);
+            let situation = situations().find(|situation| situation.name == stem);
             let situation = situation.unwrap_or_else(|| panic!("{stem} is not a situation"));
             assert!(!about(situation.text).is_empty(), "{stem}");
             assert!(situation.text.contains(&format!("\nname = \"{stem}\"\n")), "{stem}");

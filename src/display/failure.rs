@@ -143,16 +143,15 @@ pub(super) fn hints(report: &Report) -> Vec<String> {
         waits(&fleet.close) && sent > 0 && answered == 0 && sum("connect", |figures| figures.ok) > 0
     };
     let fleets = report.run.fleets.iter().filter(told);
-    fleets.map(|FleetTarget { name, protocol, close, .. }| {
+    fleets.map(|FleetTarget { name, close, remedy, .. }| {
         let awaited = match close.as_str() {
             "verdict" => "a message with the reading's `device` and `seq`",
             "delivery" => "the reading itself, delivered back to its sender",
             _ => "a reply that names the reading as `correlate` says",
         };
-        let remedy = match protocol.as_str() {
-            "mqtt" => "a plain broker needs close = \"ack\" or \"delivery\"",
-            _ => "a service that answers otherwise needs close = \"reply\" with `correlate`, one that never answers close = \"sent\"",
-        };
+        let remedy = remedy.as_deref().unwrap_or(
+            "a service that answers otherwise needs close = \"reply\" with `correlate`, one that never answers close = \"sent\"",
+        );
         format!("fleet {name} was connected and never answered: close = \"{close}\" waits for {awaited}; {remedy}")
     }).collect()
 }

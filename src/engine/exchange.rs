@@ -8,7 +8,7 @@ use crate::protocol::{Hearing, Identity, Rendering, Roster, Settings};
 use crate::record::FleetId;
 use crate::scenario::{Fleet, Model, Plan};
 
-/// How often an idle WebSocket is pinged.
+/// How often an idle connection is pinged, unless its protocol is told otherwise.
 const PING_PERIOD: Duration = Duration::from_secs(30);
 
 /// The fleet whose hearing closes the readings of `fleet`, where it is not the device itself.

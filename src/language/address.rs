@@ -13,6 +13,8 @@ pub(crate) struct AddressForm {
     pub(crate) tls_schemes: &'static [&'static str],
     /// A URL as one might write it in a document.
     pub(crate) example: &'static str,
+    /// The port of one that names none; `None`: each names one.
+    pub(crate) port: Option<u16>,
     /// Whether they may have a path and a query.
     pub(crate) has_path: bool,
     /// Whether they take `user:password@`.
@@ -28,6 +30,8 @@ pub(crate) enum AddressFault {
     Scheme,
     /// It names no host.
     Host,
+    /// It names no port, and there is no usual one.
+    NoPort,
     /// Its port is 0.
     Port,
     /// It has a part that means nothing here: which.
@@ -49,6 +53,8 @@ impl AddressForm {
             Some(AddressFault::Scheme)
         } else if url.host_str().is_none_or(str::is_empty) {
             Some(AddressFault::Host)
+        } else if self.port.or(url.port()).is_none() {
+            Some(AddressFault::NoPort)
         } else if url.port() == Some(0) {
             Some(AddressFault::Port)
         } else if has_login && !self.takes_login {
@@ -84,6 +90,7 @@ impl AddressForm {
             }
             Some(AddressFault::Scheme) => format!("`{scheme}` is not the scheme of this key"),
             Some(AddressFault::Host) => format!("`{shown}` names no host"),
+            Some(AddressFault::NoPort) => format!("`{shown}` names no port"),
             Some(AddressFault::Port) => "port 0 cannot be connected to".to_owned(),
             Some(AddressFault::Part(part)) => format!("`{shown}` has {part}, which has no meaning here"),
         };

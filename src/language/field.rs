@@ -212,8 +212,13 @@ impl Kind {
 /// `"a", "b" or "c"`.
 pub(crate) fn listed(words: &[&str]) -> String {
     let quoted: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
-    match quoted.split_last() {
+    alternatives(&quoted.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+/// The same without quotes: `a, b or c`.
+pub(crate) fn alternatives(words: &[&str]) -> String {
+    match words.split_last() {
         Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
-        _ => quoted.concat(),
+        _ => words.concat(),
     }
 }

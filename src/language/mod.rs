@@ -16,7 +16,7 @@ pub(crate) use check::{Fields, check, join};
 pub(crate) use context::{Context, Environment};
 pub(crate) use diagnostic::{Diagnostic, Diagnostics, Location, Origin, Refusal, Reporter, nearest, quote};
 pub(crate) use document::{Entry, Node, Table, Value, read, read_value};
-pub(crate) use field::{Field, Kind, NUMBER, Section, listed};
+pub(crate) use field::{Field, Kind, NUMBER, Section, alternatives, listed};
 pub(crate) use manual::manual;
 pub(crate) use value::{FieldValue, Text, harmless, is_name, unfit};
 

@@ -1,7 +1,7 @@
 //! What each protocol tells the rest of the program about itself, and the table of all.
 
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::{fmt, io};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -48,8 +48,6 @@ pub struct Facts {
     pub protocol: Protocol,
     /// Its name in sentences.
     pub title: &'static str,
-    /// The port of a URL that names none.
-    pub port: u16,
     /// The path of a URL that names none; `None`: its URLs have no path.
     pub path: Option<&'static str>,
     /// A URL as one might write it.
@@ -77,6 +75,10 @@ pub struct Facts {
     pub idle_bytes: u64,
     /// Keys of a fleet that the raw target answers.
     pub calibration: &'static str,
+    /// What helps a fleet that waits for answers of its own kind and gets none, if not `close = "reply"` or `"sent"`.
+    pub remedy: Option<&'static str>,
+    /// A scenario against a service of the user's.
+    pub template: &'static str,
 }
 
 /// What makes connections to one endpoint.
@@ -122,6 +124,19 @@ pub(crate) fn driver(protocol: Protocol) -> Option<&'static dyn Driver> {
 /// All protocols, in the order in which they are listed.
 pub(crate) fn protocols() -> impl Iterator<Item = &'static Facts> {
     TABLE.iter().map(|driver| driver.facts())
+}
+
+/// The words of all protocols in scenarios, in the same order.
+pub(crate) fn words() -> &'static [&'static str] {
+    static WORDS: LazyLock<Vec<&str>> = LazyLock::new(|| protocols().map(Facts::word).collect());
+    &WORDS
+}
+
+impl Facts {
+    /// Its word in scenarios.
+    pub(crate) fn word(&'static self) -> &'static str {
+        self.protocol.name()
+    }
 }
 
 /// Bytes that a raw target keeps of a connection while a message is incomplete.

@@ -59,6 +59,14 @@ pub enum EndpointError {
         /// The protocol it was meant for.
         protocol: Protocol,
     },
+    /// The URL names no port, and its protocol has no usual one.
+    #[error("`{url}` names no port: write it like `{}`", example(*protocol))]
+    Portless {
+        /// The URL, without credentials.
+        url: String,
+        /// The protocol it was meant for.
+        protocol: Protocol,
+    },
     /// The name has no address.
     #[error(
         "cannot find the address of `{host}` in `{url}` ({source}): check the name, or give an IP address"
@@ -193,7 +201,8 @@ impl Endpoint {
         let (authority, target) = (authority(&parsed), target(&parsed));
         // Browsers' schemes have a port that everybody knows.
         let unknown = parsed.port_or_known_default().is_none();
-        let port = if unknown { format!(":{}", facts.port) } else { String::new() };
+        let usual = facts.target.port.filter(|_| unknown);
+        let port = usual.map_or_else(String::new, |port| format!(":{port}"));
         let origin = format!("{}://{authority}{port}", parsed.scheme());
         Ok(Self {
             driver,
@@ -387,6 +396,7 @@ impl EndpointError {
             Self::Syntax { reason, protocol, .. } => Self::Syntax { url, reason, protocol },
             Self::Scheme { protocol, .. } => Self::Scheme { url, protocol },
             Self::Tls { protocol, .. } => Self::Tls { url, protocol },
+            Self::Portless { protocol, .. } => Self::Portless { url, protocol },
             Self::Unusable { part, protocol, .. } => Self::Unusable { url, part, protocol },
             Self::Resolve { source, .. } => Self::Resolve { url, host: "its host".to_owned(), source },
             // What was resolved says these things itself.
@@ -438,6 +448,7 @@ fn check(facts: &Facts, url: &Url) -> Result<(), EndpointError> {
     Err(match fault {
         AddressFault::Tls => EndpointError::Tls { url, protocol },
         AddressFault::Scheme | AddressFault::Host => EndpointError::Scheme { url, protocol },
+        AddressFault::NoPort => EndpointError::Portless { url, protocol },
         AddressFault::Port => EndpointError::Unusable { url, part: "port 0", protocol },
         AddressFault::Part(part) => EndpointError::Unusable { url, part, protocol },
     })
@@ -446,7 +457,7 @@ fn check(facts: &Facts, url: &Url) -> Result<(), EndpointError> {
 fn look_up(facts: &Facts, url: &Url) -> Result<Vec<SocketAddr>, EndpointError> {
     let host = url.host_str().unwrap_or_default();
     let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    let port = url.port_or_known_default().unwrap_or(facts.port);
+    let port = url.port_or_known_default().or(facts.target.port).unwrap_or_default();
     (bare, port).to_socket_addrs().map(Iterator::collect).map_err(|source| EndpointError::Resolve {
         url: url.to_string(),
         host: bare.to_owned(),

@@ -33,7 +33,7 @@ mod status;
 mod verdict;
 mod ws;
 
-pub(crate) use driver::{Driver, driver, protocols};
+pub(crate) use driver::{Driver, driver, protocols, words};
 pub use driver::{Facts, connect};
 pub use endpoint::Endpoint;
 pub(crate) use endpoint::{accepts, free_ports};

@@ -31,11 +31,6 @@ impl Protocol {
         name
     }
 
-    /// The same, for tables that last as long as the program: called once for each protocol.
-    pub(crate) fn word(&self) -> &'static str {
-        String::leak(self.name().to_owned())
-    }
-
     /// The word used in scenarios, columns and tags.
     pub fn name(&self) -> &str {
         self.word.get(..self.len.into()).and_then(|word| std::str::from_utf8(word).ok()).unwrap_or_default()

@@ -33,6 +33,24 @@ pub(crate) fn misfit(scenario: &Scenario) -> Option<String> {
     })
 }
 
+/// A fleet that nothing of squall's own can answer, where the scenario has no target for it.
+pub(crate) fn unserved(scenario: &Scenario) -> Option<String> {
+    let mut fleets = scenario.fleets.iter().filter(|fleet| scenario.target.of(fleet.protocol).is_none());
+    let fleet = fleets.find(|fleet| !speaks(fleet.protocol))?;
+    Some(format!(
+        "fleet `{name}` speaks {protocol}, which the bundled reference system does not; write its address under [target]: \
+         {protocol} = \"{example}\", or give it with --target {protocol}=URL",
+        name = fleet.name,
+        protocol = fleet.protocol,
+        example = fleet.facts.example
+    ))
+}
+
+/// Whether the reference system has an endpoint for `protocol`.
+pub(crate) fn speaks(protocol: Protocol) -> bool {
+    crate::reference::addresses(&"", &"").iter().any(|(served, _)| *served == protocol)
+}
+
 /// Where the fleets find the reference system.
 pub(crate) fn addresses(server: &Server) -> Vec<(Protocol, String)> {
     crate::reference::addresses(&server.http_addr(), &server.mqtt_addr()).into()

@@ -49,7 +49,7 @@ impl Targets {
         let given = merged(given, scenario, &wanted)?;
         let (urls, server): (Vec<TargetAddress>, _) = if given.is_empty() {
             lonely(part)?;
-            if let Some(misfit) = bundled::misfit(scenario) {
+            if let Some(misfit) = bundled::unserved(scenario).or_else(|| bundled::misfit(scenario)) {
                 return Err(RunError::usage(misfit));
             }
             let faults = scenario.reference.faults || breaks;
@@ -67,10 +67,7 @@ impl Targets {
         let mut endpoints = Vec::new();
         for protocol in &wanted {
             let Some(given) = urls.iter().find(|given| given.protocol == *protocol) else {
-                return Err(RunError::usage(format!(
-                    "the scenario has {protocol} fleets, but only other protocols have a target; add --target \
-                     {protocol}=URL, or give no target at all to use the bundled reference system"
-                )));
+                return Err(RunError::usage(homeless(*protocol)));
             };
             let endpoint = match &given.written {
                 Some(written) => Endpoint::resolve_as(*protocol, &given.url, written),
@@ -119,6 +116,18 @@ fn own_place(fleet: &Fleet) -> Option<&str> {
     pattern.map(|pattern| pattern.written.written())
 }
 
+/// That fleets have no target although others do.
+fn homeless(protocol: Protocol) -> String {
+    let instead = if bundled::speaks(protocol) {
+        ", or give no target at all to use the bundled reference system"
+    } else {
+        ""
+    };
+    format!(
+        "the scenario has {protocol} fleets, but only other protocols have a target; add --target {protocol}=URL{instead}"
+    )
+}
+
 /// What a fleet sends, and where.
 fn route(fleet: &Fleet, endpoints: &[Endpoint]) -> Option<FleetTarget> {
     let endpoint = endpoints.iter().find(|endpoint| endpoint.protocol() == fleet.protocol)?;
@@ -131,6 +140,7 @@ fn route(fleet: &Fleet, endpoints: &[Endpoint]) -> Option<FleetTarget> {
         method: method.map(str::to_owned),
         target: endpoint.shown_at(own_place(fleet).or(usual)),
         close: if subscribes { String::new() } else { fleet.close.name().to_owned() },
+        remedy: endpoint.facts().remedy.map(str::to_owned),
     })
 }
 
@@ -181,10 +191,12 @@ fn breakable(server: Option<&Server>, endpoints: &[Endpoint]) -> Result<Endpoint
         return Endpoint::control(&url).map_err(RunError::failed);
     }
     let endpoint = endpoints.iter().find(|endpoint| endpoint.facts().speaks_http).ok_or_else(|| {
-        RunError::usage(
-            "the scenario has service faults, which go to the target over HTTP, and its fleets speak only mqtt: write faults \
+        let spoken: Vec<_> = endpoints.iter().map(|endpoint| endpoint.facts().word()).collect();
+        RunError::usage(format!(
+            "the scenario has service faults, which go to the target over HTTP, and its fleets speak only {}: write faults \
              of kind exec, or give no target to use the bundled reference system",
-        )
+            spoken.join(" and ")
+        ))
     })?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::failed)?;

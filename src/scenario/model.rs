@@ -216,7 +216,7 @@ pub struct Fleet {
     pub model: Model,
     /// When its devices are there, and how they behave.
     pub behaviour: Behaviour,
-    /// Readings a device may have unanswered at once, 1 to 1 024; always 1 for HTTP.
+    /// Readings a device may have unanswered at once, 1 to 1 024; always 1 where a protocol has one under way at a time.
     pub in_flight: u32,
     /// A reading unanswered for this long ends as a time-out; at most 60 s.
     pub timeout: Span,

@@ -19,7 +19,6 @@ pub(in crate::protocol) const NAME: Protocol = Protocol::named("http");
 static FACTS: Facts = Facts {
     protocol: NAME,
     title: "HTTP",
-    port: 80,
     path: Some("/v1/readings"),
     example: "http://host:8080/v1/readings",
     closes: &[Close::Response],
@@ -35,11 +34,14 @@ static FACTS: Facts = Facts {
         example: "http://127.0.0.1:8080/readings",
         has_path: true,
         takes_login: false,
+        port: Some(80),
     },
     sections: &[&settings::HTTP],
     speaks_http: true,
     idle_bytes: 5 << 10,
     calibration: "",
+    remedy: None,
+    template: include_str!("../../../scenarios/external-http.toml"),
 };
 
 /// HTTP/1.1.

@@ -16,7 +16,6 @@ use crate::record::{Close, Protocol};
 static FACTS: Facts = Facts {
     protocol: Protocol::named("mqtt"),
     title: "MQTT",
-    port: 1883,
     path: None,
     example: "mqtt://host:1883",
     closes: &[Close::Verdict, Close::Reply, Close::Ack, Close::Delivery, Close::Sent],
@@ -32,11 +31,14 @@ static FACTS: Facts = Facts {
         example: "mqtt://127.0.0.1:1883",
         has_path: false,
         takes_login: true,
+        port: Some(1883),
     },
     sections: &[&settings::MQTT, &settings::WILL],
     speaks_http: false,
     idle_bytes: 5 << 10,
     calibration: "close = \"ack\"\nmqtt = { qos = 1 }\n",
+    remedy: Some("a plain broker needs close = \"ack\" or \"delivery\""),
+    template: include_str!("../../../scenarios/external-mqtt.toml"),
 };
 
 /// MQTT 3.1.1.

@@ -16,7 +16,6 @@ use crate::record::{Close, Protocol};
 static FACTS: Facts = Facts {
     protocol: Protocol::named("ws"),
     title: "WebSocket",
-    port: 80,
     path: Some("/v1/stream"),
     example: "ws://host:8080/v1/stream",
     closes: &[Close::Verdict, Close::Reply, Close::Sent],
@@ -32,11 +31,14 @@ static FACTS: Facts = Facts {
         example: "ws://127.0.0.1:8080/readings",
         has_path: true,
         takes_login: false,
+        port: Some(80),
     },
     sections: &[&settings::WS],
     speaks_http: true,
     idle_bytes: 8 << 10,
     calibration: "",
+    remedy: None,
+    template: include_str!("../../../scenarios/external-ws.toml"),
 };
 
 /// WebSocket (RFC 6455).

@@ -127,6 +127,9 @@ pub struct FleetTarget {
     /// What closes a reading; empty for a fleet that only listens.
     #[serde(default)]
     pub close: String,
+    /// What helps a fleet of its protocol whose readings are never answered, where that is something special.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
 }
 
 impl FleetTarget {

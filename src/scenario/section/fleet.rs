@@ -11,10 +11,10 @@ use super::subscriber::subscriber;
 use crate::arrival::ArrivalProcess;
 use crate::fleet::{Channel, DeviceModel};
 use crate::language::{
-    Entry, Field, FieldValue, Fields, Kind, Origin, Reporter, Section, Table, Value, check, is_name, listed,
-    quote,
+    Entry, Field, FieldValue, Fields, Kind, Origin, Reporter, Section, Table, Value, alternatives, check,
+    is_name, listed, quote,
 };
-use crate::protocol::{Driver, Exchange, Facts, Stated, driver, protocols};
+use crate::protocol::{Driver, Exchange, Facts, Stated, driver, protocols, words};
 use crate::record::{Close, DeliveryGuarantee};
 use crate::scenario::model::{Behaviour, Fleet, Model, RunSettings};
 use crate::units::{Rate, Span};
@@ -32,12 +32,16 @@ const LONGEST: Span = Span::from_ms(720 * 3_600_000);
 pub(super) static FLEET: LazyLock<Section> = LazyLock::new(|| {
     let own = protocols().filter_map(|facts| {
         let table = Kind::Table(facts.sections.first()?);
-        Some(Field::with(facts.protocol.word(), table, "", facts.section_about))
+        Some(Field::with(facts.word(), table, "", facts.section_about))
     });
-    let words: Vec<&str> = protocols().map(|facts| facts.protocol.word()).collect();
-    let spoken = Field::required("protocol", Kind::Word(words.leak()), "what its devices speak");
-    let fields: Vec<Field> =
+    let spoken = Field::required("protocol", Kind::Word(words()), "what its devices speak");
+    let mut fields: Vec<Field> =
         [spoken].into_iter().chain(FIRST.iter().copied()).chain(own).chain(LAST.iter().copied()).collect();
+    for field in &mut fields {
+        if let Some(about) = about(field.name) {
+            field.about = about.leak();
+        }
+    }
     Section {
         title: "[fleet.NAME]",
         about: "devices that are alike; each holds one connection of its own",
@@ -45,6 +49,34 @@ pub(super) static FLEET: LazyLock<Section> = LazyLock::new(|| {
         fields: fields.leak(),
     }
 });
+
+/// What keys are about whose meaning depends on the protocol.
+fn about(key: &str) -> Option<String> {
+    let speaking = |which: &dyn Fn(&Facts) -> bool| {
+        let words: Vec<_> = protocols().filter(|facts| which(facts)).map(Facts::word).collect();
+        words.join(" and ")
+    };
+    Some(match key {
+        "model" => format!(
+            "open: readings come due by plan; closed: each waits for the answer to the last; subscriber: sends nothing, and hears \
+             what others publish over {}",
+            speaking(&|facts| facts.hears_others)
+        ),
+        "in_flight" => format!(
+            "readings a device may have unanswered at once; 1 for {}, else 1 for closed fleets and 16 for open ones unless stated",
+            speaking(&|facts| facts.serial)
+        ),
+        "close" => {
+            let first = |close: Close| {
+                let speaking = speaking(&|facts| facts.closes.first() == Some(&close));
+                (!speaking.is_empty()).then(|| format!("{} for {speaking}", close.name()))
+            };
+            let firsts: Vec<_> = Close::ALL.into_iter().filter_map(first).collect();
+            format!("what ends a reading; unless stated {}", firsts.join(", "))
+        }
+        _ => return None,
+    })
+}
 
 /// The keys before the protocols' own tables.
 static FIRST: &[Field] = &[
@@ -63,8 +95,7 @@ static FIRST: &[Field] = &[
         "model",
         Kind::Word(&["open", "closed", "subscriber"]),
         "open",
-        "open: readings come due by plan; closed: each waits for the answer to the last; subscriber: sends nothing, and hears what \
-             others publish over mqtt",
+        "", // See `about`.
     ),
     Field::optional(
         "rate",
@@ -98,11 +129,7 @@ static FIRST: &[Field] = &[
         Kind::Rate(0.1, 1e6),
         "devices per second that connect, or leave; that of [run] unless stated",
     ),
-    Field::optional(
-        "in_flight",
-        Kind::Integer(1, 1_024),
-        "readings a device may have unanswered at once; 1 for http, else 1 for closed fleets and 16 for open ones unless stated",
-    ),
+    Field::optional("in_flight", Kind::Integer(1, 1_024), ""),
     Field::with(
         "backlog",
         Kind::Integer(0, MOST_BACKLOG),
@@ -120,11 +147,7 @@ static FIRST: &[Field] = &[
         Kind::Span(Span::from_ns(1_000), Span::from_ms(60_000)),
         "the latency budget of a reading, for the share within it",
     ),
-    Field::optional(
-        "close",
-        Kind::Word(&["response", "verdict", "reply", "ack", "delivery", "sent"]),
-        "what ends a reading; response for http, else verdict unless stated",
-    ),
+    Field::optional("close", Kind::Word(&["response", "verdict", "reply", "ack", "delivery", "sent"]), ""),
     Field::optional(
         "expects",
         Kind::List(&Kind::Word(&["at-most-once", "at-least-once", "exactly-once", "ordered"])),
@@ -389,7 +412,10 @@ fn exchange(
         fields.refuse_given(&[other.name()], report, &format!("does not apply to {protocol}"));
     }
     let names: Vec<&str> = channels.iter().map(|channel| &*channel.name).collect();
-    let reply = fields.word("close") == Some("reply");
+    let reply = match fields.word("close") {
+        Some(word) => word == Close::Reply.name(),
+        None => driver.facts().closes.first() == Some(&Close::Reply),
+    };
     // A section at fault is reported; what stands here then is not kept.
     let own = fields.table(protocol.name()).unwrap_or_else(|| fields.clone());
     let stated = Stated { own: &own, channels: &names, reply };
@@ -401,7 +427,9 @@ fn in_flight(fields: &Fields, facts: &Facts, report: &mut Reporter<'_>) -> u32 {
     if facts.serial {
         if stated.is_some_and(|stated| stated != 1) {
             let message = format!("an {} device has one request under way at a time", facts.title);
-            fields.refuse("in_flight", report, message, "take this line out, or use ws or mqtt");
+            let others: Vec<_> = protocols().filter(|facts| !facts.serial).map(Facts::word).collect();
+            let help = format!("take this line out, or use {}", alternatives(&others));
+            fields.refuse("in_flight", report, message, help);
         }
         return 1;
     }

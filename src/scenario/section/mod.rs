@@ -34,23 +34,15 @@ pub(crate) fn all() -> &'static [&'static Section] {
         all.extend([&phase::PHASE, &phase::LOAD, &*fleet::FLEET, &behaviour::BEHAVIOUR, &arrival::ARRIVAL]);
         all.extend(protocols().flat_map(|facts| facts.sections));
         all.extend_from_slice(LOAD);
+        all.extend([&*fault::FAULT, &fault::DELAY, &fault::LOSS, &*budget::BUDGET]);
         all
     });
     &ALL
 }
 
-/// What readings are, what goes wrong, and what the figures must keep to.
-static LOAD: &[&Section] = &[
-    &payload::PAYLOAD,
-    &payload::SIZE,
-    &backoff::BACKOFF,
-    &signal::SIGNAL,
-    &signal::ANOMALIES,
-    &fault::FAULT,
-    &fault::DELAY,
-    &fault::LOSS,
-    &budget::BUDGET,
-];
+/// What readings are.
+static LOAD: &[&Section] =
+    &[&payload::PAYLOAD, &payload::SIZE, &backoff::BACKOFF, &signal::SIGNAL, &signal::ANOMALIES];
 
 /// Tables at the top of a document, and how each is opened.
 pub(super) const TOP: [(&str, &str); 8] = [

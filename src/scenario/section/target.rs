@@ -8,10 +8,10 @@ use crate::scenario::model::Target;
 
 pub(super) static TARGET: LazyLock<Section> = LazyLock::new(|| Section {
     title: "[target]",
-    about: "addresses of a service of yours; a protocol without one goes to the bundled reference system",
+    about: "addresses of a service of yours; a protocol without one goes to the bundled reference system, if that speaks it",
     by: None,
     fields: protocols()
-        .map(|facts| Field::optional(facts.protocol.word(), Kind::Address(&facts.target), facts.target_about))
+        .map(|facts| Field::optional(facts.word(), Kind::Address(&facts.target), facts.target_about))
         .collect::<Vec<_>>()
         .leak(),
 });

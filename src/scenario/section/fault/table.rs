@@ -1,7 +1,10 @@
 //! The tables of `[[fault]]`.
 
+use std::sync::LazyLock;
+
 use crate::fault::{Direction, Ending, MessageKind, PRESETS};
 use crate::language::{Field, Kind, Section};
+use crate::protocol::words;
 use crate::units::{ByteSize, Span};
 
 const NONE: Span = Span::ZERO;
@@ -45,12 +48,13 @@ kinds! {
 const DIRECTED: &[&str] =
     &["latency", "loss", "bandwidth", "slicer", "limit", "partition", "blackhole", "corrupt"];
 
-pub(in crate::scenario) static FAULT: Section = Section {
+pub(in crate::scenario) static FAULT: LazyLock<Section> = LazyLock::new(|| {
+    Section {
     title: "[[fault]]",
     about: "something that goes wrong, and when. Instants count from the beginning of the first phase; faults may overlap: \
             delays add, rates take the minimum, probabilities combine as 1 − ∏(1 − p), any partition wins",
     by: Some("kind"),
-    fields: &[
+    fields: vec![
         Field::required("name", Kind::Name, "names the fault in every report; unique"),
         Field::required(
             "kind",
@@ -98,7 +102,7 @@ pub(in crate::scenario) static FAULT: Section = Section {
         .only(BY_DEVICE),
         Field::optional(
             "endpoint",
-            Kind::Word(&["http", "ws", "mqtt"]),
+            Kind::Word(words()),
             "only fleets that speak this protocol",
         )
         .only(BY_DEVICE),
@@ -226,8 +230,10 @@ pub(in crate::scenario) static FAULT: Section = Section {
             .only(&["exec"]),
         Field::with("timeout", Kind::Span(Span::from_ms(100), MINUTE), "10s", "either is killed after this")
             .only(&["exec"]),
-    ],
-};
+    ]
+    .leak(),
+}
+});
 
 pub(in crate::scenario) static DELAY: Section = Section {
     title: "delay = { … }",
