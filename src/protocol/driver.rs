@@ -32,6 +32,10 @@ pub(crate) trait Driver: fmt::Debug + Sync {
 
     /// Answers a connection as plainly as the protocol allows, so that what is measured against it is the machine.
     fn serve_raw(&self, stream: TcpStream) -> Serving;
+
+    /// What the contract suite has to know of its peer.
+    #[cfg(test)]
+    fn proof(&self) -> &'static dyn super::tests::contract::Proof;
 }
 
 /// A raw target at work on one connection.

@@ -30,6 +30,8 @@ mod script;
 mod session;
 mod settings;
 mod status;
+#[cfg(test)]
+mod tests;
 mod verdict;
 mod ws;
 

@@ -7,7 +7,11 @@ use tokio::net::TcpStream;
 use super::super::driver::{Connecting, Dialer, Driver, Facts, Serving, answer};
 use super::super::exchange::{Exchange, Stated};
 use super::super::fault_injector::FaultInjector;
+#[cfg(test)]
+use super::super::tests::contract::Proof;
 use super::super::{Identity, Session, Settings};
+#[cfg(test)]
+use super::tests::peer::HttpProof;
 use super::{Http, raw, settings};
 use crate::fault::MessageKind;
 use crate::language::{AddressForm, Reporter};
@@ -72,5 +76,10 @@ impl Driver for HttpDriver {
 
     fn serve_raw(&self, stream: TcpStream) -> Serving {
         Box::pin(answer(stream, raw::answer))
+    }
+
+    #[cfg(test)]
+    fn proof(&self) -> &'static dyn Proof {
+        &HttpProof
     }
 }

@@ -1,5 +1,7 @@
 //! The HTTP session against scripted servers.
 
+pub(super) mod peer;
+
 use std::io;
 
 use proptest::prelude::*;

@@ -50,7 +50,7 @@ pub(super) struct Publish<'a> {
 /// The first packet in `bytes` and its size; `None` if it is not there in full.
 pub(super) fn decode(bytes: &[u8]) -> Result<Option<(usize, Inbound<'_>)>, Failure> {
     let Some((&first, rest)) = bytes.split_first() else { return Ok(None) };
-    // The first byte tells a broker from something else, so correlator it before waiting for more.
+    // The first byte tells a broker from something else, so judge it before waiting for more.
     let header = Header::new_with(first, 0, 0).map_err(|error| malformed(&error))?;
     let Some((remaining, digits)) = remaining_length(rest)? else { return Ok(None) };
     if remaining > MAX_PACKET {
@@ -98,7 +98,11 @@ fn remaining_length(bytes: &[u8]) -> Result<Option<(usize, usize)>, Failure> {
             return Ok(Some((value, i + 1)));
         }
     }
-    if bytes.len() < 4 { Ok(None) } else { Err(Failure::protocol("malformed remaining length")) }
+    if bytes.len() < 4 {
+        Ok(None)
+    } else {
+        Err(Failure::protocol("the broker stated a packet's length in more than 4 bytes"))
+    }
 }
 
 fn publish(header: Header, body: &[u8]) -> Result<Publish<'_>, Failure> {

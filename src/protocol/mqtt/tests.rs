@@ -1,5 +1,7 @@
 //! The MQTT session against scripted brokers.
 
+pub(super) mod peer;
+
 use std::io;
 use std::task::Waker;
 

@@ -7,7 +7,11 @@ use tokio::net::TcpStream;
 use super::super::driver::{Connecting, Dialer, Driver, Facts, Serving};
 use super::super::exchange::{Exchange, Stated};
 use super::super::fault_injector::FaultInjector;
+#[cfg(test)]
+use super::super::tests::contract::Proof;
 use super::super::{Identity, Session, Settings};
+#[cfg(test)]
+use super::tests::peer::WsProof;
 use super::{Ws, raw, settings};
 use crate::fault::MessageKind;
 use crate::language::{AddressForm, Reporter};
@@ -69,5 +73,10 @@ impl Driver for WsDriver {
 
     fn serve_raw(&self, stream: TcpStream) -> Serving {
         Box::pin(raw::echo(stream))
+    }
+
+    #[cfg(test)]
+    fn proof(&self) -> &'static dyn Proof {
+        &WsProof
     }
 }

@@ -1,6 +1,8 @@
 //! WebSocket: one message per reading, pipelined, answered by messages that name the reading or come in its turn.
 
 mod driver;
+mod failure;
+mod handshake;
 mod raw;
 mod settings;
 #[cfg(test)]
@@ -13,13 +15,14 @@ use std::task::{Context, Poll};
 
 use futures_util::{Sink, Stream};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_tungstenite::tungstenite::error::{Error, ProtocolError, SubProtocolError};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::error::Error;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::protocol::frame::{CloseFrame, coding::CloseCode};
 use tokio_tungstenite::tungstenite::{self, Bytes};
-use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 pub(super) use self::driver::WsDriver;
+use self::failure::{failure, goodbye};
 use self::settings::{WsMode, WsSettings};
 use super::correlator::{Correlator, Match};
 use super::fault_injector::Codec;
@@ -29,7 +32,6 @@ use super::pipeline::Pipeline;
 use super::{Endpoint, Event, Failure, Identity, Message, Settings, fault_injector};
 use crate::fault::{Action, MessageKind};
 use crate::net::{Decision, Link, MessageFaults};
-use crate::record::status_line;
 
 /// Bytes read at once, and what every session holds for that; the default of 128 KiB would be 1.3 GB for 10 000 devices.
 const READ_BUFFER: usize = 4 * 1024;
@@ -39,6 +41,9 @@ const MAX_WRITE: usize = 16 * 1024 * 1024 + 1024;
 
 /// Largest message to receive, bytes. An answer is a few hundred.
 const MAX_READ: usize = 256 * 1024;
+
+/// Pings that are answered before the server reads; then nothing more is read, so that what it does not read has a bound.
+const MOST_PONGS: u16 = 256;
 
 /// All that can be done to a pong: nobody waits for more than its coming.
 const LOSS: fn(&Action) -> bool = |act| *act == Action::Drop;
@@ -53,6 +58,8 @@ pub(super) struct Ws<S = Link> {
     keep_alive: KeepAlive,
     message_faults: Option<MessageFaults>,
     leaving: Leaving,
+    /// Pings since the socket last took everything.
+    pongs: u16,
 }
 
 /// How far the goodbye has come.
@@ -83,10 +90,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
         identity: &Identity,
     ) -> Result<Self, Failure> {
         let request = upgrade::request(endpoint, identity)?;
-        match client_async_with_config(request, stream, Some(config())).await {
-            Ok((socket, _)) => Ok(Self::over(socket, settings, identity)),
-            Err(error) => Err(failure(error)),
-        }
+        let socket = handshake::upgrade(stream, request, config()).await?;
+        Ok(Self::over(socket, settings, identity))
     }
 
     /// A session whose upgrade is over.
@@ -109,6 +114,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
             keep_alive: KeepAlive::default(),
             message_faults: fault_injector::message_faults(identity),
             leaving: Leaving::No,
+            pongs: 0,
         }
     }
 
@@ -165,6 +171,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + fmt::Debug> Codec for Ws<S> {
         loop {
             if let Some(event) = self.pipeline.pending(true) {
                 return Poll::Ready(Ok(event));
+            }
+            if self.pongs >= MOST_PONGS {
+                self.flush(cx)?;
+                if self.pipeline.is_blocked() {
+                    return Poll::Pending;
+                }
             }
             // Reading also writes the pongs that earlier reading called for.
             match Pin::new(&mut self.socket).poll_next(cx) {
@@ -250,7 +262,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
                 let _ = self.flush(cx);
                 return Err(goodbye(frame.as_ref()));
             }
-            Frame::Ping(_) | Frame::Frame(_) => return Ok(None),
+            Frame::Ping(_) => {
+                self.pongs = self.pongs.saturating_add(1);
+                return Ok(None);
+            }
+            Frame::Frame(_) => return Ok(None),
         };
         self.pipeline.notes.received(answer.len() as u64);
         if self.correlator.is_deaf() {
@@ -272,82 +288,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
 
     fn flush(&mut self, cx: &mut Context<'_>) -> Result<(), Failure> {
         match Pin::new(&mut self.socket).poll_flush(cx) {
-            Poll::Ready(Ok(())) => self.pipeline.wrote(true),
+            Poll::Ready(Ok(())) => {
+                self.pongs = 0;
+                self.pipeline.wrote(true);
+            }
             Poll::Ready(Err(error)) => return Err(failure(error)),
             Poll::Pending => self.pipeline.wrote(false),
         }
         Ok(())
-    }
-}
-
-fn goodbye(frame: Option<&CloseFrame>) -> Failure {
-    let Some(CloseFrame { code, reason }) = frame else {
-        return Failure::closed("the server closed the WebSocket");
-    };
-    // What the library makes of a code that no peer may send.
-    if *code == CloseCode::Protocol && reason.as_str() == "Protocol violation" {
-        return Failure::protocol("the server closed the WebSocket with a code that is not allowed");
-    }
-    let number = u16::from(*code);
-    let meaning = close_meaning(number).map_or_else(String::new, |meaning| format!(" ({meaning})"));
-    let words = if reason.is_empty() { String::new() } else { format!(": {reason}") };
-    Failure::closed(format!("the server closed the WebSocket with code {number}{meaning}{words}"))
-        .with_code("WebSocket close", number.into())
-}
-
-/// What a close code means (RFC 6455 §7.4.1 and the IANA registry).
-const fn close_meaning(code: u16) -> Option<&'static str> {
-    Some(match code {
-        1000 => "normal closure",
-        1001 => "going away",
-        1002 => "protocol error",
-        1003 => "unsupported data",
-        1007 => "invalid payload data",
-        1008 => "policy violation",
-        1009 => "message too big",
-        1010 => "mandatory extension",
-        1011 => "internal error",
-        1012 => "service restart",
-        1013 => "try again later",
-        1014 => "bad gateway",
-        _ => return None,
-    })
-}
-
-/// Whether an upgrade answered with `status` will never succeed as it is: a client error other than those that ask to wait
-/// (RFC 9110 §15.5, RFC 6585, RFC 8470).
-const fn refuses_for_good(status: u16) -> bool {
-    matches!(status, 400..=499) && !matches!(status, 408 | 425 | 429)
-}
-
-fn failure(error: Error) -> Failure {
-    match error {
-        Error::ConnectionClosed | Error::AlreadyClosed => Failure::closed("the WebSocket is closed"),
-        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake | ProtocolError::HandshakeIncomplete) => {
-            Failure::closed("the server closed the connection without a closing handshake")
-        }
-        Error::Protocol(ProtocolError::SecWebSocketSubProtocolError(error)) => {
-            Failure::protocol(match error {
-                SubProtocolError::NoSubProtocol => {
-                    "the server did not select the sub-protocol that was offered"
-                }
-                SubProtocolError::InvalidSubProtocol => {
-                    "the server selected a sub-protocol that was not offered"
-                }
-                SubProtocolError::ServerSentSubProtocolNoneRequested => {
-                    "the server selected a sub-protocol though none was offered"
-                }
-            })
-        }
-        Error::Io(error) => Failure::io(&error),
-        Error::Http(response) => {
-            let status = response.status().as_u16();
-            Failure::protocol(format!("the server answered the upgrade with {}", status_line(status)))
-                .with_code("HTTP", status.into())
-                .with_sample(response.body().as_deref().unwrap_or_default())
-                .final_if(refuses_for_good(status))
-        }
-        Error::WriteBufferFull(_) => Failure::protocol("the reading is larger than 16 MiB"),
-        other => Failure::protocol(other.to_string()),
     }
 }

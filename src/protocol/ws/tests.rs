@@ -1,5 +1,7 @@
 //! The WebSocket session against scripted frames and against a real server over an in-memory stream.
 
+pub(super) mod peer;
+
 use std::future::poll_fn;
 use std::io;
 
@@ -367,7 +369,7 @@ fn a_refused_upgrade_says_with_what_status() {
     {
         let response = format!("HTTP/1.1 {status} Any\r\nContent-Length: 2\r\n\r\nno");
         let refused = open(Script::new().data(response.as_bytes()));
-        let sentence = format!("the server answered the upgrade with {}", status_line(status));
+        let sentence = format!("the server answered the upgrade with {}", crate::record::status_line(status));
         let expected = Failure::protocol(sentence).with_code("HTTP", status.into()).final_if(for_good);
         assert_eq!(
             Failure { reason: Box::new(Reason { sample: None, ..*refused.reason }), ..refused },

@@ -7,6 +7,7 @@ use tokio_tungstenite::tungstenite::http::uri::{PathAndQuery, Uri};
 
 use super::super::http::{check_header, check_target, valid_header};
 use super::super::{Endpoint, Failure, Identity};
+use super::failure::failure;
 
 /// The upgrade of one device: its own request target, sub-protocol and header fields, where it has some.
 ///
@@ -22,7 +23,7 @@ pub(super) fn request(endpoint: &Endpoint, identity: &Identity) -> Result<Reques
         parts.path_and_query = Some(PathAndQuery::try_from(address.as_str()).map_err(|_| no_url())?);
         uri = Uri::from_parts(parts).map_err(|_| no_url())?;
     }
-    let mut request = uri.into_client_request().map_err(super::failure)?;
+    let mut request = uri.into_client_request().map_err(failure)?;
     let fields = request.headers_mut();
     if headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(HOST.as_str())) {
         fields.remove(HOST);

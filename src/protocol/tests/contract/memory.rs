@@ -1,0 +1,199 @@
+//! What sessions hold: bounded whatever comes, and little while they are idle.
+//!
+//! Allocations are the process's, so each case is counted in a process of its own, with no other test beside it.
+
+use std::alloc::System;
+use std::env;
+use std::net::SocketAddr;
+use std::process::Command;
+use std::task::Poll;
+use std::thread;
+
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
+use tokio::net::TcpListener;
+use tokio::{runtime, task};
+
+use super::super::super::script::context;
+use super::super::super::{Endpoint, Failure, Identity, Session, Settings, TABLE, connect};
+use super::conversation::{Conversation, Usage};
+use crate::record::Close;
+
+#[global_allocator]
+static GLOBAL: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+/// Set in the process that counts.
+const ALONE: &str = "SQUALL_CONTRACT_ALONE";
+
+/// Where the devices of that process connect to, by the table.
+const ADDRESSES: &str = "SQUALL_CONTRACT_ADDRESSES";
+
+/// What comes of a message that does not end, bytes.
+const COMES: usize = 2 << 20;
+
+/// What a session may hold of it, bytes.
+const MOST_HELD: u64 = 768 << 10;
+
+/// Devices that are counted, and as many before them that bring what is the process's.
+const IDLE: usize = 200;
+
+/// What the engine keeps of an idle device besides its session, bytes.
+const BESIDES: u64 = 1 << 10;
+
+/// Runs the test of this name again where it is alone; false in that process.
+fn elsewhere(test: &str, addresses: &str) -> bool {
+    if env::var_os(ALONE).is_some() {
+        return false;
+    }
+    let name = format!("{}::{test}", module_path!().split_once("::").unwrap().1);
+    let output = Command::new(env::current_exe().unwrap())
+        .args([&name, "--exact", "--nocapture", "--test-threads=1"])
+        .env(ALONE, "1")
+        .env(ADDRESSES, addresses)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(said.contains("1 passed"), "{said}");
+    print!("{said}");
+    true
+}
+
+/// Bytes that are allocated now.
+fn held() -> u64 {
+    let stats = GLOBAL.stats();
+    (stats.bytes_allocated as u64).saturating_sub(stats.bytes_deallocated as u64)
+}
+
+/// Lets a message come that does not end, where what is written is taken or is not.
+fn endure(usage: &Usage, nth: usize, reads: bool) -> Result<(), String> {
+    let (head, rest) = usage.proof().endless().swap_remove(nth);
+    let shown = format!("{}, endless message {nth}, peer reads: {reads}", usage.name());
+    let mut conversation = Conversation::open(usage);
+    conversation.send();
+    let wire = conversation.wire.clone();
+    let mut session = conversation.session.take().unwrap();
+    if !reads {
+        wire.set_room(0);
+    }
+    wire.push(&head);
+    let piece = rest.repeat((64 << 10) / rest.len() + 1);
+    let before = held();
+    for _ in 0..COMES / piece.len() {
+        if !wire.is_awaited() && wire.unread() > piece.len() {
+            // It has stopped reading, since the peer does not read either.
+            return if reads { Err(format!("{shown}: it does not read on")) } else { Ok(()) };
+        }
+        wire.push(&piece);
+        loop {
+            match session.poll_event(&mut context()) {
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(failure)) => {
+                    let said = &failure.reason.sentence;
+                    let limit = said.contains(|c: char| c.is_ascii_digit());
+                    return if limit { Ok(()) } else { Err(format!("{shown}: no limit in `{said}`")) };
+                }
+                Poll::Pending => break,
+            }
+        }
+        session.take_unmatched();
+        wire.take_written();
+        let held = held().saturating_sub(before);
+        if held > MOST_HELD {
+            return Err(format!("{shown}: {held} bytes held"));
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_message_that_never_ends_is_bounded() {
+    if elsewhere("a_message_that_never_ends_is_bounded", "") {
+        return;
+    }
+    let mut faults = Vec::new();
+    let mut usages = Usage::all();
+    // What closes readings makes no difference here.
+    usages.dedup_by_key(|usage| usage.driver.facts().protocol);
+    for usage in usages {
+        for nth in 0..usage.proof().endless().len() {
+            faults.extend(
+                [true, false].map(|reads| endure(&usage, nth, reads)).into_iter().filter_map(Result::err),
+            );
+        }
+    }
+    assert!(faults.is_empty(), "\n{}", faults.join("\n"));
+}
+
+/// Answers connections of every protocol of the table, in its order; gives the addresses.
+fn serve_raw() -> Vec<SocketAddr> {
+    let bind = |_| std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let listeners: Vec<_> = TABLE.iter().map(bind).collect();
+    let addresses = listeners.iter().map(|listener| listener.local_addr().unwrap()).collect();
+    thread::spawn(move || {
+        block_on(async move {
+            for (driver, listener) in TABLE.iter().zip(listeners) {
+                listener.set_nonblocking(true).unwrap();
+                let listener = TcpListener::from_std(listener).unwrap();
+                task::spawn_local(async move {
+                    while let Ok((stream, _)) = listener.accept().await {
+                        task::spawn_local(driver.serve_raw(stream));
+                    }
+                });
+            }
+            std::future::pending::<()>().await;
+        });
+    });
+    addresses
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    let runtime = runtime::Builder::new_current_thread().enable_io().build().unwrap();
+    task::LocalSet::new().block_on(&runtime, future)
+}
+
+/// A device that has connected and has nothing to do.
+async fn idle(endpoint: &Endpoint, settings: &Settings, nth: usize) -> Result<Box<dyn Session>, Failure> {
+    let identity = Identity::of(&format!("device-{nth:05}"));
+    let mut session = connect(endpoint, settings, &identity).await?;
+    assert!(session.poll_event(&mut context()).is_pending(), "{endpoint:?}: something to tell");
+    Ok(session)
+}
+
+/// Bytes of each idle device, where `close` closes readings; `None` if the raw target does not serve that.
+async fn bytes_per_device(endpoint: &Endpoint, close: Close) -> Option<u64> {
+    let settings = Settings { close, ..Settings::default() };
+    let mut sessions = Vec::with_capacity(2 * IDLE);
+    for nth in 0..IDLE {
+        sessions.push(idle(endpoint, &settings, nth).await.ok()?);
+    }
+    let before = held();
+    for nth in IDLE..2 * IDLE {
+        sessions.push(idle(endpoint, &settings, nth).await.unwrap());
+    }
+    Some((held() - before).div_ceil(IDLE as u64))
+}
+
+#[test]
+fn an_idle_device_takes_no_more_than_is_stated() {
+    let addresses = match env::var(ADDRESSES) {
+        Ok(addresses) => addresses.split(',').map(|text| text.parse().unwrap()).collect(),
+        Err(_) => serve_raw(),
+    };
+    let shown: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+    if elsewhere("an_idle_device_takes_no_more_than_is_stated", &shown.join(",")) {
+        return;
+    }
+    for (driver, address) in TABLE.iter().zip(addresses) {
+        let facts = driver.facts();
+        let url = format!("{}://{address}{}", facts.target.schemes[0], facts.path.unwrap_or_default());
+        let endpoint = Endpoint::resolve(facts.protocol, &url).unwrap();
+        let mut counted = 0;
+        for close in facts.closes {
+            let Some(bytes) = block_on(bytes_per_device(&endpoint, *close)) else { continue };
+            println!("{}, close = {close}: {bytes} bytes per idle device", facts.protocol);
+            assert!(bytes + BESIDES <= facts.idle_bytes, "{}: {bytes} bytes", facts.protocol);
+            counted += 1;
+        }
+        assert!(counted > 0, "{}: its raw target serves none of its closes", facts.protocol);
+    }
+}

@@ -1,0 +1,3 @@
+//! Tests of all protocols together.
+
+pub(super) mod contract;
