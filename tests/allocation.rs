@@ -138,7 +138,7 @@ fn run(seconds: u64, endpoints: &[Endpoint], out: &Path) -> (u64, usize) {
     let totals = thread::scope(|scope| {
         let collecting = scope.spawn(|| collector.run(&mut files, |_| {}));
         engine::run(&setup, recorders).unwrap();
-        collecting.join().unwrap().unwrap()
+        collecting.join().unwrap()
     });
     let change = region.change();
     let readings = totals.readings(None);

@@ -102,6 +102,8 @@ impl Desk {
         self.edit(&name, |manifest| {
             manifest["run_id"] = format!("{side}-{index}").into();
             manifest["label"] = side.into();
+            // What it measured is made up below.
+            manifest.as_object_mut().unwrap().remove("files");
             manifest["validity"] = serde_json::json!({"verdict": "valid", "reasons": []});
         });
         measured(&place.join("summary.csv"), index, made);

@@ -30,6 +30,9 @@ pub struct Comparison {
     pub reasons: Vec<String>,
     /// How many of its runs call themselves suspect.
     pub suspect_runs: u32,
+    /// The versions of squall that measured the runs, sorted, where they are several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tool_versions: Vec<String>,
     /// One per group and figure, in the order of the groups.
     pub cells: Vec<Cell>,
     /// Mean log-ratio at p50 of all fleets in pairs that ran the base first, less that in the others: what the order of

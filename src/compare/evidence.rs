@@ -102,6 +102,8 @@ pub(crate) struct Evidence {
     pub scenario: String,
     /// Digest of what was planned.
     pub plan_digest: String,
+    /// The version of squall that measured it.
+    pub tool_version: String,
     /// What the run says against itself, if it is no more than suspect.
     pub doubts: Vec<String>,
     /// What disturbed its generator, as a clause, if it is suspect for that: another run may be free of it.
@@ -144,6 +146,7 @@ impl Evidence {
             label: manifest.label.clone(),
             scenario: manifest.scenario.name.clone(),
             plan_digest: manifest.plan_digest.clone(),
+            tool_version: manifest.tool_version.clone(),
             doubts: reasons,
             disturbance: validity
                 .filter(|validity| validity.verdict == Judgement::Suspect)

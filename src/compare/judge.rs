@@ -327,6 +327,7 @@ fn conclude(base: &[&Evidence], candidate: &[&Evidence], design: Design, cells: 
             runs: runs.iter().map(|run| run.run_id.clone()).collect(),
         }
     };
+    let versions: BTreeSet<_> = base.iter().chain(candidate).map(|run| run.tool_version.clone()).collect();
     let mut comparison = Comparison {
         schema: SCHEMA,
         scenario: base[0].scenario.clone(),
@@ -339,6 +340,7 @@ fn conclude(base: &[&Evidence], candidate: &[&Evidence], design: Design, cells: 
         not_worse: false,
         reasons: Vec::new(),
         suspect_runs: base.iter().chain(candidate).filter(|run| !run.doubts.is_empty()).count() as u32,
+        tool_versions: if versions.len() > 1 { versions.into_iter().collect() } else { Vec::new() },
         cells,
         looks: Vec::new(),
         confirmation: None,

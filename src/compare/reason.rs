@@ -36,6 +36,12 @@ pub(super) fn of(comparison: &Comparison) -> Vec<String> {
             "{suspect} of {runs} runs call themselves suspect: the generator may show through; their reports say why"
         ));
     }
+    if !comparison.tool_versions.is_empty() {
+        reasons.push(format!(
+            "the runs were measured by different versions of squall ({}): a difference may be squall's own",
+            comparison.tool_versions.join(", ")
+        ));
+    }
     reasons
 }
 

@@ -15,18 +15,24 @@ pub(super) fn budgets(
         };
         return results.iter().map(told).collect();
     }
-    let (met, failed): (Vec<_>, Vec<_>) = results.iter().partition(|result| result.met);
-    let counted = match (results.len(), failed.len()) {
-        (0, _) => return Vec::new(),
-        (1, _) => None,
-        (all, 0) => Some((format!("all {all} met"), Some(("met", Tone::Good)))),
-        (all, failed) => Some((format!("{failed} of {all} failed"), Some(("failed", Tone::Bad)))),
+    let (met, unmet): (Vec<_>, Vec<_>) = results.iter().partition(|result| result.met);
+    let (open, failed): (Vec<_>, Vec<_>) = unmet.into_iter().partition(|result| result.unjudged);
+    let counted = match (results.len(), failed.len(), open.len()) {
+        (0, ..) => return Vec::new(),
+        (1, ..) => None,
+        (all, 0, 0) => Some((format!("all {all} met"), Some(("met", Tone::Good)))),
+        (all, 0, open) => Some((format!("{open} of {all} not judged"), Some(("not judged", Tone::Warning)))),
+        (all, failed, _) => Some((format!("{failed} of {all} failed"), Some(("failed", Tone::Bad)))),
     };
-    counted.into_iter().chain(failed.into_iter().chain(met).map(line)).collect()
+    counted.into_iter().chain(failed.into_iter().chain(open).chain(met).map(line)).collect()
 }
 
 fn line(result: &BudgetResult) -> (String, Option<(&'static str, Tone)>) {
-    let (word, tone) = if result.met { ("met", Tone::Good) } else { ("failed", Tone::Bad) };
+    let (word, tone) = match (result.met, result.unjudged) {
+        (true, _) => ("met", Tone::Good),
+        (false, true) => ("not judged", Tone::Warning),
+        (false, false) => ("failed", Tone::Bad),
+    };
     let aborted = if result.aborted { "; it ended the run" } else { "" };
     (format!("{word} {}{aborted}", result.sentence()), Some((word, tone)))
 }
@@ -60,6 +66,19 @@ mod tests {
                 "2 of 3 failed",
                 "failed commands stay quick (pumps in burst): p99 < 250ms, measured at least 5.00 s; it ended the run",
                 "failed meters in burst: lost <= 0, measured no data: nothing came due",
+                "met all fleets: error rate < 0.1%, measured 0 %",
+            ]
+        );
+        let open = BudgetResult {
+            unjudged: true,
+            reason: Some("interrupted before enough samples".into()),
+            ..result("meters", "p99.9 < 1s", None)
+        };
+        assert_eq!(
+            budgets(&[met.clone(), open], false).into_iter().map(|(text, _)| text).collect::<Vec<_>>(),
+            [
+                "1 of 2 not judged",
+                "not judged meters: p99.9 < 1s, measured no data: interrupted before enough samples",
                 "met all fleets: error rate < 0.1%, measured 0 %",
             ]
         );

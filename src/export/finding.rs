@@ -82,13 +82,13 @@ pub(super) fn of_run(report: &Report) -> Vec<Finding> {
             )),
         }
     }
-    // Figures that cannot be trusted fail no budget.
-    let (weight, title) = if report.run.is_invalid() {
-        (Weight::Warning, "budget not judged")
-    } else {
-        (Weight::Error, "budget failed")
-    };
     for budget in report.run.budgets.iter().filter(|budget| !budget.met) {
+        // Figures that cannot be trusted fail no budget, nor do those that a run was not given the time for.
+        let (weight, title) = if report.run.is_invalid() || budget.unjudged {
+            (Weight::Warning, "budget not judged")
+        } else {
+            (Weight::Error, "budget failed")
+        };
         findings.push(finding(weight, title, format!("{} {}", subject(report), budget.sentence())));
     }
     findings.extend(

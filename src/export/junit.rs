@@ -27,7 +27,8 @@ pub(super) const FORMAT: Format = Format {
     comparison: Writer::Text(|compared| Ok(comparison(compared))),
 };
 
-/// A run: a suite for the run itself and one per fleet, with a case per budget, per promise of delivery and per phase.
+/// A run: a suite for the run itself and one per fleet, with a case per budget, per promise of delivery and per phase. All of the
+/// run's time is in its own suite, since its fleets share it and readers add up what suites and cases took.
 pub fn run(report: &Report) -> String {
     let manifest = &report.run;
     let scenario = &manifest.scenario.name;
@@ -45,7 +46,7 @@ pub fn run(report: &Report) -> String {
     fleets.sort_unstable();
     fleets.dedup();
     for fleet in fleets.into_iter().filter(|fleet| *fleet != "all") {
-        let mut suite = Suite::new(&format!("{scenario}.{fleet}"), &format!("{scenario}: {fleet}"), length);
+        let mut suite = Suite::new(&format!("{scenario}.{fleet}"), &format!("{scenario}: {fleet}"), 0.0);
         budgets(report, fleet, &mut suite);
         for audit in report.delivery.iter().filter(|audit| audit.fleet == fleet) {
             promise(report, audit, &mut suite);
@@ -107,7 +108,11 @@ fn budgets(report: &Report, fleet: &str, suite: &mut Suite) {
             Some(reason) => format!("{text}\n{}", reason.sentence()),
             None => text,
         };
-        let told = if passed { CaseResult::Passed(text) } else { broken(report, "budget", text) };
+        let told = match (passed, budget.unjudged && !report.run.is_invalid()) {
+            (true, _) => CaseResult::Passed(text),
+            (false, true) => CaseResult::Skipped(format!("not judged: {text}")),
+            (false, false) => broken(report, "budget", text),
+        };
         suite.add(&format!("budget {} {}", budget.subject(), budget.demand), 0.0, told);
     }
 }
@@ -135,7 +140,8 @@ fn phases(report: &Report, fleet: &str, suite: &mut Suite) {
     for row in measured(report).filter(|row| row.fleet == fleet) {
         let place = [row.phase.as_str(), &row.fleet, &row.protocol].join(" ");
         let name = format!("figures {}", if row.is_headline() { "all" } else { &place });
-        suite.add(&name, row.duration_s, CaseResult::Passed(headline(row)));
+        let seconds = if row.is_headline() { row.duration_s } else { 0.0 };
+        suite.add(&name, seconds, CaseResult::Passed(headline(row)));
     }
 }
 

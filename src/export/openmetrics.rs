@@ -95,7 +95,7 @@ fn failures(report: &Report) -> Family {
 fn budgets(report: &Report) -> Family {
     let mut family = Family::new("squall_budget_met", "", "Whether a budget of the scenario was met.");
     // Of an invalid measurement no budget was judged.
-    let judged = report.run.budgets.iter().filter(|_| !report.run.is_invalid());
+    let judged = report.run.budgets.iter().filter(|budget| !report.run.is_invalid() && !budget.unjudged);
     for budget in judged {
         let labels = [
             ("scenario", report.run.scenario.name.clone()),

@@ -112,7 +112,7 @@ fn list<'a>(items: impl Iterator<Item = (&'a str, &'a str)>) -> String {
 fn budgets(report: &Report) -> String {
     let (invalid, unguarded) = (report.run.is_invalid(), report.unguarded_failures().is_some());
     let row = |budget: &crate::results::BudgetResult| {
-        let word = match (invalid, budget.met) {
+        let word = match (invalid || budget.unjudged, budget.met) {
             (true, _) => "❔ not judged",
             // Over a service that fails unwatched nothing is green.
             (false, true) if unguarded => "met",

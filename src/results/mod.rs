@@ -16,7 +16,7 @@ mod impact;
 mod merge;
 mod record;
 
-pub(crate) use collect::budget::{confine, judge};
+pub(crate) use collect::budget::{confine, cut_short, judge};
 pub(crate) use collect::collector::Collector;
 pub use collect::collector::recorders;
 pub use collect::interval::{IntervalReport, Progress};
@@ -50,6 +50,7 @@ pub(crate) use files::outage::RecoveryRule;
 pub use files::outage::read_outages;
 pub(crate) use files::outage::{Outage, Recovery};
 pub use files::report::Report;
+pub(crate) use files::seal::{Seals, verify_file};
 pub(crate) use files::shard::{RecordEnd, ShardFile, ShardHeader};
 pub(crate) use files::table::ALL;
 #[cfg(test)]

@@ -5,16 +5,16 @@ use std::io;
 use std::path::Path;
 
 use super::RunError;
-use super::drive::{Driven, fail, own_budgets};
+use super::drive::{Driven, fail, give_up, own_budgets};
 use super::journal::Journal;
 use super::judgement::Evidence;
 use super::profile::Profile;
-use crate::clock::{PacerKind, Tick, WallTime};
+use crate::clock::{PacerKind, Tick};
 use crate::engine::{self, End, WorkerReport};
 use crate::record::{FleetId, Judgement, Layout};
 use crate::results::{
-    self, BudgetResult, Calibration, Manifest, Refused, Report, RunDirectory, RunState, SummaryRow, Totals,
-    WorkerUse,
+    self, BudgetResult, Calibration, Detections, Manifest, Refused, Report, RunDirectory, RunState,
+    SummaryRow, Totals, WorkerUse,
 };
 use crate::units::Quantile;
 
@@ -68,6 +68,8 @@ pub struct Finished {
     pub refused: Option<String>,
     /// Whether the keys of the bundled system's cache were recorded, where the scenario asks for that.
     pub keys_recorded: Result<(), RunError>,
+    /// Why its files do not hold all that was measured, where they do not.
+    pub unwritten: Option<String>,
     pub(crate) totals: Totals,
     pub(crate) engine: engine::Report,
     directory: RunDirectory,
@@ -80,18 +82,29 @@ impl Finished {
         self.directory.path()
     }
 
-    /// Its figures, read from its files.
+    /// Its figures, read from its files; from memory where these could not be written.
     ///
     /// # Errors
     /// If the files cannot be read.
     pub fn report(&self) -> Result<Report, RunError> {
-        Report::load(self.directory()).map_err(RunError::failed)
+        if self.unwritten.is_none() {
+            return Report::load(self.directory()).map_err(RunError::failed);
+        }
+        Ok(Report {
+            run: self.manifest.clone(),
+            directory: self.directory().to_owned(),
+            summary: self.totals.rows(),
+            detection: Detections::default(),
+            faults: self.totals.outages.clone(),
+            failures: self.totals.failures(),
+            delivery: self.manifest.delivery.clone(),
+            rebuilt: None,
+        })
     }
 
     /// Notes that the process exits otherwise than the run concluded, as far as the manifest can still be written.
     pub fn record_exit(&mut self, code: u8) {
         self.manifest.exit_code = Some(code);
-        self.manifest.ended = Some(WallTime::now().to_string());
         // If this fails, the manifest keeps the conclusion.
         let _ = self.directory.write_manifest(&self.manifest);
     }
@@ -107,7 +120,7 @@ impl Driven {
         let path = self.directory.path();
         let driven = self.totals.map_err(|error| RunError::unwritable(path, &error));
         let driven = driven.and_then(|totals| Ok((totals, self.report.map_err(RunError::failed)?)));
-        let (totals, engine) = driven.inspect_err(|_| fail(&mut self.manifest, &self.directory))?;
+        let (mut totals, engine) = driven.inspect_err(|_| fail(&mut self.manifest, &self.directory))?;
         let (rows, readings) = (totals.rows(), totals.readings(None));
         let state = match engine.end {
             End::Complete => RunState::Complete,
@@ -117,6 +130,9 @@ impl Driven {
         let aborted = state == RunState::Aborted;
         let early = self.early.budget.map(|failed| BudgetResult { aborted, ..failed });
         let mut budgets = results::judge(&totals, own_budgets(&self.plan, self.shard), early.as_ref());
+        if state == RunState::Interrupted {
+            results::cut_short(&mut budgets);
+        }
         let refused = self.early.refused.filter(|_| aborted);
         let evidence = Evidence {
             plan: &self.plan,
@@ -148,18 +164,23 @@ impl Driven {
             ..self.manifest
         };
         complete(&mut self.manifest, &totals, &engine);
-        let directory = self.directory;
-        write(&directory, &self.manifest, &mut self.journal, self.interrupted, (&totals, &engine, &rows))
-            .map_err(|error| RunError::unwritable(directory.path(), &error))?;
-        Ok(Finished {
-            conclusion,
-            refused,
-            keys_recorded,
-            totals,
-            engine,
-            directory,
-            manifest: self.manifest,
-        })
+        self.manifest.ended = Some(self.lifetime.now().to_string());
+        let (directory, mut manifest) = (self.directory, self.manifest);
+        if totals.unwritten.is_none() {
+            let figures = (&totals, &engine, rows.as_slice());
+            let written = write(&directory, &mut manifest, &mut self.journal, self.interrupted, figures);
+            totals.unwritten = written.err().map(|error| error.to_string());
+        }
+        let unwritten = totals.unwritten.as_ref();
+        let unwritten = unwritten.map(|error| RunError::unwritable(directory.path(), error).to_string());
+        let conclusion = if unwritten.is_some() {
+            manifest.files.clear();
+            give_up(&mut manifest, &directory);
+            Conclusion::Failed
+        } else {
+            conclusion
+        };
+        Ok(Finished { conclusion, refused, keys_recorded, unwritten, totals, engine, directory, manifest })
     }
 }
 
@@ -175,13 +196,12 @@ fn complete(manifest: &mut Manifest, totals: &Totals, engine: &engine::Report) {
     manifest.switches_omitted = totals.switches_omitted;
     manifest.delivery = totals.deliveries();
     manifest.failures = totals.reasons();
-    manifest.ended = Some(WallTime::now().to_string());
 }
 
 /// Writes the last events, the failures, the summary and the manifest, in this order.
 fn write(
     directory: &RunDirectory,
-    manifest: &Manifest,
+    manifest: &mut Manifest,
     journal: &mut Journal,
     interrupted: Option<Tick>,
     (totals, engine, rows): (&Totals, &engine::Report, &[SummaryRow]),
@@ -195,7 +215,7 @@ fn write(
     journal.finish()?;
     directory.write_failures(totals)?;
     directory.write_summary(rows)?;
-    directory.write_manifest(manifest)
+    directory.seal(manifest)
 }
 
 fn worker_use(worker: &WorkerReport) -> WorkerUse {

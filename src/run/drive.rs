@@ -32,6 +32,7 @@ pub(super) struct Drive {
     manifest: Manifest,
     files: RunFiles,
     journal: Journal,
+    lifetime: Lifetime,
     setup: Setup,
     /// Where service faults are sent.
     service: Option<FaultClient>,
@@ -40,6 +41,21 @@ pub(super) struct Drive {
     layout: Arc<Layout>,
     observers: Observers,
     steering: Steering,
+}
+
+/// When a run began by the wall clock, and how long ago that is by one that nobody sets.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Lifetime {
+    began: WallTime,
+    clock: Monotonic,
+}
+
+impl Lifetime {
+    /// The instant now, as the wall clock would have it had it not been set meanwhile.
+    pub(super) fn now(&self) -> WallTime {
+        let lived = self.clock.now().0;
+        WallTime::from_epoch(Duration::from_nanos(self.began.epoch_ns().saturating_add(lived)))
+    }
 }
 
 /// A run that has been driven: everything its judgement is made of.
@@ -54,6 +70,7 @@ pub(super) struct Driven {
     /// What this machine ran out of, and how often.
     pub(super) scarce: Vec<(ScarceResource, u64)>,
     pub(super) journal: Journal,
+    pub(super) lifetime: Lifetime,
     /// When the user first interrupted the run.
     pub(super) interrupted: Option<Tick>,
     pub(super) early: Early,
@@ -65,6 +82,7 @@ impl Drive {
         let part = run.settings.part;
         announce(&run, &observers)?;
         let started = WallTime::now();
+        let lifetime = Lifetime { began: started, clock: Monotonic::start() };
         let label = Some(run.settings.label.clone()).filter(|label| !label.is_empty());
         let number = part.asked.map(|shard| format!("{}of{}", shard.number(), shard.of()));
         let name = label.into_iter().chain(number).collect::<Vec<_>>().join("-");
@@ -117,6 +135,7 @@ impl Drive {
             manifest,
             files,
             journal,
+            lifetime,
             setup,
             observers,
             steering,
@@ -159,8 +178,7 @@ impl Drive {
             }
             self.manifest.faults_by_hand = summary.by_hand;
             drop(switching);
-            let totals =
-                collecting.join().unwrap_or_else(|_| Err(io::Error::other("the collector panicked")));
+            let totals = collecting.join().map_err(|_| io::Error::other("the collector panicked"));
             (report, totals)
         });
         self.observers.end();
@@ -173,6 +191,7 @@ impl Drive {
             totals,
             scarce: self.setup.endpoints.iter().flat_map(|endpoint| endpoint.scarcity().counts()).collect(),
             journal: self.journal,
+            lifetime: self.lifetime,
             interrupted: self.steering.interrupted(),
             early,
         })
@@ -203,10 +222,18 @@ impl Drive {
 
 /// Marks a run that never began as failed, as far as its manifest can still be written.
 pub(super) fn fail(manifest: &mut Manifest, directory: &RunDirectory) {
+    manifest.ended = Some(WallTime::now().to_string());
+    give_up(manifest, directory);
+}
+
+/// Marks a run as failed whose files are not complete, as far as its manifest can still be written.
+pub(super) fn give_up(manifest: &mut Manifest, directory: &RunDirectory) {
     manifest.state = RunState::Failed;
     manifest.exit_code = Some(Conclusion::Failed.exit_code());
-    manifest.ended = Some(WallTime::now().to_string());
-    let _ = directory.write_manifest(manifest);
+    if directory.write_manifest(manifest).is_err() {
+        // If this fails too there is no manifest any more to say so in.
+        let _ = directory.mark_failed();
+    }
 }
 
 /// Waits until shortly before the run is to begin, where the wall clock has a say in that.

@@ -1,7 +1,5 @@
 //! Collecting a run's intervals, and ending the run early on what they show: a failed budget, a fleet refused for good.
 
-use std::io;
-
 use super::journal::Journal;
 use super::observer::Observers;
 use crate::engine::{Control, Order};
@@ -22,15 +20,16 @@ impl Early {
     }
 }
 
-/// Collects until the workers are done. A file that cannot be written ends the run: going on unheard would waste it.
+/// Collects until the workers are done. A file that cannot be written ends the run, since going on unheard would waste it; what
+/// has been measured by then is in the totals.
 pub(super) fn collect(
     collector: Collector,
     (files, journal): (&mut RunFiles, &mut Journal),
     early: &mut Early,
     (observers, control): (&Observers, &Control),
-) -> io::Result<Totals> {
-    let mut trouble = None;
-    let totals = collector.run(files, |interval| {
+) -> Totals {
+    let mut trouble: Option<String> = None;
+    let mut totals = collector.run(files, |interval| {
         observers.interval(interval);
         journal.switched(&interval.switches);
         let mut noted = journal.advance(interval.end);
@@ -48,16 +47,15 @@ pub(super) fn collect(
             noted = noted.and_then(|()| journal.event(interval.end, "refused", &refused.fleet, &detail));
             early.refused = Some(refused.clone());
         }
-        if let Err(error) = noted {
-            control.give(Order::Abort);
-            trouble.get_or_insert(error);
+        let unwritten = interval.unwritten.clone().or_else(|| noted.err().map(|error| error.to_string()));
+        if let Some(error) = unwritten
+            && trouble.is_none()
+        {
+            control.give(Order::Conclude);
+            observers.note(&format!("the files cannot be written: {error}; settling what is open"));
+            trouble = Some(error);
         }
     });
-    if totals.is_err() {
-        control.give(Order::Abort);
-    }
-    match trouble {
-        Some(error) => Err(error),
-        None => totals,
-    }
+    totals.unwritten = totals.unwritten.or(trouble);
+    totals
 }

@@ -59,6 +59,7 @@ pub(super) fn manifest(run: &Run, directory: &RunDirectory, started: WallTime) -
         start_at: part.start_at.map(|at| StartFacts { at: at.to_string(), late_ms: None }),
         merged: Vec::new(),
         exit_code: None,
+        files: results::Seals::new(),
     }
 }
 

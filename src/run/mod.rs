@@ -59,7 +59,7 @@ impl RunError {
         Self::Failed(message.to_string())
     }
 
-    fn unwritable(path: &Path, error: &std::io::Error) -> Self {
+    fn unwritable(path: &Path, error: &dyn std::fmt::Display) -> Self {
         Self::Failed(format!(
             "cannot write under {}: {error}; choose another place with --out DIR",
             path.display()

@@ -27,6 +27,7 @@ const REASONS: usize = 20;
 pub(super) fn merge(args: &MergeArgs) -> Result<Exit, CliError> {
     let sources = source::open(&args.runs)?;
     source::judge(&sources, args)?;
+    source::sealed(&sources)?;
     let Some(first) = sources.first() else { return Err(CliError::usage("no run is given")) };
     let demanded = first.demanded()?;
     let began = WallTime::from_epoch(Duration::from_nanos(earliest(&sources)));
@@ -58,7 +59,7 @@ pub(super) fn merge(args: &MergeArgs) -> Result<Exit, CliError> {
     directory
         .write_failures(&totals)
         .and_then(|()| directory.write_summary(&totals.rows()))
-        .and_then(|()| directory.write_manifest(&manifest))
+        .and_then(|()| directory.seal(&mut manifest))
         .map_err(|error| unwritable(&error, &shown))?;
     let printed = print(&directory, args.json);
     let why = printed.as_ref().map(unanswered).unwrap_or_default();
@@ -197,6 +198,9 @@ fn conclude(manifest: &mut Manifest, totals: &Totals, demanded: &Demanded) -> Ex
     let whole = manifest.merged.iter().all(|part| part.state == RunState::Complete);
     manifest.state = if whole { RunState::Complete } else { RunState::Interrupted };
     manifest.budgets = results::judge(totals, &demanded.budgets, None);
+    if !whole {
+        results::cut_short(&mut manifest.budgets);
+    }
     let broken = demanded.delivery && !totals.unkept_promises().is_empty();
     let failed = broken || manifest.budgets.iter().any(|budget| !budget.met);
     if let Some(validity) = &mut manifest.validity {

@@ -11,7 +11,9 @@ use crate::cli::exit::Exit;
 use crate::clock::WallTime;
 use crate::engine::Descriptors;
 use crate::record::Shard;
-use crate::results::{Demand, Manifest, MergedShard, RecordEnd, RunState, ShardFile, load_manifest};
+use crate::results::{
+    Demand, Manifest, MergedShard, RecordEnd, RunState, ShardFile, load_manifest, verify_file,
+};
 
 /// Shards named one by one; of more only the number is told.
 const NAMED: usize = 12;
@@ -123,6 +125,17 @@ pub(super) fn open(paths: &[PathBuf]) -> Result<Vec<Source>, CliError> {
     }
     sources.sort_by_key(|source| source.shard().number());
     if faults.is_empty() { Ok(sources) } else { Err(CliError::usage(faults.join("\n       "))) }
+}
+
+/// Refuses whole records that are not what their runs left.
+pub(super) fn sealed(sources: &[Source]) -> Result<(), CliError> {
+    let whole = sources.iter().filter(|source| source.end == RecordEnd::Whole);
+    let found = whole.filter_map(|source| {
+        let seals = &source.manifest.files;
+        verify_file(&source.path, seals, "shard.ndjson", true).err().map(|error| error.to_string())
+    });
+    let faults: Vec<_> = found.collect();
+    if faults.is_empty() { Ok(()) } else { Err(CliError::failed(faults.join("\n       "))) }
 }
 
 /// Refuses runs that are not the shards of one plan, each once and whole, as far as that is not allowed.

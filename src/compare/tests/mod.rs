@@ -27,6 +27,7 @@ fn run(name: &str, label: &str, times: [f64; 4], errors: f64) -> Evidence {
         label: label.into(),
         scenario: "s".into(),
         plan_digest: "ab".repeat(32),
+        tool_version: "0.1.0".into(),
         doubts: Vec::new(),
         disturbance: None,
         identity: name.into(),
@@ -167,6 +168,20 @@ fn shares_alone_prove_nothing() {
         "{:?}",
         comparison.reasons
     );
+}
+
+#[test]
+fn different_versions_of_squall_are_named() {
+    let make = |side: &str, version: &str| -> Vec<Evidence> {
+        let runs = (0..2).map(|i| scattered(i, side, [1.0; 4], 0.0));
+        runs.map(|run| Evidence { tool_version: version.to_owned(), ..run }).collect()
+    };
+    for (candidate, named) in [("0.1.0", false), ("0.2.0", true)] {
+        let (base, candidate) = (make("base", "0.1.0"), make("candidate", candidate));
+        let reasons = unpaired(&base, &candidate, &Settings::default()).unwrap().reasons;
+        let told = "the runs were measured by different versions of squall (0.1.0, 0.2.0)";
+        assert_eq!(reasons.iter().any(|reason| reason.starts_with(told)), named, "{reasons:?}");
+    }
 }
 
 #[test]

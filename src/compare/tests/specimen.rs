@@ -54,6 +54,7 @@ fn bare(verdict: Decision) -> Comparison {
         gates: true,
         not_worse: false,
         suspect_runs: 0,
+        tool_versions: Vec::new(),
         reasons: vec!["steady meters p99 is 12.3 % slower".into()],
         cells: Vec::new(),
         order_effect: Some(0.001),

@@ -58,6 +58,7 @@ fn manifest(verdict: Judgement, reasons: &[&str]) -> Manifest {
         merged: Vec::new(),
         exit_code: None,
         fleets: Vec::new(),
+        files: BTreeMap::new(),
     }
 }
 
@@ -137,6 +138,7 @@ fn report() -> Report {
         faults: Vec::new(),
         failures: Vec::new(),
         delivery: Vec::new(),
+        rebuilt: None,
     }
 }
 

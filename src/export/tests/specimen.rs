@@ -96,6 +96,7 @@ pub(crate) fn report() -> Report {
             untested: None,
             kept: Some(false),
         }],
+        rebuilt: None,
     }
 }
 

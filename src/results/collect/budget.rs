@@ -47,7 +47,15 @@ pub(crate) fn confine(validity: &mut Validity, budgets: &mut [BudgetResult]) {
         }
     }
     for budget in budgets {
-        budget.unjudged = validity.verdict == Judgement::Invalid;
+        budget.unjudged |= validity.verdict == Judgement::Invalid;
+    }
+}
+
+/// Marks the budgets of an interrupted run that have no data as not judged: what was to come would have brought it.
+pub(crate) fn cut_short(budgets: &mut [BudgetResult]) {
+    for budget in budgets.iter_mut().filter(|budget| budget.measured.is_none()) {
+        budget.unjudged = true;
+        budget.reason = Some("interrupted before enough samples".to_owned());
     }
 }
 

@@ -1,7 +1,6 @@
 //! The collector: gathers every worker's slices per interval, appends them to the files, and keeps the totals.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
@@ -107,24 +106,19 @@ impl Collector {
     }
 
     /// Appends every interval to `files` as it ends, tells `on_interval`, and returns the totals once all recorders have
-    /// finished or been dropped. Blocks meanwhile: give it a thread of its own.
-    ///
-    /// # Errors
-    /// If a file cannot be written; the recorders then go on without being heard.
-    pub fn run(
-        mut self,
-        files: &mut RunFiles,
-        mut on_interval: impl FnMut(&IntervalReport),
-    ) -> io::Result<Totals> {
+    /// finished or been dropped. Blocks meanwhile: give it a thread of its own. If a file cannot be written, the totals are whole
+    /// all the same, and say so.
+    pub fn run(mut self, files: &mut RunFiles, mut on_interval: impl FnMut(&IntervalReport)) -> Totals {
         while self.progress.iter().any(Option::is_some) {
             let Ok(slice) = self.slices.recv() else { break };
             self.gather(slice);
             while let Some((number, OpenInterval { end, batch })) = self.complete() {
-                self.pipeline.write(number, end, batch, files, &mut on_interval)?;
+                // The totals keep the error.
+                let _ = self.pipeline.write(number, end, batch, files, &mut on_interval);
             }
         }
         while let Some((number, OpenInterval { end, batch })) = self.open.pop_first() {
-            self.pipeline.write(number, end, batch, files, &mut on_interval)?;
+            let _ = self.pipeline.write(number, end, batch, files, &mut on_interval);
         }
         if let Some(switching) = &self.switching {
             // Nothing is ever sent: it only tells that the other end is gone.

@@ -41,6 +41,8 @@ pub struct IntervalReport {
     pub refused: Option<Refused>,
     /// The budget that fails on the figures so far and is to end the run; at most one in a run.
     pub budget_failed: Option<BudgetResult>,
+    /// Why the files no longer take what is measured, from the interval on in which they did not.
+    pub unwritten: Option<String>,
 }
 
 /// Readings of one fleet or of all, in one interval and so far; warm-up included.
@@ -178,6 +180,7 @@ impl ReportBuilder {
             switches: Vec::new(),
             refused: None,
             budget_failed: None,
+            unwritten: None,
         }
     }
 }

@@ -90,7 +90,8 @@ impl IntervalPipeline {
         }
     }
 
-    /// Writes interval `number`, which ended at `end`.
+    /// Writes interval `number`, which ended at `end`. What cannot be written is in the totals all the same, which then say why;
+    /// no further interval is written, as it would hide the gap.
     ///
     /// # Errors
     /// If a file cannot be written.
@@ -106,41 +107,60 @@ impl IntervalPipeline {
         // Stragglers after the last boundary have no time of their own; they get an interval's length.
         let end = if end > start { end } else { start.plus_ns(self.layout.interval_ns) };
         let switches = self.faults.switch(end);
-        files.keep(number, reached, &batch, &self.faults.heard())?;
-        let active = self.faults.active(start, end);
-        files.append(&self.layout, (start, end), &self.names(&active), &mut batch)?;
+        let (heard, active) = (self.faults.heard(), self.faults.active(start, end));
+        let is_open = self.totals.unwritten.is_none();
+        let mut written = Ok(());
+        if is_open {
+            let faults = self.names(&active);
+            written = files
+                .keep(number, (start, reached), &batch, &heard)
+                .and_then(|()| files.append(&self.layout, (start, end), &faults, &mut batch));
+        }
         self.totals.absorb(&batch, end);
         self.written_to = end;
         self.untold |= !batch.failures.is_empty();
         // Where descriptors have run out this fails, and the run must not: the next interval tries again.
-        self.untold = self.untold && files.write_failures(&self.totals.failures()).is_err();
+        self.untold = self.untold && !(is_open && files.write_failures(&self.totals.failures()).is_ok());
         let mut report = self.running.report(start, end, &batch, &self.totals);
         report.refused = self.refusals.judge(end, &self.totals);
         (report.switches, report.faults) = (switches, active.clone());
         let (observation, connected) = observation(&self.layout, &report, &batch.cells);
         self.faults.observe(&observation, &connected, active, &batch.ok_timeline);
-        self.write_faults(files)?;
+        if is_open {
+            written = written.and_then(|()| self.write_faults(files));
+        }
+        self.note(&written);
+        report.unwritten.clone_from(&self.totals.unwritten);
         report.budget_failed = self.budgets.judge(end, &self.totals, &batch.gauges, || self.faults.rows());
         on_interval(&report);
         batch.recycle(self.layout.phase_at(end));
         self.spare = Some(batch);
-        Ok(())
+        written
     }
 
-    /// Takes in what was switched since the last interval, and gives the totals.
-    ///
-    /// # Errors
-    /// If a file cannot be written.
-    pub(crate) fn close(mut self, files: &mut RunFiles) -> io::Result<Totals> {
+    fn note(&mut self, written: &io::Result<()>) {
+        if let Err(error) = written {
+            self.totals.unwritten.get_or_insert_with(|| error.to_string());
+        }
+    }
+
+    /// Takes in what was switched since the last interval, and gives the totals, which say whether all of it was written.
+    pub(crate) fn close(mut self, files: &mut RunFiles) -> Totals {
         self.totals.late_switches = self.faults.switch(Tick::FAR);
         let heard = self.faults.heard();
         self.faults.finish();
-        self.write_faults(files)?;
+        if self.totals.unwritten.is_none() {
+            let written = self.write_faults(files);
+            self.note(&written);
+        }
         self.totals.outages = self.faults.rows();
         self.totals.fault_spells_omitted = self.faults.omitted;
         self.totals.switches_omitted += self.faults.unlogged();
-        files.keep_end(&self.totals, heard)?;
-        Ok(self.totals)
+        if self.totals.unwritten.is_none() {
+            let written = files.keep_end(&self.totals, self.written_to, heard);
+            self.note(&written);
+        }
+        self.totals
     }
 
     fn write_faults(&mut self, files: &RunFiles) -> io::Result<()> {

@@ -157,21 +157,27 @@ impl RunFiles {
         self.record.as_mut().map_or(Ok(()), |record| record.begin(header))
     }
 
-    /// Keeps what was recorded in interval `number`, which ended at `end`, where that is wanted.
+    /// Keeps what was recorded in interval `number`, from the end of the one before to `end`, where that is wanted.
     pub(crate) fn keep(
         &mut self,
         number: u64,
-        end: Tick,
+        (start, end): (Tick, Tick),
         batch: &IntervalBatch,
         switches: &[SwitchEvent],
     ) -> io::Result<()> {
-        self.record.as_mut().map_or(Ok(()), |record| record.interval(number, end, batch, switches))
+        self.record.as_mut().map_or(Ok(()), |record| record.interval(number, (start, end), batch, switches))
     }
 
     /// Notes that there is no more to keep.
-    pub(crate) fn keep_end(&mut self, totals: &Totals, switches: Vec<SwitchEvent>) -> io::Result<()> {
+    pub(crate) fn keep_end(
+        &mut self,
+        totals: &Totals,
+        reached: Tick,
+        switches: Vec<SwitchEvent>,
+    ) -> io::Result<()> {
         let Totals { merged_slices, late_slices, switches_omitted, .. } = *totals;
-        let closing = Closing { merged_slices, late_slices, switches_omitted, switches };
+        let (reached, open) = (Some(reached), Some(totals.open()));
+        let closing = Closing { merged_slices, late_slices, switches_omitted, switches, reached, open };
         self.record.as_mut().map_or(Ok(()), |record| record.end(closing))
     }
 

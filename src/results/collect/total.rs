@@ -39,6 +39,8 @@ pub struct Totals {
     pub switches_omitted: u64,
     /// The activations of faults, as `faults.csv` has them; empty until the run has ended.
     pub outages: Vec<Outage>,
+    /// Why the files do not hold all of this: the first that could not be written. Nothing was written after it.
+    pub unwritten: Option<String>,
     /// Faults switched after the last interval, as [`super::IntervalReport::switches`] has the others.
     pub late_switches: Vec<SwitchEvent>,
 }
@@ -59,6 +61,7 @@ impl Totals {
             fault_spells_omitted: 0,
             switches_omitted: 0,
             outages: Vec::new(),
+            unwritten: None,
             late_switches: Vec::new(),
         }
     }
@@ -76,6 +79,12 @@ impl Totals {
     /// The end of the last interval.
     pub fn end(&self) -> Tick {
         self.end
+    }
+
+    /// What came due in all, less what ended.
+    pub(crate) fn open(&self) -> i64 {
+        let counters = self.cells.iter().map(|(_, cell)| &cell.counters);
+        counters.map(|one| one.planned as i64 - one.ended() as i64).sum()
     }
 
     /// Everything that came due but of which no outcome was ever recorded; 0 unless a worker died.

@@ -186,6 +186,7 @@ mod tests {
             merged: Vec::new(),
             exit_code: None,
             fleets: Vec::new(),
+            files: BTreeMap::new(),
         }
     }
 
@@ -237,6 +238,20 @@ mod tests {
             manifest,
             "an older manifest says nothing of them"
         );
+    }
+
+    #[test]
+    fn a_manifest_says_failed_without_room_for_another_byte() {
+        let out = tempfile::tempdir().unwrap();
+        let directory = RunDirectory::create(out.path(), "s", "", started()).unwrap();
+        let mut manifest = manifest();
+        directory.write_manifest(&manifest).unwrap();
+        let length = || fs::metadata(directory.path().join("run.json")).unwrap().len();
+        let before = length();
+        directory.mark_failed().unwrap();
+        assert_eq!(length(), before);
+        (manifest.state, manifest.exit_code) = (RunState::Failed, Some(1));
+        assert_eq!(load_manifest(directory.path()).unwrap(), manifest);
     }
 
     #[test]

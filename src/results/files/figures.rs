@@ -13,6 +13,10 @@ trait Field: Sized {
     fn write(&self) -> String;
     /// `None` if the text is no such value.
     fn read(text: &str) -> Option<Self>;
+    /// Adds the count of another interval; what is no count is left as it is.
+    fn add(&mut self, _other: &Self) {}
+    /// Whether it is a count, or counts nothing.
+    const IS_COUNT: bool = false;
 }
 
 impl Field for u64 {
@@ -22,6 +26,10 @@ impl Field for u64 {
     fn read(text: &str) -> Option<Self> {
         text.parse().ok()
     }
+    fn add(&mut self, other: &Self) {
+        *self = self.saturating_add(*other);
+    }
+    const IS_COUNT: bool = true;
 }
 
 impl Field for f64 {
@@ -49,6 +57,12 @@ impl Field for Option<u64> {
     fn read(text: &str) -> Option<Self> {
         if text.is_empty() { Some(None) } else { text.parse().ok().map(Some) }
     }
+    fn add(&mut self, other: &Self) {
+        if let Some(other) = other {
+            *self = Some(self.unwrap_or_default().saturating_add(*other));
+        }
+    }
+    const IS_COUNT: bool = true;
 }
 
 impl Field for Option<Millis> {
@@ -58,6 +72,10 @@ impl Field for Option<Millis> {
     fn read(text: &str) -> Option<Self> {
         if text.is_empty() { Some(None) } else { text.parse().ok().map(Some) }
     }
+}
+
+const fn counted<F: Field>(_: &F) -> bool {
+    F::IS_COUNT
 }
 
 /// Declares [`Figures`]: the names of its fields are the columns, in their order. Columns are only ever appended.
@@ -79,6 +97,24 @@ macro_rules! figures {
             /// The cells of the row, in the order of [`Figures::COLUMNS`].
             pub(crate) fn write(&self) -> Vec<String> {
                 vec![$(self.$name.write()),*]
+            }
+
+            /// The counts of an interval, and the smallest bound of what was censored.
+            pub(super) fn counts(self) -> Self {
+                let mut counts = Self { censored_floor_ms: self.censored_floor_ms, ..Self::default() };
+                $(if counted(&self.$name) {
+                    counts.$name = self.$name;
+                })*
+                // What is open at the end of an interval is no count of it.
+                (counts.open, counts.overdue) = (None, None);
+                counts
+            }
+
+            /// Adds the counts of another interval.
+            pub(super) fn add_counts(&mut self, other: &Self) {
+                $(Field::add(&mut self.$name, &other.$name);)*
+                let floors = [self.censored_floor_ms, other.censored_floor_ms];
+                self.censored_floor_ms = floors.into_iter().flatten().min();
             }
 
             /// Reads a row by column name; a column that `cell` does not know reads as empty.
@@ -296,7 +332,7 @@ impl Figures {
         figures
     }
 
-    fn set_response<C: Counter>(&mut self, response: &Histogram<C>) {
+    pub(super) fn set_response<C: Counter>(&mut self, response: &Histogram<C>) {
         let mut at = response.value_at_quantiles(Quantile::REPORTED.map(Quantile::fraction)).map(Millis);
         self.p50_ms = at.next();
         self.p90_ms = at.next();

@@ -1,8 +1,8 @@
 //! `run.json`: what was run, by which tool, where, how it ended, and whether its figures can be trusted.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io::{self, Write as _};
+use std::fs::{self, OpenOptions};
+use std::io::{self, Seek as _, Write as _};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -11,6 +11,7 @@ use super::demand::Demand;
 use super::directory::RunDirectory;
 use super::failure::ReasonSum;
 use super::outage::RecoveryRule;
+use super::seal::Seals;
 use super::table::ALL;
 use crate::budget::Metric;
 use crate::record::{Judgement, Kind, RunToken, Shard, Validity};
@@ -111,6 +112,9 @@ pub struct Manifest {
     /// What every fleet sends, and where; empty in runs of earlier versions.
     #[serde(default)]
     pub fleets: Vec<FleetTarget>,
+    /// What every other file of the run holds; empty until the run has ended, and in runs of earlier versions.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub files: Seals,
 }
 
 /// What a fleet sends, and where.
@@ -307,7 +311,7 @@ pub struct BudgetResult {
     pub measured: Option<String>,
     /// Whether it was met.
     pub met: bool,
-    /// Whether that is no judgement of the service, because the measurement is invalid.
+    /// Whether that is no judgement of the service, because the measurement is invalid, or was interrupted before it had data.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unjudged: bool,
     /// What its author calls the budget.
@@ -416,6 +420,38 @@ impl RunDirectory {
             file.write_all(b"\n")?;
             file.sync_all()
         })
+    }
+}
+
+impl RunDirectory {
+    /// Has the manifest that is there say that the run failed, without a byte more: on a full disk nothing else can be written.
+    ///
+    /// # Errors
+    /// If it cannot be read or changed.
+    pub fn mark_failed(&self) -> io::Result<()> {
+        let path = self.path().join("run.json");
+        let text = fs::read_to_string(&path)?;
+        // As many bytes as before, so that no other of the file moves.
+        let changes = [
+            ("\n  \"state\": \"running\"", "\n  \"state\":  \"failed\""),
+            ("\n  \"exit_code\": null", "\n  \"exit_code\":    1"),
+        ];
+        let mut file = OpenOptions::new().write(true).open(&path)?;
+        for (from, to) in changes {
+            let Some(at) = text.find(from) else { continue };
+            file.seek(io::SeekFrom::Start(at as u64))?;
+            file.write_all(to.as_bytes())?;
+        }
+        file.sync_all()
+    }
+
+    /// Writes the manifest of a run whose other files are complete, with their seals.
+    ///
+    /// # Errors
+    /// If a file cannot be read, or the manifest not be written.
+    pub fn seal(&self, manifest: &mut Manifest) -> io::Result<()> {
+        manifest.files = self.seals()?;
+        self.write_manifest(manifest)
     }
 }
 

@@ -6,9 +6,11 @@ use serde::Serialize;
 
 use super::detection::Detections;
 use super::failure::{Failure, ReasonSum, reasons};
-use super::manifest::{Manifest, ManifestError, load_manifest};
+use super::manifest::{Manifest, ManifestError, RunState, load_manifest};
 use super::outage::Outage;
+use super::rebuilt::rebuild;
 use super::replaced::read_rows;
+use super::seal::{SealError, verify};
 use super::table::{SummaryRow, TableError, is_measured, read_summary};
 use crate::results::record::delivery::FleetDelivery;
 
@@ -29,6 +31,9 @@ pub struct Report {
     pub failures: Vec<Failure>,
     /// The delivery audit of every fleet.
     pub delivery: Vec<FleetDelivery>,
+    /// Of a run that did not live to write its summary: what the figures were rebuilt from, and what is missing, in a sentence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rebuilt: Option<String>,
 }
 
 /// Why a stored run could not be read.
@@ -40,6 +45,15 @@ pub enum LoadError {
     /// One of its tables.
     #[error(transparent)]
     Table(#[from] TableError),
+    /// One of its files is not what the run left.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// It has no figures.
+    #[error("{path} holds no row of all fleets together: it was cut, or is none of a run that has ended")]
+    Empty {
+        /// The summary.
+        path: String,
+    },
 }
 
 impl Report {
@@ -57,7 +71,8 @@ impl Report {
             .map(|row| (row.figures.planned.saturating_sub(row.figures.ok), row.figures.planned));
         let (failed, planned) = unguarded.fold((0, 0), |sum, row| (sum.0 + row.0, sum.1 + row.1));
         let many = failed.saturating_mul(100) > planned;
-        (many && !self.run.is_invalid()).then_some((failed, planned))
+        // What was open when a run was killed did not fail.
+        (many && !self.run.is_invalid() && self.rebuilt.is_none()).then_some((failed, planned))
     }
 
     /// Why readings and connections failed, summed over phases: of readings those of the measured phases, most frequent first,
@@ -66,15 +81,38 @@ impl Report {
         reasons(&self.failures)
     }
 
-    /// Reads the run stored in `directory`.
+    /// Reads the run stored in `directory`. Of a run that was killed the figures are rebuilt as far as its files go.
     ///
     /// # Errors
-    /// If its manifest, its summary, its anomalies or its faults cannot be read.
+    /// If its manifest, its summary, its anomalies or its faults cannot be read, or are not those that the run left.
     pub fn load(directory: &Path) -> Result<Self, LoadError> {
-        let (run, summary) = (load_manifest(directory)?, read_summary(directory)?);
+        let run = load_manifest(directory)?;
+        verify(directory, &run.files)?;
+        let place = directory.join("summary.csv");
+        if matches!(run.state, RunState::Running | RunState::Failed)
+            && run.files.is_empty()
+            && !place.exists()
+        {
+            return Self::rebuild(directory, run);
+        }
+        let summary = read_summary(directory)?;
+        if !summary.iter().any(SummaryRow::is_headline) {
+            return Err(LoadError::Empty { path: place.display().to_string() });
+        }
         let detection = Detections::with_summary(directory, &summary)?;
         let (faults, delivery) = (read_rows(directory)?, run.delivery.clone());
         let failures = read_rows(directory)?;
-        Ok(Self { run, directory: directory.to_owned(), summary, detection, faults, failures, delivery })
+        let directory = directory.to_owned();
+        Ok(Self { run, directory, summary, detection, faults, failures, delivery, rebuilt: None })
+    }
+
+    fn rebuild(directory: &Path, run: Manifest) -> Result<Self, LoadError> {
+        let (summary, told) = rebuild(directory, &run)?;
+        // What was cut in the middle of a row is not worth the rest.
+        let detection = Detections::with_summary(directory, &summary).unwrap_or_default();
+        let delivery = run.delivery.clone();
+        let directory = directory.to_owned();
+        let (faults, failures) = (read_rows(&directory)?, read_rows(&directory)?);
+        Ok(Self { run, directory, summary, detection, faults, failures, delivery, rebuilt: Some(told) })
     }
 }

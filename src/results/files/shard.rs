@@ -57,6 +57,7 @@ impl ShardHeader {
 enum RecordLine<'a> {
     Interval {
         number: u64,
+        start: Tick,
         end: Tick,
         #[serde(rename = "load")]
         batch: BatchRef<'a>,
@@ -70,6 +71,8 @@ enum RecordLine<'a> {
 enum StoredLine {
     Interval {
         number: u64,
+        /// Not in records of earlier versions.
+        start: Option<Tick>,
         end: Tick,
         #[serde(rename = "load")]
         batch: StoredBatch,
@@ -86,6 +89,12 @@ pub(crate) struct Closing {
     pub(crate) switches_omitted: u64,
     /// Switches after the last interval, as they were logged.
     pub(crate) switches: Vec<SwitchEvent>,
+    /// Where the last interval ended; not in records of earlier versions.
+    #[serde(default)]
+    pub(crate) reached: Option<Tick>,
+    /// What came due in all, less what ended; not in records of earlier versions.
+    #[serde(default)]
+    pub(crate) open: Option<i64>,
 }
 
 /// Writes the record of a shard.
@@ -108,12 +117,12 @@ impl ShardRecord {
     pub(crate) fn interval(
         &mut self,
         number: u64,
-        end: Tick,
+        (start, end): (Tick, Tick),
         batch: &IntervalBatch,
         switches: &[SwitchEvent],
     ) -> io::Result<()> {
         let batch = self.codec.stored(batch).map_err(io::Error::other)?;
-        let line = RecordLine::Interval { number, end, batch, switches };
+        let line = RecordLine::Interval { number, start, end, batch, switches };
         write_line(&mut self.file, &line)
     }
 
@@ -199,6 +208,10 @@ pub(crate) struct ShardFile {
     codec: BatchCodec,
     /// The interval read last.
     number: Option<u64>,
+    /// Where it ended.
+    reached: Tick,
+    /// What came due in all, less what ended.
+    open: i64,
     pub(crate) ended: Option<Closing>,
 }
 
@@ -236,7 +249,18 @@ impl ShardFile {
         if header.layout.phases.is_empty() || header.layout.interval_ns == 0 {
             return Err(broken("the header has no phases or no interval".to_owned()));
         }
-        Ok(Self { path, header, lines, text, line: 1, codec: BatchCodec::new(), number: None, ended: None })
+        Ok(Self {
+            path,
+            header,
+            lines,
+            text,
+            line: 1,
+            codec: BatchCodec::new(),
+            number: None,
+            reached: Tick::ZERO,
+            open: 0,
+            ended: None,
+        })
     }
 
     /// Its first line.
@@ -279,20 +303,41 @@ impl ShardFile {
         }
         let read = serde_json::from_slice(&self.text).map_err(|error| self.broken(error.to_string()))?;
         match read {
-            StoredLine::Interval { number, end, batch, switches } => {
-                if self.number.is_some_and(|before| number <= before) {
-                    return Err(self.broken(format!("interval {number} comes too late")));
-                }
-                self.number = Some(number);
+            StoredLine::Interval { number, start, end, batch, switches } => {
+                self.follow(number, start, end)?;
                 let batch = self.codec.restore(batch, &self.header.layout);
                 let batch = batch.map_err(|what| self.broken(what))?;
+                let counters = batch.cells.iter().map(|(_, cell)| &cell.counters);
+                self.open += counters.map(|one| one.planned as i64 - one.ended() as i64).sum::<i64>();
                 Ok(Some(Interval { number, end, batch, switches }))
             }
             StoredLine::Ended(ended) => {
+                if ended.reached.is_some_and(|reached| reached != self.reached) {
+                    return Err(self.broken("the last intervals are missing".to_owned()));
+                }
+                if ended.open.is_some_and(|open| open != self.open) {
+                    return Err(self.broken("what came due and what became of it do not add up".to_owned()));
+                }
                 self.ended = Some(ended);
                 self.interval()
             }
         }
+    }
+
+    /// Checks that an interval begins where the one before it ended. Numbers alone may leave some out: where the collector was
+    /// behind, an interval takes in the next.
+    fn follow(&mut self, number: u64, start: Option<Tick>, end: Tick) -> Result<(), ShardError> {
+        if self.number.is_some_and(|before| number <= before) {
+            return Err(self.broken(format!("interval {number} comes too late")));
+        }
+        let begin = start.unwrap_or(self.reached);
+        if begin != self.reached {
+            let (from, to) = (self.reached.as_secs_f64(), begin.as_secs_f64());
+            return Err(self.broken(format!("the intervals from {from:.3} s to {to:.3} s are missing")));
+        }
+        self.number = Some(number);
+        self.reached = if end > begin { end } else { begin.plus_ns(self.header.layout.interval_ns) };
+        Ok(())
     }
 
     fn broken(&self, what: String) -> ShardError {

@@ -65,5 +65,9 @@ pub(crate) fn merge(
         pipeline.totals.late_slices += ended.late_slices;
         pipeline.totals.switches_omitted += ended.switches_omitted;
     }
-    Ok(pipeline.close(files)?)
+    let totals = pipeline.close(files);
+    match &totals.unwritten {
+        Some(error) => Err(io::Error::other(error.clone()).into()),
+        None => Ok(totals),
+    }
 }

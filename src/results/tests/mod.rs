@@ -126,7 +126,7 @@ fn run_of(
                 recorder.finish(boundary);
             });
         }
-        collector.run(&mut files, |report| reports.push(report.clone())).unwrap()
+        collector.run(&mut files, |report| reports.push(report.clone()))
     });
     directory.write_summary(&totals.rows()).unwrap();
     shard::assert_replays(&directory, &totals, started);
@@ -285,7 +285,7 @@ fn collect(collector: Collector) -> std::thread::JoinHandle<(Totals, Vec<Interva
         let directory = RunDirectory::create(out.path(), "trial", "", WallTime::now()).unwrap();
         let mut files = directory.start_files(&layout(), WallTime::now()).unwrap();
         let mut reports = Vec::new();
-        let totals = collector.run(&mut files, |report| reports.push(report.clone())).unwrap();
+        let totals = collector.run(&mut files, |report| reports.push(report.clone()));
         (totals, reports)
     })
 }
@@ -319,7 +319,7 @@ fn a_worker_that_stands_still_holds_up_neither_the_others_nor_the_files() {
         let out = tempfile::tempdir().unwrap();
         let directory = RunDirectory::create(out.path(), "trial", "", WallTime::now()).unwrap();
         let mut files = directory.start_files(&self::layout(), WallTime::now()).unwrap();
-        collector.run(&mut files, |report| tell.send(report.clone()).unwrap()).unwrap()
+        collector.run(&mut files, |report| tell.send(report.clone()).unwrap())
     });
     offer(&mut stuck, &sample(&layout, 1, Tick(2 * SECOND), MS, Outcome::Ok));
     for second in 2..7 {
