@@ -346,23 +346,25 @@ fn signal(child: &Child, name: &str) {
 #[cfg(unix)]
 #[test]
 fn the_first_interrupt_ends_a_run_early_with_complete_files() {
-    let desk = Desk::with(SCENARIO);
-    let child = desk
-        .squall(&["run", "s.toml", "--duration", "60s"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let run = await_intervals(&desk, 4);
-    signal(&child, "INT");
-    let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));
-    let manifest = load_manifest(&run).unwrap();
-    assert_eq!((manifest.state, manifest.exit_code), (RunState::Interrupted, Some(130)));
-    assert_files_add_up(&run);
-    let headline = headline(&run);
-    assert_eq!(headline.figures.ok, headline.figures.planned, "what was open is drained");
-    assert!(std::fs::read_to_string(run.join("events.csv")).unwrap().contains("interrupted"));
+    for name in ["INT", "TERM", "HUP", "QUIT"] {
+        let desk = Desk::with(SCENARIO);
+        let child = desk
+            .squall(&["run", "s.toml", "--duration", "60s"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let run = await_intervals(&desk, 4);
+        signal(&child, name);
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(130), "{name}: {}", stderr(&output));
+        let manifest = load_manifest(&run).unwrap();
+        assert_eq!((manifest.state, manifest.exit_code), (RunState::Interrupted, Some(130)), "{name}");
+        assert_files_add_up(&run);
+        let headline = headline(&run);
+        assert_eq!(headline.figures.ok, headline.figures.planned, "{name}: what was open is drained");
+        assert!(std::fs::read_to_string(run.join("events.csv")).unwrap().contains("interrupted"));
+    }
 }
 
 #[cfg(unix)]
@@ -390,11 +392,77 @@ fn a_second_interrupt_and_a_kill_leave_files_readable_up_to_the_last_interval() 
             assert_files_add_up(&run);
         } else {
             assert!(!run.join("summary.csv").exists(), "a killed run has no summary that looks complete");
+            let report = desk.run(&["report", run.to_str().unwrap(), "--json"]);
+            assert_eq!(report.status.code(), Some(0), "{}", stderr(&report));
+            assert!(
+                stderr(&report).contains("rebuilt from intervals.csv and latency.hlog"),
+                "{}",
+                stderr(&report)
+            );
+            let report: serde_json::Value = serde_json::from_str(&stdout(&report)).unwrap();
+            let headline = report["summary"].as_array().unwrap().last().unwrap();
+            assert_eq!(
+                (&headline["phase"], report["rebuilt"].is_string()),
+                (&"all".into(), true),
+                "{headline}"
+            );
         }
         let mut intervals = csv::Reader::from_path(run.join("intervals.csv")).unwrap();
         let rows: Vec<csv::StringRecord> = intervals.records().map(Result::unwrap).collect();
         assert!(rows.len() >= 2, "{signals:?}: {} rows", rows.len());
     }
+}
+
+/// What is done to a file of a complete run, and what `squall report` says of it then.
+#[test]
+fn files_that_are_not_what_the_run_left_are_refused() {
+    let desk = Desk::with(SCENARIO);
+    assert_ran(&desk.run(&["run", "s.toml", "--quiet", "--duration", "1s"]));
+    let run = desk.only_run();
+    let half = |text: &str| text[..text.len() / 2].to_owned();
+    let header = |text: &str| format!("{}\n", text.lines().next().unwrap());
+    let short = |text: &str| text.lines().rev().skip(1).map(|line| format!("{line}\n")).collect::<String>();
+    let edited = |text: &str| text.replacen('1', "2", 1);
+    let changes: [(&str, &dyn Fn(&str) -> String); 7] = [
+        ("summary.csv", &|_| String::new()),
+        ("summary.csv", &header),
+        ("summary.csv", &short),
+        ("summary.csv", &edited),
+        ("latency.hlog", &half),
+        ("intervals.csv", &half),
+        ("faults.csv", &|_| "run_id,fault\n".to_owned()),
+    ];
+    for (name, change) in changes {
+        let path = run.join(name);
+        let whole = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, change(&whole)).unwrap();
+        let output = desk.run(&["report", run.to_str().unwrap(), "--junit", "junit.xml"]);
+        std::fs::write(&path, &whole).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{name}: {}", stdout(&output));
+        let expected = format!("{name} is not the file that this run wrote");
+        assert!(stderr(&output).contains(&expected), "{name}: {}", stderr(&output));
+        assert!(!desk.folder.path().join("junit.xml").exists(), "{name}");
+    }
+    assert_ran(&desk.run(&["report", run.to_str().unwrap()]));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_run_whose_directory_is_gone_prints_what_it_measured() {
+    let desk = Desk::with(SCENARIO);
+    let child = desk
+        .squall(&["run", "s.toml", "--duration", "60s"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let run = await_intervals(&desk, 4);
+    std::fs::remove_dir_all(&run).unwrap();
+    signal(&child, "INT");
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert!(stdout(&output).contains("all fleets"), "{}", stdout(&output));
+    assert!(stderr(&output).contains("error: cannot write under "), "{}", stderr(&output));
 }
 
 #[cfg(unix)]
@@ -433,13 +501,49 @@ fn the_plan_digest_depends_on_the_seed_and_not_on_the_workers() {
 }
 
 #[test]
-fn help_lists_the_exit_codes() {
+fn help_lists_the_exit_codes_that_can_happen() {
     let desk = Desk::with("");
-    for arguments in [vec!["--help"], vec!["run", "--help"]] {
+    let (run, comparison) = (["12  invalid", "99  a budget", "130  interrupted"], "10  regression");
+    for (arguments, of_runs, of_comparisons) in [
+        (vec!["--help"], true, true),
+        (vec!["run", "--help"], true, false),
+        (vec!["merge", "--help"], true, false),
+        (vec!["new", "--help"], false, false),
+        (vec!["check", "--help"], false, false),
+    ] {
         let output = desk.run(&arguments);
         assert_eq!(output.status.code(), Some(0));
-        for code in ["0  fine", "12  measurement invalid", "130  interrupted"] {
-            assert!(stdout(&output).contains(code), "{}", stdout(&output));
-        }
+        let help = stdout(&output);
+        assert!(help.contains("0  fine"), "{help}");
+        assert!(run.iter().all(|code| help.contains(code) == of_runs), "{help}");
+        assert_eq!(help.contains(comparison), of_comparisons, "{help}");
+    }
+}
+
+/// What people type by mistake, and what they are told.
+#[test]
+fn a_slip_of_the_pen_is_answered_with_what_was_meant() {
+    let desk = Desk::with(SCENARIO);
+    for (arguments, expected) in [
+        (vec!["chek", "s.toml"], "'check', 'schema'"),
+        (vec!["run", "s.toml", "--duration", "5"], "did you mean \"5s\"?"),
+        (vec!["run", "s.tml"], "`squall new quickstart` writes one"),
+    ] {
+        let output = desk.run(&arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(stderr(&output).contains(expected), "{arguments:?}: {}", stderr(&output));
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_reader_who_has_read_enough_ends_the_output_in_silence() {
+    let desk = Desk::with(SCENARIO);
+    for arguments in [vec!["schema"], vec!["schema", "--markdown"], vec!["check", "s.toml"], vec!["new"]] {
+        let mut child =
+            desk.squall(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(0), ""), "{arguments:?}");
     }
 }

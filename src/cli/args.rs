@@ -27,7 +27,7 @@ use crate::units::Span;
 
 /// Load for fleets of connected devices, and the truth about tail latency.
 #[derive(Debug, Parser)]
-#[command(name = "squall", version, about, after_help = Exit::HELP, max_term_width = 100)]
+#[command(name = "squall", version, about, after_help = Exit::help(&Exit::ALL), max_term_width = 100)]
 pub(super) struct Args {
     #[command(subcommand)]
     pub(super) command: Command,
@@ -162,7 +162,7 @@ pub(super) struct CalibrateArgs {
 }
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = Exit::HELP)]
+#[command(after_help = Exit::help(Exit::OF_RUN))]
 pub(super) struct RunArgs {
     /// The scenario, a TOML file
     pub(super) scenario: PathBuf,
@@ -225,7 +225,7 @@ pub(super) struct RunArgs {
 }
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = Exit::HELP)]
+#[command(after_help = Exit::help(Exit::OF_TOOLS))]
 pub(super) struct ReportArgs {
     /// The directory of the run, such as results/quickstart/2026-11-20T21-41-15Z
     pub(super) run: PathBuf,
@@ -239,7 +239,7 @@ pub(super) struct ReportArgs {
 }
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = Exit::HELP)]
+#[command(after_help = Exit::help(Exit::OF_MERGE))]
 pub(super) struct MergeArgs {
     /// The directories of the shards' runs, in any order
     #[arg(required = true, value_name = "RUN")]
@@ -296,7 +296,7 @@ impl OverrideArgs {
 }
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = Exit::HELP)]
+#[command(after_help = Exit::help(Exit::OF_TOOLS))]
 pub(super) struct CheckArgs {
     /// The scenarios, TOML files
     #[arg(required = true)]
@@ -315,7 +315,7 @@ pub(super) struct CheckArgs {
 }
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = Exit::HELP)]
+#[command(after_help = Exit::help(Exit::OF_TOOLS))]
 pub(super) struct ScoreArgs {
     /// Recordings, CSV files with the columns `timestamp` and `value`, or folders of such
     #[arg(required = true, value_name = "FILE")]
@@ -338,7 +338,7 @@ pub(super) struct ScoreArgs {
 }
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = Exit::HELP)]
+#[command(after_help = Exit::help(Exit::OF_TOOLS))]
 pub(super) struct NewArgs {
     /// The situation; without one, all are listed
     pub(super) situation: Option<String>,
@@ -348,7 +348,7 @@ pub(super) struct NewArgs {
 }
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = Exit::HELP)]
+#[command(after_help = Exit::help(Exit::OF_TOOLS))]
 pub(super) struct SchemaArgs {
     /// Print the reference of all keys as Markdown instead
     #[arg(long)]

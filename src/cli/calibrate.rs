@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::CliError;
 use super::args::CalibrateArgs;
 use super::exit::Exit;
+use super::screen;
 use crate::calibration::{self, Echo, Effort, Load, Step, Trial};
 use crate::display::{Style, time};
 use crate::engine::Descriptors;
@@ -189,9 +190,7 @@ impl Drop for Scratch {
 }
 
 fn print(profile: &Profile, place: &str) -> Result<Exit, CliError> {
-    let mut out = io::stdout().lock();
-    out.write_all(table(profile, place, Style::of(io::IsTerminal::is_terminal(&out))).as_bytes())
-        .map_err(|error| CliError::failed(format!("cannot print: {error}")))?;
+    screen::print(&table(profile, place, screen::style()))?;
     Ok(Exit::Fine)
 }
 

@@ -1,6 +1,5 @@
 //! `squall check`: validates scenarios and shows what they plan, without sending anything.
 
-use std::io::{self, IsTerminal, Write};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
@@ -11,11 +10,11 @@ use url::Url;
 use super::CliError;
 use super::args::CheckArgs;
 use super::exit::Exit;
+use super::screen;
 use crate::budget::Budget;
 use crate::clock::Tick;
 use crate::display::{
     self, BudgetOutline, ChartPoint, EventOutline, FaultOutline, FleetOutline, Memory, Outline, PhaseOutline,
-    Style,
 };
 use crate::engine::Descriptors;
 use crate::fleet::RunFacts;
@@ -32,8 +31,6 @@ const WINDOWS: u64 = 3_600;
 const SAMPLE: u32 = 256;
 /// Devices and readings of each whose payloads are measured.
 const PAYLOADS: (u32, usize) = (16, 4);
-/// Width of the outline where the terminal does not say.
-const WIDTH: usize = 100;
 
 /// Any address that is not this machine's.
 const ELSEWHERE: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
@@ -41,8 +38,6 @@ const ELSEWHERE: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 /// Checks every file; the exit code says whether all are sound.
 pub(super) fn check(args: &CheckArgs) -> Result<Exit, CliError> {
     let overrides = args.overrides.read()?;
-    let mut out = io::stdout().lock();
-    let style = Style::of(out.is_terminal());
     let (mut found, mut faulty) = (Vec::new(), Vec::new());
     for (nth, path) in args.scenarios.iter().enumerate() {
         match plan(path, &overrides, args.budget.as_deref()) {
@@ -52,8 +47,8 @@ pub(super) fn check(args: &CheckArgs) -> Result<Exit, CliError> {
                     found.push(serde_json::to_value(&outline).map_err(CliError::failed)?);
                 } else {
                     let gap = if nth > 0 { "\n" } else { "" };
-                    writeln!(out, "{gap}{}", display::outline(&outline, WIDTH, style))
-                        .map_err(|error| unprintable(&error))?;
+                    let text = display::outline(&outline, screen::width(screen::USUAL), screen::style());
+                    screen::print(&format!("{gap}{text}\n"))?;
                 }
             }
             Err(error) if args.json => {
@@ -65,7 +60,7 @@ pub(super) fn check(args: &CheckArgs) -> Result<Exit, CliError> {
     }
     if args.json {
         let text = serde_json::to_string_pretty(&found).map_err(CliError::failed)?;
-        writeln!(out, "{text}").map_err(|error| unprintable(&error))?;
+        screen::print_line(&text)?;
     }
     if faulty.is_empty() {
         return Ok(Exit::Fine);
@@ -84,10 +79,6 @@ fn plan(path: &Path, overrides: &Overrides, budget: Option<&Path>) -> Result<Pla
     let plan = Plan::new(scenario);
     plan.budgets_have_data()?;
     Ok(plan)
-}
-
-fn unprintable(error: &io::Error) -> CliError {
-    CliError::failed(format!("cannot print: {error}"))
 }
 
 /// What is wrong with a file, for programs.

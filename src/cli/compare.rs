@@ -1,6 +1,6 @@
 //! `squall compare`: stored runs against each other, a stored comparison judged again, and the rules put to the test.
 
-use std::io::{self, IsTerminal, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::CliError;
@@ -9,8 +9,9 @@ use super::ab::record::{self, Record, evidence, refused};
 use super::ab::{exit, print};
 use super::exit::Exit;
 use super::export::{ExportArgs, Subject, comparison_outputs};
+use super::screen;
 use crate::compare::{self, Comparison, Evidence, Pair, Settings};
-use crate::display::{self, Style};
+use crate::display;
 use crate::seed::Seed;
 
 /// Width of the table where the terminal does not say.
@@ -21,7 +22,7 @@ const DEPTH: u32 = 2;
 const MOST_RUNS: usize = 10_000;
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = Exit::HELP)]
+#[command(after_help = Exit::help(Exit::OF_COMPARE))]
 pub(super) struct CompareArgs {
     /// Runs of the base build: directories of runs, or folders of such; or one directory of `squall ab`
     #[arg(required_unless_present = "self_test", value_name = "BASE")]
@@ -167,14 +168,12 @@ fn search(place: &Path, depth: u32, found: &mut Vec<PathBuf>) -> io::Result<()> 
 
 fn self_test(args: &CompareArgs) -> Result<Exit, CliError> {
     let table = compare::self_test(args.trials, Seed(args.seed.unwrap_or(1)));
-    let mut out = io::stdout().lock();
     let text = if args.judge.json {
         serde_json::to_string_pretty(&table).map_err(CliError::failed)?
     } else {
-        display::self_test(&table, WIDTH, Style::of(out.is_terminal()))
+        display::self_test(&table, screen::width(WIDTH), screen::style())
     };
-    writeln!(out, "{}", text.trim_end())
-        .map_err(|error| CliError::failed(format!("cannot print: {error}")))?;
+    screen::print_line(&text)?;
     if table.met() {
         Ok(Exit::Fine)
     } else {

@@ -26,18 +26,59 @@ pub enum Exit {
 }
 
 impl Exit {
-    /// The table shown by `--help`.
-    pub const HELP: &str = "\
-Exit codes:
-    0  fine
-    1  the run could not be done (target unreachable, port in use, files not writable, every device of a
-       fleet refused for good, no reading answered)
-    2  the command line or the scenario is wrong
-   10  regression
-   11  inconclusive (only where that is asked to count)
-   12  measurement invalid: the generator was the bottleneck, or the runs do not compare
-   99  a budget failed, or the service broke what the scenario demands of it
-  130  interrupted; the files are complete up to then";
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 8] = [
+        Self::Fine,
+        Self::Failed,
+        Self::Usage,
+        Self::Regression,
+        Self::Inconclusive,
+        Self::Invalid,
+        Self::Budget,
+        Self::Interrupted,
+    ];
+
+    /// Those of a command that measures nothing.
+    pub(super) const OF_TOOLS: &'static [Self] = &[Self::Fine, Self::Failed, Self::Usage];
+    /// Those of a run.
+    pub(super) const OF_RUN: &'static [Self] =
+        &[Self::Fine, Self::Failed, Self::Usage, Self::Invalid, Self::Budget, Self::Interrupted];
+    /// Those of a merge: nobody interrupts it, and it can refuse what it is to add.
+    pub(super) const OF_MERGE: &'static [Self] =
+        &[Self::Fine, Self::Failed, Self::Usage, Self::Invalid, Self::Budget, Self::Interrupted];
+    /// Those of stored runs compared.
+    pub(super) const OF_COMPARE: &'static [Self] =
+        &[Self::Fine, Self::Failed, Self::Usage, Self::Regression, Self::Inconclusive, Self::Invalid];
+    /// Those of a comparison.
+    pub(super) const OF_AB: &'static [Self] = &[
+        Self::Fine,
+        Self::Failed,
+        Self::Usage,
+        Self::Regression,
+        Self::Inconclusive,
+        Self::Invalid,
+        Self::Interrupted,
+    ];
+
+    /// The table of `codes`, as `--help` shows it.
+    pub(super) fn help(codes: &[Self]) -> String {
+        let row = |code: &Self| format!("\n  {:>3}  {}", code.code(), code.meaning());
+        format!("Exit codes:{}", codes.iter().map(row).collect::<String>())
+    }
+
+    /// What it says, in a line of at most 74 characters.
+    const fn meaning(self) -> &'static str {
+        match self {
+            Self::Fine => "fine",
+            Self::Failed => "not done: unreachable, refused, in use, not writable, or never answered",
+            Self::Usage => "the command line or the scenario is wrong",
+            Self::Regression => "regression",
+            Self::Inconclusive => "inconclusive (only where that is asked to count)",
+            Self::Invalid => "invalid: the generator was the bottleneck, or runs do not compare",
+            Self::Budget => "a budget failed, or the service broke what the scenario demands of it",
+            Self::Interrupted => "interrupted; the files are complete up to then",
+        }
+    }
 
     /// The number the shell sees.
     pub const fn code(self) -> u8 {
@@ -69,5 +110,18 @@ impl From<Conclusion> for Exit {
             Conclusion::Budget => Self::Budget,
             Conclusion::Interrupted => Self::Interrupted,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_fits_a_narrow_terminal_and_numbers_are_distinct() {
+        let help = Exit::help(&Exit::ALL);
+        assert!(help.lines().all(|line| line.chars().count() <= 80), "{help}");
+        assert_eq!(help.lines().count(), 1 + Exit::ALL.len());
+        assert!(Exit::ALL.windows(2).all(|pair| pair[0].code() < pair[1].code()));
     }
 }

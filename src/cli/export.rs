@@ -277,7 +277,12 @@ fn annotate(text: &str, json: bool) -> Result<(), String> {
     } else {
         io::stdout().lock().write_all(text.as_bytes())
     };
-    printed.map_err(|error| format!("cannot print annotations: {error}"))
+    match printed {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(format!("cannot print annotations: {error}"))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn conclude(faults: &[String]) -> Result<(), CliError> {

@@ -9,6 +9,7 @@ use clap::Subcommand;
 
 use super::CliError;
 use super::exit::Exit;
+use super::screen;
 use crate::run::control::listener;
 use crate::run::control::protocol::{
     FaultState, REPLY_BYTES, REQUEST_BYTES, Reply, Request, RunInfo, SwitchResult,
@@ -22,7 +23,7 @@ const GREETING: Duration = Duration::from_secs(5);
 const SWITCHING: Duration = Duration::from_secs(30);
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = Exit::HELP)]
+#[command(after_help = Exit::help(Exit::OF_TOOLS))]
 pub(super) struct FaultArgs {
     #[command(subcommand)]
     pub(super) command: FaultCommand,
@@ -273,8 +274,7 @@ fn row(state: &FaultState) -> [String; 8] {
 }
 
 fn say(text: &str) -> Result<(), CliError> {
-    writeln!(io::stdout().lock(), "{text}")
-        .map_err(|error| CliError::failed(format!("cannot print: {error}")))
+    screen::print(&format!("{text}\n"))
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ mod run;
 mod schema;
 #[cfg_attr(not(feature = "reference"), path = "score_absent.rs")]
 mod score;
+mod screen;
 mod serve;
 mod shard;
 mod signal;
@@ -108,11 +109,25 @@ pub fn main() -> ExitCode {
     run_with(std::env::args_os()).into()
 }
 
+/// Names first the command that a word was probably meant to be; clap names it last.
+fn ranked(mut error: clap::Error) -> clap::Error {
+    use clap::error::{ContextKind, ContextValue};
+    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else { return error };
+    let word = word.clone();
+    if let Some(ContextValue::Strings(meant)) = error.get(ContextKind::SuggestedSubcommand) {
+        let mut meant = meant.clone();
+        meant.sort_by_key(|command| strsim::osa_distance(&word, command));
+        error.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(meant));
+    }
+    error
+}
+
 /// Runs `squall` with `arguments`, the program's name first.
 fn run_with(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     let args = match Args::try_parse_from(arguments) {
         Ok(args) => args,
         Err(error) => {
+            let error = ranked(error);
             // Help and version are errors to clap too, with exit code 0; a closed pipe leaves nobody to tell.
             let _ = error.print();
             return if error.use_stderr() { Exit::Usage } else { Exit::Fine };

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use super::CliError;
 use super::args::NewArgs;
 use super::exit::Exit;
+use super::screen;
 use crate::protocol::protocols;
 
 /// A situation, and the scenario shipped for it.
@@ -138,8 +139,7 @@ fn about(scenario: &str) -> &str {
 }
 
 fn say(text: &str) -> Result<Exit, CliError> {
-    writeln!(io::stdout().lock(), "{text}")
-        .map_err(|error| CliError::failed(format!("cannot print: {error}")))?;
+    screen::print(&format!("{text}\n"))?;
     Ok(Exit::Fine)
 }
 

@@ -25,7 +25,7 @@ const PROBE: Duration = Duration::from_secs(1);
 const FOREVER_NS: u64 = Duration::from_secs(365 * 24 * 3_600).as_nanos() as u64;
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = Exit::HELP)]
+#[command(after_help = Exit::help(Exit::OF_TOOLS))]
 pub(super) struct ProxyArgs {
     /// Address to forward connections to
     #[arg(long, value_name = "HOST:PORT")]
@@ -60,7 +60,7 @@ pub(super) struct ProxyArgs {
 pub(super) fn proxy(args: &ProxyArgs) -> Result<Exit, CliError> {
     let faults = faults(args)?;
     let upstream = resolved(&args.to)?;
-    note_silence(&args.to);
+    note_silence(upstream);
     let plan = ProxyPlan {
         upstream,
         faults: faults.clone(),
@@ -95,8 +95,8 @@ fn unprintable(error: &io::Error) -> CliError {
 }
 
 /// Says so if nothing listens at the upstream: it may still come.
-fn note_silence(to: &str) {
-    if !accepts(to, PROBE) {
+fn note_silence(to: SocketAddr) {
+    if !accepts(&to.to_string(), PROBE) {
         // Nobody reading it changes nothing.
         let _ = writeln!(io::stderr(), "note: nothing answers at {to} yet");
     }
@@ -106,8 +106,11 @@ fn resolved(to: &str) -> Result<SocketAddr, CliError> {
     let unresolved = |reason: &dyn std::fmt::Display| {
         CliError::usage(format!("--to {to}: {reason}; write HOST:PORT, for example 127.0.0.1:1883"))
     };
-    let mut addresses = to.to_socket_addrs().map_err(|error| unresolved(&error))?;
-    addresses.next().ok_or_else(|| unresolved(&"the name has no address"))
+    let addresses: Vec<_> = to.to_socket_addrs().map_err(|error| unresolved(&error))?.collect();
+    let first = addresses.first().copied().ok_or_else(|| unresolved(&"the name has no address"))?;
+    // A name may have addresses of which only one is served: localhost is 127.0.0.1 and ::1.
+    let answers = |address: &&SocketAddr| addresses.len() > 1 && accepts(&address.to_string(), PROBE);
+    Ok(addresses.iter().find(answers).copied().unwrap_or(first))
 }
 
 /// The faults of the file and of the command line. Those without a start are on all the time: a proxy has no hand.
@@ -128,7 +131,10 @@ fn faults(args: &ProxyArgs) -> Result<Vec<Arc<fault::Fault>>, CliError> {
         return Err(CliError::usage(message));
     }
     if faults.len() < all {
-        let note = format!("note: {} faults do not act on the network and are left out", all - faults.len());
+        let note = match all - faults.len() {
+            1 => "note: 1 fault does not act on the network and is left out".to_owned(),
+            left => format!("note: {left} faults do not act on the network and are left out"),
+        };
         // Nobody reading it changes nothing.
         let _ = writeln!(io::stderr(), "{note}");
     }
@@ -161,7 +167,8 @@ fn sum_up(report: &ProxyReport, faults: &[Arc<fault::Fault>]) -> io::Result<()> 
         passed.up, passed.down
     )?;
     for (fault, acted) in faults.iter().zip(acted) {
-        writeln!(out, "  {}: acted {acted} times", fault.name)?;
+        let times = if *acted == 1 { "once".to_owned() } else { format!("{acted} times") };
+        writeln!(out, "  {}: acted {times}", fault.name)?;
     }
     out.flush()
 }

@@ -1,17 +1,15 @@
 //! `squall report`: a stored run once more, as a screen, as JSON, or as what CI takes.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::Write;
 
 use super::CliError;
 use super::all;
 use super::args::ReportArgs;
 use super::exit::Exit;
 use super::export::{self, ExportArgs, Subject};
-use crate::display::{self, Style};
+use super::screen;
+use crate::display;
 use crate::results::{Report, RunState};
-
-/// Width of the report where the terminal does not say.
-const WIDTH: usize = 100;
 
 /// Prints the run and writes what is asked for.
 pub(super) fn report(args: &ReportArgs) -> Result<Exit, CliError> {
@@ -22,6 +20,10 @@ pub(super) fn report(args: &ReportArgs) -> Result<Exit, CliError> {
         let why = if unfinished { "; the run did not come to its end" } else { "" };
         CliError::failed(format!("{error}{why}"))
     })?;
+    if let Some(told) = &report.rebuilt {
+        // Nobody reading it changes nothing.
+        let _ = writeln!(std::io::stderr(), "note: {told}");
+    }
     tell(&report, &args.outputs, args.json)?;
     Ok(Exit::Fine)
 }
@@ -37,12 +39,10 @@ pub(super) fn tell(report: &Report, outputs: &ExportArgs, json: bool) -> Result<
 
 /// Prints a report to standard output, as tables or as JSON.
 pub(super) fn print(report: &Report, json: bool) -> Result<(), CliError> {
-    let mut out = io::stdout().lock();
-    let printed = if json {
+    let text = if json {
         serde_json::to_string_pretty(report).map_err(CliError::failed)?
     } else {
-        display::verdict(report, WIDTH, Style::of(out.is_terminal()))
+        display::verdict(report, screen::width(screen::USUAL), screen::style())
     };
-    writeln!(out, "{}", printed.trim_end())
-        .map_err(|error| CliError::failed(format!("cannot print: {error}")))
+    screen::print_line(&text)
 }

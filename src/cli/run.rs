@@ -7,7 +7,7 @@ use super::args::RunArgs;
 use super::exit::Exit;
 use super::export::Subject;
 use super::signal::Interrupts;
-use super::{CliError, report, settle, shard, unanswered};
+use super::{CliError, report, screen, settle, shard, unanswered};
 use crate::display::{Progress, ProgressMode, Style};
 use crate::run::{Finished, Observer, Run, Settings, Steering, profile};
 use crate::scenario::{Plan, Scenario, load_budgets};
@@ -48,7 +48,7 @@ fn progress(args: &RunArgs, run: &Run) -> Progress {
     let terminal = io::stderr().is_terminal();
     let mode = match (args.quiet, terminal) {
         (true, _) => ProgressMode::Quiet,
-        (false, true) => ProgressMode::Live,
+        (false, true) => ProgressMode::Live(screen::progress_width()),
         (false, false) => ProgressMode::Lines,
     };
     Progress::start(Arc::clone(run.layout()), mode, Style::of(terminal))
@@ -77,7 +77,8 @@ fn conclude(mut finished: Finished, args: &RunArgs) -> Result<Exit, CliError> {
     let exit = Exit::from(finished.conclusion);
     let told = finished.report().map_err(CliError::from).and_then(|report| {
         report::tell(&report, &args.outputs, args.json)?;
-        Ok(finished.refused.clone().unwrap_or_else(|| unanswered(&report)))
+        let why = finished.unwritten.as_ref().or(finished.refused.as_ref());
+        Ok(why.cloned().unwrap_or_else(|| unanswered(&report)))
     });
     let why = told.as_ref().ok().cloned().unwrap_or_default();
     let exit = match settle(exit, told.map(drop)) {

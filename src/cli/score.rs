@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::CliError;
 use super::args::ScoreArgs;
 use super::exit::Exit;
+use super::screen;
 use crate::display::Style;
 use crate::display::figure::count;
 use crate::reference::score::{self, Labels, Profile, Recording, Series, Tally};
@@ -266,13 +267,12 @@ fn span(seconds: f64) -> String {
 }
 
 fn print(scores: &Scores<'_>, as_json: bool) -> Result<Exit, CliError> {
-    let mut out = io::stdout().lock();
     let text = if as_json {
         serde_json::to_string_pretty(&scores.json()).map_err(CliError::failed)? + "\n"
     } else {
-        scores.table(Style::of(out.is_terminal()))
+        scores.table(screen::style())
     };
-    out.write_all(text.as_bytes()).map_err(|error| CliError::failed(format!("cannot print: {error}")))?;
+    screen::print(&text)?;
     Ok(Exit::Fine)
 }
 

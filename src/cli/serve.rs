@@ -15,7 +15,7 @@ use crate::service::Setup;
 use crate::units::Span;
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = Exit::HELP)]
+#[command(after_help = Exit::help(Exit::OF_TOOLS))]
 pub(super) struct ServeArgs {
     /// Address to listen on
     #[arg(long, value_name = "IP", default_value = "127.0.0.1")]

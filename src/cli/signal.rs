@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM: the first asks to finish, the second ends at once.
+//! Ctrl-C, SIGTERM, SIGHUP and SIGQUIT: the first asks to finish, the second ends at once.
 
 use std::io;
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -51,23 +51,46 @@ impl Interrupts {
 
 #[cfg(unix)]
 struct Source {
-    interrupt: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
+    signals: [tokio::signal::unix::Signal; 3],
+    /// `None` under `nohup`, which asks that a closed terminal changes nothing.
+    hangup: Option<tokio::signal::unix::Signal>,
 }
 
 #[cfg(unix)]
 impl Source {
     fn new() -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+        // A terminal that is closed and a `kill -QUIT` would otherwise leave half the files, and faults that are on.
+        let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::quit()];
+        let [interrupt, terminate, quit] = kinds.map(signal);
+        let hangup = (!is_ignored(SignalKind::hangup())).then(|| signal(SignalKind::hangup()));
+        Ok(Self { signals: [interrupt?, terminate?, quit?], hangup: hangup.transpose()? })
     }
 
     async fn next(&mut self) {
+        let [interrupt, terminate, quit] = &mut self.signals;
+        let hangup = async {
+            match &mut self.hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = quit.recv() => {}
+            _ = hangup => {}
         }
     }
+}
+
+/// Whether this process was started with the signal ignored, where the system tells (Linux).
+#[cfg(unix)]
+fn is_ignored(kind: tokio::signal::unix::SignalKind) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    mask >> (kind.as_raw_value() - 1) & 1 == 1
 }
 
 #[cfg(not(unix))]

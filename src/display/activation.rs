@@ -106,7 +106,7 @@ mod tests {
             [
                 "1  slow: latency, 1,200 devices, 2 s to 4 s",
                 "2  cut: latency, 1 device, at 5 s",
-                "3  often: latency, 0 s to 0.50 s, every 2 s, 5 times",
+                "3  often: latency, 0 s to 0.5 s, every 2 s, 5 times",
                 "4  hand: latency, 3 devices, only by hand",
             ]
         );

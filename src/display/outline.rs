@@ -179,7 +179,7 @@ pub(crate) fn outline(outline: &Outline, width: usize, style: Style) -> String {
     for budget in &outline.budgets {
         lines.extend(wrap(&demanded(budget, style), width));
     }
-    lines.extend(outline.notes.iter().map(|note| format!("note: {note}")));
+    lines.extend(outline.notes.iter().flat_map(|note| wrap(&format!("note: {note}"), width)));
     lines.join("\n")
 }
 
@@ -372,7 +372,13 @@ pub(super) fn number(style: Style, value: f64) -> String {
         value if (value - value.round()).abs() < 1e-9 => format!("{value:.0}"),
         value if value >= 100.0 => format!("{value:.0}"),
         value if value >= 10.0 => format!("{value:.1}"),
-        value => format!("{value:.2}"),
+        value if value >= 1.0 => format!("{value:.2}"),
+        value => {
+            // Three digits from the first that is not 0.
+            let places = (2.0 - value.log10().floor()).clamp(2.0, 9.0) as usize;
+            let text = format!("{value:.places$}");
+            text.trim_end_matches('0').to_owned()
+        }
     }
 }
 
@@ -391,9 +397,17 @@ mod tests {
 
     #[test]
     fn numbers_have_as_many_digits_as_help() {
-        for (value, text) in
-            [(0.25, "0.25"), (3.0, "3"), (12.51, "12.5"), (123.4, "123"), (0.0, "0"), (-0.0, "0")]
-        {
+        for (value, text) in [
+            (0.25, "0.25"),
+            (5.0 / 3_600.0, "0.00139"),
+            (0.0204, "0.0204"),
+            (1.0 / 3.0, "0.333"),
+            (3.0, "3"),
+            (12.51, "12.5"),
+            (123.4, "123"),
+            (0.0, "0"),
+            (-0.0, "0"),
+        ] {
             assert_eq!(number(Style::PLAIN, value), text);
         }
         for (value, text) in [(512.0, "512 B"), (51_200.0, "51 kB"), (2.5e6, "2.5 MB"), (3.21e9, "3.2 GB")] {

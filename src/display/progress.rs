@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::figure::{bounded_time, count, dash, rate, short_time};
+use super::grid::wrap;
 use super::style::Style;
 use crate::clock::Tick;
 use crate::record::{Layout, PhaseRole};
@@ -15,8 +16,8 @@ use crate::run::Observer;
 /// Where progress goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ProgressMode {
-    /// A block that is redrawn in place: for terminals.
-    Live,
+    /// A block that is redrawn in place, for a terminal of so many columns.
+    Live(usize),
     /// A line a second: for logs.
     Lines,
     /// Nowhere.
@@ -36,7 +37,7 @@ pub(crate) struct Progress {
 
 #[derive(Debug)]
 enum Destination {
-    Live { block: MultiProgress, overall: ProgressBar, fleets: Vec<ProgressBar> },
+    Live { block: MultiProgress, overall: ProgressBar, fleets: Vec<ProgressBar>, width: usize },
     Lines { last: Mutex<Tick> },
     Nowhere,
 }
@@ -45,7 +46,7 @@ impl Progress {
     /// Begins to show the progress of a run with this layout on stderr, in that stream's `style`.
     pub(crate) fn start(layout: Arc<Layout>, mode: ProgressMode, style: Style) -> Self {
         let place = match mode {
-            ProgressMode::Live => live(&layout, style),
+            ProgressMode::Live(width) => live(&layout, style, width),
             ProgressMode::Lines => Destination::Lines { last: Mutex::new(Tick::ZERO) },
             ProgressMode::Quiet => Destination::Nowhere,
         };
@@ -76,7 +77,9 @@ impl Observer for Progress {
 
     fn note(&self, text: &str) {
         match &self.place {
-            Destination::Live { block, .. } => block.suspend(|| say(text)),
+            Destination::Live { block, width, .. } => {
+                block.suspend(|| say(&wrap(text, *width).join("\n")));
+            }
             Destination::Lines { .. } => say(text),
             Destination::Nowhere => {}
         }
@@ -96,7 +99,7 @@ fn say(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
-fn live(layout: &Layout, style: Style) -> Destination {
+fn live(layout: &Layout, style: Style, width: usize) -> Destination {
     let bar_chars = if style.ascii { "=>-" } else { "━╸─" };
     let block = MultiProgress::new();
     let end = layout.phases.last().map_or(0, |phase| phase.end.0);
@@ -109,7 +112,7 @@ fn live(layout: &Layout, style: Style) -> Destination {
         .iter()
         .map(|_| block.add(ProgressBar::new_spinner().with_style(text.clone())))
         .collect();
-    Destination::Live { block, overall, fleets }
+    Destination::Live { block, overall, fleets, width }
 }
 
 /// The word for where the run is: its phase, or the drain behind the last one.
@@ -283,6 +286,7 @@ mod tests {
             switches: Vec::new(),
             refused: None,
             budget_failed: None,
+            unwritten: None,
         }
     }
 

@@ -46,13 +46,10 @@ impl Effect {
         matches!(self, Self::Device(DeviceFault::Disconnect { .. } | DeviceFault::Offline { .. }))
     }
 
-    /// Whether it can be counted how often it acts. A narrow link acts all the time; what cuts or misleads a device does so once.
-    pub fn is_counted(&self) -> bool {
+    /// Whether it can be counted how often it acts. What cuts or misleads a device does so once.
+    pub const fn is_counted(&self) -> bool {
         match self {
-            Self::Network(toxics) => {
-                toxics.iter().any(|toxic| !matches!(toxic.kind, ToxicKind::Bandwidth { .. }))
-            }
-            Self::Message(_) | Self::Service(_) => true,
+            Self::Network(_) | Self::Message(_) | Self::Service(_) => true,
             Self::Device(device_fault) => matches!(device_fault, DeviceFault::Payload { .. }),
             Self::Command(_) => false,
         }

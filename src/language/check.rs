@@ -215,15 +215,19 @@ fn absent(field: &'static Field, key: &str, fields: &mut Fields, report: &mut Re
 
 fn unknown(section: &'static Section, key: &str, path: &str, at: &Origin, report: &mut Reporter<'_>) {
     let names: Vec<&str> = section.fields.iter().map(|field| field.name).collect();
-    let elsewhere = report
+    let mut elsewhere: Vec<&str> = report
         .context()
         .sections
         .iter()
-        .find(|other| other.title != section.title && other.fields.iter().any(|field| field.name == key));
-    let help = match (nearest(key, names.iter().copied()), elsewhere) {
+        .filter(|other| other.title != section.title && other.field(key).is_some())
+        .map(|other| other.title)
+        .collect();
+    elsewhere.dedup();
+    let help = match (nearest(key, names.iter().copied()), elsewhere.as_slice()) {
         (Some(meant), _) => format!("did you mean `{meant}`?"),
-        (None, Some(other)) => format!("it belongs in {}", other.title),
-        (None, None) => format!("known here: {}", names.join(", ")),
+        (None, []) => format!("known here: {}", names.join(", ")),
+        (None, [only]) => format!("it belongs in {only}"),
+        (None, several) => format!("it is a key of {}", several.join(", ")),
     };
     report.add(at, &join(path, key), "unknown key", help);
 }

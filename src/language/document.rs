@@ -1,11 +1,13 @@
 //! A TOML document as a tree of ours, in which every key and value knows where it came from.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use toml::Spanned;
 use toml::de::{DeInteger, DeTable, DeValue};
 
 use super::diagnostic::{Origin, Reporter};
+use super::typography::{Typographic, typographic};
 
 /// No value of a scenario lies deeper; what does is not looked at.
 const DEEPEST: usize = 8;
@@ -61,7 +63,16 @@ pub(crate) struct Entry {
 pub(crate) fn read(text: &str, report: &mut Reporter<'_>) -> Table {
     let (document, errors) = DeTable::parse_recoverable(text);
     let mut derailed = false;
+    let mut line_said = None;
     for error in errors {
+        if let Some((place, found)) = error.span().and_then(|span| misplaced(text, span.start)) {
+            // The rest of the line is what the parser makes of it.
+            if line_said.replace(place.start) != Some(place.start) {
+                report.add(&Origin::Text(place), "", found.message(), found.remedy);
+            }
+            derailed = true;
+            continue;
+        }
         // Behind another fault, a duplicate is mostly what the parser's recovery made of it.
         let duplicate = error.message().starts_with("duplicate key");
         if duplicate && derailed {
@@ -73,6 +84,15 @@ pub(crate) fn read(text: &str, report: &mut Reporter<'_>) -> Table {
         report.add(&at, "", message.clone(), advice(&message));
     }
     table(document.get_ref(), 0, &|range| Origin::Text(range))
+}
+
+/// The typographic character that the line around byte `at` fails for, and where it stands.
+fn misplaced(text: &str, at: usize) -> Option<(Range<usize>, Typographic)> {
+    let before = text.get(..at)?;
+    let first = before.rfind('\n').map_or(0, |end| end + 1);
+    let found = typographic(text[first..].lines().next()?)?;
+    let start = first + found.at;
+    Some((start..start + found.character.len_utf8(), found))
 }
 
 /// The value in `text`, or `text` itself where it is none: what `--set key=value` takes.
@@ -91,7 +111,7 @@ fn advice(message: &str) -> &'static str {
     }
 }
 
-fn table(source: &DeTable<'_>, depth: usize, place: &dyn Fn(std::ops::Range<usize>) -> Origin) -> Table {
+fn table(source: &DeTable<'_>, depth: usize, place: &dyn Fn(Range<usize>) -> Origin) -> Table {
     let entries = source.iter().map(|(key, value)| {
         let entry = Entry { key: place(key.span()), node: node(value, depth + 1, place) };
         (key.get_ref().to_string(), entry)
@@ -99,11 +119,7 @@ fn table(source: &DeTable<'_>, depth: usize, place: &dyn Fn(std::ops::Range<usiz
     Table(entries.collect())
 }
 
-fn node(
-    source: &Spanned<DeValue<'_>>,
-    depth: usize,
-    place: &dyn Fn(std::ops::Range<usize>) -> Origin,
-) -> Node {
+fn node(source: &Spanned<DeValue<'_>>, depth: usize, place: &dyn Fn(Range<usize>) -> Origin) -> Node {
     let value = match source.get_ref() {
         DeValue::String(text) => Value::Text(text.to_string()),
         DeValue::Integer(integer) => whole(integer),

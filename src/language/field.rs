@@ -192,7 +192,10 @@ impl Kind {
             }
             Self::Integer(least, most) if *most == u64::MAX => format!("write a whole number from {least}"),
             Self::Integer(least, most) => format!("write a whole number from {least} to {most}"),
-            Self::Number(least, most) => format!("write a number from {least} to {most}"),
+            Self::Number(least, most) => match bounds(*least, *most) {
+                Some(bounds) => format!("write a number {bounds}"),
+                None => "write a number".into(),
+            },
             Self::Flag => "write true or false".into(),
             Self::Word(words) => format!("write one of {}", listed(words)),
             Self::Address(form) => format!("write for example \"{}\"", form.example),
@@ -206,6 +209,19 @@ impl Kind {
             Self::List(kind) => format!("{}, or a list of such: [ …, … ]", kind.remedy()),
             Self::Map(_, names) => format!("write a table by {names}: {{ {names} = … }}"),
         }
+    }
+}
+
+/// Bounds beyond this are those of the arithmetic and tell an author nothing.
+const UNBOUNDED: f64 = 1e15;
+
+/// `from 0 to 1`; `None` where an author may write any number.
+pub(super) fn bounds(least: f64, most: f64) -> Option<String> {
+    match (least <= -UNBOUNDED, most >= UNBOUNDED) {
+        (true, true) => None,
+        (false, true) => Some(format!("from {least}")),
+        (true, false) => Some(format!("of at most {most}")),
+        (false, false) => Some(format!("from {least} to {most}")),
     }
 }
 

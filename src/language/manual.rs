@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::field::{Field, Kind, MANY, Need, Section};
+use super::field::{Field, Kind, MANY, Need, Section, bounds};
 use crate::budget::Unit;
 
 /// Every one of `sections` with its keys.
@@ -63,7 +63,10 @@ fn takes(kind: &Kind) -> String {
         Kind::Size(least, most) => format!("size, `\"{least}\"` to `\"{most}\"`"),
         Kind::Integer(least, most) if *most == u64::MAX => format!("whole number from {least}"),
         Kind::Integer(least, most) => format!("whole number, {least} to {most}"),
-        Kind::Number(least, most) => format!("number, {least} to {most}"),
+        Kind::Number(least, most) => match bounds(*least, *most) {
+            Some(bounds) => format!("number, {}", bounds.trim_start_matches("from ")),
+            None => "number".into(),
+        },
         Kind::Flag => "`true` or `false`".into(),
         Kind::Word(words) => words.iter().map(|word| format!("`\"{word}\"`")).collect::<Vec<_>>().join(", "),
         Kind::Address(form) => {

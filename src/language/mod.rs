@@ -9,6 +9,7 @@ mod document;
 mod field;
 mod manual;
 pub(crate) mod schema;
+mod typography;
 mod value;
 
 pub(crate) use address::{AddressFault, AddressForm, veiled, without_login};

@@ -8,8 +8,11 @@ use super::address::without_login;
 use super::check::{Fields, check, join};
 use super::diagnostic::{Origin, Refusal, Reporter, nearest, quote};
 use super::document::{Entry, Node, Table, Value};
-use super::field::{Kind, Need, Section};
+use super::field::{Kind, Need, Section, listed};
 use crate::units::{ByteSize, Rate, Span};
+
+/// Protocols over TLS, by the schemes of their URLs. The plain protocol is no correction of their spelling.
+const SECURE: [&str; 3] = ["https", "wss", "mqtts"];
 
 /// A text of the author's, with the environment variables in it (`${NAME}`) put in. Only what was written is ever
 /// shown or stored: what a variable stands for may be a secret.
@@ -174,7 +177,8 @@ impl Kind {
             || (format!("expected {}, found {}", self.described(), value.described()), self.remedy());
         match (self, value) {
             (Self::Span(..) | Self::Rate(..) | Self::Size(..), Value::Integer(_) | Value::Number(_)) => {
-                Err((format!("expected {} with its unit", self.described()), self.remedy()))
+                let message = format!("expected {} with its unit", self.described());
+                Err((message, self.with_unit(value).unwrap_or_else(|| self.remedy())))
             }
             (_, Value::Text(text)) => self.read(text).unwrap_or_else(|| {
                 let (message, help) = wrong_type();
@@ -186,6 +190,21 @@ impl Kind {
             (Self::Flag, Value::Flag(value)) => Ok(FieldValue::Flag(*value)),
             _ => Err(wrong_type()),
         }
+    }
+
+    /// What a bare number was probably meant to be.
+    fn with_unit(&self, value: &Value) -> Option<String> {
+        let unit = match self {
+            Self::Span(..) => "s",
+            Self::Rate(..) => "/s",
+            _ => return None,
+        };
+        let number = match value {
+            Value::Integer(number) if *number >= 0 => number.to_string(),
+            Value::Number(number) if number.is_finite() && *number >= 0.0 => number.to_string(),
+            _ => return None,
+        };
+        Some(format!("did you mean \"{number}{unit}\"? {}", self.remedy()))
     }
 
     /// The value of a quoted text; `None` if this kind is not written in quotes.
@@ -214,6 +233,10 @@ impl Kind {
             },
             Self::Word(words) => match words.iter().find(|word| **word == text) {
                 Some(word) => Ok(FieldValue::Word(word)),
+                None if SECURE.contains(&text) => Err((
+                    format!("`{}` is not supported: squall speaks no TLS", shown()),
+                    format!("drive the service behind what ends TLS, with one of {}", listed(words)),
+                )),
                 None => match nearest(text, words.iter().copied()) {
                     Some(meant) if words.len() > super::field::MANY => {
                         Err((format!("`{}` is unknown", shown()), format!("did you mean \"{meant}\"?")))

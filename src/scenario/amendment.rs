@@ -1,7 +1,9 @@
 //! Overrides from the command line: amendments to a document, made before it is checked.
 
+use super::section;
 use crate::language::{
-    Entry, Environment, Node, Origin, Refusal, Reporter, Table, Value, nearest, quote, read_value, veiled,
+    Entry, Environment, Kind, Node, Origin, Refusal, Reporter, Section, Table, Value, nearest, quote,
+    read_value, veiled,
 };
 use crate::seed::Seed;
 use crate::units::Span;
@@ -91,56 +93,67 @@ pub(super) fn apply(root: &mut Table, overrides: &Overrides, report: &mut Report
 }
 
 fn place(root: &mut Table, key: &[String], node: Node, origin: &Origin) -> Result<(), Refusal> {
-    let [section, rest @ ..] = key else { return Ok(()) };
-    match (section.as_str(), rest) {
-        ("phase", [name, rest @ ..]) => {
-            let phase = listed(root, "phase", name)?;
-            inside(phase, rest, node, origin, "phase.steady.load=2")
-        }
-        ("fault", [name, rest @ ..]) => {
-            let fault = listed(root, "fault", name)?;
-            inside(fault, rest, node, origin, "fault.outage.share=0.5")
-        }
-        ("budget", [name, rest @ ..]) => {
-            let budget = listed(root, "budget", name)?;
-            inside(budget, rest, node, origin, "budget.quick.p99=<250ms")
-        }
-        ("fleet", [name, rest @ ..]) => {
-            let fleet = fleet(root, name)?;
-            inside(fleet, rest, node, origin, "fleet.meters.rate=2/s")
-        }
-        _ => inside(root, key, node, origin, "run.warm_up=0s"),
-    }
+    let [top, rest @ ..] = key else { return Ok(()) };
+    let section = section::top(top);
+    let (table, rest, example) = match (top.as_str(), rest) {
+        ("phase", [name, rest @ ..]) => (listed(root, "phase", name)?, rest, "phase.steady.load=2"),
+        ("fault", [name, rest @ ..]) => (listed(root, "fault", name)?, rest, "fault.outage.share=0.5"),
+        ("budget", [name, rest @ ..]) => (listed(root, "budget", name)?, rest, "budget.quick.p99=<250ms"),
+        ("fleet", [name, rest @ ..]) => (fleet(root, name)?, rest, "fleet.meters.rate=2/s"),
+        (_, rest) => match opened(root, top, None, origin) {
+            Ok(table) => (table, rest, "run.warm_up=0s"),
+            Err(message) => return Err((message, "write for example run.warm_up=0s".into())),
+        },
+    };
+    inside(table, section, rest, node, origin)
+        .map_err(|message| (message, format!("write for example {example}")))
 }
 
-/// Puts `node` at `key` below `table`, opening tables on the way.
+/// Puts `node` at `key` below `table`, which is of `section`, opening tables on the way.
 fn inside(
     table: &mut Table,
+    mut section: Option<&'static Section>,
     key: &[String],
     node: Node,
     origin: &Origin,
-    example: &str,
-) -> Result<(), Refusal> {
-    let Some((last, way)) = key.split_last() else {
-        return Err(("a key is missing after the name".into(), format!("write for example {example}")));
-    };
+) -> Result<(), String> {
+    let Some((last, way)) = key.split_last() else { return Err("a key is missing after the name".into()) };
     let mut at = table;
     for part in way {
-        let entry = at.0.entry(part.clone()).or_insert_with(|| Entry {
-            key: origin.clone(),
-            node: Node { value: Value::Table(Table::default()), origin: origin.clone() },
-        });
-        let found = entry.node.value.described();
-        let Value::Table(inner) = &mut entry.node.value else {
-            return Err((
-                format!("`{part}` is {found}, not a table"),
-                format!("write for example {example}"),
-            ));
-        };
-        at = inner;
+        let kind = section.and_then(|section| section.field(part)).map(|field| field.kind);
+        at = opened(at, part, kind, origin)?;
+        section = kind.and_then(|kind| kind.section());
     }
     at.0.insert(last.clone(), Entry { key: origin.clone(), node });
     Ok(())
+}
+
+/// The table at `part`, made if there is none. The bare value that stands for a table's first key becomes that table.
+fn opened<'t>(
+    table: &'t mut Table,
+    part: &str,
+    kind: Option<Kind>,
+    origin: &Origin,
+) -> Result<&'t mut Table, String> {
+    let empty = || Node { value: Value::Table(Table::default()), origin: origin.clone() };
+    let entry =
+        table.0.entry(part.to_owned()).or_insert_with(|| Entry { key: origin.clone(), node: empty() });
+    let short = match kind {
+        Some(Kind::Short(section) | Kind::List(&Kind::Short(section))) => section.fields.first(),
+        _ => None,
+    };
+    if let Some(first) = short.filter(|_| !matches!(entry.node.value, Value::Table(_) | Value::List(_))) {
+        let long = Node { value: Value::Table(Table::default()), origin: entry.node.origin.clone() };
+        let bare = Entry { key: entry.key.clone(), node: std::mem::replace(&mut entry.node, long) };
+        if let Value::Table(table) = &mut entry.node.value {
+            table.0.insert(first.name.to_owned(), bare);
+        }
+    }
+    let found = entry.node.value.described();
+    match &mut entry.node.value {
+        Value::Table(inner) => Ok(inner),
+        _ => Err(format!("`{part}` is {found}, not a table")),
+    }
 }
 
 fn fleet<'t>(root: &'t mut Table, name: &str) -> Result<&'t mut Table, Refusal> {

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use super::amendment::{self, Overrides};
 
+use super::encoding;
 use super::error::ScenarioError;
 use super::model::{Scenario, Secrets};
 use super::section::{self, CheckedDocument};
@@ -18,6 +19,8 @@ use crate::service::Setup;
 
 /// Largest scenario read, bytes.
 const LARGEST: u64 = 1 << 20;
+/// What to do where there is no scenario; true of squall wherever it is installed.
+const ELSEWHERE: &str = "give the path of a scenario file; `squall new quickstart` writes one";
 
 impl Scenario {
     /// Reads and checks the scenario in the file `path`, with `overrides` applied.
@@ -42,6 +45,7 @@ impl Scenario {
             (None, None) => Err(ScenarioError::Unreadable {
                 path: source.into(),
                 reason: "nothing in it could be checked".into(),
+                remedy: ELSEWHERE.into(),
             }),
         }
     }
@@ -148,13 +152,12 @@ fn faults(source: &str, text: &str) -> Result<Vec<Fault>, ScenarioError> {
 }
 
 fn read(path: &Path) -> Result<String, ScenarioError> {
-    let unreadable = |reason: String| ScenarioError::Unreadable { path: path.to_owned(), reason };
+    let unreadable = |(reason, remedy)| ScenarioError::Unreadable { path: path.to_owned(), reason, remedy };
     let mut bytes = Vec::new();
     File::open(path)
         .and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes))
-        .map_err(|error| unreadable(plain(&error)))?;
-    String::from_utf8(bytes)
-        .map_err(|error| unreadable(format!("byte {} is not UTF-8 text", error.utf8_error().valid_up_to())))
+        .map_err(|error| unreadable((plain(&error), ELSEWHERE.to_owned())))?;
+    encoding::text(bytes).map_err(unreadable)
 }
 
 fn report<'t>(source: &str, text: &'t str, overrides: &Overrides) -> Reporter<'t> {

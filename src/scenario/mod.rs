@@ -3,6 +3,7 @@
 mod amendment;
 mod device;
 mod digest;
+mod encoding;
 mod error;
 mod feasibility;
 mod load;

@@ -1,45 +1,59 @@
 //! Recordings beside a scenario: columns of CSV files.
 
+use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
 use crate::language::{Refusal, Text, nearest, quote};
 
 /// Largest recording read, bytes.
-const LARGEST: u64 = 64 << 20;
-/// Rows of a recording.
-pub(super) const MOST_ROWS: usize = 1_000_000;
+const LARGEST: u64 = 2 << 30;
+/// Rows of a recording. They are read one by one; of each the wanted numbers are kept, 8 bytes each.
+pub(super) const MOST_ROWS: usize = 20_000_000;
+/// No instant in seconds is later, and none in smaller units since 1970 is earlier: 1973 in milliseconds, 5138 in seconds.
+const LATEST_S: f64 = 1e11;
 
 /// How the cells of a column are read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum CellKind {
     /// A finite number.
     Number,
-    /// Seconds as a number, or a UTC date and time (`2026-11-20T10:00:00Z`, `2026-11-20 10:00:00`); in seconds.
-    Time,
+    /// In seconds: a number in the unit of so many seconds, where it is stated, or a date and time (`2026-11-20T10:00:00Z`,
+    /// `2026-11-20 10:00`, `2026-11-20 12:00:00+02:00`), UTC without an offset.
+    Time(Option<f64>),
 }
+
+/// A column that is wanted: its name, and how its cells are read.
+pub(super) type Wanted<'a> = (&'a Text, CellKind);
 
 /// The named columns of the CSV file `path`, each read as it says, all of the same length, at least one row.
 pub(super) fn columns(
     directory: &Path,
     path: &Text,
-    wanted: &[(&Text, CellKind)],
+    wanted: &[Wanted<'_>],
 ) -> Result<Vec<Vec<f64>>, Refusal> {
     let full = directory.join(path.value());
     let shown = quote(&directory.join(path.written()).display().to_string());
-    let file = open(&full).map_err(|error| {
-        let message = format!("cannot read {shown}: {}", super::load::plain(&error));
+    let unreadable = |error: &std::io::Error| {
+        let message = format!("cannot read {shown}: {}", super::load::plain(error));
         (message, "give the path of a CSV file, from the directory of the scenario".to_owned())
-    })?;
-    let mut table = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(file);
+    };
+    let mut file = BufReader::new(open(&full).map_err(|error| unreadable(&error))?);
+    let delimiter = delimiter(file.fill_buf().map_err(|error| unreadable(&error))?);
+    let mut table =
+        csv::ReaderBuilder::new().flexible(true).delimiter(delimiter).trim(csv::Trim::All).from_reader(file);
     let broken = |error: &csv::Error| {
         (
             format!("{shown} is not a valid CSV file: {}", quote(&error.to_string())),
-            "write comma-separated rows under a header".to_owned(),
+            "write comma-separated rows under a header, as UTF-8".to_owned(),
         )
     };
     let header = table.headers().map_err(|error| broken(&error))?.clone();
+    if let Some(name) = repeated(&header) {
+        let message = format!("{shown}, line 1: the header names column `{}` twice", quote(name));
+        return Err((message, "give every column a name of its own".into()));
+    }
     let places: Vec<usize> =
         wanted.iter().map(|(name, _)| place(&header, name, &shown)).collect::<Result<_, _>>()?;
     let mut columns = vec![Vec::new(); wanted.len()];
@@ -48,17 +62,15 @@ pub(super) fn columns(
         if columns[0].len() >= MOST_ROWS {
             return Err((format!("{shown} has more than {MOST_ROWS} rows"), "shorten the recording".into()));
         }
+        let line = record.position().map_or(0, csv::Position::line);
+        if record.len() != header.len() {
+            return Err(uneven(&record, header.len(), &format!("{shown}, line {line}")));
+        }
         for ((column, place), (name, cells)) in columns.iter_mut().zip(&places).zip(wanted) {
             let cell = record.get(*place).unwrap_or_default();
-            let line = record.position().map_or(0, csv::Position::line);
-            column.push(cells.read(cell).ok_or_else(|| {
-                let message = format!(
-                    "{shown}, line {line}: `{}` in column `{}` is {}",
-                    quote(cell),
-                    name.written(),
-                    cells.fault()
-                );
-                (message, "correct the cell or take the row out".to_owned())
+            column.push(cells.read(cell).map_err(|(wrong, remedy)| {
+                let name = name.written();
+                (format!("{shown}, line {line}: `{}` in column `{name}` {wrong}", quote(cell)), remedy)
             })?);
         }
     }
@@ -68,25 +80,87 @@ pub(super) fn columns(
     Ok(columns)
 }
 
-impl CellKind {
-    fn read(self, cell: &str) -> Option<f64> {
-        let number = cell.parse::<f64>().ok().filter(|value| value.is_finite() && value.abs() <= 1e15);
-        match self {
-            Self::Number => number,
-            Self::Time => number.or_else(|| {
-                let instant = humantime::parse_rfc3339_weak(cell).ok()?;
-                let since = instant.duration_since(std::time::UNIX_EPOCH).ok()?;
-                Some(since.as_secs_f64())
-            }),
-        }
-    }
+/// What stands between the names of the header at the beginning of a file: a comma, or else a semicolon or a tab.
+fn delimiter(beginning: &[u8]) -> u8 {
+    let header = beginning.split(|byte| matches!(byte, b'\n' | b'\r')).next().unwrap_or_default();
+    [b',', b';', b'\t'].into_iter().find(|mark| header.contains(mark)).unwrap_or(b',')
+}
 
-    const fn fault(self) -> &'static str {
-        match self {
-            Self::Number => "not a number",
-            Self::Time => "neither a number of seconds nor a date and time like 2026-11-20 10:00:00",
+fn repeated(header: &csv::StringRecord) -> Option<&str> {
+    let mut seen = BTreeSet::new();
+    header.iter().find(|name| !name.is_empty() && !seen.insert(*name))
+}
+
+/// A row that does not fit its header.
+fn uneven(record: &csv::StringRecord, columns: usize, place: &str) -> Refusal {
+    let message = format!("{place} has {} cells under a header of {columns}", record.len());
+    let digits = |cell: &str| !cell.is_empty() && cell.bytes().all(|byte| byte.is_ascii_digit());
+    let cells: Vec<&str> = record.iter().collect();
+    let decimal = cells.windows(2).find(|pair| digits(pair[0].trim_start_matches('-')) && digits(pair[1]));
+    let help = match decimal.filter(|_| cells.len() > columns) {
+        Some(pair) => {
+            let (whole, part) = (quote(pair[0]), quote(pair[1]));
+            format!("if {whole},{part} is one number, write {whole}.{part}; else correct the row")
+        }
+        None => "correct the row or take it out".to_owned(),
+    };
+    (message, help)
+}
+
+impl CellKind {
+    /// The value, or what is wrong with the cell and what to do about it.
+    fn read(self, cell: &str) -> Result<f64, Refusal> {
+        let number = cell.parse::<f64>().ok().filter(|value| value.is_finite());
+        let refuse = |wrong: &str, remedy: &str| Err((wrong.to_owned(), remedy.to_owned()));
+        match (self, number) {
+            (Self::Number, Some(value)) if value.abs() <= 1e15 => Ok(value),
+            (Self::Time(None), Some(value)) if value.abs() >= LATEST_S => refuse(
+                "is no number of seconds within reach",
+                "state what it counts: unit = \"ms\", \"us\" or \"ns\"",
+            ),
+            (Self::Time(unit), Some(value)) => Ok(value * unit.unwrap_or(1.0)),
+            (Self::Time(_), None) if instant(cell).is_some() => Ok(instant(cell).unwrap_or_default()),
+            _ if with_decimal_comma(cell) => {
+                refuse("has a decimal comma", &format!("write {}", quote(&cell.replace(',', "."))))
+            }
+            (Self::Number, _) => refuse("is not a number", "correct the cell or take the row out"),
+            (Self::Time(_), None) => refuse(
+                "is neither a number of seconds nor a date and time like 2026-11-20 10:00:00",
+                "correct the cell or take the row out",
+            ),
         }
     }
+}
+
+fn with_decimal_comma(cell: &str) -> bool {
+    cell.matches(',').count() == 1 && cell.replace(',', ".").parse::<f64>().is_ok()
+}
+
+/// Seconds since 1970 of a date and time: with or without seconds, with an offset, `Z`, or in UTC without.
+fn instant(cell: &str) -> Option<f64> {
+    let (date, rest) = cell.split_at_checked(10)?;
+    let rest = rest.strip_prefix(['T', 't', ' '])?.trim();
+    let (clock, offset_s) = match rest.rfind(['+', '-']) {
+        Some(at) => (&rest[..at], offset_s(&rest[at..])?),
+        None => (rest.trim_end_matches(['Z', 'z']), 0.0),
+    };
+    let clock = clock.trim_end();
+    let seconds = if clock.len() == "10:00".len() { ":00" } else { "" };
+    let instant = humantime::parse_rfc3339_weak(&format!("{date}T{clock}{seconds}")).ok()?;
+    let since = instant.duration_since(std::time::UNIX_EPOCH).ok()?;
+    Some(since.as_secs_f64() - offset_s)
+}
+
+/// Seconds of an offset: `+02:00`, `-0530`, `+02`.
+fn offset_s(text: &str) -> Option<f64> {
+    let (sign, digits) = text.split_at_checked(1)?;
+    let digits: String = digits.chars().filter(|letter| *letter != ':').collect();
+    if !matches!(digits.len(), 2 | 4) || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let (hours, minutes): (f64, f64) = (digits[..2].parse().ok()?, digits[2..].parse().unwrap_or(0.0));
+    let seconds = hours * 3_600.0 + minutes * 60.0;
+    Some(if sign == "-" { -seconds } else { seconds })
 }
 
 fn open(path: &Path) -> std::io::Result<std::io::Take<File>> {
@@ -96,7 +170,7 @@ fn open(path: &Path) -> std::io::Result<std::io::Take<File>> {
         return Err(std::io::Error::new(std::io::ErrorKind::IsADirectory, "it is a directory"));
     }
     if metadata.len() > LARGEST {
-        return Err(std::io::Error::other("it is larger than 64 MiB"));
+        return Err(std::io::Error::other("it is larger than 2 GiB"));
     }
     Ok(file.take(LARGEST))
 }
@@ -125,7 +199,7 @@ mod tests {
             std::fs::write(dir.path().join("x.csv"), text).unwrap();
             columns(dir.path(), &plain("x.csv"), wanted)
         };
-        let both = [(&timestamp, CellKind::Time), (&value, CellKind::Number)];
+        let both = [(&timestamp, CellKind::Time(None)), (&value, CellKind::Number)];
         assert_eq!(
             read("timestamp,value\n2014-04-01 00:00:10,1.5\n2014-04-01T00:05:10Z, -2\n", &both).unwrap(),
             [vec![1_396_310_410.0, 1_396_310_710.0], vec![1.5, -2.0]]
@@ -134,13 +208,39 @@ mod tests {
             ("time,value\n1,2\n", "has no column `timestamp`"),
             ("timestamp,value\n", "has no rows"),
             ("timestamp,value\n1,x\n", "line 2: `x` in column `value` is not a number"),
-            ("timestamp,value\n1,2\n3\n", "line 3: `` in column `value` is not a number"),
+            ("timestamp,value\n1,2\n3\n", "line 3 has 1 cells under a header of 2"),
+            ("timestamp,value\n1,2,3\n", "line 2 has 3 cells under a header of 2"),
+            ("timestamp,value\n1,0,5\n", "line 2 has 3 cells under a header of 2"),
+            ("timestamp;value\n1;0,5\n", "line 2: `0,5` in column `value` has a decimal comma"),
+            ("timestamp,value,value\n1,2,3\n", "line 1: the header names column `value` twice"),
+            (
+                "timestamp,value\n1700000000000,2\n",
+                "`1700000000000` in column `timestamp` is no number of seconds",
+            ),
+            (
+                "timestamp,value\n2026-11-20 10:00+2,2\n",
+                "`2026-11-20 10:00+2` in column `timestamp` is neither",
+            ),
             ("timestamp,value\nyesterday,2\n", "`yesterday` in column `timestamp` is neither"),
             ("timestamp,value\n1,inf\n", "is not a number"),
         ] {
             let error = read(text, &both).unwrap_err().0;
             assert!(error.contains(expected), "{error}");
         }
+        for (text, expected) in [
+            ("timestamp;value\n1;2\n", [1.0, 2.0]),
+            ("timestamp\tvalue\n1\t2\n", [1.0, 2.0]),
+            ("\u{feff}timestamp,value\n1,2\n", [1.0, 2.0]),
+            ("timestamp,value\n2014-04-01 00:00,2\n", [1_396_310_400.0, 2.0]),
+            ("timestamp,value\n2014-04-01T02:00:10+02:00,2\n", [1_396_310_410.0, 2.0]),
+            ("timestamp,value\n2014-03-31 18:30:10.5 -0530,2\n", [1_396_310_410.5, 2.0]),
+        ] {
+            let found = read(text, &both).unwrap();
+            assert_eq!(found.concat(), expected, "{text}");
+        }
+        let millis = [(&timestamp, CellKind::Time(Some(1e-3))), (&value, CellKind::Number)];
+        let found = read("timestamp,value\n1700000000000,1\n1700000000250,2\n", &millis).unwrap();
+        assert!((found[0][1] - found[0][0] - 0.25).abs() < 1e-6, "{found:?}");
         assert!(
             columns(dir.path(), &plain("nope.csv"), &both)
                 .unwrap_err()

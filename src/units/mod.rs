@@ -16,6 +16,13 @@ pub use span::Span;
 #[error("{0}")]
 pub struct UnitError(String);
 
+/// A number without a unit: what it was probably meant to be, `unit` being what people mean most.
+fn bare_number(text: &str, unit: &str) -> Option<UnitError> {
+    let (_, rest) = split_number(text)?;
+    let number = text.trim();
+    rest.is_empty().then(|| UnitError(format!("`{number}` has no unit; did you mean \"{number}{unit}\"?")))
+}
+
 /// Splits `text` into a non-negative decimal number and the unit behind it.
 fn split_number(text: &str) -> Option<(f64, &str)> {
     let text = text.trim();

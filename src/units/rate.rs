@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::{Span, UnitError, split_number};
+use super::{Span, UnitError, bare_number, split_number};
 
 /// Events per second, finite and not negative.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Default)]
@@ -30,6 +30,9 @@ impl FromStr for Rate {
                 "`{text}` is not a valid rate; write for example \"10/s\", \"6/m\" or \"1/30s\""
             ))
         };
+        if let Some(error) = bare_number(text, "/s") {
+            return Err(error);
+        }
         let (count, per) = text.split_once('/').ok_or_else(fault)?;
         let (count, rest) = split_number(count).ok_or_else(fault)?;
         if !rest.is_empty() {
@@ -76,7 +79,8 @@ mod tests {
     fn nonsense_is_refused_with_a_remedy() {
         for text in ["", "10", "10/", "/s", "-1/s", "1/0s", "ten/s", "1/s/s", "1x/s"] {
             let error = text.parse::<Rate>().unwrap_err().to_string();
-            assert!(error.contains("write for example"), "{text}: {error}");
+            let helps = ["write for example", "did you mean \"10/s\"?"];
+            assert!(helps.iter().any(|help| error.contains(help)), "{text}: {error}");
         }
     }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::{UnitError, split_number};
+use super::{UnitError, bare_number, split_number};
 
 const UNITS: [(&str, f64); 8] = [
     ("ns", 1.0),
@@ -71,6 +71,9 @@ impl FromStr for Span {
         }
         if rest == "0" {
             return Ok(Self::ZERO);
+        }
+        if let Some(error) = bare_number(rest, "s") {
+            return Err(error);
         }
         while !rest.is_empty() {
             let (number, after) = split_number(rest).ok_or_else(fault)?;
@@ -142,7 +145,8 @@ mod tests {
     fn nonsense_is_refused_with_a_remedy() {
         for text in ["", "5", "s", "-1s", "1 fortnight", "1s!", "nan", "1e3s", "999999999999h"] {
             let error = text.parse::<Span>().unwrap_err().to_string();
-            assert!(error.contains("write for example") || error.contains("584 years"), "{text}: {error}");
+            let helps = ["write for example", "584 years", "did you mean \"5s\"?"];
+            assert!(helps.iter().any(|help| error.contains(help)), "{text}: {error}");
         }
     }
 

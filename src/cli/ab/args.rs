@@ -17,7 +17,7 @@ pub(super) const FEWEST_PAIRS: u32 = 6;
 const MOST_PAIRS: u32 = 1_000;
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = Exit::HELP)]
+#[command(after_help = Exit::help(Exit::OF_AB))]
 pub(in crate::cli) struct AbArgs {
     /// The scenario, a TOML file
     pub(super) scenario: PathBuf,

@@ -11,7 +11,6 @@ mod readiness;
 pub(in crate::cli) mod record;
 mod repeat;
 
-use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
 use args::{AbArgs, JudgeArgs, OnInconclusive};
@@ -21,8 +20,9 @@ use experiment::{Experiment, Outcome};
 use super::CliError;
 use super::exit::Exit;
 use super::export::{Subject, comparison_outputs};
+use super::screen;
 use crate::compare::{Comparison, Decision};
-use crate::display::{self, Style};
+use crate::display;
 use crate::scenario::{Plan, Scenario};
 
 /// Width of the table where the terminal does not say.
@@ -69,13 +69,12 @@ pub(super) fn print(
     folder: Option<&Path>,
     judge: &JudgeArgs,
 ) -> Result<(), CliError> {
-    let mut out = io::stdout().lock();
     let text = if judge.json {
         serde_json::to_string_pretty(comparison).map_err(CliError::failed)?
     } else {
-        display::comparison(comparison, folder, WIDTH, Style::of(out.is_terminal()))
+        display::comparison(comparison, folder, screen::width(WIDTH), screen::style())
     };
-    writeln!(out, "{}", text.trim_end()).map_err(|error| CliError::failed(format!("cannot print: {error}")))
+    screen::print_line(&text)
 }
 
 /// What a comparison means for the exit code.

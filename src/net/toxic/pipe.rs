@@ -369,7 +369,9 @@ impl Pipe {
             }
             for rule in &mut self.rules {
                 if let ToxicState::Bucket(bucket) = &mut rule.law {
+                    let held_back = bucket.ready(from, size) > from;
                     bucket.pass(from, at, size);
+                    rule.acted(u64::from(held_back));
                 }
             }
             self.piece = None;

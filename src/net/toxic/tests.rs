@@ -168,6 +168,16 @@ fn bandwidth(rate: f64, burst: u64) -> ToxicKind {
 }
 
 #[test]
+fn a_narrow_link_counts_the_pieces_that_it_holds_back() {
+    for (burst, acted) in [(0, 1), (99, 1), (100, 0)] {
+        let mut bench = Bench::new(&[bandwidth(1_000.0, burst)]);
+        bench.push(&[0; 100]);
+        bench.run();
+        assert_eq!(bench.tally.get(), acted, "a burst of {burst}");
+    }
+}
+
+#[test]
 fn bandwidth_is_kept_however_rarely_anybody_looks() {
     for (rate, burst) in [(1_000.0, 0), (6_250.0, 500), (100_000.0, 0), (3_750_000.0, 20_000), (1e9, 0)] {
         for every_ns in [MS / 10, 7 * MS, 250 * MS] {

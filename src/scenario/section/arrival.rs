@@ -6,13 +6,16 @@ use std::sync::Arc;
 use crate::arrival::{ArrivalProcess, Load, Shape, Stretch};
 use crate::clock::Tick;
 use crate::language::{Field, Fields, Kind, Reporter, Section};
-use crate::scenario::recording::{CellKind, MOST_ROWS, columns};
+use crate::scenario::recording::{CellKind, columns};
 use crate::units::{Rate, Span};
 
 const DAY: Span = Span::from_ms(24 * 3_600_000);
 
 /// Readings per second of one device that a recording may ask for, as `rate` may.
 const MOST_RATE: f64 = 1e5;
+
+/// Rows that a repeated recording may come to.
+const MOST_REPEATED: f64 = 4e6;
 
 /// Words for laws that take their instants or their rate from a recording.
 const RECORDED: [&str; 2] = ["recorded", "recorded-rate"];
@@ -63,6 +66,12 @@ pub(super) static ARRIVAL: Section = Section {
         Field::required("file", Kind::Text, "CSV file with a header, from the directory of the scenario")
             .only(&RECORDED),
         Field::with("time", Kind::Text, "time", "its column of instants: seconds, or dates with times").only(&RECORDED),
+        Field::optional(
+            "unit",
+            Kind::Word(&["s", "ms", "us", "ns"]),
+            "what numbers in that column count, seconds unless stated; must be stated where they are too large for seconds",
+        )
+        .only(&RECORDED),
         Field::with("value", Kind::Text, "rate", "its column of the whole fleet's readings per second, each valid until the next row")
             .only(&["recorded-rate"]),
         Field::with("repeat", Kind::Flag, "false", "start the recording again when it ends; else the fleet falls silent")
@@ -132,7 +141,13 @@ fn recorded(
     report: &mut Reporter<'_>,
 ) -> Option<FleetArrival> {
     let (file, time) = (fields.text("file")?, fields.text("time")?);
-    let mut wanted = vec![(&time, CellKind::Time)];
+    let unit = fields.word("unit").map(|unit| match unit {
+        "ms" => 1e-3,
+        "us" => 1e-6,
+        "ns" => 1e-9,
+        _ => 1.0,
+    });
+    let mut wanted = vec![(&time, CellKind::Time(unit))];
     let value = fields.text("value").unwrap_or_default();
     if word == "recorded-rate" {
         wanted.push((&value, CellKind::Number));
@@ -203,7 +218,7 @@ fn recorded_rate(
     let tail = before.map_or(DAY.as_ns(), |before| last - before);
     let length = last + tail;
     let rounds = (horizon_ns / length as f64).ceil().max(1.0);
-    if rounds * times.len() as f64 > 4.0 * MOST_ROWS as f64 {
+    if rounds > 1.0 && rounds * times.len() as f64 > MOST_REPEATED {
         let message = format!("the recording would have to be repeated {rounds} times");
         fields.refuse("repeat", report, message, "record for longer, or take `repeat` out");
         return None;

@@ -12,7 +12,7 @@ use crate::arrival::ArrivalProcess;
 use crate::fleet::{Channel, DeviceModel};
 use crate::language::{
     Entry, Field, FieldValue, Fields, Kind, Origin, Reporter, Section, Table, Value, alternatives, check,
-    is_name, listed, quote,
+    is_name, listed, nearest, quote,
 };
 use crate::protocol::{Driver, Exchange, Facts, Stated, driver, protocols, words};
 use crate::record::{Close, DeliveryGuarantee};
@@ -221,14 +221,39 @@ pub(super) fn fleets(
         report.add(&entry.key, "fleet", message, format!("keep to {MOST} fleets"));
         return Vec::new();
     }
-    let fleets: Vec<_> =
-        table.0.iter().filter_map(|(name, entry)| fleet(name, entry, frame, report)).collect();
+    let is_fleet =
+        |entry: &Entry| matches!(&entry.node.value, Value::Table(table) if table.0.contains_key("protocol"));
+    let whole: Vec<&str> =
+        table.0.iter().filter(|(_, entry)| is_fleet(entry)).map(|(name, _)| name.as_str()).collect();
+    let mut fleets = Vec::new();
+    for (name, entry) in &table.0 {
+        // A table of settings under a name that no fleet has was meant for a fleet of nearly that name.
+        let meant = nearest(name, whole.iter().copied()).filter(|_| is_settings(entry));
+        if let Some(meant) = meant {
+            let message = format!("there is no fleet `{}`", quote(name));
+            report.add(
+                &entry.key,
+                &format!("fleet.{name}"),
+                message,
+                format!("did you mean `fleet.{meant}`?"),
+            );
+        } else {
+            fleets.extend(fleet(name, entry, frame, report));
+        }
+    }
     let devices: u64 = fleets.iter().map(|(fleet, _)| u64::from(fleet.devices)).sum();
     if devices > MOST_DEVICES {
         let message = format!("all fleets together have {devices} devices");
         report.add(&entry.key, "fleet", message, format!("keep to {MOST_DEVICES} devices"));
     }
     fleets
+}
+
+/// Whether a table has keys of a fleet, but none of those that every fleet must have.
+fn is_settings(entry: &Entry) -> bool {
+    let Value::Table(table) = &entry.node.value else { return false };
+    let needed = ["protocol", "devices", "rate"];
+    !table.0.is_empty() && needed.iter().all(|key| !table.0.contains_key(*key))
 }
 
 fn fleet(

@@ -56,6 +56,12 @@ pub(super) const TOP: [(&str, &str); 8] = [
     ("budget", "[[budget]]"),
 ];
 
+/// The section of the tables under the top key `key`: of one fleet, one fault.
+pub(super) fn top(key: &str) -> Option<&'static Section> {
+    let (_, title) = TOP.iter().find(|(name, _)| *name == key)?;
+    all().iter().find(|section| section.title == *title).copied()
+}
+
 /// What a whole document says. Worth keeping only if the report stayed clean.
 #[derive(Debug)]
 pub(super) struct CheckedDocument {

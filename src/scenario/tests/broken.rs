@@ -160,13 +160,35 @@ fn a_fault_in_an_override_names_the_override() {
         ),
         (
             "run.drain=5",
-            "--set run.drain: expected a span of time with its unit; write a span from \"0s\" to \"10m\", in double quotes",
+            "--set run.drain: expected a span of time with its unit; did you mean \"5s\"? write a span from \"0s\" to \"10m\", in double quotes",
         ),
     ] {
         let overrides = Overrides { set: vec![Override::parse(set).unwrap()], ..Overrides::default() };
         let found = problems(SOUND, &overrides);
         assert!(found.len() == 1 && found[0].starts_with(expected), "{set}: {found:?}");
     }
+}
+
+#[test]
+fn an_override_below_a_key_in_its_short_form_keeps_what_stands_there() {
+    for (addition, set) in [
+        ("[reference]\nqueue = 500\n", "reference.queue.deadline=150ms"),
+        ("[reference]\nworkers = 3\n", "reference.workers.count=4"),
+        ("", "reference.queue.deadline=150ms"),
+        ("", "fault.lossy.loss.burst=5"),
+    ] {
+        let overrides = Overrides { set: vec![Override::parse(set).unwrap()], ..Overrides::default() };
+        assert_eq!(problems(&format!("{SOUND}\n{addition}"), &overrides), [""; 0], "{set}");
+    }
+    let set = Override::parse("reference.queue.deadline=150ms").unwrap();
+    let overrides = Overrides { set: vec![set], ..Overrides::default() };
+    let digest = |text: &str, overrides: &Overrides| {
+        format!("{:?}", Scenario::parse("x.toml", &format!("{SOUND}\n{text}"), overrides).unwrap().reference)
+    };
+    assert_eq!(
+        digest("[reference]\nqueue = 500\n", &overrides),
+        digest("[reference.queue]\ncapacity = 500\ndeadline = \"150ms\"\n", &Overrides::default())
+    );
 }
 
 #[test]
@@ -191,7 +213,10 @@ fn unreadable_files_say_why_and_what_to_do() {
     for (path, expected) in [
         (dir.path().join("nope.toml"), "No such file or directory; give the path of a scenario file"),
         (dir.path().to_owned(), "Is a directory; give the path of a scenario file"),
-        (binary, "byte 1 is not UTF-8 text; give the path of a scenario file"),
+        (
+            binary,
+            "line 1 is not UTF-8: it has the byte 0xFF, in Latin-1 `ÿ`; is the file Latin-1 or Windows-1252?",
+        ),
         (large, "is larger than 1 MiB"),
     ] {
         let error = Scenario::load(&path, &Overrides::default()).unwrap_err().to_string();

@@ -88,11 +88,20 @@ fn budget(
     let (forms, own): (Vec<_>, Vec<_>) = own
         .into_iter()
         .partition(|(key, _)| key.contains(NUMBER) && BUDGET.fields.iter().any(|field| field.name == *key));
+    let (misnamed, own): (Vec<_>, Vec<_>) =
+        own.into_iter().partition(|(key, entry)| BUDGET.field(key).is_none() && is_share(&entry.node));
     let own = Table(own.into_iter().map(|(key, entry)| (key.clone(), entry.clone())).collect());
     let fields = check(&BUDGET, &own, &path, &item.origin, report);
     for (key, entry) in &forms {
         let help = format!("write a number for {NUMBER}, for example {}", key.replace(NUMBER, "99"));
         report.add(&entry.key, &join(&path, key), "names no percentile", help);
+    }
+    for (key, entry) in &misnamed {
+        let help = match rate_named(key) {
+            Some(meant) => format!("did you mean `{meant}`?"),
+            None => format!("a share can be demanded of: {}", shares().collect::<Vec<_>>().join(", ")),
+        };
+        report.add(&entry.key, &join(&path, key), "unknown key", help);
     }
     let scope = scope(&fields, frame, report);
     let mut conditions = Vec::new();
@@ -105,7 +114,7 @@ fn budget(
     }
     // Tables do not keep the order in which they were written.
     conditions.sort_by_key(|(order, _)| *order);
-    if metrics.is_empty() && forms.is_empty() {
+    if metrics.is_empty() && forms.is_empty() && misnamed.is_empty() {
         report.add(&item.origin, &path, "demands nothing", "add a condition, for example p99 = \"<250ms\"");
     } else if conditions.len() > MOST_CONDITIONS {
         let message = format!("{} conditions are too many", conditions.len());
@@ -117,6 +126,26 @@ fn budget(
     }
     let conditions = conditions.into_iter().map(|(_, condition)| condition).collect();
     Budget { name: name(&fields, report), scope, conditions, abort_on_fail, grace }
+}
+
+/// Whether a condition asks for a share: `"<1%"`.
+fn is_share(node: &Node) -> bool {
+    match &node.value {
+        Value::Text(text) => text.trim_end().ends_with('%'),
+        Value::List(items) => items.iter().any(is_share),
+        _ => false,
+    }
+}
+
+/// The keys of figures that are shares.
+fn shares() -> impl Iterator<Item = &'static str> {
+    Figure::ALL.iter().filter(|figure| figure.unit() == Unit::Share).map(|figure| figure.key())
+}
+
+/// The share that `key` was probably meant to be: `error_rate` for `errors`.
+fn rate_named(key: &str) -> Option<&'static str> {
+    let stem = key.strip_suffix('s').unwrap_or(key);
+    nearest(key, shares()).or_else(|| nearest(&format!("{stem}_rate"), shares()))
 }
 
 fn order(at: &Origin) -> usize {
@@ -165,7 +194,11 @@ fn condition(key: &str, node: &Node, report: &Reporter<'_>) -> Result<Condition,
         Some(Ok(condition)) => Ok(condition),
         // The message must not tell what the variable stands for.
         Some(Err(_)) if text != written => Err((unfit(&written), example)),
-        Some(Err(BudgetError { message, help })) => Err((harmless(&message), harmless(&help))),
+        Some(Err(BudgetError { message, help })) => {
+            let meant = rate_named(key).filter(|_| unit == Unit::Count && is_share(node));
+            let help = meant.map_or(help, |meant| format!("did you mean `{meant}`?"));
+            Err((harmless(&message), harmless(&help)))
+        }
         None => Err(("names no figure".to_owned(), "take this out".to_owned())),
     }
 }

@@ -84,7 +84,8 @@ fn fault(
         Some(Value::Text(name)) => format!("fault.{}", quote(name)),
         _ => format!("fault[{}]", nth + 1),
     };
-    let fields = check(&FAULT, table, &path, &item.origin, report);
+    let own = without_jitter(table, &path, report);
+    let fields = check(&FAULT, &own, &path, &item.origin, report);
     let kind = fields.word("kind")?;
     let ramp = fields.span("ramp");
     let effect = effect::effect(kind, &fields, report);
@@ -103,6 +104,25 @@ fn fault(
         effect,
     };
     Some((fault, fields))
+}
+
+/// `table` without the key `jitter`, which many look for here: it is a key of what it spreads.
+fn without_jitter(table: &Table, path: &str, report: &mut Reporter<'_>) -> Table {
+    let mut own = table.clone();
+    let Some(jitter) = own.0.remove("jitter") else { return own };
+    let kind = own.0.get("kind").map(|entry| &entry.node.value);
+    let help = match kind {
+        Some(Value::Text(kind))
+            if FAULT.field("delay").is_some_and(|delay| delay.only.contains(&kind.as_str())) =>
+        {
+            "it is a key of the delay: delay = { mean = \"100ms\", jitter = \"20ms\" }"
+        }
+        _ => {
+            "`ramp` spreads whom it hits and when; how devices come back is the fleet's: backoff = { jitter = 1 }"
+        }
+    };
+    report.add(&jitter.key, &format!("{path}.jitter"), "unknown key", help);
+    own
 }
 
 fn schedule(

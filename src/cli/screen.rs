@@ -1,0 +1,82 @@
+//! Standard output: how wide and how coloured it is, and what a reader who has gone away means.
+
+use std::io::{self, IsTerminal, Write};
+
+use terminal_size::{Height, Width, terminal_size_of};
+
+use super::CliError;
+use crate::display::Style;
+
+/// Columns of a report where no terminal says how many there are.
+pub(super) const USUAL: usize = 100;
+/// Fewer columns than this are not drawn for, and no more than that: lines of prose would be hard to follow.
+const BOUNDS: (usize, usize) = (40, 160);
+
+/// Columns of the terminal that standard output is; `usual` where it is none.
+pub(super) fn width(usual: usize) -> usize {
+    columns(terminal_size_of(io::stdout())).unwrap_or(usual)
+}
+
+/// Columns of the terminal that standard error is.
+pub(super) fn progress_width() -> usize {
+    columns(terminal_size_of(io::stderr())).unwrap_or(USUAL)
+}
+
+fn columns(size: Option<(Width, Height)>) -> Option<usize> {
+    size.map(|(columns, _)| usize::from(columns.0).clamp(BOUNDS.0, BOUNDS.1))
+}
+
+/// Colours for a terminal, none for anything else.
+pub(super) fn style() -> Style {
+    Style::of(io::stdout().is_terminal())
+}
+
+/// Prints `text` as it is.
+///
+/// # Errors
+/// If it cannot be printed, except where nobody reads any more: `… | head` has what it asked for.
+pub(super) fn print(text: &str) -> Result<(), CliError> {
+    let mut out = io::stdout().lock();
+    heard(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
+}
+
+/// Prints `text` as a paragraph of its own, without blank lines at its end.
+///
+/// # Errors
+/// As [`print()`].
+pub(super) fn print_line(text: &str) -> Result<(), CliError> {
+    print(&format!("{}\n", text.trim_end()))
+}
+
+fn heard(printed: io::Result<()>) -> Result<(), CliError> {
+    match printed {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(CliError::failed(format!("cannot print: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_is_filled_within_reason() {
+        let of = |width| columns(Some((Width(width), Height(24))));
+        assert_eq!([80, 0, 400].map(of), [Some(80), Some(40), Some(160)]);
+        assert_eq!(columns(None), None);
+    }
+
+    #[test]
+    fn a_reader_who_has_gone_away_is_no_error_and_a_full_disk_is() {
+        for (kind, is_fine) in [
+            (io::ErrorKind::BrokenPipe, true),
+            (io::ErrorKind::StorageFull, false),
+            (io::ErrorKind::PermissionDenied, false),
+        ] {
+            assert_eq!(heard(Err(kind.into())).is_ok(), is_fine, "{kind}");
+        }
+        assert!(heard(Ok(())).is_ok());
+    }
+}
