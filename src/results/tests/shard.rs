@@ -145,10 +145,20 @@ fn a_damaged_record_is_refused_with_its_line() {
         ("{\"squall_shard\":9}\n".to_owned(), "has form 9; this squall reads form 1".into()),
         (lines[0].replace("1/1", "2/1"), "line 1: no header: `2/1` names no shard".into()),
         (format!("{}{}", lines[0], "not\n"), "line 2: ".into()),
-        (format!("{}{}{}", lines[0], lines[2], lines[1]), "line 3: interval 0 comes too late".into()),
-        (format!("{}{}{}", lines[0], lines[end], lines[1]), "there is more after the end".into()),
+        (format!("{}{}", lines[..3].concat(), lines[1]), "line 4: interval 0 comes too late".into()),
+        (format!("{}{}", lines.concat(), lines[1]), "there is more after the end".into()),
+        (
+            format!("{}{}", lines[0], lines[2..].concat()),
+            "line 2: the intervals from 0.000 s to 1.000 s are missing".into(),
+        ),
+        (format!("{}{}", lines[..end - 1].concat(), lines[end]), "the last intervals are missing".into()),
+        (
+            lines.concat().replacen("\"planned\":1", "\"planned\":2", 1),
+            "what came due and what became of it do not add up".into(),
+        ),
     ];
-    let second = &lines[2];
+    assert!(lines[2].contains("\"start\":1000000000,"), "{}", lines[2]);
+    let second = &lines[2].replacen("\"start\":1000000000,", "\"start\":0,", 1);
     for (from, to, said) in [
         ("\"phase\":", "\"phase\":9", "line 2: a cell is of no phase or fleet of the run"),
         ("\"fleet\":", "\"fleet\":9", "line 2: a cell is of no phase or fleet of the run"),
