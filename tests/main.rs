@@ -28,6 +28,9 @@ mod interop_device;
 mod interop_mqtt;
 mod interop_reference;
 mod language;
+mod odd_broker;
+#[path = "support/odd_broker.rs"]
+mod odd_broker_peer;
 mod openapi;
 #[path = "support/peer.rs"]
 mod peer;

@@ -73,6 +73,8 @@ pub(super) struct Device {
     pub(super) lasting: bool,
     pub(super) suspended: RefCell<Option<SessionState>>,
     pub(super) sensor_faults: RefCell<Vec<SensorFaultState>>,
+    /// Whether it subscribed before the run began; `None`: it has not tried, or is not waited for.
+    pub(super) stood: Cell<Option<bool>>,
     /// Its own task is looking at everything that could concern it: it needs no waking.
     pub(super) attentive: Cell<bool>,
     waker: RefCell<Option<Waker>>,
@@ -109,6 +111,7 @@ impl Device {
             starts: plan.starts,
             ends: plan.ends,
             policy: ConnectionPolicy::of(fleet, plan.outage),
+            stood: Cell::new(None),
             attentive: Cell::new(false),
             plan: RefCell::new(plan),
             ledger: RefCell::new(ledger),

@@ -102,12 +102,12 @@ fn hand_over<S: Sink>(
         let reading = sending.reading();
         let skew_ns =
             if device.has_reading_faults { worker.faults.skew_ns(device, reading.intended) } else { 0 };
-        plan.device.encode_skewed(reading, worker.run, skew_ns, &mut payload);
+        plan.device.encode_skewed(reading, worker.run.get(), skew_ns, &mut payload);
         if device.has_reading_faults {
             worker.faults.damage(&worker.plan, device, reading, &mut payload);
         }
         let fleet = worker.plan.fleet(device.fleet);
-        exchange::address(fleet, &plan.device, reading, worker.run, &mut address)
+        exchange::address(fleet, &plan.device, reading, worker.run.get(), &mut address)
     };
     let actual = worker.clock.now();
     worker.idle.sent(actual);

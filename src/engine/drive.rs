@@ -59,11 +59,13 @@ pub(super) async fn drive<S: Sink>(worker: Rc<Worker<S>>, device: Rc<Device>) {
     while let Some(intended) = wait_for(&worker, &device, next).await {
         let tried = worker.clock.now();
         let Some(mut session) = connect(&worker, &device, endpoint, intended).await else {
+            begun(&worker, &device).await;
             next = retry(&worker, &device, next, tried);
             continue;
         };
-        let begun = (worker.clock.now(), device.answered.get());
+        let connected = (worker.clock.now(), device.answered.get());
         let disconnect = converse(&worker, &device, &mut *session).await;
+        begun(&worker, &device).await;
         device.can_send.set(false);
         device.repeat.take();
         let now = worker.clock.now();
@@ -112,7 +114,7 @@ pub(super) async fn drive<S: Sink>(worker: Rc<Worker<S>>, device: Rc<Device>) {
                 next = Next { at: None, failures: 0, hold: Hold::Service };
             }
             Disconnect::Broken(failure) => {
-                let ended = ended(&device, begun);
+                let ended = ended(&device, connected);
                 if !lasts(&device, session, false) {
                     give_up_all(&worker, &device, Outcome::Error(failure.kind), &failure.reason, now);
                 }
@@ -120,6 +122,15 @@ pub(super) async fn drive<S: Sink>(worker: Rc<Worker<S>>, device: Rc<Device>) {
             }
         }
     }
+}
+
+/// Waits until the run has begun: before that no device connects twice.
+async fn begun<S: Sink>(worker: &Worker<S>, device: &Device) {
+    poll_fn(|cx| {
+        device.listen(cx);
+        if worker.stage() == Stage::Standing { Poll::Pending } else { Poll::Ready(()) }
+    })
+    .await;
 }
 
 /// A connection as soon as it may be; of a device that connects on demand, when there is something to do.
@@ -249,7 +260,7 @@ async fn connect<S: Sink>(
     let fleet = usize::from(device.fleet.0);
     let identity = {
         let plan = device.plan.borrow();
-        let identity = exchange::identity(worker.plan.fleet(device.fleet), &plan.device, worker.run);
+        let identity = exchange::identity(worker.plan.fleet(device.fleet), &plan.device, worker.run.get());
         let number = worker.global(device) as usize;
         Identity {
             source: endpoint.source_of(number),
@@ -293,6 +304,10 @@ async fn connect<S: Sink>(
         worker.settle(device, &attempt_sample(device, attempt, outcome, now), reason.as_ref());
     }
     worker.reach[usize::from(device.fleet.0)].borrow_mut().attempted(session.is_some(), now);
+    if worker.stage() == Stage::Standing {
+        device.stood.set(Some(session.is_some()));
+        worker.idle.interrupt();
+    }
     if session.is_some() {
         device.ledger.borrow_mut().unblock(now);
         device.policy.note_activity(now);
@@ -401,6 +416,9 @@ fn planned_disconnect<S: Sink>(worker: &Worker<S>, device: &Device, now: Tick) -
 /// Books one event that was decoded at `at`.
 fn take_in<S: Sink>(worker: &Worker<S>, device: &Device, session: &mut dyn Session, event: Event, at: Tick) {
     if let Event::Heard { sender, seq } = event {
+        if worker.stage() == Stage::Standing {
+            return worker.unmatched(device, 1, Some("a reading heard before the run began"), at);
+        }
         device.answered.set(device.answered.get() + 1);
         let subscriber = worker.global(device);
         return worker.hear(Delivery { sender, seq, subscriber, by: device.fleet, at });

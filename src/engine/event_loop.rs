@@ -19,6 +19,7 @@ use super::reason::attempt_cut_short;
 use super::report::{End, WorkerReport};
 use super::setup::Setup;
 use super::share::Share;
+use super::standing::Call;
 use super::timer::Task;
 use super::worker::{CLOSE_TIMEOUT, Stage, Worker, attempt_sample};
 use crate::clock::{Pacer, Tick, thread_cpu_time};
@@ -34,24 +35,31 @@ const BATCH: usize = 64;
 
 /// Drives one share of the plan to its end on the calling thread.
 pub(super) fn work<S: Sink>(
-    setup: &Setup,
+    mut setup: Setup,
     share: Share,
     router: DeliveryRouter,
     sink: S,
+    call: Call,
 ) -> io::Result<WorkerReport> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_io().enable_time().event_interval(31).build()?;
-    let began = setup.clock.now();
     let DeliveryRouter { out, mut inbound } = router;
-    let worker = Rc::new_cyclic(|worker| Worker::new(setup, share, out, sink, devices(setup, share, worker)));
+    let worker =
+        Rc::new_cyclic(|worker| Worker::new(&setup, share, out, sink, devices(&setup, share, worker)));
     let tasks = LocalSet::new();
-    let (end, finished, pacer) = tasks.block_on(&runtime, async {
-        let mut pacer = Pacer::new(setup.clock);
+    let (end, began, finished, pacer) = tasks.block_on(&runtime, async {
         let mut drives = JoinSet::new();
-        for device in &worker.devices {
+        let Some(start) = worker.stand(&mut drives, call).await? else {
+            return Err(io::Error::other("the run was given up before it began"));
+        };
+        (setup.clock, setup.epoch_ns) = (start.clock, start.epoch_ns);
+        let began = setup.clock.now();
+        let mut pacer = Pacer::new(setup.clock);
+        worker.start(start);
+        for device in worker.devices.iter().filter(|device| !worker.is_awaited(device)) {
             drives.spawn_local(drive(Rc::clone(&worker), Rc::clone(device)));
         }
-        let end = worker.run_loop(&mut pacer, &mut inbound, setup).await?;
+        let end = worker.run_loop(&mut pacer, &mut inbound, &setup).await?;
         let finished = setup.clock.now();
         worker.report_traffic(finished);
         worker.sink.borrow_mut().finish(finished);
@@ -62,7 +70,7 @@ pub(super) fn work<S: Sink>(
             let _ = tokio::time::timeout(CLOSE_TIMEOUT, closing).await;
         }
         drives.abort_all();
-        io::Result::Ok((end, finished, pacer.kind()))
+        io::Result::Ok((end, began, finished, pacer.kind()))
     })?;
     let account = worker.account.get().and_then(|(from, to)| from.until(&to));
     let wall = Duration::from_nanos(setup.clock.now().since(began));
@@ -137,7 +145,7 @@ impl<S: Sink> Worker<S> {
 
     /// Does what is due at `now`, up to a batch: a crowd that is due at one instant must not keep the first of it from being
     /// sent. False if more is due.
-    fn attend(&self, now: Tick) -> bool {
+    pub(super) fn attend(&self, now: Tick) -> bool {
         for _ in 0..BATCH {
             let entry = self.timers.borrow_mut().pop_due(now);
             let Some(entry) = entry else { return true };
@@ -223,7 +231,7 @@ impl<S: Sink> Worker<S> {
             let next = self.timers.borrow().next().unwrap_or(Tick::FAR);
             let deadline = next.min(boundary).min(horizon).min(self.faults.next());
             if self.idle.must_stay_awake(now, deadline, self.open.get() > 0) {
-                self.idle.stay_awake(&self.clock, now).await;
+                self.idle.stay_awake(&self.clock.get(), now).await;
                 continue;
             }
             self.idle.fall_asleep(deadline);
@@ -249,7 +257,7 @@ impl<S: Sink> Worker<S> {
         self.account.set(Some((first, account)));
     }
 
-    fn enter(&self, stage: Stage) {
+    pub(super) fn enter(&self, stage: Stage) {
         self.stage.set(stage);
         for device in &self.devices {
             device.wake();

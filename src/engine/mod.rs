@@ -8,6 +8,7 @@ mod activation;
 mod audit;
 mod control;
 mod cpu;
+mod crew;
 mod delivery;
 mod device;
 mod dispatch;
@@ -30,64 +31,39 @@ mod setup;
 mod share;
 mod source;
 mod stall;
+mod standing;
 mod timer;
 mod validity;
 mod worker;
 
-use std::thread;
-
-use crate::clock::stolen_time;
+use crate::clock::Monotonic;
 use crate::record::Sink;
 
 pub(crate) use control::FaultSwitch;
 pub use control::{Control, Order};
+pub(crate) use crew::Crew;
 pub(crate) use level::{LAG_FLOOR_NS, Level};
 pub(crate) use limit::Descriptors;
 pub use report::{End, Report, WorkerReport};
 pub use setup::{EngineError, Setup};
 pub(crate) use source::sources;
+pub(crate) use standing::Standing;
 pub(crate) use validity::{Figures, OwnWait};
 
 /// With less than this to the next reading a worker stays awake instead of sleeping, nanoseconds; stands in the manifest.
 pub const AWAKE_NS: u64 = idle::AWAKE_NS;
 
-/// Drives the plan with one worker thread per sink, and returns when all of them are done.
+/// Drives the plan with one worker thread per sink, and returns when all of them are done. A plan with devices that only listen
+/// begins, by a clock of its own, once they have subscribed.
 ///
 /// # Errors
 /// If a target is missing, a worker cannot be started, or a worker dies.
 pub fn run<S: Sink>(setup: &Setup, sinks: Vec<S>) -> Result<Report, EngineError> {
-    for fleet in &setup.plan.layout().fleets {
-        if !setup.endpoints.iter().any(|endpoint| endpoint.protocol() == fleet.protocol) {
-            return Err(EngineError::NoTarget(fleet.protocol));
-        }
+    let crew = Crew::assemble(setup, sinks)?;
+    let moved = crew.standing().waited;
+    if crew.standing().fleets.is_empty() {
+        return crew.drive(setup);
     }
-    let watch = stall::StallDetector::start(setup.clock, setup.plan.measuring_starts(), setup.plan.end())?;
-    let stolen_before = stolen_time();
-    let count = sinks.len();
-    let mut threads = Vec::with_capacity(count);
-    let routers = delivery::routers(count);
-    for ((index, sink), router) in sinks.into_iter().enumerate().zip(routers) {
-        let setup = setup.clone();
-        let name = format!("squall-worker-{index}");
-        let body =
-            move || event_loop::work(&setup, share::Share { index, count, shard: setup.shard }, router, sink);
-        threads.push(thread::Builder::new().name(name).spawn(body)?);
-    }
-    let mut workers = Vec::with_capacity(count);
-    let mut failure = None;
-    for (index, thread) in threads.into_iter().enumerate() {
-        match thread.join() {
-            Ok(Ok(report)) => workers.push(report),
-            Ok(Err(error)) => failure = failure.or(Some(EngineError::Worker(error))),
-            Err(_) => failure = failure.or(Some(EngineError::Panicked(index))),
-        }
-    }
-    let stall::StallReport { standstills, throttling } = watch.stop();
-    let stolen = stolen_time().zip(stolen_before).map(|(after, before)| after.saturating_sub(before));
-    if let Some(failure) = failure {
-        return Err(failure);
-    }
-    let end = [End::Aborted, End::Interrupted].into_iter().find(|end| workers.iter().any(|w| w.end == *end));
-    let finished = workers.iter().map(|worker| worker.finished).max().unwrap_or_default();
-    Ok(Report { end: end.unwrap_or(End::Complete), finished, workers, standstills, throttling, stolen })
+    let epoch_ns = setup.epoch_ns + u64::try_from(moved.as_nanos()).unwrap_or_default();
+    crew.drive(&Setup { clock: Monotonic::start(), epoch_ns, ..setup.clone() })
 }

@@ -34,6 +34,8 @@ pub(super) const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// The stage of a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Stage {
+    /// The run has not begun: devices that only listen connect.
+    Standing,
     Running,
     /// No further reading is sent; open ones are being settled.
     Draining,
@@ -41,10 +43,32 @@ pub(super) enum Stage {
     Closing,
 }
 
+/// The clock of a worker: one of its own until the run's begins.
+#[derive(Debug)]
+pub(super) struct WorkerClock(Cell<Monotonic>);
+
+impl WorkerClock {
+    pub(super) fn new(clock: Monotonic) -> Self {
+        Self(Cell::new(clock))
+    }
+
+    pub(super) fn now(&self) -> Tick {
+        self.0.get().now()
+    }
+
+    pub(super) fn set(&self, clock: Monotonic) {
+        self.0.set(clock);
+    }
+
+    pub(super) fn get(&self) -> Monotonic {
+        self.0.get()
+    }
+}
+
 /// What all tasks of one worker share. Lives on one thread.
 #[derive(Debug)]
 pub(super) struct Worker<S> {
-    pub(super) clock: Monotonic,
+    pub(super) clock: WorkerClock,
     pub(super) plan: Arc<Plan>,
     pub(super) endpoints: Arc<Vec<Endpoint>>,
     /// Session settings, by fleet.
@@ -66,7 +90,7 @@ pub(super) struct Worker<S> {
     pub(super) payload: RefCell<Vec<u8>>,
     pub(super) address: RefCell<Vec<u8>>,
     /// What payloads and templates may tell of the run.
-    pub(super) run: RunFacts,
+    pub(super) run: Cell<RunFacts>,
     pub(super) timers: RefCell<TimerQueue>,
     pub(super) faults: Faults,
     pub(super) devices: Vec<Rc<Device>>,
@@ -97,7 +121,7 @@ impl<S: Sink> Worker<S> {
         let hearers = fleets.iter().map(|fleet| exchange::hearer(&plan, fleet)).collect();
         let reach = fleets.iter().map(|_| RefCell::default()).collect();
         Self {
-            clock: setup.clock,
+            clock: WorkerClock::new(setup.clock),
             endpoints: Arc::clone(&setup.endpoints),
             settings,
             sink: RefCell::new(sink),
@@ -110,12 +134,12 @@ impl<S: Sink> Worker<S> {
             hearers,
             payload: RefCell::new(Vec::with_capacity(256)),
             address: RefCell::default(),
-            run: RunFacts { epoch_ns: setup.epoch_ns, token: Some(setup.token) },
+            run: Cell::new(RunFacts { epoch_ns: setup.epoch_ns, token: Some(setup.token) }),
             timers: RefCell::new(TimerQueue::new(devices.len())),
             faults,
             devices,
             reach,
-            stage: Cell::new(Stage::Running),
+            stage: Cell::new(Stage::Standing),
             open: Cell::new(0),
             idle: IdlePolicy::from(setup.plan.measuring_starts()),
             account: Cell::new(None),

@@ -41,7 +41,7 @@ pub use files::figures::Figures;
 pub use files::manifest::{BudgetResult, Manifest, RunState, load_manifest};
 pub(crate) use files::manifest::{
     Calibration, ClockFacts, FleetTarget, Host, MergedShard, PacerFacts, SCHEMA, ScenarioText, ShardFacts,
-    StartFacts, WorkerUse,
+    StartFacts, SubscriberFacts, WorkerUse,
 };
 #[cfg(test)]
 pub(crate) use files::manifest::{ManifestError, PacingLag};

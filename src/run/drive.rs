@@ -17,10 +17,13 @@ use super::target::Targets;
 use super::{Conclusion, Run, RunError};
 use crate::budget::Budget;
 use crate::clock::{Monotonic, Tick, WallTime};
-use crate::engine::{self, EngineError, Setup};
+use crate::engine::{self, Control, Crew, EngineError, Setup, Standing};
 use crate::protocol::control::FaultClient;
 use crate::record::{FleetId, Layout, ScarceResource, Shard, SwitchLog};
-use crate::results::{self, Manifest, Privacy, RunDirectory, RunFiles, RunState, ShardHeader, Totals};
+use crate::results::{
+    self, Collector, Manifest, Privacy, RunDirectory, RunFiles, RunState, ShardHeader, SubscriberFacts,
+    Totals,
+};
 use crate::scenario::Plan;
 
 /// The last part of waiting for the wall clock is spent when the run's directory is there.
@@ -37,8 +40,8 @@ pub(super) struct Drive {
     /// Where service faults are sent.
     service: Option<FaultClient>,
     privacy: Privacy,
-    workers: usize,
-    layout: Arc<Layout>,
+    crew: Crew,
+    collector: Collector,
     observers: Observers,
     steering: Steering,
 }
@@ -80,6 +83,21 @@ impl Drive {
     /// Makes the run's directory, with a manifest that says `running`, and waits for the instant at which it is to begin.
     pub(super) fn begin(run: Run, observers: Observers, bundled: bool) -> Result<Self, RunError> {
         let part = run.settings.part;
+        let privacy = privacy(&run.plan, &run.targets);
+        let (recorders, collector) = results::recorders(&run.layout, run.workers);
+        let recorders =
+            recorders.into_iter().map(|recorder| recorder.with_privacy(privacy.clone())).collect();
+        let provisional = Setup {
+            plan: Arc::clone(&run.plan),
+            shard: part.shard(),
+            endpoints: Arc::new(run.targets.endpoints.clone()),
+            clock: Monotonic::start(),
+            epoch_ns: WallTime::now().epoch_ns(),
+            token: run.token,
+            control: Control::new(),
+            switches: SwitchLog::default(),
+        };
+        let crew = Crew::assemble(&provisional, recorders).map_err(RunError::failed)?;
         announce(&run, &observers)?;
         let started = WallTime::now();
         let lifetime = Lifetime { began: started, clock: Monotonic::start() };
@@ -93,9 +111,11 @@ impl Drive {
         let mut files = directory.start_files(&run.layout, started).map_err(unwritable)?;
         let events = directory.start_events().map_err(unwritable)?;
         let mut manifest = manifest(&run, &directory, started);
+        manifest.subscribers = standing(&run.layout, crew.standing());
         directory.write_manifest(&manifest).map_err(unwritable)?;
         let journal = Journal::new(Arc::clone(&run.layout), run.plan.events(), events);
         describe(&run, &manifest, &observers, bundled);
+        manifest.subscribers.iter().for_each(|fleet| observers.note(&fleet.to_string()));
         if let Some(wait) = until_aligned(&run.plan).filter(|wait| *wait <= 2 * LEAD) {
             thread::sleep(wait);
         }
@@ -105,7 +125,8 @@ impl Drive {
         }
         part.arrive();
         part.punctual().inspect_err(|_| fail(&mut manifest, &directory))?;
-        let (steering, epoch_ns) = (Steering::new(Monotonic::start()), WallTime::now().epoch_ns());
+        let (steering, epoch_ns) =
+            (Steering::new(provisional.control.clone(), Monotonic::start()), WallTime::now().epoch_ns());
         if let (Some(at), Some(facts)) = (part.start_at, &mut manifest.start_at) {
             facts.late_ms = Some((epoch_ns as f64 - at.epoch_ns() as f64) / 1e6);
         }
@@ -116,21 +137,12 @@ impl Drive {
         }
         observers.begin(&steering).map_err(RunError::failed)?;
         let service = run.targets.broken_at.as_ref().map(FaultClient::at).transpose();
-        let setup = Setup {
-            plan: Arc::clone(&run.plan),
-            shard: part.shard(),
-            endpoints: Arc::new(run.targets.endpoints.clone()),
-            clock: steering.clock,
-            epoch_ns,
-            token: run.token,
-            control: steering.control.clone(),
-            switches: SwitchLog::default(),
-        };
+        let setup = Setup { clock: steering.clock, epoch_ns, ..provisional };
         Ok(Self {
-            privacy: privacy(&run.plan, &run.targets),
+            privacy,
+            crew,
+            collector,
             service: service.map_err(RunError::failed)?,
-            workers: run.workers,
-            layout: run.layout,
             directory,
             manifest,
             files,
@@ -153,17 +165,15 @@ impl Drive {
     /// Drives the plan to its end, writing what happens as it happens.
     pub(super) fn run(mut self) -> Result<Driven, RunError> {
         let (plan, shard) = (Arc::clone(&self.setup.plan), self.setup.shard);
-        let (recorders, collector) = results::recorders(&self.layout, self.workers);
-        let recorders =
-            recorders.into_iter().map(|recorder| recorder.with_privacy(self.privacy.clone())).collect();
         let (switching, done) = sync_channel(0);
+        // Should anything below fail, dropping it undoes what is on.
+        let faults = self.control_faults()?;
+        let (crew, collector) = (self.crew, self.collector);
         let collector = collector
             .with_switches(self.setup.switches.clone())
             .with_operator(done)
             .with_refusals(refusable(&plan, shard))
             .with_budgets(own_budgets(&plan, shard));
-        // Should anything below fail, dropping it undoes what is on.
-        let faults = self.control_faults()?;
         let mut early = Early::default();
         let (report, totals) = thread::scope(|scope| {
             let switching = switching;
@@ -171,7 +181,7 @@ impl Drive {
             let screen = (&self.observers, &self.setup.control);
             let early = &mut early;
             let collecting = scope.spawn(move || collect(collector, files, early, screen));
-            let report = engine::run(&self.setup, recorders);
+            let report = crew.drive(&self.setup);
             let summary = faults.finish();
             if let Some(list) = summary.list() {
                 self.observers.note(&list);
@@ -257,6 +267,17 @@ fn until_aligned(plan: &Plan) -> Option<Duration> {
     let align_ns = plan.scenario().run.align?.as_ns();
     let begin_ns = WallTime::now().epoch_ns().saturating_add(plan.sending_starts().0);
     Some(Duration::from_nanos((align_ns - begin_ns % align_ns) % align_ns))
+}
+
+/// How the fleets of subscribers stand, for the manifest.
+fn standing(layout: &Layout, found: &Standing) -> Vec<SubscriberFacts> {
+    let facts = found.fleets.iter().map(|fleet| SubscriberFacts {
+        fleet: layout.fleet(fleet.fleet).name.clone(),
+        subscribed: fleet.stood,
+        gave_up: fleet.gave_up,
+        waited_ms: found.waited.as_secs_f64() * 1e3,
+    });
+    facts.collect()
 }
 
 /// Tells the observers what is about to be done.

@@ -58,6 +58,7 @@ pub(super) fn manifest(run: &Run, directory: &RunDirectory, started: WallTime) -
         shard: part.asked.map(|shard| facts(plan, shard)),
         start_at: part.start_at.map(|at| StartFacts { at: at.to_string(), late_ms: None }),
         merged: Vec::new(),
+        subscribers: Vec::new(),
         exit_code: None,
         files: results::Seals::new(),
     }

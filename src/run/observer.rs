@@ -62,8 +62,8 @@ pub struct Steering {
 }
 
 impl Steering {
-    pub(super) fn new(clock: Monotonic) -> Self {
-        Self { control: Control::new(), clock, interrupted: Arc::default() }
+    pub(super) fn new(control: Control, clock: Monotonic) -> Self {
+        Self { control, clock, interrupted: Arc::default() }
     }
 
     /// Sends no further reading, and settles what is open.

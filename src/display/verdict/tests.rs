@@ -56,6 +56,7 @@ fn manifest(verdict: Judgement, reasons: &[&str]) -> Manifest {
         shard: None,
         start_at: None,
         merged: Vec::new(),
+        subscribers: Vec::new(),
         exit_code: None,
         fleets: Vec::new(),
         files: BTreeMap::new(),

@@ -1,6 +1,7 @@
 //! MQTT 3.1.1: one PUBLISH per reading, pipelined, at any quality of service.
 
 mod driver;
+mod grammar;
 mod inflight;
 #[cfg(test)]
 mod oracle;

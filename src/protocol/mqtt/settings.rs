@@ -2,7 +2,7 @@
 
 use super::super::exchange::{Exchange, Pattern, Rendering, Stated, correlation, pattern};
 use super::super::{Correlation, Identity, Login, OwnSettings, Settings, Will};
-use super::topic::is_filter;
+use super::grammar::is_filter;
 use crate::fleet::Scope;
 use crate::language::{Field, Fields, Kind, Reporter, Section, quote};
 use crate::record::{Close, Qos};

@@ -1,8 +1,7 @@
 //! Where a device publishes, and where it listens.
 
-use mqtt_proto::{TopicFilter, TopicName};
-
 use super::super::{Failure, Hearing, Identity, MqttSettings, Settings};
+use super::grammar::{is_filter, is_topic};
 use crate::record::{Close, Qos};
 
 /// The topics of one device.
@@ -65,15 +64,6 @@ impl Topics {
     pub(super) fn listens_to(&self, topic: &str) -> bool {
         self.listening.as_ref().is_some_and(|(filter, _)| matches(filter, topic))
     }
-}
-
-fn is_topic(text: &str) -> bool {
-    !text.is_empty() && !TopicName::is_invalid(text)
-}
-
-/// Whether `text` is a topic filter (MQTT 3.1.1 §4.7).
-pub(super) fn is_filter(text: &str) -> bool {
-    !TopicFilter::is_invalid(text).0
 }
 
 /// Whether `filter` covers `topic` (MQTT 3.1.1 §4.7).

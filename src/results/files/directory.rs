@@ -184,6 +184,7 @@ mod tests {
             shard: None,
             start_at: None,
             merged: Vec::new(),
+            subscribers: Vec::new(),
             exit_code: None,
             fleets: Vec::new(),
             files: BTreeMap::new(),

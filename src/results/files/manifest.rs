@@ -1,6 +1,7 @@
 //! `run.json`: what was run, by which tool, where, how it ended, and whether its figures can be trusted.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Seek as _, Write as _};
 use std::path::Path;
@@ -107,6 +108,9 @@ pub struct Manifest {
     /// The shards it was merged from, by their numbers; empty for a run that was driven.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub merged: Vec<MergedShard>,
+    /// How the fleets of subscribers stood when the run began.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub subscribers: Vec<SubscriberFacts>,
     /// The exit code of the command.
     pub exit_code: Option<u8>,
     /// What every fleet sends, and where; empty in runs of earlier versions.
@@ -115,6 +119,40 @@ pub struct Manifest {
     /// What every other file of the run holds; empty until the run has ended, and in runs of earlier versions.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub files: Seals,
+}
+
+/// How a fleet of subscribers stood when the run, which waits for that, began.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SubscriberFacts {
+    /// The fleet.
+    pub fleet: String,
+    /// Devices that had subscribed.
+    pub subscribed: u32,
+    /// Devices whose first attempt had failed; they try again during the run.
+    pub gave_up: u32,
+    /// How long it took, of all fleets together, before the run's clock began.
+    pub waited_ms: f64,
+}
+
+impl fmt::Display for SubscriberFacts {
+    /// As people read it: `fleet screens: 12 subscribers stand after 2.5 s`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { fleet, subscribed, gave_up, waited_ms } = self;
+        let (all, seconds) = (subscribed + gave_up, waited_ms / 1e3);
+        let s = if all == 1 { "" } else { "s" };
+        if *gave_up == 0 {
+            let stand = if all == 1 { "stands" } else { "stand" };
+            return write!(
+                f,
+                "fleet {fleet}: {all} subscriber{s} {stand} after {seconds:.1} s, and sending begins"
+            );
+        }
+        write!(
+            f,
+            "note: fleet {fleet}: {gave_up} of {all} subscriber{s} gave up after {seconds:.1} s; sending begins all the same, \
+             and what they do not hear counts against the service"
+        )
+    }
 }
 
 /// What a fleet sends, and where.

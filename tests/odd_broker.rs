@@ -1,0 +1,82 @@
+//! Brokers with manners of their own, through the built binary: what a run says of them.
+
+use std::fs;
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::odd_broker_peer::{Broker, Manners};
+
+const SCENARIO: &str = r#"
+[scenario]
+name = "manners"
+seed = 1
+
+[run]
+connect_timeout = "4s"
+drain = "2s"
+
+[[phase]]
+name = "steady"
+duration = "1s"
+
+[fleet.meters]
+protocol = "mqtt"
+devices = 4
+rate = "10/s"
+timeout = "1s"
+close = "delivery"
+mqtt = { subscribers = "screens" }
+
+[fleet.screens]
+protocol = "mqtt"
+devices = 2
+model = "subscriber"
+mqtt = { subscribe = "devices/+/readings", qos = 1 }
+"#;
+
+/// What a run said, on standard error, and its manifest.
+fn run(scenario: &str, broker: &Broker, arguments: &[&str]) -> (String, Value) {
+    let out = tempfile::tempdir().unwrap();
+    let file = out.path().join("s.toml");
+    fs::write(&file, scenario).unwrap();
+    let run = Command::new(env!("CARGO_BIN_EXE_squall"))
+        .arg("run")
+        .arg(&file)
+        .args(["--target", &broker.target(), "--out"])
+        .arg(out.path().join("results"))
+        .args(arguments)
+        .output()
+        .unwrap();
+    let said = String::from_utf8(run.stderr).unwrap() + &String::from_utf8(run.stdout).unwrap();
+    let runs = fs::read_dir(out.path().join("results/manners")).unwrap_or_else(|_| panic!("{said}"));
+    let directory = runs.map_while(Result::ok).find(|entry| entry.path().is_dir()).unwrap().path();
+    let manifest = fs::read(directory.join("run.json")).unwrap();
+    (said, serde_json::from_slice(&manifest).unwrap())
+}
+
+fn lost(manifest: &Value) -> u64 {
+    let rows = manifest["delivery"].as_array().unwrap();
+    rows.iter().find(|row| row["fleet"] == "meters").unwrap()["lost"].as_u64().unwrap()
+}
+
+#[test]
+fn sending_waits_until_subscribers_stand() {
+    let slow = Manners { suback_after: Duration::from_millis(2_500), ..Manners::GOOD };
+    let (said, manifest) = run(SCENARIO, &Broker::start(slow), &[]);
+    assert!(said.contains("fleet screens: 2 subscribers stand after "), "{said}");
+    let screens = &manifest["subscribers"][0];
+    assert_eq!((&screens["subscribed"], &screens["gave_up"]), (&Value::from(2), &Value::from(0)));
+    assert!(screens["waited_ms"].as_f64().unwrap() >= 2_500.0, "{screens}");
+    assert_eq!(lost(&manifest), 0, "{said}");
+    assert_eq!(manifest["failures"], Value::Array(Vec::new()), "{said}");
+}
+
+#[test]
+fn sending_does_not_wait_for_ever_and_says_so() {
+    let deaf = Manners { deaf: true, ..Manners::GOOD };
+    let (said, manifest) = run(SCENARIO, &Broker::start(deaf), &["--set", "run.connect_timeout=500ms"]);
+    assert!(said.contains("note: fleet screens: 2 of 2 subscribers gave up after "), "{said}");
+    assert_eq!(manifest["subscribers"][0]["gave_up"], 2);
+}
