@@ -13,6 +13,7 @@ mod bundled;
 mod cli;
 mod cluster;
 mod compare;
+mod compression;
 mod delivery;
 mod detection;
 mod examples;

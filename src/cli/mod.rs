@@ -74,7 +74,7 @@ impl From<RunError> for CliError {
 /// What to say of a run in which nothing was answered: why, where that is known.
 fn unanswered(report: &Report) -> String {
     let plain = "no reading of the measured phases was answered ok";
-    match report.reasons().first() {
+    match report.reasons().iter().find(|sum| sum.is_failure()) {
         Some(most) => format!("{plain}: {}", most.sentence()),
         None => format!("{plain}; is this the right target?"),
     }

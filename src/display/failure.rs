@@ -120,6 +120,10 @@ fn told(sum: &ReasonSum, style: Style) -> (&'static str, String) {
         let first = if sample.is_empty() { String::new() } else { format!(", the first: {sample}") };
         return ("unmatched", format!("{fleet} heard {number} {messages} none of its readings{first}"));
     }
+    if sum.is_remark() {
+        let devices = if sum.devices == 1 { "device" } else { "devices" };
+        return ("remark", format!("{reason} ({} {devices} of {fleet})", count(sum.devices, style)));
+    }
     let what = if sum.kind == "connect" { "connection attempts" } else { "readings" };
     let first =
         if sum.count == sum.devices { String::new() } else { format!(", first {}", sum.first_device) };

@@ -56,6 +56,10 @@ impl<S: Sink> Worker<S> {
     /// Takes in what the session has noted besides its events.
     pub(super) fn note(&self, device: &Device, session: &mut dyn Session) {
         self.carried(device, session.take_traffic());
+        if let Some(remark) = session.take_remark() {
+            let index = device.plan.borrow().index;
+            self.sink.borrow_mut().remark(device.fleet, self.clock.now(), index, &remark);
+        }
         if let Some(unmatched) = session.take_unmatched() {
             self.unmatched(device, unmatched.count, unmatched.first.as_deref(), self.clock.now());
             if device.role == Role::Listener {

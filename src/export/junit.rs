@@ -104,7 +104,7 @@ fn budgets(report: &Report, fleet: &str, suite: &mut Suite) {
         let text = budget.sentence();
         let passed = budget.met && !report.run.is_invalid();
         let reason = report.reasons().into_iter().find(|sum| fleet == "all" || sum.fleet == fleet);
-        let text = match reason.filter(|sum| !passed && !sum.is_unmatched()) {
+        let text = match reason.filter(|sum| !passed && sum.is_failure()) {
             Some(reason) => format!("{text}\n{}", reason.sentence()),
             None => text,
         };

@@ -71,7 +71,7 @@ fn failures(report: &Report) -> Family {
         "ratio",
         "Share of planned readings that failed, by outcome and code.",
     );
-    for sum in report.reasons().iter().filter(|sum| sum.kind == "reading" && !sum.is_unmatched()) {
+    for sum in report.reasons().iter().filter(|sum| sum.kind == "reading" && sum.is_failure()) {
         let rows = measured(report).filter(|row| row.fleet == sum.fleet);
         let planned: u64 = rows.map(|row| row.figures.planned).sum();
         let labels: Vec<_> = [

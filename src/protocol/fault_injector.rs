@@ -421,6 +421,10 @@ impl<C: Codec<Carrier: Carrier>> Session for FaultInjector<C> {
         self.codec.notes_mut().take_unmatched()
     }
 
+    fn take_remark(&mut self) -> Option<Reason> {
+        self.codec.notes_mut().take_remark()
+    }
+
     fn take_traffic(&mut self) -> Traffic {
         let (wire_sent, wire_received) = self.codec.stream_mut().take_traffic();
         let payload_received = self.codec.notes_mut().take_payload();

@@ -126,11 +126,7 @@ pub fn ws(data: &[u8]) {
         settings.close = Close::Verdict;
     }
     let said = |stream: Script| {
-        let Poll::Ready(mut session) =
-            pin!(Ws::past_upgrade(stream.end(), &settings, &Identity::of("d"))).as_mut().poll(&mut context())
-        else {
-            panic!("there is nothing to wait for")
-        };
+        let mut session = Ws::past_upgrade(stream.end(), &settings, &Identity::of("d"));
         for seq in 1..=3 {
             session.send(&mut context(), &reading(seq)).expect("the stream takes everything");
         }

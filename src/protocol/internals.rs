@@ -1,7 +1,6 @@
 //! One exchange of each protocol over a stream in memory, for the benches. Compiled with the feature `internals` only; no part of
 //! the API.
 
-use std::pin::pin;
 use std::task::Poll;
 
 use super::fault_injector::Codec;
@@ -58,11 +57,7 @@ pub fn http() -> impl FnMut() {
 /// If the session is broken.
 pub fn ws() -> impl FnMut() {
     let settings = verdicts();
-    let Poll::Ready(mut session) =
-        pin!(Ws::past_upgrade(Script::new(), &settings, &Identity::of("d"))).as_mut().poll(&mut context())
-    else {
-        panic!("there is nothing to wait for")
-    };
+    let mut session = Ws::past_upgrade(Script::new(), &settings, &Identity::of("d"));
     let mut reply = vec![0x81, 126];
     reply.extend_from_slice(&(VERDICT.len() as u16).to_be_bytes());
     reply.extend_from_slice(VERDICT);

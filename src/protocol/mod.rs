@@ -4,6 +4,7 @@
 //! [`Event`] at a time, so that whoever polls it can stamp the time before any further I/O.
 
 mod buffer;
+mod compression;
 pub mod control;
 mod correlator;
 mod driver;

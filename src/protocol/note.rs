@@ -1,5 +1,7 @@
 //! What a session has to say besides its events: why readings failed, messages that answered none, and payload received.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use super::Answer;
@@ -30,6 +32,7 @@ pub(super) struct Notes {
 #[derive(Debug, Default)]
 struct Troubles {
     reasons: Vec<(u64, Reason)>,
+    remark: Option<Reason>,
     unmatched: Unmatched,
 }
 
@@ -42,6 +45,16 @@ impl Notes {
     /// Payload bytes received since the last call.
     pub(super) const fn take_payload(&mut self) -> u64 {
         std::mem::replace(&mut self.payload_received, 0)
+    }
+
+    /// The peer does other than it was asked to, as `code` and `sentence` say, and readings go on.
+    pub(super) fn remark(&mut self, code: &'static str, sentence: impl Into<Cow<'static, str>>) {
+        self.troubles.get_or_insert_default().remark = Some(Reason::new(Code::word(code), sentence));
+    }
+
+    /// What was remarked since the last call.
+    pub(super) fn take_remark(&mut self) -> Option<Reason> {
+        self.troubles.as_mut()?.remark.take()
     }
 
     /// Reading `seq` failed for `reason`, which stands until it is asked for.

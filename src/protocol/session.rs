@@ -121,6 +121,11 @@ pub trait Session: fmt::Debug {
         None
     }
 
+    /// What the peer does other than it was asked to, with its code, since the last call; readings go on all the same.
+    fn take_remark(&mut self) -> Option<Reason> {
+        None
+    }
+
     /// Bytes that went both ways since the last call; payloads that were sent are the caller's to count.
     fn take_traffic(&mut self) -> Traffic;
 }

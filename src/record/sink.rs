@@ -36,6 +36,9 @@ pub trait Sink: Send + 'static {
     /// the beginning of the first of them.
     fn unmatched(&mut self, fleet: FleetId, at: Tick, device: u32, count: u64, first: Option<&str>);
 
+    /// The peer of the fleet's device number `device` does, from `at` on, other than it was asked to, and readings go on.
+    fn remark(&mut self, fleet: FleetId, at: Tick, device: u32, remark: &Reason);
+
     /// Bytes went both ways since the last call, up to `at`.
     fn traffic(&mut self, fleet: FleetId, at: Tick, traffic: Traffic);
 

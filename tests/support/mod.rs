@@ -66,6 +66,8 @@ impl Sink for Keeper {
         self.0.lock().unwrap().reasons.push(reason.clone());
     }
 
+    fn remark(&mut self, _: FleetId, _: Tick, _: u32, _: &Reason) {}
+
     fn unmatched(&mut self, _: FleetId, _: Tick, _: u32, count: u64, _: Option<&str>) {
         self.0.lock().unwrap().unmatched += count;
     }

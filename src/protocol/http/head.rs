@@ -26,19 +26,19 @@ pub(in crate::protocol) struct Head<'a> {
 
 impl<'a> Head<'a> {
     /// The elements of all fields of this `name`, in order: a list may be spread over several (RFC 9110 §5.3).
-    pub(in crate::protocol) fn list(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
+    pub(in crate::protocol) fn list(&self, name: &str) -> impl Iterator<Item = &'a [u8]> + Clone {
         self.named(name).flat_map(|value| elements(value, b','))
     }
 
     /// The values of all fields of this `name`.
-    pub(in crate::protocol) fn named(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
+    pub(in crate::protocol) fn named(&self, name: &str) -> impl Iterator<Item = &'a [u8]> + Clone {
         self.fields.iter().filter(move |field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value)
     }
 }
 
 /// The parts of `value` between separators outside quotes, without the white space and the folds around them. Empty parts mean
 /// nothing (RFC 9110 §5.6.1).
-pub(in crate::protocol) fn elements(value: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
+pub(in crate::protocol) fn elements(value: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> + Clone {
     let (mut quoted, mut escaped) = (false, false);
     value
         .split(move |&byte| {

@@ -10,6 +10,7 @@ mod syntax;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -18,15 +19,17 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 pub(super) use self::driver::{HttpDriver, NAME};
 use self::request::Template;
-use self::response::{Reader, Reply};
+use self::response::{MAX_KEPT, Reader, Reply};
 pub use self::settings::HttpSettings;
 use super::buffer::{Inbox, Outbox};
+use super::compression;
 use super::fault_injector::Codec;
 use super::note::Notes;
 use super::{Answer, Endpoint, Event, Failure, Identity, Message, Settings, verdict};
 use crate::net::Link;
 use crate::record::{ErrorKind, Reason};
 
+pub(super) use self::head::{Head, elements, read as read_head};
 pub(super) use self::request::{check_header, check_target};
 pub(super) use self::settings::{headers, path};
 pub(super) use self::syntax::is_token;
@@ -167,14 +170,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http<S> {
     }
 
     fn close(&mut self, seq: u64) -> Event {
-        let Reply { status, persistent, length, body } = self.reader.reply();
+        let reply = self.reader.reply();
+        let Reply { status, persistent, length, .. } = reply;
         self.notes.received(length);
-        let (answer, (stages, flagged)) = if self.settings.ok.contains(status) {
-            (Answer::Ok, verdict::judgement(body, &self.device, seq))
-        } else {
-            self.notes.failed(seq, Reason::of_status(status).with_sample(body));
-            let shed = self.settings.shed.contains(status);
-            (if shed { Answer::Shed } else { Answer::Error(ErrorKind::Status) }, (None, None))
+        let well = self.settings.ok.contains(status);
+        let (answer, (stages, flagged)) = match self.plain(&reply) {
+            Ok(body) if well => (Answer::Ok, verdict::judgement(&body, &self.device, seq)),
+            Err(failure) if well => {
+                self.notes.failed(seq, *failure.reason);
+                (Answer::Error(failure.kind), (None, None))
+            }
+            plain => {
+                let body = plain.as_deref().unwrap_or(reply.body);
+                self.notes.failed(seq, Reason::of_status(status).with_sample(body));
+                let shed = self.settings.shed.contains(status);
+                (if shed { Answer::Shed } else { Answer::Error(ErrorKind::Status) }, (None, None))
+            }
         };
         // What is left of a request that was answered early would be taken for the next one.
         self.ending = self.settings.fresh || !persistent || !self.outbox.is_empty();
@@ -182,6 +193,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http<S> {
         self.reader.next();
         self.idle_bytes();
         Event::Closed { seq, answer, stages, flagged }
+    }
+
+    /// The beginning of the body, no longer compressed where that was asked for.
+    fn plain<'a>(&self, reply: &Reply<'a>) -> Result<Cow<'a, [u8]>, Failure> {
+        if !(self.settings.gzip_replies && reply.packed) || reply.length == 0 {
+            return Ok(Cow::Borrowed(reply.body));
+        }
+        let whole = reply.body.len() as u64 == reply.length;
+        let mut plain = Vec::new();
+        match compression::gunzip(reply.body, whole, MAX_KEPT, &mut plain) {
+            Ok(()) => Ok(Cow::Owned(plain)),
+            Err(_) => Err(Failure::protocol("the reply's body says that it is gzip, and is not")),
+        }
     }
 
     /// What has come beyond the last response, but for line ends, which some servers write after a body.

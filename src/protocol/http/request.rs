@@ -3,6 +3,7 @@
 use std::fmt::{self, Write as _};
 use std::io::Write as _;
 
+use super::super::compression;
 use super::super::{Endpoint, Failure, Identity};
 use super::settings::HttpSettings;
 use super::syntax::{reserved_header, valid_header, valid_method, valid_target};
@@ -18,6 +19,8 @@ pub(super) struct Template {
     bodiless: bool,
     /// The method's responses have no body.
     is_head: bool,
+    /// Bodies are compressed.
+    gzip: bool,
 }
 
 impl Template {
@@ -52,6 +55,9 @@ impl Template {
         if settings.fresh {
             text.push_str("Connection: close\r\n");
         }
+        if settings.gzip_replies {
+            text.push_str("Accept-Encoding: gzip\r\n");
+        }
         let body_fields = text.len();
         if !named("content-type") {
             let _ = write!(text, "Content-Type: {}\r\n", content_type.unwrap_or("application/json"));
@@ -63,6 +69,7 @@ impl Template {
             body_fields,
             bodiless: matches!(&**method, "GET" | "HEAD" | "DELETE" | "OPTIONS" | "TRACE"),
             is_head: method == "HEAD",
+            gzip: settings.gzip_requests,
         })
     }
 
@@ -79,24 +86,30 @@ impl Template {
         out: &mut Vec<u8>,
     ) -> Result<(), Failure> {
         let part = |from: usize, to: usize| self.bytes.get(from..to).unwrap_or_default();
-        let has_body = !(payload.is_empty() && self.bodiless);
-        let end = if has_body { self.bytes.len() } else { self.body_fields };
         match address {
-            None => out.extend_from_slice(part(0, end)),
+            None => out.extend_from_slice(part(0, self.body_fields)),
             Some(address) => {
                 check_target(address)?;
                 let (start, after) = self.target;
                 out.extend_from_slice(part(0, start));
                 out.extend_from_slice(address.as_bytes());
-                out.extend_from_slice(part(after, end));
+                out.extend_from_slice(part(after, self.body_fields));
             }
         }
-        if has_body {
+        let mut packed = Vec::new();
+        let body = if self.gzip && !payload.is_empty() && compression::gzip(payload, &mut packed) {
+            out.extend_from_slice(b"Content-Encoding: gzip\r\n");
+            &packed
+        } else {
+            payload
+        };
+        if !(body.is_empty() && self.bodiless) {
+            out.extend_from_slice(part(self.body_fields, self.bytes.len()));
             // Writing to a vector cannot fail.
-            let _ = write!(out, "{}\r\n", payload.len());
+            let _ = write!(out, "{}\r\n", body.len());
         }
         out.extend_from_slice(b"\r\n");
-        out.extend_from_slice(payload);
+        out.extend_from_slice(body);
         Ok(())
     }
 }

@@ -4,8 +4,8 @@ use super::super::Failure;
 use super::super::buffer::Inbox;
 use super::head::{self, Head, MAX_HEAD};
 
-/// Most of a body that is kept for reading a verdict from it, bytes; the rest is counted and forgotten.
-const MAX_KEPT: usize = 64 * 1024;
+/// Most of a body that is kept for reading a verdict from it, bytes, compressed or not; the rest is counted and forgotten.
+pub(super) const MAX_KEPT: usize = 64 * 1024;
 
 /// Longest chunk-size line with its extensions, bytes.
 const MAX_CHUNK_LINE: usize = 16 * 1024;
@@ -31,6 +31,8 @@ enum State {
 struct Start {
     status: u16,
     persistent: bool,
+    /// The body is compressed.
+    packed: bool,
     body: State,
 }
 
@@ -45,6 +47,7 @@ pub(super) struct Reader {
     to_head: bool,
     status: u16,
     persistent: bool,
+    packed: bool,
     length: u64,
     kept: Vec<u8>,
 }
@@ -56,12 +59,22 @@ pub(super) struct Reply<'a> {
     pub(super) persistent: bool,
     /// Length of the whole body, bytes.
     pub(super) length: u64,
+    /// It was compressed; `body` is as it came.
+    pub(super) packed: bool,
     pub(super) body: &'a [u8],
 }
 
 impl Reader {
     pub(super) const fn new(to_head: bool) -> Self {
-        Self { state: START, to_head, status: 0, persistent: true, length: 0, kept: Vec::new() }
+        Self {
+            state: START,
+            to_head,
+            status: 0,
+            persistent: true,
+            packed: false,
+            length: 0,
+            kept: Vec::new(),
+        }
     }
 
     /// Whether nothing of a response has been read yet; `unread` is what waits in the inbox.
@@ -104,7 +117,8 @@ impl Reader {
 
     /// The complete response.
     pub(super) fn reply(&self) -> Reply<'_> {
-        Reply { status: self.status, persistent: self.persistent, length: self.length, body: &self.kept }
+        let Self { status, persistent, packed, length, .. } = *self;
+        Reply { status, persistent, length, packed, body: &self.kept }
     }
 
     /// Memory kept for bodies, bytes.
@@ -132,6 +146,7 @@ impl Reader {
         if start.status >= 200 {
             self.status = start.status;
             self.persistent = start.persistent;
+            self.packed = start.packed;
             self.state = start.body;
             if let State::Length { left } = start.body {
                 self.grow(left);
@@ -254,7 +269,12 @@ fn start(head: &Head<'_>, to_head: bool) -> Result<Start, Failure> {
     let doubtful = transfer.is_some() && (head.old || length.is_some());
     let persistent =
         !says(b"close") && (!head.old || says(b"keep-alive")) && !doubtful && body != State::UntilEnd;
-    Ok(Start { status, persistent, body })
+    let mut codings = head.list("content-encoding");
+    let packed = codings
+        .next()
+        .is_some_and(|coding| coding.eq_ignore_ascii_case(b"gzip") || coding.eq_ignore_ascii_case(b"x-gzip"))
+        && codings.next().is_none();
+    Ok(Start { status, persistent, packed, body })
 }
 
 /// The length that the header section states, once or several times alike.

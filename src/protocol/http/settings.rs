@@ -32,6 +32,12 @@ pub(super) static HTTP: Section = Section {
         Field::with("ok", Kind::List(&Kind::Text), "2xx", "statuses that mean success: 200, 2xx or 200-204"),
         Field::with("shed", Kind::List(&Kind::Text), "429, 503", "statuses by which the service says no"),
         Field::with("fresh", Kind::Flag, "false", "a new connection for every reading"),
+        Field::with(
+            "gzip",
+            Kind::Word(&["none", "request", "reply", "both"]),
+            "none",
+            "what travels compressed: the bodies of requests, replies (they are asked for by Accept-Encoding), or both",
+        ),
     ],
 };
 
@@ -45,11 +51,21 @@ pub struct HttpSettings {
     /// A new connection for every reading: each request says `Connection: close`, and the session ends, in an orderly
     /// way, with its first response.
     pub fresh: bool,
+    /// Request bodies are compressed: `Content-Encoding: gzip`.
+    pub gzip_requests: bool,
+    /// Compressed replies are asked for by `Accept-Encoding: gzip`, and read.
+    pub gzip_replies: bool,
 }
 
 impl Default for HttpSettings {
     fn default() -> Self {
-        Self { ok: StatusSet::success(), shed: StatusSet::overload(), fresh: false }
+        Self {
+            ok: StatusSet::success(),
+            shed: StatusSet::overload(),
+            fresh: false,
+            gzip_requests: false,
+            gzip_replies: false,
+        }
     }
 }
 
@@ -62,12 +78,8 @@ pub(super) struct HttpExchange {
     path: Option<Pattern>,
     /// Header fields by name; may name the device.
     headers: Vec<(String, Pattern)>,
-    /// Statuses that mean success.
-    ok: StatusSet,
-    /// Statuses by which the service says no.
-    shed: StatusSet,
-    /// Whether every reading has a connection of its own.
-    fresh: bool,
+    /// What its sessions are told.
+    own: HttpSettings,
 }
 
 pub(super) fn http(stated: &Stated<'_>, report: &mut Reporter<'_>) -> HttpExchange {
@@ -77,21 +89,33 @@ pub(super) fn http(stated: &Stated<'_>, report: &mut Reporter<'_>) -> HttpExchan
         let message = format!("`{}` is not a valid method", quote(method.written()));
         fields.refuse("method", report, message, "write for example \"POST\" or \"PUT\"");
     }
+    let headers = headers(fields, report);
+    let gzip = fields.word("gzip").unwrap_or("none");
+    let (gzip_requests, gzip_replies) =
+        (matches!(gzip, "request" | "both"), matches!(gzip, "reply" | "both"));
+    for (name, used) in [("content-encoding", gzip_requests), ("accept-encoding", gzip_replies)] {
+        if used && headers.iter().any(|(stated, _)| stated.eq_ignore_ascii_case(name)) {
+            let message = format!("`{gzip}` writes {name}, which headers state, too");
+            fields.refuse("gzip", report, message, "take that header out");
+        }
+    }
     HttpExchange {
         method: method.value().to_owned(),
         path: path(fields, stated.channels, Scope::Reading, report),
-        headers: headers(fields, report),
-        ok: statuses(fields, "ok", report),
-        shed: statuses(fields, "shed", report),
-        fresh: fields.flag("fresh"),
+        headers,
+        own: HttpSettings {
+            ok: statuses(fields, "ok", report),
+            shed: statuses(fields, "shed", report),
+            fresh: fields.flag("fresh"),
+            gzip_requests,
+            gzip_replies,
+        },
     }
 }
 
 impl Exchange for HttpExchange {
     fn settings(&self, usual: Settings) -> Settings {
-        let Self { ok, shed, fresh, .. } = self;
-        let own = HttpSettings { ok: ok.clone(), shed: shed.clone(), fresh: *fresh };
-        Settings { own: OwnSettings::of(own), ..usual }
+        Settings { own: OwnSettings::of(self.own.clone()), ..usual }
     }
 
     fn identity(&self, rendering: &Rendering<'_>, usual: Identity) -> Identity {
@@ -118,7 +142,7 @@ impl Exchange for HttpExchange {
     }
 
     fn is_fresh(&self) -> bool {
-        self.fresh
+        self.own.fresh
     }
 
     fn is_foreign(&self) -> bool {

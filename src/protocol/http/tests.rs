@@ -1,5 +1,6 @@
 //! The HTTP session against scripted servers.
 
+mod gzip;
 pub(super) mod peer;
 
 use std::io;
@@ -368,7 +369,7 @@ fn the_fleet_says_which_statuses_are_good_and_which_shed() {
     let http = |ok: &str, shed: &str| HttpSettings {
         ok: ok.parse().unwrap(),
         shed: shed.parse().unwrap(),
-        fresh: false,
+        ..HttpSettings::default()
     };
     let table = [
         (http("2xx", "429"), 201, OK),

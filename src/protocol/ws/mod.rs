@@ -1,29 +1,28 @@
 //! WebSocket: one message per reading, pipelined, answered by messages that name the reading or come in its turn.
 
 mod driver;
-mod failure;
-mod handshake;
+mod extension;
+mod frame;
+mod goodbye;
 mod raw;
+mod reader;
 mod settings;
 #[cfg(test)]
 mod tests;
 mod upgrade;
 
 use std::fmt;
-use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use futures_util::{Sink, Stream};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::error::Error;
-use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
-use tokio_tungstenite::tungstenite::protocol::frame::{CloseFrame, coding::CloseCode};
-use tokio_tungstenite::tungstenite::{self, Bytes};
 
 pub(super) use self::driver::WsDriver;
-use self::failure::{failure, goodbye};
+use self::frame::Opcode;
+use self::reader::Reader;
 use self::settings::{WsMode, WsSettings};
+use self::upgrade::Opened;
+use super::buffer::{Inbox, Outbox};
+use super::compression;
 use super::correlator::{Correlator, Match};
 use super::fault_injector::Codec;
 use super::keep_alive::KeepAlive;
@@ -33,33 +32,41 @@ use super::{Endpoint, Event, Failure, Identity, Message, Settings, fault_injecto
 use crate::fault::{Action, MessageKind};
 use crate::net::{Decision, Link, MessageFaults};
 
-/// Bytes read at once, and what every session holds for that; the default of 128 KiB would be 1.3 GB for 10 000 devices.
-const READ_BUFFER: usize = 4 * 1024;
-
-/// Largest message to send, bytes, with room for a few control frames. No second one is taken while one is blocked.
-const MAX_WRITE: usize = 16 * 1024 * 1024 + 1024;
-
-/// Largest message to receive, bytes. An answer is a few hundred.
-const MAX_READ: usize = 256 * 1024;
-
-/// Pings that are answered before the server reads; then nothing more is read, so that what it does not read has a bound.
-const MOST_PONGS: u16 = 256;
-
 /// All that can be done to a pong: nobody waits for more than its coming.
 const LOSS: fn(&Action) -> bool = |act| *act == Action::Drop;
 
 /// A WebSocket session. See [`Session`](super::Session) for what the methods promise.
 #[derive(Debug)]
 pub(super) struct Ws<S = Link> {
-    socket: WebSocketStream<S>,
-    correlator: Correlator,
+    stream: S,
+    inbox: Inbox,
+    outbox: Outbox,
+    reader: Reader,
+    hearing: Hearing,
     mode: WsMode,
+    /// Messages may be compressed.
+    deflate: bool,
+    /// What the last ping carried that is still to be answered.
+    ping: Option<Box<[u8]>>,
+    leaving: Leaving,
+}
+
+/// What becomes of messages.
+#[derive(Debug)]
+struct Hearing {
+    correlator: Correlator,
     pipeline: Pipeline,
     keep_alive: KeepAlive,
     message_faults: Option<MessageFaults>,
-    leaving: Leaving,
-    /// Pings since the socket last took everything.
-    pongs: u16,
+}
+
+/// What a frame calls for.
+enum Call {
+    Nothing,
+    Tell(Event),
+    Answer(Box<[u8]>),
+    /// With the code to answer, if there is one.
+    Leave(Failure, Box<[u8]>),
 }
 
 /// How far the goodbye has come.
@@ -72,55 +79,57 @@ enum Leaving {
     Waiting,
 }
 
-fn config() -> WebSocketConfig {
-    WebSocketConfig::default()
-        .read_buffer_size(READ_BUFFER)
-        .write_buffer_size(0)
-        .max_write_buffer_size(MAX_WRITE)
-        .max_message_size(Some(MAX_READ))
-        .max_frame_size(Some(MAX_READ))
-}
-
 impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
     /// Upgrades `stream` and takes it over.
     pub(super) async fn open(
-        stream: S,
+        mut stream: S,
         endpoint: &Endpoint,
         settings: &Settings,
         identity: &Identity,
     ) -> Result<Self, Failure> {
-        let request = upgrade::request(endpoint, identity)?;
-        let socket = handshake::upgrade(stream, request, config()).await?;
-        Ok(Self::over(socket, settings, identity))
+        let own = settings.own.get::<WsSettings>();
+        let opened = upgrade::open(&mut stream, endpoint, identity, own.deflate).await?;
+        let mut session = Self::over(stream, opened, settings, identity);
+        if own.deflate && !session.deflate {
+            session.hearing.pipeline.notes.remark(
+                "no permessage-deflate",
+                "the server did not take up permessage-deflate, and messages travel uncompressed",
+            );
+        }
+        Ok(session)
     }
 
     /// A session whose upgrade is over.
     #[cfg(any(test, fuzzing, feature = "internals"))]
-    pub(super) async fn past_upgrade(stream: S, settings: &Settings, identity: &Identity) -> Self {
-        use tokio_tungstenite::tungstenite::protocol::Role;
-        Self::over(
-            WebSocketStream::from_raw_socket(stream, Role::Client, Some(config())).await,
-            settings,
-            identity,
-        )
+    pub(super) fn past_upgrade(stream: S, settings: &Settings, identity: &Identity) -> Self {
+        let deflate = settings.own.get::<WsSettings>().deflate;
+        Self::over(stream, Opened { inbox: Inbox::default(), deflate }, settings, identity)
     }
 
-    fn over(socket: WebSocketStream<S>, settings: &Settings, identity: &Identity) -> Self {
+    fn over(stream: S, opened: Opened, settings: &Settings, identity: &Identity) -> Self {
+        let own = settings.own.get::<WsSettings>();
+        let Opened { inbox, deflate } = opened;
         Self {
-            socket,
-            correlator: Correlator::new(settings, &identity.device),
-            mode: settings.own.get::<WsSettings>().mode,
-            pipeline: Pipeline::new(settings),
-            keep_alive: KeepAlive::default(),
-            message_faults: fault_injector::message_faults(identity),
+            stream,
+            inbox,
+            outbox: Outbox::default(),
+            reader: Reader::new(own.max_message, deflate),
+            hearing: Hearing {
+                correlator: Correlator::new(settings, &identity.device),
+                pipeline: Pipeline::new(settings),
+                keep_alive: KeepAlive::default(),
+                message_faults: fault_injector::message_faults(identity),
+            },
+            mode: own.mode,
+            deflate,
+            ping: None,
             leaving: Leaving::No,
-            pongs: 0,
         }
     }
 
     #[cfg(test)]
     pub(super) fn stray(&self) -> u64 {
-        self.pipeline.stray()
+        self.hearing.pipeline.stray()
     }
 }
 
@@ -129,20 +138,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin + fmt::Debug> Codec for Ws<S> {
     const SERIAL: bool = false;
 
     fn stream_mut(&mut self) -> &mut S {
-        self.socket.get_mut()
+        &mut self.stream
     }
 
     fn ready(&self) -> bool {
-        self.pipeline.is_open()
+        self.hearing.pipeline.is_open()
     }
 
     fn has_more(&self) -> bool {
-        // The library does not say what it holds.
-        self.leaving == Leaving::No
+        self.leaving == Leaving::No && !self.inbox.unread().is_empty()
     }
 
     fn notes_mut(&mut self) -> &mut Notes {
-        &mut self.pipeline.notes
+        &mut self.hearing.pipeline.notes
     }
 
     fn send(&mut self, cx: &mut Context<'_>, message: &Message<'_>) -> Result<(), Failure> {
@@ -150,49 +158,54 @@ impl<S: AsyncRead + AsyncWrite + Unpin + fmt::Debug> Codec for Ws<S> {
             return Err(Failure::not_ready());
         }
         let payload = message.payload;
-        let text = if self.mode == WsMode::Binary { None } else { std::str::from_utf8(payload).ok() };
-        let frame = match text {
-            Some(text) => tungstenite::Message::text(text),
-            None if self.mode == WsMode::Text => {
-                return Err(Failure::protocol(
-                    "a payload that is not UTF-8 cannot travel as text: use binary",
-                ));
-            }
-            None => tungstenite::Message::Binary(Bytes::copy_from_slice(payload)),
-        };
-        self.write(cx, frame)?;
-        self.keep_alive.spoke();
-        self.pipeline.sent(message.seq);
-        self.pipeline.told(self.ready());
+        let is_text = self.mode != WsMode::Binary && std::str::from_utf8(payload).is_ok();
+        if !is_text && self.mode == WsMode::Text {
+            return Err(Failure::protocol("a payload that is not UTF-8 cannot travel as text: use binary"));
+        }
+        self.write(cx, if is_text { Opcode::Text } else { Opcode::Binary }, payload)?;
+        self.hearing.keep_alive.spoke();
+        self.hearing.pipeline.sent(message.seq);
+        let ready = self.ready();
+        self.hearing.pipeline.told(ready);
         Ok(())
     }
 
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, Failure>> {
         loop {
-            if let Some(event) = self.pipeline.pending(true) {
+            if let Some(event) = self.hearing.pipeline.pending(true) {
                 return Poll::Ready(Ok(event));
             }
-            if self.pongs >= MOST_PONGS {
-                self.flush(cx)?;
-                if self.pipeline.is_blocked() {
-                    return Poll::Pending;
+            let Self { reader, inbox, hearing, .. } = self;
+            match reader.read(inbox, |opcode, payload| hearing.receive(opcode, payload))? {
+                Some(Call::Nothing) => {}
+                Some(Call::Tell(event)) => {
+                    let ready = self.ready();
+                    self.hearing.pipeline.told(ready);
+                    return Poll::Ready(Ok(event));
                 }
-            }
-            // Reading also writes the pongs that earlier reading called for.
-            match Pin::new(&mut self.socket).poll_next(cx) {
-                Poll::Ready(Some(Ok(message))) => {
-                    if let Some(event) = self.receive(cx, &message)? {
-                        self.pipeline.told(self.ready());
-                        return Poll::Ready(Ok(event));
-                    }
-                }
-                Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(failure(error))),
-                Poll::Ready(None) => return Poll::Ready(Err(failure(Error::ConnectionClosed))),
-                Poll::Pending if !self.pipeline.is_blocked() => return Poll::Pending,
-                Poll::Pending => {
+                Some(Call::Answer(ping)) => {
+                    self.ping = Some(ping);
                     self.flush(cx)?;
-                    if self.pipeline.is_blocked() {
-                        return Poll::Pending;
+                }
+                Some(Call::Leave(goodbye, code)) => {
+                    // Answer the goodbye as far as the socket takes it; the connection is over either way.
+                    let _ = self.write(cx, Opcode::Close, &code);
+                    return Poll::Ready(Err(goodbye));
+                }
+                None => {
+                    self.flush(cx)?;
+                    match self.inbox.poll_read(&mut self.stream, cx) {
+                        Poll::Ready(Ok(0)) => return Poll::Ready(Err(ended())),
+                        Poll::Ready(Ok(_)) => {}
+                        Poll::Ready(Err(error)) => return Poll::Ready(Err(Failure::io(&error))),
+                        // What has been written in the meantime may be worth telling.
+                        Poll::Pending => {
+                            return self
+                                .hearing
+                                .pipeline
+                                .pending(true)
+                                .map_or(Poll::Pending, |event| Poll::Ready(Ok(event)));
+                        }
                     }
                 }
             }
@@ -200,9 +213,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + fmt::Debug> Codec for Ws<S> {
     }
 
     fn keep_alive(&mut self, cx: &mut Context<'_>) -> Result<(), Failure> {
-        if self.keep_alive.beat()? && !self.pipeline.is_blocked() {
-            self.write(cx, tungstenite::Message::Ping(Bytes::new()))?;
-            self.keep_alive.pinged();
+        if self.hearing.keep_alive.beat()? && !self.hearing.pipeline.is_blocked() {
+            self.write(cx, Opcode::Ping, &[])?;
+            self.hearing.keep_alive.pinged();
         }
         Ok(())
     }
@@ -210,8 +223,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + fmt::Debug> Codec for Ws<S> {
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.leaving == Leaving::No {
             self.leaving = Leaving::Writing;
-            let goodbye = CloseFrame { code: CloseCode::Normal, reason: "".into() };
-            if self.write(cx, tungstenite::Message::Close(Some(goodbye))).is_err() {
+            if self.write(cx, Opcode::Close, &goodbye::NORMAL.to_be_bytes()).is_err() {
                 return Poll::Ready(());
             }
         }
@@ -220,14 +232,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin + fmt::Debug> Codec for Ws<S> {
                 if self.flush(cx).is_err() {
                     return Poll::Ready(());
                 }
-                if !self.pipeline.is_blocked() {
+                if !self.hearing.pipeline.is_blocked() {
                     self.leaving = Leaving::Waiting;
                 }
             }
-            // The server answers with its own closing frame and then ends the connection (RFC 6455 §7.1.1).
-            match Pin::new(&mut self.socket).poll_next(cx) {
-                Poll::Ready(Some(Ok(_))) => {}
-                Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(()),
+            // The server answers with its own closing frame and then ends the connection (RFC 6455 §7.1.1); whatever else it
+            // sends concerns nobody any more.
+            let unread = self.inbox.unread().len();
+            self.inbox.consume(unread);
+            match self.inbox.poll_read(&mut self.stream, cx) {
+                Poll::Ready(Ok(1..)) => {}
+                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(()),
                 Poll::Pending => return Poll::Pending,
             }
         }
@@ -235,66 +250,83 @@ impl<S: AsyncRead + AsyncWrite + Unpin + fmt::Debug> Codec for Ws<S> {
 
     /// Whether replies still find their readings after one did not come.
     fn survives_timeout(&self) -> bool {
-        !self.pipeline.is_in_order()
+        !self.hearing.pipeline.is_in_order()
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
-    fn receive(
-        &mut self,
-        cx: &mut Context<'_>,
-        message: &tungstenite::Message,
-    ) -> Result<Option<Event>, Failure> {
-        use tungstenite::Message as Frame;
-        let answer = match message {
-            Frame::Text(text) => text.as_bytes(),
-            Frame::Binary(bytes) => bytes,
-            Frame::Pong(_) => {
+impl Hearing {
+    fn receive(&mut self, opcode: Opcode, payload: &[u8]) -> Call {
+        match opcode {
+            Opcode::Ping => return Call::Answer(payload.into()),
+            Opcode::Close => {
+                return Call::Leave(goodbye::read(payload), payload.get(..2).unwrap_or_default().into());
+            }
+            Opcode::Pong => {
                 if self.message_faults.as_mut().is_none_or(|message_faults| {
                     message_faults.fate(MessageKind::Pingresp, LOSS) != Decision::Drop
                 }) {
                     self.keep_alive.answered();
                 }
-                return Ok(None);
+                return Call::Nothing;
             }
-            Frame::Close(frame) => {
-                // Answer the goodbye as far as the socket takes it; the connection is over either way.
-                let _ = self.flush(cx);
-                return Err(goodbye(frame.as_ref()));
-            }
-            Frame::Ping(_) => {
-                self.pongs = self.pongs.saturating_add(1);
-                return Ok(None);
-            }
-            Frame::Frame(_) => return Ok(None),
-        };
-        self.pipeline.notes.received(answer.len() as u64);
+            Opcode::Text | Opcode::Binary | Opcode::Continuation => {}
+        }
+        self.pipeline.notes.received(payload.len() as u64);
         if self.correlator.is_deaf() {
-            return Ok(None);
+            return Call::Nothing;
         }
-        let matched = self.correlator.read(answer);
+        let matched = self.correlator.read(payload);
         match &matched {
-            Some(Match::Named(reply)) => self.pipeline.notes.answered(reply.seq, reply.answer, answer),
+            Some(Match::Named(reply)) => self.pipeline.notes.answered(reply.seq, reply.answer, payload),
             Some(_) => {}
-            None => self.pipeline.notes.suspect(answer),
+            None => self.pipeline.notes.suspect(payload),
         }
-        Ok(self.pipeline.answered(matched))
+        self.pipeline.answered(matched).map_or(Call::Nothing, Call::Tell)
     }
+}
 
-    fn write(&mut self, cx: &mut Context<'_>, message: tungstenite::Message) -> Result<(), Failure> {
-        Pin::new(&mut self.socket).start_send(message).map_err(failure)?;
-        self.flush(cx)
-    }
-
-    fn flush(&mut self, cx: &mut Context<'_>) -> Result<(), Failure> {
-        match Pin::new(&mut self.socket).poll_flush(cx) {
-            Poll::Ready(Ok(())) => {
-                self.pongs = 0;
-                self.pipeline.wrote(true);
+impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
+    /// Writes a frame as far as the socket takes it.
+    fn write(&mut self, cx: &mut Context<'_>, opcode: Opcode, payload: &[u8]) -> Result<(), Failure> {
+        let Self { outbox, stream, deflate, .. } = self;
+        let deflate = *deflate && !opcode.is_control();
+        let composed = outbox.compose(stream, cx, |out| {
+            let mut packed = Vec::new();
+            if deflate && compression::deflate(payload, &mut packed) {
+                frame::encode(opcode, true, &packed, out);
+            } else {
+                frame::encode(opcode, false, payload, out);
             }
-            Poll::Ready(Err(error)) => return Err(failure(error)),
-            Poll::Pending => self.pipeline.wrote(false),
+            Ok::<_, Failure>(())
+        })?;
+        self.wrote(composed)
+    }
+
+    /// Writes what waits for the socket, then the pong that is owed.
+    fn flush(&mut self, cx: &mut Context<'_>) -> Result<(), Failure> {
+        if !self.outbox.is_empty() {
+            let written = self.outbox.poll_write(&mut self.stream, cx);
+            self.wrote(written)?;
+        }
+        // The latest ping is answered for all before it (RFC 6455 §5.5.3).
+        if self.outbox.is_empty()
+            && let Some(ping) = self.ping.take()
+        {
+            self.write(cx, Opcode::Pong, &ping)?;
         }
         Ok(())
     }
+
+    fn wrote(&mut self, written: Poll<std::io::Result<()>>) -> Result<(), Failure> {
+        match written {
+            Poll::Ready(Ok(())) => self.hearing.pipeline.wrote(true),
+            Poll::Ready(Err(error)) => return Err(Failure::io(&error)),
+            Poll::Pending => self.hearing.pipeline.wrote(false),
+        }
+        Ok(())
+    }
+}
+
+fn ended() -> Failure {
+    Failure::closed("the server closed the connection without a closing handshake")
 }

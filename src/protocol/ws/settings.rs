@@ -3,8 +3,10 @@
 use super::super::exchange::{Exchange, Pattern, Rendering, Stated, correlation};
 use super::super::http::{headers, is_token, path};
 use super::super::{Correlation, Identity, OwnSettings, Settings};
+use super::reader::MOST_HELD;
 use crate::fleet::Scope;
 use crate::language::{Field, Kind, Reporter, Section, quote};
+use crate::units::ByteSize;
 
 pub(super) static WS: Section = Section {
     title: "ws = { … }",
@@ -25,6 +27,18 @@ pub(super) static WS: Section = Section {
             "auto",
             "text or binary messages; auto sends text where the payload is UTF-8",
         ),
+        Field::with(
+            "deflate",
+            Kind::Flag,
+            "false",
+            "offer permessage-deflate (RFC 7692), each message compressed by itself",
+        ),
+        Field::with(
+            "max_message",
+            Kind::Size(ByteSize(125), ByteSize(MOST_HELD as u64)),
+            "64MiB",
+            "the largest message to receive, once it is no longer compressed; a longer one ends the connection",
+        ),
         Field::optional(
             "correlate",
             Kind::Text,
@@ -34,11 +48,24 @@ pub(super) static WS: Section = Section {
 };
 
 /// Settings of WebSocket sessions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct WsSettings {
     /// In which messages readings travel. Replies are understood in either.
     pub(super) mode: WsMode,
+    /// Whether to offer compression.
+    pub(super) deflate: bool,
+    /// Largest message to receive, bytes, also once it is no longer compressed.
+    pub(super) max_message: usize,
 }
+
+impl Default for WsSettings {
+    fn default() -> Self {
+        Self { mode: WsMode::Auto, deflate: false, max_message: MAX_MESSAGE.0 as usize }
+    }
+}
+
+/// What a message may hold unless stated.
+const MAX_MESSAGE: ByteSize = ByteSize(64 << 20);
 
 /// The kind of WebSocket message that carries a reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -61,8 +88,8 @@ pub(super) struct WsExchange {
     headers: Vec<(String, Pattern)>,
     /// The sub-protocol asked for.
     subprotocol: Option<String>,
-    /// In which messages readings travel.
-    mode: WsMode,
+    /// What its sessions are told.
+    own: WsSettings,
     /// How a reply names its reading, for `close = "reply"`.
     correlation: Correlation,
 }
@@ -78,10 +105,14 @@ pub(super) fn ws(stated: &Stated<'_>, report: &mut Reporter<'_>) -> WsExchange {
         path: path(fields, &[], Scope::Device, report),
         headers: headers(fields, report),
         subprotocol: subprotocol.map(|asked| asked.value().to_owned()),
-        mode: match fields.word("mode") {
-            Some("text") => WsMode::Text,
-            Some("binary") => WsMode::Binary,
-            _ => WsMode::Auto,
+        own: WsSettings {
+            mode: match fields.word("mode") {
+                Some("text") => WsMode::Text,
+                Some("binary") => WsMode::Binary,
+                _ => WsMode::Auto,
+            },
+            deflate: fields.flag("deflate"),
+            max_message: fields.optional_size("max_message").unwrap_or(MAX_MESSAGE).0 as usize,
         },
         correlation: correlation(fields, stated.reply, report),
     }
@@ -89,7 +120,7 @@ pub(super) fn ws(stated: &Stated<'_>, report: &mut Reporter<'_>) -> WsExchange {
 
 impl Exchange for WsExchange {
     fn settings(&self, usual: Settings) -> Settings {
-        let own = OwnSettings::of(WsSettings { mode: self.mode });
+        let own = OwnSettings::of(self.own);
         Settings { correlation: self.correlation.clone(), own, ..usual }
     }
 

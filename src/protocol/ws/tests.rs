@@ -1,25 +1,28 @@
 //! The WebSocket session against scripted frames and against a real server over an in-memory stream.
 
+mod deflate;
 pub(super) mod peer;
+mod upgrade;
 
 use std::future::poll_fn;
 use std::io;
+use std::pin::Pin;
 
-use futures_util::{SinkExt, StreamExt};
+use futures_util::{SinkExt, Stream, StreamExt};
 use proptest::prelude::*;
 use tokio::io::DuplexStream;
-use tokio_tungstenite::accept_hdr_async;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Bytes;
 use tokio_tungstenite::tungstenite::Message as Frame;
-use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
-use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::protocol::Role;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame as RawFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 
 use super::super::script::{Script, context};
 use super::super::{Answer, Correlation, OwnSettings};
 use super::*;
-use crate::record::{Close, ErrorKind, Protocol, Reason};
+use crate::record::{Close, ErrorKind, Protocol};
 
 fn closing(close: Close) -> Settings {
     Settings { close, ..Settings::default() }
@@ -39,8 +42,7 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
 }
 
 fn session(stream: Script, settings: &Settings) -> Ws<Script> {
-    let socket = block_on(WebSocketStream::from_raw_socket(stream, Role::Client, Some(config())));
-    Ws::over(socket, settings, &Identity::of("d"))
+    Ws::past_upgrade(stream, settings, &Identity::of("d"))
 }
 
 /// An unmasked frame as servers send it.
@@ -106,7 +108,7 @@ fn check_conversation(cuts: &[usize]) {
     let goodbye = "the server closed the WebSocket with code 1001 (going away): bye";
     assert_eq!(failure, Some(Failure::closed(goodbye).with_code("WebSocket close", 1001)));
     assert_eq!(session.stray(), 2);
-    let written = as_server(session.socket.get_ref().written());
+    let written = as_server(session.stream.written());
     assert_eq!(written[0], Frame::Pong(Bytes::from_static(b"are you there")));
     assert!(matches!(written[1], Frame::Close(_)), "{written:?}");
 }
@@ -142,6 +144,15 @@ fn broken_frames_and_connections_keep_their_kind() {
         (Script::new().data(&[0x81, 1, 0xff]), ErrorKind::Protocol),
         (Script::new().data(&[0x80, 0]), ErrorKind::Protocol),
         (Script::new().data(&[0x82, 127, 0, 0, 0, 0, 0xff, 0, 0, 0]), ErrorKind::Protocol),
+        (Script::new().data(&[0x82, 127, 0xff, 0, 0, 0, 0, 0, 0, 0]), ErrorKind::Protocol),
+        (Script::new().data(&[0x01, 1, b'a', 0x81, 1, b'b']), ErrorKind::Protocol),
+        (Script::new().data(&[0x01, 1, 0xc3, 0x80, 1, b'b']), ErrorKind::Protocol),
+        (Script::new().data(&[0x09, 1, b'a']), ErrorKind::Protocol),
+        (Script::new().data(&[0x89, 126, 0, 126]), ErrorKind::Protocol),
+        (Script::new().data(&[0x8b, 0]), ErrorKind::Protocol),
+        (Script::new().data(&[0x88, 1, 3]), ErrorKind::Protocol),
+        (Script::new().data(&[0x88, 2, 3, 0xed]), ErrorKind::Protocol),
+        (Script::new().data(&[0x88, 3, 3, 0xe8, 0xff]), ErrorKind::Protocol),
         (Script::new().data(&[0x88, 0]), ErrorKind::Closed),
         (Script::new().data(&[0x81, 9, b'{']).end(), ErrorKind::Closed),
         (Script::new().end(), ErrorKind::Closed),
@@ -161,16 +172,16 @@ fn readings_are_pipelined_and_back_pressure_is_told() {
     session.send(&mut context(), &message(1, b"{\"seq\":1}")).unwrap();
     session.send(&mut context(), &message(2, b"\xff")).unwrap();
     assert!(session.ready());
-    session.socket.get_mut().accept(3);
+    session.stream.accept(3);
     session.send(&mut context(), &message(3, b"{\"seq\":3}")).unwrap();
     assert!(!session.ready());
     assert_eq!(session.send(&mut context(), &message(4, b"{}")), Err(Failure::not_ready()));
     assert_eq!(outcome(&mut session), (vec![], None));
-    session.socket.get_mut().accept(usize::MAX);
+    session.stream.accept(usize::MAX);
     assert_eq!(outcome(&mut session), (vec![Event::Writable], None));
     let expected =
         [Frame::text("{\"seq\":1}"), Frame::Binary(Bytes::from_static(b"\xff")), Frame::text("{\"seq\":3}")];
-    assert_eq!(as_server(session.socket.get_ref().written()), expected);
+    assert_eq!(as_server(session.stream.written()), expected);
 }
 
 #[test]
@@ -178,10 +189,10 @@ fn fire_and_forget_closes_when_the_bytes_are_handed_over() {
     let echo = frame(0x81, br#"{"device":"d","seq":1}"#);
     let mut session = session(Script::new().data(&echo), &closing(Close::Sent));
     session.send(&mut context(), &message(1, b"{}")).unwrap();
-    session.socket.get_mut().accept(4);
+    session.stream.accept(4);
     session.send(&mut context(), &message(2, b"{}")).unwrap();
     assert_eq!(outcome(&mut session), (vec![ok(1)], None));
-    session.socket.get_mut().accept(usize::MAX);
+    session.stream.accept(usize::MAX);
     assert_eq!(outcome(&mut session), (vec![ok(2)], None));
 
     let mut seq = 10;
@@ -211,7 +222,7 @@ fn replies_are_found_by_pointer_late_doubled_unknown_or_malformed() {
         frame(0x82, b"\xff\xfe"),
         frame(0x81, br#"{"meta":{"id":3}}"#),
     ];
-    session.socket.get_mut().push(&replies.concat());
+    session.stream.push(&replies.concat());
     // Doubles and numbers never sent are told: who keeps the books can tell what they are.
     assert_eq!(outcome(&mut session), ([2, 1, 2, 99, 3].map(ok).to_vec(), None));
     assert_eq!(session.stray(), 3);
@@ -226,10 +237,10 @@ fn replies_in_order_answer_whatever_waits_longest() {
         session.send(&mut context(), &message(seq, b"{}")).unwrap();
     }
     let replies = [frame(0x81, b"ack"), frame(0x89, b"ping"), frame(0x82, b"\xff"), frame(0x8a, b"")];
-    session.socket.get_mut().push(&replies.concat());
+    session.stream.push(&replies.concat());
     assert_eq!(outcome(&mut session), (vec![ok(7), ok(8)], None));
     session.send(&mut context(), &message(3, b"{}")).unwrap();
-    session.socket.get_mut().push(&frame(0x81, b"").repeat(3));
+    session.stream.push(&frame(0x81, b"").repeat(3));
     assert_eq!(outcome(&mut session), (vec![ok(9), ok(3)], None));
     assert_eq!(session.stray(), 2);
 }
@@ -245,56 +256,17 @@ fn readings_travel_in_the_kind_of_message_the_fleet_declares() {
     ];
     for (mode, expected) in table {
         for (payload, expected) in [&b"{}"[..], b"\xff"].into_iter().zip(expected) {
-            let settings = Settings { own: OwnSettings::of(WsSettings { mode }), ..closing(Close::Verdict) };
+            let settings = Settings {
+                own: OwnSettings::of(WsSettings { mode, ..WsSettings::default() }),
+                ..closing(Close::Verdict)
+            };
             let mut session = session(Script::new(), &settings);
             let sent = session.send(&mut context(), &message(1, payload));
-            assert_eq!(
-                as_server(session.socket.get_ref().written()),
-                Vec::from_iter(expected.clone()),
-                "{mode:?}"
-            );
+            assert_eq!(as_server(session.stream.written()), Vec::from_iter(expected.clone()), "{mode:?}");
             let refusal =
                 sent.err().map(|failure| (failure.kind, failure.reason.sentence.contains("use binary")));
             assert_eq!(refusal, expected.is_none().then_some((ErrorKind::Protocol, true)));
         }
-    }
-}
-
-/// What comes of offering a sub-protocol to a server that answers with `selected`.
-fn negotiated(offered: Option<&str>, selected: Option<&'static str>) -> Result<Option<String>, Failure> {
-    let (near, far) = tokio::io::duplex(1024);
-    let endpoint = Endpoint::resolve(Protocol::named("ws"), "ws://127.0.0.1:9").unwrap();
-    let identity = Identity { subprotocol: offered.map(str::to_owned), ..Identity::of("d") };
-    let mut asked = None;
-    #[expect(clippy::result_large_err, reason = "the callback's type is tungstenite's")]
-    let answer = |request: &Request, mut response: Response| {
-        asked =
-            request.headers().get("Sec-WebSocket-Protocol").map(|value| value.to_str().unwrap().to_owned());
-        if let Some(selected) = selected {
-            response.headers_mut().insert("Sec-WebSocket-Protocol", HeaderValue::from_static(selected));
-        }
-        Ok(response)
-    };
-    let opened = block_on(async {
-        let settings = closing(Close::Verdict);
-        tokio::join!(accept_hdr_async(far, answer), Ws::open(near, &endpoint, &settings, &identity)).1
-    });
-    opened.map(|_| asked)
-}
-
-#[test]
-fn a_server_must_select_the_sub_protocol_that_is_offered() {
-    assert_eq!(negotiated(None, None), Ok(None));
-    assert_eq!(negotiated(Some("ocpp1.6"), Some("ocpp1.6")), Ok(Some("ocpp1.6".to_owned())));
-    let table = [
-        (Some("ocpp1.6"), None, "did not select the sub-protocol"),
-        (Some("ocpp1.6"), Some("mqtt"), "selected a sub-protocol that was not offered"),
-        (None, Some("mqtt"), "though none was offered"),
-    ];
-    for (offered, selected, expected) in table {
-        let failure = negotiated(offered, selected).unwrap_err();
-        assert_eq!(failure.kind, ErrorKind::Protocol);
-        assert!(failure.reason.sentence.contains(expected), "{failure}");
     }
 }
 
@@ -303,10 +275,10 @@ fn a_silent_period_is_pinged_and_a_silent_server_given_up() {
     let mut session = session(Script::new(), &closing(Close::Verdict));
     session.send(&mut context(), &message(1, b"{}")).unwrap();
     session.keep_alive(&mut context()).unwrap();
-    assert_eq!(as_server(session.socket.get_ref().written()).len(), 1);
+    assert_eq!(as_server(session.stream.written()).len(), 1);
     session.keep_alive(&mut context()).unwrap();
-    assert_eq!(as_server(session.socket.get_ref().written())[1], Frame::Ping(Bytes::new()));
-    session.socket.get_mut().push(&frame(0x8a, b""));
+    assert_eq!(as_server(session.stream.written())[1], Frame::Ping(Bytes::new()));
+    session.stream.push(&frame(0x8a, b""));
     assert_eq!(outcome(&mut session), (vec![], None));
     session.keep_alive(&mut context()).unwrap();
     assert_eq!(session.keep_alive(&mut context()).unwrap_err().kind, ErrorKind::Network);
@@ -358,25 +330,70 @@ fn a_real_server_is_upgraded_answered_and_left_in_order() {
     block_on(handshake(server, client));
 }
 
+/// A frame of `size` bytes in all but its header, as servers send it.
+fn long_frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![first, 127];
+    bytes.extend_from_slice(&(payload.len() as u64).to_be_bytes());
+    bytes.extend_from_slice(payload);
+    bytes
+}
+
+fn limited(max_message: usize, deflate: bool) -> Settings {
+    let own = OwnSettings::of(WsSettings { max_message, deflate, ..WsSettings::default() });
+    Settings { own, ..closing(Close::Verdict) }
+}
+
 #[test]
-fn a_refused_upgrade_says_with_what_status() {
-    let endpoint = Endpoint::resolve(Protocol::named("ws"), "ws://127.0.0.1:9").unwrap();
-    let open = |script| {
-        block_on(Ws::open(script, &endpoint, &closing(Close::Verdict), &Identity::of("d"))).unwrap_err()
-    };
-    for (status, for_good) in
-        [(404, true), (401, true), (429, false), (408, false), (503, false), (200, false)]
-    {
-        let response = format!("HTTP/1.1 {status} Any\r\nContent-Length: 2\r\n\r\nno");
-        let refused = open(Script::new().data(response.as_bytes()));
-        let sentence = format!("the server answered the upgrade with {}", crate::record::status_line(status));
-        let expected = Failure::protocol(sentence).with_code("HTTP", status.into()).final_if(for_good);
-        assert_eq!(
-            Failure { reason: Box::new(Reason { sample: None, ..*refused.reason }), ..refused },
-            expected
-        );
+fn a_large_message_is_read_and_its_memory_given_back() {
+    let mut verdict = br#"{"type":"verdict","device":"d","seq":1,"more":""#.to_vec();
+    verdict.resize((20 << 20) - 2, b'x');
+    verdict.extend_from_slice(b"\"}");
+    let (first, rest) = verdict.split_at(7 << 20);
+    let pieces =
+        [long_frame(0x01, first), frame(0x89, b"p"), long_frame(0x00, rest), frame(0x80, b"")].concat();
+    for bytes in [long_frame(0x81, &verdict), pieces] {
+        let mut stream = Script::new();
+        bytes.chunks(1 << 20).for_each(|chunk| stream.push(chunk));
+        let mut session = session(stream, &closing(Close::Verdict));
+        assert_eq!(outcome(&mut session), (vec![ok(1)], None));
+        assert_eq!(reader::held(), 0);
+        assert!(format!("{:?}", session.reader).contains("partial: None"));
     }
-    assert_eq!(open(Script::new().data(b"SSH-2.0-OpenSSH\r\n\r\n")).kind, ErrorKind::Protocol);
-    assert_eq!(open(Script::new().end()).kind, ErrorKind::Closed);
-    assert_eq!(open(Script::new().error(io::ErrorKind::ConnectionReset)).kind, ErrorKind::Reset);
+}
+
+#[test]
+fn a_message_beyond_the_limit_is_refused_by_its_name_before_it_has_come() {
+    let table = [
+        (long_frame(0x82, &[b'x'; 1_000]), None),
+        (long_frame(0x82, &[b'x'; 1_001]), Some("more than 1000B (max_message)")),
+        ([long_frame(0x02, &[b'x'; 600]), long_frame(0x80, &[b'x'; 400])].concat(), None),
+        ([long_frame(0x02, &[b'x'; 600]), vec![0x80, 126, 1, 0x91]].concat(), Some("more than 1000B")),
+        (vec![0x82, 127, 0, 0, 0, 1, 0, 0, 0, 0], Some("more than 1000B")),
+    ];
+    for (bytes, refusal) in table {
+        let mut session = session(Script::new().data(&bytes), &limited(1_000, false));
+        let found = outcome(&mut session).1.map(|failure| failure.reason.sentence.into_owned());
+        match (&found, refusal) {
+            (None, None) => {}
+            (Some(sentence), Some(words)) => assert!(sentence.contains(words), "{sentence}"),
+            _ => panic!("{found:?}, not {refusal:?}"),
+        }
+    }
+    let default = vec![0x82, 127, 0, 0, 0, 0, 4, 0, 0, 1];
+    let failure = outcome(&mut session(Script::new().data(&default), &closing(Close::Verdict))).1.unwrap();
+    assert_eq!(failure.reason.sentence, "the server sent a message of more than 64MiB (max_message)");
+}
+
+#[test]
+fn what_all_devices_of_a_worker_hold_is_bounded() {
+    let unfinished = [vec![0x02, 126, 4, 0], vec![b'x'; 1_000]].concat();
+    let mut first = session(Script::new().data(&unfinished), &closing(Close::Verdict));
+    assert_eq!(outcome(&mut first), (vec![], None));
+    assert_eq!(reader::held(), 1_000);
+    reader::hold(reader::MOST_HELD - 1_500);
+    let failure = outcome(&mut session(Script::new().data(&unfinished), &closing(Close::Verdict))).1.unwrap();
+    assert_eq!(failure.kind, ErrorKind::Resource);
+    assert!(failure.reason.sentence.contains("more than 256MiB together"), "{failure}");
+    drop(first);
+    assert_eq!(reader::held(), reader::MOST_HELD - 1_500);
 }

@@ -1,19 +1,168 @@
 //! The request that turns a connection into a WebSocket.
 
+use std::future::poll_fn;
+
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
-use tokio_tungstenite::tungstenite::handshake::client::Request;
-use tokio_tungstenite::tungstenite::http::header::{HOST, HeaderName, HeaderValue, SEC_WEBSOCKET_PROTOCOL};
+use tokio_tungstenite::tungstenite::handshake::client::{Request, generate_request};
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::http::header::{
+    HOST, HeaderName, HeaderValue, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_PROTOCOL,
+};
 use tokio_tungstenite::tungstenite::http::uri::{PathAndQuery, Uri};
 
-use super::super::http::{check_header, check_target, valid_header};
+use super::super::buffer::Inbox;
+use super::super::http::{self, Head, check_header, check_target, valid_header};
 use super::super::{Endpoint, Failure, Identity};
-use super::failure::failure;
+use super::extension::{self, shown};
+use crate::record::status_line;
+
+/// What an upgrade has come to.
+#[derive(Debug)]
+pub(super) struct Opened {
+    /// What the server sent right behind it.
+    pub(super) inbox: Inbox,
+    /// Messages may be compressed.
+    pub(super) deflate: bool,
+}
+
+/// Upgrades the connection of one device, and offers compression where `deflate` says so.
+///
+/// # Errors
+/// If the connection breaks, or the server refuses or does not do what RFC 6455 §4.2.2 asks.
+pub(super) async fn open<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut S,
+    endpoint: &Endpoint,
+    identity: &Identity,
+    deflate: bool,
+) -> Result<Opened, Failure> {
+    let (bytes, key) = generate_request(request(endpoint, identity, deflate)?)
+        .map_err(|error| Failure::protocol(error.to_string()))?;
+    let sent = async {
+        stream.write_all(&bytes).await?;
+        stream.flush().await
+    };
+    sent.await.map_err(|error| Failure::io(&error))?;
+    let offer = Offer { accept: derive_accept_key(key.as_bytes()), identity, deflate };
+    let (mut inbox, mut tried) = (Inbox::default(), 0);
+    loop {
+        if let Some((size, answer)) =
+            http::read_head(inbox.unread(), &mut tried, |head| offer.answered(head))?
+        {
+            inbox.consume(size);
+            match answer {
+                Answer::Agreed { deflate } => return Ok(Opened { inbox, deflate }),
+                Answer::Refused(status) => return Err(refused(status, inbox.unread())),
+                Answer::Interim => tried = 0,
+            }
+            continue;
+        }
+        match poll_fn(|cx| inbox.poll_read(stream, cx)).await {
+            Ok(0) if inbox.unread().is_empty() => {
+                return Err(Failure::closed(
+                    "the server closed the connection without answering the upgrade",
+                ));
+            }
+            Ok(0) => {
+                return Err(Failure::closed("the server closed the connection in the middle of the upgrade"));
+            }
+            Ok(_) => {}
+            Err(error) => return Err(Failure::io(&error)),
+        }
+    }
+}
+
+/// What was asked for.
+struct Offer<'a> {
+    /// What the answer has to prove that the request was read.
+    accept: String,
+    identity: &'a Identity,
+    deflate: bool,
+}
+
+/// What a response says of the upgrade.
+enum Answer {
+    Agreed {
+        deflate: bool,
+    },
+    Refused(u16),
+    /// Another response follows.
+    Interim,
+}
+
+impl Offer<'_> {
+    fn answered(&self, head: &Head<'_>) -> Result<Answer, Failure> {
+        match head.status {
+            101 => {}
+            100..=199 => return Ok(Answer::Interim),
+            status => return Ok(Answer::Refused(status)),
+        }
+        if head.old {
+            return Err(Failure::protocol("the server upgraded over HTTP/1.0, which knows no upgrade"));
+        }
+        let has =
+            |name, wanted: &str| head.list(name).any(|word| word.eq_ignore_ascii_case(wanted.as_bytes()));
+        if !has("upgrade", "websocket") {
+            return Err(lacking(head, "Upgrade", "websocket"));
+        }
+        if !has("connection", "upgrade") {
+            return Err(lacking(head, "Connection", "Upgrade"));
+        }
+        let mut proofs = head.named("sec-websocket-accept");
+        let proof = proofs.next();
+        if proof.map(<[u8]>::trim_ascii) != Some(self.accept.as_bytes()) || proofs.next().is_some() {
+            return Err(Failure::protocol(match proof {
+                None => "the server's answer to the upgrade has no Sec-WebSocket-Accept",
+                Some(_) => "the server's Sec-WebSocket-Accept is not the answer to the key that was sent",
+            }));
+        }
+        let deflate = extension::agreed(head, self.deflate)?;
+        self.subprotocol(head)?;
+        Ok(Answer::Agreed { deflate })
+    }
+
+    /// The one that was offered has to be selected, and no other (RFC 6455 §4.1). What was offered may be a secret.
+    fn subprotocol(&self, head: &Head<'_>) -> Result<(), Failure> {
+        let offered = self.identity.subprotocol.as_deref().map(str::as_bytes);
+        let mut selected = head.list("sec-websocket-protocol");
+        if let Some(other) = selected.clone().find(|selected| Some(*selected) != offered) {
+            return Err(Failure::protocol(format!(
+                "the server selected the sub-protocol `{}`, which was not offered",
+                shown(other)
+            )));
+        }
+        if offered.is_some() && selected.next().is_none() {
+            return Err(Failure::protocol("the server did not select the sub-protocol that was offered"));
+        }
+        Ok(())
+    }
+}
+
+/// A 101 without `word` in the field `name`.
+fn lacking(head: &Head<'_>, name: &str, word: &str) -> Failure {
+    let found: Vec<String> = head.list(name).map(shown).collect();
+    let found = if found.is_empty() { "nothing".to_owned() } else { format!("`{}`", found.join(", ")) };
+    Failure::protocol(format!("the server's answer to the upgrade says {found} in {name}, and not `{word}`"))
+}
+
+fn refused(status: u16, body: &[u8]) -> Failure {
+    Failure::protocol(format!("the server answered the upgrade with {}", status_line(status)))
+        .with_code("HTTP", status.into())
+        .with_sample(body)
+        .final_if(refuses_for_good(status))
+}
+
+/// Whether an upgrade answered with `status` will never succeed as it is: a client error other than those that ask to wait
+/// (RFC 9110 §15.5, RFC 6585, RFC 8470).
+const fn refuses_for_good(status: u16) -> bool {
+    matches!(status, 400..=499) && !matches!(status, 408 | 425 | 429)
+}
 
 /// The upgrade of one device: its own request target, sub-protocol and header fields, where it has some.
 ///
 /// # Errors
 /// If something cannot be part of a request. No failure repeats what may be a secret.
-pub(super) fn request(endpoint: &Endpoint, identity: &Identity) -> Result<Request, Failure> {
+fn request(endpoint: &Endpoint, identity: &Identity, deflate: bool) -> Result<Request, Failure> {
     let Identity { address, headers, subprotocol, .. } = identity;
     let no_url = || Failure::protocol("the address is no WebSocket URL");
     let mut uri: Uri = endpoint.url().parse().map_err(|_| no_url())?;
@@ -23,7 +172,7 @@ pub(super) fn request(endpoint: &Endpoint, identity: &Identity) -> Result<Reques
         parts.path_and_query = Some(PathAndQuery::try_from(address.as_str()).map_err(|_| no_url())?);
         uri = Uri::from_parts(parts).map_err(|_| no_url())?;
     }
-    let mut request = uri.into_client_request().map_err(failure)?;
+    let mut request = uri.into_client_request().map_err(|_| no_url())?;
     let fields = request.headers_mut();
     if headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(HOST.as_str())) {
         fields.remove(HOST);
@@ -44,13 +193,14 @@ pub(super) fn request(endpoint: &Endpoint, identity: &Identity) -> Result<Reques
             value.ok_or_else(|| Failure::protocol("the sub-protocol is no token"))?,
         );
     }
+    if deflate {
+        fields.insert(SEC_WEBSOCKET_EXTENSIONS, HeaderValue::from_static(extension::OFFER));
+    }
     Ok(request)
 }
 
 #[cfg(test)]
 mod tests {
-    use tokio_tungstenite::tungstenite::handshake::client::generate_request;
-
     use super::*;
     use crate::record::Protocol;
 
@@ -58,6 +208,7 @@ mod tests {
         request(
             &Endpoint::resolve(Protocol::named("ws"), "ws://127.0.0.1:9/v1/stream?x=1").unwrap(),
             identity,
+            false,
         )
     }
 

@@ -59,6 +59,16 @@ impl ReasonSum {
         self.outcome == Ending::Unmatched.name()
     }
 
+    /// Whether it is about a peer that did other than it was asked to, not about failures.
+    pub fn is_remark(&self) -> bool {
+        self.outcome == Ending::Remark.name()
+    }
+
+    /// Whether readings or attempts to connect failed.
+    pub fn is_failure(&self) -> bool {
+        !self.is_unmatched() && !self.is_remark()
+    }
+
     /// Whether it only follows from what befell other readings or connections: never sent, or not waited for.
     fn is_consequence(&self) -> bool {
         [Ending::Lost, Ending::Dropped].iter().any(|ending| self.outcome == ending.name())
@@ -97,7 +107,7 @@ pub(crate) fn reasons(rows: &[Failure]) -> Vec<ReasonSum> {
     sums.sort_by(|a, b| {
         let rank = |sum: &ReasonSum| {
             let connect = sum.kind == "connect";
-            (sum.is_unmatched(), connect, sum.is_consequence(), std::cmp::Reverse(sum.count))
+            (!sum.is_failure(), connect, sum.is_consequence(), std::cmp::Reverse(sum.count))
         };
         rank(a).cmp(&rank(b))
     });
@@ -116,7 +126,8 @@ replaced_row! {
     protocol: String,
     /// `reading` or `connect`.
     kind: String,
-    /// `shed`, `error`, `timeout`, `lost`, `dropped`; or `unmatched`: a message that answered no reading.
+    /// `shed`, `error`, `timeout`, `lost`, `dropped`; or `unmatched`: a message that answered no reading; or `remark`: the peer did
+    /// other than it was asked to, and readings went on.
     outcome: String,
     /// The code that the peer or the system gave: `HTTP 404`, `CONNACK 5`, `ECONNREFUSED`; else a word.
     code: String,
@@ -144,7 +155,7 @@ pub(crate) fn rows(failures: &Failures, layout: &Layout) -> Vec<Failure> {
     let mut rows: Vec<_> = failures.rows().iter().collect();
     rows.sort_by_key(|row| {
         let Subject { phase, fleet, kind, ending } = row.subject;
-        (phase, fleet, kind, ending == Ending::Unmatched, std::cmp::Reverse(row.count), row.first)
+        (phase, fleet, kind, !ending.is_failure(), std::cmp::Reverse(row.count), row.first)
     });
     rows.into_iter().filter_map(|row| shown(layout, row)).collect()
 }
@@ -165,8 +176,7 @@ fn shown(layout: &Layout, row: &Row) -> Option<Failure> {
         first_s: rounded(at),
         last_s: rounded(row.last),
         first_device: fleet.device_name(device),
-        first_seq: (row.subject.kind == Kind::Reading && row.subject.ending != Ending::Unmatched)
-            .then_some(seq),
+        first_seq: (row.subject.kind == Kind::Reading && row.subject.ending.is_failure()).then_some(seq),
         sample: no_formula(row.reason.sample.as_deref().unwrap_or_default()),
     })
 }

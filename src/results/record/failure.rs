@@ -20,6 +20,8 @@ pub(crate) enum Ending {
     Dropped,
     /// A message answered no reading.
     Unmatched,
+    /// The peer did other than it was asked to, and readings went on.
+    Remark,
 }
 
 impl Ending {
@@ -35,6 +37,11 @@ impl Ending {
         })
     }
 
+    /// Whether something failed.
+    pub(crate) const fn is_failure(self) -> bool {
+        !matches!(self, Self::Unmatched | Self::Remark)
+    }
+
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Shed => "shed",
@@ -43,6 +50,7 @@ impl Ending {
             Self::Lost => "lost",
             Self::Dropped => "dropped",
             Self::Unmatched => "unmatched",
+            Self::Remark => "remark",
         }
     }
 }

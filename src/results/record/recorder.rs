@@ -149,6 +149,22 @@ impl Sink for Recorder {
         });
     }
 
+    fn remark(&mut self, fleet: FleetId, at: Tick, device: u32, remark: &Reason) {
+        let (fleet, kind, ending) = (usize::from(fleet.0), Kind::Connect, Ending::Remark);
+        // As attempts to connect are, it is of the whole run.
+        let scope = Scope { fleet, kind, ending, measured: false };
+        let (reason, new) = self.concerns.meet(scope, remark, device);
+        let phase = usize::from(self.layout.phase_at(at).0);
+        self.batch.failures.add_row(&Row {
+            subject: Subject { phase, fleet, kind, ending },
+            reason,
+            count: 1,
+            devices: u64::from(new),
+            first: (at, device, 0),
+            last: at,
+        });
+    }
+
     fn unmatched(&mut self, fleet: FleetId, at: Tick, device: u32, count: u64, first: Option<&str>) {
         let phase = self.layout.phase_at(at);
         let kind = self.kind_at(phase);
