@@ -2,8 +2,10 @@
 
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
+use super::super::super::OwnSettings;
 use super::super::super::fault_injector::FaultInjector;
 use super::super::super::tests::contract::{DEVICE, Opening, Proof, Wire};
+use super::super::settings::WsSettings;
 use super::super::{Endpoint, Identity, Settings, Ws};
 use crate::record::{Close, Protocol};
 
@@ -15,8 +17,11 @@ impl Proof for WsProof {
         Box::pin(async move {
             let endpoint = Endpoint::resolve(Protocol::named("ws"), "ws://127.0.0.1:9/in").unwrap();
             let identity = Identity::of(DEVICE);
-            let ws = Ws::open(wire, &endpoint, settings, &identity).await?;
-            Ok(Box::new(FaultInjector::new(ws, settings, &identity)) as Box<_>)
+            // What a message may hold by default is more than the suite lets come.
+            let own = OwnSettings::of(WsSettings { max_message: 256 << 10, ..WsSettings::default() });
+            let settings = Settings { own, ..settings.clone() };
+            let ws = Ws::open(wire, &endpoint, &settings, &identity).await?;
+            Ok(Box::new(FaultInjector::new(ws, &settings, &identity)) as Box<_>)
         })
     }
 
