@@ -110,12 +110,35 @@ impl Unit {
                     format!("{value} {unit}")
                 }
             }
-            // A rounded share must not look like the bound it missed.
-            Self::Share => format!("{} %", (value * 1e6).round() / 1e4),
+            Self::Share => Self::show_share(value, None),
             Self::Count => format!("{value}"),
             Self::Rate => format!("{}/s", significant(value)),
             Self::Truth => if value > 0.0 { "yes" } else { "no" }.to_owned(),
         }
+    }
+}
+
+impl Unit {
+    /// The same beside a `bound`: a rounded share must not look like the bound that it missed.
+    pub fn show_beside(self, value: f64, bound: f64) -> String {
+        if self == Self::Share { Self::show_share(value, Some(bound)) } else { self.show(value) }
+    }
+
+    /// Per cent with two decimals, or as many more as it takes to tell it from nothing and from `bound`.
+    fn show_share(value: f64, bound: Option<f64>) -> String {
+        let rounded = |value: f64, places: i32| {
+            let scale = 10_f64.powi(places);
+            (value * 100.0 * scale).round() / scale
+        };
+        let tells = |places: &i32| {
+            let shown = rounded(value, *places);
+            let apart = bound.is_none_or(|bound| {
+                let bound_shown = rounded(bound, 8);
+                shown.total_cmp(&bound_shown) == rounded(value, 8).total_cmp(&bound_shown)
+            });
+            apart && (shown > 0.0 || value <= 0.0)
+        };
+        format!("{} %", rounded(value, (2..8).find(tells).unwrap_or(8)))
     }
 }
 

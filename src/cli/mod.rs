@@ -33,6 +33,7 @@ use clap::Parser;
 use args::{Args, Command};
 pub use exit::Exit;
 
+use crate::display::Style;
 use crate::results::Report;
 use crate::run::RunError;
 
@@ -101,7 +102,8 @@ fn settle(exit: Exit, told: Result<(), CliError>) -> Result<Exit, CliError> {
 
 fn say(error: &CliError) {
     // Nobody left to tell changes nothing.
-    let _ = writeln!(std::io::stderr(), "error: {}", error.message.trim_end());
+    let message = Style::PLAIN.harmless(error.message.trim_end());
+    let _ = writeln!(std::io::stderr(), "error: {message}");
 }
 
 /// Runs the command line of this process.

@@ -1,7 +1,7 @@
 //! `squall proxy`: network faults for whatever speaks TCP.
 
 use std::io::{self, Write};
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +17,7 @@ use crate::net::{self, Proxy, ProxyPlan, ProxyReport};
 use crate::protocol::accepts;
 use crate::scenario::{inline_faults, load_faults};
 use crate::seed::Seed;
+use crate::units::{plural, times};
 
 /// Longest wait for the upstream to show that it is there.
 const PROBE: Duration = Duration::from_secs(1);
@@ -106,7 +107,12 @@ fn resolved(to: &str) -> Result<SocketAddr, CliError> {
     let unresolved = |reason: &dyn std::fmt::Display| {
         CliError::usage(format!("--to {to}: {reason}; write HOST:PORT, for example 127.0.0.1:1883"))
     };
-    let addresses: Vec<_> = to.to_socket_addrs().map_err(|error| unresolved(&error))?.collect();
+    let mut addresses: Vec<_> = to.to_socket_addrs().map_err(|error| unresolved(&error))?.collect();
+    if let Some(port) = to.strip_prefix("localhost:").and_then(|port| port.parse().ok()) {
+        // Whatever the system's table of names says of it.
+        addresses.push(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+        addresses.push(SocketAddr::from((Ipv6Addr::LOCALHOST, port)));
+    }
     let first = addresses.first().copied().ok_or_else(|| unresolved(&"the name has no address"))?;
     // A name may have addresses of which only one is served: localhost is 127.0.0.1 and ::1.
     let answers = |address: &&SocketAddr| addresses.len() > 1 && accepts(&address.to_string(), PROBE);
@@ -150,8 +156,11 @@ fn announce(address: SocketAddr, upstream: SocketAddr, faults: &[Arc<fault::Faul
     let mut out = io::stdout().lock();
     writeln!(out, "squall proxy\n  {address} -> {upstream}")?;
     for fault in faults {
-        let share =
-            if fault.share < 1.0 { format!(", {} of connections", fault.share) } else { String::new() };
+        let share = if fault.share < 1.0 {
+            format!(", {} % of connections", (fault.share * 1e4).round() / 1e2)
+        } else {
+            String::new()
+        };
         writeln!(out, "  {}: {}{share}", fault.name, fault.kind)?;
     }
     writeln!(out, "Ctrl-C stops it.")?;
@@ -163,12 +172,31 @@ fn sum_up(report: &ProxyReport, faults: &[Arc<fault::Fault>]) -> io::Result<()> 
     let ProxyReport { connections, failed, passed, acted } = report;
     writeln!(
         out,
-        "{connections} connections, {failed} of them failed; {} bytes taken from clients, {} given to them",
-        passed.up, passed.down
+        "{}, {failed} of them failed; {} bytes taken from clients, {} given to them",
+        plural(*connections, "connection"),
+        passed.up,
+        passed.down
     )?;
     for (fault, acted) in faults.iter().zip(acted) {
-        let times = if *acted == 1 { "once".to_owned() } else { format!("{acted} times") };
-        writeln!(out, "  {}: acted {times}", fault.name)?;
+        writeln!(out, "  {}: acted {}", fault.name, times(*acted))?;
     }
     out.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn localhost_is_where_somebody_listens() {
+        for address in ["127.0.0.1:0", "[::1]:0"] {
+            // A machine without IPv6 has nothing to be found there.
+            let Ok(listener) = TcpListener::bind(address) else { continue };
+            let served = listener.local_addr().unwrap();
+            assert_eq!(resolved(&format!("localhost:{}", served.port())).unwrap(), served);
+        }
+        assert!(resolved("localhost:x").is_err());
+    }
 }

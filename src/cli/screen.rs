@@ -31,12 +31,13 @@ pub(super) fn style() -> Style {
     Style::of(io::stdout().is_terminal())
 }
 
-/// Prints `text` as it is.
+/// Prints `text`, made harmless for a terminal.
 ///
 /// # Errors
 /// If it cannot be printed, except where nobody reads any more: `… | head` has what it asked for.
 pub(super) fn print(text: &str) -> Result<(), CliError> {
     let mut out = io::stdout().lock();
+    let text = style().harmless(text);
     heard(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
 }
 

@@ -7,6 +7,7 @@ use super::chart::{Flag, chart};
 use super::figure::{self, time};
 use super::grid::{Grid, wrap};
 use super::style::{Style, Tone};
+use crate::results::is_measured;
 
 /// What `squall check` finds out about a scenario. Rates are readings per second, all fleets together.
 #[derive(Debug, Clone, Serialize)]
@@ -161,8 +162,9 @@ pub(crate) fn outline(outline: &Outline, width: usize, style: Style) -> String {
     let mut lines = vec![style.paint(&format!("{}: valid", outline.file), Tone::Good)];
     let (dot, devices) = (style.dot(), count(style, u64::from(outline.devices)));
     lines.push(format!(
-        "{}{dot}{devices} devices{dot}{} s{dot}seed {}",
+        "{}{dot}{devices} device{}{dot}{} s{dot}seed {}",
         style.paint(&outline.scenario, Tone::Strong),
+        if outline.devices == 1 { "" } else { "s" },
         number(style, outline.duration_s),
         outline.seed
     ));
@@ -295,16 +297,28 @@ fn timeline(outline: &Outline, style: Style) -> Vec<String> {
         // Under the axis of the chart, whose columns they share.
         lines.extend(rows);
         lines.extend(activation::legend(&outline.faults, style));
+        if let Some(first) = outline.phases.iter().find(|phase| is_measured(&phase.name)) {
+            lines.push(style.paint(
+                &format!(
+                    "   all times count from the beginning of the run; `start` of a fault from {} s",
+                    number(style, first.start_s)
+                ),
+                Tone::Faint,
+            ));
+        }
     }
     for (event, letter) in outline.events.iter().zip('A'..='Z') {
-        let devices = count(style, u64::from(event.devices));
+        let devices = match event.devices {
+            1 => "1 device".to_owned(),
+            devices => format!("{} devices", count(style, u64::from(devices))),
+        };
         let what = match event.what.as_str() {
             "join" => "joins",
             "leave" => "leaves",
             _ => "is cut off",
         };
         lines.push(format!(
-            "{letter}  {} {what} at {} s, {devices} devices, until {} s",
+            "{letter}  {} {what} at {} s, {devices}, until {} s",
             event.fleet,
             number(style, event.start_s),
             number(style, event.end_s)

@@ -96,7 +96,7 @@ impl Observer for Progress {
 
 /// Writes a line to stderr. A closed stderr must not end a measurement.
 fn say(text: &str) {
-    let _ = writeln!(io::stderr().lock(), "{text}");
+    let _ = writeln!(io::stderr().lock(), "{}", Style::PLAIN.harmless(text));
 }
 
 fn live(layout: &Layout, style: Style, width: usize) -> Destination {

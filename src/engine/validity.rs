@@ -9,7 +9,7 @@ use super::level::{Fit, LAG_FLOOR_NS, Level};
 use super::stall::StallStats;
 use crate::clock::Throttling;
 use crate::record::{Cause, Judgement, ScarceResource, Validity};
-use crate::units::{Quantile, Span};
+use crate::units::{Quantile, Span, times};
 
 /// The figures the judgement rests on; times in nanoseconds, measured phases only.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -220,9 +220,9 @@ impl ValidityBuilder {
         let still = figures.standstills;
         let (cause, what) = if rare && still.longest_ns >= worst.lag_ns {
             let what = format!(
-                "the machine itself stood still {} times, for {:.0} ms at the longest (until {}): percentiles from {} up \
+                "the machine itself stood still {}, for {:.0} ms at the longest (until {}): percentiles from {} up \
                  show that, not the service; run again, or on a machine of its own",
-                still.count,
+                times(still.count),
                 millis(still.longest_ns),
                 still.longest_at,
                 worst.quantile
@@ -240,9 +240,9 @@ impl ValidityBuilder {
         } else {
             let stalls = figures.stalls;
             let what = format!(
-                "a worker's loop stood still {} times, for {:.1} % of the time and {:.0} ms at the longest (until {}), where the \
+                "a worker's loop stood still {}, for {:.1} % of the time and {:.0} ms at the longest (until {}), where the \
                  service itself took at least {:.3} ms at {}: replies were stamped late; {}",
-                stalls.count,
+                times(stalls.count),
                 100.0 * figures.share(stalls),
                 millis(stalls.longest_ns),
                 stalls.longest_at,
@@ -423,8 +423,8 @@ fn remedy(figures: &Figures) -> String {
             .to_owned()
     } else if still > RARE {
         format!(
-            "the whole process stood still {} times, for {:.0} % of the time: it was stopped, or its machine was",
-            figures.standstills.count,
+            "the whole process stood still {}, for {:.0} % of the time: it was stopped, or its machine was",
+            times(figures.standstills.count),
             still * 100.0
         )
     } else if figures.stolen.is_some_and(|stolen| stolen > STOLEN[0]) {

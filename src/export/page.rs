@@ -10,7 +10,7 @@ use crate::display::figure::{Marks, count};
 use crate::display::{Style, failure};
 use crate::record;
 use crate::results::{FleetTarget, Percentile, Report, SummaryRow};
-use crate::units::Quantile;
+use crate::units::{Quantile, plural};
 
 /// As screens show figures, without colour.
 const STYLE: Style = Style { colour: false, ascii: false };
@@ -150,7 +150,7 @@ fn circumstances(report: &Report, word: &str) -> String {
         ("overrides", run.scenario.overrides.join(" ")),
         ("targets", targets.join(", ")),
         ("delivery", delivery.join("; ")),
-        ("host", format!("{}, {} cores", run.host.kernel, run.host.cores)),
+        ("host", format!("{}, {}", run.host.kernel, plural(run.host.cores.into(), "core"))),
         ("squall", run.tool_version.clone()),
         ("files", report.directory.display().to_string()),
     ];

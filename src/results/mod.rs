@@ -38,13 +38,16 @@ pub(crate) use files::event::EventTable;
 pub use files::failure::Failure;
 pub(crate) use files::failure::ReasonSum;
 pub use files::figures::Figures;
-pub use files::manifest::{BudgetResult, Manifest, RunState, load_manifest};
+#[cfg(test)]
+pub(crate) use files::manifest::PacingLag;
+pub use files::manifest::{BudgetResult, Manifest, RunState};
 pub(crate) use files::manifest::{
     Calibration, ClockFacts, FleetTarget, Host, MergedShard, PacerFacts, SCHEMA, ScenarioText, ShardFacts,
     StartFacts, SubscriberFacts, WorkerUse,
 };
 #[cfg(test)]
-pub(crate) use files::manifest::{ManifestError, PacingLag};
+pub(crate) use files::manifest_store::ManifestError;
+pub use files::manifest_store::load_manifest;
 pub use files::millis::Millis;
 pub(crate) use files::outage::RecoveryRule;
 pub use files::outage::read_outages;

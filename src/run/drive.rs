@@ -25,6 +25,7 @@ use crate::results::{
     Totals,
 };
 use crate::scenario::Plan;
+use crate::units::plural;
 
 /// The last part of waiting for the wall clock is spent when the run's directory is there.
 const LEAD: Duration = Duration::from_millis(200);
@@ -286,10 +287,10 @@ fn describe(run: &Run, manifest: &Manifest, observers: &Observers, bundled: bool
     let place = if bundled { "the bundled reference system" } else { "your targets" };
     let shard = part.shard();
     observers.note(&format!(
-        "{}: {}{} devices, {:.0} readings/s on average, {:.0} s, at {place}",
+        "{}: {}{}, {:.0} readings/s on average, {:.0} s, at {place}",
         plan.scenario().name,
         part.asked.map(|shard| format!("shard {shard}, ")).unwrap_or_default(),
-        shard.count(0, plan.devices()),
+        plural(shard.count(0, plan.devices()).into(), "device"),
         // A closed plan expects none, which must not print as -0.
         plan.expected_rate() / f64::from(shard.of()) + 0.0,
         plan.end().as_secs_f64()

@@ -9,6 +9,7 @@ use crate::clock::Tick;
 use crate::record::{FaultInfo, Layout, PhaseRole, SwitchEvent};
 use crate::results::EventTable;
 use crate::scenario::FleetEvent;
+use crate::units::{plural, times};
 
 /// The events of a run. Phases are written once the run has passed them, so that a killed run holds none of the future.
 #[derive(Debug)]
@@ -88,7 +89,8 @@ impl Journal {
     fn write_event(&mut self) -> io::Result<()> {
         let Some(event) = self.planned.get(self.happened) else { return Ok(()) };
         self.happened += 1;
-        let detail = format!("{} devices until {:.3} s", event.devices, event.until.as_secs_f64());
+        let devices = plural(event.devices.into(), "device");
+        let detail = format!("{devices} until {:.3} s", event.until.as_secs_f64());
         self.events.append(event.at, &format!("fleet_{}", event.what), &event.fleet, &detail)
     }
 
@@ -100,11 +102,10 @@ impl Journal {
             .planned
             .map_or_else(|| "by hand".to_owned(), |at| format!("planned {:.3} s", at.as_secs_f64()));
         let counted = !switch.on && info.counted;
-        let acted = if counted { format!(", acted {} times", switch.acted) } else { String::new() };
+        let acted = if counted { format!(", acted {}", times(switch.acted)) } else { String::new() };
         let devices = match switch.devices {
             0 => String::new(),
-            1 => ", 1 device".to_owned(),
-            devices => format!(", {devices} devices"),
+            devices => format!(", {}", plural(devices.into(), "device")),
         };
         let remark = switch.remark.as_ref().map_or_else(String::new, |remark| format!(": {remark}"));
         let FaultInfo { layer, kind, .. } = info;

@@ -96,15 +96,13 @@ fn uneven(record: &csv::StringRecord, columns: usize, place: &str) -> Refusal {
     let message = format!("{place} has {} cells under a header of {columns}", record.len());
     let digits = |cell: &str| !cell.is_empty() && cell.bytes().all(|byte| byte.is_ascii_digit());
     let cells: Vec<&str> = record.iter().collect();
-    let decimal = cells.windows(2).find(|pair| digits(pair[0].trim_start_matches('-')) && digits(pair[1]));
-    let help = match decimal.filter(|_| cells.len() > columns) {
-        Some(pair) => {
-            let (whole, part) = (quote(pair[0]), quote(pair[1]));
-            format!("if {whole},{part} is one number, write {whole}.{part}; else correct the row")
-        }
-        None => "correct the row or take it out".to_owned(),
+    let decimal = cells.windows(2).any(|pair| digits(pair[0].trim_start_matches('-')) && digits(pair[1]));
+    let help = if decimal && cells.len() > columns {
+        "write decimals with a point (0.5 for 0,5), and as many cells as the header names"
+    } else {
+        "correct the row or take it out"
     };
-    (message, help)
+    (message, help.to_owned())
 }
 
 impl CellKind {

@@ -11,6 +11,16 @@ pub(crate) use rate::Rate;
 pub(crate) use size::ByteSize;
 pub use span::Span;
 
+/// So many of what `noun` names: `1 device`, `3 devices`.
+pub(crate) fn plural(count: u64, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
+/// How often: `once`, `3 times`.
+pub(crate) fn times(count: u64) -> String {
+    if count == 1 { "once".to_owned() } else { format!("{count} times") }
+}
+
 /// Why a text is no quantity; the message says what to write instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]

@@ -226,7 +226,7 @@ fn rare_pauses_of_the_machine_make_a_run_suspect_and_others_invalid() {
     let rare = pauses(still(1, 160));
     let judged = rare.judge();
     assert_eq!(judged.verdict, Judgement::Suspect, "{judged:?}");
-    assert!(judged.reasons[0].contains("stood still 1 times, for 160 ms"), "{judged:?}");
+    assert!(judged.reasons[0].contains("stood still once, for 160 ms"), "{judged:?}");
     assert!(judged.reasons[0].ends_with("percentiles up to p95 hold"), "{judged:?}");
     assert_eq!(judged.covers.unwrap(), ["p50", "p90", "p95"]);
     for (what, worse) in [

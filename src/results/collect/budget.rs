@@ -128,7 +128,11 @@ fn result(budget: &Budget, condition: &Condition, measurement: &Measurement) -> 
     let (word, per) = unit.in_files();
     let found = measurement.as_ref().ok();
     let shown = |found: &MeasuredValue| {
-        format!("{}{}", if found.at_least { "at least " } else { "" }, unit.show(found.value))
+        format!(
+            "{}{}",
+            if found.at_least { "at least " } else { "" },
+            unit.show_beside(found.value, condition.bound)
+        )
     };
     BudgetResult {
         demand: condition.to_string(),
@@ -278,10 +282,10 @@ impl ScopedCells {
         let histogram = histogram.ok_or("none was measured")?;
         let beyond = quantile.samples_beyond(histogram.len());
         if beyond < LEAST_SUPPORT {
-            return Err(format!(
-                "{beyond} of {} samples lie beyond {quantile}; {LEAST_SUPPORT} are needed",
-                histogram.len()
-            ));
+            let enough = |samples: &u64| quantile.samples_beyond(*samples) >= LEAST_SUPPORT;
+            let least = (LEAST_SUPPORT as f64 / (1.0 - quantile.fraction())) as u64;
+            let needed = (least.saturating_sub(1)..).find(enough).unwrap_or(least);
+            return Err(format!("too few samples for {quantile} ({}, needs {needed})", histogram.len()));
         }
         let ns = histogram.value_at_quantile(quantile.fraction());
         let at_least = series.is_none() && ns >= cell.censored_floor_ns;

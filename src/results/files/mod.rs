@@ -12,6 +12,7 @@ pub(super) mod figures;
 pub(super) mod hlog;
 pub(super) mod host;
 pub(super) mod manifest;
+pub(super) mod manifest_store;
 pub(super) mod millis;
 pub(super) mod outage;
 mod rebuilt;

@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use super::detection::Detections;
 use super::failure::{Failure, ReasonSum, reasons};
-use super::manifest::{Manifest, ManifestError, RunState, load_manifest};
+use super::manifest::{Manifest, RunState};
+use super::manifest_store::{ManifestError, load_manifest};
 use super::outage::Outage;
 use super::rebuilt::rebuild;
 use super::replaced::read_rows;
