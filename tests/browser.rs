@@ -5,15 +5,15 @@ use std::net::TcpStream;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
-struct Service {
+pub(crate) struct Service {
     child: Child,
     /// Held open, for the service to print to.
     _out: BufReader<ChildStdout>,
-    address: String,
+    pub(crate) address: String,
 }
 
 impl Service {
-    fn start(more: &[&str]) -> Self {
+    pub(crate) fn start(more: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_squall"));
         command.args(["serve", "--http-port", "0", "--mqtt-port", "0", "--faults"]).args(more);
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
@@ -26,7 +26,7 @@ impl Service {
     }
 
     /// The answer to a request with `headers`, each a line; `@` stands for the service's address, `%` for its port.
-    fn ask(&self, line: &str, headers: &[&str], body: &str) -> (u16, String) {
+    pub(crate) fn ask(&self, line: &str, headers: &[&str], body: &str) -> (u16, String) {
         let port = self.address.rsplit_once(':').unwrap().1;
         let mut head = format!("{line}\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
         for header in headers {

@@ -22,6 +22,7 @@ mod export;
 mod external;
 mod failure;
 mod fault;
+mod foreign_page;
 mod hlog_reader;
 #[path = "support/http.rs"]
 mod http_service;
@@ -33,6 +34,7 @@ mod odd_broker;
 #[path = "support/odd_broker.rs"]
 mod odd_broker_peer;
 mod openapi;
+mod outside;
 #[path = "support/peer.rs"]
 mod peer;
 mod reconnect;

@@ -102,7 +102,7 @@ fn heading(report: &Report, width: usize, style: Style) -> Vec<String> {
     let (tone, meaning) = match validity.verdict {
         Judgement::Valid if idle => (Tone::Warning, "nothing was measured"),
         Judgement::Valid => (Tone::Good, "the generator kept to its plan"),
-        Judgement::Suspect => (Tone::Warning, "the generator may have affected the figures"),
+        Judgement::Suspect => (Tone::Warning, validity.doubt()),
         Judgement::Invalid if idle => (Tone::Bad, "nothing was measured"),
         Judgement::Invalid => (Tone::Bad, "the generator was the bottleneck, not the service"),
     };

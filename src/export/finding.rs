@@ -73,7 +73,7 @@ pub(super) fn of_run(report: &Report) -> Vec<Finding> {
             record::Judgement::Suspect => findings.push(finding(
                 Weight::Warning,
                 "measurement suspect",
-                format!("{}: {}", subject(report), reasons("the generator may have affected the figures")),
+                format!("{}: {}", subject(report), reasons(validity.doubt())),
             )),
             record::Judgement::Invalid => findings.push(finding(
                 Weight::Error,

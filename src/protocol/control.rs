@@ -6,6 +6,8 @@ use serde_json::{Value, json};
 
 use super::Endpoint;
 use crate::fault::ServiceFault;
+use crate::record::RunToken;
+use crate::service::SIGNATURE;
 use crate::units::Span;
 
 /// Why a request to the target came to nothing.
@@ -73,17 +75,19 @@ pub struct FaultClient {
     client: reqwest::Client,
     url: String,
     authority: String,
+    run: String,
 }
 
 impl FaultClient {
-    /// The client of the service at the authority of `endpoint`, whatever its path. Nothing is sent yet.
+    /// The client of the service at the authority of `endpoint`, whatever its path, for the run whose token is `run`, which signs
+    /// its orders. Nothing is sent yet.
     ///
     /// # Errors
     /// If the system gives no HTTP client.
-    pub fn at(endpoint: &Endpoint) -> Result<Self, ControlError> {
+    pub fn at(endpoint: &Endpoint, run: RunToken) -> Result<Self, ControlError> {
         let client = client(PATIENCE).map_err(|error| ControlError::Refused { reason: innermost(&error) })?;
         let url = format!("http://{}/v1/faults", endpoint.address());
-        Ok(Self { client, url, authority: endpoint.authority().to_owned() })
+        Ok(Self { client, url, authority: endpoint.authority().to_owned(), run: run.to_string() })
     }
 
     /// Asks, without changing anything, whether the service lets itself be broken.
@@ -123,6 +127,7 @@ impl FaultClient {
 
     async fn post(&self, order: &Value) -> Result<u64, ControlError> {
         let request = self.client.post(&self.url).header("content-type", "application/json");
+        let request = request.header(SIGNATURE, &self.run);
         let answer = self.send(request.body(order.to_string())).await;
         let answer = answer.map_err(|reason| ControlError::Refused { reason })?;
         Ok(answer.get("acted").and_then(Value::as_u64).unwrap_or(0))
@@ -227,7 +232,7 @@ mod tests {
             peer.write_all(reply.as_bytes()).await.unwrap();
             text
         };
-        let client = FaultClient::at(&endpoint).unwrap();
+        let client = FaultClient::at(&endpoint, RunToken::UNSET).unwrap();
         tokio::join!(ask(client), server)
     }
 

@@ -57,6 +57,8 @@ pub(crate) enum Cause {
     Budget,
     /// Shards do not go together.
     Shard,
+    /// Others told the service what to do.
+    Outside,
     /// There is nothing to complain about.
     Remark,
     /// Of a version of squall that gave no causes, or others.
@@ -118,6 +120,16 @@ impl Validity {
         self.causes.resize(self.reasons.len(), Cause::Unknown);
         self.causes.push(cause);
         self.reasons.push(reason);
+    }
+
+    /// What to make of a suspect measurement, in a clause.
+    pub(crate) fn doubt(&self) -> &'static str {
+        let causes = || self.causes().map(|(_, cause)| cause).filter(|cause| *cause != Cause::Remark);
+        if causes().next().is_some() && causes().all(|cause| cause == Cause::Outside) {
+            "others told the service what to do while it was measured"
+        } else {
+            "the generator may have affected the figures"
+        }
     }
 
     /// The reasons and what they are about.

@@ -20,7 +20,7 @@ use super::metric::Metrics;
 use super::model::Key;
 use super::pipeline::Pipeline;
 use crate::clock::Monotonic;
-use crate::service::Cluster;
+use crate::service::{ActLog, Cluster};
 
 /// How long connections may take to end when the service stops.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -60,6 +60,7 @@ pub struct Server {
     mqtt: SocketAddr,
     pipeline: Arc<Pipeline>,
     bus: Option<Arc<ClusterBus>>,
+    acts: Arc<ActLog>,
     stop: watch::Sender<bool>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -85,14 +86,16 @@ impl Server {
         let told = bus.clone();
         let (served, stopped, most) = (Arc::clone(&pipeline), stop.subscribe(), config.max_connections);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let acts = Arc::<ActLog>::default();
+        let noted = Arc::clone(&acts);
         let guard = http::Guard::new(config.hosts.clone(), config.origins.clone());
         let body = move || {
-            let dispatcher = Rc::new(Dispatcher::new(served, metrics, stopped, most, room, told));
+            let dispatcher = Rc::new(Dispatcher::new(served, metrics, stopped, most, room, told, noted));
             serve(&runtime, (http, guard), mqtt, dispatcher, messages);
         };
         threads.insert(0, thread::Builder::new().name("squall-serve".into()).spawn(body)?);
         tracing::info!(http = %http_addr, mqtt = %mqtt_addr, workers = config.setup.workers.count, "the service starts");
-        Ok(Self { http: http_addr, mqtt: mqtt_addr, pipeline, bus, stop, threads })
+        Ok(Self { http: http_addr, mqtt: mqtt_addr, pipeline, bus, acts, stop, threads })
     }
 
     /// Where HTTP and WebSocket listen.
@@ -118,6 +121,11 @@ impl Server {
     /// Up to `most` keys whose scores are in the cache, as [`Self::warm`] reads them.
     pub fn keys(&self, most: usize) -> Vec<String> {
         self.pipeline.shared().cache.keys(most).iter().map(Key::encode).collect()
+    }
+
+    /// What it was told to do, by whom.
+    pub(crate) fn acts(&self) -> Arc<ActLog> {
+        Arc::clone(&self.acts)
     }
 
     /// How the service is now.

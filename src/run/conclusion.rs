@@ -11,7 +11,7 @@ use super::judgement::Evidence;
 use super::profile::Profile;
 use crate::clock::{PacerKind, Tick};
 use crate::engine::{self, End, WorkerReport};
-use crate::record::{FleetId, Judgement, Layout};
+use crate::record::{Cause, FleetId, Judgement, Layout};
 use crate::results::{
     self, BudgetResult, Calibration, Detections, Manifest, Refused, Report, RunDirectory, RunState,
     SummaryRow, Totals, WorkerUse,
@@ -145,6 +145,9 @@ impl Driven {
             profile,
         };
         let mut validity = evidence.validity(refused.as_ref());
+        if let Some(reason) = self.outside {
+            validity.add(Judgement::Suspect, Cause::Outside, reason);
+        }
         results::confine(&mut validity, &mut budgets);
         let broken = self.plan.scenario().run.demand_delivery && !totals.unkept_promises().is_empty();
         let failed = broken || budgets.iter().any(|budget| !budget.met);

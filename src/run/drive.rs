@@ -13,6 +13,7 @@ use super::early::{Early, collect};
 use super::journal::Journal;
 use super::manifest::manifest;
 use super::observer::{Observers, Steering};
+use super::outside::OutsideActs;
 use super::target::Targets;
 use super::{Conclusion, Run, RunError};
 use crate::budget::Budget;
@@ -25,6 +26,7 @@ use crate::results::{
     Totals,
 };
 use crate::scenario::Plan;
+use crate::service::ActLog;
 use crate::units::plural;
 
 /// The last part of waiting for the wall clock is spent when the run's directory is there.
@@ -45,6 +47,8 @@ pub(super) struct Drive {
     collector: Collector,
     observers: Observers,
     steering: Steering,
+    /// What others tell the bundled service, where it is the target.
+    outside: Option<OutsideActs>,
 }
 
 /// When a run began by the wall clock, and how long ago that is by one that nobody sets.
@@ -78,11 +82,17 @@ pub(super) struct Driven {
     /// When the user first interrupted the run.
     pub(super) interrupted: Option<Tick>,
     pub(super) early: Early,
+    /// Why what others told the bundled service makes the run doubtful.
+    pub(super) outside: Option<String>,
 }
 
 impl Drive {
     /// Makes the run's directory, with a manifest that says `running`, and waits for the instant at which it is to begin.
-    pub(super) fn begin(run: Run, observers: Observers, bundled: bool) -> Result<Self, RunError> {
+    pub(super) fn begin(
+        run: Run,
+        observers: Observers,
+        bundled: Option<Arc<ActLog>>,
+    ) -> Result<Self, RunError> {
         let part = run.settings.part;
         let privacy = privacy(&run.plan, &run.targets);
         let (recorders, collector) = results::recorders(&run.layout, run.workers);
@@ -115,7 +125,7 @@ impl Drive {
         manifest.subscribers = standing(&run.layout, crew.standing());
         directory.write_manifest(&manifest).map_err(unwritable)?;
         let journal = Journal::new(Arc::clone(&run.layout), run.plan.events(), events);
-        describe(&run, &manifest, &observers, bundled);
+        describe(&run, &manifest, &observers, bundled.is_some());
         manifest.subscribers.iter().for_each(|fleet| observers.note(&fleet.to_string()));
         if let Some(wait) = until_aligned(&run.plan).filter(|wait| *wait <= 2 * LEAD) {
             thread::sleep(wait);
@@ -137,7 +147,8 @@ impl Drive {
             files.begin_shard(&header).map_err(unwritable)?;
         }
         observers.begin(&steering).map_err(RunError::failed)?;
-        let service = run.targets.broken_at.as_ref().map(FaultClient::at).transpose();
+        let service = run.targets.broken_at.as_ref().map(|at| FaultClient::at(at, run.token)).transpose();
+        let outside = bundled.map(|acts| OutsideActs::new(acts, steering.clock, run.token));
         let setup = Setup { clock: steering.clock, epoch_ns, ..provisional };
         Ok(Self {
             privacy,
@@ -152,6 +163,7 @@ impl Drive {
             setup,
             observers,
             steering,
+            outside,
         })
     }
 
@@ -178,7 +190,7 @@ impl Drive {
         let mut early = Early::default();
         let (report, totals) = thread::scope(|scope| {
             let switching = switching;
-            let files = (&mut self.files, &mut self.journal);
+            let files = (&mut self.files, &mut self.journal, self.outside.as_mut());
             let screen = (&self.observers, &self.setup.control);
             let early = &mut early;
             let collecting = scope.spawn(move || collect(collector, files, early, screen));
@@ -193,7 +205,11 @@ impl Drive {
             (report, totals)
         });
         self.observers.end();
+        if let Some(outside) = &mut self.outside {
+            self.journal.told(outside.take(), &self.observers);
+        }
         Ok(Driven {
+            outside: self.outside.as_ref().and_then(OutsideActs::reason),
             plan,
             shard,
             directory: self.directory,

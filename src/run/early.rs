@@ -2,6 +2,7 @@
 
 use super::journal::Journal;
 use super::observer::Observers;
+use super::outside::OutsideActs;
 use crate::engine::{Control, Order};
 use crate::results::{BudgetResult, Collector, Refused, RunFiles, Totals};
 
@@ -24,7 +25,7 @@ impl Early {
 /// has been measured by then is in the totals.
 pub(super) fn collect(
     collector: Collector,
-    (files, journal): (&mut RunFiles, &mut Journal),
+    (files, journal, mut outside): (&mut RunFiles, &mut Journal, Option<&mut OutsideActs>),
     early: &mut Early,
     (observers, control): (&Observers, &Control),
 ) -> Totals {
@@ -32,6 +33,9 @@ pub(super) fn collect(
     let mut totals = collector.run(files, |interval| {
         observers.interval(interval);
         journal.switched(&interval.switches);
+        if let Some(outside) = &mut outside {
+            journal.told(outside.take(), observers);
+        }
         let mut noted = journal.advance(interval.end);
         if let Some(failed) = &interval.budget_failed {
             control.give(Order::Conclude);

@@ -5,6 +5,8 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 
+use super::observer::Observers;
+use super::outside::OutsideAct;
 use crate::clock::Tick;
 use crate::record::{FaultInfo, Layout, PhaseRole, SwitchEvent};
 use crate::results::EventTable;
@@ -21,6 +23,8 @@ pub(crate) struct Journal {
     happened: usize,
     /// Switched faults that are still to be written, in the order of time.
     switched: VecDeque<SwitchEvent>,
+    /// What others told the service, likewise.
+    outside: VecDeque<OutsideAct>,
     /// Phases whose beginning has been written, and whose end has.
     begun: usize,
     ended: usize,
@@ -28,7 +32,8 @@ pub(crate) struct Journal {
 
 impl Journal {
     pub(crate) fn new(layout: Arc<Layout>, planned: Vec<FleetEvent>, events: EventTable) -> Self {
-        Self { layout, events, planned, happened: 0, switched: VecDeque::new(), begun: 0, ended: 0 }
+        let (switched, outside) = (VecDeque::new(), VecDeque::new());
+        Self { layout, events, planned, happened: 0, switched, outside, begun: 0, ended: 0 }
     }
 
     /// Writes what happened up to `now`, in the order of time.
@@ -42,12 +47,14 @@ impl Journal {
                 self.next_edge(),
                 self.planned.get(self.happened).map(|event| event.at),
                 self.switched.front().map(|switch| switch.at),
+                self.outside.front().map(|act| act.at),
             ];
             let due = |(kind, at): (usize, Option<Tick>)| at.filter(|at| *at <= now).map(|at| (at, kind));
             match next.into_iter().enumerate().filter_map(due).min() {
                 Some((_, 0)) => self.write_edge()?,
                 Some((_, 1)) => self.write_event()?,
-                Some(_) => self.write_switch()?,
+                Some((_, 2)) => self.write_switch()?,
+                Some(_) => self.write_outside()?,
                 None => return Ok(()),
             }
         }
@@ -58,15 +65,27 @@ impl Journal {
         self.switched.extend(switches.iter().cloned());
     }
 
-    /// Writes what was switched after everything else.
+    /// Takes in what others told the service, in the order of time, to be written in its turn, and shows it.
+    pub(crate) fn told(&mut self, acts: Vec<OutsideAct>, observers: &Observers) {
+        for act in &acts {
+            observers.note(&format!("from outside: {} at {}", act.what, act.at));
+        }
+        self.outside.extend(acts);
+    }
+
+    /// Writes what was switched or told after everything else.
     ///
     /// # Errors
     /// If the file cannot be written.
     pub(crate) fn finish(&mut self) -> io::Result<()> {
-        while !self.switched.is_empty() {
-            self.write_switch()?;
+        loop {
+            match (self.switched.front(), self.outside.front()) {
+                (None, None) => return Ok(()),
+                (Some(switch), Some(act)) if switch.at > act.at => self.write_outside()?,
+                (None, Some(_)) => self.write_outside()?,
+                (Some(_), _) => self.write_switch()?,
+            }
         }
-        Ok(())
     }
 
     /// When the next phase begins or the present one ends.
@@ -98,9 +117,10 @@ impl Journal {
         let Some(switch) = self.switched.pop_front() else { return Ok(()) };
         let Some(info) = self.layout.faults.get(usize::from(switch.fault.0)) else { return Ok(()) };
         let event = if switch.on { "fault_on" } else { "fault_off" };
-        let planned = switch
-            .planned
-            .map_or_else(|| "by hand".to_owned(), |at| format!("planned {:.3} s", at.as_secs_f64()));
+        let planned = switch.planned.map_or_else(
+            || "by hand: squall fault".to_owned(),
+            |at| format!("planned {:.3} s", at.as_secs_f64()),
+        );
         let counted = !switch.on && info.counted;
         let acted = if counted { format!(", acted {}", times(switch.acted)) } else { String::new() };
         let devices = match switch.devices {
@@ -111,6 +131,11 @@ impl Journal {
         let FaultInfo { layer, kind, .. } = info;
         let detail = format!("{planned}, {layer} {kind}{devices}{acted}{remark}");
         self.events.append(switch.at, event, &info.name, &detail)
+    }
+
+    fn write_outside(&mut self) -> io::Result<()> {
+        let Some(OutsideAct { at, what }) = self.outside.pop_front() else { return Ok(()) };
+        self.events.append(at, "outside", "", &format!("from outside: {what}"))
     }
 
     /// Writes one more event.
@@ -200,7 +225,7 @@ mod tests {
                 "10.001,fault_on,slow,\"planned 10.000 s, network latency, 30 devices\"",
                 "30.000,phase_end,steady,",
                 "30.000,end,,drained",
-                "31.001,fault_off,slow,\"by hand, network latency, 30 devices, acted 12 times: said \"\"no\"\"\"",
+                "31.001,fault_off,slow,\"by hand: squall fault, network latency, 30 devices, acted 12 times: said \"\"no\"\"\"",
             ]
         );
     }

@@ -9,7 +9,7 @@ use super::{RunError, bundled, control};
 use crate::protocol::Endpoint;
 use crate::protocol::control::FaultClient;
 use crate::protocol::protocols;
-use crate::record::Protocol;
+use crate::record::{Protocol, RunToken};
 use crate::reference::{Config, Server};
 use crate::results::FleetTarget;
 use crate::scenario::{Fleet, Model, Plan, Scenario};
@@ -200,8 +200,8 @@ fn breakable(server: Option<&Server>, endpoints: &[Endpoint]) -> Result<Endpoint
     })?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::failed)?;
-    let offered =
-        FaultClient::at(endpoint).map(|client| runtime.block_on(async move { client.offered().await }));
+    let offered = FaultClient::at(endpoint, RunToken::UNSET)
+        .map(|client| runtime.block_on(async move { client.offered().await }));
     offered
         .flatten()
         .map_err(|error| RunError::failed(format!("the scenario has service faults, and {error}")))?;

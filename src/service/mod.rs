@@ -1,6 +1,7 @@
 //! What the bundled reference system can be told: settings with their tables of keys and defaults, which scenarios, `serve`,
-//! the manual and the system itself share.
+//! the manual and the system itself share; and what it was told while it ran.
 
+mod act;
 mod admission;
 mod alert;
 mod cache;
@@ -12,6 +13,7 @@ mod inference;
 mod queue;
 mod worker;
 
+pub(crate) use act::{Act, ActLog, SIGNATURE};
 pub use admission::{Admission, AnonymousPolicy, Quota, RefusalNotice};
 pub use alert::Alerts;
 pub(crate) use alert::SlowSubscriber;

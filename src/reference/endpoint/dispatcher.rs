@@ -24,7 +24,7 @@ use crate::reference::job::{Answer, ReadingId, Reason, ReplyTo, Shed, WorkerMess
 use crate::reference::metric::Metrics;
 use crate::reference::pipeline::{Pipeline, Submission};
 use crate::reference::reading::Reading;
-use crate::service::FaultKind;
+use crate::service::{ActLog, FaultKind};
 
 /// Messages taken up at once.
 const BATCH: usize = 256;
@@ -77,6 +77,8 @@ pub(in crate::reference) struct Dispatcher {
     pub(super) alert_log: AlertLog,
     /// What leads to other instances.
     pub(super) bus: Option<Arc<ClusterBus>>,
+    /// What the service was told to do.
+    pub(super) acts: Arc<ActLog>,
     /// Devices that other instances have been told of.
     known: RefCell<HashSet<Arc<str>>>,
     /// Turns true when the service stops.
@@ -103,6 +105,7 @@ impl Dispatcher {
         max_connections: usize,
         most_under_way: usize,
         bus: Option<Arc<ClusterBus>>,
+        acts: Arc<ActLog>,
     ) -> Self {
         let setup = pipeline.setup();
         let gate = Gate::new(&setup.admission, setup.features.devices);
@@ -111,6 +114,7 @@ impl Dispatcher {
             gate: RefCell::new(gate),
             alert_log,
             bus,
+            acts,
             known: RefCell::default(),
             pipeline,
             metrics,

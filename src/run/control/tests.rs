@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::fault::{Command, Effect, Schedule, ServiceFault};
 use crate::protocol::Endpoint;
-use crate::record::{FaultId, Protocol, SwitchEvent};
+use crate::record::{FaultId, Protocol, RunToken, SwitchEvent};
 use crate::units::Span;
 
 const MS: u64 = 1_000_000;
@@ -299,7 +299,8 @@ fn control_api(
 ) -> (FaultClient, JoinHandle<Vec<serde_json::Value>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/v1/readings", listener.local_addr().unwrap());
-    let server = FaultClient::at(&Endpoint::resolve(Protocol::named("http"), &url).unwrap()).unwrap();
+    let server =
+        FaultClient::at(&Endpoint::resolve(Protocol::named("http"), &url).unwrap(), RunToken::UNSET).unwrap();
     let serving = thread::spawn(move || {
         let (stream, _) = listener.accept().unwrap();
         let mut stream = BufReader::new(stream);

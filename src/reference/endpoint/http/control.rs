@@ -5,7 +5,7 @@ use hyper::{Request, StatusCode};
 use serde::{Deserialize, Serialize};
 
 use super::judge::body;
-use super::{JSON, Reply, error, json, reply};
+use super::{JSON, Reply, done, error, json, reply};
 use crate::reference::device::open;
 use crate::reference::endpoint::dispatcher::Dispatcher;
 use crate::reference::endpoint::latency::Latency;
@@ -183,13 +183,13 @@ pub(super) async fn operate(request: Request<Incoming>, dispatcher: &Dispatcher)
         "start" => dispatcher.pipeline.operate(Operation::Running),
         "pause" => dispatcher.pipeline.operate(Operation::Paused),
         "stop" => dispatcher.pipeline.operate(Operation::Stopped),
-        "status" => {}
+        "status" => return status(dispatcher),
         other => {
             let reason = format!("`{other}` is no operation; write start, stop, pause or status");
             return error(StatusCode::BAD_REQUEST, &reason);
         }
     }
-    status(dispatcher)
+    done(format!("POST /v1/realtime {}", command.operation), status(dispatcher))
 }
 
 /// `POST /v1/cache`: what is forgotten, recorded or computed beforehand.
@@ -200,7 +200,10 @@ pub(super) async fn cache(request: Request<Incoming>, dispatcher: &Dispatcher) -
     };
     let shared = dispatcher.pipeline.shared();
     match command.operation.as_str() {
-        "flush" => json(&serde_json::json!({ "forgotten": shared.cache.clear() })),
+        "flush" => {
+            let reply = json(&serde_json::json!({ "forgotten": shared.cache.clear() }));
+            done("POST /v1/cache flush", reply)
+        }
         "version" => {
             let named = command.model.as_deref().unwrap_or(MODELS[0].name());
             let Some(model) = MODELS.iter().position(|model| model.name() == named) else {
@@ -210,7 +213,11 @@ pub(super) async fn cache(request: Request<Incoming>, dispatcher: &Dispatcher) -
                     &format!("there is no model `{named}`; there are {known}"),
                 );
             };
-            json(&serde_json::json!({ "model": named, "version": shared.cache.raise_version(model) }))
+            let version = shared.cache.raise_version(model);
+            done(
+                format!("POST /v1/cache version {named}"),
+                json(&serde_json::json!({ "model": named, "version": version })),
+            )
         }
         "device" => {
             let Some(device) = command.device else {
@@ -220,8 +227,10 @@ pub(super) async fn cache(request: Request<Incoming>, dispatcher: &Dispatcher) -
                 );
             };
             let forgotten = shared.cache.forget(shared.devices.number(&device));
-            json(
-                &serde_json::json!({ "forgotten": forgotten, "state_forgotten": shared.devices.forget(&device) }),
+            let state_forgotten = shared.devices.forget(&device);
+            done(
+                format!("POST /v1/cache device {device}"),
+                json(&serde_json::json!({ "forgotten": forgotten, "state_forgotten": state_forgotten })),
             )
         }
         "keys" => {
@@ -235,7 +244,7 @@ pub(super) async fn cache(request: Request<Incoming>, dispatcher: &Dispatcher) -
                 let reason = format!("{} of {} keys are none", keys.len() - known.len(), keys.len());
                 return error(StatusCode::BAD_REQUEST, &reason);
             }
-            json(&serde_json::json!({ "warmed": shared.warm(&known) }))
+            done("POST /v1/cache warm", json(&serde_json::json!({ "warmed": shared.warm(&known) })))
         }
         other => {
             let reason = format!("`{other}` is no operation; write flush, version, device, keys or warm");

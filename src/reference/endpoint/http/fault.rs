@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::control::status;
 use super::judge::body;
-use super::{Reply, error, json};
+use super::{Reply, done, error, json};
 use crate::reference::endpoint::dispatcher::Dispatcher;
 use crate::reference::fault::{Fault, Order, name};
 
@@ -57,7 +57,7 @@ pub(super) async fn operate(request: Request<Incoming>, dispatcher: &Dispatcher)
             let ended = dispatcher.pipeline.end_all_faults();
             let acted: u64 = ended.iter().map(Fault::acted).sum();
             let stopped: Vec<Value> = ended.iter().map(Fault::to_json).collect();
-            json(&serde_json::json!({ "stopped": stopped, "acted": acted }))
+            done("POST /v1/faults stop-all", json(&serde_json::json!({ "stopped": stopped, "acted": acted })))
         }
         _ => lasting(fields, dispatcher),
     }
@@ -66,10 +66,13 @@ pub(super) async fn operate(request: Request<Incoming>, dispatcher: &Dispatcher)
 fn start(fields: &Map<String, Value>, dispatcher: &Dispatcher) -> Reply {
     match Order::read(fields) {
         Err(reason) => error(StatusCode::BAD_REQUEST, &reason),
-        Ok(order) => match dispatcher.pipeline.begin_fault(order) {
-            Ok(told) => json(&told),
-            Err(reason) => error(StatusCode::CONFLICT, &reason),
-        },
+        Ok(order) => {
+            let what = format!("POST /v1/faults start {} ({})", order.name, order.kind.name());
+            match dispatcher.pipeline.begin_fault(order) {
+                Ok(told) => done(what, json(&told)),
+                Err(reason) => error(StatusCode::CONFLICT, &reason),
+            }
+        }
     }
 }
 
@@ -83,7 +86,7 @@ fn stop(fields: &Map<String, Value>, dispatcher: &Dispatcher) -> Reply {
         return error(StatusCode::BAD_REQUEST, &reason);
     }
     match dispatcher.pipeline.end_fault(&asked) {
-        Some(fault) => json(&fault.to_json()),
+        Some(fault) => done(format!("POST /v1/faults stop {asked}"), json(&fault.to_json())),
         None => error(StatusCode::NOT_FOUND, &format!("no fault `{asked}` is on; GET /v1/faults lists them")),
     }
 }
@@ -107,5 +110,5 @@ fn lasting(fields: Map<String, Value>, dispatcher: &Dispatcher) -> Reply {
         }
         _ => return error(StatusCode::BAD_REQUEST, OPERATIONS),
     }
-    status(dispatcher)
+    done(format!("POST /v1/faults {operation}"), status(dispatcher))
 }

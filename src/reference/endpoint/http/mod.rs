@@ -30,7 +30,7 @@ use super::resettable::{ResetFlag, ResettableStream};
 use super::{GaugeGuard, ws};
 use crate::reference::admission::Class;
 use crate::reference::reading::BadReading;
-use crate::service::FaultKind;
+use crate::service::{FaultKind, SIGNATURE};
 
 /// Largest body of a request, bytes.
 pub(super) const LARGEST_BODY: usize = 64 * 1024;
@@ -43,6 +43,16 @@ const BUFFER: usize = 16 * 1024;
 const LONGEST_SILENCE: Duration = Duration::from_secs(600);
 
 pub(super) type Reply = Response<Content>;
+
+/// With a reply: what the service did, having been told to, beyond answering.
+#[derive(Debug, Clone)]
+struct Done(String);
+
+/// `reply`, with the note that the service did `what`.
+fn done(what: impl Into<String>, mut reply: Reply) -> Reply {
+    reply.extensions_mut().insert(Done(what.into()));
+    reply
+}
 
 /// The connection ends without an answer.
 #[derive(Debug, thiserror::Error)]
@@ -105,7 +115,8 @@ pub(in crate::reference) async fn serve(listener: TcpListener, dispatcher: Rc<Di
 
 async fn converse(stream: TcpStream, dispatcher: Rc<Dispatcher>, guard: Rc<Guard>) {
     let _open = GaugeGuard::new(&dispatcher.metrics.http_connections);
-    let Ok(reached) = stream.set_nodelay(true).and_then(|()| stream.local_addr()) else { return };
+    let ends = stream.set_nodelay(true).and_then(|()| Ok((stream.local_addr()?, stream.peer_addr()?)));
+    let Ok((reached, peer)) = ends else { return };
     // While new connections are refused, one is let in as far as its first request: only by its path is it known.
     let reset_flag = dispatcher.faults().is_on(FaultKind::Refuse).then(ResetFlag::default);
     let stream = ResettableStream::new(stream, reset_flag.clone());
@@ -124,7 +135,11 @@ async fn converse(stream: TcpStream, dispatcher: Rc<Dispatcher>, guard: Rc<Guard
                 return Ok(refusal);
             }
             let guest = guard.guest(request.headers());
+            let run = request.headers().get(SIGNATURE).cloned();
             let mut reply = answer(request, &dispatcher, &channel, guest.is_some()).await?;
+            if let Some(Done(what)) = reply.extensions_mut().remove() {
+                dispatcher.acts.note(&what, peer, run.as_ref().and_then(|run| run.to_str().ok()));
+            }
             if let Some(page) = guest {
                 share(&mut reply, page);
             }

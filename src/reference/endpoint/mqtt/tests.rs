@@ -45,7 +45,8 @@ impl Scene {
             let local = tokio::task::LocalSet::new();
             local.block_on(&runtime, async move {
                 let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-                let dispatcher = Rc::new(Dispatcher::new(served, counted, stopped, most, room, None));
+                let dispatcher =
+                    Rc::new(Dispatcher::new(served, counted, stopped, most, room, None, Arc::default()));
                 let hub = Rc::new(Hub::new(Rc::clone(&dispatcher)));
                 let clerk = Rc::clone(&hub);
                 tokio::task::spawn_local(async move { dispatcher.dispatch(&clerk, words).await });

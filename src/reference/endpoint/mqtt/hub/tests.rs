@@ -16,7 +16,7 @@ fn hub_of(setup: &Setup, room: usize) -> (Hub, mpsc::Receiver<WorkerMessage>) {
     let (back, messages) = mpsc::channel(64);
     let (pipeline, _) = Pipeline::start(setup, Monotonic::start(), &metrics, back).unwrap();
     let (_, stop) = watch::channel(false);
-    let dispatcher = Dispatcher::new(Arc::new(pipeline), metrics, stop, 10, room, None);
+    let dispatcher = Dispatcher::new(Arc::new(pipeline), metrics, stop, 10, room, None, Arc::default());
     (Hub::new(Rc::new(dispatcher)), messages)
 }
 

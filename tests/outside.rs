@@ -1,0 +1,166 @@
+//! What is done to the bundled service from outside while a run measures it, through the built binary: events of the run, and a
+//! reason to doubt it.
+#![cfg(unix)]
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use crate::compare::wait_until;
+
+const RUN: &str = r#"
+[scenario]
+name = "watched"
+[run]
+warm_up = "0s"
+drain = "2s"
+interval = "500ms"
+[reference]
+faults = true
+[[phase]]
+name = "steady"
+duration = "6s"
+[fleet.meters]
+protocol = "http"
+devices = 4
+rate = "10/s"
+timeout = "5s"
+[[fault]]
+name = "planned"
+kind = "slow-worker"
+factor = 2
+start = "500ms"
+duration = "500ms"
+[[fault]]
+name = "brake"
+kind = "slow-worker"
+factor = 2
+"#;
+
+/// The directory of the run under `folder` whose first readings have been answered, and the address of its service.
+fn under_way(folder: &Path) -> (PathBuf, String) {
+    let mut found = None;
+    wait_until("the run measures", || {
+        let runs = std::fs::read_dir(folder.join("results/watched")).into_iter().flatten().flatten();
+        found = runs.map(|run| run.path()).find(|run| {
+            std::fs::read_to_string(run.join("intervals.csv")).is_ok_and(|rows| rows.lines().count() > 1)
+        });
+        found.is_some()
+    });
+    let run = found.unwrap();
+    let manifest: Value = serde_json::from_slice(&std::fs::read(run.join("run.json")).unwrap()).unwrap();
+    let url = manifest["targets"]["http"].as_str().unwrap();
+    let address = url.trim_start_matches("http://").split('/').next().unwrap().to_owned();
+    (run, address)
+}
+
+fn post(address: &str, path: &str, body: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    let length = body.len();
+    write!(
+        stream,
+        "POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+/// Runs the scenario while `act` does something to its service; gives `run.json`, `events.csv` and the screen.
+fn run_while(act: impl Fn(&Path, &str)) -> (Value, String, String) {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("s.toml"), RUN).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_squall"));
+    command.current_dir(folder.path()).env("XDG_RUNTIME_DIR", folder.path()).args(["run", "s.toml"]);
+    let run = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let (directory, address) = under_way(folder.path());
+    act(folder.path(), &address);
+    let output = run.wait_with_output().unwrap();
+    let said =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    let manifest = serde_json::from_slice(&std::fs::read(directory.join("run.json")).unwrap()).unwrap();
+    (manifest, std::fs::read_to_string(directory.join("events.csv")).unwrap(), said)
+}
+
+/// The reason of the validity whose cause is `outside`.
+fn doubt(manifest: &Value) -> Option<&str> {
+    let validity = &manifest["validity"];
+    let causes = validity["causes"].as_array().into_iter().flatten();
+    let place = causes.into_iter().position(|cause| cause == "outside")?;
+    assert_ne!(validity["verdict"], "valid");
+    validity["reasons"][place].as_str()
+}
+
+#[test]
+fn what_nobody_ordered_through_squall_makes_the_run_suspect() {
+    let orders = [
+        ("/v1/cache", r#"{"operation":"flush"}"#, "POST /v1/cache flush"),
+        ("/v1/realtime", r#"{"operation":"pause"}"#, "POST /v1/realtime pause"),
+        ("/v1/realtime", r#"{"operation":"start"}"#, "POST /v1/realtime start"),
+        (
+            "/v1/faults",
+            r#"{"operation":"start","name":"x","kind":"cache-off"}"#,
+            "POST /v1/faults start x (cache-off)",
+        ),
+        ("/v1/faults", r#"{"operation":"stop-all"}"#, "POST /v1/faults stop-all"),
+        ("/v1/faults", r#"{"operation":"crash-worker"}"#, "POST /v1/faults crash-worker"),
+    ];
+    let (manifest, events, said) = run_while(|_, address| {
+        for (path, body, what) in orders {
+            let answer = post(address, path, body);
+            assert!(answer.starts_with("HTTP/1.1 200"), "{what}: {answer}");
+        }
+        // What only asks, and what is refused, changes nothing.
+        for (path, body) in [
+            ("/v1/realtime", r#"{"operation":"status"}"#),
+            ("/v1/cache", r#"{"operation":"keys"}"#),
+            ("/v1/faults", r#"{"operation":"stop","name":"nothing"}"#),
+            ("/v1/cache", "x"),
+        ] {
+            post(address, path, body);
+        }
+    });
+    let told: Vec<&str> = events.lines().filter(|row| row.contains(",outside,")).collect();
+    assert_eq!(told.len(), orders.len(), "{events}");
+    for (row, (.., what)) in told.iter().zip(orders) {
+        assert!(row.contains(&format!("from outside: {what} from 127.0.0.1:")), "{row}");
+        assert!(said.contains(&format!("from outside: {what} from 127.0.0.1:")), "{said}");
+    }
+    let reason = doubt(&manifest).unwrap_or_else(|| panic!("{manifest}"));
+    assert!(
+        reason.starts_with(
+            "the service got 6 orders from outside the run, the first POST /v1/cache flush from 127.0.0.1:"
+        ),
+        "{reason}"
+    );
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words(&said).contains(&words(reason)), "{said}");
+    let times: Vec<f64> =
+        events.lines().skip(1).map(|row| row.split(',').next().unwrap().parse().unwrap()).collect();
+    assert!(times.is_sorted(), "{events}");
+}
+
+#[test]
+fn what_the_plan_and_squall_fault_do_is_the_runs_own() {
+    let (manifest, events, said) = run_while(|folder, _| {
+        for operation in ["start", "stop"] {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_squall"));
+            command.current_dir(folder).env("XDG_RUNTIME_DIR", folder).args(["fault", operation, "brake"]);
+            let output = command.output().unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        }
+    });
+    assert_eq!((doubt(&manifest), manifest["faults_by_hand"].as_u64()), (None, Some(2)), "{manifest}");
+    for event in ["fault_on", "fault_off"] {
+        assert!(
+            events.contains(&format!(",{event},brake,\"by hand: squall fault, service slow-worker")),
+            "{events}"
+        );
+        assert!(events.contains(&format!(",{event},planned,\"planned ")), "{events}");
+    }
+    assert!(!events.contains("outside") && !said.contains("from outside"), "{events}{said}");
+}
