@@ -16,6 +16,8 @@ pub(crate) struct Stated<'f> {
     pub channels: &'f [&'f str],
     /// Whether replies close its readings.
     pub reply: bool,
+    /// How its readings are encoded.
+    pub format: &'f Format,
 }
 
 /// What surrounds a reading on the wire. Templates see the device, and where stated the reading.

@@ -1,4 +1,4 @@
-//! The device side of HTTP/1.1, WebSocket and MQTT 3.1.1: sessions driven by polling, one connection per device.
+//! The device side of every protocol: sessions driven by polling, one connection per device.
 //!
 //! A session reads no clock and knows no other device. It tells what happened the moment it is decoded, one
 //! [`Event`] at a time, so that whoever polls it can stamp the time before any further I/O.

@@ -16,8 +16,8 @@ pub enum Correlation {
     /// The n-th reply of a connection answers the n-th of its readings still unanswered.
     ///
     /// For peers that answer everything in turn; any message that can be a reply is taken for one. A reply that never
-    /// came would make each later one count for the reading before its own, so a WebSocket session does not
-    /// [survive](super::Session::survives_timeout) a time-out. Over MQTT replies belong to no connection: one that is
+    /// came would make each later one count for the reading before its own, so a session whose replies
+    /// belong to its connection does not [survive](super::Session::survives_timeout) a time-out. Over MQTT replies belong to no connection: one that is
     /// lost delays all later answers by one, and one that comes only after a reconnection answers a newer reading. Prefer
     /// a pointer there.
     Order,

@@ -9,7 +9,7 @@ use super::payload;
 use super::signal::{self, ANOMALIES, SIGNAL};
 use super::subscriber::subscriber;
 use crate::arrival::ArrivalProcess;
-use crate::fleet::{Channel, DeviceModel};
+use crate::fleet::{Channel, DeviceModel, Format};
 use crate::language::{
     Entry, Field, FieldValue, Fields, Kind, Origin, Reporter, Section, Table, Value, alternatives, check,
     is_name, listed, nearest, quote,
@@ -286,14 +286,14 @@ fn fleet(
     fields.canonical("fleet", &mut canonical);
     let presets = presets(&fields, report);
     let channels = signal::channels(&fields, &mut canonical, report);
-    let exchange = exchange(&fields, driver, &channels, report);
+    let payload = payload::payload(&fields, &channels, facts.names_run, report);
+    let exchange = exchange(&fields, driver, &channels, &payload.format, report);
     let timeout = fields.span("timeout");
     let budget = fields.optional_span("budget");
     if budget.is_some_and(|budget| budget > timeout && timeout > Span::ZERO) {
         let message = format!("a budget beyond the time-out ({timeout}) is always met or never");
         fields.refuse("budget", report, message, "lower the budget or raise `timeout`");
     }
-    let payload = payload::payload(&fields, &channels, facts.names_run, report);
     let model = model(&fields, &presets, frame, &mut canonical, report);
     let expects = guarantee(&fields, model == Model::Subscriber, report);
     let fleet = Fleet {
@@ -430,6 +430,7 @@ fn exchange(
     fields: &Fields,
     driver: &dyn Driver,
     channels: &[Channel],
+    format: &Format,
     report: &mut Reporter<'_>,
 ) -> Arc<dyn Exchange> {
     let protocol = driver.facts().protocol;
@@ -443,7 +444,7 @@ fn exchange(
     };
     // A section at fault is reported; what stands here then is not kept.
     let own = fields.table(protocol.name()).unwrap_or_else(|| fields.clone());
-    let stated = Stated { own: &own, channels: &names, reply };
+    let stated = Stated { own: &own, channels: &names, reply, format };
     driver.exchange(&stated, report)
 }
 
