@@ -45,7 +45,6 @@ pub(crate) type Serving = Pin<Box<dyn Future<Output = io::Result<()>>>>;
 pub(crate) type Connecting<'a> = Pin<Box<dyn Future<Output = Result<Box<dyn Session>, Failure>> + 'a>>;
 
 /// What can be said of a protocol without a connection.
-#[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "independent facts, each asked for by name")]
 pub struct Facts {
     /// Its word in scenarios, columns and tags.
@@ -83,6 +82,13 @@ pub struct Facts {
     pub remedy: Option<&'static str>,
     /// A scenario against a service of the user's.
     pub template: &'static str,
+}
+
+/// What holds them is printed for debugging, and must not be drowned in them.
+impl fmt::Debug for Facts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Facts").field(&self.protocol).finish()
+    }
 }
 
 /// What makes connections to one endpoint.
