@@ -138,6 +138,12 @@ fn a_websocket_service_names_readings_where_the_pointer_says() {
     Run::of("external-ws.toml", Protocol::named("ws"), port, &[]).assert_answered(250);
 }
 
+#[test]
+fn a_gateway_of_lines_answers_some_devices_and_others_send_and_forget() {
+    let Some((_peer, port)) = python("line_gateway.py", "asyncio", &[]) else { return };
+    Run::of("external-tcp.toml", Protocol::named("tcp"), port, &[]).assert_answered(500);
+}
+
 /// mosquitto with one user, on a free port.
 fn broker(folder: &Path) -> Option<(Peer, u16)> {
     let users = folder.join("users");

@@ -47,3 +47,4 @@ mod skip;
 mod storm;
 mod support;
 mod target;
+mod tcp;

@@ -31,6 +31,7 @@ mod script;
 mod session;
 mod settings;
 mod status;
+mod tcp;
 #[cfg(test)]
 mod tests;
 mod verdict;
@@ -53,4 +54,5 @@ pub(crate) use settings::{Hearing, Roster};
 pub(crate) use status::StatusSet;
 
 /// Every protocol of the program, in the order in which they are listed.
-pub(crate) static TABLE: &[&dyn Driver] = &[&http::HttpDriver, &ws::WsDriver, &mqtt::MqttDriver];
+pub(crate) static TABLE: &[&dyn Driver] =
+    &[&http::HttpDriver, &ws::WsDriver, &mqtt::MqttDriver, &tcp::TcpDriver];

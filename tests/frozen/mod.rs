@@ -28,6 +28,7 @@ fn scenario(protocol: Protocol) -> String {
     let close = match protocol.name() {
         "http" => "response",
         "ws" => "verdict",
+        "tcp" => "reply\"\ntcp.correlate = \"order",
         _ => "ack",
     };
     format!(
@@ -227,6 +228,11 @@ fn http_response_times_follow_the_plan_through_a_freeze() {
 #[test]
 fn websocket_response_times_follow_the_plan_through_a_freeze() {
     prove(Protocol::named("ws"));
+}
+
+#[test]
+fn tcp_response_times_follow_the_plan_through_a_freeze() {
+    prove(Protocol::named("tcp"));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A server that answers one reading per millisecond and connection, and freezes once. Thread per connection; it shares
 //! no code with the tool.
 
-use std::io::{BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
@@ -50,6 +50,7 @@ impl Server {
                 thread::spawn(move || match protocol.name() {
                     "http" => serve_http(stream, law, clock),
                     "ws" => serve_ws(stream, law, clock),
+                    "tcp" => serve_tcp(stream, law, clock),
                     _ => serve_mqtt(stream, law, clock),
                 });
             }
@@ -61,7 +62,7 @@ impl Server {
         match self.protocol.name() {
             "http" => format!("http://{}/readings", self.addr),
             "ws" => format!("ws://{}/readings", self.addr),
-            _ => format!("mqtt://{}", self.addr),
+            protocol => format!("{protocol}://{}", self.addr),
         }
     }
 }
@@ -91,6 +92,15 @@ fn serve_ws(stream: TcpStream, law: Law, clock: Monotonic) {
             "score": 0.0, "anomaly": false, "level": "none",
         });
         socket.send(Message::text(verdict.to_string())).unwrap();
+    }
+}
+
+fn serve_tcp(stream: TcpStream, law: Law, clock: Monotonic) {
+    let mut output = stream.try_clone().unwrap();
+    for line in BufReader::new(stream).lines() {
+        let Ok(line) = line else { return };
+        answer_when_due(law, clock);
+        output.write_all((line + "\n").as_bytes()).unwrap();
     }
 }
 

@@ -22,6 +22,7 @@ fn urls_resolve_with_default_ports_and_paths() {
         (Protocol::named("ws"), "ws://127.0.0.1:9000", "127.0.0.1:9000", "ws://127.0.0.1:9000/v1/stream"),
         (Protocol::named("ws"), "ws://127.0.0.1/echo", "127.0.0.1:80", "ws://127.0.0.1/echo"),
         (Protocol::named("mqtt"), "mqtt://127.0.0.1", "127.0.0.1:1883", "mqtt://127.0.0.1"),
+        (Protocol::named("tcp"), "tcp://127.0.0.1:9000", "127.0.0.1:9000", "tcp://127.0.0.1:9000"),
         (Protocol::named("mqtt"), "tcp://[::1]:1884", "[::1]:1884", "tcp://[::1]:1884"),
         (Protocol::named("mqtt"), "mqtt://ann:s%20c@127.0.0.1:7", "127.0.0.1:7", "mqtt://127.0.0.1:7"),
     ];
@@ -47,6 +48,11 @@ fn unusable_urls_are_refused_with_a_remedy() {
         (Protocol::named("mqtt"), "mqtt://127.0.0.1/topic", "has a path"),
         (Protocol::named("mqtt"), "mqtt://127.0.0.1?x=1", "has a query"),
         (Protocol::named("http"), "http://ann:secret@127.0.0.1/", "has a user name"),
+        (Protocol::named("tcp"), "tcp://127.0.0.1", "names no port: write it like `tcp://host:9000`"),
+        (Protocol::named("tcp"), "tcp://127.0.0.1:0", "has port 0"),
+        (Protocol::named("tcp"), "tcp://127.0.0.1:9/a", "has a path"),
+        (Protocol::named("tcp"), "tcps://127.0.0.1:9", "TLS is not supported yet"),
+        (Protocol::named("tcp"), "http://127.0.0.1:9", "no tcp target"),
         (Protocol::named("http"), "http://no.such.host.invalid/", "give an IP address"),
     ];
     for (protocol, url, expected) in table {

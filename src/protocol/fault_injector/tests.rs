@@ -9,6 +9,7 @@ use super::super::fault_harness::{FaultHarness, every, later};
 use super::super::http::Http;
 use super::super::mqtt::Mqtt;
 use super::super::script::{Script, context};
+use super::super::tcp::Tcp;
 use super::super::ws::Ws;
 use super::super::{Answer, Correlation, Endpoint, MqttSettings, OwnSettings};
 use super::*;
@@ -121,6 +122,30 @@ impl Peer for Mqtt<Script> {
     fn usual() -> Settings {
         let mqtt = MqttSettings { qos: Qos::AtLeastOnce, ..MqttSettings::default() };
         Settings { close: Close::Ack, own: OwnSettings::of(mqtt), ..Settings::default() }
+    }
+}
+
+impl Peer for Tcp<Script> {
+    const PROTOCOL: Protocol = Protocol::named("tcp");
+
+    fn connect(settings: &Settings, identity: &Identity) -> Self {
+        Self::new(Script::new(), settings, identity)
+    }
+
+    fn stream(&mut self) -> &mut Script {
+        self.stream_mut()
+    }
+
+    fn answer(bytes: &mut Vec<u8>) -> Option<(u64, Vec<u8>)> {
+        let end = bytes.iter().position(|byte| *byte == b'\n')?;
+        let line: Vec<u8> = bytes.drain(..=end).collect();
+        let seq = seq_in(&line);
+        Some((seq, format!("{{\"id\":{seq}}}\n").into_bytes()))
+    }
+
+    fn usual() -> Settings {
+        let correlation = Correlation::Pointer("/id".into());
+        Settings { close: Close::Reply, correlation, ..Settings::default() }
     }
 }
 
@@ -255,6 +280,11 @@ fn every_act_is_done_to_readings_and_verdicts_over_mqtt() {
     check_acts::<Mqtt<Script>>();
 }
 
+#[test]
+fn every_act_is_done_to_readings_and_replies_over_tcp() {
+    check_acts::<Tcp<Script>>();
+}
+
 /// What a delivery audit by sequence numbers finds: lost, duplicated, reordered.
 fn audit(told: &[u64], sent: u64) -> [u64; 3] {
     let (mut seen, mut top, mut found) = (vec![false; sent as usize + 1], 0, [sent, 0, 0]);
@@ -301,6 +331,7 @@ proptest! {
                 check_audit::<Http<Script>>(kind, &act, chance, nth);
                 check_audit::<Ws<Script>>(kind, &act, chance, nth);
                 check_audit::<Mqtt<Script>>(kind, &act, chance, nth);
+                check_audit::<Tcp<Script>>(kind, &act, chance, nth);
             }
         }
     }
