@@ -15,7 +15,7 @@ pub(super) fn text(bytes: Vec<u8>) -> Result<String, (String, String)> {
     let line = bytes[..sound].iter().filter(|byte| **byte == b'\n').count() + 1;
     if bytes.contains(&0) {
         return Err((
-            format!("it is no text: line {line} has the byte 0x{byte:02X}"),
+            format!("it is not text: line {line} has the byte 0x{byte:02X}"),
             "give the path of a scenario file".to_owned(),
         ));
     }
@@ -58,7 +58,7 @@ mod tests {
                 "line 2 is not UTF-8: it has the byte 0xE9, in Latin-1 `\u{e9}`",
             ),
             (b"b = \x93x\x94".to_vec(), "line 1 is not UTF-8: it has the byte 0x93"),
-            (b"\x7fELF\0\0\xff".to_vec(), "it is no text: line 1 has the byte 0xFF"),
+            (b"\x7fELF\0\0\xff".to_vec(), "it is not text: line 1 has the byte 0xFF"),
         ] {
             let (wrong, remedy) = text(bytes).unwrap_err();
             assert_eq!(wrong, expected);

@@ -113,7 +113,7 @@ impl CellKind {
         match (self, number) {
             (Self::Number, Some(value)) if value.abs() <= 1e15 => Ok(value),
             (Self::Time(None), Some(value)) if value.abs() >= LATEST_S => refuse(
-                "is no number of seconds within reach",
+                "is not a number of seconds within reach",
                 "state what it counts: unit = \"ms\", \"us\" or \"ns\"",
             ),
             (Self::Time(unit), Some(value)) => Ok(value * unit.unwrap_or(1.0)),
@@ -213,7 +213,7 @@ mod tests {
             ("timestamp,value,value\n1,2,3\n", "line 1: the header names column `value` twice"),
             (
                 "timestamp,value\n1700000000000,2\n",
-                "`1700000000000` in column `timestamp` is no number of seconds",
+                "`1700000000000` in column `timestamp` is not a number of seconds",
             ),
             (
                 "timestamp,value\n2026-11-20 10:00+2,2\n",

@@ -106,7 +106,7 @@ fn all_flaws_are_reported_with_file_and_line() {
     desk.write("calm/a.csv", "timestamp,value\n2014-07-01 00:00:00,n/a\n");
     desk.write("loud/b.csv", "timestamp,value\n2014-07-01 00:00:00,1\n");
     let said = desk.said(&["calm", "loud"]);
-    assert!(said.starts_with("calm/a.csv:2: field `value`: `n/a` is no finite number; write"), "{said}");
+    assert!(said.starts_with("calm/a.csv:2: field `value`: `n/a` is not a finite number; write"), "{said}");
     assert!(
         said.contains("error: w.json:1: field `loud/b.csv`: no reading lies in the window from"),
         "{said}"

@@ -103,7 +103,7 @@ impl Order {
         let allowed = || usual.into_iter().chain(known.iter().map(|parameter| parameter.name));
         if let Some(other) = fields.keys().find(|key| allowed().all(|name| name != **key)) {
             let names = allowed().collect::<Vec<_>>().join(", ");
-            return Err(format!("`{other}` is no field of `{}`: write {names}", kind.name()));
+            return Err(format!("`{other}` is not a field of `{}`: write {names}", kind.name()));
         }
         let seed = fields.get("seed").map_or(Some(0), Value::as_u64);
         let seed = seed.ok_or_else(|| {

@@ -151,7 +151,7 @@ mod tests {
             (
                 "{\"a\": [[\"2014-07-01 00:00:00\", \"2014-07-01 00:00:00\"],\n[\"x\", \"\"]]}",
                 2,
-                "field `a`, window 2: start: `x` is no timestamp; write",
+                "field `a`, window 2: start: `x` is not a timestamp; write",
             ),
             (
                 "{\"a\": [[\"2014-07-02 00:00:00\", \"2014-07-01 00:00:00\"]]}",

@@ -10,7 +10,7 @@ pub(crate) struct Moment(u64);
 
 /// Why a text is no [`Moment`], and what to write instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no timestamp; write for example `2014-07-01 00:30:00` or `2014-07-01T00:30:00.5Z`")]
+#[error("`{0}` is not a timestamp; write for example `2014-07-01 00:30:00` or `2014-07-01T00:30:00.5Z`")]
 pub(crate) struct BadMoment(String);
 
 impl Moment {
@@ -58,7 +58,7 @@ mod tests {
             "01/07/2014 00:30",
         ] {
             let said = text.parse::<Moment>().unwrap_err().to_string();
-            assert!(said.starts_with(&format!("`{text}` is no timestamp; write")), "{said}");
+            assert!(said.starts_with(&format!("`{text}` is not a timestamp; write")), "{said}");
         }
     }
 }

@@ -51,7 +51,7 @@ impl Series {
                 let found = field(value);
                 Flaw::new(
                     line,
-                    format!("field `value`: `{found}` is no finite number; write one such as 21.5, or leave the line out"),
+                    format!("field `value`: `{found}` is not a finite number; write one such as 21.5, or leave the line out"),
                 )
             })?);
         }
@@ -132,14 +132,14 @@ mod tests {
             ("timestamp,value\n", "2: no reading follows"),
             (
                 "timestamp,value\n2014-07-01 00:00:00,1\n2014-07-01 25:00:00,1\n",
-                "3: field `timestamp`: `2014-07-01 25:00:00` is no timestamp; write",
+                "3: field `timestamp`: `2014-07-01 25:00:00` is not a timestamp; write",
             ),
             (
                 "timestamp,value\n2014-07-01 00:00:00,n/a\n",
-                "2: field `value`: `n/a` is no finite number; write one",
+                "2: field `value`: `n/a` is not a finite number; write one",
             ),
-            ("timestamp,value\n2014-07-01 00:00:00,\n", "2: field `value`: `` is no finite number"),
-            ("timestamp,value\n2014-07-01 00:00:00,inf\n", "2: field `value`: `inf` is no finite number"),
+            ("timestamp,value\n2014-07-01 00:00:00,\n", "2: field `value`: `` is not a finite number"),
+            ("timestamp,value\n2014-07-01 00:00:00,inf\n", "2: field `value`: `inf` is not a finite number"),
             ("timestamp,value\n2014-07-01 00:00:00\n", "2: 1 fields where the header has 2; write"),
         ] {
             let flaw = Series::read(text).unwrap_err().to_string();

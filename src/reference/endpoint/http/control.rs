@@ -185,7 +185,7 @@ pub(super) async fn operate(request: Request<Incoming>, dispatcher: &Dispatcher)
         "stop" => dispatcher.pipeline.operate(Operation::Stopped),
         "status" => return status(dispatcher),
         other => {
-            let reason = format!("`{other}` is no operation; write start, stop, pause or status");
+            let reason = format!("`{other}` is not an operation; write start, stop, pause or status");
             return error(StatusCode::BAD_REQUEST, &reason);
         }
     }
@@ -247,7 +247,7 @@ pub(super) async fn cache(request: Request<Incoming>, dispatcher: &Dispatcher) -
             done("POST /v1/cache warm", json(&serde_json::json!({ "warmed": shared.warm(&known) })))
         }
         other => {
-            let reason = format!("`{other}` is no operation; write flush, version, device, keys or warm");
+            let reason = format!("`{other}` is not an operation; write flush, version, device, keys or warm");
             error(StatusCode::BAD_REQUEST, &reason)
         }
     }

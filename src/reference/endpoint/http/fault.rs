@@ -82,7 +82,7 @@ fn stop(fields: &Map<String, Value>, dispatcher: &Dispatcher) -> Reply {
         Err(reason) => return error(StatusCode::BAD_REQUEST, &reason),
     };
     if let Some(other) = fields.keys().find(|key| !["operation", "name"].contains(&key.as_str())) {
-        let reason = format!("`{other}` is no field of `stop`: write operation and name");
+        let reason = format!("`{other}` is not a field of `stop`: write operation and name");
         return error(StatusCode::BAD_REQUEST, &reason);
     }
     match dispatcher.pipeline.end_fault(&asked) {
