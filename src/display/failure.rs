@@ -3,7 +3,7 @@
 use super::figure::{count, percent, percent_up};
 use super::grid::clip;
 use super::style::{Style, Tone};
-use crate::record::ErrorKind;
+use crate::record::{ErrorKind, Stray};
 use crate::results::{Failure, Figures, FleetTarget, ReasonSum, Report, SummaryRow};
 
 /// Reasons that stand under a row of the table.
@@ -116,9 +116,14 @@ fn told(sum: &ReasonSum, style: Style) -> (&'static str, String) {
     let number = count(sum.count, style);
     let sample = clip(&sum.sample, LONGEST_SAMPLE, style);
     if sum.is_unmatched() {
-        let messages = if sum.count == 1 { "message that names" } else { "messages that name" };
+        let messages = match (sum.code == Stray::OTHER_RUN, sum.count == 1) {
+            (true, true) => "message of another run",
+            (true, false) => "messages of another run",
+            (false, true) => "message that names none of its readings",
+            (false, false) => "messages that name none of its readings",
+        };
         let first = if sample.is_empty() { String::new() } else { format!(", the first: {sample}") };
-        return ("unmatched", format!("{fleet} heard {number} {messages} none of its readings{first}"));
+        return ("unmatched", format!("{fleet} heard {number} {messages}{first}"));
     }
     if sum.is_remark() {
         let devices = if sum.devices == 1 { "device" } else { "devices" };

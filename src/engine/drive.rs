@@ -18,7 +18,7 @@ use super::worker::{CLOSE_TIMEOUT, Stage, Worker, attempt_sample};
 use crate::clock::Tick;
 use crate::fault::Ending;
 use crate::protocol::{self, Answer, Endpoint, Event, Failure, Identity, Session};
-use crate::record::{AuditFinding, ErrorKind, Kind, Outcome, Reason, Sink};
+use crate::record::{AuditFinding, ErrorKind, Kind, Outcome, Reason, Sink, Stray};
 
 /// Why a conversation ended.
 enum Disconnect {
@@ -415,15 +415,17 @@ fn planned_disconnect<S: Sink>(worker: &Worker<S>, device: &Device, now: Tick) -
 
 /// Books one event that was decoded at `at`.
 fn take_in<S: Sink>(worker: &Worker<S>, device: &Device, session: &mut dyn Session, event: Event, at: Tick) {
-    if let Event::Heard { sender, seq } = event {
+    if let Event::Heard { sender, seq, named } = event {
         if worker.stage() == Stage::Standing {
-            return worker.unmatched(device, 1, Some("a reading heard before the run began"), at);
+            let told = (1, Some("a reading heard before the run began"));
+            return worker.unmatched(device, Stray::Unasked, told, at);
         }
+        worker.answered_by(device, named);
         device.answered.set(device.answered.get() + 1);
         let subscriber = worker.global(device);
         return worker.hear(Delivery { sender, seq, subscriber, by: device.fleet, at });
     }
-    if let Event::Closed { seq, answer, stages, flagged } = event {
+    if let Event::Closed { seq, answer, stages, flagged, named } = event {
         let outcome = match answer {
             Answer::Ok => Outcome::Ok,
             Answer::Shed => Outcome::Shed,
@@ -434,6 +436,7 @@ fn take_in<S: Sink>(worker: &Worker<S>, device: &Device, session: &mut dyn Sessi
             Settled::Closed { sample, reordered } => {
                 device.answered.set(device.answered.get() + 1);
                 device.policy.note_activity(at);
+                worker.answered_by(device, named);
                 if reordered {
                     worker.finding(device, AuditFinding::Reordered, sample.phase, seq);
                 }
@@ -445,7 +448,7 @@ fn take_in<S: Sink>(worker: &Worker<S>, device: &Device, session: &mut dyn Sessi
             }
             Settled::Stray => {
                 let first = format!("an answer to reading {seq}, which was never sent");
-                worker.unmatched(device, 1, Some(&first), at);
+                worker.unmatched(device, Stray::Unasked, (1, Some(&first)), at);
             }
         }
     }

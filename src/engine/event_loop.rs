@@ -86,6 +86,7 @@ pub(super) fn work<S: Sink>(
         overrun: Duration::from_nanos(worker.released.get().since(setup.plan.end())),
         pacer,
         undelivered: worker.undelivered.get(),
+        encounters: worker.encounters.iter().map(|counter| counter.met.get()).collect(),
     })
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::fleet::{Device, Reading, RunFacts};
 use crate::protocol::{Hearing, Identity, Rendering, Roster, Settings};
-use crate::record::FleetId;
+use crate::record::{FleetId, RunToken};
 use crate::scenario::{Fleet, Model, Plan};
 
 /// How often an idle connection is pinged, unless its protocol is told otherwise.
@@ -27,12 +27,21 @@ fn hearing(plan: &Arc<Plan>, fleet: &Fleet) -> Hearing {
     if hearer(plan, fleet).is_some() { Hearing::Relayed } else { Hearing::Own }
 }
 
-/// The session settings of a fleet.
-pub(super) fn settings(plan: &Arc<Plan>, fleet: &Fleet) -> Settings {
+/// Whether what a fleet sends, or a subscriber hears of others, names the run.
+fn names_run(plan: &Plan, fleet: &Fleet) -> bool {
+    if fleet.model == Model::Subscriber {
+        return plan.scenario().fleets.iter().any(|other| other.device_model.payload.names_run());
+    }
+    fleet.device_model.payload.names_run()
+}
+
+/// The session settings of a fleet in the run that `token` names.
+pub(super) fn settings(plan: &Arc<Plan>, fleet: &Fleet, token: RunToken) -> Settings {
     let settings = Settings {
         close: fleet.close,
         keep_alive: PING_PERIOD,
         hearing: hearing(plan, fleet),
+        run: names_run(plan, fleet).then_some(token),
         ..Settings::default()
     };
     fleet.exchange.settings(settings)

@@ -13,6 +13,7 @@ mod delivery;
 mod device;
 mod dispatch;
 mod drive;
+mod encounter;
 mod event_loop;
 mod exchange;
 mod fault;

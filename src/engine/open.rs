@@ -5,7 +5,7 @@ use super::reconnect::Role;
 use super::worker::{Stage, Worker};
 use crate::clock::Tick;
 use crate::protocol::Session;
-use crate::record::{Ages, FleetId, Gauge, Sink, Traffic};
+use crate::record::{Ages, FleetId, Gauge, Sink, Stray, Traffic};
 
 impl<S: Sink> Worker<S> {
     /// Tells the sink what every fleet has open at `now`, and its bytes. Once per interval: it looks at every device.
@@ -60,8 +60,9 @@ impl<S: Sink> Worker<S> {
             let index = device.plan.borrow().index;
             self.sink.borrow_mut().remark(device.fleet, self.clock.now(), index, &remark);
         }
-        if let Some(unmatched) = session.take_unmatched() {
-            self.unmatched(device, unmatched.count, unmatched.first.as_deref(), self.clock.now());
+        while let Some(unmatched) = session.take_unmatched() {
+            let told = (unmatched.count, unmatched.first.as_deref());
+            self.unmatched(device, unmatched.stray, told, self.clock.now());
             if device.role == Role::Listener {
                 // Any message shows that a listener's connection is of use.
                 device.answered.set(device.answered.get() + unmatched.count);
@@ -70,9 +71,9 @@ impl<S: Sink> Worker<S> {
     }
 
     /// Messages answered none of the device's readings.
-    pub(super) fn unmatched(&self, device: &Device, count: u64, first: Option<&str>, at: Tick) {
+    pub(super) fn unmatched(&self, device: &Device, stray: Stray, told: (u64, Option<&str>), at: Tick) {
         let index = device.plan.borrow().index;
-        self.sink.borrow_mut().unmatched(device.fleet, at, index, count, first);
+        self.sink.borrow_mut().unmatched(device.fleet, at, index, stray, told);
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::stall::StallStats;
 use crate::clock::{PacerKind, Throttling, Tick};
+use crate::record::{Encounters, FleetId};
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +43,8 @@ pub struct WorkerReport {
     pub pacer: PacerKind,
     /// Deliveries that could not be passed to the worker of the device that sent the reading.
     pub undelivered: u64,
+    /// What its devices met of other runs, by fleet.
+    pub encounters: Vec<Encounters>,
 }
 
 /// The engine's report on a run.
@@ -60,4 +63,14 @@ pub struct Report {
     /// Processor time of all cores together that the hypervisor gave to others meanwhile; `None` where the system does not
     /// tell.
     pub stolen: Option<Duration>,
+}
+
+impl Report {
+    /// What the devices of a fleet met of other runs.
+    pub(crate) fn encounters(&self, fleet: FleetId) -> Encounters {
+        let mut sum = Encounters::default();
+        let met = self.workers.iter().filter_map(|worker| worker.encounters.get(usize::from(fleet.0)));
+        met.for_each(|met| sum.add(*met));
+        sum
+    }
 }

@@ -11,6 +11,7 @@ use super::audit::{Audience, Hearing};
 use super::cpu::CpuSample;
 use super::delivery::Delivery;
 use super::device::{Attempt, Device};
+use super::encounter::EncounterCounter;
 use super::exchange;
 use super::fault::Faults;
 use super::idle::IdlePolicy;
@@ -81,6 +82,8 @@ pub(super) struct Worker<S> {
     pub(super) undelivered: Cell<u64>,
     /// What subscribers heard of this worker's devices.
     pub(super) audience: RefCell<Audience>,
+    /// What its devices met of other runs, by fleet.
+    pub(super) encounters: Vec<EncounterCounter>,
     pub(super) share: Share,
     /// To the other workers, by their index.
     pub(super) out: Vec<Sender<Delivery>>,
@@ -117,7 +120,7 @@ impl<S: Sink> Worker<S> {
     ) -> Self {
         let plan = Arc::clone(&setup.plan);
         let fleets = &plan.scenario().fleets;
-        let settings = fleets.iter().map(|fleet| exchange::settings(&plan, fleet)).collect();
+        let settings = fleets.iter().map(|fleet| exchange::settings(&plan, fleet, setup.token)).collect();
         let hearers = fleets.iter().map(|fleet| exchange::hearer(&plan, fleet)).collect();
         let reach = fleets.iter().map(|_| RefCell::default()).collect();
         Self {
@@ -129,6 +132,7 @@ impl<S: Sink> Worker<S> {
             traffic: fleets.iter().map(|_| Cell::default()).collect(),
             undelivered: Cell::new(0),
             audience: RefCell::default(),
+            encounters: fleets.iter().map(EncounterCounter::new).collect(),
             share,
             out,
             hearers,

@@ -39,6 +39,14 @@ pub enum Format {
 }
 
 impl Payload {
+    /// Whether readings name the run.
+    pub fn names_run(&self) -> bool {
+        match &self.format {
+            Format::Template(template) => template.names_run(),
+            Format::Json | Format::Cbor | Format::Binary => self.run,
+        }
+    }
+
     /// Whether encoding needs a random stream.
     pub(super) fn draws(&self) -> bool {
         let random = matches!(&self.format, Format::Template(template) if template.draws());

@@ -2,26 +2,31 @@
 
 use serde_json::Value;
 
+use super::run_name::{RunName, Stranger};
 use super::settings::{Hearing, Roster};
-use super::verdict::{self, Reply};
+use super::verdict::{self, AnyReading, Reply};
 use super::{Correlation, Settings};
-use crate::record::Close;
+use crate::record::{Close, RunToken};
 
 /// A message that answers a reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Match {
     /// It names the reading.
     Named(Reply),
-    /// It is the turn of the first reading still unanswered.
-    Next,
+    /// It is the turn of the first reading still unanswered; `named` says that it names this run.
+    Next { named: bool },
     /// It is a reading of another device.
-    Heard { sender: u32, seq: u64 },
+    Heard { sender: u32, seq: u64, named: bool },
+    /// It is another run's, whatever else it says.
+    Stranger,
 }
 
 /// Reads what closes the readings of one device.
 #[derive(Debug)]
 pub(super) struct Correlator {
     device: Box<str>,
+    /// The run that answers name, where readings do.
+    run: Option<RunToken>,
     rule: Rule,
 }
 
@@ -55,7 +60,7 @@ impl Correlator {
             Hearing::Relayed => Rule::Deaf,
             Hearing::Others(roster) => Rule::Others(roster.clone()),
         };
-        Self { device: device.into(), rule }
+        Self { device: device.into(), run: settings.run, rule }
     }
 
     /// Whether no message whatever closes a reading.
@@ -65,28 +70,40 @@ impl Correlator {
 
     /// `None` if the message answers no reading.
     pub(super) fn read(&self, message: &[u8]) -> Option<Match> {
-        match &self.rule {
+        self.find(message).unwrap_or_else(|Stranger| Some(Match::Stranger))
+    }
+
+    fn find(&self, message: &[u8]) -> Result<Option<Match>, Stranger> {
+        let (device, run) = (&*self.device, self.run);
+        Ok(match &self.rule {
             Rule::Deaf => None,
-            Rule::Verdict => verdict::read(message, &self.device).map(Match::Named),
-            Rule::Reading => verdict::own_reading(message, &self.device).map(Reply::ok).map(Match::Named),
-            Rule::Pointer(pointer) => pointed(message, pointer).map(Reply::ok).map(Match::Named),
-            Rule::Order => Some(Match::Next),
+            Rule::Verdict => verdict::read(message, device, run)?.map(Match::Named),
+            Rule::Reading => verdict::own_reading(message, device, run)?.map(Match::Named),
+            Rule::Pointer(pointer) => pointed(message, pointer, run)?.map(Match::Named),
+            // Looking for a name costs more than all the rest.
+            Rule::Order if run.is_none() => Some(Match::Next { named: false }),
+            Rule::Order => Some(Match::Next { named: RunName::in_message(message).is_of(run)? }),
             Rule::Others(roster) => {
-                let (sender, seq) = verdict::any_reading(message, |device| (roster.0)(device))?;
-                Some(Match::Heard { sender, seq })
+                let heard = verdict::any_reading(message, run, |device| (roster.0)(device))?;
+                heard.map(|AnyReading { sender, seq, named }| Match::Heard { sender, seq, named })
             }
-        }
+        })
     }
 }
 
-/// The sequence number at `pointer`: a number, or a string of its digits.
-fn pointed(message: &[u8], pointer: &str) -> Option<u64> {
-    let message: Value = serde_json::from_slice(message).ok()?;
-    match message.pointer(pointer)? {
+/// The reply whose sequence number stands at `pointer`: a number, or a string of its digits. It names its run beside that, or at
+/// its top.
+fn pointed(message: &[u8], pointer: &str, run: Option<RunToken>) -> Result<Option<Reply>, Stranger> {
+    let Ok(message) = serde_json::from_slice::<Value>(message) else { return Ok(None) };
+    let beside = pointer.rsplit_once('/').and_then(|(around, _)| message.pointer(around));
+    let name = beside.map(RunName::in_value).unwrap_or_default().or(RunName::in_value(&message));
+    let named = name.is_of(run)?;
+    let seq = message.pointer(pointer).and_then(|found| match found {
         Value::Number(number) => number.as_u64(),
         Value::String(text) if text.bytes().all(|byte| byte.is_ascii_digit()) => text.parse().ok(),
         _ => None,
-    }
+    });
+    Ok(seq.map(|seq| Reply { named, ..Reply::ok(seq) }))
 }
 
 #[cfg(test)]
@@ -140,7 +157,7 @@ mod tests {
         let message = br#"{"type":"shed","device":"d","seq":1,"reading":{"id":"2"}}"#;
         let seq = |close, pointer| match correlator(close, pointer).read(message) {
             Some(Match::Named(reply)) => Some(reply.seq),
-            Some(Match::Next | Match::Heard { .. }) => Some(0),
+            Some(Match::Next { .. } | Match::Heard { .. } | Match::Stranger) => Some(0),
             None => None,
         };
         let pointer = Some("/reading/id");
@@ -183,7 +200,7 @@ mod tests {
             Settings { close: Close::Verdict, hearing: Hearing::Others(roster), ..Settings::default() };
         let correlator = Correlator::new(&settings, "listener");
         for (message, expected) in [
-            (r#"{"device":"m-7","seq":3,"value":1}"#, Some(Match::Heard { sender: 7, seq: 3 })),
+            (r#"{"device":"m-7","seq":3,"value":1}"#, Some(Match::Heard { sender: 7, seq: 3, named: false })),
             (r#"{"device":"x-7","seq":3}"#, None),
             (r#"{"seq":3}"#, None),
             (r#"{"device":"m-7"}"#, None),
@@ -193,5 +210,58 @@ mod tests {
         }
         let relayed = Settings { close: Close::Delivery, hearing: Hearing::Relayed, ..Settings::default() };
         assert!(Correlator::new(&relayed, "m-7").is_deaf());
+    }
+
+    /// What becomes of a message that names this run, another, and none, by the rule and the form.
+    #[test]
+    fn strangers_answer_nothing_and_what_names_no_run_is_taken_as_ever() {
+        let run = RunToken::of("k3x9q2ab");
+        let roster = Roster(std::sync::Arc::new(|device: &str| (device == "d").then_some(5)));
+        let named = |seq, named| Some(Match::Named(Reply { named, ..Reply::ok(seq) }));
+        let rule = |close, pointer: Option<&str>, hearing| {
+            let correlation = pointer.map_or(Correlation::Order, |at| Correlation::Pointer(at.into()));
+            Correlator::new(&Settings { close, correlation, hearing, run, ..Settings::default() }, "d")
+        };
+        let own = || Hearing::Own;
+        type Table<'t> = [(Correlator, &'t str, fn(bool) -> Option<Match>)];
+        let of_seq_3 = |found| Some(Match::Named(Reply { named: found, ..Reply::ok(3) }));
+        let next = |found| Some(Match::Next { named: found });
+        let heard = |found| Some(Match::Heard { sender: 5, seq: 3, named: found });
+        let table: &Table<'_> = &[
+            (rule(Close::Verdict, None, own()), r#"{"type":"verdict","device":"d",RUN"seq":3}"#, of_seq_3),
+            (rule(Close::Verdict, None, own()), r#"{"type":"shed",RUN"seq":3}"#, |found| {
+                Some(Match::Named(Reply { named: found, answer: super::super::Answer::Shed, ..Reply::ok(3) }))
+            }),
+            (rule(Close::Delivery, None, own()), r#"{"device":"d",RUN"seq":3,"value":1}"#, of_seq_3),
+            (rule(Close::Delivery, Some("/n"), own()), r#"{RUN"n":3}"#, of_seq_3),
+            (rule(Close::Reply, Some("/n"), own()), r#"{RUN"n":"3"}"#, of_seq_3),
+            (rule(Close::Reply, Some("/ack/n"), own()), r#"{RUN"ack":{"n":3}}"#, of_seq_3),
+            (rule(Close::Reply, Some("/ack/n"), own()), r#"{"ack":{RUN"n":3}}"#, of_seq_3),
+            (rule(Close::Reply, None, own()), r#"{RUN"ok":true}"#, next),
+            (rule(Close::Verdict, None, Hearing::Others(roster)), r#"{"device":"d",RUN"seq":3}"#, heard),
+        ];
+        for (correlator, message, expected) in table {
+            for (name, expected) in [
+                (r#""run":"k3x9q2ab","#, expected(true)),
+                (r#""run":"zzzzzzzz","#, Some(Match::Stranger)),
+                ("", expected(false)),
+                (r#""run":"Monday","#, expected(false)),
+                (r#""run":{"run":"zzzzzzzz"},"#, expected(false)),
+            ] {
+                let message = message.replace("RUN", name);
+                assert_eq!(correlator.read(message.as_bytes()), expected, "{message}");
+            }
+        }
+        // Another run's reading is none of ours, whatever device it is of.
+        let verdicts = rule(Close::Verdict, None, own());
+        assert_eq!(verdicts.read(br#"{"device":"e","run":"zzzzzzzz","seq":3}"#), Some(Match::Stranger));
+        // What is no JSON names no run: binary layout 2, CBOR, and text.
+        let in_turn = rule(Close::Reply, None, own());
+        for message in [&b"\x02zzzzzzzz\x01d"[..], b"\xa1crunhzzzzzzzz", b"run=zzzzzzzz"] {
+            assert_eq!((verdicts.read(message), in_turn.read(message)), (None, next(false)), "{message:?}");
+        }
+        // Where readings do not name their run, a `run` is the service's own.
+        let unnamed = correlator(Close::Verdict, None);
+        assert_eq!(unnamed.read(br#"{"run":"zzzzzzzz","seq":3}"#), named(3, false));
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use super::{Correlation, Identity, Settings};
 use crate::fleet::{Device, Format, Reading, RunFacts, Scope, Template};
 use crate::language::{Fields, Refusal, Reporter, Text, quote, unfit};
-use crate::record::Close;
+use crate::record::{Close, RunToken};
 
 /// The fields of a fleet, as far as its protocol is concerned.
 #[derive(Debug)]
@@ -66,6 +66,11 @@ pub(crate) trait Exchange: fmt::Debug + Send + Sync {
         false
     }
 
+    /// Whether what closes a reading by `close` comes where only this run's messages can: on topics that name it.
+    fn is_isolated(&self, _close: Close) -> bool {
+        false
+    }
+
     /// Bytes around a payload, where the device's name has `name` bytes.
     fn framing(&self, name: usize) -> usize;
 
@@ -93,6 +98,11 @@ impl Rendering<'_> {
         self.device.render(&pattern.template, None, self.run, &mut out);
         // Templates are text, and so is everything that is put into them.
         String::from_utf8_lossy(&out).into_owned()
+    }
+
+    /// `name`, with the run's token behind it.
+    pub(super) fn of_run(&self, name: &str) -> String {
+        format!("{name}-{}", self.run.token.unwrap_or(RunToken::UNSET))
     }
 
     /// The same, where the pattern does not name the reading.

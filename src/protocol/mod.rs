@@ -25,6 +25,7 @@ mod keep_alive;
 mod mqtt;
 mod note;
 mod pipeline;
+mod run_name;
 mod scarcity;
 #[cfg(any(test, fuzzing, feature = "internals"))]
 mod script;

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde_json::Value;
 
 use super::Answer;
-use crate::record::{Code, ErrorKind, Reason, reply_sample};
+use crate::record::{Code, ErrorKind, Reason, Stray, reply_sample};
 
 /// Reasons that wait to be asked for; an event that is held up for longer is told without the peer's words.
 const MOST_REASONS: usize = 64;
@@ -14,8 +14,10 @@ const MOST_REASONS: usize = 64;
 const LONGEST_QUOTE: usize = 80;
 
 /// Messages that answered no reading of the device.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unmatched {
+    /// Why not.
+    pub stray: Stray,
     /// How many.
     pub count: u64,
     /// The beginning of the first of them, if it had any text.
@@ -33,7 +35,18 @@ pub(super) struct Notes {
 struct Troubles {
     reasons: Vec<(u64, Reason)>,
     remark: Option<Reason>,
-    unmatched: Unmatched,
+    /// At most one of each kind.
+    unmatched: Vec<Unmatched>,
+}
+
+impl Troubles {
+    fn of(&mut self, stray: Stray) -> &mut Unmatched {
+        let at = self.unmatched.iter().position(|unmatched| unmatched.stray == stray).unwrap_or_else(|| {
+            self.unmatched.push(Unmatched { stray, count: 0, first: None });
+            self.unmatched.len() - 1
+        });
+        &mut self.unmatched[at]
+    }
 }
 
 impl Notes {
@@ -80,32 +93,30 @@ impl Notes {
         Some(reasons.swap_remove(place).1)
     }
 
-    /// `message` will turn out to answer nothing.
-    pub(super) fn suspect(&mut self, message: &[u8]) {
-        let unmatched = &mut self.troubles.get_or_insert_default().unmatched;
+    /// `message` will turn out to answer nothing, for what `stray` says.
+    pub(super) fn suspect(&mut self, stray: Stray, message: &[u8]) {
+        let unmatched = self.troubles.get_or_insert_default().of(stray);
         if unmatched.count == 0 && unmatched.first.is_none() {
             unmatched.first = reply_sample(message);
         }
     }
 
     /// A message answered nothing.
-    pub(super) fn strayed(&mut self) {
-        self.troubles.get_or_insert_default().unmatched.count += 1;
+    pub(super) fn strayed(&mut self, stray: Stray) {
+        self.troubles.get_or_insert_default().of(stray).count += 1;
     }
 
     /// Messages that answered nothing, since [`Self::take_unmatched`].
     #[cfg(test)]
     pub(super) fn stray(&self) -> u64 {
-        self.troubles.as_ref().map_or(0, |troubles| troubles.unmatched.count)
+        self.troubles.iter().flat_map(|troubles| &troubles.unmatched).map(|unmatched| unmatched.count).sum()
     }
 
-    /// Messages that answered nothing, since the last call; `None` if there were none.
+    /// Messages of one kind that answered nothing, since it was last taken; `None` if there are no more.
     pub(super) fn take_unmatched(&mut self) -> Option<Unmatched> {
-        let troubles = self.troubles.as_mut()?;
-        if troubles.unmatched.count == 0 {
-            return None;
-        }
-        Some(std::mem::take(&mut troubles.unmatched))
+        let unmatched = &mut self.troubles.as_mut()?.unmatched;
+        let at = unmatched.iter().position(|unmatched| unmatched.count > 0)?;
+        Some(unmatched.swap_remove(at))
     }
 }
 
@@ -161,11 +172,15 @@ mod tests {
         let mut notes = Notes::default();
         assert_eq!(notes.take_unmatched(), None);
         for message in [b"one", b"two"] {
-            notes.suspect(message);
-            notes.strayed();
+            notes.suspect(Stray::Unasked, message);
+            notes.strayed(Stray::Unasked);
         }
-        let expected = Unmatched { count: 2, first: Some("one".into()) };
-        assert_eq!((notes.stray(), notes.take_unmatched()), (2, Some(expected)));
+        notes.suspect(Stray::OtherRun, b"three");
+        notes.strayed(Stray::OtherRun);
+        let unmatched =
+            |stray, count, first: &str| Some(Unmatched { stray, count, first: Some(first.into()) });
+        assert_eq!((notes.stray(), notes.take_unmatched()), (3, unmatched(Stray::Unasked, 2, "one")));
+        assert_eq!(notes.take_unmatched(), unmatched(Stray::OtherRun, 1, "three"));
         assert_eq!(notes.take_unmatched(), None);
     }
 

@@ -6,7 +6,7 @@ use super::correlator::Match;
 use super::note::Notes;
 use super::verdict::Reply;
 use super::{Correlation, Event, Settings};
-use crate::record::Close;
+use crate::record::{Close, Stray};
 
 /// Most readings handed over between two polls for events; the session is not ready for more.
 const MOST_HANDED: usize = 64;
@@ -102,8 +102,12 @@ impl Pipeline {
     pub(super) fn answered(&mut self, matched: Option<Match>) -> Option<Event> {
         let reply = match matched {
             Some(Match::Named(reply)) => Some(reply),
-            Some(Match::Next) => self.seqs.pop_front().map(Reply::ok),
-            Some(Match::Heard { sender, seq }) => return Some(Event::Heard { sender, seq }),
+            Some(Match::Next { named }) => self.seqs.pop_front().map(|seq| Reply { named, ..Reply::ok(seq) }),
+            Some(Match::Heard { sender, seq, named }) => return Some(Event::Heard { sender, seq, named }),
+            Some(Match::Stranger) => {
+                self.notes.strayed(Stray::OtherRun);
+                return None;
+            }
             None => None,
         };
         if reply.is_none() {
@@ -114,7 +118,7 @@ impl Pipeline {
 
     /// A message answered no reading.
     pub(super) fn strayed(&mut self) {
-        self.notes.strayed();
+        self.notes.strayed(Stray::Unasked);
     }
 
     #[cfg(test)]
@@ -138,11 +142,11 @@ mod tests {
     #[test]
     fn replies_in_order_answer_the_first_that_waits() {
         let mut pipeline = pipeline(Close::Reply);
-        assert_eq!(pipeline.answered(Some(Match::Next)), None);
+        assert_eq!(pipeline.answered(Some(Match::Next { named: false })), None);
         for seq in [5, 9, 2] {
             pipeline.sent(seq);
         }
-        let answers: Vec<_> = (0..5).map(|_| pipeline.answered(Some(Match::Next))).collect();
+        let answers: Vec<_> = (0..5).map(|_| pipeline.answered(Some(Match::Next { named: false }))).collect();
         assert_eq!(answers, [Some(ok(5)), Some(ok(9)), Some(ok(2)), None, None]);
         assert_eq!(pipeline.stray(), 3);
         assert_eq!(pipeline.pending(true), None);
@@ -159,7 +163,7 @@ mod tests {
         assert_eq!(seq, MOST_UNANSWERED as u64);
         pipeline.told(false);
         assert_eq!(pipeline.pending(true), None);
-        assert_eq!(pipeline.answered(Some(Match::Next)), Some(ok(0)));
+        assert_eq!(pipeline.answered(Some(Match::Next { named: false })), Some(ok(0)));
         assert!(pipeline.is_open());
     }
 

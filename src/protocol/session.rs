@@ -21,6 +21,8 @@ pub enum Event {
         stages: Option<Stages>,
         /// Whether the peer judged the reading anomalous; `None` without a judgement.
         flagged: Option<bool>,
+        /// Whether what answered it names this run, so that it cannot be another run's.
+        named: bool,
     },
     /// A reading of another device was heard: see [`Hearing::Others`](super::Hearing::Others).
     Heard {
@@ -28,6 +30,8 @@ pub enum Event {
         sender: u32,
         /// Its sequence number.
         seq: u64,
+        /// Whether it names this run.
+        named: bool,
     },
     /// [`Session::ready`] became true again, though no reading was closed.
     Writable,
@@ -115,8 +119,8 @@ pub trait Session: fmt::Debug {
         note::plain(answer)
     }
 
-    /// Messages received since the last call that answered no reading of this device: unreadable, unasked for, or another
-    /// device's. `None` if there were none.
+    /// Messages received since the last call that answered no reading of this device, those of one kind at a time. `None` if there
+    /// are no more.
     fn take_unmatched(&mut self) -> Option<Unmatched> {
         None
     }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::record::Close;
+use crate::record::{Close, RunToken};
 
 /// How a reply names the reading it answers, where [`Close::Reply`] closes readings.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -42,6 +42,9 @@ pub struct Settings {
     pub own: OwnSettings,
     /// What the session listens for besides answers to its own readings.
     pub hearing: Hearing,
+    /// The run that readings name, and answers to them: a message that names another is a stranger's, and answers nothing. `None`
+    /// where readings name no run.
+    pub run: Option<RunToken>,
 }
 
 /// Settings of one protocol, made by its driver and read by nobody else, such as [`HttpSettings`](super::HttpSettings).
@@ -104,6 +107,7 @@ impl Default for Settings {
             keep_alive: Duration::from_secs(30),
             own: OwnSettings::default(),
             hearing: Hearing::Own,
+            run: None,
         }
     }
 }

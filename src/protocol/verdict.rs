@@ -4,8 +4,9 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
+use super::run_name::{RunName, Stranger};
 use super::{Answer, Event};
-use crate::record::{ErrorKind, Stages};
+use crate::record::{ErrorKind, RunToken, Stages};
 
 /// A message that answers one reading of the device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,18 +16,20 @@ pub(super) struct Reply {
     pub(super) stages: Option<Stages>,
     /// Whether the reading was judged anomalous.
     pub(super) flagged: Option<bool>,
+    /// Whether it names this run.
+    pub(super) named: bool,
 }
 
 impl Reply {
     /// A reply that says nothing but that all is well.
     pub(super) const fn ok(seq: u64) -> Self {
-        Self { seq, answer: Answer::Ok, stages: None, flagged: None }
+        Self { seq, answer: Answer::Ok, stages: None, flagged: None, named: false }
     }
 }
 
 impl From<Reply> for Event {
-    fn from(Reply { seq, answer, stages, flagged }: Reply) -> Self {
-        Self::Closed { seq, answer, stages, flagged }
+    fn from(Reply { seq, answer, stages, flagged, named }: Reply) -> Self {
+        Self::Closed { seq, answer, stages, flagged, named }
     }
 }
 
@@ -39,6 +42,8 @@ struct Address<'a> {
     kind: Option<Text<'a>>,
     #[serde(borrow)]
     device: Option<Text<'a>>,
+    #[serde(default)]
+    run: RunName,
     seq: u64,
 }
 
@@ -48,6 +53,8 @@ struct Timed<'a> {
     kind: Option<Text<'a>>,
     #[serde(borrow)]
     device: Option<Text<'a>>,
+    #[serde(default)]
+    run: RunName,
     /// Optional only because an error costs more than the rest: services that answer with a JSON of their own are common.
     seq: Option<u64>,
     stages: Option<StageTimes>,
@@ -82,24 +89,27 @@ impl From<StageTimes> for Stages {
 ///
 /// A message without a `type` counts as a verdict, so that a plain echo is a target. So does one without a `device`,
 /// since a connection belongs to one. Malformed stage times cost the stage times and the judgement, not the verdict.
-pub(super) fn read(message: &[u8], device: &str) -> Option<Reply> {
-    let Timed { kind, device: named, seq, stages, anomaly } = serde_json::from_slice(message)
-        .or_else(|_| {
-            let Address { kind, device, seq } = serde_json::from_slice(message)?;
-            Ok::<_, serde_json::Error>(Timed { kind, device, seq: Some(seq), stages: None, anomaly: None })
-        })
-        .ok()?;
-    let seq = seq?;
-    if named.is_some_and(|Text(named)| named != device) {
-        return None;
-    }
+///
+/// # Errors
+/// If it names another run than `run`.
+pub(super) fn read(message: &[u8], device: &str, run: Option<RunToken>) -> Result<Option<Reply>, Stranger> {
+    let timed = serde_json::from_slice(message).or_else(|_| {
+        let Address { kind, device, run, seq } = serde_json::from_slice(message)?;
+        Ok::<_, serde_json::Error>(Timed { kind, device, run, seq: Some(seq), stages: None, anomaly: None })
+    });
+    let Ok(Timed { kind, device: addressee, run: name, seq, stages, anomaly }) = timed else {
+        return Ok(None);
+    };
+    let named = name.is_of(run)?;
     let answer = match kind.as_ref().map(|Text(kind)| kind.as_ref()) {
         None | Some("verdict") => Answer::Ok,
         Some("shed") => Answer::Shed,
         Some("error") => Answer::Error(ErrorKind::Status),
-        Some(_) => return None,
+        Some(_) => return Ok(None),
     };
-    Some(Reply { seq, answer, stages: stages.map(Stages::from), flagged: anomaly })
+    let ours = addressee.is_none_or(|Text(addressee)| addressee == device);
+    let reply = |seq| Reply { seq, answer, stages: stages.map(Stages::from), flagged: anomaly, named };
+    Ok(seq.filter(|_| ours).map(reply))
 }
 
 /// Stage times and judgement of an HTTP body, if it is the verdict on reading `seq`.
@@ -107,23 +117,51 @@ pub(super) fn judgement(body: &[u8], device: &str, seq: u64) -> (Option<Stages>,
     if body.trim_ascii_start().first() != Some(&b'{') {
         return (None, None);
     }
-    match read(body, device) {
-        Some(reply) if reply.seq == seq => (reply.stages, reply.flagged),
+    match read(body, device, None) {
+        Ok(Some(reply)) if reply.seq == seq => (reply.stages, reply.flagged),
         _ => (None, None),
     }
 }
 
-/// Number of the sender, by `roster`, and sequence number of any device's reading in a built-in encoding.
-pub(super) fn any_reading(payload: &[u8], roster: impl Fn(&str) -> Option<u32>) -> Option<(u32, u64)> {
-    let address: Address<'_> = serde_json::from_slice(payload).ok()?;
-    let Text(device) = address.device?;
-    Some((roster(&device)?, address.seq))
+/// A reading of any device, as it comes back from a broker.
+pub(super) struct AnyReading {
+    /// Number of its sender, by the roster.
+    pub(super) sender: u32,
+    pub(super) seq: u64,
+    /// Whether it names this run.
+    pub(super) named: bool,
 }
 
-/// The sequence number of a reading of `device` that came back to its sender.
-pub(super) fn own_reading(payload: &[u8], device: &str) -> Option<u64> {
-    let address: Address<'_> = serde_json::from_slice(payload).ok()?;
-    address.device.is_none_or(|Text(named)| named == device).then_some(address.seq)
+/// A reading in a built-in encoding, whose sender `roster` knows.
+///
+/// # Errors
+/// If it names another run than `run`.
+pub(super) fn any_reading(
+    payload: &[u8],
+    run: Option<RunToken>,
+    roster: impl Fn(&str) -> Option<u32>,
+) -> Result<Option<AnyReading>, Stranger> {
+    let Ok(Address { device, run: name, seq, .. }) = serde_json::from_slice(payload) else { return Ok(None) };
+    let named = name.is_of(run)?;
+    let sender = device.and_then(|Text(device)| roster(&device));
+    Ok(sender.map(|sender| AnyReading { sender, seq, named }))
+}
+
+/// A reading of `device` that came back to its sender.
+///
+/// # Errors
+/// If it names another run than `run`.
+pub(super) fn own_reading(
+    payload: &[u8],
+    device: &str,
+    run: Option<RunToken>,
+) -> Result<Option<Reply>, Stranger> {
+    let Ok(Address { device: sender, run: name, seq, .. }) = serde_json::from_slice(payload) else {
+        return Ok(None);
+    };
+    let named = name.is_of(run)?;
+    let ours = sender.is_none_or(|Text(sender)| sender == device);
+    Ok(ours.then_some(Reply { named, ..Reply::ok(seq) }))
 }
 
 #[cfg(test)]
@@ -167,10 +205,11 @@ mod tests {
             ("", None),
         ];
         for (message, expected) in table {
-            let found = read(message.as_bytes(), "m-1").map(|reply| (reply.seq, reply.answer, reply.stages));
+            let found = read(message.as_bytes(), "m-1", None).unwrap();
+            let found = found.map(|reply| (reply.seq, reply.answer, reply.stages));
             assert_eq!(found, *expected, "{message}");
         }
-        assert_eq!(read(b"\xff\xfe", "m-1"), None);
+        assert_eq!(read(b"\xff\xfe", "m-1", None), Ok(None));
     }
 
     #[test]
@@ -189,8 +228,9 @@ mod tests {
 
     #[test]
     fn a_delivered_reading_names_itself() {
-        assert_eq!(own_reading(br#"{"device":"d","seq":9,"type":"reading"}"#, "d"), Some(9));
-        assert_eq!(own_reading(br#"{"device":"e","seq":9}"#, "d"), None);
-        assert_eq!(own_reading(b"21.5", "d"), None);
+        let own = |payload: &str| own_reading(payload.as_bytes(), "d", None).unwrap().map(|reply| reply.seq);
+        assert_eq!(own(r#"{"device":"d","seq":9,"type":"reading"}"#), Some(9));
+        assert_eq!(own(r#"{"device":"e","seq":9}"#), None);
+        assert_eq!(own("21.5"), None);
     }
 }

@@ -1,6 +1,7 @@
 //! What happened: the vocabulary that engine, results and display share. It does no I/O, and holds no logic but the rates of failure.
 
 mod close;
+mod encounter;
 mod fault;
 mod gauge;
 mod layout;
@@ -18,6 +19,7 @@ mod traffic;
 mod validity;
 
 pub use close::{Close, Qos};
+pub use encounter::Encounters;
 pub use fault::{DeliveryGuarantee, SwitchEvent, SwitchLog};
 pub(crate) use fault::{FaultId, FaultInfo};
 pub(crate) use gauge::Ages;
@@ -33,7 +35,7 @@ pub(crate) use sample::Stages;
 pub use sample::{Kind, Sample};
 pub use scarce::ScarceResource;
 pub use shard::Shard;
-pub use sink::{AuditFinding, Sink};
+pub use sink::{AuditFinding, Sink, Stray};
 pub use token::RunToken;
 pub use traffic::Traffic;
 pub use validity::Judgement;

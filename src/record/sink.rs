@@ -1,6 +1,6 @@
 //! Where a worker hands what happened. The engine knows only this trait; the cli brings the implementation.
 
-use super::{Detection, FleetId, Gauge, Kind, PhaseId, Reason, Sample, Traffic};
+use super::{Code, Detection, FleetId, Gauge, Kind, PhaseId, Reason, Sample, Traffic};
 use crate::clock::Tick;
 
 /// What the delivery audit found by a device's sequence numbers. Where subscribers hear its readings, each is judged by what it
@@ -15,6 +15,30 @@ pub enum AuditFinding {
     Late,
     /// A subscriber heard a reading, and the audit had no room to remember what that subscriber has heard of the device.
     Unaudited,
+}
+
+/// Why a message answered no reading of the device that received it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Stray {
+    /// It is unreadable, unasked for, or another device's.
+    Unasked,
+    /// It names another run.
+    OtherRun,
+}
+
+impl Stray {
+    /// Why it was not taken, for a person to read.
+    pub fn reason(self) -> Reason {
+        match self {
+            Self::Unasked => {
+                Reason::new(Code::word("unmatched"), "messages that name none of the device's readings")
+            }
+            Self::OtherRun => Reason::new(Code::word(Self::OTHER_RUN), "messages of another run"),
+        }
+    }
+
+    /// The code of [`Stray::OtherRun`].
+    pub const OTHER_RUN: &str = "stranger";
 }
 
 /// One worker's recorder. Calls come from that worker's thread only, and must neither block nor allocate per call.
@@ -32,9 +56,16 @@ pub trait Sink: Send + 'static {
     /// Why the reading or attempt did not end ok. Follows its [`Sink::completed`].
     fn failed(&mut self, sample: &Sample, reason: &Reason);
 
-    /// The fleet's device number `device` received `count` messages, up to `at`, that answered none of its readings; `first` is
-    /// the beginning of the first of them.
-    fn unmatched(&mut self, fleet: FleetId, at: Tick, device: u32, count: u64, first: Option<&str>);
+    /// The fleet's device number `device` received messages, up to `at`, that answered none of its readings, for what `stray` says;
+    /// `told` is how many, and the beginning of the first of them.
+    fn unmatched(
+        &mut self,
+        fleet: FleetId,
+        at: Tick,
+        device: u32,
+        stray: Stray,
+        told: (u64, Option<&str>),
+    );
 
     /// The peer of the fleet's device number `device` does, from `at` on, other than it was asked to, and readings go on.
     fn remark(&mut self, fleet: FleetId, at: Tick, device: u32, remark: &Reason);

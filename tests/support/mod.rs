@@ -8,7 +8,7 @@ use squall::engine::{self, Control, Report, Setup};
 use squall::protocol::Endpoint;
 use squall::record::{
     AnomalyMark, AuditFinding, Detection, FleetId, Gauge, Kind, PhaseId, Reason, RunToken, Sample, Shard,
-    Sink, SwitchEvent, SwitchLog, Traffic,
+    Sink, Stray, SwitchEvent, SwitchLog, Traffic,
 };
 use squall::scenario::{Overrides, Plan, Scenario};
 
@@ -68,7 +68,7 @@ impl Sink for Keeper {
 
     fn remark(&mut self, _: FleetId, _: Tick, _: u32, _: &Reason) {}
 
-    fn unmatched(&mut self, _: FleetId, _: Tick, _: u32, count: u64, _: Option<&str>) {
+    fn unmatched(&mut self, _: FleetId, _: Tick, _: u32, _: Stray, (count, _): (u64, Option<&str>)) {
         self.0.lock().unwrap().unmatched += count;
     }
 

@@ -192,7 +192,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http<S> {
         self.outstanding = None;
         self.reader.next();
         self.idle_bytes();
-        Event::Closed { seq, answer, stages, flagged }
+        Event::Closed { seq, answer, stages, flagged, named: false }
     }
 
     /// The beginning of the body, no longer compressed where that was asked for.

@@ -45,7 +45,7 @@ use super::pipeline::Pipeline;
 use super::verdict::Reply;
 use super::{Endpoint, Event, Failure, Identity, Message, Settings, fault_injector};
 use crate::net::Link;
-use crate::record::{Close, Qos};
+use crate::record::{Close, Qos, Stray};
 
 /// With this many bytes waiting for the socket nothing more is read: a broker that sends without reading
 /// would otherwise make acknowledgements pile up.
@@ -323,8 +323,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
                     Some(Match::Named(reply)) => {
                         notes.answered(reply.seq, reply.answer, publish.payload);
                     }
+                    Some(Match::Stranger) => notes.suspect(Stray::OtherRun, publish.payload),
                     Some(_) => {}
-                    None => notes.suspect(publish.payload),
+                    None => notes.suspect(Stray::Unasked, publish.payload),
                 }
                 Received::Publish { qos: publish.qos, pid: publish.pid, matched }
             }

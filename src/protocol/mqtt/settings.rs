@@ -40,7 +40,7 @@ pub(super) static MQTT: Section = Section {
         Field::optional(
             "client_id",
             Kind::Text,
-            "client identifier; may name the device; {{device}} unless stated",
+            "client identifier; may name the device and the run; {{device}}-{{run}} unless stated",
         ),
         Field::optional("username", Kind::Text, "user name; may name the device"),
         Field::optional(
@@ -115,7 +115,7 @@ pub(super) struct MqttExchange {
     retain: bool,
     /// Whether the broker forgets the session when the connection ends.
     clean_session: bool,
-    /// Client identifier; may name the device. `None`: the device's name.
+    /// Client identifier; may name the device. `None`: the device's name and the run's token.
     client_id: Option<Pattern>,
     /// User name; may name the device.
     username: Option<Pattern>,
@@ -242,7 +242,7 @@ impl Exchange for MqttExchange {
         Identity {
             address: fixed(&self.topic),
             reply_topic: fixed(&self.reply_topic).or_else(|| fixed(&self.subscribe)),
-            client_id: fixed(&self.client_id),
+            client_id: fixed(&self.client_id).or_else(|| Some(rendering.of_run(&usual.device))),
             login: self
                 .username
                 .as_ref()
@@ -279,6 +279,16 @@ impl Exchange for MqttExchange {
 
     fn is_lasting(&self) -> bool {
         !self.clean_session && self.qos != Qos::AtMostOnce
+    }
+
+    fn is_isolated(&self, close: Close) -> bool {
+        let place = match close {
+            _ if self.subscribe.is_some() => &self.subscribe,
+            Close::Verdict | Close::Reply => &self.reply_topic,
+            Close::Delivery => &self.topic,
+            Close::Response | Close::Ack | Close::Sent => return true,
+        };
+        place.as_ref().is_some_and(|place| place.template.names_run())
     }
 
     /// A PUBLISH.

@@ -31,6 +31,7 @@ use super::pipeline::Pipeline;
 use super::{Endpoint, Event, Failure, Identity, Message, Settings, fault_injector};
 use crate::fault::{Action, MessageKind};
 use crate::net::{Decision, Link, MessageFaults};
+use crate::record::Stray;
 
 /// All that can be done to a pong: nobody waits for more than its coming.
 const LOSS: fn(&Action) -> bool = |act| *act == Action::Drop;
@@ -278,8 +279,9 @@ impl Hearing {
         let matched = self.correlator.read(payload);
         match &matched {
             Some(Match::Named(reply)) => self.pipeline.notes.answered(reply.seq, reply.answer, payload),
+            Some(Match::Stranger) => self.pipeline.notes.suspect(Stray::OtherRun, payload),
             Some(_) => {}
-            None => self.pipeline.notes.suspect(payload),
+            None => self.pipeline.notes.suspect(Stray::Unasked, payload),
         }
         self.pipeline.answered(matched).map_or(Call::Nothing, Call::Tell)
     }

@@ -54,7 +54,7 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
 }
 
 fn ok(seq: u64) -> Event {
-    Event::Closed { seq, answer: Answer::Ok, stages: None, flagged: None }
+    Event::Closed { seq, answer: Answer::Ok, stages: None, flagged: None, named: false }
 }
 
 /// Polls to the end: the events, then the failure if there was one.
@@ -101,9 +101,14 @@ fn check_conversation(cuts: &[usize]) {
     let bytes = conversation();
     let mut session = session(Script::new().cut(&bytes, cuts), &closing(Close::Verdict));
     let (events, failure) = outcome(&mut session);
-    let shed = Event::Closed { seq: 2, answer: Answer::Shed, stages: None, flagged: None };
-    let error =
-        Event::Closed { seq: 4, answer: Answer::Error(ErrorKind::Status), stages: None, flagged: None };
+    let shed = Event::Closed { seq: 2, answer: Answer::Shed, stages: None, flagged: None, named: false };
+    let error = Event::Closed {
+        seq: 4,
+        answer: Answer::Error(ErrorKind::Status),
+        stages: None,
+        flagged: None,
+        named: false,
+    };
     assert_eq!(events, [ok(1), shed, error, ok(1)]);
     let goodbye = "the server closed the WebSocket with code 1001 (going away): bye";
     assert_eq!(failure, Some(Failure::closed(goodbye).with_code("WebSocket close", 1001)));

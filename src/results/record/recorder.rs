@@ -10,8 +10,8 @@ use super::privacy::Privacy;
 use super::reason_ledger::{ReasonLedger, Scope};
 use crate::clock::Tick;
 use crate::record::{
-    AuditFinding, Code, Detection, FleetId, Gauge, Kind, Layout, Outcome, PhaseId, PhaseRole, Reason, Sample,
-    Sink, Traffic,
+    AuditFinding, Detection, FleetId, Gauge, Kind, Layout, Outcome, PhaseId, PhaseRole, Reason, Sample, Sink,
+    Stray, Traffic,
 };
 
 /// What one worker recorded between two boundaries.
@@ -165,14 +165,18 @@ impl Sink for Recorder {
         });
     }
 
-    fn unmatched(&mut self, fleet: FleetId, at: Tick, device: u32, count: u64, first: Option<&str>) {
+    fn unmatched(
+        &mut self,
+        fleet: FleetId,
+        at: Tick,
+        device: u32,
+        stray: Stray,
+        (count, first): (u64, Option<&str>),
+    ) {
         let phase = self.layout.phase_at(at);
         let kind = self.kind_at(phase);
         self.cell(phase, fleet, kind).counters.unmatched += count;
-        let reason = Reason {
-            sample: first.map(Into::into),
-            ..Reason::new(Code::word("unmatched"), "messages that name none of the device's readings")
-        };
+        let reason = Reason { sample: first.map(Into::into), ..stray.reason() };
         let measured = self.is_measured(phase);
         let (ending, number) = (Ending::Unmatched, usize::from(fleet.0));
         let scope = Scope { fleet: number, kind, ending, measured };
