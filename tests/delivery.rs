@@ -38,20 +38,14 @@ fn count(row: &Value, key: &str) -> u64 {
 }
 
 /// Loss only at `QoS` 0, duplicates only at `QoS` 1, neither at `QoS` 2, though connections are reset in mid-flight.
-fn holds_the_truth_table(is_ours: bool, arguments: &[&str]) {
+fn holds_the_truth_table(arguments: &[&str]) {
     // What is late because the machine stands still is not lost. At `QoS` 0 what is under way when a connection breaks is, and so need
     // not be waited for.
     let patience =
         ["run.drain=60s", "run.connect_timeout=60s", "fleet.one.timeout=60s", "fleet.two.timeout=60s"];
     let patience = patience.iter().flat_map(|setting| ["--set", *setting]).collect::<Vec<_>>();
     let arguments = [&["--set", "phase.whole.duration=9s"], &*patience, arguments].concat();
-    // A broker that others wrote may repeat itself when it is starved, which is then not what the audit is asked about.
-    let repeats = |report: &Value| count(of(report, "delivery", "fleet", "two"), "duplicated") > 0;
-    let mut runs = (0..3).map(|_| report("qos", &arguments));
-    let found = runs.find(|(report, code)| !(repeats(report) && *code == Some(12) && !is_ours));
-    let Some((report, code)) = found else {
-        return skip::disturbed("the machine is too busy, by the runs' own word");
-    };
+    let (report, code) = report("qos", &arguments);
     let delivery = |fleet: &str| of(&report, "delivery", "fleet", fleet);
     let (zero, one, two) = (delivery("zero"), delivery("one"), delivery("two"));
     assert!(count(zero, "lost") > 0, "something was under way when connections broke: {zero}");
@@ -64,7 +58,7 @@ fn holds_the_truth_table(is_ours: bool, arguments: &[&str]) {
 
 #[test]
 fn the_bundled_broker_loses_and_repeats_only_what_its_promises_allow() {
-    holds_the_truth_table(true, &[]);
+    holds_the_truth_table(&[]);
 }
 
 #[test]
@@ -74,7 +68,7 @@ fn mosquitto_loses_and_repeats_only_what_its_promises_allow() {
     else {
         return;
     };
-    holds_the_truth_table(false, &["--target", &format!("mqtt=mqtt://127.0.0.1:{port}")]);
+    holds_the_truth_table(&["--target", &format!("mqtt=mqtt://127.0.0.1:{port}")]);
 }
 
 #[test]

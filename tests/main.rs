@@ -29,6 +29,7 @@ mod http_service;
 mod interop_device;
 mod interop_mqtt;
 mod interop_reference;
+mod isolation;
 mod language;
 mod odd_broker;
 #[path = "support/odd_broker.rs"]

@@ -10,6 +10,7 @@ mod dot;
 pub(crate) mod failure;
 pub(crate) mod figure;
 mod grid;
+mod isolation;
 mod outline;
 mod progress;
 mod recovery;

@@ -6,6 +6,7 @@ use super::detection::detection;
 use super::failure::{failures, has_failures, hints, notes, service};
 use super::figure::{Marks, count, dash, rate, time};
 use super::grid::{Grid, clip, wrap};
+use super::isolation::isolation;
 use super::recovery::recovery;
 use super::style::{Style, Tone};
 use crate::record::Judgement;
@@ -37,6 +38,9 @@ pub(crate) fn verdict(report: &Report, width: usize, style: Style) -> String {
     }
     for text in hints(report) {
         lines.extend(labelled("hint", &text, width, style));
+    }
+    for text in isolation(&report.run.encounters, style) {
+        lines.extend(labelled("isolation", &text, width, style));
     }
     for fleet in &report.run.fleets {
         // Never broken, so that it can be copied.

@@ -77,6 +77,10 @@ pub(super) struct Device {
     pub(super) stood: Cell<Option<bool>>,
     /// Its own task is looking at everything that could concern it: it needs no waking.
     pub(super) attentive: Cell<bool>,
+    /// The peer may know it from this run.
+    pub(super) introduced: Cell<bool>,
+    /// Connections in a row that the peer cut off soon and for no visible cause.
+    pub(super) cut_off: Cell<u8>,
     waker: RefCell<Option<Waker>>,
 }
 
@@ -122,6 +126,8 @@ impl Device {
             keep_alive_at: Cell::new(None),
             found: Cell::new(0),
             repeat: RefCell::new(None),
+            introduced: Cell::new(false),
+            cut_off: Cell::new(0),
             waker: RefCell::new(None),
         }
     }

@@ -51,10 +51,7 @@ struct Next {
 
 /// Drives one device until its worker closes.
 pub(super) async fn drive<S: Sink>(worker: Rc<Worker<S>>, device: Rc<Device>) {
-    let protocol = worker.layout().fleet(device.fleet).protocol;
-    let Some(endpoint) = worker.endpoints.iter().find(|endpoint| endpoint.protocol() == protocol) else {
-        return;
-    };
+    let Some(endpoint) = worker.endpoint(device.fleet) else { return };
     let mut next = Next { at: device.connect_at, failures: 0, hold: device.wait.get().hold() };
     while let Some(intended) = wait_for(&worker, &device, next).await {
         let tried = worker.clock.now();
@@ -114,6 +111,7 @@ pub(super) async fn drive<S: Sink>(worker: Rc<Worker<S>>, device: Rc<Device>) {
                 next = Next { at: None, failures: 0, hold: Hold::Service };
             }
             Disconnect::Broken(failure) => {
+                worker.cut_off(&device, &failure, connected.0, now);
                 let ended = ended(&device, connected);
                 if !lasts(&device, session, false) {
                     give_up_all(&worker, &device, Outcome::Error(failure.kind), &failure.reason, now);
@@ -294,6 +292,7 @@ async fn connect<S: Sink>(
     })
     .await;
     let now = worker.clock.now();
+    worker.introduced(device, &attempted);
     let (outcome, reason, session) = match attempted {
         Ok(session) => (Outcome::Ok, None, Some(session)),
         Err((outcome, reason)) => (outcome, Some(reason), None),

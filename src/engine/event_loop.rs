@@ -15,6 +15,7 @@ use super::device::Device;
 use super::drive::drive;
 use super::fault::Faults;
 use super::ledger::Ledger;
+use super::leftover;
 use super::reason::attempt_cut_short;
 use super::report::{End, WorkerReport};
 use super::setup::Setup;
@@ -74,6 +75,9 @@ pub(super) fn work<S: Sink>(
     })?;
     let account = worker.account.get().and_then(|(from, to)| from.until(&to));
     let wall = Duration::from_nanos(setup.clock.now().since(began));
+    if end != End::Aborted {
+        tasks.block_on(&runtime, leftover::remove(&worker, setup));
+    }
     Ok(WorkerReport {
         end,
         finished,

@@ -19,6 +19,7 @@ mod exchange;
 mod fault;
 mod idle;
 mod ledger;
+mod leftover;
 mod level;
 mod limit;
 mod open;

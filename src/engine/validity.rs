@@ -8,7 +8,7 @@
 use super::level::{Fit, LAG_FLOOR_NS, Level};
 use super::stall::StallStats;
 use crate::clock::Throttling;
-use crate::record::{Cause, Judgement, ScarceResource, Validity};
+use crate::record::{Cause, Encounters, Judgement, ScarceResource, Validity};
 use crate::units::{Quantile, Span, times};
 
 /// The figures the judgement rests on; times in nanoseconds, measured phases only.
@@ -52,6 +52,8 @@ pub(crate) struct Figures {
     pub unaccounted: u64,
     /// Deliveries that workers could not pass to each other.
     pub undelivered: u64,
+    /// What each fleet met of other runs, by its name.
+    pub encounters: Vec<(String, Encounters)>,
     /// Percentiles that squall's own waiting decides, those of one fleet and phase after each other.
     pub own_waits: Vec<OwnWait>,
 }
@@ -116,6 +118,7 @@ impl Figures {
         judgement.judge_starvation(self);
         judgement.judge_rate(self);
         judgement.judge_records(self);
+        judgement.judge_identity(self);
         // What makes the whole run doubtful spares none of its percentiles.
         let spared = judgement.0.verdict < Judgement::Invalid;
         let held = self.levels.iter().filter(|level| spared && self.fit(level) == Fit::Holds);
@@ -337,6 +340,30 @@ impl ValidityBuilder {
                      raise the limits or use fewer devices"
                 ),
             );
+        }
+    }
+
+    /// What another run may have had a part in.
+    fn judge_identity(&mut self, figures: &Figures) {
+        for (fleet, met) in &figures.encounters {
+            let devices = |count| if count == 1 { "1 device".to_owned() } else { format!("{count} devices") };
+            if met.sessions_found > 0 {
+                let text = format!(
+                    "the broker had sessions of {} of fleet {fleet} before their first connection (session present): what an earlier \
+                     run left there may have been taken for this run's; let client_id name {{{{run}}}}, or write wipe_sessions = true",
+                    devices(met.sessions_found)
+                );
+                self.add(Judgement::Suspect, Cause::Identity, text);
+            }
+            if met.taken_over > 0 {
+                let (was, they) = if met.taken_over == 1 { ("was", "it") } else { ("were", "they") };
+                let text = format!(
+                    "{} of fleet {fleet} {was} disconnected again and again soon after {they} had connected, as a broker does when \
+                     another client connects with the same identifier; let client_id name {{{{run}}}}",
+                    devices(met.taken_over)
+                );
+                self.add(Judgement::Suspect, Cause::Identity, text);
+            }
         }
     }
 

@@ -156,6 +156,12 @@ impl<S: Sink> Worker<S> {
         self.plan.layout()
     }
 
+    /// Where the devices of a fleet connect to.
+    pub(super) fn endpoint(&self, fleet: FleetId) -> Option<&Endpoint> {
+        let protocol = self.layout().fleet(fleet).protocol;
+        self.endpoints.iter().find(|endpoint| endpoint.protocol() == protocol)
+    }
+
     pub(super) fn stage(&self) -> Stage {
         self.stage.get()
     }

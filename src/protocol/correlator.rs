@@ -30,6 +30,7 @@ pub(super) struct Correlator {
     rule: Rule,
 }
 
+/// Every device has one: what is large stands outside.
 #[derive(Debug)]
 enum Rule {
     /// No message closes readings.
@@ -38,12 +39,19 @@ enum Rule {
     Verdict,
     /// The device's own reading, in a built-in encoding.
     Reading,
-    /// A JSON pointer to the sequence number.
-    Pointer(Box<str>),
+    /// Where the sequence number stands.
+    Pointer(Box<Place>),
     /// Whatever comes is the turn of the next.
     Order,
     /// Readings of other devices.
-    Others(Roster),
+    Others(Box<Roster>),
+}
+
+/// A place in a JSON value.
+#[derive(Debug)]
+struct Place {
+    /// A JSON pointer.
+    pointer: Box<str>,
 }
 
 impl Correlator {
@@ -51,14 +59,16 @@ impl Correlator {
         let rule = match (settings.close, &settings.correlation) {
             (Close::Response | Close::Ack | Close::Sent, _) => Rule::Deaf,
             (Close::Verdict, _) => Rule::Verdict,
-            (Close::Reply | Close::Delivery, Correlation::Pointer(pointer)) => Rule::Pointer(pointer.clone()),
+            (Close::Reply | Close::Delivery, Correlation::Pointer(pointer)) => {
+                Rule::Pointer(Box::new(Place { pointer: pointer.clone() }))
+            }
             (Close::Reply, Correlation::Order) => Rule::Order,
             (Close::Delivery, Correlation::Order) => Rule::Reading,
         };
         let rule = match &settings.hearing {
             Hearing::Own => rule,
             Hearing::Relayed => Rule::Deaf,
-            Hearing::Others(roster) => Rule::Others(roster.clone()),
+            Hearing::Others(roster) => Rule::Others(Box::new(roster.clone())),
         };
         Self { device: device.into(), run: settings.run, rule }
     }
@@ -79,7 +89,7 @@ impl Correlator {
             Rule::Deaf => None,
             Rule::Verdict => verdict::read(message, device, run)?.map(Match::Named),
             Rule::Reading => verdict::own_reading(message, device, run)?.map(Match::Named),
-            Rule::Pointer(pointer) => pointed(message, pointer, run)?.map(Match::Named),
+            Rule::Pointer(place) => pointed(message, &place.pointer, run)?.map(Match::Named),
             // Looking for a name costs more than all the rest.
             Rule::Order if run.is_none() => Some(Match::Next { named: false }),
             Rule::Order => Some(Match::Next { named: RunName::in_message(message).is_of(run)? }),

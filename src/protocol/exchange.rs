@@ -61,6 +61,17 @@ pub(crate) trait Exchange: fmt::Debug + Send + Sync {
         false
     }
 
+    /// Whether its devices are known to the peer by identifiers that other runs may use too.
+    fn has_stable_ids(&self) -> bool {
+        false
+    }
+
+    /// Settings of a connection that has the peer forget what it keeps of a device; `None` where it keeps nothing, or that must
+    /// not be touched.
+    fn forgetting(&self, _usual: Settings) -> Option<Settings> {
+        None
+    }
+
     /// Whether it departs from what the bundled system serves.
     fn is_foreign(&self) -> bool {
         false

@@ -53,6 +53,10 @@ pub(super) trait Codec: fmt::Debug {
         Ok(())
     }
 
+    fn is_resumed(&self) -> bool {
+        false
+    }
+
     /// `unsent`: readings it does not know of; `untold`: events it told that went no further.
     fn suspend(self, _unsent: Vec<OwnedMessage>, _untold: Vec<Event>) -> Option<SessionState>
     where
@@ -403,6 +407,10 @@ impl<C: Codec<Carrier: Carrier>> Session for FaultInjector<C> {
     fn suspend(self: Box<Self>) -> Option<SessionState> {
         let (codec, unsent, untold) = self.into_parts();
         codec.suspend(unsent, untold)
+    }
+
+    fn is_resumed(&self) -> bool {
+        self.codec.is_resumed()
     }
 
     fn look(&mut self) {

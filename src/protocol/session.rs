@@ -107,6 +107,11 @@ pub trait Session: fmt::Debug {
         None
     }
 
+    /// Whether the peer had kept a session of the device, which this connection takes up.
+    fn is_resumed(&self) -> bool {
+        false
+    }
+
     /// Has the next [`Self::poll_event`] ask the socket itself what has come, and not the runtime what it has heard of: before
     /// something is sent on a connection that was idle for so long that the peer may have closed it.
     fn look(&mut self) {}

@@ -55,6 +55,8 @@ pub(crate) enum Cause {
     Backoff,
     /// It is not known whether the service or the generator broke a budget.
     Budget,
+    /// Another run may have had a part in what was measured.
+    Identity,
     /// Shards do not go together.
     Shard,
     /// Others told the service what to do.

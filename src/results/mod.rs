@@ -42,7 +42,7 @@ pub use files::figures::Figures;
 pub(crate) use files::manifest::PacingLag;
 pub use files::manifest::{BudgetResult, Manifest, RunState};
 pub(crate) use files::manifest::{
-    Calibration, ClockFacts, FleetTarget, Host, MergedShard, PacerFacts, SCHEMA, ScenarioText, ShardFacts,
+    Calibration, ClockFacts, FleetEncounters, FleetTarget, Host, MergedShard, PacerFacts, SCHEMA, ScenarioText, ShardFacts,
     StartFacts, SubscriberFacts, WorkerUse,
 };
 #[cfg(test)]

@@ -13,7 +13,7 @@ use crate::clock::{PacerKind, Tick};
 use crate::engine::{self, End, WorkerReport};
 use crate::record::{Cause, FleetId, Judgement, Layout};
 use crate::results::{
-    self, BudgetResult, Calibration, Detections, Manifest, Refused, Report, RunDirectory, RunState,
+    self, BudgetResult, Calibration, Detections, FleetEncounters, Manifest, Refused, Report, RunDirectory, RunState,
     SummaryRow, Totals, WorkerUse,
 };
 use crate::units::Quantile;
@@ -167,6 +167,7 @@ impl Driven {
             ..self.manifest
         };
         complete(&mut self.manifest, &totals, &engine);
+        self.manifest.encounters = encounters(self.plan.layout(), &engine);
         self.manifest.ended = Some(self.lifetime.now().to_string());
         let (directory, mut manifest) = (self.directory, self.manifest);
         if totals.unwritten.is_none() {
@@ -185,6 +186,16 @@ impl Driven {
         };
         Ok(Finished { conclusion, refused, keys_recorded, unwritten, totals, engine, directory, manifest })
     }
+}
+
+/// What the fleets met of other runs; those that met nothing are left out.
+fn encounters(layout: &Layout, engine: &engine::Report) -> Vec<FleetEncounters> {
+    let fleets = layout.fleets.iter().zip(0..);
+    let met = fleets.map(|(fleet, at)| FleetEncounters {
+        fleet: fleet.name.clone(),
+        met: engine.encounters(FleetId(at)),
+    });
+    met.filter(|fleet| !fleet.met.is_none()).collect()
 }
 
 /// Enters what the workers report and the collector counted.

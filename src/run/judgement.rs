@@ -2,7 +2,7 @@
 
 use super::profile::Profile;
 use crate::engine::{End, Figures, Level, OwnWait, Report};
-use crate::record::{ErrorKind, FleetId, ScarceResource, Shard, Validity};
+use crate::record::{Encounters, ErrorKind, FleetId, ScarceResource, Shard, Validity};
 use crate::results::{OwnPause, Readings, Refused, SummaryRow, Totals};
 use crate::scenario::Plan;
 use crate::units::Quantile;
@@ -69,8 +69,14 @@ impl Evidence<'_> {
             overflow: rows.iter().filter(|row| !row.is_headline()).map(|row| row.figures.overflow).sum(),
             unaccounted: totals.unaccounted(),
             undelivered: workers.iter().map(|worker| worker.undelivered).sum(),
+            encounters: self.encounters(),
             own_waits: totals.own_pauses().iter().map(|pause| self.own_wait(pause)).collect(),
         }
+    }
+
+    fn encounters(&self) -> Vec<(String, Encounters)> {
+        let fleets = self.plan.layout().fleets.iter().zip(0..);
+        fleets.map(|(fleet, at)| (fleet.name.clone(), self.report.encounters(FleetId(at)))).collect()
     }
 
     fn own_wait(&self, pause: &OwnPause) -> OwnWait {

@@ -13,10 +13,10 @@ use super::args::MergeArgs;
 use super::exit::Exit;
 use super::{CliError, report, settle, unanswered};
 use crate::clock::WallTime;
-use crate::record::{Cause, Judgement, Shard, Validity};
+use crate::record::{Cause, Encounters, Judgement, Shard, Validity};
 use crate::results::{
-    self, FleetTarget, Manifest, MergeError, MergedShard, RunDirectory, RunState, ShardFile, Totals,
-    merge_events,
+    self, FleetEncounters, FleetTarget, Manifest, MergeError, MergedShard, RunDirectory, RunState, ShardFile,
+    Totals, merge_events,
 };
 use crate::run::Conclusion;
 
@@ -86,6 +86,15 @@ fn add_up(sources: Vec<Source>, directory: &RunDirectory, began: WallTime) -> Re
     results::merge(&mut shards, &mut files, |_| {})
 }
 
+/// What the fleets of all shards met of other runs.
+fn encounters(sources: &[Source]) -> Vec<FleetEncounters> {
+    let mut sums: BTreeMap<&str, Encounters> = BTreeMap::new();
+    for FleetEncounters { fleet, met } in sources.iter().flat_map(|source| &source.manifest.encounters) {
+        sums.entry(fleet).or_default().add(*met);
+    }
+    sums.into_iter().map(|(fleet, met)| FleetEncounters { fleet: fleet.to_owned(), met }).collect()
+}
+
 /// What is known of the merged run before it is.
 fn manifest(first: &Source, sources: &[Source], label: String, run_id: &str, began: WallTime) -> Manifest {
     let first_ns = earliest(sources);
@@ -117,6 +126,7 @@ fn manifest(first: &Source, sources: &[Source], label: String, run_id: &str, beg
     }
     (whole.pacing_lag, whole.calibration, whole.shard, whole.exit_code) = (None, None, None, None);
     whole.budgets = Vec::new();
+    whole.encounters = encounters(sources);
     whole.validity = Some(validity(sources, &merged));
     whole.merged = merged;
     whole

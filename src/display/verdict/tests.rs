@@ -53,6 +53,7 @@ fn manifest(verdict: Judgement, reasons: &[&str]) -> Manifest {
         delivery: Vec::new(),
         failures: Vec::new(),
         refused: None,
+        encounters: Vec::new(),
         shard: None,
         start_at: None,
         merged: Vec::new(),

@@ -79,6 +79,10 @@ fn judged(cases: &[(&str, Figures, Judgement, &str)]) {
     }
 }
 
+fn met(met: Encounters) -> Figures {
+    Figures { encounters: vec![("a".to_owned(), met)], ..sound() }
+}
+
 #[test]
 fn reasons_have_causes_that_tell_a_disturbance_from_what_the_service_did() {
     let standstill = Figures {
@@ -99,6 +103,8 @@ fn reasons_have_causes_that_tell_a_disturbance_from_what_the_service_did() {
         (Figures { resource_errors: 3, ..sound() }, Cause::Scarcity, true),
         (Figures { own_waits, ..sound() }, Cause::Backoff, false),
         (Figures { overflow: 1, ..sound() }, Cause::Record, false),
+        (met(Encounters { sessions_found: 1, ..Encounters::default() }), Cause::Identity, false),
+        (met(Encounters { taken_over: 1, ..Encounters::default() }), Cause::Identity, false),
         (Figures { planned: 8_000, ..sound() }, Cause::Plan, false),
     ] {
         let judged = figures.judge();
@@ -147,6 +153,24 @@ fn what_happened_is_judged_as_the_table_says() {
             Figures { own_waits: vec![own_wait("fleet a", Quantile::P95)], ..sound() },
             Suspect,
             "p95 of fleet a is squall's own reconnect pauses (first = 2s), not the service: p95 is 1000.0 ms, and would be 6.7 ms",
+        ),
+        (
+            "leftovers",
+            met(Encounters { sessions_found: 12, ..Encounters::default() }),
+            Suspect,
+            "the broker had sessions of 12 devices of fleet a before their first connection (session present)",
+        ),
+        (
+            "take-over",
+            met(Encounters { taken_over: 1, ..Encounters::default() }),
+            Suspect,
+            "1 device of fleet a was disconnected again and again soon after it had connected",
+        ),
+        (
+            "a plain broker",
+            met(Encounters { unnamed: 9, sessions_removed: 5, sessions_left: 1, ..Encounters::default() }),
+            Valid,
+            "",
         ),
         ("overflow", Figures { overflow: 1, ..sound() }, Suspect, "did not fit"),
         ("router", Figures { undelivered: 1, ..sound() }, Invalid, "could not be passed"),

@@ -68,6 +68,8 @@ pub(super) struct Mqtt<S = Link> {
     keep_alive: KeepAlive,
     packet_faults: Option<PacketFaults>,
     leaving: bool,
+    /// The broker had the session.
+    present: bool,
 }
 
 /// A packet from the broker, judged and free of the receive buffer.
@@ -98,6 +100,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
         if code != ConnectReturnCode::Accepted {
             return Err(refused(code));
         }
+        session.present = present;
         let mut guard = ResumeGuard::new(&mut session, identity.resume.as_ref(), present)?;
         poll_fn(|cx| Poll::Ready(guard.session.write(cx))).await?;
         guard.session.subscribe().await?;
@@ -120,6 +123,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
             keep_alive: KeepAlive::default(),
             packet_faults: fault_injector::message_faults(identity).map(PacketFaults::new),
             leaving: false,
+            present: false,
         })
     }
 
@@ -241,6 +245,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + fmt::Debug> Codec for Mqtt<S> {
             return Poll::Ready(());
         }
         Pin::new(&mut self.stream).poll_shutdown(cx).map(drop)
+    }
+
+    fn is_resumed(&self) -> bool {
+        self.present
     }
 
     fn suspend(self, unsent: Vec<OwnedMessage>, untold: Vec<Event>) -> Option<SessionState> {

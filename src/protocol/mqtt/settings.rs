@@ -37,6 +37,13 @@ pub(super) static MQTT: Section = Section {
             "true",
             "the broker forgets the session when the connection ends",
         ),
+        Field::with(
+            "wipe_sessions",
+            Kind::Flag,
+            "false",
+            "clean_session = false only: after the run the broker is made to forget its devices' sessions even if `client_id` names \
+             no run; of those that do it always is",
+        ),
         Field::optional(
             "client_id",
             Kind::Text,
@@ -115,6 +122,8 @@ pub(super) struct MqttExchange {
     retain: bool,
     /// Whether the broker forgets the session when the connection ends.
     clean_session: bool,
+    /// Whether sessions of identifiers that name no run are removed after the run.
+    wipe_sessions: bool,
     /// Client identifier; may name the device. `None`: the device's name and the run's token.
     client_id: Option<Pattern>,
     /// User name; may name the device.
@@ -170,6 +179,9 @@ pub(super) fn mqtt(stated: &Stated<'_>, report: &mut Reporter<'_>) -> MqttExchan
             "replies cannot be told apart by their order when the broker keeps those of earlier connections";
         fields.refuse("correlate", report, message, "write a JSON pointer, or clean_session = true");
     }
+    if clean_session {
+        fields.refuse_given(&["wipe_sessions"], report, "requires clean_session = false");
+    }
     MqttExchange {
         qos: qos(fields),
         keep_alive,
@@ -177,6 +189,7 @@ pub(super) fn mqtt(stated: &Stated<'_>, report: &mut Reporter<'_>) -> MqttExchan
         reply_topic: filter(fields, "reply_topic", report),
         retain: fields.flag("retain"),
         clean_session,
+        wipe_sessions: fields.flag("wipe_sessions"),
         client_id: pattern(fields, "client_id", &[], Scope::Device, report),
         username: pattern(fields, "username", &[], Scope::Device, report),
         password,
@@ -279,6 +292,16 @@ impl Exchange for MqttExchange {
 
     fn is_lasting(&self) -> bool {
         !self.clean_session && self.qos != Qos::AtMostOnce
+    }
+
+    fn has_stable_ids(&self) -> bool {
+        self.client_id.as_ref().is_some_and(|id| !id.written.value().is_empty() && !id.template.names_run())
+    }
+
+    fn forgetting(&self, usual: Settings) -> Option<Settings> {
+        let wipes = !self.clean_session && (self.wipe_sessions || !self.has_stable_ids());
+        let clean = MqttSettings { clean_session: true, ..MqttSettings::default() };
+        wipes.then(|| Settings { close: Close::Sent, own: OwnSettings::of(clean), ..usual })
     }
 
     fn is_isolated(&self, close: Close) -> bool {

@@ -173,6 +173,7 @@ mod tests {
             delivery: Vec::new(),
             failures: Vec::new(),
             refused: None,
+            encounters: Vec::new(),
             budgets: vec![BudgetResult {
                 demand: "p99 < 250ms".into(),
                 fleet: "all".into(),

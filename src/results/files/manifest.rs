@@ -11,7 +11,7 @@ use super::outage::RecoveryRule;
 use super::seal::Seals;
 use super::table::ALL;
 use crate::budget::Metric;
-use crate::record::{Judgement, Kind, RunToken, Shard, Validity};
+use crate::record::{Encounters, Judgement, Kind, RunToken, Shard, Validity};
 use crate::results::record::delivery::FleetDelivery;
 
 /// The version of the run directory's files. Columns and keys may be added under the same version.
@@ -95,6 +95,9 @@ pub struct Manifest {
     /// That every device of a fleet was refused for good, which ended the run, in a sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
+    /// What fleets met that was, or may have been, another run's; those that met nothing are left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub encounters: Vec<FleetEncounters>,
     /// What it drove of the plan, where it was one of several shards.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shard: Option<ShardFacts>,
@@ -149,6 +152,16 @@ impl fmt::Display for SubscriberFacts {
              and what they do not hear counts against the service"
         )
     }
+}
+
+/// What a fleet met of other runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FleetEncounters {
+    /// The fleet.
+    pub fleet: String,
+    /// What it met.
+    #[serde(flatten)]
+    pub met: Encounters,
 }
 
 /// What a fleet sends, and where.
