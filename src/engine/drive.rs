@@ -5,11 +5,11 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use super::activation::error_of;
-use super::delivery::Delivery;
+use super::answer::take_in;
 use super::device::{Attempt, Device};
 use super::dispatch::{arm_expiry, send_next};
 use super::exchange;
-use super::ledger::{Closing, Expired, Settled};
+use super::ledger::Expired;
 use super::pause::Hold;
 use super::reason::{attempt_cut_short, cut_by_fault};
 use super::reconnect::{EndedConnection, Reconnect};
@@ -17,8 +17,8 @@ use super::timer::{Alarm, Task};
 use super::worker::{CLOSE_TIMEOUT, Stage, Worker, attempt_sample};
 use crate::clock::Tick;
 use crate::fault::Ending;
-use crate::protocol::{self, Answer, Endpoint, Event, Failure, Identity, Session};
-use crate::record::{AuditFinding, ErrorKind, Kind, Outcome, Reason, Sink, Stray};
+use crate::protocol::{self, Endpoint, Failure, Identity, Session};
+use crate::record::{ErrorKind, Kind, Outcome, Reason, Sink};
 
 /// Why a conversation ended.
 enum Disconnect {
@@ -410,52 +410,6 @@ fn planned_disconnect<S: Sink>(worker: &Worker<S>, device: &Device, now: Tick) -
     }
     worker.wake_at(rest_at, device, Alarm::Rest);
     None
-}
-
-/// Books one event that was decoded at `at`.
-fn take_in<S: Sink>(worker: &Worker<S>, device: &Device, session: &mut dyn Session, event: Event, at: Tick) {
-    if let Event::Heard { sender, seq, named } = event {
-        if worker.stage() == Stage::Standing {
-            let told = (1, Some("a reading heard before the run began"));
-            return worker.unmatched(device, Stray::Unasked, told, at);
-        }
-        worker.answered_by(device, named);
-        device.answered.set(device.answered.get() + 1);
-        let subscriber = worker.global(device);
-        return worker.hear(Delivery { sender, seq, subscriber, by: device.fleet, at });
-    }
-    if let Event::Closed { seq, answer, stages, flagged, named } = event {
-        let outcome = match answer {
-            Answer::Ok => Outcome::Ok,
-            Answer::Shed => Outcome::Shed,
-            Answer::Error(kind) => Outcome::Error(kind),
-        };
-        let settled = device.ledger.borrow_mut().close(seq, Closing { outcome, stages, flagged }, at);
-        match settled {
-            Settled::Closed { sample, reordered } => {
-                device.answered.set(device.answered.get() + 1);
-                device.policy.note_activity(at);
-                worker.answered_by(device, named);
-                if reordered {
-                    worker.finding(device, AuditFinding::Reordered, sample.phase, seq);
-                }
-                let reason = (outcome != Outcome::Ok).then(|| session.explain(seq, answer));
-                worker.settle(device, &sample, reason.as_ref());
-            }
-            Settled::AuditFinding(finding) => {
-                worker.finding(device, finding, worker.layout().phase_at(at), seq);
-            }
-            Settled::Stray => {
-                let first = format!("an answer to reading {seq}, which was never sent");
-                worker.unmatched(device, Stray::Unasked, (1, Some(&first)), at);
-            }
-        }
-    }
-    let can_send = session.ready() && device.ledger.borrow().has_room();
-    if can_send && !device.can_send.replace(can_send) {
-        device.ledger.borrow_mut().unblock(at);
-    }
-    device.can_send.set(can_send);
 }
 
 /// Ends readings whose time is up; true if there were any.

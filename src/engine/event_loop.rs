@@ -76,7 +76,7 @@ pub(super) fn work<S: Sink>(
     let account = worker.account.get().and_then(|(from, to)| from.until(&to));
     let wall = Duration::from_nanos(setup.clock.now().since(began));
     if end != End::Aborted {
-        tasks.block_on(&runtime, leftover::remove(&worker, setup));
+        tasks.block_on(&runtime, leftover::remove(&worker, &setup));
     }
     Ok(WorkerReport {
         end,

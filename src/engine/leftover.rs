@@ -70,7 +70,7 @@ pub(super) async fn remove<S: Sink>(worker: &Rc<Worker<S>>, setup: &Setup) {
 async fn forget<S: Sink>(worker: &Worker<S>, device: &Device, settings: &Settings) -> bool {
     let Some(endpoint) = worker.endpoint(device.fleet) else { return false };
     let fleet = worker.plan.fleet(device.fleet);
-    let identity = exchange::identity(fleet, &device.plan.borrow().device, worker.run);
+    let identity = exchange::identity(fleet, &device.plan.borrow().device, worker.run.get());
     let source = endpoint.source_of(worker.global(device) as usize);
     let identity = Identity { source, will: None, ..identity };
     let Ok(mut session) = protocol::connect(endpoint, settings, &identity).await else { return false };

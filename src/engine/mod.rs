@@ -5,6 +5,7 @@
 //! locked. The engine writes no file and prints nothing: the caller brings one [`Sink`] per worker.
 
 mod activation;
+mod answer;
 mod audit;
 mod control;
 mod cpu;

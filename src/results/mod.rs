@@ -42,8 +42,8 @@ pub use files::figures::Figures;
 pub(crate) use files::manifest::PacingLag;
 pub use files::manifest::{BudgetResult, Manifest, RunState};
 pub(crate) use files::manifest::{
-    Calibration, ClockFacts, FleetEncounters, FleetTarget, Host, MergedShard, PacerFacts, SCHEMA, ScenarioText, ShardFacts,
-    StartFacts, SubscriberFacts, WorkerUse,
+    Calibration, ClockFacts, FleetEncounters, FleetTarget, Host, MergedShard, PacerFacts, SCHEMA,
+    ScenarioText, ShardFacts, StartFacts, SubscriberFacts, WorkerUse,
 };
 #[cfg(test)]
 pub(crate) use files::manifest_store::ManifestError;

@@ -13,8 +13,8 @@ use crate::clock::{PacerKind, Tick};
 use crate::engine::{self, End, WorkerReport};
 use crate::record::{Cause, FleetId, Judgement, Layout};
 use crate::results::{
-    self, BudgetResult, Calibration, Detections, FleetEncounters, Manifest, Refused, Report, RunDirectory, RunState,
-    SummaryRow, Totals, WorkerUse,
+    self, BudgetResult, Calibration, Detections, FleetEncounters, Manifest, Refused, Report, RunDirectory,
+    RunState, SummaryRow, Totals, WorkerUse,
 };
 use crate::units::Quantile;
 

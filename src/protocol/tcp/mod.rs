@@ -26,6 +26,7 @@ use super::note::Notes;
 use super::pipeline::Pipeline;
 use super::{Event, Failure, Identity, Message, Settings};
 use crate::net::Link;
+use crate::record::Stray;
 
 /// A session of messages over TCP. See [`Session`](super::Session) for what the methods promise.
 #[derive(Debug)]
@@ -139,8 +140,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Tcp<S> {
         let message = unread.get(place).unwrap_or_default();
         let matched = self.correlator.read(message);
         self.pipeline.notes.received(message.len() as u64);
-        if matched.is_none() {
-            self.pipeline.notes.suspect(message);
+        match matched {
+            Some(Match::Stranger) => self.pipeline.notes.suspect(Stray::OtherRun, message),
+            Some(_) => {}
+            None => self.pipeline.notes.suspect(Stray::Unasked, message),
         }
         self.inbox.consume(whole);
         Ok(Some(matched))
