@@ -78,11 +78,26 @@ fn no_message_tells_what_a_variable_stands_for() {
     let closed = taken.local_addr().unwrap().port();
     drop(taken);
     let target = |url: &str| format!("[target]\nhttp = \"{url}\"\n");
+    let mqtt = |target: &str, key: &str| {
+        format!(
+            "[fleet.beta]\nprotocol = \"mqtt\"\ndevices = 1\nrate = \"1/s\"\nmqtt = {{ {key} }}\n[target]\nhttp = \"http://127.0.0.1:{closed}\"\nmqtt = \"{target}\"\n"
+        )
+    };
+    let login = "username = \"ann\", password = \"${SECRET}\"";
     let http = |key: &str| format!("http = {{ {key} }}\n{}", target("http://127.0.0.1:1"));
     for (command, more) in [
         ("check", String::new()),
         ("run", target(&format!("http://127.0.0.1:{closed}/${{SECRET}}"))),
         ("run", target("http://${SECRET}.invalid/a")),
+        ("run", target(&format!("http://ann:${{SECRET}}@127.0.0.1:{closed}/"))),
+        ("run", http("headers = { Authorization = \"Bearer ${SECRET}\" }")),
+        ("run", mqtt("mqtt://ann:${SECRET}@127.0.0.1:1", "qos = 1")),
+        ("run", mqtt("mqtt://ann:${SECRET}@nowhere.invalid", "qos = 1")),
+        ("run", mqtt("mqtt://${SECRET}:1", "qos = 1")),
+        ("run", mqtt("mqtt://127.0.0.1:1", login)),
+        ("check", mqtt("mqtt://127.0.0.1:1", "password = \"${SECRET}\"")),
+        ("check", mqtt("mqtt://127.0.0.1:1", "topic = \"${SECRET}/#\"")),
+        ("check", mqtt("mqtt://127.0.0.1:1", "client_id = \"{{${SECRET}}}\"")),
         ("run", target("${SECRET}")),
         ("check", target("ftp://${SECRET}/a")),
         ("check", http("path = \"/${SECRET}/{{no-such-thing}}\"")),
@@ -141,6 +156,33 @@ end = 'echo ${TRAP}; exit 3'
     assert_eq!(results.iter().filter(commands).count(), 2, "{results:?}");
     for file in results.iter().filter(|file| !commands(file)) {
         let text = String::from_utf8_lossy(&std::fs::read(file).unwrap()).into_owned();
+        assert!(!text.contains(SECRET), "{}: {text}", file.display());
+    }
+}
+
+#[test]
+fn a_run_that_is_killed_leaves_no_secret_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let more = "http = { headers = { Authorization = \"Bearer ${SECRET}\" } }\n";
+    let text = (RUN.to_owned() + more).replace("duration = \"1s\"", "duration = \"60s\"");
+    std::fs::write(folder.path().join("s.toml"), text).unwrap();
+    let mut run = squall(folder.path(), &["run", "s.toml"]).spawn().unwrap();
+    let measured = |file: &PathBuf| {
+        file.ends_with("intervals.csv")
+            && std::fs::read_to_string(file).is_ok_and(|rows| rows.lines().count() > 2)
+    };
+    wait_until("the run measures", || files(folder.path()).iter().any(measured));
+    assert_eq!(told_by_processes(), Vec::<String>::new());
+    run.kill().unwrap();
+    let said_before = said(&run.wait_with_output().unwrap());
+    let directory = files(folder.path()).into_iter().find(measured).unwrap();
+    let directory = directory.parent().unwrap().to_str().unwrap();
+    let report = squall(folder.path(), &["report", directory]).output().unwrap();
+    for text in [said_before, said(&report)] {
+        assert!(!text.contains(SECRET), "{text}");
+    }
+    for file in files(folder.path()) {
+        let text = String::from_utf8_lossy(&std::fs::read(&file).unwrap()).into_owned();
         assert!(!text.contains(SECRET), "{}: {text}", file.display());
     }
 }
