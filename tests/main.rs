@@ -13,7 +13,6 @@ mod bundled;
 mod cli;
 mod cluster;
 mod compare;
-mod compression;
 mod delivery;
 mod detection;
 mod examples;
@@ -22,6 +21,7 @@ mod export;
 mod external;
 mod failure;
 mod fault;
+mod foreign;
 mod foreign_page;
 mod hlog_reader;
 #[path = "support/http.rs"]

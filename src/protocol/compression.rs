@@ -190,7 +190,7 @@ mod tests {
 
     #[test]
     fn the_beginning_of_a_member_gives_the_beginning_of_what_it_stands_for() {
-        let text: Vec<u8> = (0..50_000_u32).flat_map(|n| n.to_le_bytes()).collect();
+        let text: Vec<u8> = (0..50_000_u32).flat_map(u32::to_le_bytes).collect();
         let (mut member, mut out) = (Vec::new(), Vec::new());
         assert!(gzip(&text, &mut member));
         let half = &member[..member.len() / 2];

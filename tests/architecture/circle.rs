@@ -12,7 +12,7 @@ type Edge = (String, String);
 const ROOMS: [&str; 5] = ["engine", "fault", "net", "protocol", "results"];
 
 /// Imports that close a circle and stay: (from, to, why).
-const KEPT: [(&str, &str, &str); 13] = [
+const KEPT: [(&str, &str, &str); 12] = [
     ("net::connection_fault", "net::lingering", "a device keeps the sockets that linger under its faults"),
     ("net::connection_fault", "net::message_fault", "a device keeps what its message faults have done"),
     ("net::pipeline", "net::link", "a pipeline filters on behalf of its link"),
@@ -24,7 +24,6 @@ const KEPT: [(&str, &str, &str); 13] = [
         "protocol::mqtt::session_state",
         "held messages are part of a suspended session",
     ),
-    ("protocol::ws", "protocol::ws::upgrade", "the upgrade is part of the session"),
     ("protocol::session", "protocol::note", "a session keeps what nothing answered to"),
     (
         "protocol::identity",

@@ -11,6 +11,9 @@ pub(in crate::protocol) const MAX_HEAD: usize = 256 * 1024;
 /// Most header fields of one response.
 pub(in crate::protocol) const MAX_FIELDS: usize = 1_000;
 
+/// Header fields for which the stack has room.
+const USUAL_FIELDS: usize = 100;
+
 /// Header sections shorter than this are read anew with every piece, so that what is no HTTP is told at once.
 const SHORT: usize = 1024;
 
@@ -70,14 +73,19 @@ pub(in crate::protocol) fn read<T>(
         *tried = window.len();
         return Ok(None);
     }
-    let mut fields = [const { MaybeUninit::uninit() }; MAX_FIELDS];
+    let (mut usual, mut many) = ([const { MaybeUninit::uninit() }; USUAL_FIELDS], Vec::new());
     let mut response = httparse::Response::new(&mut []);
-    let parsed = httparse::ParserConfig::default()
+    let mut parser = httparse::ParserConfig::default();
+    parser
         // RFC 9112 §5.1: white space before the colon is removed; §5.2: folds are white space.
         .allow_spaces_after_header_name_in_responses(true)
         .allow_obsolete_multiline_headers_in_responses(true)
-        .allow_multiple_spaces_in_response_status_delimiters(true)
-        .parse_response_with_uninit_headers(&mut response, window, &mut fields);
+        .allow_multiple_spaces_in_response_status_delimiters(true);
+    let mut parsed = parser.parse_response_with_uninit_headers(&mut response, window, &mut usual);
+    if parsed == Err(httparse::Error::TooManyHeaders) {
+        many.resize(MAX_FIELDS, MaybeUninit::uninit());
+        parsed = parser.parse_response_with_uninit_headers(&mut response, window, &mut many);
+    }
     let size = match parsed {
         Ok(httparse::Status::Complete(size)) => size,
         Ok(httparse::Status::Partial) if window.len() == MAX_HEAD => {

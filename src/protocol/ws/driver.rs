@@ -39,7 +39,7 @@ static FACTS: Facts = Facts {
     },
     sections: &[&settings::WS],
     speaks_http: true,
-    idle_bytes: 8 << 10,
+    idle_bytes: 5 << 10,
     calibration: "",
     remedy: None,
     template: include_str!("../../../scenarios/external-ws.toml"),

@@ -91,11 +91,11 @@ pub(super) fn encode(opcode: Opcode, marked: bool, payload: &[u8], out: &mut Vec
     match payload.len() {
         short @ 0..126 => out.push(0x80 | short as u8),
         long @ 126..0x1_0000 => {
-            out.push(0x80 | 126);
+            out.push(0xfe);
             out.extend_from_slice(&(long as u16).to_be_bytes());
         }
         longer => {
-            out.push(0x80 | 127);
+            out.push(0xff);
             out.extend_from_slice(&(longer as u64).to_be_bytes());
         }
     }

@@ -344,7 +344,7 @@ fn long_frame(first: u8, payload: &[u8]) -> Vec<u8> {
 }
 
 fn limited(max_message: usize, deflate: bool) -> Settings {
-    let own = OwnSettings::of(WsSettings { max_message, deflate, ..WsSettings::default() });
+    let own = OwnSettings::of(WsSettings { deflate, max_message, ..WsSettings::default() });
     Settings { own, ..closing(Close::Verdict) }
 }
 

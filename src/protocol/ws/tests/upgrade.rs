@@ -70,8 +70,8 @@ fn every_spelling_of_an_upgrade_connects() {
     table.push(usual(&format!("X: {}\r\n", "y".repeat(200_000))));
     table.push(usual(&"X: y\r\n".repeat(990)));
     for answer in table {
-        assert_eq!(upgraded(&answer, None, false), Ok(false), "{:.400}", answer);
-        assert_eq!(upgraded(&answer, None, true), Ok(false), "{:.400}", answer);
+        assert_eq!(upgraded(&answer, None, false), Ok(false), "{answer:.400}");
+        assert_eq!(upgraded(&answer, None, true), Ok(false), "{answer:.400}");
     }
 }
 
@@ -106,7 +106,7 @@ fn what_is_no_upgrade_is_refused_with_what_it_says() {
     ];
     for (answer, words) in table {
         let failure = upgraded(&answer, None, false).unwrap_err();
-        assert_eq!(failure.kind, ErrorKind::Protocol, "{:.400}", answer);
+        assert_eq!(failure.kind, ErrorKind::Protocol, "{answer:.400}");
         assert!(failure.reason.sentence.contains(words), "{failure}, not {words}");
     }
 }

@@ -1,4 +1,5 @@
-//! Compression that a fleet asks for, with servers that are not ours: `websockets`, and Python's HTTP server with its gzip.
+//! Servers that are not ours: what they write although they should not, and what a fleet may ask of them. Compression is tried with
+//! Python's `websockets`, and with its HTTP server and gzip.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -6,6 +7,7 @@ use std::process::{Command, Stdio};
 
 use squall::results::{SummaryRow, read_summary};
 
+use crate::http_service::Service;
 use crate::interop_device::Peer;
 use crate::skip;
 
@@ -85,7 +87,8 @@ fn run(protocol: &str, port: u16, exchange: &str) -> (String, SummaryRow) {
     let folder = tempfile::tempdir().unwrap();
     let text = format!(
         "[scenario]\nname = \"compressed\"\n[fleet.meters]\nprotocol = \"{protocol}\"\ndevices = 4\nrate = \"10/s\"\n\
-         timeout = \"60s\"\npayload = {{ size = \"2KiB\" }}\n{exchange}\n[[phase]]\nname = \"steady\"\nduration = \"2s\"\n"
+         timeout = \"60s\"\npayload = {{ size = \"2KiB\" }}\n{exchange}\n\
+         [run]\nwarm_up = \"0s\"\n[[phase]]\nname = \"steady\"\nduration = \"2s\"\n"
     );
     let file = folder.path().join("compressed.toml");
     std::fs::write(&file, text).unwrap();
@@ -107,6 +110,20 @@ fn run(protocol: &str, port: u16, exchange: &str) -> (String, SummaryRow) {
 }
 
 #[test]
+fn responses_are_read_by_what_they_mean() {
+    let answers = [
+        "HTTP/1.1 200 OK\r\nContent-Length : 2\r\nX-Note: folded\r\n into\r\n\tthree\r\n\r\n{}",
+        "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200\nTransfer-Encoding: identity\nContent-Length: 2, 2\n\n{}",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;a=\"b\"\r\n{}\r\n0\nX-Trailer: c\n\n\r\n",
+    ];
+    for answer in answers {
+        let service = Service::start(answer);
+        let (said, _) = run("http", service.addr().port(), "");
+        assert!(service.connections() <= 5, "{} connections\n{said}", service.connections());
+    }
+}
+
+#[test]
 fn a_websocket_server_takes_up_compression_or_its_declining_is_told_once() {
     let deflate = "close = \"reply\"\nws = { deflate = true, correlate = \"/seq\" }";
     let Some((_peer, port)) = python(ECHO, "websockets.asyncio.server", "deflate") else { return };
@@ -122,6 +139,7 @@ fn a_websocket_server_takes_up_compression_or_its_declining_is_told_once() {
 
     let Some((_peer, port)) = python(ECHO, "websockets.asyncio.server", "none") else { return };
     let (said, headline) = run("ws", port, deflate);
+    let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
     assert_eq!(said.matches("did not take up permessage-deflate").count(), 1, "{said}");
     assert!(said.contains("(4 devices of meters)"), "{said}");
     assert!(headline.figures.wire_sent_bytes > headline.figures.payload_sent_bytes, "{headline:?}");
