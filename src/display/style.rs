@@ -78,7 +78,7 @@ impl Style {
 fn colour(text: &str) -> Option<&str> {
     let parameters = text.strip_prefix("\u{1b}[")?;
     let end = parameters.find(|letter: char| !letter.is_ascii_digit() && letter != ';')?;
-    parameters[end..].starts_with('m').then(|| &text[..text.len() - parameters.len() + end + 1])
+    parameters[end..].starts_with('m').then(|| &text[..=text.len() - parameters.len() + end])
 }
 
 #[cfg(test)]

@@ -59,6 +59,12 @@ pub(super) struct Lifetime {
 }
 
 impl Lifetime {
+    /// One that begins now, and when that is.
+    fn begin() -> (Self, WallTime) {
+        let began = WallTime::now();
+        (Self { began, clock: Monotonic::start() }, began)
+    }
+
     /// The instant now, as the wall clock would have it had it not been set meanwhile.
     pub(super) fn now(&self) -> WallTime {
         let lived = self.clock.now().0;
@@ -110,8 +116,7 @@ impl Drive {
         };
         let crew = Crew::assemble(&provisional, recorders).map_err(RunError::failed)?;
         announce(&run, &observers)?;
-        let started = WallTime::now();
-        let lifetime = Lifetime { began: started, clock: Monotonic::start() };
+        let (lifetime, started) = Lifetime::begin();
         let label = Some(run.settings.label.clone()).filter(|label| !label.is_empty());
         let number = part.asked.map(|shard| format!("{}of{}", shard.number(), shard.of()));
         let name = label.into_iter().chain(number).collect::<Vec<_>>().join("-");

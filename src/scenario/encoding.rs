@@ -12,7 +12,7 @@ pub(super) fn text(bytes: Vec<u8>) -> Result<String, (String, String)> {
     };
     let sound = bytes.utf8_chunks().next().map_or(0, |chunk| chunk.valid().len());
     let byte = bytes.get(sound).copied().unwrap_or_default();
-    let line = bytes[..sound].iter().filter(|byte| **byte == b'\n').count() + 1;
+    let line = bytes[..sound].split(|byte| *byte == b'\n').count();
     if bytes.contains(&0) {
         return Err((
             format!("it is not text: line {line} has the byte 0x{byte:02X}"),

@@ -284,7 +284,7 @@ impl ScopedCells {
         if beyond < LEAST_SUPPORT {
             let enough = |samples: &u64| quantile.samples_beyond(*samples) >= LEAST_SUPPORT;
             let least = (LEAST_SUPPORT as f64 / (1.0 - quantile.fraction())) as u64;
-            let needed = (least.saturating_sub(1)..).find(enough).unwrap_or(least);
+            let needed = (least.saturating_sub(1)..=least.saturating_add(2)).find(enough).unwrap_or(least);
             return Err(format!("too few samples for {quantile} ({}, needs {needed})", histogram.len()));
         }
         let ns = histogram.value_at_quantile(quantile.fraction());

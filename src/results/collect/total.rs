@@ -84,7 +84,7 @@ impl Totals {
     /// What came due in all, less what ended.
     pub(crate) fn open(&self) -> i64 {
         let counters = self.cells.iter().map(|(_, cell)| &cell.counters);
-        counters.map(|one| one.planned as i64 - one.ended() as i64).sum()
+        counters.map(|one| one.planned.cast_signed() - one.ended().cast_signed()).sum()
     }
 
     /// Everything that came due but of which no outcome was ever recorded; 0 unless a worker died.

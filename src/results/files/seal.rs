@@ -1,6 +1,7 @@
 //! What every file of a run held when the run had ended, so that one that was cut, edited or taken from another run is refused.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
@@ -71,9 +72,13 @@ impl Seal {
             let Some(part) = piece.get(..read).filter(|part| !part.is_empty()) else { break };
             hash.update(part);
             bytes += read as u64;
-            lines += part.iter().filter(|byte| **byte == b'\n').count() as u64;
+            lines += part.split(|byte| *byte == b'\n').count() as u64 - 1;
         }
-        let sha256 = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let mut sha256 = String::new();
+        for byte in hash.finalize() {
+            // Writing to a String cannot fail.
+            let _ = write!(sha256, "{byte:02x}");
+        }
         Ok(Self { bytes, lines, sha256 })
     }
 

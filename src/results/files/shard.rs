@@ -308,7 +308,8 @@ impl ShardFile {
                 let batch = self.codec.restore(batch, &self.header.layout);
                 let batch = batch.map_err(|what| self.broken(what))?;
                 let counters = batch.cells.iter().map(|(_, cell)| &cell.counters);
-                self.open += counters.map(|one| one.planned as i64 - one.ended() as i64).sum::<i64>();
+                self.open +=
+                    counters.map(|one| one.planned.cast_signed() - one.ended().cast_signed()).sum::<i64>();
                 Ok(Some(Interval { number, end, batch, switches }))
             }
             StoredLine::Ended(ended) => {
