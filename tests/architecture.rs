@@ -9,6 +9,7 @@ use syntax::{blanked, imports, test_modules, without_tests};
 
 mod cases;
 mod circle;
+mod protocol;
 mod syntax;
 
 /// Rooms and their storeys: a room imports only from a lower storey, never sideways or up.

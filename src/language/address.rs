@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use super::diagnostic::{Refusal, quote};
+use super::refusal::{Refusal, quote};
 
 /// The form of the URLs of one protocol.
 #[derive(Debug)]

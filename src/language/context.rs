@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use super::diagnostic::{Refusal, quote};
 use super::field::Section;
+use super::refusal::{Refusal, quote};
 
 /// Where `${NAME}` is looked up.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -6,17 +6,12 @@ use std::sync::Arc;
 
 use super::address::veiled;
 use super::context::Context;
+use super::refusal::{Refusal, harmless, quote};
 
 /// Problems listed; a text that is wrong all over is not worth more.
 const MOST: usize = 50;
 /// Characters of a source line shown around a problem.
 const EXCERPT: usize = 100;
-/// Characters of a user's own words repeated in a message.
-const QUOTE: usize = 60;
-
-/// What is wrong, and what to write instead.
-pub(crate) type Refusal = (String, String);
-
 /// Everything wrong with one document, in the order of the text, overrides first.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct Diagnostics {
@@ -209,21 +204,6 @@ impl<'t> Reporter<'t> {
         let room = excerpt.chars().count().saturating_sub(offset).max(1);
         Location::Text { line, column: before + 1, excerpt, offset, width: width.clamp(1, room) }
     }
-}
-
-/// Control characters of a file must not reach the terminal.
-fn harmless(c: char) -> char {
-    if c.is_control() && c != '\t' { '\u{fffd}' } else { c }
-}
-
-/// A user's words, shortened and made harmless for repeating in a message.
-pub(crate) fn quote(words: &str) -> String {
-    let mut short: String =
-        words.chars().take(QUOTE).map(|c| if c == '\t' { ' ' } else { harmless(c) }).collect();
-    if words.chars().nth(QUOTE).is_some() {
-        short.push('…');
-    }
-    short
 }
 
 /// The one of `known` that `word` was probably meant to be.

@@ -8,6 +8,7 @@ mod diagnostic;
 mod document;
 mod field;
 mod manual;
+mod refusal;
 pub(crate) mod schema;
 mod typography;
 mod value;
@@ -15,10 +16,11 @@ mod value;
 pub(crate) use address::{AddressFault, AddressForm, veiled, without_login};
 pub(crate) use check::{Fields, check, join};
 pub(crate) use context::{Context, Environment};
-pub(crate) use diagnostic::{Diagnostic, Diagnostics, Location, Origin, Refusal, Reporter, nearest, quote};
+pub(crate) use diagnostic::{Diagnostic, Diagnostics, Location, Origin, Reporter, nearest};
 pub(crate) use document::{Entry, Node, Table, Value, read, read_value};
 pub(crate) use field::{Field, Kind, NUMBER, Section, alternatives, listed};
 pub(crate) use manual::manual;
+pub(crate) use refusal::{Refusal, quote};
 pub(crate) use value::{FieldValue, Text, harmless, is_name, unfit};
 
 #[cfg(test)]

@@ -6,9 +6,10 @@ use std::fmt::Write as _;
 
 use super::address::without_login;
 use super::check::{Fields, check, join};
-use super::diagnostic::{Origin, Refusal, Reporter, nearest, quote};
+use super::diagnostic::{Origin, Reporter, nearest};
 use super::document::{Entry, Node, Table, Value};
 use super::field::{Kind, Need, Section, listed};
+use super::refusal::{Refusal, quote};
 use crate::units::{ByteSize, Rate, Span};
 
 /// Protocols over TLS, by the schemes of their URLs. The plain protocol is no correction of their spelling.

@@ -5,8 +5,8 @@ use std::io;
 use std::rc::Rc;
 use std::task::Poll;
 
-use super::connection_fault::{ActiveFault, ConnectionFaults};
-use super::pipeline::{Origin, specs};
+use super::active_fault::{ActiveFault, Origin, specs};
+use super::connection_fault::ConnectionFaults;
 use super::toxic::{Key, Lag};
 use crate::clock::Tick;
 use crate::fault::{Direction, ToxicKind};

@@ -3,12 +3,11 @@
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
-use std::sync::Arc;
 
+use super::active_fault::ActiveFault;
 use super::lingering::LingeringSocket;
 use super::message_fault::MessageFaultState;
 use crate::clock::Tick;
-use crate::fault::Fault;
 use crate::seed::{Seed, Stream};
 
 /// The clock of a connection, which can wake whoever drives it.
@@ -18,21 +17,6 @@ pub trait EngineTimer {
 
     /// Has the driver of connection `who` poll it again at `at`, or soon after.
     fn wake_at(&self, at: Tick, who: u32);
-}
-
-/// A fault that is on for a device.
-#[derive(Debug, Clone)]
-pub struct ActiveFault {
-    /// The fault.
-    pub fault: Arc<Fault>,
-    /// Its place in the plan's list.
-    pub number: u16,
-    /// Which of its activations.
-    pub occurrence: u32,
-    /// When it reached the device.
-    pub since: Tick,
-    /// How often it acted, over all devices that share this.
-    pub tally: Rc<Cell<u64>>,
 }
 
 /// What acts on the connection of one device. Shared by the engine, which sets it, and by the parts that obey it.

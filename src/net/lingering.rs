@@ -2,8 +2,7 @@
 
 use tokio::net::TcpStream;
 
-use super::connection_fault::ActiveFault;
-use super::pipeline::{Origin, mutes};
+use super::active_fault::{ActiveFault, Origin, mutes};
 
 /// A socket that outlives its device's interest, so that the peer is left half-open as long as the fault says that it hears
 /// nothing: the kernel would tell it at once.

@@ -10,10 +10,11 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream};
 
+use super::active_fault::{Origin, mutes};
 use super::connect_gate::connect_gate;
 use super::connection_fault::ConnectionFaults;
 use super::lingering::LingeringSocket;
-use super::pipeline::{Origin, ToxicPipeline, mutes};
+use super::pipeline::{FilterContext, ToxicPipeline};
 use super::toxic::CAPACITY;
 use crate::clock::Tick;
 use crate::fault::Ending;
@@ -265,13 +266,6 @@ enum Path<'a> {
     Plain(Pin<&'a mut TcpStream>),
     Filtered(&'a mut ToxicPipeline, FilterContext<'a>),
     Over(Ending),
-}
-
-/// What the filter works on.
-pub(super) struct FilterContext<'a> {
-    pub(super) socket: &'a mut TcpStream,
-    pub(super) faults: &'a ConnectionFaults,
-    pub(super) now: Tick,
 }
 
 /// Reads what has come without asking the runtime, which wakes the task for anything that comes later.

@@ -5,7 +5,8 @@ use std::rc::Rc;
 
 use rand::Rng as _;
 
-use super::connection_fault::{ActiveFault, ConnectionFaults};
+use super::active_fault::ActiveFault;
+use super::connection_fault::ConnectionFaults;
 use super::toxic::Lag;
 use crate::clock::Tick;
 use crate::fault::{Action, Effect, MessageKind, Tampering};

@@ -1,6 +1,7 @@
 //! Bytes: the stream under every protocol, at which network faults act without a proxy in between, and the proxy for
 //! everybody else's connections.
 
+mod active_fault;
 mod connect_gate;
 mod connection_fault;
 mod lingering;
@@ -14,7 +15,8 @@ mod tests;
 mod toxic;
 mod wake_queue;
 
-pub(crate) use connection_fault::{ActiveFault, ConnectionFaults, EngineTimer};
+pub(crate) use active_fault::ActiveFault;
+pub(crate) use connection_fault::{ConnectionFaults, EngineTimer};
 pub(crate) use link::Link;
 pub(crate) use message_fault::{Activation, Decision, MessageFaults};
 pub(crate) use proxy::{Proxy, ProxyPlan, ProxyReport, listen};

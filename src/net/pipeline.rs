@@ -10,26 +10,17 @@ use std::task::{Context, Poll, Waker};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-use super::connection_fault::{ActiveFault, ConnectionFaults};
-use super::link::FilterContext;
-use super::toxic::{Exit, Intake, Key, Pipe, Spec};
+use super::active_fault::{Origin, specs};
+use super::connection_fault::ConnectionFaults;
+use super::toxic::{Exit, Intake, Key, Pipe};
 use crate::clock::Tick;
-use crate::fault::{Direction, Effect, Ending, ToxicKind};
+use crate::fault::{Direction, Ending, ToxicKind};
 
 /// Bytes read from the socket at once: one message of the pipe.
 const CHUNK: usize = 8 * 1024;
 
 /// Reads, or writes, of a socket in one poll; then others have their turn.
 const MOST_CALLS: u32 = 64;
-
-/// Which connection of its device this is.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Origin {
-    /// Its number within the device.
-    pub(super) number: u32,
-    /// When it was begun.
-    pub(super) born: Tick,
-}
 
 /// What stands between a connection and its socket while a toxic acts, or bytes that one held are on their way.
 #[derive(Debug, Default)]
@@ -47,6 +38,13 @@ pub(super) struct ToxicPipeline {
     heard_end: bool,
     /// Why nothing more goes to the socket.
     broken: Option<io::ErrorKind>,
+}
+
+/// What the filter works on.
+pub(super) struct FilterContext<'a> {
+    pub(super) socket: &'a mut TcpStream,
+    pub(super) faults: &'a ConnectionFaults,
+    pub(super) now: Tick,
 }
 
 /// Something that happens once, at an instant.
@@ -308,29 +306,4 @@ impl ToxicPipeline {
             faults.wake_at(next);
         }
     }
-}
-
-/// The toxics of `active` that hit the connection, and their directions.
-pub(super) fn specs(active: &[ActiveFault], origin: Origin) -> impl Iterator<Item = (Direction, Spec<'_>)> {
-    active.iter().flat_map(move |front| {
-        let toxics = match &front.fault.effect {
-            Effect::Network(toxics) => toxics.as_slice(),
-            _ => &[],
-        };
-        let early = origin.born < front.since;
-        toxics.iter().enumerate().filter_map(move |(index, toxic)| {
-            let spared = early && (front.fault.new_only || toxic.kind == ToxicKind::Hang);
-            let key = Key { fault: front.number, occurrence: front.occurrence, toxic: index };
-            let spec = Spec { key, kind: &toxic.kind, tally: &front.tally, name: &front.fault.name };
-            (!spared).then_some((toxic.direction, spec))
-        })
-    })
-}
-
-/// Whether what the device sends on this connection does not reach its peer at present.
-pub(super) fn mutes(active: &[ActiveFault], origin: Origin) -> bool {
-    specs(active, origin).any(|(way, spec)| {
-        way.covers(Direction::Up)
-            && matches!(spec.kind, ToxicKind::Partition | ToxicKind::Blackhole | ToxicKind::Hang)
-    })
 }

@@ -11,7 +11,8 @@ use std::sync::Arc;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinSet, LocalSet};
 
-use super::connection_fault::{ActiveFault, ConnectionFaults};
+use super::active_fault::ActiveFault;
+use super::connection_fault::ConnectionFaults;
 use super::link::Link;
 use super::relay::{Passed, Relay};
 use super::wake_queue::WakeQueue;

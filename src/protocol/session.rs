@@ -4,49 +4,9 @@ use std::fmt;
 use std::task::{Context, Poll};
 
 use super::note::{self, Unmatched};
-use super::{Failure, Message, SessionState};
+use super::{Answer, Event, Failure, Message, SessionState};
 use crate::net::Link;
-use crate::record::{ErrorKind, Reason, Stages, Traffic};
-
-/// What a session has to tell.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Event {
-    /// A reading was answered, or answered again: the session does not remember what was answered before.
-    Closed {
-        /// Its sequence number.
-        seq: u64,
-        /// How it was answered.
-        answer: Answer,
-        /// Stage times, where the peer reported them.
-        stages: Option<Stages>,
-        /// Whether the peer judged the reading anomalous; `None` without a judgement.
-        flagged: Option<bool>,
-        /// Whether what answered it names this run, so that it cannot be another run's.
-        named: bool,
-    },
-    /// A reading of another device was heard: see [`Hearing::Others`](super::Hearing::Others).
-    Heard {
-        /// Number of the device that sent it, by the roster.
-        sender: u32,
-        /// Its sequence number.
-        seq: u64,
-        /// Whether it names this run.
-        named: bool,
-    },
-    /// [`Session::ready`] became true again, though no reading was closed.
-    Writable,
-}
-
-/// How a reading was answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Answer {
-    /// As it should be.
-    Ok,
-    /// The service said no.
-    Shed,
-    /// It failed.
-    Error(ErrorKind),
-}
+use crate::record::{Reason, Traffic};
 
 /// A connected session of one device, whatever protocol it speaks. Boxed, so that an idle slot of the engine costs two words.
 pub trait Session: fmt::Debug {

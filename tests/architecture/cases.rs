@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::circle::{circle_faults, edges};
+use super::protocol::protocol_words;
 use super::syntax::{blanked, imports, test_modules, without_tests};
 use super::{edge_faults, effect_faults, module_of, sources};
 
@@ -216,4 +217,26 @@ fn a_circle_that_stays_is_listed_as_long_as_it_is_one() {
     assert_eq!(circles(&[(a, ""), (b, "use super::a;")], &kept), over);
     let files: [(&[&str], &str); 3] = [(a, "use super::b;"), (b, "use super::{a, c};"), (c, "use super::b;")];
     assert_eq!(circles(&files, &kept), ["a circle: engine::b -> engine::c -> engine::b"]);
+}
+
+#[test]
+fn a_protocol_is_seen_wherever_it_is_named() {
+    let words = ["http", "ws", "wss", "MQTT"].map(str::to_owned).into();
+    let table: [(&str, &[&str]); 12] = [
+        ("fn f() { Protocol::named(\"http\"); }", &["http", "Protocol::named"]),
+        ("const P: Protocol = Protocol::named(NAME);", &["Protocol::named"]),
+        ("match name { \"ws\" | \"wss\" => 1, _ => 2 }", &["ws", "wss"]),
+        ("fn f() { if facts.title != r#\"MQTT\"# {} }", &["MQTT"]),
+        ("fn f() { bytes == b\"http\" }", &["http"]),
+        ("#[cfg(test)]\nmod tests;\nconst A: &[&str] = &[\"ws\"];", &["ws"]),
+        ("fn f(facts: &Facts) -> bool { facts.speaks_http }", &[]),
+        ("// Protocol::named(\"http\")\n/* \"ws\" */ fn http() { mqtt::f(); }", &[]),
+        ("const A: &str = \"http://127.0.0.1\"; const B: &str = \"a \\\"ws\\\" b\";", &[]),
+        ("const A: &str = \"HTTP and MQTT\";", &[]),
+        ("#[cfg(test)]\nmod tests { fn f() { Protocol::named(\"http\"); } }", &[]),
+        ("/// Such as \"http\".\nfn f() {}", &[]),
+    ];
+    for (text, expected) in table {
+        assert_eq!(protocol_words(text, &words), expected, "{text}");
+    }
 }

@@ -2,6 +2,11 @@
 
 /// The text with comments and the contents of literals replaced by spaces: what is left is code, at the same offsets.
 pub(super) fn blanked(text: &str) -> String {
+    blanked_but(text, |_| false)
+}
+
+/// The same, but for the string literals that `kept` wants to see, which must be plain words.
+pub(super) fn blanked_but(text: &str, kept: impl Fn(&str) -> bool) -> String {
     let bytes = text.as_bytes();
     let mut out = bytes.to_vec();
     let mut at = 0;
@@ -18,13 +23,22 @@ pub(super) fn blanked(text: &str) -> String {
             at += 1;
             continue;
         };
-        let kept = |byte: u8| if byte == b'\n' { byte } else { b' ' };
+        if !bytes[at..].starts_with(b"/") && kept(literal(&text[at..end])) {
+            at = end;
+            continue;
+        }
+        let blank = |byte: u8| if byte == b'\n' { byte } else { b' ' };
         for byte in &mut out[at..end] {
-            *byte = kept(*byte);
+            *byte = blank(*byte);
         }
         at = end;
     }
     String::from_utf8(out).unwrap()
+}
+
+/// What stands between the quotes.
+fn literal(quoted: &str) -> &str {
+    quoted.trim_matches(['r', '#']).trim_matches('"')
 }
 
 fn block_comment_end(bytes: &[u8], start: usize) -> usize {

@@ -3,12 +3,20 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::packet::Ack;
 use crate::record::Qos;
 
 /// Most readings of one device without their acknowledgement. Those the engine has given up stay in it, since the
 /// broker may still answer; the bound keeps a broker that never does from filling the memory.
 const BOUND: usize = 16_384;
+
+/// The acknowledgements of PUBLISH.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ack {
+    Puback,
+    Pubrec,
+    Pubrel,
+    Pubcomp,
+}
 
 /// One reading under way.
 #[derive(Debug, Clone, Copy)]

@@ -8,8 +8,10 @@ mod oracle;
 mod packet;
 mod packet_fault;
 mod raw;
+mod received;
 #[cfg(test)]
 mod reply;
+mod resume;
 #[cfg(test)]
 mod resumption;
 mod session_state;
@@ -29,11 +31,13 @@ use mqtt_proto::v3::ConnectReturnCode;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 pub(super) use self::driver::MqttDriver;
-use self::inflight::Progress;
-use self::packet::{Ack, Inbound, Publish};
+use self::inflight::{Ack, Progress};
+use self::packet::{Inbound, Publish};
 use self::packet_fault::PacketFaults;
+use self::received::Received;
+use self::resume::ResumeGuard;
 pub use self::session_state::SessionState;
-use self::session_state::{ResumeGuard, State};
+use self::session_state::State;
 pub use self::settings::MqttSettings;
 use self::topic::Topics;
 use super::buffer::{Inbox, Outbox};
@@ -70,16 +74,6 @@ pub(super) struct Mqtt<S = Link> {
     leaving: bool,
     /// The broker had the session.
     present: bool,
-}
-
-/// A packet from the broker, judged and free of the receive buffer.
-#[derive(Debug, Clone, Copy)]
-enum Received {
-    Connack { code: ConnectReturnCode, present: bool },
-    Suback { pid: u16, granted: bool },
-    Publish { qos: Qos, pid: u16, matched: Option<Match> },
-    Ack(Ack, u16),
-    Pingresp,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {

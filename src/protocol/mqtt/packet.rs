@@ -10,6 +10,7 @@ use mqtt_proto::v3::{
 use mqtt_proto::{Pid, QoS, TopicFilter, TopicName};
 
 use super::super::{Failure, Identity, Login, Will};
+use super::inflight::Ack;
 use crate::record::Qos;
 
 /// Largest packet taken from a broker, bytes. One that claims more is refused before it arrives.
@@ -17,15 +18,6 @@ pub(super) const MAX_PACKET: usize = 256 * 1024;
 
 /// Largest remaining length the fixed header can state (§2.2.3).
 const MAX_REMAINING: usize = 268_435_455;
-
-/// The acknowledgements of PUBLISH.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ack {
-    Puback,
-    Pubrec,
-    Pubrel,
-    Pubcomp,
-}
 
 /// A packet from the broker.
 #[derive(Debug, PartialEq, Eq)]

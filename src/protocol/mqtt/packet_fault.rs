@@ -1,8 +1,8 @@
 //! Where message faults act on the broker's packets: whole ones, before the session takes note of them.
 
 use super::super::hold_queue::HoldQueue;
-use super::Received;
-use super::packet::Ack;
+use super::inflight::Ack;
+use super::received::Received;
 use crate::clock::Tick;
 use crate::fault::MessageKind;
 use crate::net::{Decision, MessageFaults};

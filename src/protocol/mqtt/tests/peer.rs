@@ -2,7 +2,7 @@
 
 use super::super::super::fault_injector::FaultInjector;
 use super::super::super::tests::contract::{DEVICE, Opening, Proof, Wire};
-use super::super::packet::Ack;
+use super::super::inflight::Ack;
 use super::super::{Endpoint, Identity, Mqtt, Settings};
 use super::{CONNACK, ack, publish};
 use crate::record::{Close, Protocol, Qos};
