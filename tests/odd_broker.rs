@@ -1,11 +1,14 @@
 //! Brokers with manners of their own, through the built binary: what a run says of them.
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::process::Command;
 use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::interop_device::mosquitto;
 use crate::odd_broker_peer::{Broker, Manners};
 
 const SCENARIO: &str = r#"
@@ -79,4 +82,69 @@ fn sending_does_not_wait_for_ever_and_says_so() {
     let (said, manifest) = run(SCENARIO, &Broker::start(deaf), &["--set", "run.connect_timeout=500ms"]);
     assert!(said.contains("note: fleet screens: 2 of 2 subscribers gave up after "), "{said}");
     assert_eq!(manifest["subscribers"][0]["gave_up"], 2);
+}
+
+const DEATH: &str = r#"
+[scenario]
+name = "manners"
+seed = 1
+
+[run]
+warm_up = "0s"
+
+[[phase]]
+name = "steady"
+duration = "2s"
+
+[fleet.meters]
+protocol = "mqtt"
+devices = 2
+rate = "10/s"
+close = "ack"
+mqtt = { will = { topic = "gone/{{device}}", payload = "died" } }
+
+[[fault]]
+name = "death"
+kind = "disconnect"
+start = "1s"
+ending = "died"
+"#;
+
+#[test]
+fn a_device_that_dies_says_no_goodbye() {
+    for (ending, goodbyes) in [("died", 2), ("fin", 4), ("reset", 2)] {
+        let broker = Broker::start(Manners::GOOD);
+        run(&DEATH.replace("\"died\"\n", &format!("\"{ending}\"\n")), &broker, &[]);
+        let last = broker.log.lock().unwrap().last.clone();
+        let found = last.iter().filter(|first| **first == 0xe0).count();
+        // One more, which only looks whether anybody listens.
+        assert_eq!((last.len(), found), (5, goodbyes), "{ending} {last:?}");
+    }
+}
+
+#[test]
+fn mosquitto_publishes_the_will_of_a_device_that_dies() {
+    let Some((_broker, port, _directory)) = mosquitto("allow_anonymous true\n") else { return };
+    let mut ear = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    ear.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    ear.write_all(b"\x10\x0e\0\x04MQTT\x04\x02\0\0\0\x02me").unwrap();
+    ear.write_all(b"\x82\x0b\0\x01\0\x06gone/#\0").unwrap();
+    // CONNACK and SUBACK.
+    ear.read_exact(&mut [0; 4 + 5]).unwrap();
+    let file = tempfile::tempdir().unwrap();
+    let scenario = file.path().join("s.toml");
+    fs::write(&scenario, DEATH).unwrap();
+    let run = Command::new(env!("CARGO_BIN_EXE_squall"))
+        .arg("run")
+        .arg(&scenario)
+        .args(["--quiet", "--target", &format!("mqtt=mqtt://127.0.0.1:{port}"), "--out"])
+        .arg(file.path())
+        .output()
+        .unwrap();
+    assert!(matches!(run.status.code(), Some(0 | 12)), "{run:?}");
+    let mut will = [0; 2 + 2 + "gone/meters-00000".len() + "died".len()];
+    for _ in 0..2 {
+        ear.read_exact(&mut will).unwrap();
+        assert!(will.ends_with(b"died"), "{will:?}");
+    }
 }

@@ -161,7 +161,7 @@ impl<S: Sink> EngineTimer for DeviceWaker<S> {
 /// How a connection that a fault cuts ends, as an error of what was under way on it.
 pub(super) const fn error_of(ending: Ending) -> ErrorKind {
     match ending {
-        Ending::Fin => ErrorKind::Closed,
+        Ending::Fin | Ending::Died => ErrorKind::Closed,
         Ending::Reset => ErrorKind::Reset,
     }
 }

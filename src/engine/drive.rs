@@ -56,13 +56,13 @@ pub(super) async fn drive<S: Sink>(worker: Rc<Worker<S>>, device: Rc<Device>) {
     while let Some(intended) = wait_for(&worker, &device, next).await {
         let tried = worker.clock.now();
         let Some(mut session) = connect(&worker, &device, endpoint, intended).await else {
-            begun(&worker, &device).await;
+            worker.begun(&device).await;
             next = retry(&worker, &device, next, tried);
             continue;
         };
         let connected = (worker.clock.now(), device.answered.get());
         let disconnect = converse(&worker, &device, &mut *session).await;
-        begun(&worker, &device).await;
+        worker.begun(&device).await;
         device.can_send.set(false);
         device.repeat.take();
         let now = worker.clock.now();
@@ -94,7 +94,8 @@ pub(super) async fn drive<S: Sink>(worker: Rc<Worker<S>>, device: Rc<Device>) {
                     Ending::Reset => session.abort(),
                     // A session that outlives its connection must be closed before the next one opens.
                     Ending::Fin if device.lasting => close(&mut *session).await,
-                    Ending::Fin => {}
+                    // Dropped without a word, as a dead process leaves it.
+                    Ending::Fin | Ending::Died => {}
                 }
                 if !lasts(&device, session, ending == Ending::Fin) {
                     let outcome = Outcome::Error(error_of(ending));
@@ -120,15 +121,6 @@ pub(super) async fn drive<S: Sink>(worker: Rc<Worker<S>>, device: Rc<Device>) {
             }
         }
     }
-}
-
-/// Waits until the run has begun: before that no device connects twice.
-async fn begun<S: Sink>(worker: &Worker<S>, device: &Device) {
-    poll_fn(|cx| {
-        device.listen(cx);
-        if worker.stage() == Stage::Standing { Poll::Pending } else { Poll::Ready(()) }
-    })
-    .await;
 }
 
 /// A connection as soon as it may be; of a device that connects on demand, when there is something to do.

@@ -76,6 +76,7 @@ pub(super) fn cut_by_fault(ending: Ending) -> Reason {
         Code::word("fault"),
         match ending {
             Ending::Fin => "a fault of the scenario closed the connection",
+            Ending::Died => "a fault of the scenario had the device die",
             Ending::Reset => "a fault of the scenario reset the connection",
         },
     )

@@ -1,8 +1,10 @@
 //! One worker: what the tasks of its devices share, and the book-keeping that all of them do.
 
 use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::mpsc::Sender;
@@ -164,6 +166,15 @@ impl<S: Sink> Worker<S> {
 
     pub(super) fn stage(&self) -> Stage {
         self.stage.get()
+    }
+
+    /// Waits until the run has begun: before that no device connects twice.
+    pub(super) async fn begun(&self, device: &Device) {
+        poll_fn(|cx| {
+            device.listen(cx);
+            if self.stage() == Stage::Standing { Poll::Pending } else { Poll::Ready(()) }
+        })
+        .await;
     }
 
     /// Puts an entry into the timer queue, and wakes the pacer if it would sleep past it.

@@ -209,6 +209,8 @@ word::words! {
         Fin = "fin",
         /// At once: RST.
         Reset = "reset",
+        /// As when the process died: the system closes the socket, and no goodbye of the protocol is said.
+        Died = "died",
     }
 }
 

@@ -134,6 +134,36 @@ impl Template {
         &self.text
     }
 
+    /// Templates of the device alone that show what it can come to: each of the words that it chooses from, the longest first,
+    /// and a digit for whatever it counts or measures.
+    pub(crate) fn specimens(&self) -> Vec<Self> {
+        let words = |part: &TemplatePart| match part {
+            TemplatePart::Choice(words) => words.len(),
+            _ => 1,
+        };
+        let most = self.parts.iter().map(words).max().unwrap_or(1);
+        let part = |part: &TemplatePart, nth: usize| match part {
+            TemplatePart::Text(_) | TemplatePart::Device | TemplatePart::Fleet | TemplatePart::Index => {
+                part.clone()
+            }
+            TemplatePart::Choice(words) => {
+                let mut words: Vec<&Box<str>> = words.iter().collect();
+                words.sort_by_key(|word| std::cmp::Reverse(word.len()));
+                TemplatePart::Text(words[nth % words.len()].clone())
+            }
+            TemplatePart::Hex(digits) => TemplatePart::Text("0".repeat(*digits as usize).into()),
+            TemplatePart::Uuid => TemplatePart::Text("0".repeat(36).into()),
+            TemplatePart::Rfc3339 => TemplatePart::Text("0000-00-00T00:00:00.000Z".into()),
+            TemplatePart::Pad => TemplatePart::Text("".into()),
+            _ => TemplatePart::Text("0".into()),
+        };
+        let specimen = |nth| Self {
+            text: self.text.clone(),
+            parts: self.parts.iter().map(|found| part(found, nth)).collect(),
+        };
+        (0..most).map(specimen).collect()
+    }
+
     /// Whether it names the reading.
     pub fn per_reading(&self) -> bool {
         self.parts.iter().any(|part| {

@@ -285,7 +285,7 @@ fn glance(socket: &TcpStream, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
 
 fn over<T>(ending: Ending, spent: io::Result<T>) -> Poll<io::Result<T>> {
     Poll::Ready(match ending {
-        Ending::Fin => spent,
+        Ending::Fin | Ending::Died => spent,
         Ending::Reset => Err(io::ErrorKind::ConnectionReset.into()),
     })
 }

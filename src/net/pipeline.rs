@@ -151,7 +151,7 @@ impl ToxicPipeline {
                 self.down.consume(now, size);
                 return Ok(Poll::Ready(Ok(())));
             }
-            Exit::End(Ending::Fin) => {
+            Exit::End(Ending::Fin | Ending::Died) => {
                 self.down.finish();
                 return Ok(Poll::Ready(Ok(())));
             }

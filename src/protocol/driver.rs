@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::exchange::{Exchange, Stated};
-use super::{Endpoint, Failure, Identity, Session, Settings, TABLE};
+use super::{Endpoint, Failure, Identity, Misfit, Session, Settings, TABLE};
 use crate::fault::MessageKind;
 use crate::language::{AddressForm, Reporter, Section};
 use crate::net::Link;
@@ -21,6 +21,16 @@ pub(crate) trait Driver: fmt::Debug + Sync {
 
     /// Reads what a fleet states in the protocol's own table.
     fn exchange(&self, stated: &Stated<'_>, report: &mut Reporter<'_>) -> Arc<dyn Exchange>;
+
+    /// What it cannot carry of what a device presents. [`connect`] refuses it, and so does the check of a scenario.
+    fn misfits(&self, _settings: &Settings, _identity: &Identity) -> Vec<Misfit> {
+        Vec::new()
+    }
+
+    /// The same of the place that a single reading goes to.
+    fn misplaced(&self, _place: &str) -> Option<Misfit> {
+        None
+    }
 
     /// Connects a device and shakes hands, until a reading could be sent. See [`connect`].
     fn connect<'a>(
@@ -123,6 +133,9 @@ pub async fn connect(
     settings: &Settings,
     identity: &Identity,
 ) -> Result<Box<dyn Session>, Failure> {
+    if let Some(misfit) = endpoint.driver().misfits(settings, identity).into_iter().next() {
+        return Err(misfit.into());
+    }
     endpoint.driver().connect(Dialer { endpoint }, settings, identity).await
 }
 

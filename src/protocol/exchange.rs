@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Correlation, Identity, Settings};
+use super::{Correlation, Identity, Misfit, Settings};
 use crate::fleet::{Device, Format, Reading, RunFacts, Scope, Template};
 use crate::language::{Fields, Refusal, Reporter, Text, quote, unfit};
 use crate::record::{Close, RunToken};
@@ -84,6 +84,17 @@ pub(crate) trait Exchange: fmt::Debug + Send + Sync {
 
     /// Bytes around a payload, where the device's name has `name` bytes.
     fn framing(&self, name: usize) -> usize;
+
+    /// What keeps it from carrying payloads of `format`.
+    fn unfit(&self, _format: &Format) -> Option<Misfit> {
+        None
+    }
+
+    /// What no other device at the same target may have, such as the client identifier at a broker: the key that says it, what
+    /// it says, and whether it was stated.
+    fn claim(&self, _rendering: &Rendering<'_>) -> Option<(&'static str, String, bool)> {
+        None
+    }
 
     /// What speaks against closing readings by `close`, and the way out.
     fn objection(&self, _close: Close) -> Option<(&'static str, &'static str)> {

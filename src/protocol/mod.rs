@@ -23,6 +23,7 @@ mod identity;
 #[cfg(feature = "internals")]
 pub mod internals;
 mod keep_alive;
+mod misfit;
 mod mqtt;
 mod note;
 mod pipeline;
@@ -49,6 +50,7 @@ pub use failure::Failure;
 pub use http::HttpSettings;
 pub(crate) use identity::Login;
 pub use identity::{Identity, Message, Will};
+pub(crate) use misfit::Misfit;
 pub use mqtt::{MqttSettings, SessionState};
 pub use note::Unmatched;
 pub use session::Session;

@@ -38,12 +38,13 @@ pub(crate) use files::event::EventTable;
 pub use files::failure::Failure;
 pub(crate) use files::failure::ReasonSum;
 pub use files::figures::Figures;
+pub(crate) use files::fleet::{FleetTarget, SubscriberFacts};
 #[cfg(test)]
 pub(crate) use files::manifest::PacingLag;
 pub use files::manifest::{BudgetResult, Manifest, RunState};
 pub(crate) use files::manifest::{
-    Calibration, ClockFacts, FleetEncounters, FleetTarget, Host, MergedShard, PacerFacts, SCHEMA,
-    ScenarioText, ShardFacts, StartFacts, SubscriberFacts, WorkerUse,
+    Calibration, ClockFacts, FleetEncounters, Host, MergedShard, PacerFacts, SCHEMA, ScenarioText,
+    ShardFacts, StartFacts, WorkerUse,
 };
 #[cfg(test)]
 pub(crate) use files::manifest_store::ManifestError;

@@ -39,7 +39,6 @@ pub(crate) struct Log {
 /// reading, at quality of service 0.
 pub(crate) struct Broker {
     pub(crate) addr: SocketAddr,
-    #[expect(dead_code, reason = "read where wills are")]
     pub(crate) log: Arc<Mutex<Log>>,
 }
 

@@ -9,7 +9,8 @@ use super::super::exchange::{Exchange, Stated};
 use super::super::fault_injector::FaultInjector;
 #[cfg(test)]
 use super::super::tests::contract::Proof;
-use super::super::{Identity, Session, Settings};
+use super::super::{Identity, Misfit, Session, Settings};
+use super::syntax::{misheaded, misplaced, valid_method};
 #[cfg(test)]
 use super::tests::peer::HttpProof;
 use super::{Http, raw, settings};
@@ -59,6 +60,21 @@ impl Driver for HttpDriver {
 
     fn exchange(&self, stated: &Stated<'_>, report: &mut Reporter<'_>) -> Arc<dyn Exchange> {
         Arc::new(settings::http(stated, report))
+    }
+
+    fn misfits(&self, _: &Settings, identity: &Identity) -> Vec<Misfit> {
+        let method = (!valid_method(&identity.method)).then_some(Misfit {
+            key: "method",
+            subject: "the method",
+            fault: "is not a valid method",
+            help: "write for example \"POST\" or \"PUT\"",
+        });
+        let path = identity.address.as_deref().and_then(misplaced);
+        method.into_iter().chain(path).chain(misheaded(&identity.headers)).collect()
+    }
+
+    fn misplaced(&self, place: &str) -> Option<Misfit> {
+        misplaced(place)
     }
 
     fn connect<'a>(

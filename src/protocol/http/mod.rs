@@ -32,8 +32,8 @@ use crate::record::{ErrorKind, Reason};
 pub(super) use self::head::{Head, elements, read as read_head};
 pub(super) use self::request::{check_header, check_target};
 pub(super) use self::settings::{headers, path};
-pub(super) use self::syntax::is_token;
 pub(crate) use self::syntax::valid_header;
+pub(super) use self::syntax::{is_token, misheaded, misplaced};
 
 /// An HTTP/1.1 session. See [`Session`](super::Session) for what the methods promise.
 #[derive(Debug)]

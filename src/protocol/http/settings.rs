@@ -85,10 +85,6 @@ pub(super) struct HttpExchange {
 pub(super) fn http(stated: &Stated<'_>, report: &mut Reporter<'_>) -> HttpExchange {
     let fields = stated.own;
     let method = fields.text("method").unwrap_or_default();
-    if !is_token(method.value()) {
-        let message = format!("`{}` is not a valid method", quote(method.written()));
-        fields.refuse("method", report, message, "write for example \"POST\" or \"PUT\"");
-    }
     let headers = headers(fields, report);
     let gzip = fields.word("gzip").unwrap_or("none");
     let (gzip_requests, gzip_replies) =

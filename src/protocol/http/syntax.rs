@@ -1,5 +1,7 @@
 //! What may stand in a request: the rules a scenario is checked against, and that no session breaks.
 
+use super::super::Misfit;
+
 /// Header fields that frame messages or belong to the connection: the sessions write them, and nobody else.
 const RESERVED: [&str; 4] = ["content-length", "transfer-encoding", "connection", "upgrade"];
 
@@ -29,6 +31,27 @@ pub(crate) fn valid_method(method: &str) -> bool {
 /// fragment, and nothing outside ASCII, which would have to be percent-encoded.
 pub(crate) fn valid_target(target: &str) -> bool {
     target.starts_with('/') && target.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#')
+}
+
+/// What is wrong with a request target.
+pub(in crate::protocol) fn misplaced(target: &str) -> Option<Misfit> {
+    (!valid_target(target)).then_some(Misfit {
+        key: "path",
+        subject: "the path",
+        fault: "is not a valid path",
+        help: "begin with /, leave out what stands behind #, which is never sent, and write other than ASCII letters as %XX",
+    })
+}
+
+/// What is wrong with the first header field that cannot be sent.
+pub(in crate::protocol) fn misheaded(headers: &[(String, String)]) -> Option<Misfit> {
+    let unfit = |(name, value): &&(String, String)| reserved_header(name) || !valid_header(name, value);
+    headers.iter().find(unfit).map(|_| Misfit {
+        key: "headers",
+        subject: "a header field",
+        fault: "is reserved, or not a token and a line of text",
+        help: "leave framing and the connection to squall, and write visible characters",
+    })
 }
 
 /// RFC 9110 §5.6.2.

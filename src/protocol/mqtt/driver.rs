@@ -9,10 +9,10 @@ use super::super::exchange::{Exchange, Stated};
 use super::super::fault_injector::FaultInjector;
 #[cfg(test)]
 use super::super::tests::contract::Proof;
-use super::super::{Identity, Session, Settings};
+use super::super::{Identity, Misfit, Session, Settings};
 #[cfg(test)]
 use super::tests::peer::MqttProof;
-use super::{Mqtt, raw, settings};
+use super::{Mqtt, MqttSettings, grammar, raw, settings};
 use crate::fault::MessageKind;
 use crate::language::{AddressForm, Reporter};
 use crate::record::{Close, Protocol};
@@ -56,6 +56,15 @@ impl Driver for MqttDriver {
 
     fn exchange(&self, stated: &Stated<'_>, report: &mut Reporter<'_>) -> Arc<dyn Exchange> {
         Arc::new(settings::mqtt(stated, report))
+    }
+
+    fn misfits(&self, settings: &Settings, identity: &Identity) -> Vec<Misfit> {
+        let clean_session = settings.own.get::<MqttSettings>().clean_session;
+        grammar::misfits(settings, clean_session, identity)
+    }
+
+    fn misplaced(&self, place: &str) -> Option<Misfit> {
+        grammar::topic("topic", "the topic", place)
     }
 
     fn connect<'a>(

@@ -314,6 +314,12 @@ impl Exchange for MqttExchange {
         place.as_ref().is_some_and(|place| place.template.names_run())
     }
 
+    fn claim(&self, rendering: &Rendering<'_>) -> Option<(&'static str, String, bool)> {
+        let stated = rendering.fixed(self.client_id.as_ref());
+        let is_stated = stated.is_some();
+        Some(("client_id", stated.unwrap_or_else(|| rendering.device.id().to_owned()), is_stated))
+    }
+
     /// A PUBLISH.
     fn framing(&self, name: usize) -> usize {
         7 + self.topic.as_ref().map_or(17 + name, |topic| topic.written.value().len())

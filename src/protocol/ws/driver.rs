@@ -7,9 +7,10 @@ use tokio::net::TcpStream;
 use super::super::driver::{Connecting, Dialer, Driver, Facts, Serving};
 use super::super::exchange::{Exchange, Stated};
 use super::super::fault_injector::FaultInjector;
+use super::super::http::{is_token, misheaded, misplaced};
 #[cfg(test)]
 use super::super::tests::contract::Proof;
-use super::super::{Identity, Session, Settings};
+use super::super::{Identity, Misfit, Session, Settings};
 #[cfg(test)]
 use super::tests::peer::WsProof;
 use super::{Ws, raw, settings};
@@ -56,6 +57,21 @@ impl Driver for WsDriver {
 
     fn exchange(&self, stated: &Stated<'_>, report: &mut Reporter<'_>) -> Arc<dyn Exchange> {
         Arc::new(settings::ws(stated, report))
+    }
+
+    fn misfits(&self, _: &Settings, identity: &Identity) -> Vec<Misfit> {
+        let path = identity.address.as_deref().and_then(misplaced);
+        let subprotocol = identity.subprotocol.as_deref().filter(|asked| !is_token(asked)).map(|_| Misfit {
+            key: "subprotocol",
+            subject: "the sub-protocol",
+            fault: "is not a valid sub-protocol",
+            help: "write a word without spaces, for example \"mqtt\"",
+        });
+        path.into_iter().chain(subprotocol).chain(misheaded(&identity.headers)).collect()
+    }
+
+    fn misplaced(&self, place: &str) -> Option<Misfit> {
+        misplaced(place)
     }
 
     fn connect<'a>(

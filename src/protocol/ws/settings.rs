@@ -1,11 +1,11 @@
 //! `ws` of a fleet: how its upgrade and its messages look to a service that is not the bundled one.
 
 use super::super::exchange::{Exchange, Pattern, Rendering, Stated, correlation};
-use super::super::http::{headers, is_token, path};
-use super::super::{Correlation, Identity, OwnSettings, Settings};
+use super::super::http::{headers, path};
+use super::super::{Correlation, Identity, Misfit, OwnSettings, Settings};
 use super::reader::MOST_HELD;
-use crate::fleet::Scope;
-use crate::language::{Field, Kind, Reporter, Section, quote};
+use crate::fleet::{Format, Scope};
+use crate::language::{Field, Kind, Reporter, Section};
 use crate::units::ByteSize;
 
 pub(super) static WS: Section = Section {
@@ -97,10 +97,6 @@ pub(super) struct WsExchange {
 pub(super) fn ws(stated: &Stated<'_>, report: &mut Reporter<'_>) -> WsExchange {
     let fields = stated.own;
     let subprotocol = fields.text("subprotocol");
-    if let Some(asked) = subprotocol.as_ref().filter(|asked| !is_token(asked.value())) {
-        let message = format!("`{}` is not a valid sub-protocol", quote(asked.written()));
-        fields.refuse("subprotocol", report, message, "write a word without spaces, for example \"mqtt\"");
-    }
     WsExchange {
         path: path(fields, &[], Scope::Device, report),
         headers: headers(fields, report),
@@ -135,6 +131,16 @@ impl Exchange for WsExchange {
 
     fn place(&self) -> Option<&Pattern> {
         self.path.as_ref()
+    }
+
+    fn unfit(&self, format: &Format) -> Option<Misfit> {
+        let binary = matches!(format, Format::Cbor | Format::Binary);
+        (binary && self.own.mode == WsMode::Text).then_some(Misfit {
+            key: "mode",
+            subject: "text messages",
+            fault: "cannot carry a payload that is not text",
+            help: "write mode = \"auto\" or \"binary\", or another `payload`",
+        })
     }
 
     fn is_foreign(&self) -> bool {

@@ -9,6 +9,7 @@ pub(super) mod distribution;
 pub(super) mod event;
 pub(super) mod failure;
 pub(super) mod figures;
+pub(super) mod fleet;
 pub(super) mod hlog;
 pub(super) mod host;
 pub(super) mod manifest;

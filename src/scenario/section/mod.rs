@@ -6,6 +6,7 @@ mod behaviour;
 mod budget;
 mod fault;
 mod fleet;
+mod grammar;
 mod payload;
 mod phase;
 mod run;
@@ -100,6 +101,7 @@ pub(super) fn document(root: &Table, duration: Option<Span>, report: &mut Report
     let mut canonical = String::new();
     run.canonical("run", &mut canonical);
     subscriber::subscribers(&fleets, report);
+    grammar::grammar(&fleets, report);
     let measured = Span::from_ns(phases.iter().map(|draft| draft.phase.duration.as_ns()).sum());
     let faults = fault::faults(
         root,

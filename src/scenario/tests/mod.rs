@@ -3,5 +3,6 @@
 mod broken;
 mod example;
 mod expansion;
+mod grammar;
 mod reference;
 mod table;

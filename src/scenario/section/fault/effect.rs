@@ -60,7 +60,11 @@ fn network(kind: &str, fields: &Fields, report: &mut Reporter<'_>) -> Option<Vec
             }
             one(ToxicKind::Slicer { mean, spread, gap: fields.span("gap") })
         }
-        "limit" => one(ToxicKind::Limit { size: size("size"), ending: ending(fields) }),
+        "limit" => one(ToxicKind::Limit {
+            size: size("size"),
+            // Bytes know no goodbye that could be left out.
+            ending: if ending(fields) == Ending::Died { Ending::Fin } else { ending(fields) },
+        }),
         "reset" => {
             let (after, chance) = (fields.optional_span("after"), fields.number("per_message"));
             // Without either it is a reset at once.

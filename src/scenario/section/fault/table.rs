@@ -146,7 +146,7 @@ pub(in crate::scenario) static FAULT: LazyLock<Section> = LazyLock::new(|| {
             "ending",
             Kind::Word(Ending::WORDS),
             "reset",
-            "how connections end: fin is orderly, reset is not",
+            "how connections end: fin with the protocol's goodbye, reset without one, died as when the process dies: FIN without a goodbye, so that an MQTT broker publishes the will",
         )
         .only(&["limit", "disconnect", "offline"]),
         Field::optional(
