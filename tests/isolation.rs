@@ -5,6 +5,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
+use crate::http_service::Service;
 use crate::interop_device::mosquitto;
 
 /// Own topics at every quality of service, sessions that last, and a fleet of subscribers; all on topics that other runs share.
@@ -246,4 +247,40 @@ fn a_target_whose_answers_name_no_run_is_called_not_isolated_once_per_fleet() {
     let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
     assert_eq!(shown.matches("not guaranteed for").count(), 1, "{shown}");
     assert!(shown.contains("not guaranteed for plain"), "{shown}");
+}
+
+#[test]
+fn a_run_with_the_same_token_says_the_same_again_and_with_another_as_much() {
+    let service = Service::start("HTTP/1.1 204 No Content\r\n\r\n");
+    let site = Site { target: format!("http=http://{}/", service.addr()), ..Site::at(0) };
+    let beginning = SCENARIO.split("[fleet.").next().unwrap();
+    let fleet = r#"
+[fleet.meters]
+protocol = "http"
+devices = 5
+rate = "10/s"
+timeout = "60s"
+payload = { run_token = true }
+http = { path = "/{{run}}/{{device}}/{{seq}}/{{value}}", headers = { X-Run = "{{run}}" } }
+"#;
+    let text = format!("{beginning}{fleet}");
+    let mut before = 0;
+    let [one, again, other] = ["k3x9q2ab", "k3x9q2ab", "zzzzzzzz"].map(|token| {
+        let report = site.run(&text, &["--run-token", token]);
+        assert_eq!(report["run"]["run_token"], token);
+        let mut heads = service.heads().split_off(before);
+        before += heads.len();
+        heads.sort_unstable();
+        heads
+    });
+    assert!(one.len() > 100 && one == again, "{} and {}", one.len(), again.len());
+    assert!(one != other);
+    let plain = |heads: Vec<String>, token: &str| {
+        heads.into_iter().map(|head| head.replace(token, "TOKEN")).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        plain(one, "k3x9q2ab"),
+        plain(other, "zzzzzzzz"),
+        "as many bytes, and the same but for the token"
+    );
 }
