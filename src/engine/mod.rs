@@ -19,6 +19,7 @@ mod event_loop;
 mod exchange;
 mod fault;
 mod idle;
+mod isolation;
 mod ledger;
 mod leftover;
 mod level;
