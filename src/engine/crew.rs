@@ -39,12 +39,12 @@ impl Crew {
         let mut crew = Self { threads: Vec::new(), starts: Vec::new(), standing: Standing::default() };
         for ((index, sink), router) in sinks.into_iter().enumerate().zip(delivery::routers(count)) {
             let (setup, stand) = (setup.clone(), stand.clone());
-            let (begin, start) = oneshot::channel();
+            let (signal, start) = oneshot::channel();
             let share = Share { index, count, shard: setup.shard };
             let body = move || event_loop::work(setup, share, router, sink, Call { stand, start });
             let name = format!("squall-worker-{index}");
             crew.threads.push(thread::Builder::new().name(name).spawn(body)?);
-            crew.starts.push(begin);
+            crew.starts.push(signal);
         }
         drop(stand);
         // One that dies before it tells is missed here, and found when it is joined.

@@ -248,17 +248,7 @@ async fn connect<S: Sink>(
     device.attempt.set(Some(Attempt { phase, intended, actual: begun }));
     worker.schedule(deadline, device, Task::Wake);
     let fleet = usize::from(device.fleet.0);
-    let identity = {
-        let plan = device.plan.borrow();
-        let identity = exchange::identity(worker.plan.fleet(device.fleet), &plan.device, worker.run.get());
-        let number = worker.global(device) as usize;
-        Identity {
-            source: endpoint.source_of(number),
-            faults: device.faults.clone(),
-            resume: device.suspended.borrow().clone(),
-            ..identity
-        }
-    };
+    let identity = identity(worker, device, endpoint);
     let settings = &worker.settings[fleet];
     // Boxed with what it presents: the task of an idle device would keep room for both.
     let mut dialing = Box::pin(async move { protocol::connect(endpoint, settings, &identity).await });
@@ -305,6 +295,17 @@ async fn connect<S: Sink>(
         arm_keep_alive(worker, device, now);
     }
     session
+}
+
+/// What a device presents at its next connection.
+fn identity<S: Sink>(worker: &Worker<S>, device: &Device, endpoint: &Endpoint) -> Identity {
+    let plan = device.plan.borrow();
+    Identity {
+        source: endpoint.source_of(worker.global(device) as usize),
+        faults: device.faults.clone(),
+        resume: device.suspended.borrow().clone(),
+        ..exchange::identity(worker.plan.fleet(device.fleet), &plan.device, worker.run.get())
+    }
 }
 
 fn arm_keep_alive<S: Sink>(worker: &Worker<S>, device: &Device, now: Tick) {

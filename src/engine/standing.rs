@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 
 use super::device::Device;
 use super::drive::drive;
+use super::pause::Reachability;
 use super::reconnect::Role;
 use super::timer::{Alarm, Task, TimerQueue};
 use super::worker::{Stage, Worker};
@@ -121,7 +122,7 @@ impl<S: Sink> Worker<S> {
         self.clock.set(start.clock);
         self.run.set(RunFacts { epoch_ns: start.epoch_ns, ..self.run.get() });
         *self.timers.borrow_mut() = TimerQueue::new(self.devices.len());
-        self.reach.iter().for_each(|reach| *reach.borrow_mut() = Default::default());
+        self.reach.iter().for_each(|reach| *reach.borrow_mut() = Reachability::default());
         let now = self.clock.now();
         for device in &self.devices {
             if let Some(at) = device.keep_alive_at.get() {

@@ -80,7 +80,7 @@ impl Correlator {
 
     /// `None` if the message answers no reading.
     pub(super) fn read(&self, message: &[u8]) -> Option<Match> {
-        self.find(message).unwrap_or_else(|Stranger| Some(Match::Stranger))
+        self.find(message).unwrap_or(Some(Match::Stranger))
     }
 
     fn find(&self, message: &[u8]) -> Result<Option<Match>, Stranger> {
@@ -222,6 +222,9 @@ mod tests {
         assert!(Correlator::new(&relayed, "m-7").is_deaf());
     }
 
+    /// A rule, a message with a place for a run's name, and what it answers, by whether it names this run.
+    type Case<'t> = (Correlator, &'t str, fn(bool) -> Option<Match>);
+
     /// What becomes of a message that names this run, another, and none, by the rule and the form.
     #[test]
     fn strangers_answer_nothing_and_what_names_no_run_is_taken_as_ever() {
@@ -233,11 +236,10 @@ mod tests {
             Correlator::new(&Settings { close, correlation, hearing, run, ..Settings::default() }, "d")
         };
         let own = || Hearing::Own;
-        type Table<'t> = [(Correlator, &'t str, fn(bool) -> Option<Match>)];
         let of_seq_3 = |found| Some(Match::Named(Reply { named: found, ..Reply::ok(3) }));
         let next = |found| Some(Match::Next { named: found });
         let heard = |found| Some(Match::Heard { sender: 5, seq: 3, named: found });
-        let table: &Table<'_> = &[
+        let table: &[Case<'_>] = &[
             (rule(Close::Verdict, None, own()), r#"{"type":"verdict","device":"d",RUN"seq":3}"#, of_seq_3),
             (rule(Close::Verdict, None, own()), r#"{"type":"shed",RUN"seq":3}"#, |found| {
                 Some(Match::Named(Reply { named: found, answer: super::super::Answer::Shed, ..Reply::ok(3) }))

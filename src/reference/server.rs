@@ -12,7 +12,7 @@ use tokio::task::LocalSet;
 
 use super::cluster::ClusterBus;
 use super::config::Config;
-use super::endpoint::dispatcher::Dispatcher;
+use super::endpoint::dispatcher::{Dispatcher, Limits};
 use super::endpoint::{http, mqtt};
 use super::health::Health;
 use super::job::{ReplySender, WorkerMessage};
@@ -84,13 +84,14 @@ impl Server {
         let bus = bus(config, http_addr, &back)?;
         let stop = watch::Sender::new(false);
         let told = bus.clone();
-        let (served, stopped, most) = (Arc::clone(&pipeline), stop.subscribe(), config.max_connections);
+        let (served, stopped) = (Arc::clone(&pipeline), stop.subscribe());
+        let limits = Limits { connections: config.max_connections, under_way: room };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let acts = Arc::<ActLog>::default();
         let noted = Arc::clone(&acts);
         let guard = http::Guard::new(config.hosts.clone(), config.origins.clone());
         let body = move || {
-            let dispatcher = Rc::new(Dispatcher::new(served, metrics, stopped, most, room, told, noted));
+            let dispatcher = Rc::new(Dispatcher::new(served, metrics, stopped, limits, told, noted));
             serve(&runtime, (http, guard), mqtt, dispatcher, messages);
         };
         threads.insert(0, thread::Builder::new().name("squall-serve".into()).spawn(body)?);

@@ -95,7 +95,7 @@ pub(super) struct Driven {
 impl Drive {
     /// Makes the run's directory, with a manifest that says `running`, and waits for the instant at which it is to begin.
     pub(super) fn begin(
-        run: Run,
+        run: &Run,
         observers: Observers,
         bundled: Option<Arc<ActLog>>,
     ) -> Result<Self, RunError> {
@@ -115,7 +115,7 @@ impl Drive {
             switches: SwitchLog::default(),
         };
         let crew = Crew::assemble(&provisional, recorders).map_err(RunError::failed)?;
-        announce(&run, &observers)?;
+        announce(run, &observers)?;
         let (lifetime, started) = Lifetime::begin();
         let label = Some(run.settings.label.clone()).filter(|label| !label.is_empty());
         let number = part.asked.map(|shard| format!("{}of{}", shard.number(), shard.of()));
@@ -126,11 +126,11 @@ impl Drive {
         let unwritable = |error| RunError::unwritable(directory.path(), &error);
         let mut files = directory.start_files(&run.layout, started).map_err(unwritable)?;
         let events = directory.start_events().map_err(unwritable)?;
-        let mut manifest = manifest(&run, &directory, started);
+        let mut manifest = manifest(run, &directory, started);
         manifest.subscribers = standing(&run.layout, crew.standing());
         directory.write_manifest(&manifest).map_err(unwritable)?;
         let journal = Journal::new(Arc::clone(&run.layout), run.plan.events(), events);
-        describe(&run, &manifest, &observers, bundled.is_some());
+        describe(run, &manifest, &observers, bundled.is_some());
         manifest.subscribers.iter().for_each(|fleet| observers.note(&fleet.to_string()));
         if let Some(wait) = until_aligned(&run.plan).filter(|wait| *wait <= 2 * LEAD) {
             thread::sleep(wait);

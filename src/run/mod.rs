@@ -161,7 +161,7 @@ impl Run {
         let server = self.targets.server.take();
         let setup = self.plan.scenario().reference.clone();
         let profile = self.profile.take();
-        let drive = Drive::begin(self, observers, server.as_ref().map(Server::acts))?;
+        let drive = Drive::begin(&self, observers, server.as_ref().map(Server::acts))?;
         let (steering, directory) = (drive.steering().clone(), drive.directory().to_owned());
         let thread = thread::Builder::new().name("squall-run".into()).spawn(move || drive.run());
         let thread = thread.map_err(RunError::failed)?;

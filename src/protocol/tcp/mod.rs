@@ -89,7 +89,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + fmt::Debug> Codec for Tcp<S> {
             if let Some(event) = self.pipeline.pending(true) {
                 return Poll::Ready(Ok(event));
             }
-            if let Some(matched) = self.receive()? {
+            if let Some(Received(matched)) = self.receive()? {
                 if let Some(event) = self.pipeline.answered(matched) {
                     self.pipeline.told(self.ready());
                     return Poll::Ready(Ok(event));
@@ -126,9 +126,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + fmt::Debug> Codec for Tcp<S> {
     }
 }
 
+/// A whole message, by what it answers; `None`: nothing of ours.
+struct Received(Option<Match>);
+
 impl<S: AsyncRead + AsyncWrite + Unpin> Tcp<S> {
     /// Takes the first message that is whole, and gives what it answers. `None` if there is none.
-    fn receive(&mut self) -> Result<Option<Option<Match>>, Failure> {
+    fn receive(&mut self) -> Result<Option<Received>, Failure> {
         let unread = self.inbox.unread();
         if self.correlator.is_deaf() {
             let all = unread.len();
@@ -146,7 +149,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Tcp<S> {
             None => self.pipeline.notes.suspect(Stray::Unasked, message),
         }
         self.inbox.consume(whole);
-        Ok(Some(matched))
+        Ok(Some(Received(matched)))
     }
 
     /// The socket has taken everything, or not yet, or never will.

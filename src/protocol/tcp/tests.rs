@@ -134,8 +134,9 @@ proptest! {
 
 #[test]
 fn a_connection_that_ends_says_how() {
+    type Case<'t> = (Framing, &'t [u8], io::Result<()>, (ErrorKind, &'t str));
     let closed = |text| (ErrorKind::Closed, text);
-    let table: [(Framing, &[u8], io::Result<()>, (ErrorKind, &str)); 7] = [
+    let table: [Case<'_>; 7] = [
         (LINES, b"", Ok(()), closed("the server closed the connection")),
         (LINES, b"{\"id\":", Ok(()), closed("the server closed the connection in the middle of a message")),
         (Framing::Length, b"", Ok(()), closed("the server closed the connection")),
@@ -206,7 +207,8 @@ fn readings_are_pipelined_and_back_pressure_is_told() {
 
 #[test]
 fn messages_are_framed_as_the_fleet_declares() {
-    let table: [(Framing, &[u8], Option<&[u8]>); 6] = [
+    type Case<'t> = (Framing, &'t [u8], Option<&'t [u8]>);
+    let table: [Case<'_>; 6] = [
         (LINES, b"a b", Some(b"a b\n")),
         (Framing::Line { crlf: true }, b"$GPGGA*47", Some(b"$GPGGA*47\r\n")),
         (Framing::Length, b"a\nb", Some(b"\0\0\0\x03a\nb")),

@@ -96,14 +96,22 @@ pub(in crate::reference) struct Dispatcher {
     most_under_way: usize,
 }
 
+/// What a dispatcher has room for.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::reference) struct Limits {
+    /// Connections per listener.
+    pub(in crate::reference) connections: usize,
+    /// Readings whose answers have not come back.
+    pub(in crate::reference) under_way: usize,
+}
+
 impl Dispatcher {
-    /// A dispatcher without connections, over a way back with room for `most_under_way` answers.
+    /// A dispatcher without connections, over a way back with room for as many answers as may be under way.
     pub(in crate::reference) fn new(
         pipeline: Arc<Pipeline>,
         metrics: Arc<Metrics>,
         stop: watch::Receiver<bool>,
-        max_connections: usize,
-        most_under_way: usize,
+        limits: Limits,
         bus: Option<Arc<ClusterBus>>,
         acts: Arc<ActLog>,
     ) -> Self {
@@ -119,13 +127,13 @@ impl Dispatcher {
             pipeline,
             metrics,
             stop,
-            max_connections: max_connections.max(1),
+            max_connections: limits.connections.max(1),
             latency: RefCell::new(Times::new()),
             slots: RefCell::default(),
             free: RefCell::default(),
             delayed: RefCell::default(),
             under_way: Cell::new(0),
-            most_under_way,
+            most_under_way: limits.under_way,
         }
     }
 

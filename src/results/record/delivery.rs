@@ -361,13 +361,17 @@ mod tests {
         }
     }
 
+    type Promise = (bool, bool, bool);
+    /// What is promised, how readings ended and whether they were sent, hearings without audit, whether it is kept, and the text.
+    type Case<'t> = (Promise, &'t [(Outcome, bool)], u64, Option<bool>, Option<&'t str>);
+
     #[test]
     fn what_was_not_put_to_the_test_is_not_kept() {
         let mut layout = (*layout()).clone();
         let (refused, answered) = (Outcome::Error(ErrorKind::Refused), Outcome::Ok);
         let (lossless, once) = ((true, false, false), (false, true, false));
         let unanswered = Some("not tested: no reading was answered");
-        let table: [(_, &[(Outcome, bool)], u64, _, Option<&str>); 9] = [
+        let table: [Case<'_>; 9] = [
             (lossless, &[], 0, None, Some("not tested: no reading was sent")),
             (
                 once,

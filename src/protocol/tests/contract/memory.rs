@@ -97,9 +97,9 @@ fn endure(usage: &Usage, nth: usize, reads: bool) -> Result<(), String> {
         }
         session.take_unmatched();
         wire.take_written();
-        let held = held().saturating_sub(before);
-        if held > MOST_HELD {
-            return Err(format!("{shown}: {held} bytes held"));
+        let growth = held().saturating_sub(before);
+        if growth > MOST_HELD {
+            return Err(format!("{shown}: {growth} bytes held"));
         }
     }
     Ok(())

@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, watch};
 use super::{Hub, serve};
 use crate::clock::Monotonic;
 use crate::reference::config::Config;
-use crate::reference::endpoint::dispatcher::Dispatcher;
+use crate::reference::endpoint::dispatcher::{Dispatcher, Limits};
 use crate::reference::metric::Metrics;
 use crate::reference::pipeline::Pipeline;
 use crate::service::{Queue, Setup};
@@ -39,14 +39,15 @@ impl Scene {
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = watch::channel(false);
-        let (most, served, counted) = (config.max_connections, Arc::clone(&pipeline), Arc::clone(&metrics));
+        let (served, counted) = (Arc::clone(&pipeline), Arc::clone(&metrics));
+        let limits = Limits { connections: config.max_connections, under_way: room };
         let thread = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             let local = tokio::task::LocalSet::new();
             local.block_on(&runtime, async move {
                 let listener = tokio::net::TcpListener::from_std(listener).unwrap();
                 let dispatcher =
-                    Rc::new(Dispatcher::new(served, counted, stopped, most, room, None, Arc::default()));
+                    Rc::new(Dispatcher::new(served, counted, stopped, limits, None, Arc::default()));
                 let hub = Rc::new(Hub::new(Rc::clone(&dispatcher)));
                 let clerk = Rc::clone(&hub);
                 tokio::task::spawn_local(async move { dispatcher.dispatch(&clerk, words).await });

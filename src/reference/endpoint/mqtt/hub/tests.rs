@@ -5,6 +5,7 @@ use tokio::sync::{mpsc, watch};
 use super::*;
 use crate::clock::Monotonic;
 use crate::reference::alert::{Alert, AlertLog};
+use crate::reference::endpoint::dispatcher::Limits;
 use crate::reference::job::WorkerMessage;
 use crate::reference::metric::Metrics;
 use crate::reference::pipeline::Pipeline;
@@ -16,7 +17,8 @@ fn hub_of(setup: &Setup, room: usize) -> (Hub, mpsc::Receiver<WorkerMessage>) {
     let (back, messages) = mpsc::channel(64);
     let (pipeline, _) = Pipeline::start(setup, Monotonic::start(), &metrics, back).unwrap();
     let (_, stop) = watch::channel(false);
-    let dispatcher = Dispatcher::new(Arc::new(pipeline), metrics, stop, 10, room, None, Arc::default());
+    let limits = Limits { connections: 10, under_way: room };
+    let dispatcher = Dispatcher::new(Arc::new(pipeline), metrics, stop, limits, None, Arc::default());
     (Hub::new(Rc::new(dispatcher)), messages)
 }
 
