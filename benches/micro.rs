@@ -34,6 +34,7 @@ fn device(keys: &str) -> DevicePlan {
     "payload = { size = \"1KiB\" }",
     "payload = { format = \"template\", template = '{\"d\":\"{{device}}\",\"n\":{{seq}},\"v\":{{value}}}' }",
 ])]
+#[expect(clippy::default_trait_access, reason = "the type is not public")]
 fn encode(bencher: Bencher<'_, '_>, keys: &str) {
     let mut device = device(keys).device;
     let reading = device.reading(Tick(1_000_000_000));

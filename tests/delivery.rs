@@ -209,9 +209,11 @@ fn doubles_and_shuffles(client: &str, seq: u64) -> Act {
     }
 }
 
+type Script = fn(&str, u64) -> Act;
+
 #[test]
 fn every_subscriber_is_audited_by_what_it_heard_itself() {
-    let table: [(fn(&str, u64) -> Act, Option<i32>); 3] =
+    let table: [(Script, Option<i32>); 3] =
         [(|_, _| Act::Once, Some(0)), (doubles, Some(99)), (doubles_and_shuffles, Some(99))];
     for (script, expected) in table {
         for workers in ["1", "3"] {

@@ -149,9 +149,12 @@ fn state(service: &Service) -> [Value; 5] {
     [of("operation"), of("readings"), of("cache"), of("devices"), read("/v1/faults")]
 }
 
+/// What was tried, and what came of it.
+type Attempt = (String, String);
+
 /// What the page's attempts at a service came to, by name, and the state of the service before and after. `welcome`: the service
 /// lets pages of this origin in. `None`, having said so, without a browser or without its report.
-fn try_all(welcome: bool) -> Option<(Vec<(String, String)>, [Value; 5], [Value; 5])> {
+fn try_all(welcome: bool) -> Option<(Vec<Attempt>, [Value; 5], [Value; 5])> {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let origin = format!("http://{}", listener.local_addr().unwrap());
     let allow = ["--allow-origin", &origin];

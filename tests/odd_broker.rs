@@ -116,7 +116,7 @@ fn a_device_that_dies_says_no_goodbye() {
         let broker = Broker::start(Manners::GOOD);
         run(&DEATH.replace("\"died\"\n", &format!("\"{ending}\"\n")), &broker, &[]);
         let last = broker.log.lock().unwrap().last.clone();
-        let found = last.iter().filter(|first| **first == 0xe0).count();
+        let found = last.iter().filter(|first| matches!(first, 0xe0)).count();
         // One more, which only looks whether anybody listens.
         assert_eq!((last.len(), found), (5, goodbyes), "{ending} {last:?}");
     }

@@ -101,7 +101,7 @@ fn a_peer_that_breaks_off_or_never_ends_is_named_for_it() {
     let table: [(Serve, &str); 4] = [
         (|stream| say_once(stream, b""), "the server closed the connection"),
         (|stream| say_once(stream, b"O"), "the server closed the connection in the middle of a message"),
-        (|stream| say_once(stream, &[b'x'; 300_000]), "the server sent a line of more than 262144 bytes"),
+        (|stream| say_once(stream, &vec![b'x'; 300_000]), "the server sent a line of more than 262144 bytes"),
         (
             |stream| {
                 // What is unread when a socket is closed resets its connection.
