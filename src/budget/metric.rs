@@ -109,6 +109,7 @@ figures! {
         ErrorStatus = "error_status", Count, "errors: status neither success nor shedding";
         ErrorResource = "error_resource", Count, "errors: this machine's resources";
         ErrorNetwork = "error_network", Count, "errors: any other failure of the network";
+        ErrorTls = "error_tls", Count, "errors: TLS";
         FailedDevices = "failed_devices", Count, "devices with failed readings";
         Unmatched = "unmatched", Count, "messages that answered no reading";
         WireSentBytes = "wire_sent_bytes", Count, "bytes handed to the sockets of established connections";

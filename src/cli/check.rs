@@ -327,6 +327,7 @@ fn notes(plan: &Plan, allowed: Option<u64>) -> Vec<String> {
             "a run waits until sending starts at a whole multiple of {align} on the wall clock"
         ));
     }
+    notes.extend(scenario.fleets.iter().filter_map(|fleet| tls_note(scenario, fleet)));
     let ports = Host::ephemeral_ports().unwrap_or(churn::USUAL_PORTS);
     for protocol in target::spoken(scenario) {
         let url = scenario.target.of(protocol).map(|text| Url::parse(text.value()).ok());
@@ -349,4 +350,17 @@ fn notes(plan: &Plan, allowed: Option<u64>) -> Vec<String> {
     let misfit = || bundled::misfit(scenario).filter(|_| bundled);
     notes.extend(bundled::unserved(scenario).or_else(misfit));
     notes
+}
+
+/// What is to be said of how a fleet shakes hands with the target that the scenario states.
+fn tls_note(scenario: &Scenario, fleet: &Fleet) -> Option<String> {
+    let (tls, name) = (fleet.tls.as_ref()?, &fleet.name);
+    if tls.settings.insecure {
+        return Some(format!("`{name}` accepts any certificate of its target: who answers is not known"));
+    }
+    let stated = scenario.target.of(fleet.protocol).is_some();
+    (tls.own && stated && !scenario.is_tls(fleet)).then(|| {
+        let scheme = fleet.facts.target.tls_schemes.first().copied().unwrap_or_default();
+        format!("`{name}` says how to shake hands, and its target is reached without TLS: a run needs a {scheme}:// URL for it")
+    })
 }

@@ -3,7 +3,7 @@
 use super::figure::{count, percent, percent_up};
 use super::grid::clip;
 use super::style::{Style, Tone};
-use crate::record::{ErrorKind, Stray};
+use crate::record::{ErrorKind, Kind, Stray};
 use crate::results::{Failure, Figures, FleetTarget, ReasonSum, Report, SummaryRow};
 
 /// Reasons that stand under a row of the table.
@@ -56,6 +56,9 @@ pub(super) fn notes(row: &SummaryRow, failures: &[Failure], style: Style) -> Vec
         counted("late answers", figures.late),
         counted("unmatched messages", figures.unmatched),
         counted("beyond the histogram", figures.overflow),
+        figures
+            .resumed
+            .map(|resumed| format!("resumed: {} of {}", count(resumed, style), count(figures.ok, style))),
         figures.within_budget.map(|within| format!("within budget {}", percent(within, figures.planned))),
     ];
     outcomes
@@ -69,7 +72,8 @@ pub(super) fn notes(row: &SummaryRow, failures: &[Failure], style: Style) -> Vec
 /// The reasons of the row's errors. A record without reasons has their kinds only.
 fn errors(row: &SummaryRow, failures: &[Failure], style: Style) -> Vec<String> {
     let figures = &row.figures;
-    if figures.error == 0 {
+    // Of a handshake that failed, the attempt to connect tells the reason.
+    if figures.error == 0 || row.kind == Kind::Tls.name() {
         return Vec::new();
     }
     let of_row = |failure: &&Failure| {

@@ -26,4 +26,4 @@ pub(crate) use outline::{
 };
 pub(crate) use progress::{Progress, ProgressMode};
 pub(crate) use style::Style;
-pub(crate) use verdict::verdict;
+pub(crate) use verdict::{connection_title, verdict};

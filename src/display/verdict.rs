@@ -10,7 +10,7 @@ use super::isolation::isolation;
 use super::recovery::recovery;
 use super::style::{Style, Tone};
 use crate::record::Judgement;
-use crate::results::{Figures, Millis, Percentile, Report, RunState, SummaryRow};
+use crate::results::{Figures, FleetTarget, Millis, Percentile, Report, RunState, SummaryRow};
 use crate::units::Quantile;
 
 /// Columns that give way on a narrow screen, the first one first: p99.9, ok, the maximum, service p99.
@@ -55,6 +55,13 @@ pub(crate) fn verdict(report: &Report, width: usize, style: Style) -> String {
     }
     for (text, word) in budgets(&report.run.budgets, report.run.is_invalid()) {
         lines.extend(stressed(labelled("budget", &text, width, style), word, style));
+    }
+    for text in report.run.fleets.iter().filter_map(FleetTarget::insecurity) {
+        lines.extend(stressed(
+            labelled("insecure", &text, width, style),
+            Some((&text, Tone::Warning)),
+            style,
+        ));
     }
     if let Some(text) = super::failure::warning(report) {
         lines.extend(stressed(labelled("warning", &text, width, style), Some((&text, Tone::Warning)), style));
@@ -151,7 +158,7 @@ fn figures(report: &Report, marks: &mut Marks, style: Style) -> Grid {
     let headline: Vec<_> =
         headline.into_iter().filter(|row| row.figures.planned > 0 && !group_of_one(&rows, row)).collect();
     for group in rows.chunk_by(|a, b| a.phase == b.phase) {
-        for kind in ["connect", "reading"] {
+        for kind in ["connect", "tls", "reading"] {
             let rows: Vec<_> = group.iter().copied().filter(|row| row.kind == kind).collect();
             let Some(first) = rows.first() else { continue };
             grid.text(phase_heading(first, &rows, style), Some(Tone::Strong));
@@ -184,9 +191,18 @@ fn group_of_one(rows: &[&SummaryRow], headline: &SummaryRow) -> bool {
     rows.iter().any(|row| row.kind == headline.kind && row.figures == headline.figures)
 }
 
+/// What rows are called that are not about readings.
+pub(crate) fn connection_title(kind: &str) -> Option<&'static str> {
+    match kind {
+        "connect" => Some("connections"),
+        "tls" => Some("TLS handshakes"),
+        _ => None,
+    }
+}
+
 fn phase_heading(first: &SummaryRow, rows: &[&SummaryRow], style: Style) -> String {
-    if first.kind == "connect" {
-        return format!("connections{}{}", style.dot(), first.phase);
+    if let Some(title) = connection_title(&first.kind) {
+        return format!("{title}{}{}", style.dot(), first.phase);
     }
     let name = if first.is_headline() { "measured" } else { &first.phase };
     let planned: u64 = rows.iter().map(|row| row.figures.planned).sum();

@@ -12,7 +12,7 @@ use super::sensor::SensorFaultState;
 use crate::clock::Tick;
 use crate::fault::Ending;
 use crate::fleet::Reading;
-use crate::net::ConnectionFaults;
+use crate::net::{ConnectionFaults, DeviceTls};
 use crate::protocol::SessionState;
 use crate::record::{FleetId, PhaseId};
 use crate::scenario::{DevicePlan, FaultHit, Fleet, Model};
@@ -21,12 +21,16 @@ use crate::scenario::{DevicePlan, FaultHit, Fleet, Model};
 /// out would cost a system call for every reading, and no peer is so impatient.
 const IDLE_NS: u64 = 50_000_000;
 
-/// A connection attempt under way.
+/// A connection attempt without an outcome yet.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Attempt {
     pub(super) phase: PhaseId,
     pub(super) intended: Tick,
     pub(super) actual: Tick,
+    /// When TLS' handshake began and ended, as far as it did.
+    pub(super) handshake: Option<(Tick, Option<Tick>)>,
+    /// When the connection was made, though the server may still refuse the device.
+    pub(super) made: Option<Tick>,
 }
 
 /// One device. Shared between its own task and its worker's pacer loop, both on one thread.
@@ -45,7 +49,7 @@ pub(super) struct Device {
     pub(super) ledger: RefCell<Ledger>,
     /// Whether a reading could be handed to the transport now.
     pub(super) can_send: Cell<bool>,
-    pub(super) attempt: Cell<Option<Attempt>>,
+    pub(super) attempt: RefCell<Option<Box<Attempt>>>,
     /// When the plan was last seen to keep it from being answered.
     pub(super) excused: Cell<Tick>,
     /// Readings that were answered or delivered, in all.
@@ -63,6 +67,8 @@ pub(super) struct Device {
     /// Faults that hit it, and whether any of them concerns its readings.
     pub(super) hits: Box<[FaultHit]>,
     pub(super) has_reading_faults: bool,
+    /// What it shakes hands with, where its connections are not plain.
+    pub(super) tls: Option<DeviceTls>,
     /// What acts on its connection, where a fault ever can.
     pub(super) faults: Option<Rc<ConnectionFaults>>,
     /// A fault cuts its connection: how.
@@ -90,10 +96,12 @@ impl Device {
         mut plan: DevicePlan,
         fleet: &Fleet,
         ledger: Ledger,
+        tls: Option<DeviceTls>,
         (faults, has_reading_faults): (Option<Rc<ConnectionFaults>>, bool),
     ) -> Self {
         Self {
             hits: std::mem::take(&mut plan.hits),
+            tls,
             faults,
             has_reading_faults,
             cut: Cell::new(None),
@@ -120,7 +128,7 @@ impl Device {
             plan: RefCell::new(plan),
             ledger: RefCell::new(ledger),
             can_send: Cell::new(false),
-            attempt: Cell::new(None),
+            attempt: RefCell::default(),
             excused: Cell::new(Tick::ZERO),
             answered: Cell::new(0),
             keep_alive_at: Cell::new(None),

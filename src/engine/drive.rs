@@ -1,24 +1,24 @@
 //! The life of one device: connect, converse, reconnect. One task per device, on its worker's thread.
 
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use super::activation::error_of;
 use super::answer::take_in;
-use super::device::{Attempt, Device};
+use super::attempt::{arm_keep_alive, connect};
+use super::device::Device;
 use super::dispatch::{arm_expiry, send_next};
-use super::exchange;
 use super::ledger::Expired;
 use super::pause::Hold;
-use super::reason::{attempt_cut_short, cut_by_fault};
+use super::reason::cut_by_fault;
 use super::reconnect::{EndedConnection, Reconnect};
 use super::timer::{Alarm, Task};
-use super::worker::{CLOSE_TIMEOUT, Stage, Worker, attempt_sample};
+use super::worker::{CLOSE_TIMEOUT, Stage, Worker};
 use crate::clock::Tick;
 use crate::fault::Ending;
-use crate::protocol::{self, Endpoint, Failure, Identity, Session};
-use crate::record::{ErrorKind, Kind, Outcome, Reason, Sink};
+use crate::protocol::{Failure, Session};
+use crate::record::{ErrorKind, Outcome, Reason, Sink};
 
 /// Why a conversation ended.
 enum Disconnect {
@@ -26,6 +26,8 @@ enum Disconnect {
     Closing,
     /// The connection is unusable.
     Broken(Failure),
+    /// The server did not let the device in.
+    Refused(Failure),
     /// A reading timed out on a session that cannot go on after that.
     Abandoned,
     /// The plan cuts the connection.
@@ -66,6 +68,9 @@ pub(super) async fn drive<S: Sink>(worker: Rc<Worker<S>>, device: Rc<Device>) {
         device.can_send.set(false);
         device.repeat.take();
         let now = worker.clock.now();
+        if !matches!(disconnect, Disconnect::Refused(_)) {
+            worker.settle_admission(&device);
+        }
         match disconnect {
             Disconnect::Closing => {
                 // A device that leaves in mid-run must not wait for ever for a peer that does not let go.
@@ -110,6 +115,12 @@ pub(super) async fn drive<S: Sink>(worker: Rc<Worker<S>>, device: Rc<Device>) {
                 // Closing must not delay the next reading.
                 part(session);
                 next = Next { at: None, failures: 0, hold: Hold::Service };
+            }
+            // What was sent has reached nobody: it waits for the next connection.
+            Disconnect::Refused(failure) => {
+                worker.refuse(&device, &failure, now);
+                device.ledger.borrow_mut().recall(worker.waited(&device, now));
+                next = retry(&worker, &device, next, tried);
             }
             Disconnect::Broken(failure) => {
                 worker.cut_off(&device, &failure, connected.0, now);
@@ -226,97 +237,6 @@ async fn wait_for<S: Sink>(worker: &Worker<S>, device: &Device, next: Next) -> O
     .await
 }
 
-/// Makes one connection attempt and records it; `None` if it failed or the run is over.
-async fn connect<S: Sink>(
-    worker: &Worker<S>,
-    device: &Device,
-    endpoint: &Endpoint,
-    intended: Tick,
-) -> Option<Box<dyn Session>> {
-    let begun = worker.clock.now();
-    worker.hold(device, Hold::Service, begun);
-    let phase = worker.layout().phase_at(intended);
-    let deadline = begun.plus_ns(worker.plan.scenario().run.connect_timeout.as_ns());
-    {
-        let mut sink = worker.sink.borrow_mut();
-        sink.planned(phase, device.fleet, Kind::Connect);
-        sink.sent(phase, device.fleet, Kind::Connect);
-    }
-    worker.open();
-    // A cut ordered before the connection was made has nothing to cut.
-    device.cut.set(None);
-    device.attempt.set(Some(Attempt { phase, intended, actual: begun }));
-    worker.schedule(deadline, device, Task::Wake);
-    let fleet = usize::from(device.fleet.0);
-    let identity = identity(worker, device, endpoint);
-    let settings = &worker.settings[fleet];
-    // Boxed with what it presents: the task of an idle device would keep room for both.
-    let mut dialing = Box::pin(async move { protocol::connect(endpoint, settings, &identity).await });
-    let reasons = worker.reasons(device);
-    let attempted = poll_fn(|cx| {
-        device.listen(cx);
-        Poll::Ready(Err(match dialing.as_mut().poll(cx) {
-            Poll::Ready(Ok(session)) => return Poll::Ready(Ok(session)),
-            Poll::Ready(Err(failure)) => (Outcome::Error(failure.kind), *failure.reason),
-            Poll::Pending => {
-                if let Some(ending) = device.cut.take() {
-                    device.attempt_cut.set(true);
-                    (Outcome::Error(ErrorKind::Reset), cut_by_fault(ending))
-                } else if worker.stage() == Stage::Closing {
-                    (Outcome::Lost, attempt_cut_short())
-                } else if worker.clock.now() >= deadline {
-                    (Outcome::Timeout, reasons.connect_timeout.clone())
-                } else {
-                    return Poll::Pending;
-                }
-            }
-        }))
-    })
-    .await;
-    let now = worker.clock.now();
-    worker.introduced(device, &attempted);
-    let (outcome, reason, session) = match attempted {
-        Ok(session) => (Outcome::Ok, None, Some(session)),
-        Err((outcome, reason)) => (outcome, Some(reason), None),
-    };
-    reasons.connected(reason.as_ref());
-    // The worker has already settled the attempt if the drain ended meanwhile.
-    if let Some(attempt) = device.attempt.take() {
-        worker.settle(device, &attempt_sample(device, attempt, outcome, now), reason.as_ref());
-    }
-    worker.reach[usize::from(device.fleet.0)].borrow_mut().attempted(session.is_some(), now);
-    if worker.stage() == Stage::Standing {
-        device.stood.set(Some(session.is_some()));
-        worker.idle.interrupt();
-    }
-    if session.is_some() {
-        device.ledger.borrow_mut().unblock(now);
-        device.policy.note_activity(now);
-        arm_keep_alive(worker, device, now);
-    }
-    session
-}
-
-/// What a device presents at its next connection.
-fn identity<S: Sink>(worker: &Worker<S>, device: &Device, endpoint: &Endpoint) -> Identity {
-    let plan = device.plan.borrow();
-    Identity {
-        source: endpoint.source_of(worker.global(device) as usize),
-        faults: device.faults.clone(),
-        resume: device.suspended.borrow().clone(),
-        ..exchange::identity(worker.plan.fleet(device.fleet), &plan.device, worker.run.get())
-    }
-}
-
-fn arm_keep_alive<S: Sink>(worker: &Worker<S>, device: &Device, now: Tick) {
-    let period = worker.settings[usize::from(device.fleet.0)].keep_alive;
-    if device.keep_alive_at.get().is_none() && !period.is_zero() {
-        let at = now + period;
-        device.keep_alive_at.set(Some(at));
-        worker.wake_at(at, device, Alarm::KeepAlive);
-    }
-}
-
 /// Sends what is due and takes in what comes back, until the connection or the run ends.
 async fn converse<S: Sink>(worker: &Worker<S>, device: &Device, session: &mut dyn Session) -> Disconnect {
     device.can_send.set(session.ready() && device.ledger.borrow().has_room());
@@ -326,6 +246,9 @@ async fn converse<S: Sink>(worker: &Worker<S>, device: &Device, session: &mut dy
         worker.idle.note_activity();
         let disconnect = attend(worker, device, session, cx);
         device.attentive.set(false);
+        if !matches!(disconnect, Poll::Ready(Disconnect::Refused(_))) && !session.awaits_admission() {
+            worker.settle_admission(device);
+        }
         worker.note(device, session);
         disconnect
     })
@@ -354,7 +277,7 @@ fn attend<S: Sink>(
                 }
                 false
             }
-            Poll::Ready(Err(failure)) => return Poll::Ready(Disconnect::Broken(failure)),
+            Poll::Ready(Err(failure)) => return Poll::Ready(broken(session, failure)),
             Poll::Pending => true,
         };
         let now = read.take().unwrap_or_else(|| worker.clock.now());
@@ -375,8 +298,17 @@ fn attend<S: Sink>(
         match kept.and_then(|()| send_next(worker, device, session, cx, now)) {
             Ok(None) if all_heard => return Poll::Pending,
             Ok(sent) => read = sent,
-            Err(failure) => return Poll::Ready(Disconnect::Broken(failure)),
+            Err(failure) => return Poll::Ready(broken(session, failure)),
         }
+    }
+}
+
+/// What the end of a session by `failure` means: a server may refuse the device when that takes itself for connected.
+fn broken(session: &mut dyn Session, failure: Failure) -> Disconnect {
+    if failure.kind == ErrorKind::Tls && session.awaits_admission() {
+        Disconnect::Refused(failure)
+    } else {
+        Disconnect::Broken(failure)
     }
 }
 

@@ -22,7 +22,7 @@ use super::setup::Setup;
 use super::share::Share;
 use super::standing::Call;
 use super::timer::Task;
-use super::worker::{CLOSE_TIMEOUT, Stage, Worker, attempt_sample};
+use super::worker::{CLOSE_TIMEOUT, Stage, Worker};
 use crate::clock::{Pacer, Tick, thread_cpu_time};
 use crate::fault::Effect;
 use crate::record::{FleetId, Outcome, Sink};
@@ -113,7 +113,12 @@ fn devices<S: Sink>(setup: &Setup, share: Share, worker: &Weak<Worker<S>>) -> (F
             .any(&device.hits, Effect::on_connections)
             .then(|| activation::connection_faults(worker, plan, slot as u32, &device));
         let has_reading_faults = faults.any(&device.hits, Effect::on_readings);
-        Rc::new(Device::new(slot as u32, device, fleet, ledger, (connection_faults, has_reading_faults)))
+        let endpoint = setup.endpoints.iter().find(|endpoint| endpoint.protocol() == fleet.protocol);
+        let tls = endpoint.and_then(|endpoint| endpoint.tls(device.fleet)).map(|tls| {
+            let identities = fleet.tls.as_ref().map(|plan| &plan.identities);
+            tls.device(identities.and_then(|identities| identities.of(device.index)))
+        });
+        Rc::new(Device::new(slot as u32, device, fleet, ledger, tls, (connection_faults, has_reading_faults)))
     });
     let devices = devices.collect();
     (faults, devices)
@@ -277,10 +282,8 @@ impl<S: Sink> Worker<S> {
                 let Some(sample) = lost else { break };
                 self.give_up(device, &sample);
             }
-            if let Some(attempt) = device.attempt.take() {
-                let sample = attempt_sample(device, attempt, Outcome::Lost, now);
-                self.settle(device, &sample, Some(&attempt_cut_short()));
-            }
+            self.settle_admission(device);
+            self.settle_attempt(device, Outcome::Lost, Some(&attempt_cut_short()), now);
         }
     }
 }

@@ -6,6 +6,7 @@
 
 mod activation;
 mod answer;
+mod attempt;
 mod audit;
 mod control;
 mod cpu;

@@ -7,11 +7,15 @@ use crate::record::{Code, Outcome, Reason, Sample};
 use crate::scenario::{Fleet, Plan};
 use crate::units::Span;
 
+/// The beginning of what is said of a server that accepts connections and does not shake hands.
+const SILENT: &str = "the server accepted the connection and did not complete TLS' handshake";
+
 /// The reasons of one fleet, made once, and why its devices are not connected.
 #[derive(Debug)]
 pub(super) struct FleetReasons {
     pub(super) timeout: Reason,
     pub(super) connect_timeout: Reason,
+    pub(super) tls_timeout: Reason,
     unanswered: Reason,
     dropped: Reason,
     /// Why the last connection attempt failed, while none has succeeded since.
@@ -23,9 +27,11 @@ impl FleetReasons {
         let within = |what: &str, span: Span| format!("{what} within {span}");
         let word = |word, sentence: String| Reason::new(Code::word(word), sentence);
         let connect_timeout = plan.scenario().run.connect_timeout;
+        let tls_timeout = fleet.tls.as_ref().and_then(|tls| tls.timeout).unwrap_or(connect_timeout);
         Self {
             timeout: word("timeout", within("no answer", fleet.timeout)),
             connect_timeout: word("timeout", within("no connection", connect_timeout)),
+            tls_timeout: word("timeout", within(SILENT, tls_timeout)),
             unanswered: word("unanswered", "sent, but not answered before the run ended".to_owned()),
             dropped: word("backlog full", "not sent: the device's backlog was full".to_owned()),
             disconnected: RefCell::new(None),
@@ -93,6 +99,7 @@ mod tests {
         FleetReasons {
             timeout: word("timeout", "no answer within 5s"),
             connect_timeout: word("timeout", "no connection within 5s"),
+            tls_timeout: word("timeout", "no TLS handshake within 5s"),
             unanswered: word("unanswered", "sent, but not answered before the run ended"),
             dropped: word("backlog full", "not sent: the device's backlog was full"),
             disconnected: RefCell::new(None),

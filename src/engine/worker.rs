@@ -12,7 +12,7 @@ use tokio::sync::mpsc::Sender;
 use super::audit::{Audience, Hearing};
 use super::cpu::CpuSample;
 use super::delivery::Delivery;
-use super::device::{Attempt, Device};
+use super::device::Device;
 use super::encounter::EncounterCounter;
 use super::exchange;
 use super::fault::Faults;
@@ -255,6 +255,36 @@ impl<S: Sink> Worker<S> {
         }
     }
 
+    /// Records the outcome of the connection attempt under way, if there is one, and of the handshake in it.
+    pub(super) fn settle_attempt(
+        &self,
+        device: &Device,
+        outcome: Outcome,
+        reason: Option<&Reason>,
+        now: Tick,
+    ) {
+        let Some(attempt) = device.attempt.take() else { return };
+        if let Some((began, ended)) = attempt.handshake {
+            // What comes after a handshake says nothing of it, but for a refusal of the device.
+            let over = ended.filter(|_| outcome == Outcome::Ok || attempt.made.is_none());
+            let (outcome, reason, at) =
+                over.map_or((outcome, reason, now), |ended| (Outcome::Ok, None, ended));
+            let sample = attempt_sample(device, (attempt.phase, Kind::Tls), (began, began), outcome, at);
+            self.settle(device, &sample, reason);
+        }
+        let times = (attempt.intended, attempt.actual);
+        let sample = attempt_sample(device, (attempt.phase, Kind::Connect), times, outcome, now);
+        self.settle(device, &sample, reason);
+    }
+
+    /// Records that the connection was made which the server could still have refused, if there is such a one.
+    pub(super) fn settle_admission(&self, device: &Device) {
+        let made = device.attempt.borrow().as_ref().and_then(|attempt| attempt.made);
+        if let Some(made) = made {
+            self.settle_attempt(device, Outcome::Ok, None, made);
+        }
+    }
+
     /// In the closed model the end of one reading plans the next.
     fn follow_up(&self, device: &Device, completed: Tick) {
         let Model::Closed { think } = self.plan.fleet(device.fleet).model else { return };
@@ -327,17 +357,24 @@ impl<S: Sink> Worker<S> {
     }
 }
 
-/// The record of a connection attempt that ended as `outcome`.
-pub(super) fn attempt_sample(device: &Device, attempt: Attempt, outcome: Outcome, now: Tick) -> Sample {
+/// The record of a connection attempt, or of the handshake in it, that was due at `intended`, began at `actual` and ended as
+/// `outcome`.
+fn attempt_sample(
+    device: &Device,
+    (phase, kind): (PhaseId, Kind),
+    (intended, actual): (Tick, Tick),
+    outcome: Outcome,
+    now: Tick,
+) -> Sample {
     Sample {
-        phase: attempt.phase,
+        phase,
         fleet: device.fleet,
         device: device.plan.borrow().index,
-        kind: Kind::Connect,
+        kind,
         seq: 0,
-        intended: attempt.intended,
-        eligible: Some(attempt.intended),
-        actual: Some(attempt.actual),
+        intended,
+        eligible: Some(intended),
+        actual: Some(actual),
         completed: now,
         outcome,
         stages: None,

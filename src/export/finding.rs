@@ -6,7 +6,7 @@ use super::measure::group_place;
 use crate::compare::{self, Cell, Comparison};
 use crate::display::failure;
 use crate::record;
-use crate::results::{Report, RunState};
+use crate::results::{FleetTarget, Report, RunState};
 
 /// How grave a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -94,6 +94,12 @@ pub(super) fn of_run(report: &Report) -> Vec<Finding> {
     findings.extend(
         failure::warning(report)
             .map(|text| finding(Weight::Warning, "readings failed", format!("{}: {text}", subject(report)))),
+    );
+    let insecure = report.run.fleets.iter().filter_map(FleetTarget::insecurity);
+    findings.extend(
+        insecure.map(|text| {
+            finding(Weight::Warning, "target not verified", format!("{}: {text}", subject(report)))
+        }),
     );
     let weight = if report.run.exit_code == BUDGET { Weight::Error } else { Weight::Warning };
     for fleet in report.unkept_promises() {

@@ -88,7 +88,8 @@ fn service(report: &Report) -> CaseResult {
     let said = failure::service(report, STYLE).map(|(text, _)| text);
     let said = said.unwrap_or_else(|| "no reading came due".to_owned());
     let reasons = failure::failures(report, STYLE).into_iter().map(|(_, text)| text);
-    let lines = failure::warning(report).into_iter().chain([said]).chain(reasons);
+    let insecure = report.run.fleets.iter().filter_map(FleetTarget::insecurity);
+    let lines = failure::warning(report).into_iter().chain(insecure).chain([said]).chain(reasons);
     let text = lines.collect::<Vec<_>>().join("\n");
     if report.run.is_invalid() {
         CaseResult::Skipped(format!("not judged, the measurement is invalid: {text}"))

@@ -133,7 +133,7 @@ impl Device {
         let plain = others.is_empty() && draws.is_none() && clock.is_none();
         let last = vec![0; others.len() + 1];
         Self {
-            id: format!("{fleet}-{index:05}").into_boxed_str(),
+            id: name(fleet, index).into_boxed_str(),
             index,
             model: Arc::clone(model),
             seq: 0,
@@ -193,6 +193,11 @@ impl Device {
     pub fn render(&self, template: &Template, reading: Option<&Reading>, run: RunFacts, out: &mut Vec<u8>) {
         template.render(&self.context(reading, run, 0), None, out);
     }
+}
+
+/// What device number `index` of `fleet` calls itself.
+pub(super) fn name(fleet: &str, index: u32) -> String {
+    format!("{fleet}-{index:05}")
 }
 
 impl OptionalState {

@@ -178,6 +178,26 @@ impl Template {
         })
     }
 
+    /// Whether it names nothing.
+    pub(crate) fn is_text(&self) -> bool {
+        self.parts.iter().all(|part| matches!(part, TemplatePart::Text(_)))
+    }
+
+    /// What it says of device number `index` of `fleet`, as far as names go: before there is a run or a reading.
+    pub(crate) fn for_device(&self, fleet: &str, index: u32) -> String {
+        let mut text = String::new();
+        for part in &self.parts {
+            match part {
+                TemplatePart::Text(words) => text.push_str(words),
+                TemplatePart::Device => text.push_str(&super::device::name(fleet, index)),
+                TemplatePart::Fleet => text.push_str(fleet),
+                TemplatePart::Index => text.push_str(&index.to_string()),
+                _ => {}
+            }
+        }
+        text
+    }
+
     /// Whether it names the run.
     pub fn names_run(&self) -> bool {
         self.parts.contains(&TemplatePart::Run)

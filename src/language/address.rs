@@ -15,6 +15,8 @@ pub(crate) struct AddressForm {
     pub(crate) example: &'static str,
     /// The port of one that names none; `None`: each names one.
     pub(crate) port: Option<u16>,
+    /// The same over TLS.
+    pub(crate) tls_port: Option<u16>,
     /// Whether they may have a path and a query.
     pub(crate) has_path: bool,
     /// Whether they take `user:password@`.
@@ -24,8 +26,6 @@ pub(crate) struct AddressForm {
 /// What is wrong with a URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AddressFault {
-    /// It asks for TLS.
-    Tls,
     /// Its scheme is that of another protocol.
     Scheme,
     /// It names no host.
@@ -44,12 +44,15 @@ impl AddressForm {
         self.schemes.first().copied().unwrap_or_default()
     }
 
+    /// Whether `url` asks for TLS.
+    pub(crate) fn is_tls(&self, url: &Url) -> bool {
+        self.tls_schemes.contains(&url.scheme())
+    }
+
     /// What is wrong with `url`, if anything is.
     pub(crate) fn fault(&self, url: &Url) -> Option<AddressFault> {
         let has_login = !url.username().is_empty() || url.password().is_some();
-        if self.tls_schemes.contains(&url.scheme()) {
-            Some(AddressFault::Tls)
-        } else if !self.schemes.contains(&url.scheme()) {
+        if !self.schemes.contains(&url.scheme()) && !self.is_tls(url) {
             Some(AddressFault::Scheme)
         } else if url.host_str().is_none_or(str::is_empty) {
             Some(AddressFault::Host)
@@ -85,9 +88,6 @@ impl AddressForm {
         let scheme = quote(url.scheme());
         let message = match self.fault(&url) {
             None => return Ok(()),
-            Some(AddressFault::Tls) => {
-                format!("`{scheme}` is not supported: squall speaks {} without TLS", self.scheme())
-            }
             Some(AddressFault::Scheme) => format!("`{scheme}` is not the scheme of this key"),
             Some(AddressFault::Host) => format!("`{shown}` names no host"),
             Some(AddressFault::NoPort) => format!("`{shown}` names no port"),

@@ -125,7 +125,10 @@ fn kind(kind: &Kind) -> Value {
         Kind::Word(words) => {
             json!({ "anyOf": [{ "enum": words }, { "type": "string", "pattern": VARIABLE }] })
         }
-        Kind::Address(form) => quoted(&format!("^({})://", form.schemes.join("|"))),
+        Kind::Address(form) => {
+            let schemes = [form.schemes, form.tls_schemes].concat();
+            quoted(&format!("^({})://", schemes.join("|")))
+        }
         Kind::Condition(Unit::Truth) => json!({ "const": true }),
         Kind::Condition(_) => {
             let item = quoted("^ *[<>]=? *[0-9]");

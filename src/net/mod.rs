@@ -3,6 +3,7 @@
 
 mod active_fault;
 mod connect_gate;
+mod connection;
 mod connection_fault;
 mod lingering;
 mod link;
@@ -12,11 +13,17 @@ mod proxy;
 mod relay;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod toxic;
 mod wake_queue;
 
 pub(crate) use active_fault::ActiveFault;
+pub(crate) use connection::Connection;
 pub(crate) use connection_fault::{ConnectionFaults, EngineTimer};
 pub(crate) use link::Link;
 pub(crate) use message_fault::{Activation, Decision, MessageFaults};
 pub(crate) use proxy::{Proxy, ProxyPlan, ProxyReport, listen};
+pub(crate) use tls::{
+    ClientIdentity, DeviceTls, FleetTls, PemFault, PemPart, TlsFailure, TlsLink, TlsSettings, TlsVersions,
+    authorities, client_identity, is_server_name,
+};

@@ -11,7 +11,7 @@ use super::exchange::{Exchange, Stated};
 use super::{Endpoint, Failure, Identity, Misfit, Session, Settings, TABLE};
 use crate::fault::MessageKind;
 use crate::language::{AddressForm, Reporter, Section};
-use crate::net::Link;
+use crate::net::{Connection, Link, TlsLink};
 use crate::record::{Close, Protocol};
 
 /// A protocol. Its folder holds everything about it; the rest of the program knows it through this.
@@ -102,23 +102,49 @@ impl fmt::Debug for Facts {
 }
 
 /// What makes connections to one endpoint.
-#[derive(Debug)]
 pub(crate) struct Dialer<'a> {
     /// Where they go.
     pub(super) endpoint: &'a Endpoint,
+    progress: &'a dyn Progress,
 }
+
+/// Whoever measures how a connection comes about. Called the moment it happens: the time is the callee's to take.
+pub(crate) trait Progress {
+    /// The TCP connection is there, and TLS' handshake begins.
+    fn shaking_hands(&self) {}
+
+    /// The handshake is over; `resumed`: it took up the device's last session.
+    fn shook_hands(&self, _resumed: bool) {}
+}
+
+/// Nobody measures.
+struct Unmeasured;
+
+impl Progress for Unmeasured {}
 
 impl Dialer<'_> {
     /// A connection for the device that `identity` describes, through the faults that act on it.
     ///
     /// # Errors
     /// [`Failure`], if it cannot be made.
-    pub(super) async fn dial(&self, identity: &Identity) -> Result<Link, Failure> {
+    pub(super) async fn dial(&self, identity: &Identity) -> Result<Connection, Failure> {
         let dialing = Link::dial(self.endpoint.address(), identity.source, identity.faults.clone());
-        dialing.await.map_err(|error| {
+        let link = dialing.await.map_err(|error| {
             self.endpoint.scarcity().note(&error);
             Failure::io(&error)
-        })
+        })?;
+        let Some(tls) = &identity.tls else {
+            let unprepared = "the target asks for TLS, which was not set up";
+            return if self.endpoint.is_tls() {
+                Err(Failure::protocol(unprepared))
+            } else {
+                Ok(Connection::Plain(link))
+            };
+        };
+        self.progress.shaking_hands();
+        let link = TlsLink::shake_hands(link, tls).await.map_err(|error| Failure::io(&error))?;
+        self.progress.shook_hands(link.is_resumed());
+        Ok(Connection::Tls(Box::new(link)))
     }
 }
 
@@ -133,10 +159,23 @@ pub async fn connect(
     settings: &Settings,
     identity: &Identity,
 ) -> Result<Box<dyn Session>, Failure> {
+    connect_under(endpoint, settings, identity, &Unmeasured).await
+}
+
+/// As [`connect`], telling `progress` how far it is.
+///
+/// # Errors
+/// As [`connect`].
+pub(crate) async fn connect_under(
+    endpoint: &Endpoint,
+    settings: &Settings,
+    identity: &Identity,
+    progress: &dyn Progress,
+) -> Result<Box<dyn Session>, Failure> {
     if let Some(misfit) = endpoint.driver().misfits(settings, identity).into_iter().next() {
         return Err(misfit.into());
     }
-    endpoint.driver().connect(Dialer { endpoint }, settings, identity).await
+    endpoint.driver().connect(Dialer { endpoint, progress }, settings, identity).await
 }
 
 /// The driver of `protocol`; `None` for a name that no protocol has here.

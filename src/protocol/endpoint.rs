@@ -1,5 +1,7 @@
 //! Where a fleet's readings go: a target URL, resolved once before the run.
 
+mod error;
+
 use std::fmt::{self, Write as _};
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
@@ -8,121 +10,13 @@ use std::time::Duration;
 
 use url::Url;
 
+use self::error::EndpointError;
 use super::Login;
 use super::driver::{Driver, Facts, driver};
 use super::scarcity::Scarcity;
 use crate::language::{AddressFault, without_login};
-use crate::record::{Protocol, ScarceResource};
-
-/// A target URL that cannot be used, with what to do about it.
-#[derive(Debug, thiserror::Error)]
-pub enum EndpointError {
-    /// Not a URL at all.
-    #[error("`{url}` is not a URL ({reason}): write it like `{}`", example(*protocol))]
-    Syntax {
-        /// The text as given.
-        url: String,
-        /// What the parser said.
-        reason: String,
-        /// The protocol it was meant for.
-        protocol: Protocol,
-    },
-    /// The program does not speak the protocol.
-    #[error("`{protocol}` is not a protocol of this program")]
-    Unknown {
-        /// Its name.
-        protocol: Protocol,
-    },
-    /// A URL of another protocol.
-    #[error("`{url}` is no {protocol} target: write it like `{}`", example(*protocol))]
-    Scheme {
-        /// The URL, without credentials.
-        url: String,
-        /// The protocol it was meant for.
-        protocol: Protocol,
-    },
-    /// The URL asks for encryption.
-    #[error("`{url}` asks for TLS, and TLS is not supported yet: use a plain `{}`", example(*protocol))]
-    Tls {
-        /// The URL, without credentials.
-        url: String,
-        /// The protocol it was meant for.
-        protocol: Protocol,
-    },
-    /// The URL contains a part that has no meaning for its protocol.
-    #[error("`{url}` has {part}, which {protocol} targets do not take: remove it")]
-    Unusable {
-        /// The URL, without credentials.
-        url: String,
-        /// The part in question.
-        part: &'static str,
-        /// The protocol it was meant for.
-        protocol: Protocol,
-    },
-    /// The URL names no port, and its protocol has no usual one.
-    #[error("`{url}` names no port: write it like `{}`", example(*protocol))]
-    Portless {
-        /// The URL, without credentials.
-        url: String,
-        /// The protocol it was meant for.
-        protocol: Protocol,
-    },
-    /// The name has no address.
-    #[error(
-        "cannot find the address of `{host}` in `{url}` ({source}): check the name, or give an IP address"
-    )]
-    Resolve {
-        /// The URL, without credentials.
-        url: String,
-        /// The name.
-        host: String,
-        /// What the resolver said.
-        source: io::Error,
-    },
-    /// Connections cannot come from an address.
-    #[error(
-        "connections to {target} cannot come from {source_ip} ({source}): name an address of this machine"
-    )]
-    Source {
-        /// The local address.
-        source_ip: IpAddr,
-        /// Where they were to go, as it may be shown.
-        target: String,
-        /// What the operating system said.
-        source: io::Error,
-    },
-    /// This machine cannot open a connection.
-    #[error(
-        "this machine ran out of {scarce} before it could connect to {address} for `{url}` ({source}), which says nothing about \
-         the target: {}",
-        scarce.remedy()
-    )]
-    Exhausted {
-        /// The URL, without credentials.
-        url: String,
-        /// The address tried last, as it may be shown.
-        address: String,
-        /// What there was no more of.
-        scarce: ScarceResource,
-        /// What the operating system said.
-        source: io::Error,
-    },
-    /// Nothing accepts connections there.
-    #[error("nothing answers at {address} for `{url}` ({source}): start the target, or correct its address")]
-    Unreachable {
-        /// The URL, without credentials.
-        url: String,
-        /// The address tried last, as it may be shown.
-        address: String,
-        /// What the operating system said.
-        source: io::Error,
-    },
-}
-
-/// A URL of `protocol` as one might write it.
-fn example(protocol: Protocol) -> &'static str {
-    driver(protocol).map_or("scheme://host:port", |driver| driver.facts().example)
-}
+use crate::net::{FleetTls, TlsSettings};
+use crate::record::{FleetId, Protocol, ScarceResource};
 
 /// A target URL as people and files may see it: without credentials, environment variables unread.
 #[derive(Debug, Clone)]
@@ -149,6 +43,10 @@ pub struct Endpoint {
     target: String,
     credentials: Option<Login>,
     scarcity: Arc<Scarcity>,
+    /// Its host, where it is reached over TLS.
+    tls_host: Option<Box<str>>,
+    /// How devices shake hands there, by fleet; only of those that connect here.
+    tls: Vec<Option<FleetTls>>,
 }
 
 /// Whether something accepts connections at `address`, a host and a port.
@@ -199,9 +97,11 @@ impl Endpoint {
             });
         };
         let (authority, target) = (authority(&parsed), target(&parsed));
+        let host = facts.target.is_tls(&parsed).then(|| parsed.host_str()).flatten();
+        let tls_host = host.map(|host| bare(host).into());
         // Browsers' schemes have a port that everybody knows.
         let unknown = parsed.port_or_known_default().is_none();
-        let usual = facts.target.port.filter(|_| unknown);
+        let usual = usual_port(facts, &parsed).filter(|_| unknown);
         let port = usual.map_or_else(String::new, |port| format!(":{port}"));
         let origin = format!("{}://{authority}{port}", parsed.scheme());
         Ok(Self {
@@ -215,6 +115,8 @@ impl Endpoint {
             target,
             credentials,
             scarcity: Arc::default(),
+            tls_host,
+            tls: Vec::new(),
         })
     }
 
@@ -347,6 +249,31 @@ impl Endpoint {
         Ok(())
     }
 
+    /// Whether it is reached over TLS.
+    pub const fn is_tls(&self) -> bool {
+        self.tls_host.is_some()
+    }
+
+    /// Prepares how the devices of `fleet` shake hands here; nothing where it is reached without TLS.
+    ///
+    /// # Errors
+    /// [`EndpointError::Tls`] if they cannot.
+    pub(crate) fn secure(&mut self, fleet: FleetId, settings: &TlsSettings) -> Result<(), EndpointError> {
+        let Some(host) = &self.tls_host else { return Ok(()) };
+        let prepared = FleetTls::new(settings, host);
+        let prepared =
+            prepared.map_err(|reason| EndpointError::Tls { url: self.shown.url.clone(), reason })?;
+        let place = usize::from(fleet.0);
+        self.tls.resize_with(self.tls.len().max(place + 1), || None);
+        self.tls[place] = Some(prepared);
+        Ok(())
+    }
+
+    /// How the devices of `fleet` shake hands here; `None` without TLS.
+    pub(crate) fn tls(&self, fleet: FleetId) -> Option<&FleetTls> {
+        self.tls.get(usize::from(fleet.0))?.as_ref()
+    }
+
     /// Local addresses that connections come from by turns; none if the system chooses.
     pub fn sources(&self) -> &[IpAddr] {
         &self.sources
@@ -388,26 +315,6 @@ impl fmt::Display for Endpoint {
     }
 }
 
-impl EndpointError {
-    /// The same of a URL that must be shown as it was written.
-    fn veiled(self, written: &str) -> Self {
-        let url = written.to_owned();
-        match self {
-            Self::Syntax { reason, protocol, .. } => Self::Syntax { url, reason, protocol },
-            Self::Scheme { protocol, .. } => Self::Scheme { url, protocol },
-            Self::Tls { protocol, .. } => Self::Tls { url, protocol },
-            Self::Portless { protocol, .. } => Self::Portless { url, protocol },
-            Self::Unusable { part, protocol, .. } => Self::Unusable { url, part, protocol },
-            Self::Resolve { source, .. } => Self::Resolve { url, host: "its host".to_owned(), source },
-            // What was resolved says these things itself.
-            Self::Unknown { .. }
-            | Self::Unreachable { .. }
-            | Self::Exhausted { .. }
-            | Self::Source { .. } => self,
-        }
-    }
-}
-
 /// Whether a URL has a path, as it was written: parsing makes `/` of none.
 fn names_path(url: &str) -> bool {
     let rest = url.split_once("://").map_or("", |(_, rest)| rest);
@@ -446,7 +353,6 @@ fn check(facts: &Facts, url: &Url) -> Result<(), EndpointError> {
     let Some(fault) = facts.target.fault(url) else { return Ok(()) };
     let (protocol, url) = (facts.protocol, without_login(url.as_str()));
     Err(match fault {
-        AddressFault::Tls => EndpointError::Tls { url, protocol },
         AddressFault::Scheme | AddressFault::Host => EndpointError::Scheme { url, protocol },
         AddressFault::NoPort => EndpointError::Portless { url, protocol },
         AddressFault::Port => EndpointError::Unusable { url, part: "port 0", protocol },
@@ -454,15 +360,25 @@ fn check(facts: &Facts, url: &Url) -> Result<(), EndpointError> {
     })
 }
 
+/// The port of a URL that names none.
+fn usual_port(facts: &Facts, url: &Url) -> Option<u16> {
+    if facts.target.is_tls(url) { facts.target.tls_port } else { facts.target.port }
+}
+
 fn look_up(facts: &Facts, url: &Url) -> Result<Vec<SocketAddr>, EndpointError> {
     let host = url.host_str().unwrap_or_default();
-    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    let port = url.port_or_known_default().or(facts.target.port).unwrap_or_default();
+    let bare = bare(host);
+    let port = url.port_or_known_default().or_else(|| usual_port(facts, url)).unwrap_or_default();
     (bare, port).to_socket_addrs().map(Iterator::collect).map_err(|source| EndpointError::Resolve {
         url: url.to_string(),
         host: bare.to_owned(),
         source,
     })
+}
+
+/// An address of IPv6 without its brackets.
+fn bare(host: &str) -> &str {
+    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
 }
 
 fn authority(url: &Url) -> String {

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::io;
 
+use crate::net::TlsFailure;
 use crate::record::{Code, ErrorKind, Reason};
 
 /// The end of a connection, or of the attempt to make one. The session is unusable afterwards.
@@ -32,7 +33,10 @@ impl Failure {
 
     /// A network call failed.
     pub(super) fn io(error: &io::Error) -> Self {
-        Self { kind: ErrorKind::of_io(error), reason: Box::new(Reason::of_io(error)) }
+        match TlsFailure::of(error) {
+            Some(failure) => Self::new(ErrorKind::Tls, failure.sentence()),
+            None => Self { kind: ErrorKind::of_io(error), reason: Box::new(Reason::of_io(error)) },
+        }
     }
 
     /// A reading was handed to a session that was not ready for it.

@@ -417,6 +417,10 @@ impl<C: Codec<Carrier: Carrier>> Session for FaultInjector<C> {
         self.codec.stream_mut().look();
     }
 
+    fn awaits_admission(&mut self) -> bool {
+        self.codec.stream_mut().awaits_admission()
+    }
+
     fn abort(&mut self) {
         self.codec.stream_mut().abort();
     }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 use super::SessionState;
-use crate::net::ConnectionFaults;
+use crate::net::{ConnectionFaults, DeviceTls};
 use crate::record::Qos;
 
 /// What one device presents and asks for, as it stands at one connection attempt.
@@ -41,6 +41,8 @@ pub struct Identity {
     pub source: Option<IpAddr>,
     /// MQTT topic filter under which verdicts and replies arrive; `None` for `devices/<device>/verdicts`.
     pub reply_topic: Option<String>,
+    /// What it shakes hands with; `None`: its connections are plain.
+    pub tls: Option<DeviceTls>,
     /// What acts on its connections; `None`: nothing ever will.
     pub faults: Option<Rc<ConnectionFaults>>,
     /// What was in flight when its last MQTT connection ended, to be taken up again by this one.
@@ -62,6 +64,7 @@ impl Identity {
             will: None,
             source: None,
             reply_topic: None,
+            tls: None,
             faults: None,
             resume: None,
         }
@@ -82,6 +85,7 @@ impl fmt::Debug for Identity {
             will,
             source,
             reply_topic,
+            tls: _,
             faults: _,
             resume,
         } = self;

@@ -40,7 +40,7 @@ mod tests;
 mod verdict;
 mod ws;
 
-pub(crate) use driver::{Driver, driver, protocols, words};
+pub(crate) use driver::{Driver, Progress, connect_under, driver, protocols, words};
 pub use driver::{Facts, connect};
 pub use endpoint::Endpoint;
 pub(crate) use endpoint::{accepts, free_ports};

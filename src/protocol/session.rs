@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 
 use super::note::{self, Unmatched};
 use super::{Answer, Event, Failure, Message, SessionState};
-use crate::net::Link;
+use crate::net::Connection;
 use crate::record::{Reason, Traffic};
 
 /// A connected session of one device, whatever protocol it speaks. Boxed, so that an idle slot of the engine costs two words.
@@ -76,6 +76,13 @@ pub trait Session: fmt::Debug {
     /// something is sent on a connection that was idle for so long that the peer may have closed it.
     fn look(&mut self) {}
 
+    /// Whether the peer may still refuse the device itself, though the session can be used: over TLS 1.3 a server judges the
+    /// device's certificate when the device takes itself for connected. An error of kind [`ErrorKind::Tls`] is then such a
+    /// refusal, and nothing that was sent has reached the service.
+    fn awaits_admission(&mut self) -> bool {
+        false
+    }
+
     /// Resets the connection (RST) without a goodbye. The session is unusable afterwards.
     fn abort(&mut self);
 
@@ -104,6 +111,11 @@ pub(super) trait Carrier {
     /// See [`Session::look`].
     fn look(&mut self) {}
 
+    /// See [`Session::awaits_admission`].
+    fn awaits_admission(&self) -> bool {
+        false
+    }
+
     /// See [`Session::abort`].
     fn abort(&mut self) {}
 
@@ -113,9 +125,13 @@ pub(super) trait Carrier {
     }
 }
 
-impl Carrier for Link {
+impl Carrier for Connection {
     fn look(&mut self) {
         Self::look(self);
+    }
+
+    fn awaits_admission(&self) -> bool {
+        Self::awaits_admission(self)
     }
 
     fn abort(&mut self) {

@@ -24,11 +24,13 @@ pub enum ErrorKind {
     Resource,
     /// Any other failure of the operating system's network calls.
     Network,
+    /// TLS failed: one side did not accept the other, or what came was no TLS.
+    Tls,
 }
 
 impl ErrorKind {
     /// All kinds, in the order reports list them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Refused,
         Self::Reset,
         Self::Closed,
@@ -36,6 +38,7 @@ impl ErrorKind {
         Self::Status,
         Self::Resource,
         Self::Network,
+        Self::Tls,
     ];
 
     /// The word used in reports.
@@ -48,6 +51,7 @@ impl ErrorKind {
             Self::Status => "status",
             Self::Resource => "resource",
             Self::Network => "network",
+            Self::Tls => "tls",
         }
     }
 

@@ -11,19 +11,22 @@ use crate::clock::Tick;
 pub enum Kind {
     /// A reading, from its intended start to whatever closes it.
     Reading,
-    /// Connection set-up: TCP and the protocol's handshake, until a reading could be sent.
+    /// Connection set-up: TCP, TLS and the protocol's handshake, until a reading could be sent.
     Connect,
+    /// The part of it that is TLS' handshake: from the TCP connection to the first byte of the protocol.
+    Tls,
 }
 
 impl Kind {
     /// All kinds, in the order reports list them.
-    pub const ALL: [Self; 2] = [Self::Reading, Self::Connect];
+    pub const ALL: [Self; 3] = [Self::Reading, Self::Connect, Self::Tls];
 
     /// The word used in columns and tags.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Reading => "reading",
             Self::Connect => "connect",
+            Self::Tls => "tls",
         }
     }
 }

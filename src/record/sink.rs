@@ -47,6 +47,9 @@ pub trait Sink: Send + 'static {
     /// [`Sink::completed`] of the same phase, fleet and kind, before [`Sink::finish`].
     fn planned(&mut self, phase: PhaseId, fleet: FleetId, kind: Kind);
 
+    /// A TLS handshake that is under way took up the device's last session.
+    fn resumed(&mut self, phase: PhaseId, fleet: FleetId);
+
     /// Its first byte was handed to the transport.
     fn sent(&mut self, phase: PhaseId, fleet: FleetId, kind: Kind);
 

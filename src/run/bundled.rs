@@ -22,6 +22,13 @@ pub(crate) fn misfit(scenario: &Scenario) -> Option<String> {
                 fleet.protocol
             ));
         }
+        if fleet.tls.is_some() {
+            return Some(format!(
+                "fleet `{name}` says how to shake hands, and the bundled reference system is reached without TLS; give a target \
+                 with --target {}=URL, or take the tls table out",
+                fleet.protocol
+            ));
+        }
         let silent = !template && model.channels.iter().all(|channel| &*channel.name != "value");
         silent.then(|| {
             format!(

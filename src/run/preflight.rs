@@ -84,8 +84,14 @@ pub(crate) struct MemoryDemand {
 pub(crate) fn memory(plan: &Plan, shard: Shard) -> MemoryDemand {
     const BASE: u64 = 12 << 20;
     const CELL: u64 = 216 << 10;
+    const TLS: u64 = 7 << 10;
     const REFERENCE: (u64, u64) = (20 << 20, 7 << 10);
-    let each = |fleet: &Fleet| fleet.facts.idle_bytes;
+    let scenario = plan.scenario();
+    let each = |fleet: &Fleet| {
+        // With a target from elsewhere, a table on TLS says as much.
+        let tls = fleet.tls.is_some() || scenario.is_tls(fleet);
+        fleet.facts.idle_bytes + if tls { TLS } else { 0 }
+    };
     let fleets = (0..plan.scenario().fleets.len()).map(|nth| FleetId(nth as u16));
     let connections: u64 =
         fleets.map(|id| u64::from(plan.devices_of(id, shard)) * each(plan.fleet(id))).sum();

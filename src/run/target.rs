@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use super::part::Part;
 use super::{RunError, bundled, control};
+use crate::net::TlsSettings;
 use crate::protocol::Endpoint;
 use crate::protocol::control::FaultClient;
 use crate::protocol::protocols;
-use crate::record::{Protocol, RunToken};
+use crate::record::{FleetId, Protocol, RunToken};
 use crate::reference::{Config, Server};
 use crate::results::FleetTarget;
 use crate::scenario::{Fleet, Model, Plan, Scenario};
@@ -78,7 +79,9 @@ impl Targets {
         for endpoint in &mut endpoints {
             endpoint.probe(PROBE).map_err(RunError::failed)?;
         }
+        secure(scenario, &mut endpoints)?;
         let mut notes = overridden(scenario, &endpoints);
+        notes.extend(trusting(scenario, &endpoints));
         let broken_at = if breaks { Some(breakable(server.as_ref(), &endpoints)?) } else { None };
         if breaks && server.is_some() {
             notes.push("note: the bundled reference system accepts the service faults".into());
@@ -141,6 +144,7 @@ fn route(fleet: &Fleet, endpoints: &[Endpoint]) -> Option<FleetTarget> {
         target: endpoint.shown_at(own_place(fleet).or(usual)),
         close: if subscribes { String::new() } else { fleet.close.name().to_owned() },
         remedy: endpoint.facts().remedy.map(str::to_owned),
+        insecure: is_trusting(fleet, endpoint),
     })
 }
 
@@ -206,6 +210,50 @@ fn breakable(server: Option<&Server>, endpoints: &[Endpoint]) -> Result<Endpoint
         .flatten()
         .map_err(|error| RunError::failed(format!("the scenario has service faults, and {error}")))?;
     Ok(endpoint.clone())
+}
+
+/// Prepares how the fleets shake hands with targets over TLS.
+///
+/// # Errors
+/// If that cannot be done, or a fleet says how and its target is reached without TLS.
+fn secure(scenario: &Scenario, endpoints: &mut [Endpoint]) -> Result<(), RunError> {
+    let any = endpoints.iter().any(Endpoint::is_tls);
+    for (fleet, id) in scenario.fleets.iter().zip((0..).map(FleetId)) {
+        let Some(endpoint) = endpoints.iter_mut().find(|endpoint| endpoint.protocol() == fleet.protocol)
+        else {
+            continue;
+        };
+        match &fleet.tls {
+            Some(tls) if !endpoint.is_tls() && (tls.own || !any) => {
+                return Err(RunError::usage(plain(&fleet.name, tls.own, endpoint)));
+            }
+            Some(tls) => endpoint.secure(id, &tls.settings),
+            None => endpoint.secure(id, &TlsSettings::default()),
+        }
+        .map_err(RunError::usage)?;
+    }
+    Ok(())
+}
+
+/// What is wrong with a table on TLS whose target is reached without it.
+fn plain(fleet: &str, own: bool, endpoint: &Endpoint) -> String {
+    let table = if own { format!("[fleet.{fleet}.tls]") } else { "[target.tls]".to_owned() };
+    let scheme = endpoint.facts().target.tls_schemes.first().copied().unwrap_or_default();
+    format!(
+        "{table} says how to shake hands, and the target {endpoint} is reached without TLS: give it a URL that begins with \
+         {scheme}://, or take the table out"
+    )
+}
+
+/// Whether a fleet accepts any certificate of its target.
+fn is_trusting(fleet: &Fleet, endpoint: &Endpoint) -> bool {
+    endpoint.is_tls() && fleet.tls.as_ref().is_some_and(|tls| tls.settings.insecure)
+}
+
+/// Notes on the fleets that do.
+fn trusting(scenario: &Scenario, endpoints: &[Endpoint]) -> Vec<String> {
+    let routes = scenario.fleets.iter().filter_map(|fleet| route(fleet, endpoints));
+    routes.filter_map(|fleet| Some(format!("note: {}", fleet.insecurity()?))).collect()
 }
 
 fn is_local(ip: IpAddr) -> bool {

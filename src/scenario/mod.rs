@@ -1,6 +1,7 @@
 //! A scenario: its text, the checked model, and the plan with its digest.
 
 mod amendment;
+mod certificate;
 mod device;
 mod digest;
 mod encoding;

@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use url::Url;
+
 use crate::arrival::{ArrivalProcess, Load, Shape, Stretch};
 use crate::budget::Budget;
 use crate::clock::Tick;
 use crate::fault::Fault;
 use crate::fleet::DeviceModel;
 use crate::language::Text;
+use crate::net::{ClientIdentity, TlsSettings};
 use crate::protocol::{Exchange, Facts};
 use crate::record::{Close, DeliveryGuarantee, Protocol};
 use crate::seed::Seed;
@@ -71,6 +74,12 @@ impl fmt::Debug for Secrets {
 }
 
 impl Scenario {
+    /// Whether the devices of `fleet` reach the target that the scenario states over TLS.
+    pub(crate) fn is_tls(&self, fleet: &Fleet) -> bool {
+        let url = self.target.of(fleet.protocol).and_then(|text| Url::parse(text.value()).ok());
+        url.is_some_and(|url| fleet.facts.target.is_tls(&url))
+    }
+
     /// Devices of all fleets together.
     pub fn devices(&self) -> u32 {
         self.fleets.iter().map(|fleet| fleet.devices).sum()
@@ -232,6 +241,8 @@ pub struct Fleet {
     pub refusal_expected: bool,
     /// Whether samples of what the service replies to failed readings are kept.
     pub failure_body: bool,
+    /// What it, or the target, says of TLS; `None` where nothing is said.
+    pub(crate) tls: Option<Arc<TlsPlan>>,
     /// Waits between attempts to reconnect.
     pub backoff: Backoff,
     /// What its sensors show and how readings are encoded.
@@ -249,6 +260,41 @@ impl Fleet {
     /// Whether its devices connect only when they have something to send.
     pub fn on_demand(&self) -> bool {
         self.exchange.is_fresh() || self.behaviour.sleepy.is_some()
+    }
+}
+
+/// How the devices of a fleet shake hands, files read.
+#[derive(Debug)]
+pub(crate) struct TlsPlan {
+    /// What they have in common.
+    pub(crate) settings: TlsSettings,
+    /// What each shows.
+    pub(crate) identities: Identities,
+    /// Longest time a handshake may take.
+    pub(crate) timeout: Option<Span>,
+    /// Whether the fleet has a table of its own.
+    pub(crate) own: bool,
+}
+
+/// What devices show to a server that asks who they are.
+#[derive(Debug)]
+pub(crate) enum Identities {
+    /// Nothing.
+    None,
+    /// All the same.
+    Shared(ClientIdentity),
+    /// Each its own, by its number.
+    Each(Box<[ClientIdentity]>),
+}
+
+impl Identities {
+    /// What device number `index` shows.
+    pub(crate) fn of(&self, index: u32) -> Option<&ClientIdentity> {
+        match self {
+            Self::None => None,
+            Self::Shared(identity) => Some(identity),
+            Self::Each(identities) => identities.get(index as usize),
+        }
     }
 }
 

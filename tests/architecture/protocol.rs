@@ -56,7 +56,9 @@ pub(super) fn protocol_words(text: &str, words: &BTreeSet<String>) -> Vec<String
 #[test]
 fn no_room_asks_which_protocol_it_has() {
     let sources = sources();
-    let words = words(&sources);
+    let mut words = words(&sources);
+    // What lies under every protocol has the name of a scheme.
+    words.remove("tls");
     assert!(["http", "ws", "mqtt", "wss", "MQTT"].iter().all(|word| words.contains(*word)), "{words:?}");
     let mut faults = Vec::new();
     let mut used = BTreeSet::new();

@@ -50,12 +50,15 @@ impl Sink for Keeper {
         match kind {
             Kind::Reading => book.planned += 1,
             Kind::Connect => book.connects_planned += 1,
+            Kind::Tls => {}
         }
     }
 
     fn sent(&mut self, _: PhaseId, _: FleetId, kind: Kind) {
         self.0.lock().unwrap().sent += u64::from(kind == Kind::Reading);
     }
+
+    fn resumed(&mut self, _: PhaseId, _: FleetId) {}
 
     fn completed(&mut self, sample: &Sample) {
         self.0.lock().unwrap().samples.push(*sample);

@@ -25,6 +25,10 @@ fn urls_resolve_with_default_ports_and_paths() {
         (Protocol::named("tcp"), "tcp://127.0.0.1:9000", "127.0.0.1:9000", "tcp://127.0.0.1:9000"),
         (Protocol::named("mqtt"), "tcp://[::1]:1884", "[::1]:1884", "tcp://[::1]:1884"),
         (Protocol::named("mqtt"), "mqtt://ann:s%20c@127.0.0.1:7", "127.0.0.1:7", "mqtt://127.0.0.1:7"),
+        (Protocol::named("http"), "https://127.0.0.1", "127.0.0.1:443", "https://127.0.0.1/v1/readings"),
+        (Protocol::named("ws"), "wss://127.0.0.1", "127.0.0.1:443", "wss://127.0.0.1/v1/stream"),
+        (Protocol::named("mqtt"), "mqtts://127.0.0.1", "127.0.0.1:8883", "mqtts://127.0.0.1"),
+        (Protocol::named("mqtt"), "tls://[::1]", "[::1]:8883", "tls://[::1]"),
     ];
     for (protocol, url, address, full) in table {
         let endpoint = Endpoint::resolve(protocol, url).unwrap();
@@ -39,9 +43,8 @@ fn unusable_urls_are_refused_with_a_remedy() {
     let table = [
         (Protocol::named("http"), "127.0.0.1:80", "not a URL"),
         (Protocol::named("http"), "localhost:80", "write it like `http://host:8080/v1/readings`"),
-        (Protocol::named("http"), "https://a.example/", "TLS is not supported yet"),
-        (Protocol::named("ws"), "wss://a.example/", "TLS is not supported yet"),
-        (Protocol::named("mqtt"), "mqtts://a.example/", "TLS is not supported yet"),
+        (Protocol::named("ws"), "https://127.0.0.1/", "no ws target"),
+        (Protocol::named("mqtt"), "mqtts://127.0.0.1/topic", "has a path"),
         (Protocol::named("ws"), "http://127.0.0.1/", "no ws target"),
         (Protocol::named("http"), "ws://127.0.0.1/", "no http target"),
         (Protocol::named("mqtt"), "mqtt:///x", "no mqtt target"),
@@ -51,7 +54,7 @@ fn unusable_urls_are_refused_with_a_remedy() {
         (Protocol::named("tcp"), "tcp://127.0.0.1", "names no port: write it like `tcp://host:9000`"),
         (Protocol::named("tcp"), "tcp://127.0.0.1:0", "has port 0"),
         (Protocol::named("tcp"), "tcp://127.0.0.1:9/a", "has a path"),
-        (Protocol::named("tcp"), "tcps://127.0.0.1:9", "TLS is not supported yet"),
+        (Protocol::named("tcp"), "tcps://127.0.0.1", "names no port"),
         (Protocol::named("tcp"), "http://127.0.0.1:9", "no tcp target"),
         (Protocol::named("http"), "http://no.such.host.invalid/", "give an IP address"),
     ];
@@ -117,7 +120,7 @@ fn no_error_tells_a_secret() {
         ("mqtt://ann:s3/cret@127.0.0.1:port", None),
         ("http://s3cret.invalid/", Some("http://${HOST}/")),
         ("http://a b/?s3cret", Some("${URL}")),
-        ("https://127.0.0.1/s3cret", Some("https://127.0.0.1/${PATH}")),
+        ("gopher://127.0.0.1/s3cret", Some("gopher://127.0.0.1/${PATH}")),
     ] {
         let protocol =
             if url.starts_with("mqtt") { Protocol::named("mqtt") } else { Protocol::named("http") };

@@ -26,7 +26,7 @@ use super::compression;
 use super::fault_injector::Codec;
 use super::note::Notes;
 use super::{Answer, Endpoint, Event, Failure, Identity, Message, Settings, verdict};
-use crate::net::Link;
+use crate::net::Connection;
 use crate::record::{ErrorKind, Reason};
 
 pub(super) use self::head::{Head, elements, read as read_head};
@@ -37,7 +37,7 @@ pub(super) use self::syntax::{is_token, misheaded, misplaced};
 
 /// An HTTP/1.1 session. See [`Session`](super::Session) for what the methods promise.
 #[derive(Debug)]
-pub(super) struct Http<S = Link> {
+pub(super) struct Http<S = Connection> {
     stream: S,
     template: Template,
     settings: HttpSettings,

@@ -36,6 +36,7 @@ static FACTS: Facts = Facts {
         has_path: false,
         takes_login: true,
         port: Some(1883),
+        tls_port: Some(8883),
     },
     sections: &[&settings::MQTT, &settings::WILL],
     speaks_http: false,

@@ -48,7 +48,7 @@ use super::note::Notes;
 use super::pipeline::Pipeline;
 use super::verdict::Reply;
 use super::{Endpoint, Event, Failure, Identity, Message, Settings, fault_injector};
-use crate::net::Link;
+use crate::net::Connection;
 use crate::record::{Close, Qos, Stray};
 
 /// With this many bytes waiting for the socket nothing more is read: a broker that sends without reading
@@ -57,7 +57,7 @@ const MAX_QUEUED: usize = 64 * 1024;
 
 /// An MQTT session. See [`Session`](super::Session) for what the methods promise.
 #[derive(Debug)]
-pub(super) struct Mqtt<S = Link> {
+pub(super) struct Mqtt<S = Connection> {
     stream: S,
     outbox: Outbox,
     inbox: Inbox,

@@ -36,6 +36,7 @@ static FACTS: Facts = Facts {
         has_path: false,
         takes_login: false,
         port: None,
+        tls_port: None,
     },
     sections: &[&settings::TCP],
     speaks_http: false,

@@ -25,12 +25,12 @@ use super::fault_injector::Codec;
 use super::note::Notes;
 use super::pipeline::Pipeline;
 use super::{Event, Failure, Identity, Message, Settings};
-use crate::net::Link;
+use crate::net::Connection;
 use crate::record::Stray;
 
 /// A session of messages over TCP. See [`Session`](super::Session) for what the methods promise.
 #[derive(Debug)]
-pub(super) struct Tcp<S = Link> {
+pub(super) struct Tcp<S = Connection> {
     stream: S,
     framing: Framing,
     outbox: Outbox,

@@ -37,6 +37,7 @@ static FACTS: Facts = Facts {
         has_path: true,
         takes_login: false,
         port: Some(80),
+        tls_port: Some(443),
     },
     sections: &[&settings::WS],
     speaks_http: true,

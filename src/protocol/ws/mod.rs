@@ -30,7 +30,7 @@ use super::note::Notes;
 use super::pipeline::Pipeline;
 use super::{Endpoint, Event, Failure, Identity, Message, Settings, fault_injector};
 use crate::fault::{Action, MessageKind};
-use crate::net::{Decision, Link, MessageFaults};
+use crate::net::{Connection, Decision, MessageFaults};
 use crate::record::Stray;
 
 /// All that can be done to a pong: nobody waits for more than its coming.
@@ -38,7 +38,7 @@ const LOSS: fn(&Action) -> bool = |act| *act == Action::Drop;
 
 /// A WebSocket session. See [`Session`](super::Session) for what the methods promise.
 #[derive(Debug)]
-pub(super) struct Ws<S = Link> {
+pub(super) struct Ws<S = Connection> {
     stream: S,
     inbox: Inbox,
     outbox: Outbox,

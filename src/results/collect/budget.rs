@@ -335,6 +335,7 @@ impl ScopedCells {
             Figure::ErrorStatus => error(ErrorKind::Status),
             Figure::ErrorResource => error(ErrorKind::Resource),
             Figure::ErrorNetwork => error(ErrorKind::Network),
+            Figure::ErrorTls => error(ErrorKind::Tls),
             Figure::FailedDevices => number(counters.failed_devices),
             Figure::Unmatched => number(counters.unmatched),
             Figure::WireSentBytes => number(counters.traffic.wire_sent),

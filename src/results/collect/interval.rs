@@ -91,6 +91,8 @@ impl Progress {
         if kind == Kind::Connect {
             self.connected_so_far += counters.ok;
             self.connects_failed_so_far += counters.failed();
+        }
+        if kind != Kind::Reading {
             return;
         }
         self.planned += counters.planned;
@@ -198,9 +200,10 @@ pub(crate) fn observation(
             if let Some(connected) = connected.get_mut(key.fleet) {
                 *connected += counters.ok;
             }
-            continue;
         }
-        counts.add(&counters.counts());
+        if key.kind == Kind::Reading {
+            counts.add(&counters.counts());
+        }
     }
     let phase = layout.phase(report.phase);
     let observation = Observation {

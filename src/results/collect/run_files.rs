@@ -92,7 +92,7 @@ impl RunFiles {
                 kind: key.kind.name(),
             };
             let has_budget = budgeted(fleet.budget_ns, key.kind);
-            let figures = Figures::of(cell, length_s, has_budget, &mut self.scratch);
+            let figures = Figures::of(cell, length_s, has_budget, &mut self.scratch).of_kind(key.kind, cell);
             let gauge = batch.gauges.get(key.fleet).filter(|_| opens.contains(&Some(key)));
             let (open, overdue) = (gauge.map(|gauge| gauge.open), gauge.map(Gauge::overdue));
             self.intervals.append(names, &Figures { fault: fault.to_owned(), open, overdue, ..figures })?;
@@ -201,7 +201,7 @@ impl RunFiles {
         let (phase, fleet) = (&layout.phases[key.phase], &layout.fleets[key.fleet]);
         let tag = |times: &str| format!("{}.{}.{}.{times}", fleet.name, fleet.protocol, phase.name);
         if let Some(response) = cell.response(&mut self.scratch) {
-            let times = if key.kind == Kind::Connect { "connect" } else { "response" };
+            let times = if key.kind == Kind::Reading { "response" } else { key.kind.name() };
             self.log.append(Some(&tag(times)), start, end, response)?;
         }
         for (times, series) in [("service", Series::Service), ("pacing-lag", Series::PacingLag)] {

@@ -141,7 +141,8 @@ impl Totals {
                     fleet: fleet.name.clone(),
                     protocol: fleet.protocol.name().to_owned(),
                     kind: key.kind.name().to_owned(),
-                    figures: Figures::of(cell, seconds, budgeted(fleet.budget_ns, key.kind), &mut scratch),
+                    figures: Figures::of(cell, seconds, budgeted(fleet.budget_ns, key.kind), &mut scratch)
+                        .of_kind(key.kind, cell),
                 }
             })
             .collect();

@@ -15,7 +15,7 @@ pub struct ReasonSum {
     pub fleet: String,
     /// Its protocol.
     pub protocol: String,
-    /// `reading` or `connect`.
+    /// `reading`, `connect` or `tls`.
     pub kind: String,
     /// How it ended: as in `failures.csv`.
     pub outcome: String,
@@ -93,8 +93,12 @@ impl ReasonSum {
 pub(crate) fn reasons(rows: &[Failure]) -> Vec<ReasonSum> {
     let mut sums: Vec<ReasonSum> = Vec::new();
     let unmatched = Ending::Unmatched.name();
-    let wanted =
-        |row: &&Failure| row.kind != "reading" || row.outcome == unmatched || is_measured(&row.phase);
+    let wanted = |row: &&Failure| match row.kind.as_str() {
+        "reading" => row.outcome == unmatched || is_measured(&row.phase),
+        // The attempt to connect failed for the same reason.
+        "tls" => false,
+        _ => true,
+    };
     for row in rows.iter().filter(wanted) {
         let place = sums.iter().position(|sum| sum.is_of(row)).unwrap_or_else(|| {
             sums.push(ReasonSum::of(row));

@@ -4,7 +4,7 @@ use hdrhistogram::{Counter, Histogram};
 use serde::Serialize;
 
 use super::millis::Millis;
-use crate::record::{ErrorKind, Outcomes};
+use crate::record::{ErrorKind, Kind, Outcomes};
 use crate::results::record::cell::{Cell, Percentile, Series};
 use crate::units::Quantile;
 
@@ -250,6 +250,10 @@ figures! {
     service_wait_p99_ms: Option<Millis>,
     /// Wait by squall's own rule: every other pause before a connection, and the connect rate; 99 %.
     own_wait_p99_ms: Option<Millis>,
+    /// Errors: TLS.
+    error_tls: u64,
+    /// TLS handshakes that took up the device's last session; empty of what is no handshake.
+    resumed: Option<u64>,
 }
 
 impl Figures {
@@ -269,6 +273,7 @@ impl Figures {
             error_status,
             error_resource,
             error_network,
+            error_tls,
         ] = counters.errors;
         let at = |series: Series, quantile: Quantile| {
             cell.times(series).map(|times| Millis(times.value_at_quantile(quantile.fraction())))
@@ -324,12 +329,18 @@ impl Figures {
             payload_received_bytes: counters.traffic.payload_received,
             service_wait_p99_ms: at(Series::ServiceWait, Quantile::P99),
             own_wait_p99_ms: at(Series::OwnWait, Quantile::P99),
+            error_tls,
             ..Self::default()
         };
         if let Some(response) = cell.response(scratch) {
             figures.set_response(response);
         }
         figures
+    }
+
+    /// The same of a cell of `kind`.
+    pub(crate) fn of_kind<C: Counter>(self, kind: Kind, cell: &Cell<C>) -> Self {
+        Self { resumed: (kind == Kind::Tls).then_some(cell.counters.resumed), ..self }
     }
 
     pub(super) fn set_response<C: Counter>(&mut self, response: &Histogram<C>) {
@@ -371,6 +382,7 @@ impl Figures {
             ErrorKind::Status => self.error_status,
             ErrorKind::Resource => self.error_resource,
             ErrorKind::Network => self.error_network,
+            ErrorKind::Tls => self.error_tls,
         }
     }
 

@@ -55,9 +55,22 @@ pub struct FleetTarget {
     /// What helps a fleet of its protocol whose readings are never answered, where that is something special.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remedy: Option<String>,
+    /// Whether it accepted any certificate of the target.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub insecure: bool,
 }
 
 impl FleetTarget {
+    /// What is to be said of a fleet that accepted any certificate.
+    pub fn insecurity(&self) -> Option<String> {
+        let Self { name, target, .. } = self;
+        self.insecure.then(|| {
+            format!(
+                "fleet {name} accepts any certificate of {target} (insecure = \"accept-any-certificate\"): who answered is not known"
+            )
+        })
+    }
+
     /// As people read it: `meters POST http://127.0.0.1:8080/v1/orders`.
     pub fn sentence(&self) -> String {
         let method = self.method.as_deref().unwrap_or(&self.protocol);

@@ -1,6 +1,6 @@
 //! How often what happened, of one (phase, fleet, kind).
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
 
 use super::count::ReadingCounts;
 use crate::record::{AuditFinding, ErrorKind, Outcome, Outcomes, Sample, Traffic};
@@ -14,6 +14,7 @@ pub(crate) struct Counters {
     pub(crate) ok: u64,
     pub(crate) shed: u64,
     /// By [`ErrorKind`], in the order of [`ErrorKind::ALL`].
+    #[serde(deserialize_with = "errors")]
     pub(crate) errors: [u64; ErrorKind::ALL.len()],
     pub(crate) timeout: u64,
     pub(crate) lost: u64,
@@ -37,6 +38,19 @@ pub(crate) struct Counters {
     /// Messages that answered no reading.
     pub(crate) unmatched: u64,
     pub(crate) traffic: Traffic,
+    /// TLS handshakes that took up an earlier session.
+    pub(crate) resumed: u64,
+}
+
+/// Records of before a kind was known have fewer.
+fn errors<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[u64; ErrorKind::ALL.len()], D::Error> {
+    let stored = Vec::<u64>::deserialize(deserializer)?;
+    let mut errors = [0; ErrorKind::ALL.len()];
+    let places = errors.get_mut(..stored.len());
+    places
+        .ok_or_else(|| de::Error::invalid_length(stored.len(), &"a count by kind"))?
+        .copy_from_slice(&stored);
+    Ok(errors)
 }
 
 /// More than ever happens in an interval; so many intervals of so many shards as there can be still add up.
@@ -68,6 +82,7 @@ impl Counters {
             self.traffic.wire_received,
             self.traffic.payload_sent,
             self.traffic.payload_received,
+            self.resumed,
         ];
         counts.iter().chain(&self.errors).all(|count| *count <= MOST)
     }
@@ -149,5 +164,6 @@ impl Counters {
         self.failed_devices += other.failed_devices;
         self.unmatched += other.unmatched;
         self.traffic.add(other.traffic);
+        self.resumed += other.resumed;
     }
 }

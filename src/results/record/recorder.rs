@@ -112,6 +112,10 @@ impl Sink for Recorder {
         self.cell(phase, fleet, kind).counters.planned += 1;
     }
 
+    fn resumed(&mut self, phase: PhaseId, fleet: FleetId) {
+        self.cell(phase, fleet, Kind::Tls).counters.resumed += 1;
+    }
+
     fn sent(&mut self, phase: PhaseId, fleet: FleetId, kind: Kind) {
         self.cell(phase, fleet, kind).counters.sent += 1;
     }

@@ -8,6 +8,7 @@ use super::behaviour::{BEHAVIOUR, PresetBehaviour, presets};
 use super::payload;
 use super::signal::{self, ANOMALIES, SIGNAL};
 use super::subscriber::subscriber;
+use super::tls::{TLS, tls};
 use crate::arrival::ArrivalProcess;
 use crate::fleet::{Channel, DeviceModel, Format};
 use crate::language::{
@@ -158,6 +159,7 @@ static FIRST: &[Field] = &[
 /// The keys after them.
 static LAST: &[Field] = &[
     Field::with("payload", Kind::Short(&payload::PAYLOAD), "", "how a reading is written down"),
+    Field::optional("tls", Kind::Table(&TLS), TLS.about),
     Field::with("backoff", Kind::Table(&BACKOFF), "", "waits between attempts to reconnect"),
     Field::with(
         "refusal",
@@ -190,6 +192,8 @@ static LAST: &[Field] = &[
 #[derive(Debug, Clone, Copy)]
 pub(super) struct FleetContext<'f> {
     pub(super) run: &'f RunSettings,
+    /// What `[target]` says.
+    pub(super) target: &'f Fields,
     /// The measured phases together.
     pub(super) measured: Span,
     /// The most operational time that can pass, nanoseconds.
@@ -283,7 +287,8 @@ fn fleet(
     let protocol = facts.protocol;
     let driver = driver(protocol)?;
     let mut canonical = String::new();
-    fields.canonical("fleet", &mut canonical);
+    // Where files lie and what the target is called is no part of the plan.
+    fields.canonical_without("tls", "fleet", &mut canonical);
     let presets = presets(&fields, report);
     let channels = signal::channels(&fields, &mut canonical, report);
     let payload = payload::payload(&fields, &channels, facts.names_run, report);
@@ -295,12 +300,18 @@ fn fleet(
         fields.refuse("budget", report, message, "lower the budget or raise `timeout`");
     }
     let model = model(&fields, &presets, frame, &mut canonical, report);
+    let devices = fields.integer("devices") as u32;
+    let tls = tls(&fields, frame.target, (name, devices), report);
+    if let Some(tls) = &tls {
+        tls.settings.canonical("fleet.tls", &mut canonical);
+    }
     let expects = guarantee(&fields, model == Model::Subscriber, report);
     let fleet = Fleet {
         name: name.to_owned(),
         protocol,
         facts,
-        devices: fields.integer("devices") as u32,
+        devices,
+        tls,
         behaviour: behaviour(&fields, &presets, frame, report),
         model,
         in_flight: in_flight(&fields, facts, report),

@@ -13,6 +13,7 @@ mod run;
 mod signal;
 mod subscriber;
 mod target;
+mod tls;
 
 use super::model::{Fleet, LoadProfile, Model, Phase, RunSettings, Scenario, Target};
 use crate::budget::Budget;
@@ -33,6 +34,7 @@ pub(crate) fn all() -> &'static [&'static Section] {
         let mut all = vec![&run::SCENARIO, &run::RUN, &*target::TARGET];
         all.extend_from_slice(service::SECTIONS);
         all.extend([&phase::PHASE, &phase::LOAD, &*fleet::FLEET, &behaviour::BEHAVIOUR, &arrival::ARRIVAL]);
+        all.push(&tls::TLS);
         all.extend(protocols().flat_map(|facts| facts.sections));
         all.extend_from_slice(LOAD);
         all.extend([&*fault::FAULT, &fault::DELAY, &fault::LOSS, &*budget::BUDGET]);
@@ -96,7 +98,7 @@ pub(super) fn document(root: &Table, duration: Option<Span>, report: &mut Report
         scale(phases.iter_mut().map(|draft| &mut draft.phase), duration, report);
     }
     let settings = run::settings(&run);
-    let frame = frame(&settings, &phases);
+    let frame = frame(&settings, &target, &phases);
     let fleets = fleet::fleets(root, frame, report);
     let mut canonical = String::new();
     run.canonical("run", &mut canonical);
@@ -209,7 +211,11 @@ fn single(root: &Table, key: &str, section: &'static Section, report: &mut Repor
     check(section, &empty, key, &Origin::Whole, &mut Reporter::new(""))
 }
 
-fn frame<'f>(run: &'f RunSettings, phases: &[phase::PhaseDraft]) -> fleet::FleetContext<'f> {
+fn frame<'f>(
+    run: &'f RunSettings,
+    target: &'f Fields,
+    phases: &[phase::PhaseDraft],
+) -> fleet::FleetContext<'f> {
     let courses = |phase: &Phase| {
         std::iter::once(phase.load)
             .chain(phase.loads.values().copied())
@@ -220,7 +226,7 @@ fn frame<'f>(run: &'f RunSettings, phases: &[phase::PhaseDraft]) -> fleet::Fleet
     let passed: f64 =
         phases.iter().map(|draft| draft.phase.duration.as_ns() as f64 * courses(&draft.phase)).sum();
     let horizon_ns = run.warm_up.as_ns() as f64 + passed;
-    fleet::FleetContext { run, measured: Span::from_ns(measured), horizon_ns }
+    fleet::FleetContext { run, target, measured: Span::from_ns(measured), horizon_ns }
 }
 
 /// The phase with its factors for single fleets, once the fleets are known.

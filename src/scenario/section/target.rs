@@ -2,6 +2,8 @@
 
 use std::sync::LazyLock;
 
+use super::tls::TLS;
+
 use crate::language::{Field, Fields, Kind, Section};
 use crate::protocol::protocols;
 use crate::scenario::model::Target;
@@ -12,6 +14,7 @@ pub(super) static TARGET: LazyLock<Section> = LazyLock::new(|| Section {
     by: None,
     fields: protocols()
         .map(|facts| Field::optional(facts.word(), Kind::Address(&facts.target), facts.target_about))
+        .chain([Field::optional("tls", Kind::Table(&TLS), TLS.about)])
         .collect::<Vec<_>>()
         .leak(),
 });

@@ -6,3 +6,4 @@ mod expansion;
 mod grammar;
 mod reference;
 mod table;
+mod tls;

@@ -1,0 +1,284 @@
+//! A link under TLS, as a stream of plain bytes.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::device::DeviceTls;
+use super::failure::TlsFailure;
+use super::session::TlsSession;
+use crate::net::Link;
+
+/// Bytes read at once: a whole record.
+const CHUNK: usize = 16 * 1024 + 512;
+
+/// Bytes of a message encrypted at once.
+const MOST_PLAIN: usize = 32 * 1024;
+
+/// Bytes kept of what is incomplete: the longest handshake message, in records.
+const MOST_INCOMPLETE: usize = 128 * 1024;
+
+thread_local! {
+    /// Memory for the connection that reads next, and for the one that writes: almost every record is there whole, and goes whole.
+    static READING: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    static WRITING: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A [`Link`] with TLS over it. Network faults act on what is encrypted.
+///
+/// As with a link no codec has to flush it: a write is ready when the link has all of it, and reading sends on what is left.
+#[derive(Debug)]
+pub(crate) struct TlsLink {
+    link: Link,
+    session: TlsSession,
+    /// Received, and no whole record yet.
+    incoming: Vec<u8>,
+    /// Decrypted, and not read yet.
+    plain: Vec<u8>,
+    read: usize,
+    /// Encrypted, and not taken by the link yet.
+    outgoing: Vec<u8>,
+    sent: usize,
+    /// Bytes of the present message that stand encrypted in `outgoing`, and whose writer does not know it yet.
+    owed: usize,
+    leaving: bool,
+}
+
+impl TlsLink {
+    /// Shakes hands over `link`, as `device`.
+    ///
+    /// Knows no time-out: drop the future to give up.
+    ///
+    /// # Errors
+    /// A [`TlsFailure`] inside, if one side does not accept the other or what comes is no TLS; else what the link says.
+    pub(crate) async fn shake_hands(link: Link, device: &DeviceTls) -> io::Result<Self> {
+        let session = TlsSession::new(device).map_err(TlsFailure::into_io)?;
+        let mut stream = Self {
+            link,
+            session,
+            incoming: Vec::new(),
+            plain: Vec::new(),
+            read: 0,
+            outgoing: Vec::new(),
+            sent: 0,
+            owed: 0,
+            leaving: false,
+        };
+        std::future::poll_fn(|cx| stream.poll_handshake(cx)).await?;
+        Ok(stream)
+    }
+
+    /// Whether the server took up the device's last session.
+    pub(crate) fn is_resumed(&self) -> bool {
+        self.session.is_resumed()
+    }
+
+    /// Whether the server may still refuse the device, which takes itself for connected.
+    pub(crate) fn awaits_admission(&self) -> bool {
+        self.session.awaits_admission()
+    }
+
+    /// See [`Link::abort`].
+    pub(crate) fn abort(&mut self) {
+        self.link.abort();
+    }
+
+    /// See [`Link::look`].
+    pub(crate) fn look(&mut self) {
+        self.link.look();
+    }
+
+    /// Encrypted bytes, those of handshakes included, since the last call.
+    pub(crate) fn take_traffic(&mut self) -> (u64, u64) {
+        self.link.take_traffic()
+    }
+
+    /// Bytes of its own buffers.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        self.incoming.capacity() + self.plain.capacity() + self.outgoing.capacity()
+    }
+
+    fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.process(None)?;
+        loop {
+            if let Err(error) = ready!(self.poll_drain(cx)) {
+                return Poll::Ready(Err(self.last_word(cx, error)));
+            }
+            if !self.session.is_handshaking() {
+                return Poll::Ready(Ok(()));
+            }
+            if ready!(self.poll_receive(cx))? == 0 {
+                return Poll::Ready(Err(TlsFailure::unfinished().into_io()));
+            }
+            self.process(None)?;
+        }
+    }
+
+    /// Hands what is encrypted to the link; ready when there is nothing left.
+    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while let Some(rest @ [_, ..]) = self.outgoing.get(self.sent..) {
+            match ready!(Pin::new(&mut self.link).poll_write(cx, rest))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                n => self.sent += n,
+            }
+        }
+        if self.sent > 0 {
+            self.outgoing = Vec::new();
+            self.sent = 0;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Reads once; ready with the number of bytes, 0 at the end of the stream.
+    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if self.incoming.capacity() == 0 {
+            self.incoming = READING.take();
+        }
+        let before = self.incoming.len();
+        if before > MOST_INCOMPLETE {
+            return Poll::Ready(Err(
+                TlsFailure::new("the server sent a TLS message that is too long").into_io()
+            ));
+        }
+        self.incoming.resize(before + CHUNK, 0);
+        let mut free = ReadBuf::new(self.incoming.get_mut(before..).unwrap_or_default());
+        let read = Pin::new(&mut self.link).poll_read(cx, &mut free).map_ok(|()| free.filled().len());
+        let gained = if let Poll::Ready(Ok(gained)) = read { gained } else { 0 };
+        self.incoming.truncate(before + gained);
+        if self.incoming.is_empty() {
+            READING.set(std::mem::take(&mut self.incoming));
+        } else if read.is_pending() {
+            // The rest may be long in coming.
+            self.incoming.shrink_to_fit();
+        }
+        read
+    }
+
+    /// Works through what was received; messages go to `buf` as far as they fit.
+    fn process(&mut self, mut buf: Option<&mut ReadBuf<'_>>) -> io::Result<()> {
+        let plain = &mut self.plain;
+        let keep = |message: &[u8]| {
+            let fits = buf.as_ref().map_or(0, |buf| if plain.is_empty() { buf.remaining() } else { 0 });
+            let (now, later) = message.split_at(fits.min(message.len()));
+            if let Some(buf) = &mut buf {
+                buf.put_slice(now);
+            }
+            plain.extend_from_slice(later);
+        };
+        let (done, passed) = self.session.process(&mut self.incoming, keep, &mut self.outgoing);
+        self.incoming.drain(..done);
+        if self.incoming.is_empty() && self.incoming.capacity() > 0 {
+            let emptied = std::mem::take(&mut self.incoming);
+            if emptied.capacity() <= 2 * CHUNK {
+                READING.set(emptied);
+            }
+        }
+        passed.map_err(|failure| {
+            // The server learns why, if it still listens.
+            let unheard = self.poll_drain(&mut Context::from_waker(std::task::Waker::noop()));
+            drop(unheard);
+            failure.into_io()
+        })
+    }
+
+    /// Why a write failed: what the server said last, if it said something.
+    fn last_word(&mut self, cx: &mut Context<'_>, error: io::Error) -> io::Error {
+        if matches!(self.poll_receive(cx), Poll::Ready(Ok(1..)))
+            && let Err(said) = self.process(None)
+        {
+            return said;
+        }
+        error
+    }
+
+    fn poll_encrypted(&mut self, cx: &mut Context<'_>, message: &[u8]) -> Poll<io::Result<()>> {
+        WRITING.with_borrow_mut(|record| {
+            record.clear();
+            self.session.encrypt(message, &mut self.incoming, record).map_err(TlsFailure::into_io)?;
+            self.owed = message.len();
+            let mut written = 0;
+            while self.outgoing.is_empty() && written < record.len() {
+                match Pin::new(&mut self.link).poll_write(cx, record.get(written..).unwrap_or_default()) {
+                    Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                    Poll::Ready(Ok(n)) => written += n,
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                    Poll::Pending => break,
+                }
+            }
+            let rest = record.get(written..).unwrap_or_default();
+            self.outgoing.extend_from_slice(rest);
+            self.poll_drain(cx)
+        })
+    }
+}
+
+impl AsyncRead for TlsLink {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        loop {
+            if let Some(rest @ [_, ..]) = self.plain.get(self.read..) {
+                let fits = rest.len().min(buf.remaining());
+                buf.put_slice(rest.get(..fits).unwrap_or_default());
+                self.read += fits;
+                if self.read == self.plain.len() {
+                    (self.plain, self.read) = (Vec::new(), 0);
+                }
+            }
+            if buf.filled().len() > before || buf.remaining() == 0 || self.session.peer_closed() {
+                return Poll::Ready(Ok(()));
+            }
+            // What was left of a write goes on; if it cannot, reading will say why.
+            let _ = self.poll_drain(cx);
+            if ready!(self.poll_receive(cx))? == 0 {
+                return Poll::Ready(Err(io::Error::new(
+                    io::ErrorKind::ConnectionReset,
+                    "the connection ended without TLS' goodbye (close_notify)",
+                )));
+            }
+            self.process(Some(buf))?;
+        }
+    }
+}
+
+impl AsyncWrite for TlsLink {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let passed = if self.owed > 0 || buf.is_empty() {
+            self.poll_drain(cx)
+        } else {
+            self.poll_encrypted(cx, buf.get(..MOST_PLAIN).unwrap_or(buf))
+        };
+        if let Err(error) = ready!(passed) {
+            return Poll::Ready(Err(self.last_word(cx, error)));
+        }
+        let written = std::mem::take(&mut self.owed).min(buf.len());
+        Poll::Ready(Ok(written))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_drain(cx))?;
+        Pin::new(&mut self.link).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.leaving {
+            self.leaving = true;
+            // A ticket that has come is kept only once it is read: a device that sends and leaves would never resume.
+            self.link.look();
+            while !self.session.peer_closed() && matches!(self.poll_receive(cx), Poll::Ready(Ok(1..))) {
+                self.process(None)?;
+            }
+            let this = &mut *self;
+            this.session.say_goodbye(&mut this.incoming, &mut this.outgoing).map_err(TlsFailure::into_io)?;
+        }
+        ready!(self.poll_drain(cx))?;
+        Pin::new(&mut self.link).poll_shutdown(cx)
+    }
+}
