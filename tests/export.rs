@@ -217,12 +217,12 @@ fn outputs_that_cannot_be_written_are_told(folder: &Path, run: &str) {
     assert!(text(&lost.stderr).contains("nowhere/step.md (GITHUB_STEP_SUMMARY)"), "{}", told(&lost));
     assert!(folder.join("late.xml").exists(), "the others are written all the same");
 
-    // Nobody reads the screen.
+    // Nobody reads the screen, as after `| head`: that is no failure, and files are written all the same.
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     let unread = squall(folder, &["report", run, "--junit", "unread.xml"]).stdout(writer).output().unwrap();
-    assert_eq!(unread.status.code(), Some(1));
-    assert!(text(&unread.stderr).contains("cannot print"), "{}", told(&unread));
+    assert_eq!(unread.status.code(), Some(0), "{}", told(&unread));
+    assert!(unread.stderr.is_empty(), "{}", told(&unread));
     assert_eq!(read(folder.join("unread.xml")), read(folder.join("late.xml")));
 
     std::fs::remove_file(folder.join(run).join("summary.csv")).unwrap();

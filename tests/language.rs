@@ -84,7 +84,7 @@ fn check_shows_the_plan_in_closed_form() {
         "s.toml: valid",
         "sound, 15 devices, 16 s, seed 1",
         "meters http       10  constant         20/s   response     74 B",
-        "people ws          5    closed  as answered    verdict     74 B",
+        "people ws          5    closed  as answered    verdict     91 B",
         "measured                     360        25.7",
         "A  meters is cut off at 7 s, 10 devices, until 7 s",
         "note: `people` sends when it is answered: how much, only a run can tell",
