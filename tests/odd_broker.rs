@@ -84,6 +84,52 @@ fn sending_does_not_wait_for_ever_and_says_so() {
     assert_eq!(manifest["subscribers"][0]["gave_up"], 2);
 }
 
+#[test]
+fn a_lower_quality_of_service_than_asked_for_is_one_line_per_fleet() {
+    let low = Manners { grants: 0, ..Manners::GOOD };
+    let (said, manifest) = run(&SCENARIO.replace("qos = 1", "qos = 2"), &Broker::start(low), &[]);
+    assert_eq!(said.matches("granted QoS").count(), 1, "{said}");
+    assert!(said.contains("the broker granted QoS 0 of 2 (2 devices of screens)"), "{said}");
+    assert_eq!(lost(&manifest), 0, "{said}");
+}
+
+/// Sessions that the broker keeps send again what was not acknowledged well.
+const LASTING: &str = r#"
+[scenario]
+name = "manners"
+seed = 1
+
+[run]
+warm_up = "0s"
+
+[[phase]]
+name = "steady"
+duration = "1s"
+
+[fleet.meters]
+protocol = "mqtt"
+devices = 2
+rate = "10/s"
+close = "ack"
+timeout = "30s"
+backoff = { first = "1ms", max = "2ms" }
+mqtt = { qos = 2, clean_session = false }
+"#;
+
+#[test]
+fn a_breach_is_named_where_every_reading_ends_ok_after_all() {
+    let manners = Manners { answer: Some(0x40), relents: true, ..Manners::GOOD };
+    let (said, manifest) = run(LASTING, &Broker::start(manners), &[]);
+    let remark = &manifest["failures"][0];
+    assert_eq!((&remark["outcome"], &remark["fleet"]), (&"remark".into(), &"meters".into()), "{said}");
+    assert!(remark["count"].as_u64().unwrap() > 2, "{remark}");
+    let words = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    let sentence = "remark the broker answered a PUBLISH of QoS 2 with PUBACK instead of PUBREC: ";
+    assert!(words.contains(sentence), "{said}");
+    assert!(words.contains(" times (2 devices of meters)"), "{said}");
+    assert!(words.contains("all 20 readings answered ok"), "{said}");
+}
+
 const DEATH: &str = r#"
 [scenario]
 name = "manners"

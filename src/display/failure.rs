@@ -131,7 +131,8 @@ fn told(sum: &ReasonSum, style: Style) -> (&'static str, String) {
     }
     if sum.is_remark() {
         let devices = if sum.devices == 1 { "device" } else { "devices" };
-        return ("remark", format!("{reason} ({} {devices} of {fleet})", count(sum.devices, style)));
+        let often = if sum.count > sum.devices { format!(": {number} times") } else { String::new() };
+        return ("remark", format!("{reason}{often} ({} {devices} of {fleet})", count(sum.devices, style)));
     }
     let what = if sum.kind == "connect" { "connection attempts" } else { "readings" };
     let first =

@@ -125,8 +125,11 @@ pub(super) async fn drive<S: Sink>(worker: Rc<Worker<S>>, device: Rc<Device>) {
             Disconnect::Broken(failure) => {
                 worker.cut_off(&device, &failure, connected.0, now);
                 let ended = ended(&device, connected);
-                if !lasts(&device, session, false) {
-                    give_up_all(&worker, &device, Outcome::Error(failure.kind), &failure.reason, now);
+                let told = !lasts(&device, session, false)
+                    && give_up_all(&worker, &device, Outcome::Error(failure.kind), &failure.reason, now);
+                // Where no reading ends of it, nothing else would name it.
+                if !told && failure.kind == ErrorKind::Protocol {
+                    worker.remark(&device, &failure.reason, 1);
                 }
                 next = follow(&worker, &device, ended, next.failures);
             }
@@ -377,11 +380,19 @@ fn keep_alive<S: Sink>(
     Ok(())
 }
 
-/// The connection is over: what was in flight on it ends as `outcome`, for `reason`.
-fn give_up_all<S: Sink>(worker: &Worker<S>, device: &Device, outcome: Outcome, reason: &Reason, now: Tick) {
+/// The connection is over: what was in flight on it ends as `outcome`, for `reason`. True if there was any.
+fn give_up_all<S: Sink>(
+    worker: &Worker<S>,
+    device: &Device,
+    outcome: Outcome,
+    reason: &Reason,
+    now: Tick,
+) -> bool {
+    let mut any = false;
     loop {
         let given_up = device.ledger.borrow_mut().give_up(outcome, now);
-        let Some(sample) = given_up else { return };
+        let Some(sample) = given_up else { return any };
         worker.settle(device, &sample, Some(reason));
+        any = true;
     }
 }

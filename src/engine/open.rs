@@ -5,7 +5,7 @@ use super::reconnect::Role;
 use super::worker::{Stage, Worker};
 use crate::clock::Tick;
 use crate::protocol::Session;
-use crate::record::{Ages, FleetId, Gauge, Sink, Stray, Traffic};
+use crate::record::{Ages, FleetId, Gauge, Reason, Sink, Stray, Traffic};
 
 impl<S: Sink> Worker<S> {
     /// Tells the sink what every fleet has open at `now`, and its bytes. Once per interval: it looks at every device.
@@ -56,9 +56,8 @@ impl<S: Sink> Worker<S> {
     /// Takes in what the session has noted besides its events.
     pub(super) fn note(&self, device: &Device, session: &mut dyn Session) {
         self.carried(device, session.take_traffic());
-        if let Some(remark) = session.take_remark() {
-            let index = device.plan.borrow().index;
-            self.sink.borrow_mut().remark(device.fleet, self.clock.now(), index, &remark);
+        while let Some((count, remark)) = session.take_remark() {
+            self.remark(device, &remark, count);
         }
         while let Some(unmatched) = session.take_unmatched() {
             let told = (unmatched.count, unmatched.first.as_deref());
@@ -68,6 +67,12 @@ impl<S: Sink> Worker<S> {
                 device.answered.set(device.answered.get() + unmatched.count);
             }
         }
+    }
+
+    /// The peer of `device` did other than it was asked to, `count` times.
+    pub(super) fn remark(&self, device: &Device, remark: &Reason, count: u64) {
+        let index = device.plan.borrow().index;
+        self.sink.borrow_mut().remark(device.fleet, self.clock.now(), index, remark, count);
     }
 
     /// Messages answered none of the device's readings.

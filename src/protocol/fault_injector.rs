@@ -433,7 +433,7 @@ impl<C: Codec<Carrier: Carrier>> Session for FaultInjector<C> {
         self.codec.notes_mut().take_unmatched()
     }
 
-    fn take_remark(&mut self) -> Option<Reason> {
+    fn take_remark(&mut self) -> Option<(u64, Reason)> {
         self.codec.notes_mut().take_remark()
     }
 

@@ -17,8 +17,9 @@ impl KeepAlive {
         self.spoke = true;
     }
 
-    pub(super) fn answered(&mut self) {
-        self.pinged = false;
+    /// A pong came; true if a ping was unanswered.
+    pub(super) fn answered(&mut self) -> bool {
+        std::mem::take(&mut self.pinged)
     }
 
     /// A period is over; true if a ping is due, because nothing was sent in it.

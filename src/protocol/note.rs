@@ -10,6 +10,9 @@ use crate::record::{Code, ErrorKind, Reason, Stray, reply_sample};
 /// Reasons that wait to be asked for; an event that is held up for longer is told without the peer's words.
 const MOST_REASONS: usize = 64;
 
+/// Remarks of different sentences that wait to be asked for; further ones are left out.
+const MOST_REMARKS: usize = 8;
+
 /// Longest text of the peer's that becomes part of a sentence, characters.
 const LONGEST_QUOTE: usize = 80;
 
@@ -34,7 +37,8 @@ pub(super) struct Notes {
 #[derive(Debug, Default)]
 struct Troubles {
     reasons: Vec<(u64, Reason)>,
-    remark: Option<Reason>,
+    /// Each with how often it was made.
+    remarks: Vec<(u64, Reason)>,
     /// At most one of each kind.
     unmatched: Vec<Unmatched>,
 }
@@ -62,12 +66,17 @@ impl Notes {
 
     /// The peer does other than it was asked to, as `code` and `sentence` say, and readings go on.
     pub(super) fn remark(&mut self, code: &'static str, sentence: impl Into<Cow<'static, str>>) {
-        self.troubles.get_or_insert_default().remark = Some(Reason::new(Code::word(code), sentence));
+        let (remarks, sentence) = (&mut self.troubles.get_or_insert_default().remarks, sentence.into());
+        if let Some((count, _)) = remarks.iter_mut().find(|(_, remark)| remark.sentence == sentence) {
+            *count += 1;
+        } else if remarks.len() < MOST_REMARKS {
+            remarks.push((1, Reason::new(Code::word(code), sentence)));
+        }
     }
 
-    /// What was remarked since the last call.
-    pub(super) fn take_remark(&mut self) -> Option<Reason> {
-        self.troubles.as_mut()?.remark.take()
+    /// What was remarked since it was last taken, and how often; `None` if there is no more.
+    pub(super) fn take_remark(&mut self) -> Option<(u64, Reason)> {
+        self.troubles.as_mut()?.remarks.pop()
     }
 
     /// Reading `seq` failed for `reason`, which stands until it is asked for.
@@ -165,6 +174,19 @@ mod tests {
         assert_eq!(&*reason.sentence, "the service shed the reading: quota");
         assert_eq!(reason.sample.as_deref(), Some(r#"{"type":"shed","reason":"quota"}"#));
         assert_eq!(notes.explain(5), None);
+    }
+
+    #[test]
+    fn remarks_are_counted_and_bounded() {
+        let mut notes = Notes::default();
+        for number in 0..2 * MOST_REMARKS {
+            notes.remark("word", format!("sentence {number}"));
+            notes.remark("word", "sentence 0");
+        }
+        let remarks: Vec<_> = std::iter::from_fn(|| notes.take_remark()).collect();
+        assert_eq!(remarks.len(), MOST_REMARKS);
+        let counts = remarks.iter().rev().map(|(count, _)| *count);
+        assert_eq!(counts.collect::<Vec<_>>(), [17, 1, 1, 1, 1, 1, 1, 1]);
     }
 
     #[test]

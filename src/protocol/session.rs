@@ -97,8 +97,9 @@ pub trait Session: fmt::Debug {
         None
     }
 
-    /// What the peer does other than it was asked to, with its code, since the last call; readings go on all the same.
-    fn take_remark(&mut self) -> Option<Reason> {
+    /// What the peer does other than it was asked to, with its code, and how often since it was last taken; readings go on all the
+    /// same. `None` if there is no more.
+    fn take_remark(&mut self) -> Option<(u64, Reason)> {
         None
     }
 

@@ -63,8 +63,8 @@ pub trait Sink: Send + 'static {
     /// `told` is how many, and the beginning of the first of them.
     fn unmatched(&mut self, fleet: FleetId, at: Tick, device: u32, stray: Stray, told: (u64, Option<&str>));
 
-    /// The peer of the fleet's device number `device` does, from `at` on, other than it was asked to, and readings go on.
-    fn remark(&mut self, fleet: FleetId, at: Tick, device: u32, remark: &Reason);
+    /// The peer of the fleet's device number `device` did other than it was asked to, `count` times up to `at`, and readings go on.
+    fn remark(&mut self, fleet: FleetId, at: Tick, device: u32, remark: &Reason, count: u64);
 
     /// Bytes went both ways since the last call, up to `at`.
     fn traffic(&mut self, fleet: FleetId, at: Tick, traffic: Traffic);

@@ -69,7 +69,7 @@ impl Sink for Keeper {
         self.0.lock().unwrap().reasons.push(reason.clone());
     }
 
-    fn remark(&mut self, _: FleetId, _: Tick, _: u32, _: &Reason) {}
+    fn remark(&mut self, _: FleetId, _: Tick, _: u32, _: &Reason, _: u64) {}
 
     fn unmatched(&mut self, _: FleetId, _: Tick, _: u32, _: Stray, (count, _): (u64, Option<&str>)) {
         self.0.lock().unwrap().unmatched += count;

@@ -1,5 +1,6 @@
 //! A broker with manners of its own: small, blocking, and as odd as a test wants it.
 
+use std::collections::BTreeSet;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
@@ -17,14 +18,22 @@ pub(crate) struct Manners {
     pub(crate) grants: u8,
     /// First byte of what it answers a PUBLISH with, whatever its quality of service; `None`: as the standard has it.
     pub(crate) answer: Option<u8>,
+    /// It does so only with a message that it has not seen before.
+    pub(crate) relents: bool,
     /// It closes a connection after so many readings, once they are answered.
     pub(crate) most: Option<u32>,
 }
 
 impl Manners {
     /// None that anybody would notice.
-    pub(crate) const GOOD: Self =
-        Self { suback_after: Duration::ZERO, deaf: false, grants: 2, answer: None, most: None };
+    pub(crate) const GOOD: Self = Self {
+        suback_after: Duration::ZERO,
+        deaf: false,
+        grants: 2,
+        answer: None,
+        relents: false,
+        most: None,
+    };
 }
 
 /// What it has seen.
@@ -33,6 +42,7 @@ pub(crate) struct Log {
     /// First byte of the last packet of every connection that has ended.
     pub(crate) last: Vec<u8>,
     listeners: Vec<TcpStream>,
+    seen: BTreeSet<Vec<u8>>,
 }
 
 /// A broker on a free port of the loopback, which serves for as long as the process lives. Every subscriber hears every
@@ -87,7 +97,8 @@ fn serve(mut stream: TcpStream, manners: Manners, log: &Mutex<Log>, last: &mut u
                 let (qos, rest) = (first >> 1 & 3, &body[2 + topic..]);
                 let payload = if qos == 0 { rest } else { &rest[2..] };
                 let usual = [None, Some(0x40), Some(0x50)][usize::from(qos)];
-                if let Some(answer) = manners.answer.or(usual) {
+                let new = !manners.relents || log.lock().unwrap().seen.insert(payload.to_vec());
+                if let Some(answer) = manners.answer.filter(|_| new).or(usual) {
                     stream.write_all(&[answer, 2, rest[0], rest[1]])?;
                 }
                 let heard = [&body[..2 + topic], payload].concat();

@@ -18,6 +18,18 @@ pub(super) enum Ack {
     Pubcomp,
 }
 
+impl Ack {
+    /// As the standard writes it.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Puback => "PUBACK",
+            Self::Pubrec => "PUBREC",
+            Self::Pubrel => "PUBREL",
+            Self::Pubcomp => "PUBCOMP",
+        }
+    }
+}
+
 /// One reading under way.
 #[derive(Debug, Clone, Copy)]
 struct Flight {
@@ -58,8 +70,8 @@ pub(super) enum Progress {
     Release,
     /// No reading under way has this identifier.
     Unknown,
-    /// The acknowledgement is of another quality of service than the PUBLISH.
-    Wrong,
+    /// Another acknowledgement than this is due.
+    Wrong(Ack),
 }
 
 /// Readings under way, by packet identifier. An empty or small map is one allocation, kept.
@@ -156,7 +168,7 @@ impl InFlight {
             }
             // A repeated PUBREC asks for PUBREL again.
             (Ack::Pubcomp, Ack::Pubrec) => Progress::Release,
-            _ => Progress::Wrong,
+            (awaiting, _) => Progress::Wrong(awaiting),
         }
     }
 }
@@ -175,12 +187,12 @@ mod tests {
         let one = flights.begin(10, Qos::AtLeastOnce).unwrap();
         let two = flights.begin(20, Qos::ExactlyOnce).unwrap();
         let steps = [
-            (Ack::Pubrec, one, Progress::Wrong),
-            (Ack::Pubcomp, one, Progress::Wrong),
+            (Ack::Pubrec, one, Progress::Wrong(Ack::Puback)),
+            (Ack::Pubcomp, one, Progress::Wrong(Ack::Puback)),
             (Ack::Puback, one, Progress::Complete(10)),
             (Ack::Puback, one, Progress::Unknown),
-            (Ack::Puback, two, Progress::Wrong),
-            (Ack::Pubcomp, two, Progress::Wrong),
+            (Ack::Puback, two, Progress::Wrong(Ack::Pubrec)),
+            (Ack::Pubcomp, two, Progress::Wrong(Ack::Pubrec)),
             (Ack::Pubrec, two, Progress::Release),
             (Ack::Pubrec, two, Progress::Release),
             (Ack::Pubcomp, two, Progress::Complete(20)),

@@ -1,5 +1,6 @@
 //! MQTT 3.1.1: one PUBLISH per reading, pipelined, at any quality of service.
 
+mod breach;
 mod driver;
 mod grammar;
 mod inflight;
@@ -30,6 +31,7 @@ use std::time::Duration;
 use mqtt_proto::v3::ConnectReturnCode;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use self::breach::BREACH;
 pub(super) use self::driver::MqttDriver;
 use self::inflight::{Ack, Progress};
 use self::packet::{Inbound, Publish};
@@ -39,7 +41,7 @@ use self::resume::ResumeGuard;
 pub use self::session_state::SessionState;
 use self::session_state::State;
 pub use self::settings::MqttSettings;
-use self::topic::Topics;
+use self::topic::{Subscription, Topics};
 use super::buffer::{Inbox, Outbox};
 use super::correlator::{Correlator, Match};
 use super::fault_injector::{Codec, OwnedMessage};
@@ -88,13 +90,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
         let login = identity.login.as_ref().or(endpoint.credentials());
         let (clean, keep_alive) = (session.settings.clean_session, announced(settings.keep_alive));
         packet::encode_connect(identity, clean, keep_alive, login, session.outbox.tail())?;
-        let Received::Connack { code, present } = poll_fn(|cx| session.poll_packet(cx)).await? else {
-            return Err(Failure::protocol("the broker sent another packet before CONNACK"));
+        let (code, present) = match poll_fn(|cx| session.poll_packet(cx)).await? {
+            Received::Connack { code, present } => (code, present),
+            other => {
+                return Err(Failure::protocol(format!("the broker sent {} before CONNACK", other.name())));
+            }
         };
         if code != ConnectReturnCode::Accepted {
             return Err(refused(code));
         }
         session.present = present;
+        if present && clean {
+            session.pipeline.notes.remark(BREACH, breach::NOT_CLEAN);
+        }
         let mut guard = ResumeGuard::new(&mut session, identity.resume.as_ref(), present)?;
         poll_fn(|cx| Poll::Ready(guard.session.write(cx))).await?;
         guard.session.subscribe().await?;
@@ -123,16 +131,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
 
     /// Subscribes to what closes readings, if they are closed by a message.
     async fn subscribe(&mut self) -> Result<(), Failure> {
-        let Some((filter, qos)) = &self.topics.listening else { return Ok(()) };
+        let Some(Subscription { filter, qos, .. }) = &self.topics.listening else { return Ok(()) };
         let own = self.state.in_flight.spare();
         packet::encode_subscribe(own, filter, *qos, self.outbox.tail())?;
         loop {
             match poll_fn(|cx| self.poll_packet(cx)).await? {
-                Received::Suback { pid, granted: true } if pid == own => return Ok(()),
-                Received::Suback { .. } => {
-                    let refusal = "the broker refused the subscription to the device's topic: SUBACK 128";
-                    return Err(Failure::protocol(refusal).with_code("SUBACK", 128));
+                Received::Suback { pid, .. } if pid != own => {
+                    return Err(Failure::protocol(format!(
+                        "the broker sent a SUBACK for packet identifier {pid}, though SUBSCRIBE had {own}"
+                    )));
                 }
+                Received::Suback { granted, .. } => return self.subscribed(granted),
                 // Messages may overtake SUBACK (§3.8.4). They can answer readings only if earlier connections have sent some.
                 other => {
                     if let Some(event) = self.handle(other)?
@@ -142,6 +151,32 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
                     }
                 }
             }
+        }
+    }
+
+    /// The broker has answered the subscription.
+    fn subscribed(&mut self, granted: Option<Qos>) -> Result<(), Failure> {
+        let Some(granted) = granted else {
+            let refusal = "the broker refused the subscription to the device's topic: SUBACK 128";
+            return Err(Failure::protocol(refusal).with_code("SUBACK", 128));
+        };
+        if let Some(listening) = &mut self.topics.listening {
+            // What a stored session had been granted before is not known.
+            listening.granted = (!self.present).then_some(granted);
+            if let Some((code, sentence)) = breach::granted(listening.qos, granted) {
+                self.pipeline.notes.remark(code, sentence);
+            }
+        }
+        Ok(())
+    }
+
+    /// The broker did something, as `sentence` says, that nothing asked it to do.
+    fn unasked(&mut self, sentence: &'static str) {
+        if self.packet_faults.is_some() {
+            // It may be the doing of a fault.
+            self.pipeline.strayed();
+        } else {
+            self.pipeline.notes.remark(BREACH, sentence);
         }
     }
 
@@ -358,11 +393,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
             }
             Received::Ack(ack, pid) => self.acknowledge(ack, pid),
             Received::Pingresp => {
-                self.keep_alive.answered();
+                if !self.keep_alive.answered() {
+                    self.unasked(breach::PINGRESP_UNASKED);
+                }
                 Ok(None)
             }
             Received::Suback { .. } => {
-                self.pipeline.strayed();
+                self.unasked(breach::SUBACK_UNASKED);
                 Ok(None)
             }
             Received::Connack { .. } => Err(Failure::protocol("the broker sent a second CONNACK")),
@@ -370,6 +407,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
     }
 
     fn receive(&mut self, qos: Qos, pid: u16, matched: Option<Match>) -> Option<Event> {
+        let granted = self.topics.listening.as_ref().and_then(|listening| listening.granted);
+        if let Some(breach) = granted.and_then(|granted| breach::delivered(granted, qos)) {
+            self.pipeline.notes.remark(BREACH, breach);
+        }
         match qos {
             Qos::AtMostOnce => {}
             Qos::AtLeastOnce => packet::encode_ack(Ack::Puback, pid, self.outbox.tail()),
@@ -389,15 +430,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
             Progress::Complete(_) => {}
             Progress::Release => packet::encode_ack(Ack::Pubrel, pid, self.outbox.tail()),
             Progress::Unknown => {
-                self.pipeline.strayed();
+                self.unasked(breach::unknown(ack));
                 // A broker that still holds a message we know nothing of can let go of it.
                 if ack == Ack::Pubrec {
                     packet::encode_ack(Ack::Pubrel, pid, self.outbox.tail());
                 }
             }
-            Progress::Wrong => {
-                return Err(Failure::protocol(format!("the broker sent {ack:?} out of turn")));
-            }
+            Progress::Wrong(awaiting) => return Err(breach::out_of_turn(ack, awaiting)),
         }
         Ok(None)
     }

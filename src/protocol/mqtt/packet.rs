@@ -3,13 +3,11 @@
 //! Rare packets go through `mqtt-proto`; PUBLISH and the acknowledgements, of which there are thousands per second, are
 //! written and read in place, without an allocation. Numbers in brackets are the standard's statements.
 
-use mqtt_proto::v3::SubscribeReturnCode;
-use mqtt_proto::v3::{
-    Connack, Connect, ConnectReturnCode, Header, LastWill, Packet, PacketType, Suback, Subscribe,
-};
+use mqtt_proto::v3::{Connect, ConnectReturnCode, Header, LastWill, Packet, PacketType, Subscribe};
 use mqtt_proto::{Pid, QoS, TopicFilter, TopicName};
 
 use super::super::{Failure, Identity, Login, Will};
+use super::breach::{self, wrong_length};
 use super::inflight::Ack;
 use crate::record::Qos;
 
@@ -22,10 +20,17 @@ const MAX_REMAINING: usize = 268_435_455;
 /// A packet from the broker.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Inbound<'a> {
-    Connack { code: ConnectReturnCode, present: bool },
+    Connack {
+        code: ConnectReturnCode,
+        present: bool,
+    },
     Publish(Publish<'a>),
     Ack(Ack, u16),
-    Suback { pid: u16, granted: bool },
+    /// `granted`: `None` if it was refused.
+    Suback {
+        pid: u16,
+        granted: Option<Qos>,
+    },
     Pingresp,
 }
 
@@ -42,8 +47,7 @@ pub(super) struct Publish<'a> {
 /// The first packet in `bytes` and its size; `None` if it is not there in full.
 pub(super) fn decode(bytes: &[u8]) -> Result<Option<(usize, Inbound<'_>)>, Failure> {
     let Some((&first, rest)) = bytes.split_first() else { return Ok(None) };
-    // The first byte tells a broker from something else, so judge it before waiting for more.
-    let header = Header::new_with(first, 0, 0).map_err(|error| malformed(&error))?;
+    let header = breach::header(first)?;
     let Some((remaining, digits)) = remaining_length(rest)? else { return Ok(None) };
     if remaining > MAX_PACKET {
         return Err(Failure::protocol("the broker announced a packet larger than 256 KiB"));
@@ -51,32 +55,14 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Option<(usize, Inbound<'_>)>, Failu
     let Some(body) = rest.get(digits..digits + remaining) else { return Ok(None) };
     let packet = match header.typ {
         PacketType::Publish => Inbound::Publish(publish(header, body)?),
-        PacketType::Puback => Inbound::Ack(Ack::Puback, lone_pid(body)?),
-        PacketType::Pubrec => Inbound::Ack(Ack::Pubrec, lone_pid(body)?),
-        PacketType::Pubrel => Inbound::Ack(Ack::Pubrel, lone_pid(body)?),
-        PacketType::Pubcomp => Inbound::Ack(Ack::Pubcomp, lone_pid(body)?),
-        PacketType::Connack => {
-            let mut read = 0;
-            let connack = Connack::decode(body, &mut read).map_err(|error| malformed(&error))?;
-            all_read(read, body)?;
-            Inbound::Connack { code: connack.code, present: connack.session_present }
-        }
-        PacketType::Suback => {
-            let header = Header { remaining_len: remaining as u32, ..header };
-            let mut read = 0;
-            let suback = Suback::decode(body, &mut read, header).map_err(|error| malformed(&error))?;
-            all_read(read, body)?;
-            if suback.topics.is_empty() {
-                return Err(Failure::protocol("a SUBACK without return code"));
-            }
-            let granted = !suback.topics.contains(&SubscribeReturnCode::Failure);
-            Inbound::Suback { pid: suback.pid.value(), granted }
-        }
-        PacketType::Pingresp => {
-            all_read(0, body)?;
-            Inbound::Pingresp
-        }
-        other => return Err(Failure::protocol(format!("a broker does not send {other:?} to a device"))),
+        PacketType::Puback => Inbound::Ack(Ack::Puback, lone_pid(Ack::Puback, body)?),
+        PacketType::Pubrec => Inbound::Ack(Ack::Pubrec, lone_pid(Ack::Pubrec, body)?),
+        PacketType::Pubrel => Inbound::Ack(Ack::Pubrel, lone_pid(Ack::Pubrel, body)?),
+        PacketType::Pubcomp => Inbound::Ack(Ack::Pubcomp, lone_pid(Ack::Pubcomp, body)?),
+        PacketType::Connack => connack(body)?,
+        PacketType::Suback => suback(body)?,
+        _ if !body.is_empty() => return Err(wrong_length("PINGRESP", body.len(), 0)),
+        _ => Inbound::Pingresp,
     };
     Ok(Some((1 + digits + remaining, packet)))
 }
@@ -98,34 +84,72 @@ fn remaining_length(bytes: &[u8]) -> Result<Option<(usize, usize)>, Failure> {
 }
 
 fn publish(header: Header, body: &[u8]) -> Result<Publish<'_>, Failure> {
-    let short = || Failure::protocol("a PUBLISH is shorter than its parts");
+    let short = || Failure::protocol("the broker sent a PUBLISH that is shorter than its parts");
     let (size, rest) = body.split_first_chunk::<2>().ok_or_else(short)?;
     let (topic, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes(*size))).ok_or_else(short)?;
-    let topic = std::str::from_utf8(topic).map_err(|_| Failure::protocol("a topic is not UTF-8"))?;
+    let topic = std::str::from_utf8(topic)
+        .map_err(|_| Failure::protocol("the broker sent a PUBLISH to a topic that is not UTF-8"))?;
     let (qos, pid, payload) = match header.qos {
         QoS::Level0 => (Qos::AtMostOnce, 0, rest),
         level => {
             let (pid, payload) = rest.split_first_chunk::<2>().ok_or_else(short)?;
             let qos = if level == QoS::Level1 { Qos::AtLeastOnce } else { Qos::ExactlyOnce };
-            (qos, nonzero(u16::from_be_bytes(*pid))?, payload)
+            (qos, nonzero("PUBLISH", *pid)?, payload)
         }
     };
     Ok(Publish { qos, pid, retain: header.retain, topic, payload })
 }
 
-fn lone_pid(body: &[u8]) -> Result<u16, Failure> {
+fn connack(body: &[u8]) -> Result<Inbound<'static>, Failure> {
+    let &[flags, code] = body else { return Err(wrong_length("CONNACK", body.len(), 2)) };
+    if flags > 1 {
+        return Err(Failure::protocol(format!(
+            "the broker sent a CONNACK with the flags 0x{flags:02x}, of which MQTT has the lowest only"
+        )));
+    }
+    let code = ConnectReturnCode::from_u8(code).map_err(|_| no_such_code("CONNACK", code))?;
+    Ok(Inbound::Connack { code, present: flags == 1 })
+}
+
+/// SUBACK to a SUBSCRIBE with one filter.
+fn suback(body: &[u8]) -> Result<Inbound<'static>, Failure> {
+    let Some((pid, codes)) = body.split_first_chunk::<2>() else {
+        return Err(wrong_length("SUBACK", body.len(), 3));
+    };
+    let pid = nonzero("SUBACK", *pid)?;
+    let &[code] = codes else {
+        let number = codes.len();
+        let sentence = format!("the broker sent a SUBACK with {number} return codes for one filter");
+        return Err(Failure::protocol(sentence));
+    };
+    let granted = match code {
+        0 => Some(Qos::AtMostOnce),
+        1 => Some(Qos::AtLeastOnce),
+        2 => Some(Qos::ExactlyOnce),
+        0x80 => None,
+        other => return Err(no_such_code("SUBACK", other)),
+    };
+    Ok(Inbound::Suback { pid, granted })
+}
+
+fn no_such_code(name: &str, code: u8) -> Failure {
+    Failure::protocol(format!(
+        "the broker sent a {name} with the return code {code}, which MQTT does not have"
+    ))
+}
+
+fn lone_pid(ack: Ack, body: &[u8]) -> Result<u16, Failure> {
     match body {
-        &[high, low] => nonzero(u16::from_be_bytes([high, low])),
-        _ => Err(Failure::protocol("an acknowledgement is not two bytes long")),
+        &[high, low] => nonzero(ack.name(), [high, low]),
+        _ => Err(wrong_length(ack.name(), body.len(), 2)),
     }
 }
 
-fn nonzero(pid: u16) -> Result<u16, Failure> {
-    if pid == 0 { Err(Failure::protocol("a packet identifier is 0")) } else { Ok(pid) }
-}
-
-fn all_read(read: usize, body: &[u8]) -> Result<(), Failure> {
-    if read == body.len() { Ok(()) } else { Err(Failure::protocol("a packet is longer than its parts")) }
+fn nonzero(name: &str, pid: [u8; 2]) -> Result<u16, Failure> {
+    match u16::from_be_bytes(pid) {
+        0 => Err(Failure::protocol(format!("the broker sent a {name} with packet identifier 0"))),
+        pid => Ok(pid),
+    }
 }
 
 fn malformed(error: &mqtt_proto::Error) -> Failure {

@@ -4,13 +4,23 @@ use super::super::{Failure, Hearing, Identity, MqttSettings, Settings};
 use super::grammar::{is_filter, is_topic};
 use crate::record::{Close, Qos};
 
+/// What a device subscribes to.
+#[derive(Debug)]
+pub(super) struct Subscription {
+    pub(super) filter: Box<str>,
+    /// The quality of service that is asked for.
+    pub(super) qos: Qos,
+    /// The one that the broker has granted; `None` if that is not known of all that it may deliver.
+    pub(super) granted: Option<Qos>,
+}
+
 /// The topics of one device.
 #[derive(Debug)]
 pub(super) struct Topics {
     /// Where readings go that have no address of their own; `None` if that is a filter, or not what MQTT can carry.
     pub(super) readings: Option<Box<str>>,
     /// What is subscribed to, if readings are closed by messages.
-    pub(super) listening: Option<(Box<str>, Qos)>,
+    pub(super) listening: Option<Subscription>,
 }
 
 impl Topics {
@@ -47,7 +57,11 @@ impl Topics {
         }
         Ok(Self {
             readings: is_topic(&readings).then(|| readings.into()),
-            listening: listening.map(|(filter, qos)| (filter.into(), qos)),
+            listening: listening.map(|(filter, qos)| Subscription {
+                filter: filter.into(),
+                qos,
+                granted: None,
+            }),
         })
     }
 
@@ -62,7 +76,7 @@ impl Topics {
 
     /// Whether a message to `topic` came through this device's subscription.
     pub(super) fn listens_to(&self, topic: &str) -> bool {
-        self.listening.as_ref().is_some_and(|(filter, _)| matches(filter, topic))
+        self.listening.as_ref().is_some_and(|listening| matches(&listening.filter, topic))
     }
 }
 
@@ -130,7 +144,7 @@ mod tests {
                 ..Identity::of("d")
             };
             Topics::new(&Settings { close, ..Settings::default() }, &identity).map(|topics| {
-                let listening = topics.listening.map(|(filter, _)| filter.into_string());
+                let listening = topics.listening.map(|listening| listening.filter.into_string());
                 (topics.readings.map(str::into_string), listening)
             })
         };

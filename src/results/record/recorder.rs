@@ -153,7 +153,7 @@ impl Sink for Recorder {
         });
     }
 
-    fn remark(&mut self, fleet: FleetId, at: Tick, device: u32, remark: &Reason) {
+    fn remark(&mut self, fleet: FleetId, at: Tick, device: u32, remark: &Reason, count: u64) {
         let (fleet, kind, ending) = (usize::from(fleet.0), Kind::Connect, Ending::Remark);
         // As attempts to connect are, it is of the whole run.
         let scope = Scope { fleet, kind, ending, measured: false };
@@ -162,7 +162,7 @@ impl Sink for Recorder {
         self.batch.failures.add_row(&Row {
             subject: Subject { phase, fleet, kind, ending },
             reason,
-            count: 1,
+            count,
             devices: u64::from(new),
             first: (at, device, 0),
             last: at,

@@ -215,6 +215,9 @@ impl Conversation {
         };
         let unmatched = session.take_unmatched();
         self.account.strays += unmatched.map_or(0, |unmatched| unmatched.count);
+        while let Some((count, _)) = session.take_remark() {
+            self.account.strays += count;
+        }
         match failure {
             Some(failure) => {
                 self.account.fail(failure);
