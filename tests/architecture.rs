@@ -13,7 +13,7 @@ mod protocol;
 mod syntax;
 
 /// Rooms and their storeys: a room imports only from a lower storey, never sideways or up.
-const STOREYS: [(&str, u8); 23] = [
+const STOREYS: [(&str, u8); 24] = [
     ("units", 0),
     ("seed", 0),
     ("clock", 0),
@@ -34,13 +34,14 @@ const STOREYS: [(&str, u8); 23] = [
     ("run", 6),
     ("calibration", 7),
     ("display", 7),
+    ("page", 7),
     ("export", 7),
     ("cli", 8),
     ("main", 9),
 ];
 
 /// Edges sideways that are needed all the same: (from, to, why). None may close a circle.
-const BRIDGES: [(&str, &str, &str); 3] = [
+const BRIDGES: [(&str, &str, &str); 5] = [
     ("fleet", "record", "readings carry the marks that detections are scored by"),
     (
         "language",
@@ -48,14 +49,18 @@ const BRIDGES: [(&str, &str, &str); 3] = [
         "a condition of a budget is a kind of value, with an example in each of its units",
     ),
     ("export", "display", "figures read the same on pages as on screens"),
+    ("page", "display", "the page states the words and numbers of the terminal's report"),
+    ("export", "page", "the page is one of the formats"),
 ];
 
 /// Edges that the storeys would allow but that must not be: (room, what it must not import, why).
-const BANS: [(&str, &str, &str); 7] = [
+const BANS: [(&str, &str, &str); 9] = [
     ("engine", "results", "a run hands the engine its sinks"),
     ("engine", "reference", "the engine drives any target alike"),
     ("display", "reference", "screens show recorded figures"),
     ("display", "protocol", "screens show recorded figures"),
+    ("page", "reference", "pages show recorded figures"),
+    ("page", "protocol", "pages show recorded figures"),
     ("compare", "scenario", "stored runs are compared, whatever made them"),
     ("compare", "protocol", "stored runs are compared, whatever made them"),
     ("compare", "reference", "stored runs are compared, whatever made them"),

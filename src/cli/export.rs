@@ -1,4 +1,4 @@
-//! The outputs for CI: what is asked for is looked at before anything runs, and written after the run's own files.
+//! The outputs for people and CI: what is asked for is looked at before anything runs, and written after the run's own files.
 
 use std::env;
 use std::fs::{self, OpenOptions};
@@ -17,11 +17,15 @@ const SUMMARY: &str = "GITHUB_STEP_SUMMARY";
 
 /// What to write for CI besides the run's own files.
 #[derive(Debug, Default, clap::Args)]
-#[command(next_help_heading = "Outputs for CI")]
+#[command(next_help_heading = "Outputs for people and CI")]
 pub(super) struct ExportArgs {
     /// Write a JUnit report, for the test views of GitLab, Jenkins and others; the same as --format junit=FILE
     #[arg(long, value_name = "FILE")]
     pub(super) junit: Option<PathBuf>,
+
+    /// Write a page to look at in a browser: one file that loads nothing, with every chart in it; the same as --format html=FILE
+    #[arg(long, value_name = "FILE")]
+    pub(super) html: Option<PathBuf>,
 
     /// Add to the step summary of GitHub Actions, and annotate what failed: workflow commands on standard output, with --json
     /// on standard error
@@ -77,9 +81,11 @@ fn parse_output(text: &str) -> Result<Output, String> {
 impl ExportArgs {
     /// Everything that goes to a file of its own.
     fn outputs(&self) -> Vec<Output> {
-        let junit =
-            self.junit.iter().filter_map(|path| Some(Output { format: named("junit")?, path: path.clone() }));
-        junit.chain(self.formats.iter().cloned()).collect()
+        let own = [("html", &self.html), ("junit", &self.junit)];
+        let own = own
+            .into_iter()
+            .filter_map(|(name, path)| Some(Output { format: named(name)?, path: path.clone()? }));
+        own.chain(self.formats.iter().cloned()).collect()
     }
 
     /// Makes sure, before anything is sent, that what is asked for exists of `subject` and can be written: folders are
@@ -173,6 +179,9 @@ pub(super) fn run_outputs(args: &ExportArgs, report: &Report) -> Result<(), CliE
     for output in args.outputs() {
         let written = match output.format.run {
             Writer::Distribution(text) => distributions(&output, report, text),
+            Writer::Page(page) => page(report, &seen_from(&output.path, &report.directory))
+                .map_err(|error| error.to_string())
+                .and_then(|text| write(&output.path, &text)),
             ref writer => text_of(writer, report).and_then(|text| write(&output.path, &text)),
         };
         faults.extend(written.err().map(|why| told(&output, &why)));
@@ -222,7 +231,7 @@ fn text_of<S>(writer: &Writer<S>, subject: &S) -> Result<String, String> {
         Writer::Text(text) => text(subject).map_err(|why| why.to_string()),
         // `prepare` has said so already.
         Writer::Unsuited(why) => Err((*why).to_owned()),
-        Writer::Distribution(_) => Err("there is no such output".to_owned()),
+        Writer::Distribution(_) | Writer::Page(_) => Err("there is no such output".to_owned()),
     }
 }
 
@@ -244,6 +253,19 @@ fn distributions(
         write(&output.path.join(format!("{name}.{}", output.format.name)), &text(times))?;
     }
     Ok(())
+}
+
+/// The way from the folder of `file` to `folder`, both of which are there: a relative path with `/`, empty for the same folder.
+fn seen_from(file: &Path, folder: &Path) -> String {
+    let own = file.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."));
+    let (Ok(own), Ok(folder)) = (own.canonicalize(), folder.canonicalize()) else {
+        return folder.display().to_string();
+    };
+    let shared = own.components().zip(folder.components()).take_while(|(a, b)| a == b).count();
+    let up = own.components().skip(shared).map(|_| "..".to_owned());
+    let down = folder.components().skip(shared);
+    let down = down.map(|part| part.as_os_str().to_string_lossy().into_owned());
+    up.chain(down).collect::<Vec<_>>().join("/")
 }
 
 fn write(path: &Path, text: &str) -> Result<(), String> {
@@ -311,7 +333,7 @@ mod tests {
             ("junit=", "write for example junit=FILE"),
             (
                 "xml=a",
-                "`xml` is not a valid format; write one of junit, github-summary, pr-comment, bencher,",
+                "`xml` is not a valid format; write one of html, junit, github-summary, pr-comment, bencher,",
             ),
         ] {
             let error = parse_output(text).unwrap_err();
@@ -337,7 +359,8 @@ mod tests {
         let formats: Vec<_> = formats
             .map(|format| Output { format, path: folder.path().join("out").join(format.name) })
             .collect();
-        let args = ExportArgs { formats, junit: Some(folder.path().join("junit.xml")), github: false };
+        let args =
+            ExportArgs { formats, junit: Some(folder.path().join("junit.xml")), html: None, github: false };
         args.prepare(Subject::Comparison).unwrap();
         let mut comparison = specimen::comparison();
         comparison_outputs(&args, &comparison, false).unwrap();

@@ -5,7 +5,7 @@ use crate::results::BudgetResult;
 
 /// A line per condition, failed ones first, after one that counts them; each with the word in it that is painted. Those of an
 /// `invalid` measurement say nothing about the service, met or not.
-pub(super) fn budgets(
+pub(crate) fn budgets(
     results: &[BudgetResult],
     invalid: bool,
 ) -> Vec<(String, Option<(&'static str, Tone)>)> {
@@ -27,12 +27,18 @@ pub(super) fn budgets(
     counted.into_iter().chain(failed.into_iter().chain(open).chain(met).map(line)).collect()
 }
 
-fn line(result: &BudgetResult) -> (String, Option<(&'static str, Tone)>) {
-    let (word, tone) = match (result.met, result.unjudged) {
+/// What became of a budget, in a word; `invalid` says that the measurement is.
+pub(crate) const fn word(result: &BudgetResult, invalid: bool) -> (&'static str, Tone) {
+    match (result.met, result.unjudged) {
+        _ if invalid => ("not judged", Tone::Warning),
         (true, _) => ("met", Tone::Good),
         (false, true) => ("not judged", Tone::Warning),
         (false, false) => ("failed", Tone::Bad),
-    };
+    }
+}
+
+fn line(result: &BudgetResult) -> (String, Option<(&'static str, Tone)>) {
+    let (word, tone) = word(result, false);
     let aborted = if result.aborted { "; it ended the run" } else { "" };
     (format!("{word} {}{aborted}", result.sentence()), Some((word, tone)))
 }

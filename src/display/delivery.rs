@@ -4,10 +4,10 @@ use super::style::Tone;
 use crate::results::FleetDelivery;
 
 /// A text, and the word in it that stands out.
-pub(super) type TonedText = (String, Option<(&'static str, Tone)>);
+pub(crate) type TonedText = (String, Option<(&'static str, Tone)>);
 
 /// The texts of the report's margin word `delivery`: fleets that expect something, and fleets in which something was found.
-pub(super) fn delivery(fleets: &[FleetDelivery]) -> Vec<TonedText> {
+pub(crate) fn delivery(fleets: &[FleetDelivery]) -> Vec<TonedText> {
     fleets.iter().filter_map(told).collect()
 }
 

@@ -6,7 +6,7 @@ use crate::record::AnomalyKind;
 use crate::results::{Report, Score};
 
 /// The texts of the report's margin word `detection`; none where nothing was seeded or nothing judged.
-pub(super) fn detection(report: &Report, style: Style) -> Vec<String> {
+pub(crate) fn detection(report: &Report, style: Style) -> Vec<String> {
     let score = &report.detection.all;
     let mut texts = Vec::new();
     if score.anomalies().seeded > 0 {

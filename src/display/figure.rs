@@ -147,6 +147,16 @@ impl Marks {
     }
 }
 
+/// What the signs on percentiles mean, as far as they were used.
+pub(crate) fn footnotes(marks: Marks) -> Vec<&'static str> {
+    let notes = [
+        (marks.weak, "~ fewer than 100 samples lie beyond this percentile"),
+        (marks.unsupported, "n/a: fewer than 10 samples lie beyond this percentile"),
+        (marks.censored, "> at least: a failed reading counts as its time-out or more"),
+    ];
+    notes.into_iter().filter(|(used, _)| *used).map(|(_, note)| note).collect()
+}
+
 /// What stands where there is nothing.
 pub(crate) fn dash(style: Style) -> &'static str {
     if style.ascii { "-" } else { "–" }

@@ -6,7 +6,7 @@ use crate::results::FleetEncounters;
 
 /// The texts of the report's margin word `isolation`: fleets that could not tell this run's messages from another's, and what was left
 /// behind. What makes the run suspect stands among the reasons for that.
-pub(super) fn isolation(fleets: &[FleetEncounters], style: Style) -> Vec<String> {
+pub(crate) fn isolation(fleets: &[FleetEncounters], style: Style) -> Vec<String> {
     let mut texts = Vec::new();
     for FleetEncounters { fleet, met } in fleets {
         if met.unnamed > 0 {

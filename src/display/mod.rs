@@ -1,21 +1,21 @@
 //! What people see: progress while a run lasts, and the table at its end. Figures come in, text goes out.
 
 mod activation;
-mod budget;
+pub(crate) mod budget;
 mod chart;
 mod comparison;
-mod delivery;
-mod detection;
+pub(crate) mod delivery;
+pub(crate) mod detection;
 mod dot;
 pub(crate) mod failure;
 pub(crate) mod figure;
 mod grid;
-mod isolation;
+pub(crate) mod isolation;
 mod outline;
 mod progress;
-mod recovery;
+pub(crate) mod recovery;
 mod style;
-mod verdict;
+pub(crate) mod verdict;
 
 pub(crate) use activation::FaultOutline;
 pub(crate) use comparison::{comparison, estimate, finding, length, self_test};
@@ -25,5 +25,5 @@ pub(crate) use outline::{
     outline,
 };
 pub(crate) use progress::{Progress, ProgressMode};
-pub(crate) use style::Style;
+pub(crate) use style::{Style, Tone};
 pub(crate) use verdict::{connection_title, verdict};

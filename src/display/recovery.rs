@@ -25,6 +25,10 @@ pub(super) fn recovery(report: &Report, width: usize, style: Style) -> Vec<Strin
     lines
 }
 
+/// The columns of the table of activations.
+pub(crate) const HEADER: [&str; 9] =
+    ["faults", "kind", "at", "for", "devices", "worst p99", "failed", "recovered after", "backlog"];
+
 /// The table of `outages`, where the activations and the switches of `omitted` are missing.
 fn table(outages: &[Outage], omitted: [u64; 2], rule: RecoveryRule, style: Style) -> Option<Grid> {
     let notes = left_out(outages, omitted, style);
@@ -32,9 +36,7 @@ fn table(outages: &[Outage], omitted: [u64; 2], rule: RecoveryRule, style: Style
         return None;
     }
     let mut grid = Grid::new(&EXPENDABLE);
-    let header =
-        ["faults", "kind", "at", "for", "devices", "worst p99", "failed", "recovered after", "backlog"];
-    grid.cells(header.map(str::to_owned).to_vec(), Some(Tone::Faint));
+    grid.cells(HEADER.map(str::to_owned).to_vec(), Some(Tone::Faint));
     for outage in shown(outages) {
         let (after, tone) = recovered(outage, style);
         grid.cells(cells(outage, after, style), tone);
@@ -45,19 +47,23 @@ fn table(outages: &[Outage], omitted: [u64; 2], rule: RecoveryRule, style: Style
     for note in notes {
         grid.text(format!("  {note}"), Some(Tone::Warning));
     }
-    let rule = format!(
-        "  recovered = {} s without more failures and p99 at most {} {} its level before, its worst, or {} ms above",
+    grid.text(format!("  {}", told(rule, style)), Some(Tone::Faint));
+    Some(grid)
+}
+
+/// When a service counts as recovered, in words.
+pub(crate) fn told(rule: RecoveryRule, style: Style) -> String {
+    format!(
+        "recovered = {} s without more failures and p99 at most {} {} its level before, its worst, or {} ms above",
         rule.hold_s,
         rule.factor,
         if style.ascii { "x" } else { "×" },
         rule.floor_ms
-    );
-    grid.text(rule, Some(Tone::Faint));
-    Some(grid)
+    )
 }
 
 /// The activations to show, in the order in which they began.
-fn shown(outages: &[Outage]) -> Vec<&Outage> {
+pub(crate) fn shown(outages: &[Outage]) -> Vec<&Outage> {
     let mut places: Vec<usize> = (0..outages.len()).collect();
     if outages.len() > MOST_ACTIVATIONS {
         let trouble = |place: &usize| {
@@ -81,7 +87,8 @@ const fn gravity(state: Recovery) -> u8 {
     }
 }
 
-fn left_out(outages: &[Outage], [activations, switches]: [u64; 2], style: Style) -> Vec<String> {
+/// What is left out of the table of `outages`, and how many activations and switches the files leave out, in words.
+pub(crate) fn left_out(outages: &[Outage], [activations, switches]: [u64; 2], style: Style) -> Vec<String> {
     let hidden = outages.len().saturating_sub(MOST_ACTIVATIONS) as u64;
     let notes = [
         (hidden, "further activations are in faults.csv"),
@@ -92,7 +99,8 @@ fn left_out(outages: &[Outage], [activations, switches]: [u64; 2], style: Style)
     notes.into_iter().filter_map(told).collect()
 }
 
-fn cells(outage: &Outage, after: String, style: Style) -> Vec<String> {
+/// The cells of an activation, in the order of [`HEADER`]; `after` is what [`recovered`] says.
+pub(crate) fn cells(outage: &Outage, after: String, style: Style) -> Vec<String> {
     let counted = |number: u64| if number == 0 { dash(style).to_owned() } else { count(number, style) };
     let turn = if outage.turn == 0 { String::new() } else { format!(" {}", outage.turn + 1) };
     let length = match outage.end_s {
@@ -117,7 +125,8 @@ fn cells(outage: &Outage, after: String, style: Style) -> Vec<String> {
     ]
 }
 
-fn recovered(outage: &Outage, style: Style) -> (String, Option<Tone>) {
+/// When the service had recovered, or why that is not known.
+pub(crate) fn recovered(outage: &Outage, style: Style) -> (String, Option<Tone>) {
     match outage.state {
         Recovery::Recovered => match outage.recovered_after_s {
             Some(after) if after > 0.0 => (seconds(after, style), None),
@@ -131,7 +140,8 @@ fn recovered(outage: &Outage, style: Style) -> (String, Option<Tone>) {
     }
 }
 
-fn seconds(seconds: f64, style: Style) -> String {
+/// A time since the beginning of the run, or of a fault.
+pub(crate) fn seconds(seconds: f64, style: Style) -> String {
     if seconds <= 0.0 { "0 s".to_owned() } else { time((seconds * 1e9) as u64, style) }
 }
 

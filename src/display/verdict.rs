@@ -10,7 +10,7 @@ use super::isolation::isolation;
 use super::recovery::recovery;
 use super::style::{Style, Tone};
 use crate::record::Judgement;
-use crate::results::{Figures, FleetTarget, Millis, Percentile, Report, RunState, SummaryRow};
+use crate::results::{Failure, Figures, FleetTarget, Millis, Percentile, Report, RunState, SummaryRow};
 use crate::units::Quantile;
 
 /// Columns that give way on a narrow screen, the first one first: p99.9, ok, the maximum, service p99.
@@ -93,8 +93,6 @@ fn labelled(label: &str, text: &str, width: usize, style: Style) -> Vec<String> 
 
 fn heading(report: &Report, width: usize, style: Style) -> Vec<String> {
     let run = &report.run;
-    let idle =
-        report.summary.iter().find(|row| row.is_headline()).is_some_and(|row| row.figures.planned == 0);
     let name = clip(&run.scenario.name, width / 2, style);
     let run_id = clip(&run.run_id, width - name.chars().count() - 3, style);
     let mut title = vec![style.paint(&name, Tone::Strong), run_id];
@@ -106,18 +104,11 @@ fn heading(report: &Report, width: usize, style: Style) -> Vec<String> {
         title.push(run.ending().to_owned());
     }
     let mut lines = vec![title.join(style.dot())];
+    let (tone, text) = measurement(report);
     let Some(validity) = &run.validity else {
-        lines.push("not judged".to_owned());
+        lines.push(text);
         return lines;
     };
-    let (tone, meaning) = match validity.verdict {
-        Judgement::Valid if idle => (Tone::Warning, "nothing was measured"),
-        Judgement::Valid => (Tone::Good, "the generator kept to its plan"),
-        Judgement::Suspect => (Tone::Warning, validity.doubt()),
-        Judgement::Invalid if idle => (Tone::Bad, "nothing was measured"),
-        Judgement::Invalid => (Tone::Bad, "the generator was the bottleneck, not the service"),
-    };
-    let text = format!("{}: {meaning}", validity.verdict.name());
     lines.extend(judgement("measurement", &text, validity.verdict.name(), tone, width, style));
     for reason in &validity.reasons {
         for (index, line) in wrap(reason, width - 4).into_iter().enumerate() {
@@ -128,6 +119,21 @@ fn heading(report: &Report, width: usize, style: Style) -> Vec<String> {
         lines.extend(judgement("service", &text, &text, tone, width, style));
     }
     lines
+}
+
+/// The judgement of the measurement.
+pub(crate) fn measurement(report: &Report) -> (Tone, String) {
+    let idle =
+        report.summary.iter().find(|row| row.is_headline()).is_some_and(|row| row.figures.planned == 0);
+    let Some(validity) = &report.run.validity else { return (Tone::Warning, "not judged".to_owned()) };
+    let (tone, meaning) = match validity.verdict {
+        Judgement::Valid if idle => (Tone::Warning, "nothing was measured"),
+        Judgement::Valid => (Tone::Good, "the generator kept to its plan"),
+        Judgement::Suspect => (Tone::Warning, validity.doubt()),
+        Judgement::Invalid if idle => (Tone::Bad, "nothing was measured"),
+        Judgement::Invalid => (Tone::Bad, "the generator was the bottleneck, not the service"),
+    };
+    (tone, format!("{}: {meaning}", validity.verdict.name()))
 }
 
 /// One of the two judgements of a run, with `word` painted: what it says of the measurement must not pass for what it says of the
@@ -176,14 +182,20 @@ fn figures(report: &Report, marks: &mut Marks, style: Style) -> Grid {
     }
     for row in headline {
         grid.text(phase_heading(row, &[row], style), Some(Tone::Strong));
-        // Readings of fleets without a budget are in neither part of that share.
-        let budgeted = rows.iter().all(|row| row.kind != "reading" || row.figures.within_budget.is_some());
-        let within_budget = row.figures.within_budget.filter(|_| budgeted);
+        let within_budget = within_budget(report, row);
         let figures = Figures { within_budget, ..row.figures.clone() };
         let row = SummaryRow { figures, ..row.clone() };
         add_row(&mut grid, "  all fleets".to_owned(), &row, report, marks, style);
     }
     grid
+}
+
+/// How many readings of the headline ended within their fleet's budget; `None` where a fleet has none, as its readings would be in
+/// neither part of that share.
+pub(crate) fn within_budget(report: &Report, headline: &SummaryRow) -> Option<u64> {
+    let mut rows = report.summary.iter().filter(|row| row.kind == "reading" && !row.is_headline());
+    let budgeted = rows.all(|row| row.figures.within_budget.is_some());
+    headline.figures.within_budget.filter(|_| budgeted)
 }
 
 /// Whether `headline` says the same as a single one of `rows`.
@@ -224,6 +236,21 @@ fn add_row(
     marks: &mut Marks,
     style: Style,
 ) {
+    let (cells, notes) = self::row(row, &report.failures, marks, style);
+    grid.cells(std::iter::once(name).chain(cells).collect(), None);
+    if !notes.is_empty() {
+        let tone = if row.figures.failed() > 0 { Tone::Warning } else { Tone::Faint };
+        grid.text(format!("    {}", notes.join(style.dot())), Some(tone));
+    }
+}
+
+/// The cells of a row after its name, in the order of the columns, and what stands under it.
+pub(crate) fn row(
+    row: &SummaryRow,
+    failures: &[Failure],
+    marks: &mut Marks,
+    style: Style,
+) -> (Vec<String>, Vec<String>) {
     let figures = &row.figures;
     let ended = figures.ended();
     let failed = figures.failed();
@@ -231,7 +258,6 @@ fn add_row(
     let [p50, p99, p99_9] = [Quantile::P50, Quantile::P99, Quantile::P99_9].map(&mut tail);
     let service = figures.service_p99_ms.map(|time| Percentile { ns: time.as_ns(), censored: false });
     let cells = vec![
-        name,
         count(figures.planned, style),
         count(figures.ok, style),
         if failed == 0 { dash(style).to_owned() } else { count(failed, style) },
@@ -241,8 +267,7 @@ fn add_row(
         marks.bounded(figures.max(), style),
         marks.tail(service, Quantile::P99, figures.ok, style),
     ];
-    grid.cells(cells, None);
-    let mut notes = notes(row, &report.failures, style);
+    let mut notes = notes(row, failures, style);
     if has_failures(figures) && figures.ok_p50_ms.is_some() {
         let mut ok = |time: Option<Millis>, quantile| {
             let time = time.map(|time| Percentile { ns: time.as_ns(), censored: false });
@@ -251,10 +276,7 @@ fn add_row(
         let (p50, p99) = (ok(figures.ok_p50_ms, Quantile::P50), ok(figures.ok_p99_ms, Quantile::P99));
         notes.push(format!("of those ok: p50 {p50}, p99 {p99}"));
     }
-    if !notes.is_empty() {
-        let tone = if failed > 0 { Tone::Warning } else { Tone::Faint };
-        grid.text(format!("    {}", notes.join(style.dot())), Some(tone));
-    }
+    (cells, notes)
 }
 
 /// Where the time goes, and how well the generator kept its plan.
@@ -275,16 +297,21 @@ fn facts(report: &Report, width: usize, style: Style) -> Vec<String> {
         let text = format!("median: {}", stages.join(style.dot()));
         lines.extend(labelled("stages", &text, width, style));
     }
-    if let (Some(p50), Some(p99)) = (shown(figures.pacing_lag_p50_ms), shown(figures.pacing_lag_p99_ms)) {
-        let text = format!("lag p50 {p50}, p99 {p99} ({} pacer)", report.run.pacer.kind);
-        lines.extend(labelled("generator", &text, width, style));
-    }
+    lines.extend(lag(report, style).iter().flat_map(|text| labelled("generator", text, width, style)));
     lines.extend(floor(report, style).iter().flat_map(|text| labelled("floor", text, width, style)));
     lines
 }
 
+/// How late the generator woke.
+pub(crate) fn lag(report: &Report, style: Style) -> Option<String> {
+    let figures = &report.summary.iter().find(|row| row.is_headline())?.figures;
+    let shown = |time_ms: Millis| time(time_ms.as_ns(), style);
+    let (p50, p99) = (figures.pacing_lag_p50_ms.map(shown)?, figures.pacing_lag_p99_ms.map(shown)?);
+    Some(format!("lag p50 {p50}, p99 {p99} ({} pacer)", report.run.pacer.kind))
+}
+
 /// How far above the machine's own floor the fleets' medians are.
-fn floor(report: &Report, style: Style) -> Option<String> {
+pub(crate) fn floor(report: &Report, style: Style) -> Option<String> {
     let calibration = report.run.calibration.as_ref()?;
     let fleets: Vec<_> =
         calibration.times_floor.iter().map(|(fleet, times)| format!("{fleet} {times:.1}")).collect();
@@ -310,12 +337,7 @@ fn stressed(mut lines: Vec<String>, word: Option<(&str, Tone)>, style: Style) ->
 }
 
 fn footnotes(marks: Marks, style: Style) -> Vec<String> {
-    let notes = [
-        (marks.weak, "~ fewer than 100 samples lie beyond this percentile"),
-        (marks.unsupported, "n/a: fewer than 10 samples lie beyond this percentile"),
-        (marks.censored, "> at least: a failed reading counts as its time-out or more"),
-    ];
-    notes.into_iter().filter(|(used, _)| *used).map(|(_, text)| style.paint(text, Tone::Faint)).collect()
+    super::figure::footnotes(marks).iter().map(|text| style.paint(text, Tone::Faint)).collect()
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use hdrhistogram::Histogram;
 
 use crate::compare::Comparison;
-use crate::results::Report;
+use crate::results::{Report, TableError};
 
 /// An output: one per file of this room, and one line of the table.
 #[derive(Debug)]
@@ -21,6 +21,8 @@ pub(crate) struct Format {
 pub(crate) enum Writer<S> {
     /// One text.
     Text(fn(&S) -> Result<String, Nothing>),
+    /// One text, made of the files of the run too; told where they lie as seen from the text's place: a relative path.
+    Page(fn(&S, &str) -> Result<String, TableError>),
     /// One text for every distribution in the log of a run: a file of its total, or a folder with all of them.
     Distribution(fn(&Histogram<u64>) -> String),
     /// It is not, and why.

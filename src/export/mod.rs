@@ -1,5 +1,5 @@
 //! What CI takes: JUnit, GitHub summaries and annotations, comments, Bencher, github-action-benchmark, OpenMetrics, CSV and
-//! percentile files. Values come in, text goes out; the same values give the same text.
+//! percentile files, and the page for people. Values come in, text goes out; the same values give the same text.
 //!
 //! Every format has a file of its own, which states its name, what it is for and its writers, and one line of [`TABLE`]:
 //! `--format`, its help and its refusals come from there.
@@ -12,6 +12,7 @@ mod finding;
 mod format;
 pub(crate) mod github;
 pub mod hgrm;
+mod html;
 pub mod junit;
 mod markdown;
 mod measure;
@@ -22,7 +23,8 @@ pub use format::Nothing;
 pub(crate) use format::{Format, Writer};
 
 /// All formats, in the order of help texts.
-pub(crate) const TABLE: [&Format; 9] = [
+pub(crate) const TABLE: [&Format; 10] = [
+    &html::FORMAT,
     &junit::FORMAT,
     &github::FORMAT,
     &comment::FORMAT,

@@ -6,7 +6,7 @@ use super::finding::{self, Weight};
 use super::markdown::{details, escape, table};
 use super::measure::{group_place, measured};
 use crate::compare::{Cell, Comparison, Decision, Support};
-use crate::display::figure::{Marks, count};
+use crate::display::figure::{self, Marks, count};
 use crate::display::{Style, connection_title, failure};
 use crate::record;
 use crate::results::{FleetTarget, Percentile, Report, SummaryRow};
@@ -92,12 +92,7 @@ fn figures(row: &SummaryRow, marks: &mut Marks) -> Vec<String> {
 }
 
 fn footnotes(marks: Marks) -> String {
-    let notes = [
-        (marks.weak, "~ fewer than 100 samples lie beyond this percentile"),
-        (marks.unsupported, "n/a: fewer than 10 samples lie beyond this percentile"),
-        (marks.censored, "> at least: a failed reading counts as its time-out or more"),
-    ];
-    let notes: Vec<_> = notes.into_iter().filter(|(used, _)| *used).map(|(_, note)| escape(note)).collect();
+    let notes: Vec<_> = figure::footnotes(marks).into_iter().map(escape).collect();
     if notes.is_empty() { String::new() } else { format!("\n<sub>{}</sub>\n", notes.join("; ")) }
 }
 

@@ -39,6 +39,7 @@ pub use files::failure::Failure;
 pub(crate) use files::failure::ReasonSum;
 pub use files::figures::Figures;
 pub(crate) use files::fleet::{FleetTarget, SubscriberFacts};
+pub(crate) use files::history::{Column, FleetTail, History, Mark, ROWS_PER_DECADE};
 #[cfg(test)]
 pub(crate) use files::manifest::PacingLag;
 pub use files::manifest::{BudgetResult, Manifest, RunState};
@@ -57,10 +58,8 @@ pub use files::report::Report;
 pub(crate) use files::seal::{Seals, verify_file};
 pub(crate) use files::shard::{RecordEnd, ShardFile, ShardHeader};
 pub(crate) use files::table::ALL;
-#[cfg(test)]
-pub(crate) use files::table::TableError;
-pub(crate) use files::table::is_measured;
 pub use files::table::{SummaryRow, read_summary};
+pub(crate) use files::table::{TableError, is_measured};
 pub(crate) use merge::event::merge_events;
 pub(crate) use merge::{MergeError, merge};
 pub(crate) use record::cell::Percentile;

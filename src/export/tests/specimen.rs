@@ -101,7 +101,7 @@ pub(crate) fn report() -> Report {
 }
 
 /// The same run, had its generator been the bottleneck: nothing was answered, and a budget ended it early.
-pub(super) fn invalid() -> Report {
+pub(crate) fn invalid() -> Report {
     let mut report = report();
     report.run.exit_code = Some(12);
     report.run.state = RunState::Aborted;

@@ -1,0 +1,67 @@
+//! Text from elsewhere on a page: names, labels, replies and scenarios are data and never markup.
+
+use std::fmt::{self, Display, Write as _};
+
+/// A value that is written with everything escaped that means something in HTML or SVG, between tags as in attributes. Control
+/// characters other than line ends and tabs, and those that turn the direction of writing, become `\u{fffd}`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Escaped<T>(pub(super) T);
+
+impl<T: Display> Display for Escaped<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(Filter(f), "{}", self.0)
+    }
+}
+
+struct Filter<'a, 'b>(&'a mut fmt::Formatter<'b>);
+
+impl fmt::Write for Filter<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for letter in text.chars() {
+            match letter {
+                '&' => self.0.write_str("&amp;")?,
+                '<' => self.0.write_str("&lt;")?,
+                '>' => self.0.write_str("&gt;")?,
+                '"' => self.0.write_str("&quot;")?,
+                '\'' => self.0.write_str("&#39;")?,
+                '\n' | '\t' => self.0.write_char(letter)?,
+                '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => self.0.write_char('\u{fffd}')?,
+                _ if letter.is_control() => self.0.write_char('\u{fffd}')?,
+                _ => self.0.write_char(letter)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// JSON that may stand in a `script` element: nothing in it ends the element or begins a comment.
+pub(super) fn script_safe(json: &str) -> String {
+    json.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
+}
+
+/// The beginning of `text`, at most `most` characters of it, with an ellipsis for the rest.
+pub(super) fn clip(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some(_) => text.chars().take(most.saturating_sub(1)).chain(['…']).collect(),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_from_elsewhere_is_markup() {
+        for (text, escaped) in [
+            ("a µ\n\tb", "a µ\n\tb"),
+            ("<script>alert('x')</script>", "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;"),
+            ("\" onload=\"x & y", "&quot; onload=&quot;x &amp; y"),
+            ("\0\u{1b}[2J\u{202e}\r", "\u{fffd}\u{fffd}[2J\u{fffd}\u{fffd}"),
+        ] {
+            assert_eq!(Escaped(text).to_string(), escaped);
+        }
+        assert_eq!(script_safe(r#"["</script><!--&"]"#), r#"["\u003c/script\u003e\u003c!--\u0026"]"#);
+        assert_eq!((clip("äöü", 3), clip("äöüx", 3)), ("äöü".to_owned(), "äö…".to_owned()));
+    }
+}

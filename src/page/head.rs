@@ -1,0 +1,310 @@
+//! The head of the page: what was run, how it is judged, and the run in two sentences.
+
+use std::fmt::Write as _;
+
+use super::colour::{BAD, CARD, Colour, GOOD, WARNING};
+use super::escape::{Escaped, clip};
+use super::table::class_of;
+use super::{STYLE, fault, soft};
+use crate::display::figure::{Marks, count, percent, percent_up, rate, time};
+use crate::display::{Tone, failure, verdict};
+use crate::record::Judgement;
+use crate::results::{BudgetResult, Figures, Percentile, Recovery, Report, RunState, SummaryRow};
+use crate::units::Quantile;
+
+/// Chips for single faults and promises; of more, all together are counted.
+const MOST_CHIPS: usize = 6;
+
+/// The headline row, if anything came due.
+pub(super) fn headline(report: &Report) -> Option<&SummaryRow> {
+    report.summary.iter().find(|row| row.is_headline() && row.figures.planned > 0)
+}
+
+/// The title of the page: tabs and previews show it.
+pub(super) fn title(report: &Report) -> String {
+    let run = &report.run;
+    let not_recovered = report.faults.iter().any(|outage| outage.state == Recovery::NotRecovered);
+    let word = if run.is_invalid() {
+        "INVALID"
+    } else if run.state != RunState::Complete {
+        run.ending()
+    } else if budgets(&run.budgets).0 > 0 {
+        "budgets failed"
+    } else if not_recovered {
+        "NOT RECOVERED"
+    } else {
+        run.validity.as_ref().map_or("not judged", |validity| validity.verdict.name())
+    };
+    format!("{} · {word} · squall", clip(&run.scenario.name, 80))
+}
+
+/// How many budgets failed, and how many were not judged.
+fn budgets(results: &[BudgetResult]) -> (usize, usize) {
+    let unmet = results.iter().filter(|result| !result.met);
+    let (open, failed): (Vec<_>, Vec<_>) = unmet.partition(|result| result.unjudged);
+    (failed.len(), open.len())
+}
+
+/// What the scenario says it is about.
+fn about(report: &Report) -> Option<String> {
+    let document: toml::Table = report.run.scenario.text.parse().ok()?;
+    Some(document.get("scenario")?.get("about")?.as_str()?.to_owned())
+}
+
+/// Everything above the figures.
+pub(super) fn header(report: &Report, nav: &str) -> String {
+    let run = &report.run;
+    let about = about(report).map(|about| format!(" <small>{}</small>", Escaped(clip(&about, 300))));
+    let started = run.started.get(..19).unwrap_or(&run.started).replace('T', " ");
+    let mut facts = vec![format!("{} UTC", Escaped(started))];
+    if !run.label.is_empty() {
+        facts.push(format!("label <b>{}</b>", Escaped(clip(&run.label, 120))));
+    }
+    facts.push(format!("seed <b>{}</b>", Escaped(clip(&run.seed, 24))));
+    facts.push(format!("plan <b>{}</b>", Escaped(clip(&run.plan_digest, 12).trim_end_matches('…'))));
+    if let Some(row) = headline(report) {
+        facts.push(format!("measured {}", time((row.duration_s * 1e9) as u64, STYLE)));
+    }
+    facts.push(format!("squall {}", Escaped(clip(&run.tool_version, 24))));
+    format!(
+        "<header><div class=\"in\"><h1>{}{}</h1><p class=\"meta\">{}</p><div class=\"chips\">{}</div><p class=\"lede\">{}</p>\
+         <nav aria-label=\"Sections\">{nav}<span class=\"sp\"></span><button hidden id=\"theme\" type=\"button\">light / \
+         dark</button></nav></div></header>",
+        Escaped(clip(&run.scenario.name, 120)),
+        about.unwrap_or_default(),
+        facts.join(" · "),
+        chips(report),
+        lede(report)
+    )
+}
+
+fn icon(tone: Tone) -> String {
+    let (colour, ground, sign): (Colour, &str, &str) = match tone {
+        Tone::Good => (GOOD, "<circle cx=\"7\" cy=\"7\" r=\"6.5\"", "M3.8 7.3l2.2 2.2 4.2-4.6"),
+        Tone::Bad => {
+            let square = "<rect x=\".8\" y=\".8\" width=\"12.4\" height=\"12.4\" rx=\"2\"";
+            (BAD, square, "M4.2 4.2l5.6 5.6M9.8 4.2L4.2 9.8")
+        }
+        Tone::Warning | Tone::Strong | Tone::Faint => {
+            (WARNING, "<path d=\"M7 .8L13.6 13H.4z\"", "M7 5v4M7 10.4v1.3")
+        }
+    };
+    let (value, name, card) = (colour.value, colour.name, CARD.value);
+    format!(
+        "<svg width=\"14\" height=\"14\" viewBox=\"0 0 14 14\" aria-hidden=\"true\">{ground} fill=\"{value}\" class=\"f-{name}\"/>\
+         <path d=\"{sign}\" stroke=\"{card}\" class=\"s-card\" stroke-width=\"1.7\" fill=\"none\"/></svg>"
+    )
+}
+
+fn chip(out: &mut String, tone: Tone, words: &str, section: &str) {
+    let (icon, words) = (icon(tone), Escaped(clip(words, 120)));
+    let _ = write!(out, "<a class=\"chip\" href=\"#{section}\">{icon}<span>{words}</span></a>");
+}
+
+fn chips(report: &Report) -> String {
+    let run = &report.run;
+    let mut out = String::new();
+    let (tone, words) = verdict::measurement(report);
+    chip(&mut out, tone, &words, "validity");
+    if run.state != RunState::Complete {
+        chip(&mut out, Tone::Bad, &format!("run {}", run.ending()), "environment");
+    }
+    if let (Some((text, tone)), false) = (failure::service(report, STYLE), run.is_invalid()) {
+        chip(&mut out, tone, &text, if report.failures.is_empty() { "fleets" } else { "failures" });
+    }
+    let all = run.budgets.len();
+    match (budgets(&run.budgets), run.is_invalid()) {
+        _ if all == 0 => {}
+        (_, true) => chip(&mut out, Tone::Warning, &format!("{all} budgets not judged"), "budgets"),
+        ((0, 0), _) => chip(&mut out, Tone::Good, &budgets_of(all, all, "met"), "budgets"),
+        ((0, open), _) => chip(&mut out, Tone::Warning, &budgets_of(open, all, "not judged"), "budgets"),
+        ((failed, _), _) => chip(&mut out, Tone::Bad, &budgets_of(failed, all, "failed"), "budgets"),
+    }
+    fault_chips(report, &mut out);
+    promise_chips(report, &mut out);
+    out
+}
+
+fn budgets_of(some: usize, all: usize, word: &str) -> String {
+    match (some, all) {
+        (1, 1) => format!("budget {word}"),
+        _ if some == all => format!("all {all} budgets {word}"),
+        _ => format!("{some} of {all} budgets {word}"),
+    }
+}
+
+fn fault_chips(report: &Report, out: &mut String) {
+    let judged: Vec<_> = report.faults.iter().filter(|outage| fault::tone(outage).is_some()).collect();
+    if judged.len() <= MOST_CHIPS {
+        for outage in judged {
+            let words = format!("{}: {}", outage.fault, fault::outcome(outage));
+            chip(out, fault::tone(outage).unwrap_or(Tone::Faint), &words, "faults");
+        }
+        return;
+    }
+    let recovered = judged.iter().filter(|outage| outage.state == Recovery::Recovered).count();
+    let tone = if recovered == judged.len() { Tone::Good } else { Tone::Bad };
+    chip(
+        out,
+        tone,
+        &format!("recovered from {recovered} of {} activations of faults", judged.len()),
+        "faults",
+    );
+}
+
+fn promise_chips(report: &Report, out: &mut String) {
+    let asked: Vec<_> =
+        report.delivery.iter().filter(|fleet| fleet.kept.is_some() || fleet.untested.is_some()).collect();
+    let word = |kept: Option<bool>| match kept {
+        Some(true) => (Tone::Good, "kept"),
+        Some(false) => (Tone::Bad, "broken"),
+        None => (Tone::Warning, "not tested"),
+    };
+    if asked.len() <= MOST_CHIPS {
+        for fleet in asked {
+            let (tone, word) = word(fleet.kept);
+            chip(out, tone, &format!("{}: promise of delivery {word}", fleet.fleet), "delivery");
+        }
+        return;
+    }
+    let kept = asked.iter().filter(|fleet| fleet.kept == Some(true)).count();
+    let tone = if kept == asked.len() { Tone::Good } else { Tone::Bad };
+    chip(out, tone, &format!("{kept} of {} promises of delivery kept", asked.len()), "delivery");
+}
+
+/// The run in two sentences at most.
+fn lede(report: &Report) -> String {
+    if report.run.is_invalid() {
+        return "<b class=\"bad\">The generator was the bottleneck: nothing below is evidence about the service.</b>"
+            .to_owned();
+    }
+    let Some(row) = headline(report) else { return "Nothing was measured.".to_owned() };
+    let mut said = readings(&row.figures);
+    if report.run.state != RunState::Complete {
+        let _ =
+            write!(said, " The run is {}: the figures go as far as it did.", Escaped(report.run.ending()));
+        return said;
+    }
+    said += &after_faults(report);
+    said
+}
+
+/// `at least 5 s`, as percentiles say it on screens with a sign.
+fn spelt(text: &str) -> String {
+    let text = text.trim_start_matches('~');
+    match text.strip_prefix('>') {
+        Some(bound) => format!("at least <b>{}</b>", Escaped(bound)),
+        None => format!("<b>{}</b>", Escaped(text)),
+    }
+}
+
+fn readings(figures: &Figures) -> String {
+    let (planned, ended) = (figures.planned, figures.ended());
+    let mut marks = Marks::default();
+    let mut tail = |quantile| marks.tail(figures.percentile(quantile), quantile, ended, STYLE);
+    let (p50, p99) = (tail(Quantile::P50), tail(Quantile::P99));
+    let known = |text: &str| text.contains(|letter: char| letter.is_ascii_digit());
+    let mut said = format!("Of {} readings that came due, ", count(planned, STYLE));
+    if figures.ok == planned {
+        said += "all were answered ok";
+    } else {
+        let _ = write!(said, "<b>{}</b> failed", percent_up(planned.saturating_sub(figures.ok), planned));
+    }
+    if known(&p99) {
+        let _ = write!(said, "; one in a hundred took {} or longer", spelt(&p99));
+        let response = figures.percentile(Quantile::P99).map_or(0, |p99| p99.ns);
+        if let Some(service) = figures.service_p99_ms.filter(|service| hides(service.as_ns(), response)) {
+            let _ =
+                write!(said, ", where a closed-loop tool would have said {}", time(service.as_ns(), STYLE));
+        }
+    }
+    if known(&p50) {
+        let _ = write!(said, "; the median was {}", spelt(&p50).replace("<b>", "").replace("</b>", ""));
+    }
+    said + "."
+}
+
+/// Whether a p99 that begins when a reading is sent says much less than one that begins when it is due.
+fn hides(service: u64, response: u64) -> bool {
+    response as f64 > 1.3 * service as f64
+}
+
+fn after_faults(report: &Report) -> String {
+    let of =
+        |state: Recovery| -> Vec<_> { report.faults.iter().filter(|outage| outage.state == state).collect() };
+    let named = |outage: &crate::results::Outage| {
+        format!("<b>{}</b> ({})", Escaped(clip(&outage.fault, 60)), Escaped(clip(&outage.kind, 40)))
+    };
+    match (of(Recovery::NotRecovered).as_slice(), of(Recovery::Recovered).as_slice()) {
+        ([], []) => String::new(),
+        ([], [one]) => format!(" From {} the service {}.", named(one), Escaped(fault::outcome(one))),
+        ([], many) => format!(" The service recovered from all {} activations of faults.", many.len()),
+        ([one], _) => {
+            format!(" From {} the service had <b>not recovered</b> when the run ended.", named(one))
+        }
+        (many, good) => format!(
+            " From {} of {} activations of faults the service had <b>not recovered</b> when the run ended.",
+            many.len(),
+            many.len() + good.len()
+        ),
+    }
+}
+
+/// Why the figures are to be read with care, word for word; nothing where all is well.
+pub(super) fn reasons(report: &Report) -> String {
+    let validity = report.run.validity.as_ref();
+    let (class, words) = match validity.map(|validity| validity.verdict) {
+        Some(Judgement::Invalid) => ("card alert bad-edge", "Do not use these figures."),
+        Some(Judgement::Suspect) => ("card alert", "Read these figures with care."),
+        Some(Judgement::Valid) => ("card alert", "To be known."),
+        None => ("card alert", "This run was not judged."),
+    };
+    let mut reasons: Vec<&str> = report.rebuilt.iter().map(String::as_str).collect();
+    reasons.extend(validity.iter().flat_map(|validity| &validity.reasons).map(String::as_str));
+    reasons.extend(report.run.refused.as_deref());
+    let warning = failure::warning(report);
+    reasons.extend(warning.as_deref());
+    if reasons.is_empty() {
+        return String::new();
+    }
+    let items: String =
+        reasons.iter().take(30).map(|reason| format!("<li>{}</li>", Escaped(clip(reason, 600)))).collect();
+    format!("<div class=\"{class}\" role=\"note\"><b>{words}</b><ul>{items}</ul></div>")
+}
+
+fn tile(out: &mut String, name: &str, value: &str, beneath: &str, class: &str) {
+    let (value, beneath) = (Escaped(value), Escaped(beneath));
+    let _ = write!(
+        out,
+        "<div class=\"tile\"><div class=\"k\">{name}</div><div class=\"v {class}\">{value}</div><div class=\"d\">{beneath}</div></div>"
+    );
+}
+
+/// The headline's figures.
+pub(super) fn tiles(report: &Report) -> String {
+    let Some(row) = headline(report) else { return soft("nothing was measured") };
+    let figures = &row.figures;
+    let mut marks = Marks::default();
+    let mut tail = |quantile| marks.tail(figures.percentile(quantile), quantile, figures.ended(), STYLE);
+    let [p50, p99, p99_9] = [Quantile::P50, Quantile::P99, Quantile::P99_9].map(&mut tail);
+    let service = figures.service_p99_ms.map(|ms| Percentile { ns: ms.as_ns(), censored: false });
+    let service = marks.tail(service, Quantile::P99, figures.ok, STYLE);
+    let max = marks.bounded(figures.max(), STYLE);
+    let mut out = String::new();
+    tile(&mut out, "p50 response", &p50, "half took longer", "");
+    tile(&mut out, "p99 response", &p99, &format!("service {service}"), "");
+    tile(&mut out, "p99.9 response", &p99_9, "one in a thousand took longer", "");
+    tile(&mut out, "max", &max, "the slowest one", "");
+    if row.duration_s > 0.0 {
+        let offered = rate(figures.planned as f64 / row.duration_s, STYLE);
+        tile(&mut out, "came due", &offered, &format!("ok {}", rate(figures.rate_per_s, STYLE)), "");
+    }
+    let failed = figures.planned.saturating_sub(figures.ok);
+    let share = percent_up(failed, figures.planned);
+    let of = format!("{} of {}", count(failed, STYLE), count(figures.planned, STYLE));
+    tile(&mut out, "failed", &share, &of, if failed > 0 { class_of(Tone::Bad) } else { "" });
+    if let Some(within) = verdict::within_budget(report, row) {
+        tile(&mut out, "within budget", &percent(within, figures.planned), "ok and in time", "");
+    }
+    format!("<div class=\"tiles\">{out}</div>")
+}

@@ -1,0 +1,200 @@
+//! A run on one page: a self-contained HTML file that loads nothing, whose charts are whole without scripts and styles. The same files
+//! give the same bytes.
+//!
+//! Every number is made by the functions that make those of the terminal's report. The scripts add a cursor, zoom, keys and a theme.
+
+mod colour;
+mod curve;
+mod escape;
+mod fault;
+mod fleet;
+mod head;
+mod section;
+mod strip;
+mod svg;
+mod table;
+mod timeline;
+
+use std::fmt::Write as _;
+
+use colour::{LINES, RESPONSE, SERVICE};
+use curve::Series;
+use escape::Escaped;
+use timeline::Frame;
+
+use crate::display::Style;
+use crate::display::figure::{self, Marks};
+use crate::record::Outcomes;
+use crate::results::{History, Percentile, Report, SummaryRow, TableError};
+
+/// As the plain report of the terminal prints figures: what stands on one can be searched for in the other.
+const STYLE: Style = Style::PLAIN;
+
+const STYLES: &str = include_str!("style.css");
+const SCRIPT: &str = include_str!("script.js");
+
+/// The page of a run, whose files lie at `base` as seen from where the page will be: a relative path, or nothing for the same folder.
+///
+/// # Errors
+/// If a file of the run is none of its format. What a killed run did not write is left out.
+pub(crate) fn run(report: &Report, base: &str) -> Result<String, TableError> {
+    let history = History::load(&report.directory)?;
+    Ok(document(report, &history, base))
+}
+
+fn document(report: &Report, history: &History, base: &str) -> String {
+    let frame = Frame { history, faults: &report.faults };
+    let sections = sections(report, &frame, base);
+    let mut nav = String::new();
+    for part in sections.iter().filter(|part| !part.body.is_empty()) {
+        let _ = write!(nav, "<a href=\"#{}\">{}</a>", part.anchor, part.word);
+    }
+    let muted = if report.run.is_invalid() { " class=\"muted\"" } else { "" };
+    let mut out = format!(
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" \
+         content=\"width=device-width,initial-scale=1\"><meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; \
+         style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'\"><title>{}</title>\
+         <link rel=\"icon\" href=\"data:,\"><style>{STYLES}</style></head><body><a class=\"skip\" href=\"#main\">to the figures</a>{}\
+         <main id=\"main\"{muted}>{}{}",
+        Escaped(head::title(report)),
+        head::header(report, &nav),
+        head::reasons(report),
+        head::tiles(report),
+    );
+    for part in &sections {
+        part.draw(&mut out);
+    }
+    let _ = write!(
+        out,
+        "<footer>Made by squall from {}. This page loads nothing; it holds all it shows. Its charts work without JavaScript.\
+         </footer></main>",
+        Escaped(escape::clip(&report.run.run_id, 120))
+    );
+    if !history.columns.is_empty() {
+        let _ = write!(
+            out,
+            "<script type=\"application/json\" id=\"data\">{}</script><script>{SCRIPT}</script>",
+            timeline::data(&frame)
+        );
+    }
+    out + "</body></html>\n"
+}
+
+/// A part of the page; left out where its body is empty.
+struct Part {
+    anchor: &'static str,
+    /// In the list of parts.
+    word: &'static str,
+    title: &'static str,
+    about: &'static str,
+    body: String,
+}
+
+impl Part {
+    fn draw(&self, out: &mut String) {
+        let Self { anchor, title, about, body, .. } = self;
+        if body.is_empty() {
+            return;
+        }
+        let about = if about.is_empty() { String::new() } else { soft(about) };
+        let _ = write!(
+            out,
+            "<section id=\"{anchor}\" aria-labelledby=\"h-{anchor}\"><h2 id=\"h-{anchor}\">{title}</h2>{about}{body}</section>"
+        );
+    }
+}
+
+fn sections(report: &Report, frame: &Frame<'_>, base: &str) -> Vec<Part> {
+    let history = frame.history;
+    let part =
+        |anchor, [word, title]: [&'static str; 2], about, body| Part { anchor, word, title, about, body };
+    let time = if history.columns.is_empty() { String::new() } else { timeline::figure(frame) };
+    let curves_about = "Response time runs from the instant a reading was due; service time from the instant it was sent, as \
+        closed-loop tools measure. The tinted gap is what they do not see. Lines end where fewer than 10 samples lie beyond.";
+    let stages_about = "Medians, as the service says; network is the rest. Medians of parts need not add up to that of the whole.";
+    let figures = if report.summary.is_empty() { String::new() } else { fleet::tables(report, history) };
+    vec![
+        part("time", ["Time line", "Time line"], "", time),
+        part("curve", ["Percentiles", "Percentiles"], curves_about, curves(report, history)),
+        part("fleets", ["Fleets", "Fleets and phases"], "", figures),
+        part("stages", ["Where time goes", "Where the time goes"], stages_about, fleet::stage_bars(report)),
+        part("failures", ["Failures", "Failures"], "", section::failures(report)),
+        part("faults", ["Faults", "Faults and recovery"], "", fault::section(report)),
+        part("budgets", ["Budgets", "Budgets"], "", section::budgets(report)),
+        part(
+            "delivery",
+            ["Delivery", "Delivery"],
+            "Over warm-up, measured phases and drain.",
+            section::deliveries(report),
+        ),
+        part("detection", ["Detection", "Detection"], "", section::detections(report)),
+        part("validity", ["Validity", "Can these figures be trusted?"], "", section::validity(report)),
+        part("environment", ["Environment", "Environment"], "", section::environment(report, base)),
+    ]
+}
+
+/// The smallest bound of a failed reading in the rows that `wanted` picks, nanoseconds.
+fn floor(report: &Report, wanted: impl Fn(&SummaryRow) -> bool) -> Option<u64> {
+    let rows = report.summary.iter().filter(|row| row.is_measured() && wanted(row));
+    rows.filter_map(|row| row.figures.censored_floor_ms.map(|ms| ms.as_ns())).min()
+}
+
+fn curves(report: &Report, history: &History) -> String {
+    let curves = &history.curves;
+    let mut whole = Vec::new();
+    if let Some(times) = &curves.response {
+        let floor = floor(report, |_| true);
+        whole.push(Series { label: "response", colour: RESPONSE, times, dashes: "", floor });
+    }
+    if let Some(times) = &curves.service {
+        whole.push(Series { label: "service", colour: SERVICE, times, dashes: "6 4", floor: None });
+    }
+    let parts = |named: &'_ [(String, hdrhistogram::Histogram<u64>)], of: fn(&SummaryRow) -> &str| {
+        let series: Vec<_> = named
+            .iter()
+            .zip(LINES)
+            .map(|((name, times), colour)| {
+                let floor = floor(report, |row| of(row) == name);
+                Series { label: name, colour, times, dashes: "", floor }
+            })
+            .collect();
+        if series.len() > 1 { curve::curves(&series, 530.0, 280.0) } else { String::new() }
+    };
+    let parts = [
+        ("Response time by phase", parts(&curves.phases, |row| &row.phase)),
+        ("Response time by fleet", parts(&curves.fleets, |row| &row.fleet)),
+    ];
+    curve::figures(&curve::curves(&whole, 1_080.0, 330.0), &parts)
+}
+
+/// How readings ended, in the order of [`colour::OUTCOMES`].
+const fn outcome_counts(outcomes: &Outcomes) -> [u64; 6] {
+    let Outcomes { ok, shed, error, timeout, lost, dropped, .. } = *outcomes;
+    [ok, shed, error, timeout, lost, dropped]
+}
+
+/// A time as the report prints it.
+fn span(ns: u64) -> String {
+    figure::time(ns, STYLE)
+}
+
+/// A round time at an axis, without idle zeros.
+fn tick(ns: u64) -> String {
+    figure::bounded_time(Percentile { ns, censored: true }, STYLE).trim_start_matches('>').to_owned()
+}
+
+fn card(body: &str) -> String {
+    format!("<div class=\"card\">{body}</div>")
+}
+
+fn soft(text: &str) -> String {
+    format!("<p class=\"soft\">{}</p>", Escaped(text))
+}
+
+fn footnotes(marks: Marks) -> String {
+    let notes = figure::footnotes(marks);
+    if notes.is_empty() { String::new() } else { soft(&notes.join(" · ")) }
+}
+
+#[cfg(test)]
+mod tests;
