@@ -49,3 +49,4 @@ mod storm;
 mod support;
 mod target;
 mod tcp;
+mod tls;

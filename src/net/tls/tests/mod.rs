@@ -2,6 +2,7 @@
 
 mod admission;
 mod failure;
+mod memory;
 mod pki;
 mod record;
 mod resumption;

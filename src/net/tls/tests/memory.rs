@@ -1,0 +1,110 @@
+//! What an idle connection holds beyond a plain one.
+//!
+//! Allocations are the process's, so they are counted in a process of its own, with the servers in this one.
+
+use std::env;
+use std::net::TcpListener as Listener;
+use std::path::Path;
+use std::process::Command;
+use std::thread;
+
+use stats_alloc::INSTRUMENTED_SYSTEM;
+
+use super::*;
+
+/// Set in the process that counts: where certificates lie.
+const ALONE: &str = "SQUALL_TLS_ALONE";
+
+/// Connections that are counted, and as many before them that bring what is the process's.
+const IDLE: usize = 100;
+
+/// Bytes that are allocated now.
+fn held() -> usize {
+    let stats = INSTRUMENTED_SYSTEM.stats();
+    stats.bytes_allocated.saturating_sub(stats.bytes_deallocated)
+}
+
+/// Shakes hands with whoever comes, greets, and keeps the connection.
+fn keep(listener: &Listener, server: &Arc<ServerConfig>) {
+    let mut kept = Vec::new();
+    for mut socket in listener.incoming().map_while(Result::ok) {
+        let mut tls = ServerConnection::new(Arc::clone(server)).unwrap();
+        while tls.is_handshaking() {
+            tls.complete_io(&mut socket).unwrap();
+        }
+        tls.writer().write_all(b"hello").unwrap();
+        tls.complete_io(&mut socket).unwrap();
+        kept.push((tls, socket));
+    }
+}
+
+/// Bytes of one idle connection of `devices`, the device's own part included.
+async fn of_one(port: u16, mut device: impl FnMut() -> DeviceTls) -> usize {
+    let mut kept: Vec<(DeviceTls, TlsLink)> = Vec::with_capacity(2 * IDLE);
+    let mut before = 0;
+    for nth in 0..2 * IDLE {
+        if nth == IDLE {
+            before = held();
+        }
+        let device = device();
+        let link = Link::dial(([127, 0, 0, 1], port).into(), None, None).await.unwrap();
+        let mut stream = TlsLink::shake_hands(link, &device).await.unwrap();
+        let mut greeting = [0; 5];
+        stream.read_exact(&mut greeting).await.unwrap();
+        kept.push((device, stream));
+    }
+    (held() - before) / IDLE
+}
+
+fn count(folder: &Path) {
+    let read = |name: &str| std::fs::read(folder.join(name)).unwrap();
+    let ports = env::var("SQUALL_TLS_PORTS").unwrap();
+    let ports: Vec<u16> = ports.split(' ').map(|port| port.parse().unwrap()).collect();
+    let settings = |resumes| TlsSettings {
+        authorities: Some(authorities(&read("ca.pem")).unwrap()),
+        resumes,
+        ..TlsSettings::default()
+    };
+    block_on(async {
+        let bare = FleetTls::new(&settings(false), "localhost").unwrap();
+        let bytes = of_one(ports[0], || bare.device(None)).await;
+        println!("a connection without a ticket: {bytes} bytes");
+        assert!(bytes <= 4 << 10, "{bytes}");
+        let own = FleetTls::new(&settings(true), "localhost").unwrap();
+        let (certificate, key) = (read("d.pem"), read("d.key"));
+        let device = || own.device(Some(&client_identity(&certificate, &key).unwrap()));
+        let bytes = of_one(ports[1], device).await;
+        println!("a connection with a ticket and a certificate: {bytes} bytes");
+        assert!(bytes <= 6_656, "{bytes}");
+    });
+}
+
+#[test]
+fn an_idle_connection_is_small() {
+    if let Some(folder) = env::var_os(ALONE) {
+        return count(Path::new(&folder));
+    }
+    let (pki, folder) = (Pki::new(), tempfile::tempdir().unwrap());
+    let issued = pki.issue("d", |_| {});
+    for (name, text) in [("ca.pem", pki.ca.pem()), ("d.pem", issued.certificate), ("d.key", issued.key)] {
+        std::fs::write(folder.path().join(name), text).unwrap();
+    }
+    let serve = |server: Arc<ServerConfig>| {
+        let listener = Listener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        thread::spawn(move || keep(&listener, &server));
+        port.to_string()
+    };
+    let ports = [serve(pki.server()), serve(pki.strict_server(None, |_| {}))].join(" ");
+    let name = format!("{}::an_idle_connection_is_small", module_path!().split_once("::").unwrap().1);
+    let output = Command::new(env::current_exe().unwrap())
+        .args([&name, "--exact", "--nocapture", "--test-threads=1"])
+        .env(ALONE, folder.path())
+        .env("SQUALL_TLS_PORTS", ports)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(said.contains("1 passed"), "{said}");
+    print!("{said}");
+}

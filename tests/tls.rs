@@ -1,0 +1,279 @@
+//! TLS under every protocol, through the built binary: identities, storms of handshakes, and what is said when one side does not
+//! accept the other.
+
+mod server;
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use squall::results::{Figures, Report};
+
+use self::server::{Authority, Serve, Server};
+use crate::interop_device::on_a_free_port;
+use crate::skip;
+
+/// A folder with certificates, in which runs leave their results.
+struct Place(tempfile::TempDir);
+
+impl Place {
+    fn with(authority: &Authority, names: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        authority.write(folder.path(), names);
+        Self(folder)
+    }
+
+    /// `squall` with `arguments` and a scenario of `devices` that speak `protocol`, with `own` keys.
+    fn squall(&self, arguments: &[&str], (protocol, devices): (&str, u32), own: &str) -> Ended {
+        let text = format!(
+            "[scenario]\nname = \"tls\"\n[run]\nwarm_up = \"0s\"\ndrain = \"5s\"\nconnect_timeout = \"60s\"\nconnect_rate = \"200/s\"\n\
+             [[phase]]\nname = \"steady\"\nduration = \"2s\"\n\
+             [fleet.m]\nprotocol = \"{protocol}\"\ndevices = {devices}\nrate = \"5/s\"\ntimeout = \"60s\"\n{own}\n"
+        );
+        std::fs::write(self.0.path().join("s.toml"), text).unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_squall"))
+            .current_dir(self.0.path())
+            .args(arguments)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        Ended { output, results: self.0.path().join("results/tls") }
+    }
+
+    fn run(&self, url: &str, protocol: &str, own: &str) -> Ended {
+        self.squall(&["run", "s.toml", "--target", &format!("{protocol}={url}")], (protocol, 3), own)
+    }
+}
+
+/// A run that has ended, or a check.
+struct Ended {
+    output: Output,
+    results: PathBuf,
+}
+
+impl Ended {
+    fn said(&self) -> String {
+        let (out, err) = (&self.output.stdout, &self.output.stderr);
+        format!("{}{}", String::from_utf8_lossy(out), String::from_utf8_lossy(err))
+    }
+
+    /// As one line.
+    fn told(&self) -> String {
+        self.said().split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    fn report(&self) -> Report {
+        let mut runs: Vec<_> =
+            std::fs::read_dir(&self.results).unwrap().map(|entry| entry.unwrap().path()).collect();
+        runs.sort();
+        Report::load(runs.last().unwrap()).unwrap()
+    }
+
+    /// The figures of all rows of a kind added up, as far as they count.
+    fn sum(&self, kind: &str) -> Figures {
+        let mut sum = Figures::default();
+        for row in self.report().summary.iter().filter(|row| row.kind == kind && !row.is_headline()) {
+            sum.planned += row.figures.planned;
+            sum.ok += row.figures.ok;
+            sum.error += row.figures.error;
+            sum.error_tls += row.figures.error_tls;
+            sum.timeout += row.figures.timeout;
+            sum.lost += row.figures.lost;
+            sum.dropped += row.figures.dropped;
+            sum.resumed = Some(sum.resumed.unwrap_or(0) + row.figures.resumed.unwrap_or(0));
+        }
+        sum
+    }
+
+    /// Every kind has as many outcomes as it was planned. On a busy machine a run may rightly judge itself invalid.
+    fn assert_answered(&self) {
+        assert!(matches!(self.output.status.code(), Some(0 | 12)), "{}", self.said());
+        for kind in ["reading", "connect", "tls"] {
+            let sum = self.sum(kind);
+            assert!(sum.planned > 0 && sum.ok == sum.planned, "{kind}: {sum:?} {}", self.said());
+        }
+    }
+}
+
+#[test]
+fn every_protocol_is_spoken_over_tls() {
+    let authority = Authority::new();
+    let place = Place::with(&authority, &[]);
+    let table: [(&str, &str, Serve, &str); 4] = [
+        ("http", "https", server::http, ""),
+        ("ws", "wss", server::websocket, "close = \"reply\"\nws = { correlate = \"order\" }"),
+        ("mqtt", "mqtts", server::mqtt, "close = \"ack\""),
+        ("tcp", "tcps", server::lines, "tcp = { correlate = \"order\" }"),
+    ];
+    for (protocol, scheme, serve, own) in table {
+        let server = Server::start(&authority, false, serve);
+        let own = format!("{own}\ntls = {{ ca = \"ca.pem\" }}");
+        let ended = place.run(&format!("{scheme}://localhost:{}", server.port), protocol, &own);
+        ended.assert_answered();
+        assert_eq!(ended.sum("tls").planned, ended.sum("connect").planned, "{protocol}");
+    }
+}
+
+const OWN_CERTIFICATES: &str = "tls = { ca = \"ca.pem\", cert = \"{{device}}.pem\", key = \"{{device}}.key\"";
+
+#[test]
+fn in_a_storm_each_device_takes_up_its_own_session_or_none_does() {
+    const DEVICES: u32 = 100;
+    let names: Vec<String> = (0..DEVICES).map(|index| format!("m-{index:05}")).collect();
+    let authority = Authority::new();
+    let place = Place::with(&authority, &names.iter().map(String::as_str).collect::<Vec<_>>());
+    for (resume, expected) in [("per-device", u64::from(DEVICES)), ("off", 0)] {
+        let server = Server::start(&authority, true, server::mqtt);
+        let own = format!(
+            "close = \"ack\"\n{OWN_CERTIFICATES}, resume = \"{resume}\" }}\n[[fault]]\nname = \"storm\"\nkind = \"disconnect\"\nstart = \
+             \"1s\"\n"
+        );
+        let target = format!("mqtt=mqtts://localhost:{}", server.port);
+        let ended = place.squall(&["run", "s.toml", "--target", &target], ("mqtt", DEVICES), &own);
+        ended.assert_answered();
+        let handshakes = ended.sum("tls");
+        assert_eq!(handshakes.planned, u64::from(2 * DEVICES));
+        assert_eq!(handshakes.resumed, Some(expected), "{}", ended.said());
+        assert!(ended.told().contains(&format!("resumed: {expected} of {DEVICES}")), "{}", ended.said());
+        let seen = server.seen.lock().unwrap();
+        assert_eq!((seen.full, seen.resumed), (u64::from(2 * DEVICES) - expected, expected));
+        // Sessions too are known by the certificate with which they began: each device's own, twice.
+        assert_eq!(seen.certificates.len(), names.len());
+        for name in &names {
+            let own = CertificateDer::from_pem_file(place.0.path().join(format!("{name}.pem"))).unwrap();
+            assert_eq!(seen.certificates.get(own.as_ref()), Some(&2), "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_device_that_is_not_let_in_fails_to_connect_and_its_readings_have_one_outcome_each() {
+    let authority = Authority::new();
+    let place = Place::with(&authority, &[]);
+    let server = Server::start(&authority, true, server::http);
+    let url = format!("https://localhost:{}", server.port);
+    let ended = place.run(&url, "http", "tls = { ca = \"ca.pem\" }");
+    let (connects, handshakes) = (ended.sum("connect"), ended.sum("tls"));
+    assert!(connects.planned >= 3 && connects.error_tls == connects.planned, "{connects:?} {}", ended.said());
+    assert_eq!((handshakes.error_tls, handshakes.planned), (connects.planned, connects.planned));
+    let readings = ended.report().summary.into_iter().find(|row| row.is_headline()).unwrap().figures;
+    // Never answered, never an error of their own: they waited for a connection to the end.
+    assert!(readings.planned > 0 && readings.error == 0 && readings.ok == 0, "{readings:?}");
+    assert_eq!(readings.lost + readings.dropped + readings.timeout, readings.planned, "{readings:?}");
+    assert!(ended.told().contains("the server demands a client certificate"), "{}", ended.said());
+    assert_eq!(server.seen.lock().unwrap().full, 0);
+}
+
+#[test]
+fn a_server_that_is_not_trusted_is_refused_with_a_remedy_and_accepted_only_by_a_word_that_reports_show() {
+    let (authority, other) = (Authority::new(), Authority::new());
+    let server = Server::start(&other, false, server::http);
+    let place = Place::with(&authority, &[]);
+    let url = format!("https://localhost:{}", server.port);
+    let ended = place.run(&url, "http", "tls = { ca = \"ca.pem\" }");
+    assert!(ended.told().contains("name the authority that issued it by `ca`"), "{}", ended.said());
+    let connects = ended.sum("connect");
+    assert_eq!((connects.ok, connects.error_tls), (0, connects.planned));
+
+    let place = Place::with(&other, &[]);
+    let ended = place.run(&format!("https://127.0.0.1:{}", server.port), "http", "tls = { ca = \"ca.pem\" }");
+    assert!(ended.told().contains("is not for `127.0.0.1` but for `localhost`"), "{}", ended.said());
+
+    let ended = place.run(&url, "http", "tls = { insecure = \"accept-any-certificate\" }");
+    ended.assert_answered();
+    let said = "fleet m accepts any certificate of";
+    assert!(ended.told().matches(said).count() >= 2, "before and after: {}", ended.said());
+    let stored = ended.report().directory;
+    for format in ["junit", "github-summary"] {
+        let shown = Command::new(env!("CARGO_BIN_EXE_squall"))
+            .args(["report", "--format", format])
+            .arg(&stored)
+            .output()
+            .unwrap();
+        let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+        assert!(shown.contains("accepts any certificate"), "{format}: {shown}");
+    }
+}
+
+#[test]
+fn a_server_that_accepts_and_says_nothing_is_a_time_out_of_the_handshake() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+    let held = std::thread::spawn(move || listener.incoming().take(64).collect::<Vec<_>>());
+    let place = Place::with(&Authority::new(), &[]);
+    let ended = place.run(&url, "http", "tls = { ca = \"ca.pem\", timeout = \"300ms\" }");
+    let (connects, handshakes) = (ended.sum("connect"), ended.sum("tls"));
+    assert!(connects.timeout >= 3 && connects.ok == 0, "{connects:?}");
+    assert!(handshakes.timeout >= 3 && handshakes.ok == 0, "{handshakes:?}");
+    assert!(ended.told().contains("did not complete TLS' handshake within 300ms"), "{}", ended.said());
+    drop(held);
+}
+
+#[test]
+fn what_does_not_fit_is_told_before_anything_is_sent() {
+    let authority = Authority::new();
+    let place = Place::with(&authority, &["m-00000", "m-00001", "m-00002", "other"]);
+    let mixed = "tls = { cert = \"m-00001.pem\", key = \"other.key\" }";
+    for arguments in [&["check", "s.toml"][..], &["run", "s.toml", "--target", "http=https://localhost:1"]] {
+        let ended = place.squall(arguments, ("http", 3), mixed);
+        assert_eq!(ended.output.status.code(), Some(2));
+        let told = ended.told();
+        assert!(
+            told.contains("fleet.m.tls.key: other.key holds a key that is not the certificate's"),
+            "{told}"
+        );
+    }
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let plain = format!("http://127.0.0.1:{}", server.local_addr().unwrap().port());
+    let ended = place.run(&plain, "http", "tls = { ca = \"ca.pem\" }");
+    assert_eq!(ended.output.status.code(), Some(2));
+    let expected = "is reached without TLS: give it a URL that begins with https://, or take the table out";
+    assert!(ended.told().contains(expected), "{}", ended.said());
+    let ended = place.squall(&["run", "s.toml"], ("http", 3), "tls = { ca = \"ca.pem\" }");
+    assert_eq!(ended.output.status.code(), Some(2));
+    assert!(ended.told().contains("the bundled reference system is reached without TLS"), "{}", ended.said());
+}
+
+/// mosquitto that demands certificates of the authority in `folder` and calls clients by their names.
+fn broker(folder: &Path) -> Option<(crate::interop_device::Peer, u16)> {
+    let shown = folder.display();
+    on_a_free_port(|port| {
+        let text = format!(
+            "listener {port} 127.0.0.1\ncafile {shown}/ca.pem\ncertfile {shown}/localhost.pem\nkeyfile {shown}/localhost.key\n\
+             require_certificate true\nuse_identity_as_username true\nuser root\nlog_dest file {shown}/broker.log\n\
+             log_type notice\n"
+        );
+        std::fs::write(folder.join("mosquitto.conf"), text).unwrap();
+        let started = Command::new("mosquitto")
+            .arg("-c")
+            .arg(folder.join("mosquitto.conf"))
+            .stderr(Stdio::null())
+            .spawn();
+        if started.is_err() {
+            skip::missing("mosquitto is not installed");
+        }
+        started.ok()
+    })
+}
+
+#[test]
+fn mosquitto_knows_each_device_by_its_certificate_and_resumes_its_session() {
+    let authority = Authority::new();
+    let place = Place::with(&authority, &["localhost", "m-00000", "m-00001", "m-00002"]);
+    let Some((_peer, port)) = broker(place.0.path()) else { return };
+    let storm = "[[fault]]\nname = \"storm\"\nkind = \"disconnect\"\nstart = \"1s\"\n";
+    let own = format!("close = \"ack\"\n{OWN_CERTIFICATES} }}\n{storm}");
+    let ended = place.run(&format!("mqtts://localhost:{port}"), "mqtt", &own);
+    ended.assert_answered();
+    assert_eq!(ended.sum("tls").resumed, Some(3), "{}", ended.said());
+    let log = std::fs::read_to_string(place.0.path().join("broker.log")).unwrap();
+    for name in ["m-00000", "m-00001", "m-00002"] {
+        assert_eq!(log.matches(&format!("u'{name}'")).count(), 2, "{log}");
+    }
+    let ended =
+        place.run(&format!("mqtts://localhost:{port}"), "mqtt", "close = \"ack\"\ntls = { ca = \"ca.pem\" }");
+    assert!(ended.told().contains("the server demands a client certificate"), "{}", ended.said());
+    assert_eq!(ended.sum("connect").error_tls, ended.sum("connect").planned, "{}", ended.said());
+}

@@ -1,0 +1,201 @@
+//! Servers over TLS for tests: authorities and certificates of their own, a thread for each connection.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use rcgen::{
+    CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose,
+};
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{HandshakeKind, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
+use tokio_tungstenite::tungstenite;
+
+/// The server's side of a connection.
+pub(super) type Tls = StreamOwned<ServerConnection, TcpStream>;
+
+/// What a server does with a connection whose handshake is over.
+pub(super) type Serve = fn(Tls) -> io::Result<()>;
+
+/// An authority.
+pub(super) struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+impl Authority {
+    pub(super) fn new() -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name.push(DnType::CommonName, "test authority");
+        params.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
+    }
+
+    /// Writes its own certificate, and leaves `NAME.pem` and `NAME.key` for each of `names`.
+    pub(super) fn write(&self, folder: &Path, names: &[&str]) {
+        fs::write(folder.join("ca.pem"), self.0.pem()).unwrap();
+        for name in names {
+            let (certificate, key) = self.issue(name);
+            fs::write(folder.join(format!("{name}.pem")), certificate).unwrap();
+            fs::write(folder.join(format!("{name}.key")), key).unwrap();
+        }
+    }
+
+    fn issue(&self, name: &str) -> (String, String) {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::ExplicitNoCa;
+        params.extended_key_usages =
+            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        (params.signed_by(&key, &self.0).unwrap().pem(), key.serialize_pem())
+    }
+}
+
+/// What a server has seen.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    pub(super) full: u64,
+    pub(super) resumed: u64,
+    pub(super) refused: u64,
+    /// Handshakes by the certificate that was shown, then or when the session began.
+    pub(super) certificates: BTreeMap<Vec<u8>, u64>,
+}
+
+/// A server on a free port, which serves for as long as the process lives.
+pub(super) struct Server {
+    pub(super) port: u16,
+    pub(super) seen: Arc<Mutex<Seen>>,
+}
+
+impl Server {
+    /// `strict`: it demands certificates of the authority.
+    pub(super) fn start(authority: &Authority, strict: bool, serve: Serve) -> Self {
+        let (certificate, key) = authority.issue("localhost");
+        let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_protocol_versions(rustls::ALL_VERSIONS)
+            .unwrap();
+        let builder = if strict {
+            let mut roots = RootCertStore::empty();
+            roots.add(authority.0.der().clone()).unwrap();
+            let provider = Arc::new(ring::default_provider());
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+            builder.with_client_cert_verifier(verifier.build().unwrap())
+        } else {
+            builder.with_no_client_auth()
+        };
+        let chain = vec![CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap()];
+        let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+        let mut config = builder.with_single_cert(chain, key).unwrap();
+        config.ticketer = ring::Ticketer::new().unwrap();
+        let config = Arc::new(config);
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let seen = Arc::<Mutex<Seen>>::default();
+        let book = Arc::clone(&seen);
+        thread::spawn(move || {
+            for socket in listener.incoming().map_while(Result::ok) {
+                let (config, book) = (Arc::clone(&config), Arc::clone(&book));
+                thread::spawn(move || meet(socket, config, &book, serve));
+            }
+        });
+        Self { port, seen }
+    }
+}
+
+fn meet(mut socket: TcpStream, config: Arc<ServerConfig>, book: &Mutex<Seen>, serve: Serve) {
+    let Ok(mut tls) = ServerConnection::new(config) else { return };
+    if socket.set_nodelay(true).is_err() {
+        return;
+    }
+    while tls.is_handshaking() {
+        if tls.complete_io(&mut socket).is_err() {
+            book.lock().unwrap().refused += 1;
+            // The alert has been written; what is unread must not reset it away.
+            let _ = socket.shutdown(std::net::Shutdown::Write);
+            let _ = io::copy(&mut socket, &mut io::sink());
+            return;
+        }
+    }
+    {
+        let mut seen = book.lock().unwrap();
+        match tls.handshake_kind() {
+            Some(HandshakeKind::Resumed) => seen.resumed += 1,
+            _ => seen.full += 1,
+        }
+        if let Some(shown) = tls.peer_certificates().and_then(<[_]>::first) {
+            *seen.certificates.entry(shown.to_vec()).or_default() += 1;
+        }
+    }
+    // A device that leaves ends its connection.
+    let _ = serve(StreamOwned::new(tls, socket));
+}
+
+/// Answers requests by 200.
+pub(super) fn http(stream: Tls) -> io::Result<()> {
+    let mut stream = BufReader::new(stream);
+    loop {
+        let (mut length, mut line) = (0, String::new());
+        while line != "\r\n" {
+            line.clear();
+            if stream.read_line(&mut line)? == 0 {
+                return Ok(());
+            }
+            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                length = value.trim().parse().unwrap();
+            }
+        }
+        stream.read_exact(&mut vec![0; length])?;
+        stream.get_mut().write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")?;
+    }
+}
+
+/// Sends each WebSocket message back.
+pub(super) fn websocket(stream: Tls) -> io::Result<()> {
+    let Ok(mut socket) = tungstenite::accept(stream) else { return Ok(()) };
+    while let Ok(message) = socket.read() {
+        if message.is_text() && socket.send(message).is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Sends each line back.
+pub(super) fn lines(stream: Tls) -> io::Result<()> {
+    let (mut stream, mut line) = (BufReader::new(stream), String::new());
+    while stream.read_line(&mut line)? > 0 {
+        stream.get_mut().write_all(line.as_bytes())?;
+        line.clear();
+    }
+    Ok(())
+}
+
+/// Acknowledges whatever an MQTT client says.
+pub(super) fn mqtt(mut stream: Tls) -> io::Result<()> {
+    loop {
+        let mut head = [0; 2];
+        stream.read_exact(&mut head)?;
+        let mut length = usize::from(head[1] & 0x7f);
+        if head[1] & 0x80 != 0 {
+            let mut high = [0];
+            stream.read_exact(&mut high)?;
+            length += usize::from(high[0]) << 7;
+        }
+        let mut body = vec![0; length];
+        stream.read_exact(&mut body)?;
+        match head[0] >> 4 {
+            1 => stream.write_all(&[0x20, 2, 0, 0])?,
+            3 => {
+                let at = 2 + usize::from(u16::from_be_bytes([body[0], body[1]]));
+                stream.write_all(&[0x40, 2, body[at], body[at + 1]])?;
+            }
+            _ => {}
+        }
+    }
+}
