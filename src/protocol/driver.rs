@@ -144,7 +144,7 @@ impl Dialer<'_> {
         self.progress.shaking_hands();
         let link = TlsLink::shake_hands(link, tls).await.map_err(|error| Failure::io(&error))?;
         self.progress.shook_hands(link.is_resumed());
-        Ok(Connection::Tls(Box::new(link)))
+        Ok(Connection::Tls(link))
     }
 }
 

@@ -22,8 +22,7 @@ const OVERHEAD: usize = 64;
 const RECORD: usize = 16 * 1024;
 
 pub(super) struct TlsSession {
-    // Over a kilobyte, and moved about while the codec above is set up.
-    connection: Box<UnbufferedClientConnection>,
+    connection: UnbufferedClientConnection,
     /// What the device shows if it is asked.
     certificate: bool,
     /// The server asked for a certificate.
@@ -53,7 +52,6 @@ impl TlsSession {
         let certificate = config.client_auth_cert_resolver.has_certs();
         let connection = UnbufferedClientConnection::new(config, ServerName::clone(&device.server_name))
             .map_err(|error| TlsFailure::from_error(&error, Shown { asked: false, certificate }))?;
-        let connection = Box::new(connection);
         Ok(Self { connection, certificate, asked: false, heard: false, peer_closed: false, failed: false })
     }
 

@@ -38,12 +38,10 @@ pub(crate) struct TlsLink {
     incoming: Vec<u8>,
     /// Decrypted, and not read yet.
     plain: Vec<u8>,
-    read: usize,
     /// Encrypted, and not taken by the link yet.
     outgoing: Vec<u8>,
-    sent: usize,
     /// Bytes of the present message that stand encrypted in `outgoing`, and whose writer does not know it yet.
-    owed: usize,
+    owed: u32,
     leaving: bool,
 }
 
@@ -54,19 +52,18 @@ impl TlsLink {
     ///
     /// # Errors
     /// A [`TlsFailure`] inside, if one side does not accept the other or what comes is no TLS; else what the link says.
-    pub(crate) async fn shake_hands(link: Link, device: &DeviceTls) -> io::Result<Self> {
+    pub(crate) async fn shake_hands(link: Link, device: &DeviceTls) -> io::Result<Box<Self>> {
         let session = TlsSession::new(device).map_err(TlsFailure::into_io)?;
-        let mut stream = Self {
+        // Over a kilobyte, and moved about while the codec above is set up.
+        let mut stream = Box::new(Self {
             link,
             session,
             incoming: Vec::new(),
             plain: Vec::new(),
-            read: 0,
             outgoing: Vec::new(),
-            sent: 0,
             owed: 0,
             leaving: false,
-        };
+        });
         std::future::poll_fn(|cx| stream.poll_handshake(cx)).await?;
         Ok(stream)
     }
@@ -120,16 +117,14 @@ impl TlsLink {
 
     /// Hands what is encrypted to the link; ready when there is nothing left.
     fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while let Some(rest @ [_, ..]) = self.outgoing.get(self.sent..) {
-            match ready!(Pin::new(&mut self.link).poll_write(cx, rest))? {
+        while !self.outgoing.is_empty() {
+            match ready!(Pin::new(&mut self.link).poll_write(cx, &self.outgoing))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                n => self.sent += n,
+                n => drop(self.outgoing.drain(..n)),
             }
         }
-        if self.sent > 0 {
-            self.outgoing = Vec::new();
-            self.sent = 0;
-        }
+        // What was not taken at once is rare, and its memory another connection's.
+        self.outgoing = Vec::new();
         Poll::Ready(Ok(()))
     }
 
@@ -199,7 +194,7 @@ impl TlsLink {
         WRITING.with_borrow_mut(|record| {
             record.clear();
             self.session.encrypt(message, &mut self.incoming, record).map_err(TlsFailure::into_io)?;
-            self.owed = message.len();
+            self.owed = message.len() as u32;
             let mut written = 0;
             while self.outgoing.is_empty() && written < record.len() {
                 match Pin::new(&mut self.link).poll_write(cx, record.get(written..).unwrap_or_default()) {
@@ -224,12 +219,12 @@ impl AsyncRead for TlsLink {
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         loop {
-            if let Some(rest @ [_, ..]) = self.plain.get(self.read..) {
-                let fits = rest.len().min(buf.remaining());
-                buf.put_slice(rest.get(..fits).unwrap_or_default());
-                self.read += fits;
-                if self.read == self.plain.len() {
-                    (self.plain, self.read) = (Vec::new(), 0);
+            if !self.plain.is_empty() {
+                let fits = self.plain.len().min(buf.remaining());
+                buf.put_slice(self.plain.get(..fits).unwrap_or_default());
+                self.plain.drain(..fits);
+                if self.plain.is_empty() {
+                    self.plain = Vec::new();
                 }
             }
             if buf.filled().len() > before || buf.remaining() == 0 || self.session.peer_closed() {
@@ -258,7 +253,7 @@ impl AsyncWrite for TlsLink {
         if let Err(error) = ready!(passed) {
             return Poll::Ready(Err(self.last_word(cx, error)));
         }
-        let written = std::mem::take(&mut self.owed).min(buf.len());
+        let written = (std::mem::take(&mut self.owed) as usize).min(buf.len());
         Poll::Ready(Ok(written))
     }
 

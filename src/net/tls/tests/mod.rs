@@ -88,7 +88,7 @@ impl Peer {
 async fn meet(
     server: &Arc<ServerConfig>,
     device: &DeviceTls,
-) -> (std::io::Result<TlsLink>, Peer, Result<(), rustls::Error>) {
+) -> (std::io::Result<Box<TlsLink>>, Peer, Result<(), rustls::Error>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let client = async {
@@ -108,7 +108,7 @@ async fn meet(
 }
 
 /// The same, where both sides are content.
-async fn connected(server: &Arc<ServerConfig>, device: &DeviceTls) -> (TlsLink, Peer) {
+async fn connected(server: &Arc<ServerConfig>, device: &DeviceTls) -> (Box<TlsLink>, Peer) {
     let (client, peer, passed) = meet(server, device).await;
     passed.unwrap();
     (client.unwrap(), peer)
