@@ -9,7 +9,7 @@ use std::process::{Command, Output, Stdio};
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
-use squall::results::{Figures, Report};
+use squall::results::{Figures, Report, SummaryRow};
 
 use self::server::{Authority, Serve, Server};
 use crate::interop_device::on_a_free_port;
@@ -158,7 +158,7 @@ fn a_device_that_is_not_let_in_fails_to_connect_and_its_readings_have_one_outcom
     let (connects, handshakes) = (ended.sum("connect"), ended.sum("tls"));
     assert!(connects.planned >= 3 && connects.error_tls == connects.planned, "{connects:?} {}", ended.said());
     assert_eq!((handshakes.error_tls, handshakes.planned), (connects.planned, connects.planned));
-    let readings = ended.report().summary.into_iter().find(|row| row.is_headline()).unwrap().figures;
+    let readings = ended.report().summary.into_iter().find(SummaryRow::is_headline).unwrap().figures;
     // Never answered, never an error of their own: they waited for a connection to the end.
     assert!(readings.planned > 0 && readings.error == 0 && readings.ok == 0, "{readings:?}");
     assert_eq!(readings.lost + readings.dropped + readings.timeout, readings.planned, "{readings:?}");

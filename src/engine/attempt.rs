@@ -174,11 +174,12 @@ impl<S: Sink> Progress for Handshake<'_, S> {
 }
 
 impl<S: Sink> Worker<S> {
-    /// Records that the server did not let the device in, which took itself for connected.
+    /// Records that the server did not let the device in, which took itself for connected; what was sent waits again.
     pub(super) fn refuse(&self, device: &Device, failure: &Failure, now: Tick) {
         self.reasons(device).connected(Some(&failure.reason));
         self.settle_attempt(device, Outcome::Error(failure.kind), Some(&failure.reason), now);
         self.reach[usize::from(device.fleet.0)].borrow_mut().attempted(false, now);
+        device.ledger.borrow_mut().recall(self.waited(device, now));
     }
 
     /// Longest time a handshake of the device may take, where its fleet says so.

@@ -68,9 +68,6 @@ pub(super) async fn drive<S: Sink>(worker: Rc<Worker<S>>, device: Rc<Device>) {
         device.can_send.set(false);
         device.repeat.take();
         let now = worker.clock.now();
-        if !matches!(disconnect, Disconnect::Refused(_)) {
-            worker.settle_admission(&device);
-        }
         match disconnect {
             Disconnect::Closing => {
                 // A device that leaves in mid-run must not wait for ever for a peer that does not let go.
@@ -119,7 +116,6 @@ pub(super) async fn drive<S: Sink>(worker: Rc<Worker<S>>, device: Rc<Device>) {
             // What was sent has reached nobody: it waits for the next connection.
             Disconnect::Refused(failure) => {
                 worker.refuse(&device, &failure, now);
-                device.ledger.borrow_mut().recall(worker.waited(&device, now));
                 next = retry(&worker, &device, next, tried);
             }
             Disconnect::Broken(failure) => {
@@ -249,7 +245,8 @@ async fn converse<S: Sink>(worker: &Worker<S>, device: &Device, session: &mut dy
         worker.idle.note_activity();
         let disconnect = attend(worker, device, session, cx);
         device.attentive.set(false);
-        if !matches!(disconnect, Poll::Ready(Disconnect::Refused(_))) && !session.awaits_admission() {
+        let refused = matches!(disconnect, Poll::Ready(Disconnect::Refused(_)));
+        if !refused && (disconnect.is_ready() || !session.awaits_admission()) {
             worker.settle_admission(device);
         }
         worker.note(device, session);

@@ -157,13 +157,13 @@ pub(super) fn http(stream: Tls) -> io::Result<()> {
 
 /// Sends each WebSocket message back.
 pub(super) fn websocket(stream: Tls) -> io::Result<()> {
-    let Ok(mut socket) = tungstenite::accept(stream) else { return Ok(()) };
-    while let Ok(message) = socket.read() {
-        if message.is_text() && socket.send(message).is_err() {
-            break;
+    let mut socket = tungstenite::accept(stream).map_err(io::Error::other)?;
+    loop {
+        let message = socket.read().map_err(io::Error::other)?;
+        if message.is_text() {
+            socket.send(message).map_err(io::Error::other)?;
         }
     }
-    Ok(())
 }
 
 /// Sends each line back.

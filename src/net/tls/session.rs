@@ -21,6 +21,7 @@ const OVERHEAD: usize = 64;
 /// Bytes of one record, at most.
 const RECORD: usize = 16 * 1024;
 
+#[expect(clippy::struct_excessive_bools, reason = "independent facts")]
 pub(super) struct TlsSession {
     connection: UnbufferedClientConnection,
     /// What the device shows if it is asked.
@@ -156,7 +157,7 @@ impl TlsSession {
 
     /// Puts the goodbye into `out`.
     pub(super) fn say_goodbye(&mut self, incoming: &mut [u8], out: &mut Vec<u8>) -> Result<(), TlsFailure> {
-        self.write(OVERHEAD, incoming, out, |traffic, free| traffic.queue_close_notify(free))
+        self.write(OVERHEAD, incoming, out, goodbye)
     }
 
     fn write(
@@ -192,6 +193,10 @@ impl TlsSession {
 }
 
 type Traffic<'c> = WriteTraffic<'c, ClientConnectionData>;
+
+fn goodbye(traffic: &mut Traffic<'_>, free: &mut [u8]) -> Result<usize, EncryptError> {
+    traffic.queue_close_notify(free)
+}
 
 /// Puts what the handshake has to say to the end of `out`.
 fn encode(data: &mut EncodeTlsData<'_, ClientConnectionData>, out: &mut Vec<u8>) {

@@ -196,10 +196,10 @@ pub(crate) fn observation(
     let (mut counts, mut connected) = (ReadingCounts::default(), vec![0; layout.fleets.len()]);
     for (key, cell) in cells.iter() {
         let counters = &cell.counters;
-        if key.kind == Kind::Connect {
-            if let Some(connected) = connected.get_mut(key.fleet) {
-                *connected += counters.ok;
-            }
+        if key.kind == Kind::Connect
+            && let Some(connected) = connected.get_mut(key.fleet)
+        {
+            *connected += counters.ok;
         }
         if key.kind == Kind::Reading {
             counts.add(&counters.counts());

@@ -265,16 +265,6 @@ impl Figures {
         scratch: &mut Histogram<C>,
     ) -> Self {
         let counters = &cell.counters;
-        let [
-            error_refused,
-            error_reset,
-            error_closed,
-            error_protocol,
-            error_status,
-            error_resource,
-            error_network,
-            error_tls,
-        ] = counters.errors;
         let at = |series: Series, quantile: Quantile| {
             cell.times(series).map(|times| Millis(times.value_at_quantile(quantile.fraction())))
         };
@@ -306,13 +296,6 @@ impl Figures {
             censored: counters.failed(),
             censored_floor_ms: (cell.censored_floor_ns < u64::MAX).then_some(Millis(cell.censored_floor_ns)),
             overflow: counters.overflow,
-            error_refused,
-            error_reset,
-            error_closed,
-            error_protocol,
-            error_status,
-            error_resource,
-            error_network,
             stage_queue_p50_ms: at(Series::Queue, Quantile::P50),
             stage_cache_p50_ms: at(Series::Cache, Quantile::P50),
             stage_inference_p50_ms: at(Series::Inference, Quantile::P50),
@@ -329,13 +312,26 @@ impl Figures {
             payload_received_bytes: counters.traffic.payload_received,
             service_wait_p99_ms: at(Series::ServiceWait, Quantile::P99),
             own_wait_p99_ms: at(Series::OwnWait, Quantile::P99),
-            error_tls,
             ..Self::default()
         };
+        figures.set_errors(counters.errors);
         if let Some(response) = cell.response(scratch) {
             figures.set_response(response);
         }
         figures
+    }
+
+    fn set_errors(&mut self, errors: [u64; ErrorKind::ALL.len()]) {
+        [
+            self.error_refused,
+            self.error_reset,
+            self.error_closed,
+            self.error_protocol,
+            self.error_status,
+            self.error_resource,
+            self.error_network,
+            self.error_tls,
+        ] = errors;
     }
 
     /// The same of a cell of `kind`.
