@@ -39,12 +39,6 @@ pub(super) struct Device {
     /// Place in the worker's list of devices.
     pub(super) slot: u32,
     pub(super) fleet: FleetId,
-    /// `None`: when it has something to send.
-    pub(super) connect_at: Option<Tick>,
-    pub(super) leave_at: Option<Tick>,
-    /// No reading of a closed device is due before, or then and later.
-    pub(super) starts: Tick,
-    pub(super) ends: Tick,
     pub(super) plan: RefCell<DevicePlan>,
     pub(super) ledger: RefCell<Ledger>,
     /// Whether a reading could be handed to the transport now.
@@ -62,7 +56,7 @@ pub(super) struct Device {
     /// The last seeded anomaly that was flagged, by its number; 0 before the first.
     pub(super) found: Cell<u32>,
     /// A reading that is to be sent once more.
-    pub(super) repeat: RefCell<Option<(PhaseId, Reading)>>,
+    pub(super) repeat: RefCell<Option<Box<(PhaseId, Reading)>>>,
     pub(super) policy: ConnectionPolicy,
     /// Faults that hit it, and whether any of them concerns its readings.
     pub(super) hits: Box<[FaultHit]>,
@@ -118,10 +112,6 @@ impl Device {
                 Hold::Service
             })),
             role: if fleet.model == Model::Subscriber { Role::Listener } else { Role::Sender },
-            connect_at: plan.connect_at,
-            leave_at: plan.leave_at,
-            starts: plan.starts,
-            ends: plan.ends,
             policy: ConnectionPolicy::of(fleet, plan.outage),
             stood: Cell::new(None),
             attentive: Cell::new(false),
@@ -155,9 +145,29 @@ impl Device {
         self.policy.quiet_ns(now) >= IDLE_NS && self.ledger.borrow().is_idle() && !self.is_settled()
     }
 
+    /// When the plan has it connect; `None`: when it has something to send.
+    pub(super) fn connect_at(&self) -> Option<Tick> {
+        self.plan.borrow().connect_at
+    }
+
+    /// When the plan has it leave for good.
+    pub(super) fn leave_at(&self) -> Option<Tick> {
+        self.plan.borrow().leave_at
+    }
+
+    /// No reading of a closed device is due before.
+    pub(super) fn starts(&self) -> Tick {
+        self.plan.borrow().starts
+    }
+
+    /// No reading is due then or later.
+    pub(super) fn ends(&self) -> Tick {
+        self.plan.borrow().ends
+    }
+
     /// Whether it is to go for good at `now`.
     pub(super) fn leaves(&self, now: Tick) -> bool {
-        self.leave_at.is_some_and(|at| at <= now)
+        self.leave_at().is_some_and(|at| at <= now)
     }
 
     /// Wakes the device's task, unless it is looking already.

@@ -27,8 +27,9 @@ pub(super) fn send_next<S: Sink>(
         return Ok(None);
     }
     if device.ledger.borrow().has_room()
-        && let Some((phase, reading)) = device.repeat.take()
+        && let Some(repeat) = device.repeat.take()
     {
+        let (phase, reading) = *repeat;
         return hand_over(worker, device, session, cx, Sending::Repeat { phase, reading });
     }
     if held_back(worker, device, now) {
@@ -40,7 +41,7 @@ pub(super) fn send_next<S: Sink>(
         return Ok(None);
     };
     if device.plan.borrow().repeats(next.reading.seq) {
-        *device.repeat.borrow_mut() = Some((next.phase, next.reading.clone()));
+        *device.repeat.borrow_mut() = Some(Box::new((next.phase, next.reading.clone())));
     }
     hand_over(worker, device, session, cx, Sending::Next { next, again })
 }

@@ -54,7 +54,7 @@ struct Next {
 /// Drives one device until its worker closes.
 pub(super) async fn drive<S: Sink>(worker: Rc<Worker<S>>, device: Rc<Device>) {
     let Some(endpoint) = worker.endpoint(device.fleet) else { return };
-    let mut next = Next { at: device.connect_at, failures: 0, hold: device.wait.get().hold() };
+    let mut next = Next { at: device.connect_at(), failures: 0, hold: device.wait.get().hold() };
     while let Some(intended) = wait_for(&worker, &device, next).await {
         let tried = worker.clock.now();
         let Some(mut session) = connect(&worker, &device, endpoint, intended).await else {

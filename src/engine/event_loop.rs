@@ -130,15 +130,15 @@ impl<S: Sink> Worker<S> {
         for device in &self.devices {
             let outage = device.policy.outage();
             let outage = outage.into_iter().flat_map(|outage| [outage.from, outage.until]);
-            for at in device.connect_at.into_iter().chain(device.leave_at).chain(outage) {
+            for at in device.connect_at().into_iter().chain(device.leave_at()).chain(outage) {
                 self.schedule(at, device, Task::Wake);
             }
             let fleet = self.plan.fleet(device.fleet);
             match fleet.model {
                 Model::Open { .. } => self.plan_next(device),
-                Model::Closed { .. } if device.starts < device.ends => {
+                Model::Closed { .. } if device.starts() < device.ends() => {
                     for _ in 0..fleet.in_flight {
-                        self.schedule(device.starts, device, Task::Due);
+                        self.schedule(device.starts(), device, Task::Due);
                     }
                 }
                 Model::Closed { .. } | Model::Subscriber => {}

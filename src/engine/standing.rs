@@ -77,7 +77,7 @@ impl<S: Sink> Worker<S> {
     /// Whether sending waits for `device` to subscribe.
     pub(super) fn is_awaited(&self, device: &Device) -> bool {
         let joins = self.plan.fleet(device.fleet).behaviour.join.is_some();
-        device.role == Role::Listener && device.connect_at.is_some() && !joins
+        device.role == Role::Listener && device.connect_at().is_some() && !joins
     }
 
     /// Has the devices that only listen connect, tells when each of them has subscribed or given up, and holds their
@@ -91,7 +91,7 @@ impl<S: Sink> Worker<S> {
         let listeners: Vec<&Rc<Device>> =
             self.devices.iter().filter(|device| self.is_awaited(device)).collect();
         for device in &listeners {
-            self.schedule(device.connect_at.unwrap_or_default(), device, Task::Wake);
+            self.schedule(device.connect_at().unwrap_or_default(), device, Task::Wake);
             drives.spawn_local(drive(Rc::clone(self), Rc::clone(device)));
         }
         let mut stand = Some(stand);

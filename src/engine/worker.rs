@@ -289,7 +289,7 @@ impl<S: Sink> Worker<S> {
     fn follow_up(&self, device: &Device, completed: Tick) {
         let Model::Closed { think } = self.plan.fleet(device.fleet).model else { return };
         let next = completed.plus_ns(think.as_ns());
-        if next >= device.ends {
+        if next >= device.ends() {
             return;
         }
         if think.as_ns() == 0 {
