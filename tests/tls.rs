@@ -186,13 +186,15 @@ fn a_server_that_is_not_trusted_is_refused_with_a_remedy_and_accepted_only_by_a_
     let said = "fleet m accepts any certificate of";
     assert!(ended.told().matches(said).count() >= 2, "before and after: {}", ended.said());
     let stored = ended.report().directory;
-    for format in ["junit", "github-summary"] {
+    for format in ["html", "junit", "github-summary", "pr-comment"] {
+        let file = place.0.path().join(format);
         let shown = Command::new(env!("CARGO_BIN_EXE_squall"))
-            .args(["report", "--format", format])
+            .args(["report", "--format", &format!("{format}={}", file.display())])
             .arg(&stored)
             .output()
             .unwrap();
-        let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+        assert!(shown.status.success(), "{}", String::from_utf8_lossy(&shown.stderr));
+        let shown = std::fs::read_to_string(file).unwrap();
         assert!(shown.contains("accepts any certificate"), "{format}: {shown}");
     }
 }

@@ -9,7 +9,9 @@ use super::{STYLE, fault, soft};
 use crate::display::figure::{Marks, count, percent, percent_up, rate, time};
 use crate::display::{Tone, failure, verdict};
 use crate::record::Judgement;
-use crate::results::{BudgetResult, Figures, Percentile, Recovery, Report, RunState, SummaryRow};
+use crate::results::{
+    BudgetResult, Figures, FleetTarget, Percentile, Recovery, Report, RunState, SummaryRow,
+};
 use crate::units::Quantile;
 
 /// Chips for single faults and promises; of more, all together are counted.
@@ -264,6 +266,8 @@ pub(super) fn reasons(report: &Report) -> String {
     reasons.extend(report.run.refused.as_deref());
     let warning = failure::warning(report);
     reasons.extend(warning.as_deref());
+    let insecure: Vec<String> = report.run.fleets.iter().filter_map(FleetTarget::insecurity).collect();
+    reasons.extend(insecure.iter().map(String::as_str));
     if reasons.is_empty() {
         return String::new();
     }

@@ -202,6 +202,12 @@ fn breakable(server: Option<&Server>, endpoints: &[Endpoint]) -> Result<Endpoint
             spoken.join(" and ")
         ))
     })?;
+    if endpoint.is_tls() {
+        return Err(RunError::usage(format!(
+            "the scenario has service faults, which go to the target over HTTP without TLS, and {endpoint} is reached over TLS: write \
+             faults of kind exec"
+        )));
+    }
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::failed)?;
     let offered = FaultClient::at(endpoint, RunToken::UNSET)
