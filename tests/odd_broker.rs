@@ -3,7 +3,9 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::process::Command;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -53,10 +55,50 @@ fn run(scenario: &str, broker: &Broker, arguments: &[&str]) -> (String, Value) {
         .output()
         .unwrap();
     let said = String::from_utf8(run.stderr).unwrap() + &String::from_utf8(run.stdout).unwrap();
-    let runs = fs::read_dir(out.path().join("results/manners")).unwrap_or_else(|_| panic!("{said}"));
-    let directory = runs.map_while(Result::ok).find(|entry| entry.path().is_dir()).unwrap().path();
-    let manifest = fs::read(directory.join("run.json")).unwrap();
-    (said, serde_json::from_slice(&manifest).unwrap())
+    let (_, manifest) = directory(out.path()).unwrap_or_else(|| panic!("{said}"));
+    (said, manifest)
+}
+
+/// The directory of the only run below `out`, and its manifest.
+fn directory(out: &Path) -> Option<(PathBuf, Value)> {
+    let mut runs = fs::read_dir(out.join("results/manners")).ok()?.map_while(Result::ok);
+    let directory = runs.find(|entry| entry.path().is_dir())?.path();
+    let manifest = fs::read(directory.join("run.json")).ok()?;
+    Some((directory, serde_json::from_slice(&manifest).ok()?))
+}
+
+#[cfg(unix)]
+#[test]
+fn a_run_that_waits_for_subscribers_can_be_interrupted() {
+    for signal in ["-INT", "-TERM"] {
+        let (broker, out) =
+            (Broker::start(Manners { deaf: true, ..Manners::GOOD }), tempfile::tempdir().unwrap());
+        let file = out.path().join("s.toml");
+        fs::write(&file, SCENARIO).unwrap();
+        let mut run = Command::new(env!("CARGO_BIN_EXE_squall"))
+            .arg("run")
+            .arg(&file)
+            .args(["--set", "run.connect_timeout=1m", "--target", &broker.target(), "--out"])
+            .arg(out.path().join("results"))
+            .stderr(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        while broker.log.lock().unwrap().asked < 2 {
+            assert!(run.try_wait().unwrap().is_none(), "it ended before anybody subscribed");
+            thread::sleep(Duration::from_millis(10));
+        }
+        let sent = Command::new("kill").args([signal, &run.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+        let run = run.wait_with_output().unwrap();
+        assert_eq!(run.status.code(), Some(130), "{run:?}");
+        let (directory, manifest) = directory(out.path()).unwrap_or_else(|| panic!("{run:?}"));
+        assert_eq!((&manifest["state"], &manifest["exit_code"]), (&"interrupted".into(), &130.into()));
+        assert_eq!(manifest["subscribers"][0]["gave_up"], 2);
+        let report =
+            Command::new(env!("CARGO_BIN_EXE_squall")).arg("report").arg(directory).output().unwrap();
+        assert!(report.status.success(), "{report:?}");
+    }
 }
 
 fn lost(manifest: &Value) -> u64 {

@@ -65,7 +65,6 @@ impl Control {
     }
 
     /// The present order.
-    #[cfg(test)]
     pub fn order(&self) -> Order {
         *self.order.borrow()
     }

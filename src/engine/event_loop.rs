@@ -50,7 +50,7 @@ pub(super) fn work<S: Sink>(
     let tasks = LocalSet::new();
     let (end, began, finished, pacer) = tasks.block_on(&runtime, async {
         let mut drives = JoinSet::new();
-        let Some(start) = worker.stand(&mut drives, call).await? else {
+        let Some(start) = worker.stand(&mut drives, call, &setup.control).await? else {
             return Err(io::Error::other("the run was given up before it began"));
         };
         (setup.clock, setup.epoch_ns) = (start.clock, start.epoch_ns);

@@ -8,12 +8,13 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
+use super::control::{Control, Order};
 use super::device::Device;
 use super::drive::drive;
 use super::pause::Reachability;
 use super::reconnect::Role;
 use super::timer::{Alarm, Task, TimerQueue};
-use super::worker::{Stage, Worker};
+use super::worker::{CLOSE_TIMEOUT, Stage, Worker};
 use crate::clock::{Monotonic, Pacer, Tick};
 use crate::fleet::RunFacts;
 use crate::record::{FleetId, Sink};
@@ -81,12 +82,15 @@ impl<S: Sink> Worker<S> {
     }
 
     /// Has the devices that only listen connect, tells when each of them has subscribed or given up, and holds their
-    /// connections until the run begins. No attempt outlives its time-out, so the wait is bounded. `None`: it never will.
+    /// connections until the run begins. No attempt outlives its time-out, so the wait is bounded; an order to end the run ends
+    /// it at once. `None`: the run never will begin.
     pub(super) async fn stand(
         self: &Rc<Self>,
         drives: &mut JoinSet<()>,
         Call { stand, mut start }: Call,
+        control: &Control,
     ) -> io::Result<Option<Start>> {
+        let mut orders = control.subscribe();
         let mut pacer = Pacer::new(self.clock.get());
         let listeners: Vec<&Rc<Device>> =
             self.devices.iter().filter(|device| self.is_awaited(device)).collect();
@@ -98,6 +102,10 @@ impl<S: Sink> Worker<S> {
         loop {
             let now = self.clock.now();
             self.attend(now);
+            let goes_on = *orders.borrow_and_update() == Order::Run;
+            if !goes_on && stand.is_some() {
+                self.leave_off(drives, &listeners).await;
+            }
             if listeners.iter().all(|device| device.stood.get().is_some())
                 && let Some(stand) = stand.take()
             {
@@ -110,9 +118,21 @@ impl<S: Sink> Worker<S> {
                 biased;
                 () = self.idle.interrupted() => {}
                 start = &mut start => return Ok(start.ok()),
+                Ok(()) = orders.changed() => {}
                 woke = pacer.doze_until(next) => woke?,
             }
             self.idle.wake();
+        }
+    }
+
+    /// Ends what has been begun before the run's own clock: it begins, and ends, with nothing open.
+    async fn leave_off(&self, drives: &mut JoinSet<()>, listeners: &[&Rc<Device>]) {
+        self.enter(Stage::Closing);
+        let closing = async { while drives.join_next().await.is_some() {} };
+        // A peer that does not let go in time is simply left.
+        let _ = tokio::time::timeout(CLOSE_TIMEOUT, closing).await;
+        for device in listeners.iter().filter(|device| device.stood.get().is_none()) {
+            device.stood.set(Some(false));
         }
     }
 

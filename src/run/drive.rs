@@ -32,6 +32,9 @@ use crate::units::plural;
 /// The last part of waiting for the wall clock is spent when the run's directory is there.
 const LEAD: Duration = Duration::from_millis(200);
 
+/// So often it is looked, while waiting, whether somebody has interrupted the run.
+const LOOK: Duration = Duration::from_millis(100);
+
 /// A run with its directory, whose clock has started.
 pub(super) struct Drive {
     directory: RunDirectory,
@@ -104,6 +107,9 @@ impl Drive {
         let (recorders, collector) = results::recorders(&run.layout, run.workers);
         let recorders =
             recorders.into_iter().map(|recorder| recorder.with_privacy(privacy.clone())).collect();
+        // Interrupts are heard from here on: subscribers may be waited for long.
+        let steering = Steering::new(Control::new());
+        observers.begin(&steering).map_err(RunError::failed)?;
         let provisional = Setup {
             plan: Arc::clone(&run.plan),
             shard: part.shard(),
@@ -111,11 +117,11 @@ impl Drive {
             clock: Monotonic::start(),
             epoch_ns: WallTime::now().epoch_ns(),
             token: run.token,
-            control: Control::new(),
+            control: steering.control.clone(),
             switches: SwitchLog::default(),
         };
         let crew = Crew::assemble(&provisional, recorders).map_err(RunError::failed)?;
-        announce(run, &observers)?;
+        announce(run, &observers, &steering)?;
         let (lifetime, started) = Lifetime::begin();
         let label = Some(run.settings.label.clone()).filter(|label| !label.is_empty());
         let number = part.asked.map(|shard| format!("{}of{}", shard.number(), shard.of()));
@@ -131,7 +137,8 @@ impl Drive {
         directory.write_manifest(&manifest).map_err(unwritable)?;
         let journal = Journal::new(Arc::clone(&run.layout), run.plan.events(), events);
         describe(run, &manifest, &observers, bundled.is_some());
-        manifest.subscribers.iter().for_each(|fleet| observers.note(&fleet.to_string()));
+        let told = manifest.subscribers.iter().filter(|_| steering.goes_on());
+        told.for_each(|fleet| observers.note(&fleet.to_string()));
         if let Some(wait) = until_aligned(&run.plan).filter(|wait| *wait <= 2 * LEAD) {
             thread::sleep(wait);
         }
@@ -139,11 +146,10 @@ impl Drive {
         if part.asked.is_some() {
             files.start_shard(&directory).map_err(unwritable)?;
         }
-        part.arrive();
+        part.arrive(|| steering.goes_on());
         part.punctual().inspect_err(|_| fail(&mut manifest, &directory))?;
-        let (steering, epoch_ns) =
-            (Steering::new(provisional.control.clone(), Monotonic::start()), WallTime::now().epoch_ns());
-        if let (Some(at), Some(facts)) = (part.start_at, &mut manifest.start_at) {
+        let (clock, epoch_ns) = (steering.start(), WallTime::now().epoch_ns());
+        if let (Some(at), Some(facts), true) = (part.start_at, &mut manifest.start_at, steering.goes_on()) {
             facts.late_ms = Some((epoch_ns as f64 - at.epoch_ns() as f64) / 1e6);
         }
         if let Some(shard) = part.asked {
@@ -151,10 +157,9 @@ impl Drive {
                 ShardHeader::new(directory.run_id(), shard, run.plan.digest(), epoch_ns, &run.layout);
             files.begin_shard(&header).map_err(unwritable)?;
         }
-        observers.begin(&steering).map_err(RunError::failed)?;
         let service = run.targets.broken_at.as_ref().map(|at| FaultClient::at(at, run.token)).transpose();
-        let outside = bundled.map(|acts| OutsideActs::new(acts, steering.clock, run.token));
-        let setup = Setup { clock: steering.clock, epoch_ns, ..provisional };
+        let outside = bundled.map(|acts| OutsideActs::new(acts, clock, run.token));
+        let setup = Setup { clock, epoch_ns, ..provisional };
         Ok(Self {
             privacy,
             crew,
@@ -269,19 +274,24 @@ pub(super) fn give_up(manifest: &mut Manifest, directory: &RunDirectory) {
 }
 
 /// Waits until shortly before the run is to begin, where the wall clock has a say in that.
-fn announce(run: &Run, observers: &Observers) -> Result<(), RunError> {
+fn announce(run: &Run, observers: &Observers, steering: &Steering) -> Result<(), RunError> {
     let part = run.settings.part;
     let note = |wait: Duration, why: &str| {
         observers.note(&format!("waiting {:.1} s: {why}", wait.as_secs_f64()));
     };
     if let Some(wait) = until_aligned(&run.plan) {
         note(wait, "the scenario aligns its start with the wall clock");
-        thread::sleep(wait.saturating_sub(LEAD));
+        let mut left = wait.saturating_sub(LEAD);
+        while steering.goes_on() && !left.is_zero() {
+            let nap = left.min(LOOK);
+            thread::sleep(nap);
+            left -= nap;
+        }
     }
     if let Some(wait) = part.remaining() {
         note(wait, "it begins at the instant that --start-at names");
     }
-    part.approach()
+    part.approach(|| steering.goes_on())
 }
 
 /// How long to wait, so that the plan starts sending at a whole multiple of what the scenario says on the wall clock.

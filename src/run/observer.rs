@@ -12,7 +12,7 @@ pub trait Observer: Send + Sync {
     /// A line of text for the user: a note before the run, or something that happened in it.
     fn note(&self, _text: &str) {}
 
-    /// The run's clock has started, and nothing has been sent.
+    /// The run is about to begin: its devices that only listen connect next, and then its clock starts.
     ///
     /// # Errors
     /// Keep the run from beginning.
@@ -57,13 +57,24 @@ impl Observers {
 #[derive(Debug, Clone)]
 pub struct Steering {
     pub(super) control: Control,
-    pub(super) clock: Monotonic,
+    clock: Arc<OnceLock<Monotonic>>,
     interrupted: Arc<OnceLock<Tick>>,
 }
 
 impl Steering {
-    pub(super) fn new(control: Control, clock: Monotonic) -> Self {
-        Self { control, clock, interrupted: Arc::default() }
+    /// Of a run whose clock has not started.
+    pub(super) fn new(control: Control) -> Self {
+        Self { control, clock: Arc::default(), interrupted: Arc::default() }
+    }
+
+    /// Starts the run's clock, and gives it.
+    pub(super) fn start(&self) -> Monotonic {
+        *self.clock.get_or_init(Monotonic::start)
+    }
+
+    /// Whether the run goes on.
+    pub(super) fn goes_on(&self) -> bool {
+        self.control.order() == Order::Run
     }
 
     /// Sends no further reading, and settles what is open.
@@ -77,7 +88,7 @@ impl Steering {
     }
 
     fn interrupt(&self, order: Order) {
-        self.interrupted.get_or_init(|| self.clock.now());
+        self.interrupted.get_or_init(|| self.clock.get().map_or(Tick::ZERO, Monotonic::now));
         self.control.give(order);
     }
 

@@ -14,8 +14,8 @@ const FURTHEST: Duration = Duration::from_secs(24 * 3_600);
 const LATEST: Duration = Duration::from_secs(1);
 /// The last part of waiting is spent when the run's directory is there.
 const LEAD: Duration = Duration::from_millis(200);
-/// The wall clock is looked at so often while waiting: it may be set meanwhile.
-const LOOK: Duration = Duration::from_secs(5);
+/// The wall clock, which may be set meanwhile, is looked at so often while waiting, and whether the run still goes on.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// The part of a plan that this process drives, and when it begins.
 #[derive(Debug, Clone, Copy, Default)]
@@ -100,12 +100,13 @@ impl Part {
         Some(Duration::from_nanos(left)).filter(|left| !left.is_zero())
     }
 
-    /// Waits until shortly before the run is to begin.
+    /// Waits until shortly before the run is to begin, for as long as it `goes_on`.
     ///
     /// # Errors
     /// If preparing the run took so long that it would begin too late.
-    pub(crate) fn approach(self) -> Result<(), RunError> {
-        while let Some(left) = self.remaining().and_then(|left| left.checked_sub(LEAD)) {
+    pub(crate) fn approach(self, goes_on: impl Fn() -> bool) -> Result<(), RunError> {
+        while let Some(left) = self.remaining().and_then(|left| left.checked_sub(LEAD)).filter(|_| goes_on())
+        {
             thread::sleep(left.min(LOOK));
         }
         self.punctual()
@@ -121,9 +122,9 @@ impl Part {
         }
     }
 
-    /// Waits for the instant itself.
-    pub(crate) fn arrive(self) {
-        while let Some(left) = self.remaining() {
+    /// Waits for the instant itself, for as long as the run `goes_on`.
+    pub(crate) fn arrive(self, goes_on: impl Fn() -> bool) {
+        while let Some(left) = self.remaining().filter(|_| goes_on()) {
             thread::sleep(left);
         }
     }

@@ -41,6 +41,8 @@ impl Manners {
 pub(crate) struct Log {
     /// First byte of the last packet of every connection that has ended.
     pub(crate) last: Vec<u8>,
+    /// Subscriptions that were asked for.
+    pub(crate) asked: usize,
     listeners: Vec<TcpStream>,
     seen: BTreeSet<Vec<u8>>,
 }
@@ -85,6 +87,7 @@ fn serve(mut stream: TcpStream, manners: Manners, log: &Mutex<Log>, last: &mut u
         match first >> 4 {
             1 => stream.write_all(&[0x20, 2, 0, 0])?,
             8 => {
+                log.lock().unwrap().asked += 1;
                 thread::sleep(manners.suback_after);
                 let asked = body.last().copied().unwrap_or_default();
                 if !manners.deaf {
