@@ -36,6 +36,7 @@ mod odd_broker;
 mod odd_broker_peer;
 mod openapi;
 mod outside;
+mod page;
 #[path = "support/peer.rs"]
 mod peer;
 mod reconnect;

@@ -74,6 +74,8 @@ pub(super) fn curves(series: &[Series<'_>], width: f64, height: f64) -> String {
     let mut out =
         open(width, height, "curve", &format!("Percentile curves of response times: {}", names.join(", ")));
     axes(&mut out, &shares, &scale, width, most);
+    // As far as an eye follows a line.
+    let near = if width > 700.0 { 1.0 } else { 2.2 };
     let place = |points: &[Point]| -> Vec<(f64, f64)> {
         points.iter().map(|point| (shares.x(point.below), scale.y(point.ns))).collect()
     };
@@ -81,17 +83,17 @@ pub(super) fn curves(series: &[Series<'_>], width: f64, height: f64) -> String {
         && (response.colour, service.colour) == (RESPONSE, SERVICE)
     {
         // What a closed loop does not see.
-        let mut outline = thinned(&place(above), 1.0);
-        outline.extend(thinned(&place(beneath), 1.0).into_iter().rev());
+        let mut outline = thinned(&place(above), 2.0 * near);
+        outline.extend(thinned(&place(beneath), 2.0 * near).into_iter().rev());
         area(&mut out, &(through(&outline) + "Z"), SERVICE, 0.1);
     }
     let mut ends = Vec::new();
     for (series, points) in series.iter().zip(&drawn) {
         let sure = points.partition_point(|point| series.floor.is_none_or(|floor| point.ns < floor));
-        let data = through(&thinned(&place(&points[..sure]), 0.7));
+        let data = through(&thinned(&place(&points[..sure]), near));
         line(&mut out, &data, series.colour, 2.0, series.dashes);
         if sure < points.len() {
-            let data = through(&thinned(&place(&points[sure.saturating_sub(1)..]), 0.7));
+            let data = through(&thinned(&place(&points[sure.saturating_sub(1)..]), near));
             line(&mut out, &data, series.colour, 2.0, "1.5 4");
         }
         ends.extend(points.last().map(|point| (scale.y(point.ns), series.label, series.colour)));

@@ -39,12 +39,16 @@ pub(super) fn script_safe(json: &str) -> String {
     json.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
 }
 
-/// The beginning of `text`, at most `most` characters of it, with an ellipsis for the rest.
+/// The beginning of `text` that takes about `most` bytes on a page, and an ellipsis for the rest.
 pub(super) fn clip(text: &str, most: usize) -> String {
-    match text.char_indices().nth(most) {
-        Some(_) => text.chars().take(most.saturating_sub(1)).chain(['…']).collect(),
-        None => text.to_owned(),
+    let mut taken = 0;
+    for (place, letter) in text.char_indices() {
+        taken += if letter.is_ascii_control() || "&<>\"'".contains(letter) { 5 } else { letter.len_utf8() };
+        if taken > most {
+            return format!("{}…", &text[..place]);
+        }
     }
+    text.to_owned()
 }
 
 #[cfg(test)]
@@ -62,6 +66,6 @@ mod tests {
             assert_eq!(Escaped(text).to_string(), escaped);
         }
         assert_eq!(script_safe(r#"["</script><!--&"]"#), r#"["\u003c/script\u003e\u003c!--\u0026"]"#);
-        assert_eq!((clip("äöü", 3), clip("äöüx", 3)), ("äöü".to_owned(), "äö…".to_owned()));
+        assert_eq!((clip("äöü", 6), clip("a<b>c", 7)), ("äöü".to_owned(), "a<b…".to_owned()));
     }
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::colour::{BAND, BAR_TEXT, Colour, INK, OUTCOMES, P99, SOFT, STAGES};
 use super::escape::{Escaped, clip};
-use super::svg::{Anchor, LogScale, Pen, Px, area, broken, line, open, rect, text, width_of};
+use super::svg::{Anchor, LogScale, Pen, Px, area, broken, line, open, rect, small, text, width_of};
 use super::table::{Align, Cell, Table};
 use super::{STYLE, footnotes, outcome_counts, soft, span};
 use crate::display::figure::Marks;
@@ -16,11 +16,11 @@ const OPEN_FLEETS: usize = 12;
 /// Fleets with a line over time.
 const DRAWN_FLEETS: usize = 24;
 /// Rows of all tables of figures together; `summary.csv` has the others.
-const MOST_ROWS: usize = 150;
+const MOST_ROWS: usize = 80;
 /// Bars of stages.
-const MOST_BARS: usize = 40;
+const MOST_BARS: usize = 20;
 /// Points of a line over time in a table.
-const SPARK_POINTS: usize = 100;
+const SPARK_POINTS: usize = 60;
 
 const COLUMNS: [(&str, Align); 12] = [
     ("fleet", Align::Left),
@@ -175,12 +175,12 @@ fn outcome_bar(figures: &Figures) -> String {
     let all = counts.iter().sum::<u64>().max(1) as f64;
     let said: Vec<_> =
         counts.iter().zip(OUTCOMES).filter(|(count, _)| **count > 0).map(|(_, colour)| colour.name).collect();
-    let mut out = open(WIDTH, 10.0, "bar", &said.join(", "));
+    let mut out = small(WIDTH, 10.0, "bar", &said.join(", "));
     let mut x = 0.0;
     for (count, colour) in counts.iter().zip(OUTCOMES).filter(|(count, _)| **count > 0) {
         // What happened at all is seen.
         let width = (WIDTH * *count as f64 / all).max(1.5);
-        rect(&mut out, [x, 0.0, width, 10.0], colour, 1.0);
+        area(&mut out, &format!("M{},0h{}v10h-{}z", Px(x), Px(width), Px(width)), colour, 1.0);
         x += width;
     }
     out + "</svg>"
@@ -211,15 +211,21 @@ impl<'a> Sparks<'a> {
         let (Some(Some(tail)), Some(scale)) = (self.tails.get(fleet), &self.scale) else {
             return String::new();
         };
-        let name = format!("p99 of {} over time", tail.name);
-        let mut out = open(Self::WIDTH, Self::HEIGHT, "spark", &name);
+        let mut out = small(Self::WIDTH, Self::HEIGHT, "spark", &format!("p99 of {} over time", tail.name));
         let at = |at_s: f64| Self::WIDTH * at_s / self.history.end_s.max(1e-9);
-        let mut data = String::new();
-        for column in self.history.faulty.iter() {
-            let (from, to) = self.history.bounds(*column);
-            let _ = write!(data, "M{},0H{}V{}H{}z", Px(at(from)), Px(at(to)), Self::HEIGHT, Px(at(from)));
+        if fleet == 0 {
+            // Drawn once, and used by the others.
+            let mut data = String::new();
+            for spell in self.history.faulty.chunk_by(|a, b| a + 1 == *b) {
+                let (from, to) =
+                    (self.history.bounds(spell[0]).0, self.history.bounds(spell[spell.len() - 1]).1);
+                let _ = write!(data, "M{},0H{}V{}H{}z", Px(at(from)), Px(at(to)), Self::HEIGHT, Px(at(from)));
+            }
+            out += "<defs><g id=\"faulty\">";
+            area(&mut out, &data, BAND, 0.16);
+            out += "</g></defs>";
         }
-        area(&mut out, &data, BAND, 0.16);
+        out += "<use href=\"#faulty\"/>";
         let share = tail.p99.len().div_ceil(SPARK_POINTS).max(1);
         let points: Vec<_> = tail
             .p99

@@ -100,7 +100,7 @@ fn icon(tone: Tone) -> String {
 
 fn chip(out: &mut String, tone: Tone, words: &str, section: &str) {
     let (icon, words) = (icon(tone), Escaped(clip(words, 120)));
-    let _ = write!(out, "<a class=\"chip\" href=\"#{section}\">{icon}<span>{words}</span></a>");
+    let _ = write!(out, "<a class=\"chip\" href=\"#{section}\">{icon}<span>{words}</span></a> ");
 }
 
 fn chips(report: &Report) -> String {
@@ -122,8 +122,11 @@ fn chips(report: &Report) -> String {
         ((0, open), _) => chip(&mut out, Tone::Warning, &budgets_of(open, all, "not judged"), "budgets"),
         ((failed, _), _) => chip(&mut out, Tone::Bad, &budgets_of(failed, all, "failed"), "budgets"),
     }
-    fault_chips(report, &mut out);
-    promise_chips(report, &mut out);
+    // What was measured of an invalid run is no evidence, good or bad.
+    if !run.is_invalid() {
+        fault_chips(report, &mut out);
+        promise_chips(report, &mut out);
+    }
     out
 }
 
@@ -272,7 +275,7 @@ pub(super) fn reasons(report: &Report) -> String {
         return String::new();
     }
     let items: String =
-        reasons.iter().take(30).map(|reason| format!("<li>{}</li>", Escaped(clip(reason, 600)))).collect();
+        reasons.iter().take(12).map(|reason| format!("<li>{}</li>", Escaped(clip(reason, 600)))).collect();
     format!("<div class=\"{class}\" role=\"note\"><b>{words}</b><ul>{items}</ul></div>")
 }
 

@@ -47,7 +47,7 @@ fn document(report: &Report, history: &History, base: &str) -> String {
     let sections = sections(report, &frame, base);
     let mut nav = String::new();
     for part in sections.iter().filter(|part| !part.body.is_empty()) {
-        let _ = write!(nav, "<a href=\"#{}\">{}</a>", part.anchor, part.word);
+        let _ = write!(nav, "<a href=\"#{}\">{}</a> ", part.anchor, part.word);
     }
     let muted = if report.run.is_invalid() { " class=\"muted\"" } else { "" };
     let mut out = format!(

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::colour::{GOOD, GRID};
 use super::escape::{Escaped, clip};
-use super::svg::{open, rect};
+use super::svg::{rect, small};
 use super::table::{Align, Cell, Table, class_of};
 use super::{STYLE, card, soft};
 use crate::display::figure::count;
@@ -13,9 +13,9 @@ use crate::record::AnomalyKind;
 use crate::results::Report;
 
 /// Rows of a list that the scenario makes as long as it likes.
-const MOST_ROWS: usize = 60;
+const MOST_ROWS: usize = 25;
 /// Bytes of the scenario's text, escaped.
-const LONGEST_SCENARIO: usize = 48 * 1024;
+const LONGEST_SCENARIO: usize = 16 * 1024;
 
 /// Why readings and connections failed.
 pub(super) fn failures(report: &Report) -> String {
@@ -122,7 +122,7 @@ pub(super) fn detections(report: &Report) -> String {
             continue;
         }
         let share = score.found as f64 / score.seeded as f64;
-        let mut bar = open(200.0, 10.0, "bar", "share found");
+        let mut bar = small(200.0, 10.0, "bar", "share found");
         rect(&mut bar, [0.0, 0.0, 200.0, 10.0], GRID, 1.0);
         rect(&mut bar, [0.0, 0.0, 200.0 * share, 10.0], GOOD, 1.0);
         bar += "</svg>";
@@ -141,7 +141,7 @@ pub(super) fn detections(report: &Report) -> String {
 fn facts(facts: &[(&str, String)]) -> String {
     let mut out = "<dl>".to_owned();
     for (name, fact) in facts.iter().filter(|(_, fact)| !fact.is_empty()) {
-        let _ = write!(out, "<dt>{name}</dt><dd>{}</dd>", Escaped(clip(fact, 1_000)));
+        let _ = write!(out, "<dt>{name}</dt><dd>{}</dd>", Escaped(clip(fact, 400)));
     }
     out + "</dl>"
 }

@@ -35,7 +35,7 @@ impl<'a> Key<'a> {
     fn words(&mut self, words: &str, colour: Colour) {
         text(self.over, (self.x, 14.0), words, Pen::new(colour, Anchor::End).halo());
         // Strong letters are wider.
-        self.x -= 1.1 * width_of(words) + 8.0;
+        self.x -= 1.25 * width_of(words) + 6.0;
     }
 
     fn line(&mut self, words: &str, colour: Colour) {
@@ -80,8 +80,7 @@ pub(super) fn heat(frame: &Frame<'_>) -> String {
     for (data, colour, width) in
         [(points(|column| column.p50), INK, 1.5), (points(|column| column.p99), P99, 1.9)]
     {
-        line(&mut plot, &data, super::colour::CARD, width + 2.0, "");
-        line(&mut plot, &data, colour, width, "");
+        edged(&mut plot, &data, colour, width);
     }
     let (mut fixed, mut over) = (String::new(), String::new());
     for tick in scale.ticks() {
@@ -108,6 +107,23 @@ pub(super) fn heat(frame: &Frame<'_>) -> String {
     panel(HEIGHT, describe, &fixed, &plot, &over)
 }
 
+/// A line with an edge in the colour of the ground, its data stated once.
+fn edged(plot: &mut String, data: &str, colour: Colour, width: f64) {
+    let id = format!("line-{}", colour.name);
+    let _ = write!(
+        plot,
+        "<defs><path id=\"{id}\" d=\"{data}\" fill=\"none\" stroke-linejoin=\"round\" vector-effect=\"non-scaling-stroke\"/>\
+         </defs>"
+    );
+    for (colour, width) in [(super::colour::CARD, width + 2.0), (colour, width)] {
+        let Colour { name, value } = colour;
+        let _ = write!(
+            plot,
+            "<use href=\"#{id}\" class=\"s-{name}\" stroke=\"{value}\" stroke-width=\"{width}\"/>"
+        );
+    }
+}
+
 /// The cells of the heat map, one path for each colour, in units of columns and rows: neighbours of one colour are one stroke.
 fn cells(frame: &Frame<'_>, scale: &LogScale, peak: u64) -> String {
     let lowest = (libm::log10(scale.low) * f64::from(ROWS_PER_DECADE)).round() as i64;
@@ -128,8 +144,13 @@ fn cells(frame: &Frame<'_>, scale: &LogScale, peak: u64) -> String {
         let mut data = String::new();
         for (row, places) in rows {
             let y = i64::from(row) - lowest;
+            let mut end = None;
             for run in places.chunk_by(|a, b| a + 1 == *b) {
-                let _ = write!(data, "M{} {y}h{}", run[0], run.len());
+                let _ = match end {
+                    None => write!(data, "M{} {y}h{}", run[0], run.len()),
+                    Some(end) => write!(data, "m{} 0h{}", run[0] - end, run.len()),
+                };
+                end = Some(run[0] + run.len());
             }
         }
         let _ = write!(out, "<path d=\"{data}\" stroke=\"{}\" class=\"h{}\"/>", HEAT[step], step + 1);

@@ -71,7 +71,7 @@ pub(super) fn text(out: &mut String, (x, y): (f64, f64), words: impl Display, pe
     let Pen { colour, anchor, halo, at_s } = pen;
     let _ = write!(
         out,
-        "<text x=\"{}\" y=\"{}\" text-anchor=\"{}\" font-size=\"11.5\" font-family=\"sans-serif\" fill=\"{}\" \
+        "<text x=\"{}\" y=\"{}\" text-anchor=\"{}\" fill=\"{}\" \
          class=\"t-{}{}\"",
         Px(x),
         Px(y),
@@ -195,7 +195,17 @@ pub(super) fn open(width: f64, height: f64, class: &str, describe: &str) -> Stri
     let (width, height, describe) = (Px(width), Px(height), Escaped(describe));
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" \
-         viewBox=\"0 0 {width} {height}\" class=\"{class}\" role=\"img\" aria-label=\"{describe}\">"
+         viewBox=\"0 0 {width} {height}\" class=\"{class}\" role=\"img\" aria-label=\"{describe}\" font-size=\"11.5\" \
+         font-family=\"sans-serif\">"
+    )
+}
+
+/// A small chart within a line of text or a cell.
+pub(super) fn small(width: f64, height: f64, class: &str, describe: &str) -> String {
+    let describe = Escaped(describe);
+    format!(
+        "<svg width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" class=\"{class}\" role=\"img\" \
+         aria-label=\"{describe}\">"
     )
 }
 
@@ -294,6 +304,6 @@ mod tests {
     fn texts_are_escaped() {
         let mut out = String::new();
         text(&mut out, (1.0, 2.0), "<b>", Pen::axis().halo().at(1.5));
-        insta::assert_snapshot!(out, @r##"<text x="1" y="2" text-anchor="end" font-size="11.5" font-family="sans-serif" fill="#59616d" class="t-soft s-card" paint-order="stroke" stroke="#ffffff" stroke-width="3.5" data-t="1.500">&lt;b&gt;</text>"##);
+        insta::assert_snapshot!(out, @r##"<text x="1" y="2" text-anchor="end" fill="#59616d" class="t-soft s-card" paint-order="stroke" stroke="#ffffff" stroke-width="3.5" data-t="1.500">&lt;b&gt;</text>"##);
     }
 }

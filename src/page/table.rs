@@ -6,7 +6,7 @@ use super::escape::{Escaped, clip};
 use crate::display::Tone;
 
 /// Longest text of a cell.
-const LONGEST: usize = 300;
+const LONGEST: usize = 400;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Align {

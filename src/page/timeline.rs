@@ -100,7 +100,7 @@ fn bands(frame: &Frame<'_>) -> String {
 }
 
 /// The lanes at the top: phases, faults by name, other events by kind.
-fn lanes(frame: &Frame<'_>) -> String {
+pub(super) fn lanes(frame: &Frame<'_>) -> String {
     let history = frame.history;
     let mut faults: Vec<&str> = Vec::new();
     for outage in frame.faults {

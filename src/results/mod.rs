@@ -41,6 +41,8 @@ pub use files::figures::Figures;
 pub(crate) use files::fleet::{FleetTarget, SubscriberFacts};
 pub(crate) use files::history::{Column, FleetTail, History, Mark, ROWS_PER_DECADE};
 #[cfg(test)]
+pub(crate) use files::history::{Curves, Stretch, row_of};
+#[cfg(test)]
 pub(crate) use files::manifest::PacingLag;
 pub use files::manifest::{BudgetResult, Manifest, RunState};
 pub(crate) use files::manifest::{

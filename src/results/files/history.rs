@@ -91,7 +91,7 @@ pub(crate) struct Column {
     /// How many of them lie in each row; see [`row_of`].
     pub(crate) heat: BTreeMap<u16, u64>,
     /// Start of the interval whose open readings are stated.
-    gauged_s: f64,
+    pub(crate) gauged_s: f64,
 }
 
 /// The p99 of a fleet: of a column, the largest of its intervals, nanoseconds.

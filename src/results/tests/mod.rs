@@ -3,6 +3,7 @@
 mod anomaly;
 mod budget;
 mod fault;
+mod history;
 mod pause;
 mod recovery;
 mod shard;
