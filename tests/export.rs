@@ -235,7 +235,7 @@ fn what_cannot_be_had_is_said_before_anything_runs() {
     let folder = desk();
     std::fs::write(folder.path().join("file"), "").unwrap();
     for (arguments, code, part) in [
-        (&["--format", "xml=a"][..], 2, "write one of junit, github-summary,"),
+        (&["--format", "xml=a"][..], 2, "write one of html, junit, github-summary,"),
         (&["--format", "junit"], 2, "write FORMAT=FILE"),
         (&["--format", "csv=a.csv"], 2, "summary.csv"),
         (&["--junit", "a.xml", "--format", "bencher=a.xml"], 2, "named for two outputs"),

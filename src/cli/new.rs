@@ -54,9 +54,10 @@ static SITUATIONS: &[(&str, &str)] = situations![
     "broken-sensors",
     "by-hand",
     "exec-pause",
+    "external-tls",
 ];
 
-/// All situations; the last are services of the user's, one per protocol.
+/// All situations; the last are services of the user's: one over TLS, and one per protocol.
 fn situations() -> impl Iterator<Item = Situation> {
     let external = protocols()
         .map(|facts| Situation { name: format!("external-{}", facts.protocol).into(), text: facts.template });
