@@ -38,11 +38,20 @@ pub(crate) struct Context {
     pub(crate) directory: PathBuf,
     /// All sections of the language, to say where a misplaced key belongs.
     pub(crate) sections: &'static [&'static Section],
-    /// Values of the environment variables that were put in.
+    /// What is to be masked: values of the environment variables that were put in, and secrets as they are written.
     pub(crate) revealed: RefCell<BTreeSet<String>>,
 }
 
 impl Context {
+    /// Notes that the template `written` is a secret: what stands between its placeholders is to be masked wherever it shows.
+    pub(crate) fn conceal(&self, written: &str) {
+        let pieces = written.split("{{").enumerate().map(|(place, piece)| match piece.split_once("}}") {
+            Some((_, rest)) if place > 0 => rest,
+            _ => piece,
+        });
+        self.revealed.borrow_mut().extend(pieces.filter(|piece| !piece.is_empty()).map(str::to_owned));
+    }
+
     /// `text` with every `${NAME}` replaced; `$${` stands for `${`.
     pub(crate) fn expand(&self, text: &str) -> Result<String, Refusal> {
         let mut out = String::with_capacity(text.len());
@@ -108,6 +117,21 @@ mod tests {
             ("${1A}", "`${1A}` names no environment variable"),
         ] {
             assert_eq!(context().expand(text).unwrap_err().0, message, "{text}");
+        }
+    }
+
+    #[test]
+    fn of_a_secret_that_names_the_device_the_rest_is_concealed() {
+        for (written, concealed) in [
+            ("hunter2", vec!["hunter2"]),
+            ("{{device}}", vec![]),
+            ("a{{device}}-b{{run}}", vec!["-b", "a"]),
+            ("a}}b", vec!["a}}b"]),
+        ] {
+            let context = context();
+            context.conceal(written);
+            let found: Vec<_> = context.revealed.borrow().iter().cloned().collect();
+            assert_eq!(found, concealed, "{written}");
         }
     }
 }

@@ -161,6 +161,9 @@ pub(super) fn mqtt(stated: &Stated<'_>, report: &mut Reporter<'_>) -> MqttExchan
         fields.refuse("keep_alive", report, message, "write for example \"30s\"");
     }
     let password = pattern(fields, "password", &[], Scope::Device, report);
+    if let Some(password) = &password {
+        report.context().conceal(password.written.value());
+    }
     if password.is_some() && fields.given("username").is_none() {
         fields.refuse("password", report, "MQTT 3.1.1 takes no password without a user", "add `username`");
     }

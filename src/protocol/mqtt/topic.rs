@@ -86,6 +86,10 @@ fn matches(filter: &str, topic: &str) -> bool {
     if filter == topic {
         return true;
     }
+    // Of a subscription that a group shares only what follows the group is a filter.
+    if let Some((_, shared)) = filter.strip_prefix("$share/").and_then(|rest| rest.split_once('/')) {
+        return matches(shared, topic);
+    }
     // Wildcards leave out the server's own topics [MQTT-4.7.2-1].
     if topic.starts_with('$') && filter.starts_with(['+', '#']) {
         return false;
@@ -129,6 +133,12 @@ mod tests {
             ("a/b", "a/b", true),
             ("a/b", "a/B", false),
             ("a/b", "a/b/", false),
+            ("$share/group/a/+", "a/b", true),
+            ("$share/group/a/b", "a/b", true),
+            ("$share/group/#", "a/b", true),
+            ("$share/group/#", "$SYS/x", false),
+            ("$share/group/a", "group/a", false),
+            ("$share/group", "group", false),
         ];
         for (filter, topic, covered) in table {
             assert_eq!(matches(filter, topic), covered, "{filter} {topic}");

@@ -39,6 +39,13 @@ fn plan(parts: &[&str]) -> Plan {
     plan_with(parts, &Overrides::default())
 }
 
+#[test]
+fn a_password_that_stands_in_the_scenario_is_a_secret() {
+    let fleet = "\n[fleet.meters]\nprotocol = \"mqtt\"\ndevices = 1\nrate = \"1/s\"\n\
+                 mqtt = { username = \"ann\", password = \"hunter2-{{device}}\" }\n";
+    assert_eq!(plan(&[fleet]).scenario().secrets.reveal(), ["hunter2-"]);
+}
+
 /// Every due instant since sending began, with its value, of the devices of the fleet named `name`.
 fn readings(plan: &Plan, name: &str) -> Vec<(u32, u64, u64, f64)> {
     let mut all = Vec::new();
