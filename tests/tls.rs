@@ -279,3 +279,43 @@ fn mosquitto_knows_each_device_by_its_certificate_and_resumes_its_session() {
     assert!(ended.told().contains("the server demands a client certificate"), "{}", ended.said());
     assert_eq!(ended.sum("connect").error_tls, ended.sum("connect").planned, "{}", ended.said());
 }
+
+/// nginx that demands certificates of the authority in `folder`, and says 200 and 400 by itself.
+fn front(folder: &Path) -> Option<(crate::interop_device::Peer, u16)> {
+    let shown = folder.display();
+    on_a_free_port(|port| {
+        let text = format!(
+            "daemon off; master_process off; user root; pid {shown}/nginx.pid; error_log {shown}/error.log;\nevents {{}}\nhttp {{ access_log {shown}/access.log; \
+             server {{ listen 127.0.0.1:{port} ssl; ssl_certificate {shown}/localhost.pem; ssl_certificate_key {shown}/localhost.key; \
+             ssl_client_certificate {shown}/ca.pem; ssl_verify_client on; ssl_session_tickets on; \
+             location / {{ return 200 ok; }} }} }}\n"
+        );
+        std::fs::write(folder.join("nginx.conf"), text).unwrap();
+        let started = Command::new("nginx")
+            .args(["-e", "stderr", "-c"])
+            .arg(folder.join("nginx.conf"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        if started.is_err() {
+            skip::missing("nginx is not installed");
+        }
+        started.ok()
+    })
+}
+
+#[test]
+fn nginx_resumes_each_devices_session_and_answers_those_without_a_certificate_by_a_status() {
+    let authority = Authority::new();
+    let place = Place::with(&authority, &["localhost", "m-00000", "m-00001", "m-00002"]);
+    let Some((_peer, port)) = front(place.0.path()) else { return };
+    let storm = "[[fault]]\nname = \"storm\"\nkind = \"disconnect\"\nstart = \"1s\"\n";
+    let url = format!("https://localhost:{port}");
+    let ended = place.run(&url, "http", &format!("{OWN_CERTIFICATES} }}\n{storm}"));
+    ended.assert_answered();
+    assert_eq!(ended.sum("tls").resumed, Some(3), "{}", ended.said());
+    // It completes the handshake, and judges the device at its first request.
+    let ended = place.run(&url, "http", "tls = { ca = \"ca.pem\" }");
+    assert!(ended.told().contains("HTTP 400 Bad Request"), "{}", ended.said());
+    assert_eq!(ended.sum("connect").error_tls, 0);
+}
