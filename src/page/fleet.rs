@@ -9,7 +9,7 @@ use super::table::{Align, Cell, Table};
 use super::{STYLE, footnotes, outcome_counts, soft, span};
 use crate::display::figure::Marks;
 use crate::display::{connection_title, verdict};
-use crate::results::{Figures, FleetTail, History, Report, SummaryRow};
+use crate::results::{Figures, FleetTail, History, Millis, Report, SummaryRow};
 
 /// Fleets that stand open; of more, the slowest ones.
 const OPEN_FLEETS: usize = 12;
@@ -60,7 +60,7 @@ pub(super) fn tables(report: &Report, history: &History) -> String {
     }
     if let Some(headline) = report.summary.iter().find(|row| row.is_headline()) {
         let row = [headline];
-        add_rows(&mut table, "all fleets", "", &row, report, String::new(), &mut marks);
+        add_rows(&mut table, ("all fleets", ""), &row, report, String::new(), &mut marks);
     }
     let mut out = table.draw();
     if !rest.is_empty() {
@@ -96,13 +96,12 @@ fn by_fleet(report: &Report) -> Vec<Vec<&SummaryRow>> {
 
 fn add_fleet(table: &mut Table<'_>, rows: &[&SummaryRow], report: &Report, spark: String, marks: &mut Marks) {
     let Some(first) = rows.first() else { return };
-    add_rows(table, &first.fleet, &first.protocol, rows, report, spark, marks);
+    add_rows(table, (&first.fleet, &first.protocol), rows, report, spark, marks);
 }
 
 fn add_rows(
     table: &mut Table<'_>,
-    name: &str,
-    protocol: &str,
+    (name, protocol): (&str, &str),
     rows: &[&SummaryRow],
     report: &Report,
     spark: String,
@@ -250,7 +249,7 @@ fn stages(figures: &Figures) -> Option<[u64; 4]> {
         figures.stage_cache_p50_ms,
         figures.stage_inference_p50_ms,
     ];
-    medians.iter().any(Option::is_some).then(|| medians.map(|median| median.map_or(0, |ms| ms.as_ns())))
+    medians.iter().any(Option::is_some).then(|| medians.map(|median| median.map_or(0, Millis::as_ns)))
 }
 
 /// Where the time goes, as bars of equal length; nothing where no service said so.

@@ -274,8 +274,10 @@ pub(super) fn reasons(report: &Report) -> String {
     if reasons.is_empty() {
         return String::new();
     }
-    let items: String =
-        reasons.iter().take(12).map(|reason| format!("<li>{}</li>", Escaped(clip(reason, 600)))).collect();
+    let mut items = String::new();
+    for reason in reasons.iter().take(12) {
+        let _ = write!(items, "<li>{}</li>", Escaped(clip(reason, 600)));
+    }
     format!("<div class=\"{class}\" role=\"note\"><b>{words}</b><ul>{items}</ul></div>")
 }
 

@@ -25,7 +25,7 @@ use timeline::Frame;
 use crate::display::Style;
 use crate::display::figure::{self, Marks};
 use crate::record::Outcomes;
-use crate::results::{History, Percentile, Report, SummaryRow, TableError};
+use crate::results::{History, Millis, Percentile, Report, SummaryRow, TableError};
 
 /// As the plain report of the terminal prints figures: what stands on one can be searched for in the other.
 const STYLE: Style = Style::PLAIN;
@@ -136,7 +136,7 @@ fn sections(report: &Report, frame: &Frame<'_>, base: &str) -> Vec<Part> {
 /// The smallest bound of a failed reading in the rows that `wanted` picks, nanoseconds.
 fn floor(report: &Report, wanted: impl Fn(&SummaryRow) -> bool) -> Option<u64> {
     let rows = report.summary.iter().filter(|row| row.is_measured() && wanted(row));
-    rows.filter_map(|row| row.figures.censored_floor_ms.map(|ms| ms.as_ns())).min()
+    rows.filter_map(|row| row.figures.censored_floor_ms.map(Millis::as_ns)).min()
 }
 
 fn curves(report: &Report, history: &History) -> String {

@@ -156,10 +156,10 @@ impl History {
             let is_connect = table.text("kind") == Kind::Connect.name();
             let fleet_place = self.fleet(fleet);
             let tag = format!("{fleet}.{}.{phase}.", table.text("protocol"));
-            if !tags.contains_key(&tag) {
+            tags.entry(tag).or_insert_with(|| {
                 let measured = is_measured(phase).then(|| phase.to_owned());
-                tags.insert(tag, Tag { measured, fleet: fleet.to_owned() });
-            }
+                Tag { measured, fleet: fleet.to_owned() }
+            });
             self.reconnects |= is_connect && is_measured(phase) && table.count("planned") > 0;
             if !table.text("fault").is_empty() && self.faulty.last() != Some(&place) {
                 self.faulty.push(place);
@@ -381,14 +381,14 @@ impl Span {
         let Some(mut table) = Table::open(directory, "intervals.csv")? else { return Ok(None) };
         let (mut lengths, mut end_s) = (BTreeMap::<u64, u64>::new(), 0.0_f64);
         while table.next()? {
-            let (Some(start_s), Some(length_s)) = (table.number("t_start_s"), table.number("interval_s"))
+            let (Some(start_s), Some(long_s)) = (table.number("t_start_s"), table.number("interval_s"))
             else {
                 continue;
             };
-            end_s = end_s.max(start_s + length_s);
+            end_s = end_s.max(start_s + long_s);
             // A broken file must not fill the memory.
             if lengths.len() < 10_000 {
-                *lengths.entry((length_s * 1e3).round() as u64).or_default() += 1;
+                *lengths.entry((long_s * 1e3).round() as u64).or_default() += 1;
             }
         }
         let usual = lengths.into_iter().filter(|(ms, _)| *ms > 0).max_by_key(|(ms, rows)| (*rows, *ms));

@@ -38,7 +38,7 @@ fn the_heat_of_all_columns_is_what_the_log_holds_however_many_intervals_share_on
         let ended: u64 = history.columns.iter().map(|column| column.outcomes.ended()).sum();
         assert_eq!((planned, ended), (10 * seconds, 10 * seconds));
         let summary = read_summary(directory.path()).ok();
-        let measured = history.curves.response.as_ref().map_or(0, |times| times.len());
+        let measured = history.curves.response.as_ref().map_or(0, hdrhistogram::Histogram::len);
         assert!(summary.is_none_or(|rows| {
             rows.iter().any(|row| row.is_headline() && row.figures.ended() == measured)
         }));
