@@ -123,10 +123,8 @@ pub(super) async fn drive<S: Sink>(worker: Rc<Worker<S>>, device: Rc<Device>) {
                 let ended = ended(&device, connected);
                 let told = !lasts(&device, session, false)
                     && give_up_all(&worker, &device, Outcome::Error(failure.kind), &failure.reason, now);
-                // Where no reading ends of it, nothing else would name it. It may be the doing of a fault.
-                let sound = device.faults.as_ref().is_none_or(|faults| faults.is_clear());
-                if !told && sound && failure.kind == ErrorKind::Protocol {
-                    worker.remark(&device, &failure.reason, 1);
+                if !told {
+                    worker.breached(&device, &failure);
                 }
                 next = follow(&worker, &device, ended, next.failures);
             }

@@ -4,8 +4,8 @@ use super::device::Device;
 use super::reconnect::Role;
 use super::worker::{Stage, Worker};
 use crate::clock::Tick;
-use crate::protocol::Session;
-use crate::record::{Ages, FleetId, Gauge, Reason, Sink, Stray, Traffic};
+use crate::protocol::{Failure, Session};
+use crate::record::{Ages, ErrorKind, FleetId, Gauge, Reason, Sink, Stray, Traffic};
 
 impl<S: Sink> Worker<S> {
     /// Tells the sink what every fleet has open at `now`, and its bytes. Once per interval: it looks at every device.
@@ -73,6 +73,15 @@ impl<S: Sink> Worker<S> {
     pub(super) fn remark(&self, device: &Device, remark: &Reason, count: u64) {
         let index = device.plan.borrow().index;
         self.sink.borrow_mut().remark(device.fleet, self.clock.now(), index, remark, count);
+    }
+
+    /// The connection of `device` has ended by `failure`, of which no reading ends: nothing else would name a breach of the protocol.
+    pub(super) fn breached(&self, device: &Device, failure: &Failure) {
+        // It may be the doing of a fault.
+        let sound = device.faults.as_ref().is_none_or(|faults| faults.is_clear());
+        if sound && failure.kind == ErrorKind::Protocol {
+            self.remark(device, &failure.reason, 1);
+        }
     }
 
     /// Messages answered none of the device's readings.

@@ -159,7 +159,6 @@ impl Drive {
         }
         let service = run.targets.broken_at.as_ref().map(|at| FaultClient::at(at, run.token)).transpose();
         let outside = bundled.map(|acts| OutsideActs::new(acts, clock, run.token));
-        let setup = Setup { clock, epoch_ns, ..provisional };
         Ok(Self {
             privacy,
             crew,
@@ -170,7 +169,7 @@ impl Drive {
             files,
             journal,
             lifetime,
-            setup,
+            setup: Setup { clock, epoch_ns, ..provisional },
             observers,
             steering,
             outside,

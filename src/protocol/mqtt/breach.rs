@@ -196,7 +196,8 @@ mod tests {
             (settings(Close::Ack, Qos::AtLeastOnce), settings(Close::Delivery, Qos::AtLeastOnce));
         let suback = |code| [0x90, 3, 0, 1, code].to_vec();
         let above = [suback(1), publish(OWN, Qos::ExactlyOnce, 3, "").repeat(3)].concat();
-        let table: &[(&Settings, Vec<u8>, &[(u64, &str)])] = &[
+        type Row<'a> = (&'a Settings, Vec<u8>, &'a [(u64, &'a str)]);
+        let table: &[Row<'_>] = &[
             (&one, ack(Ack::Puback, 1), &[]),
             (&one, ack(Ack::Puback, 1).repeat(3), &[(2, unknown(Ack::Puback))]),
             (&one, ack(Ack::Pubcomp, 7), &[(1, unknown(Ack::Pubcomp))]),
