@@ -190,13 +190,15 @@ mod tests {
         }
     }
 
+    /// What the session asks for, what the broker sends, and what is remarked on how often.
+    type Row<'a> = (&'a Settings, Vec<u8>, &'a [(u64, &'a str)]);
+
     #[test]
     fn a_broker_that_can_be_followed_is_remarked_on() {
         let (one, heard) =
             (settings(Close::Ack, Qos::AtLeastOnce), settings(Close::Delivery, Qos::AtLeastOnce));
         let suback = |code| [0x90, 3, 0, 1, code].to_vec();
         let above = [suback(1), publish(OWN, Qos::ExactlyOnce, 3, "").repeat(3)].concat();
-        type Row<'a> = (&'a Settings, Vec<u8>, &'a [(u64, &'a str)]);
         let table: &[Row<'_>] = &[
             (&one, ack(Ack::Puback, 1), &[]),
             (&one, ack(Ack::Puback, 1).repeat(3), &[(2, unknown(Ack::Puback))]),
