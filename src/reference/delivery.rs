@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::reading::Level;
 use crate::clock::Tick;
+use crate::record::RunToken;
 
 /// Sequence numbers before the newest that are told apart from new ones.
 const WINDOW: u64 = 128;
@@ -16,6 +17,9 @@ const KEPT: usize = 4;
 /// What a device sent lately: which sequence numbers have been worked on, and what was said of the last few.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Recent {
+    /// The run that was named last. Every run numbers its readings from 1, so that all else here is of this run only.
+    #[serde(default)]
+    run: Option<RunToken>,
     /// One above the newest sequence number; 0 before the first.
     next: u64,
     /// Bit n: `next - 1 - n` has been worked on.
@@ -36,8 +40,12 @@ pub(super) enum Repeat {
 }
 
 impl Recent {
-    /// Takes note of a sequence number; whether it is new.
-    pub(super) fn arrive(&mut self, seq: u64) -> Repeat {
+    /// Takes note of a sequence number; whether it is new. With the first that names another run than before, all begins
+    /// anew; one that names none is taken for the run's under way.
+    pub(super) fn arrive(&mut self, run: Option<RunToken>, seq: u64) -> Repeat {
+        if !self.is_of(run) {
+            *self = Self { run, ..Self::default() };
+        }
         if seq >= self.next {
             let ahead = seq - self.next + 1;
             self.seen = if self.next == 0 || ahead >= WINDOW { 0 } else { self.seen << ahead };
@@ -53,16 +61,23 @@ impl Recent {
         self.verdict_of(seq).map_or(Repeat::Forgotten, |(score, level)| Repeat::Known(score, level))
     }
 
+    fn is_of(&self, run: Option<RunToken>) -> bool {
+        run.is_none() || run == self.run
+    }
+
     /// Takes back that a reading arrived: it was not worked on after all.
-    pub(super) fn retract(&mut self, seq: u64) {
+    pub(super) fn retract(&mut self, run: Option<RunToken>, seq: u64) {
         let behind = self.next.wrapping_sub(1).wrapping_sub(seq);
-        if seq < self.next && behind < WINDOW {
+        if self.is_of(run) && seq < self.next && behind < WINDOW {
             self.seen &= !(1 << behind);
         }
     }
 
-    /// Keeps what was said of a reading.
-    pub(super) fn note(&mut self, seq: u64, score: f64, level: Level) {
+    /// Keeps what was said of a reading, unless another run has begun meanwhile.
+    pub(super) fn note(&mut self, run: Option<RunToken>, seq: u64, score: f64, level: Level) {
+        if !self.is_of(run) {
+            return;
+        }
         self.verdicts[usize::from(self.turn) % KEPT] = Some((seq, score, level));
         self.turn = self.turn.wrapping_add(1);
     }
@@ -146,19 +161,51 @@ mod tests {
     #[test]
     fn a_repeated_reading_gets_the_verdict_it_had() {
         let mut recent = Recent::default();
-        assert_eq!(recent.arrive(5), Repeat::New);
-        assert_eq!(recent.arrive(5), Repeat::Forgotten, "it is being worked on");
-        recent.note(5, 3.25, Level::Low);
-        assert_eq!(recent.arrive(5), Repeat::Known(3.25, Level::Low));
+        assert_eq!(recent.arrive(None, 5), Repeat::New);
+        assert_eq!(recent.arrive(None, 5), Repeat::Forgotten, "it is being worked on");
+        recent.note(None, 5, 3.25, Level::Low);
+        assert_eq!(recent.arrive(None, 5), Repeat::Known(3.25, Level::Low));
         for seq in 6..10 {
-            assert_eq!(recent.arrive(seq), Repeat::New);
-            recent.note(seq, 0.0, Level::None);
+            assert_eq!(recent.arrive(None, seq), Repeat::New);
+            recent.note(None, seq, 0.0, Level::None);
         }
-        assert_eq!(recent.arrive(5), Repeat::Forgotten);
-        assert_eq!(recent.arrive(3), Repeat::New, "what comes late is new all the same");
-        assert_eq!(recent.arrive(3), Repeat::Forgotten);
-        recent.retract(3);
-        assert_eq!(recent.arrive(3), Repeat::New);
+        assert_eq!(recent.arrive(None, 5), Repeat::Forgotten);
+        assert_eq!(recent.arrive(None, 3), Repeat::New, "what comes late is new all the same");
+        assert_eq!(recent.arrive(None, 3), Repeat::Forgotten);
+        recent.retract(None, 3);
+        assert_eq!(recent.arrive(None, 3), Repeat::New);
+    }
+
+    #[test]
+    fn a_number_is_a_duplicate_within_one_run_only() {
+        let (one, other) = (RunToken::of("k3x9q2ab"), RunToken::of("other000"));
+        for (before, now, is_new) in [
+            (one, one, false),
+            (one, other, true),
+            (None, None, false),
+            (None, one, true),
+            (one, None, false),
+        ] {
+            let mut recent = Recent::default();
+            for seq in [300, 290] {
+                recent.arrive(before, seq);
+                recent.note(before, seq, 1.5, Level::Low);
+            }
+            let expected = if is_new { Repeat::New } else { Repeat::Known(1.5, Level::Low) };
+            assert_eq!(recent.arrive(now, 300), expected, "{before:?}, then {now:?}");
+            assert_ne!(recent.arrive(now, 300), Repeat::New, "{before:?}, then {now:?}");
+        }
+    }
+
+    #[test]
+    fn what_ends_late_changes_nothing_of_the_run_that_has_begun_since() {
+        let (one, other) = (RunToken::of("k3x9q2ab"), RunToken::of("other000"));
+        let mut recent = Recent::default();
+        recent.arrive(one, 1);
+        recent.arrive(other, 1);
+        recent.retract(one, 1);
+        recent.note(one, 1, 1.5, Level::Low);
+        assert_eq!(recent.arrive(other, 1), Repeat::Forgotten);
     }
 
     proptest! {
@@ -167,7 +214,7 @@ mod tests {
         fn new_is_what_did_not_come_before(steps in proptest::collection::vec(0_u64..400, 1..400)) {
             let (mut recent, mut came, mut newest) = (Recent::default(), HashSet::new(), None);
             for seq in steps {
-                let is_new = recent.arrive(seq) == Repeat::New;
+                let is_new = recent.arrive(None, seq) == Repeat::New;
                 let too_late = newest.is_some_and(|newest: u64| newest >= seq + WINDOW);
                 prop_assert_eq!(is_new, !too_late && !came.contains(&seq), "{} after {:?}", seq, newest);
                 came.insert(seq);

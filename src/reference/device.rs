@@ -132,7 +132,7 @@ mod tests {
     fn a_device_keeps_its_state_until_it_is_forgotten() {
         let devices = Devices::new(1_000);
         let name: Arc<str> = "m".into();
-        open(&devices.get(&name).0).recent.note(7, 1.5, crate::reference::reading::Level::Low);
+        open(&devices.get(&name).0).recent.note(None, 7, 1.5, crate::reference::reading::Level::Low);
         assert!(open(&devices.get(&name).0).recent.verdict_of(7).is_some());
         assert!(devices.forget("m") && !devices.forget("m") && devices.find("m").is_none());
         assert!(open(&devices.get(&name).0).recent.verdict_of(7).is_none());

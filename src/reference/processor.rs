@@ -106,7 +106,7 @@ impl Drop for PendingReading {
     fn drop(&mut self) {
         // Its worker crashed: the reading was not worked on, and is new when it is sent again.
         if let Some(job) = &self.job {
-            open(&self.device).recent.retract(job.reading.seq);
+            open(&self.device).recent.retract(job.reading.run, job.reading.seq);
         }
     }
 }
@@ -204,7 +204,7 @@ impl Processor {
         let resolution = shared.setup.features.resolution;
         let mut state = open(&device);
         if shared.setup.delivery.idempotent {
-            match state.recent.arrive(job.reading.seq) {
+            match state.recent.arrive(job.reading.run, job.reading.seq) {
                 Repeat::New => {}
                 repeat => {
                     drop(state);
@@ -391,7 +391,7 @@ impl Processor {
         let publish = state.watch.alerts(level, score, now, &setup.alerts);
         self.leave(&job.reading.device, &mut state, now);
         if setup.delivery.idempotent {
-            state.recent.note(job.reading.seq, score, level);
+            state.recent.note(job.reading.run, job.reading.seq, score, level);
         }
         let mut said = [level != Level::None; 2];
         if experiment.is_on() {

@@ -5,7 +5,7 @@ use crate::language::{Field, Fields, Kind, Section};
 /// What is done about readings that come twice or cannot be processed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Delivery {
-    /// Whether a reading that was worked on already has no second effect: it gets its verdict again.
+    /// Whether a reading that was worked on in the same run already has no second effect: it gets its verdict again.
     pub idempotent: bool,
     /// Readings that could not be processed and are kept with their reasons.
     pub dead_letters: usize,
@@ -20,7 +20,7 @@ pub(crate) static DELIVERY: Section = Section {
             "idempotent",
             Kind::Flag,
             "false",
-            "a device and sequence number that was worked on gets its verdict again and has no second effect",
+            "a device and sequence number that was worked on in the same run gets its verdict again and has no second effect",
         ),
         Field::with(
             "dead_letters",
