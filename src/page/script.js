@@ -24,7 +24,7 @@
   const steps = [.1, .2, .5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400];
   const place = (from, to) => {
     [a, b] = [Math.max(0, Math.min(from, d.end - least)), Math.min(d.end, Math.max(to, least))];
-    for (const p of plots) p.setAttribute('viewBox', `${inner * a / d.end} 0 ${inner * (b - a) / d.end} ${p.getAttribute('height')}`);
+    for (const p of plots) p.setAttribute('viewBox', `${inner * (a / d.end)} 0 ${inner * ((b - a) / d.end)} ${p.getAttribute('height')}`);
     for (const t of $$('.tl [data-t]')) {
       const s = +t.dataset.t, off = { start: 6, end: -6, middle: 0 }[t.getAttribute('text-anchor')];
       t.toggleAttribute('hidden', s < a || s > b);
