@@ -120,11 +120,17 @@ fn told(sum: &ReasonSum, style: Style) -> (&'static str, String) {
     let number = count(sum.count, style);
     let sample = clip(&sum.sample, LONGEST_SAMPLE, style);
     if sum.is_unmatched() {
-        let messages = match (sum.code == Stray::OTHER_RUN, sum.count == 1) {
-            (true, true) => "message of another run",
-            (true, false) => "messages of another run",
-            (false, true) => "message that names none of its readings",
-            (false, false) => "messages that name none of its readings",
+        let messages = match (sum.code.as_str(), sum.count == 1) {
+            (Stray::OTHER_RUN, true) => "message of another run",
+            (Stray::OTHER_RUN, false) => "messages of another run",
+            (Stray::OTHER_DEVICE, true) => {
+                "message of another device of this run (they share a topic, or the service sends to all)"
+            }
+            (Stray::OTHER_DEVICE, false) => {
+                "messages of other devices of this run (they share a topic, or the service sends to all)"
+            }
+            (_, true) => "message that names none of its readings",
+            (_, false) => "messages that name none of its readings",
         };
         let first = if sample.is_empty() { String::new() } else { format!(", the first: {sample}") };
         return ("unmatched", format!("{fleet} heard {number} {messages}{first}"));
@@ -143,7 +149,8 @@ fn told(sum: &ReasonSum, style: Style) -> (&'static str, String) {
     ("failures", format!("{reason}: {number} {what} of {fleet} ({devices}{first}){reply}"))
 }
 
-/// Why fleets were never answered although their connections stood, where their scenario is the likely cause.
+/// Why fleets were never answered although their connections stood, where their scenario is the likely cause and no failure's
+/// reason says it.
 pub(super) fn hints(report: &Report) -> Vec<String> {
     let waits = |close: &str| ["verdict", "reply", "delivery"].contains(&close);
     let told = |fleet: &&FleetTarget| {
@@ -154,23 +161,112 @@ pub(super) fn hints(report: &Report) -> Vec<String> {
         let answered =
             sum("reading", |figures| figures.ok + figures.shed + figures.error_status + figures.late);
         let sent = sum("reading", |figures| figures.sent);
-        waits(&fleet.close) && sent > 0 && answered == 0 && sum("connect", |figures| figures.ok) > 0
-    };
-    let fleets = report.run.fleets.iter().filter(told);
-    fleets.map(|FleetTarget { name, close, remedy, .. }| {
-        let awaited = match close.as_str() {
-            "verdict" => "a message with the reading's `device` and `seq`",
-            "delivery" => "the reading itself, delivered back to its sender",
-            _ => "a reply that names the reading as `correlate` says",
+        let broken = |failure: &Failure| {
+            // What a fault of the scenario cut says nothing of the service.
+            let own = failure.code == "fault";
+            failure.fleet == fleet.name && failure.kind == "reading" && failure.outcome == "error" && !own
         };
-        let remedy = remedy.as_deref().unwrap_or(
-            "a service that answers otherwise needs close = \"reply\" with `correlate`, one that never answers close = \"sent\"",
-        );
-        format!("fleet {name} was connected and never answered: close = \"{close}\" waits for {awaited}; {remedy}")
-    }).collect()
+        waits(&fleet.close)
+            && !report.failures.iter().any(broken)
+            && sent > 0
+            && answered == 0
+            && sum("connect", |figures| figures.ok) > 0
+    };
+    let reasons = report.reasons();
+    let heard = |name: &str| reasons.iter().find(|sum| sum.is_unmatched() && sum.fleet == name);
+    let fleets = report.run.fleets.iter().filter(told);
+    fleets.map(|fleet| hint(fleet, heard(&fleet.name).map(|sum| sum.sample.as_str()))).collect()
+}
+
+/// What `fleet` waited for in vain; `heard` is the beginning of the first message that answered nothing, if there was one.
+fn hint(fleet: &FleetTarget, heard: Option<&str>) -> String {
+    let FleetTarget { name, close, remedy, correlate, .. } = fleet;
+    let pointed = correlate.as_ref().map(|pointer| format!("JSON with the reading's number at `{pointer}`"));
+    let awaited = match (close.as_str(), &pointed) {
+        ("verdict", _) => "a message with the reading's `device` and `seq`",
+        (_, Some(pointed)) => pointed,
+        ("delivery", None) => "the reading itself, delivered back to its sender",
+        _ => "any message",
+    };
+    let remedy = match (remedy.as_deref(), close.as_str(), heard) {
+        (None, "reply", None) => "a service that never answers needs close = \"sent\"",
+        (_, "reply", Some(_)) => "correct `correlate`",
+        (Some(remedy), ..) => remedy,
+        (None, ..) => {
+            "a service that answers otherwise needs close = \"reply\" with `correlate`, one that never answers close = \"sent\""
+        }
+    };
+    let came = match heard {
+        None => "was never answered".to_owned(),
+        Some("") => "heard messages that answer none of its readings".to_owned(),
+        Some(first) => {
+            format!("heard messages that answer none of its readings, the first: {}", snippet(first))
+        }
+    };
+    format!("fleet {name} was connected and {came}; close = \"{close}\" waits for {awaited}; {remedy}")
+}
+
+/// The beginning of a message, on one line.
+fn snippet(text: &str) -> String {
+    text.chars().take(LONGEST_SAMPLE).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 /// The percentiles of what ended ok alone, where something failed: what share of `figures` is known exactly.
 pub(super) fn has_failures(figures: &Figures) -> bool {
     figures.failed() > 0 && figures.ok > 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hint_tells_what_was_awaited_beside_what_came() {
+        let otherwise = "a service that answers otherwise needs close = \"reply\" with `correlate`, one that never answers \
+                         close = \"sent\"";
+        let broker = "a plain broker needs close = \"ack\" or \"delivery\"";
+        // What closes a reading, the pointer, the protocol's remedy, what came, what is awaited and advised.
+        let table = [
+            (
+                "reply",
+                Some("/seq"),
+                None,
+                None,
+                ["was never answered", "`/seq`", "a service that never answers needs"],
+            ),
+            (
+                "reply",
+                Some("/seq"),
+                None,
+                Some("{\"id\":1}"),
+                ["the first: {\"id\":1}; close", "`/seq`", "correct `correlate`"],
+            ),
+            ("reply", None, None, None, ["was never answered", "any message", "close = \"sent\""]),
+            ("verdict", None, None, None, ["was never answered", "`device` and `seq`", otherwise]),
+            (
+                "verdict",
+                None,
+                Some(broker),
+                Some(""),
+                ["answer none of its readings; close", "`device`", broker],
+            ),
+            ("delivery", None, Some(broker), None, ["was never answered", "delivered back", broker]),
+            ("delivery", Some("/n"), Some(broker), None, ["was never answered", "`/n`", broker]),
+        ];
+        for (close, correlate, remedy, heard, expected) in table {
+            let fleet = FleetTarget {
+                name: "meters".to_owned(),
+                protocol: "ws".to_owned(),
+                method: None,
+                target: String::new(),
+                close: close.to_owned(),
+                remedy: remedy.map(str::to_owned),
+                correlate: correlate.map(str::to_owned),
+                insecure: false,
+            };
+            let hint = hint(&fleet, heard);
+            assert!(expected.iter().all(|part| hint.contains(part)), "{hint}");
+            assert!(close != "reply" || !hint.contains("answers otherwise"), "{hint}");
+        }
+    }
 }

@@ -115,7 +115,7 @@ fn given_up<S: Sink>(worker: &Worker<S>, device: &Device, deadline: Tick) -> Opt
         return Some((Outcome::Error(ErrorKind::Reset), cut_by_fault(ending)));
     }
     if worker.stage() == Stage::Closing {
-        return Some((Outcome::Lost, attempt_cut_short()));
+        return Some((Outcome::Lost, attempt_cut_short(device.unfinished())));
     }
     let (now, reasons) = (worker.clock.now(), worker.reasons(device));
     let began = device.attempt.borrow().as_ref().and_then(|attempt| match attempt.handshake {

@@ -7,6 +7,7 @@ use std::task::{Context, Waker};
 use super::ledger::Ledger;
 use super::pause::{Hold, WaitTracker};
 use super::policy::ConnectionPolicy;
+use super::reason::step;
 use super::reconnect::Role;
 use super::sensor::SensorFaultState;
 use crate::clock::Tick;
@@ -128,6 +129,11 @@ impl Device {
             cut_off: Cell::new(0),
             waker: RefCell::new(None),
         }
+    }
+
+    /// The step at which its attempt to connect stands, while one is under way.
+    pub(super) fn unfinished(&self) -> Option<&'static str> {
+        self.attempt.borrow().as_ref().and_then(|attempt| step(attempt))
     }
 
     /// Whether it has nothing more to send or to wait for.

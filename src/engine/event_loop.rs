@@ -283,7 +283,8 @@ impl<S: Sink> Worker<S> {
                 self.give_up(device, &sample);
             }
             self.settle_admission(device);
-            self.settle_attempt(device, Outcome::Lost, Some(&attempt_cut_short()), now);
+            let reason = attempt_cut_short(device.unfinished());
+            self.settle_attempt(device, Outcome::Lost, Some(&reason), now);
         }
     }
 }

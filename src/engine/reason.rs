@@ -1,7 +1,8 @@
 //! Why readings failed where the engine itself knows: time-outs, the end of the run, full backlogs, faults of the scenario.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
+use super::device::Attempt;
 use crate::fault::Ending;
 use crate::record::{Code, Outcome, Reason, Sample};
 use crate::scenario::{Fleet, Plan};
@@ -10,7 +11,7 @@ use crate::units::Span;
 /// The beginning of what is said of a server that accepts connections and does not shake hands.
 const SILENT: &str = "the server accepted the connection and did not complete TLS' handshake";
 
-/// The reasons of one fleet, made once, and why its devices are not connected.
+/// The reasons of one fleet, made once, why its devices are not connected, and why its readings fail.
 #[derive(Debug)]
 pub(super) struct FleetReasons {
     pub(super) timeout: Reason,
@@ -20,6 +21,12 @@ pub(super) struct FleetReasons {
     dropped: Reason,
     /// Why the last connection attempt failed, while none has succeeded since.
     disconnected: RefCell<Option<Reason>>,
+    /// Whether a connection has ever been made.
+    reached: Cell<bool>,
+    /// Whether a reading has ever been answered ok.
+    served: Cell<bool>,
+    /// Why the last reading failed that did not only wait for others, while none has been answered ok.
+    failing: RefCell<Option<Reason>>,
 }
 
 impl FleetReasons {
@@ -35,45 +42,92 @@ impl FleetReasons {
             unanswered: word("unanswered", "sent, but not answered before the run ended".to_owned()),
             dropped: word("backlog full", "not sent: the device's backlog was full".to_owned()),
             disconnected: RefCell::new(None),
+            reached: Cell::new(false),
+            served: Cell::new(false),
+            failing: RefCell::new(None),
         }
     }
 
     /// A connection attempt succeeded, or failed for `reason`.
     pub(super) fn connected(&self, reason: Option<&Reason>) {
+        self.reached.set(self.reached.get() || reason.is_none());
         self.disconnected.replace(reason.cloned());
     }
 
-    /// Why `sample`, which the engine gave up by itself, ended as it did.
-    pub(super) fn of(&self, sample: &Sample) -> Reason {
+    /// A reading ended as `outcome` says: ok, or for `reason`.
+    pub(super) fn read(&self, outcome: Outcome, reason: Option<&Reason>) {
+        match (outcome, reason) {
+            (Outcome::Ok, _) => {
+                self.served.set(true);
+                self.failing.replace(None);
+            }
+            // Of these another reading or the connection is the cause.
+            (Outcome::Lost | Outcome::Dropped, _) | (_, None) => {}
+            // A service that answers some readings owes no single reason for those that wait.
+            (_, Some(reason)) if !self.served.get() => {
+                self.failing.replace(Some(reason.clone()));
+            }
+            (_, Some(_)) => {}
+        }
+    }
+
+    /// Why `sample`, which the engine gave up by itself, ended as it did; `unfinished` is the step at which an attempt to connect
+    /// stands that is still under way.
+    pub(super) fn of(&self, sample: &Sample, unfinished: Option<&str>) -> Reason {
         match (sample.outcome, sample.actual) {
             (Outcome::Timeout, _) => self.timeout.clone(),
-            (Outcome::Dropped, _) => self.because(&self.dropped),
+            (Outcome::Dropped, _) => because(&self.dropped, self.cause(unfinished).as_deref()),
             (_, Some(_)) => self.unanswered.clone(),
             (_, None) => {
-                let unsent = "not sent before the run ended: the device was waiting for earlier readings";
-                let unsent = Reason::new(Code::word("not sent"), unsent);
-                match &*self.disconnected.borrow() {
-                    Some(_) => {
-                        let unsent = Reason::new(unsent.code.clone(), "not sent before the run ended");
-                        self.because(&unsent)
+                let cause = self.cause(unfinished);
+                let connected = self.reached.get() && unfinished.is_none();
+                let sentence = match (self.disconnected.borrow().is_none(), connected) {
+                    (false, _) => "not sent before the run ended",
+                    (true, true) => {
+                        "not sent before the run ended: the device was waiting for earlier readings"
                     }
-                    None => unsent,
-                }
+                    (true, false) => "not sent: no connection was made before the run ended",
+                };
+                because(&Reason::new(Code::word("not sent"), sentence), cause.as_deref())
             }
         }
     }
 
-    /// `reason`, and why the devices are not connected, where that is known.
-    fn because(&self, reason: &Reason) -> Reason {
-        let Some(disconnected) = &*self.disconnected.borrow() else { return reason.clone() };
-        let sentence = format!("{}; the last connection failed: {}", reason.sentence, disconnected.sentence);
-        Reason { sentence: sentence.into(), ..reason.clone() }
+    /// Why the devices are not connected, or else why none of their readings is answered ok, where that is known.
+    fn cause(&self, unfinished: Option<&str>) -> Option<String> {
+        if let Some(disconnected) = &*self.disconnected.borrow() {
+            return Some(format!("the last connection failed: {}", disconnected.sentence));
+        }
+        if let Some(step) = unfinished {
+            return Some(format!("{step} was not finished"));
+        }
+        let failing = self.failing.borrow();
+        let failing = failing.as_ref()?;
+        Some(format!("no reading was answered ok; the last failed: {}", failing.sentence))
     }
 }
 
-/// A connection attempt that the end of the run cut short.
-pub(super) fn attempt_cut_short() -> Reason {
-    Reason::new(Code::word("unfinished"), "the run ended before the connection was made")
+/// `reason`, and what caused it.
+fn because(reason: &Reason, cause: Option<&str>) -> Reason {
+    let Some(cause) = cause else { return reason.clone() };
+    Reason { sentence: format!("{}; {cause}", reason.sentence).into(), ..reason.clone() }
+}
+
+/// The step at which an attempt to connect stands: how far TLS' handshake came is `handshake`, as in an attempt. `None` once the
+/// connection is made.
+pub(super) fn step(attempt: &Attempt) -> Option<&'static str> {
+    match (attempt.made, attempt.handshake) {
+        (Some(_), _) => None,
+        (None, Some((_, None))) => Some("the TLS handshake"),
+        (None, Some((_, Some(_)))) => Some("the handshake of the protocol over TLS"),
+        (None, None) => Some("the TCP connection or the handshake of the protocol"),
+    }
+}
+
+/// A connection attempt that the end of the run cut short at `unfinished`.
+pub(super) fn attempt_cut_short(unfinished: Option<&str>) -> Reason {
+    let reason = Reason::new(Code::word("unfinished"), "the run ended before the connection was made");
+    because(&reason, unfinished.map(|step| format!("{step} was not finished")).as_deref())
 }
 
 /// What was under way on a connection that a fault of the scenario cut.
@@ -103,6 +157,9 @@ mod tests {
             unanswered: word("unanswered", "sent, but not answered before the run ended"),
             dropped: word("backlog full", "not sent: the device's backlog was full"),
             disconnected: RefCell::new(None),
+            reached: Cell::new(true),
+            served: Cell::new(false),
+            failing: RefCell::new(None),
         }
     }
 
@@ -129,7 +186,7 @@ mod tests {
     #[test]
     fn what_was_not_sent_is_blamed_on_the_connection_that_failed() {
         let reasons = reasons();
-        let said = |outcome, sent| reasons.of(&sample(outcome, sent)).sentence.into_owned();
+        let said = |outcome, sent| reasons.of(&sample(outcome, sent), None).sentence.into_owned();
         assert_eq!(said(Outcome::Timeout, true), "no answer within 5s");
         assert_eq!(said(Outcome::Lost, true), "sent, but not answered before the run ended");
         assert!(said(Outcome::Lost, false).ends_with("waiting for earlier readings"));
@@ -141,5 +198,55 @@ mod tests {
         assert_eq!(said(Outcome::Lost, true), "sent, but not answered before the run ended");
         reasons.connected(None);
         assert_eq!(said(Outcome::Dropped, false), "not sent: the device's backlog was full");
+    }
+
+    #[test]
+    fn what_was_not_sent_names_what_kept_the_devices_busy_or_unconnected() {
+        let bad = Reason::new(Code::word("protocol"), "malformed Content-Length");
+        let unsent = "not sent before the run ended: the device was waiting for earlier readings";
+        let named = format!("{unsent}; no reading was answered ok; the last failed: {}", bad.sentence);
+        let unconnected = "not sent: no connection was made before the run ended";
+        let failed = Outcome::Error(crate::record::ErrorKind::Protocol);
+        // Whether a connection was made, how readings ended, at which step an attempt stands, what is said.
+        let table: [(bool, &[Outcome], Option<&str>, &str); 8] = [
+            (true, &[], None, unsent),
+            (true, &[failed], None, &named),
+            (true, &[failed, Outcome::Lost, Outcome::Dropped], None, &named),
+            (true, &[failed, Outcome::Ok], None, unsent),
+            (true, &[Outcome::Ok, failed], None, unsent),
+            (false, &[], None, unconnected),
+            (
+                false,
+                &[],
+                Some("the TLS handshake"),
+                &format!("{unconnected}; the TLS handshake was not finished"),
+            ),
+            (true, &[], Some("it"), &format!("{unconnected}; it was not finished")),
+        ];
+        for (reached, ended, unfinished, expected) in table {
+            let reasons = reasons();
+            reasons.reached.set(reached);
+            for outcome in ended {
+                reasons.read(*outcome, (*outcome != Outcome::Ok).then_some(&bad));
+            }
+            assert_eq!(reasons.of(&sample(Outcome::Lost, false), unfinished).sentence, expected);
+        }
+    }
+
+    #[test]
+    fn an_attempt_stands_at_the_step_that_is_not_finished() {
+        let (none, some) = (None, Some(Tick(1)));
+        let table = [
+            (None, none, Some("the TCP connection or the handshake of the protocol")),
+            (Some((Tick(1), None)), none, Some("the TLS handshake")),
+            (Some((Tick(1), some)), none, Some("the handshake of the protocol over TLS")),
+            (Some((Tick(1), some)), some, None),
+        ];
+        for (handshake, made, expected) in table {
+            let (intended, actual) = (Tick::ZERO, Tick::ZERO);
+            assert_eq!(step(&Attempt { phase: PhaseId(0), intended, actual, handshake, made }), expected);
+        }
+        let cut = attempt_cut_short(Some("the TLS handshake")).sentence;
+        assert_eq!(cut, "the run ended before the connection was made; the TLS handshake was not finished");
     }
 }

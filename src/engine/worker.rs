@@ -230,7 +230,7 @@ impl<S: Sink> Worker<S> {
 
     /// Records the end of a reading that the engine gave up by itself.
     pub(super) fn give_up(&self, device: &Device, sample: &Sample) {
-        let reason = self.reasons(device).of(sample);
+        let reason = self.reasons(device).of(sample, device.unfinished());
         self.settle(device, sample, Some(&reason));
     }
 
@@ -240,6 +240,9 @@ impl<S: Sink> Worker<S> {
         self.sink.borrow_mut().completed(sample);
         if let Some(reason) = reason {
             self.sink.borrow_mut().failed(sample, reason);
+        }
+        if sample.kind == Kind::Reading {
+            self.reasons(device).read(sample.outcome, reason);
         }
         if let Some(mark) = sample.mark {
             let found = sample.flagged == Some(true) && device.found.replace(mark.episode) != mark.episode;

@@ -17,6 +17,8 @@ pub(super) enum Match {
     Next { named: bool },
     /// It is a reading of another device.
     Heard { sender: u32, seq: u64, named: bool },
+    /// It names this run and another device, whose reading this device was not to hear.
+    Neighbour,
     /// It is another run's, whatever else it says.
     Stranger,
 }
@@ -80,7 +82,20 @@ impl Correlator {
 
     /// `None` if the message answers no reading.
     pub(super) fn read(&self, message: &[u8]) -> Option<Match> {
-        self.find(message).unwrap_or(Some(Match::Stranger))
+        match self.find(message) {
+            Ok(None) if self.is_neighbours(message) => Some(Match::Neighbour),
+            found => found.unwrap_or(Some(Match::Stranger)),
+        }
+    }
+
+    /// Whether a message that answers nothing names this run and another device of it.
+    fn is_neighbours(&self, message: &[u8]) -> bool {
+        let addressed = matches!(self.rule, Rule::Verdict | Rule::Reading);
+        let other = |device: &str| (device != &*self.device).then_some(0);
+        addressed
+            && self.run.is_some()
+            && verdict::any_reading(message, self.run, other)
+                .is_ok_and(|heard| heard.is_some_and(|heard| heard.named))
     }
 
     fn find(&self, message: &[u8]) -> Result<Option<Match>, Stranger> {
@@ -167,7 +182,7 @@ mod tests {
         let message = br#"{"type":"shed","device":"d","seq":1,"reading":{"id":"2"}}"#;
         let seq = |close, pointer| match correlator(close, pointer).read(message) {
             Some(Match::Named(reply)) => Some(reply.seq),
-            Some(Match::Next { .. } | Match::Heard { .. } | Match::Stranger) => Some(0),
+            Some(Match::Next { .. } | Match::Heard { .. } | Match::Neighbour | Match::Stranger) => Some(0),
             None => None,
         };
         let pointer = Some("/reading/id");
@@ -220,6 +235,28 @@ mod tests {
         }
         let relayed = Settings { close: Close::Delivery, hearing: Hearing::Relayed, ..Settings::default() };
         assert!(Correlator::new(&relayed, "m-7").is_deaf());
+    }
+
+    #[test]
+    fn what_names_this_run_and_another_device_is_a_neighbours() {
+        let run = RunToken::of("k3x9q2ab");
+        let (verdict, delivery, reply) = (Close::Verdict, Close::Delivery, Close::Reply);
+        let table = [
+            (verdict, None, r#"{"device":"e","run":"k3x9q2ab","seq":3}"#, Some(Match::Neighbour)),
+            (delivery, None, r#"{"device":"e","run":"k3x9q2ab","seq":3,"value":1}"#, Some(Match::Neighbour)),
+            (delivery, None, r#"{"device":"e","run":"zzzzzzzz","seq":3}"#, Some(Match::Stranger)),
+            // Without the run's name it may be anyone's.
+            (verdict, None, r#"{"device":"e","seq":3}"#, None),
+            (verdict, None, r#"{"device":"d","run":"k3x9q2ab","seq":"3"}"#, None),
+            (verdict, None, "21.5", None),
+            (reply, Some("/id"), r#"{"device":"e","run":"k3x9q2ab","seq":3}"#, None),
+        ];
+        for (close, pointer, message, expected) in table {
+            let correlation = pointer.map_or(Correlation::Order, |at: &str| Correlation::Pointer(at.into()));
+            let settings = Settings { close, correlation, run, ..Settings::default() };
+            let found = Correlator::new(&settings, "d").read(message.as_bytes());
+            assert_eq!(found, expected, "{close} {message}");
+        }
     }
 
     /// A rule, a message with a place for a run's name, and what it answers, by whether it names this run.

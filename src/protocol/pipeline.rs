@@ -104,6 +104,10 @@ impl Pipeline {
             Some(Match::Named(reply)) => Some(reply),
             Some(Match::Next { named }) => self.seqs.pop_front().map(|seq| Reply { named, ..Reply::ok(seq) }),
             Some(Match::Heard { sender, seq, named }) => return Some(Event::Heard { sender, seq, named }),
+            Some(Match::Neighbour) => {
+                self.notes.strayed(Stray::OtherDevice);
+                return None;
+            }
             Some(Match::Stranger) => {
                 self.notes.strayed(Stray::OtherRun);
                 return None;

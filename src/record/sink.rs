@@ -22,6 +22,8 @@ pub enum AuditFinding {
 pub enum Stray {
     /// It is unreadable, unasked for, or another device's.
     Unasked,
+    /// It names this run and another device.
+    OtherDevice,
     /// It names another run.
     OtherRun,
 }
@@ -33,9 +35,16 @@ impl Stray {
             Self::Unasked => {
                 Reason::new(Code::word("unmatched"), "messages that name none of the device's readings")
             }
+            Self::OtherDevice => Reason::new(
+                Code::word(Self::OTHER_DEVICE),
+                "messages of other devices of this run: they share a topic, or the service sends to all",
+            ),
             Self::OtherRun => Reason::new(Code::word(Self::OTHER_RUN), "messages of another run"),
         }
     }
+
+    /// The code of [`Stray::OtherDevice`].
+    pub const OTHER_DEVICE: &str = "other device";
 
     /// The code of [`Stray::OtherRun`].
     pub const OTHER_RUN: &str = "stranger";

@@ -7,9 +7,8 @@ use std::time::Duration;
 use super::part::Part;
 use super::{RunError, bundled, control};
 use crate::net::TlsSettings;
-use crate::protocol::Endpoint;
 use crate::protocol::control::FaultClient;
-use crate::protocol::protocols;
+use crate::protocol::{Correlation, Endpoint, Settings, protocols};
 use crate::record::{FleetId, Protocol, RunToken};
 use crate::reference::{Config, Server};
 use crate::results::FleetTarget;
@@ -144,8 +143,17 @@ fn route(fleet: &Fleet, endpoints: &[Endpoint]) -> Option<FleetTarget> {
         target: endpoint.shown_at(own_place(fleet).or(usual)),
         close: if subscribes { String::new() } else { fleet.close.name().to_owned() },
         remedy: endpoint.facts().remedy.map(str::to_owned),
+        correlate: pointer(fleet),
         insecure: is_trusting(fleet, endpoint),
     })
+}
+
+/// Where a message names the reading that it answers, if a JSON pointer says so.
+fn pointer(fleet: &Fleet) -> Option<String> {
+    match fleet.exchange.settings(Settings::default()).correlation {
+        Correlation::Pointer(pointer) => Some(pointer.into()),
+        Correlation::Order => None,
+    }
 }
 
 /// The address of a protocol's target; without a path that nobody wrote and no fleet uses.

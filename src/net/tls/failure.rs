@@ -6,7 +6,7 @@ use std::io;
 
 use rustls::{AlertDescription, CertificateError, Error, OtherError, PeerIncompatible};
 
-use super::verifier::SelfSigned;
+use super::verifier::{SelfSigned, SelfSignedAuthority};
 
 /// Names of a server's certificate that are told.
 const NAMES: usize = 3;
@@ -112,12 +112,24 @@ fn certificate(reason: &CertificateError) -> Cow<'static, str> {
                                            name the authority that issued it by `ca` in the tls table"
             .into(),
         CertificateError::Other(OtherError(other)) if other.is::<SelfSigned>() => {
-            "the server's certificate is self-signed: name it by `ca` in the tls table if it may be trusted".into()
+            "the server's certificate is self-signed: name it by `ca` in the tls table if it may be trusted, or set \
+             insecure = \"accept-any-certificate\" there for a test server"
+                .into()
         }
         CertificateError::Other(OtherError(other))
             if other.downcast_ref() == Some(&webpki::Error::CaUsedAsEndEntity) =>
         {
             "the server presents an authority's certificate (CA:TRUE) as its own: issue it one with CA:FALSE".into()
+        }
+        CertificateError::Other(OtherError(other)) if other.is::<SelfSignedAuthority>() => {
+            "the server's certificate is self-signed and an authority's (CA:TRUE), so that naming it by `ca` is not enough: issue \
+             it one with CA:FALSE, or set insecure = \"accept-any-certificate\" in the tls table for a test server"
+                .into()
+        }
+        CertificateError::Other(OtherError(other))
+            if other.downcast_ref() == Some(&webpki::Error::UnsupportedCertVersion) =>
+        {
+            "the server's certificate is X.509 version 1: issue it one of version 3 with subjectAltName".into()
         }
         CertificateError::Revoked => "the server's certificate is revoked: issue it another".into(),
         CertificateError::NotValidForName => {

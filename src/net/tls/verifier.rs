@@ -21,6 +21,18 @@ impl fmt::Display for SelfSigned {
 
 impl std::error::Error for SelfSigned {}
 
+/// An authority's certificate that is its own issuer, as `openssl req -x509` makes it unless told otherwise.
+#[derive(Debug)]
+pub(super) struct SelfSignedAuthority;
+
+impl fmt::Display for SelfSignedAuthority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("self-signed certificate of an authority")
+    }
+}
+
+impl std::error::Error for SelfSignedAuthority {}
+
 /// Judges by roots, and says of what it does not trust whether it is self-signed.
 #[derive(Debug)]
 pub(super) struct RootVerifier(pub(super) Arc<WebPkiServerVerifier>);
@@ -37,6 +49,12 @@ impl ServerCertVerifier for RootVerifier {
         self.0.verify_server_cert(end_entity, intermediates, name, ocsp, now).map_err(|error| match error {
             Error::InvalidCertificate(CertificateError::UnknownIssuer) if is_self_signed(end_entity) => {
                 CertificateError::Other(OtherError(Arc::new(SelfSigned))).into()
+            }
+            Error::InvalidCertificate(CertificateError::Other(OtherError(other)))
+                if other.downcast_ref() == Some(&webpki::Error::CaUsedAsEndEntity)
+                    && is_self_signed(end_entity) =>
+            {
+                CertificateError::Other(OtherError(Arc::new(SelfSignedAuthority))).into()
             }
             error => error,
         })

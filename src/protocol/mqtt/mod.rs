@@ -360,6 +360,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
                     Some(Match::Named(reply)) => {
                         notes.answered(reply.seq, reply.answer, publish.payload);
                     }
+                    Some(Match::Neighbour) => notes.suspect(Stray::OtherDevice, publish.payload),
                     Some(Match::Stranger) => notes.suspect(Stray::OtherRun, publish.payload),
                     Some(_) => {}
                     None => notes.suspect(Stray::Unasked, publish.payload),

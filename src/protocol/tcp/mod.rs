@@ -144,6 +144,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Tcp<S> {
         let matched = self.correlator.read(message);
         self.pipeline.notes.received(message.len() as u64);
         match matched {
+            Some(Match::Neighbour) => self.pipeline.notes.suspect(Stray::OtherDevice, message),
             Some(Match::Stranger) => self.pipeline.notes.suspect(Stray::OtherRun, message),
             Some(_) => {}
             None => self.pipeline.notes.suspect(Stray::Unasked, message),

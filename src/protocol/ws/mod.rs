@@ -279,6 +279,7 @@ impl Hearing {
         let matched = self.correlator.read(payload);
         match &matched {
             Some(Match::Named(reply)) => self.pipeline.notes.answered(reply.seq, reply.answer, payload),
+            Some(Match::Neighbour) => self.pipeline.notes.suspect(Stray::OtherDevice, payload),
             Some(Match::Stranger) => self.pipeline.notes.suspect(Stray::OtherRun, payload),
             Some(_) => {}
             None => self.pipeline.notes.suspect(Stray::Unasked, payload),

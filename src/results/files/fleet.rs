@@ -55,6 +55,9 @@ pub struct FleetTarget {
     /// What helps a fleet of its protocol whose readings are never answered, where that is something special.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remedy: Option<String>,
+    /// The JSON pointer to the number of the reading in what answers it, where its readings are closed by one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub correlate: Option<String>,
     /// Whether it accepted any certificate of the target.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub insecure: bool,

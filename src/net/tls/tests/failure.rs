@@ -4,6 +4,7 @@ use std::io;
 
 use rcgen::{SerialNumber, date_time_ymd};
 
+use super::super::failure::Shown;
 use super::pki::{self_signed, server};
 use super::*;
 
@@ -28,6 +29,7 @@ fn what_is_wrong_with_the_servers_certificate_is_said_with_its_remedy() {
     let elsewhere = pki.issue("a.example", |params| {
         params.subject_alt_names.truncate(1);
     });
+    let authoritative = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
     let authority = pki
         .issue("localhost", |params| params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained));
     let table = [
@@ -38,13 +40,27 @@ fn what_is_wrong_with_the_servers_certificate_is_said_with_its_remedy() {
             other.issue("localhost", |_| {}),
             "issued by an unknown authority: name the authority's certificate by `ca`",
         ),
-        (self_signed("localhost"), "is self-signed: name it by `ca`"),
+        (self_signed("localhost", |_| {}), "is self-signed: name it by `ca`"),
+        (
+            self_signed("localhost", |params| params.is_ca = authoritative),
+            "is self-signed and an authority's (CA:TRUE)",
+        ),
         (authority, "presents an authority's certificate"),
     ];
     for (certificate, expected) in table {
         let sentence = heard(&server(&certificate, None, |_| {}), &device(&pki));
         assert!(sentence.contains(expected), "{sentence}");
     }
+}
+
+#[test]
+fn a_certificate_of_version_1_is_told_what_it_lacks() {
+    let version_1 = rustls::OtherError(Arc::new(webpki::Error::UnsupportedCertVersion));
+    let error = rustls::Error::InvalidCertificate(rustls::CertificateError::Other(version_1));
+    let failure = TlsFailure::from_error(&error, Shown { asked: false, certificate: false });
+    let expected =
+        "the server's certificate is X.509 version 1: issue it one of version 3 with subjectAltName";
+    assert_eq!(failure.sentence(), expected);
 }
 
 #[test]

@@ -90,9 +90,9 @@ impl Pki {
 }
 
 /// A certificate that nobody but its owner has signed.
-pub(super) fn self_signed(name: &str) -> Issued {
+pub(super) fn self_signed(name: &str, change: impl FnOnce(&mut CertificateParams)) -> Issued {
     let key = KeyPair::generate().unwrap();
-    let certificate = params(name, |_| {}).self_signed(&key).unwrap().pem();
+    let certificate = params(name, change).self_signed(&key).unwrap().pem();
     Issued { certificate, key: key.serialize_pem() }
 }
 
