@@ -131,6 +131,7 @@ fn run(seconds: u64, endpoints: &[Endpoint], out: &Path) -> (u64, usize) {
         clock: Monotonic::start(),
         epoch_ns: 0,
         token: RunToken::UNSET,
+        token_is_drawn: true,
         control: Control::new(),
         switches: squall::record::SwitchLog::default(),
     };

@@ -209,13 +209,21 @@ fn what_earlier_runs_left_at_a_broker_is_told_from_what_this_one_sent() {
 fn runs_that_take_each_others_identifiers_over_say_so() {
     let Some((_broker, port, _directory)) = mosquitto(OPEN) else { return };
     let site = Site::at(port);
-    let scenario = lasting(STABLE).replace("clean_session = false, ", "");
-    let both =
-        [(); 2].map(|()| site.start(&scenario, &["--set", "phase.whole.duration=8s"])).map(Running::report);
-    for report in &both {
-        let said = doubts(report);
-        assert!(said.iter().any(|reason| reason.contains("disconnected again and again")), "{said:?}");
-        assert!(encounters(report, "lasting")["taken_over"].as_u64() > Some(0));
+    let token = ["--run-token", "between0"];
+    for (ids, arguments, remedy) in
+        [(STABLE, &[][..], "let client_id name {{run}}"), ("", &token[..], "name the run token between0")]
+    {
+        let scenario =
+            lasting(ids).replace("clean_session = false, ", "").replace("clean_session = false", "");
+        let arguments = [&["--set", "phase.whole.duration=8s"], arguments].concat();
+        let both = [(); 2].map(|()| site.start(&scenario, &arguments)).map(Running::report);
+        for report in &both {
+            let said = doubts(report);
+            let is_told =
+                |reason: &&str| reason.contains("disconnected again and again") && reason.contains(remedy);
+            assert!(said.iter().any(is_told), "{said:?}");
+            assert!(encounters(report, "lasting")["taken_over"].as_u64() > Some(0));
+        }
     }
 }
 

@@ -44,9 +44,9 @@ impl<S: Sink> Worker<S> {
     /// dislikes what it was sent, or restarts, or thinks the device idle. But those act on what they have not answered yet, refuse the
     /// next connection, or wait; and against identifiers that nobody else can have it is none of them.
     pub(super) fn cut_off(&self, device: &Device, failure: &Failure, since: Tick, now: Tick) {
-        let fleet = self.plan.fleet(device.fleet);
+        let shares_ids = self.encounters[usize::from(device.fleet.0)].shares_ids;
         let by_peer = matches!(failure.kind, ErrorKind::Closed | ErrorKind::Reset);
-        if !by_peer || !fleet.exchange.has_stable_ids() || device.was_severed(since) {
+        if !by_peer || !shares_ids || device.was_severed(since) {
             return;
         }
         if now.since(since) > SOON_NS {

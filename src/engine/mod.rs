@@ -53,7 +53,7 @@ pub use report::{End, Report, WorkerReport};
 pub use setup::{EngineError, Setup};
 pub(crate) use source::sources;
 pub(crate) use standing::Standing;
-pub(crate) use validity::{Figures, OwnWait};
+pub(crate) use validity::{Figures, FleetMet, OwnWait};
 
 /// With less than this to the next reading a worker stays awake instead of sleeping, nanoseconds; stands in the manifest.
 pub const AWAKE_NS: u64 = idle::AWAKE_NS;

@@ -24,6 +24,8 @@ pub struct Setup {
     pub epoch_ns: u64,
     /// What its devices call the run, so that their messages are told from those of other runs.
     pub token: RunToken,
+    /// Whether the token was drawn at random, so that no other run has it.
+    pub token_is_drawn: bool,
     /// How the run is ended early.
     pub control: Control,
     /// Where switched faults are noted.

@@ -8,8 +8,31 @@
 use super::level::{Fit, LAG_FLOOR_NS, Level};
 use super::stall::StallStats;
 use crate::clock::Throttling;
-use crate::record::{Cause, Encounters, Judgement, ScarceResource, Validity};
+use crate::record::{Cause, Encounters, Judgement, RunToken, ScarceResource, Validity};
 use crate::units::{Quantile, Span, times};
+
+/// What the devices of one fleet met of other runs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct FleetMet {
+    /// The fleet's name.
+    pub fleet: String,
+    /// What they met.
+    pub met: Encounters,
+    /// The run's token, where their identifiers name it and it was not drawn: another run may have it.
+    pub token: Option<RunToken>,
+}
+
+impl FleetMet {
+    /// What to do so that no other run's devices have the same identifiers.
+    fn remedy(&self) -> String {
+        self.token.map_or_else(
+            || "let client_id name {{run}}".to_owned(),
+            |token| {
+                format!("the identifiers name the run token {token}, which another run may have: give each its own --run-token")
+            },
+        )
+    }
+}
 
 /// The figures the judgement rests on; times in nanoseconds, measured phases only.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -52,8 +75,8 @@ pub(crate) struct Figures {
     pub unaccounted: u64,
     /// Deliveries that workers could not pass to each other.
     pub undelivered: u64,
-    /// What each fleet met of other runs, by its name.
-    pub encounters: Vec<(String, Encounters)>,
+    /// What each fleet met of other runs.
+    pub encounters: Vec<FleetMet>,
     /// Percentiles that squall's own waiting decides, those of one fleet and phase after each other.
     pub own_waits: Vec<OwnWait>,
 }
@@ -345,12 +368,13 @@ impl ValidityBuilder {
 
     /// What another run may have had a part in.
     fn judge_identity(&mut self, figures: &Figures) {
-        for (fleet, met) in &figures.encounters {
+        for known in &figures.encounters {
+            let (FleetMet { fleet, met, .. }, remedy) = (known, known.remedy());
             let devices = |count| if count == 1 { "1 device".to_owned() } else { format!("{count} devices") };
             if met.sessions_found > 0 {
                 let text = format!(
                     "the broker had sessions of {} of fleet {fleet} before their first connection (session present): what an earlier \
-                     run left there may have been taken for this run's; let client_id name {{{{run}}}}, or write wipe_sessions = true",
+                     run left there may have been taken for this run's; {remedy}, or write wipe_sessions = true",
                     devices(met.sessions_found)
                 );
                 self.add(Judgement::Suspect, Cause::Identity, text);
@@ -359,7 +383,7 @@ impl ValidityBuilder {
                 let (was, they) = if met.taken_over == 1 { ("was", "it") } else { ("were", "they") };
                 let text = format!(
                     "{} of fleet {fleet} {was} disconnected again and again soon after {they} had connected, as a broker does when \
-                     another client connects with the same identifier; let client_id name {{{{run}}}}",
+                     another client connects with the same identifier; {remedy}",
                     devices(met.taken_over)
                 );
                 self.add(Judgement::Suspect, Cause::Identity, text);

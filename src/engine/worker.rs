@@ -134,7 +134,10 @@ impl<S: Sink> Worker<S> {
             traffic: fleets.iter().map(|_| Cell::default()).collect(),
             undelivered: Cell::new(0),
             audience: RefCell::default(),
-            encounters: fleets.iter().map(EncounterCounter::new).collect(),
+            encounters: fleets
+                .iter()
+                .map(|fleet| EncounterCounter::new(fleet, setup.token_is_drawn))
+                .collect(),
             share,
             out,
             hearers,

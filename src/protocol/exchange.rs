@@ -61,8 +61,9 @@ pub(crate) trait Exchange: fmt::Debug + Send + Sync {
         false
     }
 
-    /// Whether its devices are known to the peer by identifiers that other runs may use too.
-    fn has_stable_ids(&self) -> bool {
+    /// Whether its devices are known to the peer by identifiers that other runs may use too: those that name no run, and unless
+    /// `token_is_drawn` those that do.
+    fn has_shared_ids(&self, _token_is_drawn: bool) -> bool {
         false
     }
 

@@ -137,6 +137,7 @@ impl Driven {
         let evidence = Evidence {
             plan: &self.plan,
             shard: self.shard,
+            shared_token: self.shared_token,
             report: &engine,
             totals: &totals,
             rows: &rows,

@@ -20,7 +20,7 @@ use crate::budget::Budget;
 use crate::clock::{Monotonic, Tick, WallTime};
 use crate::engine::{self, Control, Crew, EngineError, Setup, Standing};
 use crate::protocol::control::FaultClient;
-use crate::record::{FleetId, Layout, ScarceResource, Shard, SwitchLog};
+use crate::record::{FleetId, Layout, RunToken, ScarceResource, Shard, SwitchLog};
 use crate::results::{
     self, Collector, Manifest, Privacy, RunDirectory, RunFiles, RunState, ShardHeader, SubscriberFacts,
     Totals,
@@ -80,6 +80,8 @@ impl Lifetime {
 pub(super) struct Driven {
     pub(super) plan: Arc<Plan>,
     pub(super) shard: Shard,
+    /// The run's token where another run may have it, too.
+    pub(super) shared_token: Option<RunToken>,
     pub(super) directory: RunDirectory,
     pub(super) manifest: Manifest,
     pub(super) report: Result<engine::Report, EngineError>,
@@ -117,6 +119,7 @@ impl Drive {
             clock: Monotonic::start(),
             epoch_ns: WallTime::now().epoch_ns(),
             token: run.token,
+            token_is_drawn: part.draws_token(run.settings.token),
             control: steering.control.clone(),
             switches: SwitchLog::default(),
         };
@@ -221,6 +224,7 @@ impl Drive {
             outside: self.outside.as_ref().and_then(OutsideActs::reason),
             plan,
             shard,
+            shared_token: Some(self.setup.token).filter(|_| !self.setup.token_is_drawn),
             directory: self.directory,
             manifest: self.manifest,
             report,

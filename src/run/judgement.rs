@@ -1,8 +1,8 @@
 //! Whether a run measured anything: gathers what the engine judges validity by.
 
 use super::profile::Profile;
-use crate::engine::{End, Figures, Level, OwnWait, Report};
-use crate::record::{Encounters, ErrorKind, FleetId, ScarceResource, Shard, Validity};
+use crate::engine::{End, Figures, FleetMet, Level, OwnWait, Report};
+use crate::record::{ErrorKind, FleetId, RunToken, ScarceResource, Shard, Validity};
 use crate::results::{OwnPause, Readings, Refused, SummaryRow, Totals};
 use crate::scenario::Plan;
 use crate::units::Quantile;
@@ -11,6 +11,8 @@ use crate::units::Quantile;
 pub(super) struct Evidence<'a> {
     pub(super) plan: &'a Plan,
     pub(super) shard: Shard,
+    /// The run's token where another run may have it, too.
+    pub(super) shared_token: Option<RunToken>,
     pub(super) report: &'a Report,
     pub(super) totals: &'a Totals,
     pub(super) rows: &'a [SummaryRow],
@@ -74,9 +76,14 @@ impl Evidence<'_> {
         }
     }
 
-    fn encounters(&self) -> Vec<(String, Encounters)> {
-        let fleets = self.plan.layout().fleets.iter().zip(0..);
-        fleets.map(|(fleet, at)| (fleet.name.clone(), self.report.encounters(FleetId(at)))).collect()
+    fn encounters(&self) -> Vec<FleetMet> {
+        let fleets = self.plan.scenario().fleets.iter().zip(0..);
+        let met = fleets.map(|(fleet, at)| FleetMet {
+            fleet: fleet.name.clone(),
+            met: self.report.encounters(FleetId(at)),
+            token: self.shared_token.filter(|_| !fleet.exchange.has_shared_ids(true)),
+        });
+        met.collect()
     }
 
     fn own_wait(&self, pause: &OwnPause) -> OwnWait {

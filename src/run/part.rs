@@ -76,6 +76,11 @@ impl Part {
         Ok(())
     }
 
+    /// Whether the run draws its token, where `given` is the one it was told to have.
+    pub(crate) const fn draws_token(self, given: Option<RunToken>) -> bool {
+        given.is_none() && self.asked.is_none()
+    }
+
     /// What the run is called in its devices' messages, `given` if it is, and a note where other runs are called the same.
     pub(crate) fn token(self, given: Option<RunToken>, plan: &Plan) -> (RunToken, Option<String>) {
         match (given, self.asked, self.start_at) {
@@ -139,6 +144,15 @@ impl Part {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_whole_run_that_is_given_no_token_draws_its_own() {
+        for (given, asked, draws) in
+            [(None, None, true), (RunToken::of("k3x9q2ab"), None, false), (None, Some(Shard::WHOLE), false)]
+        {
+            assert_eq!(Part { asked, start_at: None }.draws_token(given), draws, "{given:?} {asked:?}");
+        }
+    }
 
     #[test]
     fn a_start_lies_in_the_next_day() {

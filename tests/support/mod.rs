@@ -140,6 +140,7 @@ pub(crate) fn drive_shard(
         clock,
         epoch_ns: 0,
         token: RunToken::UNSET,
+        token_is_drawn: true,
         control: control.clone(),
         switches: switches.clone(),
     };

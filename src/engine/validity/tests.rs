@@ -80,7 +80,7 @@ fn judged(cases: &[(&str, Figures, Judgement, &str)]) {
 }
 
 fn met(met: Encounters) -> Figures {
-    Figures { encounters: vec![("a".to_owned(), met)], ..sound() }
+    Figures { encounters: vec![FleetMet { fleet: "a".to_owned(), met, token: None }], ..sound() }
 }
 
 #[test]
@@ -110,6 +110,21 @@ fn reasons_have_causes_that_tell_a_disturbance_from_what_the_service_did() {
         let judged = figures.judge();
         assert!(judged.causes.contains(&cause), "{cause:?}: {judged:?}");
         assert_eq!(cause.disturbance().is_some(), is_disturbance, "{cause:?}");
+    }
+}
+
+#[test]
+fn a_take_over_names_what_makes_the_identifiers_anothers_too() {
+    let met = Encounters { taken_over: 2, ..Encounters::default() };
+    for (token, remedy) in [
+        (None, "with the same identifier; let client_id name {{run}}"),
+        (
+            RunToken::of("k3x9q2ab"),
+            "name the run token k3x9q2ab, which another run may have: give each its own --run-token",
+        ),
+    ] {
+        let encounters = vec![FleetMet { fleet: "a".to_owned(), met, token }];
+        judged(&[("take-over", Figures { encounters, ..sound() }, Judgement::Suspect, remedy)]);
     }
 }
 

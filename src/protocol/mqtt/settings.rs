@@ -297,12 +297,17 @@ impl Exchange for MqttExchange {
         !self.clean_session && self.qos != Qos::AtMostOnce
     }
 
-    fn has_stable_ids(&self) -> bool {
-        self.client_id.as_ref().is_some_and(|id| !id.written.value().is_empty() && !id.template.names_run())
+    fn has_shared_ids(&self, token_is_drawn: bool) -> bool {
+        match &self.client_id {
+            None => !token_is_drawn,
+            // The broker makes one up for every connection.
+            Some(id) if id.written.value().is_empty() => false,
+            Some(id) => !(token_is_drawn && id.template.names_run()),
+        }
     }
 
     fn forgetting(&self, usual: Settings) -> Option<Settings> {
-        let wipes = !self.clean_session && (self.wipe_sessions || !self.has_stable_ids());
+        let wipes = !self.clean_session && (self.wipe_sessions || !self.has_shared_ids(true));
         let clean = MqttSettings { clean_session: true, ..MqttSettings::default() };
         wipes.then(|| Settings { close: Close::Sent, own: OwnSettings::of(clean), ..usual })
     }
