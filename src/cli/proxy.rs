@@ -15,7 +15,7 @@ use crate::clock::{Monotonic, Tick};
 use crate::fault::{self, Effect, Schedule};
 use crate::net::{self, Proxy, ProxyPlan, ProxyReport};
 use crate::protocol::accepts;
-use crate::scenario::{inline_faults, load_faults};
+use crate::scenario::{NETWORK_FAULTS, inline_faults, load_faults};
 use crate::seed::Seed;
 use crate::units::{plural, times};
 
@@ -61,6 +61,10 @@ pub(super) struct ProxyArgs {
 pub(super) fn proxy(args: &ProxyArgs) -> Result<Exit, CliError> {
     let faults = faults(args)?;
     let upstream = resolved(&args.to)?;
+    if is_itself(upstream, args.listen) {
+        let message = format!("--to {}: the proxy listens there itself; name another address", args.to);
+        return Err(CliError::usage(message));
+    }
     note_silence(upstream);
     let plan = ProxyPlan {
         upstream,
@@ -107,6 +111,16 @@ fn resolved(to: &str) -> Result<SocketAddr, CliError> {
     let unresolved = |reason: &dyn std::fmt::Display| {
         CliError::usage(format!("--to {to}: {reason}; write HOST:PORT, for example 127.0.0.1:1883"))
     };
+    if to.contains("://") {
+        return Err(unresolved(&"it is a URL"));
+    }
+    match to.rsplit_once(':') {
+        Some(("", _)) => return Err(unresolved(&"it names no host")),
+        Some((_, port)) if port.parse::<u16>() == Ok(0) => {
+            return Err(unresolved(&"nothing can be reached at port 0"));
+        }
+        _ => {}
+    }
     let mut addresses: Vec<_> = to.to_socket_addrs().map_err(|error| unresolved(&error))?.collect();
     if let Some(port) = to.strip_prefix("localhost:").and_then(|port| port.parse().ok()) {
         // Whatever the system's table of names says of it.
@@ -119,12 +133,34 @@ fn resolved(to: &str) -> Result<SocketAddr, CliError> {
     Ok(addresses.iter().find(answers).copied().unwrap_or(first))
 }
 
+/// Whether what listens at `listen` is reached at `upstream`.
+fn is_itself(upstream: SocketAddr, listen: SocketAddr) -> bool {
+    let is_any = listen.ip().is_unspecified() && upstream.ip().is_loopback();
+    let is_same = upstream.ip() == listen.ip() || is_any || upstream.ip().is_unspecified();
+    is_same && upstream.port() == listen.port()
+}
+
+/// A proxy knows bytes alone: of what else a scenario may have it must not make a suggestion.
+fn refuse_other_kinds(lines: &[String]) -> Result<(), CliError> {
+    for line in lines {
+        let kind = line.split(',').next().unwrap_or_default();
+        if !NETWORK_FAULTS.contains(&kind) {
+            let kinds = NETWORK_FAULTS.join(", ");
+            let message =
+                format!("--fault {line}: `{kind}` is no fault of the network; write one of {kinds}");
+            return Err(CliError::usage(message));
+        }
+    }
+    Ok(())
+}
+
 /// The faults of the file and of the command line. Those without a start are on all the time: a proxy has no hand.
 fn faults(args: &ProxyArgs) -> Result<Vec<Arc<fault::Fault>>, CliError> {
     let mut faults = match &args.faults {
         Some(path) => load_faults(path).map_err(CliError::usage)?,
         None => Vec::new(),
     };
+    refuse_other_kinds(&args.inline)?;
     faults.extend(inline_faults(&args.inline).map_err(CliError::usage)?);
     let all = faults.len();
     faults.retain(|fault| matches!(fault.effect, Effect::Network(_)));
@@ -198,5 +234,44 @@ mod tests {
             assert_eq!(resolved(&format!("localhost:{}", served.port())).unwrap(), served);
         }
         assert!(resolved("localhost:x").is_err());
+    }
+
+    #[test]
+    fn of_kinds_those_of_the_network_are_named_alone() {
+        for (line, is_known) in
+            [("latency,delay=1s", true), ("hang", true), ("nope", false), ("exec", false), ("", false)]
+        {
+            let refused = refuse_other_kinds(&[line.to_owned()]);
+            assert_eq!(refused.is_ok(), is_known, "{line}");
+            if let Err(CliError { message, .. }) = refused {
+                assert!(
+                    message.contains("write one of link, latency") && !message.contains("stuck"),
+                    "{message}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn addresses_that_nothing_can_be_passed_on_to_are_refused() {
+        for (to, expected) in [
+            ("http://127.0.0.1:80", "it is a URL; write HOST:PORT"),
+            (":1883", "it names no host; write HOST:PORT"),
+            ("localhost:0", "nothing can be reached at port 0"),
+            ("[::1]:0", "nothing can be reached at port 0"),
+        ] {
+            let error = resolved(to).unwrap_err().message;
+            assert!(error.contains(expected), "{to}: {error}");
+        }
+        for (upstream, listen, expected) in [
+            ("127.0.0.1:7", "127.0.0.1:7", true),
+            ("127.0.0.1:7", "0.0.0.0:7", true),
+            ("127.0.0.1:7", "127.0.0.1:8", false),
+            ("127.0.0.2:7", "127.0.0.1:7", false),
+            ("192.0.2.1:7", "127.0.0.1:7", false),
+        ] {
+            let found = is_itself(upstream.parse().unwrap(), listen.parse().unwrap());
+            assert_eq!(found, expected, "{upstream} {listen}");
+        }
     }
 }

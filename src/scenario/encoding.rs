@@ -1,7 +1,7 @@
 //! The text in a file's bytes: UTF-8, or what they are instead.
 
-/// The text in `bytes`; otherwise what is wrong with them, and what to do.
-pub(super) fn text(bytes: Vec<u8>) -> Result<String, (String, String)> {
+/// The text in `bytes`, which are to be a `what`; otherwise what is wrong with them, and what to do.
+pub(super) fn text(bytes: Vec<u8>, what: &str) -> Result<String, (String, String)> {
     let convert = |from: &str| format!("save it as UTF-8, for example with `iconv -f {from} -t UTF-8`");
     if let Some(form) = utf16(&bytes) {
         return Err((format!("it is {form}, not UTF-8"), convert(form)));
@@ -16,7 +16,7 @@ pub(super) fn text(bytes: Vec<u8>) -> Result<String, (String, String)> {
     if bytes.contains(&0) {
         return Err((
             format!("it is not text: line {line} has the byte 0x{byte:02X}"),
-            "give the path of a scenario file".to_owned(),
+            format!("give the path of a {what}"),
         ));
     }
     let meant = if byte >= 0xa0 { format!(", in Latin-1 `{}`", char::from(byte)) } else { String::new() };
@@ -27,7 +27,7 @@ pub(super) fn text(bytes: Vec<u8>) -> Result<String, (String, String)> {
 }
 
 /// Which UTF-16 the bytes are, if they are: by their mark, or by the zeros that plain letters have in it.
-fn utf16(bytes: &[u8]) -> Option<&'static str> {
+pub(super) fn utf16(bytes: &[u8]) -> Option<&'static str> {
     let is_zero = |pair: &[u8], nth: usize| pair.get(nth) == Some(&0) && pair.get(1 - nth) != Some(&0);
     let pairs = || bytes.chunks_exact(2).take(32);
     match bytes {
@@ -60,11 +60,14 @@ mod tests {
             (b"b = \x93x\x94".to_vec(), "line 1 is not UTF-8: it has the byte 0x93"),
             (b"\x7fELF\0\0\xff".to_vec(), "it is not text: line 1 has the byte 0xFF"),
         ] {
-            let (wrong, remedy) = text(bytes).unwrap_err();
+            let (wrong, remedy) = text(bytes, "budget file").unwrap_err();
             assert_eq!(wrong, expected);
-            assert!(remedy.contains("UTF-8") || remedy.contains("scenario file"), "{remedy}");
+            assert!(
+                remedy.contains("UTF-8") || remedy.contains("give the path of a budget file"),
+                "{remedy}"
+            );
         }
-        assert_eq!(text("µ = \"é\"".into()).unwrap(), "µ = \"é\"");
-        assert_eq!(text(Vec::new()).unwrap(), "");
+        assert_eq!(text("µ = \"é\"".into(), "scenario file").unwrap(), "µ = \"é\"");
+        assert_eq!(text(Vec::new(), "scenario file").unwrap(), "");
     }
 }

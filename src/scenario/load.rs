@@ -17,10 +17,14 @@ use crate::language::{self, Context, Environment, Origin, Reporter, Table};
 use crate::seed::Seed;
 use crate::service::Setup;
 
+/// Kinds of faults that act on the network, whatever is spoken over it.
+pub(crate) const NETWORK_FAULTS: &[&str] = section::NETWORK_FAULTS;
 /// Largest scenario read, bytes.
 const LARGEST: u64 = 1 << 20;
 /// What to do where there is no scenario; true of squall wherever it is installed.
 const ELSEWHERE: &str = "give the path of a scenario file; `squall new quickstart` writes one";
+/// What a scenario is called, and how it is asked for.
+const SCENARIO: (&str, &str) = ("scenario file", "scenario file; `squall new quickstart` writes one");
 
 impl Scenario {
     /// Reads and checks the scenario in the file `path`, with `overrides` applied.
@@ -28,7 +32,7 @@ impl Scenario {
     /// # Errors
     /// If the file cannot be read, or with everything wrong in it at once.
     pub fn load(path: &Path, overrides: &Overrides) -> Result<Self, ScenarioError> {
-        Self::parse(&path.display().to_string(), &read(path)?, overrides)
+        Self::parse(&path.display().to_string(), &read(path, SCENARIO)?, overrides)
     }
 
     /// Checks the scenario in `text`, which came from `source`, with `overrides` applied.
@@ -57,7 +61,7 @@ impl Scenario {
 /// # Errors
 /// If the file cannot be read, or with everything wrong in that section at once.
 pub(crate) fn load_setup(path: Option<&Path>, overrides: &Overrides) -> Result<Setup, ScenarioError> {
-    let text = path.map_or(Ok(String::new()), read)?;
+    let text = path.map_or(Ok(String::new()), |path| read(path, SCENARIO))?;
     let source = path.map_or_else(|| "the command line".to_owned(), |path| path.display().to_string());
     let mut report = report(&source, &text, overrides);
     let root = document(&text, overrides, &mut report);
@@ -71,7 +75,7 @@ pub(crate) fn load_setup(path: Option<&Path>, overrides: &Overrides) -> Result<S
 /// # Errors
 /// If the file cannot be read, or with everything wrong in those tables at once.
 pub(crate) fn load_faults(path: &Path) -> Result<Vec<Fault>, ScenarioError> {
-    faults(&path.display().to_string(), &read(path)?)
+    faults(&path.display().to_string(), &read(path, ("file of faults", "file with [[fault]] tables"))?)
 }
 
 /// Reads and checks the `[[budget]]` tables of the file `path`, which holds nothing else and is for `scenario`.
@@ -83,7 +87,10 @@ pub(crate) fn load_budgets(
     scenario: &Scenario,
     environment: Environment,
 ) -> Result<Vec<Budget>, ScenarioError> {
-    let (source, text) = (path.display().to_string(), read(path)?);
+    let (source, text) = (
+        path.display().to_string(),
+        read(path, ("budget file", "budget file, which holds [[budget]] tables"))?,
+    );
     let overrides = Overrides { environment, ..Overrides::default() };
     let mut report = report(&source, &text, &overrides);
     let root = document(&text, &overrides, &mut report);
@@ -151,13 +158,14 @@ fn faults(source: &str, text: &str) -> Result<Vec<Fault>, ScenarioError> {
     report.into_diagnostics(source).map_or(Ok(faults), |diagnostics| Err(diagnostics.into()))
 }
 
-fn read(path: &Path) -> Result<String, ScenarioError> {
+/// The text of the file at `path`, which is to be `what`: in a word, and as it is asked for where there is none.
+fn read(path: &Path, (word, what): (&str, &str)) -> Result<String, ScenarioError> {
     let unreadable = |(reason, remedy)| ScenarioError::Unreadable { path: path.to_owned(), reason, remedy };
     let mut bytes = Vec::new();
     File::open(path)
         .and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes))
-        .map_err(|error| unreadable((plain(&error), ELSEWHERE.to_owned())))?;
-    encoding::text(bytes).map_err(unreadable)
+        .map_err(|error| unreadable((plain(&error), format!("give the path of a {what}"))))?;
+    encoding::text(bytes, word).map_err(unreadable)
 }
 
 fn report<'t>(source: &str, text: &'t str, overrides: &Overrides) -> Reporter<'t> {

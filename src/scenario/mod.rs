@@ -23,7 +23,7 @@ pub(crate) use amendment::Override;
 pub use amendment::Overrides;
 pub use device::DevicePlan;
 pub(crate) use error::ScenarioError;
-pub(crate) use load::{inline_faults, load_budgets, load_faults, load_setup};
+pub(crate) use load::{NETWORK_FAULTS, inline_faults, load_budgets, load_faults, load_setup};
 pub(crate) use manual::manual;
 pub use model::Scenario;
 pub(crate) use model::{Fleet, Model};

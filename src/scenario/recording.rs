@@ -40,10 +40,23 @@ pub(super) fn columns(
         (message, "give the path of a CSV file, from the directory of the scenario".to_owned())
     };
     let mut file = BufReader::new(open(&full).map_err(|error| unreadable(&error))?);
-    let delimiter = delimiter(file.fill_buf().map_err(|error| unreadable(&error))?);
+    let beginning = file.fill_buf().map_err(|error| unreadable(&error))?;
+    if beginning.trim_ascii().is_empty() {
+        return Err((format!("{shown} is empty"), "write rows under a header that names the columns".into()));
+    }
+    if let Some(form) = super::encoding::utf16(beginning) {
+        let help = format!("save it as UTF-8, for example with `iconv -f {form} -t UTF-8`");
+        return Err((format!("{shown} is not UTF-8 but {form}"), help));
+    }
+    let delimiter = delimiter(beginning);
     let mut table =
         csv::ReaderBuilder::new().flexible(true).delimiter(delimiter).trim(csv::Trim::All).from_reader(file);
     let broken = |error: &csv::Error| {
+        if let csv::ErrorKind::Utf8 { pos, .. } = error.kind() {
+            let line = pos.as_ref().map_or(1, csv::Position::line);
+            let help = "save it as UTF-8, for example with `iconv -f WINDOWS-1252 -t UTF-8`";
+            return (format!("{shown}, line {line} is not UTF-8"), help.to_owned());
+        }
         (
             format!("{shown} is not a valid CSV file: {}", quote(&error.to_string())),
             "write comma-separated rows under a header, as UTF-8".to_owned(),
@@ -235,6 +248,18 @@ mod tests {
         ] {
             let found = read(text, &both).unwrap();
             assert_eq!(found.concat(), expected, "{text}");
+        }
+        let utf16: Vec<u8> = "timestamp,value\n1,2\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        for (bytes, expected) in [
+            (utf16.as_slice(), "is not UTF-8 but UTF-16LE"),
+            (b"timestamp,value\n1,\xe9\n", "line 2 is not UTF-8"),
+            (b"timestamp,valu\xe9\n1,2\n", "line 1 is not UTF-8"),
+            (b"", "is empty"),
+            (b"\n", "is empty"),
+        ] {
+            std::fs::write(dir.path().join("x.csv"), bytes).unwrap();
+            let error = columns(dir.path(), &plain("x.csv"), &both).unwrap_err().0;
+            assert!(error.ends_with(expected), "{error}");
         }
         let millis = [(&timestamp, CellKind::Time(Some(1e-3))), (&value, CellKind::Number)];
         let found = read("timestamp,value\n1700000000000,1\n1700000000250,2\n", &millis).unwrap();

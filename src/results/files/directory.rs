@@ -261,7 +261,12 @@ mod tests {
         let out = tempfile::tempdir().unwrap();
         let write = |text: &str| fs::write(out.path().join("run.json"), text).unwrap();
         assert!(matches!(load_manifest(out.path()), Err(ManifestError::Io { .. })));
-        write("{}");
+        for text in ["{}", "[]", "[1]", "3", "{\"schema\": \"1\"}"] {
+            write(text);
+            let error = load_manifest(out.path()).unwrap_err().to_string();
+            assert!(error.ends_with("run.json is not a manifest of squall"), "{text}: {error}");
+        }
+        write("{\"schema\": 1}");
         assert!(matches!(load_manifest(out.path()), Err(ManifestError::Json { .. })));
         write("{\"schema\": 999}");
         let error = load_manifest(out.path()).unwrap_err().to_string();

@@ -4,8 +4,6 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Seek as _, Write as _};
 use std::path::Path;
 
-use serde::Deserialize;
-
 use super::directory::RunDirectory;
 use super::manifest::{Manifest, SCHEMA};
 
@@ -67,6 +65,12 @@ pub enum ManifestError {
         source: io::Error,
     },
     /// It is not a manifest.
+    #[error("{path} is not a manifest of squall")]
+    NotManifest {
+        /// The file.
+        path: String,
+    },
+    /// It is a manifest with something wrong in it.
     #[error("{path} is no manifest of a run: {source}")]
     Json {
         /// The file.
@@ -89,15 +93,15 @@ pub enum ManifestError {
 /// # Errors
 /// If `run.json` is missing, is no manifest, or has a schema this version does not know.
 pub fn load_manifest(directory: &Path) -> Result<Manifest, ManifestError> {
-    #[derive(Deserialize)]
-    struct SchemaOnly {
-        schema: u32,
-    }
     let file = directory.join("run.json");
     let path = file.display().to_string();
     let text = fs::read(&file).map_err(|source| ManifestError::Io { path: path.clone(), source })?;
     let fault = |source| ManifestError::Json { path: path.clone(), source };
-    let SchemaOnly { schema } = serde_json::from_slice(&text).map_err(fault)?;
+    let value: serde_json::Value = serde_json::from_slice(&text).map_err(fault)?;
+    let schema = value.get("schema").and_then(serde_json::Value::as_u64);
+    let Some(schema) = schema.and_then(|schema| u32::try_from(schema).ok()) else {
+        return Err(ManifestError::NotManifest { path });
+    };
     if schema > SCHEMA {
         return Err(ManifestError::Schema { path, schema });
     }

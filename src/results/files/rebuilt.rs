@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use hdrhistogram::Histogram;
 
-use super::distribution::{Distributions, read_distributions};
+use super::distribution::{Distributions, OpenLog, read_open_log};
 use super::figures::Figures;
 use super::manifest::Manifest;
 use super::millis::Millis;
@@ -29,8 +30,7 @@ struct IntervalRow {
 /// # Errors
 /// If `intervals.csv` or `latency.hlog` is missing or no such file.
 pub(super) fn rebuild(directory: &Path, run: &Manifest) -> Result<(Vec<SummaryRow>, String), TableError> {
-    let intervals = read_intervals(directory, run)?;
-    let distributions = read_distributions(directory)?;
+    let Recorded { intervals, distributions, is_cut } = read_whole_intervals(directory, run)?;
     let reached = intervals.iter().map(|interval| interval.end_s).fold(0.0, f64::max);
     let mut spans: BTreeMap<String, (f64, f64)> = BTreeMap::new();
     let mut rows: Vec<SummaryRow> = Vec::new();
@@ -68,43 +68,135 @@ pub(super) fn rebuild(directory: &Path, run: &Manifest) -> Result<(Vec<SummaryRo
     for row in &mut rows {
         complete(row, &distributions);
     }
+    let cut = if is_cut {
+        "; the interval after that was cut off in the middle of its rows and is left out for all fleets"
+    } else {
+        ""
+    };
     let told = format!(
-        "the run did not come to its end: these figures are rebuilt from intervals.csv and latency.hlog, which go to {reached:.1} s; {GONE}"
+        "the run did not come to its end: these figures are rebuilt from intervals.csv and latency.hlog, which go to {reached:.1} s{cut}; {GONE}"
     );
     Ok((rows, told))
 }
 
+/// The intervals of which both files hold every row.
+struct Recorded {
+    intervals: Vec<IntervalRow>,
+    distributions: Distributions,
+    /// Whether an interval was left out that is not whole.
+    is_cut: bool,
+}
+
+/// Reads both files as far as they agree, so that all fleets and all figures cover the same span.
+fn read_whole_intervals(directory: &Path, run: &Manifest) -> Result<Recorded, TableError> {
+    let (mut intervals, cut) = read_intervals(directory, run)?;
+    let before = intervals.len();
+    if let Some(Cut { start_ms: Some(start_ms) }) = cut {
+        intervals.retain(|interval| interval.start_ms() < start_ms);
+    }
+    let last_ms = intervals.iter().map(IntervalRow::start_ms).max().unwrap_or_default();
+    let mut log = read_open_log(directory, last_ms)?;
+    let logged_ms = log.last_ms;
+    intervals.retain(|interval| Some(interval.start_ms()) <= logged_ms);
+    let is_whole = !log.is_torn && is_whole(&log, &intervals);
+    if is_whole {
+        let path = || directory.join("latency.hlog").display().to_string();
+        log.close().ok_or_else(|| TableError::Line { path: path(), line: 0 })?;
+    } else {
+        intervals.retain(|interval| Some(interval.start_ms()) < logged_ms);
+    }
+    let is_cut = cut.is_some() || !is_whole || intervals.len() < before;
+    Ok(Recorded { intervals, distributions: log.before, is_cut })
+}
+
+/// Whether the last interval of the log has the rows in `intervals` that its tags are of, and the other way round.
+fn is_whole(log: &OpenLog, intervals: &[IntervalRow]) -> bool {
+    let last = intervals.iter().filter(|interval| Some(interval.start_ms()) == log.last_ms);
+    let rows: BTreeMap<String, bool> =
+        last.map(|interval| (response_tag(&interval.row), interval.row.figures.ended() > 0)).collect();
+    let is_response = |tag: &str| !tag.ends_with(".service") && !tag.ends_with(".pacing-lag");
+    let mut tags = log.last.keys().flatten().filter(|tag| is_response(tag));
+    tags.all(|tag| rows.contains_key(tag))
+        && rows.into_iter().all(|(tag, has_ended)| !has_ended || log.last.contains_key(&Some(tag)))
+}
+
+/// A row that is cut short.
+struct Cut {
+    /// When its interval began, in milliseconds of the run, if the row goes so far.
+    start_ms: Option<u64>,
+}
+
 /// Reads the rows up to the first that is cut short, which only the last can be.
-fn read_intervals(directory: &Path, run: &Manifest) -> Result<Vec<IntervalRow>, TableError> {
+fn read_intervals(directory: &Path, run: &Manifest) -> Result<(Vec<IntervalRow>, Option<Cut>), TableError> {
     let file = directory.join("intervals.csv");
     let path = file.display().to_string();
-    let mut table = csv::ReaderBuilder::new()
-        .flexible(true)
-        .from_reader(File::open(&file).map_err(|source| TableError::Io { path: path.clone(), source })?);
+    let unreadable = |source| TableError::Io { path: path.clone(), source };
+    let mut opened = File::open(&file).map_err(unreadable)?;
+    let ends_with_line = ends_with_line(&mut opened).map_err(unreadable)?;
+    let mut table = csv::ReaderBuilder::new().flexible(true).from_reader(opened);
     let fault = |source| TableError::Csv { path: path.clone(), source };
-    let header = table.headers().map_err(fault)?.clone();
-    let mut rows = Vec::new();
-    let mut torn = None;
-    for (index, record) in table.records().enumerate() {
-        if let Some(error) = torn {
+    let header = table.byte_headers().map_err(fault)?.clone();
+    let mut rows: Vec<IntervalRow> = Vec::new();
+    let mut torn: Option<(TableError, Cut)> = None;
+    for (index, record) in table.byte_records().enumerate() {
+        if let Some((error, _)) = torn {
             return Err(error);
         }
         let record = record.map_err(fault)?;
-        let cell = |column: &str| record.get(header.iter().position(|name| name == column)?);
+        let place = |column: &str| header.iter().position(|name| name == column.as_bytes());
+        let cell = |column: &str| std::str::from_utf8(record.get(place(column)?)?).ok();
         let broken = |column: &str| TableError::Cell {
             path: path.clone(),
             record: index + 1,
             column: column.to_owned(),
         };
-        if cell("run_id").is_some_and(|id| record.len() == header.len() && id != run.run_id) {
+        let is_full = record.len() == header.len();
+        if cell("run_id").is_some_and(|id| is_full && id != run.run_id) {
             return Err(broken("run_id"));
         }
-        match row(cell).filter(|_| record.len() == header.len()) {
+        match row(cell).filter(|_| is_full) {
             Some(row) => rows.push(row),
-            None => torn = Some(broken("the row")),
+            None => {
+                // The last cell of a row that is cut may be cut itself.
+                let start_s = cell("t_start_s").filter(|_| place("t_start_s") < record.len().checked_sub(1));
+                let start_ms = start_s.and_then(|start_s| start_s.parse().ok()).map(millis);
+                torn = Some((broken("the row"), Cut { start_ms }));
+            }
         }
     }
-    Ok(rows)
+    let cut = torn.map(|(_, cut)| cut);
+    if cut.is_none() && !ends_with_line {
+        let last = rows.pop().map(|interval| interval.start_ms());
+        return Ok((rows, Some(Cut { start_ms: last })));
+    }
+    Ok((rows, cut))
+}
+
+/// Whether the last line has its end; the file stands at its beginning afterwards.
+fn ends_with_line(file: &mut File) -> io::Result<bool> {
+    let mut last = [b'\n'];
+    if file.seek(SeekFrom::End(0))? > 0 {
+        file.seek(SeekFrom::End(-1))?;
+        file.read_exact(&mut last)?;
+    }
+    file.rewind()?;
+    Ok(last == *b"\n")
+}
+
+fn millis(seconds: f64) -> u64 {
+    (seconds * 1e3).round() as u64
+}
+
+impl IntervalRow {
+    fn start_ms(&self) -> u64 {
+        millis(self.start_s)
+    }
+}
+
+/// The tag under which the log has what the percentiles of a row are of.
+fn response_tag(row: &SummaryRow) -> String {
+    let times = if row.kind == Kind::Reading.name() { "response" } else { &row.kind };
+    format!("{}.{}.{}.{times}", row.fleet, row.protocol, row.phase)
 }
 
 fn row<'a>(cell: impl Fn(&str) -> Option<&'a str>) -> Option<IntervalRow> {
@@ -125,11 +217,7 @@ fn row<'a>(cell: impl Fn(&str) -> Option<&'a str>) -> Option<IntervalRow> {
 /// Puts in what the log knows of a row, and what follows from its counts.
 fn complete(row: &mut SummaryRow, distributions: &Distributions) {
     let tag = |times: &str| Some(format!("{}.{}.{}.{times}", row.fleet, row.protocol, row.phase));
-    let response = if row.is_headline() {
-        None
-    } else {
-        tag(if row.kind == Kind::Connect.name() { "connect" } else { "response" })
-    };
+    let response = (!row.is_headline()).then(|| response_tag(row));
     let figures = &mut row.figures;
     if row.duration_s > 0.0 {
         figures.rate_per_s = figures.ok as f64 / row.duration_s;

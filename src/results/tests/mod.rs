@@ -5,6 +5,7 @@ mod budget;
 mod fault;
 mod history;
 mod pause;
+mod rebuilt;
 mod recovery;
 mod shard;
 

@@ -28,6 +28,8 @@ use std::sync::LazyLock;
 
 use sha2::{Digest as _, Sha256};
 
+pub(super) const NETWORK_FAULTS: &[&str] = fault::NETWORK;
+
 /// Every section, in the order documents list them.
 pub(crate) fn all() -> &'static [&'static Section] {
     static ALL: LazyLock<Vec<&Section>> = LazyLock::new(|| {

@@ -224,6 +224,21 @@ fn unreadable_files_say_why_and_what_to_do() {
     }
 }
 
+#[test]
+fn a_missing_file_of_another_sort_is_asked_for_by_its_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("nope.toml");
+    let scenario = Scenario::parse("s.toml", SOUND, &Overrides::default()).unwrap();
+    let budgets = crate::scenario::load_budgets(&path, &scenario, Overrides::default().environment);
+    let faults = crate::scenario::load_faults(&path);
+    for (error, expected) in [
+        (budgets.unwrap_err(), "give the path of a budget file, which holds [[budget]] tables"),
+        (faults.unwrap_err(), "give the path of a file with [[fault]] tables"),
+    ] {
+        assert!(error.to_string().ends_with(expected), "{error}");
+    }
+}
+
 /// A text of keys, values and marks as they occur in scenarios, in no sensible order.
 fn jumbled() -> impl Strategy<Value = String> {
     let word = prop::sample::select(vec![

@@ -11,7 +11,7 @@ use crate::protocol::Facts;
 use crate::scenario::model::{Fleet, Model};
 use crate::units::Span;
 
-pub(in crate::scenario) use table::{DELAY, FAULT, LONGEST, LOSS};
+pub(in crate::scenario) use table::{DELAY, FAULT, LONGEST, LOSS, NETWORK};
 
 /// Faults of a scenario.
 const MOST: usize = 64;

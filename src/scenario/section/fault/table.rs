@@ -30,7 +30,8 @@ static LINKS: [&str; PRESETS.len()] = {
 macro_rules! kinds {
     (network: [$($network:literal),*], message: [$($message:literal),*], device: [$($device:literal),*],
      beyond: [$($beyond:literal),*]) => {
-        const NETWORK: &[&str] = &[$($network),*];
+        /// Kinds that act on bytes of whatever protocol.
+        pub(in crate::scenario) const NETWORK: &[&str] = &[$($network),*];
         const MESSAGE: &[&str] = &[$($message),*];
         /// Kinds that act on single devices.
         const BY_DEVICE: &[&str] = &[$($network,)* $($message,)* $($device),*];
