@@ -27,7 +27,7 @@ pub enum Event {
         /// Whether it names this run.
         named: bool,
     },
-    /// [`Session::ready`] became true again, though no reading was closed.
+    /// [`Session::ready`](super::Session::ready) became true again, though no reading was closed.
     Writable,
 }
 

@@ -77,7 +77,7 @@ pub trait Session: fmt::Debug {
     fn look(&mut self) {}
 
     /// Whether the peer may still refuse the device itself, though the session can be used: over TLS 1.3 a server judges the
-    /// device's certificate when the device takes itself for connected. An error of kind [`ErrorKind::Tls`] is then such a
+    /// device's certificate when the device takes itself for connected. An error of kind [`ErrorKind::Tls`](crate::record::ErrorKind::Tls) is then such a
     /// refusal, and nothing that was sent has reached the service.
     fn awaits_admission(&mut self) -> bool {
         false
