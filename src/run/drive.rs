@@ -97,6 +97,22 @@ pub(super) struct Driven {
     pub(super) outside: Option<String>,
 }
 
+/// What the workers are set up by; the clock is not yet that of the run.
+fn provisional(run: &Run, control: Control) -> Setup {
+    let part = run.settings.part;
+    Setup {
+        plan: Arc::clone(&run.plan),
+        shard: part.shard(),
+        endpoints: Arc::new(run.targets.endpoints.clone()),
+        clock: Monotonic::start(),
+        epoch_ns: WallTime::now().epoch_ns(),
+        token: run.token,
+        token_is_drawn: part.draws_token(run.settings.token),
+        control,
+        switches: SwitchLog::default(),
+    }
+}
+
 impl Drive {
     /// Makes the run's directory, with a manifest that says `running`, and waits for the instant at which it is to begin.
     pub(super) fn begin(
@@ -112,17 +128,7 @@ impl Drive {
         // Interrupts are heard from here on: subscribers may be waited for long.
         let steering = Steering::new(Control::new());
         observers.begin(&steering).map_err(RunError::failed)?;
-        let provisional = Setup {
-            plan: Arc::clone(&run.plan),
-            shard: part.shard(),
-            endpoints: Arc::new(run.targets.endpoints.clone()),
-            clock: Monotonic::start(),
-            epoch_ns: WallTime::now().epoch_ns(),
-            token: run.token,
-            token_is_drawn: part.draws_token(run.settings.token),
-            control: steering.control.clone(),
-            switches: SwitchLog::default(),
-        };
+        let provisional = provisional(run, steering.control.clone());
         let crew = Crew::assemble(&provisional, recorders).map_err(RunError::failed)?;
         announce(run, &observers, &steering)?;
         let (lifetime, started) = Lifetime::begin();

@@ -154,14 +154,13 @@ fn read_intervals(directory: &Path, run: &Manifest) -> Result<(Vec<IntervalRow>,
         if cell("run_id").is_some_and(|id| is_full && id != run.run_id) {
             return Err(broken("run_id"));
         }
-        match row(cell).filter(|_| is_full) {
-            Some(row) => rows.push(row),
-            None => {
-                // The last cell of a row that is cut may be cut itself.
-                let start_s = cell("t_start_s").filter(|_| place("t_start_s") < record.len().checked_sub(1));
-                let start_ms = start_s.and_then(|start_s| start_s.parse().ok()).map(millis);
-                torn = Some((broken("the row"), Cut { start_ms }));
-            }
+        if let Some(row) = row(cell).filter(|_| is_full) {
+            rows.push(row);
+        } else {
+            // The last cell of a row that is cut may be cut itself.
+            let start = cell("t_start_s").filter(|_| place("t_start_s") < record.len().checked_sub(1));
+            let start_ms = start.and_then(|seconds| seconds.parse().ok()).map(millis);
+            torn = Some((broken("the row"), Cut { start_ms }));
         }
     }
     let cut = torn.map(|(_, cut)| cut);
