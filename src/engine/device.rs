@@ -7,7 +7,6 @@ use std::task::{Context, Waker};
 use super::ledger::Ledger;
 use super::pause::{Hold, WaitTracker};
 use super::policy::ConnectionPolicy;
-use super::reason::step;
 use super::reconnect::Role;
 use super::sensor::SensorFaultState;
 use crate::clock::Tick;
@@ -32,6 +31,18 @@ pub(super) struct Attempt {
     pub(super) handshake: Option<(Tick, Option<Tick>)>,
     /// When the connection was made, though the server may still refuse the device.
     pub(super) made: Option<Tick>,
+}
+
+impl Attempt {
+    /// The step at which it stands; `None` once the connection is made.
+    const fn step(&self) -> Option<&'static str> {
+        match (self.made, self.handshake) {
+            (Some(_), _) => None,
+            (None, Some((_, None))) => Some("the TLS handshake"),
+            (None, Some((_, Some(_)))) => Some("the handshake of the protocol over TLS"),
+            (None, None) => Some("the TCP connection or the handshake of the protocol"),
+        }
+    }
 }
 
 /// One device. Shared between its own task and its worker's pacer loop, both on one thread.
@@ -133,7 +144,7 @@ impl Device {
 
     /// The step at which its attempt to connect stands, while one is under way.
     pub(super) fn unfinished(&self) -> Option<&'static str> {
-        self.attempt.borrow().as_ref().and_then(|attempt| step(attempt))
+        self.attempt.borrow().as_ref().and_then(|attempt| attempt.step())
     }
 
     /// Whether it has nothing more to send or to wait for.
@@ -192,6 +203,26 @@ impl Device {
         match &*waker {
             Some(present) if present.will_wake(cx.waker()) => {}
             _ => *waker = Some(cx.waker().clone()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_attempt_stands_at_the_step_that_is_not_finished() {
+        let (none, some) = (None, Some(Tick(1)));
+        let table = [
+            (None, none, Some("the TCP connection or the handshake of the protocol")),
+            (Some((Tick(1), None)), none, Some("the TLS handshake")),
+            (Some((Tick(1), some)), none, Some("the handshake of the protocol over TLS")),
+            (Some((Tick(1), some)), some, None),
+        ];
+        for (handshake, made, expected) in table {
+            let (intended, actual) = (Tick::ZERO, Tick::ZERO);
+            assert_eq!(Attempt { phase: PhaseId(0), intended, actual, handshake, made }.step(), expected);
         }
     }
 }

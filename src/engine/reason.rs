@@ -2,7 +2,6 @@
 
 use std::cell::{Cell, RefCell};
 
-use super::device::Attempt;
 use crate::fault::Ending;
 use crate::record::{Code, Outcome, Reason, Sample};
 use crate::scenario::{Fleet, Plan};
@@ -86,7 +85,7 @@ impl FleetReasons {
                     (true, true) => {
                         "not sent before the run ended: the device was waiting for earlier readings"
                     }
-                    (true, false) => "not sent: no connection was made before the run ended",
+                    (true, false) => "not sent before the run ended: no connection was made",
                 };
                 because(&Reason::new(Code::word("not sent"), sentence), cause.as_deref())
             }
@@ -111,17 +110,6 @@ impl FleetReasons {
 fn because(reason: &Reason, cause: Option<&str>) -> Reason {
     let Some(cause) = cause else { return reason.clone() };
     Reason { sentence: format!("{}; {cause}", reason.sentence).into(), ..reason.clone() }
-}
-
-/// The step at which an attempt to connect stands: how far TLS' handshake came is `handshake`, as in an attempt. `None` once the
-/// connection is made.
-pub(super) fn step(attempt: &Attempt) -> Option<&'static str> {
-    match (attempt.made, attempt.handshake) {
-        (Some(_), _) => None,
-        (None, Some((_, None))) => Some("the TLS handshake"),
-        (None, Some((_, Some(_)))) => Some("the handshake of the protocol over TLS"),
-        (None, None) => Some("the TCP connection or the handshake of the protocol"),
-    }
 }
 
 /// A connection attempt that the end of the run cut short at `unfinished`.
@@ -205,7 +193,7 @@ mod tests {
         let bad = Reason::new(Code::word("protocol"), "malformed Content-Length");
         let unsent = "not sent before the run ended: the device was waiting for earlier readings";
         let named = format!("{unsent}; no reading was answered ok; the last failed: {}", bad.sentence);
-        let unconnected = "not sent: no connection was made before the run ended";
+        let unconnected = "not sent before the run ended: no connection was made";
         let failed = Outcome::Error(crate::record::ErrorKind::Protocol);
         // Whether a connection was made, how readings ended, at which step an attempt stands, what is said.
         let table: [(bool, &[Outcome], Option<&str>, &str); 8] = [
@@ -234,18 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn an_attempt_stands_at_the_step_that_is_not_finished() {
-        let (none, some) = (None, Some(Tick(1)));
-        let table = [
-            (None, none, Some("the TCP connection or the handshake of the protocol")),
-            (Some((Tick(1), None)), none, Some("the TLS handshake")),
-            (Some((Tick(1), some)), none, Some("the handshake of the protocol over TLS")),
-            (Some((Tick(1), some)), some, None),
-        ];
-        for (handshake, made, expected) in table {
-            let (intended, actual) = (Tick::ZERO, Tick::ZERO);
-            assert_eq!(step(&Attempt { phase: PhaseId(0), intended, actual, handshake, made }), expected);
-        }
+    fn an_attempt_that_is_cut_short_names_its_step() {
         let cut = attempt_cut_short(Some("the TLS handshake")).sentence;
         assert_eq!(cut, "the run ended before the connection was made; the TLS handshake was not finished");
     }
