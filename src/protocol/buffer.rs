@@ -129,7 +129,8 @@ impl Inbox {
             self.start = 0;
             self.bytes.clear();
             let emptied = std::mem::take(&mut self.bytes);
-            if emptied.capacity() <= 2 * CHUNK {
+            // One without memory would take the place of the one that was given back before.
+            if (1..=2 * CHUNK).contains(&emptied.capacity()) {
                 READING.set(emptied);
             }
         }
