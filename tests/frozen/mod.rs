@@ -95,17 +95,16 @@ fn quantile(times: &[u64], q: f64) -> u64 {
     sorted[((q * sorted.len() as f64).ceil() as usize).clamp(1, sorted.len()) - 1]
 }
 
-/// The protocols that are proven.
-const PROVEN: [Protocol; 4] =
-    [Protocol::named("http"), Protocol::named("ws"), Protocol::named("mqtt"), Protocol::named("tcp")];
-
-/// The runs of all of them, made side by side: together they take no longer than one, and load the machine little.
+/// The runs of all protocols, made side by side: together they take no longer than one, and load the machine little.
 /// Misfits are kept for the tests of their protocols, which [`measure`] hands them to one after the other.
 static RUNS: Mutex<Option<[Run; 4]>> = Mutex::new(None);
 
 fn all() -> [Run; 4] {
+    let [http, ws, mqtt] = crate::support::BUNDLED;
     std::thread::scope(|scope| {
-        PROVEN.map(|protocol| scope.spawn(move || run(protocol))).map(|run| run.join().unwrap())
+        [http, ws, mqtt, Protocol::named("tcp")]
+            .map(|protocol| scope.spawn(move || run(protocol)))
+            .map(|run| run.join().unwrap())
     })
 }
 

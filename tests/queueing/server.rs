@@ -77,8 +77,11 @@ async fn attend(
     let (_, connect) = packet(&mut read).await?;
     // Protocol name, level, flags and keep-alive take ten bytes; then the client identifier.
     let client = text(&connect, 10);
-    let fleet = client.rsplit_once('-').map_or(client, |(fleet, _)| fleet);
-    let queue = *queues.get(fleet).ok_or_else(|| io::Error::other(format!("no queue for {client}")))?;
+    // An identifier is the fleet's name, the device's number, and the token of the run.
+    let known = queues
+        .iter()
+        .find(|(fleet, _)| client.strip_prefix(fleet.as_str()).is_some_and(|rest| rest.starts_with('-')));
+    let (fleet, &queue) = known.ok_or_else(|| io::Error::other(format!("no queue for {client}")))?;
     write.write_all(&[0x20, 2, 0, 0]).await?;
     let line = Rc::new(Line {
         services: RefCell::new(Services::new(queue, seed, fleet)),
