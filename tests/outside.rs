@@ -70,15 +70,15 @@ fn post(address: &str, path: &str, body: &str) -> String {
     answer
 }
 
-/// Runs the scenario while `act` does something to its service; gives `run.json`, `events.csv` and the screen.
+/// Runs the scenario while `act` does something to the run of this directory and its service; gives `run.json`, `events.csv` and the screen.
 fn run_while(act: impl Fn(&Path, &str)) -> (Value, String, String) {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("s.toml"), RUN).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_squall"));
-    command.current_dir(folder.path()).env("XDG_RUNTIME_DIR", folder.path()).args(["run", "s.toml"]);
+    command.current_dir(folder.path()).args(["run", "s.toml"]);
     let run = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let (directory, address) = under_way(folder.path());
-    act(folder.path(), &address);
+    act(&directory, &address);
     let output = run.wait_with_output().unwrap();
     let said =
         String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
@@ -146,10 +146,11 @@ fn what_nobody_ordered_through_squall_makes_the_run_suspect() {
 
 #[test]
 fn what_the_plan_and_squall_fault_do_is_the_runs_own() {
-    let (manifest, events, said) = run_while(|folder, _| {
+    let (manifest, events, said) = run_while(|directory, _| {
         for operation in ["start", "stop"] {
             let mut command = Command::new(env!("CARGO_BIN_EXE_squall"));
-            command.current_dir(folder).env("XDG_RUNTIME_DIR", folder).args(["fault", operation, "brake"]);
+            // Runs of other tests are under way, too.
+            command.args(["fault", operation, "brake", "--run"]).arg(directory);
             let output = command.output().unwrap();
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         }
