@@ -6,7 +6,7 @@ use super::run_name::{RunName, Stranger};
 use super::settings::{Hearing, Roster};
 use super::verdict::{self, AnyReading, Reply};
 use super::{Correlation, Settings};
-use crate::record::{Close, RunToken};
+use crate::record::{Close, RunToken, Stray};
 
 /// A message that answers a reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +21,18 @@ pub(super) enum Match {
     Neighbour,
     /// It is another run's, whatever else it says.
     Stranger,
+}
+
+impl Match {
+    /// As what a message counts that answers no reading of its device; `None` if it may answer one.
+    pub(super) const fn stray(matched: Option<&Self>) -> Option<Stray> {
+        match matched {
+            Some(Self::Named(_) | Self::Next { .. } | Self::Heard { .. }) => None,
+            Some(Self::Neighbour) => Some(Stray::OtherDevice),
+            Some(Self::Stranger) => Some(Stray::OtherRun),
+            None => Some(Stray::Unasked),
+        }
+    }
 }
 
 /// Reads what closes the readings of one device.

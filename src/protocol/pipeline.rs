@@ -98,26 +98,33 @@ impl Pipeline {
         Some(closed.map_or(Event::Writable, |seq| Reply::ok(seq).into()))
     }
 
+    /// Keeps what `message` says beyond what it answers: why a reading failed, or what it is that answers none.
+    pub(super) fn note(&mut self, matched: Option<&Match>, message: &[u8]) {
+        if let Some(Match::Named(reply)) = matched {
+            self.notes.answered(reply.seq, reply.answer, message);
+        }
+        if let Some(stray) = Match::stray(matched) {
+            self.notes.suspect(stray, message);
+        }
+    }
+
     /// The event a message from the peer amounts to; without one it is stray.
     pub(super) fn answered(&mut self, matched: Option<Match>) -> Option<Event> {
-        let reply = match matched {
-            Some(Match::Named(reply)) => Some(reply),
-            Some(Match::Next { named }) => self.seqs.pop_front().map(|seq| Reply { named, ..Reply::ok(seq) }),
-            Some(Match::Heard { sender, seq, named }) => return Some(Event::Heard { sender, seq, named }),
-            Some(Match::Neighbour) => {
-                self.notes.strayed(Stray::OtherDevice);
-                return None;
-            }
-            Some(Match::Stranger) => {
-                self.notes.strayed(Stray::OtherRun);
-                return None;
-            }
-            None => None,
-        };
-        if reply.is_none() {
-            self.strayed();
+        if let Some(stray) = Match::stray(matched.as_ref()) {
+            self.notes.strayed(stray);
         }
-        reply.map(Event::from)
+        match matched? {
+            Match::Named(reply) => Some(reply.into()),
+            Match::Next { named } => {
+                let Some(seq) = self.seqs.pop_front() else {
+                    self.strayed();
+                    return None;
+                };
+                Some(Reply { named, ..Reply::ok(seq) }.into())
+            }
+            Match::Heard { sender, seq, named } => Some(Event::Heard { sender, seq, named }),
+            Match::Neighbour | Match::Stranger => None,
+        }
     }
 
     /// A message answered no reading.

@@ -8,6 +8,9 @@ use std::task::{Context, Poll, Waker};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::fault_injector::Codec;
+use super::{Event, Failure};
+
 #[derive(Debug)]
 enum Step {
     Data(Vec<u8>),
@@ -134,4 +137,16 @@ impl super::session::Carrier for Script {}
 /// A context whose wake-ups go nowhere: scripted tests poll by hand.
 pub(super) fn context() -> Context<'static> {
     Context::from_waker(Waker::noop())
+}
+
+/// Polls to the end: the events, then the failure if there was one.
+pub(super) fn outcome(session: &mut impl Codec) -> (Vec<Event>, Option<Failure>) {
+    let mut events = Vec::new();
+    loop {
+        match session.poll_event(&mut context()) {
+            Poll::Ready(Ok(event)) => events.push(event),
+            Poll::Ready(Err(failure)) => return (events, Some(failure)),
+            Poll::Pending => return (events, None),
+        }
+    }
 }

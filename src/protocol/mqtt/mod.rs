@@ -51,7 +51,7 @@ use super::pipeline::Pipeline;
 use super::verdict::Reply;
 use super::{Endpoint, Event, Failure, Identity, Message, Settings, fault_injector};
 use crate::net::Connection;
-use crate::record::{Close, Qos, Stray};
+use crate::record::{Close, Qos};
 
 /// With this many bytes waiting for the socket nothing more is read: a broker that sends without reading
 /// would otherwise make acknowledgements pile up.
@@ -354,17 +354,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
         let received = match packet {
             Inbound::Publish(publish) => {
                 let matched = self.correlate(&publish);
-                let notes = &mut self.pipeline.notes;
-                notes.received(publish.payload.len() as u64);
-                match &matched {
-                    Some(Match::Named(reply)) => {
-                        notes.answered(reply.seq, reply.answer, publish.payload);
-                    }
-                    Some(Match::Neighbour) => notes.suspect(Stray::OtherDevice, publish.payload),
-                    Some(Match::Stranger) => notes.suspect(Stray::OtherRun, publish.payload),
-                    Some(_) => {}
-                    None => notes.suspect(Stray::Unasked, publish.payload),
-                }
+                self.pipeline.notes.received(publish.payload.len() as u64);
+                self.pipeline.note(matched.as_ref(), publish.payload);
                 Received::Publish { qos: publish.qos, pid: publish.pid, matched }
             }
             Inbound::Connack { code, present } => Received::Connack { code, present },

@@ -7,7 +7,7 @@ use std::task::Waker;
 
 use proptest::prelude::*;
 
-use super::super::script::{Script, context};
+use super::super::script::{Script, context, outcome};
 use super::super::{Answer, OwnSettings};
 use super::packet::{encode_ack, encode_publish};
 use super::*;
@@ -64,18 +64,6 @@ pub(super) fn publish(topic: &str, qos: Qos, pid: u16, payload: &str) -> Vec<u8>
     let publish = Publish { qos, pid, retain: false, topic, payload: payload.as_bytes() };
     encode_publish(&publish, &mut bytes).unwrap();
     bytes
-}
-
-/// Polls to the end: the events, then the failure if there was one.
-fn outcome(session: &mut Mqtt<Script>) -> (Vec<Event>, Option<Failure>) {
-    let mut events = Vec::new();
-    loop {
-        match session.poll_event(&mut context()) {
-            Poll::Ready(Ok(event)) => events.push(event),
-            Poll::Ready(Err(failure)) => return (events, Some(failure)),
-            Poll::Pending => return (events, None),
-        }
-    }
 }
 
 pub(super) fn events(session: &mut Mqtt<Script>, received: &[u8]) -> Vec<Event> {

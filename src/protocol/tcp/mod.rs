@@ -26,7 +26,6 @@ use super::note::Notes;
 use super::pipeline::Pipeline;
 use super::{Event, Failure, Identity, Message, Settings};
 use crate::net::Connection;
-use crate::record::Stray;
 
 /// A session of messages over TCP. See [`Session`](super::Session) for what the methods promise.
 #[derive(Debug)]
@@ -143,12 +142,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Tcp<S> {
         let message = unread.get(place).unwrap_or_default();
         let matched = self.correlator.read(message);
         self.pipeline.notes.received(message.len() as u64);
-        match matched {
-            Some(Match::Neighbour) => self.pipeline.notes.suspect(Stray::OtherDevice, message),
-            Some(Match::Stranger) => self.pipeline.notes.suspect(Stray::OtherRun, message),
-            Some(_) => {}
-            None => self.pipeline.notes.suspect(Stray::Unasked, message),
-        }
+        self.pipeline.note(matched.as_ref(), message);
         self.inbox.consume(whole);
         Ok(Some(Received(matched)))
     }

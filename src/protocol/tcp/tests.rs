@@ -6,7 +6,7 @@ use std::io;
 
 use proptest::prelude::*;
 
-use super::super::script::{Script, context};
+use super::super::script::{Script, context, outcome};
 use super::super::{Answer, Correlation, OwnSettings};
 use super::framing::MOST_REPLY;
 use super::*;
@@ -48,18 +48,6 @@ fn framed(framing: Framing, texts: &[&[u8]]) -> Vec<u8> {
 
 fn ok(seq: u64) -> Event {
     Event::Closed { seq, answer: Answer::Ok, stages: None, flagged: None, named: false }
-}
-
-/// Polls to the end: the events, then the failure if there was one.
-fn outcome(session: &mut Tcp<Script>) -> (Vec<Event>, Option<Failure>) {
-    let mut events = Vec::new();
-    loop {
-        match session.poll_event(&mut context()) {
-            Poll::Ready(Ok(event)) => events.push(event),
-            Poll::Ready(Err(failure)) => return (events, Some(failure)),
-            Poll::Pending => return (events, None),
-        }
-    }
 }
 
 const CONVERSATION: [&[u8]; 7] =

@@ -23,7 +23,7 @@ use self::settings::{WsMode, WsSettings};
 use self::upgrade::Opened;
 use super::buffer::{Inbox, Outbox};
 use super::compression;
-use super::correlator::{Correlator, Match};
+use super::correlator::Correlator;
 use super::fault_injector::Codec;
 use super::keep_alive::KeepAlive;
 use super::note::Notes;
@@ -31,7 +31,6 @@ use super::pipeline::Pipeline;
 use super::{Endpoint, Event, Failure, Identity, Message, Settings, fault_injector};
 use crate::fault::{Action, MessageKind};
 use crate::net::{Connection, Decision, MessageFaults};
-use crate::record::Stray;
 
 /// All that can be done to a pong: nobody waits for more than its coming.
 const LOSS: fn(&Action) -> bool = |act| *act == Action::Drop;
@@ -277,13 +276,7 @@ impl Hearing {
             return Call::Nothing;
         }
         let matched = self.correlator.read(payload);
-        match &matched {
-            Some(Match::Named(reply)) => self.pipeline.notes.answered(reply.seq, reply.answer, payload),
-            Some(Match::Neighbour) => self.pipeline.notes.suspect(Stray::OtherDevice, payload),
-            Some(Match::Stranger) => self.pipeline.notes.suspect(Stray::OtherRun, payload),
-            Some(_) => {}
-            None => self.pipeline.notes.suspect(Stray::Unasked, payload),
-        }
+        self.pipeline.note(matched.as_ref(), payload);
         self.pipeline.answered(matched).map_or(Call::Nothing, Call::Tell)
     }
 }

@@ -19,7 +19,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::Frame as RawFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 
-use super::super::script::{Script, context};
+use super::super::script::{Script, context, outcome};
 use super::super::{Answer, Correlation, OwnSettings};
 use super::*;
 use crate::record::{Close, ErrorKind, Protocol};
@@ -55,18 +55,6 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
 
 fn ok(seq: u64) -> Event {
     Event::Closed { seq, answer: Answer::Ok, stages: None, flagged: None, named: false }
-}
-
-/// Polls to the end: the events, then the failure if there was one.
-fn outcome(session: &mut Ws<Script>) -> (Vec<Event>, Option<Failure>) {
-    let mut events = Vec::new();
-    loop {
-        match session.poll_event(&mut context()) {
-            Poll::Ready(Ok(event)) => events.push(event),
-            Poll::Ready(Err(failure)) => return (events, Some(failure)),
-            Poll::Pending => return (events, None),
-        }
-    }
 }
 
 /// The messages a peer reads from masked client frames.
