@@ -15,6 +15,7 @@ use super::plan::Plan;
 use crate::clock::Tick;
 use crate::fleet::RunFacts;
 use crate::record::FleetId;
+use crate::units::hex;
 
 /// A fleet's devices are all expanded up to this number; of a larger fleet, this many evenly spaced ones.
 const DEVICES: u32 = 512;
@@ -92,11 +93,4 @@ fn expand(plan: &Plan, id: FleetId, first: u32, hash: &mut Sha256) {
             hash.update(&payload);
         }
     }
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

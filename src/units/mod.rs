@@ -1,5 +1,7 @@
 //! Quantities as people write them: one parser and one printer each, and both round-trip.
 
+use std::fmt::Write as _;
+
 mod quantile;
 mod rate;
 mod size;
@@ -10,6 +12,15 @@ pub use quantile::Quantile;
 pub(crate) use rate::Rate;
 pub(crate) use size::ByteSize;
 pub use span::Span;
+
+/// Bytes in lower-case hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
 
 /// So many of what `noun` names: `1 device`, `3 devices`.
 pub(crate) fn plural(count: u64, noun: &str) -> String {

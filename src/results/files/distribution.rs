@@ -97,9 +97,15 @@ fn start_ms(line: &[u8]) -> Option<u64> {
     cells.next().map(|_| (start_s * 1e3).round() as u64)
 }
 
-/// Hands every line to `take`, with whether it is whole, which only the last may not be. `take` says whether to go on, or `None` if
-/// the line is none of a log.
-fn each_line(directory: &Path, mut take: impl FnMut(&[u8], bool) -> Option<bool>) -> Result<(), TableError> {
+/// Hands every line of the log of the run in `directory` to `take`, with whether it is whole, which only the last may not be. `take`
+/// says whether to go on, or `None` if the line is none of a log.
+///
+/// # Errors
+/// If the log cannot be read, or `take` gives `None`.
+pub(super) fn each_line(
+    directory: &Path,
+    mut take: impl FnMut(&[u8], bool) -> Option<bool>,
+) -> Result<(), TableError> {
     let path = directory.join("latency.hlog");
     let shown = path.display().to_string();
     let unreadable = |source| TableError::Io { path: shown.clone(), source };

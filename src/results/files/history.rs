@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io;
 use std::path::Path;
 
 use hdrhistogram::Histogram;
 
+use super::distribution::each_line;
 use super::packed::{Bounds, Unpacker};
 use super::table::{TableError, is_measured};
 use crate::record::{Kind, Outcomes};
@@ -23,8 +24,6 @@ const LEAST_SAMPLES: u64 = 100;
 const MOST_CURVES: usize = 8;
 /// Events that are kept.
 const MOST_MARKS: usize = 200;
-/// A histogram of three digits is far below this; no log has a longer line.
-const LONGEST_LINE: u64 = 16 * 1024 * 1024;
 
 /// A run over time.
 #[derive(Debug, Default)]
@@ -224,25 +223,16 @@ impl History {
     }
 
     fn read_log(&mut self, directory: &Path, tags: &BTreeMap<String, Tag>) -> Result<(), TableError> {
-        let path = directory.join("latency.hlog");
-        let shown = path.display().to_string();
-        let unreadable = |source| TableError::Io { path: shown.clone(), source };
-        let mut lines = match File::open(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            opened => BufReader::new(opened.map_err(unreadable)?),
-        };
-        let (mut line, mut number, mut reader) = (Vec::new(), 0, LogReader::default());
-        loop {
-            line.clear();
-            number += 1;
-            let read = (&mut lines).take(LONGEST_LINE).read_until(b'\n', &mut line).map_err(unreadable)?;
-            // The last line of a killed run is cut short.
-            if line.last() != Some(&b'\n') && (read as u64) < LONGEST_LINE {
-                break;
+        let mut reader = LogReader::default();
+        let read = each_line(directory, |line, is_whole| {
+            if is_whole {
+                reader.take(line, tags, self)?;
             }
-            if reader.take(&line, tags, self).is_none() {
-                return Err(TableError::Line { path: shown, line: number });
-            }
+            Some(true)
+        });
+        match read {
+            Err(TableError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(()),
+            read => read?,
         }
         reader.settle(self);
         self.curves.phases.retain(|(_, times)| !times.is_empty());
@@ -327,23 +317,22 @@ fn add(sum: &mut Option<Histogram<u64>>, values: &[(u64, u64)], bounds: Bounds) 
         *sum = fresh(bounds);
     }
     if let Some(sum) = sum {
-        for (value, count) in values {
-            sum.saturating_record_n(*value, *count);
-        }
+        record(sum, values);
     }
 }
 
 fn add_named(sums: &mut Vec<(String, Histogram<u64>)>, name: &str, values: &[(u64, u64)], bounds: Bounds) {
-    let place = sums.iter().position(|(own, _)| own == name);
-    let place = place.or_else(|| {
-        let made = fresh(bounds).filter(|_| sums.len() < MOST_CURVES)?;
-        sums.push((name.to_owned(), made));
-        Some(sums.len() - 1)
-    });
-    if let Some((_, sum)) = place.and_then(|place| sums.get_mut(place)) {
-        for (value, count) in values {
-            sum.saturating_record_n(*value, *count);
-        }
+    if let Some((_, sum)) = sums.iter_mut().find(|(own, _)| own == name) {
+        record(sum, values);
+    } else if let Some(mut sum) = fresh(bounds).filter(|_| sums.len() < MOST_CURVES) {
+        record(&mut sum, values);
+        sums.push((name.to_owned(), sum));
+    }
+}
+
+fn record(sum: &mut Histogram<u64>, values: &[(u64, u64)]) {
+    for (value, count) in values {
+        sum.saturating_record_n(*value, *count);
     }
 }
 

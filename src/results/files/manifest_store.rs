@@ -19,9 +19,7 @@ impl RunDirectory {
             file.sync_all()
         })
     }
-}
 
-impl RunDirectory {
     /// Has the manifest that is there say that the run failed, without a byte more: on a full disk nothing else can be written.
     ///
     /// # Errors

@@ -1,7 +1,6 @@
 //! What every file of a run held when the run had ended, so that one that was cut, edited or taken from another run is refused.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
@@ -10,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::directory::RunDirectory;
+use crate::units::hex;
 
 /// The files of a run beside its manifest, which holds their seals.
 const FILES: [&str; 8] = [
@@ -74,12 +74,7 @@ impl Seal {
             bytes += read as u64;
             lines += part.split(|byte| *byte == b'\n').count() as u64 - 1;
         }
-        let mut sha256 = String::new();
-        for byte in hash.finalize() {
-            // Writing to a String cannot fail.
-            let _ = write!(sha256, "{byte:02x}");
-        }
-        Ok(Self { bytes, lines, sha256 })
+        Ok(Self { bytes, lines, sha256: hex(&hash.finalize()) })
     }
 
     /// In what `found` differs; `None` if in nothing.

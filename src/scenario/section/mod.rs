@@ -293,5 +293,5 @@ fn fingerprint(values: impl Iterator<Item = f64>) -> String {
     for value in values {
         hash.update(value.to_bits().to_le_bytes());
     }
-    super::digest::hex(&hash.finalize()[..16])
+    crate::units::hex(&hash.finalize()[..16])
 }
