@@ -140,13 +140,12 @@ fn told(sum: &ReasonSum, style: Style) -> (&'static str, String) {
         let often = if sum.count > sum.devices { format!(": {number} times") } else { String::new() };
         return ("remark", format!("{reason}{often} ({} {devices} of {fleet})", count(sum.devices, style)));
     }
-    let what = if sum.kind == "connect" { "connection attempts" } else { "readings" };
     let first =
         if sum.count == sum.devices { String::new() } else { format!(", first {}", sum.first_device) };
     let reply = if sample.is_empty() { String::new() } else { format!("; the first reply: {sample}") };
     let devices =
         format!("{} {}", count(sum.devices, style), if sum.devices == 1 { "device" } else { "devices" });
-    ("failures", format!("{reason}: {number} {what} of {fleet} ({devices}{first}){reply}"))
+    ("failures", format!("{reason}: {number} {}s of {fleet} ({devices}{first}){reply}", sum.noun()))
 }
 
 /// Why fleets were never answered although their connections stood, where their scenario is the likely cause and no failure's

@@ -4,6 +4,7 @@ use super::figure::{bounded_time, count, dash, time};
 use super::grid::Grid;
 use super::style::{Style, Tone};
 use crate::results::{Outage, Percentile, Recovery, RecoveryRule, Report};
+use crate::units::times;
 
 /// Columns that give way on a narrow screen, the first one first: kind, devices, length, backlog.
 const EXPENDABLE: [usize; 4] = [1, 4, 3, 8];
@@ -17,9 +18,10 @@ pub(super) fn recovery(report: &Report, width: usize, style: Style) -> Vec<Strin
     let mut lines = table(&report.faults, left_out, run.recovery, style)
         .map_or_else(Vec::new, |grid| grid.draw(width, style));
     if run.faults_by_hand > 0 {
-        let times =
-            if run.faults_by_hand == 1 { "once".to_owned() } else { format!("{} times", run.faults_by_hand) };
-        let note = format!("  switched by hand {times}: do not compare with other runs of this plan");
+        let note = format!(
+            "  switched by hand {}: do not compare with other runs of this plan",
+            times(run.faults_by_hand.into())
+        );
         lines.push(style.paint(&note, Tone::Warning));
     }
     lines

@@ -9,7 +9,7 @@ use super::level::{Fit, LAG_FLOOR_NS, Level};
 use super::stall::StallStats;
 use crate::clock::Throttling;
 use crate::record::{Cause, Encounters, Judgement, RunToken, ScarceResource, Validity};
-use crate::units::{Quantile, Span, times};
+use crate::units::{Quantile, Span, plural, times};
 
 /// What the devices of one fleet met of other runs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -370,12 +370,11 @@ impl ValidityBuilder {
     fn judge_identity(&mut self, figures: &Figures) {
         for known in &figures.encounters {
             let (FleetMet { fleet, met, .. }, remedy) = (known, known.remedy());
-            let devices = |count| if count == 1 { "1 device".to_owned() } else { format!("{count} devices") };
             if met.sessions_found > 0 {
                 let text = format!(
                     "the broker had sessions of {} of fleet {fleet} before their first connection (session present): what an earlier \
                      run left there may have been taken for this run's; {remedy}, or write wipe_sessions = true",
-                    devices(met.sessions_found)
+                    plural(met.sessions_found, "device")
                 );
                 self.add(Judgement::Suspect, Cause::Identity, text);
             }
@@ -384,7 +383,7 @@ impl ValidityBuilder {
                 let text = format!(
                     "{} of fleet {fleet} {was} disconnected again and again soon after {they} had connected, as a broker does when \
                      another client connects with the same identifier; {remedy}",
-                    devices(met.taken_over)
+                    plural(met.taken_over, "device")
                 );
                 self.add(Judgement::Suspect, Cause::Identity, text);
             }

@@ -28,17 +28,17 @@ pub(super) fn failures(report: &Report) -> String {
     let last = ["first device", "first reply"].map(|name| (name, Align::Left));
     let mut table = Table::new("failures", left.into_iter().chain(right).chain(last));
     for sum in reasons.iter().take(MOST_ROWS) {
-        let of = match (sum.is_unmatched(), sum.is_remark(), sum.kind.as_str()) {
-            (true, ..) => "unmatched messages",
-            (_, true, _) => "remark",
-            (.., "connect") => "connection attempts",
-            (.., "tls") => "TLS handshakes",
-            _ => "readings",
+        let of = if sum.is_unmatched() {
+            "unmatched messages".to_owned()
+        } else if sum.is_remark() {
+            "remark".to_owned()
+        } else {
+            format!("{}s: {}", sum.noun(), sum.outcome)
         };
         let reason = Cell::text(&sum.reason).wrapped();
         table.row(vec![
             if sum.is_failure() { reason.toned(Tone::Bad) } else { reason },
-            Cell::text(&if sum.is_failure() { format!("{of}: {}", sum.outcome) } else { of.to_owned() }),
+            Cell::text(&of),
             Cell::text(&sum.fleet),
             Cell::text(&count(sum.count, STYLE)),
             Cell::text(&count(sum.devices, STYLE)),

@@ -29,6 +29,15 @@ impl Kind {
             Self::Tls => "tls",
         }
     }
+
+    /// What one of it is called in a sentence.
+    pub const fn noun(self) -> &'static str {
+        match self {
+            Self::Reading => "reading",
+            Self::Connect => "connection attempt",
+            Self::Tls => "TLS handshake",
+        }
+    }
 }
 
 /// Where the service says the time went, nanoseconds each; the rest of the service time is network and reply.

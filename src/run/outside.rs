@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::clock::{Monotonic, Tick};
 use crate::record::RunToken;
 use crate::service::{Act, ActLog};
+use crate::units::plural;
 
 /// Follows the log of the bundled service through a run.
 #[derive(Debug)]
@@ -60,7 +61,7 @@ impl OutsideActs {
     /// Why they make the run doubtful; `None` without any.
     pub(super) fn reason(&self) -> Option<String> {
         let first = self.first.as_ref()?;
-        let orders = if self.count == 1 { "1 order" } else { &format!("{} orders", self.count) };
+        let orders = plural(self.count, "order");
         Some(format!(
             "the service got {orders} from outside the run, the first {first}: what it did then was not the plan's doing"
         ))

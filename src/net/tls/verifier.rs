@@ -1,6 +1,5 @@
 //! How the server's certificate is judged.
 
-use std::fmt;
 use std::sync::Arc;
 
 use rustls::client::WebPkiServerVerifier;
@@ -10,28 +9,14 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, SignatureScheme};
 
 /// The issuer of the server's certificate is unknown, because it is the certificate's own subject.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("self-signed certificate")]
 pub(super) struct SelfSigned;
 
-impl fmt::Display for SelfSigned {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("self-signed certificate")
-    }
-}
-
-impl std::error::Error for SelfSigned {}
-
 /// An authority's certificate that is its own issuer, as `openssl req -x509` makes it unless told otherwise.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("self-signed certificate of an authority")]
 pub(super) struct SelfSignedAuthority;
-
-impl fmt::Display for SelfSignedAuthority {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("self-signed certificate of an authority")
-    }
-}
-
-impl std::error::Error for SelfSignedAuthority {}
 
 /// Judges by roots, and says of what it does not trust whether it is self-signed.
 #[derive(Debug)]

@@ -7,6 +7,12 @@ use super::table::is_measured;
 use crate::clock::Tick;
 use crate::record::{Kind, Layout};
 use crate::results::record::failure::{Ending, Failures, Row, Subject};
+use crate::units::plural;
+
+/// What one of the kind of this name is called in a sentence.
+fn noun(kind: &str) -> &'static str {
+    Kind::ALL.into_iter().find(|own| own.name() == kind).unwrap_or(Kind::Reading).noun()
+}
 
 /// One reason of a fleet over several phases.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +60,11 @@ impl ReasonSum {
             == (&row.fleet, &row.kind, &row.outcome, &row.code, &row.reason)
     }
 
+    /// What one of its kind is called in a sentence.
+    pub(crate) fn noun(&self) -> &'static str {
+        noun(&self.kind)
+    }
+
     /// Whether it is about messages that answered nothing, not about failures.
     pub fn is_unmatched(&self) -> bool {
         self.outcome == Ending::Unmatched.name()
@@ -77,13 +88,7 @@ impl ReasonSum {
     /// What happened, how often and to how many: `HTTP 404 Not Found: 2002 readings of 30 devices of fleet meters`.
     pub fn sentence(&self) -> String {
         let Self { reason, count, devices, fleet, .. } = self;
-        let plural = |number: u64, word: &str| {
-            if number == 1 { format!("1 {word}") } else { format!("{number} {word}s") }
-        };
-        let what = match self.kind.as_str() {
-            "connect" => plural(*count, "connection attempt"),
-            _ => plural(*count, "reading"),
-        };
+        let what = plural(*count, noun(&self.kind));
         format!("{reason}: {what} of {} of fleet {fleet}", plural(*devices, "device"))
     }
 }
