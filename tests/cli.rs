@@ -63,6 +63,11 @@ impl Desk {
         self.squall(arguments).output().unwrap()
     }
 
+    /// Starts it, to be looked at while it runs.
+    fn begin(&self, arguments: &[&str]) -> Child {
+        self.squall(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
     /// The directories of all runs made here.
     fn runs(&self) -> Vec<PathBuf> {
         let list = |path: &Path| -> Vec<PathBuf> {
@@ -348,12 +353,7 @@ fn signal(child: &Child, name: &str) {
 fn the_first_interrupt_ends_a_run_early_with_complete_files() {
     for name in ["INT", "TERM", "HUP", "QUIT"] {
         let desk = Desk::with(SCENARIO);
-        let child = desk
-            .squall(&["run", "s.toml", "--duration", "60s"])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let child = desk.begin(&["run", "s.toml", "--duration", "60s"]);
         let run = await_intervals(&desk, 4);
         signal(&child, name);
         let output = child.wait_with_output().unwrap();
@@ -453,12 +453,7 @@ fn files_that_are_not_what_the_run_left_are_refused() {
 #[test]
 fn a_run_whose_directory_is_gone_prints_what_it_measured() {
     let desk = Desk::with(SCENARIO);
-    let child = desk
-        .squall(&["run", "s.toml", "--duration", "60s"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let child = desk.begin(&["run", "s.toml", "--duration", "60s"]);
     let run = await_intervals(&desk, 4);
     std::fs::remove_dir_all(&run).unwrap();
     signal(&child, "INT");
@@ -543,8 +538,7 @@ fn a_slip_of_the_pen_is_answered_with_what_was_meant() {
 fn a_reader_who_has_read_enough_ends_the_output_in_silence() {
     let desk = Desk::with(SCENARIO);
     for arguments in [vec!["schema"], vec!["schema", "--markdown"], vec!["check", "s.toml"], vec!["new"]] {
-        let mut child =
-            desk.squall(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = desk.begin(&arguments);
         drop(child.stdout.take());
         let output = child.wait_with_output().unwrap();
         assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(0), ""), "{arguments:?}");

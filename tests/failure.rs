@@ -11,23 +11,9 @@ use std::time::Duration;
 use squall::results::{Failure, Report, RunState, SummaryRow};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
+use crate::peer::{Serve, start};
 use crate::skip;
 use crate::support::take_request;
-
-/// What a service does with each of its connections, which it has just accepted.
-type Serve = fn(TcpStream) -> std::io::Result<()>;
-
-/// A service on a free port that serves as long as the process lives.
-fn service(serve: Serve) -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    thread::spawn(move || {
-        for stream in listener.incoming().map_while(Result::ok) {
-            thread::spawn(move || serve(stream));
-        }
-    });
-    port
-}
 
 /// Answers every request with this response.
 fn answer(stream: TcpStream, status: &str, body: &str) -> std::io::Result<()> {
@@ -314,7 +300,7 @@ fn every_failure_says_why_in_files_on_the_screen_and_in_the_last_line() {
             scope.spawn(move || {
                 let (situation, protocol, serve, fleet, kind, code, sentence, ends) = *case;
                 // A machine busy with other tests may rightly call a run invalid.
-                let mut runs = (0..4).map(|_| run(protocol, service(serve), fleet, &[]));
+                let mut runs = (0..4).map(|_| run(protocol, start(serve), fleet, &[]));
                 let Some(ended) = runs.find(|ended| ended.output.status.code() != Some(12)) else {
                     return skip::disturbed(situation);
                 };
@@ -345,7 +331,7 @@ fn every_failure_says_why_in_files_on_the_screen_and_in_the_last_line() {
 
 #[test]
 fn a_sample_of_the_reply_is_kept_without_secrets_or_not_at_all() {
-    let port = service(not_found);
+    let port = start(not_found);
     let keys = "http = { headers = { Authorization = \"Bearer ${SQUALL_TEST_TOKEN}\" } }";
     let ended = run("http", port, keys, &[]);
     let failures = ended.report().failures;
@@ -357,7 +343,7 @@ fn a_sample_of_the_reply_is_kept_without_secrets_or_not_at_all() {
 
 #[test]
 fn messages_that_name_no_reading_are_counted_and_the_first_is_shown() {
-    let ended = run("ws", service(stranger), "", &[]);
+    let ended = run("ws", start(stranger), "", &[]);
     let report = ended.report();
     let unmatched = row(&report.failures, "reading", "unmatched");
     assert_eq!(unmatched.sample, r#"{"device":"m-00000","seq":"1"}"#);
@@ -373,7 +359,7 @@ fn messages_that_name_no_reading_are_counted_and_the_first_is_shown() {
 
 #[test]
 fn bytes_both_ways_are_counted_by_fleet_and_interval() {
-    let report = run("http", service(not_found), "", &[]).report();
+    let report = run("http", start(not_found), "", &[]).report();
     let steady = report.summary.iter().find(|row| row.phase == "steady").unwrap();
     let figures = &steady.figures;
     let body = r#"{"error":"no such path","seen":"s3cret-token"}"#.len() as u64;
@@ -498,7 +484,7 @@ fn a_slow_service_that_answers_in_time_is_not_aborted() {
     std::fs::write(folder.path().join("s.toml"), scenario).unwrap();
     let mut squall = Command::new(env!("CARGO_BIN_EXE_squall"));
     squall.current_dir(folder.path()).args(["run", "s.toml", "--target"]);
-    let output = squall.arg(format!("http=http://127.0.0.1:{}/", service(sluggish))).output().unwrap();
+    let output = squall.arg(format!("http=http://127.0.0.1:{}/", start(sluggish))).output().unwrap();
     let path = std::fs::read_dir(folder.path().join("results/gate")).unwrap().next().unwrap().unwrap().path();
     let report = Report::load(&path).unwrap();
     let ok = report.summary.iter().find(|row| row.phase == "steady").unwrap().figures.clone();
@@ -518,7 +504,7 @@ fn a_closed_fleet_that_is_never_answered_blames_the_service() {
     std::fs::write(folder.path().join("s.toml"), scenario).unwrap();
     let mut squall = Command::new(env!("CARGO_BIN_EXE_squall"));
     squall.current_dir(folder.path()).args(["run", "s.toml", "--format", "pr-comment=c.md", "--target"]);
-    let output = squall.arg(format!("ws=ws://127.0.0.1:{}/", service(busy_upgrade))).output().unwrap();
+    let output = squall.arg(format!("ws=ws://127.0.0.1:{}/", start(busy_upgrade))).output().unwrap();
     let err = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{err}");
     assert!(err.lines().last().unwrap_or_default().contains("HTTP 503 Service Unavailable"), "{err}");

@@ -1,27 +1,13 @@
 //! Messages over plain TCP, through the built binary: peers that answer, break off or send too much, and what is said of each.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
-use std::thread;
 
 use squall::results::{Report, SummaryRow};
 
-/// What a peer does with a connection.
-type Serve = fn(TcpStream) -> std::io::Result<()>;
-
-/// A peer on a free port that serves as long as the process lives.
-fn peer(serve: Serve) -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    thread::spawn(move || {
-        for stream in listener.incoming().map_while(Result::ok) {
-            thread::spawn(move || serve(stream));
-        }
-    });
-    port
-}
+use crate::peer::{Serve, start};
 
 /// Sends each message back behind its length.
 fn echo_lengths(mut stream: TcpStream) -> std::io::Result<()> {
@@ -88,7 +74,7 @@ const BY_ORDER: &str = "tcp = { correlate = \"order\" }";
 #[test]
 fn any_bytes_travel_behind_their_length_and_are_answered_in_order() {
     let own = "payload = { format = \"binary\" }\ntcp = { framing = \"length\", correlate = \"order\" }";
-    let ended = Ended::run(peer(echo_lengths), own);
+    let ended = Ended::run(start(echo_lengths), own);
     // On a machine busy with other tests the run may rightly judge itself invalid.
     assert!(matches!(ended.output.status.code(), Some(0 | 12)), "{}", ended.said());
     let figures = ended.headline().figures;
@@ -112,7 +98,7 @@ fn a_peer_that_breaks_off_or_never_ends_is_named_for_it() {
         ),
     ];
     for (serve, sentence) in table {
-        let ended = Ended::run(peer(serve), BY_ORDER);
+        let ended = Ended::run(start(serve), BY_ORDER);
         let reasons: Vec<_> = ended.report().reasons().into_iter().map(|sum| sum.reason).collect();
         assert!(reasons.iter().any(|reason| reason.contains(sentence)), "{sentence}: {reasons:?}");
     }

@@ -12,7 +12,7 @@ mod pipeline;
 mod proxy;
 mod relay;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod tls;
 mod toxic;
 mod wake_queue;

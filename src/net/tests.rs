@@ -1,5 +1,7 @@
 //! Toxics over real sockets, under a clock that the test moves.
 
+pub(crate) mod allocation;
+
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;

@@ -8,7 +8,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-use crate::peer::{packet, take};
+use crate::peer::{packet, publish, take};
 
 /// What the broker does with one delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,18 +137,4 @@ fn relay(state: &mut State, script: Script, (topic, payload): (&[u8], &[u8])) ->
         let _ = subscriber.stream.write_all(&out);
     }
     Ok(())
-}
-
-/// A PUBLISH at `QoS` 0; `topic` with its length before it.
-fn publish(topic: &[u8], payload: &[u8]) -> Vec<u8> {
-    let mut packet = vec![0x30];
-    let mut length = topic.len() + payload.len();
-    while length > 127 {
-        packet.push((length & 127 | 128) as u8);
-        length >>= 7;
-    }
-    packet.push(length as u8);
-    packet.extend_from_slice(topic);
-    packet.extend_from_slice(payload);
-    packet
 }

@@ -1,11 +1,13 @@
 //! A broker with manners of its own: small, blocking, and as odd as a test wants it.
 
 use std::collections::BTreeSet;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
+
+use crate::peer::{packet, publish};
 
 /// What it does otherwise than the standard has it.
 #[derive(Debug, Clone, Copy)]
@@ -104,15 +106,7 @@ fn serve(mut stream: TcpStream, manners: Manners, log: &Mutex<Log>, last: &mut u
                 if let Some(answer) = manners.answer.filter(|_| new).or(usual) {
                     stream.write_all(&[answer, 2, rest[0], rest[1]])?;
                 }
-                let heard = [&body[..2 + topic], payload].concat();
-                let mut message = vec![0x30];
-                let mut left = heard.len();
-                while left > 0x7f {
-                    message.push(left as u8 | 0x80);
-                    left >>= 7;
-                }
-                message.push(left as u8);
-                message.extend(heard);
+                let message = publish(&body[..2 + topic], payload);
                 log.lock().unwrap().listeners.retain_mut(|listener| listener.write_all(&message).is_ok());
                 taken += 1;
                 if manners.most == Some(taken) {
@@ -125,24 +119,4 @@ fn serve(mut stream: TcpStream, manners: Manners, log: &Mutex<Log>, last: &mut u
             _ => {}
         }
     }
-}
-
-/// First byte and body of the next packet.
-fn packet(stream: &mut TcpStream) -> io::Result<(u8, Vec<u8>)> {
-    let mut byte = || {
-        let mut one = [0];
-        stream.read_exact(&mut one).map(|()| one[0])
-    };
-    let (first, mut length, mut shift) = (byte()?, 0, 0);
-    loop {
-        let digit = byte()?;
-        length |= usize::from(digit & 0x7f) << shift;
-        shift += 7;
-        if digit & 0x80 == 0 {
-            break;
-        }
-    }
-    let mut body = vec![0; length];
-    stream.read_exact(&mut body)?;
-    Ok((first, body))
 }

@@ -12,6 +12,21 @@ use std::time::Duration;
 use squall::record::Protocol;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
+/// What a server does with each of its connections, which it has just accepted.
+pub(crate) type Serve = fn(TcpStream) -> io::Result<()>;
+
+/// A server on a free port of the loopback, which serves as long as the process lives; gives the port.
+pub(crate) fn start(serve: Serve) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            thread::spawn(move || serve(stream));
+        }
+    });
+    port
+}
+
 /// What a peer does with its connections.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Script {
@@ -299,4 +314,18 @@ pub(crate) fn packet(input: &mut impl Read) -> io::Result<(u8, Vec<u8>)> {
 pub(crate) fn take<const N: usize>(input: &mut impl Read) -> io::Result<[u8; N]> {
     let mut bytes = [0; N];
     input.read_exact(&mut bytes).map(|()| bytes)
+}
+
+/// A PUBLISH at `QoS` 0; `topic` with its length before it.
+pub(crate) fn publish(topic: &[u8], payload: &[u8]) -> Vec<u8> {
+    let mut packet = vec![0x30];
+    let mut length = topic.len() + payload.len();
+    while length > 127 {
+        packet.push((length & 127 | 128) as u8);
+        length >>= 7;
+    }
+    packet.push(length as u8);
+    packet.extend_from_slice(topic);
+    packet.extend_from_slice(payload);
+    packet
 }

@@ -5,24 +5,19 @@
 use std::env;
 use std::net::TcpListener as Listener;
 use std::path::Path;
-use std::process::Command;
 use std::thread;
 
-use stats_alloc::INSTRUMENTED_SYSTEM;
-
 use super::*;
+use crate::net::tests::allocation::{held, is_alone, run_alone};
 
-/// Set in the process that counts: where certificates lie.
-const ALONE: &str = "SQUALL_TLS_ALONE";
+/// Where certificates lie, for the process that counts.
+const FOLDER: &str = "SQUALL_TLS_FOLDER";
+
+/// Where servers listen, for the same.
+const PORTS: &str = "SQUALL_TLS_PORTS";
 
 /// Connections that are counted, and as many before them that bring what is the process's.
 const IDLE: usize = 100;
-
-/// Bytes that are allocated now.
-fn held() -> usize {
-    let stats = INSTRUMENTED_SYSTEM.stats();
-    stats.bytes_allocated.saturating_sub(stats.bytes_deallocated)
-}
 
 /// Shakes hands with whoever comes, greets, and keeps the connection.
 fn keep(listener: &Listener, server: &Arc<ServerConfig>) {
@@ -71,7 +66,7 @@ async fn of_plain(port: u16) -> usize {
 
 fn count(folder: &Path) {
     let read = |name: &str| std::fs::read(folder.join(name)).unwrap();
-    let ports = env::var("SQUALL_TLS_PORTS").unwrap();
+    let ports = env::var(PORTS).unwrap();
     let ports: Vec<u16> = ports.split(' ').map(|port| port.parse().unwrap()).collect();
     let settings = |resumes| TlsSettings {
         authorities: Some(authorities(&read("ca.pem")).unwrap()),
@@ -97,8 +92,8 @@ fn count(folder: &Path) {
 
 #[test]
 fn an_idle_connection_is_small() {
-    if let Some(folder) = env::var_os(ALONE) {
-        return count(Path::new(&folder));
+    if is_alone() {
+        return count(Path::new(&env::var_os(FOLDER).unwrap()));
     }
     let (pki, folder) = (Pki::new(), tempfile::tempdir().unwrap());
     let issued = pki.issue("d", |_| {});
@@ -120,15 +115,6 @@ fn an_idle_connection_is_small() {
     thread::spawn(move || idle.incoming().map_while(Result::ok).collect::<Vec<_>>());
     let ports =
         [serve(pki::server(&server, None, |_| {})), serve(pki.strict_server(None, |_| {})), plain].join(" ");
-    let name = format!("{}::an_idle_connection_is_small", module_path!().split_once("::").unwrap().1);
-    let output = Command::new(env::current_exe().unwrap())
-        .args([&name, "--exact", "--nocapture", "--test-threads=1"])
-        .env(ALONE, folder.path())
-        .env("SQUALL_TLS_PORTS", ports)
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
-    assert!(said.contains("1 passed"), "{said}");
-    print!("{said}");
+    let variables = [(FOLDER, folder.path().as_os_str()), (PORTS, ports.as_ref())];
+    run_alone(module_path!(), "an_idle_connection_is_small", &variables);
 }

@@ -2,36 +2,28 @@
 //!
 //! Allocations are the process's, so each case is counted in a process of its own, with no other test beside it.
 
-use std::alloc::System;
 use std::env;
 use std::net::SocketAddr;
-use std::process::Command;
 use std::task::Poll;
 use std::thread;
 
-use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use tokio::net::TcpListener;
 use tokio::{runtime, task};
 
 use super::super::super::script::context;
 use super::super::super::{Endpoint, Failure, Identity, Session, Settings, TABLE, connect};
 use super::conversation::{Conversation, Usage};
+use crate::net::tests::allocation::{held, is_alone, run_alone};
 use crate::record::Close;
 
-#[global_allocator]
-static GLOBAL: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
-
-/// Set in the process that counts.
-const ALONE: &str = "SQUALL_CONTRACT_ALONE";
-
-/// Where the devices of that process connect to, by the table.
+/// Where the devices of the process that counts connect to, by the table.
 const ADDRESSES: &str = "SQUALL_CONTRACT_ADDRESSES";
 
 /// What comes of a message that does not end, bytes.
 const COMES: usize = 2 << 20;
 
 /// What a session may hold of it, bytes.
-const MOST_HELD: u64 = 768 << 10;
+const MOST_HELD: usize = 768 << 10;
 
 /// Devices that are counted, and as many before them that bring what is the process's.
 const IDLE: usize = 200;
@@ -41,27 +33,11 @@ const BESIDES: u64 = 1 << 10;
 
 /// Runs the test of this name again where it is alone; false in that process.
 fn elsewhere(test: &str, addresses: &str) -> bool {
-    if env::var_os(ALONE).is_some() {
+    if is_alone() {
         return false;
     }
-    let name = format!("{}::{test}", module_path!().split_once("::").unwrap().1);
-    let output = Command::new(env::current_exe().unwrap())
-        .args([&name, "--exact", "--nocapture", "--test-threads=1"])
-        .env(ALONE, "1")
-        .env(ADDRESSES, addresses)
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
-    assert!(said.contains("1 passed"), "{said}");
-    print!("{said}");
+    run_alone(module_path!(), test, &[(ADDRESSES, addresses.as_ref())]);
     true
-}
-
-/// Bytes that are allocated now.
-fn held() -> u64 {
-    let stats = GLOBAL.stats();
-    (stats.bytes_allocated as u64).saturating_sub(stats.bytes_deallocated as u64)
 }
 
 /// Lets a message come that does not end, where what is written is taken or is not.
@@ -170,7 +146,7 @@ async fn bytes_per_device(endpoint: &Endpoint, close: Close) -> Option<u64> {
     for nth in IDLE..2 * IDLE {
         sessions.push(idle(endpoint, &settings, nth).await.unwrap());
     }
-    Some((held() - before).div_ceil(IDLE as u64))
+    Some((held() - before).div_ceil(IDLE) as u64)
 }
 
 #[test]
