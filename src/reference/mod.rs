@@ -24,6 +24,7 @@ mod health;
 #[cfg(feature = "internals")]
 pub mod internals;
 mod job;
+mod meter;
 mod metric;
 mod model;
 mod pipeline;
@@ -38,4 +39,5 @@ mod window;
 pub use config::Config;
 pub(crate) use config::{addresses, host, origin};
 pub use health::Status;
+pub(crate) use meter::Meter;
 pub use server::Server;
