@@ -3,6 +3,7 @@
 
 mod ab;
 mod accounting;
+mod admission;
 mod architecture;
 mod behaviour;
 #[path = "support/broker.rs"]

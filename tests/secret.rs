@@ -127,6 +127,41 @@ fn no_message_tells_what_a_variable_stands_for() {
 }
 
 #[test]
+fn what_is_written_in_the_scenario_itself_is_in_no_message_and_no_copy() {
+    let http = "auth = { bearer = \"s3cr3t-Zq7\" }\n";
+    let key = "[reference.admission]\ntokens = [\"s3cr3t-Zq7\", { token = \"s3cr3t-Zq7-2\", rights = [\"read\"] }]\n";
+    for (command, code, more) in [
+        ("run", 0, http.to_owned()),
+        ("run", 0, format!("{http}{key}")),
+        ("run", 0, format!("http = {{ headers = {{ X-Api-Key = \"{SECRET}\" }} }}\n")),
+        ("check", 0, http.to_owned()),
+        ("check", 2, "auth = { bearer = \"s3cr3t-Zq7\", basic = 1 }\n".to_owned()),
+        ("check", 2, "auth = { bearer = \"s3cr3t-Zq7 }\n".to_owned()),
+        ("check", 2, "auth = { bearer = \"s3cr3t-Zq7\", username = \"a\" }\n".to_owned()),
+        ("run", 1, format!("{http}{key}[reference.admission.jwt]\nhs256 = \"{SECRET}\"\n")),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("s.toml"), RUN.to_owned() + &more).unwrap();
+        let mut run = squall(folder.path(), &[command, "s.toml"]).spawn().unwrap();
+        while run.try_wait().unwrap().is_none() {
+            assert_eq!(told_by_processes(), Vec::<String>::new());
+            thread::sleep(Duration::from_millis(20));
+        }
+        let output = run.wait_with_output().unwrap();
+        let said = said(&output);
+        assert!(
+            output.status.code() == Some(code) || code == 0 && output.status.code() == Some(12),
+            "{more}: {said}"
+        );
+        assert!(!said.contains(SECRET), "{more}: {said}");
+        for file in files(folder.path()).iter().filter(|file| !file.ends_with("s.toml")) {
+            let text = String::from_utf8_lossy(&std::fs::read(file).unwrap()).into_owned();
+            assert!(!text.contains(SECRET), "{more}: {}: {text}", file.display());
+        }
+    }
+}
+
+#[test]
 fn a_command_has_variables_in_its_environment_and_never_in_its_text() {
     let folder = tempfile::tempdir().unwrap();
     let exec = r#"

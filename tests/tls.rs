@@ -319,3 +319,83 @@ fn nginx_resumes_each_devices_session_and_answers_those_without_a_certificate_by
     assert!(ended.told().contains("HTTP 400 Bad Request"), "{}", ended.said());
     assert_eq!(ended.sum("connect").error_tls, 0);
 }
+
+/// Files beneath `folder` and what is in them.
+fn contents(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let paths = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    paths
+        .flat_map(|path| match std::fs::read(&path) {
+            Ok(bytes) => vec![(path, bytes)],
+            Err(_) => contents(&path),
+        })
+        .collect()
+}
+
+/// A token, a password, a table of tokens, a key file and a client certificate: none is in any file of the run, in what it says, or in
+/// the list of processes, neither when all goes well nor when the servers refuse everybody.
+#[test]
+fn a_run_with_secrets_of_every_kind_leaves_none_behind() {
+    const SECRETS: [&str; 6] =
+        ["s3cr3t-token", "s3cr3t-pass", "s3cr3t-row-0", "s3cr3t-row-1", "s3cr3t-file", "s3cr3t-set"];
+    let authority = Authority::new();
+    let place = Place::with(&authority, &["m-00000", "m-00001", "m-00002"]);
+    let folder = place.0.path();
+    let rows: String = (0..3).map(|index| format!("m-0000{index},s3cr3t-row-{index}\n")).collect();
+    std::fs::write(folder.join("devices.csv"), format!("device,header:X-Row\n{rows}")).unwrap();
+    std::fs::write(folder.join("file.key"), "s3cr3t-file\n").unwrap();
+    let keys = std::fs::read_to_string(folder.join("m-00001.key")).unwrap();
+    let key = keys.lines().nth(1).unwrap().to_owned();
+    let login = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, "m-00001:s3cr3t-pass");
+    let header = "headers = { X-Key = { file = \"file.key\" }, X-Set = \"a\" }";
+    for (protocol, scheme, serve, own) in [
+        (
+            "http",
+            "https",
+            server::http as Serve,
+            format!("auth = {{ bearer = \"s3cr3t-token\", {header} }}\ncredentials = \"devices.csv\""),
+        ),
+        (
+            "http",
+            "https",
+            server::http,
+            format!("auth = {{ username = \"{{{{device}}}}\", password = \"s3cr3t-pass\", {header} }}"),
+        ),
+        (
+            "ws",
+            "wss",
+            server::websocket,
+            format!(
+                "close = \"reply\"\nws = {{ correlate = \"order\" }}\nauth = {{ bearer = \"s3cr3t-token\", {header} }}"
+            ),
+        ),
+        (
+            "mqtt",
+            "mqtts",
+            server::mqtt,
+            "close = \"ack\"\nauth = { username = \"{{device}}\", password = \"s3cr3t-pass\" }".to_owned(),
+        ),
+    ] {
+        for (known, more) in [(true, ""), (false, "refusal = \"expected\"")] {
+            let stranger = Authority::new();
+            let server = Server::start(if known { &authority } else { &stranger }, true, serve);
+            let own = format!("{own}\n{more}\n{OWN_CERTIFICATES} }}");
+            let target = format!("{protocol}={scheme}://localhost:{}", server.port);
+            let set = ["--set", "fleet.m.auth.headers.X-Set=s3cr3t-set"];
+            let set = if own.contains("X-Set") { &set[..] } else { &[] };
+            let ended =
+                place.squall(&[&["run", "s.toml", "--target", &target], set].concat(), (protocol, 3), &own);
+            let expected = if known { [Some(0), Some(12)] } else { [Some(1), Some(12)] };
+            assert!(expected.contains(&ended.output.status.code()), "{}", ended.said());
+            let found = contents(&folder.join("results"));
+            assert!(found.iter().any(|(path, _)| path.ends_with("run.json")), "{found:?}");
+            let said = (PathBuf::from("the terminal"), ended.said().into_bytes());
+            for (path, bytes) in found.iter().chain([&said]) {
+                let text = String::from_utf8_lossy(bytes);
+                for secret in SECRETS.iter().copied().chain([key.as_str(), &login]) {
+                    assert!(!text.contains(secret), "{protocol} {}: {secret} in {text}", path.display());
+                }
+            }
+            std::fs::remove_dir_all(folder.join("results")).unwrap();
+        }
+    }
+}

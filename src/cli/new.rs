@@ -54,6 +54,7 @@ static SITUATIONS: &[(&str, &str)] = situations![
     "broken-sensors",
     "by-hand",
     "exec-pause",
+    "wrong-tokens",
     "external-tls",
 ];
 

@@ -53,6 +53,22 @@ pub(super) struct ServeArgs {
     #[arg(long)]
     pub(super) faults: bool,
 
+    /// A token with all rights, in place of those in the file; '${NAME}' takes it from the environment, which no list of processes shows
+    #[arg(long = "token", value_name = "TEXT")]
+    pub(super) tokens: Vec<String>,
+
+    /// A CSV file of tokens: token, and where stated rights (of publish, read and control, separated by spaces) and device
+    #[arg(long = "tokens", value_name = "FILE")]
+    pub(super) tokens_file: Option<PathBuf>,
+
+    /// Accept signed tokens (JWT) by the secret of HS256 in this file
+    #[arg(long, value_name = "FILE")]
+    pub(super) jwt_hs256: Option<PathBuf>,
+
+    /// Accept signed tokens (JWT) by the public key of EdDSA in this PEM file
+    #[arg(long, value_name = "FILE")]
+    pub(super) jwt_eddsa: Option<PathBuf>,
+
     /// Threads that compute verdicts; 0 computes them where readings come in
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=1024))]
     pub(super) workers: Option<u32>,
@@ -111,13 +127,34 @@ fn log(form: LogForm) {
     };
 }
 
+/// The flags on tokens as settings. Paths are those of the command line, not of the file.
+fn keys(args: &ServeArgs) -> Result<Vec<Override>, CliError> {
+    let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
+    let mut set = Vec::new();
+    if !args.tokens.is_empty() {
+        let tokens: Vec<String> = args.tokens.iter().map(|token| quoted(token)).collect();
+        set.push(format!("reference.admission.tokens=[{}]", tokens.join(", ")));
+    }
+    for (key, path) in [
+        ("tokens_file", &args.tokens_file),
+        ("jwt.hs256.file", &args.jwt_hs256),
+        ("jwt.eddsa.file", &args.jwt_eddsa),
+    ] {
+        let Some(path) = path else { continue };
+        let path = std::path::absolute(path).map_err(CliError::failed)?;
+        set.push(format!("reference.admission.{key}={}", quoted(&path.display().to_string())));
+    }
+    set.iter().map(|text| Override::parse(text).map_err(CliError::usage)).collect()
+}
+
 /// What the file says, changed by `--set`, changed by the flags.
 fn setup(args: &ServeArgs) -> Result<Setup, CliError> {
     let set = args.set.iter().map(|text| {
         let whole = if text.starts_with("reference.") { text.clone() } else { format!("reference.{text}") };
         Override::parse(&whole).map_err(CliError::usage)
     });
-    let overrides = Overrides { set: set.collect::<Result<_, _>>()?, ..Overrides::default() };
+    let set = set.chain(keys(args)?.into_iter().map(Ok)).collect::<Result<_, _>>()?;
+    let overrides = Overrides { set, ..Overrides::default() };
     let mut setup = load_setup(args.config.as_deref(), &overrides).map_err(CliError::usage)?;
     setup.faults |= args.faults;
     if let Some(count) = args.workers {

@@ -50,7 +50,7 @@ pub(super) fn settings(plan: &Arc<Plan>, fleet: &Fleet, token: RunToken) -> Sett
 /// What a device of `fleet` says of itself when it connects.
 pub(super) fn identity(fleet: &Fleet, device: &Device, run: RunFacts) -> Identity {
     let rendering = Rendering { device, format: &fleet.device_model.payload.format, run };
-    fleet.exchange.identity(&rendering, Identity::of(device.id()))
+    fleet.identity(&rendering)
 }
 
 /// Puts the request target or topic of this one reading into `out`; false where it is the same for all.

@@ -149,6 +149,11 @@ impl Device {
         &self.id
     }
 
+    /// Its number within the fleet, from 0.
+    pub(crate) const fn index(&self) -> u32 {
+        self.index
+    }
+
     /// The next reading, due at `at`. Instants must not go back.
     pub fn reading(&mut self, at: Tick) -> Reading {
         self.seq += 1;
@@ -196,7 +201,7 @@ impl Device {
 }
 
 /// What device number `index` of `fleet` calls itself.
-pub(super) fn name(fleet: &str, index: u32) -> String {
+pub(crate) fn name(fleet: &str, index: u32) -> String {
     format!("{fleet}-{index:05}")
 }
 

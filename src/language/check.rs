@@ -119,12 +119,12 @@ impl Fields {
 
     /// Appends a line for every value that is not what it would be if it were left out.
     pub(crate) fn canonical(&self, path: &str, out: &mut String) {
-        self.canonical_without("", path, out);
+        self.canonical_without(&[], path, out);
     }
 
-    /// The same, but for the key `left_out`.
-    pub(crate) fn canonical_without(&self, left_out: &str, path: &str, out: &mut String) {
-        for field in self.section.fields.iter().filter(|field| field.name != left_out) {
+    /// The same, but for the keys `left_out`.
+    pub(crate) fn canonical_without(&self, left_out: &[&str], path: &str, out: &mut String) {
+        for field in self.section.fields.iter().filter(|field| !left_out.contains(&field.name)) {
             if let Some(found) = self.values.get(field.name).filter(|found| !is_default(field, found)) {
                 found.canonical(&join(path, field.name), out);
             }

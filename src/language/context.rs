@@ -52,6 +52,11 @@ impl Context {
         self.revealed.borrow_mut().extend(pieces.filter(|piece| !piece.is_empty()).map(str::to_owned));
     }
 
+    /// Notes that `text`, which stands elsewhere, is to be masked wherever it shows.
+    pub(crate) fn keep_to_itself(&self, text: &str) {
+        self.revealed.borrow_mut().insert(text.to_owned());
+    }
+
     /// `text` with every `${NAME}` replaced; `$${` stands for `${`.
     pub(crate) fn expand(&self, text: &str) -> Result<String, Refusal> {
         let mut out = String::with_capacity(text.len());

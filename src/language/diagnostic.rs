@@ -4,9 +4,9 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::address::veiled;
 use super::context::Context;
 use super::refusal::{Refusal, harmless, quote};
+use super::veil::veiled;
 
 /// Problems listed; a text that is wrong all over is not worth more.
 const MOST: usize = 50;
@@ -199,7 +199,10 @@ impl<'t> Reporter<'t> {
             content.char_indices().filter(|(at, _)| (range.start..range.end).contains(&(first + at)));
         let width = within.count();
         let skip = before.saturating_sub(EXCERPT / 2).min(length.saturating_sub(EXCERPT));
-        let excerpt: String = veiled(content).chars().skip(skip).take(EXCERPT).map(harmless).collect();
+        // As many letters in as many lines.
+        let whole = veiled(self.text);
+        let content = whole.split('\n').nth(line.saturating_sub(1)).unwrap_or("").trim_end_matches('\r');
+        let excerpt: String = content.chars().skip(skip).take(EXCERPT).map(harmless).collect();
         let offset = before - skip;
         let room = excerpt.chars().count().saturating_sub(offset).max(1);
         Location::Text { line, column: before + 1, excerpt, offset, width: width.clamp(1, room) }

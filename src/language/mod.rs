@@ -12,8 +12,9 @@ mod refusal;
 pub(crate) mod schema;
 mod typography;
 mod value;
+mod veil;
 
-pub(crate) use address::{AddressFault, AddressForm, veiled, without_login};
+pub(crate) use address::{AddressFault, AddressForm, without_login};
 pub(crate) use check::{Fields, check, join};
 pub(crate) use context::{Context, Environment};
 pub(crate) use diagnostic::{Diagnostic, Diagnostics, Location, Origin, Reporter, nearest};
@@ -22,6 +23,7 @@ pub(crate) use field::{Field, Kind, NUMBER, Section, alternatives, listed};
 pub(crate) use manual::manual;
 pub(crate) use refusal::{Refusal, quote};
 pub(crate) use value::{FieldValue, Text, harmless, is_name, unfit};
+pub(crate) use veil::veiled;
 
 #[cfg(test)]
 pub(crate) use {field::Need, value::is_default};

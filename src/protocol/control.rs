@@ -8,7 +8,7 @@ use super::Endpoint;
 use crate::fault::ServiceFault;
 use crate::record::RunToken;
 use crate::service::SIGNATURE;
-use crate::units::Span;
+use crate::units::{Secret, Span};
 
 /// Why a request to the target came to nothing.
 #[derive(Debug, thiserror::Error)]
@@ -76,6 +76,7 @@ pub struct FaultClient {
     url: String,
     authority: String,
     run: String,
+    token: Option<Secret>,
 }
 
 impl FaultClient {
@@ -87,7 +88,19 @@ impl FaultClient {
     pub fn at(endpoint: &Endpoint, run: RunToken) -> Result<Self, ControlError> {
         let client = client(PATIENCE).map_err(|error| ControlError::Refused { reason: innermost(&error) })?;
         let url = format!("http://{}/v1/faults", endpoint.address());
-        Ok(Self { client, url, authority: endpoint.authority().to_owned(), run: run.to_string() })
+        Ok(Self {
+            client,
+            url,
+            authority: endpoint.authority().to_owned(),
+            run: run.to_string(),
+            token: None,
+        })
+    }
+
+    /// The same, which shows `token`.
+    #[must_use]
+    pub fn showing(self, token: Option<Secret>) -> Self {
+        Self { token, ..self }
     }
 
     /// Asks, without changing anything, whether the service lets itself be broken.
@@ -135,6 +148,10 @@ impl FaultClient {
 
     /// The JSON of a successful answer, `null` where it is none; else what to tell the user.
     async fn send(&self, request: reqwest::RequestBuilder) -> Result<Value, String> {
+        let request = match &self.token {
+            Some(token) => request.bearer_auth(token.reveal()),
+            None => request,
+        };
         let sent = request.header("host", &self.authority).send().await;
         let mut response = sent.map_err(|error| innermost(&error))?;
         let status = response.status();

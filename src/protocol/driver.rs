@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::exchange::{Exchange, Stated};
-use super::{Endpoint, Failure, Identity, Misfit, Session, Settings, TABLE};
+use super::{Credential, Endpoint, Failure, Identity, Misfit, Session, Settings, TABLE};
 use crate::fault::MessageKind;
 use crate::language::{AddressForm, Reporter, Section};
 use crate::net::{Connection, Link, TlsLink};
@@ -30,6 +30,16 @@ pub(crate) trait Driver: fmt::Debug + Sync {
     /// The same of the place that a single reading goes to.
     fn misplaced(&self, _place: &str) -> Option<Misfit> {
         None
+    }
+
+    /// Has `identity` show `credential`; what is wrong with that, by the key of the credential's table.
+    fn present(&self, _credential: &Credential, _identity: &mut Identity) -> Option<Misfit> {
+        Some(Misfit {
+            key: "",
+            subject: "a credential",
+            fault: "cannot be shown: nothing in the protocol says who a device is",
+            help: "take it out, and let the payload or a certificate say it",
+        })
     }
 
     /// Connects a device and shakes hands, until a reading could be sent. See [`connect`].

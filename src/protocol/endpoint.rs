@@ -17,6 +17,7 @@ use super::scarcity::Scarcity;
 use crate::language::{AddressFault, without_login};
 use crate::net::{FleetTls, TlsSettings};
 use crate::record::{FleetId, Protocol, ScarceResource};
+use crate::units::Secret;
 
 /// A target URL as people and files may see it: without credentials, environment variables unread.
 #[derive(Debug, Clone)]
@@ -301,7 +302,7 @@ impl Endpoint {
 
     /// The password in its URL, if there is one: a secret.
     pub fn password(&self) -> Option<&str> {
-        self.credentials.as_ref()?.password.as_deref()
+        Some(self.credentials.as_ref()?.password.as_ref()?.reveal())
     }
 
     pub(super) const fn credentials(&self) -> Option<&Login> {
@@ -326,8 +327,10 @@ fn take_credentials(url: &mut Url) -> Option<Login> {
     if url.username().is_empty() && url.password().is_none() {
         return None;
     }
-    let credentials =
-        Login { user: percent_decoded(url.username()), password: url.password().map(percent_decoded) };
+    let credentials = Login {
+        user: percent_decoded(url.username()),
+        password: url.password().map(|password| Secret::new(percent_decoded(password))),
+    };
     // Both calls fail only for URLs without a host, which then have no credentials either.
     let cleared = url.set_username("").and_then(|()| url.set_password(None));
     cleared.is_ok().then_some(credentials)

@@ -116,7 +116,7 @@ pub(crate) struct Rendering<'d> {
 
 impl Rendering<'_> {
     /// `pattern` for the device.
-    pub(super) fn of(&self, pattern: &Pattern) -> String {
+    pub(crate) fn of(&self, pattern: &Pattern) -> String {
         let mut out = Vec::with_capacity(pattern.written.value().len() + 32);
         self.device.render(&pattern.template, None, self.run, &mut out);
         // Templates are text, and so is everything that is put into them.
@@ -147,13 +147,19 @@ impl Rendering<'_> {
     }
 }
 
-/// A template, and the text it stands for in the file.
-#[derive(Debug, Clone, PartialEq)]
+/// A template, and the text it stands for in the file. Printed for debugging it shows nothing: it may be a secret.
+#[derive(Clone, PartialEq)]
 pub(crate) struct Pattern {
     /// To be rendered.
     pub template: Template,
     /// As it stands in the file, environment variables unread.
     pub written: Text,
+}
+
+impl fmt::Debug for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Pattern")
+    }
 }
 
 /// The template under `key`.

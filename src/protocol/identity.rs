@@ -7,6 +7,7 @@ use std::rc::Rc;
 use super::SessionState;
 use crate::net::{ConnectionFaults, DeviceTls};
 use crate::record::Qos;
+use crate::units::Secret;
 
 /// What one device presents and asks for, as it stands at one connection attempt.
 ///
@@ -112,13 +113,13 @@ fn path(address: Option<&str>) -> Option<&str> {
     address.map(|address| address.split_once('?').map_or(address, |(path, _)| path))
 }
 
-/// A user name and password for an MQTT broker. Printed for debugging it does not show the password.
+/// A user name and password. Printed for debugging it does not show the password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Login {
     /// The user name.
     pub user: String,
     /// The password, if there is one.
-    pub password: Option<String>,
+    pub password: Option<Secret>,
 }
 
 impl fmt::Debug for Login {
@@ -181,7 +182,7 @@ mod tests {
             address: Some("/ingest?token=s3cret".to_owned()),
             headers: vec![("Authorization".to_owned(), "Bearer s3cret".to_owned())],
             subprotocol: Some("bearer.s3cret".to_owned()),
-            login: Some(Login { user: "ann".to_owned(), password: Some("s3cret".to_owned()) }),
+            login: Some(Login { user: "ann".to_owned(), password: Some(Secret::new("s3cret")) }),
             will: Some(Will {
                 topic: "gone".to_owned(),
                 payload: b"s3cret".to_vec(),

@@ -1,11 +1,11 @@
-//! Who may send, and how much: quotas by the generic cell rate algorithm, one word of state per device.
+//! How much may be sent: quotas by the generic cell rate algorithm, one word of state per device.
 
 use std::sync::Arc;
 
 use quick_cache::unsync::Cache;
 
 use crate::clock::Tick;
-use crate::service::{Admission as Setup, AnonymousPolicy, Quota};
+use crate::service::{Admission as Setup, Quota};
 
 /// The generic cell rate algorithm (ITU-T I.371) as a virtual schedule: the state is the instant at which the next event
 /// would be due if they came as evenly as the rate says.
@@ -45,8 +45,6 @@ pub(super) enum Class {
 /// The gate before the queue. One per instance, on the serving thread: nothing is locked.
 #[derive(Debug)]
 pub(super) struct Gate {
-    tokens: Vec<String>,
-    anonymous: AnonymousPolicy,
     device: Option<Gcra>,
     anonymous_device: Option<Gcra>,
     total: Option<Gcra>,
@@ -61,28 +59,12 @@ impl Gate {
     /// A gate that remembers up to `devices` devices.
     pub(super) fn new(setup: &Setup, devices: usize) -> Self {
         Self {
-            tokens: setup.tokens.clone(),
-            anonymous: setup.anonymous,
             device: setup.device.map(Gcra::new),
             anonymous_device: setup.anonymous_device.map(Gcra::new),
             total: setup.total.map(Gcra::new),
             schedules: Cache::new(devices.max(1)),
             all: 0,
             gates: 1,
-        }
-    }
-
-    /// The class of a sender with this token; none if it is to be turned away.
-    pub(super) fn classify(&self, token: Option<&str>) -> Option<Class> {
-        if self.tokens.is_empty() {
-            return Some(Class::Authenticated);
-        }
-        let known = token.is_some_and(|token| self.tokens.iter().any(|known| same(known, token)));
-        match self.anonymous {
-            _ if known => Some(Class::Authenticated),
-            AnonymousPolicy::Admit => Some(Class::Authenticated),
-            AnonymousPolicy::Limit => Some(Class::AnonymousPolicy),
-            AnonymousPolicy::Refuse => None,
         }
     }
 
@@ -107,12 +89,6 @@ impl Gate {
         self.all = all;
         Ok(())
     }
-}
-
-/// Compares in a time that does not tell how much of a guess is right.
-fn same(one: &str, other: &str) -> bool {
-    one.len() == other.len()
-        && one.bytes().zip(other.bytes()).fold(0, |differences, (a, b)| differences | (a ^ b)) == 0
 }
 
 #[cfg(test)]
@@ -197,21 +173,5 @@ mod tests {
             ticks.filter(|now| gate.pass(&"m".into(), Class::Authenticated, *now).is_ok()).count() as u64
         };
         assert_eq!([passed(1), 2 * passed(2), 4 * passed(4)], [1_000; 3]);
-    }
-
-    #[test]
-    fn tokens_decide_the_class() {
-        let gate =
-            |anonymous| Gate::new(&Setup { tokens: vec!["secret".into()], anonymous, ..Setup::default() }, 1);
-        for (anonymous, token, class) in [
-            (AnonymousPolicy::Refuse, Some("secret"), Some(Class::Authenticated)),
-            (AnonymousPolicy::Refuse, Some("secreT"), None),
-            (AnonymousPolicy::Refuse, None, None),
-            (AnonymousPolicy::Limit, None, Some(Class::AnonymousPolicy)),
-            (AnonymousPolicy::Admit, Some("x"), Some(Class::Authenticated)),
-        ] {
-            assert_eq!(gate(anonymous).classify(token), class, "{} {token:?}", anonymous.name());
-        }
-        assert_eq!(Gate::new(&Setup::default(), 1).classify(None), Some(Class::Authenticated));
     }
 }

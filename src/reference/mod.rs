@@ -24,7 +24,6 @@ mod health;
 #[cfg(feature = "internals")]
 pub mod internals;
 mod job;
-mod meter;
 mod metric;
 mod model;
 mod pipeline;
@@ -34,10 +33,10 @@ mod queue;
 mod reading;
 pub(crate) mod score;
 mod server;
+mod token;
 mod window;
 
 pub use config::Config;
 pub(crate) use config::{addresses, host, origin};
 pub use health::Status;
-pub(crate) use meter::Meter;
 pub use server::Server;

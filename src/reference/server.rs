@@ -16,10 +16,10 @@ use super::endpoint::dispatcher::{Dispatcher, Limits};
 use super::endpoint::{http, mqtt};
 use super::health::Health;
 use super::job::{ReplySender, WorkerMessage};
-use super::meter::Meter;
 use super::metric::Metrics;
 use super::model::Key;
 use super::pipeline::Pipeline;
+use super::token;
 use crate::clock::Monotonic;
 use crate::service::{ActLog, Cluster};
 
@@ -49,6 +49,9 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
+    /// A key of signed tokens is none.
+    #[error("reference.admission.jwt: {0}")]
+    Key(String),
     /// A thread could not be started.
     #[error("cannot start the service: {0}")]
     Start(#[from] io::Error),
@@ -72,6 +75,7 @@ impl Server {
     /// # Errors
     /// If a port is taken or a thread cannot be started.
     pub fn start(config: &Config) -> Result<Self, StartError> {
+        token::check(&config.setup.admission).map_err(|fault| StartError::Key(fault.to_string()))?;
         let http = listen(config.bind, config.http_port, "--http-port")?;
         let mqtt = listen(config.bind, config.mqtt_port, "--mqtt-port")?;
         let (http_addr, mqtt_addr) = (http.local_addr()?, mqtt.local_addr()?);
@@ -128,11 +132,6 @@ impl Server {
     /// What it was told to do, by whom.
     pub(crate) fn acts(&self) -> Arc<ActLog> {
         Arc::clone(&self.acts)
-    }
-
-    /// What reads its counters, also once it has stopped.
-    pub(crate) fn meter(&self) -> Meter {
-        Meter(Arc::clone(&self.pipeline))
     }
 
     /// How the service is now.

@@ -1,12 +1,20 @@
 //! The bundled reference system as the target of a run: what it understands, and its cache's recorded keys.
 
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
 use super::RunError;
 use crate::fleet::Format;
 use crate::record::Protocol;
 use crate::reference::{Config, Server};
 use crate::scenario::Scenario;
-use crate::service::Setup;
+use crate::seed;
+use crate::service::{Admission, Jwt, Kept, Right, Setup, Token, tokens_in};
+use crate::units::Secret;
 
+/// Bytes of a file of tokens.
+const MOST_BYTES: u64 = 256 << 20;
 /// Keys that are recorded.
 const MOST_KEYS: usize = 1_000_000;
 
@@ -65,7 +73,8 @@ pub(crate) fn addresses(server: &Server) -> Vec<(Protocol, String)> {
 
 /// Starts the bundled reference system, its cache warmed where keys were recorded.
 pub(crate) fn start(config: &Config) -> Result<Server, RunError> {
-    let server = Server::start(config).map_err(RunError::failed)?;
+    let setup = Setup { admission: read(&config.setup.admission)?, ..config.setup.clone() };
+    let server = Server::start(&Config { setup, ..config.clone() }).map_err(RunError::failed)?;
     if let Some(path) = &config.setup.cache.warm {
         // The path may hold what a variable stands for.
         let shown = "reference.cache.warm";
@@ -78,6 +87,57 @@ pub(crate) fn start(config: &Config) -> Result<Server, RunError> {
         })?;
     }
     Ok(server)
+}
+
+/// `admission` with what is in its files.
+fn read(admission: &Admission) -> Result<Admission, RunError> {
+    let file = |key: &str, path: &Path| {
+        // The path may hold what a variable stands for.
+        let unreadable =
+            |error: String| RunError::usage(format!("cannot read reference.admission.{key}: {error}"));
+        let mut text = String::new();
+        let read = File::open(path).and_then(|file| file.take(MOST_BYTES + 1).read_to_string(&mut text));
+        read.map_err(|error| unreadable(error.to_string()))?;
+        if text.len() as u64 > MOST_BYTES {
+            Err(unreadable("it is larger than 256 MiB".into()))
+        } else {
+            Ok(text)
+        }
+    };
+    let key = |key: &str, kept: &Option<Kept>| match kept {
+        Some(Kept::File(path)) => {
+            let text = file(key, path)?;
+            Ok(Some(Kept::Here(Secret::new(text.trim_end_matches(['\r', '\n'])))))
+        }
+        kept => Ok(kept.clone()),
+    };
+    let jwt = Jwt {
+        hs256: key("jwt.hs256", &admission.jwt.hs256)?,
+        eddsa: key("jwt.eddsa", &admission.jwt.eddsa)?,
+        ..admission.jwt
+    };
+    let mut tokens = admission.tokens.clone();
+    if let Some(path) = &admission.tokens_file {
+        let found = tokens_in(&file("tokens_file", path)?)
+            .map_err(|fault| RunError::usage(format!("reference.admission.tokens_file, {fault}")))?;
+        if found.is_empty() {
+            let fault = "reference.admission.tokens_file has no row; add one, or take the key out";
+            return Err(RunError::usage(fault));
+        }
+        tokens.extend(found);
+    }
+    Ok(Admission { tokens, tokens_file: None, jwt, ..admission.clone() })
+}
+
+/// Has a service that asks for tokens accept one more, by which its run orders faults. `None` where it asks for none.
+pub(crate) fn let_in(admission: &mut Admission) -> Option<Secret> {
+    if admission.tokens.is_empty() && admission.tokens_file.is_none() && !admission.jwt.is_on() {
+        return None;
+    }
+    let text: String = (0..4).map(|_| format!("{:016x}", seed::unseeded())).collect();
+    let token = Token { rights: vec![Right::Read, Right::Control], ..Token::of(&text) };
+    admission.tokens.push(token);
+    Some(Secret::new(text))
 }
 
 /// Writes the keys in the service's cache to a file, where they are to be recorded.

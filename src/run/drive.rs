@@ -14,15 +14,14 @@ use super::journal::Journal;
 use super::manifest::manifest;
 use super::observer::{Observers, Steering};
 use super::outside::OutsideActs;
-use super::service_watch::ServiceWatch;
 use super::target::Targets;
 use super::{Conclusion, Run, RunError};
 use crate::budget::Budget;
 use crate::clock::{Monotonic, Tick, WallTime};
 use crate::engine::{self, Control, Crew, EngineError, Setup, Standing};
+use crate::fleet::RunFacts;
 use crate::protocol::control::FaultClient;
 use crate::record::{FleetId, Layout, RunToken, ScarceResource, Shard, SwitchLog};
-use crate::reference::Meter;
 use crate::results::{
     self, Collector, Manifest, Privacy, RunDirectory, RunFiles, RunState, ShardHeader, SubscriberFacts,
     Totals,
@@ -54,8 +53,6 @@ pub(super) struct Drive {
     steering: Steering,
     /// What others tell the bundled service, where it is the target.
     outside: Option<OutsideActs>,
-    /// What it counts itself.
-    counts: Option<ServiceWatch>,
 }
 
 /// When a run began by the wall clock, and how long ago that is by one that nobody sets.
@@ -122,10 +119,10 @@ impl Drive {
     pub(super) fn begin(
         run: &Run,
         observers: Observers,
-        bundled: Option<(Arc<ActLog>, Meter)>,
+        bundled: Option<Arc<ActLog>>,
     ) -> Result<Self, RunError> {
         let part = run.settings.part;
-        let privacy = privacy(&run.plan, &run.targets);
+        let privacy = privacy(&run.plan, &run.targets, run.token);
         let (recorders, collector) = results::recorders(&run.layout, run.workers);
         let recorders =
             recorders.into_iter().map(|recorder| recorder.with_privacy(privacy.clone())).collect();
@@ -171,7 +168,9 @@ impl Drive {
             files.begin_shard(&header).map_err(unwritable)?;
         }
         let service = run.targets.broken_at.as_ref().map(|at| FaultClient::at(at, run.token)).transpose();
-        let (outside, counts) = bundled.map(|bundled| follow(bundled, run, clock)).transpose()?.unzip();
+        let token = run.targets.control_token.clone();
+        let service = service.map(|client| client.map(|client| client.showing(token)));
+        let outside = bundled.map(|acts| OutsideActs::new(acts, clock, run.token));
         Ok(Self {
             privacy,
             crew,
@@ -186,7 +185,6 @@ impl Drive {
             observers,
             steering,
             outside,
-            counts,
         })
     }
 
@@ -228,7 +226,6 @@ impl Drive {
             (report, totals)
         });
         self.observers.end();
-        self.manifest.reference = self.counts.and_then(ServiceWatch::finish);
         if let Some(outside) = &mut self.outside {
             self.journal.told(outside.take(), &self.observers);
         }
@@ -270,16 +267,6 @@ impl Drive {
         };
         ControlThread::start(config).map_err(RunError::failed)
     }
-}
-
-/// Follows what the bundled service is told by others, and what it counts itself.
-fn follow(
-    (acts, meter): (Arc<ActLog>, Meter),
-    run: &Run,
-    clock: Monotonic,
-) -> Result<(OutsideActs, ServiceWatch), RunError> {
-    let counts = ServiceWatch::start(meter, Arc::clone(&run.layout), clock).map_err(RunError::failed)?;
-    Ok((OutsideActs::new(acts, clock, run.token), counts))
 }
 
 /// Marks a run that never began as failed, as far as its manifest can still be written.
@@ -370,11 +357,13 @@ pub(super) fn own_budgets(plan: &Plan, shard: Shard) -> &[Budget] {
 }
 
 /// What must not be kept of the peers' replies.
-fn privacy(plan: &Plan, targets: &Targets) -> Privacy {
+fn privacy(plan: &Arc<Plan>, targets: &Targets, run: RunToken) -> Privacy {
     let scenario = plan.scenario();
+    let (devices, run) = (Arc::clone(plan), RunFacts { epoch_ns: 0, token: Some(run) });
     let secrets = scenario.secrets.reveal().iter().cloned();
     let passwords = targets.endpoints.iter().filter_map(|endpoint| endpoint.password().map(str::to_owned));
     Privacy::new(secrets.chain(passwords), scenario.fleets.iter().map(|fleet| fleet.failure_body))
+        .with_devices(move |fleet, index| devices.secrets(FleetId(fleet as u16), index, run))
 }
 
 /// How many devices each fleet has here, where their refusal is to end the run.

@@ -14,6 +14,7 @@ use crate::reference::{Config, Server};
 use crate::results::FleetTarget;
 use crate::scenario::{Fleet, Model, Plan, Scenario};
 use crate::service::Setup;
+use crate::units::Secret;
 
 /// How long a target may take to show that it is there.
 const PROBE: Duration = Duration::from_secs(5);
@@ -34,6 +35,8 @@ pub(crate) struct Targets {
     pub(crate) notes: Vec<String>,
     /// Where the service is broken on purpose, where the plan does that.
     pub(crate) broken_at: Option<Endpoint>,
+    /// What is shown there.
+    pub(crate) control_token: Option<Secret>,
 }
 
 impl Targets {
@@ -47,13 +50,15 @@ impl Targets {
         let breaks = part.shard().leads() && control::breaks_service(plan.faults());
         let wanted = spoken(scenario);
         let given = merged(given, scenario, &wanted)?;
+        let mut control_token = scenario.control_token.clone();
         let (urls, server): (Vec<TargetAddress>, _) = if given.is_empty() {
             lonely(part)?;
             if let Some(misfit) = bundled::unserved(scenario).or_else(|| bundled::misfit(scenario)) {
                 return Err(RunError::usage(misfit));
             }
             let faults = scenario.reference.faults || breaks;
-            let setup = Setup { faults, ..scenario.reference.clone() };
+            let mut setup = Setup { faults, ..scenario.reference.clone() };
+            control_token = bundled::let_in(&mut setup.admission);
             let server = bundled::start(&Config { setup, ..Config::default() })?;
             let found = bundled::addresses(&server).into_iter().map(|(protocol, url)| TargetAddress {
                 protocol,
@@ -81,14 +86,15 @@ impl Targets {
         secure(scenario, &mut endpoints)?;
         let mut notes = overridden(scenario, &endpoints);
         notes.extend(trusting(scenario, &endpoints));
-        let broken_at = if breaks { Some(breakable(server.as_ref(), &endpoints)?) } else { None };
+        let token = control_token.clone();
+        let broken_at = if breaks { Some(breakable(server.as_ref(), &endpoints, token)?) } else { None };
         if breaks && server.is_some() {
             notes.push("note: the bundled reference system accepts the service faults".into());
         }
         let local = endpoints.iter().all(|endpoint| is_local(endpoint.address().ip()));
         let urls = endpoints.iter().map(|e| (e.protocol().to_string(), address(scenario, e))).collect();
         let fleets = scenario.fleets.iter().filter_map(|fleet| route(fleet, &endpoints)).collect();
-        Ok(Self { endpoints, urls, fleets, server, local, notes, broken_at })
+        Ok(Self { endpoints, urls, fleets, server, local, notes, broken_at, control_token })
     }
 
     /// Descriptors one device takes: its socket, and the other end of it where that is in this process too.
@@ -197,7 +203,11 @@ fn lonely(part: Part) -> Result<(), RunError> {
 ///
 /// # Errors
 /// If a service of the user's has none, or does not let itself be broken.
-fn breakable(server: Option<&Server>, endpoints: &[Endpoint]) -> Result<Endpoint, RunError> {
+fn breakable(
+    server: Option<&Server>,
+    endpoints: &[Endpoint],
+    token: Option<Secret>,
+) -> Result<Endpoint, RunError> {
     if let Some(server) = server {
         let url = format!("http://{}/", server.http_addr());
         return Endpoint::control(&url).map_err(RunError::failed);
@@ -219,7 +229,7 @@ fn breakable(server: Option<&Server>, endpoints: &[Endpoint]) -> Result<Endpoint
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::failed)?;
     let offered = FaultClient::at(endpoint, RunToken::UNSET)
-        .map(|client| runtime.block_on(async move { client.offered().await }));
+        .map(|client| runtime.block_on(async move { client.showing(token).offered().await }));
     offered
         .flatten()
         .map_err(|error| RunError::failed(format!("the scenario has service faults, and {error}")))?;

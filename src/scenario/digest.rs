@@ -38,7 +38,7 @@ pub(super) fn of_fleet(plan: &Plan, id: FleetId, first: u32) -> String {
     let fleet = plan.fleet(id);
     let mut hash = Sha256::new();
     hash.update(format!("squall fleet 2\nname={}\nseed={}\n", fleet.name, plan.scenario().seed));
-    hash.update(&fleet.canonical);
+    hash.update(fleet.canonical.reveal());
     // What a fleet is given elsewhere: the default of its connect rate, and its factors by phase.
     hash.update(format!("connect_rate={:?}\n", fleet.behaviour.connect_rate.as_per_second()));
     for phase in &plan.scenario().phases {

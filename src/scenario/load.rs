@@ -212,6 +212,7 @@ fn model(checked: CheckedDocument, source: &str, text: &str, overrides: &Overrid
         overrides: overrides.words(),
         run: checked.run,
         target: checked.target,
+        control_token: checked.control_token,
         reference: checked.reference,
         phases: checked.phases,
         fleets: checked.fleets,

@@ -2,6 +2,7 @@
 
 mod amendment;
 mod certificate;
+mod credential;
 mod device;
 mod digest;
 mod encoding;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use url::Url;
 
+use super::credential::Credentials;
 use crate::arrival::{ArrivalProcess, Load, Shape, Stretch};
 use crate::budget::Budget;
 use crate::clock::Tick;
@@ -13,11 +14,11 @@ use crate::fault::Fault;
 use crate::fleet::DeviceModel;
 use crate::language::Text;
 use crate::net::{ClientIdentity, TlsSettings};
-use crate::protocol::{Exchange, Facts};
+use crate::protocol::{Exchange, Facts, Identity, Rendering, driver};
 use crate::record::{Close, DeliveryGuarantee, Protocol};
 use crate::seed::Seed;
 use crate::service::Setup;
-use crate::units::{Rate, Span};
+use crate::units::{Rate, Secret, Span};
 
 /// A scenario without faults, overrides applied.
 #[derive(Debug, Clone)]
@@ -38,6 +39,8 @@ pub struct Scenario {
     pub run: RunSettings,
     /// Where to send; protocols without an address go to the bundled reference system.
     pub target: Target,
+    /// What the target's control is shown.
+    pub(crate) control_token: Option<Secret>,
     /// Settings of the bundled reference system.
     pub reference: Setup,
     /// The measured phases, in the order of time; at least one.
@@ -243,18 +246,30 @@ pub struct Fleet {
     pub failure_body: bool,
     /// What it, or the target, says of TLS; `None` where nothing is said.
     pub(crate) tls: Option<Arc<TlsPlan>>,
+    /// What its devices prove by who they are; `None` where they need not.
+    pub(crate) credentials: Option<Arc<Credentials>>,
     /// Waits between attempts to reconnect.
     pub backoff: Backoff,
     /// What its sensors show and how readings are encoded.
     pub device_model: Arc<DeviceModel>,
-    /// Every value that is not a default, for the digest.
-    pub(super) canonical: String,
+    /// Every value that is not a default, for the digest. There may be passwords among them.
+    pub(super) canonical: Secret,
 }
 
 impl Fleet {
     /// The fleet whose hearing ends its readings, where it is not the devices themselves.
     pub fn heard_by(&self) -> Option<&str> {
         self.exchange.heard_by()
+    }
+
+    /// What a device says of itself when it connects.
+    pub(crate) fn identity(&self, rendering: &Rendering<'_>) -> Identity {
+        let mut identity = self.exchange.identity(rendering, Identity::of(rendering.device.id()));
+        if let (Some(credentials), Some(driver)) = (&self.credentials, driver(self.protocol)) {
+            // What is wrong with them was found when the scenario was checked.
+            let _ = driver.present(&credentials.of(rendering), &mut identity);
+        }
+        identity
     }
 
     /// Whether its devices connect only when they have something to send.

@@ -10,7 +10,8 @@ use super::timeline::{self, Presence, Timeline};
 use crate::arrival::{ArrivalProcess, Arrivals, Load, expected_count};
 use crate::clock::Tick;
 use crate::fault::{Draw, Fault, Schedule};
-use crate::fleet::Device;
+use crate::fleet::{Device, RunFacts};
+use crate::protocol::Rendering;
 use crate::record::{FaultInfo, FleetId, Layout, PhaseId, PhaseRole, Shard};
 
 pub(crate) use super::timeline::FleetEvent;
@@ -88,6 +89,18 @@ impl Plan {
     /// If `fleet` is not of this plan.
     pub fn fleet(&self, fleet: FleetId) -> &Fleet {
         &self.scenario.fleets[usize::from(fleet.0)]
+    }
+
+    /// What device number `index` of `fleet` shows that must be told to nobody else.
+    ///
+    /// # Panics
+    /// If `fleet` is not of this plan.
+    pub(crate) fn secrets(&self, fleet: FleetId, index: u32, run: RunFacts) -> Vec<String> {
+        let fleet = self.fleet(fleet);
+        let Some(credentials) = &fleet.credentials else { return Vec::new() };
+        let device = Device::new(&fleet.device_model, index, Tick::ZERO, self.scenario.seed);
+        let format = &fleet.device_model.payload.format;
+        credentials.of(&Rendering { device: &device, format, run }).secrets()
     }
 
     /// The faults, in the order of the scenario; [`Layout::faults`] has them at the same places.

@@ -35,12 +35,8 @@ pub(super) fn columns(
 ) -> Result<Vec<Vec<f64>>, Refusal> {
     let full = directory.join(path.value());
     let shown = quote(&directory.join(path.written()).display().to_string());
-    let unreadable = |error: &std::io::Error| {
-        let message = format!("cannot read {shown}: {}", super::load::plain(error));
-        (message, "give the path of a CSV file, from the directory of the scenario".to_owned())
-    };
-    let mut file = BufReader::new(open(&full).map_err(|error| unreadable(&error))?);
-    let beginning = file.fill_buf().map_err(|error| unreadable(&error))?;
+    let mut file = BufReader::new(open(&full).map_err(|error| unreadable(&shown, &error))?);
+    let beginning = file.fill_buf().map_err(|error| unreadable(&shown, &error))?;
     if beginning.trim_ascii().is_empty() {
         return Err((format!("{shown} is empty"), "write rows under a header that names the columns".into()));
     }
@@ -51,18 +47,7 @@ pub(super) fn columns(
     let delimiter = delimiter(beginning);
     let mut table =
         csv::ReaderBuilder::new().flexible(true).delimiter(delimiter).trim(csv::Trim::All).from_reader(file);
-    let broken = |error: &csv::Error| {
-        if let csv::ErrorKind::Utf8 { pos, .. } = error.kind() {
-            let line = pos.as_ref().map_or(1, csv::Position::line);
-            let help = "save it as UTF-8, for example with `iconv -f WINDOWS-1252 -t UTF-8`";
-            return (format!("{shown}, line {line} is not UTF-8"), help.to_owned());
-        }
-        (
-            format!("{shown} is not a valid CSV file: {}", quote(&error.to_string())),
-            "write comma-separated rows under a header, as UTF-8".to_owned(),
-        )
-    };
-    let header = table.headers().map_err(|error| broken(&error))?.clone();
+    let header = table.headers().map_err(|error| broken(&shown, &error))?.clone();
     if let Some(name) = repeated(&header) {
         let message = format!("{shown}, line 1: the header names column `{}` twice", quote(name));
         return Err((message, "give every column a name of its own".into()));
@@ -71,7 +56,7 @@ pub(super) fn columns(
         wanted.iter().map(|(name, _)| place(&header, name, &shown)).collect::<Result<_, _>>()?;
     let mut columns = vec![Vec::new(); wanted.len()];
     let mut record = csv::StringRecord::new();
-    while table.read_record(&mut record).map_err(|error| broken(&error))? {
+    while table.read_record(&mut record).map_err(|error| broken(&shown, &error))? {
         if columns[0].len() >= MOST_ROWS {
             return Err((format!("{shown} has more than {MOST_ROWS} rows"), "shorten the recording".into()));
         }
@@ -93,19 +78,38 @@ pub(super) fn columns(
     Ok(columns)
 }
 
+/// That the file `shown` cannot be read.
+pub(super) fn unreadable(shown: &str, error: &std::io::Error) -> Refusal {
+    let message = format!("cannot read {shown}: {}", super::load::plain(error));
+    (message, "give the path of a CSV file, from the directory of the scenario".to_owned())
+}
+
+/// That the file `shown` is no table.
+pub(super) fn broken(shown: &str, error: &csv::Error) -> Refusal {
+    if let csv::ErrorKind::Utf8 { pos, .. } = error.kind() {
+        let line = pos.as_ref().map_or(1, csv::Position::line);
+        let help = "save it as UTF-8, for example with `iconv -f WINDOWS-1252 -t UTF-8`";
+        return (format!("{shown}, line {line} is not UTF-8"), help.to_owned());
+    }
+    (
+        format!("{shown} is not a valid CSV file: {}", quote(&error.to_string())),
+        "write comma-separated rows under a header, as UTF-8".to_owned(),
+    )
+}
+
 /// What stands between the names of the header at the beginning of a file: a comma, or else a semicolon or a tab.
-fn delimiter(beginning: &[u8]) -> u8 {
+pub(super) fn delimiter(beginning: &[u8]) -> u8 {
     let header = beginning.split(|byte| matches!(byte, b'\n' | b'\r')).next().unwrap_or_default();
     [b',', b';', b'\t'].into_iter().find(|mark| header.contains(mark)).unwrap_or(b',')
 }
 
-fn repeated(header: &csv::StringRecord) -> Option<&str> {
+pub(super) fn repeated(header: &csv::StringRecord) -> Option<&str> {
     let mut seen = BTreeSet::new();
     header.iter().find(|name| !name.is_empty() && !seen.insert(*name))
 }
 
 /// A row that does not fit its header.
-fn uneven(record: &csv::StringRecord, columns: usize, place: &str) -> Refusal {
+pub(super) fn uneven(record: &csv::StringRecord, columns: usize, place: &str) -> Refusal {
     let message = format!("{place} has {} cells under a header of {columns}", record.len());
     let digits = |cell: &str| !cell.is_empty() && cell.bytes().all(|byte| byte.is_ascii_digit());
     let cells: Vec<&str> = record.iter().collect();
@@ -174,7 +178,7 @@ fn offset_s(text: &str) -> Option<f64> {
     Some(if sign == "-" { -seconds } else { seconds })
 }
 
-fn open(path: &Path) -> std::io::Result<std::io::Take<File>> {
+pub(super) fn open(path: &Path) -> std::io::Result<std::io::Take<File>> {
     let file = File::open(path)?;
     let metadata = file.metadata()?;
     if metadata.is_dir() {

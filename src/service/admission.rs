@@ -1,6 +1,9 @@
 //! Who may send, and how much.
 
-use crate::language::{Field, FieldValue, Fields, Kind, Reporter, Section};
+use std::path::PathBuf;
+
+use super::token::{self, JWT, Jwt, TOKEN, Token};
+use crate::language::{Field, Fields, Kind, Reporter, Section};
 use crate::units::Rate;
 use crate::units::word::words;
 
@@ -14,14 +17,14 @@ pub struct Quota {
 }
 
 words! {
-    /// What becomes of a sender without a token.
+    /// What becomes of whoever shows no token, where tokens are asked for.
     AnonymousPolicy {
-        /// It is treated like one with a token.
-        Admit = "admit",
-        /// It has a quota of its own.
-        Limit = "limit",
         /// It is turned away: 401 over HTTP and WebSocket, not authorised over MQTT.
         Refuse = "refuse",
+        /// It may publish and read.
+        Admit = "admit",
+        /// The same, with a quota of its own.
+        Limit = "limit",
     }
 }
 
@@ -44,8 +47,12 @@ pub struct Admission {
     pub device: Option<Quota>,
     /// Quota of all devices together.
     pub total: Option<Quota>,
-    /// Tokens that authenticate a sender; empty: nobody needs one.
-    pub tokens: Vec<String>,
+    /// Plain tokens. Where there are none, and no keys of signed ones, nobody needs one.
+    pub tokens: Vec<Token>,
+    /// A file of further ones.
+    pub tokens_file: Option<PathBuf>,
+    /// Keys of signed tokens.
+    pub jwt: Jwt,
     /// What becomes of senders without a token, where tokens are asked for.
     pub anonymous: AnonymousPolicy,
     /// Quota of each device whose sender has no token, where they are limited.
@@ -65,14 +72,20 @@ pub(crate) static ADMISSION: Section = Section {
         Field::optional("total", Kind::Short(&QUOTA), "quota of all devices together"),
         Field::optional(
             "tokens",
-            Kind::List(&Kind::Text),
-            "tokens that authenticate a sender: as bearer over HTTP and WebSocket, as password over MQTT",
+            Kind::List(&Kind::Short(&TOKEN)),
+            "tokens, shown as bearer or password over HTTP and WebSocket, as password over MQTT; wrong ones are always refused",
         ),
+        Field::optional(
+            "tokens_file",
+            Kind::Text,
+            "CSV file of further ones: token, and where stated rights (separated by spaces) and device",
+        ),
+        Field::optional("jwt", Kind::Table(&JWT), JWT.about),
         Field::with(
             "anonymous",
             Kind::Word(AnonymousPolicy::WORDS),
-            "admit",
-            "what becomes of senders without a token, where there are tokens",
+            "refuse",
+            "what becomes of whoever shows no token, where there are some: admit and limit let it publish and read",
         ),
         Field::optional(
             "anonymous_device",
@@ -117,16 +130,13 @@ impl Admission {
                 .table(key)
                 .map(|quota| Quota { rate: quota.rate("rate"), burst: quota.integer("burst") as u32 })
         };
-        let tokens: Vec<String> = fields
-            .list("tokens")
-            .iter()
-            .filter_map(|(_, found)| match found {
-                FieldValue::Text(text) => Some(text.value().to_owned()),
-                _ => None,
-            })
-            .collect();
+        let tokens = token::tokens(fields, report);
+        let directory = report.context().directory.clone();
+        let tokens_file = fields.text("tokens_file").map(|path| directory.join(path.value()));
+        let jwt = token::jwt(fields, report);
         let anonymous = fields.choice("anonymous");
-        if tokens.is_empty() && fields.given("anonymous").is_some() {
+        let open = ["tokens", "tokens_file", "jwt"].iter().all(|key| fields.given(key).is_none());
+        if open && fields.given("anonymous").is_some() {
             let message = "nobody is anonymous where there are no tokens";
             fields.refuse("anonymous", report, message, "add `tokens`, or take this line out");
         }
@@ -134,6 +144,8 @@ impl Admission {
             device: quota("device"),
             total: quota("total"),
             tokens,
+            tokens_file,
+            jwt,
             anonymous,
             anonymous_device: quota("anonymous_device"),
             shared: fields.flag("shared"),

@@ -11,6 +11,7 @@ mod fault;
 mod feature;
 mod inference;
 mod queue;
+mod token;
 mod worker;
 
 pub(crate) use act::{Act, ActLog, SIGNATURE};
@@ -26,6 +27,8 @@ pub(crate) use inference::Experiment;
 pub use inference::{CostDistribution, CostKind, Inference};
 pub(crate) use queue::Priority;
 pub use queue::{Discipline, Overflow, Queue};
+pub(crate) use token::tokens_in;
+pub use token::{Jwt, Kept, Right, Token};
 pub(crate) use worker::Assignment;
 pub use worker::{WorkerMode, Workers};
 
@@ -43,6 +46,9 @@ pub(crate) static SECTIONS: &[&Section] = &[
     &inference::INFERENCE,
     &admission::ADMISSION,
     &admission::QUOTA,
+    &token::TOKEN,
+    &token::JWT,
+    &token::KEPT,
     &feature::FEATURES,
     &feature::WINDOW,
     &inference::EXPERIMENT,

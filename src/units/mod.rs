@@ -4,12 +4,14 @@ use std::fmt::Write as _;
 
 mod quantile;
 mod rate;
+mod secret;
 mod size;
 mod span;
 pub(crate) mod word;
 
 pub use quantile::Quantile;
 pub(crate) use rate::Rate;
+pub use secret::Secret;
 pub(crate) use size::ByteSize;
 pub use span::Span;
 

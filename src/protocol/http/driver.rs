@@ -9,7 +9,7 @@ use super::super::exchange::{Exchange, Stated};
 use super::super::fault_injector::FaultInjector;
 #[cfg(test)]
 use super::super::tests::contract::Proof;
-use super::super::{Identity, Misfit, Session, Settings};
+use super::super::{Credential, Identity, Misfit, Session, Settings};
 use super::syntax::{misheaded, misplaced, valid_method};
 #[cfg(test)]
 use super::tests::peer::HttpProof;
@@ -76,6 +76,10 @@ impl Driver for HttpDriver {
 
     fn misplaced(&self, place: &str) -> Option<Misfit> {
         misplaced(place)
+    }
+
+    fn present(&self, credential: &Credential, identity: &mut Identity) -> Option<Misfit> {
+        credential.head(&mut identity.headers)
     }
 
     fn connect<'a>(

@@ -9,7 +9,7 @@ use super::super::exchange::{Exchange, Stated};
 use super::super::fault_injector::FaultInjector;
 #[cfg(test)]
 use super::super::tests::contract::Proof;
-use super::super::{Identity, Misfit, Session, Settings};
+use super::super::{Credential, Identity, Misfit, Session, Settings};
 #[cfg(test)]
 use super::tests::peer::MqttProof;
 use super::{Mqtt, MqttSettings, grammar, raw, settings};
@@ -66,6 +66,10 @@ impl Driver for MqttDriver {
 
     fn misplaced(&self, place: &str) -> Option<Misfit> {
         grammar::topic("topic", "the topic", place)
+    }
+
+    fn present(&self, credential: &Credential, identity: &mut Identity) -> Option<Misfit> {
+        grammar::present(credential, identity)
     }
 
     fn connect<'a>(

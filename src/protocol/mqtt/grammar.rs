@@ -2,8 +2,9 @@
 
 use mqtt_proto::{TopicFilter, TopicName};
 
-use super::super::{Hearing, Identity, Misfit, Settings};
+use super::super::{Credential, Hearing, Identity, Login, Misfit, Settings};
 use crate::record::Close;
+use crate::units::Secret;
 
 /// The most that MQTT can carry where it states a length in two bytes.
 const MOST: usize = u16::MAX as usize;
@@ -36,16 +37,7 @@ pub(super) fn misfits(settings: &Settings, clean_session: bool, identity: &Ident
             help: "name the device: \"{{device}}\", or write clean_session = true",
         });
     }
-    if let Some(login) = login {
-        found.extend(text("username", "the user name", &login.user));
-        let password = login.password.as_ref().filter(|password| password.len() > MOST);
-        found.extend(password.map(|_| Misfit {
-            key: "password",
-            subject: "the password",
-            fault: LENGTH,
-            help: SHORTER,
-        }));
-    }
+    found.extend(login.iter().flat_map(unfit_login));
     if let Some(will) = will {
         found.extend(topic("will.topic", "the topic of the will", &will.topic));
         let payload = Some(&will.payload).filter(|payload| payload.len() > MOST);
@@ -69,6 +61,33 @@ pub(super) fn misfits(settings: &Settings, clean_session: bool, identity: &Ident
         found.extend(filter(key, "the topic filter", reply_topic));
     }
     found
+}
+
+/// Has `identity` show `credential`: a token as the password of the device.
+pub(super) fn present(credential: &Credential, identity: &mut Identity) -> Option<Misfit> {
+    let Credential { bearer, login, headers } = credential;
+    let token = |token: &Secret| Login { user: identity.device.clone(), password: Some(token.clone()) };
+    let shown = login.clone().or_else(|| bearer.as_ref().map(token));
+    let key = if bearer.is_some() { "bearer" } else { "username" };
+    let misfit = if !headers.is_empty() {
+        let help = "write bearer, or username and password";
+        Some(Misfit { key: "headers", subject: "a header field", fault: "has no place in MQTT", help })
+    } else if identity.login.is_some() {
+        let fault = "stands beside a `username` under `mqtt`";
+        Some(Misfit { key, subject: "the credential", fault, help: "keep one of the two" })
+    } else {
+        shown.as_ref().and_then(|login| unfit_login(login).next())
+    };
+    identity.login = shown.or(identity.login.take());
+    misfit
+}
+
+/// What is wrong with a user name and its password.
+fn unfit_login(login: &Login) -> impl Iterator<Item = Misfit> + use<> {
+    let long = login.password.as_ref().filter(|password| password.reveal().len() > MOST);
+    let password = Misfit { key: "password", subject: "the password", fault: LENGTH, help: SHORTER };
+    let user = text("username", "the user name", &login.user);
+    user.into_iter().chain(long.map(|_| password))
 }
 
 /// What is wrong with a topic that is published to.

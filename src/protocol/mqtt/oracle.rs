@@ -9,6 +9,7 @@ use super::super::{Login, Will};
 use super::packet::*;
 use super::*;
 use crate::record::ErrorKind;
+use crate::units::Secret;
 
 fn level(qos: Qos) -> QoS {
     match qos {
@@ -95,7 +96,7 @@ proptest! {
             }),
             ..Identity::of(&device)
         };
-        let credentials = Login { user: "ann".to_owned(), password: Some("secret".to_owned()) };
+        let credentials = Login { user: "ann".to_owned(), password: Some(Secret::new("secret")) };
         let credentials = login.then_some(&credentials);
         let ours = encoded(|out| encode_connect(&identity, clean, keep_alive, credentials, out).unwrap());
         prop_assert_eq!(read(&ours), v4::Packet::Connect(connect));

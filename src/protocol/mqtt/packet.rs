@@ -218,7 +218,7 @@ pub(super) fn encode_connect(
     if let Some(Login { user, password }) = login {
         connect.username = Some(fitting("user name", user.as_str())?.into());
         if let Some(password) = password {
-            connect.password = Some(fitting("password", password)?.as_bytes().to_vec().into());
+            connect.password = Some(fitting("password", password.reveal())?.as_bytes().to_vec().into());
         }
     }
     if let Some(Will { topic, payload, qos, retain }) = &identity.will {

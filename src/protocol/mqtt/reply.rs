@@ -9,6 +9,7 @@ use super::super::{Correlation, Login, OwnSettings, Will};
 use super::tests::{CONNACK, SUBACK, ack, events, message, ok, open_as, publish};
 use super::*;
 use crate::record::Protocol;
+use crate::units::Secret;
 
 /// The packets an independent codec reads.
 fn packets(bytes: &[u8]) -> Vec<Packet> {
@@ -55,7 +56,7 @@ fn the_handshake_presents_what_the_device_is_to_the_service() {
     };
     let identity = Identity {
         client_id: Some("client 7".to_owned()),
-        login: Some(Login { user: "ann".to_owned(), password: Some("pw2".to_owned()) }),
+        login: Some(Login { user: "ann".to_owned(), password: Some(Secret::new("pw2")) }),
         will: Some(will),
         ..identity()
     };
@@ -98,7 +99,7 @@ fn what_mqtt_cannot_carry_is_refused_and_no_secret_repeated() {
         Some(Will { topic, payload, qos: Qos::AtMostOnce, retain: false })
     };
     let login = |user: &str, password: &str| {
-        Some(Login { user: user.to_owned(), password: Some(password.to_owned()) })
+        Some(Login { user: user.to_owned(), password: Some(Secret::new(password)) })
     };
     let table = [
         (Identity { client_id: Some(long.clone()), ..identity() }, "client identifier is longer"),
@@ -116,7 +117,7 @@ fn what_mqtt_cannot_carry_is_refused_and_no_secret_repeated() {
 
 #[test]
 fn a_session_prints_no_password_while_it_waits_to_be_written() {
-    let login = Login { user: "ann".to_owned(), password: Some("s3cret".to_owned()) };
+    let login = Login { user: "ann".to_owned(), password: Some(Secret::new("s3cret")) };
     let mut session = Mqtt::new(Script::new(), &settings(Close::Ack, None), &identity()).unwrap();
     let bytes = session.outbox.tail();
     packet::encode_connect(&identity(), true, 0, Some(&login), bytes).unwrap();

@@ -6,7 +6,7 @@ use super::grammar::is_filter;
 use crate::fleet::Scope;
 use crate::language::{Field, Fields, Kind, Reporter, Section, quote};
 use crate::record::{Close, Qos};
-use crate::units::Span;
+use crate::units::{Secret, Span};
 
 pub(super) static MQTT: Section = Section {
     title: "mqtt = { … }",
@@ -259,10 +259,10 @@ impl Exchange for MqttExchange {
             address: fixed(&self.topic),
             reply_topic: fixed(&self.reply_topic).or_else(|| fixed(&self.subscribe)),
             client_id: fixed(&self.client_id).or_else(|| Some(rendering.of_run(&usual.device))),
-            login: self
-                .username
-                .as_ref()
-                .map(|user| Login { user: render(user), password: self.password.as_ref().map(render) }),
+            login: self.username.as_ref().map(|user| Login {
+                user: render(user),
+                password: self.password.as_ref().map(|password| Secret::new(render(password))),
+            }),
             will: self.will.as_ref().map(|will| Will {
                 topic: render(&will.topic),
                 payload: render(&will.payload).into_bytes(),

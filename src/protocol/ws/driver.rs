@@ -10,7 +10,7 @@ use super::super::fault_injector::FaultInjector;
 use super::super::http::{is_token, misheaded, misplaced};
 #[cfg(test)]
 use super::super::tests::contract::Proof;
-use super::super::{Identity, Misfit, Session, Settings};
+use super::super::{Credential, Identity, Misfit, Session, Settings};
 #[cfg(test)]
 use super::tests::peer::WsProof;
 use super::{Ws, raw, settings};
@@ -73,6 +73,10 @@ impl Driver for WsDriver {
 
     fn misplaced(&self, place: &str) -> Option<Misfit> {
         misplaced(place)
+    }
+
+    fn present(&self, credential: &Credential, identity: &mut Identity) -> Option<Misfit> {
+        credential.head(&mut identity.headers)
     }
 
     fn connect<'a>(

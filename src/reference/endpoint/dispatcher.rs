@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 use super::delay_queue::DelayQueue;
 use super::latency::Times;
 use super::mqtt::Hub;
-use crate::clock::Tick;
+use crate::clock::{Tick, WallTime};
 use crate::reference::admission::{Class, Gate};
 use crate::reference::alert::AlertLog;
 use crate::reference::cluster::{ClusterBus, ClusterEvent};
@@ -24,6 +24,7 @@ use crate::reference::job::{Answer, ReadingId, Reason, ReplyTo, Shed, WorkerMess
 use crate::reference::metric::Metrics;
 use crate::reference::pipeline::{Pipeline, Submission};
 use crate::reference::reading::Reading;
+use crate::reference::token::{Denial, Grant, Keyring};
 use crate::service::{ActLog, FaultKind};
 
 /// Messages taken up at once.
@@ -73,7 +74,8 @@ impl Refusal {
 pub(in crate::reference) struct Dispatcher {
     pub(super) pipeline: Arc<Pipeline>,
     pub(super) metrics: Arc<Metrics>,
-    pub(super) gate: RefCell<Gate>,
+    gate: RefCell<Gate>,
+    keyring: RefCell<Keyring>,
     pub(super) alert_log: AlertLog,
     /// What leads to other instances.
     pub(super) bus: Option<Arc<ClusterBus>>,
@@ -120,6 +122,7 @@ impl Dispatcher {
         let alert_log = AlertLog::new(&setup.alerts);
         Self {
             gate: RefCell::new(gate),
+            keyring: RefCell::new(Keyring::new(&setup.admission)),
             alert_log,
             bus,
             acts,
@@ -167,6 +170,14 @@ impl Dispatcher {
             reply_to: ReplyTo { channel: index, generation: slot.generation },
             inbox,
         }
+    }
+
+    /// What whoever shows `token` may.
+    ///
+    /// # Errors
+    /// If that is nothing.
+    pub(super) fn identify(&self, token: Option<&str>) -> Result<Arc<Grant>, Denial> {
+        self.keyring.borrow_mut().identify(token, WallTime::now())
     }
 
     /// Lets a reading past the gate, or says why not and when to try again.

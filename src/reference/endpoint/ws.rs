@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -22,12 +23,12 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::GaugeGuard;
 use super::dispatcher::{Dispatcher, Refusal, ReplyChannel};
-use super::http::{Content, LARGEST_BODY, error, reply};
-use crate::reference::admission::Class;
+use super::http::{Content, LARGEST_BODY, error, forbidden, reply};
 use crate::reference::alert::{Filter, Notice};
 use crate::reference::job::{Answer, Reason};
 use crate::reference::pipeline::Submission;
 use crate::reference::reading::Reading;
+use crate::reference::token::Grant;
 
 /// Readings of one connection that may be under way; beyond that its socket is not read.
 const UNDER_WAY: usize = 256;
@@ -40,7 +41,7 @@ const FAREWELL: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) enum Purpose {
     /// It brings readings.
-    Readings(Class),
+    Readings(Arc<Grant>),
     /// It wants the alerts that fit, from the one after this number on.
     Alerts(Filter, Option<u64>),
 }
@@ -80,7 +81,7 @@ pub(super) fn upgrade(
         let socket =
             WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
         match purpose {
-            Purpose::Readings(class) => converse(socket, &dispatcher, class).await,
+            Purpose::Readings(grant) => converse(socket, &dispatcher, &grant).await,
             Purpose::Alerts(filter, after) => tell(socket, &dispatcher, filter, after).await,
         }
     });
@@ -116,7 +117,7 @@ fn accept(headers: &HeaderMap) -> Option<HeaderValue> {
 }
 
 /// Serves a connection that brings readings.
-async fn converse(mut socket: Socket, dispatcher: &Rc<Dispatcher>, class: Class) {
+async fn converse(mut socket: Socket, dispatcher: &Rc<Dispatcher>, grant: &Grant) {
     let _open = GaugeGuard::new(&dispatcher.metrics.ws_connections);
     let channel = dispatcher.reply_channel();
     let mut under_way = 0_usize;
@@ -149,7 +150,7 @@ async fn converse(mut socket: Socket, dispatcher: &Rc<Dispatcher>, class: Class)
                         Err(farewell) => break farewell,
                     },
                 };
-                match take_in(&bytes, dispatcher, class, &channel).await {
+                match take_in(&bytes, dispatcher, grant, &channel).await {
                     None => under_way += 1,
                     Some(answer) => if socket.send(Message::text(answer)).await.is_err() { break None },
                 }
@@ -273,7 +274,7 @@ impl Heartbeat {
 async fn take_in(
     bytes: &[u8],
     dispatcher: &Dispatcher,
-    class: Class,
+    grant: &Grant,
     channel: &ReplyChannel,
 ) -> Option<String> {
     let arrived = dispatcher.pipeline.now();
@@ -284,9 +285,12 @@ async fn take_in(
             return Some(bad.encode());
         }
     };
+    if let Err(denial) = grant.demand_device(&reading.device) {
+        return Some(forbidden(&reading, &denial));
+    }
     let id = reading.id();
     let refused = |refusal: Refusal| Some(dispatcher.encode(&mut refusal.answer(id.clone())));
-    if let Err(refusal) = dispatcher.admit(&id.device, class, arrived) {
+    if let Err(refusal) = dispatcher.admit(&id.device, grant.class, arrived) {
         return refused(refusal);
     }
     match dispatcher.submit_patiently(reading, arrived, channel.reply_to()).await {

@@ -105,9 +105,6 @@ pub(crate) struct FleetTail {
 pub(crate) struct Curves {
     pub(crate) response: Option<Histogram<u64>>,
     pub(crate) service: Option<Histogram<u64>>,
-    /// Response times of what ended ok alone, and the lower bounds of the others; `None` in runs of earlier versions.
-    pub(crate) ok: Option<Histogram<u64>>,
-    pub(crate) censored: Option<Histogram<u64>>,
     pub(crate) phases: Vec<(String, Histogram<u64>)>,
     pub(crate) fleets: Vec<(String, Histogram<u64>)>,
 }
@@ -274,21 +271,14 @@ impl LogReader {
         let start_s: f64 = std::str::from_utf8(cells.next()?).ok()?.parse().ok()?;
         let payload = cells.nth(2)?;
         let (head, times) = tag.split_at(tag.rfind('.')? + 1);
-        let Some(tag) = tags.get(head) else { return Some(()) };
-        let beside = match times {
-            "response" => None,
-            "service" => Some(&mut history.curves.service),
-            "ok" => Some(&mut history.curves.ok),
-            "censored" => Some(&mut history.curves.censored),
-            _ => return Some(()),
-        };
-        // What is not shown need not be unpacked.
-        if beside.is_some() && tag.measured.is_none() {
+        let (Some(tag), true) = (tags.get(head), matches!(times, "response" | "service")) else {
             return Some(());
-        }
+        };
         let bounds = self.unpacker.unpack(payload, &mut self.values)?;
-        if let Some(sum) = beside {
-            add(sum, &self.values, bounds);
+        if times == "service" {
+            if tag.measured.is_some() {
+                add(&mut history.curves.service, &self.values, bounds);
+            }
             return Some(());
         }
         if let Some(place) = history.column_at(start_s) {

@@ -1,5 +1,6 @@
 //! What of the peers' replies may be kept.
 
+use std::fmt;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -20,41 +21,71 @@ pub struct Privacy {
     secrets: Arc<[String]>,
     /// Whether samples of replies are kept, by fleet; those beyond the list are.
     samples: Arc<[bool]>,
+    devices: Option<DeviceSecrets>,
+}
+
+/// What a single device shows to nobody but its peer, by its fleet and its number there. There may be a million of them, so they are
+/// asked for where a new reason is met.
+#[derive(Clone)]
+struct DeviceSecrets(Arc<dyn Fn(usize, u32) -> Vec<String> + Send + Sync>);
+
+impl fmt::Debug for DeviceSecrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DeviceSecrets")
+    }
 }
 
 impl Privacy {
     /// `secrets` are values that must not appear; `samples` says for each fleet whether samples of replies are kept.
     pub fn new(secrets: impl IntoIterator<Item = String>, samples: impl IntoIterator<Item = bool>) -> Self {
-        let secrets = secrets.into_iter().filter(|text| text.len() >= LEAST_SECRET);
-        let mut secrets: Vec<_> = secrets.flat_map(|secret| written(&secret)).collect();
-        // Of two that begin alike the longer one first, so that nothing of it is left.
-        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-        Self { secrets: secrets.into(), samples: samples.into_iter().collect() }
+        Self { secrets: forms(secrets).into(), samples: samples.into_iter().collect(), devices: None }
     }
 
-    /// `reason` of a fleet without what must not be kept.
-    pub(crate) fn filter(&self, fleet: usize, reason: &Reason) -> Reason {
+    /// The same, which knows besides what device number so and so of a fleet shows.
+    #[must_use]
+    pub fn with_devices(self, secrets: impl Fn(usize, u32) -> Vec<String> + Send + Sync + 'static) -> Self {
+        Self { devices: Some(DeviceSecrets(Arc::new(secrets))), ..self }
+    }
+
+    /// `reason`, met by a device of a fleet, without what must not be kept.
+    pub(crate) fn filter(&self, fleet: usize, device: u32, reason: &Reason) -> Reason {
+        let own = self.devices.as_ref().map(|devices| forms((devices.0)(fleet, device))).unwrap_or_default();
+        let mask = |text: &str| self.mask(&without(&own, text));
         let keeps = self.samples.get(fleet).copied().unwrap_or(true);
-        let sample = reason.sample.as_deref().filter(|_| keeps).map(|sample| self.mask(sample).into());
-        Reason { sentence: self.mask(&reason.sentence).into(), sample, ..reason.clone() }
+        let sample = reason.sample.as_deref().filter(|_| keeps).map(|sample| mask(sample).into());
+        Reason { sentence: mask(&reason.sentence).into(), sample, ..reason.clone() }
     }
 
-    /// `text` without secrets.
+    /// `text` without the secrets of all.
     pub(crate) fn mask(&self, text: &str) -> String {
-        let mut masked = text.to_owned();
-        for secret in self.secrets.iter() {
-            masked = masked.replace(secret, MASK);
-            // The end of a sample may cut a secret in two.
-            let cut = (LEAST_SECRET..secret.len())
-                .rev()
-                .find(|&n| secret.is_char_boundary(n) && masked.ends_with(&secret[..n]));
-            if let Some(n) = cut {
-                masked.truncate(masked.len() - n);
-                masked.push_str(MASK);
-            }
-        }
-        masked
+        without(&self.secrets, text)
     }
+}
+
+/// All forms of `secrets` that are looked for.
+fn forms(secrets: impl IntoIterator<Item = String>) -> Vec<String> {
+    let secrets = secrets.into_iter().filter(|text| text.len() >= LEAST_SECRET);
+    let mut forms: Vec<_> = secrets.flat_map(|secret| written(&secret)).collect();
+    // Of two that begin alike the longer one first, so that nothing of it is left.
+    forms.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+    forms
+}
+
+/// `text` with `secrets` masked.
+fn without(secrets: &[String], text: &str) -> String {
+    let mut masked = text.to_owned();
+    for secret in secrets {
+        masked = masked.replace(secret, MASK);
+        // The end of a sample may cut a secret in two.
+        let cut = (LEAST_SECRET..secret.len())
+            .rev()
+            .find(|&n| secret.is_char_boundary(n) && masked.ends_with(&secret[..n]));
+        if let Some(n) = cut {
+            masked.truncate(masked.len() - n);
+            masked.push_str(MASK);
+        }
+    }
+    masked
 }
 
 /// A secret as services may write it back: as it is, in JSON, in a URL, and in Base64.
@@ -92,10 +123,14 @@ mod tests {
             assert_eq!(privacy.mask(text), masked);
         }
         let reason = Reason::new(Code::word("x"), "no s3cret").with_sample(b"body");
-        let kept = privacy.filter(0, &reason);
+        let kept = privacy.filter(0, 7, &reason);
         assert_eq!((&*kept.sentence, kept.sample.as_deref()), ("no ***", Some("body")));
-        assert_eq!(privacy.filter(1, &reason).sample, None);
-        assert_eq!(privacy.filter(7, &reason).sample.as_deref(), Some("body"));
+        assert_eq!(privacy.filter(1, 7, &reason).sample, None);
+        assert_eq!(privacy.filter(7, 7, &reason).sample.as_deref(), Some("body"));
+        let known = |fleet: usize, device: u32| vec![format!("t0k-{fleet}-{device}")];
+        let reason = Reason::new(Code::word("x"), "no t0k-3-5").with_sample(b"t0k-3-5, not t0k-3-6");
+        let kept = privacy.with_devices(known).filter(3, 5, &reason);
+        assert_eq!((&*kept.sentence, kept.sample.as_deref()), ("no ***", Some("***, not t0k-3-6")));
         let privacy = Privacy::new(["s3\"cr et/".into()], []);
         for text in ["s3\"cr et/", r#"s3\"cr et/"#, "s3%22cr%20et%2F", "s3%22cr+et%2F", "czMiY3IgZXQv"] {
             assert_eq!(privacy.mask(&format!("<{text}>")), "<***>");

@@ -61,7 +61,7 @@ impl ReasonLedger {
             let met = if several < MOST_KNOWN { reason.clone() } else { further_of(reason, known) };
             let again = self.known.iter().position(|known| known.scope == scope && same(&known.met, &met));
             again.unwrap_or_else(|| {
-                let kept = self.privacy.filter(scope.fleet, &met);
+                let kept = self.privacy.filter(scope.fleet, device, &met);
                 self.known.push(KnownReason { scope, met, kept, devices: Devices::default() });
                 self.known.len() - 1
             })

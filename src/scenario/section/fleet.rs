@@ -3,8 +3,10 @@
 use std::sync::{Arc, LazyLock};
 
 use super::arrival::{ARRIVAL, arrival};
+use super::auth::{self, AUTH};
 use super::backoff::{BACKOFF, backoff};
 use super::behaviour::{BEHAVIOUR, PresetBehaviour, presets};
+use super::guarantee::guarantee;
 use super::payload;
 use super::signal::{self, ANOMALIES, SIGNAL};
 use super::subscriber::subscriber;
@@ -12,13 +14,13 @@ use super::tls::{TLS, tls};
 use crate::arrival::ArrivalProcess;
 use crate::fleet::{Channel, DeviceModel, Format};
 use crate::language::{
-    Entry, Field, FieldValue, Fields, Kind, Origin, Reporter, Section, Table, Value, alternatives, check,
-    is_name, listed, nearest, quote,
+    Entry, Field, Fields, Kind, Origin, Reporter, Section, Table, Value, alternatives, check, is_name,
+    listed, nearest, quote,
 };
 use crate::protocol::{Driver, Exchange, Facts, Stated, driver, protocols, words};
-use crate::record::{Close, DeliveryGuarantee};
+use crate::record::Close;
 use crate::scenario::model::{Behaviour, Fleet, Model, RunSettings};
-use crate::units::{Rate, Span};
+use crate::units::{Rate, Secret, Span};
 
 /// Fleets of a scenario.
 const MOST: usize = 256;
@@ -160,6 +162,12 @@ static FIRST: &[Field] = &[
 static LAST: &[Field] = &[
     Field::with("payload", Kind::Short(&payload::PAYLOAD), "", "how a reading is written down"),
     Field::optional("tls", Kind::Table(&TLS), TLS.about),
+    Field::optional("auth", Kind::Table(&AUTH), AUTH.about),
+    Field::optional(
+        "credentials",
+        Kind::Text,
+        "CSV file with a row per device, from the directory of the scenario: device, and token, or username and password, or header:NAME",
+    ),
     Field::with("backoff", Kind::Table(&BACKOFF), "", "waits between attempts to reconnect"),
     Field::with(
         "refusal",
@@ -287,8 +295,8 @@ fn fleet(
     let protocol = facts.protocol;
     let driver = driver(protocol)?;
     let mut canonical = String::new();
-    // Where files lie and what the target is called is no part of the plan.
-    fields.canonical_without("tls", "fleet", &mut canonical);
+    // Where files lie, what the target is called and what is secret is no part of the plan.
+    fields.canonical_without(&["tls", "auth", "credentials"], "fleet", &mut canonical);
     let presets = presets(&fields, report);
     let channels = signal::channels(&fields, &mut canonical, report);
     let payload = payload::payload(&fields, &channels, facts.names_run, report);
@@ -305,6 +313,7 @@ fn fleet(
     if let Some(tls) = &tls {
         tls.settings.canonical("fleet.tls", &mut canonical);
     }
+    let credentials = auth::credentials(&fields, driver, (name, devices), &mut canonical, report);
     let expects = guarantee(&fields, model == Model::Subscriber, report);
     let fleet = Fleet {
         name: name.to_owned(),
@@ -322,30 +331,12 @@ fn fleet(
         exchange,
         refusal_expected: fields.word("refusal") == Some("expected"),
         failure_body: fields.flag("failure_body"),
+        credentials,
         backoff: backoff(&fields, report),
         device_model: Arc::new(DeviceModel { fleet: name.into(), channels, payload, clock: presets.clock }),
-        canonical,
+        canonical: Secret::new(canonical),
     };
     Some((fleet, fields))
-}
-
-/// What the fleet expects of delivery.
-fn guarantee(fields: &Fields, silent: bool, report: &mut Reporter<'_>) -> DeliveryGuarantee {
-    if silent {
-        fields.refuse_given(&["expects"], report, "does not apply to a subscriber, which sends nothing");
-    }
-    let mut guarantee = DeliveryGuarantee::default();
-    for (_, found) in fields.list("expects") {
-        match found {
-            FieldValue::Word("ordered") => guarantee.ordered = true,
-            FieldValue::Word(word) => {
-                guarantee.no_loss |= *word != "at-most-once";
-                guarantee.no_duplicates |= *word != "at-least-once";
-            }
-            _ => {}
-        }
-    }
-    guarantee
 }
 
 fn model(

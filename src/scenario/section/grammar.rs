@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::auth;
 use crate::clock::Tick;
 use crate::fleet::{Device, RunFacts};
 use crate::language::{Fields, Reporter, Text, quote};
@@ -16,6 +17,7 @@ const COMPARED: u32 = 10_000;
 /// Reports what the protocol of a fleet cannot carry, and what more than one device at a target would claim for itself.
 pub(super) fn grammar(fleets: &[(Fleet, Fields)], report: &mut Reporter<'_>) {
     for (fleet, fields) in fleets {
+        auth::presented(fleet, fields, report);
         let Some(own) = fields.table(fleet.protocol.name()) else { continue };
         let mut told: Vec<&str> = Vec::new();
         for misfit in misfits(fleet) {

@@ -1,12 +1,14 @@
 //! The sections of a scenario: their tables of fields, and how checked fields become the model.
 
 mod arrival;
+mod auth;
 mod backoff;
 mod behaviour;
 mod budget;
 mod fault;
 mod fleet;
 mod grammar;
+mod guarantee;
 mod payload;
 mod phase;
 mod run;
@@ -23,7 +25,7 @@ use crate::language::{
 };
 use crate::protocol::protocols;
 use crate::service::{self, Setup};
-use crate::units::Span;
+use crate::units::{Secret, Span};
 use std::sync::LazyLock;
 
 use sha2::{Digest as _, Sha256};
@@ -36,7 +38,7 @@ pub(crate) fn all() -> &'static [&'static Section] {
         let mut all = vec![&run::SCENARIO, &run::RUN, &*target::TARGET];
         all.extend_from_slice(service::SECTIONS);
         all.extend([&phase::PHASE, &phase::LOAD, &*fleet::FLEET, &behaviour::BEHAVIOUR, &arrival::ARRIVAL]);
-        all.push(&tls::TLS);
+        all.extend([&tls::TLS, &auth::AUTH, &auth::SECRET]);
         all.extend(protocols().flat_map(|facts| facts.sections));
         all.extend_from_slice(LOAD);
         all.extend([&*fault::FAULT, &fault::DELAY, &fault::LOSS, &*budget::BUDGET]);
@@ -75,6 +77,7 @@ pub(super) struct CheckedDocument {
     pub(super) seed: u64,
     pub(super) run: RunSettings,
     pub(super) target: Target,
+    pub(super) control_token: Option<Secret>,
     pub(super) reference: Setup,
     pub(super) phases: Vec<Phase>,
     pub(super) fleets: Vec<Fleet>,
@@ -129,6 +132,7 @@ pub(super) fn document(root: &Table, duration: Option<Span>, report: &mut Report
         seed: scenario.integer("seed"),
         run: settings,
         target: target::target(&target),
+        control_token: target::control_token(&target, report),
         reference: Setup::from_fields(&reference, report),
         phases: phases.into_iter().map(|draft| addressed(draft, &fleets, report)).collect(),
         fleets: fleets.into_iter().map(|(fleet, _)| fleet).collect(),

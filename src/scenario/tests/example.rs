@@ -123,7 +123,7 @@ fn what_the_documentation_shows_is_sound() {
         if block.contains("[fleet.pumps.channel]") {
             text.insert_str(0, "[fleet.pumps]\nprotocol = \"mqtt\"\ndevices = 1\nrate = \"1/s\"\n");
         }
-        let variables = ["MQTT_USER", "MQTT_PASSWORD"].map(|name| (name.to_owned(), "x".to_owned()));
+        let variables = ["MQTT_USER", "MQTT_PASSWORD", "TOKEN"].map(|name| (name.to_owned(), "x".to_owned()));
         let overrides =
             Overrides { environment: Environment::Fixed(variables.into()), ..Overrides::default() };
         if let Err(error) = Scenario::parse("shown.toml", &text, &overrides) {

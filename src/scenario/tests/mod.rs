@@ -1,5 +1,6 @@
 //! Tests of the room as a whole.
 
+mod auth;
 mod broken;
 mod example;
 mod expansion;

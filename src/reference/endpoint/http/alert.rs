@@ -7,11 +7,12 @@ use hyper::body::Incoming;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::{Request, Response, StatusCode};
 
-use super::{Content, JSON, Reply, error, reply};
+use super::{Content, JSON, Reply, admission, error, reply};
 use crate::reference::alert::{Filter, LoggedAlert, Notice};
 use crate::reference::endpoint::dispatcher::Dispatcher;
 use crate::reference::endpoint::ws;
 use crate::reference::reading::Level;
+use crate::reference::token::Grant;
 
 /// Longest wait of a long poll.
 const LONGEST_WAIT_MS: u64 = 60_000;
@@ -60,13 +61,20 @@ impl Query {
     }
 }
 
-fn query(request: &Request<Incoming>) -> Result<Query, Box<Reply>> {
-    Query::parse(request.uri().query()).map_err(|reason| Box::new(error(StatusCode::BAD_REQUEST, &reason)))
+/// What is asked for, as far as `grant` goes: who speaks for one device hears of that alone.
+fn query(request: &Request<Incoming>, grant: &Grant) -> Result<Query, Box<Reply>> {
+    let asked = Query::parse(request.uri().query());
+    let mut asked = asked.map_err(|reason| Box::new(error(StatusCode::BAD_REQUEST, &reason)))?;
+    if let Some(device) = &asked.filter.device {
+        grant.demand_device(device).map_err(|denial| Box::new(admission::refusal(&denial)))?;
+    }
+    asked.filter.device = asked.filter.device.or_else(|| grant.device().map(|own| own.to_string()));
+    Ok(asked)
 }
 
 /// `GET /v1/alerts`: those after `after`, at once if there are any or nobody wants to wait, else when the first comes.
-pub(super) async fn poll(request: &Request<Incoming>, dispatcher: &Dispatcher) -> Reply {
-    let Query { filter, after, wait_ms, limit } = match query(request) {
+pub(super) async fn poll(request: &Request<Incoming>, dispatcher: &Dispatcher, grant: &Grant) -> Reply {
+    let Query { filter, after, wait_ms, limit } = match query(request, grant) {
         Ok(query) => query,
         Err(reply) => return *reply,
     };
@@ -103,8 +111,8 @@ fn page(alerts: &[LoggedAlert], dispatcher: &Dispatcher) -> Reply {
 }
 
 /// `GET /v1/alerts/stream`: server-sent events; a browser that comes back says which one it heard last.
-pub(super) fn stream(request: &Request<Incoming>, dispatcher: &Dispatcher) -> Reply {
-    let Query { filter, after, .. } = match query(request) {
+pub(super) fn stream(request: &Request<Incoming>, dispatcher: &Dispatcher, grant: &Grant) -> Reply {
+    let Query { filter, after, .. } = match query(request, grant) {
         Ok(query) => query,
         Err(reply) => return *reply,
     };
@@ -119,8 +127,8 @@ pub(super) fn stream(request: &Request<Incoming>, dispatcher: &Dispatcher) -> Re
 }
 
 /// `GET /v1/alerts/ws`: the same over WebSocket.
-pub(super) fn socket(request: Request<Incoming>, dispatcher: &Rc<Dispatcher>) -> Reply {
-    match query(&request) {
+pub(super) fn socket(request: Request<Incoming>, dispatcher: &Rc<Dispatcher>, grant: &Grant) -> Reply {
+    match query(&request, grant) {
         Ok(Query { filter, after, .. }) => {
             ws::upgrade(request, dispatcher, ws::Purpose::Alerts(filter, after))
         }

@@ -5,13 +5,14 @@ use hyper::{Request, StatusCode};
 use serde::{Deserialize, Serialize};
 
 use super::judge::body;
-use super::{JSON, Reply, done, error, json, reply};
+use super::{JSON, Reply, admission, done, error, json, reply};
 use crate::reference::device::open;
 use crate::reference::endpoint::dispatcher::Dispatcher;
 use crate::reference::endpoint::latency::Latency;
 use crate::reference::health::Status;
 use crate::reference::model::{Key, MODELS};
 use crate::reference::pipeline::Operation;
+use crate::reference::token::Grant;
 use crate::reference::window::WindowSummary;
 use crate::service::Priority;
 
@@ -270,9 +271,12 @@ struct DeviceReport<'a> {
 }
 
 /// `GET /v1/devices/<device>`.
-pub(super) fn device(dispatcher: &Dispatcher, name: &str) -> Reply {
+pub(super) fn device(dispatcher: &Dispatcher, name: &str, grant: &Grant) -> Reply {
     let shared = dispatcher.pipeline.shared();
     let name = percent_decoded(name);
+    if let Err(denial) = grant.demand_device(&name) {
+        return admission::refusal(&denial);
+    }
     let Some(handle) = shared.devices.find(&name) else {
         return error(StatusCode::NOT_FOUND, &format!("no device `{name}` is known"));
     };

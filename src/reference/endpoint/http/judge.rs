@@ -9,13 +9,14 @@ use hyper::body::{Body, Incoming};
 use hyper::{Request, StatusCode};
 use serde_json::value::RawValue;
 
-use super::{Hangup, JSON, LARGEST_BODY, Reply, busy, class, error, keep_silent, reply, unauthorised};
+use super::admission::forbidden;
+use super::{Hangup, JSON, LARGEST_BODY, Reply, busy, error, keep_silent, reply};
 use crate::clock::Tick;
-use crate::reference::admission::Class;
 use crate::reference::endpoint::dispatcher::{Dispatcher, Refusal, ReplyChannel};
 use crate::reference::job::{Answer, Reason, Shed};
 use crate::reference::pipeline::Submission;
 use crate::reference::reading::Reading;
+use crate::reference::token::Grant;
 
 /// A request's body must follow its head within this time.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -48,8 +49,8 @@ pub(super) async fn judge(
     request: Request<Incoming>,
     dispatcher: &Dispatcher,
     channel: &ReplyChannel,
+    grant: &Grant,
 ) -> Result<Reply, Hangup> {
-    let Some(class) = class(request.headers(), dispatcher) else { return Ok(unauthorised()) };
     let bytes = match body(request).await {
         Ok(bytes) => bytes,
         Err(reply) => {
@@ -59,7 +60,7 @@ pub(super) async fn judge(
     };
     let arrived = dispatcher.pipeline.now();
     if bytes.trim_ascii_start().first() == Some(&b'[') {
-        return list(&bytes, arrived, class, dispatcher, channel).await;
+        return list(&bytes, arrived, grant, dispatcher, channel).await;
     }
     let reading = match Reading::parse(&bytes) {
         Ok(reading) => reading,
@@ -68,7 +69,10 @@ pub(super) async fn judge(
             return Ok(reply(StatusCode::BAD_REQUEST, JSON, bad.encode()));
         }
     };
-    let mut answer = match hand_in(reading, arrived, class, dispatcher, channel).await {
+    if let Err(denial) = grant.demand_device(&reading.device) {
+        return Ok(reply(StatusCode::FORBIDDEN, JSON, forbidden(&reading, &denial)));
+    }
+    let mut answer = match hand_in(reading, arrived, grant, dispatcher, channel).await {
         Some(answer) => answer,
         None => channel.next().await,
     };
@@ -88,12 +92,12 @@ pub(super) async fn judge(
 async fn hand_in(
     reading: Reading,
     arrived: Tick,
-    class: Class,
+    grant: &Grant,
     dispatcher: &Dispatcher,
     channel: &ReplyChannel,
 ) -> Option<Answer> {
     let id = reading.id();
-    if let Err(refusal) = dispatcher.admit(&id.device, class, arrived) {
+    if let Err(refusal) = dispatcher.admit(&id.device, grant.class, arrived) {
         return Some(refusal.answer(id));
     }
     match dispatcher.submit_patiently(reading, arrived, channel.reply_to()).await {
@@ -107,7 +111,7 @@ async fn hand_in(
 async fn list(
     bytes: &[u8],
     arrived: Tick,
-    class: Class,
+    grant: &Grant,
     dispatcher: &Dispatcher,
     channel: &ReplyChannel,
 ) -> Result<Reply, Hangup> {
@@ -133,8 +137,12 @@ async fn list(
                 answers[index] = Some(bad.encode());
             }
             Ok(reading) => {
+                if let Err(denial) = grant.demand_device(&reading.device) {
+                    answers[index] = Some(forbidden(&reading, &denial));
+                    continue;
+                }
                 let name = (reading.device.clone(), reading.seq);
-                match hand_in(reading, arrived, class, dispatcher, channel).await {
+                match hand_in(reading, arrived, grant, dispatcher, channel).await {
                     Some(mut refusal) => answers[index] = Some(dispatcher.encode(&mut refusal)),
                     None => due.entry(name).or_default().push(index),
                 }

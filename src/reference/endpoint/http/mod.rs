@@ -1,5 +1,6 @@
 //! HTTP: readings by POST, alerts, control and observation by GET, and the way up to WebSocket, over hyper's server.
 
+mod admission;
 mod alert;
 mod content;
 mod control;
@@ -12,9 +13,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::Incoming;
-use hyper::header::{
-    ACCEPT, ALLOW, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
-};
+use hyper::header::{ACCEPT, ALLOW, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -22,13 +21,13 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
+pub(super) use self::admission::forbidden;
 pub(super) use self::content::Content;
 pub(in crate::reference) use self::guard::Guard;
 use self::guard::share;
 use super::dispatcher::{Dispatcher, ReplyChannel};
 use super::resettable::{ResetFlag, ResettableStream};
 use super::{GaugeGuard, ws};
-use crate::reference::admission::Class;
 use crate::reference::reading::BadReading;
 use crate::service::{FaultKind, SIGNATURE};
 
@@ -184,19 +183,22 @@ async fn answer(
 ) -> Result<Reply, Hangup> {
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
+    // What a browser asks before it lets a foreign page send.
+    if method == Method::OPTIONS && by_guest {
+        return Ok(reply(StatusCode::NO_CONTENT, TEXT, ""));
+    }
+    let grant = match admission::admit(&request, dispatcher) {
+        Ok(grant) => grant,
+        Err(denial) => return Ok(admission::refusal(&denial)),
+    };
     if path == "/v1/readings" && method == Method::POST {
-        return judge::judge(request, dispatcher, channel).await;
+        return judge::judge(request, dispatcher, channel, &grant).await;
     }
     Ok(match (path.as_str(), method) {
-        // What a browser asks before it lets a foreign page send.
-        (_, Method::OPTIONS) if by_guest => reply(StatusCode::NO_CONTENT, TEXT, ""),
-        ("/v1/stream", Method::GET) => match class(request.headers(), dispatcher) {
-            Some(class) => ws::upgrade(request, dispatcher, ws::Purpose::Readings(class)),
-            None => unauthorised(),
-        },
-        ("/v1/alerts", Method::GET) => alert::poll(&request, dispatcher).await,
-        ("/v1/alerts/stream", Method::GET) => alert::stream(&request, dispatcher),
-        ("/v1/alerts/ws", Method::GET) => alert::socket(request, dispatcher),
+        ("/v1/stream", Method::GET) => ws::upgrade(request, dispatcher, ws::Purpose::Readings(grant)),
+        ("/v1/alerts", Method::GET) => alert::poll(&request, dispatcher, &grant).await,
+        ("/v1/alerts/stream", Method::GET) => alert::stream(&request, dispatcher, &grant),
+        ("/v1/alerts/ws", Method::GET) => alert::socket(request, dispatcher, &grant),
         ("/v1/realtime", Method::GET) => control::status(dispatcher),
         ("/v1/realtime", Method::POST) => control::operate(request, dispatcher).await,
         ("/v1/cache", Method::POST) => control::cache(request, dispatcher).await,
@@ -220,7 +222,7 @@ async fn answer(
             _,
         ) => not_allowed("GET"),
         (path, Method::GET) if path.starts_with(DEVICES) => {
-            control::device(dispatcher, &path[DEVICES.len()..])
+            control::device(dispatcher, &path[DEVICES.len()..], &grant)
         }
         (path, _) if path.starts_with(DEVICES) => not_allowed("GET"),
         (path, _) => {
@@ -236,19 +238,6 @@ fn wants_page(headers: &HeaderMap) -> bool {
         .get(ACCEPT)
         .and_then(|value| value.to_str().ok())
         .is_some_and(|accept| accept.contains("text/html"))
-}
-
-/// The class of whoever sent these headers; none if it is to be turned away.
-fn class(headers: &HeaderMap, dispatcher: &Dispatcher) -> Option<Class> {
-    let token = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let token = token.and_then(|value| value.strip_prefix("Bearer ")).map(str::trim);
-    dispatcher.gate.borrow().classify(token)
-}
-
-fn unauthorised() -> Reply {
-    let mut reply = error(StatusCode::UNAUTHORIZED, "a token is needed: Authorization: Bearer TOKEN");
-    reply.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-    reply
 }
 
 /// A reason as JSON.

@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
+use super::admission;
 use super::frame::{self, Fault, Message};
 use super::hub::Hub;
 use super::peer::{End, Peer};
@@ -23,7 +25,7 @@ use super::router::Id;
 use super::session;
 use super::topic;
 use crate::clock::Tick;
-use crate::reference::admission::Class;
+use crate::reference::token::Grant;
 use crate::service::{FaultKind, RefusalNotice};
 
 /// How long a client may take for its CONNECT, nanoseconds.
@@ -50,8 +52,8 @@ pub(super) struct Connection {
     partial: Vec<u8>,
     connected: bool,
     will: Option<LastWill>,
-    /// Whether it has shown a token.
-    class: Class,
+    /// What it may, once it is let in.
+    grant: Option<Arc<Grant>>,
     /// When the client last said something.
     heard: Tick,
     /// Nanoseconds of silence it is allowed, with the timer that looks after that.
@@ -76,7 +78,7 @@ impl Connection {
             partial: Vec::new(),
             connected: false,
             will: None,
-            class: Class::AnonymousPolicy,
+            grant: None,
             heard,
             silence: Some((CONNECT_WITHIN, Box::pin(sleep(Duration::from_nanos(CONNECT_WITHIN))))),
         }
@@ -257,20 +259,20 @@ impl Connection {
         if code != ConnectReturnCode::Accepted {
             return Err(self.refuse(code));
         }
-        let token = connect.password.as_deref().and_then(|password| std::str::from_utf8(password).ok());
-        match self.hub.dispatcher.gate.borrow().classify(token) {
-            Some(class) => self.class = class,
-            None => return Err(self.refuse(ConnectReturnCode::NotAuthorized)),
-        }
+        let grant = admission::greet(&connect, &self.hub.dispatcher).map_err(|code| self.refuse(code))?;
         let mut present = false;
         if !connect.client_id.is_empty()
-            && let Some(peer) =
-                self.hub.claim(&Rc::from(&*connect.client_id), &self.peer, !connect.clean_session)
+            && let Some(peer) = self.hub.claim(
+                &Rc::from(grant.realm() + &connect.client_id),
+                &self.peer,
+                !connect.clean_session,
+            )
         {
             self.peer = peer;
             present = true;
         }
         self.connected = true;
+        self.grant = Some(grant);
         self.will = connect.last_will;
         self.silence = session::silence_limit(connect.keep_alive)
             .map(|limit| (limit, Box::pin(sleep(Duration::from_nanos(limit)))));
@@ -280,6 +282,9 @@ impl Connection {
     }
 
     fn publish(&mut self, publish: &Publish) -> Result<(), End> {
+        // Who may not publish is disconnected: MQTT 3.1.1 has no other way to say so (§3.3.5).
+        let grant = self.grant.clone().filter(|grant| admission::may_publish(grant, &publish.topic_name));
+        let Some(grant) = grant else { return Err(End::Ungraceful) };
         let arrived = self.hub.dispatcher.pipeline.now();
         if let QosPid::Level2(pid) = publish.qos_pid
             && !self.peer.inbound.borrow_mut().publish(pid.value()).map_err(|_| End::Ungraceful)?
@@ -300,7 +305,7 @@ impl Connection {
         }
         self.hub.publish(&Message { topic, payload, qos, retained: false });
         let heard =
-            device.is_none_or(|device| self.hub.reading(&self.peer, self.class, device, payload, arrived));
+            device.is_none_or(|device| self.hub.reading(&self.peer, grant.class, device, payload, arrived));
         match publish.qos_pid {
             pid if withholds && heard => self.acknowledge(pid),
             // Sent again it is a new one: this one was not taken.
@@ -325,7 +330,8 @@ impl Connection {
         let mut filters = self.peer.filters.borrow_mut();
         for (filter, qos) in &subscribe.topics {
             let known = filters.iter().any(|known| **known == **filter);
-            let taken = known || filters.len() < MOST_SUBSCRIPTIONS && topic::is_affordable(filter);
+            let may = self.grant.as_ref().is_some_and(|grant| admission::may_subscribe(grant, filter));
+            let taken = may && (known || filters.len() < MOST_SUBSCRIPTIONS && topic::is_affordable(filter));
             if taken {
                 self.hub.subscribe(self.peer.id, filter, *qos);
             }

@@ -9,8 +9,8 @@
 //!
 //! It does what MQTT asks of a server (`QoS` 0, 1 and 2 both ways, wildcards, retained messages, last wills, keep-alive,
 //! take-over, lasting sessions) but is no general broker. In particular: sessions and what is retained are held in memory only,
-//! up to bounds, and end with the service; names are not looked at, so whoever shows a client's identifier gets its session,
-//! and passwords only where tokens are asked for; a last will is a message but never a reading; a subscriber with overlapping
+//! up to bounds, and end with the service; names are not looked at, so whoever shows a client's identifier gets its session, unless
+//! tokens are asked for: then the password is one, and sessions of other devices' tokens are other sessions; a last will is a message but never a reading; a subscriber with overlapping
 //! subscriptions gets one copy; a subscriber that is too slow or away for too long loses the newest messages. An
 //! acknowledgement says that a PUBLISH was received, not what became of the reading in it.
 //!
@@ -37,6 +37,7 @@
 //! | time away | 1 h | the session is forgotten, its messages are counted as dropped |
 //! | retained messages | 10 000 and 64 MiB | further topics are delivered but not retained |
 
+mod admission;
 mod connection;
 mod frame;
 mod hub;

@@ -1,0 +1,227 @@
+//! Who may do what: tokens with rights, plain or signed.
+
+mod jwt;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use quick_cache::unsync::Cache;
+use ring::hmac;
+
+pub(super) use self::jwt::KeyFault;
+use self::jwt::Verifier;
+use super::admission::Class;
+use crate::clock::WallTime;
+use crate::seed;
+use crate::service::{Admission, AnonymousPolicy, Right, Token};
+
+/// Signed tokens that are remembered, so that a signature is not checked with every request.
+const REMEMBERED: usize = 10_000;
+
+/// What somebody may do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Grant {
+    rights: Vec<Right>,
+    /// The one device it speaks for; `None`: any.
+    device: Option<Arc<str>>,
+    /// By which quota its readings are measured.
+    pub(super) class: Class,
+    /// Nobody was asked for a token.
+    is_open: bool,
+}
+
+impl Grant {
+    /// What anybody may where no token is asked for.
+    pub(super) fn open() -> Self {
+        Self { rights: Right::ALL.to_vec(), device: None, class: Class::Authenticated, is_open: true }
+    }
+
+    fn of(token: &Token) -> Self {
+        let device = token.device.as_deref().map(Arc::from);
+        Self { rights: token.rights.clone(), device, class: Class::Authenticated, is_open: false }
+    }
+
+    /// What whoever shows no token may, where others do.
+    fn anonymous(class: Class) -> Self {
+        Self { rights: vec![Right::Publish, Right::Read], device: None, class, is_open: false }
+    }
+
+    /// # Errors
+    /// If the right is missing.
+    pub(super) fn demand(&self, right: Right) -> Result<(), Denial> {
+        if self.rights.contains(&right) { Ok(()) } else { Err(Denial::Lacks(right)) }
+    }
+
+    /// The one device it speaks for.
+    pub(super) fn device(&self) -> Option<&Arc<str>> {
+        self.device.as_ref()
+    }
+
+    /// # Errors
+    /// If it speaks for another device only.
+    pub(super) fn demand_device(&self, device: &str) -> Result<(), Denial> {
+        match &self.device {
+            Some(own) if **own != *device => Err(Denial::Foreign(Arc::clone(own))),
+            _ => Ok(()),
+        }
+    }
+
+    /// # Errors
+    /// If it speaks for one device only, and so is not told of all.
+    pub(super) fn demand_all(&self) -> Result<(), Denial> {
+        self.device.as_ref().map_or(Ok(()), |own| Err(Denial::Foreign(Arc::clone(own))))
+    }
+
+    /// What keeps sessions apart that clients of the same identifier have with other rights or for other devices.
+    pub(super) fn realm(&self) -> String {
+        if self.is_open {
+            return String::new();
+        }
+        let reads = if self.rights.contains(&Right::Read) { "r" } else { "" };
+        // No client identifier has this character (MQTT 3.1.1 §1.5.3).
+        format!("{}\0{reads}\0", self.device.as_deref().unwrap_or_default())
+    }
+}
+
+/// Why somebody is turned away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Denial {
+    /// No token was shown.
+    Missing,
+    /// What was shown is none, or none any more: why.
+    Invalid(&'static str),
+    /// It does not give this right.
+    Lacks(Right),
+    /// It speaks for this device, and not for the one that was named.
+    Foreign(Arc<str>),
+}
+
+impl fmt::Display for Denial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing => f.write_str("a token is needed: Authorization: Bearer TOKEN"),
+            Self::Invalid(why) => f.write_str(why),
+            Self::Lacks(right) => write!(f, "the token does not give the right to {}", right.name()),
+            Self::Foreign(own) => write!(f, "the token speaks for the device `{own}` alone"),
+        }
+    }
+}
+
+type Digest = [u8; 32];
+
+/// All tokens that are accepted.
+pub(super) struct Keyring {
+    /// Tokens are looked up by their keyed digests: the time that takes tells nothing of how much of a guess is right.
+    salt: hmac::Key,
+    plain: HashMap<Digest, Arc<Grant>>,
+    signed: Verifier,
+    remembered: Cache<Digest, (Arc<Grant>, jwt::Window)>,
+    anonymous: Result<Arc<Grant>, Denial>,
+}
+
+impl fmt::Debug for Keyring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keyring").field("plain", &self.plain.len()).finish_non_exhaustive()
+    }
+}
+
+impl Keyring {
+    /// The tokens of `setup`, whose files are read. Of keys that [`check`] refuses there is none.
+    pub(super) fn new(setup: &Admission) -> Self {
+        let salt = hmac::Key::new(hmac::HMAC_SHA256, &seed::unseeded().to_le_bytes());
+        let grant = |token: &Token| (digest(&salt, token.token.reveal()), Arc::new(Grant::of(token)));
+        let plain: HashMap<_, _> = setup.tokens.iter().map(grant).collect();
+        let is_open = plain.is_empty() && !setup.jwt.is_on();
+        let anonymous = match setup.anonymous {
+            _ if is_open => Ok(Grant::open()),
+            AnonymousPolicy::Admit => Ok(Grant::anonymous(Class::Authenticated)),
+            AnonymousPolicy::Limit => Ok(Grant::anonymous(Class::AnonymousPolicy)),
+            AnonymousPolicy::Refuse => Err(Denial::Missing),
+        };
+        Self {
+            plain,
+            salt,
+            signed: Verifier::new(&setup.jwt).unwrap_or_default(),
+            remembered: Cache::new(REMEMBERED),
+            anonymous: anonymous.map(Arc::new),
+        }
+    }
+
+    /// What whoever shows `token` at `now` may.
+    ///
+    /// # Errors
+    /// If that is nothing.
+    pub(super) fn identify(&mut self, token: Option<&str>, now: WallTime) -> Result<Arc<Grant>, Denial> {
+        let Some(token) = token else { return self.anonymous.clone() };
+        if let Ok(open) = &self.anonymous
+            && open.is_open
+        {
+            return Ok(Arc::clone(open));
+        }
+        let digest = digest(&self.salt, token);
+        if let Some(grant) = self.plain.get(&digest) {
+            return Ok(Arc::clone(grant));
+        }
+        let now = now.epoch_secs();
+        if let Some((grant, window)) = self.remembered.get(&digest) {
+            return window.admits(now).map(|()| Arc::clone(grant)).map_err(Denial::Invalid);
+        }
+        let (grant, window) = self.signed.verify(token).map_err(Denial::Invalid)?;
+        let grant = Arc::new(grant);
+        self.remembered.insert(digest, (Arc::clone(&grant), window));
+        window.admits(now).map(|()| grant).map_err(Denial::Invalid)
+    }
+}
+
+/// # Errors
+/// If a key of signed tokens is none.
+pub(super) fn check(setup: &Admission) -> Result<(), KeyFault> {
+    Verifier::new(&setup.jwt).map(drop)
+}
+
+fn digest(salt: &hmac::Key, token: &str) -> Digest {
+    let mut digest = Digest::default();
+    digest.copy_from_slice(hmac::sign(salt, token.as_bytes()).as_ref());
+    digest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_token_is_refused_whatever_becomes_of_those_without() {
+        let now = WallTime::now();
+        let wrong = Err(Denial::Invalid("the token is not known here"));
+        for (anonymous, without) in [
+            (AnonymousPolicy::Refuse, Err(Denial::Missing)),
+            (AnonymousPolicy::Admit, Ok(Class::Authenticated)),
+            (AnonymousPolicy::Limit, Ok(Class::AnonymousPolicy)),
+        ] {
+            let tokens = vec![Token::of("secret")];
+            let mut keyring = Keyring::new(&Admission { tokens, anonymous, ..Admission::default() });
+            let mut class = |token| keyring.identify(token, now).map(|grant| grant.class);
+            assert_eq!(class(Some("secret")), Ok(Class::Authenticated));
+            assert_eq!(class(Some("secreT")), wrong);
+            assert_eq!(class(Some("")), wrong);
+            assert_eq!(class(None), without, "{}", anonymous.name());
+            assert!(!format!("{keyring:?}").contains("secret"));
+        }
+        let mut open = Keyring::new(&Admission::default());
+        assert_eq!(*open.identify(Some("any"), now).unwrap(), Grant::open());
+        assert_eq!(*open.identify(None, now).unwrap(), Grant::open());
+    }
+
+    #[test]
+    fn a_token_gives_its_rights_and_speaks_for_its_device() {
+        let token = Token { rights: vec![Right::Publish], device: Some("m-1".into()), ..Token::of("t") };
+        let mut keyring = Keyring::new(&Admission { tokens: vec![token], ..Admission::default() });
+        let grant = keyring.identify(Some("t"), WallTime::now()).unwrap();
+        assert_eq!(grant.demand(Right::Publish), Ok(()));
+        assert_eq!(grant.demand(Right::Control), Err(Denial::Lacks(Right::Control)));
+        assert_eq!(grant.demand_device("m-1"), Ok(()));
+        assert_eq!(grant.demand_device("m-2"), Err(Denial::Foreign("m-1".into())));
+        assert!(grant.demand_all().is_err());
+    }
+}
