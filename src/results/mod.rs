@@ -34,14 +34,18 @@ pub use files::detection::{Detections, Score};
 pub use files::directory::RunDirectory;
 pub(crate) use files::directory::replace_text;
 pub use files::distribution::read_distributions;
+pub(crate) use files::distribution::read_total;
 pub(crate) use files::event::EventTable;
 pub use files::failure::Failure;
 pub(crate) use files::failure::ReasonSum;
 pub use files::figures::Figures;
 pub(crate) use files::fleet::{FleetTarget, SubscriberFacts};
-pub(crate) use files::history::{Column, FleetTail, History, Mark, ROWS_PER_DECADE};
+pub(crate) use files::history::{Column, FleetTail, History, Mark};
 #[cfg(test)]
-pub(crate) use files::history::{Curves, Stretch, row_of};
+pub(crate) use files::history::{Curves, Stretch};
+pub(crate) use files::history_log::ROWS_PER_DECADE;
+#[cfg(test)]
+pub(crate) use files::history_log::row_of;
 #[cfg(test)]
 pub(crate) use files::manifest::PacingLag;
 pub use files::manifest::{BudgetResult, Manifest, RunState};
@@ -56,6 +60,7 @@ pub use files::millis::Millis;
 pub(crate) use files::outage::RecoveryRule;
 pub use files::outage::read_outages;
 pub(crate) use files::outage::{Outage, Recovery};
+pub(crate) use files::report::LoadError;
 pub use files::report::Report;
 pub(crate) use files::seal::{Seals, verify_file};
 pub(crate) use files::shard::{RecordEnd, ShardFile, ShardHeader};

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::path::Path;
 
 use base64::Engine as _;
@@ -11,10 +12,13 @@ use hdrhistogram::Histogram;
 use hdrhistogram::serialization::Deserializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
 
+use super::packed::{Unpacker, add_values};
 use super::table::TableError;
 
 /// A histogram of three digits is far below this; no log has a longer line.
 const LONGEST_LINE: u64 = 16 * 1024 * 1024;
+/// Bytes that are read at once.
+pub(super) const BUFFER: usize = 256 * 1024;
 
 /// The log's histograms, added up by tag; times in nanoseconds. `None` is the untagged total: the response times of all fleets
 /// in the measured phases. A last line cut short by a killed run is passed over.
@@ -33,6 +37,29 @@ pub fn read_distributions(directory: &Path) -> Result<Distributions, TableError>
         Some(true)
     })?;
     Ok(sums)
+}
+
+/// The response times of all fleets in the measured phases of the run in `directory`, from the lines without a tag alone; `None` where
+/// there are none, or no log.
+///
+/// # Errors
+/// If the log cannot be read, or a line other than the last is none of a log.
+pub(crate) fn read_total(directory: &Path) -> Result<Option<Histogram<u64>>, TableError> {
+    let (mut sum, mut unpacker, mut values) = (None, Unpacker::default(), Vec::new());
+    let read = each_line(directory, |line, is_whole| {
+        let line = line.trim_ascii();
+        if !is_whole || line.first().is_none_or(|first| !first.is_ascii_digit()) {
+            return Some(true);
+        }
+        let payload = line.split(|byte| *byte == b',').nth(3)?;
+        let bounds = unpacker.unpack(payload, &mut values)?;
+        add_values(&mut sum, &values, bounds);
+        Some(true)
+    });
+    match read {
+        Err(TableError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+        read => read.map(|()| sum),
+    }
 }
 
 /// A log up to an instant, its last interval apart: of a killed run that may be incomplete.
@@ -104,24 +131,54 @@ fn start_ms(line: &[u8]) -> Option<u64> {
 /// If the log cannot be read, or `take` gives `None`.
 pub(super) fn each_line(
     directory: &Path,
+    take: impl FnMut(&[u8], bool) -> Option<bool>,
+) -> Result<(), TableError> {
+    lines_within(directory, 0..u64::MAX, take)
+}
+
+/// The same of the lines that begin in `range`, bytes of the log.
+///
+/// # Errors
+/// As [`each_line`].
+pub(super) fn lines_within(
+    directory: &Path,
+    range: Range<u64>,
     mut take: impl FnMut(&[u8], bool) -> Option<bool>,
 ) -> Result<(), TableError> {
     let path = directory.join("latency.hlog");
     let shown = path.display().to_string();
     let unreadable = |source| TableError::Io { path: shown.clone(), source };
-    let mut lines = BufReader::new(File::open(&path).map_err(unreadable)?);
-    let (mut line, mut number) = (Vec::new(), 0);
-    loop {
+    let mut lines = BufReader::with_capacity(BUFFER, File::open(&path).map_err(unreadable)?);
+    let (mut line, mut place) = (Vec::new(), range.start);
+    if place > 0 {
+        // The line that the byte before belongs to began before.
+        lines.seek(SeekFrom::Start(place - 1)).map_err(unreadable)?;
+        place = place - 1 + lines.skip_until(b'\n').map_err(unreadable)? as u64;
+    }
+    while place < range.end {
         line.clear();
-        number += 1;
         let read = (&mut lines).take(LONGEST_LINE).read_until(b'\n', &mut line).map_err(unreadable)?;
         let is_whole = line.last() == Some(&b'\n') || read as u64 >= LONGEST_LINE;
         match take(&line, is_whole) {
-            Some(goes_on) if goes_on && is_whole => {}
+            Some(goes_on) if goes_on && is_whole => place += read as u64,
             Some(_) => return Ok(()),
-            None => return Err(TableError::Line { path: shown, line: number }),
+            None => {
+                let line = line_at(&path, place).map_err(unreadable)?;
+                return Err(TableError::Line { path: shown, line });
+            }
         }
     }
+    Ok(())
+}
+
+/// The number, from 1, of the line that begins at byte `place`.
+fn line_at(path: &Path, place: u64) -> io::Result<usize> {
+    let mut before = BufReader::with_capacity(BUFFER, File::open(path)?.take(place));
+    let mut number = 1;
+    while before.skip_until(b'\n')? > 0 {
+        number += 1;
+    }
+    Ok(number)
 }
 
 /// Adds the histogram of `line`, if it holds one; `None` if it is no line of a log.

@@ -8,20 +8,14 @@ use std::path::Path;
 
 use hdrhistogram::Histogram;
 
-use super::distribution::each_line;
-use super::packed::{Bounds, Unpacker};
+use super::distribution::BUFFER;
+use super::history_log::{self, Grid, LEAST_SAMPLES, LogTimes, Sums, Tag, Tags};
 use super::table::{TableError, is_measured};
 use crate::record::{Kind, Outcomes};
 use crate::results::Millis;
 
 /// Columns at most; of more intervals several share one.
 pub(crate) const MOST_COLUMNS: usize = 400;
-/// Rows of a column's distribution per decade of time.
-pub(crate) const ROWS_PER_DECADE: u16 = 14;
-/// Samples that an interval needs for a p99.
-const LEAST_SAMPLES: u64 = 100;
-/// Distributions by fleet and by phase: more lines than that nobody tells apart.
-const MOST_CURVES: usize = 8;
 /// Events that are kept.
 const MOST_MARKS: usize = 200;
 
@@ -87,7 +81,7 @@ pub(crate) struct Column {
     pub(crate) p50: Option<u64>,
     pub(crate) p99: Option<u64>,
     pub(crate) max: Option<u64>,
-    /// How many of them lie in each row; see [`row_of`].
+    /// How many of them lie in each row; see [`row_of`](super::history_log::row_of).
     pub(crate) heat: BTreeMap<u16, u64>,
     /// Start of the interval whose open readings are stated.
     pub(crate) gauged_s: f64,
@@ -109,11 +103,6 @@ pub(crate) struct Curves {
     pub(crate) fleets: Vec<(String, Histogram<u64>)>,
 }
 
-/// The row of a heat map that a time of `ns` lies in: [`ROWS_PER_DECADE`] of them from 1 ns on.
-pub(crate) fn row_of(ns: u64) -> u16 {
-    (libm::log10(ns.max(1) as f64) * f64::from(ROWS_PER_DECADE) + 1e-9) as u16
-}
-
 impl History {
     /// Reads the history of the run in `directory`, as far as it goes: what a killed run did not write is left out.
     ///
@@ -127,9 +116,13 @@ impl History {
         history.end_s = span.end_s;
         let columns = (history.end_s / history.column_s - 1e-6).ceil().max(1.0) as usize;
         history.columns = vec![Column::default(); columns];
-        let tags = history.read_intervals(directory)?;
+        let (tags, phases) = history.read_intervals(directory)?;
         history.read_events(directory)?;
-        history.read_log(directory, &tags)?;
+        match history_log::read(directory, &tags, history.grid()) {
+            // What a killed run did not write is left out.
+            Err(TableError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
+            times => history.show(times?, phases),
+        }
         Ok(history)
     }
 
@@ -139,46 +132,62 @@ impl History {
         (start, (start + self.column_s).min(self.end_s))
     }
 
-    fn column_at(&self, start_s: f64) -> Option<usize> {
-        let place = (start_s / self.column_s + 1e-6).floor();
-        (place >= 0.0 && place < self.columns.len() as f64).then_some(place as usize)
+    const fn grid(&self) -> Grid {
+        Grid { column_s: self.column_s, columns: self.columns.len() }
     }
 
-    /// The rows of `intervals.csv` put into their columns; gives the tags under which the log has them.
-    fn read_intervals(&mut self, directory: &Path) -> Result<BTreeMap<String, Tag>, TableError> {
-        let mut tags = BTreeMap::new();
-        let Some(mut table) = Table::open(directory, "intervals.csv")? else { return Ok(tags) };
+    /// Takes over what the log says; `phases` are the measured ones, in the order of the tags' places.
+    fn show(&mut self, times: LogTimes, phases: Vec<String>) {
+        for (place, times) in times.columns {
+            let Some(column) = self.columns.get_mut(place) else { continue };
+            (column.p50, column.p99, column.max, column.heat) = (times.p50, times.p99, times.max, times.heat);
+        }
+        let Sums { response, service, phases: by_phase, fleets: by_fleet } = times.sums;
+        let fleets = self.fleets.iter().map(|fleet| fleet.name.clone());
+        self.curves = Curves {
+            response,
+            service,
+            phases: phases.into_iter().zip(by_phase).filter_map(named).collect(),
+            fleets: fleets.zip(by_fleet).filter_map(named).collect(),
+        };
+    }
+
+    /// The rows of `intervals.csv` put into their columns; gives the tags under which the log has them, and the measured phases.
+    fn read_intervals(&mut self, directory: &Path) -> Result<(Tags, Vec<String>), TableError> {
+        let (mut tags, mut phases) = (Tags::new(), Vec::<String>::new());
+        let Some(mut table) = Table::open(directory, "intervals.csv")? else { return Ok((tags, phases)) };
+        let (places, grid, mut tag) = (Places::of(&table), self.grid(), String::new());
         while table.next()? {
-            let Some(start_s) = table.number("t_start_s") else { continue };
-            let Some(place) = self.column_at(start_s) else { continue };
-            let (phase, fleet) = (table.text("phase"), table.text("fleet"));
-            let is_connect = table.text("kind") == Kind::Connect.name();
+            let Some(start_s) = number(table.at(places.start)) else { continue };
+            let Some(place) = grid.column_at(start_s) else { continue };
+            let [phase, fleet, protocol, kind] = places.keys.map(|place| table.at(place));
             let fleet_place = self.fleet(fleet);
-            let tag = format!("{fleet}.{}.{phase}.", table.text("protocol"));
-            tags.entry(tag).or_insert_with(|| {
-                let measured = is_measured(phase).then(|| phase.to_owned());
-                Tag { measured, fleet: fleet.to_owned() }
-            });
-            self.reconnects |= is_connect && is_measured(phase) && table.count("planned") > 0;
-            if !table.text("fault").is_empty() && self.faulty.last() != Some(&place) {
+            tag.clear();
+            for part in [fleet, protocol, phase] {
+                tag.push_str(part);
+                tag.push('.');
+            }
+            if !tags.contains_key(&tag) {
+                let measured = is_measured(phase).then(|| place_of(&mut phases, phase));
+                tags.insert(tag.clone(), Tag { measured, fleet: fleet_place });
+            }
+            if !table.at(places.fault).is_empty() && self.faulty.last() != Some(&place) {
                 self.faulty.push(place);
             }
-            let column = &mut self.columns[place];
-            if !is_connect && table.text("kind") != Kind::Reading.name() {
-                continue;
+            let outcomes = places.outcomes(&table);
+            if kind == Kind::Connect.name() {
+                self.reconnects |= is_measured(phase) && outcomes.planned > 0;
+                let column = &mut self.columns[place];
+                column.connected += outcomes.ok;
+                column.refused += outcomes.planned.saturating_sub(outcomes.ok);
+            } else if kind == Kind::Reading.name() {
+                self.columns[place].add(start_s, &outcomes, &table, &places);
+                let p99 = time(table.at(places.p99)).filter(|_| outcomes.ended() >= LEAST_SAMPLES);
+                let tail = &mut self.fleets[fleet_place].p99[place];
+                *tail = (*tail).max(p99);
             }
-            if is_connect {
-                let ok = table.count("ok");
-                column.connected += ok;
-                column.refused += table.count("planned").saturating_sub(ok);
-                continue;
-            }
-            column.add(start_s, &table);
-            let p99 = table.time("p99_ms").filter(|_| table.outcomes().ended() >= LEAST_SAMPLES);
-            let tail = &mut self.fleets[fleet_place].p99[place];
-            *tail = (*tail).max(p99);
         }
-        Ok(tags)
+        Ok((tags, phases))
     }
 
     fn fleet(&mut self, name: &str) -> usize {
@@ -190,10 +199,11 @@ impl History {
 
     fn read_events(&mut self, directory: &Path) -> Result<(), TableError> {
         let Some(mut table) = Table::open(directory, "events.csv")? else { return Ok(()) };
+        let places = ["t_s", "event", "name", "detail"].map(|name| table.place(name));
         let mut ended = None;
         while table.next()? {
-            let Some(at_s) = table.number("t_s") else { continue };
-            let (event, name, detail) = (table.text("event"), table.text("name"), table.text("detail"));
+            let [at_s, event, name, detail] = places.map(|place| table.at(place));
+            let Some(at_s) = number(at_s) else { continue };
             match event {
                 "phase_start" => {
                     let (name, end_s) = (name.to_owned(), f64::NAN);
@@ -221,131 +231,27 @@ impl History {
         }
         Ok(())
     }
-
-    fn read_log(&mut self, directory: &Path, tags: &BTreeMap<String, Tag>) -> Result<(), TableError> {
-        let mut reader = LogReader::default();
-        let read = each_line(directory, |line, is_whole| {
-            if is_whole {
-                reader.take(line, tags, self)?;
-            }
-            Some(true)
-        });
-        match read {
-            Err(TableError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(()),
-            read => read?,
-        }
-        reader.settle(self);
-        self.curves.phases.retain(|(_, times)| !times.is_empty());
-        Ok(())
-    }
 }
 
-/// What a tag of the log says.
-#[derive(Debug)]
-struct Tag {
-    /// Its phase, if that is a measured one.
-    measured: Option<String>,
-    fleet: String,
+fn named((name, times): (String, Option<Histogram<u64>>)) -> Option<(String, Histogram<u64>)> {
+    Some((name, times?))
 }
 
-/// Puts the lines of a log into columns, one column at a time.
-#[derive(Debug, Default)]
-struct LogReader {
-    unpacker: Unpacker,
-    values: Vec<(u64, u64)>,
-    place: usize,
-    column: Option<Histogram<u64>>,
-}
-
-impl LogReader {
-    /// Takes a line; `None` if it is none of a log.
-    fn take(&mut self, line: &[u8], tags: &BTreeMap<String, Tag>, history: &mut History) -> Option<()> {
-        let line = line.trim_ascii();
-        if line.is_empty() || line[0] == b'#' || line[0] == b'"' {
-            return Some(());
-        }
-        // What has no tag is the sum of what follows.
-        let Some(line) = line.strip_prefix(b"Tag=") else { return Some(()) };
-        let mut cells = line.split(|byte| *byte == b',');
-        let tag = std::str::from_utf8(cells.next()?).ok()?;
-        let start_s: f64 = std::str::from_utf8(cells.next()?).ok()?.parse().ok()?;
-        let payload = cells.nth(2)?;
-        let (head, times) = tag.split_at(tag.rfind('.')? + 1);
-        let (Some(tag), true) = (tags.get(head), matches!(times, "response" | "service")) else {
-            return Some(());
-        };
-        let bounds = self.unpacker.unpack(payload, &mut self.values)?;
-        if times == "service" {
-            if tag.measured.is_some() {
-                add(&mut history.curves.service, &self.values, bounds);
-            }
-            return Some(());
-        }
-        if let Some(place) = history.column_at(start_s) {
-            if place != self.place {
-                self.settle(history);
-                self.place = place;
-            }
-            add(&mut self.column, &self.values, bounds);
-        }
-        let Some(phase) = &tag.measured else { return Some(()) };
-        let Curves { response, phases, fleets, .. } = &mut history.curves;
-        add(response, &self.values, bounds);
-        add_named(phases, phase, &self.values, bounds);
-        add_named(fleets, &tag.fleet, &self.values, bounds);
-        Some(())
-    }
-
-    /// Notes what became of the column that was read last.
-    fn settle(&mut self, history: &mut History) {
-        let Some(times) = &mut self.column else { return };
-        if let (Some(column), false) = (history.columns.get_mut(self.place), times.is_empty()) {
-            for step in times.iter_recorded() {
-                let low = times.lowest_equivalent(step.value_iterated_to());
-                *column.heat.entry(row_of(low)).or_default() += step.count_at_value();
-            }
-            column.p50 = Some(times.value_at_quantile(0.5));
-            column.p99 = (times.len() >= LEAST_SAMPLES).then(|| times.value_at_quantile(0.99));
-            column.max = column.max.max(Some(times.max()));
-        }
-        times.reset();
-    }
-}
-
-fn add(sum: &mut Option<Histogram<u64>>, values: &[(u64, u64)], bounds: Bounds) {
-    if sum.is_none() {
-        *sum = fresh(bounds);
-    }
-    if let Some(sum) = sum {
-        record(sum, values);
-    }
-}
-
-fn add_named(sums: &mut Vec<(String, Histogram<u64>)>, name: &str, values: &[(u64, u64)], bounds: Bounds) {
-    if let Some((_, sum)) = sums.iter_mut().find(|(own, _)| own == name) {
-        record(sum, values);
-    } else if let Some(mut sum) = fresh(bounds).filter(|_| sums.len() < MOST_CURVES) {
-        record(&mut sum, values);
-        sums.push((name.to_owned(), sum));
-    }
-}
-
-fn record(sum: &mut Histogram<u64>, values: &[(u64, u64)]) {
-    for (value, count) in values {
-        sum.saturating_record_n(*value, *count);
-    }
-}
-
-fn fresh(bounds: Bounds) -> Option<Histogram<u64>> {
-    Histogram::new_with_bounds(bounds.low, bounds.high, bounds.digits).ok()
+/// The place of `name` among `names`, where it is put if it is new.
+fn place_of(names: &mut Vec<String>, name: &str) -> usize {
+    names.iter().position(|own| own == name).unwrap_or_else(|| {
+        names.push(name.to_owned());
+        names.len() - 1
+    })
 }
 
 impl Column {
-    fn add(&mut self, start_s: f64, row: &Table) {
-        self.outcomes.add(&row.outcomes());
-        self.lag_p50 = self.lag_p50.max(row.time("pacing_lag_p50_ms"));
-        self.lag_p99 = self.lag_p99.max(row.time("pacing_lag_p99_ms"));
-        if let (Some(open), Some(overdue)) = (row.whole("open"), row.whole("overdue")) {
+    fn add(&mut self, start_s: f64, outcomes: &Outcomes, row: &Table, places: &Places) {
+        self.outcomes.add(outcomes);
+        let [lag_p50, lag_p99] = places.lags.map(|place| time(row.at(place)));
+        self.lag_p50 = self.lag_p50.max(lag_p50);
+        self.lag_p99 = self.lag_p99.max(lag_p99);
+        if let [Some(open), Some(overdue)] = places.gauges.map(|place| row.at(place).parse::<u64>().ok()) {
             let kept = if start_s > self.gauged_s { (None, None) } else { (self.open, self.overdue) };
             self.open = Some(kept.0.unwrap_or(0) + open);
             self.overdue = Some(kept.1.unwrap_or(0) + overdue);
@@ -361,23 +267,34 @@ struct Span {
 }
 
 impl Span {
+    /// Rows by which the usual length is told.
+    const SAMPLE: usize = 1_000;
+    /// Bytes at the end of the table by which its end is told.
+    const TAIL: u64 = 256 * 1024;
+
     fn count(&self) -> usize {
         (self.end_s / self.width_s - 1e-6).ceil() as usize
     }
 
-    /// `None` without an interval. The usual length counts: the last one may be shorter.
+    /// `None` without an interval. The usual length counts: the last one may be shorter. Of a long table only the first and the last
+    /// rows are read: they are in the order of time.
     fn read(directory: &Path) -> Result<Option<Self>, TableError> {
         let Some(mut table) = Table::open(directory, "intervals.csv")? else { return Ok(None) };
         let (mut lengths, mut end_s) = (BTreeMap::<u64, u64>::new(), 0.0_f64);
+        let places = ["t_start_s", "interval_s"].map(|name| table.place(name));
+        let mut rows = 0;
         while table.next()? {
-            let (Some(start_s), Some(long_s)) = (table.number("t_start_s"), table.number("interval_s"))
-            else {
-                continue;
-            };
-            end_s = end_s.max(start_s + long_s);
-            // A broken file must not fill the memory.
-            if lengths.len() < 10_000 {
+            if let [Some(start_s), Some(long_s)] = places.map(|place| number(table.at(place))) {
+                end_s = end_s.max(start_s + long_s);
                 *lengths.entry((long_s * 1e3).round() as u64).or_default() += 1;
+            }
+            rows += 1;
+            if rows == Self::SAMPLE {
+                table.skip_to_tail(Self::TAIL)?;
+            }
+            // The tail has another few hundred rows.
+            if rows > 100 * Self::SAMPLE {
+                break;
             }
         }
         let usual = lengths.into_iter().filter(|(ms, _)| *ms > 0).max_by_key(|(ms, rows)| (*rows, *ms));
@@ -386,12 +303,56 @@ impl Span {
     }
 }
 
+/// The columns of `intervals.csv` that a history is made of.
+struct Places {
+    start: usize,
+    /// Phase, fleet, protocol and kind.
+    keys: [usize; 4],
+    fault: usize,
+    p99: usize,
+    /// p50 and p99 of the pacing lag.
+    lags: [usize; 2],
+    /// Open and overdue.
+    gauges: [usize; 2],
+    /// Planned, and how they ended.
+    outcomes: [usize; 7],
+}
+
+impl Places {
+    fn of(table: &Table) -> Self {
+        let place = |name| table.place(name);
+        Self {
+            start: place("t_start_s"),
+            keys: ["phase", "fleet", "protocol", "kind"].map(place),
+            fault: place("fault"),
+            p99: place("p99_ms"),
+            lags: ["pacing_lag_p50_ms", "pacing_lag_p99_ms"].map(place),
+            gauges: ["open", "overdue"].map(place),
+            outcomes: ["planned", "ok", "shed", "error", "timeout", "lost", "dropped"].map(place),
+        }
+    }
+
+    fn outcomes(&self, row: &Table) -> Outcomes {
+        let [planned, ok, shed, error, timeout, lost, dropped] =
+            self.outcomes.map(|place| row.at(place).parse().unwrap_or(0));
+        Outcomes { planned, ok, shed, error, timeout, lost, dropped }
+    }
+}
+
+fn number(text: &str) -> Option<f64> {
+    text.parse().ok().filter(|number: &f64| number.is_finite() && *number >= 0.0)
+}
+
+fn time(text: &str) -> Option<u64> {
+    text.parse().ok().map(Millis::as_ns)
+}
+
 /// A table of a run, read row by row: columns by name, a torn last row passed over.
 struct Table {
     path: String,
     rows: csv::Reader<File>,
-    row: csv::StringRecord,
-    places: BTreeMap<String, usize>,
+    row: csv::ByteRecord,
+    names: csv::StringRecord,
 }
 
 impl Table {
@@ -403,54 +364,44 @@ impl Table {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             opened => opened.map_err(|source| TableError::Io { path: shown.clone(), source })?,
         };
-        let mut rows = csv::ReaderBuilder::new().flexible(true).from_reader(file);
-        let fault = |source| TableError::Csv { path: shown.clone(), source };
-        let header = rows.headers().map_err(fault)?;
-        let places = header.iter().enumerate().map(|(place, name)| (name.to_owned(), place)).collect();
-        Ok(Some(Self { path: shown, rows, row: csv::StringRecord::new(), places }))
+        let mut rows = csv::ReaderBuilder::new().flexible(true).buffer_capacity(BUFFER).from_reader(file);
+        let names = rows.headers().map_err(|source| TableError::Csv { path: shown.clone(), source })?.clone();
+        Ok(Some(Self { path: shown, rows, row: csv::ByteRecord::new(), names }))
     }
 
     /// Goes to the next whole row.
     fn next(&mut self) -> Result<bool, TableError> {
         let fault = |source| TableError::Csv { path: self.path.clone(), source };
-        while self.rows.read_record(&mut self.row).map_err(fault)? {
-            if self.row.len() == self.places.len() {
+        while self.rows.read_byte_record(&mut self.row).map_err(fault)? {
+            if self.row.len() == self.names.len() {
                 return Ok(true);
             }
         }
         Ok(false)
     }
 
-    fn text(&self, column: &str) -> &str {
-        self.places.get(column).and_then(|place| self.row.get(*place)).unwrap_or_default()
-    }
-
-    fn number(&self, column: &str) -> Option<f64> {
-        self.text(column).parse().ok().filter(|number: &f64| number.is_finite() && *number >= 0.0)
-    }
-
-    fn whole(&self, column: &str) -> Option<u64> {
-        self.text(column).parse().ok()
-    }
-
-    fn count(&self, column: &str) -> u64 {
-        self.whole(column).unwrap_or(0)
-    }
-
-    fn time(&self, column: &str) -> Option<u64> {
-        self.text(column).parse().ok().map(Millis::as_ns)
-    }
-
-    fn outcomes(&self) -> Outcomes {
-        let of = |column| self.count(column);
-        Outcomes {
-            planned: of("planned"),
-            ok: of("ok"),
-            shed: of("shed"),
-            error: of("error"),
-            timeout: of("timeout"),
-            lost: of("lost"),
-            dropped: of("dropped"),
+    /// Passes over all but the last `bytes`, if there are more; the row that is cut by this has too few cells, or is passed over.
+    fn skip_to_tail(&mut self, bytes: u64) -> Result<(), TableError> {
+        let fault = |source| TableError::Io { path: self.path.clone(), source };
+        let length = self.rows.get_ref().metadata().map_err(fault)?.len();
+        let mut position = self.rows.position().clone();
+        if length.saturating_sub(bytes) > position.byte() {
+            position.set_byte(length - bytes);
+            let fault = |source| TableError::Csv { path: self.path.clone(), source };
+            self.rows.seek(position).map_err(fault)?;
+            // The rest of a row.
+            self.rows.read_byte_record(&mut self.row).map_err(fault)?;
         }
+        Ok(())
+    }
+
+    /// The place of a column; one beyond all if there is none.
+    fn place(&self, name: &str) -> usize {
+        self.names.iter().position(|own| own == name).unwrap_or(usize::MAX)
+    }
+
+    /// A cell of the row; empty where it has none.
+    fn at(&self, place: usize) -> &str {
+        self.row.get(place).and_then(|cell| std::str::from_utf8(cell).ok()).unwrap_or_default()
     }
 }

@@ -11,6 +11,7 @@ pub(super) mod failure;
 pub(super) mod figures;
 pub(super) mod fleet;
 pub(super) mod history;
+pub(super) mod history_log;
 pub(super) mod hlog;
 pub(super) mod host;
 pub(super) mod manifest;

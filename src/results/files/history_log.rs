@@ -1,0 +1,352 @@
+//! The log of a run put into the columns of its history. A log of days has a million lines: it is read in as many parts as there are
+//! processors, each in bounded memory.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::ops::Range;
+use std::path::Path;
+use std::thread;
+
+use hdrhistogram::Histogram;
+
+use super::distribution::lines_within;
+use super::packed::{Bounds, Unpacker, add_values, record};
+use super::table::TableError;
+
+/// Rows of a column's distribution per decade of time.
+pub(crate) const ROWS_PER_DECADE: u16 = 14;
+/// Samples that an interval needs for a p99.
+pub(super) const LEAST_SAMPLES: u64 = 100;
+/// Distributions by fleet and by phase: more lines than that nobody tells apart.
+pub(super) const MOST_CURVES: usize = 8;
+/// Parts at most, and how long one is at least, bytes.
+const MOST_PARTS: u64 = 8;
+const LEAST_PART: u64 = 1024 * 1024;
+
+/// What a tag of the log says.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Tag {
+    /// The place of its phase among the measured ones, if that is one.
+    pub(super) measured: Option<usize>,
+    /// The place of its fleet.
+    pub(super) fleet: usize,
+}
+
+/// The tags of a log up to the kind of time: `meters.http.steady.`.
+pub(super) type Tags = BTreeMap<String, Tag>;
+
+/// The row of a heat map that a time of `ns` lies in: [`ROWS_PER_DECADE`] of them from 1 ns on.
+pub(crate) fn row_of(ns: u64) -> u16 {
+    (libm::log10(ns.max(1) as f64) * f64::from(ROWS_PER_DECADE) + 1e-9) as u16
+}
+
+/// What a log says.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct LogTimes {
+    /// The response times of columns by their places, each once.
+    pub(super) columns: Vec<(usize, ColumnTimes)>,
+    /// Distributions over the measured phases.
+    pub(super) sums: Sums,
+}
+
+/// What a column shows of its response times, nanoseconds.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct ColumnTimes {
+    pub(super) p50: Option<u64>,
+    pub(super) p99: Option<u64>,
+    pub(super) max: Option<u64>,
+    /// How many lie in each row; see [`row_of`].
+    pub(super) heat: BTreeMap<u16, u64>,
+}
+
+/// Distributions over the measured phases; those of phases and fleets are of the response time.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Sums {
+    pub(super) response: Option<Histogram<u64>>,
+    pub(super) service: Option<Histogram<u64>>,
+    /// By the places that tags state.
+    pub(super) phases: [Option<Histogram<u64>>; MOST_CURVES],
+    pub(super) fleets: [Option<Histogram<u64>>; MOST_CURVES],
+}
+
+/// Reads the log of the run in `directory`; the history has so many `columns` of that many seconds.
+///
+/// # Errors
+/// If the log cannot be read, or a line other than the last is none of a log.
+pub(super) fn read(directory: &Path, tags: &Tags, grid: Grid) -> Result<LogTimes, TableError> {
+    let path = directory.join("latency.hlog");
+    let shown = path.display().to_string();
+    let length = fs::metadata(&path).map_err(|source| TableError::Io { path: shown, source })?.len();
+    let processors = thread::available_parallelism().map_or(1, |count| count.get() as u64);
+    let count = processors.min(MOST_PARTS).min(length / LEAST_PART).max(1);
+    read_parts(directory, tags, grid, (length, count))
+}
+
+/// Reads a log of so many bytes in so many parts.
+fn read_parts(
+    directory: &Path,
+    tags: &Tags,
+    grid: Grid,
+    (length, count): (u64, u64),
+) -> Result<LogTimes, TableError> {
+    let bound = |nth: u64| if nth == count { u64::MAX } else { length / count * nth };
+    let read = |nth: u64| Part::read(directory, bound(nth)..bound(nth + 1), tags, grid);
+    // The first part is read here: of short logs there is no other.
+    let parts: Result<Vec<_>, _> = thread::scope(|scope| {
+        let others: Vec<_> = (1..count).map(|nth| scope.spawn(move || read(nth))).collect();
+        let first = read(0);
+        let others = others.into_iter().map(|other| {
+            // A panic is this program's own fault, and is not to be taken for an empty part.
+            other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        });
+        std::iter::once(first).chain(others).collect()
+    });
+    parts.map(join)
+}
+
+/// The columns of a history.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Grid {
+    pub(super) column_s: f64,
+    pub(super) columns: usize,
+}
+
+impl Grid {
+    /// The place of the column that an instant lies in, if it lies in one.
+    pub(super) fn column_at(&self, start_s: f64) -> Option<usize> {
+        let place = (start_s / self.column_s + 1e-6).floor();
+        (place >= 0.0 && place < self.columns as f64).then_some(place as usize)
+    }
+}
+
+/// A part of a log.
+#[derive(Debug, Default)]
+struct Part {
+    unpacker: Unpacker,
+    values: Vec<(u64, u64)>,
+    /// The column that is being read, and its response times by measured phase, `None` for all others.
+    place: usize,
+    column: Vec<(Option<usize>, Histogram<u64>)>,
+    /// Columns that end in this part.
+    columns: Vec<(usize, ColumnTimes)>,
+    /// The first column and the last one, which neighbours may have parts of.
+    edges: Vec<(usize, Histogram<u64>)>,
+    sums: Sums,
+}
+
+impl Part {
+    /// Reads the lines that begin in `range`, bytes.
+    fn read(directory: &Path, range: Range<u64>, tags: &Tags, grid: Grid) -> Result<Self, TableError> {
+        let mut part = Self::default();
+        lines_within(directory, range, |line, is_whole| {
+            if is_whole {
+                part.take(line, tags, grid)?;
+            }
+            Some(true)
+        })?;
+        if let Some(last) = part.close() {
+            part.edges.push(last);
+        }
+        Ok(part)
+    }
+
+    /// Takes a line; `None` if it is none of a log.
+    fn take(&mut self, line: &[u8], tags: &Tags, grid: Grid) -> Option<()> {
+        let line = line.trim_ascii();
+        // What has no tag is the sum of what follows.
+        let Some(line) = line.strip_prefix(b"Tag=") else { return Some(()) };
+        let mut cells = line.split(|byte| *byte == b',');
+        let tag = std::str::from_utf8(cells.next()?).ok()?;
+        let start_s: f64 = std::str::from_utf8(cells.next()?).ok()?.parse().ok()?;
+        let payload = cells.nth(2)?;
+        let (head, times) = tag.split_at(tag.rfind('.')? + 1);
+        let Some(tag) = tags.get(head).copied() else { return Some(()) };
+        let beside = match times {
+            "response" => None,
+            "service" => Some(&mut self.sums.service),
+            _ => return Some(()),
+        };
+        // What is not shown need not be unpacked.
+        if beside.is_some() && tag.measured.is_none() {
+            return Some(());
+        }
+        let bounds = self.unpacker.unpack(payload, &mut self.values)?;
+        match beside {
+            Some(sum) => add_values(sum, &self.values, bounds),
+            None => self.add(tag, grid.column_at(start_s), bounds),
+        }
+        Some(())
+    }
+
+    /// Adds the response times that were unpacked last.
+    fn add(&mut self, tag: Tag, place: Option<usize>, bounds: Bounds) {
+        if let Some(place) = place {
+            if place != self.place {
+                self.settle();
+                self.place = place;
+            }
+            match self.column.iter_mut().find(|(phase, _)| *phase == tag.measured) {
+                Some((_, times)) => record(times, &self.values),
+                None => {
+                    let mut times = None;
+                    add_values(&mut times, &self.values, bounds);
+                    self.column.extend(times.map(|times| (tag.measured, times)));
+                }
+            }
+        }
+        if let (Some(_), Some(sum)) = (tag.measured, self.sums.fleets.get_mut(tag.fleet)) {
+            add_values(sum, &self.values, bounds);
+        }
+    }
+
+    /// Ends the column that was read last.
+    fn settle(&mut self) {
+        match self.close() {
+            Some(first) if self.edges.is_empty() => self.edges.push(first),
+            Some((place, times)) => self.columns.push((place, settled(&times))),
+            None => {}
+        }
+    }
+
+    /// The response times of the column that was read last, which go to those of its phases.
+    fn close(&mut self) -> Option<(usize, Histogram<u64>)> {
+        let mut whole = None;
+        for (phase, times) in self.column.drain(..) {
+            if let Some(phase) = phase {
+                add(&mut self.sums.response, &times);
+                if let Some(sum) = self.sums.phases.get_mut(phase) {
+                    add(sum, &times);
+                }
+            }
+            add(&mut whole, &times);
+        }
+        whole.map(|times| (self.place, times))
+    }
+}
+
+/// What a column shows of its response times.
+fn settled(times: &Histogram<u64>) -> ColumnTimes {
+    let mut column = ColumnTimes::default();
+    if times.is_empty() {
+        return column;
+    }
+    for step in times.iter_recorded() {
+        let low = times.lowest_equivalent(step.value_iterated_to());
+        *column.heat.entry(row_of(low)).or_default() += step.count_at_value();
+    }
+    column.p50 = Some(times.value_at_quantile(0.5));
+    column.p99 = (times.len() >= LEAST_SAMPLES).then(|| times.value_at_quantile(0.99));
+    column.max = Some(times.max());
+    column
+}
+
+/// Adds `times` to `sum`, which grows where their range is wider.
+fn add(sum: &mut Option<Histogram<u64>>, times: &Histogram<u64>) {
+    match sum {
+        // Only memory could lack.
+        Some(sum) => _ = sum.add(times),
+        None => {
+            let mut times = times.clone();
+            times.auto(true);
+            *sum = Some(times);
+        }
+    }
+}
+
+/// Puts the parts of a log together.
+fn join(parts: Vec<Part>) -> LogTimes {
+    let LogTimes { mut columns, mut sums } = LogTimes::default();
+    let mut open: Option<(usize, Histogram<u64>)> = None;
+    for part in parts {
+        columns.extend(part.columns);
+        for (place, times) in part.edges {
+            match &mut open {
+                Some((own, sum)) if *own == place => _ = sum.add(&times),
+                _ => columns
+                    .extend(open.replace((place, times)).map(|(place, times)| (place, settled(&times)))),
+            }
+        }
+        sums.add(part.sums);
+    }
+    columns.extend(open.map(|(place, times)| (place, settled(&times))));
+    columns.sort_by_key(|(place, _)| *place);
+    LogTimes { columns, sums }
+}
+
+impl Sums {
+    fn add(&mut self, other: Self) {
+        let Self { response, service, phases, fleets } = other;
+        let own = [&mut self.response, &mut self.service]
+            .into_iter()
+            .chain(&mut self.phases)
+            .chain(&mut self.fleets);
+        for (sum, times) in own.zip([response, service].into_iter().chain(phases).chain(fleets)) {
+            times.iter().for_each(|times| add(sum, times));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{Tick, WallTime};
+    use crate::results::files::hlog::IntervalLog;
+
+    /// A log of 40 seconds: two fleets, the first ten seconds unmeasured.
+    fn log(folder: &Path) -> (Tags, u64) {
+        let path = folder.join("latency.hlog");
+        let mut log = IntervalLog::start(fs::File::create(&path).unwrap(), "r", WallTime::now()).unwrap();
+        let mut tags = Tags::new();
+        for second in 0..40_u64 {
+            let phase = if second < 10 { "warm-up" } else { "steady" };
+            for (fleet, name) in ["a", "b"].into_iter().enumerate() {
+                let head = format!("{name}.http.{phase}.");
+                let measured = (second >= 10).then_some(0);
+                tags.insert(head.clone(), Tag { measured, fleet });
+                for kind in ["response", "service", "pacing-lag"] {
+                    let mut times = Histogram::<u64>::new_with_bounds(1, 60_000_000_000, 3).unwrap();
+                    for nth in 0..60 {
+                        times.record(1_000_000 + second * 7_919 * nth + fleet as u64).unwrap();
+                    }
+                    let (start, end) = (Tick(second * 1_000_000_000), Tick((second + 1) * 1_000_000_000));
+                    log.append(Some(&format!("{head}{kind}")), start, end, &times).unwrap();
+                }
+            }
+        }
+        log.flush().unwrap();
+        (tags, fs::metadata(path).unwrap().len())
+    }
+
+    #[test]
+    fn however_many_parts_a_log_is_read_in_it_says_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let (tags, length) = log(folder.path());
+        let grid = Grid { column_s: 3.0, columns: 14 };
+        let whole = read_parts(folder.path(), &tags, grid, (length, 1)).unwrap();
+        assert_eq!(whole.columns.len(), 14);
+        let heat: u64 = whole.columns.iter().flat_map(|(_, column)| column.heat.values()).sum();
+        assert_eq!(heat, 40 * 2 * 60);
+        assert_eq!(whole.sums.response.as_ref().map(Histogram::len), Some(30 * 2 * 60));
+        assert_eq!(whole.sums.service, whole.sums.response);
+        assert!(whole.columns.iter().all(|(_, column)| column.p99.is_some() && column.max.is_some()));
+        for count in 2..40 {
+            assert!(whole == read_parts(folder.path(), &tags, grid, (length, count)).unwrap(), "{count}");
+        }
+    }
+
+    #[test]
+    fn a_line_of_no_log_is_named_in_whatever_part_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let (tags, length) = log(folder.path());
+        let path = folder.path().join("latency.hlog");
+        let text = fs::read_to_string(&path).unwrap();
+        let mut lines: Vec<_> = text.lines().collect();
+        lines[200] = "Tag=a.http.steady.response,1,1,1,%";
+        fs::write(&path, lines.join("\n") + "\n").unwrap();
+        for count in [1, 2, 7] {
+            let grid = Grid { column_s: 3.0, columns: 14 };
+            let error = read_parts(folder.path(), &tags, grid, (length, count)).unwrap_err();
+            assert!(matches!(error, TableError::Line { line: 201, .. }), "{count}: {error}");
+        }
+    }
+}
