@@ -38,6 +38,7 @@ mod odd_broker_peer;
 mod openapi;
 mod outside;
 mod page;
+mod page_browser;
 #[path = "support/peer.rs"]
 mod peer;
 mod reconnect;

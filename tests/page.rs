@@ -1,13 +1,7 @@
-//! The page of a run, through the built binary: its numbers are those of the report, and a browser loads nothing for it.
+//! The pages of a run and of a comparison, through the built binary: their numbers are those of the terminal.
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex};
-use std::thread;
-
-use crate::skip;
 
 const SCENARIO: &str = r#"
 [scenario]
@@ -57,7 +51,7 @@ fn squall(folder: &Path, arguments: &[&str]) -> String {
 }
 
 /// A run with its page, and its directory.
-fn run() -> (tempfile::TempDir, PathBuf, String) {
+pub(crate) fn run() -> (tempfile::TempDir, PathBuf, String) {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("s.toml"), SCENARIO).unwrap();
     squall(folder.path(), &["run", "s.toml", "-q", "--html", "page.html"]);
@@ -68,7 +62,7 @@ fn run() -> (tempfile::TempDir, PathBuf, String) {
 }
 
 /// What stands between the tags of `markup`.
-fn text(markup: &str) -> String {
+pub(crate) fn text(markup: &str) -> String {
     let mut text = String::new();
     for part in markup.split('<') {
         text += part.split_once('>').map_or("", |(_, text)| text);
@@ -167,102 +161,60 @@ fn a_stored_run_gives_the_same_page_byte_for_byte_also_where_it_was_killed() {
     );
 }
 
-#[test]
-fn a_comparison_has_no_page_and_says_what_to_write() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_squall"));
-    command.current_dir(folder.path()).args(["compare", "a", "b", "--html", "x.html"]);
-    let output = command.output().unwrap();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.code() == Some(2) && errors.contains("squall report RUN --html"), "{errors}");
-}
-
-/// Looks at the page in frames as wide as a phone, in both themes and by keyboard, and writes what it found into itself.
-const FRAME: &str = r##"<!doctype html><link rel="icon" href="data:,"><iframe src="/page.html" width="390" height="800"></iframe><pre></pre><script>
-const frame = document.querySelector("iframe");
-frame.onload = () => {
-  const page = frame.contentDocument, root = page.documentElement, told = {};
-  told.overflow = root.scrollWidth - 390;
-  told.hidden = page.querySelectorAll("[hidden]").length;
-  const ground = () => frame.contentWindow.getComputedStyle(page.body).backgroundColor;
-  told.grounds = [ground()];
-  page.querySelector("#theme").click();
-  told.grounds.push(ground());
-  const line = page.querySelector(".tl");
-  const press = key => line.dispatchEvent(new frame.contentWindow.KeyboardEvent("keydown", {key, bubbles: true}));
-  press("ArrowRight"); press("n");
-  told.readout = page.querySelector(".readout").textContent;
-  const box = () => page.querySelector(".tl .plot").getAttribute("viewBox");
-  told.boxes = [box()];
-  press("+"); told.boxes.push(box());
-  press("Escape"); told.boxes.push(box());
-  told.charts = [...page.querySelectorAll("svg")].filter(svg => !svg.closest("details")).every(svg => svg.getBoundingClientRect().width > 0);
-  document.querySelector("pre").textContent = JSON.stringify(told);
-};
-</script>"##;
-
-/// Serves the frame and the page; notes every path that is asked for.
-fn serve(page: String) -> (String, Arc<Mutex<Vec<String>>>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = format!("http://{}/", listener.local_addr().unwrap());
-    let asked = Arc::new(Mutex::new(Vec::new()));
-    let noted = Arc::clone(&asked);
-    let page = Arc::new(page);
-    thread::spawn(move || {
-        for stream in listener.incoming().map_while(Result::ok) {
-            let (noted, page) = (Arc::clone(&noted), Arc::clone(&page));
-            thread::spawn(move || answer(stream, &page, &noted));
-        }
-    });
-    (address, asked)
-}
-
-fn answer(mut stream: TcpStream, page: &str, noted: &Mutex<Vec<String>>) -> Option<()> {
-    let mut first = String::new();
-    let mut input = BufReader::new(stream.try_clone().ok()?);
-    input.read_line(&mut first).ok()?;
-    let _ = input.lines().map_while(Result::ok).take_while(|line| !line.is_empty()).count();
-    let path = first.split(' ').nth(1)?.to_owned();
-    let body = if path == "/" { FRAME } else { page };
-    noted.lock().ok()?.push(path);
-    let length = body.len();
-    let head = "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nConnection: close\r\n";
-    write!(stream, "{head}Content-Length: {length}\r\n\r\n{body}").ok()
-}
-
-/// What the browser made of the page at `url`, and what it complained of; `None`, having said so, where there is none.
-fn browse(url: &str) -> Option<(String, String)> {
-    let profile = tempfile::tempdir().unwrap();
-    for program in ["chromium", "chromium-browser", "google-chrome"] {
-        let mut command = Command::new(program);
-        command.args(["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync"]);
-        command.args(["--disable-background-networking", "--disable-component-update"]);
-        command.args(["--enable-logging=stderr", "--virtual-time-budget=10000", "--dump-dom"]);
-        command.arg(format!("--user-data-dir={}", profile.path().display())).arg(url).stdin(Stdio::null());
-        if let Ok(output) = command.output() {
-            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-            return Some((text(&output.stdout), text(&output.stderr)));
-        }
+/// Two runs of one plan in `folder`, taken for valid ones however busy the machine was, and the page of their comparison.
+pub(crate) fn compared(folder: &Path) -> String {
+    std::fs::write(folder.join("s.toml"), SCENARIO).unwrap();
+    let mut sides = Vec::new();
+    for label in ["main", "fix"] {
+        squall(folder, &["run", "s.toml", "-q", "--label", label, "--out", label]);
+        let run =
+            std::fs::read_dir(folder.join(label).join("small")).unwrap().next().unwrap().unwrap().path();
+        let manifest = std::fs::read_to_string(run.join("run.json")).unwrap();
+        let mut manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
+        manifest["validity"] = serde_json::json!({"verdict": "valid", "reasons": []});
+        manifest["files"] = serde_json::json!({});
+        std::fs::write(run.join("run.json"), manifest.to_string()).unwrap();
+        sides.push(run.display().to_string());
     }
-    skip::missing("chromium is not installed");
-    None
+    squall(folder, &["compare", &sides[0], &sides[1], "--html", "page.html"]);
+    let page = std::fs::read_to_string(folder.join("page.html")).unwrap();
+    let again = ["compare", &sides[0], &sides[1], "--format", "html=again.html"];
+    let table = squall(folder, &again);
+    assert!(page == std::fs::read_to_string(folder.join("again.html")).unwrap(), "equal runs, equal bytes");
+    assert_states_the_table(&page, &table);
+    page
+}
+
+/// That every figure of the terminal's table stands on the page, character by character.
+fn assert_states_the_table(page: &str, table: &str) {
+    let rows = rows(page, "every figure");
+    let lines: Vec<_> =
+        table.lines().filter(|line| line.starts_with("  p") || line.starts_with("  error")).collect();
+    assert!(lines.len() >= 5, "{table}");
+    for line in lines {
+        let cells = cells(line);
+        let (said, figures) = cells.split_last().unwrap();
+        let found = rows.iter().any(|row| {
+            row.first().is_some_and(|name| name == figures[0])
+                && figures.iter().all(|figure| row.iter().any(|cell| cell == figure))
+                && row.last().is_some_and(|last| last == said)
+        });
+        assert!(found, "{line}\n{rows:#?}");
+    }
+    let sentence = table.lines().last().unwrap();
+    assert!(text(page).contains(sentence), "{sentence}");
 }
 
 #[test]
-fn a_browser_loads_the_page_alone_and_has_nothing_to_complain_of() {
-    let (_folder, _run, page) = run();
-    let (url, asked) = serve(page);
-    let Some((seen, errors)) = browse(&url) else { return };
-    assert!(!errors.contains("CONSOLE"), "{errors}");
-    assert_eq!(*asked.lock().unwrap(), ["/", "/page.html"]);
-    let told = seen.split_once("<pre>").unwrap().1.split_once("</pre>").unwrap().0;
-    let told: serde_json::Value = serde_json::from_str(&text(&format!("<i>{told}"))).unwrap();
-    assert!(
-        told["overflow"].as_i64().unwrap() <= 0 && told["hidden"] == 0 && told["charts"] == true,
-        "{told}"
-    );
-    assert_ne!(told["grounds"][0], told["grounds"][1], "{told}");
-    let readout = told["readout"].as_str().unwrap();
-    assert!(readout.contains("storm") && readout.contains("cut on") && readout.contains("p50"), "{told}");
-    assert!(told["boxes"][0] == told["boxes"][2] && told["boxes"][0] != told["boxes"][1], "{told}");
+fn the_page_of_a_comparison_states_what_the_terminal_states_and_links_its_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let page = compared(folder.path());
+    assert!(page.len() < 250_000, "{}", page.len());
+    assert!(text(&page).contains("one run of each build is described, not judged"));
+    let links = page.split("href=\"").skip(1).map(|rest| rest.split('"').next().unwrap());
+    let links: Vec<_> = links.filter(|link| link.starts_with("main/") || link.starts_with("fix/")).collect();
+    assert_eq!(links.len(), 2, "{links:?}");
+    for link in links {
+        assert!(folder.path().join(link).is_dir(), "{link}");
+    }
 }

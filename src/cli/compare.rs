@@ -12,6 +12,7 @@ use super::export::{ExportArgs, Subject, comparison_outputs};
 use super::screen;
 use crate::compare::{self, Comparison, Evidence, Pair, Settings};
 use crate::display;
+use crate::page::comparison::{Origin, Trial};
 use crate::seed::Seed;
 
 /// Width of the table where the terminal does not say.
@@ -66,13 +67,13 @@ pub(super) fn compare(args: &CompareArgs) -> Result<Exit, CliError> {
         return self_test(args);
     }
     args.outputs.prepare(Subject::Comparison)?;
-    let comparison = compared(args)?;
+    let (comparison, origin) = compared(args)?;
     print(&comparison, None, &args.judge)?;
-    comparison_outputs(&args.outputs, &comparison, args.judge.json)?;
+    comparison_outputs(&args.outputs, (&comparison, &origin), args.judge.json)?;
     Ok(exit(&comparison, &args.judge))
 }
 
-fn compared(args: &CompareArgs) -> Result<Comparison, CliError> {
+fn compared(args: &CompareArgs) -> Result<(Comparison, Origin), CliError> {
     let (base, candidate): (&[PathBuf], &[PathBuf]) = match (args.base.as_slice(), args.candidate.as_slice())
     {
         ([folder], []) if folder.join(record::FILE).is_file() => return again(folder, args),
@@ -85,13 +86,28 @@ fn compared(args: &CompareArgs) -> Result<Comparison, CliError> {
         sides => sides,
     };
     let settings = args.judge.settings(&[], Seed(args.seed.unwrap_or(1)))?;
-    let (base, candidate) = (runs(base)?, runs(candidate)?);
+    let places = [runs(base)?, runs(candidate)?];
+    let origin = Origin { trials: trials(&places, args.paired), ..Origin::default() };
+    let read = |places: &[PathBuf]| places.iter().map(|run| evidence(run)).collect::<Result<Vec<_>, _>>();
+    let (base, candidate) = (read(&places[0])?, read(&places[1])?);
     if args.paired {
-        return paired(base, candidate, &settings);
+        return Ok((paired(base, candidate, &settings)?, origin));
     }
     let mut comparison = compare::unpaired(&base, &candidate, &settings).map_err(refused)?;
     comparison.gates = args.gate_unpaired && base.len() + candidate.len() > 2;
-    Ok(comparison)
+    Ok((comparison, origin))
+}
+
+/// Runs of base and candidate as they belong together.
+fn trials([base, candidate]: &[Vec<PathBuf>; 2], paired: bool) -> Vec<Trial> {
+    let trial = |index: usize, runs| Trial { number: index as u32 + 1, runs, ..Trial::default() };
+    if paired {
+        let pairs = base.iter().zip(candidate).enumerate();
+        return pairs.map(|(index, (a, b))| trial(index, [Some(a.clone()), Some(b.clone())])).collect();
+    }
+    let bases = base.iter().enumerate().map(|(index, run)| trial(index, [Some(run.clone()), None]));
+    let candidates = candidate.iter().enumerate().map(|(index, run)| trial(index, [None, Some(run.clone())]));
+    bases.chain(candidates).collect()
 }
 
 fn paired(
@@ -112,7 +128,7 @@ fn paired(
 }
 
 /// Judges a stored comparison by its runs.
-fn again(folder: &Path, args: &CompareArgs) -> Result<Comparison, CliError> {
+fn again(folder: &Path, args: &CompareArgs) -> Result<(Comparison, Origin), CliError> {
     let record = Record::load(folder)?;
     if let Some(option) =
         [(args.paired, "--paired"), (args.gate_unpaired, "--gate-unpaired"), (args.seed.is_some(), "--seed")]
@@ -124,11 +140,11 @@ fn again(folder: &Path, args: &CompareArgs) -> Result<Comparison, CliError> {
         )));
     }
     let settings = args.judge.overlay(record.looks(), &record.settings())?;
-    record.judge(folder, &settings)
+    Ok((record.judge(folder, &settings)?, record.origin(folder)))
 }
 
-/// The runs in `places`, each a run or a folder of such.
-fn runs(places: &[PathBuf]) -> Result<Vec<Evidence>, CliError> {
+/// The directories of the runs in `places`, each a run or a folder of such.
+fn runs(places: &[PathBuf]) -> Result<Vec<PathBuf>, CliError> {
     let mut found = Vec::new();
     for place in places {
         let mut own = Vec::new();
@@ -149,7 +165,7 @@ fn runs(places: &[PathBuf]) -> Result<Vec<Evidence>, CliError> {
             found.len()
         )));
     }
-    found.iter().map(|run| evidence(run)).collect()
+    Ok(found)
 }
 
 fn search(place: &Path, depth: u32, found: &mut Vec<PathBuf>) -> io::Result<()> {

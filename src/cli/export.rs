@@ -10,6 +10,7 @@ use hdrhistogram::Histogram;
 use super::CliError;
 use crate::compare::Comparison;
 use crate::export::{Format, TABLE, Writer, github};
+use crate::page::comparison::Origin;
 use crate::results::{Report, read_distributions};
 
 /// Where GitHub Actions wants a step's summary.
@@ -203,20 +204,24 @@ pub(super) fn run_annotations(args: &ExportArgs, report: &Report, json: bool) ->
     annotate(&github::run_annotations(report), json).map_err(CliError::failed)
 }
 
-/// Writes what is asked for of a comparison; `json` says that standard output holds JSON.
+/// Writes what is asked for of a comparison that was made as `origin` says; `json` says that standard output holds JSON.
 ///
 /// # Errors
 /// If something cannot be written, with everything that could not be. The rest is written all the same.
 pub(super) fn comparison_outputs(
     args: &ExportArgs,
-    comparison: &Comparison,
+    (comparison, origin): (&Comparison, &Origin),
     json: bool,
 ) -> Result<(), CliError> {
     let summary = |limit| github::comparison_summary(comparison, limit);
     let mut faults = Vec::new();
     for output in args.outputs() {
-        let written =
-            text_of(&output.format.comparison, comparison).and_then(|text| write(&output.path, &text));
+        let text = match output.format.comparison {
+            Writer::Compared(page) => page(comparison, origin, &|file| seen_from(&output.path, file))
+                .map_err(|error| error.to_string()),
+            ref writer => text_of(writer, comparison),
+        };
+        let written = text.and_then(|text| write(&output.path, &text));
         faults.extend(written.err().map(|why| told(&output, &why)));
     }
     if args.github {
@@ -231,7 +236,9 @@ fn text_of<S>(writer: &Writer<S>, subject: &S) -> Result<String, String> {
         Writer::Text(text) => text(subject).map_err(|why| why.to_string()),
         // `prepare` has said so already.
         Writer::Unsuited(why) => Err((*why).to_owned()),
-        Writer::Distribution(_) | Writer::Page(_) => Err("there is no such output".to_owned()),
+        Writer::Distribution(_) | Writer::Page(_) | Writer::Compared(_) => {
+            Err("there is no such output".to_owned())
+        }
     }
 }
 
@@ -363,14 +370,14 @@ mod tests {
             ExportArgs { formats, junit: Some(folder.path().join("junit.xml")), html: None, github: false };
         args.prepare(Subject::Comparison).unwrap();
         let mut comparison = specimen::comparison();
-        comparison_outputs(&args, &comparison, false).unwrap();
+        comparison_outputs(&args, (&comparison, &Origin::default()), false).unwrap();
         let read = |path: &Path| fs::read_to_string(path).unwrap();
         assert_eq!(read(&folder.path().join("junit.xml")), read(&folder.path().join("out/junit")));
         for output in args.outputs() {
             assert!(read(&output.path).contains("quickstart"), "{output:?}");
         }
         comparison.cells.clear();
-        let refusal = comparison_outputs(&args, &comparison, false).unwrap_err();
+        let refusal = comparison_outputs(&args, (&comparison, &Origin::default()), false).unwrap_err();
         assert!(refusal.exit == Exit::Failed && refusal.message.contains("(benchmark-smaller): nothing was"));
     }
 

@@ -54,16 +54,35 @@ pub(crate) fn comparison(
 }
 
 fn heading(comparison: &Comparison, style: Style) -> Vec<String> {
+    let title = [style.paint(&comparison.scenario, Tone::Strong), against(comparison), size(comparison)];
+    let (tone, text) = meaning(comparison);
+    let verdict = style.paint(comparison.verdict.name(), tone);
+    vec![title.join(style.dot()), format!("{verdict}{}: {text}", advisory(comparison))]
+}
+
+/// What is compared with what.
+pub(crate) fn against(comparison: &Comparison) -> String {
+    format!("{} against {}", name(&comparison.candidate.label), name(&comparison.base.label))
+}
+
+/// How many runs there are, and how they belong together.
+pub(crate) fn size(comparison: &Comparison) -> String {
     let Comparison { base, candidate, design, .. } = comparison;
-    let runs = match design.pairing {
+    match design.pairing {
         Pairing::Paired => format!("{} pairs", design.pairs),
         Pairing::Unpaired => format!("{} and {} runs", base.runs.len(), candidate.runs.len()),
         Pairing::Single => "one run each".to_owned(),
-    };
-    let names = format!("{} against {}", name(&candidate.label), name(&base.label));
-    let title = [style.paint(&comparison.scenario, Tone::Strong), names, runs].join(style.dot());
-    let advisory = if comparison.gates { "" } else { " (advisory)" };
-    let (word, text) = match comparison.verdict {
+    }
+}
+
+/// What stands behind a decision that does not count.
+pub(crate) const fn advisory(comparison: &Comparison) -> &'static str {
+    if comparison.gates { "" } else { " (advisory)" }
+}
+
+/// What the decision means, in words.
+pub(crate) fn meaning(comparison: &Comparison) -> (Tone, &'static str) {
+    match comparison.verdict {
         Decision::Regression => (Tone::Bad, "the candidate is worse"),
         Decision::Improvement => (Tone::Good, "the candidate is better"),
         Decision::NoDifference => (Tone::Good, "no judged figure differs by more than its threshold"),
@@ -74,9 +93,12 @@ fn heading(comparison: &Comparison, style: Style) -> Vec<String> {
             (Tone::Warning, "all pairs differ the same way, but they are too few or too unlike to be sure")
         }
         Decision::Inconclusive => (Tone::Warning, "cannot tell yet"),
-    };
-    let verdict = style.paint(comparison.verdict.name(), word);
-    vec![title, format!("{verdict}{advisory}: {text}")]
+    }
+}
+
+/// What it comes to, as a sentence to read aloud; `None` where nothing was measured of both builds.
+pub(crate) fn sentence(comparison: &Comparison, style: Style) -> Option<String> {
+    dot::sentence(comparison, style)
 }
 
 fn is_open_and_unanimous(cell: &Cell) -> bool {
@@ -84,7 +106,7 @@ fn is_open_and_unanimous(cell: &Cell) -> bool {
 }
 
 /// A label on one line: it may come from anywhere, and is not to speak to the terminal.
-fn name(label: &str) -> String {
+pub(crate) fn name(label: &str) -> String {
     if label.is_empty() {
         return "unnamed".to_owned();
     }
@@ -92,15 +114,14 @@ fn name(label: &str) -> String {
 }
 
 /// The labels of base and candidate where there is little room.
-pub(super) fn names(comparison: &Comparison, style: Style) -> [String; 2] {
+pub(crate) fn names(comparison: &Comparison, style: Style) -> [String; 2] {
     [&comparison.base, &comparison.candidate].map(|side| clip(&name(&side.label), LONGEST_LABEL, style))
 }
 
 fn table(comparison: &Comparison, style: Style) -> Grid {
     let mut grid = Grid::new(&EXPENDABLE);
     let [base, candidate] = names(comparison, style);
-    let header = ["response time", &base, &candidate, "change", "median", "95 % interval", "p", "verdict"];
-    grid.cells(header.map(str::to_owned).to_vec(), Some(Tone::Faint));
+    grid.cells(header(&base, &candidate).map(str::to_owned).to_vec(), Some(Tone::Faint));
     let mut group = None;
     for cell in &comparison.cells {
         if group != Some(&cell.group) {
@@ -112,7 +133,13 @@ fn table(comparison: &Comparison, style: Style) -> Grid {
     grid
 }
 
-fn row(cell: &Cell, style: Style) -> Vec<String> {
+/// The columns of [`row`].
+pub(crate) const fn header<'a>(base: &'a str, candidate: &'a str) -> [&'a str; 8] {
+    ["response time", base, candidate, "change", "median", "95 % interval", "p", "verdict"]
+}
+
+/// A figure with its change, how sure that is, and what is said of it.
+pub(crate) fn row(cell: &Cell, style: Style) -> Vec<String> {
     let known = |text: Option<String>| text.unwrap_or_else(|| dash(style).to_owned());
     let support = cell.support == Support::None;
     let shown =
@@ -133,7 +160,7 @@ fn row(cell: &Cell, style: Style) -> Vec<String> {
 }
 
 /// A typical value of a side; a lower bound where it lies among failures.
-fn value(cell: &Cell, value: f64, style: Style) -> String {
+pub(crate) fn value(cell: &Cell, value: f64, style: Style) -> String {
     if cell.figure.quantile().is_none() {
         return format!("{:.2} %", value * 100.0);
     }
@@ -142,7 +169,7 @@ fn value(cell: &Cell, value: f64, style: Style) -> String {
 }
 
 /// A change as people read it: `+12.3 %`, `43.0 times`.
-pub(super) fn change(cell: &Cell, value: f64, unit: bool) -> String {
+pub(crate) fn change(cell: &Cell, value: f64, unit: bool) -> String {
     let percent = cell.as_share(value) * 100.0;
     // No sign before a nought.
     let percent = if percent.abs() < 0.005 { 0.0 } else { percent };
@@ -156,7 +183,8 @@ pub(super) fn change(cell: &Cell, value: f64, unit: bool) -> String {
     }
 }
 
-fn said(cell: &Cell) -> String {
+/// What is said of a figure, or why nothing is.
+pub(crate) fn said(cell: &Cell) -> String {
     let Some(own) = cell.verdict else {
         return match cell.support {
             Support::None => "too few samples",
@@ -175,7 +203,8 @@ fn said(cell: &Cell) -> String {
     }
 }
 
-fn tone(cell: &Cell) -> Option<Tone> {
+/// How that stands out.
+pub(crate) fn tone(cell: &Cell) -> Option<Tone> {
     match cell.verdict.map(|own| own.verdict) {
         Some(Decision::Regression) => Some(Tone::Bad),
         Some(Decision::Improvement) => Some(Tone::Good),
@@ -185,6 +214,15 @@ fn tone(cell: &Cell) -> Option<Tone> {
 }
 
 fn footnotes(comparison: &Comparison, width: usize, style: Style) -> Vec<String> {
+    let notes = notes(comparison);
+    let lines = notes
+        .iter()
+        .flat_map(|(text, tone)| wrap(text, width).into_iter().map(|part| style.paint(&part, *tone)));
+    lines.collect()
+}
+
+/// What has to be said about the figures and the order of runs.
+pub(crate) fn notes(comparison: &Comparison) -> Vec<(String, Tone)> {
     let mut notes: Vec<(String, Tone)> = Vec::new();
     if let Some(effect) = comparison.order_effect.filter(|effect| order_matters(comparison, *effect)) {
         notes.push((
@@ -203,10 +241,7 @@ fn footnotes(comparison: &Comparison, width: usize, style: Style) -> Vec<String>
     ];
     let marks = marks.into_iter().filter(|(support, _)| any(*support));
     notes.extend(marks.map(|(_, text)| (text.to_owned(), Tone::Faint)));
-    let lines = notes
-        .iter()
-        .flat_map(|(text, tone)| wrap(text, width).into_iter().map(|part| style.paint(&part, *tone)));
-    lines.collect()
+    notes
 }
 
 /// Whether the order of runs shows beyond what chance makes of it.

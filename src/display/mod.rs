@@ -3,7 +3,7 @@
 mod activation;
 pub(crate) mod budget;
 mod chart;
-mod comparison;
+pub(crate) mod comparison;
 pub(crate) mod delivery;
 pub(crate) mod detection;
 mod dot;

@@ -1,9 +1,12 @@
 //! What every output for CI states about itself; [`TABLE`](super::TABLE) lists them all.
 
+use std::path::Path;
+
 use hdrhistogram::Histogram;
 
 use crate::compare::Comparison;
-use crate::results::{Report, TableError};
+use crate::page::comparison::Origin;
+use crate::results::{LoadError, Report, TableError};
 
 /// An output: one per file of this room, and one line of the table.
 #[derive(Debug)]
@@ -16,6 +19,11 @@ pub(crate) struct Format {
     pub(crate) comparison: Writer<Comparison>,
 }
 
+/// Makes a text of a comparison and of the runs that its origin names; the last argument gives the way to a file as seen from the
+/// text's place, a relative path.
+pub(crate) type ComparisonPage =
+    fn(&Comparison, &Origin, &dyn Fn(&Path) -> String) -> Result<String, LoadError>;
+
 /// How an output is made of a run or of a comparison.
 #[derive(Debug)]
 pub(crate) enum Writer<S> {
@@ -23,6 +31,8 @@ pub(crate) enum Writer<S> {
     Text(fn(&S) -> Result<String, Nothing>),
     /// One text, made of the files of the run too; told where they lie as seen from the text's place: a relative path.
     Page(fn(&S, &str) -> Result<String, TableError>),
+    /// One text, made of the files of the compared runs too.
+    Compared(ComparisonPage),
     /// One text for every distribution in the log of a run: a file of its total, or a folder with all of them.
     Distribution(fn(&Histogram<u64>) -> String),
     /// It is not, and why.

@@ -5,9 +5,9 @@ use crate::page;
 
 pub(super) const FORMAT: Format = Format {
     name: "html",
-    about: "a page to look at in a browser, in one file that loads nothing; of a run only; the same as --html FILE",
+    about: "a page to look at in a browser, in one file that loads nothing; the same as --html FILE",
     run: Writer::Page(page::run),
-    comparison: Writer::Unsuited("there is a page of a single run: write squall report RUN --html FILE"),
+    comparison: Writer::Compared(page::comparison::page),
 };
 
 #[cfg(test)]

@@ -1,15 +1,18 @@
 //! Percentile curves: which share of the readings was answered within which time, with room for the tail.
 
-use std::fmt::Write as _;
-
 use hdrhistogram::Histogram;
 
 use super::colour::{AXIS, Colour, GRID, RESPONSE, SERVICE, SOFT};
 use super::svg::{Anchor, LogScale, Pen, Px, area, grid_line, line, open, text, thinned, through};
-use super::tick;
+use super::{figure, tick, two};
 
 /// A line ends where fewer samples than this lie beyond it.
 const LEAST_BEYOND: u64 = 10;
+/// Room beside and below the lines: for times at the left, names at the right, shares at the bottom.
+const LEFT: f64 = 66.0;
+const RIGHT: f64 = 96.0;
+const TOP: f64 = 16.0;
+const BOTTOM: f64 = 40.0;
 /// With fewer than this beyond, percentiles are marked as weak.
 const GOOD_BEYOND: u64 = 100;
 
@@ -26,12 +29,13 @@ pub(super) struct Series<'a> {
 
 /// A point of a curve: the share of readings below it, and its time.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Point {
-    below: f64,
-    ns: u64,
+pub(super) struct Point {
+    pub(super) below: f64,
+    pub(super) ns: u64,
 }
 
-fn points(times: &Histogram<u64>) -> Vec<Point> {
+/// The points of the curve of `times`, as far as it is known.
+pub(super) fn points(times: &Histogram<u64>) -> Vec<Point> {
     let total = times.len();
     let mut seen = 0;
     let mut points = Vec::new();
@@ -46,97 +50,150 @@ fn points(times: &Histogram<u64>) -> Vec<Point> {
     points
 }
 
-/// The axis of shares: a decade for every further nine.
-struct Shares {
-    left: f64,
+/// A chart of curves: shares of readings, with a decade for every further nine, against times.
+#[derive(Debug)]
+pub(super) struct Chart {
     width: f64,
+    height: f64,
+    /// Samples of the fullest curve, and how many decades of shares they fill.
+    most: u64,
     decades: f64,
+    scale: LogScale,
 }
 
-impl Shares {
+impl Chart {
+    /// With room for `times` and for the tail of `most` samples; `None` without a time.
+    pub(super) fn around(
+        times: impl Iterator<Item = u64>,
+        most: u64,
+        (width, height): (f64, f64),
+    ) -> Option<Self> {
+        let decades = libm::log10(most as f64 / LEAST_BEYOND as f64).max(2.0);
+        let scale = LogScale::around(times, TOP, height - BOTTOM)?;
+        Some(Self { width, height, most, decades, scale })
+    }
+
+    /// Where the names of lines stand.
+    fn right(&self) -> f64 {
+        self.width - RIGHT
+    }
+
     fn x(&self, below: f64) -> f64 {
         let nines = -libm::log10((1.0 - below).max(1e-12));
-        self.left + self.width * nines.min(self.decades) / self.decades
+        LEFT + (self.right() - LEFT) * nines.min(self.decades) / self.decades
+    }
+
+    /// The points of a curve in the chart, but those that an eye would not miss.
+    pub(super) fn place(&self, points: &[Point], near: f64) -> Vec<(f64, f64)> {
+        let at = |point: &Point| (self.x(point.below), self.scale.y(point.ns));
+        thinned(&points.iter().map(at).collect::<Vec<_>>(), near)
+    }
+
+    /// As far as an eye follows a line.
+    const fn near(&self) -> f64 {
+        if self.width > 700.0 { 1.0 } else { 2.2 }
+    }
+
+    /// The beginning of the chart, with its axes.
+    pub(super) fn open(&self, describe: &str) -> String {
+        let Self { width, scale, .. } = self;
+        let mut out = open(*width, self.height, "curve", describe);
+        for value in scale.ticks() {
+            grid_line(&mut out, (LEFT, self.right()), scale.y(value), tick(value));
+        }
+        let nines = [(0.0, "0 %"), (0.5, "50 %"), (0.9, "90 %"), (0.99, "99 %"), (0.999, "99.9 %")];
+        let further = [(0.9999, "99.99 %"), (0.999_99, "99.999 %"), (0.999_999, "99.9999 %")];
+        for (share, words) in nines.into_iter().chain(further) {
+            if -libm::log10(1.0 - share) > self.decades + 1e-9 {
+                break;
+            }
+            let x = self.x(share);
+            line(&mut out, &format!("M{},{}V{}", Px(x), scale.top, scale.bottom), GRID, 1.0, "");
+            text(&mut out, (x, scale.bottom + 17.0), words, Pen::new(SOFT, Anchor::Middle));
+        }
+        text(&mut out, (LEFT, scale.bottom + 34.0), "share of readings", Pen::new(SOFT, Anchor::Start));
+        self.weak(&mut out);
+        out
+    }
+
+    /// From where on few samples speak.
+    fn weak(&self, out: &mut String) {
+        let weak = 1.0 - GOOD_BEYOND as f64 / self.most as f64;
+        if weak <= 0.0 || self.width <= 700.0 {
+            return;
+        }
+        let (x, LogScale { top, bottom, .. }) = (self.x(weak), self.scale);
+        line(out, &format!("M{},{top}V{bottom}", Px(x)), AXIS, 1.0, "1 3");
+        let words = "~ fewer than 100 samples beyond";
+        let anchor = if x > LEFT + 250.0 { Anchor::End } else { Anchor::Start };
+        let aside = if anchor == Anchor::End { -5.0 } else { 5.0 };
+        text(out, (x + aside, bottom - 6.0), words, Pen::new(SOFT, anchor).halo());
+    }
+
+    /// A line through `points`, dotted from `floor` on, the smallest bound of a failed reading; gives whether any of it is.
+    pub(super) fn curve(
+        &self,
+        out: &mut String,
+        points: &[Point],
+        floor: Option<u64>,
+        (colour, dashes): (Colour, &str),
+    ) -> bool {
+        let sure = points.partition_point(|point| floor.is_none_or(|floor| point.ns < floor));
+        line(out, &through(&self.place(&points[..sure], self.near())), colour, 2.0, dashes);
+        let is_open = sure < points.len();
+        if is_open {
+            let data = through(&self.place(&points[sure.saturating_sub(1)..], self.near()));
+            line(out, &data, colour, 2.0, "1.5 4");
+        }
+        is_open
+    }
+
+    /// The end of the chart: names where the lines end, and what dots mean where there are any.
+    pub(super) fn close(
+        &self,
+        mut out: String,
+        ends: &[(&str, Colour, Option<&Point>)],
+        dotted: bool,
+    ) -> String {
+        let at = |(label, colour, last): &(&'_ str, Colour, Option<&Point>)| {
+            Some((self.scale.y((*last)?.ns), (*label).to_owned(), *colour))
+        };
+        labels(&mut out, ends.iter().filter_map(at).collect(), self.right() + 8.0, self.scale.bottom);
+        if dotted {
+            let words = "dotted: at least, as failed readings are among these";
+            text(&mut out, (self.right(), self.height - 6.0), words, Pen::axis());
+        }
+        out + "</svg>"
     }
 }
 
 /// The curves of `series` in one chart of `width` by `height` pixels; nothing without a sample.
 pub(super) fn curves(series: &[Series<'_>], width: f64, height: f64) -> String {
     let series: Vec<_> = series.iter().filter(|series| !series.times.is_empty()).collect();
-    let Some(most) = series.iter().map(|series| series.times.len()).max() else { return String::new() };
-    let (left, right, top, bottom) = (66.0, 96.0, 16.0, height - 40.0);
-    let decades = libm::log10(most as f64 / LEAST_BEYOND as f64).max(2.0);
-    let shares = Shares { left, width: width - left - right, decades };
+    let most = series.iter().map(|series| series.times.len()).max().unwrap_or(0);
     let drawn: Vec<_> = series.iter().map(|series| points(series.times)).collect();
     let every = drawn.iter().flatten().map(|point| point.ns);
-    let Some(scale) = LogScale::around(every, top, bottom) else { return String::new() };
+    let Some(chart) = Chart::around(every, most, (width, height)) else { return String::new() };
     let names: Vec<_> = series.iter().map(|series| series.label).collect();
-    let mut out =
-        open(width, height, "curve", &format!("Percentile curves of response times: {}", names.join(", ")));
-    axes(&mut out, &shares, &scale, width, most);
-    // As far as an eye follows a line.
-    let near = if width > 700.0 { 1.0 } else { 2.2 };
-    let place = |points: &[Point]| -> Vec<(f64, f64)> {
-        points.iter().map(|point| (shares.x(point.below), scale.y(point.ns))).collect()
-    };
+    let mut out = chart.open(&format!("Percentile curves of response times: {}", names.join(", ")));
     if let ([response, service], [above, beneath]) = (series.as_slice(), drawn.as_slice())
         && (response.colour, service.colour) == (RESPONSE, SERVICE)
     {
         // What a closed loop does not see.
-        let mut outline = thinned(&place(above), 2.0 * near);
-        outline.extend(thinned(&place(beneath), 2.0 * near).into_iter().rev());
+        let mut outline = chart.place(above, 2.0 * chart.near());
+        outline.extend(chart.place(beneath, 2.0 * chart.near()).into_iter().rev());
         area(&mut out, &(through(&outline) + "Z"), SERVICE, 0.1);
     }
-    let mut ends = Vec::new();
+    let (mut ends, mut dotted) = (Vec::new(), false);
     for (series, points) in series.iter().zip(&drawn) {
-        let sure = points.partition_point(|point| series.floor.is_none_or(|floor| point.ns < floor));
-        let data = through(&thinned(&place(&points[..sure]), near));
-        line(&mut out, &data, series.colour, 2.0, series.dashes);
-        if sure < points.len() {
-            let data = through(&thinned(&place(&points[sure.saturating_sub(1)..]), near));
-            line(&mut out, &data, series.colour, 2.0, "1.5 4");
-        }
-        ends.extend(points.last().map(|point| (scale.y(point.ns), series.label, series.colour)));
+        dotted |= chart.curve(&mut out, points, series.floor, (series.colour, series.dashes));
+        ends.push((series.label, series.colour, points.last()));
     }
-    labels(&mut out, ends, width - right + 8.0, bottom);
-    if series.iter().zip(&drawn).any(|(series, points)| {
-        points.last().is_some_and(|last| series.floor.is_some_and(|floor| last.ns >= floor))
-    }) {
-        let words = "dotted: at least, as failed readings are among these";
-        text(&mut out, (width - right, height - 6.0), words, Pen::axis());
-    }
-    out + "</svg>"
-}
-
-fn axes(out: &mut String, shares: &Shares, scale: &LogScale, width: f64, most: u64) {
-    let (left, right) = (shares.left, shares.left + shares.width);
-    for value in scale.ticks() {
-        grid_line(out, (left, right), scale.y(value), tick(value));
-    }
-    let nines = [(0.0, "0 %"), (0.5, "50 %"), (0.9, "90 %"), (0.99, "99 %"), (0.999, "99.9 %")];
-    let further = [(0.9999, "99.99 %"), (0.999_99, "99.999 %"), (0.999_999, "99.9999 %")];
-    for (share, words) in nines.into_iter().chain(further) {
-        if -libm::log10(1.0 - share) > shares.decades + 1e-9 {
-            break;
-        }
-        let x = shares.x(share);
-        line(out, &format!("M{},{}V{}", Px(x), scale.top, scale.bottom), GRID, 1.0, "");
-        text(out, (x, scale.bottom + 17.0), words, Pen::new(SOFT, Anchor::Middle));
-    }
-    text(out, (left, scale.bottom + 34.0), "share of readings", Pen::new(SOFT, Anchor::Start));
-    let weak = 1.0 - GOOD_BEYOND as f64 / most as f64;
-    if weak > 0.0 && width > 700.0 {
-        let x = shares.x(weak);
-        line(out, &format!("M{},{}V{}", Px(x), scale.top, scale.bottom), AXIS, 1.0, "1 3");
-        let words = "~ fewer than 100 samples beyond";
-        let anchor = if x > left + 250.0 { Anchor::End } else { Anchor::Start };
-        let aside = if anchor == Anchor::End { -5.0 } else { 5.0 };
-        text(out, (x + aside, scale.bottom - 6.0), words, Pen::new(SOFT, anchor).halo());
-    }
+    chart.close(out, &ends, dotted)
 }
 
 /// The names of the lines where these end, moved apart where they meet.
-fn labels(out: &mut String, mut ends: Vec<(f64, &str, Colour)>, x: f64, bottom: f64) {
+fn labels(out: &mut String, mut ends: Vec<(f64, String, Colour)>, x: f64, bottom: f64) {
     ends.sort_by(|a, b| a.0.total_cmp(&b.0));
     let mut free = 0.0_f64;
     for end in &mut ends {
@@ -145,7 +202,7 @@ fn labels(out: &mut String, mut ends: Vec<(f64, &str, Colour)>, x: f64, bottom: 
     }
     let excess = (free - 14.0 - bottom).max(0.0);
     for (y, label, colour) in ends {
-        let label = super::escape::clip(label, 14);
+        let label = super::escape::clip(&label, 14);
         text(out, (x, y - excess + 4.0), label, Pen::new(colour, Anchor::Start));
     }
 }
@@ -155,22 +212,9 @@ pub(super) fn figures(whole: &str, parts: &[(&str, String)]) -> String {
     if whole.is_empty() {
         return String::new();
     }
-    let mut out = format!(
-        "<figure class=\"scroll\" tabindex=\"0\" role=\"group\" aria-label=\"Chart\">{whole}</figure>"
-    );
-    let parts: Vec<_> = parts.iter().filter(|(_, chart)| !chart.is_empty()).collect();
-    if !parts.is_empty() {
-        out += "<div class=\"two\">";
-        for (caption, chart) in parts {
-            let _ = write!(
-                out,
-                "<figure class=\"scroll\" tabindex=\"0\" role=\"group\" aria-label=\"Chart\">{chart}<figcaption>{caption}\
-                 </figcaption></figure>"
-            );
-        }
-        out += "</div>";
-    }
-    out
+    let parts = parts.iter().filter(|(_, chart)| !chart.is_empty());
+    let parts: Vec<_> = parts.map(|(caption, chart)| figure(chart, caption)).collect();
+    figure(whole, "") + &two(&parts)
 }
 
 #[cfg(test)]

@@ -9,13 +9,12 @@ use super::{STYLE, fault, soft};
 use crate::display::figure::{Marks, count, percent, percent_up, rate, time};
 use crate::display::{Tone, failure, verdict};
 use crate::record::Judgement;
-use crate::results::{
-    BudgetResult, Figures, FleetTarget, Percentile, Recovery, Report, RunState, SummaryRow,
-};
+use crate::results::{BudgetResult, FleetTarget, Percentile, Recovery, Report, RunState, SummaryRow};
 use crate::units::Quantile;
 
 /// Chips for single faults and promises; of more, all together are counted.
 const MOST_CHIPS: usize = 6;
+const MOST_REASONS: usize = 12;
 
 /// The headline row, if anything came due.
 pub(super) fn headline(report: &Report) -> Option<&SummaryRow> {
@@ -54,11 +53,36 @@ fn about(report: &Report) -> Option<String> {
 }
 
 /// Everything above the figures.
-pub(super) fn header(report: &Report, nav: &str) -> String {
+pub(super) struct Banner {
+    pub(super) name: String,
+    pub(super) about: String,
+    /// Markup, as are the chips and the lede.
+    pub(super) facts: Vec<String>,
+    pub(super) chips: String,
+    pub(super) lede: String,
+}
+
+impl Banner {
+    pub(super) fn draw(&self, nav: &str) -> String {
+        let Self { name, about, facts, chips, lede } = self;
+        let about = if about.is_empty() {
+            String::new()
+        } else {
+            format!(" <small>{}</small>", Escaped(clip(about, 300)))
+        };
+        format!(
+            "<header><div class=\"in\"><h1>{}{about}</h1><p class=\"meta\">{}</p><div class=\"chips\">{chips}</div><p \
+             class=\"lede\">{lede}</p><nav aria-label=\"Sections\">{nav}<span class=\"sp\"></span><button hidden id=\"theme\" \
+             type=\"button\">light / dark</button></nav></div></header>",
+            Escaped(clip(name, 120)),
+            facts.join(" · "),
+        )
+    }
+}
+
+pub(super) fn banner(report: &Report) -> Banner {
     let run = &report.run;
-    let about = about(report).map(|about| format!(" <small>{}</small>", Escaped(clip(&about, 300))));
-    let started = run.started.get(..19).unwrap_or(&run.started).replace('T', " ");
-    let mut facts = vec![format!("{} UTC", Escaped(started))];
+    let mut facts = vec![started(&run.started)];
     if !run.label.is_empty() {
         facts.push(format!("label <b>{}</b>", Escaped(clip(&run.label, 120))));
     }
@@ -68,19 +92,21 @@ pub(super) fn header(report: &Report, nav: &str) -> String {
         facts.push(format!("measured {}", time((row.duration_s * 1e9) as u64, STYLE)));
     }
     facts.push(format!("squall {}", Escaped(clip(&run.tool_version, 24))));
-    format!(
-        "<header><div class=\"in\"><h1>{}{}</h1><p class=\"meta\">{}</p><div class=\"chips\">{}</div><p class=\"lede\">{}</p>\
-         <nav aria-label=\"Sections\">{nav}<span class=\"sp\"></span><button hidden id=\"theme\" type=\"button\">light / \
-         dark</button></nav></div></header>",
-        Escaped(clip(&run.scenario.name, 120)),
-        about.unwrap_or_default(),
-        facts.join(" · "),
-        chips(report),
-        lede(report)
-    )
+    Banner {
+        name: run.scenario.name.clone(),
+        about: about(report).unwrap_or_default(),
+        facts,
+        chips: chips(report),
+        lede: lede(report),
+    }
 }
 
-fn icon(tone: Tone) -> String {
+/// When it began, as people write it.
+pub(super) fn started(started: &str) -> String {
+    format!("{} UTC", Escaped(started.get(..19).unwrap_or(started).replace('T', " ")))
+}
+
+pub(super) fn icon(tone: Tone) -> String {
     let (colour, ground, sign): (Colour, &str, &str) = match tone {
         Tone::Good => (GOOD, "<circle cx=\"7\" cy=\"7\" r=\"6.5\"", "M3.8 7.3l2.2 2.2 4.2-4.6"),
         Tone::Bad => {
@@ -98,7 +124,7 @@ fn icon(tone: Tone) -> String {
     )
 }
 
-fn chip(out: &mut String, tone: Tone, words: &str, section: &str) {
+pub(super) fn chip(out: &mut String, tone: Tone, words: &str, section: &str) {
     let (icon, words) = (icon(tone), Escaped(clip(words, 120)));
     let _ = write!(out, "<a class=\"chip\" href=\"#{section}\">{icon}<span>{words}</span></a> ");
 }
@@ -113,6 +139,14 @@ fn chips(report: &Report) -> String {
     }
     if let (Some((text, tone)), false) = (failure::service(report, STYLE), run.is_invalid()) {
         chip(&mut out, tone, &text, if report.failures.is_empty() { "fleets" } else { "failures" });
+    }
+    if let (Some(row), false) = (headline(report), run.is_invalid())
+        && let Some(within) = late(report, row)
+    {
+        let planned = row.figures.planned;
+        // Where most are late, nobody argues about what is late.
+        let tone = if within < planned / 2 { Tone::Bad } else { Tone::Warning };
+        chip(&mut out, tone, &format!("within budget: {}", percent(within, planned)), "fleets");
     }
     let all = run.budgets.len();
     match (budgets(&run.budgets), run.is_invalid()) {
@@ -184,7 +218,7 @@ fn lede(report: &Report) -> String {
             .to_owned();
     }
     let Some(row) = headline(report) else { return "Nothing was measured.".to_owned() };
-    let mut said = readings(&row.figures);
+    let mut said = readings(report, row);
     if report.run.state != RunState::Complete {
         let _ =
             write!(said, " The run is {}: the figures go as far as it did.", Escaped(report.run.ending()));
@@ -203,7 +237,8 @@ fn spelt(text: &str) -> String {
     }
 }
 
-fn readings(figures: &Figures) -> String {
+fn readings(report: &Report, row: &SummaryRow) -> String {
+    let figures = &row.figures;
     let (planned, ended) = (figures.planned, figures.ended());
     let mut marks = Marks::default();
     let mut tail = |quantile| marks.tail(figures.percentile(quantile), quantile, ended, STYLE);
@@ -215,8 +250,12 @@ fn readings(figures: &Figures) -> String {
     } else {
         let _ = write!(said, "<b>{}</b> failed", percent_up(planned.saturating_sub(figures.ok), planned));
     }
+    if let Some(within) = late(report, row) {
+        let _ = write!(said, ", only <b>{}</b> within their budget", percent(within, planned));
+    }
     if known(&p99) {
-        let _ = write!(said, "; one in a hundred took {} or longer", spelt(&p99));
+        let longer = if p99.contains('>') { "" } else { " or longer" };
+        let _ = write!(said, "; one in a hundred took {}{longer}", spelt(&p99));
         let response = figures.percentile(Quantile::P99).map_or(0, |p99| p99.ns);
         if let Some(service) = figures.service_p99_ms.filter(|service| hides(service.as_ns(), response)) {
             let _ =
@@ -227,6 +266,12 @@ fn readings(figures: &Figures) -> String {
         let _ = write!(said, "; the median was {}", spelt(&p50).replace("<b>", "").replace("</b>", ""));
     }
     said + "."
+}
+
+/// How many readings were answered within the budget that their fleet states, where that is clearly not all of them.
+fn late(report: &Report, row: &SummaryRow) -> Option<u64> {
+    let within = verdict::within_budget(report, row)?;
+    (within.saturating_mul(100) < row.figures.planned.saturating_mul(99)).then_some(within)
 }
 
 /// Whether a p99 that begins when a reading is sent says much less than one that begins when it is due.
@@ -271,17 +316,22 @@ pub(super) fn reasons(report: &Report) -> String {
     reasons.extend(warning.as_deref());
     let insecure: Vec<String> = report.run.fleets.iter().filter_map(FleetTarget::insecurity).collect();
     reasons.extend(insecure.iter().map(String::as_str));
+    alert(class, words, &reasons)
+}
+
+/// What is to be read before any figure; nothing without a reason.
+pub(super) fn alert(class: &str, words: &str, reasons: &[&str]) -> String {
     if reasons.is_empty() {
         return String::new();
     }
     let mut items = String::new();
-    for reason in reasons.iter().take(12) {
+    for reason in reasons.iter().take(MOST_REASONS) {
         let _ = write!(items, "<li>{}</li>", Escaped(clip(reason, 600)));
     }
     format!("<div class=\"{class}\" role=\"note\"><b>{words}</b><ul>{items}</ul></div>")
 }
 
-fn tile(out: &mut String, name: &str, value: &str, beneath: &str, class: &str) {
+pub(super) fn tile(out: &mut String, name: &str, value: &str, beneath: &str, class: &str) {
     let (value, beneath) = (Escaped(value), Escaped(beneath));
     let _ = write!(
         out,
@@ -300,9 +350,11 @@ pub(super) fn tiles(report: &Report) -> String {
     let service = marks.tail(service, Quantile::P99, figures.ok, STYLE);
     let max = marks.bounded(figures.max(), STYLE);
     let mut out = String::new();
-    tile(&mut out, "p50 response", &p50, "half took longer", "");
+    let beneath =
+        |figure: &str, words: &'static str| if figure == "n/a" { "too few readings" } else { words };
+    tile(&mut out, "p50 response", &p50, beneath(&p50, "half took longer"), "");
     tile(&mut out, "p99 response", &p99, &format!("service {service}"), "");
-    tile(&mut out, "p99.9 response", &p99_9, "one in a thousand took longer", "");
+    tile(&mut out, "p99.9 response", &p99_9, beneath(&p99_9, "one in a thousand took longer"), "");
     tile(&mut out, "max", &max, "the slowest one", "");
     if row.duration_s > 0.0 {
         let offered = rate(figures.planned as f64 / row.duration_s, STYLE);

@@ -1,9 +1,10 @@
-//! A run on one page: a self-contained HTML file that loads nothing, whose charts are whole without scripts and styles. The same files
-//! give the same bytes.
+//! A run or a comparison on one page: a self-contained HTML file that loads nothing, whose charts are whole without scripts and styles.
+//! The same files give the same bytes.
 //!
 //! Every number is made by the functions that make those of the terminal's report. The scripts add a cursor, zoom, keys and a theme.
 
 mod colour;
+pub(crate) mod comparison;
 mod curve;
 mod escape;
 mod fault;
@@ -19,7 +20,8 @@ use std::fmt::Write as _;
 
 use colour::{LINES, RESPONSE, SERVICE};
 use curve::Series;
-use escape::Escaped;
+use escape::{Escaped, clip};
+use head::Banner;
 use timeline::Frame;
 
 use crate::display::Style;
@@ -44,40 +46,68 @@ pub(crate) fn run(report: &Report, base: &str) -> Result<String, TableError> {
 
 fn document(report: &Report, history: &History, base: &str) -> String {
     let frame = Frame { history, faults: &report.faults };
-    let sections = sections(report, &frame, base);
-    let mut nav = String::new();
-    for part in sections.iter().filter(|part| !part.body.is_empty()) {
-        let _ = write!(nav, "<a href=\"#{}\">{}</a> ", part.anchor, part.word);
-    }
-    let muted = if report.run.is_invalid() { " class=\"muted\"" } else { "" };
-    let mut out = format!(
-        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" \
-         content=\"width=device-width,initial-scale=1\"><meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; \
-         style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'\"><title>{}</title>\
-         <link rel=\"icon\" href=\"data:,\"><style>{STYLES}</style></head><body><a class=\"skip\" href=\"#main\">to the figures</a>{}\
-         <main id=\"main\"{muted}>{}{}",
-        Escaped(head::title(report)),
-        head::header(report, &nav),
-        head::reasons(report),
-        head::tiles(report),
-    );
-    for part in &sections {
-        part.draw(&mut out);
-    }
-    let _ = write!(
-        out,
-        "<footer>Made by squall from {}. This page loads nothing; it holds all it shows. Its charts work without JavaScript.\
-         </footer></main>",
-        Escaped(escape::clip(&report.run.run_id, 120))
-    );
-    if !history.columns.is_empty() {
+    let data =
+        || format!("<script type=\"application/json\" id=\"data\">{}</script>", timeline::data(&frame));
+    let scripts = if history.columns.is_empty() {
+        String::new()
+    } else {
+        data() + &format!("<script>{SCRIPT}</script>")
+    };
+    let sheet = Sheet {
+        title: head::title(report),
+        banner: head::banner(report),
+        is_muted: report.run.is_invalid(),
+        first: head::reasons(report) + &head::tiles(report),
+        parts: sections(report, &frame, base),
+        source: clip(&report.run.run_id, 120),
+        scripts,
+    };
+    sheet.draw()
+}
+
+/// A page: what it has in common with all others is said here.
+struct Sheet {
+    title: String,
+    banner: Banner,
+    /// Whether its figures are no evidence.
+    is_muted: bool,
+    /// What stands before the parts.
+    first: String,
+    parts: Vec<Part>,
+    /// What it was made from.
+    source: String,
+    scripts: String,
+}
+
+impl Sheet {
+    fn draw(&self) -> String {
+        let mut nav = String::new();
+        for part in self.parts.iter().filter(|part| !part.body.is_empty()) {
+            let _ = write!(nav, "<a href=\"#{}\">{}</a> ", part.anchor, part.word);
+        }
+        let mut out = format!(
+            "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" \
+             content=\"width=device-width,initial-scale=1\"><meta http-equiv=\"Content-Security-Policy\" content=\"default-src \
+             'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action \
+             'none'\"><title>{}</title><link rel=\"icon\" href=\"data:,\"><style>{STYLES}</style></head><body><a class=\"skip\" \
+             href=\"#main\">to the figures</a>{}<main id=\"main\"{}>{}",
+            Escaped(&self.title),
+            self.banner.draw(&nav),
+            if self.is_muted { " class=\"muted\"" } else { "" },
+            self.first,
+        );
+        for part in &self.parts {
+            part.draw(&mut out);
+        }
         let _ = write!(
             out,
-            "<script type=\"application/json\" id=\"data\">{}</script><script>{SCRIPT}</script>",
-            timeline::data(&frame)
+            "<footer>Made by squall from {}. This page loads nothing; it holds all it shows. Its charts work without JavaScript.\
+             </footer></main>{}</body></html>\n",
+            Escaped(&self.source),
+            self.scripts
         );
+        out
     }
-    out + "</body></html>\n"
 }
 
 /// A part of the page; left out where its body is empty.
@@ -181,6 +211,23 @@ fn span(ns: u64) -> String {
 /// A round time at an axis, without idle zeros.
 fn tick(ns: u64) -> String {
     figure::bounded_time(Percentile { ns, censored: true }, STYLE).trim_start_matches('>').to_owned()
+}
+
+/// A chart with its caption, which scrolls where the screen is narrow.
+fn figure(chart: &str, caption: &str) -> String {
+    let caption = if caption.is_empty() {
+        String::new()
+    } else {
+        format!("<figcaption>{}</figcaption>", Escaped(caption))
+    };
+    format!(
+        "<figure class=\"scroll\" tabindex=\"0\" role=\"group\" aria-label=\"Chart\">{chart}{caption}</figure>"
+    )
+}
+
+/// Figures side by side; narrow screens have them one above the other.
+fn two(figures: &[String]) -> String {
+    if figures.is_empty() { String::new() } else { format!("<div class=\"two\">{}</div>", figures.concat()) }
 }
 
 fn card(body: &str) -> String {

@@ -10,10 +10,10 @@ use super::{STYLE, card, soft};
 use crate::display::figure::count;
 use crate::display::{Tone, budget, delivery, detection, isolation, verdict};
 use crate::record::AnomalyKind;
-use crate::results::Report;
+use crate::results::{Host, Report};
 
 /// Rows of a list that the scenario makes as long as it likes.
-const MOST_ROWS: usize = 25;
+pub(super) const MOST_ROWS: usize = 25;
 /// Bytes of the scenario's text, escaped.
 const LONGEST_SCENARIO: usize = 16 * 1024;
 
@@ -138,7 +138,7 @@ pub(super) fn detections(report: &Report) -> String {
 }
 
 /// Facts by name.
-fn facts(facts: &[(&str, String)]) -> String {
+pub(super) fn facts(facts: &[(&str, String)]) -> String {
     let mut out = "<dl>".to_owned();
     for (name, fact) in facts.iter().filter(|(_, fact)| !fact.is_empty()) {
         let _ = write!(out, "<dt>{name}</dt><dd>{}</dd>", Escaped(clip(fact, 400)));
@@ -171,14 +171,18 @@ pub(super) fn validity(report: &Report) -> String {
     card(&facts(&rows))
 }
 
-/// How it was run and on what, the scenario, and where the files are.
-pub(super) fn environment(report: &Report, base: &str) -> String {
-    let run = &report.run;
-    let host = &run.host;
+/// What generated the load, in a line.
+pub(super) fn machine(host: &Host) -> String {
     let mut machine = vec![format!("{}: {} cores", host.name, host.cores)];
     machine.extend(host.cpu_model.clone());
     machine.extend(host.memory_bytes.map(|bytes| format!("{:.0} GiB", bytes as f64 / 1_073_741_824.0)));
     machine.push(host.kernel.clone());
+    machine.join(", ")
+}
+
+/// How it was run and on what, the scenario, and where the files are.
+pub(super) fn environment(report: &Report, base: &str) -> String {
+    let run = &report.run;
     let mut rows = vec![
         ("run", run.run_id.clone()),
         ("state", run.ending().to_owned()),
@@ -188,7 +192,7 @@ pub(super) fn environment(report: &Report, base: &str) -> String {
         ("seed", run.seed.clone()),
         ("plan digest", run.plan_digest.clone()),
         ("overrides", run.scenario.overrides.join(" ")),
-        ("generator", machine.join(", ")),
+        ("generator", machine(&run.host)),
         ("workers", run.workers.to_string()),
         ("source addresses", run.source_ips.join(", ")),
         ("squall", format!("{}, files of schema {}", run.tool_version, run.schema)),
@@ -207,13 +211,18 @@ pub(super) fn environment(report: &Report, base: &str) -> String {
         out += &facts(&targets);
     }
     if !run.scenario.text.is_empty() {
-        let _ = write!(out, "<details><summary>scenario</summary><pre>{}</pre></details>", scenario(report));
+        let _ = write!(
+            out,
+            "<details><summary>scenario</summary><pre>{}</pre></details>",
+            scenario(&run.scenario.text)
+        );
     }
     card(&(out + &files(base)))
 }
 
-fn scenario(report: &Report) -> String {
-    let escaped = Escaped(&report.run.scenario.text).to_string();
+/// The scenario's text, as markup.
+pub(super) fn scenario(text: &str) -> String {
+    let escaped = Escaped(text).to_string();
     if escaped.len() <= LONGEST_SCENARIO {
         return escaped;
     }
@@ -249,7 +258,7 @@ fn files(base: &str) -> String {
 }
 
 /// A path as a relative reference.
-fn address(path: &str) -> String {
+pub(super) fn address(path: &str) -> String {
     let mut out = String::new();
     for byte in path.bytes() {
         if byte.is_ascii_alphanumeric() || b"/._-~".contains(&byte) {

@@ -40,8 +40,8 @@ impl<'a> Key<'a> {
 
     fn line(&mut self, words: &str, colour: Colour) {
         self.words(words, colour);
-        line(self.over, &format!("M{},10h16", Px(self.x - 14.0)), colour, 2.0, "");
-        self.x -= 30.0;
+        line(self.over, &format!("M{},10h16", Px(self.x - 18.0)), colour, 2.0, "");
+        self.x -= 34.0;
     }
 
     fn square(&mut self, words: &str, colour: Colour) {

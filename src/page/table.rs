@@ -114,6 +114,16 @@ impl<'a> Table<'a> {
         );
     }
 
+    /// Adds a heading of the rows that follow.
+    pub(super) fn heading(&mut self, text: &str) {
+        let columns = self.columns.len();
+        let text = Escaped(clip(text, LONGEST));
+        let _ = write!(
+            self.body,
+            "<tr class=\"group\"><th class=\"l\" scope=\"rowgroup\" colspan=\"{columns}\">{text}</th></tr>"
+        );
+    }
+
     pub(super) fn draw(self) -> String {
         let mut out = format!(
             "<div class=\"scroll\" tabindex=\"0\" role=\"group\" aria-label=\"Table: {}\"><table \

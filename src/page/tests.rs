@@ -141,21 +141,21 @@ fn golden_heat_map() {
 </svg>
 <text x="90" y="14" text-anchor="start" fill="#1c1f24" class="t-ink s-card" paint-order="stroke" stroke="#ffffff" stroke-width="3.5">response time of all readings</text>
 <text x="1052" y="14" text-anchor="end" fill="#c2185b" class="t-p99 s-card" paint-order="stroke" stroke="#ffffff" stroke-width="3.5">p99</text>
-<path d="M1008.4,10h16" class="s-p99" stroke="#c2185b" stroke-width="2" fill="none" stroke-linejoin="round" vector-effect="non-scaling-stroke"/>
-<text x="992.4" y="14" text-anchor="end" fill="#1c1f24" class="t-ink s-card" paint-order="stroke" stroke="#ffffff" stroke-width="3.5">p50</text>
-<path d="M948.8,10h16" class="s-ink" stroke="#1c1f24" stroke-width="2" fill="none" stroke-linejoin="round" vector-effect="non-scaling-stroke"/>
-<text x="932.8" y="14" text-anchor="end" fill="#59616d" class="t-soft s-card" paint-order="stroke" stroke="#ffffff" stroke-width="3.5">120 readings</text>
-<text x="716.3" y="14" text-anchor="end" fill="#59616d" class="t-soft s-card" paint-order="stroke" stroke="#ffffff" stroke-width="3.5">1</text>
-<path d="M722.3,10h11" stroke="#e3eef8" stroke-width="10" class="h1"/>
-<path d="M733.3,10h11" stroke="#cbe0f2" stroke-width="10" class="h2"/>
-<path d="M744.3,10h11" stroke="#aaccea" stroke-width="10" class="h3"/>
-<path d="M755.3,10h11" stroke="#84b6df" stroke-width="10" class="h4"/>
-<path d="M766.3,10h11" stroke="#5f9fd3" stroke-width="10" class="h5"/>
-<path d="M777.3,10h11" stroke="#3f86c2" stroke-width="10" class="h6"/>
-<path d="M788.3,10h11" stroke="#256bab" stroke-width="10" class="h7"/>
-<path d="M799.3,10h11" stroke="#125090" stroke-width="10" class="h8"/>
-<path d="M810.3,10h11" stroke="#083a70" stroke-width="10" class="h9"/>
-<path d="M821.3,10h11" stroke="#05264d" stroke-width="10" class="h10"/>
+<path d="M1004.4,10h16" class="s-p99" stroke="#c2185b" stroke-width="2" fill="none" stroke-linejoin="round" vector-effect="non-scaling-stroke"/>
+<text x="988.4" y="14" text-anchor="end" fill="#1c1f24" class="t-ink s-card" paint-order="stroke" stroke="#ffffff" stroke-width="3.5">p50</text>
+<path d="M940.8,10h16" class="s-ink" stroke="#1c1f24" stroke-width="2" fill="none" stroke-linejoin="round" vector-effect="non-scaling-stroke"/>
+<text x="924.8" y="14" text-anchor="end" fill="#59616d" class="t-soft s-card" paint-order="stroke" stroke="#ffffff" stroke-width="3.5">120 readings</text>
+<text x="708.3" y="14" text-anchor="end" fill="#59616d" class="t-soft s-card" paint-order="stroke" stroke="#ffffff" stroke-width="3.5">1</text>
+<path d="M714.3,10h11" stroke="#e3eef8" stroke-width="10" class="h1"/>
+<path d="M725.3,10h11" stroke="#cbe0f2" stroke-width="10" class="h2"/>
+<path d="M736.3,10h11" stroke="#aaccea" stroke-width="10" class="h3"/>
+<path d="M747.3,10h11" stroke="#84b6df" stroke-width="10" class="h4"/>
+<path d="M758.3,10h11" stroke="#5f9fd3" stroke-width="10" class="h5"/>
+<path d="M769.3,10h11" stroke="#3f86c2" stroke-width="10" class="h6"/>
+<path d="M780.3,10h11" stroke="#256bab" stroke-width="10" class="h7"/>
+<path d="M791.3,10h11" stroke="#125090" stroke-width="10" class="h8"/>
+<path d="M802.3,10h11" stroke="#083a70" stroke-width="10" class="h9"/>
+<path d="M813.3,10h11" stroke="#05264d" stroke-width="10" class="h10"/>
 </svg>
 "##);
 }
@@ -183,7 +183,7 @@ fn golden_outcomes() {
 <text x="966.9" y="14" text-anchor="end" fill="#59616d" class="t-soft s-card" paint-order="stroke" stroke="#ffffff" stroke-width="3.5">ok</text>
 <rect x="937.1" y="5" width="10" height="10" fill="#b9c9d9" class="f-ok"/>
 <text x="921.1" y="14" text-anchor="end" fill="#1c1f24" class="t-ink s-card" paint-order="stroke" stroke="#ffffff" stroke-width="3.5">came due</text>
-<path d="M838.1,10h16" class="s-ink" stroke="#1c1f24" stroke-width="2" fill="none" stroke-linejoin="round" vector-effect="non-scaling-stroke"/>
+<path d="M834.1,10h16" class="s-ink" stroke="#1c1f24" stroke-width="2" fill="none" stroke-linejoin="round" vector-effect="non-scaling-stroke"/>
 </svg>
 "##);
 }
@@ -208,9 +208,9 @@ fn golden_open_readings() {
 </svg>
 <text x="90" y="14" text-anchor="start" fill="#1c1f24" class="t-ink s-card" paint-order="stroke" stroke="#ffffff" stroke-width="3.5">readings open: under way or waiting</text>
 <text x="1052" y="14" text-anchor="end" fill="#b3261e" class="t-bad s-card" paint-order="stroke" stroke="#ffffff" stroke-width="3.5">of these overdue</text>
-<path d="M906,10h16" class="s-bad" stroke="#b3261e" stroke-width="2" fill="none" stroke-linejoin="round" vector-effect="non-scaling-stroke"/>
-<text x="890" y="14" text-anchor="end" fill="#c2550a" class="t-serv s-card" paint-order="stroke" stroke="#ffffff" stroke-width="3.5">open</text>
-<path d="M838.5,10h16" class="s-serv" stroke="#c2550a" stroke-width="2" fill="none" stroke-linejoin="round" vector-effect="non-scaling-stroke"/>
+<path d="M902,10h16" class="s-bad" stroke="#b3261e" stroke-width="2" fill="none" stroke-linejoin="round" vector-effect="non-scaling-stroke"/>
+<text x="886" y="14" text-anchor="end" fill="#c2550a" class="t-serv s-card" paint-order="stroke" stroke="#ffffff" stroke-width="3.5">open</text>
+<path d="M830.5,10h16" class="s-serv" stroke="#c2550a" stroke-width="2" fill="none" stroke-linejoin="round" vector-effect="non-scaling-stroke"/>
 </svg>
 "##);
 }

@@ -13,7 +13,7 @@ use super::build::Build;
 use super::generator::{self, RunRequest, RunResult};
 use super::pin;
 use super::process::StopResult;
-use super::record::{PairRecord, Record, SCHEMA, Stage, State, evidence};
+use super::record::{COMPARISON, PairRecord, Record, SCHEMA, Stage, State, evidence};
 use super::repeat::{Allowance, Flaw};
 use crate::cli::CliError;
 use crate::cli::exit::Exit;
@@ -21,12 +21,10 @@ use crate::cli::signal::Interrupts;
 use crate::clock::{Monotonic, WallTime};
 use crate::compare::{self, Comparison, Decision, Evidence, Pair, Settings};
 use crate::display;
+use crate::page::comparison::Origin;
 use crate::results::{Host, RunDirectory, replace_text};
 use crate::scenario::{Plan, Scenario};
 use crate::seed::Seed;
-
-/// The file with what is said in the end.
-const COMPARISON: &str = "comparison.json";
 
 /// How a comparison ended.
 pub(super) enum Outcome {
@@ -166,6 +164,11 @@ impl<'a> Experiment<'a> {
     /// Where its files are.
     pub(super) fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// How the comparison was made, as far as it was.
+    pub(super) fn origin(&self) -> Origin {
+        self.record.origin(&self.folder)
     }
 
     /// Says something on the way.

@@ -53,7 +53,7 @@ fn conclude(
     if let Some(comparison) = outcome.comparison() {
         print(comparison, Some(experiment.folder()), &args.judge)?;
         if !matches!(outcome, Outcome::Interrupted(_)) {
-            comparison_outputs(&args.outputs, comparison, args.judge.json)?;
+            comparison_outputs(&args.outputs, (comparison, &experiment.origin()), args.judge.json)?;
         }
     }
     match outcome {

@@ -10,6 +10,7 @@ use crate::cli::exit::Exit;
 use crate::compare::{
     self, Comparison, Decision, Evidence, InterimLook, LOOK_ALPHAS, Pair, Settings, Thresholds,
 };
+use crate::page::comparison::{Origin, Trial};
 use crate::results::{Host, Report, replace_text};
 use crate::seed::Seed;
 
@@ -17,6 +18,9 @@ use crate::seed::Seed;
 pub(super) const SCHEMA: u32 = 1;
 /// The file.
 pub(in crate::cli) const FILE: &str = "ab.json";
+
+/// The file with what is said in the end.
+pub(super) const COMPARISON: &str = "comparison.json";
 
 /// How a comparison was made.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -130,6 +134,36 @@ impl Record {
         &self.looks
     }
 
+    /// How the comparison in `folder` was made, for pages.
+    pub(in crate::cli) fn origin(&self, folder: &Path) -> Origin {
+        let build = |build: &Build| {
+            let command = build.command.clone().unwrap_or_else(|| "ran already".to_owned());
+            let targets = build.targets.join(" ");
+            format!("{}: {command}{}{targets}", build.label, if targets.is_empty() { "" } else { " at " })
+        };
+        let numbers = |looks: &[u32]| looks.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let confirming = if self.confirming { "asked of as many fresh pairs" } else { "not asked for" };
+        let facts = vec![
+            ("base", build(&self.a)),
+            ("candidate", build(&self.b)),
+            ("first of a pair", self.order.clone()),
+            ("pairs asked for", numbers(&self.looks)),
+            ("confirmation of a regression", confirming.to_owned()),
+            ("seed of the pairs", self.seed.clone()),
+            ("started", self.started.clone()),
+            ("ended", self.ended.clone().unwrap_or_default()),
+        ];
+        let trial = |pair: &PairRecord| Trial {
+            number: pair.number,
+            is_fresh: pair.stage == Stage::Confirmation,
+            base_first: Some(pair.base_first),
+            runs: [&pair.a, &pair.b].map(|run| Some(folder.join(run))),
+            discarded: pair.discarded.clone(),
+        };
+        let files = [COMPARISON, FILE].map(|file| folder.join(file)).to_vec();
+        Origin { facts, files, trials: self.pairs.iter().map(trial).collect() }
+    }
+
     /// The pairs of `stage` that count, read from the files of their runs.
     ///
     /// # Errors
@@ -183,9 +217,10 @@ impl Record {
         }
         let again = self.pairs.iter().filter(|pair| pair.discarded.is_some()).count();
         if again > 0 {
-            let (pairs, verb) = if again == 1 { ("pair", "does") } else { ("pairs", "do") };
+            let [pairs, verb, was] =
+                if again == 1 { ["pair", "does", "was"] } else { ["pairs", "do", "were"] };
             comparison.reasons.push(format!(
-                "{again} further {pairs} {verb} not count and were run again: {FILE} says why"
+                "{again} further {pairs} {verb} not count and {was} run again: {FILE} says why"
             ));
         }
         Ok(comparison)
