@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use syntax::{blanked, imports, test_modules, without_tests};
+use syntax::{blanked, conditional_modules, imports, test_modules, without_tests};
 
 mod cases;
 mod circle;
@@ -243,6 +243,37 @@ fn files_are_short_introduced_and_named_after_the_domain() {
         }
     }
     assert_none(&faults);
+}
+
+/// Modules in files of their own that are not part of the program, and do not look like it: what tests alone need stands in a
+/// module `tests`, what fuzzing and benches need too in a module `harness`, so that a list of files tells them apart.
+fn disguised(module: &[String], text: &str) -> Vec<String> {
+    let apart = ["tests", "harness"];
+    if module.iter().any(|part| apart.contains(&part.as_str())) {
+        return Vec::new();
+    }
+    let conditional = conditional_modules(text).into_iter();
+    let built =
+        |condition: &str| ["test", "fuzzing", "internals"].iter().any(|word| condition.contains(word));
+    let is_disguised = |(condition, name): &(&str, &str)| {
+        // What is left out where tests are compiled is part of the program.
+        built(condition) && !condition.starts_with("not(") && !apart.contains(name)
+    };
+    conditional
+        .filter(is_disguised)
+        .map(|(condition, name)| {
+            format!("`mod {name}` is compiled for `{condition}`, and stands among the program's files")
+        })
+        .collect()
+}
+
+#[test]
+fn what_is_no_part_of_the_program_stands_apart() {
+    let faults = sources().into_iter().flat_map(|source| {
+        let found = disguised(&source.module, &source.text).into_iter();
+        found.map(|fault| format!("{}: {fault}", source.path.display())).collect::<Vec<_>>()
+    });
+    assert_none(&faults.collect::<Vec<_>>());
 }
 
 #[test]

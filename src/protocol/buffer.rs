@@ -163,7 +163,7 @@ impl Inbox {
 
 #[cfg(test)]
 mod tests {
-    use super::super::script::{Script, context};
+    use super::super::harness::script::{Script, context};
     use super::*;
 
     #[test]

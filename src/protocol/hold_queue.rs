@@ -136,7 +136,7 @@ impl<T> HoldQueue<T> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fault_harness::{FaultHarness, every};
+    use super::super::tests::fault_harness::{FaultHarness, every};
     use super::*;
     use crate::fault::{Action, MessageKind};
     use crate::net::Decision;

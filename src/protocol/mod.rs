@@ -13,16 +13,12 @@ mod endpoint;
 mod event;
 mod exchange;
 mod failure;
-#[cfg(test)]
-mod fault_harness;
 mod fault_injector;
-#[cfg(fuzzing)]
-pub mod fuzz;
+#[cfg(any(test, fuzzing, feature = "internals"))]
+mod harness;
 mod hold_queue;
 mod http;
 mod identity;
-#[cfg(feature = "internals")]
-pub mod internals;
 mod keep_alive;
 mod misfit;
 mod mqtt;
@@ -30,8 +26,6 @@ mod note;
 mod pipeline;
 mod run_name;
 mod scarcity;
-#[cfg(any(test, fuzzing, feature = "internals"))]
-mod script;
 mod session;
 mod settings;
 mod status;
@@ -49,6 +43,10 @@ pub(crate) use endpoint::{accepts, free_ports};
 pub use event::{Answer, Event};
 pub(crate) use exchange::{Exchange, Pattern, Rendering, Stated, template};
 pub use failure::Failure;
+#[cfg(fuzzing)]
+pub use harness::fuzz;
+#[cfg(feature = "internals")]
+pub use harness::internals;
 pub use http::HttpSettings;
 pub(crate) use identity::Login;
 pub use identity::{Identity, Message, Will};

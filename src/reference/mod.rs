@@ -18,11 +18,9 @@ mod detector;
 mod device;
 mod endpoint;
 mod fault;
-#[cfg(fuzzing)]
-pub mod fuzz;
+#[cfg(any(fuzzing, feature = "internals"))]
+mod harness;
 mod health;
-#[cfg(feature = "internals")]
-pub mod internals;
 mod job;
 mod metric;
 mod model;
@@ -38,5 +36,9 @@ mod window;
 
 pub use config::Config;
 pub(crate) use config::{addresses, host, origin};
+#[cfg(fuzzing)]
+pub use harness::fuzz;
+#[cfg(feature = "internals")]
+pub use harness::internals;
 pub use health::Status;
 pub use server::Server;

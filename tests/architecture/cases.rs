@@ -5,7 +5,7 @@ use std::path::Path;
 use super::circle::{circle_faults, edges};
 use super::protocol::protocol_words;
 use super::syntax::{blanked, imports, test_modules, without_tests};
-use super::{edge_faults, effect_faults, module_of, sources};
+use super::{disguised, edge_faults, effect_faults, module_of, sources};
 
 #[test]
 fn an_import_is_seen_however_it_is_written() {
@@ -133,6 +133,23 @@ fn files_for_tests_are_those_declared_so() {
     assert_eq!(module_of(Path::new("protocol/mqtt/snag.rs")), ["protocol", "mqtt", "snag"]);
     assert_eq!(module_of(Path::new("protocol/mqtt/mod.rs")), ["protocol", "mqtt"]);
     assert_eq!(module_of(Path::new("lib.rs")), [""; 0]);
+}
+
+#[test]
+fn files_that_are_no_part_of_the_program_are_told_apart() {
+    for (module, text, faults) in [
+        ("net", "#[cfg(test)]\nmod proof;", 1),
+        ("net", "#[cfg(test)]\npub(crate) mod tests;\nmod link;", 0),
+        ("net", "#[cfg(all(test, unix))]\n#[allow(x)]\npub(super) mod proof;", 1),
+        ("net", "#[cfg(any(test, fuzzing, feature = \"internals\"))]\nmod script;", 1),
+        ("net", "#[cfg(any(test, fuzzing, feature = \"internals\"))]\nmod harness;", 0),
+        ("net", "#[cfg(feature = \"internals\")]\npub mod internals;", 1),
+        ("net", "#[cfg(not(test))]\nmod link;\n#[cfg(unix)]\nmod socket;\n#[cfg(test)]\nmod inline { }", 0),
+        ("tests", "#[cfg(test)]\nmod proof;", 0),
+        ("harness", "#[cfg(fuzzing)]\npub mod fuzz;", 0),
+    ] {
+        assert_eq!(disguised(&[module.to_owned()], text).len(), faults, "{text}");
+    }
 }
 
 #[test]

@@ -107,7 +107,7 @@ pub(super) fn without_tests(code: &str) -> Result<String, String> {
         out.push_str(before);
         let item = after_attributes(after);
         let length = item_length(item)
-            .ok_or_else(|| format!("`{FOR_TESTS}` before what is no item: {:?}", item.lines().next()))?;
+            .ok_or_else(|| format!("`{FOR_TESTS}` before what is not an item: {:?}", item.lines().next()))?;
         rest = &item[length..];
     }
     out.push_str(rest);
@@ -224,6 +224,18 @@ pub(super) fn test_modules(module: &[String], text: &str) -> Vec<Vec<String>> {
         }
     }
     found
+}
+
+/// The modules in files of their own that are compiled under a condition, each with that.
+pub(super) fn conditional_modules(text: &str) -> Vec<(&str, &str)> {
+    const CONDITION: &str = "#[cfg(";
+    let conditional = |(at, _): (usize, &'_ str)| {
+        let (condition, rest) = text[at + CONDITION.len()..].split_once(")]")?;
+        let (_, item) = visibility_cut(after_attributes(rest));
+        let (name, end) = word_at(item, item.starts_with("mod ").then_some("mod ".len())?);
+        item[end..].starts_with(';').then_some((condition, name))
+    };
+    text.match_indices(CONDITION).filter_map(conditional).collect()
 }
 
 /// What a module's code takes from the crate's root, one name per path: the rooms, or `*` and `self` for the root itself.

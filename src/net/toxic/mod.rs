@@ -5,11 +5,7 @@ mod corruption;
 mod fading;
 mod lag;
 mod pipe;
-#[cfg(test)]
-mod proof;
 mod rule;
-#[cfg(test)]
-mod statistic;
 #[cfg(test)]
 mod tests;
 mod variate;

@@ -1,7 +1,9 @@
 //! Every toxic against its law, under a manual clock.
 
+mod proof;
+mod statistic;
+
 use super::fading::Fading;
-use super::statistic::{Bench, MS, quantile};
 use super::*;
 use crate::clock::Tick;
 use crate::fault::{Delay, DelayLaw, Loss};
@@ -9,6 +11,7 @@ use crate::fault::{Ending, ToxicKind};
 use crate::seed::Seed;
 use crate::seed::tests::statistic::kolmogorov_smirnov;
 use crate::units::{ByteSize, Span};
+use statistic::{Bench, MS, quantile};
 
 const MESSAGES: usize = 10_000;
 

@@ -5,11 +5,11 @@ use std::rc::Rc;
 
 use proptest::prelude::*;
 
-use super::super::fault_harness::{FaultHarness, every, later};
+use super::super::harness::script::{Script, context};
 use super::super::http::Http;
 use super::super::mqtt::Mqtt;
-use super::super::script::{Script, context};
 use super::super::tcp::Tcp;
+use super::super::tests::fault_harness::{FaultHarness, every, later};
 use super::super::ws::Ws;
 use super::super::{Answer, Correlation, Endpoint, MqttSettings, OwnSettings};
 use super::*;

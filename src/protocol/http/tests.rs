@@ -8,7 +8,7 @@ use std::io;
 use proptest::prelude::*;
 
 use super::super::OwnSettings;
-use super::super::script::{Script, context};
+use super::super::harness::script::{Script, context};
 use super::*;
 use crate::record::{Protocol, Stages};
 

@@ -113,7 +113,7 @@ mod tests {
 
     use super::super::super::Identity;
     use super::super::super::fault_injector::Codec as _;
-    use super::super::super::script::{Script, context};
+    use super::super::super::harness::script::{Script, context};
     use super::super::super::{Endpoint, Settings};
     use super::super::tests::{CONNACK, ack, message, open_as, publish, settings};
     use super::*;

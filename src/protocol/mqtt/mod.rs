@@ -4,17 +4,11 @@ mod breach;
 mod driver;
 mod grammar;
 mod inflight;
-#[cfg(test)]
-mod oracle;
 mod packet;
 mod packet_fault;
 mod raw;
 mod received;
-#[cfg(test)]
-mod reply;
 mod resume;
-#[cfg(test)]
-mod resumption;
 mod session_state;
 mod settings;
 #[cfg(test)]

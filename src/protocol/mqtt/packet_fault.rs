@@ -96,8 +96,8 @@ const fn kind(packet: &Received) -> Option<MessageKind> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::fault_harness::{FaultHarness, every, later};
-    use super::super::super::script::{Script, context};
+    use super::super::super::harness::script::{Script, context};
+    use super::super::super::tests::fault_harness::{FaultHarness, every, later};
     use super::super::super::{Endpoint, Event, Failure, Identity};
     use super::super::Mqtt;
     use super::super::tests::{CONNACK, ack, message, publish, settings};

@@ -1,13 +1,16 @@
 //! The MQTT session against scripted brokers.
 
+mod oracle;
 pub(super) mod peer;
+mod reply;
+mod resumption;
 
 use std::io;
 use std::task::Waker;
 
 use proptest::prelude::*;
 
-use super::super::script::{Script, context, outcome};
+use super::super::harness::script::{Script, context, outcome};
 use super::super::{Answer, OwnSettings};
 use super::packet::{encode_ack, encode_publish};
 use super::*;

@@ -6,7 +6,7 @@ use std::io;
 
 use proptest::prelude::*;
 
-use super::super::script::{Script, context, outcome};
+use super::super::harness::script::{Script, context, outcome};
 use super::super::{Answer, Correlation, OwnSettings};
 use super::framing::MOST_REPLY;
 use super::*;

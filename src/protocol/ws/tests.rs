@@ -19,7 +19,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::Frame as RawFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 
-use super::super::script::{Script, context, outcome};
+use super::super::harness::script::{Script, context, outcome};
 use super::super::{Answer, Correlation, OwnSettings};
 use super::*;
 use crate::record::{Close, ErrorKind, Protocol};

@@ -5,7 +5,7 @@ use std::task::Poll;
 use proptest::prelude::*;
 
 use super::super::super::Message;
-use super::super::super::script::context;
+use super::super::super::harness::script::context;
 use super::conversation::{Account, Conversation, Usage, body, shake_hands};
 use super::wire::{Ending, Wire};
 use crate::record::ErrorKind;

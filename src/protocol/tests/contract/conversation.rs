@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::task::Poll;
 
-use super::super::super::script::context;
+use super::super::super::harness::script::context;
 use super::super::super::{Answer, Correlation, Driver, Event, Failure, Message, Session, Settings, TABLE};
 use super::wire::{Ending, Wire};
 use super::{DEVICE, Proof};

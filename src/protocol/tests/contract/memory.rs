@@ -10,7 +10,7 @@ use std::thread;
 use tokio::net::TcpListener;
 use tokio::{runtime, task};
 
-use super::super::super::script::context;
+use super::super::super::harness::script::context;
 use super::super::super::{Endpoint, Failure, Identity, Session, Settings, TABLE, connect};
 use super::conversation::{Conversation, Usage};
 use crate::net::tests::allocation::{held, is_alone, run_alone};

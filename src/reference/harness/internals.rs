@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use super::detector::Detector;
-use super::job::{Answer, Job, ReplyTo, WorkerMessage};
-use super::metric::Metrics;
-use super::processor::{Processor, Shared};
-use super::reading::Reading;
+use super::super::detector::Detector;
+use super::super::job::{Answer, Job, ReplyTo, WorkerMessage};
+use super::super::metric::Metrics;
+use super::super::processor::{Processor, Shared};
+use super::super::reading::Reading;
 use crate::clock::Monotonic;
 use crate::service::{Cache, Setup};
 

@@ -5,9 +5,9 @@ use proptest::prelude::*;
 use rumqttc::mqttbytes::QoS;
 use rumqttc::mqttbytes::v4;
 
-use super::super::{Login, Will};
-use super::packet::*;
-use super::*;
+use super::super::super::{Login, Will};
+use super::super::packet::*;
+use super::super::*;
 use crate::record::ErrorKind;
 use crate::units::Secret;
 

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use super::{Exit, Intake, Key, Pipe, Spec};
+use super::super::{Exit, Intake, Key, Pipe, Spec};
 use crate::clock::Tick;
 use crate::fault::ToxicKind;
 use crate::seed::Seed;

@@ -7,11 +7,11 @@ use proptest::prelude::*;
 use rumqttc::mqttbytes::QoS;
 use rumqttc::mqttbytes::v4::{self, Packet};
 
-use super::super::OwnSettings;
-use super::super::fault_injector::OwnedMessage;
-use super::super::script::{Script, context};
-use super::tests::{SUBACK, ack, events, message, ok, open_as, publish, settings};
-use super::*;
+use super::super::super::OwnSettings;
+use super::super::super::fault_injector::OwnedMessage;
+use super::super::super::harness::script::{Script, context};
+use super::super::*;
+use super::{SUBACK, ack, events, message, ok, open_as, publish, settings};
 use crate::record::Protocol;
 
 const OWN: &str = "devices/d/readings";

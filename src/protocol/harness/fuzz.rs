@@ -7,15 +7,15 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
-use super::fault_injector::Codec;
-use super::http::Http;
-use super::mqtt::Mqtt;
-use super::script::{Script, context};
-use super::ws::Ws;
-use super::{
+use super::super::fault_injector::Codec;
+use super::super::http::Http;
+use super::super::mqtt::Mqtt;
+use super::super::ws::Ws;
+use super::super::{
     Correlation, Endpoint, Event, Failure, Hearing, HttpSettings, Identity, Message, MqttSettings,
     OwnSettings, Roster, Settings,
 };
+use super::script::{Script, context};
 use crate::record::{Close, ErrorKind, Protocol, Qos};
 
 /// Events of one input at most: an input that says more than it has bytes has gone wrong.

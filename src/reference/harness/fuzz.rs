@@ -1,7 +1,7 @@
 //! What fuzzing feeds: the bundled system's readers of what devices send. Only compiled for `cargo fuzz`.
 
-use super::endpoint::mqtt::decode_packet;
-use super::reading::{LONGEST_DEVICE, Reading};
+use super::super::endpoint::mqtt::decode_packet;
+use super::super::reading::{LONGEST_DEVICE, Reading};
 
 /// A reading in any of its encodings: what is taken is within the bounds that the rest relies on.
 pub fn reading(bytes: &[u8]) {

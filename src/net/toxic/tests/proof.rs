@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 
+use super::super::{CAPACITY, Exit, Intake};
 use super::statistic::{Bench, MS};
-use super::{CAPACITY, Exit, Intake};
 use crate::clock::Tick;
 use crate::fault::{Delay, DelayLaw, Loss};
 use crate::fault::{Ending, ToxicKind};

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::Identity;
+use super::super::Identity;
 use crate::clock::Tick;
 use crate::fault::{Action, Delay, DelayLaw, Effect, Fault, MessageKind, Tampering};
 use crate::net::{ActiveFault, ConnectionFaults, EngineTimer};
@@ -29,35 +29,35 @@ impl EngineTimer for Dial {
 }
 
 /// The faults of one device.
-pub(super) struct FaultHarness {
+pub(in crate::protocol) struct FaultHarness {
     dial: Rc<Dial>,
     faults: Rc<ConnectionFaults>,
     activations: Cell<u32>,
 }
 
 impl FaultHarness {
-    pub(super) fn new() -> Self {
+    pub(in crate::protocol) fn new() -> Self {
         let dial = Rc::new(Dial::default());
         let timer: Rc<dyn EngineTimer> = Rc::<Dial>::clone(&dial);
         Self { dial, faults: Rc::new(ConnectionFaults::new(timer, 0, Seed(1), 0)), activations: Cell::new(0) }
     }
 
     /// The device `d`, under this harness.
-    pub(super) fn identity(&self) -> Identity {
+    pub(in crate::protocol) fn identity(&self) -> Identity {
         Identity { faults: Some(Rc::clone(&self.faults)), ..Identity::of("d") }
     }
 
-    pub(super) fn set_clock(&self, ns: u64) {
+    pub(in crate::protocol) fn set_clock(&self, ns: u64) {
         self.dial.now.set(Tick(ns));
     }
 
     /// When somebody wanted to be woken, since the last call.
-    pub(super) fn take_wakes(&self) -> Vec<u64> {
+    pub(in crate::protocol) fn take_wakes(&self) -> Vec<u64> {
         self.dial.wakes.take().into_iter().map(|at| at.0).collect()
     }
 
     /// From now on only this acts; gives how often it does.
-    pub(super) fn bring(&self, tampering: Tampering) -> Rc<Cell<u64>> {
+    pub(in crate::protocol) fn bring(&self, tampering: Tampering) -> Rc<Cell<u64>> {
         let occurrence = self.activations.replace(self.activations.get() + 1);
         let fault = Fault {
             name: "fault".to_owned(),
@@ -78,16 +78,16 @@ impl FaultHarness {
     }
 
     /// Nothing acts any more.
-    pub(super) fn clear(&self) {
+    pub(in crate::protocol) fn clear(&self) {
         self.faults.set(Vec::new());
     }
 }
 
 /// `act` on one message of `kind` in `nth`.
-pub(super) fn every(nth: u64, kind: MessageKind, act: Action) -> Tampering {
+pub(in crate::protocol) fn every(nth: u64, kind: MessageKind, act: Action) -> Tampering {
     Tampering { message: kind, act, skip: 0, nth, chance: 1.0, most: None }
 }
 
-pub(super) fn later(ns: u64) -> Action {
+pub(in crate::protocol) fn later(ns: u64) -> Action {
     Action::Delay(Delay { law: DelayLaw::Constant(Span::from_ns(ns)), correlation: 0.0 })
 }

@@ -8,8 +8,8 @@ use std::task::{Context, Poll, Waker};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::fault_injector::Codec;
-use super::{Event, Failure};
+use super::super::fault_injector::Codec;
+use super::super::{Event, Failure};
 
 #[derive(Debug)]
 enum Step {
@@ -20,7 +20,7 @@ enum Step {
 
 /// Reads what it was told, then waits for ever; takes writes up to a limit, then blocks.
 #[derive(Debug)]
-pub(super) struct Script {
+pub(in crate::protocol) struct Script {
     steps: VecDeque<Step>,
     written: Vec<u8>,
     room: usize,
@@ -28,17 +28,17 @@ pub(super) struct Script {
 }
 
 impl Script {
-    pub(super) fn new() -> Self {
+    pub(in crate::protocol) fn new() -> Self {
         Self { steps: VecDeque::new(), written: Vec::new(), room: usize::MAX, shut: false }
     }
 
-    pub(super) fn data(mut self, bytes: &[u8]) -> Self {
+    pub(in crate::protocol) fn data(mut self, bytes: &[u8]) -> Self {
         self.push(bytes);
         self
     }
 
     /// Cuts `bytes` before each of the positions in `cuts`, one read each.
-    pub(super) fn cut(mut self, bytes: &[u8], cuts: &[usize]) -> Self {
+    pub(in crate::protocol) fn cut(mut self, bytes: &[u8], cuts: &[usize]) -> Self {
         let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut % (bytes.len() + 1)).collect();
         cuts.extend([0, bytes.len()]);
         cuts.sort_unstable();
@@ -48,40 +48,40 @@ impl Script {
         self
     }
 
-    pub(super) fn end(mut self) -> Self {
+    pub(in crate::protocol) fn end(mut self) -> Self {
         self.steps.push_back(Step::End);
         self
     }
 
-    pub(super) fn error(mut self, kind: io::ErrorKind) -> Self {
+    pub(in crate::protocol) fn error(mut self, kind: io::ErrorKind) -> Self {
         self.steps.push_back(Step::Error(kind));
         self
     }
 
-    pub(super) fn accepting(mut self, bytes: usize) -> Self {
+    pub(in crate::protocol) fn accepting(mut self, bytes: usize) -> Self {
         self.room = bytes;
         self
     }
 
-    pub(super) fn accept(&mut self, bytes: usize) {
+    pub(in crate::protocol) fn accept(&mut self, bytes: usize) {
         self.room = bytes;
     }
 
-    pub(super) fn push(&mut self, bytes: &[u8]) {
+    pub(in crate::protocol) fn push(&mut self, bytes: &[u8]) {
         if !bytes.is_empty() {
             self.steps.push_back(Step::Data(bytes.to_vec()));
         }
     }
 
-    pub(super) fn written(&self) -> &[u8] {
+    pub(in crate::protocol) fn written(&self) -> &[u8] {
         &self.written
     }
 
-    pub(super) fn take_written(&mut self) -> Vec<u8> {
+    pub(in crate::protocol) fn take_written(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.written)
     }
 
-    pub(super) fn is_shut(&self) -> bool {
+    pub(in crate::protocol) fn is_shut(&self) -> bool {
         self.shut
     }
 }
@@ -132,15 +132,15 @@ impl AsyncWrite for Script {
     }
 }
 
-impl super::session::Carrier for Script {}
+impl super::super::session::Carrier for Script {}
 
 /// A context whose wake-ups go nowhere: scripted tests poll by hand.
-pub(super) fn context() -> Context<'static> {
+pub(in crate::protocol) fn context() -> Context<'static> {
     Context::from_waker(Waker::noop())
 }
 
 /// Polls to the end: the events, then the failure if there was one.
-pub(super) fn outcome(session: &mut impl Codec) -> (Vec<Event>, Option<Failure>) {
+pub(in crate::protocol) fn outcome(session: &mut impl Codec) -> (Vec<Event>, Option<Failure>) {
     let mut events = Vec::new();
     loop {
         match session.poll_event(&mut context()) {

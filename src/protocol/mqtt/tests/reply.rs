@@ -4,10 +4,10 @@ use bytes::BytesMut;
 use rumqttc::mqttbytes::QoS;
 use rumqttc::mqttbytes::v4::{self, Packet};
 
-use super::super::script::{Script, context};
-use super::super::{Correlation, Login, OwnSettings, Will};
-use super::tests::{CONNACK, SUBACK, ack, events, message, ok, open_as, publish};
-use super::*;
+use super::super::super::harness::script::{Script, context};
+use super::super::super::{Correlation, Login, OwnSettings, Will};
+use super::super::*;
+use super::{CONNACK, SUBACK, ack, events, message, ok, open_as, publish};
 use crate::record::Protocol;
 use crate::units::Secret;
 

@@ -3,12 +3,12 @@
 
 use std::task::Poll;
 
-use super::fault_injector::Codec;
-use super::http::Http;
-use super::mqtt::Mqtt;
+use super::super::fault_injector::Codec;
+use super::super::http::Http;
+use super::super::mqtt::Mqtt;
+use super::super::ws::Ws;
+use super::super::{Endpoint, Event, Failure, Identity, Message, MqttSettings, OwnSettings, Settings};
 use super::script::{Script, context};
-use super::ws::Ws;
-use super::{Endpoint, Event, Failure, Identity, Message, MqttSettings, OwnSettings, Settings};
 use crate::record::{Close, Protocol, Qos};
 
 const PAYLOAD: &[u8] = b"{\"device\":\"d\",\"seq\":1,\"intended_ns\":12345678901,\"value\":21.5312}";
