@@ -270,7 +270,7 @@ fn a_build_that_fails_fast_is_never_called_better() {
         (&Value::Null, &failing.as_str().into())
     );
 
-    // The same runs the other way round: the failing build is the base, and is no quicker one for it.
+    // The same runs the other way round: the failing build is the base, and is not quicker for it.
     let runs = |side: &str| -> Vec<String> {
         let runs = pairs(&record).into_iter().map(|pair| folder.join(pair[side].as_str().unwrap()));
         runs.map(|run| run.to_str().unwrap().to_owned()).collect()
@@ -561,7 +561,7 @@ fn the_noise_of_a_machine_is_kept_and_tells_what_can_be_seen() {
             "noise/here.json",
             "here.json is not used: it was measured with another plan of `small`",
         ),
-        ("s.toml", "garbled.json", "garbled.json is not used: it is no noise profile"),
+        ("s.toml", "garbled.json", "garbled.json is not used: it is not a noise profile"),
         ("s.toml", "nowhere.json", "note: no noise profile in nowhere.json"),
     ] {
         let fails = "exit 3 # {port} {port2}";

@@ -1,4 +1,4 @@
-//! What the tests that measure share: each has the machine for itself, and what the machine did to one is no misfit of squall's.
+//! What the tests that measure share: each has the machine for itself, and what the machine did to one is not a misfit of squall's.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -544,3 +544,26 @@ fn a_reader_who_has_read_enough_ends_the_output_in_silence() {
         assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(0), ""), "{arguments:?}");
     }
 }
+
+#[test]
+fn folders_that_outputs_need_are_made_and_said() {
+    // Nobody listens there: outputs are looked at before that is found out.
+    let run = ["run", "s.toml", "--target", "http=http://127.0.0.1:1", "--target"];
+    let run = [run.as_slice(), &["ws=ws://127.0.0.1:1", "--target", "mqtt=mqtt://127.0.0.1:1"]].concat();
+    let with = |own: &[&'static str]| run.iter().copied().chain(own.iter().copied()).collect::<Vec<_>>();
+    for (arguments, folder) in [
+        (with(&["--junit", "new/deep/j.xml"]), "new/deep"),
+        (with(&["--html", "new/h.html"]), "new"),
+        (with(&["--format", "bencher=new/b.json"]), "new"),
+        (with(&["--format", "hgrm=new/tags"]), "new/tags"),
+        (vec!["new", "quickstart", "new/q.toml"], "new"),
+    ] {
+        let desk = Desk::with(SCENARIO);
+        let said = |output: &Output| String::from_utf8_lossy(&output.stderr).into_owned();
+        let first = said(&desk.run(&arguments));
+        assert!(first.contains(&format!("note: made the folder {folder}\n")), "{arguments:?}: {first}");
+        assert!(desk.folder.path().join(folder).is_dir(), "{arguments:?}");
+        let again = said(&desk.run(&arguments));
+        assert!(!again.contains("made the folder"), "{arguments:?}: {again}");
+    }
+}

@@ -60,7 +60,7 @@ fn on_a_free_port() -> Option<Redis> {
     Some((0..10).find_map(|_| Redis::start(port())).expect("a Redis that starts"))
 }
 
-/// Waits for something that must come; how long is no matter of this test.
+/// Waits for something that must come; how long is not a matter of this test.
 fn until(what: &str, mut there: impl FnMut() -> bool) {
     let clock = Monotonic::start();
     while !there() {

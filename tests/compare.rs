@@ -397,7 +397,7 @@ fn runs_that_are_no_evidence_are_refused_by_name() {
         (none, &one, &by_hand, 12, "in byhand-0 faults were switched by hand"),
         (none, &one, &invalid, 12, "invalid-0 is invalid (too slow a generator)"),
         (none, &one, &one, 12, "base-0 is given twice"),
-        (&["--paired"], &base, &one, 2, "--paired: 2 runs of the base and 1 of the candidate are no pairs"),
+        (&["--paired"], &base, &one, 2, "--paired: 2 runs of the base and 1 of the candidate are not pairs"),
         (&["--paired", "--gate-unpaired"], &base, &candidate, 2, "cannot be used with"),
         (none, &one, &later, 2, "schema 999"),
         (none, &one, &garbled, 2, "garbled-0/run.json"),

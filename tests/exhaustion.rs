@@ -128,7 +128,7 @@ fn a_service_that_fails_under_a_free_generator_is_never_taken_for_it() {
         if verdict == "valid" && matches!(ended.exit, Some(1 | 99)) {
             return Ok(());
         }
-        let still = reasons.iter().find(|text| text.contains("stood still")).cloned();
+        let still = reasons.iter().find(|text| text.contains("stalled")).cloned();
         Err(Misfit::new(format!("{verdict} {:?} {reasons:?}", ended.exit), still))
     });
 }

@@ -217,7 +217,7 @@ fn outputs_that_cannot_be_written_are_told(folder: &Path, run: &str) {
     assert!(text(&lost.stderr).contains("nowhere/step.md (GITHUB_STEP_SUMMARY)"), "{}", told(&lost));
     assert!(folder.join("late.xml").exists(), "the others are written all the same");
 
-    // Nobody reads the screen, as after `| head`: that is no failure, and files are written all the same.
+    // Nobody reads the screen, as after `| head`: that is not a failure, and files are written all the same.
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     let unread = squall(folder, &["report", run, "--junit", "unread.xml"]).stdout(writer).output().unwrap();

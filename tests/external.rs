@@ -48,7 +48,7 @@ impl Run {
     fn of(scenario: &str, protocol: Protocol, port: u16, variables: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let target = format!("{protocol}={protocol}://127.0.0.1:{port}");
-        // A machine that stands still for a while is no reason for a time-out.
+        // A machine that stands still for a while is not a reason for a time-out.
         let text = std::fs::read_to_string(shipped(scenario)).unwrap();
         let fleets = text.lines().filter_map(|line| line.strip_prefix("[fleet.")?.strip_suffix(']'));
         let settings =

@@ -488,7 +488,7 @@ fn a_slow_service_that_answers_in_time_is_not_aborted() {
     let path = std::fs::read_dir(folder.path().join("results/gate")).unwrap().next().unwrap().unwrap().path();
     let report = Report::load(&path).unwrap();
     let ok = report.summary.iter().find(|row| row.phase == "steady").unwrap().figures.clone();
-    // A machine that stands still may make a reply late; then it is the run's own word that it is no gate.
+    // A machine that stands still may make a reply late; then it is the run's own word that it is not a gate.
     let excused = output.status.code() == Some(12);
     assert!(report.run.state == RunState::Complete || excused, "{}", String::from_utf8_lossy(&output.stderr));
     assert!(ok.failed() == 0 || excused, "{ok:?}");

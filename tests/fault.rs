@@ -157,7 +157,7 @@ fn a_device_that_is_away_comes_back_by_its_back_off_and_loses_only_what_was_unde
             );
         }
     }
-    // What the scenario demands is no rule of ours, and no doing of the service's.
+    // What the scenario demands is neither a rule of ours nor the service's doing.
     assert!(book.readings().all(|sample| sample.own_wait_ns == 0));
     for sample in book.readings().filter(|s| s.fleet.0 == 1 && s.intended > late && s.intended < on) {
         // What the worker released late waited for the worker first.

@@ -384,7 +384,7 @@ fn a_log_torn_in_its_last_line_reads_up_to_the_line_before() {
         std::fs::write(directory.path().join("latency.hlog"), &torn).unwrap();
         let whole = read_distributions(directory.path()).unwrap();
         assert_eq!(whole[&None].len(), expected["-"].count);
-        // Torn counts are no multiples of 100, where readers differ in how they round a rank: counts and maxima only.
+        // Torn counts are not multiples of 100, where readers differ in how they round a rank: counts and maxima only.
         if let Some(read) = by_python(&log) {
             assert_agree("Python", &unranked(&expected), &read);
         }

@@ -96,6 +96,36 @@ fn check_shows_the_plan_in_closed_form() {
 }
 
 #[test]
+fn check_counts_the_bundled_system_only_where_it_can_be_the_target() {
+    let fleet = |keys: &str| format!("[fleet.a]\ndevices = 5\nrate = \"1/s\"\n{keys}\n");
+    let (http, tcp) =
+        (fleet("protocol = \"http\""), fleet("protocol = \"tcp\"\ntcp = { correlate = \"order\" }"));
+    let own_path = fleet("protocol = \"http\"\nhttp = { path = \"/x\" }");
+    for (text, counted) in [
+        (http.clone(), true),
+        (tcp.clone(), false),
+        (own_path, false),
+        (format!("[target]\nhttp = \"http://127.0.0.1:8080\"\n{http}"), false),
+        (format!("[target]\ntcp = \"tcp://127.0.0.1:4000\"\n{tcp}"), false),
+    ] {
+        let head = "[scenario]\nname = \"s\"\n[[phase]]\nname = \"p\"\nduration = \"2s\"\n";
+        let folder = folder(&[("s.toml", &format!("{head}{text}"))]);
+        let shown = self::text(&squall(folder.path(), &["check", "s.toml"]).stdout);
+        let lines: Vec<_> = shown
+            .lines()
+            .filter(|line| line.starts_with("memory") || line.starts_with("descriptors"))
+            .collect();
+        assert_eq!(lines.len(), 2, "{shown}");
+        let is_counted = |line: &&str| line.contains("with the bundled reference system");
+        assert_eq!(
+            lines.iter().filter(|line| is_counted(line)).count(),
+            if counted { 2 } else { 0 },
+            "{shown}"
+        );
+    }
+}
+
+#[test]
 fn what_the_bundled_system_cannot_understand_is_said_before_anything_is_sent() {
     let channel = "payload = \"json\"\nchannel = { temperature = \"walk\" }";
     for (keys, said) in [
@@ -138,8 +168,7 @@ fn check_reports_every_fault_of_every_file_and_shows_the_sound_ones() {
     assert!(text(&checked.stdout).contains("good.toml: valid"));
     let said = text(&checked.stderr);
     for part in [
-        "error: bad.toml:13:8: phase.rush.load.to: is missing; write a number from 0 to 1000000",
-        "bad.toml:13:26: phase.rush.load.too: unknown key; did you mean `to`?",
+        "error: bad.toml:13:26: phase.rush.load.too: unknown key; did you mean `to`?",
         "   13 | load = { shape = \"ramp\", too = 3 }\n      |                          ^^^",
         "bad.toml:16:1: fleet.meters.device: unknown key; did you mean `devices`?",
         "error: worse.toml:1:10: unclosed table",
@@ -152,8 +181,8 @@ fn check_reports_every_fault_of_every_file_and_shows_the_sound_ones() {
     let found: Vec<Value> = serde_json::from_slice(&checked.stdout).unwrap();
     assert_eq!(found.len(), 4);
     let first = &found[0]["problems"][0];
-    assert_eq!((first["line"].as_u64(), first["column"].as_u64()), (Some(13), Some(8)));
-    assert_eq!(first["key"], "phase.rush.load.to");
+    assert_eq!((first["line"].as_u64(), first["column"].as_u64()), (Some(13), Some(26)));
+    assert_eq!(first["key"], "phase.rush.load.too");
     assert_eq!(found[1]["scenario"], "sound");
 }
 
@@ -212,7 +241,7 @@ fn new_writes_a_scenario_that_check_takes_and_overwrites_nothing() {
     for (arguments, code, message) in [
         (vec!["new", "burst", "My Storm.toml"], 1, "it is there already; give another name, or move it away"),
         (vec!["new", "storm"], 2, "unknown situation `storm`; known are: quickstart"),
-        (vec!["new", "burst", "nowhere/x.toml"], 1, "cannot write nowhere/x.toml"),
+        (vec!["new", "burst", "replay.toml/x.toml"], 1, "cannot write replay.toml/x.toml"),
     ] {
         let refused = squall(folder.path(), &arguments);
         assert_eq!(refused.status.code(), Some(code), "{arguments:?}");

@@ -42,6 +42,7 @@ mod page_browser;
 #[path = "support/peer.rs"]
 mod peer;
 mod reconnect;
+mod recording;
 mod secret;
 mod service;
 mod service_fault;

@@ -530,5 +530,5 @@ fn nothing_is_left_of_clients_that_gave_up_waiting() {
     assert_eq!(ws.next()["seq"], 600);
     silent.hears_nothing();
     server.stop();
-    assert_eq!(silent.receive().unwrap_err().kind(), ErrorKind::UnexpectedEof, "the end is no answer");
+    assert_eq!(silent.receive().unwrap_err().kind(), ErrorKind::UnexpectedEof, "the end is not an answer");
 }

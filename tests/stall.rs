@@ -46,7 +46,7 @@ fn capacity() -> Result<(f64, Option<String>), Misfit> {
     let report = report(&[path.to_str().unwrap()]).map_err(|why| Misfit::new(why, None))?;
     let rows = report["summary"].as_array().unwrap();
     let all = rows.iter().find(|row| row["phase"] == "all").unwrap();
-    // That it works as fast as it can is no disturbance.
+    // That it works as fast as it can is not a disturbance.
     Ok((all["ok"].as_f64().unwrap() / 3.0, judgement(&report).filter(|said| !said.contains("of its core"))))
 }
 

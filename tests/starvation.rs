@@ -167,7 +167,7 @@ fn a_starved_or_overtaxed_generator_says_so() {
     }
     // (what, neighbours, rate of each of 50 devices, what one of the reasons says)
     for (what, crowded, rate, reason) in [
-        ("another process on its core", true, "20/s", "something else used"),
+        ("another process on its core", true, "20/s", "another process took"),
         ("a rate beyond its power", false, "4000/s", "of the planned rate"),
     ] {
         measure(|| {
@@ -183,7 +183,7 @@ fn a_starved_or_overtaxed_generator_says_so() {
                 return Ok(());
             }
             // A machine that stands still may hide behind that what was done on purpose.
-            let still = reasons.iter().find(|text| text.contains("stood still")).cloned();
+            let still = reasons.iter().find(|text| text.contains("stalled")).cloned();
             Err(Misfit::new(format!("{what}: {verdict} {reasons:?}"), still))
         });
     }

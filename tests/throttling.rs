@@ -93,7 +93,7 @@ fn a_generator_that_is_stopped_again_and_again_is_never_believed() {
     let _alone = alone();
     measure(|| {
         let trial = Trial::new(SCENARIO, service(Duration::ZERO));
-        descend(&trial, "the whole process stood still", |left_ms| {
+        descend(&trial, "the whole process stalled", |left_ms| {
             let child = trial.start("");
             let stopper = Stopper::of(child.id(), left_ms);
             let ended = trial.ended(child);

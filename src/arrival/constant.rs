@@ -43,9 +43,9 @@ mod tests {
     #[test]
     fn displacement_never_accumulates() {
         let mut stream = Seed(1).stream("arrival/test", 0);
-        let mut law = Constant::new(1_000.0, 0.3, &mut stream);
-        let phase = law.phase;
-        let points: Vec<f64> = (0..100_000).map(|_| law.next(&mut stream)).collect();
+        let mut process = Constant::new(1_000.0, 0.3, &mut stream);
+        let phase = process.phase;
+        let points: Vec<f64> = (0..100_000).map(|_| process.next(&mut stream)).collect();
         let first = (points[0] / 1_000.0 - phase).round();
         for (n, at) in points.iter().enumerate() {
             let place = (phase + first + n as f64) * 1_000.0;
@@ -58,9 +58,9 @@ mod tests {
     #[test]
     fn displacement_is_symmetric_and_fills_its_range() {
         let mut stream = Seed(2).stream("arrival/test", 0);
-        let mut law = Constant::new(1.0, 0.5, &mut stream);
-        let phase = law.phase;
-        let points: Vec<f64> = (0..100_000).map(|_| law.next(&mut stream)).collect();
+        let mut process = Constant::new(1.0, 0.5, &mut stream);
+        let phase = process.phase;
+        let points: Vec<f64> = (0..100_000).map(|_| process.next(&mut stream)).collect();
         let first = (points[10] - phase).round() - 10.0;
         let offsets: Vec<f64> =
             points.iter().enumerate().map(|(n, at)| at - (phase + first + n as f64) + 0.5).collect();

@@ -28,6 +28,7 @@ use crate::units::Rate;
 
 pub(crate) use load::{Load, Stretch};
 pub(crate) use process::ArrivalProcess;
+pub(crate) use recorded::{Instants, Recording};
 pub(crate) use shape::Shape;
 
 use aligned::Aligned;
@@ -80,13 +81,13 @@ impl Arrivals {
     /// `recorded_rate` is an inner time change, for rates that were recorded: its ticks are operational nanoseconds of
     /// `load`, and the law speaks in its operational time.
     pub(crate) fn new(
-        law: &ArrivalProcess,
+        process: &ArrivalProcess,
         rate: Rate,
         recorded_rate: Option<Arc<Load>>,
         load: Arc<Load>,
         mut stream: Stream,
     ) -> Self {
-        let state = match (law, mean_gap_ns(rate)) {
+        let state = match (process, mean_gap_ns(rate)) {
             (ArrivalProcess::Recorded { times, device, devices }, _) => {
                 State::Recorded(Recorded::new(times, *device, *devices))
             }
@@ -97,7 +98,7 @@ impl Arrivals {
             (ArrivalProcess::Aligned { spread }, Some(gap_ns)) => {
                 State::Aligned(Aligned::new(gap_ns, spread.as_ns() as f64))
             }
-            (law, Some(gap_ns)) => Gap::new(law, gap_ns)
+            (process, Some(gap_ns)) => Gap::new(process, gap_ns)
                 .map_or(State::Silent, |gap| State::Renewal(Renewal::new(gap, &mut stream))),
         };
         let stepping = |load| LoadCursor { load, stretch: 0 };
@@ -121,10 +122,10 @@ impl Arrivals {
     /// The next instant, whether or not it lies within the bounds.
     fn draw(&mut self) -> Option<Tick> {
         let operational = match &mut self.state {
-            State::Constant(law) => law.next(&mut self.stream),
-            State::Renewal(law) => law.next(&mut self.stream),
-            State::Aligned(law) => law.next(&mut self.stream),
-            State::Recorded(law) => law.next()?,
+            State::Constant(process) => process.next(&mut self.stream),
+            State::Renewal(process) => process.next(&mut self.stream),
+            State::Aligned(process) => process.next(&mut self.stream),
+            State::Recorded(process) => process.next()?,
             State::Silent => return None,
         };
         if !operational.is_finite() {
@@ -170,7 +171,7 @@ fn mean_gap_ns(rate: Rate) -> Option<f64> {
 /// For the stationary laws it is rate × the integral of the load. For `Aligned` it follows the grid, for `Recorded`
 /// it counts the device's entries.
 pub(crate) fn expected_count(
-    law: &ArrivalProcess,
+    process: &ArrivalProcess,
     rate: Rate,
     recorded_rate: Option<&Load>,
     load: &Load,
@@ -184,12 +185,12 @@ pub(crate) fn expected_count(
             .map_or(operational, |recorded_rate| recorded_rate.operational(Tick(operational.ceil() as u64)))
     };
     let (from, to) = (passed(from), passed(to));
-    if let ArrivalProcess::Recorded { times, device, devices } = law {
+    if let ArrivalProcess::Recorded { times, device, devices } = process {
         let before = |at| recorded::count(times, *device, *devices, at);
         return (before(to) - before(from)).max(0.0);
     }
     let Some(gap_ns) = mean_gap_ns(rate) else { return 0.0 };
-    if let ArrivalProcess::Aligned { spread } = law {
+    if let ArrivalProcess::Aligned { spread } = process {
         let grid = Aligned::new(gap_ns, spread.as_ns() as f64);
         return (grid.expected(to) - grid.expected(from)).max(0.0);
     }

@@ -1,7 +1,6 @@
 //! The laws by name: what a scenario may ask of a device's arrivals, and how bursty each is in the long run.
 
-use std::sync::Arc;
-
+use super::recorded::Recording;
 use crate::units::{Rate, Span};
 
 /// How the gaps between a device's readings are distributed. The mean gap is 1 ÷ rate in every law but `Recorded`.
@@ -48,7 +47,7 @@ pub enum ArrivalProcess {
     /// Instants that were recorded; the rate is ignored.
     Recorded {
         /// Operational instants of the whole fleet, nanoseconds, ascending.
-        times: Arc<[u64]>,
+        times: Recording,
         /// Number of this device within its fleet, from 0, below `devices`.
         device: u32,
         /// Number of devices the recording is dealt out to, entry by entry: device d takes the entries d,

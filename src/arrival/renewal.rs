@@ -26,10 +26,10 @@ pub(super) enum Gap {
 }
 
 impl Gap {
-    /// The gaps of `law` with this mean; `None` if it is no renewal law. Parameters outside their stated range
+    /// The gaps of `law` with this mean; `None` if it is not a renewal law. Parameters outside their stated range
     /// are taken as its nearest end, so that nothing a caller passes can make a draw endless.
-    pub(super) fn new(law: &ArrivalProcess, mean: f64) -> Option<Self> {
-        Some(match *law {
+    pub(super) fn new(process: &ArrivalProcess, mean: f64) -> Option<Self> {
+        Some(match *process {
             ArrivalProcess::Poisson => Self::Exponential { mean },
             ArrivalProcess::Gamma { shape } => {
                 let shape = bounded(shape, 0.1, 1_000.0);
@@ -111,7 +111,7 @@ impl Gap {
     }
 }
 
-/// `value` between `low` and `high`; `low` if it is no number.
+/// `value` between `low` and `high`; `low` if it is not a number.
 fn bounded(value: f64, low: f64, high: f64) -> f64 {
     if value > low { value.min(high) } else { low }
 }

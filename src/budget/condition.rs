@@ -52,7 +52,7 @@ impl Condition {
     /// The condition that `text` states of the figure `key`: `"<250ms"` of `p99`.
     ///
     /// # Errors
-    /// `None` if `key` names no figure; an error if it cannot be, or if `text` is no comparison or its bound not in the
+    /// `None` if `key` names no figure; an error if it cannot be, or if `text` is not a comparison or its bound not in the
     /// figure's unit.
     pub fn parse(key: &str, text: &str) -> Option<Result<Self, BudgetError>> {
         Some(Metric::parse(key)?.and_then(|metric| Self::of(metric, key, text)))

@@ -63,7 +63,7 @@ figures! {
 }
 
 figures! {
-    /// A figure of readings or connections that is no percentile.
+    /// A figure of readings or connections that is not a percentile.
     Figure {
         ErrorRate = "error_rate", Share, "share of what came due that was not answered ok: refused, failed, late, lost or never sent";
         FailedRate = "failed_rate", Share, "another name of `error_rate`";

@@ -17,7 +17,7 @@ use crate::units::Span;
 /// Percentiles with fewer samples beyond them than this have no support, and no budget can rest on them.
 pub(crate) const LEAST_SUPPORT: u64 = 10;
 
-/// Why a text is no metric or no condition.
+/// Why a text is neither a metric nor a condition.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}; {help}")]
 pub struct BudgetError {

@@ -285,14 +285,31 @@ pub(super) struct OverrideArgs {
 impl OverrideArgs {
     /// The changes, parsed.
     pub(super) fn read(&self) -> Result<Overrides, CliError> {
-        let set: Result<_, _> = self.set.iter().map(|text| Override::parse(text)).collect();
+        let parse = |text: &String| {
+            Override::parse(text).map_err(|error| match option_for(text) {
+                Some(option) => {
+                    CliError::usage(format!("`--set {text}` names an option of its own: write {option}"))
+                }
+                None => CliError::usage(error),
+            })
+        };
         Ok(Overrides {
-            set: set.map_err(CliError::usage)?,
+            set: self.set.iter().map(parse).collect::<Result<_, _>>()?,
             seed: self.seed.map(Seed),
             duration: self.duration,
             environment: Environment::Process,
         })
     }
+}
+
+/// The option that `KEY=VALUE` after `--set` was probably meant to be, as it is typed.
+fn option_for(text: &str) -> Option<String> {
+    let (key, value) = text.split_once('=')?;
+    let name = key.trim().replace('_', "-");
+    let options = <RunArgs as clap::Args>::augment_args(clap::Command::new("run"));
+    let option = options.get_arguments().find(|option| option.get_long() == Some(name.as_str()))?;
+    let takes_value = option.get_action().takes_values();
+    Some(if takes_value { format!("--{name} {}", value.trim()) } else { format!("--{name}") })
 }
 
 #[derive(Debug, clap::Args)]

@@ -6,10 +6,10 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::CliError;
 use super::args::CalibrateArgs;
 use super::exit::Exit;
 use super::screen;
+use super::{CliError, folder};
 use crate::calibration::{self, Echo, Effort, Load, Step, Trial};
 use crate::display::{Style, time};
 use crate::engine::Descriptors;
@@ -76,8 +76,7 @@ fn show(path: &Path) -> Result<Exit, CliError> {
 
 /// Keeps the `text` of a profile at `path`, whose folders are made: whoever reads meanwhile sees the old one whole.
 pub(super) fn store(path: &Path, text: &str) -> Result<(), CliError> {
-    let folders = path.parent().map_or(Ok(()), std::fs::create_dir_all);
-    folders.and_then(|()| replace_text(path, text)).map_err(|error| {
+    folder::ensure(folder::of(path)).and_then(|()| replace_text(path, text)).map_err(|error| {
         let path = path.display();
         CliError::failed(format!("cannot write {path}: {error}; choose another place with --profile FILE"))
     })

@@ -121,6 +121,7 @@ fn outline(path: &Path, plan: &Plan) -> Outline {
     let allowed = Descriptors::read().map(|limits| limits.hard);
     let devices = u64::from(plan.devices());
     let memory = preflight::memory(plan, Shard::WHOLE);
+    let is_bundled = bundled::objection(scenario).is_none() && !has_target(scenario);
     Outline {
         scenario: scenario.name.clone(),
         about: scenario.about.clone(),
@@ -136,9 +137,9 @@ fn outline(path: &Path, plan: &Plan) -> Outline {
         sampled: scenario.fleets.iter().any(is_sampled),
         mean_bytes_per_s: bytes_between(plan.measuring_starts(), end),
         peak_bytes_per_s: bytes_between(peak_at, peak_at.plus_ns(window_ns).min(end)),
-        memory: Memory { with_reference: memory.with_reference, alone: memory.alone },
+        memory: Memory { with_reference: is_bundled.then_some(memory.with_reference), alone: memory.alone },
         descriptors: display::Descriptors {
-            with_reference: 2 * devices + Descriptors::OVERHEAD,
+            with_reference: is_bundled.then_some(2 * devices + Descriptors::OVERHEAD),
             alone: devices + Descriptors::OVERHEAD,
             allowed,
         },
@@ -214,8 +215,8 @@ fn fleet(plan: &Plan, id: FleetId) -> FleetOutline {
             Model::Subscriber => "subscriber",
         }
         .to_owned(),
-        arrival: open.map(|(_, law, recorded_rate)| {
-            if recorded_rate.is_some() { "recorded-rate".to_owned() } else { law.name().to_owned() }
+        arrival: open.map(|(_, process, recorded_rate)| {
+            if recorded_rate.is_some() { "recorded-rate".to_owned() } else { process.name().to_owned() }
         }),
         // What a recording says depends on the instant.
         rate: open
@@ -233,13 +234,13 @@ fn payload_bytes(plan: &Plan, id: FleetId) -> f64 {
     let sample = devices.min(PAYLOADS.0);
     let (mut bytes, mut count) = (Vec::new(), 0_u32);
     // As long as any.
-    let told = RunFacts { token: Some(RunToken::UNSET), ..RunFacts::default() };
+    let facts = RunFacts { token: Some(RunToken::UNSET), ..RunFacts::default() };
     for nth in 0..sample {
         let index = u64::from(nth) * u64::from(devices) / u64::from(sample);
         let mut device = plan.device(first + index as u32).device;
         for _ in 0..PAYLOADS.1 {
             let reading = device.reading(plan.sending_starts());
-            device.encode(&reading, told, &mut bytes);
+            device.encode(&reading, facts, &mut bytes);
             count += 1;
         }
     }
@@ -322,6 +323,7 @@ fn notes(plan: &Plan, allowed: Option<u64>) -> Vec<String> {
     for fleet in scenario.fleets.iter().filter(|fleet| matches!(fleet.model, Model::Closed { .. })) {
         notes.push(format!("`{}` sends when it is answered: how much, only a run can tell", fleet.name));
     }
+    notes.extend(plan.unmeasured());
     if let Some(align) = scenario.run.align {
         notes.push(format!(
             "a run waits until sending starts at a whole multiple of {align} on the wall clock"
@@ -346,10 +348,15 @@ fn notes(plan: &Plan, allowed: Option<u64>) -> Vec<String> {
                 .to_owned(),
         );
     }
-    let bundled = scenario.fleets.iter().all(|fleet| scenario.target.of(fleet.protocol).is_none());
-    let misfit = || bundled::misfit(scenario).filter(|_| bundled);
-    notes.extend(bundled::unserved(scenario).or_else(misfit));
+    let objection =
+        if has_target(scenario) { bundled::unserved(scenario) } else { bundled::objection(scenario) };
+    notes.extend(objection);
     notes
+}
+
+/// Whether the scenario states the target of a fleet.
+fn has_target(scenario: &Scenario) -> bool {
+    scenario.fleets.iter().any(|fleet| scenario.target.of(fleet.protocol).is_some())
 }
 
 /// What is to be said of how a fleet shakes hands with the target that the scenario states.

@@ -117,7 +117,7 @@ fn paired(
 ) -> Result<Comparison, CliError> {
     if base.len() != candidate.len() {
         return Err(CliError::usage(format!(
-            "--paired: {} runs of the base and {} of the candidate are no pairs",
+            "--paired: {} runs of the base and {} of the candidate are not pairs",
             base.len(),
             candidate.len()
         )));

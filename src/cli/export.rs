@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use hdrhistogram::Histogram;
 
-use super::CliError;
+use super::{CliError, folder};
 use crate::compare::Comparison;
 use crate::export::{Format, TABLE, Writer, github};
 use crate::page::comparison::Origin;
@@ -90,7 +90,7 @@ impl ExportArgs {
     }
 
     /// Makes sure, before anything is sent, that what is asked for exists of `subject` and can be written: folders are
-    /// made.
+    /// made, which is said.
     ///
     /// # Errors
     /// One that names everything that is wrong; as wrong usage, unless the file system alone is to blame.
@@ -127,8 +127,7 @@ fn unsuited_for(format: &Format, subject: Subject) -> Option<&'static str> {
 
 /// Where `path` leads, however it is written; as it stands where its folder is not there.
 fn place(path: &Path) -> PathBuf {
-    let folder = path.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."));
-    match (folder.canonicalize(), path.file_name()) {
+    match (folder::of(path).canonicalize(), path.file_name()) {
         // A link to another output is that output.
         (Ok(folder), Some(name)) => path.canonicalize().unwrap_or_else(|_| folder.join(name)),
         _ => path.to_owned(),
@@ -145,17 +144,14 @@ impl Output {
     /// Makes the folder it goes into, and checks that it can be written there.
     fn reachable(&self) -> io::Result<()> {
         if self.is_folder() {
-            fs::create_dir_all(&self.path)?;
+            folder::ensure(&self.path)?;
             return writable(&self.path);
         }
         if self.path.is_dir() {
             return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a folder; name a file"));
         }
-        let folder = match self.path.parent() {
-            Some(parent) if parent != Path::new("") => parent,
-            _ => Path::new("."),
-        };
-        fs::create_dir_all(folder)?;
+        let folder = folder::of(&self.path);
+        folder::ensure(folder)?;
         if self.path.exists() { writable(&self.path) } else { writable(folder) }
     }
 }
@@ -185,7 +181,7 @@ pub(super) fn run_outputs(args: &ExportArgs, report: &Report) -> Result<(), CliE
                 .and_then(|text| write(&output.path, &text)),
             ref writer => text_of(writer, report).and_then(|text| write(&output.path, &text)),
         };
-        faults.extend(written.err().map(|why| told(&output, &why)));
+        faults.extend(written.err().map(|why| unwritten(&output, &why)));
     }
     if args.github {
         faults.extend(append_summary(&summary).err());
@@ -222,7 +218,7 @@ pub(super) fn comparison_outputs(
             ref writer => text_of(writer, comparison),
         };
         let written = text.and_then(|text| write(&output.path, &text));
-        faults.extend(written.err().map(|why| told(&output, &why)));
+        faults.extend(written.err().map(|why| unwritten(&output, &why)));
     }
     if args.github {
         faults.extend(append_summary(&summary).err());
@@ -264,8 +260,7 @@ fn distributions(
 
 /// The way from the folder of `file` to `folder`, both of which are there: a relative path with `/`, empty for the same folder.
 fn seen_from(file: &Path, folder: &Path) -> String {
-    let own = file.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."));
-    let (Ok(own), Ok(folder)) = (own.canonicalize(), folder.canonicalize()) else {
+    let (Ok(own), Ok(folder)) = (folder::of(file).canonicalize(), folder.canonicalize()) else {
         return folder.display().to_string();
     };
     let shared = own.components().zip(folder.components()).take_while(|(a, b)| a == b).count();
@@ -279,7 +274,7 @@ fn write(path: &Path, text: &str) -> Result<(), String> {
     fs::write(path, text).map_err(|error| error.to_string())
 }
 
-fn told(output: &Output, why: &str) -> String {
+fn unwritten(output: &Output, why: &str) -> String {
     format!("cannot write {} ({}): {why}", output.path.display(), output.format.name)
 }
 

@@ -11,6 +11,7 @@ mod exit;
 mod export;
 #[cfg(unix)]
 mod fault;
+mod folder;
 mod merge;
 mod new;
 mod proxy;
@@ -89,8 +90,8 @@ fn all(done: impl IntoIterator<Item = Result<(), CliError>>) -> Result<(), CliEr
 
 /// How a command exits that came to `exit` by itself, and then told it as `told` says: what could not be told is an error, but no
 /// reason to hide how a run went.
-fn settle(exit: Exit, told: Result<(), CliError>) -> Result<Exit, CliError> {
-    match told {
+fn settle(exit: Exit, reported: Result<(), CliError>) -> Result<Exit, CliError> {
+    match reported {
         Ok(()) => Ok(exit),
         Err(error) if exit == Exit::Fine => Err(error),
         Err(error) => {

@@ -6,10 +6,10 @@ use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::CliError;
 use super::args::NewArgs;
 use super::exit::Exit;
 use super::screen;
+use super::{CliError, folder};
 use crate::protocol::protocols;
 
 /// A situation, and the scenario shipped for it.
@@ -88,8 +88,6 @@ pub(super) fn new(args: &NewArgs) -> Result<Exit, CliError> {
         let beside = path.parent().unwrap_or(Path::new("")).join(recording);
         // One that is there already may hold the user's own data.
         if !beside.exists() {
-            let made = beside.parent().map_or(Ok(()), std::fs::create_dir_all);
-            made.map_err(|error| CliError::failed(format!("cannot write {}: {error}", beside.display())))?;
             write_new(&beside, content)?;
         }
     }
@@ -98,7 +96,8 @@ pub(super) fn new(args: &NewArgs) -> Result<Exit, CliError> {
 
 /// Writes a file that must not be there yet.
 fn write_new(path: &Path, text: &str) -> Result<(), CliError> {
-    let written = OpenOptions::new().write(true).create_new(true).open(path);
+    let made = folder::ensure(folder::of(path));
+    let written = made.and_then(|()| OpenOptions::new().write(true).create_new(true).open(path));
     written.and_then(|mut file| file.write_all(text.as_bytes())).map_err(|error| {
         let remedy = if error.kind() == io::ErrorKind::AlreadyExists {
             "it is there already; give another name, or move it away"

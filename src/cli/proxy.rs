@@ -143,11 +143,12 @@ fn is_itself(upstream: SocketAddr, listen: SocketAddr) -> bool {
 /// A proxy knows bytes alone: of what else a scenario may have it must not make a suggestion.
 fn refuse_other_kinds(lines: &[String]) -> Result<(), CliError> {
     for line in lines {
-        let kind = line.split(',').next().unwrap_or_default();
-        if !NETWORK_FAULTS.contains(&kind) {
+        let kind = line.split(',').next().unwrap_or_default().trim();
+        // That none is named is said where the line is read.
+        if !kind.is_empty() && !NETWORK_FAULTS.contains(&kind) {
             let kinds = NETWORK_FAULTS.join(", ");
             let message =
-                format!("--fault {line}: `{kind}` is no fault of the network; write one of {kinds}");
+                format!("--fault {line}: `{kind}` is not a fault of the network; write one of {kinds}");
             return Err(CliError::usage(message));
         }
     }
@@ -238,8 +239,7 @@ mod tests {
 
     #[test]
     fn of_kinds_those_of_the_network_are_named_alone() {
-        for (line, is_known) in
-            [("latency,delay=1s", true), ("hang", true), ("nope", false), ("exec", false), ("", false)]
+        for (line, is_known) in [("latency,delay=1s", true), ("hang", true), ("nope", false), ("exec", false)]
         {
             let refused = refuse_other_kinds(&[line.to_owned()]);
             assert_eq!(refused.is_ok(), is_known, "{line}");
@@ -249,6 +249,33 @@ mod tests {
                     "{message}"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn a_fault_with_an_empty_part_is_refused_with_one_error() {
+        for (line, expected) in [
+            ("", "--fault : is empty; write KIND[,KEY=VALUE]..., for example latency,delay=100ms"),
+            (" ", "is empty; write"),
+            (",", "--fault ,: has an empty part; write KIND"),
+            (",,", "has an empty part"),
+            (",latency", "has an empty part"),
+            ("latency,", "has an empty part"),
+            ("latency,,delay=1s", "has an empty part"),
+        ] {
+            let args = ProxyArgs {
+                to: "127.0.0.1:1".to_owned(),
+                listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+                inline: vec!["latency,delay=1s".to_owned(), line.to_owned()],
+                faults: None,
+                seed: 1,
+                group: 1,
+                connections: 1,
+            };
+            let refused = faults(&args).unwrap_err();
+            assert_eq!(refused.exit, Exit::Usage, "{line}");
+            let message = &refused.message;
+            assert!(message.contains(expected) && message.lines().count() == 1, "{line}: {message}");
         }
     }
 

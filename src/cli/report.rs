@@ -23,9 +23,9 @@ pub(super) fn report(args: &ReportArgs) -> Result<Exit, CliError> {
         let why = if unfinished { "; the run did not come to its end" } else { "" };
         CliError::failed(format!("{error}{why}"))
     })?;
-    if let Some(told) = &report.rebuilt {
+    if let Some(rebuilt) = &report.rebuilt {
         // Nobody reading it changes nothing.
-        let _ = writeln!(std::io::stderr(), "note: {told}");
+        let _ = writeln!(std::io::stderr(), "note: {rebuilt}");
     }
     tell(&report, &args.outputs, args.json)?;
     Ok(Exit::Fine)

@@ -75,13 +75,13 @@ impl Observer for InterruptHandler {
 /// Prints the report, writes what is asked for, and says how the process exits.
 fn conclude(mut finished: Finished, args: &RunArgs) -> Result<Exit, CliError> {
     let exit = Exit::from(finished.conclusion);
-    let told = finished.report().map_err(CliError::from).and_then(|report| {
+    let reported = finished.report().map_err(CliError::from).and_then(|report| {
         report::tell(&report, &args.outputs, args.json)?;
         let why = finished.unwritten.as_ref().or(finished.refused.as_ref());
         Ok(why.cloned().unwrap_or_else(|| unanswered(&report)))
     });
-    let why = told.as_ref().ok().cloned().unwrap_or_default();
-    let exit = match settle(exit, told.map(drop)) {
+    let why = reported.as_ref().ok().cloned().unwrap_or_default();
+    let exit = match settle(exit, reported.map(drop)) {
         Ok(Exit::Failed) => return Err(CliError::failed(why)),
         Err(error) => {
             finished.record_exit(error.exit.code());

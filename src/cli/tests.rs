@@ -2,7 +2,7 @@
 
 use clap::Parser;
 
-use super::args::Args;
+use super::args::{Args, Command};
 
 const PAGES: [(&str, &str); 4] = [
     ("README.md", include_str!("../../README.md")),
@@ -70,6 +70,37 @@ fn every_command_in_the_documentation_can_be_typed() {
         }
     }
     assert!(checked >= 20, "{checked}");
+}
+
+#[test]
+fn an_override_that_is_an_option_names_it() {
+    use clap::CommandFactory;
+
+    let read =
+        |set: &str| match Args::try_parse_from(["squall", "run", "s.toml", "--set", set]).unwrap().command {
+            Command::Run(args) => args.overrides.read().map(drop).map_err(|error| error.message),
+            other => panic!("{other:?}"),
+        };
+    let program = Args::command();
+    let run = program.find_subcommand("run").unwrap();
+    let names: Vec<_> = run.get_arguments().filter_map(|option| option.get_long()).collect();
+    assert!(names.contains(&"duration") && names.contains(&"run-token") && names.contains(&"junit"));
+    for name in names.into_iter().filter(|name| *name != "help") {
+        for key in [name.to_owned(), name.replace('-', "_")] {
+            let message = read(&format!("{key}=1")).unwrap_err();
+            assert!(message.contains(&format!(": write --{name}")), "{message}");
+        }
+    }
+    for (set, expected) in [
+        ("duration = 3s", "write --duration 3s"),
+        ("quiet=true", "write --quiet"),
+        ("rate=3/s", "write KEY=VALUE"),
+        ("duration", "write KEY=VALUE"),
+    ] {
+        let message = read(set).unwrap_err();
+        assert!(message.ends_with(expected) || message.contains(expected), "{message}");
+    }
+    assert_eq!(read("run.drain=1s"), Ok(()));
 }
 
 #[test]

@@ -166,7 +166,7 @@ struct GroupMount {
 }
 
 impl GroupMount {
-    /// A line of `/proc/self/mountinfo` (proc(5)); `None` if it is no hierarchy of groups with `controller`.
+    /// A line of `/proc/self/mountinfo` (proc(5)); `None` if it is not a hierarchy of groups with `controller`.
     fn read(line: &str, controller: &str) -> Option<Self> {
         let (mount, system) = line.split_once(" - ")?;
         let mut mount = mount.split(' ').skip(3);

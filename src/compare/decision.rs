@@ -8,7 +8,7 @@ use crate::seed::Seed;
 
 /// Power that is promised where numbers of pairs are named.
 pub(super) const POWER: f64 = 0.8;
-/// Beyond so many further pairs a number is no advice.
+/// Beyond so many further pairs a number is not advice.
 const MOST_ADVISED: f64 = 200.0;
 
 /// Changes that are taken for noise, however significant: relative for percentiles, absolute for shares.

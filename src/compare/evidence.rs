@@ -10,7 +10,7 @@ use crate::results::{ALL, Figures, Manifest, Millis, Report, RunState, SummaryRo
 const JUDGED: f64 = 100.0;
 const SHOWN: f64 = 10.0;
 
-/// Why runs cannot be compared: the measurement is no basis for a verdict.
+/// Why runs cannot be compared: the measurement is not a basis for a verdict.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refusal {
     /// A run that did not reach its end.

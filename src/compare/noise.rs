@@ -55,8 +55,8 @@ pub(crate) struct NoiseCell {
 /// Why a kept profile is of no use here.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NoiseError {
-    /// It is no profile.
-    #[error("it is no noise profile: {0}")]
+    /// It is not a profile.
+    #[error("it is not a noise profile: {0}")]
     Json(#[from] serde_json::Error),
     /// A later squall wrote it.
     #[error("it has schema {0}; this squall reads {NOISE_SCHEMA}")]
@@ -103,7 +103,7 @@ impl NoiseProfile {
     /// Reads a kept profile, for this machine and plan.
     ///
     /// # Errors
-    /// If it is no profile, or of something else.
+    /// If it is not a profile, or of something else.
     pub(crate) fn read(text: &str, plan_digest: &str, here: &Host) -> Result<Self, NoiseError> {
         #[derive(Deserialize)]
         struct SchemaOnly {

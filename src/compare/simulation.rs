@@ -43,8 +43,8 @@ impl Noise {
         match self {
             Self::Normal => normal,
             Self::Heavy => {
-                let law = StudentT::new(3.0).expect("3 degrees of freedom");
-                law.sample(stream) / 3.0_f64.sqrt()
+                let distribution = StudentT::new(3.0).expect("3 degrees of freedom");
+                distribution.sample(stream) / 3.0_f64.sqrt()
             }
             Self::Shocks => {
                 let (share, size) = SHOCK;

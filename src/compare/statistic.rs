@@ -33,7 +33,8 @@ const MOST_KEPT: f64 = 256.0;
 
 /// The quantile of Student's t with `df` degrees of freedom; infinite where that is not defined.
 pub(super) fn t_quantile(p: f64, df: f64) -> f64 {
-    let invert = || StudentsT::new(0.0, 1.0, df).map_or(f64::INFINITY, |law| law.inverse_cdf(p));
+    let invert =
+        || StudentsT::new(0.0, 1.0, df).map_or(f64::INFINITY, |distribution| distribution.inverse_cdf(p));
     if df.fract() != 0.0 || df > MOST_KEPT {
         return invert();
     }

@@ -50,7 +50,7 @@ pub(super) fn rows(
 
 /// What each fault is, in a line.
 pub(super) fn legend(faults: &[FaultOutline], style: Style) -> Vec<String> {
-    let told = |(nth, fault): (usize, &FaultOutline)| {
+    let line = |(nth, fault): (usize, &FaultOutline)| {
         let devices = match fault.devices {
             0 => String::new(),
             1 => ", 1 device".to_owned(),
@@ -58,7 +58,7 @@ pub(super) fn legend(faults: &[FaultOutline], style: Style) -> Vec<String> {
         };
         format!("{}  {}: {}{devices}, {}", nth + 1, fault.name, fault.kind, when(fault, style))
     };
-    faults.iter().enumerate().map(told).collect()
+    faults.iter().enumerate().map(line).collect()
 }
 
 fn when(fault: &FaultOutline, style: Style) -> String {

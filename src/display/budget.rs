@@ -10,10 +10,10 @@ pub(crate) fn budgets(
     invalid: bool,
 ) -> Vec<(String, Option<(&'static str, Tone)>)> {
     if invalid {
-        let told = |result: &BudgetResult| {
+        let line = |result: &BudgetResult| {
             (format!("not judged {}", result.sentence()), Some(("not judged", Tone::Warning)))
         };
-        return results.iter().map(told).collect();
+        return results.iter().map(line).collect();
     }
     let (met, unmet): (Vec<_>, Vec<_>) = results.iter().partition(|result| result.met);
     let (open, failed): (Vec<_>, Vec<_>) = unmet.into_iter().partition(|result| result.unjudged);
@@ -91,7 +91,7 @@ mod tests {
         assert_eq!(budgets(std::slice::from_ref(&met), false).len(), 1, "one needs no count");
         assert_eq!(budgets(&[met.clone(), met.clone()], false)[0].0, "all 2 met");
         assert!(budgets(&[], false).is_empty());
-        let told = budgets(&[met], true);
-        assert!(told.len() == 1 && told[0].0.starts_with("not judged "), "{told:?}");
+        let lines = budgets(&[met], true);
+        assert!(lines.len() == 1 && lines[0].0.starts_with("not judged "), "{lines:?}");
     }
 }

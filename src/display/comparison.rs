@@ -254,9 +254,9 @@ fn order_matters(comparison: &Comparison, effect: f64) -> bool {
 pub(crate) fn estimate(comparison: &Comparison) -> String {
     let wanted = [Figure::P50, Figure::P95, Figure::P99, Figure::ErrorRate];
     let cells = comparison.cells.iter().filter(|cell| cell.group.is_all() && wanted.contains(&cell.figure));
-    let told = cells.filter_map(|cell| {
+    let figures = cells.filter_map(|cell| {
         let effect = cell.effect.filter(|_| matches!(cell.support, Support::Judged | Support::Shown))?;
-        // A rate of 0 on both sides is no news.
+        // A rate of 0 on both sides is not news.
         if cell.figure == Figure::ErrorRate && cell.base == Some(0.0) && cell.candidate == Some(0.0) {
             return None;
         }
@@ -265,14 +265,14 @@ pub(crate) fn estimate(comparison: &Comparison) -> String {
             .map(|[low, high]| format!(" ({} to {})", change(cell, low, false), change(cell, high, false)));
         Some(format!("{} {}{}", cell.figure.name(), change(cell, effect, true), interval.unwrap_or_default()))
     });
-    let told: Vec<_> = told.collect();
-    if told.is_empty() { "nothing to tell yet".to_owned() } else { told.join(", ") }
+    let figures: Vec<_> = figures.collect();
+    if figures.is_empty() { "nothing to tell yet".to_owned() } else { figures.join(", ") }
 }
 
 /// The first reason of a comparison, but for how far its confirmation is.
 pub(crate) fn finding(comparison: &Comparison) -> String {
-    let told = comparison.reasons.iter().find(|reason| !reason.starts_with("not confirmed yet"));
-    told.cloned().unwrap_or_default()
+    let reason = comparison.reasons.iter().find(|reason| !reason.starts_with("not confirmed yet"));
+    reason.cloned().unwrap_or_default()
 }
 
 /// A length of time as people plan with it: `40 s`, `3 min`, `1 h 20 min`.

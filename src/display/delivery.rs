@@ -8,10 +8,10 @@ pub(crate) type TonedText = (String, Option<(&'static str, Tone)>);
 
 /// The texts of the report's margin word `delivery`: fleets that expect something, and fleets in which something was found.
 pub(crate) fn delivery(fleets: &[FleetDelivery]) -> Vec<TonedText> {
-    fleets.iter().filter_map(told).collect()
+    fleets.iter().filter_map(line).collect()
 }
 
-fn told(fleet: &FleetDelivery) -> Option<TonedText> {
+fn line(fleet: &FleetDelivery) -> Option<TonedText> {
     let (name, findings) = (&fleet.fleet, fleet.findings());
     match fleet.kept {
         Some(false) => {

@@ -16,7 +16,7 @@ const MARKS: [char; 3] = ['o', 'x', '*'];
 const FURTHEST: f64 = 1_000.0;
 
 /// Every pair of `comparison` in a row of its own, those that were run to confirm it last; nothing where runs are not paired.
-pub(super) fn pairs(comparison: &Comparison, width: usize, style: Style) -> Vec<String> {
+pub(crate) fn pairs(comparison: &Comparison, width: usize, style: Style) -> Vec<String> {
     let Some(cell) = comparison.headline() else { return Vec::new() };
     let fresh = comparison.confirmation.as_deref();
     let fresh = fresh.and_then(|own| own.cells.iter().find(|other| other.is(cell)));

@@ -107,7 +107,7 @@ fn errors(row: &SummaryRow, failures: &[Failure], style: Style) -> Vec<String> {
 /// The texts of the report's margin words `failures` and `unmatched`.
 pub(crate) fn failures(report: &Report, style: Style) -> Vec<(&'static str, String)> {
     let reasons = report.reasons();
-    let mut texts: Vec<_> = reasons.iter().take(MOST_LISTED).map(|sum| told(sum, style)).collect();
+    let mut texts: Vec<_> = reasons.iter().take(MOST_LISTED).map(|sum| sentence(sum, style)).collect();
     if reasons.len() > MOST_LISTED {
         let text = format!("{} further reasons in failures.csv", reasons.len() - MOST_LISTED);
         texts.push(("failures", text));
@@ -115,7 +115,7 @@ pub(crate) fn failures(report: &Report, style: Style) -> Vec<(&'static str, Stri
     texts
 }
 
-fn told(sum: &ReasonSum, style: Style) -> (&'static str, String) {
+fn sentence(sum: &ReasonSum, style: Style) -> (&'static str, String) {
     let ReasonSum { fleet, reason, .. } = sum;
     let number = count(sum.count, style);
     let sample = clip(&sum.sample, LONGEST_SAMPLE, style);
@@ -152,7 +152,7 @@ fn told(sum: &ReasonSum, style: Style) -> (&'static str, String) {
 /// reason says it.
 pub(super) fn hints(report: &Report) -> Vec<String> {
     let waits = |close: &str| ["verdict", "reply", "delivery"].contains(&close);
-    let told = |fleet: &&FleetTarget| {
+    let is_unanswered = |fleet: &&FleetTarget| {
         let rows = || report.summary.iter().filter(|row| row.fleet == fleet.name);
         let sum = |kind: &str, of: fn(&Figures) -> u64| -> u64 {
             rows().filter(|row| row.kind == kind).map(|row| of(&row.figures)).sum()
@@ -173,7 +173,7 @@ pub(super) fn hints(report: &Report) -> Vec<String> {
     };
     let reasons = report.reasons();
     let heard = |name: &str| reasons.iter().find(|sum| sum.is_unmatched() && sum.fleet == name);
-    let fleets = report.run.fleets.iter().filter(told);
+    let fleets = report.run.fleets.iter().filter(is_unanswered);
     fleets.map(|fleet| hint(fleet, heard(&fleet.name).map(|sum| sum.sample.as_str()))).collect()
 }
 

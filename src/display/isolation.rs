@@ -34,13 +34,13 @@ mod tests {
 
     #[test]
     fn a_fleet_is_told_of_once_and_only_where_there_is_something_to_say() {
-        let told = |met| isolation(&[FleetEncounters { fleet: "meters".into(), met }], Style::of(false));
+        let lines = |met| isolation(&[FleetEncounters { fleet: "meters".into(), met }], Style::of(false));
         let none = Encounters::default();
         assert_eq!(
-            told(Encounters { sessions_removed: 5, sessions_found: 1, taken_over: 1, ..none }),
+            lines(Encounters { sessions_removed: 5, sessions_found: 1, taken_over: 1, ..none }),
             [""; 0]
         );
-        let texts = told(Encounters { unnamed: 7, sessions_left: 2, sessions_removed: 3, ..none });
+        let texts = lines(Encounters { unnamed: 7, sessions_left: 2, sessions_removed: 3, ..none });
         assert!(texts[0].starts_with("not guaranteed for meters: ") && texts[0].ends_with("name {{run}}"));
         assert!(texts[1].starts_with("2 of 5 sessions of meters"), "{texts:?}");
     }

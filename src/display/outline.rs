@@ -63,8 +63,8 @@ pub(crate) struct Outline {
 /// Memory, bytes.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(crate) struct Memory {
-    /// With the bundled reference system in the same process.
-    pub with_reference: u64,
+    /// With the bundled reference system in the same process; `None` where it cannot be the target.
+    pub with_reference: Option<u64>,
     /// For a target elsewhere.
     pub alone: u64,
 }
@@ -72,8 +72,8 @@ pub(crate) struct Memory {
 /// File descriptors.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(crate) struct Descriptors {
-    /// With the bundled reference system.
-    pub with_reference: u64,
+    /// With the bundled reference system; `None` where it cannot be the target.
+    pub with_reference: Option<u64>,
     /// For a target elsewhere.
     pub alone: u64,
     /// How many this process may have at most, where the system tells.
@@ -349,26 +349,20 @@ fn needs(outline: &Outline, style: Style) -> Grid {
         ),
     );
     let memory = outline.memory;
-    line(
-        "memory",
-        format!(
-            "about {} with the bundled reference system, {} without",
-            bytes(memory.with_reference as f64),
-            bytes(memory.alone as f64)
-        ),
-    );
+    let either = |with_reference: Option<String>, alone: String| match with_reference {
+        Some(with_reference) => {
+            format!("{with_reference} with the bundled reference system, {alone} without")
+        }
+        None => alone,
+    };
+    let with_reference = memory.with_reference.map(|size| bytes(size as f64));
+    line("memory", format!("about {}", either(with_reference, bytes(memory.alone as f64))));
     let Descriptors { with_reference, alone, allowed } = outline.descriptors;
     let allowed = allowed.map_or_else(String::new, |allowed| {
         format!("; the limit of this process is {}", count(style, allowed))
     });
-    line(
-        "descriptors",
-        format!(
-            "{} with the bundled reference system, {} without{allowed}",
-            count(style, with_reference),
-            count(style, alone)
-        ),
-    );
+    let needed = either(with_reference.map(|number| count(style, number)), count(style, alone));
+    line("descriptors", format!("{needed}{allowed}"));
     line("digest", outline.plan_digest.clone());
     grid
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::figure::{bounded_time, count, dash, rate, short_time};
-use super::grid::wrap;
+use super::grid::{clip, wrap};
 use super::style::Style;
 use crate::clock::Tick;
 use crate::record::{Layout, PhaseRole};
@@ -27,6 +27,11 @@ pub(crate) enum ProgressMode {
 /// Plain lines come no faster than this, however short the intervals: just under a second, so that none is left out.
 const LEAST_LINE_NS: u64 = 950_000_000;
 
+/// Columns of the bar.
+const BAR: usize = 24;
+/// Longest name of a fleet that is shown whole.
+const LONGEST_NAME: usize = 24;
+
 /// Shows the progress of one run; may be shared between threads.
 #[derive(Debug)]
 pub(crate) struct Progress {
@@ -37,8 +42,16 @@ pub(crate) struct Progress {
 
 #[derive(Debug)]
 enum Destination {
-    Live { block: MultiProgress, overall: ProgressBar, fleets: Vec<ProgressBar>, width: usize },
-    Lines { last: Mutex<Tick> },
+    /// On `width` columns.
+    Live {
+        block: MultiProgress,
+        overall: ProgressBar,
+        fleets: Vec<ProgressBar>,
+        width: usize,
+    },
+    Lines {
+        last: Mutex<Tick>,
+    },
     Nowhere,
 }
 
@@ -57,10 +70,11 @@ impl Progress {
 impl Observer for Progress {
     fn interval(&self, report: &IntervalReport) {
         match &self.place {
-            Destination::Live { overall, fleets, .. } => {
+            Destination::Live { overall, fleets, width, .. } => {
                 overall.set_position(report.end.0.min(overall.length().unwrap_or(u64::MAX)));
-                overall.set_message(overall_text(&self.layout, report, self.style));
-                for (bar, text) in fleets.iter().zip(fleet_texts(&self.layout, report, self.style)) {
+                let room = width.saturating_sub(BAR + 1);
+                overall.set_message(overall_text(&self.layout, report, room, self.style));
+                for (bar, text) in fleets.iter().zip(fleet_texts(&self.layout, report, *width, self.style)) {
                     bar.set_message(text);
                 }
             }
@@ -103,7 +117,7 @@ fn live(layout: &Layout, style: Style, width: usize) -> Destination {
     let bar_chars = if style.ascii { "=>-" } else { "━╸─" };
     let block = MultiProgress::new();
     let end = layout.phases.last().map_or(0, |phase| phase.end.0);
-    let bar = ProgressStyle::with_template("{bar:24} {msg}")
+    let bar = ProgressStyle::with_template(&format!("{{bar:{BAR}}} {{msg}}"))
         .map_or_else(|_| ProgressStyle::default_bar(), |style| style.progress_chars(bar_chars));
     let text = ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
     let overall = block.add(ProgressBar::new(end.max(1)).with_style(bar));
@@ -191,16 +205,26 @@ fn faults(layout: &Layout, report: &IntervalReport) -> String {
     if names.is_empty() { String::new() } else { format!("  fault {}", names.join(" + ")) }
 }
 
-fn overall_text(layout: &Layout, report: &IntervalReport, style: Style) -> String {
+/// The parts that fit into `width` columns, in their order: where they are too many, whole parts are left out, those with the
+/// largest number first.
+fn fitted(mut parts: Vec<(u8, String)>, width: usize, style: Style) -> String {
+    let columns = |parts: &[(u8, String)]| parts.iter().map(|(_, part)| part.chars().count()).sum::<usize>();
+    while columns(&parts) > width && parts.len() > 1 {
+        let least = (0..parts.len()).max_by_key(|at| parts[*at].0).unwrap_or_default();
+        parts.remove(least);
+    }
+    let text: String = parts.into_iter().map(|(_, part)| part).collect();
+    clip(&text, width, style)
+}
+
+fn overall_text(layout: &Layout, report: &IntervalReport, width: usize, style: Style) -> String {
     let end = layout.phases.last().map_or(report.end, |phase| phase.end);
-    let clock = format!("{:.0}/{:.0} s", report.end.as_secs_f64(), end.as_secs_f64());
-    let head = format!("{}  {clock}", stage(layout, report));
+    let clock = format!("  {:.0}/{:.0} s", report.end.as_secs_f64(), end.as_secs_f64());
+    let mut parts = vec![(0, stage(layout, report).to_owned()), (5, clock)];
     if is_connecting(layout, report) {
-        return format!(
-            "{head}  {}{}",
-            connected(&report.total, devices(layout), style),
-            faults(layout, report)
-        );
+        parts.push((1, format!("  {}", connected(&report.total, devices(layout), style))));
+        parts.push((4, faults(layout, report)));
+        return fitted(parts, width, style);
     }
     let total = &report.total;
     let failed = if total.failed_so_far == 0 {
@@ -208,34 +232,38 @@ fn overall_text(layout: &Layout, report: &IntervalReport, style: Style) -> Strin
     } else {
         format!("  failed {}", count(total.failed_so_far, style))
     };
-    format!(
-        "{head}  offered {}  ok {}{failed}{}{}",
-        rate(total.planned as f64 / seconds(report), style),
-        rate(total.ok as f64 / seconds(report), style),
-        overdue(total, style),
-        faults(layout, report),
-    )
+    parts.extend([
+        (6, format!("  offered {}", rate(total.planned as f64 / seconds(report), style))),
+        (2, format!("  ok {}", rate(total.ok as f64 / seconds(report), style))),
+        (1, failed),
+        (3, overdue(total, style)),
+        (4, faults(layout, report)),
+    ]);
+    fitted(parts, width, style)
 }
 
-fn fleet_texts(layout: &Layout, report: &IntervalReport, style: Style) -> Vec<String> {
-    let name = layout.fleets.iter().map(|fleet| fleet.name.chars().count()).max().unwrap_or(0);
+fn fleet_texts(layout: &Layout, report: &IntervalReport, width: usize, style: Style) -> Vec<String> {
+    let longest = layout.fleets.iter().map(|fleet| fleet.name.chars().count()).max().unwrap_or(0);
+    let name = longest.min(LONGEST_NAME);
     let shown = |percentile: Option<Percentile>| {
         percentile.map_or_else(|| dash(style).to_owned(), |percentile| bounded_time(percentile, style))
     };
     let text = |(fleet, readings): (&crate::record::FleetInfo, &Readings)| {
-        let head = format!("  {:<name$}  {:<4}", fleet.name, fleet.protocol.name());
+        let own = clip(&fleet.name, name, style);
+        let mut parts = vec![(0, format!("  {own:<name$}")), (6, format!("  {:<4}", fleet.protocol.name()))];
         if is_connecting(layout, report) {
-            return format!("{head}  {}", connected(readings, u64::from(fleet.devices), style));
+            parts.push((1, format!("  {}", connected(readings, u64::from(fleet.devices), style))));
+            return fitted(parts, width, style);
         }
-        format!(
-            "{head}  {:>9}  p50 {:>8}  p99 {:>8}  open {}  failed {}{}",
-            rate(readings.ok as f64 / seconds(report), style),
-            shown(readings.p50),
-            shown(readings.p99),
-            count(readings.open, style),
-            count(readings.failed_so_far, style),
-            overdue(readings, style),
-        )
+        parts.extend([
+            (2, format!("  {:>9}", rate(readings.ok as f64 / seconds(report), style))),
+            (5, format!("  p50 {:>8}", shown(readings.p50))),
+            (3, format!("  p99 {:>8}", shown(readings.p99))),
+            (7, format!("  open {}", count(readings.open, style))),
+            (1, format!("  failed {}", count(readings.failed_so_far, style))),
+            (4, overdue(readings, style)),
+        ]);
+        fitted(parts, width, style)
     };
     layout.fleets.iter().zip(&report.fleets).map(text).collect()
 }
@@ -342,7 +370,7 @@ mod tests {
             "  12s steady  2,400/s  ok 2,398  p50 410us  p99 >5.00s  failed 2  fault slow-link + stall"
         );
         assert_eq!(
-            overall_text(&layout, &report, Style::PLAIN),
+            overall_text(&layout, &report, 100, Style::PLAIN),
             "steady  12/60 s  offered 2,400/s  ok 2,398/s  failed 3  fault slow-link + stall"
         );
     }
@@ -351,15 +379,51 @@ mod tests {
     fn the_live_block_tells_the_whole_and_every_fleet() {
         let (layout, report) = (layout(), report(12, 1, busy()));
         assert_eq!(
-            overall_text(&layout, &report, Style::PLAIN),
+            overall_text(&layout, &report, 100, Style::PLAIN),
             "steady  12/60 s  offered 2,400/s  ok 2,398/s  failed 3"
         );
         assert_eq!(
-            fleet_texts(&layout, &report, Style::PLAIN),
+            fleet_texts(&layout, &report, 100, Style::PLAIN),
             [
                 "  meters  http    2,398/s  p50   410 us  p99     >5 s  open 7  failed 3",
                 "  pumps   ws      2,398/s  p50   410 us  p99     >5 s  open 7  failed 3",
             ]
         );
+    }
+
+    #[test]
+    fn what_does_not_fit_is_left_out_whole_the_least_important_first() {
+        let mut layout = layout();
+        layout.fleets[0].name = "temperature-sensors".into();
+        layout.fleets[1].name = "p".repeat(60);
+        let readings = Readings { open: 1_234, overdue: 12, failed_so_far: 1_000_000, ..busy() };
+        let report = report(12, 1, readings);
+        for (width, first, second) in [
+            (
+                120,
+                "  temperature-sensors       http    2,398/s  p50   410 us  p99     >5 s  open 1,234  failed 1,000,000  overdue 12",
+                "  ppppppppppppppppppppppp~  ws      2,398/s  p50   410 us  p99     >5 s  open 1,234  failed 1,000,000  overdue 12",
+            ),
+            (
+                82,
+                "  temperature-sensors         2,398/s  p99     >5 s  failed 1,000,000  overdue 12",
+                "  ppppppppppppppppppppppp~    2,398/s  p99     >5 s  failed 1,000,000  overdue 12",
+            ),
+            (
+                60,
+                "  temperature-sensors         2,398/s  failed 1,000,000",
+                "  ppppppppppppppppppppppp~    2,398/s  failed 1,000,000",
+            ),
+            (20, "  temperature-senso~", "  ppppppppppppppppp~"),
+        ] {
+            assert_eq!(fleet_texts(&layout, &report, width, Style::PLAIN), [first, second], "{width}");
+        }
+        for (width, text) in [
+            (60, "steady  12/60 s  ok 2,398/s  failed 1,000,000  overdue 12"),
+            (40, "steady  ok 2,398/s  failed 1,000,000"),
+            (4, "ste~"),
+        ] {
+            assert_eq!(overall_text(&layout, &report, width, Style::PLAIN), text, "{width}");
+        }
     }
 }

@@ -49,12 +49,12 @@ fn table(outages: &[Outage], omitted: [u64; 2], rule: RecoveryRule, style: Style
     for note in notes {
         grid.text(format!("  {note}"), Some(Tone::Warning));
     }
-    grid.text(format!("  {}", told(rule, style)), Some(Tone::Faint));
+    grid.text(format!("  {}", rule_in_words(rule, style)), Some(Tone::Faint));
     Some(grid)
 }
 
 /// When a service counts as recovered, in words.
-pub(crate) fn told(rule: RecoveryRule, style: Style) -> String {
+pub(crate) fn rule_in_words(rule: RecoveryRule, style: Style) -> String {
     format!(
         "recovered = {} s without more failures and p99 at most {} {} its level before, its worst, or {} ms above",
         rule.hold_s,
@@ -97,8 +97,8 @@ pub(crate) fn left_out(outages: &[Outage], [activations, switches]: [u64; 2], st
         (activations, "further activations, more than faults.csv holds"),
         (switches, "switches of faults came too fast to be recorded"),
     ];
-    let told = |(number, text)| (number > 0).then(|| format!("{} {text}", count(number, style)));
-    notes.into_iter().filter_map(told).collect()
+    let counted = |(number, text)| (number > 0).then(|| format!("{} {text}", count(number, style)));
+    notes.into_iter().filter_map(counted).collect()
 }
 
 /// The cells of an activation, in the order of [`HEADER`]; `after` is what [`recovered`] says.

@@ -18,8 +18,8 @@ pub(super) fn take_in<S: Sink>(
 ) {
     if let Event::Heard { sender, seq, named } = event {
         if worker.stage() == Stage::Standing {
-            let told = (1, Some("a reading heard before the run began"));
-            return worker.unmatched(device, Stray::Unasked, told, at);
+            let heard = (1, Some("a reading heard before the run began"));
+            return worker.unmatched(device, Stray::Unasked, heard, at);
         }
         worker.answered_by(device, named);
         device.answered.set(device.answered.get() + 1);

@@ -48,7 +48,7 @@ impl Crew {
         }
         drop(stand);
         // One that dies before it tells is missed here, and found when it is joined.
-        stands.iter().take(count).for_each(|told| crew.standing.add(&told));
+        stands.iter().take(count).for_each(|fleets| crew.standing.add(&fleets));
         crew.standing.waited = std::time::Duration::from_nanos(setup.clock.now().since(began));
         Ok(crew)
     }

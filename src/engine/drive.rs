@@ -121,9 +121,9 @@ pub(super) async fn drive<S: Sink>(worker: Rc<Worker<S>>, device: Rc<Device>) {
             Disconnect::Broken(failure) => {
                 worker.cut_off(&device, &failure, connected.0, now);
                 let ended = ended(&device, connected);
-                let told = !lasts(&device, session, false)
+                let is_reported = !lasts(&device, session, false)
                     && give_up_all(&worker, &device, Outcome::Error(failure.kind), &failure.reason, now);
-                if !told {
+                if !is_reported {
                     worker.breached(&device, &failure);
                 }
                 next = follow(&worker, &device, ended, next.failures);

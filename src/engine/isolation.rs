@@ -9,7 +9,7 @@ use crate::record::{Encounters, ErrorKind, Outcome, Reason, Sink};
 /// A connection that the peer ends within so long of its beginning was hardly idle for too long, nanoseconds.
 const SOON_NS: u64 = 30_000_000_000;
 
-/// So many such connections in a row are no accident.
+/// So many such connections in a row are not an accident.
 const TOO_OFTEN: u8 = 3;
 
 impl<S: Sink> Worker<S> {

@@ -28,7 +28,7 @@ struct Outstanding {
     actual: Tick,
     /// What of the wait before, and of pauses since, was not for the service.
     waited: WaitTotals,
-    /// It was sent before: its end is no reading's end.
+    /// It was sent before: its end is not a reading's end.
     repeat: bool,
 }
 

@@ -60,8 +60,8 @@ impl<S: Sink> Worker<S> {
             self.remark(device, &remark, count);
         }
         while let Some(unmatched) = session.take_unmatched() {
-            let told = (unmatched.count, unmatched.first.as_deref());
-            self.unmatched(device, unmatched.stray, told, self.clock.now());
+            let heard = (unmatched.count, unmatched.first.as_deref());
+            self.unmatched(device, unmatched.stray, heard, self.clock.now());
             if device.role == Role::Listener {
                 // Any message shows that a listener's connection is of use.
                 device.answered.set(device.answered.get() + unmatched.count);
@@ -85,9 +85,9 @@ impl<S: Sink> Worker<S> {
     }
 
     /// Messages answered none of the device's readings.
-    pub(super) fn unmatched(&self, device: &Device, stray: Stray, told: (u64, Option<&str>), at: Tick) {
+    pub(super) fn unmatched(&self, device: &Device, stray: Stray, heard: (u64, Option<&str>), at: Tick) {
         let index = device.plan.borrow().index;
-        self.sink.borrow_mut().unmatched(device.fleet, at, index, stray, told);
+        self.sink.borrow_mut().unmatched(device.fleet, at, index, stray, heard);
     }
 }
 

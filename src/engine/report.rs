@@ -29,7 +29,7 @@ pub struct WorkerReport {
     /// From its start to its end.
     pub wall: Duration,
     /// How much of it the thread was awake only because the next reading was due too soon to sleep; about as much of its
-    /// processor time was no work.
+    /// processor time was not work.
     pub waited: Duration,
     /// The share of the measured phases that it worked, 0 to 1; `None` where the system does not tell.
     pub busy: Option<f64>,

@@ -60,8 +60,8 @@ pub(crate) struct Standing {
 
 impl Standing {
     /// Takes in what one worker says of its devices.
-    pub(super) fn add(&mut self, told: &[FleetStanding]) {
-        for one in told {
+    pub(super) fn add(&mut self, fleets: &[FleetStanding]) {
+        for one in fleets {
             match self.fleets.iter_mut().find(|known| known.fleet == one.fleet) {
                 Some(known) => {
                     known.stood += one.stood;

@@ -42,6 +42,8 @@ pub(crate) struct Figures {
     /// Readings the plan's closed formula expects, and the standard deviation of that number; `None` for closed
     /// models and for runs that ended early.
     pub expected: Option<(f64, f64)>,
+    /// Of each fleet of which the plan has readings, and none in the measured phases, a sentence that says so.
+    pub unmeasured: Vec<String>,
     /// Pacing lag and the service's part at every percentile that is judged, in rising order; those without data are left out.
     pub levels: Vec<Level>,
     /// p98 of pacing lag.
@@ -216,6 +218,9 @@ impl ValidityBuilder {
                 "no reading came due in the measured phases: there is nothing to judge".into(),
             );
         }
+        for sentence in &figures.unmeasured {
+            self.add(Judgement::Suspect, Cause::Plan, sentence.clone());
+        }
         let Some((expected, deviation)) = figures.expected else { return };
         let off = (figures.planned as f64 - expected).abs();
         if off > 5.0 * deviation + 1.0 + 0.01 * expected {
@@ -246,8 +251,8 @@ impl ValidityBuilder {
         let still = figures.standstills;
         let (cause, what) = if rare && still.longest_ns >= worst.lag_ns {
             let what = format!(
-                "the machine itself stood still {}, for {:.0} ms at the longest (until {}): percentiles from {} up \
-                 show that, not the service; run again, or on a machine of its own",
+                "the machine itself stalled {} (longest {:.0} ms, until {}): percentiles from {} up show that, not the \
+                 service; run again, or on a machine of its own",
                 times(still.count),
                 millis(still.longest_ns),
                 still.longest_at,
@@ -266,12 +271,12 @@ impl ValidityBuilder {
         } else {
             let stalls = figures.stalls;
             let what = format!(
-                "a worker's loop stood still {}, for {:.1} % of the time and {:.0} ms at the longest (until {}), where the \
-                 service itself took at least {:.3} ms at {}: replies were stamped late; {}",
+                "the generator stalled {} (longest {:.0} ms, until {}) for {:.1} % of the time, where the service itself \
+                 took at least {:.3} ms at {}: replies were stamped late; {}",
                 times(stalls.count),
-                100.0 * figures.share(stalls),
                 millis(stalls.longest_ns),
                 stalls.longest_at,
+                100.0 * figures.share(stalls),
                 millis(figures.own_ns(worst)),
                 worst.quantile,
                 remedy(figures)
@@ -327,7 +332,7 @@ impl ValidityBuilder {
                 format!("a quota stopped worker {index}: {lacked}")
             } else {
                 format!(
-                    "something else used the core of worker {index}: {lacked}; stop what else runs, or give the generator a core of its own"
+                    "another process took the core of worker {index}: {lacked}; stop it, or give the generator a core of its own"
                 )
             };
             self.add(verdict, Cause::Processor, reason);
@@ -469,11 +474,10 @@ fn remedy(figures: &Figures) -> String {
     if let Some(throttling) = figures.throttling.filter(|_| figures.throttled() > THROTTLED[0]) {
         throttled(&throttling)
     } else if figures.starved() > STARVED {
-        "something else used its core: stop what else runs, or give the generator a core of its own"
-            .to_owned()
+        "another process took its core: stop it, or give the generator a core of its own".to_owned()
     } else if still > RARE {
         format!(
-            "the whole process stood still {}, for {:.0} % of the time: it was stopped, or its machine was",
+            "the whole process stalled {}, for {:.0} % of the time: it was stopped, or its machine was",
             times(figures.standstills.count),
             still * 100.0
         )

@@ -195,11 +195,11 @@ mod tests {
 
     #[test]
     fn what_fails_the_job_comes_first() {
-        let told: Vec<_> = of_run(&specimen::report())
+        let findings: Vec<_> = of_run(&specimen::report())
             .into_iter()
             .map(|finding| format!("{:?} {}: {}", finding.weight, finding.title, finding.text))
             .collect();
-        insta::assert_snapshot!(told.join("\n"), @r#"
+        insta::assert_snapshot!(findings.join("\n"), @r#"
 Error budget failed: quickstart pumps: errors < 0.1 %, measured 0.83 %
 Error budget failed: quickstart all: p99.9 < 1 s, measured no data: 3 of 3100 samples lie beyond p99.9; 10 are needed
 Error budget failed: quickstart peak (all fleets in burst): p99 < 250 ms, measured 400 ms
@@ -231,9 +231,9 @@ Warning measurement suspect: quickstart: the generator used 80 % of a core: give
 
     #[test]
     fn an_advisory_or_unconfirmed_regression_is_a_warning() {
-        let told = of_comparison(&specimen::comparison());
-        assert_eq!((told.len(), told[0].weight), (1, Weight::Error));
-        insta::assert_snapshot!(told[0].text, @r#"
+        let findings = of_comparison(&specimen::comparison());
+        assert_eq!((findings.len(), findings[0].weight), (1, Weight::Error));
+        insta::assert_snapshot!(findings[0].text, @r#"
 quickstart steady/meters p99 +12.3 % [7.9, 16.9], noise threshold ±5.1 %, 1.243 ms to 1.396 ms, p 0.0123, 8 pairs
 "#);
         for comparison in [

@@ -45,7 +45,7 @@ mod tests {
         );
         assert!(page.matches("&lt;script&gt;alert(1)").count() >= 12, "{page}");
         for tag in page.split('<').skip(1).filter_map(|rest| rest.split_once('>')).map(|(tag, _)| tag) {
-            // What stands in quotes is no name of an attribute.
+            // What stands in quotes is not a name of an attribute.
             let names: String = tag.split('"').step_by(2).collect::<Vec<_>>().join(" ");
             let mut words = names.split(' ').filter(|word| word.ends_with('='));
             assert!(!words.any(|word| word.starts_with("on") || word == "style="), "{tag}");

@@ -109,12 +109,12 @@ fn budgets(report: &Report, fleet: &str, suite: &mut Suite) {
             Some(reason) => format!("{text}\n{}", reason.sentence()),
             None => text,
         };
-        let told = match (passed, budget.unjudged && !report.run.is_invalid()) {
+        let result = match (passed, budget.unjudged && !report.run.is_invalid()) {
             (true, _) => CaseResult::Passed(text),
             (false, true) => CaseResult::Skipped(format!("not judged: {text}")),
             (false, false) => broken(report, "budget", text),
         };
-        suite.add(&format!("budget {} {}", budget.subject(), budget.demand), 0.0, told);
+        suite.add(&format!("budget {} {}", budget.subject(), budget.demand), 0.0, result);
     }
 }
 
@@ -128,13 +128,13 @@ fn broken(report: &Report, word: &'static str, text: String) -> CaseResult {
 }
 
 fn promise(report: &Report, audit: &FleetDelivery, suite: &mut Suite) {
-    let told = match (audit.kept, audit.unkept()) {
+    let result = match (audit.kept, audit.unkept()) {
         (None, None) => return,
         (_, None) => CaseResult::Passed(audit.findings().unwrap_or_default()),
         (None, Some(untested)) if report.run.exit_code != finding::BUDGET => CaseResult::Skipped(untested),
         (_, Some(unkept)) => broken(report, "delivery", format!("{}: {unkept}", audit.fleet)),
     };
-    suite.add(&format!("delivery {}", audit.fleet), 0.0, told);
+    suite.add(&format!("delivery {}", audit.fleet), 0.0, result);
 }
 
 fn phases(report: &Report, fleet: &str, suite: &mut Suite) {
@@ -274,10 +274,10 @@ impl Suite {
         Self { class: one_line(class), cases }
     }
 
-    fn add(&mut self, name: &str, seconds: f64, told: CaseResult) {
-        let mut case = TestCase::new(one_line(name), told.status());
+    fn add(&mut self, name: &str, seconds: f64, result: CaseResult) {
+        let mut case = TestCase::new(one_line(name), result.status());
         case.set_classname(self.class.as_str()).set_time(duration(seconds));
-        if let CaseResult::Passed(text) = told
+        if let CaseResult::Passed(text) = result
             && !text.is_empty()
         {
             case.set_system_out(clean(&text));

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-/// `text` as one line that means nothing but itself, in and outside tables; nobody is notified by it.
+/// `text` as one line without markup in it, in and outside tables; nobody is notified by it.
 pub(super) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {

@@ -7,13 +7,16 @@ use super::markdown::{details, escape, table};
 use super::measure::{group_place, measured};
 use crate::compare::{Cell, Comparison, Decision, Support};
 use crate::display::figure::{self, Marks, count};
-use crate::display::{Style, connection_title, failure};
+use crate::display::{self, Style, connection_title, failure};
 use crate::record;
 use crate::results::{FleetTarget, Percentile, Report, SummaryRow};
 use crate::units::{Quantile, plural};
 
 /// As screens show figures, without colour.
 const STYLE: Style = Style { colour: false, ascii: false };
+
+/// Columns of code that are shown without scrolling.
+const COLUMNS: usize = 76;
 
 /// A run.
 pub(super) fn run(report: &Report) -> String {
@@ -181,9 +184,19 @@ pub(super) fn comparison(comparison: &Comparison) -> String {
         text += "\n";
         text += &details("Figures that do not decide", &table(&CELLS, 3, &shown));
     }
+    text += &pairs(comparison);
     text += "\n";
     text += &details("How it was compared", &design(comparison));
     text
+}
+
+/// Both values of every pair as dots, folded. Indented as code is: nothing in it is markup, and it may be cut anywhere.
+fn pairs(comparison: &Comparison) -> String {
+    let rows: Vec<_> = display::pairs(comparison, COLUMNS, STYLE)
+        .iter()
+        .map(|row| format!("    {}", row.trim_end()))
+        .collect();
+    if rows.is_empty() { String::new() } else { format!("\n{}", details("Pair by pair", &rows.join("\n"))) }
 }
 
 const CELLS: [&str; 8] =
@@ -335,6 +348,20 @@ mod tests {
 | lies among failed readings: the error rate judges | steady/meters | p99.9 | 9 ms | 9.5 ms | +5.5 % \[1.4, 9.9\] | ±5.1 % | – |
 | shown only | steady/pumps | p95 | 0.9 ms | 0.91 ms | +1.1 % \[-2.9, 5.2\] | ±5.1 % | – |
 | too few samples | steady/pumps | p99.9 | – | – | no data | ±5.1 % | – |
+</details>
+
+<details><summary>Pair by pair</summary>
+
+    p99 of meters in steady, pair by pair: o main, x a|b `c` <img sr…; 1.24 ms
+    to 1.40 ms
+       1  o......................................................x       +12.3 %
+       2  o......................................................x       +12.3 %
+       3  o......................................................x       +12.3 %
+       4  o......................................................x       +12.3 %
+       5  o......................................................x       +12.3 %
+       6  o......................................................x       +12.3 %
+       7  o......................................................x       +12.3 %
+       8  o......................................................x       +12.3 %
 </details>
 
 <details><summary>How it was compared</summary>

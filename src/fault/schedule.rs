@@ -225,9 +225,9 @@ mod tests {
             (160, 4, None, Tick::FAR),
             (900, 0, None, Tick::FAR),
         ] {
-            let told =
+            let found =
                 schedule.at(Tick(now), late).map(|activation| (activation.occurrence, activation.start));
-            assert_eq!((told, schedule.changes_after(Tick(now), late)), (on, changes), "{now} {late}");
+            assert_eq!((found, schedule.changes_after(Tick(now), late)), (on, changes), "{now} {late}");
         }
     }
 

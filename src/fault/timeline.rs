@@ -149,8 +149,8 @@ impl TimeLine {
     /// The activation that is on at `at` for a device that is hit `late_ns` after the start of planned ones, with the start
     /// for this device.
     pub(crate) fn at(&self, at: Tick, late_ns: u64) -> Option<Activation> {
-        let mut told = self.current.iter().chain(self.past.iter().rev());
-        if let Some(by_hand) = told.find(|told| told.by_hand && told.covers(at)) {
+        let mut activations = self.current.iter().chain(self.past.iter().rev());
+        if let Some(by_hand) = activations.find(|activation| activation.by_hand && activation.covers(at)) {
             return Some(*by_hand);
         }
         let planned = self.schedule?.at(at, late_ns).filter(|_| at < self.end)?;
@@ -230,8 +230,8 @@ mod tests {
             for at in (0..END).map(Tick) {
                 let on = steps.chunks(2).find(|pair| pair[0].at <= at && at < pair[1].at);
                 let expected = on.map(|pair| (pair[0].occurrence, pair[0].at));
-                let told = line.at(at, 0).map(|activation| (activation.occurrence, activation.start));
-                prop_assert_eq!(told, expected, "{:?}", at);
+                let found = line.at(at, 0).map(|activation| (activation.occurrence, activation.start));
+                prop_assert_eq!(found, expected, "{:?}", at);
             }
         }
 

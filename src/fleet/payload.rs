@@ -85,10 +85,10 @@ impl RenderContext<'_> {
 pub(super) fn encode(context: &RenderContext<'_>, reading: &Reading, out: &mut Vec<u8>) {
     let payload = &context.model.payload;
     let mut stream = context.draws();
-    let size = payload.size.as_ref().map(|law| match (law, &mut stream) {
+    let size = payload.size.as_ref().map(|distribution| match (distribution, &mut stream) {
         (SizeDistribution::Fixed(size), _) => *size as usize,
-        (law, Some(stream)) => law.draw(stream),
-        (law, None) => law.most() as usize,
+        (distribution, Some(stream)) => distribution.draw(stream),
+        (distribution, None) => distribution.most() as usize,
     });
     let begin = out.len();
     match &payload.format {

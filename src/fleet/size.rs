@@ -78,17 +78,20 @@ mod tests {
         let normal = SizeDistribution::Normal { mean: 500.0, deviation: 50.0, least: 1, most: 1_000 };
         let skewed = SizeDistribution::LogNormal { median: 200.0, sigma: 0.5, most: 1_000_000 };
         // Mean and standard deviation: of the continuous laws, and of 201 equally likely sizes.
-        for (law, mean, deviation) in [
+        for (distribution, mean, deviation) in [
             (SizeDistribution::Fixed(120), 120.0, 0.0),
             (uniform, 200.0, f64::sqrt((201.0 * 201.0 - 1.0) / 12.0)),
             (normal, 500.0, 50.0),
             (skewed, 200.0 * f64::exp(0.125), 200.0 * f64::sqrt((f64::exp(0.25) - 1.0) * f64::exp(0.25))),
         ] {
             let mut stream = Seed(3).stream("size/test", 0);
-            let sizes: Vec<f64> = (0..100_000).map(|_| law.draw(&mut stream) as f64).collect();
+            let sizes: Vec<f64> = (0..100_000).map(|_| distribution.draw(&mut stream) as f64).collect();
             let found = sizes.iter().sum::<f64>() / 1e5;
-            assert!((found - mean).abs() <= 4.0 * deviation / 1e5_f64.sqrt() + 1e-9, "{law:?}: {found}");
-            assert!(sizes.iter().all(|size| *size <= f64::from(law.most())), "{law:?}");
+            assert!(
+                (found - mean).abs() <= 4.0 * deviation / 1e5_f64.sqrt() + 1e-9,
+                "{distribution:?}: {found}"
+            );
+            assert!(sizes.iter().all(|size| *size <= f64::from(distribution.most())), "{distribution:?}");
         }
         let held = SizeDistribution::Normal { mean: 10.0, deviation: 100.0, least: 5, most: 20 };
         let mut stream = Seed(3).stream("size/test", 1);

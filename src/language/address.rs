@@ -34,7 +34,7 @@ pub(crate) enum AddressFault {
     NoPort,
     /// Its port is 0.
     Port,
-    /// It has a part that means nothing here: which.
+    /// It has a part that does not apply here: which.
     Part(&'static str),
 }
 
@@ -92,7 +92,7 @@ impl AddressForm {
             Some(AddressFault::Host) => format!("`{shown}` names no host"),
             Some(AddressFault::NoPort) => format!("`{shown}` names no port"),
             Some(AddressFault::Port) => "port 0 cannot be connected to".to_owned(),
-            Some(AddressFault::Part(part)) => format!("`{shown}` has {part}, which has no meaning here"),
+            Some(AddressFault::Part(part)) => format!("`{shown}` has {part}, which does not apply here"),
         };
         Err((message, example))
     }

@@ -110,7 +110,7 @@ impl Fields {
         report.add(at, &join(&self.path, key), message, help);
     }
 
-    /// Reports each of `keys` that was written, because it means nothing here.
+    /// Reports each of `keys` that was written, because it does not apply here.
     pub(crate) fn refuse_given(&self, keys: &[&str], report: &mut Reporter<'_>, because: &str) {
         for key in keys.iter().filter(|key| self.given.contains_key(**key)) {
             self.refuse(key, report, because, "take this line out");
@@ -146,6 +146,12 @@ pub(crate) fn check(
 ) -> Fields {
     let (path, origin) = (path.to_owned(), origin.clone());
     let mut fields = Fields { path, origin, section, values: BTreeMap::new(), given: BTreeMap::new() };
+    // First, since a key that is misspelled explains why another is missing.
+    for (key, entry) in &table.0 {
+        if section.field(key).is_none() {
+            unknown(section, key, table, &fields.path, &entry.key, report);
+        }
+    }
     let selector = section.selector();
     if let Some(selector) = selector {
         take(selector, table, &mut fields, report);
@@ -157,11 +163,6 @@ pub(crate) fn check(
             (Some(selector), Some(word)) => foreign(field, selector, word, table, &fields, report),
             // The deciding word is at fault: what would fit is anyone's guess.
             _ => {}
-        }
-    }
-    for (key, entry) in &table.0 {
-        if section.field(key).is_none() {
-            unknown(section, key, &fields.path, &entry.key, report);
         }
     }
     fields
@@ -176,7 +177,7 @@ fn take(field: &'static Field, table: &Table, fields: &mut Fields, report: &mut 
     }
 }
 
-/// A key that means nothing with the deciding word.
+/// A key that does not apply with the deciding word.
 fn foreign(
     field: &Field,
     selector: &Field,
@@ -218,7 +219,14 @@ fn absent(field: &'static Field, key: &str, fields: &mut Fields, report: &mut Re
     }
 }
 
-fn unknown(section: &'static Section, key: &str, path: &str, at: &Origin, report: &mut Reporter<'_>) {
+fn unknown(
+    section: &'static Section,
+    key: &str,
+    table: &Table,
+    path: &str,
+    at: &Origin,
+    report: &mut Reporter<'_>,
+) {
     let names: Vec<&str> = section.fields.iter().map(|field| field.name).collect();
     let mut elsewhere: Vec<&str> = report
         .context()
@@ -228,11 +236,15 @@ fn unknown(section: &'static Section, key: &str, path: &str, at: &Origin, report
         .map(|other| other.title)
         .collect();
     elsewhere.dedup();
-    let help = match (nearest(key, names.iter().copied()), elsewhere.as_slice()) {
+    let meant = nearest(key, names.iter().copied());
+    let help = match (meant, elsewhere.as_slice()) {
         (Some(meant), _) => format!("did you mean `{meant}`?"),
         (None, []) => format!("known here: {}", names.join(", ")),
         (None, [only]) => format!("it belongs in {only}"),
         (None, several) => format!("it is a key of {}", several.join(", ")),
     };
     report.add(at, &join(path, key), "unknown key", help);
+    if let Some(meant) = meant.filter(|meant| !table.0.contains_key(*meant)) {
+        report.excuse(&join(path, meant));
+    }
 }

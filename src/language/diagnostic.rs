@@ -1,5 +1,6 @@
 //! What is wrong with a document: every problem with its location, the key, and what to write instead.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -129,6 +130,8 @@ pub(crate) struct Reporter<'t> {
     context: Context,
     lines: Vec<usize>,
     found: Vec<(usize, Diagnostic)>,
+    /// Keys that are missing because they are misspelled, which has been said.
+    excused: BTreeSet<String>,
     omitted: usize,
 }
 
@@ -141,7 +144,7 @@ impl<'t> Reporter<'t> {
     pub(crate) fn within(text: &'t str, context: Context) -> Self {
         let ends = text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(at, _)| at + 1);
         let lines = std::iter::once(0).chain(ends).collect();
-        Self { text, context, lines, found: Vec::new(), omitted: 0 }
+        Self { text, context, lines, found: Vec::new(), excused: BTreeSet::new(), omitted: 0 }
     }
 
     /// What the text may refer to.
@@ -161,6 +164,9 @@ impl<'t> Reporter<'t> {
         message: impl Into<String>,
         help: impl Into<String>,
     ) {
+        if self.is_excused(key) {
+            return;
+        }
         if self.found.len() >= MOST {
             self.omitted += 1;
             return;
@@ -172,6 +178,16 @@ impl<'t> Reporter<'t> {
         };
         let problem = Diagnostic { location, key: quote(key), message: message.into(), help: help.into() };
         self.found.push((order, problem));
+    }
+
+    /// Nothing is to be said of `key` any more, nor of what lies below it: it is there, misspelled, and that has been reported.
+    pub(crate) fn excuse(&mut self, key: &str) {
+        self.excused.insert(key.to_owned());
+    }
+
+    fn is_excused(&self, key: &str) -> bool {
+        let above = key.match_indices('.').filter_map(|(at, _)| key.get(..at));
+        !self.excused.is_empty() && above.chain([key]).any(|key| self.excused.contains(key))
     }
 
     pub(crate) const fn is_clean(&self) -> bool {
@@ -272,6 +288,17 @@ mod tests {
         let diagnostics = report.into_diagnostics("x").unwrap();
         assert_eq!((diagnostics.problems.len(), diagnostics.omitted), (MOST, 1_000 - MOST));
         assert!(diagnostics.to_string().ends_with("and 950 more"));
+    }
+
+    #[test]
+    fn of_what_is_excused_and_of_what_lies_below_it_nothing_more_is_said() {
+        let mut report = Reporter::new("");
+        report.excuse("fleet.a.tcp");
+        for key in ["fleet.a.tcp", "fleet.a.tcp.correlate", "fleet.a.tcpx", "fleet.a", "fleet.b.tcp"] {
+            report.add(&Origin::Whole, key, "is missing", "h");
+        }
+        let keys: Vec<_> = report.found.iter().map(|(_, problem)| problem.key.as_str()).collect();
+        assert_eq!(keys, ["fleet.a.tcpx", "fleet.a", "fleet.b.tcp"]);
     }
 
     #[test]

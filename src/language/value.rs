@@ -12,8 +12,8 @@ use super::field::{Kind, Need, Section, listed};
 use super::refusal::{Refusal, quote};
 use crate::units::{ByteSize, Rate, Span};
 
-/// Protocols over TLS, by the schemes of their URLs. The plain protocol is no correction of their spelling.
-const SECURE: [&str; 3] = ["https", "wss", "mqtts"];
+/// Protocols over TLS, by the schemes of their URLs. The plain protocol is not a correction of their spelling.
+const SECURE: [&str; 4] = ["https", "wss", "mqtts", "tcps"];
 
 /// A text of the author's, with the environment variables in it (`${NAME}`) put in. Only what was written is ever
 /// shown or stored: what a variable stands for may be a secret.
@@ -235,8 +235,8 @@ impl Kind {
             Self::Word(words) => match words.iter().find(|word| **word == text) {
                 Some(word) => Ok(FieldValue::Word(word)),
                 None if SECURE.contains(&text) => Err((
-                    format!("`{}` is not supported: squall speaks no TLS", shown()),
-                    format!("drive the service behind what ends TLS, with one of {}", listed(words)),
+                    format!("`{}` is not a protocol of its own: the scheme of the target decides on TLS", shown()),
+                    format!("write one of {}, and a target with {text}://", listed(words)),
                 )),
                 None => match nearest(text, words.iter().copied()) {
                     Some(meant) if words.len() > super::field::MANY => {

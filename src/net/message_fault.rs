@@ -80,7 +80,7 @@ impl MessageFaults {
     /// Decides about the next message of `kind`, where only what is `able` can be done to it. Every tampering that is meant for
     /// it is asked, in the order of the plan. A drop wins over everything; otherwise the first that acts does, and if that is a
     /// delay, all delays add up. Only what is done is counted.
-    pub(crate) fn fate(&mut self, kind: MessageKind, able: fn(&Action) -> bool) -> Decision {
+    pub(crate) fn decide(&mut self, kind: MessageKind, able: fn(&Action) -> bool) -> Decision {
         if !self.touches(kind) {
             return Decision::Pass;
         }
@@ -316,11 +316,11 @@ mod tests {
     }
 
     fn fates(tamper: &mut MessageFaults, count: usize) -> Vec<Decision> {
-        (0..count).map(|_| tamper.fate(READING, |_| true)).collect()
+        (0..count).map(|_| tamper.decide(READING, |_| true)).collect()
     }
 
     fn letters(fates: &[Decision]) -> String {
-        let letter = |fate: &Decision| match fate {
+        let letter = |decision: &Decision| match decision {
             Decision::Pass => '.',
             Decision::Drop => 'x',
             Decision::Duplicate => '2',
@@ -450,7 +450,7 @@ mod tests {
         let tally = Rc::clone(&one.tally);
         faults.set(vec![one]);
         let mut tamper = MessageFaults::new(faults);
-        assert_eq!(tamper.fate(READING, |act| *act == Action::Drop), Decision::Pass);
+        assert_eq!(tamper.decide(READING, |act| *act == Action::Drop), Decision::Pass);
         assert_eq!(tally.get(), 0);
         dial.now.set(Tick(5));
         assert_eq!(tamper.wake_after(20), Tick(25));

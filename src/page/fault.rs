@@ -62,7 +62,7 @@ pub(super) fn section(report: &Report) -> String {
         table.row(cells);
     }
     let mut notes = left_out;
-    notes.push(recovery::told(run.recovery, STYLE));
+    notes.push(recovery::rule_in_words(run.recovery, STYLE));
     notes.push("times after a fault count from its end, or from its instant".to_owned());
     super::card(&(table.draw() + &super::soft(&notes.join(" · "))))
 }

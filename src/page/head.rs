@@ -156,7 +156,7 @@ fn chips(report: &Report) -> String {
         ((0, open), _) => chip(&mut out, Tone::Warning, &budgets_of(open, all, "not judged"), "budgets"),
         ((failed, _), _) => chip(&mut out, Tone::Bad, &budgets_of(failed, all, "failed"), "budgets"),
     }
-    // What was measured of an invalid run is no evidence, good or bad.
+    // What was measured of an invalid run is not evidence, good or bad.
     if !run.is_invalid() {
         fault_chips(report, &mut out);
         promise_chips(report, &mut out);

@@ -1,6 +1,7 @@
 //! DEFLATE, without and with gzip around it. The state of a compressor takes hundreds of kilobytes and is one per thread, not one per
 //! device: messages are compressed each by itself.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::io::Read;
 
@@ -18,6 +19,94 @@ const CHUNK: usize = 4 * 1024;
 thread_local! {
     static DEFLATING: RefCell<Option<Compress>> = const { RefCell::new(None) };
     static INFLATING: RefCell<Option<Decompress>> = const { RefCell::new(None) };
+}
+
+/// Bytes before the compressed data of the zlib format.
+const ZLIB_HEADER: usize = 2;
+
+/// Most of a body that is decoded to be shown, bytes.
+const MOST_SHOWN: u64 = 1_024;
+
+/// How a body is coded (RFC 9110 §8.4.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Coding {
+    /// Not at all.
+    Identity,
+    Gzip,
+    /// DEFLATE within the zlib format, or by itself, as some servers send it.
+    Deflate,
+    Brotli,
+    Zstd,
+    /// In another way, or in several.
+    Other,
+}
+
+impl Coding {
+    /// By the names that RFC 9110 and IANA's registry give them.
+    const NAMED: [(&'static str, Self); 6] = [
+        ("gzip", Self::Gzip),
+        ("x-gzip", Self::Gzip),
+        ("deflate", Self::Deflate),
+        ("br", Self::Brotli),
+        ("zstd", Self::Zstd),
+        ("identity", Self::Identity),
+    ];
+
+    /// What the elements of Content-Encoding come to.
+    pub(super) fn of<'a>(names: impl Iterator<Item = &'a [u8]>) -> Self {
+        let known =
+            |name: &[u8]| Self::NAMED.iter().find(|(known, _)| name.eq_ignore_ascii_case(known.as_bytes()));
+        let codings = names.map(|name| known(name).map_or(Self::Other, |(_, coding)| *coding));
+        let mut codings = codings.filter(|coding| *coding != Self::Identity);
+        match (codings.next(), codings.next()) {
+            (None, _) => Self::Identity,
+            (Some(only), None) => only,
+            (Some(_), Some(_)) => Self::Other,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        let own = Self::NAMED.iter().find(|(_, coding)| *coding == self);
+        own.map_or("a compressed body", |(name, _)| name)
+    }
+}
+
+/// The beginning of a body for people to read, where `body` is the beginning of `length` bytes: decoded, or, where that cannot be
+/// done and it is not text as it stands, what it is.
+pub(super) fn legible(body: &[u8], coding: Coding, length: u64) -> Cow<'_, [u8]> {
+    // A server may compress and not say so.
+    let coding =
+        if coding == Coding::Identity && body.starts_with(&GZIP[..3]) { Coding::Gzip } else { coding };
+    if coding == Coding::Identity || body.is_empty() {
+        return Cow::Borrowed(body);
+    }
+    let mut plain = Vec::new();
+    // What came out before the bytes ended, or turned out to be damaged, is the beginning all the same.
+    let _ = match coding {
+        Coding::Gzip => bufread::MultiGzDecoder::new(body).take(MOST_SHOWN).read_to_end(&mut plain),
+        Coding::Deflate => {
+            let bare = if is_zlib(body) { &body[ZLIB_HEADER..] } else { body };
+            bufread::DeflateDecoder::new(bare).take(MOST_SHOWN).read_to_end(&mut plain)
+        }
+        Coding::Identity | Coding::Brotli | Coding::Zstd | Coding::Other => Ok(0),
+    };
+    let is_text = |bytes: &[u8]| {
+        std::str::from_utf8(bytes)
+            .is_ok_and(|text| !text.contains(|c: char| c.is_control() && !c.is_whitespace()))
+    };
+    if !plain.is_empty() {
+        Cow::Owned(plain)
+    } else if is_text(body) {
+        Cow::Borrowed(body)
+    } else {
+        Cow::Owned(format!("{length} bytes of {}", coding.name()).into_bytes())
+    }
+}
+
+/// Whether `bytes` begin as the zlib format does (RFC 1950 §2.2).
+fn is_zlib(bytes: &[u8]) -> bool {
+    let header = bytes.first_chunk().map(|header| u16::from_be_bytes(*header));
+    header.is_some_and(|header| (header >> 8) & 0x0f == 8 && header % 31 == 0)
 }
 
 /// What speaks against compressed bytes.
@@ -114,7 +203,7 @@ pub(super) fn inflate(packed: &[u8], most: usize, out: &mut Vec<u8>) -> Result<(
 /// Appends the first `most` bytes of what `packed`, or its beginning if not `whole`, stands for.
 ///
 /// # Errors
-/// If it is no gzip.
+/// If it is not gzip.
 pub(super) fn gunzip(packed: &[u8], whole: bool, most: usize, out: &mut Vec<u8>) -> Result<(), Fault> {
     match bufread::MultiGzDecoder::new(packed).take(most as u64).read_to_end(out) {
         Ok(_) => Ok(()),
@@ -186,6 +275,60 @@ mod tests {
         out = Vec::new();
         assert_eq!(gunzip(&member, true, 100_000, &mut out), Ok(()));
         assert_eq!(out.len(), 100_000);
+    }
+
+    #[test]
+    fn codings_are_known_by_name() {
+        for (names, coding) in [
+            ("", Coding::Identity),
+            ("identity", Coding::Identity),
+            ("GZip", Coding::Gzip),
+            ("identity,x-gzip", Coding::Gzip),
+            ("deflate", Coding::Deflate),
+            ("br", Coding::Brotli),
+            ("snappy", Coding::Other),
+            ("br,gzip", Coding::Other),
+        ] {
+            let names = names.split(',').filter(|name| !name.is_empty()).map(str::as_bytes);
+            assert_eq!(Coding::of(names), coding);
+        }
+    }
+
+    #[test]
+    fn bodies_are_shown_decoded_as_text_or_by_what_they_are() {
+        let member = |plain: &[u8]| {
+            let mut out = Vec::new();
+            assert!(gzip(plain, &mut out));
+            out
+        };
+        let raw = |plain: &[u8]| {
+            let mut out = Vec::new();
+            assert!(compress(plain, FlushCompress::Finish, &mut out));
+            out
+        };
+        let zlib = |plain: &[u8]| [&[0x78, 0x9c], raw(plain).as_slice(), &[0; 4]].concat();
+        let long = "0123456789".repeat(10_000);
+        let (half, noise) = (member(long.as_bytes()), b"\x00\xff\x01\xfe".to_vec());
+        let half = half[..half.len() / 2].to_vec();
+        let beginning = &long[..MOST_SHOWN as usize];
+        for (body, coding, expected) in [
+            (b"plain".to_vec(), Coding::Identity, "plain"),
+            (member(b"out of order"), Coding::Gzip, "out of order"),
+            (member(b"out of order"), Coding::Identity, "out of order"),
+            (raw(b"out of order"), Coding::Deflate, "out of order"),
+            (zlib(b"out of order"), Coding::Deflate, "out of order"),
+            (member(long.as_bytes()), Coding::Gzip, beginning),
+            (half, Coding::Gzip, beginning),
+            (b"plain".to_vec(), Coding::Gzip, "plain"),
+            (b"{\r\n}".to_vec(), Coding::Brotli, "{\r\n}"),
+            (noise.clone(), Coding::Gzip, "9000 bytes of gzip"),
+            (noise.clone(), Coding::Deflate, "9000 bytes of deflate"),
+            (noise.clone(), Coding::Brotli, "9000 bytes of br"),
+            (noise, Coding::Other, "9000 bytes of a compressed body"),
+            (Vec::new(), Coding::Gzip, ""),
+        ] {
+            assert_eq!(String::from_utf8_lossy(&legible(&body, coding, 9_000)), expected, "{coding:?}");
+        }
     }
 
     #[test]

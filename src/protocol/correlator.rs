@@ -308,6 +308,9 @@ mod tests {
                 ("", expected(false)),
                 (r#""run":"Monday","#, expected(false)),
                 (r#""run":{"run":"zzzzzzzz"},"#, expected(false)),
+                (r#""run":12345678,"#, expected(false)),
+                (r#""run":"ZZZZZZZZ","#, expected(false)),
+                (r#""run":null,"#, expected(false)),
             ] {
                 let message = message.replace("RUN", name);
                 assert_eq!(correlator.read(message.as_bytes()), expected, "{message}");
@@ -316,7 +319,7 @@ mod tests {
         // Another run's reading is none of ours, whatever device it is of.
         let verdicts = rule(Close::Verdict, None, own());
         assert_eq!(verdicts.read(br#"{"device":"e","run":"zzzzzzzz","seq":3}"#), Some(Match::Stranger));
-        // What is no JSON names no run: binary layout 2, CBOR, and text.
+        // What is not JSON names no run: binary layout 2, CBOR, and text.
         let in_turn = rule(Close::Reply, None, own());
         for message in [&b"\x02zzzzzzzz\x01d"[..], b"\xa1crunhzzzzzzzz", b"run=zzzzzzzz"] {
             assert_eq!((verdicts.read(message), in_turn.read(message)), (None, next(false)), "{message:?}");

@@ -216,17 +216,17 @@ impl<C: Codec> FaultInjector<C> {
             return None;
         }
         let full = self.held.as_ref().is_some_and(|held| held.verdicts.is_full());
-        let fate = match &mut self.message_faults {
-            Some(message_faults) if !full => message_faults.fate(MessageKind::Verdict, |_| true),
+        let decision = match &mut self.message_faults {
+            Some(message_faults) if !full => message_faults.decide(MessageKind::Verdict, |_| true),
             _ => Decision::Pass,
         };
-        if fate == Decision::Pass && self.held.is_none() {
+        if decision == Decision::Pass && self.held.is_none() {
             return Some(event);
         }
         let held = self.held.get_or_insert_default();
         // Its reading may have been what kept the session from being ready.
         held.stalled = true;
-        match fate {
+        match decision {
             Decision::Pass | Decision::Duplicate => held.verdicts.overtake(),
             Decision::Drop => {}
             Decision::Delay(wait_ns) => {
@@ -238,10 +238,10 @@ impl<C: Codec> FaultInjector<C> {
             }
             Decision::Hold { depth, activation } => held.verdicts.put_behind(event, depth, activation),
         }
-        if fate == Decision::Duplicate {
+        if decision == Decision::Duplicate {
             held.verdicts.put_until(event, Tick::ZERO);
         }
-        matches!(fate, Decision::Pass | Decision::Duplicate).then_some(event)
+        matches!(decision, Decision::Pass | Decision::Duplicate).then_some(event)
     }
 
     /// The connection has ended. What it had brought before is told first.
@@ -313,27 +313,27 @@ impl<C: Codec<Carrier: Carrier>> Session for FaultInjector<C> {
         }
         let able = if self.repeatable { |_: &Action| true } else { |act: &Action| *act != Action::Duplicate };
         let held = self.held.get_or_insert_default();
-        let fate = match &mut self.message_faults {
+        let decision = match &mut self.message_faults {
             Some(message_faults) if !held.readings.is_full() => {
-                message_faults.fate(MessageKind::Reading, able)
+                message_faults.decide(MessageKind::Reading, able)
             }
             _ => Decision::Pass,
         };
-        if matches!(fate, Decision::Pass | Decision::Duplicate) {
+        if matches!(decision, Decision::Pass | Decision::Duplicate) {
             self.codec.send(cx, message)?;
             held.readings.overtake();
         }
         if self.closes_when_sent
-            && matches!(fate, Decision::Drop | Decision::Delay(_) | Decision::Hold { .. })
+            && matches!(decision, Decision::Drop | Decision::Delay(_) | Decision::Hold { .. })
         {
             held.verdicts.put_until(Reply::ok(message.seq).into(), Tick::ZERO);
         }
         if self.closes_when_sent
-            && matches!(fate, Decision::Duplicate | Decision::Delay(_) | Decision::Hold { .. })
+            && matches!(decision, Decision::Duplicate | Decision::Delay(_) | Decision::Hold { .. })
         {
             held.closed.push_back(message.seq);
         }
-        match (fate, &self.message_faults) {
+        match (decision, &self.message_faults) {
             (Decision::Duplicate, _) => held.readings.put_until(OwnedMessage::of(message, true), Tick::ZERO),
             (Decision::Delay(wait_ns), Some(message_faults)) => {
                 held.readings.put_until(OwnedMessage::of(message, false), message_faults.wake_after(wait_ns));

@@ -145,7 +145,7 @@ mod tests {
     fn activation(harness: &FaultHarness) -> (MessageFaults, Activation) {
         harness.bring(every(1, MessageKind::Reading, Action::Reorder { depth: 1 }));
         let mut message_faults = harness.identity().faults.map(MessageFaults::new).unwrap();
-        match message_faults.fate(MessageKind::Reading, |_| true) {
+        match message_faults.decide(MessageKind::Reading, |_| true) {
             Decision::Hold { activation, .. } => (message_faults, activation),
             other => panic!("{other:?}"),
         }

@@ -16,6 +16,9 @@ const MOST_REMARKS: usize = 8;
 /// Longest text of the peer's that becomes part of a sentence, characters.
 const LONGEST_QUOTE: usize = 80;
 
+/// What stands for the beginning of a message that has none: an empty line, for one.
+const EMPTY: &str = "an empty message";
+
 /// Messages that answered no reading of the device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unmatched {
@@ -23,7 +26,7 @@ pub struct Unmatched {
     pub stray: Stray,
     /// How many.
     pub count: u64,
-    /// The beginning of the first of them, if it had any text.
+    /// The beginning of the first of them, or a word for an empty one.
     pub first: Option<Box<str>>,
 }
 
@@ -91,7 +94,7 @@ impl Notes {
     /// Reading `seq` was answered as `answer` by `message`.
     pub(super) fn answered(&mut self, seq: u64, answer: Answer, message: &[u8]) {
         if answer != Answer::Ok {
-            self.failed(seq, told(answer, message).with_sample(message));
+            self.failed(seq, reason_of(answer, message).with_sample(message));
         }
     }
 
@@ -106,7 +109,8 @@ impl Notes {
     pub(super) fn suspect(&mut self, stray: Stray, message: &[u8]) {
         let unmatched = self.troubles.get_or_insert_default().of(stray);
         if unmatched.count == 0 && unmatched.first.is_none() {
-            unmatched.first = reply_sample(message);
+            // Without a word on it, nobody knows that a message came at all.
+            unmatched.first = reply_sample(message).or_else(|| Some(EMPTY.into()));
         }
     }
 
@@ -142,7 +146,7 @@ pub(super) fn plain(answer: Answer) -> Reason {
 }
 
 /// What a message says of a reading that it does not answer well, in its own words where it has some.
-fn told(answer: Answer, message: &[u8]) -> Reason {
+fn reason_of(answer: Answer, message: &[u8]) -> Reason {
     let reason = plain(answer);
     let said: Option<Value> = serde_json::from_slice(message).ok();
     let quote = said.as_ref().and_then(|said| {
@@ -204,6 +208,11 @@ mod tests {
         assert_eq!((notes.stray(), notes.take_unmatched()), (3, unmatched(Stray::Unasked, 2, "one")));
         assert_eq!(notes.take_unmatched(), unmatched(Stray::OtherRun, 1, "three"));
         assert_eq!(notes.take_unmatched(), None);
+        for message in [&b""[..], b" \r"] {
+            notes.suspect(Stray::Unasked, message);
+            notes.strayed(Stray::Unasked);
+            assert_eq!(notes.take_unmatched(), unmatched(Stray::Unasked, 1, EMPTY));
+        }
     }
 
     #[test]
@@ -219,7 +228,7 @@ mod tests {
             (Answer::Shed, br#"{"reason":""}"#, "the service shed the reading"),
         ];
         for (answer, message, expected) in table {
-            assert_eq!(told(answer, message).sentence, expected);
+            assert_eq!(reason_of(answer, message).sentence, expected);
         }
     }
 }

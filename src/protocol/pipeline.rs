@@ -81,7 +81,7 @@ impl Pipeline {
     }
 
     /// Whoever sends now knows whether the session is ready.
-    pub(super) fn told(&mut self, ready: bool) {
+    pub(super) fn note_readiness(&mut self, ready: bool) {
         self.stalled = !ready;
     }
 
@@ -172,7 +172,7 @@ mod tests {
             seq += 1;
         }
         assert_eq!(seq, MOST_UNANSWERED as u64);
-        pipeline.told(false);
+        pipeline.note_readiness(false);
         assert_eq!(pipeline.pending(true), None);
         assert_eq!(pipeline.answered(Some(Match::Next { named: false })), Some(ok(0)));
         assert!(pipeline.is_open());

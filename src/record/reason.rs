@@ -94,13 +94,25 @@ pub(crate) fn status_line(status: u16) -> String {
     }
 }
 
-/// The beginning of a reply as text: what cannot be shown is replaced. `None` if there is nothing.
+/// The beginning of a reply as text on one line, control characters escaped: at most [`SAMPLE_BYTES`]. `None` if there is nothing.
 pub(crate) fn sample(reply: &[u8]) -> Option<Box<str>> {
     let cut = reply.get(..SAMPLE_BYTES).unwrap_or(reply);
     let text = String::from_utf8_lossy(cut);
-    // A character cut in two at the end is no part of the reply.
+    // A character cut in two at the end is not part of the reply.
     let text = if cut.len() < reply.len() { text.trim_end_matches('\u{fffd}') } else { &text };
-    let shown: String = text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let mut shown = String::new();
+    for letter in text.trim().chars() {
+        let before = shown.len();
+        match letter {
+            _ if letter.is_whitespace() => shown.push(' '),
+            _ if letter.is_control() => shown.extend(letter.escape_unicode()),
+            _ => shown.push(letter),
+        }
+        if shown.len() > SAMPLE_BYTES {
+            shown.truncate(before);
+            break;
+        }
+    }
     (!shown.is_empty()).then(|| shown.into())
 }
 
@@ -239,6 +251,8 @@ mod tests {
         assert_eq!(sample(b" \r\n"), None);
         assert_eq!(sample(b"{\"error\":\n\"no\"}").as_deref(), Some("{\"error\": \"no\"}"));
         assert_eq!(sample(&[0xff, b'a']).as_deref(), Some("\u{fffd}a"));
+        assert_eq!(sample(b"a\x1b[31m\tb\0").as_deref(), Some("a\\u{1b}[31m b\\u{0}"));
+        assert!(sample(&[0; 500]).is_some_and(|text| text.len() <= SAMPLE_BYTES && text.ends_with('}')));
         let long = format!("{}é", "a".repeat(SAMPLE_BYTES - 1));
         assert_eq!(sample(long.as_bytes()).as_deref(), Some("a".repeat(SAMPLE_BYTES - 1).as_str()));
         assert!(sample("x".repeat(5_000).as_bytes()).is_some_and(|text| text.len() == SAMPLE_BYTES));

@@ -80,7 +80,7 @@ impl fmt::Debug for RunToken {
     }
 }
 
-/// A text that is no token.
+/// A text that is not a token.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a run token is 8 characters of a-z and 0-9, such as k3x9q2ab")]
 pub struct TokenError;

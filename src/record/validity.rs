@@ -73,7 +73,7 @@ impl Cause {
     pub(crate) const fn disturbance(self) -> Option<&'static str> {
         match self {
             Self::Lag => Some("the generator sent late"),
-            Self::Stall => Some("the machine or the generator stood still"),
+            Self::Stall => Some("the machine or the generator stalled"),
             Self::Rate => Some("the generator did not reach the planned rate"),
             Self::Processor => Some("the generator lacked processor time"),
             Self::Scarcity => Some("the machine ran out of descriptors, ports or memory"),

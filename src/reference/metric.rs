@@ -38,7 +38,7 @@ pub(super) struct Metrics {
     pub(super) verdicts: Counter,
     /// Readings that were not worked on, by reason.
     shed: [Counter; REASONS.len()],
-    /// What came in and was no reading.
+    /// What came in and was not a reading.
     pub(super) bad: Counter,
     /// Readings that had been worked on before.
     pub(super) duplicates: Counter,
@@ -167,7 +167,7 @@ impl Metrics {
             ("readings_received", "Readings that came in", &self.received),
             ("readings_failed", "Readings that got an error on purpose", &self.failed),
             ("verdicts", "Verdicts given", &self.verdicts),
-            ("readings_bad", "Messages that were no reading", &self.bad),
+            ("readings_bad", "Messages that were not readings", &self.bad),
             ("readings_duplicate", "Readings that had been worked on before", &self.duplicates),
             ("readings_late", "Readings that came after their window was closed", &self.late),
             ("anomalies", "Verdicts that were anomalies", &self.anomalies),

@@ -35,7 +35,7 @@ impl Default for Reading {
     }
 }
 
-/// Why bytes are no reading, with what could be made out of them.
+/// Why bytes are not a reading, with what could be made out of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct BadReading {
     pub(super) device: Option<Arc<str>>,
@@ -117,7 +117,7 @@ impl Reading {
             .as_deref()
             .filter(|device| (1..=LONGEST_DEVICE).contains(&device.len()))
             .map(Arc::from);
-        // What is no token is some other thing of the sender's.
+        // What is not a token is some other thing of the sender's.
         let run = wire.run.as_deref().and_then(RunToken::of);
         let bad = |reason: &str| BadReading {
             device: device.clone(),

@@ -88,7 +88,7 @@ impl Server {
         let pipeline = Arc::new(pipeline);
         let bus = bus(config, http_addr, &back)?;
         let stop = watch::Sender::new(false);
-        let told = bus.clone();
+        let alerts = bus.clone();
         let (served, stopped) = (Arc::clone(&pipeline), stop.subscribe());
         let limits = Limits { connections: config.max_connections, under_way: room };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -96,7 +96,7 @@ impl Server {
         let noted = Arc::clone(&acts);
         let guard = http::Guard::new(config.hosts.clone(), config.origins.clone());
         let body = move || {
-            let dispatcher = Rc::new(Dispatcher::new(served, metrics, stopped, limits, told, noted));
+            let dispatcher = Rc::new(Dispatcher::new(served, metrics, stopped, limits, alerts, noted));
             serve(&runtime, (http, guard), mqtt, dispatcher, messages);
         };
         threads.insert(0, thread::Builder::new().name("squall-serve".into()).spawn(body)?);
@@ -117,7 +117,7 @@ impl Server {
     /// Computes the scores of recorded keys, one per line, before the first reading asks for them; how many.
     ///
     /// # Errors
-    /// The first line that is no key.
+    /// The first line that is not a key.
     pub fn warm<'k>(&self, keys: impl IntoIterator<Item = &'k str>) -> Result<usize, String> {
         let read = |key: &'k str| Key::decode(key).ok_or_else(|| key.to_owned());
         let keys: Vec<Key> = keys.into_iter().map(read).collect::<Result<_, _>>()?;

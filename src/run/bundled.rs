@@ -18,8 +18,13 @@ const MOST_BYTES: u64 = 256 << 20;
 /// Keys that are recorded.
 const MOST_KEYS: usize = 1_000_000;
 
+/// Why the bundled reference system cannot be the target of a scenario without one.
+pub(crate) fn objection(scenario: &Scenario) -> Option<String> {
+    unserved(scenario).or_else(|| misfit(scenario))
+}
+
 /// What keeps the bundled reference system from understanding a fleet: it has a contract of its own.
-pub(crate) fn misfit(scenario: &Scenario) -> Option<String> {
+fn misfit(scenario: &Scenario) -> Option<String> {
     scenario.fleets.iter().find_map(|fleet| {
         let (name, model) = (&fleet.name, &fleet.device_model);
         let template = matches!(model.payload.format, Format::Template(_));

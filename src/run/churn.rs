@@ -126,11 +126,11 @@ mod tests {
     #[test]
     fn too_few_ports_are_said_before_the_run() {
         let plan = plan("rate = \"10/s\"\nhttp = { fresh = true }", "");
-        let told =
+        let noted =
             |sources, rest_s| note(&plan, Shard::WHOLE, Protocol::named("http"), (sources, 28_232, rest_s));
-        let text = told(0, 60).unwrap();
+        let text = noted(0, 60).unwrap();
         assert!(text.contains("60100 connections within 60 s") && text.contains("28232 are there"), "{text}");
-        assert_eq!(told(3, 60), None);
-        assert_eq!(told(1, 1), None);
+        assert_eq!(noted(3, 60), None);
+        assert_eq!(noted(1, 1), None);
     }
 }

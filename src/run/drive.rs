@@ -147,8 +147,8 @@ impl Drive {
         directory.write_manifest(&manifest).map_err(unwritable)?;
         let journal = Journal::new(Arc::clone(&run.layout), run.plan.events(), events);
         describe(run, &manifest, &observers, bundled.is_some());
-        let told = manifest.subscribers.iter().filter(|_| steering.goes_on());
-        told.for_each(|fleet| observers.note(&fleet.to_string()));
+        let standing = manifest.subscribers.iter().filter(|_| steering.goes_on());
+        standing.for_each(|fleet| observers.note(&fleet.to_string()));
         if let Some(wait) = until_aligned(&run.plan).filter(|wait| *wait <= 2 * LEAD) {
             thread::sleep(wait);
         }
@@ -227,7 +227,7 @@ impl Drive {
         });
         self.observers.end();
         if let Some(outside) = &mut self.outside {
-            self.journal.told(outside.take(), &self.observers);
+            self.journal.note_acts(outside.take(), &self.observers);
         }
         Ok(Driven {
             outside: self.outside.as_ref().and_then(OutsideActs::reason),

@@ -34,7 +34,7 @@ pub(super) fn collect(
         observers.interval(interval);
         journal.switched(&interval.switches);
         if let Some(outside) = &mut outside {
-            journal.told(outside.take(), observers);
+            journal.note_acts(outside.take(), observers);
         }
         let mut noted = journal.advance(interval.end);
         if let Some(failed) = &interval.budget_failed {

@@ -66,7 +66,7 @@ impl Journal {
     }
 
     /// Takes in what others told the service, in the order of time, to be written in its turn, and shows it.
-    pub(crate) fn told(&mut self, acts: Vec<OutsideAct>, observers: &Observers) {
+    pub(crate) fn note_acts(&mut self, acts: Vec<OutsideAct>, observers: &Observers) {
         for act in &acts {
             observers.note(&format!("from outside: {} at {}", act.what, act.at));
         }

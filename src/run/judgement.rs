@@ -4,7 +4,7 @@ use super::profile::Profile;
 use crate::engine::{End, Figures, FleetMet, Level, OwnWait, Report};
 use crate::record::{ErrorKind, FleetId, RunToken, ScarceResource, Shard, Validity};
 use crate::results::{OwnPause, Readings, Refused, SummaryRow, Totals};
-use crate::scenario::Plan;
+use crate::scenario::{Fleet, Model, Plan};
 use crate::units::Quantile;
 
 /// Everything that the validity of a run rests on.
@@ -30,13 +30,18 @@ impl Evidence<'_> {
         match refused {
             Some(refused) if readings.planned() == 0 => Validity::valid(refused.sentence()),
             // Closed devices that are never answered send nothing more.
-            None if readings.planned() == 0 && complete && !self.totals.failures().is_empty() => {
-                Validity::valid(
-                    "no reading came due in the measured phases: none before was answered".to_owned(),
-                )
-            }
+            None if readings.planned() == 0 && complete && self.is_silenced() => Validity::valid(
+                "no reading came due in the measured phases: none before was answered".to_owned(),
+            ),
             _ => self.figures(&readings).judge(),
         }
+    }
+
+    /// Whether devices that send when they are answered may have stopped for what the service did.
+    fn is_silenced(&self) -> bool {
+        let is_closed = |fleet: &Fleet| matches!(fleet.model, Model::Closed { .. });
+        let failed = !self.totals.failures().is_empty();
+        failed && self.plan.scenario().fleets.iter().any(is_closed) && self.plan.unmeasured().is_empty()
     }
 
     /// What the judgement rests on.
@@ -54,6 +59,7 @@ impl Evidence<'_> {
         let length = self.plan.end().since(self.plan.measuring_starts()) as f64 / 1e9;
         Figures {
             planned: readings.planned(),
+            unmeasured: self.plan.unmeasured(),
             expected: if complete { self.expected() } else { None },
             levels: levels(readings, late),
             pacing_lag_p98_ns: readings.pacing_lag_ns(Quantile::of(0.98)),

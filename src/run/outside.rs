@@ -41,21 +41,22 @@ impl OutsideActs {
         let (acts, missed, total) = self.log.after(self.seen);
         self.seen = total;
         let (there, here) = (self.log.now(), self.clock.now());
-        let told = |act: &Act| OutsideAct {
+        let outside_act = |act: &Act| OutsideAct {
             at: Tick(here.0.saturating_sub(there.since(act.at))),
             what: format!("{} from {}", act.what, act.from),
         };
         let foreign = |act: &&Act| act.run.as_ref() != Some(&self.own);
-        let mut told: Vec<OutsideAct> = acts.iter().filter(foreign).map(told).collect();
-        self.count += told.len() as u64 + missed;
+        let mut foreign_acts: Vec<OutsideAct> = acts.iter().filter(foreign).map(outside_act).collect();
+        self.count += foreign_acts.len() as u64 + missed;
         if missed > 0 {
-            let at = told.first().map_or(here, |act| act.at);
-            told.insert(0, OutsideAct { at, what: format!("{missed} orders of which no more is known") });
+            let at = foreign_acts.first().map_or(here, |act| act.at);
+            foreign_acts
+                .insert(0, OutsideAct { at, what: format!("{missed} orders of which no more is known") });
         }
-        if let (None, Some(act)) = (&self.first, told.first()) {
+        if let (None, Some(act)) = (&self.first, foreign_acts.first()) {
             self.first = Some(format!("{} at {}", act.what, act.at));
         }
-        told
+        foreign_acts
     }
 
     /// Why they make the run doubtful; `None` without any.
@@ -84,9 +85,9 @@ mod tests {
         assert_eq!((outside.take(), outside.reason()), (Vec::new(), None));
         log.note("POST /v1/cache flush", from, None);
         log.note("POST /v1/faults start slow", from, Some("another1"));
-        let told: Vec<_> = outside.take().into_iter().map(|act| act.what).collect();
+        let named: Vec<_> = outside.take().into_iter().map(|act| act.what).collect();
         let flush = "POST /v1/cache flush from 127.0.0.1:7";
-        assert_eq!(told, [flush, "POST /v1/faults start slow from 127.0.0.1:7"]);
+        assert_eq!(named, [flush, "POST /v1/faults start slow from 127.0.0.1:7"]);
         assert_eq!(outside.take(), []);
         let reason = outside.reason().unwrap();
         assert!(

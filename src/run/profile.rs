@@ -63,7 +63,7 @@ pub(crate) struct Driver {
 /// Why a stored profile is not used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ProfileError {
-    /// It is no profile.
+    /// It is not a profile.
     #[error("it cannot be read ({0})")]
     Unreadable(String),
     /// It was written in another form.

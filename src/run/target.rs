@@ -53,7 +53,7 @@ impl Targets {
         let mut control_token = scenario.control_token.clone();
         let (urls, server): (Vec<TargetAddress>, _) = if given.is_empty() {
             lonely(part)?;
-            if let Some(misfit) = bundled::unserved(scenario).or_else(|| bundled::misfit(scenario)) {
+            if let Some(misfit) = bundled::objection(scenario) {
                 return Err(RunError::usage(misfit));
             }
             let faults = scenario.reference.faults || breaks;

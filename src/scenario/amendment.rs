@@ -40,7 +40,7 @@ pub struct Override {
     value: String,
 }
 
-/// Why a text is no override; the message says what to write.
+/// Why a text is not an override; the message says what to write.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{0}` is not a valid override; write KEY=VALUE, for example fleet.meters.rate=2/s or phase.burst.load=4"

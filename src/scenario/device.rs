@@ -91,13 +91,13 @@ pub(super) struct DeviceDraws {
 
 impl DeviceDraws {
     fn wait(&mut self, device: u32, attempt: u32) -> Span {
-        let law = self.backoff;
+        let backoff = self.backoff;
         let doublings = i32::try_from(attempt.min(64)).unwrap_or(64);
-        let longest = (law.first.as_secs_f64() * 2_f64.powi(doublings)).min(law.max.as_secs_f64());
+        let longest = (backoff.first.as_secs_f64() * 2_f64.powi(doublings)).min(backoff.max.as_secs_f64());
         let index = u64::from(device) << 32 | u64::from(self.taken);
         let mut stream = self.seed.stream(&self.labels.backoff, index);
         self.taken = self.taken.wrapping_add(1);
-        Span::from_secs_f64(longest * (1.0 - law.jitter * stream.random::<f64>()))
+        Span::from_secs_f64(longest * (1.0 - backoff.jitter * stream.random::<f64>()))
     }
 
     fn repeats(&self, device: u32, seq: u64, one_in: u32) -> bool {

@@ -87,8 +87,8 @@ fn expand(plan: &Plan, id: FleetId, first: u32, hash: &mut Sha256) {
             let Some(due) = due else { break };
             let reading = device.device.reading(due);
             payload.clear();
-            let told = crate::fleet::Reading { intended: Tick(due.since(origin)), ..reading };
-            device.device.encode(&told, RunFacts::default(), &mut payload);
+            let shifted = crate::fleet::Reading { intended: Tick(due.since(origin)), ..reading };
+            device.device.encode(&shifted, RunFacts::default(), &mut payload);
             hash.update(relative(due));
             hash.update(&payload);
         }

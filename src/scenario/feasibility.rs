@@ -3,12 +3,16 @@
 use super::error::ScenarioError;
 use super::model::Model;
 use super::plan::Plan;
+use crate::arrival::ArrivalProcess;
 use crate::budget::{Budget, LEAST_SUPPORT, Metric};
 use crate::language::{Diagnostic, Diagnostics, Location, quote};
 use crate::record::{FleetId, PhaseId, PhaseRole};
 
 /// So many standard deviations more than expected never come due.
 const CERTAIN: f64 = 8.0;
+
+/// Fewer readings than this are none, but for what rounding leaves of them.
+const LEAST_DUE: f64 = 1e-6;
 
 /// Problems listed.
 const MOST: usize = 50;
@@ -27,6 +31,32 @@ impl Plan {
         let omitted = problems.len().saturating_sub(MOST);
         problems.truncate(MOST);
         Err(Diagnostics { file: self.scenario().source.clone(), problems, omitted }.into())
+    }
+}
+
+impl Plan {
+    /// Of every fleet whose readings are all due before the measured phases, that nothing of it is measured, and what to do.
+    pub(crate) fn unmeasured(&self) -> Vec<String> {
+        let fleets = self.scenario().fleets.iter().zip(0..);
+        let sentences = fleets.filter_map(|(fleet, at)| {
+            let Model::Open { arrival, recorded_rate, .. } = &fleet.model else { return None };
+            let id = FleetId(at);
+            let measured: f64 =
+                self.measured_phases().map(|phase| self.expected_readings(phase, id)).sum::<Option<f64>>()?;
+            let all = self.expected_between(id, self.sending_starts(), self.end())?;
+            let recorded = recorded_rate.is_some() || matches!(arrival, ArrivalProcess::Recorded { .. });
+            let remedy = if recorded {
+                "its recording is over before they begin: shorten run.warm_up, or record for longer"
+            } else {
+                "it sends in the warm-up alone: give it load in a phase, or leave it out"
+            };
+            // What never sends at all was meant to be idle.
+            let unmeasured = measured < LEAST_DUE && all >= LEAST_DUE;
+            unmeasured.then(|| {
+                format!("no reading of fleet `{}` is due in the measured phases; {remedy}", fleet.name)
+            })
+        });
+        sentences.collect()
     }
 }
 

@@ -13,7 +13,9 @@ use super::model::{Scenario, Secrets};
 use super::section::{self, CheckedDocument};
 use crate::budget::Budget;
 use crate::fault::Fault;
-use crate::language::{self, Context, Environment, Origin, Reporter, Table};
+use crate::language::{
+    self, Context, Diagnostic, Diagnostics, Environment, Location, Origin, Reporter, Table, quote,
+};
 use crate::seed::Seed;
 use crate::service::Setup;
 
@@ -105,6 +107,9 @@ pub(crate) fn load_budgets(
 /// With everything wrong in them at once.
 pub(crate) fn inline_faults(lines: &[String]) -> Result<Vec<Fault>, ScenarioError> {
     let mut text = String::new();
+    if let Some(line) = lines.iter().find(|line| parts(line).iter().any(|part| part.is_empty())) {
+        return Err(incomplete(line));
+    }
     for (nth, line) in lines.iter().enumerate() {
         let mut parts = parts(line).into_iter();
         let kind = parts.next().unwrap_or_default();
@@ -124,6 +129,18 @@ pub(crate) fn inline_faults(lines: &[String]) -> Result<Vec<Fault>, ScenarioErro
         }
     }
     faults("--fault", &text)
+}
+
+/// A fault on the command line with nothing before, between or behind its commas.
+fn incomplete(line: &str) -> ScenarioError {
+    let message = if line.trim().is_empty() { "is empty" } else { "has an empty part" };
+    let problem = Diagnostic {
+        location: Location::Given(format!("--fault {}", quote(line))),
+        key: String::new(),
+        message: message.to_owned(),
+        help: "write KIND[,KEY=VALUE]..., for example latency,delay=100ms".to_owned(),
+    };
+    Diagnostics { file: "--fault".to_owned(), problems: vec![problem], omitted: 0 }.into()
 }
 
 fn is_bare(key: &str) -> bool {

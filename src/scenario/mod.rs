@@ -15,6 +15,7 @@ mod plan;
 mod recording;
 mod schema;
 mod section;
+mod spool;
 mod surge;
 #[cfg(test)]
 mod tests;

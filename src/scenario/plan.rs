@@ -67,7 +67,7 @@ impl Plan {
                 planned
             })
             .collect::<Vec<FleetPlan>>();
-        layout.faults = told(&faults, &fleets, timeline.end);
+        layout.faults = fault_infos(&faults, &fleets, timeline.end);
         let mut plan = Self { scenario, layout, timeline, fleets, digest: String::new(), faults };
         plan.digest = digest::of(&plan);
         plan
@@ -146,10 +146,11 @@ impl Plan {
 
     fn arrivals(&self, planned: &FleetPlan, fleet: &Fleet, index: u32) -> Option<Arrivals> {
         let Model::Open { rate, arrival, recorded_rate, .. } = &fleet.model else { return None };
-        let law = of_device(arrival, index);
+        let process = of_device(arrival, index);
         let stream = self.scenario.seed.stream(&planned.labels.arrival, u64::from(index));
         let (starts, ends) = planned.presence.sending(index);
-        let arrivals = Arrivals::new(&law, *rate, recorded_rate.clone(), Arc::clone(&planned.load), stream);
+        let arrivals =
+            Arrivals::new(&process, *rate, recorded_rate.clone(), Arc::clone(&planned.load), stream);
         Some(arrivals.between(starts, ends))
     }
 
@@ -168,7 +169,7 @@ impl Plan {
         let Model::Open { rate, arrival, recorded_rate, .. } = &fleet.model else { return None };
         Some(SurgeSource {
             fleet: fleet.name.as_str().into(),
-            law: of_device(arrival, index),
+            process: of_device(arrival, index),
             rate: *rate,
             recorded_rate: recorded_rate.clone(),
             load: Arc::clone(&planned.load),
@@ -267,20 +268,18 @@ impl Plan {
             Model::Subscriber => return Some(0.0),
         };
         let surplus = self.expected_surplus(at, (from, to), shard);
-        let one = |law: &ArrivalProcess, from, to| {
-            expected_count(law, *rate, recorded_rate.as_deref(), &planned.load, from, to)
+        let one = |process: &ArrivalProcess, from, to| {
+            expected_count(process, *rate, recorded_rate.as_deref(), &planned.load, from, to)
         };
         if planned.presence.is_constant() {
             return Some(match arrival {
-                ArrivalProcess::Recorded { times, .. } if shard == Shard::WHOLE => one(
-                    &ArrivalProcess::Recorded { times: Arc::clone(times), device: 0, devices: 1 },
-                    from,
-                    to,
-                ),
+                ArrivalProcess::Recorded { times, .. } if shard == Shard::WHOLE => {
+                    one(&ArrivalProcess::Recorded { times: times.clone(), device: 0, devices: 1 }, from, to)
+                }
                 ArrivalProcess::Recorded { .. } => {
                     self.members(at, shard).map(|index| one(&of_device(arrival, index), from, to)).sum()
                 }
-                law => one(law, from, to) * f64::from(self.devices_of(id, shard)) + surplus,
+                process => one(process, from, to) * f64::from(self.devices_of(id, shard)) + surplus,
             });
         }
         let devices = self.devices_of(id, shard);
@@ -383,8 +382,8 @@ fn placed(scenario: &Scenario, timeline: &Timeline) -> Vec<Arc<Fault>> {
 }
 
 /// The faults as records name them; no activation lasts beyond the plan.
-fn told(faults: &[Arc<Fault>], fleets: &[FleetPlan], end: Tick) -> Vec<FaultInfo> {
-    let told = faults.iter().enumerate().map(|(nth, fault)| FaultInfo {
+fn fault_infos(faults: &[Arc<Fault>], fleets: &[FleetPlan], end: Tick) -> Vec<FaultInfo> {
+    let infos = faults.iter().enumerate().map(|(nth, fault)| FaultInfo {
         name: fault.name.clone(),
         layer: fault.effect.layer().into(),
         kind: fault.kind.into(),
@@ -402,14 +401,14 @@ fn told(faults: &[Arc<Fault>], fleets: &[FleetPlan], end: Tick) -> Vec<FaultInfo
             .map(|activation| (activation.start, activation.end.min(end)))
             .collect(),
     });
-    told.collect()
+    infos.collect()
 }
 
 /// The law of the device with this index: a recording deals its instants out to the devices of a fleet.
-fn of_device(law: &ArrivalProcess, index: u32) -> ArrivalProcess {
-    match law {
+fn of_device(process: &ArrivalProcess, index: u32) -> ArrivalProcess {
+    match process {
         ArrivalProcess::Recorded { times, devices, .. } => {
-            ArrivalProcess::Recorded { times: Arc::clone(times), device: index, devices: *devices }
+            ArrivalProcess::Recorded { times: times.clone(), device: index, devices: *devices }
         }
         other => other.clone(),
     }

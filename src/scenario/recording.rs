@@ -9,8 +9,8 @@ use crate::language::{Refusal, Text, nearest, quote};
 
 /// Largest recording read, bytes.
 const LARGEST: u64 = 2 << 30;
-/// Rows of a recording. They are read one by one; of each the wanted numbers are kept, 8 bytes each.
-pub(super) const MOST_ROWS: usize = 20_000_000;
+/// Most memory that the columns of one recording take, where they are held.
+const MOST_HELD: usize = 32 << 20;
 /// No instant in seconds is later, and none in smaller units since 1970 is earlier: 1973 in milliseconds, 5138 in seconds.
 const LATEST_S: f64 = 1e11;
 
@@ -27,12 +27,36 @@ pub(super) enum CellKind {
 /// A column that is wanted: its name, and how its cells are read.
 pub(super) type Wanted<'a> = (&'a Text, CellKind);
 
-/// The named columns of the CSV file `path`, each read as it says, all of the same length, at least one row.
+/// The named columns of the CSV file `path`, held in memory: each read as it says, all of the same length, at least one row.
 pub(super) fn columns(
     directory: &Path,
     path: &Text,
     wanted: &[Wanted<'_>],
 ) -> Result<Vec<Vec<f64>>, Refusal> {
+    let most = MOST_HELD / size_of::<f64>() / wanted.len().max(1);
+    let mut columns = vec![Vec::new(); wanted.len()];
+    rows(directory, path, wanted, |values| {
+        if columns.first().is_some_and(|column| column.len() >= most) {
+            let message =
+                format!("more than the {most} rows that are held in memory ({} MiB)", MOST_HELD >> 20);
+            return Err((message, "shorten the recording, or average it over longer steps".into()));
+        }
+        for (column, value) in columns.iter_mut().zip(values) {
+            column.push(*value);
+        }
+        Ok(())
+    })?;
+    Ok(columns)
+}
+
+/// Hands `take` what is wanted of every row of the CSV file `path`, each cell read as it says; there is at least one. No more than a
+/// row is held in memory. What `take` refuses is said of the file.
+pub(super) fn rows(
+    directory: &Path,
+    path: &Text,
+    wanted: &[Wanted<'_>],
+    mut take: impl FnMut(&[f64]) -> Result<(), Refusal>,
+) -> Result<(), Refusal> {
     let full = directory.join(path.value());
     let shown = quote(&directory.join(path.written()).display().to_string());
     let mut file = BufReader::new(open(&full).map_err(|error| unreadable(&shown, &error))?);
@@ -54,28 +78,28 @@ pub(super) fn columns(
     }
     let places: Vec<usize> =
         wanted.iter().map(|(name, _)| place(&header, name, &shown)).collect::<Result<_, _>>()?;
-    let mut columns = vec![Vec::new(); wanted.len()];
+    let (mut values, mut is_empty) = (Vec::with_capacity(wanted.len()), true);
     let mut record = csv::StringRecord::new();
     while table.read_record(&mut record).map_err(|error| broken(&shown, &error))? {
-        if columns[0].len() >= MOST_ROWS {
-            return Err((format!("{shown} has more than {MOST_ROWS} rows"), "shorten the recording".into()));
-        }
         let line = record.position().map_or(0, csv::Position::line);
         if record.len() != header.len() {
             return Err(uneven(&record, header.len(), &format!("{shown}, line {line}")));
         }
-        for ((column, place), (name, cells)) in columns.iter_mut().zip(&places).zip(wanted) {
+        values.clear();
+        for (place, (name, cells)) in places.iter().zip(wanted) {
             let cell = record.get(*place).unwrap_or_default();
-            column.push(cells.read(cell).map_err(|(wrong, remedy)| {
+            values.push(cells.read(cell).map_err(|(wrong, remedy)| {
                 let name = name.written();
                 (format!("{shown}, line {line}: `{}` in column `{name}` {wrong}", quote(cell)), remedy)
             })?);
         }
+        take(&values).map_err(|(wrong, remedy)| (format!("{shown}, line {line}: {wrong}"), remedy))?;
+        is_empty = false;
     }
-    if columns[0].is_empty() {
+    if is_empty {
         return Err((format!("{shown} has no rows"), "record something first".into()));
     }
-    Ok(columns)
+    Ok(())
 }
 
 /// That the file `shown` cannot be read.

@@ -37,7 +37,7 @@ fn surplus(fault: &Fault) -> Option<f64> {
 #[derive(Debug, Clone)]
 pub(super) struct SurgeSource {
     pub(super) fleet: Arc<str>,
-    pub(super) law: ArrivalProcess,
+    pub(super) process: ArrivalProcess,
     pub(super) rate: Rate,
     pub(super) recorded_rate: Option<Arc<Load>>,
     pub(super) load: Arc<Load>,
@@ -135,8 +135,13 @@ impl Surge {
         let index = u64::from(source.index) << 32 | u64::from(self.occurrence);
         let stream =
             source.seed.stream(&format!("fault/{}/arrival/{}", self.fault.name, source.fleet), index);
-        let arrivals =
-            Arrivals::new(&source.law, rate, source.recorded_rate.clone(), Arc::clone(&source.load), stream);
+        let arrivals = Arrivals::new(
+            &source.process,
+            rate,
+            source.recorded_rate.clone(),
+            Arc::clone(&source.load),
+            stream,
+        );
         Some(arrivals.between(from, until))
     }
 }
@@ -158,7 +163,7 @@ pub(super) fn expected(fault: &Fault, draw: &Draw, source: &SurgeSource, from: T
             let (from, to) = (from.max(start), to.min(activation.end));
             if from < to {
                 sum += expected_count(
-                    &source.law,
+                    &source.process,
                     rate,
                     source.recorded_rate.as_deref(),
                     &source.load,

@@ -10,15 +10,16 @@ use super::{Source, assert_none, sources};
 const HOMES: [&str; 3] = ["protocol", "reference", "record"];
 
 /// Words that stand elsewhere all the same: (module, word, why).
-const KEPT: [(&str, &str, &str); 4] = [
+const KEPT: [(&str, &str, &str); 5] = [
     (
         "service::admission",
         "mqtt",
         "a key of the bundled system's own settings, which are about its endpoints",
     ),
-    ("language::value", "https", "who asks for TLS is told that it is not spoken yet"),
-    ("language::value", "wss", "who asks for TLS is told that it is not spoken yet"),
-    ("language::value", "mqtts", "who asks for TLS is told that it is not spoken yet"),
+    ("language::value", "https", "who names a scheme for a protocol is told where it belongs"),
+    ("language::value", "wss", "who names a scheme for a protocol is told where it belongs"),
+    ("language::value", "mqtts", "who names a scheme for a protocol is told where it belongs"),
+    ("language::value", "tcps", "who names a scheme for a protocol is told where it belongs"),
 ];
 
 /// What makes a protocol of a word.

@@ -197,7 +197,7 @@ fn misfits(run: &Run) -> Vec<String> {
     assert_eq!(book.planned as usize, due.len(), "every planned reading was released");
     assert!(book.readings().all(|sample| sample.outcome == Outcome::Ok), "all are answered in the end");
     let connects = book.samples.iter().filter(|sample| sample.kind == Kind::Connect).count();
-    assert_eq!(connects, 1, "a freeze is no reason to reconnect");
+    assert_eq!(connects, 1, "a freeze is not a reason to reconnect");
 
     let response = measured(plan, book, |sample| Some(sample.response_time_ns()));
     let service = measured(plan, book, Sample::service_time_ns);

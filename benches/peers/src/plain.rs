@@ -15,7 +15,7 @@ pub trait Codec: Default {
 struct Connection<C> {
     stream: TcpStream,
     codec: C,
-    /// What was received and is no whole message yet.
+    /// What was received and is not a whole message yet.
     rest: Vec<u8>,
     /// What the socket did not take.
     unsent: Vec<u8>,

@@ -15,7 +15,7 @@ const DRAWS: usize = 100_000;
 
 /// A law with the distribution of its gaps and the length-biased one, both with mean gap 1 and written anew here.
 struct Theory {
-    law: ArrivalProcess,
+    process: ArrivalProcess,
     cdf: Box<dyn Fn(f64) -> f64>,
     biased: Box<dyn Fn(f64) -> f64>,
 }
@@ -40,7 +40,7 @@ fn normal_cdf(x: f64) -> f64 {
 
 fn gamma(shape: f64) -> Theory {
     Theory {
-        law: ArrivalProcess::Gamma { shape },
+        process: ArrivalProcess::Gamma { shape },
         cdf: Box::new(move |x| incomplete_gamma(shape, x * shape)),
         biased: Box::new(move |x| incomplete_gamma(shape + 1.0, x * shape)),
     }
@@ -52,7 +52,7 @@ fn erlang_3() -> Theory {
         1.0 - (-x).exp() * terms
     };
     Theory {
-        law: ArrivalProcess::Gamma { shape: 3.0 },
+        process: ArrivalProcess::Gamma { shape: 3.0 },
         cdf: Box::new(move |x| poisson_below(3, 3.0 * x)),
         biased: Box::new(move |x| poisson_below(4, 3.0 * x)),
     }
@@ -60,7 +60,7 @@ fn erlang_3() -> Theory {
 
 fn log_normal(sigma: f64) -> Theory {
     Theory {
-        law: ArrivalProcess::LogNormal { sigma },
+        process: ArrivalProcess::LogNormal { sigma },
         cdf: Box::new(move |x| normal_cdf((x.ln() + 0.5 * sigma * sigma) / sigma)),
         biased: Box::new(move |x| normal_cdf((x.ln() - 0.5 * sigma * sigma) / sigma)),
     }
@@ -70,7 +70,7 @@ fn pareto(tail: f64) -> Theory {
     let least = 1.0 - 1.0 / tail;
     let cdf = move |tail: f64, x: f64| 1.0 - (least / x).min(1.0).powf(tail);
     Theory {
-        law: ArrivalProcess::Pareto { tail },
+        process: ArrivalProcess::Pareto { tail },
         cdf: Box::new(move |x| cdf(tail, x)),
         biased: Box::new(move |x| cdf(tail - 1.0, x)),
     }
@@ -86,7 +86,7 @@ fn on_off(on: f64, off: f64) -> Theory {
     let exp = |rate: f64, x: f64| 1.0 - (-rate * x).exp();
     let biased = move |rate: f64, x: f64| 1.0 - (1.0 + rate * x) * (-rate * x).exp();
     Theory {
-        law: ArrivalProcess::OnOff { on: Span::from_secs_f64(on), off: Span::from_secs_f64(off) },
+        process: ArrivalProcess::OnOff { on: Span::from_secs_f64(on), off: Span::from_secs_f64(off) },
         cdf: Box::new(move |x| share * exp(fast, x) + (1.0 - share) * exp(slow, x)),
         biased: Box::new(move |x| share / fast * biased(fast, x) + (1.0 - share) / slow * biased(slow, x)),
     }
@@ -95,7 +95,7 @@ fn on_off(on: f64, off: f64) -> Theory {
 fn theories() -> Vec<Theory> {
     vec![
         Theory {
-            law: ArrivalProcess::Poisson,
+            process: ArrivalProcess::Poisson,
             cdf: Box::new(|x| 1.0 - (-x).exp()),
             biased: Box::new(|x| 1.0 - (1.0 + x) * (-x).exp()),
         },
@@ -113,24 +113,24 @@ fn theories() -> Vec<Theory> {
 
 #[test]
 fn gaps_are_distributed_by_their_law() {
-    for (index, Theory { law, cdf, .. }) in theories().into_iter().enumerate() {
+    for (index, Theory { process, cdf, .. }) in theories().into_iter().enumerate() {
         let mut stream = Seed(31).stream("arrival/test", index as u64);
-        let gap = Gap::new(&law, 1e9).unwrap();
+        let gap = Gap::new(&process, 1e9).unwrap();
         let gaps = (0..DRAWS).map(|_| gap.sample(&mut stream) / 1e9).collect();
         let p = kolmogorov_smirnov(gaps, cdf);
-        assert!(p > 0.001, "{law:?}: p = {p}");
+        assert!(p > 0.001, "{process:?}: p = {p}");
     }
 }
 
 #[test]
 fn the_first_instant_is_distributed_as_in_equilibrium() {
-    for (index, Theory { law, cdf, biased }) in theories().into_iter().enumerate() {
+    for (index, Theory { process, cdf, biased }) in theories().into_iter().enumerate() {
         let mut stream = Seed(32).stream("arrival/test", index as u64);
-        let gap = Gap::new(&law, 1e9).unwrap();
+        let gap = Gap::new(&process, 1e9).unwrap();
         let firsts = (0..20_000).map(|_| gap.residual(&mut stream) / 1e9).collect();
         // ∫₀ˣ (1 − F) by parts: Cox, Renewal Theory, §5.2.
         let p = kolmogorov_smirnov(firsts, |x| x * (1.0 - cdf(x)) + biased(x));
-        assert!(p > 0.001, "{law:?}: p = {p}");
+        assert!(p > 0.001, "{process:?}: p = {p}");
     }
 }
 
@@ -157,13 +157,13 @@ fn the_gaps_of_the_on_off_law_are_those_of_simulated_sojourns() {
 }
 
 /// Dispersion of the counts of `windows` windows of `window_ns`, at 10 readings a second.
-fn drawn_dispersion(law: &ArrivalProcess, window_ns: u64, windows: usize) -> f64 {
+fn drawn_dispersion(process: &ArrivalProcess, window_ns: u64, windows: usize) -> f64 {
     let end = Tick(window_ns * windows as u64);
     let load = Load::new(vec![Stretch { start: Tick::ZERO, end, shape: Shape::Flat(1.0) }]);
     let rate = Rate::per_second(10.0).unwrap();
     let due: Vec<_> =
-        Arrivals::new(law, rate, None, Arc::new(load), Seed(5).stream("arrival/test", 0)).collect();
-    assert!(due.len() > DRAWS, "{law:?}: {}", due.len());
+        Arrivals::new(process, rate, None, Arc::new(load), Seed(5).stream("arrival/test", 0)).collect();
+    assert!(due.len() > DRAWS, "{process:?}: {}", due.len());
     dispersion(&due, window_ns, windows)
 }
 
@@ -180,16 +180,16 @@ fn poisson_counts_are_as_dispersed_as_poisson_and_constant_ones_are_not() {
 #[test]
 fn counts_over_long_windows_are_as_dispersed_as_the_law_says() {
     let rate = Rate::per_second(10.0).unwrap();
-    for law in [
+    for process in [
         ArrivalProcess::Gamma { shape: 4.0 },
         ArrivalProcess::Gamma { shape: 0.5 },
         ArrivalProcess::LogNormal { sigma: 0.7 },
         ArrivalProcess::Pareto { tail: 6.0 },
         ArrivalProcess::OnOff { on: Span::from_ms(200), off: Span::from_ms(300) },
     ] {
-        let (drawn, expected) = (drawn_dispersion(&law, 10 * SECOND, 2_000), law.dispersion(rate));
+        let (drawn, expected) = (drawn_dispersion(&process, 10 * SECOND, 2_000), process.dispersion(rate));
         // 2 000 windows: the variance's relative standard deviation is √(2 ÷ 2 000) = 3.2 %.
-        assert!((drawn / expected - 1.0).abs() < 0.12, "{law:?}: {drawn} for {expected}");
+        assert!((drawn / expected - 1.0).abs() < 0.12, "{process:?}: {drawn} for {expected}");
     }
 }
 
@@ -198,22 +198,22 @@ fn on_off_counts_are_dispersed_as_the_cookbook_says_at_every_window() {
     // Fischer & Meier-Hellstern (1993), index of dispersion of the two-state MMPP with the second rate 0:
     // 1 + K (1 − (1 − e^(−at)) ÷ (at)), a = r + s, K = 2 λ r ÷ a².
     let (on, off) = (0.3_f64, 0.2_f64);
-    let law = ArrivalProcess::OnOff { on: Span::from_secs_f64(on), off: Span::from_secs_f64(off) };
+    let process = ArrivalProcess::OnOff { on: Span::from_secs_f64(on), off: Span::from_secs_f64(off) };
     let (lambda, r, s) = (10.0 * (on + off) / on, 1.0 / on, 1.0 / off);
     let (a, window) = (r + s, 0.25);
     let k = 2.0 * lambda * r / (a * a);
     let expected = 1.0 + k * (1.0 - (1.0 - (-a * window).exp()) / (a * window));
-    let drawn = drawn_dispersion(&law, SECOND / 4, 60_000);
+    let drawn = drawn_dispersion(&process, SECOND / 4, 60_000);
     assert!((drawn / expected - 1.0).abs() < 0.05, "{drawn} for {expected}");
-    assert!((law.dispersion(Rate::per_second(10.0).unwrap()) - (1.0 + k)).abs() < 1e-9);
+    assert!((process.dispersion(Rate::per_second(10.0).unwrap()) - (1.0 + k)).abs() < 1e-9);
 }
 
 #[test]
 fn the_limits_of_dispersion_are_those_of_the_literature() {
     let rate = Rate::per_second(2.0).unwrap();
-    let none: Arc<[u64]> = Arc::new([]);
+    let none = Recording::new(Box::default());
     let second = Span::from_ms(1_000);
-    for (law, expected) in [
+    for (process, expected) in [
         (ArrivalProcess::Constant { jitter: 0.3 }, 0.0),
         (ArrivalProcess::Poisson, 1.0),
         (ArrivalProcess::Gamma { shape: 0.25 }, 4.0),
@@ -225,21 +225,24 @@ fn the_limits_of_dispersion_are_those_of_the_literature() {
         (ArrivalProcess::Aligned { spread: second }, 0.0),
         (ArrivalProcess::Recorded { times: none, device: 0, devices: 1 }, 0.0),
     ] {
-        let drawn = law.dispersion(rate);
-        assert!(drawn.total_cmp(&expected).is_eq() || (drawn - expected).abs() < 1e-9, "{law:?}: {drawn}");
+        let drawn = process.dispersion(rate);
+        assert!(
+            drawn.total_cmp(&expected).is_eq() || (drawn - expected).abs() < 1e-9,
+            "{process:?}: {drawn}"
+        );
     }
 }
 
 #[test]
 fn draws_are_fixed_for_ever() {
     // Guards stored plan digests: the samplers rest on libm and exact operations only, so these bits hold anywhere.
-    let bits = |law: &ArrivalProcess| {
+    let bits = |process: &ArrivalProcess| {
         let mut stream = Seed(1).stream("arrival/test", 0);
-        let gap = Gap::new(law, 1e9).unwrap();
+        let gap = Gap::new(process, 1e9).unwrap();
         (0..1_000).fold(0_u64, |hash, _| hash.rotate_left(5) ^ gap.sample(&mut stream).to_bits())
     };
     let seconds = |secs| Span::from_secs_f64(secs);
-    for (law, expected) in [
+    for (process, expected) in [
         (ArrivalProcess::Poisson, 12_147_687_721_647_996_623),
         (ArrivalProcess::Gamma { shape: 0.5 }, 8_146_043_706_216_949_568),
         (ArrivalProcess::Gamma { shape: 3.0 }, 1_457_020_057_370_914_125),
@@ -247,6 +250,6 @@ fn draws_are_fixed_for_ever() {
         (ArrivalProcess::Pareto { tail: 1.5 }, 12_106_960_724_273_939_623),
         (ArrivalProcess::OnOff { on: seconds(2.0), off: seconds(3.0) }, 14_654_803_591_427_858_191),
     ] {
-        assert_eq!(bits(&law), expected, "{law:?}");
+        assert_eq!(bits(&process), expected, "{process:?}");
     }
 }

@@ -38,8 +38,12 @@ fn flat(secs: u64) -> Arc<Load> {
     load_of(&[(secs * SECOND, Shape::Flat(1.0))])
 }
 
+fn recording(times: impl IntoIterator<Item = u64>) -> Recording {
+    Recording::new(times.into_iter().collect::<Box<[u64]>>())
+}
+
 /// Laws of every kind, for device `device` of `devices`; `times` is the fleet's recording.
-fn laws(times: &Arc<[u64]>, device: u32, devices: u32) -> Vec<ArrivalProcess> {
+fn processes(times: &Recording, device: u32, devices: u32) -> Vec<ArrivalProcess> {
     vec![
         ArrivalProcess::Constant { jitter: 0.0 },
         ArrivalProcess::Constant { jitter: 0.5 },
@@ -50,17 +54,17 @@ fn laws(times: &Arc<[u64]>, device: u32, devices: u32) -> Vec<ArrivalProcess> {
         ArrivalProcess::Pareto { tail: 3.5 },
         ArrivalProcess::OnOff { on: secs(1), off: secs(2) },
         ArrivalProcess::Aligned { spread: Span::from_ms(150) },
-        ArrivalProcess::Recorded { times: Arc::clone(times), device, devices },
+        ArrivalProcess::Recorded { times: times.clone(), device, devices },
     ]
 }
 
-fn draw(law: &ArrivalProcess, per_second: f64, load: &Arc<Load>, seed: u64) -> Vec<Tick> {
-    arrivals(law, per_second, load, seed, 0).collect()
+fn draw(process: &ArrivalProcess, per_second: f64, load: &Arc<Load>, seed: u64) -> Vec<Tick> {
+    arrivals(process, per_second, load, seed, 0).collect()
 }
 
-fn arrivals(law: &ArrivalProcess, per_second: f64, load: &Arc<Load>, seed: u64, device: u64) -> Arrivals {
+fn arrivals(process: &ArrivalProcess, per_second: f64, load: &Arc<Load>, seed: u64, device: u64) -> Arrivals {
     let rate = Rate::per_second(per_second).unwrap();
-    Arrivals::new(law, rate, None, Arc::clone(load), Seed(seed).stream("arrival/test", device))
+    Arrivals::new(process, rate, None, Arc::clone(load), Seed(seed).stream("arrival/test", device))
 }
 
 fn count(due: &[Tick], from: Tick, to: Tick) -> usize {
@@ -71,7 +75,7 @@ fn count(due: &[Tick], from: Tick, to: Tick) -> usize {
 fn counts_follow_the_integral_of_every_course_for_every_law() {
     const DEVICES: u32 = 60;
     let (load, rate) = (varied(), Rate::per_second(5.0).unwrap());
-    let times: Arc<[u64]> = (0..110_000_u64).map(|n| n * 3_336_111 + n % 7).collect();
+    let times = recording((0..110_000_u64).map(|n| n * 3_336_111 + n % 7));
     let windows: Vec<_> = load
         .stretches()
         .iter()
@@ -82,33 +86,33 @@ fn counts_follow_the_integral_of_every_course_for_every_law() {
                 .chain([(stretch.start, stretch.end)])
         })
         .collect();
-    for which in 0..laws(&times, 0, DEVICES).len() {
+    for which in 0..processes(&times, 0, DEVICES).len() {
         let (mut counts, mut expected) = (vec![0.0; windows.len()], vec![0.0; windows.len()]);
         let mut drawn = 0;
         for device in 0..DEVICES {
-            let law = laws(&times, device, DEVICES).swap_remove(which);
-            let due: Vec<_> = arrivals(&law, 5.0, &load, 7, u64::from(device)).collect();
+            let process = processes(&times, device, DEVICES).swap_remove(which);
+            let due: Vec<_> = arrivals(&process, 5.0, &load, 7, u64::from(device)).collect();
             drawn += due.len();
             for (nth, &(from, to)) in windows.iter().enumerate() {
                 counts[nth] += count(&due, from, to) as f64;
-                expected[nth] += expected_count(&law, rate, None, &load, from, to);
+                expected[nth] += expected_count(&process, rate, None, &load, from, to);
             }
         }
-        let law = laws(&times, 0, DEVICES).swap_remove(which);
-        assert!(drawn > 100_000, "{law:?}: {drawn}");
+        let process = processes(&times, 0, DEVICES).swap_remove(which);
+        assert!(drawn > 100_000, "{process:?}: {drawn}");
         for (nth, window) in windows.iter().enumerate() {
             // A renewal count's variance is dispersion × mean, and less than 1 a device more for its edges.
-            let exact = matches!(law, ArrivalProcess::Recorded { .. });
+            let exact = matches!(process, ArrivalProcess::Recorded { .. });
             let variance =
-                if exact { 0.0 } else { law.dispersion(rate) * expected[nth] + f64::from(DEVICES) };
+                if exact { 0.0 } else { process.dispersion(rate) * expected[nth] + f64::from(DEVICES) };
             let off = (counts[nth] - expected[nth]).abs();
             assert!(
                 off <= 4.0 * variance.sqrt(),
-                "{law:?} {window:?}: {} for {}",
+                "{process:?} {window:?}: {} for {}",
                 counts[nth],
                 expected[nth]
             );
-            assert!(expected[nth] > 0.0 || counts[nth] < 0.5, "{law:?} {window:?}: {}", counts[nth]);
+            assert!(expected[nth] > 0.0 || counts[nth] < 0.5, "{process:?} {window:?}: {}", counts[nth]);
         }
     }
 }
@@ -116,21 +120,23 @@ fn counts_follow_the_integral_of_every_course_for_every_law() {
 #[test]
 fn the_first_short_window_is_as_busy_as_any() {
     let (load, devices) = (flat(1), 8_000_u32);
-    let mut laws = laws(&Arc::from([]), 0, 1);
-    laws.retain(|law| !matches!(law, ArrivalProcess::Recorded { .. } | ArrivalProcess::Aligned { .. }));
-    laws.push(ArrivalProcess::Pareto { tail: 1.2 });
-    laws.push(ArrivalProcess::OnOff { on: Span::from_ms(50), off: secs(5) });
-    for law in laws {
+    let mut processes = processes(&recording([]), 0, 1);
+    processes.retain(|process| {
+        !matches!(process, ArrivalProcess::Recorded { .. } | ArrivalProcess::Aligned { .. })
+    });
+    processes.push(ArrivalProcess::Pareto { tail: 1.2 });
+    processes.push(ArrivalProcess::OnOff { on: Span::from_ms(50), off: secs(5) });
+    for process in processes {
         let counts: Vec<f64> = (0..devices)
             .map(|device| {
-                let due = arrivals(&law, 1.0, &load, 21, u64::from(device));
+                let due = arrivals(&process, 1.0, &load, 21, u64::from(device));
                 due.take_while(|at| at.0 < SECOND / 10).count() as f64
             })
             .collect();
         let n = f64::from(devices);
         let mean = counts.iter().sum::<f64>() / n;
         let variance = counts.iter().map(|c| (c - mean).powi(2)).sum::<f64>() / (n - 1.0);
-        assert!((mean - 0.1).abs() < 4.0 * (variance / n).sqrt(), "{law:?}: {mean}");
+        assert!((mean - 0.1).abs() < 4.0 * (variance / n).sqrt(), "{process:?}: {mean}");
     }
 }
 
@@ -160,10 +166,10 @@ fn nothing_arrives_between_bursts_and_every_burst_is_full() {
     let (every, length) = (Span::from_ns(7_000_001), Span::from_ns(1_000_003));
     let shape = Shape::Bursts { base: 0.0, peak: 1.0, every, length };
     let load = load_of(&[(SECOND / 3, Shape::Flat(0.0)), (4 * SECOND + 77, shape)]);
-    for law in laws(&(0..500_000).map(|n| n * 1_000).collect(), 0, 1) {
-        let due = draw(&law, 200_000.0, &load, 4);
-        assert!(due.len() > 50_000, "{law:?}: {}", due.len());
-        assert!(due.iter().all(|at| (at.0 - SECOND / 3) % every.as_ns() < length.as_ns()), "{law:?}");
+    for process in processes(&recording((0..500_000).map(|n| n * 1_000)), 0, 1) {
+        let due = draw(&process, 200_000.0, &load, 4);
+        assert!(due.len() > 50_000, "{process:?}: {}", due.len());
+        assert!(due.iter().all(|at| (at.0 - SECOND / 3) % every.as_ns() < length.as_ns()), "{process:?}");
     }
     // A grid of one point a nanosecond fills each burst from edge to edge.
     let shape =
@@ -197,10 +203,10 @@ fn a_constant_phase_is_uniform_over_the_interval() {
 
 #[test]
 fn aligned_devices_meet_at_each_period_uniformly_late() {
-    let law = ArrivalProcess::Aligned { spread: Span::from_ms(300) };
+    let process = ArrivalProcess::Aligned { spread: Span::from_ms(300) };
     let mut late = Vec::new();
     for device in 0..100 {
-        let due: Vec<_> = arrivals(&law, 1.0, &flat(1_000), 13, device).collect();
+        let due: Vec<_> = arrivals(&process, 1.0, &flat(1_000), 13, device).collect();
         assert_eq!(due.len(), 1_000);
         for (n, at) in due.into_iter().enumerate() {
             late.push((at.as_secs_f64() - n as f64) / 0.3);
@@ -218,37 +224,38 @@ fn an_aligned_grid_is_counted_exactly() {
         (9 * SECOND, Shape::Flat(0.5)),
     ]);
     for per_second in [1.0, 3.0, 7.0, 0.3, 1_000.0] {
-        let (law, rate) =
+        let (process, rate) =
             (ArrivalProcess::Aligned { spread: Span::ZERO }, Rate::per_second(per_second).unwrap());
-        let due = draw(&law, per_second, &load, 1);
+        let due = draw(&process, per_second, &load, 1);
         for stretch in load.stretches() {
-            let expected = expected_count(&law, rate, None, &load, stretch.start, stretch.end);
+            let expected = expected_count(&process, rate, None, &load, stretch.start, stretch.end);
             let counted = count(&due, stretch.start, stretch.end) as f64;
             assert!((counted - expected).abs() < 1e-6, "{per_second}: {counted} for {expected}");
         }
     }
     // Half the spread after a grid point, half the devices have sent.
-    let (law, rate) =
+    let (process, rate) =
         (ArrivalProcess::Aligned { spread: Span::from_ms(200) }, Rate::per_second(1.0).unwrap());
-    let half = expected_count(&law, rate, None, &load, Tick::ZERO, Tick(3 * SECOND + SECOND / 10));
+    let half = expected_count(&process, rate, None, &load, Tick::ZERO, Tick(3 * SECOND + SECOND / 10));
     assert!((half - 3.5).abs() < 1e-9, "{half}");
 }
 
 #[test]
 fn a_recording_comes_back_exactly_and_is_dealt_out_without_loss() {
-    let times: Arc<[u64]> = (0..10_001_u64).map(|n| n * n * 97 % 1_000 + n * 1_000).collect();
+    let times: Vec<u64> = (0..10_001_u64).map(|n| n * n * 97 % 1_000 + n * 1_000).collect();
+    let shared = recording(times.iter().copied());
     let load = flat(60);
     let devices = 7;
     let mut all = Vec::new();
     for device in 0..devices {
-        let law = ArrivalProcess::Recorded { times: Arc::clone(&times), device, devices };
+        let process = ArrivalProcess::Recorded { times: shared.clone(), device, devices };
         // The rate is ignored, even one of 0.
-        let due = draw(&law, 0.0, &load, 1);
+        let due = draw(&process, 0.0, &load, 1);
         let own: Vec<_> = times.iter().skip(device as usize).step_by(7).copied().map(Tick).collect();
         assert_eq!(due, own);
         let rate = Rate::default();
         for (from, to) in [(0, 60 * SECOND), (0, 1_000), (5_000_500, 7_123_456), (9, 9)] {
-            let expected = expected_count(&law, rate, None, &load, Tick(from), Tick(to));
+            let expected = expected_count(&process, rate, None, &load, Tick(from), Tick(to));
             assert!((expected - count(&due, Tick(from), Tick(to)) as f64).abs() < 1e-9, "{from} {to}");
         }
         all.extend(due);
@@ -260,18 +267,19 @@ fn a_recording_comes_back_exactly_and_is_dealt_out_without_loss() {
 #[test]
 fn bounds_leave_out_exactly_what_lies_outside() {
     let load = varied();
-    for law in laws(&(0..100_000).map(|n| n * 3_000_000).collect(), 0, 1) {
-        let due = draw(&law, 20.0, &load, 17);
+    for process in processes(&recording((0..100_000).map(|n| n * 3_000_000)), 0, 1) {
+        let due = draw(&process, 20.0, &load, 17);
         for (from, to) in [(0, 500), (130, 300), (100, 120), (319, 320), (350, 20)] {
             let (from, to) = (Tick(from * SECOND), Tick(to * SECOND));
-            let kept: Vec<_> = arrivals(&law, 20.0, &load, 17, 0).between(from, to).collect();
+            let kept: Vec<_> = arrivals(&process, 20.0, &load, 17, 0).between(from, to).collect();
             let inside: Vec<_> = due.iter().copied().filter(|at| *at >= from && *at < to).collect();
-            assert_eq!(kept, inside, "{law:?} {from} {to}");
+            assert_eq!(kept, inside, "{process:?} {from} {to}");
         }
         let (early, late) = (Tick(50 * SECOND), Tick(330 * SECOND));
-        let twice = arrivals(&law, 20.0, &load, 17, 0).between(early, Tick::FAR).between(Tick::ZERO, late);
-        let once = arrivals(&law, 20.0, &load, 17, 0).between(early, late);
-        assert!(twice.eq(once), "{law:?}");
+        let twice =
+            arrivals(&process, 20.0, &load, 17, 0).between(early, Tick::FAR).between(Tick::ZERO, late);
+        let once = arrivals(&process, 20.0, &load, 17, 0).between(early, late);
+        assert!(twice.eq(once), "{process:?}");
     }
 }
 
@@ -282,7 +290,7 @@ fn a_course_composes_with_the_load() {
     let course = load_of(&inner.map(|shape| (120 * SECOND, shape)));
     let rate = Rate::per_second(5.0).unwrap();
     let stretches = load.stretches();
-    for law in [
+    for process in [
         ArrivalProcess::Poisson,
         ArrivalProcess::Gamma { shape: 2.0 },
         ArrivalProcess::Aligned { spread: Span::from_ms(100) },
@@ -291,25 +299,25 @@ fn a_course_composes_with_the_load() {
         for device in 0..20 {
             let stream = Seed(19).stream("arrival/test", device);
             let due: Vec<_> =
-                Arrivals::new(&law, rate, Some(Arc::clone(&course)), Arc::clone(&load), stream).collect();
+                Arrivals::new(&process, rate, Some(Arc::clone(&course)), Arc::clone(&load), stream).collect();
             for (nth, stretch) in stretches.iter().enumerate() {
                 let (from, to) = (stretch.start, stretch.end);
                 counts[nth] += count(&due, from, to) as f64;
-                expected[nth] += expected_count(&law, rate, Some(&course), &load, from, to);
+                expected[nth] += expected_count(&process, rate, Some(&course), &load, from, to);
             }
         }
         for (count, expected) in counts.iter().zip(&expected) {
-            let deviation = (law.dispersion(rate) * expected + 20.0).sqrt();
-            assert!((count - expected).abs() <= 4.0 * deviation, "{law:?}: {count} for {expected}");
+            let deviation = (process.dispersion(rate) * expected + 20.0).sqrt();
+            assert!((count - expected).abs() <= 4.0 * deviation, "{process:?}: {count} for {expected}");
         }
         // The chain of the two integrals, by hand: 80 s of load at a course of 0.5 are 40 s of the law's time.
-        assert!((expected[0] - 20.0 * 5.0 * 40.0).abs() < 21.0, "{law:?}: {}", expected[0]);
+        assert!((expected[0] - 20.0 * 5.0 * 40.0).abs() < 21.0, "{process:?}: {}", expected[0]);
     }
     // A course of 1 changes nothing but the fraction of a nanosecond.
-    let law = ArrivalProcess::Aligned { spread: Span::ZERO };
+    let process = ArrivalProcess::Aligned { spread: Span::ZERO };
     let stream = Seed(1).stream("arrival/test", 0);
-    let plain = Arrivals::new(&law, rate, Some(flat(1_000)), flat(100), stream);
-    assert!(plain.eq(draw(&law, 5.0, &flat(100), 1)));
+    let plain = Arrivals::new(&process, rate, Some(flat(1_000)), flat(100), stream);
+    assert!(plain.eq(draw(&process, 5.0, &flat(100), 1)));
 }
 
 #[test]
@@ -320,11 +328,11 @@ fn an_arrival_process_fits_beside_a_connection() {
 #[test]
 fn nothing_never_arrives() {
     let silent = load_of(&[(SECOND, Shape::Flat(0.0)), (SECOND, Shape::Ramp { from: 0.0, to: 0.0 })]);
-    for law in laws(&Arc::from([5, 6]), 0, 1) {
-        assert_eq!(draw(&law, 5.0, &Arc::new(Load::new(vec![])), 1), [], "{law:?}");
-        assert_eq!(draw(&law, 5.0, &silent, 1), [], "{law:?}");
-        if !matches!(law, ArrivalProcess::Recorded { .. }) {
-            assert_eq!(draw(&law, 0.0, &varied(), 1), [], "{law:?}");
+    for process in processes(&recording([5, 6]), 0, 1) {
+        assert_eq!(draw(&process, 5.0, &Arc::new(Load::new(vec![])), 1), [], "{process:?}");
+        assert_eq!(draw(&process, 5.0, &silent, 1), [], "{process:?}");
+        if !matches!(process, ArrivalProcess::Recorded { .. }) {
+            assert_eq!(draw(&process, 0.0, &varied(), 1), [], "{process:?}");
         }
     }
 }
@@ -332,21 +340,21 @@ fn nothing_never_arrives() {
 #[test]
 fn a_gap_beyond_every_run_ends_the_process() {
     let load = load_of(&[(u64::MAX, Shape::Flat(1.0))]);
-    for law in laws(&Arc::from([]), 0, 1) {
+    for process in processes(&recording([]), 0, 1) {
         // One reading in 10²⁸³ years, and gaps at the end of what a number can hold.
         for per_second in [1e-290, 1e-299] {
-            let mut due = arrivals(&law, per_second, &load, 23, 0);
+            let mut due = arrivals(&process, per_second, &load, 23, 0);
             // The first point of the aligned grid is its beginning.
-            let first = usize::from(matches!(law, ArrivalProcess::Aligned { .. }));
-            assert!(due.by_ref().count() <= first, "{law:?}");
-            assert_eq!(due.next(), None, "{law:?}");
+            let first = usize::from(matches!(process, ArrivalProcess::Aligned { .. }));
+            assert!(due.by_ref().count() <= first, "{process:?}");
+            assert_eq!(due.next(), None, "{process:?}");
         }
     }
 }
 
 #[test]
 fn every_law_has_its_own_word() {
-    let names: Vec<_> = laws(&Arc::from([]), 0, 1).iter().map(ArrivalProcess::name).collect();
+    let names: Vec<_> = processes(&recording([]), 0, 1).iter().map(ArrivalProcess::name).collect();
     let mut unique = names.clone();
     unique.dedup();
     assert_eq!(unique, ArrivalProcess::NAMES);
@@ -367,7 +375,7 @@ fn any_law() -> impl Strategy<Value = ArrivalProcess> {
         (prop::collection::vec(any::<u32>(), 0..50), any::<u32>(), 0..4_u32).prop_map(
             |(mut times, device, devices)| {
                 times.sort_unstable();
-                let times = times.into_iter().map(u64::from).collect();
+                let times = recording(times.into_iter().map(u64::from));
                 ArrivalProcess::Recorded { times, device: device % 5, devices }
             }
         ),
@@ -394,7 +402,7 @@ fn any_shape() -> impl Strategy<Value = Shape> {
 proptest! {
     #[test]
     fn instants_never_go_back_and_stay_inside_the_load(
-        law in any_law(), rate in prop_oneof![0.0..2_000.0_f64, 0.0..1e-300_f64], seed in any::<u64>(),
+        process in any_law(), rate in prop_oneof![0.0..2_000.0_f64, 0.0..1e-300_f64], seed in any::<u64>(),
         courses in prop::collection::vec((1_u64..1_000_000_000, any_shape()), 1..5),
         inner in prop::option::of(prop::collection::vec((1_u64..2_000_000_000, any_shape()), 1..3)),
     ) {
@@ -403,7 +411,7 @@ proptest! {
         let stream = Seed(seed).stream("arrival/test", 0);
         let course = inner.map(|inner| load_of(&inner));
         // Of a process that is too dense to end soon, the beginning.
-        let due: Vec<_> = Arrivals::new(&law, rate, course, Arc::clone(&load), stream).take(20_000).collect();
+        let due: Vec<_> = Arrivals::new(&process, rate, course, Arc::clone(&load), stream).take(20_000).collect();
         prop_assert!(due.windows(2).all(|w| w[0] <= w[1]));
         for at in due {
             let inside = load.stretches().iter().find(|s| (s.start..s.end).contains(&at));

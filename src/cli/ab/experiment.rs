@@ -317,7 +317,7 @@ impl<'a> Experiment<'a> {
         let planned = PairPlan { stage, number, seed, digest: self.digest(seed) };
         let sides = if base_first { [0, 1] } else { [1, 0] };
         let mut runs = [self.side(&planned, sides[0])?, self.side(&planned, sides[1])?];
-        // What is no evidence weighs more than what is doubtful.
+        // What is not evidence weighs more than what is doubtful.
         let flaws = runs.iter().filter_map(|(_, evidence)| Flaw::of(evidence));
         let flaw = flaws.max_by_key(|flaw| flaw.is_invalid);
         if !base_first {

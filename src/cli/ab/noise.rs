@@ -101,15 +101,15 @@ fn seen(profile: &NoiseProfile, looks: &[u32], settings: &Settings) -> String {
     let pairs = looks.last().copied().unwrap_or_default();
     let seen = profile.detectable(pairs, settings);
     let seen = seen.iter().filter(|cell| cell.group.is_all() && cell.figure.quantile().is_some());
-    let told = seen
+    let noises = seen
         .map(|Detectable { figure, change, .. }| format!("{} from {:.1} %", figure.name(), change * 100.0));
-    let told: Vec<_> = told.collect();
-    if told.is_empty() {
+    let noises: Vec<_> = noises.collect();
+    if noises.is_empty() {
         return "the noise profile has no figure with samples to be judged by: run longer, or at a higher rate".to_owned();
     }
     let day = profile.measured.get(..10).unwrap_or_default();
     format!(
         "{pairs} pairs show changes of all fleets nine times out of ten at {}; noise measured {day}",
-        told.join(", ")
+        noises.join(", ")
     )
 }

@@ -167,7 +167,7 @@ impl Record {
     /// The pairs of `stage` that count, read from the files of their runs.
     ///
     /// # Errors
-    /// If a run cannot be read, or is no evidence.
+    /// If a run cannot be read, or is not evidence.
     fn pairs(&self, folder: &Path, stage: Stage) -> Result<Vec<Pair>, CliError> {
         let own = self.pairs.iter().filter(|pair| pair.stage == stage && pair.discarded.is_none());
         own.map(|pair| {
@@ -264,7 +264,7 @@ pub(in crate::cli) fn evidence(directory: &Path) -> Result<Evidence, CliError> {
     Evidence::of(&report).map_err(refused)
 }
 
-/// The measurement is no basis for a verdict.
+/// The measurement is not a basis for a verdict.
 #[expect(clippy::needless_pass_by_value, reason = "made to be handed to `map_err`")]
 pub(in crate::cli) fn refused(refusal: compare::Refusal) -> CliError {
     CliError::new(Exit::Invalid, &refusal)

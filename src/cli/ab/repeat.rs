@@ -6,7 +6,7 @@ use crate::record::Validity;
 /// What is wrong with a run: as it is kept, and as it is told in a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Flaw {
-    /// Whether it is no evidence at all.
+    /// Whether it is not evidence at all.
     pub(super) is_invalid: bool,
     /// Everything that the run says against itself.
     pub(super) reason: String,

@@ -99,7 +99,7 @@ fn encounters(sources: &[Source]) -> Vec<FleetEncounters> {
 fn manifest(first: &Source, sources: &[Source], label: String, run_id: &str, began: WallTime) -> Manifest {
     let first_ns = earliest(sources);
     let manifests = || sources.iter().map(|source| &source.manifest);
-    let merged: Vec<MergedShard> = sources.iter().map(|source| source.told(first_ns)).collect();
+    let merged: Vec<MergedShard> = sources.iter().map(|source| source.merged_part(first_ns)).collect();
     let mut source_ips: Vec<String> = manifests().flat_map(|run| run.source_ips.clone()).collect();
     source_ips.sort_unstable();
     source_ips.dedup();

@@ -77,7 +77,7 @@ impl Source {
     }
 
     /// Its part in the merged run, the first shard having begun at `first_ns`.
-    pub(super) fn told(&self, first_ns: u64) -> MergedShard {
+    pub(super) fn merged_part(&self, first_ns: u64) -> MergedShard {
         let (run, began_ns) = (&self.manifest, self.file.header().began_ns);
         MergedShard {
             run_id: run.run_id.clone(),
@@ -144,8 +144,9 @@ pub(super) fn judge(sources: &[Source], args: &MergeArgs) -> Result<(), CliError
     if faults.is_empty() {
         faults.extend(overlapping(sources));
         if !args.allow_missing {
-            let told = missing(sources).map(|told| format!("{told}; --allow-missing merges the others"));
-            faults.extend(told);
+            let sentence =
+                missing(sources).map(|sentence| format!("{sentence}; --allow-missing merges the others"));
+            faults.extend(sentence);
         }
         if !args.allow_incomplete {
             let gaps = sources.iter().filter_map(|source| {
@@ -170,9 +171,9 @@ fn foreign(sources: &[Source]) -> Vec<String> {
         } else if one.plan_digest != another.plan_digest {
             "drove another plan (the digests differ)".to_owned()
         } else if one.run_token != another.run_token {
-            let told =
+            let shown =
                 |run: &Manifest| run.run_token.map_or_else(|| "none".to_owned(), |token| token.to_string());
-            format!("has the run token {} instead of {}", told(another), told(one))
+            format!("has the run token {} instead of {}", shown(another), shown(one))
         } else if first.shard().of() != other.shard().of() {
             format!("is one of {} shards instead of {}", other.shard().of(), first.shard().of())
         } else if one.schema != another.schema {
@@ -221,7 +222,8 @@ fn missing(sources: &[Source]) -> Option<String> {
 pub(super) fn together(sources: &[Source]) -> Vec<String> {
     let mut reasons = Vec::new();
     reasons.extend(
-        missing(sources).map(|told| format!("{told}: the service had less to bear than the plan says")),
+        missing(sources)
+            .map(|sentence| format!("{sentence}: the service had less to bear than the plan says")),
     );
     reasons.extend(sources.iter().filter_map(|source| {
         Some(format!(

@@ -113,7 +113,7 @@ fn all_flaws_are_reported_with_file_and_line() {
     );
     assert_eq!(desk.score(&["calm", "loud"]).unwrap_err().exit, Exit::Usage);
     desk.write("w.json", "{\n\"a\": [3]}");
-    assert!(desk.said(&["calm"]).starts_with("w.json:2: field `a`, window 1: `3` is no window; write"));
+    assert!(desk.said(&["calm"]).starts_with("w.json:2: field `a`, window 1: `3` is not a window; write"));
 }
 
 #[test]

@@ -112,7 +112,7 @@ fn a_claim_that_fresh_pairs_do_not_show_is_withdrawn() {
     assert_eq!(again.reasons[0], "confirmed by 8 fresh pairs");
     let other = pairs(8, [1.2, 1.0, 1.0, 1.0], 0.0, 0.0);
     let withdrawn = confirm(first, &other, &settings).unwrap();
-    assert_eq!(withdrawn.verdict, Decision::Inconclusive, "another cell is no confirmation");
+    assert_eq!(withdrawn.verdict, Decision::Inconclusive, "another cell is not a confirmation");
     assert_eq!(said(&withdrawn, Figure::P99), Some(Decision::Inconclusive));
     assert_eq!(withdrawn.reasons[0], "not confirmed: 8 fresh pairs did not show it again");
     assert_eq!(withdrawn.confirmation.unwrap().cells[0].verdict, None, "only claims are judged again");

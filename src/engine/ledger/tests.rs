@@ -26,7 +26,7 @@ fn send(ledger: &mut Ledger, seq: u64, intended: u64, actual: u64) {
 fn expired(ledger: &mut Ledger, now: u64) -> Option<Sample> {
     match ledger.expire(Tick(now))? {
         Expired::Reading(sample) => Some(sample),
-        Expired::Repeat => panic!("a repeat is no reading"),
+        Expired::Repeat => panic!("a repeat is not a reading"),
     }
 }
 

@@ -189,6 +189,12 @@ fn what_happened_is_judged_as_the_table_says() {
         ),
         ("overflow", Figures { overflow: 1, ..sound() }, Suspect, "did not fit"),
         ("router", Figures { undelivered: 1, ..sound() }, Invalid, "could not be passed"),
+        (
+            "warm-up alone",
+            Figures { unmeasured: vec!["no reading of fleet `a` is due".to_owned()], ..sound() },
+            Suspect,
+            "no reading of fleet `a` is due",
+        ),
         ("lost plan", Figures { planned: 8_000, ..sound() }, Invalid, "lost its plan"),
         ("unaccounted", Figures { unaccounted: 2, ..sound() }, Invalid, "no outcome"),
         ("nothing", Figures { planned: 0, expected: None, ..sound() }, Invalid, "nothing to judge"),
@@ -212,7 +218,7 @@ fn what_the_generator_lacked_is_judged_as_the_table_says() {
             "starved and late",
             Figures { worker_starved: vec![0.4], ..late([30 * MS; 5]) },
             Invalid,
-            "something else used its core",
+            "another process took its core",
         ),
         ("a quota that suffices", held_up(0, 100), Valid, ""),
         ("throttled now and then", held_up(5, 100), Suspect, "throttled in 5 of 100 periods"),
@@ -236,19 +242,19 @@ fn what_the_generator_lacked_is_judged_as_the_table_says() {
             "stalled",
             stalled(still(3, 50), StallStats::default()),
             Suspect,
-            "stood still 3 times, for 1.5 % of the time",
+            "stalled 3 times (longest 50 ms, until 0.001s) for 1.5 % of the time",
         ),
         (
             "stalled for long",
             stalled(still(3, 100), StallStats::default()),
             Invalid,
-            "for 3.0 % of the time and 100 ms",
+            "(longest 100 ms, until 0.001s) for 3.0 % of the time",
         ),
         (
             "stalled with the machine",
             stalled(still(3, 100), still(3, 100)),
             Invalid,
-            "the whole process stood still",
+            "the whole process stalled",
         ),
         ("stolen", stolen(0.12), Suspect, "gave 12 %"),
         ("stolen for long", stolen(0.32), Invalid, "gave 32 %"),
@@ -265,7 +271,7 @@ fn rare_pauses_of_the_machine_make_a_run_suspect_and_others_invalid() {
     let rare = pauses(still(1, 160));
     let judged = rare.judge();
     assert_eq!(judged.verdict, Judgement::Suspect, "{judged:?}");
-    assert!(judged.reasons[0].contains("stood still once, for 160 ms"), "{judged:?}");
+    assert!(judged.reasons[0].contains("stalled once (longest 160 ms"), "{judged:?}");
     assert!(judged.reasons[0].ends_with("percentiles up to p95 hold"), "{judged:?}");
     assert_eq!(judged.covers.unwrap(), ["p50", "p90", "p95"]);
     for (what, worse) in [

@@ -149,11 +149,11 @@ fn certificate(reason: &CertificateError) -> Cow<'static, str> {
 
 /// The names that a certificate has, as webpki writes them.
 fn names(presented: &[String]) -> String {
-    let told: Vec<String> = presented.iter().take(NAMES).map(|name| format!("`{}`", bare(name))).collect();
-    match (told.is_empty(), presented.len() > NAMES) {
+    let names: Vec<String> = presented.iter().take(NAMES).map(|name| format!("`{}`", bare(name))).collect();
+    match (names.is_empty(), presented.len() > NAMES) {
         (true, _) => " but for no name at all".to_owned(),
-        (false, false) => format!(" but for {}", told.join(", ")),
-        (false, true) => format!(" but for {} and {} more", told.join(", "), presented.len() - NAMES),
+        (false, false) => format!(" but for {}", names.join(", ")),
+        (false, true) => format!(" but for {} and {} more", names.join(", "), presented.len() - NAMES),
     }
 }
 

@@ -126,11 +126,11 @@ impl FleetTls {
     /// Prepares what `settings` say for a target at `host`: a name or an address, without brackets.
     ///
     /// # Errors
-    /// One sentence, if the host is no name that TLS knows or this machine has no authorities of its own.
+    /// One sentence, if the host is not a name that TLS knows or this machine has no authorities of its own.
     pub(crate) fn new(settings: &TlsSettings, host: &str) -> Result<Self, String> {
         let name = settings.server_name.as_deref().unwrap_or(host);
         let server_name = ServerName::try_from(name.to_owned()).map_err(|_| {
-            format!("`{name}` is no name that a certificate can be for: set `sni` in the tls table")
+            format!("`{name}` is not a name that a certificate can be for: set `sni` in the tls table")
         })?;
         let provider = Arc::new(ring::default_provider());
         let unusable = |error: &dyn fmt::Display| format!("TLS cannot be set up: {error}");

@@ -51,7 +51,7 @@ impl TlsLink {
     /// Knows no time-out: drop the future to give up.
     ///
     /// # Errors
-    /// A [`TlsFailure`] inside, if one side does not accept the other or what comes is no TLS; else what the link says.
+    /// A [`TlsFailure`] inside, if one side does not accept the other or what comes is not TLS; else what the link says.
     pub(crate) async fn shake_hands(link: Link, device: &DeviceTls) -> io::Result<Box<Self>> {
         let session = TlsSession::new(device).map_err(TlsFailure::into_io)?;
         // Over a kilobyte, and moved about while the codec above is set up.

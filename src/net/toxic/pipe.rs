@@ -100,11 +100,11 @@ impl Pipe {
                 None => self.rules.extend(Rule::new(spec, now, || stream(spec))),
             }
         }
-        if old.iter().any(|rule| matches!(rule.law, ToxicState::Bucket(_))) {
+        if old.iter().any(|rule| matches!(rule.state, ToxicState::Bucket(_))) {
             // What a narrower link held back is not bandwidth that wider ones saved up.
             self.held_until = self.held_until.max(now);
         }
-        let lags = |rule: &Rule| matches!(rule.law, ToxicState::Lag(_) | ToxicState::Fading(_));
+        let lags = |rule: &Rule| matches!(rule.state, ToxicState::Lag(_) | ToxicState::Fading(_));
         if old.iter().any(lags) && !self.rules.iter().any(lags) {
             self.catch_up(now);
         }
@@ -151,11 +151,11 @@ impl Pipe {
     }
 
     fn is_hole(&self) -> bool {
-        self.rules.iter().any(|rule| matches!(rule.law, ToxicState::Hole))
+        self.rules.iter().any(|rule| matches!(rule.state, ToxicState::Hole))
     }
 
     fn is_held(&self) -> bool {
-        self.rules.iter().any(|rule| matches!(rule.law, ToxicState::Hold))
+        self.rules.iter().any(|rule| matches!(rule.state, ToxicState::Hold))
     }
 
     /// Takes in a message: one write, or what one read of a socket gave. It arrives at `now`.
@@ -166,7 +166,7 @@ impl Pipe {
         }
         let message = message.get(..room).unwrap_or(message);
         for rule in &mut self.rules {
-            if let ToxicState::Reset { chance, stream } = &mut rule.law
+            if let ToxicState::Reset { chance, stream } = &mut rule.state
                 && happens(*chance, stream)
             {
                 rule.acted(1);
@@ -178,7 +178,7 @@ impl Pipe {
         }
         self.bytes.extend(message);
         for rule in &mut self.rules {
-            let times = match &mut rule.law {
+            let times = match &mut rule.state {
                 ToxicState::Corruption(corruption) => corruption.strike(message, &mut self.bytes),
                 ToxicState::Hold => 1,
                 _ => 0,
@@ -196,7 +196,7 @@ impl Pipe {
             return;
         }
         let swallowed = self.swallows();
-        let slow = self.rules.iter().filter_map(|rule| match rule.law {
+        let slow = self.rules.iter().filter_map(|rule| match rule.state {
             ToxicState::SlowClose(delay_ns) if ending == Ending::Fin => {
                 rule.acted(1);
                 Some(delay_ns)
@@ -228,7 +228,7 @@ impl Pipe {
 
     /// Whether a hole swallows what comes now.
     fn swallows(&mut self) -> bool {
-        let mut holes = self.rules.iter().filter(|rule| matches!(rule.law, ToxicState::Hole));
+        let mut holes = self.rules.iter().filter(|rule| matches!(rule.state, ToxicState::Hole));
         let hole = holes.next();
         if let Some(rule) = hole {
             rule.acted(1);
@@ -241,7 +241,7 @@ impl Pipe {
     fn lag_ns(&mut self) -> u64 {
         let mut sum: u64 = 0;
         for rule in &mut self.rules {
-            if let ToxicState::Lag(lag) = &mut rule.law {
+            if let ToxicState::Lag(lag) = &mut rule.state {
                 let lag_ns = lag.draw();
                 sum = sum.saturating_add(lag_ns);
                 rule.acted(u64::from(lag_ns > 0));
@@ -252,7 +252,7 @@ impl Pipe {
 
     /// Puts `len` bytes that arrive at `arrival` into the delay line, later by what is lost of them.
     fn line_up(&mut self, arrival: Tick, len: usize) {
-        let fades = self.rules.iter().any(|rule| matches!(rule.law, ToxicState::Fading(_)));
+        let fades = self.rules.iter().any(|rule| matches!(rule.state, ToxicState::Fading(_)));
         let mut left = len;
         while left > 0 {
             let size = if fades { left.min(SEGMENT) } else { left };
@@ -300,7 +300,7 @@ impl Pipe {
 
     /// The bytes that may leave now, as one piece; empty unless [`Pipe::poll`] said that there are some.
     pub(in crate::net) fn front(&mut self) -> &[u8] {
-        let limits = self.rules.iter().filter_map(|rule| match rule.law {
+        let limits = self.rules.iter().filter_map(|rule| match rule.state {
             ToxicState::Limit { left, .. } => usize::try_from(left).ok(),
             _ => None,
         });
@@ -319,7 +319,7 @@ impl Pipe {
         self.open -= size;
         let mut gap_ns: u64 = 0;
         for rule in &mut self.rules {
-            match &mut rule.law {
+            match &mut rule.state {
                 ToxicState::Limit { left, .. } => {
                     *left = left.saturating_sub(size as u64);
                     let times = u64::from(*left == 0 && size > 0);
@@ -347,11 +347,11 @@ impl Pipe {
     }
 
     fn is_shaped(&self) -> bool {
-        self.rules.iter().any(|rule| matches!(rule.law, ToxicState::Bucket(_) | ToxicState::Slicer(_)))
+        self.rules.iter().any(|rule| matches!(rule.state, ToxicState::Bucket(_) | ToxicState::Slicer(_)))
     }
 
     fn spent_limit(&self) -> Option<Ending> {
-        self.rules.iter().find_map(|rule| match rule.law {
+        self.rules.iter().find_map(|rule| match rule.state {
             ToxicState::Limit { left: 0, ending } => Some(ending),
             _ => None,
         })
@@ -368,7 +368,7 @@ impl Pipe {
                 return if self.open > 0 { Exit::Bytes } else { Exit::At(at) };
             }
             for rule in &mut self.rules {
-                if let ToxicState::Bucket(bucket) = &mut rule.law {
+                if let ToxicState::Bucket(bucket) = &mut rule.state {
                     let held_back = bucket.ready(from, size) > from;
                     bucket.pass(from, at, size);
                     rule.acted(u64::from(held_back));
@@ -381,7 +381,7 @@ impl Pipe {
                 Some(run) if self.cut => run.len -= size,
                 _ => drop(self.runs.pop_front()),
             }
-            if self.rules.iter().any(|rule| matches!(rule.law, ToxicState::Slicer(_))) {
+            if self.rules.iter().any(|rule| matches!(rule.state, ToxicState::Slicer(_))) {
                 break;
             }
             // Without a slicer, what is ready in one moment leaves in one piece.
@@ -390,7 +390,7 @@ impl Pipe {
     }
 
     fn buckets(&self) -> impl Iterator<Item = &super::bucket::Bucket> {
-        self.rules.iter().filter_map(|rule| match &rule.law {
+        self.rules.iter().filter_map(|rule| match &rule.state {
             ToxicState::Bucket(bucket) => Some(bucket),
             _ => None,
         })
@@ -400,7 +400,7 @@ impl Pipe {
     fn piece_of(&mut self, len: usize) -> usize {
         let Self { piece, rules, .. } = self;
         *piece.get_or_insert_with(|| {
-            rules.iter_mut().fold(len, |size, rule| match &mut rule.law {
+            rules.iter_mut().fold(len, |size, rule| match &mut rule.state {
                 ToxicState::Slicer(slicer) => size.min(slicer.draw()),
                 // A link delivers a segment when its last byte has arrived.
                 ToxicState::Bucket(_) => size.min(SEGMENT),
@@ -414,7 +414,7 @@ impl Pipe {
 fn send(rules: &mut [Rule]) -> Option<Recovery> {
     let mut recovery: Option<Recovery> = None;
     for rule in rules {
-        if let ToxicState::Fading(fading) = &mut rule.law
+        if let ToxicState::Fading(fading) = &mut rule.state
             && fading.loses()
         {
             let own = fading.recovery();

@@ -34,17 +34,17 @@ pub(in crate::net) struct Spec<'a> {
 #[derive(Debug)]
 pub(super) struct Rule {
     pub(super) key: Key,
-    pub(super) law: ToxicState,
+    pub(super) state: ToxicState,
     tally: Rc<Cell<u64>>,
 }
 
 impl Rule {
     /// `None` if the toxic does nothing to bytes on their way. `stream` gives its random stream.
     pub(super) fn new(spec: &Spec<'_>, now: Tick, stream: impl FnOnce() -> Stream) -> Option<Self> {
-        let law = ToxicState::new(spec.kind, now, stream)?;
-        let rule = Self { key: spec.key, law, tally: Rc::clone(spec.tally) };
+        let state = ToxicState::new(spec.kind, now, stream)?;
+        let rule = Self { key: spec.key, state, tally: Rc::clone(spec.tally) };
         // Otherwise counted when the last byte passes.
-        rule.acted(u64::from(matches!(rule.law, ToxicState::Limit { left: 0, .. })));
+        rule.acted(u64::from(matches!(rule.state, ToxicState::Limit { left: 0, .. })));
         Some(rule)
     }
 

@@ -14,7 +14,7 @@ pub(in crate::protocol) const MAX_FIELDS: usize = 1_000;
 /// Header fields for which the stack has room.
 const USUAL_FIELDS: usize = 100;
 
-/// Header sections shorter than this are read anew with every piece, so that what is no HTTP is told at once.
+/// Header sections shorter than this are read anew with every piece, so that what is not HTTP is told at once.
 const SHORT: usize = 1024;
 
 /// A header section. Values may still be folded: see [`elements`].
@@ -61,7 +61,7 @@ pub(in crate::protocol) fn elements(value: &[u8], separator: u8) -> impl Iterato
 /// Gives the section's length, too. `tried` is how much was there in vain.
 ///
 /// # Errors
-/// If it is no HTTP response, is beyond a limit, or `read` refuses it.
+/// If it is not an HTTP response, is beyond a limit, or `read` refuses it.
 pub(in crate::protocol) fn read<T>(
     unread: &[u8],
     tried: &mut usize,
@@ -102,7 +102,7 @@ pub(in crate::protocol) fn read<T>(
     };
     let status = response.code.unwrap_or_default();
     if status < 100 {
-        return Err(Failure::protocol(format!("{status} is no HTTP status")));
+        return Err(Failure::protocol(format!("{status} is not a valid HTTP status")));
     }
     let head = Head { status, old: response.version == Some(0), fields: response.headers };
     Ok(Some((size, read(&head)?)))

@@ -22,7 +22,7 @@ use self::request::Template;
 use self::response::{MAX_KEPT, Reader, Reply};
 pub use self::settings::HttpSettings;
 use super::buffer::{Inbox, Outbox};
-use super::compression;
+use super::compression::{self, Coding};
 use super::fault_injector::Codec;
 use super::note::Notes;
 use super::{Answer, Endpoint, Event, Failure, Identity, Message, Settings, verdict};
@@ -174,18 +174,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http<S> {
         let Reply { status, persistent, length, .. } = reply;
         self.notes.received(length);
         let well = self.settings.ok.contains(status);
-        let (answer, (stages, flagged)) = match self.plain(&reply) {
-            Ok(body) if well => (Answer::Ok, verdict::judgement(&body, &self.device, seq)),
-            Err(failure) if well => {
-                self.notes.failed(seq, *failure.reason);
-                (Answer::Error(failure.kind), (None, None))
+        let (answer, (stages, flagged)) = if well {
+            match self.plain(&reply) {
+                Ok(body) => (Answer::Ok, verdict::judgement(&body, &self.device, seq)),
+                Err(failure) => {
+                    self.notes.failed(seq, *failure.reason);
+                    (Answer::Error(failure.kind), (None, None))
+                }
             }
-            plain => {
-                let body = plain.as_deref().unwrap_or(reply.body);
-                self.notes.failed(seq, Reason::of_status(status).with_sample(body));
-                let shed = self.settings.shed.contains(status);
-                (if shed { Answer::Shed } else { Answer::Error(ErrorKind::Status) }, (None, None))
-            }
+        } else {
+            let body = compression::legible(reply.body, reply.coding, length);
+            self.notes.failed(seq, Reason::of_status(status).with_sample(&body));
+            let shed = self.settings.shed.contains(status);
+            (if shed { Answer::Shed } else { Answer::Error(ErrorKind::Status) }, (None, None))
         };
         // What is left of a request that was answered early would be taken for the next one.
         self.ending = self.settings.fresh || !persistent || !self.outbox.is_empty();
@@ -197,7 +198,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http<S> {
 
     /// The beginning of the body, no longer compressed where that was asked for.
     fn plain<'a>(&self, reply: &Reply<'a>) -> Result<Cow<'a, [u8]>, Failure> {
-        if !(self.settings.gzip_replies && reply.packed) || reply.length == 0 {
+        if !(self.settings.gzip_replies && reply.coding == Coding::Gzip) || reply.length == 0 {
             return Ok(Cow::Borrowed(reply.body));
         }
         let whole = reply.body.len() as u64 == reply.length;

@@ -31,7 +31,7 @@ impl Template {
     ) -> Result<Self, Failure> {
         let Identity { method, address, headers, content_type, .. } = identity;
         if !valid_method(method) {
-            return Err(Failure::protocol(format!("`{method}` is no HTTP method for readings")));
+            return Err(Failure::protocol(format!("`{method}` is not a valid HTTP method for readings")));
         }
         let target = address.as_deref().unwrap_or(endpoint.target());
         check_target(target)?;
@@ -127,7 +127,9 @@ pub(in crate::protocol) fn check_target(target: &str) -> Result<(), Failure> {
     if valid_target(target) {
         return Ok(());
     }
-    Err(Failure::protocol("an address is no request target: it must begin with `/` and be percent-encoded"))
+    Err(Failure::protocol(
+        "an address is not a request target: it must begin with `/` and be percent-encoded",
+    ))
 }
 
 /// # Errors
@@ -137,7 +139,7 @@ pub(in crate::protocol) fn check_header(name: &str, value: &str) -> Result<(), F
         return Err(Failure::protocol(format!("the header field `{name}` is reserved")));
     }
     if !valid_header(name, value) {
-        return Err(Failure::protocol(format!("`{}` is no valid header field", name.escape_debug())));
+        return Err(Failure::protocol(format!("`{}` is not a valid header field", name.escape_debug())));
     }
     Ok(())
 }
@@ -274,13 +276,13 @@ mod tests {
         let with =
             |name: &str, value: &str| Identity { headers: owned(&[(name, value)]), ..Identity::of("d") };
         let table = [
-            (Identity { method: "PO ST".to_owned(), ..Identity::of("d") }, "no HTTP method"),
-            (Identity { address: Some("s3cret x".to_owned()), ..Identity::of("d") }, "no request target"),
+            (Identity { method: "PO ST".to_owned(), ..Identity::of("d") }, "not a valid HTTP method"),
+            (Identity { address: Some("s3cret x".to_owned()), ..Identity::of("d") }, "not a request target"),
             (with("Content-length", "3"), "reserved"),
             (with("Transfer-Encoding", "chunked"), "reserved"),
             (with("Connection", "close"), "reserved"),
-            (with("Authorization", "s3cret\r\nX: y"), "`Authorization` is no valid header field"),
-            (with("X\nY", "s3cret"), "no valid header field"),
+            (with("Authorization", "s3cret\r\nX: y"), "`Authorization` is not a valid header field"),
+            (with("X\nY", "s3cret"), "not a valid header field"),
         ];
         for (identity, expected) in table {
             let refusal = template(&HttpSettings::default(), &identity).unwrap_err().to_string();

@@ -2,6 +2,7 @@
 
 use super::super::Failure;
 use super::super::buffer::Inbox;
+use super::super::compression::Coding;
 use super::head::{self, Head, MAX_HEAD};
 
 /// Most of a body that is kept for reading a verdict from it, bytes, compressed or not; the rest is counted and forgotten.
@@ -31,8 +32,7 @@ enum State {
 struct Start {
     status: u16,
     persistent: bool,
-    /// The body is compressed.
-    packed: bool,
+    coding: Coding,
     body: State,
 }
 
@@ -47,7 +47,7 @@ pub(super) struct Reader {
     to_head: bool,
     status: u16,
     persistent: bool,
-    packed: bool,
+    coding: Coding,
     length: u64,
     kept: Vec<u8>,
 }
@@ -59,8 +59,8 @@ pub(super) struct Reply<'a> {
     pub(super) persistent: bool,
     /// Length of the whole body, bytes.
     pub(super) length: u64,
-    /// It was compressed; `body` is as it came.
-    pub(super) packed: bool,
+    /// How it was compressed; `body` is as it came.
+    pub(super) coding: Coding,
     pub(super) body: &'a [u8],
 }
 
@@ -71,7 +71,7 @@ impl Reader {
             to_head,
             status: 0,
             persistent: true,
-            packed: false,
+            coding: Coding::Identity,
             length: 0,
             kept: Vec::new(),
         }
@@ -117,8 +117,8 @@ impl Reader {
 
     /// The complete response.
     pub(super) fn reply(&self) -> Reply<'_> {
-        let Self { status, persistent, packed, length, .. } = *self;
-        Reply { status, persistent, length, packed, body: &self.kept }
+        let Self { status, persistent, coding, length, .. } = *self;
+        Reply { status, persistent, length, coding, body: &self.kept }
     }
 
     /// Memory kept for bodies, bytes.
@@ -146,7 +146,7 @@ impl Reader {
         if start.status >= 200 {
             self.status = start.status;
             self.persistent = start.persistent;
-            self.packed = start.packed;
+            self.coding = start.coding;
             self.state = start.body;
             if let State::Length { left } = start.body {
                 self.grow(left);
@@ -269,12 +269,8 @@ fn start(head: &Head<'_>, to_head: bool) -> Result<Start, Failure> {
     let doubtful = transfer.is_some() && (head.old || length.is_some());
     let persistent =
         !says(b"close") && (!head.old || says(b"keep-alive")) && !doubtful && body != State::UntilEnd;
-    let mut codings = head.list("content-encoding");
-    let packed = codings
-        .next()
-        .is_some_and(|coding| coding.eq_ignore_ascii_case(b"gzip") || coding.eq_ignore_ascii_case(b"x-gzip"))
-        && codings.next().is_none();
-    Ok(Start { status, persistent, packed, body })
+    let coding = Coding::of(head.list("content-encoding"));
+    Ok(Start { status, persistent, coding, body })
 }
 
 /// The length that the header section states, once or several times alike.

@@ -26,7 +26,7 @@ pub(super) fn header(first: u8) -> Result<Header, Failure> {
             Failure::protocol(format!("the broker sent a PUBLISH of QoS {qos}, which MQTT does not have"))
         }
         (_, 1..=14) => Failure::protocol(format!(
-            "the broker sent a packet of type {} with the reserved flags 0x{:x} (or is no MQTT broker)",
+            "the broker sent a packet of type {} with the reserved flags 0x{:x} (or is not an MQTT broker)",
             first >> 4,
             first & 0xf
         )),
@@ -163,7 +163,7 @@ mod tests {
             (
                 &one,
                 &[0x60, 2, 0, 1],
-                "sent a packet of type 6 with the reserved flags 0x0 (or is no MQTT broker)",
+                "sent a packet of type 6 with the reserved flags 0x0 (or is not an MQTT broker)",
             ),
             (&one, &[0xf0, 0], "sent 0xf0 where a packet begins, which is none of MQTT's types"),
             (&one, &[0x82, 0], "sent a SUBSCRIBE, which only a client may send"),

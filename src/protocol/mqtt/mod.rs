@@ -226,19 +226,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin + fmt::Debug> Codec for Mqtt<S> {
             self.outbox.compose(&mut self.stream, cx, |out| packet::encode_publish(&publish, out))?;
         self.wrote(composed)?;
         self.pipeline.sent(message.seq);
-        self.pipeline.told(self.ready());
+        self.pipeline.note_readiness(self.ready());
         Ok(())
     }
 
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, Failure>> {
         if let Some(event) = self.state.early.pop_front() {
-            self.pipeline.told(self.ready());
+            self.pipeline.note_readiness(self.ready());
             return Poll::Ready(Ok(event));
         }
         loop {
             while let Some(packet) = self.next_packet()? {
                 if let Some(event) = self.handle(packet)? {
-                    self.pipeline.told(self.ready());
+                    self.pipeline.note_readiness(self.ready());
                     return Poll::Ready(Ok(event));
                 }
             }

@@ -223,7 +223,7 @@ pub(super) fn encode_connect(
     }
     if let Some(Will { topic, payload, qos, retain }) = &identity.will {
         if topic.is_empty() || TopicName::is_invalid(topic) {
-            return Err(Failure::protocol(format!("`{topic}` is no MQTT topic for a will")));
+            return Err(Failure::protocol(format!("`{topic}` is not a valid MQTT topic for a will")));
         }
         connect.last_will = Some(LastWill {
             qos: level(*qos),

@@ -66,19 +66,19 @@ impl PacketFaults {
             self.held.len() - 1
         });
         let (_, hold_queue) = self.held.get_mut(place)?;
-        let fate =
-            if hold_queue.is_full() { Decision::Pass } else { self.message_faults.fate(kind, |_| true) };
-        match fate {
+        let decision =
+            if hold_queue.is_full() { Decision::Pass } else { self.message_faults.decide(kind, |_| true) };
+        match decision {
             Decision::Pass | Decision::Duplicate => hold_queue.overtake(),
             Decision::Drop => self.deaf = kind == MessageKind::Connack,
             Decision::Delay(wait_ns) => hold_queue.put_until(packet, self.message_faults.wake_after(wait_ns)),
             Decision::Hold { depth, activation } => hold_queue.put_behind(packet, depth, activation),
         }
-        if fate == Decision::Duplicate {
+        if decision == Decision::Duplicate {
             hold_queue.put_until(packet, Tick::ZERO);
         }
         self.held.retain(|(_, hold_queue)| !hold_queue.is_empty());
-        matches!(fate, Decision::Pass | Decision::Duplicate).then_some(packet)
+        matches!(decision, Decision::Pass | Decision::Duplicate).then_some(packet)
     }
 }
 
@@ -111,13 +111,13 @@ mod tests {
     const OWN: &str = "devices/d/readings";
 
     fn polled(session: &mut Mqtt<Script>) -> Vec<u64> {
-        let mut told = Vec::new();
+        let mut closed = Vec::new();
         while let Poll::Ready(event) = session.poll_event(&mut context()) {
             if let Event::Closed { seq, .. } = event.unwrap() {
-                told.push(seq);
+                closed.push(seq);
             }
         }
-        told
+        closed
     }
 
     /// Identifiers of the acknowledgements of one kind that the device wrote.
@@ -152,11 +152,11 @@ mod tests {
             _ => publish(OWN, Qos::AtLeastOnce, pid, &format!(r#"{{"seq":{pid}}}"#)),
         };
         session.stream.push(&[1, 2, 3, 4, 5].map(packet).concat());
-        let mut told = polled(&mut session);
+        let mut closed = polled(&mut session);
         harness.set_clock(100);
-        told.extend(polled(&mut session));
+        closed.extend(polled(&mut session));
         harness.clear();
-        told.extend(polled(&mut session));
+        closed.extend(polled(&mut session));
         assert!(session.packet_faults.as_ref().unwrap().held.is_empty());
         let written = session.stream.take_written();
         if kind == K::Pubrec {
@@ -164,9 +164,9 @@ mod tests {
         }
         if kind == K::Publish {
             // The broker gets its acknowledgement when, and as often as, the device sees the message.
-            assert_eq!(acknowledged(&written, Ack::Puback), told);
+            assert_eq!(acknowledged(&written, Ack::Puback), closed);
         }
-        (told, session.stray())
+        (closed, session.stray())
     }
 
     #[test]

@@ -62,11 +62,11 @@ impl SessionState {
     #[cfg(test)]
     pub(super) fn seqs(&self) -> impl Iterator<Item = u64> + use<> {
         let state = self.0.borrow();
-        let told = state.early.iter().filter_map(|event| match event {
+        let early = state.early.iter().filter_map(|event| match event {
             Event::Closed { seq, .. } => Some(*seq),
             Event::Heard { .. } | Event::Writable => None,
         });
-        state.in_flight.seqs().chain(told).collect::<Vec<_>>().into_iter()
+        state.in_flight.seqs().chain(early).collect::<Vec<_>>().into_iter()
     }
 }
 

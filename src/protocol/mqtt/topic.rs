@@ -53,7 +53,7 @@ impl Topics {
             _ => None,
         };
         if let Some(text) = unusable {
-            return Err(Failure::protocol(format!("`{text}` is no MQTT topic")));
+            return Err(Failure::protocol(format!("`{text}` is not a valid MQTT topic")));
         }
         Ok(Self {
             readings: is_topic(&readings).then(|| readings.into()),
@@ -71,7 +71,7 @@ impl Topics {
             Some(address) => Some(address).filter(|address| is_topic(address)),
             None => self.readings.as_deref(),
         };
-        topic.ok_or_else(|| Failure::protocol("a reading's address is no MQTT topic"))
+        topic.ok_or_else(|| Failure::protocol("a reading's address is not a valid MQTT topic"))
     }
 
     /// Whether a message to `topic` came through this device's subscription.
@@ -181,7 +181,7 @@ mod tests {
         ];
         for (close, address, reply) in refused {
             let refusal = topics(close, address, reply).unwrap_err().to_string();
-            assert!(refusal.contains("is no MQTT topic"), "{refusal}");
+            assert!(refusal.contains("is not a valid MQTT topic"), "{refusal}");
         }
         for device in ["", "a+b", "#"] {
             assert!(Topics::new(&Settings::default(), &Identity::of(device)).is_err(), "{device}");

@@ -79,7 +79,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + fmt::Debug> Codec for Tcp<S> {
         let composed = outbox.compose(stream, cx, |out| framing.encode(message.payload, out))?;
         self.wrote(composed)?;
         self.pipeline.sent(message.seq);
-        self.pipeline.told(self.ready());
+        self.pipeline.note_readiness(self.ready());
         Ok(())
     }
 
@@ -90,7 +90,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + fmt::Debug> Codec for Tcp<S> {
             }
             if let Some(Received(matched)) = self.receive()? {
                 if let Some(event) = self.pipeline.answered(matched) {
-                    self.pipeline.told(self.ready());
+                    self.pipeline.note_readiness(self.ready());
                     return Poll::Ready(Ok(event));
                 }
                 continue;

@@ -113,7 +113,7 @@ pub(super) fn encode(opcode: Opcode, marked: bool, payload: &[u8], out: &mut Vec
     }
 }
 
-/// A mask that the peer cannot foresee (RFC 6455 §10.3). It is no part of the plan.
+/// A mask that the peer cannot foresee (RFC 6455 §10.3). It is not part of the plan.
 fn mask() -> [u8; 4] {
     thread_local! {
         static MASKS: RefCell<Stream> = RefCell::new({

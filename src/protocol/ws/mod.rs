@@ -166,7 +166,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + fmt::Debug> Codec for Ws<S> {
         self.hearing.keep_alive.spoke();
         self.hearing.pipeline.sent(message.seq);
         let ready = self.ready();
-        self.hearing.pipeline.told(ready);
+        self.hearing.pipeline.note_readiness(ready);
         Ok(())
     }
 
@@ -180,7 +180,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + fmt::Debug> Codec for Ws<S> {
                 Some(Call::Nothing) => {}
                 Some(Call::Tell(event)) => {
                     let ready = self.ready();
-                    self.hearing.pipeline.told(ready);
+                    self.hearing.pipeline.note_readiness(ready);
                     return Poll::Ready(Ok(event));
                 }
                 Some(Call::Answer(ping)) => {
@@ -263,7 +263,7 @@ impl Hearing {
             }
             Opcode::Pong => {
                 if self.message_faults.as_mut().is_none_or(|message_faults| {
-                    message_faults.fate(MessageKind::Pingresp, LOSS) != Decision::Drop
+                    message_faults.decide(MessageKind::Pingresp, LOSS) != Decision::Drop
                 }) {
                     self.keep_alive.answered();
                 }

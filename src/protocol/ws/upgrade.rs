@@ -12,6 +12,7 @@ use tokio_tungstenite::tungstenite::http::header::{
 use tokio_tungstenite::tungstenite::http::uri::{PathAndQuery, Uri};
 
 use super::super::buffer::Inbox;
+use super::super::compression::{self, Coding};
 use super::super::http::{self, Head, check_header, check_target, valid_header};
 use super::super::{Endpoint, Failure, Identity};
 use super::extension::{self, shown};
@@ -52,7 +53,7 @@ pub(super) async fn open<S: AsyncRead + AsyncWrite + Unpin>(
             inbox.consume(size);
             match answer {
                 Answer::Agreed { deflate } => return Ok(Opened { inbox, deflate }),
-                Answer::Refused(status) => return Err(refused(status, inbox.unread())),
+                Answer::Refused(status, coding) => return Err(refused(status, coding, inbox.unread())),
                 Answer::Interim => tried = 0,
             }
             continue;
@@ -85,7 +86,7 @@ enum Answer {
     Agreed {
         deflate: bool,
     },
-    Refused(u16),
+    Refused(u16, Coding),
     /// Another response follows.
     Interim,
 }
@@ -95,7 +96,7 @@ impl Offer<'_> {
         match head.status {
             101 => {}
             100..=199 => return Ok(Answer::Interim),
-            status => return Ok(Answer::Refused(status)),
+            status => return Ok(Answer::Refused(status, Coding::of(head.list("content-encoding")))),
         }
         if head.old {
             return Err(Failure::protocol("the server upgraded over HTTP/1.0, which knows no upgrade"));
@@ -145,10 +146,11 @@ fn lacking(head: &Head<'_>, name: &str, word: &str) -> Failure {
     Failure::protocol(format!("the server's answer to the upgrade says {found} in {name}, and not `{word}`"))
 }
 
-fn refused(status: u16, body: &[u8]) -> Failure {
+fn refused(status: u16, coding: Coding, body: &[u8]) -> Failure {
+    let body = compression::legible(body, coding, body.len() as u64);
     Failure::protocol(format!("the server answered the upgrade with {}", status_line(status)))
         .with_code("HTTP", status.into())
-        .with_sample(body)
+        .with_sample(&body)
         .final_if(refuses_for_good(status))
 }
 
@@ -164,7 +166,7 @@ const fn refuses_for_good(status: u16) -> bool {
 /// If something cannot be part of a request. No failure repeats what may be a secret.
 fn request(endpoint: &Endpoint, identity: &Identity, deflate: bool) -> Result<Request, Failure> {
     let Identity { address, headers, subprotocol, .. } = identity;
-    let no_url = || Failure::protocol("the address is no WebSocket URL");
+    let no_url = || Failure::protocol("the address is not a WebSocket URL");
     let mut uri: Uri = endpoint.url().parse().map_err(|_| no_url())?;
     if let Some(address) = address {
         check_target(address)?;
@@ -190,7 +192,7 @@ fn request(endpoint: &Endpoint, identity: &Identity, deflate: bool) -> Result<Re
         let value = HeaderValue::from_str(subprotocol).ok().filter(|_| valid_header(subprotocol, ""));
         fields.insert(
             SEC_WEBSOCKET_PROTOCOL,
-            value.ok_or_else(|| Failure::protocol("the sub-protocol is no token"))?,
+            value.ok_or_else(|| Failure::protocol("the sub-protocol is not a token"))?,
         );
     }
     if deflate {
@@ -262,10 +264,10 @@ mod tests {
         let table = [
             (with("Sec-WebSocket-Protocol", "s3cret"), "reserved"),
             (with("Upgrade", "h2c"), "reserved"),
-            (with("Cookie", "s3cret\r\nX: y"), "`Cookie` is no valid header field"),
-            (Identity { address: Some("s3cret".to_owned()), ..Identity::of("d") }, "no request target"),
-            (Identity { subprotocol: Some("s3cret, b".to_owned()), ..Identity::of("d") }, "no token"),
-            (Identity { subprotocol: Some(String::new()), ..Identity::of("d") }, "no token"),
+            (with("Cookie", "s3cret\r\nX: y"), "`Cookie` is not a valid header field"),
+            (Identity { address: Some("s3cret".to_owned()), ..Identity::of("d") }, "not a request target"),
+            (Identity { subprotocol: Some("s3cret, b".to_owned()), ..Identity::of("d") }, "not a token"),
+            (Identity { subprotocol: Some(String::new()), ..Identity::of("d") }, "not a token"),
         ];
         for (identity, expected) in table {
             let refusal = upgrade(&identity).unwrap_err().to_string();

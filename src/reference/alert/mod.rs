@@ -47,7 +47,7 @@ impl Alert {
         serde_json::to_string(&wire).unwrap_or_default()
     }
 
-    /// Reads what another instance encoded; none if it is no alert.
+    /// Reads what another instance encoded; none if it is not an alert.
     pub(super) fn decode(text: &str) -> Option<Self> {
         let Wire { device, seq, level, score, at_ms, instance, .. } = serde_json::from_str(text).ok()?;
         Some(Self { device: device.into(), seq, level, score, at_ms, instance: instance.map(Into::into) })

@@ -164,8 +164,8 @@ fn speak(shared: &Shared, events: &Receiver<ClusterEvent>) {
             continue;
         };
         let beats = clock.now() >= due || news.len() >= DEVICES;
-        let told = tell(shared, open, &alerts, beats.then_some((expiry_ms, &news)));
-        match shared.link.note(told) {
+        let outcome = tell(shared, open, &alerts, beats.then_some((expiry_ms, &news)));
+        match shared.link.note(outcome) {
             None => {
                 shared.lost.fetch_add(alerts.len() as u64, Ordering::Relaxed);
                 connection = None;
@@ -225,7 +225,7 @@ fn hear(shared: &Shared, back: &ReplySender) -> RedisResult<()> {
             Err(error) => return Err(error),
         };
         let text: String = message.get_payload()?;
-        // What is no alert is somebody else's business.
+        // What is not an alert is somebody else's business.
         if let Some(alert) = Alert::decode(&text)
             && alert.instance.as_deref() != Some(&shared.setup.instance)
             && back.try_send(WorkerMessage::Alert(alert)).is_err()

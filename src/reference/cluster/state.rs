@@ -36,7 +36,7 @@ impl StateStore {
     pub(in crate::reference) fn fetch(&self, device: &str) -> Option<Device> {
         let bytes: Option<Vec<u8>> =
             self.pool.ask(|connection| cmd("GET").arg(name(device)).query(connection))?;
-        // What another version of squall wrote is no state: the device begins anew.
+        // What another version of squall wrote is not a state: the device begins anew.
         ciborium::from_reader(bytes?.as_slice()).ok()
     }
 

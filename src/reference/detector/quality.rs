@@ -84,7 +84,7 @@ impl Quality {
             return f64::from(self.ties) >= enough;
         }
         if self.readings > 0 {
-            // The row has ended. What went beyond being stuck is no habit.
+            // The row has ended. What went beyond being stuck is not a habit.
             let (ties, weight) =
                 (f64::from(self.ties).min(enough), WEIGHT.max(1.0 / f64::from(self.readings)));
             self.tie_share = (1.0 - (1.0 - self.tie_share) * (1.0 - weight).powf(ties)) * (1.0 - weight);

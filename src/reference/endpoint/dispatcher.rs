@@ -268,7 +268,7 @@ impl Dispatcher {
         text
     }
 
-    /// Counts and keeps something that is no reading.
+    /// Counts and keeps something that is not a reading.
     pub(super) fn bad(&self, now: Tick, protocol: &'static str, reason: &str, bytes: &[u8]) {
         self.metrics.bad.inc();
         self.pipeline.dead_letters().add(now, protocol, reason, bytes);

@@ -209,7 +209,7 @@ async fn tell(mut socket: Socket, dispatcher: &Rc<Dispatcher>, filter: Filter, a
 
 type Farewell = Option<(CloseCode, &'static str)>;
 
-/// Handles what is no reading; gives how the connection ends if it does.
+/// Handles what is not a reading; gives how the connection ends if it does.
 async fn other_than_readings(
     message: Option<Result<Message, Error>>,
     socket: &mut Socket,

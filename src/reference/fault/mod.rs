@@ -69,19 +69,19 @@ impl Fault {
 
     /// As `/v1/faults` lists it.
     pub(super) fn to_json(&self) -> Value {
-        let mut told = Map::new();
-        told.insert("name".into(), self.name.as_str().into());
-        told.insert("kind".into(), self.kind.name().into());
+        let mut object = Map::new();
+        object.insert("name".into(), self.name.as_str().into());
+        object.insert("kind".into(), self.kind.name().into());
         for (name, value) in order::values(&self.effect) {
-            told.insert(name.into(), number(value));
+            object.insert(name.into(), number(value));
         }
-        told.insert("seed".into(), self.seed.into());
-        told.insert("since_ms".into(), (self.since.0 / 1_000_000).into());
+        object.insert("seed".into(), self.seed.into());
+        object.insert("since_ms".into(), (self.since.0 / 1_000_000).into());
         if let Some(lasts) = self.lasts_ns {
-            told.insert("for_ms".into(), number(lasts as f64 / 1e6));
+            object.insert("for_ms".into(), number(lasts as f64 / 1e6));
         }
-        told.insert("acted".into(), self.acted.into());
-        Value::Object(told)
+        object.insert("acted".into(), self.acted.into());
+        Value::Object(object)
     }
 
     /// How often it acted.
@@ -182,7 +182,7 @@ impl FaultRegistry {
         let mut fault = Fault::new(order, now);
         fault.acted = acted;
         tracing::info!(fault = fault.name, what = fault.description(), seed = fault.seed, "a fault begins");
-        let told = fault.to_json();
+        let begun = fault.to_json();
         self.note_acts(fault.kind, acted);
         if lasts {
             state.on.push(fault);
@@ -190,7 +190,7 @@ impl FaultRegistry {
             state.remember(fault);
         }
         self.note_what_is_on(&state);
-        Ok(told)
+        Ok(begun)
     }
 
     /// Switches a fault off; also gives one that has ended by itself, once.

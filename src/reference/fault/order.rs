@@ -217,9 +217,9 @@ mod tests {
             ("refuse", json!({}), ServiceFault::Refuse),
         ] {
             let mut command = json!({"operation": "start", "name": "a-1", "kind": kind});
-            let told: Map<String, Value> =
+            let given: Map<String, Value> =
                 values(&effect).into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
-            command.as_object_mut().unwrap().extend(told);
+            command.as_object_mut().unwrap().extend(given);
             for name in parameters(FaultKind::of(kind).unwrap()) {
                 assert_eq!(command[name.name].as_f64(), fields[name.name].as_f64(), "{kind}");
             }

@@ -36,14 +36,14 @@ impl Pipeline {
             _ => 0,
         };
         let full = |Full| "64 faults are on, and more may not be; stop one of them".to_owned();
-        let mut told = self.faults().begin(order, self.now(), acted as u64).map_err(full)?;
+        let mut begun = self.faults().begin(order, self.now(), acted as u64).map_err(full)?;
         self.settle();
         if kind == FaultKind::Slow && self.setup().inference.is_free() {
             let note = "inferences cost nothing here, so there is nothing to slow down: set `inference.cost`";
             tracing::warn!("{note}");
-            told["note"] = note.into();
+            begun["note"] = note.into();
         }
-        Ok(told)
+        Ok(begun)
     }
 
     /// Switches a fault off, if there is one of this name.

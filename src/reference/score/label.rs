@@ -91,7 +91,7 @@ fn components(path: &str) -> impl Iterator<Item = &str> {
 
 fn window(raw: &str, line: u64) -> Result<Window, String> {
     let text: [String; 2] = serde_json::from_str(raw)
-        .map_err(|_| format!("`{raw}` is no window; write its start and its end, [\"2014-07-01 00:30:00\", \"2014-07-01 05:00:00\"]"))?;
+        .map_err(|_| format!("`{raw}` is not a window; write its start and its end, [\"2014-07-01 00:30:00\", \"2014-07-01 05:00:00\"]"))?;
     let [start, end] = [text[0].parse::<Moment>(), text[1].parse()];
     let start = start.map_err(|bad| format!("start: {bad}"))?;
     let end = end.map_err(|bad| format!("end: {bad}"))?;
@@ -145,9 +145,9 @@ mod tests {
             (
                 "{\"a\":\n[\"2014-07-01 00:00:00\"]}",
                 2,
-                "field `a`, window 1: `\"2014-07-01 00:00:00\"` is no window; write",
+                "field `a`, window 1: `\"2014-07-01 00:00:00\"` is not a window; write",
             ),
-            ("{\"a\":\n[[1, 2]]}", 2, "field `a`, window 1: `[1, 2]` is no window; write"),
+            ("{\"a\":\n[[1, 2]]}", 2, "field `a`, window 1: `[1, 2]` is not a window; write"),
             (
                 "{\"a\": [[\"2014-07-01 00:00:00\", \"2014-07-01 00:00:00\"],\n[\"x\", \"\"]]}",
                 2,

@@ -25,7 +25,7 @@ impl Series {
     /// Timestamps need not rise, as clocks are set and summer time ends: readings are taken in the order in which they stand.
     ///
     /// # Errors
-    /// With the first line that is no reading.
+    /// With the first line that is not a reading.
     pub(crate) fn read(text: &str) -> Result<Self, Flaw> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.as_bytes());

@@ -28,12 +28,12 @@ impl Refused {
 pub(crate) struct RefusalWatch {
     /// Devices by fleet; `None` where refusals are expected.
     devices: Vec<Option<u32>>,
-    told: bool,
+    is_reported: bool,
 }
 
 impl RefusalWatch {
     pub(crate) fn new(devices: Vec<Option<u32>>) -> Self {
-        Self { devices, told: false }
+        Self { devices, is_reported: false }
     }
 
     /// The first fleet that has not connected once, and of which every device has been refused for good, once in a run and not
@@ -42,7 +42,7 @@ impl RefusalWatch {
         let layout = totals.layout();
         let connecting =
             layout.phases.iter().any(|phase| phase.role == PhaseRole::Connect && now < phase.end);
-        if self.told || connecting {
+        if self.is_reported || connecting {
             return None;
         }
         let hopeless = |(fleet, devices): (usize, &Option<u32>)| {
@@ -54,7 +54,7 @@ impl RefusalWatch {
             Some(Refused { fleet: layout.fleets.get(fleet)?.name.clone(), devices, reason })
         };
         let found = self.devices.iter().enumerate().find_map(hopeless);
-        self.told = found.is_some();
+        self.is_reported = found.is_some();
         found
     }
 }

@@ -96,7 +96,7 @@ pub struct AnomalyRow {
 /// did not finish is passed over.
 ///
 /// # Errors
-/// If the file is missing; and, row by row, if it is no CSV or a cell does not hold a value of its column.
+/// If the file is missing; and, row by row, if it is not CSV or a cell does not hold a value of its column.
 pub fn read_anomalies(
     directory: &Path,
 ) -> Result<impl Iterator<Item = Result<AnomalyRow, TableError>> + use<>, TableError> {

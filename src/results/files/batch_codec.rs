@@ -143,7 +143,7 @@ impl BatchCodec {
         self.bytes.clear();
         BASE64
             .decode_vec(text, &mut self.bytes)
-            .map_err(|error| format!("a histogram is no base64: {error}"))?;
+            .map_err(|error| format!("a histogram is not base64: {error}"))?;
         let histogram: Histogram<u32> = self
             .deserializer
             .deserialize(&mut self.bytes.as_slice())

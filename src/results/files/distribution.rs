@@ -181,7 +181,7 @@ fn line_at(path: &Path, place: u64) -> io::Result<usize> {
     Ok(number)
 }
 
-/// Adds the histogram of `line`, if it holds one; `None` if it is no line of a log.
+/// Adds the histogram of `line`, if it holds one; `None` if it is not a line of a log.
 fn add(line: &[u8], sums: &mut Distributions, deserializer: &mut Deserializer) -> Option<()> {
     for entry in IntervalLogIterator::new(line) {
         let LogEntry::Interval(interval) = entry.ok()? else { continue };

@@ -11,9 +11,9 @@ use crate::units::Quantile;
 /// A value as it stands in a CSV cell; no data is an empty cell.
 trait Field: Sized {
     fn write(&self) -> String;
-    /// `None` if the text is no such value.
+    /// `None` if the text is not such a value.
     fn read(text: &str) -> Option<Self>;
-    /// Adds the count of another interval; what is no count is left as it is.
+    /// Adds the count of another interval; what is not a count is left as it is.
     fn add(&mut self, _other: &Self) {}
     /// Whether it is a count, or counts nothing.
     const IS_COUNT: bool = false;
@@ -105,7 +105,7 @@ macro_rules! figures {
                 $(if counted(&self.$name) {
                     counts.$name = self.$name;
                 })*
-                // What is open at the end of an interval is no count of it.
+                // What is open at the end of an interval is not a count of it.
                 (counts.open, counts.overdue) = (None, None);
                 counts
             }
@@ -252,7 +252,7 @@ figures! {
     own_wait_p99_ms: Option<Millis>,
     /// Errors: TLS.
     error_tls: u64,
-    /// TLS handshakes that took up the device's last session; empty of what is no handshake.
+    /// TLS handshakes that took up the device's last session; empty of what is not a handshake.
     resumed: Option<u64>,
 }
 

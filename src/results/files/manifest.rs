@@ -258,7 +258,7 @@ pub struct WorkerUse {
     pub wall_s: f64,
     /// Processor time, seconds; `None` where the system does not tell.
     pub cpu_s: Option<f64>,
-    /// Time it was awake only because the next reading was due too soon to sleep, seconds: processor time that was no work.
+    /// Time it was awake only because the next reading was due too soon to sleep, seconds: processor time that was not work.
     pub waited_s: f64,
     /// The share of the measured phases that it was ready to run and had no processor; `None` where the system does not tell.
     #[serde(default)]
@@ -297,7 +297,7 @@ pub struct BudgetResult {
     pub measured: Option<String>,
     /// Whether it was met.
     pub met: bool,
-    /// Whether that is no judgement of the service, because the measurement is invalid, or was interrupted before it had data.
+    /// Whether that is not a judgement of the service, because the measurement is invalid, or was interrupted before it had data.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unjudged: bool,
     /// What its author calls the budget.

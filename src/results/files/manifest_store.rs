@@ -69,7 +69,7 @@ pub enum ManifestError {
         path: String,
     },
     /// It is a manifest with something wrong in it.
-    #[error("{path} is no manifest of a run: {source}")]
+    #[error("{path} is not a manifest of a run: {source}")]
     Json {
         /// The file.
         path: String,
@@ -89,7 +89,7 @@ pub enum ManifestError {
 /// Reads the manifest of the run in `directory`.
 ///
 /// # Errors
-/// If `run.json` is missing, is no manifest, or has a schema this version does not know.
+/// If `run.json` is missing, is not a manifest, or has a schema this version does not know.
 pub fn load_manifest(directory: &Path) -> Result<Manifest, ManifestError> {
     let file = directory.join("run.json");
     let path = file.display().to_string();

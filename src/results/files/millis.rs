@@ -24,9 +24,9 @@ impl fmt::Display for Millis {
     }
 }
 
-/// The text is no non-negative number of milliseconds.
+/// The text is not a non-negative number of milliseconds.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no number of milliseconds")]
+#[error("`{0}` is not a number of milliseconds")]
 pub struct NotMillis(String);
 
 impl FromStr for Millis {

@@ -152,7 +152,7 @@ impl Outage {
 /// Reads `faults.csv` of the run in `directory`.
 ///
 /// # Errors
-/// If it cannot be read, is no CSV, or a cell does not hold a value of its column.
+/// If it cannot be read, is not CSV, or a cell does not hold a value of its column.
 pub fn read_outages(directory: &Path) -> Result<Vec<Outage>, TableError> {
     read_rows(directory)
 }

@@ -73,10 +73,10 @@ pub(super) fn rebuild(directory: &Path, run: &Manifest) -> Result<(Vec<SummaryRo
     } else {
         ""
     };
-    let told = format!(
+    let sentence = format!(
         "the run did not come to its end: these figures are rebuilt from intervals.csv and latency.hlog, which go to {reached:.1} s{cut}; {GONE}"
     );
-    Ok((rows, told))
+    Ok((rows, sentence))
 }
 
 /// The intervals of which both files hold every row.

@@ -50,7 +50,7 @@ pub(crate) fn write_rows<R: ReplacedRow>(directory: &RunDirectory, rows: &[R]) -
 /// Reads the table of the run in `directory`; a run from before there was one has no rows. Columns are found by name.
 ///
 /// # Errors
-/// If it cannot be read, is no CSV, or a cell does not hold a value of its column.
+/// If it cannot be read, is not CSV, or a cell does not hold a value of its column.
 pub(crate) fn read_rows<R: ReplacedRow>(directory: &Path) -> Result<Vec<R>, TableError> {
     let file = directory.join(R::FILE);
     let path = file.display().to_string();

@@ -108,12 +108,12 @@ impl Report {
     }
 
     fn rebuild(directory: &Path, run: Manifest) -> Result<Self, LoadError> {
-        let (summary, told) = rebuild(directory, &run)?;
+        let (summary, sentence) = rebuild(directory, &run)?;
         // What was cut in the middle of a row is not worth the rest.
         let detection = Detections::with_summary(directory, &summary).unwrap_or_default();
         let delivery = run.delivery.clone();
         let directory = directory.to_owned();
         let (faults, failures) = (read_rows(&directory)?, read_rows(&directory)?);
-        Ok(Self { run, directory, summary, detection, faults, failures, delivery, rebuilt: Some(told) })
+        Ok(Self { run, directory, summary, detection, faults, failures, delivery, rebuilt: Some(sentence) })
     }
 }

@@ -144,7 +144,7 @@ fn write_line(file: &mut BufWriter<File>, line: &impl Serialize) -> io::Result<(
 /// Why the record of a shard could not be read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ShardError {
-    /// There is none: the run is no shard, or was killed before it began.
+    /// There is none: the run is not a shard, or was killed before it began.
     #[error("{path} is missing: the run ended before it began")]
     Missing {
         /// The file.

@@ -118,8 +118,8 @@ pub enum TableError {
         /// What the system said.
         source: io::Error,
     },
-    /// It is no CSV.
-    #[error("{path} is no table: {source}")]
+    /// It is not CSV.
+    #[error("{path} is not a table: {source}")]
     Csv {
         /// The file.
         path: String,
@@ -149,7 +149,7 @@ pub enum TableError {
 /// Reads `summary.csv` of the run in `directory`. Columns are found by name; unknown ones are passed over.
 ///
 /// # Errors
-/// If the file is missing, is no CSV, or a cell does not hold a value of its column.
+/// If the file is missing, is not CSV, or a cell does not hold a value of its column.
 pub fn read_summary(directory: &Path) -> Result<Vec<SummaryRow>, TableError> {
     let file = directory.join("summary.csv");
     let path = file.display().to_string();

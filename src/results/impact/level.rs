@@ -32,7 +32,7 @@ impl Observation {
 pub(crate) struct Level {
     /// Median of the intervals' p99, nanoseconds; `None` if there were none.
     pub(crate) p99_ns: Option<u64>,
-    /// The largest of them: what was usual now and then is no sign of a fault.
+    /// The largest of them: what was usual now and then is not a sign of a fault.
     worst_p99_ns: u64,
     /// The largest share of the readings of an interval that failed.
     pub(crate) failed_share: f64,

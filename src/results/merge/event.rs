@@ -34,7 +34,8 @@ impl Source {
         };
         let record = record.map_err(io::Error::other)?;
         let cells = [0, 1, 2, 3].map(|place| record.get(place).unwrap_or_default().to_owned());
-        let at: f64 = cells[0].parse().map_err(|_| io::Error::other(format!("`{}` is no time", cells[0])))?;
+        let at: f64 =
+            cells[0].parse().map_err(|_| io::Error::other(format!("`{}` is not a time", cells[0])))?;
         self.head = Some(((at * 1e3).round() as u64, cells));
         Ok(())
     }
@@ -127,6 +128,6 @@ mod tests {
         std::fs::write(shards[0].1.join("events.csv"), "t_s,event,name,detail\nsoon,end,,\n").unwrap();
         let second = RunDirectory::create(out.path(), "s", "", WallTime::now()).unwrap();
         let error = merge_events(&shards, &mut second.start_events().unwrap()).unwrap_err();
-        assert!(error.to_string().contains("1/events.csv: `soon` is no time"), "{error}");
+        assert!(error.to_string().contains("1/events.csv: `soon` is not a time"), "{error}");
     }
 }

@@ -176,7 +176,7 @@ impl<C: Counter> Cell<C> {
             self.record_part(Series::Unpaused, unpaused_ns.max(floor_ns));
         }
         if sample.outcome.is_censored() {
-            // A lower bound stays one when it is lowered, so this is no overflow.
+            // A lower bound stays one when it is lowered, so this is not an overflow.
             let bound_ns = response_ns.max(floor_ns).min(self.bounds.high_ns);
             self.censored_floor_ns = self.censored_floor_ns.min(bound_ns);
             self.record(Series::Censored, bound_ns);

@@ -241,18 +241,18 @@ impl FleetDelivery {
     /// What broke the expectations, with the first of each: `3 missing, first meters-00017 seq 42`; `None` if they were kept.
     pub fn broken(&self) -> Option<String> {
         let expected = [self.expects.no_loss, self.expects.no_duplicates, self.expects.ordered];
-        self.told(expected)
+        self.breaches(expected)
     }
 
     /// Everything that was found, whether expected otherwise or not; `None` if nothing was.
     pub fn findings(&self) -> Option<String> {
-        let told = self.told([true; 3]);
+        let breaches = self.breaches([true; 3]);
         let late = (self.late > 0).then(|| format!("{} answered late", self.late));
-        let parts: Vec<_> = told.into_iter().chain(late).collect();
+        let parts: Vec<_> = breaches.into_iter().chain(late).collect();
         (!parts.is_empty()).then(|| parts.join("; "))
     }
 
-    fn told(&self, wanted: [bool; 3]) -> Option<String> {
+    fn breaches(&self, wanted: [bool; 3]) -> Option<String> {
         let found = [
             (self.lost, "missing", &self.first_lost),
             (self.duplicated, "duplicated", &self.first_duplicated),

@@ -101,10 +101,10 @@ mod tests {
                 merged.add(&timeline(16, &own));
             }
             let exact = beats.iter().copied().find(|beat| *beat >= at);
-            let told = merged.after(Tick(at)).map(|tick| tick.0);
-            prop_assert_eq!(told.is_some(), exact.is_some());
-            if let (Some(told), Some(exact)) = (told, exact) {
-                prop_assert!(exact <= told && told < exact + 16, "{} {}", exact, told);
+            let found = merged.after(Tick(at)).map(|tick| tick.0);
+            prop_assert_eq!(found.is_some(), exact.is_some());
+            if let (Some(found), Some(exact)) = (found, exact) {
+                prop_assert!(exact <= found && found < exact + 16, "{} {}", exact, found);
             }
         }
 

@@ -133,7 +133,7 @@ fn a_spell_ends_in_one_of_five_ways() {
             vec![(Recovery::Recovered, Some(0.0))],
         ),
         (
-            "being good while the fault lasts is no recovery",
+            "being good while the fault lasts is not a recovery",
             feed().activation(0, 0, 20, 30).until(30, FINE).until(36, BAD).until(60, FINE).end(),
             vec![(Recovery::Recovered, Some(6.0))],
         ),

@@ -162,7 +162,7 @@ fn a_damaged_record_is_refused_with_its_line() {
     for (from, to, said) in [
         ("\"phase\":", "\"phase\":9", "line 2: a cell is of no phase or fleet of the run"),
         ("\"fleet\":", "\"fleet\":9", "line 2: a cell is of no phase or fleet of the run"),
-        ("[\"ok\",\"HIST", "[\"ok\",\"*IST", "line 2: a histogram is no base64"),
+        ("[\"ok\",\"HIST", "[\"ok\",\"*IST", "line 2: a histogram is not base64"),
         ("[\"ok\",\"HIST", "[\"ok\",\"AAAA", "line 2: a histogram cannot be read"),
         ("[\"ok\",", "[\"else\",", "line 2: unknown variant `else`"),
     ] {

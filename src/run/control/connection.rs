@@ -28,7 +28,7 @@ pub(super) async fn serve(server: Rc<ControlServer>, client: Option<impl AsyncRe
                 .reply(Some(format!("a request has at most {REQUEST_BYTES} bytes and ends with a line"))),
             Some(true) => match serde_json::from_slice(&line) {
                 Ok(request) => server.answer(request).await,
-                Err(error) => server.reply(Some(format!("no request: {error}"))),
+                Err(error) => server.reply(Some(format!("not a request: {error}"))),
             },
         };
         let said = tokio::time::timeout(PATIENCE, write_line(&mut to, &reply)).await;

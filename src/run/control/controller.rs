@@ -198,7 +198,7 @@ mod tests {
     }
 
     /// Occurrence, on, and by plan at.
-    fn told(steps: &[(FaultId, Transition)]) -> Vec<(u32, bool, Option<u64>)> {
+    fn steps_of(steps: &[(FaultId, Transition)]) -> Vec<(u32, bool, Option<u64>)> {
         steps.iter().map(|(_, step)| (step.occurrence, step.on, step.planned.map(|at| at.0))).collect()
     }
 
@@ -207,10 +207,10 @@ mod tests {
         let mut controller = FaultController::new(&[slow(Some((100, 10, 50, 2)))], END);
         assert_eq!(controller.next(), Tick(100));
         assert_eq!(controller.advance(Tick(99)), []);
-        assert_eq!(told(&controller.advance(Tick(100))), [(0, true, Some(100))]);
+        assert_eq!(steps_of(&controller.advance(Tick(100))), [(0, true, Some(100))]);
         assert_eq!(controller.next(), Tick(110));
         assert_eq!(
-            told(&controller.advance(Tick(1_000))),
+            steps_of(&controller.advance(Tick(1_000))),
             [(0, false, Some(110)), (1, true, Some(150)), (1, false, Some(160))]
         );
         assert_eq!(controller.next(), END);
@@ -222,15 +222,15 @@ mod tests {
         let step = controller.start("slow", Tick(5), Some(20)).unwrap().1;
         assert_eq!((step.occurrence, step.on, step.planned, step.until), (2, true, None, Some(Tick(25))));
         assert!(controller.start("slow", Tick(6), None).unwrap_err().contains("already on, by hand"));
-        assert_eq!(told(&controller.advance(Tick(30))), [(2, false, None)]);
+        assert_eq!(steps_of(&controller.advance(Tick(30))), [(2, false, None)]);
         let step = controller.start("slow", Tick(40), None).unwrap().1;
         // The planned activation takes its place.
         assert_eq!((step.occurrence, step.until), (3, Some(Tick(100))));
-        assert_eq!(told(&controller.advance(Tick(100))), [(3, false, None), (0, true, Some(100))]);
+        assert_eq!(steps_of(&controller.advance(Tick(100))), [(3, false, None), (0, true, Some(100))]);
         let stopped = controller.stop("slow", Tick(105)).unwrap().1;
         assert_eq!((stopped.occurrence, stopped.on, stopped.planned), (0, false, None));
         assert_eq!(controller.stop("slow", Tick(2_000)).unwrap_err(), "`slow` is already off");
-        assert_eq!(told(&controller.advance(Tick(155))), [(1, true, Some(150))]);
+        assert_eq!(steps_of(&controller.advance(Tick(155))), [(1, true, Some(150))]);
     }
 
     #[test]
@@ -250,7 +250,7 @@ mod tests {
         let mut controller = FaultController::new(&[flush], END);
         assert!(controller.start("flush", Tick(7), Some(1)).unwrap_err().contains("leave out --for"));
         assert_eq!(controller.start("flush", Tick(7), None).unwrap().1.until, Some(Tick(7)));
-        assert_eq!(told(&controller.advance(Tick(7))), [(0, false, None)]);
+        assert_eq!(steps_of(&controller.advance(Tick(7))), [(0, false, None)]);
         assert!(controller.start("nothing", Tick(8), None).unwrap_err().contains("it has `flush`"));
     }
 

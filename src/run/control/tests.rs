@@ -410,7 +410,7 @@ fn people_switch_faults_while_the_run_is_on() {
         ask(&mut client, r#"{"operation":"stop","fault":"pause"}"#).error.unwrap().contains("already off")
     );
     assert!(ask(&mut client, r#"{"operation":"stop","fault":"x"}"#).error.unwrap().contains("no fault `x`"));
-    assert!(ask(&mut client, "rubbish").error.unwrap().starts_with("no request"));
+    assert!(ask(&mut client, "rubbish").error.unwrap().starts_with("not a request"));
 
     assert_eq!(operator.finish().by_hand, 4);
     let switches = fixture.switches();

@@ -1,12 +1,16 @@
 //! `arrival` of a fleet: the law of the gaps between a device's readings.
 
 use std::fmt::Write as _;
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
-use crate::arrival::{ArrivalProcess, Load, Shape, Stretch};
+use super::Fingerprint;
+use crate::arrival::{ArrivalProcess, Load, Recording, Shape, Stretch};
 use crate::clock::Tick;
-use crate::language::{Field, Fields, Kind, Reporter, Section};
-use crate::scenario::recording::{CellKind, columns};
+use crate::language::{Field, Fields, Kind, Refusal, Reporter, Section, Text};
+use crate::scenario::recording::{CellKind, Wanted, columns, rows};
+use crate::scenario::spool::InstantStore;
 use crate::units::{Rate, Span};
 
 const DAY: Span = Span::from_ms(24 * 3_600_000);
@@ -16,6 +20,9 @@ const MOST_RATE: f64 = 1e5;
 
 /// Rows that a repeated recording may come to.
 const MOST_REPEATED: f64 = 4e6;
+
+/// What to do about a recording that goes back in time.
+const UNSORTED: &str = "sort the recording by its time";
 
 /// Words for laws that take their instants or their rate from a recording.
 const RECORDED: [&str; 2] = ["recorded", "recorded-rate"];
@@ -83,7 +90,7 @@ pub(super) static ARRIVAL: Section = Section {
 #[derive(Debug)]
 pub(super) struct FleetArrival {
     pub(super) rate: Rate,
-    pub(super) law: ArrivalProcess,
+    pub(super) process: ArrivalProcess,
     pub(super) recorded_rate: Option<Arc<Load>>,
 }
 
@@ -96,7 +103,8 @@ pub(super) fn arrival(
     canonical: &mut String,
     report: &mut Reporter<'_>,
 ) -> FleetArrival {
-    let silent = FleetArrival { rate: Rate::default(), law: ArrivalProcess::Poisson, recorded_rate: None };
+    let silent =
+        FleetArrival { rate: Rate::default(), process: ArrivalProcess::Poisson, recorded_rate: None };
     let Some(fields) = fleet.table("arrival") else { return silent };
     let Some(word) = fields.word("law") else { return silent };
     if RECORDED.contains(&word) {
@@ -112,7 +120,7 @@ pub(super) fn arrival(
         fleet.refuse("rate", report, "is missing", help);
     }
     let rate = fleet.rate("rate");
-    let law = match word {
+    let process = match word {
         "poisson" => ArrivalProcess::Poisson,
         "erlang" => ArrivalProcess::Gamma { shape: fields.integer("stages") as f64 },
         "gamma" => ArrivalProcess::Gamma { shape: fields.number("shape") },
@@ -129,7 +137,7 @@ pub(super) fn arrival(
         }
         _ => ArrivalProcess::Constant { jitter: fields.number("jitter") },
     };
-    FleetArrival { rate, law, recorded_rate: None }
+    FleetArrival { rate, process, recorded_rate: None }
 }
 
 fn recorded(
@@ -147,11 +155,26 @@ fn recorded(
         "ns" => 1e-9,
         _ => 1.0,
     });
-    let mut wanted = vec![(&time, CellKind::Time(unit))];
-    let value = fields.text("value").unwrap_or_default();
-    if word == "recorded-rate" {
-        wanted.push((&value, CellKind::Number));
+    let timed = (&time, CellKind::Time(unit));
+    let devices = fleet.integer("devices").max(1);
+    let repeat = fields.flag("repeat");
+    if word == "recorded" {
+        let times = match instants(&report.context().directory, &file, timed, canonical) {
+            Ok(times) => times,
+            Err((message, help)) => {
+                fields.refuse("file", report, message, help);
+                return None;
+            }
+        };
+        let process = ArrivalProcess::Recorded { times, device: 0, devices: devices as u32 };
+        if repeat {
+            let help = "record more, or use law = \"recorded-rate\", which can be repeated";
+            fields.refuse("repeat", report, "single instants are played once", help);
+        }
+        return Some(FleetArrival { rate: Rate::default(), process, recorded_rate: None });
     }
+    let value = fields.text("value").unwrap_or_default();
+    let wanted = [timed, (&value, CellKind::Number)];
     let columns = match columns(&report.context().directory, &file, &wanted) {
         Ok(columns) => columns,
         Err((message, help)) => {
@@ -159,36 +182,65 @@ fn recorded(
             return None;
         }
     };
-    let times = instants(&columns[0], fields, report)?;
-    let _ = writeln!(canonical, "recording={}", super::fingerprint(columns.iter().flatten().copied()));
-    let devices = fleet.integer("devices").max(1);
-    let repeat = fields.flag("repeat");
-    if word == "recorded" {
-        let law = ArrivalProcess::Recorded { times: times.into(), device: 0, devices: devices as u32 };
-        if repeat {
-            let help = "record more, or use law = \"recorded-rate\", which can be repeated";
-            fields.refuse("repeat", report, "single instants are played once", help);
-        }
-        return Some(FleetArrival { rate: Rate::default(), law, recorded_rate: None });
-    }
+    let times = held_instants(&columns[0], fields, report)?;
+    let mut fingerprint = Fingerprint::default();
+    columns.iter().flatten().for_each(|value| fingerprint.add(*value));
+    let _ = writeln!(canonical, "recording={fingerprint}");
     let horizon_ns = if repeat { horizon_ns } else { 0.0 };
     let recorded_rate = recorded_rate(&times, &columns[1], devices as f64, horizon_ns, fields, report)?;
     Some(FleetArrival {
         rate: Rate::per_second(1.0)?,
-        law: ArrivalProcess::Poisson,
+        process: ArrivalProcess::Poisson,
         recorded_rate: Some(Arc::new(recorded_rate)),
     })
 }
 
+/// The instants of the file `path`, however many they are: no more of them than fit are held in memory.
+fn instants(
+    directory: &Path,
+    path: &Text,
+    timed: Wanted<'_>,
+    canonical: &mut String,
+) -> Result<Recording, Refusal> {
+    let (mut store, mut fingerprint) = (InstantStore::default(), Fingerprint::default());
+    let (mut first, mut last) = (None, f64::NEG_INFINITY);
+    rows(directory, path, &[timed], |values| {
+        for &second in values {
+            if second < last {
+                return Err(("the time is before that of the row above".into(), UNSORTED.into()));
+            }
+            last = second;
+            fingerprint.add(second);
+            store.push(nanoseconds(second - *first.get_or_insert(second))).map_err(unkept)?;
+        }
+        Ok(())
+    })?;
+    let _ = writeln!(canonical, "recording={fingerprint}");
+    store.finish().map_err(unkept)
+}
+
+/// The file that holds what does not fit into memory cannot be written.
+fn unkept(error: io::Error) -> Refusal {
+    let message = format!(
+        "what is beyond a million rows cannot be kept in {}: {error}",
+        std::env::temp_dir().display()
+    );
+    (message, "let TMPDIR name a directory with room for 8 bytes per row".to_owned())
+}
+
+fn nanoseconds(seconds: f64) -> u64 {
+    (seconds * 1e9).round() as u64
+}
+
 /// Instants in nanoseconds since the first, which must not go back.
-fn instants(seconds: &[f64], fields: &Fields, report: &mut Reporter<'_>) -> Option<Vec<u64>> {
+fn held_instants(seconds: &[f64], fields: &Fields, report: &mut Reporter<'_>) -> Option<Vec<u64>> {
     let first = seconds.first().copied()?;
     if let Some(row) = seconds.windows(2).position(|pair| pair[1] < pair[0]) {
         let message = format!("row {} of the recording goes back in time", row + 2);
-        fields.refuse("file", report, message, "sort the recording by its time");
+        fields.refuse("file", report, message, UNSORTED);
         return None;
     }
-    Some(seconds.iter().map(|second| ((second - first) * 1e9).round() as u64).collect())
+    Some(seconds.iter().map(|second| nanoseconds(second - first)).collect())
 }
 
 /// A recorded rate of the whole fleet as a load on one device of rate 1/s, repeated until `horizon_ns`. The last row

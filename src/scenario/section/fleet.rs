@@ -295,7 +295,7 @@ fn fleet(
     let protocol = facts.protocol;
     let driver = driver(protocol)?;
     let mut canonical = String::new();
-    // Where files lie, what the target is called and what is secret is no part of the plan.
+    // Where files lie, what the target is called and what is secret is not part of the plan.
     fields.canonical_without(&["tls", "auth", "credentials"], "fleet", &mut canonical);
     let presets = presets(&fields, report);
     let channels = signal::channels(&fields, &mut canonical, report);
@@ -365,20 +365,20 @@ fn model(
     let mut found = arrival(fields, frame.horizon_ns, canonical, report);
     let preset = presets.jitter.map(|jitter| ArrivalProcess::Constant { jitter });
     let preset = preset.or(presets.aligned.map(|spread| ArrivalProcess::Aligned { spread }));
-    if let Some(law) = preset {
+    if let Some(process) = preset {
         let because = "stands beside a preset that is a law of arrival itself";
         fields.refuse_given(&["arrival"], report, because);
-        if let ArrivalProcess::Aligned { spread } = law
+        if let ArrivalProcess::Aligned { spread } = process
             && spread.as_secs_f64() * found.rate.as_per_second() > 1.0
         {
             let message = format!("a spread of {spread} is longer than the time between two readings");
             fields.refuse("behaviour", report, message, "shorten `spread` or lower `rate`");
         }
-        found.law = law;
+        found.process = process;
     }
     Model::Open {
         rate: found.rate,
-        arrival: found.law,
+        arrival: found.process,
         recorded_rate: found.recorded_rate,
         backlog: backlog(fields, presets, found.rate),
     }
@@ -427,7 +427,7 @@ fn behaviour(
     }
 }
 
-/// The keys of the fleet's own protocol; those of the others mean nothing.
+/// The keys of the fleet's own protocol; those of the others do not apply.
 fn exchange(
     fields: &Fields,
     driver: &dyn Driver,

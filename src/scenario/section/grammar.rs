@@ -19,10 +19,10 @@ pub(super) fn grammar(fleets: &[(Fleet, Fields)], report: &mut Reporter<'_>) {
     for (fleet, fields) in fleets {
         auth::presented(fleet, fields, report);
         let Some(own) = fields.table(fleet.protocol.name()) else { continue };
-        let mut told: Vec<&str> = Vec::new();
+        let mut reported: Vec<&str> = Vec::new();
         for misfit in misfits(fleet) {
-            if !told.contains(&misfit.key) {
-                told.push(misfit.key);
+            if !reported.contains(&misfit.key) {
+                reported.push(misfit.key);
                 refuse(&own, &misfit, report);
             }
         }

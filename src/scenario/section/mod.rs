@@ -26,6 +26,7 @@ use crate::language::{
 use crate::protocol::protocols;
 use crate::service::{self, Setup};
 use crate::units::{Secret, Span};
+use std::fmt;
 use std::sync::LazyLock;
 
 use sha2::{Digest as _, Sha256};
@@ -191,6 +192,9 @@ fn unknown_sections(root: &Table, report: &mut Reporter<'_>) {
             let known = TOP.map(|(_, title)| title).join(", ");
             let help = match nearest(key, TOP.map(|(name, _)| name)) {
                 Some(meant) => {
+                    if !root.0.contains_key(meant) {
+                        report.excuse(meant);
+                    }
                     let title =
                         TOP.iter().find(|(name, _)| *name == meant).map_or(meant, |(_, title)| *title);
                     format!("did you mean {title}?")
@@ -292,10 +296,17 @@ fn scale<'p>(phases: impl Iterator<Item = &'p mut Phase>, total: Span, report: &
 }
 
 /// The beginning of the SHA-256 of recorded numbers, in hexadecimal: what a digest says of a recording.
-fn fingerprint(values: impl Iterator<Item = f64>) -> String {
-    let mut hash = Sha256::new();
-    for value in values {
-        hash.update(value.to_bits().to_le_bytes());
+#[derive(Debug, Default)]
+struct Fingerprint(Sha256);
+
+impl Fingerprint {
+    fn add(&mut self, value: f64) {
+        self.0.update(value.to_bits().to_le_bytes());
     }
-    crate::units::hex(&hash.finalize()[..16])
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&crate::units::hex(&self.0.clone().finalize()[..16]))
+    }
 }

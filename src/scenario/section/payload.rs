@@ -78,7 +78,7 @@ pub(super) fn payload(
     let Some(fields) = fleet.table("payload") else {
         return Payload { run: names_run, ..Payload::default() };
     };
-    let size = fields.table("size").map(|size| law(&size, report));
+    let size = fields.table("size").map(|size| distribution(&size, report));
     let format = match fields.word("format") {
         Some("cbor") => Format::Cbor,
         Some("binary") => Format::Binary,
@@ -102,7 +102,7 @@ pub(super) fn payload(
     Payload { format, size, run }
 }
 
-fn law(fields: &Fields, report: &mut Reporter<'_>) -> SizeDistribution {
+fn distribution(fields: &Fields, report: &mut Reporter<'_>) -> SizeDistribution {
     let bytes = |key| fields.optional_size(key).map_or(0, |size| size.0 as u32);
     let (least, most) = (bytes("least"), bytes("most"));
     if least > most && fields.has("most") && fields.has("least") {

@@ -219,7 +219,9 @@ fn track(fields: &Fields, canonical: &mut String, report: &mut Reporter<'_>) -> 
                 fields.refuse("file", report, message, "correct the recording");
                 return None;
             }
-            let _ = writeln!(canonical, "track={}", super::fingerprint(values.iter().copied()));
+            let mut fingerprint = super::Fingerprint::default();
+            values.iter().for_each(|value| fingerprint.add(*value));
+            let _ = writeln!(canonical, "track={fingerprint}");
             Some(RecordedSignal { values, every_ns: fields.span("every").as_ns() })
         }
         Err((message, help)) => {

@@ -13,9 +13,9 @@ pub(super) fn subscriber(fields: &Fields, report: &mut Reporter<'_>) -> Model {
     let hearing: Vec<&Facts> = protocols().filter(|facts| facts.hears_others).collect();
     let word = |facts: &Facts| facts.protocol.name().to_owned();
     if let Some(own) = spoken.filter(|facts| facts.hears_others).map(word) {
-        if fields.table(&own).is_none_or(|table| !table.has("subscribe")) {
+        if let Some(table) = fields.table(&own).filter(|table| !table.has("subscribe")) {
             let help = format!("write for example {own} = {{ subscribe = \"devices/+/readings\" }}");
-            fields.refuse(&own, report, "`subscribe` is missing: what does the fleet hear?", help);
+            table.refuse("subscribe", report, "is missing: what does the fleet hear?", help);
         }
     } else {
         let titles: Vec<&str> = hearing.iter().map(|facts| facts.title).collect();

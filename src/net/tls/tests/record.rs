@@ -32,7 +32,7 @@ fn a_long_record_in_slices_of_two_bytes_is_whole_and_memory_shrinks_again() {
                 Some(read) => heard.extend(read.unwrap()),
             }
             let whole = (nth + 1) * 2 == record.len();
-            assert!(whole || heard.is_empty(), "half a record is no message");
+            assert!(whole || heard.is_empty(), "half a record is not a message");
         }
         peer.socket.write_all(last).await.unwrap();
         while heard.len() < message.len() {

@@ -92,6 +92,16 @@ fn compressed_replies_are_asked_for_and_read() {
         (true, 200, gzip, bomb, closed(OK, false), None),
         (true, 204, gzip, Vec::new(), closed(OK, false), None),
         (true, 500, gzip, packed(b"out of order"), closed(STATUS, false), Some("out of order")),
+        (false, 500, gzip, packed(b"out of order"), closed(STATUS, false), Some("out of order")),
+        (false, 500, "", packed(b"out of order"), closed(STATUS, false), Some("out of order")),
+        (
+            false,
+            500,
+            "Content-Encoding: br\r\n",
+            vec![0xff; 300],
+            closed(STATUS, false),
+            Some("300 bytes of br"),
+        ),
         (true, 500, gzip, b"plain".to_vec(), closed(STATUS, false), Some("plain")),
         (
             true,

@@ -106,8 +106,8 @@ fn what_mqtt_cannot_carry_is_refused_and_no_secret_repeated() {
         (Identity { login: login(&long, ""), ..identity() }, "user name is longer"),
         (Identity { login: login("ann", &long), ..identity() }, "password is longer"),
         (Identity { will: will("gone", &long), ..identity() }, "will is longer"),
-        (Identity { will: will("gone/#", ""), ..identity() }, "`gone/#` is no MQTT topic"),
-        (Identity { will: will("", ""), ..identity() }, "no MQTT topic"),
+        (Identity { will: will("gone/#", ""), ..identity() }, "`gone/#` is not a valid MQTT topic"),
+        (Identity { will: will("", ""), ..identity() }, "not a valid MQTT topic"),
     ];
     for (identity, expected) in table {
         let refusal = open(Script::new(), &settings(Close::Ack, None), &identity).unwrap_err().to_string();

@@ -69,7 +69,7 @@ fn start(fields: &Map<String, Value>, dispatcher: &Dispatcher) -> Reply {
         Ok(order) => {
             let what = format!("POST /v1/faults start {} ({})", order.name, order.kind.name());
             match dispatcher.pipeline.begin_fault(order) {
-                Ok(told) => done(what, json(&told)),
+                Ok(begun) => done(what, json(&begun)),
                 Err(reason) => error(StatusCode::CONFLICT, &reason),
             }
         }

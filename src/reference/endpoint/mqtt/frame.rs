@@ -6,7 +6,7 @@ use mqtt_proto::{Error, Pid, PollHeader, Protocol, QoS};
 /// Largest packet taken, bytes after the fixed header. What claims to be larger is refused before anything is kept of it.
 pub(super) const LARGEST_PACKET: usize = 256 * 1024;
 
-/// Why bytes are no packet this service takes.
+/// Why bytes are not a packet that this service takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fault {
     /// Against the specification.

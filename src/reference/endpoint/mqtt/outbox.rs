@@ -43,7 +43,7 @@ pub(super) struct Outbox {
 }
 
 impl Outbox {
-    /// Adds a packet that is no message. The caller reads no further packets while [`Self::unwritten`] is large.
+    /// Adds a packet that is not a message. The caller reads no further packets while [`Self::unwritten`] is large.
     pub(super) fn push(&mut self, packet: &Packet) {
         frame::encode(packet, &mut self.bytes);
     }
@@ -75,7 +75,7 @@ impl Outbox {
     }
 
     /// Adds a message at the lesser quality of the message and the subscription; whether there was room for it.
-    /// A message of `QoS` 0 for a client that is away is not meant to be kept, and so is no loss.
+    /// A message of `QoS` 0 for a client that is away is not meant to be kept, and so is not a loss.
     pub(super) fn offer(&mut self, message: &Message<'_>, granted: QoS) -> bool {
         let (size, unwritten) = (message.most_bytes(), self.unwritten().len());
         let qos = message.qos.min(granted);
@@ -307,7 +307,7 @@ mod tests {
         outbox.offer(&message(b"unwritten", QoS::Level1), QoS::Level1);
         outbox.detach();
         assert!(outbox.unwritten().is_empty());
-        assert!(outbox.offer(&message(b"", QoS::Level0), QoS::Level2), "it is no loss");
+        assert!(outbox.offer(&message(b"", QoS::Level0), QoS::Level2), "it is not a loss");
         for payload in [b"b", b"c"] {
             assert!(outbox.offer(&message(payload, QoS::Level2), QoS::Level2));
         }

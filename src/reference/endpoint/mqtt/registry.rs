@@ -270,7 +270,7 @@ mod tests {
         };
         assert!((640..=671).contains(&taken), "{taken}");
         assert!(registry.away_bytes.get() <= MOST_AWAY_BYTES);
-        assert!(registry.keep(&full, &message(&large, QoS::Level0), QoS::Level1), "QoS 0 is no loss");
+        assert!(registry.keep(&full, &message(&large, QoS::Level0), QoS::Level1), "QoS 0 is not a loss");
         // Whoever leaves with more than there is room for takes the place of those that are away for longest.
         let (busy, _) = connect(&mut registry, "busy", true);
         for _ in 0..5 {

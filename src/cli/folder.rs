@@ -1,0 +1,30 @@
+//! Folders of files that commands write. What is not there is made, and said: a path may be misspelled.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::Path;
+
+use crate::display::Style;
+
+/// The folder that `file` is in.
+pub(super) fn of(file: &Path) -> &Path {
+    match file.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    }
+}
+
+/// Makes `folder` where it is not there, with those above it, and says so on standard error.
+///
+/// # Errors
+/// If it cannot be made.
+pub(super) fn ensure(folder: &Path) -> io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    fs::create_dir_all(folder)?;
+    let note = format!("note: made the folder {}", folder.display());
+    // Nobody reading it changes nothing.
+    let _ = writeln!(io::stderr(), "{}", Style::PLAIN.harmless(&note));
+    Ok(())
+}
