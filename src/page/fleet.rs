@@ -294,9 +294,7 @@ pub(super) fn stage_bars(report: &Report) -> String {
     } else {
         String::new()
     };
-    format!(
-        "<figure class=\"scroll\" tabindex=\"0\" role=\"group\" aria-label=\"Chart\">{out}{more}</figure>"
-    )
+    format!("<figure class=\"scroll\" tabindex=\"0\" aria-label=\"Chart\">{out}{more}</figure>")
 }
 
 fn stage_bar(out: &mut String, (mut x, width): (f64, f64), y: f64, medians: &[u64; 4]) {

@@ -220,9 +220,7 @@ fn figure(chart: &str, caption: &str) -> String {
     } else {
         format!("<figcaption>{}</figcaption>", Escaped(caption))
     };
-    format!(
-        "<figure class=\"scroll\" tabindex=\"0\" role=\"group\" aria-label=\"Chart\">{chart}{caption}</figure>"
-    )
+    format!("<figure class=\"scroll\" tabindex=\"0\" aria-label=\"Chart\">{chart}{caption}</figure>")
 }
 
 /// Figures side by side; narrow screens have them one above the other.

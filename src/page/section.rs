@@ -210,18 +210,22 @@ pub(super) fn environment(report: &Report, base: &str) -> String {
     if !targets.is_empty() {
         out += &facts(&targets);
     }
-    if !run.scenario.text.is_empty() {
-        let _ = write!(
-            out,
-            "<details><summary>scenario</summary><pre>{}</pre></details>",
-            scenario(&run.scenario.text)
-        );
-    }
+    out += &scenario(&run.scenario.text);
     card(&(out + &files(base)))
 }
 
-/// The scenario's text, as markup.
+/// The scenario's text, folded; nothing without one.
 pub(super) fn scenario(text: &str) -> String {
+    if text.is_empty() {
+        return String::new();
+    }
+    format!(
+        "<details><summary>scenario</summary><pre tabindex=\"0\" role=\"group\" aria-label=\"Scenario\">{}</pre></details>",
+        shortened(text)
+    )
+}
+
+fn shortened(text: &str) -> String {
     let escaped = Escaped(text).to_string();
     if escaped.len() <= LONGEST_SCENARIO {
         return escaped;

@@ -145,13 +145,7 @@ pub(super) fn made(
     }
     let mut out = facts(&rows);
     out += &trials(comparison, origin, runs, link);
-    if let Some(first) = runs.first.as_ref().filter(|first| !first.scenario.text.is_empty()) {
-        let _ = write!(
-            out,
-            "<details><summary>scenario</summary><pre>{}</pre></details>",
-            scenario(&first.scenario.text)
-        );
-    }
+    out += &runs.first.as_ref().map(|first| scenario(&first.scenario.text)).unwrap_or_default();
     let files: Vec<_> = origin.files.iter().map(|file| anchor(&link(file), &name_of(file))).collect();
     if !files.is_empty() {
         let _ = write!(
