@@ -184,7 +184,18 @@ fn a_killed_run_leaves_readable_files_and_its_door_is_taken_away() {
     }
     child.kill().unwrap();
     child.wait().unwrap();
-    assert_eq!(load_manifest(&run).unwrap().state, RunState::Running);
+    let manifest = load_manifest(&run).unwrap();
+    assert_eq!(manifest.state, RunState::Running);
+    // Whoever looks at a run knows from its beginning how long it will be, and what is to happen.
+    let plan = manifest.plan.unwrap();
+    let phases: Vec<_> = plan.phases.iter().map(|phase| (phase.name.as_str(), phase.length_s)).collect();
+    assert_eq!(phases, [("connect", 1.0), ("warm-up", 0.2), ("steady", 60.0)]);
+    assert_eq!((plan.end_s, plan.drain_s, plan.interval_s), (61.2, 2.0, 0.5));
+    assert!((plan.phases[2].rate_per_s - 40.0).abs() < 1.0, "{plan:?}");
+    assert_eq!(
+        (plan.faults[0].name.as_str(), plan.faults[0].windows_s.as_slice()),
+        ("pause", &[(1.7, 51.7)][..])
+    );
     let doors = desk.doors();
     assert_eq!(doors.len(), 1, "{doors:?}");
     // Other runs may be on on this machine, in places that all look at.

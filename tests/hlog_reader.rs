@@ -182,6 +182,8 @@ fn expected(rows: &[SummaryRow]) -> BTreeMap<String, Line> {
                 tag("service"),
                 Line::new(figures.ok, figures.service_p99_ms, figures.service_max_ms),
             );
+            lines.insert(tag("ok"), Line::new(figures.ok, figures.ok_p99_ms, None));
+            lines.insert(tag("censored"), Line::new(figures.failed(), None, None));
             lines.insert(tag("pacing-lag"), Line::new(figures.sent, figures.pacing_lag_p99_ms, None));
         }
     }

@@ -47,7 +47,7 @@ const SEE: &str = r##"
   };
   const seen = svg => {
     const box = svg.getBoundingClientRect();
-    return box.width > 0 && box.height > 0 && [...svg.querySelectorAll("path, rect, circle, use")].some(drawn);
+    return box.width > 0 && box.height > 0 && [...svg.querySelectorAll("path, rect, circle, use, text")].some(drawn);
   };
   told.unseen = charts.filter(svg => !seen(svg)).map(svg => svg.outerHTML.slice(0, 200));
   told.icons = Math.max(...[...page.querySelectorAll(".chip svg")].map(svg => svg.getBoundingClientRect().width));

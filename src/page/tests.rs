@@ -360,6 +360,7 @@ fn endless(names: &[String]) -> History {
             service: Some(wide(0)),
             phases: (0..8).map(|nth| (format!("phase-{nth}"), wide(nth))).collect(),
             fleets: names.iter().take(8).zip(0..).map(|(name, nth)| (name.clone(), wide(nth))).collect(),
+            ..Curves::default()
         },
     }
 }

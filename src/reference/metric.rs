@@ -54,6 +54,8 @@ pub(super) struct Metrics {
     pub(super) alerts_lost: Counter,
     /// Verdicts by where their score came from.
     tiers: [Counter; TIERS.len()],
+    /// Answers that a model computed.
+    pub(super) inferences: Counter,
     /// Answers computed anew while the aged one was served.
     pub(super) cache_renewals: Counter,
     /// Similar answers that were compared with the true ones.
@@ -163,7 +165,7 @@ impl Metrics {
     }
 
     fn register_counters(&self, registry: &mut Registry) {
-        let counters: [(&str, &str, &Counter); 17] = [
+        let counters: [(&str, &str, &Counter); 18] = [
             ("readings_received", "Readings that came in", &self.received),
             ("readings_failed", "Readings that got an error on purpose", &self.failed),
             ("verdicts", "Verdicts given", &self.verdicts),
@@ -173,6 +175,7 @@ impl Metrics {
             ("anomalies", "Verdicts that were anomalies", &self.anomalies),
             ("alerts", "Alerts raised", &self.alerts),
             ("alerts_lost", "Alerts lost for want of room", &self.alerts_lost),
+            ("inferences", "Scores that a model computed, renewals included", &self.inferences),
             ("cache_renewals", "Scores computed anew while the aged one was served", &self.cache_renewals),
             ("cache_audited", "Similar scores that were compared with the true ones", &self.cache_audited),
             ("cache_false", "Similar scores that led to a wrong level", &self.cache_false),

@@ -22,6 +22,7 @@ mod fault;
 mod harness;
 mod health;
 mod job;
+mod meter;
 mod metric;
 mod model;
 mod pipeline;
@@ -41,4 +42,5 @@ pub use harness::fuzz;
 #[cfg(feature = "internals")]
 pub use harness::internals;
 pub use health::Status;
+pub(crate) use meter::Meter;
 pub use server::Server;

@@ -302,6 +302,11 @@ impl Pipeline {
         }
     }
 
+    /// The most readings that waited at once since the last call.
+    pub(super) fn take_queue_peak(&self) -> usize {
+        self.queue.take_peak()
+    }
+
     /// Takes no further reading; workers end after the one they are at.
     pub(super) fn stop(&self) {
         self.operation.store(Operation::Stopped as u8, Ordering::Relaxed);

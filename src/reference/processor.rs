@@ -342,6 +342,7 @@ impl Processor {
     pub(super) fn conclude(&mut self, tasks: &mut Vec<Task>) {
         for Task { key, device, pending, leader } in tasks.drain(..) {
             let score = key.score();
+            self.shared.metrics.inferences.inc();
             let now = self.shared.clock.now();
             // A model that was replaced meanwhile is not remembered: its key would never be asked for.
             // Nor is anything while the cache is passed by.

@@ -16,6 +16,7 @@ use super::endpoint::dispatcher::{Dispatcher, Limits};
 use super::endpoint::{http, mqtt};
 use super::health::Health;
 use super::job::{ReplySender, WorkerMessage};
+use super::meter::Meter;
 use super::metric::Metrics;
 use super::model::Key;
 use super::pipeline::Pipeline;
@@ -132,6 +133,11 @@ impl Server {
     /// What it was told to do, by whom.
     pub(crate) fn acts(&self) -> Arc<ActLog> {
         Arc::clone(&self.acts)
+    }
+
+    /// What reads its counters, also once it has stopped.
+    pub(crate) fn meter(&self) -> Meter {
+        Meter(Arc::clone(&self.pipeline))
     }
 
     /// How the service is now.

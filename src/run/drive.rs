@@ -14,6 +14,7 @@ use super::journal::Journal;
 use super::manifest::manifest;
 use super::observer::{Observers, Steering};
 use super::outside::OutsideActs;
+use super::service_watch::ServiceWatch;
 use super::target::Targets;
 use super::{Conclusion, Run, RunError};
 use crate::budget::Budget;
@@ -22,6 +23,7 @@ use crate::engine::{self, Control, Crew, EngineError, Setup, Standing};
 use crate::fleet::RunFacts;
 use crate::protocol::control::FaultClient;
 use crate::record::{FleetId, Layout, RunToken, ScarceResource, Shard, SwitchLog};
+use crate::reference::Meter;
 use crate::results::{
     self, Collector, Manifest, Privacy, RunDirectory, RunFiles, RunState, ShardHeader, SubscriberFacts,
     Totals,
@@ -53,6 +55,8 @@ pub(super) struct Drive {
     steering: Steering,
     /// What others tell the bundled service, where it is the target.
     outside: Option<OutsideActs>,
+    /// What it counts itself.
+    counts: Option<ServiceWatch>,
 }
 
 /// When a run began by the wall clock, and how long ago that is by one that nobody sets.
@@ -119,7 +123,7 @@ impl Drive {
     pub(super) fn begin(
         run: &Run,
         observers: Observers,
-        bundled: Option<Arc<ActLog>>,
+        bundled: Option<(Arc<ActLog>, Meter)>,
     ) -> Result<Self, RunError> {
         let part = run.settings.part;
         let privacy = privacy(&run.plan, &run.targets, run.token);
@@ -170,7 +174,7 @@ impl Drive {
         let service = run.targets.broken_at.as_ref().map(|at| FaultClient::at(at, run.token)).transpose();
         let token = run.targets.control_token.clone();
         let service = service.map(|client| client.map(|client| client.showing(token)));
-        let outside = bundled.map(|acts| OutsideActs::new(acts, clock, run.token));
+        let (outside, counts) = bundled.map(|bundled| follow(bundled, run, clock)).transpose()?.unzip();
         Ok(Self {
             privacy,
             crew,
@@ -185,6 +189,7 @@ impl Drive {
             observers,
             steering,
             outside,
+            counts,
         })
     }
 
@@ -226,6 +231,7 @@ impl Drive {
             (report, totals)
         });
         self.observers.end();
+        self.manifest.reference = self.counts.and_then(ServiceWatch::finish);
         if let Some(outside) = &mut self.outside {
             self.journal.note_acts(outside.take(), &self.observers);
         }
@@ -267,6 +273,16 @@ impl Drive {
         };
         ControlThread::start(config).map_err(RunError::failed)
     }
+}
+
+/// Follows what the bundled service is told by others, and what it counts itself.
+fn follow(
+    (acts, meter): (Arc<ActLog>, Meter),
+    run: &Run,
+    clock: Monotonic,
+) -> Result<(OutsideActs, ServiceWatch), RunError> {
+    let counts = ServiceWatch::start(meter, Arc::clone(&run.layout), clock).map_err(RunError::failed)?;
+    Ok((OutsideActs::new(acts, clock, run.token), counts))
 }
 
 /// Marks a run that never began as failed, as far as its manifest can still be written.

@@ -3,12 +3,15 @@
 use super::Run;
 use crate::clock::{Monotonic, PacerKind, WallTime};
 use crate::engine;
-use crate::record::Shard;
+use crate::record::{FleetId, Shard};
 use crate::results::{
-    self, ClockFacts, Demand, Host, Manifest, PacerFacts, RunDirectory, RunState, ScenarioText, ShardFacts,
-    StartFacts,
+    self, ClockFacts, Demand, Host, Manifest, PacerFacts, PlanFacts, RunDirectory, RunState, ScenarioText,
+    ShardFacts, StartFacts,
 };
 use crate::scenario::Plan;
+
+/// Devices of a fleet that joins or leaves on which its expected rate rests: a run must not wait for the sum over all of them.
+const SAMPLE: u32 = 256;
 
 /// The manifest of a run that is about to begin.
 pub(super) fn manifest(run: &Run, directory: &RunDirectory, started: WallTime) -> Manifest {
@@ -23,6 +26,7 @@ pub(super) fn manifest(run: &Run, directory: &RunDirectory, started: WallTime) -
         state: RunState::Running,
         seed: scenario.seed.to_string(),
         plan_digest: plan.digest().to_owned(),
+        plan: Some(planned(plan)),
         run_token: Some(run.token),
         scenario: ScenarioText {
             name: scenario.name.clone(),
@@ -61,8 +65,21 @@ pub(super) fn manifest(run: &Run, directory: &RunDirectory, started: WallTime) -
         merged: Vec::new(),
         subscribers: Vec::new(),
         exit_code: None,
+        reference: None,
         files: results::Seals::new(),
     }
+}
+
+/// What is planned, all shards together.
+fn planned(plan: &Plan) -> PlanFacts {
+    let layout = plan.layout();
+    let drain_s = plan.scenario().run.drain.as_secs_f64();
+    PlanFacts::new(layout, drain_s, |phase, fleet| {
+        let phase = &layout.phases[phase];
+        let readings = plan.estimated_between(FleetId(fleet as u16), phase.start, phase.end, SAMPLE)?;
+        let length_s = phase.end.since(phase.start) as f64 / 1e9;
+        Some(if length_s > 0.0 { readings / length_s } else { 0.0 })
+    })
 }
 
 fn facts(plan: &Plan, shard: Shard) -> ShardFacts {

@@ -18,6 +18,7 @@ mod outside;
 mod part;
 pub(crate) mod preflight;
 pub(crate) mod profile;
+mod service_watch;
 pub(crate) mod target;
 
 use std::net::IpAddr;
@@ -161,7 +162,8 @@ impl Run {
         let server = self.targets.server.take();
         let setup = self.plan.scenario().reference.clone();
         let profile = self.profile.take();
-        let drive = Drive::begin(&self, observers, server.as_ref().map(Server::acts))?;
+        let bundled = server.as_ref().map(|server| (server.acts(), server.meter()));
+        let drive = Drive::begin(&self, observers, bundled)?;
         let (steering, directory) = (drive.steering().clone(), drive.directory().to_owned());
         let thread = thread::Builder::new().name("squall-run".into()).spawn(move || drive.run());
         let thread = thread.map_err(RunError::failed)?;

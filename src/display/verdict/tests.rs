@@ -20,6 +20,7 @@ fn manifest(verdict: Judgement, reasons: &[&str]) -> Manifest {
         state: RunState::Complete,
         seed: "7".into(),
         plan_digest: "ab".into(),
+        plan: None,
         run_token: None,
         scenario: ScenarioText { name: "quickstart".into(), text: String::new(), overrides: Vec::new() },
         started: String::new(),
@@ -59,6 +60,7 @@ fn manifest(verdict: Judgement, reasons: &[&str]) -> Manifest {
         merged: Vec::new(),
         subscribers: Vec::new(),
         exit_code: None,
+        reference: None,
         fleets: Vec::new(),
         files: BTreeMap::new(),
     }

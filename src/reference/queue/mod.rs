@@ -24,6 +24,8 @@ struct State<T> {
     sleepers: Vec<Sleepers>,
     paused: bool,
     closed: bool,
+    /// The most that waited at once since it was last asked for.
+    peak: usize,
     /// Whether somebody waits for room.
     wanted: bool,
 }
@@ -44,6 +46,7 @@ impl<T> Queue<T> {
             sleepers: vec![Sleepers::default(); shards],
             paused: false,
             closed: false,
+            peak: 0,
             wanted: false,
         };
         Self {
@@ -70,6 +73,7 @@ impl<T> Queue<T> {
             return PushResult::Closed(item);
         }
         let result = state.items.push(shard, level, item);
+        state.peak = state.peak.max(state.items.len());
         if matches!(result, PushResult::Full(_)) {
             state.wanted = true;
         }
@@ -142,6 +146,13 @@ impl<T> Queue<T> {
     /// Items that wait, by level, most urgent first.
     pub(super) fn waiting(&self) -> [usize; 4] {
         self.state().items.waiting()
+    }
+
+    /// The most items that waited at once since the last call.
+    pub(super) fn take_peak(&self) -> usize {
+        let mut state = self.state();
+        let waiting = state.items.len();
+        std::mem::replace(&mut state.peak, waiting)
     }
 
     /// Items that may wait.

@@ -55,6 +55,14 @@ impl RunDirectory {
     }
 }
 
+/// Times of readings that have lines of their own in the log, beside the response times of all that ended.
+const OWN_TAGS: [(&str, Series); 4] = [
+    ("ok", Series::Ok),
+    ("censored", Series::Censored),
+    ("service", Series::Service),
+    ("pacing-lag", Series::PacingLag),
+];
+
 /// The files that are written while a run lasts.
 pub struct RunFiles {
     intervals: IntervalTable<BufWriter<File>>,
@@ -204,7 +212,7 @@ impl RunFiles {
             let times = if key.kind == Kind::Reading { "response" } else { key.kind.name() };
             self.log.append(Some(&tag(times)), start, end, response)?;
         }
-        for (times, series) in [("service", Series::Service), ("pacing-lag", Series::PacingLag)] {
+        for (times, series) in OWN_TAGS.into_iter().filter(|_| key.kind == Kind::Reading) {
             if let Some(histogram) = cell.times(series) {
                 self.log.append(Some(&tag(times)), start, end, histogram)?;
             }

@@ -142,7 +142,8 @@ impl Totals {
                     protocol: fleet.protocol.name().to_owned(),
                     kind: key.kind.name().to_owned(),
                     figures: Figures::of(cell, seconds, budgeted(fleet.budget_ns, key.kind), &mut scratch)
-                        .of_kind(key.kind, cell),
+                        .of_kind(key.kind, cell)
+                        .with_tail(cell),
                 }
             })
             .collect();
@@ -155,7 +156,7 @@ impl Totals {
             fleet: ALL.to_owned(),
             protocol: ALL.to_owned(),
             kind: Kind::Reading.name().to_owned(),
-            figures: Figures::of(&headline.cell, seconds, any_budget, &mut scratch),
+            figures: Figures::of(&headline.cell, seconds, any_budget, &mut scratch).with_tail(&headline.cell),
         });
         rows
     }

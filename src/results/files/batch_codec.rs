@@ -16,6 +16,7 @@ use crate::results::record::counter::Counters;
 use crate::results::record::delivery::Deliveries;
 use crate::results::record::failure::Failures;
 use crate::results::record::ok_timeline::OkTimeline;
+use crate::results::record::stage::StageSums;
 
 /// One (phase, fleet, kind) with data.
 #[derive(Debug, Serialize, Deserialize)]
@@ -28,6 +29,9 @@ pub(crate) struct StoredCell {
     censored_floor_ns: Option<u64>,
     /// Base64 of the V2 compressed encoding.
     times: Vec<(Series, String)>,
+    /// What the response times are made of; `None` where no peer says so, and in records of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    stages: Option<StageSums>,
 }
 
 /// A batch on its way to the file.
@@ -90,6 +94,7 @@ impl BatchCodec {
             counters: cell.counters.clone(),
             censored_floor_ns: Some(cell.censored_floor_ns).filter(|floor| *floor != u64::MAX),
             times,
+            stages: cell.stages().cloned(),
         })
     }
 
@@ -123,6 +128,9 @@ impl BatchCodec {
             let place = batch.cells.get_or_new(key, bounds);
             place.counters = cell.counters;
             place.censored_floor_ns = cell.censored_floor_ns.unwrap_or(u64::MAX);
+            if let Some(stages) = cell.stages {
+                place.put_stages(stages);
+            }
             for (series, text) in cell.times {
                 if place.times(series).is_some() {
                     return Err("a histogram stands twice".to_owned());

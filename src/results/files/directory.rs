@@ -138,6 +138,7 @@ mod tests {
             state: RunState::Running,
             seed: u64::MAX.to_string(),
             plan_digest: "ab".into(),
+            plan: None,
             run_token: None,
             scenario: ScenarioText {
                 name: "s".into(),
@@ -187,6 +188,7 @@ mod tests {
             merged: Vec::new(),
             subscribers: Vec::new(),
             exit_code: None,
+            reference: None,
             fleets: Vec::new(),
             files: BTreeMap::new(),
         }

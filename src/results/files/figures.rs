@@ -6,6 +6,7 @@ use serde::Serialize;
 use super::millis::Millis;
 use crate::record::{ErrorKind, Kind, Outcomes};
 use crate::results::record::cell::{Cell, Percentile, Series};
+use crate::results::record::stage::SlowestStages;
 use crate::units::Quantile;
 
 /// A value as it stands in a CSV cell; no data is an empty cell.
@@ -254,6 +255,20 @@ figures! {
     error_tls: u64,
     /// TLS handshakes that took up the device's last session; empty of what is not a handshake.
     resumed: Option<u64>,
+    /// How many readings the slowest 1 % are, of those that ended ok and reported their stages; as the next six, empty in intervals.
+    tail_readings: Option<u64>,
+    /// What the slowest 1 % spent waiting to be sent, on average; with the next five it adds up to their response time.
+    tail_wait_ms: Option<Millis>,
+    /// On the network and in the reply: their service time less what the service accounts for.
+    tail_network_ms: Option<Millis>,
+    /// In the service's queue.
+    tail_queue_ms: Option<Millis>,
+    /// In its cache.
+    tail_cache_ms: Option<Millis>,
+    /// In its model.
+    tail_inference_ms: Option<Millis>,
+    /// In whatever else the service accounts for.
+    tail_other_ms: Option<Millis>,
 }
 
 impl Figures {
@@ -337,6 +352,23 @@ impl Figures {
     /// The same of a cell of `kind`.
     pub(crate) fn of_kind<C: Counter>(self, kind: Kind, cell: &Cell<C>) -> Self {
         Self { resumed: (kind == Kind::Tls).then_some(cell.counters.resumed), ..self }
+    }
+
+    /// The same with what the slowest of a whole run were made of.
+    pub(crate) fn with_tail<C: Counter>(mut self, cell: &Cell<C>) -> Self {
+        let slowest = cell.stages().and_then(|stages| stages.slowest(Quantile::P99));
+        if let Some(SlowestStages { readings, parts }) = slowest {
+            self.tail_readings = Some(readings);
+            [
+                self.tail_wait_ms,
+                self.tail_network_ms,
+                self.tail_queue_ms,
+                self.tail_cache_ms,
+                self.tail_inference_ms,
+                self.tail_other_ms,
+            ] = parts.map(|ns| Some(Millis(ns)));
+        }
+        self
     }
 
     pub(super) fn set_response<C: Counter>(&mut self, response: &Histogram<C>) {

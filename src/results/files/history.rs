@@ -99,6 +99,9 @@ pub(crate) struct FleetTail {
 pub(crate) struct Curves {
     pub(crate) response: Option<Histogram<u64>>,
     pub(crate) service: Option<Histogram<u64>>,
+    /// Response times of what ended ok alone, and the lower bounds of the others; `None` in runs of earlier versions.
+    pub(crate) ok: Option<Histogram<u64>>,
+    pub(crate) censored: Option<Histogram<u64>>,
     pub(crate) phases: Vec<(String, Histogram<u64>)>,
     pub(crate) fleets: Vec<(String, Histogram<u64>)>,
 }
@@ -142,11 +145,13 @@ impl History {
             let Some(column) = self.columns.get_mut(place) else { continue };
             (column.p50, column.p99, column.max, column.heat) = (times.p50, times.p99, times.max, times.heat);
         }
-        let Sums { response, service, phases: by_phase, fleets: by_fleet } = times.sums;
+        let Sums { response, service, ok, censored, phases: by_phase, fleets: by_fleet } = times.sums;
         let fleets = self.fleets.iter().map(|fleet| fleet.name.clone());
         self.curves = Curves {
             response,
             service,
+            ok,
+            censored,
             phases: phases.into_iter().zip(by_phase).filter_map(named).collect(),
             fleets: fleets.zip(by_fleet).filter_map(named).collect(),
         };

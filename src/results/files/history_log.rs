@@ -64,6 +64,9 @@ pub(super) struct ColumnTimes {
 pub(super) struct Sums {
     pub(super) response: Option<Histogram<u64>>,
     pub(super) service: Option<Histogram<u64>>,
+    /// Of what ended ok alone, and the lower bounds of the others.
+    pub(super) ok: Option<Histogram<u64>>,
+    pub(super) censored: Option<Histogram<u64>>,
     /// By the places that tags state.
     pub(super) phases: [Option<Histogram<u64>>; MOST_CURVES],
     pub(super) fleets: [Option<Histogram<u64>>; MOST_CURVES],
@@ -164,6 +167,8 @@ impl Part {
         let beside = match times {
             "response" => None,
             "service" => Some(&mut self.sums.service),
+            "ok" => Some(&mut self.sums.ok),
+            "censored" => Some(&mut self.sums.censored),
             _ => return Some(()),
         };
         // What is not shown need not be unpacked.
@@ -275,12 +280,11 @@ fn join(parts: Vec<Part>) -> LogTimes {
 
 impl Sums {
     fn add(&mut self, other: Self) {
-        let Self { response, service, phases, fleets } = other;
-        let own = [&mut self.response, &mut self.service]
-            .into_iter()
-            .chain(&mut self.phases)
-            .chain(&mut self.fleets);
-        for (sum, times) in own.zip([response, service].into_iter().chain(phases).chain(fleets)) {
+        let Self { response, service, ok, censored, phases, fleets } = other;
+        let beside = [&mut self.response, &mut self.service, &mut self.ok, &mut self.censored];
+        let own = beside.into_iter().chain(&mut self.phases).chain(&mut self.fleets);
+        for (sum, times) in own.zip([response, service, ok, censored].into_iter().chain(phases).chain(fleets))
+        {
             times.iter().for_each(|times| add(sum, times));
         }
     }

@@ -8,7 +8,9 @@ use super::demand::Demand;
 use super::failure::ReasonSum;
 use super::fleet::{FleetTarget, SubscriberFacts};
 use super::outage::RecoveryRule;
+use super::plan::PlanFacts;
 use super::seal::Seals;
+use super::service::ServiceFacts;
 use super::table::ALL;
 use crate::budget::Metric;
 use crate::record::{Encounters, Judgement, Kind, RunToken, Shard, Validity};
@@ -37,6 +39,9 @@ pub struct Manifest {
     pub seed: String,
     /// Digest of the expanded plan; runs are comparable only if theirs agree.
     pub plan_digest: String,
+    /// What is planned, written when the run begins; `None` in runs of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<PlanFacts>,
     /// What the run was called in its devices' messages; `None` in runs of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run_token: Option<RunToken>,
@@ -112,6 +117,9 @@ pub struct Manifest {
     pub subscribers: Vec<SubscriberFacts>,
     /// The exit code of the command.
     pub exit_code: Option<u8>,
+    /// What the bundled service counted of its own work, where it was the target; `None` until the run has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<ServiceFacts>,
     /// What every fleet sends, and where; empty in runs of earlier versions.
     #[serde(default)]
     pub fleets: Vec<FleetTarget>,

@@ -16,7 +16,12 @@ use crate::record::Kind;
 use crate::units::Quantile;
 
 /// What only the memory of the run had.
-const GONE: &str = "its own judgement, budgets, the delivery audit, waits, stages, and the times of what ended ok alone are lost";
+const GONE: &str = "its own judgement, budgets, the delivery audit, waits and stages are lost";
+/// The same of a run whose log does not tell apart what ended ok.
+const GONE_WITH_OK: &str = "its own judgement, budgets, the delivery audit, waits, stages, and the times of what ended ok alone are lost";
+
+/// Times that the log has beside what the percentiles of a row are of.
+const BESIDE: [&str; 4] = ["ok", "censored", "service", "pacing-lag"];
 
 /// A row of `intervals.csv`.
 struct IntervalRow {
@@ -73,8 +78,10 @@ pub(super) fn rebuild(directory: &Path, run: &Manifest) -> Result<(Vec<SummaryRo
     } else {
         ""
     };
+    let has_ok = distributions.keys().flatten().any(|tag| tag.ends_with(".ok"));
+    let gone = if has_ok { GONE } else { GONE_WITH_OK };
     let sentence = format!(
-        "the run did not come to its end: these figures are rebuilt from intervals.csv and latency.hlog, which go to {reached:.1} s{cut}; {GONE}"
+        "the run did not come to its end: these figures are rebuilt from intervals.csv and latency.hlog, which go to {reached:.1} s{cut}; {gone}"
     );
     Ok((rows, sentence))
 }
@@ -114,7 +121,7 @@ fn is_whole(log: &OpenLog, intervals: &[IntervalRow]) -> bool {
     let last = intervals.iter().filter(|interval| Some(interval.start_ms()) == log.last_ms);
     let rows: BTreeMap<String, bool> =
         last.map(|interval| (response_tag(&interval.row), interval.row.figures.ended() > 0)).collect();
-    let is_response = |tag: &str| !tag.ends_with(".service") && !tag.ends_with(".pacing-lag");
+    let is_response = |tag: &str| tag.rsplit('.').next().is_none_or(|times| !BESIDE.contains(&times));
     let mut tags = log.last.keys().flatten().filter(|tag| is_response(tag));
     tags.all(|tag| rows.contains_key(tag))
         && rows.into_iter().all(|(tag, has_ended)| !has_ended || log.last.contains_key(&Some(tag)))
@@ -234,6 +241,10 @@ fn complete(row: &mut SummaryRow, distributions: &Distributions) {
     if let Some((p50, p99, max)) = service {
         (figures.service_p50_ms, figures.service_p99_ms, figures.service_max_ms) =
             (p50, p99, Some(Millis(max)));
+    }
+    let ok = full("ok").map(|times| (at(times, Quantile::P50), at(times, Quantile::P99)));
+    if let Some((p50, p99)) = ok {
+        (figures.ok_p50_ms, figures.ok_p99_ms) = (p50, p99);
     }
     if let Some((p50, p99)) = pacing {
         (figures.pacing_lag_p50_ms, figures.pacing_lag_p99_ms) = (p50, p99);

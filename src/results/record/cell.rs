@@ -6,6 +6,7 @@ use hdrhistogram::{Counter, Histogram};
 use serde::{Deserialize, Serialize};
 
 use super::counter::Counters;
+use super::stage::StageSums;
 use crate::record::{Gauge, Kind, Layout, Outcome, Sample};
 use crate::units::Quantile;
 
@@ -99,6 +100,8 @@ pub(crate) struct Cell<C: Counter> {
     /// The smallest lower bound recorded in [`Series::Censored`]; `u64::MAX` while there is none.
     pub(crate) censored_floor_ns: u64,
     times: [Option<Histogram<C>>; Series::COUNT],
+    /// What its response times are made of, where the peer says so.
+    stages: Option<StageSums>,
 }
 
 impl<C: Counter> Cell<C> {
@@ -108,7 +111,18 @@ impl<C: Counter> Cell<C> {
             counters: Counters::default(),
             censored_floor_ns: u64::MAX,
             times: [const { None }; Series::COUNT],
+            stages: None,
         }
+    }
+
+    /// What its response times are made of; `None` while no peer has said so.
+    pub(crate) fn stages(&self) -> Option<&StageSums> {
+        self.stages.as_ref().filter(|stages| !stages.is_empty())
+    }
+
+    /// Takes `stages` for what the response times are made of.
+    pub(crate) fn put_stages(&mut self, stages: StageSums) {
+        self.stages = Some(stages);
     }
 
     /// The histogram of `series`; `None` while nothing is recorded in it.
@@ -206,6 +220,7 @@ impl<C: Counter> Cell<C> {
             self.record(Series::Cache, stages.cache_ns);
             self.record(Series::Inference, stages.inference_ns);
             self.record(Series::Network, service_ns.saturating_sub(stages.total_ns));
+            self.stages.get_or_insert_default().record(sample, service_ns, stages);
         }
     }
 
@@ -262,6 +277,9 @@ impl<C: Counter> Cell<C> {
                 add(mine.get_or_insert_with(|| bounds.histogram()), theirs);
             }
         }
+        if let Some(stages) = other.stages() {
+            self.stages.get_or_insert_default().add(stages);
+        }
     }
 
     /// Forgets everything but the memory it stands in.
@@ -269,6 +287,7 @@ impl<C: Counter> Cell<C> {
         self.counters = Counters::default();
         self.censored_floor_ns = u64::MAX;
         self.times.iter_mut().flatten().filter(|histogram| !histogram.is_empty()).for_each(Histogram::reset);
+        self.stages.iter_mut().for_each(StageSums::reset);
     }
 
     pub(crate) fn is_empty(&self) -> bool {

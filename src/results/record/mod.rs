@@ -11,3 +11,4 @@ pub(super) mod ok_timeline;
 pub(super) mod privacy;
 pub(super) mod reason_ledger;
 pub(super) mod recorder;
+pub(super) mod stage;

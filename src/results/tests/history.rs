@@ -42,6 +42,10 @@ fn the_heat_of_all_columns_is_what_the_log_holds_however_many_intervals_share_on
         assert!(summary.is_none_or(|rows| {
             rows.iter().any(|row| row.is_headline() && row.figures.ended() == measured)
         }));
+        // What ended ok and what is only known as a lower bound add up to all, bucket by bucket.
+        let mut parts = history.curves.ok.clone().unwrap();
+        parts.add(history.curves.censored.as_ref().unwrap()).unwrap();
+        assert!(Some(&parts) == history.curves.response.as_ref());
         for column in &history.columns {
             let many = column.heat.values().sum::<u64>() >= 100;
             assert_eq!((column.p99.is_some(), column.max.is_some()), (many, !column.heat.is_empty()));

@@ -280,6 +280,47 @@ proptest! {
     }
 }
 
+#[test]
+fn the_summary_says_what_the_slowest_readings_were_made_of_and_the_intervals_do_not() {
+    let out = tempfile::tempdir().unwrap();
+    let layout = layout();
+    // One in a hundred waits in the queue, half a second at a time.
+    let at = |nth: u64| {
+        let slow = nth % 100 == 99;
+        let response_ns = if slow { 500 * MS } else { 10 * MS };
+        let plain = sample(&layout, (nth % 2) as u16, Tick(2 * SECOND + nth * MS), response_ns, Outcome::Ok);
+        let queue_ns = if slow { response_ns / 4 } else { 0 };
+        let stages = Stages { queue_ns, cache_ns: 1_000, inference_ns: MS, total_ns: queue_ns + 2 * MS };
+        (0, Sample { stages: Some(stages), ..plain })
+    };
+    let mut samples: Vec<_> = (0..4_000).map(at).collect();
+    samples.sort_by_key(|(_, sample)| sample.completed);
+    let (directory, totals, _) = run_of(out.path(), &samples, 1);
+    let rows = totals.rows();
+    let all = &rows.last().unwrap().figures;
+    let tail = [
+        all.tail_wait_ms,
+        all.tail_network_ms,
+        all.tail_queue_ms,
+        all.tail_cache_ms,
+        all.tail_inference_ms,
+        all.tail_other_ms,
+    ];
+    let expected = [250 * MS, 123 * MS, 125 * MS, 1_000, MS, MS - 1_000];
+    assert_eq!((all.tail_readings, tail), (Some(40), expected.map(|ns| Some(Millis(ns)))));
+    assert_eq!(tail.iter().flatten().map(|part| part.as_ns()).sum::<u64>(), 500 * MS);
+    // All of the slow ones are of the second fleet.
+    let pumps = rows.iter().find(|row| row.fleet == "pumps").unwrap();
+    assert_eq!(
+        (pumps.figures.tail_readings, pumps.figures.tail_queue_ms),
+        (Some(20), Some(Millis(125 * MS)))
+    );
+    let mut intervals = csv::Reader::from_path(directory.path().join("intervals.csv")).unwrap();
+    for row in intervals.deserialize::<BTreeMap<String, String>>().map(Result::unwrap) {
+        assert!(row["tail_readings"].is_empty() && row["tail_queue_ms"].is_empty());
+    }
+}
+
 /// A thread that collects into a throw-away directory and gives back the totals and the reports.
 fn collect(collector: Collector) -> std::thread::JoinHandle<(Totals, Vec<IntervalReport>)> {
     std::thread::spawn(move || {

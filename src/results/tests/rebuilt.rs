@@ -27,6 +27,33 @@ fn counted(directory: &Path) -> (u64, u64, u64, String) {
 }
 
 #[test]
+fn a_log_of_before_what_ended_ok_had_lines_is_read_without_them() {
+    let out = tempfile::tempdir().unwrap();
+    let layout = layout();
+    let samples: Vec<_> = (0..60)
+        .map(|nth| (0, sample(&layout, 0, Tick(2 * SECOND + nth * SECOND / 10), MS, Outcome::Ok)))
+        .collect();
+    let (directory, ..) = run_of(out.path(), &samples, 1);
+    let directory = directory.path();
+    let run_id = directory.file_name().unwrap().to_str().unwrap();
+    std::fs::write(directory.join("run.json"), running(run_id)).unwrap();
+    std::fs::remove_file(directory.join("summary.csv")).unwrap();
+    let path = directory.join("latency.hlog");
+    let log = std::fs::read_to_string(&path).unwrap();
+    let earlier = log.lines().filter(|line| !line.contains(".ok,") && !line.contains(".censored,"));
+    let earlier: String = earlier.flat_map(|line| [line, "\n"]).collect();
+    assert!(earlier.len() < log.len());
+    std::fs::write(&path, earlier).unwrap();
+    let report = Report::load(directory).unwrap();
+    let told = report.rebuilt.unwrap();
+    assert!(told.contains("and the times of what ended ok alone are lost"), "{told}");
+    let fleet = report.summary.iter().find(|row| row.fleet == "meters").unwrap();
+    assert_eq!((fleet.figures.planned, fleet.figures.ok_p99_ms), (60, None));
+    let history = History::load(directory).unwrap();
+    assert!(history.curves.ok.is_none() && history.curves.response.is_some_and(|times| times.len() == 60));
+}
+
+#[test]
 fn an_interval_that_is_cut_anywhere_is_left_out_for_all_fleets() {
     let out = tempfile::tempdir().unwrap();
     let layout = layout();
@@ -68,5 +95,9 @@ fn an_interval_that_is_cut_anywhere_is_left_out_for_all_fleets() {
         let reached =
             if expected == 60 { "go to 8.0 s; " } else { "go to 7.0 s; the interval after that was cut off" };
         assert!(told.contains(reached), "{case}: {told}");
+        // What ended ok has lines of its own, so that its times are not lost.
+        assert!(told.ends_with("the delivery audit, waits and stages are lost"), "{told}");
+        let rows = Report::load(directory).unwrap().summary;
+        assert!(rows.iter().all(|row| row.is_headline() || row.figures.ok_p99_ms == row.figures.p99_ms));
     }
 }

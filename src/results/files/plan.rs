@@ -1,0 +1,145 @@
+//! What a manifest says of the plan, from the beginning of the run on: how long the run will be, its phases, and when its faults
+//! are to be on.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::record::{FaultInfo, Layout, PhaseRole};
+
+/// Windows that are told of a fault; how many more there are is counted.
+const MOST_WINDOWS: usize = 1_000;
+
+/// The plan of a run on the run's own clock, in seconds since it began.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlanFacts {
+    /// End of the last phase. What is open then is waited for, at most `drain_s` longer.
+    pub end_s: f64,
+    /// The longest wait for answers after the last phase.
+    pub drain_s: f64,
+    /// Length of a recording interval.
+    pub interval_s: f64,
+    /// The phases in their order, the first connections included.
+    pub phases: Vec<PhaseFacts>,
+    /// The faults, in the order of the scenario.
+    pub faults: Vec<FaultFacts>,
+}
+
+/// A phase of a plan.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PhaseFacts {
+    /// Its name.
+    pub name: String,
+    /// `connect`, `warm_up` or `measured`.
+    pub role: PhaseRole,
+    /// When it begins.
+    pub begin_s: f64,
+    /// How long it lasts.
+    pub length_s: f64,
+    /// Readings per second that are expected of all open fleets, on average; of all shards together.
+    pub rate_per_s: f64,
+    /// The same by fleet; `None` where it is closed, and its rate the service's doing.
+    pub rates_per_s: BTreeMap<String, Option<f64>>,
+}
+
+/// A fault of a plan.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FaultFacts {
+    /// Its name.
+    pub name: String,
+    /// `network`, `message`, `device`, `service` or `command`.
+    pub layer: String,
+    /// The kind, in the word the scenario uses.
+    pub kind: String,
+    /// Devices it hits, of all shards together; 0 where it does not act on single devices.
+    pub devices: u32,
+    /// When it is to be on: from, until. Equal where it is but an instant; empty where it is only switched by hand.
+    pub windows_s: Vec<(f64, f64)>,
+    /// Further windows that are left out.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub windows_omitted: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+impl PlanFacts {
+    /// The plan that `layout` is of, whose phases have the `rates` of each fleet, in the order of the layout.
+    pub(crate) fn new(layout: &Layout, drain_s: f64, rates: impl Fn(usize, usize) -> Option<f64>) -> Self {
+        let phases = layout.phases.iter().enumerate().map(|(nth, phase)| {
+            let fleets = layout.fleets.iter().enumerate();
+            let rates_per_s: BTreeMap<_, _> =
+                fleets.map(|(fleet, info)| (info.name.clone(), rates(nth, fleet))).collect();
+            PhaseFacts {
+                name: phase.name.clone(),
+                role: phase.role,
+                begin_s: phase.start.as_secs_f64(),
+                length_s: phase.end.since(phase.start) as f64 / 1e9,
+                // The sum of nothing is -0 to the standard library.
+                rate_per_s: rates_per_s.values().flatten().sum::<f64>() + 0.0,
+                rates_per_s,
+            }
+        });
+        Self {
+            end_s: layout.phases.last().map_or(0.0, |phase| phase.end.as_secs_f64()),
+            drain_s,
+            interval_s: layout.interval_ns as f64 / 1e9,
+            phases: phases.collect(),
+            faults: layout.faults.iter().map(FaultFacts::of).collect(),
+        }
+    }
+}
+
+impl FaultFacts {
+    fn of(fault: &FaultInfo) -> Self {
+        let windows = fault.activations.iter().take(MOST_WINDOWS);
+        Self {
+            name: fault.name.clone(),
+            layer: fault.layer.to_string(),
+            kind: fault.kind.to_string(),
+            devices: fault.devices,
+            windows_s: windows.map(|(from, until)| (from.as_secs_f64(), until.as_secs_f64())).collect(),
+            windows_omitted: fault.activations.len().saturating_sub(MOST_WINDOWS) as u64,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Tick;
+    use crate::results::tests::layout;
+
+    #[test]
+    fn a_plan_is_told_on_the_clock_of_the_run_and_stays_short() {
+        let mut layout = (*layout()).clone();
+        let second = |s: u64| Tick(s * 1_000_000_000);
+        layout.faults = vec![FaultInfo {
+            fleets: Vec::new(),
+            cuts: false,
+            counted: false,
+            name: "slow".into(),
+            layer: "network".into(),
+            kind: "latency".into(),
+            devices: 30,
+            activations: (0..1_007).map(|nth| (second(nth), second(nth).plus_ns(500_000_000))).collect(),
+        }];
+        let rate = |phase: usize, fleet: usize| (fleet == 0).then_some(phase as f64 * 10.0);
+        let plan = PlanFacts::new(&layout, 5.0, rate);
+        let last = layout.phases.last().unwrap();
+        assert_eq!((plan.end_s, plan.drain_s), (last.end.as_secs_f64(), 5.0));
+        for (nth, (told, phase)) in plan.phases.iter().zip(&layout.phases).enumerate() {
+            let ends = told.begin_s + told.length_s;
+            assert_eq!((&told.name, told.role, ends), (&phase.name, phase.role, phase.end.as_secs_f64()));
+            // Of the two fleets one is closed.
+            assert_eq!((told.rate_per_s, told.rates_per_s.len()), (nth as f64 * 10.0, 2));
+        }
+        let fault = &plan.faults[0];
+        assert_eq!((fault.windows_s.len(), fault.windows_omitted), (1_000, 7));
+        assert_eq!(fault.windows_s[1], (1.0, 1.5));
+        let text = serde_json::to_string(&plan).unwrap();
+        assert_eq!(serde_json::from_str::<PlanFacts>(&text).unwrap(), plan);
+    }
+}
