@@ -84,7 +84,7 @@ pub(super) struct Device {
     /// Whether its session outlives its connections, and what is to be completed on the next.
     pub(super) lasting: bool,
     pub(super) suspended: RefCell<Option<SessionState>>,
-    pub(super) sensor_faults: RefCell<Vec<SensorFaultState>>,
+    pub(super) sensor_faults: RefCell<Box<[SensorFaultState]>>,
     /// Whether it subscribed before the run began; `None`: it has not tried, or is not waited for.
     pub(super) stood: Cell<Option<bool>>,
     /// Its own task is looking at everything that could concern it: it needs no waking.

@@ -137,7 +137,8 @@ impl Faults {
                 sensor_faults.iter().map(|sensor_fault| sensor_fault.episode).max().unwrap_or(EPISODES);
             let place = sensor_faults.iter().position(|sensor_fault| sensor_fault.fault == hit.fault);
             let place = place.unwrap_or_else(|| {
-                sensor_faults.push(SensorFaultState::of(hit.fault));
+                let more = std::iter::once(SensorFaultState::of(hit.fault));
+                *sensor_faults = std::mem::take(&mut *sensor_faults).into_iter().chain(more).collect();
                 sensor_faults.len() - 1
             });
             let Some(sensor_fault) = sensor_faults.get_mut(place) else { continue };

@@ -85,11 +85,11 @@ pub(super) struct Ledger {
     /// Number of the device within its fleet.
     device: u32,
     timeout_ns: u64,
-    in_flight_limit: usize,
-    backlog_bound: usize,
+    in_flight_limit: u32,
+    backlog_bound: u32,
     backlog: VecDeque<Waiting>,
     /// How many at the front of the backlog have been sent before.
-    recalled: usize,
+    recalled: u32,
     /// In the order of their actual start, so that the first is the first to time out.
     in_flight: VecDeque<Outstanding>,
     /// When the device last became able to send after it had not been.
@@ -109,8 +109,8 @@ impl Ledger {
             fleet,
             device,
             timeout_ns,
-            in_flight_limit: in_flight_limit as usize,
-            backlog_bound: backlog_bound as usize,
+            in_flight_limit,
+            backlog_bound,
             backlog: VecDeque::new(),
             recalled: 0,
             in_flight: VecDeque::new(),
@@ -130,8 +130,8 @@ impl Ledger {
         before: WaitTotals,
     ) -> Option<Sample> {
         // Readings that will go out as soon as the device's task runs do not wait in the backlog.
-        let leaving = if can_send { self.in_flight_limit - self.in_flight.len() } else { 0 };
-        if self.backlog.len() >= self.backlog_bound + leaving {
+        let leaving = if can_send { self.in_flight_limit as usize - self.in_flight.len() } else { 0 };
+        if self.backlog.len() >= self.backlog_bound as usize + leaving {
             return Some(self.unsent(phase, &reading, Outcome::Dropped, now));
         }
         push(&mut self.backlog, Waiting { phase, reading, released: now, before });
@@ -140,7 +140,7 @@ impl Ledger {
 
     /// Whether the in-flight limit leaves room.
     pub(super) fn has_room(&self) -> bool {
-        self.in_flight.len() < self.in_flight_limit
+        self.in_flight.len() < self.in_flight_limit as usize
     }
 
     /// Whether nothing waits and nothing is in flight.
@@ -221,7 +221,7 @@ impl Ledger {
     pub(super) fn recall(&mut self, so_far: WaitTotals) {
         let mut recalled: Vec<_> = self.in_flight.drain(..).filter(|open| !open.repeat).collect();
         recalled.sort_by_key(|open| open.reading.seq);
-        self.recalled += recalled.len();
+        self.recalled += recalled.len() as u32;
         for open in recalled.into_iter().rev() {
             let Outstanding { phase, reading, released, waited, .. } = open;
             self.backlog.push_front(Waiting { phase, reading, released, before: so_far.since(waited) });

@@ -1,25 +1,29 @@
 //! The plan for a device's connection: when it is cut, may be made, sleeps, and sends stored readings.
 
 use std::cell::Cell;
+use std::num::NonZeroU64;
 
 use crate::clock::Tick;
 use crate::scenario::{Fleet, Outage};
 
+/// No outage: it never begins. An `Option` would take more room in every idle device.
+const NONE: Outage = Outage { from: Tick::FAR, until: Tick::FAR };
+
 /// The plan for the device's connection.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct ConnectionPolicy {
-    /// An outage that has not begun.
-    outage: Cell<Option<Outage>>,
+    /// An outage that has not begun, or [`NONE`].
+    outage: Cell<Outage>,
     /// Until when it stays offline.
     offline_until: Cell<Tick>,
     /// A fault keeps it away.
     kept_away: Cell<bool>,
     /// How long a device that connects on demand stays after its last answer, nanoseconds.
-    awake_ns: Option<u64>,
+    awake_ns: Option<NonZeroU64>,
     /// Its last answer, or its connection.
     last_activity: Cell<Tick>,
     /// Time between two stored readings that are sent after an outage, nanoseconds.
-    flush_gap_ns: Option<u64>,
+    flush_gap_ns: Option<NonZeroU64>,
     /// When the last outage ended: readings due before are stored ones.
     resumed: Cell<Tick>,
     /// When the next stored reading may go out.
@@ -29,23 +33,37 @@ pub(super) struct ConnectionPolicy {
 impl ConnectionPolicy {
     pub(super) fn of(fleet: &Fleet, outage: Option<Outage>) -> Self {
         let behaviour = &fleet.behaviour;
+        let awake_ns = fleet.on_demand().then(|| behaviour.sleepy.map_or(0, crate::units::Span::as_ns));
+        let flush_gap_ns = behaviour.flush.map_or(0, |rate| (1e9 / rate.as_per_second()) as u64);
+        Self::new(outage, awake_ns, flush_gap_ns)
+    }
+
+    /// `awake_ns`: how long a device that connects on demand stays; `flush_gap_ns`: between two stored readings, 0: none.
+    fn new(outage: Option<Outage>, awake_ns: Option<u64>, flush_gap_ns: u64) -> Self {
         Self {
-            outage: Cell::new(outage),
-            awake_ns: fleet.on_demand().then(|| behaviour.sleepy.map_or(0, crate::units::Span::as_ns)),
-            flush_gap_ns: behaviour.flush.map(|rate| (1e9 / rate.as_per_second()) as u64),
-            ..Self::default()
+            outage: Cell::new(outage.unwrap_or(NONE)),
+            offline_until: Cell::default(),
+            kept_away: Cell::default(),
+            awake_ns: awake_ns.map(|ns| NonZeroU64::new(ns).unwrap_or(NonZeroU64::MIN)),
+            last_activity: Cell::default(),
+            flush_gap_ns: NonZeroU64::new(flush_gap_ns),
+            resumed: Cell::default(),
+            flush_at: Cell::default(),
         }
     }
 
     /// The outage that has not begun.
-    pub(super) const fn outage(&self) -> Option<Outage> {
-        self.outage.get()
+    pub(super) fn outage(&self) -> Option<Outage> {
+        Some(self.outage.get()).filter(|outage| *outage != NONE)
     }
 
     /// Whether the connection is to be cut at `now`; it is cut once.
     pub(super) fn cuts(&self, now: Tick) -> bool {
-        let Some(outage) = self.outage.get().filter(|outage| outage.from <= now) else { return false };
-        self.outage.set(None);
+        let outage = self.outage.get();
+        if outage.from > now {
+            return false;
+        }
+        self.outage.set(NONE);
         self.offline_until.set(outage.until);
         self.resumed.set(outage.until);
         true
@@ -60,7 +78,7 @@ impl ConnectionPolicy {
 
     /// As [`Self::online_at`], without taking an outage that begins.
     pub(super) fn online_at_or_later(&self, now: Tick) -> Tick {
-        let begun = self.outage.get().filter(|outage| outage.from <= now).map(|outage| outage.until);
+        let begun = self.outage().filter(|outage| outage.from <= now).map(|outage| outage.until);
         if self.kept_away.get() {
             Tick::FAR
         } else {
@@ -108,7 +126,7 @@ impl ConnectionPolicy {
 
     /// When the device may go to sleep if nothing more happens.
     pub(super) fn rest_at(&self) -> Option<Tick> {
-        self.awake_ns.map(|awake_ns| self.last_activity.get().plus_ns(awake_ns))
+        self.awake_ns.map(|awake_ns| self.last_activity.get().plus_ns(awake_ns.get()))
     }
 
     /// When the reading that was due at `intended` may go out after an outage; `None`: at once.
@@ -120,7 +138,7 @@ impl ConnectionPolicy {
     /// Notes that a stored reading goes out, which was allowed from `allowed` on, at `now`. A gap that the generator or the
     /// service was late for is not made up by a burst.
     pub(super) fn flushed(&self, allowed: Tick, now: Tick) {
-        let gap_ns = self.flush_gap_ns.unwrap_or_default();
+        let gap_ns = self.flush_gap_ns.map_or(0, NonZeroU64::get);
         let late = now.since(allowed) >= gap_ns;
         self.flush_at.set(if late { now } else { allowed }.plus_ns(gap_ns));
     }
@@ -130,18 +148,14 @@ impl ConnectionPolicy {
 mod tests {
     use super::*;
 
-    fn policy(
-        outage: Option<(u64, u64)>,
-        awake_ns: Option<u64>,
-        flush_gap_ns: Option<u64>,
-    ) -> ConnectionPolicy {
+    fn policy(outage: Option<(u64, u64)>, awake_ns: Option<u64>, flush_gap_ns: u64) -> ConnectionPolicy {
         let outage = outage.map(|(from, until)| Outage { from: Tick(from), until: Tick(until) });
-        ConnectionPolicy { outage: Cell::new(outage), awake_ns, flush_gap_ns, ..ConnectionPolicy::default() }
+        ConnectionPolicy::new(outage, awake_ns, flush_gap_ns)
     }
 
     #[test]
     fn an_outage_cuts_once_and_keeps_the_device_away() {
-        let policy = policy(Some((100, 300)), None, None);
+        let policy = policy(Some((100, 300)), None, 0);
         assert_eq!(policy.online_at(Tick(50)), Tick(50));
         assert!(!policy.cuts(Tick(99)));
         assert!(policy.cuts(Tick(100)));
@@ -152,14 +166,14 @@ mod tests {
 
     #[test]
     fn an_outage_that_finds_no_connection_still_keeps_the_device_away() {
-        let policy = policy(Some((100, 300)), None, None);
+        let policy = policy(Some((100, 300)), None, 0);
         assert_eq!(policy.online_at(Tick(120)), Tick(300));
         assert!(!policy.cuts(Tick(350)));
     }
 
     #[test]
     fn stored_readings_go_out_at_their_rate_and_newer_ones_at_once() {
-        let policy = policy(Some((100, 300)), None, Some(10));
+        let policy = policy(Some((100, 300)), None, 10);
         assert!(policy.cuts(Tick(100)));
         assert_eq!(policy.flush_at(Tick(120)), Some(Tick(300)));
         policy.flushed(Tick(300), Tick(302));
@@ -172,10 +186,10 @@ mod tests {
 
     #[test]
     fn a_sleepy_device_stays_as_long_as_stated_after_its_last_answer() {
-        let policy = policy(None, Some(20), None);
+        let policy = policy(None, Some(20), 0);
         assert!(policy.on_demand());
         policy.note_activity(Tick(100));
         assert_eq!(policy.rest_at(), Some(Tick(120)));
-        assert_eq!(self::policy(None, None, None).rest_at(), None);
+        assert_eq!(self::policy(None, None, 0).rest_at(), None);
     }
 }

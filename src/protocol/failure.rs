@@ -56,6 +56,12 @@ impl Failure {
         self
     }
 
+    /// Goes on with `more` in the sentence.
+    pub(super) fn followed_by(mut self, more: &str) -> Self {
+        self.reason.sentence = format!("{} {more}", self.reason.sentence).into();
+        self
+    }
+
     /// Says whether the peer refused for good, so that trying again is pointless.
     pub(super) const fn final_if(mut self, final_refusal: bool) -> Self {
         self.reason.final_refusal = final_refusal;

@@ -25,6 +25,8 @@ pub(in crate::protocol) struct Head<'a> {
     /// It speaks HTTP/1.0.
     pub(in crate::protocol) old: bool,
     fields: &'a [httparse::Header<'a>],
+    /// One bit for each length that a name among them has: most names that are asked for are in no response.
+    lengths: u64,
 }
 
 impl<'a> Head<'a> {
@@ -35,8 +37,14 @@ impl<'a> Head<'a> {
 
     /// The values of all fields of this `name`.
     pub(in crate::protocol) fn named(&self, name: &str) -> impl Iterator<Item = &'a [u8]> + Clone {
-        self.fields.iter().filter(move |field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value)
+        let fields = if self.lengths & length_bit(name) == 0 { &[] } else { self.fields };
+        fields.iter().filter(move |field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value)
     }
+}
+
+/// The bit for the length of this name; all lengths from 63 share one.
+fn length_bit(name: &str) -> u64 {
+    1 << name.len().min(63)
 }
 
 /// The parts of `value` between separators outside quotes, without the white space and the folds around them. Empty parts mean
@@ -104,7 +112,8 @@ pub(in crate::protocol) fn read<T>(
     if status < 100 {
         return Err(Failure::protocol(format!("{status} is not a valid HTTP status")));
     }
-    let head = Head { status, old: response.version == Some(0), fields: response.headers };
+    let lengths = response.headers.iter().fold(0, |lengths, field| lengths | length_bit(field.name));
+    let head = Head { status, old: response.version == Some(0), fields: response.headers, lengths };
     Ok(Some((size, read(&head)?)))
 }
 

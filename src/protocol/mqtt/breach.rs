@@ -69,6 +69,12 @@ pub(super) fn out_of_turn(ack: Ack, awaiting: Ack) -> Failure {
     Failure::protocol(format!("the broker answered {asked} with {ack} instead of {awaiting}"))
 }
 
+/// The connection ended by `failure` before the broker had acknowledged any PUBLISH of QoS 2 on it: all that a broker can do if
+/// it does not support that quality of service, since MQTT 3.1.1 has no answer that says so.
+pub(super) fn unanswered(failure: Failure) -> Failure {
+    failure.followed_by("before any PUBLISH of QoS 2 was acknowledged; the broker may not support QoS 2")
+}
+
 /// An acknowledgement of nothing.
 pub(super) const fn unknown(ack: Ack) -> &'static str {
     match ack {
@@ -187,6 +193,26 @@ mod tests {
         ];
         for (bytes, sentence) in table {
             assert_eq!(said(&heard, bytes), Err(format!("the broker {sentence}")), "{bytes:02x?}");
+        }
+    }
+
+    #[test]
+    fn a_broker_that_closes_the_connection_instead_of_sending_pubrec_may_not_support_qos_2() {
+        let endpoint = Endpoint::resolve(Protocol::named("mqtt"), "mqtt://127.0.0.1").unwrap();
+        let hint = " before any PUBLISH of QoS 2 was acknowledged; the broker may not support QoS 2";
+        let table = [
+            (Qos::ExactlyOnce, vec![], hint),
+            (Qos::ExactlyOnce, ack(Ack::Pubrec, 1), ""),
+            (Qos::AtLeastOnce, vec![], ""),
+        ];
+        for (qos, answer, rest) in table {
+            let settings = settings(Close::Ack, qos);
+            let mut session =
+                open_as(Script::new().data(&CONNACK), &endpoint, &settings, &Identity::of("d")).unwrap();
+            session.send(&mut context(), &message(1, b"a")).unwrap();
+            session.stream = Script::new().data(&answer).end();
+            let Poll::Ready(Err(failure)) = session.poll_event(&mut context()) else { panic!("{qos:?}") };
+            assert_eq!(failure.to_string(), format!("the broker closed the connection{rest}"));
         }
     }
 

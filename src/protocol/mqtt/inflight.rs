@@ -90,6 +90,10 @@ impl InFlight {
         self.flights.len() < BOUND
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.flights.is_empty()
+    }
+
     /// Reserves an identifier that no other reading under way has; `None` if there is no room.
     pub(super) fn begin(&mut self, seq: u64, qos: Qos) -> Option<u16> {
         if !self.has_room() {

@@ -70,6 +70,8 @@ pub(super) struct Mqtt<S = Connection> {
     leaving: bool,
     /// The broker had the session.
     present: bool,
+    /// The broker has acknowledged a reading on this connection.
+    acknowledged: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
@@ -120,6 +122,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
             packet_faults: fault_injector::message_faults(identity).map(PacketFaults::new),
             leaving: false,
             present: false,
+            acknowledged: false,
         })
     }
 
@@ -301,9 +304,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
             return Poll::Pending;
         }
         Poll::Ready(match ready!(self.inbox.poll_read(&mut self.stream, cx)) {
-            Ok(0) => Err(Failure::closed("the broker closed the connection")),
+            Ok(0) => Err(self.lost(Failure::closed("the broker closed the connection"))),
             Ok(_) => Ok(()),
-            Err(error) => Err(Failure::io(&error)),
+            Err(error) => Err(self.lost(Failure::io(&error))),
         })
     }
 
@@ -318,10 +321,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
     fn wrote(&mut self, written: Poll<io::Result<()>>) -> Result<(), Failure> {
         match written {
             Poll::Ready(Ok(())) => self.pipeline.wrote(true),
-            Poll::Ready(Err(error)) => return Err(Failure::io(&error)),
+            Poll::Ready(Err(error)) => return Err(self.lost(Failure::io(&error))),
             Poll::Pending => self.pipeline.wrote(false),
         }
         Ok(())
+    }
+
+    /// Says what the broker may have meant by ending the connection: `failure` tells that it did.
+    fn lost(&self, failure: Failure) -> Failure {
+        let asked = self.settings.qos == Qos::ExactlyOnce && !self.state.in_flight.is_empty();
+        if asked && !self.acknowledged { breach::unanswered(failure) } else { failure }
     }
 
     /// The next packet that has come and is not held up.
@@ -411,6 +420,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
     }
 
     fn acknowledge(&mut self, ack: Ack, pid: u16) -> Result<Option<Event>, Failure> {
+        self.acknowledged = true;
         match self.state.in_flight.acknowledge(ack, pid) {
             Progress::Complete(seq) if self.closes_by_ack => return Ok(Some(Reply::ok(seq).into())),
             Progress::Complete(_) => {}
