@@ -33,14 +33,14 @@
 //!
 //! `ARCHITECTURE.md` has the map of the rooms and the invariants.
 
-// The full build finds dead code; a smaller one leaves what only the bundled system and its cluster use.
+// The full build finds dead code; a smaller one leaves what only the bundled system, its cluster and the live screen use.
 #![cfg_attr(
-    not(feature = "cluster"),
+    not(all(feature = "cluster", feature = "live")),
     allow(
         dead_code,
         unreachable_pub,
         unused_imports,
-        reason = "used by the bundled system or its cluster alone, and watched over by the full build"
+        reason = "used by the bundled system, its cluster or the live screen alone, and watched over by the full build"
     )
 )]
 
@@ -70,6 +70,8 @@ pub mod run;
 pub mod scenario;
 pub mod seed;
 pub mod service;
+#[cfg(all(unix, feature = "live"))]
+pub(crate) mod tui;
 pub mod units;
 
 pub use results::{IntervalReport, Report, SummaryRow};

@@ -13,7 +13,7 @@ mod protocol;
 mod syntax;
 
 /// Rooms and their storeys: a room imports only from a lower storey, never sideways or up.
-const STOREYS: [(&str, u8); 24] = [
+const STOREYS: [(&str, u8); 25] = [
     ("units", 0),
     ("seed", 0),
     ("clock", 0),
@@ -35,13 +35,14 @@ const STOREYS: [(&str, u8); 24] = [
     ("calibration", 7),
     ("display", 7),
     ("page", 7),
+    ("tui", 7),
     ("export", 7),
     ("cli", 8),
     ("main", 9),
 ];
 
 /// Edges sideways that are needed all the same: (from, to, why). None may close a circle.
-const BRIDGES: [(&str, &str, &str); 5] = [
+const BRIDGES: [(&str, &str, &str); 6] = [
     ("fleet", "record", "readings carry the marks that detections are scored by"),
     (
         "language",
@@ -51,16 +52,19 @@ const BRIDGES: [(&str, &str, &str); 5] = [
     ("export", "display", "figures read the same on pages as on screens"),
     ("page", "display", "the page states the words and numbers of the terminal's report"),
     ("export", "page", "the page is one of the formats"),
+    ("tui", "display", "the live screen states the words and numbers of the terminal's report"),
 ];
 
 /// Edges that the storeys would allow but that must not be: (room, what it must not import, why).
-const BANS: [(&str, &str, &str); 9] = [
+const BANS: [(&str, &str, &str); 11] = [
     ("engine", "results", "a run hands the engine its sinks"),
     ("engine", "reference", "the engine drives any target alike"),
     ("display", "reference", "screens show recorded figures"),
     ("display", "protocol", "screens show recorded figures"),
     ("page", "reference", "pages show recorded figures"),
     ("page", "protocol", "pages show recorded figures"),
+    ("tui", "reference", "the live screen shows recorded figures"),
+    ("tui", "protocol", "the live screen shows recorded figures"),
     ("compare", "scenario", "stored runs are compared, whatever made them"),
     ("compare", "protocol", "stored runs are compared, whatever made them"),
     ("compare", "reference", "stored runs are compared, whatever made them"),

@@ -32,6 +32,7 @@ mod interop_mqtt;
 mod interop_reference;
 mod isolation;
 mod language;
+mod live;
 mod odd_broker;
 #[path = "support/odd_broker.rs"]
 mod odd_broker_peer;

@@ -17,6 +17,7 @@ use super::fault::FaultArgs;
 use super::proxy::ProxyArgs;
 use super::serve::ServeArgs;
 use super::shard::{ShardChoice, parse_start};
+use super::watch::args::WatchArgs;
 use crate::clock::WallTime;
 use crate::language::{Environment, alternatives};
 use crate::protocol::protocols;
@@ -61,6 +62,13 @@ pub(super) enum Command {
     /// time or the machine, is attributed to the build.
     #[cfg(unix)]
     Compare(CompareArgs),
+    /// Watch a run on a live screen, or replay one that has ended
+    ///
+    /// Reads the run's files as they grow, in a process of its own, which costs the run nothing: leave and come
+    /// back as you like, also over ssh. Shows phases and faults, response times as a heat map, rates, fleets and
+    /// promises; `?` lists the keys. Faults can be switched by hand, and the run be ended.
+    #[cfg_attr(not(all(unix, feature = "live")), command(long_about = super::watch::ABSENT))]
+    Watch(WatchArgs),
     /// Print the report of a stored run, or export it for CI
     ///
     /// The same report as at the end of the run. The exit code says whether it could be printed and written,
@@ -215,6 +223,11 @@ pub(super) struct RunArgs {
     /// Show no progress
     #[arg(long, short)]
     pub(super) quiet: bool,
+
+    /// Show the run on the live screen of `squall watch`, in a process of its own; where there is no terminal,
+    /// the usual lines
+    #[arg(long, conflicts_with = "quiet")]
+    pub(super) live: bool,
 
     /// Print the report as JSON instead of tables
     #[arg(long)]

@@ -1,23 +1,16 @@
 //! `squall fault`: lists, starts and stops faults in a running test.
 
-use std::io::{self, BufRead, BufReader, Read, Write};
-use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
 use clap::Subcommand;
 
 use super::CliError;
+use super::call::{Call, is_called, is_same, lost, present};
 use super::exit::Exit;
 use super::screen;
-use crate::run::control::listener;
-use crate::run::control::protocol::{
-    FaultState, REPLY_BYTES, REQUEST_BYTES, Reply, Request, RunInfo, SwitchResult,
-};
+use crate::run::control::protocol::{FaultState, Reply, Request, RunInfo, SwitchResult};
 use crate::units::Span;
-
-/// How long a run may take to answer the first request.
-const GREETING: Duration = Duration::from_secs(5);
 
 /// How long a run may take to switch.
 const SWITCHING: Duration = Duration::from_secs(30);
@@ -99,7 +92,8 @@ pub(super) fn fault(args: &FaultArgs) -> Result<Exit, CliError> {
         FaultCommand::Stop { name, .. } => (Request::Stop { fault: name.clone() }, false),
         FaultCommand::StopAll { .. } => (Request::StopAll, false),
     };
-    let mut call = choose(present(), args.command.run(), Path::new("."))?;
+    let switchable = present().into_iter().filter(Call::has_faults).collect();
+    let mut call = choose(switchable, args.command.run(), Path::new("."))?;
     let reply = call.ask(&request, SWITCHING).map_err(|error| lost(&call.run, &error))?;
     if let Some(error) = reply.error {
         return Err(CliError::usage(error));
@@ -111,59 +105,6 @@ pub(super) fn fault(args: &FaultArgs) -> Result<Exit, CliError> {
         if json { serde_json::to_string_pretty(&reply).map_err(CliError::failed)? } else { table(&reply) };
     say(&text)?;
     Ok(Exit::Fine)
-}
-
-/// A connection to a run, and who it is.
-struct Call {
-    stream: BufReader<UnixStream>,
-    run: RunInfo,
-}
-
-impl Call {
-    /// Connects to a run; nothing if it has ended meanwhile.
-    fn place(stream: UnixStream) -> Option<Self> {
-        let run = RunInfo {
-            id: String::new(),
-            directory: String::new(),
-            started_in: String::new(),
-            scenario: String::new(),
-            pid: 0,
-            at_s: 0.0,
-        };
-        let mut call = Self { stream: BufReader::new(stream), run };
-        call.run = call.ask(&Request::List, GREETING).ok()?.run;
-        Some(call)
-    }
-
-    fn ask(&mut self, request: &Request, patience: Duration) -> io::Result<Reply> {
-        let mut line = serde_json::to_vec(request)?;
-        line.push(b'\n');
-        if line.len() > REQUEST_BYTES {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "no fault has so long a name"));
-        }
-        self.stream.get_ref().set_read_timeout(Some(patience))?;
-        self.stream.get_ref().set_write_timeout(Some(GREETING))?;
-        self.stream.get_mut().write_all(&line)?;
-        let mut reply = Vec::new();
-        (&mut self.stream).take(REPLY_BYTES as u64).read_until(b'\n', &mut reply)?;
-        if reply.is_empty() {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        Ok(serde_json::from_slice(&reply)?)
-    }
-}
-
-fn lost(run: &RunInfo, error: &io::Error) -> CliError {
-    CliError::failed(match error.kind() {
-        io::ErrorKind::UnexpectedEof => format!("run {} has ended", run.id),
-        io::ErrorKind::InvalidInput => error.to_string(),
-        _ => format!("run {} does not answer: {error}", run.id),
-    })
-}
-
-/// All running tests with faults.
-fn present() -> Vec<Call> {
-    listener::connect_all(&listener::places()).into_iter().filter_map(Call::place).collect()
 }
 
 /// The run that is meant: the one that is named, or the only one, if it was started `here`.
@@ -202,16 +143,6 @@ fn choose(present: Vec<Call>, wanted: Option<&str>, here: &Path) -> Result<Call,
     }
     let meant = present.into_iter().find(|call| is_meant(&call));
     meant.ok_or_else(|| CliError::failed("the run has ended"))
-}
-
-/// Whether `wanted` is the run's name, its scenario's, or its directory.
-fn is_called(run: &RunInfo, wanted: &str) -> bool {
-    run.id == wanted || run.scenario == wanted || is_same(&run.directory, Path::new(wanted))
-}
-
-/// Whether both are one directory, which exists.
-fn is_same(directory: &str, other: &Path) -> bool {
-    other.canonicalize().is_ok_and(|other| Path::new(directory).canonicalize().is_ok_and(|own| own == other))
 }
 
 /// Prints what was switched, and fails if a switch failed.
@@ -282,16 +213,14 @@ mod tests {
     use super::*;
 
     fn call(id: &str, directory: &str) -> Call {
-        let (stream, _) = UnixStream::pair().unwrap();
-        let run = RunInfo {
+        Call::silent(RunInfo {
             id: id.into(),
             directory: directory.into(),
             started_in: directory.into(),
             scenario: "s".into(),
             pid: 7,
             at_s: 1.0,
-        };
-        Call { stream: BufReader::new(stream), run }
+        })
     }
 
     #[test]

@@ -4,6 +4,8 @@
 mod ab;
 mod args;
 mod calibrate;
+#[cfg(unix)]
+mod call;
 mod check;
 #[cfg(unix)]
 mod compare;
@@ -24,6 +26,8 @@ mod screen;
 mod serve;
 mod shard;
 mod signal;
+#[cfg_attr(not(all(unix, feature = "live")), path = "watch_absent.rs")]
+mod watch;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -144,6 +148,7 @@ fn run_with(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Ab(args) => ab::ab(args),
         #[cfg(unix)]
         Command::Compare(args) => compare::compare(args),
+        Command::Watch(args) => watch::watch(args),
         Command::Report(args) => report::report(args),
         Command::Check(args) => check::check(args),
         Command::Merge(args) => merge::merge(args),

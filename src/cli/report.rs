@@ -35,7 +35,7 @@ pub(super) fn report(args: &ReportArgs) -> Result<Exit, CliError> {
 const MOST_NAMED: usize = 3;
 
 /// The directory of the run at `path`, which may be its manifest.
-fn run_directory(path: &Path) -> Result<&Path, CliError> {
+pub(super) fn run_directory(path: &Path) -> Result<&Path, CliError> {
     if path.file_name().is_some_and(|name| name == "run.json") && path.is_file() {
         let parent = path.parent().unwrap_or(Path::new(""));
         return Ok(if parent.as_os_str().is_empty() { Path::new(".") } else { parent });

@@ -7,6 +7,7 @@ use super::args::RunArgs;
 use super::exit::Exit;
 use super::export::Subject;
 use super::signal::Interrupts;
+use super::watch::viewer::{self, Notes, Viewer};
 use super::{CliError, report, screen, settle, shard, unanswered};
 use crate::display::{Progress, ProgressMode, Style};
 use crate::run::{Finished, Observer, Run, Settings, Steering, profile};
@@ -14,6 +15,7 @@ use crate::scenario::{Plan, Scenario, load_budgets};
 
 /// Runs the scenario and reports.
 pub(super) fn run(args: &RunArgs) -> Result<Exit, CliError> {
+    let live = args.live && viewer::has_terminal()?;
     let scenario = load(args)?;
     args.outputs.prepare(Subject::Run)?;
     let (part, note) = shard::part(args)?;
@@ -28,10 +30,27 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, CliError> {
         notes: note.into_iter().collect(),
     };
     let run = Run::prepare(Plan::new(scenario), &args.targets, settings)?;
+    if live {
+        return show(run, args);
+    }
     let progress = Arc::new(progress(args, &run));
-    let interrupts = Arc::new(InterruptHandler(Arc::clone(&progress)));
+    let interrupts = Arc::new(InterruptHandler(Arc::clone(&progress) as Arc<dyn Observer>));
     let finished = run.start(vec![progress, interrupts])?.wait()?;
     conclude(finished, args)
+}
+
+/// The same on the live screen, which has the terminal until the run has ended.
+fn show(run: Run, args: &RunArgs) -> Result<Exit, CliError> {
+    let notes = Arc::new(Notes::default());
+    let interrupts = Arc::new(InterruptHandler(Arc::clone(&notes) as Arc<dyn Observer>));
+    let handle = run.start(vec![Arc::clone(&notes) as Arc<dyn Observer>, interrupts])?;
+    let viewer = Viewer::start(handle.directory(), &notes).inspect_err(|error| {
+        // A run is not lost for want of a screen.
+        notes.note(&format!("note: {}", error.message));
+    });
+    let finished = handle.wait();
+    drop(viewer);
+    conclude(finished?, args)
 }
 
 fn load(args: &RunArgs) -> Result<Scenario, CliError> {
@@ -55,7 +74,7 @@ fn progress(args: &RunArgs, run: &Run) -> Progress {
 }
 
 /// Ends the run when the user interrupts it: in an orderly way first, then at once.
-struct InterruptHandler(Arc<Progress>);
+struct InterruptHandler(Arc<dyn Observer>);
 
 impl Observer for InterruptHandler {
     fn begin(&self, steering: &Steering) -> io::Result<()> {

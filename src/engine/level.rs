@@ -23,7 +23,7 @@ pub(crate) struct Level {
 
 /// What became of a percentile, best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Fit {
+pub(crate) enum Fit {
     /// The generator cannot have shaped it.
     Holds,
     /// The generator may show in it.
@@ -39,13 +39,13 @@ impl Level {
     }
 
     /// What the service took at the least, as the generator saw it.
-    pub(super) fn own_ns(&self) -> u64 {
+    pub(crate) fn own_ns(&self) -> u64 {
         self.service_ns.max(self.response_ns.saturating_sub(self.lag_ns))
     }
 
     /// What became of it where the service took `own_ns`, and the generator stood still for `share` of the time, for `longest_ns` at
     /// the most.
-    pub(super) fn fit(&self, own_ns: u64, share: f64, longest_ns: u64) -> Fit {
+    pub(crate) fn fit(&self, own_ns: u64, share: f64, longest_ns: u64) -> Fit {
         // Stalls that are rarer than what lies beyond the percentile do not reach it.
         let stall_ns = if share > 1.0 - self.quantile.fraction() { longest_ns } else { 0 };
         let late_ns = self.lag_ns.max(stall_ns);

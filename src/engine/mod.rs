@@ -47,7 +47,7 @@ use crate::record::Sink;
 pub(crate) use control::FaultSwitch;
 pub use control::{Control, Order};
 pub(crate) use crew::Crew;
-pub(crate) use level::{LAG_FLOOR_NS, Level};
+pub(crate) use level::{Fit, LAG_FLOOR_NS, Level};
 pub(crate) use limit::Descriptors;
 pub use report::{End, Report, WorkerReport};
 pub use setup::{EngineError, Setup};

@@ -40,12 +40,11 @@ pub use files::failure::Failure;
 pub(crate) use files::failure::ReasonSum;
 pub use files::figures::Figures;
 pub(crate) use files::fleet::{FleetTarget, SubscriberFacts};
+pub(crate) use files::follow::{Follower, Present};
 pub(crate) use files::history::{Column, FleetTail, History, Mark};
 #[cfg(test)]
 pub(crate) use files::history::{Curves, Stretch};
-pub(crate) use files::history_log::ROWS_PER_DECADE;
-#[cfg(test)]
-pub(crate) use files::history_log::row_of;
+pub(crate) use files::history_log::{ROWS_PER_DECADE, row_of};
 #[cfg(test)]
 pub(crate) use files::manifest::PacingLag;
 pub use files::manifest::{BudgetResult, Manifest, RunState};
@@ -61,6 +60,7 @@ pub(crate) use files::outage::RecoveryRule;
 pub use files::outage::read_outages;
 pub(crate) use files::outage::{Outage, Recovery};
 pub(crate) use files::plan::PlanFacts;
+pub(crate) use files::promise::Standing;
 pub(crate) use files::report::LoadError;
 pub use files::report::Report;
 pub(crate) use files::seal::{Seals, verify_file};
@@ -69,6 +69,9 @@ pub(crate) use files::shard::{RecordEnd, ShardFile, ShardHeader};
 pub(crate) use files::table::ALL;
 pub use files::table::{SummaryRow, read_summary};
 pub(crate) use files::table::{TableError, is_measured};
+pub(crate) use files::tail::Reach;
+pub(crate) use files::times::Times;
+pub(crate) use files::watched::{FleetPulse, Watched};
 pub(crate) use merge::event::merge_events;
 pub(crate) use merge::{MergeError, merge};
 pub(crate) use record::cell::Percentile;

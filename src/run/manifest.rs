@@ -1,6 +1,7 @@
 //! The manifest of a run as it begins.
 
 use super::Run;
+use super::drive::own_budgets;
 use crate::clock::{Monotonic, PacerKind, WallTime};
 use crate::engine;
 use crate::record::{FleetId, Shard};
@@ -26,7 +27,7 @@ pub(super) fn manifest(run: &Run, directory: &RunDirectory, started: WallTime) -
         state: RunState::Running,
         seed: scenario.seed.to_string(),
         plan_digest: plan.digest().to_owned(),
-        plan: Some(planned(plan)),
+        plan: Some(planned(plan, part.shard())),
         run_token: Some(run.token),
         scenario: ScenarioText {
             name: scenario.name.clone(),
@@ -71,15 +72,16 @@ pub(super) fn manifest(run: &Run, directory: &RunDirectory, started: WallTime) -
 }
 
 /// What is planned, all shards together.
-fn planned(plan: &Plan) -> PlanFacts {
+fn planned(plan: &Plan, shard: Shard) -> PlanFacts {
     let layout = plan.layout();
     let drain_s = plan.scenario().run.drain.as_secs_f64();
-    PlanFacts::new(layout, drain_s, |phase, fleet| {
+    let facts = PlanFacts::new(layout, drain_s, |phase, fleet| {
         let phase = &layout.phases[phase];
         let readings = plan.estimated_between(FleetId(fleet as u16), phase.start, phase.end, SAMPLE)?;
         let length_s = phase.end.since(phase.start) as f64 / 1e9;
         Some(if length_s > 0.0 { readings / length_s } else { 0.0 })
-    })
+    });
+    PlanFacts { budgets: own_budgets(plan, shard).iter().map(Demand::of).collect(), ..facts }
 }
 
 fn facts(plan: &Plan, shard: Shard) -> ShardFacts {

@@ -266,9 +266,9 @@ impl Column {
 }
 
 /// How long the recording intervals are, and how far they go.
-struct Span {
-    width_s: f64,
-    end_s: f64,
+pub(super) struct Span {
+    pub(super) width_s: f64,
+    pub(super) end_s: f64,
 }
 
 impl Span {
@@ -283,7 +283,7 @@ impl Span {
 
     /// `None` without an interval. The usual length counts: the last one may be shorter. Of a long table only the first and the last
     /// rows are read: they are in the order of time.
-    fn read(directory: &Path) -> Result<Option<Self>, TableError> {
+    pub(super) fn read(directory: &Path) -> Result<Option<Self>, TableError> {
         let Some(mut table) = Table::open(directory, "intervals.csv")? else { return Ok(None) };
         let (mut lengths, mut end_s) = (BTreeMap::<u64, u64>::new(), 0.0_f64);
         let places = ["t_start_s", "interval_s"].map(|name| table.place(name));

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::demand::Demand;
 use crate::record::{FaultInfo, Layout, PhaseRole};
 
 /// Windows that are told of a fault; how many more there are is counted.
@@ -23,6 +24,9 @@ pub struct PlanFacts {
     pub phases: Vec<PhaseFacts>,
     /// The faults, in the order of the scenario.
     pub faults: Vec<FaultFacts>,
+    /// The budgets that the run is judged by; those of a shard are its merge's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub budgets: Vec<Demand>,
 }
 
 /// A phase of a plan.
@@ -88,6 +92,7 @@ impl PlanFacts {
             interval_s: layout.interval_ns as f64 / 1e9,
             phases: phases.collect(),
             faults: layout.faults.iter().map(FaultFacts::of).collect(),
+            budgets: Vec::new(),
         }
     }
 }

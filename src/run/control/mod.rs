@@ -91,14 +91,11 @@ pub(crate) struct ControlThread {
 }
 
 impl ControlThread {
-    /// Starts the thread; a run without faults has none.
+    /// Starts the thread. A run without faults has one too: it tells who runs here.
     ///
     /// # Errors
     /// If the system gives no thread or no runtime.
     pub(crate) fn start(config: Config) -> io::Result<Self> {
-        if config.faults.is_empty() {
-            return Ok(Self { stop: None, thread: None });
-        }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (stop, stopped) = oneshot::channel();
         let body = move || LocalSet::new().block_on(&runtime, control(config, stopped));
@@ -228,7 +225,7 @@ impl Acceptor {
             let listener = tokio::net::UnixListener::from_std(own.listener()?)?;
             Ok((listener, own))
         });
-        if let Err(error) = &opened {
+        if let (Err(error), true) = (&opened, server.has_faults()) {
             let tried: Vec<String> =
                 places.iter().map(|place: &PathBuf| place.display().to_string()).collect();
             server.say(&format!(

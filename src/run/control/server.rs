@@ -81,6 +81,11 @@ impl ControlServer {
         self.context.clock.now() >= self.context.end
     }
 
+    /// Whether there is anything to switch.
+    pub(super) fn has_faults(&self) -> bool {
+        !self.faults.is_empty()
+    }
+
     /// Shows a line to the user of the run.
     pub(super) fn say(&self, text: &str) {
         (self.context.screen)(text);

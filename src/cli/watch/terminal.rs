@@ -1,0 +1,177 @@
+//! The terminal: taken over for the screen, and given back as it was, however the screen ends.
+
+use std::io::{self, BufWriter, Stdout, Write};
+use std::panic;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use ratatui::backend::{Backend, CrosstermBackend};
+use ratatui::buffer::Buffer;
+use ratatui::crossterm::event::{self, Event, KeyEventKind};
+use ratatui::crossterm::terminal::{
+    BeginSynchronizedUpdate, Clear, ClearType, EndSynchronizedUpdate, EnterAlternateScreen,
+    LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
+};
+use ratatui::crossterm::{cursor, execute, queue};
+use ratatui::layout::Rect;
+
+use super::session::{Flow, Session};
+use crate::cli::CliError;
+use crate::cli::signal::Interrupts;
+use crate::clock::Monotonic;
+use crate::tui::{Depth, Palette};
+
+/// So often it is looked whether the files have grown. Keys do not wait for that.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Room for a frame in which everything changes, so that it is written at once.
+const FRAME_BYTES: usize = 64 * 1024;
+
+/// A terminal that shows the screen.
+struct Screen {
+    out: CrosstermBackend<BufWriter<Stdout>>,
+    palette: Palette,
+    /// What is on it.
+    shown: Buffer,
+}
+
+/// Gives the terminal back when it goes out of scope, also while a panic unwinds.
+struct Guard;
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        restore();
+    }
+}
+
+fn restore() {
+    // Whatever fails here, there is nothing more to do about it.
+    let _ = execute!(io::stdout(), EndSynchronizedUpdate, LeaveAlternateScreen, cursor::Show);
+    let _ = disable_raw_mode();
+}
+
+/// Shows `session` until the user leaves, the process is told to end, or the run has ended whose own screen this is.
+///
+/// # Errors
+/// If the terminal or a file of the run fails.
+pub(super) fn show(session: &mut Session) -> Result<(), CliError> {
+    let told = Arc::new(AtomicBool::new(false));
+    let heard = Arc::clone(&told);
+    Interrupts::listen(move |_| heard.store(true, Ordering::Relaxed)).map_err(CliError::failed)?;
+    let before = panic::take_hook();
+    panic::set_hook(Box::new(move |panic| {
+        // What it says belongs on the screen the user comes back to.
+        restore();
+        before(panic);
+    }));
+    enable_raw_mode().map_err(terminal_fails)?;
+    let guard = Guard;
+    execute!(io::stdout(), EnterAlternateScreen, cursor::Hide).map_err(terminal_fails)?;
+    let out = CrosstermBackend::new(BufWriter::with_capacity(FRAME_BYTES, io::stdout()));
+    let palette = Palette::new(depth(|name| std::env::var(name).ok()));
+    let mut screen = Screen { out, palette, shown: Buffer::default() };
+    let ended = screen.run(session, &told);
+    drop(guard);
+    ended
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "made to be handed to `map_err`")]
+fn terminal_fails(error: io::Error) -> CliError {
+    CliError::failed(format!("the terminal cannot be used: {error}"))
+}
+
+impl Screen {
+    fn run(&mut self, session: &mut Session, told: &AtomicBool) -> Result<(), CliError> {
+        let clock = Monotonic::start();
+        while !told.load(Ordering::Relaxed) {
+            session.step(clock.now())?;
+            if session.is_over() {
+                return Ok(());
+            }
+            self.draw(session).map_err(terminal_fails)?;
+            let look = if session.is_behind() { Duration::ZERO } else { LOOK };
+            let mut waits = look;
+            while event::poll(waits).map_err(terminal_fails)? {
+                waits = Duration::ZERO;
+                match event::read().map_err(terminal_fails)? {
+                    Event::Key(key) if key.kind != KeyEventKind::Release => {
+                        if session.press(key)? == Flow::Leave {
+                            return Ok(());
+                        }
+                    }
+                    Event::Resize(..) => self.shown = Buffer::default(),
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Draws what has changed; where nothing has, nothing is written.
+    fn draw(&mut self, session: &Session) -> io::Result<()> {
+        let size = self.out.size()?;
+        let next = session.draw(self.palette, Rect::new(0, 0, size.width, size.height));
+        let is_fresh = self.shown.area != next.area;
+        if is_fresh {
+            self.shown = Buffer::empty(next.area);
+        }
+        let changes = self.shown.diff(&next);
+        if changes.is_empty() && !is_fresh {
+            return Ok(());
+        }
+        queue!(self.out, BeginSynchronizedUpdate)?;
+        if is_fresh {
+            queue!(self.out, Clear(ClearType::All))?;
+        }
+        self.out.draw(changes.into_iter())?;
+        queue!(self.out, EndSynchronizedUpdate)?;
+        Write::flush(&mut self.out)?;
+        self.shown = next;
+        Ok(())
+    }
+}
+
+/// How many colours the terminal shows, by its environment.
+fn depth(variable: impl Fn(&str) -> Option<String>) -> Depth {
+    let of = |name: &str| variable(name).unwrap_or_default();
+    if !of("NO_COLOR").is_empty() {
+        return Depth::Plain;
+    }
+    if matches!(of("COLORTERM").as_str(), "truecolor" | "24bit") {
+        return Depth::Full;
+    }
+    let term = of("TERM");
+    if term.contains("direct") {
+        Depth::Full
+    } else if term.contains("256color") {
+        Depth::Indexed
+    } else {
+        Depth::Sixteen
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_gets_the_colours_it_says_it_has() {
+        for (no_color, colorterm, term, expected) in [
+            ("1", "truecolor", "xterm-256color", Depth::Plain),
+            ("", "truecolor", "xterm", Depth::Full),
+            ("", "", "tmux-256color", Depth::Indexed),
+            ("", "", "xterm-direct", Depth::Full),
+            ("", "", "linux", Depth::Sixteen),
+            ("", "", "", Depth::Sixteen),
+        ] {
+            let of = |name: &str| match name {
+                "NO_COLOR" => Some(no_color.to_owned()),
+                "COLORTERM" => Some(colorterm.to_owned()),
+                "TERM" => Some(term.to_owned()),
+                _ => None,
+            };
+            assert_eq!(depth(of), expected, "{no_color} {colorterm} {term}");
+        }
+    }
+}

@@ -1,0 +1,331 @@
+//! What is known of a run at an instant, as its files are read one interval after the other.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use hdrhistogram::Histogram;
+
+use super::history::{Column, MOST_COLUMNS, Stretch};
+use super::history_log::{LEAST_SAMPLES, row_of};
+use super::packed::{Bounds, add_values};
+use super::promise::Promise;
+use super::row::Row;
+use super::table::is_measured;
+use super::times::Times;
+use crate::record::{Kind, Outcomes};
+
+/// Events that are kept, the latest.
+const MOST_EVENTS: usize = 200;
+/// Spells of faults that are kept.
+const MOST_SPELLS: usize = 1_000;
+/// Fleets that are told apart.
+const MOST_FLEETS: usize = 64;
+/// Intervals that are kept one by one, the latest.
+const MOST_RECENT: usize = 240;
+/// Columns at most, also of a run that lasts far longer than its plan.
+const COLUMN_LIMIT: usize = 4 * MOST_COLUMNS;
+
+/// A fleet as it was in the last interval, and what became of it so far.
+#[derive(Debug, Default)]
+pub(crate) struct FleetPulse {
+    pub(crate) name: String,
+    pub(crate) protocol: String,
+    /// Of the last interval.
+    pub(crate) last: Outcomes,
+    /// Since the beginning.
+    pub(crate) so_far: Outcomes,
+    /// Came due and not ended.
+    pub(crate) open: u64,
+    /// Of those, past their time-out.
+    pub(crate) overdue: u64,
+    /// Connections that were made, and attempts that failed, since the beginning.
+    pub(crate) connected: u64,
+    pub(crate) refused: u64,
+    /// Of the last interval.
+    pub(crate) times: Times,
+    /// Of the measured phases.
+    pub(crate) measured: Times,
+}
+
+/// One interval by itself.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Recent {
+    pub(crate) start_s: f64,
+    pub(crate) end_s: f64,
+    pub(crate) column: Column,
+}
+
+/// A time that a fault was on.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Spell {
+    pub(crate) fault: String,
+    pub(crate) start_s: f64,
+    /// `None` while it lasts.
+    pub(crate) end_s: Option<f64>,
+    pub(crate) by_hand: bool,
+}
+
+/// A row of `events.csv`.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Event {
+    pub(crate) at_s: f64,
+    pub(crate) event: String,
+    pub(crate) name: String,
+    pub(crate) detail: String,
+}
+
+/// What is known of a run at an instant.
+#[derive(Debug, Default)]
+pub(crate) struct Watched {
+    /// Length of a recording interval, seconds.
+    pub(crate) interval_s: f64,
+    /// End of the last interval that was read.
+    pub(crate) reached_s: f64,
+    /// Length of a column.
+    pub(crate) column_s: f64,
+    /// From the beginning of the run, without a gap.
+    pub(crate) columns: Vec<Column>,
+    /// The last intervals, one by one.
+    pub(crate) recent: VecDeque<Recent>,
+    /// The phases that have begun.
+    pub(crate) phases: Vec<Stretch>,
+    pub(crate) spells: Vec<Spell>,
+    /// What happened last.
+    pub(crate) events: VecDeque<Event>,
+    /// In the order in which they appeared.
+    pub(crate) fleets: Vec<FleetPulse>,
+    /// All fleets in the last interval.
+    pub(crate) last: Times,
+    /// All fleets in the present phase, and what that is called.
+    pub(crate) phase: Times,
+    pub(crate) phase_name: String,
+    /// By phase, the smallest bound that a failed reading of it counts as.
+    pub(super) floors: BTreeMap<String, u64>,
+    /// All fleets in the measured phases.
+    pub(crate) measured: Times,
+    /// How late the generator woke in the measured phases, nanoseconds.
+    pub(crate) lag: Option<Histogram<u64>>,
+    /// What was demanded, and how that stands.
+    pub(crate) promises: Vec<Promise>,
+}
+
+impl Watched {
+    /// All fleets since the beginning.
+    pub(crate) fn so_far(&self) -> Outcomes {
+        let mut sum = Outcomes::default();
+        self.fleets.iter().for_each(|fleet| sum.add(&fleet.so_far));
+        sum
+    }
+
+    /// All fleets in the last interval.
+    pub(crate) fn now(&self) -> Outcomes {
+        let mut sum = Outcomes::default();
+        self.fleets.iter().for_each(|fleet| sum.add(&fleet.last));
+        sum
+    }
+
+    pub(super) fn begin(&mut self, start_s: f64, end_s: f64) {
+        self.reached_s = self.reached_s.max(end_s);
+        self.fleets.iter_mut().for_each(|fleet| fleet.last = Outcomes::default());
+        self.last.floor = None;
+        self.fleets.iter_mut().for_each(|fleet| fleet.times.floor = None);
+        self.recent.push_back(Recent { start_s, end_s, column: Column::default() });
+        keep_last(&mut self.recent, MOST_RECENT);
+        self.column(start_s);
+    }
+
+    /// The place of the column in which an interval begins, made if it is not there.
+    fn column(&mut self, start_s: f64) -> Option<usize> {
+        let place = (start_s / self.column_s + 1e-6).floor();
+        let place = (place >= 0.0 && place < COLUMN_LIMIT as f64).then_some(place as usize)?;
+        if place >= self.columns.len() {
+            self.columns.resize_with(place + 1, Column::default);
+        }
+        Some(place)
+    }
+
+    fn fleet(&mut self, name: &str, protocol: &str) -> Option<&mut FleetPulse> {
+        let place = self.fleets.iter().position(|fleet| fleet.name == name).or_else(|| {
+            (self.fleets.len() < MOST_FLEETS).then(|| {
+                let (name, protocol) = (name.to_owned(), protocol.to_owned());
+                self.fleets.push(FleetPulse { name, protocol, ..FleetPulse::default() });
+                self.fleets.len() - 1
+            })
+        })?;
+        self.fleets.get_mut(place)
+    }
+
+    pub(super) fn take_row(&mut self, start_s: f64, row: Row<'_>) {
+        let (kind, outcomes) = (row.text("kind"), row.outcomes());
+        self.promises.iter_mut().for_each(|promise| promise.take_row(row));
+        let place = self.column(start_s);
+        if kind == Kind::Connect.name() {
+            let refused = outcomes.planned.saturating_sub(outcomes.ok);
+            if let Some(column) = place.and_then(|place| self.columns.get_mut(place)) {
+                column.connected += outcomes.ok;
+                column.refused += refused;
+            }
+            if let Some(fleet) = self.fleet(row.text("fleet"), row.text("protocol")) {
+                fleet.connected += outcomes.ok;
+                fleet.refused += refused;
+            }
+            return;
+        }
+        if kind != Kind::Reading.name() {
+            return;
+        }
+        if let Some(column) = place.and_then(|place| self.columns.get_mut(place)) {
+            take(column, start_s, row);
+        }
+        if let Some(recent) = self.recent.back_mut() {
+            take(&mut recent.column, start_s, row);
+        }
+        let phase = row.text("phase");
+        self.last.bound(row);
+        if is_measured(phase) {
+            self.measured.bound(row);
+        }
+        if let Some(floor) = row.time("censored_floor_ms") {
+            let least = self.floors.entry(phase.to_owned()).or_insert(floor);
+            *least = floor.min(*least);
+        }
+        let Some(fleet) = self.fleet(row.text("fleet"), row.text("protocol")) else { return };
+        fleet.last.add(&outcomes);
+        fleet.so_far.add(&outcomes);
+        fleet.times.bound(row);
+        if is_measured(phase) {
+            fleet.measured.bound(row);
+        }
+        if let (Some(open), Some(overdue)) = (row.whole("open"), row.whole("overdue")) {
+            (fleet.open, fleet.overdue) = (open, overdue);
+        }
+    }
+
+    /// Takes the times of an interval, whose tag has `head` and what they are of.
+    pub(super) fn take_times(
+        &mut self,
+        (head, times): (&str, &str),
+        start_s: f64,
+        (values, bounds): (&[(u64, u64)], Bounds),
+        (column, seen): (&mut (usize, Option<Histogram<u64>>), &mut Vec<String>),
+    ) {
+        let mut names = head.splitn(3, '.');
+        let mut name = || names.next().unwrap_or_default();
+        let (fleet, protocol, phase) = (name(), name(), name());
+        if times == "pacing-lag" && is_measured(phase) {
+            return add_values(&mut self.lag, values, bounds);
+        }
+        if !matches!(times, "response" | "service") {
+            return;
+        }
+        for promise in self.promises.iter_mut().filter(|promise| promise.is_of(fleet, protocol, phase)) {
+            promise.times.add(times, values, bounds);
+        }
+        self.last.add(times, values, bounds);
+        if is_measured(phase) {
+            self.measured.add(times, values, bounds);
+        }
+        if seen.last().is_none_or(|last| last != phase) && !seen.iter().any(|own| own == phase) {
+            seen.push(phase.to_owned());
+            phase.clone_into(&mut self.phase_name);
+            self.phase.reset();
+        }
+        if phase == self.phase_name {
+            self.phase.add(times, values, bounds);
+        }
+        if let Some(fleet) = self.fleet(fleet, protocol) {
+            fleet.times.add(times, values, bounds);
+            if is_measured(phase) {
+                fleet.measured.add(times, values, bounds);
+            }
+        }
+        if times == "response" {
+            self.warm(start_s, (values, bounds), column);
+        }
+    }
+
+    /// Puts response times into the heat map.
+    fn warm(
+        &mut self,
+        start_s: f64,
+        (values, bounds): (&[(u64, u64)], Bounds),
+        column: &mut (usize, Option<Histogram<u64>>),
+    ) {
+        let Some(place) = self.column(start_s) else { return };
+        if place != column.0 {
+            column.1.iter_mut().for_each(Histogram::reset);
+            column.0 = place;
+        }
+        add_values(&mut column.1, values, bounds);
+        let mut warmed = vec![&mut self.columns[place]];
+        let recent = self.recent.iter_mut().rev().find(|recent| (recent.start_s - start_s).abs() < 1e-3);
+        warmed.extend(recent.map(|recent| &mut recent.column));
+        for column in warmed {
+            for (value, count) in values {
+                *column.heat.entry(row_of(*value)).or_default() += count;
+            }
+        }
+    }
+
+    /// States the percentiles of the column that is being read, and of the interval that began at `start_s`.
+    pub(super) fn settle(&mut self, start_s: f64, column: &(usize, Option<Histogram<u64>>)) {
+        self.phase.floor = self.floors.get(&self.phase_name).copied();
+        let state = |column: &mut Column, times: &Histogram<u64>| {
+            column.p50 = Some(times.value_at_quantile(0.5));
+            column.p99 = (times.len() >= LEAST_SAMPLES).then(|| times.value_at_quantile(0.99));
+            column.max = Some(times.max());
+        };
+        let full = |times: &&Histogram<u64>| !times.is_empty();
+        if let (Some(times), Some(column)) = (column.1.as_ref().filter(full), self.columns.get_mut(column.0))
+        {
+            state(column, times);
+        }
+        let recent = self.recent.iter_mut().rev().find(|recent| (recent.start_s - start_s).abs() < 1e-3);
+        if let (Some(times), Some(recent)) = (self.last.response.as_ref().filter(full), recent) {
+            state(&mut recent.column, times);
+        }
+    }
+
+    pub(super) fn take_event(&mut self, event: Event) {
+        let Event { at_s, name, detail, .. } = &event;
+        match event.event.as_str() {
+            "phase_start" => {
+                self.phases.push(Stretch { name: name.clone(), start_s: *at_s, end_s: f64::INFINITY });
+            }
+            "phase_end" => {
+                let open = self.phases.iter_mut().rev().find(|phase| phase.name == *name);
+                open.into_iter().for_each(|phase| phase.end_s = *at_s);
+            }
+            "fault_on" if self.spells.len() < MOST_SPELLS => {
+                let by_hand = detail.starts_with("by hand");
+                self.spells.push(Spell { fault: name.clone(), start_s: *at_s, end_s: None, by_hand });
+            }
+            "fault_off" => {
+                let open = self.spells.iter_mut().rev();
+                let open = open.filter(|spell| spell.end_s.is_none()).find(|spell| spell.fault == *name);
+                open.into_iter().for_each(|spell| spell.end_s = Some(*at_s));
+            }
+            _ => {}
+        }
+        self.events.push_back(event);
+        keep_last(&mut self.events, MOST_EVENTS);
+    }
+}
+
+/// Keeps the last of a queue.
+pub(super) fn keep_last<T>(queue: &mut VecDeque<T>, most: usize) {
+    let beyond = queue.len().saturating_sub(most);
+    queue.drain(..beyond);
+}
+
+/// Adds what a row of readings holds, of the interval that began at `start_s`.
+fn take(column: &mut Column, start_s: f64, row: Row<'_>) {
+    column.outcomes.add(&row.outcomes());
+    column.lag_p50 = column.lag_p50.max(row.time("pacing_lag_p50_ms"));
+    column.lag_p99 = column.lag_p99.max(row.time("pacing_lag_p99_ms"));
+    if let (Some(open), Some(overdue)) = (row.whole("open"), row.whole("overdue")) {
+        let kept = if start_s > column.gauged_s { (None, None) } else { (column.open, column.overdue) };
+        column.open = Some(kept.0.unwrap_or(0) + open);
+        column.overdue = Some(kept.1.unwrap_or(0) + overdue);
+        column.gauged_s = start_s;
+    }
+}

@@ -1,0 +1,36 @@
+//! The run in a few lines, for terminals too small for the screen.
+
+use super::canvas::Canvas;
+use super::model::{Model, Scope, count, rate, tail};
+use super::palette::Ink;
+use crate::units::Quantile;
+
+/// Draws as many lines as fit, what matters most first.
+pub(super) fn draw(model: &Model<'_>, canvas: &mut Canvas<'_>) {
+    let watched = model.watched;
+    let (scope, seconds) = model.scope();
+    let so_far = watched.so_far();
+    let (now, times) = match scope {
+        Scope::Whole => (so_far, &watched.measured),
+        Scope::Last => (watched.now(), &watched.last),
+    };
+    let validity = model.validity();
+    let service = model.service();
+    let percentiles = format!("p50 {}  p99 {}", tail(times, Quantile::P50), tail(times, Quantile::P99));
+    let failed = if so_far.failed() > 0 { Ink::Bad } else { Ink::Soft };
+    let mut lines = vec![
+        (format!("{}  {}", model.run.scenario.name, model.clock()), Ink::Ink),
+        (validity.words, validity.ink),
+        (service.words, service.ink),
+        (format!("{} of {} due/s", rate(now.ok, seconds), rate(now.planned, seconds)), Ink::Ok),
+        (percentiles, Ink::P99),
+        (format!("{} failed", count(so_far.failed())), failed),
+    ];
+    if let Some(light) = model.fault_words() {
+        lines.push((light.words, light.ink));
+    }
+    let width = canvas.width();
+    for (y, (line, ink)) in (0..canvas.height()).zip(lines) {
+        canvas.put_within((0, y), width, &line, ink);
+    }
+}

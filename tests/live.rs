@@ -1,0 +1,245 @@
+//! The live screen through the built binary, in a real pseudo-terminal: what keys do, and that the terminal is given back.
+#![cfg(all(unix, feature = "live"))]
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
+
+use nix::pty::{Winsize, openpty};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::termios::{Termios, tcgetattr};
+use nix::unistd::Pid;
+use squall::results::{RunState, load_manifest};
+
+use crate::compare::wait_until;
+
+const RUN: &str = r#"
+[scenario]
+name = "small"
+seed = 3
+[run]
+connect_rate = "1000/s"
+warm_up = "200ms"
+drain = "2s"
+interval = "200ms"
+[[phase]]
+name = "steady"
+duration = "DURATION"
+[fleet.alpha]
+protocol = "http"
+devices = 4
+rate = "50/s"
+[[fault]]
+name = "brake"
+kind = "slow-worker"
+factor = 2
+"#;
+
+/// The alternate screen is left, and the cursor is seen.
+const LEFT: &str = "\x1b[?1049l";
+
+/// A folder of its own with a scenario in it, in which runs look for one another.
+struct Desk {
+    folder: tempfile::TempDir,
+}
+
+impl Desk {
+    fn with(duration: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("doors")).unwrap();
+        std::fs::write(folder.path().join("s.toml"), RUN.replace("DURATION", duration)).unwrap();
+        Self { folder }
+    }
+
+    fn squall(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_squall"));
+        command.current_dir(self.folder.path()).args(arguments).stdin(Stdio::null());
+        command.env("XDG_RUNTIME_DIR", self.folder.path().join("doors"));
+        command.env("TMPDIR", self.folder.path().join("doors"));
+        command.env("TERM", "xterm-256color").env_remove("NO_COLOR").env_remove("COLORTERM");
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        self.squall(arguments).output().unwrap()
+    }
+
+    /// The run under `results`, once it has an interval.
+    fn only_run(&self) -> PathBuf {
+        let mut found = None;
+        wait_until("the run has an interval", || {
+            let runs =
+                std::fs::read_dir(self.folder.path().join("results/small")).into_iter().flatten().flatten();
+            found = runs.map(|run| run.path()).find(|run| {
+                std::fs::read_to_string(run.join("intervals.csv")).is_ok_and(|rows| rows.lines().count() > 1)
+            });
+            found.is_some()
+        });
+        found.unwrap()
+    }
+}
+
+/// A program in a pseudo-terminal.
+struct Terminal {
+    child: Child,
+    keys: File,
+    slave: std::os::fd::OwnedFd,
+    before: Termios,
+    shown: Arc<Mutex<String>>,
+}
+
+impl Terminal {
+    fn open(mut command: Command, (columns, rows): (u16, u16)) -> Self {
+        let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        let pty = openpty(&size, None).unwrap();
+        let before = tcgetattr(&pty.slave).unwrap();
+        let end = || Stdio::from(pty.slave.try_clone().unwrap());
+        let child = command.stdin(end()).stdout(end()).stderr(end()).spawn().unwrap();
+        let (keys, mut screen) = (File::from(pty.master.try_clone().unwrap()), File::from(pty.master));
+        let shown = Arc::new(Mutex::new(String::new()));
+        let text = Arc::clone(&shown);
+        std::thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            while let Ok(read @ 1..) = screen.read(&mut bytes) {
+                text.lock().unwrap().push_str(&String::from_utf8_lossy(&bytes[..read]));
+            }
+        });
+        Self { child, keys, slave: pty.slave, before, shown }
+    }
+
+    fn text(&self) -> String {
+        self.shown.lock().unwrap().clone()
+    }
+
+    /// Waits until `words` have been drawn since the last call of `forget`.
+    fn until(&self, words: &str) {
+        wait_until(words, || self.text().contains(words));
+    }
+
+    fn forget(&self) {
+        self.shown.lock().unwrap().clear();
+    }
+
+    fn press(&mut self, keys: &str) {
+        self.forget();
+        self.keys.write_all(keys.as_bytes()).unwrap();
+    }
+
+    /// Waits for the end; the terminal must be as it was.
+    fn end(&mut self) -> Option<i32> {
+        let mut code = None;
+        wait_until("the program ends", || {
+            let ended = self.child.try_wait().unwrap();
+            code = ended.map(|ended| ended.code());
+            ended.is_some()
+        });
+        assert_eq!(tcgetattr(&self.slave).unwrap(), self.before);
+        self.until(LEFT);
+        code.flatten()
+    }
+}
+
+fn events(run: &Path) -> String {
+    std::fs::read_to_string(run.join("events.csv")).unwrap()
+}
+
+#[test]
+fn a_run_that_has_ended_is_shown_replayed_and_left_and_without_a_terminal_printed() {
+    let desk = Desk::with("2s");
+    assert!(desk.run(&["run", "s.toml", "--quiet"]).status.success());
+    let run = desk.only_run();
+    let run = run.to_str().unwrap();
+    let mut terminal = Terminal::open(desk.squall(&["watch", run]), (80, 24));
+    terminal.until("response time of all readings");
+    for (keys, words) in [
+        ("?", "ten seconds on and back"),
+        (" ", "response time of all readings"),
+        ("\t", "last interval"),
+        ("\t", "to come"),
+        ("\t", "how late the generator woke"),
+        ("\t", "service (closed loop)"),
+        ("b", "nothing ended in a measured phase yet"),
+    ] {
+        terminal.press(keys);
+        terminal.until(words);
+    }
+    terminal.press("q");
+    assert_eq!(terminal.end(), Some(0), "{}", terminal.text());
+    let still = desk.run(&["watch", run, "--at", "1s", "--still", "--size", "120x40"]);
+    let still = String::from_utf8(still.stdout).unwrap();
+    assert!(still.lines().count() <= 40 && still.contains("promises") || still.contains("log"), "{still}");
+    assert!(!still.contains('\x1b') && still.lines().all(|line| line.chars().count() <= 120), "{still}");
+    let piped = desk.run(&["watch", run]);
+    assert_eq!(String::from_utf8_lossy(&piped.stdout).lines().count(), 24);
+}
+
+#[test]
+fn who_only_looks_leaves_the_run_as_it_is_whatever_ends_the_screen() {
+    let desk = Desk::with("12s");
+    let mut run = desk.squall(&["run", "s.toml", "--quiet"]).stdout(Stdio::null()).spawn().unwrap();
+    let directory = desk.only_run();
+    for end in ["q", "\x03", "term"] {
+        // Without a name: the run that was started here.
+        let mut terminal = Terminal::open(desk.squall(&["watch"]), (120, 40));
+        terminal.until("response time of all readings");
+        terminal.press("f");
+        terminal.until("until it is switched off");
+        terminal.press("\x1b");
+        if end == "term" {
+            let child = i32::try_from(terminal.child.id()).unwrap();
+            kill(Pid::from_raw(child), Signal::SIGTERM).unwrap();
+        } else {
+            terminal.press(end);
+        }
+        assert_eq!(terminal.end(), Some(0), "{end:?}");
+        assert!(run.try_wait().unwrap().is_none(), "{end:?}");
+    }
+    assert!(run.wait().unwrap().success());
+    let manifest = load_manifest(&directory).unwrap();
+    assert_eq!((manifest.state, manifest.faults_by_hand), (RunState::Complete, 0));
+    let error = desk.run(&["watch"]);
+    let error = String::from_utf8_lossy(&error.stderr).into_owned();
+    assert!(error.contains("is running") && error.contains("squall watch results"), "{error}");
+}
+
+#[test]
+fn the_screen_of_a_run_switches_faults_ends_it_and_leaves_the_report() {
+    let desk = Desk::with("60s");
+    let mut terminal = Terminal::open(desk.squall(&["run", "s.toml", "--live"]), (80, 24));
+    terminal.until("response time of all readings");
+    let directory = desk.only_run();
+    terminal.press("f");
+    terminal.until("until it is switched off");
+    terminal.press("\r");
+    terminal.until("brake is on");
+    wait_until("the fault is noted", || events(&directory).contains("fault_on,brake,\"by hand"));
+    terminal.press("q");
+    terminal.until("End the run now?");
+    terminal.press("n");
+    terminal.press("q");
+    terminal.until("End the run now?");
+    terminal.press("y");
+    assert_eq!(terminal.end(), Some(130), "{}", terminal.text());
+    let text = terminal.text();
+    let (left, report) = (text.find(LEFT).unwrap(), text.rfind("alpha").unwrap());
+    assert!(left < report, "{text}");
+    let manifest = load_manifest(&directory).unwrap();
+    assert_eq!((manifest.state, manifest.faults_by_hand), (RunState::Interrupted, 1));
+}
+
+#[test]
+fn what_cannot_be_watched_is_refused_in_a_line() {
+    let desk = Desk::with("2s");
+    for (arguments, words) in [
+        (vec!["watch", "nowhere"], "there is no directory `nowhere`"),
+        (vec!["watch", "."], "run.json"),
+        (vec!["watch", ".", "--size", "0x9"], "write columns and lines"),
+        (vec!["watch", ".", "--speed", "0"], "from 0.01 to 10000"),
+    ] {
+        let output = desk.run(&arguments);
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && error.contains(words), "{arguments:?}: {error}");
+    }
+}
