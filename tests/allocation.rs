@@ -38,6 +38,7 @@ protocol = "http"
 devices = 4
 model = "closed"
 payload = { size = "2KiB" }
+trace = 0.5
 [fleet.open]
 protocol = "mqtt"
 devices = 20
@@ -45,6 +46,7 @@ rate = "100/s"
 arrival = "poisson"
 close = "ack"
 mqtt = { qos = 1 }
+trace = { share = 0.5, field = "traceparent" }
 "#;
 
 /// Answers every request with the same response; takes requests of up to 16 KiB that come in one piece or several.

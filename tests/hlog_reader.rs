@@ -43,6 +43,7 @@ fn layout() -> Arc<Layout> {
         timeout_ns: 2 * SECOND,
         budget_ns: Some(100 * MS),
         expects: DeliveryGuarantee::default(),
+        trace: None,
     };
     Arc::new(Layout {
         phases: vec![

@@ -94,7 +94,7 @@ impl<'a> Device<'a> {
             let event = poll_fn(|cx| {
                 while self.next <= self.last.min(self.closed.len() as u64 + IN_FLIGHT) && session.ready() {
                     let payload = format!(r#"{{"device":"{}","seq":{},"value":21.5}}"#, self.name, self.next);
-                    let message = Message { seq: self.next, payload: payload.as_bytes(), address: None };
+                    let message = Message::new(self.next, payload.as_bytes());
                     if let Err(failure) = session.send(cx, &message) {
                         return Poll::Ready(Err(failure));
                     }

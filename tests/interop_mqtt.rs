@@ -312,9 +312,7 @@ async fn publish_until(
         let parted = poll_fn(|cx| {
             while *next <= last && open.len() < IN_FLIGHT && session.ready() {
                 let payload = format!("reading-{next}");
-                session
-                    .send(cx, &Message { seq: *next, payload: payload.as_bytes(), address: None })
-                    .unwrap();
+                session.send(cx, &Message::new(*next, payload.as_bytes())).unwrap();
                 open.insert(*next);
                 *next += 1;
             }

@@ -5,6 +5,8 @@ mod ab;
 mod accounting;
 mod admission;
 mod architecture;
+#[path = "support/authority.rs"]
+mod authority;
 mod behaviour;
 #[path = "support/broker.rs"]
 mod broker;
@@ -55,3 +57,4 @@ mod support;
 mod target;
 mod tcp;
 mod tls;
+mod trace;

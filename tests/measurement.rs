@@ -2,6 +2,8 @@
 #![cfg(test)]
 
 mod alone;
+#[path = "support/authority.rs"]
+mod authority;
 mod calibration;
 #[cfg(target_os = "linux")]
 mod exhaustion;
@@ -16,3 +18,5 @@ mod starvation;
 mod support;
 #[cfg(target_os = "linux")]
 mod throttling;
+#[path = "support/trusted.rs"]
+mod trusted;

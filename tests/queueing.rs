@@ -27,6 +27,7 @@ use theory::{Queue, Service};
 
 use crate::alone::{Misfit, alone, disturbance, measure};
 use crate::support::{self, Book};
+use crate::trusted::Trusted;
 
 const MEAN_SERVICE: f64 = 0.005;
 const WARM_UP: f64 = 4.0;
@@ -87,13 +88,20 @@ struct Drive {
 }
 
 /// Drives all queues at once.
-fn drive(cells: &[Cell], seconds: f64, seed: u64) -> Drive {
-    let plan = support::plan(&scenario(cells, seconds, seed));
+fn drive(cells: &[Cell], authority: Option<&Trusted>, seconds: f64, seed: u64) -> Drive {
+    let trust = authority.map(Trusted::target).unwrap_or_default();
+    let plan = support::plan(&(scenario(cells, seconds, seed) + &trust));
     let clock = Monotonic::start();
     let queues: Vec<(String, Queue)> = cells.iter().map(|cell| (cell.fleet.clone(), cell.queue)).collect();
-    let (address, waited) = server::start(&queues, Seed(seed), clock);
-    let endpoint = Endpoint::resolve(Protocol::named("mqtt"), &format!("mqtt://{address}")).unwrap();
-    let (report, book): (_, Book) = support::drive(&plan, vec![endpoint], 1, clock, &Control::new());
+    let tls = authority.map(Trusted::server);
+    let url = |port: u16| match authority {
+        None => format!("mqtt://127.0.0.1:{port}"),
+        Some(_) => format!("mqtts://localhost:{port}"),
+    };
+    let (address, waited) = server::start(&queues, tls, Seed(seed), clock);
+    let mut endpoints = vec![Endpoint::resolve(Protocol::named("mqtt"), &url(address.port())).unwrap()];
+    squall::run::secure(plan.scenario(), &mut endpoints).unwrap();
+    let (report, book): (_, Book) = support::drive(&plan, endpoints, 1, clock, &Control::new());
     let measured = plan.measured_phases().next().unwrap();
     let begin = plan.layout().phases[usize::from(measured.0)].start.as_secs_f64();
     let readings = |fleet: usize| {
@@ -182,15 +190,27 @@ fn compare(
 /// seed is fixed, so arrivals and services are the same in every run, and only the machine's noise differs, which is in no formula.
 #[test]
 fn response_times_are_those_of_queueing_theory() {
+    agree(&cells(), None);
+}
+
+/// Those of constant service times: what TLS adds is the same for all.
+#[test]
+fn response_times_over_tls_are_those_of_queueing_theory() {
+    let cells: Vec<Cell> =
+        cells().into_iter().filter(|cell| cell.queue.service == Service::Deterministic).collect();
+    agree(&cells, Some(&Trusted::new()));
+}
+
+/// Drives the queues, over TLS where there is an authority, until the times are those of theory.
+fn agree(cells: &[Cell], authority: Option<&Trusted>) {
     let _alone = alone();
     let stated = std::env::var("SQUALL_QUEUEING_SECONDS").ok().and_then(|text| text.parse::<f64>().ok());
     let seconds = stated.unwrap_or(20.0);
     let seed = 1;
-    let cells = cells();
-    let bands = spreads(&cells, simulation::responses, seconds);
+    let bands = spreads(cells, simulation::responses, seconds);
     measure(|| {
-        let Drive { runs, begin, disturbance } = drive(&cells, seconds, seed);
-        let (table, misfits) = compare(&cells, &runs, &bands, begin, seed);
+        let Drive { runs, begin, disturbance } = drive(cells, authority, seconds, seed);
+        let (table, misfits) = compare(cells, &runs, &bands, begin, seed);
         println!("{table}");
         if misfits.is_empty() {
             return Ok(());

@@ -11,7 +11,8 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use squall::results::{Figures, Report, SummaryRow};
 
-use self::server::{Authority, Serve, Server};
+use self::server::{Serve, Server};
+use crate::authority::Authority;
 use crate::interop_device::on_a_free_port;
 use crate::skip;
 

@@ -289,6 +289,7 @@ mod tests {
             timeout_ns: 5 * SECOND,
             budget_ns: None,
             expects: DeliveryGuarantee::default(),
+            trace: None,
         };
         Layout {
             phases: vec![

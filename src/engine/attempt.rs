@@ -11,7 +11,7 @@ use super::timer::{Alarm, Task};
 use super::worker::{Stage, Worker};
 use crate::clock::Tick;
 use crate::protocol::{self, Endpoint, Failure, Identity, Progress, Session};
-use crate::record::{ErrorKind, Kind, Outcome, Reason, Sink};
+use crate::record::{ErrorKind, Kind, Outcome, Reason, Sink, Traced};
 use crate::units::Span;
 
 /// Makes one connection attempt and records it; `None` if it failed or the run is over.
@@ -88,13 +88,16 @@ pub(super) async fn connect<S: Sink>(
 
 /// What a device presents at its next connection.
 fn identity<S: Sink>(worker: &Worker<S>, device: &Device, endpoint: &Endpoint) -> Identity {
-    let plan = device.plan.borrow();
+    let (plan, fleet, run) = (device.plan.borrow(), worker.plan.fleet(device.fleet), worker.run.get());
+    let number = device.attempts.get().wrapping_add(1);
+    device.attempts.set(number);
     Identity {
+        trace: exchange::trace(fleet, &plan.device, Traced::Connection(number.into()), run),
         source: endpoint.source_of(worker.global(device) as usize),
         tls: device.tls.clone(),
         faults: device.faults.clone(),
         resume: device.suspended.borrow().clone(),
-        ..exchange::identity(worker.plan.fleet(device.fleet), &plan.device, worker.run.get())
+        ..exchange::identity(fleet, &plan.device, run)
     }
 }
 

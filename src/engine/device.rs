@@ -91,6 +91,8 @@ pub(super) struct Device {
     pub(super) attentive: Cell<bool>,
     /// The peer may know it from this run.
     pub(super) introduced: Cell<bool>,
+    /// Attempts to connect so far.
+    pub(super) attempts: Cell<u32>,
     /// Connections in a row that the peer cut off soon and for no visible cause.
     pub(super) cut_off: Cell<u8>,
     waker: RefCell<Option<Waker>>,
@@ -137,6 +139,7 @@ impl Device {
             found: Cell::new(0),
             repeat: RefCell::new(None),
             introduced: Cell::new(false),
+            attempts: Cell::new(0),
             cut_off: Cell::new(0),
             waker: RefCell::new(None),
         }

@@ -11,7 +11,7 @@ use super::worker::Worker;
 use crate::clock::Tick;
 use crate::fleet::Reading;
 use crate::protocol::{Failure, Message, Session};
-use crate::record::{Kind, PhaseId, Sink, Traffic};
+use crate::record::{Kind, PhaseId, Sink, Traced, Traffic};
 
 /// Sends the next waiting reading if the session, the in-flight limit and the plan allow it, and tells when. `now` decides what
 /// the plan allows; the stamp of what is sent is taken anew.
@@ -98,7 +98,7 @@ fn hand_over<S: Sink>(
     let seq = sending.reading().seq;
     let (mut payload, mut address) = (worker.payload.borrow_mut(), worker.address.borrow_mut());
     payload.clear();
-    let addressed = {
+    let (addressed, trace) = {
         let plan = device.plan.borrow();
         let reading = sending.reading();
         let skew_ns =
@@ -107,8 +107,9 @@ fn hand_over<S: Sink>(
         if device.has_reading_faults {
             worker.faults.damage(&worker.plan, device, reading, &mut payload);
         }
-        let fleet = worker.plan.fleet(device.fleet);
-        exchange::address(fleet, &plan.device, reading, worker.run.get(), &mut address)
+        let (fleet, run) = (worker.plan.fleet(device.fleet), worker.run.get());
+        let addressed = exchange::address(fleet, &plan.device, reading, run, &mut address);
+        (addressed, exchange::trace(fleet, &plan.device, Traced::Reading(seq), run))
     };
     let actual = worker.clock.now();
     worker.idle.sent(actual);
@@ -125,7 +126,7 @@ fn hand_over<S: Sink>(
         }
     };
     let address = std::str::from_utf8(&address).ok().filter(|_| addressed);
-    let message = Message { seq, payload: &payload, address };
+    let message = Message { seq, payload: &payload, address, trace };
     let sent = session.send(cx, &message);
     worker.carried(device, Traffic { payload_sent: payload.len() as u64, ..Traffic::default() });
     if let Some(phase) = first {

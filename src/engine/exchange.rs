@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::fleet::{Device, Reading, RunFacts};
-use crate::protocol::{Hearing, Identity, Rendering, Roster, Settings};
-use crate::record::{FleetId, RunToken};
+use crate::protocol::{Hearing, Identity, Rendering, Roster, Settings, TraceCarrier};
+use crate::record::{FleetId, RunToken, TraceContext, Traced};
 use crate::scenario::{Fleet, Model, Plan};
 
 /// How often an idle connection is pinged, unless its protocol is told otherwise.
@@ -51,6 +51,15 @@ pub(super) fn settings(plan: &Arc<Plan>, fleet: &Fleet, token: RunToken) -> Sett
 pub(super) fn identity(fleet: &Fleet, device: &Device, run: RunFacts) -> Identity {
     let rendering = Rendering { device, format: &fleet.device_model.payload.format, run };
     fleet.identity(&rendering)
+}
+
+/// What a reading or a connection of a device is known by in the traces of the service, where a header field is to say it.
+pub(super) fn trace(fleet: &Fleet, device: &Device, traced: Traced, run: RunFacts) -> Option<TraceContext> {
+    let carrier = match traced {
+        Traced::Reading(_) => TraceCarrier::Request,
+        Traced::Connection(_) => TraceCarrier::Connection,
+    };
+    (fleet.facts.trace == carrier).then(|| device.trace(traced, run)).flatten()
 }
 
 /// Puts the request target or topic of this one reading into `out`; false where it is the same for all.

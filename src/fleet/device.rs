@@ -7,7 +7,7 @@ use super::payload::{self, Payload, RenderContext};
 use super::signal::{Signal, SignalSpec};
 use super::template::Template;
 use crate::clock::Tick;
-use crate::record::{AnomalyMark, RunToken};
+use crate::record::{AnomalyMark, RunToken, TraceContext, Traced};
 use crate::seed::{Seed, Stream};
 
 /// What all devices of a fleet share.
@@ -21,6 +21,17 @@ pub struct DeviceModel {
     pub payload: Payload,
     /// How wrong the devices' clocks are.
     pub clock: ClockSpec,
+    /// What they are known by in the traces of the service; `None`: by nothing.
+    pub trace: Option<Tracing>,
+}
+
+/// How the devices of a fleet are known in the traces of the service.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tracing {
+    /// Share of trace contexts, 0 to 1, that are flagged as sampled.
+    pub share: f64,
+    /// The key under which readings in JSON and CBOR hold theirs; `None`: they hold none.
+    pub field: Option<Box<str>>,
 }
 
 /// One sensor of a device.
@@ -183,6 +194,19 @@ impl Device {
         RenderContext { model: &self.model, id: &self.id, index: self.index, reading, device_ns, run, stream }
     }
 
+    /// The same, known in the traces of the service as `tracing` says.
+    #[cfg(test)]
+    pub(super) fn traced_as(mut self, tracing: Tracing) -> Self {
+        self.model = Arc::new(DeviceModel { trace: Some(tracing), ..DeviceModel::clone(&self.model) });
+        self
+    }
+
+    /// What its reading or connection is known by in the traces of the service; `None` where it is not, or there is no run.
+    pub(crate) fn trace(&self, traced: Traced, run: RunFacts) -> Option<TraceContext> {
+        let tracing = self.model.trace.as_ref()?;
+        Some(TraceContext::of(run.token?, &self.id, traced, tracing.share))
+    }
+
     /// Appends `reading` to `out` as the fleet's payload says. The same reading gives the same bytes, however often it is
     /// encoded.
     pub fn encode(&self, reading: &Reading, run: RunFacts, out: &mut Vec<u8>) {
@@ -232,7 +256,7 @@ mod tests {
 
     fn model(fleet: &str, channels: Vec<Channel>) -> Arc<DeviceModel> {
         let (payload, clock) = (Payload::default(), ClockSpec::default());
-        Arc::new(DeviceModel { fleet: fleet.into(), channels, payload, clock })
+        Arc::new(DeviceModel { fleet: fleet.into(), channels, payload, clock, trace: None })
     }
 
     fn readings(fleet: &str, index: u32, seed: u64, count: u64) -> Vec<Reading> {

@@ -12,7 +12,7 @@ pub(crate) use anomaly::AnomalySpec;
 pub(crate) use clock::ClockSpec;
 #[cfg(test)]
 pub(crate) use device::Values;
-pub(crate) use device::{Channel, Device, DeviceModel, Reading, RunFacts, name as device_name};
+pub(crate) use device::{Channel, Device, DeviceModel, Reading, RunFacts, Tracing, name as device_name};
 pub(crate) use payload::{Format, Payload};
 pub(crate) use signal::{RecordedSignal, Shape, SignalSpec};
 pub(crate) use size::SizeDistribution;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::device::{DeviceModel, Reading, RunFacts};
 use super::size::SizeDistribution;
 use super::template::Template;
-use crate::record::RunToken;
+use crate::record::{RunToken, TraceContext, Traced};
 use crate::seed::Stream;
 
 /// How readings are written down.
@@ -24,7 +24,7 @@ pub struct Payload {
 pub enum Format {
     /// One JSON object: `{"device":"meters-00017","seq":42,"intended_ns":123456789,"value":21.5}`, a key per channel,
     /// values rounded to four decimals; `run` after `device` where the run is named; `device_ns` after `intended_ns` where
-    /// clocks are wrong; `pad` at the end to reach a size.
+    /// clocks are wrong; behind these the trace context where readings hold one; `pad` at the end to reach a size.
     #[default]
     Json,
     /// The same keys as a CBOR map (RFC 8949) of definite length, shortest integers, values as 64-bit floats.
@@ -71,6 +71,19 @@ impl RenderContext<'_> {
     /// The token to be named by a built-in encoding.
     fn named(&self) -> Option<RunToken> {
         self.run.token.filter(|_| self.model.payload.run)
+    }
+
+    /// The key and the trace context that a built-in encoding is to hold.
+    fn traced(&self) -> Option<(&str, TraceContext)> {
+        let field = self.model.trace.as_ref()?.field.as_deref()?;
+        self.run.token.and(self.trace()).map(|trace| (field, trace))
+    }
+
+    /// What the reading is known by in the traces of the service.
+    pub(super) fn trace(&self) -> Option<TraceContext> {
+        let (tracing, reading) = (self.model.trace.as_ref()?, self.reading?);
+        let token = self.run.token.unwrap_or(RunToken::UNSET);
+        Some(TraceContext::of(token, self.id, Traced::Reading(reading.seq), tracing.share))
     }
 
     /// The stream of this reading, from its beginning.
@@ -120,6 +133,13 @@ fn json(context: &RenderContext<'_>, reading: &Reading, size: Option<usize>, out
         out.extend_from_slice(b",\"device_ns\":");
         signed(context.device_ns, out);
     }
+    if let Some((field, trace)) = context.traced() {
+        out.extend_from_slice(b",\"");
+        out.extend_from_slice(field.as_bytes());
+        out.extend_from_slice(b"\":\"");
+        out.extend_from_slice(&trace.bytes());
+        out.push(b'"');
+    }
     for (channel, value) in context.model.channels.iter().zip(reading.values.as_slice()) {
         out.extend_from_slice(b",\"");
         out.extend_from_slice(channel.name.as_bytes());
@@ -140,8 +160,9 @@ fn cbor(context: &RenderContext<'_>, reading: &Reading, size: Option<usize>, out
     const NEGATIVE: u8 = 1 << 5;
     let begin = out.len();
     let skewed = !context.model.clock.is_right();
-    let named = context.named();
-    let entries = 3 + usize::from(skewed) + usize::from(named.is_some()) + context.model.channels.len();
+    let (named, traced) = (context.named(), context.traced());
+    let optional = usize::from(skewed) + usize::from(named.is_some()) + usize::from(traced.is_some());
+    let entries = 3 + optional + context.model.channels.len();
     head(MAP, entries as u64, out);
     text("device", out);
     text(context.id, out);
@@ -161,6 +182,11 @@ fn cbor(context: &RenderContext<'_>, reading: &Reading, size: Option<usize>, out
             Err(_) => head(NEGATIVE, context.device_ns.unsigned_abs() - 1, out),
         }
     }
+    if let Some((field, trace)) = traced {
+        text(field, out);
+        head(TEXT, TraceContext::LENGTH as u64, out);
+        out.extend_from_slice(&trace.bytes());
+    }
     for (channel, value) in context.model.channels.iter().zip(reading.values.as_slice()) {
         text(&channel.name, out);
         out.push(0xfb);
@@ -175,7 +201,7 @@ fn cbor(context: &RenderContext<'_>, reading: &Reading, size: Option<usize>, out
         262..65_543 => missing - 7,
         _ => missing - 9,
     };
-    // At most 3 + 2 + 16 entries and this one: the head of the map stays one byte.
+    // At most 3 + 3 + 16 entries and this one: the head of the map stays one byte.
     if let Some(first) = out.get_mut(begin) {
         *first += 1;
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use rand::RngExt;
 
 use super::payload::{RenderContext, decimal, integer, signed};
-use crate::record::RunToken;
+use crate::record::{RunToken, TraceContext};
 use crate::seed::Stream;
 
 /// Longest text that a random field may make.
@@ -41,6 +41,7 @@ enum TemplatePart {
     /// Unix time by the device's clock, in units of so many nanoseconds.
     Unix(u64),
     Rfc3339,
+    Traceparent,
     Value(usize),
     Int(i64, i64),
     Float(f64, f64),
@@ -64,7 +65,7 @@ pub struct TemplateError {
 
 /// Placeholders of the device, then those of the reading.
 const DEVICE: [&str; 4] = ["device", "fleet", "index", "run"];
-const READING: [&str; 14] = [
+const READING: [&str; 15] = [
     "seq",
     "intended_ns",
     "device_ns",
@@ -72,6 +73,7 @@ const READING: [&str; 14] = [
     "unix_ms",
     "unix_ns",
     "rfc3339",
+    "traceparent",
     "value",
     "int",
     "float",
@@ -83,7 +85,7 @@ const READING: [&str; 14] = [
 
 impl Template {
     /// Reads `text`, in which `{{name}}` stands for what it names: `device`, `fleet`, `index` and `run`, the token of the run; of the reading `seq`,
-    /// `intended_ns`, `device_ns`, `unix_s`, `unix_ms`, `unix_ns`, `rfc3339`, `value` (the first channel) and every channel by
+    /// `intended_ns`, `device_ns`, `unix_s`, `unix_ms`, `unix_ns`, `rfc3339`, `traceparent`, `value` (the first channel) and every channel by
     /// its name; drawn by the seed `int LEAST MOST`, `float LEAST MOST`, `hex DIGITS`, `choice a|b|c`, `uuid`; and `pad`, which
     /// fills up to the payload's size. `{{{{` stands for `{{`.
     ///
@@ -154,6 +156,7 @@ impl Template {
             TemplatePart::Hex(digits) => TemplatePart::Text("0".repeat(*digits as usize).into()),
             TemplatePart::Uuid => TemplatePart::Text("0".repeat(36).into()),
             TemplatePart::Rfc3339 => TemplatePart::Text("0000-00-00T00:00:00.000Z".into()),
+            TemplatePart::Traceparent => TemplatePart::Text("0".repeat(TraceContext::LENGTH).into()),
             TemplatePart::Pad => TemplatePart::Text("".into()),
             _ => TemplatePart::Text("0".into()),
         };
@@ -201,6 +204,11 @@ impl Template {
     /// Whether it names the run.
     pub fn names_run(&self) -> bool {
         self.parts.contains(&TemplatePart::Run)
+    }
+
+    /// Whether it names what readings are known by in the traces of the service.
+    pub(crate) fn names_trace(&self) -> bool {
+        self.parts.contains(&TemplatePart::Traceparent)
     }
 
     /// Whether it has random fields.
@@ -274,6 +282,11 @@ impl TemplatePart {
                 let stamp = humantime::format_rfc3339_millis(UNIX_EPOCH + since);
                 out.extend_from_slice(stamp.to_string().as_bytes());
             }
+            Self::Traceparent => {
+                if let Some(trace) = context.trace() {
+                    out.extend_from_slice(&trace.bytes());
+                }
+            }
             Self::Value(channel) => {
                 decimal(reading.values.as_slice().get(*channel).copied().unwrap_or_default(), out);
             }
@@ -330,6 +343,7 @@ fn placeholder(words: &str, channels: &[&str], scope: Scope) -> Result<TemplateP
         "unix_ms" => TemplatePart::Unix(1_000_000),
         "unix_ns" => TemplatePart::Unix(1),
         "rfc3339" => TemplatePart::Rfc3339,
+        "traceparent" => TemplatePart::Traceparent,
         "uuid" => TemplatePart::Uuid,
         "pad" => TemplatePart::Pad,
         "int" | "float" | "hex" | "choice" => return random(name, arguments),

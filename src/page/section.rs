@@ -238,13 +238,14 @@ fn shortened(text: &str) -> String {
     lines.join("\n") + "\n… (run.json has the rest)"
 }
 
-const FILES: [(&str, &str); 8] = [
+const FILES: [(&str, &str); 9] = [
     ("run.json", "the manifest"),
     ("summary.csv", "figures by phase and fleet"),
     ("intervals.csv", "figures over time"),
     ("latency.hlog", "HDR histograms"),
     ("events.csv", "what happened when"),
     ("failures.csv", "why readings failed"),
+    ("slowest.csv", "the slowest readings"),
     ("faults.csv", "what faults did"),
     ("anomalies.csv", "readings with an anomaly"),
 ];

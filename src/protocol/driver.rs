@@ -86,6 +86,8 @@ pub struct Facts {
     /// Whether what its devices send and hear is told apart by what it says and not by its connection: then the built-in encodings
     /// name the run, unless a fleet says otherwise.
     pub names_run: bool,
+    /// Where a trace context can travel.
+    pub(crate) trace: TraceCarrier,
     /// The tables that a fleet may state, its own first; and what that one is for.
     pub(crate) sections: &'static [&'static Section],
     pub(crate) section_about: &'static str,
@@ -102,6 +104,19 @@ pub struct Facts {
     pub remedy: Option<&'static str>,
     /// A scenario against a service of the user's.
     pub template: &'static str,
+}
+
+/// Where a trace context can travel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TraceCarrier {
+    /// Nowhere.
+    None,
+    /// In a reading's payload alone.
+    Payload,
+    /// In a header field of every request, and in payloads.
+    Request,
+    /// In a header field of the request that begins a connection, and in payloads.
+    Connection,
 }
 
 /// What holds them is printed for debugging, and must not be drowned in them.

@@ -12,7 +12,7 @@ use super::{Answer, Event, Failure, Identity, Message, Session, SessionState, Se
 use crate::clock::Tick;
 use crate::fault::{Action, MessageKind};
 use crate::net::{Decision, MessageFaults};
-use crate::record::{Close, Reason, Traffic};
+use crate::record::{Close, Reason, TraceContext, Traffic};
 
 /// How long the answer to a duplicate may take where nothing else can be sent before, nanoseconds: nobody else watches it.
 const PATIENCE_NS: u64 = 10_000_000_000;
@@ -83,18 +83,20 @@ pub(super) struct OwnedMessage {
     pub(super) seq: u64,
     pub(super) payload: Box<[u8]>,
     pub(super) address: Option<Box<str>>,
+    pub(super) trace: Option<TraceContext>,
     /// It has been sent already.
     pub(super) copy: bool,
 }
 
 impl OwnedMessage {
-    fn of(message: &Message<'_>, copy: bool) -> Self {
-        let &Message { seq, payload, address } = message;
-        Self { seq, payload: payload.into(), address: address.map(Into::into), copy }
+    pub(super) fn of(message: &Message<'_>, copy: bool) -> Self {
+        let &Message { seq, payload, address, trace } = message;
+        Self { seq, payload: payload.into(), address: address.map(Into::into), trace, copy }
     }
 
     pub(super) fn message(&self) -> Message<'_> {
-        Message { seq: self.seq, payload: &self.payload, address: self.address.as_deref() }
+        let (seq, trace) = (self.seq, self.trace);
+        Message { seq, payload: &self.payload, address: self.address.as_deref(), trace }
     }
 }
 

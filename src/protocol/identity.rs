@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use super::SessionState;
 use crate::net::{ConnectionFaults, DeviceTls};
-use crate::record::Qos;
+use crate::record::{Qos, TraceContext};
 use crate::units::Secret;
 
 /// What one device presents and asks for, as it stands at one connection attempt.
@@ -46,6 +46,8 @@ pub struct Identity {
     pub tls: Option<DeviceTls>,
     /// What acts on its connections; `None`: nothing ever will.
     pub faults: Option<Rc<ConnectionFaults>>,
+    /// What the connection is known by in the traces of the service, where it begins with a request.
+    pub trace: Option<TraceContext>,
     /// What was in flight when its last MQTT connection ended, to be taken up again by this one.
     pub resume: Option<SessionState>,
 }
@@ -67,6 +69,7 @@ impl Identity {
             reply_topic: None,
             tls: None,
             faults: None,
+            trace: None,
             resume: None,
         }
     }
@@ -88,6 +91,7 @@ impl fmt::Debug for Identity {
             reply_topic,
             tls: _,
             faults: _,
+            trace: _,
             resume,
         } = self;
         let names: Vec<_> = headers.iter().map(|(name, _)| name).collect();
@@ -161,6 +165,15 @@ pub struct Message<'a> {
     /// HTTP request target or MQTT topic for this one reading, instead of the identity's. A WebSocket has one request
     /// target for all its messages, and ignores this.
     pub address: Option<&'a str>,
+    /// What it is known by in the traces of the service, where it has header fields of its own to say it in.
+    pub trace: Option<TraceContext>,
+}
+
+impl<'a> Message<'a> {
+    /// Reading `seq`, to the usual address and with nothing but `payload`.
+    pub const fn new(seq: u64, payload: &'a [u8]) -> Self {
+        Self { seq, payload, address: None, trace: None }
+    }
 }
 
 impl fmt::Debug for Message<'_> {
@@ -191,7 +204,7 @@ mod tests {
             }),
             ..Identity::of("d")
         };
-        let message = Message { seq: 7, payload: b"s3cret", address: identity.address.as_deref() };
+        let message = Message { address: identity.address.as_deref(), ..Message::new(7, b"s3cret") };
         assert_eq!(format!("{message:?}"), r#"Message { seq: 7, path: Some("/ingest"), .. }"#);
         for shown in [format!("{identity:?}"), format!("{identity:#?}")] {
             assert!(!shown.contains("s3cret"), "{shown}");

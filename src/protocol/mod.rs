@@ -36,7 +36,7 @@ mod verdict;
 mod ws;
 
 pub(crate) use credential::Credential;
-pub(crate) use driver::{Driver, Progress, connect_under, driver, protocols, words};
+pub(crate) use driver::{Driver, Progress, TraceCarrier, connect_under, driver, protocols, words};
 pub use driver::{Facts, connect};
 pub use endpoint::Endpoint;
 pub(crate) use endpoint::{accepts, free_ports};

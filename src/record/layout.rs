@@ -53,6 +53,9 @@ pub struct FleetInfo {
     pub budget_ns: Option<u64>,
     /// What it expects of the service's delivery.
     pub expects: DeliveryGuarantee,
+    /// Share of its readings, 0 to 1, whose trace context is flagged as sampled; `None` where they have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<f64>,
 }
 
 impl FleetInfo {

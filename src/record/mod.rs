@@ -16,6 +16,7 @@ mod service;
 mod shard;
 mod sink;
 mod token;
+mod trace;
 mod traffic;
 mod validity;
 
@@ -39,6 +40,8 @@ pub use service::{CacheHits, ServiceCounts};
 pub use shard::Shard;
 pub use sink::{AuditFinding, Sink, Stray};
 pub use token::RunToken;
+pub use trace::TraceContext;
+pub(crate) use trace::Traced;
 pub use traffic::Traffic;
 pub use validity::Judgement;
 pub(crate) use validity::{Cause, Validity};

@@ -41,7 +41,7 @@ impl Kind {
 }
 
 /// Where the service says the time went, nanoseconds each; the rest of the service time is network and reply.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[expect(clippy::struct_field_names, reason = "a time says its unit")]
 pub struct Stages {
     /// Waiting in the service's queue.

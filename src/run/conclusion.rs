@@ -213,7 +213,7 @@ fn complete(manifest: &mut Manifest, totals: &Totals, engine: &engine::Report) {
     manifest.failures = totals.reasons();
 }
 
-/// Writes the last events, the failures, the summary and the manifest, in this order.
+/// Writes the last events, the failures, the slowest readings, the summary and the manifest, in this order.
 fn write(
     directory: &RunDirectory,
     manifest: &mut Manifest,
@@ -228,7 +228,7 @@ fn write(
     let detail = if engine.end == End::Aborted { "cut off" } else { "drained" };
     journal.note(engine.finished, "end", detail)?;
     journal.finish()?;
-    directory.write_failures(totals)?;
+    directory.write_replaced(totals)?;
     directory.write_summary(rows)?;
     directory.seal(manifest)
 }

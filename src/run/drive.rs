@@ -209,6 +209,7 @@ impl Drive {
         let faults = self.control_faults()?;
         let (crew, collector) = (self.crew, self.collector);
         let collector = collector
+            .with_token(self.setup.token)
             .with_switches(self.setup.switches.clone())
             .with_operator(done)
             .with_refusals(refusable(&plan, shard))

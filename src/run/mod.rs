@@ -33,6 +33,7 @@ pub use observer::{Observer, Steering};
 pub use part::Part;
 use profile::Profile;
 use target::Targets;
+pub use target::secure;
 
 use crate::record::{Layout, Protocol, RunToken, Shard};
 use crate::reference::Server;

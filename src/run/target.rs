@@ -236,11 +236,11 @@ fn breakable(
     Ok(endpoint.clone())
 }
 
-/// Prepares how the fleets shake hands with targets over TLS.
+/// Prepares how the fleets of `scenario` shake hands with those of `endpoints` that are reached over TLS.
 ///
 /// # Errors
 /// If that cannot be done, or a fleet says how and its target is reached without TLS.
-fn secure(scenario: &Scenario, endpoints: &mut [Endpoint]) -> Result<(), RunError> {
+pub fn secure(scenario: &Scenario, endpoints: &mut [Endpoint]) -> Result<(), RunError> {
     let any = endpoints.iter().any(Endpoint::is_tls);
     for (fleet, id) in scenario.fleets.iter().zip((0..).map(FleetId)) {
         let Some(endpoint) = endpoints.iter_mut().find(|endpoint| endpoint.protocol() == fleet.protocol)

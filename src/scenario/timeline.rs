@@ -92,6 +92,7 @@ pub(super) fn layout(scenario: &Scenario) -> Layout {
             timeout_ns: fleet.timeout.as_ns(),
             budget_ns: fleet.budget.map(Span::as_ns),
             expects: fleet.expects,
+            trace: fleet.device_model.trace.as_ref().map(|trace| trace.share),
         })
         .collect();
     Layout { phases, fleets, interval_ns, faults: Vec::new() }

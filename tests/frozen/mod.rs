@@ -1,4 +1,4 @@
-//! The frozen-server proof: one per protocol, all by the same formula.
+//! The frozen-server proof: one per protocol, in the clear and over TLS, all by the same formula.
 //!
 //! A server answers one reading per millisecond and connection, but freezes once for 2 s. The response times a run must
 //! show follow from the plan by a closed recursion: reading k is taken up when it is due or when the one before it is
@@ -19,6 +19,7 @@ use squall::scenario::Plan;
 
 use crate::alone::{Misfit, alone, disturbance, measure};
 use crate::support::{Book, drive, plan};
+use crate::trusted::Trusted;
 use server::{Law, Server};
 
 const FREEZE_NS: u64 = 2_000_000_000;
@@ -97,13 +98,18 @@ fn quantile(times: &[u64], q: f64) -> u64 {
 
 /// The runs of all protocols, made side by side: together they take no longer than one, and load the machine little.
 /// Misfits are kept for the tests of their protocols, which [`measure`] hands them to one after the other.
-static RUNS: Mutex<Option<[Run; 4]>> = Mutex::new(None);
+static RUNS: [Mutex<Option<[Run; 4]>>; 2] = [const { Mutex::new(None) }; 2];
 
-fn all() -> [Run; 4] {
+/// The runs of all protocols, over TLS where `tls` is given.
+fn all(tls: bool) -> [Run; 4] {
     let [http, ws, mqtt] = crate::support::BUNDLED;
+    let authority = tls.then(Trusted::new);
     std::thread::scope(|scope| {
         [http, ws, mqtt, Protocol::named("tcp")]
-            .map(|protocol| scope.spawn(move || run(protocol)))
+            .map(|protocol| {
+                let authority = authority.as_ref();
+                scope.spawn(move || run(protocol, authority))
+            })
             .map(|run| run.join().unwrap())
     })
 }
@@ -158,15 +164,17 @@ impl Run {
     }
 }
 
-fn run(protocol: Protocol) -> Run {
-    let plan = plan(&scenario(protocol));
+fn run(protocol: Protocol, authority: Option<&Trusted>) -> Run {
+    let mut text = scenario(protocol);
+    text.push_str(&authority.map(Trusted::target).unwrap_or_default());
+    let plan = plan(&text);
     let due = planned(&plan);
     let law = Law { freeze: freeze_start(&plan, &due), freeze_ns: FREEZE_NS };
     let clock = Monotonic::start();
-    let server = Server::start(protocol, law, clock);
-    let endpoint = Endpoint::resolve(protocol, &server.url()).unwrap();
-    let ((report, book), still, late) =
-        watched(clock, || drive(&plan, vec![endpoint], 1, clock, &Control::new()));
+    let server = Server::start(protocol, authority.map(Trusted::server), law, clock);
+    let mut endpoints = vec![Endpoint::resolve(protocol, server.url()).unwrap()];
+    squall::run::secure(plan.scenario(), &mut endpoints).unwrap();
+    let ((report, book), still, late) = watched(clock, || drive(&plan, endpoints, 1, clock, &Control::new()));
     let expected = predicted(&plan, &due, law, &still);
     // The threads of the server are held up like the one that watches.
     let held_up = (late > 0.02).then(|| format!("one thread in {:.0} wakes late", 1.0 / late));
@@ -174,11 +182,11 @@ fn run(protocol: Protocol) -> Run {
     Run { plan, report, book, due, expected, disturbance }
 }
 
-fn prove(protocol: Protocol) {
+fn prove(protocol: Protocol, tls: bool) {
     let _alone = alone();
     measure(|| {
-        let mut runs = RUNS.lock().unwrap_or_else(PoisonError::into_inner);
-        let run = runs.get_or_insert_with(all).iter().find(|run| run.protocol() == protocol).unwrap();
+        let mut runs = RUNS[usize::from(tls)].lock().unwrap_or_else(PoisonError::into_inner);
+        let run = runs.get_or_insert_with(|| all(tls)).iter().find(|run| run.protocol() == protocol).unwrap();
         let misfits = misfits(run);
         if misfits.is_empty() {
             return Ok(());
@@ -223,20 +231,40 @@ fn misfits(run: &Run) -> Vec<String> {
 
 #[test]
 fn http_response_times_follow_the_plan_through_a_freeze() {
-    prove(Protocol::named("http"));
+    prove(Protocol::named("http"), false);
 }
 
 #[test]
 fn websocket_response_times_follow_the_plan_through_a_freeze() {
-    prove(Protocol::named("ws"));
+    prove(Protocol::named("ws"), false);
 }
 
 #[test]
 fn tcp_response_times_follow_the_plan_through_a_freeze() {
-    prove(Protocol::named("tcp"));
+    prove(Protocol::named("tcp"), false);
 }
 
 #[test]
 fn mqtt_response_times_follow_the_plan_through_a_freeze() {
-    prove(Protocol::named("mqtt"));
+    prove(Protocol::named("mqtt"), false);
+}
+
+#[test]
+fn http_response_times_follow_the_plan_through_a_freeze_over_tls() {
+    prove(Protocol::named("http"), true);
+}
+
+#[test]
+fn websocket_response_times_follow_the_plan_through_a_freeze_over_tls() {
+    prove(Protocol::named("ws"), true);
+}
+
+#[test]
+fn tcp_response_times_follow_the_plan_through_a_freeze_over_tls() {
+    prove(Protocol::named("tcp"), true);
+}
+
+#[test]
+fn mqtt_response_times_follow_the_plan_through_a_freeze_over_tls() {
+    prove(Protocol::named("mqtt"), true);
 }

@@ -2,10 +2,12 @@
 //! no code with the tool.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::TcpListener;
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use squall::clock::{Monotonic, Tick};
 use squall::record::Protocol;
 use tokio_tungstenite::tungstenite::{Message, accept};
@@ -34,36 +36,37 @@ impl Law {
 
 #[derive(Debug)]
 pub(super) struct Server {
-    protocol: Protocol,
-    addr: SocketAddr,
+    url: String,
 }
 
 impl Server {
-    /// Listens on a free port; its threads end with the test process.
-    pub(super) fn start(protocol: Protocol, law: Law, clock: Monotonic) -> Self {
+    /// Listens on a free port, over TLS where `tls` says how; its threads end with the test process.
+    pub(super) fn start(
+        protocol: Protocol,
+        tls: Option<Arc<ServerConfig>>,
+        law: Law,
+        clock: Monotonic,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let addr = listener.local_addr().unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (host, secure) = if tls.is_some() { ("localhost", "s") } else { ("127.0.0.1", "") };
+        let path = if matches!(protocol.name(), "http" | "ws") { "/readings" } else { "" };
         thread::spawn(move || {
             for stream in listener.incoming() {
                 let stream = stream.unwrap();
                 stream.set_nodelay(true).unwrap();
-                thread::spawn(move || match protocol.name() {
-                    "http" => serve_http(stream, law, clock),
-                    "ws" => serve_ws(stream, law, clock),
-                    "tcp" => serve_tcp(stream, law, clock),
-                    _ => serve_mqtt(stream, law, clock),
+                let tls = tls.clone().map(|config| ServerConnection::new(config).unwrap());
+                thread::spawn(move || match tls {
+                    None => serve(stream, protocol, law, clock),
+                    Some(tls) => serve(StreamOwned::new(tls, stream), protocol, law, clock),
                 });
             }
         });
-        Self { protocol, addr }
+        Self { url: format!("{protocol}{secure}://{host}:{port}{path}") }
     }
 
-    pub(super) fn url(&self) -> String {
-        match self.protocol.name() {
-            "http" => format!("http://{}/readings", self.addr),
-            "ws" => format!("ws://{}/readings", self.addr),
-            protocol => format!("{protocol}://{}", self.addr),
-        }
+    pub(super) fn url(&self) -> &str {
+        &self.url
     }
 }
 
@@ -72,17 +75,25 @@ fn answer_when_due(law: Law, clock: Monotonic) {
     thread::sleep(Duration::from_nanos(due.since(clock.now())));
 }
 
-fn serve_http(stream: TcpStream, law: Law, clock: Monotonic) {
-    let mut input = BufReader::new(stream.try_clone().unwrap());
-    let mut output = stream;
-    while take_request(&mut input).unwrap() {
-        answer_when_due(law, clock);
-        output.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}").unwrap();
+fn serve<S: Read + Write>(stream: S, protocol: Protocol, law: Law, clock: Monotonic) {
+    match protocol.name() {
+        "http" => serve_http(stream, law, clock),
+        "ws" => serve_ws(stream, law, clock),
+        "tcp" => serve_tcp(stream, law, clock),
+        _ => serve_mqtt(stream, law, clock),
     }
 }
 
-fn serve_ws(stream: TcpStream, law: Law, clock: Monotonic) {
-    let mut socket = accept(stream).unwrap();
+fn serve_http<S: Read + Write>(stream: S, law: Law, clock: Monotonic) {
+    let mut stream = BufReader::new(stream);
+    while take_request(&mut stream).is_ok_and(|more| more) {
+        answer_when_due(law, clock);
+        stream.get_mut().write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}").unwrap();
+    }
+}
+
+fn serve_ws<S: Read + Write>(stream: S, law: Law, clock: Monotonic) {
+    let mut socket = accept(stream).unwrap_or_else(|_| panic!("no upgrade"));
     while let Ok(message) = socket.read() {
         let Message::Text(text) = message else { continue };
         let reading: serde_json::Value = serde_json::from_str(text.as_str()).unwrap();
@@ -95,16 +106,16 @@ fn serve_ws(stream: TcpStream, law: Law, clock: Monotonic) {
     }
 }
 
-fn serve_tcp(stream: TcpStream, law: Law, clock: Monotonic) {
-    let mut output = stream.try_clone().unwrap();
-    for line in BufReader::new(stream).lines() {
-        let Ok(line) = line else { return };
+fn serve_tcp<S: Read + Write>(stream: S, law: Law, clock: Monotonic) {
+    let (mut stream, mut line) = (BufReader::new(stream), String::new());
+    while stream.read_line(&mut line).is_ok_and(|read| read > 0) {
         answer_when_due(law, clock);
-        output.write_all((line + "\n").as_bytes()).unwrap();
+        stream.get_mut().write_all(line.as_bytes()).unwrap();
+        line.clear();
     }
 }
 
-fn serve_mqtt(mut stream: TcpStream, law: Law, clock: Monotonic) {
+fn serve_mqtt<S: Read + Write>(mut stream: S, law: Law, clock: Monotonic) {
     while let Some((kind, body)) = mqtt_packet(&mut stream) {
         match kind >> 4 {
             1 => stream.write_all(&[0x20, 2, 0, 0]).unwrap(),
@@ -121,7 +132,7 @@ fn serve_mqtt(mut stream: TcpStream, law: Law, clock: Monotonic) {
 }
 
 /// The next packet: its first byte and its body.
-fn mqtt_packet(stream: &mut TcpStream) -> Option<(u8, Vec<u8>)> {
+fn mqtt_packet(stream: &mut impl Read) -> Option<(u8, Vec<u8>)> {
     let mut byte = [0];
     stream.read_exact(&mut byte).ok()?;
     let kind = byte[0];

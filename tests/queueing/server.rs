@@ -3,17 +3,17 @@
 
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
-use std::io;
+use std::io::{self, Read as _, Write as _};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
 
+use rustls::{ServerConfig, ServerConnection};
 use squall::clock::{Monotonic, Pacer, Tick};
 use squall::seed::Seed;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::LocalSet;
@@ -38,8 +38,13 @@ impl Waited {
     }
 }
 
-/// Serves `queues`, by name of the fleet, for as long as the process lives.
-pub(crate) fn start(queues: &[(String, Queue)], seed: Seed, clock: Monotonic) -> (SocketAddr, Waited) {
+/// Serves `queues`, by name of the fleet, for as long as the process lives, over TLS where `tls` says how.
+pub(crate) fn start(
+    queues: &[(String, Queue)],
+    tls: Option<Arc<ServerConfig>>,
+    seed: Seed,
+    clock: Monotonic,
+) -> (SocketAddr, Waited) {
     let queues: HashMap<String, Queue> = queues.iter().cloned().collect();
     let waited = Arc::new(AtomicU64::new(0));
     let waiting = Arc::clone(&waited);
@@ -50,10 +55,19 @@ pub(crate) fn start(queues: &[(String, Queue)], seed: Seed, clock: Monotonic) ->
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             tell.send(listener.local_addr().unwrap()).unwrap();
             while let Ok((stream, _)) = listener.accept().await {
+                stream.set_nodelay(true).unwrap();
                 let (queues, waiting) = (queues.clone(), Arc::clone(&waiting));
+                let session = tls.clone().map(|config| ServerConnection::new(config).unwrap());
                 tokio::task::spawn_local(async move {
                     // A device that leaves ends its line.
-                    let _ = attend(stream, &queues, &waiting, seed, clock).await;
+                    let _ = match session {
+                        None => attend(stream, &queues, &waiting, seed, clock).await,
+                        Some(session) => {
+                            let (clear, own) = tokio::io::duplex(ROOM);
+                            tokio::task::spawn_local(decrypt(stream, session, own));
+                            attend(clear, &queues, &waiting, seed, clock).await
+                        }
+                    };
                 });
             }
         });
@@ -61,19 +75,53 @@ pub(crate) fn start(queues: &[(String, Queue)], seed: Seed, clock: Monotonic) ->
     (told.recv().unwrap(), Waited(waited))
 }
 
+/// Bytes that may wait on either side of TLS.
+const ROOM: usize = 16 * 1024;
+
+/// Stands between a device over TLS and `clear`, where its line reads and writes.
+async fn decrypt(
+    mut socket: TcpStream,
+    mut session: ServerConnection,
+    mut clear: DuplexStream,
+) -> io::Result<()> {
+    let (mut cipher, mut plain) = (vec![0; ROOM], vec![0; ROOM]);
+    loop {
+        let mut out = Vec::new();
+        while session.wants_write() {
+            session.write_tls(&mut out)?;
+        }
+        socket.write_all(&out).await?;
+        tokio::select! {
+            read = socket.read(&mut cipher) => {
+                let mut rest = cipher.get(..read?).filter(|rest| !rest.is_empty()).ok_or(io::ErrorKind::UnexpectedEof)?;
+                while !rest.is_empty() {
+                    session.read_tls(&mut rest)?;
+                    let news = session.process_new_packets().map_err(io::Error::other)?;
+                    let mut text = vec![0; news.plaintext_bytes_to_read()];
+                    session.reader().read_exact(&mut text)?;
+                    clear.write_all(&text).await?;
+                }
+            }
+            read = clear.read(&mut plain), if !session.is_handshaking() => {
+                let told = plain.get(..read?).filter(|told| !told.is_empty());
+                session.writer().write_all(told.ok_or(io::ErrorKind::UnexpectedEof)?)?;
+            }
+        }
+    }
+}
+
 /// Kinds of packets that a device sends once it is connected.
 const PUBLISH: u8 = 3;
 const PINGREQ: u8 = 12;
 
 async fn attend(
-    stream: TcpStream,
+    stream: impl AsyncRead + AsyncWrite + 'static,
     queues: &HashMap<String, Queue>,
     waited: &AtomicU64,
     seed: Seed,
     clock: Monotonic,
 ) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    let (mut read, mut write) = stream.into_split();
+    let (mut read, mut write) = tokio::io::split(stream);
     let (_, connect) = packet(&mut read).await?;
     // Protocol name, level, flags and keep-alive take ten bytes; then the client identifier.
     let client = text(&connect, 10);
@@ -114,7 +162,7 @@ async fn attend(
 }
 
 /// Acknowledges every reading at the instant its service ends.
-async fn release(line: Rc<Line>, mut write: OwnedWriteHalf, clock: Monotonic) -> io::Result<()> {
+async fn release(line: Rc<Line>, mut write: impl AsyncWrite + Unpin, clock: Monotonic) -> io::Result<()> {
     let mut pacer = Pacer::new(clock);
     loop {
         let first = line.departures.borrow_mut().pop_front();
@@ -128,7 +176,7 @@ async fn release(line: Rc<Line>, mut write: OwnedWriteHalf, clock: Monotonic) ->
 }
 
 /// The first byte of the next packet, and its body.
-async fn packet(read: &mut OwnedReadHalf) -> io::Result<(u8, Vec<u8>)> {
+async fn packet(read: &mut (impl AsyncRead + Unpin)) -> io::Result<(u8, Vec<u8>)> {
     let kind = read.read_u8().await?;
     let (mut length, mut shift) = (0, 0);
     loop {

@@ -267,7 +267,7 @@ fn leave(mut stream: &TcpStream, farewell: Farewell, last: &[u8]) -> io::Result<
 }
 
 /// A text frame of a server.
-fn echo(payload: &[u8]) -> Vec<u8> {
+pub(crate) fn echo(payload: &[u8]) -> Vec<u8> {
     let mut reply = vec![0x81];
     if let Ok(short @ ..126) = u8::try_from(payload.len()) {
         reply.push(short);
@@ -280,7 +280,7 @@ fn echo(payload: &[u8]) -> Vec<u8> {
 }
 
 /// The opcode of the next WebSocket frame of a client, and its payload.
-fn frame(input: &mut impl Read) -> io::Result<(u8, Vec<u8>)> {
+pub(crate) fn frame(input: &mut impl Read) -> io::Result<(u8, Vec<u8>)> {
     let [first, second] = take(input)?;
     let length = match second & 0x7f {
         126 => usize::from(u16::from_be_bytes(take(input)?)),

@@ -13,7 +13,7 @@ use super::args::MergeArgs;
 use super::exit::Exit;
 use super::{CliError, report, settle, unanswered};
 use crate::clock::WallTime;
-use crate::record::{Cause, Encounters, Judgement, Shard, Validity};
+use crate::record::{Cause, Encounters, Judgement, RunToken, Shard, Validity};
 use crate::results::{
     self, FleetEncounters, FleetTarget, Manifest, MergeError, MergedShard, RunDirectory, RunState, ShardFile,
     Totals, merge_events,
@@ -41,7 +41,7 @@ pub(super) fn merge(args: &MergeArgs) -> Result<Exit, CliError> {
     let shown = directory.path().display().to_string();
     let mut manifest = manifest(first, &sources, label, directory.run_id(), began);
     directory.write_manifest(&manifest).map_err(|error| unwritable(&error, &shown))?;
-    let merged = add_up(sources, &directory, began);
+    let merged = add_up(sources, &directory, began, manifest.run_token);
     let totals = match merged {
         Ok(totals) => totals,
         Err(error) => {
@@ -57,7 +57,7 @@ pub(super) fn merge(args: &MergeArgs) -> Result<Exit, CliError> {
     };
     let exit = conclude(&mut manifest, &totals, &demanded);
     directory
-        .write_failures(&totals)
+        .write_replaced(&totals)
         .and_then(|()| directory.write_summary(&totals.rows()))
         .and_then(|()| directory.seal(&mut manifest))
         .map_err(|error| unwritable(&error, &shown))?;
@@ -75,7 +75,12 @@ fn earliest(sources: &[Source]) -> u64 {
 }
 
 /// Writes the files of the merged run but for its summary and manifest.
-fn add_up(sources: Vec<Source>, directory: &RunDirectory, began: WallTime) -> Result<Totals, MergeError> {
+fn add_up(
+    sources: Vec<Source>,
+    directory: &RunDirectory,
+    began: WallTime,
+    token: Option<RunToken>,
+) -> Result<Totals, MergeError> {
     let places: Vec<(Shard, PathBuf)> =
         sources.iter().map(|source| (source.shard(), source.path.clone())).collect();
     let mut events = directory.start_events()?;
@@ -83,7 +88,7 @@ fn add_up(sources: Vec<Source>, directory: &RunDirectory, began: WallTime) -> Re
     let mut shards: Vec<ShardFile> = sources.into_iter().map(|source| source.file).collect();
     let Some(first) = shards.first() else { return Err(MergeError::Foreign) };
     let mut files = directory.start_files(&first.header().layout, began)?;
-    results::merge(&mut shards, &mut files, |_| {})
+    results::merge(&mut shards, token, &mut files, |_| {})
 }
 
 /// What the fleets of all shards met of other runs.

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::clock::Tick;
-use crate::fleet::{AnomalySpec, Channel, ClockSpec, Device, Shape, SignalSpec, Values};
+use crate::fleet::{AnomalySpec, Channel, ClockSpec, Device, Shape, SignalSpec, Tracing, Values};
 use crate::seed::Seed;
 
 fn device(names: &[&str], payload: Payload, clock: ClockSpec) -> Device {
@@ -14,7 +14,7 @@ fn device(names: &[&str], payload: Payload, clock: ClockSpec) -> Device {
     let channels =
         names.iter().map(|name| Channel { name: (*name).into(), signal: signal.clone() }).collect();
     Device::new(
-        &Arc::new(DeviceModel { fleet: "meters".into(), channels, payload, clock }),
+        &Arc::new(DeviceModel { fleet: "meters".into(), channels, payload, clock, trace: None }),
         17,
         Tick::ZERO,
         Seed(1),
@@ -52,6 +52,32 @@ fn the_documented_form_is_the_exact_form() {
     let text = String::from_utf8(encoded(&two, &reading(1, 2, &[-0.5, 3.0]))).unwrap();
     let start = r#"{"device":"meters-00017","seq":1,"intended_ns":2,"value":-0.5,"hum_2":3,"pad":"xx"#;
     assert!(text.starts_with(start) && text.len() == 120, "{text}");
+}
+
+#[test]
+fn built_in_encodings_hold_a_trace_context_where_they_are_to_and_keep_their_size() {
+    let tracing = Tracing { share: 1.0, field: Some("trace_parent".into()) };
+    let held = TraceContext::of(RunToken::UNSET, "meters-00017", Traced::Reading(42), 1.0).to_string();
+    let of = |format, size| {
+        let plain = device(&["value"], of(format, size), ClockSpec::default());
+        plain.traced_as(tracing.clone())
+    };
+    let reading = reading(42, 123_456_789, &[21.5]);
+    let text = String::from_utf8(encoded(&of(Format::Json, None), &reading)).unwrap();
+    let expected = format!(
+        r#"{{"device":"meters-00017","seq":42,"intended_ns":123456789,"trace_parent":"{held}","value":21.5}}"#
+    );
+    assert_eq!(text, expected);
+    assert_eq!(encoded(&of(Format::Json, Some(200)), &reading).len(), 200);
+    let bytes = encoded(&of(Format::Cbor, Some(200)), &reading);
+    assert_eq!(bytes.len(), 200);
+    let Cbor::Map(entries) = ciborium::from_reader(&*bytes).unwrap() else { panic!("no map") };
+    let found = entries.into_iter().find(|(key, _)| *key == Cbor::from("trace_parent"));
+    assert_eq!(found.map(|(_, value)| value), Some(Cbor::from(held)));
+    // Where only the plan is written down, there is no run to be found in.
+    let mut out = Vec::new();
+    of(Format::Json, None).encode(&reading, RunFacts::default(), &mut out);
+    assert!(!String::from_utf8(out).unwrap().contains("trace_parent"));
 }
 
 #[test]
@@ -191,7 +217,8 @@ fn devices_tell_their_own_clocks_ahead_and_behind() {
     let channels = vec![Channel { name: "value".into(), signal }];
     let model = |format| {
         let payload = of(format, None);
-        Arc::new(DeviceModel { fleet: "meters".into(), channels: channels.clone(), payload, clock: SKEWED })
+        let channels = channels.clone();
+        Arc::new(DeviceModel { fleet: "meters".into(), channels, payload, clock: SKEWED, trace: None })
     };
     let (json, cbor) = (model(Format::Json), model(Format::Cbor));
     let (mut ahead, mut behind) = (0, 0);

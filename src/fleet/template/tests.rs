@@ -8,7 +8,7 @@ use super::*;
 use crate::clock::Tick;
 use crate::fleet::{
     AnomalySpec, Channel, ClockSpec, Device, DeviceModel, Format, Payload, RunFacts, Shape, SignalSpec,
-    SizeDistribution,
+    SizeDistribution, Tracing,
 };
 use crate::seed::Seed;
 
@@ -30,6 +30,7 @@ fn device(text: &str, size: Option<SizeDistribution>) -> Device {
         channels: channels.collect(),
         payload: Payload { format: Format::Template(Arc::new(template)), size, run: false },
         clock: ClockSpec::default(),
+        trace: Some(Tracing { share: 1.0, field: None }),
     };
     Device::new(&Arc::new(model), 17, Tick::ZERO, Seed(1))
 }
@@ -53,6 +54,7 @@ fn placeholders_stand_for_what_they_name() {
         ("{{seq}} {{intended_ns}} {{device_ns}}", "1 1500000000 1500000000"),
         ("{{unix_s}} {{unix_ms}} {{unix_ns}}", "1700000001 1700000001500 1700000001500000000"),
         ("{{rfc3339}}", "2023-11-14T22:13:21.500Z"),
+        ("{{traceparent}}", "00-087d169cc4df1f45a16757029a543d74-febf56ffe348e34f-01"),
         ("{{value}} {{humidity}}", "21.5 40.25"),
         ("{{{{device}} {{device}}", "{{device}} meters-00017"),
         ("{{int 7 7}} {{float 2.5 2.5}} {{choice on}}", "7 2.5 on"),
@@ -115,7 +117,7 @@ fn what_is_no_template_says_where_and_what_to_write() {
             R,
             0..4,
             "`` is not a valid placeholder here",
-            "known here: device, fleet, index, run, seq, intended_ns, device_ns, unix_s, unix_ms, unix_ns, rfc3339, value, int, float, hex, choice, uuid, pad, value, humidity",
+            "known here: device, fleet, index, run, seq, intended_ns, device_ns, unix_s, unix_ms, unix_ns, rfc3339, traceparent, value, int, float, hex, choice, uuid, pad, value, humidity",
         ),
         (
             "x{{seq}}",

@@ -174,7 +174,7 @@ impl<C: Peer> Rig<C> {
 
     fn send(&mut self, seq: u64) {
         let payload = format!("{seq:03}");
-        let message = Message { seq, payload: payload.as_bytes(), address: None };
+        let message = Message::new(seq, payload.as_bytes());
         self.injector.send(&mut context(), &message).unwrap();
     }
 
@@ -401,7 +401,7 @@ fn delayed_readings_press_back_once_there_are_too_many() {
     }
     assert_eq!(seq, 64);
     assert_eq!(rig.harness.take_wakes(), [100; 64]);
-    let refusal = rig.injector.send(&mut context(), &Message { seq: 65, payload: b"065", address: None });
+    let refusal = rig.injector.send(&mut context(), &Message::new(65, b"065"));
     assert_eq!(refusal, Err(Failure::not_ready()));
     rig.settle();
     assert!(rig.wire.is_empty());
@@ -518,7 +518,7 @@ fn readings_held_up_go_out_before_the_goodbye() {
 fn a_session_shows_nothing_of_what_it_holds_up() {
     let mut rig = Rig::<Mqtt<Script>>::usual();
     rig.harness.bring(every(1, READING, later(100)));
-    rig.injector.send(&mut context(), &Message { seq: 1, payload: b"s3cret", address: None }).unwrap();
+    rig.injector.send(&mut context(), &Message::new(1, b"s3cret")).unwrap();
     let (shown, hidden) = (format!("{:?}", rig.injector), format!("{:?}", b"s3cret"));
     assert!(!shown.contains("s3cret") && !shown.contains(hidden.trim_matches(['[', ']'])), "{shown}");
 }

@@ -41,7 +41,7 @@ fn endpoint(protocol: Protocol) -> Endpoint {
 }
 
 fn reading(seq: u64) -> Message<'static> {
-    Message { seq, payload: b"{\"device\":\"d\",\"seq\":1}", address: None }
+    Message::new(seq, b"{\"device\":\"d\",\"seq\":1}")
 }
 
 /// Polls until nothing more comes. `Writable` says nothing about the peer's bytes.

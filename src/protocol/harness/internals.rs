@@ -20,7 +20,7 @@ fn verdicts() -> Settings {
 }
 
 fn message() -> Message<'static> {
-    Message { seq: 1, payload: PAYLOAD, address: None }
+    Message::new(1, PAYLOAD)
 }
 
 /// # Panics

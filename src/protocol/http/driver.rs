@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use tokio::net::TcpStream;
 
-use super::super::driver::{Connecting, Dialer, Driver, Facts, Serving, answer};
+use super::super::driver::{Connecting, Dialer, Driver, Facts, Serving, TraceCarrier, answer};
 use super::super::exchange::{Exchange, Stated};
 use super::super::fault_injector::FaultInjector;
 #[cfg(test)]
 use super::super::tests::contract::Proof;
 use super::super::{Credential, Identity, Misfit, Session, Settings};
-use super::syntax::{misheaded, misplaced, valid_method};
+use super::syntax::{misheaded, misplaced, retraced, valid_method};
 #[cfg(test)]
 use super::tests::peer::HttpProof;
 use super::{Http, raw, settings};
@@ -31,6 +31,7 @@ static FACTS: Facts = Facts {
     messages: &[MessageKind::Reading, MessageKind::Verdict],
     hears_others: false,
     names_run: false,
+    trace: TraceCarrier::Request,
     section_about: "what requests look like",
     target_about: "where HTTP fleets send their readings; without a path, not even /, to /v1/readings",
     target: AddressForm {
@@ -71,7 +72,8 @@ impl Driver for HttpDriver {
             help: "write for example \"POST\" or \"PUT\"",
         });
         let path = identity.address.as_deref().and_then(misplaced);
-        method.into_iter().chain(path).chain(misheaded(&identity.headers)).collect()
+        let headers = misheaded(&identity.headers).into_iter().chain(retraced(identity));
+        method.into_iter().chain(path).chain(headers).collect()
     }
 
     fn misplaced(&self, place: &str) -> Option<Misfit> {

@@ -33,7 +33,7 @@ pub(super) use self::head::{Head, elements, read as read_head};
 pub(super) use self::request::{check_header, check_target};
 pub(super) use self::settings::{headers, path};
 pub(crate) use self::syntax::valid_header;
-pub(super) use self::syntax::{is_token, misheaded, misplaced, reserved_header};
+pub(super) use self::syntax::{TRACEPARENT, is_token, misheaded, misplaced, reserved_header, retraced};
 
 /// An HTTP/1.1 session. See [`Session`](super::Session) for what the methods promise.
 #[derive(Debug)]
@@ -104,8 +104,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + fmt::Debug> Codec for Http<S> {
             return Err(Failure::not_ready());
         }
         let Self { template, outbox, stream, .. } = self;
-        let composed =
-            outbox.compose(stream, cx, |out| template.encode(message.address, message.payload, out))?;
+        let composed = outbox.compose(stream, cx, |out| template.encode(message, out))?;
         self.outstanding = Some(message.seq);
         if let Poll::Ready(Err(error)) = composed {
             self.broken = Some(Failure::io(&error));

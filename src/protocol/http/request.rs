@@ -4,9 +4,9 @@ use std::fmt::{self, Write as _};
 use std::io::Write as _;
 
 use super::super::compression;
-use super::super::{Endpoint, Failure, Identity};
+use super::super::{Endpoint, Failure, Identity, Message};
 use super::settings::HttpSettings;
-use super::syntax::{reserved_header, valid_header, valid_method, valid_target};
+use super::syntax::{TRACEPARENT, reserved_header, valid_header, valid_method, valid_target};
 
 /// The unchanging parts of one device's requests: request line, header fields, and `Content-Length: ` for those with a body.
 pub(super) struct Template {
@@ -78,13 +78,9 @@ impl Template {
         self.is_head
     }
 
-    /// Appends one request with `payload` as its body, to `address` instead of the usual target if there is one.
-    pub(super) fn encode(
-        &self,
-        address: Option<&str>,
-        payload: &[u8],
-        out: &mut Vec<u8>,
-    ) -> Result<(), Failure> {
+    /// Appends the request that carries `message`.
+    pub(super) fn encode(&self, message: &Message<'_>, out: &mut Vec<u8>) -> Result<(), Failure> {
+        let &Message { payload, address, trace, .. } = message;
         let part = |from: usize, to: usize| self.bytes.get(from..to).unwrap_or_default();
         match address {
             None => out.extend_from_slice(part(0, self.body_fields)),
@@ -95,6 +91,12 @@ impl Template {
                 out.extend_from_slice(address.as_bytes());
                 out.extend_from_slice(part(after, self.body_fields));
             }
+        }
+        if let Some(trace) = trace {
+            out.extend_from_slice(TRACEPARENT.as_bytes());
+            out.extend_from_slice(b": ");
+            out.extend_from_slice(&trace.bytes());
+            out.extend_from_slice(b"\r\n");
         }
         let mut packed = Vec::new();
         let body = if self.gzip && !payload.is_empty() && compression::gzip(payload, &mut packed) {
@@ -147,7 +149,7 @@ pub(in crate::protocol) fn check_header(name: &str, value: &str) -> Result<(), F
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::Protocol;
+    use crate::record::{Protocol, RunToken, TraceContext, Traced};
 
     fn template(http: &HttpSettings, identity: &Identity) -> Result<Template, Failure> {
         let endpoint =
@@ -160,10 +162,14 @@ mod tests {
 
     fn parsed(template: &Template, address: Option<&str>, payload: &[u8]) -> Parsed {
         let mut bytes = Vec::new();
-        template.encode(address, payload, &mut bytes).unwrap();
+        template.encode(&Message { address, ..Message::new(1, payload) }, &mut bytes).unwrap();
+        read(&bytes)
+    }
+
+    fn read(bytes: &[u8]) -> Parsed {
         let mut headers = [httparse::EMPTY_HEADER; 16];
         let mut request = httparse::Request::new(&mut headers);
-        let httparse::Status::Complete(body) = request.parse(&bytes).unwrap() else { panic!("incomplete") };
+        let httparse::Status::Complete(body) = request.parse(bytes).unwrap() else { panic!("incomplete") };
         assert_eq!(request.version, Some(1));
         let field = |header: &httparse::Header<'_>| {
             (header.name.to_owned(), String::from_utf8(header.value.to_vec()).unwrap())
@@ -194,6 +200,19 @@ mod tests {
         ];
         assert_eq!(fields, owned(&expected));
         assert_eq!(body, b"{\"seq\":1}");
+    }
+
+    #[test]
+    fn a_trace_context_is_a_field_of_the_request_whose_reading_has_one() {
+        let template = template(&HttpSettings::default(), &Identity::of("d")).unwrap();
+        let trace = Some(TraceContext::of(RunToken::UNSET, "d", Traced::Reading(1), 1.0));
+        for (trace, address) in [(trace, None), (trace, Some("/other")), (None, None)] {
+            let mut bytes = Vec::new();
+            template.encode(&Message { trace, address, ..Message::new(1, b"{}") }, &mut bytes).unwrap();
+            let found = read(&bytes).2;
+            let expected: Vec<String> = trace.iter().map(ToString::to_string).collect();
+            assert_eq!(values(&found, "traceparent"), expected);
+        }
     }
 
     #[test]
@@ -267,7 +286,8 @@ mod tests {
         assert_eq!(std::mem::replace(&mut other.1, usual.1.clone()), "/a/much/longer/target?than=before");
         assert_eq!(other, usual);
         let mut bytes = Vec::new();
-        assert!(template.encode(Some("/a HTTP/1.1\r\nX: y"), b"", &mut bytes).is_err());
+        let split = Message { address: Some("/a HTTP/1.1\r\nX: y"), ..Message::new(1, b"") };
+        assert!(template.encode(&split, &mut bytes).is_err());
         assert_eq!(bytes, b"");
     }
 

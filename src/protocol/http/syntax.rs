@@ -1,6 +1,6 @@
 //! What may stand in a request: the rules a scenario is checked against, and that no session breaks.
 
-use super::super::Misfit;
+use super::super::{Identity, Misfit};
 
 /// Header fields that frame messages or belong to the connection: the sessions write them, and nobody else.
 const RESERVED: [&str; 4] = ["content-length", "transfer-encoding", "connection", "upgrade"];
@@ -51,6 +51,20 @@ pub(in crate::protocol) fn misheaded(headers: &[(String, String)]) -> Option<Mis
         subject: "a header field",
         fault: "is reserved, or not a token and a line of text",
         help: "leave framing and the connection to squall, and write visible characters",
+    })
+}
+
+/// The header field of a trace context (W3C Trace Context §3.2).
+pub(in crate::protocol) const TRACEPARENT: &str = "traceparent";
+
+/// What is wrong where a device both states a trace context and is to be given one.
+pub(in crate::protocol) fn retraced(identity: &Identity) -> Option<Misfit> {
+    let stated = identity.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(TRACEPARENT));
+    (stated && identity.trace.is_some()).then_some(Misfit {
+        key: "headers",
+        subject: "the header field `traceparent`",
+        fault: "stands beside `trace`, which writes one of its own",
+        help: "keep one of the two",
     })
 }
 

@@ -25,7 +25,7 @@ fn session_of(stream: Script, http: HttpSettings, identity: &Identity) -> Result
 }
 
 fn message(seq: u64, payload: &[u8]) -> Message<'_> {
-    Message { seq, payload, address: None }
+    Message::new(seq, payload)
 }
 
 /// Sends reading 7 and polls to the end: the answers, then the failure if there was one.

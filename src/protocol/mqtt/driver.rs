@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::net::TcpStream;
 
-use super::super::driver::{Connecting, Dialer, Driver, Facts, Serving, answer};
+use super::super::driver::{Connecting, Dialer, Driver, Facts, Serving, TraceCarrier, answer};
 use super::super::exchange::{Exchange, Stated};
 use super::super::fault_injector::FaultInjector;
 #[cfg(test)]
@@ -27,6 +27,7 @@ static FACTS: Facts = Facts {
     messages: MessageKind::ALL,
     hears_others: true,
     names_run: true,
+    trace: TraceCarrier::Payload,
     section_about: "session, topics and quality of service",
     target_about: "the broker of MQTT fleets",
     target: AddressForm {

@@ -84,7 +84,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
             return None;
         }
         for message in unsent {
-            let Message { seq, payload, address } = message.message();
+            let Message { seq, payload, address, .. } = message.message();
             if self.settings.qos != Qos::AtMostOnce
                 && let Ok(topic) = self.topics.of_reading(address)
                 && let Some(pid) = self.state.in_flight.begin(seq, self.settings.qos)

@@ -53,7 +53,7 @@ pub(super) fn ok(seq: u64) -> Event {
 }
 
 pub(super) fn message(seq: u64, payload: &[u8]) -> Message<'_> {
-    Message { seq, payload, address: None }
+    Message::new(seq, payload)
 }
 
 pub(super) fn ack(ack: Ack, pid: u16) -> Vec<u8> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::net::TcpStream;
 
-use super::super::driver::{Connecting, Dialer, Driver, Facts, Serving, answer};
+use super::super::driver::{Connecting, Dialer, Driver, Facts, Serving, TraceCarrier, answer};
 use super::super::exchange::{Exchange, Stated};
 use super::super::fault_injector::FaultInjector;
 #[cfg(test)]
@@ -27,6 +27,7 @@ static FACTS: Facts = Facts {
     messages: &[MessageKind::Reading, MessageKind::Verdict],
     hears_others: false,
     names_run: false,
+    trace: TraceCarrier::None,
     section_about: "where messages begin and end, and how replies name their readings",
     target_about: "where TCP fleets connect; it names a port",
     target: AddressForm {

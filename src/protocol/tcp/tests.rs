@@ -33,7 +33,7 @@ fn by_order(stream: Script, framing: Framing) -> Tcp<Script> {
 }
 
 fn message(seq: u64, payload: &[u8]) -> Message<'_> {
-    Message { seq, payload, address: None }
+    Message::new(seq, payload)
 }
 
 /// What the peer sends to say `texts`.

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use tokio::net::TcpStream;
 
-use super::super::driver::{Connecting, Dialer, Driver, Facts, Serving};
+use super::super::driver::{Connecting, Dialer, Driver, Facts, Serving, TraceCarrier};
 use super::super::exchange::{Exchange, Stated};
 use super::super::fault_injector::FaultInjector;
-use super::super::http::{is_token, misheaded, misplaced};
+use super::super::http::{is_token, misheaded, misplaced, retraced};
 #[cfg(test)]
 use super::super::tests::contract::Proof;
 use super::super::{Credential, Identity, Misfit, Session, Settings};
@@ -28,6 +28,7 @@ static FACTS: Facts = Facts {
     messages: &[MessageKind::Reading, MessageKind::Verdict, MessageKind::Pingresp],
     hears_others: false,
     names_run: true,
+    trace: TraceCarrier::Connection,
     section_about: "what the upgrade and messages look like",
     target_about: "where WebSocket fleets connect; without a path, not even /, at /v1/stream",
     target: AddressForm {
@@ -68,7 +69,8 @@ impl Driver for WsDriver {
             fault: "is not a valid sub-protocol",
             help: "write a word without spaces, for example \"mqtt\"",
         });
-        path.into_iter().chain(subprotocol).chain(misheaded(&identity.headers)).collect()
+        let headers = misheaded(&identity.headers).into_iter().chain(retraced(identity));
+        path.into_iter().chain(subprotocol).chain(headers).collect()
     }
 
     fn misplaced(&self, place: &str) -> Option<Misfit> {

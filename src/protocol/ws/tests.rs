@@ -34,7 +34,7 @@ fn replying(pointer: Option<&str>) -> Settings {
 }
 
 fn message(seq: u64, payload: &[u8]) -> Message<'_> {
-    Message { seq, payload, address: None }
+    Message::new(seq, payload)
 }
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {

@@ -13,7 +13,7 @@ use tokio_tungstenite::tungstenite::http::uri::{PathAndQuery, Uri};
 
 use super::super::buffer::Inbox;
 use super::super::compression::{self, Coding};
-use super::super::http::{self, Head, check_header, check_target, valid_header};
+use super::super::http::{self, Head, TRACEPARENT, check_header, check_target, valid_header};
 use super::super::{Endpoint, Failure, Identity};
 use super::extension::{self, shown};
 use crate::record::status_line;
@@ -165,7 +165,7 @@ const fn refuses_for_good(status: u16) -> bool {
 /// # Errors
 /// If something cannot be part of a request. No failure repeats what may be a secret.
 fn request(endpoint: &Endpoint, identity: &Identity, deflate: bool) -> Result<Request, Failure> {
-    let Identity { address, headers, subprotocol, .. } = identity;
+    let Identity { address, headers, subprotocol, trace, .. } = identity;
     let no_url = || Failure::protocol("the address is not a WebSocket URL");
     let mut uri: Uri = endpoint.url().parse().map_err(|_| no_url())?;
     if let Some(address) = address {
@@ -195,6 +195,9 @@ fn request(endpoint: &Endpoint, identity: &Identity, deflate: bool) -> Result<Re
             value.ok_or_else(|| Failure::protocol("the sub-protocol is not a token"))?,
         );
     }
+    if let Some(value) = trace.and_then(|trace| HeaderValue::from_bytes(&trace.bytes()).ok()) {
+        fields.insert(TRACEPARENT, value);
+    }
     if deflate {
         fields.insert(SEC_WEBSOCKET_EXTENSIONS, HeaderValue::from_static(extension::OFFER));
     }
@@ -204,7 +207,7 @@ fn request(endpoint: &Endpoint, identity: &Identity, deflate: bool) -> Result<Re
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::Protocol;
+    use crate::record::{Protocol, RunToken, TraceContext, Traced};
 
     fn upgrade(identity: &Identity) -> Result<Request, Failure> {
         request(
@@ -238,6 +241,11 @@ mod tests {
         assert_eq!(values(&fields, "host"), ["127.0.0.1:9"]);
         assert_eq!(values(&fields, "upgrade"), ["websocket"]);
         assert_eq!(fields.len(), 5);
+
+        let trace = Some(TraceContext::of(RunToken::UNSET, "d", Traced::Connection(1), 1.0));
+        let (_, fields) = parsed(&Identity { trace, ..Identity::of("d") });
+        assert_eq!(values(&fields, "traceparent"), [trace.unwrap().to_string()]);
+        assert_eq!(fields.len(), 6);
 
         let headers = [("Host", "a.example"), ("Authorization", "Bearer é"), ("X-Tag", "a"), ("x-tag", "b")];
         let identity = Identity {

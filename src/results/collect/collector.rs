@@ -10,7 +10,7 @@ use super::run_files::RunFiles;
 use super::total::Totals;
 use crate::budget::Budget;
 use crate::clock::Tick;
-use crate::record::{Layout, SwitchLog};
+use crate::record::{Layout, RunToken, SwitchLog};
 use crate::results::record::batch::IntervalBatch;
 use crate::results::record::recorder::{Recorder, WorkerInterval};
 
@@ -73,6 +73,13 @@ impl Collector {
             pipeline: IntervalPipeline::new(Arc::clone(&layout), SwitchLog::default()),
             layout,
         }
+    }
+
+    /// Has it say what readings of the run that `token` names are known by in the traces of the service.
+    #[must_use]
+    pub fn with_token(mut self, token: RunToken) -> Self {
+        self.pipeline.name(Some(token));
+        self
     }
 
     /// Has it follow the faults whose switches are noted in `log`.

@@ -11,7 +11,7 @@ use super::run_files::RunFiles;
 use super::total::Totals;
 use crate::budget::Budget;
 use crate::clock::Tick;
-use crate::record::{FaultId, Layout, SwitchLog};
+use crate::record::{FaultId, Layout, RunToken, SwitchLog};
 use crate::results::impact::watch::FaultWatch;
 use crate::results::record::batch::IntervalBatch;
 use crate::results::record::cell::Bounds;
@@ -31,6 +31,8 @@ pub(crate) struct IntervalPipeline {
     refusals: RefusalWatch,
     /// Failures of which the file does not know yet.
     untold: bool,
+    /// Slow readings of which the file does not know yet.
+    unlisted: bool,
 }
 
 impl IntervalPipeline {
@@ -46,8 +48,14 @@ impl IntervalPipeline {
             budgets: BudgetWatch::default(),
             refusals: RefusalWatch::default(),
             untold: false,
+            unlisted: false,
             layout,
         }
+    }
+
+    /// Has it say what readings of the run that `token` names are known by in the traces of the service.
+    pub(crate) fn name(&mut self, token: Option<RunToken>) {
+        self.totals.token = token;
     }
 
     /// Has it follow the faults whose switches are noted in `log`.
@@ -85,6 +93,7 @@ impl IntervalPipeline {
         whole.deliveries.add(&part.deliveries);
         whole.ok_timeline.add(&part.ok_timeline);
         whole.failures.add(&part.failures);
+        whole.slow.add(&part.slow);
         for (mine, theirs) in whole.gauges.iter_mut().zip(&part.gauges) {
             mine.add(theirs);
         }
@@ -119,8 +128,10 @@ impl IntervalPipeline {
         self.totals.absorb(&batch, end);
         self.written_to = end;
         self.untold |= !batch.failures.is_empty();
-        // Where descriptors have run out this fails, and the run must not: the next interval tries again.
-        self.untold = self.untold && !(is_open && files.write_failures(&self.totals.failures()).is_ok());
+        self.unlisted |= !batch.slow.is_empty();
+        if is_open {
+            self.replace(files);
+        }
         let mut report = self.running.report(start, end, &batch, &self.totals);
         report.refused = self.refusals.judge(end, &self.totals);
         (report.switches, report.faults) = (switches, active.clone());
@@ -136,6 +147,13 @@ impl IntervalPipeline {
         batch.recycle(self.layout.phase_at(end));
         self.spare = Some(batch);
         written
+    }
+
+    /// Writes the files anew to which something is to be added. Where descriptors have run out this fails, and the run must not: the
+    /// next interval tries again.
+    fn replace(&mut self, files: &RunFiles) {
+        self.untold = self.untold && files.write_failures(&self.totals.failures()).is_err();
+        self.unlisted = self.unlisted && files.write_slowest(&self.totals.slowest()).is_err();
     }
 
     fn note(&mut self, written: &io::Result<()>) {

@@ -16,6 +16,7 @@ use crate::results::files::hlog::IntervalLog;
 use crate::results::files::outage::Outage;
 use crate::results::files::replaced::write_rows;
 use crate::results::files::shard::{Closing, ShardHeader, ShardRecord};
+use crate::results::files::slow_reading::SlowRow;
 use crate::results::files::table::{IntervalKey, IntervalTable};
 use crate::results::record::batch::IntervalBatch;
 use crate::results::record::cell::{Bounds, Cell, Key, Series, add_all};
@@ -24,7 +25,7 @@ use crate::results::record::cell::{Bounds, Cell, Key, Series, add_all};
 const INTERVAL_BYTES: usize = 256 * 1024;
 
 impl RunDirectory {
-    /// Starts `intervals.csv`, `latency.hlog`, `anomalies.csv`, `faults.csv` and `failures.csv`, whose times count from `started`.
+    /// Starts `intervals.csv`, `latency.hlog`, `anomalies.csv`, `faults.csv`, `failures.csv` and `slowest.csv`, whose times count from `started`.
     ///
     /// # Errors
     /// If a file cannot be made.
@@ -35,6 +36,7 @@ impl RunDirectory {
         };
         write_rows::<Outage>(self, &[])?;
         write_rows::<Failure>(self, &[])?;
+        write_rows::<SlowRow>(self, &[])?;
         Ok(RunFiles {
             intervals: IntervalTable::start(make("intervals.csv")?, self.run_id())?,
             log: IntervalLog::start(make("latency.hlog")?, self.run_id(), started)?,
@@ -46,12 +48,13 @@ impl RunDirectory {
         })
     }
 
-    /// Writes `failures.csv` in one step, once nothing changes it any more.
+    /// Writes `failures.csv` and `slowest.csv`, each in one step, once nothing changes them any more.
     ///
     /// # Errors
-    /// If it cannot be written.
-    pub(crate) fn write_failures(&self, totals: &Totals) -> io::Result<()> {
-        write_rows(self, &totals.failures())
+    /// If one cannot be written.
+    pub(crate) fn write_replaced(&self, totals: &Totals) -> io::Result<()> {
+        write_rows(self, &totals.failures())?;
+        write_rows(self, &totals.slowest())
     }
 }
 
@@ -196,6 +199,11 @@ impl RunFiles {
 
     /// Writes `failures.csv` anew.
     pub(crate) fn write_failures(&self, rows: &[Failure]) -> io::Result<()> {
+        write_rows(&self.directory, rows)
+    }
+
+    /// Writes `slowest.csv` anew.
+    pub(crate) fn write_slowest(&self, rows: &[SlowRow]) -> io::Result<()> {
         write_rows(&self.directory, rows)
     }
 

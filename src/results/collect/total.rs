@@ -5,17 +5,19 @@ use std::sync::Arc;
 use hdrhistogram::Histogram;
 
 use crate::clock::Tick;
-use crate::record::{FleetId, Kind, Layout, PhaseRole, SwitchEvent};
+use crate::record::{FleetId, Kind, Layout, PhaseRole, RunToken, SwitchEvent};
 use crate::results::files::failure;
 use crate::results::files::failure::{Failure, ReasonSum, reasons};
 use crate::results::files::figures::Figures;
 use crate::results::files::manifest::{MOST_REASONS, PacingLag};
 use crate::results::files::outage::Outage;
+use crate::results::files::slow_reading::{self, SlowRow};
 use crate::results::files::table::{ALL, SummaryRow};
 use crate::results::record::batch::IntervalBatch;
 use crate::results::record::cell::{Bounds, Cell, Cells, Key, Percentile, Series};
 use crate::results::record::delivery::{Deliveries, FleetDelivery};
 use crate::results::record::failure::Failures;
+use crate::results::record::slow_reading::SlowReadings;
 use crate::units::Quantile;
 
 /// All that a run recorded, merged over workers and intervals, by phase, fleet and kind.
@@ -26,6 +28,9 @@ pub struct Totals {
     cells: Cells<u64>,
     deliveries: Deliveries,
     failures: Failures,
+    slow: SlowReadings,
+    /// The run's, where it is known.
+    pub(super) token: Option<RunToken>,
     end: Tick,
     /// Interval boundaries at which a worker could not hand over because the collector was behind.
     pub merged_slices: u64,
@@ -51,6 +56,8 @@ impl Totals {
         Self {
             deliveries: Deliveries::new(&layout),
             failures: Failures::default(),
+            slow: SlowReadings::default(),
+            token: None,
             layout,
             bounds,
             cells,
@@ -71,6 +78,7 @@ impl Totals {
         self.anomaly_rows_omitted += batch.anomalies.omitted;
         self.deliveries.add(&batch.deliveries);
         self.failures.add(&batch.failures);
+        self.slow.add(&batch.slow);
         for (key, cell) in batch.cells.iter() {
             self.cells.get_or_new(key, self.bounds).widen(cell);
         }
@@ -95,6 +103,11 @@ impl Totals {
     /// Why readings and connection attempts failed: the rows of `failures.csv`.
     pub fn failures(&self) -> Vec<Failure> {
         failure::rows(&self.failures, &self.layout)
+    }
+
+    /// The slowest readings of each phase and fleet: the rows of `slowest.csv`.
+    pub fn slowest(&self) -> Vec<SlowRow> {
+        slow_reading::rows(&self.slow, &self.layout, self.token)
     }
 
     /// The reasons for failures summed over phases, most frequent first, as manifests have them.

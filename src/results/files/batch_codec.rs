@@ -16,6 +16,7 @@ use crate::results::record::counter::Counters;
 use crate::results::record::delivery::Deliveries;
 use crate::results::record::failure::Failures;
 use crate::results::record::ok_timeline::OkTimeline;
+use crate::results::record::slow_reading::SlowReadings;
 use crate::results::record::stage::StageSums;
 
 /// One (phase, fleet, kind) with data.
@@ -43,6 +44,8 @@ pub(crate) struct BatchRef<'a> {
     #[serde(rename = "pulses")]
     ok_timeline: &'a OkTimeline,
     failures: &'a Failures,
+    #[serde(rename = "slowest")]
+    slow: &'a SlowReadings,
     gauges: &'a [Gauge],
 }
 
@@ -56,6 +59,8 @@ pub(crate) struct StoredBatch {
     ok_timeline: OkTimeline,
     #[serde(default)]
     failures: Failures,
+    #[serde(default, rename = "slowest")]
+    slow: SlowReadings,
     #[serde(default)]
     gauges: Vec<Gauge>,
 }
@@ -75,8 +80,8 @@ impl BatchCodec {
     /// `batch` as the file is to have it.
     pub(crate) fn stored<'a>(&mut self, batch: &'a IntervalBatch) -> Result<BatchRef<'a>, String> {
         let cells = batch.cells.iter().map(|(key, cell)| self.cell(key, cell)).collect::<Result<_, _>>()?;
-        let IntervalBatch { anomalies, deliveries, ok_timeline, failures, gauges, .. } = batch;
-        Ok(BatchRef { cells, anomalies, deliveries, ok_timeline, failures, gauges })
+        let IntervalBatch { anomalies, deliveries, ok_timeline, failures, slow, gauges, .. } = batch;
+        Ok(BatchRef { cells, anomalies, deliveries, ok_timeline, failures, slow, gauges })
     }
 
     fn cell(&mut self, key: Key, cell: &Cell<u32>) -> Result<StoredCell, String> {
@@ -112,6 +117,9 @@ impl BatchCodec {
         if !stored.failures.fit(layout) || stored.gauges.len() > layout.fleets.len() {
             return Err("a failure is of no phase or fleet of the run, or beyond counting".to_owned());
         }
+        if !stored.slow.fit(layout) {
+            return Err("a slow reading is of no phase or fleet of the run, or one too many".to_owned());
+        }
         let (bounds, mut batch) = (Bounds::of(layout), IntervalBatch::new(layout));
         let mut seen = BTreeSet::new();
         for cell in stored.cells {
@@ -140,7 +148,7 @@ impl BatchCodec {
         }
         (batch.anomalies, batch.deliveries, batch.ok_timeline) =
             (stored.anomalies, stored.deliveries, stored.ok_timeline);
-        batch.failures = stored.failures;
+        (batch.failures, batch.slow) = (stored.failures, stored.slow);
         for (gauge, stored) in batch.gauges.iter_mut().zip(stored.gauges) {
             *gauge = stored;
         }

@@ -29,6 +29,7 @@ mod row;
 pub(super) mod seal;
 pub(super) mod service;
 pub(super) mod shard;
+pub(super) mod slow_reading;
 pub(super) mod table;
 pub(super) mod tail;
 pub(super) mod times;

@@ -12,7 +12,7 @@ use super::directory::RunDirectory;
 use crate::units::hex;
 
 /// The files of a run beside its manifest, which holds their seals.
-const FILES: [&str; 8] = [
+const FILES: [&str; 9] = [
     "anomalies.csv",
     "events.csv",
     "failures.csv",
@@ -20,6 +20,7 @@ const FILES: [&str; 8] = [
     "intervals.csv",
     "latency.hlog",
     "shard.ndjson",
+    "slowest.csv",
     "summary.csv",
 ];
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use self::by_hand::HandActivations;
 use crate::clock::Tick;
-use crate::record::SwitchLog;
+use crate::record::{RunToken, SwitchLog};
 use crate::results::collect::interval::IntervalReport;
 use crate::results::collect::pipeline::IntervalPipeline;
 use crate::results::collect::run_files::RunFiles;
@@ -29,13 +29,14 @@ pub(crate) enum MergeError {
     Foreign,
 }
 
-/// Adds the records of `shards`, which have one layout, interval by interval, each counted from its own beginning; writes what
+/// Adds the records of `shards`, which have one layout and share `token`, interval by interval, each counted from its own beginning; writes what
 /// an ordinary run writes, tells `on_interval`, and gives the totals. Holds one interval of every shard.
 ///
 /// # Errors
 /// If a record cannot be read, a file cannot be written, or layouts differ.
 pub(crate) fn merge(
     shards: &mut [ShardFile],
+    token: Option<RunToken>,
     files: &mut RunFiles,
     mut on_interval: impl FnMut(&IntervalReport),
 ) -> Result<Totals, MergeError> {
@@ -45,6 +46,7 @@ pub(crate) fn merge(
     }
     let (log, mut hands) = (SwitchLog::default(), HandActivations::default());
     let mut pipeline = IntervalPipeline::new(Arc::new(layout), log.clone());
+    pipeline.name(token);
     let mut heads: Vec<Option<Interval>> =
         shards.iter_mut().map(ShardFile::interval).collect::<Result<_, _>>()?;
     while let Some(number) = heads.iter().flatten().map(|head| head.number).min() {

@@ -5,6 +5,7 @@ use super::cell::Cells;
 use super::delivery::Deliveries;
 use super::failure::Failures;
 use super::ok_timeline::OkTimeline;
+use super::slow_reading::SlowReadings;
 use crate::record::{Gauge, Layout, PhaseId};
 
 /// What there is to hand over, and what comes back emptied.
@@ -15,6 +16,7 @@ pub(crate) struct IntervalBatch {
     pub(crate) deliveries: Deliveries,
     pub(crate) ok_timeline: OkTimeline,
     pub(crate) failures: Failures,
+    pub(crate) slow: SlowReadings,
     /// What is open at its end, by fleet.
     pub(crate) gauges: Vec<Gauge>,
 }
@@ -27,6 +29,7 @@ impl IntervalBatch {
             deliveries: Deliveries::new(layout),
             ok_timeline: OkTimeline::new(layout),
             failures: Failures::default(),
+            slow: SlowReadings::default(),
             gauges: vec![Gauge::default(); layout.fleets.len()],
         }
     }
@@ -38,6 +41,7 @@ impl IntervalBatch {
         self.deliveries.reset();
         self.ok_timeline.reset();
         self.failures.reset();
+        self.slow.reset();
         self.forget_gauges();
     }
 

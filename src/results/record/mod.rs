@@ -11,4 +11,5 @@ pub(super) mod ok_timeline;
 pub(super) mod privacy;
 pub(super) mod reason_ledger;
 pub(super) mod recorder;
+pub(super) mod slow_reading;
 pub(super) mod stage;

@@ -8,6 +8,7 @@ use super::cell::{Bounds, Cell, Key};
 use super::failure::{Ending, Row, Subject};
 use super::privacy::Privacy;
 use super::reason_ledger::{ReasonLedger, Scope};
+use super::slow_reading::SlowFloor;
 use crate::clock::Tick;
 use crate::record::{
     AuditFinding, Detection, FleetId, Gauge, Kind, Layout, Outcome, PhaseId, PhaseRole, Reason, Sample, Sink,
@@ -35,6 +36,7 @@ pub struct Recorder {
     worker: usize,
     batch: IntervalBatch,
     concerns: ReasonLedger,
+    slow_floor: SlowFloor,
     merged: u64,
     last_boundary: Tick,
     /// The latest stamp seen: what the clock read, or a little less.
@@ -52,12 +54,14 @@ impl Recorder {
         emptied: Receiver<IntervalBatch>,
     ) -> Self {
         let (bounds, batch) = (Bounds::of(&layout), IntervalBatch::new(&layout));
+        let slow_floor = SlowFloor::new(&layout);
         Self {
             layout,
             bounds,
             worker,
             batch,
             concerns: ReasonLedger::default(),
+            slow_floor,
             merged: 0,
             last_boundary: Tick::ZERO,
             latest: Tick::ZERO,
@@ -126,6 +130,9 @@ impl Sink for Recorder {
         self.cell(sample.phase, sample.fleet, sample.kind).completed(sample, timeout_ns, budget_ns);
         self.latest = self.latest.max(sample.completed);
         self.batch.deliveries.completed(sample);
+        if sample.kind == Kind::Reading {
+            self.slow_floor.offer(sample, &mut self.batch.slow);
+        }
         if sample.kind == Kind::Reading && sample.outcome == Outcome::Ok {
             self.batch.ok_timeline.beat(sample.completed);
         }

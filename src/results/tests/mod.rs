@@ -41,6 +41,7 @@ pub(super) fn layout() -> Arc<Layout> {
         timeout_ns: 5 * SECOND,
         budget_ns,
         expects: DeliveryGuarantee::default(),
+        trace: None,
     };
     Arc::new(Layout {
         phases: vec![

@@ -27,7 +27,7 @@ fn merged(
     let mut shards: Vec<_> =
         directories.iter().map(|directory| ShardFile::open(directory.path())).collect::<Result<_, _>>()?;
     let mut files = directory.start_files(&shards[0].header().layout.clone(), started)?;
-    let totals = merge(&mut shards, &mut files, |_| {})?;
+    let totals = merge(&mut shards, None, &mut files, |_| {})?;
     directory.write_summary(&totals.rows())?;
     Ok((directory, totals))
 }
@@ -39,7 +39,8 @@ pub(super) fn assert_replays(directory: &RunDirectory, totals: &Totals, started:
     let (again, replayed) = merged(out.path(), &[directory], started).unwrap();
     // Runs of the same second in one folder have names of their own.
     let same = |text: String, run: &RunDirectory| text.replace(run.run_id(), "run");
-    for name in ["intervals.csv", "latency.hlog", "summary.csv", "anomalies.csv", "faults.csv"] {
+    for name in ["intervals.csv", "latency.hlog", "summary.csv", "anomalies.csv", "faults.csv", "slowest.csv"]
+    {
         let read = |run: &RunDirectory| same(fs::read_to_string(run.path().join(name)).unwrap(), run);
         assert_eq!(read(directory), read(&again), "{name}");
     }

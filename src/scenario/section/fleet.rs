@@ -6,18 +6,19 @@ use super::arrival::{ARRIVAL, arrival};
 use super::auth::{self, AUTH};
 use super::backoff::{BACKOFF, backoff};
 use super::behaviour::{BEHAVIOUR, PresetBehaviour, presets};
+use super::exchange::{close, exchange, in_flight};
 use super::guarantee::guarantee;
 use super::payload;
 use super::signal::{self, ANOMALIES, SIGNAL};
 use super::subscriber::subscriber;
 use super::tls::{TLS, tls};
+use super::trace::{TRACE, trace};
 use crate::arrival::ArrivalProcess;
-use crate::fleet::{Channel, DeviceModel, Format};
+use crate::fleet::DeviceModel;
 use crate::language::{
-    Entry, Field, Fields, Kind, Origin, Reporter, Section, Table, Value, alternatives, check, is_name,
-    listed, nearest, quote,
+    Entry, Field, Fields, Kind, Origin, Reporter, Section, Table, Value, check, is_name, nearest, quote,
 };
-use crate::protocol::{Driver, Exchange, Facts, Stated, driver, protocols, words};
+use crate::protocol::{Facts, driver, protocols, words};
 use crate::record::Close;
 use crate::scenario::model::{Behaviour, Fleet, Model, RunSettings};
 use crate::units::{Rate, Secret, Span};
@@ -77,6 +78,7 @@ fn about(key: &str) -> Option<String> {
             let firsts: Vec<_> = Close::ALL.into_iter().filter_map(first).collect();
             format!("what ends a reading; unless stated {}", firsts.join(", "))
         }
+        "trace" => super::trace::about(&speaking),
         _ => return None,
     })
 }
@@ -168,6 +170,7 @@ static LAST: &[Field] = &[
         Kind::Text,
         "CSV file with a row per device, from the directory of the scenario: device, and token, or username and password, or header:NAME",
     ),
+    Field::optional("trace", Kind::Short(&TRACE), ""),
     Field::with("backoff", Kind::Table(&BACKOFF), "", "waits between attempts to reconnect"),
     Field::with(
         "refusal",
@@ -301,12 +304,9 @@ fn fleet(
     let channels = signal::channels(&fields, &mut canonical, report);
     let payload = payload::payload(&fields, &channels, facts.names_run, report);
     let exchange = exchange(&fields, driver, &channels, &payload.format, report);
+    let trace = trace(&fields, (facts, &channels, &payload), &*exchange, report);
     let timeout = fields.span("timeout");
-    let budget = fields.optional_span("budget");
-    if budget.is_some_and(|budget| budget > timeout && timeout > Span::ZERO) {
-        let message = format!("a budget beyond the time-out ({timeout}) is always met or never");
-        fields.refuse("budget", report, message, "lower the budget or raise `timeout`");
-    }
+    let budget = budget(&fields, timeout, report);
     let model = model(&fields, &presets, frame, &mut canonical, report);
     let devices = fields.integer("devices") as u32;
     let tls = tls(&fields, frame.target, (name, devices), report);
@@ -314,6 +314,7 @@ fn fleet(
         tls.settings.canonical("fleet.tls", &mut canonical);
     }
     let credentials = auth::credentials(&fields, driver, (name, devices), &mut canonical, report);
+    let device_model = DeviceModel { fleet: name.into(), channels, payload, clock: presets.clock, trace };
     let expects = guarantee(&fields, model == Model::Subscriber, report);
     let fleet = Fleet {
         name: name.to_owned(),
@@ -333,10 +334,20 @@ fn fleet(
         failure_body: fields.flag("failure_body"),
         credentials,
         backoff: backoff(&fields, report),
-        device_model: Arc::new(DeviceModel { fleet: name.into(), channels, payload, clock: presets.clock }),
+        device_model: Arc::new(device_model),
         canonical: Secret::new(canonical),
     };
     Some((fleet, fields))
+}
+
+/// The latency budget of a reading.
+fn budget(fields: &Fields, timeout: Span, report: &mut Reporter<'_>) -> Option<Span> {
+    let budget = fields.optional_span("budget");
+    if budget.is_some_and(|budget| budget > timeout && timeout > Span::ZERO) {
+        let message = format!("a budget beyond the time-out ({timeout}) is always met or never");
+        fields.refuse("budget", report, message, "lower the budget or raise `timeout`");
+    }
+    budget
 }
 
 fn model(
@@ -425,64 +436,4 @@ fn behaviour(
         flush: presets.flush,
         repeat_one_in: presets.repeat_one_in,
     }
-}
-
-/// The keys of the fleet's own protocol; those of the others do not apply.
-fn exchange(
-    fields: &Fields,
-    driver: &dyn Driver,
-    channels: &[Channel],
-    format: &Format,
-    report: &mut Reporter<'_>,
-) -> Arc<dyn Exchange> {
-    let protocol = driver.facts().protocol;
-    for other in protocols().map(|facts| facts.protocol).filter(|other| *other != protocol) {
-        fields.refuse_given(&[other.name()], report, &format!("does not apply to {protocol}"));
-    }
-    let names: Vec<&str> = channels.iter().map(|channel| &*channel.name).collect();
-    let reply = match fields.word("close") {
-        Some(word) => word == Close::Reply.name(),
-        None => driver.facts().closes.first() == Some(&Close::Reply),
-    };
-    // A section at fault is reported; what stands here then is not kept.
-    let own = fields.table(protocol.name()).unwrap_or_else(|| fields.clone());
-    let stated = Stated { own: &own, channels: &names, reply, format };
-    driver.exchange(&stated, report)
-}
-
-fn in_flight(fields: &Fields, facts: &Facts, report: &mut Reporter<'_>) -> u32 {
-    let stated = fields.optional_integer("in_flight");
-    if facts.serial {
-        if stated.is_some_and(|stated| stated != 1) {
-            let message = format!("an {} device has one request under way at a time", facts.title);
-            let others: Vec<_> = protocols().filter(|facts| !facts.serial).map(Facts::word).collect();
-            let help = format!("take this line out, or use {}", alternatives(&others));
-            fields.refuse("in_flight", report, message, help);
-        }
-        return 1;
-    }
-    // A closed device waits for the answer to its last reading, unless it is told to keep several under way.
-    let usual = if fields.word("model") == Some("closed") { 1 } else { 16 };
-    stated.unwrap_or(usual) as u32
-}
-
-fn close(fields: &Fields, facts: &Facts, exchange: &dyn Exchange, report: &mut Reporter<'_>) -> Close {
-    let usual = facts.closes.first().copied().unwrap_or(Close::Response);
-    let Some(word) = fields.word("close") else { return usual };
-    let allowed: Vec<&str> = facts.closes.iter().map(|close| close.name()).collect();
-    let protocol = facts.protocol;
-    if !allowed.contains(&word) {
-        let message = format!("`{word}` cannot close a reading sent by {protocol}");
-        fields.refuse("close", report, message, format!("write {}", listed(&allowed)));
-    }
-    let format = fields.table("payload").and_then(|payload| payload.word("format"));
-    if word == "delivery" && matches!(format, Some("cbor" | "binary")) {
-        let message = "a delivered reading is recognised by `device` and `seq` in JSON";
-        fields.refuse("payload", report, message, "write \"json\", or a template with these two");
-    }
-    let close = Close::ALL.into_iter().find(|close| close.name() == word).unwrap_or(usual);
-    if let Some((message, help)) = exchange.objection(close) {
-        fields.refuse("close", report, message, help);
-    }
-    close
 }

@@ -8,6 +8,7 @@ use crate::clock::Tick;
 use crate::fleet::{Device, RunFacts};
 use crate::language::{Fields, Reporter, Text, quote};
 use crate::protocol::{Hearing, Identity, Misfit, Rendering, Roster, Settings, driver};
+use crate::record::{RunToken, Traced};
 use crate::scenario::model::{Fleet, Model};
 use crate::seed::Seed;
 
@@ -46,10 +47,11 @@ fn misfits(fleet: &Fleet) -> Vec<Misfit> {
     let settings = fleet.exchange.settings(settings);
     for index in [0, fleet.devices.saturating_sub(1)] {
         let device = device(fleet, index);
+        let run = RunFacts { token: Some(RunToken::UNSET), ..RunFacts::default() };
+        let trace = device.trace(Traced::Connection(1), run);
         let rendering = Rendering { device: &device, format, run: RunFacts::default() };
-        found.extend(
-            driver.misfits(&settings, &fleet.exchange.identity(&rendering, Identity::of(device.id()))),
-        );
+        let usual = Identity { trace, ..Identity::of(device.id()) };
+        found.extend(driver.misfits(&settings, &fleet.exchange.identity(&rendering, usual)));
         let place = fleet.exchange.place().filter(|place| place.template.per_reading());
         for specimen in place.iter().flat_map(|place| place.template.specimens()) {
             let mut text = Vec::new();

@@ -5,6 +5,7 @@ mod auth;
 mod backoff;
 mod behaviour;
 mod budget;
+mod exchange;
 mod fault;
 mod fleet;
 mod grammar;
@@ -16,6 +17,7 @@ mod signal;
 mod subscriber;
 mod target;
 mod tls;
+mod trace;
 
 use super::model::{Fleet, LoadProfile, Model, Phase, RunSettings, Scenario, Target};
 use crate::budget::Budget;
@@ -39,7 +41,7 @@ pub(crate) fn all() -> &'static [&'static Section] {
         let mut all = vec![&run::SCENARIO, &run::RUN, &*target::TARGET];
         all.extend_from_slice(service::SECTIONS);
         all.extend([&phase::PHASE, &phase::LOAD, &*fleet::FLEET, &behaviour::BEHAVIOUR, &arrival::ARRIVAL]);
-        all.extend([&tls::TLS, &auth::AUTH, &auth::SECRET]);
+        all.extend([&tls::TLS, &auth::AUTH, &auth::SECRET, &trace::TRACE]);
         all.extend(protocols().flat_map(|facts| facts.sections));
         all.extend_from_slice(LOAD);
         all.extend([&*fault::FAULT, &fault::DELAY, &fault::LOSS, &*budget::BUDGET]);

@@ -166,14 +166,11 @@ pub(super) fn channels(fleet: &Fields, canonical: &mut String, report: &mut Repo
     }
     let mut channels = Vec::with_capacity(named.len());
     for (name, origin, found) in named {
-        let sound = !name.is_empty()
-            && name.len() <= 64
-            && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_'));
         let key = format!("{}.channel.{name}", fleet.path);
-        if !sound {
+        if !is_channel_name(name) {
             report.add(origin, &key, "is not a valid channel name", "write 1 to 64 of a-z, 0-9, - and _");
         }
-        if RESERVED.contains(&name) {
+        if is_reserved(name) {
             let message = format!("`{name}` is a key every reading has");
             report.add(origin, &key, message, "choose another name");
         }
@@ -184,6 +181,18 @@ pub(super) fn channels(fleet: &Fields, canonical: &mut String, report: &mut Repo
     // What stands for the reading where only one value is wanted comes first.
     channels.sort_by_key(|channel| &*channel.name != "value");
     channels
+}
+
+/// Whether it may be a key of readings: 1 to 64 of `a`–`z`, `0`–`9`, `-` and `_`.
+pub(super) fn is_channel_name(name: &str) -> bool {
+    let is_sound =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_');
+    (1..=64).contains(&name.len()) && name.bytes().all(is_sound)
+}
+
+/// Whether every reading has a key of this name.
+pub(super) fn is_reserved(name: &str) -> bool {
+    RESERVED.contains(&name)
 }
 
 fn signal(fields: &Fields, canonical: &mut String, report: &mut Reporter<'_>) -> SignalSpec {

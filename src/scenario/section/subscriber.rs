@@ -7,7 +7,7 @@ use crate::scenario::model::{Fleet, Model};
 
 /// A fleet that sends nothing.
 pub(super) fn subscriber(fields: &Fields, report: &mut Reporter<'_>) -> Model {
-    let sending = ["rate", "arrival", "backlog", "think", "in_flight", "budget", "close", "payload"];
+    let sending = ["rate", "arrival", "backlog", "think", "in_flight", "budget", "close", "payload", "trace"];
     fields.refuse_given(&sending, report, "does not apply to a subscriber, which sends nothing");
     let spoken = protocols().find(|facts| fields.word("protocol") == Some(facts.protocol.name()));
     let hearing: Vec<&Facts> = protocols().filter(|facts| facts.hears_others).collect();

@@ -225,7 +225,7 @@ fn verdicts_may_come_to_a_topic_of_the_fleets_choice() {
 fn deliveries_may_name_themselves_by_pointer_and_come_through_a_filter() {
     let filter = Identity { address: Some("plant/+/up".to_owned()), ..Identity::of("d") };
     let mut session = session(&settings(Close::Delivery, Some("/0/n")), &filter);
-    let reading = Message { seq: 5, payload: br#"[{"n":5}]"#, address: Some("plant/7/up") };
+    let reading = Message { address: Some("plant/7/up"), ..Message::new(5, br#"[{"n":5}]"#) };
     session.send(&mut context(), &reading).unwrap();
     assert!(session.send(&mut context(), &Message { address: None, ..reading }).is_err());
     let delivered = publish("plant/7/up", Qos::AtMostOnce, 0, r#"[{"n":5}]"#);

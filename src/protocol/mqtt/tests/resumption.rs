@@ -237,8 +237,7 @@ fn what_a_failed_attempt_learned_is_told_by_the_next() {
 fn what_faults_held_up_is_taken_along() {
     let settings = kept(Close::Ack, Qos::ExactlyOnce);
     let session = opened(ABSENT, &settings);
-    let message =
-        |seq, payload: &[u8]| OwnedMessage { seq, payload: payload.into(), address: None, copy: false };
+    let message = |seq, payload: &[u8]| OwnedMessage::of(&Message::new(seq, payload), false);
     let suspended = session.into_state([message(1, b"a"), message(2, b"b")], [ok(9)]).unwrap();
     assert_eq!(seqs(&suspended), [1, 2, 9]);
     let mut session = open(Script::new().data(PRESENT), &settings, Some(&suspended)).unwrap();

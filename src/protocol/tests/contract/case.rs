@@ -134,12 +134,12 @@ fn a_peer_that_does_not_read_stops_the_sender() {
             let mut sent = 0;
             while session.ready() {
                 let payload = body(sent);
-                let message = Message { seq: sent, payload: &payload, address: None };
+                let message = Message::new(sent, &payload);
                 session.send(&mut context(), &message).unwrap();
                 sent += 1;
                 assert!(sent <= 2, "{}: readings pile up behind a full socket", usage.name());
             }
-            let refused = Message { seq: sent, payload: b"{}", address: None };
+            let refused = Message::new(sent, b"{}");
             assert!(session.send(&mut context(), &refused).is_err(), "{}", usage.name());
             assert!(session.poll_event(&mut context()).is_pending(), "{}: {room}", usage.name());
             assert!(conversation.wire.take_written().len() <= room, "{}", usage.name());

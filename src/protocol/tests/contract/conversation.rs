@@ -148,7 +148,7 @@ impl Conversation {
     pub(super) fn send(&mut self) -> u64 {
         let seq = self.account.planned;
         let payload = body(seq);
-        let message = Message { seq, payload: &payload, address: None };
+        let message = Message::new(seq, &payload);
         self.account.planned += 1;
         self.account.open.insert(seq);
         // Acknowledgements of what came before.

@@ -36,7 +36,7 @@ fn signals() -> [(&'static str, SignalSpec, f64); 3] {
 fn run(fleet: &str, signal: &SignalSpec, rate: f64, devices: u32, readings: u32) -> Score {
     let channels = vec![Channel { name: "value".into(), signal: signal.clone() }];
     let (payload, clock) = (Payload::default(), ClockSpec::default());
-    let model = Arc::new(DeviceModel { fleet: fleet.into(), channels, payload, clock });
+    let model = Arc::new(DeviceModel { fleet: fleet.into(), channels, payload, clock, trace: None });
     let mut score = Score::default();
     for index in 0..devices {
         let mut device = Device::new(&model, index, Tick::ZERO, Seed(1));
