@@ -46,6 +46,7 @@ mod page_browser;
 mod peer;
 mod reconnect;
 mod recording;
+mod reverse_proxy;
 mod secret;
 mod service;
 mod service_fault;
