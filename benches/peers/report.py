@@ -58,10 +58,10 @@ def pacing(title: str, rounds: list[dict[str, dict]]) -> list[str]:
     return [*lines, ""]
 
 
-def memory(rows: list[tuple[str, int, int, float]]) -> list[str]:
+def memory(rows: list[tuple[str, int, int, float]], title: str = "Anonymous memory per connection") -> list[str]:
     """Memory per connection: name, few, many, bytes for each of the many more."""
     lines = [
-        "### Anonymous memory per connection",
+        f"### {title}",
         "",
         "| generator | connections | bytes per connection |",
         "|---|---|---|",

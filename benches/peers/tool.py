@@ -80,18 +80,27 @@ class Squall:
     protocol: str
     rate: float = 0.0
     name: str = "squall"
+    ca: str = ""
+    """Over TLS: the file with the authority's certificate."""
+    settings: tuple[str, ...] = ()
+    """Further keys of the fleet."""
 
     def run(self, core: int, port: int, clients: int, seconds: float) -> Outcome:
-        scheme = {"http": "http", "ws": "ws", "mqtt": "mqtt", "idle": "http"}[self.protocol]
+        scheme = self.protocol
         path = {"http": "/v1/readings", "ws": "/"}.get(scheme, "")
         fleet = "idle" if self.scenario == "idle" else self.protocol
+        host, secure = ("localhost", "s") if self.ca else ("127.0.0.1", "")
         with tempfile.TemporaryDirectory() as out:
             command = [
                 str(self.binary), "run", str(HERE / "scenarios" / f"{self.scenario}.toml"),
                 "--workers", "1", "--quiet", "--out", out, "--duration", f"{seconds:g}s",
                 "--set", f"fleet.{fleet}.devices={clients}",
-                "--target", f"{scheme}={scheme}://127.0.0.1:{port}{path}",
+                "--target", f"{scheme}={scheme}{secure}://{host}:{port}{path}",
             ]
+            if self.ca:
+                command += ["--set", f"fleet.{fleet}.tls.ca={self.ca}"]
+            for setting in self.settings:
+                command += ["--set", f"fleet.{fleet}.{setting}"]
             if self.scenario == "idle":
                 command += ["--set", f"fleet.idle.protocol={scheme}"]
                 if scheme == "mqtt":
@@ -129,6 +138,7 @@ class Wrk:
     """wrk, one thread, with a Lua script that only states method and body."""
 
     name: str = "wrk"
+    scheme: str = "http"
 
     def run(self, core: int, port: int, clients: int, seconds: float) -> Outcome:
         with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
@@ -139,7 +149,7 @@ class Wrk:
             script.flush()
             command = [
                 "wrk", "-t1", f"-c{clients}", f"-d{seconds:g}s", "-s", script.name,
-                f"http://127.0.0.1:{port}/v1/readings",
+                f"{self.scheme}://127.0.0.1:{port}/v1/readings",
             ]
             text, cpu, most = execute(core, command, seconds)
         completed = int(re.search(r"(\d+) requests in", text)[1])
@@ -153,13 +163,14 @@ class Oha:
 
     rate: float = 0.0
     name: str = "oha"
+    scheme: str = "http"
 
     def run(self, core: int, port: int, clients: int, seconds: float) -> Outcome:
         command = [
             "oha", "--no-tui", "-c", str(clients), "-z", f"{seconds:g}s", "-m", "POST",
-            "-H", "Content-Type: application/json", "-d", BODY,
+            "-H", "Content-Type: application/json", "-d", BODY, "--insecure",
             *(["-q", f"{self.rate:.0f}"] if self.rate else []),
-            f"http://127.0.0.1:{port}/v1/readings",
+            f"{self.scheme}://127.0.0.1:{port}/v1/readings",
         ]
         text, cpu, most = execute(core, command, seconds)
         per_second = float(re.search(r"Requests/sec:\s+([\d.]+)", text)[1])
@@ -172,6 +183,7 @@ class H2load:
     """h2load over HTTP/1.1, one thread."""
 
     name: str = "h2load"
+    scheme: str = "http"
 
     def run(self, core: int, port: int, clients: int, seconds: float) -> Outcome:
         with tempfile.NamedTemporaryFile("w", suffix=".json") as body:
@@ -179,7 +191,7 @@ class H2load:
             body.flush()
             command = [
                 "h2load", "--h1", "-t1", f"-c{clients}", f"-D{seconds:g}", "-d", body.name,
-                "-H", "Content-Type: application/json", f"http://127.0.0.1:{port}/v1/readings",
+                "-H", "Content-Type: application/json", f"{self.scheme}://127.0.0.1:{port}/v1/readings",
             ]
             text, cpu, most = execute(core, command, seconds)
         completed = int(re.search(r"status codes: (\d+) 2xx", text)[1])

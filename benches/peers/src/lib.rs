@@ -1,5 +1,6 @@
-//! What the programs of this package share: one plain event loop for targets, and the bookkeeping of a closed loop.
+//! What the programs of this package share: one plain event loop for targets, its TLS, and the bookkeeping of a closed loop.
 
 pub mod load;
 pub mod plain;
 pub mod stamps;
+pub mod tls;

@@ -5,6 +5,8 @@ use std::io::{self, Read, Write};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
 
+use crate::tls::{self, Tls};
+
 /// Turns received bytes into bytes to send. One per connection.
 pub trait Codec: Default {
     /// Takes whole messages from `input`, appends the answers to `output`, and tells how many bytes it took; `None` ends
@@ -15,6 +17,7 @@ pub trait Codec: Default {
 struct Connection<C> {
     stream: TcpStream,
     codec: C,
+    tls: Option<Tls>,
     /// What was received and is not a whole message yet.
     rest: Vec<u8>,
     /// What the socket did not take.
@@ -23,11 +26,13 @@ struct Connection<C> {
 
 const LISTENER: Token = Token(usize::MAX - 1);
 
-/// Serves on a free port of 127.0.0.1, which it prints, until it is killed.
+/// Serves on a free port of 127.0.0.1, which it prints, until it is killed; over TLS if the command line names the file for the
+/// certificate of its authority.
 ///
 /// # Errors
 /// If the port or the event queue cannot be had.
 pub fn serve<C: Codec>() -> io::Result<()> {
+    let tls = std::env::args_os().nth(1).map(|ca| tls::server(ca.as_ref())).transpose()?;
     let mut listener = TcpListener::bind("127.0.0.1:0".parse().expect("an address"))?;
     println!("{}", listener.local_addr()?.port());
     io::stdout().flush()?;
@@ -36,7 +41,7 @@ pub fn serve<C: Codec>() -> io::Result<()> {
     let mut events = Events::with_capacity(1024);
     let mut connections: Vec<Option<Connection<C>>> = Vec::new();
     let mut free = Vec::new();
-    let (mut input, mut output) = (vec![0; 64 * 1024], Vec::with_capacity(64 * 1024));
+    let mut room = Room { input: vec![0; 64 * 1024], ..Room::default() };
     loop {
         poll.poll(&mut events, None)?;
         for event in &events {
@@ -49,15 +54,15 @@ pub fn serve<C: Codec>() -> io::Result<()> {
                     });
                     let interest = Interest::READABLE | Interest::WRITABLE;
                     poll.registry().register(&mut stream, Token(slot), interest)?;
-                    let codec = C::default();
+                    let (codec, tls) = (C::default(), tls.as_ref().map(Tls::new).transpose()?);
                     connections[slot] =
-                        Some(Connection { stream, codec, rest: Vec::new(), unsent: Vec::new() });
+                        Some(Connection { stream, codec, tls, rest: Vec::new(), unsent: Vec::new() });
                 }
                 continue;
             }
             let slot = event.token().0;
             let Some(connection) = connections.get_mut(slot).and_then(Option::as_mut) else { continue };
-            if !turn(connection, &mut input, &mut output) {
+            if !turn(connection, &mut room) {
                 connections[slot] = None;
                 free.push(slot);
             }
@@ -65,30 +70,48 @@ pub fn serve<C: Codec>() -> io::Result<()> {
     }
 }
 
+/// What all connections use in turn.
+#[derive(Default)]
+struct Room {
+    input: Vec<u8>,
+    /// Of TLS, what the input says and what the output becomes.
+    clear: Vec<u8>,
+    cipher: Vec<u8>,
+    output: Vec<u8>,
+}
+
 /// One event of a connection; false when it is over.
-fn turn<C: Codec>(connection: &mut Connection<C>, input: &mut [u8], output: &mut Vec<u8>) -> bool {
-    let Connection { stream, codec, rest, unsent } = connection;
-    if !unsent.is_empty() && !send(stream, unsent, &[]) {
+fn turn<C: Codec>(connection: &mut Connection<C>, room: &mut Room) -> bool {
+    let Room { input, clear, cipher, output } = room;
+    if !connection.unsent.is_empty() && !send(&mut connection.stream, &mut connection.unsent, &[]) {
         return false;
     }
     loop {
-        let n = match stream.read(input) {
+        let n = match connection.stream.read(input) {
             Ok(0) => return false,
             Ok(n) => n,
             Err(error) => return error.kind() == io::ErrorKind::WouldBlock,
         };
         output.clear();
-        let taken = if rest.is_empty() {
-            let Some(taken) = codec.answer(&input[..n], output) else { return false };
-            rest.extend_from_slice(&input[taken..n]);
-            taken
-        } else {
-            rest.extend_from_slice(&input[..n]);
-            let Some(taken) = codec.answer(rest, output) else { return false };
-            rest.drain(..taken);
-            taken
+        let Connection { stream, codec, tls, rest, unsent } = &mut *connection;
+        let answered = match tls {
+            None => answer(codec, rest, &input[..n], output),
+            Some(tls) => {
+                clear.clear();
+                tls.take(&input[..n], clear).is_ok() && answer(codec, rest, clear, output)
+            }
         };
-        if taken > 0 && !output.is_empty() && !send(stream, unsent, output) {
+        if !answered {
+            return false;
+        }
+        if let Some(tls) = tls {
+            cipher.clear();
+            if tls.put(output, cipher).is_err() {
+                return false;
+            }
+            std::mem::swap(cipher, output);
+        }
+        if !output.is_empty() && !send(stream, unsent, output) {
             return false;
         }
         // An edge-triggered socket that gave less than was asked for has no more.
@@ -96,6 +119,19 @@ fn turn<C: Codec>(connection: &mut Connection<C>, input: &mut [u8], output: &mut
             return true;
         }
     }
+}
+
+/// Answers what has come; false if it ends the connection.
+fn answer<C: Codec>(codec: &mut C, rest: &mut Vec<u8>, input: &[u8], output: &mut Vec<u8>) -> bool {
+    if rest.is_empty() {
+        let Some(taken) = codec.answer(input, output) else { return false };
+        rest.extend_from_slice(&input[taken..]);
+    } else {
+        rest.extend_from_slice(input);
+        let Some(taken) = codec.answer(rest, output) else { return false };
+        rest.drain(..taken);
+    }
+    true
 }
 
 /// Sends what was left and then `more`; keeps what the socket does not take.
