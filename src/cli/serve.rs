@@ -65,7 +65,7 @@ pub(super) struct ServeArgs {
     #[arg(long, value_name = "FILE")]
     pub(super) jwt_hs256: Option<PathBuf>,
 
-    /// Accept signed tokens (JWT) by the public key of EdDSA in this PEM file
+    /// Accept signed tokens (JWT) by the public Ed25519 key in this PEM file
     #[arg(long, value_name = "FILE")]
     pub(super) jwt_eddsa: Option<PathBuf>,
 
@@ -108,7 +108,7 @@ pub(super) fn serve(args: &ServeArgs) -> Result<Exit, CliError> {
     log(args.log);
     let interrupts = Interrupts::listen(|_| {}).map_err(CliError::failed)?;
     let server = bundled::start(&config)?;
-    announce(&server)
+    announce(&server, config.setup.admission.asks())
         .map_err(|error| CliError::failed(format!("cannot write to standard output: {error}")))?;
     interrupts.wait();
     bundled::record(&server, &config.setup)?;
@@ -173,7 +173,7 @@ fn setup(args: &ServeArgs) -> Result<Setup, CliError> {
 }
 
 /// Prints the addresses, one per line, ready to be copied behind `--target`.
-fn announce(server: &Server) -> std::io::Result<()> {
+fn announce(server: &Server, asks: bool) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "squall reference system")?;
     for (protocol, url) in bundled::addresses(server) {
@@ -181,6 +181,9 @@ fn announce(server: &Server) -> std::io::Result<()> {
     }
     writeln!(out, "  health   http://{}/health", server.http_addr())?;
     writeln!(out, "  metrics  http://{}/metrics", server.http_addr())?;
+    if asks {
+        writeln!(out, "  tokens   asked for: Authorization: Bearer TOKEN, over MQTT the password")?;
+    }
     writeln!(out, "Ctrl-C stops it.")?;
     out.flush()
 }

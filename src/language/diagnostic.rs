@@ -1,5 +1,6 @@
 //! What is wrong with a document: every problem with its location, the key, and what to write instead.
 
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::Range;
@@ -128,6 +129,8 @@ pub(crate) enum Origin {
 pub(crate) struct Reporter<'t> {
     text: &'t str,
     context: Context,
+    /// The text without secrets, once something of it is shown.
+    veiled: OnceCell<String>,
     lines: Vec<usize>,
     found: Vec<(usize, Diagnostic)>,
     /// Keys that are missing because they are misspelled, which has been said.
@@ -144,7 +147,8 @@ impl<'t> Reporter<'t> {
     pub(crate) fn within(text: &'t str, context: Context) -> Self {
         let ends = text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(at, _)| at + 1);
         let lines = std::iter::once(0).chain(ends).collect();
-        Self { text, context, lines, found: Vec::new(), excused: BTreeSet::new(), omitted: 0 }
+        let (veiled, excused) = (OnceCell::new(), BTreeSet::new());
+        Self { text, context, veiled, lines, found: Vec::new(), excused, omitted: 0 }
     }
 
     /// What the text may refer to.
@@ -216,7 +220,7 @@ impl<'t> Reporter<'t> {
         let width = within.count();
         let skip = before.saturating_sub(EXCERPT / 2).min(length.saturating_sub(EXCERPT));
         // As many letters in as many lines.
-        let whole = veiled(self.text);
+        let whole = self.veiled.get_or_init(|| veiled(self.text));
         let content = whole.split('\n').nth(line.saturating_sub(1)).unwrap_or("").trim_end_matches('\r');
         let excerpt: String = content.chars().skip(skip).take(EXCERPT).map(harmless).collect();
         let offset = before - skip;

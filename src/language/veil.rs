@@ -81,13 +81,18 @@ fn value(text: &str, rest: &str) -> Option<Range<usize>> {
         // The texts in them are found where they stand.
         '[' | '{' if !text.starts_with("--set ") => None,
         // As an override has it.
-        _ => Some(start..start + value.trim_end().len()),
+        _ if text.starts_with("--set ") => Some(start..start + value.trim_end().len()),
+        // As a query has it.
+        _ => {
+            let end = value.find(['"', '\'', ',', '&', ' ', '#']).unwrap_or(value.trim_end().len());
+            Some(start..start + end)
+        }
     }
 }
 
 /// The texts under secret keys; `path` is that of the table.
 fn in_table(table: &DeTable<'_>, path: &mut Vec<String>, hidden: &mut Vec<Range<usize>>) {
-    for (key, value) in table.iter() {
+    for (key, value) in table {
         path.push(key.get_ref().to_string());
         in_value(value, path, hidden);
         path.pop();
@@ -164,6 +169,7 @@ mod tests {
                 "tokens = [{ token = \"***\", rights = [\"read\"] }]",
             ),
             ("run_token = true", "run_token = true"),
+            ("path = \"/a?token=s3c&b=1\" # c", "path = \"/a?token=***&b=1\" # c"),
             ("tls = { key = \"a.pem\" }", "tls = { key = \"a.pem\" }"),
             ("bearer = \"s3c\nx", "bearer = \"***\nx"),
             ("--set fleet.m.auth.bearer=s3c", "--set fleet.m.auth.bearer=***"),

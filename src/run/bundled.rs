@@ -11,7 +11,7 @@ use crate::reference::{Config, Server};
 use crate::scenario::Scenario;
 use crate::seed;
 use crate::service::{Admission, Jwt, Kept, Right, Setup, Token, tokens_in};
-use crate::units::Secret;
+use crate::units::{Secret, hex};
 
 /// Bytes of a file of tokens.
 const MOST_BYTES: u64 = 256 << 20;
@@ -136,10 +136,11 @@ fn read(admission: &Admission) -> Result<Admission, RunError> {
 
 /// Has a service that asks for tokens accept one more, by which its run orders faults. `None` where it asks for none.
 pub(crate) fn let_in(admission: &mut Admission) -> Option<Secret> {
-    if admission.tokens.is_empty() && admission.tokens_file.is_none() && !admission.jwt.is_on() {
+    if !admission.asks() {
         return None;
     }
-    let text: String = (0..4).map(|_| format!("{:016x}", seed::unseeded())).collect();
+    let bytes: Vec<u8> = (0..4).flat_map(|_| seed::unseeded().to_le_bytes()).collect();
+    let text = hex(&bytes);
     let token = Token { rights: vec![Right::Read, Right::Control], ..Token::of(&text) };
     admission.tokens.push(token);
     Some(Secret::new(text))

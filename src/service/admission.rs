@@ -124,6 +124,11 @@ impl Default for Admission {
 }
 
 impl Admission {
+    /// Whether anybody is asked for a token.
+    pub const fn asks(&self) -> bool {
+        !self.tokens.is_empty() || self.tokens_file.is_some() || self.jwt.is_on()
+    }
+
     pub(super) fn from_fields(fields: &Fields, report: &mut Reporter<'_>) -> Self {
         let quota = |key| {
             fields

@@ -1,5 +1,6 @@
 //! Tokens: what whoever shows one may do, plain ones and the keys of signed ones.
 
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 
 use crate::language::{Field, FieldValue, Fields, Kind, Reporter, Section, nearest};
@@ -111,12 +112,16 @@ pub(crate) static KEPT: Section = Section {
 
 /// The plain tokens under `tokens`.
 pub(super) fn tokens(fields: &Fields, report: &mut Reporter<'_>) -> Vec<Token> {
+    let mut known = BTreeSet::new();
     let mut read = |found: &FieldValue| {
         let FieldValue::Table(entry) = found else { return None };
         let token = entry.text("token")?;
         report.context().conceal(token.written());
         if token.value().is_empty() {
             entry.refuse("token", report, "is empty", "write what is to be shown");
+        }
+        if !known.insert(token.value().to_owned()) {
+            entry.refuse("token", report, "stands in the list more than once", "keep one of them");
         }
         let rights = entry.list("rights").iter().filter_map(|(_, right)| match right {
             FieldValue::Word(word) => Right::of(word),
@@ -171,7 +176,7 @@ pub(crate) fn tokens_in(text: &str) -> Result<Vec<Token>, String> {
         return Err("line 1: no column is called token; name token, and rights and device if need be".into());
     };
     let (rights, device) = (place("rights"), place("device"));
-    let mut tokens = Vec::new();
+    let (mut tokens, mut lines) = (Vec::new(), HashMap::new());
     for row in table.records() {
         let row = row.map_err(broken)?;
         let line = row.position().map_or(0, csv::Position::line);
@@ -179,6 +184,9 @@ pub(crate) fn tokens_in(text: &str) -> Result<Vec<Token>, String> {
         let Some(token) = cell(Some(token)) else {
             return Err(format!("line {line}: the token is empty; fill it in, or take the row out"));
         };
+        if let Some(before) = lines.insert(token.to_owned(), line) {
+            return Err(format!("line {line}: the token stands in line {before}, too; keep one of the two"));
+        }
         let rights = cell(rights).map_or_else(|| Ok(Right::ALL.to_vec()), |words| rights_of(words, line))?;
         tokens.push(Token { token: Secret::new(token), rights, device: cell(device).map(str::to_owned) });
     }
@@ -219,6 +227,7 @@ mod tests {
             ("token\ns3cret,x\n", "line 2 has not as many cells"),
             ("token,device\n,m\n", "line 2: the token is empty"),
             ("token,rights\ns3cret,pubish\n", "line 2: a right of no known name; did you mean publish?"),
+            ("token\ns3cret\nx\ns3cret\n", "line 4: the token stands in line 2, too"),
             ("token,rights\ns3cret,all\n", "there are publish, read, control"),
         ] {
             let found = tokens_in(text).unwrap_err();

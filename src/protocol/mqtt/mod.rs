@@ -459,7 +459,7 @@ const fn refusal(code: ConnectReturnCode) -> &'static str {
         ConnectReturnCode::IdentifierRejected => "it rejects the client identifier",
         ConnectReturnCode::ServerUnavailable => "it is unavailable",
         ConnectReturnCode::BadUserNameOrPassword => {
-            "wrong user name or password (give them as mqtt://user:password@host)"
+            "wrong user name or password (give them under `auth`, or as mqtt://user:password@host)"
         }
         ConnectReturnCode::NotAuthorized => "not authorized (give credentials as mqtt://user:password@host)",
     }

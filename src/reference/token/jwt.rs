@@ -189,8 +189,8 @@ mod tests {
         Ed25519KeyPair::from_seed_unchecked(&[7; 32]).unwrap()
     }
 
-    fn here(text: &str) -> Option<Kept> {
-        Some(Kept::Here(Secret::new(text)))
+    fn here(text: &str) -> Kept {
+        Kept::Here(Secret::new(text))
     }
 
     fn signed(header: &Value, claims: &Value, sign: impl Fn(&[u8]) -> Vec<u8>) -> String {
@@ -211,7 +211,7 @@ mod tests {
 
     fn both() -> Verifier {
         let key = STANDARD.encode(pair().public_key().as_ref());
-        let setup = Jwt { hs256: here(SECRET), eddsa: here(&key), leeway: Span::ZERO };
+        let setup = Jwt { hs256: Some(here(SECRET)), eddsa: Some(here(&key)), leeway: Span::ZERO };
         Verifier::new(&setup).unwrap()
     }
 
@@ -315,9 +315,9 @@ mod tests {
             assert_eq!(public_key(&text).unwrap()[..], bytes[..], "{text}");
         }
         let fault = |hs256, eddsa| Verifier::new(&Jwt { hs256, eddsa, leeway: Span::ZERO }).err().unwrap();
-        assert_eq!(fault(here("short"), None), KeyFault::Short);
-        assert_eq!(fault(None, here("no key")), KeyFault::Unreadable);
-        assert_eq!(fault(None, here("-----BEGIN PRIVATE KEY-----")), KeyFault::Private);
+        assert_eq!(fault(Some(here("short")), None), KeyFault::Short);
+        assert_eq!(fault(None, Some(here("no key"))), KeyFault::Unreadable);
+        assert_eq!(fault(None, Some(here("-----BEGIN PRIVATE KEY-----"))), KeyFault::Private);
         assert_eq!(fault(None, Some(Kept::File("x".into()))), KeyFault::Unread);
     }
 }

@@ -131,7 +131,7 @@ fn stated(auth: &Fields, members: Members<'_>, found: &mut Credentials, report: 
     if let Some(name) = auth.text("username") {
         match template(&name, &[], Scope::Device) {
             Ok(template) => {
-                found.0.push((Part::Username, Source::Pattern(Pattern { template, written: name })))
+                found.0.push((Part::Username, Source::Pattern(Pattern { template, written: name })));
             }
             Err((message, help)) => auth.refuse("username", report, message, help),
         }

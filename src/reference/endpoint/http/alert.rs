@@ -68,7 +68,7 @@ fn query(request: &Request<Incoming>, grant: &Grant) -> Result<Query, Box<Reply>
     if let Some(device) = &asked.filter.device {
         grant.demand_device(device).map_err(|denial| Box::new(admission::refusal(&denial)))?;
     }
-    asked.filter.device = asked.filter.device.or_else(|| grant.device().map(|own| own.to_string()));
+    asked.filter.device = asked.filter.device.or_else(|| grant.device().map(ToString::to_string));
     Ok(asked)
 }
 
