@@ -69,6 +69,7 @@ figures! {
         FailedRate = "failed_rate", Share, "another name of `error_rate`";
         ConnectErrorRate = "connect_error_rate", Share, "with `kind = \"connect\"`: share of the attempts to connect that failed";
         Shortfall = "shortfall", Share, "of `error_rate`, the share that was never sent or never answered: dropped and lost";
+        ResumedRate = "resumed_rate", Share, "with `kind = \"tls\"`: share of the completed handshakes that took up an earlier session";
         OkRate = "ok_rate", Share, "share that ended ok";
         ShedRate = "shed_rate", Share, "share that the service refused";
         TimeoutRate = "timeout_rate", Share, "share not answered in time";
@@ -98,6 +99,7 @@ figures! {
         Dropped = "dropped", Count, "never sent, because the device's backlog was full";
         Duplicated = "duplicated", Count, "answered once more after being answered";
         Reordered = "reordered", Count, "answered after a later one of the same device";
+        Resumed = "resumed", Count, "with `kind = \"tls\"`: handshakes that took up an earlier session";
         Late = "late", Count, "answers to readings already given up";
         WithinBudget = "within_budget", Count, "ended ok within their fleet's latency budget";
         Censored = "censored", Count, "response times known only as lower bounds";

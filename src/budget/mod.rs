@@ -13,6 +13,7 @@ pub(crate) use metric::{Figure, Metric, Recovery, Times};
 pub(crate) use unit::Unit;
 
 use crate::units::Span;
+use crate::units::word::{Choice as _, words};
 
 /// Percentiles with fewer samples beyond them than this have no support, and no budget can rest on them.
 pub(crate) const LEAST_SUPPORT: u64 = 10;
@@ -46,8 +47,26 @@ impl Budget {
     /// Whether it fails when too many readings do: the shares of failures that it bounds are of readings, and in no fault's activations
     /// alone.
     pub fn looks_at_failures(&self) -> bool {
-        let of_readings = !self.scope.connections && self.scope.fault.is_none();
+        let of_readings = self.scope.subject == Subject::Readings && self.scope.fault.is_none();
         of_readings && self.conditions.iter().any(|condition| condition.metric.counts_failures())
+    }
+}
+
+words! {
+    /// What the figures are of.
+    Subject {
+        /// Readings.
+        Readings = "reading",
+        /// Attempts to connect.
+        Connections = "connect",
+        /// TLS handshakes.
+        Handshakes = "tls",
+    }
+}
+
+impl Default for Subject {
+    fn default() -> Self {
+        Self::FIRST
     }
 }
 
@@ -58,10 +77,10 @@ pub struct Scope {
     pub fleet: Option<String>,
     /// Only fleets that speak this protocol, by its word.
     pub protocol: Option<String>,
-    /// Only this phase; left open: the measured phases together, and of connections the whole run.
+    /// Only this phase; left open: of readings the measured phases together, of all else the whole run.
     pub phase: Option<String>,
-    /// Connection attempts instead of readings.
-    pub connections: bool,
+    /// Readings, or how connections come about.
+    pub subject: Subject,
     /// What happened around this fault, instead of phases.
     pub fault: Option<String>,
 }
@@ -77,9 +96,11 @@ impl std::fmt::Display for Scope {
             (None, Some(protocol)) => write!(f, "all {protocol} fleets")?,
             (None, None) => f.write_str("all fleets")?,
         }
-        if self.connections {
-            f.write_str(", connecting")?;
-        }
+        f.write_str(match self.subject {
+            Subject::Readings => "",
+            Subject::Connections => ", connecting",
+            Subject::Handshakes => ", TLS handshakes",
+        })?;
         self.phase.as_ref().map_or(Ok(()), |phase| write!(f, " in {phase}"))
     }
 }

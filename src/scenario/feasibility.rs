@@ -4,7 +4,7 @@ use super::error::ScenarioError;
 use super::model::Model;
 use super::plan::Plan;
 use crate::arrival::ArrivalProcess;
-use crate::budget::{Budget, LEAST_SUPPORT, Metric};
+use crate::budget::{Budget, LEAST_SUPPORT, Metric, Subject};
 use crate::language::{Diagnostic, Diagnostics, Location, quote};
 use crate::record::{FleetId, PhaseId, PhaseRole};
 
@@ -93,7 +93,7 @@ fn hopeless(plan: &Plan, budget: &Budget) -> Vec<Diagnostic> {
 /// without bounds.
 fn most_due(plan: &Plan, budget: &Budget) -> Option<u64> {
     let scope = &budget.scope;
-    if scope.fault.is_some() || scope.connections {
+    if scope.fault.is_some() || scope.subject != Subject::Readings {
         return None;
     }
     let phases = plan.layout().phases.iter().enumerate().filter(|(_, phase)| match &scope.phase {

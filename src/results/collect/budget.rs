@@ -2,7 +2,7 @@
 
 use super::measurement::{MeasuredValue, Measurement, audited, counted, share, worst};
 use super::total::Totals;
-use crate::budget::{Budget, Condition, Figure, LEAST_SUPPORT, Metric, Scope, Times};
+use crate::budget::{Budget, Condition, Figure, LEAST_SUPPORT, Metric, Scope, Subject, Times};
 use crate::clock::Tick;
 use crate::record::{Cause, ErrorKind, Gauge, Judgement, Kind, Outcomes, PhaseRole, Validity};
 use crate::results::files::manifest::BudgetResult;
@@ -144,7 +144,7 @@ fn result(budget: &Budget, condition: &Condition, measurement: &Measurement) -> 
         scope: scope.to_string(),
         protocol: scope.protocol.clone(),
         phase: scope.phase.clone(),
-        kind: if scope.connections { Kind::Connect } else { Kind::Reading }.name().to_owned(),
+        kind: kind_of(scope.subject).name().to_owned(),
         fault: scope.fault.clone(),
         metric: condition.metric.key(),
         comparison: condition.comparison.sign().to_owned(),
@@ -154,6 +154,14 @@ fn result(budget: &Budget, condition: &Condition, measurement: &Measurement) -> 
         unit: word.to_owned(),
         reason: measurement.as_ref().err().cloned(),
         aborted: false,
+    }
+}
+
+const fn kind_of(subject: Subject) -> Kind {
+    match subject {
+        Subject::Readings => Kind::Reading,
+        Subject::Connections => Kind::Connect,
+        Subject::Handshakes => Kind::Tls,
     }
 }
 
@@ -205,7 +213,7 @@ struct ScopedCells {
 impl ScopedCells {
     fn of(totals: &Totals, scope: &Scope, stage: Stage<'_>) -> Self {
         let layout = totals.layout();
-        let kind = if scope.connections { Kind::Connect } else { Kind::Reading };
+        let kind = kind_of(scope.subject);
         let wanted = |key: Key| {
             let (Some(phase), Some(fleet)) = (layout.phases.get(key.phase), layout.fleets.get(key.fleet))
             else {
@@ -213,7 +221,7 @@ impl ScopedCells {
             };
             let timely = match &scope.phase {
                 Some(name) => phase.name == *name,
-                None => scope.connections || phase.role == PhaseRole::Measured,
+                None => kind != Kind::Reading || phase.role == PhaseRole::Measured,
             };
             let named = scope.fleet.as_ref().is_none_or(|name| *name == fleet.name);
             let speaks = scope.protocol.as_ref().is_none_or(|word| word == fleet.protocol.name());
@@ -224,7 +232,7 @@ impl ScopedCells {
         let number = |name: &String| layout.phases.iter().position(|phase| phase.name == *name);
         let seconds = match &scope.phase {
             Some(name) => number(name).map_or(0.0, |phase| totals.phase_seconds(phase)),
-            None if scope.connections => totals.end().as_secs_f64(),
+            None if kind != Kind::Reading => totals.end().as_secs_f64(),
             None => totals.measured_seconds(),
         };
         let mut cell = totals.merged(wanted);
@@ -325,6 +333,8 @@ impl ScopedCells {
             Figure::CensoredFloor => number(cell.censored_floor_ns),
             Figure::Planned => number(counters.planned),
             Figure::Sent => number(counters.sent),
+            Figure::Resumed => number(counters.resumed),
+            Figure::ResumedRate => share(counters.resumed, counters.ok),
             Figure::Late => number(counters.late),
             Figure::Censored => number(counters.failed()),
             Figure::Overflow => number(counters.overflow),

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::budget::{Budget, BudgetError, Condition, Scope};
+use crate::budget::{Budget, BudgetError, Condition, Scope, Subject};
 use crate::units::Span;
 
 /// A budget that waits to be judged, with the words and keys that scenarios have for it.
@@ -23,6 +23,9 @@ pub struct Demand {
     /// Of connection attempts instead of readings.
     #[serde(default)]
     pub connections: bool,
+    /// Of TLS handshakes.
+    #[serde(default)]
+    pub handshakes: bool,
     /// Of which fault, if of one.
     #[serde(default)]
     pub fault: Option<String>,
@@ -33,10 +36,12 @@ pub struct Demand {
 impl Demand {
     /// `budget` without what matters only while a run is on.
     pub fn of(budget: &Budget) -> Self {
-        let Scope { fleet, protocol, phase, connections, fault } = budget.scope.clone();
+        let Scope { fleet, protocol, phase, subject, fault } = budget.scope.clone();
+        let connections = subject == Subject::Connections;
+        let handshakes = subject == Subject::Handshakes;
         let conditions = budget.conditions.iter().map(|condition| (condition.metric.key(), condition.text()));
         let (name, conditions) = (budget.name.clone(), conditions.collect());
-        Self { name, fleet, protocol, phase, connections, fault, conditions }
+        Self { name, fleet, protocol, phase, connections, handshakes, fault, conditions }
     }
 
     /// The budget it was made of.
@@ -44,7 +49,7 @@ impl Demand {
     /// # Errors
     /// If a condition is none that this version knows.
     pub fn budget(&self) -> Result<Budget, BudgetError> {
-        let Self { name, fleet, protocol, phase, connections, fault, conditions } = self.clone();
+        let Self { name, fleet, protocol, phase, connections, handshakes, fault, conditions } = self.clone();
         let unknown = |key: &str| BudgetError {
             message: format!("`{key}` names no figure"),
             help: "merge with the squall that ran the shards".to_owned(),
@@ -52,7 +57,12 @@ impl Demand {
         let condition =
             |(key, text): &(String, String)| Condition::parse(key, text).unwrap_or_else(|| Err(unknown(key)));
         let conditions = conditions.iter().map(condition).collect::<Result<_, _>>()?;
-        let scope = Scope { fleet, protocol, phase, connections, fault };
+        let subject = match (connections, handshakes) {
+            (_, true) => Subject::Handshakes,
+            (true, false) => Subject::Connections,
+            (false, false) => Subject::Readings,
+        };
+        let scope = Scope { fleet, protocol, phase, subject, fault };
         Ok(Budget { name, scope, conditions, abort_on_fail: false, grace: Span::ZERO })
     }
 }
@@ -63,7 +73,7 @@ mod tests {
 
     #[test]
     fn a_budget_comes_back_as_it_was() {
-        for (key, text) in [
+        let conditions = [
             ("p99", "<250ms"),
             ("service_p99_9_ms", "<=1.5s"),
             ("error_rate", "<0.1%"),
@@ -73,10 +83,12 @@ mod tests {
             ("recovered", "true"),
             ("recovered_after", "<5s"),
             ("worst_p99", "<2s"),
-        ] {
+            ("resumed_rate", ">=99%"),
+        ];
+        for (subject, (key, text)) in Subject::ALL.iter().cycle().zip(conditions) {
             let budget = Budget {
                 name: Some("gate".into()),
-                scope: Scope { phase: Some("burst".into()), connections: true, ..Scope::default() },
+                scope: Scope { phase: Some("burst".into()), subject: *subject, ..Scope::default() },
                 conditions: vec![Condition::parse(key, text).unwrap().unwrap()],
                 abort_on_fail: false,
                 grace: Span::ZERO,

@@ -1,7 +1,7 @@
 //! Budgets against what recorders recorded: percentiles that no column has, shares, scopes, failures, and absence of data.
 
 use super::*;
-use crate::budget::{Budget, Condition, Metric, Scope};
+use crate::budget::{Budget, Condition, Metric, Scope, Subject};
 use crate::units::Span;
 
 fn budget(scope: Scope, conditions: &[(&str, &str)]) -> Budget {
@@ -78,7 +78,7 @@ fn conditions_are_judged_by_what_was_recorded() {
         (phase("warm-up"), "planned", "<=5", true, "5"),
         (phase("steady"), "planned", ">=2_000", true, "2000"),
         (
-            Scope { connections: true, ..Scope::default() },
+            Scope { subject: Subject::Connections, ..Scope::default() },
             "connect_error_rate",
             "<=0%",
             false,
@@ -130,8 +130,8 @@ fn results_hold_numbers_beside_words() {
 
 #[test]
 fn every_column_of_a_summary_can_be_demanded() {
-    // These say something of an interval only, or of handshakes; or what a tail is made of, not how long it is.
-    let others = ["fault", "open", "overdue", "resumed"];
+    // These say something of an interval only, or what a tail is made of, not how long it is.
+    let others = ["fault", "open", "overdue"];
     let demanded = |column: &&&str| !others.contains(*column) && !column.starts_with("tail_");
     for column in Figures::COLUMNS.iter().filter(demanded) {
         assert!(matches!(Metric::parse(column), Some(Ok(_))), "{column}");

@@ -2,7 +2,7 @@
 
 mod table;
 
-use crate::budget::{Budget, BudgetError, Condition, Figure, Metric, Scope, Times, Unit};
+use crate::budget::{Budget, BudgetError, Condition, Figure, Metric, Scope, Subject, Times, Unit};
 use crate::language::{
     Entry, Fields, NUMBER, Node, Origin, Reporter, Table, Value, check, harmless, join, nearest, quote, unfit,
 };
@@ -209,7 +209,7 @@ fn scope(fields: &Fields, frame: &BudgetContext<'_>, report: &mut Reporter<'_>) 
         fleet: text("fleet"),
         protocol: fields.word("protocol").map(str::to_owned),
         phase: text("phase"),
-        connections: fields.word("kind") == Some("connect"),
+        subject: fields.word("kind").and_then(Subject::of).unwrap_or_default(),
         fault: text("fault"),
     };
     if let Some(fault) = &scope.fault {
@@ -223,7 +223,7 @@ fn scope(fields: &Fields, frame: &BudgetContext<'_>, report: &mut Reporter<'_>) 
         if frame.warm_up {
             phases.push("warm-up");
         }
-        if scope.connections {
+        if scope.subject != Subject::Readings {
             phases.push("connect");
         }
         exists(fields, "phase", phase, &phases, report);
@@ -245,7 +245,8 @@ fn scope(fields: &Fields, frame: &BudgetContext<'_>, report: &mut Reporter<'_>) 
             "there is no such fleet that speaks this",
             "take this out, or name another",
         );
-    } else if !scope.connections && meant.iter().all(|fleet| fleet.model == Model::Subscriber) {
+    } else if scope.subject == Subject::Readings && meant.iter().all(|fleet| fleet.model == Model::Subscriber)
+    {
         let at = if scope.fleet.is_some() { "fleet" } else { "protocol" };
         let help =
             "name a fleet that sends, or write kind = \"connect\" and connect_error_rate for its connections";
@@ -290,16 +291,26 @@ fn fits(
         (Metric::Figure(figure), Some(_)) if !figure.is_of_faults() => {
             refuse("is not known of a fault", "write another figure, or take `fault` out");
         }
-        (Metric::Figure(Figure::ConnectErrorRate), None) if !scope.connections => {
+        (Metric::Figure(Figure::Resumed | Figure::ResumedRate), None)
+            if scope.subject != Subject::Handshakes =>
+        {
+            refuse("is known of TLS handshakes only", "add kind = \"tls\"");
+        }
+        (Metric::Figure(Figure::ConnectErrorRate), None) if scope.subject == Subject::Handshakes => {
+            refuse("is of connections", "write error_rate for handshakes");
+        }
+        (Metric::Figure(Figure::ConnectErrorRate), None) if scope.subject == Subject::Readings => {
             refuse(
                 "is known of connections only",
                 "add kind = \"connect\", or write error_rate for readings",
             );
         }
-        (Metric::Figure(Figure::ErrorRate | Figure::FailedRate), None) if scope.connections => {
+        (Metric::Figure(Figure::ErrorRate | Figure::FailedRate), None)
+            if scope.subject == Subject::Connections =>
+        {
             refuse("is of readings", "write connect_error_rate, or take `kind` out");
         }
-        (metric, None) if scope.connections && !is_of_connections(metric) => {
+        (metric, None) if scope.subject != Subject::Readings && !is_of_connections(metric) => {
             refuse("is not measured of connections", "take this out, or `kind`");
         }
         (Metric::Figure(figure), None)

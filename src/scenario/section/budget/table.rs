@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use crate::budget::{Figure, Recovery, Times, Unit};
+use crate::budget::{Figure, Recovery, Subject, Times, Unit};
 use crate::language::{Field, Kind, Section};
 use crate::protocol::words;
 use crate::scenario::section::fault::LONGEST;
@@ -40,13 +40,13 @@ fn fields() -> Vec<Field> {
         Field::optional(
             "phase",
             Kind::Name,
-            "only this phase, or `warm-up`; unless stated the measured phases together, and of connections the whole run",
+            "only this phase, or `warm-up`; unless stated the measured phases together, and of connections and handshakes the whole run",
         ),
         Field::with(
             "kind",
-            Kind::Word(&["reading", "connect"]),
+            Kind::Word(Subject::WORDS),
             "reading",
-            "connect: the attempts to connect, in place of readings",
+            "connect: the attempts to connect, in place of readings; tls: the TLS handshakes in them",
         ),
         Field::optional(
             "fault",
