@@ -1,12 +1,15 @@
-//! What comes back: how an event of a session is booked.
+//! What comes back: how an event of a session is booked, and when.
 
 use super::delivery::Delivery;
-use super::device::Device;
+use super::device::{Device, Held};
 use super::ledger::{Closing, Settled};
 use super::worker::{Stage, Worker};
 use crate::clock::Tick;
 use crate::protocol::{Answer, Event, Session};
-use crate::record::{AuditFinding, Outcome, Sink, Stray};
+use crate::record::{AuditFinding, Close, Outcome, Reason, Sink, Stray};
+
+/// Readings of one device that may hang on its admission; further ones count as sent at once.
+const MOST_HELD: usize = 256;
 
 /// Books one event that was decoded at `at`.
 pub(super) fn take_in<S: Sink>(
@@ -32,24 +35,11 @@ pub(super) fn take_in<S: Sink>(
             Answer::Shed => Outcome::Shed,
             Answer::Error(kind) => Outcome::Error(kind),
         };
-        let settled = device.ledger.borrow_mut().close(seq, Closing { outcome, stages, flagged }, at);
-        match settled {
-            Settled::Closed { sample, reordered } => {
-                device.answered.set(device.answered.get() + 1);
-                device.policy.note_activity(at);
+        if !(outcome == Outcome::Ok && is_held(worker, device, session, (seq, at))) {
+            let closing = Closing { outcome, stages, flagged };
+            let explain = || (outcome != Outcome::Ok).then(|| session.explain(seq, answer));
+            if close(worker, device, (seq, closing), at, explain) {
                 worker.answered_by(device, named);
-                if reordered {
-                    worker.finding(device, AuditFinding::Reordered, sample.phase, seq);
-                }
-                let reason = (outcome != Outcome::Ok).then(|| session.explain(seq, answer));
-                worker.settle(device, &sample, reason.as_ref());
-            }
-            Settled::AuditFinding(finding) => {
-                worker.finding(device, finding, worker.layout().phase_at(at), seq);
-            }
-            Settled::Stray => {
-                let first = format!("an answer to reading {seq}, which was never sent");
-                worker.unmatched(device, Stray::Unasked, (1, Some(&first)), at);
             }
         }
     }
@@ -58,4 +48,73 @@ pub(super) fn take_in<S: Sink>(
         device.ledger.borrow_mut().unblock(at);
     }
     device.can_send.set(can_send);
+}
+
+/// Whether reading `seq`, sent at `at`, counts as that only once the server can no longer refuse the device; then it is noted.
+fn is_held<S: Sink>(
+    worker: &Worker<S>,
+    device: &Device,
+    session: &mut dyn Session,
+    (seq, at): (u64, Tick),
+) -> bool {
+    let by_sending = worker.settings[usize::from(device.fleet.0)].close == Close::Sent;
+    if !by_sending || !device.awaits_admission() || !session.awaits_admission() {
+        return false;
+    }
+    match &mut *device.attempt.borrow_mut() {
+        Some(attempt) if attempt.held.len() < MOST_HELD => {
+            let open = device.ledger.borrow_mut().set_aside(seq);
+            attempt.held.push(Held { open, seq, at });
+            true
+        }
+        _ => false,
+    }
+}
+
+/// Books that the server can no longer refuse the device, and what hung on that; true if anything did.
+pub(super) fn admit<S: Sink>(worker: &Worker<S>, device: &Device) -> bool {
+    if !device.awaits_admission() {
+        return false;
+    }
+    let held = device.attempt.borrow_mut().as_mut().map(|attempt| std::mem::take(&mut attempt.held));
+    worker.settle_admission(device);
+    let held = held.unwrap_or_default();
+    let any = !held.is_empty();
+    for Held { open, seq, at } in held {
+        if let Some(open) = open {
+            device.ledger.borrow_mut().put_back(open);
+        }
+        close(worker, device, (seq, Outcome::Ok.into()), at, || None);
+    }
+    any
+}
+
+/// Books the end of reading `seq` at `at`; true if it was the first. `explain` says why, if it did not end ok.
+fn close<S: Sink>(
+    worker: &Worker<S>,
+    device: &Device,
+    (seq, closing): (u64, Closing),
+    at: Tick,
+    explain: impl FnOnce() -> Option<Reason>,
+) -> bool {
+    let settled = device.ledger.borrow_mut().close(seq, closing, at);
+    match settled {
+        Settled::Closed { sample, reordered } => {
+            device.answered.set(device.answered.get() + 1);
+            device.policy.note_activity(at);
+            if reordered {
+                worker.finding(device, AuditFinding::Reordered, sample.phase, seq);
+            }
+            worker.settle(device, &sample, explain().as_ref());
+            return true;
+        }
+        Settled::AuditFinding(finding) => {
+            worker.finding(device, finding, worker.layout().phase_at(at), seq);
+        }
+        Settled::Stray => {
+            let first = format!("an answer to reading {seq}, which was never sent");
+            worker.unmatched(device, Stray::Unasked, (1, Some(&first)), at);
+        }
+    }
+    false
 }

@@ -33,7 +33,7 @@ pub(super) async fn connect<S: Sink>(
     worker.open();
     // A cut ordered before the connection was made has nothing to cut.
     device.cut.set(None);
-    let attempt = Attempt { phase, intended, actual: begun, handshake: None, made: None };
+    let attempt = Attempt { phase, intended, actual: begun, handshake: None, made: None, held: Vec::new() };
     device.attempt.replace(Some(Box::new(attempt)));
     worker.schedule(deadline, device, Task::Wake);
     let fleet = usize::from(device.fleet.0);
@@ -180,9 +180,14 @@ impl<S: Sink> Worker<S> {
     /// Records that the server did not let the device in, which took itself for connected; what was sent waits again.
     pub(super) fn refuse(&self, device: &Device, failure: &Failure, now: Tick) {
         self.reasons(device).connected(Some(&failure.reason));
+        let held = device.attempt.borrow_mut().as_mut().map(|attempt| std::mem::take(&mut attempt.held));
         self.settle_attempt(device, Outcome::Error(failure.kind), Some(&failure.reason), now);
         self.reach[usize::from(device.fleet.0)].borrow_mut().attempted(false, now);
-        device.ledger.borrow_mut().recall(self.waited(device, now));
+        let mut ledger = device.ledger.borrow_mut();
+        for open in held.into_iter().flatten().filter_map(|held| held.open) {
+            ledger.put_back(open);
+        }
+        ledger.recall(self.waited(device, now));
     }
 
     /// Longest time a handshake of the device may take, where its fleet says so.

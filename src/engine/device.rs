@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::task::{Context, Waker};
 
-use super::ledger::Ledger;
+use super::ledger::{Ledger, Outstanding};
 use super::pause::{Hold, WaitTracker};
 use super::policy::ConnectionPolicy;
 use super::reconnect::Role;
@@ -22,7 +22,7 @@ use crate::scenario::{DevicePlan, FaultHit, Fleet, Model};
 const IDLE_NS: u64 = 50_000_000;
 
 /// A connection attempt without an outcome yet.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(super) struct Attempt {
     pub(super) phase: PhaseId,
     pub(super) intended: Tick,
@@ -31,6 +31,18 @@ pub(super) struct Attempt {
     pub(super) handshake: Option<(Tick, Option<Tick>)>,
     /// When the connection was made, though the server may still refuse the device.
     pub(super) made: Option<Tick>,
+    /// What was sent since then and closed by that, in its order.
+    pub(super) held: Vec<Held>,
+}
+
+/// A reading that counts as sent once the server can no longer refuse the device.
+#[derive(Debug)]
+pub(super) struct Held {
+    /// The reading; `None` for one that was sent once more.
+    pub(super) open: Option<Outstanding>,
+    pub(super) seq: u64,
+    /// When it had been sent.
+    pub(super) at: Tick,
 }
 
 impl Attempt {
@@ -152,7 +164,17 @@ impl Device {
 
     /// Whether it has nothing more to send or to wait for.
     pub(super) fn is_settled(&self) -> bool {
-        self.ledger.borrow().is_settled() && self.repeat.borrow().is_none()
+        self.ledger.borrow().is_settled() && self.repeat.borrow().is_none() && !self.holds()
+    }
+
+    /// Whether the server may still refuse it, which takes itself for connected.
+    pub(super) fn awaits_admission(&self) -> bool {
+        self.attempt.borrow().as_ref().is_some_and(|attempt| attempt.made.is_some())
+    }
+
+    /// Whether what it has sent hangs on that.
+    fn holds(&self) -> bool {
+        self.attempt.borrow().as_ref().is_some_and(|attempt| !attempt.held.is_empty())
     }
 
     /// Whether a fault of the scenario that severs connections acted on its own at `since` or later.
@@ -225,7 +247,8 @@ mod tests {
         ];
         for (handshake, made, expected) in table {
             let (intended, actual) = (Tick::ZERO, Tick::ZERO);
-            assert_eq!(Attempt { phase: PhaseId(0), intended, actual, handshake, made }.step(), expected);
+            let attempt = Attempt { phase: PhaseId(0), intended, actual, handshake, made, held: Vec::new() };
+            assert_eq!(attempt.step(), expected);
         }
     }
 }

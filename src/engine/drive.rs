@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use super::activation::error_of;
-use super::answer::take_in;
+use super::answer::{admit, take_in};
 use super::attempt::{arm_keep_alive, connect};
 use super::device::Device;
 use super::dispatch::{arm_expiry, send_next};
@@ -245,8 +245,13 @@ async fn converse<S: Sink>(worker: &Worker<S>, device: &Device, session: &mut dy
         let disconnect = attend(worker, device, session, cx);
         device.attentive.set(false);
         let refused = matches!(disconnect, Poll::Ready(Disconnect::Refused(_)));
-        if !refused && (disconnect.is_ready() || !session.awaits_admission()) {
-            worker.settle_admission(device);
+        if !refused
+            && device.awaits_admission()
+            && (disconnect.is_ready() || !session.awaits_admission() || is_admitted_by_now(worker, device))
+            && admit(worker, device)
+        {
+            // With nothing left to hang on it may rest.
+            cx.waker().wake_by_ref();
         }
         worker.note(device, session);
         disconnect
@@ -276,7 +281,7 @@ fn attend<S: Sink>(
                 }
                 false
             }
-            Poll::Ready(Err(failure)) => return Poll::Ready(broken(session, failure)),
+            Poll::Ready(Err(failure)) => return Poll::Ready(broken(device, session, failure)),
             Poll::Pending => true,
         };
         let now = read.take().unwrap_or_else(|| worker.clock.now());
@@ -297,18 +302,25 @@ fn attend<S: Sink>(
         match kept.and_then(|()| send_next(worker, device, session, cx, now)) {
             Ok(None) if all_heard => return Poll::Pending,
             Ok(sent) => read = sent,
-            Err(failure) => return Poll::Ready(broken(session, failure)),
+            Err(failure) => return Poll::Ready(broken(device, session, failure)),
         }
     }
 }
 
 /// What the end of a session by `failure` means: a server may refuse the device when that takes itself for connected.
-fn broken(session: &mut dyn Session, failure: Failure) -> Disconnect {
-    if failure.kind == ErrorKind::Tls && session.awaits_admission() {
+fn broken(device: &Device, session: &mut dyn Session, failure: Failure) -> Disconnect {
+    if failure.kind == ErrorKind::Tls && device.awaits_admission() && session.awaits_admission() {
         Disconnect::Refused(failure)
     } else {
         Disconnect::Broken(failure)
     }
+}
+
+/// Whether a server that says nothing had all the time of an attempt to refuse the device.
+fn is_admitted_by_now<S: Sink>(worker: &Worker<S>, device: &Device) -> bool {
+    let limit = worker.plan.scenario().run.connect_timeout.as_ns();
+    let attempt = device.attempt.borrow();
+    attempt.as_ref().is_some_and(|attempt| worker.clock.now() >= attempt.actual.plus_ns(limit))
 }
 
 /// Whether the plan, or the end of the run, ends the connection at `now`.

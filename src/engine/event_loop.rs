@@ -8,6 +8,7 @@ use tokio::sync::mpsc::Receiver;
 use tokio::task::{JoinSet, LocalSet};
 
 use super::activation;
+use super::answer::admit;
 use super::control::Order;
 use super::cpu::CpuSample;
 use super::delivery::{Delivery, DeliveryRouter};
@@ -116,7 +117,8 @@ fn devices<S: Sink>(setup: &Setup, share: Share, worker: &Weak<Worker<S>>) -> (F
         let endpoint = setup.endpoints.iter().find(|endpoint| endpoint.protocol() == fleet.protocol);
         let tls = endpoint.and_then(|endpoint| endpoint.tls(device.fleet)).map(|tls| {
             let identities = fleet.tls.as_ref().map(|plan| &plan.identities);
-            tls.device(identities.and_then(|identities| identities.of(device.index)))
+            let own = identities.and_then(|identities| identities.of(device.index));
+            tls.device(own.or_else(|| tls.identity(device.index)))
         });
         Rc::new(Device::new(slot as u32, device, fleet, ledger, tls, (connection_faults, has_reading_faults)))
     });
@@ -282,7 +284,7 @@ impl<S: Sink> Worker<S> {
                 let Some(sample) = lost else { break };
                 self.give_up(device, &sample);
             }
-            self.settle_admission(device);
+            admit(self, device);
             let reason = attempt_cut_short(device.unfinished());
             self.settle_attempt(device, Outcome::Lost, Some(&reason), now);
         }

@@ -20,7 +20,7 @@ pub(super) struct Waiting {
 
 /// A reading that was sent and is not yet closed.
 #[derive(Debug, Clone)]
-struct Outstanding {
+pub(super) struct Outstanding {
     reading: Reading,
     phase: PhaseId,
     released: Tick,
@@ -226,6 +226,17 @@ impl Ledger {
             let Outstanding { phase, reading, released, waited, .. } = open;
             self.backlog.push_front(Waiting { phase, reading, released, before: so_far.since(waited) });
         }
+    }
+
+    /// Takes out the reading `seq`, sent as far as the device knows, while the server may still refuse the device.
+    pub(super) fn set_aside(&mut self, seq: u64) -> Option<Outstanding> {
+        let place = self.in_flight.iter().position(|open| open.reading.seq == seq && !open.repeat)?;
+        self.in_flight.remove(place)
+    }
+
+    /// Takes back a reading that was set aside, for it to be settled or recalled.
+    pub(super) fn put_back(&mut self, open: Outstanding) {
+        push(&mut self.in_flight, open);
     }
 
     /// Settles an answer for `seq` that was decoded at `at`.

@@ -27,7 +27,8 @@ use crate::clock::{Monotonic, Tick};
 use crate::fleet::RunFacts;
 use crate::protocol::{Endpoint, Settings};
 use crate::record::{
-    AuditFinding, Detection, FleetId, Kind, Layout, Outcome, PhaseId, Reason, Sample, Sink, Traffic,
+    AuditFinding, Detection, ErrorKind, FleetId, Kind, Layout, Outcome, PhaseId, Reason, Sample, Sink,
+    Traffic,
 };
 use crate::scenario::{Model, Plan};
 
@@ -271,8 +272,9 @@ impl<S: Sink> Worker<S> {
     ) {
         let Some(attempt) = device.attempt.take() else { return };
         if let Some((began, ended)) = attempt.handshake {
-            // What comes after a handshake says nothing of it, but for a refusal of the device.
-            let over = ended.filter(|_| outcome == Outcome::Ok || attempt.made.is_none());
+            // What comes after a handshake says nothing of it, but for a refusal of the device: by its certificate that comes late.
+            let refused = attempt.made.is_some() || outcome == Outcome::Error(ErrorKind::Tls);
+            let over = ended.filter(|_| outcome == Outcome::Ok || !refused);
             let (outcome, reason, at) =
                 over.map_or((outcome, reason, now), |ended| (Outcome::Ok, None, ended));
             let sample = attempt_sample(device, (attempt.phase, Kind::Tls), (began, began), outcome, at);
