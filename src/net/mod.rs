@@ -25,5 +25,5 @@ pub(crate) use message_fault::{Activation, Decision, MessageFaults};
 pub(crate) use proxy::{Proxy, ProxyPlan, ProxyReport, listen};
 pub(crate) use tls::{
     ClientIdentity, DeviceTls, FleetTls, PemFault, PemPart, TlsFailure, TlsLink, TlsSettings, TlsVersions,
-    authorities, client_identity, is_server_name,
+    authorities, client_identity, is_server_name, revocations,
 };

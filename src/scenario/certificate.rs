@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use rustls::pki_types::CertificateDer;
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
 
 use crate::language::{Refusal, Text, quote};
 use crate::net::{self, ClientIdentity, PemFault, PemPart};
@@ -20,6 +20,19 @@ pub(super) fn authorities(directory: &Path, path: &Text) -> Result<Vec<Certifica
     let shown = shown(directory, path.written());
     let pem = read(&directory.join(path.value())).map_err(|error| unreadable(&shown, &error))?;
     net::authorities(&pem).map_err(|fault| refusal(&shown, fault))
+}
+
+/// The revocation lists in the file `path`.
+///
+/// # Errors
+/// As [`authorities`].
+pub(super) fn revocations(
+    directory: &Path,
+    path: &Text,
+) -> Result<Vec<CertificateRevocationListDer<'static>>, Refusal> {
+    let shown = shown(directory, path.written());
+    let pem = read(&directory.join(path.value())).map_err(|error| unreadable(&shown, &error))?;
+    net::revocations(&pem).map_err(|fault| refusal(&shown, fault))
 }
 
 /// What a device shows, by the files `certificate` and `key`.

@@ -132,6 +132,9 @@ fn certificate(reason: &CertificateError) -> Cow<'static, str> {
             "the server's certificate is X.509 version 1: issue it one of version 3 with subjectAltName".into()
         }
         CertificateError::Revoked => "the server's certificate is revoked: issue it another".into(),
+        CertificateError::UnknownRevocationStatus => "`crl` in the tls table has no list of an authority that issued the server's \
+                                                      certificate: add the list of each of them"
+            .into(),
         CertificateError::NotValidForName => {
             "the server's certificate is for another name: connect to a name that it has, or set `sni` in the tls table".into()
         }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rustls::client::ResolvesClientCert;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use rustls::{Error, InconsistentKeys, SignatureScheme};
 
@@ -65,6 +65,21 @@ pub(crate) fn authorities(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Pe
     Ok(certificates)
 }
 
+/// The revocation lists in a PEM file.
+///
+/// # Errors
+/// If there is none, or one that cannot be read.
+pub(crate) fn revocations(pem: &[u8]) -> Result<Vec<CertificateRevocationListDer<'static>>, PemFault> {
+    let help = "give revocation lists in PEM: -----BEGIN X509 CRL-----";
+    let found: Vec<CertificateRevocationListDer<'static>> = parts(pem, ("revocation list", help))?;
+    for list in &found {
+        webpki::BorrowedCertRevocationList::from_der(list).map_err(|error| {
+            PemFault::new(format!("holds a revocation list that cannot be read ({error})"), help)
+        })?;
+    }
+    Ok(found)
+}
+
 /// What a device shows: the certificates of one PEM file and the key of another, or of the same.
 ///
 /// # Errors
@@ -99,12 +114,16 @@ pub(crate) fn client_identity(certificate: &[u8], key: &[u8]) -> Result<ClientId
 }
 
 fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, PemFault> {
-    let help = "give certificates in PEM: -----BEGIN CERTIFICATE-----";
-    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).take(MOST + 1).collect();
+    parts(pem, ("certificate", "give certificates in PEM: -----BEGIN CERTIFICATE-----"))
+}
+
+/// The parts of one kind in a PEM file: what they are called, and what to give where there are none.
+fn parts<T: PemObject>(pem: &[u8], (what, help): (&str, &str)) -> Result<Vec<T>, PemFault> {
+    let found: Result<Vec<_>, _> = T::pem_slice_iter(pem).take(MOST + 1).collect();
     match found {
-        Ok(found) if found.is_empty() => Err(PemFault::new("holds no certificate", help)),
+        Ok(found) if found.is_empty() => Err(PemFault::new(format!("holds no {what}"), help)),
         Ok(found) if found.len() > MOST => {
-            Err(PemFault::new(format!("holds more than {MOST} certificates"), "split it"))
+            Err(PemFault::new(format!("holds more than {MOST} {what}s"), "split it"))
         }
         Ok(found) => Ok(found),
         Err(error) => Err(PemFault::new(format!("is not valid PEM ({})", described(&error)), help)),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, ring};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, ServerName, UnixTime};
 use rustls::time_provider::TimeProvider;
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion, version};
 
@@ -43,6 +43,8 @@ impl TlsVersions {
 pub(crate) struct TlsSettings {
     /// Authorities that server certificates are to be issued by; `None`: those of the operating system.
     pub(crate) authorities: Option<Vec<CertificateDer<'static>>>,
+    /// Revocation lists of those authorities; empty: nobody is asked what is revoked.
+    pub(crate) revocations: Vec<CertificateRevocationListDer<'static>>,
     /// The name that is asked for and that the certificate is to be for; `None`: the host of the target's URL.
     pub(crate) server_name: Option<String>,
     /// Protocols offered by ALPN, in the order of preference.
@@ -76,6 +78,7 @@ impl Default for TlsSettings {
     fn default() -> Self {
         Self {
             authorities: None,
+            revocations: Vec::new(),
             server_name: None,
             alpn: Vec::new(),
             versions: TlsVersions::Both,
@@ -89,6 +92,7 @@ impl fmt::Debug for TlsSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TlsSettings")
             .field("authorities", &self.authorities.as_ref().map(Vec::len))
+            .field("revocations", &self.revocations.len())
             .field("server_name", &self.server_name)
             .field("alpn", &self.alpn)
             .field("versions", &self.versions)
@@ -120,6 +124,8 @@ pub(crate) struct FleetTls {
     common: Arc<ClientConfig>,
     server_name: Arc<ServerName<'static>>,
     resumes: bool,
+    /// What devices show that have nothing of their own, by their number.
+    identities: Arc<[ClientIdentity]>,
 }
 
 impl FleetTls {
@@ -147,7 +153,22 @@ impl FleetTls {
         let mut common = builder.with_client_cert_resolver(Arc::new(Shown(None)));
         common.alpn_protocols = settings.alpn.iter().map(|name| name.clone().into_bytes()).collect();
         common.resumption = Resumption::disabled();
-        Ok(Self { common: Arc::new(common), server_name: Arc::new(server_name), resumes: settings.resumes })
+        Ok(Self {
+            common: Arc::new(common),
+            server_name: Arc::new(server_name),
+            resumes: settings.resumes,
+            identities: Arc::default(),
+        })
+    }
+
+    /// The same, with what devices show that have nothing of their own, by their number.
+    pub(crate) fn showing(self, identities: Arc<[ClientIdentity]>) -> Self {
+        Self { identities, ..self }
+    }
+
+    /// What device number `index` shows that has nothing of its own.
+    pub(crate) fn identity(&self, index: u32) -> Option<&ClientIdentity> {
+        self.identities.get(index as usize)
     }
 
     /// What one device of the fleet keeps for all its connections.
@@ -183,6 +204,7 @@ fn verifier(
             .to_owned());
     }
     WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
+        .with_crls(settings.revocations.iter().cloned())
         .build()
         .map_err(|error| format!("TLS cannot be set up: {error}"))
 }

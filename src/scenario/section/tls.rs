@@ -28,6 +28,12 @@ pub(super) static TLS: Section = Section {
              those of the operating system unless stated",
         ),
         Field::optional(
+            "crl",
+            Kind::Text,
+            "PEM file of the revocation lists of all authorities in the chain of the server's certificate, which is refused if it is \
+             in one of them",
+        ),
+        Field::optional(
             "cert",
             Kind::Text,
             "PEM file of the certificate that a device shows when the server asks; {{device}}, {{fleet}} and {{index}} may be part \
@@ -116,6 +122,15 @@ pub(super) fn tls(
         match certificate::authorities(&report.context().directory, &ca) {
             Ok(found) => settings.authorities = Some(found),
             Err((message, help)) => fields.refuse("ca", report, message, help),
+        }
+    }
+    if let Some((fields, crl)) = stated.text("crl") {
+        if settings.insecure {
+            fields.refuse("crl", report, "is of no use beside `insecure`", "take one of the two out");
+        }
+        match certificate::revocations(&report.context().directory, &crl) {
+            Ok(found) => settings.revocations = found,
+            Err((message, help)) => fields.refuse("crl", report, message, help),
         }
     }
     if let Some((fields, sni)) = stated.text("sni") {

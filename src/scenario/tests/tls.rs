@@ -71,6 +71,12 @@ fn every_fault_names_the_file_and_the_key() {
             "fleet.m.tls.ca",
             "is of no use beside `insecure`",
         ),
+        ("tls = { crl = \"other.pem\" }", "fleet.m.tls.crl", "other.pem holds no revocation list"),
+        (
+            "tls = { crl = \"empty.pem\", insecure = \"accept-any-certificate\" }",
+            "fleet.m.tls.crl",
+            "is of no use beside `insecure`",
+        ),
         ("tls = { sni = \"a b\" }", "fleet.m.tls.sni", "`a b` is not a name"),
         ("tls = { alpn = \"\" }", "fleet.m.tls.alpn", "1 to 255 bytes"),
         ("tls = { cert = \"{{run}}.pem\" }", "fleet.m.tls.cert", "cannot be named by the run"),

@@ -54,6 +54,26 @@ fn what_is_wrong_with_the_servers_certificate_is_said_with_its_remedy() {
 }
 
 #[test]
+fn a_server_whose_certificate_is_revoked_or_may_be_is_refused() {
+    let (pki, other) = (Pki::new(), Pki::new());
+    let numbered = |serial: u64| {
+        let issued = pki.issue("localhost", |params| params.serial_number = Some(SerialNumber::from(serial)));
+        server(&issued, None, |_| {})
+    };
+    let asking = |list: &Pki| {
+        let settings = TlsSettings { revocations: vec![list.revocations(7)], ..trusting(&pki) };
+        FleetTls::new(&settings, "localhost").unwrap().device(None)
+    };
+    let sentence = heard(&numbered(7), &asking(&pki));
+    assert!(sentence.contains("the server's certificate is revoked: issue it another"), "{sentence}");
+    let sentence = heard(&numbered(8), &asking(&other));
+    assert!(sentence.contains("`crl` in the tls table has no list of an authority"), "{sentence}");
+    block_on(async {
+        assert!(meet(&numbered(8), &asking(&pki)).await.0.is_ok(), "another's is revoked");
+    });
+}
+
+#[test]
 fn a_certificate_of_version_1_is_told_what_it_lacks() {
     let version_1 = rustls::OtherError(Arc::new(webpki::Error::UnsupportedCertVersion));
     let error = rustls::Error::InvalidCertificate(rustls::CertificateError::Other(version_1));

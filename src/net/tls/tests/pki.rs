@@ -71,7 +71,10 @@ impl Pki {
         server(&self.issue("localhost", |_| {}), Some(verifier.build().unwrap()), change)
     }
 
-    fn revocations(&self, serial: u64) -> rustls::pki_types::CertificateRevocationListDer<'static> {
+    pub(super) fn revocations(
+        &self,
+        serial: u64,
+    ) -> rustls::pki_types::CertificateRevocationListDer<'static> {
         let list = CertificateRevocationListParams {
             this_update: date_time_ymd(2024, 1, 1),
             next_update: date_time_ymd(2099, 1, 1),
