@@ -71,7 +71,7 @@ const BANS: [(&str, &str, &str); 11] = [
 ];
 
 /// Effects and the only rooms that may have them. A word counts where it stands in code outside tests.
-const EFFECTS: [(&str, &[&str], &[&str]); 8] = [
+const EFFECTS: [(&str, &[&str], &[&str]); 9] = [
     ("time", &["Instant::now", "SystemTime::now", "clock_gettime"], &["clock"]),
     (
         "randomness",
@@ -90,6 +90,7 @@ const EFFECTS: [(&str, &[&str], &[&str]); 8] = [
     ("files", &["std::fs", "fs::", "File::", "tokio::fs"], &["results", "scenario", "run", "cli", "clock"]),
     ("the terminal", &["println!", "print!(", "stdout()", "stderr()", "dbg!"], &["cli", "display"]),
     ("ending the process", &["process::exit", "process::abort"], &[]),
+    ("making certificates", &["rcgen::"], &["reference"]),
     ("unbounded channels", &["unbounded_channel", "mpsc::channel()"], &[]),
 ];
 

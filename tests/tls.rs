@@ -1,7 +1,10 @@
 //! TLS under every protocol, through the built binary: identities, storms of handshakes, and what is said when one side does not
 //! accept the other.
 
+mod own;
+mod refusal;
 mod server;
+mod service;
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -33,6 +36,11 @@ impl Place {
              [[phase]]\nname = \"steady\"\nduration = \"2s\"\n\
              [fleet.m]\nprotocol = \"{protocol}\"\ndevices = {devices}\nrate = \"5/s\"\ntimeout = \"60s\"\n{own}\n"
         );
+        self.drive(arguments, &text)
+    }
+
+    /// `squall` with `arguments` and the scenario `text`.
+    fn drive(&self, arguments: &[&str], text: &str) -> Ended {
         std::fs::write(self.0.path().join("s.toml"), text).unwrap();
         let output = Command::new(env!("CARGO_BIN_EXE_squall"))
             .current_dir(self.0.path())
@@ -66,16 +74,26 @@ impl Ended {
     }
 
     fn report(&self) -> Report {
-        let mut runs: Vec<_> =
-            std::fs::read_dir(&self.results).unwrap().map(|entry| entry.unwrap().path()).collect();
+        let mut runs: Vec<_> = std::fs::read_dir(&self.results)
+            .unwrap_or_else(|_| panic!("{}", self.said()))
+            .map(|entry| entry.unwrap().path())
+            .collect();
         runs.sort();
         Report::load(runs.last().unwrap()).unwrap()
     }
 
     /// The figures of all rows of a kind added up, as far as they count.
     fn sum(&self, kind: &str) -> Figures {
+        self.sum_of("", kind)
+    }
+
+    /// The same, of one fleet.
+    fn sum_of(&self, fleet: &str, kind: &str) -> Figures {
         let mut sum = Figures::default();
-        for row in self.report().summary.iter().filter(|row| row.kind == kind && !row.is_headline()) {
+        let meant = |row: &&SummaryRow| fleet.is_empty() || row.fleet == fleet;
+        for row in
+            self.report().summary.iter().filter(meant).filter(|row| row.kind == kind && !row.is_headline())
+        {
             sum.planned += row.figures.planned;
             sum.ok += row.figures.ok;
             sum.error += row.figures.error;
@@ -90,8 +108,17 @@ impl Ended {
 
     /// Every kind has as many outcomes as it was planned. On a busy machine a run may rightly judge itself invalid.
     fn assert_answered(&self) {
+        self.assert_all_ok(&["reading", "connect", "tls"]);
+    }
+
+    /// The same of connections and handshakes: a storm may cut off a reading that waits for its answer.
+    fn assert_connected(&self) {
+        self.assert_all_ok(&["connect", "tls"]);
+    }
+
+    fn assert_all_ok(&self, kinds: &[&str]) {
         assert!(matches!(self.output.status.code(), Some(0 | 12)), "{}", self.said());
-        for kind in ["reading", "connect", "tls"] {
+        for kind in kinds {
             let sum = self.sum(kind);
             assert!(sum.planned > 0 && sum.ok == sum.planned, "{kind}: {sum:?} {}", self.said());
         }
@@ -125,11 +152,13 @@ fn in_a_storm_each_device_takes_up_its_own_session_or_none_does() {
     let names: Vec<String> = (0..DEVICES).map(|index| format!("m-{index:05}")).collect();
     let authority = Authority::new();
     let place = Place::with(&authority, &names.iter().map(String::as_str).collect::<Vec<_>>());
-    for (resume, expected) in [("per-device", u64::from(DEVICES)), ("off", 0)] {
+    let budget = format!("resumed = \">={DEVICES}\"\nresumed_rate = \">=50%\"");
+    let none = "resumed = \"<=0\"\nresumed_rate = \"<=0%\"".to_owned();
+    for (resume, expected, budget) in [("per-device", u64::from(DEVICES), budget), ("off", 0, none)] {
         let server = Server::start(&authority, true, server::mqtt);
         let own = format!(
             "close = \"ack\"\n{OWN_CERTIFICATES}, resume = \"{resume}\" }}\n[[fault]]\nname = \"storm\"\nkind = \"disconnect\"\nstart = \
-             \"1s\"\n"
+             \"1s\"\n[[budget]]\nkind = \"tls\"\n{budget}\np50 = \"<60s\"\nerror_rate = \"<=0%\"\n"
         );
         let target = format!("mqtt=mqtts://localhost:{}", server.port);
         let ended = place.squall(&["run", "s.toml", "--target", &target], ("mqtt", DEVICES), &own);
@@ -138,6 +167,11 @@ fn in_a_storm_each_device_takes_up_its_own_session_or_none_does() {
         assert_eq!(handshakes.planned, u64::from(2 * DEVICES));
         assert_eq!(handshakes.resumed, Some(expected), "{}", ended.said());
         assert!(ended.told().contains(&format!("resumed: {expected} of {DEVICES}")), "{}", ended.said());
+        let budgets = ended.report().run.budgets;
+        assert!(
+            budgets.len() == 4 && budgets.iter().all(|budget| budget.met && budget.kind == "tls"),
+            "{budgets:?}"
+        );
         let seen = server.seen.lock().unwrap();
         assert_eq!((seen.full, seen.resumed), (u64::from(2 * DEVICES) - expected, expected));
         // Sessions too are known by the certificate with which they began: each device's own, twice.
@@ -153,18 +187,45 @@ fn in_a_storm_each_device_takes_up_its_own_session_or_none_does() {
 fn a_device_that_is_not_let_in_fails_to_connect_and_its_readings_have_one_outcome_each() {
     let authority = Authority::new();
     let place = Place::with(&authority, &[]);
-    let server = Server::start(&authority, true, server::http);
-    let url = format!("https://localhost:{}", server.port);
-    let ended = place.run(&url, "http", "tls = { ca = \"ca.pem\" }");
-    let (connects, handshakes) = (ended.sum("connect"), ended.sum("tls"));
-    assert!(connects.planned >= 3 && connects.error_tls == connects.planned, "{connects:?} {}", ended.said());
-    assert_eq!((handshakes.error_tls, handshakes.planned), (connects.planned, connects.planned));
-    let readings = ended.report().summary.into_iter().find(SummaryRow::is_headline).unwrap().figures;
-    // Never answered, never an error of their own: they waited for a connection to the end.
-    assert!(readings.planned > 0 && readings.error == 0 && readings.ok == 0, "{readings:?}");
-    assert_eq!(readings.lost + readings.dropped + readings.timeout, readings.planned, "{readings:?}");
-    assert!(ended.told().contains("the server demands a client certificate"), "{}", ended.said());
-    assert_eq!(server.seen.lock().unwrap().full, 0);
+    let table: [(&str, &str, Serve, &str); 2] = [
+        ("http", "https", server::http, ""),
+        // What closes a reading by itself comes before the refusal.
+        ("tcp", "tcps", server::lines, "close = \"sent\"\n"),
+    ];
+    for (protocol, scheme, serve, own) in table {
+        let server = Server::start(&authority, true, serve);
+        let url = format!("{scheme}://localhost:{}", server.port);
+        let ended = place.run(&url, protocol, &format!("{own}tls = {{ ca = \"ca.pem\" }}"));
+        let (connects, handshakes) = (ended.sum("connect"), ended.sum("tls"));
+        assert!(
+            connects.planned >= 3 && connects.error_tls == connects.planned,
+            "{connects:?} {}",
+            ended.said()
+        );
+        assert_eq!((handshakes.error_tls, handshakes.planned), (connects.planned, connects.planned));
+        let readings = ended.report().summary.into_iter().find(SummaryRow::is_headline).unwrap().figures;
+        // Never answered, never an error of their own: they waited for a connection to the end.
+        assert!(readings.planned > 0 && readings.error == 0 && readings.ok == 0, "{readings:?}");
+        assert_eq!(readings.lost + readings.dropped + readings.timeout, readings.planned, "{readings:?}");
+        assert!(ended.told().contains("the server demands a client certificate"), "{}", ended.said());
+        assert_eq!(server.seen.lock().unwrap().full, 0);
+    }
+}
+
+#[test]
+fn what_was_sent_to_a_server_that_asks_who_is_there_counts_once_it_cannot_refuse_any_more() {
+    let authority = Authority::new();
+    let place = Place::with(&authority, &["m-00000", "m-00001", "m-00002"]);
+    let storm = "[[fault]]\nname = \"storm\"\nkind = \"disconnect\"\nstart = \"1s\"\n";
+    // The one sends tickets behind its handshake, the other nothing at all.
+    for tickets in [true, false] {
+        let server = Server::with(&authority, true, server::lines, |config| {
+            config.send_tls13_tickets = if tickets { 2 } else { 0 };
+        });
+        let url = format!("tcps://localhost:{}", server.port);
+        let ended = place.run(&url, "tcp", &format!("close = \"sent\"\n{OWN_CERTIFICATES} }}\n{storm}"));
+        ended.assert_answered();
+    }
 }
 
 #[test]
@@ -239,21 +300,17 @@ fn what_does_not_fit_is_told_before_anything_is_sent() {
     assert!(ended.told().contains("the bundled reference system is reached without TLS"), "{}", ended.said());
 }
 
-/// mosquitto that demands certificates of the authority in `folder` and calls clients by their names.
-fn broker(folder: &Path) -> Option<(crate::interop_device::Peer, u16)> {
-    let shown = folder.display();
+/// mosquitto with the certificate `file` in `folder`, where paths begin, and `more` said of its listener.
+fn broker(folder: &Path, file: &str, more: &str) -> Option<(crate::interop_device::Peer, u16)> {
     on_a_free_port(|port| {
         let text = format!(
-            "listener {port} 127.0.0.1\ncafile {shown}/ca.pem\ncertfile {shown}/localhost.pem\nkeyfile {shown}/localhost.key\n\
-             require_certificate true\nuse_identity_as_username true\nuser root\nlog_dest file {shown}/broker.log\n\
-             log_type notice\n"
+            "listener {port} 127.0.0.1\ncafile ca.pem\ncertfile {file}.pem\nkeyfile {file}.key\n{more}\
+             user root\nallow_anonymous true\nlog_dest file broker.log\nlog_type notice\n"
         );
-        std::fs::write(folder.join("mosquitto.conf"), text).unwrap();
-        let started = Command::new("mosquitto")
-            .arg("-c")
-            .arg(folder.join("mosquitto.conf"))
-            .stderr(Stdio::null())
-            .spawn();
+        let config = folder.join(format!("mosquitto-{port}.conf"));
+        std::fs::write(&config, text).unwrap();
+        let started =
+            Command::new("mosquitto").arg("-c").arg(config).current_dir(folder).stderr(Stdio::null()).spawn();
         if started.is_err() {
             skip::missing("mosquitto is not installed");
         }
@@ -265,7 +322,8 @@ fn broker(folder: &Path) -> Option<(crate::interop_device::Peer, u16)> {
 fn mosquitto_knows_each_device_by_its_certificate_and_resumes_its_session() {
     let authority = Authority::new();
     let place = Place::with(&authority, &["localhost", "m-00000", "m-00001", "m-00002"]);
-    let Some((_peer, port)) = broker(place.0.path()) else { return };
+    let more = "require_certificate true\nuse_identity_as_username true\n";
+    let Some((_peer, port)) = broker(place.0.path(), "localhost", more) else { return };
     let storm = "[[fault]]\nname = \"storm\"\nkind = \"disconnect\"\nstart = \"1s\"\n";
     let own = format!("close = \"ack\"\n{OWN_CERTIFICATES} }}\n{storm}");
     let ended = place.run(&format!("mqtts://localhost:{port}"), "mqtt", &own);
@@ -281,20 +339,26 @@ fn mosquitto_knows_each_device_by_its_certificate_and_resumes_its_session() {
     assert_eq!(ended.sum("connect").error_tls, ended.sum("connect").planned, "{}", ended.said());
 }
 
-/// nginx that demands certificates of the authority in `folder`, and says 200 and 400 by itself.
-fn front(folder: &Path) -> Option<(crate::interop_device::Peer, u16)> {
+/// What has nginx demand certificates.
+const DEMANDING: &str = "ssl_client_certificate ca.pem; ssl_verify_client on;";
+
+/// nginx with the certificate `file` in `folder`, where paths begin, and `more` said of its server. It says 200 and 400 by itself, and
+/// logs of each request the name of the device, and whether its session was resumed (`r`).
+fn front(folder: &Path, file: &str, more: &str) -> Option<(crate::interop_device::Peer, u16)> {
     let shown = folder.display();
     on_a_free_port(|port| {
         let text = format!(
-            "daemon off; master_process off; user root; pid {shown}/nginx.pid; error_log {shown}/error.log;\nevents {{}}\nhttp {{ access_log {shown}/access.log; \
-             server {{ listen 127.0.0.1:{port} ssl; ssl_certificate {shown}/localhost.pem; ssl_certificate_key {shown}/localhost.key; \
-             ssl_client_certificate {shown}/ca.pem; ssl_verify_client on; ssl_session_tickets on; \
-             location / {{ return 200 ok; }} }} }}\n"
+            "daemon off; master_process off; user root; pid {shown}/nginx.pid; error_log {shown}/error.log;\n\
+             events {{ worker_connections 4096; }}\n\
+             http {{ log_format tls '$ssl_client_s_dn $ssl_session_reused'; access_log {shown}/access.log tls; \
+             server {{ listen 127.0.0.1:{port} ssl; ssl_certificate {file}.pem; ssl_certificate_key {file}.key; \
+             {more} ssl_session_tickets on; location / {{ return 200 ok; }} }} }}\n"
         );
         std::fs::write(folder.join("nginx.conf"), text).unwrap();
         let started = Command::new("nginx")
-            .args(["-e", "stderr", "-c"])
-            .arg(folder.join("nginx.conf"))
+            .args(["-e", "stderr", "-p"])
+            .arg(folder)
+            .args(["-c", "nginx.conf"])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn();
@@ -309,11 +373,11 @@ fn front(folder: &Path) -> Option<(crate::interop_device::Peer, u16)> {
 fn nginx_resumes_each_devices_session_and_answers_those_without_a_certificate_by_a_status() {
     let authority = Authority::new();
     let place = Place::with(&authority, &["localhost", "m-00000", "m-00001", "m-00002"]);
-    let Some((_peer, port)) = front(place.0.path()) else { return };
+    let Some((_peer, port)) = front(place.0.path(), "localhost", DEMANDING) else { return };
     let storm = "[[fault]]\nname = \"storm\"\nkind = \"disconnect\"\nstart = \"1s\"\n";
     let url = format!("https://localhost:{port}");
     let ended = place.run(&url, "http", &format!("{OWN_CERTIFICATES} }}\n{storm}"));
-    ended.assert_answered();
+    ended.assert_connected();
     assert_eq!(ended.sum("tls").resumed, Some(3), "{}", ended.said());
     // It completes the handshake, and judges the device at its first request.
     let ended = place.run(&url, "http", "tls = { ca = \"ca.pem\" }");

@@ -20,7 +20,7 @@ use crate::engine::Descriptors;
 use crate::fleet::RunFacts;
 use crate::record::{FleetId, RunToken, Shard};
 use crate::results::Host;
-use crate::run::{bundled, churn, preflight, target};
+use crate::run::{bundled, certificate, churn, preflight, target};
 use crate::scenario::{Fleet, Model, Overrides, Plan, Scenario, ScenarioError, load_budgets};
 
 /// Columns of the chart.
@@ -351,6 +351,7 @@ fn notes(plan: &Plan, allowed: Option<u64>) -> Vec<String> {
     let objection =
         if has_target(scenario) { bundled::unserved(scenario) } else { bundled::objection(scenario) };
     notes.extend(objection);
+    notes.extend(certificate::unusable(&scenario.reference).filter(|_| !has_target(scenario)));
     notes
 }
 

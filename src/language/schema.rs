@@ -16,10 +16,11 @@ pub(crate) fn definitions(sections: &[&Section]) -> Map<String, Value> {
 /// What [`Kind::Name`] takes.
 pub(crate) const NAME: &str = "^[a-z0-9-]{1,64}$";
 
-/// The name of a section's definition: the last word of its title that is a word.
+/// The name of a section's definition: what its title begins with, of a title in brackets the first word.
 pub(crate) fn name(section: &Section) -> String {
     let title = section.title.split(" = ").next().unwrap_or(section.title);
-    title.trim_matches(['[', ']']).split('.').next().unwrap_or(title).to_owned()
+    let Some(inner) = title.strip_prefix('[') else { return title.to_owned() };
+    inner.trim_matches(['[', ']']).split('.').next().unwrap_or(inner).to_owned()
 }
 
 /// A reference to the definition of `section`.

@@ -1,11 +1,17 @@
 //! Requests to the target outside the measured traffic, over an ordinary HTTP client.
 
+use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use reqwest::StatusCode;
 use serde_json::{Value, json};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::Endpoint;
 use crate::fault::ServiceFault;
+use crate::net::{DeviceTls, Link, TlsLink};
 use crate::record::RunToken;
 use crate::service::SIGNATURE;
 use crate::units::{Secret, Span};
@@ -72,11 +78,19 @@ fn innermost(error: &reqwest::Error) -> String {
 /// The bundled reference system's way of being broken on purpose, `/v1/faults`.
 #[derive(Debug, Clone)]
 pub struct FaultClient {
-    client: reqwest::Client,
+    way: Way,
     url: String,
     authority: String,
     run: String,
     token: Option<Secret>,
+}
+
+/// How orders get there.
+#[derive(Debug, Clone)]
+enum Way {
+    Plain(reqwest::Client),
+    /// Over a connection for each order, as devices make it.
+    Tls(SocketAddr, DeviceTls),
 }
 
 impl FaultClient {
@@ -86,15 +100,16 @@ impl FaultClient {
     /// # Errors
     /// If the system gives no HTTP client.
     pub fn at(endpoint: &Endpoint, run: RunToken) -> Result<Self, ControlError> {
-        let client = client(PATIENCE).map_err(|error| ControlError::Refused { reason: innermost(&error) })?;
-        let url = format!("http://{}/v1/faults", endpoint.address());
-        Ok(Self {
-            client,
-            url,
-            authority: endpoint.authority().to_owned(),
-            run: run.to_string(),
-            token: None,
-        })
+        let (way, scheme) = match endpoint.control_tls() {
+            Some(tls) => (Way::Tls(endpoint.address(), tls), "https"),
+            None => {
+                let client = client(PATIENCE);
+                let client = client.map_err(|error| ControlError::Refused { reason: innermost(&error) })?;
+                (Way::Plain(client), "http")
+            }
+        };
+        let url = format!("{scheme}://{}/v1/faults", endpoint.address());
+        Ok(Self { way, url, authority: endpoint.authority().to_owned(), run: run.to_string(), token: None })
     }
 
     /// The same, which shows `token`.
@@ -110,7 +125,7 @@ impl FaultClient {
     /// # Errors
     /// [`ControlError::Unbreakable`] if it does not, or does not answer within 5 s.
     pub async fn offered(&self) -> Result<(), ControlError> {
-        let asked = self.send(self.client.get(&self.url)).await;
+        let asked = self.send(None).await;
         asked.map(drop).map_err(|reason| ControlError::Unbreakable { url: self.url.clone(), reason })
     }
 
@@ -139,30 +154,23 @@ impl FaultClient {
     }
 
     async fn post(&self, order: &Value) -> Result<u64, ControlError> {
-        let request = self.client.post(&self.url).header("content-type", "application/json");
-        let request = request.header(SIGNATURE, &self.run);
-        let answer = self.send(request.body(order.to_string())).await;
+        let answer = self.send(Some(order.to_string())).await;
         let answer = answer.map_err(|reason| ControlError::Refused { reason })?;
         Ok(answer.get("acted").and_then(Value::as_u64).unwrap_or(0))
     }
 
-    /// The JSON of a successful answer, `null` where it is none; else what to tell the user.
-    async fn send(&self, request: reqwest::RequestBuilder) -> Result<Value, String> {
-        let request = match &self.token {
-            Some(token) => request.bearer_auth(token.reveal()),
-            None => request,
-        };
-        let sent = request.header("host", &self.authority).send().await;
-        let mut response = sent.map_err(|error| innermost(&error))?;
-        let status = response.status();
-        let mut text = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| innermost(&error))? {
-            let room = ANSWER_BYTES - text.len();
-            text.extend_from_slice(chunk.get(..room).unwrap_or(&chunk));
-            if chunk.len() >= room {
-                break;
+    /// The JSON of a successful answer to an order, or to the question what goes wrong, `null` where it is none; else what to tell the
+    /// user.
+    async fn send(&self, order: Option<String>) -> Result<Value, String> {
+        let (status, text) = match &self.way {
+            Way::Plain(client) => self.send_plain(client, order).await.map_err(|error| innermost(&error))?,
+            Way::Tls(address, tls) => {
+                let sent = self.send_over_tls((*address, tls), order.as_deref());
+                let sent = tokio::time::timeout(PATIENCE, sent).await;
+                sent.map_err(|_| format!("no answer within {PATIENCE:?}"))?
+                    .map_err(|error| error.to_string())?
             }
-        }
+        };
         let answer: Value = serde_json::from_slice(&text).unwrap_or(Value::Null);
         if status.is_success() {
             return Ok(answer);
@@ -170,6 +178,68 @@ impl FaultClient {
         let said = answer.get("error").and_then(Value::as_str).unwrap_or_default();
         let said: String = said.chars().filter(|c| !c.is_control()).take(200).collect();
         Err(if said.is_empty() { format!("it answers {status}") } else { format!("{status}: {said}") })
+    }
+}
+
+impl FaultClient {
+    async fn send_plain(
+        &self,
+        client: &reqwest::Client,
+        order: Option<String>,
+    ) -> Result<(StatusCode, Vec<u8>), reqwest::Error> {
+        let request = match order {
+            Some(order) => client
+                .post(&self.url)
+                .header("content-type", "application/json")
+                .header(SIGNATURE, &self.run)
+                .body(order),
+            None => client.get(&self.url),
+        };
+        let request = match &self.token {
+            Some(token) => request.bearer_auth(token.reveal()),
+            None => request,
+        };
+        let mut response = request.header("host", &self.authority).send().await?;
+        let mut text = Vec::new();
+        while let Some(chunk) = response.chunk().await? {
+            let room = ANSWER_BYTES - text.len();
+            text.extend_from_slice(chunk.get(..room).unwrap_or(&chunk));
+            if chunk.len() >= room {
+                break;
+            }
+        }
+        Ok((response.status(), text))
+    }
+
+    async fn send_over_tls(
+        &self,
+        (address, tls): (SocketAddr, &DeviceTls),
+        order: Option<&str>,
+    ) -> io::Result<(StatusCode, Vec<u8>)> {
+        let link = Link::dial(address, None, None).await?;
+        let mut stream = TlsLink::shake_hands(link, tls).await?;
+        let (method, body) = order.map_or(("GET", ""), |order| ("POST", order));
+        let token = self.token.as_ref().map(|token| format!("authorization: Bearer {}\r\n", token.reveal()));
+        let token = token.unwrap_or_default();
+        let request = format!(
+            "{method} /v1/faults HTTP/1.1\r\nhost: {}\r\nuser-agent: squall/{}\r\n{SIGNATURE}: {}\r\nconnection: close\r\n{token}\
+             content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            self.authority,
+            env!("CARGO_PKG_VERSION"),
+            self.run,
+            body.len(),
+        );
+        stream.write_all(request.as_bytes()).await?;
+        let mut answer = Vec::new();
+        stream.take(ANSWER_BYTES as u64).read_to_end(&mut answer).await?;
+        let mut headers = [httparse::EMPTY_HEADER; 64];
+        let mut head = httparse::Response::new(&mut headers);
+        let foreign = || io::Error::new(io::ErrorKind::InvalidData, "what it answers is no HTTP");
+        let httparse::Status::Complete(length) = head.parse(&answer).map_err(|_| foreign())? else {
+            return Err(foreign());
+        };
+        let status = head.code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or_else(foreign)?;
+        Ok((status, answer.split_off(length)))
     }
 }
 

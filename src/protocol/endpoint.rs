@@ -15,7 +15,7 @@ use super::Login;
 use super::driver::{Driver, Facts, driver};
 use super::scarcity::Scarcity;
 use crate::language::{AddressFault, without_login};
-use crate::net::{FleetTls, TlsSettings};
+use crate::net::{ClientIdentity, DeviceTls, FleetTls, TlsSettings};
 use crate::record::{FleetId, Protocol, ScarceResource};
 use crate::units::Secret;
 
@@ -255,13 +255,19 @@ impl Endpoint {
         self.tls_host.is_some()
     }
 
-    /// Prepares how the devices of `fleet` shake hands here; nothing where it is reached without TLS.
+    /// Prepares how the devices of `fleet` shake hands here; nothing where it is reached without TLS. `identities`: what each shows, by
+    /// its number, that has none of its own.
     ///
     /// # Errors
     /// [`EndpointError::Tls`] if they cannot.
-    pub(crate) fn secure(&mut self, fleet: FleetId, settings: &TlsSettings) -> Result<(), EndpointError> {
+    pub(crate) fn secure(
+        &mut self,
+        fleet: FleetId,
+        settings: &TlsSettings,
+        identities: Arc<[ClientIdentity]>,
+    ) -> Result<(), EndpointError> {
         let Some(host) = &self.tls_host else { return Ok(()) };
-        let prepared = FleetTls::new(settings, host);
+        let prepared = FleetTls::new(settings, host).map(|tls| tls.showing(identities));
         let prepared =
             prepared.map_err(|reason| EndpointError::Tls { url: self.shown.url.clone(), reason })?;
         let place = usize::from(fleet.0);
@@ -273,6 +279,12 @@ impl Endpoint {
     /// How the devices of `fleet` shake hands here; `None` without TLS.
     pub(crate) fn tls(&self, fleet: FleetId) -> Option<&FleetTls> {
         self.tls.get(usize::from(fleet.0))?.as_ref()
+    }
+
+    /// How whoever controls the service shakes hands here: as the first device of the first fleet that does. `None` without TLS.
+    pub(super) fn control_tls(&self) -> Option<DeviceTls> {
+        let tls = self.tls.iter().flatten().next()?;
+        Some(tls.device(tls.identity(0)))
     }
 
     /// Local addresses that connections come from by turns; none if the system chooses.

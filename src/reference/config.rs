@@ -23,6 +23,8 @@ pub struct Config {
     pub hosts: Vec<String>,
     /// Origins whose pages may use it, beside its own.
     pub origins: Vec<String>,
+    /// What it speaks TLS with, on all its ports; none: they are plain. [`Setup::tls`] only says where that lies.
+    pub tls: Option<TlsCredentials>,
     /// What it does with readings.
     pub setup: Setup,
 }
@@ -37,8 +39,28 @@ impl Default for Config {
             max_connections: 100_000,
             hosts: Vec::new(),
             origins: Vec::new(),
+            tls: None,
             setup: Setup::default(),
         }
+    }
+}
+
+/// What the service shows over TLS, and whom it lets in, all in PEM. Printed for debugging it shows none of it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct TlsCredentials {
+    /// Its certificate, its own first.
+    pub certificate: Vec<u8>,
+    /// The key of its certificate.
+    pub key: Vec<u8>,
+    /// Authorities, one of which has to have issued whatever clients show; none: nobody is asked.
+    pub client_authorities: Option<Vec<u8>>,
+    /// Those authorities' revocation lists.
+    pub client_revocations: Option<Vec<u8>>,
+}
+
+impl fmt::Debug for TlsCredentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsCredentials").finish_non_exhaustive()
     }
 }
 
@@ -57,12 +79,17 @@ pub(crate) fn origin(text: &str) -> Option<String> {
     origin.is_tuple().then(|| origin.ascii_serialization())
 }
 
-/// Where fleets find a system whose listeners are at these addresses, by protocol.
-pub(crate) fn addresses(http: &dyn fmt::Display, mqtt: &dyn fmt::Display) -> [(Protocol, String); 3] {
+/// Where fleets find a system whose listeners are at these addresses, by protocol; `tls`: that speaks TLS there.
+pub(crate) fn addresses(
+    http: &dyn fmt::Display,
+    mqtt: &dyn fmt::Display,
+    tls: bool,
+) -> [(Protocol, String); 3] {
+    let s = if tls { "s" } else { "" };
     [
-        (Protocol::named("http"), format!("http://{http}/v1/readings")),
-        (Protocol::named("ws"), format!("ws://{http}/v1/stream")),
-        (Protocol::named("mqtt"), format!("mqtt://{mqtt}")),
+        (Protocol::named("http"), format!("http{s}://{http}/v1/readings")),
+        (Protocol::named("ws"), format!("ws{s}://{http}/v1/stream")),
+        (Protocol::named("mqtt"), format!("mqtt{s}://{mqtt}")),
     ]
 }
 

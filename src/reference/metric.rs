@@ -11,6 +11,7 @@ use prometheus_client::registry::Registry;
 
 use super::cache::Tier;
 use super::job::Reason;
+use super::tls::HandshakeEnd;
 use crate::clock::Tick;
 use crate::service::{FaultKind, Priority};
 
@@ -72,6 +73,8 @@ pub(super) struct Metrics {
     pub(super) mqtt_dropped: Counter,
     /// Connections refused because too many were open.
     pub(super) connections_refused: Counter,
+    /// TLS handshakes, by how they ended.
+    handshakes: [Counter; HandshakeEnd::ALL.len()],
     pub(super) http_connections: Gauge,
     pub(super) ws_connections: Gauge,
     pub(super) mqtt_connections: Gauge,
@@ -106,6 +109,17 @@ impl Metrics {
         if let Some(place) = DEFECTS.iter().position(|known| *known == word) {
             self.defects[place].inc();
         }
+    }
+
+    /// Counts a TLS handshake.
+    pub(super) fn handshake(&self, end: HandshakeEnd) {
+        self.handshakes[end as usize].inc();
+    }
+
+    /// TLS handshakes that ended so.
+    #[cfg(test)]
+    pub(super) fn handshakes(&self, end: HandshakeEnd) -> u64 {
+        self.handshakes[end as usize].get()
     }
 
     /// Readings that were not worked on so far.
@@ -211,6 +225,11 @@ impl Metrics {
             scores.get_or_create(&[("from", tier.name())]).inc_by(self.scored_by(tier));
         }
         registry.register("scores", "Scores by where they came from", scores);
+        let handshakes = Family::<Labels, Counter>::default();
+        for (end, counter) in HandshakeEnd::ALL.iter().zip(&self.handshakes) {
+            handshakes.get_or_create(&[("end", end.name())]).inc_by(counter.get());
+        }
+        registry.register("tls_handshakes", "TLS handshakes by how they ended", handshakes);
         let waiting = Family::<Labels, Gauge>::default();
         for level in Priority::ALL {
             waiting.get_or_create(&[("level", level.name())]).set(count(now.waiting[*level as usize]));

@@ -32,10 +32,11 @@ mod queue;
 mod reading;
 pub(crate) mod score;
 mod server;
+mod tls;
 mod token;
 mod window;
 
-pub use config::Config;
+pub use config::{Config, TlsCredentials};
 pub(crate) use config::{addresses, host, origin};
 #[cfg(fuzzing)]
 pub use harness::fuzz;
@@ -44,3 +45,4 @@ pub use harness::internals;
 pub use health::Status;
 pub(crate) use meter::Meter;
 pub use server::Server;
+pub(crate) use tls::{Authority, Issued};

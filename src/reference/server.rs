@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use rustls::ServerConfig;
 use tokio::sync::{mpsc, watch};
 use tokio::task::LocalSet;
 
@@ -20,6 +21,7 @@ use super::meter::Meter;
 use super::metric::Metrics;
 use super::model::Key;
 use super::pipeline::Pipeline;
+use super::tls::{self, Port};
 use super::token;
 use crate::clock::Monotonic;
 use crate::service::{ActLog, Cluster};
@@ -53,6 +55,9 @@ pub enum StartError {
     /// A key of signed tokens is none.
     #[error("reference.admission.jwt: {0}")]
     Key(String),
+    /// Its certificates cannot be used.
+    #[error("TLS cannot be set up: {0}")]
+    Tls(String),
     /// A thread could not be started.
     #[error("cannot start the service: {0}")]
     Start(#[from] io::Error),
@@ -66,6 +71,7 @@ pub struct Server {
     pipeline: Arc<Pipeline>,
     bus: Option<Arc<ClusterBus>>,
     acts: Arc<ActLog>,
+    tls: bool,
     stop: watch::Sender<bool>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -74,9 +80,10 @@ impl Server {
     /// Starts the service; it accepts connections when this returns.
     ///
     /// # Errors
-    /// If a port is taken or a thread cannot be started.
+    /// If a port is taken, a thread cannot be started, or what it is to speak TLS with does not fit together.
     pub fn start(config: &Config) -> Result<Self, StartError> {
         token::check(&config.setup.admission).map_err(|fault| StartError::Key(fault.to_string()))?;
+        let secret = config.tls.as_ref().map(tls::config).transpose().map_err(StartError::Tls)?;
         let http = listen(config.bind, config.http_port, "--http-port")?;
         let mqtt = listen(config.bind, config.mqtt_port, "--mqtt-port")?;
         let (http_addr, mqtt_addr) = (http.local_addr()?, mqtt.local_addr()?);
@@ -95,14 +102,15 @@ impl Server {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let acts = Arc::<ActLog>::default();
         let noted = Arc::clone(&acts);
-        let guard = http::Guard::new(config.hosts.clone(), config.origins.clone());
+        let tls = secret.is_some();
+        let guard = http::Guard::new(config.hosts.clone(), config.origins.clone(), tls);
         let body = move || {
             let dispatcher = Rc::new(Dispatcher::new(served, metrics, stopped, limits, alerts, noted));
-            serve(&runtime, (http, guard), mqtt, dispatcher, messages);
+            serve(&runtime, (http, mqtt, secret), guard, dispatcher, messages);
         };
         threads.insert(0, thread::Builder::new().name("squall-serve".into()).spawn(body)?);
         tracing::info!(http = %http_addr, mqtt = %mqtt_addr, workers = config.setup.workers.count, "the service starts");
-        Ok(Self { http: http_addr, mqtt: mqtt_addr, pipeline, bus, acts, stop, threads })
+        Ok(Self { http: http_addr, mqtt: mqtt_addr, pipeline, bus, acts, tls, stop, threads })
     }
 
     /// Where HTTP and WebSocket listen.
@@ -113,6 +121,11 @@ impl Server {
     /// Where MQTT listens.
     pub const fn mqtt_addr(&self) -> SocketAddr {
         self.mqtt
+    }
+
+    /// Whether it speaks TLS there.
+    pub const fn is_tls(&self) -> bool {
+        self.tls
     }
 
     /// Computes the scores of recorded keys, one per line, before the first reading asks for them; how many.
@@ -201,8 +214,8 @@ fn listen(bind: IpAddr, port: u16, flag: &'static str) -> Result<TcpListener, St
 /// Serves both listeners on the calling thread until the service stops.
 fn serve(
     runtime: &tokio::runtime::Runtime,
-    (http, guard): (TcpListener, http::Guard),
-    mqtt: TcpListener,
+    (http, mqtt, secret): (TcpListener, TcpListener, Option<ServerConfig>),
+    guard: http::Guard,
     dispatcher: Rc<Dispatcher>,
     messages: mpsc::Receiver<WorkerMessage>,
 ) {
@@ -213,6 +226,8 @@ fn serve(
         else {
             return;
         };
+        let http = Port::new(http, secret.as_ref(), Some("http/1.1"));
+        let mqtt = Port::new(mqtt, secret.as_ref(), None);
         let mut stop = dispatcher.stop.clone();
         let hub = Rc::new(mqtt::Hub::new(Rc::clone(&dispatcher)));
         let (clerk, broker) = (Rc::clone(&dispatcher), Rc::clone(&hub));

@@ -35,10 +35,10 @@ fn misfit(scenario: &Scenario) -> Option<String> {
                 fleet.protocol
             ));
         }
-        if fleet.tls.is_some() {
+        if fleet.tls.is_some() && scenario.reference.tls.is_none() {
             return Some(format!(
-                "fleet `{name}` says how to shake hands, and the bundled reference system is reached without TLS; give a target \
-                 with --target {}=URL, or take the tls table out",
+                "fleet `{name}` says how to shake hands, and the bundled reference system is reached without TLS; write tls = true \
+                 under [reference], give a target with --target {}=URL, or take the tls table out",
                 fleet.protocol
             ));
         }
@@ -68,12 +68,12 @@ pub(crate) fn unserved(scenario: &Scenario) -> Option<String> {
 
 /// Whether the reference system has an endpoint for `protocol`.
 pub(crate) fn speaks(protocol: Protocol) -> bool {
-    crate::reference::addresses(&"", &"").iter().any(|(served, _)| *served == protocol)
+    crate::reference::addresses(&"", &"", false).iter().any(|(served, _)| *served == protocol)
 }
 
 /// Where the fleets find the reference system.
 pub(crate) fn addresses(server: &Server) -> Vec<(Protocol, String)> {
-    crate::reference::addresses(&server.http_addr(), &server.mqtt_addr()).into()
+    crate::reference::addresses(&server.http_addr(), &server.mqtt_addr(), server.is_tls()).into()
 }
 
 /// Starts the bundled reference system, its cache warmed where keys were recorded.

@@ -5,6 +5,7 @@
 //! [`Observer`].
 
 pub(crate) mod bundled;
+pub(crate) mod certificate;
 pub(crate) mod churn;
 mod conclusion;
 pub(crate) mod control;

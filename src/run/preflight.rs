@@ -86,6 +86,7 @@ pub(crate) fn memory(plan: &Plan, shard: Shard) -> MemoryDemand {
     const CELL: u64 = 216 << 10;
     const TLS: u64 = 7 << 10;
     const REFERENCE: (u64, u64) = (20 << 20, 7 << 10);
+    const REFERENCE_TLS: u64 = 12 << 10;
     let scenario = plan.scenario();
     let each = |fleet: &Fleet| {
         // With a target from elsewhere, a table on TLS says as much.
@@ -97,7 +98,8 @@ pub(crate) fn memory(plan: &Plan, shard: Shard) -> MemoryDemand {
         fleets.map(|id| u64::from(plan.devices_of(id, shard)) * each(plan.fleet(id))).sum();
     let layout = plan.layout();
     let alone = BASE + connections + CELL * (layout.phases.len() * layout.fleets.len()) as u64;
-    MemoryDemand { with_reference: alone + REFERENCE.0 + REFERENCE.1 * u64::from(plan.devices()), alone }
+    let served = REFERENCE.1 + if scenario.reference.tls.is_some() { REFERENCE_TLS } else { 0 };
+    MemoryDemand { with_reference: alone + REFERENCE.0 + served * u64::from(plan.devices()), alone }
 }
 
 #[derive(Debug, PartialEq, Eq)]

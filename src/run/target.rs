@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::certificate::Trust;
 use super::part::Part;
-use super::{RunError, bundled, control};
-use crate::net::TlsSettings;
+use super::{RunError, bundled, certificate, control};
+use crate::net::{ClientIdentity, TlsSettings};
 use crate::protocol::control::FaultClient;
 use crate::protocol::{Correlation, Endpoint, Settings, protocols};
 use crate::record::{FleetId, Protocol, RunToken};
-use crate::reference::{Config, Server};
+use crate::reference::Server;
 use crate::results::FleetTarget;
 use crate::scenario::{Fleet, Model, Plan, Scenario};
 use crate::service::Setup;
@@ -51,6 +52,7 @@ impl Targets {
         let wanted = spoken(scenario);
         let given = merged(given, scenario, &wanted)?;
         let mut control_token = scenario.control_token.clone();
+        let mut trust = None;
         let (urls, server): (Vec<TargetAddress>, _) = if given.is_empty() {
             lonely(part)?;
             if let Some(misfit) = bundled::objection(scenario) {
@@ -59,7 +61,8 @@ impl Targets {
             let faults = scenario.reference.faults || breaks;
             let mut setup = Setup { faults, ..scenario.reference.clone() };
             control_token = bundled::let_in(&mut setup.admission);
-            let server = bundled::start(&Config { setup, ..Config::default() })?;
+            let (server, made) = certificate::start(setup)?;
+            trust = made;
             let found = bundled::addresses(&server).into_iter().map(|(protocol, url)| TargetAddress {
                 protocol,
                 url,
@@ -83,11 +86,12 @@ impl Targets {
         for endpoint in &mut endpoints {
             endpoint.probe(PROBE).map_err(RunError::failed)?;
         }
-        secure(scenario, &mut endpoints)?;
+        secure_by(scenario, &mut endpoints, trust.as_ref())?;
         let mut notes = overridden(scenario, &endpoints);
         notes.extend(trusting(scenario, &endpoints));
+        let owner = (server.as_ref(), trust.as_ref());
         let token = control_token.clone();
-        let broken_at = if breaks { Some(breakable(server.as_ref(), &endpoints, token)?) } else { None };
+        let broken_at = if breaks { Some(breakable(scenario, owner, &endpoints, token)?) } else { None };
         if breaks && server.is_some() {
             notes.push("note: the bundled reference system accepts the service faults".into());
         }
@@ -204,13 +208,20 @@ fn lonely(part: Part) -> Result<(), RunError> {
 /// # Errors
 /// If a service of the user's has none, or does not let itself be broken.
 fn breakable(
-    server: Option<&Server>,
+    scenario: &Scenario,
+    (server, trust): (Option<&Server>, Option<&Trust>),
     endpoints: &[Endpoint],
     token: Option<Secret>,
 ) -> Result<Endpoint, RunError> {
     if let Some(server) = server {
-        let url = format!("http://{}/", server.http_addr());
-        return Endpoint::control(&url).map_err(RunError::failed);
+        let s = if server.is_tls() { "s" } else { "" };
+        let url = format!("http{s}://{}/", server.http_addr());
+        let mut endpoint = Endpoint::control(&url).map_err(RunError::failed)?;
+        if let Some(fleet) = scenario.fleets.first() {
+            let (settings, identities) = handshake(fleet, trust)?;
+            endpoint.secure(FleetId(0), &settings, identities.into()).map_err(RunError::failed)?;
+        }
+        return Ok(endpoint);
     }
     let endpoint = endpoints.iter().find(|endpoint| endpoint.facts().speaks_http).ok_or_else(|| {
         let spoken: Vec<_> = endpoints.iter().map(|endpoint| endpoint.facts().word()).collect();
@@ -220,12 +231,6 @@ fn breakable(
             spoken.join(" and ")
         ))
     })?;
-    if endpoint.is_tls() {
-        return Err(RunError::usage(format!(
-            "the scenario has service faults, which go to the target over HTTP without TLS, and {endpoint} is reached over TLS: write \
-             faults of kind exec"
-        )));
-    }
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::failed)?;
     let offered = FaultClient::at(endpoint, RunToken::UNSET)
@@ -241,22 +246,43 @@ fn breakable(
 /// # Errors
 /// If that cannot be done, or a fleet says how and its target is reached without TLS.
 pub fn secure(scenario: &Scenario, endpoints: &mut [Endpoint]) -> Result<(), RunError> {
+    secure_by(scenario, endpoints, None)
+}
+
+/// The same; with the bundled system as far as `trust` says it, unless the fleets do.
+fn secure_by(scenario: &Scenario, endpoints: &mut [Endpoint], trust: Option<&Trust>) -> Result<(), RunError> {
     let any = endpoints.iter().any(Endpoint::is_tls);
     for (fleet, id) in scenario.fleets.iter().zip((0..).map(FleetId)) {
         let Some(endpoint) = endpoints.iter_mut().find(|endpoint| endpoint.protocol() == fleet.protocol)
         else {
             continue;
         };
-        match &fleet.tls {
-            Some(tls) if !endpoint.is_tls() && (tls.own || !any) => {
-                return Err(RunError::usage(plain(&fleet.name, tls.own, endpoint)));
-            }
-            Some(tls) => endpoint.secure(id, &tls.settings),
-            None => endpoint.secure(id, &TlsSettings::default()),
+        if let Some(tls) = fleet.tls.as_ref().filter(|tls| !endpoint.is_tls() && (tls.own || !any)) {
+            return Err(RunError::usage(plain(&fleet.name, tls.own, endpoint)));
         }
-        .map_err(RunError::usage)?;
+        if !endpoint.is_tls() {
+            continue;
+        }
+        let (settings, identities) = handshake(fleet, trust)?;
+        endpoint.secure(id, &settings, identities.into()).map_err(RunError::usage)?;
     }
     Ok(())
+}
+
+/// How the devices of a fleet shake hands, and what those show that have nothing of their own; the first of them stands for the fleet
+/// where it breaks the service.
+fn handshake(fleet: &Fleet, trust: Option<&Trust>) -> Result<(TlsSettings, Vec<ClientIdentity>), RunError> {
+    let own = fleet.tls.as_deref();
+    let mut settings = own.map(|tls| tls.settings.clone()).unwrap_or_default();
+    if settings.authorities.is_none() {
+        settings.authorities = trust.map(Trust::authorities);
+    }
+    let identities = match (own.and_then(|tls| tls.identities.of(0)), trust) {
+        (Some(first), _) => vec![first.clone()],
+        (None, Some(trust)) => trust.identities(&fleet.name, fleet.devices)?,
+        (None, None) => Vec::new(),
+    };
+    Ok((settings, identities))
 }
 
 /// What is wrong with a table on TLS whose target is reached without it.

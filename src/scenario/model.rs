@@ -77,10 +77,10 @@ impl fmt::Debug for Secrets {
 }
 
 impl Scenario {
-    /// Whether the devices of `fleet` reach the target that the scenario states over TLS.
+    /// Whether the devices of `fleet` reach the target that the scenario states over TLS, the bundled system where it states none.
     pub(crate) fn is_tls(&self, fleet: &Fleet) -> bool {
-        let url = self.target.of(fleet.protocol).and_then(|text| Url::parse(text.value()).ok());
-        url.is_some_and(|url| fleet.facts.target.is_tls(&url))
+        let Some(text) = self.target.of(fleet.protocol) else { return self.reference.tls.is_some() };
+        Url::parse(text.value()).is_ok_and(|url| fleet.facts.target.is_tls(&url))
     }
 
     /// Devices of all fleets together.

@@ -11,6 +11,7 @@ mod fault;
 mod feature;
 mod inference;
 mod queue;
+mod tls;
 mod token;
 mod worker;
 
@@ -27,6 +28,7 @@ pub(crate) use inference::Experiment;
 pub use inference::{CostDistribution, CostKind, Inference};
 pub(crate) use queue::Priority;
 pub use queue::{Discipline, Overflow, Queue};
+pub use tls::Tls;
 pub(crate) use token::tokens_in;
 pub use token::{Jwt, Kept, Right, Token};
 pub(crate) use worker::Assignment;
@@ -55,6 +57,7 @@ pub(crate) static SECTIONS: &[&Section] = &[
     &alert::ALERTS,
     &delivery::DELIVERY,
     &cluster::CLUSTER,
+    &tls::TLS,
 ];
 
 /// Longest span that any setting takes.
@@ -120,6 +123,11 @@ pub(crate) static REFERENCE: Section = Section {
             Kind::Short(&cluster::CLUSTER),
             "other instances of the service, which meet in Redis",
         ),
+        Field::optional(
+            "tls",
+            Kind::Short(&tls::TLS),
+            "TLS on its ports: `true`, or a table with certificates",
+        ),
     ],
 };
 
@@ -148,6 +156,8 @@ pub struct Setup {
     pub cluster: Option<Cluster>,
     /// Whether the service may be broken on purpose over its control API.
     pub faults: bool,
+    /// How it speaks TLS, if it does.
+    pub tls: Option<Tls>,
 }
 
 impl Default for Setup {
@@ -173,6 +183,7 @@ impl Setup {
             delivery: Delivery::from_fields(&table("delivery")),
             cluster: fields.table("cluster").map(|table| Cluster::from_fields(&table, report)),
             faults: fields.flag("faults"),
+            tls: fields.table("tls").and_then(|table| Tls::from_fields(&table, report)),
         }
     }
 }

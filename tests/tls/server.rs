@@ -36,7 +36,19 @@ pub(super) struct Server {
 impl Server {
     /// `strict`: it demands certificates of the authority.
     pub(super) fn start(authority: &Authority, strict: bool, serve: Serve) -> Self {
-        let config = authority.server(strict);
+        Self::with(authority, strict, serve, |_| {})
+    }
+
+    /// The same, with `change` made to how it shakes hands.
+    pub(super) fn with(
+        authority: &Authority,
+        strict: bool,
+        serve: Serve,
+        change: impl FnOnce(&mut ServerConfig),
+    ) -> Self {
+        let mut config = ServerConfig::clone(&authority.server(strict));
+        change(&mut config);
+        let config = Arc::new(config);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let seen = Arc::<Mutex<Seen>>::default();

@@ -266,7 +266,7 @@ fn by_scenario(protocol: Protocol, scenario: &Scenario) -> Option<TargetAddress>
 
 /// Where `squall serve` listens, if the command takes the port for it.
 fn bundled(protocol: Protocol, command: Option<&str>) -> Option<TargetAddress> {
-    let served = crate::reference::addresses(&"127.0.0.1:{port}", &"127.0.0.1:{port2}");
+    let served = crate::reference::addresses(&"127.0.0.1:{port}", &"127.0.0.1:{port2}", false);
     let (_, url) = served.into_iter().find(|(served, _)| *served == protocol)?;
     let port = if url.contains("{port}") { "{port}" } else { "{port2}" };
     command.filter(|command| command.contains(port)).map(|_| TargetAddress::new(protocol, &url))

@@ -9,6 +9,8 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use crate::reference::tls::Wire;
+
 /// Says whether a connection is to be reset at its end.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ResetFlag(Arc<AtomicBool>);
@@ -23,12 +25,12 @@ impl ResetFlag {
 /// A connection, with a reset flag if it came while new ones are refused.
 #[derive(Debug)]
 pub(super) struct ResettableStream {
-    stream: TcpStream,
+    stream: Wire,
     reset_flag: Option<ResetFlag>,
 }
 
 impl ResettableStream {
-    pub(super) const fn new(stream: TcpStream, reset_flag: Option<ResetFlag>) -> Self {
+    pub(super) const fn new(stream: Wire, reset_flag: Option<ResetFlag>) -> Self {
         Self { stream, reset_flag }
     }
 }
@@ -36,7 +38,7 @@ impl ResettableStream {
 impl Drop for ResettableStream {
     fn drop(&mut self) {
         if self.reset_flag.as_ref().is_some_and(|reset_flag| reset_flag.0.load(Ordering::Relaxed)) {
-            reset(&self.stream);
+            reset(self.stream.tcp());
         }
     }
 }

@@ -18,12 +18,14 @@ use crate::reference::config::{host, origin};
 pub(in crate::reference) struct Guard {
     hosts: Vec<String>,
     origins: Vec<String>,
+    /// Whether it is reached over TLS.
+    tls: bool,
 }
 
 impl Guard {
     /// `hosts` as [`host`] gives them, `origins` as [`origin`] does.
-    pub(in crate::reference) const fn new(hosts: Vec<String>, origins: Vec<String>) -> Self {
-        Self { hosts, origins }
+    pub(in crate::reference) const fn new(hosts: Vec<String>, origins: Vec<String>, tls: bool) -> Self {
+        Self { hosts, origins, tls }
     }
 
     /// Why a request that came in at the address `reached` is not answered.
@@ -62,7 +64,8 @@ impl Guard {
     fn foreign<B>(&self, request: &Request<B>, asked: Option<&Authority>) -> Option<Reply> {
         let page = request.headers().get(ORIGIN)?;
         let reads = [Method::GET, Method::HEAD].contains(request.method());
-        let own = asked.and_then(|asked| origin(&format!("http://{asked}")));
+        let scheme = if self.tls { "https" } else { "http" };
+        let own = asked.and_then(|asked| origin(&format!("{scheme}://{asked}")));
         let is_own = own.is_some_and(|own| page.to_str().ok().and_then(origin) == Some(own));
         if (reads && !request.headers().contains_key(UPGRADE)) || is_own || self.welcome(page) {
             return None;

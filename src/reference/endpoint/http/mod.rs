@@ -18,7 +18,6 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 pub(super) use self::admission::forbidden;
@@ -29,6 +28,7 @@ use super::dispatcher::{Dispatcher, ReplyChannel};
 use super::resettable::{ResetFlag, ResettableStream};
 use super::{GaugeGuard, ws};
 use crate::reference::reading::BadReading;
+use crate::reference::tls::{Arrival, Port, Wire};
 use crate::service::{FaultKind, SIGNATURE};
 
 /// Largest body of a request, bytes.
@@ -89,33 +89,41 @@ const PAGE: &str = include_str!("page.html");
 const OPENAPI: &str = include_str!("openapi.json");
 
 /// Accepts connections until the service stops, then lets open ones finish what they are at.
-pub(in crate::reference) async fn serve(listener: TcpListener, dispatcher: Rc<Dispatcher>, guard: Guard) {
+pub(in crate::reference) async fn serve(port: Port, dispatcher: Rc<Dispatcher>, guard: Guard) {
     let guard = Rc::new(guard);
     let mut connections = JoinSet::new();
     let mut stop = dispatcher.stop.clone();
     loop {
-        let accepted = tokio::select! {
+        let arrival = tokio::select! {
             _ = stop.wait_for(|stop| *stop) => break,
-            accepted = listener.accept() => accepted,
+            arrival = port.accept() => arrival,
             Some(_) = connections.join_next(), if !connections.is_empty() => continue,
         };
-        match accepted {
-            Ok((stream, _)) if connections.len() < dispatcher.max_connections => {
-                connections.spawn_local(converse(stream, Rc::clone(&dispatcher), Rc::clone(&guard)));
-            }
-            Ok(_) => drop(dispatcher.metrics.connections_refused.inc()),
-            // Out of descriptors, most likely: wait for some to come back instead of spinning.
-            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+        if connections.len() < dispatcher.max_connections {
+            connections.spawn_local(meet(arrival, Rc::clone(&dispatcher), Rc::clone(&guard)));
+        } else {
+            dispatcher.metrics.connections_refused.inc();
         }
     }
-    drop(listener);
+    drop(port);
     while connections.join_next().await.is_some() {}
 }
 
-async fn converse(stream: TcpStream, dispatcher: Rc<Dispatcher>, guard: Rc<Guard>) {
+async fn meet(arrival: Arrival, dispatcher: Rc<Dispatcher>, guard: Rc<Guard>) {
+    let mut stop = dispatcher.stop.clone();
+    let stream = tokio::select! {
+        biased;
+        stream = arrival.enter(&dispatcher.metrics) => stream,
+        _ = stop.wait_for(|stop| *stop) => None,
+    };
+    if let Some(stream) = stream {
+        converse(stream, dispatcher, guard).await;
+    }
+}
+
+async fn converse(stream: Wire, dispatcher: Rc<Dispatcher>, guard: Rc<Guard>) {
     let _open = GaugeGuard::new(&dispatcher.metrics.http_connections);
-    let ends = stream.set_nodelay(true).and_then(|()| Ok((stream.local_addr()?, stream.peer_addr()?)));
-    let Ok((reached, peer)) = ends else { return };
+    let Ok((reached, peer)) = stream.ends() else { return };
     // While new connections are refused, one is let in as far as its first request: only by its path is it known.
     let reset_flag = dispatcher.faults().is_on(FaultKind::Refuse).then(ResetFlag::default);
     let stream = ResettableStream::new(stream, reset_flag.clone());

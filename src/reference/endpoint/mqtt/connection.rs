@@ -13,7 +13,6 @@ use mqtt_proto::v3::{
     Connack, Connect, ConnectReturnCode, LastWill, Packet, Publish, Subscribe, Unsubscribe,
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
 use super::admission;
@@ -25,6 +24,7 @@ use super::router::Id;
 use super::session;
 use super::topic;
 use crate::clock::Tick;
+use crate::reference::tls::Wire;
 use crate::reference::token::Grant;
 use crate::service::{FaultKind, RefusalNotice};
 
@@ -47,7 +47,7 @@ pub(super) struct Connection {
     number: Id,
     /// The client it serves: one of its own at first, later perhaps one whose session goes on.
     peer: Rc<Peer>,
-    stream: TcpStream,
+    stream: Wire,
     /// Bytes read and not yet decoded; without capacity when there are none.
     partial: Vec<u8>,
     connected: bool,
@@ -68,7 +68,7 @@ impl Drop for Connection {
 
 impl Connection {
     /// Takes an accepted connection in.
-    pub(super) fn new(stream: TcpStream, hub: Rc<Hub>) -> Self {
+    pub(super) fn new(stream: Wire, hub: Rc<Hub>) -> Self {
         let (peer, heard) = (hub.enter(), hub.dispatcher.pipeline.now());
         Self {
             hub,
@@ -86,7 +86,14 @@ impl Connection {
 
     /// Serves it until it ends.
     pub(super) async fn run(mut self) {
-        let end = poll_fn(|cx| self.poll(cx)).await;
+        let end = poll_fn(|cx| {
+            let end = self.poll(cx);
+            if end.is_ready() {
+                self.stream.say_goodbye(cx);
+            }
+            end
+        })
+        .await;
         self.finish(end);
     }
 
@@ -212,7 +219,11 @@ impl Connection {
                 Poll::Ready(Err(error)) => return Err(error),
             }
         }
-        Ok(())
+        // What is encrypted may have been taken in and not be on its way.
+        match Pin::new(&mut self.stream).poll_flush(cx) {
+            Poll::Ready(Err(error)) => Err(error),
+            Poll::Ready(Ok(())) | Poll::Pending => Ok(()),
+        }
     }
 
     fn send(&self, packet: &Packet) {

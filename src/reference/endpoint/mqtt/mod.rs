@@ -55,13 +55,13 @@ mod window;
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
 use tokio::task::spawn_local;
-use tokio::time::{interval, sleep, timeout};
+use tokio::time::{interval, timeout};
 
 use self::connection::Connection;
 pub(in crate::reference) use self::hub::Hub;
 use super::resettable::reset;
+use crate::reference::tls::{Arrival, Port};
 use crate::service::FaultKind;
 
 /// How long connections may take to close.
@@ -75,46 +75,46 @@ pub(in crate::reference) fn decode_packet(bytes: &[u8]) -> Result<Option<(String
         .map_err(|fault| format!("{fault:?}"))
 }
 
-/// How long to wait after a connection could not be accepted, for want of descriptors as a rule.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
-
 /// How often sessions are looked for whose clients have been away for too long.
 const EXPIRE_EVERY: Duration = Duration::from_secs(60);
 
-/// Serves MQTT on `listener` until the service stops, then closes all connections and returns within
+/// Serves MQTT on `port` until the service stops, then closes all connections and returns within
 /// about a second. No more connections than the dispatcher admits are open at once; further ones are closed at once and counted.
 ///
 /// To be run inside a [`tokio::task::LocalSet`] on a current-thread runtime with time and I/O.
-pub(in crate::reference) async fn serve(listener: TcpListener, hub: Rc<Hub>) {
+pub(in crate::reference) async fn serve(port: Port, hub: Rc<Hub>) {
     let mut stop = hub.dispatcher.stop.clone();
     let mut look = interval(EXPIRE_EVERY);
     loop {
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => break,
             _ = look.tick() => hub.expire(hub.dispatcher.pipeline.now()),
-            stream = accept(&listener) => {
+            arrival = port.accept() => {
                 if hub.dispatcher.faults().strikes(FaultKind::Refuse) {
-                    reset(&stream);
-                } else if hub.connections() >= hub.dispatcher.max_connections {
+                    reset(arrival.stream());
+                } else if hub.connections() + port.under_way() >= hub.dispatcher.max_connections {
                     hub.dispatcher.metrics.connections_refused.inc();
                 } else {
-                    spawn_local(Connection::new(stream, Rc::clone(&hub)).run());
+                    admit(arrival, &hub);
                 }
             }
         }
     }
-    drop(listener);
+    drop(port);
     // Connections close as soon as they are woken; the bound is for what nobody thought of.
     let _ = timeout(CLOSE_WITHIN, hub.close()).await;
 }
 
-/// The next connection, without Nagle's delay: with it a verdict could wait for the acknowledgement of the one before.
-async fn accept(listener: &TcpListener) -> TcpStream {
-    loop {
-        match listener.accept().await {
-            Ok((stream, _)) if stream.set_nodelay(true).is_ok() => return stream,
-            Ok(_) => {}
-            Err(_) => sleep(ACCEPT_PAUSE).await,
-        }
+/// Serves a connection by a task of its own, behind its handshake if there is one.
+fn admit(arrival: Arrival, hub: &Rc<Hub>) {
+    let hub = Rc::clone(hub);
+    match arrival.into_plain() {
+        // It counts from now on.
+        Ok(stream) => drop(spawn_local(Connection::new(stream, hub).run())),
+        Err(arrival) => drop(spawn_local(async move {
+            if let Some(stream) = arrival.enter(&hub.dispatcher.metrics).await {
+                Connection::new(stream, hub).run().await;
+            }
+        })),
     }
 }

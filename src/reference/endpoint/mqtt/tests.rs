@@ -15,6 +15,7 @@ use crate::reference::config::Config;
 use crate::reference::endpoint::dispatcher::{Dispatcher, Limits};
 use crate::reference::metric::Metrics;
 use crate::reference::pipeline::Pipeline;
+use crate::reference::tls::Port;
 use crate::service::{Queue, Setup};
 
 mod lasting;
@@ -51,7 +52,7 @@ impl Scene {
                 let hub = Rc::new(Hub::new(Rc::clone(&dispatcher)));
                 let clerk = Rc::clone(&hub);
                 tokio::task::spawn_local(async move { dispatcher.dispatch(&clerk, words).await });
-                serve(listener, hub).await;
+                serve(Port::new(listener, None, None), hub).await;
             });
         });
         Self { address, metrics, pipeline, stop, thread: Some(thread) }
