@@ -5,7 +5,7 @@ use super::manifest::Manifest;
 use super::row::Row;
 use super::table::is_measured;
 use super::times::Times;
-use crate::budget::{Budget, Condition, Figure, LEAST_SUPPORT, Metric, Times as Of};
+use crate::budget::{Budget, Condition, Figure, LEAST_SUPPORT, Metric, Subject, Times as Of};
 use crate::record::{Kind, Outcomes};
 
 /// Conditions that are followed.
@@ -64,7 +64,7 @@ impl Promise {
         let scope = &self.budget.scope;
         let is = |wanted: &Option<String>, own: &str| wanted.as_ref().is_none_or(|wanted| wanted == own);
         let phase_meant = if scope.phase.is_some() { is(&scope.phase, phase) } else { is_measured(phase) };
-        !scope.connections
+        scope.subject == Subject::Readings
             && scope.fault.is_none()
             && is(&scope.fleet, fleet)
             && is(&scope.protocol, protocol)
@@ -94,7 +94,7 @@ impl Promise {
     fn measured(&self) -> Result<(f64, bool), &'static str> {
         const LATER: &str = "judged at the end";
         const FEW: &str = "too few readings so far";
-        if self.budget.scope.connections || self.budget.scope.fault.is_some() {
+        if self.budget.scope.subject != Subject::Readings || self.budget.scope.fault.is_some() {
             return Err(LATER);
         }
         let known = self.outcomes.so_far(0);
