@@ -288,7 +288,7 @@ fn other_readers_of_the_interval_log_agree_with_the_summary() {
     let rows = read_summary(directory.path()).unwrap();
     assert!(rows.iter().any(|row| row.figures.overflow > 0 && row.figures.censored > 0));
     let expected = expected(&rows);
-    assert_eq!(expected.len(), 3 + 2 * 3 * 3 + 1);
+    assert_eq!(expected.len(), 3 + 2 * 3 * 5 + 1);
     assert_agree("Rust", &expected, &by_rust(&std::fs::read(&log).unwrap()));
     if let Some(read) = by_python(&log) {
         assert_agree("Python", &expected, &read);

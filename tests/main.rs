@@ -47,6 +47,7 @@ mod peer;
 mod reconnect;
 mod recording;
 mod reverse_proxy;
+mod report;
 mod secret;
 mod service;
 mod service_fault;

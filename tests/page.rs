@@ -42,7 +42,7 @@ error_rate = "<1%"
 
 fn squall(folder: &Path, arguments: &[&str]) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_squall"));
-    command.current_dir(folder).args(arguments).stdin(Stdio::null());
+    command.current_dir(folder).args(arguments).stdin(Stdio::null()).env("COLUMNS", "160");
     let output = command.output().unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     // What a busy machine made invalid still has its page.
@@ -90,7 +90,7 @@ fn cells(line: &str) -> Vec<&str> {
 #[test]
 fn every_number_is_that_of_the_report() {
     let (folder, run, page) = run();
-    let report = squall(folder.path(), &["report", &run.display().to_string()]);
+    let report = squall(folder.path(), &["report", &run.display().to_string(), "-v", "--plain"]);
     let rows: Vec<_> =
         rows(&page, "fleets and phases").into_iter().chain(rows(&page, "connections")).collect();
     let mut compared = 0;

@@ -229,9 +229,8 @@ pub(super) struct RunArgs {
     #[arg(long, conflicts_with = "quiet")]
     pub(super) live: bool,
 
-    /// Print the report as JSON instead of tables
-    #[arg(long)]
-    pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) screen: ReportScreenArgs,
 
     #[command(flatten)]
     pub(super) outputs: ExportArgs,
@@ -243,9 +242,8 @@ pub(super) struct ReportArgs {
     /// The directory of the run, such as results/quickstart/2026-11-20T21-41-15Z
     pub(super) run: PathBuf,
 
-    /// Print the report as JSON instead of tables
-    #[arg(long)]
-    pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) screen: ReportScreenArgs,
 
     #[command(flatten)]
     pub(super) outputs: ExportArgs,
@@ -274,8 +272,23 @@ pub(super) struct MergeArgs {
     #[arg(long)]
     pub(super) allow_incomplete: bool,
 
-    /// Print the report as JSON instead of tables
+    #[command(flatten)]
+    pub(super) screen: ReportScreenArgs,
+}
+
+/// How a report is printed.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(super) struct ReportScreenArgs {
+    /// Print all of the report: every fleet and phase, connections, stages, targets, the generator
+    #[arg(long, short)]
+    pub(super) verbose: bool,
+
+    /// Print the report without colours and in ASCII alone, as it is printed to pipes
     #[arg(long)]
+    pub(super) plain: bool,
+
+    /// Print the report as JSON instead of tables
+    #[arg(long, conflicts_with_all = ["verbose", "plain"])]
     pub(super) json: bool,
 }
 

@@ -5,12 +5,12 @@ use std::path::Path;
 
 use super::CliError;
 use super::all;
-use super::args::ReportArgs;
+use super::args::{ReportArgs, ReportScreenArgs};
 use super::exit::Exit;
 use super::export::{self, ExportArgs, Subject};
 use super::screen;
-use crate::display;
-use crate::results::{Report, RunState};
+use crate::display::{self, Style, View};
+use crate::results::{History, Report, RunState};
 use crate::units::plural;
 
 /// Prints the run and writes what is asked for.
@@ -27,7 +27,7 @@ pub(super) fn report(args: &ReportArgs) -> Result<Exit, CliError> {
         // Nobody reading it changes nothing.
         let _ = writeln!(std::io::stderr(), "note: {rebuilt}");
     }
-    tell(&report, &args.outputs, args.json)?;
+    tell(&report, &args.outputs, args.screen)?;
     Ok(Exit::Fine)
 }
 
@@ -62,20 +62,24 @@ pub(super) fn run_directory(path: &Path) -> Result<&Path, CliError> {
 }
 
 /// Writes the outputs that are asked for and prints the report. In this order: a screen that nobody reads must cost no file.
-pub(super) fn tell(report: &Report, outputs: &ExportArgs, json: bool) -> Result<(), CliError> {
+pub(super) fn tell(report: &Report, outputs: &ExportArgs, screen: ReportScreenArgs) -> Result<(), CliError> {
     all([
         export::run_outputs(outputs, report),
-        print(report, json),
-        export::run_annotations(outputs, report, json),
+        print(report, screen),
+        export::run_annotations(outputs, report, screen.json),
     ])
 }
 
 /// Prints a report to standard output, as tables or as JSON.
-pub(super) fn print(report: &Report, json: bool) -> Result<(), CliError> {
-    let text = if json {
+pub(super) fn print(report: &Report, asked: ReportScreenArgs) -> Result<(), CliError> {
+    let text = if asked.json {
         serde_json::to_string_pretty(report).map_err(CliError::failed)?
     } else {
-        display::verdict(report, screen::width(screen::USUAL), screen::style())
+        // What cannot be read any more is not drawn; the figures are those of the report all the same.
+        let history = History::load(&report.directory).ok();
+        let style = if asked.plain { Style::PLAIN } else { screen::style() };
+        let view = View { width: screen::width(screen::USUAL), verbose: asked.verbose, style };
+        display::verdict(report, history.as_ref(), view)
     };
     screen::print_line(&text)
 }

@@ -95,7 +95,7 @@ impl Observer for InterruptHandler {
 fn conclude(mut finished: Finished, args: &RunArgs) -> Result<Exit, CliError> {
     let exit = Exit::from(finished.conclusion);
     let reported = finished.report().map_err(CliError::from).and_then(|report| {
-        report::tell(&report, &args.outputs, args.json)?;
+        report::tell(&report, &args.outputs, args.screen)?;
         let why = finished.unwritten.as_ref().or(finished.refused.as_ref());
         Ok(why.cloned().unwrap_or_else(|| unanswered(&report)))
     });

@@ -12,9 +12,10 @@ pub(super) const USUAL: usize = 100;
 /// Fewer columns than this are not drawn for, and no more than that: lines of prose would be hard to follow.
 const BOUNDS: (usize, usize) = (40, 160);
 
-/// Columns of the terminal that standard output is; `usual` where it is none.
+/// Columns of the terminal that standard output is; where it is none, those that the variable `COLUMNS` says, else `usual`.
 pub(super) fn width(usual: usize) -> usize {
-    columns(terminal_size_of(io::stdout())).unwrap_or(usual)
+    let told = || std::env::var("COLUMNS").ok()?.parse().ok();
+    columns(terminal_size_of(io::stdout())).or_else(|| told().map(bounded)).unwrap_or(usual)
 }
 
 /// Columns of the terminal that standard error is.
@@ -23,7 +24,11 @@ pub(super) fn progress_width() -> usize {
 }
 
 fn columns(size: Option<(Width, Height)>) -> Option<usize> {
-    size.map(|(columns, _)| usize::from(columns.0).clamp(BOUNDS.0, BOUNDS.1))
+    size.map(|(columns, _)| bounded(usize::from(columns.0)))
+}
+
+fn bounded(columns: usize) -> usize {
+    columns.clamp(BOUNDS.0, BOUNDS.1)
 }
 
 /// Colours for a terminal, none for anything else.

@@ -79,6 +79,18 @@ pub(crate) fn count(count: u64, style: Style) -> String {
     grouped
 }
 
+/// How many times as large: `×2.4`, `×43`, `×6 600`.
+pub(crate) fn factor(times: f64, style: Style) -> String {
+    let sign = if style.ascii { 'x' } else { '×' };
+    if times < 9.95 {
+        return format!("{sign}{times:.1}");
+    }
+    // Three digits, as times have.
+    let whole = times.round() as u64;
+    let scale = 10_u64.pow(whole.checked_ilog10().unwrap_or(0).saturating_sub(2));
+    format!("{sign}{}", count(whole.saturating_add(scale / 2) / scale * scale, style))
+}
+
 /// `part` of `whole`, rounded down: 100 % means all.
 pub(crate) fn percent(part: u64, whole: u64) -> String {
     hundredths(u128::from(part) * 10_000 / u128::from(whole.max(1)))
@@ -189,6 +201,21 @@ mod tests {
         }
         assert_eq!(time(1_500, Style::PLAIN), "1.50 us");
         assert_eq!(short_time(410_000, RICH), "410µs");
+    }
+
+    #[test]
+    fn a_factor_has_three_digits_and_a_sign() {
+        for (times, text) in [
+            (2.0, "x2.0"),
+            (9.94, "x9.9"),
+            (9.96, "x10"),
+            (43.4, "x43"),
+            (6_603.0, "x6,600"),
+            (1e6, "x1,000,000"),
+        ] {
+            assert_eq!(factor(times, Style::PLAIN), text);
+        }
+        assert_eq!(factor(43.4, RICH), "×43");
     }
 
     #[test]

@@ -4,6 +4,8 @@ use super::style::{Style, Tone};
 
 /// Spaces between two columns.
 const GAP: usize = 2;
+/// Characters of the first column that stay while others can give way.
+const LEAST_NAME: usize = 16;
 
 /// A line of a grid.
 #[derive(Debug, Clone)]
@@ -38,6 +40,12 @@ impl Grid {
     /// The lines, no wider than `width` as far as leaving out columns and clipping the first one can achieve it.
     pub(super) fn draw(&self, width: usize, style: Style) -> Vec<String> {
         let mut widths = self.widths();
+        // A long name is cut before columns go.
+        if total(&widths) > width
+            && let Some(first) = widths.first_mut()
+        {
+            *first = (*first).min((width * 2 / 5).max(LEAST_NAME));
+        }
         for &column in &self.expendable {
             if total(&widths) > width
                 && let Some(expendable) = widths.get_mut(column)
@@ -112,10 +120,10 @@ pub(super) fn clip(text: &str, width: usize, style: Style) -> String {
     text.chars().take(width.saturating_sub(1)).chain([ellipsis]).collect()
 }
 
-/// `text` in lines of at most `width` characters, broken at spaces; a longer word keeps a line of its own.
+/// `text` in lines of at most `width` characters, broken at spaces, and a longer word where it must be.
 pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
-    for word in text.split(' ') {
+    for word in text.split(' ').flat_map(|word| pieces(word, width.max(1))) {
         let line = lines.last_mut().map_or(0, |line| line.chars().count());
         if line > 0 && line + 1 + word.chars().count() > width {
             lines.push(word.to_owned());
@@ -127,6 +135,13 @@ pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
         }
     }
     lines
+}
+
+/// `word` in pieces of at most `width` characters.
+fn pieces(word: &str, width: usize) -> Vec<&str> {
+    let ends = word.char_indices().map(|(at, _)| at).step_by(width).skip(1).chain([word.len()]);
+    let mut from = 0;
+    ends.map(|end| &word[std::mem::replace(&mut from, end)..end]).collect()
 }
 
 #[cfg(test)]
@@ -155,6 +170,6 @@ mod tests {
     #[test]
     fn text_breaks_at_spaces() {
         assert_eq!(wrap("the quick brown fox", 10), ["the quick", "brown fox"]);
-        assert_eq!(wrap("unbreakable it is", 4), ["unbreakable", "it", "is"]);
+        assert_eq!(wrap("unbreakable it is", 4), ["unbr", "eaka", "ble", "it", "is"]);
     }
 }

@@ -2,6 +2,7 @@
 
 mod activation;
 pub(crate) mod budget;
+mod bundled;
 mod chart;
 pub(crate) mod comparison;
 pub(crate) mod delivery;
@@ -9,12 +10,16 @@ pub(crate) mod detection;
 mod dot;
 pub(crate) mod failure;
 pub(crate) mod figure;
+mod glossary;
 mod grid;
 pub(crate) mod isolation;
 mod outline;
 mod progress;
 pub(crate) mod recovery;
+mod spark;
+pub(crate) mod stage;
 mod style;
+mod table;
 pub(crate) mod verdict;
 
 pub(crate) use activation::FaultOutline;
@@ -27,4 +32,4 @@ pub(crate) use outline::{
 };
 pub(crate) use progress::{Progress, ProgressMode};
 pub(crate) use style::{Style, Tone};
-pub(crate) use verdict::{connection_title, verdict};
+pub(crate) use verdict::{View, connection_title, verdict};

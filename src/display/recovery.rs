@@ -1,38 +1,46 @@
 //! What the end of a run says about faults: what each activation did to the service, and when that had recovered.
 
-use super::figure::{bounded_time, count, dash, time};
-use super::grid::Grid;
+use super::figure::{bounded_time, count, dash, factor, time};
+use super::grid::{Grid, wrap};
 use super::style::{Style, Tone};
 use crate::results::{Outage, Percentile, Recovery, RecoveryRule, Report};
 use crate::units::times;
 
-/// Columns that give way on a narrow screen, the first one first: kind, devices, length, backlog.
-const EXPENDABLE: [usize; 4] = [1, 4, 3, 8];
+/// Columns that give way on a narrow screen, the first one first: kind, devices, off, backlog, after, failed.
+const EXPENDABLE: [usize; 6] = [1, 4, 3, 9, 8, 6];
+/// A worst p99 of so many times the level before says how many.
+const LARGE: f64 = 2.0;
 /// Activations shown; of more, those the service had most trouble with.
 const MOST_ACTIVATIONS: usize = 20;
 
 /// The table of the activations of faults and what is left out of it; nothing without faults.
-pub(super) fn recovery(report: &Report, width: usize, style: Style) -> Vec<String> {
+pub(super) fn recovery(report: &Report, verbose: bool, width: usize, style: Style) -> Vec<String> {
     let run = &report.run;
     let left_out = [run.fault_spells_omitted, run.switches_omitted];
-    let mut lines = table(&report.faults, left_out, run.recovery, style)
+    let mut lines = table(&report.faults, left_out, (run.recovery, verbose), style)
         .map_or_else(Vec::new, |grid| grid.draw(width, style));
     if run.faults_by_hand > 0 {
         let note = format!(
-            "  switched by hand {}: do not compare with other runs of this plan",
+            "switched by hand {}: do not compare with other runs of this plan",
             times(run.faults_by_hand.into())
         );
-        lines.push(style.paint(&note, Tone::Warning));
+        let note = wrap(&note, width.saturating_sub(2)).into_iter();
+        lines.extend(note.map(|line| style.paint(&format!("  {line}"), Tone::Warning)));
     }
     lines
 }
 
 /// The columns of the table of activations.
-pub(crate) const HEADER: [&str; 9] =
-    ["faults", "kind", "at", "for", "devices", "worst p99", "failed", "recovered after", "backlog"];
+pub(crate) const HEADER: [&str; 10] =
+    ["faults", "kind", "on", "off", "devices", "worst p99", "failed", "recovered", "after", "backlog"];
 
 /// The table of `outages`, where the activations and the switches of `omitted` are missing.
-fn table(outages: &[Outage], omitted: [u64; 2], rule: RecoveryRule, style: Style) -> Option<Grid> {
+fn table(
+    outages: &[Outage],
+    omitted: [u64; 2],
+    (rule, verbose): (RecoveryRule, bool),
+    style: Style,
+) -> Option<Grid> {
     let notes = left_out(outages, omitted, style);
     if outages.is_empty() && notes.is_empty() {
         return None;
@@ -42,6 +50,10 @@ fn table(outages: &[Outage], omitted: [u64; 2], rule: RecoveryRule, style: Style
     for outage in shown(outages) {
         let (after, tone) = recovered(outage, style);
         grid.cells(cells(outage, after, style), tone);
+        let more = if verbose { details(outage, style) } else { String::new() };
+        if !more.is_empty() {
+            grid.text(format!("    {more}"), Some(Tone::Faint));
+        }
         if !outage.remark.is_empty() {
             grid.text(format!("    {}", outage.remark), Some(Tone::Faint));
         }
@@ -53,10 +65,11 @@ fn table(outages: &[Outage], omitted: [u64; 2], rule: RecoveryRule, style: Style
     Some(grid)
 }
 
-/// When a service counts as recovered, in words.
+/// When a service counts as recovered, and on which clock the times are, in words.
 pub(crate) fn rule_in_words(rule: RecoveryRule, style: Style) -> String {
     format!(
-        "recovered = {} s without more failures and p99 at most {} {} its level before, its worst, or {} ms above",
+        "all on the clock of the run, `after` from the end of the fault; recovered = {} s without more failures and p99 at most \
+         {} {} its level before, its worst, or {} ms above",
         rule.hold_s,
         rule.factor,
         if style.ascii { "x" } else { "×" },
@@ -105,26 +118,53 @@ pub(crate) fn left_out(outages: &[Outage], [activations, switches]: [u64; 2], st
 pub(crate) fn cells(outage: &Outage, after: String, style: Style) -> Vec<String> {
     let counted = |number: u64| if number == 0 { dash(style).to_owned() } else { count(number, style) };
     let turn = if outage.turn == 0 { String::new() } else { format!(" {}", outage.turn + 1) };
-    let length = match outage.end_s {
-        _ if outage.instant => "instant".to_owned(),
-        Some(end_s) => seconds(end_s - outage.start_s, style),
-        None => "to the end".to_owned(),
+    let off = match outage.end_s {
+        _ if outage.instant => "at once".to_owned(),
+        Some(end_s) => seconds(end_s, style),
+        None => "never".to_owned(),
     };
-    let worst = outage.worst_p99_ms.map_or_else(
-        || dash(style).to_owned(),
-        |ms| bounded_time(Percentile { ns: (ms * 1e6) as u64, censored: outage.worst_p99_censored }, style),
-    );
+    let ended_s = outage.end_s.filter(|_| !outage.instant).unwrap_or(outage.start_s);
+    let recovered_s = outage.recovered_after_s.filter(|_| outage.state == Recovery::Recovered);
+    let (recovered, after) = match recovered_s {
+        Some(after_s) => (seconds(ended_s + after_s, style), after),
+        None => (after, dash(style).to_owned()),
+    };
     vec![
         format!("  {}{turn}", outage.fault),
         outage.kind.clone(),
         seconds(outage.start_s, style),
-        length,
+        off,
         counted(u64::from(outage.devices)),
-        worst,
+        worst(outage, style),
         counted(outage.outcomes().failed()),
+        recovered,
         after,
         counted(outage.peak_backlog),
     ]
+}
+
+/// What the table has no column for.
+fn details(outage: &Outage, style: Style) -> String {
+    let drained = outage.backlog_drained_after_s.filter(|_| outage.peak_backlog > 0);
+    let parts = [
+        outage.p99_before_ms.map(|ms| format!("p99 before {}", time((ms * 1e6) as u64, style))),
+        outage.first_ok_after_s.map(|after| format!("first ok after {}", seconds(after, style))),
+        drained.map(|after| format!("backlog drained after {}", seconds(after, style))),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(style.dot())
+}
+
+/// The worst p99, and how many times the level before that is where it is much more.
+fn worst(outage: &Outage, style: Style) -> String {
+    let Some(ms) = outage.worst_p99_ms else { return dash(style).to_owned() };
+    let worst =
+        bounded_time(Percentile { ns: (ms * 1e6) as u64, censored: outage.worst_p99_censored }, style);
+    match outage.p99_before_ms {
+        Some(before) if before > 0.0 && ms / before >= LARGE => {
+            format!("{worst} {}", factor(ms / before, style))
+        }
+        _ => worst,
+    }
 }
 
 /// When the service had recovered, or why that is not known.
@@ -177,7 +217,8 @@ mod tests {
     }
 
     fn drawn(outages: &[Outage], width: usize, style: Style) -> String {
-        let lines = table(outages, [0, 0], RecoveryRule::default(), style).unwrap().draw(width, style);
+        let lines =
+            table(outages, [0, 0], (RecoveryRule::default(), false), style).unwrap().draw(width, style);
         lines.join("\n")
     }
 
@@ -223,16 +264,23 @@ mod tests {
     fn what_did_not_recover_stands_out() {
         let text = drawn(&outages(), 110, Style { colour: false, ascii: false });
         insta::assert_snapshot!(text, @r"
-faults             kind      at         for  devices  worst p99  failed  recovered after  backlog
-  slow-link     latency     0 s  to the end    1 200          –       –        run ended        –
-  stall           stall  30.0 s      10.0 s        –     9.90 s       –           10.0 s   10 000
-  cut        disconnect  30.0 s     instant      300     9.90 s       –          at once   10 000
-  stall 2         stall  30.0 s      10.0 s        –       >5 s   1 234    NOT RECOVERED   10 000
+faults             kind      on      off  devices      worst p99  failed      recovered    after  backlog
+  slow-link     latency     0 s    never    1 200              –       –      run ended        –        –
+  stall           stall  30.0 s   40.0 s        –  9.90 s ×6 600       –         50.0 s   10.0 s   10 000
+  cut        disconnect  30.0 s  at once      300  9.90 s ×6 600       –         30.0 s  at once   10 000
+  stall 2         stall  30.0 s   40.0 s        –    >5 s ×3 330   1 234  NOT RECOVERED        –   10 000
     the service did not answer
-  stall 3         stall  30.0 s      10.0 s        –     9.90 s       –       overlapped   10 000
-  recovered = 3 s without more failures and p99 at most 2 × its level before, its worst, or 1 ms above
+  stall 3         stall  30.0 s   40.0 s        –  9.90 s ×6 600       –     overlapped        –   10 000
+  all on the clock of the run, `after` from the end of the fault; recovered = 3 s without more failures and
+  p99 at most 2 × its level before, its worst, or 1 ms above
 ");
         let coloured = drawn(&outages(), 110, Style { colour: true, ascii: false });
+        let told = table(&outages()[1..2], [0, 0], (RecoveryRule::default(), true), Style::PLAIN).unwrap();
+        let told = told.draw(110, Style::PLAIN).join("\n");
+        assert!(
+            told.contains("\n    p99 before 1.50 ms, first ok after 100 ms, backlog drained after 10.0 s\n"),
+            "{told}"
+        );
         let red = coloured.lines().find(|line| line.starts_with("\u{1b}[1;31m")).unwrap();
         assert!(red.contains("NOT RECOVERED"), "{red}");
     }
@@ -242,13 +290,14 @@ faults             kind      at         for  devices  worst p99  failed  recover
         let text = drawn(&outages(), 72, Style::PLAIN);
         assert!(text.is_ascii(), "{text}");
         insta::assert_snapshot!(text, @r"
-faults           at  worst p99  failed  recovered after  backlog
-  slow-link     0 s          -       -        run ended        -
-  stall      30.0 s     9.90 s       -           10.0 s   10,000
-  cut        30.0 s     9.90 s       -          at once   10,000
-  stall 2    30.0 s       >5 s   1,234    NOT RECOVERED   10,000
+faults           on      worst p99  failed      recovered    after
+  slow-link     0 s              -       -      run ended        -
+  stall      30.0 s  9.90 s x6,600       -         50.0 s   10.0 s
+  cut        30.0 s  9.90 s x6,600       -         30.0 s  at once
+  stall 2    30.0 s    >5 s x3,330   1,234  NOT RECOVERED        -
     the service did not answer
-  stall 3    30.0 s     9.90 s       -       overlapped   10,000
+  stall 3    30.0 s  9.90 s x6,600       -     overlapped        -
+  all on the clock of the run, `after` from the end of the fault;
   recovered = 3 s without more failures and p99 at most 2 x its level
   before, its worst, or 1 ms above
 ");
@@ -256,10 +305,11 @@ faults           at  worst p99  failed  recovered after  backlog
 
     #[test]
     fn nothing_is_said_without_faults_and_all_that_is_left_out() {
-        assert!(table(&[], [0, 0], RecoveryRule::default(), Style::PLAIN).is_none());
+        assert!(table(&[], [0, 0], (RecoveryRule::default(), false), Style::PLAIN).is_none());
         let many: Vec<_> = (0..30).map(|n| outage(f64::from(n), Recovery::Recovered, Some(1.0))).collect();
-        let lines =
-            table(&many, [7, 9], RecoveryRule::default(), Style::PLAIN).unwrap().draw(100, Style::PLAIN);
+        let lines = table(&many, [7, 9], (RecoveryRule::default(), false), Style::PLAIN)
+            .unwrap()
+            .draw(100, Style::PLAIN);
         let notes: Vec<_> = lines.iter().skip(1 + MOST_ACTIVATIONS).take(3).map(String::as_str).collect();
         assert_eq!(
             notes,

@@ -1,124 +1,202 @@
-//! The table at the end of a run: whether to trust it, what was measured, what was demanded, and where the files are.
+//! The report at the end of a run: what happened over time, the figures, where the files are, and at its end what matters most: what
+//! failed, what was demanded, and the two judgements.
 
 use super::budget::budgets;
+use super::bundled::bundled;
 use super::delivery::delivery;
 use super::detection::detection;
-use super::failure::{failures, has_failures, hints, notes, service};
-use super::figure::{Marks, count, dash, rate, time};
-use super::grid::{Grid, clip, wrap};
+use super::failure::{failures, hints, service};
+use super::figure::{Marks, time};
+use super::glossary::glossary;
+use super::grid::{clip, wrap};
 use super::isolation::isolation;
 use super::recovery::recovery;
+use super::spark::sparklines;
+use super::stage;
 use super::style::{Style, Tone};
+pub(crate) use super::table::{connection_title, row, within_budget};
 use crate::record::Judgement;
-use crate::results::{Failure, Figures, FleetTarget, Millis, Percentile, Report, RunState, SummaryRow};
-use crate::units::Quantile;
+use crate::results::{FleetTarget, History, Millis, Report, RunState};
 
-/// Columns that give way on a narrow screen, the first one first: p99.9, ok, the maximum, service p99.
-const EXPENDABLE: [usize; 4] = [6, 2, 7, 8];
+/// Columns of the words in the margin.
+const MARGIN: usize = 11;
+/// Narrower screens are not drawn for.
+const LEAST_WIDTH: usize = 40;
 
-/// The end of a run as a text of at most `width` columns (60 at least), each line ended. `report` may be fresh or stored.
-pub(crate) fn verdict(report: &Report, width: usize, style: Style) -> String {
-    let width = width.max(60);
-    let mut lines = heading(report, width, style);
+/// How a report is shown.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct View {
+    /// Columns of the screen.
+    pub(crate) width: usize,
+    /// Everything, and not only what matters.
+    pub(crate) verbose: bool,
+    pub(crate) style: Style,
+}
+
+/// The end of a run as a text no wider than the screen but for paths and addresses, each line ended. `report` may be fresh or
+/// stored; `history` is its course, where that is known.
+pub(crate) fn verdict(report: &Report, history: Option<&History>, view: View) -> String {
+    let view = View { width: view.width.max(LEAST_WIDTH), ..view };
     let mut marks = Marks::default();
+    let mut lines = vec![title(report, view)];
+    let over_time = history.map(|history| sparklines(history, &report.faults, view.width, view.style));
+    lines.extend(over_time.unwrap_or_default());
     lines.push(String::new());
-    if report.summary.iter().any(|row| row.figures.planned > 0) {
-        lines.extend(figures(report, &mut marks, style).draw(width, style));
-    } else {
-        lines.push("nothing was measured".to_owned());
-    }
+    lines.extend(measured(report, &mut marks, view));
+    lines.extend(footnotes(marks, view));
+    lines.extend(facts(report, view));
+    let words = glossary(&lines.join("\n"), view.width - MARGIN, view.style);
+    lines.extend(words.iter().flat_map(|words| labelled("words", words, view)));
     lines.push(String::new());
-    let faults = recovery(report, width, style);
-    if !faults.is_empty() {
-        lines.extend(faults);
-        lines.push(String::new());
-    }
-    for (label, text) in failures(report, style) {
-        lines.extend(labelled(label, &text, width, style));
-    }
-    for text in hints(report) {
-        lines.extend(labelled("hint", &text, width, style));
-    }
-    for text in isolation(&report.run.encounters, style) {
-        lines.extend(labelled("isolation", &text, width, style));
-    }
-    for fleet in &report.run.fleets {
-        // Never broken, so that it can be copied.
-        lines.extend(labelled("target", &fleet.sentence(), usize::MAX, style));
-    }
-    lines.extend(facts(report, width, style));
-    for text in detection(report, style) {
-        lines.extend(labelled("detection", &text, width, style));
-    }
-    for (text, word) in delivery(&report.delivery) {
-        lines.extend(stressed(labelled("delivery", &text, width, style), word, style));
-    }
-    for (text, word) in budgets(&report.run.budgets, report.run.is_invalid()) {
-        lines.extend(stressed(labelled("budget", &text, width, style), word, style));
-    }
-    for text in report.run.fleets.iter().filter_map(FleetTarget::insecurity) {
-        lines.extend(stressed(
-            labelled("insecure", &text, width, style),
-            Some((&text, Tone::Warning)),
-            style,
-        ));
-    }
-    if let Some(text) = super::failure::warning(report) {
-        lines.extend(stressed(labelled("warning", &text, width, style), Some((&text, Tone::Warning)), style));
-    }
-    if let Some(shard) = report.run.shard.as_ref().filter(|shard| !shard.budgets.is_empty()) {
-        let text = format!("{} of all shards together; squall merge judges them", shard.budgets.len());
-        lines.extend(labelled("budget", &text, width, style));
-    }
-    // Never broken, so that it can be copied.
-    lines.extend(labelled("files", &report.directory.display().to_string(), usize::MAX, style));
-    lines.extend(footnotes(marks, style));
-    let lines: Vec<_> = lines.iter().map(|line| line.trim_end()).collect();
+    lines.extend(demands(report, view));
+    lines.extend(judgements(report, view));
+    let mut lines: Vec<_> = lines.iter().map(|line| line.trim_end()).collect();
+    lines.dedup_by(|line, before| line.is_empty() && before.is_empty());
     lines.join("\n") + "\n"
 }
 
+/// Name and state of the run.
+fn title(report: &Report, View { width, style, .. }: View) -> String {
+    let run = &report.run;
+    let mut notes: Vec<String> = Vec::new();
+    notes.extend(run.shard.as_ref().map(|part| format!("shard {}", part.shard)));
+    notes.extend(
+        run.merged.first().map(|first| format!("{} of {} shards", run.merged.len(), first.shard.of())),
+    );
+    if run.state != RunState::Complete {
+        notes.push(run.ending().to_owned());
+    }
+    let dot = style.dot();
+    let beside: usize = notes.iter().map(|note| note.chars().count() + dot.chars().count()).sum();
+    let room = width.saturating_sub(beside + dot.chars().count());
+    let name = clip(&run.scenario.name, room / 2, style);
+    let run_id = clip(&run.run_id, room - name.chars().count(), style);
+    let title = [style.paint(&name, Tone::Strong), run_id];
+    title.into_iter().chain(notes).collect::<Vec<_>>().join(dot)
+}
+
+/// The figures, and what faults did.
+fn measured(report: &Report, marks: &mut Marks, View { width, verbose, style }: View) -> Vec<String> {
+    if !report.summary.iter().any(|row| row.figures.planned > 0) {
+        return vec!["nothing was measured".to_owned()];
+    }
+    let mut lines = super::table::figures(report, verbose, marks, style).draw(width, style);
+    let faults = recovery(report, verbose, width, style);
+    if !faults.is_empty() {
+        lines.push(String::new());
+        lines.extend(faults);
+    }
+    if let Some(grid) = stage::table(report, style).filter(|_| verbose) {
+        lines.push(String::new());
+        lines.extend(grid.draw(width, style));
+    }
+    lines
+}
+
+/// Where the time goes, what the generator did, and where the files are. What is as it should be stands there only where all does.
+fn facts(report: &Report, view: View) -> Vec<String> {
+    let View { verbose, style, .. } = view;
+    let generator = lag(report, style).filter(|_| verbose || !is_trusted(report));
+    let parts = [
+        ("stages p50", stage::medians(report, style).into_iter().collect()),
+        ("slowest 1%", stage::slowest(report, verbose, style).into_iter().collect()),
+        ("bundled", bundled(report, verbose, style)),
+        ("generator", generator.into_iter().collect()),
+        ("floor", floor(report, style).into_iter().filter(|_| verbose).collect()),
+        ("detection", detection(report, style)),
+    ];
+    let texts = parts.iter().flat_map(|(label, texts)| texts.iter().map(move |text| (*label, text)));
+    let mut lines: Vec<String> = texts.flat_map(|(label, text)| labelled(label, text, view)).collect();
+    for fleet in report.run.fleets.iter().filter(|_| verbose) {
+        lines.extend(whole("target", &fleet.sentence(), view));
+    }
+    lines.extend(whole("files", &report.directory.display().to_string(), view));
+    lines
+}
+
+/// Whether nothing speaks against the measurement.
+fn is_trusted(report: &Report) -> bool {
+    report.run.validity.as_ref().is_some_and(|validity| validity.verdict == Judgement::Valid)
+}
+
+/// What failed and why, what was promised, and what was demanded; of what was kept only how much, unless all is shown.
+fn demands(report: &Report, view: View) -> Vec<String> {
+    let (style, run) = (view.style, &report.run);
+    let warned =
+        |label, text: &str| stressed(labelled(label, text, view), Some((text, Tone::Warning)), style);
+    let mut lines = Vec::new();
+    for text in run.fleets.iter().filter_map(FleetTarget::insecurity) {
+        lines.extend(warned("insecure", &text));
+    }
+    for (label, text) in failures(report, style) {
+        lines.extend(labelled(label, &text, view));
+    }
+    for text in hints(report) {
+        lines.extend(labelled("hint", &text, view));
+    }
+    for text in isolation(&run.encounters, style) {
+        lines.extend(labelled("isolation", &text, view));
+    }
+    for (text, word) in delivery(&report.delivery) {
+        lines.extend(stressed(labelled("delivery", &text, view), word, style));
+    }
+    for (nth, (text, word)) in budgets(&run.budgets, run.is_invalid()).into_iter().enumerate() {
+        // The first line says how many are met, or is the only one.
+        if view.verbose || nth == 0 || word.is_none_or(|(word, _)| word != "met") {
+            lines.extend(stressed(labelled("budget", &text, view), word, style));
+        }
+    }
+    if let Some(shard) = run.shard.as_ref().filter(|shard| !shard.budgets.is_empty()) {
+        let text = format!("{} of all shards together; squall merge judges them", shard.budgets.len());
+        lines.extend(labelled("budget", &text, view));
+    }
+    if let Some(text) = super::failure::warning(report) {
+        lines.extend(warned("warning", &text));
+    }
+    lines
+}
+
+/// The two judgements, at the very end.
+fn judgements(report: &Report, view: View) -> Vec<String> {
+    let View { width, style, .. } = view;
+    let (tone, text) = measurement(report);
+    let mut lines = Vec::new();
+    if let Some((text, tone)) = service(report, style) {
+        lines.extend(judgement("service", &text, &text, tone, view));
+    }
+    let Some(validity) = &report.run.validity else {
+        lines.extend(judgement("measurement", &text, &text, tone, view));
+        return lines;
+    };
+    lines.extend(judgement("measurement", &text, validity.verdict.name(), tone, view));
+    for reason in &validity.reasons {
+        for (index, line) in wrap(reason, width - 4).into_iter().enumerate() {
+            lines.push(format!("{}{line}", if index == 0 { "  - " } else { "    " }));
+        }
+    }
+    lines
+}
+
 /// Text with a word in the margin, in as many lines as it takes.
-fn labelled(label: &str, text: &str, width: usize, style: Style) -> Vec<String> {
-    const MARGIN: usize = 11;
+fn labelled(label: &str, text: &str, view: View) -> Vec<String> {
     let margin = |index| {
         let label = if index == 0 { label } else { "" };
-        style.paint(&format!("{label:<MARGIN$}"), Tone::Faint)
+        view.style.paint(&format!("{label:<MARGIN$}"), Tone::Faint)
     };
-    wrap(text, width - MARGIN)
+    wrap(text, view.width - MARGIN)
         .iter()
         .enumerate()
         .map(|(index, line)| format!("{}{line}", margin(index)))
         .collect()
 }
 
-fn heading(report: &Report, width: usize, style: Style) -> Vec<String> {
-    let run = &report.run;
-    let name = clip(&run.scenario.name, width / 2, style);
-    let run_id = clip(&run.run_id, width - name.chars().count() - 3, style);
-    let mut title = vec![style.paint(&name, Tone::Strong), run_id];
-    title.extend(run.shard.as_ref().map(|part| format!("shard {}", part.shard)));
-    title.extend(
-        run.merged.first().map(|first| format!("{} of {} shards", run.merged.len(), first.shard.of())),
-    );
-    if run.state != RunState::Complete {
-        title.push(run.ending().to_owned());
+/// The same of what is never broken, so that it can be copied: what does not fit beside the margin has a line of its own.
+fn whole(label: &str, text: &str, view: View) -> Vec<String> {
+    let label = view.style.paint(&format!("{label:<MARGIN$}"), Tone::Faint);
+    if text.chars().count() + MARGIN <= view.width {
+        return vec![format!("{label}{text}")];
     }
-    let mut lines = vec![title.join(style.dot())];
-    let (tone, text) = measurement(report);
-    let Some(validity) = &run.validity else {
-        lines.push(text);
-        return lines;
-    };
-    lines.extend(judgement("measurement", &text, validity.verdict.name(), tone, width, style));
-    for reason in &validity.reasons {
-        for (index, line) in wrap(reason, width - 4).into_iter().enumerate() {
-            lines.push(format!("{}{line}", if index == 0 { "  - " } else { "    " }));
-        }
-    }
-    if let Some((text, tone)) = service(report, style) {
-        lines.extend(judgement("service", &text, &text, tone, width, style));
-    }
-    lines
+    vec![label, text.to_owned()]
 }
 
 /// The judgement of the measurement.
@@ -138,7 +216,13 @@ pub(crate) fn measurement(report: &Report) -> (Tone, String) {
 
 /// One of the two judgements of a run, with `word` painted: what it says of the measurement must not pass for what it says of the
 /// service.
-fn judgement(label: &str, text: &str, word: &str, tone: Tone, width: usize, style: Style) -> Vec<String> {
+fn judgement(
+    label: &str,
+    text: &str,
+    word: &str,
+    tone: Tone,
+    View { width, style, .. }: View,
+) -> Vec<String> {
     const MARGIN: usize = 13;
     let lines = wrap(text, width - MARGIN);
     let whole = lines.len() == 1 || word != text;
@@ -152,154 +236,6 @@ fn judgement(label: &str, text: &str, word: &str, tone: Tone, width: usize, styl
         format!("{label:<MARGIN$}{line}")
     };
     lines.iter().enumerate().map(painted).collect()
-}
-
-fn figures(report: &Report, marks: &mut Marks, style: Style) -> Grid {
-    let rows = &report.summary;
-    let mut grid = Grid::new(&EXPENDABLE);
-    let header = ["response time", "planned", "ok", "failed", "p50", "p99", "p99.9", "max", "service p99"];
-    grid.cells(header.map(str::to_owned).to_vec(), Some(Tone::Faint));
-    let (headline, rows): (Vec<_>, Vec<_>) = rows.iter().partition(|row| row.is_headline());
-    // With one fleet and one measured phase the headline would only repeat the line above it.
-    let headline: Vec<_> =
-        headline.into_iter().filter(|row| row.figures.planned > 0 && !group_of_one(&rows, row)).collect();
-    for group in rows.chunk_by(|a, b| a.phase == b.phase) {
-        for kind in ["connect", "tls", "reading"] {
-            let rows: Vec<_> = group.iter().copied().filter(|row| row.kind == kind).collect();
-            let Some(first) = rows.first() else { continue };
-            grid.text(phase_heading(first, &rows, style), Some(Tone::Strong));
-            for row in rows {
-                // A kept budget is said once, in the headline; unless that is left out.
-                let within = row
-                    .figures
-                    .within_budget
-                    .filter(|within| headline.is_empty() || *within < row.figures.planned);
-                let figures = Figures { within_budget: within, ..row.figures.clone() };
-                let name = format!("  {} {}", row.fleet, row.protocol);
-                add_row(&mut grid, name, &SummaryRow { figures, ..row.clone() }, report, marks, style);
-            }
-        }
-    }
-    for row in headline {
-        grid.text(phase_heading(row, &[row], style), Some(Tone::Strong));
-        let within_budget = within_budget(report, row);
-        let figures = Figures { within_budget, ..row.figures.clone() };
-        let row = SummaryRow { figures, ..row.clone() };
-        add_row(&mut grid, "  all fleets".to_owned(), &row, report, marks, style);
-    }
-    grid
-}
-
-/// How many readings of the headline ended within their fleet's budget; `None` where a fleet has none, as its readings would be in
-/// neither part of that share.
-pub(crate) fn within_budget(report: &Report, headline: &SummaryRow) -> Option<u64> {
-    let mut rows = report.summary.iter().filter(|row| row.kind == "reading" && !row.is_headline());
-    let budgeted = rows.all(|row| row.figures.within_budget.is_some());
-    headline.figures.within_budget.filter(|_| budgeted)
-}
-
-/// Whether `headline` says the same as a single one of `rows`.
-fn group_of_one(rows: &[&SummaryRow], headline: &SummaryRow) -> bool {
-    rows.iter().any(|row| row.kind == headline.kind && row.figures == headline.figures)
-}
-
-/// What rows are called that are not about readings.
-pub(crate) fn connection_title(kind: &str) -> Option<&'static str> {
-    match kind {
-        "connect" => Some("connections"),
-        "tls" => Some("TLS handshakes"),
-        _ => None,
-    }
-}
-
-fn phase_heading(first: &SummaryRow, rows: &[&SummaryRow], style: Style) -> String {
-    if let Some(title) = connection_title(&first.kind) {
-        return format!("{title}{}{}", style.dot(), first.phase);
-    }
-    let name = if first.is_headline() { "measured" } else { &first.phase };
-    let planned: u64 = rows.iter().map(|row| row.figures.planned).sum();
-    let ok: f64 = rows.iter().map(|row| row.figures.rate_per_s).sum();
-    let length = time((first.duration_s * 1e9) as u64, style);
-    if first.duration_s <= 0.0 {
-        return name.to_owned();
-    }
-    let offered = rate(planned as f64 / first.duration_s, style);
-    [name.to_owned(), length, format!("offered {offered}"), format!("ok {}", rate(ok, style))]
-        .join(style.dot())
-}
-
-fn add_row(
-    grid: &mut Grid,
-    name: String,
-    row: &SummaryRow,
-    report: &Report,
-    marks: &mut Marks,
-    style: Style,
-) {
-    let (cells, notes) = self::row(row, &report.failures, marks, style);
-    grid.cells(std::iter::once(name).chain(cells).collect(), None);
-    if !notes.is_empty() {
-        let tone = if row.figures.failed() > 0 { Tone::Warning } else { Tone::Faint };
-        grid.text(format!("    {}", notes.join(style.dot())), Some(tone));
-    }
-}
-
-/// The cells of a row after its name, in the order of the columns, and what stands under it.
-pub(crate) fn row(
-    row: &SummaryRow,
-    failures: &[Failure],
-    marks: &mut Marks,
-    style: Style,
-) -> (Vec<String>, Vec<String>) {
-    let figures = &row.figures;
-    let ended = figures.ended();
-    let failed = figures.failed();
-    let mut tail = |quantile| marks.tail(figures.percentile(quantile), quantile, ended, style);
-    let [p50, p99, p99_9] = [Quantile::P50, Quantile::P99, Quantile::P99_9].map(&mut tail);
-    let service = figures.service_p99_ms.map(|time| Percentile { ns: time.as_ns(), censored: false });
-    let cells = vec![
-        count(figures.planned, style),
-        count(figures.ok, style),
-        if failed == 0 { dash(style).to_owned() } else { count(failed, style) },
-        p50,
-        p99,
-        p99_9,
-        marks.bounded(figures.max(), style),
-        marks.tail(service, Quantile::P99, figures.ok, style),
-    ];
-    let mut notes = notes(row, failures, style);
-    if has_failures(figures) && figures.ok_p50_ms.is_some() {
-        let mut ok = |time: Option<Millis>, quantile| {
-            let time = time.map(|time| Percentile { ns: time.as_ns(), censored: false });
-            marks.tail(time, quantile, figures.ok, style)
-        };
-        let (p50, p99) = (ok(figures.ok_p50_ms, Quantile::P50), ok(figures.ok_p99_ms, Quantile::P99));
-        notes.push(format!("of those ok: p50 {p50}, p99 {p99}"));
-    }
-    (cells, notes)
-}
-
-/// Where the time goes, and how well the generator kept its plan.
-fn facts(report: &Report, width: usize, style: Style) -> Vec<String> {
-    let Some(headline) = report.summary.iter().find(|row| row.is_headline()) else { return Vec::new() };
-    let figures = &headline.figures;
-    let shown = |time_ms: Option<Millis>| time_ms.map(|ms| time(ms.as_ns(), style));
-    let stages = [
-        ("network", figures.stage_network_p50_ms),
-        ("queue", figures.stage_queue_p50_ms),
-        ("cache", figures.stage_cache_p50_ms),
-        ("inference", figures.stage_inference_p50_ms),
-    ];
-    let stages: Vec<_> =
-        stages.into_iter().filter_map(|(name, ms)| Some(format!("{name} {}", shown(ms)?))).collect();
-    let mut lines = Vec::new();
-    if !stages.is_empty() {
-        let text = format!("median: {}", stages.join(style.dot()));
-        lines.extend(labelled("stages", &text, width, style));
-    }
-    lines.extend(lag(report, style).iter().flat_map(|text| labelled("generator", text, width, style)));
-    lines.extend(floor(report, style).iter().flat_map(|text| labelled("floor", text, width, style)));
-    lines
 }
 
 /// How late the generator woke.
@@ -336,8 +272,9 @@ fn stressed(mut lines: Vec<String>, word: Option<(&str, Tone)>, style: Style) ->
     lines
 }
 
-fn footnotes(marks: Marks, style: Style) -> Vec<String> {
-    super::figure::footnotes(marks).iter().map(|text| style.paint(text, Tone::Faint)).collect()
+fn footnotes(marks: Marks, View { width, style, .. }: View) -> Vec<String> {
+    let lines = super::figure::footnotes(marks).into_iter().flat_map(|text| wrap(text, width));
+    lines.map(|line| style.paint(&line, Tone::Faint)).collect()
 }
 
 #[cfg(test)]

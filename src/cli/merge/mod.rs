@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use self::source::{Demanded, Source};
-use super::args::MergeArgs;
+use super::args::{MergeArgs, ReportScreenArgs};
 use super::exit::Exit;
 use super::{CliError, report, settle, unanswered};
 use crate::clock::WallTime;
@@ -61,7 +61,7 @@ pub(super) fn merge(args: &MergeArgs) -> Result<Exit, CliError> {
         .and_then(|()| directory.write_summary(&totals.rows()))
         .and_then(|()| directory.seal(&mut manifest))
         .map_err(|error| unwritable(&error, &shown))?;
-    let printed = print(&directory, args.json);
+    let printed = print(&directory, args.screen);
     let why = printed.as_ref().map(unanswered).unwrap_or_default();
     match settle(exit, printed.map(drop)) {
         Ok(Exit::Failed) => Err(CliError::failed(why)),
@@ -228,8 +228,8 @@ fn conclude(manifest: &mut Manifest, totals: &Totals, demanded: &Demanded) -> Ex
     exit
 }
 
-fn print(directory: &RunDirectory, json: bool) -> Result<results::Report, CliError> {
+fn print(directory: &RunDirectory, screen: ReportScreenArgs) -> Result<results::Report, CliError> {
     let report = results::Report::load(directory.path()).map_err(CliError::failed)?;
-    report::print(&report, json)?;
+    report::print(&report, screen)?;
     Ok(report)
 }

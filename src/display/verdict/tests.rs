@@ -1,12 +1,13 @@
-//! What the table at the end of a run says, and when.
+//! What the report at the end of a run says, where, and when.
 
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::record::Validity;
+use crate::record::{CacheHits, Outcomes, ServiceCounts, Validity};
 use crate::results::{
-    BudgetResult, ClockFacts, DetectionCount, Detections, Expectation, FirstViolation, FleetDelivery, Host,
-    Manifest, PacerFacts, RecoveryRule, SCHEMA, ScenarioText, Score,
+    BudgetResult, ClockFacts, Column, DetectionCount, Detections, Expectation, Figures, FirstViolation,
+    FleetDelivery, Host, Manifest, PacerFacts, RecoveryRule, SCHEMA, ScenarioText, Score, ServiceFacts,
+    ServicePhase, Stretch, SummaryRow,
 };
 
 const RICH: Style = Style { colour: false, ascii: false };
@@ -146,46 +147,284 @@ fn report() -> Report {
     }
 }
 
+/// The report of a run of which nothing over time is known.
+fn shown(report: &Report, width: usize, verbose: bool, style: Style) -> String {
+    verdict(report, None, View { width, verbose, style })
+}
+
+/// Forty seconds: response times and failures rise in the middle.
+fn history() -> History {
+    let stretch = |name: &str, start_s, end_s| Stretch { name: name.into(), start_s, end_s };
+    let column = |nth: u64| {
+        let bad = (20..25).contains(&nth);
+        let ok = if nth == 0 { 0 } else { 400 - nth % 3 };
+        Column {
+            outcomes: Outcomes { planned: ok, ok, timeout: if bad { 20 } else { 0 }, ..Outcomes::default() },
+            p50: (ok > 0).then_some(412_000),
+            p99: (ok > 0).then_some(if bad { 5_003_800_000 } else { 1_240_000 + nth * 1_000 }),
+            ..Column::default()
+        }
+    };
+    History {
+        column_s: 1.0,
+        intervals: 1,
+        end_s: 40.0,
+        phases: vec![
+            stretch("connect", 0.0, 3.0),
+            stretch("warm-up", 3.0, 8.0),
+            stretch("steady", 8.0, 38.0),
+        ],
+        columns: (0..40).map(column).collect(),
+        ..History::default()
+    }
+}
+
+/// A run in which all was well, with everything that a report can say of one.
+fn healthy() -> Report {
+    let mut report = report();
+    let met =
+        |demand: &str| BudgetResult { demand: demand.into(), met: true, ..report.run.budgets[0].clone() };
+    report.run.budgets = vec![met("p99 < 250 ms"), met("errors < 0.1 %")];
+    let ms = |ms: f64| Some(Millis((ms * 1e6) as u64));
+    let figures = |planned: u64, slower| Figures {
+        within_budget: Some(planned),
+        stage_network_p50_ms: ms(0.21),
+        stage_queue_p50_ms: ms(0.08),
+        stage_cache_p50_ms: ms(0.0014),
+        stage_inference_p50_ms: ms(0.101),
+        tail_readings: Some(planned / 100),
+        tail_wait_ms: ms(0.05),
+        tail_network_ms: ms(0.4),
+        tail_queue_ms: ms(1.9),
+        tail_cache_ms: ms(0.002),
+        tail_inference_ms: ms(0.11),
+        tail_other_ms: ms(0.004),
+        pacing_lag_p50_ms: ms(0.061),
+        pacing_lag_p99_ms: ms(0.188),
+        ..quick(planned, 15.0, slower)
+    };
+    let mut rows: Vec<_> = report.summary.drain(..2).collect();
+    for (phase, fleet, protocol, planned) in [
+        ("steady", "machines", "ws", 13_505),
+        ("steady", "meters", "http", 9_022),
+        ("steady", "sensors", "mqtt", 13_504),
+        ("burst", "machines", "ws", 9_004),
+        ("burst", "meters", "http", 5_945),
+    ] {
+        rows.push(row([phase, fleet, protocol, "reading"], 15.0, figures(planned, 1)));
+    }
+    rows.push(row(["all", "all", "all", "reading"], 30.0, figures(50_980, 1)));
+    report.summary = rows;
+    let counts = ServiceCounts {
+        received: 50_980,
+        verdicts: 50_980,
+        inferences: 8_564,
+        hits: CacheHits { exact: 42_416, ..CacheHits::default() },
+        queue_peak: 17,
+        ..ServiceCounts::default()
+    };
+    let phase = |name: &str, counts| ServicePhase { phase: name.into(), counts };
+    let idle = ServiceCounts::default();
+    report.run.reference = Some(ServiceFacts {
+        queue_capacity: 10_000,
+        workers: 2,
+        phases: vec![phase("connect", idle), phase("steady", counts), phase("burst", idle)],
+    });
+    report
+}
+
 #[test]
-fn the_table_of_a_run_is_calm_and_complete() {
-    insta::assert_snapshot!(verdict(&report(), 100, RICH), @r#"
+fn when_all_is_well_the_report_is_short_and_ends_with_the_two_judgements() {
+    let history = history();
+    let calm = History {
+        columns: history
+            .columns
+            .iter()
+            .map(|column| Column {
+                p99: column.p50.map(|_| 1_240_000),
+                outcomes: Outcomes { timeout: 0, ..column.outcomes },
+                ..column.clone()
+            })
+            .collect(),
+        ..history
+    };
+    let text = |width, style| verdict(&healthy(), Some(&calm), View { width, verbose: false, style });
+    insta::assert_snapshot!(text(80, RICH), @r#"
 quickstart · 2026-11-20T21-41-15Z-main
-measurement  valid: the generator kept to its plan
-service      11 900 of 12 000 readings answered ok; 0.84 % failed
+phases     ╵  ╵war…╵steady                           40.0 s
+ok/s        ███████████████████████████████████████  up to 400/s
+p50         ▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁  412 µs
+p99         ▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄  1.24 ms
 
-response time    planned         ok  failed     p50       p99    p99.9      max  service p99
-connections · connect
-  meters http        300        300       –  412 µs       n/a      n/a  8.21 ms            –
-warm-up · 5.00 s · offered 800/s · ok 800/s
-  meters http      4 000      4 000       –  412 µs  ~1.24 ms      n/a  8.21 ms     ~1.20 ms
-steady · 30.0 s · offered 41 533/s · ok 41 530/s
-  meters http  1 234 000  1 234 000       –  412 µs   1.24 ms  3.11 ms  8.21 ms      1.20 ms
-  pumps mqtt      12 000     11 900     100  824 µs   2.49 ms    ~>5 s     >5 s      2.40 ms
-    timeout: 60 · reset errors: 40 · late answers: 3 · within budget 99.15 %
-measured · 30.0 s · offered 400/s · ok 397/s
-  all fleets      12 000     11 900     100  824 µs   2.49 ms    ~>5 s     >5 s      2.40 ms
-    timeout: 60 · reset errors: 40 · late answers: 3
-
-stages     median: network 210 µs · queue 80.0 µs · cache 1.40 µs · inference 101 µs
-generator  lag p50 61.0 µs, p99 188 µs (timerfd pacer)
-budget     1 of 2 failed
-budget     failed pumps: errors < 0.1 %, measured 0.83 %
-budget     met pumps: p99 < 250 ms, measured 2.49 ms
+response time  planned      ok  failed     p50      p99      max  service p99
+measured · 30.0 s · offered 1 699/s · ok 3 399/s
+  all fleets    50 980  50 980       –  412 µs  1.24 ms  8.21 ms      1.20 ms
+  7 further rows: -v
+~ fewer than 100 samples lie beyond this percentile
+stages p50 network 210 µs · queue 80.0 µs · cache 1.40 µs · inference 101 µs
+slowest 1% queue 1.90 ms (77 %) · network 400 µs (16 %)
+bundled    cache hits 83.20 % · 8 564 inferences · queue peak 17 of 10 000
 files      results/quickstart/2026-11-20T21-41-15Z-main
+words      response: from due to answered · service: from sent
+
+budget     all 2 met
+service      all 50 980 readings answered ok
+measurement  valid: the generator kept to its plan
+"#);
+    insta::assert_snapshot!(text(120, Style::PLAIN), @r#"
+quickstart, 2026-11-20T21-41-15Z-main
+phases     |conn~|warm-up  |steady                                                           40.0 s
+ok/s         ##############################################################################  up to 400/s
+p50          ______________________________________________________________________________  412 us
+p99          ------------------------------------------------------------------------------  1.24 ms
+
+response time  planned      ok  failed     p50      p99     p99.9      max  service p99
+measured, 30.0 s, offered 1,699/s, ok 3,399/s
+  all fleets    50,980  50,980       -  412 us  1.24 ms  ~3.11 ms  8.21 ms      1.20 ms
+  7 further rows: -v
+~ fewer than 100 samples lie beyond this percentile
+stages p50 network 210 us, queue 80.0 us, cache 1.40 us, inference 101 us
+slowest 1% queue 1.90 ms (77 %), network 400 us (16 %)
+bundled    cache hits 83.20 %, 8,564 inferences, queue peak 17 of 10,000
+files      results/quickstart/2026-11-20T21-41-15Z-main
+words      response: from due to answered, service: from sent, p99: 1 in 100 is slower
+
+budget     all 2 met
+service      all 50,980 readings answered ok
+measurement  valid: the generator kept to its plan
+"#);
+    assert!(text(80, RICH).lines().count() <= 20, "{}", text(80, RICH));
+    assert!(text(80, Style::PLAIN).is_ascii());
+}
+
+#[test]
+fn what_is_folded_is_what_verbose_adds() {
+    let (report, history) = (healthy(), history());
+    let view = View { width: 120, verbose: true, style: Style::PLAIN };
+    let all = verdict(&report, Some(&history), view);
+    insta::assert_snapshot!(all, @r#"
+quickstart, 2026-11-20T21-41-15Z-main
+phases     |conn~|warm-up  |steady                                                           40.0 s
+ok/s         ##############################################################################  up to 400/s
+p50          ______________________________________________________________________________  412 us
+p99          ______________________________________##########______________________________  1.24 ms to 5.00 s
+failed/s                                           ##########                                up to 20/s
+
+response time   planned      ok  failed     p50       p99     p99.9      max  service p99
+connections, connect
+  meters http       300     300       -  412 us       n/a       n/a  8.21 ms            -
+warm-up, 5.00 s, offered 800/s, ok 800/s
+  meters http     4,000   4,000       -  412 us  ~1.24 ms       n/a  8.21 ms     ~1.20 ms
+steady, 15.0 s, offered 2,402/s, ok 2,402/s
+  machines ws    13,505  13,505       -  412 us   1.24 ms  ~3.11 ms  8.21 ms      1.20 ms
+  meters http     9,022   9,022       -  412 us  ~1.24 ms       n/a  8.21 ms     ~1.20 ms
+  sensors mqtt   13,504  13,504       -  412 us   1.24 ms  ~3.11 ms  8.21 ms      1.20 ms
+burst, 15.0 s, offered 997/s, ok 997/s
+  machines ws     9,004   9,004       -  412 us  ~1.24 ms       n/a  8.21 ms     ~1.20 ms
+  meters http     5,945   5,945       -  412 us  ~1.24 ms       n/a  8.21 ms     ~1.20 ms
+measured, 30.0 s, offered 1,699/s, ok 3,399/s
+  all fleets     50,980  50,980       -  412 us   1.24 ms  ~3.11 ms  8.21 ms      1.20 ms
+
+where the time goes             wait  network    queue    cache  inference    other
+steady
+  machines ws, median              -   210 us  80.0 us  1.40 us     101 us        -
+  machines ws, slowest 1 %   50.0 us   400 us  1.90 ms  2.00 us     110 us  4.00 us
+  meters http, median              -   210 us  80.0 us  1.40 us     101 us        -
+  meters http, slowest 1 %   50.0 us   400 us  1.90 ms  2.00 us     110 us  4.00 us
+  sensors mqtt, median             -   210 us  80.0 us  1.40 us     101 us        -
+  sensors mqtt, slowest 1 %  50.0 us   400 us  1.90 ms  2.00 us     110 us  4.00 us
+burst
+  machines ws, median              -   210 us  80.0 us  1.40 us     101 us        -
+  machines ws, slowest 1 %   50.0 us   400 us  1.90 ms  2.00 us     110 us  4.00 us
+  meters http, median              -   210 us  80.0 us  1.40 us     101 us        -
+  meters http, slowest 1 %   50.0 us   400 us  1.90 ms  2.00 us     110 us  4.00 us
 ~ fewer than 100 samples lie beyond this percentile
 n/a: fewer than 10 samples lie beyond this percentile
+stages p50 network 210 us, queue 80.0 us, cache 1.40 us, inference 101 us
+slowest 1% queue 1.90 ms (77 %), network 400 us (16 %), inference 110 us (4 %), wait 50.0 us (2 %), other 4.00 us (0 %),
+           cache 2.00 us (0 %)
+bundled    cache hits 83.20 %, 8,564 inferences, queue peak 17 of 10,000
+bundled    steady: cache hits 83.20 %, 8,564 inferences, queue peak 17 of 10,000
+bundled    burst: cache hits 0.00 %, 0 inferences, queue peak 0 of 10,000
+generator  lag p50 61.0 us, p99 188 us (timerfd pacer)
+files      results/quickstart/2026-11-20T21-41-15Z-main
+words      response: from due to answered, service: from sent, p99: 1 in 100 is slower, wait: before it was sent
+
+budget     all 2 met
+budget     met pumps: p99 < 250 ms, measured 2.49 ms
+budget     met pumps: errors < 0.1 %, measured 2.49 ms
+service      all 50,980 readings answered ok
+measurement  valid: the generator kept to its plan
+"#);
+}
+
+#[test]
+fn what_failed_stands_out_and_the_judgements_come_last() {
+    let text = |width, style| verdict(&report(), Some(&history()), View { width, verbose: false, style });
+    insta::assert_snapshot!(text(80, RICH), @r#"
+quickstart · 2026-11-20T21-41-15Z-main
+phases     ╵  ╵war…╵steady                           40.0 s
+ok/s        ███████████████████████████████████████  up to 400/s
+p50         ▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁  412 µs
+p99         ▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁█████▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁  1.24 ms to 5.00 s
+failed/s                       █████                 up to 20/s
+
+response time    planned  failed     p50      p99      max  service p99
+steady · 30.0 s · offered 41 533/s · ok 41 530/s
+  meters http  1 234 000       –  412 µs  1.24 ms  8.21 ms      1.20 ms
+  pumps mqtt      12 000     100  824 µs  2.49 ms     >5 s      2.40 ms
+    timeout: 60 · reset errors: 40 · late answers: 3 · within budget 99.15 %
+measured · 30.0 s · offered 400/s · ok 397/s
+  all fleets      12 000     100  824 µs  2.49 ms     >5 s      2.40 ms
+    timeout: 60 · reset errors: 40 · late answers: 3
+  2 further rows: -v
+~ fewer than 100 samples lie beyond this percentile
 > at least: a failed reading counts as its time-out or more
+stages p50 network 210 µs · queue 80.0 µs · cache 1.40 µs · inference 101 µs
+files      results/quickstart/2026-11-20T21-41-15Z-main
+words      response: from due to answered · service: from sent
+
+budget     1 of 2 failed
+budget     failed pumps: errors < 0.1 %, measured 0.83 %
+service      11 900 of 12 000 readings answered ok; 0.84 % failed
+measurement  valid: the generator kept to its plan
+"#);
+    insta::assert_snapshot!(text(120, RICH), @r#"
+quickstart · 2026-11-20T21-41-15Z-main
+phases     ╵conn…╵warm-up  ╵steady                                                           40.0 s
+ok/s         ██████████████████████████████████████████████████████████████████████████████  up to 400/s
+p50          ▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁  412 µs
+p99          ▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁██████████▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁  1.24 ms to 5.00 s
+failed/s                                           ██████████                                up to 20/s
+
+response time    planned         ok  failed     p50      p99    p99.9      max  service p99
+steady · 30.0 s · offered 41 533/s · ok 41 530/s
+  meters http  1 234 000  1 234 000       –  412 µs  1.24 ms  3.11 ms  8.21 ms      1.20 ms
+  pumps mqtt      12 000     11 900     100  824 µs  2.49 ms    ~>5 s     >5 s      2.40 ms
+    timeout: 60 · reset errors: 40 · late answers: 3 · within budget 99.15 %
+measured · 30.0 s · offered 400/s · ok 397/s
+  all fleets      12 000     11 900     100  824 µs  2.49 ms    ~>5 s     >5 s      2.40 ms
+    timeout: 60 · reset errors: 40 · late answers: 3
+  2 further rows: -v
+~ fewer than 100 samples lie beyond this percentile
+> at least: a failed reading counts as its time-out or more
+stages p50 network 210 µs · queue 80.0 µs · cache 1.40 µs · inference 101 µs
+files      results/quickstart/2026-11-20T21-41-15Z-main
+words      response: from due to answered · service: from sent · p99: 1 in 100 is slower
+
+budget     1 of 2 failed
+budget     failed pumps: errors < 0.1 %, measured 0.83 %
+service      11 900 of 12 000 readings answered ok; 0.84 % failed
+measurement  valid: the generator kept to its plan
 "#);
 }
 
 #[test]
 fn a_narrow_plain_stream_gets_ascii_and_fewer_columns() {
-    let text = verdict(&report(), 72, Style::PLAIN);
+    let text = shown(&report(), 72, true, Style::PLAIN);
     assert!(text.is_ascii(), "{text}");
     insta::assert_snapshot!(text, @r#"
 quickstart, 2026-11-20T21-41-15Z-main
-measurement  valid: the generator kept to its plan
-service      11,900 of 12,000 readings answered ok; 0.84 % failed
 
 response time    planned  failed     p50       p99      max  service p99
 connections, connect
@@ -200,17 +439,20 @@ steady, 30.0 s, offered 41,533/s, ok 41,530/s
 measured, 30.0 s, offered 400/s, ok 397/s
   all fleets      12,000     100  824 us   2.49 ms     >5 s      2.40 ms
     timeout: 60, reset errors: 40, late answers: 3
-
-stages     median: network 210 us, queue 80.0 us, cache 1.40 us,
-           inference 101 us
-generator  lag p50 61.0 us, p99 188 us (timerfd pacer)
-budget     1 of 2 failed
-budget     failed pumps: errors < 0.1 %, measured 0.83 %
-budget     met pumps: p99 < 250 ms, measured 2.49 ms
-files      results/quickstart/2026-11-20T21-41-15Z-main
 ~ fewer than 100 samples lie beyond this percentile
 n/a: fewer than 10 samples lie beyond this percentile
 > at least: a failed reading counts as its time-out or more
+stages p50 network 210 us, queue 80.0 us, cache 1.40 us, inference 101
+           us
+generator  lag p50 61.0 us, p99 188 us (timerfd pacer)
+files      results/quickstart/2026-11-20T21-41-15Z-main
+words      response: from due to answered, service: from sent
+
+budget     1 of 2 failed
+budget     failed pumps: errors < 0.1 %, measured 0.83 %
+budget     met pumps: p99 < 250 ms, measured 2.49 ms
+service      11,900 of 12,000 readings answered ok; 0.84 % failed
+measurement  valid: the generator kept to its plan
 "#);
 }
 
@@ -221,16 +463,16 @@ fn a_run_that_cannot_be_trusted_says_so_and_why() {
     report.run = manifest(Judgement::Invalid, &[reason, "the machine was saturated"]);
     report.run.state = RunState::Interrupted;
     report.summary.clear();
-    insta::assert_snapshot!(verdict(&report, 80, RICH), @r#"
+    insta::assert_snapshot!(shown(&report, 80, false, RICH), @r#"
 quickstart · 2026-11-20T21-41-15Z-main · interrupted
+
+nothing was measured
+files      results/quickstart/2026-11-20T21-41-15Z-main
+
 measurement  invalid: the generator was the bottleneck, not the service
   - pacing lag p99 of 4.1 ms is more than 10 % of the measured p50 of 12 ms, so
     that the generator adds to what it measures
   - the machine was saturated
-
-nothing was measured
-
-files      results/quickstart/2026-11-20T21-41-15Z-main
 "#);
 }
 
@@ -245,7 +487,7 @@ fn what_was_seeded_and_found_stands_beside_the_other_facts() {
         ..Score::default()
     };
     report.run.anomaly_rows_omitted = 1_000;
-    let text = verdict(&report, 100, Style::PLAIN);
+    let text = shown(&report, 100, true, Style::PLAIN);
     let lines: Vec<_> = text.lines().skip_while(|line| !line.starts_with("generator")).take(4).collect();
     insta::assert_snapshot!(lines.join("\n"), @r"
 generator  lag p50 61.0 us, p99 188 us (timerfd pacer)
@@ -273,16 +515,21 @@ fn faults_and_deliveries_have_their_place_between_the_figures_and_the_budgets() 
         untested: None,
         kept: Some(false),
     }];
-    let text = verdict(&report, 100, Style::PLAIN);
-    let lines: Vec<_> = text.lines().skip_while(|line| !line.starts_with("faults")).take(9).collect();
+    let text = shown(&report, 100, true, Style::PLAIN);
+    let lines: Vec<_> = text.lines().skip_while(|line| !line.starts_with("faults")).take(14).collect();
     insta::assert_snapshot!(lines.join("\n"), @r"
-faults  kind  at  for  devices  worst p99  failed  recovered after  backlog
+faults  kind  on  off  devices  worst p99  failed  recovered  after  backlog
   7 further activations, more than faults.csv holds
-  recovered = 3 s without more failures and p99 at most 2 x its level before, its worst, or 1 ms
-  above
-
-stages     median: network 210 us, queue 80.0 us, cache 1.40 us, inference 101 us
+  all on the clock of the run, `after` from the end of the fault; recovered = 3 s without more
+  failures and p99 at most 2 x its level before, its worst, or 1 ms above
+~ fewer than 100 samples lie beyond this percentile
+n/a: fewer than 10 samples lie beyond this percentile
+> at least: a failed reading counts as its time-out or more
+stages p50 network 210 us, queue 80.0 us, cache 1.40 us, inference 101 us
 generator  lag p50 61.0 us, p99 188 us (timerfd pacer)
+files      results/quickstart/2026-11-20T21-41-15Z-main
+words      response: from due to answered, service: from sent, p99: 1 in 100 is slower
+
 delivery   broken pumps: 60 missing, first pumps-00017 seq 42
 budget     1 of 2 failed
 ");
@@ -290,17 +537,31 @@ budget     1 of 2 failed
 
 #[test]
 fn no_line_is_wider_than_the_screen_and_colour_adds_no_width() {
-    for width in [60, 72, 80, 100] {
-        for line in verdict(&report(), width, RICH).lines().filter(|line| !line.starts_with("files")) {
-            assert!(line.chars().count() <= width, "{width}: {line}");
+    let bare = |coloured: &str| {
+        let mut bare = String::new();
+        for (index, part) in coloured.split('\u{1b}').enumerate() {
+            bare.push_str(if index == 0 { part } else { part.split_once('m').unwrap().1 });
+        }
+        bare
+    };
+    let mut long = healthy();
+    for row in &mut long.summary {
+        row.fleet = format!("{}-with-a-name-as-long-as-a-name-may-be", row.fleet);
+    }
+    long.run.scenario.name = "a-scenario-with-a-name-as-long-as-a-name-may-be".into();
+    long.directory = format!("results/{}", "x".repeat(200)).into();
+    for (report, verbose) in [(report(), false), (report(), true), (healthy(), true), (long, true)] {
+        for width in [40, 60, 72, 80, 100, 120, 160] {
+            let text = |style| verdict(&report, Some(&history()), View { width, verbose, style });
+            let is_path = |line: &&str| line.contains("results/");
+            for line in text(RICH).lines().filter(|line| !is_path(line)) {
+                assert!(line.chars().count() <= width, "{width}: {line}");
+            }
+            let coloured = text(Style { colour: true, ascii: false });
+            let trimmed = |text: &str| text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n");
+            assert_eq!(trimmed(&bare(&coloured)), trimmed(&text(RICH)));
         }
     }
-    let coloured = verdict(&report(), 100, Style { colour: true, ascii: false });
+    let coloured = shown(&report(), 100, false, Style { colour: true, ascii: false });
     assert!(coloured.contains("\u{1b}[1;32mvalid\u{1b}[0m"), "{coloured}");
-    let mut bare = String::new();
-    for (index, part) in coloured.split('\u{1b}').enumerate() {
-        bare.push_str(if index == 0 { part } else { part.split_once('m').unwrap().1 });
-    }
-    let trimmed = |text: &str| text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n");
-    assert_eq!(trimmed(&bare), trimmed(&verdict(&report(), 100, RICH)));
 }

@@ -78,7 +78,7 @@ pub(super) fn rebuild(directory: &Path, run: &Manifest) -> Result<(Vec<SummaryRo
     } else {
         ""
     };
-    let has_ok = distributions.keys().flatten().any(|tag| tag.ends_with(".ok"));
+    let has_ok = distributions.keys().flatten().any(|tag| tag.rsplit('.').next() == Some("ok"));
     let gone = if has_ok { GONE } else { GONE_WITH_OK };
     let sentence = format!(
         "the run did not come to its end: these figures are rebuilt from intervals.csv and latency.hlog, which go to {reached:.1} s{cut}; {gone}"
