@@ -174,6 +174,55 @@ fn a_page_of_another_origin_changes_nothing_and_opens_no_websocket() {
 }
 
 #[test]
+fn the_live_page_asks_for_nothing_that_is_not_there() {
+    let service = Service::start(&[]);
+    let (status, page) = service.ask("GET / HTTP/1.1", &["Host: @", "Accept: text/html"], "");
+    assert!(status == 200 && page.contains(r#"<link rel="icon" href="data:,">"#), "{page}");
+    // What it links to, and what its script fetches or sends.
+    let mut paths: Vec<&str> = page.split('"').filter(|text| text.starts_with('/')).collect();
+    paths.sort_unstable();
+    paths.dedup();
+    assert!(paths.len() >= 7, "{paths:?}");
+    for path in paths {
+        let path = path.split('?').next().unwrap();
+        // Streams never end.
+        if path != "/v1/alerts/stream" {
+            let (status, answer) = service.ask(&format!("GET {path} HTTP/1.1"), &["Host: @"], "");
+            assert_ne!(status, 404, "{path}: {answer}");
+        }
+    }
+    // What its buttons send is understood, word for word; faults that are on are told to every page.
+    for (path, body) in [
+        ("/v1/faults", r#"{"operation":"start","name":"page-stall","kind":"stall","for_ms":60000}"#),
+        (
+            "/v1/faults",
+            r#"{"operation":"start","name":"page-slow","kind":"slow","for_ms":60000,"factor":10}"#,
+        ),
+        (
+            "/v1/faults",
+            r#"{"operation":"start","name":"page-errors","kind":"errors","for_ms":60000,"chance":0.1}"#,
+        ),
+        (
+            "/v1/faults",
+            r#"{"operation":"start","name":"page-queue-shrink","kind":"queue-shrink","for_ms":60000,"capacity":100}"#,
+        ),
+        ("/v1/faults", r#"{"operation":"start","name":"page-cache-off","kind":"cache-off","for_ms":60000}"#),
+        ("/v1/cache", r#"{"operation":"flush"}"#),
+        ("/v1/faults", r#"{"operation":"crash-worker"}"#),
+    ] {
+        let (status, answer) = service.ask(&format!("POST {path} HTTP/1.1"), &["Host: @"], body);
+        assert_eq!(status, 200, "{body}: {answer}");
+    }
+    let (_, now) = service.ask("GET /v1/realtime HTTP/1.1", &["Host: @"], "");
+    assert!(now.contains(r#""faults_allowed":true"#) && now.contains(r#""name":"page-stall""#), "{now}");
+    for key in ["queue_s", "cache_s", "inference_s", "reply_s", "busy_s"] {
+        assert!(now.contains(&format!("\"{key}\":")), "{key}: {now}");
+    }
+    let (_, ended) = service.ask("POST /v1/faults HTTP/1.1", &["Host: @"], r#"{"operation":"stop-all"}"#);
+    assert_eq!(ended.matches("page-").count(), 5, "{ended}");
+}
+
+#[test]
 fn a_websocket_needs_a_key_of_sixteen_bytes() {
     let service = Service::start(&[]);
     for (headers, expected) in [

@@ -78,6 +78,8 @@ pub(super) struct Metrics {
     pub(super) http_connections: Gauge,
     pub(super) ws_connections: Gauge,
     pub(super) mqtt_connections: Gauge,
+    /// How long workers were at readings, summed over them, nanoseconds.
+    busy_ns: AtomicU64,
     /// When a reading was last shed, nanoseconds on the service's clock; 0 if never.
     last_shed: AtomicU64,
 }
@@ -102,6 +104,16 @@ impl Metrics {
     pub(super) fn shed(&self, now: Tick, reason: Reason) {
         self.shed[reason as usize].inc();
         self.last_shed.store(now.0.max(1), Ordering::Relaxed);
+    }
+
+    /// Adds the time that a worker was at readings.
+    pub(super) fn worked(&self, ns: u64) {
+        self.busy_ns.fetch_add(ns, Ordering::Relaxed);
+    }
+
+    /// How long workers were at readings, summed over them, seconds.
+    pub(super) fn busy_s(&self) -> f64 {
+        self.busy_ns.load(Ordering::Relaxed) as f64 / 1e9
     }
 
     /// Counts something that is wrong with a reading as data, by its word.

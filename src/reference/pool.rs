@@ -134,6 +134,7 @@ impl Pool {
         let (mut jobs, mut tasks) = (Vec::with_capacity(most), Vec::with_capacity(most));
         while self.queue.take(shard, most, NAP, &mut jobs) {
             self.meet_sentence(index);
+            let began = Some(self.shared.clock.now()).filter(|_| !jobs.is_empty());
             if !jobs.is_empty() && batch > 1 {
                 let end = self.shared.clock.now().plus_ns(batch_wait.as_ns());
                 while jobs.len() < batch
@@ -149,6 +150,9 @@ impl Pool {
                 }
             }
             self.infer(index, processor, &mut tasks);
+            if let Some(began) = began {
+                self.shared.metrics.worked(self.shared.clock.now().since(began));
+            }
         }
     }
 
@@ -186,6 +190,8 @@ impl Pool {
             }
             if !tasks.is_empty() {
                 let cost = processor.cost(&tasks);
+                // One of so many that may be under way is a part of the worker.
+                self.shared.metrics.worked(cost / in_flight.max(1) as u64);
                 under_way.add(self.shared.clock.now().plus_ns(cost), tasks);
             }
         }

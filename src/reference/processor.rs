@@ -432,7 +432,8 @@ impl Processor {
         };
         if publish {
             let (device, seq) = (Arc::clone(&verdict.id.device), verdict.id.seq);
-            self.raise(Alert { device, seq, level, score, at_ms: now.0 / 1_000_000, instance: None });
+            let (value, at_ms) = (Some(job.reading.value), now.0 / 1_000_000);
+            self.raise(Alert { device, seq, level, score, value, at_ms, instance: None });
         }
         job.answer(verdict);
     }

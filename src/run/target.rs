@@ -95,6 +95,11 @@ impl Targets {
         if breaks && server.is_some() {
             notes.push("note: the bundled reference system accepts the service faults".into());
         }
+        let page = |server: &Server| {
+            let s = if server.is_tls() { "s" } else { "" };
+            format!("live page of the bundled reference system: http{s}://{}/", server.http_addr())
+        };
+        notes.extend(server.as_ref().map(page));
         let local = endpoints.iter().all(|endpoint| is_local(endpoint.address().ip()));
         let urls = endpoints.iter().map(|e| (e.protocol().to_string(), address(scenario, e))).collect();
         let fleets = scenario.fleets.iter().filter_map(|fleet| route(fleet, &endpoints)).collect();

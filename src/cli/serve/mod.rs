@@ -271,6 +271,7 @@ fn announce(server: &Server, args: &ServeArgs, setup: &Setup) -> io::Result<()> 
     for (protocol, url) in bundled::addresses(server) {
         writeln!(out, "  {:<5} {url}", protocol.name())?;
     }
+    writeln!(out, "  page     http{s}://{}/", server.http_addr())?;
     writeln!(out, "  health   http{s}://{}/health", server.http_addr())?;
     writeln!(out, "  metrics  http{s}://{}/metrics", server.http_addr())?;
     if setup.admission.asks() {

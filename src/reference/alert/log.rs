@@ -208,7 +208,7 @@ mod tests {
     use super::*;
 
     fn alert(device: &str, level: Level) -> Alert {
-        Alert { device: device.into(), seq: 1, level, score: 3.0, at_ms: 5, instance: None }
+        Alert { device: device.into(), seq: 1, level, score: 3.0, value: None, at_ms: 5, instance: None }
     }
 
     fn any() -> Filter {

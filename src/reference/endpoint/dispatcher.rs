@@ -263,7 +263,7 @@ impl Dispatcher {
         let now = self.pipeline.now();
         let text = answer.encode(now);
         if let Answer::Verdict(verdict) | Answer::Twice(verdict) = answer {
-            self.latency.borrow_mut().note(now, verdict.stages.total_ns);
+            self.latency.borrow_mut().note(now, verdict.stages);
         }
         text
     }

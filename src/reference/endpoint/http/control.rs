@@ -8,7 +8,7 @@ use super::judge::body;
 use super::{JSON, Reply, admission, done, error, json, reply};
 use crate::reference::device::open;
 use crate::reference::endpoint::dispatcher::Dispatcher;
-use crate::reference::endpoint::latency::Latency;
+use crate::reference::endpoint::latency::{Latency, Spent};
 use crate::reference::health::Status;
 use crate::reference::model::{Key, MODELS};
 use crate::reference::pipeline::Operation;
@@ -32,11 +32,23 @@ struct Realtime {
     workers: usize,
     readings: Readings,
     latency: Latency,
+    spent: Work,
+    faults_allowed: bool,
+    /// Those that are on.
+    faults: serde_json::Value,
     cache: Cache,
     connections: Connections,
     alerts: Alerts,
     devices: usize,
     cluster: Option<Cluster>,
+}
+
+/// Where the time went, summed over readings and workers.
+#[derive(Serialize)]
+struct Work {
+    #[serde(flatten)]
+    readings: Spent,
+    busy_s: f64,
 }
 
 #[derive(Serialize)]
@@ -105,6 +117,9 @@ pub(super) fn status(dispatcher: &Dispatcher) -> Reply {
     let missed = tier(Tier::Miss);
     let hits: u64 =
         [Tier::Exact, Tier::Stale, Tier::Semantic, Tier::Shared, Tier::Coalesced].map(tier).iter().sum();
+    let mut times = dispatcher.latency.borrow_mut();
+    let (latency, readings) = (times.read(dispatcher.pipeline.now()), times.spent());
+    drop(times);
     json(&Realtime {
         operation: dispatcher.pipeline.operation().name(),
         uptime_s: dispatcher.pipeline.now().as_secs_f64(),
@@ -125,7 +140,10 @@ pub(super) fn status(dispatcher: &Dispatcher) -> Reply {
             duplicates: metrics.duplicates.get(),
             anomalies: metrics.anomalies.get(),
         },
-        latency: dispatcher.latency.borrow_mut().read(dispatcher.pipeline.now()),
+        latency,
+        spent: Work { readings, busy_s: metrics.busy_s() },
+        faults_allowed: dispatcher.pipeline.setup().faults,
+        faults: dispatcher.pipeline.faults().to_json(),
         cache: Cache {
             entries: now.cached,
             exact: tier(Tier::Exact),

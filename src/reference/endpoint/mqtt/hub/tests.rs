@@ -114,8 +114,15 @@ fn an_alert_reaches_subscribers_whatever_its_device_is_called() {
     let (hub, _words) = hub_of(&Setup::default(), 4);
     let peer = hub.enter();
     hub.subscribe(peer.id, "alerts/+/+", QoS::Level0);
-    let alert =
-        Alert { device: "a/b#".into(), seq: 1, level: Level::High, score: 9.0, at_ms: 1, instance: None };
+    let alert = Alert {
+        device: "a/b#".into(),
+        seq: 1,
+        level: Level::High,
+        score: 9.0,
+        value: None,
+        at_ms: 1,
+        instance: None,
+    };
     let logged = AlertLog::new(&Alerts::default()).post(alert);
     hub.alert(&logged);
     let outbox = peer.outbox.borrow();
