@@ -18,7 +18,7 @@ mod timeline;
 
 use std::fmt::Write as _;
 
-use colour::{LINES, RESPONSE, SERVICE};
+use colour::{GOOD, LINES, RESPONSE, SERVICE};
 use curve::Series;
 use escape::{Escaped, clip};
 use head::Banner;
@@ -178,6 +178,10 @@ fn curves(report: &Report, history: &History) -> String {
     }
     if let Some(times) = &curves.service {
         whole.push(Series { label: "service", colour: SERVICE, times, dashes: "6 4", floor: None });
+    }
+    let has_failures = curves.censored.as_ref().is_some_and(|times| !times.is_empty());
+    if let Some(times) = curves.ok.as_ref().filter(|_| has_failures) {
+        whole.push(Series { label: "ok only", colour: GOOD, times, dashes: "2 3", floor: None });
     }
     let parts = |named: &'_ [(String, hdrhistogram::Histogram<u64>)], of: fn(&SummaryRow) -> &str| {
         let series: Vec<_> = named
