@@ -82,7 +82,7 @@ impl Pacer {
     }
 
     /// Returns a little before `deadline`, by about as long as this machine takes to wake a thread, or after it; at once if it
-    /// has passed. Whoever wants to be neither early nor late stays awake for the rest.
+    /// has passed. A caller that must be neither early nor late stays awake for the rest.
     /// Dropping the future disarms nothing, which is harmless: the next call sets the deadline anew.
     ///
     /// # Errors

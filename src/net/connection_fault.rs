@@ -68,7 +68,7 @@ impl ConnectionFaults {
         }
     }
 
-    /// Changes what acts on the device's connection, at once. Whoever drives it must be woken by the caller.
+    /// Changes what acts on the device's connection, at once. The caller has to wake the task that drives it.
     pub fn set(&self, active: Vec<ActiveFault>) {
         let lingering = self.lingering.take();
         let (still_unheard, heard): (Vec<_>, Vec<_>) =

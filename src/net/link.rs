@@ -60,7 +60,7 @@ impl Link {
     ///
     /// Waits as long as the operating system and the faults do; a caller who wants less drops the future. Faults may refuse
     /// the connection, hold it up while the network is down, or make it take longer: latency by the round trip that TCP's
-    /// handshake takes. Whoever polls the future has to poll it again when their [`EngineTimer`](super::EngineTimer) says so, and
+    /// handshake takes. The caller has to poll the future again when their [`EngineTimer`](super::EngineTimer) says so, and
     /// when the faults were set.
     ///
     /// # Errors

@@ -123,7 +123,7 @@ impl ToxicPipeline {
         self.up.lost() || self.down.lost()
     }
 
-    /// Whoever waits for room has to look again.
+    /// A writer that waits for room has to look again.
     pub(super) fn release(&mut self) {
         if let Some(writer) = self.writer.take() {
             writer.wake();

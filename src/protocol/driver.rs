@@ -133,7 +133,7 @@ pub(crate) struct Dialer<'a> {
     progress: &'a dyn Progress,
 }
 
-/// Whoever measures how a connection comes about. Called the moment it happens: the time is the callee's to take.
+/// An observer of how a connection comes about. Called the moment it happens: the callee takes the time.
 pub(crate) trait Progress {
     /// The TCP connection is there, and TLS' handshake begins.
     fn shaking_hands(&self) {}

@@ -263,7 +263,7 @@ impl<C: Codec> FaultInjector<C> {
         Poll::Ready(Ok(event))
     }
 
-    /// Whoever drives the session now knows whether it is ready.
+    /// The driver of the session now knows whether it is ready.
     fn note_readiness(&mut self) {
         let ready = self.has_room();
         if let Some(held) = &mut self.held {

@@ -80,7 +80,7 @@ impl Pipeline {
         }
     }
 
-    /// Whoever sends now knows whether the session is ready.
+    /// The sender now knows whether the session is ready.
     pub(super) fn note_readiness(&mut self, ready: bool) {
         self.stalled = !ready;
     }

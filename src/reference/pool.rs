@@ -48,7 +48,7 @@ impl Pool {
             shared: Arc::clone(shared),
             queue: Arc::clone(queue),
             back,
-            // Whoever asks before their threads have come up is to find nobody missing.
+            // A question before their threads have come up is to find none missing.
             workers: (0..shared.setup.workers.count).map(|_| AtomicU8::new(ALIVE)).collect(),
             doomed: AtomicUsize::new(0),
             stopping: AtomicBool::new(false),

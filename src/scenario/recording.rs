@@ -108,7 +108,7 @@ pub(super) fn unreadable(shown: &str, error: &std::io::Error) -> Refusal {
     (message, "give the path of a CSV file, from the directory of the scenario".to_owned())
 }
 
-/// That the file `shown` is no table.
+/// That the file `shown` is not a table.
 pub(super) fn broken(shown: &str, error: &csv::Error) -> Refusal {
     if let csv::ErrorKind::Utf8 { pos, .. } = error.kind() {
         let line = pos.as_ref().map_or(1, csv::Position::line);

@@ -26,7 +26,7 @@ pub(in crate::cli) struct WatchArgs {
     #[arg(long, value_name = "TIMES", value_parser = parse_speed)]
     pub(in crate::cli) speed: Option<f64>,
 
-    /// Print one frame as text and leave; so it is too where standard output is no terminal
+    /// Print one frame as text and leave; so it is too where standard output is not a terminal
     #[arg(long)]
     pub(in crate::cli) still: bool,
 

@@ -137,7 +137,7 @@ impl Session {
         let moved = self.follower.watched().reached_s > reached_s;
         if moved && self.replay.is_none() && self.run.plan.as_ref().is_none_or(|plan| !plan.faults.is_empty())
         {
-            // Half a file is no reason to end: the next interval brings the whole.
+            // Half a file is not a reason to end: the next interval brings the whole.
             self.outages = read_outages(self.follower.directory()).unwrap_or_default();
         }
         if let Some(replay) = self.replay.as_mut().filter(|_| self.reach == Reach::End) {

@@ -19,7 +19,7 @@ const SHORTEST_SECRET: usize = 32;
 const KEY_PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 
 const UNKNOWN: &str = "the token is not known here";
-const UNREADABLE: &str = "the token is no JWT that can be read";
+const UNREADABLE: &str = "the token is not a JWT that can be read";
 const UNSIGNED: &str = "the token's signature does not fit";
 
 /// Why a key is none.
@@ -30,7 +30,7 @@ pub(in crate::reference) enum KeyFault {
     )]
     Short,
     #[error(
-        "the key of EdDSA is no public key of Ed25519; give what `openssl pkey -pubout` prints, or its 32 bytes in Base64"
+        "the key of EdDSA is not a public key of Ed25519; give what `openssl pkey -pubout` prints, or its 32 bytes in Base64"
     )]
     Unreadable,
     #[error(
@@ -242,7 +242,7 @@ mod tests {
         assert_eq!(window, Window { from: 1e9 - 5.0, until: 2e9 + 5.0 });
     }
 
-    /// The example of RFC 7515 §A.1, whose claims say nothing of rights, and that of RFC 8037 §A.4, whose payload is no claims.
+    /// The example of RFC 7515 §A.1, whose claims say nothing of rights, and that of RFC 8037 §A.4, whose payload is not a set of claims.
     #[test]
     fn the_examples_of_the_standards_are_read() {
         let key = URL_SAFE_NO_PAD

@@ -91,7 +91,7 @@ impl Growing {
     /// Hands every new row to `take`, as [`Growing::each_line`] does lines; rows that are not whole are passed over.
     ///
     /// # Errors
-    /// If the file cannot be read or is no table.
+    /// If the file cannot be read or is not a table.
     pub(super) fn each_row(&mut self, mut take: impl FnMut(Row<'_>) -> bool) -> Result<Reach, TableError> {
         let shown = self.path.display().to_string();
         let mut places = std::mem::take(&mut self.places);

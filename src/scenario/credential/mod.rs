@@ -117,7 +117,7 @@ pub(super) fn secret(directory: &Path, path: &str) -> Result<Secret, Refusal> {
     if bytes.len() as u64 > LARGEST {
         return Err(unreadable(&io::Error::other("it is larger than 64 KiB")));
     }
-    // What is no text is not repeated: it may be a secret all the same.
+    // What is not text is not repeated: it may be a secret all the same.
     let text = String::from_utf8(bytes).map_err(|_| unreadable(&io::Error::other("it is not UTF-8")))?;
     let text = text.strip_suffix('\n').map_or(text.as_str(), |line| line.strip_suffix('\r').unwrap_or(line));
     if text.is_empty() {

@@ -155,11 +155,11 @@ fn recorded(
         "ns" => 1e-9,
         _ => 1.0,
     });
-    let timed = (&time, CellKind::Time(unit));
+    let stamped = (&time, CellKind::Time(unit));
     let devices = fleet.integer("devices").max(1);
     let repeat = fields.flag("repeat");
     if word == "recorded" {
-        let times = match instants(&report.context().directory, &file, timed, canonical) {
+        let times = match instants(&report.context().directory, &file, stamped, canonical) {
             Ok(times) => times,
             Err((message, help)) => {
                 fields.refuse("file", report, message, help);
@@ -174,7 +174,7 @@ fn recorded(
         return Some(FleetArrival { rate: Rate::default(), process, recorded_rate: None });
     }
     let value = fields.text("value").unwrap_or_default();
-    let wanted = [timed, (&value, CellKind::Number)];
+    let wanted = [stamped, (&value, CellKind::Number)];
     let columns = match columns(&report.context().directory, &file, &wanted) {
         Ok(columns) => columns,
         Err((message, help)) => {
@@ -199,12 +199,12 @@ fn recorded(
 fn instants(
     directory: &Path,
     path: &Text,
-    timed: Wanted<'_>,
+    stamped: Wanted<'_>,
     canonical: &mut String,
 ) -> Result<Recording, Refusal> {
     let (mut store, mut fingerprint) = (InstantStore::default(), Fingerprint::default());
     let (mut first, mut last) = (None, f64::NEG_INFINITY);
-    rows(directory, path, &[timed], |values| {
+    rows(directory, path, &[stamped], |values| {
         for &second in values {
             if second < last {
                 return Err(("the time is before that of the row above".into(), UNSORTED.into()));

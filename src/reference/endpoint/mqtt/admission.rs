@@ -14,7 +14,7 @@ use crate::service::Right;
 /// # Errors
 /// The code by which it is refused: 5 without a token, or with one that gives it no right here, 4 with a wrong one.
 pub(super) fn greet(connect: &Connect, dispatcher: &Dispatcher) -> Result<Arc<Grant>, ConnectReturnCode> {
-    // A password that is no text is a wrong token.
+    // A password that is not text is a wrong token.
     let token = connect.password.as_deref().map(|bytes| std::str::from_utf8(bytes).unwrap_or_default());
     let grant = dispatcher.identify(token).map_err(|denial| match denial {
         Denial::Invalid(_) => ConnectReturnCode::BadUserNameOrPassword,

@@ -98,7 +98,7 @@ impl Connection {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
-        // Whoever has taken the client over writes from its outbox now.
+        // The connection that has taken the client over writes from its outbox now.
         if !self.peer.is_of(self.number) {
             return Poll::Ready(End::Ungraceful);
         }

@@ -239,7 +239,7 @@ impl Hub {
         is_error || hint != RefusalNotice::Withhold
     }
 
-    /// Whether readings are not even to be read for now: the queue is full and set up to push back. Whoever asked is woken
+    /// Whether readings are not even to be read for now: the queue is full and set up to push back. The caller is woken
     /// when there may be room again.
     pub(super) fn is_blocked(&self) -> bool {
         let full = self.dispatcher.pipeline.pushes_back();

@@ -75,7 +75,7 @@ impl Registry {
         }
     }
 
-    /// Gives a client its name. Whoever had it before loses its connection (§3.1.4-2), and its session too unless both sessions
+    /// Gives a client its name. The client that had it before loses its connection (§3.1.4-2), and its session too unless both sessions
     /// are lasting ones.
     pub(super) fn claim(&mut self, name: &Rc<str>, fresh: &Rc<Peer>, is_lasting: bool) -> Claim {
         let old = self.names.get(name).and_then(|id| self.peers.get(id)).cloned();
@@ -271,7 +271,7 @@ mod tests {
         assert!((640..=671).contains(&taken), "{taken}");
         assert!(registry.away_bytes.get() <= MOST_AWAY_BYTES);
         assert!(registry.keep(&full, &message(&large, QoS::Level0), QoS::Level1), "QoS 0 is not a loss");
-        // Whoever leaves with more than there is room for takes the place of those that are away for longest.
+        // A client that leaves with more than there is room for takes the place of those that are away for longest.
         let (busy, _) = connect(&mut registry, "busy", true);
         for _ in 0..5 {
             assert!(busy.outbox.borrow_mut().offer(&message(&large, QoS::Level1), QoS::Level1));
