@@ -49,11 +49,13 @@ pub(super) const LINES: [Colour; 8] = [
 ];
 
 /// Where the time of a reading goes.
-pub(super) const STAGES: [Colour; 4] = [
+pub(super) const STAGES: [Colour; 6] = [
     colour("network", "#56708c"),
     colour("queue", "#c2550a"),
     colour("cache", "#4a7d35"),
     colour("inference", "#6f5db8"),
+    colour("wait", "#8a5a00"),
+    colour("other", "#5a616b"),
 ];
 
 /// Steps of a heat map from few to many: one hue of falling lightness, for every colour vision, and grey in print.

@@ -176,7 +176,7 @@ pub(super) fn curves(series: &[Series<'_>], width: f64, height: f64) -> String {
     let Some(chart) = Chart::around(every, most, (width, height)) else { return String::new() };
     let names: Vec<_> = series.iter().map(|series| series.label).collect();
     let mut out = chart.open(&format!("Percentile curves of response times: {}", names.join(", ")));
-    if let ([response, service], [above, beneath]) = (series.as_slice(), drawn.as_slice())
+    if let ([response, service, ..], [above, beneath, ..]) = (series.as_slice(), drawn.as_slice())
         && (response.colour, service.colour) == (RESPONSE, SERVICE)
     {
         // What a closed loop does not see.

@@ -6,7 +6,7 @@ use super::colour::{BAND, BAR_TEXT, Colour, INK, OUTCOMES, P99, SOFT, STAGES};
 use super::escape::{Escaped, clip};
 use super::svg::{Anchor, LogScale, Pen, Px, area, broken, line, open, rect, small, text, width_of};
 use super::table::{Align, Cell, Table};
-use super::{STYLE, footnotes, outcome_counts, soft, span};
+use super::{STYLE, figure, footnotes, outcome_counts, soft, span};
 use crate::display::figure::Marks;
 use crate::display::{connection_title, verdict};
 use crate::results::{Figures, FleetTail, History, Millis, Report, SummaryRow};
@@ -242,40 +242,78 @@ impl<'a> Sparks<'a> {
 }
 
 /// The medians of the stages of a row, as the service states them: the four are there or none.
-fn stages(figures: &Figures) -> Option<[u64; 4]> {
+fn medians(figures: &Figures) -> Option<(Vec<u64>, Option<u64>)> {
     let medians = [
         figures.stage_network_p50_ms,
         figures.stage_queue_p50_ms,
         figures.stage_cache_p50_ms,
         figures.stage_inference_p50_ms,
     ];
-    medians.iter().any(Option::is_some).then(|| medians.map(|median| median.map_or(0, Millis::as_ns)))
+    let parts = medians.map(|median| median.map_or(0, Millis::as_ns)).to_vec();
+    medians.iter().any(Option::is_some).then(|| (parts, figures.service_p50_ms.map(Millis::as_ns)))
 }
 
-/// Where the time goes, as bars of equal length; nothing where no service said so.
+/// What the slowest 1 % of a row were made of, and their mean response time.
+fn slowest(figures: &Figures) -> Option<(Vec<u64>, Option<u64>)> {
+    let parts = [
+        figures.tail_network_ms,
+        figures.tail_queue_ms,
+        figures.tail_cache_ms,
+        figures.tail_inference_ms,
+        figures.tail_wait_ms,
+        figures.tail_other_ms,
+    ];
+    let parts = parts.map(|part| part.map_or(0, Millis::as_ns)).to_vec();
+    let whole = parts.iter().sum();
+    figures.tail_readings.filter(|readings| *readings > 0).map(|_| (parts, Some(whole)))
+}
+
+/// Where the time goes, as bars of equal length: of the median, and of the slowest 1 %; nothing where no service said so.
 pub(super) fn stage_bars(report: &Report) -> String {
+    let median = bars(report, medians, &STAGES[..4], ("Medians of the stages", "service p50"));
+    if median.is_empty() {
+        return median;
+    }
+    let tail = bars(report, slowest, &STAGES, ("What the slowest 1 % were made of", "mean"));
+    let caption = "The slowest 1 % of the readings that ended ok, on average: these parts add up. wait is what passed before a \
+                   reading was sent.";
+    let tail = if tail.is_empty() { tail } else { figure(&tail, caption) };
+    let told =
+        |row: &&SummaryRow| row.kind == "reading" && !row.is_headline() && medians(&row.figures).is_some();
+    let left_out = report.summary.iter().filter(told).count().saturating_sub(MOST_BARS);
+    let more = if left_out > 0 {
+        soft(&format!("{left_out} further rows are in summary.csv"))
+    } else {
+        String::new()
+    };
+    figure(&median, "Medians: half of the readings") + &tail + &more
+}
+
+/// The parts of a row's time, and the whole that is stated behind them.
+type Parts = fn(&Figures) -> Option<(Vec<u64>, Option<u64>)>;
+
+fn bars(report: &Report, parts: Parts, colours: &[Colour], (describe, whole): (&str, &str)) -> String {
     const WIDTH: f64 = 1080.0;
     const ROW: f64 = 26.0;
     let (left, right) = (210.0, 110.0);
     let readings = report.summary.iter().filter(|row| row.kind == "reading");
-    let rows: Vec<_> = readings.filter_map(|row| Some((row, stages(&row.figures)?))).collect();
+    let rows: Vec<_> = readings.filter_map(|row| Some((row, parts(&row.figures)?))).collect();
     let (all, rows): (Vec<_>, Vec<_>) = rows.into_iter().partition(|(row, _)| row.is_headline());
-    let left_out = rows.len().saturating_sub(MOST_BARS);
     let rows: Vec<_> = rows.into_iter().take(MOST_BARS).chain(all).collect();
     if rows.is_empty() {
         return String::new();
     }
-    let describe = "Median time in network, queue, cache and inference by fleet and phase";
-    let mut out = open(WIDTH, 28.0 + ROW * rows.len() as f64, "stages", describe);
+    let describe = format!("{describe}, by fleet and phase");
+    let mut out = open(WIDTH, 28.0 + ROW * rows.len() as f64, "stages", &describe);
     let mut x = left;
-    for colour in STAGES {
-        rect(&mut out, [x, 4.0, 10.0, 10.0], colour, 1.0);
+    for colour in colours {
+        rect(&mut out, [x, 4.0, 10.0, 10.0], *colour, 1.0);
         text(&mut out, (x + 15.0, 13.0), colour.name, Pen::new(SOFT, Anchor::Start));
         x += 92.0;
     }
     let end = WIDTH - right + 8.0;
-    text(&mut out, (end, 13.0), "service p50", Pen::new(SOFT, Anchor::Start));
-    for (nth, (row, medians)) in rows.iter().enumerate() {
+    text(&mut out, (end, 13.0), whole, Pen::new(SOFT, Anchor::Start));
+    for (nth, (row, (parts, whole))) in rows.iter().enumerate() {
         let y = 28.0 + ROW * nth as f64;
         let (name, ink) = if row.is_headline() {
             ("all fleets".to_owned(), INK)
@@ -283,28 +321,22 @@ pub(super) fn stage_bars(report: &Report) -> String {
             (clip(&format!("{} · {}", row.fleet, row.phase), 32), SOFT)
         };
         text(&mut out, (left - 10.0, y + 13.0), name, Pen::new(ink, Anchor::End));
-        stage_bar(&mut out, (left, WIDTH - left - right), y, medians);
-        if let Some(service) = row.figures.service_p50_ms {
-            text(&mut out, (end, y + 14.0), span(service.as_ns()), Pen::new(ink, Anchor::Start));
+        bar(&mut out, (left, WIDTH - left - right), y, (parts, colours));
+        if let Some(whole) = whole {
+            text(&mut out, (end, y + 14.0), span(*whole), Pen::new(ink, Anchor::Start));
         }
     }
-    out += "</svg>";
-    let more = if left_out > 0 {
-        soft(&format!("{left_out} further rows are in summary.csv"))
-    } else {
-        String::new()
-    };
-    format!("<figure class=\"scroll\" tabindex=\"0\" aria-label=\"Chart\">{out}{more}</figure>")
+    out + "</svg>"
 }
 
-fn stage_bar(out: &mut String, (mut x, width): (f64, f64), y: f64, medians: &[u64; 4]) {
-    let total = medians.iter().sum::<u64>().max(1) as f64;
-    for (median, colour) in medians.iter().zip::<[Colour; 4]>(STAGES) {
-        let share = width * *median as f64 / total;
+fn bar(out: &mut String, (mut x, width): (f64, f64), y: f64, (parts, colours): (&[u64], &[Colour])) {
+    let total = parts.iter().sum::<u64>().max(1) as f64;
+    for (part, colour) in parts.iter().zip(colours) {
+        let share = width * *part as f64 / total;
         if share > 0.3 {
-            rect(out, [x, y + 2.0, share, 17.0], colour, 1.0);
+            rect(out, [x, y + 2.0, share, 17.0], *colour, 1.0);
         }
-        let words = span(*median);
+        let words = span(*part);
         if share > width_of(&words) + 8.0 {
             text(out, (x + share / 2.0, y + 14.5), words, Pen::new(BAR_TEXT, Anchor::Middle));
         }

@@ -26,15 +26,17 @@ pub(super) fn title(report: &Report) -> String {
     let run = &report.run;
     let not_recovered = report.faults.iter().any(|outage| outage.state == Recovery::NotRecovered);
     let word = if run.is_invalid() {
-        "INVALID"
+        "INVALID".to_owned()
     } else if run.state != RunState::Complete {
-        run.ending()
+        run.ending().to_owned()
     } else if budgets(&run.budgets).0 > 0 {
-        "budgets failed"
+        "budgets failed".to_owned()
+    } else if let Some((failed, planned)) = report.unguarded_failures() {
+        format!("{} failed", percent_up(failed, planned))
     } else if not_recovered {
-        "NOT RECOVERED"
+        "NOT RECOVERED".to_owned()
     } else {
-        run.validity.as_ref().map_or("not judged", |validity| validity.verdict.name())
+        run.validity.as_ref().map_or("not judged", |validity| validity.verdict.name()).to_owned()
     };
     format!("{} · {word} · squall", clip(&run.scenario.name, 80))
 }
@@ -251,7 +253,7 @@ fn readings(report: &Report, row: &SummaryRow) -> String {
         let _ = write!(said, "<b>{}</b> failed", percent_up(planned.saturating_sub(figures.ok), planned));
     }
     if let Some(within) = late(report, row) {
-        let _ = write!(said, ", only <b>{}</b> within their budget", percent(within, planned));
+        let _ = write!(said, ", and only <b>{}</b> within their budget", percent(within, planned));
     }
     if known(&p99) {
         let longer = if p99.contains('>') { "" } else { " or longer" };
@@ -306,7 +308,7 @@ pub(super) fn reasons(report: &Report) -> String {
     let (class, words) = match validity.map(|validity| validity.verdict) {
         Some(Judgement::Invalid) => ("card alert bad-edge", "Do not use these figures."),
         Some(Judgement::Suspect) => ("card alert", "Read these figures with care."),
-        Some(Judgement::Valid) => ("card alert", "To be known."),
+        Some(Judgement::Valid) => ("card alert", "Worth knowing."),
         None => ("card alert", "This run was not judged."),
     };
     let mut reasons: Vec<&str> = report.rebuilt.iter().map(String::as_str).collect();

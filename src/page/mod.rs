@@ -141,7 +141,8 @@ fn sections(report: &Report, frame: &Frame<'_>, base: &str) -> Vec<Part> {
     let time = if history.columns.is_empty() { String::new() } else { timeline::figure(frame) };
     let curves_about = "Response time runs from the instant a reading was due; service time from the instant it was sent, as \
         closed-loop tools measure. The tinted gap is what they do not see. Lines end where fewer than 10 samples lie beyond.";
-    let stages_about = "Medians, as the service says; network is the rest. Medians of parts need not add up to that of the whole.";
+    let stages_about =
+        "As the service says; network is the rest. Medians of parts need not add up to that of the whole.";
     let figures = if report.summary.is_empty() { String::new() } else { fleet::tables(report, history) };
     vec![
         part("time", ["Time line", "Time line"], "", time),

@@ -125,7 +125,7 @@ pub(super) fn chart(cell: &Cell, dots: &[Dot]) -> String {
         let y = scale.at(effect);
         line(&mut out, &format!("M{LEFT},{}H{right}", Px(y)), SOFT, 1.2, "5 4");
         let words = format!("mean {}", change(cell, effect, true));
-        text(&mut out, (right, y - 5.0), words, Pen::new(SOFT, Anchor::End).halo());
+        text(&mut out, (right, 17.0), words, Pen::new(SOFT, Anchor::End));
     }
     points(&mut out, dots, &scale, right);
     legend(&mut out, dots);
@@ -139,7 +139,7 @@ fn points(out: &mut String, dots: &[Dot], scale: &ChangeScale, right: f64) {
     if let Some(border) = dots.iter().position(|dot| dot.is_fresh).filter(|border| *border > 0) {
         let at = x(border) - step / 2.0;
         line(out, &format!("M{},{TOP}V{BOTTOM}", Px(at)), AXIS, 1.0, "2 3");
-        text(out, (at + 5.0, BOTTOM - 5.0), "fresh pairs, to confirm", Pen::new(SOFT, Anchor::Start).halo());
+        text(out, (at + 5.0, TOP - 4.0), "fresh pairs, to confirm", Pen::new(SOFT, Anchor::Start));
     }
     let mut stems = String::new();
     let mut kinds: Vec<(Dot, String)> = Vec::new();

@@ -75,10 +75,9 @@ fn axis(out: &mut String, scale: &ChangeScale, height: f64) {
         line(out, &format!("M{},{}V{height}", Px(x), TOP - 8.0), colour, 1.0, "");
         text(out, (x, TOP - 14.0), words, Pen::new(SOFT, Anchor::Middle));
     }
-    let same = scale.at(0.0);
-    let (faster, slower) = ("← better", "worse →");
-    text(out, ((same - 8.0).max(LEFT + 60.0), 12.0), faster, Pen::new(GOOD, Anchor::End));
-    text(out, ((same + 8.0).min(WIDTH - RIGHT - 60.0), 12.0), slower, Pen::new(BAD, Anchor::Start));
+    let same = scale.at(0.0).clamp(LEFT + 70.0, WIDTH - RIGHT - 70.0);
+    text(out, (same - 8.0, 12.0), "← better", Pen::new(GOOD, Anchor::End));
+    text(out, (same + 8.0, 12.0), "worse →", Pen::new(BAD, Anchor::Start));
 }
 
 fn colour_of(cell: &Cell) -> Colour {
