@@ -50,6 +50,7 @@ fn layout() -> Arc<Layout> {
         timeout_ns: 20 * SECOND,
         budget_ns: None,
         expects: DeliveryGuarantee::default(),
+        trace: None,
     });
     Arc::new(Layout { phases: phases.into(), fleets: fleets.into(), interval_ns: SECOND, faults: Vec::new() })
 }
