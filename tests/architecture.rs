@@ -81,8 +81,9 @@ const EFFECTS: [(&str, &[&str], &[&str]); 9] = [
     (
         "sockets",
         &["TcpStream", "TcpListener", "TcpSocket", "UdpSocket"],
-        // Calibration brings raw targets of its own: what they do must be known to the last byte.
-        &["net", "protocol", "reference", "engine", "calibration"],
+        // Calibration brings raw targets of its own: what they do must be known to the last byte. The command line serves the page
+        // of a run, which is no traffic of the measurement, from a process beside it.
+        &["net", "protocol", "reference", "engine", "calibration", "cli"],
     ),
     // A run under way is spoken to by the same user's `squall fault`: no traffic, and nothing of the measurement.
     ("local sockets", &["UnixStream", "UnixListener"], &["run", "cli"]),

@@ -1,6 +1,6 @@
 //! What can be typed.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
@@ -228,6 +228,11 @@ pub(super) struct RunArgs {
     /// the usual lines
     #[arg(long, conflicts_with = "quiet")]
     pub(super) live: bool,
+
+    /// Serve the run as a page that follows it, by a process of its own at this address: 127.0.0.1:0 takes a free
+    /// port. To be read only; whoever reaches another address than a loopback one sees the run
+    #[arg(long, value_name = "IP:PORT")]
+    pub(super) live_on: Option<SocketAddr>,
 
     #[command(flatten)]
     pub(super) screen: ReportScreenArgs,

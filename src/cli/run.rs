@@ -1,13 +1,14 @@
 //! `squall run`: a scenario's fleets against a target, from the file to the report.
 
 use std::io::{self, IsTerminal};
+use std::path::Path;
 use std::sync::Arc;
 
 use super::args::RunArgs;
 use super::exit::Exit;
 use super::export::Subject;
 use super::signal::Interrupts;
-use super::watch::viewer::{self, Notes, Viewer};
+use super::watch::viewer::{self, Notes, PageServer, Viewer};
 use super::{CliError, report, screen, settle, shard, unanswered};
 use crate::display::{Progress, ProgressMode, Style};
 use crate::run::{Finished, Observer, Run, Settings, Steering, profile};
@@ -15,7 +16,7 @@ use crate::scenario::{Plan, Scenario, load_budgets};
 
 /// Runs the scenario and reports.
 pub(super) fn run(args: &RunArgs) -> Result<Exit, CliError> {
-    let live = args.live && viewer::has_terminal()?;
+    let live = (args.live || args.live_on.is_some()) && viewer::has_terminal()? && args.live;
     let scenario = load(args)?;
     args.outputs.prepare(Subject::Run)?;
     let (part, note) = shard::part(args)?;
@@ -33,23 +34,36 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, CliError> {
     if live {
         return show(run, args);
     }
-    let progress = Arc::new(progress(args, &run));
-    let interrupts = Arc::new(InterruptHandler(Arc::clone(&progress) as Arc<dyn Observer>));
-    let finished = run.start(vec![progress, interrupts])?.wait()?;
-    conclude(finished, args)
+    let progress: Arc<dyn Observer> = Arc::new(progress(args, &run));
+    let interrupts = Arc::new(InterruptHandler(Arc::clone(&progress)));
+    let handle = run.start(vec![Arc::clone(&progress), interrupts])?;
+    let page = page(args, handle.directory(), &progress);
+    let finished = handle.wait();
+    drop(page);
+    conclude(finished?, args)
+}
+
+/// The process that serves the run as a page, if one is asked for: a run is not lost for want of it.
+fn page(args: &RunArgs, directory: &Path, notes: &Arc<dyn Observer>) -> Option<PageServer> {
+    // Where it is has to be said, however quiet the run is.
+    let told: Arc<dyn Observer> = if args.quiet { Arc::new(Notes::default()) } else { Arc::clone(notes) };
+    let started = PageServer::start(directory, args.live_on?, told);
+    started.inspect_err(|error| notes.note(&format!("note: {}", error.message))).ok()
 }
 
 /// The same on the live screen, which has the terminal until the run has ended.
 fn show(run: Run, args: &RunArgs) -> Result<Exit, CliError> {
     let notes = Arc::new(Notes::default());
-    let interrupts = Arc::new(InterruptHandler(Arc::clone(&notes) as Arc<dyn Observer>));
-    let handle = run.start(vec![Arc::clone(&notes) as Arc<dyn Observer>, interrupts])?;
+    let observer: Arc<dyn Observer> = notes.clone();
+    let interrupts = Arc::new(InterruptHandler(Arc::clone(&observer)));
+    let handle = run.start(vec![Arc::clone(&observer), interrupts])?;
+    let page = page(args, handle.directory(), &observer);
     let viewer = Viewer::start(handle.directory(), &notes).inspect_err(|error| {
         // A run is not lost for want of a screen.
         notes.note(&format!("note: {}", error.message));
     });
     let finished = handle.wait();
-    drop(viewer);
+    drop((viewer, page));
     conclude(finished?, args)
 }
 

@@ -20,6 +20,7 @@ pub(super) mod args {
 }
 
 pub(super) mod viewer {
+    use std::net::SocketAddr;
     use std::path::Path;
     use std::sync::Arc;
 
@@ -35,6 +36,15 @@ pub(super) mod viewer {
     pub(in crate::cli) struct Notes;
 
     impl Observer for Notes {}
+
+    #[derive(Debug)]
+    pub(in crate::cli) struct PageServer;
+
+    impl PageServer {
+        pub(in crate::cli) fn start(_: &Path, _: SocketAddr, _: Arc<dyn Observer>) -> Result<Self, CliError> {
+            Err(CliError::failed(ABSENT))
+        }
+    }
 
     #[derive(Debug)]
     pub(in crate::cli) struct Viewer;

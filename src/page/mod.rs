@@ -34,6 +34,8 @@ const STYLE: Style = Style::PLAIN;
 
 const STYLES: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
+/// What follows a run that goes on: the only script that asks for anything, and only where the page itself came from.
+const LIVE: &str = include_str!("live.js");
 
 /// The page of a run, whose files lie at `base` as seen from where the page will be: a relative path, or nothing for the same folder.
 ///
@@ -42,6 +44,18 @@ const SCRIPT: &str = include_str!("script.js");
 pub(crate) fn run(report: &Report, base: &str) -> Result<String, TableError> {
     let history = History::load(&report.directory)?;
     Ok(document(report, &history, base))
+}
+
+/// The page of a run under way, which follows what `/events` tells of it.
+///
+/// # Errors
+/// As [`run()`].
+pub(crate) fn live(report: &Report) -> Result<String, TableError> {
+    let page = run(report, "")?;
+    let page = page.replacen("default-src 'none';", "default-src 'none'; connect-src 'self';", 1);
+    let bar = "<p id=\"live\" class=\"card\">the run is under way</p><main id=\"main\"";
+    let page = page.replacen("<main id=\"main\"", bar, 1);
+    Ok(page.replacen("</body>", &format!("<script>{LIVE}</script></body>"), 1))
 }
 
 fn document(report: &Report, history: &History, base: &str) -> String {

@@ -5,8 +5,16 @@ use super::model::{Model, Scope, count, rate, tail};
 use super::palette::Ink;
 use crate::units::Quantile;
 
-/// Draws as many lines as fit, what matters most first.
+/// Draws as many lines as fit.
 pub(super) fn draw(model: &Model<'_>, canvas: &mut Canvas<'_>) {
+    let width = canvas.width();
+    for (y, (line, ink)) in (0..canvas.height()).zip(lines(model)) {
+        canvas.put_within((0, y), width, &line, ink);
+    }
+}
+
+/// The run in words, what matters most first.
+pub(super) fn lines(model: &Model<'_>) -> Vec<(String, Ink)> {
     let watched = model.watched;
     let (scope, seconds) = model.scope();
     let so_far = watched.so_far();
@@ -29,8 +37,5 @@ pub(super) fn draw(model: &Model<'_>, canvas: &mut Canvas<'_>) {
     if let Some(light) = model.fault_words() {
         lines.push((light.words, light.ink));
     }
-    let width = canvas.width();
-    for (y, (line, ink)) in (0..canvas.height()).zip(lines) {
-        canvas.put_within((0, y), width, &line, ink);
-    }
+    lines
 }

@@ -51,5 +51,10 @@ pub(crate) fn draw(model: &Model<'_>, controls: &Controls, palette: Palette, buf
     overlay::draw(model, controls, &mut canvas);
 }
 
+/// The run in a line.
+pub(crate) fn words(model: &Model<'_>) -> String {
+    compact::lines(model).into_iter().map(|(line, _)| line).collect::<Vec<_>>().join(" · ")
+}
+
 #[cfg(test)]
 mod tests;

@@ -261,15 +261,239 @@ fn golden_screens() {
         letters(&shown((&stored, follower), mode, rights, size, Depth::Plain))
     };
     let tab = |times: usize| vec![KeyCode::Tab; times];
-    insta::assert_snapshot!(of(&late, RUNS, (REPLAY, &[]), (80, 24)), @"");
-    insta::assert_snapshot!(of(&end, Mode::Ended, (REPLAY, &[]), (120, 40)), @"");
-    insta::assert_snapshot!(of(&fault, Mode::Live, (OWN, &[KeyCode::Char('f')]), (80, 24)), @"");
-    insta::assert_snapshot!(of(&fault, Mode::Live, (OWN, &[KeyCode::Char('w'), KeyCode::Left]), (80, 24)), @"");
-    insta::assert_snapshot!(of(&late, Mode::Live, (OWN, &tab(1)), (80, 24)), @"");
-    insta::assert_snapshot!(of(&late, Mode::Live, (OWN, &tab(2)), (120, 24)), @"");
-    insta::assert_snapshot!(of(&end, Mode::Ended, (REPLAY, &tab(3)), (80, 24)), @"");
-    insta::assert_snapshot!(of(&end, Mode::Ended, (REPLAY, &tab(4)), (80, 24)), @"");
-    insta::assert_snapshot!(of(&late, Mode::Live, (OWN, &[]), (40, 8)), @"");
+    insta::assert_snapshot!(of(&late, RUNS, (REPLAY, &[]), (80, 24)), @r#"
+    squall stall seed 7  ● valid: generator late 98.9 µs at p99  ▶ ×8 22 s of 32 s
+    phase    ││   │before       │stall │aft▌r              ▲ service: 1 failed
+    faults                      ███████ standstill off for 3 s, recovering
+             response time of all readings  ╌ p50  ━ p99        last 1 s     after
+       100 s                                               p50    2.50 s    2.25 s
+                   ░    ░░    ░          ░░░               p90    2.90 s   ~2.45 s
+        10 s                                               p99   ~2.99 s       n/a
+                                        ━━━━               p99.9     n/a       n/a
+         1 s                                               max    20.0 s     >20 s
+
+
+      100 ms
+
+       10 ms  ━━▒▒▒━▒▒▒▒━━━▒▒▒━▒▒
+              ██━━━█━━━━███━━━█━━╌
+        1 ms  ╌╌╌▓▓╌╌╌╌▓╌╌╌╌▓▓╌╌╌
+        ok/s  ▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▁      ████               999 of 500 due
+      failed       ▄    ▄▄    ▄          ██▄               6 so far
+     waiting              ▁▁▁▁▁▁▁▂▃▅▅▆██▆▅▅▃               1 000
+        late  ████████████████████      ████               99.0 µs p99
+    fleet                    due/s     ok/s   failed   waiting       p50       p99
+    meters ws                  400      799        5       800    2.50 s       n/a
+    pumps mqtt                 100      200        1       200    2.50 s       n/a
+     space  pause   t T  ±10 s   < >  speed   tab  view   q  leave   w  last minute
+    "#);
+    insta::assert_snapshot!(of(&end, Mode::Ended, (REPLAY, &[]), (120, 40)), @r#"
+    squall stall seed 7                      ▲ suspect: the generator used 80 % of a core: give it another  complete, 33 s
+    phase    │ │       │before                  │stall      │after                               ▲ service: 0.1 % failed
+    faults                                      ████████████ standstill off, recovered after 5.00 s
+             response time of all readings  ╌ p50  ━ p99                                              measured       after
+       100 s                                                                                     p50   3.34 ms     3.43 ms
+                       ░░░       ░░░       ░░░                 ░░░░░   ░░        ░░        ░░    p90    3.61 s      1.86 s
+        10 s                                                                                     p99    4.87 s     ~2.44 s
+                                                             ━━                                  p99.9 ~5.00 s         n/a
+                                                             ██━━━━━▓▓▓                          max     >20 s       >20 s
+         1 s                                                        ━━━
+                                                                       ━━
+                                                                       ▓▓
+      100 ms                                                           ▓▓
+                                                                       ▓▓
+                                                                       ▒▒
+       10 ms    ━━░░░░░━━━░░░░░░░━━━━━░░░░░━━━░░                       ▒▒░░░━━░░░━━░░░░░░░░━━
+                                                                       ▒▒
+                ▓▓━━━━━╌╌╌━━━━━━━╌╌╌██━━━━━╌╌╌━━╌╌╌                    ░░━━━╌╌━━━╌╌━━━━━━━━╌╌╌╌╌
+        1 ms    ╌╌▓▓▓▓▓▓▓▓╌╌▓▓▓▓▓▓▓▓╌╌▓▓▓▓▓▓▓▓╌╌                       ░░╌╌╌▓▓▓▓▓▓▓╌╌╌▓▓▓▓▓▓▓
+                                                             ████████████
+        ok/s    ████████████████████████████████▁▁▁          ████████████████████████████████▁▁▁ 484 of 484 due
+      failed           ▄▄▄       ▄▄▄       ▄▄▄                 ███▄▄   ▄▄        ▄▄        ██    10 so far
+                                                     ▂▂▂▅▅███▅▅▂▂▂
+     waiting                        ▁▁▁▁▁▁▁▁▁▁▁▁▃▃▃▆▆█████████████▆▆▃▃▃          ▁▁▁▁▁▁▁▁▁▁▁▁    0
+        late    ███████████████████████████████████          ███████████████████████████████████ 99.0 µs p99
+
+    fleet                    due/s     ok/s   failed   waiting       p50       p99     p99.9       max   service p99
+    meters ws                  388      387        8         0   3.32 ms    4.87 s   ~5.00 s     >20 s        4.86 s
+    pumps mqtt                96.9     96.8        2         0   3.39 ms   ~4.87 s       n/a     >20 s       ~4.87 s
+
+    promises  ✓ all: p99 < 250ms, measured 3.90 ms
+    log          14.0 s  phase_end    before
+                 14.0 s  phase_start  stall  measured
+                 14.0 s  fault_on     standstill  planned 14.000 s, service stall
+                 19.0 s  fault_off    standstill  planned 19.000 s, service stall
+                 19.0 s  phase_end    stall
+                 19.0 s  phase_start  after  measured
+                 32.0 s  phase_end    after
+
+     space  pause   t T  ±10 s   < >  speed   tab  view   q  leave   w  last minute   ?  help
+    "#);
+    insta::assert_snapshot!(of(&fault, Mode::Live, (OWN, &[KeyCode::Char('f')]), (80, 24)), @r#"
+    squall stall seed 7       ● valid: generator late 98.9 µs at p99  17 s of 32 s
+    phase    ││   │before       │sta▌l │after              ■ service: silent
+    faults                      ████░standstill on
+             response time of all readings  ╌ p50  ━ p99        last 1 s    before
+       100 s                                               p50       n/a   2.48 ms
+                   ░    ░░    ░                            p90       n/a   3.73 ms
+        10 s                                               p99       n/a  ~13.1 ms
+                                                           p99.9     n/a       n/a
+         1┌─ faults ───────────────────────────────────────────────────────┐ >20 s
+          │ ▸ off  standstill           service stall                      │
+          │                                                                │
+      100 │ enter  switch, on until it is switched off     digits  seconds │
+          │ x  all off     esc  close                                      │
+       10 │ switched by hand, a run is not comparable with others          │
+          └────────────────────────────────────────────────────────────────┘
+        1 ms  ╌╌╌██╌╌╌╌█╌╌╌╌██╌╌╌
+        ok/s  ███████████████████▁                         0 of 500 due
+      failed       █    ██    █                            3 so far
+     waiting              ▁▁▁▁▁▁▁▃▅██                      1 500
+        late  ████████████████████                         –
+    fleet                    due/s     ok/s   failed   waiting       p50       p99
+    meters ws                  400        0        3     1 200       n/a       n/a
+    pumps mqtt                 100        0        –       300         –         –
+     f  faults   space  freeze screen   tab  view   q  end run   w  last minute
+    "#);
+    insta::assert_snapshot!(of(&fault, Mode::Live, (OWN, &[KeyCode::Char('w'), KeyCode::Left]), (80, 24)), @r#"
+    squall stall seed 7       ● valid: generator late 98.9 µs at p99  17 s of 32 s
+    phase    ││   │before       │sta▌l │after              ■ service: silent
+    faults                      ████░standstill on
+             response time of all readings  ╌ p50  ━ p99   at 16 s
+       100 s                        ┊                      p50                   –
+                   ░    ░░    ░     ┊                      p99                   –
+        10 s                        ┊                      max                   –
+                                    ┊                      ok/s                  0
+         1 s                        ┊                      failed                0
+                                    ┊                      waiting           1 500
+                                    ┊                      late p99              –
+      100 ms                        ┊
+                                    ┊
+       10 ms  ━━▒▒▒━▒▒▒▒━━━▒▒▒━▒▒   ┊
+              ██━━━█━━━━███━━━█━━╌  ┊
+        1 ms  ╌╌╌██╌╌╌╌█╌╌╌╌██╌╌╌   ┊
+        ok/s  ███████████████████▁                         0 of 500 due
+      failed       █    ██    █                            3 so far
+     waiting              ▁▁▁▁▁▁▁▃▅██                      1 500
+        late  ████████████████████                         –
+    fleet                    due/s     ok/s   failed   waiting       p50       p99
+    meters ws                  400        0        3     1 200       n/a       n/a
+    pumps mqtt                 100        0        –       300         –         –
+     f  faults   space  freeze screen   tab  view   q  end run   w  whole plan
+    "#);
+    insta::assert_snapshot!(of(&late, Mode::Live, (OWN, &tab(1)), (80, 24)), @r#"
+    squall stall fleets       ● valid: generator late 98.9 µs at p99  22 s of 32 s
+    phase    ││   │before       │stall │aft▌r              ▲ service: 1 failed
+    faults                      ███████ standstill off for 3 s, recovering
+
+    last interval, as in the scenario (s sorts)
+    fleet                    due/s     ok/s   failed   waiting       p50       p99
+    meters ws                  400      799        5       800    2.50 s       n/a
+    pumps mqtt                 100      200        1       200    2.50 s       n/a
+
+    so far                  came due        ok      shed     error   timeout
+    meters                     8 400     7 595         5         –         –
+    pumps                      2 100     1 899         1         –         –
+
+
+
+
+
+
+
+
+
+
+
+     f  faults   space  freeze screen   tab  view   q  end run   s  sort   ?  help
+    "#);
+    insta::assert_snapshot!(of(&late, Mode::Live, (OWN, &tab(2)), (120, 24)), @r#"
+    squall stall faults                                               ● valid: generator late 98.9 µs at p99  22 s of 32 s
+    phase    │ │       │before                   │stall       │after  ▌                          ▲ service: 1 failed
+    faults                                       █████████████ standstill off for 3 s, recovering
+
+    fault            kind               on at      for  p99 before  worst p99   failed  peak backlog  recovery
+    standstill       stall             14.0 s   5.00 s     3.98 ms          –        1         2 500  recovering for 3 s
+
+    to come    standstill          service stall: no more
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+     f  faults   space  freeze screen   tab  view   q  end run   ?  help
+    "#);
+    insta::assert_snapshot!(of(&end, Mode::Ended, (REPLAY, &tab(3)), (80, 24)), @r#"
+    squall stall generator  ▲ suspect: the generator used 80 % of…  complete, 33 s
+    phase    ││   │before       │     │after               ▲ service: 0.1 % failed
+    faults                      ██████ standstill off, recovered after 5.00 s
+
+    how late the generator woke, measured phases
+    p50 79.0 µs  p90 95.0 µs  p99 99.0 µs  p99.9 99.0 µs  max 99.0 µs
+
+       < 1 µs
+       < 3 µs
+      < 10 µs
+      < 30 µs
+     < 100 µs ████████████████████████████████████████████ 14 000  100.0 %
+     < 300 µs
+       < 1 ms
+       < 3 ms
+      < 10 ms
+     < 100 ms
+        later
+
+    1 worker, timerfd
+    worker 1  12.4 % of a core, waited awake 1.50 s, starved 1.0 %
+    the generator used 80 % of a core: give it another
+
+     space  pause   t T  ±10 s   < >  speed   tab  view   q  leave   ?  help
+    "#);
+    insta::assert_snapshot!(of(&end, Mode::Ended, (REPLAY, &tab(4)), (80, 24)), @r#"
+    squall stall percentiles  ▲ suspect: the generator used 80 % …  complete, 33 s
+    phase    ││   │before       │     │after               ▲ service: 0.1 % failed
+    faults                      ██████ standstill off, recovered after 5.00 s
+             14 000 readings  ━ response  ┅ at least  ╌ service (closed loop)
+
+       100 s ┊     ┊              ┊                     ┊                    ┊
+             ┊     ┊              ┊                     ┊                    ┊
+        10 s ┊     ┊              ┊                     ┊                    ┊
+             ┊     ┊            ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━
+             ┊     ┊     ━━━━━━━  ┊                     ┊                    ┊
+         1 s ┊     ┊    ━╌        ┊                     ┊                    ┊
+             ┊     ┊   ━          ┊                     ┊                    ┊
+      100 ms ┊     ┊              ┊                     ┊                    ┊
+             ┊     ┊              ┊                     ┊                    ┊
+       10 ms ┊     ┊              ┊                     ┊                    ┊
+             ┊     ━━━━           ┊                     ┊                    ┊
+             ┊━━━━━╌              ┊                     ┊                    ┊
+        1 ms ━     ┊              ┊                     ┊                    ┊
+             ┊     ┊              ┊                     ┊                    ┊
+      100 µs ┊     ┊              ┊                     ┊                    ┊
+             p0    p50            p90                   p99                  p99.9
+
+
+     space  pause   t T  ±10 s   < >  speed   tab  view   q  leave   ?  help
+    "#);
+    insta::assert_snapshot!(of(&late, Mode::Live, (OWN, &[]), (40, 8)), @r#"
+    stall  22 s of 32 s
+    ● valid: generator late 98.9 µs at p99
+    ▲ service: 1 failed
+    999 of 500 due/s
+    p50 2.50 s  p99 ~2.99 s
+    6 failed
+    standstill off for 3 s, recovering
+    "#);
 }
 
 #[test]

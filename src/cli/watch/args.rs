@@ -1,5 +1,7 @@
 //! What can be typed behind `squall watch`.
 
+use std::net::SocketAddr;
+
 use crate::cli::exit::Exit;
 use crate::units::Span;
 
@@ -33,6 +35,11 @@ pub(in crate::cli) struct WatchArgs {
     /// Columns and lines of that frame
     #[arg(long, value_name = "COLUMNSxLINES", default_value = "80x24", value_parser = parse_size)]
     pub(in crate::cli) size: Size,
+
+    /// Serve the run as a page that follows it instead, at this address: 127.0.0.1:0 takes a free port. To be read
+    /// only; whoever reaches another address than a loopback one sees the run
+    #[arg(long, value_name = "IP:PORT", conflicts_with_all = ["at", "speed", "still"])]
+    pub(in crate::cli) live_on: Option<SocketAddr>,
 
     /// Belongs to the run that this process drives
     #[arg(long, hide = true, value_name = "PROCESS")]

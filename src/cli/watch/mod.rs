@@ -7,6 +7,7 @@ pub(super) mod session;
 mod still;
 mod terminal;
 pub(super) mod viewer;
+mod web;
 
 use std::io::{self, IsTerminal};
 
@@ -20,6 +21,10 @@ use session::Session;
 pub(super) fn watch(args: &WatchArgs) -> Result<Exit, CliError> {
     let Choice { directory, order } = choice::choose(args)?;
     let mut session = Session::open(&directory, order, args)?;
+    if let Some(address) = args.live_on {
+        web::serve(&mut session, address, args.of.is_some())?;
+        return Ok(Exit::Fine);
+    }
     let terminal = io::stdout().is_terminal() && io::stdin().is_terminal();
     if args.still || !terminal || std::env::var_os("TERM").is_some_and(|term| term == "dumb") {
         still::print(&mut session, args.size)?;

@@ -107,6 +107,26 @@ impl Session {
         self.run.state != RunState::Running && self.orders.as_ref().is_some_and(|orders| orders.owns)
     }
 
+    /// Where the run's files are.
+    pub(super) fn directory(&self) -> &Path {
+        self.follower.directory()
+    }
+
+    /// Whether the run has ended.
+    pub(super) fn has_ended(&self) -> bool {
+        self.run.state != RunState::Running
+    }
+
+    /// How the run does, for a page that follows it: a JSON object.
+    pub(super) fn summary(&self) -> String {
+        let told = serde_json::json!({
+            "at_s": self.follower.watched().reached_s,
+            "words": tui::words(&self.model()),
+            "over": self.has_ended(),
+        });
+        told.to_string()
+    }
+
     /// Reads on; `now` is an instant on any clock that goes on.
     ///
     /// # Errors
@@ -267,14 +287,13 @@ impl Session {
         Ok(())
     }
 
-    /// What the screen shows.
-    pub(super) fn draw(&self, palette: Palette, area: Rect) -> Buffer {
+    fn model(&self) -> Model<'_> {
         let mode = match self.replay {
             None => Mode::Live,
             Some(_) if self.is_at_end() => Mode::Ended,
             Some(Replay { speed, runs, .. }) => Mode::Replay { speed, runs },
         };
-        let model = Model {
+        Model {
             run: &self.run,
             watched: self.follower.watched(),
             present: self.follower.present(),
@@ -282,9 +301,13 @@ impl Session {
             switches: self.orders.as_ref().map_or(&[], |orders| &orders.switches),
             mode,
             message: self.message.as_ref().map(|(message, _)| message.as_str()),
-        };
+        }
+    }
+
+    /// What the screen shows.
+    pub(super) fn draw(&self, palette: Palette, area: Rect) -> Buffer {
         let mut buffer = Buffer::empty(area);
-        tui::draw(&model, &self.controls, palette, &mut buffer);
+        tui::draw(&self.model(), &self.controls, palette, &mut buffer);
         buffer
     }
 }

@@ -1,8 +1,9 @@
 //! The live screen of a run that this process drives: a process of its own, which reads the run's files.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, BufRead, BufReader, IsTerminal, Write};
+use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -135,5 +136,53 @@ fn attend(mut child: Child, before: Option<&Termios>, notes: &Notes) {
     notes.release();
     if !ended.is_ok_and(|status| status.success()) {
         say("the live screen has failed; the run goes on");
+    }
+}
+
+/// The process that serves the run as a page.
+#[derive(Debug)]
+pub(in crate::cli) struct PageServer {
+    child: Child,
+    listening: Option<JoinHandle<()>>,
+}
+
+impl PageServer {
+    /// Starts it for the run in `directory`, which this process drives; what it says goes to `notes`.
+    ///
+    /// # Errors
+    /// If this program cannot be started once more.
+    pub(in crate::cli) fn start(
+        directory: &Path,
+        address: SocketAddr,
+        notes: Arc<dyn Observer>,
+    ) -> Result<Self, CliError> {
+        let program = std::env::current_exe().map_err(CliError::failed)?;
+        let mut command = Command::new(program);
+        command.arg("watch").arg(directory).arg("--of").arg(std::process::id().to_string());
+        command.arg("--live-on").arg(address.to_string());
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().map_err(CliError::failed)?;
+        let said = child.stderr.take();
+        let body = move || {
+            let lines = said.into_iter().flat_map(|said| BufReader::new(said).lines().map_while(Result::ok));
+            lines.for_each(|line| notes.note(&line));
+        };
+        let listening =
+            thread::Builder::new().name("squall-page".into()).spawn(body).map_err(CliError::failed)?;
+        Ok(Self { child, listening: Some(listening) })
+    }
+}
+
+impl Drop for PageServer {
+    fn drop(&mut self) {
+        let mut waited = Duration::ZERO;
+        while matches!(self.child.try_wait(), Ok(None)) && waited < PATIENCE {
+            thread::sleep(LOOK);
+            waited += LOOK;
+        }
+        // Where it has ended there is nothing to kill, and nobody else has its number before it is waited for.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        self.listening.take().map(JoinHandle::join);
     }
 }

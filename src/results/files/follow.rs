@@ -64,7 +64,6 @@ impl Follower {
         let interval_s = if interval_s > 0.0 && interval_s.is_finite() { interval_s } else { 1.0 };
         let intervals = (end_s / interval_s - 1e-6).ceil().clamp(1.0, 1e9) as usize;
         let watched = Watched {
-            interval_s,
             column_s: interval_s * intervals.div_ceil(MOST_COLUMNS) as f64,
             promises: promises(run),
             ..Watched::default()

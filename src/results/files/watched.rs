@@ -76,8 +76,6 @@ pub(crate) struct Event {
 /// What is known of a run at an instant.
 #[derive(Debug, Default)]
 pub(crate) struct Watched {
-    /// Length of a recording interval, seconds.
-    pub(crate) interval_s: f64,
     /// End of the last interval that was read.
     pub(crate) reached_s: f64,
     /// Length of a column.

@@ -1,0 +1,296 @@
+//! The run as a page in a browser, which follows it as it goes on: to be read, never to be steered, and on this machine alone unless
+//! another address is given.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use super::session::Session;
+use crate::cli::CliError;
+use crate::cli::signal::Interrupts;
+use crate::clock::Monotonic;
+use crate::page;
+use crate::reference::host;
+use crate::results::Report;
+
+/// So often it is looked whether the files have grown.
+const LOOK: Duration = Duration::from_millis(100);
+/// How long a client may take over its request, and over taking in a reply.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// A stream says something at least so often, so that both ends know of each other.
+const PULSE: Duration = Duration::from_secs(10);
+/// Browsers that are served at the same time; further ones are turned away.
+const CLIENTS: usize = 16;
+/// Looks after the end of the run that this is the page of: time to fetch the last of it.
+const LAST_LOOKS: u32 = 15;
+const REQUEST_BYTES: usize = 8 * 1024;
+/// The page's links lead to these; nothing else of the machine can be asked for.
+const FILES: [&str; 8] = [
+    "run.json",
+    "summary.csv",
+    "intervals.csv",
+    "events.csv",
+    "faults.csv",
+    "failures.csv",
+    "anomalies.csv",
+    "latency.hlog",
+];
+
+/// What all clients are served from.
+struct Site {
+    directory: PathBuf,
+    state: Mutex<State>,
+    changed: Condvar,
+    clients: AtomicUsize,
+}
+
+#[derive(Default)]
+struct State {
+    /// Counts the events.
+    number: u64,
+    /// The last one.
+    event: String,
+    over: bool,
+    closed: bool,
+    /// The page as of an event.
+    page: Option<(u64, Arc<str>)>,
+}
+
+/// Serves the page of `session` at `address` until the process is told to end or, of a run `of` this machine that drives it, until that
+/// has ended.
+///
+/// # Errors
+/// If the address cannot be listened at, or a file of the run not be read.
+pub(super) fn serve(session: &mut Session, address: SocketAddr, is_own: bool) -> Result<(), CliError> {
+    let told = Arc::new(AtomicBool::new(false));
+    let heard = Arc::clone(&told);
+    Interrupts::listen(move |_| heard.store(true, Ordering::Relaxed)).map_err(CliError::failed)?;
+    let listener = TcpListener::bind(address)
+        .map_err(|error| CliError::failed(format!("cannot serve the page at {address}: {error}")))?;
+    let bound = listener.local_addr().map_err(CliError::failed)?;
+    let _ = writeln!(io::stderr(), "the run as a page: http://{bound}/");
+    let site = Arc::new(Site {
+        directory: session.directory().to_owned(),
+        state: Mutex::default(),
+        changed: Condvar::new(),
+        clients: AtomicUsize::new(0),
+    });
+    let door = Arc::clone(&site);
+    thread::Builder::new()
+        .name("squall-page".into())
+        .spawn(move || admit(&listener, &door))
+        .map_err(CliError::failed)?;
+    let clock = Monotonic::start();
+    let mut left = LAST_LOOKS;
+    while !told.load(Ordering::Relaxed) && left > 0 {
+        session.step(clock.now())?;
+        let over = session.has_ended();
+        site.tell(session.summary(), over);
+        left -= u32::from(is_own && over);
+        thread::sleep(LOOK);
+    }
+    site.close();
+    Ok(())
+}
+
+impl Site {
+    /// Makes `event` known, if it is another than the last.
+    fn tell(&self, event: String, over: bool) {
+        let Ok(mut state) = self.state.lock() else { return };
+        if state.event != event || state.over != over {
+            state.number += 1;
+            (state.event, state.over) = (event, over);
+            self.changed.notify_all();
+        }
+    }
+
+    fn close(&self) {
+        if let Ok(mut state) = self.state.lock() {
+            state.closed = true;
+        }
+        self.changed.notify_all();
+        // Whoever follows hears of the end.
+        thread::sleep(LOOK);
+    }
+
+    /// The page as of now: made once for each event, however many ask for it.
+    fn page(&self) -> Result<Arc<str>, String> {
+        let (number, over) = match self.state.lock() {
+            Ok(state) => match &state.page {
+                Some((number, page)) if *number == state.number => return Ok(Arc::clone(page)),
+                _ => (state.number, state.over),
+            },
+            Err(_) => return Err("the page is gone".to_owned()),
+        };
+        let mut report = Report::load(&self.directory).map_err(|error| error.to_string())?;
+        if !over && report.rebuilt.is_some() {
+            report.rebuilt = Some("the run is under way: these are its figures so far".to_owned());
+        }
+        let page = if over { page::run(&report, "") } else { page::live(&report) };
+        let page: Arc<str> = page.map_err(|error| error.to_string())?.into();
+        if let Ok(mut state) = self.state.lock() {
+            state.page = Some((number, Arc::clone(&page)));
+        }
+        Ok(page)
+    }
+}
+
+/// Takes clients in, each on a thread of its own.
+fn admit(listener: &TcpListener, site: &Arc<Site>) {
+    for client in listener.incoming() {
+        let Ok(client) = client else {
+            thread::sleep(LOOK);
+            continue;
+        };
+        if site.clients.fetch_add(1, Ordering::Relaxed) >= CLIENTS {
+            site.clients.fetch_sub(1, Ordering::Relaxed);
+            continue;
+        }
+        let of = Arc::clone(site);
+        let body = move || {
+            // A client that goes away is no trouble of the run's.
+            let _ = attend(&client, &of);
+            of.clients.fetch_sub(1, Ordering::Relaxed);
+        };
+        if thread::Builder::new().name("squall-page-client".into()).spawn(body).is_err() {
+            site.clients.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+fn attend(mut client: &TcpStream, site: &Site) -> io::Result<()> {
+    client.set_read_timeout(Some(PATIENCE))?;
+    client.set_write_timeout(Some(PATIENCE))?;
+    let reached = client.local_addr()?.ip();
+    let mut bytes = Vec::new();
+    let asked = loop {
+        let mut chunk = [0; 1024];
+        let read = client.read(&mut chunk)?;
+        bytes.extend_from_slice(&chunk[..read]);
+        match parse(&bytes, reached) {
+            Some(asked) => break asked,
+            None if read == 0 || bytes.len() > REQUEST_BYTES => break Err((400, "no request")),
+            None => {}
+        }
+    };
+    match asked.as_deref() {
+        Ok("/") => match site.page() {
+            Ok(page) => reply(client, 200, "text/html; charset=utf-8", page.as_bytes()),
+            Err(why) => reply(client, 503, "text/plain; charset=utf-8", format!("{why}\n").as_bytes()),
+        },
+        Ok("/events") => follow(client, site),
+        Ok(path) => match FILES.iter().find(|name| path.strip_prefix('/') == Some(name)) {
+            Some(name) => send_file(client, &site.directory.join(name)),
+            None => reply(client, 404, "text/plain", b"not found\n"),
+        },
+        Err((status, why)) => reply(client, *status, "text/plain", format!("{why}\n").as_bytes()),
+    }
+}
+
+/// The path that is asked for, or why it is not given; `None` while the request is not whole.
+fn parse(bytes: &[u8], reached: IpAddr) -> Option<Result<String, (u16, &'static str)>> {
+    let mut headers = [httparse::EMPTY_HEADER; 64];
+    let mut request = httparse::Request::new(&mut headers);
+    match request.parse(bytes) {
+        Ok(httparse::Status::Complete(_)) => {}
+        Ok(httparse::Status::Partial) => return None,
+        Err(_) => return Some(Err((400, "no request"))),
+    }
+    let mut hosts = request.headers.iter().filter(|header| header.name.eq_ignore_ascii_case("host"));
+    let asked = match (hosts.next(), hosts.next()) {
+        (Some(host), None) => std::str::from_utf8(host.value).ok(),
+        _ => return Some(Err((400, "a request has one Host"))),
+    };
+    if !asked.is_some_and(|asked| is_known(asked, reached)) {
+        return Some(Err((421, "the page does not go by that name")));
+    }
+    match (request.method, request.path) {
+        (Some("GET"), Some(path)) => Some(Ok(path.split('?').next().unwrap_or_default().to_owned())),
+        _ => Some(Err((405, "the page is to be read only"))),
+    }
+}
+
+/// A foreign name can be made to resolve to this machine; its own names and addresses lead nowhere else.
+fn is_known(asked: &str, reached: IpAddr) -> bool {
+    let Some(name) = host(asked) else { return false };
+    let ip = name.parse::<IpAddr>().ok().map(|ip| ip.to_canonical());
+    ip.is_some_and(|ip| ip.is_loopback() || ip == reached.to_canonical()) || name == "localhost"
+}
+
+fn head(status: u16, kind: &str, length: Option<u64>) -> String {
+    let words = match status {
+        200 => "OK",
+        400 => "Bad Request",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        421 => "Misdirected Request",
+        _ => "Service Unavailable",
+    };
+    let length = length.map(|length| format!("Content-Length: {length}\r\n")).unwrap_or_default();
+    format!(
+        "HTTP/1.1 {status} {words}\r\nContent-Type: {kind}\r\n{length}Cache-Control: no-store\r\nConnection: close\r\n\
+         X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\nContent-Security-Policy: frame-ancestors 'none'\r\n\r\n"
+    )
+}
+
+fn reply(mut client: &TcpStream, status: u16, kind: &str, body: &[u8]) -> io::Result<()> {
+    client.write_all(head(status, kind, Some(body.len() as u64)).as_bytes())?;
+    client.write_all(body)
+}
+
+/// A file as far as it goes now.
+fn send_file(mut client: &TcpStream, path: &Path) -> io::Result<()> {
+    let Ok(file) = File::open(path) else { return reply(client, 404, "text/plain", b"not there yet\n") };
+    let length = file.metadata()?.len();
+    client.write_all(head(200, "text/plain; charset=utf-8", Some(length)).as_bytes())?;
+    io::copy(&mut file.take(length), &mut client).map(drop)
+}
+
+/// Tells a browser of every interval, the latest where it is behind, until the run has ended.
+fn follow(mut client: &TcpStream, site: &Site) -> io::Result<()> {
+    client.write_all(head(200, "text/event-stream", None).as_bytes())?;
+    let mut told = 0;
+    loop {
+        let Ok(state) = site.state.lock() else { return Ok(()) };
+        let waits = |state: &mut State| state.number == told && !state.closed;
+        let Ok((state, _)) = site.changed.wait_timeout_while(state, PULSE, waits) else { return Ok(()) };
+        let text =
+            if state.number == told { ": \n\n".to_owned() } else { format!("data: {}\n\n", state.event) };
+        let ends = state.over || state.closed;
+        told = state.number;
+        drop(state);
+        client.write_all(text.as_bytes())?;
+        if ends {
+            return Ok(());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_who_names_this_machine_reads_and_nobody_does_more() {
+        let reached: IpAddr = "127.0.0.1".parse().unwrap();
+        for (request, expected) in [
+            ("GET / HTTP/1.1\r\nHost: 127.0.0.1:80\r\n\r\n", Some(Ok("/".to_owned()))),
+            ("GET /events?x HTTP/1.1\r\nHost: localhost:80\r\n\r\n", Some(Ok("/events".to_owned()))),
+            ("GET / HTTP/1.1\r\nHost: [::1]:80\r\n\r\n", Some(Ok("/".to_owned()))),
+            ("GET / HTTP/1.1\r\nHost: 127", None),
+            ("GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n", Some(Err(421))),
+            ("GET / HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n", Some(Err(400))),
+            ("GET / HTTP/1.1\r\n\r\n", Some(Err(400))),
+            ("POST / HTTP/1.1\r\nHost: localhost\r\n\r\n", Some(Err(405))),
+            ("\x16\x03\x01", Some(Err(400))),
+        ] {
+            let parsed = parse(request.as_bytes(), reached);
+            assert_eq!(parsed.map(|parsed| parsed.map_err(|(status, _)| status)), expected, "{request:?}");
+        }
+    }
+}
