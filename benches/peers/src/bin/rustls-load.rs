@@ -41,7 +41,9 @@ async fn echo(mut stream: TlsStream<TcpStream>, until: Instant, tally: Rc<Tally>
 
 fn main() -> io::Result<()> {
     let order = Order::read();
-    let ca = std::env::var_os(CA).map(PathBuf::from).ok_or_else(|| io::Error::other("SQUALL_PEERS_CA names no file"))?;
+    let ca = std::env::var_os(CA)
+        .map(PathBuf::from)
+        .ok_or_else(|| io::Error::other("SQUALL_PEERS_CA names no file"))?;
     let connector = TlsConnector::from(Arc::clone(&tls::client(&ca)?));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     LocalSet::new().block_on(&runtime, async {
