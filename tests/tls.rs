@@ -161,7 +161,7 @@ fn in_a_storm_each_device_takes_up_its_own_session_or_none_does() {
              \"1s\"\n[[budget]]\nkind = \"tls\"\n{budget}\np50 = \"<60s\"\nerror_rate = \"<=0%\"\n"
         );
         let target = format!("mqtt=mqtts://localhost:{}", server.port);
-        let ended = place.squall(&["run", "s.toml", "--target", &target], ("mqtt", DEVICES), &own);
+        let ended = place.squall(&["run", "s.toml", "-v", "--target", &target], ("mqtt", DEVICES), &own);
         ended.assert_answered();
         let handshakes = ended.sum("tls");
         assert_eq!(handshakes.planned, u64::from(2 * DEVICES));
