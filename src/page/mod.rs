@@ -113,10 +113,10 @@ impl Sheet {
         for part in &self.parts {
             part.draw(&mut out);
         }
-        let _ = write!(
+        let _ = writeln!(
             out,
             "<footer>Made by squall from {}. This page loads nothing; it holds all it shows. Its charts work without JavaScript.\
-             </footer></main>{}</body></html>\n",
+             </footer></main>{}</body></html>",
             Escaped(&self.source),
             self.scripts
         );

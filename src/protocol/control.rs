@@ -100,13 +100,12 @@ impl FaultClient {
     /// # Errors
     /// If the system gives no HTTP client.
     pub fn at(endpoint: &Endpoint, run: RunToken) -> Result<Self, ControlError> {
-        let (way, scheme) = match endpoint.control_tls() {
-            Some(tls) => (Way::Tls(endpoint.address(), tls), "https"),
-            None => {
-                let client = client(PATIENCE);
-                let client = client.map_err(|error| ControlError::Refused { reason: innermost(&error) })?;
-                (Way::Plain(client), "http")
-            }
+        let (way, scheme) = if let Some(tls) = endpoint.control_tls() {
+            (Way::Tls(endpoint.address(), tls), "https")
+        } else {
+            let client = client(PATIENCE);
+            let client = client.map_err(|error| ControlError::Refused { reason: innermost(&error) })?;
+            (Way::Plain(client), "http")
         };
         let url = format!("{scheme}://{}/v1/faults", endpoint.address());
         Ok(Self { way, url, authority: endpoint.authority().to_owned(), run: run.to_string(), token: None })

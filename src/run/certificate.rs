@@ -40,20 +40,17 @@ pub(crate) fn secured(
     let fault = |key: &str, PemFault { message, help }: PemFault| {
         RunError::usage(format!("the file of reference.tls.{key} {message}; {help}"))
     };
-    let (certificate, key, authority) = match &tls.certificate {
-        Some((certificate, key)) => {
-            let (chain, secret) = (read("cert", certificate)?, read("key", key)?);
-            net::client_identity(&chain, &secret).map_err(|(part, found)| match part {
-                PemPart::Certificate => fault("cert", found),
-                PemPart::Key => fault("key", found),
-            })?;
-            (chain, secret, None)
-        }
-        None => {
-            let authority = authority.map_or_else(Authority::new, Ok).map_err(RunError::failed)?;
-            let issued = authority.server(names).map_err(RunError::failed)?;
-            (issued.certificate.into_bytes(), issued.key.into_bytes(), Some(authority))
-        }
+    let (certificate, key, authority) = if let Some((certificate, key)) = &tls.certificate {
+        let (chain, secret) = (read("cert", certificate)?, read("key", key)?);
+        net::client_identity(&chain, &secret).map_err(|(part, found)| match part {
+            PemPart::Certificate => fault("cert", found),
+            PemPart::Key => fault("key", found),
+        })?;
+        (chain, secret, None)
+    } else {
+        let authority = authority.map_or_else(Authority::new, Ok).map_err(RunError::failed)?;
+        let issued = authority.server(names).map_err(RunError::failed)?;
+        (issued.certificate.into_bytes(), issued.key.into_bytes(), Some(authority))
     };
     let client_authorities = match (&tls.client_ca, &authority) {
         (Some(path), _) => {

@@ -153,13 +153,12 @@ fn points(out: &mut String, dots: &[Dot], scale: &ChangeScale, right: f64) {
         let like = |own: &Dot| {
             (own.shape(), own.colour(), own.is_fresh) == (dot.shape(), dot.colour(), dot.is_fresh)
         };
-        match kinds.iter_mut().find(|(own, _)| like(own)) {
-            Some((_, data)) => dot.place(data, x(nth), y),
-            None => {
-                let mut data = String::new();
-                dot.place(&mut data, x(nth), y);
-                kinds.push((*dot, data));
-            }
+        if let Some((_, data)) = kinds.iter_mut().find(|(own, _)| like(own)) {
+            dot.place(data, x(nth), y);
+        } else {
+            let mut data = String::new();
+            dot.place(&mut data, x(nth), y);
+            kinds.push((*dot, data));
         }
         if nth % every == 0 {
             text(out, (x(nth), BOTTOM + 16.0), dot.number, Pen::new(SOFT, Anchor::Middle));

@@ -132,13 +132,12 @@ impl Build {
         if place.is_multiple_of(self.runs.div_ceil(MOST_LINES).max(1)) {
             self.lines.push(points(&times));
         }
-        match &mut self.times {
+        if let Some(sum) = &mut self.times {
             // Only memory could lack: it grows with what it is given.
-            Some(sum) => _ = sum.add(&times),
-            None => {
-                times.auto(true);
-                self.times = Some(times);
-            }
+            let _ = sum.add(&times);
+        } else {
+            times.auto(true);
+            self.times = Some(times);
         }
         Ok(())
     }

@@ -69,8 +69,8 @@ pub(super) fn out_of_turn(ack: Ack, awaiting: Ack) -> Failure {
     Failure::protocol(format!("the broker answered {asked} with {ack} instead of {awaiting}"))
 }
 
-/// The connection ended by `failure` before the broker had acknowledged any PUBLISH of QoS 2 on it: all that a broker can do if
-/// it does not support that quality of service, since MQTT 3.1.1 has no answer that says so.
+/// The connection ended by `failure` before the broker had acknowledged any PUBLISH of quality of service 2 on it: all that
+/// a broker can do if it does not support that, since MQTT 3.1.1 has no answer that says so.
 pub(super) fn unanswered(failure: Failure) -> Failure {
     failure.followed_by("before any PUBLISH of QoS 2 was acknowledged; the broker may not support QoS 2")
 }

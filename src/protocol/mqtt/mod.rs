@@ -70,8 +70,8 @@ pub(super) struct Mqtt<S = Connection> {
     leaving: bool,
     /// The broker had the session.
     present: bool,
-    /// The broker has acknowledged a reading on this connection.
-    acknowledged: bool,
+    /// Acknowledgements of readings on this connection.
+    acknowledged: u64,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
@@ -122,7 +122,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
             packet_faults: fault_injector::message_faults(identity).map(PacketFaults::new),
             leaving: false,
             present: false,
-            acknowledged: false,
+            acknowledged: 0,
         })
     }
 
@@ -330,7 +330,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
     /// Says what the broker may have meant by ending the connection: `failure` tells that it did.
     fn lost(&self, failure: Failure) -> Failure {
         let asked = self.settings.qos == Qos::ExactlyOnce && !self.state.in_flight.is_empty();
-        if asked && !self.acknowledged { breach::unanswered(failure) } else { failure }
+        if asked && self.acknowledged == 0 { breach::unanswered(failure) } else { failure }
     }
 
     /// The next packet that has come and is not held up.
@@ -420,7 +420,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
     }
 
     fn acknowledge(&mut self, ack: Ack, pid: u16) -> Result<Option<Event>, Failure> {
-        self.acknowledged = true;
+        self.acknowledged += 1;
         match self.state.in_flight.acknowledge(ack, pid) {
             Progress::Complete(seq) if self.closes_by_ack => return Ok(Some(Reply::ok(seq).into())),
             Progress::Complete(_) => {}

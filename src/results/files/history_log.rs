@@ -190,13 +190,12 @@ impl Part {
                 self.settle();
                 self.place = place;
             }
-            match self.column.iter_mut().find(|(phase, _)| *phase == tag.measured) {
-                Some((_, times)) => record(times, &self.values),
-                None => {
-                    let mut times = None;
-                    add_values(&mut times, &self.values, bounds);
-                    self.column.extend(times.map(|times| (tag.measured, times)));
-                }
+            if let Some((_, times)) = self.column.iter_mut().find(|(phase, _)| *phase == tag.measured) {
+                record(times, &self.values);
+            } else {
+                let mut times = None;
+                add_values(&mut times, &self.values, bounds);
+                self.column.extend(times.map(|times| (tag.measured, times)));
             }
         }
         if let (Some(_), Some(sum)) = (tag.measured, self.sums.fleets.get_mut(tag.fleet)) {
@@ -247,14 +246,13 @@ fn settled(times: &Histogram<u64>) -> ColumnTimes {
 
 /// Adds `times` to `sum`, which grows where their range is wider.
 fn add(sum: &mut Option<Histogram<u64>>, times: &Histogram<u64>) {
-    match sum {
+    if let Some(sum) = sum {
         // Only memory could lack.
-        Some(sum) => _ = sum.add(times),
-        None => {
-            let mut times = times.clone();
-            times.auto(true);
-            *sum = Some(times);
-        }
+        let _ = sum.add(times);
+    } else {
+        let mut times = times.clone();
+        times.auto(true);
+        *sum = Some(times);
     }
 }
 
@@ -285,7 +283,9 @@ impl Sums {
         let own = beside.into_iter().chain(&mut self.phases).chain(&mut self.fleets);
         for (sum, times) in own.zip([response, service, ok, censored].into_iter().chain(phases).chain(fleets))
         {
-            times.iter().for_each(|times| add(sum, times));
+            if let Some(times) = &times {
+                add(sum, times);
+            }
         }
     }
 }

@@ -103,7 +103,7 @@ impl Promise {
         match self.condition.metric {
             Metric::Percentile(of @ (Of::Response | Of::Service), quantile) => {
                 let times = if of == Of::Response { &self.times.response } else { &self.times.service };
-                let samples = times.as_ref().map_or(0, |times| times.len());
+                let samples = times.as_ref().map_or(0, hdrhistogram::Histogram::len);
                 if quantile.samples_beyond(samples) < LEAST_SUPPORT {
                     return Err(FEW);
                 }

@@ -75,7 +75,7 @@ enum StoredLine {
         start: Option<Tick>,
         end: Tick,
         #[serde(rename = "load")]
-        batch: StoredBatch,
+        batch: Box<StoredBatch>,
         switches: Vec<SwitchEvent>,
     },
     Ended(Closing),
@@ -305,7 +305,7 @@ impl ShardFile {
         match read {
             StoredLine::Interval { number, start, end, batch, switches } => {
                 self.follow(number, start, end)?;
-                let batch = self.codec.restore(batch, &self.header.layout);
+                let batch = self.codec.restore(*batch, &self.header.layout);
                 let batch = batch.map_err(|what| self.broken(what))?;
                 let counters = batch.cells.iter().map(|(_, cell)| &cell.counters);
                 self.open +=

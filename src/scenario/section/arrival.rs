@@ -211,16 +211,16 @@ fn instants(
             }
             last = second;
             fingerprint.add(second);
-            store.push(nanoseconds(second - *first.get_or_insert(second))).map_err(unkept)?;
+            store.push(nanoseconds(second - *first.get_or_insert(second))).map_err(|error| unkept(&error))?;
         }
         Ok(())
     })?;
     let _ = writeln!(canonical, "recording={fingerprint}");
-    store.finish().map_err(unkept)
+    store.finish().map_err(|error| unkept(&error))
 }
 
 /// The file that holds what does not fit into memory cannot be written.
-fn unkept(error: io::Error) -> Refusal {
+fn unkept(error: &io::Error) -> Refusal {
     let message = format!(
         "what is beyond a million rows cannot be kept in {}: {error}",
         std::env::temp_dir().display()

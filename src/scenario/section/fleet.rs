@@ -78,7 +78,7 @@ fn about(key: &str) -> Option<String> {
             let firsts: Vec<_> = Close::ALL.into_iter().filter_map(first).collect();
             format!("what ends a reading; unless stated {}", firsts.join(", "))
         }
-        "trace" => super::trace::about(&speaking),
+        "trace" => super::trace::about(speaking),
         _ => return None,
     })
 }

@@ -229,7 +229,9 @@ fn track(fields: &Fields, canonical: &mut String, report: &mut Reporter<'_>) -> 
                 return None;
             }
             let mut fingerprint = super::Fingerprint::default();
-            values.iter().for_each(|value| fingerprint.add(*value));
+            for value in &values {
+                fingerprint.add(*value);
+            }
             let _ = writeln!(canonical, "track={fingerprint}");
             Some(RecordedSignal { values, every_ns: fields.span("every").as_ns() })
         }

@@ -25,7 +25,7 @@ pub(super) static TRACE: Section = Section {
 };
 
 /// What it means by protocol; `speaking` lists those of which something holds.
-pub(super) fn about(speaking: &dyn Fn(&dyn Fn(&Facts) -> bool) -> String) -> String {
+pub(super) fn about(speaking: impl Fn(&dyn Fn(&Facts) -> bool) -> String) -> String {
     let by = |carriers: &[TraceCarrier]| speaking(&|facts: &Facts| carriers.contains(&facts.trace));
     format!(
         "a W3C `traceparent`, by which readings are found again in the traces of the service: in a header field of requests over {} and \
