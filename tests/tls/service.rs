@@ -18,7 +18,7 @@ use super::{DEMANDING, Ended, Place, front};
 use crate::authority::Authority;
 use crate::skip;
 
-/// Devices of a storm. With 1 000, as `SQUALL_STORM` may say, the figures are the same and take a minute in a debug build.
+/// Devices of a storm. `SQUALL_STORM` may say another number, on a machine where so many connect before the storm begins.
 fn storm_devices() -> u32 {
     std::env::var("SQUALL_STORM").ok().and_then(|text| text.parse().ok()).unwrap_or(200)
 }
