@@ -54,7 +54,7 @@ const SEE: &str = r##"
 "##;
 
 /// Has axe look at the page in both themes, and lists what it finds.
-const AXE: &str = r##"
+const AXE: &str = r#"
   const script = page.createElement("script");
   script.textContent = await (await fetch("/axe.js")).text();
   page.body.append(script);
@@ -68,12 +68,12 @@ const AXE: &str = r##"
     }
   }
   script.remove();
-"##;
+"#;
 
 /// A page that holds the one to look at in a frame, and does as `script` says.
 fn frame(script: &str) -> String {
     format!(
-        r##"<!doctype html><link rel="icon" href="data:,"><iframe src="/page.html" width="390" height="800"></iframe><pre></pre><script>
+        r#"<!doctype html><link rel="icon" href="data:,"><iframe src="/page.html" width="390" height="800"></iframe><pre></pre><script>
 const frame = document.querySelector("iframe");
 frame.onload = async () => {{
   const page = frame.contentDocument, view = frame.contentWindow, root = page.documentElement, told = {{}};
@@ -81,7 +81,7 @@ frame.onload = async () => {{
   try {{ {script} }} catch (error) {{ told.error = String(error); }}
   document.querySelector("pre").textContent = JSON.stringify(told);
 }};
-</script>"##
+</script>"#
     )
 }
 

@@ -1,4 +1,4 @@
-//! nginx and HAProxy in front of HTTP and WebSocket, by the configurations that `docs/proxies.md` explains.
+//! nginx and `HAProxy` in front of HTTP and WebSocket, by the configurations that `docs/proxies.md` explains.
 
 use std::fs;
 use std::path::Path;

@@ -405,7 +405,7 @@ fn a_run_with_secrets_of_every_kind_leaves_none_behind() {
     let authority = Authority::new();
     let place = Place::with(&authority, &["m-00000", "m-00001", "m-00002"]);
     let folder = place.0.path();
-    let rows: String = (0..3).map(|index| format!("m-0000{index},s3cr3t-row-{index}\n")).collect();
+    let rows = [0, 1, 2].map(|index| format!("m-0000{index},s3cr3t-row-{index}\n")).concat();
     std::fs::write(folder.join("devices.csv"), format!("device,header:X-Row\n{rows}")).unwrap();
     std::fs::write(folder.join("file.key"), "s3cr3t-file\n").unwrap();
     let keys = std::fs::read_to_string(folder.join("m-00001.key")).unwrap();

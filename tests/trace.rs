@@ -25,6 +25,9 @@ struct Seen {
 
 type Book = Arc<Mutex<Seen>>;
 
+/// Serves one connection, and notes what it sees.
+type Serve = fn(TcpStream, &Book) -> io::Result<()>;
+
 /// Reads a request: its `traceparent`, the key of an upgrade, and its body. `None` at the end.
 fn request(input: &mut impl BufRead) -> io::Result<Option<(String, String, Vec<u8>)>> {
     let (mut trace, mut key, mut length) = (String::new(), String::new(), 0);
@@ -110,7 +113,7 @@ fn mqtt(mut stream: TcpStream, book: &Book) -> io::Result<()> {
     }
 }
 
-fn start(book: &Book, serve: fn(TcpStream, &Book) -> io::Result<()>) -> u16 {
+fn start(book: &Book, serve: Serve) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let book = Arc::clone(book);
@@ -183,8 +186,7 @@ impl Run {
         let book = Book::default();
         let mut command = Command::new(env!("CARGO_BIN_EXE_squall"));
         command.current_dir(folder.path()).args(["run", "s.toml", "--workers", "2"]).stdin(Stdio::null());
-        let servers: [(&str, &str, fn(TcpStream, &Book) -> io::Result<()>); 3] =
-            [("http", "/", http), ("ws", "/", ws), ("mqtt", "", mqtt)];
+        let servers: [(&str, &str, Serve); 3] = [("http", "/", http), ("ws", "/", ws), ("mqtt", "", mqtt)];
         for (protocol, path, serve) in servers {
             let port = start(&book, serve);
             command.args(["--target", &format!("{protocol}={protocol}://127.0.0.1:{port}{path}")]);
@@ -208,7 +210,7 @@ impl Run {
         let mut hash = Sha256::new();
         hash.update(format!("squall trace 1\0{}{device}\0{what}\0", self.token));
         hash.update(number.to_be_bytes());
-        let hex: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
         format!("00-{}-{}", &hex[..32], &hex[32..48])
     }
 }

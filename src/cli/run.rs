@@ -16,7 +16,8 @@ use crate::scenario::{Plan, Scenario, load_budgets};
 
 /// Runs the scenario and reports.
 pub(super) fn run(args: &RunArgs) -> Result<Exit, CliError> {
-    let live = (args.live || args.live_on.is_some()) && viewer::has_terminal()? && args.live;
+    let terminal = (args.live || args.live_on.is_some()).then(viewer::has_terminal).transpose()?;
+    let live = args.live && terminal == Some(true);
     let scenario = load(args)?;
     args.outputs.prepare(Subject::Run)?;
     let (part, note) = shard::part(args)?;

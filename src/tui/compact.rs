@@ -27,7 +27,7 @@ pub(super) fn lines(model: &Model<'_>) -> Vec<(String, Ink)> {
     let percentiles = format!("p50 {}  p99 {}", tail(times, Quantile::P50), tail(times, Quantile::P99));
     let failed = if so_far.failed() > 0 { Ink::Bad } else { Ink::Soft };
     let mut lines = vec![
-        (format!("{}  {}", model.run.scenario.name, model.clock()), Ink::Ink),
+        (format!("{}  {}", model.run.scenario.name, model.clock()), Ink::Text),
         (validity.words, validity.ink),
         (service.words, service.ink),
         (format!("{} of {} due/s", rate(now.ok, seconds), rate(now.planned, seconds)), Ink::Ok),

@@ -224,7 +224,7 @@ impl Controls {
         let Layer::Faults { chosen, seconds } = &mut self.layer else { return None };
         match code {
             KeyCode::Down | KeyCode::Char('j') => {
-                *chosen = (*chosen + 1).min(switches.len().saturating_sub(1))
+                *chosen = (*chosen + 1).min(switches.len().saturating_sub(1));
             }
             KeyCode::Up | KeyCode::Char('k') => *chosen = chosen.saturating_sub(1),
             KeyCode::Char(digit) if digit.is_ascii_digit() && seconds.len() < 5 => seconds.push(digit),

@@ -48,7 +48,7 @@ pub(super) fn draw(model: &Model<'_>, canvas: &mut Canvas<'_>) {
         return;
     };
     let service = measured.service.as_ref().filter(|times| !times.is_empty());
-    let x = canvas.put((LEFT, 3), &format!("{} readings", count(response.len())), Ink::Ink);
+    let x = canvas.put((LEFT, 3), &format!("{} readings", count(response.len())), Ink::Text);
     let x = canvas.put((x + 2, 3), "━ response", Ink::P99);
     let x = if measured.floor.is_some() { canvas.put((x + 2, 3), "┅ at least", Ink::P99) } else { x };
     canvas.put((x + 2, 3), "╌ service (closed loop)", Ink::Ok);

@@ -31,7 +31,7 @@ pub(super) fn draw(model: &Model<'_>, controls: &Controls, canvas: &mut Canvas<'
     let room = usize::from(last.saturating_sub(y + 4).max(1));
     let first = model.outages.len().saturating_sub(room).saturating_sub(controls.scroll);
     for outage in model.outages.iter().skip(first).take(room) {
-        canvas.put((1, y), &clip(&outage.fault, 16), Ink::Ink);
+        canvas.put((1, y), &clip(&outage.fault, 16), Ink::Text);
         canvas.put((18, y), &clip(&outage.kind, 15), Ink::Soft);
         for ((_, end), (text, ink)) in HEADS.into_iter().zip(cells(outage)).filter(|((_, end), _)| fits(*end))
         {
@@ -53,15 +53,15 @@ fn cells(outage: &Outage) -> [(String, Ink); 6] {
     };
     let failed = outage.outcomes().failed();
     [
-        (format!("{:.1} s", outage.start_s), Ink::Ink),
-        (length, if outage.end_s.is_none() && !outage.instant { Ink::Fault } else { Ink::Ink }),
-        (ms(outage.p99_before_ms), Ink::Ink),
+        (format!("{:.1} s", outage.start_s), Ink::Text),
+        (length, if outage.end_s.is_none() && !outage.instant { Ink::Fault } else { Ink::Text }),
+        (ms(outage.p99_before_ms), Ink::Text),
         (ms(outage.worst_p99_ms), Ink::P99),
         (
             if failed > 0 { count(failed) } else { "–".to_owned() },
             if failed > 0 { Ink::Bad } else { Ink::Soft },
         ),
-        (count(outage.peak_backlog), Ink::Ink),
+        (count(outage.peak_backlog), Ink::Text),
     ]
 }
 
@@ -105,7 +105,7 @@ fn planned(model: &Model<'_>, mut y: u16, canvas: &mut Canvas<'_>) {
             None if fault.windows_s.is_empty() => "by hand only".to_owned(),
             None => "no more".to_owned(),
         };
-        canvas.put((12, y), &clip(&fault.name, 18), Ink::Ink);
+        canvas.put((12, y), &clip(&fault.name, 18), Ink::Text);
         let text = format!("{} {}: {text}", fault.layer, fault.kind);
         canvas.put_within((32, y), canvas.width().saturating_sub(34), &text, Ink::Soft);
         y += 1;

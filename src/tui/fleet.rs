@@ -37,7 +37,7 @@ pub(super) fn table(model: &Model<'_>, controls: &Controls, (y, rows): (u16, u16
     let most = usize::from(rows);
     let first = controls.scroll.min(fleets.len().saturating_sub(most));
     for (y, fleet) in (y + 1..).zip(fleets.iter().skip(first).take(most)) {
-        let x = canvas.put_within((1, y), NAME - 8, &fleet.name, Ink::Ink);
+        let x = canvas.put_within((1, y), NAME - 8, &fleet.name, Ink::Text);
         canvas.put_within((x + 1, y), NAME.saturating_sub(x), &fleet.protocol, Ink::Soft);
         for ((_, end, _), (text, ink)) in heads.iter().zip(cells(model, fleet)) {
             canvas.right((*end, y), &text, ink);
@@ -68,20 +68,20 @@ fn cells(model: &Model<'_>, fleet: &FleetPulse) -> [(String, Ink); 10] {
     let failed = fleet.so_far.failed();
     let service = times.service.as_ref().filter(|times| !times.is_empty());
     let service_p99 = service.map(|times| Percentile { ns: times.value_at_quantile(0.99), censored: false });
-    let service_p99 = supported(service_p99, Quantile::P99, service.map_or(0, |times| times.len()));
+    let service_p99 = supported(service_p99, Quantile::P99, service.map_or(0, hdrhistogram::Histogram::len));
     let at = |quantile| figure(times, quantile);
-    let waiting = if fleet.overdue > 0 { Ink::Fault } else { Ink::Ink };
+    let waiting = if fleet.overdue > 0 { Ink::Fault } else { Ink::Text };
     [
-        (rate(last.planned, seconds), Ink::Ink),
-        (rate(last.ok, seconds), Ink::Ink),
+        (rate(last.planned, seconds), Ink::Text),
+        (rate(last.ok, seconds), Ink::Text),
         if failed > 0 { (count(failed), Ink::Bad) } else { ("–".to_owned(), Ink::Soft) },
         (count(fleet.open), waiting),
         at(Quantile::P50),
         at(Quantile::P99),
         at(Quantile::P99_9),
         at(Quantile::MAX),
-        (service_p99.clone(), if service.is_some() && service_p99 != "n/a" { Ink::Ink } else { Ink::Soft }),
-        (count(fleet.connected), Ink::Ink),
+        (service_p99.clone(), if service.is_some() && service_p99 != "n/a" { Ink::Text } else { Ink::Soft }),
+        (count(fleet.connected), Ink::Text),
     ]
 }
 
@@ -108,13 +108,13 @@ pub(super) fn draw(model: &Model<'_>, controls: &Controls, canvas: &mut Canvas<'
         if y + 1 >= canvas.height() {
             return;
         }
-        canvas.put((1, y), &clip(&fleet.name, NAME - 2), Ink::Ink);
+        canvas.put((1, y), &clip(&fleet.name, NAME - 2), Ink::Text);
         let sum = &fleet.so_far;
         let numbers = [sum.planned, sum.ok, sum.shed, sum.error, sum.timeout, sum.lost, sum.dropped];
         for (nth, number) in numbers.into_iter().enumerate() {
             let ink = match (number, nth) {
                 (0, _) => Ink::Soft,
-                (_, 0 | 1) => Ink::Ink,
+                (_, 0 | 1) => Ink::Text,
                 _ => Ink::Bad,
             };
             let text = if number == 0 { "–".to_owned() } else { count(number) };

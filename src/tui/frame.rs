@@ -81,7 +81,7 @@ impl Frame {
     /// The cell at which the cursor stands, counted from the last that holds something.
     pub(super) fn at_cursor(&self, cursor: u16) -> Option<(u16, &Slot)> {
         let filled: Vec<_> = self.filled().collect();
-        let place = filled.len().checked_sub(1 + usize::from(cursor)).unwrap_or(0);
+        let place = filled.len().saturating_sub(1 + usize::from(cursor));
         filled.get(place).copied()
     }
 }

@@ -25,17 +25,14 @@ const STEPS: [(u64, &str); 11] = [
 
 /// Draws all of it.
 pub(super) fn draw(model: &Model<'_>, canvas: &mut Canvas<'_>) {
-    canvas.put((1, 4), "how late the generator woke, measured phases", Ink::Ink);
+    canvas.put((1, 4), "how late the generator woke, measured phases", Ink::Text);
     let mut y = 5;
-    match model.watched.lag.as_ref().filter(|lag| !lag.is_empty()) {
-        Some(lag) => {
-            y = figures(lag, y, canvas);
-            y = bars(lag, y + 1, canvas);
-        }
-        None => {
-            canvas.put((1, y), "nothing measured yet", Ink::Soft);
-            y += 1;
-        }
+    if let Some(lag) = model.watched.lag.as_ref().filter(|lag| !lag.is_empty()) {
+        y = figures(lag, y, canvas);
+        y = bars(lag, y + 1, canvas);
+    } else {
+        canvas.put((1, y), "nothing measured yet", Ink::Soft);
+        y += 1;
     }
     workers(model, y + 1, canvas);
 }
@@ -45,7 +42,7 @@ fn figures(lag: &Histogram<u64>, y: u16, canvas: &mut Canvas<'_>) -> u16 {
     for (name, fraction) in [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999), ("max", 1.0)] {
         let ns = if fraction < 1.0 { lag.value_at_quantile(fraction) } else { lag.max() };
         x = canvas.put((x, y), name, Ink::Soft) + 1;
-        let ink = if ns > 1_000_000 { Ink::Warn } else { Ink::Ink };
+        let ink = if ns > 1_000_000 { Ink::Warn } else { Ink::Text };
         x = canvas.put((x, y), &time(ns, STYLE), ink) + 2;
     }
     y + 1
@@ -83,7 +80,7 @@ fn bars(lag: &Histogram<u64>, mut y: u16, canvas: &mut Canvas<'_>) -> u16 {
 fn workers(model: &Model<'_>, mut y: u16, canvas: &mut Canvas<'_>) {
     let last = canvas.height().saturating_sub(2);
     let run = model.run;
-    canvas.put((1, y), &format!("{}, {}", plural(run.workers.into(), "worker"), run.pacer.kind), Ink::Ink);
+    canvas.put((1, y), &format!("{}, {}", plural(run.workers.into(), "worker"), run.pacer.kind), Ink::Text);
     y += 1;
     if run.worker_use.is_empty() {
         canvas.put((1, y), "what they used is known when the run has ended", Ink::Soft);
@@ -98,7 +95,7 @@ fn workers(model: &Model<'_>, mut y: u16, canvas: &mut Canvas<'_>) {
         let starved = used.starved_share.map_or("–".to_owned(), |share| format!("{:.1} %", 100.0 * share));
         let words = format!("{cpu}, waited awake {}, starved {starved}", exact(used.waited_s));
         let x = canvas.put((1, y), &format!("worker {}", nth + 1), Ink::Soft);
-        canvas.put_within((x + 2, y), canvas.width().saturating_sub(x + 3), &words, Ink::Ink);
+        canvas.put_within((x + 2, y), canvas.width().saturating_sub(x + 3), &words, Ink::Text);
         y += 1;
     }
     for reason in run.validity.iter().flat_map(|validity| &validity.reasons) {

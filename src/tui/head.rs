@@ -49,7 +49,7 @@ fn title(model: &Model<'_>, controls: &Controls, canvas: &mut Canvas<'_>) {
     // Whether it can be trusted comes before what it is called.
     let least = wide(&light.words).min(room / 2);
     let name = clip(&model.run.scenario.name, room.saturating_sub(x + least + 1));
-    let mut x = canvas.put((x, 0), &name, Ink::Ink) + 1;
+    let mut x = canvas.put((x, 0), &name, Ink::Text) + 1;
     let view = match controls.view() {
         View::Overview => format!("seed {}", model.run.seed),
         view => view.name().to_owned(),
@@ -75,11 +75,11 @@ fn phases(model: &Model<'_>, frame: &Frame, canvas: &mut Canvas<'_>) {
     }
     for (x, name) in names {
         // Only letters: what is behind them stays.
-        canvas.put((x, 1), name, Ink::Ink);
+        canvas.put((x, 1), name, Ink::Text);
     }
     let now = frame.x(model.now_s());
     if now < frame.left + frame.columns {
-        canvas.mark((now, 1), '▌', Ink::Ink);
+        canvas.mark((now, 1), '▌', Ink::Text);
     }
 }
 

@@ -85,7 +85,7 @@ pub(super) fn draw(
             let from_below = 2 * (rows - 1 - row);
             cell((x, top + row), shares(from_below + 1), shares(from_below), canvas);
         }
-        let marks = [(slot.column.p50, '╌', Ink::Ink), (slot.column.p99, '━', Ink::P99)];
+        let marks = [(slot.column.p50, '╌', Ink::Text), (slot.column.p99, '━', Ink::P99)];
         for (ns, letter, ink) in marks {
             if let Some(half) = ns.and_then(|ns| scale.half(ns)) {
                 canvas.mark((x, top + rows - 1 - half / 2), letter, ink);

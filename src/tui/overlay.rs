@@ -46,7 +46,7 @@ pub(super) fn draw(model: &Model<'_>, controls: &Controls, canvas: &mut Canvas<'
         Layer::Faults { chosen, seconds } => faults(model, *chosen, seconds, canvas),
         Layer::End => {
             let lines = [
-                ("End the run now?".to_owned(), Ink::Ink),
+                ("End the run now?".to_owned(), Ink::Text),
                 ("What is open is settled, and the report is written.".to_owned(), Ink::Soft),
                 ("y  yes, end it     any other key  go on".to_owned(), Ink::Warn),
             ];
@@ -86,29 +86,29 @@ fn panel(title: &str, lines: &[(String, Ink)], canvas: &mut Canvas<'_>) {
 fn help(controls: &Controls, canvas: &mut Canvas<'_>) {
     let Rights { owns, orders, replays } = controls.rights;
     let mut lines = vec![
-        ("tab, 1-5   overview, fleets, faults, generator, percentiles", Ink::Ink),
-        ("w          last minute or the whole plan", Ink::Ink),
-        ("← →        cursor over time", Ink::Ink),
-        ("+ -        cut the scale of times from above, and back", Ink::Ink),
-        ("s, ↑ ↓     sort fleets, move lists", Ink::Ink),
+        ("tab, 1-5   overview, fleets, faults, generator, percentiles", Ink::Text),
+        ("w          last minute or the whole plan", Ink::Text),
+        ("← →        cursor over time", Ink::Text),
+        ("+ -        cut the scale of times from above, and back", Ink::Text),
+        ("s, ↑ ↓     sort fleets, move lists", Ink::Text),
     ];
     if orders {
-        lines.push(("f          switch faults by hand", Ink::Ink));
+        lines.push(("f          switch faults by hand", Ink::Text));
     }
     if replays {
-        lines.push(("space      pause and go on", Ink::Ink));
-        lines.push(("t T . ,    ten seconds on and back, one on and back", Ink::Ink));
-        lines.push(("b end < >  beginning, end, slower, faster", Ink::Ink));
+        lines.push(("space      pause and go on", Ink::Text));
+        lines.push(("t T . ,    ten seconds on and back, one on and back", Ink::Text));
+        lines.push(("b end < >  beginning, end, slower, faster", Ink::Text));
     } else {
-        lines.push(("space      freeze the screen, never the load", Ink::Ink));
+        lines.push(("space      freeze the screen, never the load", Ink::Text));
     }
     match (owns, orders) {
-        (true, true) => lines.push(("q          end the run, once you say yes", Ink::Ink)),
+        (true, true) => lines.push(("q          end the run, once you say yes", Ink::Text)),
         (false, true) => {
-            lines.push(("q          leave, the run goes on", Ink::Ink));
-            lines.push(("e          end the run, once you say yes", Ink::Ink));
+            lines.push(("q          leave, the run goes on", Ink::Text));
+            lines.push(("e          end the run, once you say yes", Ink::Text));
         }
-        (_, false) => lines.push(("q          leave", Ink::Ink)),
+        (_, false) => lines.push(("q          leave", Ink::Text)),
     }
     lines.extend([
         ("", Ink::Soft),
@@ -125,7 +125,7 @@ fn faults(model: &Model<'_>, chosen: usize, seconds: &str, canvas: &mut Canvas<'
     let first = chosen.saturating_sub(room - 1);
     let mut lines = Vec::new();
     for (nth, switch) in model.switches.iter().enumerate().skip(first).take(room) {
-        let (state, ink) = if switch.on { ("on ", Ink::Fault) } else { ("off", Ink::Ink) };
+        let (state, ink) = if switch.on { ("on ", Ink::Fault) } else { ("off", Ink::Text) };
         let here = if nth == chosen { "▸" } else { " " };
         let ink = if nth == chosen { Ink::Chosen } else { ink };
         lines.push((format!("{here} {state}  {:<20} {}", clip(&switch.name, 20), switch.kind), ink));

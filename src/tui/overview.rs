@@ -44,13 +44,13 @@ pub(super) fn draw(model: &Model<'_>, controls: &Controls, canvas: &mut Canvas<'
     let parts = Parts::new(model, canvas);
     let frame = head::frame(model, controls, canvas);
     let words = frame.left + frame.columns + 1;
-    let x = canvas.put((frame.left, 3), "response time of all readings", Ink::Ink);
-    let x = canvas.put((x + 2, 3), "╌ p50", Ink::Ink);
+    let x = canvas.put((frame.left, 3), "response time of all readings", Ink::Text);
+    let x = canvas.put((x + 2, 3), "╌ p50", Ink::Text);
     canvas.put((x + 2, 3), "━ p99", Ink::P99);
     heat::draw(model, controls, &frame, (TOP, parts.heat), canvas);
     let cursor = controls.cursor.and_then(|cursor| frame.at_cursor(cursor));
     if let Some((x, slot)) = cursor {
-        (TOP..TOP + parts.heat).for_each(|y| canvas.mark((x, y), '┊', Ink::Ink));
+        (TOP..TOP + parts.heat).for_each(|y| canvas.mark((x, y), '┊', Ink::Text));
         read_out(slot, words, canvas);
     } else {
         figures(model, words, canvas);
@@ -92,7 +92,7 @@ pub(super) fn figure(times: &Times, quantile: Quantile) -> (String, Ink) {
     let ink = match text.as_str() {
         "n/a" | "–" => Ink::Soft,
         _ if quantile == Quantile::P99 => Ink::P99,
-        _ => Ink::Ink,
+        _ => Ink::Text,
     };
     (text, ink)
 }
@@ -104,9 +104,9 @@ fn read_out(slot: &super::frame::Slot, x: u16, canvas: &mut Canvas<'_>) {
     canvas.put((x, 3), &format!("at {}", clock(slot.start_s)), Ink::Warn);
     let ns = |ns: Option<u64>| ns.map_or("–".to_owned(), |ns| time(ns, super::model::STYLE));
     let rows = [
-        ("p50", ns(column.p50), Ink::Ink),
+        ("p50", ns(column.p50), Ink::Text),
         ("p99", ns(column.p99), Ink::P99),
-        ("max", ns(column.max), Ink::Ink),
+        ("max", ns(column.max), Ink::Text),
         ("ok/s", rate(column.outcomes.ok, slot.seconds), Ink::Ok),
         ("failed", count(column.outcomes.failed()), Ink::Bad),
         ("waiting", column.open.map_or("–".to_owned(), count), Ink::Fault),
@@ -138,13 +138,13 @@ fn below(model: &Model<'_>, frame: &Frame, mut y: u16, canvas: &mut Canvas<'_>) 
     let events = &model.watched.events;
     let lines = usize::from(last - y);
     for event in events.iter().skip(events.len().saturating_sub(lines)) {
-        let ink = match event.event.as_str() {
+        let ink = match event.what.as_str() {
             "fault_on" | "fault_off" | "outside" => Ink::Fault,
             "budget_failed" | "refused" | "interrupted" => Ink::Bad,
             _ => Ink::Soft,
         };
         let at = format!("{:.1} s", event.at_s);
-        let text = format!("{at:>9}  {:<12} {}  {}", event.event, event.name, event.detail);
+        let text = format!("{at:>9}  {:<12} {}  {}", event.what, event.name, event.detail);
         canvas.put_within((frame.left + 1, y), room, text.trim_end(), ink);
         y += 1;
     }

@@ -19,7 +19,7 @@ pub(crate) enum Depth {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ink {
     /// What is read first.
-    Ink,
+    Text,
     /// Names of things, units, keys' words.
     Soft,
     /// The program's own name.
@@ -98,15 +98,14 @@ impl Palette {
         let of = |rgb, named| Style::new().fg(self.colour(rgb, named));
         let plain = self.depth == Depth::Plain;
         match ink {
-            Ink::Ink => of((230, 233, 238), Color::Reset),
+            Ink::Text => of((230, 233, 238), Color::Reset),
             Ink::Soft if self.has_blocks() => of((150, 160, 172), Color::Gray),
             Ink::Soft => of((150, 160, 172), Color::Reset).add_modifier(Modifier::DIM),
             Ink::Brand => of((108, 178, 245), Color::LightBlue).add_modifier(Modifier::BOLD),
             Ink::P99 => of((255, 127, 176), Color::LightMagenta),
             Ink::Good => of((92, 200, 160), Color::Green),
-            Ink::Warn if plain => Style::new().add_modifier(Modifier::BOLD),
+            Ink::Warn | Ink::Bad if plain => Style::new().add_modifier(Modifier::BOLD),
             Ink::Warn => of((229, 174, 79), Color::Yellow),
-            Ink::Bad if plain => Style::new().add_modifier(Modifier::BOLD),
             Ink::Bad => of((255, 138, 128), Color::LightRed),
             Ink::Fault => of((240, 152, 90), Color::Yellow),
             Ink::Ok => of((108, 178, 245), Color::LightBlue),

@@ -250,6 +250,7 @@ fn letters(buffer: &Buffer) -> String {
 const RUNS: Mode = Mode::Replay { speed: 8.0, runs: true };
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "the pictures stand where they are compared")]
 fn golden_screens() {
     let stored = stored();
     let (fault, late, end) = (

@@ -1,6 +1,7 @@
 //! Every way in which one side does not accept the other, at every peer and under every protocol: a failure of TLS, and a sentence
 //! with the remedy.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
@@ -163,7 +164,8 @@ fn compare(place: &Place, (row, peer): (&Row, &str), (cells, urls): ([Cell; 3], 
             println!("{} × {peer} × {scheme}: none, {why}", row.name);
             continue;
         }
-        text += &format!(
+        let _ = write!(
+            text,
             "[fleet.{scheme}]\nprotocol = \"{protocol}\"\ndevices = 1\nrate = \"5/s\"\ntls = {{ {} }}\n",
             row.tls
         );

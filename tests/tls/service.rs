@@ -1,6 +1,7 @@
 //! The bundled service over TLS: in a run by one word, and on its own for everybody else's clients.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -34,7 +35,8 @@ fn three_fleets(reference: &str, fleets: &str, more: &str) -> String {
          [reference]\n{reference}\n[[phase]]\nname = \"steady\"\nduration = \"2s\"\n{more}\n"
     );
     for protocol in ["http", "ws", "mqtt"] {
-        text += &format!(
+        let _ = write!(
+            text,
             "[fleet.{protocol}]\nprotocol = \"{protocol}\"\ndevices = 3\nrate = \"5/s\"\ntimeout = \"60s\"\n{fleets}\n"
         );
     }
@@ -128,13 +130,13 @@ fn names_and_pages_are_looked_at_over_tls_as_without() {
     let service = Own::start(place.0.path(), &["--tls", "certs", "--allow-host", "squall.test"]);
     let folder = place.0.path().join("certs");
     let (port, reading) = (service.port("http"), r#"{"device":"m","seq":1,"value":1}"#);
-    let post = "POST /v1/readings";
+    let write = "POST /v1/readings";
     let table = [
-        (post, format!("Host: localhost:{port}\r\n"), "200"),
-        (post, "Host: squall.test\r\n".to_owned(), "200"),
-        (post, "Host: other.test\r\n".to_owned(), "421"),
-        (post, format!("Host: localhost:{port}\r\nOrigin: https://localhost:{port}\r\n"), "200"),
-        (post, format!("Host: localhost:{port}\r\nOrigin: http://localhost:{port}\r\n"), "403"),
+        (write, format!("Host: localhost:{port}\r\n"), "200"),
+        (write, "Host: squall.test\r\n".to_owned(), "200"),
+        (write, "Host: other.test\r\n".to_owned(), "421"),
+        (write, format!("Host: localhost:{port}\r\nOrigin: https://localhost:{port}\r\n"), "200"),
+        (write, format!("Host: localhost:{port}\r\nOrigin: http://localhost:{port}\r\n"), "403"),
         ("GET /", format!("Host: localhost:{port}\r\nAccept: text/html\r\n"), "200"),
     ];
     for (line, headers, status) in table {

@@ -1,5 +1,6 @@
 //! Which run is meant.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -63,12 +64,12 @@ fn newest(present: &[Call], here: &Path) -> Result<Choice, CliError> {
     }
     let mut message = "no test that was started in this directory is running".to_owned();
     if !present.is_empty() {
-        message += &format!("; name one of those running elsewhere:{}", list(present));
+        let _ = write!(message, "; name one of those running elsewhere:{}", list(present));
     }
     let stored = stored(&here.join("results"));
     if !stored.is_empty() {
         let named: Vec<_> = stored.iter().map(|run| format!("\n  squall watch {}", run.display())).collect();
-        message += &format!("; replay a stored one, newest first:{}", named.concat());
+        let _ = write!(message, "; replay a stored one, newest first:{}", named.concat());
     }
     Err(CliError::failed(message))
 }

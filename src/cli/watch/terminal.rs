@@ -95,10 +95,10 @@ impl Screen {
             while event::poll(waits).map_err(terminal_fails)? {
                 waits = Duration::ZERO;
                 match event::read().map_err(terminal_fails)? {
-                    Event::Key(key) if key.kind != KeyEventKind::Release => {
-                        if session.press(key)? == Flow::Leave {
-                            return Ok(());
-                        }
+                    Event::Key(key)
+                        if key.kind != KeyEventKind::Release && session.press(key)? == Flow::Leave =>
+                    {
+                        return Ok(());
                     }
                     Event::Resize(..) => self.shown = Buffer::default(),
                     _ => {}

@@ -208,7 +208,7 @@ mod tests {
         let trace = Some(TraceContext::of(RunToken::UNSET, "d", Traced::Reading(1), 1.0));
         for (trace, address) in [(trace, None), (trace, Some("/other")), (None, None)] {
             let mut bytes = Vec::new();
-            template.encode(&Message { trace, address, ..Message::new(1, b"{}") }, &mut bytes).unwrap();
+            template.encode(&Message { address, trace, ..Message::new(1, b"{}") }, &mut bytes).unwrap();
             let found = read(&bytes).2;
             let expected: Vec<String> = trace.iter().map(ToString::to_string).collect();
             assert_eq!(values(&found, "traceparent"), expected);

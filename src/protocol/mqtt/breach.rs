@@ -208,7 +208,7 @@ mod tests {
         for (qos, answer, rest) in table {
             let settings = settings(Close::Ack, qos);
             let mut session =
-                open_as(Script::new().data(&CONNACK), &endpoint, &settings, &Identity::of("d")).unwrap();
+                open_as(Script::new().data(CONNACK), &endpoint, &settings, &Identity::of("d")).unwrap();
             session.send(&mut context(), &message(1, b"a")).unwrap();
             session.stream = Script::new().data(&answer).end();
             let Poll::Ready(Err(failure)) = session.poll_event(&mut context()) else { panic!("{qos:?}") };

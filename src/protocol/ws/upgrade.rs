@@ -242,9 +242,9 @@ mod tests {
         assert_eq!(values(&fields, "upgrade"), ["websocket"]);
         assert_eq!(fields.len(), 5);
 
-        let trace = Some(TraceContext::of(RunToken::UNSET, "d", Traced::Connection(1), 1.0));
-        let (_, fields) = parsed(&Identity { trace, ..Identity::of("d") });
-        assert_eq!(values(&fields, "traceparent"), [trace.unwrap().to_string()]);
+        let trace = TraceContext::of(RunToken::UNSET, "d", Traced::Connection(1), 1.0);
+        let (_, fields) = parsed(&Identity { trace: Some(trace), ..Identity::of("d") });
+        assert_eq!(values(&fields, "traceparent"), [trace.to_string()]);
         assert_eq!(fields.len(), 6);
 
         let headers = [("Host", "a.example"), ("Authorization", "Bearer é"), ("X-Tag", "a"), ("x-tag", "b")];

@@ -61,16 +61,13 @@ async fn counted(authority: &Authority, demanding: bool, client: Option<&TlsConn
     let asking = async {
         let stream = TcpStream::connect(address).await.unwrap();
         let name = ServerName::try_from("localhost").unwrap();
-        match client {
-            Some(client) => {
-                // Under TLS 1.3 a refusal comes later.
-                let _ = client.connect(name, stream).await;
-            }
-            None => {
-                use tokio::io::AsyncWriteExt as _;
-                let mut stream = stream;
-                stream.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
-            }
+        if let Some(client) = client {
+            // Under TLS 1.3 a refusal comes later.
+            let _ = client.connect(name, stream).await;
+        } else {
+            use tokio::io::AsyncWriteExt as _;
+            let mut stream = stream;
+            stream.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
         }
     };
     let (wire, ()) = tokio::join!(arriving, asking);

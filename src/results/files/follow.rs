@@ -62,9 +62,9 @@ impl Follower {
             None => Span::read(directory)?.map_or((1.0, 0.0), |span| (span.width_s, span.end_s)),
         };
         let interval_s = if interval_s > 0.0 && interval_s.is_finite() { interval_s } else { 1.0 };
-        let intervals = (end_s / interval_s - 1e-6).ceil().clamp(1.0, 1e9) as usize;
+        let count = (end_s / interval_s - 1e-6).ceil().clamp(1.0, 1e9) as usize;
         let watched = Watched {
-            column_s: interval_s * intervals.div_ceil(MOST_COLUMNS) as f64,
+            column_s: interval_s * count.div_ceil(MOST_COLUMNS) as f64,
             promises: promises(run),
             ..Watched::default()
         };
@@ -161,7 +161,7 @@ impl Follower {
             let text = |column| row.text(column).to_owned();
             watched.take_event(Event {
                 at_s,
-                event: text("event"),
+                what: text("event"),
                 name: text("name"),
                 detail: text("detail"),
             });

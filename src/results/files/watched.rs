@@ -68,7 +68,8 @@ pub(crate) struct Spell {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Event {
     pub(crate) at_s: f64,
-    pub(crate) event: String,
+    /// What happened, as the file's column `event` says it.
+    pub(crate) what: String,
     pub(crate) name: String,
     pub(crate) detail: String,
 }
@@ -285,13 +286,15 @@ impl Watched {
 
     pub(super) fn take_event(&mut self, event: Event) {
         let Event { at_s, name, detail, .. } = &event;
-        match event.event.as_str() {
+        match event.what.as_str() {
             "phase_start" => {
                 self.phases.push(Stretch { name: name.clone(), start_s: *at_s, end_s: f64::INFINITY });
             }
             "phase_end" => {
                 let open = self.phases.iter_mut().rev().find(|phase| phase.name == *name);
-                open.into_iter().for_each(|phase| phase.end_s = *at_s);
+                if let Some(phase) = open {
+                    phase.end_s = *at_s;
+                }
             }
             "fault_on" if self.spells.len() < MOST_SPELLS => {
                 let by_hand = detail.starts_with("by hand");
@@ -299,8 +302,10 @@ impl Watched {
             }
             "fault_off" => {
                 let open = self.spells.iter_mut().rev();
-                let open = open.filter(|spell| spell.end_s.is_none()).find(|spell| spell.fault == *name);
-                open.into_iter().for_each(|spell| spell.end_s = Some(*at_s));
+                let mut open = open.filter(|spell| spell.end_s.is_none());
+                if let Some(spell) = open.find(|spell| spell.fault == *name) {
+                    spell.end_s = Some(*at_s);
+                }
             }
             _ => {}
         }

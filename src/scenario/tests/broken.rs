@@ -1,5 +1,7 @@
 //! Broken scenarios: what each message says, where it points, and what it tells the author to do.
 
+use std::fmt::Write as _;
+
 use proptest::prelude::*;
 
 use crate::language::Environment;
@@ -102,7 +104,7 @@ fn every_fault_is_reported_with_its_line_key_and_remedy() {
         assert!(!expected.is_empty(), "{case}");
         let found = problems(&SOUND.replacen(&from, &to, 1), &Overrides::default());
         if found != expected {
-            misfits += &format!("{case}\nfound:\n{}\n\n", found.join("\n"));
+            let _ = write!(misfits, "{case}\nfound:\n{}\n\n", found.join("\n"));
         }
     }
     assert!(misfits.is_empty(), "{misfits}");
