@@ -299,6 +299,7 @@ fn documents_name_files_that_are_there() {
     let documents =
         ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "results/README.md", "benches/README.md"];
     let pages = fs::read_dir(root.join("docs")).unwrap().map(|page| page.unwrap().path());
+    let pages = pages.filter(|page| page.is_file());
     let documents = documents.map(|document| root.join(document)).into_iter().chain(pages);
     let mut faults = Vec::new();
     let mut found = 0;

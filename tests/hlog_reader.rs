@@ -183,8 +183,10 @@ fn expected(rows: &[SummaryRow]) -> BTreeMap<String, Line> {
                 tag("service"),
                 Line::new(figures.ok, figures.service_p99_ms, figures.service_max_ms),
             );
-            lines.insert(tag("ok"), Line::new(figures.ok, figures.ok_p99_ms, None));
-            lines.insert(tag("censored"), Line::new(figures.failed(), None, None));
+            // These two are written where there is something to write.
+            let (ok, failed) = (figures.ok, figures.failed());
+            lines.extend((ok > 0).then(|| (tag("ok"), Line::new(ok, figures.ok_p99_ms, None))));
+            lines.extend((failed > 0).then(|| (tag("censored"), Line::new(failed, None, None))));
             lines.insert(tag("pacing-lag"), Line::new(figures.sent, figures.pacing_lag_p99_ms, None));
         }
     }

@@ -191,7 +191,7 @@ fn a_run_that_has_ended_is_shown_replayed_and_left_and_without_a_terminal_printe
     for (keys, words) in [
         ("?", "ten seconds on and back"),
         (" ", "response time of all readings"),
-        ("\t", "last interval"),
+        ("\t", "whole run"),
         ("\t", "to come"),
         ("\t", "how late the generator woke"),
         ("\t", "service (closed loop)"),
@@ -259,7 +259,7 @@ fn the_screen_of_a_run_switches_faults_ends_it_and_leaves_the_report() {
     terminal.press("y");
     assert!(terminal.end().is_some_and(|code| code > 0), "{}", terminal.text());
     let text = terminal.text();
-    let (left, report) = (text.find(LEFT).unwrap(), text.rfind("alpha").unwrap());
+    let (left, report) = (text.find(LEFT).unwrap(), text.rfind("measurement").unwrap());
     assert!(left < report, "{text}");
     let manifest = load_manifest(&directory).unwrap();
     assert_eq!((manifest.state, manifest.faults_by_hand), (RunState::Interrupted, 1));
@@ -309,4 +309,24 @@ fn a_run_is_served_as_a_page_that_hears_of_every_interval_and_of_the_end() {
     assert!(events.matches("data: {").count() > 3 && events.contains("\"over\":true"), "{events}");
     run.wait().unwrap();
     assert_eq!(load_manifest(&desk.only_run()).unwrap().state, RunState::Complete);
+}
+
+#[test]
+fn a_screen_ends_with_its_terminal() {
+    let desk = Desk::with("1s");
+    assert!(desk.run(&["run", "s.toml"]).status.code().is_some());
+    let run = desk.only_run();
+    let pty = openpty(&Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 }, None).unwrap();
+    // A clone is not handed down to the programs that are started.
+    let (master, slave) = (pty.master.try_clone().unwrap(), pty.slave.try_clone().unwrap());
+    drop(pty);
+    let end = || Stdio::from(slave.try_clone().unwrap());
+    let mut command = desk.squall(&["watch", run.to_str().unwrap(), "--at", "0s", "--speed", "0.01"]);
+    let mut child = command.stdin(end()).stdout(end()).stderr(end()).spawn().unwrap();
+    // `command` holds ends of the terminal, too.
+    drop((command, slave));
+    let mut screen = File::from(master);
+    assert!(screen.read(&mut [0; 64]).unwrap() > 0, "it draws");
+    drop(screen);
+    wait_until("the screen ends", || child.try_wait().unwrap().is_some());
 }

@@ -110,7 +110,7 @@ fn an_http_service_gets_its_readings_at_the_place_that_is_told_and_nothing_else(
         let origin = format!("http://{}", service.addr());
         let ended = Ended::of(
             &scenario(&[("meters", "http", own)]),
-            &["--target", &format!("http={origin}{path}")],
+            &["-v", "--target", &format!("http={origin}{path}")],
             &[],
         );
         let lines = service.request_lines();

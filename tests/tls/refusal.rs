@@ -164,9 +164,12 @@ fn compare(place: &Place, (row, peer): (&Row, &str), (cells, urls): ([Cell; 3], 
             println!("{} × {peer} × {scheme}: none, {why}", row.name);
             continue;
         }
+        // A refused upgrade must not end the run before the other protocols have sent anything.
+        let refusal =
+            if matches!(cell, Answered(_)) && *protocol == "ws" { "refusal = \"expected\"\n" } else { "" };
         let _ = write!(
             text,
-            "[fleet.{scheme}]\nprotocol = \"{protocol}\"\ndevices = 1\nrate = \"5/s\"\ntls = {{ {} }}\n",
+            "[fleet.{scheme}]\nprotocol = \"{protocol}\"\ndevices = 1\nrate = \"5/s\"\n{refusal}tls = {{ {} }}\n",
             row.tls
         );
         arguments.extend(["--target".to_owned(), format!("{protocol}={url}")]);

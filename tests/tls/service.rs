@@ -62,7 +62,7 @@ fn one_word_has_a_run_drive_the_bundled_service_over_tls() {
     ];
     for (reference, fleets) in table {
         let place = empty();
-        let ended = place.drive(&["run", "s.toml"], &three_fleets(reference, fleets, ""));
+        let ended = place.drive(&["run", "s.toml", "-v"], &three_fleets(reference, fleets, ""));
         ended.assert_answered();
         assert_eq!(ended.sum("tls").planned, ended.sum("connect").planned, "{reference} {fleets}");
         for scheme in ["https://127.0.0.1", "wss://127.0.0.1", "mqtts://127.0.0.1"] {

@@ -1,11 +1,15 @@
 //! The terminal: taken over for the screen, and given back as it was, however the screen ends.
 
 use std::io::{self, BufWriter, Stdout, Write};
+use std::os::fd::AsFd as _;
 use std::panic;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
 
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use ratatui::backend::{Backend, CrosstermBackend};
 use ratatui::buffer::Buffer;
 use ratatui::crossterm::event::{self, Event, KeyEventKind};
@@ -18,6 +22,7 @@ use ratatui::layout::Rect;
 
 use super::session::{Flow, Session};
 use crate::cli::CliError;
+use crate::cli::exit::Exit;
 use crate::cli::signal::Interrupts;
 use crate::clock::Monotonic;
 use crate::tui::{Depth, Palette};
@@ -51,6 +56,22 @@ fn restore() {
     let _ = disable_raw_mode();
 }
 
+/// Ends the process once its terminal is gone: the library that reads keys then reads their end again and again, and never
+/// comes back to where the screen could end.
+///
+/// # Errors
+/// If the system gives no thread.
+fn end_with_terminal() -> io::Result<()> {
+    let wait = || {
+        let keys = io::stdin();
+        // Nothing is asked for: only the end of the terminal is told.
+        let mut terminal = [PollFd::new(keys.as_fd(), PollFlags::empty())];
+        while poll(&mut terminal, PollTimeout::NONE) == Err(Errno::EINTR) {}
+        std::process::exit(Exit::Interrupted.code().into());
+    };
+    thread::Builder::new().name("squall-terminal".into()).spawn(wait).map(drop)
+}
+
 /// Shows `session` until the user leaves, the process is told to end, or the run has ended whose own screen this is.
 ///
 /// # Errors
@@ -71,6 +92,7 @@ pub(super) fn show(session: &mut Session) -> Result<(), CliError> {
     let out = CrosstermBackend::new(BufWriter::with_capacity(FRAME_BYTES, io::stdout()));
     let palette = Palette::new(depth(|name| std::env::var(name).ok()));
     let mut screen = Screen { out, palette, shown: Buffer::default() };
+    end_with_terminal().map_err(terminal_fails)?;
     let ended = screen.run(session, &told);
     drop(guard);
     ended

@@ -70,8 +70,8 @@ pub(super) struct Mqtt<S = Connection> {
     leaving: bool,
     /// The broker had the session.
     present: bool,
-    /// Acknowledgements of readings on this connection.
-    acknowledged: u64,
+    /// Acknowledgements of readings on this connection, up to 255.
+    acknowledged: u8,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
@@ -420,7 +420,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
     }
 
     fn acknowledge(&mut self, ack: Ack, pid: u16) -> Result<Option<Event>, Failure> {
-        self.acknowledged += 1;
+        self.acknowledged = self.acknowledged.saturating_add(1);
         match self.state.in_flight.acknowledge(ack, pid) {
             Progress::Complete(seq) if self.closes_by_ack => return Ok(Some(Reply::ok(seq).into())),
             Progress::Complete(_) => {}

@@ -452,12 +452,12 @@ fn a_caller_who_says_too_much_is_sent_away_and_others_are_heard() {
 }
 
 #[test]
-fn a_run_without_faults_has_no_operator_and_no_door() {
+fn a_run_without_faults_can_be_found_while_it_lasts() {
     let fixture = Fixture::new();
     let operator = fixture.operator(Vec::new(), None);
-    assert!(operator.thread.is_none());
-    assert_eq!(fs::read_dir(fixture.place.path()).unwrap().count(), 0);
+    assert_eq!(fs::read_dir(fixture.place.path()).unwrap().count(), 1);
     assert_eq!(operator.finish(), Summary::default());
+    assert_eq!(fs::read_dir(fixture.place.path()).unwrap().count(), 0);
 }
 
 #[test]
