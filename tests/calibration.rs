@@ -16,7 +16,7 @@ fn squall(arguments: &[&str], profile: &Path) -> Output {
 
 fn smoke(profile: &Path, out: &Path) -> (Value, String) {
     let done = squall(
-        &["run", "scenarios/ci-smoke.toml", "--duration", "2s", "--out", &out.display().to_string()],
+        &["run", "-v", "scenarios/ci-smoke.toml", "--duration", "2s", "--out", &out.display().to_string()],
         profile,
     );
     let run = fs::read_dir(out.join("ci-smoke")).unwrap().next().unwrap().unwrap().path();

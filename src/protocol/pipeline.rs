@@ -36,6 +36,8 @@ pub(super) struct Pipeline {
     blocked: bool,
     /// The session was not ready when it last told something, or has not been since.
     stalled: bool,
+    /// The peer has acknowledged a reading on this connection, where its protocol has acknowledgements.
+    pub(super) acknowledged: bool,
     pub(super) notes: Notes,
 }
 
@@ -46,7 +48,14 @@ impl Pipeline {
             (Close::Reply, Correlation::Order) => Kept::UntilAnswered,
             _ => Kept::None,
         };
-        Self { kept, seqs: VecDeque::new(), blocked: false, stalled: false, notes: Notes::default() }
+        Self {
+            kept,
+            seqs: VecDeque::new(),
+            blocked: false,
+            stalled: false,
+            acknowledged: false,
+            notes: Notes::default(),
+        }
     }
 
     /// Whether a further reading can be written and remembered.

@@ -70,8 +70,6 @@ pub(super) struct Mqtt<S = Connection> {
     leaving: bool,
     /// The broker had the session.
     present: bool,
-    /// Acknowledgements of readings on this connection, up to 255.
-    acknowledged: u8,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
@@ -122,7 +120,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
             packet_faults: fault_injector::message_faults(identity).map(PacketFaults::new),
             leaving: false,
             present: false,
-            acknowledged: 0,
         })
     }
 
@@ -330,7 +327,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
     /// Says what the broker may have meant by ending the connection: `failure` tells that it did.
     fn lost(&self, failure: Failure) -> Failure {
         let asked = self.settings.qos == Qos::ExactlyOnce && !self.state.in_flight.is_empty();
-        if asked && self.acknowledged == 0 { breach::unanswered(failure) } else { failure }
+        if asked && !self.pipeline.acknowledged { breach::unanswered(failure) } else { failure }
     }
 
     /// The next packet that has come and is not held up.
@@ -420,7 +417,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
     }
 
     fn acknowledge(&mut self, ack: Ack, pid: u16) -> Result<Option<Event>, Failure> {
-        self.acknowledged = self.acknowledged.saturating_add(1);
+        self.pipeline.acknowledged = true;
         match self.state.in_flight.acknowledge(ack, pid) {
             Progress::Complete(seq) if self.closes_by_ack => return Ok(Some(Reply::ok(seq).into())),
             Progress::Complete(_) => {}

@@ -455,7 +455,7 @@ fn a_caller_who_says_too_much_is_sent_away_and_others_are_heard() {
 fn a_run_without_faults_can_be_found_while_it_lasts() {
     let fixture = Fixture::new();
     let operator = fixture.operator(Vec::new(), None);
-    assert_eq!(fs::read_dir(fixture.place.path()).unwrap().count(), 1);
+    wait_until("the run can be found", || fs::read_dir(fixture.place.path()).unwrap().count() == 1);
     assert_eq!(operator.finish(), Summary::default());
     assert_eq!(fs::read_dir(fixture.place.path()).unwrap().count(), 0);
 }
