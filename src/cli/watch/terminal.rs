@@ -61,6 +61,11 @@ fn restore() {
 ///
 /// # Errors
 /// If the system gives no thread.
+#[expect(
+    clippy::exit,
+    clippy::disallowed_methods,
+    reason = "`main` waits for a library that does not come back"
+)]
 fn end_with_terminal() -> io::Result<()> {
     let wait = || {
         let keys = io::stdin();
