@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use ratatui::backend::{Backend, CrosstermBackend};
 use ratatui::buffer::Buffer;
 use ratatui::crossterm::event::{self, Event, KeyEventKind};
@@ -22,7 +24,6 @@ use ratatui::layout::Rect;
 
 use super::session::{Flow, Session};
 use crate::cli::CliError;
-use crate::cli::exit::Exit;
 use crate::cli::signal::Interrupts;
 use crate::clock::Monotonic;
 use crate::tui::{Depth, Palette};
@@ -61,18 +62,14 @@ fn restore() {
 ///
 /// # Errors
 /// If the system gives no thread.
-#[expect(
-    clippy::exit,
-    clippy::disallowed_methods,
-    reason = "`main` waits for a library that does not come back"
-)]
 fn end_with_terminal() -> io::Result<()> {
     let wait = || {
         let keys = io::stdin();
         // Nothing is asked for: only the end of the terminal is told.
         let mut terminal = [PollFd::new(keys.as_fd(), PollFlags::empty())];
         while poll(&mut terminal, PollTimeout::NONE) == Err(Errno::EINTR) {}
-        std::process::exit(Exit::Interrupted.code().into());
+        // There is nobody to be told anything, and nothing to be written.
+        let _ = kill(Pid::this(), Signal::SIGKILL);
     };
     thread::Builder::new().name("squall-terminal".into()).spawn(wait).map(drop)
 }
