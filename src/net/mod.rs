@@ -7,6 +7,7 @@ mod connection;
 mod connection_fault;
 mod lingering;
 mod link;
+mod maybe_tls;
 mod message_fault;
 mod pipeline;
 mod proxy;
@@ -21,6 +22,7 @@ pub(crate) use active_fault::ActiveFault;
 pub(crate) use connection::Connection;
 pub(crate) use connection_fault::{ConnectionFaults, EngineTimer};
 pub(crate) use link::Link;
+pub(crate) use maybe_tls::MaybeTls;
 pub(crate) use message_fault::{Activation, Decision, MessageFaults};
 pub(crate) use proxy::{Proxy, ProxyPlan, ProxyReport, listen};
 pub(crate) use tls::{
