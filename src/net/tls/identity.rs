@@ -16,7 +16,7 @@ const MOST: usize = 4_096;
 
 /// What a device shows to a server that asks who it is: certificates and the key of the first.
 #[derive(Clone)]
-pub(crate) struct ClientIdentity(pub(super) Arc<CertifiedKey>);
+pub(crate) struct ClientIdentity(pub(crate) Arc<CertifiedKey>);
 
 /// Names no key, and no certificate: there may be thousands.
 impl fmt::Debug for ClientIdentity {

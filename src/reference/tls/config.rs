@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use rustls::crypto::ring;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
+use rustls::sign::SingleCertAndKey;
 use rustls::{RootCertStore, ServerConfig};
 
+use crate::net::{self, ClientIdentity, PemFault, PemPart};
 use crate::reference::TlsCredentials;
 
 /// TLS 1.2 and 1.3 with session tickets, for whatever `credentials` hold.
@@ -24,12 +24,13 @@ pub(in crate::reference) fn config(credentials: &TlsCredentials) -> Result<Serve
         Some(authorities) => builder.with_client_cert_verifier(verifier(authorities, credentials)?),
         None => builder.with_no_client_auth(),
     };
-    let chain: Vec<CertificateDer<'static>> = all(&credentials.certificate, "certificate")?;
-    let key = PrivateKeyDer::from_pem_slice(&credentials.key)
-        .map_err(|_| "the key of its certificate cannot be read".to_owned())?;
-    let mut config = builder
-        .with_single_cert(chain, key)
-        .map_err(|error| format!("its certificate and its key do not fit together: {error}"))?;
+    // What a server shows is read as what a client shows.
+    let identity = net::client_identity(&credentials.certificate, &credentials.key);
+    let ClientIdentity(shown) = identity.map_err(|(part, found)| match part {
+        PemPart::Certificate => fault("its certificate", found),
+        PemPart::Key => fault("its key", found),
+    })?;
+    let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(shown)));
     config.ticketer = ring::Ticketer::new().map_err(|error| error.to_string())?;
     Ok(config)
 }
@@ -37,22 +38,20 @@ pub(in crate::reference) fn config(credentials: &TlsCredentials) -> Result<Serve
 /// What judges the certificates of clients.
 fn verifier(authorities: &[u8], credentials: &TlsCredentials) -> Result<Arc<dyn ClientCertVerifier>, String> {
     let mut roots = RootCertStore::empty();
-    for certificate in all::<CertificateDer<'static>>(authorities, "certificate of clients' authorities")? {
+    let authorities = net::authorities(authorities);
+    for certificate in authorities.map_err(|found| fault("its clients' authorities", found))? {
         roots.add(certificate).map_err(|error| format!("an authority of its clients: {error}"))?;
     }
     let provider = Arc::new(ring::default_provider());
     let mut builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
     if let Some(lists) = &credentials.client_revocations {
-        builder = builder.with_crls(all::<CertificateRevocationListDer<'static>>(lists, "revocation list")?);
+        let lists = net::revocations(lists).map_err(|found| fault("its clients' revocation lists", found))?;
+        builder = builder.with_crls(lists);
     }
     builder.build().map_err(|error| format!("what judges its clients cannot be set up: {error}"))
 }
 
-/// The parts of one kind in a text of PEM, at least one.
-fn all<T: PemObject>(pem: &[u8], what: &str) -> Result<Vec<T>, String> {
-    let found: Result<Vec<T>, _> = T::pem_slice_iter(pem).collect();
-    match found {
-        Ok(found) if !found.is_empty() => Ok(found),
-        _ => Err(format!("there is no {what} in PEM")),
-    }
+/// What is wrong with the PEM of `what`, as one sentence.
+fn fault(what: &str, PemFault { message, .. }: PemFault) -> String {
+    format!("the PEM of {what} {message}")
 }
