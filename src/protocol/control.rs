@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::Endpoint;
+use super::http::read_head;
 use crate::fault::ServiceFault;
 use crate::net::{DeviceTls, Link, TlsLink};
 use crate::record::RunToken;
@@ -231,13 +231,10 @@ impl FaultClient {
         stream.write_all(request.as_bytes()).await?;
         let mut answer = Vec::new();
         stream.take(ANSWER_BYTES as u64).read_to_end(&mut answer).await?;
-        let mut headers = [httparse::EMPTY_HEADER; 64];
-        let mut head = httparse::Response::new(&mut headers);
-        let foreign = || io::Error::new(io::ErrorKind::InvalidData, "what it answers is no HTTP");
-        let httparse::Status::Complete(length) = head.parse(&answer).map_err(|_| foreign())? else {
-            return Err(foreign());
+        let head = read_head(&answer, &mut 0, |head| Ok(StatusCode::from_u16(head.status).ok()));
+        let Ok(Some((length, Some(status)))) = head else {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "what it answers is not HTTP"));
         };
-        let status = head.code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or_else(foreign)?;
         Ok((status, answer.split_off(length)))
     }
 }
