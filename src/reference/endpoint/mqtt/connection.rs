@@ -50,9 +50,8 @@ pub(super) struct Connection {
     stream: Wire,
     /// Bytes read and not yet decoded; without capacity when there are none.
     partial: Vec<u8>,
-    connected: bool,
     will: Option<LastWill>,
-    /// What it may, once it is let in.
+    /// What it may; none before it is let in by its CONNECT.
     grant: Option<Arc<Grant>>,
     /// When the client last said something.
     heard: Tick,
@@ -76,7 +75,6 @@ impl Connection {
             peer,
             stream,
             partial: Vec::new(),
-            connected: false,
             will: None,
             grant: None,
             heard,
@@ -197,7 +195,7 @@ impl Connection {
                         break Err(end);
                     }
                 }
-                Err(Fault::Version) if !self.connected => {
+                Err(Fault::Version) if self.grant.is_none() => {
                     break Err(self.refuse(ConnectReturnCode::UnacceptableProtocolVersion));
                 }
                 Err(_) => break Err(End::Ungraceful),
@@ -231,12 +229,12 @@ impl Connection {
     }
 
     fn handle(&mut self, packet: Packet) -> Result<(), End> {
-        if !self.connected {
+        let Some(grant) = &self.grant else {
             let Packet::Connect(connect) = packet else { return Err(End::Refused) };
             return self.greet(connect);
-        }
+        };
         match packet {
-            Packet::Publish(publish) => return self.publish(&publish),
+            Packet::Publish(publish) => return self.publish(grant, &publish),
             Packet::Puback(pid) => self.peer.outbox.borrow_mut().acknowledged(pid),
             Packet::Pubrec(pid) => self.peer.outbox.borrow_mut().received(pid),
             Packet::Pubcomp(pid) => self.peer.outbox.borrow_mut().completed(pid),
@@ -244,7 +242,7 @@ impl Connection {
                 self.peer.inbound.borrow_mut().release(pid.value());
                 self.send(&Packet::Pubcomp(pid));
             }
-            Packet::Subscribe(subscribe) => self.subscribe(&subscribe),
+            Packet::Subscribe(subscribe) => self.subscribe(grant, &subscribe),
             Packet::Unsubscribe(unsubscribe) => self.unsubscribe(&unsubscribe),
             Packet::Pingreq => self.send(&Packet::Pingresp),
             Packet::Disconnect => return Err(End::Graceful),
@@ -282,7 +280,6 @@ impl Connection {
             self.peer = peer;
             present = true;
         }
-        self.connected = true;
         self.grant = Some(grant);
         self.will = connect.last_will;
         self.silence = session::silence_limit(connect.keep_alive)
@@ -292,10 +289,11 @@ impl Connection {
         Ok(())
     }
 
-    fn publish(&mut self, publish: &Publish) -> Result<(), End> {
+    fn publish(&self, grant: &Grant, publish: &Publish) -> Result<(), End> {
         // Who may not publish is disconnected: MQTT 3.1.1 has no other way to say so (§3.3.5).
-        let grant = self.grant.clone().filter(|grant| admission::may_publish(grant, &publish.topic_name));
-        let Some(grant) = grant else { return Err(End::Ungraceful) };
+        if !admission::may_publish(grant, &publish.topic_name) {
+            return Err(End::Ungraceful);
+        }
         let arrived = self.hub.dispatcher.pipeline.now();
         if let QosPid::Level2(pid) = publish.qos_pid
             && !self.peer.inbound.borrow_mut().publish(pid.value()).map_err(|_| End::Ungraceful)?
@@ -336,12 +334,12 @@ impl Connection {
         }
     }
 
-    fn subscribe(&self, subscribe: &Subscribe) {
+    fn subscribe(&self, grant: &Grant, subscribe: &Subscribe) {
         let mut granted = Vec::with_capacity(subscribe.topics.len());
         let mut filters = self.peer.filters.borrow_mut();
         for (filter, qos) in &subscribe.topics {
             let known = filters.iter().any(|known| **known == **filter);
-            let may = self.grant.as_ref().is_some_and(|grant| admission::may_subscribe(grant, filter));
+            let may = admission::may_subscribe(grant, filter);
             let taken = may && (known || filters.len() < MOST_SUBSCRIPTIONS && topic::is_affordable(filter));
             if taken {
                 self.hub.subscribe(self.peer.id, filter, *qos);
