@@ -134,7 +134,7 @@ impl Pool {
         let (mut jobs, mut tasks) = (Vec::with_capacity(most), Vec::with_capacity(most));
         while self.queue.take(shard, most, NAP, &mut jobs) {
             self.meet_sentence(index);
-            let began = Some(self.shared.clock.now()).filter(|_| !jobs.is_empty());
+            let began = (!jobs.is_empty()).then(|| self.shared.clock.now());
             if !jobs.is_empty() && batch > 1 {
                 let end = self.shared.clock.now().plus_ns(batch_wait.as_ns());
                 while jobs.len() < batch
