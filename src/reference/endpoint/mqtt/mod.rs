@@ -8,11 +8,12 @@
 //! | any other | anyone | delivered to whoever is subscribed |
 //!
 //! It does what MQTT asks of a server (`QoS` 0, 1 and 2 both ways, wildcards, retained messages, last wills, keep-alive,
-//! take-over, lasting sessions) but is not a general broker. In particular: sessions and what is retained are held in memory only,
-//! up to bounds, and end with the service; names are not looked at, so whoever shows a client's identifier gets its session, unless
-//! tokens are asked for: then the password is one, and sessions of other devices' tokens are other sessions; a last will is a message but never a reading; a subscriber with overlapping
-//! subscriptions gets one copy; a subscriber that is too slow or away for too long loses the newest messages. An
-//! acknowledgement says that a PUBLISH was received, not what became of the reading in it.
+//! take-over, lasting sessions) but is not a general broker. In particular: sessions and what is retained are held in memory
+//! only, up to bounds, and end with the service; names are not looked at, so whoever shows a client's identifier gets its
+//! session, unless tokens are asked for: then the password is one, and sessions of other devices' tokens are other sessions; a
+//! last will is a message but never a reading; a subscriber with overlapping subscriptions gets one copy; a subscriber that is
+//! too slow or away for too long loses the newest messages. An acknowledgement says that a PUBLISH was received, not what became
+//! of the reading in it.
 //!
 //! A client that connects with `clean_session = 0` keeps its session: its subscriptions, the messages of `QoS` 1 and 2 it has not
 //! acknowledged or not been sent yet, and the identifiers of `QoS` 2 messages it has not released. When it is back, each
