@@ -22,7 +22,7 @@ use super::metric::Metrics;
 use super::model::Key;
 use super::pipeline::Pipeline;
 use super::tls::{self, Port};
-use super::token;
+use super::token::Keyring;
 use crate::clock::Monotonic;
 use crate::service::{ActLog, Cluster};
 
@@ -82,7 +82,8 @@ impl Server {
     /// # Errors
     /// If a port is taken, a thread cannot be started, or what it is to speak TLS with does not fit together.
     pub fn start(config: &Config) -> Result<Self, StartError> {
-        token::check(&config.setup.admission).map_err(|fault| StartError::Key(fault.to_string()))?;
+        let keyring = Keyring::new(&config.setup.admission);
+        let keyring = keyring.map_err(|fault| StartError::Key(fault.to_string()))?;
         let secret = config.tls.as_ref().map(tls::config).transpose().map_err(StartError::Tls)?;
         let http = listen(config.bind, config.http_port, "--http-port")?;
         let mqtt = listen(config.bind, config.mqtt_port, "--mqtt-port")?;
@@ -105,8 +106,8 @@ impl Server {
         let tls = secret.is_some();
         let guard = http::Guard::new(config.hosts.clone(), config.origins.clone(), tls);
         let body = move || {
-            let dispatcher = Rc::new(Dispatcher::new(served, metrics, stopped, limits, alerts, noted));
-            serve(&runtime, (http, mqtt, secret), guard, dispatcher, messages);
+            let dispatcher = Dispatcher::new(served, metrics, stopped, limits, alerts, noted, keyring);
+            serve(&runtime, (http, mqtt, secret), guard, Rc::new(dispatcher), messages);
         };
         threads.insert(0, thread::Builder::new().name("squall-serve".into()).spawn(body)?);
         tracing::info!(http = %http_addr, mqtt = %mqtt_addr, workers = config.setup.workers.count, "the service starts");

@@ -116,13 +116,14 @@ impl Dispatcher {
         limits: Limits,
         bus: Option<Arc<ClusterBus>>,
         acts: Arc<ActLog>,
+        keyring: Keyring,
     ) -> Self {
         let setup = pipeline.setup();
         let gate = Gate::new(&setup.admission, setup.features.devices);
         let alert_log = AlertLog::new(&setup.alerts);
         Self {
             gate: RefCell::new(gate),
-            keyring: RefCell::new(Keyring::new(&setup.admission)),
+            keyring: RefCell::new(keyring),
             alert_log,
             bus,
             acts,

@@ -127,25 +127,23 @@ impl fmt::Debug for Keyring {
 }
 
 impl Keyring {
-    /// The tokens of `setup`, whose files are read. Of keys that [`check`] refuses there is none.
-    pub(super) fn new(setup: &Admission) -> Self {
+    /// The tokens of `setup`, whose files are read.
+    ///
+    /// # Errors
+    /// If a key of signed tokens is none.
+    pub(super) fn new(setup: &Admission) -> Result<Self, KeyFault> {
+        let signed = Verifier::new(&setup.jwt)?;
         let salt = hmac::Key::new(hmac::HMAC_SHA256, &seed::unseeded().to_le_bytes());
         let grant = |token: &Token| (digest(&salt, token.token.reveal()), Arc::new(Grant::of(token)));
-        let plain: HashMap<_, _> = setup.tokens.iter().map(grant).collect();
-        let is_open = plain.is_empty() && !setup.jwt.is_on();
+        let plain = setup.tokens.iter().map(grant).collect();
         let anonymous = match setup.anonymous {
-            _ if is_open => Ok(Grant::open()),
+            _ if !setup.asks() => Ok(Grant::open()),
             AnonymousPolicy::Admit => Ok(Grant::anonymous(Class::Authenticated)),
             AnonymousPolicy::Limit => Ok(Grant::anonymous(Class::AnonymousPolicy)),
             AnonymousPolicy::Refuse => Err(Denial::Missing),
         };
-        Self {
-            plain,
-            salt,
-            signed: Verifier::new(&setup.jwt).unwrap_or_default(),
-            remembered: Cache::new(REMEMBERED),
-            anonymous: anonymous.map(Arc::new),
-        }
+        let (remembered, anonymous) = (Cache::new(REMEMBERED), anonymous.map(Arc::new));
+        Ok(Self { salt, plain, signed, remembered, anonymous })
     }
 
     /// What whoever shows `token` at `now` may.
@@ -174,12 +172,6 @@ impl Keyring {
     }
 }
 
-/// # Errors
-/// If a key of signed tokens is none.
-pub(super) fn check(setup: &Admission) -> Result<(), KeyFault> {
-    Verifier::new(&setup.jwt).map(drop)
-}
-
 fn digest(salt: &hmac::Key, token: &str) -> Digest {
     let mut digest = Digest::default();
     digest.copy_from_slice(hmac::sign(salt, token.as_bytes()).as_ref());
@@ -200,7 +192,8 @@ mod tests {
             (AnonymousPolicy::Limit, Ok(Class::AnonymousPolicy)),
         ] {
             let tokens = vec![Token::of("secret")];
-            let mut keyring = Keyring::new(&Admission { tokens, anonymous, ..Admission::default() });
+            let setup = Admission { tokens, anonymous, ..Admission::default() };
+            let mut keyring = Keyring::new(&setup).unwrap();
             let mut class = |token| keyring.identify(token, now).map(|grant| grant.class);
             assert_eq!(class(Some("secret")), Ok(Class::Authenticated));
             assert_eq!(class(Some("secreT")), wrong);
@@ -208,15 +201,20 @@ mod tests {
             assert_eq!(class(None), without, "{}", anonymous.name());
             assert!(!format!("{keyring:?}").contains("secret"));
         }
-        let mut open = Keyring::new(&Admission::default());
+        let mut open = Keyring::new(&Admission::default()).unwrap();
         assert_eq!(*open.identify(Some("any"), now).unwrap(), Grant::open());
         assert_eq!(*open.identify(None, now).unwrap(), Grant::open());
+        let tokens_file = Some("unread".into());
+        let mut unread = Keyring::new(&Admission { tokens_file, ..Admission::default() }).unwrap();
+        assert_eq!(unread.identify(None, now), Err(Denial::Missing));
+        assert_eq!(unread.identify(Some("any"), now).map(|grant| grant.class), wrong);
     }
 
     #[test]
     fn a_token_gives_its_rights_and_speaks_for_its_device() {
         let token = Token { rights: vec![Right::Publish], device: Some("m-1".into()), ..Token::of("t") };
-        let mut keyring = Keyring::new(&Admission { tokens: vec![token], ..Admission::default() });
+        let setup = Admission { tokens: vec![token], ..Admission::default() };
+        let mut keyring = Keyring::new(&setup).unwrap();
         let grant = keyring.identify(Some("t"), WallTime::now()).unwrap();
         assert_eq!(grant.demand(Right::Publish), Ok(()));
         assert_eq!(grant.demand(Right::Control), Err(Denial::Lacks(Right::Control)));

@@ -69,7 +69,7 @@ mod tests {
     fn grant(rights: &[Right], device: Option<&str>) -> Arc<Grant> {
         let token = Token { rights: rights.to_vec(), device: device.map(str::to_owned), ..Token::of("t") };
         let setup = Admission { tokens: vec![token], ..Admission::default() };
-        Keyring::new(&setup).identify(Some("t"), WallTime::now()).unwrap()
+        Keyring::new(&setup).unwrap().identify(Some("t"), WallTime::now()).unwrap()
     }
 
     #[test]

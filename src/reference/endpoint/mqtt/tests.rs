@@ -16,6 +16,7 @@ use crate::reference::endpoint::dispatcher::{Dispatcher, Limits};
 use crate::reference::metric::Metrics;
 use crate::reference::pipeline::Pipeline;
 use crate::reference::tls::Port;
+use crate::reference::token::Keyring;
 use crate::service::{Queue, Setup};
 
 mod lasting;
@@ -42,13 +43,15 @@ impl Scene {
         let (stop, stopped) = watch::channel(false);
         let (served, counted) = (Arc::clone(&pipeline), Arc::clone(&metrics));
         let limits = Limits { connections: config.max_connections, under_way: room };
+        let keyring = Keyring::new(&config.setup.admission).unwrap();
         let thread = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             let local = tokio::task::LocalSet::new();
             local.block_on(&runtime, async move {
                 let listener = tokio::net::TcpListener::from_std(listener).unwrap();
                 let dispatcher =
-                    Rc::new(Dispatcher::new(served, counted, stopped, limits, None, Arc::default()));
+                    Dispatcher::new(served, counted, stopped, limits, None, Arc::default(), keyring);
+                let dispatcher = Rc::new(dispatcher);
                 let hub = Rc::new(Hub::new(Rc::clone(&dispatcher)));
                 let clerk = Rc::clone(&hub);
                 tokio::task::spawn_local(async move { dispatcher.dispatch(&clerk, words).await });

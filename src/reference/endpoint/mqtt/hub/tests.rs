@@ -10,6 +10,7 @@ use crate::reference::job::WorkerMessage;
 use crate::reference::metric::Metrics;
 use crate::reference::pipeline::Pipeline;
 use crate::reference::reading::Level;
+use crate::reference::token::Keyring;
 use crate::service::{Admission, Alerts, Setup};
 
 fn hub_of(setup: &Setup, room: usize) -> (Hub, mpsc::Receiver<WorkerMessage>) {
@@ -18,7 +19,9 @@ fn hub_of(setup: &Setup, room: usize) -> (Hub, mpsc::Receiver<WorkerMessage>) {
     let (pipeline, _) = Pipeline::start(setup, Monotonic::start(), &metrics, back).unwrap();
     let (_, stop) = watch::channel(false);
     let limits = Limits { connections: 10, under_way: room };
-    let dispatcher = Dispatcher::new(Arc::new(pipeline), metrics, stop, limits, None, Arc::default());
+    let keyring = Keyring::new(&setup.admission).unwrap();
+    let dispatcher =
+        Dispatcher::new(Arc::new(pipeline), metrics, stop, limits, None, Arc::default(), keyring);
     (Hub::new(Rc::new(dispatcher)), messages)
 }
 
