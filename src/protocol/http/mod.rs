@@ -33,7 +33,7 @@ pub(super) use self::head::{Head, elements, read as read_head};
 pub(super) use self::request::{check_header, check_target};
 pub(super) use self::settings::{headers, path};
 pub(crate) use self::syntax::valid_header;
-pub(super) use self::syntax::{TRACEPARENT, is_token, misheaded, misplaced, reserved_header, retraced};
+pub(super) use self::syntax::{TRACEPARENT, is_token, misheaded, misplaced, reserved_header};
 
 /// An HTTP/1.1 session. See [`Session`](super::Session) for what the methods promise.
 #[derive(Debug)]

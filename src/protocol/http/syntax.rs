@@ -43,22 +43,23 @@ pub(in crate::protocol) fn misplaced(target: &str) -> Option<Misfit> {
     })
 }
 
-/// What is wrong with the first header field that cannot be sent.
-pub(in crate::protocol) fn misheaded(headers: &[(String, String)]) -> Option<Misfit> {
-    let unfit = |(name, value): &&(String, String)| reserved_header(name) || !valid_header(name, value);
-    headers.iter().find(unfit).map(|_| Misfit {
+/// What is wrong with the header fields that a device states.
+pub(in crate::protocol) fn misheaded(identity: &Identity) -> impl Iterator<Item = Misfit> + use<> {
+    let unfit = |(name, value): &(String, String)| reserved_header(name) || !valid_header(name, value);
+    let unfit = identity.headers.iter().any(unfit).then_some(Misfit {
         key: "headers",
         subject: "a header field",
         fault: "is reserved, or not a token and a line of text",
         help: "leave framing and the connection to squall, and write visible characters",
-    })
+    });
+    unfit.into_iter().chain(retraced(identity))
 }
 
 /// The header field of a trace context (W3C Trace Context §3.2).
 pub(in crate::protocol) const TRACEPARENT: &str = "traceparent";
 
 /// What is wrong where a device both states a trace context and is to be given one.
-pub(in crate::protocol) fn retraced(identity: &Identity) -> Option<Misfit> {
+fn retraced(identity: &Identity) -> Option<Misfit> {
     let stated = identity.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(TRACEPARENT));
     (stated && identity.trace.is_some()).then_some(Misfit {
         key: "headers",

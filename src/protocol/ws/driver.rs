@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 use super::super::driver::{Connecting, Dialer, Driver, Facts, Serving, TraceCarrier};
 use super::super::exchange::{Exchange, Stated};
 use super::super::fault_injector::FaultInjector;
-use super::super::http::{is_token, misheaded, misplaced, retraced};
+use super::super::http::{is_token, misheaded, misplaced};
 #[cfg(test)]
 use super::super::tests::contract::Proof;
 use super::super::{Credential, Identity, Misfit, Session, Settings};
@@ -69,8 +69,7 @@ impl Driver for WsDriver {
             fault: "is not a valid sub-protocol",
             help: "write a word without spaces, for example \"mqtt\"",
         });
-        let headers = misheaded(&identity.headers).into_iter().chain(retraced(identity));
-        path.into_iter().chain(subprotocol).chain(headers).collect()
+        path.into_iter().chain(subprotocol).chain(misheaded(identity)).collect()
     }
 
     fn misplaced(&self, place: &str) -> Option<Misfit> {
