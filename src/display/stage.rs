@@ -25,7 +25,7 @@ fn headline(report: &Report) -> Option<&Figures> {
 }
 
 /// The medians of network, queue, cache and inference.
-const fn p50s(figures: &Figures) -> [Option<Millis>; 4] {
+pub(crate) const fn p50s(figures: &Figures) -> [Option<Millis>; 4] {
     [
         figures.stage_network_p50_ms,
         figures.stage_queue_p50_ms,

@@ -8,7 +8,7 @@ use super::svg::{Anchor, LogScale, Pen, Px, area, broken, line, open, rect, smal
 use super::table::{Align, Cell, Table};
 use super::{STYLE, figure, footnotes, outcome_counts, soft, span};
 use crate::display::figure::Marks;
-use crate::display::{connection_title, verdict};
+use crate::display::{connection_title, stage, verdict};
 use crate::results::{Figures, FleetTail, History, Millis, Report, SummaryRow};
 
 /// Fleets that stand open; of more, the slowest ones.
@@ -243,29 +243,17 @@ impl<'a> Sparks<'a> {
 
 /// The medians of the stages of a row, as the service states them: the four are there or none.
 fn medians(figures: &Figures) -> Option<(Vec<u64>, Option<u64>)> {
-    let medians = [
-        figures.stage_network_p50_ms,
-        figures.stage_queue_p50_ms,
-        figures.stage_cache_p50_ms,
-        figures.stage_inference_p50_ms,
-    ];
+    let medians = stage::p50s(figures);
     let parts = medians.map(|median| median.map_or(0, Millis::as_ns)).to_vec();
     medians.iter().any(Option::is_some).then(|| (parts, figures.service_p50_ms.map(Millis::as_ns)))
 }
 
-/// What the slowest 1 % of a row were made of, and their mean response time.
+/// What the slowest 1 % of a row were made of, in the order of [`STAGES`], and their mean response time.
 fn slowest(figures: &Figures) -> Option<(Vec<u64>, Option<u64>)> {
-    let parts = [
-        figures.tail_network_ms,
-        figures.tail_queue_ms,
-        figures.tail_cache_ms,
-        figures.tail_inference_ms,
-        figures.tail_wait_ms,
-        figures.tail_other_ms,
-    ];
-    let parts = parts.map(|part| part.map_or(0, Millis::as_ns)).to_vec();
+    let [wait, network, queue, cache, inference, other] = stage::tail(figures)?;
+    let parts = vec![network, queue, cache, inference, wait, other];
     let whole = parts.iter().sum();
-    figures.tail_readings.filter(|readings| *readings > 0).map(|_| (parts, Some(whole)))
+    Some((parts, Some(whole)))
 }
 
 /// Where the time goes, as bars of equal length: of the median, and of the slowest 1 %; nothing where no service said so.
