@@ -17,7 +17,7 @@ const LONGEST_SAMPLE: usize = 100;
 
 /// The judgement of the service: what share of the readings it answered. `None` if none was due.
 pub(crate) fn service(report: &Report, style: Style) -> Option<(String, Tone)> {
-    let figures = &report.summary.iter().find(|row| row.is_headline())?.figures;
+    let figures = &report.headline()?.figures;
     let (planned, ok) = (figures.planned, figures.ok);
     if planned == 0 {
         return None;

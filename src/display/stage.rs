@@ -14,14 +14,10 @@ const PARTS: [&str; 6] = ["wait", "network", "queue", "cache", "inference", "oth
 
 /// The text of the report's margin words `stages p50`: the medians of all fleets; `None` where no service says so.
 pub(super) fn medians(report: &Report, style: Style) -> Option<String> {
-    let named = [PARTS[1], PARTS[2], PARTS[3], PARTS[4]].into_iter().zip(p50s(headline(report)?));
+    let named = [PARTS[1], PARTS[2], PARTS[3], PARTS[4]].into_iter().zip(p50s(&report.headline()?.figures));
     let told: Vec<_> =
         named.filter_map(|(name, ms)| Some(format!("{name} {}", time(ms?.as_ns(), style)))).collect();
     (!told.is_empty()).then(|| told.join(style.dot()))
-}
-
-fn headline(report: &Report) -> Option<&Figures> {
-    report.summary.iter().find(|row| row.is_headline()).map(|row| &row.figures)
 }
 
 /// The medians of network, queue, cache and inference.
@@ -51,7 +47,7 @@ pub(crate) fn tail(figures: &Figures) -> Option<[u64; 6]> {
 /// The text of the margin words `slowest 1%`: what those of all fleets spent where, by what took them longest. Small parts are left
 /// out unless all of it is shown.
 pub(super) fn slowest(report: &Report, verbose: bool, style: Style) -> Option<String> {
-    told(tail(headline(report)?)?, verbose, style)
+    told(tail(&report.headline()?.figures)?, verbose, style)
 }
 
 fn told(tail: [u64; 6], verbose: bool, style: Style) -> Option<String> {

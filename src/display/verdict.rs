@@ -201,8 +201,7 @@ fn whole(label: &str, text: &str, view: View) -> Vec<String> {
 
 /// The judgement of the measurement.
 pub(crate) fn measurement(report: &Report) -> (Tone, String) {
-    let idle =
-        report.summary.iter().find(|row| row.is_headline()).is_some_and(|row| row.figures.planned == 0);
+    let idle = report.headline().is_some_and(|row| row.figures.planned == 0);
     let Some(validity) = &report.run.validity else { return (Tone::Warning, "not judged".to_owned()) };
     let (tone, meaning) = match validity.verdict {
         Judgement::Valid if idle => (Tone::Warning, "nothing was measured"),
@@ -240,7 +239,7 @@ fn judgement(
 
 /// How late the generator woke.
 pub(crate) fn lag(report: &Report, style: Style) -> Option<String> {
-    let figures = &report.summary.iter().find(|row| row.is_headline())?.figures;
+    let figures = &report.headline()?.figures;
     let shown = |time_ms: Millis| time(time_ms.as_ns(), style);
     let (p50, p99) = (figures.pacing_lag_p50_ms.map(shown)?, figures.pacing_lag_p99_ms.map(shown)?);
     Some(format!("lag p50 {p50}, p99 {p99} ({} pacer)", report.run.pacer.kind))

@@ -48,9 +48,8 @@ pub(super) fn untimely(report: &Report) -> Option<String> {
     let text = match report.run.state {
         RunState::Complete | RunState::Aborted if report.run.is_invalid() => None,
         RunState::Complete => report
-            .summary
-            .iter()
-            .any(|row| row.is_headline() && row.figures.planned > 0 && row.figures.ok == 0)
+            .headline()
+            .is_some_and(|row| row.figures.planned > 0 && row.figures.ok == 0)
             .then_some("no reading of the measured phases was answered ok"),
         RunState::Running => Some("the run was not finished"),
         RunState::Interrupted => Some("the run was interrupted"),

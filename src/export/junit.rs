@@ -32,7 +32,7 @@ pub(super) const FORMAT: Format = Format {
 pub fn run(report: &Report) -> String {
     let manifest = &report.run;
     let scenario = &manifest.scenario.name;
-    let length = report.summary.iter().find(|row| row.is_headline()).map_or(0.0, |row| row.duration_s);
+    let length = report.headline().map_or(0.0, |row| row.duration_s);
     let mut whole = Suite::new(scenario, &format!("{scenario}: run"), length);
     whole.add("the run ended as planned", 0.0, ended(report));
     whole.add("the measurement is valid", 0.0, validity(report));

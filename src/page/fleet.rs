@@ -58,7 +58,7 @@ pub(super) fn tables(report: &Report, history: &History) -> String {
     for (nth, rows) in first.iter().enumerate() {
         add_fleet(&mut table, rows, report, lines.draw(nth), &mut marks);
     }
-    if let Some(headline) = report.summary.iter().find(|row| row.is_headline()) {
+    if let Some(headline) = report.headline() {
         let row = [headline];
         add_rows(&mut table, ("all fleets", ""), &row, report, String::new(), &mut marks);
     }

@@ -18,7 +18,7 @@ const MOST_REASONS: usize = 12;
 
 /// The headline row, if anything came due.
 pub(super) fn headline(report: &Report) -> Option<&SummaryRow> {
-    report.summary.iter().find(|row| row.is_headline() && row.figures.planned > 0)
+    report.headline().filter(|row| row.figures.planned > 0)
 }
 
 /// The title of the page: tabs and previews show it.

@@ -58,6 +58,11 @@ pub enum LoadError {
 }
 
 impl Report {
+    /// The readings of all fleets in all measured phases; a run that was cut short may not have them.
+    pub fn headline(&self) -> Option<&SummaryRow> {
+        self.summary.iter().find(|row| row.is_headline())
+    }
+
     /// The audit of those fleets in which what they expect of the service was broken, or was not tested.
     pub fn unkept_promises(&self) -> Vec<&FleetDelivery> {
         self.delivery.iter().filter(|fleet| fleet.unkept().is_some()).collect()
