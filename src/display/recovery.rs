@@ -77,6 +77,17 @@ pub(crate) fn rule_in_words(rule: RecoveryRule, style: Style) -> String {
     )
 }
 
+/// The faults of `outages` by name, in the order in which they began.
+pub(crate) fn names(outages: &[Outage]) -> Vec<&str> {
+    let mut names: Vec<&str> = Vec::new();
+    for outage in outages {
+        if !names.contains(&outage.fault.as_str()) {
+            names.push(&outage.fault);
+        }
+    }
+    names
+}
+
 /// The activations to show, in the order in which they began.
 pub(crate) fn shown(outages: &[Outage]) -> Vec<&Outage> {
     let mut places: Vec<usize> = (0..outages.len()).collect();
@@ -123,10 +134,9 @@ pub(crate) fn cells(outage: &Outage, after: String, style: Style) -> Vec<String>
         Some(end_s) => seconds(end_s, style),
         None => "never".to_owned(),
     };
-    let ended_s = outage.end_s.filter(|_| !outage.instant).unwrap_or(outage.start_s);
-    let recovered_s = outage.recovered_after_s.filter(|_| outage.state == Recovery::Recovered);
-    let (recovered, after) = match recovered_s {
-        Some(after_s) => (seconds(ended_s + after_s, style), after),
+    let after_s = outage.recovered_after_s.filter(|_| outage.state == Recovery::Recovered);
+    let (recovered, after) = match outage.ended_s().zip(after_s) {
+        Some((ended_s, after_s)) => (seconds(ended_s + after_s, style), after),
         None => (after, dash(style).to_owned()),
     };
     vec![
@@ -188,10 +198,10 @@ pub(crate) fn seconds(seconds: f64, style: Style) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn outage(start_s: f64, state: Recovery, after: Option<f64>) -> Outage {
+    pub(in crate::display) fn outage(start_s: f64, state: Recovery, after: Option<f64>) -> Outage {
         let text = serde_json::json!({
             "fault": "stall", "layer": "service", "kind": "stall", "turn": 0, "planned_s": start_s,
             "start_s": start_s, "end_s": start_s + 10.0, "instant": false, "devices": 0, "acted": 0,

@@ -2,6 +2,7 @@
 
 use super::figure::{rate, time};
 use super::grid::clip;
+use super::recovery::names;
 use super::style::{Style, Tone};
 use crate::results::{Column, History, Outage, Recovery};
 
@@ -31,10 +32,10 @@ struct Row {
 
 /// The block, no wider than `width`; nothing where there is no room, or nothing happened over time.
 pub(super) fn sparklines(history: &History, faults: &[Outage], width: usize, style: Style) -> Vec<String> {
-    let series = Series::of(history);
-    if series.is_empty() {
+    if history.columns.iter().all(|column| column.outcomes.ended() == 0) {
         return Vec::new();
     }
+    let series = Series::of(history);
     let ranges = series.ranges(history.end_s, style);
     let lost = faults.iter().any(|outage| outage.state == Recovery::NotRecovered);
     let words = ranges.iter().map(String::as_str).chain(lost.then_some(LOST));
@@ -60,47 +61,32 @@ impl Row {
 }
 
 /// What is shown, by column of the history; rates per second, times in nanoseconds.
-struct Series<'a> {
-    columns: &'a [Column],
-    column_s: f64,
-    end_s: f64,
+struct Series {
+    ok: Vec<f64>,
+    failed: Vec<f64>,
+    p50: Vec<Option<u64>>,
+    p99: Vec<Option<u64>>,
 }
 
-impl<'a> Series<'a> {
-    fn of(history: &'a History) -> Self {
-        Self { columns: &history.columns, column_s: history.column_s, end_s: history.end_s }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.columns.iter().all(|column| column.outcomes.ended() == 0)
-    }
-
-    /// How long a column lasts: the last one may be short.
-    fn length_s(&self, place: usize) -> f64 {
-        (self.end_s - place as f64 * self.column_s).min(self.column_s).max(1e-9)
-    }
-
-    fn per_second(&self, of: impl Fn(&Column) -> u64) -> Vec<f64> {
-        let columns = self.columns.iter().enumerate();
-        columns.map(|(place, column)| of(column) as f64 / self.length_s(place)).collect()
-    }
-
-    fn ok(&self) -> Vec<f64> {
-        self.per_second(|column| column.outcomes.ok)
-    }
-
-    fn failed(&self) -> Vec<f64> {
-        self.per_second(|column| column.outcomes.failed())
-    }
-
-    fn times(&self, of: impl Fn(&Column) -> Option<u64>) -> Vec<Option<u64>> {
-        self.columns.iter().map(of).collect()
+impl Series {
+    fn of(history: &History) -> Self {
+        let rates = |of: fn(&Column) -> u64| -> Vec<f64> {
+            let columns = history.columns.iter().enumerate();
+            columns.map(|(place, column)| of(column) as f64 / history.length_s(place)).collect()
+        };
+        let times =
+            |of: fn(&Column) -> Option<u64>| -> Vec<Option<u64>> { history.columns.iter().map(of).collect() };
+        Self {
+            ok: rates(|column| column.outcomes.ok),
+            failed: rates(|column| column.outcomes.failed()),
+            p50: times(|column| column.p50),
+            p99: times(|column| column.p99),
+        }
     }
 
     /// What stands beside the phases, the rate, the median, the p99 and the failures.
     fn ranges(&self, end_s: f64, style: Style) -> [String; 5] {
-        let most = |values: Vec<f64>| values.into_iter().fold(0.0, f64::max);
-        let span = |values: Vec<Option<u64>>| {
+        let span = |values: &[Option<u64>]| {
             let known = || values.iter().flatten().copied();
             match (known().min(), known().max()) {
                 (Some(low), Some(high)) if time(low, style) == time(high, style) => time(low, style),
@@ -110,10 +96,10 @@ impl<'a> Series<'a> {
         };
         [
             time((end_s * 1e9) as u64, style),
-            format!("up to {}", rate(most(self.ok()), style)),
-            span(self.times(|column| column.p50)),
-            span(self.times(|column| column.p99)),
-            format!("up to {}", rate(most(self.failed()), style)),
+            format!("up to {}", rate(largest(&self.ok), style)),
+            span(&self.p50),
+            span(&self.p99),
+            format!("up to {}", rate(largest(&self.failed), style)),
         ]
     }
 }
@@ -149,17 +135,16 @@ impl<'a> Axis<'a> {
         shared.flat_map(|value| std::iter::repeat_n(value, self.fill)).collect()
     }
 
-    fn rows(&self, series: &Series<'_>, ranges: [String; 5], style: Style) -> Vec<Row> {
+    fn rows(&self, series: &Series, ranges: [String; 5], style: Style) -> Vec<Row> {
         let [end, ok_range, p50_range, p99_range, failed_range] = ranges;
         let row = |name: &str, cells, range, tone| Row { name: name.to_owned(), cells, range, tone };
-        let (ok, failed) = (series.ok(), series.failed());
-        let (p50, p99) = (series.times(|column| column.p50), series.times(|column| column.p99));
-        let scale = LogScale::over(p50.iter().chain(&p99).flatten().copied());
+        let Series { ok, failed, p50, p99 } = series;
+        let scale = LogScale::over(p50.iter().chain(p99).flatten().copied());
         let mut rows = vec![
             row("phases", self.phases(style), end, None),
-            row("ok/s", linear(&self.spread(&ok, f64::max), style), ok_range, None),
+            row("ok/s", linear(&self.spread(ok, f64::max), style), ok_range, None),
         ];
-        for (name, values, range) in [("p50", &p50, p50_range), ("p99", &p99, p99_range)] {
+        for (name, values, range) in [("p50", p50, p50_range), ("p99", p99, p99_range)] {
             // Few readings an interval have no p99.
             if values.iter().any(Option::is_some) {
                 let cells = self.spread(values, Ord::max);
@@ -167,7 +152,7 @@ impl<'a> Axis<'a> {
             }
         }
         if failed.iter().any(|rate| *rate > 0.0) {
-            let cells = linear(&self.spread(&failed, f64::max), style);
+            let cells = linear(&self.spread(failed, f64::max), style);
             rows.push(row("failed/s", cells, failed_range, Some(Tone::Bad)));
         }
         rows
@@ -197,17 +182,11 @@ impl<'a> Axis<'a> {
 /// A lane for each of the first faults: on, and from its end to the recovery.
 fn lanes(faults: &[Outage], axis: &Axis<'_>, style: Style) -> Vec<Row> {
     let (on, after, point) = if style.ascii { ('=', '.', 'x') } else { ('━', '┄', '×') };
-    let mut names: Vec<&str> = Vec::new();
-    for outage in faults {
-        if !names.contains(&outage.fault.as_str()) {
-            names.push(&outage.fault);
-        }
-    }
-    let lane = |name: &&str| {
+    let lane = |name: &str| {
         let mut cells = vec![' '; axis.cells()];
-        let own = || faults.iter().filter(|outage| outage.fault == **name);
+        let own = || faults.iter().filter(|outage| outage.fault == name);
         for outage in own() {
-            let end_s = outage.end_s.unwrap_or(axis.history.end_s);
+            let end_s = outage.ended_s().unwrap_or(axis.history.end_s);
             let until_s = match (outage.state, outage.recovered_after_s) {
                 (Recovery::Recovered, Some(later_s)) => end_s + later_s,
                 (Recovery::NotRecovered, _) => axis.history.end_s,
@@ -225,9 +204,9 @@ fn lanes(faults: &[Outage], axis: &Axis<'_>, style: Style) -> Vec<Row> {
         let lost = own().any(|outage| outage.state == Recovery::NotRecovered);
         let cells = cells.into_iter().collect::<String>().trim_end().to_owned();
         let (tone, range) = if lost { (Tone::Bad, LOST) } else { (Tone::Warning, "") };
-        Row { name: (*name).to_owned(), cells, range: range.to_owned(), tone: Some(tone) }
+        Row { name: name.to_owned(), cells, range: range.to_owned(), tone: Some(tone) }
     };
-    names.iter().take(MOST_LANES).map(lane).collect()
+    names(faults).into_iter().take(MOST_LANES).map(lane).collect()
 }
 
 /// The last cell before an instant.
@@ -239,9 +218,13 @@ const fn bars(style: Style) -> [char; 8] {
     if style.ascii { PLAIN_BARS } else { BARS }
 }
 
+fn largest(values: &[f64]) -> f64 {
+    values.iter().copied().fold(0.0, f64::max)
+}
+
 /// Heights from nothing to the largest; what is there at all is seen.
 fn linear(values: &[f64], style: Style) -> String {
-    let most = values.iter().copied().fold(0.0, f64::max);
+    let most = largest(values);
     let bar = |value: &f64| {
         let height = (value / most * 8.0).ceil() as usize;
         if *value > 0.0 { bars(style)[height.clamp(1, 8) - 1] } else { ' ' }
@@ -275,6 +258,7 @@ impl LogScale {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::display::recovery;
     use crate::record::Outcomes;
     use crate::results::Stretch;
 
@@ -310,16 +294,13 @@ mod tests {
     }
 
     fn outage(state: Recovery, instant: bool, [start_s, end_s]: [f64; 2], after: Option<f64>) -> Outage {
-        let text = serde_json::json!({
-            "fault": if instant { "cut" } else { "stall" }, "layer": "service", "kind": "stall", "turn": 0,
-            "planned_s": start_s, "start_s": start_s, "end_s": end_s, "instant": instant, "devices": 0, "acted": 0,
-            "state": state, "recovered_after_s": after, "p99_before_ms": 1.5, "worst_p99_ms": 9_900.0,
-            "worst_p99_censored": false, "worst_at_s": start_s, "ok": 10, "shed": 0, "error": 0, "timeout": 0,
-            "lost": 0, "dropped": 0, "duplicated": 0, "reordered": 0, "first_ok_after_s": 0.1,
-            "backlog_before": 2, "peak_backlog": 10_000, "backlog_drained_after_s": 10.0, "reconnected": 0,
-            "peak_reconnects_per_s": null, "reconnected_99_after_s": null, "remark": "",
-        });
-        serde_json::from_value(text).unwrap()
+        let fault = if instant { "cut" } else { "stall" };
+        Outage {
+            fault: fault.into(),
+            end_s: Some(end_s),
+            instant,
+            ..recovery::tests::outage(start_s, state, after)
+        }
     }
 
     #[test]
@@ -346,6 +327,13 @@ failed/s                            #############              up to 7/s
 stall        =.
 cut            x.............................................  NOT RECOVERED
 ");
+    }
+
+    #[test]
+    fn an_instant_whose_end_is_not_known_is_one_mark() {
+        let cut = Outage { end_s: None, ..outage(Recovery::Open, true, [5.0, 5.0], None) };
+        let lines = sparklines(&history(20), &[cut], 80, Style::PLAIN);
+        assert_eq!(lines.last().map(|lane| lane.matches('x').count()), Some(1), "{lines:#?}");
     }
 
     #[test]

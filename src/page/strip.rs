@@ -169,9 +169,7 @@ pub(super) fn outcomes(frame: &Frame<'_>) -> String {
     const HEIGHT: f64 = 120.0;
     let history = frame.history;
     let rates = |place: usize, column: &Column| {
-        let (start_s, end_s) = history.bounds(place);
-        let seconds = (end_s - start_s).max(1e-9);
-        let per_second = |count: u64| count as f64 / seconds;
+        let per_second = |count: u64| count as f64 / history.length_s(place);
         (outcome_counts(&column.outcomes).map(per_second), per_second(column.outcomes.planned))
     };
     let rates: Vec<_> = columns(frame).map(|(place, column)| rates(place, column)).collect();
@@ -215,10 +213,7 @@ pub(super) fn connections(frame: &Frame<'_>) -> String {
     if !frame.history.reconnects {
         return String::new();
     }
-    let seconds = |place: usize| {
-        let (start_s, end_s) = frame.history.bounds(place);
-        (end_s - start_s).max(1e-9)
-    };
+    let seconds = |place| frame.history.length_s(place);
     let per_second =
         |(place, column): (usize, &Column)| (column.connected + column.refused) as f64 / seconds(place);
     let most = columns(frame).map(per_second).fold(0.0, f64::max);

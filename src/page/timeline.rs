@@ -8,6 +8,7 @@ use super::strip;
 use super::svg::{Anchor, Pen, Px, area, line, open, text, width_of};
 use super::{STYLE, fault, span};
 use crate::display::figure::{count, rate};
+use crate::display::recovery;
 use crate::results::{Column, History, Mark, Outage, Recovery};
 
 pub(super) const WIDTH: f64 = 1080.0;
@@ -44,7 +45,7 @@ impl Frame<'_> {
     }
 
     fn end_of(&self, outage: &Outage) -> f64 {
-        if outage.instant { outage.start_s } else { outage.end_s.unwrap_or(self.history.end_s) }
+        outage.ended_s().unwrap_or(self.history.end_s)
     }
 }
 
@@ -102,12 +103,7 @@ fn bands(frame: &Frame<'_>) -> String {
 /// The lanes at the top: phases, faults by name, other events by kind.
 pub(super) fn lanes(frame: &Frame<'_>) -> String {
     let history = frame.history;
-    let mut faults: Vec<&str> = Vec::new();
-    for outage in frame.faults {
-        if !faults.contains(&outage.fault.as_str()) {
-            faults.push(&outage.fault);
-        }
-    }
+    let mut faults = recovery::names(frame.faults);
     let mut events: Vec<&str> = Vec::new();
     for mark in &history.marks {
         if !events.contains(&mark.event.as_str()) {
@@ -262,8 +258,7 @@ fn row(frame: &Frame<'_>, place: usize) -> Vec<serde_json::Value> {
             faults.push(&outage.fault);
         }
     }
-    let seconds = (end_s - start_s).max(1e-9);
-    let per_second = |number: u64| rate(number as f64 / seconds, STYLE);
+    let per_second = |number: u64| rate(number as f64 / history.length_s(place), STYLE);
     let number = |number: &Option<u64>| number.map(|number| count(number, STYLE));
     let time = |ns: &Option<u64>| ns.map(span);
     let texts = [

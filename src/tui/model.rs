@@ -227,7 +227,7 @@ pub(crate) fn known_by(outages: &[Outage], at_s: f64) -> Vec<Outage> {
     let begun = outages.iter().filter(|outage| outage.start_s <= at_s).cloned();
     begun
         .map(|mut outage| {
-            let over_s = outage.end_s.unwrap_or(outage.start_s);
+            let over_s = outage.ended_s().unwrap_or(outage.start_s);
             let recovered_s = outage.recovered_after_s.map(|after_s| over_s + after_s);
             if !recovered_s.is_some_and(|recovered_s| recovered_s <= at_s) {
                 outage.recovered_after_s = None;

@@ -135,6 +135,11 @@ impl History {
         (start, (start + self.column_s).min(self.end_s))
     }
 
+    /// How long a column lasts, seconds: the last one may be short.
+    pub(crate) fn length_s(&self, column: usize) -> f64 {
+        (self.end_s - column as f64 * self.column_s).min(self.column_s).max(1e-9)
+    }
+
     const fn grid(&self) -> Grid {
         Grid { column_s: self.column_s, columns: self.columns.len() }
     }

@@ -136,6 +136,11 @@ replaced_row! {
 }
 
 impl Outage {
+    /// When it was over, from where times `…_after_s` count: at its start if it is but an instant. `None` if it never was.
+    pub(crate) fn ended_s(&self) -> Option<f64> {
+        if self.instant { Some(self.start_s) } else { self.end_s }
+    }
+
     /// How its readings ended: around a fault only what has ended is known.
     pub(crate) fn outcomes(&self) -> Outcomes {
         let Self { ok, shed, error, timeout, lost, dropped, .. } = *self;
