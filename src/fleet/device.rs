@@ -194,13 +194,6 @@ impl Device {
         RenderContext { model: &self.model, id: &self.id, index: self.index, reading, device_ns, run, stream }
     }
 
-    /// The same, known in the traces of the service as `tracing` says.
-    #[cfg(test)]
-    pub(super) fn traced_as(mut self, tracing: Tracing) -> Self {
-        self.model = Arc::new(DeviceModel { trace: Some(tracing), ..DeviceModel::clone(&self.model) });
-        self
-    }
-
     /// What its reading or connection is known by in the traces of the service; `None` where it is not, or there is no run.
     pub(crate) fn trace(&self, traced: Traced, run: RunFacts) -> Option<TraceContext> {
         let tracing = self.model.trace.as_ref()?;

@@ -9,12 +9,16 @@ use crate::fleet::{AnomalySpec, Channel, ClockSpec, Device, Shape, SignalSpec, T
 use crate::seed::Seed;
 
 fn device(names: &[&str], payload: Payload, clock: ClockSpec) -> Device {
+    traced(names, payload, clock, None)
+}
+
+fn traced(names: &[&str], payload: Payload, clock: ClockSpec, trace: Option<Tracing>) -> Device {
     let signal =
         SignalSpec { shape: Shape::Constant { level: 0.0 }, noise: 0.0, anomalies: AnomalySpec::default() };
     let channels =
         names.iter().map(|name| Channel { name: (*name).into(), signal: signal.clone() }).collect();
     Device::new(
-        &Arc::new(DeviceModel { fleet: "meters".into(), channels, payload, clock, trace: None }),
+        &Arc::new(DeviceModel { fleet: "meters".into(), channels, payload, clock, trace }),
         17,
         Tick::ZERO,
         Seed(1),
@@ -59,8 +63,7 @@ fn built_in_encodings_hold_a_trace_context_where_they_are_to_and_keep_their_size
     let tracing = Tracing { share: 1.0, field: Some("trace_parent".into()) };
     let held = TraceContext::of(RunToken::UNSET, "meters-00017", Traced::Reading(42), 1.0).to_string();
     let of = |format, size| {
-        let plain = device(&["value"], of(format, size), ClockSpec::default());
-        plain.traced_as(tracing.clone())
+        traced(&["value"], of(format, size), ClockSpec::default(), Some(tracing.clone()))
     };
     let reading = reading(42, 123_456_789, &[21.5]);
     let text = String::from_utf8(encoded(&of(Format::Json, None), &reading)).unwrap();
