@@ -298,6 +298,11 @@ impl Cell {
 }
 
 impl Comparison {
+    /// What the pairs that were run to confirm it say of `cell`.
+    pub(crate) fn fresh(&self, cell: &Cell) -> Option<&Cell> {
+        self.confirmation.as_deref()?.cells.iter().find(|other| other.is(cell))
+    }
+
     /// The cell that says most: the one that the verdict rests on, the median of all fleets where it does or where none does.
     pub(crate) fn headline(&self) -> Option<&Cell> {
         let claims = || self.cells.iter().filter(|cell| cell.claim() == Some(self.verdict));

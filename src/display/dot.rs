@@ -18,9 +18,7 @@ const FURTHEST: f64 = 1_000.0;
 /// Every pair of `comparison` in a row of its own, those that were run to confirm it last; nothing where runs are not paired.
 pub(crate) fn pairs(comparison: &Comparison, width: usize, style: Style) -> Vec<String> {
     let Some(cell) = comparison.headline() else { return Vec::new() };
-    let fresh = comparison.confirmation.as_deref();
-    let fresh = fresh.and_then(|own| own.cells.iter().find(|other| other.is(cell)));
-    let all = || [Some(cell), fresh].into_iter().flatten();
+    let all = || [Some(cell), comparison.fresh(cell)].into_iter().flatten();
     let values = || all().flat_map(|cell| &cell.values).flatten().copied();
     let (low, high) =
         values().fold((f64::INFINITY, 0.0_f64), |(low, high), value| (low.min(value), high.max(value)));

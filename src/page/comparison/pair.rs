@@ -70,9 +70,7 @@ impl Dot {
 
 /// The pairs of `cell` in the order of time.
 pub(super) fn dots(comparison: &Comparison, cell: &Cell, trials: &[Trial], facts: &[TrialFacts]) -> Vec<Dot> {
-    let fresh = comparison.confirmation.as_deref();
-    let fresh = fresh.and_then(|own| own.cells.iter().find(|other| other.is(cell)));
-    let fresh = fresh.map(|cell| cell.differences.as_slice()).unwrap_or_default();
+    let fresh = comparison.fresh(cell).map(|cell| cell.differences.as_slice()).unwrap_or_default();
     let mut changes = [cell.differences.iter(), fresh.iter()];
     let mut dots = Vec::new();
     for (trial, facts) in trials.iter().zip(facts) {
