@@ -155,10 +155,8 @@ impl Chart {
         ends: &[(&str, Colour, Option<&Point>)],
         dotted: bool,
     ) -> String {
-        let at = |(label, colour, last): &(&'_ str, Colour, Option<&Point>)| {
-            Some((self.scale.y((*last)?.ns), (*label).to_owned(), *colour))
-        };
-        labels(&mut out, ends.iter().filter_map(at).collect(), self.right() + 8.0, self.scale.bottom);
+        let ends = ends.iter().filter_map(|&(label, colour, last)| Some((self.scale.y(last?.ns), label, colour)));
+        labels(&mut out, ends.collect(), self.right() + 8.0, self.scale.bottom);
         if dotted {
             let words = "dotted: at least, as failed readings are among these";
             text(&mut out, (self.right(), self.height - 6.0), words, Pen::axis());
@@ -193,7 +191,7 @@ pub(super) fn curves(series: &[Series<'_>], width: f64, height: f64) -> String {
 }
 
 /// The names of the lines where these end, moved apart where they meet.
-fn labels(out: &mut String, mut ends: Vec<(f64, String, Colour)>, x: f64, bottom: f64) {
+fn labels(out: &mut String, mut ends: Vec<(f64, &str, Colour)>, x: f64, bottom: f64) {
     ends.sort_by(|a, b| a.0.total_cmp(&b.0));
     let mut free = 0.0_f64;
     for end in &mut ends {
@@ -202,7 +200,7 @@ fn labels(out: &mut String, mut ends: Vec<(f64, String, Colour)>, x: f64, bottom
     }
     let excess = (free - 14.0 - bottom).max(0.0);
     for (y, label, colour) in ends {
-        let label = super::escape::clip(&label, 14);
+        let label = super::escape::clip(label, 14);
         text(out, (x, y - excess + 4.0), label, Pen::new(colour, Anchor::Start));
     }
 }

@@ -27,16 +27,11 @@ const LONGEST_REMARK: usize = 200;
 /// Every figure with its change, how sure that is, and what is said of it.
 pub(super) fn figures(comparison: &Comparison) -> String {
     let [base, candidate] = labels(comparison);
-    let columns = header(&base, &candidate).map(|name| (name, Align::Right));
-    let last = columns.len() - 1;
-    let columns = columns
-        .into_iter()
-        .enumerate()
-        .map(|(place, (name, align))| (name, if place == 0 || place == last { Align::Left } else { align }));
-    let columns: Vec<_> = columns.collect();
-    let mut shown = columns.clone();
-    shown.insert(last, ("no difference within", Align::Right));
-    let mut table = Table::new("every figure", shown);
+    let [figure, numbers @ .., verdict] = header(&base, &candidate);
+    let left = |name| (name, Align::Left);
+    let numbers = numbers.into_iter().chain(["no difference within"]).map(|name| (name, Align::Right));
+    let columns = [left(figure)].into_iter().chain(numbers).chain([left(verdict)]);
+    let mut table = Table::new("every figure", columns);
     let cells = ordered(&comparison.cells);
     let mut group = None;
     for cell in cells.iter().take(MOST_FIGURES) {

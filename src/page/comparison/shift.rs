@@ -97,26 +97,19 @@ fn row(out: &mut String, cell: &Cell, scale: &ChangeScale, y: f64) {
         for difference in cell.differences.iter().filter(|difference| scale.holds(**difference)) {
             let _ = write!(dots, "M{},{}h0", Px(scale.at(*difference)), Px(y));
         }
-        round_dots(out, &dots, SOFT, 5.0, 0.38);
+        round_dots(out, &dots);
     }
     let colour = colour_of(cell);
     if let Some(ends) = cell.ci95 {
         let mut data = format!("M{},{}H{}", Px(scale.at(ends[0])), Px(y), Px(scale.at(ends[1])));
         for (end, inwards) in ends.into_iter().zip([5.0, -5.0]) {
-            let x = Px(scale.at(end));
+            let at = scale.at(end);
             // An arrow where the interval goes on.
             let _ = if scale.holds(end) {
-                write!(data, "M{x},{}v8", Px(y - 4.0))
+                write!(data, "M{},{}v8", Px(at), Px(y - 4.0))
             } else {
-                write!(
-                    data,
-                    "m0,0M{},{}L{x},{}L{},{}",
-                    Px(scale.at(end) + inwards),
-                    Px(y - 4.0),
-                    Px(y),
-                    Px(scale.at(end) + inwards),
-                    Px(y + 4.0)
-                )
+                let back = Px(at + inwards);
+                write!(data, "M{back},{}L{},{}L{back},{}", Px(y - 4.0), Px(at), Px(y), Px(y + 4.0))
             };
         }
         line(out, &data, colour, 2.0, "");
@@ -136,18 +129,13 @@ fn row(out: &mut String, cell: &Cell, scale: &ChangeScale, y: f64) {
     text(out, (WIDTH - RIGHT + 12.0, y + 4.0), words, Pen::new(ink, Anchor::Start));
 }
 
-/// Dots of one kind as one path.
-pub(super) fn round_dots(
-    out: &mut String,
-    data: &str,
-    Colour { name, value }: Colour,
-    width: f64,
-    opacity: f64,
-) {
+/// Dots as one path.
+fn round_dots(out: &mut String, data: &str) {
     if !data.is_empty() {
+        let Colour { name, value } = SOFT;
         let _ = write!(
             out,
-            "<path d=\"{data}\" class=\"s-{name}\" stroke=\"{value}\" stroke-width=\"{width}\" stroke-opacity=\"{opacity}\" \
+            "<path d=\"{data}\" class=\"s-{name}\" stroke=\"{value}\" stroke-width=\"5\" stroke-opacity=\"0.38\" \
              stroke-linecap=\"round\" fill=\"none\"/>"
         );
     }
