@@ -208,6 +208,6 @@ fn legend(out: &mut String, dots: &[Dot]) {
         dot.place(&mut data, x, 13.0);
         shape(out, &dot, &data);
         text(out, (x + 10.0, 17.0), words, Pen::new(SOFT, Anchor::Start));
-        x += width_of(words) + 30.0;
+        x += width_of(words) + 24.0;
     }
 }

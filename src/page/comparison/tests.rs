@@ -183,12 +183,12 @@ fn golden_pairs() {
 <text x="74" y="226" text-anchor="start" fill="#59616d" class="t-soft">pairs, in the order of time</text>
 <path d="M75,13a5,5 0 1,0 10,0a5,5 0 1,0 -10,0z" fill="#0b63b5" stroke="#0b63b5" stroke-width="1.8" class="f-resp s-resp"/>
 <text x="90" y="17" text-anchor="start" fill="#59616d" class="t-soft">base first</text>
-<path d="M173,6.8l6.2,6.2-6.2,6.2-6.2-6.2z" fill="#c2550a" stroke="#c2550a" stroke-width="1.8" class="f-serv s-serv"/>
-<text x="183" y="17" text-anchor="start" fill="#59616d" class="t-soft">candidate first</text>
-<path d="M292.5,13a5,5 0 1,0 10,0a5,5 0 1,0 -10,0z" fill="#a36200" stroke="#a36200" stroke-width="1.8" class="f-warn s-warn"/>
-<text x="307.5" y="17" text-anchor="start" fill="#59616d" class="t-soft">suspect</text>
-<path d="M367.6,9l8,8m0-8l-8,8" class="s-axis" stroke="#6b7480" stroke-width="2" fill="none" stroke-linejoin="round" vector-effect="non-scaling-stroke"/>
-<text x="381.6" y="17" text-anchor="start" fill="#59616d" class="t-soft">run again</text>
+<path d="M167,6.8l6.2,6.2-6.2,6.2-6.2-6.2z" fill="#c2550a" stroke="#c2550a" stroke-width="1.8" class="f-serv s-serv"/>
+<text x="177" y="17" text-anchor="start" fill="#59616d" class="t-soft">candidate first</text>
+<path d="M280.5,13a5,5 0 1,0 10,0a5,5 0 1,0 -10,0z" fill="#a36200" stroke="#a36200" stroke-width="1.8" class="f-warn s-warn"/>
+<text x="295.5" y="17" text-anchor="start" fill="#59616d" class="t-soft">suspect</text>
+<path d="M349.6,9l8,8m0-8l-8,8" class="s-axis" stroke="#6b7480" stroke-width="2" fill="none" stroke-linejoin="round" vector-effect="non-scaling-stroke"/>
+<text x="363.6" y="17" text-anchor="start" fill="#59616d" class="t-soft">run again</text>
 </svg>
 "##);
 }
