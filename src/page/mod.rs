@@ -51,14 +51,15 @@ pub(crate) fn run(report: &Report, base: &str) -> Result<String, TableError> {
 /// # Errors
 /// As [`run()`].
 pub(crate) fn live(report: &Report) -> Result<String, TableError> {
-    let page = run(report, "")?;
-    let page = page.replacen("default-src 'none';", "default-src 'none'; connect-src 'self';", 1);
-    let bar = "<p id=\"live\" class=\"card\">the run is under way</p><main id=\"main\"";
-    let page = page.replacen("<main id=\"main\"", bar, 1);
-    Ok(page.replacen("</body>", &format!("<script>{LIVE}</script></body>"), 1))
+    let history = History::load(&report.directory)?;
+    Ok(Sheet { is_live: true, ..sheet(report, &history, "") }.draw())
 }
 
 fn document(report: &Report, history: &History, base: &str) -> String {
+    sheet(report, history, base).draw()
+}
+
+fn sheet(report: &Report, history: &History, base: &str) -> Sheet {
     let frame = Frame { history, faults: &report.faults };
     let data =
         || format!("<script type=\"application/json\" id=\"data\">{}</script>", timeline::data(&frame));
@@ -67,16 +68,16 @@ fn document(report: &Report, history: &History, base: &str) -> String {
     } else {
         data() + &format!("<script>{SCRIPT}</script>")
     };
-    let sheet = Sheet {
+    Sheet {
         title: head::title(report),
         banner: head::banner(report),
         is_muted: report.run.is_invalid(),
+        is_live: false,
         first: head::reasons(report) + &head::tiles(report),
         parts: sections(report, &frame, base),
         source: clip(&report.run.run_id, 120),
         scripts,
-    };
-    sheet.draw()
+    }
 }
 
 /// A page: what it has in common with all others is said here.
@@ -85,6 +86,8 @@ struct Sheet {
     banner: Banner,
     /// Whether its figures are no evidence.
     is_muted: bool,
+    /// Whether it follows a run under way.
+    is_live: bool,
     /// What stands before the parts.
     first: String,
     parts: Vec<Part>,
@@ -99,12 +102,21 @@ impl Sheet {
         for part in self.parts.iter().filter(|part| !part.body.is_empty()) {
             let _ = write!(nav, "<a href=\"#{}\">{}</a> ", part.anchor, part.word);
         }
+        let (connect, bar, follow) = if self.is_live {
+            (
+                " connect-src 'self';",
+                "<p id=\"live\" class=\"card\">the run is under way</p>",
+                format!("<script>{LIVE}</script>"),
+            )
+        } else {
+            ("", "", String::new())
+        };
         let mut out = format!(
             "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" \
              content=\"width=device-width,initial-scale=1\"><meta http-equiv=\"Content-Security-Policy\" content=\"default-src \
-             'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action \
+             'none';{connect} style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action \
              'none'\"><title>{}</title><link rel=\"icon\" href=\"data:,\"><style>{STYLES}</style></head><body><a class=\"skip\" \
-             href=\"#main\">to the figures</a>{}<main id=\"main\"{}>{}",
+             href=\"#main\">to the figures</a>{}{bar}<main id=\"main\"{}>{}",
             Escaped(&self.title),
             self.banner.draw(&nav),
             if self.is_muted { " class=\"muted\"" } else { "" },
@@ -116,7 +128,7 @@ impl Sheet {
         let _ = writeln!(
             out,
             "<footer>Made by squall from {}. This page loads nothing; it holds all it shows. Its charts work without JavaScript.\
-             </footer></main>{}</body></html>",
+             </footer></main>{}{follow}</body></html>",
             Escaped(&self.source),
             self.scripts
         );

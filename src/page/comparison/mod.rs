@@ -39,6 +39,7 @@ fn document(comparison: &Comparison, origin: &Origin, runs: &Runs, link: &dyn Fn
         title: head::title(comparison),
         banner: head::banner(comparison, runs, repeated),
         is_muted: false,
+        is_live: false,
         first: head::reasons(comparison) + &head::tiles(comparison),
         parts: parts(comparison, origin, runs, link),
         source: format!("a comparison of {}", clip(&crate::display::comparison::against(comparison), 120)),
