@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Take};
 use std::path::Path;
 
 use crate::language::{Refusal, Text, nearest, quote};
@@ -23,6 +23,9 @@ pub(super) enum CellKind {
     /// `2026-11-20 10:00`, `2026-11-20 12:00:00+02:00`), UTC without an offset.
     Time(Option<f64>),
 }
+
+/// A file that is read bit by bit.
+pub(super) type TextFile = BufReader<Take<File>>;
 
 /// A column that is wanted: its name, and how its cells are read.
 pub(super) type Wanted<'a> = (&'a Text, CellKind);
@@ -57,25 +60,12 @@ pub(super) fn rows(
     wanted: &[Wanted<'_>],
     mut take: impl FnMut(&[f64]) -> Result<(), Refusal>,
 ) -> Result<(), Refusal> {
-    let full = directory.join(path.value());
-    let shown = quote(&directory.join(path.written()).display().to_string());
-    let mut file = BufReader::new(open(&full).map_err(|error| unreadable(&shown, &error))?);
+    let (mut file, shown) = begin(directory, path)?;
     let beginning = file.fill_buf().map_err(|error| unreadable(&shown, &error))?;
     if beginning.trim_ascii().is_empty() {
         return Err((format!("{shown} is empty"), "write rows under a header that names the columns".into()));
     }
-    if let Some(form) = super::encoding::utf16(beginning) {
-        let help = format!("save it as UTF-8, for example with `iconv -f {form} -t UTF-8`");
-        return Err((format!("{shown} is not UTF-8 but {form}"), help));
-    }
-    let delimiter = delimiter(beginning);
-    let mut table =
-        csv::ReaderBuilder::new().flexible(true).delimiter(delimiter).trim(csv::Trim::All).from_reader(file);
-    let header = table.headers().map_err(|error| broken(&shown, &error))?.clone();
-    if let Some(name) = repeated(&header) {
-        let message = format!("{shown}, line 1: the header names column `{}` twice", quote(name));
-        return Err((message, "give every column a name of its own".into()));
-    }
+    let (mut table, header) = table(file, &shown)?;
     let places: Vec<usize> =
         wanted.iter().map(|(name, _)| place(&header, name, &shown)).collect::<Result<_, _>>()?;
     let (mut values, mut is_empty) = (Vec::with_capacity(wanted.len()), true);
@@ -102,8 +92,38 @@ pub(super) fn rows(
     Ok(())
 }
 
+/// The file `path`, of which nothing has been taken yet, and what it is called in messages.
+pub(super) fn begin(directory: &Path, path: &Text) -> Result<(TextFile, String), Refusal> {
+    let shown = quote(&directory.join(path.written()).display().to_string());
+    match open(&directory.join(path.value())) {
+        Ok(file) => Ok((BufReader::new(file), shown)),
+        Err(error) => Err(unreadable(&shown, &error)),
+    }
+}
+
+/// The rows of the CSV file `shown`, to be read one by one, and its header, in which no name stands twice.
+pub(super) fn table(
+    mut file: TextFile,
+    shown: &str,
+) -> Result<(csv::Reader<TextFile>, csv::StringRecord), Refusal> {
+    let beginning = file.fill_buf().map_err(|error| unreadable(shown, &error))?;
+    if let Some(form) = super::encoding::utf16(beginning) {
+        let help = format!("save it as UTF-8, for example with `iconv -f {form} -t UTF-8`");
+        return Err((format!("{shown} is not UTF-8 but {form}"), help));
+    }
+    let delimiter = delimiter(beginning);
+    let mut table =
+        csv::ReaderBuilder::new().flexible(true).delimiter(delimiter).trim(csv::Trim::All).from_reader(file);
+    let header = table.headers().map_err(|error| broken(shown, &error))?.clone();
+    if let Some(name) = repeated(&header) {
+        let message = format!("{shown}, line 1: the header names column `{}` twice", quote(name));
+        return Err((message, "give every column a name of its own".into()));
+    }
+    Ok((table, header))
+}
+
 /// That the file `shown` cannot be read.
-pub(super) fn unreadable(shown: &str, error: &std::io::Error) -> Refusal {
+fn unreadable(shown: &str, error: &std::io::Error) -> Refusal {
     let message = format!("cannot read {shown}: {}", super::load::plain(error));
     (message, "give the path of a CSV file, from the directory of the scenario".to_owned())
 }
@@ -122,12 +142,12 @@ pub(super) fn broken(shown: &str, error: &csv::Error) -> Refusal {
 }
 
 /// What stands between the names of the header at the beginning of a file: a comma, or else a semicolon or a tab.
-pub(super) fn delimiter(beginning: &[u8]) -> u8 {
+fn delimiter(beginning: &[u8]) -> u8 {
     let header = beginning.split(|byte| matches!(byte, b'\n' | b'\r')).next().unwrap_or_default();
     [b',', b';', b'\t'].into_iter().find(|mark| header.contains(mark)).unwrap_or(b',')
 }
 
-pub(super) fn repeated(header: &csv::StringRecord) -> Option<&str> {
+fn repeated(header: &csv::StringRecord) -> Option<&str> {
     let mut seen = BTreeSet::new();
     header.iter().find(|name| !name.is_empty() && !seen.insert(*name))
 }
@@ -202,7 +222,7 @@ fn offset_s(text: &str) -> Option<f64> {
     Some(if sign == "-" { -seconds } else { seconds })
 }
 
-pub(super) fn open(path: &Path) -> std::io::Result<std::io::Take<File>> {
+fn open(path: &Path) -> std::io::Result<Take<File>> {
     let file = File::open(path)?;
     let metadata = file.metadata()?;
     if metadata.is_dir() {

@@ -1,14 +1,13 @@
 //! Credentials by device in a CSV file.
 
 use std::fmt;
-use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 use super::Part;
 use crate::fleet::device_name;
-use crate::language::{Refusal, Text, nearest, quote};
+use crate::language::{Refusal, Text, nearest};
 use crate::protocol::Misfit;
-use crate::scenario::recording::{self, delimiter, repeated, uneven};
+use crate::scenario::recording::{self, uneven};
 
 /// Faults of one file that are told.
 const MOST_FAULTS: usize = 10;
@@ -81,21 +80,11 @@ impl Sheet {
         (fleet, devices): (&str, u32),
         judge: Judge<'_>,
     ) -> Result<(Vec<Part>, Self), Vec<Refusal>> {
-        let shown = quote(&directory.join(path.written()).display().to_string());
-        let mut file = BufReader::new(
-            recording::open(&directory.join(path.value()))
-                .map_err(|error| vec![recording::unreadable(&shown, &error)])?,
-        );
-        let beginning = file.fill_buf().map_err(|error| vec![recording::unreadable(&shown, &error)])?;
-        let delimiter = delimiter(beginning);
-        let mut table = csv::ReaderBuilder::new()
-            .flexible(true)
-            .delimiter(delimiter)
-            .trim(csv::Trim::All)
-            .from_reader(file);
+        let alone = |refusal| vec![refusal];
+        let (file, shown) = recording::begin(directory, path).map_err(alone)?;
+        let (mut table, header) = recording::table(file, &shown).map_err(alone)?;
+        let (device, parts) = columns(&header, &shown).map_err(alone)?;
         let broken = |error: csv::Error| vec![recording::broken(&shown, &error)];
-        let header = table.headers().map_err(broken)?.clone();
-        let (device, parts) = columns(&header, &shown).map_err(|refusal| vec![refusal])?;
         let mut sheet = Self::new(devices, parts.len());
         let mut lines = vec![0_u64; devices as usize];
         let mut faults = Vec::new();
@@ -165,10 +154,6 @@ fn missing(shown: &str, lines: &[u64], fleet: &str) -> Option<Refusal> {
 /// The column that names devices, and those of a credential's parts.
 fn columns(header: &csv::StringRecord, shown: &str) -> Result<(usize, Vec<(Part, usize)>), Refusal> {
     let line = format!("{shown}, line 1");
-    if let Some(name) = repeated(header) {
-        let message = format!("{line}: the header names column `{}` twice", quote(name));
-        return Err((message, "give every column a name of its own".into()));
-    }
     let (mut device, mut parts) = (None, Vec::new());
     for (at, name) in header.iter().enumerate() {
         let part = match name {
