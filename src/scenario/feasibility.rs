@@ -32,9 +32,7 @@ impl Plan {
         problems.truncate(MOST);
         Err(Diagnostics { file: self.scenario().source.clone(), problems, omitted }.into())
     }
-}
 
-impl Plan {
     /// Of every fleet whose readings are all due before the measured phases, that nothing of it is measured, and what to do.
     pub(crate) fn unmeasured(&self) -> Vec<String> {
         let fleets = self.scenario().fleets.iter().zip(0..);

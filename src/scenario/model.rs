@@ -14,7 +14,7 @@ use crate::fault::Fault;
 use crate::fleet::DeviceModel;
 use crate::language::Text;
 use crate::net::{ClientIdentity, TlsSettings};
-use crate::protocol::{Exchange, Facts, Identity, Rendering, driver};
+use crate::protocol::{Exchange, Facts, Identity, Misfit, Rendering, driver};
 use crate::record::{Close, DeliveryGuarantee, Protocol};
 use crate::seed::Seed;
 use crate::service::Setup;
@@ -264,12 +264,17 @@ impl Fleet {
 
     /// What a device says of itself when it connects.
     pub(crate) fn identity(&self, rendering: &Rendering<'_>) -> Identity {
+        // What is wrong with it was found when the scenario was checked.
+        self.presented(rendering).0
+    }
+
+    /// The same, and what of its credentials its protocol cannot carry.
+    pub(super) fn presented(&self, rendering: &Rendering<'_>) -> (Identity, Option<Misfit>) {
         let mut identity = self.exchange.identity(rendering, Identity::of(rendering.device.id()));
-        if let (Some(credentials), Some(driver)) = (&self.credentials, driver(self.protocol)) {
-            // What is wrong with them was found when the scenario was checked.
-            let _ = driver.present(&credentials.of(rendering), &mut identity);
-        }
-        identity
+        let misfit = self.credentials.as_ref().zip(driver(self.protocol)).and_then(|(credentials, driver)| {
+            driver.present(&credentials.of(rendering), &mut identity)
+        });
+        (identity, misfit)
     }
 
     /// Whether its devices connect only when they have something to send.

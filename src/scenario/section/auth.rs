@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::clock::Tick;
 use crate::fleet::{Device, RunFacts, Scope};
 use crate::language::{Field, FieldValue, Fields, Kind, Refusal, Reporter, Section, Text};
-use crate::protocol::{Driver, Identity, Misfit, Pattern, Rendering, driver, template};
+use crate::protocol::{Driver, Identity, Misfit, Pattern, Rendering, template};
 use crate::scenario::credential::{self, Credentials, Part, Sheet, Source};
 use crate::scenario::model::Fleet;
 use crate::seed::Seed;
@@ -195,13 +195,14 @@ fn in_files(path: &Text, (fleet, devices): Members<'_>, report: &Reporter<'_>) -
 
 /// Reports what the fleet's protocol cannot carry of its credentials. What stands in files by device was judged when they were read.
 pub(super) fn presented(fleet: &Fleet, fields: &Fields, report: &mut Reporter<'_>) {
-    let (Some(credentials), Some(driver)) = (&fleet.credentials, driver(fleet.protocol)) else { return };
+    if fleet.credentials.is_none() {
+        return;
+    }
     let format = &fleet.device_model.payload.format;
     for index in [0, fleet.devices.saturating_sub(1)] {
         let device = Device::new(&fleet.device_model, index, Tick::ZERO, Seed(0));
         let rendering = Rendering { device: &device, format, run: RunFacts::default() };
-        let mut identity = fleet.exchange.identity(&rendering, Identity::of(device.id()));
-        if let Some(misfit) = driver.present(&credentials.of(&rendering), &mut identity) {
+        if let (_, Some(misfit)) = fleet.presented(&rendering) {
             return refuse(fields, &misfit, report);
         }
     }
