@@ -75,7 +75,7 @@ impl LoadCursor {
 }
 
 impl Arrivals {
-    /// Arrivals by `law` at `rate` (of a load of 1), drawn from `stream`. A rate of 0 never arrives; rates above one
+    /// Arrivals by `process` at `rate` (of a load of 1), drawn from `stream`. A rate of 0 never arrives; rates above one
     /// per nanosecond, the resolution of the time line, count as that.
     ///
     /// `recorded_rate` is an inner time change, for rates that were recorded: its ticks are operational nanoseconds of

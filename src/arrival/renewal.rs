@@ -26,7 +26,7 @@ pub(super) enum Gap {
 }
 
 impl Gap {
-    /// The gaps of `law` with this mean; `None` if it is not a renewal law. Parameters outside their stated range
+    /// The gaps of `process` with this mean; `None` if it is not a renewal law. Parameters outside their stated range
     /// are taken as its nearest end, so that nothing a caller passes can make a draw endless.
     pub(super) fn new(process: &ArrivalProcess, mean: f64) -> Option<Self> {
         Some(match *process {
