@@ -10,9 +10,12 @@ pub(super) mod viewer;
 mod web;
 
 use std::io::{self, IsTerminal};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::CliError;
 use super::exit::Exit;
+use super::signal::Interrupts;
 use args::WatchArgs;
 use choice::Choice;
 use session::Session;
@@ -25,11 +28,27 @@ pub(super) fn watch(args: &WatchArgs) -> Result<Exit, CliError> {
         web::serve(&mut session, address, args.of.is_some())?;
         return Ok(Exit::Fine);
     }
-    let terminal = io::stdout().is_terminal() && io::stdin().is_terminal();
-    if args.still || !terminal || std::env::var_os("TERM").is_some_and(|term| term == "dumb") {
+    if args.still || !has_terminal() {
         still::print(&mut session, args.size)?;
         return Ok(Exit::Fine);
     }
     terminal::show(&mut session)?;
     Ok(Exit::Fine)
+}
+
+/// Whether there is a terminal to draw on and to read keys from.
+fn has_terminal() -> bool {
+    let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    io::stdout().is_terminal() && io::stdin().is_terminal() && !dumb
+}
+
+/// Whether the process has been told to end, from now on.
+///
+/// # Errors
+/// If the system refuses the handler or its thread.
+fn interrupted() -> Result<Arc<AtomicBool>, CliError> {
+    let told = Arc::new(AtomicBool::new(false));
+    let heard = Arc::clone(&told);
+    Interrupts::listen(move |_| heard.store(true, Ordering::Relaxed)).map_err(CliError::failed)?;
+    Ok(told)
 }

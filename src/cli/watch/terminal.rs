@@ -3,7 +3,6 @@
 use std::io::{self, BufWriter, Stdout, Write};
 use std::os::fd::AsFd as _;
 use std::panic;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -24,7 +23,6 @@ use ratatui::layout::Rect;
 
 use super::session::{Flow, Session};
 use crate::cli::CliError;
-use crate::cli::signal::Interrupts;
 use crate::clock::Monotonic;
 use crate::tui::{Depth, Palette};
 
@@ -51,7 +49,8 @@ impl Drop for Guard {
     }
 }
 
-fn restore() {
+/// Leaves the screen, shows the cursor, and has the terminal read lines again if this process had it read keys.
+pub(super) fn restore() {
     // Whatever fails here, there is nothing more to do about it.
     let _ = execute!(io::stdout(), EndSynchronizedUpdate, LeaveAlternateScreen, cursor::Show);
     let _ = disable_raw_mode();
@@ -79,9 +78,7 @@ fn end_with_terminal() -> io::Result<()> {
 /// # Errors
 /// If the terminal or a file of the run fails.
 pub(super) fn show(session: &mut Session) -> Result<(), CliError> {
-    let told = Arc::new(AtomicBool::new(false));
-    let heard = Arc::clone(&told);
-    Interrupts::listen(move |_| heard.store(true, Ordering::Relaxed)).map_err(CliError::failed)?;
+    let told = super::interrupted()?;
     let before = panic::take_hook();
     panic::set_hook(Box::new(move |panic| {
         // What it says belongs on the screen the user comes back to.

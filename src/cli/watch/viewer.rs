@@ -12,6 +12,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::termios::{SetArg, Termios, tcgetattr, tcsetattr};
 use nix::unistd::Pid;
 
+use super::terminal::restore;
 use crate::cli::CliError;
 use crate::display::Style;
 use crate::run::Observer;
@@ -29,8 +30,7 @@ const MOST_NOTES: usize = 200;
 /// If this build has no screen.
 #[expect(clippy::unnecessary_wraps, reason = "a build without the screen fails here")]
 pub(in crate::cli) fn has_terminal() -> Result<bool, CliError> {
-    let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-    Ok(io::stdin().is_terminal() && io::stdout().is_terminal() && io::stderr().is_terminal() && !dumb)
+    Ok(super::has_terminal() && io::stderr().is_terminal())
 }
 
 /// The notes of a run: told at once, or, while the screen has the terminal, when it gives that back.
@@ -69,6 +69,26 @@ fn say(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{}", Style::PLAIN.harmless(text));
 }
 
+/// This program once more, which is to watch the run in `directory` that this process drives.
+fn watcher(directory: &Path) -> Result<Command, CliError> {
+    let mut command = Command::new(std::env::current_exe().map_err(CliError::failed)?);
+    command.arg("watch").arg(directory).arg("--of").arg(std::process::id().to_string());
+    Ok(command)
+}
+
+/// Waits until `has_ended`, as long as there is patience; says whether it has.
+fn wait_until(mut has_ended: impl FnMut() -> bool) -> bool {
+    let mut waited = Duration::ZERO;
+    while !has_ended() {
+        if waited >= PATIENCE {
+            return false;
+        }
+        thread::sleep(LOOK);
+        waited += LOOK;
+    }
+    true
+}
+
 /// The screen's process.
 #[derive(Debug)]
 pub(in crate::cli) struct Viewer {
@@ -83,9 +103,7 @@ impl Viewer {
     /// If this program cannot be started once more.
     pub(in crate::cli) fn start(directory: &Path, notes: &Arc<Notes>) -> Result<Self, CliError> {
         let before = tcgetattr(io::stdin()).ok();
-        let program = std::env::current_exe().map_err(CliError::failed)?;
-        let mut command = Command::new(program);
-        command.arg("watch").arg(directory).arg("--of").arg(std::process::id().to_string());
+        let mut command = watcher(directory)?;
         notes.hold();
         let child = command.spawn().map_err(|error| {
             notes.release();
@@ -98,16 +116,16 @@ impl Viewer {
             thread::Builder::new().name("squall-viewer".into()).spawn(body).map_err(CliError::failed)?;
         Ok(Self { process, thread: Some(thread) })
     }
+}
 
-    /// Waits until the screen has seen that the run has ended and has given the terminal back; ends it if it does not.
-    fn close(&mut self) {
+impl Drop for Viewer {
+    /// Waits until the screen has seen that the run has ended and has given the terminal back; ends it if it does
+    /// not.
+    fn drop(&mut self) {
         let Some(thread) = self.thread.take() else { return };
-        let mut waited = Duration::ZERO;
-        while !thread.is_finished() && waited < PATIENCE {
-            thread::sleep(LOOK);
-            waited += LOOK;
-        }
-        if let (Some(process), false) = (self.process, thread.is_finished()) {
+        if !wait_until(|| thread.is_finished())
+            && let Some(process) = self.process
+        {
             // It may have ended in between.
             let _ = kill(process, Signal::SIGTERM);
         }
@@ -116,25 +134,18 @@ impl Viewer {
     }
 }
 
-impl Drop for Viewer {
-    fn drop(&mut self) {
-        self.close();
-    }
-}
-
 /// Waits for the end of the screen and puts the terminal back as it was, whatever the screen came to.
 fn attend(mut child: Child, before: Option<&Termios>, notes: &Notes) {
-    let ended = child.wait();
-    if !ended.as_ref().is_ok_and(std::process::ExitStatus::success) {
-        let mut out = io::stdout();
+    let failed = !child.wait().is_ok_and(|status| status.success());
+    if failed {
         // What a screen that was killed left behind.
-        let _ = out.write_all(b"\x1b[?2026l\x1b[?1049l\x1b[?25h").and_then(|()| out.flush());
+        restore();
     }
     if let Some(before) = before {
         let _ = tcsetattr(io::stdin(), SetArg::TCSANOW, before);
     }
     notes.release();
-    if !ended.is_ok_and(|status| status.success()) {
+    if failed {
         say("the live screen has failed; the run goes on");
     }
 }
@@ -156,9 +167,7 @@ impl PageServer {
         address: SocketAddr,
         notes: Arc<dyn Observer>,
     ) -> Result<Self, CliError> {
-        let program = std::env::current_exe().map_err(CliError::failed)?;
-        let mut command = Command::new(program);
-        command.arg("watch").arg(directory).arg("--of").arg(std::process::id().to_string());
+        let mut command = watcher(directory)?;
         command.arg("--live-on").arg(address.to_string());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(CliError::failed)?;
@@ -175,11 +184,7 @@ impl PageServer {
 
 impl Drop for PageServer {
     fn drop(&mut self) {
-        let mut waited = Duration::ZERO;
-        while matches!(self.child.try_wait(), Ok(None)) && waited < PATIENCE {
-            thread::sleep(LOOK);
-            waited += LOOK;
-        }
+        wait_until(|| !matches!(self.child.try_wait(), Ok(None)));
         // Where it has ended there is nothing to kill, and nobody else has its number before it is waited for.
         let _ = self.child.kill();
         let _ = self.child.wait();

@@ -5,14 +5,13 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
 
 use super::session::Session;
 use crate::cli::CliError;
-use crate::cli::signal::Interrupts;
 use crate::clock::Monotonic;
 use crate::page;
 use crate::reference::host;
@@ -67,9 +66,7 @@ struct State {
 /// # Errors
 /// If the address cannot be listened at, or a file of the run not be read.
 pub(super) fn serve(session: &mut Session, address: SocketAddr, is_own: bool) -> Result<(), CliError> {
-    let told = Arc::new(AtomicBool::new(false));
-    let heard = Arc::clone(&told);
-    Interrupts::listen(move |_| heard.store(true, Ordering::Relaxed)).map_err(CliError::failed)?;
+    let told = super::interrupted()?;
     let listener = TcpListener::bind(address)
         .map_err(|error| CliError::failed(format!("cannot serve the page at {address}: {error}")))?;
     let bound = listener.local_addr().map_err(CliError::failed)?;
