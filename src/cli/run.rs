@@ -32,15 +32,15 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, CliError> {
         notes: note.into_iter().collect(),
     };
     let run = Run::prepare(Plan::new(scenario), &args.targets, settings)?;
-    if live {
-        return show(run, args);
-    }
-    let progress: Arc<dyn Observer> = Arc::new(progress(args, &run));
-    let interrupts = Arc::new(InterruptHandler(Arc::clone(&progress)));
-    let handle = run.start(vec![Arc::clone(&progress), interrupts])?;
-    let page = page(args, handle.directory(), &progress);
+    let notes = Arc::new(Notes::default());
+    let observer: Arc<dyn Observer> = if live { notes.clone() } else { Arc::new(progress(args, &run)) };
+    let interrupts = Arc::new(InterruptHandler(Arc::clone(&observer)));
+    let handle = run.start(vec![Arc::clone(&observer), interrupts])?;
+    let page = page(args, handle.directory(), &observer);
+    // It has the terminal until the run has ended.
+    let viewer = live.then(|| live_screen(handle.directory(), &notes)).flatten();
     let finished = handle.wait();
-    drop(page);
+    drop((viewer, page));
     conclude(finished?, args)
 }
 
@@ -52,20 +52,10 @@ fn page(args: &RunArgs, directory: &Path, notes: &Arc<dyn Observer>) -> Option<P
     started.inspect_err(|error| notes.note(&format!("note: {}", error.message))).ok()
 }
 
-/// The same on the live screen, which has the terminal until the run has ended.
-fn show(run: Run, args: &RunArgs) -> Result<Exit, CliError> {
-    let notes = Arc::new(Notes::default());
-    let observer: Arc<dyn Observer> = notes.clone();
-    let interrupts = Arc::new(InterruptHandler(Arc::clone(&observer)));
-    let handle = run.start(vec![Arc::clone(&observer), interrupts])?;
-    let page = page(args, handle.directory(), &observer);
-    let viewer = Viewer::start(handle.directory(), &notes).inspect_err(|error| {
-        // A run is not lost for want of a screen.
-        notes.note(&format!("note: {}", error.message));
-    });
-    let finished = handle.wait();
-    drop((viewer, page));
-    conclude(finished?, args)
+/// The process with the live screen: a run is not lost for want of it either.
+fn live_screen(directory: &Path, notes: &Arc<Notes>) -> Option<Viewer> {
+    let started = Viewer::start(directory, notes);
+    started.inspect_err(|error| notes.note(&format!("note: {}", error.message))).ok()
 }
 
 fn load(args: &RunArgs) -> Result<Scenario, CliError> {
