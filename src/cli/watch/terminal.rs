@@ -67,8 +67,11 @@ fn end_with_terminal() -> io::Result<()> {
         // Nothing is asked for: only the end of the terminal is told.
         let mut terminal = [PollFd::new(keys.as_fd(), PollFlags::empty())];
         while poll(&mut terminal, PollTimeout::NONE) == Err(Errno::EINTR) {}
-        // There is nobody to be told anything, and nothing to be written.
-        let _ = kill(Pid::this(), Signal::SIGKILL);
+        // A system that watches no terminals says so at once, and that is no end of one.
+        if terminal[0].revents().is_some_and(|told| told.contains(PollFlags::POLLHUP)) {
+            // There is nobody to be told anything, and nothing to be written.
+            let _ = kill(Pid::this(), Signal::SIGKILL);
+        }
     };
     thread::Builder::new().name("squall-terminal".into()).spawn(wait).map(drop)
 }
