@@ -96,15 +96,20 @@ impl Session {
 
     fn allow(&mut self) {
         self.controls.allow(Rights {
-            owns: self.orders.as_ref().is_some_and(|orders| orders.owns),
+            owns: self.is_own(),
             orders: self.orders.is_some(),
             replays: self.replay.is_some(),
         });
     }
 
+    /// Whether this is the run's own screen.
+    fn is_own(&self) -> bool {
+        self.orders.as_ref().is_some_and(|orders| orders.owns)
+    }
+
     /// Whether the run has ended whose own screen this is.
     pub(super) fn is_over(&self) -> bool {
-        self.run.state != RunState::Running && self.orders.as_ref().is_some_and(|orders| orders.owns)
+        self.has_ended() && self.is_own()
     }
 
     /// Where the run's files are.
@@ -184,10 +189,10 @@ impl Session {
         // It is replaced in one step; whoever cannot read it now may a moment later.
         let Ok(run) = load_manifest(self.follower.directory()) else { return };
         (self.run, self.stamp) = (run, found);
-        if self.run.state != RunState::Running {
+        if self.has_ended() {
             self.outages = read_outages(self.follower.directory()).unwrap_or_default();
             self.replay = Some(Replay { at_s: f64::INFINITY, speed: 1.0, runs: false });
-            if !self.is_over() {
+            if !self.is_own() {
                 self.orders = None;
                 self.tell("the run has ended; squall report prints what became of it".to_owned());
             }
@@ -212,9 +217,7 @@ impl Session {
         match request {
             None => {}
             Some(Request::Leave) => return Ok(Flow::Leave),
-            Some(Request::Interrupt) if !self.orders.as_ref().is_some_and(|orders| orders.owns) => {
-                return Ok(Flow::Leave);
-            }
+            Some(Request::Interrupt) if !self.is_own() => return Ok(Flow::Leave),
             Some(Request::End | Request::Interrupt) => self.order(Orders::interrupt),
             Some(Request::Switch { fault, on: true, seconds }) => {
                 let for_ns = seconds.map(|seconds| seconds.saturating_mul(1_000_000_000));
