@@ -20,6 +20,7 @@ pub(super) struct Orders {
     process: u32,
     /// The screen belongs to the run.
     pub(super) owns: bool,
+    /// Its faults when they were last looked at.
     pub(super) switches: Vec<Switch>,
 }
 
@@ -33,9 +34,7 @@ impl Orders {
 
     /// Those of the run in `directory` that `process` drives, whose screen this is.
     pub(super) fn own(directory: &Path, process: u32) -> Self {
-        let mut orders = Self { directory: directory.to_owned(), process, owns: true, switches: Vec::new() };
-        orders.look();
-        orders
+        Self { directory: directory.to_owned(), process, owns: true, switches: Vec::new() }
     }
 
     fn call(&self) -> Option<Call> {

@@ -245,9 +245,6 @@ impl Session {
         if let Some(message) = self.orders.as_ref().map(ask) {
             self.tell(message);
         }
-        if let Some(orders) = &mut self.orders {
-            orders.look();
-        }
     }
 
     /// Stands still or goes on; from the end it goes on from the beginning.
