@@ -157,6 +157,8 @@ impl Controls {
         if rights.orders != self.rights.orders && !rights.orders {
             self.layer = Layer::None;
         }
+        // A replay is paused instead: there is no key that would end what is frozen.
+        self.frozen &= !rights.replays;
         self.rights = rights;
     }
 
@@ -336,8 +338,9 @@ mod tests {
             (controls.view(), controls.is_frozen(), controls.cursor),
             (View::Overview, false, Some(0))
         );
-        pressed(&mut controls, "f");
+        pressed(&mut controls, " f");
+        assert!(controls.is_frozen());
         controls.allow(REPLAY);
-        assert_eq!(controls.layer, Layer::None);
+        assert_eq!((&controls.layer, controls.is_frozen()), (&Layer::None, false));
     }
 }

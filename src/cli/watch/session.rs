@@ -273,7 +273,7 @@ impl Session {
 
     /// Whether there is more to read at once.
     pub(super) fn is_behind(&self) -> bool {
-        self.reach == Reach::More
+        self.reach == Reach::More && !self.controls.is_frozen()
     }
 
     /// Reads as far as there is something to read.
