@@ -6,7 +6,7 @@ use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -45,6 +45,8 @@ struct Site {
     directory: PathBuf,
     state: Mutex<State>,
     changed: Condvar,
+    /// The page as of an event. Whoever makes it holds it meanwhile: others wait for it, instead of making it too.
+    page: Mutex<Option<(u64, Arc<str>)>>,
     clients: AtomicUsize,
 }
 
@@ -56,8 +58,6 @@ struct State {
     event: String,
     over: bool,
     closed: bool,
-    /// The page as of an event.
-    page: Option<(u64, Arc<str>)>,
 }
 
 /// Serves the page of `session` at `address` until the process is told to end or, of a run `of` this machine that drives it, until that
@@ -75,6 +75,7 @@ pub(super) fn serve(session: &mut Session, address: SocketAddr, is_own: bool) ->
         directory: session.directory().to_owned(),
         state: Mutex::default(),
         changed: Condvar::new(),
+        page: Mutex::default(),
         clients: AtomicUsize::new(0),
     });
     let door = Arc::clone(&site);
@@ -117,22 +118,22 @@ impl Site {
 
     /// The page as of now: made once for each event, however many ask for it.
     fn page(&self) -> Result<Arc<str>, String> {
+        // A page that failed to be made has left the one before.
+        let mut made = self.page.lock().unwrap_or_else(PoisonError::into_inner);
         let (number, over) = match self.state.lock() {
-            Ok(state) => match &state.page {
-                Some((number, page)) if *number == state.number => return Ok(Arc::clone(page)),
-                _ => (state.number, state.over),
-            },
+            Ok(state) => (state.number, state.over),
             Err(_) => return Err("the page is gone".to_owned()),
         };
+        if let Some((_, page)) = made.as_ref().filter(|(of, _)| *of == number) {
+            return Ok(Arc::clone(page));
+        }
         let mut report = Report::load(&self.directory).map_err(|error| error.to_string())?;
         if !over && report.rebuilt.is_some() {
             report.rebuilt = Some("the run is under way: these are its figures so far".to_owned());
         }
         let page = if over { page::run(&report, "") } else { page::live(&report) };
         let page: Arc<str> = page.map_err(|error| error.to_string())?.into();
-        if let Ok(mut state) = self.state.lock() {
-            state.page = Some((number, Arc::clone(&page)));
-        }
+        *made = Some((number, Arc::clone(&page)));
         Ok(page)
     }
 }
