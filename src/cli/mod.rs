@@ -92,8 +92,8 @@ fn all(done: impl IntoIterator<Item = Result<(), CliError>>) -> Result<(), CliEr
     if faults.is_empty() { Ok(()) } else { Err(CliError::failed(faults.join("\n       "))) }
 }
 
-/// How a command exits that came to `exit` by itself, and then told it as `told` says: what could not be told is an error, but no
-/// reason to hide how a run went.
+/// How a command exits that came to `exit` by itself, and then reported it as `reported` says: what could not be
+/// reported is an error, but no reason to hide how a run went.
 fn settle(exit: Exit, reported: Result<(), CliError>) -> Result<Exit, CliError> {
     match reported {
         Ok(()) => Ok(exit),

@@ -3,12 +3,11 @@
 use std::io::Write;
 use std::path::Path;
 
-use super::CliError;
-use super::all;
 use super::args::{ReportArgs, ReportScreenArgs};
 use super::exit::Exit;
 use super::export::{self, ExportArgs, Subject};
 use super::screen;
+use super::{CliError, all, folder};
 use crate::display::{self, Style, View};
 use crate::results::{History, Report, RunState};
 use crate::units::plural;
@@ -37,8 +36,7 @@ const MOST_NAMED: usize = 3;
 /// The directory of the run at `path`, which may be its manifest.
 pub(super) fn run_directory(path: &Path) -> Result<&Path, CliError> {
     if path.file_name().is_some_and(|name| name == "run.json") && path.is_file() {
-        let parent = path.parent().unwrap_or(Path::new(""));
-        return Ok(if parent.as_os_str().is_empty() { Path::new(".") } else { parent });
+        return Ok(folder::of(path));
     }
     if path.join("run.json").exists() {
         return Ok(path);
