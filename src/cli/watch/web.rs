@@ -45,7 +45,7 @@ struct Site {
     directory: PathBuf,
     state: Mutex<State>,
     changed: Condvar,
-    /// The page as of an event. Whoever makes it holds it meanwhile: others wait for it, instead of making it too.
+    /// The page as of an event. Whoever makes it holds it: others wait for it instead of making it too.
     page: Mutex<Option<(u64, Arc<str>)>>,
     clients: AtomicUsize,
 }
