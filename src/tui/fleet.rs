@@ -56,7 +56,7 @@ fn sorted<'m>(model: &Model<'m>, order: Order) -> Vec<&'m FleetPulse> {
     let p99 = |fleet: &FleetPulse| model.figures(fleet).1.at(0.99).map_or(0, |p99| p99.ns);
     match order {
         Order::Scenario => {}
-        Order::Slowest => fleets.sort_by_key(|fleet| std::cmp::Reverse(p99(fleet))),
+        Order::Slowest => fleets.sort_by_cached_key(|fleet| std::cmp::Reverse(p99(fleet))),
         Order::Failed => fleets.sort_by_key(|fleet| std::cmp::Reverse(fleet.so_far.failed())),
         Order::Waiting => fleets.sort_by_key(|fleet| std::cmp::Reverse(fleet.open)),
     }

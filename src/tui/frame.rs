@@ -17,36 +17,35 @@ pub(super) struct Slot {
 }
 
 /// The axis.
-#[derive(Debug)]
-pub(super) struct Frame {
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Axis {
     pub(super) left: u16,
     pub(super) columns: u16,
-    pub(super) from_s: f64,
-    pub(super) to_s: f64,
-    pub(super) slots: Vec<Option<Slot>>,
+    from_s: f64,
+    to_s: f64,
+}
+
+/// The axis with what lies under its cells. Only the overview asks for that, which adds up all columns of a run.
+#[derive(Debug)]
+pub(super) struct Frame {
+    pub(super) axis: Axis,
+    slots: Vec<Option<Slot>>,
 }
 
 /// Columns with their beginnings and ends, seconds.
 type Timed<'c> = (f64, f64, &'c Column);
 
-impl Frame {
+impl Axis {
+    /// Of the whole plan, or of the last minute, in so many columns of the screen from `left` on.
     pub(super) fn new(model: &Model<'_>, controls: &Controls, left: u16, columns: u16) -> Self {
-        let watched = model.watched;
         let (now_s, end_s) = (model.now_s(), model.end_s());
-        let (from_s, to_s, timed): (f64, f64, Vec<Timed<'_>>) = if controls.minute {
-            let recent = watched.recent.iter();
-            let timed = recent.map(|recent| (recent.start_s, recent.end_s, &recent.column)).collect();
+        let (from_s, to_s) = if controls.minute {
             let to_s = now_s.max(MINUTE_S.min(end_s));
-            ((to_s - MINUTE_S).max(0.0), to_s, timed)
+            ((to_s - MINUTE_S).max(0.0), to_s)
         } else {
-            let end = |place: usize| ((place + 1) as f64 * watched.column_s).min(now_s);
-            let columns = watched.columns.iter().enumerate();
-            let timed = columns.map(|(place, column)| (place as f64 * watched.column_s, end(place), column));
-            (0.0, end_s, timed.collect())
+            (0.0, end_s)
         };
-        let mut frame = Self { left, columns, from_s, to_s, slots: Vec::new() };
-        frame.slots = (0..columns).map(|nth| slot(frame.span(nth), &timed)).collect();
-        frame
+        Self { left, columns, from_s, to_s }
     }
 
     /// The time that a cell stands for.
@@ -71,10 +70,26 @@ impl Frame {
         let from = self.x(from_s).min(self.left + self.columns.saturating_sub(1));
         Some((from, self.x(to_s).max(from + 1)))
     }
+}
+
+impl Frame {
+    pub(super) fn new(axis: Axis, model: &Model<'_>, controls: &Controls) -> Self {
+        let watched = model.watched;
+        let timed: Vec<Timed<'_>> = if controls.minute {
+            let recent = watched.recent.iter();
+            recent.map(|recent| (recent.start_s, recent.end_s, &recent.column)).collect()
+        } else {
+            let end = |place: usize| ((place + 1) as f64 * watched.column_s).min(model.now_s());
+            let columns = watched.columns.iter().enumerate();
+            columns.map(|(place, column)| (place as f64 * watched.column_s, end(place), column)).collect()
+        };
+        let slots = (0..axis.columns).map(|nth| slot(axis.span(nth), &timed)).collect();
+        Self { axis, slots }
+    }
 
     /// The cells that hold something, with their columns of the screen.
     pub(super) fn filled(&self) -> impl Iterator<Item = (u16, &Slot)> {
-        let slots = (self.left..).zip(&self.slots);
+        let slots = (self.axis.left..).zip(&self.slots);
         slots.filter_map(|(x, slot)| slot.as_ref().map(|slot| (x, slot)))
     }
 

@@ -2,34 +2,34 @@
 
 use super::canvas::{Canvas, clip, wide};
 use super::control::{Controls, View};
-use super::frame::Frame;
+use super::frame::Axis;
 use super::model::{Mode, Model};
 use super::palette::Ink;
 
 /// The columns before the axis of time.
-pub(super) const LEFT: u16 = 10;
+const LEFT: u16 = 10;
 
 /// Columns behind the axis.
-pub(super) fn margin(canvas: &Canvas<'_>) -> u16 {
+fn margin(canvas: &Canvas<'_>) -> u16 {
     if canvas.width() >= 110 { 27 } else { 25 }
 }
 
 /// The axis of time on this screen.
-pub(super) fn frame(model: &Model<'_>, controls: &Controls, canvas: &Canvas<'_>) -> Frame {
+pub(super) fn axis(model: &Model<'_>, controls: &Controls, canvas: &Canvas<'_>) -> Axis {
     let columns = canvas.width().saturating_sub(LEFT + margin(canvas)).max(1);
-    Frame::new(model, controls, LEFT, columns)
+    Axis::new(model, controls, LEFT, columns)
 }
 
 /// Draws the first three lines.
 pub(super) fn draw(model: &Model<'_>, controls: &Controls, canvas: &mut Canvas<'_>) {
     title(model, controls, canvas);
-    let frame = frame(model, controls, canvas);
+    let axis = axis(model, controls, canvas);
     canvas.put((1, 1), "phase", Ink::Soft);
-    phases(model, &frame, canvas);
+    phases(model, axis, canvas);
     let service = model.service();
-    canvas.put((frame.left + frame.columns + 1, 1), &service.words, service.ink);
+    canvas.put((axis.left + axis.columns + 1, 1), &service.words, service.ink);
     canvas.put((1, 2), "faults", Ink::Soft);
-    faults(model, &frame, canvas);
+    faults(model, axis, canvas);
 }
 
 fn title(model: &Model<'_>, controls: &Controls, canvas: &mut Canvas<'_>) {
@@ -61,10 +61,10 @@ fn title(model: &Model<'_>, controls: &Controls, canvas: &mut Canvas<'_>) {
     canvas.right((room, 0), &words, light.ink);
 }
 
-fn phases(model: &Model<'_>, frame: &Frame, canvas: &mut Canvas<'_>) {
+fn phases(model: &Model<'_>, axis: Axis, canvas: &mut Canvas<'_>) {
     let mut names = Vec::new();
     for (nth, (name, start_s, end_s)) in model.phases().into_iter().enumerate() {
-        let Some((from, to)) = frame.cells(start_s, end_s) else { continue };
+        let Some((from, to)) = axis.cells(start_s, end_s) else { continue };
         match canvas.palette.band(nth) {
             Some(band) => (from..to).for_each(|x| canvas.back((x, 1), band)),
             None => _ = canvas.put((from, 1), "│", Ink::Soft),
@@ -77,25 +77,25 @@ fn phases(model: &Model<'_>, frame: &Frame, canvas: &mut Canvas<'_>) {
         // Only letters: what is behind them stays.
         canvas.put((x, 1), name, Ink::Text);
     }
-    let now = frame.x(model.now_s());
-    if now < frame.left + frame.columns {
+    let now = axis.x(model.now_s());
+    if now < axis.left + axis.columns {
         canvas.mark((now, 1), '▌', Ink::Text);
     }
 }
 
-fn faults(model: &Model<'_>, frame: &Frame, canvas: &mut Canvas<'_>) {
+fn faults(model: &Model<'_>, axis: Axis, canvas: &mut Canvas<'_>) {
     let now_s = model.now_s();
     let front = canvas.palette.style(Ink::Fault).fg;
     let planned = model.run.plan.iter().flat_map(|plan| &plan.faults);
     for (from_s, until_s) in planned.flat_map(|fault| &fault.windows_s).filter(|window| window.1 > now_s) {
-        if let Some((from, to)) = frame.cells(from_s.max(now_s), *until_s) {
+        if let Some((from, to)) = axis.cells(from_s.max(now_s), *until_s) {
             (from..to).for_each(|x| canvas.cell((x, 2), '░', front, None));
         }
     }
-    let mut behind = frame.left;
+    let mut behind = axis.left;
     for spell in &model.watched.spells {
         let end_s = spell.end_s.unwrap_or(now_s).min(now_s);
-        if let Some((from, to)) = frame.cells(spell.start_s, end_s) {
+        if let Some((from, to)) = axis.cells(spell.start_s, end_s) {
             (from..to).for_each(|x| canvas.cell((x, 2), '█', front, None));
             behind = to;
         }

@@ -46,6 +46,15 @@ impl Scale {
         (at(half), at(half + 1).max(at(half) + 1))
     }
 
+    /// Readings a second in every half cell, from below.
+    fn densities(self, slot: &Slot) -> Vec<f64> {
+        let counted = |half: u16| -> u64 {
+            let (from, to) = self.rows(half);
+            slot.column.heat.range(from..to).map(|(_, readings)| readings).sum()
+        };
+        (0..self.halves).map(|half| counted(half) as f64 / slot.seconds).collect()
+    }
+
     /// The half cell that a time lies in, from below; `None` above the scale.
     fn half(self, ns: u64) -> Option<u16> {
         let span = f64::from((self.high - self.low) * ROWS_PER_DECADE);
@@ -67,18 +76,12 @@ pub(super) fn draw(
         return;
     }
     let scale = Scale::new(frame.filled().map(|(_, slot)| slot), controls.cut, rows);
-    let counted = |slot: &Slot, half: u16| -> u64 {
-        let (from, to) = scale.rows(half);
-        slot.column.heat.range(from..to).map(|(_, readings)| readings).sum()
-    };
-    let densest = frame
-        .filled()
-        .flat_map(|(_, slot)| (0..scale.halves).map(move |half| counted(slot, half) as f64 / slot.seconds))
-        .fold(0.0, f64::max);
+    let columns: Vec<_> = frame.filled().map(|(x, slot)| (x, slot, scale.densities(slot))).collect();
+    let densest = columns.iter().flat_map(|(.., densities)| densities).copied().fold(0.0, f64::max);
     tint(model, frame, (top, rows), canvas);
-    for (x, slot) in frame.filled() {
+    for (x, slot, densities) in columns {
         let shares = |half: u16| {
-            let dense = counted(slot, half) as f64 / slot.seconds;
+            let dense = densities[usize::from(half)];
             (dense > 0.0).then(|| dense.ln_1p() / densest.ln_1p().max(1e-9))
         };
         for row in 0..rows {
@@ -92,7 +95,7 @@ pub(super) fn draw(
             }
         }
     }
-    axis(scale, frame, (top, rows), canvas);
+    axis(scale, frame.axis.left, (top, rows), canvas);
 }
 
 /// Two half cells: the share of the densest that each holds.
@@ -117,7 +120,7 @@ fn tint(model: &Model<'_>, frame: &Frame, (top, rows): (u16, u16), canvas: &mut 
     let Some(colour) = canvas.palette.tint() else { return };
     for spell in &model.watched.spells {
         let end_s = spell.end_s.unwrap_or(f64::INFINITY).min(model.now_s());
-        let Some((from, to)) = frame.cells(spell.start_s, end_s) else { continue };
+        let Some((from, to)) = frame.axis.cells(spell.start_s, end_s) else { continue };
         for x in from..to {
             (top..top + rows).for_each(|y| canvas.back((x, y), colour));
         }
@@ -125,7 +128,7 @@ fn tint(model: &Model<'_>, frame: &Frame, (top, rows): (u16, u16), canvas: &mut 
 }
 
 /// The decades at the left edge.
-fn axis(scale: Scale, frame: &Frame, (top, rows): (u16, u16), canvas: &mut Canvas<'_>) {
+fn axis(scale: Scale, left: u16, (top, rows): (u16, u16), canvas: &mut Canvas<'_>) {
     let mut last = None;
     for decade in scale.low..=scale.high {
         let half =
@@ -138,7 +141,7 @@ fn axis(scale: Scale, frame: &Frame, (top, rows): (u16, u16), canvas: &mut Canva
         }
         last = Some(y);
         let ns = 10_u64.saturating_pow(decade.into());
-        canvas.right((frame.left.saturating_sub(1), y), &short(ns), Ink::Soft);
+        canvas.right((left.saturating_sub(1), y), &short(ns), Ink::Soft);
     }
 }
 

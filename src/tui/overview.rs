@@ -2,7 +2,7 @@
 
 use super::canvas::{Canvas, clip};
 use super::control::Controls;
-use super::frame::Frame;
+use super::frame::{Frame, Slot};
 use super::model::{Mode, Model, Scope, clock, count, rate, tail};
 use super::palette::Ink;
 use super::{fleet, head, heat, strip};
@@ -42,9 +42,10 @@ impl Parts {
 /// Draws all of it.
 pub(super) fn draw(model: &Model<'_>, controls: &Controls, canvas: &mut Canvas<'_>) {
     let parts = Parts::new(model, canvas);
-    let frame = head::frame(model, controls, canvas);
-    let words = frame.left + frame.columns + 1;
-    let x = canvas.put((frame.left, 3), "response time of all readings", Ink::Text);
+    let axis = head::axis(model, controls, canvas);
+    let frame = Frame::new(axis, model, controls);
+    let words = axis.left + axis.columns + 1;
+    let x = canvas.put((axis.left, 3), "response time of all readings", Ink::Text);
     let x = canvas.put((x + 2, 3), "╌ p50", Ink::Text);
     canvas.put((x + 2, 3), "━ p99", Ink::P99);
     heat::draw(model, controls, &frame, (TOP, parts.heat), canvas);
@@ -60,7 +61,7 @@ pub(super) fn draw(model: &Model<'_>, controls: &Controls, canvas: &mut Canvas<'
     y += strip::height(parts.tall) + u16::from(parts.tall);
     fleet::table(model, controls, (y, parts.fleets), canvas);
     if parts.tall {
-        below(model, &frame, y + parts.fleets + 2, canvas);
+        below(model, axis.left, y + parts.fleets + 2, canvas);
     }
 }
 
@@ -98,7 +99,7 @@ pub(super) fn figure(times: &Times, quantile: Quantile) -> (String, Ink) {
 }
 
 /// What the cursor stands at.
-fn read_out(slot: &super::frame::Slot, x: u16, canvas: &mut Canvas<'_>) {
+fn read_out(slot: &Slot, x: u16, canvas: &mut Canvas<'_>) {
     let end = canvas.width().saturating_sub(1);
     let column = &slot.column;
     canvas.put((x, 3), &format!("at {}", clock(slot.start_s)), Ink::Warn);
@@ -119,15 +120,15 @@ fn read_out(slot: &super::frame::Slot, x: u16, canvas: &mut Canvas<'_>) {
 }
 
 /// Promises and events, as far as there is room.
-fn below(model: &Model<'_>, frame: &Frame, mut y: u16, canvas: &mut Canvas<'_>) {
+fn below(model: &Model<'_>, left: u16, mut y: u16, canvas: &mut Canvas<'_>) {
     let last = canvas.height().saturating_sub(2);
-    let room = canvas.width().saturating_sub(frame.left + 2);
+    let room = canvas.width().saturating_sub(left + 2);
     let promises = promises(model);
     if !promises.is_empty() && y < last {
         canvas.put((1, y), "promises", Ink::Soft);
         let most = usize::from((last - y).saturating_sub(4).max(1));
         for (text, ink) in promises.iter().take(most) {
-            canvas.put_within((frame.left + 1, y), room, text, *ink);
+            canvas.put_within((left + 1, y), room, text, *ink);
             y += 1;
         }
     }
@@ -145,13 +146,13 @@ fn below(model: &Model<'_>, frame: &Frame, mut y: u16, canvas: &mut Canvas<'_>) 
         };
         let at = format!("{:.1} s", event.at_s);
         let text = format!("{at:>9}  {:<12} {}  {}", event.what, event.name, event.detail);
-        canvas.put_within((frame.left + 1, y), room, text.trim_end(), ink);
+        canvas.put_within((left + 1, y), room, text.trim_end(), ink);
         y += 1;
     }
 }
 
 /// How every promise stands, the broken ones first: as it was judged, or on what is known.
-pub(super) fn promises(model: &Model<'_>) -> Vec<(String, Ink)> {
+fn promises(model: &Model<'_>) -> Vec<(String, Ink)> {
     let mut lines = Vec::new();
     if model.mode == Mode::Ended && !model.run.budgets.is_empty() {
         for budget in &model.run.budgets {

@@ -33,7 +33,7 @@ pub(super) fn draw(
     for strip in strips(model, tall) {
         bars(&strip, frame, y, canvas);
         let last = y + strip.rows - 1;
-        canvas.right((frame.left.saturating_sub(1), last), strip.name, Ink::Soft);
+        canvas.right((frame.axis.left.saturating_sub(1), last), strip.name, Ink::Soft);
         let ink = if strip.words == "–" { Ink::Soft } else { strip.ink };
         canvas.put((words, last), &strip.words, ink);
         y += strip.rows;
