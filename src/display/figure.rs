@@ -25,14 +25,14 @@ pub(crate) fn short_time(ns: u64, style: Style) -> String {
 /// A percentile that may be only a lower bound: `1.24 ms`, `>5 s`.
 pub(crate) fn bounded_time(percentile: Percentile, style: Style) -> String {
     if percentile.censored {
-        format!(">{}", lower_bound(percentile.ns, style))
+        format!(">{}", round_time(percentile.ns, style))
     } else {
         time(percentile.ns, style)
     }
 }
 
-/// A bound is a time-out as a rule, and reads better without idle zeros: `5 s`.
-fn lower_bound(ns: u64, style: Style) -> String {
+/// A time that is round as a rule, such as a time-out or one at an axis, without idle zeros: `5 s`.
+pub(crate) fn round_time(ns: u64, style: Style) -> String {
     let (number, unit) = parts(ns);
     let number =
         if number.contains('.') { number.trim_end_matches('0').trim_end_matches('.') } else { &number };

@@ -27,7 +27,7 @@ use timeline::Frame;
 use crate::display::Style;
 use crate::display::figure::{self, Marks};
 use crate::record::Outcomes;
-use crate::results::{History, Millis, Percentile, Report, SummaryRow, TableError};
+use crate::results::{History, Millis, Report, SummaryRow, TableError};
 
 /// As the plain report of the terminal prints figures: what stands on one can be searched for in the other.
 const STYLE: Style = Style::PLAIN;
@@ -241,7 +241,7 @@ fn span(ns: u64) -> String {
 
 /// A round time at an axis, without idle zeros.
 fn tick(ns: u64) -> String {
-    figure::bounded_time(Percentile { ns, censored: true }, STYLE).trim_start_matches('>').to_owned()
+    figure::round_time(ns, STYLE)
 }
 
 /// A chart with its caption, which scrolls where the screen is narrow.

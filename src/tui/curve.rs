@@ -5,7 +5,7 @@ use hdrhistogram::Histogram;
 use super::canvas::Canvas;
 use super::model::{Model, STYLE, count};
 use super::palette::Ink;
-use crate::display::time;
+use crate::display::figure::round_time;
 
 /// A line ends where fewer samples lie beyond it.
 const LEAST_BEYOND: f64 = 10.0;
@@ -94,7 +94,7 @@ fn grid(axes: &Axes, canvas: &mut Canvas<'_>) {
             continue;
         }
         last = y;
-        canvas.right((LEFT - 1, y), &time(ns, STYLE).replace(".00", "").replace(".0 ", " "), Ink::Soft);
+        canvas.right((LEFT - 1, y), &round_time(ns, STYLE), Ink::Soft);
     }
     let bottom = TOP + axes.rows;
     let names = [

@@ -5,22 +5,23 @@ use hdrhistogram::Histogram;
 use super::canvas::Canvas;
 use super::model::{Model, STYLE, count, exact, share};
 use super::palette::Ink;
+use crate::display::figure::round_time;
 use crate::display::time;
 use crate::units::plural;
 
-/// Steps of the lateness that are told apart, nanoseconds: two a decade from 1 µs on.
-const STEPS: [(u64, &str); 11] = [
-    (1_000, "1 µs"),
-    (3_000, "3 µs"),
-    (10_000, "10 µs"),
-    (30_000, "30 µs"),
-    (100_000, "100 µs"),
-    (300_000, "300 µs"),
-    (1_000_000, "1 ms"),
-    (3_000_000, "3 ms"),
-    (10_000_000, "10 ms"),
-    (100_000_000, "100 ms"),
-    (u64::MAX, "more"),
+/// Steps of the lateness that are told apart, nanoseconds: two a decade from 1 µs to 10 ms.
+const STEPS: [u64; 11] = [
+    1_000,
+    3_000,
+    10_000,
+    30_000,
+    100_000,
+    300_000,
+    1_000_000,
+    3_000_000,
+    10_000_000,
+    100_000_000,
+    u64::MAX,
 ];
 
 /// Draws all of it.
@@ -52,18 +53,19 @@ fn figures(lag: &Histogram<u64>, y: u16, canvas: &mut Canvas<'_>) -> u16 {
 fn bars(lag: &Histogram<u64>, mut y: u16, canvas: &mut Canvas<'_>) -> u16 {
     let last = canvas.height().saturating_sub(5);
     let mut from = 0;
-    let counts = STEPS.map(|(until, _)| {
+    let counts = STEPS.map(|until| {
         let here = lag.count_between(from, until.saturating_sub(1).min(lag.high()));
         from = until.min(lag.high());
         here
     });
     let most = counts.iter().copied().max().unwrap_or(0).max(1) as f64;
     let room = canvas.width().saturating_sub(36);
-    for ((until, name), here) in STEPS.into_iter().zip(counts) {
+    for (until, here) in STEPS.into_iter().zip(counts) {
         if y >= last {
             break;
         }
-        let label = if until == u64::MAX { "later".to_owned() } else { format!("< {name}") };
+        let label =
+            if until == u64::MAX { "later".to_owned() } else { format!("< {}", round_time(until, STYLE)) };
         canvas.right((10, y), &label, Ink::Soft);
         let width = (f64::from(room) * (here as f64).ln_1p() / most.ln_1p()).round() as u16;
         let ink = if until <= 1_000_000 { Ink::Good } else { Ink::Warn };

@@ -5,7 +5,7 @@ use super::control::Controls;
 use super::frame::{Frame, Slot};
 use super::model::{Model, STYLE};
 use super::palette::{Ink, Palette};
-use crate::display::time;
+use crate::display::figure::round_time;
 use crate::results::{ROWS_PER_DECADE, row_of};
 
 /// Decades from 1 ns that are drawn where nothing ended yet: 100 µs to 1 s.
@@ -141,17 +141,6 @@ fn axis(scale: Scale, left: u16, (top, rows): (u16, u16), canvas: &mut Canvas<'_
         }
         last = Some(y);
         let ns = 10_u64.saturating_pow(decade.into());
-        canvas.right((left.saturating_sub(1), y), &short(ns), Ink::Soft);
-    }
-}
-
-/// A power of ten without idle zeros: `10 ms`.
-fn short(ns: u64) -> String {
-    let text = time(ns, STYLE);
-    match text.split_once(' ') {
-        Some((number, unit)) if number.contains('.') => {
-            format!("{} {unit}", number.trim_end_matches('0').trim_end_matches('.'))
-        }
-        _ => text,
+        canvas.right((left.saturating_sub(1), y), &round_time(ns, STYLE), Ink::Soft);
     }
 }
