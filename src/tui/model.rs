@@ -116,6 +116,20 @@ impl Model<'_> {
         }
     }
 
+    /// The same of all fleets.
+    pub(super) fn total(&self) -> (Outcomes, &Times) {
+        match self.scope().0 {
+            Scope::Last => (self.watched.now(), &self.watched.last),
+            Scope::Whole => (self.watched.so_far(), &self.watched.measured),
+        }
+    }
+
+    /// Readings that came due and have not ended, and those of them whose time-out has passed.
+    pub(super) fn open(&self) -> (u64, u64) {
+        let fleets = self.watched.fleets.iter();
+        fleets.fold((0, 0), |sum, fleet| (sum.0 + fleet.open, sum.1 + fleet.overdue))
+    }
+
     /// What the run itself is worth: as it was judged, or as the last intervals look.
     pub(super) fn validity(&self) -> Light {
         if let (Some(validity), Mode::Ended) = (&self.run.validity, self.mode) {
@@ -144,8 +158,7 @@ impl Model<'_> {
     pub(super) fn service(&self) -> Light {
         let watched = self.watched;
         let last = watched.now();
-        let (open, overdue) =
-            watched.fleets.iter().fold((0, 0), |sum, fleet| (sum.0 + fleet.open, sum.1 + fleet.overdue));
+        let (open, overdue) = self.open();
         let failed = last.failed();
         if self.scope().0 == Scope::Whole {
             return Self::whole(&watched.so_far());
@@ -258,16 +271,16 @@ pub(super) fn share(part: u64, whole: u64) -> String {
 /// A percentile of the response time, with the support of its tail.
 pub(super) fn tail(times: &Times, quantile: Quantile) -> String {
     let found = times.at(quantile.fraction());
-    if quantile == Quantile::MAX { longest(found) } else { supported(found, quantile, times.samples()) }
+    if quantile == Quantile::MAX {
+        // The longest needs no support.
+        return Marks::default().bounded(found, STYLE);
+    }
+    supported(found, quantile, times.samples())
 }
 
 /// A percentile of `samples`, as the report writes it.
 pub(super) fn supported(found: Option<Percentile>, quantile: Quantile, samples: u64) -> String {
     Marks::default().tail(found, quantile, samples, STYLE)
-}
-
-fn longest(found: Option<Percentile>) -> String {
-    Marks::default().bounded(found, STYLE)
 }
 
 /// A length of time as a clock shows it.

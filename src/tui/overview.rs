@@ -70,9 +70,10 @@ fn figures(model: &Model<'_>, x: u16, canvas: &mut Canvas<'_>) {
     let watched = model.watched;
     let end = canvas.width().saturating_sub(1);
     let middle = x + 13;
-    let (head, times) = match model.scope() {
-        (Scope::Whole, _) => ("measured".to_owned(), &watched.measured),
-        (Scope::Last, seconds) => (format!("last {}", clock(seconds)), &watched.last),
+    let (_, times) = model.total();
+    let head = match model.scope() {
+        (Scope::Whole, _) => "measured".to_owned(),
+        (Scope::Last, seconds) => format!("last {}", clock(seconds)),
     };
     canvas.right((middle, 3), &head, Ink::Soft);
     canvas.right((end, 3), &clip(&watched.phase_name, end.saturating_sub(middle + 1)), Ink::Soft);

@@ -43,10 +43,8 @@ pub(super) fn draw(
 fn strips(model: &Model<'_>, tall: bool) -> [Strip<'static>; 4] {
     let watched = model.watched;
     let (scope, seconds) = model.scope();
-    let so_far = watched.so_far();
-    let now = if scope == Scope::Whole { so_far } else { watched.now() };
-    let open: u64 = watched.fleets.iter().map(|fleet| fleet.open).sum();
-    let overdue: u64 = watched.fleets.iter().map(|fleet| fleet.overdue).sum();
+    let ((now, _), so_far) = (model.total(), watched.so_far());
+    let (open, overdue) = model.open();
     let late = match scope {
         Scope::Whole => {
             watched.lag.as_ref().filter(|lag| !lag.is_empty()).map(|lag| lag.value_at_quantile(0.99))
