@@ -101,6 +101,12 @@ pub(crate) fn percent_up(part: u64, whole: u64) -> String {
     hundredths((u128::from(part) * 10_000).div_ceil(u128::from(whole.max(1))))
 }
 
+/// The same with one decimal, for lines that must stay short.
+pub(crate) fn short_percent_up(part: u64, whole: u64) -> String {
+    let tenths = (u128::from(part) * 1_000).div_ceil(u128::from(whole.max(1)));
+    format!("{}.{} %", tenths / 10, tenths % 10)
+}
+
 fn hundredths(hundredths: u128) -> String {
     format!("{}.{:02} %", hundredths / 100, hundredths % 100)
 }
@@ -280,5 +286,9 @@ mod tests {
         assert_eq!(percent_up(1, 100_000), "0.01 %");
         assert_eq!(percent_up(12, 10_000), "0.12 %");
         assert_eq!(percent_up(0, 5), "0.00 %");
+        assert_eq!(short_percent_up(1, 100_000), "0.1 %");
+        assert_eq!(short_percent_up(124, 1_000), "12.4 %");
+        assert_eq!(short_percent_up(5, 5), "100.0 %");
+        assert_eq!(short_percent_up(0, 0), "0.0 %");
     }
 }

@@ -3,9 +3,9 @@
 use hdrhistogram::Histogram;
 
 use super::canvas::Canvas;
-use super::model::{Model, STYLE, count, exact, share};
+use super::model::{Model, STYLE, count, exact};
 use super::palette::Ink;
-use crate::display::figure::round_time;
+use crate::display::figure::{round_time, short_percent_up};
 use crate::display::time;
 use crate::units::plural;
 
@@ -71,7 +71,7 @@ fn bars(lag: &Histogram<u64>, mut y: u16, canvas: &mut Canvas<'_>) -> u16 {
         let ink = if until <= 1_000_000 { Ink::Good } else { Ink::Warn };
         canvas.put((11, y), &"█".repeat(width.into()), ink);
         if here > 0 {
-            let words = format!("{}  {}", count(here), share(here, lag.len()));
+            let words = format!("{}  {}", count(here), short_percent_up(here, lag.len()));
             canvas.put((12 + width, y), &words, Ink::Soft);
         }
         y += 1;

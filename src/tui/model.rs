@@ -1,7 +1,7 @@
 //! What the screen shows, and what follows from it in words.
 
 use super::palette::Ink;
-use crate::display::figure::{self, Marks};
+use crate::display::figure::{self, Marks, short_percent_up};
 use crate::display::{Style, time};
 use crate::engine::{Fit, Level};
 use crate::record::{Judgement, Outcomes};
@@ -170,7 +170,7 @@ impl Model<'_> {
             return Light::new(Ink::Bad, "service: silent");
         }
         if failed.saturating_mul(100) > last.ended() {
-            return Light::new(Ink::Bad, &format!("service: {} fail", share(failed, last.ended())));
+            return Light::new(Ink::Bad, &format!("service: {} fail", short_percent_up(failed, last.ended())));
         }
         if overdue > 0 {
             return Light::new(Ink::Warn, &format!("service: {} overdue", count(overdue)));
@@ -192,7 +192,7 @@ impl Model<'_> {
         match (sum.ended(), failed) {
             (0, _) => Light::new(Ink::Soft, "service: not asked"),
             (_, 0) => Light::new(ink, "service: all ok"),
-            (ended, _) => Light::new(ink, &format!("service: {} failed", share(failed, ended))),
+            (ended, _) => Light::new(ink, &format!("service: {} failed", short_percent_up(failed, ended))),
         }
     }
 
@@ -261,11 +261,6 @@ pub(super) fn count(number: u64) -> String {
 /// Events per second.
 pub(super) fn rate(number: u64, seconds: f64) -> String {
     figure::rate(number as f64 / seconds.max(1e-9), STYLE).replace('\u{202f}', " ").replace("/s", "")
-}
-
-/// A share with one decimal.
-pub(super) fn share(part: u64, whole: u64) -> String {
-    format!("{:.1} %", 100.0 * part as f64 / whole.max(1) as f64)
 }
 
 /// A percentile of the response time, with the support of its tail.
