@@ -1,7 +1,7 @@
 //! Writing on the screen: nothing goes beyond its edges, and nothing that came from elsewhere steers the terminal.
 
 use ratatui::buffer::Buffer;
-use ratatui::style::{Color, Style};
+use ratatui::style::Color;
 use ratatui::text::Span;
 
 use super::palette::{Ink, Palette};
@@ -51,17 +51,14 @@ impl<'b> Canvas<'b> {
 
     /// Empties all of it.
     pub(super) fn clear(&mut self) {
-        self.buffer.reset();
-        let area = self.buffer.area;
-        let ground = self.palette.ground();
-        self.buffer.set_style(area, ground);
+        self.wipe((0, 0), (self.width(), self.height()));
     }
 
     /// Empties a part of it.
     pub(super) fn wipe(&mut self, (x, y): (u16, u16), (columns, rows): (u16, u16)) {
+        let ground = self.palette.ground();
         for row in y..y.saturating_add(rows).min(self.height()) {
             for column in x..x.saturating_add(columns).min(self.width()) {
-                let ground = self.palette.ground();
                 if let Some(cell) = self.buffer.cell_mut((column, row)) {
                     cell.reset();
                     cell.set_style(ground);
@@ -72,14 +69,10 @@ impl<'b> Canvas<'b> {
 
     /// Writes `text` from (x, y) on; gives the column behind it.
     pub(super) fn put(&mut self, (x, y): (u16, u16), text: &str, ink: Ink) -> u16 {
-        let style = self.palette.style(ink);
-        self.put_styled((x, y), text, style)
-    }
-
-    fn put_styled(&mut self, (x, y): (u16, u16), text: &str, style: Style) -> u16 {
         if x >= self.width() || y >= self.height() {
             return x;
         }
+        let style = self.palette.style(ink);
         self.buffer.set_stringn(x, y, text, usize::from(self.width() - x), style).0
     }
 

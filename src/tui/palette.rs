@@ -149,9 +149,9 @@ fn nearest((red, green, blue): Rgb) -> u8 {
         [red, green, blue].iter().zip(other).map(|(own, other)| (i32::from(*own) - other).pow(2)).sum()
     };
     let grey = ((i32::from(red) + i32::from(green) + i32::from(blue)) / 3 - 3).clamp(0, 235) / 10;
-    let grey_value = 8 + 10 * grey.min(23);
+    let grey_value = 8 + 10 * grey;
     if distance([grey_value; 3]) < distance([STEPS[r], STEPS[g], STEPS[b]]) {
-        232 + grey.min(23) as u8
+        232 + grey as u8
     } else {
         (16 + 36 * r + 6 * g + b) as u8
     }
