@@ -25,7 +25,7 @@ pub(super) struct Axis {
     to_s: f64,
 }
 
-/// The axis with what lies under its cells. Only the overview asks for that, which adds up all columns of a run.
+/// The axis with what lies under its cells: for the overview alone, as that adds up all columns of the run.
 #[derive(Debug)]
 pub(super) struct Frame {
     pub(super) axis: Axis,
