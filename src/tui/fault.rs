@@ -2,9 +2,10 @@
 
 use super::canvas::{Canvas, clip};
 use super::control::Controls;
-use super::model::{Model, clock, count, exact};
+use super::model::{Model, STYLE, clock, count, exact};
 use super::palette::Ink;
-use crate::results::{Outage, Recovery};
+use crate::display::figure::bounded_time;
+use crate::results::{Outage, Percentile, Recovery};
 
 /// Heads of the table and where the columns end; the first two are written from the left.
 const HEADS: [(&str, u16); 6] =
@@ -45,7 +46,10 @@ pub(super) fn draw(model: &Model<'_>, controls: &Controls, canvas: &mut Canvas<'
 }
 
 fn cells(outage: &Outage) -> [(String, Ink); 6] {
-    let ms = |ms: Option<f64>| ms.map_or("–".to_owned(), |ms| exact(ms / 1e3));
+    let p99 = |ms: Option<f64>, censored| {
+        let ns = |ms: f64| (ms * 1e6) as u64;
+        ms.map_or("–".to_owned(), |ms| bounded_time(Percentile { ns: ns(ms), censored }, STYLE))
+    };
     let length = match (outage.instant, outage.end_s) {
         (true, _) => "instant".to_owned(),
         (false, Some(end_s)) => exact(end_s - outage.start_s),
@@ -55,8 +59,8 @@ fn cells(outage: &Outage) -> [(String, Ink); 6] {
     [
         (format!("{:.1} s", outage.start_s), Ink::Text),
         (length, if outage.end_s.is_none() && !outage.instant { Ink::Fault } else { Ink::Text }),
-        (ms(outage.p99_before_ms), Ink::Text),
-        (ms(outage.worst_p99_ms), Ink::P99),
+        (p99(outage.p99_before_ms, false), Ink::Text),
+        (p99(outage.worst_p99_ms, outage.worst_p99_censored), Ink::P99),
         (
             if failed > 0 { count(failed) } else { "–".to_owned() },
             if failed > 0 { Ink::Bad } else { Ink::Soft },
