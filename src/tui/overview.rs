@@ -6,7 +6,8 @@ use super::frame::{Frame, Slot};
 use super::model::{Mode, Model, Scope, clock, count, rate, tail};
 use super::palette::Ink;
 use super::{fleet, head, heat, strip};
-use crate::display::time;
+use crate::display::budget::word;
+use crate::display::{Tone, time};
 use crate::results::{Standing, Times};
 use crate::units::Quantile;
 
@@ -157,10 +158,10 @@ fn promises(model: &Model<'_>) -> Vec<(String, Ink)> {
     let mut lines = Vec::new();
     if model.mode == Mode::Ended && !model.run.budgets.is_empty() {
         for budget in &model.run.budgets {
-            let (shape, ink) = match (budget.unjudged, budget.met) {
-                (true, _) => ('·', Ink::Soft),
-                (false, true) => ('✓', Ink::Good),
-                (false, false) => ('✗', Ink::Bad),
+            let (shape, ink) = match word(budget, model.run.is_invalid()).1 {
+                Tone::Good => ('✓', Ink::Good),
+                Tone::Bad => ('✗', Ink::Bad),
+                _ => ('·', Ink::Soft),
             };
             lines.push((format!("{shape} {}", budget.sentence()), ink));
         }
