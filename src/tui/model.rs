@@ -2,7 +2,7 @@
 
 use super::palette::Ink;
 use crate::display::figure::{self, Marks, short_percent_up};
-use crate::display::{Style, time};
+use crate::display::{Style, recovery, time};
 use crate::engine::{Fit, Level};
 use crate::record::{Judgement, Outcomes};
 use crate::results::{FleetPulse, Manifest, Outage, Percentile, Present, Recovery, RunState, Times, Watched};
@@ -291,5 +291,5 @@ pub(super) fn clock(seconds: f64) -> String {
 
 /// A length of time to three digits.
 pub(super) fn exact(seconds: f64) -> String {
-    time((seconds.max(0.0) * 1e9) as u64, STYLE)
+    recovery::seconds(seconds, STYLE)
 }
