@@ -287,12 +287,12 @@ fn announce(server: &Server, args: &ServeArgs, setup: &Setup) -> io::Result<()> 
 /// Says how to use the certificates of the throw-away authority, in lines to be copied.
 fn instruct(out: &mut impl Write, server: &Server, folder: &Folder<'_>, tls: &Tls) -> io::Result<()> {
     let shown = |name: &str| folder.path(name).display().to_string();
+    // No certificate is of the address that stands for all.
     let place = |address: SocketAddr| match address.ip() {
-        ip if ip.is_unspecified() => ("localhost".to_owned(), address.port()),
-        ip => (ip.to_string(), address.port()),
+        ip if ip.is_unspecified() => ("localhost".to_owned(), format!("localhost:{}", address.port())),
+        ip => (ip.to_string(), address.to_string()),
     };
-    let ((http, http_port), (mqtt, mqtt_port)) = (place(server.http_addr()), place(server.mqtt_addr()));
-    let http = if http.contains(':') { format!("[{http}]") } else { http };
+    let ((_, http), (mqtt_host, mqtt)) = (place(server.http_addr()), place(server.mqtt_addr()));
     let certified = if tls.issues_clients() {
         format!(" --cert {} --key {}", shown("device.pem"), shown("device.key"))
     } else {
@@ -312,13 +312,14 @@ fn instruct(out: &mut impl Write, server: &Server, folder: &Folder<'_>, tls: &Tl
         String::new()
     };
     writeln!(out, "certificates of a throw-away authority are in {}:", folder.0.display())?;
-    writeln!(out, "  curl --cacert {ca}{certified} https://{http}:{http_port}/health")?;
+    writeln!(out, "  curl --cacert {ca}{certified} https://{http}/health")?;
     writeln!(
         out,
-        "  mosquitto_pub --cafile {ca}{certified} -h {mqtt} -p {mqtt_port} -q 1 -t devices/d/readings -m '{{\"device\":\"d\",\"seq\":1,\"value\":21.5}}'"
+        "  mosquitto_pub --cafile {ca}{certified} -h {mqtt_host} -p {} -q 1 -t devices/d/readings -m '{{\"device\":\"d\",\"seq\":1,\"value\":21.5}}'",
+        server.mqtt_addr().port()
     )?;
     write!(out, "  squall run SCENARIO.toml")?;
-    for (protocol, url) in bundled::addresses(server) {
+    for (protocol, url) in reference::addresses(&http, &mqtt, true) {
         write!(out, " --target {}={url}", protocol.name())?;
     }
     writeln!(out, " --set 'target.tls.ca={}'{devices}", whole.join("ca.pem").display())
