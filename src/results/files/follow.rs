@@ -3,8 +3,6 @@
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
-use hdrhistogram::Histogram;
-
 use super::history::{MOST_COLUMNS, Span};
 use super::manifest::Manifest;
 use super::packed::Unpacker;
@@ -42,12 +40,8 @@ pub(crate) struct Follower {
     /// Start of the interval that is read of each file.
     row_start_s: f64,
     log_start_s: f64,
-    /// The column that is read of the log, and its response times.
-    column: (usize, Option<Histogram<u64>>),
-    /// Phases in the order in which readings of them ended.
-    seen: Vec<String>,
     /// Of the last intervals: lag, service and response.
-    present: VecDeque<(f64, [Sparse; 3])>,
+    present: VecDeque<[Sparse; 3]>,
     watched: Watched,
 }
 
@@ -77,8 +71,6 @@ impl Follower {
             values: Sparse::new(),
             row_start_s: -1.0,
             log_start_s: -1.0,
-            column: (0, None),
-            seen: Vec::new(),
             present: VecDeque::new(),
             watched,
         })
@@ -104,7 +96,7 @@ impl Follower {
 
     fn read_intervals(&mut self, until_s: f64) -> Result<Reach, TableError> {
         let (watched, row_start_s) = (&mut self.watched, &mut self.row_start_s);
-        let reach = self.intervals.each_row(|row| {
+        self.intervals.each_row(|row| {
             let (Some(start_s), Some(long_s)) = (row.number("t_start_s"), row.number("interval_s")) else {
                 return true;
             };
@@ -117,12 +109,11 @@ impl Follower {
             }
             watched.take_row(start_s, row);
             true
-        })?;
-        Ok(reach)
+        })
     }
 
     fn read_log(&mut self, until_s: f64) -> Result<Reach, TableError> {
-        let Self { log, unpacker, values, watched, log_start_s: start, column, seen, present, .. } = self;
+        let Self { log, unpacker, values, watched, log_start_s: start, present, .. } = self;
         let reach = log.each_line(|line| {
             let Some((tag, start_s, long_s, payload)) = tagged(line) else { return true };
             if start_s + long_s > until_s {
@@ -133,27 +124,26 @@ impl Follower {
             // What cannot be unpacked is shown as missing: a screen is no place to end for it.
             let Some(bounds) = unpacker.unpack(payload, values) else { return true };
             if start_s > *start {
-                watched.settle(*start, column);
+                watched.settle(*start);
                 *start = start_s;
-                watched.last.reset();
-                watched.fleets.iter_mut().for_each(|fleet| fleet.times.reset());
-                present.push_back((start_s, Default::default()));
+                watched.begin_times();
+                present.push_back(Default::default());
                 keep_last(present, PRESENT);
             }
-            watched.take_times((head, times), start_s, (&values[..], bounds), (column, seen));
+            watched.take_times((head, times), start_s, (&values[..], bounds));
             let place = ["pacing-lag", "service", "response"].iter().position(|name| *name == times);
-            if let (Some(place), Some((_, sums))) = (place, present.back_mut()) {
+            if let (Some(place), Some(sums)) = (place, present.back_mut()) {
                 sums[place].extend_from_slice(values);
             }
             true
         })?;
-        watched.settle(*start, column);
+        watched.settle(*start);
         Ok(reach)
     }
 
     fn read_events(&mut self, until_s: f64) -> Result<Reach, TableError> {
         let watched = &mut self.watched;
-        let reach = self.events.each_row(|row| {
+        self.events.each_row(|row| {
             let Some(at_s) = row.number("t_s") else { return true };
             if at_s > until_s {
                 return false;
@@ -166,15 +156,14 @@ impl Follower {
                 detail: text("detail"),
             });
             true
-        })?;
-        Ok(reach)
+        })
     }
 
     /// How the generator does at present; `None` before the first reading.
     pub(crate) fn present(&self) -> Option<Present> {
         let at = |place: usize, fraction: f64| {
             let mut values: Sparse =
-                self.present.iter().flat_map(|(_, sums)| sums[place].iter().copied()).collect();
+                self.present.iter().flat_map(|sums| sums[place].iter().copied()).collect();
             values.sort_unstable();
             let total: u64 = values.iter().map(|(_, count)| count).sum();
             let mut left = (total as f64 * fraction).ceil() as u64;

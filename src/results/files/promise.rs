@@ -6,7 +6,7 @@ use super::row::Row;
 use super::table::is_measured;
 use super::times::Times;
 use crate::budget::{Budget, Condition, Figure, LEAST_SUPPORT, Metric, Subject, Times as Of};
-use crate::record::{Kind, Outcomes};
+use crate::record::Outcomes;
 
 /// Conditions that are followed.
 const MOST: usize = 32;
@@ -71,10 +71,10 @@ impl Promise {
             && phase_meant
     }
 
-    pub(super) fn take_row(&mut self, row: Row<'_>) {
-        let is_reading = row.text("kind") == Kind::Reading.name();
-        if is_reading && self.is_of(row.text("fleet"), row.text("protocol"), row.text("phase")) {
-            self.outcomes.add(&row.outcomes());
+    /// Takes in a row of readings, which ended in `outcomes`.
+    pub(super) fn take_row(&mut self, row: Row<'_>, outcomes: &Outcomes) {
+        if self.is_of(row.text("fleet"), row.text("protocol"), row.text("phase")) {
+            self.outcomes.add(outcomes);
             self.times.bound(row);
         }
     }

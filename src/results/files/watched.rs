@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use hdrhistogram::Histogram;
 
 use super::history::{Column, MOST_COLUMNS, Stretch};
-use super::history_log::{LEAST_SAMPLES, row_of};
+use super::history_log::{Grid, LEAST_SAMPLES, row_of};
 use super::packed::{Bounds, add_values};
 use super::promise::Promise;
 use super::row::Row;
@@ -105,6 +105,10 @@ pub(crate) struct Watched {
     pub(crate) lag: Option<Histogram<u64>>,
     /// What was demanded, and how that stands.
     pub(crate) promises: Vec<Promise>,
+    /// The column that is read of the log, and its response times.
+    pub(super) read: (usize, Option<Histogram<u64>>),
+    /// Phases in the order in which readings of them ended.
+    pub(super) seen: Vec<String>,
 }
 
 impl Watched {
@@ -134,8 +138,7 @@ impl Watched {
 
     /// The place of the column in which an interval begins, made if it is not there.
     fn column(&mut self, start_s: f64) -> Option<usize> {
-        let place = (start_s / self.column_s + 1e-6).floor();
-        let place = (place >= 0.0 && place < COLUMN_LIMIT as f64).then_some(place as usize)?;
+        let place = Grid { column_s: self.column_s, columns: COLUMN_LIMIT }.column_at(start_s)?;
         if place >= self.columns.len() {
             self.columns.resize_with(place + 1, Column::default);
         }
@@ -155,7 +158,6 @@ impl Watched {
 
     pub(super) fn take_row(&mut self, start_s: f64, row: Row<'_>) {
         let (kind, outcomes) = (row.text("kind"), row.outcomes());
-        self.promises.iter_mut().for_each(|promise| promise.take_row(row));
         let place = self.column(start_s);
         if kind == Kind::Connect.name() {
             let refused = outcomes.planned.saturating_sub(outcomes.ok);
@@ -172,6 +174,7 @@ impl Watched {
         if kind != Kind::Reading.name() {
             return;
         }
+        self.promises.iter_mut().for_each(|promise| promise.take_row(row, &outcomes));
         if let Some(column) = place.and_then(|place| self.columns.get_mut(place)) {
             take(column, start_s, row);
         }
@@ -199,13 +202,18 @@ impl Watched {
         }
     }
 
+    /// Begins an interval of the log.
+    pub(super) fn begin_times(&mut self) {
+        self.last.reset();
+        self.fleets.iter_mut().for_each(|fleet| fleet.times.reset());
+    }
+
     /// Takes the times of an interval, whose tag has `head` and what they are of.
     pub(super) fn take_times(
         &mut self,
         (head, times): (&str, &str),
         start_s: f64,
         (values, bounds): (&[(u64, u64)], Bounds),
-        (column, seen): (&mut (usize, Option<Histogram<u64>>), &mut Vec<String>),
     ) {
         let mut names = head.splitn(3, '.');
         let mut name = || names.next().unwrap_or_default();
@@ -223,8 +231,8 @@ impl Watched {
         if is_measured(phase) {
             self.measured.add(times, values, bounds);
         }
-        if seen.last().is_none_or(|last| last != phase) && !seen.iter().any(|own| own == phase) {
-            seen.push(phase.to_owned());
+        if phase != self.phase_name && !self.seen.iter().any(|own| own == phase) {
+            self.seen.push(phase.to_owned());
             phase.clone_into(&mut self.phase_name);
             self.phase.reset();
         }
@@ -238,35 +246,31 @@ impl Watched {
             }
         }
         if times == "response" {
-            self.warm(start_s, (values, bounds), column);
+            self.warm(start_s, values, bounds);
         }
     }
 
     /// Puts response times into the heat map.
-    fn warm(
-        &mut self,
-        start_s: f64,
-        (values, bounds): (&[(u64, u64)], Bounds),
-        column: &mut (usize, Option<Histogram<u64>>),
-    ) {
+    fn warm(&mut self, start_s: f64, values: &[(u64, u64)], bounds: Bounds) {
         let Some(place) = self.column(start_s) else { return };
-        if place != column.0 {
-            column.1.iter_mut().for_each(Histogram::reset);
-            column.0 = place;
+        if place != self.read.0 {
+            self.read.1.iter_mut().for_each(Histogram::reset);
+            self.read.0 = place;
         }
-        add_values(&mut column.1, values, bounds);
-        let mut warmed = vec![&mut self.columns[place]];
-        let recent = self.recent.iter_mut().rev().find(|recent| (recent.start_s - start_s).abs() < 1e-3);
-        warmed.extend(recent.map(|recent| &mut recent.column));
-        for column in warmed {
-            for (value, count) in values {
-                *column.heat.entry(row_of(*value)).or_default() += count;
+        add_values(&mut self.read.1, values, bounds);
+        let column = &mut self.columns[place];
+        let mut recent = began_at(&mut self.recent, start_s);
+        for (value, count) in values {
+            let row = row_of(*value);
+            *column.heat.entry(row).or_default() += count;
+            if let Some(recent) = &mut recent {
+                *recent.heat.entry(row).or_default() += count;
             }
         }
     }
 
     /// States the percentiles of the column that is being read, and of the interval that began at `start_s`.
-    pub(super) fn settle(&mut self, start_s: f64, column: &(usize, Option<Histogram<u64>>)) {
+    pub(super) fn settle(&mut self, start_s: f64) {
         self.phase.floor = self.floors.get(&self.phase_name).copied();
         let state = |column: &mut Column, times: &Histogram<u64>| {
             column.p50 = Some(times.value_at_quantile(0.5));
@@ -274,13 +278,13 @@ impl Watched {
             column.max = Some(times.max());
         };
         let full = |times: &&Histogram<u64>| !times.is_empty();
-        if let (Some(times), Some(column)) = (column.1.as_ref().filter(full), self.columns.get_mut(column.0))
-        {
+        let (place, times) = &self.read;
+        if let (Some(times), Some(column)) = (times.as_ref().filter(full), self.columns.get_mut(*place)) {
             state(column, times);
         }
-        let recent = self.recent.iter_mut().rev().find(|recent| (recent.start_s - start_s).abs() < 1e-3);
-        if let (Some(times), Some(recent)) = (self.last.response.as_ref().filter(full), recent) {
-            state(&mut recent.column, times);
+        let recent = began_at(&mut self.recent, start_s);
+        if let (Some(times), Some(column)) = (self.last.response.as_ref().filter(full), recent) {
+            state(column, times);
         }
     }
 
@@ -312,6 +316,12 @@ impl Watched {
         self.events.push_back(event);
         keep_last(&mut self.events, MOST_EVENTS);
     }
+}
+
+/// The column of the interval that began at `start_s`, if it is one of the last.
+fn began_at(recent: &mut VecDeque<Recent>, start_s: f64) -> Option<&mut Column> {
+    let own = recent.iter_mut().rev().find(|own| (own.start_s - start_s).abs() < 1e-3);
+    own.map(|own| &mut own.column)
 }
 
 /// Keeps the last of a queue.
