@@ -124,12 +124,42 @@ fn start_ms(line: &[u8]) -> Option<u64> {
     cells.next().map(|_| (start_s * 1e3).round() as u64)
 }
 
+/// A line of the log that has a tag.
+pub(super) struct Tagged<'l> {
+    /// Fleet, protocol and phase: `meters.http.steady`.
+    pub(super) head: &'l str,
+    /// What its times are: `response`, `service`.
+    pub(super) times: &'l str,
+    pub(super) start_s: f64,
+    pub(super) length_s: f64,
+    /// The histogram.
+    pub(super) packed: &'l [u8],
+}
+
+impl<'l> Tagged<'l> {
+    /// What stands behind the mark of a line that has a tag; `None` of any other.
+    pub(super) fn rest(line: &'l [u8]) -> Option<&'l [u8]> {
+        line.trim_ascii().strip_prefix(b"Tag=")
+    }
+
+    /// Reads the rest of such a line; `None` if it is none of a log.
+    pub(super) fn of(rest: &'l [u8]) -> Option<Self> {
+        let mut cells = rest.splitn(5, |byte| *byte == b',');
+        let mut text = || std::str::from_utf8(cells.next()?).ok();
+        let (tag, start_s, length_s) = (text()?, text()?.parse().ok()?, text()?.parse().ok()?);
+        // The longest of them.
+        text()?;
+        let (head, times) = tag.rsplit_once('.')?;
+        Some(Self { head, times, start_s, length_s, packed: cells.next()? })
+    }
+}
+
 /// Hands every line of the log of the run in `directory` to `take`, with whether it is whole, which only the last may not be. `take`
 /// says whether to go on, or `None` if the line is none of a log.
 ///
 /// # Errors
 /// If the log cannot be read, or `take` gives `None`.
-pub(super) fn each_line(
+fn each_line(
     directory: &Path,
     take: impl FnMut(&[u8], bool) -> Option<bool>,
 ) -> Result<(), TableError> {

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
+use super::distribution::Tagged;
 use super::history::{MOST_COLUMNS, Span};
 use super::manifest::Manifest;
 use super::packed::Unpacker;
@@ -115,14 +116,13 @@ impl Follower {
     fn read_log(&mut self, until_s: f64) -> Result<Reach, TableError> {
         let Self { log, unpacker, values, watched, log_start_s: start, present, .. } = self;
         let reach = log.each_line(|line| {
-            let Some((tag, start_s, long_s, payload)) = tagged(line) else { return true };
-            if start_s + long_s > until_s {
+            let Some(tagged) = Tagged::rest(line).and_then(Tagged::of) else { return true };
+            let Tagged { head, times, start_s, length_s, packed } = tagged;
+            if start_s + length_s > until_s {
                 return false;
             }
-            let mut names = tag.rsplitn(2, '.');
-            let (times, head) = (names.next().unwrap_or_default(), names.next().unwrap_or_default());
             // What cannot be unpacked is shown as missing: a screen is no place to end for it.
-            let Some(bounds) = unpacker.unpack(payload, values) else { return true };
+            let Some(bounds) = unpacker.unpack(packed, values) else { return true };
             if start_s > *start {
                 watched.settle(*start);
                 *start = start_s;
@@ -176,14 +176,4 @@ impl Follower {
         let lag = at(0, 0.99)?;
         Some(Present { lag, service: at(1, 0.99).unwrap_or(0), response: at(2, 0.98).unwrap_or(0) })
     }
-}
-
-/// Tag, start, length and histogram of a tagged line of the log.
-fn tagged(line: &[u8]) -> Option<(&str, f64, f64, &[u8])> {
-    let line = line.trim_ascii().strip_prefix(b"Tag=")?;
-    let mut cells = line.splitn(5, |byte| *byte == b',');
-    let mut text = || std::str::from_utf8(cells.next()?).ok();
-    let (tag, start_s, long_s) = (text()?, text()?.parse().ok()?, text()?.parse().ok()?);
-    text()?;
-    Some((tag, start_s, long_s, cells.next()?))
 }

@@ -10,9 +10,9 @@ use hdrhistogram::Histogram;
 
 use super::distribution::BUFFER;
 use super::history_log::{self, Grid, LEAST_SAMPLES, LogTimes, Sums, Tag, Tags};
+use super::row::{number, time};
 use super::table::{TableError, is_measured};
 use crate::record::{Kind, Outcomes};
-use crate::results::Millis;
 
 /// Columns at most; of more intervals several share one.
 pub(crate) const MOST_COLUMNS: usize = 400;
@@ -49,6 +49,7 @@ pub(crate) struct History {
 pub(crate) struct Stretch {
     pub(crate) name: String,
     pub(crate) start_s: f64,
+    /// Infinite while it lasts.
     pub(crate) end_s: f64,
 }
 
@@ -173,10 +174,7 @@ impl History {
             let [phase, fleet, protocol, kind] = places.keys.map(|place| table.at(place));
             let fleet_place = self.fleet(fleet);
             tag.clear();
-            for part in [fleet, protocol, phase] {
-                tag.push_str(part);
-                tag.push('.');
-            }
+            [fleet, ".", protocol, ".", phase].into_iter().for_each(|part| tag.push_str(part));
             if !tags.contains_key(&tag) {
                 let measured = is_measured(phase).then(|| place_of(&mut phases, phase));
                 tags.insert(tag.clone(), Tag { measured, fleet: fleet_place });
@@ -191,7 +189,9 @@ impl History {
                 column.connected += outcomes.ok;
                 column.refused += outcomes.planned.saturating_sub(outcomes.ok);
             } else if kind == Kind::Reading.name() {
-                self.columns[place].add(start_s, &outcomes, &table, &places);
+                let lags = places.lags.map(|place| time(table.at(place)));
+                let gauges = places.gauges.map(|place| table.at(place).parse().ok());
+                self.columns[place].add(start_s, &outcomes, lags, gauges);
                 let p99 = time(table.at(places.p99)).filter(|_| outcomes.ended() >= LEAST_SAMPLES);
                 let tail = &mut self.fleets[fleet_place].p99[place];
                 *tail = (*tail).max(p99);
@@ -215,16 +215,7 @@ impl History {
             let [at_s, event, name, detail] = places.map(|place| table.at(place));
             let Some(at_s) = number(at_s) else { continue };
             match event {
-                "phase_start" => {
-                    let (name, end_s) = (name.to_owned(), f64::NAN);
-                    self.phases.push(Stretch { name, start_s: at_s, end_s });
-                }
-                "phase_end" => {
-                    let open = self.phases.iter_mut().rev().find(|phase| phase.name == name);
-                    if let Some(phase) = open {
-                        phase.end_s = at_s;
-                    }
-                }
+                "phase_start" | "phase_end" => Stretch::note(&mut self.phases, event, name, at_s),
                 "end" => ended = Some(at_s),
                 "fault_on" | "fault_off" | "" => {}
                 _ if self.marks.len() < MOST_MARKS => {
@@ -236,7 +227,7 @@ impl History {
             }
         }
         let end_s = ended.unwrap_or(self.end_s).min(self.end_s);
-        for phase in self.phases.iter_mut().filter(|phase| phase.end_s.is_nan()) {
+        for phase in self.phases.iter_mut().filter(|phase| phase.end_s.is_infinite()) {
             phase.end_s = end_s.max(phase.start_s);
         }
         Ok(())
@@ -255,13 +246,36 @@ fn place_of(names: &mut Vec<String>, name: &str) -> usize {
     })
 }
 
+impl Stretch {
+    /// Takes in that the phase `name` begins or ends at `at_s`, if `event` says so.
+    pub(super) fn note(phases: &mut Vec<Self>, event: &str, name: &str, at_s: f64) {
+        match event {
+            "phase_start" => {
+                phases.push(Self { name: name.to_owned(), start_s: at_s, end_s: f64::INFINITY });
+            }
+            "phase_end" => {
+                if let Some(phase) = phases.iter_mut().rev().find(|phase| phase.name == name) {
+                    phase.end_s = at_s;
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
 impl Column {
-    fn add(&mut self, start_s: f64, outcomes: &Outcomes, row: &Table, places: &Places) {
+    /// Adds a row of readings of the interval that began at `start_s`; `gauges`: what is open, and overdue of that.
+    pub(super) fn add(
+        &mut self,
+        start_s: f64,
+        outcomes: &Outcomes,
+        [lag_p50, lag_p99]: [Option<u64>; 2],
+        gauges: [Option<u64>; 2],
+    ) {
         self.outcomes.add(outcomes);
-        let [lag_p50, lag_p99] = places.lags.map(|place| time(row.at(place)));
         self.lag_p50 = self.lag_p50.max(lag_p50);
         self.lag_p99 = self.lag_p99.max(lag_p99);
-        if let [Some(open), Some(overdue)] = places.gauges.map(|place| row.at(place).parse::<u64>().ok()) {
+        if let [Some(open), Some(overdue)] = gauges {
             let kept = if start_s > self.gauged_s { (None, None) } else { (self.open, self.overdue) };
             self.open = Some(kept.0.unwrap_or(0) + open);
             self.overdue = Some(kept.1.unwrap_or(0) + overdue);
@@ -347,14 +361,6 @@ impl Places {
             self.outcomes.map(|place| row.at(place).parse().unwrap_or(0));
         Outcomes { planned, ok, shed, error, timeout, lost, dropped }
     }
-}
-
-fn number(text: &str) -> Option<f64> {
-    text.parse().ok().filter(|number: &f64| number.is_finite() && *number >= 0.0)
-}
-
-fn time(text: &str) -> Option<u64> {
-    text.parse().ok().map(Millis::as_ns)
 }
 
 /// A table of a run, read row by row: columns by name, a torn last row passed over.

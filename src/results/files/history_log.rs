@@ -9,7 +9,7 @@ use std::thread;
 
 use hdrhistogram::Histogram;
 
-use super::distribution::lines_within;
+use super::distribution::{Tagged, lines_within};
 use super::packed::{Bounds, Unpacker, add_values, record};
 use super::table::TableError;
 
@@ -32,7 +32,7 @@ pub(super) struct Tag {
     pub(super) fleet: usize,
 }
 
-/// The tags of a log up to the kind of time: `meters.http.steady.`.
+/// The tags of a log up to the kind of time: `meters.http.steady`.
 pub(super) type Tags = BTreeMap<String, Tag>;
 
 /// The row of a heat map that a time of `ns` lies in: [`ROWS_PER_DECADE`] of them from 1 ns on.
@@ -155,14 +155,9 @@ impl Part {
 
     /// Takes a line; `None` if it is none of a log.
     fn take(&mut self, line: &[u8], tags: &Tags, grid: Grid) -> Option<()> {
-        let line = line.trim_ascii();
         // What has no tag is the sum of what follows.
-        let Some(line) = line.strip_prefix(b"Tag=") else { return Some(()) };
-        let mut cells = line.split(|byte| *byte == b',');
-        let tag = std::str::from_utf8(cells.next()?).ok()?;
-        let start_s: f64 = std::str::from_utf8(cells.next()?).ok()?.parse().ok()?;
-        let payload = cells.nth(2)?;
-        let (head, times) = tag.split_at(tag.rfind('.')? + 1);
+        let Some(rest) = Tagged::rest(line) else { return Some(()) };
+        let Tagged { head, times, start_s, packed, .. } = Tagged::of(rest)?;
         let Some(tag) = tags.get(head).copied() else { return Some(()) };
         let beside = match times {
             "response" => None,
@@ -175,7 +170,7 @@ impl Part {
         if beside.is_some() && tag.measured.is_none() {
             return Some(());
         }
-        let bounds = self.unpacker.unpack(payload, &mut self.values)?;
+        let bounds = self.unpacker.unpack(packed, &mut self.values)?;
         match beside {
             Some(sum) => add_values(sum, &self.values, bounds),
             None => self.add(tag, grid.column_at(start_s), bounds),
@@ -238,10 +233,14 @@ fn settled(times: &Histogram<u64>) -> ColumnTimes {
         let low = times.lowest_equivalent(step.value_iterated_to());
         *column.heat.entry(row_of(low)).or_default() += step.count_at_value();
     }
-    column.p50 = Some(times.value_at_quantile(0.5));
-    column.p99 = (times.len() >= LEAST_SAMPLES).then(|| times.value_at_quantile(0.99));
-    column.max = Some(times.max());
+    [column.p50, column.p99, column.max] = percentiles(times);
     column
+}
+
+/// Median, p99 where there are enough of them, and longest of times that are not empty.
+pub(super) fn percentiles(times: &Histogram<u64>) -> [Option<u64>; 3] {
+    let p99 = (times.len() >= LEAST_SAMPLES).then(|| times.value_at_quantile(0.99));
+    [Some(times.value_at_quantile(0.5)), p99, Some(times.max())]
 }
 
 /// Adds `times` to `sum`, which grows where their range is wider.
@@ -304,7 +303,7 @@ mod tests {
         for second in 0..40_u64 {
             let phase = if second < 10 { "warm-up" } else { "steady" };
             for (fleet, name) in ["a", "b"].into_iter().enumerate() {
-                let head = format!("{name}.http.{phase}.");
+                let head = format!("{name}.http.{phase}");
                 let measured = (second >= 10).then_some(0);
                 tags.insert(head.clone(), Tag { measured, fleet });
                 for kind in ["response", "service", "pacing-lag"] {
@@ -313,7 +312,7 @@ mod tests {
                         times.record(1_000_000 + second * 7_919 * nth + fleet as u64).unwrap();
                     }
                     let (start, end) = (Tick(second * 1_000_000_000), Tick((second + 1) * 1_000_000_000));
-                    log.append(Some(&format!("{head}{kind}")), start, end, &times).unwrap();
+                    log.append(Some(&format!("{head}.{kind}")), start, end, &times).unwrap();
                 }
             }
         }

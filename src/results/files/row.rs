@@ -13,6 +13,16 @@ pub(super) fn places(header: &csv::StringRecord) -> Places {
     header.iter().enumerate().map(|(place, name)| (name.to_owned(), place)).collect()
 }
 
+/// The number that a cell holds, where it is finite and not below 0.
+pub(super) fn number(text: &str) -> Option<f64> {
+    text.parse().ok().filter(|number: &f64| number.is_finite() && *number >= 0.0)
+}
+
+/// A time that a cell holds in milliseconds, in nanoseconds.
+pub(super) fn time(text: &str) -> Option<u64> {
+    text.parse().ok().map(Millis::as_ns)
+}
+
 /// A row; a column that the table does not have reads as empty.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Row<'t> {
@@ -31,7 +41,7 @@ impl<'t> Row<'t> {
     }
 
     pub(super) fn number(&self, column: &str) -> Option<f64> {
-        self.text(column).parse().ok().filter(|number: &f64| number.is_finite() && *number >= 0.0)
+        number(self.text(column))
     }
 
     pub(super) fn whole(&self, column: &str) -> Option<u64> {
@@ -42,9 +52,8 @@ impl<'t> Row<'t> {
         self.whole(column).unwrap_or(0)
     }
 
-    /// A time that stands there in milliseconds, in nanoseconds.
     pub(super) fn time(&self, column: &str) -> Option<u64> {
-        self.text(column).parse().ok().map(Millis::as_ns)
+        time(self.text(column))
     }
 
     pub(super) fn outcomes(&self) -> Outcomes {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use hdrhistogram::Histogram;
 
 use super::history::{Column, MOST_COLUMNS, Stretch};
-use super::history_log::{Grid, LEAST_SAMPLES, row_of};
+use super::history_log::{Grid, percentiles, row_of};
 use super::packed::{Bounds, add_values};
 use super::promise::Promise;
 use super::row::Row;
@@ -175,11 +175,12 @@ impl Watched {
             return;
         }
         self.promises.iter_mut().for_each(|promise| promise.take_row(row, &outcomes));
-        if let Some(column) = place.and_then(|place| self.columns.get_mut(place)) {
-            take(column, start_s, row);
-        }
-        if let Some(recent) = self.recent.back_mut() {
-            take(&mut recent.column, start_s, row);
+        let lags = ["pacing_lag_p50_ms", "pacing_lag_p99_ms"].map(|name| row.time(name));
+        let gauges = ["open", "overdue"].map(|name| row.whole(name));
+        let column = place.and_then(|place| self.columns.get_mut(place));
+        let recent = self.recent.back_mut().map(|recent| &mut recent.column);
+        for column in column.into_iter().chain(recent) {
+            column.add(start_s, &outcomes, lags, gauges);
         }
         let phase = row.text("phase");
         self.last.bound(row);
@@ -197,7 +198,7 @@ impl Watched {
         if is_measured(phase) {
             fleet.measured.bound(row);
         }
-        if let (Some(open), Some(overdue)) = (row.whole("open"), row.whole("overdue")) {
+        if let [Some(open), Some(overdue)] = gauges {
             (fleet.open, fleet.overdue) = (open, overdue);
         }
     }
@@ -272,34 +273,21 @@ impl Watched {
     /// States the percentiles of the column that is being read, and of the interval that began at `start_s`.
     pub(super) fn settle(&mut self, start_s: f64) {
         self.phase.floor = self.floors.get(&self.phase_name).copied();
-        let state = |column: &mut Column, times: &Histogram<u64>| {
-            column.p50 = Some(times.value_at_quantile(0.5));
-            column.p99 = (times.len() >= LEAST_SAMPLES).then(|| times.value_at_quantile(0.99));
-            column.max = Some(times.max());
-        };
         let full = |times: &&Histogram<u64>| !times.is_empty();
         let (place, times) = &self.read;
         if let (Some(times), Some(column)) = (times.as_ref().filter(full), self.columns.get_mut(*place)) {
-            state(column, times);
+            [column.p50, column.p99, column.max] = percentiles(times);
         }
         let recent = began_at(&mut self.recent, start_s);
         if let (Some(times), Some(column)) = (self.last.response.as_ref().filter(full), recent) {
-            state(column, times);
+            [column.p50, column.p99, column.max] = percentiles(times);
         }
     }
 
     pub(super) fn take_event(&mut self, event: Event) {
         let Event { at_s, name, detail, .. } = &event;
+        Stretch::note(&mut self.phases, &event.what, name, *at_s);
         match event.what.as_str() {
-            "phase_start" => {
-                self.phases.push(Stretch { name: name.clone(), start_s: *at_s, end_s: f64::INFINITY });
-            }
-            "phase_end" => {
-                let open = self.phases.iter_mut().rev().find(|phase| phase.name == *name);
-                if let Some(phase) = open {
-                    phase.end_s = *at_s;
-                }
-            }
             "fault_on" if self.spells.len() < MOST_SPELLS => {
                 let by_hand = detail.starts_with("by hand");
                 self.spells.push(Spell { fault: name.clone(), start_s: *at_s, end_s: None, by_hand });
@@ -328,17 +316,4 @@ fn began_at(recent: &mut VecDeque<Recent>, start_s: f64) -> Option<&mut Column> 
 pub(super) fn keep_last<T>(queue: &mut VecDeque<T>, most: usize) {
     let beyond = queue.len().saturating_sub(most);
     queue.drain(..beyond);
-}
-
-/// Adds what a row of readings holds, of the interval that began at `start_s`.
-fn take(column: &mut Column, start_s: f64, row: Row<'_>) {
-    column.outcomes.add(&row.outcomes());
-    column.lag_p50 = column.lag_p50.max(row.time("pacing_lag_p50_ms"));
-    column.lag_p99 = column.lag_p99.max(row.time("pacing_lag_p99_ms"));
-    if let (Some(open), Some(overdue)) = (row.whole("open"), row.whole("overdue")) {
-        let kept = if start_s > column.gauged_s { (None, None) } else { (column.open, column.overdue) };
-        column.open = Some(kept.0.unwrap_or(0) + open);
-        column.overdue = Some(kept.1.unwrap_or(0) + overdue);
-        column.gauged_s = start_s;
-    }
 }
