@@ -271,7 +271,7 @@ fn golden_screens() {
                    ░    ░░    ░          ░░░               p90    2.90 s   ~2.45 s
         10 s                                               p99   ~2.99 s       n/a
                                         ━━━━               p99.9     n/a       n/a
-         1 s                                               max    20.0 s     >20 s
+         1 s                                               max     >20 s     >20 s
 
 
       100 ms

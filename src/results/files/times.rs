@@ -18,10 +18,10 @@ pub(crate) struct Times {
 }
 
 impl Times {
+    /// Forgets the times, not the bound: rows tell that, which are read before the log.
     pub(super) fn reset(&mut self) {
         let sums = [&mut self.response, &mut self.service];
         sums.into_iter().flatten().for_each(Histogram::reset);
-        self.floor = None;
     }
 
     pub(super) fn add(&mut self, times: &str, values: &[(u64, u64)], bounds: Bounds) {
