@@ -12,14 +12,14 @@ use crate::results::files::anomaly::AnomalyTable;
 use crate::results::files::directory::RunDirectory;
 use crate::results::files::failure::Failure;
 use crate::results::files::figures::Figures;
-use crate::results::files::hlog::IntervalLog;
+use crate::results::files::hlog::{BESIDE, IntervalLog};
 use crate::results::files::outage::Outage;
 use crate::results::files::replaced::write_rows;
 use crate::results::files::shard::{Closing, ShardHeader, ShardRecord};
 use crate::results::files::slow_reading::SlowRow;
 use crate::results::files::table::{IntervalKey, IntervalTable};
 use crate::results::record::batch::IntervalBatch;
-use crate::results::record::cell::{Bounds, Cell, Key, Series, add_all};
+use crate::results::record::cell::{Bounds, Cell, Key, add_all};
 
 /// Room for an ordinary interval, so that it reaches the file in one write and a killed run seldom ends in half a line.
 const INTERVAL_BYTES: usize = 256 * 1024;
@@ -57,14 +57,6 @@ impl RunDirectory {
         write_rows(self, &totals.slowest())
     }
 }
-
-/// Times of readings that have lines of their own in the log, beside the response times of all that ended.
-const OWN_TAGS: [(&str, Series); 4] = [
-    ("ok", Series::Ok),
-    ("censored", Series::Censored),
-    ("service", Series::Service),
-    ("pacing-lag", Series::PacingLag),
-];
 
 /// The files that are written while a run lasts.
 pub struct RunFiles {
@@ -220,7 +212,7 @@ impl RunFiles {
             let times = if key.kind == Kind::Reading { "response" } else { key.kind.name() };
             self.log.append(Some(&tag(times)), start, end, response)?;
         }
-        for (times, series) in OWN_TAGS.into_iter().filter(|_| key.kind == Kind::Reading) {
+        for (times, series) in BESIDE.into_iter().filter(|_| key.kind == Kind::Reading) {
             if let Some(histogram) = cell.times(series) {
                 self.log.append(Some(&tag(times)), start, end, histogram)?;
             }

@@ -10,6 +10,15 @@ use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
 use hdrhistogram::{Counter, Histogram};
 
 use crate::clock::{Tick, WallTime};
+use crate::results::record::cell::Series;
+
+/// Times of readings that have lines of their own, beside the response times of all that ended.
+pub(crate) const BESIDE: [(&str, Series); 4] = [
+    ("ok", Series::Ok),
+    ("censored", Series::Censored),
+    ("service", Series::Service),
+    ("pacing-lag", Series::PacingLag),
+];
 
 /// Nanoseconds in a histogram, milliseconds in the log's column of maxima.
 const MAX_DIVISOR: f64 = 1e6;

@@ -9,6 +9,7 @@ use hdrhistogram::Histogram;
 
 use super::distribution::{Distributions, OpenLog, read_open_log};
 use super::figures::Figures;
+use super::hlog::BESIDE;
 use super::manifest::Manifest;
 use super::millis::Millis;
 use super::table::{ALL, SummaryRow, TableError, is_measured};
@@ -19,9 +20,6 @@ use crate::units::Quantile;
 const GONE: &str = "its own judgement, budgets, the delivery audit, waits and stages are lost";
 /// The same of a run whose log does not tell apart what ended ok.
 const GONE_WITH_OK: &str = "its own judgement, budgets, the delivery audit, waits, stages, and the times of what ended ok alone are lost";
-
-/// Times that the log has beside what the percentiles of a row are of.
-const BESIDE: [&str; 4] = ["ok", "censored", "service", "pacing-lag"];
 
 /// A row of `intervals.csv`.
 struct IntervalRow {
@@ -121,7 +119,8 @@ fn is_whole(log: &OpenLog, intervals: &[IntervalRow]) -> bool {
     let last = intervals.iter().filter(|interval| Some(interval.start_ms()) == log.last_ms);
     let rows: BTreeMap<String, bool> =
         last.map(|interval| (response_tag(&interval.row), interval.row.figures.ended() > 0)).collect();
-    let is_response = |tag: &str| tag.rsplit('.').next().is_none_or(|times| !BESIDE.contains(&times));
+    let is_response =
+        |tag: &str| tag.rsplit('.').next().is_none_or(|times| BESIDE.iter().all(|(own, _)| *own != times));
     let mut tags = log.last.keys().flatten().filter(|tag| is_response(tag));
     tags.all(|tag| rows.contains_key(tag))
         && rows.into_iter().all(|(tag, has_ended)| !has_ended || log.last.contains_key(&Some(tag)))
