@@ -152,8 +152,8 @@ impl IntervalPipeline {
     /// Writes the files anew to which something is to be added. Where descriptors have run out this fails, and the run must not: the
     /// next interval tries again.
     fn replace(&mut self, files: &RunFiles) {
-        self.untold = self.untold && files.write_failures(&self.totals.failures()).is_err();
-        self.unlisted = self.unlisted && files.write_slowest(&self.totals.slowest()).is_err();
+        self.untold = self.untold && files.replace(&self.totals.failures()).is_err();
+        self.unlisted = self.unlisted && files.replace(&self.totals.slowest()).is_err();
     }
 
     fn note(&mut self, written: &io::Result<()>) {
@@ -182,7 +182,7 @@ impl IntervalPipeline {
     }
 
     fn write_faults(&mut self, files: &RunFiles) -> io::Result<()> {
-        self.faults.news().map_or(Ok(()), |rows| files.write_faults(&rows))
+        self.faults.news().map_or(Ok(()), |rows| files.replace(&rows))
     }
 
     /// The names of `faults`, as the column has them.

@@ -14,7 +14,7 @@ use crate::results::files::failure::Failure;
 use crate::results::files::figures::Figures;
 use crate::results::files::hlog::{BESIDE, IntervalLog};
 use crate::results::files::outage::Outage;
-use crate::results::files::replaced::write_rows;
+use crate::results::files::replaced::{ReplacedRow, write_rows};
 use crate::results::files::shard::{Closing, ShardHeader, ShardRecord};
 use crate::results::files::slow_reading::SlowRow;
 use crate::results::files::table::{IntervalKey, IntervalTable};
@@ -25,7 +25,8 @@ use crate::results::record::cell::{Bounds, Cell, Key, add_all};
 const INTERVAL_BYTES: usize = 256 * 1024;
 
 impl RunDirectory {
-    /// Starts `intervals.csv`, `latency.hlog`, `anomalies.csv`, `faults.csv`, `failures.csv` and `slowest.csv`, whose times count from `started`.
+    /// Starts `intervals.csv`, `latency.hlog`, `anomalies.csv`, `faults.csv`, `failures.csv` and `slowest.csv`, whose times count
+    /// from `started`.
     ///
     /// # Errors
     /// If a file cannot be made.
@@ -184,18 +185,8 @@ impl RunFiles {
         self.record.as_mut().map_or(Ok(()), |record| record.end(closing))
     }
 
-    /// Writes `faults.csv` anew.
-    pub(crate) fn write_faults(&self, rows: &[Outage]) -> io::Result<()> {
-        write_rows(&self.directory, rows)
-    }
-
-    /// Writes `failures.csv` anew.
-    pub(crate) fn write_failures(&self, rows: &[Failure]) -> io::Result<()> {
-        write_rows(&self.directory, rows)
-    }
-
-    /// Writes `slowest.csv` anew.
-    pub(crate) fn write_slowest(&self, rows: &[SlowRow]) -> io::Result<()> {
+    /// Writes anew the table that holds such rows.
+    pub(crate) fn replace<R: ReplacedRow>(&self, rows: &[R]) -> io::Result<()> {
         write_rows(&self.directory, rows)
     }
 

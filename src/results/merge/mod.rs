@@ -29,8 +29,8 @@ pub(crate) enum MergeError {
     Foreign,
 }
 
-/// Adds the records of `shards`, which have one layout and share `token`, interval by interval, each counted from its own beginning; writes what
-/// an ordinary run writes, tells `on_interval`, and gives the totals. Holds one interval of every shard.
+/// Adds the records of `shards`, which have one layout and share `token`, interval by interval, each counted from its own beginning;
+/// writes what an ordinary run writes, tells `on_interval`, and gives the totals. Holds one interval of every shard.
 ///
 /// # Errors
 /// If a record cannot be read, a file cannot be written, or layouts differ.
