@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 
 use super::directory::RunDirectory;
 use super::table::TableError;
+use crate::clock::Tick;
 
 /// A row of such a table: the names of its fields are the columns, in their order.
 pub(crate) trait ReplacedRow: Serialize + DeserializeOwned {
@@ -34,6 +35,16 @@ macro_rules! replaced_row {
     };
 }
 pub(crate) use replaced_row;
+
+/// An instant as such tables have it: seconds since the run began, to the microsecond.
+pub(crate) fn seconds(at: Tick) -> f64 {
+    (at.0 / 1_000) as f64 / 1e6
+}
+
+/// A time as such tables have it: milliseconds, to the nanosecond.
+pub(crate) fn millis(ns: u64) -> f64 {
+    ns as f64 / 1e6
+}
 
 /// Writes the table in one step: readers see the old file or the new one, never half of one.
 pub(crate) fn write_rows<R: ReplacedRow>(directory: &RunDirectory, rows: &[R]) -> io::Result<()> {

@@ -1,6 +1,6 @@
 //! `slowest.csv`: the slowest readings of each phase and fleet, with what they are known by in the traces of the service.
 
-use super::replaced::replaced_row;
+use super::replaced::{millis, replaced_row, seconds};
 use crate::record::{FleetId, Layout, PhaseId, RunToken, TraceContext, Traced};
 use crate::results::record::slow_reading::{SlowReading, SlowReadings};
 
@@ -63,26 +63,21 @@ pub(crate) fn rows(slow: &SlowReadings, layout: &Layout, token: Option<RunToken>
             protocol: fleet.protocol.name().to_owned(),
             device: name,
             seq,
-            intended_s: (reading.intended.0 / 1_000) as f64 / 1e6,
-            response_ms: ms(reading.response_ns),
-            backlog_wait_ms: reading.backlog_wait_ns.map(ms),
-            pacing_lag_ms: reading.pacing_lag_ns.map(ms),
-            service_ms: reading.service_ns.map(ms),
-            stage_queue_ms: stages.map(|stages| ms(stages.queue_ns)),
-            stage_cache_ms: stages.map(|stages| ms(stages.cache_ns)),
-            stage_inference_ms: stages.map(|stages| ms(stages.inference_ns)),
-            stage_network_ms: outside.map(ms),
+            intended_s: seconds(reading.intended),
+            response_ms: millis(reading.response_ns),
+            backlog_wait_ms: reading.backlog_wait_ns.map(millis),
+            pacing_lag_ms: reading.pacing_lag_ns.map(millis),
+            service_ms: reading.service_ns.map(millis),
+            stage_queue_ms: stages.map(|stages| millis(stages.queue_ns)),
+            stage_cache_ms: stages.map(|stages| millis(stages.cache_ns)),
+            stage_inference_ms: stages.map(|stages| millis(stages.inference_ns)),
+            stage_network_ms: outside.map(millis),
             outcome: reading.outcome.name().to_owned(),
             trace_id: trace.map(TraceContext::trace_id).unwrap_or_default(),
             sampled: trace.map(TraceContext::is_sampled),
         }
     };
     slow.sorted().map(row).collect()
-}
-
-/// Milliseconds, to the nanosecond.
-fn ms(ns: u64) -> f64 {
-    ns as f64 / 1e6
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use super::level::{Level, Observation};
 use crate::clock::Tick;
 use crate::record::{FaultId, FaultInfo, SwitchEvent};
 use crate::results::files::outage::{Outage, Recovery, RecoveryRule};
+use crate::results::files::replaced::{millis, seconds};
 use crate::results::record::cell::Percentile;
 use crate::results::record::count::ReadingCounts;
 use crate::results::record::ok_timeline::OkTimeline;
@@ -278,13 +279,4 @@ impl ImpactTracker {
             remark: self.remarks.join("; "),
         }
     }
-}
-
-/// Seconds, to the microsecond.
-fn seconds(at: Tick) -> f64 {
-    (at.0 / 1_000) as f64 / 1e6
-}
-
-fn millis(ns: u64) -> f64 {
-    ns as f64 / 1e6
 }
