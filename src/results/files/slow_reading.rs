@@ -84,9 +84,9 @@ pub(crate) fn rows(slow: &SlowReadings, layout: &Layout, token: Option<RunToken>
 mod tests {
     use super::*;
     use crate::clock::Tick;
-    use crate::record::{Kind, Outcome, Sample, Stages};
+    use crate::record::{Outcome, Sample, Stages};
     use crate::results::record::slow_reading::SlowFloor;
-    use crate::results::tests::layout;
+    use crate::results::tests::{self, layout};
 
     #[test]
     fn a_row_has_the_parts_of_its_time_and_a_trace_where_its_fleet_has_one() {
@@ -94,22 +94,16 @@ mod tests {
         layout.fleets[1].trace = Some(1.0);
         let stages =
             Stages { queue_ns: 1_000_000, cache_ns: 0, inference_ns: 2_000_000, total_ns: 3_500_000 };
-        let sample = |fleet, sent: Option<u64>| Sample {
-            phase: PhaseId(2),
-            fleet: FleetId(fleet),
-            device: 7,
-            kind: Kind::Reading,
-            seq: 42,
-            intended: Tick(2_000_001_999),
-            eligible: sent.map(|at| Tick(2_000_001_999 + at)),
-            actual: sent.map(|at| Tick(2_000_001_999 + 2 * at)),
-            completed: Tick(2_010_001_999),
-            outcome: if sent.is_some() { Outcome::Ok } else { Outcome::Lost },
-            stages: sent.map(|_| stages),
-            mark: None,
-            flagged: None,
-            own_wait_ns: 0,
-            plan_wait_ns: 0,
+        let sample = |fleet, sent: Option<u64>| {
+            let (due, outcome) = (Tick(2_000_001_999), sent.map_or(Outcome::Lost, |_| Outcome::Ok));
+            Sample {
+                device: 7,
+                seq: 42,
+                eligible: sent.map(|at| due.plus_ns(at)),
+                actual: sent.map(|at| due.plus_ns(2 * at)),
+                stages: sent.map(|_| stages),
+                ..tests::sample(&layout, fleet, due, 10_000_000, outcome)
+            }
         };
         let (mut floor, mut slow) = (SlowFloor::new(&layout), SlowReadings::default());
         floor.offer(&sample(1, Some(2_000_000)), &mut slow);

@@ -166,28 +166,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::record::Kind;
-    use crate::results::tests::layout;
+    use crate::results::tests::{self, layout};
 
     fn sample(phase: u16, fleet: u16, device: u32, seq: u64, response_ns: u64) -> Sample {
-        let intended = Tick(seq * 1_000);
-        Sample {
-            phase: PhaseId(phase),
-            fleet: FleetId(fleet),
-            device,
-            kind: Kind::Reading,
-            seq,
-            intended,
-            eligible: Some(intended),
-            actual: Some(intended),
-            completed: intended.plus_ns(response_ns),
-            outcome: Outcome::Ok,
-            stages: None,
-            mark: None,
-            flagged: None,
-            own_wait_ns: 0,
-            plan_wait_ns: 0,
-        }
+        let plain = tests::sample(&layout(), fleet, Tick(seq * 1_000), response_ns, Outcome::Ok);
+        Sample { phase: PhaseId(phase), device, seq, ..plain }
     }
 
     /// What is expected: everything sorted.

@@ -156,30 +156,16 @@ mod tests {
 
     use super::*;
     use crate::clock::Tick;
-    use crate::record::{FleetId, Kind, Outcome, PhaseId};
+    use crate::record::Outcome;
+    use crate::results::tests::{self, layout};
 
     const MS: u64 = 1_000_000;
 
     /// A reading that waited so long to be sent and then was so long at the service.
     fn sample(wait_ns: u64, service_ns: u64) -> Sample {
-        let sent = Tick(wait_ns);
-        Sample {
-            phase: PhaseId(0),
-            fleet: FleetId(0),
-            device: 0,
-            kind: Kind::Reading,
-            seq: 1,
-            intended: Tick(0),
-            eligible: Some(sent),
-            actual: Some(sent),
-            completed: sent.plus_ns(service_ns),
-            outcome: Outcome::Ok,
-            stages: None,
-            mark: None,
-            flagged: None,
-            own_wait_ns: 0,
-            plan_wait_ns: 0,
-        }
+        let sent = Some(Tick(wait_ns));
+        let plain = tests::sample(&layout(), 0, Tick::ZERO, wait_ns + service_ns, Outcome::Ok);
+        Sample { eligible: sent, actual: sent, ..plain }
     }
 
     fn at_service(queue_ns: u64, inference_ns: u64) -> Stages {
