@@ -76,9 +76,8 @@ pub(super) fn admit<S: Sink>(worker: &Worker<S>, device: &Device) -> bool {
     if !device.awaits_admission() {
         return false;
     }
-    let held = device.attempt.borrow_mut().as_mut().map(|attempt| std::mem::take(&mut attempt.held));
+    let held = device.take_held();
     worker.settle_admission(device);
-    let held = held.unwrap_or_default();
     let any = !held.is_empty();
     for Held { open, seq, at } in held {
         if let Some(open) = open {

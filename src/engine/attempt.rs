@@ -180,11 +180,11 @@ impl<S: Sink> Worker<S> {
     /// Records that the server did not let the device in, which took itself for connected; what was sent waits again.
     pub(super) fn refuse(&self, device: &Device, failure: &Failure, now: Tick) {
         self.reasons(device).connected(Some(&failure.reason));
-        let held = device.attempt.borrow_mut().as_mut().map(|attempt| std::mem::take(&mut attempt.held));
+        let held = device.take_held();
         self.settle_attempt(device, Outcome::Error(failure.kind), Some(&failure.reason), now);
         self.reach[usize::from(device.fleet.0)].borrow_mut().attempted(false, now);
         let mut ledger = device.ledger.borrow_mut();
-        for open in held.into_iter().flatten().filter_map(|held| held.open) {
+        for open in held.into_iter().filter_map(|held| held.open) {
             ledger.put_back(open);
         }
         ledger.recall(self.waited(device, now));

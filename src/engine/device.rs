@@ -172,6 +172,12 @@ impl Device {
         self.attempt.borrow().as_ref().is_some_and(|attempt| attempt.made.is_some())
     }
 
+    /// Takes what it has sent that hangs on that.
+    pub(super) fn take_held(&self) -> Vec<Held> {
+        let mut attempt = self.attempt.borrow_mut();
+        attempt.as_mut().map(|attempt| std::mem::take(&mut attempt.held)).unwrap_or_default()
+    }
+
     /// Whether what it has sent hangs on that.
     fn holds(&self) -> bool {
         self.attempt.borrow().as_ref().is_some_and(|attempt| !attempt.held.is_empty())

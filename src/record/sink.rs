@@ -69,7 +69,7 @@ pub trait Sink: Send + 'static {
     fn failed(&mut self, sample: &Sample, reason: &Reason);
 
     /// The fleet's device number `device` received messages, up to `at`, that answered none of its readings, for what `stray` says;
-    /// `told` is how many, and the beginning of the first of them.
+    /// `heard` is how many, and the beginning of the first of them.
     fn unmatched(&mut self, fleet: FleetId, at: Tick, device: u32, stray: Stray, heard: (u64, Option<&str>));
 
     /// The peer of the fleet's device number `device` did other than it was asked to, `count` times up to `at`, and readings go on.
