@@ -46,41 +46,32 @@ impl CacheHits {
 impl ServiceCounts {
     /// What was counted after `earlier`; the peak is this one's.
     #[must_use]
-    pub const fn since(self, earlier: Self) -> Self {
-        let (hits, before) = (self.hits, earlier.hits);
-        Self {
-            received: self.received.saturating_sub(earlier.received),
-            verdicts: self.verdicts.saturating_sub(earlier.verdicts),
-            shed: self.shed.saturating_sub(earlier.shed),
-            inferences: self.inferences.saturating_sub(earlier.inferences),
-            hits: CacheHits {
-                exact: hits.exact.saturating_sub(before.exact),
-                stale: hits.stale.saturating_sub(before.stale),
-                semantic: hits.semantic.saturating_sub(before.semantic),
-                shared: hits.shared.saturating_sub(before.shared),
-            },
-            coalesced: self.coalesced.saturating_sub(earlier.coalesced),
-            queue_peak: self.queue_peak,
-        }
+    pub fn since(self, earlier: Self) -> Self {
+        Self { queue_peak: self.queue_peak, ..self.zip(earlier, u64::saturating_sub) }
     }
 
     /// This stretch of time and `next` as one.
     #[must_use]
     pub fn and(self, next: Self) -> Self {
-        let (hits, more) = (self.hits, next.hits);
+        Self { queue_peak: self.queue_peak.max(next.queue_peak), ..self.zip(next, |own, more| own + more) }
+    }
+
+    /// `of` every number of this and the same of `other`.
+    fn zip(self, other: Self, of: impl Fn(u64, u64) -> u64) -> Self {
+        let (own, others) = (self.hits, other.hits);
         Self {
-            received: self.received + next.received,
-            verdicts: self.verdicts + next.verdicts,
-            shed: self.shed + next.shed,
-            inferences: self.inferences + next.inferences,
+            received: of(self.received, other.received),
+            verdicts: of(self.verdicts, other.verdicts),
+            shed: of(self.shed, other.shed),
+            inferences: of(self.inferences, other.inferences),
             hits: CacheHits {
-                exact: hits.exact + more.exact,
-                stale: hits.stale + more.stale,
-                semantic: hits.semantic + more.semantic,
-                shared: hits.shared + more.shared,
+                exact: of(own.exact, others.exact),
+                stale: of(own.stale, others.stale),
+                semantic: of(own.semantic, others.semantic),
+                shared: of(own.shared, others.shared),
             },
-            coalesced: self.coalesced + next.coalesced,
-            queue_peak: self.queue_peak.max(next.queue_peak),
+            coalesced: of(self.coalesced, other.coalesced),
+            queue_peak: of(self.queue_peak, other.queue_peak),
         }
     }
 }
