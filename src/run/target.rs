@@ -223,7 +223,7 @@ fn breakable(
         let url = format!("http{s}://{}/", server.http_addr());
         let mut endpoint = Endpoint::control(&url).map_err(RunError::failed)?;
         if let Some(fleet) = scenario.fleets.first() {
-            let (settings, identities) = handshake(fleet, trust)?;
+            let (settings, identities) = handshake(fleet, trust, 1)?;
             endpoint.secure(FleetId(0), &settings, identities.into()).map_err(RunError::failed)?;
         }
         return Ok(endpoint);
@@ -268,15 +268,19 @@ fn secure_by(scenario: &Scenario, endpoints: &mut [Endpoint], trust: Option<&Tru
         if !endpoint.is_tls() {
             continue;
         }
-        let (settings, identities) = handshake(fleet, trust)?;
+        let (settings, identities) = handshake(fleet, trust, fleet.devices)?;
         endpoint.secure(id, &settings, identities.into()).map_err(RunError::usage)?;
     }
     Ok(())
 }
 
-/// How the devices of a fleet shake hands, and what those show that have nothing of their own; the first of them stands for the fleet
-/// where it breaks the service.
-fn handshake(fleet: &Fleet, trust: Option<&Trust>) -> Result<(TlsSettings, Vec<ClientIdentity>), RunError> {
+/// How the devices of a fleet shake hands, and what its first `devices` show where they have nothing of their own; the first of them
+/// stands for the fleet where it breaks the service.
+fn handshake(
+    fleet: &Fleet,
+    trust: Option<&Trust>,
+    devices: u32,
+) -> Result<(TlsSettings, Vec<ClientIdentity>), RunError> {
     let own = fleet.tls.as_deref();
     let mut settings = own.map(|tls| tls.settings.clone()).unwrap_or_default();
     if settings.authorities.is_none() {
@@ -284,7 +288,7 @@ fn handshake(fleet: &Fleet, trust: Option<&Trust>) -> Result<(TlsSettings, Vec<C
     }
     let identities = match (own.and_then(|tls| tls.identities.of(0)), trust) {
         (Some(first), _) => vec![first.clone()],
-        (None, Some(trust)) => trust.identities(&fleet.name, fleet.devices)?,
+        (None, Some(trust)) => trust.identities(&fleet.name, devices)?,
         (None, None) => Vec::new(),
     };
     Ok((settings, identities))
