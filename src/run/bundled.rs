@@ -76,6 +76,12 @@ pub(crate) fn addresses(server: &Server) -> Vec<(Protocol, String)> {
     crate::reference::addresses(&server.http_addr(), &server.mqtt_addr(), server.is_tls()).into()
 }
 
+/// Where its page is found, and the rest of what it has to show below that.
+pub(crate) fn page(server: &Server) -> String {
+    let s = if server.is_tls() { "s" } else { "" };
+    format!("http{s}://{}/", server.http_addr())
+}
+
 /// Starts the bundled reference system, its cache warmed where keys were recorded.
 pub(crate) fn start(config: &Config) -> Result<Server, RunError> {
     let setup = Setup { admission: read(&config.setup.admission)?, ..config.setup.clone() };

@@ -95,10 +95,8 @@ impl Targets {
         if breaks && server.is_some() {
             notes.push("note: the bundled reference system accepts the service faults".into());
         }
-        let page = |server: &Server| {
-            let s = if server.is_tls() { "s" } else { "" };
-            format!("live page of the bundled reference system: http{s}://{}/", server.http_addr())
-        };
+        let page =
+            |server| format!("live page of the bundled reference system: {}", bundled::page(server));
         notes.extend(server.as_ref().map(page));
         let local = endpoints.iter().all(|endpoint| is_local(endpoint.address().ip()));
         let urls = endpoints.iter().map(|e| (e.protocol().to_string(), address(scenario, e))).collect();
@@ -219,9 +217,7 @@ fn breakable(
     token: Option<Secret>,
 ) -> Result<Endpoint, RunError> {
     if let Some(server) = server {
-        let s = if server.is_tls() { "s" } else { "" };
-        let url = format!("http{s}://{}/", server.http_addr());
-        let mut endpoint = Endpoint::control(&url).map_err(RunError::failed)?;
+        let mut endpoint = Endpoint::control(&bundled::page(server)).map_err(RunError::failed)?;
         if let Some(fleet) = scenario.fleets.first() {
             let (settings, identities) = handshake(fleet, trust, 1)?;
             endpoint.secure(FleetId(0), &settings, identities.into()).map_err(RunError::failed)?;

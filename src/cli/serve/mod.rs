@@ -266,14 +266,14 @@ fn credentials(args: &ServeArgs, tls: &Tls) -> Result<TlsCredentials, CliError> 
 /// Prints the addresses, one per line, ready to be copied behind `--target`.
 fn announce(server: &Server, args: &ServeArgs, setup: &Setup) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    let s = if server.is_tls() { "s" } else { "" };
+    let page = bundled::page(server);
     writeln!(out, "squall reference system")?;
     for (protocol, url) in bundled::addresses(server) {
         writeln!(out, "  {:<5} {url}", protocol.name())?;
     }
-    writeln!(out, "  page     http{s}://{}/", server.http_addr())?;
-    writeln!(out, "  health   http{s}://{}/health", server.http_addr())?;
-    writeln!(out, "  metrics  http{s}://{}/metrics", server.http_addr())?;
+    writeln!(out, "  page     {page}")?;
+    writeln!(out, "  health   {page}health")?;
+    writeln!(out, "  metrics  {page}metrics")?;
     if setup.admission.asks() {
         writeln!(out, "  tokens   asked for: Authorization: Bearer TOKEN, over MQTT the password")?;
     }
