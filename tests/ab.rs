@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::compare::{interrupt, is_measured, json, squall, text, told, wait_until};
+use crate::compare::{json, squall};
+use crate::program::{is_measured, signal, text, told, wait_until};
 use crate::skip;
 use crate::support::take_request;
 
@@ -472,12 +473,12 @@ fn interrupted(arguments: &[&str], is_time: &dyn Fn(&Path) -> bool) -> Option<(D
         if !busy {
             let folder = found().unwrap();
             assert_eq!(json(&folder.join("ab.json"))["state"], "running", "it can be read at any time");
-            interrupt(child.id());
+            signal(child.id(), "INT");
             return Some((desk, folder, child.wait_with_output().unwrap()));
         }
         let ended = child.try_wait().unwrap().is_some();
         if !ended {
-            interrupt(child.id());
+            signal(child.id(), "INT");
         }
         let output = child.wait_with_output().unwrap();
         let busy = text(&output.stderr).contains("too many pairs could not be measured");

@@ -3,10 +3,14 @@
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use squall::results::{Detections, RunState, SummaryRow, load_manifest, read_anomalies, read_summary};
+
+use crate::program::Desk;
+#[cfg(unix)]
+use crate::program::signal;
 
 const SCENARIO: &str = r#"
 [scenario]
@@ -41,47 +45,13 @@ timeout = "60s"
 backlog = 1000
 "#;
 
-/// A folder of its own with a scenario in it.
-struct Desk {
-    folder: tempfile::TempDir,
-}
-
-impl Desk {
-    fn with(scenario: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("s.toml"), scenario).unwrap();
-        Self { folder }
-    }
-
-    fn squall(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_squall"));
-        command.current_dir(self.folder.path()).args(arguments).stdin(Stdio::null());
-        command
-    }
-
-    fn run(&self, arguments: &[&str]) -> Output {
-        self.squall(arguments).output().unwrap()
-    }
-
-    /// Starts it, to be looked at while it runs.
-    fn begin(&self, arguments: &[&str]) -> Child {
-        self.squall(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
-    }
-
-    /// The directories of all runs made here.
-    fn runs(&self) -> Vec<PathBuf> {
-        let list = |path: &Path| -> Vec<PathBuf> {
-            std::fs::read_dir(path)
-                .map_or(Vec::new(), |entries| entries.map(|entry| entry.unwrap().path()).collect())
-        };
-        list(&self.folder.path().join("results")).iter().flat_map(|scenario| list(scenario)).collect()
-    }
-
-    fn only_run(&self) -> PathBuf {
-        let runs = self.runs();
-        assert_eq!(runs.len(), 1, "{runs:?}");
-        runs[0].clone()
-    }
+/// The directories of all runs made on this desk.
+fn runs(desk: &Desk) -> Vec<PathBuf> {
+    let list = |path: &Path| -> Vec<PathBuf> {
+        std::fs::read_dir(path)
+            .map_or(Vec::new(), |entries| entries.map(|entry| entry.unwrap().path()).collect())
+    };
+    list(&desk.path("results")).iter().flat_map(|scenario| list(scenario)).collect()
 }
 
 fn stderr(output: &Output) -> String {
@@ -246,7 +216,7 @@ fn bad_input_gets_one_clear_message_and_its_exit_code() {
             assert!(text.contains(word), "{name}: no `{word}` in\n{text}");
         }
         assert!(!text.contains("panicked"), "{name}: {text}");
-        assert_eq!(desk.runs(), Vec::<PathBuf>::new(), "{name}: a run directory was made");
+        assert_eq!(runs(&desk), Vec::<PathBuf>::new(), "{name}: a run directory was made");
     }
 }
 
@@ -280,7 +250,7 @@ fn a_wrong_command_line_gets_one_clear_message_and_exit_code_2() {
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {text}");
         assert!(text.contains(wanted), "{arguments:?}: no `{wanted}` in\n{text}");
         assert!(!text.contains("panicked"), "{text}");
-        assert_eq!(desk.runs(), Vec::<PathBuf>::new(), "{arguments:?}: a run directory was made");
+        assert_eq!(runs(&desk), Vec::<PathBuf>::new(), "{arguments:?}: a run directory was made");
     }
 }
 
@@ -295,7 +265,7 @@ fn a_world_that_does_not_play_along_gets_one_clear_message_and_exit_code_1() {
     let output = desk.run(&["run", "s.toml", "--target", &format!("http=http://{free}/")]);
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     assert!(stderr(&output).contains(&free.to_string()), "{}", stderr(&output));
-    assert_eq!(desk.runs(), Vec::<PathBuf>::new());
+    assert_eq!(runs(&desk), Vec::<PathBuf>::new());
 
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
@@ -306,7 +276,7 @@ fn a_world_that_does_not_play_along_gets_one_clear_message_and_exit_code_1() {
         assert!(stderr(&output).contains(&port) && stderr(&output).contains(flag), "{}", stderr(&output));
     }
 
-    std::fs::write(desk.folder.path().join("occupied"), "a file where a folder is wanted").unwrap();
+    std::fs::write(desk.path("occupied"), "a file where a folder is wanted").unwrap();
     let output = desk.run(&["run", "s.toml", "--out", "occupied"]);
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     assert!(stderr(&output).contains("occupied") && stderr(&output).contains("--out"), "{}", stderr(&output));
@@ -317,21 +287,21 @@ fn a_world_that_does_not_play_along_gets_one_clear_message_and_exit_code_1() {
 fn too_few_descriptors_are_named_before_anything_is_sent() {
     let desk = Desk::with(&SCENARIO.replace("devices = 10", "devices = 500"));
     let line = format!("ulimit -n 256; exec {} run s.toml", env!("CARGO_BIN_EXE_squall"));
-    let output = Command::new("sh").current_dir(desk.folder.path()).args(["-c", &line]).output().unwrap();
+    let output = Command::new("sh").current_dir(desk.path("")).args(["-c", &line]).output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     assert!(
         stderr(&output).contains("file descriptors") && stderr(&output).contains("ulimit -n"),
         "{}",
         stderr(&output)
     );
-    assert_eq!(desk.runs(), Vec::<PathBuf>::new());
+    assert_eq!(runs(&desk), Vec::<PathBuf>::new());
 }
 
 /// Waits until the run has written at least `count` intervals.
 fn await_intervals(desk: &Desk, count: usize) -> PathBuf {
     for _ in 0..1_200 {
         std::thread::sleep(Duration::from_millis(50));
-        if let [run] = desk.runs().as_slice() {
+        if let [run] = runs(desk).as_slice() {
             let text = std::fs::read_to_string(run.join("latency.hlog")).unwrap_or_default();
             let untagged = text.lines().filter(|line| line.starts_with(|c: char| c.is_ascii_digit())).count();
             if untagged >= count {
@@ -343,19 +313,13 @@ fn await_intervals(desk: &Desk, count: usize) -> PathBuf {
 }
 
 #[cfg(unix)]
-fn signal(child: &Child, name: &str) {
-    let status = Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status().unwrap();
-    assert!(status.success());
-}
-
-#[cfg(unix)]
 #[test]
 fn the_first_interrupt_ends_a_run_early_with_complete_files() {
     for name in ["INT", "TERM", "HUP", "QUIT"] {
         let desk = Desk::with(SCENARIO);
         let child = desk.begin(&["run", "s.toml", "--duration", "60s"]);
         let run = await_intervals(&desk, 4);
-        signal(&child, name);
+        signal(child.id(), name);
         let output = child.wait_with_output().unwrap();
         assert_eq!(output.status.code(), Some(130), "{name}: {}", stderr(&output));
         let manifest = load_manifest(&run).unwrap();
@@ -380,7 +344,7 @@ fn a_second_interrupt_and_a_kill_leave_files_readable_up_to_the_last_interval() 
         let child = desk.squall(&arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let run = await_intervals(&desk, 4);
         for name in &signals {
-            signal(&child, name);
+            signal(child.id(), name);
             std::thread::sleep(Duration::from_millis(200));
         }
         let output = child.wait_with_output().unwrap();
@@ -444,7 +408,7 @@ fn files_that_are_not_what_the_run_left_are_refused() {
         assert_eq!(output.status.code(), Some(1), "{name}: {}", stdout(&output));
         let expected = format!("{name} is not the file that this run wrote");
         assert!(stderr(&output).contains(&expected), "{name}: {}", stderr(&output));
-        assert!(!desk.folder.path().join("junit.xml").exists(), "{name}");
+        assert!(!desk.path("junit.xml").exists(), "{name}");
     }
     assert_ran(&desk.run(&["report", run.to_str().unwrap()]));
 }
@@ -456,7 +420,7 @@ fn a_run_whose_directory_is_gone_prints_what_it_measured() {
     let child = desk.begin(&["run", "s.toml", "--duration", "60s"]);
     let run = await_intervals(&desk, 4);
     std::fs::remove_dir_all(&run).unwrap();
-    signal(&child, "INT");
+    signal(child.id(), "INT");
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     assert!(stdout(&output).contains("all fleets"), "{}", stdout(&output));
@@ -478,7 +442,7 @@ fn serve_prints_its_addresses_and_stops_cleanly() {
         for word in ["http://127.0.0.1:", "ws://127.0.0.1:", "mqtt://127.0.0.1:", "/health", "/metrics"] {
             assert!(said.iter().any(|line| line.contains(word)), "no {word} in {said:?}");
         }
-        signal(&child, name);
+        signal(child.id(), name);
         assert_eq!(child.wait().unwrap().code(), Some(0));
     }
 }
@@ -559,11 +523,10 @@ fn folders_that_outputs_need_are_made_and_said() {
         (vec!["new", "quickstart", "new/q.toml"], "new"),
     ] {
         let desk = Desk::with(SCENARIO);
-        let said = |output: &Output| String::from_utf8_lossy(&output.stderr).into_owned();
-        let first = said(&desk.run(&arguments));
+        let first = stderr(&desk.run(&arguments));
         assert!(first.contains(&format!("note: made the folder {folder}\n")), "{arguments:?}: {first}");
-        assert!(desk.folder.path().join(folder).is_dir(), "{arguments:?}");
-        let again = said(&desk.run(&arguments));
+        assert!(desk.path(folder).is_dir(), "{arguments:?}");
+        let again = stderr(&desk.run(&arguments));
         assert!(!again.contains("made the folder"), "{arguments:?}: {again}");
     }
 }

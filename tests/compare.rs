@@ -4,10 +4,10 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::thread;
-use std::time::Duration;
 
 use serde_json::Value;
+
+use crate::program::{self, only_run, signal, text, told, under_way};
 
 const SCENARIO: &str = r#"
 [scenario]
@@ -28,18 +28,9 @@ rate = "20/s"
 
 /// The built binary, in `folder` and without what the user keeps.
 pub(crate) fn squall(folder: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_squall"));
-    command.current_dir(folder).args(arguments).stdin(Stdio::null());
+    let mut command = program::squall(folder, arguments);
     command.env("SQUALL_PROFILE", "").env_remove("GITHUB_STEP_SUMMARY");
     command
-}
-
-pub(crate) fn told(output: &Output) -> String {
-    text(&output.stdout) + &text(&output.stderr)
-}
-
-pub(crate) fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
 }
 
 pub(crate) fn json(path: &Path) -> Value {
@@ -72,10 +63,7 @@ impl Desk {
         // A machine busy with other tests may rightly call it invalid: the copies say for themselves what they are.
         let ran = squall(folder.path(), &["run", "s.toml", "--quiet", "--out", "real"]).output().unwrap();
         assert!(matches!(ran.status.code(), Some(0 | 12)), "{}", told(&ran));
-        let runs = std::fs::read_dir(folder.path().join("real/small")).unwrap();
-        let runs: Vec<_> = runs.map(|entry| entry.unwrap().path()).collect();
-        assert_eq!(runs.len(), 1, "{runs:?}");
-        Self { real: runs[0].clone(), folder }
+        Self { real: only_run(&folder.path().join("real")), folder }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -519,32 +507,8 @@ fn every_exit_code_is_had_by_what_it_stands_for() {
     let arguments = ["run", "s.toml", "--quiet", "--out", "cut", "--duration", "300s"];
     let mut command = squall(desk.folder.path(), &arguments);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    wait_until("the run begins", || {
-        let mut runs = std::fs::read_dir(desk.path("cut/small")).into_iter().flatten();
-        runs.any(|run| is_measured(&run.unwrap().path()))
-    });
-    interrupt(child.id());
+    under_way(&desk.path("cut/small"));
+    signal(child.id(), "INT");
     let cut = child.wait_with_output().unwrap();
     assert_eq!(cut.status.code(), Some(130), "{}", told(&cut));
-}
-
-/// Whether the run in `folder` is under way: its first interval is written.
-pub(crate) fn is_measured(folder: &Path) -> bool {
-    std::fs::read_to_string(folder.join("intervals.csv")).is_ok_and(|table| table.lines().count() > 1)
-}
-
-/// Waits for what comes about in its own time; however long a busy machine takes, within minutes.
-pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
-    for _ in 0..12_000 {
-        if is_so() {
-            return;
-        }
-        thread::sleep(Duration::from_millis(10));
-    }
-    panic!("it does not come about that {what}");
-}
-
-/// Sends SIGINT to one process.
-pub(crate) fn interrupt(process: u32) {
-    assert!(Command::new("kill").args(["-INT", &process.to_string()]).status().unwrap().success());
 }

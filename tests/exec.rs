@@ -2,12 +2,10 @@
 #![cfg(unix)]
 
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::thread;
-use std::time::Duration;
 
 use squall::results::{RunState, load_manifest};
+
+use crate::program::{Desk, events, signal, told, wait_until};
 
 const RUN: &str = r#"
 [scenario]
@@ -38,87 +36,30 @@ end = "echo mended; touch ended"
 timeout = "60s"
 "#;
 
-/// A folder of its own with a scenario in it, in which runs look for one another.
-struct Desk {
-    folder: tempfile::TempDir,
+/// A run of `duration` with these faults.
+fn desk(duration: &str, faults: &str) -> Desk {
+    Desk::with(&(RUN.replace("DURATION", duration) + faults))
 }
 
-impl Desk {
-    fn with(duration: &str, faults: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::create_dir(folder.path().join("doors")).unwrap();
-        let text = RUN.replace("DURATION", duration) + faults;
-        std::fs::write(folder.path().join("s.toml"), text).unwrap();
-        Self { folder }
-    }
+/// What lies where doors are.
+fn doors(desk: &Desk) -> Vec<String> {
+    let entries = std::fs::read_dir(desk.path("doors")).unwrap();
+    entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect()
+}
 
-    fn squall(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_squall"));
-        command.current_dir(self.folder.path()).args(arguments).stdin(Stdio::null());
-        command.env("XDG_RUNTIME_DIR", self.folder.path().join("doors"));
-        command.env("TMPDIR", self.folder.path().join("doors"));
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        command
-    }
-
-    fn run(&self, arguments: &[&str]) -> Output {
-        self.squall(arguments).output().unwrap()
-    }
-
-    fn start(&self, arguments: &[&str]) -> Child {
-        self.squall(arguments).spawn().unwrap()
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    /// What lies where doors are.
-    fn doors(&self) -> Vec<String> {
-        let entries = std::fs::read_dir(self.folder.path().join("doors")).unwrap();
-        entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect()
-    }
-
-    fn wait_for(&self, name: &str) {
-        for _ in 0..6_000 {
-            if self.path(name).exists() {
-                return;
-            }
-            thread::sleep(Duration::from_millis(10));
-        }
-        panic!("{name} did not come about");
-    }
-
-    fn only_run(&self) -> PathBuf {
-        let runs = std::fs::read_dir(self.path("results/small")).unwrap();
-        let runs: Vec<PathBuf> = runs.map(|entry| entry.unwrap().path()).collect();
-        assert_eq!(runs.len(), 1, "{runs:?}");
-        runs[0].clone()
-    }
+fn wait_for(desk: &Desk, name: &str) {
+    wait_until(name, || desk.path(name).exists());
 }
 
 fn pause(length: &str, begin: &str) -> String {
     PAUSE.replace("LENGTH", length).replace("BEGIN", begin)
 }
 
-fn signal(child: &Child, signal: &str) {
-    let sent = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
-    assert!(sent.success());
-}
-
-fn said(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
-}
-
-fn events(run: &Path) -> String {
-    std::fs::read_to_string(run.join("events.csv")).unwrap()
-}
-
 #[test]
 fn a_command_is_run_and_undone_at_its_instants_and_its_output_kept() {
-    let desk = Desk::with("2s", &pause("500ms", "echo froze $SQUALL_FAULT $SQUALL_TURN; touch begun"));
+    let desk = desk("2s", &pause("500ms", "echo froze $SQUALL_FAULT $SQUALL_TURN; touch begun"));
     let output = desk.run(&["run", "s.toml"]);
-    assert!(matches!(output.status.code(), Some(0 | 12)), "{}", said(&output));
+    assert!(matches!(output.status.code(), Some(0 | 12)), "{}", told(&output));
     assert!(desk.path("begun").exists() && desk.path("ended").exists());
     let run = desk.only_run();
     let kept = |name: &str| std::fs::read_to_string(run.join("commands").join(name)).unwrap();
@@ -127,17 +68,17 @@ fn a_command_is_run_and_undone_at_its_instants_and_its_output_kept() {
     let events = events(&run);
     assert!(events.contains(",fault_on,pause,") && events.contains("begin: froze pause 0"), "{events}");
     assert!(events.contains(",fault_off,pause,") && events.contains("end: mended"), "{events}");
-    assert_eq!(desk.doors(), Vec::<String>::new());
+    assert_eq!(doors(&desk), Vec::<String>::new());
 }
 
 #[test]
 fn an_interrupted_run_undoes_what_is_on() {
-    let desk = Desk::with("60s", &pause("50s", "touch begun"));
-    let child = desk.start(&["run", "s.toml"]);
-    desk.wait_for("begun");
-    signal(&child, "-INT");
+    let desk = desk("60s", &pause("50s", "touch begun"));
+    let child = desk.begin(&["run", "s.toml"]);
+    wait_for(&desk, "begun");
+    signal(child.id(), "INT");
     let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(130), "{}", said(&output));
+    assert_eq!(output.status.code(), Some(130), "{}", told(&output));
     assert!(desk.path("ended").exists());
     let events = events(&desk.only_run());
     assert!(
@@ -148,40 +89,35 @@ fn an_interrupted_run_undoes_what_is_on() {
 
 #[test]
 fn two_interrupts_cut_what_begins_and_still_undo_it() {
-    let desk = Desk::with("60s", &pause("50s", "touch begun; sleep 50"));
-    let child = desk.start(&["run", "s.toml"]);
-    desk.wait_for("begun");
-    signal(&child, "-INT");
-    signal(&child, "-TERM");
+    let desk = desk("60s", &pause("50s", "touch begun; sleep 50"));
+    let child = desk.begin(&["run", "s.toml"]);
+    wait_for(&desk, "begun");
+    signal(child.id(), "INT");
+    signal(child.id(), "TERM");
     let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(130), "{}", said(&output));
+    assert_eq!(output.status.code(), Some(130), "{}", told(&output));
     assert!(desk.path("ended").exists());
-    assert!(said(&output).contains("trouble with faults:\n  fault `pause` at"), "{}", said(&output));
+    assert!(told(&output).contains("trouble with faults:\n  fault `pause` at"), "{}", told(&output));
 }
 
 #[test]
 fn a_run_that_fails_undoes_what_is_on() {
     // The run's files vanish under it, and nothing can take their place.
     let vanish = "until rm -rf $SQUALL_RUN_DIR && : > $SQUALL_RUN_DIR; do :; done";
-    let desk = Desk::with("60s", &pause("50s", &format!("touch begun; {vanish}")));
+    let desk = desk("60s", &pause("50s", &format!("touch begun; {vanish}")));
     let output = desk.run(&["run", "s.toml"]);
-    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert_eq!(output.status.code(), Some(1), "{}", told(&output));
     assert!(desk.path("begun").exists() && desk.path("ended").exists());
-    assert_eq!(desk.doors(), Vec::<String>::new());
+    assert_eq!(doors(&desk), Vec::<String>::new());
 }
 
 #[test]
 fn a_killed_run_leaves_readable_files_and_its_door_is_taken_away() {
-    let desk = Desk::with("60s", &pause("50s", "touch begun"));
-    let mut child = desk.start(&["run", "s.toml"]);
-    desk.wait_for("begun");
+    let desk = desk("60s", &pause("50s", "touch begun"));
+    let mut child = desk.begin(&["run", "s.toml"]);
+    wait_for(&desk, "begun");
     let run = desk.only_run();
-    for _ in 0..3_000 {
-        if events(&run).contains("fault_on") {
-            break;
-        }
-        thread::sleep(Duration::from_millis(20));
-    }
+    wait_until("the fault is noted", || events(&run).contains("fault_on"));
     child.kill().unwrap();
     child.wait().unwrap();
     let manifest = load_manifest(&run).unwrap();
@@ -196,13 +132,12 @@ fn a_killed_run_leaves_readable_files_and_its_door_is_taken_away() {
         (plan.faults[0].name.as_str(), plan.faults[0].windows_s.as_slice()),
         ("pause", &[(1.7, 51.7)][..])
     );
-    let doors = desk.doors();
-    assert_eq!(doors.len(), 1, "{doors:?}");
+    assert_eq!(doors(&desk).len(), 1, "{:?}", doors(&desk));
     // Other runs may be on on this machine, in places that all look at.
     let list = desk.run(&["fault", "list", "--run", "small"]);
-    assert!(matches!(list.status.code(), Some(1 | 2)), "{}", said(&list));
-    assert!(said(&list).contains("no running test"), "{}", said(&list));
-    assert_eq!(desk.doors(), Vec::<String>::new());
+    assert!(matches!(list.status.code(), Some(1 | 2)), "{}", told(&list));
+    assert!(told(&list).contains("no running test"), "{}", told(&list));
+    assert_eq!(doors(&desk), Vec::<String>::new());
 }
 
 #[test]
@@ -221,17 +156,15 @@ factor = 2
 name = "cut"
 kind = "partition"
 "#;
-    let desk = Desk::with("60s", by_hand);
-    let child = desk.start(&["run", "s.toml"]);
-    let mut list = desk.run(&["fault", "list", "--json", "--run", "small"]);
-    for _ in 0..3_000 {
-        if list.status.success() {
-            break;
-        }
-        thread::sleep(Duration::from_millis(20));
-        list = desk.run(&["fault", "list", "--json", "--run", "small"]);
-    }
-    let list: serde_json::Value = serde_json::from_slice(&list.stdout).unwrap();
+    let desk = desk("60s", by_hand);
+    let child = desk.begin(&["run", "s.toml"]);
+    let mut list = Vec::new();
+    wait_until("the run lists its faults", || {
+        let output = desk.run(&["fault", "list", "--json", "--run", "small"]);
+        list = output.stdout;
+        output.status.success()
+    });
+    let list: serde_json::Value = serde_json::from_slice(&list).unwrap();
     assert_eq!(list["faults"].as_array().unwrap().len(), 3);
     assert_eq!(list["run"]["scenario"], "small");
     let id = list["run"]["id"].as_str().unwrap();
@@ -239,12 +172,12 @@ kind = "partition"
         // Other runs may be on on this machine, in places that all look at.
         let ours: &[&str] = if arguments.contains(&"--run") { &[] } else { &["--run", "small"] };
         let output = desk.run(&[&["fault"], arguments, ours].concat());
-        (output.status.code().unwrap(), said(&output).trim().to_owned())
+        (output.status.code().unwrap(), told(&output).trim().to_owned())
     };
     let elsewhere = tempfile::tempdir().unwrap();
     let output = desk.squall(&["fault", "stop-all"]).current_dir(elsewhere.path()).output().unwrap();
-    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
-    assert!(said(&output).contains(id), "{}", said(&output));
+    assert_eq!(output.status.code(), Some(2), "{}", told(&output));
+    assert!(told(&output).contains(id), "{}", told(&output));
     assert_eq!(say(&["start", "freeze"]), (0, "freeze is on (begin: frozen)".into()));
     assert_eq!(say(&["start", "brake", "--for", "1m", "--run", id]), (0, "brake is on".into()));
     assert_eq!(
@@ -260,10 +193,10 @@ kind = "partition"
     assert_eq!(say(&["list", "--run", "another"]).0, 2);
     let (_, table) = say(&["list"]);
     assert_eq!(table.matches(" off ").count(), 3, "{table}");
-    signal(&child, "-INT");
+    signal(child.id(), "INT");
     let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(130), "{}", said(&output));
-    assert!(said(&output).contains("by hand: fault `brake` goes on at"), "{}", said(&output));
+    assert_eq!(output.status.code(), Some(130), "{}", told(&output));
+    assert!(told(&output).contains("by hand: fault `brake` goes on at"), "{}", told(&output));
     let run = desk.only_run();
     assert_eq!(load_manifest(&run).unwrap().faults_by_hand, 6);
     let events = events(&run);
@@ -277,11 +210,11 @@ kind = "partition"
 #[test]
 fn a_service_that_does_not_let_itself_be_broken_is_refused_before_the_run() {
     let brake = "[[fault]]\nname = \"brake\"\nkind = \"slow-worker\"\nfactor = 2\nstart = \"500ms\"\n";
-    let desk = Desk::with("2s", brake);
+    let desk = desk("2s", brake);
     for (flag, refused) in [(None, true), (Some("--faults"), false)] {
         let arguments = ["serve", "--http-port", "0", "--mqtt-port", "0"];
         let arguments: Vec<&str> = arguments.into_iter().chain(flag).collect();
-        let mut service = desk.start(&arguments);
+        let mut service = desk.begin(&arguments);
         let mut printed = BufReader::new(service.stdout.take().unwrap()).lines();
         let url = printed.find_map(|line| {
             let line = line.unwrap();
@@ -292,11 +225,11 @@ fn a_service_that_does_not_let_itself_be_broken_is_refused_before_the_run() {
         service.kill().unwrap();
         service.wait().unwrap();
         if refused {
-            assert_eq!(output.status.code(), Some(1), "{}", said(&output));
-            assert!(said(&output).contains("squall serve --faults"), "{}", said(&output));
+            assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+            assert!(told(&output).contains("squall serve --faults"), "{}", told(&output));
             assert!(!desk.path("results").exists());
         } else {
-            assert!(matches!(output.status.code(), Some(0 | 12)), "{}", said(&output));
+            assert!(matches!(output.status.code(), Some(0 | 12)), "{}", told(&output));
             let events = events(&desk.only_run());
             assert!(events.contains(",fault_on,brake,\"planned"), "{events}");
         }

@@ -4,12 +4,13 @@
 //! and says so.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 
 use serde_json::json;
 use squall::compare::Comparison;
 use squall::export::{bencher, benchmark_action, comment, junit, openmetrics};
 
+use crate::program::{self, text, told};
 use crate::skip;
 
 const SCENARIO: &str = r#"
@@ -41,17 +42,9 @@ fn desk() -> tempfile::TempDir {
 }
 
 fn squall(folder: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_squall"));
-    command.current_dir(folder).args(arguments).stdin(Stdio::null()).env_remove("GITHUB_STEP_SUMMARY");
+    let mut command = program::squall(folder, arguments);
+    command.env_remove("GITHUB_STEP_SUMMARY");
     command
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-fn told(output: &Output) -> String {
-    text(&output.stdout) + &text(&output.stderr)
 }
 
 fn read(path: impl AsRef<Path>) -> String {
@@ -61,10 +54,7 @@ fn read(path: impl AsRef<Path>) -> String {
 
 /// The only run made in `folder`, as the command line names it.
 fn only_run(folder: &Path) -> PathBuf {
-    let runs = std::fs::read_dir(folder.join("results/small")).unwrap();
-    let runs: Vec<_> = runs.map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(runs.len(), 1);
-    Path::new("results/small").join(&runs[0])
+    program::only_run(&folder.join("results")).strip_prefix(folder).unwrap().to_owned()
 }
 
 /// Has Python read `kind=file` each.

@@ -9,6 +9,7 @@ use squall::record::Protocol;
 use squall::results::read_summary;
 
 use crate::interop_device::{Peer, on_a_free_port};
+use crate::program::{files, holds, only_run, squall, told};
 use crate::skip;
 
 const SECRET: &str = "zX9-s3cret-Qw7";
@@ -54,30 +55,24 @@ impl Run {
         let settings =
             fleets.filter(|name| !name.contains('.')).map(|name| format!("fleet.{name}.timeout=60s"));
         let settings = settings.flat_map(|setting| ["--set".to_owned(), setting]);
-        let output = Command::new(env!("CARGO_BIN_EXE_squall"))
-            .current_dir(folder.path())
-            .arg("run")
+        let output = squall(folder.path(), &["run"])
             .arg(shipped(scenario))
             .args(["--target", &target, "--duration", "3s", "--json"])
             .args(["--set", "run.connect_timeout=60s", "--set", "run.drain=10s"])
             .args(settings)
             .envs(variables.iter().copied())
-            .stdin(Stdio::null())
             .output()
             .unwrap();
         Self { folder, output }
     }
 
     fn said(&self) -> String {
-        let (out, err) =
-            (String::from_utf8_lossy(&self.output.stdout), String::from_utf8_lossy(&self.output.stderr));
-        format!("{out}{err}")
+        told(&self.output)
     }
 
     /// The run's directory.
     fn directory(&self) -> PathBuf {
-        let only = |path: &Path| std::fs::read_dir(path).unwrap().next().unwrap().unwrap().path();
-        only(&only(&self.folder.path().join("results")))
+        only_run(&self.folder.path().join("results"))
     }
 
     /// Every reading was answered ok. On a machine busy with other tests the run may rightly judge itself invalid.
@@ -92,15 +87,9 @@ impl Run {
     /// Neither the screen nor any file of the run holds the secret.
     fn assert_discreet(&self) {
         assert!(!self.said().contains(SECRET), "{}", self.said());
-        let mut files = 0;
-        for entry in std::fs::read_dir(self.directory()).unwrap() {
-            let path = entry.unwrap().path();
-            let bytes = std::fs::read(&path).unwrap();
-            let found = bytes.windows(SECRET.len()).any(|window| window == SECRET.as_bytes());
-            assert!(!found, "{} holds the secret", path.display());
-            files += 1;
-        }
-        assert!(files >= 5, "{files}");
+        let files = files(&self.directory());
+        assert!(files.len() >= 5, "{files:?}");
+        assert_eq!(files.iter().find(|file| holds(file, SECRET)), None);
     }
 }
 

@@ -12,6 +12,7 @@ use squall::results::{Failure, Report, RunState, SummaryRow};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::peer::{Serve, start};
+use crate::program::{files, holds, text};
 use crate::skip;
 use crate::support::take_request;
 
@@ -149,7 +150,6 @@ struct Ended {
 
 impl Ended {
     fn said(&self) -> (String, String) {
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         (text(&self.output.stdout), text(&self.output.stderr))
     }
 
@@ -166,11 +166,7 @@ impl Ended {
     fn assert_discreet(&self, secret: &str) {
         let (out, err) = self.said();
         assert!(!out.contains(secret) && !err.contains(secret), "{out}\n{err}");
-        for file in std::fs::read_dir(&self.path).unwrap() {
-            let bytes = std::fs::read(file.as_ref().unwrap().path()).unwrap();
-            let found = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
-            assert!(!found, "{:?} holds the secret", file.unwrap().file_name());
-        }
+        assert_eq!(files(&self.path).into_iter().find(|file| holds(file, secret)), None);
     }
 }
 

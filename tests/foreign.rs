@@ -2,13 +2,13 @@
 //! Python's `websockets`, and with its HTTP server and gzip.
 
 use std::io::{BufRead as _, BufReader};
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 use squall::results::{SummaryRow, read_summary};
 
 use crate::http_service::Service;
 use crate::interop_device::Peer;
+use crate::program::{only_run, squall, told};
 use crate::skip;
 
 /// Sends every message back, compressed or not; refuses connections that agreed on something else.
@@ -92,17 +92,13 @@ fn run(protocol: &str, port: u16, exchange: &str) -> (String, SummaryRow) {
     );
     let file = folder.path().join("compressed.toml");
     std::fs::write(&file, text).unwrap();
-    let output = Command::new(env!("CARGO_BIN_EXE_squall"))
-        .current_dir(folder.path())
-        .args(["run", "compressed.toml", "--target", &format!("{protocol}={protocol}://127.0.0.1:{port}/")])
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    let target = format!("{protocol}={protocol}://127.0.0.1:{port}/");
+    let run = ["run", "compressed.toml", "--target", &target];
+    let output = squall(folder.path(), &run).output().unwrap();
+    let said = told(&output);
     // On a machine busy with other tests the run may rightly judge itself invalid.
     assert!(matches!(output.status.code(), Some(0 | 12)), "{said}");
-    let only = |path: &Path| std::fs::read_dir(path).unwrap().next().unwrap().unwrap().path();
-    let rows = read_summary(&only(&only(&folder.path().join("results")))).unwrap();
+    let rows = read_summary(&only_run(&folder.path().join("results"))).unwrap();
     let headline = rows.into_iter().find(SummaryRow::is_headline).unwrap();
     assert!(headline.figures.planned >= 40, "{said}");
     assert_eq!(headline.figures.ok, headline.figures.planned, "{said}");

@@ -1,11 +1,11 @@
 //! The language of scenarios from outside: `check`, `schema` and `new` through the built binary.
 
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 
 use serde_json::Value;
 
-use crate::skip;
+use crate::{program, skip};
 
 const SOUND: &str = r#"
 [scenario]
@@ -33,8 +33,7 @@ think = "1s"
 "#;
 
 fn squall(folder: &Path, arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_squall"));
-    command.current_dir(folder).args(arguments).stdin(Stdio::null()).output().unwrap()
+    program::squall(folder, arguments).output().unwrap()
 }
 
 fn text(bytes: &[u8]) -> String {

@@ -4,8 +4,8 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 use nix::pty::{Winsize, openpty};
@@ -14,7 +14,7 @@ use nix::sys::termios::{Termios, tcgetattr};
 use nix::unistd::Pid;
 use squall::results::{RunState, load_manifest};
 
-use crate::compare::{interrupt, wait_until};
+use crate::program::{Desk, events, signal, under_way, wait_until};
 
 const RUN: &str = r#"
 [scenario]
@@ -41,45 +41,21 @@ factor = 2
 /// The alternate screen is left, and the cursor is seen.
 const LEFT: &str = "\x1b[?1049l";
 
-/// A folder of its own with a scenario in it, in which runs look for one another.
-struct Desk {
-    folder: tempfile::TempDir,
+/// A run of `duration`.
+fn desk(duration: &str) -> Desk {
+    Desk::with(&RUN.replace("DURATION", duration))
 }
 
-impl Desk {
-    fn with(duration: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::create_dir(folder.path().join("doors")).unwrap();
-        std::fs::write(folder.path().join("s.toml"), RUN.replace("DURATION", duration)).unwrap();
-        Self { folder }
-    }
+/// The program for a terminal of 256 colours.
+fn squall(desk: &Desk, arguments: &[&str]) -> Command {
+    let mut command = desk.squall(arguments);
+    command.env("TERM", "xterm-256color").env_remove("NO_COLOR").env_remove("COLORTERM");
+    command
+}
 
-    fn squall(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_squall"));
-        command.current_dir(self.folder.path()).args(arguments).stdin(Stdio::null());
-        command.env("XDG_RUNTIME_DIR", self.folder.path().join("doors"));
-        command.env("TMPDIR", self.folder.path().join("doors"));
-        command.env("TERM", "xterm-256color").env_remove("NO_COLOR").env_remove("COLORTERM");
-        command
-    }
-
-    fn run(&self, arguments: &[&str]) -> Output {
-        self.squall(arguments).output().unwrap()
-    }
-
-    /// The run under `results`, once it has an interval.
-    fn only_run(&self) -> PathBuf {
-        let mut found = None;
-        wait_until("the run has an interval", || {
-            let runs =
-                std::fs::read_dir(self.folder.path().join("results/small")).into_iter().flatten().flatten();
-            found = runs.map(|run| run.path()).find(|run| {
-                std::fs::read_to_string(run.join("intervals.csv")).is_ok_and(|rows| rows.lines().count() > 1)
-            });
-            found.is_some()
-        });
-        found.unwrap()
-    }
+/// The run on this desk, once it has an interval.
+fn run_of(desk: &Desk) -> PathBuf {
+    under_way(&desk.path("results/small"))
 }
 
 /// A program in a pseudo-terminal.
@@ -174,19 +150,15 @@ impl Terminal {
     }
 }
 
-fn events(run: &Path) -> String {
-    std::fs::read_to_string(run.join("events.csv")).unwrap()
-}
-
 #[test]
 fn a_run_that_has_ended_is_shown_replayed_and_left_and_without_a_terminal_printed() {
-    let desk = Desk::with("2s");
+    let desk = desk("2s");
     // On a busy machine the measurement may be invalid, which is nothing to the screen.
     desk.run(&["run", "s.toml", "--quiet"]);
-    let run = desk.only_run();
+    let run = run_of(&desk);
     assert_eq!(load_manifest(&run).unwrap().state, RunState::Complete);
     let run = run.to_str().unwrap();
-    let mut terminal = Terminal::open(desk.squall(&["watch", run]), (80, 24));
+    let mut terminal = Terminal::open(squall(&desk, &["watch", run]), (80, 24));
     terminal.until("response time of all readings");
     for (keys, words) in [
         ("?", "ten seconds on and back"),
@@ -212,12 +184,12 @@ fn a_run_that_has_ended_is_shown_replayed_and_left_and_without_a_terminal_printe
 
 #[test]
 fn who_only_looks_leaves_the_run_as_it_is_whatever_ends_the_screen() {
-    let desk = Desk::with("600s");
+    let desk = desk("600s");
     let mut run = desk.squall(&["run", "s.toml", "--quiet"]).stdout(Stdio::null()).spawn().unwrap();
-    let directory = desk.only_run();
+    let directory = run_of(&desk);
     for end in ["q", "\x03", "term"] {
         // Without a name: the run that was started here.
-        let mut terminal = Terminal::open(desk.squall(&["watch"]), (120, 40));
+        let mut terminal = Terminal::open(squall(&desk, &["watch"]), (120, 40));
         terminal.until("response time of all readings");
         terminal.press("f");
         terminal.until("until it is switched off");
@@ -231,7 +203,7 @@ fn who_only_looks_leaves_the_run_as_it_is_whatever_ends_the_screen() {
         assert_eq!(terminal.end(), Some(0), "{end:?}");
         assert!(run.try_wait().unwrap().is_none(), "{end:?}");
     }
-    interrupt(run.id());
+    signal(run.id(), "INT");
     run.wait().unwrap();
     let manifest = load_manifest(&directory).unwrap();
     assert_eq!((manifest.state, manifest.faults_by_hand), (RunState::Interrupted, 0));
@@ -242,10 +214,10 @@ fn who_only_looks_leaves_the_run_as_it_is_whatever_ends_the_screen() {
 
 #[test]
 fn the_screen_of_a_run_switches_faults_ends_it_and_leaves_the_report() {
-    let desk = Desk::with("600s");
-    let mut terminal = Terminal::open(desk.squall(&["run", "s.toml", "--live"]), (80, 24));
+    let desk = desk("600s");
+    let mut terminal = Terminal::open(squall(&desk, &["run", "s.toml", "--live"]), (80, 24));
     terminal.until("response time of all readings");
-    let directory = desk.only_run();
+    let directory = run_of(&desk);
     terminal.press("f");
     terminal.until("until it is switched off");
     terminal.press("\r");
@@ -267,7 +239,7 @@ fn the_screen_of_a_run_switches_faults_ends_it_and_leaves_the_report() {
 
 #[test]
 fn what_cannot_be_watched_is_refused_in_a_line() {
-    let desk = Desk::with("2s");
+    let desk = desk("2s");
     for (arguments, words) in [
         (vec!["watch", "nowhere"], "there is no directory `nowhere`"),
         (vec!["watch", "."], "run.json"),
@@ -282,7 +254,7 @@ fn what_cannot_be_watched_is_refused_in_a_line() {
 
 #[test]
 fn a_run_is_served_as_a_page_that_hears_of_every_interval_and_of_the_end() {
-    let desk = Desk::with("4s");
+    let desk = desk("4s");
     let mut command = desk.squall(&["run", "s.toml", "--live-on", "127.0.0.1:0"]);
     let mut run = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(run.stderr.take().unwrap()).lines();
@@ -297,7 +269,7 @@ fn a_run_is_served_as_a_page_that_hears_of_every_interval_and_of_the_end() {
         stream.read_to_string(&mut reply).unwrap();
         reply
     };
-    desk.only_run();
+    run_of(&desk);
     assert!(ask("/", "evil.example").starts_with("HTTP/1.1 421"));
     assert!(ask("/../s.toml", "localhost").starts_with("HTTP/1.1 404"));
     assert!(ask("/intervals.csv", "localhost").contains("run_id,t_start_s"));
@@ -308,20 +280,20 @@ fn a_run_is_served_as_a_page_that_hears_of_every_interval_and_of_the_end() {
     let events = ask("/events", "localhost");
     assert!(events.matches("data: {").count() > 3 && events.contains("\"over\":true"), "{events}");
     run.wait().unwrap();
-    assert_eq!(load_manifest(&desk.only_run()).unwrap().state, RunState::Complete);
+    assert_eq!(load_manifest(&run_of(&desk)).unwrap().state, RunState::Complete);
 }
 
 #[test]
 fn a_screen_ends_with_its_terminal() {
-    let desk = Desk::with("1s");
+    let desk = desk("1s");
     assert!(desk.run(&["run", "s.toml"]).status.code().is_some());
-    let run = desk.only_run();
+    let run = run_of(&desk);
     let pty = openpty(&Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 }, None).unwrap();
     // A clone is not handed down to the programs that are started.
     let (master, slave) = (pty.master.try_clone().unwrap(), pty.slave.try_clone().unwrap());
     drop(pty);
     let end = || Stdio::from(slave.try_clone().unwrap());
-    let mut command = desk.squall(&["watch", run.to_str().unwrap(), "--at", "0s", "--speed", "0.01"]);
+    let mut command = squall(&desk, &["watch", run.to_str().unwrap(), "--at", "0s", "--speed", "0.01"]);
     let mut child = command.stdin(end()).stdout(end()).stderr(end()).spawn().unwrap();
     // `command` holds ends of the terminal, too.
     drop((command, slave));

@@ -44,6 +44,8 @@ mod page;
 mod page_browser;
 #[path = "support/peer.rs"]
 mod peer;
+#[path = "support/program.rs"]
+mod program;
 mod reconnect;
 mod recording;
 mod report;

@@ -4,12 +4,12 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::Stdio;
 
 use serde_json::Value;
 
-use crate::compare::wait_until;
+use crate::program::{events, squall, told, under_way};
 
 const RUN: &str = r#"
 [scenario]
@@ -40,21 +40,11 @@ kind = "slow-worker"
 factor = 2
 "#;
 
-/// The directory of the run under `folder` whose first readings have been answered, and the address of its service.
-fn under_way(folder: &Path) -> (PathBuf, String) {
-    let mut found = None;
-    wait_until("the run measures", || {
-        let runs = std::fs::read_dir(folder.join("results/watched")).into_iter().flatten().flatten();
-        found = runs.map(|run| run.path()).find(|run| {
-            std::fs::read_to_string(run.join("intervals.csv")).is_ok_and(|rows| rows.lines().count() > 1)
-        });
-        found.is_some()
-    });
-    let run = found.unwrap();
+/// The address of the service of a run.
+fn service_of(run: &Path) -> String {
     let manifest: Value = serde_json::from_slice(&std::fs::read(run.join("run.json")).unwrap()).unwrap();
     let url = manifest["targets"]["http"].as_str().unwrap();
-    let address = url.trim_start_matches("http://").split('/').next().unwrap().to_owned();
-    (run, address)
+    url.trim_start_matches("http://").split('/').next().unwrap().to_owned()
 }
 
 fn post(address: &str, path: &str, body: &str) -> String {
@@ -74,16 +64,13 @@ fn post(address: &str, path: &str, body: &str) -> String {
 fn run_while(act: impl Fn(&Path, &str)) -> (Value, String, String) {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("s.toml"), RUN).unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_squall"));
-    command.current_dir(folder.path()).args(["run", "s.toml"]);
-    let run = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let (directory, address) = under_way(folder.path());
-    act(&directory, &address);
-    let output = run.wait_with_output().unwrap();
-    let said =
-        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    let mut command = squall(folder.path(), &["run", "s.toml"]);
+    let run = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let directory = under_way(&folder.path().join("results/watched"));
+    act(&directory, &service_of(&directory));
+    let said = told(&run.wait_with_output().unwrap());
     let manifest = serde_json::from_slice(&std::fs::read(directory.join("run.json")).unwrap()).unwrap();
-    (manifest, std::fs::read_to_string(directory.join("events.csv")).unwrap(), said)
+    (manifest, events(&directory), said)
 }
 
 /// The reason of the validity whose cause is `outside`.
@@ -148,11 +135,9 @@ fn what_nobody_ordered_through_squall_makes_the_run_suspect() {
 fn what_the_plan_and_squall_fault_do_is_the_runs_own() {
     let (manifest, events, said) = run_while(|directory, _| {
         for operation in ["start", "stop"] {
-            let mut command = Command::new(env!("CARGO_BIN_EXE_squall"));
             // Runs of other tests are under way, too.
-            command.args(["fault", operation, "brake", "--run"]).arg(directory);
-            let output = command.output().unwrap();
-            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            let output = squall(directory, &["fault", operation, "brake", "--run", directory.to_str().unwrap()]).output().unwrap();
+            assert!(output.status.success(), "{}", told(&output));
         }
     });
     assert_eq!((doubt(&manifest), manifest["faults_by_hand"].as_u64()), (None, Some(2)), "{manifest}");

@@ -1,7 +1,8 @@
 //! The pages of a run and of a comparison, through the built binary: their numbers are those of the terminal.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+
+use crate::program::{cells, only_run, printed};
 
 const SCENARIO: &str = r#"
 [scenario]
@@ -40,23 +41,12 @@ p99 = "<10s"
 error_rate = "<1%"
 "#;
 
-fn squall(folder: &Path, arguments: &[&str]) -> String {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_squall"));
-    command.current_dir(folder).args(arguments).stdin(Stdio::null()).env("COLUMNS", "160");
-    let output = command.output().unwrap();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    // What a busy machine made invalid still has its page.
-    assert!(matches!(output.status.code(), Some(0 | 12 | 99)), "{arguments:?}: {errors}");
-    String::from_utf8(output.stdout).unwrap()
-}
-
 /// A run with its page, and its directory.
 pub(crate) fn run() -> (tempfile::TempDir, PathBuf, String) {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("s.toml"), SCENARIO).unwrap();
-    squall(folder.path(), &["run", "s.toml", "-q", "--html", "page.html"]);
-    let runs = std::fs::read_dir(folder.path().join("results")).unwrap().next().unwrap().unwrap().path();
-    let run = std::fs::read_dir(runs).unwrap().next().unwrap().unwrap().path();
+    printed(folder.path(), 160, &["run", "s.toml", "-q", "--html", "page.html"]);
+    let run = only_run(&folder.path().join("results"));
     let page = std::fs::read_to_string(folder.path().join("page.html")).unwrap();
     (folder, run, page)
 }
@@ -82,15 +72,10 @@ fn rows(page: &str, label: &str) -> Vec<Vec<String>> {
     body.split("<tr").skip(1).map(cells).collect()
 }
 
-/// The cells of a line of the report: columns are two spaces apart at least.
-fn cells(line: &str) -> Vec<&str> {
-    line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect()
-}
-
 #[test]
 fn every_number_is_that_of_the_report() {
     let (folder, run, page) = run();
-    let report = squall(folder.path(), &["report", &run.display().to_string(), "-v", "--plain"]);
+    let report = printed(folder.path(), 160, &["report", &run.display().to_string(), "-v", "--plain"]);
     let rows: Vec<_> =
         rows(&page, "fleets and phases").into_iter().chain(rows(&page, "connections")).collect();
     let mut compared = 0;
@@ -137,7 +122,7 @@ fn every_number_is_that_of_the_report() {
 fn a_stored_run_gives_the_same_page_byte_for_byte_also_where_it_was_killed() {
     let (folder, run, page) = run();
     let stored = run.display().to_string();
-    squall(folder.path(), &["report", &stored, "--html", "again.html", "--format", "html=third.html"]);
+    printed(folder.path(), 160, &["report", &stored, "--html", "again.html", "--format", "html=third.html"]);
     let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
     // The run told its own exit code to its manifest after the first page was made; no page states it.
     assert!(page == read("again.html") && page == read("third.html"));
@@ -152,7 +137,7 @@ fn a_stored_run_gives_the_same_page_byte_for_byte_also_where_it_was_killed() {
     manifest["files"] = serde_json::json!({});
     std::fs::write(run.join("run.json"), manifest.to_string()).unwrap();
     std::fs::remove_file(run.join("summary.csv")).unwrap();
-    squall(folder.path(), &["report", &stored, "--html", "killed.html"]);
+    printed(folder.path(), 160, &["report", &stored, "--html", "killed.html"]);
     let killed = read("killed.html");
     let said = "the run did not come to its end";
     assert!(
@@ -166,9 +151,8 @@ pub(crate) fn compared(folder: &Path) -> String {
     std::fs::write(folder.join("s.toml"), SCENARIO).unwrap();
     let mut sides = Vec::new();
     for label in ["main", "fix"] {
-        squall(folder, &["run", "s.toml", "-q", "--label", label, "--out", label]);
-        let run =
-            std::fs::read_dir(folder.join(label).join("small")).unwrap().next().unwrap().unwrap().path();
+        printed(folder, 160, &["run", "s.toml", "-q", "--label", label, "--out", label]);
+        let run = only_run(&folder.join(label));
         let manifest = std::fs::read_to_string(run.join("run.json")).unwrap();
         let mut manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
         manifest["validity"] = serde_json::json!({"verdict": "valid", "reasons": []});
@@ -176,10 +160,10 @@ pub(crate) fn compared(folder: &Path) -> String {
         std::fs::write(run.join("run.json"), manifest.to_string()).unwrap();
         sides.push(run.display().to_string());
     }
-    squall(folder, &["compare", &sides[0], &sides[1], "--html", "page.html"]);
+    printed(folder, 160, &["compare", &sides[0], &sides[1], "--html", "page.html"]);
     let page = std::fs::read_to_string(folder.join("page.html")).unwrap();
     let again = ["compare", &sides[0], &sides[1], "--format", "html=again.html"];
-    let table = squall(folder, &again);
+    let table = printed(folder, 160, &again);
     assert!(page == std::fs::read_to_string(folder.join("again.html")).unwrap(), "equal runs, equal bytes");
     assert_states_the_table(&page, &table);
     page

@@ -1,14 +1,14 @@
 //! The pages in a browser: loaded alone, in both themes, on a phone, by keyboard, and where a policy forbids scripts and styles.
 
 use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
-use std::thread;
 
 use serde_json::Value;
 
 use crate::page::{compared, run, text};
+use crate::peer::start;
 use crate::skip;
 
 /// What Jenkins says of the files that a build leaves, but for `sandbox`, which keeps this test's frame out as well: no script runs and
@@ -96,18 +96,10 @@ struct Site {
 
 /// Serves a site; notes every path that is asked for.
 fn serve(site: Site) -> (String, Arc<Mutex<Vec<String>>>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = format!("http://{}/", listener.local_addr().unwrap());
     let asked = Arc::new(Mutex::new(Vec::new()));
-    let noted = Arc::clone(&asked);
-    let site = Arc::new(site);
-    thread::spawn(move || {
-        for stream in listener.incoming().map_while(Result::ok) {
-            let (noted, site) = (Arc::clone(&noted), Arc::clone(&site));
-            thread::spawn(move || answer(stream, &site, &noted));
-        }
-    });
-    (address, asked)
+    let (noted, site) = (Arc::clone(&asked), Arc::new(site));
+    let port = start(move |stream| answer(stream, &site, &noted));
+    (format!("http://127.0.0.1:{port}/"), asked)
 }
 
 fn answer(mut stream: TcpStream, site: &Site, noted: &Mutex<Vec<String>>) -> Option<()> {

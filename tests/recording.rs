@@ -2,11 +2,12 @@
 
 use std::fmt::Write as _;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::Output;
+
+use crate::program;
 
 fn squall(folder: &Path, arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_squall"));
-    command.current_dir(folder).args(arguments).stdin(Stdio::null()).output().unwrap()
+    program::squall(folder, arguments).output().unwrap()
 }
 
 /// A folder with `s.toml`, a second of warm-up before one that is measured, and the recording `x.csv`.

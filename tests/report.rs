@@ -1,10 +1,11 @@
 //! The report of a run on the terminal, through the built binary: it fits, and every number is that of the files.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::PathBuf;
 
 use squall::results::{Millis, SummaryRow, read_summary};
+
+use crate::program::{cells, only_run, printed, squall};
 
 const SCENARIO: &str = r#"
 [scenario]
@@ -47,22 +48,12 @@ name = "easy"
 p99 = "<60s"
 "#;
 
-fn squall(folder: &Path, columns: usize, arguments: &[&str]) -> String {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_squall"));
-    command.current_dir(folder).args(arguments).stdin(Stdio::null()).env("COLUMNS", columns.to_string());
-    let output = command.output().unwrap();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    // What a busy machine made invalid has its report all the same.
-    assert!(matches!(output.status.code(), Some(0 | 12 | 99)), "{arguments:?}: {errors}");
-    String::from_utf8(output.stdout).unwrap()
-}
-
 fn run() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("s.toml"), SCENARIO).unwrap();
-    squall(folder.path(), 100, &["run", "s.toml", "-q"]);
-    let runs = std::fs::read_dir(folder.path().join("results/told")).unwrap().next().unwrap().unwrap().path();
-    (folder, runs)
+    printed(folder.path(), 100, &["run", "s.toml", "-q"]);
+    let run = only_run(&folder.path().join("results"));
+    (folder, run)
 }
 
 /// A count as it is printed: grouped, `-` where there is none.
@@ -92,14 +83,10 @@ fn says(text: &str, stated: Option<Millis>) -> bool {
     }
 }
 
-fn cells(line: &str) -> Vec<&str> {
-    line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect()
-}
-
 #[test]
 fn every_number_of_the_table_is_that_of_the_summary() {
     let (folder, run) = run();
-    let text = squall(folder.path(), 160, &["report", run.to_str().unwrap(), "-v", "--plain"]);
+    let text = printed(folder.path(), 160, &["report", run.to_str().unwrap(), "-v", "--plain"]);
     let rows = read_summary(&run).unwrap();
     let mut phase = String::new();
     let (mut compared, mut tails) = (0, 0);
@@ -155,7 +142,7 @@ fn no_line_is_wider_than_the_screen_and_the_judgements_come_last() {
     let run = run.to_str().unwrap();
     for columns in [60, 80, 120, 160] {
         for flags in [&[][..], &["-v"], &["--plain"]] {
-            let text = squall(folder.path(), columns, &[&["report", run], flags].concat());
+            let text = printed(folder.path(), columns, &[&["report", run], flags].concat());
             // Paths and addresses stay whole, so that they can be copied.
             let is_whole = |line: &str| line.contains("told/") || line.contains("://");
             let wide = |line: &&str| line.chars().count() > columns && !is_whole(line);
@@ -205,7 +192,7 @@ fn the_line_on_the_bundled_service_says_what_the_manifest_says() {
     let ok = |row: &&SummaryRow| row.kind == "reading" && !row.is_headline();
     let answered: u64 = rows.iter().filter(ok).map(|row| row.figures.ok).sum();
     assert!(all >= answered && all > 0, "{all} {answered}");
-    let text = squall(folder.path(), 160, &["report", run.to_str().unwrap()]);
+    let text = printed(folder.path(), 160, &["report", run.to_str().unwrap()]);
     let line = text.lines().find(|line| line.starts_with("bundled ")).unwrap();
     let found: u64 = phases[2..].iter().map(hits).sum();
     let hundredths = found * 10_000 / verdicts;
@@ -220,7 +207,7 @@ fn the_line_on_the_bundled_service_says_what_the_manifest_says() {
 #[test]
 fn the_instants_of_a_fault_are_on_one_clock() {
     let (folder, run) = run();
-    let text = squall(folder.path(), 160, &["report", run.to_str().unwrap()]);
+    let text = printed(folder.path(), 160, &["report", run.to_str().unwrap()]);
     let line = text.lines().find(|line| line.starts_with("  cut ")).unwrap();
     let cells = cells(line);
     let mut table = csv::Reader::from_path(run.join("faults.csv")).unwrap();
@@ -239,13 +226,12 @@ fn the_instants_of_a_fault_are_on_one_clock() {
 fn what_json_means_stays_what_it_was() {
     let (folder, run) = run();
     let run = run.to_str().unwrap();
-    let json = squall(folder.path(), 80, &["report", run, "--json"]);
+    let json = printed(folder.path(), 80, &["report", run, "--json"]);
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert!(
         json["run"]["plan"]["end_s"].as_f64().unwrap() > 4.0
             && json["summary"].as_array().unwrap().len() == 13
     );
-    let mut command = Command::new(env!("CARGO_BIN_EXE_squall"));
-    let output = command.current_dir(folder.path()).args(["report", run, "--json", "-v"]).output().unwrap();
+    let output = squall(folder.path(), &["report", run, "--json", "-v"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
 }

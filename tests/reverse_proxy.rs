@@ -5,10 +5,11 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use squall::reference::{Config, Server};
-use squall::results::{Figures, Report, SummaryRow};
+use squall::results::{Report, SummaryRow};
 
 use crate::authority::Authority;
 use crate::interop_device::{Peer, on_a_free_port};
+use crate::program::{only_run, squall, sum, told};
 use crate::skip;
 
 /// A proxy, by what starts it and what it is told.
@@ -97,22 +98,11 @@ impl Line {
         let secure = if protocol == "http" { "https" } else { "wss" };
         let target = format!("{protocol}={secure}://localhost:{}{path}", self.port);
         let out = self.folder.path().join(format!("results-{protocol}"));
-        let output = Command::new(env!("CARGO_BIN_EXE_squall"))
-            .current_dir(self.folder.path())
-            .args(["run", "s.toml", "--target", &target, "--out"])
-            .arg(&out)
-            .stdin(Stdio::null())
-            .output()
-            .unwrap();
+        let mut command = squall(self.folder.path(), &["run", "s.toml", "--target", &target, "--out"]);
+        let output = command.arg(&out).output().unwrap();
         // On a busy machine a run may rightly judge itself invalid.
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(
-            matches!(output.status.code(), Some(0 | 12)),
-            "{said}{}",
-            String::from_utf8_lossy(&output.stdout)
-        );
-        let run = fs::read_dir(out.join("proxied")).unwrap().next().unwrap().unwrap().path();
-        Report::load(&run).unwrap().summary
+        assert!(matches!(output.status.code(), Some(0 | 12)), "{}", told(&output));
+        Report::load(&only_run(&out)).unwrap().summary
     }
 }
 
@@ -131,18 +121,6 @@ fn begin(proxy: Proxy, folder: &Path, text: &str, port: u16) -> Option<Child> {
         skip::missing(&format!("{} is not installed", proxy.program));
     }
     started.ok()
-}
-
-/// The figures of all rows of a kind added up, as far as they count.
-fn sum(rows: &[SummaryRow], kind: &str) -> Figures {
-    let mut sum = Figures::default();
-    for row in rows.iter().filter(|row| row.kind == kind && !row.is_headline()) {
-        sum.planned += row.figures.planned;
-        sum.ok += row.figures.ok;
-        sum.error += row.figures.error;
-        sum.resumed = Some(sum.resumed.unwrap_or(0) + row.figures.resumed.unwrap_or(0));
-    }
-    sum
 }
 
 fn fleet(protocol: &str, devices: u32, rate: &str, duration: &str) -> String {

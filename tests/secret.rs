@@ -4,11 +4,11 @@
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use crate::compare::wait_until;
+use crate::program::{self, files, holds, told, wait_until};
 
 /// Never a part of anything else.
 const SECRET: &str = "s3cr3t-Zq7";
@@ -34,29 +34,16 @@ rate = "10/s"
 "#;
 
 fn squall(folder: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_squall"));
-    command.current_dir(folder).args(arguments).stdin(Stdio::null());
+    let mut command = program::squall(folder, arguments);
     command.env("XDG_RUNTIME_DIR", folder).env("SECRET", SECRET).env("TRAP", TRAP);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 
-fn said(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
-}
-
-/// All files under `folder`.
-fn files(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            found.extend(files(&path));
-        } else if path.is_file() {
-            found.push(path);
-        }
-    }
-    found
+/// Nothing that `is_meant` of what lies under `folder` holds the secret.
+fn assert_discreet(folder: &Path, is_meant: impl Fn(&Path) -> bool, what: &str) {
+    let telling = files(folder).into_iter().find(|file| is_meant(file) && holds(file, SECRET));
+    assert_eq!(telling, None, "{what}");
 }
 
 /// The command lines of all processes that hold the secret.
@@ -116,13 +103,10 @@ fn no_message_tells_what_a_variable_stands_for() {
         std::fs::write(folder.path().join("a.csv"), "x\n1\n").unwrap();
         std::fs::write(folder.path().join("s.toml"), RUN.to_owned() + &more).unwrap();
         let output = squall(folder.path(), &[command, "s.toml"]).output().unwrap();
-        let said = said(&output);
+        let said = told(&output);
         assert!(more.is_empty() || matches!(output.status.code(), Some(1 | 2)), "{more}: {said}");
         assert!(!said.contains(SECRET), "{more}: {said}");
-        for file in files(folder.path()) {
-            let text = String::from_utf8_lossy(&std::fs::read(&file).unwrap()).into_owned();
-            assert!(!text.contains(SECRET), "{more}: {}: {text}", file.display());
-        }
+        assert_discreet(folder.path(), |_| true, &more);
     }
 }
 
@@ -148,16 +132,13 @@ fn what_is_written_in_the_scenario_itself_is_in_no_message_and_no_copy() {
             thread::sleep(Duration::from_millis(20));
         }
         let output = run.wait_with_output().unwrap();
-        let said = said(&output);
+        let said = told(&output);
         assert!(
             output.status.code() == Some(code) || code == 0 && output.status.code() == Some(12),
             "{more}: {said}"
         );
         assert!(!said.contains(SECRET), "{more}: {said}");
-        for file in files(folder.path()).iter().filter(|file| !file.ends_with("s.toml")) {
-            let text = String::from_utf8_lossy(&std::fs::read(file).unwrap()).into_owned();
-            assert!(!text.contains(SECRET), "{more}: {}: {text}", file.display());
-        }
+        assert_discreet(folder.path(), |file| !file.ends_with("s.toml"), &more);
     }
 }
 
@@ -180,19 +161,16 @@ end = 'echo ${TRAP}; exit 3'
         assert_eq!(told_by_processes(), Vec::<String>::new());
         thread::sleep(Duration::from_millis(20));
     }
-    let said = said(&run.wait_with_output().unwrap());
+    let said = told(&run.wait_with_output().unwrap());
     assert!(said.contains("end: exit status: 3: "), "{said}");
     assert_eq!(std::fs::read_to_string(folder.path().join("given")).unwrap(), TRAP, "{said}");
     assert!(!folder.path().join("trapped").exists(), "{said}");
     assert!(!said.contains(SECRET), "{said}");
-    let results = files(&folder.path().join("results"));
+    let results = folder.path().join("results");
     // What a command prints of its own accord is in its logs as it printed it.
-    let commands = |file: &&PathBuf| file.parent().is_some_and(|parent| parent.ends_with("commands"));
-    assert_eq!(results.iter().filter(commands).count(), 2, "{results:?}");
-    for file in results.iter().filter(|file| !commands(file)) {
-        let text = String::from_utf8_lossy(&std::fs::read(file).unwrap()).into_owned();
-        assert!(!text.contains(SECRET), "{}: {text}", file.display());
-    }
+    let is_log = |file: &Path| file.parent().is_some_and(|parent| parent.ends_with("commands"));
+    assert_eq!(files(&results).iter().filter(|file| is_log(file)).count(), 2, "{said}");
+    assert_discreet(&results, |file| !is_log(file), &said);
 }
 
 #[test]
@@ -209,15 +187,12 @@ fn a_run_that_is_killed_leaves_no_secret_behind() {
     wait_until("the run measures", || files(folder.path()).iter().any(measured));
     assert_eq!(told_by_processes(), Vec::<String>::new());
     run.kill().unwrap();
-    let said_before = said(&run.wait_with_output().unwrap());
+    let said_before = told(&run.wait_with_output().unwrap());
     let directory = files(folder.path()).into_iter().find(measured).unwrap();
     let directory = directory.parent().unwrap().to_str().unwrap();
     let report = squall(folder.path(), &["report", directory]).output().unwrap();
-    for text in [said_before, said(&report)] {
+    for text in [said_before, told(&report)] {
         assert!(!text.contains(SECRET), "{text}");
     }
-    for file in files(folder.path()) {
-        let text = String::from_utf8_lossy(&std::fs::read(&file).unwrap()).into_owned();
-        assert!(!text.contains(SECRET), "{}: {text}", file.display());
-    }
+    assert_discreet(folder.path(), |_| true, "a run that was killed");
 }

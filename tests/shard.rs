@@ -16,6 +16,7 @@ use squall::reference::{Config, Server};
 use squall::results::{Manifest, SummaryRow, load_manifest, read_outages, read_summary};
 
 use crate::hlog_reader::{assert_others_agree, sums};
+use crate::program::{self, only_run, told};
 use crate::support::{Book, drive_shard, plan};
 
 /// 33 devices, so that shards are of different sizes; one fault of devices, one of commands.
@@ -117,8 +118,7 @@ impl Desk {
     }
 
     fn squall(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_squall"));
-        command.current_dir(self.folder.path()).args(arguments).stdin(Stdio::null());
+        let mut command = program::squall(self.folder.path(), arguments);
         for name in ["JOB_COMPLETION_INDEX", "SLURM_ARRAY_TASK_ID"] {
             command.env_remove(name);
         }
@@ -140,23 +140,13 @@ impl Desk {
 
     /// The directory of the only run under `out`.
     fn run(&self, out: &str) -> PathBuf {
-        let only = |path: PathBuf| {
-            let mut entries = std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path());
-            let first = entries.next().unwrap_or_else(|| panic!("{} is empty", path.display()));
-            assert!(entries.next().is_none(), "{} has more than one", path.display());
-            first
-        };
-        only(only(self.folder.path().join(out)))
+        only_run(&self.folder.path().join(out))
     }
-}
-
-fn said(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
 /// On a machine busy with other tests a run may rightly judge itself invalid.
 fn assert_ran(output: &Output) {
-    assert!(matches!(output.status.code(), Some(0 | 12)), "{}", said(output));
+    assert!(matches!(output.status.code(), Some(0 | 12)), "{}", told(output));
 }
 
 /// Planned readings by phase and fleet, the headline among them.
@@ -213,7 +203,7 @@ fn four_shards_are_merged_into_the_run_of_the_whole_plan() {
     let paths: Vec<&Path> = runs.iter().rev().map(PathBuf::as_path).collect();
     let output = desk.merge("merged", &paths, &[]);
     assert_ran(&output);
-    assert!(said(&output).contains("4 of 4 shards"), "{}", said(&output));
+    assert!(told(&output).contains("4 of 4 shards"), "{}", told(&output));
     let merged = desk.run("merged");
     let (manifest, plain) = (load_manifest(&merged).unwrap(), load_manifest(&whole).unwrap());
     assert_eq!(manifest.plan_digest, plain.plan_digest);
@@ -305,9 +295,9 @@ fn refuses_what_does_not_belong_together(desk: &Desk, runs: &[PathBuf], whole: &
     let first: Vec<&Path> = runs[..3].iter().map(PathBuf::as_path).collect();
     let refused = |extra: &[&Path], flags: &[&str], code: i32, words: &[&str]| {
         let output = desk.merge("refused", &[&first, extra].concat(), flags);
-        assert_eq!(output.status.code(), Some(code), "{words:?}: {}", said(&output));
+        assert_eq!(output.status.code(), Some(code), "{words:?}: {}", told(&output));
         for word in words {
-            assert!(said(&output).contains(word), "{word}: {}", said(&output));
+            assert!(told(&output).contains(word), "{word}: {}", told(&output));
         }
         assert!(!desk.folder.path().join("refused").exists(), "nothing is left behind");
     };
@@ -358,18 +348,18 @@ fn takes_what_there_is(desk: &Desk, first: &[&Path], other: &Path, fresh: impl F
     change(other, "shard.ndjson", |text| text[..text.len() * 2 / 3].trim_end().to_owned());
     let all: Vec<&Path> = first.iter().copied().chain([other]).collect();
     let output = desk.merge("killed", &all, &[]);
-    assert_eq!(output.status.code(), Some(12), "{}", said(&output));
+    assert_eq!(output.status.code(), Some(12), "{}", told(&output));
     assert!(
-        said(&output).contains("(shard 4/4) was killed in the middle of a line, or is still on"),
+        told(&output).contains("(shard 4/4) was killed in the middle of a line, or is still on"),
         "{}",
-        said(&output)
+        told(&output)
     );
     let output = desk.merge("killed", &all, &["--allow-incomplete"]);
     assert_ran(&output);
     assert!(
-        said(&output).contains("interrupted") && said(&output).contains("shard 4 was killed"),
+        told(&output).contains("interrupted") && told(&output).contains("shard 4 was killed"),
         "{}",
-        said(&output)
+        told(&output)
     );
     let manifest = load_manifest(&desk.run("killed")).unwrap();
     assert_ne!(manifest.validity.unwrap().verdict, squall::record::Judgement::Valid);
@@ -403,8 +393,8 @@ fn a_shard_needs_a_target_that_all_share_and_a_start_to_come() {
             .envs(variables.iter().copied())
             .output()
             .unwrap();
-        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", said(&output));
-        assert!(said(&output).contains(word), "{word}: {}", said(&output));
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", told(&output));
+        assert!(told(&output).contains(word), "{word}: {}", told(&output));
     }
     assert!(!desk.folder.path().join("results").exists());
 }
@@ -421,8 +411,8 @@ fn a_shard_of_the_environment_begins_when_it_is_told() {
     let output =
         command.args(["--start-at", &at.to_string()]).env("JOB_COMPLETION_INDEX", "1").output().unwrap();
     assert_ran(&output);
-    assert!(said(&output).contains("shard 2/2, 16 devices"), "{}", said(&output));
-    assert!(said(&output).contains("note: only shard 1 switches once"), "{}", said(&output));
+    assert!(told(&output).contains("shard 2/2, 16 devices"), "{}", told(&output));
+    assert!(told(&output).contains("note: only shard 1 switches once"), "{}", told(&output));
     let run = desk.run("out");
     assert!(run.file_name().unwrap().to_string_lossy().ends_with("Z-2of2"), "{}", run.display());
     let start = load_manifest(&run).unwrap().start_at.unwrap();
@@ -456,9 +446,9 @@ fn budgets_are_judged_of_all_shards_together() {
         let output = child.wait_with_output().unwrap();
         assert_ran(&output);
         assert!(
-            said(&output).contains("3 of all shards together; squall merge judges them"),
+            told(&output).contains("3 of all shards together; squall merge judges them"),
             "{}",
-            said(&output)
+            told(&output)
         );
         let manifest = load_manifest(&desk.run(&shard.replace('/', "of"))).unwrap();
         assert!(manifest.budgets.is_empty(), "{shard}: {:?}", manifest.budgets);
@@ -466,14 +456,14 @@ fn budgets_are_judged_of_all_shards_together() {
     }
     let runs = [desk.run("1of2"), desk.run("2of2")];
     let output = desk.merge("merged", &[&runs[0], &runs[1]], &[]);
-    assert!(matches!(output.status.code(), Some(99 | 12)), "{}", said(&output));
+    assert!(matches!(output.status.code(), Some(99 | 12)), "{}", told(&output));
     let manifest = load_manifest(&desk.run("merged")).unwrap();
     let met: Vec<_> = manifest.budgets.iter().map(|budget| (budget.demand.as_str(), budget.met)).collect();
     assert_eq!(met, [("planned >= 600", true), ("devices >= 17", true), ("p50 < 1ns", false)]);
-    assert!(said(&output).contains("hopeless (all fleets): p50 < 1ns, measured "), "{}", said(&output));
+    assert!(told(&output).contains("hopeless (all fleets): p50 < 1ns, measured "), "{}", told(&output));
 
     change(&runs[1], "run.json", |text| text.replace("\">=600\"", "\">=500\""));
     let output = desk.merge("refused", &[&runs[0], &runs[1]], &[]);
-    assert_eq!(output.status.code(), Some(12), "{}", said(&output));
-    assert!(said(&output).contains("was given other budgets to keep to"), "{}", said(&output));
+    assert_eq!(output.status.code(), Some(12), "{}", told(&output));
+    assert!(told(&output).contains("was given other budgets to keep to"), "{}", told(&output));
 }

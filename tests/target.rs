@@ -1,13 +1,14 @@
 //! What really reaches a service of the user's, and what is told of it: through the built binary, against services that keep
 //! every request.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::path::PathBuf;
+use std::process::Output;
 
 use serde_json::{Value, json};
 use squall::results::read_summary;
 
 use crate::http_service::Service;
+use crate::program::{files, holds, squall, told};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
 const REFUSED: &str = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
@@ -33,20 +34,14 @@ impl Ended {
     fn of(text: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("s.toml"), text).unwrap();
-        let output = Command::new(env!("CARGO_BIN_EXE_squall"))
-            .current_dir(folder.path())
-            .args(["run", "s.toml", "--junit", "j.xml", "--format", "pr-comment=c.md"])
-            .args(arguments)
-            .envs(variables.iter().copied())
-            .stdin(Stdio::null())
-            .output()
-            .unwrap();
+        let run = ["run", "s.toml", "--junit", "j.xml", "--format", "pr-comment=c.md"];
+        let mut command = squall(folder.path(), &[run.as_slice(), arguments].concat());
+        let output = command.envs(variables.iter().copied()).output().unwrap();
         Self { output, folder }
     }
 
     fn said(&self) -> String {
-        let (out, err) = (&self.output.stdout, &self.output.stderr);
-        format!("{}{}", String::from_utf8_lossy(out), String::from_utf8_lossy(err))
+        told(&self.output)
     }
 
     fn directory(&self) -> PathBuf {
@@ -72,21 +67,9 @@ impl Ended {
     /// No file that was written, and nothing that was said, has the secret in it.
     fn assert_discreet(&self) {
         assert!(!self.said().contains(SECRET), "{}", self.said());
-        let mut folders = vec![self.folder.path().to_owned()];
-        while let Some(folder) = folders.pop() {
-            for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
-                if path.is_dir() {
-                    folders.push(path);
-                } else {
-                    assert!(!holds(&path, SECRET), "{} holds the secret", path.display());
-                }
-            }
-        }
+        let telling = files(self.folder.path()).into_iter().find(|file| holds(file, SECRET));
+        assert_eq!(telling, None);
     }
-}
-
-fn holds(path: &Path, text: &str) -> bool {
-    std::fs::read(path).unwrap().windows(text.len()).any(|window| window == text.as_bytes())
 }
 
 #[test]

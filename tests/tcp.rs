@@ -3,11 +3,12 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::Output;
 
 use squall::results::{Report, SummaryRow};
 
 use crate::peer::{Serve, start};
+use crate::program::{only_run, squall, told};
 
 /// Sends each message back behind its length.
 fn echo_lengths(mut stream: TcpStream) -> std::io::Result<()> {
@@ -41,12 +42,7 @@ impl Ended {
              [fleet.loggers]\nprotocol = \"tcp\"\ndevices = 3\nrate = \"10/s\"\ntimeout = \"30s\"\n{own}\n"
         );
         std::fs::write(folder.path().join("s.toml"), text).unwrap();
-        let output = Command::new(env!("CARGO_BIN_EXE_squall"))
-            .current_dir(folder.path())
-            .args(arguments)
-            .stdin(Stdio::null())
-            .output()
-            .unwrap();
+        let output = squall(folder.path(), arguments).output().unwrap();
         Self { output, folder }
     }
 
@@ -55,13 +51,11 @@ impl Ended {
     }
 
     fn said(&self) -> String {
-        let (out, err) = (&self.output.stdout, &self.output.stderr);
-        format!("{}{}", String::from_utf8_lossy(out), String::from_utf8_lossy(err))
+        told(&self.output)
     }
 
     fn report(&self) -> Report {
-        let only = |path: &Path| std::fs::read_dir(path).unwrap().next().unwrap().unwrap().path();
-        Report::load(&only(&self.folder.path().join("results/tcp"))).unwrap()
+        Report::load(&only_run(&self.folder.path().join("results"))).unwrap()
     }
 
     fn headline(&self) -> SummaryRow {

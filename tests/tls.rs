@@ -17,6 +17,7 @@ use squall::results::{Figures, Report, SummaryRow};
 use self::server::{Serve, Server};
 use crate::authority::Authority;
 use crate::interop_device::on_a_free_port;
+use crate::program::{files, holds, squall, sum, told};
 use crate::skip;
 
 /// A folder with certificates, in which runs leave their results.
@@ -42,12 +43,7 @@ impl Place {
     /// `squall` with `arguments` and the scenario `text`.
     fn drive(&self, arguments: &[&str], text: &str) -> Ended {
         std::fs::write(self.0.path().join("s.toml"), text).unwrap();
-        let output = Command::new(env!("CARGO_BIN_EXE_squall"))
-            .current_dir(self.0.path())
-            .args(arguments)
-            .stdin(Stdio::null())
-            .output()
-            .unwrap();
+        let output = squall(self.0.path(), arguments).output().unwrap();
         Ended { output, results: self.0.path().join("results/tls") }
     }
 
@@ -64,8 +60,7 @@ struct Ended {
 
 impl Ended {
     fn said(&self) -> String {
-        let (out, err) = (&self.output.stdout, &self.output.stderr);
-        format!("{}{}", String::from_utf8_lossy(out), String::from_utf8_lossy(err))
+        told(&self.output)
     }
 
     /// As one line.
@@ -89,21 +84,8 @@ impl Ended {
 
     /// The same, of one fleet.
     fn sum_of(&self, fleet: &str, kind: &str) -> Figures {
-        let mut sum = Figures::default();
-        let meant = |row: &&SummaryRow| fleet.is_empty() || row.fleet == fleet;
-        for row in
-            self.report().summary.iter().filter(meant).filter(|row| row.kind == kind && !row.is_headline())
-        {
-            sum.planned += row.figures.planned;
-            sum.ok += row.figures.ok;
-            sum.error += row.figures.error;
-            sum.error_tls += row.figures.error_tls;
-            sum.timeout += row.figures.timeout;
-            sum.lost += row.figures.lost;
-            sum.dropped += row.figures.dropped;
-            sum.resumed = Some(sum.resumed.unwrap_or(0) + row.figures.resumed.unwrap_or(0));
-        }
-        sum
+        let report = self.report();
+        sum(report.summary.iter().filter(|row| fleet.is_empty() || row.fleet == fleet), kind)
     }
 
     /// Every kind has as many outcomes as it was planned. On a busy machine a run may rightly judge itself invalid.
@@ -385,17 +367,6 @@ fn nginx_resumes_each_devices_session_and_answers_those_without_a_certificate_by
     assert_eq!(ended.sum("connect").error_tls, 0);
 }
 
-/// Files beneath `folder` and what is in them.
-fn contents(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
-    let paths = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    paths
-        .flat_map(|path| match std::fs::read(&path) {
-            Ok(bytes) => vec![(path, bytes)],
-            Err(_) => contents(&path),
-        })
-        .collect()
-}
-
 /// A token, a password, a table of tokens, a key file and a client certificate: none is in any file of the run, in what it says, or in
 /// the list of processes, neither when all goes well nor when the servers refuse everybody.
 #[test]
@@ -451,14 +422,12 @@ fn a_run_with_secrets_of_every_kind_leaves_none_behind() {
                 place.squall(&[&["run", "s.toml", "--target", &target], set].concat(), (protocol, 3), &own);
             let expected = if known { [Some(0), Some(12)] } else { [Some(1), Some(12)] };
             assert!(expected.contains(&ended.output.status.code()), "{}", ended.said());
-            let found = contents(&folder.join("results"));
-            assert!(found.iter().any(|(path, _)| path.ends_with("run.json")), "{found:?}");
-            let said = (PathBuf::from("the terminal"), ended.said().into_bytes());
-            for (path, bytes) in found.iter().chain([&said]) {
-                let text = String::from_utf8_lossy(bytes);
-                for secret in SECRETS.iter().copied().chain([key.as_str(), &login]) {
-                    assert!(!text.contains(secret), "{protocol} {}: {secret} in {text}", path.display());
-                }
+            let found = files(&folder.join("results"));
+            assert!(found.iter().any(|path| path.ends_with("run.json")), "{found:?}");
+            for secret in SECRETS.iter().copied().chain([key.as_str(), &login]) {
+                assert!(!ended.said().contains(secret), "{protocol}: {secret} in {}", ended.said());
+                let telling = found.iter().find(|path| holds(path, secret));
+                assert_eq!(telling, None, "{protocol}: {secret}");
             }
             std::fs::remove_dir_all(folder.join("results")).unwrap();
         }

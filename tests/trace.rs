@@ -2,8 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
-use std::process::{Command, Stdio};
+use std::net::TcpStream;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -12,7 +11,8 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use crate::peer::{echo, frame, packet};
+use crate::peer::{echo, frame, packet, start};
+use crate::program::{self, only_run, squall};
 
 /// What the servers of a run saw.
 #[derive(Debug, Default)]
@@ -113,19 +113,6 @@ fn mqtt(mut stream: TcpStream, book: &Book) -> io::Result<()> {
     }
 }
 
-fn start(book: &Book, serve: Serve) -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let book = Arc::clone(book);
-    thread::spawn(move || {
-        for stream in listener.incoming().map_while(Result::ok) {
-            let book = Arc::clone(&book);
-            thread::spawn(move || serve(stream, &book));
-        }
-    });
-    port
-}
-
 const SCENARIO: &str = r#"
 [scenario]
 name = "trace"
@@ -184,19 +171,17 @@ impl Run {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("s.toml"), SCENARIO).unwrap();
         let book = Book::default();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_squall"));
-        command.current_dir(folder.path()).args(["run", "s.toml", "--workers", "2"]).stdin(Stdio::null());
+        let mut command = squall(folder.path(), &["run", "s.toml", "--workers", "2"]);
         let servers: [(&str, &str, Serve); 3] = [("http", "/", http), ("ws", "/", ws), ("mqtt", "", mqtt)];
         for (protocol, path, serve) in servers {
-            let port = start(&book, serve);
+            let book = Arc::clone(&book);
+            let port = start(move |stream| serve(stream, &book));
             command.args(["--target", &format!("{protocol}={protocol}://127.0.0.1:{port}{path}")]);
         }
         let output = command.output().unwrap();
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
         // On a busy machine a run may rightly judge itself invalid.
-        assert!(matches!(output.status.code(), Some(0 | 12)), "{said}");
-        let runs = std::fs::read_dir(folder.path().join("results/trace")).unwrap();
-        let run = runs.map(|entry| entry.unwrap().path()).next().unwrap();
+        assert!(matches!(output.status.code(), Some(0 | 12)), "{}", program::told(&output));
+        let run = only_run(&folder.path().join("results"));
         let manifest: Value = serde_json::from_slice(&std::fs::read(run.join("run.json")).unwrap()).unwrap();
         assert!(manifest["files"]["slowest.csv"]["lines"].as_u64().unwrap() > 1, "it is sealed");
         let mut table = csv::Reader::from_path(run.join("slowest.csv")).unwrap();

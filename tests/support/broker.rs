@@ -4,11 +4,10 @@
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
 
-use crate::peer::{packet, publish, take};
+use crate::peer::{packet, publish, start, take};
 
 /// What the broker does with one delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,18 +50,10 @@ pub(crate) struct Broker {
 
 impl Broker {
     pub(crate) fn start(script: Script) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let addr = listener.local_addr().unwrap();
         let state = Arc::<Mutex<State>>::default();
         let shared = Arc::clone(&state);
-        thread::spawn(move || {
-            for stream in listener.incoming().map_while(Result::ok) {
-                let shared = Arc::clone(&shared);
-                // A device that leaves ends its line.
-                thread::spawn(move || serve(stream, &shared, script));
-            }
-        });
-        Self { addr, state }
+        let port = start(move |stream| serve(stream, &shared, script));
+        Self { addr: ([127, 0, 0, 1], port).into(), state }
     }
 
     /// What it did so far.

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use crate::peer::{packet, publish};
+use crate::peer::{packet, publish, start};
 
 /// What it does otherwise than the standard has it.
 #[derive(Debug, Clone, Copy)]
@@ -58,20 +58,14 @@ pub(crate) struct Broker {
 
 impl Broker {
     pub(crate) fn start(manners: Manners) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let (addr, log) = (listener.local_addr().unwrap(), Arc::<Mutex<Log>>::default());
+        let log = Arc::<Mutex<Log>>::default();
         let book = Arc::clone(&log);
-        thread::spawn(move || {
-            for stream in listener.incoming().map_while(Result::ok) {
-                let book = Arc::clone(&book);
-                thread::spawn(move || {
-                    let mut last = 0;
-                    let _ = serve(stream, manners, &book, &mut last);
-                    book.lock().unwrap().last.push(last);
-                });
-            }
+        let port = start(move |stream| {
+            let mut last = 0;
+            let _ = serve(stream, manners, &book, &mut last);
+            book.lock().unwrap().last.push(last);
         });
-        Self { addr, log }
+        Self { addr: ([127, 0, 0, 1], port).into(), log }
     }
 
     /// What `--target` takes.

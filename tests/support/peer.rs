@@ -15,12 +15,14 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 /// What a server does with each of its connections, which it has just accepted.
 pub(crate) type Serve = fn(TcpStream) -> io::Result<()>;
 
-/// A server on a free port of the loopback, which serves as long as the process lives; gives the port.
-pub(crate) fn start(serve: Serve) -> u16 {
+/// A server on a free port of the loopback, which serves as long as the process lives, each connection on a thread of its own; gives
+/// the port. What a connection comes to is not looked at: a client that leaves ends it.
+pub(crate) fn start<R: Send + 'static>(serve: impl Fn(TcpStream) -> R + Clone + Send + 'static) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     thread::spawn(move || {
         for stream in listener.incoming().map_while(Result::ok) {
+            let serve = serve.clone();
             thread::spawn(move || serve(stream));
         }
     });

@@ -1,15 +1,16 @@
-//! Servers over TLS for tests: a thread for each connection.
+//! Servers over TLS for tests.
 
 use std::collections::BTreeMap;
-use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::TcpStream;
 use std::sync::{Arc, Mutex};
-use std::thread;
 
 use rustls::{HandshakeKind, ServerConfig, ServerConnection, StreamOwned};
 use tokio_tungstenite::tungstenite;
 
 use crate::authority::Authority;
+use crate::peer::{packet, start};
+use crate::support::take_request;
 
 /// The server's side of a connection.
 pub(super) type Tls = StreamOwned<ServerConnection, TcpStream>;
@@ -49,16 +50,9 @@ impl Server {
         let mut config = ServerConfig::clone(&authority.server(strict));
         change(&mut config);
         let config = Arc::new(config);
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
         let seen = Arc::<Mutex<Seen>>::default();
         let book = Arc::clone(&seen);
-        thread::spawn(move || {
-            for socket in listener.incoming().map_while(Result::ok) {
-                let (config, book) = (Arc::clone(&config), Arc::clone(&book));
-                thread::spawn(move || meet(socket, config, &book, serve));
-            }
-        });
+        let port = start(move |socket| meet(socket, Arc::clone(&config), &book, serve));
         Self { port, seen }
     }
 }
@@ -94,20 +88,10 @@ fn meet(mut socket: TcpStream, config: Arc<ServerConfig>, book: &Mutex<Seen>, se
 /// Answers requests by 200.
 pub(super) fn http(stream: Tls) -> io::Result<()> {
     let mut stream = BufReader::new(stream);
-    loop {
-        let (mut length, mut line) = (0, String::new());
-        while line != "\r\n" {
-            line.clear();
-            if stream.read_line(&mut line)? == 0 {
-                return Ok(());
-            }
-            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-                length = value.trim().parse().unwrap();
-            }
-        }
-        stream.read_exact(&mut vec![0; length])?;
+    while take_request(&mut stream)? {
         stream.get_mut().write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")?;
     }
+    Ok(())
 }
 
 /// Sends each WebSocket message back.
@@ -134,17 +118,8 @@ pub(super) fn lines(stream: Tls) -> io::Result<()> {
 /// Acknowledges whatever an MQTT client says.
 pub(super) fn mqtt(mut stream: Tls) -> io::Result<()> {
     loop {
-        let mut head = [0; 2];
-        stream.read_exact(&mut head)?;
-        let mut length = usize::from(head[1] & 0x7f);
-        if head[1] & 0x80 != 0 {
-            let mut high = [0];
-            stream.read_exact(&mut high)?;
-            length += usize::from(high[0]) << 7;
-        }
-        let mut body = vec![0; length];
-        stream.read_exact(&mut body)?;
-        match head[0] >> 4 {
+        let (kind, body) = packet(&mut stream)?;
+        match kind >> 4 {
             1 => stream.write_all(&[0x20, 2, 0, 0])?,
             3 => {
                 let at = 2 + usize::from(u16::from_be_bytes([body[0], body[1]]));

@@ -17,6 +17,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use super::own::Own;
 use super::{DEMANDING, Ended, Place, front};
 use crate::authority::Authority;
+use crate::program::{files, holds, squall, told};
 use crate::skip;
 
 /// Devices of a storm. `SQUALL_STORM` may say another number, on a machine where so many connect before the storm begins.
@@ -43,16 +44,6 @@ fn three_fleets(reference: &str, fleets: &str, more: &str) -> String {
     text
 }
 
-/// All files under `folder`, read.
-fn contents(folder: &Path) -> Vec<u8> {
-    let mut all = Vec::new();
-    for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
-        let path = entry.path();
-        all.extend(if path.is_dir() { contents(&path) } else { fs::read(path).unwrap() });
-    }
-    all
-}
-
 #[test]
 fn one_word_has_a_run_drive_the_bundled_service_over_tls() {
     let table = [
@@ -69,8 +60,8 @@ fn one_word_has_a_run_drive_the_bundled_service_over_tls() {
             assert!(ended.said().contains(scheme), "{scheme}: {}", ended.said());
         }
         // Certificates are made in memory, and keys stay there.
-        let left = String::from_utf8_lossy(&contents(place.0.path())).into_owned();
-        assert!(!left.contains("PRIVATE KEY"), "{reference}");
+        let left = files(place.0.path()).into_iter().find(|file| holds(file, "PRIVATE KEY"));
+        assert_eq!(left, None, "{reference}");
     }
 }
 
@@ -215,13 +206,11 @@ fn a_throw_away_authority_is_made_once_and_what_it_says_can_be_copied() {
     let scenario = three_fleets("", "", "").split("[fleet.ws]").next().unwrap().to_owned();
     fs::write(place.0.path().join("SCENARIO.toml"), scenario).unwrap();
     // The scenario has no fleets that speak the others.
-    let told = line("squall run").replacen("squall", env!("CARGO_BIN_EXE_squall"), 1);
-    let mut words: Vec<&str> = told.split(" --").collect();
+    let run = line("squall run").replacen("squall", env!("CARGO_BIN_EXE_squall"), 1);
+    let mut words: Vec<&str> = run.split(" --").collect();
     words.retain(|words| !words.starts_with("target ws=") && !words.starts_with("target mqtt="));
     let output = shell(&words.join(" --"));
-    let said =
-        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(matches!(output.status.code(), Some(0 | 12)), "{told} {said}");
+    assert!(matches!(output.status.code(), Some(0 | 12)), "{run} {}", told(&output));
     for (begin, peer) in [("curl", "curl"), ("mosquitto_pub", "mosquitto_pub")] {
         let output = shell(&line(begin));
         if output.status.code() == Some(127) {
@@ -230,11 +219,8 @@ fn a_throw_away_authority_is_made_once_and_what_it_says_can_be_copied() {
         }
         assert!(output.status.success(), "{begin} {}", String::from_utf8_lossy(&output.stderr));
     }
-    let foreign = Command::new(env!("CARGO_BIN_EXE_squall"))
-        .current_dir(place.0.path())
-        .args(["serve", "--http-port", "0", "--mqtt-port", "0", "--tls", "."])
-        .output()
-        .unwrap();
+    let foreign = ["serve", "--http-port", "0", "--mqtt-port", "0", "--tls", "."];
+    let foreign = squall(place.0.path(), &foreign).output().unwrap();
     assert_eq!(foreign.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&foreign.stderr).contains("name an empty or a new one"));
 }
@@ -257,12 +243,8 @@ fn certificates_that_do_not_fit_are_told_before_the_service_starts() {
         ),
     ];
     for (arguments, expected) in table {
-        let output = Command::new(env!("CARGO_BIN_EXE_squall"))
-            .current_dir(place.0.path())
-            .args(["serve", "--http-port", "0", "--mqtt-port", "0"])
-            .args(arguments)
-            .output()
-            .unwrap();
+        let serve = ["serve", "--http-port", "0", "--mqtt-port", "0"];
+        let output = squall(place.0.path(), &serve).args(arguments).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(2), "{arguments:?} {said}");
         assert!(said.split_whitespace().collect::<Vec<_>>().join(" ").contains(expected), "{said}");
