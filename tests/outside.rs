@@ -136,7 +136,10 @@ fn what_the_plan_and_squall_fault_do_is_the_runs_own() {
     let (manifest, events, said) = run_while(|directory, _| {
         for operation in ["start", "stop"] {
             // Runs of other tests are under way, too.
-            let output = squall(directory, &["fault", operation, "brake", "--run", directory.to_str().unwrap()]).output().unwrap();
+            let output =
+                squall(directory, &["fault", operation, "brake", "--run", directory.to_str().unwrap()])
+                    .output()
+                    .unwrap();
             assert!(output.status.success(), "{}", told(&output));
         }
     });

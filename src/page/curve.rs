@@ -155,7 +155,8 @@ impl Chart {
         ends: &[(&str, Colour, Option<&Point>)],
         dotted: bool,
     ) -> String {
-        let ends = ends.iter().filter_map(|&(label, colour, last)| Some((self.scale.y(last?.ns), label, colour)));
+        let ends =
+            ends.iter().filter_map(|&(label, colour, last)| Some((self.scale.y(last?.ns), label, colour)));
         labels(&mut out, ends.collect(), self.right() + 8.0, self.scale.bottom);
         if dotted {
             let words = "dotted: at least, as failed readings are among these";

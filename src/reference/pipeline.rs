@@ -114,6 +114,11 @@ impl Pipeline {
         self.shared.clock.now()
     }
 
+    /// What it counts.
+    pub(super) fn metrics(&self) -> &Arc<Metrics> {
+        &self.shared.metrics
+    }
+
     /// How the service is set up.
     pub(super) fn setup(&self) -> &Setup {
         &self.shared.setup

@@ -106,7 +106,7 @@ impl Server {
         let tls = secret.is_some();
         let guard = http::Guard::new(config.hosts.clone(), config.origins.clone(), tls);
         let body = move || {
-            let dispatcher = Dispatcher::new(served, metrics, stopped, limits, alerts, noted, keyring);
+            let dispatcher = Dispatcher::new(served, stopped, limits, alerts, noted, keyring);
             serve(&runtime, (http, mqtt, secret), guard, Rc::new(dispatcher), messages);
         };
         threads.insert(0, thread::Builder::new().name("squall-serve".into()).spawn(body)?);

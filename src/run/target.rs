@@ -95,8 +95,7 @@ impl Targets {
         if breaks && server.is_some() {
             notes.push("note: the bundled reference system accepts the service faults".into());
         }
-        let page =
-            |server| format!("live page of the bundled reference system: {}", bundled::page(server));
+        let page = |server| format!("live page of the bundled reference system: {}", bundled::page(server));
         notes.extend(server.as_ref().map(page));
         let local = endpoints.iter().all(|endpoint| is_local(endpoint.address().ip()));
         let urls = endpoints.iter().map(|e| (e.protocol().to_string(), address(scenario, e))).collect();

@@ -271,9 +271,11 @@ impl Fleet {
     /// The same, and what of its credentials its protocol cannot carry.
     pub(super) fn presented(&self, rendering: &Rendering<'_>) -> (Identity, Option<Misfit>) {
         let mut identity = self.exchange.identity(rendering, Identity::of(rendering.device.id()));
-        let misfit = self.credentials.as_ref().zip(driver(self.protocol)).and_then(|(credentials, driver)| {
-            driver.present(&credentials.of(rendering), &mut identity)
-        });
+        let misfit = self
+            .credentials
+            .as_ref()
+            .zip(driver(self.protocol))
+            .and_then(|(credentials, driver)| driver.present(&credentials.of(rendering), &mut identity));
         (identity, misfit)
     }
 

@@ -10,19 +10,8 @@ use crate::display::time;
 use crate::units::plural;
 
 /// Steps of the lateness that are told apart, nanoseconds: two a decade from 1 µs to 10 ms.
-const STEPS: [u64; 11] = [
-    1_000,
-    3_000,
-    10_000,
-    30_000,
-    100_000,
-    300_000,
-    1_000_000,
-    3_000_000,
-    10_000_000,
-    100_000_000,
-    u64::MAX,
-];
+const STEPS: [u64; 11] =
+    [1_000, 3_000, 10_000, 30_000, 100_000, 300_000, 1_000_000, 3_000_000, 10_000_000, 100_000_000, u64::MAX];
 
 /// Draws all of it.
 pub(super) fn draw(model: &Model<'_>, canvas: &mut Canvas<'_>) {

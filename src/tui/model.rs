@@ -170,7 +170,10 @@ impl Model<'_> {
             return Light::new(Ink::Bad, "service: silent");
         }
         if failed.saturating_mul(100) > last.ended() {
-            return Light::new(Ink::Bad, &format!("service: {} fail", short_percent_up(failed, last.ended())));
+            return Light::new(
+                Ink::Bad,
+                &format!("service: {} fail", short_percent_up(failed, last.ended())),
+            );
         }
         if overdue > 0 {
             return Light::new(Ink::Warn, &format!("service: {} overdue", count(overdue)));

@@ -62,9 +62,7 @@ fn the_documented_form_is_the_exact_form() {
 fn built_in_encodings_hold_a_trace_context_where_they_are_to_and_keep_their_size() {
     let tracing = Tracing { share: 1.0, field: Some("trace_parent".into()) };
     let held = TraceContext::of(RunToken::UNSET, "meters-00017", Traced::Reading(42), 1.0).to_string();
-    let of = |format, size| {
-        traced(&["value"], of(format, size), ClockSpec::default(), Some(tracing.clone()))
-    };
+    let of = |format, size| traced(&["value"], of(format, size), ClockSpec::default(), Some(tracing.clone()));
     let reading = reading(42, 123_456_789, &[21.5]);
     let text = String::from_utf8(encoded(&of(Format::Json, None), &reading)).unwrap();
     let expected = format!(

@@ -111,7 +111,6 @@ impl Dispatcher {
     /// A dispatcher without connections, over a way back with room for as many answers as may be under way.
     pub(in crate::reference) fn new(
         pipeline: Arc<Pipeline>,
-        metrics: Arc<Metrics>,
         stop: watch::Receiver<bool>,
         limits: Limits,
         bus: Option<Arc<ClusterBus>>,
@@ -128,8 +127,8 @@ impl Dispatcher {
             bus,
             acts,
             known: RefCell::default(),
+            metrics: Arc::clone(pipeline.metrics()),
             pipeline,
-            metrics,
             stop,
             max_connections: limits.connections.max(1),
             latency: RefCell::new(Times::new()),

@@ -159,10 +159,7 @@ impl<'l> Tagged<'l> {
 ///
 /// # Errors
 /// If the log cannot be read, or `take` gives `None`.
-fn each_line(
-    directory: &Path,
-    take: impl FnMut(&[u8], bool) -> Option<bool>,
-) -> Result<(), TableError> {
+fn each_line(directory: &Path, take: impl FnMut(&[u8], bool) -> Option<bool>) -> Result<(), TableError> {
     lines_within(directory, 0..u64::MAX, take)
 }
 

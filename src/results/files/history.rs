@@ -174,7 +174,7 @@ impl History {
             let [phase, fleet, protocol, kind] = places.keys.map(|place| table.at(place));
             let fleet_place = self.fleet(fleet);
             tag.clear();
-            [fleet, ".", protocol, ".", phase].into_iter().for_each(|part| tag.push_str(part));
+            tag.extend([fleet, ".", protocol, ".", phase]);
             if !tags.contains_key(&tag) {
                 let measured = is_measured(phase).then(|| place_of(&mut phases, phase));
                 tags.insert(tag.clone(), Tag { measured, fleet: fleet_place });

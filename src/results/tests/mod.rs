@@ -58,7 +58,13 @@ pub(super) fn layout() -> Arc<Layout> {
     })
 }
 
-pub(super) fn sample(layout: &Layout, fleet: u16, intended: Tick, response_ns: u64, outcome: Outcome) -> Sample {
+pub(super) fn sample(
+    layout: &Layout,
+    fleet: u16,
+    intended: Tick,
+    response_ns: u64,
+    outcome: Outcome,
+) -> Sample {
     let sent = outcome != Outcome::Dropped;
     Sample {
         phase: layout.phase_at(intended),

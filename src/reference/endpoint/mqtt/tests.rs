@@ -41,7 +41,7 @@ impl Scene {
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = watch::channel(false);
-        let (served, counted) = (Arc::clone(&pipeline), Arc::clone(&metrics));
+        let served = Arc::clone(&pipeline);
         let limits = Limits { connections: config.max_connections, under_way: room };
         let keyring = Keyring::new(&config.setup.admission).unwrap();
         let thread = thread::spawn(move || {
@@ -49,8 +49,7 @@ impl Scene {
             let local = tokio::task::LocalSet::new();
             local.block_on(&runtime, async move {
                 let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-                let dispatcher =
-                    Dispatcher::new(served, counted, stopped, limits, None, Arc::default(), keyring);
+                let dispatcher = Dispatcher::new(served, stopped, limits, None, Arc::default(), keyring);
                 let dispatcher = Rc::new(dispatcher);
                 let hub = Rc::new(Hub::new(Rc::clone(&dispatcher)));
                 let clerk = Rc::clone(&hub);

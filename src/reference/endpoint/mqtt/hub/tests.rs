@@ -20,8 +20,7 @@ fn hub_of(setup: &Setup, room: usize) -> (Hub, mpsc::Receiver<WorkerMessage>) {
     let (_, stop) = watch::channel(false);
     let limits = Limits { connections: 10, under_way: room };
     let keyring = Keyring::new(&setup.admission).unwrap();
-    let dispatcher =
-        Dispatcher::new(Arc::new(pipeline), metrics, stop, limits, None, Arc::default(), keyring);
+    let dispatcher = Dispatcher::new(Arc::new(pipeline), stop, limits, None, Arc::default(), keyring);
     (Hub::new(Rc::new(dispatcher)), messages)
 }
 
