@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import socket
 import subprocess
@@ -20,6 +21,8 @@ class Target:
         pinned = ["taskset", "-c", str(core), *command]
         quiet = None if port is None else subprocess.DEVNULL
         self.process = subprocess.Popen(pinned, stdout=subprocess.PIPE if port is None else quiet, stderr=quiet)
+        # A bench that fails leaves no target behind.
+        atexit.register(self.stop)
         if port is None:
             assert self.process.stdout is not None
             port = int(self.process.stdout.readline())

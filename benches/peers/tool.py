@@ -174,8 +174,10 @@ class Oha:
         ]
         text, cpu, most = execute(core, command, seconds)
         per_second = float(re.search(r"Requests/sec:\s+([\d.]+)", text)[1])
-        completed = int(re.search(r"\[200\]\s+(\d+)", text)[1])
-        return finish(Outcome(completed, per_second), cpu, most)
+        answered = re.search(r"\[200\]\s+(\d+)", text)
+        if not answered:
+            raise SystemExit(f"oha got no answer in {seconds:g} s over {clients} connections:\n{text[-2000:]}")
+        return finish(Outcome(int(answered[1]), per_second), cpu, most)
 
 
 @dataclass

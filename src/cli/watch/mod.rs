@@ -24,6 +24,7 @@ use session::Session;
 pub(super) fn watch(args: &WatchArgs) -> Result<Exit, CliError> {
     let Choice { directory, order } = choice::choose(args)?;
     let mut session = Session::open(&directory, order, args)?;
+    give_way();
     if let Some(address) = args.live_on {
         web::serve(&mut session, address, args.of.is_some())?;
         return Ok(Exit::Fine);
@@ -34,6 +35,13 @@ pub(super) fn watch(args: &WatchArgs) -> Result<Exit, CliError> {
     }
     terminal::show(&mut session)?;
     Ok(Exit::Fine)
+}
+
+/// Leaves the processor to everybody else, above all to the run that is looked at.
+fn give_way() {
+    const LEAST_PRIORITY: i32 = 19;
+    // A system that does not let it is watched all the same.
+    let _ = rustix::process::nice(LEAST_PRIORITY);
 }
 
 /// Whether there is a terminal to draw on and to read keys from.

@@ -53,6 +53,8 @@ pub(super) struct Session {
     last: Tick,
     /// How far the files have been read.
     reach: Reach,
+    /// Whether the screen may have to show something else than when it was last asked.
+    changed: bool,
 }
 
 impl Session {
@@ -89,6 +91,7 @@ impl Session {
             message: None,
             last: Tick::ZERO,
             reach: Reach::More,
+            changed: true,
         };
         session.allow();
         Ok(session)
@@ -141,6 +144,7 @@ impl Session {
         self.last = now;
         if self.message.as_ref().is_some_and(|(_, since)| now.since(*since) > MESSAGE_NS) {
             self.message = None;
+            self.changed = true;
         }
         if self.replay.is_none() {
             self.reload();
@@ -150,6 +154,7 @@ impl Session {
         }
         if let Some(replay) = self.replay.as_mut().filter(|replay| replay.runs) {
             replay.at_s += passed_s * replay.speed;
+            self.changed = true;
         }
         let until_s = self.replay.map_or(f64::INFINITY, |replay| replay.at_s);
         let reached_s = self.follower.watched().reached_s;
@@ -160,6 +165,7 @@ impl Session {
             }
         }
         let moved = self.follower.watched().reached_s > reached_s;
+        self.changed |= moved || self.reach == Reach::More;
         if moved && self.replay.is_none() && self.run.plan.as_ref().is_none_or(|plan| !plan.faults.is_empty())
         {
             // Half a file is not a reason to end: the next interval brings the whole.
@@ -189,6 +195,7 @@ impl Session {
         // It is replaced in one step; whoever cannot read it now may a moment later.
         let Ok(run) = load_manifest(self.follower.directory()) else { return };
         (self.run, self.stamp) = (run, found);
+        self.changed = true;
         if self.has_ended() {
             self.outages = read_outages(self.follower.directory()).unwrap_or_default();
             self.replay = Some(Replay { at_s: f64::INFINITY, speed: 1.0, runs: false });
@@ -209,6 +216,7 @@ impl Session {
     /// # Errors
     /// If the run cannot be read from its beginning again.
     pub(super) fn press(&mut self, key: KeyEvent) -> Result<Flow, CliError> {
+        self.changed = true;
         if let (KeyCode::Char('f'), Some(orders)) = (key.code, &mut self.orders) {
             orders.look();
         }
@@ -269,6 +277,11 @@ impl Session {
             self.follower = Follower::open(&directory, &self.run).map_err(CliError::failed)?;
         }
         Ok(())
+    }
+
+    /// Whether there may be something else to see than when this was last asked.
+    pub(super) fn has_changed(&mut self) -> bool {
+        std::mem::take(&mut self.changed)
     }
 
     /// Whether there is more to read at once.

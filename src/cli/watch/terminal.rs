@@ -108,12 +108,17 @@ fn terminal_fails(error: io::Error) -> CliError {
 impl Screen {
     fn run(&mut self, session: &mut Session, told: &AtomicBool) -> Result<(), CliError> {
         let clock = Monotonic::start();
+        let mut resized = false;
         while !told.load(Ordering::Relaxed) {
             session.step(clock.now())?;
             if session.is_over() {
                 return Ok(());
             }
-            self.draw(session).map_err(terminal_fails)?;
+            // To make up a frame takes longer than to find that nothing was written.
+            if session.has_changed() || resized {
+                self.draw(session).map_err(terminal_fails)?;
+            }
+            resized = false;
             let look = if session.is_behind() { Duration::ZERO } else { LOOK };
             let mut waits = look;
             while event::poll(waits).map_err(terminal_fails)? {
@@ -124,7 +129,10 @@ impl Screen {
                     {
                         return Ok(());
                     }
-                    Event::Resize(..) => self.shown = Buffer::default(),
+                    Event::Resize(..) => {
+                        self.shown = Buffer::default();
+                        resized = true;
+                    }
                     _ => {}
                 }
             }
