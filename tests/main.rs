@@ -18,6 +18,7 @@ mod cluster;
 mod compare;
 mod delivery;
 mod detection;
+mod documentation;
 mod examples;
 mod exec;
 mod export;
@@ -35,6 +36,8 @@ mod interop_reference;
 mod isolation;
 mod language;
 mod live;
+#[path = "support/markdown.rs"]
+mod markdown;
 mod odd_broker;
 #[path = "support/odd_broker.rs"]
 mod odd_broker_peer;

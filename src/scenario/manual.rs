@@ -3,7 +3,7 @@
 use super::section;
 use crate::language;
 
-/// Every section with its keys: what `docs/scenarios.md` holds between its marks.
+/// Every section with its keys: what `docs/keys.md` holds between its marks.
 pub(crate) fn manual() -> String {
     language::manual(section::all())
 }
@@ -18,7 +18,7 @@ mod tests {
     /// `SQUALL_WRITE_DOCS=1 cargo test manual` puts the tables into the page.
     #[test]
     fn the_page_holds_the_tables_that_check_scenarios() {
-        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/scenarios.md");
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/keys.md");
         let page = std::fs::read_to_string(&path).unwrap();
         let (before, rest) = page.split_once(BEGIN).expect("the page marks where the reference begins");
         let (found, after) = rest.split_once(END).expect("the page marks where the reference ends");
