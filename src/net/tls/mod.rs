@@ -3,6 +3,7 @@
 mod device;
 mod failure;
 mod identity;
+mod received;
 mod session;
 mod settings;
 mod stream;

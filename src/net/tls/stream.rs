@@ -1,6 +1,6 @@
 //! A link under TLS, as a stream of plain bytes.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -9,11 +9,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::device::DeviceTls;
 use super::failure::TlsFailure;
+use super::received::Received;
 use super::session::TlsSession;
 use crate::net::Link;
-
-/// Bytes read at once: a whole record.
-const CHUNK: usize = 16 * 1024 + 512;
 
 /// Bytes of a message encrypted at once.
 const MOST_PLAIN: usize = 32 * 1024;
@@ -22,8 +20,7 @@ const MOST_PLAIN: usize = 32 * 1024;
 const MOST_INCOMPLETE: usize = 128 * 1024;
 
 thread_local! {
-    /// Memory for the connection that reads next, and for the one that writes: almost every record is there whole, and goes whole.
-    static READING: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    /// Memory for the connection that writes next: almost every record goes whole.
     static WRITING: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -35,7 +32,7 @@ pub(crate) struct TlsLink {
     link: Link,
     session: TlsSession,
     /// Received, and no whole record yet.
-    incoming: Vec<u8>,
+    incoming: Received,
     /// Decrypted, and not read yet.
     plain: Vec<u8>,
     /// Encrypted, and not taken by the link yet.
@@ -58,7 +55,7 @@ impl TlsLink {
         let mut stream = Box::new(Self {
             link,
             session,
-            incoming: Vec::new(),
+            incoming: Received::default(),
             plain: Vec::new(),
             outgoing: Vec::new(),
             owed: 0,
@@ -96,7 +93,7 @@ impl TlsLink {
     /// Bytes of its own buffers.
     #[cfg(test)]
     pub(super) fn held(&self) -> usize {
-        self.incoming.capacity() + self.plain.capacity() + self.outgoing.capacity()
+        self.incoming.held() + self.plain.capacity() + self.outgoing.capacity()
     }
 
     fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -130,25 +127,16 @@ impl TlsLink {
 
     /// Reads once; ready with the number of bytes, 0 at the end of the stream.
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        if self.incoming.capacity() == 0 {
-            self.incoming = READING.take();
-        }
-        let before = self.incoming.len();
-        if before > MOST_INCOMPLETE {
+        if self.incoming.len() > MOST_INCOMPLETE {
             return Poll::Ready(Err(
                 TlsFailure::new("the server sent a TLS message that is too long").into_io()
             ));
         }
-        self.incoming.resize(before + CHUNK, 0);
-        let mut free = ReadBuf::new(self.incoming.get_mut(before..).unwrap_or_default());
+        let mut free = ReadBuf::new(self.incoming.free());
         let read = Pin::new(&mut self.link).poll_read(cx, &mut free).map_ok(|()| free.filled().len());
-        let gained = if let Poll::Ready(Ok(gained)) = read { gained } else { 0 };
-        self.incoming.truncate(before + gained);
-        if self.incoming.is_empty() {
-            READING.set(std::mem::take(&mut self.incoming));
-        } else if read.is_pending() {
-            // The rest may be long in coming.
-            self.incoming.shrink_to_fit();
+        self.incoming.fill(if let Poll::Ready(Ok(gained)) = read { gained } else { 0 });
+        if read.is_pending() {
+            self.incoming.shrink();
         }
         read
     }
@@ -164,14 +152,8 @@ impl TlsLink {
             }
             plain.extend_from_slice(later);
         };
-        let (done, passed) = self.session.process(&mut self.incoming, keep, &mut self.outgoing);
-        self.incoming.drain(..done);
-        if self.incoming.is_empty() && self.incoming.capacity() > 0 {
-            let emptied = std::mem::take(&mut self.incoming);
-            if emptied.capacity() <= 2 * CHUNK {
-                READING.set(emptied);
-            }
-        }
+        let (done, passed) = self.session.process(self.incoming.filled(), keep, &mut self.outgoing);
+        self.incoming.consume(done);
         passed.map_err(|failure| {
             // The server learns why, if it still listens.
             let unheard = self.poll_drain(&mut Context::from_waker(std::task::Waker::noop()));
@@ -193,7 +175,7 @@ impl TlsLink {
     fn poll_encrypted(&mut self, cx: &mut Context<'_>, message: &[u8]) -> Poll<io::Result<()>> {
         WRITING.with_borrow_mut(|record| {
             record.clear();
-            self.session.encrypt(message, &mut self.incoming, record).map_err(TlsFailure::into_io)?;
+            self.session.encrypt(message, self.incoming.filled(), record).map_err(TlsFailure::into_io)?;
             self.owed = message.len() as u32;
             let mut written = 0;
             while self.outgoing.is_empty() && written < record.len() {
@@ -271,7 +253,9 @@ impl AsyncWrite for TlsLink {
                 self.process(None)?;
             }
             let this = &mut *self;
-            this.session.say_goodbye(&mut this.incoming, &mut this.outgoing).map_err(TlsFailure::into_io)?;
+            this.session
+                .say_goodbye(this.incoming.filled(), &mut this.outgoing)
+                .map_err(TlsFailure::into_io)?;
         }
         ready!(self.poll_drain(cx))?;
         Pin::new(&mut self.link).poll_shutdown(cx)
