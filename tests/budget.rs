@@ -131,7 +131,7 @@ abort_on_fail = true
         rows.iter().find(|row| row.phase == "late" && row.fleet == "alpha" && row.kind == "reading").unwrap();
     let p50_ms = row.figures.p50_ms.unwrap().as_ns() as f64 / 1e6;
     assert_eq!(late.value, Some(p50_ms), "the very figure of summary.csv");
-    assert!(ended.screen().is_none_or(|screen| screen.contains("budget     all 9 met")));
+    assert!(ended.screen().is_none_or(|screen| screen.contains("; all 9 budgets met")));
 }
 
 #[test]

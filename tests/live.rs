@@ -127,6 +127,26 @@ impl Terminal {
         self.shown.lock().unwrap().clone()
     }
 
+    /// Gives the terminal another size, as a window does that is drawn larger or smaller.
+    fn resize(&mut self, (columns, rows): (u16, u16)) {
+        let (columns_word, rows_word) = (columns.to_string(), rows.to_string());
+        let mut stty = Command::new("stty");
+        stty.args(["cols", &columns_word, "rows", &rows_word]).stdin(self.slave.try_clone().unwrap());
+        assert!(stty.status().unwrap().success());
+        self.size = (columns.into(), rows.into());
+    }
+
+    /// The parameters of all sequences that set colours or weights, such as `38;5;12`.
+    fn rendition(&self) -> Vec<String> {
+        let text = self.text();
+        let sequences = text.split("\x1b[").skip(1);
+        let set = sequences.filter_map(|sequence| {
+            let end = sequence.find(|letter: char| !letter.is_ascii_digit() && letter != ';')?;
+            sequence[end..].starts_with('m').then(|| sequence[..end].to_owned())
+        });
+        set.collect()
+    }
+
     /// Waits until `words` stand on the screen.
     fn until(&self, words: &str) {
         wait_until(words, || screen(&self.text(), self.size).contains(words));
@@ -180,6 +200,66 @@ fn a_run_that_has_ended_is_shown_replayed_and_left_and_without_a_terminal_printe
     assert!(!still.contains('\x1b') && still.lines().all(|line| line.chars().count() <= 120), "{still}");
     let piped = desk.run(&["watch", run]);
     assert_eq!(String::from_utf8_lossy(&piped.stdout).lines().count(), 24);
+}
+
+#[test]
+fn the_screen_follows_the_size_of_its_terminal() {
+    let desk = desk("2s");
+    desk.run(&["run", "s.toml", "--quiet"]);
+    let run = run_of(&desk);
+    let mut terminal = Terminal::open(squall(&desk, &["watch", run.to_str().unwrap()]), (80, 24));
+    terminal.until("response time of all readings");
+    // What is too small for the screen gets a few lines, what is large a log.
+    for (size, is_whole, is_large) in [
+        ((120, 40), true, true),
+        ((60, 16), true, false),
+        ((59, 15), false, false),
+        ((24, 3), false, false),
+        ((80, 24), true, false),
+    ] {
+        terminal.resize(size);
+        wait_until("the screen follows", || {
+            let shown = screen(&terminal.text(), terminal.size);
+            let has = |words: &str| shown.contains(words);
+            has("small") && has("response time of all readings") == is_whole && has("\n log ") == is_large
+        });
+    }
+    terminal.press("q");
+    assert_eq!(terminal.end(), Some(0), "{}", terminal.text());
+}
+
+#[test]
+fn a_terminal_gets_no_colours_beyond_those_it_has() {
+    let desk = desk("2s");
+    desk.run(&["run", "s.toml", "--quiet"]);
+    let run = run_of(&desk);
+    let number = |part: &str| part.parse::<u8>().unwrap_or(0);
+    let is_colour = |part: &str| matches!(number(part), 30..=37 | 40..=47 | 90..=97 | 100..=107);
+    // Beyond the sixteen colours, `38` and `48` begin what says which.
+    let is_mixed = |set: &String| matches!(set.split(';').next().map(number), Some(38 | 48));
+    for (term, no_color, coloured, mixed) in [
+        ("xterm-256color", "", true, true),
+        ("xterm", "", true, false),
+        ("linux", "", true, false),
+        ("xterm-256color", "1", false, false),
+    ] {
+        let mut command = squall(&desk, &["watch", run.to_str().unwrap()]);
+        command.env("TERM", term).env("NO_COLOR", no_color);
+        let mut terminal = Terminal::open(command, (80, 24));
+        terminal.until("response time of all readings");
+        for (keys, words) in [("\t", "whole run"), ("\t", "to come"), ("?", "ten seconds on and back")] {
+            terminal.press(keys);
+            terminal.until(words);
+        }
+        terminal.press("qq");
+        assert_eq!(terminal.end(), Some(0), "{}", terminal.text());
+        let set = terminal.rendition();
+        assert_eq!(set.iter().any(is_mixed), mixed, "{term} {no_color:?}: {set:?}");
+        let plain = set.iter().filter(|set| !is_mixed(set));
+        let some = plain.flat_map(|set| set.split(';')).any(is_colour);
+        assert_eq!(some || mixed, coloured, "{term} {no_color:?}: {set:?}");
+        assert!(coloured || !set.iter().any(|set| set.contains("38") || set.contains("48")), "{set:?}");
+    }
 }
 
 #[test]

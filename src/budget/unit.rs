@@ -1,7 +1,7 @@
 //! The units that figures are in: how a bound is written, and how a measured value is shown.
 
 use super::BudgetError;
-use crate::units::{Rate, Span};
+use crate::units::{Rate, Span, figure};
 
 /// What a figure is measured in. Values are plain numbers in the unit's own measure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -99,29 +99,24 @@ impl Unit {
     /// `value` as people read it, times and rates with three significant digits.
     pub fn show(self, value: f64) -> String {
         match self {
-            Self::Time => {
-                let (scale, unit) = [(1e9, "s"), (1e6, "ms"), (1e3, "us")]
-                    .into_iter()
-                    .find(|(scale, _)| value >= *scale)
-                    .unwrap_or((1.0, "ns"));
-                if scale > 1.0 {
-                    format!("{} {unit}", significant(value / scale))
-                } else {
-                    format!("{value} {unit}")
-                }
-            }
+            Self::Time => figure::time(value as u64),
             Self::Share => Self::show_share(value, None),
-            Self::Count => format!("{value}"),
-            Self::Rate => format!("{}/s", significant(value)),
+            Self::Count => figure::count(value as u64),
+            Self::Rate => show_rate(value, None),
             Self::Truth => if value > 0.0 { "yes" } else { "no" }.to_owned(),
         }
     }
 }
 
 impl Unit {
-    /// The same beside a `bound`: a rounded share must not look like the bound that it missed.
+    /// The same beside a `bound`: a rounded share or time must not look like the bound that it missed.
     pub fn show_beside(self, value: f64, bound: f64) -> String {
-        if self == Self::Share { Self::show_share(value, Some(bound)) } else { self.show(value) }
+        match self {
+            Self::Share => Self::show_share(value, Some(bound)),
+            Self::Time => figure::time_beside(value as u64, bound as u64),
+            Self::Rate => show_rate(value, Some(bound)),
+            Self::Count | Self::Truth => self.show(value),
+        }
     }
 
     /// Per cent with two decimals, or as many more as it takes to tell it from nothing and from `bound`.
@@ -142,9 +137,17 @@ impl Unit {
     }
 }
 
-fn significant(value: f64) -> String {
-    let decimals = if value >= 100.0 { 0 } else { usize::from(value < 10.0) + 1 };
-    format!("{value:.decimals$}")
+/// A rate with three significant digits, or as many more as it takes to tell it from `bound`.
+fn show_rate(value: f64, bound: Option<f64>) -> String {
+    let least = if value >= 100.0 { 0 } else { usize::from(value < 10.0) + 1 };
+    let tells = |decimals: &usize| {
+        let shown = format!("{value:.decimals$}").parse().unwrap_or(value);
+        bound.is_none_or(|bound| shown.total_cmp(&bound) == value.total_cmp(&bound))
+    };
+    let decimals = (least..least + 3).find(tells).unwrap_or(least);
+    let text = format!("{value:.decimals$}");
+    let (whole, places) = text.split_at(text.find('.').unwrap_or(text.len()));
+    format!("{}{places}/s", figure::count(whole.parse().unwrap_or_default()))
 }
 
 /// What repeats of a user's words are kept to.

@@ -27,6 +27,15 @@ pub(crate) fn budgets(
     counted.into_iter().chain(failed.into_iter().chain(open).chain(met).map(line)).collect()
 }
 
+/// How many of all budgets came to `word`: `budget met`, `all 3 budgets met`, `1 of 3 budgets failed`.
+pub(crate) fn counted(some: usize, all: usize, word: &str) -> String {
+    match (some, all) {
+        (1, 1) => format!("budget {word}"),
+        _ if some == all => format!("all {all} budgets {word}"),
+        _ => format!("{some} of {all} budgets {word}"),
+    }
+}
+
 /// What became of a budget, in a word; `invalid` says that the measurement is.
 pub(crate) const fn word(result: &BudgetResult, invalid: bool) -> (&'static str, Tone) {
     match (result.met, result.unjudged) {

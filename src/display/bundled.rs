@@ -10,16 +10,24 @@ use crate::results::{Report, is_measured};
 pub(super) fn bundled(report: &Report, verbose: bool, style: Style) -> Vec<String> {
     let Some(service) = &report.run.reference else { return Vec::new() };
     let capacity = service.queue_capacity;
-    let whole = service.counts(is_measured).map(|counts| told(counts, capacity, style));
+    let told = |counts| told(counts, capacity, verbose, style);
+    let whole = service.counts(is_measured).map(told);
     let phases: Vec<_> = service.phases.iter().filter(|phase| is_measured(&phase.phase)).collect();
     let by_phase = phases.iter().filter(|_| verbose && phases.len() > 1);
-    let by_phase = by_phase.map(|phase| format!("{}: {}", phase.phase, told(phase.counts, capacity, style)));
+    let by_phase = by_phase.map(|phase| format!("{}: {}", phase.phase, told(phase.counts)));
     whole.into_iter().chain(by_phase).collect()
 }
 
-fn told(counts: ServiceCounts, capacity: u64, style: Style) -> String {
-    let hits = counts.hits.all();
-    let mut parts = vec![format!("cache hits {}", percent(hits, counts.verdicts))];
+fn told(counts: ServiceCounts, capacity: u64, verbose: bool, style: Style) -> String {
+    let hits = counts.hits;
+    let tiers =
+        [("exact", hits.exact), ("stale", hits.stale), ("semantic", hits.semantic), ("shared", hits.shared)];
+    let tiers = tiers.into_iter().filter(|(_, number)| verbose && *number > 0);
+    let tiers: Vec<_> = tiers.map(|(name, number)| format!("{name} {}", count(number, style))).collect();
+    let tiers = if tiers.is_empty() { String::new() } else { format!(" ({})", tiers.join(", ")) };
+    let mut parts = Vec::new();
+    parts.extend(verbose.then(|| format!("{} verdicts", count(counts.verdicts, style))));
+    parts.push(format!("cache hits {}{tiers}", percent(hits.all(), counts.verdicts)));
     parts.push(format!("{} inferences", count(counts.inferences, style)));
     if counts.coalesced > 0 {
         parts.push(format!("{} waited for another's", count(counts.coalesced, style)));
@@ -47,13 +55,18 @@ mod tests {
             ..ServiceCounts::default()
         };
         assert_eq!(
-            told(counts, 10_000, Style::PLAIN),
+            told(counts, 10_000, false, Style::PLAIN),
             "cache hits 83.00 %, 12,345 inferences, queue peak 17 of 10,000"
         );
         let counts = ServiceCounts { coalesced: 5, shed: 3, ..counts };
         assert_eq!(
-            told(counts, 50, Style::PLAIN),
+            told(counts, 50, false, Style::PLAIN),
             "cache hits 83.00 %, 12,345 inferences, 5 waited for another's, 3 shed, queue peak 17 of 50"
+        );
+        assert_eq!(
+            told(counts, 50, true, Style::PLAIN),
+            "100 verdicts, cache hits 83.00 % (exact 60, stale 1, semantic 20, shared 2), 12,345 inferences, 5 waited for \
+             another's, 3 shed, queue peak 17 of 50"
         );
     }
 }

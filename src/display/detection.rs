@@ -5,12 +5,12 @@ use super::style::Style;
 use crate::record::AnomalyKind;
 use crate::results::{Report, Score};
 
-/// The texts of the report's margin word `detection`; none where nothing was seeded or nothing judged.
-pub(crate) fn detection(report: &Report, style: Style) -> Vec<String> {
+/// The texts of the report's margin word `detection`, with how many readings were normal where all is shown; none where nothing was seeded or nothing judged.
+pub(crate) fn detection(report: &Report, verbose: bool, style: Style) -> Vec<String> {
     let score = &report.detection.all;
     let mut texts = Vec::new();
     if score.anomalies().seeded > 0 {
-        texts.push(scored(score, style));
+        texts.push(scored(score, verbose, style));
     }
     let omitted = report.run.anomaly_rows_omitted;
     if omitted > 0 {
@@ -22,7 +22,7 @@ pub(crate) fn detection(report: &Report, style: Style) -> Vec<String> {
     texts
 }
 
-fn scored(score: &Score, style: Style) -> String {
+fn scored(score: &Score, verbose: bool, style: Style) -> String {
     let found = AnomalyKind::ALL.iter().filter_map(|&kind| {
         let anomalies = score.of(kind);
         let (found, seeded) = (count(anomalies.found, style), count(anomalies.seeded, style));
@@ -30,7 +30,12 @@ fn scored(score: &Score, style: Style) -> String {
     });
     let false_alarms = (score.judged_normal > 0).then(|| {
         let share = percent_up(score.false_alarms, score.judged_normal);
-        format!("false alarms {share} of {} normal readings", count(score.judged_normal, style))
+        let of = if verbose {
+            format!(" of {} normal readings", count(score.judged_normal, style))
+        } else {
+            String::new()
+        };
+        format!("false alarms {share}{of}")
     });
     found.chain(false_alarms).collect::<Vec<_>>().join(style.dot())
 }
@@ -63,10 +68,14 @@ mod tests {
             ..Score::default()
         };
         assert_eq!(
-            scored(&score, RICH),
+            scored(&score, true, RICH),
             "spikes 118 of 121 found · shifts 9 of 10 found · false alarms 0.12 % of 95\u{202f}012 normal readings"
         );
+        assert_eq!(
+            scored(&score, false, RICH),
+            "spikes 118 of 121 found · shifts 9 of 10 found · false alarms 0.12 %"
+        );
         let score = Score { stuck: found(0, 1_000), ..Score::default() };
-        assert_eq!(scored(&score, Style::PLAIN), "stuck values 0 of 1,000 found");
+        assert_eq!(scored(&score, true, Style::PLAIN), "stuck values 0 of 1,000 found");
     }
 }

@@ -1,9 +1,9 @@
-//! Figures as people read them: times with three significant digits and a unit, grouped counts, percentiles with the
-//! support of their tail.
+//! Figures on screens: those of [`crate::units::figure`] with the signs of the screen's style, and percentiles with the support of
+//! their tail.
 
 use super::style::Style;
 use crate::results::Percentile;
-use crate::units::Quantile;
+use crate::units::{Quantile, figure};
 
 /// Fewer samples than this beyond a percentile, and it is not shown at all.
 const LEAST_SUPPORT: u64 = 10;
@@ -12,14 +12,17 @@ const GOOD_SUPPORT: u64 = 100;
 
 /// `ns` nanoseconds with three significant digits: `412 µs`, `1.24 ms`, `12.0 s`.
 pub(crate) fn time(ns: u64, style: Style) -> String {
-    let (number, unit) = parts(ns);
-    format!("{number} {}", unit_name(unit, style))
+    style.spoken(&figure::time(ns))
 }
 
 /// The same without a space, for lines that must stay short: `0.41ms` is written `410µs`.
 pub(crate) fn short_time(ns: u64, style: Style) -> String {
-    let (number, unit) = parts(ns);
-    format!("{}{}", number, unit_name(unit, style))
+    time(ns, style).replace(' ', "")
+}
+
+/// An instant, nanoseconds after the run began: `12.3 s`, `5 432.1 s`.
+pub(crate) fn instant(ns: u64, style: Style) -> String {
+    style.spoken(&figure::instant(ns))
 }
 
 /// A percentile that may be only a lower bound: `1.24 ms`, `>5 s`.
@@ -33,50 +36,12 @@ pub(crate) fn bounded_time(percentile: Percentile, style: Style) -> String {
 
 /// A time that is round as a rule, such as a time-out or one at an axis, without idle zeros: `5 s`.
 pub(crate) fn round_time(ns: u64, style: Style) -> String {
-    let (number, unit) = parts(ns);
-    let number =
-        if number.contains('.') { number.trim_end_matches('0').trim_end_matches('.') } else { &number };
-    format!("{number} {}", unit_name(unit, style))
-}
-
-/// `ns` rounded to three significant digits, as a number and the index of its unit.
-fn parts(ns: u64) -> (String, usize) {
-    let digits = ns.checked_ilog10().unwrap_or(0);
-    let scale = 10_u64.pow(digits.saturating_sub(2));
-    let rounded = ns.saturating_add(scale / 2) / scale * scale;
-    let unit = [1_000, 1_000_000, 1_000_000_000].iter().filter(|&&bound| rounded >= bound).count();
-    let one = 1_000_u64.pow(unit as u32);
-    let whole = rounded / one;
-    let decimals = match whole {
-        _ if unit == 0 => 0,
-        0..10 => 2,
-        10..100 => 1,
-        _ => 0,
-    };
-    (format!("{:.decimals$}", rounded as f64 / one as f64), unit)
-}
-
-fn unit_name(unit: usize, style: Style) -> &'static str {
-    match unit {
-        0 => "ns",
-        1 if style.ascii => "us",
-        1 => "µs",
-        2 => "ms",
-        _ => "s",
-    }
+    style.spoken(&figure::round_time(ns))
 }
 
 /// `count` in groups of three: `12 000`, or `12,000` in plain ASCII.
 pub(crate) fn count(count: u64, style: Style) -> String {
-    let digits = count.to_string();
-    let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            grouped.push(if style.ascii { ',' } else { '\u{202f}' });
-        }
-        grouped.push(digit);
-    }
-    grouped
+    style.spoken(&figure::count(count))
 }
 
 /// How many times as large: `×2.4`, `×43`, `×6 600`.
@@ -113,16 +78,7 @@ fn hundredths(hundredths: u128) -> String {
 
 /// Events per second: `2 400/s`, `12.5/s`, `0.333/s`. Not finite or negative reads as none.
 pub(crate) fn rate(per_second: f64, style: Style) -> String {
-    let rate = if per_second.is_finite() { per_second.max(0.0) } else { 0.0 };
-    match rate {
-        0.0 => "0/s".to_owned(),
-        _ if rate < 0.995 => format!("{rate:.3}/s"),
-        _ if rate < 99.95 => {
-            let text = format!("{rate:.1}");
-            format!("{}/s", text.strip_suffix(".0").unwrap_or(&text))
-        }
-        _ => format!("{}/s", count(rate.round() as u64, style)),
-    }
+    style.spoken(&figure::rate(per_second))
 }
 
 /// What had to be said about the percentiles of a table, so that its footnotes explain exactly that.
@@ -183,30 +139,16 @@ pub(crate) fn dash(style: Style) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
 
     const RICH: Style = Style { colour: false, ascii: false };
 
     #[test]
-    fn times_have_three_significant_digits_and_the_unit_that_suits_them() {
-        for (ns, text) in [
-            (0, "0 ns"),
-            (7, "7 ns"),
-            (999, "999 ns"),
-            (1_000, "1.00 µs"),
-            (412_345, "412 µs"),
-            (999_499, "999 µs"),
-            (999_500, "1.00 ms"),
-            (1_240_000, "1.24 ms"),
-            (12_345_678, "12.3 ms"),
-            (99_950_000, "100 ms"),
-            (5_003_800_000, "5.00 s"),
-            (3_600_000_000_000, "3600 s"),
-        ] {
-            assert_eq!(time(ns, RICH), text);
-        }
-        assert_eq!(time(1_500, Style::PLAIN), "1.50 us");
+    fn a_rich_screen_has_signs_that_ascii_lacks() {
+        assert_eq!((time(412_345, RICH), time(1_500, Style::PLAIN)), ("412 µs".into(), "1.50 us".into()));
         assert_eq!(short_time(410_000, RICH), "410µs");
+        assert_eq!(count(12_000, RICH), "12\u{202f}000");
+        assert_eq!(rate(2_400.4, RICH), "2\u{202f}400/s");
+        assert_eq!(instant(5_432_100_000_000, RICH), "5\u{202f}432.1 s");
     }
 
     #[test]
@@ -234,24 +176,6 @@ mod tests {
     }
 
     #[test]
-    fn counts_are_grouped_and_rates_keep_what_matters() {
-        for (number, text) in [(0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567")] {
-            assert_eq!(count(number, Style::PLAIN), text);
-        }
-        assert_eq!(count(12_000, RICH), "12\u{202f}000");
-        for (per_second, text) in [
-            (0.0, "0/s"),
-            (1.0 / 3.0, "0.333/s"),
-            (12.5, "12.5/s"),
-            (30.0, "30/s"),
-            (2_400.4, "2,400/s"),
-            (f64::NAN, "0/s"),
-        ] {
-            assert_eq!(rate(per_second, Style::PLAIN), text);
-        }
-    }
-
-    #[test]
     fn a_percentile_is_shown_only_as_far_as_its_tail_carries_it() {
         let p99 = Some(Percentile { ns: 1_240_000, censored: false });
         let shown = |samples| {
@@ -264,18 +188,6 @@ mod tests {
         assert_eq!(shown(9_999), ("~1.24 ms".to_owned(), false, true));
         assert_eq!(shown(10_000), ("1.24 ms".to_owned(), false, false));
         assert_eq!(Marks::default().tail(None, Quantile::P99, 0, RICH), "–");
-    }
-
-    proptest! {
-        #[test]
-        fn a_printed_time_is_within_half_a_percent_and_short(ns in 1_u64..10_000_000_000_000) {
-            let text = time(ns, Style::PLAIN);
-            let (number, unit) = text.split_once(' ').unwrap();
-            let one = match unit { "ns" => 1.0, "us" => 1e3, "ms" => 1e6, _ => 1e9 };
-            let read = number.parse::<f64>().unwrap() * one;
-            prop_assert!((read - ns as f64).abs() <= ns as f64 * 0.005_01, "{ns} {text}");
-            prop_assert!(text.len() <= 8, "{text}");
-        }
     }
 
     #[test]

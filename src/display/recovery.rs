@@ -1,6 +1,6 @@
 //! What the end of a run says about faults: what each activation did to the service, and when that had recovered.
 
-use super::figure::{bounded_time, count, dash, factor, time};
+use super::figure::{bounded_time, count, dash, factor, instant, time};
 use super::grid::{Grid, wrap};
 use super::style::{Style, Tone};
 use crate::results::{Outage, Percentile, Recovery, RecoveryRule, Report};
@@ -131,18 +131,18 @@ pub(crate) fn cells(outage: &Outage, after: String, style: Style) -> Vec<String>
     let turn = if outage.turn == 0 { String::new() } else { format!(" {}", outage.turn + 1) };
     let off = match outage.end_s {
         _ if outage.instant => "at once".to_owned(),
-        Some(end_s) => seconds(end_s, style),
+        Some(end_s) => since_start(end_s, style),
         None => "never".to_owned(),
     };
     let after_s = outage.recovered_after_s.filter(|_| outage.state == Recovery::Recovered);
     let (recovered, after) = match outage.ended_s().zip(after_s) {
-        Some((ended_s, after_s)) => (seconds(ended_s + after_s, style), after),
+        Some((ended_s, after_s)) => (since_start(ended_s + after_s, style), after),
         None => (after, dash(style).to_owned()),
     };
     vec![
         format!("  {}{turn}", outage.fault),
         outage.kind.clone(),
-        seconds(outage.start_s, style),
+        since_start(outage.start_s, style),
         off,
         counted(u64::from(outage.devices)),
         worst(outage, style),
@@ -192,7 +192,12 @@ pub(crate) fn recovered(outage: &Outage, style: Style) -> (String, Option<Tone>)
     }
 }
 
-/// A time since the beginning of the run, or of a fault.
+/// An instant on the clock of the run.
+fn since_start(seconds: f64, style: Style) -> String {
+    instant((seconds.max(0.0) * 1e9) as u64, style)
+}
+
+/// A time since the beginning or the end of a fault.
 pub(crate) fn seconds(seconds: f64, style: Style) -> String {
     if seconds <= 0.0 { "0 s".to_owned() } else { time((seconds * 1e9) as u64, style) }
 }

@@ -54,6 +54,34 @@ impl Style {
         out
     }
 
+    /// A sentence that squall made, or a figure in it, with the signs that this style has beyond ASCII: `12 000` for `12,000`, `µs` for
+    /// `us`.
+    pub(crate) fn spoken(self, text: &str) -> String {
+        if self.ascii {
+            return text.to_owned();
+        }
+        let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
+        let mut out = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some(at) = rest.find([',', 'u']) {
+            let (before, after) = (&rest[..at], &rest[at + 1..]);
+            out.push_str(before);
+            let number = out.bytes().rev().take_while(u8::is_ascii_digit).count();
+            let stands = !out[..out.len() - number].ends_with(|c: char| c.is_alphanumeric() || c == '.');
+            let unit =
+                before.strip_suffix(' ').is_some_and(|before| before.ends_with(|c: char| c.is_ascii_digit()));
+            let ends = after.strip_prefix('s').is_some_and(|rest| !rest.starts_with(char::is_alphanumeric));
+            out.push(match rest.as_bytes()[at] {
+                b',' if (1..=3).contains(&number) && stands && digits(after) == 3 => '\u{202f}',
+                b'u' if unit && ends => 'µ',
+                other => char::from(other),
+            });
+            rest = after;
+        }
+        out.push_str(rest);
+        out
+    }
+
     /// What separates things on a line.
     pub(super) fn dot(self) -> &'static str {
         if self.ascii { ", " } else { " · " }
@@ -84,6 +112,21 @@ fn colour(text: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_rich_screen_writes_numbers_of_sentences_as_those_of_tables() {
+        let rich = Style { colour: false, ascii: false };
+        for (text, spoken) in [
+            ("20,067 missing, first pumps-1 seq 1234", "20\u{202f}067 missing, first pumps-1 seq 1234"),
+            ("1,234,567 of 2,000 in 412 us; p99", "1\u{202f}234\u{202f}567 of 2\u{202f}000 in 412 µs; p99"),
+            ("at 5,432.1 s", "at 5\u{202f}432.1 s"),
+            ("127.0.0.1,127.0.0.2 and 1,23 and a1,234", "127.0.0.1,127.0.0.2 and 1,23 and a1,234"),
+            ("give us 3 users, 12 usable", "give us 3 users, 12 usable"),
+        ] {
+            assert_eq!(rich.spoken(text), spoken);
+            assert_eq!(Style::PLAIN.spoken(text), text);
+        }
+    }
 
     #[test]
     fn nothing_from_elsewhere_steers_a_terminal() {

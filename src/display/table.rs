@@ -5,7 +5,7 @@ use super::figure::{Marks, count, dash, rate, time};
 use super::grid::Grid;
 use super::style::{Style, Tone};
 use crate::results::{Failure, Figures, Millis, Percentile, Report, SummaryRow};
-use crate::units::Quantile;
+use crate::units::{Quantile, plural};
 
 /// Columns that give way on a narrow screen, the first one first: p99.9, ok, the maximum, service p99, planned, the median.
 const EXPENDABLE: [usize; 6] = [6, 2, 7, 8, 1, 4];
@@ -45,17 +45,20 @@ pub(super) fn figures(report: &Report, verbose: bool, marks: &mut Marks, style: 
             }
         }
     }
+    let folded = rows.len() - shown.len();
+    let mut more = (folded > 0).then(|| format!("{}: -v", plural(folded as u64, "further row")));
     for row in headline {
-        grid.text(phase_heading(row, &[row], style), Some(Tone::Strong));
-        let within_budget = within_budget(report, row);
+        let heading = std::iter::once(phase_heading(row, &[row], style)).chain(more.take());
+        grid.text(heading.collect::<Vec<_>>().join(style.dot()), Some(Tone::Strong));
+        // As it should be, it is folded.
+        let within_budget =
+            within_budget(report, row).filter(|within| verbose || *within < row.figures.planned);
         let figures = Figures { within_budget, ..row.figures.clone() };
         let row = SummaryRow { figures, ..row.clone() };
         add_row(&mut grid, "  all fleets".to_owned(), &row, report, marks, style);
     }
-    let folded = rows.len() - shown.len();
-    if folded > 0 {
-        let rows = if folded == 1 { "row" } else { "rows" };
-        grid.text(format!("  {folded} further {rows}: -v"), Some(Tone::Faint));
+    if let Some(more) = more {
+        grid.text(format!("  {more}"), Some(Tone::Faint));
     }
     grid
 }

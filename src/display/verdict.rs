@@ -1,7 +1,7 @@
 //! The report at the end of a run: what happened over time, the figures, where the files are, and at its end what matters most: what
 //! failed, what was demanded, and the two judgements.
 
-use super::budget::budgets;
+use super::budget::{budgets, counted};
 use super::bundled::bundled;
 use super::delivery::delivery;
 use super::detection::detection;
@@ -43,12 +43,16 @@ pub(crate) fn verdict(report: &Report, history: Option<&History>, view: View) ->
     lines.extend(over_time.unwrap_or_default());
     lines.push(String::new());
     lines.extend(measured(report, &mut marks, view));
-    lines.extend(footnotes(marks, view));
+    let notes = footnotes(marks, &lines, view);
+    lines.extend(notes);
     lines.extend(facts(report, view));
     let words = glossary(&lines.join("\n"), view.width - MARGIN, view.style);
     lines.extend(words.iter().flat_map(|words| labelled("words", words, view)));
-    lines.push(String::new());
-    lines.extend(demands(report, view));
+    let demands = demands(report, view);
+    if !demands.is_empty() {
+        lines.push(String::new());
+        lines.extend(demands);
+    }
     lines.extend(judgements(report, view));
     let mut lines: Vec<_> = lines.iter().map(|line| line.trim_end()).collect();
     lines.dedup_by(|line, before| line.is_empty() && before.is_empty());
@@ -97,13 +101,15 @@ fn measured(report: &Report, marks: &mut Marks, View { width, verbose, style }: 
 fn facts(report: &Report, view: View) -> Vec<String> {
     let View { verbose, style, .. } = view;
     let generator = lag(report, style).filter(|_| verbose || !is_trusted(report));
+    let slowest = stage::slowest(report, verbose, style);
+    let is_told = verbose || slowest.is_none() || !is_calm(report);
     let parts = [
-        ("stages p50", stage::medians(report, style).into_iter().collect()),
-        ("slowest 1%", stage::slowest(report, verbose, style).into_iter().collect()),
+        ("stages p50", stage::medians(report, style).into_iter().filter(|_| is_told).collect()),
+        ("slowest 1%", slowest.into_iter().collect()),
         ("bundled", bundled(report, verbose, style)),
         ("generator", generator.into_iter().collect()),
         ("floor", floor(report, style).into_iter().filter(|_| verbose).collect()),
-        ("detection", detection(report, style)),
+        ("detection", detection(report, verbose, style)),
     ];
     let texts = parts.iter().flat_map(|(label, texts)| texts.iter().map(move |text| (*label, text)));
     let mut lines: Vec<String> = texts.flat_map(|(label, text)| labelled(label, text, view)).collect();
@@ -117,6 +123,13 @@ fn facts(report: &Report, view: View) -> Vec<String> {
 /// Whether nothing speaks against the measurement.
 fn is_trusted(report: &Report) -> bool {
     report.run.validity.as_ref().is_some_and(|validity| validity.verdict == Judgement::Valid)
+}
+
+/// Whether nothing speaks against the service either: every reading was answered ok, and every budget met.
+fn is_calm(report: &Report) -> bool {
+    let all_ok =
+        report.headline().is_some_and(|row| row.figures.planned > 0 && row.figures.ok == row.figures.planned);
+    is_trusted(report) && all_ok && report.run.budgets.iter().all(|budget| budget.met)
 }
 
 /// What failed and why, what was promised, and what was demanded; of what was kept only how much, unless all is shown.
@@ -138,12 +151,14 @@ fn demands(report: &Report, view: View) -> Vec<String> {
         lines.extend(labelled("isolation", &text, view));
     }
     for (text, word) in delivery(&report.delivery) {
-        lines.extend(stressed(labelled("delivery", &text, view), word, style));
+        lines.extend(stressed(labelled("delivery", &style.spoken(&text), view), word, style));
     }
-    for (nth, (text, word)) in budgets(&run.budgets, run.is_invalid()).into_iter().enumerate() {
+    // Where all is well, the judgement of the service says it of the budgets, too.
+    let listed = if view.verbose || !is_calm(report) { &*run.budgets } else { &[] };
+    for (nth, (text, word)) in budgets(listed, run.is_invalid()).into_iter().enumerate() {
         // The first line says how many are met, or is the only one.
         if view.verbose || nth == 0 || word.is_none_or(|(word, _)| word != "met") {
-            lines.extend(stressed(labelled("budget", &text, view), word, style));
+            lines.extend(stressed(labelled("budget", &style.spoken(&text), view), word, style));
         }
     }
     if let Some(shard) = run.shard.as_ref().filter(|shard| !shard.budgets.is_empty()) {
@@ -161,7 +176,11 @@ fn judgements(report: &Report, view: View) -> Vec<String> {
     let View { width, style, .. } = view;
     let (tone, text) = measurement(report);
     let mut lines = Vec::new();
-    if let Some((text, tone)) = service(report, style) {
+    if let Some((mut text, tone)) = service(report, style) {
+        let all = report.run.budgets.len();
+        if all > 0 && !view.verbose && is_calm(report) {
+            text = format!("{text}; {}", counted(all, all, "met"));
+        }
         lines.extend(judgement("service", &text, &text, tone, view));
     }
     let Some(validity) = &report.run.validity else {
@@ -170,7 +189,7 @@ fn judgements(report: &Report, view: View) -> Vec<String> {
     };
     lines.extend(judgement("measurement", &text, validity.verdict.name(), tone, view));
     for reason in &validity.reasons {
-        for (index, line) in wrap(reason, width - 4).into_iter().enumerate() {
+        for (index, line) in wrap(&style.spoken(reason), width - 4).into_iter().enumerate() {
             lines.push(format!("{}{line}", if index == 0 { "  - " } else { "    " }));
         }
     }
@@ -271,8 +290,14 @@ fn stressed(mut lines: Vec<String>, word: Option<(&str, Tone)>, style: Style) ->
     lines
 }
 
-fn footnotes(marks: Marks, View { width, style, .. }: View) -> Vec<String> {
-    let lines = super::figure::footnotes(marks).into_iter().flat_map(|text| wrap(text, width));
+/// What the signs mean that stand in `lines`: not those of columns for which there was no room.
+fn footnotes(marks: Marks, lines: &[String], View { width, style, .. }: View) -> Vec<String> {
+    let stands = |note: &&str| {
+        let sign = note.split([' ', ':']).next().unwrap_or_default();
+        lines.iter().any(|line| line.contains(sign))
+    };
+    let notes = super::figure::footnotes(marks).into_iter().filter(stands);
+    let lines = notes.flat_map(|text| wrap(text, width));
     lines.map(|line| style.paint(&line, Tone::Faint)).collect()
 }
 

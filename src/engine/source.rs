@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use crate::units::figure::count;
+
 /// Ports left for others on every source address, a share of them: a run that takes the last one makes other processes fail.
 const SPARE: u64 = 10;
 
@@ -11,8 +13,10 @@ const MOST: u64 = 200;
 /// There are not enough ports for the connections to one target.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{needed} connections to one target need as many local ports, but {addresses} source address(es) have {available}; give \
-     further addresses of this machine with --source-ip, widen net.ipv4.ip_local_port_range, or use fewer devices"
+    "{} connections to one target need as many local ports, but {addresses} source address(es) have {}; give \
+     further addresses of this machine with --source-ip, widen net.ipv4.ip_local_port_range, or use fewer devices",
+    count(*.needed),
+    count(*.available)
 )]
 pub(crate) struct PortError {
     /// Connections to the target.
@@ -81,6 +85,8 @@ mod tests {
             assert_eq!(found.map_err(|error| error.available), expected.map(ips), "{needed} to {target}");
         }
         let error = sources(70_000, 28_232, ip("192.0.2.7"), &[]).unwrap_err();
-        assert!(error.to_string().contains("70000 connections") && error.to_string().contains("--source-ip"));
+        assert!(
+            error.to_string().contains("70,000 connections") && error.to_string().contains("--source-ip")
+        );
     }
 }

@@ -9,6 +9,7 @@ use super::level::{Fit, LAG_FLOOR_NS, Level};
 use super::stall::StallStats;
 use crate::clock::Throttling;
 use crate::record::{Cause, Encounters, Judgement, RunToken, ScarceResource, Validity};
+use crate::units::figure::{count, instant, time};
 use crate::units::{Quantile, Span, plural, times};
 
 /// What the devices of one fleet met of other runs.
@@ -228,8 +229,9 @@ impl ValidityBuilder {
                 Judgement::Invalid,
                 Cause::Plan,
                 format!(
-                    "{} readings came due where the plan has {expected:.0}: the generator lost its plan",
-                    figures.planned
+                    "{} readings came due where the plan has {}: the generator lost its plan",
+                    count(figures.planned),
+                    count(expected.round() as u64)
                 ),
             );
         }
@@ -251,33 +253,33 @@ impl ValidityBuilder {
         let still = figures.standstills;
         let (cause, what) = if rare && still.longest_ns >= worst.lag_ns {
             let what = format!(
-                "the machine itself stalled {} (longest {:.0} ms, until {}): percentiles from {} up show that, not the \
+                "the machine itself stalled {} (longest {}, until {}): percentiles from {} up show that, not the \
                  service; run again, or on a machine of its own",
                 times(still.count),
-                millis(still.longest_ns),
-                still.longest_at,
+                time(still.longest_ns),
+                instant(still.longest_at.0),
                 worst.quantile
             );
             (Cause::Stall, what)
         } else if worst.lag_ns > LAG_FLOOR_NS.max(figures.stalls.longest_ns / 2) {
             let what = format!(
-                "the generator sent late: pacing lag {} {:.3} ms, where the service itself took at least {:.3} ms; {}",
+                "the generator sent late: pacing lag {} {}, where the service itself took at least {}; {}",
                 worst.quantile,
-                millis(worst.lag_ns),
-                millis(figures.own_ns(worst)),
+                time(worst.lag_ns),
+                time(figures.own_ns(worst)),
                 remedy(figures)
             );
             (Cause::Lag, what)
         } else {
             let stalls = figures.stalls;
             let what = format!(
-                "the generator stalled {} (longest {:.0} ms, until {}) for {:.1} % of the time, where the service itself \
-                 took at least {:.3} ms at {}: replies were stamped late; {}",
+                "the generator stalled {} (longest {}, until {}) for {:.1} % of the time, where the service itself \
+                 took at least {} at {}: replies were stamped late; {}",
                 times(stalls.count),
-                millis(stalls.longest_ns),
-                stalls.longest_at,
+                time(stalls.longest_ns),
+                instant(stalls.longest_at.0),
                 100.0 * figures.share(stalls),
-                millis(figures.own_ns(worst)),
+                time(figures.own_ns(worst)),
                 worst.quantile,
                 remedy(figures)
             );
@@ -303,8 +305,9 @@ impl ValidityBuilder {
             verdict,
             Cause::Rate,
             format!(
-                "the generator achieved {achieved:.0} % of the planned rate: a plan of {length_s:.1} s took {:.1} s; {}",
-                length_s + overrun_s,
+                "the generator achieved {achieved:.0} % of the planned rate: a plan of {} took {}; {}",
+                time(nanos(length_s)),
+                time(nanos(length_s + overrun_s)),
                 remedy(figures)
             ),
         );
@@ -350,10 +353,11 @@ impl ValidityBuilder {
     /// What this machine ran out of is never the service's failure.
     fn judge_scarcity(&mut self, figures: &Figures) {
         let mut explained = 0;
-        for (what, count) in figures.scarce.iter().filter(|(_, count)| *count > 0) {
-            explained += count;
+        for (what, failed) in figures.scarce.iter().filter(|(_, failed)| *failed > 0) {
+            explained += failed;
             let reason = format!(
-                "the generator ran out of {what}: {count} connections or readings failed for that; {}",
+                "the generator ran out of {what}: {} connections or readings failed for that; {}",
+                count(*failed),
                 what.remedy()
             );
             self.add(Judgement::Invalid, Cause::Scarcity, reason);
@@ -364,8 +368,9 @@ impl ValidityBuilder {
                 Judgement::Invalid,
                 Cause::Scarcity,
                 format!(
-                    "{unexplained} connections or readings failed because this machine ran out of descriptors, ports or memory: \
-                     raise the limits or use fewer devices"
+                    "{} connections or readings failed because this machine ran out of descriptors, ports or memory: raise the \
+                     limits or use fewer devices",
+                    count(unexplained)
                 ),
             );
         }
@@ -398,20 +403,24 @@ impl ValidityBuilder {
     /// What was not recorded as it happened.
     fn judge_records(&mut self, figures: &Figures) {
         if figures.unaccounted > 0 {
-            let text =
-                format!("{} readings have no outcome: the generator lost sight of them", figures.unaccounted);
+            let text = format!(
+                "{} readings have no outcome: the generator lost sight of them",
+                count(figures.unaccounted)
+            );
             self.add(Judgement::Invalid, Cause::Record, text);
         }
         if figures.undelivered > 0 {
             let text = format!(
                 "{} deliveries to subscribers could not be passed between workers: use one worker, or fewer subscribers",
-                figures.undelivered
+                count(figures.undelivered)
             );
             self.add(Judgement::Invalid, Cause::Record, text);
         }
         if figures.overflow > 0 {
-            let text =
-                format!("{} values did not fit the histograms and stand at their bound", figures.overflow);
+            let text = format!(
+                "{} values did not fit the histograms and stand at their bound",
+                count(figures.overflow)
+            );
             self.add(Judgement::Suspect, Cause::Record, text);
         }
     }
@@ -425,14 +434,14 @@ impl ValidityBuilder {
             let names: Vec<String> = group.iter().map(|wait| wait.quantile.to_string()).collect();
             let verb = if group.len() == 1 { "is" } else { "are" };
             let reason = format!(
-                "{} of {} {verb} squall's own reconnect pauses (first = {}), not the service: {} is {:.1} ms, and would be {:.1} ms \
-                 without them",
+                "{} of {} {verb} squall's own reconnect pauses (first = {}), not the service: {} is {}, and would be {} without \
+                 them",
                 names.join(", "),
                 first.scope,
                 first.first,
                 first.quantile,
-                first.response_ns as f64 / 1e6,
-                first.without_ns as f64 / 1e6
+                time(first.response_ns),
+                time(first.without_ns)
             );
             self.add(Judgement::Suspect, Cause::Backoff, reason);
         }
@@ -444,8 +453,8 @@ fn beyond(share: f64, [suspect, invalid]: [f64; 2]) -> Option<Judgement> {
     if share > invalid { Some(Judgement::Invalid) } else { (share > suspect).then_some(Judgement::Suspect) }
 }
 
-fn millis(ns: u64) -> f64 {
-    ns as f64 / 1e6
+fn nanos(seconds: f64) -> u64 {
+    (seconds * 1e9) as u64
 }
 
 /// Which percentiles are the service's all the same.
@@ -462,8 +471,8 @@ fn coverage(covers: &[String]) -> String {
 fn throttled(throttling: &Throttling) -> String {
     format!(
         "throttled in {} of {} periods by a quota of {} processors",
-        throttling.throttled,
-        throttling.periods,
+        count(throttling.throttled),
+        count(throttling.periods),
         (throttling.processors * 1e3).round() / 1e3
     )
 }

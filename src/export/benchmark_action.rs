@@ -11,6 +11,7 @@ use super::measure::{
 };
 use crate::compare::{Cell, Comparison};
 use crate::results::{Report, SummaryRow};
+use crate::units::figure::{count, plural};
 
 /// Digits of values: more would only make the charts' labels long.
 const DIGITS: i32 = 6;
@@ -116,7 +117,7 @@ fn entry(
         unit,
         value: significant(value, DIGITS),
         range: None,
-        extra: format!("{} readings, {} failed{remark}", figures.planned, figures.failed()),
+        extra: format!("{}, {} failed{remark}", plural(figures.planned, "reading"), count(figures.failed())),
     }
 }
 
@@ -138,34 +139,34 @@ mod tests {
     #[test]
     fn latencies_and_failures_are_better_small_and_throughput_is_better_big() {
         insta::assert_snapshot!(lines(&run_smaller(&specimen::report()).unwrap()), @r#"
-{"extra":"123400 readings, 0 failed","name":"quickstart/steady/meters p50","unit":"ms","value":0.412}
-{"extra":"123400 readings, 0 failed","name":"quickstart/steady/meters p90","unit":"ms","value":0.7}
-{"extra":"123400 readings, 0 failed","name":"quickstart/steady/meters p95","unit":"ms","value":0.9}
-{"extra":"123400 readings, 0 failed","name":"quickstart/steady/meters p99","unit":"ms","value":1.243}
-{"extra":"123400 readings, 0 failed","name":"quickstart/steady/meters p99.9","unit":"ms","value":3.108}
-{"extra":"123400 readings, 0 failed","name":"quickstart/steady/meters p99.99","unit":"ms","value":8.0}
-{"extra":"123400 readings, 0 failed","name":"quickstart/steady/meters error rate","unit":"%","value":0.0}
-{"extra":"123400 readings, 0 failed","name":"quickstart/steady/meters shortfall","unit":"%","value":0.0}
-{"extra":"12000 readings, 100 failed","name":"quickstart/steady/pumps p50","unit":"ms","value":0.412}
-{"extra":"12000 readings, 100 failed","name":"quickstart/steady/pumps p90","unit":"ms","value":0.7}
-{"extra":"12000 readings, 100 failed","name":"quickstart/steady/pumps p95","unit":"ms","value":0.9}
-{"extra":"12000 readings, 100 failed","name":"quickstart/steady/pumps p99","unit":"ms","value":1.243}
-{"extra":"12000 readings, 100 failed\nat least: it lies among failed readings","name":"quickstart/steady/pumps p99.9","unit":"ms","value":5003.8}
-{"extra":"12000 readings, 100 failed","name":"quickstart/steady/pumps error rate","unit":"%","value":0.833333}
-{"extra":"12000 readings, 100 failed","name":"quickstart/steady/pumps shortfall","unit":"%","value":0.0}
-{"extra":"135400 readings, 100 failed","name":"quickstart/all p50","unit":"ms","value":0.412}
-{"extra":"135400 readings, 100 failed","name":"quickstart/all p90","unit":"ms","value":0.7}
-{"extra":"135400 readings, 100 failed","name":"quickstart/all p95","unit":"ms","value":0.9}
-{"extra":"135400 readings, 100 failed","name":"quickstart/all p99","unit":"ms","value":1.243}
-{"extra":"135400 readings, 100 failed\nat least: it lies among failed readings","name":"quickstart/all p99.9","unit":"ms","value":5003.8}
-{"extra":"135400 readings, 100 failed","name":"quickstart/all p99.99","unit":"ms","value":8.0}
-{"extra":"135400 readings, 100 failed","name":"quickstart/all error rate","unit":"%","value":0.0738552}
-{"extra":"135400 readings, 100 failed","name":"quickstart/all shortfall","unit":"%","value":0.0}
+{"extra":"123,400 readings, 0 failed","name":"quickstart/steady/meters p50","unit":"ms","value":0.412}
+{"extra":"123,400 readings, 0 failed","name":"quickstart/steady/meters p90","unit":"ms","value":0.7}
+{"extra":"123,400 readings, 0 failed","name":"quickstart/steady/meters p95","unit":"ms","value":0.9}
+{"extra":"123,400 readings, 0 failed","name":"quickstart/steady/meters p99","unit":"ms","value":1.243}
+{"extra":"123,400 readings, 0 failed","name":"quickstart/steady/meters p99.9","unit":"ms","value":3.108}
+{"extra":"123,400 readings, 0 failed","name":"quickstart/steady/meters p99.99","unit":"ms","value":8.0}
+{"extra":"123,400 readings, 0 failed","name":"quickstart/steady/meters error rate","unit":"%","value":0.0}
+{"extra":"123,400 readings, 0 failed","name":"quickstart/steady/meters shortfall","unit":"%","value":0.0}
+{"extra":"12,000 readings, 100 failed","name":"quickstart/steady/pumps p50","unit":"ms","value":0.412}
+{"extra":"12,000 readings, 100 failed","name":"quickstart/steady/pumps p90","unit":"ms","value":0.7}
+{"extra":"12,000 readings, 100 failed","name":"quickstart/steady/pumps p95","unit":"ms","value":0.9}
+{"extra":"12,000 readings, 100 failed","name":"quickstart/steady/pumps p99","unit":"ms","value":1.243}
+{"extra":"12,000 readings, 100 failed\nat least: it lies among failed readings","name":"quickstart/steady/pumps p99.9","unit":"ms","value":5003.8}
+{"extra":"12,000 readings, 100 failed","name":"quickstart/steady/pumps error rate","unit":"%","value":0.833333}
+{"extra":"12,000 readings, 100 failed","name":"quickstart/steady/pumps shortfall","unit":"%","value":0.0}
+{"extra":"135,400 readings, 100 failed","name":"quickstart/all p50","unit":"ms","value":0.412}
+{"extra":"135,400 readings, 100 failed","name":"quickstart/all p90","unit":"ms","value":0.7}
+{"extra":"135,400 readings, 100 failed","name":"quickstart/all p95","unit":"ms","value":0.9}
+{"extra":"135,400 readings, 100 failed","name":"quickstart/all p99","unit":"ms","value":1.243}
+{"extra":"135,400 readings, 100 failed\nat least: it lies among failed readings","name":"quickstart/all p99.9","unit":"ms","value":5003.8}
+{"extra":"135,400 readings, 100 failed","name":"quickstart/all p99.99","unit":"ms","value":8.0}
+{"extra":"135,400 readings, 100 failed","name":"quickstart/all error rate","unit":"%","value":0.0738552}
+{"extra":"135,400 readings, 100 failed","name":"quickstart/all shortfall","unit":"%","value":0.0}
 "#);
         insta::assert_snapshot!(lines(&run_bigger(&specimen::report()).unwrap()), @r#"
-{"extra":"123400 readings, 0 failed","name":"quickstart/steady/meters throughput","unit":"1/s","value":4113.33}
-{"extra":"12000 readings, 100 failed","name":"quickstart/steady/pumps throughput","unit":"1/s","value":396.667}
-{"extra":"135400 readings, 100 failed","name":"quickstart/all throughput","unit":"1/s","value":4510.0}
+{"extra":"123,400 readings, 0 failed","name":"quickstart/steady/meters throughput","unit":"1/s","value":4113.33}
+{"extra":"12,000 readings, 100 failed","name":"quickstart/steady/pumps throughput","unit":"1/s","value":396.667}
+{"extra":"135,400 readings, 100 failed","name":"quickstart/all throughput","unit":"1/s","value":4510.0}
 "#);
     }
 

@@ -13,12 +13,13 @@ use super::finding::{self, facts, gates};
 use super::format::{Format, Writer};
 use super::measure::{group_place, measured, percentiles};
 use crate::compare::{Cell, Comparison, Decision, Support};
+use crate::display::figure::{count, rate, time};
 use crate::display::{Style, failure};
 use crate::record;
 use crate::results::{FleetDelivery, FleetTarget, Report, RunState, SummaryRow};
 
 /// As screens show figures, without colour.
-const STYLE: Style = Style { colour: false, ascii: false };
+const STYLE: Style = Style::PLAIN;
 
 pub(super) const FORMAT: Format = Format {
     name: "junit",
@@ -149,12 +150,17 @@ fn phases(report: &Report, fleet: &str, suite: &mut Suite) {
 fn headline(row: &SummaryRow) -> String {
     let figures = &row.figures;
     let mut lines = vec![
-        format!("planned {}, ok {}, failed {}", figures.planned, figures.ok, figures.failed()),
-        format!("throughput {:.1}/s", figures.rate_per_s),
+        format!(
+            "planned {}, ok {}, failed {}",
+            count(figures.planned, STYLE),
+            count(figures.ok, STYLE),
+            count(figures.failed(), STYLE)
+        ),
+        format!("throughput {}", rate(figures.rate_per_s, STYLE)),
     ];
     lines.extend(percentiles(figures).map(|(quantile, percentile)| {
         let bound = if percentile.censored { "at least " } else { "" };
-        format!("{quantile} {bound}{:.3} ms", percentile.ns as f64 / 1e6)
+        format!("{quantile} {bound}{}", time(percentile.ns, STYLE))
     }));
     lines.join("\n")
 }

@@ -102,7 +102,7 @@ fn footnotes(marks: Marks) -> String {
 fn list<'a>(items: impl Iterator<Item = (&'a str, &'a str)>) -> String {
     let mut lines = String::new();
     for (title, text) in items {
-        let _ = writeln!(lines, "- **{}**: {}", escape(title), escape(text));
+        let _ = writeln!(lines, "- **{}**: {}", escape(title), escape(&STYLE.spoken(text)));
     }
     if lines.is_empty() { lines } else { lines + "\n" }
 }

@@ -13,6 +13,8 @@ const LEFT: f64 = 66.0;
 const RIGHT: f64 = 96.0;
 const TOP: f64 = 16.0;
 const BOTTOM: f64 = 40.0;
+/// Between the names of two lines.
+const APART: f64 = 14.0;
 /// With fewer than this beyond, percentiles are marked as weak.
 const GOOD_BEYOND: u64 = 100;
 
@@ -197,12 +199,17 @@ fn labels(out: &mut String, mut ends: Vec<(f64, &str, Colour)>, x: f64, bottom: 
     let mut free = 0.0_f64;
     for end in &mut ends {
         end.0 = end.0.max(free);
-        free = end.0 + 14.0;
+        free = end.0 + APART;
     }
-    let excess = (free - 14.0 - bottom).max(0.0);
+    // Only those move up again for which there is no room below.
+    let mut least = bottom;
+    for end in ends.iter_mut().rev() {
+        end.0 = end.0.min(least);
+        least = end.0 - APART;
+    }
     for (y, label, colour) in ends {
         let label = super::escape::clip(label, 14);
-        text(out, (x, y - excess + 4.0), label, Pen::new(colour, Anchor::Start));
+        text(out, (x, y + 4.0), label, Pen::new(colour, Anchor::Start));
     }
 }
 

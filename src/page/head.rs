@@ -6,6 +6,7 @@ use super::colour::{BAD, CARD, Colour, GOOD, WARNING};
 use super::escape::{Escaped, clip};
 use super::table::class_of;
 use super::{STYLE, fault, soft};
+use crate::display::budget::counted;
 use crate::display::figure::{Marks, count, percent, percent_up, rate, time};
 use crate::display::{Tone, failure, verdict};
 use crate::record::Judgement;
@@ -153,10 +154,10 @@ fn chips(report: &Report) -> String {
     let all = run.budgets.len();
     match (budgets(&run.budgets), run.is_invalid()) {
         _ if all == 0 => {}
-        (_, true) => chip(&mut out, Tone::Warning, &format!("{all} budgets not judged"), "budgets"),
-        ((0, 0), _) => chip(&mut out, Tone::Good, &budgets_of(all, all, "met"), "budgets"),
-        ((0, open), _) => chip(&mut out, Tone::Warning, &budgets_of(open, all, "not judged"), "budgets"),
-        ((failed, _), _) => chip(&mut out, Tone::Bad, &budgets_of(failed, all, "failed"), "budgets"),
+        (_, true) => chip(&mut out, Tone::Warning, &counted(all, all, "not judged"), "budgets"),
+        ((0, 0), _) => chip(&mut out, Tone::Good, &counted(all, all, "met"), "budgets"),
+        ((0, open), _) => chip(&mut out, Tone::Warning, &counted(open, all, "not judged"), "budgets"),
+        ((failed, _), _) => chip(&mut out, Tone::Bad, &counted(failed, all, "failed"), "budgets"),
     }
     // What was measured of an invalid run is not evidence, good or bad.
     if !run.is_invalid() {
@@ -164,14 +165,6 @@ fn chips(report: &Report) -> String {
         promise_chips(report, &mut out);
     }
     out
-}
-
-fn budgets_of(some: usize, all: usize, word: &str) -> String {
-    match (some, all) {
-        (1, 1) => format!("budget {word}"),
-        _ if some == all => format!("all {all} budgets {word}"),
-        _ => format!("{some} of {all} budgets {word}"),
-    }
 }
 
 fn fault_chips(report: &Report, out: &mut String) {

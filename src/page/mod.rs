@@ -11,6 +11,7 @@ mod fault;
 mod fleet;
 mod head;
 mod section;
+mod service;
 mod strip;
 mod svg;
 mod table;
@@ -169,12 +170,14 @@ fn sections(report: &Report, frame: &Frame<'_>, base: &str) -> Vec<Part> {
         closed-loop tools measure. The tinted gap is what they do not see. Lines end where fewer than 10 samples lie beyond.";
     let stages_about =
         "As the service says; network is the rest. Medians of parts need not add up to that of the whole.";
+    let service_about = "As it counted, by when it did the work, not by when the readings were due.";
     let figures = if report.summary.is_empty() { String::new() } else { fleet::tables(report, history) };
     vec![
         part("time", ["Time line", "Time line"], "", time),
         part("curve", ["Percentiles", "Percentiles"], curves_about, curves(report, history)),
         part("fleets", ["Fleets", "Fleets and phases"], "", figures),
         part("stages", ["Where time goes", "Where the time goes"], stages_about, fleet::stage_bars(report)),
+        part("service", ["Service", "The bundled service"], service_about, service::section(report)),
         part("failures", ["Failures", "Failures"], "", section::failures(report)),
         part("faults", ["Faults", "Faults and recovery"], "", fault::section(report)),
         part("budgets", ["Budgets", "Budgets"], "", section::budgets(report)),

@@ -109,7 +109,8 @@ pub(super) fn deliveries(report: &Report) -> String {
 
 /// How many of the seeded anomalies were found.
 pub(super) fn detections(report: &Report) -> String {
-    let texts: Vec<_> = detection::detection(report, STYLE).into_iter().map(|text| (text, None)).collect();
+    let texts: Vec<_> =
+        detection::detection(report, true, STYLE).into_iter().map(|text| (text, None)).collect();
     if texts.is_empty() {
         return String::new();
     }

@@ -436,3 +436,27 @@ fn what_the_files_lack_leaves_no_empty_chart() {
         page.contains("id=\"validity\"") && page.contains("id=\"environment\"") && !page.contains("<script")
     );
 }
+
+#[test]
+fn what_the_bundled_service_counted_stands_phase_by_phase() {
+    let (mut report, _) = crowded();
+    assert_eq!(service::section(&report), "", "of another target nothing is known");
+    report.run.reference = serde_json::from_value(json!({
+        "queue_capacity": 10_000, "workers": 2, "phases": [
+            {"phase": "connect"},
+            {"phase": "warm-up", "received": 100, "verdicts": 100, "inferences": 100, "queue_peak": 3},
+            {"phase": "steady", "received": 50_980, "verdicts": 50_000, "shed": 980, "inferences": 8_000, "coalesced": 564,
+             "hits": {"exact": 40_000, "semantic": 1_436}, "queue_peak": 1_017},
+        ],
+    }))
+    .unwrap();
+    let section = service::section(&report);
+    let rows: Vec<_> = section.split("<tr").skip(2).collect();
+    assert_eq!(rows.len(), 3, "warm-up, steady, measured: {section}");
+    let steady = ">50,000<|>82.87 %<|>40,000<|>0<|>1,436<|>0<|>8,000<|>564<|>980<|>1,017<";
+    for part in steady.split('|') {
+        assert!(rows[1].contains(part) && rows[2].contains(part), "{part}: {section}");
+    }
+    assert!(rows[1].contains("aria-label=\"cache, coalesced, inference\""), "{section}");
+    assert!(section.contains("takes 10,000 readings; 2 workers ran"), "{section}");
+}

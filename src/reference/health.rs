@@ -6,6 +6,7 @@ use super::fault::ActiveFault;
 use super::pipeline::Operation;
 use crate::clock::Tick;
 use crate::service::FaultKind;
+use crate::units::figure::count;
 
 /// How well the service is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -92,7 +93,7 @@ impl Health {
                 format!("the queue has been full for {:.1} s; the limit is 1 s", full_ns as f64 / 1e9);
             health.add(Status::Unhealthy, reason);
         } else if signs.queue_depth * 2 > signs.queue_capacity {
-            let (depth, limit) = (signs.queue_depth, signs.queue_capacity / 2);
+            let (depth, limit) = (count(signs.queue_depth as u64), count(signs.queue_capacity as u64 / 2));
             health.add(
                 Status::Degraded,
                 format!("{depth} readings wait; the limit is {limit}, half of the queue"),

@@ -6,6 +6,7 @@ use crate::clock::Tick;
 use crate::record::{FleetId, Protocol, Shard};
 use crate::results::Host;
 use crate::scenario::{Model, Plan};
+use crate::units::figure::count;
 
 /// Ephemeral ports of an address where the system does not tell: Linux's default range.
 pub(crate) const USUAL_PORTS: u64 = 28_232;
@@ -28,10 +29,12 @@ pub(crate) fn note(
     let available = ports.saturating_mul(sources.max(1));
     (connections > available as f64).then(|| {
         format!(
-            "note: {protocol} fleets make up to {connections:.0} connections within {rest_s} s (fresh ones, and reconnects), but \
-             a port is taken for so long after its connection, and {available} are there: name further addresses of this machine \
+            "note: {protocol} fleets make up to {} connections within {rest_s} s (fresh ones, and reconnects), but \
+             a port is taken for so long after its connection, and {} are there: name further addresses of this machine \
              with --source-ip, widen net.ipv4.ip_local_port_range, or use lasting connections; a run that has no port left is \
-             invalid"
+             invalid",
+            count(connections.round() as u64),
+            count(available)
         )
     })
 }
@@ -129,7 +132,10 @@ mod tests {
         let noted =
             |sources, rest_s| note(&plan, Shard::WHOLE, Protocol::named("http"), (sources, 28_232, rest_s));
         let text = noted(0, 60).unwrap();
-        assert!(text.contains("60100 connections within 60 s") && text.contains("28232 are there"), "{text}");
+        assert!(
+            text.contains("60,100 connections within 60 s") && text.contains("28,232 are there"),
+            "{text}"
+        );
         assert_eq!(noted(3, 60), None);
         assert_eq!(noted(1, 1), None);
     }

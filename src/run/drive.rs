@@ -30,7 +30,7 @@ use crate::results::{
 };
 use crate::scenario::Plan;
 use crate::service::ActLog;
-use crate::units::plural;
+use crate::units::figure::{count, plural, round_time};
 
 /// The last part of waiting for the wall clock is spent when the run's directory is there.
 const LEAD: Duration = Duration::from_millis(200);
@@ -347,13 +347,12 @@ fn describe(run: &Run, manifest: &Manifest, observers: &Observers, bundled: bool
     let place = if bundled { "the bundled reference system" } else { "your targets" };
     let shard = part.shard();
     observers.note(&format!(
-        "{}: {}{}, {:.0} readings/s on average, {:.0} s, at {place}",
+        "{}: {}{}, {} readings/s on average, {}, at {place}",
         plan.scenario().name,
         part.asked.map(|shard| format!("shard {shard}, ")).unwrap_or_default(),
         plural(shard.count(0, plan.devices()).into(), "device"),
-        // A closed plan expects none, which must not print as -0.
-        plan.expected_rate() / f64::from(shard.of()) + 0.0,
-        plan.end().as_secs_f64()
+        count((plan.expected_rate() / f64::from(shard.of())).round() as u64),
+        round_time(plan.end().0)
     ));
     if let Some(facts) = &manifest.shard {
         if !facts.faults_elsewhere.is_empty() {

@@ -11,7 +11,7 @@ use crate::clock::Tick;
 use crate::record::{FaultInfo, Layout, PhaseRole, SwitchEvent};
 use crate::results::EventTable;
 use crate::scenario::FleetEvent;
-use crate::units::{plural, times};
+use crate::units::figure::{instant, plural, times};
 
 /// The events of a run. Phases are written once the run has passed them, so that a killed run holds none of the future.
 #[derive(Debug)]
@@ -68,7 +68,7 @@ impl Journal {
     /// Takes in what others told the service, in the order of time, to be written in its turn, and shows it.
     pub(crate) fn note_acts(&mut self, acts: Vec<OutsideAct>, observers: &Observers) {
         for act in &acts {
-            observers.note(&format!("from outside: {} at {}", act.what, act.at));
+            observers.note(&format!("from outside: {} at {}", act.what, instant(act.at.0)));
         }
         self.outside.extend(acts);
     }
@@ -109,7 +109,7 @@ impl Journal {
         let Some(event) = self.planned.get(self.happened) else { return Ok(()) };
         self.happened += 1;
         let devices = plural(event.devices.into(), "device");
-        let detail = format!("{devices} until {:.3} s", event.until.as_secs_f64());
+        let detail = format!("{devices} until {}", instant(event.until.0));
         self.events.append(event.at, &format!("fleet_{}", event.what), &event.fleet, &detail)
     }
 
@@ -117,10 +117,9 @@ impl Journal {
         let Some(switch) = self.switched.pop_front() else { return Ok(()) };
         let Some(info) = self.layout.faults.get(usize::from(switch.fault.0)) else { return Ok(()) };
         let event = if switch.on { "fault_on" } else { "fault_off" };
-        let planned = switch.planned.map_or_else(
-            || "by hand: squall fault".to_owned(),
-            |at| format!("planned {:.3} s", at.as_secs_f64()),
-        );
+        let planned = switch
+            .planned
+            .map_or_else(|| "by hand: squall fault".to_owned(), |at| format!("planned {}", instant(at.0)));
         let counted = !switch.on && info.counted;
         let acted = if counted { format!(", acted {}", times(switch.acted)) } else { String::new() };
         let devices = match switch.devices {
@@ -222,7 +221,7 @@ mod tests {
                 "0.000,phase_start,warm-up,warm-up",
                 "10.000,phase_end,warm-up,",
                 "10.000,phase_start,steady,measured",
-                "10.001,fault_on,slow,\"planned 10.000 s, network latency, 30 devices\"",
+                "10.001,fault_on,slow,\"planned 10.0 s, network latency, 30 devices\"",
                 "30.000,phase_end,steady,",
                 "30.000,end,,drained",
                 "31.001,fault_off,slow,\"by hand: squall fault, network latency, 30 devices, acted 12 times: said \"\"no\"\"\"",

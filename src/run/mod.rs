@@ -40,6 +40,7 @@ use crate::record::{Layout, Protocol, RunToken, Shard};
 use crate::reference::Server;
 use crate::scenario::Plan;
 use crate::service;
+use crate::units::figure::{count, plural, rate};
 
 /// Why a run could not be done.
 #[derive(Debug, thiserror::Error)]
@@ -180,8 +181,10 @@ fn beyond(profile: &Profile, plan: &Plan, shard: Shard, workers: usize) -> Optio
     let peak = plan.peak_rate() / f64::from(shard.of());
     (peak > sustained).then(|| {
         format!(
-            "note: the plan's peak of {peak:.0} readings/s is beyond the {sustained:.0}/s that {workers} worker(s) sustained \
-             when this machine was calibrated"
+            "note: the plan's peak of {} readings/s is beyond the {} that {} sustained when this machine was calibrated",
+            count(peak.round() as u64),
+            rate(sustained),
+            plural(workers as u64, "worker")
         )
     })
 }

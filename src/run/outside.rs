@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::clock::{Monotonic, Tick};
 use crate::record::RunToken;
 use crate::service::{Act, ActLog};
-use crate::units::plural;
+use crate::units::figure::{instant, plural};
 
 /// Follows the log of the bundled service through a run.
 #[derive(Debug)]
@@ -54,7 +54,7 @@ impl OutsideActs {
                 .insert(0, OutsideAct { at, what: format!("{missed} orders of which no more is known") });
         }
         if let (None, Some(act)) = (&self.first, foreign_acts.first()) {
-            self.first = Some(format!("{} at {}", act.what, act.at));
+            self.first = Some(format!("{} at {}", act.what, instant(act.at.0)));
         }
         foreign_acts
     }
@@ -100,6 +100,6 @@ mod tests {
             log.note("POST /v1/realtime pause", from, None);
         }
         assert_eq!(outside.take()[0].what, "3 orders of which no more is known");
-        assert!(outside.reason().unwrap().starts_with("the service got 1005 orders"));
+        assert!(outside.reason().unwrap().starts_with("the service got 1,005 orders"));
     }
 }

@@ -7,6 +7,7 @@ use crate::arrival::ArrivalProcess;
 use crate::budget::{Budget, LEAST_SUPPORT, Metric, Subject};
 use crate::language::{Diagnostic, Diagnostics, Location, quote};
 use crate::record::{FleetId, PhaseId, PhaseRole};
+use crate::units::figure::count;
 
 /// So many standard deviations more than expected never come due.
 const CERTAIN: f64 = 8.0;
@@ -77,7 +78,8 @@ fn hopeless(plan: &Plan, budget: &Budget) -> Vec<Diagnostic> {
         let Metric::Percentile(_, quantile) = condition.metric else { return None };
         let beyond = quantile.samples_beyond(most);
         let message = format!(
-            "of at most {most} readings of {} only {beyond} lie beyond {quantile}, and {LEAST_SUPPORT} are needed",
+            "of at most {} readings of {} only {beyond} lie beyond {quantile}, and {LEAST_SUPPORT} are needed",
+            count(most),
             budget.scope
         );
         let help = "run longer, send more, or demand a lower percentile";

@@ -3,7 +3,7 @@
 use hdrhistogram::Histogram;
 
 use super::canvas::Canvas;
-use super::model::{Model, STYLE, count, exact};
+use super::model::{Model, STYLE, count, exact, spoken};
 use super::palette::Ink;
 use crate::display::figure::{round_time, short_percent_up};
 use crate::display::time;
@@ -93,7 +93,7 @@ fn workers(model: &Model<'_>, mut y: u16, canvas: &mut Canvas<'_>) {
         if y >= last {
             return;
         }
-        canvas.put_within((1, y), canvas.width().saturating_sub(2), reason, Ink::Warn);
+        canvas.put_within((1, y), canvas.width().saturating_sub(2), &spoken(reason), Ink::Warn);
         y += 1;
     }
 }

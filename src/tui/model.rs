@@ -138,7 +138,8 @@ impl Model<'_> {
                 Judgement::Suspect => (Ink::Warn, "suspect"),
                 Judgement::Invalid => (Ink::Bad, "invalid"),
             };
-            let reason = validity.reasons.first().map(|reason| format!(": {reason}")).unwrap_or_default();
+            let reason =
+                validity.reasons.first().map(|reason| format!(": {}", spoken(reason))).unwrap_or_default();
             return Light::new(ink, &format!("{word}{reason}"));
         }
         let Some(Present { lag, service, response }) = self.present else {
@@ -279,6 +280,11 @@ pub(super) fn tail(times: &Times, quantile: Quantile) -> String {
 /// A percentile of `samples`, as the report writes it.
 pub(super) fn supported(found: Option<Percentile>, quantile: Quantile, samples: u64) -> String {
     Marks::default().tail(found, quantile, samples, STYLE)
+}
+
+/// A sentence of the files, with its numbers as this screen writes them.
+pub(super) fn spoken(sentence: &str) -> String {
+    STYLE.spoken(sentence).replace('\u{202f}', " ")
 }
 
 /// A length of time as a clock shows it.

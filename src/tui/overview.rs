@@ -3,7 +3,7 @@
 use super::canvas::{Canvas, clip};
 use super::control::Controls;
 use super::frame::{Frame, Slot};
-use super::model::{Mode, Model, Scope, clock, count, rate, tail};
+use super::model::{Mode, Model, Scope, clock, count, rate, spoken, tail};
 use super::palette::Ink;
 use super::{fleet, head, heat, strip};
 use crate::display::budget::word;
@@ -147,7 +147,7 @@ fn below(model: &Model<'_>, left: u16, mut y: u16, canvas: &mut Canvas<'_>) {
             _ => Ink::Soft,
         };
         let at = format!("{:.1} s", event.at_s);
-        let text = format!("{at:>9}  {:<12} {}  {}", event.what, event.name, event.detail);
+        let text = format!("{at:>9}  {:<12} {}  {}", event.what, event.name, spoken(&event.detail));
         canvas.put_within((left + 1, y), room, text.trim_end(), ink);
         y += 1;
     }
@@ -181,5 +181,5 @@ fn promises(model: &Model<'_>) -> Vec<(String, Ink)> {
         }
     }
     lines.sort_by_key(|(_, ink)| *ink != Ink::Bad);
-    lines
+    lines.into_iter().map(|(text, ink)| (spoken(&text), ink)).collect()
 }

@@ -115,8 +115,8 @@ fn stored() -> Stored {
             .append(at(from), "phase_start", name, if role == PhaseRole::Measured { "measured" } else { "" })
             .unwrap();
         if name == "stall" {
-            events.append(at(14), "fault_on", "standstill", "planned 14.000 s, service stall").unwrap();
-            events.append(at(19), "fault_off", "standstill", "planned 19.000 s, service stall").unwrap();
+            events.append(at(14), "fault_on", "standstill", "planned 14.0 s, service stall").unwrap();
+            events.append(at(19), "fault_off", "standstill", "planned 19.0 s, service stall").unwrap();
         }
         events.append(at(to), "phase_end", name, "").unwrap();
     }
@@ -322,8 +322,8 @@ fn golden_screens() {
     promises  ✓ all: p99 < 250ms, measured 3.90 ms
     log          14.0 s  phase_end    before
                  14.0 s  phase_start  stall  measured
-                 14.0 s  fault_on     standstill  planned 14.000 s, service stall
-                 19.0 s  fault_off    standstill  planned 19.000 s, service stall
+                 14.0 s  fault_on     standstill  planned 14.0 s, service stall
+                 19.0 s  fault_off    standstill  planned 19.0 s, service stall
                  19.0 s  phase_end    stall
                  19.0 s  phase_start  after  measured
                  32.0 s  phase_end    after

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+pub(crate) mod figure;
 mod quantile;
 mod rate;
 mod secret;
@@ -9,6 +10,7 @@ mod size;
 mod span;
 pub(crate) mod word;
 
+pub(crate) use figure::{plural, times};
 pub use quantile::Quantile;
 pub(crate) use rate::Rate;
 pub use secret::Secret;
@@ -22,16 +24,6 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
         let _ = write!(text, "{byte:02x}");
         text
     })
-}
-
-/// So many of what `noun` names: `1 device`, `3 devices`.
-pub(crate) fn plural(count: u64, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
-}
-
-/// How often: `once`, `3 times`.
-pub(crate) fn times(count: u64) -> String {
-    if count == 1 { "once".to_owned() } else { format!("{count} times") }
 }
 
 /// Why a text is not a quantity; the message says what to write instead.

@@ -76,12 +76,11 @@ fn end_with_terminal() -> io::Result<()> {
     thread::Builder::new().name("squall-terminal".into()).spawn(wait).map(drop)
 }
 
-/// Shows `session` until the user leaves, the process is told to end, or the run has ended whose own screen this is.
+/// Takes the terminal over while `work` lasts, and gives it back however that ends.
 ///
 /// # Errors
-/// If the terminal or a file of the run fails.
-pub(super) fn show(session: &mut Session) -> Result<(), CliError> {
-    let told = super::interrupted()?;
+/// If the terminal cannot be used, and those of `work`.
+fn taken_over(work: impl FnOnce() -> Result<(), CliError>) -> Result<(), CliError> {
     let before = panic::take_hook();
     panic::set_hook(Box::new(move |panic| {
         // What it says belongs on the screen the user comes back to.
@@ -91,13 +90,24 @@ pub(super) fn show(session: &mut Session) -> Result<(), CliError> {
     enable_raw_mode().map_err(terminal_fails)?;
     let guard = Guard;
     execute!(io::stdout(), EnterAlternateScreen, cursor::Hide).map_err(terminal_fails)?;
-    let out = CrosstermBackend::new(BufWriter::with_capacity(FRAME_BYTES, io::stdout()));
-    let palette = Palette::new(depth(|name| std::env::var(name).ok()));
-    let mut screen = Screen { out, palette, shown: Buffer::default() };
-    end_with_terminal().map_err(terminal_fails)?;
-    let ended = screen.run(session, &told);
+    let ended = work();
     drop(guard);
     ended
+}
+
+/// Shows `session` until the user leaves, the process is told to end, or the run has ended whose own screen this is.
+///
+/// # Errors
+/// If the terminal or a file of the run fails.
+pub(super) fn show(session: &mut Session) -> Result<(), CliError> {
+    let told = super::interrupted()?;
+    taken_over(|| {
+        let out = CrosstermBackend::new(BufWriter::with_capacity(FRAME_BYTES, io::stdout()));
+        let palette = Palette::new(depth(|name| std::env::var(name).ok()));
+        let mut screen = Screen { out, palette, shown: Buffer::default() };
+        end_with_terminal().map_err(terminal_fails)?;
+        screen.run(session, &told)
+    })
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "made to be handed to `map_err`")]
@@ -185,7 +195,57 @@ fn depth(variable: impl Fn(&str) -> Option<String>) -> Depth {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+    use std::io::{IsTerminal, Read};
+    use std::process::{Command, Stdio};
+
+    use nix::pty::{Winsize, openpty};
+    use nix::sys::termios::{LocalFlags, tcgetattr};
+
     use super::*;
+
+    const PANIC: &str = "cli::watch::terminal::tests::a_screen_panics";
+    const SAID: &str = "a panic in the middle of a frame";
+
+    /// Does nothing where it is not the test below that runs it, in a terminal of its own.
+    #[test]
+    fn a_screen_panics() {
+        if io::stdin().is_terminal() && std::env::args().any(|argument| argument == PANIC) {
+            let _ = taken_over(|| {
+                let termios = tcgetattr(io::stdin()).unwrap();
+                assert!(!termios.local_flags.contains(LocalFlags::ICANON), "keys are read one by one");
+                panic!("{SAID}");
+            });
+        }
+    }
+
+    #[test]
+    fn a_panic_gives_the_terminal_back_before_it_is_told() {
+        let pty = openpty(&Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 }, None).unwrap();
+        let before = tcgetattr(&pty.slave).unwrap();
+        let end = || Stdio::from(pty.slave.try_clone().unwrap());
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args([PANIC, "--exact", "--nocapture"]).env_remove("RUST_BACKTRACE");
+        let mut child = command.stdin(end()).stdout(end()).stderr(end()).spawn().unwrap();
+        drop(command);
+        let mut master = File::from(pty.master);
+        // Read as it is written: who fills the terminal would wait.
+        let reader = thread::spawn(move || {
+            let (mut text, mut bytes) = (Vec::new(), [0; 4_096]);
+            while let Ok(read @ 1..) = master.read(&mut bytes) {
+                text.extend_from_slice(&bytes[..read]);
+            }
+            String::from_utf8_lossy(&text).into_owned()
+        });
+        assert!(!child.wait().unwrap().success());
+        assert_eq!(tcgetattr(&pty.slave).unwrap(), before);
+        // The last end of the terminal: the reader comes to its end.
+        drop(pty.slave);
+        let text = reader.join().unwrap();
+        let at = |words: &str| text.find(words).unwrap_or_else(|| panic!("{words:?} is not in {text:?}"));
+        assert!(at("\x1b[?1049h") < at("\x1b[?1049l") && at("\x1b[?1049l") < at(SAID), "{text:?}");
+        assert!(at("\x1b[?25h") < at(SAID), "{text:?}");
+    }
 
     #[test]
     fn a_terminal_gets_the_colours_it_says_it_has() {

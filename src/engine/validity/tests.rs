@@ -134,12 +134,12 @@ fn what_happened_is_judged_as_the_table_says() {
     let scarce = |what| Figures { resource_errors: 3, scarce: vec![(what, 3)], ..sound() };
     judged(&[
         ("sound", sound(), Valid, ""),
-        ("late", late([0, 0, MS, 3 * MS, 3 * MS]), Suspect, "sent late: pacing lag p99 3.000 ms"),
+        ("late", late([0, 0, MS, 3 * MS, 3 * MS]), Suspect, "sent late: pacing lag p99 3.00 ms"),
         (
             "very late",
             late([MS, MS, 20 * MS, 30 * MS, 30 * MS]),
             Invalid,
-            "sent late: pacing lag p99 30.000 ms",
+            "sent late: pacing lag p99 30.0 ms",
         ),
         (
             "late in the middle",
@@ -167,7 +167,7 @@ fn what_happened_is_judged_as_the_table_says() {
             "pauses",
             Figures { own_waits: vec![own_wait("fleet a", Quantile::P95)], ..sound() },
             Suspect,
-            "p95 of fleet a is squall's own reconnect pauses (first = 2s), not the service: p95 is 1000.0 ms, and would be 6.7 ms",
+            "p95 of fleet a is squall's own reconnect pauses (first = 2s), not the service: p95 is 1.00 s, and would be 6.70 ms",
         ),
         (
             "leftovers",
@@ -195,8 +195,28 @@ fn what_happened_is_judged_as_the_table_says() {
             Suspect,
             "no reading of fleet `a` is due",
         ),
-        ("lost plan", Figures { planned: 8_000, ..sound() }, Invalid, "lost its plan"),
-        ("unaccounted", Figures { unaccounted: 2, ..sound() }, Invalid, "no outcome"),
+        (
+            "lost plan",
+            Figures { planned: 8_000, ..sound() },
+            Invalid,
+            "8,000 readings came due where the plan has 10,000: the generator lost its plan",
+        ),
+        (
+            "long lags",
+            Figures {
+                levels: levels([9_319_743_000; 5], QUICK),
+                pacing_lag_p98_ns: Some(9_319_743_000),
+                ..sound()
+            },
+            Invalid,
+            "pacing lag p99 9.32 s, where the service itself took at least 1.00 ms; lower the rate",
+        ),
+        (
+            "unaccounted",
+            Figures { unaccounted: 20_067, ..sound() },
+            Invalid,
+            "20,067 readings have no outcome",
+        ),
         ("nothing", Figures { planned: 0, expected: None, ..sound() }, Invalid, "nothing to judge"),
     ]);
 }
@@ -232,7 +252,7 @@ fn what_the_generator_lacked_is_judged_as_the_table_says() {
             "throttled and late",
             Figures { throttling: Some(throttling(9, 89, 0.5)), ..late([0, 0, 40 * MS, 50 * MS, 50 * MS]) },
             Invalid,
-            "pacing lag p99 50.000 ms, where the service itself took at least 0.899 ms; throttled in 9 of 89 periods",
+            "pacing lag p99 50.0 ms, where the service itself took at least 899 us; throttled in 9 of 89 periods",
         ),
         ("beyond its power", beyond(10.0, 0.99), Invalid, "a plan of 10.0 s took 20.0 s; its core was full"),
         ("a little beyond", beyond(0.3, 0.1), Suspect, "achieved 97 %"),
@@ -242,13 +262,13 @@ fn what_the_generator_lacked_is_judged_as_the_table_says() {
             "stalled",
             stalled(still(3, 50), StallStats::default()),
             Suspect,
-            "stalled 3 times (longest 50 ms, until 0.001s) for 1.5 % of the time",
+            "stalled 3 times (longest 50.0 ms, until 1.00 ms) for 1.5 % of the time",
         ),
         (
             "stalled for long",
             stalled(still(3, 100), StallStats::default()),
             Invalid,
-            "(longest 100 ms, until 0.001s) for 3.0 % of the time",
+            "(longest 100 ms, until 1.00 ms) for 3.0 % of the time",
         ),
         (
             "stalled with the machine",

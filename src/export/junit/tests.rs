@@ -19,7 +19,7 @@ pumps ws ws://127.0.0.1:8081/live?key=${KEY}</system-out>
 the generator used 80 % of a core: give it another</system-out>
         </testcase>
         <testcase name="the service answered" classname="quickstart" time="0.000">
-            <system-out>135 300 of 135 400 readings answered ok; 0.08 % failed</system-out>
+            <system-out>135,300 of 135,400 readings answered ok; 0.08 % failed</system-out>
         </testcase>
         <testcase name="budget all p99.9 &lt; 1 s" classname="quickstart" time="0.000">
             <failure message="all: p99.9 &lt; 1 s, measured no data: 3 of 3100 samples lie beyond p99.9; 10 are needed" type="budget">all: p99.9 &lt; 1 s, measured no data: 3 of 3100 samples lie beyond p99.9; 10 are needed</failure>
@@ -31,26 +31,26 @@ the generator used 80 % of a core: give it another</system-out>
             <failure message="peak (all fleets in burst): p99 &lt; 250 ms, measured 400 ms" type="budget">peak (all fleets in burst): p99 &lt; 250 ms, measured 400 ms</failure>
         </testcase>
         <testcase name="figures all" classname="quickstart" time="30.000">
-            <system-out>planned 135400, ok 135300, failed 100
-throughput 4510.0/s
-p50 0.412 ms
-p90 0.700 ms
-p95 0.900 ms
-p99 1.243 ms
-p99.9 at least 5003.800 ms
-p99.99 8.000 ms</system-out>
+            <system-out>planned 135,400, ok 135,300, failed 100
+throughput 4,510/s
+p50 412 us
+p90 700 us
+p95 900 us
+p99 1.24 ms
+p99.9 at least 5.00 s
+p99.99 8.00 ms</system-out>
         </testcase>
     </testsuite>
     <testsuite name="quickstart: meters" tests="1" skipped="0" errors="0" failures="0" time="0.000" timestamp="2026-11-20T21:41:15" hostname="runner-1">
         <testcase name="figures steady meters http" classname="quickstart.meters" time="0.000">
-            <system-out>planned 123400, ok 123400, failed 0
-throughput 4113.3/s
-p50 0.412 ms
-p90 0.700 ms
-p95 0.900 ms
-p99 1.243 ms
-p99.9 3.108 ms
-p99.99 8.000 ms</system-out>
+            <system-out>planned 123,400, ok 123,400, failed 0
+throughput 4,113/s
+p50 412 us
+p90 700 us
+p95 900 us
+p99 1.24 ms
+p99.9 3.11 ms
+p99.99 8.00 ms</system-out>
         </testcase>
     </testsuite>
     <testsuite name="quickstart: pumps" tests="4" skipped="0" errors="0" failures="2" time="0.000" timestamp="2026-11-20T21:41:15" hostname="runner-1">
@@ -64,13 +64,13 @@ p99.99 8.000 ms</system-out>
             <failure message="pumps: 100 missing, first pumps-00017 seq 42" type="delivery">pumps: 100 missing, first pumps-00017 seq 42</failure>
         </testcase>
         <testcase name="figures steady pumps mqtt" classname="quickstart.pumps" time="0.000">
-            <system-out>planned 12000, ok 11900, failed 100
-throughput 396.7/s
-p50 0.412 ms
-p90 0.700 ms
-p95 0.900 ms
-p99 1.243 ms
-p99.9 at least 5003.800 ms</system-out>
+            <system-out>planned 12,000, ok 11,900, failed 100
+throughput 397/s
+p50 412 us
+p90 700 us
+p95 900 us
+p99 1.24 ms
+p99.9 at least 5.00 s</system-out>
         </testcase>
     </testsuite>
 </testsuites>
@@ -139,7 +139,7 @@ fn an_invalid_run_is_an_error_and_no_failure() {
 fn why_readings_failed_stands_with_the_service_and_with_the_budget_that_broke() {
     let report = specimen::failing();
     let text = run(&report);
-    let reason = "HTTP 404 Not Found: 2002 readings of 30 devices of fleet pumps";
+    let reason = "HTTP 404 Not Found: 2,002 readings of 30 devices of fleet pumps";
     assert!(text.contains(reason), "{text}");
     assert!(text.contains("ECONNREFUSED") && !text.contains("<script>"), "{text}");
     assert!(!text.contains("status 2"), "{text}");

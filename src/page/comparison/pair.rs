@@ -122,8 +122,8 @@ pub(super) fn chart(cell: &Cell, dots: &[Dot]) -> String {
     if let Some(effect) = cell.effect {
         let y = scale.at(effect);
         line(&mut out, &format!("M{LEFT},{}H{right}", Px(y)), SOFT, 1.2, "5 4");
-        let words = format!("mean {}", change(cell, effect, true));
-        text(&mut out, (right, 17.0), words, Pen::new(SOFT, Anchor::End));
+        let words = format!("dashed: mean {}", change(cell, effect, true));
+        text(&mut out, (right, HEIGHT - 6.0), words, Pen::new(SOFT, Anchor::End));
     }
     points(&mut out, dots, &scale, right);
     legend(&mut out, dots);
@@ -137,7 +137,10 @@ fn points(out: &mut String, dots: &[Dot], scale: &ChangeScale, right: f64) {
     if let Some(border) = dots.iter().position(|dot| dot.is_fresh).filter(|border| *border > 0) {
         let at = x(border) - step / 2.0;
         line(out, &format!("M{},{TOP}V{BOTTOM}", Px(at)), AXIS, 1.0, "2 3");
-        text(out, (at + 5.0, TOP - 4.0), "fresh pairs, to confirm", Pen::new(SOFT, Anchor::Start));
+        let words = "fresh pairs, to confirm";
+        let fits = at + 5.0 + width_of(words) <= right + RIGHT;
+        let (beside, anchor) = if fits { (at + 5.0, Anchor::Start) } else { (at - 5.0, Anchor::End) };
+        text(out, (beside, TOP - 4.0), words, Pen::new(SOFT, anchor));
     }
     let mut stems = String::new();
     let mut kinds: Vec<(Dot, String)> = Vec::new();

@@ -164,7 +164,7 @@ fn golden_pairs() {
 <path d="M74,51.8H514" class="s-grid" stroke="#eceef0" stroke-width="1" fill="none" stroke-linejoin="round" vector-effect="non-scaling-stroke"/>
 <text x="66" y="55.8" text-anchor="end" fill="#59616d" class="t-soft">+20 %</text>
 <path d="M74,69.1H514" class="s-soft" stroke="#59616d" stroke-width="1.2" fill="none" stroke-linejoin="round" vector-effect="non-scaling-stroke" stroke-dasharray="5 4"/>
-<text x="514" y="17" text-anchor="end" fill="#59616d" class="t-soft">mean +16.2 %</text>
+<text x="514" y="226" text-anchor="end" fill="#59616d" class="t-soft">dashed: mean +16.2 %</text>
 <path d="M367.3,34V190" class="s-axis" stroke="#6b7480" stroke-width="1" fill="none" stroke-linejoin="round" vector-effect="non-scaling-stroke" stroke-dasharray="2 3"/>
 <text x="372.3" y="30" text-anchor="start" fill="#59616d" class="t-soft">fresh pairs, to confirm</text>
 <text x="110.7" y="206" text-anchor="middle" fill="#59616d" class="t-soft">1</text>

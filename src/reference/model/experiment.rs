@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::{CHALLENGER, CHAMPION, MODELS};
 use crate::service::Experiment as Setup;
+use crate::units::figure::time;
 
 /// Inference times up to this many nanoseconds are told apart.
 const LONGEST_NS: u64 = 60_000_000_000;
@@ -171,9 +172,9 @@ impl Tally {
         let faster = challenger <= champion * (1.0 - GAIN);
         let better = kappa >= AGREEMENT && faster;
         let facts = format!(
-            "kappa {kappa:.2}, inference p99 {:.3} ms against {:.3} ms",
-            challenger / 1e6,
-            champion / 1e6
+            "kappa {kappa:.2}, inference p99 {} against {}",
+            time(challenger as u64),
+            time(champion as u64)
         );
         let verdict = if better { "the challenger took over" } else { "the champion stays" };
         (better, format!("{verdict}: {facts}"))

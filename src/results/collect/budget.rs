@@ -10,6 +10,7 @@ use crate::results::files::outage::{Outage, Recovery as State};
 use crate::results::files::table::ALL;
 use crate::results::record::cell::{Cell, Key, Percentile, Series};
 use crate::units::Quantile;
+use crate::units::figure::count;
 
 /// Every condition of `budgets` and what `totals` say of it, in their order. Of the one that ended the run early the verdict of
 /// that instant stands, `early`: what came in afterwards cannot undo it.
@@ -22,7 +23,7 @@ pub(crate) fn judge(totals: &Totals, budgets: &[Budget], early: Option<&BudgetRe
         let judged = |condition: &Condition| {
             let measurement = match unknown {
                 Some(_) => {
-                    Err(format!("{} activations were too many to follow", totals.fault_spells_omitted))
+                    Err(format!("{} activations were too many to follow", count(totals.fault_spells_omitted)))
                 }
                 None => figures.find(condition),
             };
@@ -293,7 +294,8 @@ impl ScopedCells {
             let enough = |samples: &u64| quantile.samples_beyond(*samples) >= LEAST_SUPPORT;
             let least = (LEAST_SUPPORT as f64 / (1.0 - quantile.fraction())) as u64;
             let needed = (least.saturating_sub(1)..=least.saturating_add(2)).find(enough).unwrap_or(least);
-            return Err(format!("too few samples for {quantile} ({}, needs {needed})", histogram.len()));
+            let (found, needed) = (count(histogram.len()), count(needed));
+            return Err(format!("too few samples for {quantile} ({found}, needs {needed})"));
         }
         let ns = histogram.value_at_quantile(quantile.fraction());
         let at_least = series.is_none() && ns >= cell.censored_floor_ns;

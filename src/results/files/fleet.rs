@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::units::figure::{count, plural, time};
+
 /// How a fleet of subscribers stood when the run, which waits for that, began.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SubscriberFacts {
@@ -21,19 +23,17 @@ impl fmt::Display for SubscriberFacts {
     /// As people read it: `fleet screens: 12 subscribers stand after 2.5 s`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { fleet, subscribed, gave_up, waited_ms } = self;
-        let (all, seconds) = (subscribed + gave_up, waited_ms / 1e3);
-        let s = if all == 1 { "" } else { "s" };
+        let (all, waited) = (subscribed + gave_up, time((waited_ms * 1e6) as u64));
+        let subscribers = plural(all.into(), "subscriber");
         if *gave_up == 0 {
             let stand = if all == 1 { "stands" } else { "stand" };
-            return write!(
-                f,
-                "fleet {fleet}: {all} subscriber{s} {stand} after {seconds:.1} s, and sending begins"
-            );
+            return write!(f, "fleet {fleet}: {subscribers} {stand} after {waited}, and sending begins");
         }
         write!(
             f,
-            "note: fleet {fleet}: {gave_up} of {all} subscriber{s} gave up after {seconds:.1} s; sending begins all the same, \
-             and what they do not hear counts against the service"
+            "note: fleet {fleet}: {} of {subscribers} gave up after {waited}; sending begins all the same, \
+             and what they do not hear counts against the service",
+            count((*gave_up).into())
         )
     }
 }

@@ -15,6 +15,7 @@ use super::millis::Millis;
 use super::table::{ALL, SummaryRow, TableError, is_measured};
 use crate::record::Kind;
 use crate::units::Quantile;
+use crate::units::figure::instant;
 
 /// What only the memory of the run had.
 const GONE: &str = "its own judgement, budgets, the delivery audit, waits and stages are lost";
@@ -79,7 +80,8 @@ pub(super) fn rebuild(directory: &Path, run: &Manifest) -> Result<(Vec<SummaryRo
     let has_ok = distributions.keys().flatten().any(|tag| tag.rsplit('.').next() == Some("ok"));
     let gone = if has_ok { GONE } else { GONE_WITH_OK };
     let sentence = format!(
-        "the run did not come to its end: these figures are rebuilt from intervals.csv and latency.hlog, which go to {reached:.1} s{cut}; {gone}"
+        "the run did not come to its end: these figures are rebuilt from intervals.csv and latency.hlog, which go to {}{cut}; {gone}",
+        instant((reached * 1e9) as u64)
     );
     Ok((rows, sentence))
 }

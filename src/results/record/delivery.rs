@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::counter;
 use crate::clock::Tick;
 use crate::record::{AuditFinding, DeliveryGuarantee, FleetInfo, Kind, Layout, Outcome, Sample};
+use crate::units::figure::count;
 
 /// How many there were, and the first by the time it was discovered.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
@@ -247,7 +248,7 @@ impl FleetDelivery {
     /// Everything that was found, whether expected otherwise or not; `None` if nothing was.
     pub fn findings(&self) -> Option<String> {
         let breaches = self.breaches([true; 3]);
-        let late = (self.late > 0).then(|| format!("{} answered late", self.late));
+        let late = (self.late > 0).then(|| format!("{} answered late", count(self.late)));
         let parts: Vec<_> = breaches.into_iter().chain(late).collect();
         (!parts.is_empty()).then(|| parts.join("; "))
     }
@@ -263,8 +264,8 @@ impl FleetDelivery {
             .zip(wanted)
             .filter(|((number, ..), wanted)| *wanted && *number > 0)
             .map(|((number, word, first), _)| match first {
-                Some(first) => format!("{number} {word}, first {} seq {}", first.device, first.seq),
-                None => format!("{number} {word}"),
+                Some(first) => format!("{} {word}, first {} seq {}", count(number), first.device, first.seq),
+                None => format!("{} {word}", count(number)),
             })
             .collect();
         (!parts.is_empty()).then(|| parts.join("; "))

@@ -92,8 +92,11 @@ fn an_interval_that_is_cut_anywhere_is_left_out_for_all_fleets() {
         std::fs::write(directory.join("latency.hlog"), &log[..log.len() - less_log]).unwrap();
         let (all, meters, pumps, told) = counted(directory);
         assert_eq!((all, meters, pumps), (expected, expected / 2, expected / 2), "{case}: {told}");
-        let reached =
-            if expected == 60 { "go to 8.0 s; " } else { "go to 7.0 s; the interval after that was cut off" };
+        let reached = if expected == 60 {
+            "go to 8.00 s; "
+        } else {
+            "go to 7.00 s; the interval after that was cut off"
+        };
         assert!(told.contains(reached), "{case}: {told}");
         // What ended ok has lines of its own, so that its times are not lost.
         assert!(told.ends_with("the delivery audit, waits and stages are lost"), "{told}");

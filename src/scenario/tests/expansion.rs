@@ -458,7 +458,7 @@ fn budgets_that_can_never_have_data_are_known_before_anything_is_sent() {
         ("p99_9 = \"<1s\"", ""),
         (
             "name = \"deep\"\np99_99 = \"<1s\"\np99 = \"<1s\"",
-            "plan.toml: budget.deep.p99_99: of at most 19674 readings of all fleets only 1 lie beyond p99.99, and 10 are needed; \
+            "plan.toml: budget.deep.p99_99: of at most 19,674 readings of all fleets only 1 lie beyond p99.99, and 10 are needed; \
              run longer, send more, or demand a lower percentile",
         ),
         (
