@@ -365,6 +365,9 @@ fn runs_that_are_no_evidence_are_refused_by_name() {
     let stopped = spoil("stopped", &|run| run["state"] = "interrupted".into());
     let unjudged = spoil("unjudged", &|run| run["validity"] = Value::Null);
     let by_hand = spoil("byhand", &|run| run["faults_by_hand"] = 2.into());
+    let altered = spoil("altered", &|run| {
+        run["plan_altered"] = serde_json::json!([{"phase": "steady", "at_s": 3.1, "left_out_s": 2.0}]);
+    });
     let invalid = spoil("invalid", &|run| {
         run["validity"] = serde_json::json!({"verdict": "invalid", "reasons": ["too slow a generator"]});
     });
@@ -383,6 +386,13 @@ fn runs_that_are_no_evidence_are_refused_by_name() {
         (none, &stopped, &one, 12, "stopped-0 is interrupted: only complete runs are compared"),
         (none, &one, &unjudged, 12, "unjudged-0 is not judged"),
         (none, &one, &by_hand, 12, "in byhand-0 faults were switched by hand"),
+        (
+            none,
+            &one,
+            &altered,
+            12,
+            "the plan of altered-0 was altered: phase `steady` was ended by hand at 3.1 s",
+        ),
         (none, &one, &invalid, 12, "invalid-0 is invalid (too slow a generator)"),
         (none, &one, &one, 12, "base-0 is given twice"),
         (&["--paired"], &base, &one, 2, "--paired: 2 runs of the base and 1 of the candidate are not pairs"),

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
-use squall::clock::{Tick, WallTime};
+use squall::clock::{Course, Tick, WallTime};
 use squall::export::hgrm;
 use squall::record::{
     DeliveryGuarantee, ErrorKind, FleetId, FleetInfo, Kind, Layout, Outcome, PhaseId, PhaseInfo, PhaseRole,
@@ -58,6 +58,7 @@ fn layout() -> Arc<Layout> {
         ],
         interval_ns: SECOND,
         faults: Vec::new(),
+        course: Course::default(),
     })
 }
 

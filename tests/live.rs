@@ -318,6 +318,30 @@ fn the_screen_of_a_run_switches_faults_ends_it_and_leaves_the_report() {
 }
 
 #[test]
+fn a_key_ends_the_phase_early_and_the_screen_follows_the_plan_as_it_is_then() {
+    let desk =
+        Desk::with(&(RUN.replace("DURATION", "600s") + "[[phase]]\nname = \"last\"\nduration = \"3s\"\n"));
+    let mut terminal = Terminal::open(squall(&desk, &["run", "s.toml", "--live"]), (120, 40));
+    terminal.until("response time of all readings");
+    let directory = run_of(&desk);
+    wait_until("the phase is under way", || events(&directory).contains("phase_start,steady"));
+    terminal.until("of 10:0");
+    terminal.press("n");
+    terminal.until("End the phase steady now?");
+    terminal.press("x");
+    terminal.press("n");
+    terminal.until("End the phase steady now?");
+    terminal.press("y");
+    terminal.until("phase `steady` ends at");
+    terminal.until("plan_altered steady");
+    assert!(terminal.end().is_some(), "{}", terminal.text());
+    let manifest = load_manifest(&directory).unwrap();
+    assert_eq!((manifest.state, manifest.plan_altered.len()), (RunState::Complete, 1));
+    assert!(terminal.text().contains("was ended by hand"), "{}", terminal.text());
+    assert!(manifest.plan.unwrap().end_s < 500.0);
+}
+
+#[test]
 fn what_cannot_be_watched_is_refused_in_a_line() {
     let desk = desk("2s");
     for (arguments, words) in [

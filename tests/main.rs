@@ -47,6 +47,7 @@ mod page;
 mod page_browser;
 #[path = "support/peer.rs"]
 mod peer;
+mod phase;
 #[path = "support/program.rs"]
 mod program;
 mod reconnect;

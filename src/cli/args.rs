@@ -14,6 +14,8 @@ use super::exit::Exit;
 use super::export::ExportArgs;
 #[cfg(unix)]
 use super::fault::FaultArgs;
+#[cfg(unix)]
+use super::phase::PhaseArgs;
 use super::proxy::ProxyArgs;
 use super::serve::ServeArgs;
 use super::shard::{ShardChoice, parse_start};
@@ -48,6 +50,13 @@ pub(super) enum Command {
     /// events and its manifest: such a run is not comparable with others of the same plan.
     #[cfg(unix)]
     Fault(FaultArgs),
+    /// End the phase under way of a running test
+    ///
+    /// What the plan still has in the phase is left out: its readings never come due, faults in it never begin
+    /// or end there, and all that follows comes earlier. The run records that its plan was altered: it is not
+    /// comparable with others of the same plan.
+    #[cfg(unix)]
+    Phase(PhaseArgs),
     /// Compare two builds by pairs of fresh runs in a random order
     ///
     /// Starts each build as a process of its own, waits until it is ready, runs the scenario against it, and
@@ -66,7 +75,7 @@ pub(super) enum Command {
     ///
     /// Reads the run's files as they grow, in a process of its own, which costs the run nothing: leave and come
     /// back as you like, also over ssh. Shows phases and faults, response times as a heat map, rates, fleets and
-    /// promises; `?` lists the keys. Faults can be switched by hand, and the run be ended.
+    /// promises; `?` lists the keys. Faults can be switched by hand, and phases and the run be ended.
     #[cfg_attr(not(all(unix, feature = "live")), command(long_about = super::watch::ABSENT))]
     Watch(WatchArgs),
     /// Print the report of a stored run, or export it for CI

@@ -73,6 +73,57 @@ pub(super) fn lost(run: &RunInfo, error: &io::Error) -> CliError {
     })
 }
 
+#[derive(Debug, clap::Args)]
+pub(super) struct WhichRun {
+    /// Which run: its id, scenario or directory [default: the only one running, if started in this directory]
+    #[arg(long = "run", value_name = "ID|PATH")]
+    pub(super) run: Option<String>,
+}
+
+/// The run that is meant: the one that is named, or the only one, if it was started `here`. `none` says what it means that there is
+/// none at all.
+///
+/// # Errors
+/// If it cannot be told which is meant.
+pub(super) fn choose(
+    present: Vec<Call>,
+    wanted: Option<&str>,
+    here: &Path,
+    none: &str,
+) -> Result<Call, CliError> {
+    let list = || -> String {
+        let line = |call: &Call| {
+            let RunInfo { id, scenario, directory, pid, at_s, .. } = &call.run;
+            format!("\n  {id}  {scenario}, {at_s:.0} s, process {pid}, {directory}")
+        };
+        present.iter().map(line).collect()
+    };
+    if present.is_empty() {
+        return Err(CliError::failed(none));
+    }
+    let is_meant = |call: &&Call| wanted.is_none_or(|wanted| is_called(&call.run, wanted));
+    match (present.iter().filter(is_meant).count(), wanted) {
+        (1, None) if present.iter().any(|call| !is_same(&call.run.started_in, here)) => {
+            let list = list();
+            return Err(CliError::usage(format!(
+                "the only running test was not started in this directory; name it with --run:{list}"
+            )));
+        }
+        (1, _) => {}
+        (0, Some(wanted)) => {
+            return Err(CliError::usage(format!("no running test `{wanted}`; running:{}", list())));
+        }
+        _ => {
+            return Err(CliError::usage(format!(
+                "several tests are running; name one with --run:{}",
+                list()
+            )));
+        }
+    }
+    let meant = present.into_iter().find(|call| is_meant(&call));
+    meant.ok_or_else(|| CliError::failed("the run has ended"))
+}
+
 /// All running tests of this user.
 pub(super) fn present() -> Vec<Call> {
     listener::connect_all(&listener::places()).into_iter().filter_map(Call::place).collect()
@@ -94,5 +145,54 @@ impl Call {
     pub(super) fn silent(run: RunInfo) -> Self {
         let (stream, _) = UnixStream::pair().unwrap();
         Self { stream: BufReader::new(stream), run, faults: Vec::new() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(id: &str, directory: &str) -> Call {
+        Call::silent(RunInfo {
+            id: id.into(),
+            directory: directory.into(),
+            started_in: directory.into(),
+            scenario: "s".into(),
+            pid: 7,
+            at_s: 1.0,
+        })
+    }
+
+    #[test]
+    fn the_only_run_is_meant_unless_one_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().to_str().unwrap();
+        let both = || vec![call("one", path), call("two", "/nowhere")];
+        let table = [
+            (vec![], None, Err("nobody runs")),
+            (vec![call("one", path)], None, Ok("one")),
+            (
+                vec![call("one", "/")],
+                None,
+                Err("the only running test was not started in this directory; name it with --run:\n  one"),
+            ),
+            (vec![call("one", "/nowhere")], None, Err("the only running test")),
+            (vec![call("one", "/nowhere")], Some("one"), Ok("one")),
+            (vec![call("one", path)], Some("two"), Err("no running test `two`; running:\n  one")),
+            (both(), None, Err("several tests are running; name one with --run:\n  one")),
+            (both(), Some("two"), Ok("two")),
+            (both(), Some(path), Ok("one")),
+            (both(), Some("three"), Err("no running test `three`")),
+        ];
+        for (present, wanted, expected) in table {
+            match (choose(present, wanted, folder.path(), "nobody runs"), expected) {
+                (Ok(call), Ok(expected)) => assert_eq!(call.run.id, expected),
+                (Err(error), Err(expected)) => {
+                    assert!(error.message.starts_with(expected), "{}", error.message);
+                }
+                (Ok(call), Err(expected)) => panic!("{} instead of {expected}", call.run.id),
+                (Err(error), Ok(expected)) => panic!("{} instead of {expected}", error.message),
+            }
+        }
     }
 }

@@ -6,11 +6,15 @@ use std::time::Duration;
 use clap::Subcommand;
 
 use super::CliError;
-use super::call::{Call, is_called, is_same, lost, present};
+use super::call::{Call, WhichRun, choose, lost, present};
 use super::exit::Exit;
 use super::screen;
 use crate::run::control::protocol::{FaultState, Reply, Request, RunInfo, SwitchResult};
 use crate::units::Span;
+
+/// What it means that no run has faults.
+const NONE: &str = "no running test has faults to switch: its scenario needs a [[fault]], it must be started by the same user on \
+                    this machine, and with the same XDG_RUNTIME_DIR";
 
 /// How long a run may take to switch.
 const SWITCHING: Duration = Duration::from_secs(30);
@@ -63,13 +67,6 @@ pub(super) struct FaultListArgs {
     pub(super) run: WhichRun,
 }
 
-#[derive(Debug, clap::Args)]
-pub(super) struct WhichRun {
-    /// Which run: its id, scenario or directory [default: the only one running, if started in this directory]
-    #[arg(long = "run", value_name = "ID|PATH")]
-    pub(super) run: Option<String>,
-}
-
 impl FaultCommand {
     /// The run, where one is named.
     pub(super) fn run(&self) -> Option<&str> {
@@ -93,7 +90,7 @@ pub(super) fn fault(args: &FaultArgs) -> Result<Exit, CliError> {
         FaultCommand::StopAll { .. } => (Request::StopAll, false),
     };
     let switchable = present().into_iter().filter(Call::has_faults).collect();
-    let mut call = choose(switchable, args.command.run(), Path::new("."))?;
+    let mut call = choose(switchable, args.command.run(), Path::new("."), NONE)?;
     let reply = call.ask(&request, SWITCHING).map_err(|error| lost(&call.run, &error))?;
     if let Some(error) = reply.error {
         return Err(CliError::usage(error));
@@ -105,44 +102,6 @@ pub(super) fn fault(args: &FaultArgs) -> Result<Exit, CliError> {
         if json { serde_json::to_string_pretty(&reply).map_err(CliError::failed)? } else { table(&reply) };
     say(&text)?;
     Ok(Exit::Fine)
-}
-
-/// The run that is meant: the one that is named, or the only one, if it was started `here`.
-fn choose(present: Vec<Call>, wanted: Option<&str>, here: &Path) -> Result<Call, CliError> {
-    let list = || -> String {
-        let line = |call: &Call| {
-            let RunInfo { id, scenario, directory, pid, at_s, .. } = &call.run;
-            format!("\n  {id}  {scenario}, {at_s:.0} s, process {pid}, {directory}")
-        };
-        present.iter().map(line).collect()
-    };
-    if present.is_empty() {
-        return Err(CliError::failed(
-            "no running test has faults to switch: its scenario needs a [[fault]], it must be started by the same user on \
-             this machine, and with the same XDG_RUNTIME_DIR",
-        ));
-    }
-    let is_meant = |call: &&Call| wanted.is_none_or(|wanted| is_called(&call.run, wanted));
-    match (present.iter().filter(is_meant).count(), wanted) {
-        (1, None) if present.iter().any(|call| !is_same(&call.run.started_in, here)) => {
-            let list = list();
-            return Err(CliError::usage(format!(
-                "the only running test was not started in this directory; name it with --run:{list}"
-            )));
-        }
-        (1, _) => {}
-        (0, Some(wanted)) => {
-            return Err(CliError::usage(format!("no running test `{wanted}`; running:{}", list())));
-        }
-        _ => {
-            return Err(CliError::usage(format!(
-                "several tests are running; name one with --run:{}",
-                list()
-            )));
-        }
-    }
-    let meant = present.into_iter().find(|call| is_meant(&call));
-    meant.ok_or_else(|| CliError::failed("the run has ended"))
 }
 
 /// Prints what was switched, and fails if a switch failed.
@@ -212,50 +171,6 @@ fn say(text: &str) -> Result<(), CliError> {
 mod tests {
     use super::*;
 
-    fn call(id: &str, directory: &str) -> Call {
-        Call::silent(RunInfo {
-            id: id.into(),
-            directory: directory.into(),
-            started_in: directory.into(),
-            scenario: "s".into(),
-            pid: 7,
-            at_s: 1.0,
-        })
-    }
-
-    #[test]
-    fn the_only_run_is_meant_unless_one_is_named() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().to_str().unwrap();
-        let both = || vec![call("one", path), call("two", "/nowhere")];
-        let table = [
-            (vec![], None, Err("no running test has faults")),
-            (vec![call("one", path)], None, Ok("one")),
-            (
-                vec![call("one", "/")],
-                None,
-                Err("the only running test was not started in this directory; name it with --run:\n  one"),
-            ),
-            (vec![call("one", "/nowhere")], None, Err("the only running test")),
-            (vec![call("one", "/nowhere")], Some("one"), Ok("one")),
-            (vec![call("one", path)], Some("two"), Err("no running test `two`; running:\n  one")),
-            (both(), None, Err("several tests are running; name one with --run:\n  one")),
-            (both(), Some("two"), Ok("two")),
-            (both(), Some(path), Ok("one")),
-            (both(), Some("three"), Err("no running test `three`")),
-        ];
-        for (present, wanted, expected) in table {
-            match (choose(present, wanted, folder.path()), expected) {
-                (Ok(call), Ok(expected)) => assert_eq!(call.run.id, expected),
-                (Err(error), Err(expected)) => {
-                    assert!(error.message.starts_with(expected), "{}", error.message);
-                }
-                (Ok(call), Err(expected)) => panic!("{} instead of {expected}", call.run.id),
-                (Err(error), Ok(expected)) => panic!("{} instead of {expected}", error.message),
-            }
-        }
-    }
-
     #[test]
     fn the_list_says_what_is_on_since_when_and_what_comes() {
         let state = |name: &str, on: bool| FaultState {
@@ -272,9 +187,16 @@ mod tests {
             planned_spells: 1,
             spells_by_hand: 0,
         };
-        let run = call("r", "/d").run;
+        let run = RunInfo {
+            id: "r".into(),
+            directory: "/d".into(),
+            started_in: "/d".into(),
+            scenario: "s".into(),
+            pid: 7,
+            at_s: 1.0,
+        };
         let faults = vec![state("freeze", true), state("b", false)];
-        let reply = Reply { error: None, run, switched: Vec::new(), faults };
+        let reply = Reply { error: None, run, switched: Vec::new(), faults, phase: None };
         assert_eq!(
             table(&reply),
             "r: s, 1.0 s into the run\n\

@@ -16,6 +16,8 @@ mod fault;
 mod folder;
 mod merge;
 mod new;
+#[cfg(unix)]
+mod phase;
 mod proxy;
 mod report;
 mod run;
@@ -144,6 +146,8 @@ fn run_with(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Run(args) => run::run(args),
         #[cfg(unix)]
         Command::Fault(args) => fault::fault(args),
+        #[cfg(unix)]
+        Command::Phase(args) => phase::phase(args),
         #[cfg(unix)]
         Command::Ab(args) => ab::ab(args),
         #[cfg(unix)]

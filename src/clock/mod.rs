@@ -1,6 +1,8 @@
-//! The run's monotonic clock, the wall clock, the high-resolution pacer, and the kernel's accounts: the only readers of time.
+//! The run's monotonic clock, the wall clock, the high-resolution pacer, and the kernel's accounts: the only readers of time. And the
+//! course of a run: where the instants of its plan lie on its clock.
 
 mod account;
+mod course;
 mod group;
 mod monotonic;
 mod pacer;
@@ -9,6 +11,8 @@ mod wall;
 
 pub(crate) use account::stolen_time;
 pub use account::thread_wait_time;
+pub use course::Course;
+pub(crate) use course::Skip;
 pub(crate) use group::{Quotas, Throttling, memory_left};
 pub use monotonic::Monotonic;
 pub(crate) use monotonic::thread_cpu_time;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::comparison::{Figure, Group, Support};
 use crate::record::Judgement;
-use crate::results::{ALL, Figures, Manifest, Millis, Report, RunState, SummaryRow};
+use crate::results::{ALL, Figures, Manifest, Millis, PlanAlteration, Report, RunState, SummaryRow};
 
 /// Samples that must lie beyond a percentile for it to be judged, and to be shown.
 const JUDGED: f64 = 100.0;
@@ -34,6 +34,16 @@ pub(crate) enum Refusal {
     ByHand {
         /// The run.
         run: String,
+    },
+    /// A run that left out a part of its plan.
+    #[error(
+        "the plan of {run} was altered: {what}; what it measured is of another load than its plan's, run it again"
+    )]
+    Altered {
+        /// The run.
+        run: String,
+        /// What was left out.
+        what: String,
     },
     /// Runs of different plans.
     #[error(
@@ -127,6 +137,10 @@ impl Evidence {
         }
         if manifest.faults_by_hand > 0 {
             return Err(Refusal::ByHand { run });
+        }
+        if !manifest.plan_altered.is_empty() {
+            let what: Vec<_> = manifest.plan_altered.iter().map(PlanAlteration::sentence).collect();
+            return Err(Refusal::Altered { run, what: what.join("; ") });
         }
         if let Some(part) = part(manifest) {
             return Err(Refusal::Part { run, part });

@@ -71,6 +71,8 @@ impl Observer for Progress {
     fn interval(&self, report: &IntervalReport) {
         match &self.place {
             Destination::Live { overall, fleets, width, .. } => {
+                // Somebody may have ended a phase early.
+                overall.set_length(self.layout.end().0.max(1));
                 overall.set_position(report.end.0.min(overall.length().unwrap_or(u64::MAX)));
                 let room = width.saturating_sub(BAR + 1);
                 overall.set_message(overall_text(&self.layout, report, room, self.style));
@@ -116,11 +118,10 @@ fn say(text: &str) {
 fn live(layout: &Layout, style: Style, width: usize) -> Destination {
     let bar_chars = if style.ascii { "=>-" } else { "━╸─" };
     let block = MultiProgress::new();
-    let end = layout.phases.last().map_or(0, |phase| phase.end.0);
     let bar = ProgressStyle::with_template(&format!("{{bar:{BAR}}} {{msg}}"))
         .map_or_else(|_| ProgressStyle::default_bar(), |style| style.progress_chars(bar_chars));
     let text = ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
-    let overall = block.add(ProgressBar::new(end.max(1)).with_style(bar));
+    let overall = block.add(ProgressBar::new(layout.end().0.max(1)).with_style(bar));
     let fleets = layout
         .fleets
         .iter()
@@ -132,7 +133,7 @@ fn live(layout: &Layout, style: Style, width: usize) -> Destination {
 /// The word for where the run is: its phase, or the drain behind the last one.
 fn stage<'a>(layout: &'a Layout, report: &IntervalReport) -> &'a str {
     let phase = layout.phase(report.phase);
-    if report.start >= phase.end { "drain" } else { &phase.name }
+    if report.start >= layout.ends(phase) { "drain" } else { &phase.name }
 }
 
 fn seconds(report: &IntervalReport) -> f64 {
@@ -218,8 +219,7 @@ fn fitted(mut parts: Vec<(u8, String)>, width: usize, style: Style) -> String {
 }
 
 fn overall_text(layout: &Layout, report: &IntervalReport, width: usize, style: Style) -> String {
-    let end = layout.phases.last().map_or(report.end, |phase| phase.end);
-    let clock = format!("  {:.0}/{:.0} s", report.end.as_secs_f64(), end.as_secs_f64());
+    let clock = format!("  {:.0}/{:.0} s", report.end.as_secs_f64(), layout.end().as_secs_f64());
     let mut parts = vec![(0, stage(layout, report).to_owned()), (5, clock)];
     if is_connecting(layout, report) {
         parts.push((1, format!("  {}", connected(&report.total, devices(layout), style))));
@@ -271,6 +271,7 @@ fn fleet_texts(layout: &Layout, report: &IntervalReport, width: usize, style: St
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Course;
     use crate::record::{DeliveryGuarantee, FaultId, FaultInfo, FleetInfo, PhaseId, PhaseInfo, Protocol};
 
     const SECOND: u64 = 1_000_000_000;
@@ -299,6 +300,7 @@ mod tests {
             fleets: vec![fleet("meters", Protocol::named("http")), fleet("pumps", Protocol::named("ws"))],
             interval_ns: SECOND,
             faults: Vec::new(),
+            course: Course::default(),
         }
     }
 

@@ -70,6 +70,9 @@ fn title(report: &Report, View { width, style, .. }: View) -> String {
     if run.state != RunState::Complete {
         notes.push(run.ending().to_owned());
     }
+    if !run.plan_altered.is_empty() {
+        notes.push("plan altered".to_owned());
+    }
     let dot = style.dot();
     let beside: usize = notes.iter().map(|note| note.chars().count() + dot.chars().count()).sum();
     let room = width.saturating_sub(beside + dot.chars().count());
@@ -138,6 +141,10 @@ fn demands(report: &Report, view: View) -> Vec<String> {
     let warned =
         |label, text: &str| stressed(labelled(label, text, view), Some((text, Tone::Warning)), style);
     let mut lines = Vec::new();
+    for altered in &run.plan_altered {
+        let text = format!("{}: do not compare with other runs of this plan", altered.sentence());
+        lines.extend(warned("plan", &text));
+    }
     for text in run.fleets.iter().filter_map(FleetTarget::insecurity) {
         lines.extend(warned("insecure", &text));
     }

@@ -9,7 +9,7 @@ use super::control::FaultSwitch;
 use super::device::Device;
 use super::timer::{Alarm, Task};
 use super::worker::{Stage, Worker};
-use crate::clock::Tick;
+use crate::clock::{Skip, Tick};
 use crate::fault::{DeviceFault, Effect, Ending};
 use crate::net::{ActiveFault, ConnectionFaults, EngineTimer};
 use crate::record::{ErrorKind, Sink};
@@ -20,7 +20,7 @@ impl<S: Sink> Worker<S> {
     /// Begins and ends what is due.
     pub(super) fn advance_faults(&self, now: Tick) {
         while let Some((number, step)) = self.faults.step(now) {
-            let devices = self.switch(number, step.on, step.at, now);
+            let devices = self.switch(number, step.on, now);
             self.faults.note(number, (step.occurrence, step.on), step.planned, now, devices);
         }
     }
@@ -47,7 +47,7 @@ impl<S: Sink> Worker<S> {
         self.faults.plan_next();
         // Otherwise it is over already, or the plan has just begun the fault.
         if changed {
-            let devices = self.switch(number, switch.on, now, now);
+            let devices = self.switch(number, switch.on, now);
             self.faults.note(number, (switch.occurrence, switch.on), None, now, devices);
         }
     }
@@ -57,7 +57,7 @@ impl<S: Sink> Worker<S> {
         for (number, held) in (0..).zip(&self.faults.list) {
             let ended = held.line.borrow_mut().finish(now);
             if let Some(ended) = ended {
-                let devices = self.switch(number, false, now, now);
+                let devices = self.switch(number, false, now);
                 let planned = (!ended.by_hand).then_some(ended.end);
                 self.faults.note(number, (ended.occurrence, false), planned, now, devices);
             }
@@ -65,22 +65,39 @@ impl<S: Sink> Worker<S> {
         self.faults.plan_next();
     }
 
-    /// Applies the beginning or end of a fault at `from` to the devices that it hits; gives their number.
-    fn switch(&self, number: u16, on: bool, from: Tick, now: Tick) -> u32 {
+    /// Applies the beginning or end of a fault to the devices that it hits; gives their number.
+    fn switch(&self, number: u16, on: bool, now: Tick) -> u32 {
+        let Some(held) = self.faults.list.get(usize::from(number)) else { return 0 };
+        // By hand it hits all of them at once.
+        let planned = held.line.borrow().planned_start().filter(|_| on);
         let mut devices = 0;
-        let by_hand = self.faults.list.get(usize::from(number)).and_then(|held| held.line.borrow().current());
-        let by_hand = by_hand.is_some_and(|current| current.by_hand);
         for device in &self.devices {
             let hit = device.hits.iter().find(|hit| hit.fault == number).copied();
             let Some(hit) = hit else { continue };
             devices += 1;
-            if on && hit.late_ns > 0 && !by_hand {
-                self.schedule(from.plus_ns(hit.late_ns), device, Task::Fault(number));
-            } else {
-                self.apply_fault(device, number, on, now);
+            match planned.filter(|_| hit.late_ns > 0).map(|start| start.plus_ns(hit.late_ns)) {
+                Some(planned) => {
+                    let at = self
+                        .layout()
+                        .course
+                        .skips()
+                        .try_fold(planned, |at, skip| self.hit_at(number, at, skip));
+                    if let Some(at) = at {
+                        self.schedule(at, device, Task::Fault(number));
+                    }
+                }
+                None => self.apply_fault(device, number, on, now),
             }
         }
         devices
+    }
+
+    /// When fault `number` reaches a device that it was to reach at `at`, in a run that leaves out `skip`. What lasts reaches it
+    /// all the same; `None`: what is but an instant does not.
+    pub(super) fn hit_at(&self, number: u16, at: Tick, skip: Skip) -> Option<Tick> {
+        let lasts =
+            self.faults.list.get(usize::from(number)).is_some_and(|held| !held.fault.effect.is_instant());
+        skip.place(at).or(lasts.then_some(skip.at))
     }
 
     /// Applies the beginning or end of a fault to one device that it hits.

@@ -1,4 +1,5 @@
-//! How a run is steered from another thread: ended early, and its faults switched by hand.
+//! How a run is steered from another thread: ended early, and its faults switched by hand. What it leaves out of its plan stands in
+//! its layout; here workers are told to look.
 
 use std::sync::Arc;
 
@@ -62,6 +63,11 @@ impl Control {
             }
             stricter
         });
+    }
+
+    /// Has every worker look up, and at what the run leaves out of its plan.
+    pub(crate) fn nudge(&self) {
+        self.order.send_modify(|_| ());
     }
 
     /// The present order.

@@ -1,6 +1,6 @@
 //! The worker threads of a run, from before it begins to its end.
 
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 
 use tokio::sync::oneshot;
@@ -63,8 +63,7 @@ impl Crew {
     /// # Errors
     /// If a worker dies.
     pub(crate) fn drive(self, setup: &Setup) -> Result<Report, EngineError> {
-        let watch =
-            stall::StallDetector::start(setup.clock, setup.plan.measuring_starts(), setup.plan.end())?;
+        let watch = stall::StallDetector::start(setup.clock, Arc::clone(&setup.plan))?;
         let stolen_before = stolen_time();
         for start in self.starts {
             // An error means that the worker has died, which shows when it is joined.

@@ -9,7 +9,7 @@ use super::pause::{Hold, WaitTracker};
 use super::policy::ConnectionPolicy;
 use super::reconnect::Role;
 use super::sensor::SensorFaultState;
-use crate::clock::Tick;
+use crate::clock::{Skip, Tick};
 use crate::fault::Ending;
 use crate::fleet::Reading;
 use crate::net::{ConnectionFaults, DeviceTls};
@@ -193,13 +193,20 @@ impl Device {
         self.policy.quiet_ns(now) >= IDLE_NS && self.ledger.borrow().is_idle() && !self.is_settled()
     }
 
+    /// The run leaves out `skip`: what the plan still has for its connection comes earlier. Whether there is anything.
+    pub(super) fn leave_out(&self, skip: Skip) -> bool {
+        let mut plan = self.plan.borrow_mut();
+        self.policy.leave_out(skip, plan.outage.map(|outage| outage.until));
+        plan.leave_out(skip)
+    }
+
     /// When the plan has it connect; `None`: when it has something to send.
     pub(super) fn connect_at(&self) -> Option<Tick> {
         self.plan.borrow().connect_at
     }
 
     /// When the plan has it leave for good.
-    pub(super) fn leave_at(&self) -> Option<Tick> {
+    fn leave_at(&self) -> Option<Tick> {
         self.plan.borrow().leave_at
     }
 

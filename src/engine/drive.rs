@@ -45,7 +45,7 @@ const ECHO_NS: u64 = 1_000_000_000;
 /// When to connect next, how many attempts in a row were of no use, and whose waiting it is until then.
 #[derive(Clone, Copy)]
 struct Next {
-    /// `None`: when there is something to send.
+    /// `None`: when there is something to send; for the first time when the plan says, if it does.
     at: Option<Tick>,
     failures: u32,
     hold: Hold,
@@ -54,7 +54,7 @@ struct Next {
 /// Drives one device until its worker closes.
 pub(super) async fn drive<S: Sink>(worker: Rc<Worker<S>>, device: Rc<Device>) {
     let Some(endpoint) = worker.endpoint(device.fleet) else { return };
-    let mut next = Next { at: device.connect_at(), failures: 0, hold: device.wait.get().hold() };
+    let mut next = Next { at: None, failures: 0, hold: device.wait.get().hold() };
     while let Some(intended) = wait_for(&worker, &device, next).await {
         let tried = worker.clock.now();
         let Some(mut session) = connect(&worker, &device, endpoint, intended).await else {
@@ -87,9 +87,9 @@ pub(super) async fn drive<S: Sink>(worker: Rc<Worker<S>>, device: Rc<Device>) {
                 if !lasts(&device, session, false) {
                     device.ledger.borrow_mut().recall(worker.waited(&device, now));
                 }
-                let at = device.policy.resumed();
-                worker.schedule(at, &device, Task::Wake);
-                next = Next { at: Some(at), failures: 0, hold: Hold::Service };
+                worker.schedule(device.policy.resumed(), &device, Task::Wake);
+                // Until then it may not.
+                next = Next { at: Some(now), failures: 0, hold: Hold::Service };
             }
             Disconnect::Fault(ending) => {
                 match ending {
@@ -225,7 +225,9 @@ async fn wait_for<S: Sink>(worker: &Worker<S>, device: &Device, next: Next) -> O
         if online > now {
             return Poll::Pending;
         }
-        let wanted = next.at.or_else(|| device.ledger.borrow().next_intended());
+        // The run may have left out a part of the plan meanwhile.
+        let planned = device.connect_at().filter(|_| device.attempts.get() == 0);
+        let wanted = planned.or(next.at).or_else(|| device.ledger.borrow().next_intended());
         match wanted {
             // What was due while the plan kept the device offline cannot connect before it may.
             Some(wanted) if wanted <= now => Poll::Ready(Some(wanted.max(device.policy.resumed()))),

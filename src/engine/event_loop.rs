@@ -130,11 +130,7 @@ impl<S: Sink> Worker<S> {
     /// Puts the first entries of every device into the timer queue.
     fn begin(&self) {
         for device in &self.devices {
-            let outage = device.policy.outage();
-            let outage = outage.into_iter().flat_map(|outage| [outage.from, outage.until]);
-            for at in device.connect_at().into_iter().chain(device.leave_at()).chain(outage) {
-                self.schedule(at, device, Task::Wake);
-            }
+            self.expect_presence(device, Tick::ZERO);
             let fleet = self.plan.fleet(device.fleet);
             match fleet.model {
                 Model::Open { .. } => self.plan_next(device),
@@ -145,13 +141,6 @@ impl<S: Sink> Worker<S> {
                 }
                 Model::Closed { .. } | Model::Subscriber => {}
             }
-        }
-    }
-
-    fn plan_next(&self, device: &Device) {
-        let next = device.plan.borrow_mut().next_due();
-        if let Some(at) = next {
-            self.schedule(at, device, Task::Due);
         }
     }
 
@@ -181,7 +170,7 @@ impl<S: Sink> Worker<S> {
         false
     }
 
-    fn is_open_model(&self, fleet: FleetId) -> bool {
+    pub(super) fn is_open_model(&self, fleet: FleetId) -> bool {
         matches!(self.plan.fleet(fleet).model, Model::Open { .. })
     }
 
@@ -202,6 +191,10 @@ impl<S: Sink> Worker<S> {
         loop {
             let now = self.clock.now();
             self.idle.come_round(now);
+            if self.stage.get() == Stage::Running && self.follow_course() {
+                horizon = self.plan.end();
+            }
+            let drawn = self.draw_on();
             self.advance_faults(now);
             let attended = self.attend(now);
             while boundary <= now {
@@ -217,18 +210,10 @@ impl<S: Sink> Worker<S> {
                 return Ok(End::Aborted);
             }
             // The plan is over once everything that was due in it has been released.
-            let over = attended && now >= horizon;
+            let over = attended && drawn && now >= horizon;
             if self.stage.get() == Stage::Running && (over || order != Order::Run) {
-                if !over {
-                    end = End::Interrupted;
-                }
-                self.released.set(now);
-                self.take_stock(now);
-                self.end_faults(now);
-                self.enter(Stage::Draining);
-                let drain = self.plan.scenario().run.drain.as_duration();
-                let drain = if order == Order::Conclude { drain.min(LAST_ANSWERS) } else { drain };
-                horizon = now + drain;
+                end = if over { end } else { End::Interrupted };
+                horizon = self.drain(now, order);
             }
             if self.stage.get() == Stage::Draining && (self.open.get() == 0 || now >= horizon) {
                 self.lose_the_rest(now);
@@ -240,7 +225,7 @@ impl<S: Sink> Worker<S> {
             while let Ok(switch) = switches.try_recv() {
                 self.apply_switch(switch, self.clock.now());
             }
-            let next = self.timers.borrow().next().unwrap_or(Tick::FAR);
+            let next = if drawn { self.timers.borrow().next().unwrap_or(Tick::FAR) } else { now };
             let deadline = next.min(boundary).min(horizon).min(self.faults.next());
             if self.idle.must_stay_awake(now, deadline, self.open.get() > 0) {
                 self.idle.stay_awake(&self.clock.get(), now).await;
@@ -257,6 +242,17 @@ impl<S: Sink> Worker<S> {
             }
             self.idle.wake();
         }
+    }
+
+    /// Sends nothing any more; gives the instant up to which what is open is waited for.
+    fn drain(&self, now: Tick, order: Order) -> Tick {
+        self.released.set(now);
+        self.undrawn.borrow_mut().clear();
+        self.take_stock(now);
+        self.end_faults(now);
+        self.enter(Stage::Draining);
+        let drain = self.plan.scenario().run.drain.as_duration();
+        now + if order == Order::Conclude { drain.min(LAST_ANSWERS) } else { drain }
     }
 
     /// Looks at the thread's accounts, at the ends of intervals within the measured phases.

@@ -8,7 +8,7 @@ use rand::RngExt;
 
 use super::device::Device;
 use super::sensor::{EPISODES, SensorFaultState};
-use crate::clock::Tick;
+use crate::clock::{Skip, Tick};
 use crate::fault::{self, Activation, DeviceFault, Effect, Fault, Sensor, TimeLine, Transition};
 use crate::fleet::Reading;
 use crate::record::{AnomalyKind, AnomalyMark, FaultId, SwitchEvent, SwitchLog};
@@ -39,9 +39,13 @@ pub(super) struct Faults {
 
 impl Faults {
     pub(super) fn new(plan: &Plan, log: SwitchLog) -> Self {
+        let line = |fault: &Fault| {
+            let schedule = fault.schedule.filter(|_| fault.effect.by_device());
+            TimeLine::new(schedule, Tick::FAR, plan.layout().course.clone())
+        };
         let state = |fault: &Arc<Fault>| FaultState {
             fault: Arc::clone(fault),
-            line: RefCell::new(TimeLine::new(fault.schedule.filter(|_| fault.effect.by_device()), Tick::FAR)),
+            line: RefCell::new(line(fault)),
             tally: Rc::default(),
             before: Cell::new(0),
         };
@@ -54,6 +58,12 @@ impl Faults {
     /// When the next fault begins or ends by itself.
     pub(super) const fn next(&self) -> Tick {
         self.next.get()
+    }
+
+    /// The run leaves out `skip`, which its course says already.
+    pub(super) fn leave_out(&self, skip: Skip) {
+        self.list.iter().for_each(|held| held.line.borrow_mut().leave_out(skip));
+        self.plan_next();
     }
 
     /// To be called after every change of a time line.

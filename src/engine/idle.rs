@@ -29,7 +29,7 @@ pub(super) struct IdlePolicy {
     due: Cell<Option<Tick>>,
     stalls: Cell<StallStats>,
     /// What stood still before shapes no figure.
-    from: Tick,
+    from: Cell<Tick>,
     /// Time spent awake with nothing to do, nanoseconds.
     waited_ns: Cell<u64>,
 }
@@ -37,7 +37,12 @@ pub(super) struct IdlePolicy {
 impl IdlePolicy {
     /// One that counts from `from` on how often its loop stands still.
     pub(super) fn from(from: Tick) -> Self {
-        Self { from, ..Self::default() }
+        Self { from: Cell::new(from), ..Self::default() }
+    }
+
+    /// What stands still counts from `from` on instead.
+    pub(super) fn count_from(&self, from: Tick) {
+        self.from.set(from);
     }
 
     /// Something is to be done at `at`: wakes the main loop if it would sleep past it.
@@ -80,7 +85,7 @@ impl IdlePolicy {
 
     /// The main loop has come round at `now`.
     pub(super) fn come_round(&self, now: Tick) {
-        if let Some(due) = self.due.take().filter(|due| *due >= self.from) {
+        if let Some(due) = self.due.take().filter(|due| *due >= self.from.get()) {
             let mut stalls = self.stalls.get();
             stalls.add(due, now);
             self.stalls.set(stalls);

@@ -34,6 +34,7 @@ mod report;
 mod sensor;
 mod setup;
 mod share;
+mod skip;
 mod source;
 mod stall;
 mod standing;

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::num::NonZeroU64;
 
-use crate::clock::Tick;
+use crate::clock::{Skip, Tick};
 use crate::scenario::{Fleet, Outage};
 
 /// No outage: it never begins. An `Option` would take more room in every idle device.
@@ -55,6 +55,20 @@ impl ConnectionPolicy {
     /// The outage that has not begun.
     pub(super) fn outage(&self) -> Option<Outage> {
         Some(self.outage.get()).filter(|outage| *outage != NONE)
+    }
+
+    /// The run leaves out `skip`. `under_way` is when the plan's outage would have ended, if it has begun.
+    pub(super) fn leave_out(&self, skip: Skip, under_way: Option<Tick>) {
+        let left = self.outage().map(|outage| outage.shortened(skip));
+        if let Some(left) = left {
+            self.outage.set(left.unwrap_or(NONE));
+        }
+        for at in [&self.offline_until, &self.resumed] {
+            // What a fault or a back-off keeps away is kept for as long as before.
+            if under_way == Some(at.get()) {
+                at.set(skip.moved(at.get()));
+            }
+        }
     }
 
     /// Whether the connection is to be cut at `now`; it is cut once.
@@ -169,6 +183,25 @@ mod tests {
         let policy = policy(Some((100, 300)), None, 0);
         assert_eq!(policy.online_at(Tick(120)), Tick(300));
         assert!(!policy.cuts(Tick(350)));
+    }
+
+    #[test]
+    fn an_outage_that_is_left_out_never_begins_and_one_under_way_ends_early() {
+        // (what is left out, looked at before it, outage) → when it is online, seen at 120
+        for (skip, begun, outage, online) in [
+            ((90, 300), false, (100, 300), 120),
+            ((110, 300), true, (100, 300), 120),
+            ((200, 60), true, (100, 300), 240),
+            ((90, 30), false, (100, 300), 270),
+            ((400, 60), true, (100, 300), 300),
+            ((90, 10), false, (130, 300), 290),
+        ] {
+            let policy = policy(Some(outage), None, 0);
+            assert!(!begun || policy.cuts(Tick(105)));
+            let skip = Skip { at: Tick(skip.0), length_ns: skip.1 };
+            policy.leave_out(skip, Some(Tick(outage.1)));
+            assert_eq!(policy.online_at(Tick(120)), Tick(online), "{skip:?}");
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crate::clock::{Monotonic, Quotas, Throttling, Tick};
+use crate::scenario::Plan;
 
 /// How long the thread sleeps at a time: 200 wakes a second, about a thousandth of a core.
 const NAP: Duration = Duration::from_millis(5);
@@ -59,11 +60,11 @@ pub(super) struct StallDetector {
 }
 
 impl StallDetector {
-    /// Starts to watch at `from`: what happens before shapes no figure. Quotas are looked at until `until`.
+    /// Watches over the measured phases of `plan`: what happens before shapes no figure, and quotas are looked at until their end.
     ///
     /// # Errors
     /// If the thread cannot be started.
-    pub(super) fn start(clock: Monotonic, from: Tick, until: Tick) -> io::Result<Self> {
+    pub(super) fn start(clock: Monotonic, plan: Arc<Plan>) -> io::Result<Self> {
         let over = Arc::new(AtomicBool::new(false));
         let ended = Arc::clone(&over);
         let body = move || {
@@ -71,6 +72,8 @@ impl StallDetector {
             let (mut before, mut after) = (None, None);
             while !ended.load(Ordering::Relaxed) {
                 let begun = clock.now();
+                // Both come earlier once the run leaves out something of its plan.
+                let (from, until) = (plan.measuring_starts(), plan.end());
                 if begun >= from && before.is_none() {
                     before = Some(Quotas::read());
                 }

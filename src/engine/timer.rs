@@ -83,6 +83,16 @@ impl TimerQueue {
         true
     }
 
+    /// Moves every entry to the instant that `at` says for it; `None`: takes it out. Alarms stay where they are.
+    pub(super) fn rearrange(&mut self, mut at: impl FnMut(&Entry) -> Option<Tick>) {
+        let entries = std::mem::take(&mut self.heap).into_vec().into_iter();
+        let moved = entries.filter_map(|Reverse(entry)| {
+            let at = if matches!(entry.task, Task::Alarm(_)) { entry.at } else { at(&entry)? };
+            Some(Reverse(Entry { at, ..entry }))
+        });
+        self.heap = moved.collect();
+    }
+
     /// The instant of the earliest entry.
     pub(super) fn next(&self) -> Option<Tick> {
         self.heap.peek().map(|Reverse(entry)| entry.at)
@@ -120,6 +130,23 @@ mod tests {
         let out: Vec<u64> = std::iter::from_fn(|| timers.pop_due(Tick(20))).map(|entry| entry.at.0).collect();
         assert_eq!(out, [10, 10, 20]);
         assert_eq!(timers.next(), Some(Tick(30)));
+    }
+
+    #[test]
+    fn entries_are_moved_or_taken_out_and_alarms_are_not() {
+        let mut timers = TimerQueue::new(1);
+        for at in [10, 20, 30, 40] {
+            timers.push(Tick(at), 0, Task::Due);
+        }
+        timers.arm(Tick(35), 0, Alarm::Expiry);
+        timers.rearrange(|entry| match entry.at.0 {
+            0..20 => Some(entry.at),
+            20..30 => None,
+            at => Some(Tick(at - 15)),
+        });
+        let out = std::iter::from_fn(|| timers.pop_due(Tick(99))).map(|entry| (entry.at.0, entry.task));
+        let alarm = Task::Alarm(Alarm::Expiry);
+        assert_eq!(out.collect::<Vec<_>>(), [(10, Task::Due), (15, Task::Due), (25, Task::Due), (35, alarm)]);
     }
 
     #[test]

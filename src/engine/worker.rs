@@ -110,6 +110,10 @@ pub(super) struct Worker<S> {
     pub(super) account: Cell<Option<(CpuSample, CpuSample)>>,
     /// When everything that was due in the plan had been released.
     pub(super) released: Cell<Tick>,
+    /// How much of what the run leaves out of its plan it has taken in.
+    pub(super) skips: Cell<usize>,
+    /// Slots of devices whose next reading is still to be drawn.
+    pub(super) undrawn: RefCell<Vec<u32>>,
 }
 
 impl<S: Sink> Worker<S> {
@@ -154,6 +158,8 @@ impl<S: Sink> Worker<S> {
             idle: IdlePolicy::from(setup.plan.measuring_starts()),
             account: Cell::new(None),
             released: Cell::new(Tick::ZERO),
+            skips: Cell::new(0),
+            undrawn: RefCell::default(),
             plan,
         }
     }

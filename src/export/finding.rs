@@ -94,6 +94,10 @@ pub(super) fn of_run(report: &Report) -> Vec<Finding> {
         failure::warning(report)
             .map(|text| finding(Weight::Warning, "readings failed", format!("{}: {text}", subject(report)))),
     );
+    findings.extend(report.run.plan_altered.iter().map(|altered| {
+        let text = format!("{}: {}: not comparable with other runs", subject(report), altered.sentence());
+        finding(Weight::Warning, "plan altered", text)
+    }));
     let insecure = report.run.fleets.iter().filter_map(FleetTarget::insecurity);
     findings.extend(
         insecure.map(|text| {
@@ -218,6 +222,21 @@ Warning measurement suspect: quickstart: the generator used 80 % of a core: give
             of_run(&report).into_iter().filter(|finding| finding.weight == Weight::Error).collect();
         assert!(errors.iter().all(|finding| finding.title == "measurement invalid"), "{errors:?}");
         assert_eq!(errors.len(), 1);
+    }
+
+    #[test]
+    fn a_plan_that_was_altered_is_a_warning() {
+        let mut report = specimen::report();
+        let altered = serde_json::json!({"phase": "calm", "at_s": 12.5, "left_out_s": 3.0});
+        report.run.plan_altered = vec![serde_json::from_value(altered).unwrap()];
+        let found = of_run(&report).into_iter().find(|finding| finding.title == "plan altered").unwrap();
+        assert_eq!(
+            (found.weight, found.text.as_str()),
+            (
+                Weight::Warning,
+                "quickstart: phase `calm` was ended by hand at 12.5 s, 3.0 s early: not comparable with other runs"
+            )
+        );
     }
 
     #[test]

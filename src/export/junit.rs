@@ -16,7 +16,7 @@ use crate::compare::{Cell, Comparison, Decision, Support};
 use crate::display::figure::{count, rate, time};
 use crate::display::{Style, failure};
 use crate::record;
-use crate::results::{FleetDelivery, FleetTarget, Report, RunState, SummaryRow};
+use crate::results::{FleetDelivery, FleetTarget, PlanAlteration, Report, RunState, SummaryRow};
 
 /// As screens show figures, without colour.
 const STYLE: Style = Style::PLAIN;
@@ -90,7 +90,9 @@ fn service(report: &Report) -> CaseResult {
     let said = said.unwrap_or_else(|| "no reading came due".to_owned());
     let reasons = failure::failures(report, STYLE).into_iter().map(|(_, text)| text);
     let insecure = report.run.fleets.iter().filter_map(FleetTarget::insecurity);
-    let lines = failure::warning(report).into_iter().chain(insecure).chain([said]).chain(reasons);
+    let altered = report.run.plan_altered.iter().map(PlanAlteration::sentence);
+    let warnings = failure::warning(report).into_iter().chain(altered).chain(insecure);
+    let lines = warnings.chain([said]).chain(reasons);
     let text = lines.collect::<Vec<_>>().join("\n");
     if report.run.is_invalid() {
         CaseResult::Skipped(format!("not judged, the measurement is invalid: {text}"))

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::activation::Activation;
 use super::schedule::Schedule;
-use crate::clock::Tick;
+use crate::clock::{Course, Skip, Tick};
 
 /// Activations remembered that the plan does not tell; of more the oldest are forgotten.
 const MOST_PAST: usize = 256;
@@ -31,24 +31,38 @@ pub(crate) enum StartError {
 }
 
 /// When one fault is on. No two activations overlap: one by hand ends at the latest where the next planned one begins.
+///
+/// The schedule is the plan's; all that comes in and goes out is on the clock of the run.
 #[derive(Debug, Clone)]
 pub(crate) struct TimeLine {
     schedule: Option<Schedule>,
-    /// Nothing is on from here.
+    course: Course,
+    /// Nothing is on from here, by the plan.
     end: Tick,
     /// The planned activation that begins next.
     next: u32,
     /// Activations by hand so far.
     by_hand: u32,
     current: Option<Activation>,
+    /// When one by hand was to end, were there no plan.
+    asked_end: Tick,
     /// Those by hand, and planned ones that were stopped by hand, in the order of time.
     past: VecDeque<Activation>,
 }
 
 impl TimeLine {
-    /// The fault is off, and comes by `schedule` until `end`.
-    pub(crate) const fn new(schedule: Option<Schedule>, end: Tick) -> Self {
-        Self { schedule, end, next: 0, by_hand: 0, current: None, past: VecDeque::new() }
+    /// The fault is off, and comes by `schedule` until `end`, less what `course` leaves out.
+    pub(crate) const fn new(schedule: Option<Schedule>, end: Tick, course: Course) -> Self {
+        Self {
+            schedule,
+            course,
+            end,
+            next: 0,
+            by_hand: 0,
+            current: None,
+            asked_end: Tick::FAR,
+            past: VecDeque::new(),
+        }
     }
 
     /// The activation that has begun and not ended.
@@ -58,8 +72,28 @@ impl TimeLine {
 
     /// The planned activation that begins next.
     pub(crate) fn upcoming(&self) -> Option<Activation> {
-        let next = self.schedule?.activation(self.next).filter(|next| next.start < self.end)?;
-        Some(Activation { end: next.end.min(self.end), ..next })
+        let schedule = self.schedule?;
+        let planned = (self.next..schedule.times).filter_map(|occurrence| schedule.activation(occurrence));
+        let mut planned = planned.take_while(|planned| planned.start < self.end);
+        planned.find_map(|planned| {
+            let (start, end) = self.course.shortened((planned.start, planned.end.min(self.end)))?;
+            Some(Activation { start, end, ..planned })
+        })
+    }
+
+    /// When the planned activation that is on was to begin, by the plan; `None` for one by hand.
+    pub(crate) fn planned_start(&self) -> Option<Tick> {
+        let current = self.current.filter(|current| !current.by_hand)?;
+        self.schedule?.activation(current.occurrence).map(|planned| planned.start)
+    }
+
+    /// The run leaves out `skip`, which its course says already: what is on ends earlier. One by hand ends at the latest
+    /// where the next planned one begins now.
+    pub(crate) fn leave_out(&mut self, skip: Skip) {
+        let next = self.upcoming().map_or(Tick::FAR, |next| next.start);
+        if let Some(current) = &mut self.current {
+            current.end = if current.by_hand { self.asked_end.min(next) } else { skip.moved(current.end) };
+        }
     }
 
     /// Activations by hand so far.
@@ -86,7 +120,7 @@ impl TimeLine {
         let (at, on) = self.due().filter(|(at, _)| *at <= now)?;
         if on {
             let next = self.upcoming()?;
-            self.next += 1;
+            self.next = next.occurrence + 1;
             self.current = Some(next);
             return Some(began(next));
         }
@@ -125,8 +159,8 @@ impl TimeLine {
             return Err(StartError::IsDue);
         }
         self.by_hand = occurrence.saturating_sub(self.planned()).saturating_add(1).max(self.by_hand);
-        let end = length_ns.map_or(Tick::FAR, |length_ns| now.plus_ns(length_ns)).min(next);
-        let activation = Activation { occurrence, start: now, end, by_hand: true };
+        self.asked_end = length_ns.map_or(Tick::FAR, |length_ns| now.plus_ns(length_ns));
+        let activation = Activation { occurrence, start: now, end: self.asked_end.min(next), by_hand: true };
         self.current = Some(activation);
         Ok(began(activation))
     }
@@ -142,7 +176,7 @@ impl TimeLine {
     pub(crate) fn finish(&mut self, now: Tick) -> Option<Activation> {
         let current = self.current;
         self.stop(now);
-        self.end = self.end.min(now);
+        self.end = self.end.min(self.course.planned(now));
         current
     }
 
@@ -153,9 +187,11 @@ impl TimeLine {
         if let Some(by_hand) = activations.find(|activation| activation.by_hand && activation.covers(at)) {
             return Some(*by_hand);
         }
-        let planned = self.schedule?.at(at, late_ns).filter(|_| at < self.end)?;
+        let now = self.course.planned(at);
+        let planned = self.schedule?.at(now, late_ns).filter(|_| now < self.end)?;
         let stopped = self.past.iter().rev().find(|past| past.occurrence == planned.occurrence);
-        stopped.is_none_or(|stopped| at < stopped.end).then_some(planned)
+        let (start, end) = (self.course.moved(planned.start), self.course.moved(planned.end));
+        stopped.is_none_or(|stopped| at < stopped.end).then_some(Activation { start, end, ..planned })
     }
 
     fn keep(&mut self, past: Activation) {
@@ -205,7 +241,7 @@ mod tests {
 
     /// What happens on a time line when `orders` are given, and how it stands afterwards.
     fn drive(schedule: Schedule, orders: Vec<(u64, Order)>) -> (TimeLine, Vec<Transition>) {
-        let mut line = TimeLine::new(Some(schedule), Tick(END));
+        let mut line = TimeLine::new(Some(schedule), Tick(END), Course::default());
         let (mut now, mut steps) = (Tick(0), Vec::new());
         for (wait, order) in orders {
             now = now.plus_ns(wait);
@@ -259,7 +295,7 @@ mod tests {
         ) {
             let schedule = schedule(start, length, length + gap, times);
             let stop = Tick(start + into % length);
-            let mut line = TimeLine::new(Some(schedule), Tick::FAR);
+            let mut line = TimeLine::new(Some(schedule), Tick::FAR, Course::default());
             prop_assert!(line.step(stop).is_some_and(|step| step.on));
             prop_assert!(line.stop(stop).is_some() && line.was_stopped());
             for at in (0..start + length + gap).map(Tick) {
@@ -271,9 +307,52 @@ mod tests {
         }
     }
 
+    proptest! {
+        #[test]
+        fn what_a_run_leaves_out_ends_what_is_on_and_brings_what_follows_earlier(
+            (start, length, gap, times) in (0_u64..50, 0_u64..20, 0_u64..20, 1_u32..6),
+            (learned, at, length_ns) in (0_u64..90, 1_u64..30, 1_u64..80),
+        ) {
+            let (schedule, course) = (schedule(start, length, length + gap, times), Course::default());
+            let mut line = TimeLine::new(Some(schedule), Tick(END), course.clone());
+            let mut steps: Vec<_> = std::iter::from_fn(|| line.step(Tick(learned))).collect();
+            // It is known before it comes.
+            let skip = Skip { at: Tick(learned + at), length_ns };
+            course.leave_out(skip);
+            line.leave_out(skip);
+            steps.extend(std::iter::from_fn(|| line.step(Tick(END))));
+            let kept = schedule.activations().filter_map(|on| Some((on.occurrence, skip.shortened((on.start, on.end))?)));
+            let expected: Vec<_> = kept.flat_map(|(occurrence, (from, until))| {
+                [(occurrence, true, from), (occurrence, false, until)]
+            }).collect();
+            let found: Vec<_> = steps.iter().map(|step| (step.occurrence, step.on, step.at)).collect();
+            prop_assert_eq!(&found, &expected);
+            for at in (0..END - length_ns).map(Tick) {
+                let on = expected.chunks(2).find(|pair| pair[0].2 <= at && at < pair[1].2);
+                prop_assert_eq!(line.at(at, 0).map(|on| on.occurrence), on.map(|pair| pair[0].0), "{:?}", at);
+            }
+        }
+    }
+
+    #[test]
+    fn one_by_hand_gives_way_to_a_planned_one_that_comes_earlier() {
+        let (schedule, course) = (schedule(100, 60, 100, 2), Course::default());
+        let mut line = TimeLine::new(Some(schedule), Tick::FAR, course.clone());
+        line.start(2, Tick(10), Some(80)).unwrap();
+        let skip = Skip { at: Tick(50), length_ns: 30 };
+        course.leave_out(skip);
+        line.leave_out(skip);
+        assert_eq!(line.current().map(|on| on.end), Some(Tick(70)));
+        let steps: Vec<_> = std::iter::from_fn(|| line.step(Tick(200)))
+            .map(|step| (step.at.0, step.occurrence, step.on))
+            .collect();
+        assert_eq!(steps, [(70, 2, false), (70, 0, true), (130, 0, false), (170, 1, true)]);
+        assert_eq!(line.planned_start(), Some(Tick(200)));
+    }
+
     #[test]
     fn nothing_begins_at_the_end_or_lasts_beyond_it() {
-        let mut line = TimeLine::new(Some(schedule(100, 60, 100, 9)), Tick(250));
+        let mut line = TimeLine::new(Some(schedule(100, 60, 100, 9)), Tick(250), Course::default());
         let steps: Vec<_> =
             std::iter::from_fn(|| line.step(Tick(1_000))).map(|step| (step.at.0, step.on)).collect();
         assert_eq!(steps, [(100, true), (160, false), (200, true), (250, false)]);
@@ -282,7 +361,7 @@ mod tests {
 
     #[test]
     fn a_fault_that_is_on_or_due_cannot_be_started() {
-        let mut line = TimeLine::new(Some(schedule(100, 60, 100, 1)), Tick::FAR);
+        let mut line = TimeLine::new(Some(schedule(100, 60, 100, 1)), Tick::FAR, Course::default());
         assert_eq!(line.start(1, Tick(100), None), Err(StartError::IsDue));
         let started = line.start(1, Tick(90), Some(5_000)).unwrap();
         assert_eq!((started.planned, started.until), (None, Some(Tick(100))));
@@ -291,7 +370,7 @@ mod tests {
 
     #[test]
     fn what_is_finished_stays_off() {
-        let mut line = TimeLine::new(Some(schedule(100, 60, 100, 9)), Tick::FAR);
+        let mut line = TimeLine::new(Some(schedule(100, 60, 100, 9)), Tick::FAR, Course::default());
         line.step(Tick(100));
         assert_eq!(line.finish(Tick(120)).map(|on| (on.occurrence, on.end)), Some((0, Tick(160))));
         assert_eq!((line.due(), line.at(Tick(130), 0), line.at(Tick(210), 0)), (None, None, None));
@@ -299,7 +378,7 @@ mod tests {
 
     #[test]
     fn devices_are_hit_late_by_plan_and_at_once_by_hand() {
-        let mut line = TimeLine::new(Some(schedule(100, 60, 100, 1)), Tick::FAR);
+        let mut line = TimeLine::new(Some(schedule(100, 60, 100, 1)), Tick::FAR, Course::default());
         line.start(1, Tick(10), Some(20)).unwrap();
         for (at, late_ns, start) in [(10, 5, Some(10)), (100, 5, None), (105, 5, Some(105)), (159, 70, None)]
         {

@@ -10,7 +10,9 @@ use crate::display::budget::counted;
 use crate::display::figure::{Marks, count, percent, percent_up, rate, time};
 use crate::display::{Tone, failure, verdict};
 use crate::record::Judgement;
-use crate::results::{BudgetResult, FleetTarget, Percentile, Recovery, Report, RunState, SummaryRow};
+use crate::results::{
+    BudgetResult, FleetTarget, Percentile, PlanAlteration, Recovery, Report, RunState, SummaryRow,
+};
 use crate::units::Quantile;
 
 /// Chips for single faults and promises; of more, all together are counted.
@@ -139,6 +141,9 @@ fn chips(report: &Report) -> String {
     chip(&mut out, tone, &words, "validity");
     if run.state != RunState::Complete {
         chip(&mut out, Tone::Bad, &format!("run {}", run.ending()), "environment");
+    }
+    if !run.plan_altered.is_empty() {
+        chip(&mut out, Tone::Warning, "plan altered", "environment");
     }
     if let (Some((text, tone)), false) = (failure::service(report, STYLE), run.is_invalid()) {
         chip(&mut out, tone, &text, if report.failures.is_empty() { "fleets" } else { "failures" });
@@ -307,11 +312,18 @@ pub(super) fn reasons(report: &Report) -> String {
     let mut reasons: Vec<&str> = report.rebuilt.iter().map(String::as_str).collect();
     reasons.extend(validity.iter().flat_map(|validity| &validity.reasons).map(String::as_str));
     reasons.extend(report.run.refused.as_deref());
+    let altered: Vec<String> = report.run.plan_altered.iter().map(altered).collect();
+    reasons.extend(altered.iter().map(String::as_str));
     let warning = failure::warning(report);
     reasons.extend(warning.as_deref());
     let insecure: Vec<String> = report.run.fleets.iter().filter_map(FleetTarget::insecurity).collect();
     reasons.extend(insecure.iter().map(String::as_str));
     alert(class, words, &reasons)
+}
+
+/// That a part of the plan was left out, and what follows from it.
+fn altered(altered: &PlanAlteration) -> String {
+    format!("{}: not comparable with other runs of this plan", altered.sentence())
 }
 
 /// What is to be read before any figure; nothing without a reason.

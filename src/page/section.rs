@@ -198,6 +198,7 @@ pub(super) fn environment(report: &Report, base: &str) -> String {
         ("source addresses", run.source_ips.join(", ")),
         ("squall", format!("{}, files of schema {}", run.tool_version, run.schema)),
     ];
+    rows.extend(run.plan_altered.iter().map(|altered| ("plan altered", altered.sentence())));
     if run.faults_by_hand > 0 {
         let text = format!("{} switches: not comparable with other runs of this plan", run.faults_by_hand);
         rows.push(("faults by hand", text));

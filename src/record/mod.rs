@@ -26,6 +26,7 @@ pub use fault::{DeliveryGuarantee, SwitchEvent, SwitchLog};
 pub(crate) use fault::{FaultId, FaultInfo};
 pub(crate) use gauge::Ages;
 pub use gauge::Gauge;
+pub(crate) use layout::Omission;
 pub use layout::{FleetId, FleetInfo, Layout, PhaseId, PhaseInfo, PhaseRole};
 pub use mark::{AnomalyKind, AnomalyMark, Detection};
 pub use outcome::{ErrorKind, Outcome};

@@ -59,7 +59,7 @@ pub use files::millis::Millis;
 pub(crate) use files::outage::RecoveryRule;
 pub use files::outage::read_outages;
 pub(crate) use files::outage::{Outage, Recovery};
-pub(crate) use files::plan::PlanFacts;
+pub(crate) use files::plan::{PlanAlteration, PlanFacts};
 pub(crate) use files::promise::Standing;
 pub(crate) use files::report::LoadError;
 pub use files::report::Report;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::control::{self, ControlThread};
 use super::early::{Early, collect};
 use super::journal::Journal;
-use super::manifest::manifest;
+use super::manifest::{ManifestKeeper, manifest};
 use super::observer::{Observers, Steering};
 use super::outside::OutsideActs;
 use super::service_watch::ServiceWatch;
@@ -44,6 +44,7 @@ pub(super) struct Drive {
     manifest: Manifest,
     files: RunFiles,
     journal: Journal,
+    layout: Arc<Layout>,
     lifetime: Lifetime,
     setup: Setup,
     /// Where service faults are sent.
@@ -184,6 +185,7 @@ impl Drive {
             manifest,
             files,
             journal,
+            layout: Arc::clone(&run.layout),
             lifetime,
             setup: Setup { clock, epoch_ns, ..provisional },
             observers,
@@ -215,9 +217,10 @@ impl Drive {
             .with_refusals(refusable(&plan, shard))
             .with_budgets(own_budgets(&plan, shard));
         let mut early = Early::default();
-        let (report, totals) = thread::scope(|scope| {
+        let (report, totals, by_hand) = thread::scope(|scope| {
             let switching = switching;
-            let files = (&mut self.files, &mut self.journal, self.outside.as_mut());
+            let keeper = ManifestKeeper::new(&mut self.manifest, &self.directory, (&plan, shard));
+            let files = (&mut self.files, &mut self.journal, keeper, self.outside.as_mut());
             let screen = (&self.observers, &self.setup.control);
             let early = &mut early;
             let collecting = scope.spawn(move || collect(collector, files, early, screen));
@@ -226,12 +229,12 @@ impl Drive {
             if let Some(list) = summary.list() {
                 self.observers.note(&list);
             }
-            self.manifest.faults_by_hand = summary.by_hand;
             drop(switching);
             let totals = collecting.join().map_err(|_| io::Error::other("the collector panicked"));
-            (report, totals)
+            (report, totals, summary.by_hand)
         });
         self.observers.end();
+        self.manifest.faults_by_hand = by_hand;
         self.manifest.reference = self.counts.and_then(ServiceWatch::finish);
         if let Some(outside) = &mut self.outside {
             self.journal.note_acts(outside.take(), &self.observers);
@@ -261,7 +264,8 @@ impl Drive {
             faults: plan.faults().to_vec(),
             seed: plan.scenario().seed,
             clock: self.setup.clock,
-            end: plan.end(),
+            is_shard: self.manifest.shard.is_some(),
+            layout: Arc::clone(&self.layout),
             control: self.setup.control.clone(),
             switches: self.setup.switches.clone(),
             run_id: self.directory.run_id().to_owned(),

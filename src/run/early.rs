@@ -1,6 +1,7 @@
 //! Collecting a run's intervals, and ending the run early on what they show: a failed budget, a fleet refused for good.
 
 use super::journal::Journal;
+use super::manifest::ManifestKeeper;
 use super::observer::Observers;
 use super::outside::OutsideActs;
 use crate::engine::{Control, Order};
@@ -25,7 +26,12 @@ impl Early {
 /// has been measured by then is in the totals.
 pub(super) fn collect(
     collector: Collector,
-    (files, journal, mut outside): (&mut RunFiles, &mut Journal, Option<&mut OutsideActs>),
+    (files, journal, mut keeper, mut outside): (
+        &mut RunFiles,
+        &mut Journal,
+        ManifestKeeper<'_>,
+        Option<&mut OutsideActs>,
+    ),
     early: &mut Early,
     (observers, control): (&Observers, &Control),
 ) -> Totals {
@@ -37,6 +43,7 @@ pub(super) fn collect(
             journal.note_acts(outside.take(), observers);
         }
         let mut noted = journal.advance(interval.end);
+        keeper.advance(interval.end);
         if let Some(failed) = &interval.budget_failed {
             control.give(Order::Conclude);
             let (name, detail) = (failed.name.as_deref().unwrap_or_default(), failed.sentence());

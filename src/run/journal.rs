@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::observer::Observers;
 use super::outside::OutsideAct;
 use crate::clock::Tick;
-use crate::record::{FaultInfo, Layout, PhaseRole, SwitchEvent};
+use crate::record::{FaultInfo, Layout, Omission, PhaseRole, SwitchEvent};
 use crate::results::EventTable;
 use crate::scenario::FleetEvent;
 use crate::units::figure::{instant, plural, times};
@@ -18,9 +18,10 @@ use crate::units::figure::{instant, plural, times};
 pub(crate) struct Journal {
     layout: Arc<Layout>,
     events: EventTable,
-    /// What the plan does to whole fleets, in the order of time, and how much of it has been written.
-    planned: Vec<FleetEvent>,
-    happened: usize,
+    /// What the plan still does to whole fleets, in the order of time.
+    planned: VecDeque<FleetEvent>,
+    /// How much of what the run leaves out of its plan has been written.
+    altered: usize,
     /// Switched faults that are still to be written, in the order of time.
     switched: VecDeque<SwitchEvent>,
     /// What others told the service, likewise.
@@ -33,7 +34,7 @@ pub(crate) struct Journal {
 impl Journal {
     pub(crate) fn new(layout: Arc<Layout>, planned: Vec<FleetEvent>, events: EventTable) -> Self {
         let (switched, outside) = (VecDeque::new(), VecDeque::new());
-        Self { layout, events, planned, happened: 0, switched, outside, begun: 0, ended: 0 }
+        Self { layout, events, planned: planned.into(), altered: 0, switched, outside, begun: 0, ended: 0 }
     }
 
     /// Writes what happened up to `now`, in the order of time.
@@ -44,16 +45,18 @@ impl Journal {
         loop {
             // At the same instant in this order: a fault that begins with a phase is in it.
             let next = [
+                self.next_alteration().map(|omission| omission.skip.at),
                 self.next_edge(),
-                self.planned.get(self.happened).map(|event| event.at),
+                self.next_event().map(|event| event.at),
                 self.switched.front().map(|switch| switch.at),
                 self.outside.front().map(|act| act.at),
             ];
             let due = |(kind, at): (usize, Option<Tick>)| at.filter(|at| *at <= now).map(|at| (at, kind));
             match next.into_iter().enumerate().filter_map(due).min() {
-                Some((_, 0)) => self.write_edge()?,
-                Some((_, 1)) => self.write_event()?,
-                Some((_, 2)) => self.write_switch()?,
+                Some((_, 0)) => self.write_alteration()?,
+                Some((_, 1)) => self.write_edge()?,
+                Some((_, 2)) => self.write_event()?,
+                Some((_, 3)) => self.write_switch()?,
                 Some(_) => self.write_outside()?,
                 None => return Ok(()),
             }
@@ -91,23 +94,58 @@ impl Journal {
     /// When the next phase begins or the present one ends.
     fn next_edge(&self) -> Option<Tick> {
         let phase = self.layout.phases.get(self.ended)?;
-        Some(if self.begun == self.ended { phase.start } else { phase.end })
+        Some(if self.begun == self.ended { self.layout.begins(phase) } else { self.layout.ends(phase) })
+    }
+
+    /// What of the plan is left out next.
+    fn next_alteration(&self) -> Option<Omission> {
+        self.layout.omissions().nth(self.altered)
+    }
+
+    /// What happens to a whole fleet next, when the run comes to it. Who is to come or go in a part of the plan that is left out
+    /// does so at once; a cut in it never happens.
+    fn next_event(&mut self) -> Option<FleetEvent> {
+        let course = &self.layout.course;
+        let placed = |event: &FleetEvent| match event.what {
+            "cut" => course.shortened((event.at, event.until)),
+            _ => Some((course.moved(event.at), course.moved(event.until))),
+        };
+        while let Some(event) = self.planned.front() {
+            if let Some((at, until)) = placed(event) {
+                return Some(FleetEvent { at, until, ..event.clone() });
+            }
+            self.planned.pop_front();
+        }
+        None
+    }
+
+    fn write_alteration(&mut self) -> io::Result<()> {
+        let Some(Omission { phase, skip, faults }) = self.next_alteration() else { return Ok(()) };
+        self.altered += 1;
+        let never = if faults.is_empty() {
+            String::new()
+        } else {
+            let names: Vec<_> = faults.iter().map(|fault| self.layout.fault(*fault).name.as_str()).collect();
+            format!("; faults left out: {}", names.join(", "))
+        };
+        let detail = format!("ended by hand, {:.3} s early{never}", skip.length_ns as f64 / 1e9);
+        self.events.append(skip.at, "plan_altered", &self.layout.phase(phase).name, &detail)
     }
 
     fn write_edge(&mut self) -> io::Result<()> {
         let Some(phase) = self.layout.phases.get(self.ended) else { return Ok(()) };
         if self.begun == self.ended {
             self.begun += 1;
-            self.events.append(phase.start, "phase_start", &phase.name, role(phase.role))
+            self.events.append(self.layout.begins(phase), "phase_start", &phase.name, role(phase.role))
         } else {
             self.ended += 1;
-            self.events.append(phase.end, "phase_end", &phase.name, "")
+            self.events.append(self.layout.ends(phase), "phase_end", &phase.name, "")
         }
     }
 
     fn write_event(&mut self) -> io::Result<()> {
-        let Some(event) = self.planned.get(self.happened) else { return Ok(()) };
-        self.happened += 1;
+        let Some(event) = self.next_event() else { return Ok(()) };
+        self.planned.pop_front();
         let devices = plural(event.devices.into(), "device");
         let detail = format!("{devices} until {}", instant(event.until.0));
         self.events.append(event.at, &format!("fleet_{}", event.what), &event.fleet, &detail)
@@ -166,7 +204,8 @@ const fn role(role: PhaseRole) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::WallTime;
+    use crate::clock::Skip;
+    use crate::clock::{Course, WallTime};
     use crate::record::{FaultId, PhaseInfo};
     use crate::results::RunDirectory;
 
@@ -195,6 +234,7 @@ mod tests {
             fleets: Vec::new(),
             interval_ns: 1_000_000_000,
             faults: vec![fault],
+            course: Course::default(),
         };
         let switch = |on, planned: Option<u64>, at: u64| SwitchEvent {
             fault: FaultId(0),
@@ -225,6 +265,67 @@ mod tests {
                 "30.000,phase_end,steady,",
                 "30.000,end,,drained",
                 "31.001,fault_off,slow,\"by hand: squall fault, network latency, 30 devices, acted 12 times: said \"\"no\"\"\"",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_left_out_of_the_plan_is_told_and_what_follows_comes_earlier() {
+        let out = tempfile::tempdir().unwrap();
+        let directory = RunDirectory::create(out.path(), "s", "", WallTime::now()).unwrap();
+        let second = |s: u64| Tick(s * 1_000_000_000);
+        let phase = |name: &str, from, to| PhaseInfo {
+            name: name.into(),
+            role: PhaseRole::Measured,
+            start: second(from),
+            end: second(to),
+        };
+        let fault = FaultInfo {
+            fleets: Vec::new(),
+            cuts: false,
+            counted: true,
+            name: "slow".into(),
+            layer: "network".into(),
+            kind: "latency".into(),
+            devices: 30,
+            activations: vec![(second(20), second(25))],
+        };
+        let layout = Layout {
+            phases: vec![phase("calm", 0, 10), phase("storm", 10, 30), phase("after", 30, 40)],
+            fleets: Vec::new(),
+            interval_ns: 1_000_000_000,
+            faults: vec![fault],
+            course: Course::default(),
+        };
+        let event = |at, until, what| FleetEvent {
+            at: second(at),
+            until: second(until),
+            what,
+            fleet: "meters".into(),
+            devices: 3,
+        };
+        let planned =
+            vec![event(12, 14, "join"), event(21, 28, "cut"), event(22, 24, "leave"), event(33, 34, "cut")];
+        let course = layout.course.clone();
+        let mut journal = Journal::new(Arc::new(layout), planned, directory.start_events().unwrap());
+        journal.advance(second(12)).unwrap();
+        course.leave_out(Skip { at: second(13), length_ns: second(17).0 });
+        journal.advance(second(40)).unwrap();
+        let text = std::fs::read_to_string(directory.path().join("events.csv")).unwrap();
+        let rows: Vec<_> = text.lines().skip(1).collect();
+        assert_eq!(
+            rows,
+            [
+                "0.000,phase_start,calm,measured",
+                "10.000,phase_end,calm,",
+                "10.000,phase_start,storm,measured",
+                "12.000,fleet_join,meters,3 devices until 14.000 s",
+                "13.000,plan_altered,storm,\"ended by hand, 17.000 s early; faults left out: slow\"",
+                "13.000,phase_end,storm,",
+                "13.000,phase_start,after,measured",
+                "13.000,fleet_leave,meters,3 devices until 13.000 s",
+                "16.000,fleet_cut,meters,3 devices until 17.000 s",
+                "23.000,phase_end,after,",
             ]
         );
     }

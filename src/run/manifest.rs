@@ -2,12 +2,12 @@
 
 use super::Run;
 use super::drive::own_budgets;
-use crate::clock::{Monotonic, PacerKind, WallTime};
+use crate::clock::{Monotonic, PacerKind, Tick, WallTime};
 use crate::engine;
-use crate::record::{FleetId, Shard};
+use crate::record::{FleetId, Layout, Shard};
 use crate::results::{
-    self, ClockFacts, Demand, Host, Manifest, PacerFacts, PlanFacts, RunDirectory, RunState, ScenarioText,
-    ShardFacts, StartFacts,
+    self, ClockFacts, Demand, Host, Manifest, PacerFacts, PlanAlteration, PlanFacts, RunDirectory, RunState,
+    ScenarioText, ShardFacts, StartFacts,
 };
 use crate::scenario::Plan;
 
@@ -53,6 +53,7 @@ pub(super) fn manifest(run: &Run, directory: &RunDirectory, started: WallTime) -
         validity: None,
         budgets: Vec::new(),
         anomaly_rows_omitted: 0,
+        plan_altered: Vec::new(),
         faults_by_hand: 0,
         recovery: results::RecoveryRule::default(),
         fault_spells_omitted: 0,
@@ -71,14 +72,56 @@ pub(super) fn manifest(run: &Run, directory: &RunDirectory, started: WallTime) -
     }
 }
 
+/// Keeps `run.json` true while a run is under way whose plan somebody alters.
+#[derive(Debug)]
+pub(super) struct ManifestKeeper<'a> {
+    manifest: &'a mut Manifest,
+    directory: &'a RunDirectory,
+    plan: &'a Plan,
+    shard: Shard,
+}
+
+impl<'a> ManifestKeeper<'a> {
+    /// One for the manifest of a run that drives the share `shard` of `plan`.
+    pub(super) const fn new(
+        manifest: &'a mut Manifest,
+        directory: &'a RunDirectory,
+        (plan, shard): (&'a Plan, Shard),
+    ) -> Self {
+        Self { manifest, directory, plan, shard }
+    }
+
+    /// Enters what the run has left out of its plan by `now`, and the plan as it is since then.
+    pub(super) fn advance(&mut self, now: Tick) {
+        let altered: Vec<_> = alterations(self.plan.layout(), now).collect();
+        if altered.len() > self.manifest.plan_altered.len() {
+            self.manifest.plan_altered = altered;
+            self.manifest.plan = Some(planned(self.plan, self.shard));
+            // If this fails, what ends the run writes it.
+            let _ = self.directory.write_manifest(self.manifest);
+        }
+    }
+}
+
+/// What the run has left out of its plan by `now`.
+fn alterations(layout: &Layout, now: Tick) -> impl Iterator<Item = PlanAlteration> + '_ {
+    let omissions = layout.omissions().take_while(move |omission| omission.skip.at <= now);
+    omissions.map(|omission| PlanAlteration {
+        phase: layout.phase(omission.phase).name.clone(),
+        at_s: omission.skip.at.as_secs_f64(),
+        left_out_s: omission.skip.length_ns as f64 / 1e9,
+        faults: omission.faults.iter().map(|fault| layout.fault(*fault).name.clone()).collect(),
+    })
+}
+
 /// What is planned, all shards together.
 fn planned(plan: &Plan, shard: Shard) -> PlanFacts {
     let layout = plan.layout();
     let drain_s = plan.scenario().run.drain.as_secs_f64();
     let facts = PlanFacts::new(layout, drain_s, |phase, fleet| {
-        let phase = &layout.phases[phase];
-        let readings = plan.estimated_between(FleetId(fleet as u16), phase.start, phase.end, SAMPLE)?;
-        let length_s = phase.end.since(phase.start) as f64 / 1e9;
+        let (start, end) = layout.kept(&layout.phases[phase]);
+        let readings = plan.estimated_between(FleetId(fleet as u16), start, end, SAMPLE)?;
+        let length_s = end.since(start) as f64 / 1e9;
         Some(if length_s > 0.0 { readings / length_s } else { 0.0 })
     });
     PlanFacts { budgets: own_budgets(plan, shard).iter().map(Demand::of).collect(), ..facts }

@@ -127,7 +127,7 @@ impl Run {
     /// # Errors
     /// If a target is missing or does not answer, or this machine has too few descriptors, ports or too little memory.
     pub fn prepare(
-        plan: Plan,
+        mut plan: Plan,
         targets: &[(Protocol, String)],
         mut settings: Settings,
     ) -> Result<Self, RunError> {
@@ -147,6 +147,7 @@ impl Run {
         targets.notes.extend(beyond);
         let (token, note) = part.token(settings.token, &plan);
         targets.notes.extend(note);
+        plan.begin();
         let layout = Arc::new(plan.layout().clone());
         Ok(Self { plan: Arc::new(plan), layout, targets, settings, workers, token, profile })
     }

@@ -6,8 +6,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use crate::clock::{Monotonic, Tick};
-use crate::record::{Layout, ServiceCounts};
+use crate::clock::Monotonic;
+use crate::record::{Layout, PhaseInfo, ServiceCounts};
 use crate::reference::Meter;
 use crate::results::{ServiceFacts, ServicePhase};
 
@@ -28,7 +28,8 @@ impl ServiceWatch {
         let (running, ended) = sync_channel(0);
         let watch = move || {
             let (queue_capacity, workers) = meter.capacity();
-            let phases = by_phase(|| meter.read(), &layout, |at| outlasts(&ended, clock, at));
+            let until = |phase: Option<&PhaseInfo>| outlasts(&ended, clock, &layout, phase);
+            let phases = by_phase(|| meter.read(), &layout, until);
             ServiceFacts { queue_capacity, workers, phases }
         };
         let thread = thread::Builder::new().name("squall-counts".into()).spawn(watch)?;
@@ -42,27 +43,37 @@ impl ServiceWatch {
     }
 }
 
-/// Waits for `at`, or for the end of the run where that is `None`; whether the run outlasts it.
-fn outlasts(ended: &Receiver<()>, clock: Monotonic, at: Option<Tick>) -> bool {
-    let Some(at) = at else {
+/// So often it is looked whether the phase ends earlier than it was to: sooner than its new end can come.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Waits for the end of `phase`, or for that of the run where it is `None`; whether the run outlasts it.
+fn outlasts(ended: &Receiver<()>, clock: Monotonic, layout: &Layout, phase: Option<&PhaseInfo>) -> bool {
+    let Some(phase) = phase else {
         // Nothing is ever sent: it only tells that the other end is gone.
         let _ = ended.recv();
         return false;
     };
-    let wait = Duration::from_nanos(at.since(clock.now()));
-    matches!(ended.recv_timeout(wait), Err(RecvTimeoutError::Timeout))
+    loop {
+        let left = Duration::from_nanos(layout.ends(phase).since(clock.now()));
+        if left.is_zero() {
+            return true;
+        }
+        if !matches!(ended.recv_timeout(left.min(LOOK)), Err(RecvTimeoutError::Timeout)) {
+            return false;
+        }
+    }
 }
 
 /// What was counted in every phase that the run came to; what is still under way after the last belongs to it.
 fn by_phase(
     mut read: impl FnMut() -> ServiceCounts,
     layout: &Layout,
-    outlasts: impl Fn(Option<Tick>) -> bool,
+    outlasts: impl Fn(Option<&PhaseInfo>) -> bool,
 ) -> Vec<ServicePhase> {
     let (mut before, mut phases) = (read(), Vec::with_capacity(layout.phases.len()));
     for (nth, phase) in layout.phases.iter().enumerate() {
         let is_last = nth + 1 == layout.phases.len();
-        let goes_on = outlasts(Some(phase.end).filter(|_| !is_last));
+        let goes_on = outlasts(Some(phase).filter(|_| !is_last));
         let now = read();
         phases.push(ServicePhase { phase: phase.name.clone(), counts: now.since(before) });
         before = now;
@@ -78,7 +89,8 @@ mod tests {
     use std::cell::Cell;
 
     use super::*;
-    use crate::record::{PhaseInfo, PhaseRole};
+    use crate::clock::{Course, Tick};
+    use crate::record::PhaseRole;
 
     fn layout() -> Layout {
         let phase = |name: &str, role, from: u64, to: u64| PhaseInfo {
@@ -96,6 +108,7 @@ mod tests {
             fleets: Vec::new(),
             interval_ns: 10,
             faults: Vec::new(),
+            course: Course::default(),
         }
     }
 
@@ -111,9 +124,9 @@ mod tests {
             let now = Cell::new(0);
             let read =
                 || ServiceCounts { received: now.get(), queue_peak: now.get(), ..ServiceCounts::default() };
-            let outlasts = |at: Option<Tick>| {
-                now.set(at.map_or(end, |at| at.0.min(end)));
-                at.is_some_and(|at| at.0 < end)
+            let outlasts = |phase: Option<&PhaseInfo>| {
+                now.set(phase.map_or(end, |phase| phase.end.0.min(end)));
+                phase.is_some_and(|phase| phase.end.0 < end)
             };
             let phases = by_phase(read, &layout(), outlasts);
             let told: Vec<_> = phases.iter().map(|one| (one.phase.as_str(), one.counts.received)).collect();

@@ -7,7 +7,7 @@ use rand::RngExt;
 use super::surge::{FaultHit, Surges};
 use super::timeline::Outage;
 use crate::arrival::Arrivals;
-use crate::clock::Tick;
+use crate::clock::{Skip, Tick};
 use crate::fleet::Device;
 use crate::record::FleetId;
 use crate::seed::Seed;
@@ -52,7 +52,7 @@ pub struct DevicePlan {
 }
 
 impl DevicePlan {
-    /// When its next reading is due, within warm-up and measured phases; `None` when no more come, and always for
+    /// When its next reading is due by the plan, within warm-up and measured phases; `None` when no more come, and always for
     /// a closed fleet. Instants never go back.
     pub fn next_due(&mut self) -> Option<Tick> {
         let Some(surges) = self.surges.as_deref_mut() else { return self.arrivals.as_mut()?.next() };
@@ -65,6 +65,18 @@ impl DevicePlan {
             (None, Some(_)) => surges.pop(),
             _ => regular,
         }
+    }
+
+    /// The run leaves out `skip`: moves the instants at which it is to come, to be there and to go. What is not in `next_due`, which
+    /// counts on by the plan. Whether one has moved.
+    pub(crate) fn leave_out(&mut self, skip: Skip) -> bool {
+        let before = (self.connect_at, self.leave_at, self.outage, self.starts);
+        for at in [&mut self.connect_at, &mut self.leave_at].into_iter().flatten() {
+            *at = skip.moved(*at);
+        }
+        (self.starts, self.ends) = (skip.moved(self.starts), skip.moved(self.ends));
+        self.outage = self.outage.and_then(|outage| outage.shortened(skip));
+        before != (self.connect_at, self.leave_at, self.outage, self.starts)
     }
 
     /// The wait before attempt `attempt` (from 0) to reconnect after a connection failed: `min(first × 2ⁿ, max)`

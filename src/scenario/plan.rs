@@ -8,7 +8,7 @@ use super::model::{Fleet, Model, Scenario};
 use super::surge::{self, FaultHit, SurgeSource, Surges};
 use super::timeline::{self, Presence, Timeline};
 use crate::arrival::{ArrivalProcess, Arrivals, Load, expected_count};
-use crate::clock::Tick;
+use crate::clock::{Course, Tick};
 use crate::fault::{Draw, Fault, Schedule};
 use crate::fleet::{Device, RunFacts};
 use crate::protocol::Rendering;
@@ -209,9 +209,14 @@ impl Plan {
         shard.count(self.fleets[usize::from(fleet.0)].first, self.fleet(fleet).devices)
     }
 
-    /// End of the last phase: no reading is due then or later.
+    /// Gives it to one run: what an earlier run of it left out comes in this one.
+    pub(crate) fn begin(&mut self) {
+        self.layout.course = Course::default();
+    }
+
+    /// End of the last phase, when the run comes to it: no reading is due then or later.
     pub fn end(&self) -> Tick {
-        self.timeline.end
+        self.layout.course.moved(self.timeline.end)
     }
 
     /// When the first reading may be due: the end of the connect phase.
@@ -219,9 +224,9 @@ impl Plan {
         self.timeline.sending
     }
 
-    /// Beginning of the first measured phase, from which a scenario's instants count.
-    pub const fn measuring_starts(&self) -> Tick {
-        self.timeline.measuring
+    /// Beginning of the first measured phase, from which a scenario's instants count, when the run comes to it.
+    pub fn measuring_starts(&self) -> Tick {
+        self.layout.course.moved(self.timeline.measuring)
     }
 
     /// How many readings `fleet` is expected to have due in `phase`, exactly. `None` for a closed fleet, whose number
@@ -230,20 +235,21 @@ impl Plan {
     /// # Panics
     /// If `phase` or `fleet` is not of this plan.
     pub fn expected_readings(&self, phase: PhaseId, fleet: FleetId) -> Option<f64> {
-        self.expected_of_shard(phase, fleet, Shard::WHOLE)
+        let phase = self.layout.phase(phase);
+        self.expected_between(fleet, phase.start, phase.end)
     }
 
-    /// The same of the devices that `shard` drives. Where a spike hits devices one after the other, the shard's are taken to be
+    /// The same of the devices that `shard` drives, and of what the run keeps of the phase. Where a spike hits devices one after the other, the shard's are taken to be
     /// spread over that time like all of them.
     ///
     /// # Panics
     /// If `phase` or `fleet` is not of this plan.
     pub fn expected_of_shard(&self, phase: PhaseId, fleet: FleetId, shard: Shard) -> Option<f64> {
-        let phase = self.layout.phase(phase);
-        self.expected_of(fleet, (phase.start, phase.end), u32::MAX, shard)
+        let kept = self.layout.kept(self.layout.phase(phase));
+        self.expected_of(fleet, kept, u32::MAX, shard)
     }
 
-    /// How many readings `fleet` is expected to have due from `from` to before `to`; `None` for a closed fleet.
+    /// How many readings `fleet` is expected to have due from `from` to before `to` of the plan; `None` for a closed fleet.
     ///
     /// # Panics
     /// If `fleet` is not of this plan.

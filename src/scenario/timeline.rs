@@ -4,7 +4,7 @@ use rand::RngExt;
 
 use super::model::{Fleet, Phase, Scenario};
 use crate::arrival::{Shape, Stretch};
-use crate::clock::Tick;
+use crate::clock::{Course, Skip, Tick};
 use crate::record::{FleetInfo, Layout, PhaseInfo, PhaseRole};
 use crate::seed::Seed;
 use crate::units::{Rate, Span};
@@ -21,12 +21,20 @@ pub struct Outage {
     pub until: Tick,
 }
 
+impl Outage {
+    /// What is left of it in a run that leaves out `skip`; `None`: nothing.
+    pub(crate) fn shortened(self, skip: Skip) -> Option<Self> {
+        let (from, until) = skip.shortened((self.from, self.until))?;
+        Some(Self { from, until })
+    }
+}
+
 /// Something a plan does to a whole fleet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FleetEvent {
-    /// When it begins.
+    /// When it begins, by the plan.
     pub at: Tick,
-    /// When its last device is through.
+    /// When its last device is through, by the plan.
     pub until: Tick,
     /// `join`, `leave` or `cut`.
     pub what: &'static str,
@@ -95,7 +103,7 @@ pub(super) fn layout(scenario: &Scenario) -> Layout {
             trace: fleet.device_model.trace.as_ref().map(|trace| trace.share),
         })
         .collect();
-    Layout { phases, fleets, interval_ns, faults: Vec::new() }
+    Layout { phases, fleets, interval_ns, faults: Vec::new(), course: Course::default() }
 }
 
 /// Whether a fleet connects before anything is sent.

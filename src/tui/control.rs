@@ -68,6 +68,8 @@ pub(super) enum Layer {
     },
     /// Whether the run is to end.
     End,
+    /// Whether the phase under way is to end.
+    EndPhase,
 }
 
 /// What the user may do to the run.
@@ -98,6 +100,8 @@ pub(crate) enum Request {
     },
     /// Switch all faults off.
     StopAll,
+    /// End the phase under way: what the plan still has in it is left out.
+    EndPhase,
     /// Go to another instant, so many seconds away.
     Seek(f64),
     /// Go to the beginning, or to the end.
@@ -180,6 +184,10 @@ impl Controls {
                 self.layer = Layer::None;
                 matches!(key.code, KeyCode::Char('y' | 'Y') | KeyCode::Enter).then_some(Request::End)
             }
+            Layer::EndPhase => {
+                self.layer = Layer::None;
+                matches!(key.code, KeyCode::Char('y' | 'Y') | KeyCode::Enter).then_some(Request::EndPhase)
+            }
             Layer::Faults { .. } => self.press_faults(key.code, switches),
         }
     }
@@ -190,6 +198,7 @@ impl Controls {
             KeyCode::Char('q') | KeyCode::Esc if !owns || !orders => return Some(Request::Leave),
             KeyCode::Char('q') => self.layer = Layer::End,
             KeyCode::Char('e') if orders => self.layer = Layer::End,
+            KeyCode::Char('n') if orders => self.layer = Layer::EndPhase,
             KeyCode::Char('f') if orders && !switches.is_empty() => {
                 self.layer = Layer::Faults { chosen: 0, seconds: String::new() };
             }
@@ -303,6 +312,11 @@ mod tests {
             (OWN, "f↓5\n", vec![on("cut", false, None)]),
             (OWN, "f␛q", vec![]),
             (OWN, "fx", vec![Request::StopAll]),
+            (OWN, "n", vec![]),
+            (OWN, "nn", vec![]),
+            (OWN, "ny", vec![Request::EndPhase]),
+            (GUEST, "n\n", vec![Request::EndPhase]),
+            (REPLAY, "ny", vec![]),
             (OWN, " ", vec![]),
             (GUEST, "q", vec![Request::Leave]),
             (GUEST, "e", vec![]),

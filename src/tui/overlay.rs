@@ -26,6 +26,9 @@ pub(super) fn keys(model: &Model<'_>, controls: &Controls, canvas: &mut Canvas<'
         View::Fleets => keys.push(("s", "sort")),
         View::Faults | View::Generator | View::Curve => {}
     }
+    if orders {
+        keys.push(("n", "end phase"));
+    }
     keys.push(("?", "help"));
     let (y, width) = (canvas.height().saturating_sub(1), canvas.width());
     let mut x = 1;
@@ -51,6 +54,24 @@ pub(super) fn draw(model: &Model<'_>, controls: &Controls, canvas: &mut Canvas<'
                 ("y  yes, end it     any other key  go on".to_owned(), Ink::Warn),
             ];
             panel("end the run", &lines, canvas);
+        }
+        Layer::EndPhase => {
+            let now_s = model.now_s();
+            let present = model.phases().into_iter().rev().find(|(_, start_s, _)| *start_s <= now_s);
+            let asked = present.map_or_else(
+                || "End the phase now?".to_owned(),
+                |(name, ..)| format!("End the phase {} now?", clip(name, 30)),
+            );
+            let lines = [
+                (asked, Ink::Text),
+                (
+                    "What the plan still has in it is left out, and what follows comes earlier.".to_owned(),
+                    Ink::Soft,
+                ),
+                ("The run is then not comparable with others of its plan.".to_owned(), Ink::Soft),
+                ("y  yes, end it     any other key  go on".to_owned(), Ink::Warn),
+            ];
+            panel("end the phase", &lines, canvas);
         }
     }
     if let Some(message) = model.message {
@@ -94,6 +115,7 @@ fn help(controls: &Controls, canvas: &mut Canvas<'_>) {
     ];
     if orders {
         lines.push(("f          switch faults by hand", Ink::Text));
+        lines.push(("n          end the phase early, once you say yes", Ink::Text));
     }
     if replays {
         lines.push(("space      pause and go on", Ink::Text));

@@ -143,6 +143,7 @@ fn below(model: &Model<'_>, left: u16, mut y: u16, canvas: &mut Canvas<'_>) {
     for event in events.iter().skip(events.len().saturating_sub(lines)) {
         let ink = match event.what.as_str() {
             "fault_on" | "fault_off" | "outside" => Ink::Fault,
+            "plan_altered" => Ink::Warn,
             "budget_failed" | "refused" | "interrupted" => Ink::Bad,
             _ => Ink::Soft,
         };

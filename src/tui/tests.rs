@@ -11,7 +11,7 @@ use ratatui::layout::Rect;
 use serde_json::json;
 
 use super::*;
-use crate::clock::{Tick, WallTime};
+use crate::clock::{Course, Tick, WallTime};
 use crate::record::{
     DeliveryGuarantee, FleetId, FleetInfo, Gauge, Kind, Layout, Outcome, PhaseInfo, PhaseRole, Protocol,
     Sample, Sink,
@@ -52,7 +52,13 @@ fn layout() -> Arc<Layout> {
         expects: DeliveryGuarantee::default(),
         trace: None,
     });
-    Arc::new(Layout { phases: phases.into(), fleets: fleets.into(), interval_ns: SECOND, faults: Vec::new() })
+    Arc::new(Layout {
+        phases: phases.into(),
+        fleets: fleets.into(),
+        interval_ns: SECOND,
+        faults: Vec::new(),
+        course: Course::default(),
+    })
 }
 
 /// When a service that stands still from 14 s to 19 s, and takes 1 000 readings a second, has answered all of what came due at `at`.
@@ -432,7 +438,7 @@ fn golden_screens() {
 
 
 
-     f  faults   space  freeze screen   tab  view   q  end run   ?  help
+     f  faults   space  freeze screen   tab  view   q  end run   n  end phase   ?  help
     "#);
     insta::assert_snapshot!(of(&end, Mode::Ended, (REPLAY, &tab(3)), (80, 24)), @r#"
     squall stall generator  ▲ suspect: the generator used 80 % of…  complete, 33 s
@@ -560,7 +566,7 @@ proptest! {
         columns in 1_u16..300,
         rows in 1_u16..100,
         until_s in prop::sample::select(vec![-1.0, 1.0, 4.0, 15.0, 40.0]),
-        keys in proptest::collection::vec(prop::sample::select(vec!['f', 'w', 's', '+', '?', 'e', '2', '3', '4', '5', 'j', '<', '>']), 0..6),
+        keys in proptest::collection::vec(prop::sample::select(vec!['f', 'w', 's', '+', '?', 'e', 'n', '2', '3', '4', '5', 'j', '<', '>']), 0..6),
         back in 0_u16..60,
     ) {
         thread_local! {

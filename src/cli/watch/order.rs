@@ -1,4 +1,5 @@
-//! Orders to a run under way: its faults through its control socket, its end by the signal that Ctrl-C would send.
+//! Orders to a run under way: its faults and the end of its phase through its control socket, its end by the signal that Ctrl-C
+//! would send.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -48,7 +49,7 @@ impl Orders {
         }
     }
 
-    /// Asks the run to switch something; gives what became of it, in words.
+    /// Asks the run to switch something, or to end its phase; gives what became of it, in words.
     pub(super) fn ask(&self, request: &Asked) -> String {
         let Some(mut call) = self.call() else { return "the run takes no orders any more".to_owned() };
         match call.ask(request, SWITCHING) {
@@ -82,6 +83,9 @@ fn switches(faults: &[FaultState]) -> Vec<Switch> {
 fn told(reply: &Reply) -> String {
     if let Some(error) = &reply.error {
         return error.clone();
+    }
+    if let Some(phase) = &reply.phase {
+        return phase.sentence();
     }
     if reply.switched.is_empty() {
         return "no fault was on".to_owned();

@@ -235,6 +235,7 @@ impl Session {
                 self.order(|orders| orders.ask(&Asked::Stop { fault }));
             }
             Some(Request::StopAll) => self.order(|orders| orders.ask(&Asked::StopAll)),
+            Some(Request::EndPhase) => self.order(|orders| orders.ask(&Asked::EndPhase)),
             Some(Request::Pause) => self.pause()?,
             Some(Request::Seek(by_s)) => self.seek(|at_s| at_s + by_s)?,
             Some(Request::Rewind) => self.seek(|_| 0.0)?,

@@ -48,6 +48,7 @@ fn manifest(verdict: Judgement, reasons: &[&str]) -> Manifest {
         }),
         budgets: Vec::new(),
         anomaly_rows_omitted: 0,
+        plan_altered: Vec::new(),
         faults_by_hand: 0,
         recovery: RecoveryRule::default(),
         fault_spells_omitted: 0,
@@ -461,6 +462,18 @@ measurement  invalid: the generator was the bottleneck, not the service
     that the generator adds to what it measures
   - the machine was saturated
 "#);
+}
+
+#[test]
+fn a_plan_that_was_altered_is_told_in_the_first_line_and_before_the_judgements() {
+    let mut report = healthy();
+    let altered = serde_json::json!({"phase": "steady", "at_s": 12.5, "left_out_s": 3.0, "faults": ["cut"]});
+    report.run.plan_altered = vec![serde_json::from_value(altered).unwrap()];
+    let text = shown(&report, 100, false, Style::PLAIN);
+    assert!(text.lines().next().unwrap().ends_with("plan altered"), "{text}");
+    let told =
+        "plan       phase `steady` was ended by hand at 12.5 s, 3.0 s early; faults left out: cut: do not";
+    assert!(text.contains(told) && text.find(told) < text.find("measurement"), "{text}");
 }
 
 #[test]

@@ -94,15 +94,16 @@ impl BudgetWatch {
         open: &[Gauge],
         outages: impl Fn() -> Vec<Outage>,
     ) -> Option<BudgetResult> {
-        let mut measured = totals.layout().phases.iter().filter(|phase| phase.role == PhaseRole::Measured);
-        let begin = measured.next()?.start;
+        let layout = totals.layout();
+        let mut measured = layout.phases.iter().filter(|phase| phase.role == PhaseRole::Measured);
+        let begin = layout.begins(measured.next()?);
         // A phase's own budget counts from where that phase begins.
         let begin_of = |budget: &Budget| {
-            let own = |name: &String| totals.layout().phases.iter().find(|phase| phase.name == *name);
-            budget.scope.phase.as_ref().and_then(own).map_or(begin, |phase| phase.start)
+            let own = |name: &String| layout.phases.iter().find(|phase| phase.name == *name);
+            budget.scope.phase.as_ref().and_then(own).map_or(begin, |phase| layout.begins(phase))
         };
         // Behind the last phase there is nothing left to end.
-        let under_way = now > begin && totals.layout().phases.last().is_some_and(|phase| now < phase.end);
+        let under_way = now > begin && now < layout.end();
         if self.failed || !under_way || self.budgets.is_empty() {
             return None;
         }

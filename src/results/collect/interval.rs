@@ -209,7 +209,7 @@ pub(crate) fn observation(
     let observation = Observation {
         start: report.start,
         end: report.end,
-        judged: phase.role != PhaseRole::Connect && report.start < phase.end,
+        judged: phase.role != PhaseRole::Connect && report.start < layout.ends(phase),
         p99: report.total.p99,
         counts,
         backlog: report.total.outstanding(),

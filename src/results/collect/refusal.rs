@@ -41,7 +41,7 @@ impl RefusalWatch {
     pub(crate) fn judge(&mut self, now: Tick, totals: &Totals) -> Option<Refused> {
         let layout = totals.layout();
         let connecting =
-            layout.phases.iter().any(|phase| phase.role == PhaseRole::Connect && now < phase.end);
+            layout.phases.iter().any(|phase| phase.role == PhaseRole::Connect && now < layout.ends(phase));
         if self.is_reported || connecting {
             return None;
         }

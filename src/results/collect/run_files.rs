@@ -218,7 +218,7 @@ fn open_rows(layout: &Layout, batch: &IntervalBatch, end: Tick) -> Vec<Option<Ke
     let last = |fleet: usize| {
         let rows = batch.cells.iter().map(|(key, _)| key);
         let readings = rows.filter(|key| key.fleet == fleet && key.kind == Kind::Reading);
-        readings.filter(|key| layout.phases[key.phase].start < end).last()
+        readings.filter(|key| layout.begins(&layout.phases[key.phase]) < end).last()
     };
     (0..layout.fleets.len()).map(last).collect()
 }

@@ -207,7 +207,7 @@ impl Totals {
     /// How long phase number `phase` lasted, as far as the run got; the drain counts to no phase.
     pub(crate) fn phase_seconds(&self, phase: usize) -> f64 {
         let phase = &self.layout.phases[phase];
-        phase.end.min(self.end).since(phase.start) as f64 / 1e9
+        self.layout.ends(phase).min(self.end).since(self.layout.begins(phase)) as f64 / 1e9
     }
 
     pub(crate) fn measured_seconds(&self) -> f64 {

@@ -182,6 +182,7 @@ mod tests {
                 met: false,
                 ..BudgetResult::default()
             }],
+            plan_altered: Vec::new(),
             faults_by_hand: 0,
             shard: None,
             start_at: None,

@@ -8,7 +8,7 @@ use super::demand::Demand;
 use super::failure::ReasonSum;
 use super::fleet::{FleetTarget, SubscriberFacts};
 use super::outage::RecoveryRule;
-use super::plan::PlanFacts;
+use super::plan::{PlanAlteration, PlanFacts};
 use super::seal::Seals;
 use super::service::ServiceFacts;
 use super::table::ALL;
@@ -79,6 +79,9 @@ pub struct Manifest {
     /// Marked readings that `anomalies.csv` leaves out because an interval had too many.
     #[serde(default)]
     pub anomaly_rows_omitted: u64,
+    /// What was left out of the plan while the run was on, in the order of time; `plan` is without it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub plan_altered: Vec<PlanAlteration>,
     /// How often a fault was switched on or off by hand while the run was on.
     #[serde(default)]
     pub faults_by_hand: u32,

@@ -6,12 +6,13 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::demand::Demand;
+use crate::clock::Course;
 use crate::record::{FaultInfo, Layout, PhaseRole};
 
 /// Windows that are told of a fault; how many more there are is counted.
 const MOST_WINDOWS: usize = 1_000;
 
-/// The plan of a run on the run's own clock, in seconds since it began.
+/// The plan of a run on the run's own clock, in seconds since it began, less what the run has left out of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PlanFacts {
     /// End of the last phase. What is open then is waited for, at most `drain_s` longer.
@@ -27,6 +28,33 @@ pub struct PlanFacts {
     /// The budgets that the run is judged by; those of a shard are its merge's.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub budgets: Vec<Demand>,
+}
+
+/// The end of a phase that the run left out of its plan, because somebody ended the phase by hand.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlanAlteration {
+    /// Of which phase.
+    pub phase: String,
+    /// When the phase ended.
+    pub at_s: f64,
+    /// How much was left of it. All that follows came earlier by that.
+    pub left_out_s: f64,
+    /// Faults that were to be on in what was left out, and then never began.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<String>,
+}
+
+impl PlanAlteration {
+    /// What to tell a person.
+    pub(crate) fn sentence(&self) -> String {
+        let Self { phase, at_s, left_out_s, faults } = self;
+        let faults = if faults.is_empty() {
+            String::new()
+        } else {
+            format!("; faults left out: {}", faults.join(", "))
+        };
+        format!("phase `{phase}` was ended by hand at {at_s:.1} s, {left_out_s:.1} s early{faults}")
+    }
 }
 
 /// A phase of a plan.
@@ -79,34 +107,38 @@ impl PlanFacts {
             PhaseFacts {
                 name: phase.name.clone(),
                 role: phase.role,
-                begin_s: phase.start.as_secs_f64(),
-                length_s: phase.end.since(phase.start) as f64 / 1e9,
+                begin_s: layout.begins(phase).as_secs_f64(),
+                length_s: layout.ends(phase).since(layout.begins(phase)) as f64 / 1e9,
                 // The sum of nothing is -0 to the standard library.
                 rate_per_s: rates_per_s.values().flatten().sum::<f64>() + 0.0,
                 rates_per_s,
             }
         });
         Self {
-            end_s: layout.phases.last().map_or(0.0, |phase| phase.end.as_secs_f64()),
+            end_s: layout.end().as_secs_f64(),
             drain_s,
             interval_s: layout.interval_ns as f64 / 1e9,
             phases: phases.collect(),
-            faults: layout.faults.iter().map(FaultFacts::of).collect(),
+            faults: layout.faults.iter().map(|fault| FaultFacts::of(fault, &layout.course)).collect(),
             budgets: Vec::new(),
         }
     }
 }
 
 impl FaultFacts {
-    fn of(fault: &FaultInfo) -> Self {
-        let windows = fault.activations.iter().take(MOST_WINDOWS);
+    fn of(fault: &FaultInfo, course: &Course) -> Self {
+        let windows: Vec<_> = fault.activations.iter().filter_map(|on| course.shortened(*on)).collect();
         Self {
             name: fault.name.clone(),
             layer: fault.layer.to_string(),
             kind: fault.kind.to_string(),
             devices: fault.devices,
-            windows_s: windows.map(|(from, until)| (from.as_secs_f64(), until.as_secs_f64())).collect(),
-            windows_omitted: fault.activations.len().saturating_sub(MOST_WINDOWS) as u64,
+            windows_omitted: windows.len().saturating_sub(MOST_WINDOWS) as u64,
+            windows_s: windows
+                .into_iter()
+                .take(MOST_WINDOWS)
+                .map(|(from, until)| (from.as_secs_f64(), until.as_secs_f64()))
+                .collect(),
         }
     }
 }
@@ -114,8 +146,39 @@ impl FaultFacts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::Tick;
+    use crate::clock::{Skip, Tick};
     use crate::results::tests::layout;
+
+    #[test]
+    fn a_plan_of_which_a_part_is_left_out_is_told_without_it() {
+        let mut layout = (*layout()).clone();
+        let second = |s: u64| Tick(s * 1_000_000_000);
+        layout.faults = vec![FaultInfo {
+            fleets: Vec::new(),
+            cuts: false,
+            counted: false,
+            name: "slow".into(),
+            layer: "network".into(),
+            kind: "latency".into(),
+            devices: 30,
+            activations: vec![(second(3), second(5)), (second(5), second(6)), (second(6), second(9))],
+        }];
+        // The last phase is from 2 s to 8 s.
+        layout.course.leave_out(Skip { at: second(4), length_ns: second(4).0 });
+        let plan = PlanFacts::new(&layout, 5.0, |_, _| None);
+        let last = plan.phases.last().unwrap();
+        assert_eq!((plan.end_s, last.begin_s, last.length_s), (4.0, 2.0, 2.0));
+        assert_eq!(plan.faults[0].windows_s, [(3.0, 4.0), (4.0, 5.0)]);
+        let altered = |faults: &[&str]| PlanAlteration {
+            phase: "steady".into(),
+            at_s: 4.0,
+            left_out_s: 4.0,
+            faults: faults.iter().map(|name| (*name).to_owned()).collect(),
+        };
+        let told = "phase `steady` was ended by hand at 4.0 s, 4.0 s early";
+        assert_eq!(altered(&[]).sentence(), told);
+        assert_eq!(altered(&["slow", "cut"]).sentence(), format!("{told}; faults left out: slow, cut"));
+    }
 
     #[test]
     fn a_plan_is_told_on_the_clock_of_the_run_and_stays_short() {

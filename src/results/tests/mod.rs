@@ -17,7 +17,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::clock::{Tick, WallTime};
+use crate::clock::{Course, Tick, WallTime};
 use crate::record::{
     AnomalyKind, AnomalyMark, DeliveryGuarantee, Detection, ErrorKind, FleetId, FleetInfo, Kind, Layout,
     Outcome, PhaseId, PhaseInfo, PhaseRole, Protocol, Sample, Shard, Sink, Stages,
@@ -55,6 +55,7 @@ pub(super) fn layout() -> Arc<Layout> {
         ],
         interval_ns: SECOND,
         faults: Vec::new(),
+        course: Course::default(),
     })
 }
 

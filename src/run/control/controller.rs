@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::protocol;
-use crate::clock::Tick;
+use crate::clock::{Course, Skip, Tick};
 use crate::fault::{DeviceFault, Effect, Fault, StartError, TimeLine, Transition};
 use crate::record::FaultId;
 
@@ -11,8 +11,9 @@ use crate::record::FaultId;
 #[derive(Debug)]
 pub(super) struct FaultController {
     places: Vec<ScheduledFault>,
-    /// Nothing is on from here.
+    /// Nothing is on from here, by the plan.
     end: Tick,
+    course: Course,
 }
 
 #[derive(Debug)]
@@ -25,15 +26,15 @@ struct ScheduledFault {
 }
 
 impl FaultController {
-    /// All faults off, at the beginning of a run that sends until `end`.
-    pub(super) fn new(faults: &[Arc<Fault>], end: Tick) -> Self {
+    /// All faults off, at the beginning of a run that sends until `end` of its plan, less what `course` leaves out.
+    pub(super) fn new(faults: &[Arc<Fault>], end: Tick, course: &Course) -> Self {
         let place = |(nth, fault): (usize, &Arc<Fault>)| ScheduledFault {
             id: FaultId(nth as u16),
             fault: Arc::clone(fault),
-            line: TimeLine::new(fault.schedule, end),
+            line: TimeLine::new(fault.schedule, end, course.clone()),
             elsewhere: false,
         };
-        Self { places: faults.iter().enumerate().map(place).collect(), end }
+        Self { places: faults.iter().enumerate().map(place).collect(), end, course: course.clone() }
     }
 
     /// Leaves what breaks the service or runs commands to shard 1.
@@ -42,7 +43,7 @@ impl FaultController {
         for place in &mut self.places {
             place.elsewhere = !place.fault.effect.by_device();
             if place.elsewhere {
-                place.line = TimeLine::new(None, self.end);
+                place.line = TimeLine::new(None, self.end, self.course.clone());
             }
         }
         self
@@ -50,8 +51,14 @@ impl FaultController {
 
     /// When something is due next; the end of the run at the latest.
     pub(super) fn next(&self) -> Tick {
-        let due = self.places.iter().filter_map(|place| place.line.due());
-        due.map(|(at, _)| at).min().unwrap_or(self.end).min(self.end)
+        let (due, end) =
+            (self.places.iter().filter_map(|place| place.line.due()), self.course.moved(self.end));
+        due.map(|(at, _)| at).min().unwrap_or(end).min(end)
+    }
+
+    /// The run leaves out `skip`, which its course says already.
+    pub(super) fn leave_out(&mut self, skip: Skip) {
+        self.places.iter_mut().for_each(|place| place.line.leave_out(skip));
     }
 
     /// Takes all that is due up to `now`, in the order of time.
@@ -204,7 +211,7 @@ mod tests {
 
     #[test]
     fn planned_activations_begin_and_end_at_their_instants() {
-        let mut controller = FaultController::new(&[slow(Some((100, 10, 50, 2)))], END);
+        let mut controller = FaultController::new(&[slow(Some((100, 10, 50, 2)))], END, &Course::default());
         assert_eq!(controller.next(), Tick(100));
         assert_eq!(controller.advance(Tick(99)), []);
         assert_eq!(steps_of(&controller.advance(Tick(100))), [(0, true, Some(100))]);
@@ -218,7 +225,7 @@ mod tests {
 
     #[test]
     fn activations_by_hand_count_after_the_planned_ones() {
-        let mut controller = FaultController::new(&[slow(Some((100, 10, 50, 2)))], END);
+        let mut controller = FaultController::new(&[slow(Some((100, 10, 50, 2)))], END, &Course::default());
         let step = controller.start("slow", Tick(5), Some(20)).unwrap().1;
         assert_eq!((step.occurrence, step.on, step.planned, step.until), (2, true, None, Some(Tick(25))));
         assert!(controller.start("slow", Tick(6), None).unwrap_err().contains("already on, by hand"));
@@ -236,7 +243,8 @@ mod tests {
     #[test]
     fn what_is_to_happen_once_is_left_to_the_first_shard() {
         let near = fault("near", Effect::Network(Vec::new()), Some((100, 10, 50, 1)));
-        let mut controller = FaultController::new(&[slow(Some((100, 10, 50, 2))), near], END).following();
+        let mut controller =
+            FaultController::new(&[slow(Some((100, 10, 50, 2))), near], END, &Course::default()).following();
         let steps = controller.advance(Tick(1_000));
         assert_eq!(steps.iter().map(|(fault, _)| fault.0).collect::<Vec<_>>(), [1, 1]);
         assert!(controller.start("slow", Tick(2_000), None).unwrap_err().contains("by shard 1 alone"));
@@ -247,7 +255,7 @@ mod tests {
     #[test]
     fn instants_end_at_once_and_take_no_length() {
         let flush = fault("flush", Effect::Service(ServiceFault::CacheFlush), None);
-        let mut controller = FaultController::new(&[flush], END);
+        let mut controller = FaultController::new(&[flush], END, &Course::default());
         assert!(controller.start("flush", Tick(7), Some(1)).unwrap_err().contains("leave out --for"));
         assert_eq!(controller.start("flush", Tick(7), None).unwrap().1.until, Some(Tick(7)));
         assert_eq!(steps_of(&controller.advance(Tick(7))), [(0, false, None)]);
@@ -256,8 +264,11 @@ mod tests {
 
     #[test]
     fn states_say_what_is_on_since_when_and_what_comes() {
-        let mut controller =
-            FaultController::new(&[slow(Some((1_000_000_000, 500_000_000, 2_000_000_000, 2)))], END);
+        let mut controller = FaultController::new(
+            &[slow(Some((1_000_000_000, 500_000_000, 2_000_000_000, 2)))],
+            END,
+            &Course::default(),
+        );
         controller.advance(Tick(1_100_000_000));
         let state = &controller.states()[0];
         assert_eq!((state.on, state.by_hand, state.occurrence), (true, false, Some(0)));

@@ -17,7 +17,7 @@ use crate::clock::{Monotonic, Tick};
 use crate::engine::Order;
 use crate::fault::{Command, Effect, Fault, ServiceFault};
 use crate::protocol::control::FaultClient;
-use crate::record::{FaultId, SwitchEvent, SwitchLog};
+use crate::record::{FaultId, Layout, SwitchEvent, SwitchLog};
 use crate::results::Privacy;
 use crate::seed::Seed;
 use crate::units::Span;
@@ -36,8 +36,9 @@ const TROUBLES: usize = 20;
 pub(super) struct Context {
     pub(super) clock: Monotonic,
     pub(super) seed: Seed,
-    /// No fault is on from here.
-    pub(super) end: Tick,
+    /// No fault is on from its end on.
+    pub(super) layout: Arc<Layout>,
+    pub(super) is_shard: bool,
     pub(super) switches: SwitchLog,
     /// The run's directory, absolute.
     pub(super) directory: PathBuf,
@@ -139,7 +140,7 @@ impl Executor {
         let mark = PendingSwitch { occurrence: job.occurrence, on: true, planned: job.planned, at, acted: 0 };
         match &self.fault.effect {
             Effect::Service(trouble) => {
-                let length = job.until.unwrap_or(self.context.end).since(at);
+                let length = job.until.unwrap_or(self.context.layout.end()).since(at);
                 let started = self.start(trouble, job.occurrence, Span::from_ns(length)).await;
                 begun.acted = *started.as_ref().unwrap_or(&0);
                 self.settle(mark, started.map(|_| None), job.tell);

@@ -1,5 +1,5 @@
-//! Control of a run's faults: breaks the service and runs the user's commands on schedule, lets people switch faults by
-//! hand during the run, and undoes everything at its end.
+//! Control of a run: breaks the service and runs the user's commands on schedule, lets people switch faults and end phases by
+//! hand during the run, and undoes every fault at its end.
 //!
 //! One thread does all of it. Workers switch the planned faults of devices by themselves; the control only keeps track of
 //! them, and passes on what is switched by hand.
@@ -11,6 +11,7 @@ mod executor;
 #[cfg(unix)]
 pub(crate) mod listener;
 mod output;
+mod phase;
 pub(crate) mod protocol;
 mod server;
 #[cfg(unix)]
@@ -27,11 +28,11 @@ use std::thread::{self, JoinHandle};
 use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinSet, LocalSet};
 
-use crate::clock::{Monotonic, Pacer, Tick};
+use crate::clock::{Monotonic, Pacer};
 use crate::engine::{Control, Order};
 use crate::fault::Fault;
 use crate::protocol::control::FaultClient;
-use crate::record::SwitchLog;
+use crate::record::{Layout, SwitchLog};
 use crate::results::Privacy;
 use crate::seed::Seed;
 use executor::Context;
@@ -45,8 +46,10 @@ pub(crate) struct Config {
     pub(crate) faults: Vec<Arc<Fault>>,
     pub(crate) seed: Seed,
     pub(crate) clock: Monotonic,
-    /// When the plan ends: no fault is on from there, so that all that is open can be settled.
-    pub(crate) end: Tick,
+    /// Whether it is one shard of a plan.
+    pub(crate) is_shard: bool,
+    /// Where its last phase ends no fault is on any more, so that all that is open can be settled.
+    pub(crate) layout: Arc<Layout>,
     pub(crate) control: Control,
     pub(crate) switches: SwitchLog,
     /// The run's name in its files.
@@ -140,7 +143,8 @@ async fn control(config: Config, stopped: oneshot::Receiver<()>) -> Summary {
     let context = Rc::new(Context {
         clock: config.clock,
         seed: config.seed,
-        end: config.end,
+        layout: config.layout,
+        is_shard: config.is_shard,
         switches: config.switches,
         directory,
         orders: config.control.subscribe(),

@@ -29,6 +29,8 @@ pub(crate) enum Request {
     },
     /// All faults are to be switched off.
     StopAll,
+    /// The phase under way is to end now: what the plan still has in it is left out.
+    EndPhase,
 }
 
 /// What a run answers.
@@ -45,6 +47,34 @@ pub(crate) struct Reply {
     /// Every fault, in the order of the scenario, where that was asked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) faults: Vec<FaultState>,
+    /// The phase that ends early, where that was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) phase: Option<PhaseEnd>,
+}
+
+/// A phase ends early. Instants are seconds since the beginning of the run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct PhaseEnd {
+    /// Its name.
+    pub(crate) name: String,
+    /// When it ends.
+    pub(crate) at_s: f64,
+    /// How much of it is left out.
+    pub(crate) left_out_s: f64,
+    /// The phase that begins then; `None`: it was the last.
+    pub(crate) next: Option<String>,
+}
+
+impl PhaseEnd {
+    /// What happens, in a line.
+    pub(crate) fn sentence(&self) -> String {
+        let Self { name, at_s, left_out_s, next } = self;
+        let next = next.as_ref().map_or_else(
+            || "it was the last: what is open is settled then".to_owned(),
+            |next| format!("`{next}` follows"),
+        );
+        format!("phase `{name}` ends at {at_s:.1} s, {left_out_s:.1} s early; {next}")
+    }
 }
 
 /// A run under way.
@@ -117,6 +147,7 @@ mod tests {
             ),
             (r#"{"operation":"stop","fault":"slow"}"#, Request::Stop { fault: "slow".into() }),
             (r#"{"operation":"stop-all"}"#, Request::StopAll),
+            (r#"{"operation":"end-phase"}"#, Request::EndPhase),
         ];
         for (text, request) in table {
             assert_eq!(serde_json::from_str::<Request>(text).unwrap(), request);

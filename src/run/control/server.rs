@@ -10,7 +10,8 @@ use tokio::task::JoinHandle;
 
 use super::controller::FaultController;
 use super::executor::{Context, Executor, Job, Outcome};
-use super::protocol::{Reply, Request, RunInfo, SwitchResult};
+use super::phase;
+use super::protocol::{PhaseEnd, Reply, Request, RunInfo, SwitchResult};
 use crate::clock::{Monotonic, Tick};
 use crate::engine::{Control, FaultSwitch, Order};
 use crate::fault::{Fault, Transition};
@@ -45,7 +46,9 @@ impl ControlServer {
         run: RunInfo,
         context: &Rc<Context>,
     ) -> (Self, Vec<JoinHandle<()>>) {
-        let controller = FaultController::new(&faults, context.end);
+        let (layout, end) =
+            (&context.layout, context.layout.phases.last().map_or(Tick::FAR, |phase| phase.end));
+        let controller = FaultController::new(&faults, end, &layout.course);
         let controller = if context.leads { controller } else { controller.following() };
         let mut executors = Vec::new();
         let mut spawn = |(nth, fault): (usize, &Arc<Fault>)| {
@@ -78,7 +81,7 @@ impl ControlServer {
 
     /// Whether no fault is on any more by plan, nor may be by executor.
     pub(super) fn is_over(&self) -> bool {
-        self.context.clock.now() >= self.context.end
+        self.context.clock.now() >= self.context.layout.end()
     }
 
     /// Whether there is anything to switch.
@@ -128,6 +131,7 @@ impl ControlServer {
             }
             Request::Stop { fault } => self.controller.borrow_mut().stop(&fault, now).map(|step| vec![step]),
             Request::StopAll => Ok(self.controller.borrow_mut().stop_all(now)),
+            Request::EndPhase => return self.end_phase(now),
         };
         let steps = match steps {
             Ok(steps) => steps,
@@ -157,7 +161,29 @@ impl ControlServer {
     /// A refusal, or the beginning of an answer.
     pub(super) fn reply(&self, error: Option<String>) -> Reply {
         let run = RunInfo { at_s: self.context.clock.now().as_secs_f64(), ..self.run.clone() };
-        Reply { error, run, switched: Vec::new(), faults: Vec::new() }
+        Reply { error, run, switched: Vec::new(), faults: Vec::new(), phase: None }
+    }
+
+    /// Leaves out what the plan still has in the phase under way, for all that takes part in the run.
+    fn end_phase(&self, now: Tick) -> Reply {
+        let layout = &self.context.layout;
+        let (id, skip) = match phase::end(layout, now, self.context.is_shard) {
+            Ok(ended) => ended,
+            Err(error) => return self.reply(Some(error)),
+        };
+        layout.course.leave_out(skip);
+        self.control.nudge();
+        self.controller.borrow_mut().leave_out(skip);
+        self.changed.notify_one();
+        let next = layout.phases.get(usize::from(id.0) + 1);
+        let ended = PhaseEnd {
+            name: layout.phase(id).name.clone(),
+            at_s: skip.at.as_secs_f64(),
+            left_out_s: skip.length_ns as f64 / 1e9,
+            next: next.map(|next| next.name.clone()),
+        };
+        self.say(&format!("by hand: {}", ended.sentence()));
+        Reply { phase: Some(ended), ..self.reply(None) }
     }
 
     fn switch_by_hand(

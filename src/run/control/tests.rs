@@ -11,9 +11,10 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::*;
+use crate::clock::{Course, Tick};
 use crate::fault::{Command, Effect, Schedule, ServiceFault};
 use crate::protocol::Endpoint;
-use crate::record::{FaultId, Protocol, RunToken, SwitchEvent};
+use crate::record::{FaultId, PhaseInfo, PhaseRole, Protocol, RunToken, SwitchEvent};
 use crate::units::Span;
 
 const MS: u64 = 1_000_000;
@@ -24,9 +25,28 @@ struct Fixture {
     /// Where its door is.
     place: TempDir,
     clock: Monotonic,
+    layout: Arc<Layout>,
     control: Control,
     switches: SwitchLog,
     shown: Arc<Mutex<Vec<String>>>,
+}
+
+/// Phases of these names, each until so many milliseconds.
+fn layout(phases: &[(&str, u64)]) -> Arc<Layout> {
+    let mut start = Tick::ZERO;
+    let phases = phases.iter().map(|(name, until)| {
+        let end = Tick(until * MS);
+        let role = PhaseRole::Measured;
+        PhaseInfo { name: (*name).into(), role, start: std::mem::replace(&mut start, end), end }
+    });
+    let phases = phases.collect();
+    Arc::new(Layout {
+        phases,
+        fleets: Vec::new(),
+        interval_ns: MS,
+        faults: Vec::new(),
+        course: Course::default(),
+    })
 }
 
 impl Fixture {
@@ -35,6 +55,7 @@ impl Fixture {
             folder: tempfile::tempdir().unwrap(),
             place: tempfile::tempdir().unwrap(),
             clock: Monotonic::start(),
+            layout: layout(&[("whole", 60_000)]),
             control: Control::new(),
             switches: SwitchLog::default(),
             shown: Arc::default(),
@@ -48,7 +69,8 @@ impl Fixture {
             faults: faults.into_iter().map(Arc::new).collect(),
             seed: Seed(1),
             clock: self.clock,
-            end: Tick(60_000 * MS),
+            is_shard: false,
+            layout: Arc::clone(&self.layout),
             control: self.control.clone(),
             switches: self.switches.clone(),
             run_id: "a-run".into(),
@@ -279,6 +301,35 @@ fn what_takes_too_long_is_killed_with_all_it_started_and_then_ended() {
         .flatten()
         .any(|process| fs::read_to_string(process.path().join("cmdline")).is_ok_and(|line| mine(&line)));
     assert!(!lives);
+}
+
+#[test]
+fn a_phase_that_is_ended_takes_its_faults_with_it_and_brings_later_ones_earlier() {
+    let fixture = Fixture { layout: layout(&[("long", 50_000), ("last", 60_000)]), ..Fixture::new() };
+    let pause = fixture.exec("touch @/begun", Some("touch @/ended"), Some(0), 30_000);
+    let never = Fault { name: "never".into(), ..fixture.exec("touch @/never", None, Some(40_000), 100) };
+    let later = Fault { name: "later".into(), ..fixture.exec("touch @/later", None, Some(50_100), 100) };
+    let operator = fixture.operator(vec![pause, never, later], None);
+    fixture.wait_for("begun");
+    let mut client = fixture.client();
+    let mut hears = fixture.control.subscribe();
+    hears.mark_unchanged();
+    let ended = ask(&mut client, r#"{"operation":"end-phase"}"#).phase.unwrap();
+    assert_eq!((ended.name.as_str(), ended.next.as_deref()), ("long", Some("last")));
+    assert!((ended.at_s + ended.left_out_s - 50.0).abs() < 1e-6, "{ended:?}");
+    assert!(hears.has_changed().unwrap(), "workers are told to look");
+    assert!(ask(&mut client, r#"{"operation":"end-phase"}"#).error.is_some());
+    // All that follows comes within ten seconds of it, and not after fifty.
+    fixture.wait_for("later");
+    assert!(fixture.clock.now() < Tick(45_000 * MS));
+    operator.finish();
+    assert!(fixture.folder.path().join("ended").exists() && !fixture.folder.path().join("never").exists());
+    let at = |s: f64| Tick((s * 1e3).round() as u64 * MS);
+    let switches: Vec<_> =
+        fixture.switches().iter().map(|one| (one.fault.0, one.on, one.planned.unwrap())).collect();
+    let later = at(ended.at_s).plus_ns(100 * MS);
+    assert_eq!(switches[..3], [(0, true, Tick::ZERO), (0, false, at(ended.at_s)), (2, true, later)]);
+    assert!(fixture.shown().contains("by hand: phase `long` ends at"), "{}", fixture.shown());
 }
 
 #[test]
