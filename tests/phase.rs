@@ -174,7 +174,7 @@ fn a_phase_that_is_ended_leaves_out_the_rest_of_it_and_the_run_says_so() {
     let budget = &manifest.budgets[0];
     assert!(budget.met || manifest.is_invalid(), "{budget:?}");
 
-    let report = printed(&desk.path(""), 100, &["report", run.to_str().unwrap()]);
+    let report = printed(&desk.path(""), 160, &["report", run.to_str().unwrap()]);
     assert!(report.contains("plan altered") && report.contains("do not compare"), "{report}");
     let page = desk.path("page.html");
     let written = desk.run(&["report", run.to_str().unwrap(), "--html", page.to_str().unwrap()]);

@@ -51,7 +51,7 @@ impl PlanAlteration {
         let faults = if faults.is_empty() {
             String::new()
         } else {
-            format!("; faults left out: {}", faults.join(", "))
+            format!(" (faults left out: {})", faults.join(", "))
         };
         format!("phase `{phase}` was ended by hand at {at_s:.1} s, {left_out_s:.1} s early{faults}")
     }
@@ -177,7 +177,7 @@ mod tests {
         };
         let told = "phase `steady` was ended by hand at 4.0 s, 4.0 s early";
         assert_eq!(altered(&[]).sentence(), told);
-        assert_eq!(altered(&["slow", "cut"]).sentence(), format!("{told}; faults left out: slow, cut"));
+        assert_eq!(altered(&["slow", "cut"]).sentence(), format!("{told} (faults left out: slow, cut)"));
     }
 
     #[test]
