@@ -490,6 +490,12 @@ fn a_slip_of_the_pen_is_answered_with_what_was_meant() {
         (vec!["chek", "s.toml"], "'check', 'schema'"),
         (vec!["run", "s.toml", "--duration", "5"], "did you mean \"5s\"?"),
         (vec!["run", "s.tml"], "`squall new quickstart` writes one"),
+        (vec!["run", "s.toml", "--target", "mqt=mqtt://a"], "`mqt` is not a protocol; did you mean `mqtt`?"),
+        (vec!["run", "s.toml", "--format", "juint=j.xml"], "not a valid format; did you mean `junit`?"),
+        (
+            vec!["proxy", "--to", "127.0.0.1:1", "--fault", "latncy"],
+            "not a fault of the network; did you mean `latency`?",
+        ),
     ] {
         let output = desk.run(&arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
@@ -501,7 +507,9 @@ fn a_slip_of_the_pen_is_answered_with_what_was_meant() {
 #[test]
 fn a_reader_who_has_read_enough_ends_the_output_in_silence() {
     let desk = Desk::with(SCENARIO);
-    for arguments in [vec!["schema"], vec!["schema", "--markdown"], vec!["check", "s.toml"], vec!["new"]] {
+    for arguments in
+        [vec!["schema"], vec!["schema", "--markdown"], vec!["check", "s.toml"], vec!["new"], vec!["man"]]
+    {
         let mut child = desk.begin(&arguments);
         drop(child.stdout.take());
         let output = child.wait_with_output().unwrap();

@@ -226,7 +226,12 @@ fn new_writes_a_scenario_that_check_takes_and_overwrites_nothing() {
     let listed = text(&squall(folder.path(), &["new"]).stdout);
     for path in shipped() {
         let name = path.file_stem().unwrap().to_str().unwrap();
-        assert!(listed.contains(&format!("  {name} ")), "{name} is not listed:\n{listed}");
+        assert!(listed.contains(&format!("\n  {name} ")), "{name} is not listed:\n{listed}");
+    }
+    for (purpose, name) in [("to begin with", "quickstart"), ("a service of your own", "external-mqtt")] {
+        let (_, group) = listed.split_once(&format!("\n\n{purpose}\n")).unwrap();
+        let group = group.split("\n\n").next().unwrap();
+        assert!(group.lines().any(|line| line.trim_start().starts_with(name)), "{purpose}:\n{group}");
     }
     let made = squall(folder.path(), &["new", "burst", "My Storm.toml"]);
     assert_eq!(text(&made.stdout), "My Storm.toml is yours to change; next: squall check My Storm.toml\n");
@@ -239,7 +244,9 @@ fn new_writes_a_scenario_that_check_takes_and_overwrites_nothing() {
     assert_eq!(replayed.status.code(), Some(0), "its recording is there too: {}", text(&replayed.stderr));
     for (arguments, code, message) in [
         (vec!["new", "burst", "My Storm.toml"], 1, "it is there already; give another name, or move it away"),
-        (vec!["new", "storm"], 2, "unknown situation `storm`; known are: quickstart"),
+        (vec!["new", "storm"], 2, "unknown situation `storm`; did you mean `reconnect-storm`?"),
+        (vec!["new", "brust"], 2, "unknown situation `brust`; did you mean `burst`?"),
+        (vec!["new", "apocalypse"], 2, "unknown situation `apocalypse`; known are: quickstart"),
         (vec!["new", "burst", "replay.toml/x.toml"], 1, "cannot write replay.toml/x.toml"),
     ] {
         let refused = squall(folder.path(), &arguments);

@@ -16,6 +16,7 @@ mod bundled;
 mod cli;
 mod cluster;
 mod compare;
+mod completion;
 mod delivery;
 mod detection;
 mod documentation;

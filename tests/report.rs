@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use squall::results::{Millis, SummaryRow, read_summary};
 
-use crate::program::{cells, only_run, printed, squall};
+use crate::program::{cells, only_run, printed, squall, text};
 
 const SCENARIO: &str = r#"
 [scenario]
@@ -234,4 +234,37 @@ fn what_json_means_stays_what_it_was() {
     );
     let output = squall(folder.path(), &["report", run, "--json", "-v"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn without_a_directory_the_newest_run_is_reported_and_said() {
+    let (folder, run) = run();
+    let copied = |to: &str| {
+        let copy = folder.path().join(to);
+        std::fs::create_dir_all(&copy).unwrap();
+        for file in std::fs::read_dir(&run).unwrap().map(Result::unwrap) {
+            std::fs::copy(file.path(), copy.join(file.file_name())).unwrap();
+        }
+        copy
+    };
+    let reported = || squall(folder.path(), &["report", "--json"]).output().unwrap();
+    copied("results/zebra/2020-01-01T00-00-00Z");
+    let shown = run.strip_prefix(folder.path()).unwrap().display().to_string();
+    let newest = reported();
+    assert_eq!(text(&newest.stderr), format!("note: the newest run under results/: {shown}\n"));
+    assert_eq!(text(&newest.stdout), printed(folder.path(), 100, &["report", &shown, "--json"]));
+    let manifest = copied("results/aardvark/2999-01-01T00-00-00Z").join("run.json");
+    let unfinished = std::fs::read_to_string(&manifest).unwrap().replace("\"complete\"", "\"running\"");
+    std::fs::write(&manifest, unfinished).unwrap();
+    let said = text(&reported().stderr);
+    let note = "note: the newest run under results/: results/aardvark/2999-01-01T00-00-00Z, not finished\n";
+    assert!(said.starts_with(note), "{said}");
+    let empty = tempfile::tempdir().unwrap();
+    let refused = squall(empty.path(), &["report"]).output().unwrap();
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(
+        text(&refused.stderr).contains("there is no run under results/ here"),
+        "{}",
+        text(&refused.stderr)
+    );
 }

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
+use clap_complete::Shell;
 
 use super::CliError;
 #[cfg(unix)]
@@ -14,14 +15,16 @@ use super::exit::Exit;
 use super::export::ExportArgs;
 #[cfg(unix)]
 use super::fault::FaultArgs;
+use super::new::SituationParser;
 #[cfg(unix)]
 use super::phase::PhaseArgs;
 use super::proxy::ProxyArgs;
 use super::serve::ServeArgs;
 use super::shard::{ShardChoice, parse_start};
+use super::stored::RESULTS;
 use super::watch::args::WatchArgs;
 use crate::clock::WallTime;
-use crate::language::{Environment, alternatives};
+use crate::language::{Environment, alternatives, guess};
 use crate::protocol::protocols;
 use crate::record::{Protocol, RunToken};
 use crate::scenario::{Override, Overrides};
@@ -95,7 +98,7 @@ pub(super) enum Command {
     /// counted from its own start. Refuses shards of different plans, the same shard twice, and, unless told
     /// otherwise, missing or unfinished ones.
     Merge(MergeArgs),
-    /// Write a commented scenario to start from; without a situation, list the available ones
+    /// Write a commented scenario to start from; without a situation, list what there is by purpose
     New(NewArgs),
     /// Print the JSON Schema of scenarios, for editors (taplo) and other tools
     Schema(SchemaArgs),
@@ -120,6 +123,15 @@ pub(super) enum Command {
     /// and a half, during which nothing else should run. Later runs against targets on this machine report
     /// how far above its floor they are.
     Calibrate(Box<CalibrateArgs>),
+    /// Print what a shell reads to complete commands and options
+    ///
+    /// For bash, where it completes at all: squall completions bash >
+    /// ~/.local/share/bash-completion/completions/squall. For the others, where their own manuals say.
+    Completions(CompletionsArgs),
+    /// Print the manual page, or write one for every command
+    ///
+    /// To read it: squall man | man -l -
+    Man(ManArgs),
 }
 
 /// The form of a service's log.
@@ -188,7 +200,7 @@ pub(super) struct RunArgs {
     pub(super) targets: Vec<(Protocol, String)>,
 
     /// Directory under which the run's own directory is made
-    #[arg(long, value_name = "DIR", default_value = "results")]
+    #[arg(long, value_name = "DIR", default_value = RESULTS)]
     pub(super) out: PathBuf,
 
     /// Label of the build, appended to the directory name
@@ -253,8 +265,9 @@ pub(super) struct RunArgs {
 #[derive(Debug, clap::Args)]
 #[command(after_help = Exit::help(Exit::OF_TOOLS))]
 pub(super) struct ReportArgs {
-    /// The directory of the run, such as results/quickstart/2026-11-20T21-41-15Z
-    pub(super) run: PathBuf,
+    /// The directory of the run, such as results/quickstart/2026-11-20T21-41-15Z [default: the newest under
+    /// results/ in this directory]
+    pub(super) run: Option<PathBuf>,
 
     #[command(flatten)]
     pub(super) screen: ReportScreenArgs,
@@ -271,7 +284,7 @@ pub(super) struct MergeArgs {
     pub(super) runs: Vec<PathBuf>,
 
     /// Directory under which the merged run's own directory is made
-    #[arg(long, value_name = "DIR", default_value = "results")]
+    #[arg(long, value_name = "DIR", default_value = RESULTS)]
     pub(super) out: PathBuf,
 
     /// Label of the build [default: that of the first shard's run]
@@ -398,10 +411,26 @@ pub(super) struct ScoreArgs {
 #[command(after_help = Exit::help(Exit::OF_TOOLS))]
 pub(super) struct NewArgs {
     /// The situation; without one, all are listed
+    #[arg(value_parser = SituationParser, hide_possible_values = true)]
     pub(super) situation: Option<String>,
 
     /// Where to write it [default: the situation's name with .toml]
     pub(super) file: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = Exit::help(Exit::OF_TOOLS))]
+pub(super) struct CompletionsArgs {
+    /// The shell
+    pub(super) shell: Shell,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = Exit::help(Exit::OF_TOOLS))]
+pub(super) struct ManArgs {
+    /// Write a page for every command into this folder instead: squall.1, squall-run.1, …
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -436,6 +465,7 @@ pub(super) fn parse_target(text: &str) -> Result<(Protocol, String), String> {
     let remedy = format!("write for example {}", alternatives(&examples));
     let (name, url) = text.split_once('=').ok_or_else(|| format!("no `=` in it; {remedy}"))?;
     let facts = protocols().find(|facts| facts.protocol.name() == name);
-    let facts = facts.ok_or_else(|| format!("`{name}` is not a protocol; {remedy}"))?;
+    let known = protocols().map(|facts| facts.protocol.name());
+    let facts = facts.ok_or_else(|| format!("`{name}` is not a protocol; {}{remedy}", guess(name, known)))?;
     Ok((facts.protocol, url.to_owned()))
 }

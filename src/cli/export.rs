@@ -10,6 +10,7 @@ use hdrhistogram::Histogram;
 use super::{CliError, folder};
 use crate::compare::Comparison;
 use crate::export::{Format, TABLE, Writer, github};
+use crate::language::guess;
 use crate::page::comparison::Origin;
 use crate::results::{Report, read_distributions};
 
@@ -71,8 +72,10 @@ fn parse_output(text: &str) -> Result<Output, String> {
     let (name, path) = text
         .split_once('=')
         .ok_or_else(|| format!("no `=` in it; write FORMAT=FILE, the format being one of {}", names()))?;
-    let format =
-        named(name).ok_or_else(|| format!("`{name}` is not a valid format; write one of {}", names()))?;
+    let format = named(name).ok_or_else(|| {
+        let meant = guess(name, TABLE.map(|format| format.name));
+        format!("`{name}` is not a valid format; {meant}write one of {}", names())
+    })?;
     if path.is_empty() {
         return Err(format!("no file in it; write for example {name}=FILE"));
     }

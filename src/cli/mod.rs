@@ -9,11 +9,13 @@ mod call;
 mod check;
 #[cfg(unix)]
 mod compare;
+mod completion;
 mod exit;
 mod export;
 #[cfg(unix)]
 mod fault;
 mod folder;
+mod man;
 mod merge;
 mod new;
 #[cfg(unix)]
@@ -28,6 +30,7 @@ mod screen;
 mod serve;
 mod shard;
 mod signal;
+mod stored;
 #[cfg_attr(not(all(unix, feature = "live")), path = "watch_absent.rs")]
 mod watch;
 
@@ -162,6 +165,8 @@ fn run_with(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Proxy(args) => proxy::proxy(args),
         Command::Score(args) => score::score(args),
         Command::Calibrate(args) => calibrate::calibrate(args),
+        Command::Completions(args) => completion::completions(args),
+        Command::Man(args) => man::man(args),
     };
     ended.unwrap_or_else(|error| {
         say(&error);

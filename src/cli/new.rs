@@ -1,68 +1,92 @@
 //! `squall new`: a commented scenario to start from, for a chosen situation.
 
 use std::borrow::Cow;
+use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use clap::builder::{PossibleValue, StringValueParser, TypedValueParser};
 
 use super::args::NewArgs;
 use super::exit::Exit;
 use super::screen;
 use super::{CliError, folder};
+use crate::language::{alternatives, nearest, quote};
 use crate::protocol::protocols;
+
+/// The purpose of those for a service that is not the bundled one.
+const EXTERNAL: &str = "a service of your own";
 
 /// A situation, and the scenario shipped for it.
 struct Situation {
+    purpose: &'static str,
     name: Cow<'static, str>,
     text: &'static str,
 }
 
 macro_rules! situations {
-    ($($name:literal),* $(,)?) => {
-        &[$(($name, include_str!(concat!("../../scenarios/", $name, ".toml")))),*]
+    ($($purpose:expr => $($name:literal),*;)*) => {
+        &[$(($purpose, &[$(($name, include_str!(concat!("../../scenarios/", $name, ".toml")))),*])),*]
     };
 }
 
-static SITUATIONS: &[(&str, &str)] = situations![
-    "quickstart",
-    "ci-smoke",
-    "ci",
-    "steady",
-    "poisson",
-    "burst",
-    "heavy-tail",
-    "diurnal",
-    "top-of-minute",
-    "herd-reconnect",
-    "store-and-forward",
-    "sleepy",
-    "roll-out",
-    "replay",
-    "mixed-protocols",
-    "large-fleet",
-    "bad-links",
-    "partition",
-    "half-open",
-    "lost-verdicts",
-    "qos",
-    "reconnect-storm",
-    "slow-consumer",
-    "spike",
-    "stall",
-    "service-faults",
-    "broken-sensors",
-    "by-hand",
-    "exec-pause",
-    "wrong-tokens",
-    "external-tls",
+/// Names and texts, by the purpose that a user would look under.
+type Purposes = &'static [(&'static str, &'static [(&'static str, &'static str)])];
+
+static SITUATIONS: Purposes = situations![
+    "to begin with" => "quickstart", "steady", "poisson";
+    "a gate in CI" => "ci", "ci-smoke";
+    "how much it can take" => "burst", "large-fleet", "mixed-protocols";
+    "load as it comes" => "diurnal", "top-of-minute", "heavy-tail", "replay";
+    "devices as they are" => "sleepy", "store-and-forward", "roll-out", "herd-reconnect", "reconnect-storm";
+    "a bad network" => "bad-links", "partition", "half-open", "lost-verdicts", "qos", "slow-consumer";
+    "devices that misbehave" => "broken-sensors", "spike", "wrong-tokens";
+    "a service in trouble" => "stall", "service-faults", "exec-pause", "by-hand";
+    EXTERNAL => "external-tls";
 ];
 
-/// All situations; the last are services of the user's: one over TLS, and one per protocol.
+/// All situations, those of one purpose together; the last are services of the user's: one over TLS, and one per protocol.
 fn situations() -> impl Iterator<Item = Situation> {
-    let external = protocols()
-        .map(|facts| Situation { name: format!("external-{}", facts.protocol).into(), text: facts.template });
-    SITUATIONS.iter().map(|(name, text)| Situation { name: Cow::Borrowed(name), text }).chain(external)
+    let shipped = SITUATIONS.iter().flat_map(|(purpose, shipped)| {
+        shipped.iter().map(move |(name, text)| Situation { purpose, name: Cow::Borrowed(name), text })
+    });
+    let external = protocols().map(|facts| Situation {
+        purpose: EXTERNAL,
+        name: format!("external-{}", facts.protocol).into(),
+        text: facts.template,
+    });
+    shipped.chain(external)
+}
+
+/// The names of all situations.
+fn names() -> &'static [String] {
+    static NAMES: LazyLock<Vec<String>> =
+        LazyLock::new(|| situations().map(|situation| situation.name.into_owned()).collect());
+    &NAMES
+}
+
+/// Takes any word, for [`new()`] answers a misspelled one, and tells shells which situations there are.
+#[derive(Debug, Clone)]
+pub(super) struct SituationParser;
+
+impl TypedValueParser for SituationParser {
+    type Value = String;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        argument: Option<&clap::Arg>,
+        value: &OsStr,
+    ) -> Result<String, clap::Error> {
+        StringValueParser::new().parse_ref(command, argument, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(names().iter().map(|name| PossibleValue::new(name.as_str()))))
+    }
 }
 
 /// Recordings that scenarios refer to, by the path they refer to them by.
@@ -73,11 +97,7 @@ static RECORDINGS: &[(&str, &str)] =
 pub(super) fn new(args: &NewArgs) -> Result<Exit, CliError> {
     let Some(wanted) = &args.situation else { return list() };
     let Some(situation) = situations().find(|situation| situation.name == *wanted) else {
-        let names: Vec<_> = situations().map(|situation| situation.name).collect();
-        return Err(CliError::usage(format!(
-            "unknown situation `{wanted}`; known are: {}",
-            names.join(", ")
-        )));
+        return Err(unknown(wanted));
     };
     let path = args.file.clone().unwrap_or_else(|| PathBuf::from(format!("{wanted}.toml")));
     let name = name_of(&path)?;
@@ -123,12 +143,37 @@ fn name_of(path: &Path) -> Result<String, CliError> {
     Ok(name)
 }
 
+/// Of a situation that there is not, the ones that were probably meant, else all.
+fn unknown(wanted: &str) -> CliError {
+    let names = names();
+    // A file to write is given behind the situation.
+    let word = wanted.strip_suffix(".toml").unwrap_or(wanted);
+    let mut meant: Vec<&str> = nearest(word, names.iter().map(String::as_str)).into_iter().collect();
+    if meant.is_empty() {
+        let parts = |name: &&str| name.split('-').any(|part| part == word);
+        meant = names.iter().map(String::as_str).filter(parts).collect();
+    }
+    let shown = quote(wanted);
+    CliError::usage(if meant.is_empty() {
+        format!("unknown situation `{shown}`; known are: {}", names.join(", "))
+    } else {
+        let meant: Vec<_> = meant.iter().map(|name| format!("`{name}`")).collect();
+        let meant: Vec<_> = meant.iter().map(String::as_str).collect();
+        format!("unknown situation `{shown}`; did you mean {}? `squall new` lists all", alternatives(&meant))
+    })
+}
+
 fn list() -> Result<Exit, CliError> {
     let widest = situations().map(|situation| situation.name.len()).max().unwrap_or(0);
     let mut text = String::from("squall new SITUATION [FILE] writes a commented scenario for:\n");
-    for Situation { name, text: scenario } in situations() {
+    let mut last = "";
+    for Situation { purpose, name, text: scenario } in situations() {
         // Writing to a String cannot fail.
+        if purpose != last {
+            let _ = writeln!(text, "\n{purpose}");
+        }
         let _ = writeln!(text, "  {name:<widest$}  {}", about(scenario));
+        last = purpose;
     }
     say(text.trim_end())
 }
@@ -158,6 +203,35 @@ mod tests {
             let situation = situation.unwrap_or_else(|| panic!("{stem} is not a situation"));
             assert!(!about(situation.text).is_empty(), "{stem}");
             assert!(situation.text.contains(&format!("\nname = \"{stem}\"\n")), "{stem}");
+        }
+    }
+
+    #[test]
+    fn every_situation_is_named_once_and_each_purpose_is_in_one_place() {
+        let mut purposes: Vec<_> = situations().map(|situation| situation.purpose).collect();
+        purposes.dedup();
+        let names = names().iter().map(String::as_str).collect();
+        for (all, what) in [(names, "name"), (purposes, "purpose")] {
+            let all: Vec<&str> = all;
+            let mut distinct = all.clone();
+            distinct.sort_unstable();
+            distinct.dedup();
+            assert_eq!(distinct.len(), all.len(), "a {what} is there twice: {all:?}");
+        }
+    }
+
+    #[test]
+    fn a_misspelled_situation_names_the_one_that_was_meant() {
+        for (wanted, help) in [
+            ("bursts", "did you mean `burst`? `squall new` lists all"),
+            ("burst.toml", "did you mean `burst`? `squall new` lists all"),
+            ("quikstart", "did you mean `quickstart`? `squall new` lists all"),
+            ("storm", "did you mean `reconnect-storm`? `squall new` lists all"),
+            ("reconnect", "did you mean `herd-reconnect` or `reconnect-storm`? `squall new` lists all"),
+            ("apocalypse", "known are: quickstart, steady"),
+        ] {
+            let message = unknown(wanted).message;
+            assert!(message.contains(help), "{message}");
         }
     }
 

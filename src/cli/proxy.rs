@@ -13,6 +13,7 @@ use super::exit::Exit;
 use super::signal::Interrupts;
 use crate::clock::{Monotonic, Tick};
 use crate::fault::{self, Effect, Schedule};
+use crate::language::guess;
 use crate::net::{self, Proxy, ProxyPlan, ProxyReport};
 use crate::protocol::accepts;
 use crate::scenario::{NETWORK_FAULTS, inline_faults, load_faults};
@@ -147,8 +148,10 @@ fn refuse_other_kinds(lines: &[String]) -> Result<(), CliError> {
         // That none is named is said where the line is read.
         if !kind.is_empty() && !NETWORK_FAULTS.contains(&kind) {
             let kinds = NETWORK_FAULTS.join(", ");
-            let message =
-                format!("--fault {line}: `{kind}` is not a fault of the network; write one of {kinds}");
+            let meant = guess(kind, NETWORK_FAULTS.iter().copied());
+            let message = format!(
+                "--fault {line}: `{kind}` is not a fault of the network; {meant}write one of {kinds}"
+            );
             return Err(CliError::usage(message));
         }
     }

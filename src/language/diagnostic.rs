@@ -151,6 +151,11 @@ impl<'t> Reporter<'t> {
         Self { text, context, veiled, lines, found: Vec::new(), excused, omitted: 0 }
     }
 
+    /// A report that nobody reads, on what may refer to the same context.
+    pub(crate) fn aside(&self) -> Reporter<'static> {
+        Reporter::within("", self.context.clone())
+    }
+
     /// What the text may refer to.
     pub(crate) const fn context(&self) -> &Context {
         &self.context
@@ -239,6 +244,11 @@ pub(crate) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) 
         .filter(|(distance, _)| *distance <= limit)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
+}
+
+/// The beginning of a remedy: what `word` was probably meant to be of `known`, or nothing.
+pub(crate) fn guess<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> String {
+    nearest(word, known).map_or_else(String::new, |meant| format!("did you mean `{meant}`? "))
 }
 
 #[cfg(test)]

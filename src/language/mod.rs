@@ -17,7 +17,7 @@ mod veil;
 pub(crate) use address::{AddressFault, AddressForm, without_login};
 pub(crate) use check::{Fields, check, join};
 pub(crate) use context::{Context, Environment};
-pub(crate) use diagnostic::{Diagnostic, Diagnostics, Location, Origin, Reporter, nearest};
+pub(crate) use diagnostic::{Diagnostic, Diagnostics, Location, Origin, Reporter, guess, nearest};
 pub(crate) use document::{Entry, Node, Table, Value, read, read_value};
 pub(crate) use field::{Field, Kind, NUMBER, Section, alternatives, listed};
 pub(crate) use manual::manual;

@@ -7,6 +7,7 @@ use crate::cli::CliError;
 use crate::cli::args::{OverrideArgs, parse_target};
 use crate::cli::exit::Exit;
 use crate::cli::export::ExportArgs;
+use crate::cli::stored::RESULTS;
 use crate::compare::{LOOK_ALPHAS, LOOKS, Settings, Thresholds};
 use crate::record::Protocol;
 use crate::seed::Seed;
@@ -110,7 +111,7 @@ pub(in crate::cli) struct TrialArgs {
     pub(super) workers: Option<u16>,
 
     /// Directory under which the comparison's own directory is made
-    #[arg(long, value_name = "DIR", default_value = "results")]
+    #[arg(long, value_name = "DIR", default_value = RESULTS)]
     pub(super) out: PathBuf,
 
     /// Show no progress

@@ -1,19 +1,16 @@
 //! Which run is meant.
 
 use std::fmt::Write as _;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::args::WatchArgs;
 use super::order::Orders;
 use crate::cli::CliError;
 use crate::cli::call::{Call, is_called, is_same, present};
-use crate::cli::report::run_directory;
+use crate::cli::stored::{RESULTS, beneath, run_directory};
 
 /// Stored runs that are named where none is under way.
 const MOST_NAMED: usize = 5;
-/// Entries of a folder that are looked at.
-const MOST_LOOKED_AT: usize = 10_000;
 
 /// A run, and who takes orders for it.
 #[derive(Debug)]
@@ -66,9 +63,11 @@ fn newest(present: &[Call], here: &Path) -> Result<Choice, CliError> {
     if !present.is_empty() {
         let _ = write!(message, "; name one of those running elsewhere:{}", list(present));
     }
-    let stored = stored(&here.join("results"));
+    let stored = beneath(&here.join(RESULTS));
     if !stored.is_empty() {
-        let named: Vec<_> = stored.iter().map(|run| format!("\n  squall watch {}", run.display())).collect();
+        let plain = |run: &'_ PathBuf| run.strip_prefix(".").unwrap_or(run).display().to_string();
+        let named: Vec<_> =
+            stored.iter().take(MOST_NAMED).map(|run| format!("\n  squall watch {}", plain(run))).collect();
         let _ = write!(message, "; replay a stored one, newest first:{}", named.concat());
     }
     Err(CliError::failed(message))
@@ -80,19 +79,6 @@ fn list(present: &[Call]) -> String {
         format!("\n  {}  {}, {:.0} s, {}", run.id, run.scenario, run.at_s, run.directory)
     };
     present.iter().map(line).collect()
-}
-
-/// The newest stored runs under `results`, by the names of their directories, which begin with the time.
-fn stored(results: &Path) -> Vec<PathBuf> {
-    let entries = |folder: &Path| -> Vec<PathBuf> {
-        let entries = fs::read_dir(folder).into_iter().flatten().take(MOST_LOOKED_AT).flatten();
-        entries.map(|entry| entry.path()).collect()
-    };
-    let runs = entries(results).iter().flat_map(|scenario| entries(scenario)).collect::<Vec<_>>();
-    let mut runs: Vec<_> = runs.into_iter().filter(|run| run.join("run.json").is_file()).collect();
-    runs.sort_by(|one, other| other.file_name().cmp(&one.file_name()));
-    runs.truncate(MOST_NAMED);
-    runs.into_iter().map(|run| run.strip_prefix(".").map(Path::to_owned).unwrap_or(run)).collect()
 }
 
 #[cfg(test)]
@@ -118,10 +104,10 @@ mod tests {
         let running =
             [call("old", here.path(), 90.0), call("new", here.path(), 3.0), call("far", elsewhere, 1.0)];
         assert_eq!(newest(&running, here.path()).unwrap().directory, Path::new("/runs/new"));
-        for name in ["2026-01-01", "2026-01-02"] {
+        for name in ["2026-01-01T00-00-00Z", "2026-01-02T00-00-00Z"] {
             let run = here.path().join("results/s").join(name);
-            fs::create_dir_all(&run).unwrap();
-            fs::write(run.join("run.json"), "{}").unwrap();
+            std::fs::create_dir_all(&run).unwrap();
+            std::fs::write(run.join("run.json"), "{}").unwrap();
         }
         let error = newest(&running[2..], here.path()).unwrap_err().message;
         let (far, first) = (error.find("far  s, 1 s, /runs/far"), error.find("2026-01-02"));

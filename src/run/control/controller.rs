@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::protocol;
 use crate::clock::{Course, Skip, Tick};
 use crate::fault::{DeviceFault, Effect, Fault, StartError, TimeLine, Transition};
+use crate::language::guess;
 use crate::record::FaultId;
 
 /// The faults of a run and their activations.
@@ -124,10 +125,11 @@ impl FaultController {
     }
 
     fn find(&mut self, name: &str) -> Result<&mut ScheduledFault, String> {
-        let known: Vec<String> =
-            self.places.iter().map(|place| format!("`{}`", place.fault.name)).take(20).collect();
+        let names = || self.places.iter().map(|place| place.fault.name.as_str());
+        let meant = guess(name, names());
+        let known: Vec<String> = names().map(|name| format!("`{name}`")).take(20).collect();
         let found = self.places.iter_mut().find(|place| place.fault.name == name);
-        found.ok_or_else(|| format!("the run has no fault `{name}`; it has {}", known.join(", ")))
+        found.ok_or_else(|| format!("the run has no fault `{name}`; {meant}it has {}", known.join(", ")))
     }
 }
 
