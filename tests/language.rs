@@ -197,6 +197,8 @@ fn the_schema_takes_every_shipped_scenario_and_refuses_what_check_refuses() {
         ("d.toml", SOUND.replace("rate = \"2/s\"", "rate = 2")),
         ("e.toml", SOUND.replace("protocol = \"http\"", "protocol = \"https\"")),
         ("f.toml", SOUND.replace("[run]", "[runs]")),
+        ("g.toml", SOUND.replace("duration = \"10s\"\n", "")),
+        ("h.toml", SOUND.replace("shape = \"ramp\", to = 3", "shape = \"steps\", to = 3")),
     ];
     for (name, content) in &broken {
         std::fs::write(dir.path().join(name), content).unwrap();

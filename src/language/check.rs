@@ -110,6 +110,13 @@ impl Fields {
         report.add(at, &join(&self.path, key), message, help);
     }
 
+    /// Reports that `key`, which may be left out elsewhere, is missing, unless it was written.
+    pub(crate) fn require(&self, key: &str, report: &mut Reporter<'_>) {
+        if let Some(field) = self.section.field(key).filter(|_| self.given(key).is_none()) {
+            missing(field, &join(&self.path, key), &self.origin, report);
+        }
+    }
+
     /// Reports each of `keys` that was written, because it does not apply here.
     pub(crate) fn refuse_given(&self, keys: &[&str], report: &mut Reporter<'_>, because: &str) {
         for key in keys.iter().filter(|key| self.given.contains_key(**key)) {
@@ -199,10 +206,7 @@ fn foreign(
 
 fn absent(field: &'static Field, key: &str, fields: &mut Fields, report: &mut Reporter<'_>) {
     match field.need {
-        Need::Required => {
-            let help = format!("{} ({})", field.kind.remedy(), field.about);
-            report.add(&fields.origin, key, "is missing", help);
-        }
+        Need::Required => missing(field, key, &fields.origin, report),
         Need::Default("") if matches!(field.kind, Kind::Table(_) | Kind::Short(_)) => {
             // Its defaults, placed where the section is, so that later problems have a place.
             if let Some(section) = field.kind.section() {
@@ -217,6 +221,11 @@ fn absent(field: &'static Field, key: &str, fields: &mut Fields, report: &mut Re
         }
         Need::Optional => {}
     }
+}
+
+fn missing(field: &Field, key: &str, section: &Origin, report: &mut Reporter<'_>) {
+    let help = format!("{} ({})", field.kind.remedy(), field.about);
+    report.add(section, key, "is missing", help);
 }
 
 fn unknown(

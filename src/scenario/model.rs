@@ -124,6 +124,8 @@ impl Target {
 pub struct Phase {
     /// Its name, unique in the scenario, of the same characters as [`Scenario::name`].
     pub name: String,
+    /// The phase of the file that it is a step of, where that has steps: they are named after it, `NAME-1`, `NAME-2`, ….
+    pub staircase: Option<String>,
     /// Its length, not zero.
     pub duration: Span,
     /// Factor on the rate of every open fleet that has none of its own here.
@@ -135,6 +137,11 @@ pub struct Phase {
 }
 
 impl Phase {
+    /// Whether `name` means it, by itself or among the steps of a phase.
+    pub(super) fn goes_by(&self, name: &str) -> bool {
+        self.name == name || self.staircase.as_deref() == Some(name)
+    }
+
     /// The course of the load of the fleet named `fleet`.
     pub fn load_of(&self, fleet: &str) -> LoadProfile {
         self.loads.get(fleet).copied().unwrap_or(self.load)

@@ -28,6 +28,8 @@ pub(crate) fn schema() -> Value {
             required.push(key);
         }
     }
+    let mut definitions = schema::definitions(section::all());
+    definitions["phase"]["anyOf"] = lasting();
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "squall scenario",
@@ -35,8 +37,22 @@ pub(crate) fn schema() -> Value {
         "properties": properties,
         "required": required,
         "additionalProperties": false,
-        "$defs": schema::definitions(section::all()),
+        "$defs": definitions,
     })
+}
+
+/// What says how long a phase lasts: its duration, or the steps of a load.
+fn lasting() -> Value {
+    let stepped = json!({
+        "type": "object",
+        "properties": { "shape": { "const": "steps" } },
+        "required": ["shape"],
+    });
+    json!([
+        { "required": ["duration"] },
+        { "required": ["load"], "properties": { "load": stepped } },
+        { "required": ["loads"] },
+    ])
 }
 
 #[cfg(test)]

@@ -124,6 +124,7 @@ pub(super) fn document(root: &Table, duration: Option<Span>, report: &mut Report
             fleets: fleets.iter().map(|(fleet, _)| fleet).collect(),
             all_sound: all_sound(root, &fleets),
             phases: budget::names(root, "phase"),
+            steps: steps(phases.iter().map(|draft| &draft.phase)),
             warm_up: settings.warm_up > Span::ZERO,
             faults: budget::names(root, "fault"),
         },
@@ -181,11 +182,26 @@ pub(super) fn budgets(root: &Table, scenario: &Scenario, report: &mut Reporter<'
     let frame = budget::BudgetContext {
         fleets: scenario.fleets.iter().collect(),
         all_sound: true,
-        phases: scenario.phases.iter().map(|phase| phase.name.as_str()).collect(),
+        phases: written(&scenario.phases),
+        steps: steps(&scenario.phases),
         warm_up: scenario.run.warm_up > Span::ZERO,
         faults: scenario.faults.iter().map(|fault| fault.name.as_str()).collect(),
     };
     budget::budgets(root, &frame, report)
+}
+
+/// The phases as the file has them: of steps, the phase that they are of.
+fn written(phases: &[Phase]) -> Vec<&str> {
+    let mut names: Vec<&str> =
+        phases.iter().map(|phase| phase.staircase.as_ref().unwrap_or(&phase.name).as_str()).collect();
+    names.dedup();
+    names
+}
+
+/// Every phase that is a step, behind the phase of the file that it is of.
+fn steps<'p>(phases: impl IntoIterator<Item = &'p Phase>) -> Vec<(&'p str, &'p str)> {
+    let step = |phase: &'p Phase| Some((phase.staircase.as_deref()?, phase.name.as_str()));
+    phases.into_iter().filter_map(step).collect()
 }
 
 fn unknown_sections(root: &Table, report: &mut Reporter<'_>) {
@@ -243,7 +259,9 @@ fn frame<'f>(
 
 /// The phase with its factors for single fleets, once the fleets are known.
 fn addressed(draft: phase::PhaseDraft, fleets: &[(Fleet, Fields)], report: &mut Reporter<'_>) -> Phase {
-    let phase::PhaseDraft { mut phase, fields } = draft;
+    let phase::PhaseDraft { mut phase, fields, repeats } = draft;
+    let mut aside = report.aside();
+    let report = if repeats { &mut aside } else { report };
     for key in ["loads", "rates"] {
         for (name, origin, found) in fields.map(key) {
             let path = format!("{}.{key}.{}", fields.path, quote(name));

@@ -6,5 +6,6 @@ mod example;
 mod expansion;
 mod grammar;
 mod reference;
+mod staircase;
 mod table;
 mod tls;

@@ -25,6 +25,8 @@ pub(in crate::scenario) struct BudgetContext<'f> {
     pub(in crate::scenario) all_sound: bool,
     /// Names of measured phases, as far as they have one.
     pub(in crate::scenario) phases: Vec<&'f str>,
+    /// The steps of those that have some: the name of the one, and that of the other.
+    pub(in crate::scenario) steps: Vec<(&'f str, &'f str)>,
     pub(in crate::scenario) warm_up: bool,
     /// Names of faults, as far as they have one.
     pub(in crate::scenario) faults: Vec<&'f str>,
@@ -64,13 +66,31 @@ pub(in crate::scenario) fn budgets(
     let mut budgets = Vec::with_capacity(items.len());
     for (nth, item) in items.iter().enumerate() {
         if let Value::Table(table) = &item.value {
-            budgets.push(budget(nth, item, table, frame, report));
+            let budget = budget(nth, item, table, frame, report);
+            budgets.extend(by_step(budget, frame));
+            if budgets.len() > MOST {
+                let message = format!("a budget for every step makes more than {MOST}");
+                report.add(&item.origin, "budget", message, "name single steps, or make fewer");
+                return budgets;
+            }
         } else {
             let message = format!("expected a table, found {}", item.value.described());
             report.add(&item.origin, "budget", message, help);
         }
     }
     budgets
+}
+
+/// The budget, or one for each step of the phase that it names: a step that fails is not made good by another.
+fn by_step(budget: Budget, frame: &BudgetContext<'_>) -> Vec<Budget> {
+    let meant = budget.scope.phase.as_deref();
+    let steps = frame.steps.iter().filter(|(phase, _)| Some(*phase) == meant);
+    let single = |(_, step): &(&str, &str)| {
+        let scope = Scope { phase: Some((*step).to_owned()), ..budget.scope.clone() };
+        Budget { scope, ..budget.clone() }
+    };
+    let each: Vec<_> = steps.map(single).collect();
+    if each.is_empty() { vec![budget] } else { each }
 }
 
 fn budget(
@@ -220,6 +240,7 @@ fn scope(fields: &Fields, frame: &BudgetContext<'_>, report: &mut Reporter<'_>) 
     }
     if let Some(phase) = &scope.phase {
         let mut phases = frame.phases.clone();
+        phases.extend(frame.steps.iter().map(|(_, step)| *step));
         if frame.warm_up {
             phases.push("warm-up");
         }

@@ -1,5 +1,7 @@
 //! `[[phase]]`: the measured phases, in the order of time, and how the load moves within them.
 
+mod staircase;
+
 use crate::language::{
     Field, FieldValue, Fields, Kind, Node, Origin, Reporter, Section, Table, Value, check,
 };
@@ -24,7 +26,11 @@ pub(super) static PHASE: Section = Section {
     by: None,
     fields: &[
         Field::required("name", Kind::Name, "names the phase in every report; unique"),
-        Field::required("duration", Kind::Span(Span::from_ms(1), LONGEST), "how long it lasts"),
+        Field::optional(
+            "duration",
+            Kind::Span(Span::from_ms(1), LONGEST),
+            "how long it lasts; not needed with steps, whose `hold` says it",
+        ),
         Field::with(
             "load",
             Kind::Short(&LOAD),
@@ -59,11 +65,22 @@ pub(super) static LOAD: Section = Section {
         ),
         Field::with(
             "shape",
-            Kind::Word(&["flat", "ramp", "sine", "bursts", "spike"]),
+            Kind::Word(&["flat", "ramp", "sine", "bursts", "spike", "steps"]),
             "flat",
-            "flat stays; ramp goes to another level; sine swings; bursts come again and again; spike rises and falls",
+            "flat stays; ramp goes to another level; sine swings; bursts come again and again; spike rises and falls; \
+             steps go from level to level, and each becomes a phase of its own: NAME-1, NAME-2, …",
         ),
-        Field::required("to", Kind::Number(0.0, MOST_LOAD), "the level at the end").only(&["ramp"]),
+        Field::required("from", Kind::Number(0.0, MOST_LOAD), "the level of the first step").only(&["steps"]),
+        Field::required("to", Kind::Number(0.0, MOST_LOAD), "the level at the end, or of the last step")
+            .only(&["ramp", "steps"]),
+        Field::required(
+            "by",
+            Kind::Number(-MOST_LOAD, MOST_LOAD),
+            "how far apart two steps are; whether they go up or down follows from `from` and `to`",
+        )
+        .only(&["steps"]),
+        Field::required("hold", Kind::Span(Span::from_ms(1), LONGEST), "how long each step lasts")
+            .only(&["steps"]),
         Field::with("amplitude", Kind::Number(0.0, 1.0), "0.5", "how far it swings, as a share of the level")
             .only(&["sine"]),
         Field::optional(
@@ -90,6 +107,8 @@ pub(super) static LOAD: Section = Section {
 pub(super) struct PhaseDraft {
     pub(super) phase: Phase,
     pub(super) fields: Fields,
+    /// Whether it says the same of fleets as the draft before: a further step of one staircase.
+    pub(super) repeats: bool,
 }
 
 pub(super) fn phases(root: &Table, report: &mut Reporter<'_>) -> Vec<PhaseDraft> {
@@ -119,27 +138,58 @@ pub(super) fn phases(root: &Table, report: &mut Reporter<'_>) -> Vec<PhaseDraft>
             report.add(&item.origin, "phase", format!("expected a table, found {found}"), example);
             continue;
         };
-        let draft = phase(nth, item, table, report);
-        let name = &draft.phase.name;
-        if RESERVED.contains(&name.as_str()) {
-            let message = format!("`{name}` is a name squall uses itself");
-            draft.fields.refuse("name", report, message, "choose another name");
+        admit(drafts(nth, item, table, report), &mut phases, report);
+        if phases.len() > MOST {
+            let message = format!("with every step of a staircase there are more than {MOST} phases");
+            report.add(&item.origin, "phase", message, format!("keep to {MOST} phases"));
+            return Vec::new();
         }
-        if !name.is_empty() && phases.iter().any(|other| other.phase.name == *name) {
-            let message = format!("there is a phase `{name}` already");
-            draft.fields.refuse("name", report, message, "give every phase its own name");
-        }
-        phases.push(draft);
     }
     phases
 }
 
-fn phase(nth: usize, item: &Node, table: &Table, report: &mut Reporter<'_>) -> PhaseDraft {
+/// Adds a phase, or the steps of one, to those before, and reports a name that cannot be had.
+fn admit(drafts: Vec<PhaseDraft>, phases: &mut Vec<PhaseDraft>, report: &mut Reporter<'_>) {
+    if let Some(PhaseDraft { phase, fields, .. }) = drafts.first() {
+        let own = drafts.iter().map(|draft| &draft.phase.name);
+        let names: Vec<&String> = phase.staircase.iter().chain(own).filter(|name| !name.is_empty()).collect();
+        if let Some(name) = names.iter().find(|name| RESERVED.contains(&name.as_str())) {
+            let message = format!("`{name}` is a name squall uses itself");
+            fields.refuse("name", report, message, "choose another name");
+        }
+        let taken = |name: &str| phases.iter().any(|other| other.phase.goes_by(name));
+        if let Some(name) = names.iter().find(|name| taken(name)) {
+            let message = format!("there is a phase `{name}` already");
+            fields.refuse("name", report, message, "give every phase its own name");
+        }
+    }
+    phases.extend(drafts);
+}
+
+/// The phase that `table` describes, or one for each step of its load.
+fn drafts(nth: usize, item: &Node, table: &Table, report: &mut Reporter<'_>) -> Vec<PhaseDraft> {
     let path = match table.0.get("name").map(|entry| &entry.node.value) {
         Some(Value::Text(name)) => format!("phase.{name}"),
         _ => format!("phase[{}]", nth + 1),
     };
     let fields = check(&PHASE, table, &path, &item.origin, report);
+    if !staircase::is_one(&fields) {
+        fields.require("duration", report);
+    }
+    let name = fields.text("name").unwrap_or_default().value().to_owned();
+    let Some(staircase) = staircase::of(&fields, report).filter(|_| !name.is_empty()) else {
+        return vec![draft(fields, None, report)];
+    };
+    // What is wrong with the table has been reported, once for all steps.
+    let mut quiet = report.aside();
+    let steps = (0..staircase.count()).map(|nth| {
+        let fields = check(&PHASE, &staircase.step(&name, nth, table), &path, &item.origin, &mut quiet);
+        PhaseDraft { repeats: nth > 0, ..draft(fields, Some(name.clone()), &mut quiet) }
+    });
+    steps.collect()
+}
+
+fn draft(fields: Fields, staircase: Option<String>, report: &mut Reporter<'_>) -> PhaseDraft {
     let name = fields.text("name").unwrap_or_default().value().to_owned();
     let duration = fields.span("duration");
     let load = fields.table("load").map_or(LoadProfile::Flat(1.0), |load| load_profile(&load, report));
@@ -151,7 +201,7 @@ fn phase(nth: usize, item: &Node, table: &Table, report: &mut Reporter<'_>) -> P
     }
     let mut canonical = String::new();
     fields.canonical("phase", &mut canonical);
-    PhaseDraft { phase: Phase { name, duration, load, loads, canonical }, fields }
+    PhaseDraft { phase: Phase { name, staircase, duration, load, loads, canonical }, fields, repeats: false }
 }
 
 fn load_profile(load: &Fields, report: &mut Reporter<'_>) -> LoadProfile {
