@@ -32,7 +32,7 @@ impl Drop for Peer {
 }
 
 /// Starts a Python server that prints the port it bound; `None` if Python or a module is missing.
-fn python(script: &str, needs: &str) -> Option<(Peer, u16)> {
+pub(crate) fn python(script: &str, needs: &str) -> Option<(Peer, u16)> {
     let probe =
         Command::new("python3").args(["-c", &format!("import {needs}")]).stderr(Stdio::null()).status();
     if !probe.is_ok_and(|status| status.success()) {

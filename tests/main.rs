@@ -42,6 +42,7 @@ mod markdown;
 mod odd_broker;
 #[path = "support/odd_broker.rs"]
 mod odd_broker_peer;
+mod one_line;
 mod openapi;
 mod outside;
 mod page;

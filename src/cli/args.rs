@@ -1,6 +1,6 @@
 //! What can be typed.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
@@ -19,9 +19,11 @@ use super::new::SituationParser;
 #[cfg(unix)]
 use super::phase::PhaseArgs;
 use super::proxy::ProxyArgs;
+use super::run::ConductArgs;
 use super::serve::ServeArgs;
 use super::shard::{ShardChoice, parse_start};
 use super::stored::RESULTS;
+use super::url::UrlArgs;
 use super::watch::args::WatchArgs;
 use crate::clock::WallTime;
 use crate::language::{Environment, alternatives, guess};
@@ -33,7 +35,14 @@ use crate::units::Span;
 
 /// Load for fleets of connected devices, and the truth about tail latency.
 #[derive(Debug, Parser)]
-#[command(name = "squall", version, about, after_help = Exit::help(&Exit::ALL), max_term_width = 100)]
+#[command(
+    name = "squall",
+    version,
+    about,
+    after_help = Exit::help(&Exit::ALL),
+    max_term_width = 100,
+    override_usage = "squall URL [OPTIONS]\n       squall <COMMAND> [OPTIONS]"
+)]
 pub(super) struct Args {
     #[command(subcommand)]
     pub(super) command: Command,
@@ -41,6 +50,12 @@ pub(super) struct Args {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    /// Load a service by its URL alone: squall http://127.0.0.1:8080/ -r 200/s
+    ///
+    /// Devices, each with a connection of its own, send at a rate that does not wait for the service, and the run is
+    /// reported and stored like any other. It is the run of a scenario, which --save writes down to be built upon.
+    #[command(name = "URL", alias = "url")]
+    Url(Box<UrlArgs>),
     /// Drive a scenario's fleets and record what happened
     ///
     /// Starts the bundled reference system on free ports unless --target or [target] points elsewhere, connects the
@@ -199,14 +214,6 @@ pub(super) struct RunArgs {
     #[arg(long = "target", value_name = "PROTOCOL=URL", help = target_help(), value_parser = parse_target)]
     pub(super) targets: Vec<(Protocol, String)>,
 
-    /// Directory under which the run's own directory is made
-    #[arg(long, value_name = "DIR", default_value = RESULTS)]
-    pub(super) out: PathBuf,
-
-    /// Label of the build, appended to the directory name
-    #[arg(long, value_name = "TEXT", default_value = "")]
-    pub(super) label: String,
-
     #[command(flatten)]
     pub(super) overrides: OverrideArgs,
 
@@ -237,29 +244,8 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "TOKEN")]
     pub(super) run_token: Option<RunToken>,
 
-    /// Worker threads of the generator [default: half the cores for a target on this machine, otherwise all]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub(super) workers: Option<u16>,
-
-    /// Show no progress
-    #[arg(long, short)]
-    pub(super) quiet: bool,
-
-    /// Show the run on the live screen of `squall watch`, in a process of its own; where there is no terminal,
-    /// the usual lines
-    #[arg(long, conflicts_with = "quiet")]
-    pub(super) live: bool,
-
-    /// Serve the run as a page that follows it, by a process of its own at this address: 127.0.0.1:0 takes a free
-    /// port. To be read only; whoever reaches another address than a loopback one sees the run
-    #[arg(long, value_name = "IP:PORT")]
-    pub(super) live_on: Option<SocketAddr>,
-
     #[command(flatten)]
-    pub(super) screen: ReportScreenArgs,
-
-    #[command(flatten)]
-    pub(super) outputs: ExportArgs,
+    pub(super) conduct: ConductArgs,
 }
 
 #[derive(Debug, clap::Args)]

@@ -1,7 +1,7 @@
 //! `squall calibrate`: what this machine can measure, kept for later runs.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -49,7 +49,7 @@ pub(super) fn calibrate(args: &CalibrateArgs) -> Result<Exit, CliError> {
     if args.show {
         return show(&path);
     }
-    let scratch = Scratch::new().map_err(CliError::failed)?;
+    let scratch = folder::Scratch::new("calibration").map_err(CliError::failed)?;
     let targets = Targets::start().map_err(CliError::failed)?;
     let effort = if args.quick { Effort::Quick } else { Effort::Full };
     let tell = |Step(text)| {
@@ -101,7 +101,7 @@ fn serve() -> Result<Exit, CliError> {
 /// Connects idle devices and prints the most anonymous memory that was resident meanwhile, bytes.
 fn probe(protocol: Protocol, url: &str, devices: u32) -> Result<Exit, CliError> {
     Descriptors::ensure(u64::from(devices) + Descriptors::OVERHEAD).map_err(CliError::failed)?;
-    let scratch = Scratch::new().map_err(CliError::failed)?;
+    let scratch = folder::Scratch::new("calibration").map_err(CliError::failed)?;
     let load = Load::Open(f64::from(devices) * 0.2);
     let memory = Arc::new(MemoryGauge::default());
     let trial = Trial { protocol, url, devices, load, seconds: 1.0 };
@@ -168,23 +168,6 @@ impl Drop for Targets {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-    }
-}
-
-/// A directory for the trials' files, removed at the end.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new() -> io::Result<Self> {
-        let path = std::env::temp_dir().join(format!("squall-calibration-{}", std::process::id()));
-        std::fs::create_dir_all(&path)?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 

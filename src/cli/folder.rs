@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::display::Style;
 
@@ -27,4 +27,27 @@ pub(super) fn ensure(folder: &Path) -> io::Result<()> {
     // Nobody reading it changes nothing.
     let _ = writeln!(io::stderr(), "{}", Style::PLAIN.harmless(&note));
     Ok(())
+}
+
+/// A folder for files that nobody keeps, removed when it is dropped.
+#[derive(Debug)]
+pub(super) struct Scratch(pub(super) PathBuf);
+
+impl Scratch {
+    /// Makes one for `purpose`, a word.
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    pub(super) fn new(purpose: &str) -> io::Result<Self> {
+        let path = std::env::temp_dir().join(format!("squall-{purpose}-{}", std::process::id()));
+        fs::create_dir_all(&path)?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // Nobody misses what is left.
+        let _ = fs::remove_dir_all(&self.0);
+    }
 }

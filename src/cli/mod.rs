@@ -31,6 +31,7 @@ mod serve;
 mod shard;
 mod signal;
 mod stored;
+mod url;
 #[cfg_attr(not(all(unix, feature = "live")), path = "watch_absent.rs")]
 mod watch;
 
@@ -136,9 +137,18 @@ fn ranked(mut error: clap::Error) -> clap::Error {
 
 /// Runs `squall` with `arguments`, the program's name first.
 fn run_with(arguments: impl IntoIterator<Item = OsString>) -> Exit {
-    let args = match Args::try_parse_from(arguments) {
+    let arguments = url::arranged(arguments);
+    if let Some(misplaced) = url::misplaced(&arguments) {
+        say(&misplaced);
+        return misplaced.exit;
+    }
+    let args = match Args::try_parse_from(&arguments) {
         Ok(args) => args,
         Err(error) => {
+            if let Some(meant) = url::meant(&arguments, &error) {
+                say(&meant);
+                return meant.exit;
+            }
             let error = ranked(error);
             // Help and version are errors to clap too, with exit code 0; a closed pipe leaves nobody to tell.
             let _ = error.print();
@@ -146,6 +156,7 @@ fn run_with(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         }
     };
     let ended = match &args.command {
+        Command::Url(args) => url::url(args),
         Command::Run(args) => run::run(args),
         #[cfg(unix)]
         Command::Fault(args) => fault::fault(args),

@@ -103,29 +103,44 @@ pub(super) fn new(args: &NewArgs) -> Result<Exit, CliError> {
     let name = name_of(&path)?;
     let text =
         situation.text.replacen(&format!("name = \"{}\"", situation.name), &format!("name = \"{name}\""), 1);
-    write_new(&path, &text)?;
+    write_new(&path, &text, false)?;
     for (recording, content) in RECORDINGS.iter().filter(|(recording, _)| text.contains(recording)) {
         let beside = path.parent().unwrap_or(Path::new("")).join(recording);
         // One that is there already may hold the user's own data.
         if !beside.exists() {
-            write_new(&beside, content)?;
+            write_new(&beside, content, false)?;
         }
     }
     say(&format!("{} is yours to change; next: squall check {}", path.display(), path.display()))
 }
 
-/// Writes a file that must not be there yet.
-fn write_new(path: &Path, text: &str) -> Result<(), CliError> {
-    let made = folder::ensure(folder::of(path));
-    let written = made.and_then(|()| OpenOptions::new().write(true).create_new(true).open(path));
-    written.and_then(|mut file| file.write_all(text.as_bytes())).map_err(|error| {
-        let remedy = if error.kind() == io::ErrorKind::AlreadyExists {
-            "it is there already; give another name, or move it away"
-        } else {
-            "give a path that can be written"
-        };
-        CliError::failed(format!("cannot write {}: {error}; {remedy}", path.display()))
-    })
+/// Makes sure that a file that is to be written is not there yet.
+pub(super) fn absent(path: &Path) -> Result<(), CliError> {
+    if path.exists() { Err(unwritten(path, &io::ErrorKind::AlreadyExists.into())) } else { Ok(()) }
+}
+
+/// Writes a file that must not be there yet; one that is secret can be read by its owner alone.
+pub(super) fn write_new(path: &Path, text: &str, is_secret: bool) -> Result<(), CliError> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    if is_secret {
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    }
+    #[cfg(not(unix))]
+    let _ = is_secret;
+    let made = folder::ensure(folder::of(path)).and_then(|()| options.open(path));
+    made.and_then(|mut file| file.write_all(text.as_bytes())).map_err(|error| unwritten(path, &error))
+}
+
+/// Why a new file could not be written, and what to do about it.
+fn unwritten(path: &Path, error: &io::Error) -> CliError {
+    let remedy = if error.kind() == io::ErrorKind::AlreadyExists {
+        "it is there already; give another name, or move it away"
+    } else {
+        "give a path that can be written"
+    };
+    CliError::failed(format!("cannot write {}: {error}; {remedy}", path.display()))
 }
 
 /// The name of a scenario in the file `path`.

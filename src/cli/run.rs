@@ -1,37 +1,97 @@
 //! `squall run`: a scenario's fleets against a target, from the file to the report.
 
 use std::io::{self, IsTerminal};
-use std::path::Path;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::args::RunArgs;
+use super::args::{ReportScreenArgs, RunArgs};
 use super::exit::Exit;
-use super::export::Subject;
+use super::export::{ExportArgs, Subject};
 use super::signal::Interrupts;
+use super::stored::RESULTS;
 use super::watch::viewer::{self, Notes, PageServer, Viewer};
 use super::{CliError, report, screen, settle, shard, unanswered};
 use crate::display::{Progress, ProgressMode, Style};
 use crate::run::{Finished, Observer, Run, Settings, Steering, profile};
 use crate::scenario::{Plan, Scenario, load_budgets};
 
+/// How a run is made and shown, whatever it runs.
+#[derive(Debug, clap::Args)]
+pub(super) struct ConductArgs {
+    /// Directory under which the run's own directory is made
+    #[arg(long, value_name = "DIR", default_value = RESULTS)]
+    pub(super) out: PathBuf,
+
+    /// Label of the build, appended to the directory name
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub(super) label: String,
+
+    /// Worker threads of the generator [default: half the cores for a target on this machine, otherwise all]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(super) workers: Option<u16>,
+
+    /// Show no progress
+    #[arg(long, short)]
+    pub(super) quiet: bool,
+
+    /// Show the run on the live screen of `squall watch`, in a process of its own; where there is no terminal,
+    /// the usual lines
+    #[arg(long, conflicts_with = "quiet")]
+    pub(super) live: bool,
+
+    /// Serve the run as a page that follows it, by a process of its own at this address: 127.0.0.1:0 takes a free
+    /// port. To be read only; whoever reaches another address than a loopback one sees the run
+    #[arg(long, value_name = "IP:PORT")]
+    pub(super) live_on: Option<SocketAddr>,
+
+    #[command(flatten)]
+    pub(super) screen: ReportScreenArgs,
+
+    #[command(flatten)]
+    pub(super) outputs: ExportArgs,
+}
+
 /// Runs the scenario and reports.
 pub(super) fn run(args: &RunArgs) -> Result<Exit, CliError> {
-    let terminal = (args.live || args.live_on.is_some()).then(viewer::has_terminal).transpose()?;
-    let live = args.live && terminal == Some(true);
+    let conduct = &args.conduct;
+    is_live(conduct)?;
     let scenario = load(args)?;
-    args.outputs.prepare(Subject::Run)?;
+    conduct.outputs.prepare(Subject::Run)?;
     let (part, note) = shard::part(args)?;
     let settings = Settings {
-        out: args.out.clone(),
-        label: args.label.clone(),
-        workers: args.workers.map(usize::from),
         source_ips: args.source_ips.clone(),
         part,
         token: args.run_token,
-        profile: profile::place(),
         notes: note.into_iter().collect(),
+        ..settings(conduct)
     };
-    let run = Run::prepare(Plan::new(scenario), &args.targets, settings)?;
+    drive(conduct, Run::prepare(Plan::new(scenario), &args.targets, settings)?)
+}
+
+/// Whether the live screen is to be shown, and can be.
+///
+/// # Errors
+/// If this build has none.
+pub(super) fn is_live(args: &ConductArgs) -> Result<bool, CliError> {
+    let terminal = (args.live || args.live_on.is_some()).then(viewer::has_terminal).transpose()?;
+    Ok(args.live && terminal == Some(true))
+}
+
+/// The settings of a run of a whole plan.
+pub(super) fn settings(args: &ConductArgs) -> Settings {
+    Settings {
+        out: args.out.clone(),
+        label: args.label.clone(),
+        workers: args.workers.map(usize::from),
+        profile: profile::place(),
+        ..Settings::default()
+    }
+}
+
+/// Drives a run that is prepared, and reports.
+pub(super) fn drive(args: &ConductArgs, run: Run) -> Result<Exit, CliError> {
+    let live = is_live(args)?;
     let notes = Arc::new(Notes::default());
     let observer: Arc<dyn Observer> = if live { notes.clone() } else { Arc::new(progress(args, &run)) };
     let interrupts = Arc::new(InterruptHandler(Arc::clone(&observer)));
@@ -45,7 +105,7 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, CliError> {
 }
 
 /// The process that serves the run as a page, if one is asked for: a run is not lost for want of it.
-fn page(args: &RunArgs, directory: &Path, notes: &Arc<dyn Observer>) -> Option<PageServer> {
+fn page(args: &ConductArgs, directory: &Path, notes: &Arc<dyn Observer>) -> Option<PageServer> {
     // Where it is has to be said, however quiet the run is.
     let told: Arc<dyn Observer> = if args.quiet { Arc::new(Notes::default()) } else { Arc::clone(notes) };
     let started = PageServer::start(directory, args.live_on?, told);
@@ -68,7 +128,7 @@ fn load(args: &RunArgs) -> Result<Scenario, CliError> {
     Ok(scenario)
 }
 
-fn progress(args: &RunArgs, run: &Run) -> Progress {
+fn progress(args: &ConductArgs, run: &Run) -> Progress {
     let terminal = io::stderr().is_terminal();
     let mode = match (args.quiet, terminal) {
         (true, _) => ProgressMode::Quiet,
@@ -79,7 +139,7 @@ fn progress(args: &RunArgs, run: &Run) -> Progress {
 }
 
 /// Ends the run when the user interrupts it: in an orderly way first, then at once.
-struct InterruptHandler(Arc<dyn Observer>);
+pub(super) struct InterruptHandler(pub(super) Arc<dyn Observer>);
 
 impl Observer for InterruptHandler {
     fn begin(&self, steering: &Steering) -> io::Result<()> {
@@ -97,7 +157,7 @@ impl Observer for InterruptHandler {
 }
 
 /// Prints the report, writes what is asked for, and says how the process exits.
-fn conclude(mut finished: Finished, args: &RunArgs) -> Result<Exit, CliError> {
+fn conclude(mut finished: Finished, args: &ConductArgs) -> Result<Exit, CliError> {
     let exit = Exit::from(finished.conclusion);
     let reported = finished.report().map_err(CliError::from).and_then(|report| {
         report::tell(&report, &args.outputs, args.screen)?;

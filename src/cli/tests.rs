@@ -1,8 +1,11 @@
 //! What the documentation tells people to type is what can be typed.
 
+use std::ffi::OsString;
+
 use clap::Parser;
 
 use super::args::{Args, Command};
+use super::url::arranged;
 
 #[path = "../../tests/support/markdown.rs"]
 #[expect(dead_code, reason = "files that pages show are for the tests that execute their commands")]
@@ -62,7 +65,7 @@ fn every_command_in_the_documentation_can_be_typed() {
                 word => word.to_owned(),
             };
             let words = words(&command).into_iter().filter(|word| word != "…").map(typed);
-            if let Err(error) = Args::try_parse_from(words) {
+            if let Err(error) = Args::try_parse_from(arranged(words.map(OsString::from))) {
                 panic!("{name}: {command}\n{error}");
             }
             checked += 1;

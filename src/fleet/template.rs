@@ -21,8 +21,8 @@ pub enum Scope {
     Reading,
 }
 
-/// A text with placeholders.
-#[derive(Debug, Clone, PartialEq)]
+/// A text with placeholders; an empty one unless read.
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Template {
     text: Box<str>,
     parts: Box<[TemplatePart]>,

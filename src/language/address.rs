@@ -78,7 +78,7 @@ impl AddressForm {
     ///
     /// # Errors
     /// What is wrong with it, without its login, and what to write instead.
-    pub(super) fn check(&self, text: &str) -> Result<(), Refusal> {
+    pub(crate) fn check(&self, text: &str) -> Result<(), Refusal> {
         let example = format!("write for example \"{}\"", self.example);
         let shown = quote(&without_login(text));
         let url = match Url::parse(text) {

@@ -23,7 +23,7 @@ pub(crate) use field::{Field, Kind, NUMBER, Section, alternatives, listed};
 pub(crate) use manual::manual;
 pub(crate) use refusal::{Refusal, quote};
 pub(crate) use value::{FieldValue, Text, harmless, is_name, unfit};
-pub(crate) use veil::veiled;
+pub(crate) use veil::{is_secret_field, veiled};
 
 #[cfg(test)]
 pub(crate) use {field::Need, value::is_default};

@@ -127,7 +127,7 @@ fn is_secret(path: &[String]) -> bool {
 }
 
 /// Whether header fields of this name hold secrets.
-fn is_secret_field(name: &str) -> bool {
+pub(crate) fn is_secret_field(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     let last = name.rsplit(['-', '_']).next().unwrap_or_default();
     FIELDS.contains(&name.as_str()) || LAST_PARTS.contains(&last)

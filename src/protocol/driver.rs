@@ -104,7 +104,32 @@ pub struct Facts {
     pub remedy: Option<&'static str>,
     /// A scenario against a service of the user's.
     pub template: &'static str,
+    /// What a URL alone stands for.
+    pub(crate) one_line: OneLine,
 }
+
+/// What a URL stands for where no scenario says more, as keys of a fleet.
+#[derive(Debug)]
+pub(crate) struct OneLine {
+    /// Where the user does not say what to send.
+    pub(crate) usual: Keys,
+    /// Where the user does.
+    pub(crate) stated: Keys,
+    /// The key of the protocol's own table whose value is the path of the URL; `None`: it is a part of the target, if there can be one.
+    pub(crate) place: Option<&'static str>,
+    /// What is sent and what has to answer, in a line; a path that is a key is named as one.
+    pub(crate) about: &'static str,
+}
+
+/// Keys of a fleet and of its protocol's own table.
+#[derive(Debug)]
+pub(crate) struct Keys {
+    pub(crate) fleet: &'static [KeyLine],
+    pub(crate) own: &'static [KeyLine],
+}
+
+/// A key, its value as TOML, and what it means here; empty where it speaks for itself.
+pub(crate) type KeyLine = (&'static str, &'static str, &'static str);
 
 /// Where a trace context can travel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

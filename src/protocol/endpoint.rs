@@ -348,7 +348,8 @@ fn take_credentials(url: &mut Url) -> Option<Login> {
     cleared.is_ok().then_some(credentials)
 }
 
-fn percent_decoded(text: &str) -> String {
+/// `text` with every `%XX` as the byte that it stands for; what is no UTF-8 then is U+FFFD.
+pub(crate) fn percent_decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&byte, tail)) = rest.split_first() {

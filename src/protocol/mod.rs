@@ -36,10 +36,12 @@ mod verdict;
 mod ws;
 
 pub(crate) use credential::Credential;
-pub(crate) use driver::{Driver, Progress, TraceCarrier, connect_under, driver, protocols, words};
+pub(crate) use driver::{
+    Driver, KeyLine, Keys, Progress, TraceCarrier, connect_under, driver, protocols, words,
+};
 pub use driver::{Facts, connect};
 pub use endpoint::Endpoint;
-pub(crate) use endpoint::{accepts, free_ports};
+pub(crate) use endpoint::{accepts, free_ports, percent_decoded};
 pub use event::{Answer, Event};
 pub(crate) use exchange::{Exchange, Pattern, Rendering, Stated, template};
 pub use failure::Failure;

@@ -21,6 +21,8 @@ use crate::service::Setup;
 
 /// Kinds of faults that act on the network, whatever is spoken over it.
 pub(crate) const NETWORK_FAULTS: &[&str] = section::NETWORK_FAULTS;
+/// The word by which a fleet accepts whatever certificate a server presents.
+pub(crate) const INSECURE: &str = section::INSECURE;
 /// Largest scenario read, bytes.
 const LARGEST: u64 = 1 << 20;
 /// What to do where there is no scenario; true of squall wherever it is installed.

@@ -25,7 +25,7 @@ pub(crate) use amendment::Override;
 pub use amendment::Overrides;
 pub use device::DevicePlan;
 pub(crate) use error::ScenarioError;
-pub(crate) use load::{NETWORK_FAULTS, inline_faults, load_budgets, load_faults, load_setup};
+pub(crate) use load::{INSECURE, NETWORK_FAULTS, inline_faults, load_budgets, load_faults, load_setup};
 pub(crate) use manual::manual;
 pub use model::Scenario;
 pub(crate) use model::{Fleet, Model};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::net::TcpStream;
 
-use super::super::driver::{Connecting, Dialer, Driver, Facts, Serving, TraceCarrier, answer};
+use super::super::driver::{Connecting, Dialer, Driver, Facts, Keys, OneLine, Serving, TraceCarrier, answer};
 use super::super::exchange::{Exchange, Stated};
 use super::super::fault_injector::FaultInjector;
 #[cfg(test)]
@@ -49,6 +49,15 @@ static FACTS: Facts = Facts {
     calibration: "",
     remedy: None,
     template: include_str!("../../../scenarios/external-http.toml"),
+    one_line: OneLine {
+        usual: Keys {
+            fleet: &[("payload", "\"none\"", "a request without a body")],
+            own: &[("method", "\"GET\"", "")],
+        },
+        stated: Keys { fleet: &[], own: &[("method", "\"POST\"", "")] },
+        place: None,
+        about: "GET without a body, POST with --body; the response ends a reading, with a status of 2xx as ok",
+    },
 };
 
 /// HTTP/1.1.

@@ -17,7 +17,12 @@ pub(super) static HTTP: Section = Section {
     about: "http only: what a request looks like, and which answers are good",
     by: None,
     fields: &[
-        Field::with("method", Kind::Text, "POST", "the method; with GET the payload goes as a body too"),
+        Field::with(
+            "method",
+            Kind::Text,
+            "POST",
+            "the method; with GET the payload goes as a body too, unless it is \"none\"",
+        ),
         Field::optional(
             "path",
             Kind::Text,

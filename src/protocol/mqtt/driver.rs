@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::net::TcpStream;
 
-use super::super::driver::{Connecting, Dialer, Driver, Facts, Serving, TraceCarrier, answer};
+use super::super::driver::{Connecting, Dialer, Driver, Facts, Keys, OneLine, Serving, TraceCarrier, answer};
 use super::super::exchange::{Exchange, Stated};
 use super::super::fault_injector::FaultInjector;
 #[cfg(test)]
@@ -45,6 +45,18 @@ static FACTS: Facts = Facts {
     calibration: "close = \"ack\"\nmqtt = { qos = 1 }\n",
     remedy: Some("a plain broker needs close = \"ack\" or \"delivery\""),
     template: include_str!("../../../scenarios/external-mqtt.toml"),
+    one_line: OneLine {
+        usual: ACKNOWLEDGED,
+        stated: ACKNOWLEDGED,
+        place: Some("topic"),
+        about: "a reading as JSON, or --body, at QoS 1 to the topic that is the path; the broker's acknowledgement ends it",
+    },
+};
+
+/// A broker answers readings with acknowledgements, whoever hears them.
+const ACKNOWLEDGED: Keys = Keys {
+    fleet: &[("close", "\"ack\"", "ended by the broker's acknowledgement")],
+    own: &[("qos", "1", "")],
 };
 
 /// MQTT 3.1.1.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::net::TcpStream;
 
-use super::super::driver::{Connecting, Dialer, Driver, Facts, Serving, TraceCarrier, answer};
+use super::super::driver::{Connecting, Dialer, Driver, Facts, Keys, OneLine, Serving, TraceCarrier, answer};
 use super::super::exchange::{Exchange, Stated};
 use super::super::fault_injector::FaultInjector;
 #[cfg(test)]
@@ -45,6 +45,22 @@ static FACTS: Facts = Facts {
     calibration: "close = \"reply\"\ntcp = { correlate = \"order\" }\n",
     remedy: None,
     template: include_str!("../../../scenarios/external-tcp.toml"),
+    one_line: OneLine {
+        usual: Keys {
+            fleet: &[("close", "\"reply\"", "")],
+            own: &[("correlate", "\"/seq\"", "ended by a line with its `seq`, as an echo is")],
+        },
+        stated: Keys {
+            fleet: &[("close", "\"reply\"", "")],
+            own: &[(
+                "correlate",
+                "\"order\"",
+                "the next line is its reply; \"/id\" where replies hold {{seq}}",
+            )],
+        },
+        place: None,
+        about: "a line with a reading as JSON, ended by a line with the same `seq`, as an echo is; each --body by the next line",
+    },
 };
 
 /// Messages over plain TCP.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::net::TcpStream;
 
-use super::super::driver::{Connecting, Dialer, Driver, Facts, Serving, TraceCarrier};
+use super::super::driver::{Connecting, Dialer, Driver, Facts, Keys, OneLine, Serving, TraceCarrier};
 use super::super::exchange::{Exchange, Stated};
 use super::super::fault_injector::FaultInjector;
 use super::super::http::{is_token, misheaded, misplaced};
@@ -46,6 +46,26 @@ static FACTS: Facts = Facts {
     calibration: "",
     remedy: None,
     template: include_str!("../../../scenarios/external-ws.toml"),
+    one_line: OneLine {
+        usual: Keys {
+            fleet: &[(
+                "close",
+                "\"verdict\"",
+                "ended by a message with its `device` and `seq`, as an echo is",
+            )],
+            own: &[],
+        },
+        stated: Keys {
+            fleet: &[("close", "\"reply\"", "")],
+            own: &[(
+                "correlate",
+                "\"order\"",
+                "the next message is its reply; \"/id\" where replies hold {{seq}}",
+            )],
+        },
+        place: None,
+        about: "a reading as JSON, ended by a message with the same `device` and `seq`, as an echo is; each --body by the next message",
+    },
 };
 
 /// WebSocket (RFC 6455).

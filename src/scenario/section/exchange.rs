@@ -63,7 +63,7 @@ pub(super) fn close(
         fields.refuse("close", report, message, format!("write {}", listed(&allowed)));
     }
     let format = fields.table("payload").and_then(|payload| payload.word("format"));
-    if word == "delivery" && matches!(format, Some("cbor" | "binary")) {
+    if word == "delivery" && matches!(format, Some("cbor" | "binary" | "none")) {
         let message = "a delivered reading is recognised by `device` and `seq` in JSON";
         fields.refuse("payload", report, message, "write \"json\", or a template with these two");
     }

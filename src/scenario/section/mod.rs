@@ -34,6 +34,7 @@ use std::sync::LazyLock;
 use sha2::{Digest as _, Sha256};
 
 pub(super) const NETWORK_FAULTS: &[&str] = fault::NETWORK;
+pub(super) const INSECURE: &str = tls::INSECURE;
 
 /// Every section, in the order documents list them.
 pub(crate) fn all() -> &'static [&'static Section] {

@@ -18,9 +18,10 @@ pub(super) static PAYLOAD: Section = Section {
     fields: &[
         Field::with(
             "format",
-            Kind::Word(&["json", "cbor", "binary", "template"]),
+            Kind::Word(&["json", "cbor", "binary", "template", "none"]),
             "json",
-            "an object, the same in CBOR (RFC 8949), a compact binary layout, or a text of your own",
+            "an object, the same in CBOR (RFC 8949), a compact binary layout, a text of your own, or nothing at all: over http a request \
+             without a body",
         ),
         Field::required(
             "template",
@@ -32,7 +33,8 @@ pub(super) static PAYLOAD: Section = Section {
             "size",
             Kind::Short(&SIZE),
             "bytes of the whole payload, by padding; without it, as large as it is",
-        ),
+        )
+        .only(&["json", "cbor", "binary", "template"]),
         Field::optional(
             "run_token",
             Kind::Flag,
@@ -93,6 +95,7 @@ pub(super) fn payload(
                 }
             }
         }
+        Some("none") => Format::Template(Arc::default()),
         _ => Format::Json,
     };
     let run = match format {

@@ -11,7 +11,7 @@ use crate::scenario::model::{Identities, TlsPlan};
 use crate::units::Span;
 
 /// The word by which a fleet accepts whatever a server presents.
-pub(crate) const INSECURE: &str = "accept-any-certificate";
+pub(super) const INSECURE: &str = "accept-any-certificate";
 
 /// Longest name of a protocol that ALPN carries, bytes.
 const LONGEST_ALPN: usize = 255;

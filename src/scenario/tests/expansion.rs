@@ -1,6 +1,7 @@
 //! Tests of the plan: what fixes it, what leaves it alone, and that it keeps its closed forms.
 
 use crate::clock::Tick;
+use crate::fleet::RunFacts;
 use crate::record::{FleetId, PhaseId, PhaseRole};
 use crate::scenario::{Overrides, Plan, Scenario};
 use crate::seed::Seed;
@@ -44,6 +45,19 @@ fn a_password_that_stands_in_the_scenario_is_a_secret() {
     let fleet = "\n[fleet.meters]\nprotocol = \"mqtt\"\ndevices = 1\nrate = \"1/s\"\n\
                  mqtt = { username = \"ann\", password = \"hunter2-{{device}}\" }\n";
     assert_eq!(plan(&[fleet]).scenario().secrets.reveal(), ["hunter2-"]);
+}
+
+#[test]
+fn readings_without_a_payload_are_due_like_others_and_say_nothing() {
+    let fleet = METERS.replace("arrival", "payload = \"none\"\narrival");
+    let (silent, usual) = (plan(&[&fleet]), plan(&[METERS]));
+    assert_eq!(readings(&silent, "meters"), readings(&usual, "meters"));
+    assert_ne!(silent.digest(), usual.digest());
+    let mut device = silent.device(0);
+    let due = device.next_due().unwrap();
+    let (reading, mut payload) = (device.device.reading(due), Vec::new());
+    device.device.encode(&reading, RunFacts::default(), &mut payload);
+    assert_eq!(payload, b"");
 }
 
 /// Every due instant since sending began, with its value, of the devices of the fleet named `name`.

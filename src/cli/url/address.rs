@@ -1,0 +1,143 @@
+//! What a URL says: the protocol, the target, a path or topic, and a login.
+
+use url::Url;
+
+use super::args::schemes;
+use crate::cli::CliError;
+use crate::language::{alternatives, nearest, quote, without_login};
+use crate::protocol::{Facts, percent_decoded, protocols};
+
+/// Characters that a scenario's name has at the most.
+const LONGEST_NAME: usize = 64;
+
+/// A URL, taken apart.
+#[derive(Debug)]
+pub(super) struct Address {
+    pub(super) facts: &'static Facts,
+    pub(super) is_tls: bool,
+    /// The URL as `[target]` has it: without login and fragment.
+    pub(super) target: String,
+    /// What `[target]` has not: the path, the query or the topic, as the key of the protocol's own table takes it.
+    pub(super) place: Option<(&'static str, String)>,
+    /// User name, and password if there is one.
+    pub(super) login: Option<(String, Option<String>)>,
+    /// What a scenario for it is called.
+    pub(super) name: String,
+    /// It without login and query.
+    pub(super) shown: String,
+}
+
+impl Address {
+    /// Takes `text` apart.
+    ///
+    /// # Errors
+    /// If it is no URL, or not of a form that a protocol here has, without showing its login.
+    pub(super) fn read(text: &str) -> Result<Self, CliError> {
+        let scheme = text.split_once("://").map_or("", |(scheme, _)| scheme);
+        let facts = speaking(scheme).ok_or_else(|| unknown(scheme, text))?;
+        let form = &facts.target;
+        let invalid = |error| {
+            let shown = quote(&without_login(text));
+            CliError::usage(format!(
+                "`{shown}` is not a valid URL: {error}; write for example {}",
+                form.example
+            ))
+        };
+        let mut url = Url::parse(text).map_err(invalid)?;
+        let login = take_login(&mut url);
+        let tail = tail(text);
+        let fragment = url.fragment().map(str::to_owned);
+        url.set_fragment(None);
+        let place = if let Some(key) = facts.one_line.place {
+            url.set_path("");
+            let topic = tail.split(['?', '#']).next().unwrap_or_default();
+            let topic = percent_decoded(topic.strip_prefix('/').unwrap_or(topic));
+            // A wildcard behind the fragment's mark is refused where the topic is looked at.
+            let topic = topic + &fragment.map(|rest| format!("#{rest}")).unwrap_or_default();
+            (!topic.is_empty()).then_some((key, topic))
+        } else if form.has_path && ["{{", "${"].iter().any(|mark| tail.contains(mark)) {
+            // Encoded, it would name nothing.
+            url.set_path("/");
+            url.set_query(None);
+            let written = tail.split('#').next().unwrap_or_default();
+            let slash = if written.starts_with('/') { "" } else { "/" };
+            Some(("path", format!("{slash}{written}")))
+        } else {
+            None
+        };
+        if !form.has_path && url.path() == "/" {
+            url.set_path("");
+        }
+        let target = String::from(url.clone());
+        form.check(&target).map_err(|(message, help)| CliError::usage(format!("{message}; {help}")))?;
+        if place.as_ref().is_some_and(|(_, place)| place.contains('\u{fffd}')) {
+            return Err(CliError::usage(format!(
+                "`{}` has escapes that are not UTF-8; write what they stand for",
+                quote(&without_login(text))
+            )));
+        }
+        let is_tls = form.is_tls(&url);
+        let name = name(facts, &url);
+        url.set_query(None);
+        Ok(Self { facts, is_tls, target, place, login, name, shown: url.into() })
+    }
+}
+
+/// The protocol whose URLs begin with `scheme`.
+fn speaking(scheme: &str) -> Option<&'static Facts> {
+    protocols().find(|facts| {
+        let over_tls = facts.target.tls_schemes.first();
+        [Some(&facts.target.scheme()), over_tls]
+            .into_iter()
+            .flatten()
+            .any(|own| own.eq_ignore_ascii_case(scheme))
+    })
+}
+
+/// What is wrong with a URL of a scheme that nothing here speaks.
+fn unknown(scheme: &str, text: &str) -> CliError {
+    let shown = without_login(text);
+    let rest = shown.split_once("://").map_or("", |(_, rest)| rest);
+    let help = match nearest(scheme, schemes()) {
+        Some(meant) => format!("did you mean {meant}://{}?", quote(rest)),
+        None => {
+            let known: Vec<_> = schemes().map(|scheme| format!("{scheme}://")).collect();
+            let known: Vec<_> = known.iter().map(String::as_str).collect();
+            format!("write {}", alternatives(&known))
+        }
+    };
+    CliError::usage(format!("`{}://` is not spoken here; {help}", quote(scheme)))
+}
+
+/// What stands behind host and port, as it was written.
+fn tail(text: &str) -> &str {
+    let rest = text.split_once("://").map_or("", |(_, rest)| rest);
+    rest.find(['/', '?', '#']).map_or("", |at| &rest[at..])
+}
+
+/// Moves the login out of `url`, so that nothing that is made of it shows it.
+fn take_login(url: &mut Url) -> Option<(String, Option<String>)> {
+    if url.username().is_empty() && url.password().is_none() {
+        return None;
+    }
+    let login = (percent_decoded(url.username()), url.password().map(percent_decoded));
+    // Both calls fail only for URLs without a host, which are refused.
+    let cleared = url.set_username("").and_then(|()| url.set_password(None));
+    cleared.is_ok().then_some(login)
+}
+
+/// Protocol, host and port, as a name of a scenario is written.
+fn name(facts: &Facts, url: &Url) -> String {
+    let port = url.port().map(|port| format!("-{port}")).unwrap_or_default();
+    let words =
+        format!("{}-{}{port}", facts.protocol, url.host_str().unwrap_or_default()).to_ascii_lowercase();
+    let mut name = String::new();
+    for letter in words.chars() {
+        let letter = if letter.is_ascii_alphanumeric() { letter } else { '-' };
+        if letter != '-' || !name.ends_with('-') {
+            name.push(letter);
+        }
+    }
+    name.truncate(LONGEST_NAME);
+    name.trim_end_matches('-').to_owned()
+}
