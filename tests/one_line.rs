@@ -204,6 +204,7 @@ fn where_no_rate_is_stated_one_is_chosen_and_said_everywhere() {
     assert!(matches!(ended.status.code(), Some(0 | 12)), "{said}");
     assert!(said.contains("no --rate: to choose one, 2 devices in a closed loop for 2s;"), "{said}");
     let chosen = said.lines().find(|line| line.contains("in a closed loop of 2s, rounded down")).unwrap();
+    let chosen = chosen.strip_prefix("rate: ").unwrap();
     let rate = chosen.split(' ').next().unwrap();
     let text = std::fs::read_to_string(desk.path().join("s.toml")).unwrap();
     assert!(text.contains(&format!("# {}.", chosen.split(';').next().unwrap())), "{text}\n{said}");
@@ -230,6 +231,11 @@ fn a_line_that_cannot_be_run_ends_with_its_reason_and_leaves_nothing() {
         (&[&echo, "--html", "there.toml/x.html"], 1, "cannot write there.toml/x.html:"),
         (&[&echo, "-b", "@none"], 2, "--body: cannot read none:"),
         (&[&echo, "--budget", "p99<250"], 2, "`250` has no unit"),
+        (
+            &[&echo, "-r", "5/s", "--budget", "p99<1s", "--save", "new.toml"],
+            2,
+            "--budget: of at most 50 readings",
+        ),
         (&["run", &echo, "-r", "5/s"], 2, "for a URL type: squall tcp://127.0.0.1:"),
         (&["htp://h/"], 2, "did you mean http://h/?"),
     ] {
@@ -238,7 +244,7 @@ fn a_line_that_cannot_be_run_ends_with_its_reason_and_leaves_nothing() {
         assert!(told(&ended).contains(said), "{line:?}: {}", told(&ended));
         assert!(!told(&ended).contains("in a closed loop") || code == 1, "nothing is sent: {}", told(&ended));
     }
-    assert!(!desk.path().join("results").exists());
+    assert!(!desk.path().join("results").exists() && !desk.path().join("new.toml").exists());
     assert_eq!(std::fs::read_to_string(desk.path().join("there.toml")).unwrap(), "mine");
 }
 

@@ -117,7 +117,7 @@ pub(crate) struct OneLine {
     pub(crate) stated: Keys,
     /// The key of the protocol's own table whose value is the path of the URL; `None`: it is a part of the target, if there can be one.
     pub(crate) place: Option<&'static str>,
-    /// What is sent and what has to answer, in a line; a path that is a key is named as one.
+    /// What is sent and what has to answer, as help shows it: lines of at most 90 characters, the later ones indented by 9.
     pub(crate) about: &'static str,
 }
 

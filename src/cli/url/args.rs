@@ -99,8 +99,8 @@ fn after_help() -> String {
         text.push_str(&format!("  {:<6} {}\n", facts.word(), facts.one_line.about));
     }
     text.push_str(
-        "\nIn --body TEXT, --header and paths {{device}} stands for the device, and '${NAME}' for an environment\n\
-         variable. Other keys: --save s.toml, change it, squall run s.toml\n\n",
+        "\nIn --body TEXT, --header and paths {{device}} is the device, and '${NAME}' an environment variable.\n\
+         Whatever else a scenario can state: --save s.toml, change it, squall run s.toml.\n\n",
     );
     text + &Exit::help(Exit::OF_RUN)
 }

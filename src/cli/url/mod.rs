@@ -21,7 +21,6 @@ use super::{CliError, new, run};
 use crate::display::Style;
 use crate::language::veiled;
 use crate::run::{Run, Settings};
-use crate::scenario::Plan;
 use crate::units::plural;
 
 /// Runs what the line stands for, and reports.
@@ -41,9 +40,9 @@ pub(super) fn url(args: &UrlArgs) -> Result<Exit, CliError> {
         },
     };
     let text = request.text(&load);
-    let scenario = request::scenario(&text)?;
+    let plan = request::plan(&text)?;
     save(args, &text)?;
-    run::drive(&args.conduct, Run::prepare(Plan::new(scenario), &[], run::settings(&args.conduct))?)
+    run::drive(&args.conduct, Run::prepare(plan, &[], run::settings(&args.conduct))?)
 }
 
 /// The load where none is stated: half of what the service does at the most. `None`: the user has interrupted it.
@@ -57,7 +56,7 @@ fn chosen(request: &Request<'_>, args: &UrlArgs) -> Result<Option<Load>, CliErro
     ));
     let settings = Settings { label: String::new(), ..run::settings(&args.conduct) };
     let Some(found) = probe::probe(request::scenario(&request.probe())?, settings)? else { return Ok(None) };
-    note(&format!("{}; --rate states another", found.sentence()));
+    note(&format!("rate: {}; --rate states another", found.sentence()));
     Ok(Some(Load::Open { rate: found.rate, why: Some(found.sentence()) }))
 }
 

@@ -10,7 +10,7 @@ use super::{Address, UrlArgs};
 use crate::cli::CliError;
 use crate::language::{Diagnostics, Location, is_secret_field, quote};
 use crate::protocol::{KeyLine, Keys};
-use crate::scenario::{Overrides, Scenario, ScenarioError};
+use crate::scenario::{Overrides, Plan, Scenario, ScenarioError};
 use crate::units::{Rate, Span};
 
 /// The fleet of the scenario.
@@ -207,10 +207,24 @@ impl<'a> Request<'a> {
 /// # Errors
 /// With everything that is wrong.
 pub(super) fn scenario(text: &str) -> Result<Scenario, CliError> {
-    Scenario::parse("the line", text, &Overrides::default()).map_err(|error| match error {
+    Scenario::parse("the line", text, &Overrides::default()).map_err(refused)
+}
+
+/// The plan of a line's scenario, whose budgets can have data.
+///
+/// # Errors
+/// With everything that is wrong.
+pub(super) fn plan(text: &str) -> Result<Plan, CliError> {
+    let plan = Plan::new(scenario(text)?);
+    plan.budgets_have_data().map_err(refused)?;
+    Ok(plan)
+}
+
+fn refused(error: ScenarioError) -> CliError {
+    match error {
         ScenarioError::Faulty(found) => CliError::usage(of_line(found)),
         other @ ScenarioError::Unreadable { .. } => CliError::usage(other),
-    })
+    }
 }
 
 /// Problems of a scenario nobody has seen, at the options that they come from.

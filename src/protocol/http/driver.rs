@@ -56,7 +56,7 @@ static FACTS: Facts = Facts {
         },
         stated: Keys { fleet: &[], own: &[("method", "\"POST\"", "")] },
         place: None,
-        about: "GET without a body, POST with --body; the response ends a reading, with a status of 2xx as ok",
+        about: "GET without a body, or POST of --body; ended by the response, whose status has to be 2xx",
     },
 };
 

@@ -49,7 +49,7 @@ static FACTS: Facts = Facts {
         usual: ACKNOWLEDGED,
         stated: ACKNOWLEDGED,
         place: Some("topic"),
-        about: "a reading as JSON, or --body, at QoS 1 to the topic that is the path; the broker's acknowledgement ends it",
+        about: "a reading as JSON, or --body, at QoS 1 to the topic that is the path, or to one per device;\n         ended by the broker's acknowledgement",
     },
 };
 

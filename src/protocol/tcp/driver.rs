@@ -59,7 +59,7 @@ static FACTS: Facts = Facts {
             )],
         },
         place: None,
-        about: "a line with a reading as JSON, ended by a line with the same `seq`, as an echo is; each --body by the next line",
+        about: "a line of JSON; ended by a line with its `seq`, as an echo is. Each --body by the next line",
     },
 };
 

@@ -64,7 +64,7 @@ static FACTS: Facts = Facts {
             )],
         },
         place: None,
-        about: "a reading as JSON, ended by a message with the same `device` and `seq`, as an echo is; each --body by the next message",
+        about: "a reading as JSON; ended by a message with its `device` and `seq`, as an echo is. Each --body\n         by the next message",
     },
 };
 
