@@ -176,9 +176,7 @@ fn scenarios_that_pages_show_are_sound() {
             let folder = tempfile::tempdir().unwrap();
             fs::write(folder.path().join("shown.toml"), completed(&block.text)).unwrap();
             let mut check = squall(folder.path(), &["check", "shown.toml"]);
-            for variable in
-                ["ADMIN_TOKEN", "GATEWAY_TOKEN", "METER_TOKEN", "MQTT_USER", "MQTT_PASSWORD", "TOKEN"]
-            {
+            for variable in ["METER_TOKEN", "MQTT_USER", "MQTT_PASSWORD", "TARGET_PID", "TOKEN"] {
                 check.env(variable, "x");
             }
             let output = check.output().unwrap();
