@@ -193,7 +193,7 @@ impl Desk {
         {
             return self.serve(kind, &typed);
         }
-        if typed.starts_with("squall fault") {
+        if ["squall fault", "squall phase"].iter().any(|order| typed.starts_with(order)) {
             // The run may not listen yet.
             typed = format!("for attempt in $(seq 300); do {typed} && break; sleep 0.1; done");
         }
