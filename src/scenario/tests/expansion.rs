@@ -1,8 +1,8 @@
 //! Tests of the plan: what fixes it, what leaves it alone, and that it keeps its closed forms.
 
-use crate::clock::Tick;
+use crate::clock::{Skip, Tick};
 use crate::fleet::RunFacts;
-use crate::record::{FleetId, PhaseId, PhaseRole};
+use crate::record::{FleetId, PhaseId, PhaseRole, Shard};
 use crate::scenario::{Overrides, Plan, Scenario};
 use crate::seed::Seed;
 use crate::units::Span;
@@ -335,6 +335,28 @@ fn fleets_join_and_leave_at_their_rate_and_are_counted_exactly() {
     assert!((count - expected).abs() <= 100.0, "{count}");
     let events: Vec<_> = plan.events().iter().map(|event| (event.what, event.at)).collect();
     assert_eq!(events, [("join", after(&plan, 5.0)), ("leave", after(&plan, 15.0))]);
+}
+
+#[test]
+fn a_run_that_leaves_out_a_part_has_the_rest_earlier_and_expects_what_it_keeps() {
+    let mut plan =
+        behaving("join = \"2s\"\nleave = \"23s\"\nconnect_rate = \"50/s\"\nbehaviour = \"periodic\"");
+    let (steady, fleet) = (plan.measured_phases().next().unwrap(), FleetId(0));
+    let (begin, end, all) = (after(&plan, 0.0), plan.end(), plan.expected_readings(steady, fleet));
+    let kept = plan.expected_between(fleet, begin, after(&plan, 8.0));
+    let skip = Skip { at: after(&plan, 8.0), length_ns: 12_000_000_000 };
+    plan.layout().course.leave_out(skip);
+    assert_eq!((plan.measuring_starts(), plan.end()), (begin, Tick(end.0 - skip.length_ns)));
+    assert_eq!(plan.expected_of_shard(steady, fleet, Shard::WHOLE), kept);
+    assert_eq!(plan.expected_readings(steady, fleet), all);
+    let mut device = plan.device(7);
+    let planned = plan.device(7);
+    assert!(device.leave_out(skip));
+    assert_eq!(device.connect_at, planned.connect_at);
+    assert_eq!(device.leave_at.unwrap().plus_ns(skip.length_ns), planned.leave_at.unwrap());
+    // Another run of the same plan keeps all of it.
+    plan.begin();
+    assert_eq!(plan.end(), end);
 }
 
 #[test]
