@@ -391,7 +391,7 @@ fn runs_that_are_no_evidence_are_refused_by_name() {
             &one,
             &altered,
             12,
-            "the plan of altered-0 was altered: phase `steady` was ended by hand at 3.1 s",
+            "the plan of altered-0 was altered: phase `steady` was ended by hand at 3.10 s",
         ),
         (none, &one, &invalid, 12, "invalid-0 is invalid (too slow a generator)"),
         (none, &one, &one, 12, "base-0 is given twice"),

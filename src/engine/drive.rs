@@ -88,8 +88,8 @@ pub(super) async fn drive<S: Sink>(worker: Rc<Worker<S>>, device: Rc<Device>) {
                     device.ledger.borrow_mut().recall(worker.waited(&device, now));
                 }
                 worker.schedule(device.policy.resumed(), &device, Task::Wake);
-                // Until then it may not.
-                next = Next { at: Some(now), failures: 0, hold: Hold::Service };
+                // At once then, whenever that is: the run may leave out a part of the plan until then.
+                next = Next { at: Some(Tick::ZERO), failures: 0, hold: Hold::Service };
             }
             Disconnect::Fault(ending) => {
                 match ending {

@@ -234,7 +234,7 @@ Warning measurement suspect: quickstart: the generator used 80 % of a core: give
             (found.weight, found.text.as_str()),
             (
                 Weight::Warning,
-                "quickstart: phase `calm` was ended by hand at 12.5 s, 3.0 s early: not comparable with other runs"
+                "quickstart: phase `calm` was ended by hand at 12.5 s, 3.00 s early: not comparable with other runs"
             )
         );
     }

@@ -149,8 +149,8 @@ impl Layout {
         let skips = self.course.skips().enumerate();
         skips.map(|(nth, skip)| {
             let is_in = |planned: (Tick, Tick)| {
-                let earlier = self.course.skips().take(nth);
-                let left = earlier.fold(Some(planned), |left, skip| skip.shortened(left?));
+                let mut earlier = self.course.skips().take(nth);
+                let left = earlier.try_fold(planned, |left, skip| skip.shortened(left));
                 left.is_some_and(|left| skip.shortened(left).is_none())
             };
             let faults =

@@ -11,7 +11,7 @@ use crate::clock::Tick;
 use crate::record::{FaultInfo, Layout, Omission, PhaseRole, SwitchEvent};
 use crate::results::EventTable;
 use crate::scenario::FleetEvent;
-use crate::units::figure::{instant, plural, times};
+use crate::units::figure::{instant, plural, time, times};
 
 /// The events of a run. Phases are written once the run has passed them, so that a killed run holds none of the future.
 #[derive(Debug)]
@@ -128,7 +128,7 @@ impl Journal {
             let names: Vec<_> = faults.iter().map(|fault| self.layout.fault(*fault).name.as_str()).collect();
             format!("; faults left out: {}", names.join(", "))
         };
-        let detail = format!("ended by hand, {:.3} s early{never}", skip.length_ns as f64 / 1e9);
+        let detail = format!("ended by hand, {} early{never}", time(skip.length_ns));
         self.events.append(skip.at, "plan_altered", &self.layout.phase(phase).name, &detail)
     }
 
@@ -319,12 +319,12 @@ mod tests {
                 "0.000,phase_start,calm,measured",
                 "10.000,phase_end,calm,",
                 "10.000,phase_start,storm,measured",
-                "12.000,fleet_join,meters,3 devices until 14.000 s",
-                "13.000,plan_altered,storm,\"ended by hand, 17.000 s early; faults left out: slow\"",
+                "12.000,fleet_join,meters,3 devices until 14.0 s",
+                "13.000,plan_altered,storm,\"ended by hand, 17.0 s early; faults left out: slow\"",
                 "13.000,phase_end,storm,",
                 "13.000,phase_start,after,measured",
-                "13.000,fleet_leave,meters,3 devices until 13.000 s",
-                "16.000,fleet_cut,meters,3 devices until 17.000 s",
+                "13.000,fleet_leave,meters,3 devices until 13.0 s",
+                "16.000,fleet_cut,meters,3 devices until 17.0 s",
                 "23.000,phase_end,after,",
             ]
         );

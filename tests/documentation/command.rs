@@ -25,7 +25,7 @@ use crate::program::wait_until;
 use crate::skip;
 
 /// Commands that are not executed, by how they begin, and why.
-const NOT_EXECUTED: [(&str, &str); 27] = [
+const NOT_EXECUTED: [(&str, &str); 26] = [
     ("cargo ", "builds what these tests are built of; CI does it"),
     ("git worktree", "needs the history of the reader's own repository"),
     (
@@ -46,7 +46,6 @@ const NOT_EXECUTED: [(&str, &str); 27] = [
     ("curl -H \"Authorization", "asks that service"),
     ("squall proxy", "stands before services of the reader's own; tests/fault.rs starts it"),
     ("squall watch", "wants a terminal; tests/live.rs has one"),
-    ("squall phase end", "ends a phase of a run under way; tests/phase.rs has one"),
     ("squall run large.toml", "a broker and addresses of the reader's own"),
     ("squall run s.toml --shard", "machines of the reader's own; tests/shard.rs has shards"),
     ("squall run s.toml --start-at", "goes on with more of the same"),

@@ -472,7 +472,7 @@ fn a_plan_that_was_altered_is_told_in_the_first_line_and_before_the_judgements()
     let text = shown(&report, 100, false, Style::PLAIN);
     assert!(text.lines().next().unwrap().ends_with("plan altered"), "{text}");
     let told =
-        "plan       phase `steady` was ended by hand at 12.5 s, 3.0 s early (faults left out: cut): do not";
+        "plan       phase `steady` was ended by hand at 12.5 s, 3.00 s early (faults left out: cut): do not";
     assert!(text.contains(told) && text.find(told) < text.find("measurement"), "{text}");
 }
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::demand::Demand;
 use crate::clock::Course;
 use crate::record::{FaultInfo, Layout, PhaseRole};
+use crate::units::figure::{instant, time};
 
 /// Windows that are told of a fault; how many more there are is counted.
 const MOST_WINDOWS: usize = 1_000;
@@ -53,7 +54,8 @@ impl PlanAlteration {
         } else {
             format!(" (faults left out: {})", faults.join(", "))
         };
-        format!("phase `{phase}` was ended by hand at {at_s:.1} s, {left_out_s:.1} s early{faults}")
+        let (at, left_out) = (instant((at_s * 1e9) as u64), time((left_out_s * 1e9) as u64));
+        format!("phase `{phase}` was ended by hand at {at}, {left_out} early{faults}")
     }
 }
 
@@ -175,7 +177,7 @@ mod tests {
             left_out_s: 4.0,
             faults: faults.iter().map(|name| (*name).to_owned()).collect(),
         };
-        let told = "phase `steady` was ended by hand at 4.0 s, 4.0 s early";
+        let told = "phase `steady` was ended by hand at 4.00 s, 4.00 s early";
         assert_eq!(altered(&[]).sentence(), told);
         assert_eq!(altered(&["slow", "cut"]).sentence(), format!("{told} (faults left out: slow, cut)"));
     }

@@ -2,6 +2,7 @@
 
 use crate::clock::{Skip, Tick};
 use crate::record::{Layout, PhaseId, PhaseRole};
+use crate::units::figure::{instant, time};
 
 /// From the order to the end of the phase, nanoseconds: all workers must have heard of it by then.
 const LEAD_NS: u64 = 300_000_000;
@@ -22,15 +23,15 @@ pub(super) fn end(layout: &Layout, now: Tick, is_shard: bool) -> Result<(PhaseId
     let (name, ends) = (&phase.name, layout.ends(phase));
     if phase.role == PhaseRole::Connect {
         return Err(format!(
-            "the fleets are still connecting, until {:.1} s; only a phase in which they send can be ended",
-            ends.as_secs_f64()
+            "the fleets are still connecting, until {}; only a phase in which they send can be ended",
+            instant(ends.0)
         ));
     }
     if now >= ends {
         return Err(format!("phase `{name}` was the last and is over; what is open is being settled"));
     }
     if ends.since(now) <= LEAST_NS {
-        return Err(format!("phase `{name}` ends in {:.1} s as it is", ends.since(now) as f64 / 1e9));
+        return Err(format!("phase `{name}` ends in {} as it is", time(ends.since(now))));
     }
     let at = Tick(now.plus_ns(LEAD_NS).0.next_multiple_of(1_000_000));
     Ok((id, Skip { at, length_ns: ends.since(at) }))
@@ -68,10 +69,10 @@ mod tests {
     #[test]
     fn a_phase_ends_a_little_later_at_a_whole_millisecond_or_is_left_alone_for_a_reason() {
         for (now_ns, is_shard, expected) in [
-            (500 * MS, false, Err("the fleets are still connecting, until 1.0 s")),
+            (500 * MS, false, Err("the fleets are still connecting, until 1.00 s")),
             (1_500 * MS, false, Ok((1, 1_800, 1_200))),
             (5_000 * MS + 1, false, Ok((2, 5_301, 7_699))),
-            (12_400 * MS, false, Err("phase `calm` ends in 0.6 s as it is")),
+            (12_400 * MS, false, Err("phase `calm` ends in 600 ms as it is")),
             (22_399 * MS, false, Ok((3, 22_699, 301))),
             (23_000 * MS, false, Err("phase `storm` was the last and is over")),
             (5_000 * MS, true, Err("this run is one shard of a plan")),
@@ -94,7 +95,7 @@ mod tests {
         let (_, skip) = end(&layout, Tick(5_000 * MS), false).unwrap();
         layout.course.leave_out(skip);
         let error = end(&layout, Tick(5_100 * MS), false).unwrap_err();
-        assert_eq!(error, "phase `calm` ends in 0.2 s as it is");
+        assert_eq!(error, "phase `calm` ends in 200 ms as it is");
         // Once the next is under way, it can be ended as well.
         assert_eq!(end(&layout, Tick(6_000 * MS), false).map(|(phase, _)| phase), Ok(PhaseId(3)));
     }

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::units::figure::{instant, time};
+
 /// Bytes of a request, its line break included.
 pub(crate) const REQUEST_BYTES: usize = 4 * 1024;
 
@@ -73,7 +75,8 @@ impl PhaseEnd {
             || "it was the last: what is open is settled then".to_owned(),
             |next| format!("`{next}` follows"),
         );
-        format!("phase `{name}` ends at {at_s:.1} s, {left_out_s:.1} s early; {next}")
+        let (at, left_out) = (instant((at_s * 1e9) as u64), time((left_out_s * 1e9) as u64));
+        format!("phase `{name}` ends at {at}, {left_out} early; {next}")
     }
 }
 
