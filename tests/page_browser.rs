@@ -70,6 +70,20 @@ const AXE: &str = r#"
   script.remove();
 "#;
 
+/// Draws a chart of the bundled service's own page in both themes, and counts the pixels of its line.
+const DRAW: &str = r##"
+  for (const theme of ["light", "dark"]) {
+    root.style.colorScheme = theme;
+    view.eval('trace("rates", [[1, "blue"]]); trace("rates", [[2, "blue"]])');
+    const canvas = page.querySelector("#rates");
+    const bytes = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+    told[theme] = 0;
+    for (let n = 0; n < bytes.length; n += 4) {
+      if (bytes[n + 3] > 100 && bytes[n + 2] > bytes[n] + 60) told[theme] += 1;
+    }
+  }
+"##;
+
 /// A page that holds the one to look at in a frame, and does as `script` says.
 fn frame(script: &str) -> String {
     format!(
@@ -195,6 +209,14 @@ fn every_chart_is_seen_where_a_policy_forbids_scripts_and_styles() {
         assert!(told["charts"].as_u64().unwrap() >= 4 && told["unseen"] == serde_json::json!([]), "{told:#}");
         assert!(told["icons"].as_f64().unwrap() <= 20.0, "{told}");
     }
+}
+
+#[test]
+fn the_charts_of_the_live_page_have_the_colours_of_both_themes() {
+    let page = include_str!("../src/reference/endpoint/http/page.html").to_owned();
+    let site = Site { frame: frame(DRAW), page, policy: "", axe: String::new() };
+    let Some(Found { told, .. }) = look(site) else { return };
+    assert!(told["light"].as_u64() > Some(5) && told["dark"].as_u64() > Some(5), "{told}");
 }
 
 #[test]

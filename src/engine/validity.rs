@@ -306,8 +306,8 @@ impl ValidityBuilder {
             Cause::Rate,
             format!(
                 "the generator achieved {achieved:.0} % of the planned rate: a plan of {} took {}; {}",
-                time(nanos(length_s)),
-                time(nanos(length_s + overrun_s)),
+                time(Span::from_secs_f64(length_s).as_ns()),
+                time(Span::from_secs_f64(length_s + overrun_s).as_ns()),
                 remedy(figures)
             ),
         );
@@ -451,10 +451,6 @@ impl ValidityBuilder {
 /// What a share comes to that may show beyond the first limit and decides beyond the second.
 fn beyond(share: f64, [suspect, invalid]: [f64; 2]) -> Option<Judgement> {
     if share > invalid { Some(Judgement::Invalid) } else { (share > suspect).then_some(Judgement::Suspect) }
-}
-
-fn nanos(seconds: f64) -> u64 {
-    (seconds * 1e9) as u64
 }
 
 /// Which percentiles are the service's all the same.

@@ -21,7 +21,7 @@ pub(super) fn section(report: &Report) -> String {
     let columns = columns.chain(right.map(|name| (name, Align::Right)));
     let mut table = Table::new("the bundled service", columns.chain([("queue peak", Align::Right)]));
     let worked: Vec<_> =
-        service.phases.iter().filter(|phase| phase.counts.received + phase.counts.verdicts > 0).collect();
+        service.phases.iter().filter(|phase| phase.counts.verdicts + phase.counts.shed > 0).collect();
     for phase in worked.iter().take(MOST_ROWS) {
         table.cells(row(&phase.phase, phase.counts), "", 0);
     }

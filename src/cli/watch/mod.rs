@@ -2,6 +2,7 @@
 
 pub(super) mod args;
 mod choice;
+mod frame_writer;
 mod order;
 pub(super) mod session;
 mod still;

@@ -1,6 +1,6 @@
 //! The terminal: taken over for the screen, and given back as it was, however the screen ends.
 
-use std::io::{self, BufWriter, Stdout, Write};
+use std::io::{self, Stdout, Write};
 use std::os::fd::AsFd as _;
 use std::panic;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,6 +21,7 @@ use ratatui::crossterm::terminal::{
 use ratatui::crossterm::{cursor, execute, queue};
 use ratatui::layout::Rect;
 
+use super::frame_writer::FrameWriter;
 use super::session::{Flow, Session};
 use crate::cli::CliError;
 use crate::clock::Monotonic;
@@ -29,12 +30,9 @@ use crate::tui::{Depth, Palette};
 /// So often it is looked whether the files have grown. Keys do not wait for that.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// Room for a frame in which everything changes, so that it is written at once.
-const FRAME_BYTES: usize = 64 * 1024;
-
 /// A terminal that shows the screen.
 struct Screen {
-    out: CrosstermBackend<BufWriter<Stdout>>,
+    out: CrosstermBackend<FrameWriter<Stdout>>,
     palette: Palette,
     /// What is on it.
     shown: Buffer,
@@ -102,8 +100,9 @@ fn taken_over(work: impl FnOnce() -> Result<(), CliError>) -> Result<(), CliErro
 pub(super) fn show(session: &mut Session) -> Result<(), CliError> {
     let told = super::interrupted()?;
     taken_over(|| {
-        let out = CrosstermBackend::new(BufWriter::with_capacity(FRAME_BYTES, io::stdout()));
-        let palette = Palette::new(depth(|name| std::env::var(name).ok()));
+        let depth = depth(|name| std::env::var(name).ok());
+        let out = CrosstermBackend::new(FrameWriter::new(io::stdout(), depth == Depth::Sixteen));
+        let palette = Palette::new(depth);
         let mut screen = Screen { out, palette, shown: Buffer::default() };
         end_with_terminal().map_err(terminal_fails)?;
         screen.run(session, &told)
