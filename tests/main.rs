@@ -55,6 +55,7 @@ mod program;
 mod reconnect;
 mod recording;
 mod report;
+mod retry;
 mod reverse_proxy;
 mod secret;
 mod service;

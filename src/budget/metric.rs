@@ -90,6 +90,10 @@ figures! {
         CensoredFloor = "censored_floor", Time, "the smallest bound that a failed one counts as";
         Planned = "planned", Count, "came due";
         Sent = "sent", Count, "handed to the transport";
+        Attempts = "attempts", Count, "how often readings were handed to the transport, retries included";
+        Retried = "retried", Count, "readings that were sent again after an attempt had failed";
+        RetriesDenied = "retries_denied", Count, "retries that the fleet's budget did not allow";
+        Resent = "resent", Count, "answered once more after being answered, by the device's own retries";
         Ok = "ok", Count, "ended ok";
         Failed = "failed", Count, "ended otherwise than ok";
         Shed = "shed", Count, "refused by the service";

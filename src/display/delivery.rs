@@ -59,6 +59,7 @@ mod tests {
             first_reordered: None,
             late: 0,
             unaudited: 0,
+            resent: 0,
             untested: None,
             kept: None,
         };

@@ -54,6 +54,9 @@ pub(super) fn notes(row: &SummaryRow, failures: &[Failure], style: Style) -> Vec
         counted("duplicated", figures.duplicated),
         counted("reordered", figures.reordered),
         counted("late answers", figures.late),
+        counted("retried", figures.retried.unwrap_or(0)),
+        counted("retries not made: budget", figures.retries_denied.unwrap_or(0)),
+        counted("answered again after retries", figures.resent.unwrap_or(0)),
         counted("unmatched messages", figures.unmatched),
         counted("beyond the histogram", figures.overflow),
         figures
@@ -139,6 +142,9 @@ fn sentence(sum: &ReasonSum, style: Style) -> (&'static str, String) {
         let devices = if sum.devices == 1 { "device" } else { "devices" };
         let often = if sum.count > sum.devices { format!(": {number} times") } else { String::new() };
         return ("remark", format!("{reason}{often} ({} {devices} of {fleet})", count(sum.devices, style)));
+    }
+    if sum.is_retried() {
+        return ("retried", format!("{reason}: {number} attempts of {fleet}, each followed by another"));
     }
     let first =
         if sum.count == sum.devices { String::new() } else { format!(", first {}", sum.first_device) };

@@ -175,13 +175,14 @@ fn line(layout: &Layout, report: &IntervalReport, style: Style) -> String {
         )
     };
     format!(
-        "{head}  {}  ok {}  p50 {}  p99 {}  failed {}{}{}",
+        "{head}  {}  ok {}  p50 {}  p99 {}  failed {}{}{}{}",
         rate(total.planned as f64 / seconds(report), style),
         count(total.ok, style),
         short(total.p50),
         short(total.p99),
         count(total.failed, style),
         overdue(total, style),
+        retried(total, seconds(report), style),
         faults(layout, report),
     )
 }
@@ -193,6 +194,15 @@ fn overdue(readings: &Readings, style: Style) -> String {
     } else {
         format!("  overdue {}", count(readings.overdue, style))
     }
+}
+
+/// How many readings were retried, where any were, and the retries per second of the interval.
+fn retried(readings: &Readings, seconds: f64, style: Style) -> String {
+    if readings.retried_so_far == 0 {
+        return String::new();
+    }
+    let now = rate(readings.retries as f64 / seconds, style);
+    format!("  retried {} ({now})", count(readings.retried_so_far, style))
 }
 
 /// What names the faults that were on in the interval, at the end of a line.
@@ -237,6 +247,7 @@ fn overall_text(layout: &Layout, report: &IntervalReport, width: usize, style: S
         (2, format!("  ok {}", rate(total.ok as f64 / seconds(report), style))),
         (1, failed),
         (3, overdue(total, style)),
+        (7, retried(total, seconds(report), style)),
         (4, faults(layout, report)),
     ]);
     fitted(parts, width, style)
@@ -262,6 +273,7 @@ fn fleet_texts(layout: &Layout, report: &IntervalReport, width: usize, style: St
             (7, format!("  open {}", count(readings.open, style))),
             (1, format!("  failed {}", count(readings.failed_so_far, style))),
             (4, overdue(readings, style)),
+            (8, retried(readings, seconds(report), style)),
         ]);
         fitted(parts, width, style)
     };
@@ -335,6 +347,8 @@ mod tests {
             connects_failed_so_far: 0,
             open: 7,
             overdue: 0,
+            retries: 0,
+            retried_so_far: 0,
         }
     }
 

@@ -3,9 +3,10 @@
 use super::delivery::Delivery;
 use super::device::{Device, Held};
 use super::ledger::{Closing, Settled};
+use super::retry::AttemptEnd;
 use super::worker::{Stage, Worker};
 use crate::clock::Tick;
-use crate::protocol::{Answer, Event, Session};
+use crate::protocol::{Answer, Event, RetryAfter, Session};
 use crate::record::{AuditFinding, Close, Outcome, Reason, Sink, Stray};
 
 /// Readings of one device that may hang on its admission; further ones count as sent at once.
@@ -37,8 +38,9 @@ pub(super) fn take_in<S: Sink>(
         };
         if !(outcome == Outcome::Ok && is_held(worker, device, session, (seq, at))) {
             let closing = Closing { outcome, stages, flagged };
+            let asked = if outcome == Outcome::Ok { None } else { session.retry_after(seq) };
             let explain = || (outcome != Outcome::Ok).then(|| session.explain(seq, answer));
-            if close(worker, device, (seq, closing), at, explain) {
+            if close(worker, device, (seq, closing, asked), at, explain) {
                 worker.answered_by(device, named);
             }
         }
@@ -83,19 +85,30 @@ pub(super) fn admit<S: Sink>(worker: &Worker<S>, device: &Device) -> bool {
         if let Some(open) = open {
             device.ledger.borrow_mut().put_back(open);
         }
-        close(worker, device, (seq, Outcome::Ok.into()), at, || None);
+        close(worker, device, (seq, Outcome::Ok.into(), None), at, || None);
     }
     any
 }
 
-/// Books the end of reading `seq` at `at`; true if it was the first. `explain` says why, if it did not end ok.
+/// Books the end of reading `seq`, or of an attempt at it, at `at`; true if it was the first. `explain` says why, if it did not end
+/// ok; the service may have asked to be left alone for a while.
 fn close<S: Sink>(
     worker: &Worker<S>,
     device: &Device,
-    (seq, closing): (u64, Closing),
+    (seq, closing, asked): (u64, Closing, Option<RetryAfter>),
     at: Tick,
     explain: impl FnOnce() -> Option<Reason>,
 ) -> bool {
+    let not_before = asked.map(|asked| worker.instant_of(asked, at));
+    let end = AttemptEnd { seq, outcome: closing.outcome, at, answered: true, not_before };
+    if let Some(next) = worker.next_attempt(device, &end) {
+        device.answered.set(device.answered.get() + 1);
+        device.policy.note_activity(at);
+        if let Some(reason) = explain() {
+            worker.send_again(device, &end, next, reason);
+        }
+        return true;
+    }
     let settled = device.ledger.borrow_mut().close(seq, closing, at);
     match settled {
         Settled::Closed { sample, reordered } => {

@@ -4,14 +4,14 @@ use std::task::Context;
 
 use super::device::Device;
 use super::exchange;
-use super::ledger::Waiting;
+use super::ledger::{Resting, Waiting};
 use super::pause::Hold;
 use super::timer::Alarm;
 use super::worker::Worker;
 use crate::clock::Tick;
 use crate::fleet::Reading;
 use crate::protocol::{Failure, Message, Session};
-use crate::record::{Kind, PhaseId, Sink, Traced, Traffic};
+use crate::record::{Kind, PhaseId, Retry, Sink, Traced, Traffic};
 
 /// Sends the next waiting reading if the session, the in-flight limit and the plan allow it, and tells when. `now` decides what
 /// the plan allows; the stamp of what is sent is taken anew.
@@ -31,6 +31,10 @@ pub(super) fn send_next<S: Sink>(
     {
         let (phase, reading) = *repeat;
         return hand_over(worker, device, session, cx, Sending::Repeat { phase, reading });
+    }
+    let due = device.ledger.borrow_mut().take_due(now);
+    if let Some(resting) = due {
+        return hand_over(worker, device, session, cx, Sending::Again(resting));
     }
     if held_back(worker, device, now) {
         return Ok(None);
@@ -74,6 +78,8 @@ enum Sending {
         /// It was handed to a transport before.
         again: bool,
     },
+    /// A further attempt at one that failed.
+    Again(Resting),
     /// A duplicate of one that is under way or has ended.
     Repeat { phase: PhaseId, reading: Reading },
 }
@@ -82,6 +88,7 @@ impl Sending {
     fn reading(&self) -> &Reading {
         match self {
             Self::Next { next, .. } => &next.reading,
+            Self::Again(resting) => resting.reading(),
             Self::Repeat { reading, .. } => reading,
         }
     }
@@ -113,28 +120,54 @@ fn hand_over<S: Sink>(
     };
     let actual = worker.clock.now();
     worker.idle.sent(actual);
-    let first = match sending {
-        Sending::Next { next, again } => {
-            let phase = next.phase;
-            let so_far = worker.waited(device, actual);
-            device.ledger.borrow_mut().start(next, actual, so_far);
-            (!again).then_some(phase)
-        }
-        Sending::Repeat { phase, reading } => {
-            device.ledger.borrow_mut().start_repeat(phase, reading, actual);
-            None
-        }
-    };
+    let counted = start(worker, device, sending, actual);
     let address = std::str::from_utf8(&address).ok().filter(|_| addressed);
     let message = Message { seq, payload: &payload, address, trace };
     let sent = session.send(cx, &message);
     worker.carried(device, Traffic { payload_sent: payload.len() as u64, ..Traffic::default() });
-    if let Some(phase) = first {
-        worker.sink.borrow_mut().sent(phase, device.fleet, Kind::Reading);
+    if let Some(attempt) = counted {
+        worker.count(device, attempt);
     }
     arm_expiry(worker, device);
     device.can_send.set(session.ready() && device.ledger.borrow().has_room());
     sent.map(|()| Some(actual))
+}
+
+/// An attempt at a reading of this phase, and its number.
+type Attempt = (PhaseId, u8);
+
+/// Books what is about to be handed to the transport at `actual`; `None` if it is no further attempt at a reading.
+fn start<S: Sink>(worker: &Worker<S>, device: &Device, sending: Sending, actual: Tick) -> Option<Attempt> {
+    let mut ledger = device.ledger.borrow_mut();
+    match sending {
+        Sending::Next { next, again } => {
+            let phase = next.phase;
+            ledger.start(next, actual, worker.waited(device, actual));
+            (!again).then_some((phase, 1))
+        }
+        Sending::Again(resting) => {
+            let due = resting.due();
+            ledger.start_again(resting, actual, worker.waited(device, actual));
+            Some(due)
+        }
+        Sending::Repeat { phase, reading } => {
+            ledger.start_repeat(phase, reading, actual);
+            None
+        }
+    }
+}
+
+impl<S: Sink> Worker<S> {
+    fn count(&self, device: &Device, (phase, number): Attempt) {
+        let mut sink = self.sink.borrow_mut();
+        if number > 1 {
+            return sink.retry(phase, device.fleet, Retry::Sent { number });
+        }
+        sink.sent(phase, device.fleet, Kind::Reading);
+        if let Some(retries) = self.retries(device) {
+            retries.earn();
+        }
+    }
 }
 
 /// Has the device woken when the first reading in flight, if there is one, reaches its time-out.

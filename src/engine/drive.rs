@@ -134,8 +134,14 @@ pub(super) async fn drive<S: Sink>(worker: Rc<Worker<S>>, device: Rc<Device>) {
 
 /// A connection as soon as it may be; of a device that connects on demand, when there is something to do.
 fn at_once(device: &Device, now: Tick) -> Next {
-    let wanted = !device.policy.on_demand() || !device.is_settled();
-    Next { at: wanted.then_some(now), failures: 0, hold: Hold::Service }
+    let at = if device.policy.on_demand() { when_wanted(device, now) } else { Some(now) };
+    Next { at, failures: 0, hold: Hold::Service }
+}
+
+/// When the device needs a connection: at once, unless it only waits to send readings again; `None` if it has nothing to do.
+fn when_wanted(device: &Device, now: Tick) -> Option<Tick> {
+    let rests_until = device.ledger.borrow().rests_until();
+    (!device.is_settled()).then(|| rests_until.map_or(now, |at| at.max(now)))
 }
 
 /// How a connection went that was made at `begun.0`, when the device had been answered `begun.1` times.
@@ -153,9 +159,7 @@ fn ended(device: &Device, begun: (Tick, u64)) -> EndedConnection {
 fn follow<S: Sink>(worker: &Worker<S>, device: &Device, ended: EndedConnection, failures: u32) -> Next {
     let now = worker.clock.now();
     match ended.again(failures) {
-        Reconnect::WhenDue => {
-            Next { at: (!device.is_settled()).then_some(now), failures: 0, hold: Hold::Service }
-        }
+        Reconnect::WhenDue => Next { at: when_wanted(device, now), failures: 0, hold: Hold::Service },
         Reconnect::After { failures, .. } if device.policy.on_demand() && device.is_settled() => {
             Next { at: None, failures, hold: Hold::Service }
         }
@@ -227,7 +231,7 @@ async fn wait_for<S: Sink>(worker: &Worker<S>, device: &Device, next: Next) -> O
         }
         // The run may have left out a part of the plan meanwhile.
         let planned = device.connect_at().filter(|_| device.attempts.get() == 0);
-        let wanted = planned.or(next.at).or_else(|| device.ledger.borrow().next_intended());
+        let wanted = planned.or(next.at).or_else(|| device.ledger.borrow().next_wanted());
         match wanted {
             // What was due while the plan kept the device offline cannot connect before it may.
             Some(wanted) if wanted <= now => Poll::Ready(Some(wanted.max(device.policy.resumed()))),
@@ -359,20 +363,27 @@ fn expire<S: Sink>(worker: &Worker<S>, device: &Device, now: Tick) -> bool {
         arm_expiry(worker, device);
         return false;
     }
+    worker.end_resting(device, now, false);
+    let mut any = false;
     loop {
+        if worker.retry_expiring(device, now) {
+            any = true;
+            continue;
+        }
         let expired = device.ledger.borrow_mut().expire(now);
         match expired {
             Some(Expired::Reading(sample)) => worker.give_up(device, &sample),
             Some(Expired::Repeat) => {}
             None => break,
         }
+        any = true;
     }
     // What waited for room waited for the service, not for us.
     if !device.can_send.get() {
         device.ledger.borrow_mut().unblock(now);
     }
     arm_expiry(worker, device);
-    true
+    any
 }
 
 fn keep_alive<S: Sink>(
@@ -400,6 +411,11 @@ fn give_up_all<S: Sink>(
 ) -> bool {
     let mut any = false;
     loop {
+        let oldest = device.ledger.borrow().oldest();
+        if oldest.is_some_and(|seq| worker.retry_unanswered(device, (seq, outcome), now, reason)) {
+            any = true;
+            continue;
+        }
         let given_up = device.ledger.borrow_mut().give_up(outcome, now);
         let Some(sample) = given_up else { return any };
         worker.settle(device, &sample, Some(reason));

@@ -13,6 +13,7 @@ use super::control::Order;
 use super::cpu::CpuSample;
 use super::delivery::{Delivery, DeliveryRouter};
 use super::device::Device;
+use super::dispatch::arm_expiry;
 use super::drive::drive;
 use super::fault::Faults;
 use super::ledger::Ledger;
@@ -22,7 +23,7 @@ use super::report::{End, WorkerReport};
 use super::setup::Setup;
 use super::share::Share;
 use super::standing::Call;
-use super::timer::Task;
+use super::timer::{Alarm, Task};
 use super::worker::{CLOSE_TIMEOUT, Stage, Worker};
 use crate::clock::{Pacer, Tick, thread_cpu_time};
 use crate::fault::Effect;
@@ -110,6 +111,10 @@ fn devices<S: Sink>(setup: &Setup, share: Share, worker: &Weak<Worker<S>>) -> (F
             Model::Subscriber => 0,
         };
         let ledger = Ledger::new(device.fleet, device.index, fleet.timeout.as_ns(), fleet.in_flight, backlog);
+        let ledger = match fleet.retry {
+            Some(retry) => ledger.with_retry(retry.timeout.as_ns()),
+            None => ledger,
+        };
         let connection_faults = faults
             .any(&device.hits, Effect::on_connections)
             .then(|| activation::connection_faults(worker, plan, slot as u32, &device));
@@ -159,6 +164,12 @@ impl<S: Sink> Worker<S> {
                     }
                 }
                 Task::Due => {}
+                Task::Alarm(Alarm::Expiry) if self.retries(device).is_some() => {
+                    // Its task may be busy connecting.
+                    self.end_resting(device, now, false);
+                    arm_expiry(self, device);
+                    device.wake();
+                }
                 Task::Wake | Task::Alarm(_) => device.wake(),
                 Task::Fault(fault) => {
                     if self.stage.get() == Stage::Running && !self.faults.was_stopped(fault) {
@@ -275,6 +286,7 @@ impl<S: Sink> Worker<S> {
     /// Ends the wait: readings still open are lost.
     fn lose_the_rest(&self, now: Tick) {
         for device in &self.devices {
+            self.end_resting(device, now, true);
             loop {
                 let lost = device.ledger.borrow_mut().lose(now);
                 let Some(sample) = lost else { break };

@@ -1,11 +1,20 @@
 //! One device's book: which readings wait, which are in flight, and how each ended. Pure; the caller brings the time.
 
+mod history;
+mod outstanding;
+mod retry;
+
 use std::collections::VecDeque;
 
+use self::history::History;
+use self::outstanding::Attempts;
+pub(super) use self::outstanding::Outstanding;
+use self::retry::{EarlyAnswer, RetryBook};
+pub(super) use self::retry::{NextAttempt, Resting};
 use super::pause::WaitTotals;
 use crate::clock::Tick;
 use crate::fleet::Reading;
-use crate::record::{Ages, AuditFinding, FleetId, Gauge, Kind, Outcome, PhaseId, Sample, Stages};
+use crate::record::{Ages, AuditFinding, FleetId, Gauge, Kind, Outcome, PhaseId, Reason, Sample, Stages};
 
 /// A reading that came due and waits to be sent.
 #[derive(Debug, Clone)]
@@ -16,20 +25,7 @@ pub(super) struct Waiting {
     released: Tick,
     /// What the device had waited until then.
     before: WaitTotals,
-}
-
-/// A reading that was sent and is not yet closed.
-#[derive(Debug, Clone)]
-pub(super) struct Outstanding {
-    reading: Reading,
-    phase: PhaseId,
-    released: Tick,
-    eligible: Tick,
-    actual: Tick,
-    /// What of the wait before, and of pauses since, was not for the service.
-    waited: WaitTotals,
-    /// It was sent before: its end is not a reading's end.
-    repeat: bool,
+    attempts: Attempts,
 }
 
 /// What came to its time-out.
@@ -87,10 +83,12 @@ pub(super) struct Ledger {
     timeout_ns: u64,
     in_flight_limit: u32,
     backlog_bound: u32,
+    /// What it takes to send readings again, where the fleet does.
+    retry: Option<Box<RetryBook>>,
     backlog: VecDeque<Waiting>,
     /// How many at the front of the backlog have been sent before.
     recalled: u32,
-    /// In the order of their actual start, so that the first is the first to time out.
+    /// In the order of their actual start, so that without retries the first is the first to time out.
     in_flight: VecDeque<Outstanding>,
     /// When the device last became able to send after it had not been.
     unblocked: Tick,
@@ -111,12 +109,18 @@ impl Ledger {
             timeout_ns,
             in_flight_limit,
             backlog_bound,
+            retry: None,
             backlog: VecDeque::new(),
             recalled: 0,
             in_flight: VecDeque::new(),
             unblocked: Tick::ZERO,
             history: History::default(),
         }
+    }
+
+    /// The same of a device that sends again what failed, with `attempt_ns` for each attempt.
+    pub(super) fn with_retry(self, attempt_ns: u64) -> Self {
+        Self { retry: Some(Box::new(RetryBook::new(attempt_ns))), ..self }
     }
 
     /// Takes in a reading that came due. `can_send`: the device could hand it to the transport now; `before`: what it has waited so
@@ -130,22 +134,28 @@ impl Ledger {
         before: WaitTotals,
     ) -> Option<Sample> {
         // Readings that will go out as soon as the device's task runs do not wait in the backlog.
-        let leaving = if can_send { self.in_flight_limit as usize - self.in_flight.len() } else { 0 };
+        let leaving = if can_send { self.in_flight_limit as usize - self.under_way() } else { 0 };
         if self.backlog.len() >= self.backlog_bound as usize + leaving {
             return Some(self.unsent(phase, &reading, Outcome::Dropped, now));
         }
-        push(&mut self.backlog, Waiting { phase, reading, released: now, before });
+        let attempts = Attempts::default();
+        push(&mut self.backlog, Waiting { phase, reading, released: now, before, attempts });
         None
     }
 
     /// Whether the in-flight limit leaves room.
     pub(super) fn has_room(&self) -> bool {
-        self.in_flight.len() < self.in_flight_limit as usize
+        self.under_way() < self.in_flight_limit as usize
     }
 
-    /// Whether nothing waits and nothing is in flight.
+    /// How many readings were sent and have not ended. One that is to be sent again keeps its place.
+    fn under_way(&self) -> usize {
+        self.in_flight.len() + self.resting().len()
+    }
+
+    /// Whether nothing waits and nothing is under way.
     pub(super) fn is_settled(&self) -> bool {
-        self.backlog.is_empty() && self.in_flight.is_empty()
+        self.backlog.is_empty() && self.under_way() == 0
     }
 
     /// Whether nothing is in flight.
@@ -174,13 +184,14 @@ impl Ledger {
     /// What passed before the worker noticed that it was due is pacing lag, also where the device then waited for the
     /// readings before it: after a stall of the generator that queue is the generator's doing. `so_far`: what the device has waited.
     pub(super) fn start(&mut self, next: Waiting, actual: Tick, so_far: WaitTotals) {
-        let Waiting { phase, reading, released, before } = next;
+        let Waiting { phase, reading, released, before, attempts } = next;
+        let attempts = if attempts.made == 0 { Attempts::FIRST } else { attempts };
         let wait_ns = self.unblocked.min(actual).since(released);
         let eligible = reading.intended.plus_ns(wait_ns).min(actual);
         let waited = so_far.since(before).within(eligible.since(reading.intended));
         push(
             &mut self.in_flight,
-            Outstanding { reading, phase, released, eligible, actual, waited, repeat: false },
+            Outstanding { reading, phase, released, eligible, actual, waited, repeat: false, attempts },
         );
     }
 
@@ -193,9 +204,16 @@ impl Ledger {
 
     /// Notes that a reading is about to be sent once more.
     pub(super) fn start_repeat(&mut self, phase: PhaseId, reading: Reading, actual: Tick) {
-        let waited = WaitTotals::default();
-        let repeat =
-            Outstanding { reading, phase, released: actual, eligible: actual, actual, waited, repeat: true };
+        let repeat = Outstanding {
+            reading,
+            phase,
+            released: actual,
+            eligible: actual,
+            actual,
+            waited: WaitTotals::default(),
+            repeat: true,
+            attempts: Attempts::default(),
+        };
         push(&mut self.in_flight, repeat);
     }
 
@@ -203,7 +221,8 @@ impl Ledger {
     pub(super) fn gauge(&self, excused: Tick, now: Tick, (gauge, overdue): (&mut Gauge, &mut Ages)) {
         let open = self.in_flight.iter().filter(|open| !open.repeat).map(|open| open.reading.intended);
         let waiting = self.backlog.iter().map(|waiting| waiting.reading.intended);
-        for intended in open.chain(waiting) {
+        let resting = self.resting().iter().map(Resting::intended);
+        for intended in open.chain(resting).chain(waiting) {
             gauge.open += 1;
             if now.since(intended.max(excused)) >= self.timeout_ns {
                 overdue.count(now.since(intended));
@@ -223,8 +242,9 @@ impl Ledger {
         recalled.sort_by_key(|open| open.reading.seq);
         self.recalled += recalled.len() as u32;
         for open in recalled.into_iter().rev() {
-            let Outstanding { phase, reading, released, waited, .. } = open;
-            self.backlog.push_front(Waiting { phase, reading, released, before: so_far.since(waited) });
+            let Outstanding { phase, reading, released, waited, attempts, .. } = open;
+            let before = so_far.since(waited);
+            self.backlog.push_front(Waiting { phase, reading, released, before, attempts });
         }
     }
 
@@ -245,13 +265,30 @@ impl Ledger {
         // The original, where it is still open: an answer does not tell the two apart.
         let original = self.in_flight.iter().position(|open| of_seq(open) && !open.repeat);
         let Some(open) = original.and_then(|place| self.in_flight.remove(place)) else {
+            match self.retry.as_mut().and_then(|book| book.hear(seq, closing.outcome == Outcome::Ok)) {
+                Some(EarlyAnswer::Ends(open)) => return self.answered(&open, closing, at),
+                Some(EarlyAnswer::Finding(finding)) => return Settled::AuditFinding(finding),
+                None => {}
+            }
             if let Some(repeat) = self.in_flight.iter().position(of_seq) {
                 self.in_flight.remove(repeat);
             }
-            return self.history.classify(seq).map_or(Settled::Stray, Settled::AuditFinding);
+            let Some(finding) = self.history.classify(seq) else { return Settled::Stray };
+            let found = self.retry.as_mut().map_or(finding, |book| book.found(seq, finding));
+            return Settled::AuditFinding(found);
         };
-        let reordered = self.history.answer(seq);
-        Settled::Closed { sample: self.sample(&open, closing, at), reordered }
+        self.answered(&open, closing, at)
+    }
+
+    /// Ends a reading by its first answer.
+    fn answered(&mut self, open: &Outstanding, closing: Closing, at: Tick) -> Settled {
+        let seq = open.reading.seq;
+        if let Some(book) = &mut self.retry {
+            book.expect_spare(seq, open.attempts.unanswered.saturating_sub(1));
+        }
+        // What a device sends again comes after later readings by its own doing.
+        let reordered = self.history.answer(seq) && open.attempts.made <= 1;
+        Settled::Closed { sample: self.sample(open, closing, at), reordered }
     }
 
     /// Settles a reading that a subscriber heard at `at`: every subscriber gets it, and the first hearing closes it.
@@ -265,21 +302,41 @@ impl Ledger {
         }
     }
 
-    /// The instant at which the oldest reading in flight times out.
+    /// The instant at which something in flight times out first, or the deadline of a reading passes that is to be sent again.
     pub(super) fn next_expiry(&self) -> Option<Tick> {
-        self.in_flight.front().map(|open| open.actual.plus_ns(self.timeout_ns))
+        let in_flight = self.first_to_expire().map(|(_, at)| at);
+        let deadline = |resting: &Resting| resting.intended().plus_ns(self.timeout_ns);
+        in_flight.into_iter().chain(self.resting().iter().map(deadline)).min()
     }
 
-    /// Takes out the oldest thing in flight if it has timed out.
+    /// The place of what times out first of all in flight, and when.
+    fn first_to_expire(&self) -> Option<(usize, Tick)> {
+        let Some(book) = &self.retry else {
+            return self.in_flight.front().map(|open| (0, open.actual.plus_ns(self.timeout_ns)));
+        };
+        let expiries = self.in_flight.iter().map(|open| book.expiry(open, self.timeout_ns));
+        expiries.enumerate().min_by_key(|(_, at)| *at)
+    }
+
+    /// Takes out what timed out first of all in flight, if anything has.
     pub(super) fn expire(&mut self, now: Tick) -> Option<Expired> {
-        if self.next_expiry()? > now {
-            return None;
-        }
-        if self.in_flight.front()?.repeat {
-            self.in_flight.pop_front();
+        let (place, _) = self.first_to_expire().filter(|(_, at)| *at <= now)?;
+        let open = self.in_flight.remove(place)?;
+        if open.repeat {
             return Some(Expired::Repeat);
         }
-        self.give_up(Outcome::Timeout, now).map(Expired::Reading)
+        Some(Expired::Reading(self.unanswered(&open, Outcome::Timeout, now)))
+    }
+
+    /// The reading that [`Ledger::expire`] would end, if it is one.
+    pub(super) fn expiring(&self, now: Tick) -> Option<u64> {
+        let (place, _) = self.first_to_expire().filter(|(_, at)| *at <= now)?;
+        self.in_flight.get(place).filter(|open| !open.repeat).map(|open| open.reading.seq)
+    }
+
+    /// The reading that [`Ledger::give_up`] would end.
+    pub(super) fn oldest(&self) -> Option<u64> {
+        self.in_flight.iter().find(|open| !open.repeat).map(|open| open.reading.seq)
     }
 
     /// Takes out the oldest reading in flight, ended as `outcome`, and the repeats before it.
@@ -290,8 +347,64 @@ impl Ledger {
                 break open;
             }
         };
+        Some(self.unanswered(&open, outcome, now))
+    }
+
+    /// Ends a reading to whose last attempt no answer came.
+    fn unanswered(&mut self, open: &Outstanding, outcome: Outcome, now: Tick) -> Sample {
         self.history.give_up(open.reading.seq);
-        Some(self.sample(&open, outcome.into(), now))
+        if let Some(book) = self.retry.as_mut().filter(|_| open.attempts.made > 1) {
+            book.expect_spare(open.reading.seq, open.attempts.unanswered);
+        }
+        self.sample(open, outcome.into(), now)
+    }
+
+    fn resting(&self) -> &[Resting] {
+        self.retry.as_ref().map_or(&[], |book| &book.resting)
+    }
+
+    /// Phase, intended start and attempts of the reading `seq`, which is in flight.
+    pub(super) fn attempt(&self, seq: u64) -> Option<(PhaseId, Tick, u8)> {
+        let open = self.in_flight.iter().find(|open| open.reading.seq == seq && !open.repeat)?;
+        Some((open.phase, open.reading.intended, open.attempts.made))
+    }
+
+    /// Puts aside the reading `seq`, whose attempt failed, until `next`. `answered`: by an answer; `so_far`: what the device has waited.
+    pub(super) fn rest(&mut self, seq: u64, answered: bool, next: NextAttempt, so_far: WaitTotals) {
+        if self.retry.is_none() {
+            return;
+        }
+        if let (Some(open), Some(book)) = (self.set_aside(seq), &mut self.retry) {
+            book.rest(open, answered, next, so_far);
+        }
+    }
+
+    /// Takes the reading that is to be sent again first of those due at `now`.
+    pub(super) fn take_due(&mut self, now: Tick) -> Option<Resting> {
+        self.retry.as_mut()?.take_due(now)
+    }
+
+    /// Notes that the first byte of a further attempt is about to be handed to the transport.
+    pub(super) fn start_again(&mut self, resting: Resting, actual: Tick, so_far: WaitTotals) {
+        push(&mut self.in_flight, resting.begun(self.unblocked, actual, so_far));
+    }
+
+    /// When something is to be sent next: at once if something waits, else when a reading is to be sent again.
+    pub(super) fn next_wanted(&self) -> Option<Tick> {
+        self.next_intended().or_else(|| self.resting().iter().map(|resting| resting.next.at).min())
+    }
+
+    /// When the device next has to be connected, if all it has to do is to send readings again.
+    pub(super) fn rests_until(&self) -> Option<Tick> {
+        let rests = self.backlog.is_empty() && self.in_flight.is_empty();
+        self.next_wanted().filter(|_| rests)
+    }
+
+    /// Ends a reading that was to be sent again and whose deadline has passed at `now`; `all`: whether it has or not. It ends as its
+    /// last attempt did.
+    pub(super) fn end_resting(&mut self, now: Tick, all: bool) -> Option<(Sample, Reason)> {
+        let Resting { open, next, .. } = self.retry.as_mut()?.take_over(now, self.timeout_ns, all)?;
+        Some((self.unanswered(&open, next.outcome, now), next.reason))
     }
 
     /// Takes out one of the readings that are still open at the end of the drain: it is lost.
@@ -299,8 +412,8 @@ impl Ledger {
         if let Some(sample) = self.give_up(Outcome::Lost, now) {
             return Some(sample);
         }
-        let Waiting { phase, reading, .. } = self.backlog.pop_front()?;
-        Some(self.unsent(phase, &reading, Outcome::Lost, now))
+        let Waiting { phase, reading, attempts, .. } = self.backlog.pop_front()?;
+        Some(Sample { attempts: attempts.made, ..self.unsent(phase, &reading, Outcome::Lost, now) })
     }
 
     fn sample(&self, open: &Outstanding, closing: Closing, completed: Tick) -> Sample {
@@ -309,6 +422,7 @@ impl Ledger {
             actual: Some(open.actual),
             stages: closing.stages,
             flagged: closing.flagged,
+            attempts: open.attempts.made,
             own_wait_ns: open.waited.own_ns,
             plan_wait_ns: open.waited.plan_ns,
             ..self.unsent(open.phase, &open.reading, closing.outcome, completed)
@@ -330,6 +444,7 @@ impl Ledger {
             stages: None,
             mark: reading.mark,
             flagged: None,
+            attempts: 0,
             own_wait_ns: 0,
             plan_wait_ns: 0,
         }
@@ -343,71 +458,6 @@ fn push<T>(queue: &mut VecDeque<T>, entry: T) {
         queue.reserve_exact(1);
     }
     queue.push_back(entry);
-}
-
-/// The last sequence numbers a device ended, for the delivery audit: a sliding window of 64.
-#[derive(Debug, Default)]
-struct History {
-    /// The highest sequence number that was sent and has ended, plus one; 0 while none has.
-    top: u64,
-    /// The highest sequence number that was answered, plus one.
-    answered_top: u64,
-    /// Bit k: sequence number `top − 1 − k` was answered.
-    answered: u64,
-}
-
-impl History {
-    const WINDOW: u64 = 64;
-
-    /// Notes the first answer to `seq`; true if a later reading had been answered before it.
-    fn answer(&mut self, seq: u64) -> bool {
-        self.advance(seq);
-        self.mark(seq);
-        let reordered = seq + 1 < self.answered_top;
-        self.answered_top = self.answered_top.max(seq + 1);
-        reordered
-    }
-
-    /// Notes that `seq` ended without an answer.
-    fn give_up(&mut self, seq: u64) {
-        self.advance(seq);
-    }
-
-    /// What an answer to a reading that is not in flight means; `None` if no such reading was ever sent.
-    fn classify(&mut self, seq: u64) -> Option<AuditFinding> {
-        if seq >= self.top {
-            return None;
-        }
-        let age = self.top - 1 - seq;
-        if age >= Self::WINDOW {
-            return Some(AuditFinding::Late);
-        }
-        if self.answered >> age & 1 == 1 {
-            return Some(AuditFinding::Duplicated);
-        }
-        self.mark(seq);
-        Some(AuditFinding::Late)
-    }
-
-    /// Whether `seq`, which has ended, is among the last of which is known how.
-    fn remembers(&self, seq: u64) -> bool {
-        self.top.saturating_sub(seq) <= Self::WINDOW
-    }
-
-    fn advance(&mut self, seq: u64) {
-        if seq >= self.top {
-            let step = seq + 1 - self.top;
-            self.answered = if step >= Self::WINDOW { 0 } else { self.answered << step };
-            self.top = seq + 1;
-        }
-    }
-
-    fn mark(&mut self, seq: u64) {
-        let age = self.top - 1 - seq;
-        if age < Self::WINDOW {
-            self.answered |= 1 << age;
-        }
-    }
 }
 
 #[cfg(test)]

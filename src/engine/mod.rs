@@ -31,6 +31,8 @@ mod policy;
 mod reason;
 mod reconnect;
 mod report;
+mod resend;
+mod retry;
 mod sensor;
 mod setup;
 mod share;

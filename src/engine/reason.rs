@@ -14,6 +14,9 @@ const SILENT: &str = "the server accepted the connection and did not complete TL
 #[derive(Debug)]
 pub(super) struct FleetReasons {
     pub(super) timeout: Reason,
+    /// Time was up for a further attempt, which had begun less than an attempt's time-out before.
+    deadline: Reason,
+    attempt_ns: u64,
     pub(super) connect_timeout: Reason,
     pub(super) tls_timeout: Reason,
     unanswered: Reason,
@@ -35,7 +38,12 @@ impl FleetReasons {
         let connect_timeout = plan.scenario().run.connect_timeout;
         let tls_timeout = fleet.tls.as_ref().and_then(|tls| tls.timeout).unwrap_or(connect_timeout);
         Self {
-            timeout: word("timeout", within("no answer", fleet.timeout)),
+            timeout: word("timeout", within("no answer", fleet.attempt_timeout())),
+            deadline: word(
+                "timeout",
+                within("no answer to the last of several attempts, all", fleet.timeout),
+            ),
+            attempt_ns: fleet.attempt_timeout().as_ns(),
             connect_timeout: word("timeout", within("no connection", connect_timeout)),
             tls_timeout: word("timeout", within(SILENT, tls_timeout)),
             unanswered: word("unanswered", "sent, but not answered before the run ended".to_owned()),
@@ -74,6 +82,9 @@ impl FleetReasons {
     /// stands that is still under way.
     pub(super) fn of(&self, sample: &Sample, unfinished: Option<&str>) -> Reason {
         match (sample.outcome, sample.actual) {
+            (Outcome::Timeout, Some(actual)) if sample.completed.since(actual) < self.attempt_ns => {
+                self.deadline.clone()
+            }
             (Outcome::Timeout, _) => self.timeout.clone(),
             (Outcome::Dropped, _) => because(&self.dropped, self.cause(unfinished).as_deref()),
             (_, Some(_)) => self.unanswered.clone(),
@@ -140,6 +151,8 @@ mod tests {
         let word = |word, sentence| Reason::new(Code::word(word), sentence);
         FleetReasons {
             timeout: word("timeout", "no answer within 5s"),
+            deadline: word("timeout", "no answer before the deadline"),
+            attempt_ns: 1,
             connect_timeout: word("timeout", "no connection within 5s"),
             tls_timeout: word("timeout", "no TLS handshake within 5s"),
             unanswered: word("unanswered", "sent, but not answered before the run ended"),
@@ -163,6 +176,7 @@ mod tests {
             actual: sent.then_some(Tick(1)),
             completed: Tick(2),
             outcome,
+            attempts: u8::from(sent),
             own_wait_ns: 0,
             plan_wait_ns: 0,
             stages: None,

@@ -20,6 +20,7 @@ use super::idle::IdlePolicy;
 use super::ledger::Delivered;
 use super::pause::{Hold, Reachability, WaitTotals};
 use super::reason::FleetReasons;
+use super::retry::Retries;
 use super::setup::Setup;
 use super::share::Share;
 use super::timer::{Alarm, Task, TimerQueue};
@@ -30,7 +31,7 @@ use crate::record::{
     AuditFinding, Detection, ErrorKind, FleetId, Kind, Layout, Outcome, PhaseId, Reason, Sample, Sink,
     Traffic,
 };
-use crate::scenario::{Model, Plan};
+use crate::scenario::{Fleet, Model, Plan};
 
 /// How long connections may take to close, all together.
 pub(super) const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -80,6 +81,8 @@ pub(super) struct Worker<S> {
     pub(super) sink: RefCell<S>,
     /// Why readings fail where the engine knows by itself, by fleet.
     pub(super) reasons: Vec<FleetReasons>,
+    /// What devices do about attempts that fail, by fleet.
+    pub(super) retries: Vec<Option<Retries>>,
     /// Bytes not yet reported to the sink, by fleet.
     pub(super) traffic: Vec<Cell<Traffic>>,
     pub(super) undelivered: Cell<u64>,
@@ -136,6 +139,7 @@ impl<S: Sink> Worker<S> {
             settings,
             sink: RefCell::new(sink),
             reasons: fleets.iter().map(|fleet| FleetReasons::new(&plan, fleet)).collect(),
+            retries: retries(fleets, &devices),
             traffic: fleets.iter().map(|_| Cell::default()).collect(),
             undelivered: Cell::new(0),
             audience: RefCell::default(),
@@ -371,6 +375,12 @@ impl<S: Sink> Worker<S> {
     }
 }
 
+/// What the fleets do about attempts that fail, by fleet; `devices` are this worker's.
+fn retries(fleets: &[Fleet], devices: &[Rc<Device>]) -> Vec<Option<Retries>> {
+    let of = |number: usize| devices.iter().filter(|device| usize::from(device.fleet.0) == number).count();
+    fleets.iter().enumerate().map(|(number, fleet)| Retries::of(fleet, of(number))).collect()
+}
+
 /// The record of a connection attempt, or of the handshake in it, that was due at `intended`, began at `actual` and ended as
 /// `outcome`.
 fn attempt_sample(
@@ -394,6 +404,7 @@ fn attempt_sample(
         stages: None,
         mark: None,
         flagged: None,
+        attempts: 1,
         own_wait_ns: 0,
         plan_wait_ns: 0,
     }

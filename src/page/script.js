@@ -37,7 +37,7 @@
       e.textContent = step < 60 ? +s.toFixed(1) + ' s' : step < 3600 ? +(s / 60).toFixed(1) + ' min' : +(s / 3600).toFixed(1) + ' h';
     }
   };
-  const names = [null, null, 'p50', 'p99', 'max', 'due', 'ok', 'failed', 'open', 'overdue', 'generator late p99'];
+  const names = [null, null, 'p50', 'p99', 'max', 'due', 'ok', 'failed', 'open', 'overdue', 'generator late p99', 'sent again'];
   const show = i => {
     at = Math.max(0, Math.min(rows.length - 1, i));
     const [t, ...texts] = rows[at], middle = inner * Math.min(t + d.width / 2, d.end) / d.end;

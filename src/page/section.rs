@@ -32,6 +32,8 @@ pub(super) fn failures(report: &Report) -> String {
             "unmatched messages".to_owned()
         } else if sum.is_remark() {
             "remark".to_owned()
+        } else if sum.is_retried() {
+            "attempts: retried".to_owned()
         } else {
             format!("{}s: {}", sum.noun(), sum.outcome)
         };

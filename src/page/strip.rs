@@ -170,30 +170,42 @@ pub(super) fn outcomes(frame: &Frame<'_>) -> String {
     let history = frame.history;
     let rates = |place: usize, column: &Column| {
         let per_second = |count: u64| count as f64 / history.length_s(place);
-        (outcome_counts(&column.outcomes).map(per_second), per_second(column.outcomes.planned))
+        let tries = column.retries + column.outcomes.planned;
+        (
+            outcome_counts(&column.outcomes).map(per_second),
+            per_second(column.outcomes.planned),
+            per_second(tries),
+        )
     };
     let rates: Vec<_> = columns(frame).map(|(place, column)| rates(place, column)).collect();
-    let most = rates.iter().map(|(ended, due)| ended.iter().sum::<f64>().max(*due)).fold(0.0, f64::max);
+    let most =
+        rates.iter().map(|(ended, _, tries)| ended.iter().sum::<f64>().max(*tries)).fold(0.0, f64::max);
     if most <= 0.0 {
         return String::new();
     }
     let scale = LinearScale { most, top: 22.0, bottom: HEIGHT - 8.0 };
     let mut bars = [const { String::new() }; OUTCOMES.len()];
-    let mut due = Vec::new();
-    for (place, (ended, planned)) in rates.iter().enumerate() {
+    let (mut due, mut tried) = (Vec::new(), Vec::new());
+    for (place, (ended, planned, tries)) in rates.iter().enumerate() {
         let mut below = 0.0;
         for (rate, data) in ended.iter().zip(&mut bars).filter(|(rate, _)| **rate > 0.0) {
             bar(data, frame, place, (scale.y(below), scale.y(below + rate)));
             below += rate;
         }
         let x = frame.column(place).0;
-        due.extend([(x, scale.y(*planned)), (x + frame.column_width(), scale.y(*planned))]);
+        let level = |rate: f64| [(x, scale.y(rate)), (x + frame.column_width(), scale.y(rate))];
+        due.extend(level(*planned));
+        tried.extend(level(*tries));
     }
     let (mut plot, mut fixed, mut over) = (String::new(), String::new(), String::new());
     for (data, colour) in bars.iter().zip(OUTCOMES) {
         area(&mut plot, data, colour, 1.0);
     }
     plot += BANDS;
+    let retries = history.columns.iter().any(|column| column.retries > 0);
+    if retries {
+        line(&mut plot, &through(&tried), BAD, 1.3, "");
+    }
     line(&mut plot, &through(&due), INK, 1.3, "");
     for tick in scale.ticks(4.0) {
         grid_line(&mut fixed, EDGES, scale.y(tick), rate(tick, STYLE));
@@ -202,6 +214,9 @@ pub(super) fn outcomes(frame: &Frame<'_>) -> String {
     let mut key = Key::new(&mut over);
     for (_, colour) in bars.iter().zip(OUTCOMES).filter(|(data, _)| !data.is_empty()).rev() {
         key.square(colour.name, colour);
+    }
+    if retries {
+        key.line("and was sent again", BAD);
     }
     key.line("came due", INK);
     panel(HEIGHT, "Readings per second by outcome, against what came due", &fixed, &plot, &over)

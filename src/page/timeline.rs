@@ -244,7 +244,7 @@ pub(super) fn data(frame: &Frame<'_>) -> String {
 fn row(frame: &Frame<'_>, place: usize) -> Vec<serde_json::Value> {
     let history = frame.history;
     let (start_s, end_s) = history.bounds(place);
-    let Column { outcomes, open, overdue, lag_p99, p50, p99, max, .. } = &history.columns[place];
+    let Column { outcomes, open, overdue, lag_p99, p50, p99, max, retries, .. } = &history.columns[place];
     let within = |from: f64, to: f64| from < end_s && to > start_s;
     let phases = history.phases.iter().filter(|phase| within(phase.start_s, phase.end_s));
     let phases: Vec<_> = phases.map(|phase| phase.name.as_str()).collect();
@@ -273,6 +273,7 @@ fn row(frame: &Frame<'_>, place: usize) -> Vec<serde_json::Value> {
         number(open),
         number(overdue),
         time(lag_p99),
+        (*retries > 0).then(|| per_second(*retries)),
     ];
     let start = (start_s * 1e3).round() / 1e3;
     std::iter::once(start.into()).chain(texts.into_iter().map(Into::into)).collect()

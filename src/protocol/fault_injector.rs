@@ -8,7 +8,7 @@ use super::hold_queue::HoldQueue;
 use super::note::{self, Notes, Unmatched};
 use super::session::Carrier;
 use super::verdict::Reply;
-use super::{Answer, Event, Failure, Identity, Message, Session, SessionState, Settings};
+use super::{Answer, Event, Failure, Identity, Message, RetryAfter, Session, SessionState, Settings};
 use crate::clock::Tick;
 use crate::fault::{Action, MessageKind};
 use crate::net::{Decision, MessageFaults};
@@ -429,6 +429,10 @@ impl<C: Codec<Carrier: Carrier>> Session for FaultInjector<C> {
 
     fn explain(&mut self, seq: u64, answer: Answer) -> Reason {
         self.codec.notes_mut().explain(seq).unwrap_or_else(|| note::plain(answer))
+    }
+
+    fn retry_after(&mut self, seq: u64) -> Option<RetryAfter> {
+        self.codec.notes_mut().retry_after(seq)
     }
 
     fn take_unmatched(&mut self) -> Option<Unmatched> {

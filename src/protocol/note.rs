@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-use super::Answer;
+use super::{Answer, RetryAfter};
 use crate::record::{Code, ErrorKind, Reason, Stray, reply_sample};
 
 /// Reasons that wait to be asked for; an event that is held up for longer is told without the peer's words.
@@ -39,11 +39,19 @@ pub(super) struct Notes {
 
 #[derive(Debug, Default)]
 struct Troubles {
-    reasons: Vec<(u64, Reason)>,
+    reasons: Vec<Refusal>,
     /// Each with how often it was made.
     remarks: Vec<(u64, Reason)>,
     /// At most one of each kind.
     unmatched: Vec<Unmatched>,
+}
+
+/// Why a reading failed, and what the service asked for.
+#[derive(Debug)]
+struct Refusal {
+    seq: u64,
+    reason: Reason,
+    asked: Option<RetryAfter>,
 }
 
 impl Troubles {
@@ -84,25 +92,37 @@ impl Notes {
 
     /// Reading `seq` failed for `reason`, which stands until it is asked for.
     pub(super) fn failed(&mut self, seq: u64, reason: Reason) {
+        self.refused(seq, reason, None);
+    }
+
+    /// The same, and the service asked to be left alone for a while.
+    pub(super) fn refused(&mut self, seq: u64, reason: Reason, asked: Option<RetryAfter>) {
         let reasons = &mut self.troubles.get_or_insert_default().reasons;
         if reasons.len() >= MOST_REASONS {
             reasons.remove(0);
         }
-        reasons.push((seq, reason));
+        reasons.push(Refusal { seq, reason, asked });
     }
 
     /// Reading `seq` was answered as `answer` by `message`.
     pub(super) fn answered(&mut self, seq: u64, answer: Answer, message: &[u8]) {
         if answer != Answer::Ok {
-            self.failed(seq, reason_of(answer, message).with_sample(message));
+            let asked = if answer == Answer::Shed { RetryAfter::of_message(message) } else { None };
+            self.refused(seq, reason_of(answer, message).with_sample(message), asked);
         }
     }
 
     /// Why reading `seq` was not answered well, if the session knows more than the answer says.
     pub(super) fn explain(&mut self, seq: u64) -> Option<Reason> {
         let reasons = &mut self.troubles.as_mut()?.reasons;
-        let place = reasons.iter().position(|(failed, _)| *failed == seq)?;
-        Some(reasons.swap_remove(place).1)
+        let place = reasons.iter().position(|refusal| refusal.seq == seq)?;
+        Some(reasons.swap_remove(place).reason)
+    }
+
+    /// What the service asked for that refused reading `seq`, until [`Self::explain`] is asked why.
+    pub(super) fn retry_after(&self, seq: u64) -> Option<RetryAfter> {
+        let reasons = &self.troubles.as_ref()?.reasons;
+        reasons.iter().find(|refusal| refusal.seq == seq)?.asked
     }
 
     /// `message` will turn out to answer nothing, for what `stray` says.

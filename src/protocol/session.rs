@@ -4,7 +4,7 @@ use std::fmt;
 use std::task::{Context, Poll};
 
 use super::note::{self, Unmatched};
-use super::{Answer, Event, Failure, Message, SessionState};
+use super::{Answer, Event, Failure, Message, RetryAfter, SessionState};
 use crate::net::Connection;
 use crate::record::{Reason, Traffic};
 
@@ -89,6 +89,11 @@ pub trait Session: fmt::Debug {
     /// Why reading `seq`, which an event has just closed with something else than [`Answer::Ok`], was answered so.
     fn explain(&mut self, _seq: u64, answer: Answer) -> Reason {
         note::plain(answer)
+    }
+
+    /// How long the service that has just refused reading `seq` asks to be left alone; to be asked before [`Self::explain`].
+    fn retry_after(&mut self, _seq: u64) -> Option<RetryAfter> {
+        None
     }
 
     /// Messages received since the last call that answered no reading of this device, those of one kind at a time. `None` if there

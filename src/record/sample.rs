@@ -74,6 +74,9 @@ pub struct Sample {
     /// Intended start plus the time it waited for the device to be able to send: what is left until the actual start is the
     /// generator's own lateness. `None` if it was never sent.
     pub eligible: Option<Tick>,
+    /// How often it was handed to the transport: more than once where its fleet retries what failed; 0 if it was never sent. Of
+    /// several attempts `eligible`, `actual` and `outcome` are the last one's.
+    pub attempts: u8,
     /// Just before its first byte was handed to the transport; `None` if it was never sent.
     pub actual: Option<Tick>,
     /// When its outcome was known.

@@ -1,6 +1,6 @@
 //! Where a worker hands what happened. The engine knows only this trait; the cli brings the implementation.
 
-use super::{Code, Detection, FleetId, Gauge, Kind, PhaseId, Reason, Sample, Traffic};
+use super::{Code, Detection, FleetId, Gauge, Kind, PhaseId, Reason, Retry, Sample, Traffic};
 use crate::clock::Tick;
 
 /// What the delivery audit found by a device's sequence numbers. Where subscribers hear its readings, each is judged by what it
@@ -9,6 +9,8 @@ use crate::clock::Tick;
 pub enum AuditFinding {
     /// A reading was answered once more after it had already been answered.
     Duplicated,
+    /// A reading that its device had sent more than once was answered more than once: the device's own doing.
+    Resent,
     /// A reading was answered after one with a higher sequence number.
     Reordered,
     /// An answer arrived after its reading had been given up.
@@ -61,6 +63,9 @@ pub trait Sink: Send + 'static {
 
     /// Its first byte was handed to the transport.
     fn sent(&mut self, phase: PhaseId, fleet: FleetId, kind: Kind);
+
+    /// What became of a further attempt at a reading, which is planned and sent once all the same.
+    fn retry(&mut self, phase: PhaseId, fleet: FleetId, retry: Retry<'_>);
 
     /// Its outcome is known.
     fn completed(&mut self, sample: &Sample);

@@ -14,11 +14,12 @@ use crate::seed::Seed;
 use crate::units::Span;
 
 /// Names of a fleet's random streams.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct StreamLabels {
     pub(super) arrival: Arc<str>,
     pub(super) backoff: Arc<str>,
     pub(super) repeat: Arc<str>,
+    pub(super) retry: Arc<str>,
 }
 
 /// One device's part in the plan, drawn as it is asked for. Everything in it depends on the seed, the fleet's own
@@ -85,6 +86,11 @@ impl DevicePlan {
         self.draws.wait(self.index, attempt)
     }
 
+    /// A number of [0, 1) for the wait after attempt `number` at reading `seq`: the seed's choice, the same whenever it is asked.
+    pub fn retry_draw(&self, seq: u64, number: u8) -> f64 {
+        self.draws.retry(self.index, seq, number)
+    }
+
     /// Whether reading `seq` is sent twice: the seed's choice, the same whenever it is asked.
     pub fn repeats(&self, seq: u64) -> bool {
         self.repeat_one_in > 0 && self.draws.repeats(self.index, seq, self.repeat_one_in)
@@ -96,7 +102,7 @@ impl DevicePlan {
 #[derive(Debug, Clone)]
 pub(super) struct DeviceDraws {
     pub(super) backoff: super::model::Backoff,
-    pub(super) labels: StreamLabels,
+    pub(super) labels: Arc<StreamLabels>,
     pub(super) seed: Seed,
     pub(super) taken: u32,
 }
@@ -110,6 +116,12 @@ impl DeviceDraws {
         let mut stream = self.seed.stream(&self.labels.backoff, index);
         self.taken = self.taken.wrapping_add(1);
         Span::from_secs_f64(longest * (1.0 - backoff.jitter * stream.random::<f64>()))
+    }
+
+    fn retry(&self, device: u32, seq: u64, number: u8) -> f64 {
+        let mut stream = self.seed.stream(&self.labels.retry, u64::from(device) << 40 ^ seq);
+        // One number per attempt, in their order.
+        (1..number).fold(stream.random(), |_, _| stream.random())
     }
 
     fn repeats(&self, device: u32, seq: u64, one_in: u32) -> bool {

@@ -13,6 +13,7 @@ mod manual;
 mod model;
 mod plan;
 mod recording;
+mod retry;
 mod schema;
 mod section;
 mod spool;
@@ -31,6 +32,10 @@ pub use model::Scenario;
 pub(crate) use model::{Fleet, Model};
 pub(crate) use plan::FleetEvent;
 pub use plan::Plan;
+pub(crate) use retry::FailedAttempt;
+#[cfg(test)]
+pub(crate) use retry::RetryCauses;
+pub use retry::RetryPolicy;
 pub(crate) use schema::schema;
 pub(crate) use surge::FaultHit;
 pub(crate) use timeline::Outage;

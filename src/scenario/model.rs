@@ -7,6 +7,7 @@ use std::sync::Arc;
 use url::Url;
 
 use super::credential::Credentials;
+use super::retry::RetryPolicy;
 use crate::arrival::{ArrivalProcess, Load, Shape, Stretch};
 use crate::budget::Budget;
 use crate::clock::Tick;
@@ -257,6 +258,8 @@ pub struct Fleet {
     pub(crate) credentials: Option<Arc<Credentials>>,
     /// Waits between attempts to reconnect.
     pub backoff: Backoff,
+    /// What its devices do about readings that fail; `None`: nothing.
+    pub retry: Option<RetryPolicy>,
     /// What its sensors show and how readings are encoded.
     pub device_model: Arc<DeviceModel>,
     /// Every value that is not a default, for the digest. There may be passwords among them.
@@ -284,6 +287,11 @@ impl Fleet {
             .zip(driver(self.protocol))
             .and_then(|(credentials, driver)| driver.present(&credentials.of(rendering), &mut identity));
         (identity, misfit)
+    }
+
+    /// A reading, or one attempt at it, unanswered for this long has timed out.
+    pub(crate) fn attempt_timeout(&self) -> Span {
+        self.retry.map_or(self.timeout, |retry| retry.timeout)
     }
 
     /// Whether its devices connect only when they have something to send.

@@ -35,7 +35,7 @@ struct FleetPlan {
     /// Load over warm-up and measured phases: the time change of the fleet.
     load: Arc<Load>,
     presence: Presence,
-    labels: StreamLabels,
+    labels: Arc<StreamLabels>,
     /// By fault: which of the devices it hits.
     draws: Vec<Option<Draw>>,
 }
@@ -57,11 +57,12 @@ impl Plan {
                     load: Arc::new(Load::new(timeline::stretches(&scenario, &layout, fleet))),
                     presence: Presence::of(fleet, &timeline, scenario.seed),
                     draws: faults.iter().map(|fault| surge::draw(fault, fleet, scenario.seed)).collect(),
-                    labels: StreamLabels {
+                    labels: Arc::new(StreamLabels {
                         arrival: label("arrival"),
                         backoff: label("backoff"),
                         repeat: label("repeat"),
-                    },
+                        retry: label("retry"),
+                    }),
                 };
                 first += fleet.devices;
                 planned
@@ -140,7 +141,12 @@ impl Plan {
             arrivals: self.arrivals(planned, fleet, index),
             held: None,
             repeat_one_in: fleet.behaviour.repeat_one_in,
-            draws: DeviceDraws { backoff: fleet.backoff, labels: planned.labels.clone(), seed, taken: 0 },
+            draws: DeviceDraws {
+                backoff: fleet.backoff,
+                labels: Arc::clone(&planned.labels),
+                seed,
+                taken: 0,
+            },
         }
     }
 

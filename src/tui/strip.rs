@@ -62,7 +62,7 @@ fn strips(model: &Model<'_>, tall: bool) -> [Strip<'static>; 4] {
             name: "ok/s",
             value: |slot| slot.column.outcomes.ok as f64 / slot.seconds,
             ink: Ink::Ok,
-            words: format!("{} of {} due", rate(now.ok, seconds), rate(now.planned, seconds)),
+            words: format!("{} of {} due{}", rate(now.ok, seconds), rate(now.planned, seconds), again(model)),
             rows: tall_rows,
         },
         Strip {
@@ -88,6 +88,14 @@ fn strips(model: &Model<'_>, tall: bool) -> [Strip<'static>; 4] {
             rows: 1,
         },
     ]
+}
+
+/// Retries per second of the last interval, where there are any.
+fn again(model: &Model<'_>) -> String {
+    let last = model.watched.recent.back().filter(|last| last.column.retries > 0);
+    last.map_or_else(String::new, |last| {
+        format!(", {} again", rate(last.column.retries, last.end_s - last.start_s))
+    })
 }
 
 fn bars(strip: &Strip<'_>, frame: &Frame, y: u16, canvas: &mut Canvas<'_>) {

@@ -7,8 +7,8 @@ use squall::clock::{Monotonic, Tick};
 use squall::engine::{self, Control, Report, Setup};
 use squall::protocol::Endpoint;
 use squall::record::{
-    AnomalyMark, AuditFinding, Detection, FleetId, Gauge, Kind, PhaseId, Reason, RunToken, Sample, Shard,
-    Sink, Stray, SwitchEvent, SwitchLog, Traffic,
+    AnomalyMark, AuditFinding, Detection, FleetId, Gauge, Kind, PhaseId, Reason, Retry, RunToken, Sample,
+    Shard, Sink, Stray, SwitchEvent, SwitchLog, Traffic,
 };
 use squall::scenario::{Overrides, Plan, Scenario};
 
@@ -20,6 +20,10 @@ pub(crate) struct Book {
     pub(crate) connects_planned: u64,
     pub(crate) samples: Vec<Sample>,
     pub(crate) findings: Vec<AuditFinding>,
+    /// When attempts failed that another was to follow, and the further attempts that were made, and not made for want of budget.
+    pub(crate) retries_due: Vec<Tick>,
+    pub(crate) retries_sent: u64,
+    pub(crate) retries_denied: u64,
     /// Why each failed reading or attempt failed, in the order of the samples.
     pub(crate) reasons: Vec<Reason>,
     pub(crate) unmatched: u64,
@@ -56,6 +60,15 @@ impl Sink for Keeper {
 
     fn sent(&mut self, _: PhaseId, _: FleetId, kind: Kind) {
         self.0.lock().unwrap().sent += u64::from(kind == Kind::Reading);
+    }
+
+    fn retry(&mut self, _: PhaseId, _: FleetId, retry: Retry<'_>) {
+        let mut book = self.0.lock().unwrap();
+        match retry {
+            Retry::Due { at, .. } => book.retries_due.push(at),
+            Retry::Sent { .. } => book.retries_sent += 1,
+            Retry::Denied => book.retries_denied += 1,
+        }
     }
 
     fn resumed(&mut self, _: PhaseId, _: FleetId) {}

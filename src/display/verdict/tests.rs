@@ -512,6 +512,7 @@ fn faults_and_deliveries_have_their_place_between_the_figures_and_the_budgets() 
         first_reordered: None,
         late: 3,
         unaudited: 0,
+        resent: 0,
         untested: None,
         kept: Some(false),
     }];

@@ -93,6 +93,7 @@ pub(crate) fn report() -> Report {
             first_reordered: None,
             late: 3,
             unaudited: 0,
+            resent: 0,
             untested: None,
             kept: Some(false),
         }],
@@ -132,6 +133,7 @@ pub(crate) fn failing() -> Report {
         first_device: "pumps-00003".into(),
         first_seq: Some(4),
         sample: "`|<script>alert(1)</script>@all #1 **no**".into(),
+        attempt: (kind == "reading").then_some(1),
     };
     let mut report = report();
     report.failures = vec![

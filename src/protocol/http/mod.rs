@@ -49,8 +49,8 @@ pub(super) struct Http<S = Connection> {
     notes: Notes,
     /// The last response was the last of this connection.
     ending: bool,
-    /// Why the request could not be written.
-    broken: Option<Failure>,
+    /// Why the request could not be written. Boxed: it is rare.
+    broken: Option<Box<Failure>>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Http<S> {
@@ -107,7 +107,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + fmt::Debug> Codec for Http<S> {
         let composed = outbox.compose(stream, cx, |out| template.encode(message, out))?;
         self.outstanding = Some(message.seq);
         if let Poll::Ready(Err(error)) = composed {
-            self.broken = Some(Failure::io(&error));
+            self.broken = Some(Box::new(Failure::io(&error)));
         }
         Ok(())
     }
@@ -133,10 +133,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + fmt::Debug> Codec for Http<S> {
                 Poll::Ready(Ok(0)) => return Poll::Ready(self.ended()),
                 Poll::Ready(Ok(_)) => {}
                 Poll::Ready(Err(error)) => {
-                    return Poll::Ready(Err(self.broken.take().unwrap_or_else(|| Failure::io(&error))));
+                    return Poll::Ready(Err(self.take_broken().unwrap_or_else(|| Failure::io(&error))));
                 }
                 Poll::Pending => {
-                    return self.broken.take().map_or(Poll::Pending, |broken| Poll::Ready(Err(broken)));
+                    return self.take_broken().map_or(Poll::Pending, |broken| Poll::Ready(Err(broken)));
                 }
             }
         }
@@ -164,11 +164,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http<S> {
             && !self.outbox.is_empty()
             && let Poll::Ready(Err(error)) = self.outbox.poll_write(&mut self.stream, cx)
         {
-            self.broken = Some(Failure::io(&error));
+            self.broken = Some(Box::new(Failure::io(&error)));
         }
     }
 
+    fn take_broken(&mut self) -> Option<Failure> {
+        self.broken.take().map(|broken| *broken)
+    }
+
     fn close(&mut self, seq: u64) -> Event {
+        let asked = self.reader.take_retry_after();
         let reply = self.reader.reply();
         let Reply { status, persistent, length, .. } = reply;
         self.notes.received(length);
@@ -183,7 +188,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http<S> {
             }
         } else {
             let body = compression::legible(reply.body, reply.coding, length);
-            self.notes.failed(seq, Reason::of_status(status).with_sample(&body));
+            self.notes.refused(seq, Reason::of_status(status).with_sample(&body), asked);
             let shed = self.settings.shed.contains(status);
             (if shed { Answer::Shed } else { Answer::Error(ErrorKind::Status) }, (None, None))
         };
@@ -221,7 +226,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http<S> {
         {
             return Ok(self.close(seq));
         }
-        Err(self.broken.take().unwrap_or_else(|| {
+        Err(self.take_broken().unwrap_or_else(|| {
             Failure::closed(match self.outstanding {
                 None => "the server closed the idle connection",
                 Some(_) if self.reader.is_idle(self.inbox.unread()) => {

@@ -1,8 +1,8 @@
 //! Reading responses: RFC 9112 message framing, in whatever pieces the bytes arrive.
 
-use super::super::Failure;
 use super::super::buffer::Inbox;
 use super::super::compression::Coding;
+use super::super::{Failure, RetryAfter};
 use super::head::{self, Head, MAX_HEAD};
 
 /// Most of a body that is kept for reading a verdict from it, bytes, compressed or not; the rest is counted and forgotten.
@@ -28,11 +28,12 @@ enum State {
 }
 
 /// What the header section says.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 struct Start {
     status: u16,
     persistent: bool,
     coding: Coding,
+    retry_after: Option<Box<RetryAfter>>,
     body: State,
 }
 
@@ -49,6 +50,8 @@ pub(super) struct Reader {
     persistent: bool,
     coding: Coding,
     length: u64,
+    /// Boxed: few responses have it.
+    retry_after: Option<Box<RetryAfter>>,
     kept: Vec<u8>,
 }
 
@@ -73,6 +76,7 @@ impl Reader {
             persistent: true,
             coding: Coding::Identity,
             length: 0,
+            retry_after: None,
             kept: Vec::new(),
         }
     }
@@ -121,6 +125,11 @@ impl Reader {
         Reply { status, persistent, length, coding, body: &self.kept }
     }
 
+    /// What the response asks for that refuses a reading, once.
+    pub(super) fn take_retry_after(&mut self) -> Option<RetryAfter> {
+        self.retry_after.take().map(|asked| *asked)
+    }
+
     /// Memory kept for bodies, bytes.
     #[cfg(test)]
     pub(super) fn held(&self) -> usize {
@@ -147,6 +156,7 @@ impl Reader {
             self.status = start.status;
             self.persistent = start.persistent;
             self.coding = start.coding;
+            self.retry_after = start.retry_after;
             self.state = start.body;
             if let State::Length { left } = start.body {
                 self.grow(left);
@@ -270,7 +280,10 @@ fn start(head: &Head<'_>, to_head: bool) -> Result<Start, Failure> {
     let persistent =
         !says(b"close") && (!head.old || says(b"keep-alive")) && !doubtful && body != State::UntilEnd;
     let coding = Coding::of(head.list("content-encoding"));
-    Ok(Start { status, persistent, coding, body })
+    // Only one that refuses asks for anything.
+    let mut asked = (status >= 400).then(|| head.named("retry-after")).into_iter().flatten();
+    let retry_after = asked.find_map(RetryAfter::of_field).map(Box::new);
+    Ok(Start { status, persistent, coding, retry_after, body })
 }
 
 /// The length that the header section states, once or several times alike.

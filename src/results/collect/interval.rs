@@ -73,6 +73,10 @@ pub struct Progress {
     /// Of those, the ones whose time-out has passed since their intended start; each counts in the percentiles as at least its
     /// age.
     pub overdue: u64,
+    /// Attempts beyond the first that were made in the interval.
+    pub retries: u64,
+    /// Readings that had one so far.
+    pub retried_so_far: u64,
 }
 
 impl Progress {
@@ -83,7 +87,7 @@ impl Progress {
 
     fn begin_interval(&mut self) {
         (self.planned, self.ok, self.failed, self.p50, self.p99) = (0, 0, 0, None, None);
-        (self.open, self.overdue) = (0, 0);
+        (self.open, self.overdue, self.retries) = (0, 0, 0);
     }
 
     fn add(&mut self, kind: Kind, cell: &Cell<u32>) {
@@ -101,6 +105,8 @@ impl Progress {
         self.planned_so_far += counters.planned;
         self.ok_so_far += counters.ok;
         self.failed_so_far += counters.failed();
+        self.retries += counters.retries;
+        self.retried_so_far += counters.retried;
     }
 
     /// Adds what is open, and to `cell` what is overdue.

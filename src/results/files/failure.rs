@@ -75,9 +75,14 @@ impl ReasonSum {
         self.outcome == Ending::Remark.name()
     }
 
+    /// Whether it is about attempts at readings that failed and that another followed, not about failures.
+    pub fn is_retried(&self) -> bool {
+        self.outcome == Ending::Retried.name()
+    }
+
     /// Whether readings or attempts to connect failed.
     pub fn is_failure(&self) -> bool {
-        !self.is_unmatched() && !self.is_remark()
+        !self.is_unmatched() && !self.is_remark() && !self.is_retried()
     }
 
     /// Whether it only follows from what befell other readings or connections: never sent, or not waited for.
@@ -136,7 +141,7 @@ replaced_row! {
     /// `reading` or `connect`.
     kind: String,
     /// `shed`, `error`, `timeout`, `lost`, `dropped`; or `unmatched`: a message that answered no reading; or `remark`: the peer did
-    /// other than it was asked to, and readings went on.
+    /// other than it was asked to, and readings went on; or `retried`: an attempt at a reading failed, and another followed.
     outcome: String,
     /// The code that the peer or the system gave: `HTTP 404`, `CONNACK 5`, `ECONNREFUSED`; else a word.
     code: String,
@@ -156,6 +161,9 @@ replaced_row! {
     first_seq: Option<u64>,
     /// The beginning of the first reply, if there was one; known secrets are masked.
     sample: String,
+    /// The attempt at the reading that failed, from 1, where 10 is the tenth or a later one; empty for what was never sent and what is no reading, and where reasons too many
+    /// to tell apart share a row.
+    attempt: Option<u64>,
     }
 }
 
@@ -185,9 +193,15 @@ fn shown(layout: &Layout, row: &Row) -> Option<Failure> {
         first_s: rounded(at),
         last_s: rounded(row.last),
         first_device: fleet.device_name(device),
-        first_seq: (row.subject.kind == Kind::Reading && row.subject.ending.is_failure()).then_some(seq),
+        first_seq: is_of_reading(row).then_some(seq),
         sample: no_formula(row.reason.sample.as_deref().unwrap_or_default()),
+        attempt: (row.attempt > 0).then_some(row.attempt.into()),
     })
+}
+
+/// Whether a row is about readings and not about messages.
+fn is_of_reading(row: &Row) -> bool {
+    row.subject.kind == Kind::Reading && !matches!(row.subject.ending, Ending::Unmatched | Ending::Remark)
 }
 
 /// Foreign text that a spreadsheet would take for a formula begins with a space.

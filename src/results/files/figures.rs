@@ -269,6 +269,15 @@ figures! {
     tail_inference_ms: Option<Millis>,
     /// In whatever else the service accounts for.
     tail_other_ms: Option<Millis>,
+    /// How often readings were handed to the transport, retries included; of connections as `sent`. As the next three, empty in runs of
+    /// earlier versions.
+    attempts: Option<u64>,
+    /// Readings that were sent again after an attempt had failed, each counted once.
+    retried: Option<u64>,
+    /// Retries that the fleet's budget did not allow.
+    retries_denied: Option<u64>,
+    /// Answered once more after being answered, where the device itself had sent the reading more than once.
+    resent: Option<u64>,
 }
 
 impl Figures {
@@ -327,6 +336,10 @@ impl Figures {
             payload_received_bytes: counters.traffic.payload_received,
             service_wait_p99_ms: at(Series::ServiceWait, Quantile::P99),
             own_wait_p99_ms: at(Series::OwnWait, Quantile::P99),
+            attempts: Some(counters.sent + counters.retries),
+            retried: Some(counters.retried),
+            retries_denied: Some(counters.retries_denied),
+            resent: Some(counters.resent),
             ..Self::default()
         };
         figures.set_errors(counters.errors);

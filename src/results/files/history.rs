@@ -84,6 +84,8 @@ pub(crate) struct Column {
     pub(crate) max: Option<u64>,
     /// How many of them lie in each row; see [`row_of`](super::history_log::row_of).
     pub(crate) heat: BTreeMap<u16, u64>,
+    /// Attempts at readings beyond the first.
+    pub(crate) retries: u64,
     /// Start of the interval whose open readings are stated.
     pub(crate) gauged_s: f64,
 }
@@ -192,6 +194,7 @@ impl History {
                 let lags = places.lags.map(|place| time(table.at(place)));
                 let gauges = places.gauges.map(|place| table.at(place).parse().ok());
                 self.columns[place].add(start_s, &outcomes, lags, gauges);
+                self.columns[place].retries += places.retries(&table);
                 let p99 = time(table.at(places.p99)).filter(|_| outcomes.ended() >= LEAST_SAMPLES);
                 let tail = &mut self.fleets[fleet_place].p99[place];
                 *tail = (*tail).max(p99);
@@ -338,6 +341,8 @@ struct Places {
     lags: [usize; 2],
     /// Open and overdue.
     gauges: [usize; 2],
+    /// Readings that were sent, and how often in all.
+    attempts: [usize; 2],
     /// Planned, and how they ended.
     outcomes: [usize; 7],
 }
@@ -352,8 +357,15 @@ impl Places {
             p99: place("p99_ms"),
             lags: ["pacing_lag_p50_ms", "pacing_lag_p99_ms"].map(place),
             gauges: ["open", "overdue"].map(place),
+            attempts: ["sent", "attempts"].map(place),
             outcomes: ["planned", "ok", "shed", "error", "timeout", "lost", "dropped"].map(place),
         }
+    }
+
+    /// None in runs of before there were any.
+    fn retries(&self, row: &Table) -> u64 {
+        let [sent, attempts] = self.attempts.map(|place| row.at(place).parse::<u64>().unwrap_or(0));
+        attempts.saturating_sub(sent)
     }
 
     fn outcomes(&self, row: &Table) -> Outcomes {

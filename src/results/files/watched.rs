@@ -177,10 +177,13 @@ impl Watched {
         self.promises.iter_mut().for_each(|promise| promise.take_row(row, &outcomes));
         let lags = ["pacing_lag_p50_ms", "pacing_lag_p99_ms"].map(|name| row.time(name));
         let gauges = ["open", "overdue"].map(|name| row.whole(name));
+        let [sent, attempts] = ["sent", "attempts"].map(|name| row.whole(name).unwrap_or(0));
+        let retries = attempts.saturating_sub(sent);
         let column = place.and_then(|place| self.columns.get_mut(place));
         let recent = self.recent.back_mut().map(|recent| &mut recent.column);
         for column in column.into_iter().chain(recent) {
             column.add(start_s, &outcomes, lags, gauges);
+            column.retries += retries;
         }
         let phase = row.text("phase");
         self.last.bound(row);

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 use super::count::ReadingCounts;
-use crate::record::{AuditFinding, ErrorKind, Outcome, Outcomes, Sample, Traffic};
+use crate::record::{AuditFinding, ErrorKind, Outcome, Outcomes, Retry, Sample, Traffic};
 
 /// How often what happened. `planned` is the sum of the outcomes once every reading has ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +40,13 @@ pub(crate) struct Counters {
     pub(crate) traffic: Traffic,
     /// TLS handshakes that took up an earlier session.
     pub(crate) resumed: u64,
+    /// Attempts at readings beyond the first, and readings that had one.
+    pub(crate) retries: u64,
+    pub(crate) retried: u64,
+    /// Retries that the fleet's budget did not allow.
+    pub(crate) retries_denied: u64,
+    /// Answers to readings already answered that the device itself had sent more than once.
+    pub(crate) resent: u64,
 }
 
 /// Records of before a kind was known have fewer.
@@ -83,6 +90,10 @@ impl Counters {
             self.traffic.payload_sent,
             self.traffic.payload_received,
             self.resumed,
+            self.retries,
+            self.retried,
+            self.retries_denied,
+            self.resent,
         ];
         counts.iter().chain(&self.errors).all(|count| *count <= MOST)
     }
@@ -94,6 +105,18 @@ impl Counters {
     pub(crate) fn outcomes(&self) -> Outcomes {
         let Self { planned, ok, shed, timeout, lost, dropped, .. } = *self;
         Outcomes { planned, ok, shed, error: self.error(), timeout, lost, dropped }
+    }
+
+    /// Counts what became of a further attempt at a reading.
+    pub(crate) fn retry(&mut self, retry: &Retry<'_>) {
+        match retry {
+            Retry::Due { .. } => {}
+            Retry::Sent { number } => {
+                self.retries += 1;
+                self.retried += u64::from(*number == 2);
+            }
+            Retry::Denied => self.retries_denied += 1,
+        }
     }
 
     pub(crate) fn counts(&self) -> ReadingCounts {
@@ -123,6 +146,7 @@ impl Counters {
     pub(crate) fn note(&mut self, finding: AuditFinding) {
         *match finding {
             AuditFinding::Duplicated => &mut self.duplicated,
+            AuditFinding::Resent => &mut self.resent,
             AuditFinding::Reordered => &mut self.reordered,
             AuditFinding::Late => &mut self.late,
             AuditFinding::Unaudited => return,
@@ -165,5 +189,9 @@ impl Counters {
         self.unmatched += other.unmatched;
         self.traffic.add(other.traffic);
         self.resumed += other.resumed;
+        self.retries += other.retries;
+        self.retried += other.retried;
+        self.retries_denied += other.retries_denied;
+        self.resent += other.resent;
     }
 }

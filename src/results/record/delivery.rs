@@ -39,6 +39,7 @@ struct FleetTally {
     reordered: Violations,
     late: u64,
     unaudited: u64,
+    resent: u64,
 }
 
 /// What the audit found, by fleet in the order of the layout.
@@ -55,9 +56,9 @@ impl Deliveries {
     /// Whether it is of the fleets of `layout`, with counts that an interval can have.
     pub(crate) fn fit(&self, layout: &Layout) -> bool {
         let counts = |tally: &FleetTally| {
-            let FleetTally { sent, shed, ok, late, unaudited, .. } = *tally;
+            let FleetTally { sent, shed, ok, late, unaudited, resent, .. } = *tally;
             let found = [tally.lost.number, tally.duplicated.number, tally.reordered.number];
-            found.into_iter().chain([sent, shed, ok, late, unaudited])
+            found.into_iter().chain([sent, shed, ok, late, unaudited, resent])
         };
         self.fleets.len() == layout.fleets.len()
             && self.fleets.iter().flat_map(counts).all(|count| count <= counter::MOST)
@@ -88,6 +89,7 @@ impl Deliveries {
             AuditFinding::Reordered => tally.reordered.note(at, device, seq),
             AuditFinding::Late => tally.late += 1,
             AuditFinding::Unaudited => tally.unaudited += 1,
+            AuditFinding::Resent => tally.resent += 1,
         }
     }
 
@@ -102,6 +104,7 @@ impl Deliveries {
             mine.ok += theirs.ok;
             mine.late += theirs.late;
             mine.unaudited += theirs.unaudited;
+            mine.resent += theirs.resent;
         }
     }
 
@@ -134,6 +137,7 @@ fn audit(fleet: &FleetInfo, tally: &FleetTally) -> FleetDelivery {
         first_reordered: first_violation(&tally.reordered),
         late: tally.late,
         unaudited: tally.unaudited,
+        resent: tally.resent,
         untested: None,
         kept: None,
     };
@@ -222,6 +226,9 @@ pub struct FleetDelivery {
     /// Deliveries to subscribers of which it could not be remembered what they had heard.
     #[serde(default)]
     pub unaudited: u64,
+    /// Answers to readings already answered that the device itself had sent more than once: no duplicates of the service's.
+    #[serde(default)]
+    pub resent: u64,
     /// Why the run does not show whether what it expects was kept.
     #[serde(default)]
     pub untested: Option<String>,
@@ -249,7 +256,9 @@ impl FleetDelivery {
     pub fn findings(&self) -> Option<String> {
         let breaches = self.breaches([true; 3]);
         let late = (self.late > 0).then(|| format!("{} answered late", count(self.late)));
-        let parts: Vec<_> = breaches.into_iter().chain(late).collect();
+        let resent =
+            (self.resent > 0).then(|| format!("{} answered again after retries", count(self.resent)));
+        let parts: Vec<_> = breaches.into_iter().chain(late).chain(resent).collect();
         (!parts.is_empty()).then(|| parts.join("; "))
     }
 
@@ -293,6 +302,7 @@ mod tests {
             stages: None,
             mark: None,
             flagged: None,
+            attempts: u8::from(sent),
             own_wait_ns: 0,
             plan_wait_ns: 0,
         }

@@ -9,6 +9,9 @@ use crate::record::{Code, Kind, Layout, Outcome, Reason};
 /// Most reasons of one phase, fleet and kind; further ones share a row.
 const MOST_REASONS: usize = 32;
 
+/// Attempts at a reading that are told apart; the last of them stands for all further ones.
+pub(crate) const MOST_ATTEMPTS: u8 = 10;
+
 /// How something did not go well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -22,6 +25,8 @@ pub(crate) enum Ending {
     Unmatched,
     /// The peer did other than it was asked to, and readings went on.
     Remark,
+    /// An attempt at a reading failed, and another followed.
+    Retried,
 }
 
 impl Ending {
@@ -39,7 +44,7 @@ impl Ending {
 
     /// Whether something failed.
     pub(crate) const fn is_failure(self) -> bool {
-        !matches!(self, Self::Unmatched | Self::Remark)
+        !matches!(self, Self::Unmatched | Self::Remark | Self::Retried)
     }
 
     pub(crate) const fn name(self) -> &'static str {
@@ -51,6 +56,7 @@ impl Ending {
             Self::Dropped => "dropped",
             Self::Unmatched => "unmatched",
             Self::Remark => "remark",
+            Self::Retried => "retried",
         }
     }
 }
@@ -68,6 +74,9 @@ pub(crate) struct Subject {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Row {
     pub(crate) subject: Subject,
+    /// The attempt at the reading that failed, from 1 to [`MOST_ATTEMPTS`]; 0 where there is none, or several share the row.
+    #[serde(default)]
+    pub(crate) attempt: u8,
     pub(crate) reason: Reason,
     pub(crate) count: u64,
     /// Devices to which this first happened here.
@@ -78,8 +87,8 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    fn is_of(&self, subject: Subject, reason: &Reason) -> bool {
-        self.subject == subject && same(&self.reason, reason)
+    fn is_of(&self, other: &Self) -> bool {
+        self.subject == other.subject && self.attempt == other.attempt && same(&self.reason, &other.reason)
     }
 
     fn join(&mut self, other: &Self) {
@@ -123,18 +132,29 @@ pub(crate) struct Failures {
 impl Failures {
     /// Adds one row, or as much as it says to the row that stands for its reason.
     pub(crate) fn add_row(&mut self, row: &Row) {
-        if let Some(mine) = self.rows.iter_mut().find(|mine| mine.is_of(row.subject, &row.reason)) {
+        if let Some(mine) = self.rows.iter_mut().find(|mine| mine.is_of(row)) {
             return mine.join(row);
         }
-        let several = self.rows.iter().filter(|mine| mine.subject == row.subject).count();
-        if several < MOST_REASONS || is_further(&row.reason) {
+        if self.has_room(row) || is_further(&row.reason) {
             self.rows.push(row.clone());
         } else {
             let of = |mine: &Row| mine.subject == row.subject;
             let known = |code: &Code| self.rows.iter().any(|mine| of(mine) && mine.reason.code == *code);
             let reason = Reason { sample: row.reason.sample.clone(), ..further_of(&row.reason, known) };
-            self.add_row(&Row { reason, ..row.clone() });
+            self.add_row(&Row { reason, attempt: 0, ..row.clone() });
         }
+    }
+
+    /// Whether a row of its own may be made for `row`: for a further attempt that failed for a known reason, or for a new reason.
+    fn has_room(&self, row: &Row) -> bool {
+        let of_subject = || self.rows.iter().filter(|mine| mine.subject == row.subject);
+        if of_subject().any(|mine| same(&mine.reason, &row.reason)) {
+            return true;
+        }
+        let is_first = |(nth, mine): &(usize, &Row)| {
+            of_subject().take(*nth).all(|earlier| !same(&earlier.reason, &mine.reason))
+        };
+        of_subject().enumerate().filter(is_first).count() < MOST_REASONS
     }
 
     /// Notes that a further device of fleet number `fleet` was refused for good.
@@ -197,7 +217,7 @@ mod tests {
     fn row(phase: usize, sentence: &str, at: u64) -> Row {
         let subject = Subject { phase, fleet: 0, kind: Kind::Reading, ending: Ending::Error };
         let reason = Reason::new(Code::word("error"), sentence.to_owned()).with_sample(sentence.as_bytes());
-        Row { subject, reason, count: 1, devices: 1, first: (Tick(at), 3, 9), last: Tick(at) }
+        Row { subject, attempt: 1, reason, count: 1, devices: 1, first: (Tick(at), 3, 9), last: Tick(at) }
     }
 
     #[test]
@@ -226,6 +246,27 @@ mod tests {
         twice.add(&failures);
         assert_eq!(twice.rows.len(), MOST_REASONS + 1);
         assert_eq!(twice.rows.iter().map(|row| row.count).sum::<u64>(), 2_000);
+    }
+
+    #[test]
+    fn attempts_are_told_apart_and_take_no_room_from_reasons() {
+        let mut failures = Failures::default();
+        let numbered = |sentence: &str, attempt| Row { attempt, ..row(0, sentence, u64::from(attempt)) };
+        for attempt in 1..=MOST_ATTEMPTS {
+            failures.add_row(&numbered("a", attempt));
+            failures.add_row(&numbered("a", attempt));
+        }
+        for number in 1..MOST_REASONS {
+            failures.add_row(&numbered(&format!("b {number}"), 1));
+        }
+        failures.add_row(&numbered("one too many", 3));
+        let of = |sentence: &str| {
+            let rows = failures.rows.iter().filter(|row| row.reason.sentence == sentence);
+            rows.map(|row| (row.attempt, row.count)).collect::<Vec<_>>()
+        };
+        assert_eq!(of("a"), (1..=MOST_ATTEMPTS).map(|attempt| (attempt, 2)).collect::<Vec<_>>());
+        assert_eq!((of("b 31"), of("one too many")), (vec![(1, 1)], vec![]));
+        assert_eq!(of("error, with further reasons"), [(0, 1)]);
     }
 
     #[test]

@@ -5,14 +5,14 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError};
 
 use super::batch::IntervalBatch;
 use super::cell::{Bounds, Cell, Key};
-use super::failure::{Ending, Row, Subject};
+use super::failure::{Ending, MOST_ATTEMPTS, Row, Subject};
 use super::privacy::Privacy;
 use super::reason_ledger::{ReasonLedger, Scope};
 use super::slow_reading::SlowFloor;
 use crate::clock::Tick;
 use crate::record::{
-    AuditFinding, Detection, FleetId, Gauge, Kind, Layout, Outcome, PhaseId, PhaseRole, Reason, Sample, Sink,
-    Stray, Traffic,
+    AuditFinding, Detection, FleetId, Gauge, Kind, Layout, Outcome, PhaseId, PhaseRole, Reason, Retry,
+    Sample, Sink, Stray, Traffic,
 };
 
 /// What one worker recorded between two boundaries.
@@ -124,6 +124,23 @@ impl Sink for Recorder {
         self.cell(phase, fleet, kind).counters.sent += 1;
     }
 
+    fn retry(&mut self, phase: PhaseId, fleet: FleetId, retry: Retry<'_>) {
+        self.cell(phase, fleet, Kind::Reading).counters.retry(&retry);
+        let Retry::Due { device, seq, number, at, reason } = retry else { return };
+        let (kind, ending, subject_fleet) = (Kind::Reading, Ending::Retried, usize::from(fleet.0));
+        let scope = Scope { fleet: subject_fleet, kind, ending, measured: self.is_measured(phase) };
+        let (reason, new) = self.concerns.meet(scope, reason, device);
+        self.batch.failures.add_row(&Row {
+            subject: Subject { phase: usize::from(phase.0), fleet: subject_fleet, kind, ending },
+            attempt: number.min(MOST_ATTEMPTS),
+            reason,
+            count: 1,
+            devices: u64::from(new),
+            first: (at, device, seq),
+            last: at,
+        });
+    }
+
     fn completed(&mut self, sample: &Sample) {
         let fleet = self.layout.fleet(sample.fleet);
         let (timeout_ns, budget_ns) = (fleet.timeout_ns, fleet.budget_ns);
@@ -152,6 +169,7 @@ impl Sink for Recorder {
         let (reason, new) = self.concerns.meet(Scope { fleet, kind, ending, measured }, reason, device);
         self.batch.failures.add_row(&Row {
             subject: Subject { phase: usize::from(sample.phase.0), fleet, kind, ending },
+            attempt: if kind == Kind::Reading { sample.attempts.min(MOST_ATTEMPTS) } else { 0 },
             reason,
             count: 1,
             devices: u64::from(new),
@@ -168,6 +186,7 @@ impl Sink for Recorder {
         let phase = usize::from(self.layout.phase_at(at).0);
         self.batch.failures.add_row(&Row {
             subject: Subject { phase, fleet, kind, ending },
+            attempt: 0,
             reason,
             count,
             devices: u64::from(new),
@@ -194,6 +213,7 @@ impl Sink for Recorder {
         let (reason, new) = self.concerns.meet(scope, &reason, device);
         self.batch.failures.add_row(&Row {
             subject: Subject { phase: usize::from(phase.0), fleet: number, kind, ending },
+            attempt: 0,
             reason,
             count,
             devices: u64::from(new),

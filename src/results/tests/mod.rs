@@ -19,8 +19,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::clock::{Course, Tick, WallTime};
 use crate::record::{
-    AnomalyKind, AnomalyMark, DeliveryGuarantee, Detection, ErrorKind, FleetId, FleetInfo, Kind, Layout,
-    Outcome, PhaseId, PhaseInfo, PhaseRole, Protocol, Sample, Shard, Sink, Stages,
+    AnomalyKind, AnomalyMark, AuditFinding, Code, DeliveryGuarantee, Detection, ErrorKind, FleetId,
+    FleetInfo, Kind, Layout, Outcome, PhaseId, PhaseInfo, PhaseRole, Protocol, Reason, Retry, Sample, Shard,
+    Sink, Stages,
 };
 use crate::units::Quantile;
 
@@ -85,6 +86,7 @@ pub(super) fn sample(
         }),
         mark: None,
         flagged: None,
+        attempts: u8::from(sent),
         own_wait_ns: 0,
         plan_wait_ns: 0,
         device: 0,
@@ -95,6 +97,20 @@ fn offer(recorder: &mut Recorder, sample: &Sample) {
     recorder.planned(sample.phase, sample.fleet, sample.kind);
     if sample.actual.is_some() {
         recorder.sent(sample.phase, sample.fleet, sample.kind);
+    }
+    let reason = Reason::new(Code::word("trial"), "an attempt failed");
+    for number in 2..=sample.attempts {
+        let (device, seq, at) = (sample.device, sample.seq, sample.completed);
+        recorder.retry(
+            sample.phase,
+            sample.fleet,
+            Retry::Due { device, seq, number: number - 1, at, reason: &reason },
+        );
+        recorder.retry(sample.phase, sample.fleet, Retry::Sent { number });
+    }
+    if sample.attempts > 2 {
+        recorder.retry(sample.phase, sample.fleet, Retry::Denied);
+        recorder.finding(sample.phase, sample.fleet, AuditFinding::Resent, sample.device, sample.seq);
     }
     recorder.completed(sample);
     if let Some(mark) = sample.mark {
@@ -163,7 +179,8 @@ prop_compose! {
             let kind = AnomalyKind::ALL.get(mark).copied();
             let mark = kind.map(|kind| AnomalyMark { kind, episode: seq, onset: seq % 2 == 0 });
             let flagged = [None, Some(false), Some(true)].get(flag).copied().flatten();
-            (worker, Sample { seq: u64::from(seq), mark, flagged, ..plain })
+            let attempts = plain.attempts * (1 + (response_ns % 4) as u8);
+            (worker, Sample { seq: u64::from(seq), mark, flagged, attempts, ..plain })
         }).collect();
         samples.sort_by_key(|(_, sample)| sample.completed);
         samples
@@ -198,6 +215,10 @@ fn sums(file: &Path) -> BTreeMap<Vec<String>, BTreeMap<String, u64>> {
         "anomalies_found",
         "judged_normal",
         "false_alarms",
+        "attempts",
+        "retried",
+        "retries_denied",
+        "resent",
     ];
     let mut table = csv::Reader::from_path(file).unwrap();
     let mut sums: BTreeMap<_, BTreeMap<String, u64>> = BTreeMap::new();
@@ -240,7 +261,13 @@ proptest! {
         prop_assert_eq!(totals.unaccounted(), 0);
         let measured: u64 = summary.iter().filter(|(key, _)| key[0] == "steady").map(|(_, row)| row["planned"]).sum();
         prop_assert_eq!(headline["planned"], measured);
-        for column in ["anomalies", "anomalies_found", "judged_normal", "false_alarms"] {
+        let all = |column: &str| summary.values().map(|row| row[column]).sum::<u64>();
+        let of = |count: fn(&Sample) -> u64| samples.iter().map(|(_, sample)| count(sample)).sum::<u64>();
+        prop_assert_eq!(all("attempts"), of(|sample| sample.attempts.into()));
+        prop_assert_eq!(all("attempts"), all("sent") + of(|sample| sample.attempts.saturating_sub(1).into()));
+        prop_assert_eq!(all("retried"), of(|sample| (sample.attempts > 1).into()));
+        prop_assert_eq!((all("resent"), all("duplicated")), (all("retries_denied"), 0));
+        for column in ["anomalies", "anomalies_found", "judged_normal", "false_alarms", "attempts", "retried"] {
             let parts = summary.iter().filter(|(key, _)| key[0] == "steady");
             prop_assert_eq!(headline[column], parts.map(|(_, row)| row[column]).sum::<u64>());
         }

@@ -9,6 +9,7 @@ use super::behaviour::{BEHAVIOUR, PresetBehaviour, presets};
 use super::exchange::{close, exchange, in_flight};
 use super::guarantee::guarantee;
 use super::payload;
+use super::retry::{RETRY, retry};
 use super::signal::{self, ANOMALIES, SIGNAL};
 use super::subscriber::subscriber;
 use super::tls::{TLS, tls};
@@ -172,6 +173,11 @@ static LAST: &[Field] = &[
     ),
     Field::optional("trace", Kind::Short(&TRACE), ""),
     Field::with("backoff", Kind::Table(&BACKOFF), "", "waits between attempts to reconnect"),
+    Field::optional(
+        "retry",
+        Kind::Short(&RETRY),
+        "sends a reading that failed again, so many times in all; never unless stated",
+    ),
     Field::with(
         "refusal",
         Kind::Word(&["unexpected", "expected"]),
@@ -316,6 +322,7 @@ fn fleet(
     let credentials = auth::credentials(&fields, driver, (name, devices), &mut canonical, report);
     let device_model = DeviceModel { fleet: name.into(), channels, payload, clock: presets.clock, trace };
     let expects = guarantee(&fields, model == Model::Subscriber, report);
+    let close = close(&fields, facts, &*exchange, report);
     let fleet = Fleet {
         name: name.to_owned(),
         protocol,
@@ -323,12 +330,13 @@ fn fleet(
         devices,
         tls,
         behaviour: behaviour(&fields, &presets, frame, report),
+        retry: retry(&fields, timeout, (&model, close, &*exchange), report),
         model,
         in_flight: in_flight(&fields, facts, report),
         timeout,
         budget,
         expects,
-        close: close(&fields, facts, &*exchange, report),
+        close,
         exchange,
         refusal_expected: fields.word("refusal") == Some("expected"),
         failure_body: fields.flag("failure_body"),

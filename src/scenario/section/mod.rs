@@ -12,6 +12,7 @@ mod grammar;
 mod guarantee;
 mod payload;
 mod phase;
+mod retry;
 mod run;
 mod signal;
 mod subscriber;
@@ -52,8 +53,14 @@ pub(crate) fn all() -> &'static [&'static Section] {
 }
 
 /// What readings are.
-static LOAD: &[&Section] =
-    &[&payload::PAYLOAD, &payload::SIZE, &backoff::BACKOFF, &signal::SIGNAL, &signal::ANOMALIES];
+static LOAD: &[&Section] = &[
+    &payload::PAYLOAD,
+    &payload::SIZE,
+    &backoff::BACKOFF,
+    &retry::RETRY,
+    &signal::SIGNAL,
+    &signal::ANOMALIES,
+];
 
 /// Tables at the top of a document, and how each is opened.
 pub(super) const TOP: [(&str, &str); 8] = [

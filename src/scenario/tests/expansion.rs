@@ -159,6 +159,8 @@ fn everything_that_shapes_the_plan_is_in_its_digest() {
         "fleet.pumps.backoff.first=1s",
         "fleet.pumps.backoff.max=1s",
         "fleet.pumps.backoff.jitter=1",
+        "fleet.pumps.retry=3",
+        "fleet.pumps.retry=1",
         "fleet.users.think=2s",
         "fleet.users.close=sent",
         "scenario.seed=2",

@@ -364,6 +364,9 @@ const fn is_of_connections(metric: Metric) -> bool {
                 | Figure::Reordered
                 | Figure::ReorderedRate
                 | Figure::Late
+                | Figure::Retried
+                | Figure::RetriesDenied
+                | Figure::Resent
                 | Figure::Anomalies
                 | Figure::AnomaliesFound
                 | Figure::JudgedNormal
