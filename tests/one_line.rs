@@ -106,6 +106,28 @@ async def main():
 asyncio.run(main())
 ";
 
+/// The same over TLS and, where `PLAIN` is said, without WebSocket.
+const TLS_ECHO: &str = "
+import asyncio, ssl, websockets
+tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+tls.load_cert_chain('FOLDER/localhost.pem', 'FOLDER/localhost.key')
+async def echo(socket):
+    async for message in socket:
+        await socket.send(message)
+async def echo_lines(reader, writer):
+    while line := await reader.readline():
+        writer.write(line)
+    writer.close()
+async def main():
+    if PLAIN:
+        server = await asyncio.start_server(echo_lines, '127.0.0.1', 0, ssl=tls)
+    else:
+        server = await websockets.serve(echo, '127.0.0.1', 0, ssl=tls)
+    print(next(iter(server.sockets)).getsockname()[1], flush=True)
+    await asyncio.Future()
+asyncio.run(main())
+";
+
 const SHORT: [&str; 6] = ["-r", "50/s", "-c", "5", "-d", "2s"];
 
 fn line<'a>(url: &'a str, more: &[&'a str]) -> Vec<&'a str> {
@@ -180,6 +202,24 @@ fn an_echo_over_websocket_closes_readings_and_bodies() {
 }
 
 #[test]
+fn websocket_lines_and_mqtt_go_over_tls_by_their_schemes() {
+    let (authority, desk) = (Authority::new(), Desk::new());
+    authority.write(desk.path(), &["localhost"]);
+    let shown = desk.path().display().to_string();
+    let ca = format!("{shown}/ca.pem");
+    for (scheme, plain) in [("wss", "False"), ("tcps", "True")] {
+        let script = TLS_ECHO.replace("FOLDER", &shown).replace("PLAIN", plain);
+        let Some((_echo, port)) = python(&script, "websockets") else { return };
+        let url = format!("{scheme}://localhost:{port}");
+        Desk::new().assert_saved_is_run(&line(&url, &["--cacert", &ca]));
+    }
+    let certificate = format!("user root\ncertfile {shown}/localhost.pem\nkeyfile {shown}/localhost.key\n");
+    let extra = format!("allow_anonymous true\n{certificate}");
+    let Some((_broker, port, _directory)) = mosquitto(&extra) else { return };
+    Desk::new().assert_saved_is_run(&line(&format!("mqtts://localhost:{port}/plant"), &["-k"]));
+}
+
+#[test]
 fn mosquitto_acknowledges_what_nobody_hears() {
     let Some((_broker, port, _directory)) = mosquitto("allow_anonymous true\n") else { return };
     let url = format!("mqtt://127.0.0.1:{port}/plant/{{{{device}}}}/a%20b");
@@ -216,6 +256,35 @@ fn where_no_rate_is_stated_one_is_chosen_and_said_everywhere() {
     assert!((planned - rate).abs() <= 2.0, "{planned} of {rate} in a second: nothing of the probe is in it");
 }
 
+#[cfg(unix)]
+#[test]
+fn a_probe_that_is_interrupted_ends_the_line() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use crate::program::{signal, wait_until};
+
+    static SENT: AtomicBool = AtomicBool::new(false);
+    let serve = |stream: TcpStream| {
+        BufReader::new(&stream).read_line(&mut String::new())?;
+        SENT.store(true, Ordering::SeqCst);
+        echo_lines(stream)
+    };
+    let desk = Desk::new();
+    let url = format!("tcp://127.0.0.1:{}", start(serve));
+    let child =
+        squall(desk.path(), &[&url, "-c", "2", "--save", "s.toml"]).stderr(Stdio::piped()).spawn().unwrap();
+    wait_until("the probe sends", || SENT.load(Ordering::SeqCst));
+    signal(child.id(), "INT");
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(130), "{}", told(&ended));
+    assert!(
+        told(&ended).contains("interrupted before there was a rate: nothing was measured"),
+        "{}",
+        told(&ended)
+    );
+    assert!(!desk.path().join("results").exists() && !desk.path().join("s.toml").exists());
+}
+
 #[test]
 fn a_line_that_cannot_be_run_ends_with_its_reason_and_leaves_nothing() {
     let desk = Desk::new();
@@ -234,7 +303,7 @@ fn a_line_that_cannot_be_run_ends_with_its_reason_and_leaves_nothing() {
         (
             &[&echo, "-r", "5/s", "--budget", "p99<1s", "--save", "new.toml"],
             2,
-            "--budget: of at most 50 readings",
+            "--budget: of at most 100 readings",
         ),
         (&["run", &echo, "-r", "5/s"], 2, "for a URL type: squall tcp://127.0.0.1:"),
         (&["htp://h/"], 2, "did you mean http://h/?"),

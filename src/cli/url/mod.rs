@@ -55,7 +55,10 @@ fn chosen(request: &Request<'_>, args: &UrlArgs) -> Result<Option<Load>, CliErro
         probe::LENGTH
     ));
     let settings = Settings { label: String::new(), ..run::settings(&args.conduct) };
-    let Some(found) = probe::probe(request::scenario(&request.probe())?, settings)? else { return Ok(None) };
+    let Some(found) = probe::probe(request::scenario(&request.probe())?, settings)? else {
+        note("interrupted before there was a rate: nothing was measured");
+        return Ok(None);
+    };
     note(&format!("rate: {}; --rate states another", found.sentence()));
     Ok(Some(Load::Open { rate: found.rate, why: Some(found.sentence()) }))
 }
