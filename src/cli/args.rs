@@ -50,7 +50,7 @@ pub(super) struct Args {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Load a service by its URL alone: squall http://127.0.0.1:8080/ -r 200/s
+    /// Load a service by its URL alone: `squall http://127.0.0.1:8080/ -r 200/s`
     ///
     /// Devices, each with a connection of its own, send at a rate that does not wait for the service, and the run is
     /// reported and stored like any other. It is the run of a scenario, which --save writes down to be built upon.

@@ -2,9 +2,9 @@
 
 use url::Url;
 
-use super::args::schemes;
+use super::args::{listed, schemes};
 use crate::cli::CliError;
-use crate::language::{alternatives, nearest, quote, without_login};
+use crate::language::{nearest, quote, without_login};
 use crate::protocol::{Facts, percent_decoded, protocols};
 
 /// Characters that a scenario's name has at the most.
@@ -98,14 +98,10 @@ fn speaking(scheme: &str) -> Option<&'static Facts> {
 fn unknown(scheme: &str, text: &str) -> CliError {
     let shown = without_login(text);
     let rest = shown.split_once("://").map_or("", |(_, rest)| rest);
-    let help = match nearest(scheme, schemes()) {
-        Some(meant) => format!("did you mean {meant}://{}?", quote(rest)),
-        None => {
-            let known: Vec<_> = schemes().map(|scheme| format!("{scheme}://")).collect();
-            let known: Vec<_> = known.iter().map(String::as_str).collect();
-            format!("write {}", alternatives(&known))
-        }
-    };
+    let help = nearest(scheme, schemes()).map_or_else(
+        || format!("write {}", listed()),
+        |meant| format!("did you mean {meant}://{}?", quote(rest)),
+    );
     CliError::usage(format!("`{}://` is not spoken here; {help}", quote(scheme)))
 }
 

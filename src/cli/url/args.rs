@@ -1,6 +1,7 @@
 //! What can be typed after a URL, and how a line that begins with one is told from a command.
 
 use std::ffi::{OsStr, OsString};
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use crate::cli::exit::Exit;
@@ -11,6 +12,9 @@ use crate::units::{Rate, Span};
 
 /// The name of the command that a line without one stands for.
 pub(super) const COMMAND: &str = "URL";
+
+/// The largest whole number that TOML has to hold.
+const MOST_SEED: u64 = i64::MAX as u64;
 
 /// What the root command takes itself.
 const ROOT: [&str; 4] = ["-h", "--help", "-V", "--version"];
@@ -60,8 +64,11 @@ pub(in crate::cli) struct UrlArgs {
     #[arg(long, value_name = "FILE", conflicts_with = "insecure")]
     pub(super) cacert: Option<PathBuf>,
 
-    /// What a figure must keep to, such as 'p99<250ms' or 'error_rate<0.1%'; as often as wanted
-    #[arg(long = "budget", value_name = "CONDITION")]
+    #[arg(
+        long = "budget",
+        value_name = "CONDITION",
+        help = "What a figure must keep to, such as 'p99<250ms' or 'error_rate<0.1%'; as often as wanted"
+    )]
     pub(super) budgets: Vec<String>,
 
     /// Write the scenario of this run to a new file, too
@@ -69,7 +76,7 @@ pub(in crate::cli) struct UrlArgs {
     pub(super) save: Option<PathBuf>,
 
     /// What fixes everything random
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(..=MOST_SEED))]
     pub(super) seed: u64,
 
     #[command(flatten)]
@@ -84,19 +91,25 @@ pub(super) fn schemes() -> impl Iterator<Item = &'static str> {
     })
 }
 
-fn url_help() -> String {
+/// The same as they begin URLs, in a sentence.
+pub(super) fn listed() -> String {
     let forms: Vec<_> = schemes().map(|scheme| format!("{scheme}://")).collect();
     let forms: Vec<_> = forms.iter().map(String::as_str).collect();
+    alternatives(&forms)
+}
+
+fn url_help() -> String {
+    let forms = listed();
     format!(
-        "The service: {}, and what follows; user:password@ before the host is shown to it and nobody else",
-        alternatives(&forms)
+        "The service: {forms}, and what follows; user:password@ before the host is shown to it and nobody else"
     )
 }
 
 fn after_help() -> String {
     let mut text = String::from("What is sent, and what ends a reading:\n");
     for facts in protocols() {
-        text.push_str(&format!("  {:<6} {}\n", facts.word(), facts.one_line.about));
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "  {:<6} {}", facts.word(), facts.one_line.about);
     }
     text.push_str(
         "\nIn --body TEXT, --header and paths {{device}} is the device, and '${NAME}' an environment variable.\n\

@@ -1,6 +1,7 @@
 //! What is meant where a URL, or an option that goes with one, stands where it is not taken: the line to type instead.
 
 use std::ffi::OsString;
+use std::path::Path;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Command, CommandFactory};
@@ -78,7 +79,7 @@ fn example() -> OsString {
 fn elsewhere(root: &Command, given: &str, rest: &[OsString]) -> Option<String> {
     let run = root.find_subcommand("run")?;
     option(run, given.as_ref())?;
-    let url = rest.iter().find(|word| is_url(word)).map_or_else(|| COMMAND.to_owned(), |url| line_of(url));
+    let url = rest.iter().find(|word| is_url(word)).map_or_else(|| COMMAND.to_owned(), line_of);
     Some(format!(
         "`{given}` is an option of `squall run`, and not of a URL; type first: squall {url} --save s.toml, and then: squall run s.toml {given} …"
     ))
@@ -118,7 +119,7 @@ fn unlike_a_command(word: &str) -> Option<Vec<OsString>> {
     }
     let (host, path) = word.split_at(word.find('/').unwrap_or(word.len()));
     let port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-    if word.ends_with(".toml") {
+    if Path::new(word).extension().is_some_and(|extension| extension == "toml") {
         return Some(vec!["run".into(), word.into()]);
     }
     let is_host =

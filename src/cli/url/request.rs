@@ -171,8 +171,11 @@ impl<'a> Request<'a> {
         let keys = self.keys().own.iter().filter(|(key, _, _)| *key != "method" || method.is_none());
         let place = address.place.iter();
         let mut table = Lines::default();
-        method.iter().for_each(|method| table.text("method", method, ""));
-        place.for_each(|(key, place)| table.text(key, place, ""));
+        for (key, value) in
+            place.map(|(key, place)| (*key, place.as_str())).chain(method.map(|own| ("method", own)))
+        {
+            table.text(key, value, "");
+        }
         table.keys(keys);
         if !table.0.is_empty() {
             text.table(&own);
@@ -251,7 +254,7 @@ fn option(key: &str) -> Option<String> {
         "duration" => "--duration",
         "rate" => "--rate",
         "devices" => "--devices",
-        "payload" | "template" => "--body",
+        "payload" | "template" | "framing" => "--body",
         "method" => "--method",
         "headers" => "--header",
         "ca" => "--cacert",

@@ -197,7 +197,10 @@ fn what_a_line_cannot_mean_is_said_of_the_line() {
         (&["http://h/", "-b", "@/nowhere/body"], "--body: cannot read /nowhere/body: No such file"),
         (&["http://h/", "-b", &binary], "is not UTF-8, as a scenario has to be;"),
         (&["http://h/", "-b", &large], "has more than 512 KiB;"),
-        (&["tcp://h:1", "-b", "a\nb"], "the template of the payload has one;"),
+        (
+            &["tcp://h:1", "-b", "a\nb"],
+            "--body: a line ends at a line feed, and the template of the payload has one;",
+        ),
         (
             &["http://h/", "-k"],
             "--insecure: http:// has no certificate; write https://, or take the option out",
