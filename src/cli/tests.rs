@@ -33,7 +33,7 @@ fn commands(page: &str) -> Vec<String> {
     commands
 }
 
-/// The words of a command as a shell splits them, as far as the pages go: quotes, and an end at `#`, `|` or `;`.
+/// The words of a command as a shell splits them, as far as the pages go: quotes, and an end at `#`, `|`, `;` or `&`.
 fn words(command: &str) -> Vec<String> {
     let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
     for c in command.chars() {
@@ -44,7 +44,7 @@ fn words(command: &str) -> Vec<String> {
                 word.get_or_insert_default();
             }
             (None, ' ') => words.extend(word.take()),
-            (None, '#' | '|' | ';' | '>') if word.is_none() => break,
+            (None, '#' | '|' | ';' | '>' | '&') if word.is_none() => break,
             (_, c) => word.get_or_insert_default().push(c),
         }
     }
@@ -112,4 +112,5 @@ fn commands_are_found_and_split() {
         ["squall a    b", "squall c", "squall e"]
     );
     assert_eq!(words("squall a 'b c' --d=\"e f\" g#h # no"), ["squall", "a", "b c", "--d=e f", "g#h"]);
+    assert_eq!(words("squall a &"), ["squall", "a"]);
 }
