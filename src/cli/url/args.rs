@@ -11,7 +11,7 @@ use crate::protocol::protocols;
 use crate::units::{Rate, Span};
 
 /// The name of the command that a line without one stands for.
-pub(super) const COMMAND: &str = "URL";
+pub(in crate::cli) const COMMAND: &str = "URL";
 
 /// The largest whole number that TOML has to hold.
 const MOST_SEED: u64 = i64::MAX as u64;

@@ -11,7 +11,7 @@ mod tests;
 use std::io::{self, Write};
 
 use address::Address;
-pub(super) use args::{UrlArgs, arranged};
+pub(super) use args::{COMMAND, UrlArgs, arranged};
 pub(super) use hint::{meant, misplaced};
 use request::{Load, Request};
 
