@@ -32,8 +32,8 @@ impl<S: Sink> Worker<S> {
     pub(super) fn instant_of(&self, asked: RetryAfter, at: Tick) -> Tick {
         match asked {
             RetryAfter::Wait(span) => at.plus_ns(span.as_ns()),
-            RetryAfter::Date(unix_s) => {
-                let unix_ns = u128::from(unix_s) * 1_000_000_000;
+            RetryAfter::Date(seconds) => {
+                let unix_ns = u128::from(seconds) * 1_000_000_000;
                 let since_start = unix_ns.saturating_sub(self.run.get().epoch_ns.into());
                 u64::try_from(since_start).map_or(Tick::FAR, Tick)
             }
