@@ -46,7 +46,7 @@ pub(crate) fn instant(ns: u64) -> String {
     const TENTH: u64 = 100_000_000;
     match ns {
         0 => "0 s".to_owned(),
-        ..99_950_000_000 => time(ns),
+        1..99_950_000_000 => time(ns),
         _ => {
             let tenths = ns.saturating_add(TENTH / 2) / TENTH;
             format!("{}.{} s", count(tenths / 10), tenths % 10)
