@@ -213,7 +213,7 @@ fn no_attempt_comes_before_the_service_wants_it() {
     };
     let retry = r#"{ attempts = 2, first = "1ms", max = "1ms" }"#;
     for (honoured, retry) in
-        [(true, retry.to_owned()), (false, retry.replace("}", ", honour_retry_after = false }"))]
+        [(true, retry.to_owned()), (false, retry.replace('}', ", honour_retry_after = false }"))]
     {
         let book = run(&retrying(&retry), rule, 1, Shard::WHOLE);
         assert!(book.readings().all(|sample| sample.outcome == Outcome::Ok));

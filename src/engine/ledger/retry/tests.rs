@@ -24,10 +24,12 @@ struct Reply {
     asked_ms: Option<u64>,
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "a server may also not answer")]
 const fn ok(after_ms: u64) -> Option<Reply> {
     Some(Reply { after_ms, outcome: Outcome::Ok, asked_ms: None })
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "a server may also not answer")]
 const fn shed(after_ms: u64) -> Option<Reply> {
     Some(Reply { after_ms, outcome: Outcome::Shed, asked_ms: None })
 }
