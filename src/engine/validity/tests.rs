@@ -187,6 +187,13 @@ fn what_happened_is_judged_as_the_table_says() {
             Valid,
             "",
         ),
+    ]);
+}
+
+#[test]
+fn what_was_not_recorded_is_judged_as_the_table_says() {
+    use Judgement::{Invalid, Suspect};
+    judged(&[
         ("overflow", Figures { overflow: 1, ..sound() }, Suspect, "did not fit"),
         ("router", Figures { undelivered: 1, ..sound() }, Invalid, "could not be passed"),
         (

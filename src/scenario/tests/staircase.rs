@@ -55,11 +55,12 @@ proptest! {
         let own_stairs = own.map_or(fleet("2"), |(low, by)| fleet(&stairs(low, low + by * steps, by, hold)));
         let short = format!("[[phase]]\nname = \"climb\"\nload = {}\n{own_stairs}", stairs(from, to, by, hold));
         let levels: Vec<u32> = (0..=steps).map(|n| if is_down { high - by * n } else { low + by * n }).collect();
-        let long: String = levels.iter().zip(0..).map(|(level, n)| {
+        let long: Vec<_> = levels.iter().zip(0..).map(|(level, n)| {
             let own = own.map_or(fleet("2"), |(low, by)| fleet(&tenths(low + by * n)));
             let level = tenths(*level);
             format!("[[phase]]\nname = \"climb-{}\"\nduration = \"{hold}ms\"\nload = {level}\n{own}", n + 1)
         }).collect();
+        let long = long.concat();
         let overrides = Overrides::default();
         let (short, long) = (Plan::new(parse(&short, &overrides)), Plan::new(parse(&long, &overrides)));
         prop_assert_eq!(short.digest(), long.digest());
@@ -146,12 +147,8 @@ fn a_name_is_had_once_by_phases_steps_and_staircases() {
 
 #[test]
 fn phases_and_steps_together_are_bounded() {
-    let many: String = (0..3)
-        .map(|n| {
-            let load = "{ shape = \"steps\", from = 1, to = 100, by = 1, hold = \"1s\" }";
-            format!("[[phase]]\nname = \"p{n}\"\nload = {load}\n")
-        })
-        .collect();
+    let load = "{ shape = \"steps\", from = 1, to = 100, by = 1, hold = \"1s\" }";
+    let many = [0, 1, 2].map(|n| format!("[[phase]]\nname = \"p{n}\"\nload = {load}\n")).concat();
     let text = format!("[scenario]\nname = \"climb\"\n{many}{FLEETS}");
     let found = problems(&text, &Overrides::default()).concat();
     assert!(found.contains("with every step of a staircase there are more than 256 phases"), "{found}");
