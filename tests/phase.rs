@@ -173,7 +173,11 @@ fn a_phase_that_is_ended_leaves_out_the_rest_of_it_and_the_run_says_so() {
     assert!((headline.duration_s - (bounds[3].1 + 3.0)).abs() < 1e-6, "{headline:?}");
     let budget = &manifest.budgets[0];
     assert!(budget.met || manifest.is_invalid(), "{budget:?}");
+    assert_told(&desk, &run);
+}
 
+/// The report and the page say that the plan was altered.
+fn assert_told(desk: &Desk, run: &Path) {
     let report = printed(&desk.path(""), 160, &["report", run.to_str().unwrap()]);
     assert!(report.contains("plan altered") && report.contains("do not compare"), "{report}");
     let page = desk.path("page.html");

@@ -223,7 +223,9 @@ impl Desk {
 
     /// Starts what runs until it is stopped.
     fn serve(&mut self, kind: &'static str, typed: &str) -> Result<(), String> {
-        self.servers.remove(kind).map(end);
+        if let Some(former) = self.servers.remove(kind) {
+            end(former);
+        }
         let (mut shell, log) = self.logged(&format!("exec {typed}"));
         let mut server = shell.spawn().unwrap();
         self.wait_for_ports(typed);
@@ -265,7 +267,9 @@ fn shortened(scenario: &str) -> String {
             let (span, end) = after.split_once('"').unwrap_or((after, ""));
             let is_key = !before.ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == '-');
             let span = tenth(span).filter(|_| is_key).unwrap_or_else(|| span.to_owned());
-            done += &format!("{before}{mark}{span}\"");
+            for part in [before, &mark, &span, "\""] {
+                done.push_str(part);
+            }
             rest = end;
         }
         text = done + rest;
@@ -307,7 +311,10 @@ fn steps(block: &Block) -> Vec<String> {
     let mut steps: Vec<String> = Vec::new();
     for command in commands(block) {
         match steps.last_mut().filter(|step| step.ends_with('&')) {
-            Some(step) => *step += &format!("\n{command}"),
+            Some(step) => {
+                step.push('\n');
+                step.push_str(&command);
+            }
             None => steps.push(command),
         }
     }
