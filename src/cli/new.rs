@@ -44,7 +44,7 @@ static SITUATIONS: Purposes = situations![
     "devices as they are" => "sleepy", "store-and-forward", "roll-out", "herd-reconnect", "reconnect-storm";
     "a bad network" => "bad-links", "partition", "half-open", "lost-verdicts", "qos", "slow-consumer";
     "devices that misbehave" => "broken-sensors", "spike", "wrong-tokens";
-    "a service in trouble" => "stall", "service-faults", "exec-pause", "by-hand";
+    "a service in trouble" => "stall", "outage-that-stays", "outage-that-heals", "service-faults", "exec-pause", "by-hand";
     EXTERNAL => "external-tls";
 ];
 
