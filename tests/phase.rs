@@ -98,9 +98,11 @@ fn planned(table: &Path) -> BTreeMap<(String, String), u64> {
         let row = row.unwrap();
         if row["kind"] == "reading" && row["phase"] != "all" && row["fleet"] != "gamma" {
             let sum: &mut u64 = sums.entry((row["phase"].clone(), row["fleet"].clone())).or_default();
-            *sum += row["planned"].parse::<u64>().unwrap_or(0);
+            *sum += row["planned"].parse::<u64>().unwrap();
         }
     }
+    // While fleets connect there can be rows, of what had to be sent for it, and no reading is due.
+    sums.retain(|_, planned| *planned > 0);
     sums
 }
 
