@@ -1,10 +1,9 @@
 //! Devices that retry, end to end: services that fail by a known rule, budgets, what services ask for, and one effect per reading.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::{self, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex};
-use std::thread;
 
 use serde_json::Value;
 use squall::clock::Monotonic;
@@ -15,8 +14,9 @@ use squall::reference::{Config, Server};
 use squall::scenario::Plan;
 use squall::service::{Delivery, Setup};
 
+use crate::peer::start;
 use crate::program::wait_until;
-use crate::support::{Book, drive_shard, plan};
+use crate::support::{Book, drive_shard, plan, take_body};
 
 const MS: u64 = 1_000_000;
 
@@ -27,40 +27,17 @@ const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
 const BUSY: &str = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n";
 const BROKEN: &str = "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n";
 
-/// An HTTP service that answers by `rule`. Its threads end with the process.
-fn service(rule: Rule) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let addr = listener.local_addr().unwrap();
+/// The port of an HTTP service that answers by `rule`.
+fn service(rule: Rule) -> u16 {
     let attempts = Arc::new(Mutex::new(HashMap::new()));
-    thread::spawn(move || {
-        for connection in listener.incoming().map_while(Result::ok) {
-            let attempts = Arc::clone(&attempts);
-            thread::spawn(move || drop(serve(connection, rule, &attempts)));
-        }
-    });
-    addr
+    start(move |connection| serve(connection, rule, &attempts))
 }
 
 fn serve(connection: TcpStream, rule: Rule, attempts: &Mutex<HashMap<(String, u64), u64>>) -> io::Result<()> {
     connection.set_nodelay(true)?;
     let mut out = connection.try_clone()?;
     let mut input = BufReader::new(connection);
-    loop {
-        let mut length = 0;
-        loop {
-            let mut line = String::new();
-            if input.read_line(&mut line)? == 0 {
-                return Ok(());
-            }
-            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-                length = value.trim().parse().unwrap();
-            }
-            if line.trim().is_empty() {
-                break;
-            }
-        }
-        let mut body = vec![0; length];
-        input.read_exact(&mut body)?;
+    while let Some(body) = take_body(&mut input)? {
         let reading: Value = serde_json::from_slice(&body)?;
         let (device, seq) =
             (reading["device"].as_str().unwrap().to_owned(), reading["seq"].as_u64().unwrap());
@@ -72,6 +49,7 @@ fn serve(connection: TcpStream, rule: Rule, attempts: &Mutex<HashMap<(String, u6
         };
         out.write_all(rule(seq, number).as_bytes())?;
     }
+    Ok(())
 }
 
 /// A plan of one fleet that retries as `retry` says, with time enough for a machine that stands still for a while.
@@ -103,7 +81,7 @@ fn retrying(retry: &str) -> Arc<Plan> {
 
 /// Drives the plan at a service that answers by `rule`.
 fn run(plan: &Arc<Plan>, rule: Rule, workers: usize, shard: Shard) -> Book {
-    let url = format!("http://{}/", service(rule));
+    let url = format!("http://127.0.0.1:{}/", service(rule));
     let endpoints = vec![Endpoint::resolve(Protocol::named("http"), &url).unwrap()];
     let (_, book) = drive_shard(plan, shard, endpoints, workers, Monotonic::start(), &Control::new());
     check(&book);

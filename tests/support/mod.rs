@@ -168,11 +168,19 @@ pub(crate) fn drive_shard(
 /// # Errors
 /// If it ends in the middle of the body.
 pub(crate) fn take_request(input: &mut impl BufRead) -> io::Result<bool> {
+    take_body(input).map(|body| body.is_some())
+}
+
+/// The body of the next HTTP request with a length from `input`; nothing at the end of the connection.
+///
+/// # Errors
+/// If it ends in the middle of the body.
+pub(crate) fn take_body(input: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
     let mut length = 0;
     loop {
         let mut line = String::new();
         if input.read_line(&mut line).unwrap_or(0) == 0 {
-            return Ok(false);
+            return Ok(None);
         }
         if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
             length = value.trim().parse().unwrap();
@@ -181,7 +189,8 @@ pub(crate) fn take_request(input: &mut impl BufRead) -> io::Result<bool> {
             break;
         }
     }
-    input.read_exact(&mut vec![0; length]).map(|()| true)
+    let mut body = vec![0; length];
+    input.read_exact(&mut body).map(|()| Some(body))
 }
 
 /// The protocols that the bundled system speaks.
