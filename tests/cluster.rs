@@ -1,7 +1,7 @@
 //! Two instances of the reference system that meet in a real Redis, which is killed and comes back.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use squall::reference::{Config, Server, Status};
 use squall::service::{Cache, Cluster, Setup, Shared};
 use squall::units::Span;
 
+use crate::program::ask;
 use crate::skip;
 
 /// A Redis of the test's own, on a free port, which keeps nothing.
@@ -89,20 +90,6 @@ fn instance(name: &str, redis: &str) -> Server {
         ..Setup::default()
     };
     Server::start(&Config { setup, ..Config::default() }).unwrap()
-}
-
-fn ask(address: SocketAddr, method: &str, path: &str, body: &str) -> String {
-    let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-    write!(
-        stream,
-        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    )
-    .unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
 }
 
 /// Readings that wobble a little and then leap, from sequence number `first` on; all get verdicts.

@@ -2,14 +2,12 @@
 //! reason to doubt it.
 #![cfg(unix)]
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::path::Path;
 use std::process::Stdio;
 
 use serde_json::Value;
 
-use crate::program::{events, squall, told, under_way};
+use crate::program::{ask, events, squall, told, under_way};
 
 const RUN: &str = r#"
 [scenario]
@@ -45,19 +43,6 @@ fn service_of(run: &Path) -> String {
     let manifest: Value = serde_json::from_slice(&std::fs::read(run.join("run.json")).unwrap()).unwrap();
     let url = manifest["targets"]["http"].as_str().unwrap();
     url.trim_start_matches("http://").split('/').next().unwrap().to_owned()
-}
-
-fn post(address: &str, path: &str, body: &str) -> String {
-    let mut stream = TcpStream::connect(address).unwrap();
-    let length = body.len();
-    write!(
-        stream,
-        "POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
-    )
-    .unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
 }
 
 /// Runs the scenario while `act` does something to the run of this directory and its service; gives `run.json`, `events.csv` and the screen.
@@ -98,7 +83,7 @@ fn what_nobody_ordered_through_squall_makes_the_run_suspect() {
     ];
     let (manifest, events, said) = run_while(|_, address| {
         for (path, body, what) in orders {
-            let answer = post(address, path, body);
+            let answer = ask(address, "POST", path, body);
             assert!(answer.starts_with("HTTP/1.1 200"), "{what}: {answer}");
         }
         // What only asks, and what is refused, changes nothing.
@@ -108,7 +93,7 @@ fn what_nobody_ordered_through_squall_makes_the_run_suspect() {
             ("/v1/faults", r#"{"operation":"stop","name":"nothing"}"#),
             ("/v1/cache", "x"),
         ] {
-            post(address, path, body);
+            ask(address, "POST", path, body);
         }
     });
     let told: Vec<&str> = events.lines().filter(|row| row.contains(",outside,")).collect();

@@ -1,7 +1,7 @@
 //! Devices that retry, end to end: services that fail by a known rule, budgets, what services ask for, and one effect per reading.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex};
 
@@ -15,7 +15,7 @@ use squall::scenario::Plan;
 use squall::service::{Delivery, Setup};
 
 use crate::peer::start;
-use crate::program::wait_until;
+use crate::program::{ask, wait_until};
 use crate::support::{Book, drive_shard, plan, take_body};
 
 const MS: u64 = 1_000_000;
@@ -199,27 +199,16 @@ fn no_attempt_comes_before_the_service_wants_it() {
 
 /// A figure of a bundled service.
 fn figure(addr: SocketAddr, pointer: &str) -> u64 {
-    let mut connection = TcpStream::connect(addr).unwrap();
-    write!(connection, "GET /v1/realtime HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
-    let mut text = String::new();
-    connection.read_to_string(&mut text).unwrap();
-    let body = text.split_once("\r\n\r\n").unwrap().1;
+    let answer = ask(addr, "GET", "/v1/realtime", "");
+    let body = answer.split_once("\r\n\r\n").unwrap().1;
     serde_json::from_str::<Value>(body).unwrap().pointer(pointer).and_then(Value::as_u64).unwrap()
 }
 
 /// Has the service lose verdicts by chance.
 fn drop_verdicts(addr: SocketAddr) {
     let order = r#"{"operation":"start","name":"mute","kind":"verdict-drop","chance":0.4,"seed":3}"#;
-    let mut connection = TcpStream::connect(addr).unwrap();
-    let length = order.len();
-    write!(
-        connection,
-        "POST /v1/faults HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{order}"
-    )
-    .unwrap();
-    let mut text = String::new();
-    connection.read_to_string(&mut text).unwrap();
-    assert!(text.starts_with("HTTP/1.1 200"), "{text}");
+    let answer = ask(addr, "POST", "/v1/faults", order);
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
 }
 
 #[test]

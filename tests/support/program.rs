@@ -1,5 +1,7 @@
 //! The built binary: how tests start it, and what they find of its runs.
 
+use std::io::{Read as _, Write as _};
+use std::net::{TcpStream, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::thread;
@@ -139,6 +141,21 @@ pub(crate) fn under_way(runs: &Path) -> PathBuf {
         found.is_some()
     });
     found.unwrap()
+}
+
+/// The whole answer of the bundled service to one request.
+pub(crate) fn ask(address: impl ToSocketAddrs, method: &str, path: &str, body: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    write!(
+        stream,
+        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
 }
 
 /// Waits for what comes about in its own time; however long a busy machine takes, within minutes.
