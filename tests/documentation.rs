@@ -176,7 +176,9 @@ fn scenarios_that_pages_show_are_sound() {
             let folder = tempfile::tempdir().unwrap();
             fs::write(folder.path().join("shown.toml"), completed(&block.text)).unwrap();
             let mut check = squall(folder.path(), &["check", "shown.toml"]);
-            for variable in ["METER_TOKEN", "MQTT_USER", "MQTT_PASSWORD", "TARGET_PID", "TOKEN"] {
+            for variable in
+                ["METER_TOKEN", "MQTT_USER", "MQTT_PASSWORD", "SQUALL_TOKEN", "TARGET_PID", "TOKEN"]
+            {
                 check.env(variable, "x");
             }
             let output = check.output().unwrap();
