@@ -1,10 +1,10 @@
 //! Folders of files that commands write. What is not there is made, and said: a path may be misspelled.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::display::Style;
+use super::screen::note;
 
 /// The folder that `file` is in.
 pub(super) fn of(file: &Path) -> &Path {
@@ -23,9 +23,7 @@ pub(super) fn ensure(folder: &Path) -> io::Result<()> {
         return Ok(());
     }
     fs::create_dir_all(folder)?;
-    let note = format!("note: made the folder {}", folder.display());
-    // Nobody reading it changes nothing.
-    let _ = writeln!(io::stderr(), "{}", Style::PLAIN.harmless(&note));
+    note(&format!("note: made the folder {}", folder.display()));
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! Standard output: how wide and how coloured it is, and what a reader who has gone away means.
+//! Standard output: how wide and how coloured it is, and what a reader who has gone away means; and notes beside it.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -52,6 +52,12 @@ pub(super) fn print(text: &str) -> Result<(), CliError> {
 /// As [`print()`].
 pub(super) fn print_line(text: &str) -> Result<(), CliError> {
     print(&format!("{}\n", text.trim_end()))
+}
+
+/// Tells the user something beside what was asked for, on standard error, made harmless for a terminal.
+pub(super) fn note(text: &str) {
+    // Nobody reading it changes nothing: a closed stderr must not end a measurement.
+    let _ = writeln!(io::stderr(), "{}", Style::PLAIN.harmless(text));
 }
 
 fn heard(printed: io::Result<()>) -> Result<(), CliError> {

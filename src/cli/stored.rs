@@ -2,12 +2,10 @@
 
 use std::cmp::Reverse;
 use std::fs;
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::{CliError, folder};
-use crate::display::Style;
+use super::{CliError, folder, screen};
 use crate::results::{RunState, load_manifest};
 use crate::units::plural;
 
@@ -38,9 +36,7 @@ pub(super) fn run(given: Option<&Path>) -> Result<PathBuf, CliError> {
     let state = load_manifest(&newest).map(|manifest| manifest.state).ok();
     let unfinished = state.filter(|state| *state != RunState::Complete);
     let state = unfinished.map_or_else(String::new, |state| format!(", {}", state.name()));
-    let note = format!("note: the newest run under {RESULTS}/: {}{state}", newest.display());
-    // Nobody reading it changes nothing.
-    let _ = writeln!(io::stderr(), "{}", Style::PLAIN.harmless(&note));
+    screen::note(&format!("note: the newest run under {RESULTS}/: {}{state}", newest.display()));
     Ok(newest)
 }
 

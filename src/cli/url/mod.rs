@@ -8,8 +8,6 @@ mod request;
 #[cfg(test)]
 mod tests;
 
-use std::io::{self, Write};
-
 use address::Address;
 pub(super) use args::{COMMAND, UrlArgs, arranged};
 pub(super) use hint::{meant, misplaced};
@@ -17,8 +15,8 @@ use request::{Load, Request};
 
 use super::exit::Exit;
 use super::export::Subject;
+use super::screen::note;
 use super::{CliError, new, run};
-use crate::display::Style;
 use crate::language::veiled;
 use crate::run::{Run, Settings};
 use crate::units::plural;
@@ -78,10 +76,4 @@ fn save(args: &UrlArgs, text: &str) -> Result<(), CliError> {
         note(&format!("the scenario of this run is in {shown}; next time: squall run {shown}"));
     }
     Ok(())
-}
-
-/// Tells the user something that must be seen, however quiet the run is.
-fn note(text: &str) {
-    // A closed stderr must not end a measurement.
-    let _ = writeln!(io::stderr(), "{}", Style::PLAIN.harmless(text));
 }

@@ -1,6 +1,6 @@
 //! The live screen of a run that this process drives: a process of its own, which reads the run's files.
 
-use std::io::{self, BufRead, BufReader, IsTerminal, Write};
+use std::io::{self, BufRead, BufReader, IsTerminal};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -14,7 +14,7 @@ use nix::unistd::Pid;
 
 use super::terminal::restore;
 use crate::cli::CliError;
-use crate::display::Style;
+use crate::cli::screen::note;
 use crate::run::Observer;
 
 /// How long the screen may take to see that the run has ended.
@@ -49,7 +49,7 @@ impl Notes {
 
     fn release(&self) {
         let notes = self.held.lock().ok().and_then(|mut held| held.take());
-        notes.into_iter().flatten().for_each(|note| say(&note));
+        notes.into_iter().flatten().for_each(|text| note(&text));
     }
 }
 
@@ -59,14 +59,9 @@ impl Observer for Notes {
         match held.as_mut() {
             Some(notes) if notes.len() < MOST_NOTES => notes.push(text.to_owned()),
             Some(_) => {}
-            None => say(text),
+            None => note(text),
         }
     }
-}
-
-fn say(text: &str) {
-    // A closed stderr must not end a measurement.
-    let _ = writeln!(io::stderr().lock(), "{}", Style::PLAIN.harmless(text));
 }
 
 /// This program once more, which is to watch the run in `directory` that this process drives.
@@ -146,7 +141,7 @@ fn attend(mut child: Child, before: Option<&Termios>, notes: &Notes) {
     }
     notes.release();
     if failed {
-        say("the live screen has failed; the run goes on");
+        note("the live screen has failed; the run goes on");
     }
 }
 
