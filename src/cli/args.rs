@@ -434,7 +434,6 @@ fn parse_threshold(text: &str) -> Result<f64, String> {
 
 fn target_help() -> String {
     let forms: Vec<_> = protocols().map(|facts| format!("{}=URL", facts.protocol)).collect();
-    let forms: Vec<_> = forms.iter().map(String::as_str).collect();
     let paths: Vec<_> = protocols().filter_map(|facts| facts.path).collect();
     format!(
         "Target a service of your own: {}; once per protocol of the fleets. A URL without a path, not even /, means {}; a path \
@@ -447,7 +446,6 @@ fn target_help() -> String {
 
 pub(super) fn parse_target(text: &str) -> Result<(Protocol, String), String> {
     let examples: Vec<_> = protocols().map(|facts| format!("{}={}", facts.protocol, facts.example)).collect();
-    let examples: Vec<_> = examples.iter().map(String::as_str).collect();
     let remedy = format!("write for example {}", alternatives(&examples));
     let (name, url) = text.split_once('=').ok_or_else(|| format!("no `=` in it; {remedy}"))?;
     let facts = protocols().find(|facts| facts.protocol.name() == name);

@@ -173,7 +173,6 @@ fn unknown(wanted: &str) -> CliError {
         format!("unknown situation `{shown}`; known are: {}", names.join(", "))
     } else {
         let meant: Vec<_> = meant.iter().map(|name| format!("`{name}`")).collect();
-        let meant: Vec<_> = meant.iter().map(String::as_str).collect();
         format!("unknown situation `{shown}`; did you mean {}? `squall new` lists all", alternatives(&meant))
     })
 }

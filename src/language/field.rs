@@ -228,11 +228,12 @@ pub(super) fn bounds(least: f64, most: f64) -> Option<String> {
 /// `"a", "b" or "c"`.
 pub(crate) fn listed(words: &[&str]) -> String {
     let quoted: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
-    alternatives(&quoted.iter().map(String::as_str).collect::<Vec<_>>())
+    alternatives(&quoted)
 }
 
 /// The same without quotes: `a, b or c`.
-pub(crate) fn alternatives(words: &[&str]) -> String {
+pub(crate) fn alternatives<W: AsRef<str>>(words: &[W]) -> String {
+    let words: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
     match words.split_last() {
         Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
         _ => words.concat(),

@@ -94,7 +94,6 @@ pub(super) fn schemes() -> impl Iterator<Item = &'static str> {
 /// The same as they begin URLs, in a sentence.
 pub(super) fn listed() -> String {
     let forms: Vec<_> = schemes().map(|scheme| format!("{scheme}://")).collect();
-    let forms: Vec<_> = forms.iter().map(String::as_str).collect();
     alternatives(&forms)
 }
 
