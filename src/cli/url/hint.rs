@@ -14,8 +14,12 @@ use crate::protocol::protocols;
 
 /// What to say of a URL in place of a scenario; `None` where there is none. `arguments` begin with the program's name.
 pub(in crate::cli) fn misplaced(arguments: &[OsString]) -> Option<CliError> {
-    let root = Args::command();
     let [_, word, rest @ ..] = arguments else { return None };
+    // Every command begins here: without a URL there is no need of the whole table of commands.
+    if !rest.iter().any(|word| is_url(word)) {
+        return None;
+    }
+    let root = Args::command();
     let command = root.find_subcommand(word).filter(|command| takes_scenario(command))?;
     let takes_value =
         |before: usize| rest.get(before).is_some_and(|word| option(command, word).is_some_and(takes));
