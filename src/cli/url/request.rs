@@ -146,13 +146,11 @@ impl<'a> Request<'a> {
 
     fn fleet(&self, load: &Load, text: &mut Lines) {
         let Self { args, address, .. } = self;
+        text.0.push('\n');
         if let Load::Open { why: Some(why), .. } = load {
-            text.0.push('\n');
             text.comment(&format!("{why}."));
-            text.heading(&format!("[fleet.{FLEET}]"));
-        } else {
-            text.table(&format!("[fleet.{FLEET}]"));
         }
+        text.heading(&format!("[fleet.{FLEET}]"));
         text.text("protocol", address.facts.word(), "");
         text.line("devices", &args.devices.to_string(), "a connection each");
         match load {
@@ -167,7 +165,7 @@ impl<'a> Request<'a> {
         text.keys(self.keys().fleet.iter());
         self.auth(text);
         let own = format!("[fleet.{FLEET}.{}]", address.facts.word());
-        let method = args.method.as_deref().filter(|_| takes(address, "method"));
+        let method = args.method.as_deref();
         let keys = self.keys().own.iter().filter(|(key, _, _)| *key != "method" || method.is_none());
         let place = address.place.iter();
         let mut table = Lines::default();
