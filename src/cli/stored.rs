@@ -73,10 +73,9 @@ pub(super) fn beneath(folder: &Path) -> Vec<PathBuf> {
         let entries = fs::read_dir(folder).into_iter().flatten().take(MOST_LOOKED_AT).flatten();
         entries.map(|entry| entry.path()).collect()
     };
-    let own = entries(folder);
-    let inner = own.iter().filter(|entry| !is_run(entry)).flat_map(|scenario| entries(scenario));
-    let mut runs: Vec<_> = inner.filter(|entry| is_run(entry)).collect();
-    runs.extend(own.iter().filter(|entry| is_run(entry)).cloned());
+    let (mut runs, scenarios): (Vec<PathBuf>, Vec<PathBuf>) =
+        entries(folder).into_iter().partition(|entry| is_run(entry));
+    runs.extend(scenarios.iter().flat_map(|scenario| entries(scenario)).filter(|entry| is_run(entry)));
     runs.sort_by_cached_key(|run| Reverse(age(run)));
     runs
 }

@@ -65,7 +65,7 @@ fn newest(present: &[Call], here: &Path) -> Result<Choice, CliError> {
     }
     let stored = beneath(&here.join(RESULTS));
     if !stored.is_empty() {
-        let plain = |run: &'_ PathBuf| run.strip_prefix(".").unwrap_or(run).display().to_string();
+        let plain = |run: &PathBuf| run.strip_prefix(".").unwrap_or(run).display().to_string();
         let named: Vec<_> =
             stored.iter().take(MOST_NAMED).map(|run| format!("\n  squall watch {}", plain(run))).collect();
         let _ = write!(message, "; replay a stored one, newest first:{}", named.concat());
