@@ -147,14 +147,13 @@ impl Failures {
 
     /// Whether a row of its own may be made for `row`: for a further attempt that failed for a known reason, or for a new reason.
     fn has_room(&self, row: &Row) -> bool {
-        let of_subject = || self.rows.iter().filter(|mine| mine.subject == row.subject);
-        if of_subject().any(|mine| same(&mine.reason, &row.reason)) {
-            return true;
+        let mut reasons: Vec<&Reason> = Vec::new();
+        for mine in self.rows.iter().filter(|mine| mine.subject == row.subject) {
+            if !reasons.iter().any(|known| same(known, &mine.reason)) {
+                reasons.push(&mine.reason);
+            }
         }
-        let is_first = |(nth, mine): &(usize, &Row)| {
-            of_subject().take(*nth).all(|earlier| !same(&earlier.reason, &mine.reason))
-        };
-        of_subject().enumerate().filter(is_first).count() < MOST_REASONS
+        reasons.len() < MOST_REASONS || reasons.iter().any(|known| same(known, &row.reason))
     }
 
     /// Notes that a further device of fleet number `fleet` was refused for good.
