@@ -92,6 +92,29 @@ impl Recorder {
         self.batch.cells.get_or_new(key, self.bounds)
     }
 
+    /// Adds that something went wrong with `subject`, for `reason` and `count` times. `attempt` is 0 where
+    /// it was no attempt at a reading; `first` is when it was, the device, and the number of its reading.
+    fn blame(
+        &mut self,
+        subject: Subject,
+        measured: bool,
+        reason: &Reason,
+        (attempt, count): (u8, u64),
+        first: (Tick, u32, u64),
+    ) {
+        let (Subject { fleet, kind, ending, .. }, (at, device, _)) = (subject, first);
+        let (reason, new) = self.concerns.meet(Scope { fleet, kind, ending, measured }, reason, device);
+        self.batch.failures.add_row(&Row {
+            subject,
+            attempt: attempt.min(MOST_ATTEMPTS),
+            reason,
+            count,
+            devices: u64::from(new),
+            first,
+            last: at,
+        });
+    }
+
     /// What has ended since the last hand-over.
     #[cfg(test)]
     pub(crate) fn recorded(&self) -> u64 {
@@ -127,18 +150,10 @@ impl Sink for Recorder {
     fn retry(&mut self, phase: PhaseId, fleet: FleetId, retry: Retry<'_>) {
         self.cell(phase, fleet, Kind::Reading).counters.retry(&retry);
         let Retry::Due { device, seq, number, at, reason } = retry else { return };
-        let (kind, ending, subject_fleet) = (Kind::Reading, Ending::Retried, usize::from(fleet.0));
-        let scope = Scope { fleet: subject_fleet, kind, ending, measured: self.is_measured(phase) };
-        let (reason, new) = self.concerns.meet(scope, reason, device);
-        self.batch.failures.add_row(&Row {
-            subject: Subject { phase: usize::from(phase.0), fleet: subject_fleet, kind, ending },
-            attempt: number.min(MOST_ATTEMPTS),
-            reason,
-            count: 1,
-            devices: u64::from(new),
-            first: (at, device, seq),
-            last: at,
-        });
+        let measured = self.is_measured(phase);
+        let (phase, fleet) = (usize::from(phase.0), usize::from(fleet.0));
+        let subject = Subject { phase, fleet, kind: Kind::Reading, ending: Ending::Retried };
+        self.blame(subject, measured, reason, (number, 1), (at, device, seq));
     }
 
     fn completed(&mut self, sample: &Sample) {
@@ -166,33 +181,16 @@ impl Sink for Recorder {
         if kind == Kind::Reading && self.concerns.fail(fleet, measured, device) {
             self.cell(sample.phase, sample.fleet, kind).counters.failed_devices += 1;
         }
-        let (reason, new) = self.concerns.meet(Scope { fleet, kind, ending, measured }, reason, device);
-        self.batch.failures.add_row(&Row {
-            subject: Subject { phase: usize::from(sample.phase.0), fleet, kind, ending },
-            attempt: if kind == Kind::Reading { sample.attempts.min(MOST_ATTEMPTS) } else { 0 },
-            reason,
-            count: 1,
-            devices: u64::from(new),
-            first: (sample.completed, device, sample.seq),
-            last: sample.completed,
-        });
+        let subject = Subject { phase: usize::from(sample.phase.0), fleet, kind, ending };
+        let attempt = if kind == Kind::Reading { sample.attempts } else { 0 };
+        self.blame(subject, measured, reason, (attempt, 1), (sample.completed, device, sample.seq));
     }
 
     fn remark(&mut self, fleet: FleetId, at: Tick, device: u32, remark: &Reason, count: u64) {
-        let (fleet, kind, ending) = (usize::from(fleet.0), Kind::Connect, Ending::Remark);
+        let (phase, fleet) = (usize::from(self.layout.phase_at(at).0), usize::from(fleet.0));
+        let subject = Subject { phase, fleet, kind: Kind::Connect, ending: Ending::Remark };
         // As attempts to connect are, it is of the whole run.
-        let scope = Scope { fleet, kind, ending, measured: false };
-        let (reason, new) = self.concerns.meet(scope, remark, device);
-        let phase = usize::from(self.layout.phase_at(at).0);
-        self.batch.failures.add_row(&Row {
-            subject: Subject { phase, fleet, kind, ending },
-            attempt: 0,
-            reason,
-            count,
-            devices: u64::from(new),
-            first: (at, device, 0),
-            last: at,
-        });
+        self.blame(subject, false, remark, (0, count), (at, device, 0));
     }
 
     fn unmatched(
@@ -208,18 +206,9 @@ impl Sink for Recorder {
         self.cell(phase, fleet, kind).counters.unmatched += count;
         let reason = Reason { sample: first.map(Into::into), ..stray.reason() };
         let measured = self.is_measured(phase);
-        let (ending, number) = (Ending::Unmatched, usize::from(fleet.0));
-        let scope = Scope { fleet: number, kind, ending, measured };
-        let (reason, new) = self.concerns.meet(scope, &reason, device);
-        self.batch.failures.add_row(&Row {
-            subject: Subject { phase: usize::from(phase.0), fleet: number, kind, ending },
-            attempt: 0,
-            reason,
-            count,
-            devices: u64::from(new),
-            first: (at, device, 0),
-            last: at,
-        });
+        let (phase, fleet) = (usize::from(phase.0), usize::from(fleet.0));
+        let subject = Subject { phase, fleet, kind, ending: Ending::Unmatched };
+        self.blame(subject, measured, &reason, (0, count), (at, device, 0));
     }
 
     fn traffic(&mut self, fleet: FleetId, at: Tick, traffic: Traffic) {
