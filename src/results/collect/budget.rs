@@ -336,7 +336,7 @@ impl ScopedCells {
             Figure::CensoredFloor => number(cell.censored_floor_ns),
             Figure::Planned => number(counters.planned),
             Figure::Sent => number(counters.sent),
-            Figure::Attempts => number(counters.sent + counters.retries),
+            Figure::Attempts => number(counters.attempts()),
             Figure::Retried => number(counters.retried),
             Figure::RetriesDenied => number(counters.retries_denied),
             Figure::Resent => number(counters.resent),

@@ -336,7 +336,7 @@ impl Figures {
             payload_received_bytes: counters.traffic.payload_received,
             service_wait_p99_ms: at(Series::ServiceWait, Quantile::P99),
             own_wait_p99_ms: at(Series::OwnWait, Quantile::P99),
-            attempts: Some(counters.sent + counters.retries),
+            attempts: Some(counters.attempts()),
             retried: Some(counters.retried),
             retries_denied: Some(counters.retries_denied),
             resent: Some(counters.resent),

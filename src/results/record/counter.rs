@@ -107,6 +107,11 @@ impl Counters {
         Outcomes { planned, ok, shed, error: self.error(), timeout, lost, dropped }
     }
 
+    /// How often readings were handed to the transport, retries included.
+    pub(crate) const fn attempts(&self) -> u64 {
+        self.sent + self.retries
+    }
+
     /// Counts what became of a further attempt at a reading.
     pub(crate) fn retry(&mut self, retry: &Retry<'_>) {
         match retry {
