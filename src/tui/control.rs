@@ -180,16 +180,16 @@ impl Controls {
                 self.layer = Layer::None;
                 None
             }
-            Layer::End => {
-                self.layer = Layer::None;
-                matches!(key.code, KeyCode::Char('y' | 'Y') | KeyCode::Enter).then_some(Request::End)
-            }
-            Layer::EndPhase => {
-                self.layer = Layer::None;
-                matches!(key.code, KeyCode::Char('y' | 'Y') | KeyCode::Enter).then_some(Request::EndPhase)
-            }
+            Layer::End => self.answer(key.code, Request::End),
+            Layer::EndPhase => self.answer(key.code, Request::EndPhase),
             Layer::Faults { .. } => self.press_faults(key.code, switches),
         }
+    }
+
+    /// Takes the answer to a question: what was `asked` about is done only if it is yes.
+    fn answer(&mut self, code: KeyCode, asked: Request) -> Option<Request> {
+        self.layer = Layer::None;
+        matches!(code, KeyCode::Char('y' | 'Y') | KeyCode::Enter).then_some(asked)
     }
 
     fn press_view(&mut self, code: KeyCode, switches: &[Switch]) -> Option<Request> {
