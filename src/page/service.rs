@@ -15,11 +15,21 @@ const MOST_ROWS: usize = 40;
 /// Phase by phase and the measured ones together; nothing where the bundled service was not the target.
 pub(super) fn section(report: &Report) -> String {
     let Some(service) = &report.run.reference else { return String::new() };
-    let right =
-        ["verdicts", "cache hits", "exact", "stale", "semantic", "shared", "inferences", "coalesced", "shed"];
-    let columns = [("phase", Align::Left), ("came from", Align::Left)].into_iter();
-    let columns = columns.chain(right.map(|name| (name, Align::Right)));
-    let mut table = Table::new("the bundled service", columns.chain([("queue peak", Align::Right)]));
+    let numbers = [
+        "verdicts",
+        "cache hits",
+        "exact",
+        "stale",
+        "semantic",
+        "shared",
+        "inferences",
+        "coalesced",
+        "shed",
+        "queue peak",
+    ];
+    let words = ["phase", "came from"].map(|name| (name, Align::Left));
+    let columns = words.into_iter().chain(numbers.map(|name| (name, Align::Right)));
+    let mut table = Table::new("the bundled service", columns);
     let worked: Vec<_> =
         service.phases.iter().filter(|phase| phase.counts.verdicts + phase.counts.shed > 0).collect();
     for phase in worked.iter().take(MOST_ROWS) {
@@ -49,6 +59,7 @@ fn row(phase: &str, counts: ServiceCounts) -> Vec<Cell> {
         counts.inferences,
         counts.coalesced,
         counts.shed,
+        counts.queue_peak,
     ];
     let mut cells = vec![
         Cell::text(phase),
@@ -57,7 +68,6 @@ fn row(phase: &str, counts: ServiceCounts) -> Vec<Cell> {
         Cell::text(&percent(hits.all(), counts.verdicts)),
     ];
     cells.extend(numbers.map(|number| Cell::text(&count(number, STYLE))));
-    cells.push(Cell::text(&count(counts.queue_peak, STYLE)));
     cells
 }
 
