@@ -151,11 +151,13 @@ mod tests {
     use crate::clock::{Skip, Tick};
     use crate::results::tests::layout;
 
-    #[test]
-    fn a_plan_of_which_a_part_is_left_out_is_told_without_it() {
-        let mut layout = (*layout()).clone();
-        let second = |s: u64| Tick(s * 1_000_000_000);
-        layout.faults = vec![FaultInfo {
+    const fn second(s: u64) -> Tick {
+        Tick(s * 1_000_000_000)
+    }
+
+    /// A layout whose only fault is on in `activations`.
+    fn faulty(activations: Vec<(Tick, Tick)>) -> Layout {
+        let fault = FaultInfo {
             fleets: Vec::new(),
             cuts: false,
             counted: false,
@@ -163,8 +165,14 @@ mod tests {
             layer: "network".into(),
             kind: "latency".into(),
             devices: 30,
-            activations: vec![(second(3), second(5)), (second(5), second(6)), (second(6), second(9))],
-        }];
+            activations,
+        };
+        Layout { faults: vec![fault], ..(*layout()).clone() }
+    }
+
+    #[test]
+    fn a_plan_of_which_a_part_is_left_out_is_told_without_it() {
+        let layout = faulty(vec![(second(3), second(5)), (second(5), second(6)), (second(6), second(9))]);
         // The last phase is from 2 s to 8 s.
         layout.course.leave_out(Skip { at: second(4), length_ns: second(4).0 });
         let plan = PlanFacts::new(&layout, 5.0, |_, _| None);
@@ -184,18 +192,8 @@ mod tests {
 
     #[test]
     fn a_plan_is_told_on_the_clock_of_the_run_and_stays_short() {
-        let mut layout = (*layout()).clone();
-        let second = |s: u64| Tick(s * 1_000_000_000);
-        layout.faults = vec![FaultInfo {
-            fleets: Vec::new(),
-            cuts: false,
-            counted: false,
-            name: "slow".into(),
-            layer: "network".into(),
-            kind: "latency".into(),
-            devices: 30,
-            activations: (0..1_007).map(|nth| (second(nth), second(nth).plus_ns(500_000_000))).collect(),
-        }];
+        let on = |nth| (second(nth), second(nth).plus_ns(500_000_000));
+        let layout = faulty((0..1_007).map(on).collect());
         let rate = |phase: usize, fleet: usize| (fleet == 0).then_some(phase as f64 * 10.0);
         let plan = PlanFacts::new(&layout, 5.0, rate);
         let last = layout.phases.last().unwrap();
