@@ -80,8 +80,8 @@ pub(super) struct WhichRun {
     pub(super) run: Option<String>,
 }
 
-/// The run that is meant: the one that is named, or the only one, if it was started `here`. `none` says what it means that there is
-/// none at all.
+/// The run that is meant: the one that is named, or the only one, if it was started `here`. `none` says what
+/// it means that there is none at all.
 ///
 /// # Errors
 /// If it cannot be told which is meant.

@@ -1,4 +1,5 @@
-//! Standard output: how wide and how coloured it is, and what a reader who has gone away means; and notes beside it.
+//! Standard output: how wide and how coloured it is, and what a reader who has gone away means; and the notes
+//! beside it, on standard error.
 
 use std::io::{self, IsTerminal, Write};
 

@@ -5,7 +5,8 @@ use super::style::Style;
 use crate::record::AnomalyKind;
 use crate::results::{Report, Score};
 
-/// The texts of the report's margin word `detection`, with how many readings were normal where all is shown; none where nothing was seeded or nothing judged.
+/// The texts of the report's margin word `detection`, with how many readings were normal where all is shown;
+/// none where nothing was seeded or nothing judged.
 pub(crate) fn detection(report: &Report, verbose: bool, style: Style) -> Vec<String> {
     let score = &report.detection.all;
     let mut texts = Vec::new();

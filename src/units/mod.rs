@@ -1,4 +1,5 @@
-//! Quantities as people write them: one parser and one printer each, and both round-trip.
+//! Quantities as people write them: one parser and one printer each, and both round-trip. What people only
+//! read is rounded, and printed by `figure`.
 
 use std::fmt::Write as _;
 

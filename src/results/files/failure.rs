@@ -161,8 +161,8 @@ replaced_row! {
     first_seq: Option<u64>,
     /// The beginning of the first reply, if there was one; known secrets are masked.
     sample: String,
-    /// The attempt at the reading that failed, from 1, where 10 is the tenth or a later one; empty for what was never sent and what is no reading, and where reasons too many
-    /// to tell apart share a row.
+    /// The attempt at the reading that failed, from 1, where 10 is the tenth or a later one; empty for what
+    /// was never sent and what is no reading, and where reasons too many to tell apart share a row.
     attempt: Option<u64>,
     }
 }
