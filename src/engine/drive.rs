@@ -360,7 +360,7 @@ fn expire<S: Sink>(worker: &Worker<S>, device: &Device, now: Tick) -> bool {
         return false;
     };
     if first > now {
-        arm_expiry(worker, device);
+        worker.wake_at(first, device, Alarm::Expiry);
         return false;
     }
     worker.end_resting(device, now, false);

@@ -305,8 +305,14 @@ impl Ledger {
     /// The instant at which something in flight times out first, or the deadline of a reading passes that is to be sent again.
     pub(super) fn next_expiry(&self) -> Option<Tick> {
         let in_flight = self.first_to_expire().map(|(_, at)| at);
-        let deadline = |resting: &Resting| resting.intended().plus_ns(self.timeout_ns);
-        in_flight.into_iter().chain(self.resting().iter().map(deadline)).min()
+        // This is asked several times for every reading, and hardly ever does one rest.
+        let Some(deadline) = self.next_deadline() else { return in_flight };
+        Some(in_flight.map_or(deadline, |at| at.min(deadline)))
+    }
+
+    /// The instant at which the deadline of a reading passes first that is to be sent again.
+    pub(super) fn next_deadline(&self) -> Option<Tick> {
+        self.resting().iter().map(|resting| resting.intended().plus_ns(self.timeout_ns)).min()
     }
 
     /// The place of what times out first of all in flight, and when.
