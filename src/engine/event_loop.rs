@@ -13,7 +13,6 @@ use super::control::Order;
 use super::cpu::CpuSample;
 use super::delivery::{Delivery, DeliveryRouter};
 use super::device::Device;
-use super::dispatch::arm_expiry;
 use super::drive::drive;
 use super::fault::Faults;
 use super::ledger::Ledger;
@@ -165,9 +164,13 @@ impl<S: Sink> Worker<S> {
                 }
                 Task::Due => {}
                 Task::Alarm(Alarm::Expiry) if self.retries(device).is_some() => {
-                    // Its task may be busy connecting.
+                    // Its task may be busy connecting. What is in flight is for the task to look at, which sets the
+                    // alarm anew: one for what has timed out already would be due again at once, before all others.
                     self.end_resting(device, now, false);
-                    arm_expiry(self, device);
+                    let deadline = device.ledger.borrow().next_deadline();
+                    if let Some(at) = deadline {
+                        self.wake_at(at, device, Alarm::Expiry);
+                    }
                     device.wake();
                 }
                 Task::Wake | Task::Alarm(_) => device.wake(),
