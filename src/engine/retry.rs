@@ -5,7 +5,7 @@ use std::cell::Cell;
 use super::ledger::Ledger;
 use crate::clock::Tick;
 use crate::record::{Outcome, PhaseId};
-use crate::scenario::{FailedAttempt, Fleet, RetryPolicy};
+use crate::scenario::{FailedAttempt, RetryPolicy};
 
 /// What the devices of one fleet on one worker do about attempts that fail.
 #[derive(Debug)]
@@ -15,12 +15,7 @@ pub(super) struct Retries {
 }
 
 impl Retries {
-    /// Of `fleet`, of which this worker has so many `devices`; `None` if it retries nothing.
-    pub(super) fn of(fleet: &Fleet, devices: usize) -> Option<Self> {
-        Some(Self::new(fleet.retry?, devices, fleet.devices))
-    }
-
-    /// By `policy`, for so many `devices` of a fleet of `all`.
+    /// By `policy`, for the `devices` that this worker has of a fleet of `all`.
     pub(super) fn new(policy: RetryPolicy, devices: usize, all: u32) -> Self {
         Self { policy, budget: policy.budget.map(|share| RetryBudget::new(share, devices, all)) }
     }

@@ -378,7 +378,10 @@ impl<S: Sink> Worker<S> {
 /// What the fleets do about attempts that fail, by fleet; `devices` are this worker's.
 fn retries(fleets: &[Fleet], devices: &[Rc<Device>]) -> Vec<Option<Retries>> {
     let of = |number: usize| devices.iter().filter(|device| usize::from(device.fleet.0) == number).count();
-    fleets.iter().enumerate().map(|(number, fleet)| Retries::of(fleet, of(number))).collect()
+    let retries = |(number, fleet): (usize, &Fleet)| {
+        fleet.retry.map(|policy| Retries::new(policy, of(number), fleet.devices))
+    };
+    fleets.iter().enumerate().map(retries).collect()
 }
 
 /// The record of a connection attempt, or of the handshake in it, that was due at `intended`, began at `actual` and ended as
