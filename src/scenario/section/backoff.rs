@@ -34,10 +34,16 @@ pub(super) fn backoff(fields: &Fields, report: &mut Reporter<'_>) -> Backoff {
     let Some(inner) = fields.table("backoff") else {
         return Backoff { first: Span::ZERO, max: Span::ZERO, jitter: 0.0 };
     };
-    let (first, max) = (inner.span("first"), inner.span("max"));
-    if first > max && max > Span::ZERO {
-        let message = format!("the first wait ({first}) is longer than the longest ({max})");
-        inner.refuse("first", report, message, "lower `first` or raise `max`");
-    }
+    let (first, max) = waits(&inner, report);
     Backoff { first, max, jitter: inner.number("jitter") }
+}
+
+/// The first wait and the longest, of which the first must not be longer.
+pub(super) fn waits(fields: &Fields, report: &mut Reporter<'_>) -> (Span, Span) {
+    let (first, max) = (fields.span("first"), fields.span("max"));
+    if fields.has("first") && fields.has("max") && first > max {
+        let message = format!("the first wait ({first}) is longer than the longest ({max})");
+        fields.refuse("first", report, message, "lower `first` or raise `max`");
+    }
+    (first, max)
 }

@@ -1,5 +1,6 @@
 //! `retry` of a fleet: whether and when a device sends a reading again.
 
+use super::backoff::waits;
 use crate::language::{Field, FieldValue, Fields, Kind, Reporter, Section};
 use crate::protocol::Exchange;
 use crate::record::Close;
@@ -83,11 +84,7 @@ pub(super) fn retry(
     if let Some(because) = unheard {
         fleet.refuse_given(&["retry"], report, because);
     }
-    let (first, max) = (fields.span("first"), fields.span("max"));
-    if fields.has("first") && fields.has("max") && first > max {
-        let message = format!("the first wait ({first}) is longer than the longest ({max})");
-        fields.refuse("first", report, message, "lower `first` or raise `max`");
-    }
+    let (first, max) = waits(&fields, report);
     let own = fields.optional_span("timeout");
     if let Some(own) = own.filter(|own| *own > timeout && timeout > Span::ZERO) {
         let message = format!(
