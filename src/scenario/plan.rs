@@ -245,8 +245,8 @@ impl Plan {
         self.expected_between(fleet, phase.start, phase.end)
     }
 
-    /// The same of the devices that `shard` drives, and of what the run keeps of the phase. Where a spike hits devices one after the other, the shard's are taken to be
-    /// spread over that time like all of them.
+    /// The same of the devices that `shard` drives, and of what the run keeps of the phase. Where a spike hits devices
+    /// one after the other, the shard's are taken to be spread over that time like all of them.
     ///
     /// # Panics
     /// If `phase` or `fleet` is not of this plan.
