@@ -204,19 +204,17 @@ const fn role(role: PhaseRole) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::Skip;
-    use crate::clock::{Course, WallTime};
+    use crate::clock::{Course, Skip, WallTime};
     use crate::record::{FaultId, PhaseInfo};
     use crate::results::RunDirectory;
 
-    #[test]
-    fn switched_faults_stand_among_the_other_events_in_the_order_of_time() {
-        let out = tempfile::tempdir().unwrap();
-        let directory = RunDirectory::create(out.path(), "s", "", WallTime::now()).unwrap();
-        let second = |s: u64| Tick(s * 1_000_000_000);
-        let phase = |name: &str, role, from, to| PhaseInfo { name: name.into(), role, start: from, end: to };
-        let activations = vec![(second(10), second(20))];
-        let fault = FaultInfo {
+    const fn second(s: u64) -> Tick {
+        Tick(s * 1_000_000_000)
+    }
+
+    /// A fault that is on between these seconds.
+    fn slow(from: u64, until: u64) -> FaultInfo {
+        FaultInfo {
             fleets: Vec::new(),
             cuts: false,
             counted: true,
@@ -224,8 +222,15 @@ mod tests {
             layer: "network".into(),
             kind: "latency".into(),
             devices: 30,
-            activations,
-        };
+            activations: vec![(second(from), second(until))],
+        }
+    }
+
+    #[test]
+    fn switched_faults_stand_among_the_other_events_in_the_order_of_time() {
+        let out = tempfile::tempdir().unwrap();
+        let directory = RunDirectory::create(out.path(), "s", "", WallTime::now()).unwrap();
+        let phase = |name: &str, role, from, to| PhaseInfo { name: name.into(), role, start: from, end: to };
         let layout = Layout {
             phases: vec![
                 phase("warm-up", PhaseRole::WarmUp, second(0), second(10)),
@@ -233,7 +238,7 @@ mod tests {
             ],
             fleets: Vec::new(),
             interval_ns: 1_000_000_000,
-            faults: vec![fault],
+            faults: vec![slow(10, 20)],
             course: Course::default(),
         };
         let switch = |on, planned: Option<u64>, at: u64| SwitchEvent {
@@ -273,28 +278,17 @@ mod tests {
     fn what_is_left_out_of_the_plan_is_told_and_what_follows_comes_earlier() {
         let out = tempfile::tempdir().unwrap();
         let directory = RunDirectory::create(out.path(), "s", "", WallTime::now()).unwrap();
-        let second = |s: u64| Tick(s * 1_000_000_000);
         let phase = |name: &str, from, to| PhaseInfo {
             name: name.into(),
             role: PhaseRole::Measured,
             start: second(from),
             end: second(to),
         };
-        let fault = FaultInfo {
-            fleets: Vec::new(),
-            cuts: false,
-            counted: true,
-            name: "slow".into(),
-            layer: "network".into(),
-            kind: "latency".into(),
-            devices: 30,
-            activations: vec![(second(20), second(25))],
-        };
         let layout = Layout {
             phases: vec![phase("calm", 0, 10), phase("storm", 10, 30), phase("after", 30, 40)],
             fleets: Vec::new(),
             interval_ns: 1_000_000_000,
-            faults: vec![fault],
+            faults: vec![slow(20, 25)],
             course: Course::default(),
         };
         let event = |at, until, what| FleetEvent {
