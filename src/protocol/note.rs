@@ -107,8 +107,10 @@ impl Notes {
     /// Reading `seq` was answered as `answer` by `message`.
     pub(super) fn answered(&mut self, seq: u64, answer: Answer, message: &[u8]) {
         if answer != Answer::Ok {
-            let asked = if answer == Answer::Shed { RetryAfter::of_message(message) } else { None };
-            self.refused(seq, reason_of(answer, message).with_sample(message), asked);
+            let said: Option<Value> = serde_json::from_slice(message).ok();
+            let said = said.as_ref();
+            let asked = said.filter(|_| answer == Answer::Shed).and_then(RetryAfter::of_message);
+            self.refused(seq, reason_of(answer, said).with_sample(message), asked);
         }
     }
 
@@ -165,11 +167,11 @@ pub(super) fn plain(answer: Answer) -> Reason {
     }
 }
 
-/// What a message says of a reading that it does not answer well, in its own words where it has some.
-fn reason_of(answer: Answer, message: &[u8]) -> Reason {
+/// What a message says of a reading that it does not answer well, in its own words where it has some. `said` is what
+/// stands in it, if it is JSON.
+fn reason_of(answer: Answer, said: Option<&Value>) -> Reason {
     let reason = plain(answer);
-    let said: Option<Value> = serde_json::from_slice(message).ok();
-    let quote = said.as_ref().and_then(|said| {
+    let quote = said.and_then(|said| {
         ["reason", "error", "message"].iter().find_map(|key| said.get(key).and_then(Value::as_str))
     });
     match quote {
@@ -248,7 +250,8 @@ mod tests {
             (Answer::Shed, br#"{"reason":""}"#, "the service shed the reading"),
         ];
         for (answer, message, expected) in table {
-            assert_eq!(reason_of(answer, message).sentence, expected);
+            let said: Option<Value> = serde_json::from_slice(message).ok();
+            assert_eq!(reason_of(answer, said.as_ref()).sentence, expected);
         }
     }
 }
