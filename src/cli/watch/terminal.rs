@@ -117,17 +117,16 @@ fn terminal_fails(error: io::Error) -> CliError {
 impl Screen {
     fn run(&mut self, session: &mut Session, told: &AtomicBool) -> Result<(), CliError> {
         let clock = Monotonic::start();
-        let mut resized = false;
         while !told.load(Ordering::Relaxed) {
             session.step(clock.now())?;
             if session.is_over() {
                 return Ok(());
             }
+            let area = self.area().map_err(terminal_fails)?;
             // To make up a frame takes longer than to find that nothing was written.
-            if session.has_changed() || resized {
-                self.draw(session).map_err(terminal_fails)?;
+            if session.has_changed() || self.shown.area != area {
+                self.draw(session, area).map_err(terminal_fails)?;
             }
-            resized = false;
             let look = if session.is_behind() { Duration::ZERO } else { LOOK };
             let mut waits = look;
             while event::poll(waits).map_err(terminal_fails)? {
@@ -138,10 +137,8 @@ impl Screen {
                     {
                         return Ok(());
                     }
-                    Event::Resize(..) => {
-                        self.shown = Buffer::default();
-                        resized = true;
-                    }
+                    // The terminal may have lost what it showed.
+                    Event::Resize(..) => self.shown = Buffer::default(),
                     _ => {}
                 }
             }
@@ -149,10 +146,16 @@ impl Screen {
         Ok(())
     }
 
-    /// Draws what has changed; where nothing has, nothing is written.
-    fn draw(&mut self, session: &Session) -> io::Result<()> {
+    /// What there is of the terminal. It is asked for before every frame: a signal that it has another size may come
+    /// before the library that reads keys listens for it.
+    fn area(&self) -> io::Result<Rect> {
         let size = self.out.size()?;
-        let next = session.draw(self.palette, Rect::new(0, 0, size.width, size.height));
+        Ok(Rect::new(0, 0, size.width, size.height))
+    }
+
+    /// Draws what has changed; where nothing has, nothing is written.
+    fn draw(&mut self, session: &Session, area: Rect) -> io::Result<()> {
+        let next = session.draw(self.palette, area);
         let is_fresh = self.shown.area != next.area;
         if is_fresh {
             self.shown = Buffer::empty(next.area);
