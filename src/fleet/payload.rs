@@ -259,18 +259,8 @@ pub(super) fn signed(value: i64, out: &mut Vec<u8>) {
     integer(value.unsigned_abs(), out);
 }
 
-pub(super) fn integer(mut value: u64, out: &mut Vec<u8>) {
-    let mut digits = [0_u8; 20];
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (value % 10) as u8;
-        value /= 10;
-        if value == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(&digits[at..]);
+pub(super) fn integer(value: u64, out: &mut Vec<u8>) {
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
 /// At most four decimals, without trailing zeros. Formatting by hand is a fifth of the cost of `{}` on a float,

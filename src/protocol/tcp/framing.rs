@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use memchr::memchr;
+
 use super::super::Failure;
 
 /// Largest message to receive, bytes. An answer is a few dozen.
@@ -44,7 +46,7 @@ impl Framing {
     /// [`Failure`], if the framing cannot carry it.
     pub(super) fn encode(self, payload: &[u8], out: &mut Vec<u8>) -> Result<(), Failure> {
         match self {
-            Self::Line { .. } if payload.contains(&b'\n') => {
+            Self::Line { .. } if memchr(b'\n', payload).is_some() => {
                 return Err(Failure::protocol(
                     "a payload with a line feed in it cannot travel as a line: use framing = \"length\"",
                 ));
@@ -70,7 +72,7 @@ impl Framing {
     pub(super) fn first(self, bytes: &[u8]) -> Result<Option<(Range<usize>, usize)>, Failure> {
         match self {
             Self::Line { .. } => {
-                let end = bytes.iter().position(|byte| *byte == b'\n');
+                let end = memchr(b'\n', bytes);
                 if end.unwrap_or(bytes.len()) > MOST_REPLY {
                     let message = format!("the server sent a line of more than {MOST_REPLY} bytes");
                     return Err(Failure::protocol(message));
