@@ -273,10 +273,10 @@ impl Pipeline {
             self.shared.store.as_ref().map(|store| (store.link(), "scores are computed here")),
             self.shared.states.as_ref().map(|states| (states.link(), "devices that move begin anew")),
         ];
-        let away = links.into_iter().flatten().filter_map(|(link, meanwhile)| {
-            let seconds = link.down_for()?;
-            Some(format!("Redis at {} has not answered for {seconds:.1} s; {meanwhile}", link.address()))
-        });
+        let away = links
+            .into_iter()
+            .flatten()
+            .filter_map(|(link, meanwhile)| Some(format!("{}; {meanwhile}", link.complaint()?)));
         Health::judge(&HealthInputs {
             away: away.collect(),
             now: self.now(),

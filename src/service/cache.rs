@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use super::LONGEST;
-use crate::language::{Field, Fields, Kind, Section};
+use super::address::RedisAddress;
+use crate::language::{Field, Fields, Kind, Reporter, Section};
 use crate::units::Span;
 
 /// What is remembered of the model's answers. Keys are the quantised feature vector and the model's version, nothing else.
@@ -44,7 +45,7 @@ pub struct Semantic {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Shared {
     /// Where Redis is: `redis://HOST:PORT`.
-    pub redis: String,
+    pub redis: RedisAddress,
     /// Connections kept open.
     pub connections: usize,
     /// Longest wait for Redis; after that the answer is computed.
@@ -142,12 +143,12 @@ pub(crate) static SHARED: Section = Section {
 
 impl Default for Cache {
     fn default() -> Self {
-        Self::from_fields(&Fields::defaults(&CACHE))
+        Self::from_fields(&Fields::defaults(&CACHE), &mut Reporter::new(""))
     }
 }
 
 impl Cache {
-    pub(super) fn from_fields(fields: &Fields) -> Self {
+    pub(super) fn from_fields(fields: &Fields, report: &mut Reporter<'_>) -> Self {
         let path = |key| fields.text(key).map(|text| text.value().into());
         Self {
             capacity: fields.integer("capacity") as usize,
@@ -161,7 +162,7 @@ impl Cache {
             audit: fields.flag("audit"),
             single_flight: fields.flag("single_flight"),
             shared: fields.table("shared").map(|table| Shared {
-                redis: table.text("redis").map(|text| text.value().to_owned()).unwrap_or_default(),
+                redis: RedisAddress::from_fields(&table, report),
                 connections: table.integer("connections") as usize,
                 timeout: table.span("timeout"),
                 ttl: table.span("ttl"),

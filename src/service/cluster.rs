@@ -1,14 +1,15 @@
 //! Other instances of the same service.
 
 use super::LONGEST;
-use crate::language::{Field, Fields, Kind, Reporter, Section, quote};
+use super::address::RedisAddress;
+use crate::language::{Field, Fields, Kind, Reporter, Section};
 use crate::units::Span;
 
 /// Other instances of the same service, which meet in Redis.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cluster {
     /// Where Redis is: `redis://HOST:PORT`.
-    pub redis: String,
+    pub redis: RedisAddress,
     /// What this instance calls itself; unique among them.
     pub instance: String,
     /// An instance that has not been heard of for so long counts as gone.
@@ -50,23 +51,11 @@ pub(crate) static CLUSTER: Section = Section {
 impl Cluster {
     pub(super) fn from_fields(fields: &Fields, report: &mut Reporter<'_>) -> Self {
         Self {
-            redis: redis(fields, report),
+            redis: RedisAddress::from_fields(fields, report),
             instance: fields.text("instance").map(|text| text.value().to_owned()).unwrap_or_default(),
             expiry: fields.span("expiry"),
             timeout: fields.span("timeout"),
             moves_state: fields.flag("moves_state"),
         }
     }
-}
-
-/// The address of a Redis, checked as far as its form goes.
-fn redis(fields: &Fields, report: &mut Reporter<'_>) -> String {
-    let text = fields.text("redis").unwrap_or_default();
-    let address = text.value();
-    let sound = url::Url::parse(address).is_ok_and(|url| url.scheme() == "redis" && url.has_host());
-    if !address.is_empty() && !sound {
-        let message = format!("`{}` is not a valid Redis address", quote(text.written()));
-        fields.refuse("redis", report, message, "write for example \"redis://127.0.0.1:6379\"");
-    }
-    address.to_owned()
 }

@@ -2,6 +2,7 @@
 //! the manual and the system itself share; and what it was told while it ran.
 
 mod act;
+mod address;
 mod admission;
 mod alert;
 mod cache;
@@ -16,6 +17,7 @@ mod token;
 mod worker;
 
 pub(crate) use act::{Act, ActLog, SIGNATURE};
+pub use address::RedisAddress;
 pub use admission::{Admission, AnonymousPolicy, Quota, RefusalNotice};
 pub use alert::Alerts;
 pub(crate) use alert::SlowSubscriber;
@@ -176,7 +178,7 @@ impl Setup {
             queue: Queue::from_fields(&table("queue"), report),
             workers: Workers::from_fields(&table("workers")),
             features: Features::from_fields(&table("features"), report),
-            cache: Cache::from_fields(&table("cache")),
+            cache: Cache::from_fields(&table("cache"), report),
             inference: Inference::from_fields(&table("inference")),
             experiment: Experiment::from_fields(&table("experiment")),
             alerts: Alerts::from_fields(&table("alerts"), report),

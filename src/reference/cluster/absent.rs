@@ -47,7 +47,7 @@ impl Link {
         match *self {}
     }
 
-    pub(super) const fn address(&self) -> &str {
+    pub(super) const fn complaint(&self) -> Option<String> {
         match *self {}
     }
 }

@@ -155,7 +155,8 @@ fn speak(shared: &Shared, events: &Receiver<ClusterEvent>) {
             Err(RecvTimeoutError::Disconnected) => break,
         }
         if connection.is_none() && shared.link.is_open() {
-            connection = shared.link.note(shared.link.connect());
+            // It answers when it has taken the first news: a connection alone says little.
+            connection = shared.link.connect().map_or_else(|error| shared.link.note(Err(error)), Some);
         }
         news.truncate(MOST_NEWS);
         let Some(open) = &mut connection else {

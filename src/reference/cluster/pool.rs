@@ -37,11 +37,13 @@ impl Pool {
             return None;
         }
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut connection = match idle {
-            Some(PooledConnection(connection)) => connection,
-            None => self.link.note(self.link.connect())?,
+        let connected = match idle {
+            Some(PooledConnection(connection)) => Ok(connection),
+            None => self.link.connect(),
         };
-        let answer = self.link.note(question(&mut connection))?;
+        // It answers when it has answered the question: a connection alone says little.
+        let answered = connected.and_then(|mut open| question(&mut open).map(|answer| (answer, open)));
+        let (answer, connection) = self.link.note(answered)?;
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < self.most {
             idle.push(PooledConnection(connection));
