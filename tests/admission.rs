@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::hmac;
 use squall::reference::{Config, Server};
-use squall::service::{Admission, AnonymousPolicy, Jwt, Kept, Right, Setup, Token};
+use squall::service::{Admission, AnonymousPolicy, Jwt, Kept, Quota, Right, Setup, Token};
 use squall::units::Secret;
 
 const SECRET: &str = "an-example-of-a-secret-of-32-bytes";
@@ -108,6 +108,7 @@ fn every_endpoint_answers_each_kind_of_token_as_it_should() {
         ("GET", "/v1/devices/none", none, "", with(read, 404)),
         ("GET", "/v1/connections", none, "", read),
         ("GET", "/v1/dead-letters", none, "", read),
+        ("GET", "/v1/audit", none, "", read),
         ("POST", "/v1/cache", r#"{"operation":"flush"}"#, "", control),
         ("GET", "/v1/faults", none, "", read),
         ("POST", "/v1/faults", r#"{"operation":"stop-all"}"#, "", control),
@@ -176,6 +177,7 @@ fn who_speaks_for_one_device_hears_and_says_nothing_of_others() {
             ("GET", "/v1/devices/m%2D2", "", 403),
             ("GET", "/v1/connections", "", 403),
             ("GET", "/v1/dead-letters", "", 403),
+            ("GET", "/v1/audit", "", 403),
             ("GET", "/v1/realtime", "", 200),
         ] {
             assert_eq!(
@@ -208,11 +210,11 @@ fn anonymous_senders_are_admitted_where_it_is_written_and_wrong_tokens_are_not()
 }
 
 /// A client that knows as much of MQTT as is needed here.
-struct Mqtt(TcpStream);
+pub(crate) struct Mqtt(TcpStream);
 
 impl Mqtt {
     /// A client, and the code of its CONNACK.
-    fn connect(address: SocketAddr, client: &str, token: Option<&str>) -> (Self, u8) {
+    pub(crate) fn connect(address: SocketAddr, client: &str, token: Option<&str>) -> (Self, u8) {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         let mut this = Self(stream);
@@ -226,7 +228,7 @@ impl Mqtt {
         (this, answer[3])
     }
 
-    fn send(&mut self, kind: u8, body: &[u8]) {
+    pub(crate) fn send(&mut self, kind: u8, body: &[u8]) {
         let mut packet = vec![kind];
         let mut left = body.len();
         loop {
@@ -242,7 +244,7 @@ impl Mqtt {
     }
 
     /// The next packet, of less than 128 bytes; `None` if the connection has ended.
-    fn take(&mut self) -> Option<Vec<u8>> {
+    pub(crate) fn take(&mut self) -> Option<Vec<u8>> {
         let mut packet = vec![0; 2];
         self.0.read_exact(&mut packet).ok()?;
         packet.resize(2 + usize::from(packet[1]), 0);
@@ -263,7 +265,7 @@ impl Mqtt {
     }
 }
 
-fn text(text: &str) -> Vec<u8> {
+pub(crate) fn text(text: &str) -> Vec<u8> {
     [&(text.len() as u16).to_be_bytes()[..], text.as_bytes()].concat()
 }
 
@@ -321,4 +323,76 @@ fn a_session_is_that_of_whoever_may_have_it() {
         [false, false, true, true, false, false]
     );
     server.stop();
+}
+
+/// Sends readings of fifty devices over one connection, and returns when each has come to something.
+fn send_fifty(server: &Server, protocol: &str) {
+    let readings = (0..50).map(|n| format!(r#"{{"device":"m-{n}","seq":1,"value":1}}"#));
+    let mut stream = TcpStream::connect(server.http_addr()).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let head = "HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer t\r\n";
+    match protocol {
+        "http" => {
+            let body = format!("[{}]", readings.collect::<Vec<_>>().join(","));
+            let length = body.len();
+            write!(
+                stream,
+                "POST /v1/readings {head}Connection: close\r\nContent-Length: {length}\r\n\r\n{body}"
+            )
+            .unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+            assert_eq!(answer.matches(r#""device":"m-"#).count(), 50, "{answer}");
+        }
+        "ws" => {
+            write!(stream, "GET /v1/stream {head}{UPGRADE}\r\n").unwrap();
+            let mut answer = BufReader::new(stream.try_clone().unwrap());
+            answer.by_ref().lines().map_while(Result::ok).take_while(|line| !line.is_empty()).for_each(drop);
+            for reading in readings {
+                // A text in one frame, masked by zeros.
+                stream.write_all(&[0x81, 0x80 | reading.len() as u8, 0, 0, 0, 0]).unwrap();
+                stream.write_all(reading.as_bytes()).unwrap();
+                let mut size = [0; 2];
+                answer.read_exact(&mut size).unwrap();
+                let mut length = u16::from(size[1]);
+                if length == 126 {
+                    answer.read_exact(&mut size).unwrap();
+                    length = u16::from_be_bytes(size);
+                }
+                answer.read_exact(&mut vec![0; length.into()]).unwrap();
+            }
+        }
+        _ => {
+            let (mut client, code) = Mqtt::connect(server.mqtt_addr(), "", Some("t"));
+            assert_eq!(code, 0);
+            for (n, reading) in readings.enumerate() {
+                let topic = text(&format!("devices/m-{n}/readings"));
+                client.send(0x32, &[topic, vec![0, n as u8 + 1], reading.into_bytes()].concat());
+                client.take().unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn fifty_names_pass_no_more_than_the_connection_the_address_and_the_token_they_come_from() {
+    let five = Some(Quota { rate: "0.001/s".parse().unwrap(), burst: 5 });
+    let tokens = vec![Token::of("t")];
+    for (name, admission, shed) in [
+        ("none", Admission::default(), [0, 0]),
+        ("per connection", Admission { per_connection: five, ..Admission::default() }, [45, 90]),
+        ("per address", Admission { per_address: five, ..Admission::default() }, [45, 95]),
+        ("per token", Admission { per_token: five, tokens, ..Admission::default() }, [45, 95]),
+    ] {
+        for protocol in ["http", "ws", "mqtt"] {
+            let setup = Setup { admission: admission.clone(), ..Setup::default() };
+            let server = Server::start(&Config { setup, ..Config::default() }).unwrap();
+            let found = [(); 2].map(|()| {
+                send_fifty(&server, protocol);
+                server.health().shed
+            });
+            assert_eq!(found, shed, "{name} over {protocol}");
+            server.stop();
+        }
+    }
 }

@@ -7,23 +7,25 @@ use std::time::Duration;
 
 use squall::clock::Monotonic;
 use squall::reference::{Config, Server, Status};
-use squall::service::{Cache, Cluster, Setup, Shared};
+use squall::service::{Admission, Cache, Cluster, Quota, Setup, Shared};
 use squall::units::Span;
 
+use crate::admission::{Mqtt, text};
 use crate::program::ask;
 use crate::skip;
 
 /// A Redis of the test's own, on a free port, which keeps nothing.
-struct Redis {
+pub(crate) struct Redis {
     port: u16,
     process: Child,
 }
 
 impl Redis {
     /// None where it ends at once, as it does if somebody else has the port.
-    fn start(port: u16) -> Option<Self> {
+    fn start(port: u16, more: &[&str]) -> Option<Self> {
         let process = Command::new("redis-server")
             .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
+            .args(more)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
@@ -37,8 +39,25 @@ impl Redis {
         (!ended).then_some(redis)
     }
 
+    /// A Redis with further arguments, or none where there is none to be had.
+    pub(crate) fn on_a_free_port(more: &[&str]) -> Option<Self> {
+        let is_there = Command::new("redis-server").arg("--version").stdout(Stdio::null()).status();
+        if is_there.is_err() {
+            skip::missing("there is no redis-server here (Debian's package redis-server)");
+            return None;
+        }
+        // Somebody else may take the port first.
+        let port = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        Some((0..10).find_map(|_| Self::start(port(), more)).expect("a Redis that starts"))
+    }
+
+    /// Where it is.
+    pub(crate) fn place(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
     fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
+        format!("redis://{}", self.place())
     }
 }
 
@@ -47,18 +66,6 @@ impl Drop for Redis {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
-}
-
-/// A Redis, or none where there is none to be had.
-fn on_a_free_port() -> Option<Redis> {
-    let is_there = Command::new("redis-server").arg("--version").stdout(Stdio::null()).status();
-    if is_there.is_err() {
-        skip::missing("there is no redis-server here (Debian's package redis-server)");
-        return None;
-    }
-    // Somebody else may take the port first.
-    let port = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    Some((0..10).find_map(|_| Redis::start(port())).expect("a Redis that starts"))
 }
 
 /// Waits for something that must come; how long is not a matter of this test.
@@ -108,7 +115,7 @@ fn heard(server: &Server, device: &str) -> String {
 
 #[test]
 fn instances_hear_of_each_others_alerts_and_do_without_redis_while_it_is_away() {
-    let Some(redis) = on_a_free_port() else { return };
+    let Some(redis) = Redis::on_a_free_port(&[]) else { return };
     let (port, url) = (redis.port, redis.url());
     let (north, south) = (instance("north", &url), instance("south", &url));
     until("both live", || {
@@ -140,7 +147,7 @@ fn instances_hear_of_each_others_alerts_and_do_without_redis_while_it_is_away() 
     // Whoever took the port meanwhile has it for a moment only.
     let mut back = None;
     until("Redis is back", || {
-        back = Redis::start(port);
+        back = Redis::start(port, &[]);
         back.is_some()
     });
     until("it is noticed", || {
@@ -159,7 +166,7 @@ fn instances_hear_of_each_others_alerts_and_do_without_redis_while_it_is_away() 
 /// What one instance knows of a device, the next one knows too, or not, as was chosen.
 #[test]
 fn the_state_of_a_device_follows_it_or_is_lost_as_was_chosen() {
-    let Some(redis) = on_a_free_port() else { return };
+    let Some(redis) = Redis::on_a_free_port(&[]) else { return };
     // Where Redis is not answered in time, a state does not follow: then another device is asked about.
     for (names, follows, attempts) in
         [(["moving-1", "moving-2"], true, 10), (["staying-1", "staying-2"], false, 2)]
@@ -184,4 +191,78 @@ fn the_state_of_a_device_follows_it_or_is_lost_as_was_chosen() {
         (&connection).write_all(b"FLUSHALL\r\n").unwrap();
         let _ = (&connection).read(&mut [0; 5]).unwrap();
     }
+}
+
+/// An instance whose devices each have ten readings, and no more for long.
+fn sharing(redis: &str) -> Server {
+    let quota = Quota { rate: "0.001/s".parse().unwrap(), burst: 10 };
+    let admission = Admission { device: Some(quota), shared: true, ..Admission::default() };
+    let cluster = Cluster {
+        redis: redis.into(),
+        instance: String::new(),
+        expiry: Span::from_ms(9_000),
+        timeout: Span::from_ms(2_500),
+        moves_state: false,
+    };
+    let setup = Setup { admission, cluster: Some(cluster), ..Setup::default() };
+    Server::start(&Config { setup, ..Config::default() }).unwrap()
+}
+
+/// How many of so many readings of `device` pass, sent to each of `servers` in turn.
+fn passing(servers: &[&Server], device: &str, count: usize) -> usize {
+    let sent = (0..count).map(|n| {
+        let body = format!(r#"{{"device":"{device}","seq":{n},"value":1}}"#);
+        ask(servers[n % servers.len()].http_addr(), "POST", "/v1/readings", &body)
+    });
+    sent.filter(|answer| {
+        let passed = answer.contains(r#""type":"verdict""#);
+        assert!(passed || answer.contains(r#""reason":"quota""#), "{answer}");
+        passed
+    })
+    .count()
+}
+
+/// A figure of what a service tells of itself.
+fn figure(server: &Server, part: &str, name: &str) -> u64 {
+    let answer = ask(server.http_addr(), "GET", "/v1/realtime", "");
+    let told: serde_json::Value = serde_json::from_str(answer.split("\r\n\r\n").nth(1).unwrap()).unwrap();
+    told[part][name].as_u64().unwrap()
+}
+
+#[test]
+fn instances_share_a_quota_as_if_they_were_one_and_each_has_its_part_while_redis_is_away() {
+    let Some(redis) = Redis::on_a_free_port(&[]) else { return };
+    let (north, south) = (sharing(&redis.url()), sharing(&redis.url()));
+    assert_eq!(passing(&[&north, &south], "both", 30), 10, "together as many as one alone");
+    assert_eq!(passing(&[&north], "northern", 30), 10, "one has it all where the other asks for nothing");
+    assert_eq!(passing(&[&south], "northern", 5), 0, "and nothing is left for the other");
+
+    // Over MQTT no acknowledgement waits, and nothing is lost or counted twice.
+    let (verdicts, shed) = (figure(&north, "readings", "verdicts"), figure(&north, "readings", "shed"));
+    let (mut client, code) = Mqtt::connect(north.mqtt_addr(), "gateway", None);
+    assert_eq!(code, 0);
+    for n in 0_u8..25 {
+        let reading = format!(r#"{{"device":"wet","seq":{n},"value":1}}"#);
+        client.send(0x32, &[text("devices/wet/readings"), vec![0, n + 1], reading.into_bytes()].concat());
+    }
+    let acknowledged: Vec<u8> = (0..25).map(|_| client.take().unwrap()[3]).collect();
+    assert_eq!(acknowledged, (1..=25).collect::<Vec<u8>>());
+    until("all have come to something", || {
+        let now = (figure(&north, "readings", "verdicts"), figure(&north, "readings", "shed"));
+        now == (verdicts + 10, shed + 15)
+    });
+
+    drop(redis);
+    until("its absence shows", || {
+        passing(&[&north], "probe", 1);
+        north
+            .health()
+            .reasons
+            .iter()
+            .any(|reason| reason.contains("each instance has its part of the quotas"))
+    });
+    assert_eq!(passing(&[&north], "late", 30), 10, "a burst of its own");
+    assert_eq!(passing(&[&north], "northern", 5), 0, "what had passed before still counts");
+    north.stop();
+    south.stop();
 }

@@ -28,6 +28,7 @@ mod failure;
 mod fault;
 mod foreign;
 mod foreign_page;
+mod guard;
 mod hlog_reader;
 #[path = "support/http.rs"]
 mod http_service;

@@ -270,6 +270,8 @@ impl Pipeline {
         let metrics = &self.shared.metrics;
         let links = [
             bus.map(|bus| (bus.link(), "alerts stay on this instance")),
+            bus.and_then(ClusterBus::gate)
+                .map(|gate| (gate.link(), "each instance has its part of the quotas")),
             self.shared.store.as_ref().map(|store| (store.link(), "scores are computed here")),
             self.shared.states.as_ref().map(|states| (states.link(), "devices that move begin anew")),
         ];

@@ -199,7 +199,8 @@ fn bus(
     let Some(cluster) = &config.setup.cluster else { return Ok(None) };
     let instance = if cluster.instance.is_empty() { address.to_string() } else { cluster.instance.clone() };
     let cluster = Cluster { instance, ..cluster.clone() };
-    Ok(Some(Arc::new(ClusterBus::start(&cluster, Monotonic::start(), back.clone())?)))
+    let shares_quotas = config.setup.admission.shared;
+    Ok(Some(Arc::new(ClusterBus::start(&cluster, shares_quotas, Monotonic::start(), back.clone())?)))
 }
 
 fn listen(bind: IpAddr, port: u16, flag: &'static str) -> Result<TcpListener, StartError> {

@@ -147,7 +147,8 @@ pub(crate) fn let_in(admission: &mut Admission) -> Option<Secret> {
     }
     let bytes: Vec<u8> = (0..4).flat_map(|_| seed::unseeded().to_le_bytes()).collect();
     let text = hex(&bytes);
-    let token = Token { rights: vec![Right::Read, Right::Control], ..Token::of(&text) };
+    let name = Some("run".to_owned());
+    let token = Token { rights: vec![Right::Read, Right::Control], name, ..Token::of(&text) };
     admission.tokens.push(token);
     Some(Secret::new(text))
 }

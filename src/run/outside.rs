@@ -26,7 +26,7 @@ pub(super) struct OutsideActs {
 pub(super) struct OutsideAct {
     /// When, on the clock of the run.
     pub(super) at: Tick,
-    /// `POST /v1/cache flush from 127.0.0.1:40312`.
+    /// `POST /v1/cache flush from 127.0.0.1:40312 (anonymous)`.
     pub(super) what: String,
 }
 
@@ -43,7 +43,7 @@ impl OutsideActs {
         let (there, here) = (self.log.now(), self.clock.now());
         let outside_act = |act: &Act| OutsideAct {
             at: Tick(here.0.saturating_sub(there.since(act.at))),
-            what: format!("{} from {}", act.what, act.from),
+            what: format!("{} from {} ({})", act.what, act.from, act.who),
         };
         let foreign = |act: &&Act| act.run.as_ref() != Some(&self.own);
         let mut foreign_acts: Vec<OutsideAct> = acts.iter().filter(foreign).map(outside_act).collect();
@@ -79,15 +79,15 @@ mod tests {
     fn what_the_run_did_not_sign_during_its_time_came_from_outside() {
         let (log, from) = (Arc::new(ActLog::default()), SocketAddr::from(([127, 0, 0, 1], 7)));
         let token: RunToken = "k3x9q2ab".parse().unwrap();
-        log.note("POST /v1/realtime stop", from, None);
+        log.note("POST /v1/realtime stop", "ann", from, None);
         let mut outside = OutsideActs::new(Arc::clone(&log), Monotonic::start(), token);
-        log.note("POST /v1/faults start slow", from, Some("k3x9q2ab"));
+        log.note("POST /v1/faults start slow", "run", from, Some("k3x9q2ab"));
         assert_eq!((outside.take(), outside.reason()), (Vec::new(), None));
-        log.note("POST /v1/cache flush", from, None);
-        log.note("POST /v1/faults start slow", from, Some("another1"));
+        log.note("POST /v1/cache flush", "ann", from, None);
+        log.note("POST /v1/faults start slow", "anonymous", from, Some("another1"));
         let named: Vec<_> = outside.take().into_iter().map(|act| act.what).collect();
-        let flush = "POST /v1/cache flush from 127.0.0.1:7";
-        assert_eq!(named, [flush, "POST /v1/faults start slow from 127.0.0.1:7"]);
+        let flush = "POST /v1/cache flush from 127.0.0.1:7 (ann)";
+        assert_eq!(named, [flush, "POST /v1/faults start slow from 127.0.0.1:7 (anonymous)"]);
         assert_eq!(outside.take(), []);
         let reason = outside.reason().unwrap();
         assert!(
@@ -97,7 +97,7 @@ mod tests {
             "{reason}"
         );
         for _ in 0..1_003 {
-            log.note("POST /v1/realtime pause", from, None);
+            log.note("POST /v1/realtime pause", "ann", from, None);
         }
         assert_eq!(outside.take()[0].what, "3 orders of which no more is known");
         assert!(outside.reason().unwrap().starts_with("the service got 1,005 orders"));

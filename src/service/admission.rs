@@ -47,6 +47,12 @@ pub struct Admission {
     pub device: Option<Quota>,
     /// Quota of all devices together.
     pub total: Option<Quota>,
+    /// Quota of each token; whoever shows none counts as one more.
+    pub per_token: Option<Quota>,
+    /// Quota of each connection.
+    pub per_connection: Option<Quota>,
+    /// Quota of each address that readings come from.
+    pub per_address: Option<Quota>,
     /// Plain tokens. Where there are none, and no keys of signed ones, nobody needs one.
     pub tokens: Vec<Token>,
     /// A file of further ones.
@@ -57,7 +63,7 @@ pub struct Admission {
     pub anonymous: AnonymousPolicy,
     /// Quota of each device whose sender has no token, where they are limited.
     pub anonymous_device: Option<Quota>,
-    /// Whether quotas hold over all instances of a cluster together.
+    /// Whether quotas hold over all instances of a cluster together, but for those of connections.
     pub shared: bool,
     /// What MQTT publishers hear of refusals.
     pub mqtt: RefusalNotice,
@@ -70,6 +76,21 @@ pub(crate) static ADMISSION: Section = Section {
     fields: &[
         Field::optional("device", Kind::Short(&QUOTA), "quota of each device"),
         Field::optional("total", Kind::Short(&QUOTA), "quota of all devices together"),
+        Field::optional(
+            "per_token",
+            Kind::Short(&QUOTA),
+            "quota of each token, by its name, whatever devices it speaks for; senders without one share one more",
+        ),
+        Field::optional(
+            "per_connection",
+            Kind::Short(&QUOTA),
+            "quota of each connection, whatever devices speak over it",
+        ),
+        Field::optional(
+            "per_address",
+            Kind::Short(&QUOTA),
+            "quota of each address that readings come from, of IPv6 of the first 64 bits",
+        ),
         Field::optional(
             "tokens",
             Kind::List(&Kind::Short(&TOKEN)),
@@ -96,7 +117,8 @@ pub(crate) static ADMISSION: Section = Section {
             "shared",
             Kind::Flag,
             "false",
-            "quotas are divided by the instances of the cluster that live, so that they hold over all of them",
+            "quotas hold over all instances of the cluster together, counted in Redis; while that is away each instance has its \
+             part of them",
         ),
         Field::with(
             "mqtt",
@@ -141,13 +163,20 @@ impl Admission {
         let jwt = token::jwt(fields, report);
         let anonymous = fields.choice("anonymous");
         let open = ["tokens", "tokens_file", "jwt"].iter().all(|key| fields.given(key).is_none());
-        if open && fields.given("anonymous").is_some() {
-            let message = "nobody is anonymous where there are no tokens";
-            fields.refuse("anonymous", report, message, "add `tokens`, or take this line out");
+        for (key, message) in [
+            ("anonymous", "nobody is anonymous where there are no tokens"),
+            ("per_token", "nobody shows a token where there are none"),
+        ] {
+            if open && fields.given(key).is_some() {
+                fields.refuse(key, report, message, "add `tokens`, or take this line out");
+            }
         }
         Self {
             device: quota("device"),
             total: quota("total"),
+            per_token: quota("per_token"),
+            per_connection: quota("per_connection"),
+            per_address: quota("per_address"),
             tokens,
             tokens_file,
             jwt,

@@ -31,7 +31,7 @@ pub use inference::{CostDistribution, CostKind, Inference};
 pub(crate) use queue::Priority;
 pub use queue::{Discipline, Overflow, Queue};
 pub use tls::Tls;
-pub(crate) use token::tokens_in;
+pub(crate) use token::{ANONYMOUS, tokens_in};
 pub use token::{Jwt, Kept, Right, Token};
 pub(crate) use worker::Assignment;
 pub use worker::{WorkerMode, Workers};
@@ -173,8 +173,18 @@ impl Setup {
     pub(crate) fn from_fields(fields: &Fields, report: &mut Reporter<'_>) -> Self {
         // A table at fault is reported, and nothing made of its values is kept.
         let table = |key| fields.table(key).unwrap_or_else(|| fields.clone());
+        let admission = table("admission");
+        if admission.flag("shared") && fields.given("cluster").is_none() {
+            let message = "there is no other instance to share quotas with";
+            admission.refuse(
+                "shared",
+                report,
+                message,
+                "write `cluster` under [reference], or take this line out",
+            );
+        }
         Self {
-            admission: Admission::from_fields(&table("admission"), report),
+            admission: Admission::from_fields(&admission, report),
             queue: Queue::from_fields(&table("queue"), report),
             workers: Workers::from_fields(&table("workers")),
             features: Features::from_fields(&table("features"), report),

@@ -28,12 +28,17 @@ pub struct Token {
     pub rights: Vec<Right>,
     /// The one device that it speaks for; `None`: any.
     pub device: Option<String>,
+    /// What whoever shows it is called; `None`: as its device, or by its place in the list.
+    pub name: Option<String>,
 }
+
+/// What whoever shows no token is called.
+pub(crate) const ANONYMOUS: &str = "anonymous";
 
 impl Token {
     /// A token with all rights, for any device.
     pub fn of(token: &str) -> Self {
-        Self { token: Secret::new(token), rights: Right::ALL.to_vec(), device: None }
+        Self { token: Secret::new(token), rights: Right::ALL.to_vec(), device: None, name: None }
     }
 }
 
@@ -77,6 +82,11 @@ pub(crate) static TOKEN: Section = Section {
             "what it gives the right to: to send readings, to see and hear, to stop and break the service",
         ),
         Field::optional("device", Kind::Text, "the one device that it speaks for; any unless stated"),
+        Field::optional(
+            "name",
+            Kind::Name,
+            "what whoever shows it is called in the audit, and whose quota it has; its device, or its place in the list, unless stated",
+        ),
     ],
 };
 
@@ -127,8 +137,20 @@ pub(super) fn tokens(fields: &Fields, report: &mut Reporter<'_>) -> Vec<Token> {
             FieldValue::Word(word) => Right::of(word),
             _ => None,
         });
-        let device = entry.text("device").map(|device| device.value().to_owned());
-        Some(Token { token: Secret::new(token.value()), rights: rights.collect(), device })
+        let (device, name) = (entry.text("device"), entry.text("name"));
+        if name.as_ref().is_some_and(|name| name.value() == ANONYMOUS) {
+            let message = format!("`{ANONYMOUS}` is whoever shows no token");
+            entry.refuse("name", report, message, "write another name");
+        }
+        // What a variable stands for is not to be shown.
+        let of_device = || device.as_ref().map(|device| format!("device:{}", device.written()));
+        let shown = name.map(|name| name.written().to_owned()).or_else(of_device);
+        Some(Token {
+            token: Secret::new(token.value()),
+            rights: rights.collect(),
+            device: device.map(|device| device.value().to_owned()),
+            name: shown,
+        })
     };
     fields.list("tokens").iter().filter_map(|(_, found)| read(found)).collect()
 }
@@ -160,7 +182,7 @@ pub(super) fn jwt(fields: &Fields, report: &mut Reporter<'_>) -> Jwt {
 }
 
 /// The tokens in a CSV file: columns `token` (or `password`), and where there are any `rights`, separated by spaces, all unless
-/// stated, and `device`. Others are passed over, so that the file may be that of the devices.
+/// stated, `device` and `name`. Others are passed over, so that the file may be that of the devices.
 ///
 /// # Errors
 /// What is wrong, with its line, and what to do. No token is repeated.
@@ -175,7 +197,7 @@ pub(crate) fn tokens_in(text: &str) -> Result<Vec<Token>, String> {
     let Some(token) = place("token").or_else(|| place("password")) else {
         return Err("line 1: no column is called token; name token, and rights and device if need be".into());
     };
-    let (rights, device) = (place("rights"), place("device"));
+    let (rights, device, name) = (place("rights"), place("device"), place("name"));
     let (mut tokens, mut lines) = (Vec::new(), HashMap::new());
     for row in table.records() {
         let row = row.map_err(broken)?;
@@ -188,7 +210,11 @@ pub(crate) fn tokens_in(text: &str) -> Result<Vec<Token>, String> {
             return Err(format!("line {line}: the token stands in line {before}, too; keep one of the two"));
         }
         let rights = cell(rights).map_or_else(|| Ok(Right::ALL.to_vec()), |words| rights_of(words, line))?;
-        tokens.push(Token { token: Secret::new(token), rights, device: cell(device).map(str::to_owned) });
+        if cell(name) == Some(ANONYMOUS) {
+            return Err(format!("line {line}: `{ANONYMOUS}` is whoever shows no token; write another name"));
+        }
+        let text = |place| cell(place).map(str::to_owned);
+        tokens.push(Token { token: Secret::new(token), rights, device: text(device), name: text(name) });
     }
     Ok(tokens)
 }
@@ -209,16 +235,17 @@ mod tests {
 
     #[test]
     fn a_file_says_who_may_do_what() {
-        let text = "device,token,rights,header:X\nm-00000,t0,publish,x\n,t1,\"read control\",\nm-2,t2,,\n";
-        let token = |token, rights: &[Right], device: Option<&str>| Token {
+        let text = "device,token,rights,header:X,name\nm-00000,t0,publish,x,\n,t1,\"read control\",,Ann\nm-2,t2,,,\n";
+        let token = |token, rights: &[Right], device: Option<&str>, name: Option<&str>| Token {
             token: Secret::new(token),
             rights: rights.to_vec(),
             device: device.map(str::to_owned),
+            name: name.map(str::to_owned),
         };
         let expected = [
-            token("t0", &[Right::Publish], Some("m-00000")),
-            token("t1", &[Right::Read, Right::Control], None),
-            token("t2", Right::ALL, Some("m-2")),
+            token("t0", &[Right::Publish], Some("m-00000"), None),
+            token("t1", &[Right::Read, Right::Control], None, Some("Ann")),
+            token("t2", Right::ALL, Some("m-2"), None),
         ];
         assert_eq!(tokens_in(text).unwrap(), expected);
         assert_eq!(tokens_in("username,password\na,pw\n").unwrap(), [Token::of("pw")]);
@@ -229,6 +256,7 @@ mod tests {
             ("token,rights\ns3cret,pubish\n", "line 2: a right of no known name; did you mean publish?"),
             ("token\ns3cret\nx\ns3cret\n", "line 4: the token stands in line 2, too"),
             ("token,rights\ns3cret,all\n", "there are publish, read, control"),
+            ("token,name\ns3cret,anonymous\n", "line 2: `anonymous` is whoever shows no token"),
         ] {
             let found = tokens_in(text).unwrap_err();
             assert!(found.contains(fault) && !found.contains("s3cret"), "{text}: {found}");

@@ -1,5 +1,6 @@
 //! `squall serve`: the bundled reference system alone.
 
+mod exposure;
 mod folder;
 
 use std::io::{self, Write};
@@ -10,6 +11,7 @@ use self::folder::{FleetDevices, Folder};
 use super::CliError;
 use super::args::LogForm;
 use super::exit::Exit;
+use super::screen;
 use super::signal::Interrupts;
 use crate::reference::{self, Config, Issued, Server, TlsCredentials};
 use crate::run::{bundled, certificate};
@@ -179,6 +181,9 @@ pub(super) fn serve(args: &ServeArgs) -> Result<Exit, CliError> {
     log(args.log);
     let interrupts = Interrupts::listen(|_| {}).map_err(CliError::failed)?;
     let server = bundled::start(&config)?;
+    if let Some(warning) = exposure::warning(args.bind, &config.setup) {
+        warn(&warning, args.log);
+    }
     announce(&server, args, &config.setup)
         .map_err(|error| CliError::failed(format!("cannot write to standard output: {error}")))?;
     interrupts.wait();
@@ -196,6 +201,14 @@ fn log(form: LogForm) {
         LogForm::Text => lines.with_ansi(false).try_init(),
         LogForm::Json => lines.json().flatten_event(true).try_init(),
     };
+}
+
+/// Says so on standard error, as a line of the log where there is one.
+fn warn(text: &str, log: LogForm) {
+    match log {
+        LogForm::Off => screen::note(&format!("warning: {text}")),
+        LogForm::Text | LogForm::Json => tracing::warn!("{text}"),
+    }
 }
 
 /// The flags on tokens as settings. Paths are those of the command line, not of the file.

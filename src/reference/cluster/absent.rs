@@ -7,6 +7,7 @@ mod instance;
 
 use self::instance::Instances;
 use crate::clock::Monotonic;
+use crate::reference::admission::{Question, SharedQuota};
 use crate::reference::alert::Alert;
 use crate::reference::device::Device;
 use crate::reference::job::ReplySender;
@@ -25,6 +26,9 @@ pub(super) enum Link {}
 
 #[derive(Debug)]
 pub(super) enum ClusterBus {}
+
+#[derive(Debug)]
+pub(super) enum SharedGate {}
 
 #[derive(Debug)]
 pub(super) enum ScoreStore {}
@@ -53,7 +57,7 @@ impl Link {
 }
 
 impl ClusterBus {
-    pub(super) fn start(_: &Cluster, _: Monotonic, _: ReplySender) -> io::Result<Self> {
+    pub(super) fn start(_: &Cluster, _: bool, _: Monotonic, _: ReplySender) -> io::Result<Self> {
         Err(io::Error::other(Absent))
     }
 
@@ -77,7 +81,21 @@ impl ClusterBus {
         match *self {}
     }
 
+    pub(super) const fn gate(&self) -> Option<&SharedGate> {
+        match *self {}
+    }
+
     pub(super) const fn stop(&self) {
+        match *self {}
+    }
+}
+
+impl SharedGate {
+    pub(super) fn ask(&self, _: Vec<SharedQuota>) -> Option<Question> {
+        match *self {}
+    }
+
+    pub(super) const fn link(&self) -> &Link {
         match *self {}
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use redis::{Connection, RedisResult, cmd};
 
+use super::gate::SharedGate;
 use super::instance::Instances;
 use super::link::Link;
 use super::registry;
@@ -51,20 +52,23 @@ struct Shared {
 #[derive(Debug)]
 pub(in crate::reference) struct ClusterBus {
     shared: Arc<Shared>,
+    gate: Option<SharedGate>,
     events: SyncSender<ClusterEvent>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl ClusterBus {
-    /// Starts the threads; alerts of other instances go to `back`.
+    /// Starts the threads; alerts of other instances go to `back`. With `shares_quotas` all have one gate.
     ///
     /// # Errors
     /// If the address is none of a Redis, or a thread cannot be started.
     pub(in crate::reference) fn start(
         setup: &Setup,
+        shares_quotas: bool,
         clock: Monotonic,
         back: ReplySender,
     ) -> io::Result<Self> {
+        let gate = shares_quotas.then(|| SharedGate::start(setup, clock)).transpose()?;
         let link = Link::new(&setup.redis, setup.timeout.as_duration(), clock).map_err(io::Error::other)?;
         let shared = Arc::new(Shared {
             link,
@@ -80,7 +84,7 @@ impl ClusterBus {
             thread::Builder::new().name("squall-bus-out".into()).spawn(move || speak(&speaker, &waiting))?,
             thread::Builder::new().name("squall-bus-in".into()).spawn(move || listen(&listener, &back))?,
         ];
-        Ok(Self { shared, events, threads: Mutex::new(threads) })
+        Ok(Self { shared, gate, events, threads: Mutex::new(threads) })
     }
 
     /// Lets other instances know. Never blocks: what finds no room is counted as lost.
@@ -110,9 +114,17 @@ impl ClusterBus {
         &self.shared.link
     }
 
+    /// Where quotas are asked about that all instances share, if they do.
+    pub(in crate::reference) const fn gate(&self) -> Option<&SharedGate> {
+        self.gate.as_ref()
+    }
+
     /// Says goodbye and ends the threads.
     pub(in crate::reference) fn stop(&self) {
         self.shared.stopping.store(true, Ordering::Relaxed);
+        if let Some(gate) = &self.gate {
+            gate.stop();
+        }
         for thread in self.threads.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             // A thread that panicked has nothing more to say.
             let _ = thread.join();

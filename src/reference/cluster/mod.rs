@@ -6,11 +6,13 @@
 //! | `squall:instance:<name>` | that an instance lives; expires unless it is heard of |
 //! | hash `squall:connections` | device → the instance it spoke to last; counts as long as that instance lives |
 //! | `squall:score:<key>` | the second tier of the cache |
+//! | `squall:quota:<name>` | when the next reading of a device, token or address would be due, microseconds on the clock of Redis |
 //! | `squall:state:<device>` | the state of a device, as CBOR, where states follow their devices |
 //!
 //! Threads of their own talk to Redis, so that no connection ever waits for it.
 
 mod bus;
+mod gate;
 mod instance;
 mod link;
 mod pool;

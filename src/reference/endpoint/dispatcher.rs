@@ -4,18 +4,19 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{HashSet, VecDeque};
 use std::future::poll_fn;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
 use super::delay_queue::DelayQueue;
 use super::latency::Times;
 use super::mqtt::Hub;
 use crate::clock::{Tick, WallTime};
-use crate::reference::admission::{Class, Gate};
+use crate::reference::admission::{Gate, Question, Sender};
 use crate::reference::alert::AlertLog;
 use crate::reference::cluster::{ClusterBus, ClusterEvent};
 use crate::reference::fault::{Delivery, FaultRegistry};
@@ -69,6 +70,15 @@ impl Refusal {
     }
 }
 
+/// Who decides whether a reading is let in.
+#[derive(Debug)]
+pub(super) enum Ruling {
+    /// This instance, and has.
+    Here(Result<(), Refusal>),
+    /// All together: their answer is to come.
+    Together(Question),
+}
+
 /// What all connections of an instance share; they run on one thread.
 #[derive(Debug)]
 pub(in crate::reference) struct Dispatcher {
@@ -81,6 +91,8 @@ pub(in crate::reference) struct Dispatcher {
     pub(super) bus: Option<Arc<ClusterBus>>,
     /// What the service was told to do.
     pub(super) acts: Arc<ActLog>,
+    /// Told of each of them.
+    pub(super) acted: Notify,
     /// Devices that other instances have been told of.
     known: RefCell<HashSet<Arc<str>>>,
     /// Turns true when the service stops.
@@ -126,6 +138,7 @@ impl Dispatcher {
             alert_log,
             bus,
             acts,
+            acted: Notify::new(),
             known: RefCell::default(),
             metrics: Arc::clone(pipeline.metrics()),
             pipeline,
@@ -181,19 +194,60 @@ impl Dispatcher {
     }
 
     /// Lets a reading past the gate, or says why not and when to try again.
-    pub(super) fn admit(&self, device: &Arc<str>, class: Class, now: Tick) -> Result<(), Refusal> {
-        let mut gate = self.gate.borrow_mut();
+    pub(super) async fn admit(
+        &self,
+        device: &Arc<str>,
+        sender: Sender<'_>,
+        now: Tick,
+    ) -> Result<(), Refusal> {
+        match self.ask(device, sender, now) {
+            Ruling::Here(ruled) => ruled,
+            Ruling::Together(question) => self.decide(question.await.ok(), device, sender, now),
+        }
+    }
+
+    /// The same, where an answer of all instances is not waited for here: it is to be brought to [`Self::decide`].
+    pub(super) fn ask(&self, device: &Arc<str>, sender: Sender<'_>, now: Tick) -> Ruling {
         if let Some(bus) = &self.bus {
             self.introduce(device, bus);
-            if self.pipeline.setup().admission.shared {
-                gate.share_among(bus.living() as u64);
+            if let Some(shared) = bus.gate() {
+                self.gate.borrow_mut().share_among(bus.living() as u64);
+                let gate = self.gate.borrow();
+                // Who is refused by its own connection's quota must not use up what all share.
+                let quotas = gate.shared(device, sender);
+                if !quotas.is_empty()
+                    && gate.is_within_connection(sender.source, now)
+                    && let Some(question) = shared.ask(quotas)
+                {
+                    return Ruling::Together(question);
+                }
             }
         }
-        gate.pass(device, class, now).map_err(|wait_ns| {
+        Ruling::Here(self.decide(None, device, sender, now))
+    }
+
+    /// Lets a reading past the gate as all instances have `ruled`, or as this one rules alone, or says why not.
+    pub(super) fn decide(
+        &self,
+        ruled: Option<Result<(), u64>>,
+        device: &Arc<str>,
+        sender: Sender<'_>,
+        now: Tick,
+    ) -> Result<(), Refusal> {
+        let mut gate = self.gate.borrow_mut();
+        let passed = match ruled {
+            None => gate.pass(device, sender, now),
+            Some(Ok(())) => {
+                gate.note(device, sender, now);
+                Ok(())
+            }
+            Some(Err(wait_ns)) => Err(wait_ns),
+        };
+        drop(gate);
+        passed.map_err(|wait_ns| {
             self.pipeline.turned_away(now, Reason::Quota);
             Refusal::Shed(Reason::Quota, wait_ns.div_ceil(1_000_000))
         })?;
-        drop(gate);
         if let Some(retry_ms) = self.faults().overload() {
             self.pipeline.turned_away(now, Reason::Overload);
             return Err(Refusal::Shed(Reason::Overload, retry_ms));
@@ -217,6 +271,14 @@ impl Dispatcher {
         }
         known.insert(Arc::clone(device));
         bus.tell(ClusterEvent::Device(Arc::clone(device)));
+    }
+
+    /// Notes that the service has done `what` it was told, and tells those who wait to hear of it.
+    pub(super) fn note_act(&self, what: &str, who: &str, from: SocketAddr, run: Option<&str>) {
+        let act = self.acts.note(what, who, from, run);
+        let (run, who) = (act.run.as_deref(), act.who.as_str());
+        tracing::info!(id = act.id, what = act.what.as_str(), who, %from, run, "an order was carried out");
+        self.acted.notify_waiters();
     }
 
     /// How the service is now.

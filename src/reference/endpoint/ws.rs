@@ -24,6 +24,7 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use super::GaugeGuard;
 use super::dispatcher::{Dispatcher, Refusal, ReplyChannel};
 use super::http::{Content, LARGEST_BODY, error, forbidden, reply};
+use crate::reference::admission::{Sender, Source};
 use crate::reference::alert::{Filter, Notice};
 use crate::reference::job::{Answer, Reason};
 use crate::reference::pipeline::Submission;
@@ -40,8 +41,8 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// What a connection is for.
 #[derive(Debug)]
 pub(super) enum Purpose {
-    /// It brings readings.
-    Readings(Arc<Grant>),
+    /// It brings readings, from there.
+    Readings(Arc<Grant>, Rc<Source>),
     /// It wants the alerts that fit, from the one after this number on.
     Alerts(Filter, Option<u64>),
 }
@@ -81,7 +82,9 @@ pub(super) fn upgrade(
         let socket =
             WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
         match purpose {
-            Purpose::Readings(grant) => converse(socket, &dispatcher, &grant).await,
+            Purpose::Readings(grant, source) => {
+                converse(socket, &dispatcher, Sender { grant: &grant, source: &source }).await;
+            }
             Purpose::Alerts(filter, after) => tell(socket, &dispatcher, filter, after).await,
         }
     });
@@ -117,7 +120,7 @@ fn accept(headers: &HeaderMap) -> Option<HeaderValue> {
 }
 
 /// Serves a connection that brings readings.
-async fn converse(mut socket: Socket, dispatcher: &Rc<Dispatcher>, grant: &Grant) {
+async fn converse(mut socket: Socket, dispatcher: &Rc<Dispatcher>, sender: Sender<'_>) {
     let _open = GaugeGuard::new(&dispatcher.metrics.ws_connections);
     let channel = dispatcher.reply_channel();
     let mut under_way = 0_usize;
@@ -150,7 +153,7 @@ async fn converse(mut socket: Socket, dispatcher: &Rc<Dispatcher>, grant: &Grant
                         Err(farewell) => break farewell,
                     },
                 };
-                match take_in(&bytes, dispatcher, grant, &channel).await {
+                match take_in(&bytes, dispatcher, sender, &channel).await {
                     None => under_way += 1,
                     Some(answer) => if socket.send(Message::text(answer)).await.is_err() { break None },
                 }
@@ -274,7 +277,7 @@ impl Heartbeat {
 async fn take_in(
     bytes: &[u8],
     dispatcher: &Dispatcher,
-    grant: &Grant,
+    sender: Sender<'_>,
     channel: &ReplyChannel,
 ) -> Option<String> {
     let arrived = dispatcher.pipeline.now();
@@ -285,12 +288,12 @@ async fn take_in(
             return Some(bad.encode());
         }
     };
-    if let Err(denial) = grant.demand_device(&reading.device) {
+    if let Err(denial) = sender.grant.demand_device(&reading.device) {
         return Some(forbidden(&reading, &denial));
     }
     let id = reading.id();
     let refused = |refusal: Refusal| Some(dispatcher.encode(&mut refusal.answer(id.clone())));
-    if let Err(refusal) = dispatcher.admit(&id.device, grant.class, arrived) {
+    if let Err(refusal) = dispatcher.admit(&id.device, sender, arrived).await {
         return refused(refusal);
     }
     match dispatcher.submit_patiently(reading, arrived, channel.reply_to()).await {

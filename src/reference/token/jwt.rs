@@ -7,7 +7,6 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::Grant;
-use crate::reference::admission::Class;
 use crate::service::{Jwt, Kept, Right};
 use crate::units::Span;
 
@@ -156,8 +155,7 @@ impl Verifier {
         };
         // What others give a right to is none here.
         let rights = words.iter().filter_map(|word| Right::of(word)).collect();
-        let device = claims.sub.as_deref().map(std::sync::Arc::from);
-        let grant = Grant { rights, device, class: Class::Authenticated, is_open: false };
+        let grant = Grant::signed(rights, claims.sub.as_deref());
         Ok((grant, Window { from: claims.nbf.map_or(f64::MIN, |from| from - leeway), until }))
     }
 }

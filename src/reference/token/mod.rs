@@ -11,13 +11,19 @@ use ring::hmac;
 
 pub(super) use self::jwt::KeyFault;
 use self::jwt::Verifier;
-use super::admission::Class;
 use crate::clock::WallTime;
 use crate::seed;
-use crate::service::{Admission, AnonymousPolicy, Right, Token};
+use crate::service::{ANONYMOUS, Admission, AnonymousPolicy, Right, Token};
 
 /// Signed tokens that are remembered, so that a signature is not checked with every request.
 const REMEMBERED: usize = 10_000;
+
+/// Whether a sender has shown a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Class {
+    Authenticated,
+    AnonymousPolicy,
+}
 
 /// What somebody may do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,22 +35,43 @@ pub(super) struct Grant {
     pub(super) class: Class,
     /// Nobody was asked for a token.
     is_open: bool,
+    /// What whoever has it is called: what its quota is kept by, and what the audit says.
+    who: Arc<str>,
 }
 
 impl Grant {
     /// What anybody may where no token is asked for.
     pub(super) fn open() -> Self {
-        Self { rights: Right::ALL.to_vec(), device: None, class: Class::Authenticated, is_open: true }
+        let who = ANONYMOUS.into();
+        Self { rights: Right::ALL.to_vec(), device: None, class: Class::Authenticated, is_open: true, who }
     }
 
-    fn of(token: &Token) -> Self {
-        let device = token.device.as_deref().map(Arc::from);
-        Self { rights: token.rights.clone(), device, class: Class::Authenticated, is_open: false }
+    /// What the token at a `place` in the list, from 0, gives.
+    pub(super) fn of(token: &Token, place: usize) -> Self {
+        let device: Option<Arc<str>> = token.device.as_deref().map(Arc::from);
+        let who = match (&token.name, &device) {
+            (Some(name), _) => name.as_str().into(),
+            (None, Some(device)) => format!("device:{device}").into(),
+            (None, None) => format!("token-{}", place + 1).into(),
+        };
+        Self { rights: token.rights.clone(), device, class: Class::Authenticated, is_open: false, who }
+    }
+
+    /// What a signed token gives. It is called by its subject, and never as a plain one can be.
+    fn signed(rights: Vec<Right>, subject: Option<&str>) -> Self {
+        let who = subject.map_or_else(|| "jwt".into(), |subject| format!("jwt:{subject}").into());
+        Self { rights, device: subject.map(Arc::from), class: Class::Authenticated, is_open: false, who }
     }
 
     /// What whoever shows no token may, where others do.
     fn anonymous(class: Class) -> Self {
-        Self { rights: vec![Right::Publish, Right::Read], device: None, class, is_open: false }
+        let who = ANONYMOUS.into();
+        Self { rights: vec![Right::Publish, Right::Read], device: None, class, is_open: false, who }
+    }
+
+    /// What whoever has it is called.
+    pub(super) const fn who(&self) -> &Arc<str> {
+        &self.who
     }
 
     /// # Errors
@@ -134,8 +161,10 @@ impl Keyring {
     pub(super) fn new(setup: &Admission) -> Result<Self, KeyFault> {
         let signed = Verifier::new(&setup.jwt)?;
         let salt = hmac::Key::new(hmac::HMAC_SHA256, &seed::unseeded().to_le_bytes());
-        let grant = |token: &Token| (digest(&salt, token.token.reveal()), Arc::new(Grant::of(token)));
-        let plain = setup.tokens.iter().map(grant).collect();
+        let grant = |(place, token): (usize, &Token)| {
+            (digest(&salt, token.token.reveal()), Arc::new(Grant::of(token, place)))
+        };
+        let plain = setup.tokens.iter().enumerate().map(grant).collect();
         let anonymous = match setup.anonymous {
             _ if !setup.asks() => Ok(Grant::open()),
             AnonymousPolicy::Admit => Ok(Grant::anonymous(Class::Authenticated)),
@@ -221,5 +250,35 @@ mod tests {
         assert_eq!(grant.demand_device("m-1"), Ok(()));
         assert_eq!(grant.demand_device("m-2"), Err(Denial::Foreign("m-1".into())));
         assert!(grant.demand_all().is_err());
+    }
+
+    #[test]
+    fn whoever_shows_a_token_is_called_by_its_name_its_device_or_its_place() {
+        let of = |text: &str, name: Option<&str>, device: Option<&str>| Token {
+            name: name.map(str::to_owned),
+            device: device.map(str::to_owned),
+            ..Token::of(text)
+        };
+        let tokens = vec![
+            of("a", Some("ann"), None),
+            of("b", Some("ann"), Some("m-1")),
+            of("c", None, Some("m-1")),
+            of("d", None, None),
+        ];
+        let setup = Admission { tokens, anonymous: AnonymousPolicy::Admit, ..Admission::default() };
+        let mut keyring = Keyring::new(&setup).unwrap();
+        for (token, who) in [
+            (Some("a"), "ann"),
+            (Some("b"), "ann"),
+            (Some("c"), "device:m-1"),
+            (Some("d"), "token-4"),
+            (None, "anonymous"),
+        ] {
+            assert_eq!(&**keyring.identify(token, WallTime::now()).unwrap().who(), who, "{token:?}");
+        }
+        assert_eq!(&**Grant::open().who(), "anonymous");
+        for (subject, who) in [(Some("m-1"), "jwt:m-1"), (None, "jwt")] {
+            assert_eq!(&**Grant::signed(Vec::new(), subject).who(), who);
+        }
     }
 }

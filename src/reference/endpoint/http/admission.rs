@@ -14,7 +14,7 @@ use crate::reference::token::{Denial, Grant};
 use crate::service::Right;
 
 /// What tells of all devices, and so is not for who speaks for one.
-const OF_ALL: [&str; 2] = ["/v1/connections", "/v1/dead-letters"];
+const OF_ALL: [&str; 3] = ["/v1/connections", "/v1/dead-letters", "/v1/audit"];
 
 /// What whoever sent `request` may. Where nothing is asked for, that is nothing in particular.
 ///

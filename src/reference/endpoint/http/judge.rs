@@ -12,11 +12,11 @@ use serde_json::value::RawValue;
 use super::admission::forbidden;
 use super::{Hangup, JSON, LARGEST_BODY, Reply, busy, error, keep_silent, reply};
 use crate::clock::Tick;
+use crate::reference::admission::Sender;
 use crate::reference::endpoint::dispatcher::{Dispatcher, Refusal, ReplyChannel};
 use crate::reference::job::{Answer, Reason, Shed};
 use crate::reference::pipeline::Submission;
 use crate::reference::reading::Reading;
-use crate::reference::token::Grant;
 
 /// A request's body must follow its head within this time.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -49,7 +49,7 @@ pub(super) async fn judge(
     request: Request<Incoming>,
     dispatcher: &Dispatcher,
     channel: &ReplyChannel,
-    grant: &Grant,
+    sender: Sender<'_>,
 ) -> Result<Reply, Hangup> {
     let bytes = match body(request).await {
         Ok(bytes) => bytes,
@@ -60,7 +60,7 @@ pub(super) async fn judge(
     };
     let arrived = dispatcher.pipeline.now();
     if bytes.trim_ascii_start().first() == Some(&b'[') {
-        return list(&bytes, arrived, grant, dispatcher, channel).await;
+        return list(&bytes, arrived, sender, dispatcher, channel).await;
     }
     let reading = match Reading::parse(&bytes) {
         Ok(reading) => reading,
@@ -69,10 +69,10 @@ pub(super) async fn judge(
             return Ok(reply(StatusCode::BAD_REQUEST, JSON, bad.encode()));
         }
     };
-    if let Err(denial) = grant.demand_device(&reading.device) {
+    if let Err(denial) = sender.grant.demand_device(&reading.device) {
         return Ok(reply(StatusCode::FORBIDDEN, JSON, forbidden(&reading, &denial)));
     }
-    let mut answer = match hand_in(reading, arrived, grant, dispatcher, channel).await {
+    let mut answer = match hand_in(reading, arrived, sender, dispatcher, channel).await {
         Some(answer) => answer,
         None => channel.next().await,
     };
@@ -92,12 +92,12 @@ pub(super) async fn judge(
 async fn hand_in(
     reading: Reading,
     arrived: Tick,
-    grant: &Grant,
+    sender: Sender<'_>,
     dispatcher: &Dispatcher,
     channel: &ReplyChannel,
 ) -> Option<Answer> {
     let id = reading.id();
-    if let Err(refusal) = dispatcher.admit(&id.device, grant.class, arrived) {
+    if let Err(refusal) = dispatcher.admit(&id.device, sender, arrived).await {
         return Some(refusal.answer(id));
     }
     match dispatcher.submit_patiently(reading, arrived, channel.reply_to()).await {
@@ -111,7 +111,7 @@ async fn hand_in(
 async fn list(
     bytes: &[u8],
     arrived: Tick,
-    grant: &Grant,
+    sender: Sender<'_>,
     dispatcher: &Dispatcher,
     channel: &ReplyChannel,
 ) -> Result<Reply, Hangup> {
@@ -137,12 +137,12 @@ async fn list(
                 answers[index] = Some(bad.encode());
             }
             Ok(reading) => {
-                if let Err(denial) = grant.demand_device(&reading.device) {
+                if let Err(denial) = sender.grant.demand_device(&reading.device) {
                     answers[index] = Some(forbidden(&reading, &denial));
                     continue;
                 }
                 let name = (reading.device.clone(), reading.seq);
-                match hand_in(reading, arrived, grant, dispatcher, channel).await {
+                match hand_in(reading, arrived, sender, dispatcher, channel).await {
                     Some(mut refusal) => answers[index] = Some(dispatcher.encode(&mut refusal)),
                     None => due.entry(name).or_default().push(index),
                 }

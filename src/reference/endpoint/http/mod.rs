@@ -2,6 +2,7 @@
 
 mod admission;
 mod alert;
+mod audit;
 mod content;
 mod control;
 mod fault;
@@ -9,11 +10,15 @@ mod guard;
 mod judge;
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::Incoming;
-use hyper::header::{ACCEPT, ALLOW, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use hyper::header::{
+    ACCEPT, ALLOW, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER,
+    X_FRAME_OPTIONS,
+};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -27,6 +32,7 @@ use self::guard::share;
 use super::dispatcher::{Dispatcher, ReplyChannel};
 use super::resettable::{ResetFlag, ResettableStream};
 use super::{GaugeGuard, ws};
+use crate::reference::admission::{Sender, Source};
 use crate::reference::reading::BadReading;
 use crate::reference::tls::{Arrival, Port, Wire};
 use crate::service::{FaultKind, SIGNATURE};
@@ -46,6 +52,10 @@ pub(super) type Reply = Response<Content>;
 /// With a reply: what the service did, having been told to, beyond answering.
 #[derive(Debug, Clone)]
 struct Done(String);
+
+/// With a reply: what whoever asked for it is called.
+#[derive(Debug, Clone)]
+struct Asker(Arc<str>);
 
 /// `reply`, with the note that the service did `what`.
 fn done(what: impl Into<String>, mut reply: Reply) -> Reply {
@@ -75,6 +85,7 @@ GET  /v1/experiment      champion and challenger
 GET  /v1/devices/NAME    its windows, and the model that judges it
 GET  /v1/connections     who is connected where, over all instances
 GET  /v1/dead-letters    what could not be processed, and why
+GET  /v1/audit           who told it what, and when; ?after=ID&wait_ms=30000 waits for the next
 POST /v1/cache           {\"operation\":\"flush\"|\"version\"|\"device\"|\"keys\"|\"warm\"}
 GET  /v1/faults          what goes wrong on purpose; POST breaks it, if it was started with --faults
 GET  /health             healthy, degraded or unhealthy, with reasons
@@ -86,6 +97,9 @@ GET  /openapi.json       all of this, for machines; browsers get a live page her
 const DEVICES: &str = "/v1/devices/";
 /// What moves, as it moves: for browsers.
 const PAGE: &str = include_str!("page.html");
+/// What the page may do: what it does.
+const PAGE_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; \
+                           connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 const OPENAPI: &str = include_str!("openapi.json");
 
 /// Accepts connections until the service stops, then lets open ones finish what they are at.
@@ -128,9 +142,10 @@ async fn converse(stream: Wire, dispatcher: Rc<Dispatcher>, guard: Rc<Guard>) {
     let reset_flag = dispatcher.faults().is_on(FaultKind::Refuse).then(ResetFlag::default);
     let stream = ResettableStream::new(stream, reset_flag.clone());
     let mut stop = dispatcher.stop.clone();
-    let channel = Rc::new(dispatcher.response_channel());
+    let (channel, source) = (Rc::new(dispatcher.response_channel()), Rc::new(Source::new(peer.ip())));
     let service = service_fn(move |request: Request<Incoming>| {
         let (dispatcher, channel, guard) = (Rc::clone(&dispatcher), Rc::clone(&channel), Rc::clone(&guard));
+        let source = Rc::clone(&source);
         let refused = reset_flag.as_ref().filter(|_| is_refused(request.uri().path(), &dispatcher));
         refused.inspect(|reset_flag| reset_flag.reset());
         let is_refused = refused.is_some();
@@ -143,9 +158,10 @@ async fn converse(stream: Wire, dispatcher: Rc<Dispatcher>, guard: Rc<Guard>) {
             }
             let guest = guard.guest(request.headers());
             let run = request.headers().get(SIGNATURE).cloned();
-            let mut reply = answer(request, &dispatcher, &channel, guest.is_some()).await?;
-            if let Some(Done(what)) = reply.extensions_mut().remove() {
-                dispatcher.acts.note(&what, peer, run.as_ref().and_then(|run| run.to_str().ok()));
+            let mut reply = answer(request, &dispatcher, &channel, &source, guest.is_some()).await?;
+            let extensions = reply.extensions_mut();
+            if let (Some(Done(what)), Some(Asker(who))) = (extensions.remove(), extensions.remove()) {
+                dispatcher.note_act(&what, &who, peer, run.as_ref().and_then(|run| run.to_str().ok()));
             }
             if let Some(page) = guest {
                 share(&mut reply, page);
@@ -187,6 +203,7 @@ async fn answer(
     request: Request<Incoming>,
     dispatcher: &Rc<Dispatcher>,
     channel: &ReplyChannel,
+    source: &Rc<Source>,
     by_guest: bool,
 ) -> Result<Reply, Hangup> {
     let method = request.method().clone();
@@ -200,10 +217,13 @@ async fn answer(
         Err(denial) => return Ok(admission::refusal(&denial)),
     };
     if path == "/v1/readings" && method == Method::POST {
-        return judge::judge(request, dispatcher, channel, &grant).await;
+        return judge::judge(request, dispatcher, channel, Sender { grant: &grant, source }).await;
     }
-    Ok(match (path.as_str(), method) {
-        ("/v1/stream", Method::GET) => ws::upgrade(request, dispatcher, ws::Purpose::Readings(grant)),
+    let asker = Asker(Arc::clone(grant.who()));
+    let mut reply = match (path.as_str(), method) {
+        ("/v1/stream", Method::GET) => {
+            ws::upgrade(request, dispatcher, ws::Purpose::Readings(grant, Rc::clone(source)))
+        }
         ("/v1/alerts", Method::GET) => alert::poll(&request, dispatcher, &grant).await,
         ("/v1/alerts/stream", Method::GET) => alert::stream(&request, dispatcher, &grant),
         ("/v1/alerts/ws", Method::GET) => alert::socket(request, dispatcher, &grant),
@@ -215,18 +235,18 @@ async fn answer(
         ("/v1/experiment", Method::GET) => control::experiment(dispatcher),
         ("/v1/connections", Method::GET) => control::connections(dispatcher),
         ("/v1/dead-letters", Method::GET) => control::dead_letters(dispatcher),
+        ("/v1/audit", Method::GET) => audit::list(&request, dispatcher).await,
         ("/health", Method::GET | Method::HEAD) => control::health(dispatcher),
         ("/metrics", Method::GET | Method::HEAD) => control::metrics(dispatcher),
         ("/openapi.json", Method::GET | Method::HEAD) => reply(StatusCode::OK, JSON, OPENAPI),
-        ("/", Method::GET | Method::HEAD) if wants_page(request.headers()) => {
-            reply(StatusCode::OK, HTML, PAGE)
-        }
+        ("/", Method::GET | Method::HEAD) if wants_page(request.headers()) => page(),
         ("/", Method::GET | Method::HEAD) => reply(StatusCode::OK, TEXT, INDEX),
         ("/v1/readings" | "/v1/cache", _) => not_allowed("POST"),
         ("/v1/realtime" | "/v1/faults", _) => not_allowed("GET, POST"),
         (
             "/v1/stream" | "/v1/alerts" | "/v1/alerts/stream" | "/v1/alerts/ws" | "/v1/experiment"
-            | "/v1/connections" | "/v1/dead-letters" | "/health" | "/metrics" | "/openapi.json" | "/",
+            | "/v1/connections" | "/v1/dead-letters" | "/v1/audit" | "/health" | "/metrics" | "/openapi.json"
+            | "/",
             _,
         ) => not_allowed("GET"),
         (path, Method::GET) if path.starts_with(DEVICES) => {
@@ -237,7 +257,17 @@ async fn answer(
             let hint = format!("there is no {path} here; GET / names what there is\n");
             reply(StatusCode::NOT_FOUND, TEXT, hint)
         }
-    })
+    };
+    reply.extensions_mut().insert(asker);
+    Ok(reply)
+}
+
+/// The live page. No other page may frame it: its buttons would be pressed by those who do not see them.
+fn page() -> Reply {
+    let mut page = reply(StatusCode::OK, HTML, PAGE);
+    page.headers_mut().insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(PAGE_POLICY));
+    page.headers_mut().insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    page
 }
 
 /// Whether whoever asks can show a page.

@@ -1,7 +1,9 @@
 //! One connection: its socket, its packets and its deadlines, as one hand-polled loop.
 
+use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
+use std::net::{IpAddr, Ipv4Addr};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -17,13 +19,15 @@ use tokio::time::{Sleep, sleep};
 
 use super::admission;
 use super::frame::{self, Fault, Message};
-use super::hub::Hub;
+use super::hub::{Hub, Taken};
 use super::peer::{End, Peer};
 use super::quota::MOST_PENDING;
 use super::router::Id;
 use super::session;
 use super::topic;
 use crate::clock::Tick;
+use crate::reference::admission::{Question, Sender, Source};
+use crate::reference::reading::Reading;
 use crate::reference::tls::Wire;
 use crate::reference::token::Grant;
 use crate::service::{FaultKind, RefusalNotice};
@@ -40,6 +44,15 @@ const BACKLOG: usize = 256 * 1024;
 /// Times a socket is read before other connections get their turn.
 const READS: usize = 4;
 
+/// A reading about which all instances are asked.
+struct Asked {
+    question: Question,
+    reading: Reading,
+    arrived: Tick,
+    /// How it was published.
+    pid: QosPid,
+}
+
 /// One connection, from its acceptance to its end.
 pub(super) struct Connection {
     hub: Rc<Hub>,
@@ -53,6 +66,9 @@ pub(super) struct Connection {
     will: Option<LastWill>,
     /// What it may; none before it is let in by its CONNECT.
     grant: Option<Arc<Grant>>,
+    source: Source,
+    /// No further packet is taken in before the answer.
+    asked: RefCell<Option<Box<Asked>>>,
     /// When the client last said something.
     heard: Tick,
     /// Nanoseconds of silence it is allowed, with the timer that looks after that.
@@ -69,6 +85,8 @@ impl Connection {
     /// Takes an accepted connection in.
     pub(super) fn new(stream: Wire, hub: Rc<Hub>) -> Self {
         let (peer, heard) = (hub.enter(), hub.dispatcher.pipeline.now());
+        // A connection that has ended already sends nothing.
+        let address = stream.ends().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |(_, peer)| peer.ip());
         Self {
             hub,
             number: peer.id,
@@ -77,6 +95,8 @@ impl Connection {
             partial: Vec::new(),
             will: None,
             grant: None,
+            source: Source::new(address),
+            asked: RefCell::new(None),
             heard,
             silence: Some((CONNECT_WITHIN, Box::pin(sleep(Duration::from_nanos(CONNECT_WITHIN))))),
         }
@@ -120,7 +140,10 @@ impl Connection {
         if let Some(end) = self.peer.closing.get() {
             return Err(end);
         }
+        self.take_up(cx);
         self.read(cx)?;
+        // What has just been asked about wakes it, too.
+        self.take_up(cx);
         self.write(cx).map_err(|_| End::Ungraceful)?;
         if self.peer.held.get() && !self.must_hold() {
             cx.waker().wake_by_ref();
@@ -132,6 +155,7 @@ impl Connection {
     fn must_hold(&self) -> bool {
         self.peer.pending.get() >= MOST_PENDING
             || self.peer.outbox.borrow().unwritten().len() >= BACKLOG
+            || self.asked.borrow().is_some()
             || self.hub.is_blocked()
     }
 
@@ -303,25 +327,57 @@ impl Connection {
         }
         let (topic, payload, qos) = (&*publish.topic_name, &publish.payload, publish.qos_pid.qos());
         let device = topic::reading_device(topic);
-        // Only where a refusal is to show in a missing acknowledgement must that wait for the reading to be taken.
-        let withholds = device.is_some()
-            && self.hub.dispatcher.pipeline.setup().admission.mqtt == RefusalNotice::Withhold;
-        if !withholds {
+        if device.is_none() || !self.withholds() {
             self.acknowledge(publish.qos_pid);
         }
         if publish.retain {
             self.hub.retain(topic, payload, qos);
         }
         self.hub.publish(&Message { topic, payload, qos, retained: false });
-        let heard =
-            device.is_none_or(|device| self.hub.reading(&self.peer, grant.class, device, payload, arrived));
-        match publish.qos_pid {
-            pid if withholds && heard => self.acknowledge(pid),
-            // Sent again it is a new one: this one was not taken.
-            QosPid::Level2(pid) if withholds => self.peer.inbound.borrow_mut().release(pid.value()),
-            _ => {}
+        let Some(device) = device else { return Ok(()) };
+        let sender = Sender { grant, source: &self.source };
+        match self.hub.reading(&self.peer, sender, device, payload, arrived) {
+            Taken::Decided(heard) => self.conclude(publish.qos_pid, heard),
+            Taken::Asked(question, reading) => {
+                let asked = Asked { question, reading, arrived, pid: publish.qos_pid };
+                self.asked.replace(Some(Box::new(asked)));
+            }
         }
         Ok(())
+    }
+
+    /// Whether a refusal is to show in a missing acknowledgement: only then must that wait for the reading to be taken.
+    fn withholds(&self) -> bool {
+        self.hub.dispatcher.pipeline.setup().admission.mqtt == RefusalNotice::Withhold
+    }
+
+    /// Acknowledges a reading whose acknowledgement was withheld, if its publisher is to hear of it.
+    fn conclude(&self, pid: QosPid, heard: bool) {
+        match pid {
+            _ if !self.withholds() => {}
+            pid if heard => self.acknowledge(pid),
+            // Sent again it is a new one: this one was not taken.
+            QosPid::Level2(pid) => self.peer.inbound.borrow_mut().release(pid.value()),
+            _ => {}
+        }
+    }
+
+    /// Takes up the reading about which all instances were asked, once there is an answer.
+    fn take_up(&self, cx: &mut Context<'_>) {
+        let mut asked = self.asked.borrow_mut();
+        let Some(waiting) = asked.as_mut() else { return };
+        let Poll::Ready(ruled) = Pin::new(&mut waiting.question).poll(cx) else { return };
+        let waiting = asked.take();
+        drop(asked);
+        self.rule(waiting, ruled.ok());
+    }
+
+    fn rule(&self, asked: Option<Box<Asked>>, ruled: Option<Result<(), u64>>) {
+        let (Some(asked), Some(grant)) = (asked, &self.grant) else { return };
+        let Asked { reading, arrived, pid, .. } = *asked;
+        let sender = Sender { grant, source: &self.source };
+        let heard = self.hub.take_up(&self.peer, sender, ruled, reading, arrived);
+        self.conclude(pid, heard);
     }
 
     fn acknowledge(&self, pid: QosPid) {
@@ -389,6 +445,8 @@ impl Connection {
     }
 
     fn finish(&mut self, end: End) {
+        // What it has said counts, though nobody waits for the answer.
+        self.rule(self.asked.take(), None);
         if end != End::Stopped && self.peer.is_of(self.number) {
             self.hub.part(&self.peer);
         }

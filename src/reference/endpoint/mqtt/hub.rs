@@ -15,9 +15,9 @@ use super::registry::{Claim, Registry};
 use super::router::{Archive, Id, Router};
 use super::topic;
 use crate::clock::Tick;
-use crate::reference::admission::Class;
+use crate::reference::admission::{Question, Sender};
 use crate::reference::alert::LoggedAlert;
-use crate::reference::endpoint::dispatcher::{Dispatcher, MQTT, Refusal};
+use crate::reference::endpoint::dispatcher::{Dispatcher, MQTT, Refusal, Ruling};
 use crate::reference::job::{Answer, ReadingId, Reason};
 use crate::reference::pipeline::Submission;
 use crate::reference::reading::{BadReading, Reading};
@@ -25,6 +25,15 @@ use crate::service::RefusalNotice;
 
 /// Bytes read from a socket at once. The buffer is shared by all connections, so that an idle one has none.
 const INPUT: usize = 16 * 1024;
+
+/// What becomes of a reading that was published.
+#[derive(Debug)]
+pub(super) enum Taken {
+    /// It is decided; false if its publisher is to hear nothing at all.
+    Decided(bool),
+    /// All instances are asked whether it may pass.
+    Asked(Question, Reading),
+}
 
 /// What all connections share; they run on one thread.
 #[derive(Debug)]
@@ -188,17 +197,22 @@ impl Hub {
         }
     }
 
-    /// Takes a reading that was published for `device` to the pipeline; false if its publisher is to hear nothing at all.
+    /// Takes a reading that was published for `device` to the pipeline.
     pub(super) fn reading(
         &self,
         peer: &Peer,
-        class: Class,
+        sender: Sender<'_>,
         device: &str,
         payload: &[u8],
         arrived: Tick,
-    ) -> bool {
+    ) -> Taken {
         let bad = match Reading::parse(payload) {
-            Ok(reading) if &*reading.device == device => return self.submit(peer, class, reading, arrived),
+            Ok(reading) if &*reading.device == device => {
+                return match self.dispatcher.ask(&reading.device, sender, arrived) {
+                    Ruling::Here(ruled) => Taken::Decided(self.submit(peer, ruled, reading, arrived)),
+                    Ruling::Together(question) => Taken::Asked(question, reading),
+                };
+            }
             Ok(Reading { device: said, seq, run, .. }) => {
                 let reason = format!("the topic is that of `{device}`, the reading says `{said}`");
                 BadReading { device: Some(device.into()), seq: Some(seq), run, reason }
@@ -207,12 +221,26 @@ impl Hub {
         };
         self.dispatcher.bad(arrived, "mqtt", &bad.reason, payload);
         self.publish_answer(device, || bad.encode());
-        true
+        Taken::Decided(true)
     }
 
-    fn submit(&self, peer: &Peer, class: Class, reading: Reading, arrived: Tick) -> bool {
+    /// Takes a reading to the pipeline about which all instances were asked, as they have `ruled`; false if its publisher is to hear
+    /// nothing at all.
+    pub(super) fn take_up(
+        &self,
+        peer: &Peer,
+        sender: Sender<'_>,
+        ruled: Option<Result<(), u64>>,
+        reading: Reading,
+        arrived: Tick,
+    ) -> bool {
+        let ruled = self.dispatcher.decide(ruled, &reading.device, sender, arrived);
+        self.submit(peer, ruled, reading, arrived)
+    }
+
+    fn submit(&self, peer: &Peer, ruled: Result<(), Refusal>, reading: Reading, arrived: Tick) -> bool {
         let id = reading.id();
-        let refusal = match self.dispatcher.admit(&id.device, class, arrived) {
+        let refusal = match ruled {
             Err(refusal) => refusal,
             Ok(()) => match self.dispatcher.submit(reading, arrived, MQTT) {
                 Submission::Taken => {

@@ -29,6 +29,7 @@
 //! | time to CONNECT | 5 s | the connection is closed |
 //! | subscriptions of a client | 256, each of 1 024 bytes and 128 levels | refused in the SUBACK |
 //! | readings under way of a client | 1 024 | its socket is not read until verdicts have come |
+//! | readings of a connection about which all instances are asked | 1 | its socket is not read until they have answered |
 //! | answers waiting for a socket | 256 KiB | the same, until they are written |
 //! | messages waiting for a client, there or away | 1 MiB; 1 024 unacknowledged and 1 024 more | the newest is dropped and counted |
 //! | copies of unacknowledged messages of a lasting session | 1 MiB, with what waits | the same |

@@ -1,0 +1,110 @@
+//! `GET /v1/audit`: what the service was told and did, by whom and when.
+
+use std::time::Duration;
+
+use hyper::body::Incoming;
+use hyper::{Request, StatusCode};
+use serde::Serialize;
+
+use super::{Reply, error, json};
+use crate::reference::endpoint::dispatcher::Dispatcher;
+use crate::service::Act;
+
+/// Longest wait of a long poll.
+const LONGEST_WAIT_MS: u64 = 60_000;
+/// Actions of one answer: all that are remembered.
+const MOST: usize = 1_000;
+
+/// What a query asks for.
+#[derive(Debug, PartialEq)]
+struct Query {
+    after: u64,
+    wait_ms: u64,
+    limit: usize,
+}
+
+impl Query {
+    /// Reads `?after=17&wait_ms=30000&limit=100`; what it does not know is refused.
+    fn parse(query: Option<&str>) -> Result<Self, String> {
+        let mut asked = Self { after: 0, wait_ms: 0, limit: MOST };
+        for (key, value) in url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+            let number =
+                || value.parse::<u64>().map_err(|_| format!("`{key}` is a whole number, not `{value}`"));
+            match &*key {
+                "after" => asked.after = number()?,
+                "wait_ms" => asked.wait_ms = number()?.min(LONGEST_WAIT_MS),
+                "limit" => asked.limit = (number()? as usize).clamp(1, MOST),
+                other => return Err(format!("`{other}` is unknown; there are after, wait_ms and limit")),
+            }
+        }
+        Ok(asked)
+    }
+}
+
+/// An action as the audit tells it.
+#[derive(Serialize)]
+struct Action {
+    id: u64,
+    at: String,
+    who: String,
+    from: String,
+    what: String,
+    /// The run that signed it.
+    run: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Page {
+    /// Ask for what comes after this next.
+    last: u64,
+    /// Actions in between of which no more is known.
+    forgotten: u64,
+    actions: Vec<Action>,
+}
+
+/// Those after `after`, the oldest first: at once if there are any or nobody wants to wait, else when the next has been done.
+pub(super) async fn list(request: &Request<Incoming>, dispatcher: &Dispatcher) -> Reply {
+    let Query { after, wait_ms, limit } = match Query::parse(request.uri().query()) {
+        Ok(query) => query,
+        Err(reason) => return error(StatusCode::BAD_REQUEST, &reason),
+    };
+    if wait_ms > 0 && dispatcher.acts.total() == after {
+        let (acted, mut stop) = (dispatcher.acted.notified(), dispatcher.stop.clone());
+        let next = async {
+            tokio::select! {
+                () = acted => {}
+                _ = stop.wait_for(|stop| *stop) => {}
+            }
+        };
+        // Whichever comes first: then there is an answer.
+        let _ = tokio::time::timeout(Duration::from_millis(wait_ms), next).await;
+    }
+    let (acts, forgotten, total) = dispatcher.acts.after(after);
+    let action = |Act { id, time, what, who, from, run, .. }| Action {
+        id,
+        at: time.to_string(),
+        who,
+        from: from.to_string(),
+        what,
+        run,
+    };
+    let actions: Vec<Action> = acts.into_iter().take(limit).map(action).collect();
+    json(&Page { last: actions.last().map_or(total, |action| action.id), forgotten, actions })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queries_are_read_or_refused() {
+        for (text, expected) in [
+            ("", Ok(Query { after: 0, wait_ms: 0, limit: MOST })),
+            ("after=7&wait_ms=99999999&limit=0", Ok(Query { after: 7, wait_ms: LONGEST_WAIT_MS, limit: 1 })),
+            ("after=x", Err("`after` is a whole number, not `x`".to_owned())),
+            ("who=ann", Err("`who` is unknown; there are after, wait_ms and limit".to_owned())),
+        ] {
+            assert_eq!(Query::parse(Some(text)), expected, "{text}");
+        }
+    }
+}
