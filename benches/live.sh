@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # What the live screen costs the generator: pairs of runs with `--live` in a pseudo-terminal and with `--quiet`, in turns, at a rate that is
-# many a core's, against `squall serve` in another process. Prints pacing lag p99 and processor time of each run, and of every pair
-# the ratio of the former and the difference of the latter in per cent of a core.
+# many a core's, against `squall serve` in another process. Prints pacing lag p99 and the generator's work of each pair, and over all
+# pairs the ratio of the former and the difference of the latter in per cent of a core: less what workers waited awake, which they do the
+# more the less there is to do.
 # Usage: benches/live.sh [PAIRS] [READINGS_PER_S]   (10 and 50000; needs an idle machine, script(1) and python3)
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -58,20 +59,30 @@ folder, pairs = sys.argv[1], int(sys.argv[2])
 def figures(mode, pair):
     run = json.load(open(glob.glob(f"{folder}/*-{mode}-{pair}/run.json")[0]))
     used = run["worker_use"]
-    cpu = sum(use["cpu_s"] for use in used) / max(use["wall_s"] for use in used)
-    return run["pacing_lag"]["p99_ms"], cpu
-ratios, costs = [], []
+    wall = max(use["wall_s"] for use in used)
+    cpu, waited = (100 * sum(use[part] for use in used) / wall for part in ("cpu_s", "waited_s"))
+    # The pacer waits awake and lends its core meanwhile: what others then had of it is in `waited_s` and `starved_share`, not in `cpu_s`.
+    starved = 100 * sum(use["starved_share"] or 0 for use in used)
+    return run["pacing_lag"]["p99_ms"], cpu - waited, cpu - waited + starved, cpu
+def interval(values):
+    mean = sum(values) / len(values)
+    spread = math.sqrt(sum((value - mean) ** 2 for value in values) / max(len(values) - 1, 1) / len(values))
+    # Student's t at 97.5 % for few pairs; from 20 on hardly more than 2.
+    t = {2: 12.71, 3: 4.30, 4: 3.18, 5: 2.78, 6: 2.57, 7: 2.45, 8: 2.36, 9: 2.31, 10: 2.26}.get(len(values), 2.1)
+    return mean, mean - t * spread, mean + t * spread
+logs, costs = [], []
 for pair in range(1, pairs + 1):
-    (live, live_cpu), (quiet, quiet_cpu) = figures("live", pair), figures("quiet", pair)
-    ratios.append(live / quiet)
-    costs.append(100 * (live_cpu - quiet_cpu))
-    print(f"pair {pair}: lag p99 {live:.3f} ms live, {quiet:.3f} ms quiet, ratio {ratios[-1]:.3f}; "
-          f"generator {100 * live_cpu:.1f} % and {100 * quiet_cpu:.1f} % of a core")
-logs = [math.log(ratio) for ratio in ratios]
-mean = sum(logs) / len(logs)
-spread = math.sqrt(sum((log - mean) ** 2 for log in logs) / max(len(logs) - 1, 1) / len(logs))
-# Student's t at 97.5 % for few pairs; from 20 on hardly more than 2.
-t = {2: 12.71, 3: 4.30, 4: 3.18, 5: 2.78, 6: 2.57, 7: 2.45, 8: 2.36, 9: 2.31, 10: 2.26}.get(len(logs), 2.1)
-print(f"ratio of lag p99: {math.exp(mean):.3f}, 95 % interval {math.exp(mean - t * spread):.3f} to {math.exp(mean + t * spread):.3f}")
-print(f"generator's processor time: {sum(costs) / len(costs):+.2f} % of a core on average")
+    (live, *live_use), (quiet, *quiet_use) = figures("live", pair), figures("quiet", pair)
+    logs.append(math.log(live / quiet))
+    costs.append([one - other for one, other in zip(live_use, quiet_use)])
+    print(f"pair {pair}: lag p99 {live:.3f} ms live, {quiet:.3f} ms quiet, ratio {live / quiet:.3f}; "
+          f"generator's work {live_use[0]:.1f} % and {quiet_use[0]:.1f} % of a core, "
+          f"with what it waited awake {live_use[2]:.1f} % and {quiet_use[2]:.1f} %")
+ratio, low, high = (math.exp(log) for log in interval(logs))
+print(f"ratio of lag p99: {ratio:.3f}, 95 % interval {low:.3f} to {high:.3f}")
+names = ("work, without what was waited awake", "the same, with the time it had no core as if that were work", "all processor time, waiting included")
+print("generator, live less quiet, in % of a core, with 95 % intervals:")
+for name, values in zip(names, zip(*costs)):
+    mean, low, high = interval(values)
+    print(f"  {name}: {mean:+.2f} ({low:+.2f} to {high:+.2f})")
 PY
