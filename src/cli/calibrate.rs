@@ -18,6 +18,7 @@ use crate::record::Protocol;
 use crate::results::{Host, IntervalReport, replace_text};
 use crate::run::Observer;
 use crate::run::profile::{self, Profile};
+use crate::units::plural;
 
 /// Idle devices whose memory is compared.
 const DEVICES: (u32, u32) = (50, 2_000);
@@ -179,9 +180,9 @@ fn print(profile: &Profile, place: &str) -> Result<Exit, CliError> {
 fn table(profile: &Profile, place: &str, style: Style) -> String {
     let mut lines = vec![
         format!(
-            "{}, {} cores, {}",
+            "{}, {}, {}",
             profile.host.cpu_model.as_deref().unwrap_or("unknown processor"),
-            profile.host.cores,
+            plural(profile.host.cores.into(), "core"),
             profile.host.kernel
         ),
         format!("clock resolution {}", time(profile.clock_resolution_ns, style)),

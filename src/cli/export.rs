@@ -12,7 +12,7 @@ use crate::compare::Comparison;
 use crate::export::{Format, TABLE, Writer, github};
 use crate::language::guess;
 use crate::page::comparison::Origin;
-use crate::results::{Report, read_distributions};
+use crate::results::{LazyHistory, Report, TableError, read_distributions};
 
 /// Where GitHub Actions wants a step's summary.
 const SUMMARY: &str = "GITHUB_STEP_SUMMARY";
@@ -173,15 +173,19 @@ fn writable(_: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// If something cannot be written, with everything that could not be. The rest is written all the same.
-pub(super) fn run_outputs(args: &ExportArgs, report: &Report) -> Result<(), CliError> {
+pub(super) fn run_outputs(
+    args: &ExportArgs,
+    report: &Report,
+    history: &LazyHistory<'_>,
+) -> Result<(), CliError> {
     let summary = |limit| github::run_summary(report, limit);
     let mut faults = Vec::new();
     for output in args.outputs() {
         let written = match output.format.run {
             Writer::Distribution(text) => distributions(&output, report, text),
-            Writer::Page(page) => page(report, &seen_from(&output.path, &report.directory))
-                .map_err(|error| error.to_string())
-                .and_then(|text| write(&output.path, &text)),
+            Writer::Page(page) => history.get().map_err(TableError::to_string).and_then(|history| {
+                write(&output.path, &page(report, history, &seen_from(&output.path, &report.directory)))
+            }),
             ref writer => text_of(writer, report).and_then(|text| write(&output.path, &text)),
         };
         faults.extend(written.err().map(|why| unwritten(&output, &why)));

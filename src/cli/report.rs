@@ -8,7 +8,7 @@ use super::export::{self, ExportArgs, Subject};
 use super::screen;
 use super::{CliError, all, stored};
 use crate::display::{self, Style, View};
-use crate::results::{History, Report, RunState};
+use crate::results::{LazyHistory, Report, RunState};
 
 /// Prints the run and writes what is asked for.
 pub(super) fn report(args: &ReportArgs) -> Result<Exit, CliError> {
@@ -30,23 +30,27 @@ pub(super) fn report(args: &ReportArgs) -> Result<Exit, CliError> {
 
 /// Writes the outputs that are asked for and prints the report. In this order: a screen that nobody reads must cost no file.
 pub(super) fn tell(report: &Report, outputs: &ExportArgs, screen: ReportScreenArgs) -> Result<(), CliError> {
+    let history = LazyHistory::of(&report.directory);
     all([
-        export::run_outputs(outputs, report),
-        print(report, screen),
+        export::run_outputs(outputs, report, &history),
+        print(report, &history, screen),
         export::run_annotations(outputs, report, screen.json),
     ])
 }
 
 /// Prints a report to standard output, as tables or as JSON.
-pub(super) fn print(report: &Report, asked: ReportScreenArgs) -> Result<(), CliError> {
+pub(super) fn print(
+    report: &Report,
+    history: &LazyHistory<'_>,
+    asked: ReportScreenArgs,
+) -> Result<(), CliError> {
     let text = if asked.json {
         serde_json::to_string_pretty(report).map_err(CliError::failed)?
     } else {
         // What cannot be read any more is not drawn; the figures are those of the report all the same.
-        let history = History::load(&report.directory).ok();
         let style = if asked.plain { Style::PLAIN } else { screen::style() };
         let view = View { width: screen::width(screen::USUAL), verbose: asked.verbose, style };
-        display::verdict(report, history.as_ref(), view)
+        display::verdict(report, history.get().ok(), view)
     };
     screen::print_line(&text)
 }

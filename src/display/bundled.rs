@@ -4,6 +4,7 @@ use super::figure::{count, percent};
 use super::style::Style;
 use crate::record::ServiceCounts;
 use crate::results::{Report, is_measured};
+use crate::units::plural;
 
 /// The texts of the report's margin word `bundled`: the measured phases together, and one by one where all is shown and there are
 /// several. None where it was not the target.
@@ -26,9 +27,9 @@ fn told(counts: ServiceCounts, capacity: u64, verbose: bool, style: Style) -> St
     let tiers: Vec<_> = tiers.map(|(name, number)| format!("{name} {}", count(number, style))).collect();
     let tiers = if tiers.is_empty() { String::new() } else { format!(" ({})", tiers.join(", ")) };
     let mut parts = Vec::new();
-    parts.extend(verbose.then(|| format!("{} verdicts", count(counts.verdicts, style))));
+    parts.extend(verbose.then(|| style.spoken(&plural(counts.verdicts, "verdict"))));
     parts.push(format!("cache hits {}{tiers}", percent(hits.all(), counts.verdicts)));
-    parts.push(format!("{} inferences", count(counts.inferences, style)));
+    parts.push(style.spoken(&plural(counts.inferences, "inference")));
     if counts.coalesced > 0 {
         parts.push(format!("{} waited for another's", count(counts.coalesced, style)));
     }

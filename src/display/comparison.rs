@@ -7,6 +7,7 @@ use super::figure::{count, dash, time};
 use super::grid::{Grid, clip, wrap};
 use super::style::{Style, Tone};
 use crate::compare::{Cell, Comparison, Decision, Figure, Pairing, SelfTest, Support, Withdrawal};
+use crate::units::plural;
 
 /// Columns that give way on a narrow screen, the first one first: p, median, interval.
 const EXPENDABLE: [usize; 3] = [6, 4, 5];
@@ -197,7 +198,7 @@ pub(crate) fn said(cell: &Cell) -> String {
     match (own.verdict, own.withdrawn, own.more_pairs) {
         (_, Some(Withdrawal::FailsMore), _) => "not counted: fails more".to_owned(),
         (_, Some(Withdrawal::NotConfirmed), _) => "not confirmed".to_owned(),
-        (Decision::Inconclusive, _, Some(more)) => format!("open, ~{more} more pairs"),
+        (Decision::Inconclusive, _, Some(more)) => format!("open, ~{}", plural(more.into(), "more pair")),
         (Decision::Inconclusive, _, None) => "open".to_owned(),
         (verdict, ..) => verdict.name().to_owned(),
     }

@@ -5,6 +5,7 @@ use super::grid::clip;
 use super::style::{Style, Tone};
 use crate::record::{ErrorKind, Kind, Stray};
 use crate::results::{Failure, Figures, FleetTarget, ReasonSum, Report, SummaryRow};
+use crate::units::plural;
 
 /// Reasons that stand under a row of the table.
 const MOST_NOTES: usize = 3;
@@ -23,7 +24,9 @@ pub(crate) fn service(report: &Report, style: Style) -> Option<(String, Tone)> {
         return None;
     }
     if ok == planned {
-        return Some((format!("all {} readings answered ok", count(ok, style)), Tone::Good));
+        let all =
+            if ok == 1 { "the one reading".to_owned() } else { format!("all {} readings", count(ok, style)) };
+        return Some((format!("{all} answered ok"), Tone::Good));
     }
     let share = percent_up(planned - ok, planned);
     let text =
@@ -112,8 +115,8 @@ pub(crate) fn failures(report: &Report, style: Style) -> Vec<(&'static str, Stri
     let reasons = report.reasons();
     let mut texts: Vec<_> = reasons.iter().take(MOST_LISTED).map(|sum| sentence(sum, style)).collect();
     if reasons.len() > MOST_LISTED {
-        let text = format!("{} further reasons in failures.csv", reasons.len() - MOST_LISTED);
-        texts.push(("failures", text));
+        let more = plural((reasons.len() - MOST_LISTED) as u64, "further reason");
+        texts.push(("failures", style.spoken(&format!("{more} in failures.csv"))));
     }
     texts
 }

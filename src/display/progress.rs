@@ -12,6 +12,7 @@ use crate::clock::Tick;
 use crate::record::{Layout, PhaseRole};
 use crate::results::{IntervalReport, Percentile, Progress as Readings};
 use crate::run::Observer;
+use crate::units::plural;
 
 /// Where progress goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,7 +144,7 @@ fn seconds(report: &IntervalReport) -> f64 {
 fn connected(readings: &Readings, devices: u64, style: Style) -> String {
     let failed = match readings.connects_failed_so_far {
         0 => String::new(),
-        failed => format!(", {} attempts failed", count(failed, style)),
+        failed => style.spoken(&format!(", {} failed", plural(failed, "attempt"))),
     };
     format!("connected {}/{}{failed}", count(readings.connected_so_far, style), count(devices, style))
 }

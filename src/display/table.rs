@@ -46,7 +46,8 @@ pub(super) fn figures(report: &Report, verbose: bool, marks: &mut Marks, style: 
         }
     }
     let folded = rows.len() - shown.len();
-    let mut more = (folded > 0).then(|| format!("{}: -v", plural(folded as u64, "further row")));
+    let mut more =
+        (folded > 0).then(|| style.spoken(&format!("{}: -v", plural(folded as u64, "further row"))));
     for row in headline {
         let heading = std::iter::once(phase_heading(row, &[row], style)).chain(more.take());
         grid.text(heading.collect::<Vec<_>>().join(style.dot()), Some(Tone::Strong));

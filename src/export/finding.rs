@@ -7,6 +7,7 @@ use crate::compare::{self, Cell, Comparison};
 use crate::display::failure;
 use crate::record;
 use crate::results::{FleetTarget, Report, RunState};
+use crate::units::plural;
 
 /// How grave a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -160,11 +161,11 @@ pub(super) fn facts(cell: &Cell, pairs: u32) -> String {
         parts.push(format!("{} to {}", level(cell, base), level(cell, candidate)));
     }
     parts.extend(cell.p_adjusted.map(|p| format!("p {p:.4}")));
-    parts.push(format!("{pairs} pairs"));
+    parts.push(plural(pairs.into(), "pair"));
     parts.extend(
         cell.verdict
             .and_then(|said| said.more_pairs)
-            .map(|more| format!("about {more} more pairs would decide")),
+            .map(|more| format!("about {} would decide", plural(more.into(), "more pair"))),
     );
     parts.join(", ")
 }

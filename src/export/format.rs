@@ -6,7 +6,7 @@ use hdrhistogram::Histogram;
 
 use crate::compare::Comparison;
 use crate::page::comparison::Origin;
-use crate::results::{LoadError, Report, TableError};
+use crate::results::{History, LoadError, Report};
 
 /// An output: one per file of this room, and one line of the table.
 #[derive(Debug)]
@@ -29,8 +29,8 @@ pub(crate) type ComparisonPage =
 pub(crate) enum Writer<S> {
     /// One text.
     Text(fn(&S) -> Result<String, Nothing>),
-    /// One text, made of the files of the run too; told where they lie as seen from the text's place: a relative path.
-    Page(fn(&S, &str) -> Result<String, TableError>),
+    /// One text, made of the run's history too; told where its files lie as seen from the text's place: a relative path.
+    Page(fn(&S, &History, &str) -> String),
     /// One text, made of the files of the compared runs too.
     Compared(ComparisonPage),
     /// One text for every distribution in the log of a run: a file of its total, or a folder with all of them.

@@ -14,6 +14,7 @@ pub(super) const FORMAT: Format = Format {
 mod tests {
     use crate::export::specimen;
     use crate::page;
+    use crate::results::History;
 
     const HARM: &str = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>";
 
@@ -38,7 +39,7 @@ mod tests {
         for row in &mut report.summary {
             row.fleet = format!("{}{HARM}", row.fleet);
         }
-        let page = page::run(&report, HARM).unwrap();
+        let page = page::run(&report, &History::default(), HARM);
         assert_eq!(page.matches("<script").count(), 0, "a run without intervals needs no script");
         assert!(
             !page.contains("<img") && !page.contains("</pre>&lt;img") && page.matches("</pre>").count() == 1
@@ -68,7 +69,7 @@ mod tests {
     #[test]
     fn an_invalid_run_says_so_first() {
         let report = specimen::invalid();
-        let page = page::run(&report, "").unwrap();
+        let page = page::run(&report, &History::default(), "");
         let place = |text: &str| page.find(text).unwrap_or_else(|| panic!("{text}: {page}"));
         assert!(place("<title>quickstart · INVALID") < place("invalid: the generator was the bottleneck"));
         assert!(

@@ -207,7 +207,10 @@ fn row(cell: &Cell) -> Vec<String> {
         |value: Option<f64>| value.map_or_else(|| "–".to_owned(), |value| finding::level(cell, value));
     let said = match (cell.verdict, cell.support) {
         (Some(said), _) => {
-            let more = said.more_pairs.map(|more| format!(", about {more} more pairs")).unwrap_or_default();
+            let more = said
+                .more_pairs
+                .map(|more| format!(", about {}", plural(more.into(), "more pair")))
+                .unwrap_or_default();
             let likely = if said.verdict == Decision::Regression && !said.certain {
                 " (its size is not certain)"
             } else {

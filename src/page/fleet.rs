@@ -6,10 +6,11 @@ use super::colour::{BAND, BAR_TEXT, Colour, INK, OUTCOMES, P99, SOFT, STAGES};
 use super::escape::{Escaped, clip};
 use super::svg::{Anchor, LogScale, Pen, Px, area, broken, line, open, rect, small, text, width_of};
 use super::table::{Align, Cell, Table};
-use super::{STYLE, figure, footnotes, outcome_counts, soft, span};
+use super::{STYLE, figure, footnotes, omitted, outcome_counts, span};
 use crate::display::figure::Marks;
 use crate::display::{connection_title, stage, verdict};
 use crate::results::{Figures, FleetTail, History, Millis, Report, SummaryRow};
+use crate::units::plural;
 
 /// Fleets that stand open; of more, the slowest ones.
 const OPEN_FLEETS: usize = 12;
@@ -70,14 +71,12 @@ pub(super) fn tables(report: &Report, history: &History) -> String {
         }
         let _ = write!(
             out,
-            "<details><summary>{} further fleets, by p99</summary>{}</details>",
-            rest.len(),
+            "<details><summary>{}, by p99</summary>{}</details>",
+            plural(rest.len() as u64, "further fleet"),
             table.draw()
         );
     }
-    if left_out > 0 {
-        out += &soft(&format!("{left_out} further fleets are in summary.csv"));
-    }
+    out += &omitted(left_out, "fleet", "summary.csv");
     out += &connections(report, &mut marks);
     super::card(&(out + &footnotes(marks)))
 }
@@ -269,12 +268,7 @@ pub(super) fn stage_bars(report: &Report) -> String {
     let told =
         |row: &&SummaryRow| row.kind == "reading" && !row.is_headline() && medians(&row.figures).is_some();
     let left_out = report.summary.iter().filter(told).count().saturating_sub(MOST_BARS);
-    let more = if left_out > 0 {
-        soft(&format!("{left_out} further rows are in summary.csv"))
-    } else {
-        String::new()
-    };
-    figure(&median, "Medians: half of the readings") + &tail + &more
+    figure(&median, "Medians: half of the readings") + &tail + &omitted(left_out, "row", "summary.csv")
 }
 
 /// The parts of a row's time, and the whole that is stated behind them.

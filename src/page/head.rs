@@ -13,7 +13,7 @@ use crate::record::Judgement;
 use crate::results::{
     BudgetResult, FleetTarget, Percentile, PlanAlteration, Recovery, Report, RunState, SummaryRow,
 };
-use crate::units::Quantile;
+use crate::units::{Quantile, plural};
 
 /// Chips for single faults and promises; of more, all together are counted.
 const MOST_CHIPS: usize = 6;
@@ -244,7 +244,7 @@ fn readings(report: &Report, row: &SummaryRow) -> String {
     let mut tail = |quantile| marks.tail(figures.percentile(quantile), quantile, ended, STYLE);
     let (p50, p99) = (tail(Quantile::P50), tail(Quantile::P99));
     let known = |text: &str| text.contains(|letter: char| letter.is_ascii_digit());
-    let mut said = format!("Of {} readings that came due, ", count(planned, STYLE));
+    let mut said = format!("Of {} that came due, ", plural(planned, "reading"));
     if figures.ok == planned {
         said += "all were answered ok";
     } else {

@@ -28,7 +28,8 @@ use timeline::Frame;
 use crate::display::Style;
 use crate::display::figure::{self, Marks};
 use crate::record::Outcomes;
-use crate::results::{History, Millis, Report, SummaryRow, TableError};
+use crate::results::{History, Millis, Report, SummaryRow};
+use crate::units::plural;
 
 /// As the plain report of the terminal prints figures: what stands on one can be searched for in the other.
 const STYLE: Style = Style::PLAIN;
@@ -38,26 +39,15 @@ const SCRIPT: &str = include_str!("script.js");
 /// What follows a run that goes on: the only script that asks for anything, and only where the page itself came from.
 const LIVE: &str = include_str!("live.js");
 
-/// The page of a run, whose files lie at `base` as seen from where the page will be: a relative path, or nothing for the same folder.
-///
-/// # Errors
-/// If a file of the run is none of its format. What a killed run did not write is left out.
-pub(crate) fn run(report: &Report, base: &str) -> Result<String, TableError> {
-    let history = History::load(&report.directory)?;
-    Ok(document(report, &history, base))
+/// The page of a run with its history, whose files lie at `base` as seen from where the page will be: a relative path, or nothing for
+/// the same folder.
+pub(crate) fn run(report: &Report, history: &History, base: &str) -> String {
+    sheet(report, history, base).draw()
 }
 
 /// The page of a run under way, which follows what `/events` tells of it.
-///
-/// # Errors
-/// As [`run()`].
-pub(crate) fn live(report: &Report) -> Result<String, TableError> {
-    let history = History::load(&report.directory)?;
-    Ok(Sheet { is_live: true, ..sheet(report, &history, "") }.draw())
-}
-
-fn document(report: &Report, history: &History, base: &str) -> String {
-    sheet(report, history, base).draw()
+pub(crate) fn live(report: &Report, history: &History) -> String {
+    Sheet { is_live: true, ..sheet(report, history, "") }.draw()
 }
 
 fn sheet(report: &Report, history: &History, base: &str) -> Sheet {
@@ -268,6 +258,12 @@ fn card(body: &str) -> String {
 
 fn soft(text: &str) -> String {
     format!("<p class=\"soft\">{}</p>", Escaped(text))
+}
+
+/// That `more` of what `noun` names are not shown here, and the file that has them; nothing where all are shown.
+fn omitted(more: usize, noun: &str, file: &str) -> String {
+    let named = || soft(&format!("{} in {file}", plural(more as u64, &format!("further {noun}"))));
+    if more > 0 { named() } else { String::new() }
 }
 
 fn footnotes(marks: Marks) -> String {

@@ -6,11 +6,12 @@ use super::colour::{GOOD, GRID};
 use super::escape::{Escaped, clip};
 use super::svg::{rect, small};
 use super::table::{Align, Cell, Table, class_of};
-use super::{STYLE, card, soft};
+use super::{STYLE, card, omitted};
 use crate::display::figure::count;
 use crate::display::{Tone, budget, delivery, detection, isolation, verdict};
 use crate::record::AnomalyKind;
 use crate::results::{Host, Report};
+use crate::units::{plural, times};
 
 /// Rows of a list that the scenario makes as long as it likes.
 pub(super) const MOST_ROWS: usize = 25;
@@ -49,9 +50,7 @@ pub(super) fn failures(report: &Report) -> String {
         ]);
     }
     let more = reasons.len().saturating_sub(MOST_ROWS);
-    let more =
-        if more > 0 { soft(&format!("{more} further reasons in failures.csv")) } else { String::new() };
-    card(&(table.draw() + &more))
+    card(&(table.draw() + &omitted(more, "reason", "failures.csv")))
 }
 
 /// What was demanded, failed budgets first.
@@ -79,8 +78,7 @@ pub(super) fn budgets(report: &Report) -> String {
         ]);
     }
     let more = rows.len().saturating_sub(MOST_ROWS);
-    let more = if more > 0 { soft(&format!("{more} further budgets in run.json")) } else { String::new() };
-    card(&(table.draw() + &more))
+    card(&(table.draw() + &omitted(more, "budget", "run.json")))
 }
 
 /// A list of texts, each with a word that stands out.
@@ -98,7 +96,7 @@ fn list(texts: &[(String, Option<(&'static str, Tone)>)]) -> String {
     }
     let more = texts.len().saturating_sub(MOST_ROWS);
     if more > 0 {
-        let _ = write!(out, "<li>{more} further ones in run.json</li>");
+        let _ = write!(out, "<li>{} in run.json</li>", plural(more as u64, "further one"));
     }
     if out.is_empty() { out } else { format!("<ul class=\"plain\">{out}</ul>") }
 }
@@ -176,7 +174,7 @@ pub(super) fn validity(report: &Report) -> String {
 
 /// What generated the load, in a line.
 pub(super) fn machine(host: &Host) -> String {
-    let mut machine = vec![format!("{}: {} cores", host.name, host.cores)];
+    let mut machine = vec![format!("{}: {}", host.name, plural(host.cores.into(), "core"))];
     machine.extend(host.cpu_model.clone());
     machine.extend(host.memory_bytes.map(|bytes| format!("{:.0} GiB", bytes as f64 / 1_073_741_824.0)));
     machine.push(host.kernel.clone());
@@ -202,7 +200,10 @@ pub(super) fn environment(report: &Report, base: &str) -> String {
     ];
     rows.extend(run.plan_altered.iter().map(|altered| ("plan altered", altered.sentence())));
     if run.faults_by_hand > 0 {
-        let text = format!("{} switches: not comparable with other runs of this plan", run.faults_by_hand);
+        let text = format!(
+            "switched {}: not comparable with other runs of this plan",
+            times(run.faults_by_hand.into())
+        );
         rows.push(("faults by hand", text));
     }
     rows.extend(run.shard.iter().map(|part| ("shard", part.shard.to_string())));

@@ -3,7 +3,7 @@
 use super::colour::{GOOD, LINES, STAGES};
 use super::svg::{rect, small};
 use super::table::{Align, Cell, Table};
-use super::{STYLE, card, soft};
+use super::{STYLE, card, omitted, soft};
 use crate::display::figure::{count, percent};
 use crate::record::ServiceCounts;
 use crate::results::{Report, is_measured};
@@ -39,7 +39,7 @@ pub(super) fn section(report: &Report) -> String {
         table.cells(row("measured", counts), "all", 0);
     }
     let more = worked.len().saturating_sub(MOST_ROWS);
-    let more = if more > 0 { soft(&format!("{more} further phases are in run.json")) } else { String::new() };
+    let more = omitted(more, "phase", "run.json");
     let said = format!(
         "The queue takes {}; {} ran. The bar: verdicts from the cache, by an inference that another reading had asked for \
          (coalesced), and by one of their own.",

@@ -11,6 +11,7 @@ use super::timeline::{Frame, LEFT, RIGHT, WIDTH, panel};
 use super::{STYLE, outcome_counts, tick as round};
 use crate::display::figure::{count, rate};
 use crate::results::{Column, ROWS_PER_DECADE};
+use crate::units::plural;
 
 /// Where faults were on, as the lanes define it.
 const BANDS: &str = "<use href=\"#bands\"/>";
@@ -90,7 +91,7 @@ pub(super) fn heat(frame: &Frame<'_>) -> String {
     let mut key = Key::new(&mut over);
     key.line("p99", P99);
     key.line("p50", INK);
-    key.words(&format!("{} readings", count(peak, STYLE)), SOFT);
+    key.words(&plural(peak, "reading"), SOFT);
     key.x -= 110.0;
     let x = key.x;
     text(&mut over, (x - 6.0, 14.0), "1", Pen::axis().halo());

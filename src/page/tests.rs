@@ -398,17 +398,17 @@ fn row(keys: [&str; 4], figures: crate::results::Figures) -> SummaryRow {
 #[test]
 fn the_fullest_page_of_the_longest_run_is_under_half_a_megabyte() {
     let (report, history) = crowded();
-    let page = document(&report, &history, "../run");
+    let page = run(&report, &history, "../run");
     let sizes: Vec<_> =
         page.split("<section id=").map(|part| (part.get(..12).unwrap_or_default(), part.len())).collect();
     assert!(page.len() < 500_000, "{} bytes: {sizes:?}", page.len());
-    assert!(page == document(&report, &history, "../run"), "equal files give equal bytes");
+    assert!(page == run(&report, &history, "../run"), "equal files give equal bytes");
 }
 
 #[test]
 fn a_page_loads_nothing_and_states_the_size_of_every_chart() {
     let (report, history) = crowded();
-    let page = document(&report, &history, "../run");
+    let page = run(&report, &history, "../run");
     let without = page.replace("http://www.w3.org/2000/svg", "");
     assert!(!without.contains("https:") && !without.contains("http:"), "no address but the name of SVG");
     for tag in page.split("<svg").skip(1).filter_map(|rest| rest.split_once('>')).map(|(tag, _)| tag) {
@@ -428,7 +428,7 @@ fn what_the_files_lack_leaves_no_empty_chart() {
     report.run.budgets.clear();
     report.summary.retain(SummaryRow::is_headline);
     report.summary[0].figures = crate::results::Figures::default();
-    let page = document(&report, &History::default(), "");
+    let page = run(&report, &History::default(), "");
     for anchor in ["time", "curve", "stages", "failures", "faults", "budgets", "delivery", "detection"] {
         assert!(!page.contains(&format!("id=\"{anchor}\"")), "{anchor}");
     }

@@ -41,7 +41,7 @@ pub(crate) use files::failure::ReasonSum;
 pub use files::figures::Figures;
 pub(crate) use files::fleet::{FleetTarget, SubscriberFacts};
 pub(crate) use files::follow::{Follower, Present};
-pub(crate) use files::history::{Column, FleetTail, History, Mark};
+pub(crate) use files::history::{Column, FleetTail, History, LazyHistory, Mark};
 #[cfg(test)]
 pub(crate) use files::history::{Curves, Stretch};
 pub(crate) use files::history_log::{ROWS_PER_DECADE, row_of};

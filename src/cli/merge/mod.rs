@@ -19,6 +19,7 @@ use crate::results::{
     Totals, merge_events,
 };
 use crate::run::Conclusion;
+use crate::units::plural;
 
 /// Reasons told of all shards together.
 const REASONS: usize = 20;
@@ -187,7 +188,8 @@ fn validity(sources: &[Source], merged: &[MergedShard]) -> Validity {
     whole.reasons.truncate(REASONS);
     whole.causes.truncate(REASONS);
     if omitted > 0 {
-        let more = format!("and {omitted} more reasons, which the shards' own reports name");
+        let more =
+            format!("and {}, which the shards' own reports name", plural(omitted as u64, "more reason"));
         whole.add(whole.verdict, Cause::Shard, more);
     }
     Validity { covers: covers(merged), ..whole }
@@ -230,6 +232,6 @@ fn conclude(manifest: &mut Manifest, totals: &Totals, demanded: &Demanded) -> Ex
 
 fn print(directory: &RunDirectory, screen: ReportScreenArgs) -> Result<results::Report, CliError> {
     let report = results::Report::load(directory.path()).map_err(CliError::failed)?;
-    report::print(&report, screen)?;
+    report::print(&report, &results::LazyHistory::of(directory.path()), screen)?;
     Ok(report)
 }

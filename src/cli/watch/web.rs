@@ -15,7 +15,7 @@ use crate::cli::CliError;
 use crate::clock::Monotonic;
 use crate::page;
 use crate::reference::host;
-use crate::results::Report;
+use crate::results::{History, Report};
 
 /// So often it is looked whether the files have grown.
 const LOOK: Duration = Duration::from_millis(100);
@@ -131,8 +131,9 @@ impl Site {
         if !over && report.rebuilt.is_some() {
             report.rebuilt = Some("the run is under way: these are its figures so far".to_owned());
         }
-        let page = if over { page::run(&report, "") } else { page::live(&report) };
-        let page: Arc<str> = page.map_err(|error| error.to_string())?.into();
+        let history = History::load(&self.directory).map_err(|error| error.to_string())?;
+        let page = if over { page::run(&report, &history, "") } else { page::live(&report, &history) };
+        let page: Arc<str> = page.into();
         *made = Some((number, Arc::clone(&page)));
         Ok(page)
     }

@@ -15,6 +15,7 @@ use super::escape::clip;
 use super::{Part, SCRIPT, STYLE, Sheet, figure, two};
 use crate::compare::Comparison;
 use crate::results::LoadError;
+use crate::units::plural;
 use run::Runs;
 
 pub(crate) use origin::{Origin, Trial};
@@ -121,7 +122,7 @@ fn pairs(comparison: &Comparison, origin: &Origin, runs: &Runs) -> String {
         }
     }
     let more = if left_out > 0 {
-        super::soft(&format!("{left_out} further pairs are not drawn"))
+        super::soft(&format!("{} not drawn", plural(left_out as u64, "further pair")))
     } else {
         String::new()
     };

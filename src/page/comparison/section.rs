@@ -10,12 +10,12 @@ use super::run::{Runs, TrialFacts};
 use crate::compare::{Cell, Comparison, Group, Pairing};
 use crate::display::Tone;
 use crate::display::comparison::{change, header, notes, row, tone};
-use crate::display::figure::count;
 use crate::page::escape::{Escaped, clip};
 use crate::page::section::{MOST_ROWS, address, facts, machine, scenario};
 use crate::page::table::{Align, Cell as Shown, Table};
 use crate::page::{STYLE, card, soft};
 use crate::record::Judgement;
+use crate::units::plural;
 
 /// Figures in the table.
 const MOST_FIGURES: usize = 250;
@@ -50,7 +50,7 @@ pub(super) fn figures(comparison: &Comparison) -> String {
     let mut said: Vec<String> = Vec::new();
     let more = cells.len().saturating_sub(MOST_FIGURES);
     if more > 0 {
-        said.push(format!("{} further figures: squall compare --json has all", count(more as u64, STYLE)));
+        said.push(format!("{}: squall compare --json has all", plural(more as u64, "further figure")));
     }
     said.extend(notes(comparison).into_iter().map(|(text, _)| text));
     said.push("p is adjusted for all judged figures together".to_owned());
@@ -118,7 +118,7 @@ pub(super) fn budgets(comparison: &Comparison, runs: &Runs) -> String {
         table.row(subject.into_iter().chain(cells).collect());
     }
     let more = runs.demands.len().saturating_sub(MOST_ROWS);
-    let more = if more > 0 { soft(&format!("{more} further budgets")) } else { String::new() };
+    let more = if more > 0 { soft(&plural(more as u64, "further budget")) } else { String::new() };
     card(&(table.draw() + &more))
 }
 
@@ -218,8 +218,7 @@ fn trials(comparison: &Comparison, origin: &Origin, runs: &Runs, link: &dyn Fn(&
         table.row(cells);
     }
     let more = origin.trials.len().saturating_sub(MOST_TRIALS);
-    let more =
-        if more > 0 { soft(&format!("{} further ones", count(more as u64, STYLE))) } else { String::new() };
+    let more = if more > 0 { soft(&plural(more as u64, "further one")) } else { String::new() };
     format!("<details><summary>runs</summary>{}{more}</details>", table.draw())
 }
 

@@ -130,8 +130,8 @@ pub(super) struct Tagged<'l> {
     pub(super) head: &'l str,
     /// What its times are: `response`, `service`.
     pub(super) times: &'l str,
-    pub(super) start_s: f64,
-    pub(super) length_s: f64,
+    start: &'l str,
+    length: &'l str,
     /// The histogram.
     pub(super) packed: &'l [u8],
 }
@@ -142,15 +142,27 @@ impl<'l> Tagged<'l> {
         line.trim_ascii().strip_prefix(b"Tag=")
     }
 
-    /// Reads the rest of such a line; `None` if it is none of a log.
+    /// Takes the rest of such a line apart; `None` if it is none of a log. Numbers are read when they are asked for: most lines of a
+    /// long log are passed over, or needed for their histogram alone.
     pub(super) fn of(rest: &'l [u8]) -> Option<Self> {
         let mut cells = rest.splitn(5, |byte| *byte == b',');
         let mut text = || std::str::from_utf8(cells.next()?).ok();
-        let (tag, start_s, length_s) = (text()?, text()?.parse().ok()?, text()?.parse().ok()?);
+        let (tag, start, length) = (text()?, text()?, text()?);
         // The longest of them.
         text()?;
         let (head, times) = tag.rsplit_once('.')?;
-        Some(Self { head, times, start_s, length_s, packed: cells.next()? })
+        Some(Self { head, times, start, length, packed: cells.next()? })
+    }
+
+    /// When its interval began, seconds of the run; `None` if the line is none of a log.
+    pub(super) fn start_s(&self) -> Option<f64> {
+        self.start.parse().ok()
+    }
+
+    /// When its interval ended.
+    pub(super) fn end_s(&self) -> Option<f64> {
+        let length_s: f64 = self.length.parse().ok()?;
+        Some(self.start_s()? + length_s)
     }
 }
 

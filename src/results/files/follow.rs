@@ -117,10 +117,11 @@ impl Follower {
         let Self { log, unpacker, values, watched, log_start_s: start, present, .. } = self;
         let reach = log.each_line(|line| {
             let Some(tagged) = Tagged::rest(line).and_then(Tagged::of) else { return true };
-            let Tagged { head, times, start_s, length_s, packed } = tagged;
-            if start_s + length_s > until_s {
+            let (Some(start_s), Some(end_s)) = (tagged.start_s(), tagged.end_s()) else { return true };
+            if end_s > until_s {
                 return false;
             }
+            let Tagged { head, times, packed, .. } = tagged;
             // What cannot be unpacked is shown as missing: a screen is no place to end for it.
             let Some(bounds) = unpacker.unpack(packed, values) else { return true };
             if start_s > *start {

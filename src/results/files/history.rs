@@ -1,6 +1,7 @@
 //! What became of a run over time, from `intervals.csv`, `latency.hlog` and `events.csv`, in columns of equal length: as many as a
 //! picture can show, however long the run was.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
@@ -234,6 +235,28 @@ impl History {
             phase.end_s = end_s.max(phase.start_s);
         }
         Ok(())
+    }
+}
+
+/// The history of a stored run, read when it is first asked for, and once: of a run of days that takes seconds.
+#[derive(Debug)]
+pub(crate) struct LazyHistory<'d> {
+    directory: &'d Path,
+    read: OnceCell<Result<History, TableError>>,
+}
+
+impl<'d> LazyHistory<'d> {
+    /// That of the run in `directory`.
+    pub(crate) const fn of(directory: &'d Path) -> Self {
+        Self { directory, read: OnceCell::new() }
+    }
+
+    /// The history.
+    ///
+    /// # Errors
+    /// As [`History::load`], every time.
+    pub(crate) fn get(&self) -> Result<&History, &TableError> {
+        self.read.get_or_init(|| History::load(self.directory)).as_ref()
     }
 }
 

@@ -157,9 +157,9 @@ impl Part {
     fn take(&mut self, line: &[u8], tags: &Tags, grid: Grid) -> Option<()> {
         // What has no tag is the sum of what follows.
         let Some(rest) = Tagged::rest(line) else { return Some(()) };
-        let Tagged { head, times, start_s, packed, .. } = Tagged::of(rest)?;
-        let Some(tag) = tags.get(head).copied() else { return Some(()) };
-        let beside = match times {
+        let tagged = Tagged::of(rest)?;
+        let Some(tag) = tags.get(tagged.head).copied() else { return Some(()) };
+        let beside = match tagged.times {
             "response" => None,
             "service" => Some(&mut self.sums.service),
             "ok" => Some(&mut self.sums.ok),
@@ -170,10 +170,10 @@ impl Part {
         if beside.is_some() && tag.measured.is_none() {
             return Some(());
         }
-        let bounds = self.unpacker.unpack(packed, &mut self.values)?;
+        let bounds = self.unpacker.unpack(tagged.packed, &mut self.values)?;
         match beside {
             Some(sum) => add_values(sum, &self.values, bounds),
-            None => self.add(tag, grid.column_at(start_s), bounds),
+            None => self.add(tag, grid.column_at(tagged.start_s()?), bounds),
         }
         Some(())
     }
