@@ -5,40 +5,54 @@ use super::control::{Controls, Layer, Rights, View};
 use super::model::Model;
 use super::palette::Ink;
 
-/// The line of keys at the bottom, as far as they fit and do something.
+/// The line of keys at the bottom, in fewer words where there is little room; what does not fit all the same is left out.
 pub(super) fn keys(model: &Model<'_>, controls: &Controls, canvas: &mut Canvas<'_>) {
-    let Rights { owns, orders, replays } = controls.rights;
-    let leave = if owns && orders { "end run" } else { "leave" };
-    let mut keys = vec![("tab", "view"), ("q", leave)];
-    if replays {
-        keys.splice(0..0, [("space", "pause"), ("t T", "±10 s"), ("< >", "speed")]);
-    } else {
-        keys.insert(0, ("space", if controls.frozen { "go on" } else { "freeze screen" }));
-    }
-    if orders && model.run.plan.as_ref().is_none_or(|plan| !plan.faults.is_empty()) {
-        keys.insert(0, ("f", "faults"));
-    }
-    if orders && !owns {
-        keys.push(("e", "end run"));
-    }
-    match controls.view() {
-        View::Overview => keys.push(("w", if controls.minute { "whole plan" } else { "last minute" })),
-        View::Fleets => keys.push(("s", "sort")),
-        View::Faults | View::Generator | View::Curve => {}
-    }
-    if orders {
-        keys.push(("n", "end phase"));
-    }
-    keys.push(("?", "help"));
+    let hints = hints(model, controls);
     let (y, width) = (canvas.height().saturating_sub(1), canvas.width());
+    let room: u16 = hints.iter().map(|(key, words, _)| wide(key) + wide(words) + 5).sum();
+    let is_roomy = room <= width + 1;
     let mut x = 1;
-    for (key, words) in keys {
-        let taken = wide(key) + wide(words) + 5;
-        if x + taken <= width + 2 {
+    for (key, words, brief) in hints {
+        let words = if is_roomy { words } else { brief };
+        let taken = wide(key) + 2 + wide(words) + u16::from(!words.is_empty());
+        if x + taken <= width {
             let behind = canvas.put((x, y), &format!(" {key} "), Ink::Key);
-            x = canvas.put((behind + 1, y), words, Ink::Soft) + 2;
+            x = canvas.put((behind + 1, y), words, Ink::Soft) + if is_roomy { 2 } else { 1 };
         }
     }
+}
+
+/// The keys that do something, each with what it does, and that in as few words as say it.
+fn hints(model: &Model<'_>, controls: &Controls) -> Vec<(&'static str, &'static str, &'static str)> {
+    let Rights { owns, orders, replays } = controls.rights;
+    let mut hints = Vec::new();
+    if orders && model.run.plan.as_ref().is_none_or(|plan| !plan.faults.is_empty()) {
+        hints.push(("f", "faults", "faults"));
+    }
+    if replays {
+        hints.extend([("space", "pause", "pause"), ("t T", "±10 s", "±10 s"), ("< >", "speed", "speed")]);
+    } else if controls.frozen {
+        hints.push(("space", "go on", "go on"));
+    } else {
+        hints.push(("space", "freeze screen", "freeze"));
+    }
+    hints.push(("tab", "view", "view"));
+    let leave = if owns && orders { "end run" } else { "leave" };
+    hints.push(("q", leave, leave));
+    if orders && !owns {
+        hints.push(("e", "end run", "end run"));
+    }
+    if orders {
+        hints.push(("n", "end phase", "end phase"));
+    }
+    match controls.view() {
+        View::Overview if controls.minute => hints.push(("w", "whole plan", "plan")),
+        View::Overview => hints.push(("w", "last minute", "minute")),
+        View::Fleets => hints.push(("s", "sort", "sort")),
+        View::Faults | View::Generator | View::Curve => {}
+    }
+    hints.push(("?", "help", ""));
+    hints
 }
 
 /// Whatever lies over the view, and what is to be told.

@@ -293,7 +293,7 @@ fn golden_screens() {
     fleet                    due/s     ok/s   failed   waiting       p50       p99
     meters ws                  400      799        5       800    2.50 s       n/a
     pumps mqtt                 100      200        1       200    2.50 s       n/a
-     space  pause   t T  ±10 s   < >  speed   tab  view   q  leave   w  last minute
+     space  pause  t T  ±10 s  < >  speed  tab  view  q  leave  w  minute  ?
     "#);
     insta::assert_snapshot!(of(&end, Mode::Ended, (REPLAY, &[]), (120, 40)), @r#"
     squall stall seed 7                      ▲ suspect: the generator used 80 % of a core: give it another  complete, 33 s
@@ -361,7 +361,7 @@ fn golden_screens() {
     fleet                    due/s     ok/s   failed   waiting       p50       p99
     meters ws                  400        0        3     1 200       n/a       n/a
     pumps mqtt                 100        0        –       300         –         –
-     f  faults   space  freeze screen   tab  view   q  end run   w  last minute
+     f  faults  space  freeze  tab  view  q  end run  n  end phase  w  minute  ?
     "#);
     insta::assert_snapshot!(of(&fault, Mode::Live, (OWN, &[KeyCode::Char('w'), KeyCode::Left]), (80, 24)), @r#"
     squall stall seed 7       ● valid: generator late 98.9 µs at p99  17 s of 32 s
@@ -387,7 +387,7 @@ fn golden_screens() {
     fleet                    due/s     ok/s   failed   waiting       p50       p99
     meters ws                  400        0        3     1 200       n/a       n/a
     pumps mqtt                 100        0        –       300         –         –
-     f  faults   space  freeze screen   tab  view   q  end run   w  whole plan
+     f  faults  space  freeze  tab  view  q  end run  n  end phase  w  plan  ?
     "#);
     insta::assert_snapshot!(of(&late, Mode::Live, (OWN, &tab(1)), (80, 24)), @r#"
     squall stall fleets       ● valid: generator late 98.9 µs at p99  22 s of 32 s
@@ -413,7 +413,7 @@ fn golden_screens() {
 
 
 
-     f  faults   space  freeze screen   tab  view   q  end run   s  sort   ?  help
+     f  faults  space  freeze  tab  view  q  end run  n  end phase  s  sort  ?
     "#);
     insta::assert_snapshot!(of(&late, Mode::Live, (OWN, &tab(2)), (120, 24)), @r#"
     squall stall faults                                               ● valid: generator late 98.9 µs at p99  22 s of 32 s
@@ -439,7 +439,7 @@ fn golden_screens() {
 
 
 
-     f  faults   space  freeze screen   tab  view   q  end run   n  end phase   ?  help
+     f  faults  space  freeze  tab  view  q  end run  n  end phase  ?
     "#);
     insta::assert_snapshot!(of(&end, Mode::Ended, (REPLAY, &tab(3)), (80, 24)), @r#"
     squall stall generator  ▲ suspect: the generator used 80 % of…  complete, 33 s
