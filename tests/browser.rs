@@ -212,6 +212,10 @@ fn the_live_page_asks_for_nothing_that_is_not_there() {
         let (status, answer) = service.ask(&format!("POST {path} HTTP/1.1"), &["Host: @"], body);
         assert_eq!(status, 200, "{body}: {answer}");
     }
+    // The page looks twice a second: what it asks does not fail because the service is unwell, which the console would be full of.
+    assert!(page.contains("\"/health?unhealthy=200\""), "{page}");
+    let (status, health) = service.ask("GET /health?unhealthy=200 HTTP/1.1", &["Host: @"], "");
+    assert!(status == 200 && health.contains(r#""status":"unhealthy""#), "{health}");
     let (_, now) = service.ask("GET /v1/realtime HTTP/1.1", &["Host: @"], "");
     assert!(now.contains(r#""faults_allowed":true"#) && now.contains(r#""name":"page-stall""#), "{now}");
     for key in ["queue_s", "cache_s", "inference_s", "reply_s", "busy_s"] {

@@ -286,6 +286,14 @@ fn a_stalled_service_fills_its_queue_says_so_and_drains_it() {
     assert_eq!(control.stop("one"), 3, "what both do is counted for the first");
     let (status, health) = control.health();
     assert_eq!((status, &health["status"], &health["queue_depth"]), (503, &"unhealthy".into(), &3.into()));
+    // Who reads the answer may have it as one that did not fail.
+    for (query, expected) in
+        [("unhealthy=200", 200), ("unhealthy=503", 503), ("other=1", 503), ("unhealthy=1", 400)]
+    {
+        let told = control.http.ask("GET", &format!("/health?{query}"), "");
+        assert_eq!(told.status, expected, "{query}");
+        assert_eq!(told.json()["status"] == "unhealthy", expected != 400, "{query}");
+    }
     let reasons = health["reasons"].to_string();
     assert!(reasons.contains("`two` (stall)") && !reasons.contains("`one`"), "{reasons}");
     assert_eq!(server.health().status, Status::Unhealthy);

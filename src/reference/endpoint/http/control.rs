@@ -326,12 +326,23 @@ pub(super) fn dead_letters(dispatcher: &Dispatcher) -> Reply {
     json(&dispatcher.pipeline.dead_letters().latest(MOST_LETTERS))
 }
 
-pub(super) fn health(dispatcher: &Dispatcher) -> Reply {
-    let health = dispatcher.health();
-    let status = match health.status {
-        Status::Healthy | Status::Degraded => StatusCode::OK,
-        Status::Unhealthy => StatusCode::SERVICE_UNAVAILABLE,
+/// `GET /health`: 503 while unhealthy, or what `unhealthy=` asks for: to whoever reads the answer, such as the page, which looks twice a
+/// second, that is no failed request.
+pub(super) fn health(dispatcher: &Dispatcher, query: Option<&str>) -> Reply {
+    let pairs = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+    let asked = pairs.into_iter().find_map(|(key, value)| (key == "unhealthy").then_some(value));
+    let unhealthy = match asked.as_deref() {
+        None | Some("503") => StatusCode::SERVICE_UNAVAILABLE,
+        Some("200") => StatusCode::OK,
+        Some(_) => {
+            return error(
+                StatusCode::BAD_REQUEST,
+                "`unhealthy` is 200 or 503: the status that unhealthy is told with",
+            );
+        }
     };
+    let health = dispatcher.health();
+    let status = if health.status == Status::Unhealthy { unhealthy } else { StatusCode::OK };
     reply(status, JSON, serde_json::to_string(&health).unwrap_or_default())
 }
 

@@ -236,7 +236,7 @@ async fn answer(
         ("/v1/connections", Method::GET) => control::connections(dispatcher),
         ("/v1/dead-letters", Method::GET) => control::dead_letters(dispatcher),
         ("/v1/audit", Method::GET) => audit::list(&request, dispatcher).await,
-        ("/health", Method::GET | Method::HEAD) => control::health(dispatcher),
+        ("/health", Method::GET | Method::HEAD) => control::health(dispatcher, request.uri().query()),
         ("/metrics", Method::GET | Method::HEAD) => control::metrics(dispatcher),
         ("/openapi.json", Method::GET | Method::HEAD) => reply(StatusCode::OK, JSON, OPENAPI),
         ("/", Method::GET | Method::HEAD) if wants_page(request.headers()) => page(),
