@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use squall::results::read_summary;
+
 use crate::program::{cells, only_run, printed};
 
 const SCENARIO: &str = r#"
@@ -116,6 +118,19 @@ fn every_number_is_that_of_the_report() {
         assert!(plain.contains(&tile) || tile == "0.00 %", "{tile} is not in\n{report}");
     }
     assert!(page.contains("two fleets &lt;b&gt;and") && !page.contains("two fleets <b>"));
+    assert_columns_add_up(&page, &run);
+}
+
+/// That no reading is lost or counted twice on the way from the files into the columns of the time line.
+fn assert_columns_add_up(page: &str, run: &Path) {
+    let data = page.split_once("id=\"data\">").unwrap().1.split_once("</script>").unwrap().0;
+    let data: serde_json::Value = serde_json::from_str(data).unwrap();
+    let number = |cell: &serde_json::Value| cell.as_str().unwrap().replace(',', "").parse::<u64>().unwrap();
+    let failed: u64 = data["rows"].as_array().unwrap().iter().map(|row| number(&row[8])).sum();
+    let rows = read_summary(run).unwrap();
+    let readings = rows.iter().filter(|row| row.kind == "reading" && !row.is_headline());
+    let counted: u64 = readings.map(|row| row.figures.planned - row.figures.ok).sum();
+    assert_eq!(failed, counted);
 }
 
 #[test]
