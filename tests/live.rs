@@ -370,13 +370,22 @@ fn a_run_is_served_as_a_page_that_hears_of_every_interval_and_of_the_end() {
     let line =
         lines.find_map(|line| line.unwrap().strip_prefix("the run as a page: http://").map(str::to_owned));
     let address = line.unwrap().trim_end_matches('/').to_owned();
+    let token =
+        lines.find_map(|line| line.unwrap().split_once("/#").map(|(_, token)| token.to_owned())).unwrap();
     std::thread::spawn(move || lines.for_each(drop));
-    let ask = |path: &str, host: &str| {
+    let send = |request: String| {
         let mut stream = TcpStream::connect(&address).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n").unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
         let mut reply = String::new();
         stream.read_to_string(&mut reply).unwrap();
         reply
+    };
+    let ask = |path: &str, host: &str| send(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+    let order = |token: &str, body: &str| {
+        let length = body.len();
+        send(format!(
+            "POST /orders HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\nContent-Length: {length}\r\n\r\n{body}"
+        ))
     };
     run_of(&desk);
     assert!(ask("/", "evil.example").starts_with("HTTP/1.1 421"));
@@ -385,11 +394,19 @@ fn a_run_is_served_as_a_page_that_hears_of_every_interval_and_of_the_end() {
     let page = ask("/", "localhost");
     assert!(page.contains("connect-src 'self'") && page.contains("new EventSource('/events')"), "{page}");
     assert!(page.contains("the run is under way"), "{page}");
+    let start = r#"{"operation":"start","fault":"brake"}"#;
+    for wrong in ["", "0123456789abcdef"] {
+        assert!(order(wrong, start).starts_with("HTTP/1.1 403"), "{wrong}");
+    }
+    assert!(order(&token, r#"{"operation":"list"}"#).contains(r#""name":"brake","on":false"#));
+    let switched = order(&token, start);
+    assert!(switched.contains(r#""on":true"#) && switched.contains("brake is on"), "{switched}");
     // Until the run has ended, whose files are whole by then.
     let events = ask("/events", "localhost");
     assert!(events.matches("data: {").count() > 3 && events.contains("\"over\":true"), "{events}");
     run.wait().unwrap();
-    assert_eq!(load_manifest(&run_of(&desk)).unwrap().state, RunState::Complete);
+    let manifest = load_manifest(&run_of(&desk)).unwrap();
+    assert_eq!((manifest.state, manifest.faults_by_hand), (RunState::Complete, 1));
 }
 
 #[test]

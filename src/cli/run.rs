@@ -41,7 +41,8 @@ pub(super) struct ConductArgs {
     pub(super) live: bool,
 
     /// Serve the run as a page that follows it, by a process of its own at this address: 127.0.0.1:0 takes a free
-    /// port. To be read only; whoever reaches another address than a loopback one sees the run
+    /// port. To be read only, but for the address with a token that switches faults; whoever reaches another address
+    /// than a loopback one sees the run
     #[arg(long, value_name = "IP:PORT")]
     pub(super) live_on: Option<SocketAddr>,
 

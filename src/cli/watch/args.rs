@@ -37,7 +37,8 @@ pub(in crate::cli) struct WatchArgs {
     pub(in crate::cli) size: Size,
 
     /// Serve the run as a page that follows it instead, at this address: 127.0.0.1:0 takes a free port. To be read
-    /// only; whoever reaches another address than a loopback one sees the run
+    /// only, but for the address with a token that switches faults; whoever reaches another address than a loopback
+    /// one sees the run
     #[arg(long, value_name = "IP:PORT", conflicts_with_all = ["at", "speed", "still"])]
     pub(in crate::cli) live_on: Option<SocketAddr>,
 

@@ -6,6 +6,7 @@ mod frame_writer;
 mod order;
 pub(super) mod session;
 mod still;
+mod switchboard;
 mod terminal;
 pub(super) mod viewer;
 mod web;

@@ -49,6 +49,11 @@ impl Orders {
         }
     }
 
+    /// Its faults as they are now; none once it takes no orders any more.
+    pub(super) fn present(&self) -> Vec<Switch> {
+        self.call().map(|call| switches(&call.faults)).unwrap_or_default()
+    }
+
     /// Asks the run to switch something, or to end its phase; gives what became of it, in words.
     pub(super) fn ask(&self, request: &Asked) -> String {
         let Some(mut call) = self.call() else { return "the run takes no orders any more".to_owned() };

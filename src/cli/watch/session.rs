@@ -125,6 +125,12 @@ impl Session {
         self.run.state != RunState::Running
     }
 
+    /// Who takes orders for a run that has faults to be switched.
+    pub(super) fn switching(&self) -> Option<&Orders> {
+        let has_faults = self.run.plan.as_ref().is_some_and(|plan| !plan.faults.is_empty());
+        self.orders.as_ref().filter(|_| has_faults)
+    }
+
     /// How the run does, for a page that follows it: a JSON object.
     pub(super) fn summary(&self) -> String {
         let told = serde_json::json!({

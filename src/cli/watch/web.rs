@@ -1,5 +1,5 @@
-//! The run as a page in a browser, which follows it as it goes on: to be read, never to be steered, and on this machine alone unless
-//! another address is given.
+//! The run as a page in a browser, which follows it as it goes on: to be read, by whoever has the token to switch faults, and on this
+//! machine alone unless another address is given.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -11,6 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::session::Session;
+use super::switchboard::Switchboard;
 use crate::cli::CliError;
 use crate::clock::Monotonic;
 use crate::page;
@@ -40,9 +41,18 @@ const FILES: [&str; 8] = [
     "latency.hlog",
 ];
 
+/// What a client asks for.
+#[derive(Debug, PartialEq, Eq)]
+enum Asked {
+    Read(String),
+    Order { token: Option<String>, body: Vec<u8> },
+}
+
 /// What all clients are served from.
 struct Site {
     directory: PathBuf,
+    /// `None` where there is nothing to be switched.
+    switchboard: Option<Switchboard>,
     state: Mutex<State>,
     changed: Condvar,
     /// The page as of an event. Whoever makes it holds it: others wait for it instead of making it too.
@@ -70,9 +80,14 @@ pub(super) fn serve(session: &mut Session, address: SocketAddr, is_own: bool) ->
     let listener = TcpListener::bind(address)
         .map_err(|error| CliError::failed(format!("cannot serve the page at {address}: {error}")))?;
     let bound = listener.local_addr().map_err(CliError::failed)?;
+    let switchboard = session.switching().cloned().map(Switchboard::new);
     let _ = writeln!(io::stderr(), "the run as a page: http://{bound}/");
+    if let Some(board) = &switchboard {
+        let _ = writeln!(io::stderr(), "with its faults to be switched: http://{bound}/#{}", board.token());
+    }
     let site = Arc::new(Site {
         directory: session.directory().to_owned(),
+        switchboard,
         state: Mutex::default(),
         changed: Condvar::new(),
         page: Mutex::default(),
@@ -177,29 +192,43 @@ fn attend(mut client: &TcpStream, site: &Site) -> io::Result<()> {
             None => {}
         }
     };
-    match asked.as_deref() {
-        Ok("/") => match site.page() {
-            Ok(page) => reply(client, 200, "text/html; charset=utf-8", page.as_bytes()),
-            Err(why) => reply(client, 503, "text/plain; charset=utf-8", format!("{why}\n").as_bytes()),
-        },
-        Ok("/events") => follow(client, site),
-        Ok(path) => match FILES.iter().find(|name| path.strip_prefix('/') == Some(name)) {
-            Some(name) => send_file(client, &site.directory.join(name)),
-            None => reply(client, 404, "text/plain", b"not found\n"),
-        },
-        Err((status, why)) => reply(client, *status, "text/plain", format!("{why}\n").as_bytes()),
+    match (asked, &site.switchboard) {
+        (Ok(Asked::Read(path)), _) => give(client, &path, site),
+        (Ok(Asked::Order { token, body }), Some(board)) => {
+            let (status, told) = board.answer(token.as_deref(), &body);
+            reply(client, status, "application/json", told.as_bytes())
+        }
+        (Ok(Asked::Order { .. }), None) => {
+            reply(client, 405, "text/plain", b"there is nothing to be switched\n")
+        }
+        (Err((status, why)), _) => reply(client, status, "text/plain", format!("{why}\n").as_bytes()),
     }
 }
 
-/// The path that is asked for, or why it is not given; `None` while the request is not whole.
-fn parse(bytes: &[u8], reached: IpAddr) -> Option<Result<String, (u16, &'static str)>> {
+/// The page, what follows it, or a file.
+fn give(client: &TcpStream, path: &str, site: &Site) -> io::Result<()> {
+    match path {
+        "/" => match site.page() {
+            Ok(page) => reply(client, 200, "text/html; charset=utf-8", page.as_bytes()),
+            Err(why) => reply(client, 503, "text/plain; charset=utf-8", format!("{why}\n").as_bytes()),
+        },
+        "/events" => follow(client, site),
+        path => match FILES.iter().find(|name| path.strip_prefix('/') == Some(name)) {
+            Some(name) => send_file(client, &site.directory.join(name)),
+            None => reply(client, 404, "text/plain", b"not found\n"),
+        },
+    }
+}
+
+/// What is asked for, or why it is not given; `None` while the request is not whole.
+fn parse(bytes: &[u8], reached: IpAddr) -> Option<Result<Asked, (u16, &'static str)>> {
     let mut headers = [httparse::EMPTY_HEADER; 64];
     let mut request = httparse::Request::new(&mut headers);
-    match request.parse(bytes) {
-        Ok(httparse::Status::Complete(_)) => {}
+    let body = match request.parse(bytes) {
+        Ok(httparse::Status::Complete(head)) => bytes.get(head..)?,
         Ok(httparse::Status::Partial) => return None,
         Err(_) => return Some(Err((400, "no request"))),
-    }
+    };
     let mut hosts = request.headers.iter().filter(|header| header.name.eq_ignore_ascii_case("host"));
     let asked = match (hosts.next(), hosts.next()) {
         (Some(host), None) => std::str::from_utf8(host.value).ok(),
@@ -209,9 +238,27 @@ fn parse(bytes: &[u8], reached: IpAddr) -> Option<Result<String, (u16, &'static 
         return Some(Err((421, "the page does not go by that name")));
     }
     match (request.method, request.path) {
-        (Some("GET"), Some(path)) => Some(Ok(path.split('?').next().unwrap_or_default().to_owned())),
+        (Some("GET"), Some(path)) => {
+            Some(Ok(Asked::Read(path.split('?').next().unwrap_or_default().to_owned())))
+        }
+        (Some("POST"), Some("/orders")) => order(&request, body),
         _ => Some(Err((405, "the page is to be read only"))),
     }
+}
+
+/// An order, once its `body` is whole.
+fn order(request: &httparse::Request<'_, '_>, body: &[u8]) -> Option<Result<Asked, (u16, &'static str)>> {
+    let header = |name: &str| {
+        let found = request.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name))?;
+        std::str::from_utf8(found.value).ok()
+    };
+    let length = header("content-length").and_then(|length| length.parse().ok());
+    let Some(length) = length.filter(|length| *length <= REQUEST_BYTES) else {
+        return Some(Err((400, "an order states its length")));
+    };
+    let body = body.get(..length)?.to_owned();
+    let token = header("authorization").and_then(|value| value.strip_prefix("Bearer ")).map(str::to_owned);
+    Some(Ok(Asked::Order { token, body }))
 }
 
 /// A foreign name can be made to resolve to this machine; its own names and addresses lead nowhere else.
@@ -225,6 +272,7 @@ fn head(status: u16, kind: &str, length: Option<u64>) -> String {
     let words = match status {
         200 => "OK",
         400 => "Bad Request",
+        403 => "Forbidden",
         404 => "Not Found",
         405 => "Method Not Allowed",
         421 => "Misdirected Request",
@@ -277,15 +325,29 @@ mod tests {
     #[test]
     fn only_who_names_this_machine_reads_and_nobody_does_more() {
         let reached: IpAddr = "127.0.0.1".parse().unwrap();
+        let read = |path: &str| Some(Ok(Asked::Read(path.to_owned())));
+        let order = |token: Option<&str>, body: &str| {
+            Some(Ok(Asked::Order { token: token.map(str::to_owned), body: body.into() }))
+        };
         for (request, expected) in [
-            ("GET / HTTP/1.1\r\nHost: 127.0.0.1:80\r\n\r\n", Some(Ok("/".to_owned()))),
-            ("GET /events?x HTTP/1.1\r\nHost: localhost:80\r\n\r\n", Some(Ok("/events".to_owned()))),
-            ("GET / HTTP/1.1\r\nHost: [::1]:80\r\n\r\n", Some(Ok("/".to_owned()))),
+            ("GET / HTTP/1.1\r\nHost: 127.0.0.1:80\r\n\r\n", read("/")),
+            ("GET /events?x HTTP/1.1\r\nHost: localhost:80\r\n\r\n", read("/events")),
+            ("GET / HTTP/1.1\r\nHost: [::1]:80\r\n\r\n", read("/")),
             ("GET / HTTP/1.1\r\nHost: 127", None),
             ("GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n", Some(Err(421))),
             ("GET / HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n", Some(Err(400))),
             ("GET / HTTP/1.1\r\n\r\n", Some(Err(400))),
             ("POST / HTTP/1.1\r\nHost: localhost\r\n\r\n", Some(Err(405))),
+            ("POST /orders HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}", order(None, "{}")),
+            ("POST /orders HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{", None),
+            (
+                "POST /orders HTTP/1.1\r\nHost: localhost\r\nauthorization: Bearer ab\r\ncontent-length: 0\r\n\r\n",
+                order(Some("ab"), ""),
+            ),
+            ("POST /orders HTTP/1.1\r\nHost: localhost\r\n\r\n{}", Some(Err(400))),
+            ("POST /orders HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9999\r\n\r\n{}", Some(Err(400))),
+            ("POST /orders HTTP/1.1\r\nHost: evil.example\r\nContent-Length: 0\r\n\r\n", Some(Err(421))),
+            ("OPTIONS /orders HTTP/1.1\r\nHost: localhost\r\n\r\n", Some(Err(405))),
             ("\x16\x03\x01", Some(Err(400))),
         ] {
             let parsed = parse(request.as_bytes(), reached);
