@@ -55,6 +55,7 @@ pub mod engine;
 pub mod export;
 pub(crate) mod fault;
 pub(crate) mod fleet;
+pub(crate) mod lab;
 pub(crate) mod language;
 pub(crate) mod net;
 pub(crate) mod page;

@@ -8,7 +8,7 @@ mod condition;
 mod metric;
 mod unit;
 
-pub(crate) use condition::Condition;
+pub(crate) use condition::{Comparison, Condition};
 pub(crate) use metric::{Figure, Metric, Recovery, Times};
 pub(crate) use unit::Unit;
 

@@ -23,6 +23,7 @@ pub use collect::interval::{IntervalReport, Progress};
 pub(crate) use collect::pause::OwnPause;
 pub(crate) use collect::refusal::Refused;
 pub(crate) use collect::run_files::RunFiles;
+pub(crate) use collect::stored::StoredRun;
 pub(crate) use collect::total::{Readings, Totals};
 #[cfg(test)]
 pub(crate) use files::anomaly::AnomalyRow;
@@ -44,6 +45,7 @@ pub(crate) use files::follow::{Follower, Present};
 pub(crate) use files::history::{Column, FleetTail, History, LazyHistory, Mark};
 #[cfg(test)]
 pub(crate) use files::history::{Curves, Stretch};
+pub use files::lab::LabFacts;
 pub(crate) use files::history_log::{ROWS_PER_DECADE, row_of};
 #[cfg(test)]
 pub(crate) use files::manifest::PacingLag;

@@ -66,6 +66,7 @@ pub(super) fn manifest(run: &Run, directory: &RunDirectory, started: WallTime) -
         start_at: part.start_at.map(|at| StartFacts { at: at.to_string(), late_ms: None }),
         merged: Vec::new(),
         subscribers: Vec::new(),
+        lab: settings.lab.clone(),
         exit_code: None,
         reference: None,
         files: results::Seals::new(),

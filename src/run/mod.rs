@@ -38,6 +38,7 @@ pub use target::secure;
 
 use crate::record::{Layout, Protocol, RunToken, Shard};
 use crate::reference::Server;
+use crate::results::LabFacts;
 use crate::scenario::Plan;
 use crate::service;
 use crate::units::figure::{count, plural, rate};
@@ -91,6 +92,8 @@ pub struct Settings {
     pub profile: Option<PathBuf>,
     /// Notes for the observers to show beside those of the preparation.
     pub notes: Vec<String>,
+    /// The exercise it is made for, and what was predicted.
+    pub lab: Option<LabFacts>,
 }
 
 impl Default for Settings {
@@ -104,6 +107,7 @@ impl Default for Settings {
             token: None,
             profile: None,
             notes: Vec::new(),
+            lab: None,
         }
     }
 }

@@ -61,6 +61,7 @@ fn manifest(verdict: Judgement, reasons: &[&str]) -> Manifest {
         start_at: None,
         merged: Vec::new(),
         subscribers: Vec::new(),
+        lab: None,
         exit_code: None,
         reference: None,
         fleets: Vec::new(),

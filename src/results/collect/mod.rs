@@ -9,3 +9,4 @@ pub(super) mod pipeline;
 pub(super) mod refusal;
 pub(super) mod run_files;
 pub(super) mod total;
+pub(super) mod stored;

@@ -188,6 +188,7 @@ mod tests {
             start_at: None,
             merged: Vec::new(),
             subscribers: Vec::new(),
+            lab: None,
             exit_code: None,
             reference: None,
             fleets: Vec::new(),

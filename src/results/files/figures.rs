@@ -112,7 +112,7 @@ macro_rules! figures {
             }
 
             /// Adds the counts of another interval.
-            pub(super) fn add_counts(&mut self, other: &Self) {
+            pub(in crate::results) fn add_counts(&mut self, other: &Self) {
                 $(Field::add(&mut self.$name, &other.$name);)*
                 let floors = [self.censored_floor_ms, other.censored_floor_ms];
                 self.censored_floor_ms = floors.into_iter().flatten().min();

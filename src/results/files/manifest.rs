@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::demand::Demand;
 use super::failure::ReasonSum;
 use super::fleet::{FleetTarget, SubscriberFacts};
+use super::lab::LabFacts;
 use super::outage::RecoveryRule;
 use super::plan::{PlanAlteration, PlanFacts};
 use super::seal::Seals;
@@ -118,6 +119,9 @@ pub struct Manifest {
     /// How the fleets of subscribers stood when the run began.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub subscribers: Vec<SubscriberFacts>,
+    /// The exercise it was made for, and what was predicted; `None` for all other runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lab: Option<LabFacts>,
     /// The exit code of the command.
     pub exit_code: Option<u8>,
     /// What the bundled service counted of its own work, where it was the target; `None` until the run has ended.

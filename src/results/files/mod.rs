@@ -16,6 +16,7 @@ pub(super) mod history_log;
 pub(super) mod hlog;
 pub(super) mod host;
 mod inflate;
+pub(super) mod lab;
 pub(super) mod manifest;
 pub(super) mod manifest_store;
 pub(super) mod millis;

@@ -1,0 +1,119 @@
+//! What stands in a law: two formulas and how they must stand to each other.
+
+use super::term::{Lookup, Reader};
+use super::token::Token;
+use super::{Formula, FormulaError, Quantity};
+
+/// `drained <= 1s`, or `peak = lambda * stall within 10%`.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::lab) struct Relation {
+    pub(in crate::lab) left: Formula,
+    pub(in crate::lab) sign: Sign,
+    pub(in crate::lab) right: Formula,
+}
+
+/// How the left side must stand to the right one.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(in crate::lab) enum Sign {
+    /// `<`
+    Less,
+    /// `<=`
+    AtMost,
+    /// `>`
+    More,
+    /// `>=`
+    AtLeast,
+    /// `= … within 5%`: not further away than this share of the right side.
+    NearShare(f64),
+    /// `= … within 1`: not further away than that.
+    Near(Quantity),
+}
+
+impl Sign {
+    /// In words, before what the left side must keep to.
+    pub(in crate::lab) const fn words(self) -> &'static str {
+        match self {
+            Self::Less => "less than",
+            Self::AtMost => "at most",
+            Self::More => "more than",
+            Self::AtLeast => "at least",
+            Self::NearShare(_) | Self::Near(_) => "near",
+        }
+    }
+
+    /// Whether it bounds the left side from above alone.
+    pub(in crate::lab) const fn is_ceiling(self) -> bool {
+        matches!(self, Self::Less | Self::AtMost)
+    }
+}
+
+impl Relation {
+    /// Reads `text`.
+    ///
+    /// # Errors
+    /// If it is not two formulas with a sign between them.
+    pub(in crate::lab) fn parse(text: &str) -> Result<Self, FormulaError> {
+        let mut reader = Reader::of(text)?;
+        let left = reader.formula()?;
+        let at = reader.place();
+        let Some(Token::Comparison(sign)) = reader.take() else {
+            return Err(FormulaError::at(text, at, "a sign is missing here; write <, <=, >, >= or ="));
+        };
+        let right = reader.formula()?;
+        let sign = match sign {
+            "<" => Sign::Less,
+            "<=" => Sign::AtMost,
+            ">" => Sign::More,
+            ">=" => Sign::AtLeast,
+            _ => tolerance(&mut reader)?,
+        };
+        let end = reader.place();
+        if end < text.len() {
+            return Err(FormulaError::at(text, end, "the law has ended before; take this out"));
+        }
+        Ok(Self { left, sign, right })
+    }
+
+    /// Both sides, in the same dimension.
+    ///
+    /// # Errors
+    /// If one has no value, or they are not alike.
+    pub(in crate::lab) fn sides(&self, lookup: &Lookup<'_>) -> Result<(Quantity, Quantity), FormulaError> {
+        let (left, right) = (self.left.evaluate(lookup)?, self.right.evaluate(lookup)?);
+        if left.dimension == right.dimension {
+            return Ok((left, right));
+        }
+        let (one, other) = (left.dimension.described(), right.dimension.described());
+        Err(FormulaError::at(self.right.text(), 0, format!("{one} is compared with {other}")))
+    }
+
+    /// Whether `left` stands to `right` as it must. A value that is only known to be `at_least` that keeps under no ceiling.
+    pub(in crate::lab) fn holds(&self, left: Quantity, right: Quantity, at_least: bool) -> bool {
+        let apart = (left.value - right.value).abs();
+        match self.sign {
+            Sign::Less => !at_least && left.value < right.value,
+            Sign::AtMost => !at_least && left.value <= right.value,
+            Sign::More => left.value > right.value,
+            Sign::AtLeast => left.value >= right.value,
+            Sign::NearShare(share) => !at_least && apart <= share * right.value.abs(),
+            Sign::Near(tolerance) => !at_least && apart <= tolerance.value,
+        }
+    }
+}
+
+/// What stands behind the right side of `=`: `within 5%`.
+fn tolerance(reader: &mut Reader<'_>) -> Result<Sign, FormulaError> {
+    let at = reader.place();
+    let missing =
+        |at: usize| FormulaError::at(reader.text, at, "say how near; write for example within 5%");
+    if reader.tokens.get(reader.next).map(|(_, token)| token) != Some(&Token::Name("within".into())) {
+        return Err(missing(at));
+    }
+    reader.next += 1;
+    let at = reader.place();
+    match reader.take() {
+        Some(Token::Share(share)) => Ok(Sign::NearShare(share)),
+        Some(Token::Quantity(quantity)) => Ok(Sign::Near(quantity)),
+        _ => Err(FormulaError::at(reader.text, at, "say how near; write for example within 5%")),
+    }
+}

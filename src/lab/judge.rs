@@ -1,0 +1,388 @@
+//! Judges a stored run by its lab: predictions beside the truth, and every law by itself.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::answer::{Answers, fingerprint};
+use super::catalogue::Lab;
+use super::check::{Check, Law, Prediction};
+use super::figure::{LabFigure, Missing};
+use super::formula::{Dimension, Formula, Quantity, Sign};
+use super::{mend, plan, student};
+use crate::budget::Unit;
+use crate::results::{LabFacts, LoadError, RunState, StoredRun};
+use crate::scenario::{Overrides, Plan, Scenario};
+
+/// Formulas that name formulas that name …
+const DEEPEST: u8 = 12;
+
+/// What became of a run of a lab.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct LabJudgement {
+    /// The lab.
+    pub(crate) lab: &'static str,
+    /// Whose rates it had.
+    pub(crate) student: Option<String>,
+    /// The run.
+    pub(crate) run: String,
+    /// `passed`, `failed` or `unjudged`.
+    pub(crate) verdict: LabVerdict,
+    /// Why nothing of it can be judged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) unjudged: Option<String>,
+    /// What was predicted, in the order of the questions.
+    pub(crate) predictions: Vec<PredictionResult>,
+    /// What had to hold.
+    pub(crate) laws: Vec<LawResult>,
+    /// The student's own words.
+    pub(crate) why: String,
+}
+
+/// What a run of a lab comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum LabVerdict {
+    /// Every law holds.
+    Passed,
+    /// A law is broken.
+    Failed,
+    /// None is broken, and one cannot be judged.
+    Unjudged,
+}
+
+/// A prediction beside the truth.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct PredictionResult {
+    /// What was asked.
+    pub(crate) ask: String,
+    /// What was said.
+    pub(crate) said: String,
+    /// What the formula gives.
+    pub(crate) truth: String,
+    /// The formula.
+    pub(crate) formula: String,
+    /// What this run shows, where it can be measured.
+    pub(crate) measured: Option<String>,
+    /// Whether it is near enough to the truth.
+    pub(crate) right: bool,
+}
+
+/// A law, and how it stands.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct LawResult {
+    /// The law, as a sentence.
+    pub(crate) law: String,
+    /// How it stands.
+    pub(crate) standing: Standing,
+    /// The figures, in a sentence.
+    pub(crate) figures: String,
+    /// What to think of where it is broken.
+    pub(crate) say: String,
+    /// What to look at then.
+    pub(crate) open: String,
+}
+
+/// How a law stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Standing {
+    /// It holds.
+    Kept,
+    /// It does not.
+    Broken,
+    /// It cannot be judged.
+    Unjudged,
+}
+
+/// Why a run cannot be taken for one of a lab.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LabError {
+    /// It cannot be read.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// It is none, or was changed.
+    #[error("{0}")]
+    Foreign(String),
+}
+
+/// Judges the run in `directory`, from its files alone. `before` is a run of the lab as it is given, where there is one.
+///
+/// # Errors
+/// If the run cannot be read, is none of a lab, or is not what it says it is.
+pub(crate) fn judge(directory: &Path, before: Option<&Path>) -> Result<LabJudgement, LabError> {
+    let run = StoredRun::load(directory)?;
+    let before = before.map(StoredRun::load).transpose()?;
+    let foreign = |why: String| LabError::Foreign(format!("{}: {why}", directory.display()));
+    let facts = run.report.run.lab.clone().ok_or_else(|| foreign("is not a run of a lab".to_owned()))?;
+    let lab = Lab::named(&facts.name)
+        .ok_or_else(|| foreign(format!("is of the lab `{}`, which this squall does not have", facts.name)))?;
+    let check = lab.check().map_err(LabError::Foreign)?;
+    let plan = original(&run, lab, &check, &facts).map_err(foreign)?;
+    let answers = Answers::read("the answers in run.json", &facts.prediction, &check)
+        .map_err(|error| foreign(error.to_string()))?;
+    let case = Case { check: &check, plan: &plan, answers: &answers, run: &run, before: before.as_ref() };
+    Ok(case.judgement(lab, facts))
+}
+
+/// The plan that the run followed, if it is that of the lab but for what may be mended, and the answers are those that it began with.
+fn original(run: &StoredRun, lab: &Lab, check: &Check, facts: &LabFacts) -> Result<Plan, String> {
+    let manifest = &run.report.run;
+    if fingerprint(&facts.prediction) != facts.prediction_sha256 {
+        return Err("its answers are not those that it began with: run.json was changed".to_owned());
+    }
+    let given = student::scenario(lab, check, facts.student.as_deref())?;
+    mend::confine(&given, &manifest.scenario.text, &check.mend)?;
+    let overrides = overrides(&manifest.scenario.overrides)?;
+    let scenario = Scenario::parse("run.json", &manifest.scenario.text, &overrides);
+    let plan = Plan::new(scenario.map_err(|error| error.to_string())?);
+    if plan.digest() != manifest.plan_digest {
+        return Err("its scenario is not the one that it followed: run.json was changed".to_owned());
+    }
+    Ok(plan)
+}
+
+/// The overrides that a manifest tells: of a lab there is none but `--seed N`, by which trials differ.
+fn overrides(words: &[String]) -> Result<Overrides, String> {
+    let mut overrides = Overrides::default();
+    for word in words {
+        let seed = word.strip_prefix("--seed ").and_then(|text| text.parse().ok());
+        overrides.seed = Some(seed.ok_or_else(|| format!("`{word}` is a change that labs do not make"))?);
+    }
+    Ok(overrides)
+}
+
+/// Everything that a lab is judged by.
+pub(super) struct Case<'c> {
+    pub(super) check: &'c Check,
+    pub(super) plan: &'c Plan,
+    pub(super) answers: &'c Answers,
+    pub(super) run: &'c StoredRun,
+    pub(super) before: Option<&'c StoredRun>,
+}
+
+/// A value, and what of it is a bound or missing.
+#[derive(Default)]
+struct Notes {
+    at_least: bool,
+    missing: Option<Missing>,
+}
+
+impl Case<'_> {
+    fn judgement(&self, lab: &'static Lab, facts: LabFacts) -> LabJudgement {
+        let unjudged = self.obstacle();
+        let predictions = self.check.predictions.iter().map(|asked| self.prediction(asked)).collect();
+        let mut laws: Vec<_> = self.check.laws.iter().map(|law| self.law(law)).collect();
+        if unjudged.is_some() {
+            laws.iter_mut().for_each(|law| law.standing = Standing::Unjudged);
+        }
+        let any = |standing| laws.iter().any(|law| law.standing == standing);
+        let verdict = match () {
+            () if any(Standing::Broken) => LabVerdict::Failed,
+            () if any(Standing::Unjudged) => LabVerdict::Unjudged,
+            () => LabVerdict::Passed,
+        };
+        let run = self.run.report.directory.display().to_string();
+        let why = self.answers.why.clone();
+        LabJudgement { lab: lab.name, student: facts.student, run, verdict, unjudged, predictions, laws, why }
+    }
+
+    /// Why nothing of the run can be judged.
+    fn obstacle(&self) -> Option<String> {
+        let run = &self.run.report.run;
+        if run.state != RunState::Complete {
+            return Some(format!("the run is {}; run it to its end", run.ending()));
+        }
+        if run.faults_by_hand > 0 || !run.plan_altered.is_empty() {
+            return Some("faults or phases were switched by hand: the run did not follow its plan".to_owned());
+        }
+        None
+    }
+
+    fn prediction(&self, asked: &Prediction) -> PredictionResult {
+        let truth = self.value(&asked.truth, &mut Notes::default());
+        let said = self.answers.values.get(&asked.key).copied();
+        let is_share = asked.unit == super::check::AnswerUnit::Share;
+        let near = |said: &Quantity, truth: &Quantity| {
+            (said.value - truth.value).abs() <= asked.near * truth.value.abs()
+        };
+        let right = said.as_ref().zip(truth.as_ref().ok()).is_some_and(|(said, truth)| near(said, truth));
+        let show = |quantity: Quantity| quantity.show(is_share);
+        let figure = asked.figure.as_ref().and_then(|name| self.check.figures.get(name));
+        PredictionResult {
+            ask: asked.ask.clone(),
+            said: said.map_or_else(|| "nothing".to_owned(), show),
+            truth: truth.map_or_else(|why| why, show),
+            formula: asked.truth.text().to_owned(),
+            measured: figure.map(|figure| match figure.find(self.run) {
+                Ok(found) => format!("{}{}", if found.at_least { "at least " } else { "" }, show(found.quantity)),
+                Err(Missing::Unknown(why) | Missing::Never(why)) => format!("nothing: {why}"),
+            }),
+            right,
+        }
+    }
+
+    fn law(&self, law: &Law) -> LawResult {
+        let (standing, figures) = self.standing(law);
+        LawResult {
+            law: law.name.clone(),
+            standing,
+            figures,
+            say: law.say.clone(),
+            open: law.open.clone(),
+        }
+    }
+
+    /// How a law stands, and its figures in a sentence.
+    fn standing(&self, law: &Law) -> (Standing, String) {
+        let mut notes = Notes::default();
+        let left = self.value(&law.that.left, &mut notes);
+        let bounded = notes.at_least;
+        let right = self.value(&law.that.right, &mut notes);
+        if let Some(Missing::Never(why)) = &notes.missing {
+            return (Standing::Broken, format!("{}: {why}", self.subject(&law.that.left)));
+        }
+        let (left, right) = match (left, right) {
+            (Ok(left), Ok(right)) => (left, right),
+            (Err(why), _) | (_, Err(why)) => return (Standing::Unjudged, why),
+        };
+        if left.dimension != right.dimension {
+            let (one, other) = (left.dimension.described(), right.dimension.described());
+            return (Standing::Unjudged, format!("{one} is compared with {other}"));
+        }
+        let sentence = self.sentence(law, (left, bounded), right);
+        let holds = law.that.holds(left, right, bounded);
+        // Being late makes response times longer: a ceiling that is kept all the same is kept.
+        let excused = holds && law.that.sign.is_ceiling();
+        match self.lateness(law, left, right).filter(|_| !excused) {
+            Some(late) => (Standing::Unjudged, format!("{sentence}; {late}")),
+            None if holds => (Standing::Kept, sentence),
+            None => (Standing::Broken, sentence),
+        }
+    }
+
+    /// Why a law on a time cannot be judged, if the generator was late by more than the law's share of what it asserts. Counts, ratios
+    /// and orderings are no laws on a time.
+    fn lateness(&self, law: &Law, left: Quantity, right: Quantity) -> Option<String> {
+        let timed = |formula| {
+            let figures = self.check.figures_in(formula).into_iter();
+            figures.filter(|figure| figure.unit() == Unit::Time).collect::<Vec<_>>()
+        };
+        let (of_left, of_right) = (timed(&law.that.left), timed(&law.that.right));
+        let asserted = match (of_left.is_empty(), of_right.is_empty()) {
+            (false, true) => right,
+            (true, false) => left,
+            _ => return None,
+        };
+        if asserted.dimension != Dimension::TIME {
+            return None;
+        }
+        let figures = of_left.into_iter().chain(of_right);
+        let late = figures.filter_map(|figure| figure.lag_s(self.run_of(figure)?)).fold(0.0, f64::max);
+        let most = law.lag * asserted.value;
+        (late > most).then(|| {
+            format!(
+                "cannot be judged: the generator itself was {} late (p99), and more than {} hides it",
+                Quantity::seconds(late).show(false),
+                Quantity::seconds(most).show(false)
+            )
+        })
+    }
+
+    /// What was measured, and what it had to be.
+    fn sentence(&self, law: &Law, (left, at_least): (Quantity, bool), right: Quantity) -> String {
+        let shares = |formula| {
+            let figures = self.check.figures_in(formula);
+            !figures.is_empty() && figures.iter().all(|figure| figure.unit() == Unit::Share)
+        };
+        let is_share = shares(&law.that.left) || (shares(&law.that.right) && law.that.left.names().is_empty());
+        let bound = right.show(is_share);
+        let bound = match law.that.right.names().as_slice() {
+            [] => bound,
+            _ => format!("{bound} ({})", law.that.right.text()),
+        };
+        let demand = match law.that.sign {
+            Sign::NearShare(share) => format!("within {} of {bound}", Quantity::number(share).show(true)),
+            Sign::Near(near) => format!("within {} of {bound}", near.show(is_share)),
+            sign => format!("{} {bound}", sign.words()),
+        };
+        let bounded = if at_least { "at least " } else { "" };
+        let gap = if law.that.holds(left, right, at_least) { String::new() } else { gap(left, right) };
+        format!("{} is {bounded}{}; must be {demand}{gap}", self.subject(&law.that.left), left.show(is_share))
+    }
+
+    /// What a formula is of, in words where it is a figure.
+    fn subject(&self, formula: &Formula) -> String {
+        let names = formula.names();
+        let figure = match names.as_slice() {
+            [name] if *name == formula.text() => self.check.figures.get(*name),
+            _ => None,
+        };
+        figure.map_or_else(|| formula.text().to_owned(), |figure| figure.is.clone())
+    }
+
+    /// The value of a formula, or why it has none; what of it is a bound or missing goes to `notes`.
+    fn value(&self, formula: &Formula, notes: &mut Notes) -> Result<Quantity, String> {
+        let notes = std::cell::RefCell::new(notes);
+        let found = formula.evaluate(&|name| self.named(name, &notes, 0));
+        found.map_err(|error| error.message)
+    }
+
+    fn named(&self, name: &str, notes: &std::cell::RefCell<&mut Notes>, depth: u8) -> Result<Quantity, String> {
+        if depth > DEEPEST {
+            return Err(format!("`{name}` is defined by itself"));
+        }
+        let deeper = |formula: &Formula| {
+            let found = formula.evaluate(&|name| self.named(name, notes, depth + 1));
+            found.map_err(|error| error.message)
+        };
+        if let Some(figure) = self.check.figures.get(name) {
+            return self.measured(figure, notes);
+        }
+        if let Some(formula) = self.check.given.get(name) {
+            return deeper(formula);
+        }
+        match name.split_once('.') {
+            Some(("answer", key)) => {
+                let said = self.answers.values.get(key).copied();
+                said.ok_or_else(|| format!("there is no answer to `{key}`"))
+            }
+            Some(("truth", key)) => {
+                let asked = self.check.predictions.iter().find(|asked| asked.key == key);
+                deeper(&asked.ok_or_else(|| format!("`{key}` is not asked"))?.truth)
+            }
+            _ => plan::named(self.plan, name),
+        }
+    }
+
+    fn measured(&self, figure: &LabFigure, notes: &std::cell::RefCell<&mut Notes>) -> Result<Quantity, String> {
+        let Some(run) = self.run_of(figure) else {
+            return Err("there is no run of the lab as it was given to compare with; run that first".to_owned());
+        };
+        let found = figure.find(run).map_err(|missing| {
+            let (Missing::Unknown(why) | Missing::Never(why)) = &missing;
+            let why = format!("{}: {why}", figure.is);
+            notes.borrow_mut().missing = Some(missing);
+            why
+        })?;
+        notes.borrow_mut().at_least |= found.at_least;
+        Ok(found.quantity)
+    }
+
+    fn run_of(&self, figure: &LabFigure) -> Option<&StoredRun> {
+        if figure.before { self.before } else { Some(self.run) }
+    }
+}
+
+/// By how much a figure misses its bound.
+fn gap(left: Quantity, right: Quantity) -> String {
+    let times = left.value / right.value;
+    if !times.is_finite() || times < 0.0 {
+        return String::new();
+    }
+    if times >= 2.0 {
+        return format!(": {} times that", Quantity::number(times).show(false));
+    }
+    let (share, word) = if times >= 1.0 { (times - 1.0, "too much") } else { (1.0 - times, "too little") };
+    format!(": {} {word}", Quantity::number(share).show(true))
+}

@@ -1,0 +1,67 @@
+//! A lab run as its author knows the outcome: broken, solved, and with its negative control. A lab whose broken scenario passes, or
+//! whose solution fails, teaches nothing.
+
+use super::answer;
+use super::catalogue::{Lab, Variant};
+use super::check::{AnswerUnit, Check, Prediction};
+use super::folder::Assignment;
+use super::formula::Quantity;
+use super::{plan, student};
+use crate::results::LabFacts;
+use crate::scenario::{Overrides, Plan, Scenario};
+
+/// What is needed to run `variant` of `lab`, with the rates of `student` and the answers that its formulas give.
+///
+/// # Errors
+/// If the lab itself is at fault, which a test excludes.
+pub(crate) fn trial(lab: &'static Lab, variant: Variant, student: Option<&str>) -> Result<Assignment, String> {
+    let (check, change) = (lab.check()?, lab.change(variant)?);
+    let given = student::scenario(lab, &check, student)?;
+    let mut scenario = given.clone();
+    for (from, to) in &change.replace {
+        if scenario.matches(from.as_str()).count() != 1 {
+            return Err(format!("lab {}, {}: `{from}` does not stand in it once", lab.name, variant.word()));
+        }
+        scenario = scenario.replacen(from, to, 1);
+    }
+    let plan = Scenario::parse("scenario.toml", &given, &Overrides::default());
+    let plan = Plan::new(plan.map_err(|error| error.to_string())?);
+    let mut values = change.answer;
+    for asked in &check.predictions {
+        if !values.contains_key(&asked.key) {
+            values.insert(asked.key.clone(), written(truth(&check, &plan, asked)?, asked.unit));
+        }
+    }
+    let prediction = answer::filled(&check, &values);
+    let prediction_sha256 = answer::fingerprint(&prediction);
+    let (name, student) = (lab.name.to_owned(), student.map(str::to_owned));
+    Ok(Assignment { scenario, facts: LabFacts { name, student, prediction_sha256, prediction } })
+}
+
+/// What the formula of a prediction gives by the plan alone.
+fn truth(check: &Check, plan: &Plan, asked: &Prediction) -> Result<Quantity, String> {
+    let found = asked.truth.evaluate(&|name| by_plan(check, plan, name, 0));
+    found.map_err(|error| error.to_string())
+}
+
+fn by_plan(check: &Check, plan: &Plan, name: &str, depth: u8) -> Result<Quantity, String> {
+    match check.given.get(name) {
+        Some(formula) if depth < 12 => {
+            let found = formula.evaluate(&|name| by_plan(check, plan, name, depth + 1));
+            found.map_err(|error| error.message)
+        }
+        Some(_) => Err(format!("`{name}` is defined by itself")),
+        None => plan::named(plan, name),
+    }
+}
+
+/// A quantity as an answer is written.
+fn written(quantity: Quantity, unit: AnswerUnit) -> String {
+    let value = quantity.value;
+    match unit {
+        AnswerUnit::Time => format!("{value:.6}s"),
+        AnswerUnit::Rate => format!("{value:.6}/s"),
+        AnswerUnit::Number => format!("{value:.6}"),
+        AnswerUnit::Share => format!("{:.6}%", value * 100.0),
+    }
+}
