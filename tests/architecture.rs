@@ -13,7 +13,7 @@ mod protocol;
 mod syntax;
 
 /// Rooms and their storeys: a room imports only from a lower storey, never sideways or up.
-const STOREYS: [(&str, u8); 25] = [
+const STOREYS: [(&str, u8); 26] = [
     ("units", 0),
     ("seed", 0),
     ("clock", 0),
@@ -36,6 +36,7 @@ const STOREYS: [(&str, u8); 25] = [
     ("display", 7),
     ("page", 7),
     ("tui", 7),
+    ("lab", 7),
     ("export", 7),
     ("cli", 8),
     ("main", 9),
@@ -88,7 +89,7 @@ const EFFECTS: [(&str, &[&str], &[&str]); 9] = [
     // A run under way is spoken to by the same user's `squall fault`: no traffic, and nothing of the measurement.
     ("local sockets", &["UnixStream", "UnixListener"], &["run", "cli"]),
     // The kernel's accounts of processor time are files on Linux: reading them is reading time.
-    ("files", &["std::fs", "fs::", "File::", "tokio::fs"], &["results", "scenario", "run", "cli", "clock"]),
+    ("files", &["std::fs", "fs::", "File::", "tokio::fs"], &["results", "scenario", "run", "lab", "cli", "clock"]),
     ("the terminal", &["println!", "print!(", "stdout()", "stderr()", "dbg!"], &["cli", "display"]),
     ("ending the process", &["process::exit", "process::abort"], &[]),
     ("making certificates", &["rcgen::"], &["reference"]),

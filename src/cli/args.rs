@@ -18,6 +18,7 @@ use super::fault::FaultArgs;
 use super::new::SituationParser;
 #[cfg(unix)]
 use super::phase::PhaseArgs;
+use super::lab::args::LabArgs;
 use super::proxy::ProxyArgs;
 use super::run::ConductArgs;
 use super::serve::ServeArgs;
@@ -129,6 +130,11 @@ pub(super) enum Command {
     /// Every recording passes once, reading by reading, through the detector that judges live readings, with
     /// one threshold for all and no look-ahead. A detector that never alerts scores 0, a perfect one 100.
     Score(ScoreArgs),
+    /// Learn with exercises that check your predictions and what you mend
+    ///
+    /// Each lab has a little theory, a scenario that is broken, and questions. Predict, run, mend, and be told
+    /// whether you were right: squall lab lists them.
+    Lab(LabArgs),
     /// Measure the limits of this machine, and keep them for later runs
     ///
     /// With --aa: how much runs of a scenario differ here by chance. Otherwise:
@@ -432,7 +438,7 @@ fn parse_threshold(text: &str) -> Result<f64, String> {
     threshold.ok_or_else(|| "write a number above 0, such as 2.8".to_owned())
 }
 
-fn target_help() -> String {
+pub(super) fn target_help() -> String {
     let forms: Vec<_> = protocols().map(|facts| format!("{}=URL", facts.protocol)).collect();
     let paths: Vec<_> = protocols().filter_map(|facts| facts.path).collect();
     format!(

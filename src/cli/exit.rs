@@ -45,6 +45,8 @@ impl Exit {
         &[Self::Fine, Self::Failed, Self::Usage, Self::Invalid, Self::Budget, Self::Interrupted];
     /// Those of a merge, which ends as a run of all its parts would have ended.
     pub(super) const OF_MERGE: &'static [Self] = Self::OF_RUN;
+    /// Those of exercises.
+    pub(super) const OF_LAB: &'static [Self] = Self::OF_RUN;
     /// Those of stored runs compared.
     pub(super) const OF_COMPARE: &'static [Self] =
         &[Self::Fine, Self::Failed, Self::Usage, Self::Regression, Self::Inconclusive, Self::Invalid];

@@ -15,6 +15,7 @@ mod export;
 #[cfg(unix)]
 mod fault;
 mod folder;
+mod lab;
 mod man;
 mod merge;
 mod new;
@@ -117,6 +118,12 @@ fn say(error: &CliError) {
     let _ = writeln!(std::io::stderr(), "error: {message}");
 }
 
+/// Tells the user something beside what was asked for.
+fn say_note(text: &str) {
+    // Nobody reading it changes nothing.
+    let _ = writeln!(std::io::stderr(), "note: {}", Style::PLAIN.harmless(text));
+}
+
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     run_with(std::env::args_os()).into()
@@ -175,6 +182,7 @@ fn run_with(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Serve(args) => serve::serve(args),
         Command::Proxy(args) => proxy::proxy(args),
         Command::Score(args) => score::score(args),
+        Command::Lab(args) => lab::lab(args),
         Command::Calibrate(args) => calibrate::calibrate(args),
         Command::Completions(args) => completion::completions(args),
         Command::Man(args) => man::man(args),

@@ -94,7 +94,7 @@ pub(super) fn settings(args: &ConductArgs) -> Settings {
 pub(super) fn drive(args: &ConductArgs, run: Run) -> Result<Exit, CliError> {
     let live = is_live(args)?;
     let notes = Arc::new(Notes::default());
-    let observer: Arc<dyn Observer> = if live { notes.clone() } else { Arc::new(progress(args, &run)) };
+    let observer: Arc<dyn Observer> = if live { notes.clone() } else { Arc::new(progress(args.quiet, &run)) };
     let interrupts = Arc::new(InterruptHandler(Arc::clone(&observer)));
     let handle = run.start(vec![Arc::clone(&observer), interrupts])?;
     let page = page(args, handle.directory(), &observer);
@@ -129,9 +129,10 @@ fn load(args: &RunArgs) -> Result<Scenario, CliError> {
     Ok(scenario)
 }
 
-fn progress(args: &ConductArgs, run: &Run) -> Progress {
+/// Shows the progress of `run` on standard error; nothing of it where it is to be `quiet`.
+pub(super) fn progress(quiet: bool, run: &Run) -> Progress {
     let terminal = io::stderr().is_terminal();
-    let mode = match (args.quiet, terminal) {
+    let mode = match (quiet, terminal) {
         (true, _) => ProgressMode::Quiet,
         (false, true) => ProgressMode::Live(screen::progress_width()),
         (false, false) => ProgressMode::Lines,

@@ -8,7 +8,7 @@ use crate::results::{Recovery, StoredRun};
 use crate::record::ServiceCounts;
 
 /// A figure of a run, as a lab names it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug)]
 pub(super) struct LabFigure {
     /// What it is, as the subject of a sentence.
     pub(super) is: String,
@@ -19,7 +19,7 @@ pub(super) struct LabFigure {
     pub(super) before: bool,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug)]
 enum Source {
     Metric(Scope, Metric),
     Counter(fn(&ServiceCounts) -> u64),

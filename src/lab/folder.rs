@@ -97,10 +97,10 @@ impl LabFolder {
         Ok(Assignment { scenario, facts: LabFacts { name, student, prediction_sha256, prediction } })
     }
 
-    /// Whether the answers were changed since the run that `facts` are of began.
-    pub(crate) fn is_edited(&self, facts: &LabFacts) -> bool {
-        let text = fs::read_to_string(self.answers());
-        text.is_ok_and(|text| answer::fingerprint(&text) != facts.prediction_sha256)
+    /// Whether the answers are no longer those with this fingerprint, which a run began with.
+    pub(crate) fn is_edited(&self, prediction_sha256: &str) -> bool {
+        let text = self.read(&self.answers());
+        text.is_ok_and(|text| answer::fingerprint(&text) != prediction_sha256)
     }
 
     fn read(&self, path: &Path) -> Result<String, String> {

@@ -37,6 +37,15 @@ pub(crate) struct LabJudgement {
     pub(crate) laws: Vec<LawResult>,
     /// The student's own words.
     pub(crate) why: String,
+    /// SHA-256 of the answers that were given before the run began, in hexadecimal.
+    pub(crate) prediction_sha256: String,
+}
+
+impl LabJudgement {
+    /// How many predictions were near enough.
+    pub(crate) fn right(&self) -> usize {
+        self.predictions.iter().filter(|asked| asked.right).count()
+    }
 }
 
 /// What a run of a lab comes to.
@@ -169,7 +178,7 @@ struct Notes {
 }
 
 impl Case<'_> {
-    fn judgement(&self, lab: &'static Lab, facts: LabFacts) -> LabJudgement {
+    pub(super) fn judgement(&self, lab: &'static Lab, facts: LabFacts) -> LabJudgement {
         let unjudged = self.obstacle();
         let predictions = self.check.predictions.iter().map(|asked| self.prediction(asked)).collect();
         let mut laws: Vec<_> = self.check.laws.iter().map(|law| self.law(law)).collect();
@@ -184,7 +193,18 @@ impl Case<'_> {
         };
         let run = self.run.report.directory.display().to_string();
         let why = self.answers.why.clone();
-        LabJudgement { lab: lab.name, student: facts.student, run, verdict, unjudged, predictions, laws, why }
+        let LabFacts { student, prediction_sha256, .. } = facts;
+        LabJudgement {
+            lab: lab.name,
+            student,
+            run,
+            verdict,
+            unjudged,
+            predictions,
+            laws,
+            why,
+            prediction_sha256,
+        }
     }
 
     /// Why nothing of the run can be judged.

@@ -52,8 +52,8 @@ mod words;
 
 pub(crate) use catalogue::{HINTS, LABS, Lab, Variant};
 pub(crate) use folder::{Assignment, LabFolder};
-pub(crate) use judge::{LabJudgement, LabVerdict, judge};
-pub(crate) use progress::{LabProgress, Progress};
+pub(crate) use judge::{LabJudgement, LabVerdict, Standing as LabStanding, judge};
+pub(crate) use progress::Progress;
 pub(crate) use student::canonical as student_name;
 pub(crate) use trial::trial;
 pub(crate) use words::{Tick, judgement, list};

@@ -17,7 +17,7 @@ const LONGEST: usize = 60;
 ///
 /// # Errors
 /// If nothing is left, or too much.
-pub(super) fn canonical(name: &str) -> Result<String, String> {
+pub(crate) fn canonical(name: &str) -> Result<String, String> {
     let name = name.trim().to_lowercase();
     if name.is_empty() || name.chars().count() > LONGEST || name.chars().any(char::is_control) {
         return Err(format!("`--student` takes a name of 1 to {LONGEST} letters, for example --student ada"));

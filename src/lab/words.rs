@@ -65,8 +65,7 @@ fn law(found: &LawResult, tick: Tick, text: &mut String) {
 
 /// The judgement in a line.
 fn summary(judged: &LabJudgement, lab: &Lab) -> String {
-    let right = judged.predictions.iter().filter(|asked| asked.right).count();
-    let asked = judged.predictions.len();
+    let (right, asked) = (judged.right(), judged.predictions.len());
     let broken = judged.laws.iter().filter(|law| law.standing == Standing::Broken).count();
     let title = lab.title();
     let predicted = format!("{right} of {asked} predictions right");
@@ -87,6 +86,7 @@ fn next(judged: &LabJudgement, lab: &Lab, progress: &LabProgress) -> String {
             Some(next) => format!("squall lab start {}", next.name),
             None => "squall lab report".to_owned(),
         },
+        LabVerdict::Unjudged if judged.unjudged.is_some() => format!("squall lab run {name}"),
         LabVerdict::Unjudged => format!("let the machine do nothing else, then squall lab run {name}"),
         LabVerdict::Failed if progress.hints < HINTS => format!(
             "squall report {} --html page.html; change scenario.toml and squall lab run {name}; squall lab hint {name} helps",

@@ -7,6 +7,7 @@ mod colour;
 pub(crate) mod comparison;
 mod curve;
 mod escape;
+pub(crate) mod exercise;
 mod fault;
 mod fleet;
 mod head;

@@ -1,0 +1,90 @@
+//! `squall lab grade`: the labs of many students, judged from their folders.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::cli::exit::Exit;
+use crate::cli::{CliError, screen};
+use crate::lab::{LABS, Lab, LabJudgement, LabVerdict, Progress, judge};
+
+/// Runs of a lab that are looked at, the last ones.
+const MOST_RUNS: usize = 50;
+
+/// A lab of a student.
+#[derive(Debug, Serialize)]
+struct Row<'r> {
+    folder: String,
+    student: &'r str,
+    lab: &'r str,
+    /// `passed`, `failed`, `unjudged`, or `not run`.
+    verdict: &'r str,
+    /// Of the run that is judged; empty without one.
+    predictions_right: Option<usize>,
+    predictions: Option<usize>,
+    runs: usize,
+    hints: u8,
+    run: String,
+    note: String,
+}
+
+/// Prints a row for every lab of every folder.
+pub(super) fn grade(folders: &[PathBuf]) -> Result<Exit, CliError> {
+    let mut table = csv::Writer::from_writer(Vec::new());
+    for folder in folders {
+        let progress = Progress::load(folder).map_err(CliError::failed)?;
+        for lab in LABS {
+            table.serialize(row(folder, lab, &progress)).map_err(CliError::failed)?;
+        }
+    }
+    let text = table.into_inner().map_err(|error| CliError::failed(error.error()))?;
+    screen::print(&String::from_utf8_lossy(&text))?;
+    Ok(Exit::Fine)
+}
+
+fn row<'r>(folder: &Path, lab: &'r Lab, progress: &'r Progress) -> Row<'r> {
+    let own = progress.labs.get(lab.name).cloned().unwrap_or_default();
+    let (best, notes) = best(folder, lab, progress.student.as_deref(), &own.runs);
+    let verdict = match best.as_ref().map(|judged| judged.verdict) {
+        Some(LabVerdict::Passed) => "passed",
+        Some(LabVerdict::Failed) => "failed",
+        Some(LabVerdict::Unjudged) => "unjudged",
+        None => "not run",
+    };
+    Row {
+        folder: folder.display().to_string(),
+        student: progress.student.as_deref().unwrap_or_default(),
+        lab: lab.name,
+        verdict,
+        predictions_right: best.as_ref().map(LabJudgement::right),
+        predictions: best.as_ref().map(|judged| judged.predictions.len()),
+        runs: own.runs.len(),
+        hints: own.hints,
+        run: best.map(|judged| judged.run).unwrap_or_default(),
+        note: notes.join("; "),
+    }
+}
+
+/// The best judgement of all runs, the first of its kind, and what is wrong with runs that cannot be taken for the student's.
+fn best(folder: &Path, lab: &Lab, student: Option<&str>, runs: &[String]) -> (Option<LabJudgement>, Vec<String>) {
+    let mut best: Option<LabJudgement> = None;
+    let mut notes = Vec::new();
+    let before = runs.first().map(|run| folder.join(lab.name).join(run));
+    for run in &runs[runs.len().saturating_sub(MOST_RUNS)..] {
+        match judge(&folder.join(lab.name).join(run), before.as_deref()) {
+            Ok(judged) if judged.lab != lab.name || judged.student.as_deref() != student => {
+                notes.push(format!("{run} is another lab's, or another student's"));
+            }
+            Ok(judged) => {
+                let is_better = best.as_ref().is_none_or(|best| {
+                    best.verdict != LabVerdict::Passed && judged.verdict == LabVerdict::Passed
+                });
+                if is_better {
+                    best = Some(judged);
+                }
+            }
+            Err(error) => notes.push(error.to_string()),
+        }
+    }
+    (best, notes)
+}

@@ -1,0 +1,73 @@
+//! `squall lab report`: all labs of a student on one page.
+
+use std::path::Path;
+
+use super::{before, progress};
+use crate::cli::exit::Exit;
+use crate::cli::{CliError, screen};
+use crate::display::Tone;
+use crate::lab::{LABS, LabJudgement, LabStanding, LabVerdict, judge};
+use crate::page::exercise::{Exercise, exercises};
+use crate::results::{Report, replace_text};
+
+/// Writes the page.
+pub(super) fn report(root: &Path, html: &Path) -> Result<Exit, CliError> {
+    let progress = progress(root)?;
+    let mut done = Vec::new();
+    for lab in LABS {
+        let Some(own) = progress.labs.get(lab.name) else { continue };
+        // The run that passed, or the last one.
+        let passed = own.passed.as_ref().map(|run| Path::new(run).to_owned());
+        let last = own.runs.last().map(|run| root.join(lab.name).join(run));
+        let Some(run) = passed.filter(|run| run.join("run.json").is_file()).or(last) else { continue };
+        let judged = judge(&run, before(root, lab, &progress).as_deref()).map_err(CliError::failed)?;
+        let report = Report::load(&run).map_err(CliError::failed)?;
+        done.push((lab, judged, report));
+    }
+    if done.is_empty() {
+        return Err(CliError::usage("no lab has been run yet; begin with squall lab"));
+    }
+    let chapters: Vec<_> =
+        done.iter().map(|(lab, judged, report)| chapter(lab.name, lab.title(), judged, report)).collect();
+    let page = exercises(progress.student.as_deref().unwrap_or_default(), &chapters);
+    let written = replace_text(html, &page.map_err(CliError::failed)?);
+    written.map_err(|error| CliError::failed(format!("cannot write {}: {error}", html.display())))?;
+    screen::print(&format!("{}\n", html.display()))?;
+    Ok(Exit::Fine)
+}
+
+fn chapter<'r>(
+    name: &'static str,
+    title: &'static str,
+    judged: &LabJudgement,
+    report: &'r Report,
+) -> Exercise<'r> {
+    let (verdict, tone) = match judged.verdict {
+        LabVerdict::Passed => ("passed", Tone::Good),
+        LabVerdict::Failed => ("not yet", Tone::Bad),
+        LabVerdict::Unjudged => ("cannot be judged", Tone::Warning),
+    };
+    let predictions = judged.predictions.iter().map(|asked| {
+        let measured = asked.measured.clone().unwrap_or_default();
+        let truth = format!("{} ({})", asked.truth, asked.formula);
+        [asked.ask.clone(), asked.said.clone(), truth, measured]
+    });
+    let laws = judged.laws.iter().map(|law| {
+        let (word, tone) = match law.standing {
+            LabStanding::Kept => ("holds", Tone::Good),
+            LabStanding::Broken => ("broken", Tone::Bad),
+            LabStanding::Unjudged => ("cannot be judged", Tone::Warning),
+        };
+        ([law.law.clone(), word.to_owned(), law.figures.clone()], tone)
+    });
+    Exercise {
+        name,
+        title,
+        verdict,
+        tone,
+        predictions: predictions.collect(),
+        laws: laws.collect(),
+        why: judged.why.clone(),
+        report,
+    }
+}

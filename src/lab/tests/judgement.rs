@@ -1,0 +1,157 @@
+//! Judgements of made-up runs: which law breaks, what cannot be judged, and that every fault has words of its own.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use super::super::answer::{Answers, fingerprint};
+use super::super::judge::{Case, LabJudgement, LabVerdict, Standing};
+use super::super::progress::LabProgress;
+use super::super::{Lab, Tick, words};
+use super::plan;
+use crate::results::{Detections, Figures, LabFacts, Manifest, Millis, Outage, Report, StoredRun, SummaryRow};
+
+/// What differs between made-up runs of the lab `outage`.
+#[derive(Clone, Copy)]
+struct Made {
+    state: &'static str,
+    by_hand: u32,
+    /// Of the only activation.
+    recovery: &'static str,
+    drained_s: Option<f64>,
+    shed: u64,
+    /// Of 10 000 readings.
+    within_budget: u64,
+    lag_ms: u64,
+}
+
+/// A run in which all is well.
+const GOOD: Made = Made {
+    state: "complete",
+    by_hand: 0,
+    recovery: "recovered",
+    drained_s: Some(0.5),
+    shed: 1_000,
+    within_budget: 8_900,
+    lag_ms: 1,
+};
+
+fn manifest(made: Made) -> Manifest {
+    serde_json::from_value(json!({
+        "schema": 1, "tool_version": "0", "label": "", "run_id": "r", "state": made.state, "seed": "1",
+        "plan_digest": "", "scenario": { "name": "lab-outage", "text": "", "overrides": [] }, "started": "", "ended": null,
+        "host": { "name": "", "kernel": "", "cores": 1, "cpu_model": null, "memory_bytes": null },
+        "clock": { "resolution_ns": 1 }, "pacer": { "kind": "timerfd", "slack_ns": 0 }, "workers": 1, "targets": {},
+        "pacing_lag": null, "validity": null, "budgets": [], "exit_code": 0, "faults_by_hand": made.by_hand,
+    }))
+    .unwrap()
+}
+
+fn activation(made: Made) -> Outage {
+    serde_json::from_value(json!({
+        "fault": "stall", "layer": "service", "kind": "stall", "turn": 0, "planned_s": 8.0, "start_s": 8.0, "end_s": 11.0,
+        "instant": false, "devices": 0, "acted": null, "state": made.recovery, "recovered_after_s": null, "p99_before_ms": 9.0,
+        "worst_p99_ms": 3000.0, "worst_p99_censored": false, "worst_at_s": 11.0, "ok": 9000, "shed": made.shed, "error": 0,
+        "timeout": 0, "lost": 0, "dropped": 0, "duplicated": 0, "reordered": 0, "first_ok_after_s": 0.1, "backlog_before": 1,
+        "peak_backlog": 1000, "backlog_drained_after_s": made.drained_s, "reconnected": 0, "peak_reconnects_per_s": null,
+        "reconnected_99_after_s": null, "remark": "",
+    }))
+    .unwrap()
+}
+
+fn report(made: Made) -> Report {
+    let row = SummaryRow {
+        duration_s: 30.0,
+        phase: "after".into(),
+        fleet: "meters".into(),
+        protocol: "ws".into(),
+        kind: "reading".into(),
+        figures: Figures {
+            planned: 10_000,
+            ok: 10_000 - made.shed,
+            shed: made.shed,
+            within_budget: Some(made.within_budget),
+            pacing_lag_p99_ms: Some(Millis(made.lag_ms * 1_000_000)),
+            ..Figures::default()
+        },
+    };
+    Report {
+        run: manifest(made),
+        directory: PathBuf::from("lab/outage/runs/r"),
+        summary: vec![row],
+        detection: Detections::default(),
+        faults: vec![activation(made)],
+        failures: Vec::new(),
+        delivery: Vec::new(),
+        rebuilt: None,
+    }
+}
+
+fn judged(made: Made, answers: &str) -> LabJudgement {
+    let lab = Lab::named("outage").unwrap();
+    let (check, plan) = (lab.check().unwrap(), plan(lab.scenario));
+    let answers = Answers::read("answer.toml", answers, &check).unwrap();
+    let run = StoredRun::of(report(made));
+    let case = Case { check: &check, plan: &plan, answers: &answers, run: &run, before: None };
+    let facts = LabFacts {
+        name: lab.name.into(),
+        student: None,
+        prediction_sha256: fingerprint(""),
+        prediction: String::new(),
+    };
+    case.judgement(lab, facts)
+}
+
+const RIGHT: &str = "peak = 1020\ndrain = \"7.3s\"\nwhy = \"x\"";
+
+fn told(judged: &LabJudgement) -> String {
+    words::judgement(judged, Lab::named("outage").unwrap(), &LabProgress::default(), Tick::of(true))
+}
+
+#[test]
+fn every_fault_is_found_and_has_words_of_its_own() {
+    use LabVerdict::{Failed, Passed, Unjudged};
+    let mut texts = BTreeSet::new();
+    for (made, verdict, said) in [
+        (GOOD, Passed, "passed, 2 of 2 predictions right"),
+        (
+            Made { drained_s: Some(7.5), ..GOOD },
+            Failed,
+            "[no] the backlog is gone one second after the standstill\n    the time from the end of the standstill until the \
+             backlog was gone is 7.50 s; must be at most 1.00 s: 7.50 times that",
+        ),
+        (Made { drained_s: None, recovery: "not_recovered", ..GOOD }, Failed, "the backlog was never gone"),
+        (Made { drained_s: None, recovery: "no_level", ..GOOD }, Unjudged, "[??] the backlog is gone one second"),
+        (Made { drained_s: Some(7.5), lag_ms: 51, ..GOOD }, Unjudged, "the generator itself was 51.0 ms late (p99)"),
+        (Made { drained_s: Some(7.5), lag_ms: 49, ..GOOD }, Failed, "1 of 3 laws broken"),
+        // A ceiling that is kept in spite of the lag is kept.
+        (Made { lag_ms: 500, ..GOOD }, Passed, "[ok] the backlog is gone one second after the standstill"),
+        (Made { shed: 2_000, ..GOOD }, Failed, "what the service refused is 2000; must be at most 1224 (120% * piled): 63.4 % too much"),
+        (Made { within_budget: 5_500, ..GOOD }, Failed, "the share answered within 250 ms is 55 %; must be at least 84.71 %"),
+        (Made { state: "interrupted", ..GOOD }, Unjudged, "nothing can be judged: the run is interrupted; run it to its end"),
+        (Made { by_hand: 1, ..GOOD }, Unjudged, "switched by hand"),
+    ] {
+        let judged = judged(made, RIGHT);
+        let text = told(&judged);
+        assert_eq!(judged.verdict, verdict, "{text}");
+        assert!(text.contains(said), "{said}\n---\n{text}");
+        assert!(text.contains("\nnext: "), "{text}");
+        if verdict == Failed {
+            assert!(text.contains("\n    look at: "), "{text}");
+        }
+        texts.insert(text);
+    }
+    assert_eq!(texts.len(), 11);
+}
+
+#[test]
+fn a_wrong_prediction_with_a_mended_system_passes_and_shows_the_gap() {
+    let judged = judged(GOOD, "peak = 340\ndrain = \"3s\"\nwhy = \"x\"");
+    assert_eq!((judged.verdict, judged.right()), (LabVerdict::Passed, 0));
+    let text = told(&judged);
+    let said = "you said 340, the formula gives 1020 (lambda * stall); this run: 1000";
+    assert!(text.contains(said) && text.contains("[no] readings that wait"), "{text}");
+    assert!(text.ends_with("next: squall lab start overload\n"), "{text}");
+    assert!(judged.laws.iter().all(|law| law.standing == Standing::Kept));
+}
