@@ -115,7 +115,8 @@ pub(crate) enum LabError {
     Foreign(String),
 }
 
-/// Judges the run in `directory`, from its files alone. `before` is a run of the lab as it is given, where there is one.
+/// Judges the run in `directory`, from its files alone. `before` is an earlier run of the same student, which is compared with where it is
+/// one of the lab as it is given.
 ///
 /// # Errors
 /// If the run cannot be read, is none of a lab, or is not what it says it is.
@@ -127,7 +128,9 @@ pub(crate) fn judge(directory: &Path, before: Option<&Path>) -> Result<LabJudgem
     let lab = Lab::named(&facts.name)
         .ok_or_else(|| foreign(format!("is of the lab `{}`, which this squall does not have", facts.name)))?;
     let check = lab.check().map_err(LabError::Foreign)?;
-    let plan = original(&run, lab, &check, &facts).map_err(foreign)?;
+    let given = student::scenario(lab, &check, facts.student.as_deref()).map_err(LabError::Foreign)?;
+    let before = before.filter(|run| run.report.run.scenario.text == given);
+    let plan = original(&run, &given, &check, &facts).map_err(foreign)?;
     let answers = Answers::read("the answers in run.json", &facts.prediction, &check)
         .map_err(|error| foreign(error.to_string()))?;
     let case = Case { check: &check, plan: &plan, answers: &answers, run: &run, before: before.as_ref() };
@@ -135,13 +138,12 @@ pub(crate) fn judge(directory: &Path, before: Option<&Path>) -> Result<LabJudgem
 }
 
 /// The plan that the run followed, if it is that of the lab but for what may be mended, and the answers are those that it began with.
-fn original(run: &StoredRun, lab: &Lab, check: &Check, facts: &LabFacts) -> Result<Plan, String> {
+fn original(run: &StoredRun, given: &str, check: &Check, facts: &LabFacts) -> Result<Plan, String> {
     let manifest = &run.report.run;
     if fingerprint(&facts.prediction) != facts.prediction_sha256 {
         return Err("its answers are not those that it began with: run.json was changed".to_owned());
     }
-    let given = student::scenario(lab, check, facts.student.as_deref())?;
-    mend::confine(&given, &manifest.scenario.text, &check.mend)?;
+    mend::confine(given, &manifest.scenario.text, &check.mend)?;
     let overrides = overrides(&manifest.scenario.overrides)?;
     let scenario = Scenario::parse("run.json", &manifest.scenario.text, &overrides);
     let plan = Plan::new(scenario.map_err(|error| error.to_string())?);

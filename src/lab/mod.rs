@@ -48,7 +48,7 @@ mod plan;
 mod progress;
 mod student;
 mod trial;
-mod words;
+mod wording;
 
 pub(crate) use catalogue::{HINTS, LABS, Lab, Variant};
 pub(crate) use folder::{Assignment, LabFolder};
@@ -56,7 +56,7 @@ pub(crate) use judge::{LabJudgement, LabVerdict, Standing as LabStanding, judge}
 pub(crate) use progress::Progress;
 pub(crate) use student::canonical as student_name;
 pub(crate) use trial::trial;
-pub(crate) use words::{Tick, judgement, list};
+pub(crate) use wording::{Tick, judgement, list};
 
 #[cfg(test)]
 mod tests;

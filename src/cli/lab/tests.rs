@@ -68,10 +68,3 @@ fn hints_deepen_and_are_counted_and_names_are_mended() {
     let (_, message) = refused(root, &[]);
     assert!(message.contains("move it away, and the labs begin anew"), "{message}");
 }
-
-#[test]
-fn tmp_cli() {
-    let Ok(words) = std::env::var("SQUALL_ARGS") else { return };
-    let exit = crate::cli::run_with(std::iter::once("squall".into()).chain(words.split_whitespace().map(Into::into)));
-    println!("EXIT {}", exit.code());
-}

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::super::answer::{Answers, fingerprint};
 use super::super::judge::{Case, LabJudgement, LabVerdict, Standing};
 use super::super::progress::LabProgress;
-use super::super::{Lab, Tick, words};
+use super::super::{Lab, Tick, wording};
 use super::plan;
 use crate::results::{Detections, Figures, LabFacts, Manifest, Millis, Outage, Report, StoredRun, SummaryRow};
 
@@ -106,7 +106,7 @@ fn judged(made: Made, answers: &str) -> LabJudgement {
 const RIGHT: &str = "peak = 1020\ndrain = \"7.3s\"\nwhy = \"x\"";
 
 fn told(judged: &LabJudgement) -> String {
-    words::judgement(judged, Lab::named("outage").unwrap(), &LabProgress::default(), Tick::of(true))
+    wording::judgement(judged, Lab::named("outage").unwrap(), &LabProgress::default(), Tick::of(true))
 }
 
 #[test]
@@ -142,7 +142,8 @@ fn every_fault_is_found_and_has_words_of_its_own() {
         }
         texts.insert(text);
     }
-    assert_eq!(texts.len(), 11);
+    // Two pairs differ in nothing but a lag that decides nothing.
+    assert_eq!(texts.len(), 9);
 }
 
 #[test]
