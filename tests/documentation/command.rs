@@ -25,7 +25,7 @@ use crate::program::wait_until;
 use crate::skip;
 
 /// Commands that are not executed, by how they begin, and why.
-const NOT_EXECUTED: [(&str, &str); 26] = [
+const NOT_EXECUTED: [(&str, &str); 29] = [
     ("cargo ", "builds what these tests are built of; CI does it"),
     ("git worktree", "needs the history of the reader's own repository"),
     (
@@ -44,6 +44,9 @@ const NOT_EXECUTED: [(&str, &str); 26] = [
         "a table of the reader's own; tests/admission.rs has one",
     ),
     ("curl -H \"Authorization", "asks that service"),
+    ("squall lab run", "wants answers, and takes half a minute; tests/lab.rs runs labs"),
+    ("squall lab check", "judges that run"),
+    ("squall lab report", "shows that run"),
     ("squall proxy", "stands before services of the reader's own; tests/fault.rs starts it"),
     ("squall watch", "wants a terminal; tests/live.rs has one"),
     ("squall run large.toml", "a broker and addresses of the reader's own"),
