@@ -89,7 +89,11 @@ const EFFECTS: [(&str, &[&str], &[&str]); 9] = [
     // A run under way is spoken to by the same user's `squall fault`: no traffic, and nothing of the measurement.
     ("local sockets", &["UnixStream", "UnixListener"], &["run", "cli"]),
     // The kernel's accounts of processor time are files on Linux: reading them is reading time.
-    ("files", &["std::fs", "fs::", "File::", "tokio::fs"], &["results", "scenario", "run", "lab", "cli", "clock"]),
+    (
+        "files",
+        &["std::fs", "fs::", "File::", "tokio::fs"],
+        &["results", "scenario", "run", "lab", "cli", "clock"],
+    ),
     ("the terminal", &["println!", "print!(", "stdout()", "stderr()", "dbg!"], &["cli", "display"]),
     ("ending the process", &["process::exit", "process::abort"], &[]),
     ("making certificates", &["rcgen::"], &["reference"]),

@@ -105,22 +105,33 @@ fn what_was_predicted_and_mended_is_kept_judged_again_and_shown() {
     let runs = runs(&desk, "delivered");
     let lab = manifest(&runs[0])["lab"].clone();
     let answers = fs::read_to_string(desk.path("delivered/answer.toml")).unwrap();
-    assert_eq!((lab["name"].as_str(), lab["prediction"].as_str()), (Some("delivered"), Some(answers.as_str())));
+    assert_eq!(
+        (lab["name"].as_str(), lab["prediction"].as_str()),
+        (Some("delivered"), Some(answers.as_str()))
+    );
     assert_eq!(lab["prediction_sha256"].as_str().map(str::len), Some(64));
     // The judgement again, of either run, for programs and with an answer that came too late.
     desk.edit("delivered/answer.toml", "\"2\"", "\"147\"");
     let (code, said) = desk.lab("check delivered");
     assert!(code == 0 && said.contains("answer.toml was changed after the run began"), "{said}");
     assert!(said.contains(": passed, 1 of 2 predictions right"), "{said}");
-    let output = squall(desk.folder.path(), &["lab", "check", "delivered", "--json", "--run", runs[0].to_str().unwrap()]);
-    let output = { output }.output().unwrap();
+    let first = runs[0].to_str().unwrap();
+    let words = ["lab", "check", "delivered", "--json", "--run", first];
+    let output = squall(desk.folder.path(), &words).output().unwrap();
     assert_eq!(output.status.code(), Some(99));
     let judged: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!((judged["verdict"].as_str(), judged["laws"][0]["standing"].as_str()), (Some("failed"), Some("broken")));
+    assert_eq!(
+        (judged["verdict"].as_str(), judged["laws"][0]["standing"].as_str()),
+        (Some("failed"), Some("broken"))
+    );
     let (code, said) = desk.lab("report");
     assert!(code == 0, "{said}");
     let page = fs::read_to_string(desk.folder.path().join("labs.html")).unwrap();
-    assert!(page.contains("I &lt;b&gt;think&lt;/b&gt; so") && page.contains("<svg") && page.contains("Delivered how often?"));
+    assert!(
+        page.contains("I &lt;b&gt;think&lt;/b&gt; so")
+            && page.contains("<svg")
+            && page.contains("Delivered how often?")
+    );
     let output = squall(desk.folder.path(), &["lab", "grade", "lab"]).output().unwrap();
     assert!(text(&output.stdout).contains(",delivered,passed,1,2,2,0,"), "{}", told(&output));
     // A manifest that says something else than the run that was made.

@@ -15,10 +15,10 @@ use super::exit::Exit;
 use super::export::ExportArgs;
 #[cfg(unix)]
 use super::fault::FaultArgs;
+use super::lab::args::LabArgs;
 use super::new::SituationParser;
 #[cfg(unix)]
 use super::phase::PhaseArgs;
-use super::lab::args::LabArgs;
 use super::proxy::ProxyArgs;
 use super::run::ConductArgs;
 use super::serve::ServeArgs;

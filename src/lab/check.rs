@@ -147,9 +147,8 @@ impl Check {
             let figure = LabFigure::of(text).map_err(|error| format!("figure {name}: {error}"))?;
             Ok::<_, String>((name, figure))
         };
-        let formula = |place: String, text: &str| {
-            Formula::parse(text).map_err(|error| format!("{place}: {error}"))
-        };
+        let formula =
+            |place: String, text: &str| Formula::parse(text).map_err(|error| format!("{place}: {error}"));
         let given = text.given.into_iter().map(|(name, text)| {
             let parsed = formula(format!("given {name}"), &text)?;
             Ok::<_, String>((name, parsed))
@@ -165,7 +164,8 @@ impl Check {
             })
         };
         let law = |text: LawText| {
-            let that = Relation::parse(&text.that).map_err(|error| format!("law `{}`: {error}", text.name))?;
+            let that =
+                Relation::parse(&text.that).map_err(|error| format!("law `{}`: {error}", text.name))?;
             let lag = text.lag.unwrap_or(LAG);
             Ok::<_, String>(Law { name: text.name, that, lag, say: text.say, open: text.open })
         };

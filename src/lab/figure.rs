@@ -4,8 +4,8 @@ use serde::Deserialize;
 
 use super::formula::Quantity;
 use crate::budget::{Comparison, Condition, Metric, Scope, Subject, Unit};
-use crate::results::{Recovery, StoredRun};
 use crate::record::ServiceCounts;
+use crate::results::{Recovery, StoredRun};
 
 /// A figure of a run, as a lab names it.
 #[derive(Debug)]
@@ -146,7 +146,9 @@ impl LabFigure {
 
     fn find_in(&self, run: &StoredRun, phase: Option<&str>) -> Result<Found, Missing> {
         let (scope, metric) = match &self.source {
-            Source::Metric(scope, metric) => (Scope { phase: phase.map(str::to_owned), ..scope.clone() }, *metric),
+            Source::Metric(scope, metric) => {
+                (Scope { phase: phase.map(str::to_owned), ..scope.clone() }, *metric)
+            }
             Source::Counter(count) => return counted(run, phase, *count),
         };
         // Of several activations the largest value counts.
@@ -164,7 +166,8 @@ impl LabFigure {
     /// Whether what is missing is missing because it never happened: the fault was on, and there was something before it to compare with.
     fn may_be_known(run: &StoredRun, scope: &Scope) -> bool {
         let Some(fault) = &scope.fault else { return false };
-        let mut activations = run.report.faults.iter().filter(|activation| activation.fault == *fault).peekable();
+        let mut activations =
+            run.report.faults.iter().filter(|activation| activation.fault == *fault).peekable();
         activations.peek().is_some()
             && activations.all(|activation| !matches!(activation.state, Recovery::NoLevel | Recovery::Open))
     }
@@ -172,13 +175,15 @@ impl LabFigure {
     /// How late the generator was at most where this was measured (p99), seconds.
     pub(super) fn lag_s(&self, run: &StoredRun) -> Option<f64> {
         let Source::Metric(scope, _) = &self.source else { return None };
-        let of = |phase: Option<&str>| run.lag_ns(&Scope { phase: phase.map(str::to_owned), ..scope.clone() });
+        let of =
+            |phase: Option<&str>| run.lag_ns(&Scope { phase: phase.map(str::to_owned), ..scope.clone() });
         self.blocks().into_iter().filter_map(of).max().map(|ns| ns as f64 / 1e9)
     }
 }
 
 fn counted(run: &StoredRun, phase: Option<&str>, count: fn(&ServiceCounts) -> u64) -> Result<Found, Missing> {
-    let unknown = || Missing::Unknown("the service is not the bundled one, and its counters are unknown".to_owned());
+    let unknown =
+        || Missing::Unknown("the service is not the bundled one, and its counters are unknown".to_owned());
     let facts = run.report.run.reference.as_ref().ok_or_else(unknown)?;
     let wanted = |own: &str| phase.map_or_else(|| crate::results::is_measured(own), |phase| phase == own);
     let counts = facts.counts(wanted).ok_or_else(unknown)?;

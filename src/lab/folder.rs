@@ -66,10 +66,13 @@ impl LabFolder {
         if self.scenario().exists() {
             return Err(format!("{shown} is there already; go on with it, or move it away to begin anew"));
         }
-        let unwritable = |error: io::Error| format!("cannot write {shown}: {error}; choose another place with --dir");
+        let unwritable =
+            |error: io::Error| format!("cannot write {shown}: {error}; choose another place with --dir");
         fs::create_dir_all(&self.path).map_err(unwritable)?;
         let answers = answer::blank(&check);
-        for (name, text) in [("README.md", self.lab.readme), ("answer.toml", &answers), ("scenario.toml", &scenario)] {
+        for (name, text) in
+            [("README.md", self.lab.readme), ("answer.toml", &answers), ("scenario.toml", &scenario)]
+        {
             let file = OpenOptions::new().write(true).create_new(true).open(self.path.join(name));
             match file.and_then(|mut file| file.write_all(text.as_bytes())) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}

@@ -216,7 +216,9 @@ impl Case<'_> {
             return Some(format!("the run is {}; run it to its end", run.ending()));
         }
         if run.faults_by_hand > 0 || !run.plan_altered.is_empty() {
-            return Some("faults or phases were switched by hand: the run did not follow its plan".to_owned());
+            return Some(
+                "faults or phases were switched by hand: the run did not follow its plan".to_owned(),
+            );
         }
         None
     }
@@ -237,7 +239,9 @@ impl Case<'_> {
             truth: truth.map_or_else(|why| why, show),
             formula: asked.truth.text().to_owned(),
             measured: figure.map(|figure| match figure.find(self.run) {
-                Ok(found) => format!("{}{}", if found.at_least { "at least " } else { "" }, show(found.quantity)),
+                Ok(found) => {
+                    format!("{}{}", if found.at_least { "at least " } else { "" }, show(found.quantity))
+                }
                 Err(Missing::Unknown(why) | Missing::Never(why)) => format!("nothing: {why}"),
             }),
             right,
@@ -246,13 +250,7 @@ impl Case<'_> {
 
     fn law(&self, law: &Law) -> LawResult {
         let (standing, figures) = self.standing(law);
-        LawResult {
-            law: law.name.clone(),
-            standing,
-            figures,
-            say: law.say.clone(),
-            open: law.open.clone(),
-        }
+        LawResult { law: law.name.clone(), standing, figures, say: law.say.clone(), open: law.open.clone() }
     }
 
     /// How a law stands, and its figures in a sentence.
@@ -317,7 +315,8 @@ impl Case<'_> {
             let figures = self.check.figures_in(formula);
             !figures.is_empty() && figures.iter().all(|figure| figure.unit() == Unit::Share)
         };
-        let is_share = shares(&law.that.left) || (shares(&law.that.right) && law.that.left.names().is_empty());
+        let is_share =
+            shares(&law.that.left) || (shares(&law.that.right) && law.that.left.names().is_empty());
         let bound = right.show(is_share);
         let bound = match law.that.right.names().as_slice() {
             [] => bound,
@@ -330,7 +329,11 @@ impl Case<'_> {
         };
         let bounded = if at_least { "at least " } else { "" };
         let gap = if law.that.holds(left, right, at_least) { String::new() } else { gap(left, right) };
-        format!("{} is {bounded}{}; must be {demand}{gap}", self.subject(&law.that.left), left.show(is_share))
+        format!(
+            "{} is {bounded}{}; must be {demand}{gap}",
+            self.subject(&law.that.left),
+            left.show_beside(is_share, right)
+        )
     }
 
     /// What a formula is of, in words where it is a figure.
@@ -350,7 +353,12 @@ impl Case<'_> {
         found.map_err(|error| error.message)
     }
 
-    fn named(&self, name: &str, notes: &std::cell::RefCell<&mut Notes>, depth: u8) -> Result<Quantity, String> {
+    fn named(
+        &self,
+        name: &str,
+        notes: &std::cell::RefCell<&mut Notes>,
+        depth: u8,
+    ) -> Result<Quantity, String> {
         if depth > DEEPEST {
             return Err(format!("`{name}` is defined by itself"));
         }
@@ -377,9 +385,15 @@ impl Case<'_> {
         }
     }
 
-    fn measured(&self, figure: &LabFigure, notes: &std::cell::RefCell<&mut Notes>) -> Result<Quantity, String> {
+    fn measured(
+        &self,
+        figure: &LabFigure,
+        notes: &std::cell::RefCell<&mut Notes>,
+    ) -> Result<Quantity, String> {
         let Some(run) = self.run_of(figure) else {
-            return Err("there is no run of the lab as it was given to compare with; run that first".to_owned());
+            return Err(
+                "there is no run of the lab as it was given to compare with; run that first".to_owned()
+            );
         };
         let found = figure.find(run).map_err(|missing| {
             let (Missing::Unknown(why) | Missing::Never(why)) = &missing;

@@ -44,7 +44,9 @@ fn leaves(text: &str) -> Result<Leaves, String> {
 fn spread(key: &str, value: &toml::Value, leaves: &mut Leaves) {
     let below = |name: &str| if key.is_empty() { name.to_owned() } else { format!("{key}.{name}") };
     match value {
-        toml::Value::Table(table) => table.iter().for_each(|(name, value)| spread(&below(name), value, leaves)),
+        toml::Value::Table(table) => {
+            table.iter().for_each(|(name, value)| spread(&below(name), value, leaves))
+        }
         toml::Value::Array(items) if items.iter().any(toml::Value::is_table) => {
             let name = |item: &toml::Value| item.get("name").and_then(toml::Value::as_str).map(str::to_owned);
             let names: Vec<_> = items.iter().map(|item| name(item).unwrap_or_default()).collect();
@@ -75,7 +77,11 @@ mod tests {
             ("workers = 1", "workers = 2", None),
             ("workers = 1", "workers = 1 # a comment", None),
             ("\"2s\"", "\"1s\"", Some("`phase.a.duration` is held fixed by this lab; put it back to \"2s\"")),
-            ("workers = 1", "workers = 1\ncache = 0", Some("`reference.cache` is held fixed by this lab; take it out")),
+            (
+                "workers = 1",
+                "workers = 1\ncache = 0",
+                Some("`reference.cache` is held fixed by this lab; take it out"),
+            ),
             ("name = \"a\"", "name = \"c\"", Some("`phase.a.duration` is held fixed")),
         ] {
             let found = confine(GIVEN, &GIVEN.replacen(from, to, 1), &mend);

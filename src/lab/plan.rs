@@ -14,7 +14,9 @@ pub(super) fn named(plan: &Plan, name: &str) -> Result<Quantity, String> {
     match parts.as_slice() {
         ["measured", "duration"] => Ok(measured(plan)),
         ["phase", phase, key] => of_phase(plan, phase, key),
-        ["fleet", fleet, key] => of_fleet(found(&plan.scenario().fleets, "fleet", fleet, |own| &own.name)?, key),
+        ["fleet", fleet, key] => {
+            of_fleet(found(&plan.scenario().fleets, "fleet", fleet, |own| &own.name)?, key)
+        }
         ["fault", fault, key] => {
             let fault = found(plan.faults(), "fault", fault, |own| &own.name)?;
             of_fault(fault, plan.measuring_starts(), key)
@@ -28,7 +30,12 @@ pub(super) fn named(plan: &Plan, name: &str) -> Result<Quantity, String> {
 }
 
 /// The one of `all` that is called `wanted`.
-fn found<'a, T>(all: &'a [T], what: &str, wanted: &str, name: impl Fn(&T) -> &String) -> Result<&'a T, String> {
+fn found<'a, T>(
+    all: &'a [T],
+    what: &str,
+    wanted: &str,
+    name: impl Fn(&T) -> &String,
+) -> Result<&'a T, String> {
     all.iter().find(|own| name(own) == wanted).ok_or_else(|| {
         let names: Vec<_> = all.iter().map(|own| name(own).as_str()).collect();
         format!("the plan has no {what} `{wanted}`; there are: {}", names.join(", "))

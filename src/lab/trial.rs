@@ -14,7 +14,11 @@ use crate::scenario::{Overrides, Plan, Scenario};
 ///
 /// # Errors
 /// If the lab itself is at fault, which a test excludes.
-pub(crate) fn trial(lab: &'static Lab, variant: Variant, student: Option<&str>) -> Result<Assignment, String> {
+pub(crate) fn trial(
+    lab: &'static Lab,
+    variant: Variant,
+    student: Option<&str>,
+) -> Result<Assignment, String> {
     let (check, change) = (lab.check()?, lab.change(variant)?);
     let given = student::scenario(lab, &check, student)?;
     let mut scenario = given.clone();

@@ -39,9 +39,14 @@ pub(crate) fn judgement(judged: &LabJudgement, lab: &Lab, progress: &LabProgress
     // Writing to a String cannot fail.
     for asked in &judged.predictions {
         let mark = if asked.right { tick.good } else { tick.bad };
-        let measured = asked.measured.as_ref().map(|found| format!("; this run: {found}")).unwrap_or_default();
+        let measured =
+            asked.measured.as_ref().map(|found| format!("; this run: {found}")).unwrap_or_default();
         let _ = writeln!(text, "{mark} {}", asked.ask);
-        let _ = writeln!(text, "    you said {}, the formula gives {} ({}){measured}", asked.said, asked.truth, asked.formula);
+        let _ = writeln!(
+            text,
+            "    you said {}, the formula gives {} ({}){measured}",
+            asked.said, asked.truth, asked.formula
+        );
     }
     if let Some(why) = &judged.unjudged {
         let _ = writeln!(text, "\nnothing can be judged: {why}");

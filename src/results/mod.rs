@@ -45,8 +45,8 @@ pub(crate) use files::follow::{Follower, Present};
 pub(crate) use files::history::{Column, FleetTail, History, LazyHistory, Mark};
 #[cfg(test)]
 pub(crate) use files::history::{Curves, Stretch};
-pub use files::lab::LabFacts;
 pub(crate) use files::history_log::{ROWS_PER_DECADE, row_of};
+pub use files::lab::LabFacts;
 #[cfg(test)]
 pub(crate) use files::manifest::PacingLag;
 pub use files::manifest::{BudgetResult, Manifest, RunState};

@@ -66,7 +66,12 @@ fn row<'r>(folder: &Path, lab: &'r Lab, progress: &'r Progress) -> Row<'r> {
 }
 
 /// The best judgement of all runs, the first of its kind, and what is wrong with runs that cannot be taken for the student's.
-fn best(folder: &Path, lab: &Lab, student: Option<&str>, runs: &[String]) -> (Option<LabJudgement>, Vec<String>) {
+fn best(
+    folder: &Path,
+    lab: &Lab,
+    student: Option<&str>,
+    runs: &[String],
+) -> (Option<LabJudgement>, Vec<String>) {
     let mut best: Option<LabJudgement> = None;
     let mut notes = Vec::new();
     let before = runs.first().map(|run| folder.join(lab.name).join(run));

@@ -13,7 +13,8 @@ use args::{LabArgs, LabCommand, LabScreenArgs};
 use super::exit::Exit;
 use super::{CliError, screen};
 use crate::lab::{
-    HINTS, LABS, Lab, LabFolder, LabJudgement, LabVerdict, Progress, Tick, judge, judgement, list, student_name,
+    HINTS, LABS, Lab, LabFolder, LabJudgement, LabVerdict, Progress, Tick, judge, judgement, list,
+    student_name,
 };
 
 /// Does what is asked.
@@ -74,7 +75,8 @@ fn start(root: &Path, lab: &'static Lab, student: Option<&str>) -> Result<Exit, 
     if let Some(student) = student {
         let student = student_name(student).map_err(CliError::usage)?;
         if let Some(other) = progress.student.as_ref().filter(|other| **other != student) {
-            let message = format!("{} holds the labs of {other}; give another folder with --dir", root.display());
+            let message =
+                format!("{} holds the labs of {other}; give another folder with --dir", root.display());
             return Err(CliError::usage(message));
         }
         progress.student = Some(student);
@@ -112,7 +114,9 @@ fn check(root: &Path, lab: &'static Lab, run: Option<&Path>, asked: LabScreenArg
 fn last_run(root: &Path, lab: &Lab, progress: &Progress) -> Result<PathBuf, CliError> {
     let last = progress.labs.get(lab.name).and_then(|own| own.runs.last());
     let last = last.map(|run| root.join(lab.name).join(run));
-    last.ok_or_else(|| CliError::usage(format!("there is no run of this lab yet: squall lab run {}", lab.name)))
+    last.ok_or_else(|| {
+        CliError::usage(format!("there is no run of this lab yet: squall lab run {}", lab.name))
+    })
 }
 
 /// The first run of `lab`, which counts where it is one of the lab as it was given.
@@ -158,7 +162,8 @@ fn hint(root: &Path, lab: &'static Lab, depth: Option<u8>) -> Result<Exit, CliEr
     let depth = depth.unwrap_or(own.hints + 1).min(HINTS);
     own.hints = own.hints.max(depth);
     let text = lab.hint(depth).unwrap_or_default();
-    let more = if depth < HINTS { format!("\nnext: squall lab hint {} (deeper)", lab.name) } else { String::new() };
+    let more =
+        if depth < HINTS { format!("\nnext: squall lab hint {} (deeper)", lab.name) } else { String::new() };
     screen::print_line(&format!("hint {depth} of {HINTS}\n\n{text}\n{more}"))?;
     if root.is_dir() {
         save(&progress, root)?;

@@ -43,7 +43,10 @@ fn a_lab_is_handed_out_once_and_runs_neither_with_blanks_nor_with_less_load() {
     fs::write(own.join("scenario.toml"), easier).unwrap();
     let (exit, message) = refused(root, &["run", "outage"]);
     assert_eq!(exit, Exit::Usage);
-    assert!(message.contains("`fleet.meters.devices` is held fixed by this lab; put it back to 340"), "{message}");
+    assert!(
+        message.contains("`fleet.meters.devices` is held fixed by this lab; put it back to 340"),
+        "{message}"
+    );
     let (exit, message) = refused(root, &["check", "outage"]);
     assert!(exit == Exit::Usage && message.contains("squall lab run outage"), "{message}");
 }

@@ -44,7 +44,8 @@ pub(super) fn verify(
     student: Option<&str>,
     out: &Path,
 ) -> Result<Exit, CliError> {
-    let unwritable = |error: io::Error| CliError::failed(format!("cannot write under {}: {error}", out.display()));
+    let unwritable =
+        |error: io::Error| CliError::failed(format!("cannot write under {}: {error}", out.display()));
     fs::create_dir_all(out).map_err(unwritable)?;
     let table = out.join("verify.csv");
     let mut rows = read(&table)?;
@@ -77,7 +78,9 @@ pub(super) fn verify(
     }
     let meant: Vec<_> = rows
         .into_iter()
-        .filter(|row| labs.iter().any(|lab| lab.name == row.lab) && row.number <= tries && row.student == owner)
+        .filter(|row| {
+            labs.iter().any(|lab| lab.name == row.lab) && row.number <= tries && row.student == owner
+        })
         .collect();
     screen::print(&summary(labs, &meant))?;
     Ok(exit(&meant))
@@ -143,10 +146,12 @@ fn exit(rows: &[Row]) -> Exit {
 
 /// The table for people, in Markdown: it goes into the documentation as it is.
 fn summary(labs: &[&'static Lab], rows: &[Row]) -> String {
-    let mut text = String::from("\n| lab | variant | must | tries | judged | right |\n|---|---|---|---|---|---|\n");
+    let mut text =
+        String::from("\n| lab | variant | must | tries | judged | right |\n|---|---|---|---|---|---|\n");
     for lab in labs {
         for variant in Variant::ALL {
-            let own: Vec<_> = rows.iter().filter(|row| row.lab == lab.name && row.variant == variant).collect();
+            let own: Vec<_> =
+                rows.iter().filter(|row| row.lab == lab.name && row.variant == variant).collect();
             let judged = own.iter().filter(|row| row.right.is_some()).count();
             let right = own.iter().filter(|row| row.right == Some(true)).count();
             let must = if variant.must_pass() { "pass" } else { "fail" };

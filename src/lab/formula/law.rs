@@ -104,8 +104,7 @@ impl Relation {
 /// What stands behind the right side of `=`: `within 5%`.
 fn tolerance(reader: &mut Reader<'_>) -> Result<Sign, FormulaError> {
     let at = reader.place();
-    let missing =
-        |at: usize| FormulaError::at(reader.text, at, "say how near; write for example within 5%");
+    let missing = |at: usize| FormulaError::at(reader.text, at, "say how near; write for example within 5%");
     if reader.tokens.get(reader.next).map(|(_, token)| token) != Some(&Token::Name("within".into())) {
         return Err(missing(at));
     }

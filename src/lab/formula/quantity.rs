@@ -1,6 +1,7 @@
 //! Quantities: numbers, times and rates, and what comes of multiplying them.
 
 use crate::budget::Unit;
+use crate::units::figure;
 
 /// The power of time that a quantity has: 0 is a plain number, 1 a time, -1 a rate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,28 +56,45 @@ impl Quantity {
 
     /// As people read it; a plain number in per cent where it is a share.
     pub(in crate::lab) fn show(self, is_share: bool) -> String {
-        match self.dimension {
-            Dimension::TIME if self.value < 0.0 => format!("-{}", Unit::Time.show(-self.value * 1e9)),
-            Dimension::TIME => Unit::Time.show((self.value * 1e9).round()),
-            Dimension::RATE => Unit::Rate.show(self.value),
-            Dimension::NUMBER if is_share && self.value >= 0.0 => Unit::Share.show(self.value),
-            _ => plain(self.value),
+        self.shown(is_share, None)
+    }
+
+    /// The same beside a `bound`, with as many more digits as it takes to tell the two apart.
+    pub(in crate::lab) fn show_beside(self, is_share: bool, bound: Self) -> String {
+        self.shown(is_share, Some(bound.value))
+    }
+
+    fn shown(self, is_share: bool, bound: Option<f64>) -> String {
+        if self.value < 0.0 {
+            return format!("-{}", Self { value: -self.value, ..self }.shown(is_share, None));
+        }
+        let unit = match self.dimension {
+            Dimension::TIME => Unit::Time,
+            Dimension::RATE => Unit::Rate,
+            Dimension::NUMBER if is_share => Unit::Share,
+            _ => return plain(self.value),
+        };
+        match bound {
+            Some(bound) => unit.show_beside(in_measure(self.value, unit), in_measure(bound, unit)),
+            None => unit.show(in_measure(self.value, unit)),
         }
     }
 }
 
-/// A number with three significant digits, or whole.
+/// A value in the measure of figures: times are whole nanoseconds there.
+fn in_measure(value: f64, unit: Unit) -> f64 {
+    if unit == Unit::Time { (value * 1e9).round() } else { value }
+}
+
+/// A number with three significant digits, or whole; not negative.
 fn plain(value: f64) -> String {
-    let size = value.abs();
-    if size >= 100.0 || value.fract().abs() < 1e-9 {
-        return format!("{value:.0}");
+    if value >= 100.0 || value.fract() < 1e-9 {
+        return figure::count(value.round() as u64);
     }
-    let decimals = if size >= 10.0 {
-        1
-    } else if size >= 1.0 {
-        2
-    } else {
-        3
+    let decimals = match value {
+        10.0.. => 1,
+        1.0..10.0 => 2,
+        _ => 3,
     };
     format!("{value:.decimals$}")
 }

@@ -67,7 +67,9 @@ impl Formula {
         let formula = reader.formula()?;
         match reader.tokens.get(reader.next) {
             None => Ok(formula),
-            Some((at, _)) => Err(FormulaError::at(text, *at, "the formula has ended before; write a sign between")),
+            Some((at, _)) => {
+                Err(FormulaError::at(text, *at, "the formula has ended before; write a sign between"))
+            }
         }
     }
 
@@ -179,7 +181,9 @@ fn called(function: Function, arguments: &[Quantity]) -> Result<Quantity, String
         }
         Function::Ln if first.dimension == Dimension::NUMBER => Ok(Quantity::number(first.value.ln())),
         Function::Exp if first.dimension == Dimension::NUMBER => Ok(Quantity::number(first.value.exp())),
-        _ => Err(format!("`{name}` takes a plain number; divide {} by its unit", first.dimension.described())),
+        _ => {
+            Err(format!("`{name}` takes a plain number; divide {} by its unit", first.dimension.described()))
+        }
     }
 }
 
@@ -275,7 +279,11 @@ impl<'t> Reader<'t> {
     fn call(&mut self, at: usize, name: &str) -> Result<Term, FormulaError> {
         let Some(function) = Function::named(name) else {
             let known = Function::ALL.map(|(name, _)| name).join(", ");
-            return Err(FormulaError::at(self.text, at, format!("`{name}` is no function; there are {known}")));
+            return Err(FormulaError::at(
+                self.text,
+                at,
+                format!("`{name}` is no function; there are {known}"),
+            ));
         };
         let mut arguments = vec![self.sum()?];
         while self.sign(&[',']).is_some() {

@@ -121,7 +121,7 @@ fn quantities_print_as_people_read_them() {
         ("1.804s", false, "1.80 s"),
         ("3800us", false, "3.80 ms"),
         ("340/s", false, "340/s"),
-        ("1020", false, "1020"),
+        ("1020", false, "1,020"),
         ("0.486", true, "48.6 %"),
         ("0.486", false, "0.486"),
         ("7.286", false, "7.29"),

@@ -43,7 +43,8 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Placed>, FormulaError> {
             '−' => (Token::Sign('-'), letter.len_utf8()),
             '<' | '>' | '=' => comparison(rest),
             _ => {
-                let message = format!("`{letter}` has no meaning in a formula; write +, -, *, / and brackets");
+                let message =
+                    format!("`{letter}` has no meaning in a formula; write +, -, *, / and brackets");
                 return Err(FormulaError::at(text, at, message));
             }
         };
@@ -77,7 +78,8 @@ fn name(rest: &str) -> (Token, usize) {
 /// A number with its unit, if it has one, or what is wrong with it.
 fn quantity(rest: &str) -> Result<(Token, usize), String> {
     let digits = |text: &str| {
-        text.find(|letter: char| !(letter.is_ascii_digit() || matches!(letter, '.' | '_'))).unwrap_or(text.len())
+        text.find(|letter: char| !(letter.is_ascii_digit() || matches!(letter, '.' | '_')))
+            .unwrap_or(text.len())
     };
     let end = digits(rest);
     let number: f64 = rest[..end]

@@ -10,7 +10,9 @@ use super::super::judge::{Case, LabJudgement, LabVerdict, Standing};
 use super::super::progress::LabProgress;
 use super::super::{Lab, Tick, wording};
 use super::plan;
-use crate::results::{Detections, Figures, LabFacts, Manifest, Millis, Outage, Report, StoredRun, SummaryRow};
+use crate::results::{
+    Detections, Figures, LabFacts, Manifest, Millis, Outage, Report, StoredRun, SummaryRow,
+};
 
 /// What differs between made-up runs of the lab `outage`.
 #[derive(Clone, Copy)]
@@ -122,14 +124,34 @@ fn every_fault_is_found_and_has_words_of_its_own() {
              backlog was gone is 7.50 s; must be at most 1.00 s: 7.50 times that",
         ),
         (Made { drained_s: None, recovery: "not_recovered", ..GOOD }, Failed, "the backlog was never gone"),
-        (Made { drained_s: None, recovery: "no_level", ..GOOD }, Unjudged, "[??] the backlog is gone one second"),
-        (Made { drained_s: Some(7.5), lag_ms: 51, ..GOOD }, Unjudged, "the generator itself was 51.0 ms late (p99)"),
+        (
+            Made { drained_s: None, recovery: "no_level", ..GOOD },
+            Unjudged,
+            "[??] the backlog is gone one second",
+        ),
+        (
+            Made { drained_s: Some(7.5), lag_ms: 51, ..GOOD },
+            Unjudged,
+            "the generator itself was 51.0 ms late (p99)",
+        ),
         (Made { drained_s: Some(7.5), lag_ms: 49, ..GOOD }, Failed, "1 of 3 laws broken"),
         // A ceiling that is kept in spite of the lag is kept.
         (Made { lag_ms: 500, ..GOOD }, Passed, "[ok] the backlog is gone one second after the standstill"),
-        (Made { shed: 2_000, ..GOOD }, Failed, "what the service refused is 2000; must be at most 1224 (120% * piled): 63.4 % too much"),
-        (Made { within_budget: 5_500, ..GOOD }, Failed, "the share answered within 250 ms is 55 %; must be at least 84.71 %"),
-        (Made { state: "interrupted", ..GOOD }, Unjudged, "nothing can be judged: the run is interrupted; run it to its end"),
+        (
+            Made { shed: 2_000, ..GOOD },
+            Failed,
+            "what the service refused is 2,000; must be at most 1,224 (120% * piled): 63.4 % too much",
+        ),
+        (
+            Made { within_budget: 5_500, ..GOOD },
+            Failed,
+            "the share answered within 250 ms is 55 %; must be at least 84.71 %",
+        ),
+        (
+            Made { state: "interrupted", ..GOOD },
+            Unjudged,
+            "nothing can be judged: the run is interrupted; run it to its end",
+        ),
         (Made { by_hand: 1, ..GOOD }, Unjudged, "switched by hand"),
     ] {
         let judged = judged(made, RIGHT);
@@ -151,7 +173,7 @@ fn a_wrong_prediction_with_a_mended_system_passes_and_shows_the_gap() {
     let judged = judged(GOOD, "peak = 340\ndrain = \"3s\"\nwhy = \"x\"");
     assert_eq!((judged.verdict, judged.right()), (LabVerdict::Passed, 0));
     let text = told(&judged);
-    let said = "you said 340, the formula gives 1020 (lambda * stall); this run: 1000";
+    let said = "you said 340, the formula gives 1,020 (lambda * stall); this run: 1,000";
     assert!(text.contains(said) && text.contains("[no] readings that wait"), "{text}");
     assert!(text.ends_with("next: squall lab start overload\n"), "{text}");
     assert!(judged.laws.iter().all(|law| law.standing == Standing::Kept));

@@ -65,7 +65,8 @@ fn formulas_have_values_for_any_student_in_the_units_that_are_asked() {
             assert!(answers.values.values().all(|value| value.value > 0.0), "{}: {answers:?}", lab.name);
             for law in &check.laws {
                 for name in [&law.that.left, &law.that.right].into_iter().flat_map(|side| side.names()) {
-                    let of_plan = name.contains('.') && !name.starts_with("truth.") && !name.starts_with("answer.");
+                    let of_plan =
+                        name.contains('.') && !name.starts_with("truth.") && !name.starts_with("answer.");
                     assert!(!of_plan || plan::named(&plan, name).is_ok(), "{}: {name}", lab.name);
                 }
             }
@@ -84,19 +85,28 @@ fn a_students_name_decides_and_nothing_else_does() {
         assert!(different.len() >= 4, "{}: {} of {}", lab.name, different.len(), names.len());
         assert_eq!(student::scenario(lab, &check, None).unwrap(), lab.scenario);
     }
-    assert!(student_name("  ").is_err() && student_name("a\tb").is_err() && student_name(&"x".repeat(61)).is_err());
+    assert!(
+        student_name("  ").is_err()
+            && student_name("a\tb").is_err()
+            && student_name(&"x".repeat(61)).is_err()
+    );
 }
 
 #[test]
 fn blanks_and_wrong_units_are_refused_where_they_stand() {
     let check = Lab::named("clock").unwrap().check().unwrap();
-    let read = |text: &str| answer::Answers::read("answer.toml", text, &check).map_err(|error| error.to_string());
+    let read =
+        |text: &str| answer::Answers::read("answer.toml", text, &check).map_err(|error| error.to_string());
     let blank = read(&answer::blank(&check)).unwrap_err();
     assert_eq!(blank.matches("is still blank; write what you expect before you run").count(), 3, "{blank}");
     let good = "p99_open = \"1.8s\"\nshare_closed = \"90%\"\nwhy = \"it waits\"\n";
     assert_eq!(read(good).unwrap().why, "it waits");
     for (from, to, said) in [
-        ("\"1.8s\"", "1.8", "answer.toml:1:12: p99_open: has no unit; write a time, for example \"250ms\" or \"1.5s\""),
+        (
+            "\"1.8s\"",
+            "1.8",
+            "answer.toml:1:12: p99_open: has no unit; write a time, for example \"250ms\" or \"1.5s\"",
+        ),
         ("\"1.8s\"", "\"3/s\"", "p99_open: is a rate; write a time"),
         ("\"1.8s\"", "\"soon\"", "p99_open: `soon` is not a number; write a time"),
         ("\"1.8s\"", "true", "p99_open: is true or false; write a time"),

@@ -8,5 +8,5 @@ pub(super) mod pause;
 pub(super) mod pipeline;
 pub(super) mod refusal;
 pub(super) mod run_files;
-pub(super) mod total;
 pub(super) mod stored;
+pub(super) mod total;

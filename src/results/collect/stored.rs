@@ -133,7 +133,11 @@ impl StoredRun {
         let within = || budgeted.within_budget.ok_or("no reading had a latency budget");
         let per_second = |count: u64| {
             let rate = count as f64 / seconds(rows);
-            if rate.is_finite() { Ok(MeasuredValue::exactly(rate)) } else { Err("it lasted no time".to_owned()) }
+            if rate.is_finite() {
+                Ok(MeasuredValue::exactly(rate))
+            } else {
+                Err("it lasted no time".to_owned())
+            }
         };
         match figure {
             Figure::Mean | Figure::Min | Figure::Max => self.extreme(rows, figure, &sum),
@@ -185,7 +189,8 @@ impl StoredRun {
     fn extreme(&self, rows: &[&SummaryRow], figure: Figure, sum: &Figures) -> Measurement {
         let response = self.times(rows, "response")?.ok_or("nothing ended")?;
         let floor = floor_ns(rows);
-        let bounded = |ns: u64| MeasuredValue { value: ns as f64, at_least: ns >= floor.min(response.high()) };
+        let bounded =
+            |ns: u64| MeasuredValue { value: ns as f64, at_least: ns >= floor.min(response.high()) };
         Ok(match figure {
             Figure::Min => bounded(response.min()),
             Figure::Max => bounded(response.max()),

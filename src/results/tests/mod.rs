@@ -8,6 +8,7 @@ mod pause;
 mod rebuilt;
 mod recovery;
 mod shard;
+mod stored;
 
 use std::collections::BTreeMap;
 use std::path::Path;
