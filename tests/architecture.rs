@@ -43,7 +43,7 @@ const STOREYS: [(&str, u8); 26] = [
 ];
 
 /// Edges sideways that are needed all the same: (from, to, why). None may close a circle.
-const BRIDGES: [(&str, &str, &str); 6] = [
+const BRIDGES: [(&str, &str, &str); 7] = [
     ("fleet", "record", "readings carry the marks that detections are scored by"),
     (
         "language",
@@ -54,10 +54,11 @@ const BRIDGES: [(&str, &str, &str); 6] = [
     ("page", "display", "the page states the words and numbers of the terminal's report"),
     ("export", "page", "the page is one of the formats"),
     ("tui", "display", "the live screen states the words and numbers of the terminal's report"),
+    ("lab", "display", "judgements look as reports do: marks, colours, and lines as wide as the terminal"),
 ];
 
 /// Edges that the storeys would allow but that must not be: (room, what it must not import, why).
-const BANS: [(&str, &str, &str); 11] = [
+const BANS: [(&str, &str, &str); 14] = [
     ("engine", "results", "a run hands the engine its sinks"),
     ("engine", "reference", "the engine drives any target alike"),
     ("display", "reference", "screens show recorded figures"),
@@ -66,6 +67,9 @@ const BANS: [(&str, &str, &str); 11] = [
     ("page", "protocol", "pages show recorded figures"),
     ("tui", "reference", "the live screen shows recorded figures"),
     ("tui", "protocol", "the live screen shows recorded figures"),
+    ("lab", "run", "labs are judged from the files of runs"),
+    ("lab", "protocol", "labs are judged from the files of runs"),
+    ("lab", "reference", "labs are judged from the files of runs"),
     ("compare", "scenario", "stored runs are compared, whatever made them"),
     ("compare", "protocol", "stored runs are compared, whatever made them"),
     ("compare", "reference", "stored runs are compared, whatever made them"),

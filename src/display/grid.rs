@@ -121,7 +121,7 @@ pub(super) fn clip(text: &str, width: usize, style: Style) -> String {
 }
 
 /// `text` in lines of at most `width` characters, broken at spaces, and a longer word where it must be.
-pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
+pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split(' ').flat_map(|word| pieces(word, width.max(1))) {
         let line = lines.last_mut().map_or(0, |line| line.chars().count());

@@ -87,7 +87,7 @@ impl Style {
         if self.ascii { ", " } else { " · " }
     }
 
-    pub(super) fn paint(self, text: &str, tone: Tone) -> String {
+    pub(crate) fn paint(self, text: &str, tone: Tone) -> String {
         if !self.colour || text.is_empty() {
             return text.to_owned();
         }

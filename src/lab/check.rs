@@ -17,7 +17,7 @@ const LAG: f64 = 0.05;
 pub(crate) struct Check {
     /// Keys of the scenario that may be changed, with all that lies below them.
     pub(super) mend: Vec<String>,
-    /// Whether there is something to mend, or the scenario as it is given is to be understood.
+    /// Figures of a run, by name.
     pub(super) figures: BTreeMap<String, LabFigure>,
     /// Formulas that others name.
     pub(super) given: BTreeMap<String, Formula>,

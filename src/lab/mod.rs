@@ -56,7 +56,7 @@ pub(crate) use judge::{LabJudgement, LabVerdict, Standing as LabStanding, judge}
 pub(crate) use progress::Progress;
 pub(crate) use student::canonical as student_name;
 pub(crate) use trial::trial;
-pub(crate) use wording::{Tick, judgement, list};
+pub(crate) use wording::{Screen, judgement, list};
 
 #[cfg(test)]
 mod tests;

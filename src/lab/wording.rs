@@ -3,68 +3,103 @@
 use std::fmt::Write as _;
 
 use super::catalogue::{HINTS, Lab};
-use super::judge::{LabJudgement, LabVerdict, LawResult, Standing};
+use super::judge::{LabJudgement, LabVerdict, LawResult, PredictionResult, Standing};
 use super::progress::LabProgress;
+use crate::display::{Style, Tone, wrap};
 
-/// How results are marked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Tick {
-    good: &'static str,
-    bad: &'static str,
-    open: &'static str,
+/// What a terminal shows.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Screen {
+    pub(crate) style: Style,
+    /// Columns.
+    pub(crate) width: usize,
 }
 
-impl Tick {
-    /// For terminals that show nothing but ASCII, and for those that show more.
-    pub(crate) const fn of(is_ascii: bool) -> Self {
-        if is_ascii {
-            Self { good: "[ok]", bad: "[no]", open: "[??]" }
-        } else {
-            Self { good: "✓", bad: "✕", open: "?" }
+/// How a line is marked: beyond ASCII, within it, and how it stands out.
+#[derive(Debug, Clone, Copy)]
+struct Mark(&'static str, &'static str, Tone);
+
+impl Mark {
+    const GOOD: Self = Self("✓", "[ok]", Tone::Good);
+    const BAD: Self = Self("✕", "[no]", Tone::Bad);
+    const OPEN: Self = Self("?", "[??]", Tone::Warning);
+    /// Of a prediction that is far off, which is no failure.
+    const OFF: Self = Self("≠", "[!=]", Tone::Warning);
+    const NEXT: Self = Self("▸", "[->]", Tone::Strong);
+    const NONE: Self = Self(" ", "    ", Tone::Faint);
+
+    const fn of(standing: Standing) -> Self {
+        match standing {
+            Standing::Kept => Self::GOOD,
+            Standing::Broken => Self::BAD,
+            Standing::Unjudged => Self::OPEN,
         }
     }
+}
 
-    const fn standing(self, standing: Standing) -> &'static str {
-        match standing {
-            Standing::Kept => self.good,
-            Standing::Broken => self.bad,
-            Standing::Unjudged => self.open,
-        }
+impl Screen {
+    fn mark(self, Mark(sign, word, tone): Mark) -> String {
+        self.style.paint(if self.style.ascii { word } else { sign }, tone)
+    }
+
+    /// Columns of a mark and the space behind it.
+    const fn indent(self) -> usize {
+        if self.style.ascii { 5 } else { 2 }
+    }
+
+    /// A line with its mark.
+    fn head(self, mark: Mark, words: &str, text: &mut String) {
+        let mut lines = wrap(words, self.width.saturating_sub(self.indent())).into_iter();
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{} {}", self.mark(mark), lines.next().unwrap_or_default());
+        lines.for_each(|line| self.indented(&line, text));
+    }
+
+    /// What stands below such a line.
+    fn below(self, words: &str, text: &mut String) {
+        wrap(words, self.width.saturating_sub(self.indent()))
+            .iter()
+            .for_each(|line| self.indented(line, text));
+    }
+
+    fn indented(self, line: &str, text: &mut String) {
+        text.push_str(&" ".repeat(self.indent()));
+        text.push_str(line);
+        text.push('\n');
     }
 }
 
 /// What is said of a run of a lab, whose `progress` is known.
-pub(crate) fn judgement(judged: &LabJudgement, lab: &Lab, progress: &LabProgress, tick: Tick) -> String {
-    let mut text = String::new();
-    // Writing to a String cannot fail.
-    for asked in &judged.predictions {
-        let mark = if asked.right { tick.good } else { tick.bad };
-        let measured =
-            asked.measured.as_ref().map(|found| format!("; this run: {found}")).unwrap_or_default();
-        let _ = writeln!(text, "{mark} {}", asked.ask);
-        let _ = writeln!(
-            text,
-            "    you said {}, the formula gives {} ({}){measured}",
-            asked.said, asked.truth, asked.formula
-        );
-    }
-    if let Some(why) = &judged.unjudged {
-        let _ = writeln!(text, "\nnothing can be judged: {why}");
-    } else {
-        text.push('\n');
-        judged.laws.iter().for_each(|found| law(found, tick, &mut text));
+pub(crate) fn judgement(judged: &LabJudgement, lab: &Lab, progress: &LabProgress, screen: Screen) -> String {
+    let mut text = String::from("what you predicted\n");
+    judged.predictions.iter().for_each(|asked| prediction(asked, screen, &mut text));
+    text.push_str("\nwhat must hold\n");
+    match &judged.unjudged {
+        Some(why) => screen.head(Mark::OPEN, &format!("nothing can be judged: {why}"), &mut text),
+        None => judged.laws.iter().for_each(|found| law(found, screen, &mut text)),
     }
     let _ = writeln!(text, "\n{}", summary(judged, lab));
-    let _ = writeln!(text, "next: {}", next(judged, lab, progress));
+    for (nth, step) in next(judged, lab, progress).iter().enumerate() {
+        text.push_str(if nth == 0 { "next: " } else { "      " });
+        text.push_str(step);
+        text.push('\n');
+    }
     text
 }
 
-fn law(found: &LawResult, tick: Tick, text: &mut String) {
-    let _ = writeln!(text, "{} {}", tick.standing(found.standing), found.law);
-    let _ = writeln!(text, "    {}", found.figures);
+fn prediction(asked: &PredictionResult, screen: Screen, text: &mut String) {
+    screen.head(if asked.right { Mark::GOOD } else { Mark::OFF }, &asked.ask, text);
+    let measured = asked.measured.as_ref().map(|found| format!("; this run: {found}")).unwrap_or_default();
+    let PredictionResult { said, truth, formula, .. } = asked;
+    screen.below(&format!("you said {said}, the formula gives {truth} ({formula}){measured}"), text);
+}
+
+fn law(found: &LawResult, screen: Screen, text: &mut String) {
+    screen.head(Mark::of(found.standing), &found.law, text);
+    screen.below(&found.figures, text);
     if found.standing == Standing::Broken {
-        let _ = writeln!(text, "    {}", found.say);
-        let _ = writeln!(text, "    look at: {}", found.open);
+        screen.below(&found.say, text);
+        screen.below(&format!("look at: {}", found.open), text);
     }
 }
 
@@ -83,47 +118,47 @@ fn summary(judged: &LabJudgement, lab: &Lab) -> String {
     }
 }
 
-/// The next command.
-fn next(judged: &LabJudgement, lab: &Lab, progress: &LabProgress) -> String {
-    let name = lab.name;
+/// What to do next; the first is a command as it can be typed, wherever there is one.
+fn next(judged: &LabJudgement, lab: &Lab, progress: &LabProgress) -> Vec<String> {
+    let again = format!("squall lab run {}", lab.name);
     match judged.verdict {
-        LabVerdict::Passed => match lab.next() {
+        LabVerdict::Passed => vec![match lab.next() {
             Some(next) => format!("squall lab start {}", next.name),
             None => "squall lab report".to_owned(),
-        },
-        LabVerdict::Unjudged if judged.unjudged.is_some() => format!("squall lab run {name}"),
-        LabVerdict::Unjudged => format!("let the machine do nothing else, then squall lab run {name}"),
-        LabVerdict::Failed if progress.hints < HINTS => format!(
-            "squall report {} --html page.html; change scenario.toml and squall lab run {name}; squall lab hint {name} helps",
-            judged.run
-        ),
-        LabVerdict::Failed => format!("change scenario.toml, then squall lab run {name}"),
+        }],
+        LabVerdict::Unjudged if judged.unjudged.is_some() => vec![again],
+        LabVerdict::Unjudged => vec![again + "   (let the machine do nothing else meanwhile)"],
+        LabVerdict::Failed => {
+            let look = format!("squall report {} --html page.html   (to look at it)", judged.run);
+            let hint = (progress.hints < HINTS).then(|| format!("squall lab hint {}", lab.name));
+            let mend = again + "   (when you have changed scenario.toml)";
+            [Some(look), hint, Some(mend)].into_iter().flatten().collect()
+        }
     }
 }
 
-/// The list of labs with how far each is, and what to type next.
-pub(crate) fn list(labs: &[Lab], progress: impl Fn(&str) -> LabProgress, tick: Tick) -> String {
+/// The list of labs with how far each is, as `progress` says of those that were started, and what to type next.
+pub(crate) fn list(labs: &[Lab], progress: impl Fn(&str) -> Option<LabProgress>, screen: Screen) -> String {
     let widest = labs.iter().map(|lab| lab.name.len()).max().unwrap_or(0);
     let mut text = String::new();
-    let mut present = None;
+    let mut present: Option<(&Lab, bool)> = None;
     for lab in labs {
         let own = progress(lab.name);
-        let mark = match own {
-            LabProgress { passed: Some(_), .. } => tick.good,
-            _ if present.is_none() => ">",
-            _ => "",
+        let is_passed = own.as_ref().is_some_and(|own| own.passed.is_some());
+        let mark = match (is_passed, present) {
+            (true, _) => Mark::GOOD,
+            (false, None) => Mark::NEXT,
+            (false, Some(_)) => Mark::NONE,
         };
-        if own.passed.is_none() {
-            present = present.or(Some((lab, own.runs.len())));
+        let _ = writeln!(text, "{} {:widest$}  {}", screen.mark(mark), lab.name, lab.title());
+        if !is_passed {
+            present = present.or(Some((lab, own.is_some())));
         }
-        let width = tick.good.chars().count();
-        let _ = writeln!(text, "{mark:width$} {:widest$}  {}", lab.name, lab.title());
     }
     let next = match present {
-        Some((lab, 0)) => format!("squall lab start {}", lab.name),
-        Some((lab, _)) => format!("squall lab run {}", lab.name),
+        Some((lab, false)) => format!("squall lab start {}", lab.name),
+        Some((lab, true)) => format!("squall lab run {}", lab.name),
         None => "squall lab report".to_owned(),
     };
-    let _ = writeln!(text, "\nnext: {next}");
-    text
+    text + &format!("\nnext: {next}\n")
 }

@@ -13,7 +13,7 @@ use args::{LabArgs, LabCommand, LabScreenArgs};
 use super::exit::Exit;
 use super::{CliError, screen};
 use crate::lab::{
-    HINTS, LABS, Lab, LabFolder, LabJudgement, LabVerdict, Progress, Tick, judge, judgement, list,
+    HINTS, LABS, Lab, LabFolder, LabJudgement, LabVerdict, Progress, Screen, judge, judgement, list,
     student_name,
 };
 
@@ -49,8 +49,9 @@ fn named(name: &str) -> Result<&'static Lab, CliError> {
     })
 }
 
-fn tick() -> Tick {
-    Tick::of(screen::style().ascii)
+/// What standard output shows.
+fn terminal() -> Screen {
+    Screen { style: screen::style(), width: screen::width(screen::USUAL) }
 }
 
 fn progress(root: &Path) -> Result<Progress, CliError> {
@@ -65,8 +66,8 @@ fn save(progress: &Progress, root: &Path) -> Result<(), CliError> {
 
 fn show_list(root: &Path) -> Result<Exit, CliError> {
     let progress = progress(root)?;
-    let of = |name: &str| progress.labs.get(name).cloned().unwrap_or_default();
-    screen::print(&list(LABS, of, tick()))?;
+    let of = |name: &str| progress.labs.get(name).cloned();
+    screen::print(&list(LABS, of, terminal()))?;
     Ok(Exit::Fine)
 }
 
@@ -143,7 +144,7 @@ fn conclude(
     if asked.json {
         screen::print_line(&serde_json::to_string_pretty(judged).map_err(CliError::failed)?)?;
     } else {
-        screen::print(&judgement(judged, lab, &own, tick()))?;
+        screen::print(&judgement(judged, lab, &own, terminal()))?;
     }
     if LabFolder::new(root, lab).is_edited(&judged.prediction_sha256) {
         super::say_note("answer.toml was changed after the run began; judged is what it said before");

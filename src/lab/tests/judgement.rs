@@ -8,8 +8,9 @@ use serde_json::json;
 use super::super::answer::{Answers, fingerprint};
 use super::super::judge::{Case, LabJudgement, LabVerdict, Standing};
 use super::super::progress::LabProgress;
-use super::super::{Lab, Tick, wording};
+use super::super::{Lab, Screen, wording};
 use super::plan;
+use crate::display::Style;
 use crate::results::{
     Detections, Figures, LabFacts, Manifest, Millis, Outage, Report, StoredRun, SummaryRow,
 };
@@ -107,8 +108,11 @@ fn judged(made: Made, answers: &str) -> LabJudgement {
 
 const RIGHT: &str = "peak = 1020\ndrain = \"7.3s\"\nwhy = \"x\"";
 
+/// A pipe, and wide enough for any sentence.
+const SCREEN: Screen = Screen { style: Style::PLAIN, width: 1_000 };
+
 fn told(judged: &LabJudgement) -> String {
-    wording::judgement(judged, Lab::named("outage").unwrap(), &LabProgress::default(), Tick::of(true))
+    wording::judgement(judged, Lab::named("outage").unwrap(), &LabProgress::default(), SCREEN)
 }
 
 #[test]
@@ -120,7 +124,7 @@ fn every_fault_is_found_and_has_words_of_its_own() {
         (
             Made { drained_s: Some(7.5), ..GOOD },
             Failed,
-            "[no] the backlog is gone one second after the standstill\n    the time from the end of the standstill until the \
+            "[no] the backlog is gone one second after the standstill\n     the time from the end of the standstill until the \
              backlog was gone is 7.50 s; must be at most 1.00 s: 7.50 times that",
         ),
         (Made { drained_s: None, recovery: "not_recovered", ..GOOD }, Failed, "the backlog was never gone"),
@@ -160,7 +164,7 @@ fn every_fault_is_found_and_has_words_of_its_own() {
         assert!(text.contains(said), "{said}\n---\n{text}");
         assert!(text.contains("\nnext: "), "{text}");
         if verdict == Failed {
-            assert!(text.contains("\n    look at: "), "{text}");
+            assert!(text.contains("\n     look at: "), "{text}");
         }
         texts.insert(text);
     }
@@ -174,7 +178,35 @@ fn a_wrong_prediction_with_a_mended_system_passes_and_shows_the_gap() {
     assert_eq!((judged.verdict, judged.right()), (LabVerdict::Passed, 0));
     let text = told(&judged);
     let said = "you said 340, the formula gives 1,020 (lambda * stall); this run: 1,000";
-    assert!(text.contains(said) && text.contains("[no] readings that wait"), "{text}");
+    assert!(text.contains(said) && text.contains("[!=] readings that wait"), "{text}");
     assert!(text.ends_with("next: squall lab start overload\n"), "{text}");
     assert!(judged.laws.iter().all(|law| law.standing == Standing::Kept));
+}
+
+#[test]
+fn sentences_are_folded_below_their_marks() {
+    let lab = Lab::named("outage").unwrap();
+    let style = Style { colour: false, ascii: false };
+    let screen = Screen { style, width: 60 };
+    let text = wording::judgement(&judged(GOOD, RIGHT), lab, &LabProgress::default(), screen);
+    assert!(text.lines().all(|line| line.chars().count() <= 60), "{text}");
+    assert!(
+        text.contains("\n✓ the backlog is gone one second after the standstill\n  the time from the end"),
+        "{text}"
+    );
+}
+
+#[test]
+fn the_list_says_what_is_next() {
+    use super::super::LABS;
+    let passed = LabProgress { passed: Some("runs/x".into()), ..LabProgress::default() };
+    let listed = |of: &dyn Fn(&str) -> Option<LabProgress>| wording::list(LABS, of, SCREEN);
+    let text = listed(&|_| None);
+    assert!(text.starts_with("[->] clock ") && text.ends_with("\nnext: squall lab start clock\n"), "{text}");
+    let text = listed(&|name| (name == "clock").then(LabProgress::default));
+    assert!(text.ends_with("\nnext: squall lab run clock\n"), "{text}");
+    let text = listed(&|name| (name == "clock").then(|| passed.clone()));
+    assert!(text.starts_with("[ok] clock ") && text.contains("\n[->] knee "), "{text}");
+    let text = listed(&|_| Some(passed.clone()));
+    assert!(text.ends_with("\nnext: squall lab report\n"), "{text}");
 }
