@@ -37,6 +37,9 @@ pub(crate) struct LabJudgement {
     pub(crate) laws: Vec<LawResult>,
     /// The student's own words.
     pub(crate) why: String,
+    /// Where the run was sent, if that was not the bundled service.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) own_service: Option<String>,
     /// SHA-256 of the answers that were given before the run began, in hexadecimal.
     pub(crate) prediction_sha256: String,
 }
@@ -205,8 +208,16 @@ impl Case<'_> {
             predictions,
             laws,
             why,
+            own_service: self.own_service(),
             prediction_sha256,
         }
+    }
+
+    /// The addresses that were driven, where the bundled service does not say what it counted.
+    fn own_service(&self) -> Option<String> {
+        let run = &self.run.report.run;
+        let addresses: Vec<_> = run.targets.values().map(String::as_str).collect();
+        (run.reference.is_none() && !addresses.is_empty()).then(|| addresses.join(", "))
     }
 
     /// Why nothing of the run can be judged.

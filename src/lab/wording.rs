@@ -78,7 +78,7 @@ pub(crate) fn judgement(judged: &LabJudgement, lab: &Lab, progress: &LabProgress
         Some(why) => screen.head(Mark::OPEN, &format!("nothing can be judged: {why}"), &mut text),
         None => judged.laws.iter().for_each(|found| law(found, screen, &mut text)),
     }
-    let _ = writeln!(text, "\n{}", summary(judged, lab));
+    let _ = writeln!(text, "\n{}", wrap(&summary(judged, lab), screen.width).join("\n"));
     for (nth, step) in next(judged, lab, progress).iter().enumerate() {
         text.push_str(if nth == 0 { "next: " } else { "      " });
         text.push_str(step);
@@ -108,7 +108,9 @@ fn summary(judged: &LabJudgement, lab: &Lab) -> String {
     let (right, asked) = (judged.right(), judged.predictions.len());
     let broken = judged.laws.iter().filter(|law| law.standing == Standing::Broken).count();
     let title = lab.title();
-    let predicted = format!("{right} of {asked} predictions right");
+    let own =
+        judged.own_service.as_ref().map(|own| format!(", at your own service {own}")).unwrap_or_default();
+    let predicted = format!("{right} of {asked} predictions right{own}");
     match judged.verdict {
         LabVerdict::Passed => format!("{title}: passed, {predicted}"),
         LabVerdict::Failed => {

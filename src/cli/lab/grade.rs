@@ -25,6 +25,8 @@ struct Row<'r> {
     runs: usize,
     hints: u8,
     run: String,
+    /// Where it was sent, if that was not the bundled service; empty without one.
+    own_service: String,
     note: String,
 }
 
@@ -60,6 +62,7 @@ fn row<'r>(folder: &Path, lab: &'r Lab, progress: &'r Progress) -> Row<'r> {
         predictions: best.as_ref().map(|judged| judged.predictions.len()),
         runs: own.runs.len(),
         hints: own.hints,
+        own_service: best.as_ref().and_then(|judged| judged.own_service.clone()).unwrap_or_default(),
         run: best.map(|judged| judged.run).unwrap_or_default(),
         note: notes.join("; "),
     }

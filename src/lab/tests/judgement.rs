@@ -176,6 +176,7 @@ fn every_fault_is_found_and_has_words_of_its_own() {
 fn a_wrong_prediction_with_a_mended_system_passes_and_shows_the_gap() {
     let judged = judged(GOOD, "peak = 340\ndrain = \"3s\"\nwhy = \"x\"");
     assert_eq!((judged.verdict, judged.right()), (LabVerdict::Passed, 0));
+    assert_eq!(judged.own_service, None, "a run without a target says nothing of one");
     let text = told(&judged);
     let said = "you said 340, the formula gives 1,020 (lambda * stall); this run: 1,000";
     assert!(text.contains(said) && text.contains("[!=] readings that wait"), "{text}");
