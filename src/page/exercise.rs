@@ -7,6 +7,7 @@ use super::timeline::{Frame, strips};
 use super::{Part, Sheet, card, figure, soft};
 use crate::display::Tone;
 use crate::results::{History, Report, TableError};
+use crate::units::plural;
 
 /// An exercise, and the run that counts.
 pub(crate) struct Exercise<'r> {
@@ -48,7 +49,7 @@ pub(crate) fn exercises(student: &str, exercises: &[Exercise<'_>]) -> Result<Str
         is_live: false,
         first: String::new(),
         parts: parts?,
-        source: format!("{} runs of labs", exercises.len()),
+        source: format!("{} of labs", plural(exercises.len() as u64, "run")),
         scripts: String::new(),
     };
     Ok(sheet.draw())

@@ -66,7 +66,8 @@ fn save(progress: &Progress, root: &Path) -> Result<(), CliError> {
 
 fn show_list(root: &Path) -> Result<Exit, CliError> {
     let progress = progress(root)?;
-    let of = |name: &str| progress.labs.get(name).cloned();
+    let is_started = |name: &str| root.join(name).join("scenario.toml").is_file();
+    let of = |name: &str| is_started(name).then(|| progress.labs.get(name).cloned().unwrap_or_default());
     screen::print(&list(LABS, of, terminal()))?;
     Ok(Exit::Fine)
 }
@@ -137,6 +138,7 @@ fn conclude(
     let own = progress.of(lab.name);
     // A run from elsewhere may be looked at, and is not the student's.
     let run = own.runs.iter().find(|run| root.join(lab.name).join(run) == Path::new(&judged.run)).cloned();
+    let is_own = run.is_some();
     if judged.verdict == LabVerdict::Passed && own.passed.is_none() {
         own.passed = run;
     }
@@ -146,10 +148,12 @@ fn conclude(
     } else {
         screen::print(&judgement(judged, lab, &own, terminal()))?;
     }
-    if LabFolder::new(root, lab).is_edited(&judged.prediction_sha256) {
-        super::say_note("answer.toml was changed after the run began; judged is what it said before");
+    if is_own {
+        if LabFolder::new(root, lab).is_edited(&judged.prediction_sha256) {
+            super::say_note("answer.toml was changed after the run began; judged is what it said before");
+        }
+        save(progress, root)?;
     }
-    save(progress, root)?;
     Ok(match judged.verdict {
         LabVerdict::Passed => Exit::Fine,
         LabVerdict::Failed => Exit::Budget,
