@@ -47,6 +47,8 @@ pub(crate) static LABS: &[Lab] = labs![
     "priority" in "10-priority",
     "limits" in "09-limits",
     "delivered" in "13-delivered",
+    "where" in "01-where",
+    "bursts" in "04-bursts",
 ];
 
 /// A way to run a lab whose judgement is known.

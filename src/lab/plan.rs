@@ -4,7 +4,7 @@ use super::formula::Quantity;
 use crate::clock::Tick;
 use crate::fault::Fault;
 use crate::record::{FleetId, PhaseRole};
-use crate::scenario::{Fleet, Model, Plan};
+use crate::scenario::{Fleet, LoadProfile, Model, Plan};
 use crate::service::Setup;
 use crate::units::Span;
 
@@ -74,7 +74,32 @@ fn of_phase(plan: &Plan, name: &str, key: &str) -> Result<Quantity, String> {
         "duration" => Ok(Quantity::seconds(seconds)),
         "planned" => Ok(Quantity::number(planned())),
         "rate" => Ok(Quantity::per_second(planned() / seconds)),
-        _ => unknown("a phase", key, "duration, planned, rate"),
+        "peak" => Ok(Quantity::per_second(peak(plan, name))),
+        "burst" => some(burst(plan, name).map(span), "bursts in this phase"),
+        _ => unknown("a phase", key, "duration, planned, rate, peak, burst"),
+    }
+}
+
+/// The largest rate of all open fleets together in the phase called `name`, readings per second, if their peaks fall together.
+fn peak(plan: &Plan, name: &str) -> f64 {
+    let scenario = plan.scenario();
+    let phase = scenario.phases.iter().find(|phase| phase.name == name);
+    let of = |fleet: &Fleet| match &fleet.model {
+        Model::Open { rate, .. } => {
+            let load = phase.map_or(1.0, |phase| phase.load_of(&fleet.name).peak());
+            rate.as_per_second() * f64::from(fleet.devices) * load
+        }
+        Model::Closed { .. } | Model::Subscriber => 0.0,
+    };
+    scenario.fleets.iter().map(of).sum()
+}
+
+/// How long a burst lasts in the phase called `name`.
+fn burst(plan: &Plan, name: &str) -> Option<Span> {
+    let phase = plan.scenario().phases.iter().find(|phase| phase.name == name)?;
+    match phase.load {
+        LoadProfile::Bursts { length, .. } => Some(length),
+        _ => None,
     }
 }
 

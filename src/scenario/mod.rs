@@ -29,7 +29,7 @@ pub(crate) use error::ScenarioError;
 pub(crate) use load::{INSECURE, NETWORK_FAULTS, inline_faults, load_budgets, load_faults, load_setup};
 pub(crate) use manual::manual;
 pub use model::Scenario;
-pub(crate) use model::{Fleet, Model};
+pub(crate) use model::{Fleet, LoadProfile, Model};
 pub(crate) use plan::FleetEvent;
 pub use plan::Plan;
 pub(crate) use retry::FailedAttempt;
