@@ -1,15 +1,16 @@
 //! `squall lab run`: a lab as the student has it, from the answers to the judgement.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::args::LabScreenArgs;
 use super::{before, conclude, progress, save};
 use crate::cli::CliError;
 use crate::cli::exit::Exit;
-use crate::cli::run::{InterruptHandler, drive, progress_lines};
+use crate::cli::run::{InterruptHandler, progress as lines};
 use crate::lab::{Assignment, Lab, LabFolder, judge};
 use crate::record::Protocol;
-use crate::run::{Conclusion, Run, Settings};
+use crate::run::{Conclusion, Observer, Run, Settings};
 use crate::scenario::{Overrides, Plan, Scenario};
 
 /// Runs and judges.
@@ -23,8 +24,9 @@ pub(super) fn run(
     let folder = LabFolder::new(root, lab);
     let assignment = folder.assignment(progress.student.as_deref()).map_err(CliError::usage)?;
     let run = prepare(&assignment, &folder.scenario(), &Overrides::default(), targets, &folder.runs())?;
-    let observer = progress_lines(&run, asked.json);
-    let finished = drive(run, vec![observer.clone(), InterruptHandler::on(observer)])?;
+    let observer: Arc<dyn Observer> = Arc::new(lines(asked.json, &run));
+    let interrupts = Arc::new(InterruptHandler(Arc::clone(&observer)));
+    let finished = run.start(vec![observer, interrupts])?.wait()?;
     if finished.conclusion == Conclusion::Interrupted {
         return Err(CliError::new(Exit::Interrupted, &"interrupted: a lab is judged by a whole run"));
     }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::run::prepare;
 use crate::cli::exit::Exit;
-use crate::cli::run::{drive, progress_lines};
+use crate::cli::run::progress;
 use crate::cli::signal::Interrupts;
 use crate::cli::{CliError, screen};
 use crate::lab::{Lab, LabVerdict, Variant, judge, trial};
@@ -113,8 +113,9 @@ fn attempt(
     let assignment = trial(lab, variant, student).map_err(CliError::failed)?;
     let overrides = Overrides { seed: Some(Seed(u64::from(number))), ..Overrides::default() };
     let run = prepare(&assignment, Path::new("scenario.toml"), &overrides, &[], &out.join("runs"))?;
-    let observer = progress_lines(&run, true);
-    let finished = drive(run, vec![observer, interruption.clone()])?;
+    let observer: Arc<dyn Observer> = Arc::new(progress(true, &run));
+    let interrupts: Arc<dyn Observer> = interruption.clone();
+    let finished = run.start(vec![observer, interrupts])?.wait()?;
     if interruption.is_heard() {
         return Ok(None);
     }
