@@ -1,6 +1,7 @@
 //! The labs themselves: every folder is whole, its scenario sound, and its formulas have values, for any student.
 
 mod judgement;
+mod recorded;
 
 use super::*;
 use crate::scenario::{Overrides, Plan, Scenario};
