@@ -48,6 +48,7 @@ pub(crate) static LABS: &[Lab] = labs![
     "limits" in "09-limits",
     "delivered" in "13-delivered",
     "where" in "01-where",
+    "stampede" in "07-stampede",
     "bursts" in "04-bursts",
 ];
 
