@@ -118,12 +118,6 @@ fn say(error: &CliError) {
     let _ = writeln!(std::io::stderr(), "error: {message}");
 }
 
-/// Tells the user something beside what was asked for.
-fn say_note(text: &str) {
-    // Nobody reading it changes nothing.
-    let _ = writeln!(std::io::stderr(), "note: {}", Style::PLAIN.harmless(text));
-}
-
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     run_with(std::env::args_os()).into()

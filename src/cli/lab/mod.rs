@@ -150,7 +150,7 @@ fn conclude(
     }
     if is_own {
         if LabFolder::new(root, lab).is_edited(&judged.prediction_sha256) {
-            super::say_note("answer.toml was changed after the run began; judged is what it said before");
+            screen::note("note: answer.toml was changed after the run began; judged is what it said before");
         }
         save(progress, root)?;
     }

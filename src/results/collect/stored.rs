@@ -155,6 +155,10 @@ impl StoredRun {
             Figure::CensoredFloor => number(floor_ns(rows)),
             Figure::Planned => number(sum.planned),
             Figure::Sent => number(sum.sent),
+            Figure::Attempts => number(sum.attempts.unwrap_or(sum.sent)),
+            Figure::Retried => some(sum.retried),
+            Figure::RetriesDenied => some(sum.retries_denied),
+            Figure::Resent => some(sum.resent),
             Figure::Resumed => some(sum.resumed),
             Figure::ResumedRate => share(sum.resumed.unwrap_or(0), sum.ok),
             Figure::Late => number(sum.late),
@@ -177,7 +181,7 @@ impl StoredRun {
             Figure::Anomalies => some(sum.anomalies),
             Figure::AnomaliesFound => some(sum.anomalies_found),
             Figure::JudgedNormal => some(sum.judged_normal),
-            Figure::FalseAlarms => some(sum.false_alarms),
+            Figure::FalseAlarms => sum.false_alarms.map_or_else(|| Err("none was judged".to_owned()), number),
             Figure::Duplicated | Figure::DuplicatedRate | Figure::Reordered | Figure::ReorderedRate => {
                 let (duplicated, reordered) = (sum.duplicated, sum.reordered);
                 audited(figure, &ReadingCounts { outcomes: sum.outcomes(), duplicated, reordered })
