@@ -1,4 +1,5 @@
-//! Labs as a student types them: from the first command to the page, in runs that last as long as they do for students.
+//! Labs as a student types them: from the first command to the page, in runs that last as long as they do for
+//! students.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -56,7 +57,8 @@ fn is_judged(code: i32, expected: i32, said: &str) -> bool {
     true
 }
 
-/// Plays a story, and gives the desk on which both runs lie; `None` if the machine kept one of them from being judged.
+/// Plays a story, and gives the desk on which both runs lie; `None` if the machine kept one of them from
+/// being judged.
 fn play(story: &Story) -> Option<Desk> {
     let (desk, lab) = (Desk::new(), story.lab);
     let (code, said) = desk.lab(&format!("start {lab}"));

@@ -163,7 +163,8 @@ impl LabFigure {
         }
     }
 
-    /// Whether what is missing is missing because it never happened: the fault was on, and there was something before it to compare with.
+    /// Whether what is missing is missing because it never happened: the fault was on, and there was
+    /// something before it to compare with.
     fn may_be_known(run: &StoredRun, scope: &Scope) -> bool {
         let Some(fault) = &scope.fault else { return false };
         let mut activations =

@@ -118,8 +118,8 @@ pub(crate) enum LabError {
     Foreign(String),
 }
 
-/// Judges the run in `directory`, from its files alone. `before` is an earlier run of the same student, which is compared with where it is
-/// one of the lab as it is given.
+/// Judges the run in `directory`, from its files alone. `before` is an earlier run of the same student, which
+/// is compared with where it is one of the lab as it is given.
 ///
 /// # Errors
 /// If the run cannot be read, is none of a lab, or is not what it says it is.
@@ -140,7 +140,8 @@ pub(crate) fn judge(directory: &Path, before: Option<&Path>) -> Result<LabJudgem
     Ok(case.judgement(lab, facts))
 }
 
-/// The plan that the run followed, if it is that of the lab but for what may be mended, and the answers are those that it began with.
+/// The plan that the run followed, if it is that of the lab but for what may be mended, and the answers are
+/// those that it began with.
 fn original(run: &StoredRun, given: &str, check: &Check, facts: &LabFacts) -> Result<Plan, String> {
     let manifest = &run.report.run;
     if fingerprint(&facts.prediction) != facts.prediction_sha256 {
@@ -292,8 +293,8 @@ impl Case<'_> {
         }
     }
 
-    /// Why a law on a time cannot be judged, if the generator was late by more than the law's share of what it asserts. Counts, ratios
-    /// and orderings are no laws on a time.
+    /// Why a law on a time cannot be judged, if the generator was late by more than the law's share of what
+    /// it asserts. Counts, ratios and orderings are no laws on a time.
     fn lateness(&self, law: &Law, left: Quantity, right: Quantity) -> Option<String> {
         let timed = |formula| {
             let figures = self.check.figures_in(formula).into_iter();

@@ -1,12 +1,13 @@
-//! What a student may change of a scenario, and what the lab holds fixed: a law that is kept because less was asked of the service is
-//! not kept.
+//! What a student may change of a scenario, and what the lab holds fixed: a law that is kept because less was
+//! asked of the service is not kept.
 
 use std::collections::BTreeMap;
 
 /// The values of a document by their keys in full; items of a list by their names.
 type Leaves = BTreeMap<String, String>;
 
-/// The first thing in which `changed` differs from `given` where `mend` does not allow it, in a sentence with what to write instead.
+/// The first thing in which `changed` differs from `given` where `mend` does not allow it, in a sentence with
+/// what to write instead.
 ///
 /// # Errors
 /// That sentence, or that one of them is no document.

@@ -1,16 +1,18 @@
 //! Labs: exercises in which a student predicts, runs, mends, and is told whether that was right.
 //!
-//! A lab is data: a folder under `labs/` with a README, a scenario that is broken, `check.toml`, hints, and for its own proof a
-//! solution and a negative control. It is compiled in ([`LABS`]); a new lab is one folder and one line.
+//! A lab is data: a folder under `labs/` with a README, a scenario that is broken, `check.toml`, hints, and
+//! for its own proof a solution and a negative control. It is compiled in ([`LABS`]); a new lab is one folder
+//! and one line.
 //!
 //! # The way of a lab
 //!
-//! 1. `squall lab start NAME` writes `lab/NAME/`: the README, the scenario, and `answer.toml` with blanks. With a student's name the
-//!    rates and times that `check.toml` lists are drawn from it; formulas are worth what the plan then makes them.
-//! 2. `squall lab run NAME` refuses blanks, and changes of what the lab holds fixed. The answers go into the run before it begins,
-//!    text and hash (`run.json`, key `lab`), so that nobody predicts what has happened.
-//! 3. The run is judged from its files ([`judge`]), then and whenever `squall lab check NAME` is typed. What is judged is whether
-//!    every law holds: a wrong prediction is shown beside the truth, and fails nothing.
+//! 1. `squall lab start NAME` writes `lab/NAME/`: the README, the scenario, and `answer.toml` with blanks.
+//!    With a student's name the rates and times that `check.toml` lists are drawn from it; formulas are worth
+//!    what the plan then makes them.
+//! 2. `squall lab run NAME` refuses blanks, and changes of what the lab holds fixed. The answers go into the
+//!    run before it begins, text and hash (`run.json`, key `lab`), so that nobody predicts what has happened.
+//! 3. The run is judged from its files ([`judge`]), then and whenever `squall lab check NAME` is typed. What
+//!    is judged is whether every law holds: a wrong prediction is shown beside the truth, and fails nothing.
 //!
 //! # What `check.toml` says
 //!
@@ -23,16 +25,18 @@
 //! | `[[law]]` | what must hold: `name`, `that`, what to `say` and to `open` where it is broken, the `lag` that is allowed |
 //! | `[[vary]]` | what a student's name changes: `key`, `from`, `to`, `step`, `unit` |
 //!
-//! A law is two formulas and a sign between them, so that figures, ratios, counts and orderings are all one thing. Names in formulas:
-//! figures and given formulas; `truth.KEY` and `answer.KEY` of a prediction; and the plan (`phase.day.duration`). At least two laws
-//! pull in opposite directions, so that no extreme setting passes.
+//! A law is two formulas and a sign between them, so that figures, ratios, counts and orderings are all one
+//! thing. Names in formulas: figures and given formulas; `truth.KEY` and `answer.KEY` of a prediction; and
+//! the plan (`phase.day.duration`). At least two laws pull in opposite directions, so that no extreme setting
+//! passes.
 //!
 //! # What cannot be judged
 //!
-//! A law *on a time* (one side has measured times, the other none) cannot be judged where the generator's own lag (p99) is more than
-//! 5 % of what it asserts, unless it is a ceiling that is kept all the same: lateness only makes times longer. Counts, ratios and
-//! orderings can be judged whatever the run says of its headline. What never happened (a backlog that was never gone) breaks the law that
-//! asks for it; what cannot be known (nothing before the fault to compare with) leaves it open.
+//! A law *on a time* (one side has measured times, the other none) cannot be judged where the generator's own
+//! lag (p99) is more than 5 % of what it asserts, unless it is a ceiling that is kept all the same: lateness
+//! only makes times longer. Counts, ratios and orderings can be judged whatever the run says of its headline.
+//! What never happened (a backlog that was never gone) breaks the law that asks for it; what cannot be known
+//! (nothing before the fault to compare with) leaves it open.
 //!
 //! A judgement ends with exit code 0, 99 if a law is broken, or 12 if none is and one cannot be judged.
 

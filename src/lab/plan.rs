@@ -1,4 +1,5 @@
-//! The names that a plan gives to formulas: `phase.day.duration`, `fleet.meters.rate`, `reference.queue.deadline`.
+//! The names that a plan gives to formulas: `phase.day.duration`, `fleet.meters.rate`,
+//! `reference.queue.deadline`.
 
 use super::formula::Quantity;
 use crate::clock::Tick;
@@ -80,7 +81,8 @@ fn of_phase(plan: &Plan, name: &str, key: &str) -> Result<Quantity, String> {
     }
 }
 
-/// The largest rate of all open fleets together in the phase called `name`, readings per second, if their peaks fall together.
+/// The largest rate of all open fleets together in the phase called `name`, readings per second, if their
+/// peaks fall together.
 fn peak(plan: &Plan, name: &str) -> f64 {
     let scenario = plan.scenario();
     let phase = scenario.phases.iter().find(|phase| phase.name == name);

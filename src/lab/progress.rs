@@ -1,4 +1,5 @@
-//! `progress.json`: how far a student has come. Kept beside the labs' folders; runs and judgements do not depend on it.
+//! `progress.json`: how far a student has come. Kept beside the labs' folders; runs and judgements do not
+//! depend on it.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,5 +1,5 @@
-//! A personal seed: a name changes rates and times, so that numbers cannot be copied. Formulas are worth what the changed plan makes
-//! them.
+//! A personal seed: a name changes rates and times, so that numbers cannot be copied. Formulas are worth what
+//! the changed plan makes them.
 
 use std::ops::Range;
 
@@ -13,7 +13,8 @@ use crate::units::Span;
 /// Characters of a student's name.
 const LONGEST: usize = 60;
 
-/// `name` as it counts: without blanks around it, and in small letters, so that nobody gets other numbers for a capital.
+/// `name` as it counts: without blanks around it, and in small letters, so that nobody gets other numbers for
+/// a capital.
 ///
 /// # Errors
 /// If nothing is left, or too much.

@@ -1,5 +1,5 @@
-//! A lab run as its author knows the outcome: broken, solved, and with its negative control. A lab whose broken scenario passes, or
-//! whose solution fails, teaches nothing.
+//! A lab run as its author knows the outcome: broken, solved, and with its negative control. A lab whose
+//! broken scenario passes, or whose solution fails, teaches nothing.
 
 use super::answer;
 use super::catalogue::{Lab, Variant};
@@ -10,7 +10,8 @@ use super::{plan, student};
 use crate::results::LabFacts;
 use crate::scenario::{Overrides, Plan, Scenario};
 
-/// What is needed to run `variant` of `lab`, with the rates of `student` and the answers that its formulas give.
+/// What is needed to run `variant` of `lab`, with the rates of `student` and the answers that its formulas
+/// give.
 ///
 /// # Errors
 /// If the lab itself is at fault, which a test excludes.

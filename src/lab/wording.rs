@@ -1,4 +1,5 @@
-//! The words of a judgement, for a terminal: what was predicted, which law stands how, what to look at, and what to type next.
+//! The words of a judgement, for a terminal: what was predicted, which law stands how, what to look at, and
+//! what to type next.
 
 use std::fmt::Write as _;
 
@@ -139,7 +140,8 @@ fn next(judged: &LabJudgement, lab: &Lab, progress: &LabProgress) -> Vec<String>
     }
 }
 
-/// The list of labs with how far each is, as `progress` says of those that were started, and what to type next.
+/// The list of labs with how far each is, as `progress` says of those that were started, and what to type
+/// next.
 pub(crate) fn list(labs: &[Lab], progress: impl Fn(&str) -> Option<LabProgress>, screen: Screen) -> String {
     let widest = labs.iter().map(|lab| lab.name.len()).max().unwrap_or(0);
     let mut text = String::new();

@@ -1,4 +1,5 @@
-//! A student's exercises on one page: what was predicted, what held, the time line of each run, and the student's own words.
+//! A student's exercises on one page: what was predicted, what held, the time line of each run, and the
+//! student's own words.
 
 use super::escape::{Escaped, clip};
 use super::head::{Banner, chip};

@@ -27,7 +27,8 @@ pub(super) enum LabCommand {
     Start {
         /// The lab, such as clock
         lab: String,
-        /// Your name: it changes rates and times, so that everybody has numbers of their own. Counts for all your labs
+        /// Your name: it changes rates and times, so that everybody has numbers of their own. Counts for all
+        /// your labs
         #[arg(long, value_name = "NAME")]
         student: Option<String>,
     },
@@ -67,7 +68,8 @@ pub(super) enum LabCommand {
         #[arg(long, value_name = "FILE", default_value = "labs.html")]
         html: PathBuf,
     },
-    /// For teachers: run every lab broken, solved and with its negative control, and say whether it is judged right
+    /// For teachers: run every lab broken, solved and with its negative control, and say whether it is judged
+    /// right
     ///
     /// What was run before is not run again: start it anew after an interruption and it goes on.
     Verify {

@@ -68,7 +68,8 @@ fn row<'r>(folder: &Path, lab: &'r Lab, progress: &'r Progress) -> Row<'r> {
     }
 }
 
-/// The best judgement of all runs, the first of its kind, and what is wrong with runs that cannot be taken for the student's.
+/// The best judgement of all runs, the first of its kind, and what is wrong with runs that cannot be taken
+/// for the student's.
 fn best(
     folder: &Path,
     lab: &Lab,

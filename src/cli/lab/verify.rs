@@ -1,4 +1,5 @@
-//! `squall lab verify`: whether labs are judged right on this machine. What was run is kept, so that it goes on after an interruption.
+//! `squall lab verify`: whether labs are judged right on this machine. What was run is kept, so that it goes
+//! on after an interruption.
 
 use std::fmt::Write as _;
 use std::fs::{self, OpenOptions};

@@ -87,7 +87,8 @@ impl Relation {
         Err(FormulaError::at(self.right.text(), 0, format!("{one} is compared with {other}")))
     }
 
-    /// Whether `left` stands to `right` as it must. A value that is only known to be `at_least` that keeps under no ceiling.
+    /// Whether `left` stands to `right` as it must. A value that is only known to be `at_least` that keeps
+    /// under no ceiling.
     pub(in crate::lab) fn holds(&self, left: Quantity, right: Quantity, at_least: bool) -> bool {
         let apart = (left.value - right.value).abs();
         match self.sign {

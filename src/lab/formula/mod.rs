@@ -1,9 +1,10 @@
 //! Formulas: `lambda * stall / (mu - lambda)`, and the laws that are made of two of them.
 //!
-//! What stands in a formula: whole and decimal numbers; numbers with a unit (`2s`, `150ms`, `10/s`, `5%`); names, of which those
-//! with dots are of the plan (`phase.day.duration`); `+`, `-`, `*`, `/` and brackets; `min`, `max`, `sqrt`, `ln`, `exp` and `abs`.
-//! Every quantity is a number, a time or a rate, or a product of these, and sums of unlike quantities are refused. Budgets have
-//! conditions and no arithmetic, and no maintained crate has both units and the place of a mistake.
+//! What stands in a formula: whole and decimal numbers; numbers with a unit (`2s`, `150ms`, `10/s`, `5%`);
+//! names, of which those with dots are of the plan (`phase.day.duration`); `+`, `-`, `*`, `/` and brackets;
+//! `min`, `max`, `sqrt`, `ln`, `exp` and `abs`. Every quantity is a number, a time or a rate, or a product of
+//! these, and sums of unlike quantities are refused. Budgets have conditions and no arithmetic, and no
+//! maintained crate has both units and the place of a mistake.
 
 mod law;
 mod quantity;

@@ -1,4 +1,5 @@
-//! Judgements of made-up runs: which law breaks, what cannot be judged, and that every fault has words of its own.
+//! Judgements of made-up runs: which law breaks, what cannot be judged, and that every fault has words of its
+//! own.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;

@@ -1,4 +1,5 @@
-//! The labs themselves: every folder is whole, its scenario sound, and its formulas have values, for any student.
+//! The labs themselves: every folder is whole, its scenario sound, and its formulas have values, for any
+//! student.
 
 mod judgement;
 mod recorded;

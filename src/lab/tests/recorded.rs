@@ -1,4 +1,5 @@
-//! Recorded runs of labs, which are judged as they were when they were made: the broken ones and the controls fail, the solved ones pass.
+//! Recorded runs of labs, which are judged as they were when they were made: the broken ones and the controls
+//! fail, the solved ones pass.
 //!
 //! What is kept of each is what its laws look at. `squall lab verify` makes new ones.
 

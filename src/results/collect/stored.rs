@@ -1,5 +1,5 @@
-//! The figures of a stored run, by whose they are and which: what budgets find while a run is in memory, found once more from its
-//! files.
+//! The figures of a stored run, by whose they are and which: what budgets find while a run is in memory,
+//! found once more from its files.
 
 use std::cell::OnceCell;
 use std::collections::BTreeSet;
@@ -41,8 +41,9 @@ impl StoredRun {
         Self { report, distributions: OnceCell::new() }
     }
 
-    /// The figure that `condition` is about, of what `scope` means: as [`judge`](super::budget::judge) would have found it at the end
-    /// of the run. Of several activations of a fault it is the one that keeps least to the condition.
+    /// The figure that `condition` is about, of what `scope` means: as [`judge`](super::budget::judge) would
+    /// have found it at the end of the run. Of several activations of a fault it is the one that keeps least
+    /// to the condition.
     ///
     /// # Errors
     /// Why there is no such figure, in words.
@@ -66,7 +67,8 @@ impl StoredRun {
         }
     }
 
-    /// The largest pacing lag (p99) of any fleet in any phase that `scope` means, nanoseconds; of a fault that of all measured phases.
+    /// The largest pacing lag (p99) of any fleet in any phase that `scope` means, nanoseconds; of a fault
+    /// that of all measured phases.
     pub(crate) fn lag_ns(&self, scope: &Scope) -> Option<u64> {
         let whole = Scope { fault: None, ..scope.clone() };
         self.rows(&whole).iter().filter_map(|row| row.figures.pacing_lag_p99_ms).map(|lag| lag.0).max()
@@ -214,7 +216,8 @@ fn total<'r>(rows: impl Iterator<Item = &'r SummaryRow>) -> Figures {
     sum
 }
 
-/// The smallest bound that a failed reading of `rows` counts as, nanoseconds; the largest number where nothing failed.
+/// The smallest bound that a failed reading of `rows` counts as, nanoseconds; the largest number where
+/// nothing failed.
 fn floor_ns(rows: &[&SummaryRow]) -> u64 {
     rows.iter().filter_map(|row| row.figures.censored_floor_ms).map(|floor| floor.0).min().unwrap_or(u64::MAX)
 }
