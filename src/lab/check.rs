@@ -39,8 +39,8 @@ pub(super) struct Prediction {
     pub(super) truth: Formula,
     /// The share of the truth that the answer may be off and still be right.
     pub(super) near: f64,
-    /// The figure that shows it in a run.
-    pub(super) figure: Option<String>,
+    /// What shows it in a run: a figure, or a formula of several.
+    pub(super) figure: Option<Formula>,
 }
 
 /// What an answer is written in.
@@ -154,13 +154,15 @@ impl Check {
             Ok::<_, String>((name, parsed))
         });
         let prediction = |text: PredictionText| {
+            let place = format!("predict {}", text.key);
+            let own = |text: &str| formula(place.clone(), text);
             Ok::<_, String>(Prediction {
-                truth: formula(format!("predict {}", text.key), &text.truth)?,
+                truth: own(&text.truth)?,
+                figure: text.figure.as_deref().map(own).transpose()?,
                 key: text.key,
                 ask: text.ask,
                 unit: text.unit,
                 near: text.near.unwrap_or(NEAR),
-                figure: text.figure,
             })
         };
         let law = |text: LawText| {
@@ -186,8 +188,9 @@ impl Check {
             return Err(format!("`{twice}` is both a figure and a formula; give one another name"));
         }
         let truths = self.predictions.iter().map(|prediction| &prediction.truth);
+        let shown = self.predictions.iter().filter_map(|prediction| prediction.figure.as_ref());
         let sides = self.laws.iter().flat_map(|law| [&law.that.left, &law.that.right]);
-        for formula in self.given.values().chain(truths).chain(sides) {
+        for formula in self.given.values().chain(truths).chain(shown).chain(sides) {
             let unknown = formula.names().into_iter().find(|name| {
                 !name.contains('.') && !self.figures.contains_key(*name) && !self.given.contains_key(*name)
             });
@@ -195,11 +198,7 @@ impl Check {
                 return Err(format!("`{}`: there is no figure or formula `{name}`", formula.text()));
             }
         }
-        let named = self.predictions.iter().filter_map(|prediction| prediction.figure.as_ref());
-        match named.into_iter().find(|name| !self.figures.contains_key(*name)) {
-            Some(name) => Err(format!("there is no figure `{name}`")),
-            None => Ok(()),
-        }
+        Ok(())
     }
 
     /// The names of the figures that `formula` rests on, also by way of formulas that it names.

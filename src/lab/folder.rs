@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 
 use super::answer::{self, Answers};
 use super::catalogue::Lab;
+use super::check::Check;
 use super::{mend, student};
 use crate::results::LabFacts;
+use crate::scenario::manual_of;
 
 /// Largest file that is read back, bytes.
 const LARGEST: u64 = 1 << 20;
@@ -69,10 +71,13 @@ impl LabFolder {
         let unwritable =
             |error: io::Error| format!("cannot write {shown}: {error}; choose another place with --dir");
         fs::create_dir_all(&self.path).map_err(unwritable)?;
-        let answers = answer::blank(&check);
-        for (name, text) in
-            [("README.md", self.lab.readme), ("answer.toml", &answers), ("scenario.toml", &scenario)]
-        {
+        let (answers, keys) = (answer::blank(&check), keys(&check));
+        for (name, text) in [
+            ("README.md", self.lab.readme),
+            ("answer.toml", &answers),
+            ("keys.md", &keys),
+            ("scenario.toml", &scenario),
+        ] {
             let file = OpenOptions::new().write(true).create_new(true).open(self.path.join(name));
             match file.and_then(|mut file| file.write_all(text.as_bytes())) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -119,4 +124,14 @@ impl LabFolder {
             )),
         }
     }
+}
+
+/// What may be changed, with what each key takes.
+fn keys(check: &Check) -> String {
+    let named: Vec<_> = check.mend.iter().map(|key| format!("`{key}`")).collect();
+    format!(
+        "# What may be changed in scenario.toml\n\n{}, and what lies below. Whatever else is changed, the lab refuses.\n\n{}",
+        named.join(", "),
+        manual_of(&check.mend)
+    )
 }

@@ -244,18 +244,12 @@ impl Case<'_> {
         };
         let right = said.as_ref().zip(truth.as_ref().ok()).is_some_and(|(said, truth)| near(said, truth));
         let show = |quantity: Quantity| quantity.show(is_share);
-        let figure = asked.figure.as_ref().and_then(|name| self.check.figures.get(name));
         PredictionResult {
             ask: asked.ask.clone(),
             said: said.map_or_else(|| "nothing".to_owned(), show),
             truth: truth.map_or_else(|why| why, show),
             formula: asked.truth.text().to_owned(),
-            measured: figure.map(|figure| match figure.find(self.run) {
-                Ok(found) => {
-                    format!("{}{}", if found.at_least { "at least " } else { "" }, show(found.quantity))
-                }
-                Err(Missing::Unknown(why) | Missing::Never(why)) => format!("nothing: {why}"),
-            }),
+            measured: asked.figure.as_ref().map(|figure| self.measured_as(figure, show)),
             right,
         }
     }
@@ -319,6 +313,15 @@ impl Case<'_> {
                 Quantity::seconds(most).show(false)
             )
         })
+    }
+
+    /// What a run shows of a prediction.
+    fn measured_as(&self, figure: &Formula, show: impl Fn(Quantity) -> String) -> String {
+        let mut notes = Notes::default();
+        match self.value(figure, &mut notes) {
+            Ok(found) => format!("{}{}", if notes.at_least { "at least " } else { "" }, show(found)),
+            Err(why) => format!("nothing: {why}"),
+        }
     }
 
     /// What was measured, and what it had to be.

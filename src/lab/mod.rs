@@ -6,7 +6,8 @@
 //!
 //! # The way of a lab
 //!
-//! 1. `squall lab start NAME` writes `lab/NAME/`: the README, the scenario, and `answer.toml` with blanks.
+//! 1. `squall lab start NAME` writes `lab/NAME/`: the README, the scenario, `keys.md` with what may be changed,
+//!    and `answer.toml` with blanks.
 //!    With a student's name the rates and times that `check.toml` lists are drawn from it; formulas are worth
 //!    what the plan then makes them.
 //! 2. `squall lab run NAME` refuses blanks, and changes of what the lab holds fixed. The answers go into the
@@ -21,7 +22,7 @@
 //! | `mend` | keys of the scenario that may be changed, with all below them |
 //! | `[figure]` | figures of a run by name: those of budgets (`metric`, with `fleet`, `phase`, `fault`, `kind`), or a count of the bundled service (`counter`); of several phases the median counts; `before` takes it from the lab's run as given |
 //! | `[given]` | formulas by name |
-//! | `[[predict]]` | a question: `key`, `ask`, `unit`, its `truth` as a formula, how `near` is right, the `figure` that shows it |
+//! | `[[predict]]` | a question: `key`, `ask`, `unit`, its `truth` as a formula, how `near` is right, the `figure` that shows it, or a formula of several |
 //! | `[[law]]` | what must hold: `name`, `that`, what to `say` and to `open` where it is broken, the `lag` that is allowed |
 //! | `[[vary]]` | what a student's name changes: `key`, `from`, `to`, `step`, `unit` |
 //!

@@ -3,18 +3,84 @@
 use std::fmt::Write as _;
 
 use super::field::{Field, Kind, MANY, Need, Section, bounds};
+use super::schema;
 use crate::budget::Unit;
 
 /// Every one of `sections` with its keys.
 pub(crate) fn manual(sections: &[&Section]) -> String {
     let mut out = String::new();
     for section in sections {
-        write_section(section, sections, &mut out);
+        write_section(section, section.fields, sections, &mut out);
     }
     out.trim_end().to_owned() + "\n"
 }
 
-fn write_section(section: &Section, sections: &[&Section], out: &mut String) {
+/// The keys at `paths` with all that lies below them: `reference.queue`, `fleet.meters.retry`. What no table of `sections` knows
+/// is left out.
+pub(crate) fn manual_of(sections: &[&'static Section], paths: &[String]) -> String {
+    let mut excerpts: Vec<Excerpt> = Vec::new();
+    for (section, field) in paths.iter().filter_map(|path| find(sections, path)) {
+        note(&mut excerpts, section, field);
+        field.kind.section().into_iter().for_each(|inner| note_all(&mut excerpts, inner));
+    }
+    let mut out = String::new();
+    for (section, fields) in excerpts {
+        write_section(section, fields, sections, &mut out);
+    }
+    out.trim_end().to_owned() + "\n"
+}
+
+/// A section, and those of its keys that are shown.
+type Excerpt = (&'static Section, Vec<&'static Field>);
+
+/// The key that `path` leads to, and whose it is.
+fn find(sections: &[&'static Section], path: &str) -> Option<(&'static Section, &'static Field)> {
+    let mut parts = path.split('.');
+    let top = parts.next()?;
+    let is_top = |section: &&'static Section| section.title.starts_with('[') && schema::name(section) == top;
+    let mut section = sections.iter().copied().find(is_top)?;
+    if section.title.starts_with("[[") || section.title.contains(".NAME") {
+        // The author's name for it.
+        parts.next();
+    }
+    let mut found = None;
+    for part in parts {
+        let field = section.field(part)?;
+        found = Some((section, field));
+        match field.kind.section() {
+            Some(inner) => section = inner,
+            None => break,
+        }
+    }
+    found
+}
+
+fn note(excerpts: &mut Vec<Excerpt>, section: &'static Section, field: &'static Field) {
+    let is_own = |(own, _): &&mut Excerpt| std::ptr::eq(*own, section);
+    match excerpts.iter_mut().find(is_own) {
+        Some((_, fields)) if fields.iter().any(|known| known.name == field.name) => {}
+        Some((_, fields)) => fields.push(field),
+        None => excerpts.push((section, vec![field])),
+    }
+}
+
+/// Notes every key of `section`, and of the sections below it.
+fn note_all(excerpts: &mut Vec<Excerpt>, section: &'static Section) {
+    let is_known =
+        |(own, fields): &Excerpt| std::ptr::eq(*own, section) && fields.len() == section.fields.len();
+    if excerpts.iter().any(is_known) {
+        return;
+    }
+    section.fields.iter().for_each(|field| note(excerpts, section, field));
+    section.fields.iter().filter_map(|field| field.kind.section()).for_each(|inner| note_all(excerpts, inner));
+}
+
+fn write_section<'f>(
+    section: &Section,
+    fields: impl IntoIterator<Item = &'f Field>,
+    sections: &[&Section],
+    out: &mut String,
+) {
     // Writing to a String cannot fail.
     let _ = writeln!(out, "### `{}`\n\n{}.\n", section.title, capital(section.about));
     if let Some(first) = section.fields.first().filter(|_| section.title.contains(" = ")) {
@@ -24,7 +90,7 @@ fn write_section(section: &Section, sections: &[&Section], out: &mut String) {
         }
     }
     out.push_str("| key | takes | default | meaning |\n|---|---|---|---|\n");
-    for field in section.fields {
+    for field in fields {
         let _ = writeln!(
             out,
             "| `{}` | {} | {} | {} |",
@@ -96,7 +162,7 @@ fn link(section: &Section) -> String {
         .filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'))
         .map(|c| if c == ' ' { '-' } else { c })
         .collect();
-    format!("[`{}`](#{anchor})", super::schema::name(section))
+    format!("[`{}`](#{anchor})", schema::name(section))
 }
 
 fn default(field: &Field) -> String {

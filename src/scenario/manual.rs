@@ -8,6 +8,11 @@ pub(crate) fn manual() -> String {
     language::manual(section::all())
 }
 
+/// The keys at `paths`, such as `reference.queue`, and all that lies below them.
+pub(crate) fn manual_of(paths: &[String]) -> String {
+    language::manual_of(section::all(), paths)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -39,5 +44,28 @@ mod tests {
                 assert!(manual.contains(&format!("| `{}` |", field.name)), "{}", field.name);
             }
         }
+    }
+
+    #[test]
+    fn an_excerpt_has_the_keys_that_are_asked_for_and_those_below() {
+        for (paths, tables, rows) in [
+            (&["reference.queue"][..], &["queue = { … }"][..], &["capacity", "deadline", "discipline"][..]),
+            (&["reference.workers.count"], &["workers = { … }"], &["count"]),
+            (&["fleet.meters.retry"], &["retry = { … }"], &["attempts", "budget"]),
+            (&["phase.at-a.load", "phase.at-b.load"], &["load = { … }"], &["level"]),
+            (&["fleet.monitor.model", "fleet.monitor.rate"], &["[fleet.NAME]"], &["model", "rate"]),
+            (&["reference.cache"], &["cache = { … }", "semantic = { … }"], &["ttl", "epsilon"]),
+            (&["reference.nothing", "nowhere"], &[], &[]),
+        ] {
+            let paths: Vec<_> = paths.iter().map(|path| (*path).to_owned()).collect();
+            let text = manual_of(&paths);
+            for table in tables {
+                assert_eq!(text.matches(&format!("### `{table}`\n")).count(), 1, "{paths:?}\n{text}");
+            }
+            for row in rows {
+                assert!(text.contains(&format!("\n| `{row}` |")), "{paths:?}\n{text}");
+            }
+        }
+        assert!(!manual_of(&["reference.workers.count".to_owned()]).contains("| `mode` |"));
     }
 }

@@ -27,7 +27,7 @@ pub use amendment::Overrides;
 pub use device::DevicePlan;
 pub(crate) use error::ScenarioError;
 pub(crate) use load::{INSECURE, NETWORK_FAULTS, inline_faults, load_budgets, load_faults, load_setup};
-pub(crate) use manual::manual;
+pub(crate) use manual::{manual, manual_of};
 pub use model::Scenario;
 pub(crate) use model::{Fleet, LoadProfile, Model};
 pub(crate) use plan::FleetEvent;

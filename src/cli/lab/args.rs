@@ -23,7 +23,7 @@ pub(in crate::cli) struct LabArgs {
 pub(super) enum LabCommand {
     /// List the labs, how far you are, and what is next (as without a command)
     List,
-    /// Write a lab's folder: README.md, scenario.toml, and answer.toml with its blanks
+    /// Write a lab's folder: README.md, scenario.toml, keys.md, and answer.toml with its blanks
     Start {
         /// The lab, such as clock
         lab: String,

@@ -33,7 +33,7 @@ fn a_lab_is_handed_out_once_and_runs_neither_with_blanks_nor_with_less_load() {
     assert!(exit == Exit::Usage && message.contains("squall lab start outage writes it"), "{message}");
     assert_eq!(type_in(root, &["start", "outage"]).unwrap(), Exit::Fine);
     let own = root.join("lab/outage");
-    assert!(own.join("README.md").is_file() && own.join("answer.toml").is_file());
+    assert!(["README.md", "answer.toml", "keys.md"].iter().all(|name| own.join(name).is_file()));
     let (_, message) = refused(root, &["start", "outage"]);
     assert!(message.contains("is there already; go on with it"), "{message}");
     let (exit, message) = refused(root, &["run", "outage"]);

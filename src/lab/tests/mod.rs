@@ -33,6 +33,11 @@ fn every_lab_is_whole_short_and_named_after_its_folder() {
             assert!(lab.hint(depth).is_some_and(|hint| !hint.is_empty()), "{name}: hint {depth}");
         }
         assert_eq!(lab.hint(HINTS + 1), None, "{name}");
+        let keys = crate::scenario::manual_of(&check.mend);
+        for key in &check.mend {
+            let last = key.rsplit('.').next().unwrap();
+            assert!(keys.contains(&format!("\n| `{last}` |")), "{name}: {key}\n{keys}");
+        }
     }
 }
 
