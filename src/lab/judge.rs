@@ -278,9 +278,7 @@ impl Case<'_> {
         }
         let sentence = self.sentence(law, (left, bounded), right);
         let holds = law.that.holds(left, right, bounded);
-        // Being late makes response times longer: a ceiling that is kept all the same is kept.
-        let excused = holds && law.that.sign.is_ceiling();
-        match self.lateness(law, left, right).filter(|_| !excused) {
+        match self.lateness(law, (left, right), holds) {
             Some(late) => (Standing::Unjudged, format!("{sentence}; {late}")),
             None if holds => (Standing::Kept, sentence),
             None => (Standing::Broken, sentence),
@@ -289,18 +287,22 @@ impl Case<'_> {
 
     /// Why a law on a time cannot be judged, if the generator was late by more than the law's share of what
     /// it asserts. Counts, ratios and orderings are no laws on a time.
-    fn lateness(&self, law: &Law, left: Quantity, right: Quantity) -> Option<String> {
+    fn lateness(&self, law: &Law, (left, right): (Quantity, Quantity), holds: bool) -> Option<String> {
         let timed = |formula| {
             let figures = self.check.figures_in(formula).into_iter();
             figures.filter(|figure| figure.unit() == Unit::Time).collect::<Vec<_>>()
         };
         let (of_left, of_right) = (timed(&law.that.left), timed(&law.that.right));
-        let asserted = match (of_left.is_empty(), of_right.is_empty()) {
-            (false, true) => right,
-            (true, false) => left,
+        let sign = law.that.sign;
+        let (asserted, from_above, from_below) = match (of_left.is_empty(), of_right.is_empty()) {
+            (false, true) => (right, sign.is_ceiling(), sign.is_floor()),
+            (true, false) => (left, sign.is_floor(), sign.is_ceiling()),
             _ => return None,
         };
-        if asserted.dimension != Dimension::TIME {
+        // Being late makes times longer, never shorter: a bound from above that is kept all the same is kept, and
+        // one from below that is missed all the same is missed.
+        let is_certain = if holds { from_above } else { from_below };
+        if asserted.dimension != Dimension::TIME || is_certain {
             return None;
         }
         let figures = of_left.into_iter().chain(of_right);

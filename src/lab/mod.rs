@@ -34,10 +34,10 @@
 //! # What cannot be judged
 //!
 //! A law *on a time* (one side has measured times, the other none) cannot be judged where the generator's own
-//! lag (p99) is more than 5 % of what it asserts, unless it is a ceiling that is kept all the same: lateness
-//! only makes times longer. Counts, ratios and orderings can be judged whatever the run says of its headline.
-//! What never happened (a backlog that was never gone) breaks the law that asks for it; what cannot be known
-//! (nothing before the fault to compare with) leaves it open.
+//! lag (p99) is more than 5 % of what it asserts, unless it is a ceiling that is kept all the same, or a
+//! floor that is missed: lateness only makes times longer. Counts, ratios and orderings can be judged whatever
+//! the run says of its headline. What never happened (a backlog that was never gone) breaks the law that asks
+//! for it; what cannot be known (nothing before the fault to compare with) leaves it open.
 //!
 //! A judgement ends with exit code 0, 99 if a law is broken, or 12 if none is and one cannot be judged.
 

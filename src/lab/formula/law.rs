@@ -45,6 +45,11 @@ impl Sign {
     pub(in crate::lab) const fn is_ceiling(self) -> bool {
         matches!(self, Self::Less | Self::AtMost)
     }
+
+    /// Whether it bounds the left side from below alone.
+    pub(in crate::lab) const fn is_floor(self) -> bool {
+        matches!(self, Self::More | Self::AtLeast)
+    }
 }
 
 impl Relation {

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use super::super::answer::{Answers, fingerprint};
+use super::super::check::Check;
 use super::super::judge::{Case, LabJudgement, LabVerdict, Standing};
 use super::super::progress::LabProgress;
 use super::super::{Lab, Screen, wording};
@@ -93,8 +94,12 @@ fn report(made: Made) -> Report {
 }
 
 fn judged(made: Made, answers: &str) -> LabJudgement {
+    judged_by(Lab::named("outage").unwrap().check().unwrap(), made, answers)
+}
+
+fn judged_by(check: Check, made: Made, answers: &str) -> LabJudgement {
     let lab = Lab::named("outage").unwrap();
-    let (check, plan) = (lab.check().unwrap(), plan(lab.scenario));
+    let plan = plan(lab.scenario);
     let answers = Answers::read("answer.toml", answers, &check).unwrap();
     let run = StoredRun::of(report(made));
     let case = Case { check: &check, plan: &plan, answers: &answers, run: &run, before: None };
@@ -171,6 +176,35 @@ fn every_fault_is_found_and_has_words_of_its_own() {
     }
     // Two pairs differ in nothing but a lag that decides nothing.
     assert_eq!(texts.len(), 9);
+}
+
+#[test]
+fn lateness_decides_only_what_it_may_have_moved() {
+    use Standing::{Broken, Kept, Unjudged};
+    for (that, late, on_time) in [
+        ("drained <= 1s", Kept, Kept),
+        ("drained <= 100ms", Unjudged, Broken),
+        ("drained >= 1s", Broken, Broken),
+        ("drained >= 100ms", Unjudged, Kept),
+        ("1s >= drained", Kept, Kept),
+        ("1s <= drained", Broken, Broken),
+        ("100ms >= drained", Unjudged, Broken),
+        ("drained = 0.5s within 5%", Unjudged, Kept),
+        ("drained = 1s within 5%", Unjudged, Broken),
+        // A ratio is no law on a time.
+        ("drained / drained >= 2", Broken, Broken),
+    ] {
+        let check = format!(
+            "[figure]\ndrained = {{ is = \"it\", fault = \"stall\", metric = \"backlog_drained_after\" }}\n\
+             [[predict]]\nkey = \"x\"\nask = \"x\"\nunit = \"number\"\ntruth = \"1\"\n\
+             [[law]]\nname = \"x\"\nthat = \"{that}\"\nsay = \"x\"\nopen = \"x\"\n"
+        );
+        for (lag_ms, standing) in [(500, late), (1, on_time)] {
+            let check = Check::parse(&check).unwrap();
+            let judged = judged_by(check, Made { lag_ms, ..GOOD }, "x = 1\nwhy = \"x\"");
+            assert_eq!(judged.laws[0].standing, standing, "{that}, {lag_ms} ms: {}", judged.laws[0].figures);
+        }
+    }
 }
 
 #[test]
