@@ -80,6 +80,7 @@ pub(crate) fn judgement(judged: &LabJudgement, lab: &Lab, progress: &LabProgress
         None => judged.laws.iter().for_each(|found| law(found, screen, &mut text)),
     }
     let _ = writeln!(text, "\n{}", wrap(&summary(judged, lab), screen.width).join("\n"));
+    let _ = writeln!(text, "run:  {}", judged.run);
     for (nth, step) in next(judged, lab, progress).iter().enumerate() {
         text.push_str(if nth == 0 { "next: " } else { "      " });
         text.push_str(step);

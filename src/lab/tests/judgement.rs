@@ -215,7 +215,7 @@ fn a_wrong_prediction_with_a_mended_system_passes_and_shows_the_gap() {
     let text = told(&judged);
     let said = "you said 340, the formula gives 1,020 (lambda * stall); this run: 1,000";
     assert!(text.contains(said) && text.contains("[!=] readings that wait"), "{text}");
-    assert!(text.ends_with("next: squall lab start overload\n"), "{text}");
+    assert!(text.ends_with("\nrun:  lab/outage/runs/r\nnext: squall lab start overload\n"), "{text}");
     assert!(judged.laws.iter().all(|law| law.standing == Standing::Kept));
 }
 
