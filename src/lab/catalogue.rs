@@ -86,7 +86,8 @@ impl Variant {
 #[derive(Debug, Default, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Change {
-    /// What of the scenario's text is replaced by what; each stands there once.
+    /// What of the scenario's text is replaced by what; each stands there once. `${formula}` is the number that the
+    /// plan makes of it.
     pub(crate) replace: Vec<(String, String)>,
     /// Answers, by their keys; those that are left out are the formulas' own.
     pub(crate) answer: BTreeMap<String, String>,

@@ -299,8 +299,8 @@ impl Case<'_> {
             (true, false) => (left, sign.is_floor(), sign.is_ceiling()),
             _ => return None,
         };
-        // Being late makes times longer, never shorter: a bound from above that is kept all the same is kept, and
-        // one from below that is missed all the same is missed.
+        // Being late makes times longer, never shorter: a bound from above that is kept all the same is kept,
+        // and one from below that is missed all the same is missed.
         let is_certain = if holds { from_above } else { from_below };
         if asserted.dimension != Dimension::TIME || is_certain {
             return None;

@@ -5,7 +5,7 @@ use super::answer;
 use super::catalogue::{Lab, Variant};
 use super::check::{AnswerUnit, Check, Prediction};
 use super::folder::Assignment;
-use super::formula::Quantity;
+use super::formula::{Formula, Quantity};
 use super::{plan, student};
 use crate::results::LabFacts;
 use crate::scenario::{Overrides, Plan, Scenario};
@@ -22,15 +22,15 @@ pub(crate) fn trial(
 ) -> Result<Assignment, String> {
     let (check, change) = (lab.check()?, lab.change(variant)?);
     let given = student::scenario(lab, &check, student)?;
-    let mut scenario = given.clone();
+    let plan = Scenario::parse("scenario.toml", &given, &Overrides::default());
+    let plan = Plan::new(plan.map_err(|error| error.to_string())?);
+    let mut scenario = given;
     for (from, to) in &change.replace {
         if scenario.matches(from.as_str()).count() != 1 {
             return Err(format!("lab {}, {}: `{from}` does not stand in it once", lab.name, variant.word()));
         }
-        scenario = scenario.replacen(from, to, 1);
+        scenario = scenario.replacen(from, &evaluated(to, &check, &plan)?, 1);
     }
-    let plan = Scenario::parse("scenario.toml", &given, &Overrides::default());
-    let plan = Plan::new(plan.map_err(|error| error.to_string())?);
     let mut values = change.answer;
     for asked in &check.predictions {
         if !values.contains_key(&asked.key) {
@@ -43,6 +43,20 @@ pub(crate) fn trial(
     Ok(Assignment { scenario, facts: LabFacts { name, student, prediction_sha256, prediction } })
 }
 
+/// `text` with every `${formula}` in it as the number that the plan makes of it: what mends a lab may depend
+/// on the student's rates.
+fn evaluated(text: &str, check: &Check, plan: &Plan) -> Result<String, String> {
+    let mut parts = text.split("${");
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (formula, rest) = part.split_once('}').ok_or_else(|| format!("`{part}`: `}}` is missing"))?;
+        let formula = Formula::parse(formula).map_err(|error| error.to_string())?;
+        let found = formula.evaluate(&|name| by_plan(check, plan, name, 0));
+        out += &format!("{:.4}{rest}", found.map_err(|error| error.to_string())?.value);
+    }
+    Ok(out)
+}
+
 /// What the formula of a prediction gives by the plan alone.
 fn truth(check: &Check, plan: &Plan, asked: &Prediction) -> Result<Quantity, String> {
     let found = asked.truth.evaluate(&|name| by_plan(check, plan, name, 0));
@@ -50,7 +64,8 @@ fn truth(check: &Check, plan: &Plan, asked: &Prediction) -> Result<Quantity, Str
 }
 
 fn by_plan(check: &Check, plan: &Plan, name: &str, depth: u8) -> Result<Quantity, String> {
-    match check.given.get(name) {
+    let truth = |key: &str| check.predictions.iter().find(|asked| asked.key == key).map(|asked| &asked.truth);
+    match check.given.get(name).or_else(|| truth(name.strip_prefix("truth.")?)) {
         Some(formula) if depth < 12 => {
             let found = formula.evaluate(&|name| by_plan(check, plan, name, depth + 1));
             found.map_err(|error| error.message)
