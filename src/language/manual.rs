@@ -72,7 +72,11 @@ fn note_all(excerpts: &mut Vec<Excerpt>, section: &'static Section) {
         return;
     }
     section.fields.iter().for_each(|field| note(excerpts, section, field));
-    section.fields.iter().filter_map(|field| field.kind.section()).for_each(|inner| note_all(excerpts, inner));
+    section
+        .fields
+        .iter()
+        .filter_map(|field| field.kind.section())
+        .for_each(|inner| note_all(excerpts, inner));
 }
 
 fn write_section<'f>(

@@ -1,6 +1,6 @@
 //! What stands in a law: two formulas and how they must stand to each other.
 
-use super::term::{Lookup, Reader};
+use super::term::Reader;
 use super::token::Token;
 use super::{Formula, FormulaError, Quantity};
 
@@ -77,19 +77,6 @@ impl Relation {
             return Err(FormulaError::at(text, end, "the law has ended before; take this out"));
         }
         Ok(Self { left, sign, right })
-    }
-
-    /// Both sides, in the same dimension.
-    ///
-    /// # Errors
-    /// If one has no value, or they are not alike.
-    pub(in crate::lab) fn sides(&self, lookup: &Lookup<'_>) -> Result<(Quantity, Quantity), FormulaError> {
-        let (left, right) = (self.left.evaluate(lookup)?, self.right.evaluate(lookup)?);
-        if left.dimension == right.dimension {
-            return Ok((left, right));
-        }
-        let (one, other) = (left.dimension.described(), right.dimension.described());
-        Err(FormulaError::at(self.right.text(), 0, format!("{one} is compared with {other}")))
     }
 
     /// Whether `left` stands to `right` as it must. A value that is only known to be `at_least` that keeps

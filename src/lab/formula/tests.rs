@@ -90,7 +90,7 @@ fn laws_hold_up_to_their_bounds() {
     ] {
         let law = of(text);
         let lookup = |_: &str| Ok(Quantity::number(left));
-        let (one, other) = law.sides(&lookup).unwrap();
+        let (one, other) = (law.left.evaluate(&lookup).unwrap(), law.right.evaluate(&lookup).unwrap());
         assert_eq!(law.holds(one, other, false), holds, "{text} {left}");
         let keeps = matches!(law.sign, Sign::More | Sign::AtLeast) && holds;
         assert_eq!(law.holds(one, other, true), keeps, "{text}: at least {left}");
@@ -111,8 +111,6 @@ fn what_is_no_law_says_what_is_missing() {
     ] {
         assert_eq!(Relation::parse(text).unwrap_err().message, said, "{text}");
     }
-    let error = Relation::parse("1s < 2").unwrap().sides(&lookup).unwrap_err();
-    assert_eq!(error.message, "a time is compared with a number");
 }
 
 #[test]

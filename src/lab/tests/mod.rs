@@ -65,13 +65,10 @@ fn formulas_have_values_for_any_student_in_the_units_that_are_asked() {
             let check = lab.check().unwrap();
             let text = student::scenario(lab, &check, student.as_deref()).unwrap();
             let plan = plan(&text);
-            let trials = Variant::ALL.map(|variant| trial(lab, variant, student.as_deref()).unwrap());
-            for Assignment { scenario, facts } in &trials {
-                mend::confine(&text, scenario, &check.mend).unwrap();
-                self::plan(scenario);
-                assert_eq!(facts.student, student);
-            }
-            let answers = answer::Answers::read("a", &trials[0].facts.prediction, &check).unwrap();
+            let Assignment { scenario, facts } = trial(lab, Variant::Solved, student.as_deref()).unwrap();
+            mend::confine(&text, &scenario, &check.mend).unwrap();
+            assert_eq!(facts.student, student);
+            let answers = answer::Answers::read("a", &facts.prediction, &check).unwrap();
             assert_eq!(answers.values.len(), check.predictions.len(), "{}", lab.name);
             assert!(answers.values.values().all(|value| value.value > 0.0), "{}: {answers:?}", lab.name);
             for law in &check.laws {
