@@ -22,7 +22,7 @@ pub(super) struct LabFigure {
 #[derive(Debug)]
 enum Source {
     Metric(Scope, Metric),
-    Counter(fn(&ServiceCounts) -> u64),
+    Counter(Counter),
 }
 
 /// What stands in `check.toml`.
@@ -70,8 +70,11 @@ pub(super) enum Missing {
     Never(String),
 }
 
+/// One of the numbers that the bundled service counts.
+type Counter = fn(&ServiceCounts) -> u64;
+
 /// What the bundled service counts, by the keys of `run.json`.
-const COUNTERS: [(&str, fn(&ServiceCounts) -> u64); 7] = [
+const COUNTERS: [(&str, Counter); 7] = [
     ("received", |counts| counts.received),
     ("verdicts", |counts| counts.verdicts),
     ("shed", |counts| counts.shed),
@@ -182,7 +185,7 @@ impl LabFigure {
     }
 }
 
-fn counted(run: &StoredRun, phase: Option<&str>, count: fn(&ServiceCounts) -> u64) -> Result<Found, Missing> {
+fn counted(run: &StoredRun, phase: Option<&str>, count: Counter) -> Result<Found, Missing> {
     let unknown =
         || Missing::Unknown("the service is not the bundled one, and its counters are unknown".to_owned());
     let facts = run.report.run.reference.as_ref().ok_or_else(unknown)?;

@@ -189,7 +189,9 @@ impl Case<'_> {
         let predictions = self.check.predictions.iter().map(|asked| self.prediction(asked)).collect();
         let mut laws: Vec<_> = self.check.laws.iter().map(|law| self.law(law)).collect();
         if unjudged.is_some() {
-            laws.iter_mut().for_each(|law| law.standing = Standing::Unjudged);
+            for law in &mut laws {
+                law.standing = Standing::Unjudged;
+            }
         }
         let any = |standing| laws.iter().any(|law| law.standing == standing);
         let verdict = match () {

@@ -46,7 +46,7 @@ fn spread(key: &str, value: &toml::Value, leaves: &mut Leaves) {
     let below = |name: &str| if key.is_empty() { name.to_owned() } else { format!("{key}.{name}") };
     match value {
         toml::Value::Table(table) => {
-            table.iter().for_each(|(name, value)| spread(&below(name), value, leaves))
+            table.iter().for_each(|(name, value)| spread(&below(name), value, leaves));
         }
         toml::Value::Array(items) if items.iter().any(toml::Value::is_table) => {
             let name = |item: &toml::Value| item.get("name").and_then(toml::Value::as_str).map(str::to_owned);

@@ -1,6 +1,8 @@
 //! A lab run as its author knows the outcome: broken, solved, and with its negative control. A lab whose
 //! broken scenario passes, or whose solution fails, teaches nothing.
 
+use std::fmt::Write as _;
+
 use super::answer;
 use super::catalogue::{Lab, Variant};
 use super::check::{AnswerUnit, Check, Prediction};
@@ -52,7 +54,9 @@ fn evaluated(text: &str, check: &Check, plan: &Plan) -> Result<String, String> {
         let (formula, rest) = part.split_once('}').ok_or_else(|| format!("`{part}`: `}}` is missing"))?;
         let formula = Formula::parse(formula).map_err(|error| error.to_string())?;
         let found = formula.evaluate(&|name| by_plan(check, plan, name, 0));
-        out += &format!("{:.4}{rest}", found.map_err(|error| error.to_string())?.value);
+        let value = found.map_err(|error| error.to_string())?.value;
+        // Writing to a String cannot fail.
+        let _ = write!(out, "{value:.4}{rest}");
     }
     Ok(out)
 }

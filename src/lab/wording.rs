@@ -58,9 +58,9 @@ impl Screen {
 
     /// What stands below such a line.
     fn below(self, words: &str, text: &mut String) {
-        wrap(words, self.width.saturating_sub(self.indent()))
-            .iter()
-            .for_each(|line| self.indented(line, text));
+        for line in wrap(words, self.width.saturating_sub(self.indent())) {
+            self.indented(&line, text);
+        }
     }
 
     fn indented(self, line: &str, text: &mut String) {

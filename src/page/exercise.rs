@@ -33,7 +33,9 @@ pub(crate) struct Exercise<'r> {
 /// If a file of a run is none of its format.
 pub(crate) fn exercises(student: &str, exercises: &[Exercise<'_>]) -> Result<String, TableError> {
     let mut chips = String::new();
-    exercises.iter().for_each(|own| chip(&mut chips, own.tone, own.verdict, own.name));
+    for own in exercises {
+        chip(&mut chips, own.tone, own.verdict, own.name);
+    }
     let parts: Result<Vec<_>, _> = exercises.iter().map(part).collect();
     let passed = exercises.iter().filter(|own| own.tone == Tone::Good).count();
     let banner = Banner {

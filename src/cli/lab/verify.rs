@@ -59,8 +59,9 @@ pub(super) fn verify(
         if rows.iter().any(|row| is_of(row, variant)) {
             continue;
         }
-        let before = rows.iter().find(|row| is_of(row, Variant::Broken)).map(|row| PathBuf::from(&row.run));
-        let Some((run, verdict)) = attempt(lab, variant, number, student, out, before, &interruption)? else {
+        let before = rows.iter().find(|row| is_of(row, Variant::Broken)).map(|row| Path::new(&row.run));
+        let attempt = Attempt { lab, variant, number, student };
+        let Some((run, verdict)) = attempt.judged(out, before, &interruption)? else {
             screen::print(&format!("{}\ninterrupted; the same command goes on\n", summary(labs, &rows)))?;
             return Ok(Exit::Interrupted);
         };
@@ -98,32 +99,41 @@ fn order<'l>(
     labs.iter().flat_map(move |lab| of_lab(lab))
 }
 
-/// Runs and judges one try; `None` if it was interrupted.
-fn attempt(
+/// A try that is to be made.
+struct Attempt<'s> {
     lab: &'static Lab,
     variant: Variant,
+    /// From 1; the seed of the run.
     number: u32,
-    student: Option<&str>,
-    out: &Path,
-    before: Option<PathBuf>,
-    interruption: &Arc<Interruption>,
-) -> Result<Option<(PathBuf, LabVerdict)>, CliError> {
-    if interruption.is_heard() {
-        return Ok(None);
+    student: Option<&'s str>,
+}
+
+impl Attempt<'_> {
+    /// Runs and judges it, beside the run of the lab as it is given; `None` if it was interrupted.
+    fn judged(
+        &self,
+        out: &Path,
+        before: Option<&Path>,
+        interruption: &Arc<Interruption>,
+    ) -> Result<Option<(PathBuf, LabVerdict)>, CliError> {
+        if interruption.is_heard() {
+            return Ok(None);
+        }
+        let Self { lab, variant, number, student } = self;
+        let assignment = trial(lab, *variant, *student).map_err(CliError::failed)?;
+        let overrides = Overrides { seed: Some(Seed(u64::from(*number))), ..Overrides::default() };
+        let run = prepare(&assignment, Path::new("scenario.toml"), &overrides, &[], &out.join("runs"))?;
+        let observer: Arc<dyn Observer> = Arc::new(progress(true, &run));
+        let interrupts: Arc<dyn Observer> = interruption.clone();
+        let finished = run.start(vec![observer, interrupts])?.wait()?;
+        if interruption.is_heard() {
+            return Ok(None);
+        }
+        let directory = finished.directory().to_owned();
+        let judged = judge(&directory, before).map_err(CliError::failed)?;
+        screen::print(&format!("{} {} {number}: {}\n", lab.name, variant.word(), word(judged.verdict)))?;
+        Ok(Some((directory, judged.verdict)))
     }
-    let assignment = trial(lab, variant, student).map_err(CliError::failed)?;
-    let overrides = Overrides { seed: Some(Seed(u64::from(number))), ..Overrides::default() };
-    let run = prepare(&assignment, Path::new("scenario.toml"), &overrides, &[], &out.join("runs"))?;
-    let observer: Arc<dyn Observer> = Arc::new(progress(true, &run));
-    let interrupts: Arc<dyn Observer> = interruption.clone();
-    let finished = run.start(vec![observer, interrupts])?.wait()?;
-    if interruption.is_heard() {
-        return Ok(None);
-    }
-    let directory = finished.directory().to_owned();
-    let judged = judge(&directory, before.as_deref()).map_err(CliError::failed)?;
-    screen::print(&format!("{} {} {number}: {}\n", lab.name, variant.word(), word(judged.verdict)))?;
-    Ok(Some((directory, judged.verdict)))
 }
 
 const fn word(verdict: LabVerdict) -> &'static str {

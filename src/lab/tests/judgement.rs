@@ -94,15 +94,15 @@ fn report(made: Made) -> Report {
 }
 
 fn judged(made: Made, answers: &str) -> LabJudgement {
-    judged_by(Lab::named("outage").unwrap().check().unwrap(), made, answers)
+    judged_by(&Lab::named("outage").unwrap().check().unwrap(), made, answers)
 }
 
-fn judged_by(check: Check, made: Made, answers: &str) -> LabJudgement {
+fn judged_by(check: &Check, made: Made, answers: &str) -> LabJudgement {
     let lab = Lab::named("outage").unwrap();
     let plan = plan(lab.scenario);
-    let answers = Answers::read("answer.toml", answers, &check).unwrap();
+    let answers = Answers::read("answer.toml", answers, check).unwrap();
     let run = StoredRun::of(report(made));
-    let case = Case { check: &check, plan: &plan, answers: &answers, run: &run, before: None };
+    let case = Case { check, plan: &plan, answers: &answers, run: &run, before: None };
     let facts = LabFacts {
         name: lab.name.into(),
         student: None,
@@ -202,7 +202,7 @@ fn lateness_decides_only_what_it_may_have_moved() {
         );
         for (lag_ms, standing) in [(500, late), (1, on_time)] {
             let check = Check::parse(&check).unwrap();
-            let judged = judged_by(check, Made { lag_ms, ..GOOD }, "x = 1\nwhy = \"x\"");
+            let judged = judged_by(&check, Made { lag_ms, ..GOOD }, "x = 1\nwhy = \"x\"");
             assert_eq!(judged.laws[0].standing, standing, "{that}, {lag_ms} ms: {}", judged.laws[0].figures);
         }
     }
