@@ -15,7 +15,6 @@ pub(super) mod history;
 pub(super) mod history_log;
 pub(super) mod hlog;
 pub(super) mod host;
-mod inflate;
 pub(super) mod lab;
 pub(super) mod manifest;
 pub(super) mod manifest_store;

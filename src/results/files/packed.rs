@@ -3,9 +3,8 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use flate2::{Decompress, FlushDecompress, Status};
 use hdrhistogram::Histogram;
-
-use super::inflate::Inflater;
 
 /// `V2DeflateSerializer`'s first word, and that of what it wraps.
 const COMPRESSED: u32 = 0x1c84_9314;
@@ -14,6 +13,8 @@ const PLAIN: u32 = 0x1c84_9313;
 const HEADER: usize = 40;
 /// A histogram of three digits over all of 64 bits has fewer than 60 000 counts of at most nine bytes.
 const MOST_BYTES: usize = 1024 * 1024;
+/// What most of them take.
+const FIRST_BYTES: usize = 16 * 1024;
 
 /// Range and precision of a histogram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,16 +52,32 @@ pub(super) fn record(sum: &mut Histogram<u64>, values: &[(u64, u64)]) {
 pub(super) struct Unpacker {
     packed: Vec<u8>,
     plain: Vec<u8>,
-    inflater: Inflater,
+    /// Kept from one to the next: to make one costs more than to unpack most histograms.
+    inflate: Decompress,
 }
 
 impl Default for Unpacker {
     fn default() -> Self {
-        Self { packed: Vec::new(), plain: Vec::new(), inflater: Inflater::new() }
+        Self { packed: Vec::new(), plain: vec![0; FIRST_BYTES], inflate: Decompress::new(true) }
     }
 }
 
 impl Unpacker {
+    /// Inflates what was packed, and says how many bytes of `plain` that are; `None` if it is cut, broken or far too large.
+    fn inflate(&mut self) -> Option<usize> {
+        let packed = self.packed.get(2 * size_of::<u32>()..)?;
+        loop {
+            self.inflate.reset(true);
+            let status = self.inflate.decompress(packed, &mut self.plain, FlushDecompress::Finish).ok()?;
+            let written = usize::try_from(self.inflate.total_out()).ok()?;
+            match status {
+                Status::StreamEnd => return Some(written),
+                _ if written == self.plain.len() && written < MOST_BYTES => self.plain.resize(written * 4, 0),
+                _ => return None,
+            }
+        }
+    }
+
     /// The lowest equivalent of every recorded value of `encoded`, with its count, in rising order, into `values`; `None` if it is
     /// no histogram.
     pub(super) fn unpack(&mut self, encoded: &[u8], values: &mut Vec<(u64, u64)>) -> Option<Bounds> {
@@ -72,8 +89,9 @@ impl Unpacker {
         if cookie != COMPRESSED {
             return None;
         }
-        self.inflater.inflate(packed, &mut self.plain, MOST_BYTES)?;
-        let mut header = self.plain.get(..HEADER)?;
+        let plain = self.inflate()?;
+        let plain = self.plain.get(..plain)?;
+        let mut header = plain.get(..HEADER)?;
         let (cookie, _length, _offset) = (word(&mut header)?, word(&mut header)?, word(&mut header)?);
         let digits = u8::try_from(word(&mut header)?).ok().filter(|digits| (1..=5).contains(digits))?;
         let (low, high) = (long(&mut header)?, long(&mut header)?);
@@ -81,7 +99,7 @@ impl Unpacker {
             return None;
         }
         let scale = Scale::of(low, digits);
-        let (mut counts, mut place) = (self.plain.get(HEADER..)?, 0_u64);
+        let (mut counts, mut place) = (plain.get(HEADER..)?, 0_u64);
         while !counts.is_empty() {
             let coded = varint(&mut counts)?;
             let number = (coded >> 1).cast_signed() ^ -(coded & 1).cast_signed();
