@@ -109,6 +109,15 @@ fn leap(server: &Server, device: &str, first: u64) {
     }
 }
 
+/// Readings that only wobble, from sequence number 0 on.
+fn wobble(server: &Server, device: &str, readings: u32) {
+    for seq in 0..readings {
+        let value = 20.0 + f64::from(seq % 3) * 0.1;
+        let body = format!(r#"{{"device":"{device}","seq":{seq},"value":{value}}}"#);
+        ask(server.http_addr(), "POST", "/v1/readings", &body);
+    }
+}
+
 fn heard(server: &Server, device: &str) -> String {
     ask(server.http_addr(), "GET", &format!("/v1/alerts?device={device}"), "")
 }
@@ -174,7 +183,7 @@ fn the_state_of_a_device_follows_it_or_is_lost_as_was_chosen() {
         let [first, second] = names.map(|name| instance(name, &redis.url()));
         let found = (0..attempts).any(|attempt| {
             let device = format!("pump-{attempt}");
-            leap(&first, &device, 0);
+            wobble(&first, &device, 40);
             // What is left is at most half a second old: the last readings leave what is there by then.
             std::thread::sleep(Duration::from_millis(600));
             let reading = |server: &Server, seq: u64, value: f64| {

@@ -41,8 +41,8 @@ fn the_reference_finds_the_quickstarts_anomalies() {
             alarms * 100.0
         );
         if seeded >= 50 {
-            assert!(share >= 0.9, "{found} of {seeded}");
-            assert!(alarms < 0.01, "{} of {}", score.false_alarms, score.judged_normal);
+            assert!(share >= 0.95, "{found} of {seeded}");
+            assert!(alarms < 0.001, "{} of {}", score.false_alarms, score.judged_normal);
             return;
         }
         assert!(unanswered > 0, "{seeded} are too few to judge by, though all was answered");

@@ -253,6 +253,21 @@ fn a_reading_that_comes_twice_has_one_effect_and_the_same_verdict() {
 }
 
 #[test]
+fn a_second_run_against_one_service_is_not_judged_by_the_first() {
+    let server = serve(Setup::default());
+    let mut client = Client::new(server.http_addr());
+    for level in [20.0, 80.0] {
+        for seq in 0..60 {
+            client.reading("d", seq, level + (seq % 3) as f64 * 0.1, "low");
+        }
+    }
+    assert_eq!(figure(&server, "/alerts/raised"), 0);
+    client.reading("d", 60, 20.0, "low");
+    assert_eq!(figure(&server, "/alerts/raised"), 1, "within a run the same leap is an anomaly");
+    server.stop();
+}
+
+#[test]
 fn a_noisy_device_gets_its_quota_and_others_do_not_notice() {
     let quota = Quota { rate: "1/s".parse().unwrap(), burst: 5 };
     let admission = Admission { device: Some(quota), ..Admission::default() };

@@ -213,6 +213,7 @@ impl Processor {
                 }
             }
         }
+        state.expect(job.reading.run, job.reading.seq);
         if let Some(window) = &shared.setup.features.window {
             let windows = state.windows.get_or_insert_default();
             // A reading without a time of its own was taken when it came.
@@ -387,8 +388,7 @@ impl Processor {
         let PendingReading { device, keys, variant, taken, featured, looked, .. } = &pending;
         let (keys, variant, taken, featured, looked) = (*keys, *variant, *taken, *featured, *looked);
         let mut state = open(device);
-        let (judged, now) = (state.watch.judge(score, variant, &setup.alerts.thresholds), clock.now());
-        let (score, level) = state.detector.verdict((score, judged), &setup.alerts.thresholds);
+        let (level, now) = (state.watch.judge(score, variant, &setup.alerts.thresholds), clock.now());
         let publish = state.watch.alerts(level, score, now, &setup.alerts);
         self.leave(&job.reading.device, &mut state, now);
         if setup.delivery.idempotent {

@@ -8,6 +8,8 @@ use crate::service::Alerts;
 
 /// How fast the memory of the last peak fades, per reading.
 const HOLD_OFF: f64 = 0.993;
+/// How fast it fades to the least score of an anomaly while readings are none: the next disturbance need not be worse than the last.
+const CALM: f64 = 0.8;
 
 /// How serious a score is.
 pub(in crate::reference) fn level(score: f64, thresholds: &[f64; 4]) -> Level {
@@ -37,6 +39,9 @@ impl Watch {
         let peak = &mut self.peaks[variant];
         let found = if score > *peak { level(score, thresholds) } else { Level::None };
         *peak = score.max(HOLD_OFF * *peak);
+        if score < thresholds[0] {
+            *peak = peak.min(thresholds[0]).max(CALM * *peak);
+        }
         found
     }
 
@@ -103,6 +108,22 @@ mod tests {
             [6.0, 5.9, 6.1, 3.0].iter().map(|score| watch.judge(*score, 0, &thresholds)).collect();
         assert_eq!(levels, [Level::Medium, Level::None, Level::Medium, Level::None]);
         assert_eq!(watch.judge(3.0, 1, &thresholds), Level::Low, "the other model has a memory of its own");
+    }
+
+    #[test]
+    fn a_disturbance_after_calm_need_not_be_worse_than_the_last() {
+        let thresholds = Alerts::default().thresholds;
+        let again = |calm: usize, score: f64| {
+            let mut watch = Watch::default();
+            watch.judge(20.0, 0, &thresholds);
+            (0..calm).for_each(|_| _ = watch.judge(0.0, 0, &thresholds));
+            watch.judge(score, 0, &thresholds) > Level::None
+        };
+        for (calm, score, told) in
+            [(0, 19.9, false), (1, 17.0, true), (3, 9.0, false), (5, 9.0, true), (10, 3.0, true)]
+        {
+            assert_eq!(again(calm, score), told, "{score} after {calm}");
+        }
     }
 
     /// One character a reading: what is found and, in capitals, published.

@@ -10,6 +10,8 @@ const DECAY: f32 = 1e-3;
 const PRIOR: f32 = 0.3;
 /// The value at which the squash reaches half of its range, in units of the feature's own scale.
 const SOFTNESS: f64 = 12.0;
+/// A value beyond this counts as this: a share of infinity is none.
+const FARTHEST: f64 = 1e9;
 
 /// Where a value falls: between the centres of two neighbouring bins.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -22,6 +24,7 @@ pub(super) struct BinPosition {
 impl BinPosition {
     /// Squashes `z` softly, z / (12 + |z|), onto the bins, and splits it linearly between the two nearest.
     pub(super) fn of(z: f64) -> Self {
+        let z = z.clamp(-FARTHEST, FARTHEST);
         let squashed = z / (SOFTNESS + z.abs());
         let position = ((squashed + 1.0) * (BINS / 2) as f64 - 0.5).clamp(0.0, (BINS - 1) as f64);
         let lower = (position as usize).min(BINS - 2);
@@ -99,5 +102,7 @@ mod tests {
             let kept = place.lower as f64 + f64::from(place.upper_share);
             assert!((kept - position.clamp(0.0, 23.0)).abs() < 1e-6, "{z}");
         }
+        let outermost = BinPosition::of(f64::INFINITY);
+        assert_eq!((outermost.lower, outermost.upper_share), (22, 1.0), "the farthest is a place too");
     }
 }

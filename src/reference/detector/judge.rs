@@ -25,7 +25,6 @@ impl Judge {
     /// The score of a finite value, and how serious an anomaly it is.
     pub(in crate::reference) fn judge(&mut self, value: f64) -> (f64, Level) {
         let score = MODELS[CHAMPION].score(self.detector.observe(value, self.resolution));
-        let judged = self.watch.judge(score, CHAMPION, &self.thresholds);
-        self.detector.verdict((score, judged), &self.thresholds)
+        (score, self.watch.judge(score, CHAMPION, &self.thresholds))
     }
 }
