@@ -439,7 +439,7 @@ fn golden_screens() {
 
 
 
-     f  faults  space  freeze  tab  view  q  end run  n  end phase  ?
+     f  faults   space  freeze screen   tab  view   q  end run   n  end phase   ?  help
     "#);
     insta::assert_snapshot!(of(&end, Mode::Ended, (REPLAY, &tab(3)), (80, 24)), @r#"
     squall stall generator  ▲ suspect: the generator used 80 % of…  complete, 33 s
