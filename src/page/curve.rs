@@ -39,15 +39,22 @@ pub(super) struct Point {
 /// The points of the curve of `times`, as far as it is known.
 pub(super) fn points(times: &Histogram<u64>) -> Vec<Point> {
     let total = times.len();
+    let known = total.saturating_sub(LEAST_BEYOND);
     let mut seen = 0;
     let mut points = Vec::new();
     for step in times.iter_recorded() {
-        let below = seen as f64 / total.max(1) as f64;
-        seen += step.count_at_value();
-        if total - seen < LEAST_BEYOND && !points.is_empty() {
+        let before = seen;
+        if before >= known && !points.is_empty() {
             break;
         }
-        points.push(Point { below, ns: step.value_iterated_to() });
+        seen += step.count_at_value();
+        let at = |seen: u64| Point { below: seen as f64 / total.max(1) as f64, ns: step.value_iterated_to() };
+        points.push(at(before));
+        // A time that many share, as the bound of those that failed, is a level and no corner.
+        let end = seen.min(known);
+        if (total - end).saturating_mul(4) < (total - before).saturating_mul(3) {
+            points.push(at(end));
+        }
     }
     points
 }
@@ -239,7 +246,15 @@ mod tests {
     fn a_line_ends_where_fewer_than_ten_samples_lie_beyond() {
         let times = times(&[(1_000, 985), (2_000, 5), (3_000, 1), (4_000, 9)]);
         let last = points(&times).last().copied().unwrap();
-        assert_eq!((last.below, last.ns / 1_000), (0.985, 2), "ten beyond 2 us, nine beyond 3 us");
+        assert_eq!((last.below, last.ns / 1_000), (0.99, 2), "ten beyond 2 us, nine beyond 3 us");
+    }
+
+    #[test]
+    fn a_time_that_many_share_is_drawn_as_far_as_they_reach() {
+        // Half of the readings failed, and count as the time-out.
+        let times = times(&[(1_000, 400), (2_000, 100), (5_000_000, 500)]);
+        let points: Vec<_> = points(&times).iter().map(|point| (point.below, point.ns / 1_000)).collect();
+        assert_eq!(points, [(0.0, 1), (0.4, 1), (0.4, 2), (0.5, 5_001), (0.99, 5_001)]);
     }
 
     #[test]

@@ -63,16 +63,22 @@ fn columns<'a>(frame: &Frame<'a>) -> impl Iterator<Item = (usize, &'a Column)> {
     frame.history.columns.iter().enumerate()
 }
 
+/// Where a row of the heat map begins, nanoseconds.
+fn row_start(row: u16) -> u64 {
+    libm::pow(10.0, f64::from(row) / f64::from(ROWS_PER_DECADE)) as u64
+}
+
 /// Response times: how many of them lie where, with p50 and p99.
 pub(super) fn heat(frame: &Frame<'_>) -> String {
     const HEIGHT: f64 = 300.0;
     let (top, bottom) = (8.0, HEIGHT - 8.0);
     let rows = || frame.history.columns.iter().flat_map(|column| &column.heat);
-    let value = |row: u16| libm::pow(10.0, f64::from(row) / f64::from(ROWS_PER_DECADE)) as u64;
-    let ends = rows().flat_map(|(row, _)| [value(*row), value(row + 1)]);
+    let ends = rows().flat_map(|(row, _)| [row_start(*row), row_start(row + 1)]);
     let Some(scale) = LogScale::around(ends, top, bottom) else { return String::new() };
     let peak = rows().map(|(_, count)| *count).max().unwrap_or(1);
     let mut plot = cells(frame, &scale, peak);
+    let failed = failed_cells(frame, &scale);
+    plot += &failed;
     plot += BANDS;
     let points = |of: fn(&Column) -> Option<u64>| {
         let at = |(place, column): (usize, &Column)| Some((frame.column(place).1, scale.y(of(column)?)));
@@ -103,6 +109,13 @@ pub(super) fn heat(frame: &Frame<'_>) -> String {
             "<path d=\"M{},10h11\" stroke=\"{value}\" stroke-width=\"10\" class=\"h{step}\"/>",
             Px(x)
         );
+    }
+    if !failed.is_empty() {
+        let mut key = Key { over: &mut over, x: x - 34.0 };
+        key.words("failed: at least so long", SOFT);
+        let x = key.x - 8.0;
+        rect(&mut over, [x, 5.0, 10.0, 10.0], SOFT, 1.0);
+        let _ = write!(over, "<path d=\"M{},5h10v10h-10z\" fill=\"url(#failed)\"/>", Px(x));
     }
     let describe = "Heat map of response times over time, with median and 99th percentile";
     panel(HEIGHT, describe, &fixed, &plot, &over)
@@ -157,6 +170,34 @@ fn cells(frame: &Frame<'_>, scale: &LogScale, peak: u64) -> String {
         let _ = write!(out, "<path d=\"{data}\" stroke=\"{}\" class=\"h{}\"/>", HEAT[step], step + 1);
     }
     out + "</g>"
+}
+
+/// A pattern over the cells most of whose readings failed: their times are only lower bounds, and no band of slow answers.
+fn failed_cells(frame: &Frame<'_>, scale: &LogScale) -> String {
+    let mut rows: BTreeMap<u16, Vec<usize>> = BTreeMap::new();
+    for (place, column) in columns(frame) {
+        let mostly = |(row, count): &(&u16, &u64)| 2 * **count > column.heat.get(row).copied().unwrap_or(0);
+        for (row, _) in column.failed.iter().filter(mostly) {
+            rows.entry(*row).or_default().push(place);
+        }
+    }
+    let mut data = String::new();
+    for (row, places) in rows {
+        let (top, bottom) = (scale.y(row_start(row + 1)), scale.y(row_start(row)));
+        for run in places.chunk_by(|a, b| a + 1 == *b) {
+            let (x, width) = (frame.column(run[0]).0, frame.column_width() * run.len() as f64);
+            let _ = write!(data, "M{},{}h{}V{}h-{}z", Px(x), Px(top), Px(width), Px(bottom), Px(width));
+        }
+    }
+    if data.is_empty() {
+        return data;
+    }
+    let Colour { name, value } = super::colour::CARD;
+    format!(
+        "<defs><pattern id=\"failed\" width=\"4\" height=\"4\" patternUnits=\"userSpaceOnUse\" patternTransform=\"rotate(45)\">\
+         <path d=\"M0,0v4\" class=\"s-{name}\" stroke=\"{value}\" stroke-width=\"3\"/></pattern></defs><path d=\"{data}\" \
+         fill=\"url(#failed)\"/>"
+    )
 }
 
 /// The step of a cell with `count` readings, by the logarithm of the count.

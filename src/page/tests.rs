@@ -260,11 +260,13 @@ fn golden_curve() {
 <path d="M304,16V160" class="s-grid" stroke="#eceef0" stroke-width="1" fill="none" stroke-linejoin="round" vector-effect="non-scaling-stroke"/>
 <text x="304" y="177" text-anchor="middle" fill="#59616d" class="t-soft">99 %</text>
 <text x="66" y="194" text-anchor="start" fill="#59616d" class="t-soft">share of readings</text>
-<path d="M66,160L66,160Z" fill="#c2550a" class="f-serv" fill-opacity="0.1"/>
-<path d="M66,160" class="s-resp" stroke="#0b63b5" stroke-width="2" fill="none" stroke-linejoin="round" vector-effect="non-scaling-stroke"/>
-<path d="M66,160" class="s-serv" stroke="#c2550a" stroke-width="2" fill="none" stroke-linejoin="round" vector-effect="non-scaling-stroke" stroke-dasharray="6 4"/>
-<text x="312" y="150" text-anchor="start" fill="#0b63b5" class="t-resp">response</text>
-<text x="312" y="164" text-anchor="start" fill="#c2550a" class="t-serv">service</text>
+<path d="M66,160L185,160L185,59.3L304,59.3L304,116.6L220.8,116.6L220.8,160L66,160Z" fill="#c2550a" class="f-serv" fill-opacity="0.1"/>
+<path d="M66,160L185,160" class="s-resp" stroke="#0b63b5" stroke-width="2" fill="none" stroke-linejoin="round" vector-effect="non-scaling-stroke"/>
+<path d="M185,160L185,59.3L304,59.3" class="s-resp" stroke="#0b63b5" stroke-width="2" fill="none" stroke-linejoin="round" vector-effect="non-scaling-stroke" stroke-dasharray="1.5 4"/>
+<path d="M66,160L220.8,160L220.8,116.6L304,116.6" class="s-serv" stroke="#c2550a" stroke-width="2" fill="none" stroke-linejoin="round" vector-effect="non-scaling-stroke" stroke-dasharray="6 4"/>
+<text x="312" y="63.3" text-anchor="start" fill="#0b63b5" class="t-resp">response</text>
+<text x="312" y="120.6" text-anchor="start" fill="#c2550a" class="t-serv">service</text>
+<text x="304" y="194" text-anchor="end" fill="#59616d" class="t-soft">dotted: at least, as failed readings are among these</text>
 </svg>
 "##);
 }

@@ -3,7 +3,7 @@
 use hdrhistogram::Histogram;
 
 use super::canvas::Canvas;
-use super::model::{Model, STYLE};
+use super::model::{Model, STYLE, spoken};
 use super::palette::Ink;
 use crate::display::figure::round_time;
 use crate::units::plural;
@@ -49,7 +49,7 @@ pub(super) fn draw(model: &Model<'_>, canvas: &mut Canvas<'_>) {
         return;
     };
     let service = measured.service.as_ref().filter(|times| !times.is_empty());
-    let x = canvas.put((LEFT, 3), &STYLE.spoken(&plural(response.len(), "reading")), Ink::Text);
+    let x = canvas.put((LEFT, 3), &spoken(&plural(response.len(), "reading")), Ink::Text);
     let x = canvas.put((x + 2, 3), "━ response", Ink::P99);
     let x = if measured.floor.is_some() { canvas.put((x + 2, 3), "┅ at least", Ink::P99) } else { x };
     canvas.put((x + 2, 3), "╌ service (closed loop)", Ink::Ok);

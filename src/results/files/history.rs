@@ -85,6 +85,8 @@ pub(crate) struct Column {
     pub(crate) max: Option<u64>,
     /// How many of them lie in each row; see [`row_of`](super::history_log::row_of).
     pub(crate) heat: BTreeMap<u16, u64>,
+    /// How many of those failed: they took at least so long.
+    pub(crate) failed: BTreeMap<u16, u64>,
     /// Attempts at readings beyond the first.
     pub(crate) retries: u64,
     /// Start of the interval whose open readings are stated.
@@ -152,7 +154,8 @@ impl History {
     fn show(&mut self, times: LogTimes, phases: Vec<String>) {
         for (place, times) in times.columns {
             let Some(column) = self.columns.get_mut(place) else { continue };
-            (column.p50, column.p99, column.max, column.heat) = (times.p50, times.p99, times.max, times.heat);
+            (column.p50, column.p99, column.max) = (times.p50, times.p99, times.max);
+            (column.heat, column.failed) = (times.heat, times.failed);
         }
         let Sums { response, service, ok, censored, phases: by_phase, fleets: by_fleet } = times.sums;
         let fleets = self.fleets.iter().map(|fleet| fleet.name.clone());

@@ -57,6 +57,8 @@ pub(super) struct ColumnTimes {
     pub(super) max: Option<u64>,
     /// How many lie in each row; see [`row_of`].
     pub(super) heat: BTreeMap<u16, u64>,
+    /// How many of those are of readings that failed, whose times are lower bounds.
+    pub(super) failed: BTreeMap<u16, u64>,
 }
 
 /// Distributions over the measured phases; those of phases and fleets are of the response time.
@@ -130,11 +132,20 @@ struct Part {
     /// The column that is being read, and its response times by measured phase, `None` for all others.
     place: usize,
     column: Vec<(Option<usize>, Histogram<u64>)>,
+    /// How many of these are lower bounds, by row.
+    failed: BTreeMap<u16, u64>,
     /// Columns that end in this part.
     columns: Vec<(usize, ColumnTimes)>,
     /// The first column and the last one, which neighbours may have parts of.
-    edges: Vec<(usize, Histogram<u64>)>,
+    edges: Vec<(usize, Edge)>,
     sums: Sums,
+}
+
+/// What a part has read of a column.
+#[derive(Debug)]
+struct Edge {
+    times: Option<Histogram<u64>>,
+    failed: BTreeMap<u16, u64>,
 }
 
 impl Part {
@@ -159,32 +170,55 @@ impl Part {
         let Some(rest) = Tagged::rest(line) else { return Some(()) };
         let tagged = Tagged::of(rest)?;
         let Some(tag) = tags.get(tagged.head).copied() else { return Some(()) };
-        let beside = match tagged.times {
-            "response" => None,
-            "service" => Some(&mut self.sums.service),
-            "ok" => Some(&mut self.sums.ok),
-            "censored" => Some(&mut self.sums.censored),
-            _ => return Some(()),
-        };
         // What is not shown need not be unpacked.
-        if beside.is_some() && tag.measured.is_none() {
+        let is_shown = match tagged.times {
+            "response" | "censored" => true,
+            "service" | "ok" => tag.measured.is_some(),
+            _ => false,
+        };
+        if !is_shown {
             return Some(());
         }
         let bounds = self.unpacker.unpack(tagged.packed, &mut self.values)?;
-        match beside {
-            Some(sum) => add_values(sum, &self.values, bounds),
-            None => self.add(tag, grid.column_at(tagged.start_s()?), bounds),
+        let sum = match tagged.times {
+            "response" => {
+                self.add(tag, grid.column_at(tagged.start_s()?), bounds);
+                return Some(());
+            }
+            "censored" => {
+                self.add_failed(grid.column_at(tagged.start_s()?));
+                &mut self.sums.censored
+            }
+            "service" => &mut self.sums.service,
+            _ => &mut self.sums.ok,
+        };
+        if tag.measured.is_some() {
+            add_values(sum, &self.values, bounds);
         }
         Some(())
+    }
+
+    /// Goes to the column at `place`.
+    fn enter(&mut self, place: usize) {
+        if place != self.place {
+            self.settle();
+            self.place = place;
+        }
+    }
+
+    /// Notes that the response times that were unpacked last are lower bounds.
+    fn add_failed(&mut self, place: Option<usize>) {
+        let Some(place) = place else { return };
+        self.enter(place);
+        for (value, count) in &self.values {
+            *self.failed.entry(row_of(*value)).or_default() += count;
+        }
     }
 
     /// Adds the response times that were unpacked last.
     fn add(&mut self, tag: Tag, place: Option<usize>, bounds: Bounds) {
         if let Some(place) = place {
-            if place != self.place {
-                self.settle();
-                self.place = place;
-            }
+            self.enter(place);
             if let Some((_, times)) = self.column.iter_mut().find(|(phase, _)| *phase == tag.measured) {
                 record(times, &self.values);
             } else {
@@ -202,13 +236,13 @@ impl Part {
     fn settle(&mut self) {
         match self.close() {
             Some(first) if self.edges.is_empty() => self.edges.push(first),
-            Some((place, times)) => self.columns.push((place, settled(&times))),
+            Some((place, column)) => self.columns.push((place, column.settled())),
             None => {}
         }
     }
 
-    /// The response times of the column that was read last, which go to those of its phases.
-    fn close(&mut self) -> Option<(usize, Histogram<u64>)> {
+    /// The column that was read last, whose response times go to those of its phases.
+    fn close(&mut self) -> Option<(usize, Edge)> {
         let mut whole = None;
         for (phase, times) in self.column.drain(..) {
             if let Some(phase) = phase {
@@ -219,22 +253,34 @@ impl Part {
             }
             add(&mut whole, &times);
         }
-        whole.map(|times| (self.place, times))
+        let failed = std::mem::take(&mut self.failed);
+        let has_any = whole.is_some() || !failed.is_empty();
+        has_any.then_some((self.place, Edge { times: whole, failed }))
     }
 }
 
-/// What a column shows of its response times.
-fn settled(times: &Histogram<u64>) -> ColumnTimes {
-    let mut column = ColumnTimes::default();
-    if times.is_empty() {
-        return column;
+impl Edge {
+    /// What the column shows of its response times.
+    fn settled(self) -> ColumnTimes {
+        let mut column = ColumnTimes { failed: self.failed, ..ColumnTimes::default() };
+        let Some(times) = self.times.filter(|times| !times.is_empty()) else { return column };
+        for step in times.iter_recorded() {
+            let low = times.lowest_equivalent(step.value_iterated_to());
+            *column.heat.entry(row_of(low)).or_default() += step.count_at_value();
+        }
+        [column.p50, column.p99, column.max] = percentiles(&times);
+        column
     }
-    for step in times.iter_recorded() {
-        let low = times.lowest_equivalent(step.value_iterated_to());
-        *column.heat.entry(row_of(low)).or_default() += step.count_at_value();
+
+    /// Adds what another part has read of the same column.
+    fn add(&mut self, other: Self) {
+        if let Some(times) = &other.times {
+            add(&mut self.times, times);
+        }
+        for (row, count) in other.failed {
+            *self.failed.entry(row).or_default() += count;
+        }
     }
-    [column.p50, column.p99, column.max] = percentiles(times);
-    column
 }
 
 /// Median, p99 where there are enough of them, and longest of times that are not empty.
@@ -258,19 +304,19 @@ fn add(sum: &mut Option<Histogram<u64>>, times: &Histogram<u64>) {
 /// Puts the parts of a log together.
 fn join(parts: Vec<Part>) -> LogTimes {
     let LogTimes { mut columns, mut sums } = LogTimes::default();
-    let mut open: Option<(usize, Histogram<u64>)> = None;
+    let mut open: Option<(usize, Edge)> = None;
     for part in parts {
         columns.extend(part.columns);
-        for (place, times) in part.edges {
+        for (place, column) in part.edges {
             match &mut open {
-                Some((own, sum)) if *own == place => _ = sum.add(&times),
+                Some((own, sum)) if *own == place => sum.add(column),
                 _ => columns
-                    .extend(open.replace((place, times)).map(|(place, times)| (place, settled(&times)))),
+                    .extend(open.replace((place, column)).map(|(place, column)| (place, column.settled()))),
             }
         }
         sums.add(part.sums);
     }
-    columns.extend(open.map(|(place, times)| (place, settled(&times))));
+    columns.extend(open.map(|(place, column)| (place, column.settled())));
     columns.sort_by_key(|(place, _)| *place);
     LogTimes { columns, sums }
 }
@@ -306,7 +352,7 @@ mod tests {
                 let head = format!("{name}.http.{phase}");
                 let measured = (second >= 10).then_some(0);
                 tags.insert(head.clone(), Tag { measured, fleet });
-                for kind in ["response", "service", "pacing-lag"] {
+                for kind in ["response", "service", "pacing-lag", "censored"] {
                     let mut times = Histogram::<u64>::new_with_bounds(1, 60_000_000_000, 3).unwrap();
                     for nth in 0..60 {
                         times.record(1_000_000 + second * 7_919 * nth + fleet as u64).unwrap();
@@ -329,6 +375,7 @@ mod tests {
         assert_eq!(whole.columns.len(), 14);
         let heat: u64 = whole.columns.iter().flat_map(|(_, column)| column.heat.values()).sum();
         assert_eq!(heat, 40 * 2 * 60);
+        assert!(whole.columns.iter().all(|(_, column)| column.failed == column.heat));
         assert_eq!(whole.sums.response.as_ref().map(Histogram::len), Some(30 * 2 * 60));
         assert_eq!(whole.sums.service, whole.sums.response);
         assert!(whole.columns.iter().all(|(_, column)| column.p99.is_some() && column.max.is_some()));

@@ -46,7 +46,11 @@ fn the_heat_of_all_columns_is_what_the_log_holds_however_many_intervals_share_on
         let mut parts = history.curves.ok.clone().unwrap();
         parts.add(history.curves.censored.as_ref().unwrap()).unwrap();
         assert!(Some(&parts) == history.curves.response.as_ref());
+        let failed: u64 = history.columns.iter().flat_map(|column| column.failed.values()).sum();
+        let outcomes: u64 = history.columns.iter().map(|column| column.outcomes.failed()).sum();
+        assert_eq!(failed, outcomes);
         for column in &history.columns {
+            assert!(column.failed.iter().all(|(row, count)| column.heat.get(row) >= Some(count)));
             let many = column.heat.values().sum::<u64>() >= 100;
             assert_eq!((column.p99.is_some(), column.max.is_some()), (many, !column.heat.is_empty()));
         }
