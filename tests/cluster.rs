@@ -172,6 +172,125 @@ fn instances_hear_of_each_others_alerts_and_do_without_redis_while_it_is_away() 
     south.stop();
 }
 
+fn order(server: &Server, body: &str) -> String {
+    ask(server.http_addr(), "POST", "/v1/cache", body)
+}
+
+fn entries(server: &Server) -> String {
+    let told = ask(server.http_addr(), "GET", "/v1/realtime", "");
+    told.split(r#""cache":{"entries":"#).nth(1).unwrap().split(',').next().unwrap().to_owned()
+}
+
+/// What is said of a reading of a device that nobody knows.
+fn verdict(server: &Server, device: &str) -> String {
+    let body = format!(r#"{{"device":"{device}","seq":1,"value":20}}"#);
+    ask(server.http_addr(), "POST", "/v1/readings", &body)
+}
+
+/// What is forgotten in one instance is forgotten in all: at once, when Redis is back, and in one that comes later.
+#[test]
+fn what_caches_forget_and_models_that_are_replaced_reach_all_instances() {
+    let Some(redis) = on_a_free_port() else { return };
+    let (port, url) = (redis.port, redis.url());
+    let (north, south) = (instance("north", &url), instance("south", &url));
+    until("both live", || {
+        ask(north.http_addr(), "GET", "/v1/connections", "").contains(r#""instance":"south""#)
+    });
+    leap(&south, "pump-1", 0);
+    assert_ne!(entries(&south), "0");
+    order(&north, r#"{"operation":"flush"}"#);
+    until("south forgets", || entries(&south) == "0");
+    assert!(order(&north, r#"{"operation":"version"}"#).contains(r#""version":2"#));
+    until("south has the new model", || verdict(&south, "new-1").contains(r#""model":2"#));
+    order(&south, r#"{"operation":"device","device":"pump-1"}"#);
+    leap(&north, "pump-2", 0);
+    let known = |server: &Server| ask(server.http_addr(), "GET", "/v1/devices/pump-2", "").contains("200 OK");
+    assert!(known(&north));
+    order(&south, r#"{"operation":"device","device":"pump-2"}"#);
+    until("north forgets the device", || !known(&north));
+
+    drop(redis);
+    until("its absence shows", || south.health().status == Status::Degraded);
+    leap(&north, "pump-3", 0);
+    assert!(order(&south, r#"{"operation":"version"}"#).contains(r#""version":3"#));
+    order(&south, r#"{"operation":"flush"}"#);
+    let mut back = None;
+    until("Redis is back", || {
+        back = Redis::start(port);
+        back.is_some()
+    });
+    until("north hears of the model", || verdict(&north, "new-2").contains(r#""model":3"#));
+    let late = instance("late", &url);
+    until("who comes later has it too", || verdict(&late, "new-3").contains(r#""model":3"#));
+    for server in [north, south, late] {
+        server.stop();
+    }
+    drop(back);
+}
+
+/// Redis that is back is seen though nobody sends a reading.
+#[test]
+fn redis_that_is_back_is_seen_while_idle() {
+    let Some(redis) = on_a_free_port() else { return };
+    let (port, url) = (redis.port, redis.url());
+    let server = instance("moving-1", &url);
+    leap(&server, "pump-1", 0);
+    drop(redis);
+    let away = |purpose: &str| {
+        let metrics = ask(server.http_addr(), "GET", "/metrics", "");
+        metrics.contains(&format!(r#"squall_redis_up{{purpose="{purpose}"}} 0"#))
+    };
+    let mut first = 100;
+    until("all three ways are lost", || {
+        leap(&server, "pump-2", first);
+        ask(server.http_addr(), "POST", "/v1/cache", r#"{"operation":"flush"}"#);
+        first += 40;
+        ["cluster", "scores", "states"].iter().all(|purpose| away(purpose))
+    });
+    let mut back = None;
+    until("Redis is back", || {
+        back = Redis::start(port);
+        back.is_some()
+    });
+    until("it is seen", || !server.health().reasons.iter().any(|reason| reason.contains("Redis")));
+    server.stop();
+    drop(back);
+}
+
+/// The sum of all samples of a family in what `/metrics` says.
+fn sum(metrics: &str, name: &str) -> u64 {
+    let of = |line: &str| {
+        let rest = line.strip_prefix(name)?;
+        rest.starts_with(['{', ' ']).then(|| rest.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap())
+    };
+    metrics.lines().filter_map(of).sum()
+}
+
+#[test]
+fn the_books_of_two_instances_add_up_through_the_loss_of_redis() {
+    let Some(redis) = on_a_free_port() else { return };
+    let url = redis.url();
+    let (north, south) = (instance("moving-1", &url), instance("moving-2", &url));
+    let mut redis = Some(redis);
+    for round in 0..3_u64 {
+        // Devices move between the two, before, while and after Redis goes.
+        leap(&north, "pump-1", round * 100);
+        if round == 1 {
+            redis = None;
+        }
+        leap(&south, "pump-1", round * 100 + 50);
+    }
+    assert!(redis.is_none());
+    for server in [north, south] {
+        let metrics = ask(server.http_addr(), "GET", "/metrics", "");
+        let of = |name: &str| sum(&metrics, &format!("squall_{name}"));
+        let ends = ["verdicts_total", "readings_shed_total", "readings_failed_total", "readings_bad_total"];
+        assert_eq!((of("readings_received_total"), of("readings_under_way")), (120, 0));
+        assert_eq!(of("readings_received_total"), ends.iter().map(|name| of(name)).sum::<u64>());
+        server.stop();
+    }
+}
+
 /// What one instance knows of a device, the next one knows too, or not, as was chosen.
 #[test]
 fn the_state_of_a_device_follows_it_or_is_lost_as_was_chosen() {

@@ -52,6 +52,7 @@ mod page_browser;
 #[path = "support/peer.rs"]
 mod peer;
 mod phase;
+mod probe;
 #[path = "support/program.rs"]
 mod program;
 mod reconnect;

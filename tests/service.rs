@@ -127,8 +127,12 @@ fn critical_readings_get_through_and_low_ones_pay_as_the_policy_says() {
     for (overflow, low_is_shed) in [(Overflow::DropLowest, true), (Overflow::Block, false)] {
         let queue = Queue { capacity: 6, overflow, ..Queue::default() };
         let server = serve(Setup { queue, ..slow(20) });
-        // Whoever must wait for room has not come in yet, and is asked again and again.
-        let full = || figure(&server, "/readings/received").as_u64() >= Some(20);
+        // Whoever must wait for room has not come in yet.
+        let full = || {
+            let all_are_in = figure(&server, "/readings/received").as_u64() >= Some(20);
+            let all_wait = figure(&server, "/connections/http").as_u64() > Some(20);
+            all_are_in || overflow == Overflow::Block && all_wait
+        };
         let outcomes = crowd(&server, &[("low", 16), ("critical", 4)], full);
         assert_eq!(outcomes["critical"], (4, 0), "{}", overflow.name());
         assert_eq!(outcomes["low"].1 > 0, low_is_shed, "{}: {outcomes:?}", overflow.name());
@@ -244,11 +248,15 @@ fn a_reading_that_comes_twice_has_one_effect_and_the_same_verdict() {
     assert_eq!(last["anomaly"], true);
     let again = client.reading("d", 39, 500.0, "low").1;
     assert_eq!(
-        (&again["duplicate"], &again["score"], &again["level"]),
-        (&true.into(), &last["score"], &last["level"])
+        (&again["duplicate"], &again["score"], &again["level"], &again["model"]),
+        (&true.into(), &last["score"], &last["level"], &last["model"])
     );
+    // Which model judged a reading does not change when that is replaced.
+    client.ask("POST", "/v1/cache", r#"{"operation":"version"}"#);
+    assert_eq!(client.reading("d", 39, 500.0, "low").1["model"], 1);
+    assert_eq!(client.reading("d", 2, 20.2, "low").1["model"], 2, "what was said is forgotten");
     assert_eq!(figure(&server, "/alerts/raised"), 1, "nobody is alerted twice");
-    assert_eq!(figure(&server, "/readings/duplicates"), 1);
+    assert_eq!(figure(&server, "/readings/duplicates"), 3);
     server.stop();
 }
 
@@ -387,4 +395,111 @@ fn alerts_reach_pollers_and_streams_and_windows_close_in_event_time() {
     assert_eq!((&device["windows_closed"], &device["window"]["count"]), (&3.into(), &10.into()), "{device}");
     assert_eq!(client.ask("GET", "/v1/devices/nobody", "").0, 404);
     server.stop();
+}
+
+#[test]
+fn only_the_classes_of_devices_that_were_started_are_taken() {
+    let server = serve(Setup::default());
+    let mut client = Client::new(server.http_addr());
+    let operate = |client: &mut Client, body: &str| client.ask("POST", "/v1/realtime", body);
+    let (status, told) = operate(&mut client, r#"{"operation":"start","topics":["pump","meters-0"]}"#);
+    assert_eq!((status, &told["topics"]), (200, &serde_json::json!(["pump", "meters-0"])));
+    for (device, expected) in [("pump-1", 200), ("meters-017", 200), ("meters-17", 503), ("a-pump", 503)] {
+        let (status, answer) = client.reading(device, 1, 1.0, "low");
+        assert_eq!(status, expected, "{device}: {answer}");
+        assert!(status == 200 || answer["reason"] == "stopped", "{answer}");
+    }
+    for body in [
+        r#"{"operation":"start","topics":[]}"#,
+        r#"{"operation":"start","topics":[""]}"#,
+        r#"{"operation":"start","topics":"pump"}"#,
+        r#"{"operation":"stop","topics":["pump"]}"#,
+        r#"{"operation":"start","device":"pump-1"}"#,
+    ] {
+        assert_eq!(operate(&mut client, body).0, 400, "{body}");
+    }
+    let (_, told) = operate(&mut client, r#"{"operation":"start"}"#);
+    assert_eq!((&told["topics"], client.reading("meters-17", 2, 1.0, "low").0), (&Value::Null, 200));
+    server.stop();
+}
+
+#[test]
+fn a_list_of_a_thousand_readings_fits_however_long_they_are() {
+    let server = serve(Setup::default());
+    let mut client = Client::new(server.http_addr());
+    let reading = |seq: usize| {
+        let device = "\\ud83d\\ude00".repeat(128);
+        let intended = u64::MAX;
+        format!(
+            r#"{{"device":"{device}","seq":{seq},"value":-1.7976931348623157e+299,"priority":"critical","intended_ns":{intended},"run":"k3x9q2ab"}}"#
+        )
+    };
+    let list = |count: usize| format!("[{}]", (0..count).map(reading).collect::<Vec<_>>().join(", "));
+    let (status, answers) = client.ask("POST", "/v1/readings", &list(1_000));
+    let answers = answers.as_array().unwrap();
+    assert_eq!((status, answers.len()), (200, 1_000));
+    assert!(answers.iter().all(|answer| answer["type"] == "verdict"), "{:?}", answers[0]);
+    assert_eq!(client.ask("POST", "/v1/readings", &list(1_001)).0, 413, "more are too many");
+    let padded = format!(r#"{{"device":"d","seq":1,"value":1,"x":"{}"}}"#, "x".repeat(65_536));
+    assert_eq!(Client::new(server.http_addr()).ask("POST", "/v1/readings", &padded).0, 413, "one is no list");
+    server.stop();
+}
+
+#[test]
+fn numbers_are_taken_as_json_writes_them_up_to_what_is_stated() {
+    let server = serve(Setup { faults: true, ..Setup::default() });
+    let mut client = Client::new(server.http_addr());
+    for (method, path, body, expected) in [
+        ("POST", "/v1/readings", r#"{"device":"d","seq":47593.0,"value":1,"intended_ns":1e3}"#, 200),
+        ("POST", "/v1/readings", r#"{"device":"d","seq":1.5,"value":1}"#, 400),
+        ("POST", "/v1/readings", r#"{"device":"d","seq":1,"value":1e300}"#, 200),
+        ("POST", "/v1/readings", r#"{"device":"d","seq":1,"value":-1.1e300}"#, 400),
+        ("GET", "/v1/alerts?limit=1000&wait_ms=0&after=3.0", "", 200),
+        ("GET", "/v1/alerts?limit=1001", "", 400),
+        ("GET", "/v1/alerts?limit=0", "", 400),
+        ("GET", "/v1/alerts?wait_ms=60001", "", 400),
+        ("POST", "/v1/faults", r#"{"operation":"queue","capacity":9.0}"#, 200),
+        ("POST", "/v1/faults", r#"{"operation":"queue","capacity":1000001}"#, 400),
+        ("POST", "/v1/faults", r#"{"operation":"crash-worker","factor":null}"#, 400),
+        (
+            "POST",
+            "/v1/faults",
+            r#"{"operation":"start","name":"a","kind":"errors","chance":0,"seed":7.0}"#,
+            200,
+        ),
+        ("POST", "/v1/cache", r#"{"operation":"flush","device":"d"}"#, 400),
+        ("POST", "/v1/cache", r#"{"operation":"warm","keys":["0 8 0 0 0 0"]}"#, 200),
+        ("POST", "/v1/cache", r#"{"operation":"warm","keys":["0 8 +1 0 0 0"]}"#, 400),
+    ] {
+        let (status, answer) = client.ask(method, path, body);
+        assert_eq!(status, expected, "{path} {body}: {answer}");
+    }
+    let many = format!(r#"{{"operation":"warm","keys":[{}]}}"#, vec![r#""0 8 0 0 0 0""#; 2_001].join(","));
+    assert_eq!(client.ask("POST", "/v1/cache", &many).0, 400);
+    let longest = "é".repeat(128);
+    assert_eq!(client.reading(&longest, 1, 1.0, "low").0, 200);
+    assert_eq!(client.reading(&format!("{longest}é"), 1, 1.0, "low").0, 400);
+    server.stop();
+}
+
+#[test]
+fn web_sockets_are_told_that_the_service_stops() {
+    use tokio_tungstenite::tungstenite::{Message, client};
+    for path in ["/v1/alerts/ws", "/v1/stream"] {
+        let server = serve(Setup::default());
+        let mut sockets: Vec<_> = (0..20)
+            .map(|_| {
+                let stream = TcpStream::connect(server.http_addr()).unwrap();
+                stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+                client(format!("ws://{}{path}", server.http_addr()), stream).unwrap().0
+            })
+            .collect();
+        wait_for("all are open", || figure(&server, "/connections/ws") == 20);
+        let stopping = thread::spawn(move || server.stop());
+        for socket in &mut sockets {
+            let Ok(Message::Close(Some(close))) = socket.read() else { panic!("{path}: no farewell") };
+            assert_eq!(u16::from(close.code), 1_001, "{path}");
+        }
+        stopping.join().unwrap();
+    }
 }

@@ -1,6 +1,7 @@
 //! Faults of the reference system on purpose, over its endpoints: every kind on every protocol where it applies, that undoing
 //! restores, that nothing stays, and that nothing leaks.
 
+mod books;
 mod client;
 
 use std::cell::Cell;

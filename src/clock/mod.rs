@@ -6,6 +6,8 @@ mod course;
 mod group;
 mod monotonic;
 mod pacer;
+#[cfg(feature = "reference")]
+mod process;
 mod tick;
 mod wall;
 
@@ -18,5 +20,7 @@ pub use monotonic::Monotonic;
 pub(crate) use monotonic::thread_cpu_time;
 pub use pacer::Pacer;
 pub(crate) use pacer::PacerKind;
+#[cfg(feature = "reference")]
+pub(crate) use process::{ProcessUse, memory_available};
 pub use tick::Tick;
 pub use wall::WallTime;

@@ -24,8 +24,17 @@ pub(super) struct Recent {
     next: u64,
     /// Bit n: `next - 1 - n` has been worked on.
     seen: u128,
-    verdicts: [Option<(u64, f64, Level)>; KEPT],
+    verdicts: [Option<(u64, Said)>; KEPT],
     turn: u8,
+}
+
+/// What was said of a reading.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(super) struct Said {
+    pub(super) score: f64,
+    pub(super) level: Level,
+    /// The version of the model that judged it.
+    pub(super) model: u32,
 }
 
 /// Whether a reading is new.
@@ -34,7 +43,7 @@ pub(super) enum Repeat {
     /// It is.
     New,
     /// It was worked on, and this was said.
-    Known(f64, Level),
+    Known(Said),
     /// It was worked on, or is so far behind that it must be taken for one that was; what was said is forgotten.
     Forgotten,
 }
@@ -58,7 +67,7 @@ impl Recent {
             self.seen |= 1 << behind;
             return Repeat::New;
         }
-        self.verdict_of(seq).map_or(Repeat::Forgotten, |(score, level)| Repeat::Known(score, level))
+        self.verdict_of(seq).map_or(Repeat::Forgotten, Repeat::Known)
     }
 
     fn is_of(&self, run: Option<RunToken>) -> bool {
@@ -74,18 +83,18 @@ impl Recent {
     }
 
     /// Keeps what was said of a reading, unless another run has begun meanwhile.
-    pub(super) fn note(&mut self, run: Option<RunToken>, seq: u64, score: f64, level: Level) {
+    pub(super) fn note(&mut self, run: Option<RunToken>, seq: u64, said: Said) {
         if !self.is_of(run) {
             return;
         }
-        self.verdicts[usize::from(self.turn) % KEPT] = Some((seq, score, level));
+        self.verdicts[usize::from(self.turn) % KEPT] = Some((seq, said));
         self.turn = self.turn.wrapping_add(1);
     }
 
     /// What was said of a reading, if that is still known.
-    pub(super) fn verdict_of(&self, seq: u64) -> Option<(f64, Level)> {
+    pub(super) fn verdict_of(&self, seq: u64) -> Option<Said> {
         let kept = self.verdicts.iter().flatten();
-        kept.filter(|(known, ..)| *known == seq).map(|(_, score, level)| (*score, *level)).next_back()
+        kept.filter(|(known, _)| *known == seq).map(|(_, said)| *said).next_back()
     }
 }
 
@@ -158,16 +167,18 @@ mod tests {
 
     use super::*;
 
+    const LOW: Said = Said { score: 1.5, level: Level::Low, model: 3 };
+
     #[test]
     fn a_repeated_reading_gets_the_verdict_it_had() {
         let mut recent = Recent::default();
         assert_eq!(recent.arrive(None, 5), Repeat::New);
         assert_eq!(recent.arrive(None, 5), Repeat::Forgotten, "it is being worked on");
-        recent.note(None, 5, 3.25, Level::Low);
-        assert_eq!(recent.arrive(None, 5), Repeat::Known(3.25, Level::Low));
+        recent.note(None, 5, LOW);
+        assert_eq!(recent.arrive(None, 5), Repeat::Known(LOW));
         for seq in 6..10 {
             assert_eq!(recent.arrive(None, seq), Repeat::New);
-            recent.note(None, seq, 0.0, Level::None);
+            recent.note(None, seq, LOW);
         }
         assert_eq!(recent.arrive(None, 5), Repeat::Forgotten);
         assert_eq!(recent.arrive(None, 3), Repeat::New, "what comes late is new all the same");
@@ -189,9 +200,9 @@ mod tests {
             let mut recent = Recent::default();
             for seq in [300, 290] {
                 recent.arrive(before, seq);
-                recent.note(before, seq, 1.5, Level::Low);
+                recent.note(before, seq, LOW);
             }
-            let expected = if is_new { Repeat::New } else { Repeat::Known(1.5, Level::Low) };
+            let expected = if is_new { Repeat::New } else { Repeat::Known(LOW) };
             assert_eq!(recent.arrive(now, 300), expected, "{before:?}, then {now:?}");
             assert_ne!(recent.arrive(now, 300), Repeat::New, "{before:?}, then {now:?}");
         }
@@ -204,7 +215,7 @@ mod tests {
         recent.arrive(one, 1);
         recent.arrive(other, 1);
         recent.retract(one, 1);
-        recent.note(one, 1, 1.5, Level::Low);
+        recent.note(one, 1, LOW);
         assert_eq!(recent.arrive(other, 1), Repeat::Forgotten);
     }
 

@@ -177,7 +177,8 @@ mod tests {
     fn a_device_keeps_its_state_until_it_is_forgotten() {
         let devices = Devices::new(1_000);
         let name: Arc<str> = "m".into();
-        open(&devices.get(&name).0).recent.note(None, 7, 1.5, Level::Low);
+        let said = crate::reference::delivery::Said { score: 1.5, level: Level::Low, model: 1 };
+        open(&devices.get(&name).0).recent.note(None, 7, said);
         assert!(open(&devices.get(&name).0).recent.verdict_of(7).is_some());
         assert!(devices.forget("m") && !devices.forget("m") && devices.find("m").is_none());
         assert!(open(&devices.get(&name).0).recent.verdict_of(7).is_none());

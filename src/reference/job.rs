@@ -5,6 +5,8 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use super::alert::Alert;
+use super::cluster::CacheOrder;
+use super::metric::Metrics;
 use super::reading::{Reading, Verdict};
 use crate::clock::Tick;
 use crate::record::RunToken;
@@ -111,22 +113,43 @@ pub(super) enum WorkerMessage {
     Answer(ReplyTo, Answer),
     /// To all who subscribed.
     Alert(Alert),
+    /// Another instance has its cache forget something, and so does this one.
+    #[cfg_attr(not(feature = "cluster"), expect(dead_code, reason = "nobody is heard of"))]
+    Forget(CacheOrder),
 }
 
 /// The way from workers back to the serving thread. Bounded: every reading under way has a place in it.
 pub(super) type ReplySender = mpsc::Sender<WorkerMessage>;
 
-/// A reading on its way. It is answered once, whatever becomes of it: also if it is dropped.
+/// The way back, with the books: what goes over it is counted.
+#[derive(Debug)]
+pub(super) struct ReturnPath {
+    sender: ReplySender,
+    metrics: Arc<Metrics>,
+}
+
+impl ReturnPath {
+    pub(super) fn new(sender: ReplySender, metrics: &Arc<Metrics>) -> Arc<Self> {
+        Arc::new(Self { sender, metrics: Arc::clone(metrics) })
+    }
+
+    /// What leads to the serving thread.
+    pub(super) const fn sender(&self) -> &ReplySender {
+        &self.sender
+    }
+}
+
+/// A reading on its way. It is answered and counted once, whatever becomes of it: also if it is dropped.
 #[derive(Debug)]
 pub(super) struct Job {
     pub(super) reading: Reading,
     pub(super) arrived: Tick,
     reply_to: ReplyTo,
-    back: Option<ReplySender>,
+    back: Option<Arc<ReturnPath>>,
 }
 
 impl Job {
-    pub(super) fn new(reading: Reading, arrived: Tick, reply_to: ReplyTo, back: ReplySender) -> Self {
+    pub(super) fn new(reading: Reading, arrived: Tick, reply_to: ReplyTo, back: Arc<ReturnPath>) -> Self {
         Self { reading, arrived, reply_to, back: Some(back) }
     }
 
@@ -152,10 +175,15 @@ impl Job {
     }
 
     fn send(&mut self, answer: Answer) {
-        if let Some(back) = self.back.take() {
-            // Only a serving thread that is gone does not take it.
-            let _ = back.try_send(WorkerMessage::Answer(self.reply_to, answer));
+        let Some(back) = self.back.take() else { return };
+        // Counted before it is sent: who has an answer finds it in the metrics.
+        match &answer {
+            Answer::Verdict(_) => back.metrics.verdicts.inc(),
+            Answer::Shed(shed) => back.metrics.shed(shed.reason),
+            Answer::Twice(_) | Answer::Failed(_) | Answer::Vanished(_) => {}
         }
+        // Only a serving thread that is gone does not take it.
+        let _ = back.sender.try_send(WorkerMessage::Answer(self.reply_to, answer));
     }
 }
 
@@ -173,11 +201,13 @@ mod tests {
 
     #[test]
     fn a_job_is_answered_once_whatever_becomes_of_it() {
-        let (back, mut messages) = mpsc::channel(4);
+        let (sender, mut messages) = mpsc::channel(4);
+        let metrics = Arc::new(Metrics::default());
+        let back = ReturnPath::new(sender, &metrics);
         let reply_to = ReplyTo { channel: 1, generation: 1 };
         let job = || {
             let reading = Reading { device: "d".into(), seq: 7, value: 1.0, ..Reading::default() };
-            Job::new(reading, Tick(0), reply_to, back.clone())
+            Job::new(reading, Tick(0), reply_to, Arc::clone(&back))
         };
         let reason = |message| match message {
             Ok(WorkerMessage::Answer(_, Answer::Shed(shed))) => Some(shed.reason),
@@ -192,5 +222,7 @@ mod tests {
             messages.try_recv().is_err(),
             "nobody hears of a reading that was called back, nor twice of any"
         );
+        let books = metrics.books();
+        assert_eq!((books.crashed, books.shed, books.verdicts), (1, 1, 0), "each is counted once");
     }
 }

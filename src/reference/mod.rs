@@ -34,6 +34,7 @@ pub(crate) mod score;
 mod server;
 mod tls;
 mod token;
+mod whole;
 mod window;
 
 pub use config::{Config, TlsCredentials};

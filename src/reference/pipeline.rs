@@ -1,6 +1,8 @@
 //! The way of a reading through the service: past the gate into the queue, to a worker, and back to its sender.
 
 mod fault;
+mod observation;
+mod topic;
 
 use std::cell::RefCell;
 use std::io;
@@ -8,11 +10,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
-use super::cluster::ClusterBus;
+pub(super) use self::topic::MOST as MOST_TOPICS;
+use self::topic::Topics;
 use super::delivery::DeadLetters;
-use super::health::{Health, HealthInputs};
-use super::job::{Job, Reason, ReplySender, ReplyTo};
-use super::metric::{Metrics, Snapshot};
+use super::health::Monitor;
+use super::job::{Job, Reason, ReplySender, ReplyTo, ReturnPath};
+use super::metric::Metrics;
 use super::pool::Pool;
 use super::processor::{Processor, Shared};
 use super::queue::{PushResult, Queue};
@@ -65,12 +68,14 @@ pub(super) struct Pipeline {
     shared: Arc<Shared>,
     queue: Arc<Queue<Job>>,
     pool: Arc<Pool>,
-    back: ReplySender,
+    back: Arc<ReturnPath>,
     dead_letters: DeadLetters,
+    monitor: Monitor,
     operation: AtomicU8,
+    topics: Topics,
     /// Readings that may wait when no fault says otherwise.
     capacity: AtomicUsize,
-    /// Since when readings have been refused without a break, nanoseconds on the service's clock; 0 if they are not.
+    /// Since when no reading has found room, nanoseconds on the service's clock; 0 if the last one did.
     full_since: AtomicU64,
     /// When it was last said that it is full.
     said_full: AtomicU64,
@@ -93,7 +98,8 @@ impl Pipeline {
             Assignment::Shared => 1,
         };
         let queue = Arc::new(Queue::new(&setup.queue, shards));
-        let pool = Pool::new(&shared, &queue, back.clone());
+        let back = ReturnPath::new(back, metrics);
+        let pool = Pool::new(&shared, &queue, Arc::clone(&back));
         let threads = pool.start()?;
         let pipeline = Self {
             dead_letters: DeadLetters::new(setup.delivery.dead_letters),
@@ -101,7 +107,9 @@ impl Pipeline {
             queue,
             pool,
             back,
+            monitor: Monitor::new(),
             operation: AtomicU8::new(Operation::Running as u8),
+            topics: Topics::default(),
             capacity: AtomicUsize::new(setup.queue.capacity.max(1)),
             full_since: AtomicU64::new(0),
             said_full: AtomicU64::new(0),
@@ -143,13 +151,13 @@ impl Pipeline {
 
     /// Takes a reading in, or refuses it at once. Never blocks, unless the service works inline.
     pub(super) fn submit(&self, reading: Reading, arrived: Tick, reply_to: ReplyTo) -> Submission {
-        self.shared.metrics.received.inc();
-        if self.operation() == Operation::Stopped {
+        if self.operation() == Operation::Stopped || !self.topics.admit(&reading.device) {
             return self.refused(Reason::Stopped);
         }
         let level = reading.priority.unwrap_or_else(|| self.setup().queue.level_of(&reading.device));
-        let job = |reading| Job::new(reading, arrived, reply_to, self.back.clone());
+        let job = |reading| Job::new(reading, arrived, reply_to, Arc::clone(&self.back));
         if self.setup().workers.count == 0 {
+            self.shared.metrics.received.inc();
             self.inline(job(reading));
             return Submission::Taken;
         }
@@ -159,18 +167,18 @@ impl Pipeline {
             PushResult::Queued => {}
             PushResult::Displaced(older) => {
                 self.blame_a_shrunken_queue();
-                self.shared.metrics.shed(self.now(), Reason::Displaced);
                 older.refuse(Reason::Displaced, RETRY_MS);
             }
             PushResult::Full(job) => {
                 let reading = job.recall();
+                let now = self.now().0.max(1);
+                // Losing the race to note the beginning means that somebody else has noted it.
+                let _ = self.full_since.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed);
                 if self.setup().queue.overflow == Overflow::Block {
+                    // It counts once it is let in.
                     return Submission::Blocked(reading);
                 }
-                // Losing the race to note the beginning means that somebody else has noted it.
                 self.blame_a_shrunken_queue();
-                let now = self.now().0.max(1);
-                let _ = self.full_since.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed);
                 self.say_full(now);
                 return self.refused(Reason::QueueFull);
             }
@@ -179,6 +187,7 @@ impl Pipeline {
                 return self.refused(Reason::Stopped);
             }
         }
+        self.shared.metrics.received.inc();
         if self.full_since.load(Ordering::Relaxed) != 0 {
             self.full_since.store(0, Ordering::Relaxed);
         }
@@ -197,7 +206,7 @@ impl Pipeline {
     }
 
     fn refused(&self, reason: Reason) -> Submission {
-        self.shared.metrics.shed(self.now(), reason);
+        self.shared.metrics.turn_away(reason);
         Submission::Refused(reason, RETRY_MS)
     }
 
@@ -210,19 +219,13 @@ impl Pipeline {
         let service = Arc::as_ptr(&self.shared) as usize;
         PROCESSOR.with_borrow_mut(|processor| {
             if processor.as_ref().is_none_or(|(of, _)| *of != service) {
-                *processor = Some((service, Processor::new(&self.shared, self.back.clone(), 0)));
+                *processor = Some((service, Processor::new(&self.shared, Arc::clone(&self.back), 0)));
             }
             if let Some((_, processor)) = processor {
                 let mut tasks: Vec<_> = processor.begin(job).into_iter().collect();
                 processor.infer(&mut tasks);
             }
         });
-    }
-
-    /// Counts a reading that the gate refused.
-    pub(super) fn turned_away(&self, now: Tick, reason: Reason) {
-        self.shared.metrics.received.inc();
-        self.shared.metrics.shed(now, reason);
     }
 
     /// Waits until a reading of `level` would find room.
@@ -253,6 +256,11 @@ impl Pipeline {
         self.settle();
     }
 
+    /// The classes of devices whose readings are taken.
+    pub(super) const fn topics(&self) -> &Topics {
+        &self.topics
+    }
+
     /// Makes one worker crash at its next reading.
     pub(super) fn crash_worker(&self) {
         self.pool.crash();
@@ -262,51 +270,6 @@ impl Pipeline {
     pub(super) fn resize_queue(&self, capacity: usize) {
         self.capacity.store(capacity.max(1), Ordering::Relaxed);
         self.settle();
-    }
-
-    /// How the service is now; `bus` is what leads to other instances.
-    pub(super) fn health(&self, bus: Option<&ClusterBus>) -> Health {
-        let full_since = Some(self.full_since.load(Ordering::Relaxed)).filter(|since| *since > 0).map(Tick);
-        let metrics = &self.shared.metrics;
-        let links = [
-            bus.map(|bus| (bus.link(), "alerts stay on this instance")),
-            bus.and_then(ClusterBus::gate)
-                .map(|gate| (gate.link(), "each instance has its part of the quotas")),
-            self.shared.store.as_ref().map(|store| (store.link(), "scores are computed here")),
-            self.shared.states.as_ref().map(|states| (states.link(), "devices that move begin anew")),
-        ];
-        let away = links
-            .into_iter()
-            .flatten()
-            .filter_map(|(link, meanwhile)| Some(format!("{}; {meanwhile}", link.complaint()?)));
-        Health::judge(&HealthInputs {
-            away: away.collect(),
-            now: self.now(),
-            queue_depth: self.queue.waiting().iter().sum(),
-            queue_capacity: self.queue.capacity(),
-            workers: self.pool.alive(),
-            workers_wanted: self.setup().workers.count,
-            shed: metrics.shed_total(),
-            last_shed: metrics.last_shed(),
-            full_since,
-            operation: self.operation(),
-            faults: self.shared.faults.active(self.now()),
-        })
-    }
-
-    /// The figures of this moment, for a scrape.
-    pub(super) fn snapshot(&self) -> Snapshot {
-        let faults = &self.shared.faults;
-        let active = faults.active(self.now()).into_iter().map(|fault| (fault.name, fault.kind));
-        Snapshot {
-            faults: active.collect(),
-            fault_acts: FaultKind::ALL.iter().map(|kind| faults.acts(*kind)).collect(),
-            waiting: self.queue.waiting(),
-            queue_capacity: self.queue.capacity(),
-            workers: self.pool.alive(),
-            devices: self.shared.devices.len(),
-            cached: self.shared.cache.len(),
-        }
     }
 
     /// The most readings that waited at once since the last call.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::job::{Job, ReplySender};
+use super::job::{Job, Reason, ReturnPath};
 use super::processor::{Processor, Shared, Task};
 use super::queue::Queue;
 use crate::clock::Tick;
@@ -34,7 +34,7 @@ const CONDEMNED: u8 = 2;
 pub(super) struct Pool {
     shared: Arc<Shared>,
     queue: Arc<Queue<Job>>,
-    back: ReplySender,
+    back: Arc<ReturnPath>,
     /// What each worker is.
     workers: Vec<AtomicU8>,
     /// Workers that are to crash at their next reading.
@@ -43,7 +43,7 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    pub(super) fn new(shared: &Arc<Shared>, queue: &Arc<Queue<Job>>, back: ReplySender) -> Arc<Self> {
+    pub(super) fn new(shared: &Arc<Shared>, queue: &Arc<Queue<Job>>, back: Arc<ReturnPath>) -> Arc<Self> {
         Arc::new(Self {
             shared: Arc::clone(shared),
             queue: Arc::clone(queue),
@@ -90,7 +90,9 @@ impl Pool {
     /// Lets workers end after the reading they are at.
     pub(super) fn stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);
-        drop(self.queue.close());
+        for waiting in self.queue.close() {
+            waiting.refuse(Reason::Stopped, 0);
+        }
     }
 
     /// Runs a worker, and another in its place whenever it crashes, after a wait that doubles while they crash at once.
@@ -116,7 +118,7 @@ impl Pool {
     fn work(&self, index: usize) {
         let _alive = self.workers.get(index).map(AliveGuard::of);
         tracing::debug!(worker = index, "a worker starts");
-        let mut processor = Processor::new(&self.shared, self.back.clone(), index);
+        let mut processor = Processor::new(&self.shared, Arc::clone(&self.back), index);
         let shard = index % self.queue.shards();
         let Workers { mode, .. } = self.shared.setup.workers;
         if mode == WorkerMode::Async && processor.waits() {

@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::alert::{self, Alert};
 use super::cache::{Cache, CachedScore, Leader, SingleFlight, Tier};
-use super::cluster::{ScoreStore, StateStore};
-use super::delivery::Repeat;
+use super::cluster::{CacheOrder, ScoreStore, StateStore};
+use super::delivery::{Repeat, Said};
 use super::detector::Defects;
 use super::device::{Device, Devices, Handle, Lookup, open};
 use super::fault::FaultRegistry;
-use super::job::{Job, Reason, ReplySender, WorkerMessage};
+use super::job::{Job, Reason, ReturnPath, WorkerMessage};
 use super::metric::Metrics;
 use super::model::{CHALLENGER, CHAMPION, Costs, Experiment, Key};
 use super::reading::{Level, StageTimes, Verdict};
@@ -74,6 +74,27 @@ impl Shared {
         keys.len()
     }
 
+    /// Forgets what another instance has forgotten.
+    pub(super) fn follow(&self, order: &CacheOrder) {
+        tracing::info!(?order, "another instance forgets, and so does this one");
+        match order {
+            CacheOrder::Flush => {
+                self.cache.clear();
+            }
+            CacheOrder::Version { model, version } => {
+                self.cache.raise_version_to(*model, *version);
+            }
+            CacheOrder::Device(device) => {
+                self.forget(device);
+            }
+        }
+    }
+
+    /// Forgets a device: how many scores were computed for it, and whether its state was known.
+    pub(super) fn forget(&self, device: &str) -> (usize, bool) {
+        (self.cache.forget(self.devices.number(device)), self.devices.forget(device))
+    }
+
     /// Multiplies the cost of every inference from now on.
     pub(super) fn slow_down(&self, factor: f64) {
         self.slowdown.store(factor.to_bits(), Ordering::Relaxed);
@@ -126,14 +147,14 @@ pub(super) struct Task {
 pub(super) struct Processor {
     shared: Arc<Shared>,
     costs: Costs,
-    back: ReplySender,
+    back: Arc<ReturnPath>,
     /// Whether several inferences may be under way at once, so that some may be for the same answer.
     shares: bool,
 }
 
 impl Processor {
     /// The processor of worker `index`.
-    pub(super) fn new(shared: &Arc<Shared>, back: ReplySender, index: usize) -> Self {
+    pub(super) fn new(shared: &Arc<Shared>, back: Arc<ReturnPath>, index: usize) -> Self {
         let Setup { inference, experiment, workers, cache, .. } = &shared.setup;
         let costs = Costs::new(*inference, experiment.cost, index);
         let several = workers.count > 1 || workers.batch > 1 || costs.is_wait();
@@ -147,7 +168,6 @@ impl Processor {
         let taken = shared.clock.now();
         let waited = taken.since(job.arrived);
         if shared.setup.queue.deadline.is_some_and(|deadline| waited > deadline.as_ns()) {
-            shared.metrics.shed(taken, Reason::Overdue);
             job.refuse(Reason::Overdue, 0);
             return None;
         }
@@ -256,9 +276,13 @@ impl Processor {
     /// Answers a reading that came before, without any effect.
     fn repeat(&self, job: Job, repeat: Repeat, taken: Tick) {
         self.shared.metrics.duplicates.inc();
-        let (score, level) = match repeat {
-            Repeat::Known(score, level) => (score, level),
-            Repeat::New | Repeat::Forgotten => (0.0, Level::None),
+        let Said { score, level, model } = match repeat {
+            Repeat::Known(said) => said,
+            // What was said is forgotten, or still to be said: the model of the day is the one that speaks for the device.
+            Repeat::New | Repeat::Forgotten => {
+                let variant = self.shared.experiment.variant_of(&job.reading.device);
+                Said { score: 0.0, level: Level::None, model: self.shared.cache.version(variant) }
+            }
         };
         let now = self.shared.clock.now();
         let stages = StageTimes {
@@ -273,7 +297,7 @@ impl Processor {
             anomaly: level != Level::None,
             level,
             tier: Tier::Exact,
-            model: 0,
+            model,
             duplicate: true,
             defects: Defects::default(),
             stages,
@@ -392,7 +416,8 @@ impl Processor {
         let publish = state.watch.alerts(level, score, now, &setup.alerts);
         self.leave(&job.reading.device, &mut state, now);
         if setup.delivery.idempotent {
-            state.recent.note(job.reading.run, job.reading.seq, score, level);
+            let said = Said { score, level, model: keys[variant].version };
+            state.recent.note(job.reading.run, job.reading.seq, said);
         }
         let mut said = [level != Level::None; 2];
         if experiment.is_on() {
@@ -406,7 +431,6 @@ impl Processor {
             experiment.note(variant, inference_ns, said);
         }
         metrics.tier(tier, self.shared.cache.is_on());
-        metrics.verdicts.inc();
         if level != Level::None {
             metrics.anomalies.inc();
         }
@@ -442,9 +466,8 @@ impl Processor {
     /// counted instead.
     fn raise(&self, alert: Alert) {
         self.shared.metrics.alerts.inc();
-        if self.back.capacity() < self.back.max_capacity() / 8
-            || self.back.try_send(WorkerMessage::Alert(alert)).is_err()
-        {
+        let back = self.back.sender();
+        if back.capacity() < back.max_capacity() / 8 || back.try_send(WorkerMessage::Alert(alert)).is_err() {
             self.shared.metrics.alerts_lost.inc();
         }
     }

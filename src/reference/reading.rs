@@ -8,12 +8,15 @@ use serde::{Deserialize, Serialize};
 use super::cache::Tier;
 use super::detector::Defects;
 use super::job::{Answer, ReadingId, Shed};
+use super::whole::Whole;
 use crate::clock::Tick;
 use crate::record::RunToken;
 use crate::service::Priority;
 
-/// Longest device name accepted, bytes.
+/// Longest device name accepted, characters.
 pub(super) const LONGEST_DEVICE: usize = 128;
+/// No value may lie further from 0: what is worked out from values must stay finite.
+pub(super) const LARGEST_VALUE: f64 = 1e300;
 
 /// One reading, checked.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,12 +51,12 @@ pub(super) struct BadReading {
 struct Wire<'a> {
     #[serde(borrow)]
     device: Option<std::borrow::Cow<'a, str>>,
-    seq: Option<u64>,
+    seq: Option<Whole>,
     value: Option<f64>,
     #[serde(borrow, default)]
     priority: Option<std::borrow::Cow<'a, str>>,
     #[serde(default, rename = "intended_ns")]
-    taken_ns: Option<u64>,
+    taken_ns: Option<Whole>,
     #[serde(borrow, default)]
     run: Option<std::borrow::Cow<'a, str>>,
 }
@@ -62,12 +65,12 @@ struct Wire<'a> {
 #[derive(Deserialize)]
 struct Owned {
     device: Option<String>,
-    seq: Option<u64>,
+    seq: Option<Whole>,
     value: Option<f64>,
     #[serde(default)]
     priority: Option<String>,
     #[serde(default, rename = "intended_ns")]
-    taken_ns: Option<u64>,
+    taken_ns: Option<Whole>,
     #[serde(default)]
     run: Option<String>,
 }
@@ -112,22 +115,21 @@ impl Reading {
         if wire.value.is_some_and(|value| !value.is_finite()) {
             return Err(not("", &"`value` is not a finite number"));
         }
+        if wire.value.is_some_and(|value| value.abs() > LARGEST_VALUE) {
+            return Err(not("", &"`value` lies beyond 1e300"));
+        }
+        let seq = wire.seq.map(|seq| seq.0);
         let device = wire
             .device
             .as_deref()
-            .filter(|device| (1..=LONGEST_DEVICE).contains(&device.len()))
+            .filter(|device| !device.is_empty() && !is_longer(device, LONGEST_DEVICE))
             .map(Arc::from);
         // What is not a token is some other thing of the sender's.
         let run = wire.run.as_deref().and_then(RunToken::of);
-        let bad = |reason: &str| BadReading {
-            device: device.clone(),
-            seq: wire.seq,
-            run,
-            reason: reason.to_owned(),
-        };
-        let (Some(device), Some(seq), Some(value)) = (device.clone(), wire.seq, wire.value) else {
+        let bad = |reason: &str| BadReading { device: device.clone(), seq, run, reason: reason.to_owned() };
+        let (Some(device), Some(seq), Some(value)) = (device.clone(), seq, wire.value) else {
             return Err(bad(
-                "a reading needs `device` (1 to 128 bytes), `seq` (a whole number) and `value` (a number)",
+                "a reading needs `device` (1 to 128 characters), `seq` (a whole number) and `value` (a number)",
             ));
         };
         let priority =
@@ -137,8 +139,14 @@ impl Reading {
                     bad("`priority` is one of \"critical\", \"high\", \"medium\" and \"low\"")
                 })?),
             };
-        Ok(Self { device, seq, value, priority, taken_ns: wire.taken_ns, run })
+        let taken_ns = wire.taken_ns.map(|taken| taken.0);
+        Ok(Self { device, seq, value, priority, taken_ns, run })
     }
+}
+
+/// Whether a text has more characters than `most`. Counts them only where it may: every one takes at least a byte.
+fn is_longer(text: &str, most: usize) -> bool {
+    text.len() > most && text.chars().nth(most).is_some()
 }
 
 /// Layout 1: the byte 1; the length of the device's name in one byte, and the name; `seq` and the instant it was due as
@@ -156,10 +164,10 @@ fn binary(bytes: &[u8]) -> Option<Wire<'_>> {
     let values = rest.get(..usize::from(*count) * 8)?;
     let value = values.first_chunk::<8>().map(|value| f64::from_be_bytes(*value));
     let device = std::str::from_utf8(name).ok()?;
-    let taken_ns = Some(u64::from_be_bytes(*taken));
+    let taken_ns = Some(Whole(u64::from_be_bytes(*taken)));
     Some(Wire {
         device: Some(device.into()),
-        seq: Some(u64::from_be_bytes(*seq)),
+        seq: Some(Whole(u64::from_be_bytes(*seq))),
         value,
         priority: None,
         taken_ns,

@@ -234,6 +234,8 @@ fn serve(
         let hub = Rc::new(mqtt::Hub::new(Rc::clone(&dispatcher)));
         let (clerk, broker) = (Rc::clone(&dispatcher), Rc::clone(&hub));
         let dispatching = tokio::task::spawn_local(async move { clerk.dispatch(&hub, messages).await });
+        let observing = Rc::clone(&dispatcher);
+        let observing = tokio::task::spawn_local(async move { observing.observe_in_time().await });
         let undoing = Rc::clone(&dispatcher);
         let undoing = tokio::task::spawn_local(async move { undoing.undo_in_time().await });
         let serving = async { tokio::join!(http::serve(http, dispatcher, guard), mqtt::serve(mqtt, broker)) };
@@ -247,5 +249,6 @@ fn serve(
         }
         dispatching.abort();
         undoing.abort();
+        observing.abort();
     });
 }

@@ -10,6 +10,7 @@ mod cluster;
 mod delivery;
 mod fault;
 mod feature;
+mod health;
 mod inference;
 mod queue;
 mod tls;
@@ -26,6 +27,7 @@ pub use cluster::Cluster;
 pub use delivery::Delivery;
 pub use fault::FaultKind;
 pub use feature::{Features, Window, WindowKind};
+pub use health::Health;
 pub(crate) use inference::Experiment;
 pub use inference::{CostDistribution, CostKind, Inference};
 pub(crate) use queue::Priority;
@@ -58,6 +60,7 @@ pub(crate) static SECTIONS: &[&Section] = &[
     &inference::EXPERIMENT,
     &alert::ALERTS,
     &delivery::DELIVERY,
+    &health::HEALTH,
     &cluster::CLUSTER,
     &tls::TLS,
 ];
@@ -114,6 +117,7 @@ pub(crate) static REFERENCE: Section = Section {
             "",
             "what is done about readings that come twice or cannot be processed",
         ),
+        Field::with("health", Kind::Table(&health::HEALTH), "", "what it judges itself by"),
         Field::with(
             "faults",
             Kind::Flag,
@@ -154,6 +158,8 @@ pub struct Setup {
     pub alerts: Alerts,
     /// What is done about readings that come twice or cannot be processed.
     pub delivery: Delivery,
+    /// What it judges itself by.
+    pub health: Health,
     /// Other instances of the same service.
     pub cluster: Option<Cluster>,
     /// Whether the service may be broken on purpose over its control API.
@@ -193,6 +199,7 @@ impl Setup {
             experiment: Experiment::from_fields(&table("experiment")),
             alerts: Alerts::from_fields(&table("alerts"), report),
             delivery: Delivery::from_fields(&table("delivery")),
+            health: Health::from_fields(&table("health")),
             cluster: fields.table("cluster").map(|table| Cluster::from_fields(&table, report)),
             faults: fields.flag("faults"),
             tls: fields.table("tls").and_then(|table| Tls::from_fields(&table, report)),

@@ -93,8 +93,8 @@ pub(crate) static QUEUE: Section = Section {
         Field::with(
             "overflow",
             Kind::Word(Overflow::WORDS),
-            "reject",
-            "what happens to a reading that finds it full; block stops reading from its connection",
+            "drop-lowest",
+            "what happens to a reading that finds it full: drop-lowest spares what is more urgent, reject refuses it whatever it is; block stops reading from its connection",
         ),
         Field::optional(
             "deadline",

@@ -84,6 +84,13 @@ impl Cache {
         self.versions[model].fetch_add(1, Ordering::Relaxed) + 1
     }
 
+    /// Replaces a model as another instance did, unless it is in that version.
+    pub(super) fn raise_version_to(&self, model: usize, version: u32) {
+        if let Some(known) = self.versions.get(model) {
+            known.fetch_max(version, Ordering::Relaxed);
+        }
+    }
+
     /// What is remembered for a key.
     pub(super) fn get(&self, key: &Key, now: Tick) -> Option<CachedScore> {
         if let Some((score, freshness)) = self.exact.as_ref().and_then(|exact| exact.get(key, now)) {

@@ -4,8 +4,10 @@
 use std::io;
 
 mod instance;
+mod order;
 
 use self::instance::Instances;
+pub(super) use self::order::CacheOrder;
 use crate::clock::Monotonic;
 use crate::reference::admission::{Question, SharedQuota};
 use crate::reference::alert::Alert;
@@ -65,6 +67,10 @@ impl ClusterBus {
         match *self {}
     }
 
+    pub(super) fn order(&self, _: CacheOrder) {
+        match *self {}
+    }
+
     pub(super) fn instances(&self) -> Instances {
         match *self {}
     }
@@ -110,6 +116,10 @@ impl ScoreStore {
     }
 
     pub(super) const fn put(&self, _: &Key, _: f64) {
+        match *self {}
+    }
+
+    pub(super) const fn clear(&self) {
         match *self {}
     }
 

@@ -12,7 +12,9 @@ use redis::{Connection, RedisResult, cmd};
 use super::gate::SharedGate;
 use super::instance::Instances;
 use super::link::Link;
+use super::order::CacheOrder;
 use super::registry;
+use super::replica::{self, Replica};
 use crate::clock::Monotonic;
 use crate::reference::alert::Alert;
 use crate::reference::job::{ReplySender, WorkerMessage};
@@ -46,6 +48,7 @@ struct Shared {
     lost: AtomicU64,
     instances: Mutex<Instances>,
     living: AtomicUsize,
+    replica: Replica,
 }
 
 /// This instance's end of the bus.
@@ -77,11 +80,15 @@ impl ClusterBus {
             lost: AtomicU64::new(0),
             instances: Mutex::new(Instances { this: setup.instance.clone(), living: Vec::new() }),
             living: AtomicUsize::new(1),
+            replica: Replica::new(),
         });
         let (events, waiting) = sync_channel(WAITING);
         let (speaker, listener) = (Arc::clone(&shared), Arc::clone(&shared));
+        let orders = back.clone();
         let threads = vec![
-            thread::Builder::new().name("squall-bus-out".into()).spawn(move || speak(&speaker, &waiting))?,
+            thread::Builder::new().name("squall-bus-out".into()).spawn(move || {
+                speak(&speaker, &waiting, &orders);
+            })?,
             thread::Builder::new().name("squall-bus-in".into()).spawn(move || listen(&listener, &back))?,
         ];
         Ok(Self { shared, gate, events, threads: Mutex::new(threads) })
@@ -92,6 +99,11 @@ impl ClusterBus {
         if self.events.try_send(event).is_err() {
             self.shared.lost.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Has the caches of other instances forget what this one forgot; those that cannot hear of it now do so when they can.
+    pub(in crate::reference) fn order(&self, order: CacheOrder) {
+        self.shared.replica.order(order);
     }
 
     /// The instances that were heard of last.
@@ -137,6 +149,13 @@ impl Shared {
         self.stopping.load(Ordering::Relaxed)
     }
 
+    /// Hands what was heard to the serving thread.
+    fn pass_on(&self, message: WorkerMessage, back: &ReplySender) {
+        if back.try_send(message).is_err() {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     fn pause(&self) {
         if !self.stops() {
             thread::sleep(LOOK);
@@ -145,7 +164,7 @@ impl Shared {
 }
 
 /// Publishes events and says regularly that this instance lives.
-fn speak(shared: &Shared, events: &Receiver<ClusterEvent>) {
+fn speak(shared: &Shared, events: &Receiver<ClusterEvent>, back: &ReplySender) {
     let expiry_ms = (shared.setup.expiry.as_ns() / 1_000_000).max(100);
     let beat = Duration::from_millis(expiry_ms / 3).min(Duration::from_secs(1));
     let mut connection: Option<Connection> = None;
@@ -178,6 +197,7 @@ fn speak(shared: &Shared, events: &Receiver<ClusterEvent>) {
         };
         let beats = clock.now() >= due || news.len() >= DEVICES;
         let outcome = tell(shared, open, &alerts, beats.then_some((expiry_ms, &news)));
+        let outcome = outcome.and_then(|()| keep_in_step(shared, open, beats, back));
         match shared.link.note(outcome) {
             None => {
                 shared.lost.fetch_add(alerts.len() as u64, Ordering::Relaxed);
@@ -215,6 +235,24 @@ fn tell(
     Ok(())
 }
 
+/// Tells others what caches are to forget, and at each beat looks for what was missed.
+fn keep_in_step(
+    shared: &Shared,
+    connection: &mut Connection,
+    beats: bool,
+    back: &ReplySender,
+) -> RedisResult<()> {
+    if shared.replica.has_news() {
+        shared.replica.tell(connection, &shared.setup.instance)?;
+    }
+    if beats {
+        for order in shared.replica.catch_up(connection)? {
+            shared.pass_on(WorkerMessage::Forget(order), back);
+        }
+    }
+    Ok(())
+}
+
 /// Hears the alerts of other instances.
 fn listen(shared: &Shared, back: &ReplySender) {
     while !shared.stops() {
@@ -229,7 +267,7 @@ fn listen(shared: &Shared, back: &ReplySender) {
 fn hear(shared: &Shared, back: &ReplySender) -> RedisResult<()> {
     let mut connection = shared.link.connect()?;
     let mut pubsub = connection.as_pubsub();
-    pubsub.subscribe(CHANNEL)?;
+    pubsub.subscribe(&[CHANNEL, replica::CHANNEL])?;
     pubsub.set_read_timeout(Some(LOOK))?;
     while !shared.stops() {
         let message = match pubsub.get_message() {
@@ -238,12 +276,17 @@ fn hear(shared: &Shared, back: &ReplySender) -> RedisResult<()> {
             Err(error) => return Err(error),
         };
         let text: String = message.get_payload()?;
+        if message.get_channel_name() == replica::CHANNEL {
+            if let Some(order) = shared.replica.hear(&text, &shared.setup.instance) {
+                shared.pass_on(WorkerMessage::Forget(order), back);
+            }
+            continue;
+        }
         // What is not an alert is somebody else's business.
         if let Some(alert) = Alert::decode(&text)
             && alert.instance.as_deref() != Some(&shared.setup.instance)
-            && back.try_send(WorkerMessage::Alert(alert)).is_err()
         {
-            shared.lost.fetch_add(1, Ordering::Relaxed);
+            shared.pass_on(WorkerMessage::Alert(alert), back);
         }
     }
     Ok(())

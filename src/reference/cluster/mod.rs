@@ -3,6 +3,7 @@
 //! | in Redis | what |
 //! |---|---|
 //! | channel `squall:alerts` | every alert, as JSON with the instance that raised it |
+//! | channel `squall:cache`, hash `squall:cache:state` | what caches are to forget, and how often they were told to |
 //! | `squall:instance:<name>` | that an instance lives; expires unless it is heard of |
 //! | hash `squall:connections` | device → the instance it spoke to last; counts as long as that instance lives |
 //! | `squall:score:<key>` | the second tier of the cache |
@@ -15,12 +16,15 @@ mod bus;
 mod gate;
 mod instance;
 mod link;
+mod order;
 mod pool;
 mod registry;
+mod replica;
 mod state;
 mod store;
 
 pub(super) use bus::{ClusterBus, ClusterEvent};
+pub(super) use order::CacheOrder;
 
 pub(super) use state::StateStore;
 pub(super) use store::ScoreStore;

@@ -51,7 +51,7 @@ impl StateStore {
     }
 
     /// What it leads over.
-    pub(in crate::reference) const fn link(&self) -> &Link {
+    pub(in crate::reference) fn link(&self) -> &Link {
         self.pool.link()
     }
 }

@@ -1,6 +1,8 @@
 //! The dispatcher of the serving thread: what connections hand in goes past the gate to the pipeline, what comes back goes to the
 //! connection it belongs to.
 
+mod observation;
+
 use std::cell::{Cell, RefCell};
 use std::collections::{HashSet, VecDeque};
 use std::future::poll_fn;
@@ -11,6 +13,7 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::JoinSet;
 
 use super::delay_queue::DelayQueue;
 use super::latency::Times;
@@ -22,7 +25,7 @@ use crate::reference::cluster::{ClusterBus, ClusterEvent};
 use crate::reference::fault::{Delivery, FaultRegistry};
 use crate::reference::health::Health;
 use crate::reference::job::{Answer, ReadingId, Reason, ReplyTo, Shed, WorkerMessage};
-use crate::reference::metric::Metrics;
+use crate::reference::metric::{Endpoint, Metrics, ResponseTimes};
 use crate::reference::pipeline::{Pipeline, Submission};
 use crate::reference::reading::Reading;
 use crate::reference::token::{Denial, Grant, Keyring};
@@ -99,8 +102,14 @@ pub(in crate::reference) struct Dispatcher {
     pub(in crate::reference) stop: watch::Receiver<bool>,
     /// Connections open at once, per listener; further ones are closed at once.
     pub(super) max_connections: usize,
+    /// Large bodies that are being read.
+    pub(super) large_bodies: Cell<usize>,
     /// Times in the service, of the last seconds.
     pub(super) latency: RefCell<Times>,
+    /// Times in the service since its start, for Prometheus.
+    times: RefCell<ResponseTimes>,
+    /// WebSockets that are open, each served by a task of its own.
+    sockets: RefCell<JoinSet<()>>,
     slots: RefCell<Vec<Slot>>,
     free: RefCell<Vec<u32>>,
     /// Answers that are held back on purpose.
@@ -144,7 +153,10 @@ impl Dispatcher {
             pipeline,
             stop,
             max_connections: limits.connections.max(1),
+            large_bodies: Cell::new(0),
             latency: RefCell::new(Times::new()),
+            times: RefCell::default(),
+            sockets: RefCell::default(),
             slots: RefCell::default(),
             free: RefCell::default(),
             delayed: RefCell::default(),
@@ -245,16 +257,15 @@ impl Dispatcher {
         };
         drop(gate);
         passed.map_err(|wait_ns| {
-            self.pipeline.turned_away(now, Reason::Quota);
+            self.metrics.turn_away(Reason::Quota);
             Refusal::Shed(Reason::Quota, wait_ns.div_ceil(1_000_000))
         })?;
         if let Some(retry_ms) = self.faults().overload() {
-            self.pipeline.turned_away(now, Reason::Overload);
+            self.metrics.turn_away(Reason::Overload);
             return Err(Refusal::Shed(Reason::Overload, retry_ms));
         }
         if self.faults().strikes(FaultKind::Errors) {
-            self.metrics.received.inc();
-            self.metrics.failed.inc();
+            self.metrics.fail();
             return Err(Refusal::Failed);
         }
         Ok(())
@@ -290,8 +301,7 @@ impl Dispatcher {
     pub(super) fn submit(&self, reading: Reading, arrived: Tick, reply_to: ReplyTo) -> Submission {
         // Were more under way than there is room for on the way back, answers would be lost.
         if self.under_way.get() >= self.most_under_way {
-            self.metrics.received.inc();
-            self.metrics.shed(arrived, Reason::QueueFull);
+            self.metrics.turn_away(Reason::QueueFull);
             return Submission::Refused(Reason::QueueFull, RETRY_MS);
         }
         let submitted = self.pipeline.submit(reading, arrived, reply_to);
@@ -321,19 +331,20 @@ impl Dispatcher {
     }
 
     /// An answer as it is handed to its connection, with its time in the service noted.
-    pub(super) fn encode(&self, answer: &mut Answer) -> String {
+    pub(super) fn encode(&self, answer: &mut Answer, endpoint: Endpoint) -> String {
         let now = self.pipeline.now();
         let text = answer.encode(now);
         if let Answer::Verdict(verdict) | Answer::Twice(verdict) = answer {
             self.latency.borrow_mut().note(now, verdict.stages);
+            self.times.borrow_mut().note(endpoint, &verdict.stages);
         }
         text
     }
 
     /// Counts and keeps something that is not a reading.
-    pub(super) fn bad(&self, now: Tick, protocol: &'static str, reason: &str, bytes: &[u8]) {
-        self.metrics.bad.inc();
-        self.pipeline.dead_letters().add(now, protocol, reason, bytes);
+    pub(super) fn bad(&self, now: Tick, endpoint: Endpoint, reason: &str, bytes: &[u8]) {
+        self.metrics.bury();
+        self.pipeline.dead_letters().add(now, endpoint.name(), reason, bytes);
     }
 
     /// How urgent a reading is.
@@ -352,6 +363,7 @@ impl Dispatcher {
             for message in batch.drain(..) {
                 match message {
                     WorkerMessage::Answer(reply_to, answer) => self.bring(hub, reply_to, answer),
+                    WorkerMessage::Forget(order) => self.pipeline.shared().follow(&order),
                     WorkerMessage::Alert(alert) => {
                         if let Some(bus) = self.bus.as_ref().filter(|_| alert.instance.is_none()) {
                             bus.tell(ClusterEvent::Alert(alert.clone()));

@@ -8,11 +8,13 @@ pub(super) mod mqtt;
 mod resettable;
 pub(super) mod ws;
 
+use super::metric::Gauge;
+
 /// Counts something as open for as long as it lives.
-pub(super) struct GaugeGuard(prometheus_client::metrics::gauge::Gauge);
+pub(super) struct GaugeGuard(Gauge);
 
 impl GaugeGuard {
-    pub(super) fn new(gauge: &prometheus_client::metrics::gauge::Gauge) -> Self {
+    pub(super) fn new(gauge: &Gauge) -> Self {
         gauge.inc();
         Self(gauge.clone())
     }

@@ -27,6 +27,7 @@ use super::http::{Content, LARGEST_BODY, error, forbidden, reply};
 use crate::reference::admission::{Sender, Source};
 use crate::reference::alert::{Filter, Notice};
 use crate::reference::job::{Answer, Reason};
+use crate::reference::metric::Endpoint;
 use crate::reference::pipeline::Submission;
 use crate::reference::reading::Reading;
 use crate::reference::token::Grant;
@@ -70,7 +71,8 @@ pub(super) fn upgrade(
         return error(StatusCode::BAD_REQUEST, "the Sec-WebSocket-Key is not one of 16 bytes in Base64");
     };
     let dispatcher = Rc::clone(dispatcher);
-    tokio::task::spawn_local(async move {
+    let serving = Rc::clone(&dispatcher);
+    serving.serve_socket(async move {
         // The peer may leave before the change of protocols is done.
         let Ok(upgraded) = hyper::upgrade::on(request).await else { return };
         let config = WebSocketConfig::default()
@@ -170,7 +172,7 @@ async fn send(socket: &mut Socket, dispatcher: &Dispatcher, answer: &mut Answer)
     if copies == 0 {
         return Ok(());
     }
-    let message = Message::text(dispatcher.encode(answer));
+    let message = Message::text(dispatcher.encode(answer, Endpoint::Ws));
     for _ in 1..copies {
         socket.feed(message.clone()).await?;
     }
@@ -284,7 +286,7 @@ async fn take_in(
     let reading = match Reading::parse(bytes) {
         Ok(reading) => reading,
         Err(bad) => {
-            dispatcher.bad(arrived, "ws", &bad.reason, bytes);
+            dispatcher.bad(arrived, Endpoint::Ws, &bad.reason, bytes);
             return Some(bad.encode());
         }
     };
@@ -292,13 +294,14 @@ async fn take_in(
         return Some(forbidden(&reading, &denial));
     }
     let id = reading.id();
-    let refused = |refusal: Refusal| Some(dispatcher.encode(&mut refusal.answer(id.clone())));
+    let refused = |refusal: Refusal| Some(dispatcher.encode(&mut refusal.answer(id.clone()), Endpoint::Ws));
     if let Err(refusal) = dispatcher.admit(&id.device, sender, arrived).await {
         return refused(refusal);
     }
     match dispatcher.submit_patiently(reading, arrived, channel.reply_to()).await {
         Submission::Taken => None,
         Submission::Refused(reason, retry_ms) => refused(Refusal::Shed(reason, retry_ms)),
+        // Who waits patiently is not blocked.
         Submission::Blocked(_) => refused(Refusal::Shed(Reason::QueueFull, 1_000)),
     }
 }

@@ -1,8 +1,10 @@
 //! What `POST /v1/faults` asks for, read and checked: every complaint names the field and says what to write.
 
+use serde::Deserialize as _;
 use serde_json::{Map, Value};
 
 use crate::fault::ServiceFault;
+use crate::reference::whole::Whole;
 use crate::seed::Seed;
 use crate::service::FaultKind;
 use crate::units::Span;
@@ -105,7 +107,8 @@ impl Order {
             let names = allowed().collect::<Vec<_>>().join(", ");
             return Err(format!("`{other}` is not a field of `{}`: write {names}", kind.name()));
         }
-        let seed = fields.get("seed").map_or(Some(0), Value::as_u64);
+        let whole = |value: &Value| Whole::deserialize(value).ok().map(|whole| whole.0);
+        let seed = fields.get("seed").map_or(Some(0), whole);
         let seed = seed.ok_or_else(|| {
             format!("`seed` is wrong: write \"seed\":1, a whole number from 0 to {}", u64::MAX)
         })?;

@@ -8,7 +8,7 @@ pub fn reading(bytes: &[u8]) {
     match Reading::parse(bytes) {
         Ok(reading) => {
             assert!(reading.value.is_finite(), "a value that cannot be reckoned with");
-            assert!(reading.device.len() <= LONGEST_DEVICE, "a name that is too long");
+            assert!(reading.device.chars().count() <= LONGEST_DEVICE, "a name that is too long");
         }
         Err(bad) => assert!(!bad.reason.is_empty(), "a refusal without a reason"),
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use super::super::detector::Detector;
-use super::super::job::{Answer, Job, ReplyTo, WorkerMessage};
+use super::super::job::{Answer, Job, ReplyTo, ReturnPath, WorkerMessage};
 use super::super::metric::Metrics;
 use super::super::processor::{Processor, Shared};
 use super::super::reading::Reading;
@@ -27,17 +27,18 @@ pub fn detect() -> impl FnMut(f64) {
 pub fn judge(capacity: usize) -> impl FnMut(f64) -> f64 {
     let setup = Setup { cache: Cache { capacity, ..Cache::default() }, ..Setup::default() };
     let clock = Monotonic::start();
-    let shared =
-        Arc::new(Shared::new(&setup, clock, &Arc::new(Metrics::default())).expect("no Redis is asked for"));
-    let (back, mut messages) = mpsc::channel(64);
-    let mut processor = Processor::new(&shared, back.clone(), 0);
+    let metrics = Arc::new(Metrics::default());
+    let shared = Arc::new(Shared::new(&setup, clock, &metrics).expect("no Redis is asked for"));
+    let (sender, mut messages) = mpsc::channel(64);
+    let back = ReturnPath::new(sender, &metrics);
+    let mut processor = Processor::new(&shared, Arc::clone(&back), 0);
     let device: Arc<str> = "d".into();
     let (mut seq, mut tasks) = (0, Vec::new());
     move |value| {
         seq += 1;
         let reading = Reading { device: Arc::clone(&device), seq, value, ..Reading::default() };
         let reply_to = ReplyTo { channel: 0, generation: 0 };
-        let job = Job::new(reading, clock.now(), reply_to, back.clone());
+        let job = Job::new(reading, clock.now(), reply_to, Arc::clone(&back));
         tasks.extend(processor.begin(job));
         processor.infer(&mut tasks);
         let mut score = 0.0;

@@ -82,7 +82,7 @@ impl Key {
         format!("{} {resolution} {level} {innovation} {shift} {excess}", self.model)
     }
 
-    /// Reads what [`Self::encode`] wrote; version 0.
+    /// Reads what [`Self::encode`] wrote, and nothing that is only like it; version 0.
     pub(super) fn decode(text: &str) -> Option<Self> {
         let mut parts = text.split(' ');
         let model = parts.next()?.parse().ok().filter(|model| usize::from(*model) < MODELS.len())?;
@@ -90,7 +90,7 @@ impl Key {
         let mut step = || parts.next()?.parse::<i8>().ok();
         let (margins, excess) = ([step()?, step()?, step()?], step()?);
         let vector = Vector { margins, excess, resolution };
-        parts.next().is_none().then_some(Self { vector, model, version: 0 })
+        Some(Self { vector, model, version: 0 }).filter(|key| key.encode() == text)
     }
 }
 
@@ -119,7 +119,17 @@ mod tests {
             version: 0,
         };
         assert_eq!(Key::decode(&key.encode()), Some(key));
-        for text in ["", "0", "2 8 0 0 0 0", "0 0 0 0 0 0", "0 8 0 0 0 128", "0 8 0 0 0 0 0", "0 8 a 0 0 0"] {
+        for text in [
+            "",
+            "0",
+            "2 8 0 0 0 0",
+            "0 0 0 0 0 0",
+            "0 8 0 0 0 128",
+            "0 8 0 0 0 0 0",
+            "0 8 a 0 0 0",
+            "0 8 +1 0 0 0",
+            "0 08 0 0 0 0",
+        ] {
             assert_eq!(Key::decode(text), None, "{text}");
         }
     }

@@ -222,6 +222,36 @@ mod tests {
         }
     }
 
+    /// Half as many again as are served come for long: by default it is never a critical reading that pays.
+    #[test]
+    fn overload_sheds_no_critical_reading_unless_it_was_asked_for() {
+        let shed = |setup: &Queue| {
+            let mut queue = PriorityQueue::new(setup, 1);
+            let mut shed = [0; LEVELS];
+            for number in 0..6_000_usize {
+                let level = [Critical, Low, Medium, Low, High, Low, Low][number % 7];
+                match queue.push(0, level, level) {
+                    PushResult::Queued => {}
+                    PushResult::Displaced(lost) | PushResult::Full(lost) | PushResult::Closed(lost) => {
+                        shed[lost as usize] += 1;
+                    }
+                }
+                if number % 3 > 0 {
+                    queue.pop(0);
+                }
+            }
+            shed
+        };
+        for discipline in Discipline::ALL {
+            let setup = Queue { capacity: 20, discipline: *discipline, ..Queue::default() };
+            let [critical, high, medium, low] = shed(&setup);
+            assert_eq!((critical, high, medium), (0, 0, 0), "{}", discipline.name());
+            assert!(low > 1_900, "{}: {low}", discipline.name());
+        }
+        let asked_for = Queue { capacity: 20, overflow: Overflow::Reject, ..Queue::default() };
+        assert!(shed(&asked_for)[Critical as usize] > 0, "newcomers pay, whatever they are");
+    }
+
     #[test]
     fn a_level_has_a_bound_of_its_own() {
         let levels = [None, None, None, Some(2)];

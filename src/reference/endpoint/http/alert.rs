@@ -13,6 +13,7 @@ use crate::reference::endpoint::dispatcher::Dispatcher;
 use crate::reference::endpoint::ws;
 use crate::reference::reading::Level;
 use crate::reference::token::Grant;
+use crate::reference::whole::in_query;
 
 /// Longest wait of a long poll.
 const LONGEST_WAIT_MS: u64 = 60_000;
@@ -37,12 +38,11 @@ impl Query {
         let filter = Filter { level: Level::Low, device: None };
         let mut asked = Self { filter, after: None, wait_ms: 0, limit: 100 };
         for (key, value) in url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
-            let number =
-                || value.parse::<u64>().map_err(|_| format!("`{key}` is a whole number, not `{value}`"));
+            let number = |least, most| in_query(&key, &value, least, most);
             match &*key {
-                "after" => asked.after = Some(number()?),
-                "wait_ms" => asked.wait_ms = number()?.min(LONGEST_WAIT_MS),
-                "limit" => asked.limit = (number()? as usize).clamp(1, MOST),
+                "after" => asked.after = Some(number(0, u64::MAX)?),
+                "wait_ms" => asked.wait_ms = number(0, LONGEST_WAIT_MS)?,
+                "limit" => asked.limit = number(1, MOST as u64)? as usize,
                 "device" => asked.filter.device = Some(value.into_owned()),
                 "level" => {
                     asked.filter.level = Level::ALERTS
@@ -146,7 +146,7 @@ mod tests {
         for (text, expected) in [
             ("", Ok(Query { filter: filter(Level::Low, None), after: None, wait_ms: 0, limit: 100 })),
             (
-                "after=7&wait_ms=99999999&level=high&device=m%2D1&limit=5",
+                "after=7.0&wait_ms=60000&level=high&device=m%2D1&limit=5",
                 Ok(Query {
                     filter: filter(Level::High, Some("m-1")),
                     after: Some(7),
@@ -155,7 +155,10 @@ mod tests {
                 }),
             ),
             ("level=none", Err("`level` is low, medium, high or critical, not `none`".to_owned())),
-            ("after=-1", Err("`after` is a whole number, not `-1`".to_owned())),
+            ("after=-1", Err(format!("`after` is a whole number from 0 to {}, not `-1`", u64::MAX))),
+            ("limit=0", Err("`limit` is a whole number from 1 to 1000, not `0`".to_owned())),
+            ("limit=1001", Err("`limit` is a whole number from 1 to 1000, not `1001`".to_owned())),
+            ("wait_ms=60001", Err("`wait_ms` is a whole number from 0 to 60000, not `60001`".to_owned())),
             (
                 "levle=high",
                 Err("`levle` is unknown; there are after, wait_ms, limit, level and device".to_owned()),

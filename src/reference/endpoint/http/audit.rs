@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::{Reply, error, json};
 use crate::reference::endpoint::dispatcher::Dispatcher;
+use crate::reference::whole::in_query;
 use crate::service::Act;
 
 /// Longest wait of a long poll.
@@ -28,12 +29,11 @@ impl Query {
     fn parse(query: Option<&str>) -> Result<Self, String> {
         let mut asked = Self { after: 0, wait_ms: 0, limit: MOST };
         for (key, value) in url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
-            let number =
-                || value.parse::<u64>().map_err(|_| format!("`{key}` is a whole number, not `{value}`"));
+            let number = |least, most| in_query(&key, &value, least, most);
             match &*key {
-                "after" => asked.after = number()?,
-                "wait_ms" => asked.wait_ms = number()?.min(LONGEST_WAIT_MS),
-                "limit" => asked.limit = (number()? as usize).clamp(1, MOST),
+                "after" => asked.after = number(0, u64::MAX)?,
+                "wait_ms" => asked.wait_ms = number(0, LONGEST_WAIT_MS)?,
+                "limit" => asked.limit = number(1, MOST as u64)? as usize,
                 other => return Err(format!("`{other}` is unknown; there are after, wait_ms and limit")),
             }
         }
@@ -100,8 +100,9 @@ mod tests {
     fn queries_are_read_or_refused() {
         for (text, expected) in [
             ("", Ok(Query { after: 0, wait_ms: 0, limit: MOST })),
-            ("after=7&wait_ms=99999999&limit=0", Ok(Query { after: 7, wait_ms: LONGEST_WAIT_MS, limit: 1 })),
-            ("after=x", Err("`after` is a whole number, not `x`".to_owned())),
+            ("after=7&wait_ms=60000&limit=1", Ok(Query { after: 7, wait_ms: LONGEST_WAIT_MS, limit: 1 })),
+            ("limit=0", Err("`limit` is a whole number from 1 to 1000, not `0`".to_owned())),
+            ("after=x", Err(format!("`after` is a whole number from 0 to {}, not `x`", u64::MAX))),
             ("who=ann", Err("`who` is unknown; there are after, wait_ms and limit".to_owned())),
         ] {
             assert_eq!(Query::parse(Some(text)), expected, "{text}");

@@ -1,7 +1,9 @@
 //! Control and observation: what the service does, how it is, and what it remembers.
 
 use hyper::body::Incoming;
+use hyper::header::{ACCEPT, HeaderMap};
 use hyper::{Request, StatusCode};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::judge::body;
@@ -10,23 +12,28 @@ use crate::reference::device::open;
 use crate::reference::endpoint::dispatcher::Dispatcher;
 use crate::reference::endpoint::latency::{Latency, Spent};
 use crate::reference::health::Status;
-use crate::reference::model::{Key, MODELS};
-use crate::reference::pipeline::Operation;
+use crate::reference::model::MODELS;
+use crate::reference::pipeline::{MOST_TOPICS, Operation};
+use crate::reference::reading::LONGEST_DEVICE;
 use crate::reference::token::Grant;
 use crate::reference::window::WindowSummary;
 use crate::service::Priority;
 
-/// What `prometheus-client` writes.
+/// What browsers and most collectors read.
 const METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 /// Dead letters of one answer.
 const MOST_LETTERS: usize = 100;
-/// Keys of one answer.
-const MOST_KEYS: usize = 10_000;
+/// What Prometheus asks for where it takes native histograms.
+const PROTOBUF_KIND: &str = "application/vnd.google.protobuf";
+const PROTOBUF: &str =
+    "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited";
 
 /// What the service does now, as `/v1/realtime` tells it.
 #[derive(Serialize)]
 struct Realtime {
     operation: &'static str,
+    /// The classes of devices whose readings are taken; none: all are.
+    topics: Option<Vec<String>>,
     uptime_s: f64,
     queue: Queue,
     workers: usize,
@@ -122,6 +129,7 @@ pub(super) fn status(dispatcher: &Dispatcher) -> Reply {
     drop(times);
     json(&Realtime {
         operation: dispatcher.pipeline.operation().name(),
+        topics: Some(dispatcher.pipeline.topics().chosen()).filter(|topics| !topics.is_empty()),
         uptime_s: dispatcher.pipeline.now().as_secs_f64(),
         queue: Queue {
             capacity: now.queue_capacity,
@@ -141,7 +149,7 @@ pub(super) fn status(dispatcher: &Dispatcher) -> Reply {
             anomalies: metrics.anomalies.get(),
         },
         latency,
-        spent: Work { readings, busy_s: metrics.busy_s() },
+        spent: Work { readings, busy_s: metrics.busy_ns() as f64 / 1e9 },
         faults_allowed: dispatcher.pipeline.setup().faults,
         faults: dispatcher.pipeline.faults().to_json(),
         cache: Cache {
@@ -177,99 +185,65 @@ pub(super) fn status(dispatcher: &Dispatcher) -> Reply {
     })
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Command {
-    operation: String,
-    device: Option<String>,
-    model: Option<String>,
-    keys: Option<Vec<String>>,
-}
-
-async fn command(request: Request<Incoming>) -> Result<Command, Box<Reply>> {
+/// An operation in the body of a request.
+pub(super) async fn command<C: DeserializeOwned>(request: Request<Incoming>) -> Result<C, Box<Reply>> {
     let bytes = body(request).await.map_err(Box::new)?;
     serde_json::from_slice(&bytes)
         .map_err(|fault| Box::new(error(StatusCode::BAD_REQUEST, &format!("not an operation: {fault}"))))
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Command {
+    operation: String,
+    /// Classes of devices, by how their names begin.
+    topics: Option<Vec<String>>,
+}
+
+/// What is wrong with these topics.
+fn fault_in(topics: &[String], operation: &str) -> Option<String> {
+    let fits = |topic: &String| (1..=LONGEST_DEVICE).contains(&topic.chars().count());
+    if operation != "start" {
+        return Some(format!("`topics` say what is started; `{operation}` is for all devices"));
+    }
+    let is_sound = (1..=MOST_TOPICS).contains(&topics.len()) && topics.iter().all(fits);
+    (!is_sound).then(|| {
+        format!(
+            "`topics` is a list of 1 to {MOST_TOPICS} classes of devices, by how their names begin (1 to \
+             {LONGEST_DEVICE} characters each), such as [\"meters\",\"pump\"]; leave it out to start all"
+        )
+    })
+}
+
 /// `POST /v1/realtime`.
 pub(super) async fn operate(request: Request<Incoming>, dispatcher: &Dispatcher) -> Reply {
-    let command = match command(request).await {
+    let Command { operation, topics } = match command(request).await {
         Ok(command) => command,
         Err(reply) => return *reply,
     };
-    match command.operation.as_str() {
-        "start" => dispatcher.pipeline.operate(Operation::Running),
-        "pause" => dispatcher.pipeline.operate(Operation::Paused),
-        "stop" => dispatcher.pipeline.operate(Operation::Stopped),
+    if let Some(reason) = topics.as_deref().and_then(|topics| fault_in(topics, &operation)) {
+        return error(StatusCode::BAD_REQUEST, &reason);
+    }
+    let mut what = format!("POST /v1/realtime {operation}");
+    let pipeline = &dispatcher.pipeline;
+    match operation.as_str() {
+        "start" => {
+            let topics = topics.unwrap_or_default();
+            if !topics.is_empty() {
+                what = format!("{what} {}", topics.join(", "));
+            }
+            pipeline.topics().choose(topics);
+            pipeline.operate(Operation::Running);
+        }
+        "pause" => pipeline.operate(Operation::Paused),
+        "stop" => pipeline.operate(Operation::Stopped),
         "status" => return status(dispatcher),
         other => {
             let reason = format!("`{other}` is not an operation; write start, stop, pause or status");
             return error(StatusCode::BAD_REQUEST, &reason);
         }
     }
-    done(format!("POST /v1/realtime {}", command.operation), status(dispatcher))
-}
-
-/// `POST /v1/cache`: what is forgotten, recorded or computed beforehand.
-pub(super) async fn cache(request: Request<Incoming>, dispatcher: &Dispatcher) -> Reply {
-    let command = match command(request).await {
-        Ok(command) => command,
-        Err(reply) => return *reply,
-    };
-    let shared = dispatcher.pipeline.shared();
-    match command.operation.as_str() {
-        "flush" => {
-            let reply = json(&serde_json::json!({ "forgotten": shared.cache.clear() }));
-            done("POST /v1/cache flush", reply)
-        }
-        "version" => {
-            let named = command.model.as_deref().unwrap_or(MODELS[0].name());
-            let Some(model) = MODELS.iter().position(|model| model.name() == named) else {
-                let known = MODELS.map(crate::reference::model::Model::name).join(" and ");
-                return error(
-                    StatusCode::BAD_REQUEST,
-                    &format!("there is no model `{named}`; there are {known}"),
-                );
-            };
-            let version = shared.cache.raise_version(model);
-            done(
-                format!("POST /v1/cache version {named}"),
-                json(&serde_json::json!({ "model": named, "version": version })),
-            )
-        }
-        "device" => {
-            let Some(device) = command.device else {
-                return error(
-                    StatusCode::BAD_REQUEST,
-                    "name the device: {\"operation\":\"device\",\"device\":\"m-1\"}",
-                );
-            };
-            let forgotten = shared.cache.forget(shared.devices.number(&device));
-            let state_forgotten = shared.devices.forget(&device);
-            done(
-                format!("POST /v1/cache device {device}"),
-                json(&serde_json::json!({ "forgotten": forgotten, "state_forgotten": state_forgotten })),
-            )
-        }
-        "keys" => {
-            let keys: Vec<String> = shared.cache.keys(MOST_KEYS).iter().map(Key::encode).collect();
-            json(&serde_json::json!({ "keys": keys }))
-        }
-        "warm" => {
-            let keys = command.keys.unwrap_or_default();
-            let known: Vec<Key> = keys.iter().filter_map(|text| Key::decode(text)).collect();
-            if known.len() < keys.len() {
-                let reason = format!("{} of {} keys are none", keys.len() - known.len(), keys.len());
-                return error(StatusCode::BAD_REQUEST, &reason);
-            }
-            done("POST /v1/cache warm", json(&serde_json::json!({ "warmed": shared.warm(&known) })))
-        }
-        other => {
-            let reason = format!("`{other}` is not an operation; write flush, version, device, keys or warm");
-            error(StatusCode::BAD_REQUEST, &reason)
-        }
-    }
+    done(what, status(dispatcher))
 }
 
 pub(super) fn experiment(dispatcher: &Dispatcher) -> Reply {
@@ -346,6 +320,30 @@ pub(super) fn health(dispatcher: &Dispatcher, query: Option<&str>) -> Reply {
     reply(status, JSON, serde_json::to_string(&health).unwrap_or_default())
 }
 
-pub(super) fn metrics(dispatcher: &Dispatcher) -> Reply {
-    reply(StatusCode::OK, METRICS, dispatcher.metrics.encode(&dispatcher.pipeline.snapshot()))
+/// `GET /live`: it answers, and so is not to be started again.
+pub(super) fn live() -> Reply {
+    json(&serde_json::json!({ "status": "live" }))
+}
+
+/// `GET /ready`: whether readings are to be sent here; what only makes it slower does not count.
+pub(super) fn ready(dispatcher: &Dispatcher) -> Reply {
+    let health = dispatcher.health();
+    let is_ready = health.status != Status::Unhealthy;
+    let word = if is_ready { "ready" } else { "unready" };
+    let told = serde_json::json!({ "status": word, "reasons": health.grave });
+    reply(probe(is_ready), JSON, told.to_string())
+}
+
+const fn probe(is_well: bool) -> StatusCode {
+    if is_well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
+}
+
+/// `GET /metrics`, in the format that whoever asks can read: native histograms are told in Prometheus's own only.
+pub(super) fn metrics(headers: &HeaderMap, dispatcher: &Dispatcher) -> Reply {
+    let (now, serving) = (dispatcher.pipeline.snapshot(), dispatcher.serving_snapshot());
+    let accepts = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    if accepts.flat_map(|value| value.split(',')).any(|kind| kind.trim().starts_with(PROTOBUF_KIND)) {
+        return reply(StatusCode::OK, PROTOBUF, dispatcher.metrics.protobuf(&now, &serving));
+    }
+    reply(StatusCode::OK, METRICS, dispatcher.metrics.text(&now, &serving))
 }

@@ -10,6 +10,7 @@ use super::judge::body;
 use super::{Reply, done, error, json};
 use crate::reference::endpoint::dispatcher::Dispatcher;
 use crate::reference::fault::{Fault, Order, name};
+use crate::reference::whole::Whole;
 
 /// Operations without a name: they last until they are asked for otherwise.
 #[derive(Deserialize)]
@@ -17,7 +18,7 @@ use crate::reference::fault::{Fault, Order, name};
 struct LastingOperation {
     operation: String,
     factor: Option<f64>,
-    capacity: Option<usize>,
+    capacity: Option<Whole>,
 }
 
 const OPERATIONS: &str = "write {\"operation\":\"start\",\"name\":\"slow-1\",\"kind\":\"slow\",\"factor\":10}, \
@@ -93,6 +94,9 @@ fn stop(fields: &Map<String, Value>, dispatcher: &Dispatcher) -> Reply {
 
 /// The operations without a name.
 fn lasting(fields: Map<String, Value>, dispatcher: &Dispatcher) -> Reply {
+    if fields.values().any(Value::is_null) {
+        return error(StatusCode::BAD_REQUEST, OPERATIONS);
+    }
     let asked = serde_json::from_value(Value::Object(fields));
     let LastingOperation { operation, factor, capacity } = match asked {
         Ok(asked) => asked,
@@ -105,8 +109,8 @@ fn lasting(fields: Map<String, Value>, dispatcher: &Dispatcher) -> Reply {
         ("slow", Some(factor), None) if (0.0..=1e6).contains(&factor) => {
             dispatcher.pipeline.shared().slow_down(factor);
         }
-        ("queue", None, Some(capacity)) if (1..=1_000_000).contains(&capacity) => {
-            dispatcher.pipeline.resize_queue(capacity);
+        ("queue", None, Some(Whole(capacity @ 1..=1_000_000))) => {
+            dispatcher.pipeline.resize_queue(capacity as usize);
         }
         _ => return error(StatusCode::BAD_REQUEST, OPERATIONS),
     }

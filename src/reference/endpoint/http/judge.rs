@@ -1,5 +1,6 @@
 //! Readings by POST: one, or a list.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -15,29 +16,84 @@ use crate::clock::Tick;
 use crate::reference::admission::Sender;
 use crate::reference::endpoint::dispatcher::{Dispatcher, Refusal, ReplyChannel};
 use crate::reference::job::{Answer, Reason, Shed};
+use crate::reference::metric::Endpoint;
 use crate::reference::pipeline::Submission;
-use crate::reference::reading::Reading;
+use crate::reference::reading::{BadReading, Reading};
 
 /// A request's body must follow its head within this time.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Readings of one list.
 const MOST: usize = 1_000;
+/// Largest list, bytes: 2 KiB for each of its readings, more than any takes whose fields are all there and as long as they may be.
+const LARGEST_LIST: usize = MOST * 2_048;
+/// Lists beyond [`LARGEST_BODY`] that may be under way at once: together they take 64 MB at the most.
+const LARGE_AT_ONCE: usize = 32;
 
 /// The body of a request, or what is wrong with it.
 pub(super) async fn body(request: Request<Incoming>) -> Result<Bytes, Reply> {
-    const TOO_LARGE: &str = "a body is at most 64 KiB";
+    body_within(request, LARGEST_BODY, "a body is at most 64 KiB").await
+}
+
+async fn body_within(request: Request<Incoming>, most: usize, too_large: &str) -> Result<Bytes, Reply> {
     // A length that is announced need not be waited for.
-    if request.body().size_hint().lower() > LARGEST_BODY as u64 {
-        return Err(error(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE));
+    if request.body().size_hint().lower() > most as u64 {
+        return Err(error(StatusCode::PAYLOAD_TOO_LARGE, too_large));
     }
-    let body = Limited::new(request.into_body(), LARGEST_BODY).collect();
+    let body = Limited::new(request.into_body(), most).collect();
     match tokio::time::timeout(BODY_TIMEOUT, body).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(fault)) if fault.is::<LengthLimitError>() => {
-            Err(error(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE))
+            Err(error(StatusCode::PAYLOAD_TOO_LARGE, too_large))
         }
         Ok(Err(_)) => Err(error(StatusCode::BAD_REQUEST, "the body broke off")),
         Err(_) => Err(error(StatusCode::REQUEST_TIMEOUT, "the body did not come within 10 s")),
+    }
+}
+
+/// The body of a request with readings, which is counted where it cannot be read. Beyond what any other body may take, a list
+/// finds room.
+async fn readings(request: Request<Incoming>, dispatcher: &Dispatcher) -> Result<Bytes, Reply> {
+    const TOO_LARGE: &str = "a reading is at most 64 KiB, and a list of them 2 000 KiB";
+    let length = request.body().size_hint();
+    let is_small = length.upper().is_some_and(|most| most <= LARGEST_BODY as u64);
+    let room = (!is_small).then(|| LargeBody::enter(&dispatcher.large_bodies)).flatten();
+    if room.is_none() && length.lower() > LARGEST_BODY as u64 {
+        dispatcher.metrics.turn_away(Reason::QueueFull);
+        let reason = format!("{LARGE_AT_ONCE} lists beyond 64 KiB are under way; try again later");
+        let bad = BadReading { device: None, seq: None, run: None, reason };
+        return Err(busy(StatusCode::SERVICE_UNAVAILABLE, 1_000, bad.encode()));
+    }
+    let most = if room.is_some() { LARGEST_LIST } else { LARGEST_BODY };
+    let bytes = body_within(request, most, TOO_LARGE).await;
+    let bytes = bytes.and_then(|bytes| {
+        if bytes.len() <= LARGEST_BODY || is_list(&bytes) {
+            Ok(bytes)
+        } else {
+            Err(error(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE))
+        }
+    });
+    bytes.inspect_err(|_| dispatcher.metrics.bury())
+}
+
+fn is_list(bytes: &[u8]) -> bool {
+    bytes.trim_ascii_start().first() == Some(&b'[')
+}
+
+/// A place among the large bodies that are being read.
+struct LargeBody<'c>(&'c Cell<usize>);
+
+impl<'c> LargeBody<'c> {
+    fn enter(count: &'c Cell<usize>) -> Option<Self> {
+        (count.get() < LARGE_AT_ONCE).then(|| {
+            count.set(count.get() + 1);
+            Self(count)
+        })
+    }
+}
+
+impl Drop for LargeBody<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
     }
 }
 
@@ -51,21 +107,18 @@ pub(super) async fn judge(
     channel: &ReplyChannel,
     sender: Sender<'_>,
 ) -> Result<Reply, Hangup> {
-    let bytes = match body(request).await {
+    let bytes = match readings(request, dispatcher).await {
         Ok(bytes) => bytes,
-        Err(reply) => {
-            dispatcher.metrics.bad.inc();
-            return Ok(reply);
-        }
+        Err(reply) => return Ok(reply),
     };
     let arrived = dispatcher.pipeline.now();
-    if bytes.trim_ascii_start().first() == Some(&b'[') {
+    if is_list(&bytes) {
         return list(&bytes, arrived, sender, dispatcher, channel).await;
     }
     let reading = match Reading::parse(&bytes) {
         Ok(reading) => reading,
         Err(bad) => {
-            dispatcher.bad(arrived, "http", &bad.reason, &bytes);
+            dispatcher.bad(arrived, Endpoint::Http, &bad.reason, &bytes);
             return Ok(reply(StatusCode::BAD_REQUEST, JSON, bad.encode()));
         }
     };
@@ -76,7 +129,7 @@ pub(super) async fn judge(
         Some(answer) => answer,
         None => channel.next().await,
     };
-    let text = dispatcher.encode(&mut answer);
+    let text = dispatcher.encode(&mut answer, Endpoint::Http);
     Ok(match answer {
         Answer::Verdict(_) | Answer::Twice(_) => reply(StatusCode::OK, JSON, text),
         Answer::Shed(Shed { reason: Reason::Quota | Reason::Overload, retry_ms, .. }) => {
@@ -118,12 +171,12 @@ async fn list(
     let items: Vec<&RawValue> = match serde_json::from_slice(bytes) {
         Ok(items) => items,
         Err(fault) => {
-            dispatcher.bad(arrived, "http", &fault.to_string(), bytes);
+            dispatcher.bad(arrived, Endpoint::Http, &fault.to_string(), bytes);
             return Ok(error(StatusCode::BAD_REQUEST, &format!("not a list of readings: {fault}")));
         }
     };
     if items.len() > MOST {
-        dispatcher.metrics.bad.inc();
+        dispatcher.metrics.bury();
         let reason = format!("a list has at most {MOST} readings");
         return Ok(error(StatusCode::PAYLOAD_TOO_LARGE, &reason));
     }
@@ -133,7 +186,7 @@ async fn list(
         let text = item.get().as_bytes();
         match Reading::parse(text) {
             Err(bad) => {
-                dispatcher.bad(arrived, "http", &bad.reason, text);
+                dispatcher.bad(arrived, Endpoint::Http, &bad.reason, text);
                 answers[index] = Some(bad.encode());
             }
             Ok(reading) => {
@@ -143,7 +196,9 @@ async fn list(
                 }
                 let name = (reading.device.clone(), reading.seq);
                 match hand_in(reading, arrived, sender, dispatcher, channel).await {
-                    Some(mut refusal) => answers[index] = Some(dispatcher.encode(&mut refusal)),
+                    Some(mut refusal) => {
+                        answers[index] = Some(dispatcher.encode(&mut refusal, Endpoint::Http))
+                    }
                     None => due.entry(name).or_default().push(index),
                 }
             }
@@ -162,7 +217,7 @@ async fn list(
         if indices.is_empty() {
             due.remove(&name);
         }
-        answers[index] = Some(dispatcher.encode(&mut answer));
+        answers[index] = Some(dispatcher.encode(&mut answer, Endpoint::Http));
     }
     let answers: Vec<String> = answers.into_iter().flatten().collect();
     Ok(reply(StatusCode::OK, JSON, format!("[{}]", answers.join(","))))

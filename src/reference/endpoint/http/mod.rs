@@ -3,6 +3,7 @@
 mod admission;
 mod alert;
 mod audit;
+mod cache;
 mod content;
 mod control;
 mod fault;
@@ -88,7 +89,7 @@ GET  /v1/dead-letters    what could not be processed, and why
 GET  /v1/audit           who told it what, and when; ?after=ID&wait_ms=30000 waits for the next
 POST /v1/cache           {\"operation\":\"flush\"|\"version\"|\"device\"|\"keys\"|\"warm\"}
 GET  /v1/faults          what goes wrong on purpose; POST breaks it, if it was started with --faults
-GET  /health             healthy, degraded or unhealthy, with reasons
+GET  /health             healthy, degraded or unhealthy, with reasons; /live and /ready for probes
 GET  /metrics            for Prometheus
 GET  /openapi.json       all of this, for machines; browsers get a live page here
 ";
@@ -121,6 +122,7 @@ pub(in crate::reference) async fn serve(port: Port, dispatcher: Rc<Dispatcher>, 
     }
     drop(port);
     while connections.join_next().await.is_some() {}
+    dispatcher.sockets_ended().await;
 }
 
 async fn meet(arrival: Arrival, dispatcher: Rc<Dispatcher>, guard: Rc<Guard>) {
@@ -189,7 +191,8 @@ async fn converse(stream: Wire, dispatcher: Rc<Dispatcher>, guard: Rc<Guard>) {
 
 /// Whether a request on a new connection is refused on purpose. What undoes it is not, nor what tells of it.
 fn is_refused(path: &str, dispatcher: &Dispatcher) -> bool {
-    !["/v1/faults", "/health"].contains(&path) && dispatcher.faults().strikes(FaultKind::Refuse)
+    !["/v1/faults", "/health", "/live", "/ready"].contains(&path)
+        && dispatcher.faults().strikes(FaultKind::Refuse)
 }
 
 /// Says nothing for as long as its client waits, or nearly.
@@ -229,7 +232,7 @@ async fn answer(
         ("/v1/alerts/ws", Method::GET) => alert::socket(request, dispatcher, &grant),
         ("/v1/realtime", Method::GET) => control::status(dispatcher),
         ("/v1/realtime", Method::POST) => control::operate(request, dispatcher).await,
-        ("/v1/cache", Method::POST) => control::cache(request, dispatcher).await,
+        ("/v1/cache", Method::POST) => cache::operate(request, dispatcher).await,
         ("/v1/faults", Method::GET) => fault::list(dispatcher),
         ("/v1/faults", Method::POST) => fault::operate(request, dispatcher).await,
         ("/v1/experiment", Method::GET) => control::experiment(dispatcher),
@@ -237,7 +240,9 @@ async fn answer(
         ("/v1/dead-letters", Method::GET) => control::dead_letters(dispatcher),
         ("/v1/audit", Method::GET) => audit::list(&request, dispatcher).await,
         ("/health", Method::GET | Method::HEAD) => control::health(dispatcher, request.uri().query()),
-        ("/metrics", Method::GET | Method::HEAD) => control::metrics(dispatcher),
+        ("/live", Method::GET | Method::HEAD) => control::live(),
+        ("/ready", Method::GET | Method::HEAD) => control::ready(dispatcher),
+        ("/metrics", Method::GET | Method::HEAD) => control::metrics(request.headers(), dispatcher),
         ("/openapi.json", Method::GET | Method::HEAD) => reply(StatusCode::OK, JSON, OPENAPI),
         ("/", Method::GET | Method::HEAD) if wants_page(request.headers()) => page(),
         ("/", Method::GET | Method::HEAD) => reply(StatusCode::OK, TEXT, INDEX),
@@ -245,8 +250,8 @@ async fn answer(
         ("/v1/realtime" | "/v1/faults", _) => not_allowed("GET, POST"),
         (
             "/v1/stream" | "/v1/alerts" | "/v1/alerts/stream" | "/v1/alerts/ws" | "/v1/experiment"
-            | "/v1/connections" | "/v1/dead-letters" | "/v1/audit" | "/health" | "/metrics" | "/openapi.json"
-            | "/",
+            | "/v1/connections" | "/v1/dead-letters" | "/v1/audit" | "/health" | "/live" | "/ready"
+            | "/metrics" | "/openapi.json" | "/",
             _,
         ) => not_allowed("GET"),
         (path, Method::GET) if path.starts_with(DEVICES) => {

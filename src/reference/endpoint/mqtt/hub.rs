@@ -19,6 +19,7 @@ use crate::reference::admission::{Question, Sender};
 use crate::reference::alert::LoggedAlert;
 use crate::reference::endpoint::dispatcher::{Dispatcher, MQTT, Refusal, Ruling};
 use crate::reference::job::{Answer, ReadingId, Reason};
+use crate::reference::metric::Endpoint;
 use crate::reference::pipeline::Submission;
 use crate::reference::reading::{BadReading, Reading};
 use crate::service::RefusalNotice;
@@ -219,7 +220,7 @@ impl Hub {
             }
             Err(bad) => bad,
         };
-        self.dispatcher.bad(arrived, "mqtt", &bad.reason, payload);
+        self.dispatcher.bad(arrived, Endpoint::Mqtt, &bad.reason, payload);
         self.publish_answer(device, || bad.encode());
         Taken::Decided(true)
     }
@@ -249,7 +250,10 @@ impl Hub {
                 }
                 Submission::Refused(reason, retry_ms) => Refusal::Shed(reason, retry_ms),
                 // Only a level that is full on its own: a full queue is noticed before the reading is read.
-                Submission::Blocked(_) => Refusal::Shed(Reason::QueueFull, 1_000),
+                Submission::Blocked(_) => {
+                    self.dispatcher.metrics.turn_away(Reason::QueueFull);
+                    Refusal::Shed(Reason::QueueFull, 1_000)
+                }
             },
         };
         self.refused(refusal, id)
@@ -262,7 +266,7 @@ impl Hub {
         if is_error || hint == RefusalNotice::Verdict {
             let device = Arc::clone(&id.device);
             let mut answer = refusal.answer(id);
-            self.publish_answer(&device, || self.dispatcher.encode(&mut answer));
+            self.publish_answer(&device, || self.dispatcher.encode(&mut answer, Endpoint::Mqtt));
         }
         is_error || hint != RefusalNotice::Withhold
     }
@@ -294,7 +298,7 @@ impl Hub {
             && self.dispatcher.pipeline.setup().admission.mqtt != RefusalNotice::Verdict;
         let copies = if silent { 0 } else { answer.copies() };
         for _ in 0..copies {
-            self.publish_answer(&device, || self.dispatcher.encode(&mut answer));
+            self.publish_answer(&device, || self.dispatcher.encode(&mut answer, Endpoint::Mqtt));
         }
     }
 

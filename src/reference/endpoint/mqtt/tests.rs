@@ -226,7 +226,7 @@ fn what_is_no_reading_gets_an_error_and_a_refused_one_is_shed() {
         let answer = String::from_utf8_lossy(&device.next()).into_owned();
         assert!(answer.contains(expected), "{answer}");
     }
-    assert_eq!((scene.metrics.bad.get(), scene.metrics.received.get()), (2, 0));
+    assert_eq!((scene.metrics.bad.get(), scene.metrics.received.get()), (2, 2));
     scene.pipeline.stop();
     device.send(&publish(1, 1, "devices/m-1/readings", &reading("m-1", 3)));
     device.expect(&[0x40, 2, 0, 1]);

@@ -1,0 +1,97 @@
+//! How the service is: what its health and its metrics are made from.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::Pipeline;
+use crate::clock::{ProcessUse, Tick, memory_available, memory_left};
+use crate::reference::cluster::ClusterBus;
+use crate::reference::health::{Health, HealthInputs, Sample};
+use crate::reference::metric::{RedisLink, Snapshot};
+use crate::service::FaultKind;
+
+impl Pipeline {
+    /// Takes note of how the service is just now: how long its readings take, and how much processor time the thread that serves
+    /// connections has had. To be called about every second.
+    pub(in crate::reference) fn observe(&self, p99_ms: Option<f64>, serving: Option<Duration>) {
+        let held = ProcessUse::read().resident_bytes;
+        // What the groups of the process leave it, or the whole machine.
+        let left = [memory_left(), memory_available()].into_iter().flatten().min();
+        let memory_ratio = held.zip(left).map(|(held, left)| held as f64 / (held + left).max(1) as f64);
+        self.monitor.observe(self.now(), self.sample(serving), p99_ms, memory_ratio);
+    }
+
+    fn sample(&self, serving: Option<Duration>) -> Sample {
+        let metrics = &self.shared.metrics;
+        Sample { books: metrics.books(), busy_ns: metrics.busy_ns(), serving }
+    }
+
+    /// How the service is now; `bus` is what leads to other instances.
+    pub(in crate::reference) fn health(&self, bus: Option<&ClusterBus>) -> Health {
+        let (now, workers) = (self.now(), self.pool.alive());
+        let (depth, capacity) = (self.queue.waiting().iter().sum::<usize>(), self.queue.capacity());
+        let full_since = Some(self.full_since.load(Ordering::Relaxed)).filter(|since| *since > 0);
+        let (lately, ended) = self.monitor.figures(now, self.sample(None), workers);
+        let signs = HealthInputs {
+            away: self.away(bus),
+            now,
+            queue_depth: depth,
+            queue_capacity: capacity,
+            workers,
+            workers_wanted: self.setup().workers.count,
+            shed: self.shared.metrics.shed_total(),
+            // With room in it the queue is full no longer, whether or not a reading has come since.
+            full_since: full_since.filter(|_| depth >= capacity).map(Tick),
+            operation: self.operation(),
+            faults: self.shared.faults.active(now),
+            lately,
+        };
+        Health::judge(&signs, &self.setup().health, ended)
+    }
+
+    /// What does not answer, in sentences.
+    fn away(&self, bus: Option<&ClusterBus>) -> Vec<String> {
+        let links = [
+            bus.map(|bus| (bus.link(), "alerts stay on this instance")),
+            bus.and_then(ClusterBus::gate)
+                .map(|gate| (gate.link(), "each instance has its part of the quotas")),
+            self.shared.store.as_ref().map(|store| (store.link(), "scores are computed here")),
+            self.shared.states.as_ref().map(|states| (states.link(), "devices that move begin anew")),
+        ];
+        let away = links
+            .into_iter()
+            .flatten()
+            .filter_map(|(link, meanwhile)| Some(format!("{}; {meanwhile}", link.complaint()?)));
+        away.collect()
+    }
+
+    /// The ways to Redis that the service has.
+    pub(in crate::reference) fn redis(&self, bus: Option<&ClusterBus>) -> Vec<RedisLink> {
+        let links = [
+            ("cluster", bus.map(ClusterBus::link)),
+            ("quotas", bus.and_then(ClusterBus::gate).map(|gate| gate.link())),
+            ("scores", self.shared.store.as_ref().map(|store| store.link())),
+            ("states", self.shared.states.as_ref().map(|states| states.link())),
+        ];
+        let told = links.into_iter().filter_map(|(purpose, link)| {
+            let link = link?;
+            Some(RedisLink { purpose, answers: link.down_for().is_none(), failures: link.failures() })
+        });
+        told.collect()
+    }
+
+    /// The figures of this moment, for a scrape.
+    pub(in crate::reference) fn snapshot(&self) -> Snapshot {
+        let faults = &self.shared.faults;
+        let active = faults.active(self.now()).into_iter().map(|fault| (fault.name, fault.kind));
+        Snapshot {
+            faults: active.collect(),
+            fault_acts: FaultKind::ALL.iter().map(|kind| faults.acts(*kind)).collect(),
+            waiting: self.queue.waiting(),
+            queue_capacity: self.queue.capacity(),
+            workers: self.pool.alive(),
+            devices: self.shared.devices.len(),
+            cached: self.shared.cache.len(),
+        }
+    }
+}
