@@ -48,8 +48,10 @@ pub(crate) static LABS: &[Lab] = labs![
     "limits" in "09-limits",
     "delivered" in "13-delivered",
     "where" in "01-where",
+    "ttl" in "06-ttl",
     "stampede" in "07-stampede",
     "bursts" in "04-bursts",
+    "retries" in "12b-retries",
 ];
 
 /// A way to run a lab whose judgement is known.
