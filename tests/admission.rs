@@ -210,7 +210,7 @@ fn anonymous_senders_are_admitted_where_it_is_written_and_wrong_tokens_are_not()
 }
 
 /// A client that knows as much of MQTT as is needed here.
-pub(crate) struct Mqtt(TcpStream);
+pub(crate) struct Mqtt(pub(crate) TcpStream);
 
 impl Mqtt {
     /// A client, and the code of its CONNACK.

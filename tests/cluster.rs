@@ -1,13 +1,13 @@
 //! Two instances of the reference system that meet in a real Redis, which is killed and comes back.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use squall::clock::Monotonic;
 use squall::reference::{Config, Server, Status};
-use squall::service::{Admission, Cache, Cluster, Quota, Setup, Shared};
+use squall::service::{Admission, Cache, Cluster, Quota, RefusalNotice, Setup, Shared};
 use squall::units::Span;
 
 use crate::admission::{Mqtt, text};
@@ -321,10 +321,8 @@ fn the_state_of_a_device_follows_it_or_is_lost_as_was_chosen() {
     }
 }
 
-/// An instance whose devices each have ten readings, and no more for long.
-fn sharing(redis: &str) -> Server {
-    let quota = Quota { rate: "0.001/s".parse().unwrap(), burst: 10 };
-    let admission = Admission { device: Some(quota), shared: true, ..Admission::default() };
+/// An instance that shares what `admission` says of quotas.
+fn sharing(redis: &str, admission: Admission) -> Server {
     let cluster = Cluster {
         redis: redis.into(),
         instance: String::new(),
@@ -332,8 +330,15 @@ fn sharing(redis: &str) -> Server {
         timeout: Span::from_ms(2_500),
         moves_state: false,
     };
+    let admission = Admission { shared: true, ..admission };
     let setup = Setup { admission, cluster: Some(cluster), ..Setup::default() };
     Server::start(&Config { setup, ..Config::default() }).unwrap()
+}
+
+/// Ten readings of each device, and no more for long.
+fn ten_each(mqtt: RefusalNotice) -> Admission {
+    let ten = Quota { rate: "0.001/s".parse().unwrap(), burst: 10 };
+    Admission { device: Some(ten), mqtt, ..Admission::default() }
 }
 
 /// How many of so many readings of `device` pass, sent to each of `servers` in turn.
@@ -344,7 +349,10 @@ fn passing(servers: &[&Server], device: &str, count: usize) -> usize {
     });
     sent.filter(|answer| {
         let passed = answer.contains(r#""type":"verdict""#);
-        assert!(passed || answer.contains(r#""reason":"quota""#), "{answer}");
+        let wait = answer.split(r#""reason":"quota","retry_after_ms":"#).nth(1);
+        let wait = wait.and_then(|rest| rest.trim_end_matches('}').parse::<u64>().ok());
+        // A reading in 1 000 s.
+        assert!(passed || wait.is_some_and(|ms| (1..=1_000_000).contains(&ms)), "{answer}");
         passed
     })
     .count()
@@ -360,26 +368,14 @@ fn figure(server: &Server, part: &str, name: &str) -> u64 {
 #[test]
 fn instances_share_a_quota_as_if_they_were_one_and_each_has_its_part_while_redis_is_away() {
     let Some(redis) = Redis::on_a_free_port(&[]) else { return };
-    let (north, south) = (sharing(&redis.url()), sharing(&redis.url()));
+    let [north, south] = [(); 2].map(|()| sharing(&redis.url(), ten_each(RefusalNotice::Verdict)));
     assert_eq!(passing(&[&north, &south], "both", 30), 10, "together as many as one alone");
     assert_eq!(passing(&[&north], "northern", 30), 10, "one has it all where the other asks for nothing");
     assert_eq!(passing(&[&south], "northern", 5), 0, "and nothing is left for the other");
 
-    // Over MQTT no acknowledgement waits, and nothing is lost or counted twice.
-    let (verdicts, shed) = (figure(&north, "readings", "verdicts"), figure(&north, "readings", "shed"));
-    let (mut client, code) = Mqtt::connect(north.mqtt_addr(), "gateway", None);
-    assert_eq!(code, 0);
-    for n in 0_u8..25 {
-        let reading = format!(r#"{{"device":"wet","seq":{n},"value":1}}"#);
-        client.send(0x32, &[text("devices/wet/readings"), vec![0, n + 1], reading.into_bytes()].concat());
-    }
-    let acknowledged: Vec<u8> = (0..25).map(|_| client.take().unwrap()[3]).collect();
-    assert_eq!(acknowledged, (1..=25).collect::<Vec<u8>>());
-    until("all have come to something", || {
-        let now = (figure(&north, "readings", "verdicts"), figure(&north, "readings", "shed"));
-        now == (verdicts + 10, shed + 15)
+    until("north knows of both", || {
+        ask(north.http_addr(), "GET", "/v1/connections", "").matches(r#""instance":"#).count() == 2
     });
-
     drop(redis);
     until("its absence shows", || {
         passing(&[&north], "probe", 1);
@@ -389,8 +385,54 @@ fn instances_share_a_quota_as_if_they_were_one_and_each_has_its_part_while_redis
             .iter()
             .any(|reason| reason.contains("each instance has its part of the quotas"))
     });
-    assert_eq!(passing(&[&north], "late", 30), 10, "a burst of its own");
+    assert_eq!(passing(&[&north], "late", 30), 5, "its part of two");
     assert_eq!(passing(&[&north], "northern", 5), 0, "what had passed before still counts");
     north.stop();
     south.stop();
+}
+
+#[test]
+fn a_shared_quota_fills_up_again_at_its_rate() {
+    let Some(redis) = Redis::on_a_free_port(&[]) else { return };
+    let total = Some(Quota { rate: "20/s".parse().unwrap(), burst: 1 });
+    let [north, south] = [(); 2].map(|()| sharing(&redis.url(), Admission { total, ..Admission::default() }));
+    let (clock, mut passed) = (Monotonic::start(), 0);
+    until("thirty have passed", || {
+        passed += passing(&[&north, &south], "any", 2);
+        passed >= 30
+    });
+    // The first passes at once.
+    assert!(clock.now().as_secs_f64() > (passed - 1) as f64 / 20.0 * 0.98, "{passed} in {}", clock.now());
+    north.stop();
+    south.stop();
+}
+
+#[test]
+fn publishers_hear_of_a_shared_quota_in_order_and_as_much_as_they_are_to() {
+    let Some(redis) = Redis::on_a_free_port(&[]) else { return };
+    for (mqtt, acknowledged) in [(RefusalNotice::Verdict, 25), (RefusalNotice::Withhold, 10)] {
+        let server = sharing(&redis.url(), ten_each(mqtt));
+        let device = format!("wet-{acknowledged}");
+        let publish = |client: &mut Mqtt, n: u8| {
+            let reading = format!(r#"{{"device":"{device}","seq":{n},"value":1}}"#);
+            let topic = text(&format!("devices/{device}/readings"));
+            client.send(0x32, &[topic, vec![0, n], reading.into_bytes()].concat());
+        };
+        let (mut client, code) = Mqtt::connect(server.mqtt_addr(), "gateway", None);
+        assert_eq!(code, 0);
+        (1..=25).for_each(|n| publish(&mut client, n));
+        client.send(0xc0, &[]);
+        let mut pids = Vec::new();
+        while let Some(packet) = client.take().filter(|packet| packet[0] == 0x40) {
+            pids.push(packet[3]);
+        }
+        assert_eq!(pids, (1..=acknowledged).collect::<Vec<u8>>(), "{}", mqtt.name());
+        let figures = || [figure(&server, "readings", "verdicts"), figure(&server, "readings", "shed")];
+        until("all have come to something", || figures() == [10, 15]);
+        // Who goes away at once has said what it has said.
+        (26..=30).for_each(|n| publish(&mut client, n));
+        client.0.shutdown(Shutdown::Write).unwrap();
+        until("these, too", || figures() == [10, 20]);
+        server.stop();
+    }
 }

@@ -22,7 +22,7 @@ use crate::units::Span;
 #[derive(Debug, clap::Args)]
 #[command(after_help = Exit::help(Exit::OF_TOOLS))]
 pub(super) struct ServeArgs {
-    /// Address to listen on
+    /// Address to listen on; where others than this machine reach it, ask for tokens
     #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
     pub(super) bind: IpAddr,
 
@@ -65,7 +65,7 @@ pub(super) struct ServeArgs {
     #[arg(long = "token", value_name = "TEXT")]
     pub(super) tokens: Vec<String>,
 
-    /// A CSV file of tokens: token, and where stated rights (of publish, read and control, separated by spaces) and device
+    /// A CSV file of tokens: token, and where stated rights (of publish, read and control, separated by spaces), device and name
     #[arg(long = "tokens", value_name = "FILE")]
     pub(super) tokens_file: Option<PathBuf>,
 
