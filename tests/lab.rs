@@ -118,6 +118,7 @@ fn what_was_predicted_and_mended_is_kept_judged_again_and_shown() {
         page.contains("I &lt;b&gt;think&lt;/b&gt; so")
             && page.contains("<svg")
             && page.contains("Delivered how often?")
+            && page.contains("delivered: passed")
     );
     let output = desk.run(&["lab", "grade", "lab"]);
     assert!(text(&output.stdout).contains(",delivered,passed,1,2,2,0,"), "{}", told(&output));

@@ -34,7 +34,7 @@ pub(crate) struct Exercise<'r> {
 pub(crate) fn exercises(student: &str, exercises: &[Exercise<'_>]) -> Result<String, TableError> {
     let mut chips = String::new();
     for own in exercises {
-        chip(&mut chips, own.tone, own.verdict, own.name);
+        chip(&mut chips, own.tone, &format!("{}: {}", own.name, own.verdict), own.name);
     }
     let parts: Result<Vec<_>, _> = exercises.iter().map(part).collect();
     let passed = exercises.iter().filter(|own| own.tone == Tone::Good).count();
@@ -62,7 +62,7 @@ fn part(own: &Exercise<'_>) -> Result<Part, TableError> {
     let history = History::load(&own.report.directory)?;
     let mut body = predictions(own) + &laws(own);
     if !own.why.is_empty() {
-        body += &card(&format!("<p>{}</p>", Escaped(clip(&own.why, 2_000))));
+        body += &card(&format!("{}<p>{}</p>", soft("In your own words"), Escaped(clip(&own.why, 2_000))));
     }
     if !history.columns.is_empty() {
         let frame = Frame { history: &history, faults: &own.report.faults };
