@@ -130,7 +130,8 @@ impl LabFolder {
 fn keys(check: &Check) -> String {
     let named: Vec<_> = check.mend.iter().map(|key| format!("`{key}`")).collect();
     format!(
-        "# What may be changed in scenario.toml\n\n{}, and what lies below. Whatever else is changed, the lab refuses.\n\n{}",
+        "# What may be changed in scenario.toml\n\n{}, and what lies below. Whatever else is changed, the lab refuses.\n\n\
+         `reference.queue` stands for the key `queue` under `[reference]`, and `queue.deadline` for `queue = {{ deadline = … }}`.\n\n{}",
         named.join(", "),
         manual_of(&check.mend)
     )
