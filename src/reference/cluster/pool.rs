@@ -37,8 +37,8 @@ struct Line {
 
 impl Pool {
     pub(super) fn new(link: Link, most: usize) -> Self {
-        let line = Line { link, idle: Mutex::default(), is_looked_for: AtomicBool::new(false) };
-        Self { line: Arc::new(line), most: most.max(1) }
+        let idle = Mutex::default();
+        Self { line: Arc::new(Line { link, idle, is_looked_for: AtomicBool::new(false) }), most: most.max(1) }
     }
 
     pub(super) fn link(&self) -> &Link {

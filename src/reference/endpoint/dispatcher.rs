@@ -108,7 +108,7 @@ pub(in crate::reference) struct Dispatcher {
     pub(super) latency: RefCell<Times>,
     /// Times in the service since its start, for Prometheus.
     times: RefCell<ResponseTimes>,
-    /// WebSockets that are open, each served by a task of its own.
+    /// `WebSocket`s that are open, each served by a task of its own.
     sockets: RefCell<JoinSet<()>>,
     slots: RefCell<Vec<Slot>>,
     free: RefCell<Vec<u32>>,

@@ -86,6 +86,7 @@ fn limits_are_those_that_were_set() {
 /// seconds, whether or not another reading comes.
 #[test]
 fn what_has_passed_is_forgotten_by_time_alone() {
+    use Status::{Degraded, Healthy, Unhealthy};
     let monitor = Monitor::new();
     let mut seen = Vec::new();
     for second in 1..=40_u64 {
@@ -103,7 +104,6 @@ fn what_has_passed_is_forgotten_by_time_alone() {
             seen.push((second, status));
         }
     }
-    use Status::{Degraded, Healthy, Unhealthy};
     // What came between 4 s and 5 s has passed for ten seconds at 15 s; of 17 s to 18 s the same is true at 28 s.
     assert_eq!(seen, [(1, Healthy), (5, Degraded), (15, Healthy), (18, Unhealthy), (28, Healthy)]);
 }

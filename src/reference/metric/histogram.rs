@@ -40,7 +40,8 @@ const STARTS: [f64; PARTS as usize] = [
 ];
 /// Powers of two, seconds, between which native buckets lie: from about 1 ns to 128 s. What is outside counts to the outermost.
 const POWERS: std::ops::Range<i32> = -30..7;
-const NATIVE: usize = ((POWERS.end - POWERS.start) * PARTS) as usize + 1;
+const HIGHEST: i32 = (POWERS.end - POWERS.start) * PARTS;
+const NATIVE: usize = HIGHEST as usize + 1;
 
 /// How often which times came.
 #[derive(Debug, Clone)]
@@ -110,9 +111,9 @@ fn place(seconds: f64) -> usize {
     // As a fraction from 0.5 up to 1, times a power of two.
     let power = (bits >> 52) as i32 - 1_022;
     let fraction = f64::from_bits((bits & ((1 << 52) - 1)) | (1_022 << 52));
-    let part = STARTS.iter().filter(|start| **start < fraction).count() as i32;
+    let part: i32 = STARTS.iter().map(|start| i32::from(*start < fraction)).sum();
     let number = (power - 1) * PARTS + part;
-    (number - POWERS.start * PARTS).clamp(0, NATIVE as i32 - 1) as usize
+    (number - POWERS.start * PARTS).clamp(0, HIGHEST) as usize
 }
 
 #[cfg(test)]

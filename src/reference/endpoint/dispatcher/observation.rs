@@ -1,4 +1,4 @@
-//! What the serving thread sees of itself: for health and metrics, and of the WebSockets that are to end with it.
+//! What the serving thread sees of itself: for health and metrics, and of the `WebSocket`s that are to end with it.
 
 use std::time::Duration;
 

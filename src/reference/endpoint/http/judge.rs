@@ -64,15 +64,13 @@ async fn readings(request: Request<Incoming>, dispatcher: &Dispatcher) -> Result
         return Err(busy(StatusCode::SERVICE_UNAVAILABLE, 1_000, bad.encode()));
     }
     let most = if room.is_some() { LARGEST_LIST } else { LARGEST_BODY };
-    let bytes = body_within(request, most, TOO_LARGE).await;
-    let bytes = bytes.and_then(|bytes| {
-        if bytes.len() <= LARGEST_BODY || is_list(&bytes) {
-            Ok(bytes)
-        } else {
-            Err(error(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE))
-        }
-    });
-    bytes.inspect_err(|_| dispatcher.metrics.bury())
+    let refusal = match body_within(request, most, TOO_LARGE).await {
+        Ok(bytes) if bytes.len() <= LARGEST_BODY || is_list(&bytes) => return Ok(bytes),
+        Ok(_) => error(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE),
+        Err(reply) => reply,
+    };
+    dispatcher.metrics.bury();
+    Err(refusal)
 }
 
 fn is_list(bytes: &[u8]) -> bool {
@@ -197,7 +195,7 @@ async fn list(
                 let name = (reading.device.clone(), reading.seq);
                 match hand_in(reading, arrived, sender, dispatcher, channel).await {
                     Some(mut refusal) => {
-                        answers[index] = Some(dispatcher.encode(&mut refusal, Endpoint::Http))
+                        answers[index] = Some(dispatcher.encode(&mut refusal, Endpoint::Http));
                     }
                     None => due.entry(name).or_default().push(index),
                 }
