@@ -190,7 +190,7 @@ fn verdict(server: &Server, device: &str) -> String {
 /// What is forgotten in one instance is forgotten in all: at once, when Redis is back, and in one that comes later.
 #[test]
 fn what_caches_forget_and_models_that_are_replaced_reach_all_instances() {
-    let Some(redis) = on_a_free_port() else { return };
+    let Some(redis) = Redis::on_a_free_port(&[]) else { return };
     let (port, url) = (redis.port, redis.url());
     let (north, south) = (instance("north", &url), instance("south", &url));
     until("both live", || {
@@ -216,7 +216,7 @@ fn what_caches_forget_and_models_that_are_replaced_reach_all_instances() {
     order(&south, r#"{"operation":"flush"}"#);
     let mut back = None;
     until("Redis is back", || {
-        back = Redis::start(port);
+        back = Redis::start(port, &[]);
         back.is_some()
     });
     until("north hears of the model", || verdict(&north, "new-2").contains(r#""model":3"#));
@@ -231,7 +231,7 @@ fn what_caches_forget_and_models_that_are_replaced_reach_all_instances() {
 /// Redis that is back is seen though nobody sends a reading.
 #[test]
 fn redis_that_is_back_is_seen_while_idle() {
-    let Some(redis) = on_a_free_port() else { return };
+    let Some(redis) = Redis::on_a_free_port(&[]) else { return };
     let (port, url) = (redis.port, redis.url());
     let server = instance("moving-1", &url);
     leap(&server, "pump-1", 0);
@@ -249,7 +249,7 @@ fn redis_that_is_back_is_seen_while_idle() {
     });
     let mut back = None;
     until("Redis is back", || {
-        back = Redis::start(port);
+        back = Redis::start(port, &[]);
         back.is_some()
     });
     until("it is seen", || !server.health().reasons.iter().any(|reason| reason.contains("Redis")));
@@ -268,7 +268,7 @@ fn sum(metrics: &str, name: &str) -> u64 {
 
 #[test]
 fn the_books_of_two_instances_add_up_through_the_loss_of_redis() {
-    let Some(redis) = on_a_free_port() else { return };
+    let Some(redis) = Redis::on_a_free_port(&[]) else { return };
     let url = redis.url();
     let (north, south) = (instance("moving-1", &url), instance("moving-2", &url));
     let mut redis = Some(redis);
