@@ -11,6 +11,7 @@ use super::exit::Exit;
 use super::screen;
 use super::{CliError, folder};
 use crate::calibration::{self, Echo, Effort, Load, Step, Trial};
+use crate::display::figure::rate;
 use crate::display::{Style, time};
 use crate::engine::Descriptors;
 use crate::protocol::{Endpoint, protocols};
@@ -191,7 +192,10 @@ fn table(profile: &Profile, place: &str, style: Style) -> String {
     ];
     for pacing in &profile.pacing {
         let [p50, p99, p99_9] = [pacing.p50_ns, pacing.p99_ns, pacing.p99_9_ns].map(|ns| time(ns, style));
-        lines.push(format!("{:<12}{p50:>10}{p99:>12}{p99_9:>12}", format!("  {}/s", pacing.per_second)));
+        lines.push(format!(
+            "{:<12}{p50:>10}{p99:>12}{p99_9:>12}",
+            format!("  {}", rate(f64::from(pacing.per_second), style))
+        ));
     }
     lines.push(String::new());
     lines.push(format!(
@@ -200,8 +204,8 @@ fn table(profile: &Profile, place: &str, style: Style) -> String {
     ));
     for (protocol, driver) in &profile.drivers {
         let [p50, p99] = [driver.floor_p50_ns, driver.floor_p99_ns].map(|ns| time(ns, style));
-        let closed = format!("{:.0}/s", driver.closed_loop_per_second);
-        let sustained = driver.sustained_per_second.map_or("-".to_owned(), |rate| format!("{rate:.0}/s"));
+        let closed = rate(driver.closed_loop_per_second, style);
+        let sustained = driver.sustained_per_second.map_or("-".to_owned(), |found| rate(found, style));
         let memory = driver.bytes_per_device.map_or("-".to_owned(), |bytes| format!("{bytes} B"));
         lines.push(format!(
             "{:<12}{p50:>10}{p99:>12}{closed:>14}{sustained:>14}{memory:>14}",

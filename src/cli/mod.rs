@@ -37,7 +37,6 @@ mod url;
 mod watch;
 
 use std::ffi::OsString;
-use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -45,7 +44,6 @@ use clap::Parser;
 use args::{Args, Command};
 pub use exit::Exit;
 
-use crate::display::Style;
 use crate::results::Report;
 use crate::run::RunError;
 
@@ -113,9 +111,7 @@ fn settle(exit: Exit, reported: Result<(), CliError>) -> Result<Exit, CliError> 
 }
 
 fn say(error: &CliError) {
-    // Nobody left to tell changes nothing.
-    let message = Style::PLAIN.harmless(error.message.trim_end());
-    let _ = writeln!(std::io::stderr(), "error: {message}");
+    screen::note(&format!("error: {}", error.message.trim_end()));
 }
 
 /// Runs the command line of this process.

@@ -14,6 +14,7 @@ use super::args::NewArgs;
 use super::exit::Exit;
 use super::screen;
 use super::{CliError, folder};
+use crate::display::hanging;
 use crate::language::{alternatives, nearest, quote};
 use crate::protocol::protocols;
 
@@ -178,6 +179,11 @@ fn unknown(wanted: &str) -> CliError {
 }
 
 fn list() -> Result<Exit, CliError> {
+    say(&listing(screen::width(screen::USUAL)))
+}
+
+/// All situations and what they are about, in lines of at most `width` columns.
+fn listing(width: usize) -> String {
     let widest = situations().map(|situation| situation.name.len()).max().unwrap_or(0);
     let mut text = String::from("squall new SITUATION [FILE] writes a commented scenario for:\n");
     let mut last = "";
@@ -186,10 +192,12 @@ fn list() -> Result<Exit, CliError> {
         if purpose != last {
             let _ = writeln!(text, "\n{purpose}");
         }
-        let _ = writeln!(text, "  {name:<widest$}  {}", about(scenario));
+        for line in hanging(&format!("  {name:<widest$}  "), about(scenario), width) {
+            let _ = writeln!(text, "{line}");
+        }
         last = purpose;
     }
-    say(text.trim_end())
+    text.trim_end().to_owned()
 }
 
 /// What a scenario says it is about.
@@ -246,6 +254,16 @@ mod tests {
         ] {
             let message = unknown(wanted).message;
             assert!(message.contains(help), "{message}");
+        }
+    }
+
+    #[test]
+    fn the_list_fits_the_screen_and_leaves_no_word_out() {
+        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        for width in [80, 100, 160] {
+            let text = listing(width);
+            assert!(text.lines().all(|line| line.chars().count() <= width), "{width}: {text}");
+            assert_eq!(words(&text), words(&listing(1_000)), "{width}");
         }
     }
 

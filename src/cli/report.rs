@@ -1,7 +1,5 @@
 //! `squall report`: a stored run once more, as a screen, as JSON, or as what CI takes.
 
-use std::io::Write;
-
 use super::args::{ReportArgs, ReportScreenArgs};
 use super::exit::Exit;
 use super::export::{self, ExportArgs, Subject};
@@ -22,7 +20,7 @@ pub(super) fn report(args: &ReportArgs) -> Result<Exit, CliError> {
     })?;
     if let Some(rebuilt) = &report.rebuilt {
         // Nobody reading it changes nothing.
-        let _ = writeln!(std::io::stderr(), "note: {rebuilt}");
+        screen::note(&format!("note: {rebuilt}"));
     }
     tell(&report, &args.outputs, args.screen)?;
     Ok(Exit::Fine)

@@ -6,7 +6,7 @@ use std::io::{self, IsTerminal, Write};
 use terminal_size::{Height, Width, terminal_size_of};
 
 use super::CliError;
-use crate::display::Style;
+use crate::display::{Style, hanging};
 
 /// Columns of a report where no terminal says how many there are.
 pub(super) const USUAL: usize = 100;
@@ -58,7 +58,25 @@ pub(super) fn print_line(text: &str) -> Result<(), CliError> {
 /// Tells the user something beside what was asked for, on standard error, made harmless for a terminal.
 pub(super) fn note(text: &str) {
     // Nobody reading it changes nothing: a closed stderr must not end a measurement.
-    let _ = writeln!(io::stderr(), "{}", Style::PLAIN.harmless(text));
+    let text = Style::PLAIN.harmless(text);
+    let text = if io::stderr().is_terminal() { fitted(&text, progress_width()) } else { text };
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// `text` with its longer lines wrapped, but for quoted ones: marks under them must stay in their places.
+fn fitted(text: &str, width: usize) -> String {
+    let is_quoted = |line: &str| {
+        line.split_once(" | ")
+            .is_some_and(|(number, _)| number.trim().bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    let lines = text.lines().flat_map(|line| {
+        if is_quoted(line) || line.chars().count() <= width {
+            vec![line.to_owned()]
+        } else {
+            hanging("", line, width)
+        }
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 fn heard(printed: io::Result<()>) -> Result<(), CliError> {
@@ -79,6 +97,21 @@ mod tests {
         let of = |width| columns(Some((Width(width), Height(24))));
         assert_eq!([80, 0, 400].map(of), [Some(80), Some(40), Some(160)]);
         assert_eq!(columns(None), None);
+    }
+
+    #[test]
+    fn what_is_told_beside_fits_the_terminal_and_quotes_stay_whole() {
+        let quote = "    3 | rate = \"10\"  # a long line of a scenario";
+        for (text, told) in [
+            ("short", "short".to_owned()),
+            (
+                "error: s.toml: a sentence of many words",
+                "error: s.toml: a\nsentence of many\nwords".to_owned(),
+            ),
+            (quote, quote.to_owned()),
+        ] {
+            assert_eq!(fitted(text, 20), told);
+        }
     }
 
     #[test]

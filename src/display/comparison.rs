@@ -153,7 +153,8 @@ pub(crate) fn row(cell: &Cell, style: Style) -> Vec<String> {
         known(cell.median.map(|median| change(cell, median, true))),
         known(
             cell.ci95
-                .map(|[low, high]| format!("{} to {}", change(cell, low, false), change(cell, high, true))),
+                .map(|bounds| alike(cell, bounds))
+                .map(|([low, high], unit)| format!("{low} to {high}{unit}")),
         ),
         known(cell.p_adjusted.map(|p| if p < 0.001 { "<0.001".to_owned() } else { format!("{p:.3}") })),
         said(cell),
@@ -182,6 +183,19 @@ pub(crate) fn change(cell: &Cell, value: f64, unit: bool) -> String {
         (false, true) => format!("{percent:+.2} pt"),
         (false, false) => format!("{percent:+.2}"),
     }
+}
+
+/// Changes in one unit, and that unit: multiples where one of them is too much for per cent.
+fn alike<const N: usize>(cell: &Cell, values: [f64; N]) -> ([String; N], &'static str) {
+    let is_time = cell.figure.quantile().is_some();
+    if is_time && values.iter().any(|value| cell.as_share(*value) * 100.0 > MOST_PERCENT) {
+        let times = |value: f64| match value.exp() {
+            times if times > MOST_TIMES => format!(">{MOST_TIMES:.0}"),
+            times => dot::factor(times, 2),
+        };
+        return (values.map(times), " times");
+    }
+    (values.map(|value| change(cell, value, false)), if is_time { " %" } else { " pt" })
 }
 
 /// What is said of a figure, or why nothing is.
@@ -261,10 +275,12 @@ pub(crate) fn estimate(comparison: &Comparison) -> String {
         if cell.figure == Figure::ErrorRate && cell.base == Some(0.0) && cell.candidate == Some(0.0) {
             return None;
         }
-        let interval = cell
-            .ci95
-            .map(|[low, high]| format!(" ({} to {})", change(cell, low, false), change(cell, high, false)));
-        Some(format!("{} {}{}", cell.figure.name(), change(cell, effect, true), interval.unwrap_or_default()))
+        let name = cell.figure.name();
+        let Some([low, high]) = cell.ci95 else {
+            return Some(format!("{name} {}", change(cell, effect, true)));
+        };
+        let ([effect, low, high], unit) = alike(cell, [effect, low, high]);
+        Some(format!("{name} {effect}{unit} ({low} to {high})"))
     });
     let figures: Vec<_> = figures.collect();
     if figures.is_empty() { "nothing to tell yet".to_owned() } else { figures.join(", ") }

@@ -106,7 +106,7 @@ pub(super) fn sentence(comparison: &Comparison, style: Style) -> Option<String> 
         // What all pairs agree on is not in doubt for its size.
         _ if cell.is_unanimous() => ("was", " in every pair, too few to be sure"),
         0 | 1 => ("was", ", which one run cannot prove"),
-        _ => ("may be", ", or may not"),
+        _ => ("was", ", which these pairs cannot prove"),
     };
     let factor = factor(times(effect), 2);
     Some(format!("{candidate} {verb} {least}{factor} times {word} {place}{bounds}{end}"))
@@ -198,7 +198,7 @@ p50 of all fleets, pair by pair: o main, x fix; 640 us to 43.0 ms
 fix is 1.20 times slower at p50 (1.196 to 1.204)
 fix is 1.20 times faster at p50 (1.196 to 1.204)
 fix takes as long as main at p50 (0.998 to 1.004)
-fix may be 1.04 times slower at p50 (1.036 to 1.042), or may not
+fix was 1.04 times slower at p50 (1.036 to 1.042), which these pairs cannot prove
 fix was 43.0 times slower at p50 (42.87 to 43.13) in every pair, too few to be sure
 fix is 4300 times slower at p50
 fix was 1.20 times slower at p50 (1.196 to 1.204), which one run cannot prove

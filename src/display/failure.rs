@@ -4,7 +4,7 @@ use super::figure::{count, percent, percent_up};
 use super::grid::clip;
 use super::style::{Style, Tone};
 use crate::record::{ErrorKind, Kind, Stray};
-use crate::results::{Failure, Figures, FleetTarget, ReasonSum, Report, SummaryRow};
+use crate::results::{Failure, Figures, FleetTarget, ReasonSum, Report, SummaryRow, UnguardedFailures};
 use crate::units::plural;
 
 /// Reasons that stand under a row of the table.
@@ -36,10 +36,16 @@ pub(crate) fn service(report: &Report, style: Style) -> Option<(String, Tone)> {
 
 /// That many readings failed and no budget would have said so. `None` where there is nothing to warn of.
 pub(crate) fn warning(report: &Report) -> Option<String> {
-    let (failed, planned) = report.unguarded_failures()?;
+    let UnguardedFailures { failed, planned, fleets } = report.unguarded_failures()?;
     let share = percent_up(failed, planned);
+    let of = match fleets.as_slice() {
+        [] => String::new(),
+        [fleet] => format!(" of {fleet}"),
+        [first, second] => format!(" of {first} and {second}"),
+        more => format!(" of {}", plural(more.len() as u64, "fleet")),
+    };
     Some(format!(
-        "{share} of the readings failed, and no budget on failures watches them: add error_rate = \"<1%\""
+        "{share} of the readings{of} failed, and no budget on failures watches them: add error_rate = \"<1%\""
     ))
 }
 

@@ -15,11 +15,6 @@ pub(crate) fn time(ns: u64, style: Style) -> String {
     style.spoken(&figure::time(ns))
 }
 
-/// The same without a space, for lines that must stay short: `0.41ms` is written `410µs`.
-pub(crate) fn short_time(ns: u64, style: Style) -> String {
-    time(ns, style).replace(' ', "")
-}
-
 /// An instant, nanoseconds after the run began: `12.3 s`, `5 432.1 s`.
 pub(crate) fn instant(ns: u64, style: Style) -> String {
     style.spoken(&figure::instant(ns))
@@ -145,7 +140,6 @@ mod tests {
     #[test]
     fn a_rich_screen_has_signs_that_ascii_lacks() {
         assert_eq!((time(412_345, RICH), time(1_500, Style::PLAIN)), ("412 µs".into(), "1.50 us".into()));
-        assert_eq!(short_time(410_000, RICH), "410µs");
         assert_eq!(count(12_000, RICH), "12\u{202f}000");
         assert_eq!(rate(2_400.4, RICH), "2\u{202f}400/s");
         assert_eq!(instant(5_432_100_000_000, RICH), "5\u{202f}432.1 s");

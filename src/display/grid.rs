@@ -14,6 +14,8 @@ enum Line {
     Cells(Vec<String>, Option<Tone>),
     /// Text across all columns, wrapped under its own indentation.
     Text(String, Option<Tone>),
+    /// A head and a text beside it, wrapped behind the head.
+    Beside(String, String),
 }
 
 /// A table under construction.
@@ -35,6 +37,10 @@ impl Grid {
 
     pub(super) fn text(&mut self, text: impl Into<String>, tone: Option<Tone>) {
         self.lines.push(Line::Text(text.into(), tone));
+    }
+
+    pub(super) fn beside(&mut self, head: String, text: String) {
+        self.lines.push(Line::Beside(head, text));
     }
 
     /// The lines, no wider than `width` as far as leaving out columns and clipping the first one can achieve it.
@@ -72,6 +78,7 @@ impl Grid {
                         drawn.push(painted(&format!("{:indent$}{part}", ""), *tone));
                     }
                 }
+                Line::Beside(head, text) => drawn.extend(hanging(head, text, width)),
             }
         }
         drawn
@@ -135,6 +142,15 @@ pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
         }
     }
     lines
+}
+
+/// `text` behind `head`, in lines of at most `width` characters that all begin behind it.
+pub(crate) fn hanging(head: &str, text: &str, width: usize) -> Vec<String> {
+    let indent = head.chars().count();
+    let parts = wrap(text, width.saturating_sub(indent)).into_iter().enumerate();
+    parts
+        .map(|(nth, part)| if nth == 0 { format!("{head}{part}") } else { format!("{:indent$}{part}", "") })
+        .collect()
 }
 
 /// `word` in pieces of at most `width` characters.

@@ -331,7 +331,7 @@ fn needs(outline: &Outline, style: Style) -> Grid {
     let mut grid = Grid::new(&[]);
     let window = time((outline.window_s * 1e9) as u64, style);
     let sampled = if outline.sampled { ", from a sample of devices" } else { "" };
-    let mut line = |name: &str, text: String| grid.text(format!("{name:<13}{text}"), None);
+    let mut line = |name: &str, text: String| grid.beside(format!("{name:<13}"), text);
     line(
         "rate",
         format!(

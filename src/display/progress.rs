@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use super::figure::{bounded_time, count, dash, rate, short_time};
+use super::figure::{bounded_time, count, dash, rate};
 use super::grid::{clip, wrap};
 use super::style::Style;
 use crate::clock::Tick;
@@ -71,6 +71,8 @@ impl Progress {
 impl Observer for Progress {
     fn interval(&self, report: &IntervalReport) {
         match &self.place {
+            // A rate over the moment that is left at the end would be any number.
+            Destination::Live { .. } if is_stub(&self.layout, report) => {}
             Destination::Live { overall, fleets, width, .. } => {
                 // Somebody may have ended a phase early.
                 overall.set_length(self.layout.end().0.max(1));
@@ -141,6 +143,11 @@ fn seconds(report: &IntervalReport) -> f64 {
     (report.end.since(report.start) as f64 / 1e9).max(1e-9)
 }
 
+/// Whether hardly anything is left of an interval, as at the end of a run.
+fn is_stub(layout: &Layout, report: &IntervalReport) -> bool {
+    2 * report.end.since(report.start) < layout.interval_ns
+}
+
 fn connected(readings: &Readings, devices: u64, style: Style) -> String {
     let failed = match readings.connects_failed_so_far {
         0 => String::new(),
@@ -157,7 +164,7 @@ fn devices(layout: &Layout) -> u64 {
     layout.fleets.iter().map(|fleet| u64::from(fleet.devices)).sum()
 }
 
-/// A plain line for logs: `  12s steady  2,400/s  ok 2,400  p50 410us  p99 1.90ms  failed 0`.
+/// A plain line for logs: `  12s steady  2,400/s  ok 2,400  p50 410 us  p99 1.90 ms  failed 0`.
 fn line(layout: &Layout, report: &IntervalReport, style: Style) -> String {
     let at = report.end.as_secs_f64().round();
     let head = format!("{at:>4}s {}", stage(layout, report));
@@ -169,18 +176,15 @@ fn line(layout: &Layout, report: &IntervalReport, style: Style) -> String {
         );
     }
     let total = &report.total;
-    let short = |percentile: Option<Percentile>| {
-        percentile.map_or_else(
-            || dash(style).to_owned(),
-            |p| format!("{}{}", if p.censored { ">" } else { "" }, short_time(p.ns, style)),
-        )
+    let shown = |percentile: Option<Percentile>| {
+        percentile.map_or_else(|| dash(style).to_owned(), |percentile| bounded_time(percentile, style))
     };
     format!(
         "{head}  {}  ok {}  p50 {}  p99 {}  failed {}{}{}{}",
         rate(total.planned as f64 / seconds(report), style),
         count(total.ok, style),
-        short(total.p50),
-        short(total.p99),
+        shown(total.p50),
+        shown(total.p99),
         count(total.failed, style),
         overdue(total, style),
         retried(total, seconds(report), style),
@@ -359,11 +363,20 @@ mod tests {
         let connecting = Readings { connected_so_far: 512, connects_failed_so_far: 4, ..Readings::default() };
         for (report, text) in [
             (report(1, 0, connecting), "   1s connect  connected 512/900, 4 attempts failed"),
-            (report(12, 1, busy()), "  12s steady  2,400/s  ok 2,398  p50 410us  p99 >5.00s  failed 2"),
+            (report(12, 1, busy()), "  12s steady  2,400/s  ok 2,398  p50 410 us  p99 >5 s  failed 2"),
             (report(3, 1, Readings::default()), "   3s steady  0/s  ok 0  p50 -  p99 -  failed 0"),
             (report(61, 1, Readings::default()), "  61s drain  0/s  ok 0  p50 -  p99 -  failed 0"),
         ] {
             assert_eq!(line(&layout, &report, Style::PLAIN), text);
+        }
+    }
+
+    #[test]
+    fn what_is_left_of_an_interval_makes_no_rate() {
+        let report =
+            |length_ns| IntervalReport { end: Tick(11 * SECOND + length_ns), ..report(12, 1, busy()) };
+        for (length_ns, stub) in [(SECOND, false), (SECOND / 2, false), (6_000_000, true), (0, true)] {
+            assert_eq!(is_stub(&layout(), &report(length_ns)), stub, "{length_ns}");
         }
     }
 
@@ -385,7 +398,7 @@ mod tests {
         report.faults = vec![FaultId(0), FaultId(2)];
         assert_eq!(
             line(&layout, &report, Style::PLAIN),
-            "  12s steady  2,400/s  ok 2,398  p50 410us  p99 >5.00s  failed 2  fault slow-link + stall"
+            "  12s steady  2,400/s  ok 2,398  p50 410 us  p99 >5 s  failed 2  fault slow-link + stall"
         );
         assert_eq!(
             overall_text(&layout, &report, 100, Style::PLAIN),

@@ -117,7 +117,7 @@ fn budgets(report: &Report) -> String {
             (false, true) => "✅ met",
             (false, false) => "❌ failed",
         };
-        vec![word.to_owned(), budget.subject(), budget.demand.clone(), budget.found()]
+        vec![word.to_owned(), budget.subject(), budget.demand.clone(), STYLE.spoken(&budget.found())]
     };
     let rows: Vec<_> = report.run.budgets.iter().map(row).collect();
     if rows.is_empty() {
@@ -399,5 +399,34 @@ mod tests {
         let text = run(&report);
         assert!(text.starts_with("## ⚠️ quickstart: readings failed"), "{text}");
         assert!(text.contains("no budget on failures watches") && !text.contains('✅'), "{text}");
+        assert!(text.contains(" of the readings failed, and no budget"), "{text}");
+    }
+
+    #[test]
+    fn a_budget_has_the_figures_of_the_tables() {
+        let mut report = specimen::failing();
+        report.run.budgets = vec![crate::results::BudgetResult {
+            demand: "goodput >= 500/s".into(),
+            measured: Some("1,081/s".into()),
+            met: true,
+            ..crate::results::BudgetResult::default()
+        }];
+        assert!(run(&report).contains("1\u{202f}081/s"));
+    }
+
+    #[test]
+    fn a_warning_names_the_fleets_whose_failures_no_budget_watches() {
+        let mut report = specimen::failing();
+        report.run.validity = Some(record::Validity::valid(String::new()));
+        let unwatched: Vec<_> = report.summary.iter().filter(|row| row.fleet == "pumps").collect();
+        assert!(!unwatched.is_empty());
+        report.run.budgets = vec![crate::results::BudgetResult {
+            fleet: "meters".into(),
+            kind: "reading".into(),
+            metric: "error_rate".into(),
+            ..crate::results::BudgetResult::default()
+        }];
+        let text = failure::warning(&report).unwrap_or_default();
+        assert!(text.contains(" of the readings of pumps failed, and no budget"), "{text}");
     }
 }

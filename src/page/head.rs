@@ -34,8 +34,9 @@ pub(super) fn title(report: &Report) -> String {
         run.ending().to_owned()
     } else if budgets(&run.budgets).0 > 0 {
         "budgets failed".to_owned()
-    } else if let Some((failed, planned)) = report.unguarded_failures() {
-        format!("{} failed", percent_up(failed, planned))
+    } else if report.unguarded_failures().is_some() {
+        let figures = report.headline().map(|row| (row.figures.planned, row.figures.ok)).unwrap_or_default();
+        format!("{} failed", percent_up(figures.0.saturating_sub(figures.1), figures.0))
     } else if not_recovered {
         "NOT RECOVERED".to_owned()
     } else {

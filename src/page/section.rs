@@ -73,7 +73,7 @@ pub(super) fn budgets(report: &Report) -> String {
         table.row(vec![
             Cell::text(&result.subject()),
             Cell::text(&result.demand),
-            Cell::text(&result.found()).wrapped(),
+            Cell::text(&STYLE.spoken(&result.found())).wrapped(),
             Cell::text(&format!("{word}{aborted}")).toned(*tone),
         ]);
     }

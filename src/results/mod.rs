@@ -16,7 +16,7 @@ mod impact;
 mod merge;
 mod record;
 
-pub(crate) use collect::budget::{confine, cut_short, judge};
+pub(crate) use collect::budget::{confine, cut_short, judge, left_out};
 pub(crate) use collect::collector::Collector;
 pub use collect::collector::recorders;
 pub use collect::interval::{IntervalReport, Progress};
@@ -64,7 +64,7 @@ pub(crate) use files::outage::{Outage, Recovery};
 pub(crate) use files::plan::{PlanAlteration, PlanFacts};
 pub(crate) use files::promise::Standing;
 pub(crate) use files::report::LoadError;
-pub use files::report::Report;
+pub use files::report::{Report, UnguardedFailures};
 pub(crate) use files::seal::{Seals, verify_file};
 pub(crate) use files::service::{ServiceFacts, ServicePhase};
 pub(crate) use files::shard::{RecordEnd, ShardFile, ShardHeader};

@@ -132,6 +132,8 @@ impl Driven {
         let mut budgets = results::judge(&totals, own_budgets(&self.plan, self.shard), early.as_ref());
         if state == RunState::Interrupted {
             results::cut_short(&mut budgets);
+        } else if aborted && early.is_some() {
+            results::left_out(&mut budgets, self.plan.layout(), self.early.failed_at);
         }
         let refused = self.early.refused.filter(|_| aborted);
         let evidence = Evidence {

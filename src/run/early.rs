@@ -4,6 +4,7 @@ use super::journal::Journal;
 use super::manifest::ManifestKeeper;
 use super::observer::Observers;
 use super::outside::OutsideActs;
+use crate::clock::Tick;
 use crate::engine::{Control, Order};
 use crate::results::{BudgetResult, Collector, Refused, RunFiles, Totals};
 
@@ -12,6 +13,8 @@ use crate::results::{BudgetResult, Collector, Refused, RunFiles, Totals};
 pub(super) struct Early {
     /// The budget that failed.
     pub(super) budget: Option<BudgetResult>,
+    /// When that was.
+    pub(super) failed_at: Tick,
     /// The fleet that was refused for good.
     pub(super) refused: Option<Refused>,
 }
@@ -49,7 +52,7 @@ pub(super) fn collect(
             let (name, detail) = (failed.name.as_deref().unwrap_or_default(), failed.sentence());
             observers.note(&format!("a budget failed: {detail}; settling what is open"));
             noted = noted.and_then(|()| journal.event(interval.end, "budget_failed", name, &detail));
-            early.budget = Some(failed.clone());
+            (early.budget, early.failed_at) = (Some(failed.clone()), interval.end);
         }
         if let Some(refused) = &interval.refused {
             control.give(Order::Conclude);

@@ -1,7 +1,7 @@
 //! Writing on the screen: nothing goes beyond its edges, and nothing that came from elsewhere steers the terminal.
 
 use ratatui::buffer::Buffer;
-use ratatui::style::Color;
+use ratatui::style::{Color, Modifier};
 use ratatui::text::Span;
 
 use super::palette::{Ink, Palette};
@@ -111,6 +111,15 @@ impl<'b> Canvas<'b> {
         if let Some(cell) = self.buffer.cell_mut(at) {
             cell.set_bg(back);
         }
+    }
+
+    /// Marks a cell: a letter that stands there is reversed, for a name must stay whole.
+    pub(super) fn cursor(&mut self, (x, y): (u16, u16)) {
+        let Some(cell) = self.buffer.cell_mut((x, y)) else { return };
+        if cell.symbol().chars().all(|letter| !letter.is_alphanumeric()) {
+            return self.mark((x, y), '▌', Ink::Text);
+        }
+        cell.modifier.insert(Modifier::REVERSED);
     }
 
     /// Writes a mark over whatever stands in a cell, on its colour.

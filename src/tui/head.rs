@@ -79,7 +79,7 @@ fn phases(model: &Model<'_>, axis: Axis, canvas: &mut Canvas<'_>) {
     }
     let now = axis.x(model.now_s());
     if now < axis.left + axis.columns {
-        canvas.mark((now, 1), '▌', Ink::Text);
+        canvas.cursor((now, 1));
     }
 }
 

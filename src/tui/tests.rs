@@ -271,7 +271,7 @@ fn golden_screens() {
     let tab = |times: usize| vec![KeyCode::Tab; times];
     insta::assert_snapshot!(of(&late, RUNS, (REPLAY, &[]), (80, 24)), @r#"
     squall stall seed 7  ● valid: generator late 98.9 µs at p99  ▶ ×8 22 s of 32 s
-    phase    ││   │before       │stall │aft▌r              ▲ service: 1 failed
+    phase    ││   │before       │stall │after              ▲ service: 1 failed
     faults                      ███████ standstill off for 3 s, recovering
              response time of all readings  ╌ p50  ━ p99        last 1 s     after
        100 s                                               p50    2.50 s    2.25 s
@@ -339,7 +339,7 @@ fn golden_screens() {
     "#);
     insta::assert_snapshot!(of(&fault, Mode::Live, (OWN, &[KeyCode::Char('f')]), (80, 24)), @r#"
     squall stall seed 7       ● valid: generator late 98.9 µs at p99  17 s of 32 s
-    phase    ││   │before       │sta▌l │after              ■ service: silent
+    phase    ││   │before       │stall │after              ■ service: silent
     faults                      ████░standstill on
              response time of all readings  ╌ p50  ━ p99        last 1 s    before
        100 s                                               p50       n/a   2.48 ms
@@ -365,7 +365,7 @@ fn golden_screens() {
     "#);
     insta::assert_snapshot!(of(&fault, Mode::Live, (OWN, &[KeyCode::Char('w'), KeyCode::Left]), (80, 24)), @r#"
     squall stall seed 7       ● valid: generator late 98.9 µs at p99  17 s of 32 s
-    phase    ││   │before       │sta▌l │after              ■ service: silent
+    phase    ││   │before       │stall │after              ■ service: silent
     faults                      ████░standstill on
              response time of all readings  ╌ p50  ━ p99   at 16 s
        100 s                        ┊                      p50                   –
@@ -391,7 +391,7 @@ fn golden_screens() {
     "#);
     insta::assert_snapshot!(of(&late, Mode::Live, (OWN, &tab(1)), (80, 24)), @r#"
     squall stall fleets       ● valid: generator late 98.9 µs at p99  22 s of 32 s
-    phase    ││   │before       │stall │aft▌r              ▲ service: 1 failed
+    phase    ││   │before       │stall │after              ▲ service: 1 failed
     faults                      ███████ standstill off for 3 s, recovering
 
     last interval, as in the scenario (s sorts)

@@ -1,7 +1,7 @@
 //! Runs a comparison: pair after pair, each build freshly started, until a look decides.
 
 use std::cell::RefCell;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -17,6 +17,7 @@ use super::record::{COMPARISON, PairRecord, Record, SCHEMA, Stage, State, eviden
 use super::repeat::{Allowance, Flaw};
 use crate::cli::CliError;
 use crate::cli::exit::Exit;
+use crate::cli::screen;
 use crate::cli::signal::Interrupts;
 use crate::clock::{Monotonic, WallTime};
 use crate::compare::{self, Comparison, Decision, Evidence, Pair, Settings};
@@ -174,8 +175,7 @@ impl<'a> Experiment<'a> {
     /// Says something on the way.
     pub(super) fn tell(&self, text: &str) {
         if !self.args.quiet && !text.is_empty() {
-            // Nobody reading it changes nothing.
-            let _ = writeln!(io::stderr(), "{text}");
+            screen::note(text);
         }
     }
 

@@ -8,7 +8,7 @@ use crate::cli::run::InterruptHandler;
 use crate::cli::{CliError, unanswered};
 use crate::run::{Conclusion, Observer, Run, Settings};
 use crate::scenario::{Plan, Scenario};
-use crate::units::{Rate, Span};
+use crate::units::{Rate, Span, figure};
 
 /// How long it sends.
 pub(super) const LENGTH: Span = Span::from_ms(2_000);
@@ -35,10 +35,10 @@ impl Chosen {
 
     /// How the rate was found.
     pub(super) fn sentence(&self) -> String {
-        let decimals = if self.reached < 10.0 { 2 } else { 0 };
         format!(
-            "{} in all, half of the {:.decimals$}/s that these devices reached in a closed loop of {LENGTH}, rounded down",
-            self.rate, self.reached
+            "{} in all, half of the {} that these devices reached in a closed loop of {LENGTH}, rounded down",
+            figure::rate(self.rate.as_per_second()),
+            figure::rate(self.reached)
         )
     }
 }

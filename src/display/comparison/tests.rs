@@ -248,6 +248,10 @@ fn the_way_is_told_in_a_line() {
     assert_eq!(estimate(&comparison), "p50 -10.0 % (-13.5 to -6.3)");
     let mut errors = comparison.cells[4].clone();
     errors.group = comparison.cells[0].group.clone();
+    let wild = Cell { effect: Some(2.072), ci95: Some([-3.96, 8.13]), ..comparison.cells[0].clone() };
+    comparison.cells[0] = wild;
+    assert_eq!(estimate(&comparison), "p50 7.94 times (0.02 to 3395)", "one unit for all three");
+    comparison = tame();
     comparison.cells.push(errors.clone());
     assert_eq!(estimate(&comparison), "p50 -10.0 % (-13.5 to -6.3), error rate +0.20 pt (+0.00 to +0.40)");
     comparison.cells = vec![Cell { base: Some(0.0), candidate: Some(0.0), ..errors }];

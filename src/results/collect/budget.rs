@@ -4,7 +4,7 @@ use super::measurement::{MeasuredValue, Measurement, audited, counted, share, wo
 use super::total::Totals;
 use crate::budget::{Budget, Condition, Figure, LEAST_SUPPORT, Metric, Scope, Subject, Times};
 use crate::clock::Tick;
-use crate::record::{Cause, ErrorKind, Gauge, Judgement, Kind, Outcomes, PhaseRole, Validity};
+use crate::record::{Cause, ErrorKind, Gauge, Judgement, Kind, Layout, Outcomes, PhaseRole, Validity};
 use crate::results::files::manifest::BudgetResult;
 use crate::results::files::outage::{Outage, Recovery as State};
 use crate::results::files::table::ALL;
@@ -57,6 +57,19 @@ pub(crate) fn cut_short(budgets: &mut [BudgetResult]) {
     for budget in budgets.iter_mut().filter(|budget| budget.measured.is_none()) {
         budget.unjudged = true;
         budget.reason = Some("interrupted before enough samples".to_owned());
+    }
+}
+
+/// Marks those budgets of a run that ended itself at `end` as not judged that have no data because what they are about was still to come.
+pub(crate) fn left_out(budgets: &mut [BudgetResult], layout: &Layout, end: Tick) {
+    let is_over = |name: &String| {
+        let own = layout.phases.iter().find(|phase| phase.name == *name);
+        own.is_some_and(|phase| layout.ends(phase) <= end)
+    };
+    let without = budgets.iter_mut().filter(|budget| budget.measured.is_none());
+    for budget in without.filter(|budget| !budget.phase.as_ref().is_some_and(is_over)) {
+        budget.unjudged = true;
+        budget.reason = Some("the run ended before that".to_owned());
     }
 }
 

@@ -127,7 +127,7 @@ impl Follower {
             if start_s > *start {
                 watched.settle(*start);
                 *start = start_s;
-                watched.begin_times();
+                watched.begin_times(start_s);
                 present.push_back(Default::default());
                 keep_last(present, PRESENT);
             }

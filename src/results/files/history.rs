@@ -123,7 +123,8 @@ impl History {
         history.intervals = span.count().div_ceil(MOST_COLUMNS).max(1);
         history.column_s = span.width_s * history.intervals as f64;
         history.end_s = span.end_s;
-        let columns = (history.end_s / history.column_s - 1e-6).ceil().max(1.0) as usize;
+        // What is left over at the end is no column of its own where it is short: a rate over its moment would be any number.
+        let columns = (history.end_s / history.column_s - 1e-6).round().max(1.0) as usize;
         history.columns = vec![Column::default(); columns];
         let (tags, phases) = history.read_intervals(directory)?;
         history.read_events(directory)?;
@@ -138,16 +139,18 @@ impl History {
     /// When a column begins and ends.
     pub(crate) fn bounds(&self, column: usize) -> (f64, f64) {
         let start = column as f64 * self.column_s;
-        (start, (start + self.column_s).min(self.end_s))
+        let is_last = column + 1 >= self.columns.len();
+        (start, if is_last { self.end_s } else { start + self.column_s })
     }
 
-    /// How long a column lasts, seconds: the last one may be short.
+    /// How long a column lasts, seconds: of the last one half as long as of the others to half as long again.
     pub(crate) fn length_s(&self, column: usize) -> f64 {
-        (self.end_s - column as f64 * self.column_s).min(self.column_s).max(1e-9)
+        let (start_s, end_s) = self.bounds(column);
+        (end_s - start_s).max(1e-9)
     }
 
     const fn grid(&self) -> Grid {
-        Grid { column_s: self.column_s, columns: self.columns.len() }
+        Grid { column_s: self.column_s, columns: self.columns.len(), end_s: self.end_s }
     }
 
     /// Takes over what the log says; `phases` are the measured ones, in the order of the tags' places.

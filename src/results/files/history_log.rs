@@ -113,14 +113,18 @@ fn read_parts(
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Grid {
     pub(super) column_s: f64,
+    /// At least one.
     pub(super) columns: usize,
+    /// End of the last column, which may be longer than the others.
+    pub(super) end_s: f64,
 }
 
 impl Grid {
     /// The place of the column that an instant lies in, if it lies in one.
     pub(super) fn column_at(&self, start_s: f64) -> Option<usize> {
-        let place = (start_s / self.column_s + 1e-6).floor();
-        (place >= 0.0 && place < self.columns as f64).then_some(place as usize)
+        let place = start_s / self.column_s + 1e-6;
+        (place >= 0.0 && start_s < self.end_s - 1e-6 * self.column_s)
+            .then(|| (place as usize).min(self.columns.saturating_sub(1)))
     }
 }
 
@@ -370,7 +374,7 @@ mod tests {
     fn however_many_parts_a_log_is_read_in_it_says_the_same() {
         let folder = tempfile::tempdir().unwrap();
         let (tags, length) = log(folder.path());
-        let grid = Grid { column_s: 3.0, columns: 14 };
+        let grid = Grid { column_s: 3.0, columns: 14, end_s: 42.0 };
         let whole = read_parts(folder.path(), &tags, grid, (length, 1)).unwrap();
         assert_eq!(whole.columns.len(), 14);
         let heat: u64 = whole.columns.iter().flat_map(|(_, column)| column.heat.values()).sum();
@@ -394,7 +398,7 @@ mod tests {
         lines[200] = "Tag=a.http.steady.response,1,1,1,%";
         fs::write(&path, lines.join("\n") + "\n").unwrap();
         for count in [1, 2, 7] {
-            let grid = Grid { column_s: 3.0, columns: 14 };
+            let grid = Grid { column_s: 3.0, columns: 14, end_s: 42.0 };
             let error = read_parts(folder.path(), &tags, grid, (length, count)).unwrap_err();
             assert!(matches!(error, TableError::Line { line: 201, .. }), "{count}: {error}");
         }

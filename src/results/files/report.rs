@@ -37,6 +37,17 @@ pub struct Report {
     pub rebuilt: Option<String>,
 }
 
+/// Readings that failed, and no budget on failures would have said so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnguardedFailures {
+    /// How many of them failed.
+    pub failed: u64,
+    /// How many of them came due.
+    pub planned: u64,
+    /// The fleets that they are of; empty where those are all.
+    pub fleets: Vec<String>,
+}
+
 /// Why a stored run could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
@@ -70,15 +81,26 @@ impl Report {
 
     /// How many of how many measured readings failed of those fleets that no budget on failures watches, where that is more than
     /// 1 %. `None` for an invalid measurement too, which says nothing about the service.
-    pub fn unguarded_failures(&self) -> Option<(u64, u64)> {
+    pub fn unguarded_failures(&self) -> Option<UnguardedFailures> {
         let rows = self.summary.iter().filter(|row| row.kind == "reading" && !row.is_headline());
-        let unguarded = rows
-            .filter(|row| is_measured(&row.phase) && !self.run.is_watched(&row.fleet, &row.protocol))
-            .map(|row| (row.figures.planned.saturating_sub(row.figures.ok), row.figures.planned));
-        let (failed, planned) = unguarded.fold((0, 0), |sum, row| (sum.0 + row.0, sum.1 + row.1));
+        let rows = rows.filter(|row| is_measured(&row.phase) && row.figures.planned > 0);
+        let (watched, open): (Vec<_>, Vec<_>) =
+            rows.partition(|row| self.run.is_watched(&row.fleet, &row.protocol));
+        let planned: u64 = open.iter().map(|row| row.figures.planned).sum();
+        let failed = open.iter().map(|row| row.figures.planned.saturating_sub(row.figures.ok)).sum::<u64>();
         let many = failed.saturating_mul(100) > planned;
+        let mut fleets = Vec::new();
+        for row in open.iter().filter(|_| !watched.is_empty()) {
+            if !fleets.contains(&row.fleet) {
+                fleets.push(row.fleet.clone());
+            }
+        }
         // What was open when a run was killed did not fail.
-        (many && !self.run.is_invalid() && self.rebuilt.is_none()).then_some((failed, planned))
+        (many && !self.run.is_invalid() && self.rebuilt.is_none()).then_some(UnguardedFailures {
+            failed,
+            planned,
+            fleets,
+        })
     }
 
     /// Why readings and connections failed, summed over phases: of readings those of the measured phases, most frequent first,

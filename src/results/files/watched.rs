@@ -128,6 +128,11 @@ impl Watched {
 
     pub(super) fn begin(&mut self, start_s: f64, end_s: f64) {
         self.reached_s = self.reached_s.max(end_s);
+        let is_stub = |last: &&mut Recent| end_s - start_s < (last.end_s - last.start_s) / 2.0;
+        if let Some(last) = self.recent.back_mut().filter(is_stub) {
+            last.end_s = end_s;
+            return;
+        }
         self.fleets.iter_mut().for_each(|fleet| fleet.last = Outcomes::default());
         self.last.floor = None;
         self.fleets.iter_mut().for_each(|fleet| fleet.times.floor = None);
@@ -136,9 +141,18 @@ impl Watched {
         self.column(start_s);
     }
 
+    /// Where the interval that is shown as that of `start_s` begins. A stub at the end of a run is part of the one before: a rate
+    /// over its moment would be any number.
+    fn shown_at(&self, start_s: f64) -> f64 {
+        let holds = |last: &&Recent| last.start_s < start_s && start_s < last.end_s;
+        self.recent.back().filter(holds).map_or(start_s, |last| last.start_s)
+    }
+
     /// The place of the column in which an interval begins, made if it is not there.
     fn column(&mut self, start_s: f64) -> Option<usize> {
-        let place = Grid { column_s: self.column_s, columns: COLUMN_LIMIT }.column_at(start_s)?;
+        let end_s = self.column_s * COLUMN_LIMIT as f64;
+        let grid = Grid { column_s: self.column_s, columns: COLUMN_LIMIT, end_s };
+        let place = grid.column_at(self.shown_at(start_s))?;
         if place >= self.columns.len() {
             self.columns.resize_with(place + 1, Column::default);
         }
@@ -206,8 +220,11 @@ impl Watched {
         }
     }
 
-    /// Begins an interval of the log.
-    pub(super) fn begin_times(&mut self) {
+    /// Begins the interval of the log that starts at `start_s`.
+    pub(super) fn begin_times(&mut self, start_s: f64) {
+        if self.shown_at(start_s) < start_s {
+            return;
+        }
         self.last.reset();
         self.fleets.iter_mut().for_each(|fleet| fleet.times.reset());
     }
@@ -262,8 +279,9 @@ impl Watched {
             self.read.0 = place;
         }
         add_values(&mut self.read.1, values, bounds);
+        let shown_s = self.shown_at(start_s);
         let column = &mut self.columns[place];
-        let mut recent = began_at(&mut self.recent, start_s);
+        let mut recent = began_at(&mut self.recent, shown_s);
         for (value, count) in values {
             let row = row_of(*value);
             *column.heat.entry(row).or_default() += count;
@@ -281,7 +299,8 @@ impl Watched {
         if let (Some(times), Some(column)) = (times.as_ref().filter(full), self.columns.get_mut(*place)) {
             [column.p50, column.p99, column.max] = percentiles(times);
         }
-        let recent = began_at(&mut self.recent, start_s);
+        let shown_s = self.shown_at(start_s);
+        let recent = began_at(&mut self.recent, shown_s);
         if let (Some(times), Some(column)) = (self.last.response.as_ref().filter(full), recent) {
             [column.p50, column.p99, column.max] = percentiles(times);
         }
@@ -319,4 +338,21 @@ fn began_at(recent: &mut VecDeque<Recent>, start_s: f64) -> Option<&mut Column> 
 pub(super) fn keep_last<T>(queue: &mut VecDeque<T>, most: usize) {
     let beyond = queue.len().saturating_sub(most);
     queue.drain(..beyond);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stub_at_the_end_is_part_of_the_interval_before() {
+        for (left_s, intervals) in [(0.000_001, 2), (0.006, 2), (0.6, 3), (1.0, 3)] {
+            let mut watched = Watched { column_s: 1.0, ..Watched::default() };
+            for (start_s, end_s) in [(0.0, 1.0), (1.0, 2.0), (2.0, 2.0 + left_s)] {
+                watched.begin(start_s, end_s);
+            }
+            assert_eq!((watched.recent.len(), watched.columns.len()), (intervals, intervals), "{left_s}");
+            assert_eq!(watched.recent.back().map(|last| last.end_s), Some(2.0 + left_s));
+        }
+    }
 }

@@ -294,3 +294,16 @@ fn a_budget_that_the_generator_may_have_broken_makes_the_measurement_invalid() {
         assert!(budgets.iter().all(|budget| budget.unjudged == invalid), "{budgets:?}");
     }
 }
+
+#[test]
+fn what_was_still_to_come_when_the_run_ended_itself_is_not_judged() {
+    let out = tempfile::tempdir().unwrap();
+    let (_, totals, _) = run_of(out.path(), &[], 1);
+    let budgets = [budget(phase("warm-up"), &[("p50", "<1s")]), budget(phase("steady"), &[("p50", "<1s")])];
+    for (ended, unjudged) in [(1, [true, true]), (2, [false, true]), (8, [false, false])] {
+        let mut results = judge(&totals, &budgets, None);
+        left_out(&mut results, &layout(), Tick(ended * SECOND));
+        let found: Vec<_> = results.iter().map(|result| result.unjudged).collect();
+        assert_eq!(found, unjudged, "{ended} s: {results:?}");
+    }
+}

@@ -82,3 +82,22 @@ fn a_run_that_was_killed_has_the_history_that_its_files_hold() {
 fn rows_are_fourteen_a_decade() {
     assert_eq!([0, 1, 10, 1_000_000, 1_180_000].map(row_of), [0, 0, 14, 84, 85]);
 }
+
+#[test]
+fn what_is_left_over_at_the_end_makes_no_rate_of_its_own() {
+    let out = tempfile::tempdir().unwrap();
+    for (left_s, columns, length_s) in
+        [(0.000_001, 3, 1.000_001), (0.006, 3, 1.006), (0.4, 3, 1.4), (0.6, 4, 0.6)]
+    {
+        let end = format!(
+            "t_start_s,interval_s,phase,fleet,protocol,kind,planned,lost\n0,1,steady,a,ws,reading,9,0\n\
+             1,1,steady,a,ws,reading,9,0\n2,1,steady,a,ws,reading,9,0\n3,{left_s},steady,a,ws,reading,0,7410\n"
+        );
+        std::fs::write(out.path().join("intervals.csv"), end).unwrap();
+        let history = History::load(out.path()).unwrap();
+        let last = history.columns.len() - 1;
+        assert_eq!((last + 1, history.columns[last].outcomes.lost), (columns, 7_410), "{left_s}");
+        assert!((history.length_s(last) - length_s).abs() < 1e-9, "{left_s}: {}", history.length_s(last));
+        assert!((history.length_s(0) - 1.0).abs() < 1e-9);
+    }
+}
