@@ -269,7 +269,7 @@ mod tests {
         let zeros = vec![0; 8 << 20];
         let (mut packed, mut member, mut out) = (Vec::new(), Vec::new(), Vec::new());
         assert!(deflate(&zeros, &mut packed) && gzip(&zeros, &mut member));
-        assert!(packed.len() < 64 << 10);
+        assert!(packed.len() < zeros.len() / 64);
         assert_eq!(inflate(&packed, 100_000, &mut out), Err(Fault::Beyond));
         assert!(out.capacity() < 300_000, "{}", out.capacity());
         out = Vec::new();

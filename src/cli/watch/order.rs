@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, getppid};
 
 use crate::cli::call::{Call, is_same, present};
 use crate::run::control::protocol::{FaultState, Reply, Request as Asked};
@@ -68,6 +68,15 @@ impl Orders {
         let Some(process) = i32::try_from(self.process).ok().filter(|process| *process > 1) else {
             return "the run's process is not known".to_owned();
         };
+        // A process that has ended may have left its number to a stranger.
+        let is_there = if self.owns {
+            getppid().as_raw() == process
+        } else {
+            self.call().is_some_and(|call| call.run.pid == self.process)
+        };
+        if !is_there {
+            return "the run takes no orders any more".to_owned();
+        }
         match kill(Pid::from_raw(process), Signal::SIGINT) {
             Ok(()) => "ending the run: what is open is settled; Ctrl-C again ends it at once".to_owned(),
             Err(error) => format!("cannot end the run: {error}"),
