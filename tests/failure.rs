@@ -367,7 +367,7 @@ fn bytes_both_ways_are_counted_by_fleet_and_interval() {
 }
 
 /// A service that dies: it answers until it has answered so many readings, then neither listens nor keeps a connection.
-fn mortal(readings: u64) -> u16 {
+pub(crate) fn mortal(readings: u64) -> u16 {
     use std::sync::atomic::{AtomicU64, Ordering};
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();

@@ -64,6 +64,7 @@ mod secret;
 mod service;
 mod service_fault;
 mod shard;
+mod silence;
 #[path = "support/skip.rs"]
 mod skip;
 mod storm;

@@ -70,7 +70,7 @@ pub(super) fn compare(args: &CompareArgs) -> Result<Exit, CliError> {
     let (comparison, origin) = compared(args)?;
     print(&comparison, None, &args.judge)?;
     comparison_outputs(&args.outputs, (&comparison, &origin), args.judge.json)?;
-    Ok(exit(&comparison, &args.judge))
+    exit(&comparison, &args.judge)
 }
 
 fn compared(args: &CompareArgs) -> Result<(Comparison, Origin), CliError> {

@@ -82,10 +82,15 @@ impl From<RunError> for CliError {
     }
 }
 
-/// What to say of a run in which nothing was answered: why, where that is known.
+/// What to say of a run in which nothing was answered, or a fleet was left out: why, where that is known.
 fn unanswered(report: &Report) -> String {
-    let plain = "no reading of the measured phases was answered ok";
-    match report.reasons().iter().find(|sum| sum.is_failure()) {
+    let any = report.headline().is_some_and(|row| row.figures.ok > 0);
+    let silence = report.run.silences.first().filter(|_| any);
+    let plain =
+        silence.map_or("no reading of the measured phases was answered ok", |own| own.reason.as_str());
+    let reasons = report.reasons();
+    let mut failures = reasons.iter().filter(|sum| sum.is_failure());
+    match failures.find(|sum| silence.is_none_or(|own| own.fleet == sum.fleet)) {
         Some(most) => format!("{plain}: {}", most.sentence()),
         None => format!("{plain}; is this the right target?"),
     }

@@ -33,6 +33,9 @@ pub struct Comparison {
     /// The versions of squall that measured the runs, sorted, where they are several.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tool_versions: Vec<String>,
+    /// Fleets that the candidate answered in none of its runs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unanswered: Vec<Unanswered>,
     /// One per group and figure, in the order of the groups.
     pub cells: Vec<Cell>,
     /// Mean log-ratio at p50 of all fleets in pairs that ran the base first, less that in the others: what the order of
@@ -51,6 +54,39 @@ pub struct Side {
     pub label: String,
     /// The names of its runs, in the order of the pairs.
     pub runs: Vec<String>,
+}
+
+/// A fleet that the candidate answered in none of its runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unanswered {
+    /// The fleet, or `all`.
+    pub fleet: String,
+    /// Whether the base answered it in none of its runs either: then there is nothing to compare.
+    pub by_base: bool,
+}
+
+impl Unanswered {
+    /// What to tell a person.
+    pub fn sentence(&self) -> String {
+        let what = match self.fleet.as_str() {
+            "all" => "any reading".to_owned(),
+            fleet => format!("fleet {fleet}"),
+        };
+        if self.by_base {
+            format!(
+                "neither build answered {what}: there is nothing to compare; the reports of the runs say why"
+            )
+        } else {
+            format!(
+                "the candidate did not answer {what} in any of its runs, as the base did; their reports say why"
+            )
+        }
+    }
+
+    /// Whether nothing can be said of the readings in `group`.
+    pub(super) fn empties(&self, group: &Group) -> bool {
+        self.by_base && (self.fleet == "all" || self.fleet == group.fleet)
+    }
 }
 
 /// How the runs of a comparison belong together.

@@ -120,6 +120,8 @@ pub(crate) struct Evidence {
     pub disturbance: Option<&'static str>,
     /// What no other run shares, wherever its files lie.
     pub(super) identity: String,
+    /// The fleets that the service left without an answer; `all` where it answered none.
+    pub(super) unanswered: Vec<String>,
     pub(super) groups: Vec<Group>,
     pub(super) values: BTreeMap<(Group, Figure), Value>,
 }
@@ -166,6 +168,7 @@ impl Evidence {
                 .filter(|validity| validity.verdict == Judgement::Suspect)
                 .and_then(|validity| validity.causes().find_map(|(_, cause)| cause.disturbance())),
             identity: format!("{} {} {}", manifest.run_id, manifest.started, manifest.host.name),
+            unanswered: unanswered(report),
             values: values.collect(),
             groups: rows.into_iter().map(group).collect(),
         })
@@ -185,6 +188,13 @@ fn part(manifest: &Manifest) -> Option<String> {
     let first = manifest.merged.first()?;
     let (there, all) = (manifest.merged.len(), first.shard.of());
     (there < all as usize).then(|| format!("{there} of {all} shards"))
+}
+
+fn unanswered(report: &Report) -> Vec<String> {
+    if report.headline().is_none_or(|row| row.figures.ok == 0) {
+        return vec![ALL.to_owned()];
+    }
+    report.run.silences.iter().map(|silence| silence.fleet.clone()).collect()
 }
 
 fn group(row: &SummaryRow) -> Group {

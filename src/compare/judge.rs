@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 
 use super::comparison::{
     Cell, CellDecision, Comparison, Decision, Design, Figure, Group, Pairing, SCHEMA, Side, Support,
-    Withdrawal,
+    Unanswered, Withdrawal,
 };
 use super::decision::{CellContext, Estimate, Settings};
 use super::evidence::{Evidence, Refusal, Value};
 use super::reason;
 use super::statistic::{Tail, median, moments, relabel, sign_flip};
+use crate::results::ALL;
 
 /// Runs of both builds that were made one right after the other.
 #[derive(Debug, Clone, PartialEq)]
@@ -341,6 +342,7 @@ fn conclude(base: &[&Evidence], candidate: &[&Evidence], design: Design, cells: 
         reasons: Vec::new(),
         suspect_runs: base.iter().chain(candidate).filter(|run| !run.doubts.is_empty()).count() as u32,
         tool_versions: if versions.len() > 1 { versions.into_iter().collect() } else { Vec::new() },
+        unanswered: unanswered(base, candidate),
         cells,
         looks: Vec::new(),
         confirmation: None,
@@ -349,9 +351,23 @@ fn conclude(base: &[&Evidence], candidate: &[&Evidence], design: Design, cells: 
     comparison
 }
 
+/// The fleets that the candidate answered in none of its runs.
+fn unanswered(base: &[&Evidence], candidate: &[&Evidence]) -> Vec<Unanswered> {
+    let silent = |run: &Evidence, fleet: &str| run.unanswered.iter().any(|own| own == fleet || own == ALL);
+    let by = |runs: &[&Evidence], fleet: &str| runs.iter().all(|run| silent(run, fleet));
+    let named: BTreeSet<_> = candidate.iter().flat_map(|run| &run.unanswered).collect();
+    let found = named.into_iter().filter(|fleet| by(candidate, fleet));
+    found.map(|fleet| Unanswered { fleet: fleet.clone(), by_base: by(base, fleet) }).collect()
+}
+
 /// Derives what is said as a whole from what is said of the cells.
 fn settle(comparison: &mut Comparison) {
     withhold(&mut comparison.cells);
+    for cell in &mut comparison.cells {
+        if comparison.unanswered.iter().any(|own| own.empties(&cell.group)) {
+            cell.verdict = None;
+        }
+    }
     let judged = || comparison.cells.iter().filter(|cell| cell.verdict.is_some());
     let said = |verdict| judged().any(|cell| cell.claim() == Some(verdict));
     // Shares are judged whatever the number of readings; without a response time they say too little.

@@ -18,7 +18,9 @@ mod tests;
 pub(crate) use tests::specimen;
 
 pub use comparison::Comparison;
-pub(crate) use comparison::{Cell, Decision, Figure, Group, InterimLook, Pairing, Support, Withdrawal};
+pub(crate) use comparison::{
+    Cell, Decision, Figure, Group, InterimLook, Pairing, Support, Unanswered, Withdrawal,
+};
 #[cfg(test)]
 pub(crate) use comparison::{CellDecision, Design, SCHEMA, Side};
 pub(crate) use decision::{Settings, Thresholds};

@@ -1,13 +1,13 @@
 //! Why a comparison says what it says, in sentences.
 
-use super::comparison::{Cell, Comparison, Decision, Pairing, Support, Withdrawal};
+use super::comparison::{Cell, Comparison, Decision, Pairing, Support, Unanswered, Withdrawal};
 
 /// Claims that are listed one by one; the rest is counted.
 const LISTED: usize = 4;
 
 /// The reasons for a verdict, the most important first.
 pub(super) fn of(comparison: &Comparison) -> Vec<String> {
-    let mut reasons = Vec::new();
+    let mut reasons: Vec<_> = comparison.unanswered.iter().map(Unanswered::sentence).collect();
     for verdict in [Decision::Regression, Decision::Improvement] {
         let mut claimed: Vec<_> =
             comparison.cells.iter().filter(|cell| cell.claim() == Some(verdict)).collect();
@@ -112,6 +112,9 @@ fn open(comparison: &Comparison) -> Vec<String> {
         .iter()
         .filter(|(_, own)| own.verdict == Decision::Inconclusive && own.withdrawn.is_none())
         .collect();
+    if comparison.unanswered.iter().any(|own| own.by_base) && judged.is_empty() {
+        return Vec::new();
+    }
     if judged.iter().all(|(cell, _)| cell.figure.quantile().is_none()) {
         return vec![
             "no response time has the samples to be judged by: run longer, or at a higher rate".into(),

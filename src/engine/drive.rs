@@ -63,7 +63,9 @@ pub(super) async fn drive<S: Sink>(worker: Rc<Worker<S>>, device: Rc<Device>) {
             continue;
         };
         let connected = (worker.clock.now(), device.answered.get());
+        worker.joined(&device, connected.0);
         let disconnect = converse(&worker, &device, &mut *session).await;
+        worker.parted(&device);
         worker.begun(&device).await;
         device.can_send.set(false);
         device.repeat.take();
@@ -200,10 +202,13 @@ fn lasts(device: &Device, session: Box<dyn Session>, polite: bool) -> bool {
 /// The next attempt after one that was made at `tried` and failed.
 fn retry<S: Sink>(worker: &Worker<S>, device: &Device, failed: Next, tried: Tick) -> Next {
     let failures = failed.failures.saturating_add(1);
+    let severed = device.attempt_cut.take() || device.was_severed(tried);
+    if !severed {
+        worker.unreachable(device);
+    }
     if device.policy.on_demand() && device.is_settled() {
         return Next { at: None, failures, hold: Hold::Service };
     }
-    let severed = device.attempt_cut.take() || device.was_severed(tried);
     let hold = if severed { Hold::Plan } else { Hold::Refused };
     pause(worker, device, (failed.failures, failures), hold)
 }

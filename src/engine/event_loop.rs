@@ -92,6 +92,7 @@ pub(super) fn work<S: Sink>(
         pacer,
         undelivered: worker.undelivered.get(),
         encounters: worker.encounters.iter().map(|counter| counter.met.get()).collect(),
+        away_ns: worker.away_ns(),
     })
 }
 

@@ -92,6 +92,13 @@ pub(super) struct Reachability {
     returns: VecDeque<Tick>,
     /// The latest of those that were forgotten.
     forgotten: Option<Tick>,
+    is_tried: bool,
+    /// Connections that there are.
+    open: u32,
+    /// Since when there has been none while attempts failed that no fault of the scenario cut off.
+    away_since: Option<Tick>,
+    /// How long it was so before, within the time that is measured.
+    away_ns: u64,
 }
 
 impl Reachability {
@@ -108,6 +115,34 @@ impl Reachability {
         }
     }
 
+    /// A connection was made at `at`, which is closed by [`Self::parted`]; `measured` is the time that is measured.
+    pub(super) fn joined(&mut self, at: Tick, measured: (Tick, Tick)) {
+        (self.is_tried, self.open) = (true, self.open.saturating_add(1));
+        if let Some(since) = self.away_since.take() {
+            self.away_ns += overlap((since, at), measured);
+        }
+    }
+
+    /// A connection has ended.
+    pub(super) const fn parted(&mut self) {
+        self.open = self.open.saturating_sub(1);
+    }
+
+    /// An attempt failed at `at`, and no fault of the scenario had a part in that.
+    pub(super) fn unreachable(&mut self, at: Tick) {
+        self.is_tried = true;
+        if self.open == 0 {
+            self.away_since.get_or_insert(at);
+        }
+    }
+
+    /// For how much of the time that is `measured` no device had a connection because every attempt failed, nanoseconds; `None`
+    /// where none was made.
+    pub(super) fn away_ns(&self, measured: (Tick, Tick)) -> Option<u64> {
+        let last = self.away_since.map_or(0, |since| overlap((since, measured.1), measured));
+        self.is_tried.then_some(self.away_ns + last)
+    }
+
     /// The first success at `failed` or later, if there was one; a failure was seen then.
     pub(super) fn again_after(&self, failed: Tick) -> Option<Tick> {
         if let Some(forgotten) = self.forgotten.filter(|forgotten| *forgotten >= failed) {
@@ -117,9 +152,46 @@ impl Reachability {
     }
 }
 
+/// How much of `span` lies within `window`, nanoseconds.
+fn overlap(span: (Tick, Tick), window: (Tick, Tick)) -> u64 {
+    span.1.min(window.1).since(span.0.max(window.0))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_fleet_is_away_while_it_has_no_connection_and_attempts_fail() {
+        let measured = (Tick(100), Tick(200));
+        let away = |acts: &str| {
+            let mut reach = Reachability::default();
+            for act in acts.split_whitespace() {
+                let at = Tick(act[1..].parse().unwrap());
+                match &act[..1] {
+                    "+" => reach.joined(at, measured),
+                    "-" => reach.parted(),
+                    _ => reach.unreachable(at),
+                }
+            }
+            reach.away_ns(measured)
+        };
+        for (acts, expected) in [
+            ("", None),
+            ("+10", Some(0)),
+            ("+10 -110", Some(0)),
+            ("x10", Some(100)),
+            ("+10 -110 x120", Some(80)),
+            ("+10 -110 x120 x130 +140", Some(20)),
+            ("+10 -110 x120 +140 -150 x190", Some(30)),
+            // Another device is still connected.
+            ("+10 +20 -110 x120", Some(0)),
+            ("+10 -50 x60 +110", Some(10)),
+            ("+10 -150 x250", Some(0)),
+        ] {
+            assert_eq!(away(acts), expected, "{acts}");
+        }
+    }
 
     fn reach(returns: &[u64]) -> Reachability {
         let mut reach = Reachability::default();

@@ -45,6 +45,9 @@ pub struct WorkerReport {
     pub undelivered: u64,
     /// What its devices met of other runs, by fleet.
     pub encounters: Vec<Encounters>,
+    /// For how much of the time measured none of its devices of a fleet had a connection because every attempt failed, by fleet,
+    /// nanoseconds; `None` where none was made.
+    pub away_ns: Vec<Option<u64>>,
 }
 
 /// The engine's report on a run.
@@ -66,6 +69,12 @@ pub struct Report {
 }
 
 impl Report {
+    /// For how much of the time measured no device of a fleet had a connection because every attempt failed, nanoseconds.
+    pub(crate) fn away_ns(&self, fleet: FleetId) -> u64 {
+        let away = |worker: &WorkerReport| worker.away_ns.get(usize::from(fleet.0)).copied().flatten();
+        self.workers.iter().filter_map(away).min().unwrap_or(0)
+    }
+
     /// What the devices of a fleet met of other runs.
     pub(crate) fn encounters(&self, fleet: FleetId) -> Encounters {
         let mut sum = Encounters::default();

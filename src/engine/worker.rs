@@ -1,6 +1,6 @@
 //! One worker: what the tasks of its devices share, and the book-keeping that all of them do.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, RefCell, RefMut};
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -219,6 +219,35 @@ impl<S: Sink> Worker<S> {
                 device.ledger.borrow_mut().delay(own_ns);
             }
         }
+    }
+
+    /// The device has had a connection since `at`.
+    pub(super) fn joined(&self, device: &Device, at: Tick) {
+        self.reach_of(device).joined(at, self.measured());
+    }
+
+    /// It has none any more.
+    pub(super) fn parted(&self, device: &Device) {
+        self.reach_of(device).parted();
+    }
+
+    /// It could not get one, and no fault of the scenario had a part in that.
+    pub(super) fn unreachable(&self, device: &Device) {
+        self.reach_of(device).unreachable(self.clock.now());
+    }
+
+    fn reach_of(&self, device: &Device) -> RefMut<'_, Reachability> {
+        self.reach[usize::from(device.fleet.0)].borrow_mut()
+    }
+
+    /// The time that is measured.
+    fn measured(&self) -> (Tick, Tick) {
+        (self.plan.measuring_starts(), self.plan.end())
+    }
+
+    /// For how long each fleet could not connect, as [`WorkerReport::away_ns`] has it.
+    pub(super) fn away_ns(&self) -> Vec<Option<u64>> {
+        self.reach.iter().map(|reach| reach.borrow().away_ns(self.measured())).collect()
     }
 
     /// What the device has waited until `at` otherwise than for the service.

@@ -48,16 +48,23 @@ pub(super) fn untimely(report: &Report) -> Option<String> {
     }
     let text = match report.run.state {
         RunState::Complete | RunState::Aborted if report.run.is_invalid() => None,
-        RunState::Complete => report
-            .headline()
-            .is_some_and(|row| row.figures.planned > 0 && row.figures.ok == 0)
-            .then_some("no reading of the measured phases was answered ok"),
+        RunState::Complete => return unanswered(report),
         RunState::Running => Some("the run was not finished"),
         RunState::Interrupted => Some("the run was interrupted"),
         RunState::Aborted => Some("a budget ended the run early"),
         RunState::Failed => Some("the run ended by an error"),
     };
     text.map(str::to_owned)
+}
+
+/// That nothing was answered of a run that ended as planned, or of a fleet in it.
+pub(super) fn unanswered(report: &Report) -> Option<String> {
+    let figures = report.headline().map(|row| &row.figures);
+    if figures.is_some_and(|figures| figures.planned > 0 && figures.ok == 0) {
+        return Some("no reading of the measured phases was answered ok".to_owned());
+    }
+    let silences: Vec<_> = report.run.silences.iter().map(|silence| silence.reason.as_str()).collect();
+    (!silences.is_empty()).then(|| silences.join("; "))
 }
 
 /// Budgets that were not met, an invalid or doubtful measurement, broken promises.
@@ -143,7 +150,11 @@ pub(super) fn of_comparison(comparison: &Comparison) -> Vec<Finding> {
     if findings.is_empty() && comparison.verdict == compare::Decision::Regression {
         findings.push(finding(weight, "regression", reasons(comparison)));
     }
-    if comparison.verdict == compare::Decision::Inconclusive {
+    for unanswered in &comparison.unanswered {
+        let text = format!("{}: {}", comparison.scenario, unanswered.sentence());
+        findings.push(finding(Weight::Error, "not answered", text));
+    }
+    if comparison.verdict == compare::Decision::Inconclusive && comparison.unanswered.is_empty() {
         findings.push(finding(Weight::Warning, "inconclusive", reasons(comparison)));
     }
     findings

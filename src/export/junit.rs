@@ -96,6 +96,8 @@ fn service(report: &Report) -> CaseResult {
     let text = lines.collect::<Vec<_>>().join("\n");
     if report.run.is_invalid() {
         CaseResult::Skipped(format!("not judged, the measurement is invalid: {text}"))
+    } else if let Some(unanswered) = finding::unanswered(report) {
+        CaseResult::Failed("unanswered", format!("{unanswered}\n{text}"))
     } else if report.unguarded_failures().is_some() {
         CaseResult::Skipped(text)
     } else {
@@ -206,6 +208,7 @@ fn overall(comparison: &Comparison) -> CaseResult {
     }
     match comparison.verdict {
         Decision::Regression if comparison.gates => CaseResult::Failed("regression", text),
+        _ if !comparison.unanswered.is_empty() => CaseResult::Failed("unanswered", text),
         Decision::Regression => CaseResult::Skipped(format!("advisory: {text}")),
         Decision::Inconclusive => CaseResult::Skipped(text),
         Decision::Improvement | Decision::NoDifference => CaseResult::Passed(text),

@@ -159,7 +159,7 @@ fn circumstances(report: &Report, word: &str) -> String {
 pub(super) fn comparison(comparison: &Comparison) -> String {
     let mut text = format!(
         "## {} {}: {}{}\n\n**{}** against **{}**, {} pairs.\n\n",
-        mark(Some(comparison.verdict)),
+        if comparison.unanswered.is_empty() { mark(Some(comparison.verdict)) } else { "❌" },
         escape(&comparison.scenario),
         comparison.verdict.name(),
         if comparison.gates { "" } else { " (advisory)" },

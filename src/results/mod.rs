@@ -68,6 +68,7 @@ pub use files::report::{Report, UnguardedFailures};
 pub(crate) use files::seal::{Seals, verify_file};
 pub(crate) use files::service::{ServiceFacts, ServicePhase};
 pub(crate) use files::shard::{RecordEnd, ShardFile, ShardHeader};
+pub use files::silence::Silence;
 pub(crate) use files::table::ALL;
 pub use files::table::{SummaryRow, read_summary};
 pub(crate) use files::table::{TableError, is_measured};

@@ -23,7 +23,7 @@ use crate::units::Quantile;
 pub enum Conclusion {
     /// All went as asked.
     Fine,
-    /// No reading was answered ok, every device of a fleet was refused for good, or the run could not be done.
+    /// No reading of any fleet, or of one, was answered ok, every device of a fleet was refused for good, or the run could not be done.
     Failed,
     /// The generator was the bottleneck: the figures say nothing about the service.
     Invalid,
@@ -35,14 +35,20 @@ pub enum Conclusion {
 
 impl Conclusion {
     /// How a run ended that got as far as `state` with `ok` readings of the measured phases answered; `failed` says that a budget
-    /// failed or a demanded promise was broken.
-    pub(crate) const fn of_run(state: RunState, verdict: Judgement, ok: u64, failed: bool) -> Self {
+    /// failed or a demanded promise was broken, `silent` that the service left a fleet out.
+    pub(crate) const fn of_run(
+        state: RunState,
+        verdict: Judgement,
+        ok: u64,
+        (failed, silent): (bool, bool),
+    ) -> Self {
         match (state, verdict) {
             (RunState::Interrupted, _) => Self::Interrupted,
             // Figures that cannot be trusted fail no budget.
             (_, Judgement::Invalid) => Self::Invalid,
             (RunState::Complete, _) if ok == 0 => Self::Failed,
             _ if failed => Self::Budget,
+            (RunState::Complete, _) if silent => Self::Failed,
             _ => Self::Fine,
         }
     }
@@ -122,11 +128,7 @@ impl Driven {
         let driven = driven.and_then(|totals| Ok((totals, self.report.map_err(RunError::failed)?)));
         let (mut totals, engine) = driven.inspect_err(|_| fail(&mut self.manifest, &self.directory))?;
         let (rows, readings) = (totals.rows(), totals.readings(None));
-        let state = match engine.end {
-            End::Complete => RunState::Complete,
-            End::Interrupted if self.interrupted.is_none() && self.early.is_some() => RunState::Aborted,
-            End::Interrupted | End::Aborted => RunState::Interrupted,
-        };
+        let state = reached(engine.end, self.interrupted.is_none() && self.early.is_some());
         let aborted = state == RunState::Aborted;
         let early = self.early.budget.map(|failed| BudgetResult { aborted, ..failed });
         let mut budgets = results::judge(&totals, own_budgets(&self.plan, self.shard), early.as_ref());
@@ -152,17 +154,22 @@ impl Driven {
             validity.add(Judgement::Suspect, Cause::Outside, reason);
         }
         results::confine(&mut validity, &mut budgets);
+        let silences = evidence.silences(self.manifest.faults_by_hand > 0, &mut validity);
         let broken = self.plan.scenario().run.demand_delivery && !totals.unkept_promises().is_empty();
         let failed = broken || budgets.iter().any(|budget| !budget.met);
+        let reproached = (failed, !silences.is_empty());
         let conclusion = match refused {
             Some(_) => Conclusion::Failed,
-            None => Conclusion::of_run(state, validity.verdict, readings.ok(), failed),
+            None => {
+                Conclusion::of_run(state, validity.verdict, readings.ok(), (failed, !silences.is_empty()))
+            }
         };
         let refused = refused.as_ref().map(Refused::sentence);
         self.manifest = Manifest {
             state,
             budgets,
             refused: refused.clone(),
+            silences,
             pacing_lag: readings.pacing_lag(),
             calibration: profile.and_then(|profile| calibration(profile, &totals, self.plan.layout())),
             validity: Some(validity),
@@ -188,6 +195,15 @@ impl Driven {
             conclusion
         };
         Ok(Finished { conclusion, refused, keys_recorded, unwritten, totals, engine, directory, manifest })
+    }
+}
+
+/// How far a run got that ended so; `early` says that squall itself ended it.
+const fn reached(end: End, early: bool) -> RunState {
+    match end {
+        End::Complete => RunState::Complete,
+        End::Interrupted if early => RunState::Aborted,
+        End::Interrupted | End::Aborted => RunState::Interrupted,
     }
 }
 
@@ -286,8 +302,12 @@ mod tests {
             (Interrupted, Valid, 0, true, 130),
             (Interrupted, Invalid, 0, true, 130),
         ] {
-            let conclusion = Conclusion::of_run(state, verdict, ok, failed);
-            assert_eq!(conclusion.exit_code(), code, "{state:?} {verdict:?} {ok} {failed}");
+            for (silent, code) in
+                [(false, code), (true, if (state, code) == (Complete, 0) { 1 } else { code })]
+            {
+                let conclusion = Conclusion::of_run(state, verdict, ok, (failed, silent));
+                assert_eq!(conclusion.exit_code(), code, "{state:?} {verdict:?} {ok} {failed} {silent}");
+            }
         }
     }
 }

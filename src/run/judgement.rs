@@ -1,9 +1,12 @@
 //! Whether a run measured anything: gathers what the engine judges validity by.
 
+use std::sync::Arc;
+
 use super::profile::Profile;
 use crate::engine::{End, Figures, FleetMet, Level, OwnWait, Report};
-use crate::record::{ErrorKind, FleetId, RunToken, ScarceResource, Shard, Validity};
-use crate::results::{OwnPause, Readings, Refused, SummaryRow, Totals};
+use crate::fault::{Fault, Schedule};
+use crate::record::{Cause, ErrorKind, FleetId, Judgement, RunToken, ScarceResource, Shard, Validity};
+use crate::results::{OwnPause, Readings, Refused, Silence, SummaryRow, Totals};
 use crate::scenario::{Fleet, Model, Plan};
 use crate::units::Quantile;
 
@@ -35,6 +38,51 @@ impl Evidence<'_> {
             ),
             _ => self.figures(&readings).judge(),
         }
+    }
+
+    /// The fleets that the service left without an answer, or closed ones that could not reach it for more than half of the time
+    /// measured: what faults of the scenario and refusals that it expects do not explain. What could not come due is told in
+    /// `validity`, too. With faults switched `by_hand`, and of a run that was ended early, nothing is said.
+    pub(super) fn silences(&self, by_hand: bool, validity: &mut Validity) -> Vec<Silence> {
+        if self.report.end != End::Complete {
+            return Vec::new();
+        }
+        let measured_ns = self.plan.end().since(self.plan.measuring_starts());
+        let mut silences = Silence::unanswered(self.rows);
+        let mut explained = Vec::new();
+        for (fleet, number) in self.plan.scenario().fleets.iter().zip(0..) {
+            let faulty_ns = self.faulty_ns(&fleet.name);
+            if by_hand || fleet.refusal_expected || faulty_ns.saturating_mul(2) >= measured_ns {
+                explained.push(fleet.name.as_str());
+                continue;
+            }
+            let away_ns = self.report.away_ns(FleetId(number));
+            let most = away_ns.saturating_sub(faulty_ns).saturating_mul(2) > measured_ns;
+            if most && matches!(fleet.model, Model::Closed { .. }) {
+                let seconds = |ns: u64| ns as f64 / 1e9;
+                let cut_off = Silence::cut_off(&fleet.name, seconds(away_ns), seconds(measured_ns));
+                validity.add(Judgement::Valid, Cause::Remark, cut_off.reason.clone());
+                silences.retain(|silence| silence.fleet != cut_off.fleet);
+                silences.push(cut_off);
+            }
+        }
+        silences.retain(|silence| !explained.contains(&silence.fleet.as_str()));
+        silences
+    }
+
+    /// For how much of the time measured a fault of the plan may act on the fleet of this name, nanoseconds.
+    fn faulty_ns(&self, fleet: &str) -> u64 {
+        let (from, to) = (self.plan.measuring_starts(), self.plan.end());
+        let hits =
+            |fault: &&Arc<Fault>| fault.fleets.is_empty() || fault.fleets.iter().any(|own| own == fleet);
+        let schedules = self.plan.faults().iter().filter(hits).filter_map(|fault| fault.schedule);
+        let overlap = |schedule: Schedule| -> u64 {
+            let starts = (0..u64::from(schedule.times))
+                .map(|n| schedule.start.plus_ns(n.saturating_mul(schedule.every_ns)))
+                .take_while(|start| *start < to);
+            starts.map(|start| start.plus_ns(schedule.duration_ns).min(to).since(start.max(from))).sum()
+        };
+        schedules.map(overlap).sum()
     }
 
     /// Whether devices that send when they are answered may have stopped for what the service did.

@@ -61,6 +61,7 @@ pub(super) fn manifest(run: &Run, directory: &RunDirectory, started: WallTime) -
         delivery: Vec::new(),
         failures: Vec::new(),
         refused: None,
+        silences: Vec::new(),
         encounters: Vec::new(),
         shard: part.asked.map(|shard| facts(plan, shard)),
         start_at: part.start_at.map(|at| StartFacts { at: at.to_string(), late_ms: None }),

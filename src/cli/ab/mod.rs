@@ -21,7 +21,7 @@ use super::CliError;
 use super::exit::Exit;
 use super::export::{Subject, comparison_outputs};
 use super::screen;
-use crate::compare::{Comparison, Decision};
+use crate::compare::{Comparison, Decision, Unanswered};
 use crate::display;
 use crate::scenario::{Plan, Scenario};
 
@@ -57,7 +57,7 @@ fn conclude(
         }
     }
     match outcome {
-        Outcome::Complete(comparison) => Ok(exit(&comparison, &args.judge)),
+        Outcome::Complete(comparison) => exit(&comparison, &args.judge),
         Outcome::Interrupted(_) => Ok(Exit::Interrupted),
         Outcome::GaveUp(_, error) => Err(error),
     }
@@ -78,15 +78,20 @@ pub(super) fn print(
 }
 
 /// What a comparison means for the exit code.
-pub(super) fn exit(comparison: &Comparison, judge: &JudgeArgs) -> Exit {
+///
+/// # Errors
+/// If the candidate answered nothing, or nothing of a fleet, which is no difference between builds.
+pub(super) fn exit(comparison: &Comparison, judge: &JudgeArgs) -> Result<Exit, CliError> {
     let open = comparison.verdict == Decision::Inconclusive && !comparison.not_worse;
-    match comparison.verdict {
+    let unanswered: Vec<_> = comparison.unanswered.iter().map(Unanswered::sentence).collect();
+    Ok(match comparison.verdict {
         Decision::Regression if comparison.gates => Exit::Regression,
+        _ if !unanswered.is_empty() => return Err(CliError::failed(unanswered.join("; "))),
         Decision::Inconclusive
             if open && comparison.gates && judge.on_inconclusive == OnInconclusive::Fail =>
         {
             Exit::Inconclusive
         }
         _ => Exit::Fine,
-    }
+    })
 }

@@ -16,7 +16,7 @@ use crate::clock::WallTime;
 use crate::record::{Cause, Encounters, Judgement, RunToken, Shard, Validity};
 use crate::results::{
     self, FleetEncounters, FleetTarget, Manifest, MergeError, MergedShard, RunDirectory, RunState, ShardFile,
-    Totals, merge_events,
+    Silence, Totals, merge_events,
 };
 use crate::run::Conclusion;
 use crate::units::plural;
@@ -122,6 +122,9 @@ fn manifest(first: &Source, sources: &[Source], label: String, run_id: &str, beg
     whole.fleets = fleets(sources);
     whole.source_ips = source_ips;
     whole.worker_use = manifests().flat_map(|run| run.worker_use.clone()).collect();
+    whole
+        .silences
+        .retain(|own| manifests().all(|run| run.silences.iter().any(|other| other.fleet == own.fleet)));
     whole.faults_by_hand = manifests().map(|run| run.faults_by_hand).sum();
     whole.start_at = whole.start_at.filter(|start| {
         manifests().all(|run| run.start_at.as_ref().is_some_and(|other| other.at == start.at))
@@ -212,6 +215,11 @@ fn conclude(manifest: &mut Manifest, totals: &Totals, demanded: &Demanded) -> Ex
     manifest.switches_omitted = totals.switches_omitted;
     manifest.delivery = totals.deliveries();
     manifest.failures = totals.reasons();
+    // Each shard has counted its own readings.
+    for unanswered in Silence::unanswered(&totals.rows()) {
+        let same = manifest.silences.iter_mut().find(|own| own.fleet == unanswered.fleet);
+        same.into_iter().for_each(|own| own.clone_from(&unanswered));
+    }
     let whole = manifest.merged.iter().all(|part| part.state == RunState::Complete);
     manifest.state = if whole { RunState::Complete } else { RunState::Interrupted };
     manifest.budgets = results::judge(totals, &demanded.budgets, None);
@@ -225,7 +233,8 @@ fn conclude(manifest: &mut Manifest, totals: &Totals, demanded: &Demanded) -> Ex
     }
     let verdict = manifest.validity.as_ref().map_or(Judgement::Valid, |validity| validity.verdict);
     // The merge itself was not interrupted, and shards that were are here only because that was allowed.
-    let exit = Exit::from(Conclusion::of_run(RunState::Complete, verdict, readings.ok(), failed));
+    let reproached = (failed, !manifest.silences.is_empty());
+    let exit = Exit::from(Conclusion::of_run(RunState::Complete, verdict, readings.ok(), reproached));
     manifest.exit_code = Some(exit.code());
     exit
 }

@@ -31,6 +31,7 @@ fn run(name: &str, label: &str, times: [f64; 4], errors: f64) -> Evidence {
         doubts: Vec::new(),
         disturbance: None,
         identity: name.into(),
+        unanswered: Vec::new(),
         groups: vec![all()],
         values: times
             .chain(errors)

@@ -55,6 +55,7 @@ fn bare(verdict: Decision) -> Comparison {
         not_worse: false,
         suspect_runs: 0,
         tool_versions: Vec::new(),
+        unanswered: Vec::new(),
         reasons: vec!["steady meters p99 is 12.3 % slower".into()],
         cells: Vec::new(),
         order_effect: Some(0.001),

@@ -56,6 +56,7 @@ fn manifest(verdict: Judgement, reasons: &[&str]) -> Manifest {
         delivery: Vec::new(),
         failures: Vec::new(),
         refused: None,
+        silences: Vec::new(),
         encounters: Vec::new(),
         shard: None,
         start_at: None,

@@ -174,6 +174,7 @@ mod tests {
             delivery: Vec::new(),
             failures: Vec::new(),
             refused: None,
+            silences: Vec::new(),
             encounters: Vec::new(),
             budgets: vec![BudgetResult {
                 demand: "p99 < 250ms".into(),

@@ -12,6 +12,7 @@ use super::outage::RecoveryRule;
 use super::plan::{PlanAlteration, PlanFacts};
 use super::seal::Seals;
 use super::service::ServiceFacts;
+use super::silence::Silence;
 use super::table::ALL;
 use crate::budget::Metric;
 use crate::record::{Encounters, Judgement, Kind, RunToken, Shard, Validity};
@@ -104,6 +105,10 @@ pub struct Manifest {
     /// That every device of a fleet was refused for good, which ended the run, in a sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
+    /// Fleets that the service left without an answer, or without a connection for most of the time, where neither the plan nor a
+    /// fault explains it: such a run has failed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub silences: Vec<Silence>,
     /// What fleets met that was, or may have been, another run's; those that met nothing are left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub encounters: Vec<FleetEncounters>,
