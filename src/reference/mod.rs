@@ -6,6 +6,7 @@
 
 mod admission;
 mod alert;
+mod answer;
 mod cache;
 #[cfg(feature = "cluster")]
 mod cluster;
@@ -21,7 +22,6 @@ mod fault;
 #[cfg(any(fuzzing, feature = "internals"))]
 mod harness;
 mod health;
-mod job;
 mod meter;
 mod metric;
 mod model;

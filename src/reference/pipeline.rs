@@ -12,9 +12,9 @@ use std::thread::JoinHandle;
 
 pub(super) use self::topic::MOST as MOST_TOPICS;
 use self::topic::Topics;
+use super::answer::{Reason, ReplySender, ReplyTo, ReturnPath, Unanswered};
 use super::delivery::DeadLetters;
 use super::health::Monitor;
-use super::job::{Job, Reason, ReplySender, ReplyTo, ReturnPath};
 use super::metric::Metrics;
 use super::pool::Pool;
 use super::processor::{Processor, Shared};
@@ -66,7 +66,7 @@ pub(super) enum Submission {
 #[derive(Debug)]
 pub(super) struct Pipeline {
     shared: Arc<Shared>,
-    queue: Arc<Queue<Job>>,
+    queue: Arc<Queue<Unanswered>>,
     pool: Arc<Pool>,
     back: Arc<ReturnPath>,
     dead_letters: DeadLetters,
@@ -155,22 +155,22 @@ impl Pipeline {
             return self.refused(Reason::Stopped);
         }
         let level = reading.priority.unwrap_or_else(|| self.setup().queue.level_of(&reading.device));
-        let job = |reading| Job::new(reading, arrived, reply_to, Arc::clone(&self.back));
+        let unanswered = |reading| Unanswered::new(reading, arrived, reply_to, Arc::clone(&self.back));
         if self.setup().workers.count == 0 {
             self.shared.metrics.received.inc();
-            self.inline(job(reading));
+            self.inline(unanswered(reading));
             return Submission::Taken;
         }
         let shards = self.queue.shards() as u64;
         let shard = if shards == 1 { 0 } else { self.shared.devices.number(&reading.device) % shards };
-        match self.queue.push(shard as usize, level, job(reading)) {
+        match self.queue.push(shard as usize, level, unanswered(reading)) {
             PushResult::Queued => {}
             PushResult::Displaced(older) => {
                 self.blame_a_shrunken_queue();
                 older.refuse(Reason::Displaced, RETRY_MS);
             }
-            PushResult::Full(job) => {
-                let reading = job.recall();
+            PushResult::Full(unanswered) => {
+                let reading = unanswered.recall();
                 let now = self.now().0.max(1);
                 // Losing the race to note the beginning means that somebody else has noted it.
                 let _ = self.full_since.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed);
@@ -182,8 +182,8 @@ impl Pipeline {
                 self.say_full(now);
                 return self.refused(Reason::QueueFull);
             }
-            PushResult::Closed(job) => {
-                job.recall();
+            PushResult::Closed(unanswered) => {
+                unanswered.recall();
                 return self.refused(Reason::Stopped);
             }
         }
@@ -211,7 +211,7 @@ impl Pipeline {
     }
 
     /// Works on a reading at once, on the calling thread: whoever else it serves has to wait.
-    fn inline(&self, job: Job) {
+    fn inline(&self, unanswered: Unanswered) {
         thread_local! {
             static PROCESSOR: RefCell<Option<(usize, Processor)>> = const { RefCell::new(None) };
         }
@@ -222,7 +222,7 @@ impl Pipeline {
                 *processor = Some((service, Processor::new(&self.shared, Arc::clone(&self.back), 0)));
             }
             if let Some((_, processor)) = processor {
-                let mut tasks: Vec<_> = processor.begin(job).into_iter().collect();
+                let mut tasks: Vec<_> = processor.begin(unanswered).into_iter().collect();
                 processor.infer(&mut tasks);
             }
         });

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::job::{Job, Reason, ReturnPath};
+use super::answer::{Reason, ReturnPath, Unanswered};
 use super::processor::{Processor, Shared, Task};
 use super::queue::Queue;
 use crate::clock::Tick;
@@ -33,7 +33,7 @@ const CONDEMNED: u8 = 2;
 #[derive(Debug)]
 pub(super) struct Pool {
     shared: Arc<Shared>,
-    queue: Arc<Queue<Job>>,
+    queue: Arc<Queue<Unanswered>>,
     back: Arc<ReturnPath>,
     /// What each worker is.
     workers: Vec<AtomicU8>,
@@ -43,7 +43,11 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    pub(super) fn new(shared: &Arc<Shared>, queue: &Arc<Queue<Job>>, back: Arc<ReturnPath>) -> Arc<Self> {
+    pub(super) fn new(
+        shared: &Arc<Shared>,
+        queue: &Arc<Queue<Unanswered>>,
+        back: Arc<ReturnPath>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             shared: Arc::clone(shared),
             queue: Arc::clone(queue),
@@ -133,20 +137,21 @@ impl Pool {
         let Workers { batch, batch_wait, .. } = self.shared.setup.workers;
         let batch = batch.max(1);
         let most = if self.shared.setup.inference.is_free() { HANDFUL.max(batch) } else { batch };
-        let (mut jobs, mut tasks) = (Vec::with_capacity(most), Vec::with_capacity(most));
-        while self.queue.take(shard, most, NAP, &mut jobs) {
+        let (mut readings, mut tasks) = (Vec::with_capacity(most), Vec::with_capacity(most));
+        while self.queue.take(shard, most, NAP, &mut readings) {
             self.meet_sentence(index);
-            let began = (!jobs.is_empty()).then(|| self.shared.clock.now());
-            if !jobs.is_empty() && batch > 1 {
+            let began = (!readings.is_empty()).then(|| self.shared.clock.now());
+            if !readings.is_empty() && batch > 1 {
                 let end = self.shared.clock.now().plus_ns(batch_wait.as_ns());
-                while jobs.len() < batch
+                while readings.len() < batch
                     && let left @ 1.. = end.since(self.shared.clock.now())
-                    && self.queue.take(shard, batch, Duration::from_nanos(left), &mut jobs)
-                {}
+                    && self.queue.take(shard, batch, Duration::from_nanos(left), &mut readings)
+                {
+                }
             }
-            for job in jobs.drain(..) {
+            for reading in readings.drain(..) {
                 self.meet_doom();
-                tasks.extend(processor.begin(job));
+                tasks.extend(processor.begin(reading));
                 if tasks.len() >= batch {
                     self.infer(index, processor, &mut tasks);
                 }
@@ -168,7 +173,7 @@ impl Pool {
     /// Many inferences at once, each of which only waits.
     fn work_overlapped(&self, index: usize, shard: usize, processor: &mut Processor) {
         let Workers { batch, in_flight, .. } = self.shared.setup.workers;
-        let (mut jobs, mut under_way) = (Vec::new(), InFlight::default());
+        let (mut readings, mut under_way) = (Vec::new(), InFlight::default());
         loop {
             self.meet_sentence(index);
             let now = self.shared.clock.now();
@@ -182,13 +187,18 @@ impl Pool {
                 continue;
             }
             // With something due at once the queue is only looked at.
-            if !self.queue.take(shard, room.min(batch.max(1)), nap.max(Duration::from_nanos(1)), &mut jobs) {
+            if !self.queue.take(
+                shard,
+                room.min(batch.max(1)),
+                nap.max(Duration::from_nanos(1)),
+                &mut readings,
+            ) {
                 return;
             }
             let mut tasks = Vec::new();
-            for job in jobs.drain(..) {
+            for reading in readings.drain(..) {
                 self.meet_doom();
-                tasks.extend(processor.begin(job));
+                tasks.extend(processor.begin(reading));
             }
             if !tasks.is_empty() {
                 let cost = processor.cost(&tasks);

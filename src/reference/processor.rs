@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::alert::{self, Alert};
+use super::answer::{Reason, ReturnPath, Unanswered, WorkerMessage};
 use super::cache::{Cache, CachedScore, Leader, SingleFlight, Tier};
 use super::cluster::{CacheOrder, ScoreStore, StateStore};
 use super::delivery::{Repeat, Said};
 use super::detector::Defects;
 use super::device::{Device, Devices, Handle, Lookup, open};
 use super::fault::FaultRegistry;
-use super::job::{Job, Reason, ReturnPath, WorkerMessage};
 use super::metric::Metrics;
 use super::model::{CHALLENGER, CHAMPION, Costs, Experiment, Key};
 use super::reading::{Level, StageTimes, Verdict};
@@ -110,7 +110,7 @@ impl Shared {
 #[derive(Debug)]
 pub(super) struct PendingReading {
     /// None once it is answered.
-    job: Option<Job>,
+    unanswered: Option<Unanswered>,
     name: Arc<str>,
     device: Handle,
     /// What both models see.
@@ -126,8 +126,8 @@ pub(super) struct PendingReading {
 impl Drop for PendingReading {
     fn drop(&mut self) {
         // Its worker crashed: the reading was not worked on, and is new when it is sent again.
-        if let Some(job) = &self.job {
-            open(&self.device).recent.retract(job.reading.run, job.reading.seq);
+        if let Some(unanswered) = &self.unanswered {
+            open(&self.device).recent.retract(unanswered.reading.run, unanswered.reading.seq);
         }
     }
 }
@@ -163,16 +163,16 @@ impl Processor {
     }
 
     /// Takes a reading as far as it goes without an inference; gives the inference it needs, if any.
-    pub(super) fn begin(&mut self, job: Job) -> Option<Task> {
+    pub(super) fn begin(&mut self, unanswered: Unanswered) -> Option<Task> {
         let shared = Arc::clone(&self.shared);
         let taken = shared.clock.now();
-        let waited = taken.since(job.arrived);
+        let waited = taken.since(unanswered.arrived);
         if shared.setup.queue.deadline.is_some_and(|deadline| waited > deadline.as_ns()) {
-            job.refuse(Reason::Overdue, 0);
+            unanswered.refuse(Reason::Overdue, 0);
             return None;
         }
-        let device = self.device(&job.reading.device);
-        let mut pending = self.pending(job, device, taken)?;
+        let device = self.device(&unanswered.reading.device);
+        let mut pending = self.pending(unanswered, device, taken)?;
         let key = pending.keys[pending.variant];
         let found = if shared.faults.strikes(FaultKind::CacheOff) {
             None
@@ -219,38 +219,42 @@ impl Processor {
     }
 
     /// Takes the reading into its device's state. None if it is one that came before.
-    fn pending(&self, job: Job, device: Handle, taken: Tick) -> Option<PendingReading> {
+    fn pending(&self, unanswered: Unanswered, device: Handle, taken: Tick) -> Option<PendingReading> {
         let shared = &self.shared;
         let resolution = shared.setup.features.resolution;
         let mut state = open(&device);
         if shared.setup.delivery.idempotent {
-            match state.recent.arrive(job.reading.run, job.reading.seq) {
+            match state.recent.arrive(unanswered.reading.run, unanswered.reading.seq) {
                 Repeat::New => {}
                 repeat => {
                     drop(state);
-                    self.repeat(job, repeat, taken);
+                    self.repeat(unanswered, repeat, taken);
                     return None;
                 }
             }
         }
-        state.expect(job.reading.run, job.reading.seq);
+        state.expect(unanswered.reading.run, unanswered.reading.seq);
         if let Some(window) = &shared.setup.features.window {
             let windows = state.windows.get_or_insert_default();
             // A reading without a time of its own was taken when it came.
-            if !windows.add(job.reading.taken_ns.unwrap_or(job.arrived.0), job.reading.value, window) {
+            if !windows.add(
+                unanswered.reading.taken_ns.unwrap_or(unanswered.arrived.0),
+                unanswered.reading.value,
+                window,
+            ) {
                 shared.metrics.late.inc();
             }
         }
         let rules = &shared.setup.features;
         // By the service's own clock: a device whose clock is wrong is not silent.
-        let defects = state.quality.observe(job.reading.value, job.arrived, rules);
+        let defects = state.quality.observe(unanswered.reading.value, unanswered.arrived, rules);
         for word in defects.words() {
             shared.metrics.defect(word);
         }
-        let variant = shared.experiment.variant_of(&job.reading.device);
-        let champion = state.detector.observe(job.reading.value, resolution);
+        let variant = shared.experiment.variant_of(&unanswered.reading.device);
+        let champion = state.detector.observe(unanswered.reading.value, resolution);
         let challenger = if shared.experiment.is_on() {
-            state.challenger.observe(job.reading.value, resolution)
+            state.challenger.observe(unanswered.reading.value, resolution)
         } else {
             champion
         };
@@ -259,9 +263,9 @@ impl Processor {
             |model: usize, vector| Key { vector, model: model as u8, version: shared.cache.version(model) };
         let keys = [key(CHAMPION, champion), key(CHALLENGER, challenger)];
         let featured = shared.clock.now();
-        let name = Arc::clone(&job.reading.device);
+        let name = Arc::clone(&unanswered.reading.device);
         Some(PendingReading {
-            job: Some(job),
+            unanswered: Some(unanswered),
             name,
             device,
             keys,
@@ -274,25 +278,25 @@ impl Processor {
     }
 
     /// Answers a reading that came before, without any effect.
-    fn repeat(&self, job: Job, repeat: Repeat, taken: Tick) {
+    fn repeat(&self, unanswered: Unanswered, repeat: Repeat, taken: Tick) {
         self.shared.metrics.duplicates.inc();
         let Said { score, level, model } = match repeat {
             Repeat::Known(said) => said,
             // What was said is forgotten, or still to be said: the model of the day is the one that speaks for the device.
             Repeat::New | Repeat::Forgotten => {
-                let variant = self.shared.experiment.variant_of(&job.reading.device);
+                let variant = self.shared.experiment.variant_of(&unanswered.reading.device);
                 Said { score: 0.0, level: Level::None, model: self.shared.cache.version(variant) }
             }
         };
         let now = self.shared.clock.now();
         let stages = StageTimes {
-            queue_ns: taken.since(job.arrived),
+            queue_ns: taken.since(unanswered.arrived),
             features_ns: now.since(taken),
-            total_ns: now.since(job.arrived),
+            total_ns: now.since(unanswered.arrived),
             ..StageTimes::default()
         };
         let verdict = Verdict {
-            id: job.reading.id(),
+            id: unanswered.reading.id(),
             score,
             anomaly: level != Level::None,
             level,
@@ -301,9 +305,9 @@ impl Processor {
             duplicate: true,
             defects: Defects::default(),
             stages,
-            arrived: job.arrived,
+            arrived: unanswered.arrived,
         };
-        job.answer(verdict);
+        unanswered.answer(verdict);
     }
 
     /// Asks the tier that instances share, and remembers what it says.
@@ -408,16 +412,16 @@ impl Processor {
 
     fn finish(&self, mut pending: PendingReading, score: f64, tier: Tier, inference_ns: u64) {
         let Shared { clock, setup, metrics, experiment, .. } = &*self.shared;
-        let Some(job) = pending.job.take() else { return };
+        let Some(unanswered) = pending.unanswered.take() else { return };
         let PendingReading { device, keys, variant, taken, featured, looked, .. } = &pending;
         let (keys, variant, taken, featured, looked) = (*keys, *variant, *taken, *featured, *looked);
         let mut state = open(device);
         let (level, now) = (state.watch.judge(score, variant, &setup.alerts.thresholds), clock.now());
         let publish = state.watch.alerts(level, score, now, &setup.alerts);
-        self.leave(&job.reading.device, &mut state, now);
+        self.leave(&unanswered.reading.device, &mut state, now);
         if setup.delivery.idempotent {
             let said = Said { score, level, model: keys[variant].version };
-            state.recent.note(job.reading.run, job.reading.seq, said);
+            state.recent.note(unanswered.reading.run, unanswered.reading.seq, said);
         }
         let mut said = [level != Level::None; 2];
         if experiment.is_on() {
@@ -435,15 +439,15 @@ impl Processor {
             metrics.anomalies.inc();
         }
         let stages = StageTimes {
-            queue_ns: taken.since(job.arrived),
+            queue_ns: taken.since(unanswered.arrived),
             features_ns: featured.since(taken),
             cache_ns: looked.since(featured),
             inference_ns,
             reply_ns: 0,
-            total_ns: now.since(job.arrived),
+            total_ns: now.since(unanswered.arrived),
         };
         let verdict = Verdict {
-            id: job.reading.id(),
+            id: unanswered.reading.id(),
             score,
             anomaly: level != Level::None,
             level,
@@ -452,14 +456,14 @@ impl Processor {
             duplicate: false,
             defects: pending.defects,
             stages,
-            arrived: job.arrived,
+            arrived: unanswered.arrived,
         };
         if publish {
             let (device, seq) = (Arc::clone(&verdict.id.device), verdict.id.seq);
-            let (value, at_ms) = (Some(job.reading.value), now.0 / 1_000_000);
+            let (value, at_ms) = (Some(unanswered.reading.value), now.0 / 1_000_000);
             self.raise(Alert { device, seq, level, score, value, at_ms, instance: None });
         }
-        job.answer(verdict);
+        unanswered.answer(verdict);
     }
 
     /// Hands an alert to the serving thread; where so many are on their way that verdicts might be in need of the room, it is

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::answer::{Answer, ReadingId, Shed};
 use super::cache::Tier;
 use super::detector::Defects;
-use super::job::{Answer, ReadingId, Shed};
 use super::whole::Whole;
 use crate::clock::Tick;
 use crate::record::RunToken;

@@ -11,12 +11,12 @@ use rustls::ServerConfig;
 use tokio::sync::{mpsc, watch};
 use tokio::task::LocalSet;
 
+use super::answer::{ReplySender, WorkerMessage};
 use super::cluster::ClusterBus;
 use super::config::Config;
 use super::endpoint::dispatcher::{Dispatcher, Limits};
 use super::endpoint::{http, mqtt};
 use super::health::Health;
-use super::job::{ReplySender, WorkerMessage};
 use super::meter::Meter;
 use super::metric::Metrics;
 use super::model::Key;

@@ -11,8 +11,8 @@ pub(super) use self::order::CacheOrder;
 use crate::clock::Monotonic;
 use crate::reference::admission::{Question, SharedQuota};
 use crate::reference::alert::Alert;
+use crate::reference::answer::ReplySender;
 use crate::reference::device::Device;
-use crate::reference::job::ReplySender;
 use crate::reference::model::Key;
 use crate::service::{Cluster, Shared};
 

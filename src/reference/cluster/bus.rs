@@ -17,7 +17,7 @@ use super::registry;
 use super::replica::{self, Replica};
 use crate::clock::Monotonic;
 use crate::reference::alert::Alert;
-use crate::reference::job::{ReplySender, WorkerMessage};
+use crate::reference::answer::{ReplySender, WorkerMessage};
 use crate::service::Cluster as Setup;
 
 const CHANNEL: &str = "squall:alerts";

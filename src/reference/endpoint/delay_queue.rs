@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::clock::Tick;
-use crate::reference::job::{Answer, ReplyTo};
+use crate::reference::answer::{Answer, ReplyTo};
 
 /// Answers that are due later, in the order in which they are. Each belongs to a reading under way, and of those there are
 /// only so many: that is its bound.
@@ -35,7 +35,7 @@ impl DelayQueue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reference::job::ReadingId;
+    use crate::reference::answer::ReadingId;
 
     #[test]
     fn answers_leave_when_they_are_due_and_in_that_order() {

@@ -26,7 +26,7 @@ use super::dispatcher::{Dispatcher, Refusal, ReplyChannel};
 use super::http::{Content, LARGEST_BODY, error, forbidden, reply};
 use crate::reference::admission::{Sender, Source};
 use crate::reference::alert::{Filter, Notice};
-use crate::reference::job::{Answer, Reason};
+use crate::reference::answer::{Answer, Reason};
 use crate::reference::metric::Endpoint;
 use crate::reference::pipeline::Submission;
 use crate::reference::reading::Reading;

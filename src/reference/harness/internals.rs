@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
+use super::super::answer::{Answer, ReplyTo, ReturnPath, Unanswered, WorkerMessage};
 use super::super::detector::Detector;
-use super::super::job::{Answer, Job, ReplyTo, ReturnPath, WorkerMessage};
 use super::super::metric::Metrics;
 use super::super::processor::{Processor, Shared};
 use super::super::reading::Reading;
@@ -38,8 +38,8 @@ pub fn judge(capacity: usize) -> impl FnMut(f64) -> f64 {
         seq += 1;
         let reading = Reading { device: Arc::clone(&device), seq, value, ..Reading::default() };
         let reply_to = ReplyTo { channel: 0, generation: 0 };
-        let job = Job::new(reading, clock.now(), reply_to, Arc::clone(&back));
-        tasks.extend(processor.begin(job));
+        let unanswered = Unanswered::new(reading, clock.now(), reply_to, Arc::clone(&back));
+        tasks.extend(processor.begin(unanswered));
         processor.infer(&mut tasks);
         let mut score = 0.0;
         while let Ok(message) = messages.try_recv() {

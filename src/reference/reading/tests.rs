@@ -1,7 +1,7 @@
 //! Readings as they come, and what is refused.
 
 use super::*;
-use crate::reference::job::Reason;
+use crate::reference::answer::Reason;
 
 #[test]
 fn readings_parse_and_faults_name_what_is_missing() {

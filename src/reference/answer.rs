@@ -141,14 +141,14 @@ impl ReturnPath {
 
 /// A reading on its way. It is answered and counted once, whatever becomes of it: also if it is dropped.
 #[derive(Debug)]
-pub(super) struct Job {
+pub(super) struct Unanswered {
     pub(super) reading: Reading,
     pub(super) arrived: Tick,
     reply_to: ReplyTo,
     back: Option<Arc<ReturnPath>>,
 }
 
-impl Job {
+impl Unanswered {
     pub(super) fn new(reading: Reading, arrived: Tick, reply_to: ReplyTo, back: Arc<ReturnPath>) -> Self {
         Self { reading, arrived, reply_to, back: Some(back) }
     }
@@ -187,7 +187,7 @@ impl Job {
     }
 }
 
-impl Drop for Job {
+impl Drop for Unanswered {
     fn drop(&mut self) {
         if self.back.is_some() {
             self.shed(Reason::Crashed, 1_000);
@@ -200,24 +200,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_job_is_answered_once_whatever_becomes_of_it() {
+    fn a_reading_is_answered_once_whatever_becomes_of_it() {
         let (sender, mut messages) = mpsc::channel(4);
         let metrics = Arc::new(Metrics::default());
         let back = ReturnPath::new(sender, &metrics);
         let reply_to = ReplyTo { channel: 1, generation: 1 };
-        let job = || {
+        let unanswered = || {
             let reading = Reading { device: "d".into(), seq: 7, value: 1.0, ..Reading::default() };
-            Job::new(reading, Tick(0), reply_to, Arc::clone(&back))
+            Unanswered::new(reading, Tick(0), reply_to, Arc::clone(&back))
         };
         let reason = |message| match message {
             Ok(WorkerMessage::Answer(_, Answer::Shed(shed))) => Some(shed.reason),
             _ => None,
         };
-        drop(job());
+        drop(unanswered());
         assert_eq!(reason(messages.try_recv()), Some(Reason::Crashed));
-        job().refuse(Reason::Overdue, 5);
+        unanswered().refuse(Reason::Overdue, 5);
         assert_eq!(reason(messages.try_recv()), Some(Reason::Overdue));
-        assert_eq!(job().recall().seq, 7);
+        assert_eq!(unanswered().recall().seq, 7);
         assert!(
             messages.try_recv().is_err(),
             "nobody hears of a reading that was called back, nor twice of any"
