@@ -109,6 +109,10 @@ fn every_endpoint_answers_each_kind_of_token_as_it_should() {
         ("GET", "/v1/connections", none, "", read),
         ("GET", "/v1/dead-letters", none, "", read),
         ("GET", "/v1/audit", none, "", read),
+        ("GET", "/v1/jobs", none, "", read),
+        ("GET", "/v1/jobs/1", none, "", with(read, 404)),
+        ("GET", "/v1/jobs/stream", none, "", read),
+        ("POST", "/v1/jobs", none, "", with(control, 400)),
         ("POST", "/v1/cache", r#"{"operation":"flush"}"#, "", control),
         ("GET", "/v1/faults", none, "", read),
         ("POST", "/v1/faults", r#"{"operation":"stop-all"}"#, "", control),
@@ -178,6 +182,8 @@ fn who_speaks_for_one_device_hears_and_says_nothing_of_others() {
             ("GET", "/v1/connections", "", 403),
             ("GET", "/v1/dead-letters", "", 403),
             ("GET", "/v1/audit", "", 403),
+            ("GET", "/v1/jobs", "", 403),
+            ("GET", "/v1/jobs/1", "", 403),
             ("GET", "/v1/realtime", "", 200),
         ] {
             assert_eq!(

@@ -158,7 +158,7 @@ impl Asker {
 type Row = (&'static str, &'static str, &'static str, Option<&'static str>, (u16, &'static str));
 
 /// Every endpoint. The order matters: what is changed by one row is put right by a later one.
-const TABLE: [Row; 25] = [
+const TABLE: [Row; 29] = [
     ("POST /v1/readings", "", READING, Some("publish"), (200, r#"{"type":"verdict","device":"m-1","#)),
     ("GET /v1/stream", UPGRADE, "", Some("publish"), (101, "")),
     ("GET /v1/alerts", "", "", Some("read"), (200, r#"{"last":0,"alerts":[]}"#)),
@@ -178,6 +178,16 @@ const TABLE: [Row; 25] = [
     ("GET /v1/dead-letters", "", "", Some("read"), (200, "[]")),
     ("GET /v1/faults", "", "", Some("read"), (200, "[]")),
     ("GET /v1/audit", "", "", Some("read"), (200, r#"{"last":"#)),
+    ("GET /v1/jobs", "", "", Some("read"), (200, r#"{"workers":0,"#)),
+    ("GET /v1/jobs/dead-letters", "", "", Some("read"), (200, "[]")),
+    ("GET /v1/jobs/stream", "", "", Some("read"), (200, "")),
+    (
+        "POST /v1/jobs",
+        "",
+        r#"{"class":"a"}"#,
+        Some("control"),
+        (400, r#"{"type":"error","reason":"there are no classes of jobs"#),
+    ),
     ("GET /metrics", "", "", Some("read"), (200, "# HELP ")),
     (
         "POST /v1/realtime",

@@ -36,6 +36,7 @@ mod interop_device;
 mod interop_mqtt;
 mod interop_reference;
 mod isolation;
+mod job;
 mod lab;
 mod language;
 mod live;

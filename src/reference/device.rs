@@ -149,6 +149,22 @@ impl Devices {
         self.shard(device).remove(device).is_some()
     }
 
+    /// Forgets the devices whose last reading is longer ago at `now` than so many nanoseconds; how many. One that is worked on is
+    /// not silent.
+    pub(super) fn forget_silent(&self, now: Tick, longest_ns: u64) -> usize {
+        let is_silent = |handle: &Handle| {
+            let last = handle.try_lock().ok().and_then(|device| device.quality.last_taken());
+            last.is_some_and(|last| now.since(last) > longest_ns)
+        };
+        let forget = |shard: &Mutex<Shard>| {
+            let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            let before = shard.len();
+            shard.retain(|_, handle| !is_silent(handle));
+            before - shard.len()
+        };
+        self.shards.iter().map(forget).sum()
+    }
+
     /// Devices known.
     pub(super) fn len(&self) -> usize {
         let lengths =

@@ -22,6 +22,7 @@ mod fault;
 #[cfg(any(fuzzing, feature = "internals"))]
 mod harness;
 mod health;
+mod job;
 mod meter;
 mod metric;
 mod model;

@@ -15,6 +15,7 @@ use self::topic::Topics;
 use super::answer::{Reason, ReplySender, ReplyTo, ReturnPath, Unanswered};
 use super::delivery::DeadLetters;
 use super::health::Monitor;
+use super::job::Jobs;
 use super::metric::Metrics;
 use super::pool::Pool;
 use super::processor::{Processor, Shared};
@@ -69,6 +70,7 @@ pub(super) struct Pipeline {
     queue: Arc<Queue<Unanswered>>,
     pool: Arc<Pool>,
     back: Arc<ReturnPath>,
+    jobs: Arc<Jobs>,
     dead_letters: DeadLetters,
     monitor: Monitor,
     operation: AtomicU8,
@@ -100,13 +102,16 @@ impl Pipeline {
         let queue = Arc::new(Queue::new(&setup.queue, shards));
         let back = ReturnPath::new(back, metrics);
         let pool = Pool::new(&shared, &queue, Arc::clone(&back));
-        let threads = pool.start()?;
+        let mut threads = pool.start()?;
+        let jobs = Jobs::new(&shared);
+        threads.extend(jobs.start()?);
         let pipeline = Self {
             dead_letters: DeadLetters::new(setup.delivery.dead_letters),
             shared,
             queue,
             pool,
             back,
+            jobs,
             monitor: Monitor::new(),
             operation: AtomicU8::new(Operation::Running as u8),
             topics: Topics::default(),
@@ -135,6 +140,11 @@ impl Pipeline {
     /// What the workers share.
     pub(super) fn shared(&self) -> &Arc<Shared> {
         &self.shared
+    }
+
+    /// What the service does beside judging readings.
+    pub(super) const fn jobs(&self) -> &Arc<Jobs> {
+        &self.jobs
     }
 
     /// What could not be processed.
@@ -281,5 +291,6 @@ impl Pipeline {
     pub(super) fn stop(&self) {
         self.operation.store(Operation::Stopped as u8, Ordering::Relaxed);
         self.pool.stop();
+        self.jobs.stop();
     }
 }

@@ -168,6 +168,8 @@ impl Server {
         if !self.stop.send_replace(true) {
             tracing::info!("the service stops");
         }
+        // Before the serving thread, which may be at a job itself.
+        self.pipeline.jobs().stop();
         let mut threads = self.threads.drain(..);
         // The serving thread first: once it has ended nobody waits for a verdict.
         if let Some(serving) = threads.next() {
@@ -236,6 +238,8 @@ fn serve(
         let dispatching = tokio::task::spawn_local(async move { clerk.dispatch(&hub, messages).await });
         let observing = Rc::clone(&dispatcher);
         let observing = tokio::task::spawn_local(async move { observing.observe_in_time().await });
+        let jobs = Arc::clone(dispatcher.jobs());
+        let timing = tokio::task::spawn_local(async move { jobs.keep_time().await });
         let undoing = Rc::clone(&dispatcher);
         let undoing = tokio::task::spawn_local(async move { undoing.undo_in_time().await });
         let serving = async { tokio::join!(http::serve(http, dispatcher, guard), mqtt::serve(mqtt, broker)) };
@@ -250,5 +254,6 @@ fn serve(
         dispatching.abort();
         undoing.abort();
         observing.abort();
+        timing.abort();
     });
 }

@@ -12,6 +12,7 @@ mod fault;
 mod feature;
 mod health;
 mod inference;
+mod job;
 mod queue;
 mod tls;
 mod token;
@@ -30,6 +31,7 @@ pub use feature::{Features, Window, WindowKind};
 pub use health::Health;
 pub(crate) use inference::Experiment;
 pub use inference::{CostDistribution, CostKind, Inference};
+pub use job::{AlertTrigger, Backoff, JobClass, Jobs, Work};
 pub(crate) use queue::Priority;
 pub use queue::{Discipline, Overflow, Queue};
 pub use tls::Tls;
@@ -60,6 +62,8 @@ pub(crate) static SECTIONS: &[&Section] = &[
     &inference::EXPERIMENT,
     &alert::ALERTS,
     &delivery::DELIVERY,
+    &job::JOBS,
+    &job::CLASS,
     &health::HEALTH,
     &cluster::CLUSTER,
     &tls::TLS,
@@ -119,6 +123,12 @@ pub(crate) static REFERENCE: Section = Section {
         ),
         Field::with("health", Kind::Table(&health::HEALTH), "", "what it judges itself by"),
         Field::with(
+            "jobs",
+            Kind::Table(&job::JOBS),
+            "",
+            "what the service does beside judging readings: classes of jobs, their retries and schedules",
+        ),
+        Field::with(
             "faults",
             Kind::Flag,
             "false",
@@ -160,6 +170,8 @@ pub struct Setup {
     pub delivery: Delivery,
     /// What it judges itself by.
     pub health: Health,
+    /// What the service does beside judging readings.
+    pub jobs: Jobs,
     /// Other instances of the same service.
     pub cluster: Option<Cluster>,
     /// Whether the service may be broken on purpose over its control API.
@@ -200,6 +212,7 @@ impl Setup {
             alerts: Alerts::from_fields(&table("alerts"), report),
             delivery: Delivery::from_fields(&table("delivery")),
             health: Health::from_fields(&table("health")),
+            jobs: Jobs::from_fields(&table("jobs"), report),
             cluster: fields.table("cluster").map(|table| Cluster::from_fields(&table, report)),
             faults: fields.flag("faults"),
             tls: fields.table("tls").and_then(|table| Tls::from_fields(&table, report)),

@@ -65,6 +65,11 @@ impl Quality {
         defects
     }
 
+    /// When the last reading was taken; none before the first.
+    pub(in crate::reference) fn last_taken(&self) -> Option<Tick> {
+        (self.readings > 0).then_some(self.at)
+    }
+
     /// Whether the device has been silent at `now` for longer than `rules` allow, in multiples of its usual interval. Not
     /// before its interval is known.
     pub(in crate::reference) fn is_missing(&self, now: Tick, rules: &Features) -> bool {

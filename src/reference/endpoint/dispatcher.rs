@@ -25,6 +25,7 @@ use crate::reference::answer::{Answer, ReadingId, Reason, ReplyTo, Shed, WorkerM
 use crate::reference::cluster::{ClusterBus, ClusterEvent};
 use crate::reference::fault::{Delivery, FaultRegistry};
 use crate::reference::health::Health;
+use crate::reference::job::Jobs;
 use crate::reference::metric::{Endpoint, Metrics, ResponseTimes};
 use crate::reference::pipeline::{Pipeline, Submission};
 use crate::reference::reading::Reading;
@@ -163,6 +164,11 @@ impl Dispatcher {
             under_way: Cell::new(0),
             most_under_way: limits.under_way,
         }
+    }
+
+    /// What the service does beside judging readings.
+    pub(in crate::reference) fn jobs(&self) -> &Arc<Jobs> {
+        self.pipeline.jobs()
     }
 
     /// What goes wrong on purpose.
@@ -370,6 +376,10 @@ impl Dispatcher {
                         }
                         let logged = self.alert_log.post(alert);
                         hub.alert(&logged);
+                        // What another instance raised is for that one's jobs.
+                        if logged.alert.instance.is_none() {
+                            self.jobs().heed(&logged.alert);
+                        }
                     }
                 }
             }

@@ -3,6 +3,7 @@
 mod count;
 mod family;
 mod histogram;
+mod job;
 mod protobuf;
 #[cfg(test)]
 mod tests;
@@ -13,10 +14,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 pub(super) use self::count::{Counter, Gauge};
 use self::family::{Family, Kind};
+pub(super) use self::histogram::TimeHistogram;
 pub(super) use self::time::{Endpoint, ResponseTimes};
 use super::answer::Reason;
 use super::cache::Tier;
 use super::health::Status;
+use super::job::Figures;
 use super::tls::HandshakeEnd;
 use crate::clock::ProcessUse;
 use crate::service::{FaultKind, Priority};
@@ -120,6 +123,8 @@ pub(super) struct Snapshot {
     pub(super) workers: usize,
     pub(super) devices: usize,
     pub(super) cached: usize,
+    /// What is counted of jobs.
+    pub(super) jobs: Figures,
     /// Faults that are on, by name.
     pub(super) faults: Vec<(String, FaultKind)>,
     /// How often faults acted, in the order of [`FaultKind::ALL`].
@@ -237,6 +242,7 @@ impl Metrics {
         families.extend(self.gauges(now, serving));
         families.extend(serving.times.families());
         families.extend(serving.families());
+        families.extend(now.jobs.families());
         families
     }
 

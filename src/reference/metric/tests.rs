@@ -15,6 +15,7 @@ fn scene() -> (Metrics, Snapshot, ServingSnapshot) {
         workers: 2,
         devices: 3,
         cached: 4,
+        jobs: Figures::default(),
         faults: vec![("a".into(), FaultKind::Slow)],
         fault_acts: vec![7; FaultKind::ALL.len()],
     };

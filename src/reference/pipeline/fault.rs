@@ -23,12 +23,16 @@ impl Pipeline {
     pub(in crate::reference) fn begin_fault(&self, order: Order) -> Result<Value, String> {
         let kind = order.kind;
         let needs_workers = matches!(kind, FaultKind::Stall | FaultKind::Crash | FaultKind::QueueShrink);
-        if needs_workers && self.setup().workers.count == 0 {
+        let finds_some = kind == FaultKind::Crash && self.jobs.workers() > 0;
+        if needs_workers && self.setup().workers.count == 0 && !finds_some {
             let reason = "readings are worked on where they come in (workers = 0): no worker and no queue";
             return Err(format!("`{}` can do nothing: {reason}", kind.name()));
         }
         let acted = match order.effect {
-            ServiceFault::Crash { workers } => self.pool.crash_at_once(workers as usize),
+            ServiceFault::Crash { workers } => {
+                let most = workers as usize;
+                self.pool.crash_at_once(most) + self.jobs.crash_at_once(most)
+            }
             ServiceFault::CacheFlush => {
                 self.shared.cache.clear();
                 1

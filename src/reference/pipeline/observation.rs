@@ -92,6 +92,7 @@ impl Pipeline {
             workers: self.pool.alive(),
             devices: self.shared.devices.len(),
             cached: self.shared.cache.len(),
+            jobs: self.jobs.figures(),
         }
     }
 }

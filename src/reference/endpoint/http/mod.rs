@@ -8,6 +8,7 @@ mod content;
 mod control;
 mod fault;
 mod guard;
+mod job;
 mod judge;
 
 use std::rc::Rc;
@@ -89,6 +90,9 @@ GET  /v1/dead-letters    what could not be processed, and why
 GET  /v1/audit           who told it what, and when; ?after=ID&wait_ms=30000 waits for the next
 POST /v1/cache           {\"operation\":\"flush\"|\"version\"|\"device\"|\"keys\"|\"warm\"}
 GET  /v1/faults          what goes wrong on purpose; POST breaks it, if it was started with --faults
+GET  /v1/jobs            classes of jobs; POST {\"class\":\"NAME\"} submits one
+GET  /v1/jobs/NUMBER     how a job is; /v1/jobs/dead-letters has those that failed in all their tries
+GET  /v1/jobs/stream     progress as server-sent events; ?job=NUMBER or ?class=NAME
 GET  /health             healthy, degraded or unhealthy, with reasons; /live and /ready for probes
 GET  /metrics            for Prometheus
 GET  /openapi.json       all of this, for machines; browsers get a live page here
@@ -235,6 +239,9 @@ async fn answer(
         ("/v1/cache", Method::POST) => cache::operate(request, dispatcher).await,
         ("/v1/faults", Method::GET) => fault::list(dispatcher),
         ("/v1/faults", Method::POST) => fault::operate(request, dispatcher).await,
+        ("/v1/jobs", Method::GET) => job::list(dispatcher),
+        ("/v1/jobs", Method::POST) => job::submit(request, dispatcher).await,
+        ("/v1/jobs/stream", Method::GET) => job::watch(&request, dispatcher),
         ("/v1/experiment", Method::GET) => control::experiment(dispatcher),
         ("/v1/connections", Method::GET) => control::connections(dispatcher),
         ("/v1/dead-letters", Method::GET) => control::dead_letters(dispatcher),
@@ -247,7 +254,7 @@ async fn answer(
         ("/", Method::GET | Method::HEAD) if wants_page(request.headers()) => page(),
         ("/", Method::GET | Method::HEAD) => reply(StatusCode::OK, TEXT, INDEX),
         ("/v1/readings" | "/v1/cache", _) => not_allowed("POST"),
-        ("/v1/realtime" | "/v1/faults", _) => not_allowed("GET, POST"),
+        ("/v1/realtime" | "/v1/faults" | "/v1/jobs", _) => not_allowed("GET, POST"),
         (
             "/v1/stream" | "/v1/alerts" | "/v1/alerts/stream" | "/v1/alerts/ws" | "/v1/experiment"
             | "/v1/connections" | "/v1/dead-letters" | "/v1/audit" | "/health" | "/live" | "/ready"
@@ -257,7 +264,8 @@ async fn answer(
         (path, Method::GET) if path.starts_with(DEVICES) => {
             control::device(dispatcher, &path[DEVICES.len()..], &grant)
         }
-        (path, _) if path.starts_with(DEVICES) => not_allowed("GET"),
+        (path, Method::GET) if path.starts_with(job::JOBS) => job::show(dispatcher, &path[job::JOBS.len()..]),
+        (path, _) if path.starts_with(DEVICES) || path.starts_with(job::JOBS) => not_allowed("GET"),
         (path, _) => {
             let hint = format!("there is no {path} here; GET / names what there is\n");
             reply(StatusCode::NOT_FOUND, TEXT, hint)
