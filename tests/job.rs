@@ -156,7 +156,8 @@ fn what_is_no_job_is_refused_with_what_to_write_instead() {
     );
     for (path, status) in [
         ("/v1/jobs/9", 404),
-        ("/v1/jobs/x", 404),
+        ("/v1/jobs/x", 400),
+        ("/v1/jobs/0", 400),
         ("/v1/jobs/stream?job=9", 404),
         ("/v1/jobs/stream?x=1", 400),
     ] {

@@ -25,7 +25,6 @@ use crate::reference::answer::{Answer, ReadingId, Reason, ReplyTo, Shed, WorkerM
 use crate::reference::cluster::{ClusterBus, ClusterEvent};
 use crate::reference::fault::{Delivery, FaultRegistry};
 use crate::reference::health::Health;
-use crate::reference::job::Jobs;
 use crate::reference::metric::{Endpoint, Metrics, ResponseTimes};
 use crate::reference::pipeline::{Pipeline, Submission};
 use crate::reference::reading::Reading;
@@ -164,11 +163,6 @@ impl Dispatcher {
             under_way: Cell::new(0),
             most_under_way: limits.under_way,
         }
-    }
-
-    /// What the service does beside judging readings.
-    pub(in crate::reference) fn jobs(&self) -> &Arc<Jobs> {
-        self.pipeline.jobs()
     }
 
     /// What goes wrong on purpose.

@@ -1,16 +1,24 @@
 //! What the serving thread sees of itself: for health and metrics, and of the `WebSocket`s that are to end with it.
 
+use std::sync::Arc;
+
 use std::time::Duration;
 
 use super::Dispatcher;
 use crate::clock::{ProcessUse, thread_cpu_time};
 use crate::reference::endpoint::latency::Latency;
+use crate::reference::job::Jobs;
 use crate::reference::metric::ServingSnapshot;
 
 /// How often it is looked how the service is.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 impl Dispatcher {
+    /// What the service does beside judging readings.
+    pub(in crate::reference) fn jobs(&self) -> &Arc<Jobs> {
+        self.pipeline.jobs()
+    }
+
     /// What of the metrics only this thread knows.
     pub(in crate::reference::endpoint) fn serving_snapshot(&self) -> ServingSnapshot {
         ServingSnapshot {

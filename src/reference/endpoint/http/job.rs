@@ -1,5 +1,6 @@
 //! Jobs over HTTP: submitted, looked at, and watched as they go.
 
+use std::num::NonZeroU64;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -169,7 +170,10 @@ pub(super) fn show(dispatcher: &Dispatcher, name: &str) -> Reply {
     if name == "dead-letters" {
         return reply(StatusCode::OK, JSON, format!("[{}]", jobs.dead_letters(MOST_LETTERS).join(",")));
     }
-    match name.parse().ok().and_then(|number| jobs.report(number)) {
+    let Ok(number) = name.parse::<NonZeroU64>() else {
+        return error(StatusCode::BAD_REQUEST, "a job goes by its number, from 1");
+    };
+    match jobs.report(number.get()) {
         Some((text, _)) => reply(StatusCode::OK, JSON, text),
         None => error(StatusCode::NOT_FOUND, "no job of this number is known, or no more"),
     }
@@ -181,8 +185,9 @@ fn filter(query: Option<&str>, dispatcher: &Dispatcher) -> Result<Filter, String
     for (key, value) in url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
         match &*key {
             "job" => {
-                let number = value.parse().map_err(|_| format!("`job` is a whole number, not `{value}`"))?;
-                filter.job = Some(number);
+                let number = value.parse::<NonZeroU64>();
+                let number = number.map_err(|_| format!("`job` is a whole number from 1, not `{value}`"))?;
+                filter.job = Some(number.get());
             }
             "class" => {
                 let place = dispatcher.jobs().class(&value);
