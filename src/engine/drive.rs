@@ -51,6 +51,31 @@ struct Next {
     hold: Hold,
 }
 
+/// Ends a connection as a fault does, and says when the device comes back.
+async fn cut<S: Sink>(
+    worker: &Worker<S>,
+    device: &Rc<Device>,
+    mut session: Box<dyn Session>,
+    ending: Ending,
+    now: Tick,
+) -> Next {
+    match ending {
+        Ending::Reset => session.abort(),
+        // A session that outlives its connection must be closed before the next one opens.
+        Ending::Fin if device.lasting => close(&mut *session).await,
+        // Dropped without a word, as a dead process leaves it.
+        Ending::Fin | Ending::Died => {}
+    }
+    if !lasts(device, session, ending == Ending::Fin) {
+        let outcome = Outcome::Error(error_of(ending));
+        give_up_all(worker, device, outcome, &cut_by_fault(ending), now);
+    }
+    if !worker.faults.keeps_away(device, now) {
+        worker.come_back(device, now);
+    }
+    at_once(device, now)
+}
+
 /// Drives one device until its worker closes.
 pub(super) async fn drive<S: Sink>(worker: Rc<Worker<S>>, device: Rc<Device>) {
     let Some(endpoint) = worker.endpoint(device.fleet) else { return };
@@ -93,23 +118,7 @@ pub(super) async fn drive<S: Sink>(worker: Rc<Worker<S>>, device: Rc<Device>) {
                 // At once then, whenever that is: the run may leave out a part of the plan until then.
                 next = Next { at: Some(Tick::ZERO), failures: 0, hold: Hold::Service };
             }
-            Disconnect::Fault(ending) => {
-                match ending {
-                    Ending::Reset => session.abort(),
-                    // A session that outlives its connection must be closed before the next one opens.
-                    Ending::Fin if device.lasting => close(&mut *session).await,
-                    // Dropped without a word, as a dead process leaves it.
-                    Ending::Fin | Ending::Died => {}
-                }
-                if !lasts(&device, session, ending == Ending::Fin) {
-                    let outcome = Outcome::Error(error_of(ending));
-                    give_up_all(&worker, &device, outcome, &cut_by_fault(ending), now);
-                }
-                if !worker.faults.keeps_away(&device, now) {
-                    worker.come_back(&device, now);
-                }
-                next = at_once(&device, now);
-            }
+            Disconnect::Fault(ending) => next = cut(&worker, &device, session, ending, now).await,
             Disconnect::Asleep => {
                 // Closing must not delay the next reading.
                 part(session);

@@ -6,16 +6,18 @@ use std::path::Path;
 
 use super::RunError;
 use super::drive::{Driven, fail, give_up, own_budgets};
+use super::early::Early;
 use super::journal::Journal;
 use super::judgement::Evidence;
 use super::profile::Profile;
 use crate::clock::{PacerKind, Tick};
 use crate::engine::{self, End, WorkerReport};
-use crate::record::{Cause, FleetId, Judgement, Layout};
+use crate::record::{Cause, FleetId, Judgement, Layout, Shard};
 use crate::results::{
     self, BudgetResult, Calibration, Detections, FleetEncounters, Manifest, Refused, Report, RunDirectory,
     RunState, SummaryRow, Totals, WorkerUse,
 };
+use crate::scenario::Plan;
 use crate::units::Quantile;
 
 /// How a run ended, the gravest reason first to count.
@@ -130,13 +132,7 @@ impl Driven {
         let (rows, readings) = (totals.rows(), totals.readings(None));
         let state = reached(engine.end, self.interrupted.is_none() && self.early.is_some());
         let aborted = state == RunState::Aborted;
-        let early = self.early.budget.map(|failed| BudgetResult { aborted, ..failed });
-        let mut budgets = results::judge(&totals, own_budgets(&self.plan, self.shard), early.as_ref());
-        if state == RunState::Interrupted {
-            results::cut_short(&mut budgets);
-        } else if aborted && early.is_some() {
-            results::left_out(&mut budgets, self.plan.layout(), self.early.failed_at);
-        }
+        let mut budgets = judged(&self.plan, self.shard, &totals, state, &self.early);
         let refused = self.early.refused.filter(|_| aborted);
         let evidence = Evidence {
             plan: &self.plan,
@@ -160,9 +156,7 @@ impl Driven {
         let reproached = (failed, !silences.is_empty());
         let conclusion = match refused {
             Some(_) => Conclusion::Failed,
-            None => {
-                Conclusion::of_run(state, validity.verdict, readings.ok(), (failed, !silences.is_empty()))
-            }
+            None => Conclusion::of_run(state, validity.verdict, readings.ok(), reproached),
         };
         let refused = refused.as_ref().map(Refused::sentence);
         self.manifest = Manifest {
@@ -196,6 +190,19 @@ impl Driven {
         };
         Ok(Finished { conclusion, refused, keys_recorded, unwritten, totals, engine, directory, manifest })
     }
+}
+
+/// What became of the budgets of a run that has reached `state`.
+fn judged(plan: &Plan, shard: Shard, totals: &Totals, state: RunState, early: &Early) -> Vec<BudgetResult> {
+    let aborted = state == RunState::Aborted;
+    let failed = early.budget.clone().map(|failed| BudgetResult { aborted, ..failed });
+    let mut budgets = results::judge(totals, own_budgets(plan, shard), failed.as_ref());
+    if state == RunState::Interrupted {
+        results::cut_short(&mut budgets);
+    } else if aborted && failed.is_some() {
+        results::left_out(&mut budgets, plan.layout(), early.failed_at);
+    }
+    budgets
 }
 
 /// How far a run got that ended so; `early` says that squall itself ended it.

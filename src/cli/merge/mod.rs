@@ -218,7 +218,9 @@ fn conclude(manifest: &mut Manifest, totals: &Totals, demanded: &Demanded) -> Ex
     // Each shard has counted its own readings.
     for unanswered in Silence::unanswered(&totals.rows()) {
         let same = manifest.silences.iter_mut().find(|own| own.fleet == unanswered.fleet);
-        same.into_iter().for_each(|own| own.clone_from(&unanswered));
+        if let Some(own) = same {
+            *own = unanswered;
+        }
     }
     let whole = manifest.merged.iter().all(|part| part.state == RunState::Complete);
     manifest.state = if whole { RunState::Complete } else { RunState::Interrupted };

@@ -24,7 +24,7 @@ mod state;
 mod store;
 
 pub(super) use bus::{ClusterBus, ClusterEvent};
+pub(super) use gate::SharedGate;
 pub(super) use order::CacheOrder;
-
 pub(super) use state::StateStore;
 pub(super) use store::ScoreStore;

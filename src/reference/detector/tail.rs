@@ -116,10 +116,14 @@ mod tests {
         assert!(after > before && after < before + 0.15, "{before} {after}");
         // It ends with the first usual value; what exceeds the largest so far counts for the difference.
         let mut tail = quiet.clone();
-        [2.0, 4.0, 3.0].into_iter().for_each(|value| tail.add(value));
+        for value in [2.0, 4.0, 3.0] {
+            tail.add(value);
+        }
         let rising = tail.scale();
         assert!((rising - learned(1).1).abs() < 1e-3, "{rising}");
-        [0.5, 4.0].into_iter().for_each(|value| tail.add(value));
+        for value in [0.5, 4.0] {
+            tail.add(value);
+        }
         assert!(tail.scale() > rising);
     }
 

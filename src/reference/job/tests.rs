@@ -308,7 +308,9 @@ fn ten_thousand_jobs_survive_crashes() {
         assert!(is_over && (text.contains("\"effects\":1,") || text.contains("at-least-once")), "{text}");
     }
     jobs.stop();
-    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    for thread in threads {
+        thread.join().unwrap();
+    }
 }
 
 #[test]
@@ -327,7 +329,9 @@ fn inline_and_queued_jobs_come_to_the_same() {
         }
         wait_for_the_end(&jobs);
         jobs.stop();
-        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        for thread in threads {
+            thread.join().unwrap();
+        }
         let tally = jobs.tallies().0[0];
         (tally.done, tally.dead, tally.failures, tally.effects)
     };

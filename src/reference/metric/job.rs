@@ -3,13 +3,16 @@
 use super::family::{Family, Kind, Value};
 use crate::reference::job::{Figures, Tally};
 
+/// The kind of a figure, its name, its help, and what it is.
+type Figure = (Kind, &'static str, &'static str, fn(&Tally) -> u64);
+
 impl Figures {
     /// Without classes there are none.
     pub(super) fn families(&self) -> Vec<Family> {
         if self.classes.is_empty() {
             return Vec::new();
         }
-        let figures: [(Kind, &str, &'static str, fn(&Tally) -> u64); 6] = [
+        let figures: [Figure; 6] = [
             (Kind::Counter, "jobs_submitted", "Jobs taken in", |tally| tally.submitted),
             (
                 Kind::Counter,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Pipeline;
 use crate::clock::{ProcessUse, Tick, memory_available, memory_left};
-use crate::reference::cluster::ClusterBus;
+use crate::reference::cluster::{ClusterBus, ScoreStore, SharedGate, StateStore};
 use crate::reference::health::{Health, HealthInputs, Sample};
 use crate::reference::metric::{RedisLink, Snapshot};
 use crate::service::FaultKind;
@@ -69,9 +69,9 @@ impl Pipeline {
     pub(in crate::reference) fn redis(&self, bus: Option<&ClusterBus>) -> Vec<RedisLink> {
         let links = [
             ("cluster", bus.map(ClusterBus::link)),
-            ("quotas", bus.and_then(ClusterBus::gate).map(|gate| gate.link())),
-            ("scores", self.shared.store.as_ref().map(|store| store.link())),
-            ("states", self.shared.states.as_ref().map(|states| states.link())),
+            ("quotas", bus.and_then(ClusterBus::gate).map(SharedGate::link)),
+            ("scores", self.shared.store.as_ref().map(ScoreStore::link)),
+            ("states", self.shared.states.as_ref().map(StateStore::link)),
         ];
         let told = links.into_iter().filter_map(|(purpose, link)| {
             let link = link?;

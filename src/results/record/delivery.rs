@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::counter;
 use crate::clock::Tick;
-use crate::record::{AuditFinding, DeliveryGuarantee, ErrorKind, FleetInfo, Kind, Layout, Outcome, Sample};
+use crate::record::{AuditFinding, DeliveryGuarantee, FleetInfo, Kind, Layout, Outcome, Sample};
 use crate::units::figure::count;
 
 /// How many there were, and the first by the time it was discovered.
@@ -30,9 +30,9 @@ impl Violations {
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 #[serde(default)]
 struct FleetTally {
-    /// Readings that were sent; of those, the ones that the service refused, be it with an error, and that it answered ok.
+    /// Readings that were sent; of those, the ones that the service refused and that it answered ok.
     sent: u64,
-    refused: u64,
+    shed: u64,
     ok: u64,
     lost: Violations,
     duplicated: Violations,
@@ -56,16 +56,15 @@ impl Deliveries {
     /// Whether it is of the fleets of `layout`, with counts that an interval can have.
     pub(crate) fn fit(&self, layout: &Layout) -> bool {
         let counts = |tally: &FleetTally| {
-            let FleetTally { sent, refused, ok, late, unaudited, resent, .. } = *tally;
+            let FleetTally { sent, shed, ok, late, unaudited, resent, .. } = *tally;
             let found = [tally.lost.number, tally.duplicated.number, tally.reordered.number];
-            found.into_iter().chain([sent, refused, ok, late, unaudited, resent])
+            found.into_iter().chain([sent, shed, ok, late, unaudited, resent])
         };
         self.fleets.len() == layout.fleets.len()
             && self.fleets.iter().flat_map(counts).all(|count| count <= counter::MOST)
     }
 
-    /// Counts a reading that was sent, and whether it was lost. What the service refused, by a verdict or with an error for its answer, was
-    /// not lost by it, nor was what was dropped.
+    /// Counts a reading that was sent, and whether it was lost. Shed and dropped readings were not lost by the service.
     pub(crate) fn completed(&mut self, sample: &Sample) {
         if sample.kind != Kind::Reading || sample.actual.is_none() {
             return;
@@ -74,7 +73,7 @@ impl Deliveries {
         tally.sent += 1;
         match sample.outcome {
             Outcome::Ok => tally.ok += 1,
-            Outcome::Shed | Outcome::Error(ErrorKind::Status) => tally.refused += 1,
+            Outcome::Shed => tally.shed += 1,
             Outcome::Error(_) | Outcome::Timeout | Outcome::Lost => {
                 tally.lost.note(sample.completed, sample.device, sample.seq);
             }
@@ -101,7 +100,7 @@ impl Deliveries {
             mine.duplicated.add(theirs.duplicated);
             mine.reordered.add(theirs.reordered);
             mine.sent += theirs.sent;
-            mine.refused += theirs.refused;
+            mine.shed += theirs.shed;
             mine.ok += theirs.ok;
             mine.late += theirs.late;
             mine.unaudited += theirs.unaudited;
@@ -156,7 +155,7 @@ fn untested(expects: Expectation, tally: &FleetTally) -> Option<String> {
     if tally.sent == 0 {
         return Some("no reading was sent".to_owned());
     }
-    if tally.sent == tally.refused {
+    if tally.sent == tally.shed {
         return Some("the service refused every reading".to_owned());
     }
     if of_answers && tally.ok == 0 {
@@ -285,7 +284,7 @@ impl FleetDelivery {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{FleetId, PhaseId};
+    use crate::record::{ErrorKind, FleetId, PhaseId};
     use crate::results::tests::layout;
 
     fn sample(outcome: Outcome, sent: bool, completed: u64, device: u32, seq: u64) -> Sample {
@@ -316,8 +315,6 @@ mod tests {
             (Outcome::Shed, true, 0),
             (Outcome::Dropped, false, 0),
             (Outcome::Error(ErrorKind::Refused), false, 0),
-            (Outcome::Error(ErrorKind::Status), true, 0),
-            (Outcome::Error(ErrorKind::Protocol), true, 1),
             (Outcome::Error(ErrorKind::Reset), true, 1),
             (Outcome::Timeout, true, 1),
             (Outcome::Lost, true, 1),

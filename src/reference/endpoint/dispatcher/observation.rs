@@ -1,7 +1,6 @@
 //! What the serving thread sees of itself: for health and metrics, and of the `WebSocket`s that are to end with it.
 
 use std::sync::Arc;
-
 use std::time::Duration;
 
 use super::Dispatcher;

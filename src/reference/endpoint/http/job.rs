@@ -41,12 +41,11 @@ impl Posted {
     /// What is wrong with it, with the place of its class where nothing is.
     fn checked(&self, classes: &[JobClass]) -> Result<(usize, Option<Priority>), String> {
         let Some(place) = classes.iter().position(|class| class.name == self.class) else {
-            return Err(match classes {
-                [] => "there are no classes of jobs: [reference.jobs.classes.NAME] sets one up".to_owned(),
-                _ => {
-                    let known: Vec<&str> = classes.iter().map(|class| class.name.as_str()).collect();
-                    format!("there is no class `{}`; there are {}", self.class, known.join(", "))
-                }
+            let known: Vec<&str> = classes.iter().map(|class| class.name.as_str()).collect();
+            return Err(if known.is_empty() {
+                "there are no classes of jobs: [reference.jobs.classes.NAME] sets one up".to_owned()
+            } else {
+                format!("there is no class `{}`; there are {}", self.class, known.join(", "))
             });
         };
         for (name, text) in [("key", &self.key), ("about", &self.about)] {
@@ -105,7 +104,8 @@ pub(super) async fn submit(request: Request<Incoming>, dispatcher: &Dispatcher) 
 /// What is told of a class.
 #[derive(Serialize)]
 struct Class<'a> {
-    class: &'a str,
+    #[serde(rename = "class")]
+    name: &'a str,
     does: &'static str,
     priority: &'static str,
     capacity: usize,
@@ -128,7 +128,7 @@ impl<'a> Class<'a> {
     fn of(class: &'a JobClass, tally: &Tally) -> Self {
         let tries = tally.done + tally.failures + tally.crashes;
         Self {
-            class: &class.name,
+            name: &class.name,
             does: class.does.name(),
             priority: class.priority.name(),
             capacity: class.capacity,
