@@ -235,11 +235,9 @@ fn jobs_survive_the_crash_of_their_workers() {
         if number % 200 == 100 {
             let (status, told) = control.ask("POST", "/v1/faults", crash);
             let told: Value = serde_json::from_str(&told).unwrap();
-            assert_eq!(
-                (status, &told["acted"]),
-                (200, &3.into()),
-                "the one for readings and both for jobs: {told}"
-            );
+            assert_eq!(status, 200, "{told}");
+            // The one for readings, and of both for jobs those that are back from the crash before.
+            assert!((1..=3).contains(&told["acted"].as_u64().unwrap()), "{told}");
         }
     }
     wait_for("all are done", || client.class(0)["done"] == JOBS);

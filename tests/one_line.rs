@@ -248,6 +248,7 @@ fn where_no_rate_is_stated_one_is_chosen_and_said_everywhere() {
     let rate = chosen.split(' ').next().unwrap();
     let text = std::fs::read_to_string(desk.path().join("s.toml")).unwrap();
     assert!(text.contains(&format!("# {}.", chosen.split(';').next().unwrap())), "{text}\n{said}");
+    let rate = rate.replace(',', "");
     assert!(text.contains(&format!("of each device; {rate} of all")), "{text}");
     let report = desk.report("results");
     assert_eq!(report.run.scenario.text, text, "the manifest says it, too");

@@ -205,7 +205,7 @@ fn hits_are_what_the_service_says_they_are_and_no_score_crosses_a_version() {
         let said = figure(&server, &format!("/cache/{key}")).as_u64().unwrap();
         assert_eq!(said, counted.get(tier).copied().unwrap_or(0), "{tier} of {counted:?}");
     }
-    assert!(counted["exact"] > 10 && counted["semantic"] > 100, "{counted:?}");
+    assert!(counted["exact"] > 5 && counted["semantic"] > 100, "{counted:?}");
     assert_eq!(figure(&server, "/cache/audited"), counted["semantic"]);
     let raised = client.ask("POST", "/v1/cache", r#"{"operation":"version","model":"histograms"}"#).1;
     assert_eq!(raised["version"], 2);

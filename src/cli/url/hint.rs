@@ -61,7 +61,7 @@ pub(in crate::cli) fn meant(arguments: &[OsString], error: &clap::Error) -> Opti
 
 /// What to say of a line that begins neither with a command nor with a URL.
 fn homeless(root: &Command, word: &OsString, rest: &[OsString]) -> Option<String> {
-    let shown = without_login(&word.to_string_lossy());
+    let shown = shown(&word.to_string_lossy());
     if shown.starts_with('-') {
         option(root.find_subcommand(COMMAND)?, word)?;
         let line = line([&example(), word].into_iter().chain(rest));
@@ -70,8 +70,24 @@ fn homeless(root: &Command, word: &OsString, rest: &[OsString]) -> Option<String
             quote(&shown)
         ));
     }
-    let line = line(unlike_a_command(&word.to_string_lossy())?.iter().chain(rest));
+    let Some(meant) = unlike_a_command(&word.to_string_lossy()) else {
+        // The word as it is would show a password.
+        let hides = shown != word.to_string_lossy();
+        return hides.then(|| {
+            format!("`{}` is no command and no URL; a URL looks like {}", quote(&shown), line_of(&example()))
+        });
+    };
+    let line = line(meant.iter().chain(rest));
     Some(format!("`{}` is no command; did you mean: {line}", quote(&shown)))
+}
+
+/// A first word as it is shown: without what may be a login, also where a URL is not quite one.
+fn shown(word: &str) -> String {
+    let Some(at) = word.rfind('@').filter(|at| !word.contains("://") && word[..*at].contains(':')) else {
+        return without_login(word);
+    };
+    let scheme = word.find(":/").map_or("", |end| &word[..end + 2]);
+    format!("{scheme}{}", &word[at + 1..])
 }
 
 /// A URL to show what one looks like.

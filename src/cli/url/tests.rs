@@ -300,6 +300,11 @@ fn what_stands_in_the_wrong_place_is_told_the_line_to_type() {
         (&["example.org/a"], "did you mean: squall http://example.org/a"),
         (&["http:/h/a"], "did you mean: squall http://h/a"),
         (&["htp:/h"], "did you mean: squall http://h"),
+        (&["http:/u:s3cret@h/p"], "`http:/h/p` is no command; did you mean: squall http://h/p"),
+        (
+            &["u:s3cret@h/p"],
+            "`h/p` is no command and no URL; a URL looks like http://127.0.0.1:8080/readings",
+        ),
         (&["s.toml"], "did you mean: squall run s.toml"),
         (
             &["-r", "5/s"],

@@ -123,8 +123,8 @@ impl Grid {
     /// The place of the column that an instant lies in, if it lies in one.
     pub(super) fn column_at(&self, start_s: f64) -> Option<usize> {
         let place = start_s / self.column_s + 1e-6;
-        (place >= 0.0 && start_s < self.end_s - 1e-6 * self.column_s)
-            .then(|| (place as usize).min(self.columns.saturating_sub(1)))
+        // What is left over at the end, however short, is part of the last column.
+        (place >= 0.0 && start_s <= self.end_s).then(|| (place as usize).min(self.columns.saturating_sub(1)))
     }
 }
 
