@@ -115,7 +115,8 @@ impl<T> Queue<T> {
         {
             out.push(item);
         }
-        let called = std::mem::take(&mut state.wanted) && !out.is_empty();
+        // Who takes nothing makes no room: another's items may fill the queue.
+        let called = !out.is_empty() && std::mem::take(&mut state.wanted);
         drop(state);
         if called {
             self.room.notify_waiters();
@@ -195,5 +196,28 @@ impl<T> Queue<T> {
         for call in &self.calls {
             call.notify_all();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Waker};
+
+    use super::*;
+
+    #[test]
+    fn who_waits_for_room_is_called_by_whoever_makes_some() {
+        let queue = Queue::new(&Setup { capacity: 1, ..Setup::default() }, 2);
+        let level = Priority::Medium;
+        assert!(matches!(queue.push(0, level, 1), PushResult::Queued));
+        let mut room = pin!(queue.room(level));
+        let mut has_come = || room.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready();
+        assert!(!has_come());
+        let mut taken = Vec::new();
+        assert!(queue.take(1, 1, Duration::ZERO, &mut taken) && taken.is_empty());
+        assert!(!has_come());
+        assert!(queue.take(0, 1, Duration::ZERO, &mut taken) && taken == [1]);
+        assert!(has_come());
     }
 }
