@@ -14,7 +14,7 @@ const OPEN: &str = "[fleet.a]\nprotocol = \"http\"\ndevices = 4\nrate = \"10/s\"
 const HIDDEN: &str = "[fleet.b]\nprotocol = \"tcp\"\ndevices = 2\nrate = \"2/s\"\ntcp = { correlate = \"order\" }\ntimeout = \"300ms\"\n";
 const CLOSED: &str =
     "[fleet.a]\nprotocol = \"http\"\ndevices = 8\nmodel = \"closed\"\nthink = \"5ms\"\ntimeout = \"300ms\"\n";
-const MET: &str = "[[budget]]\np95 = \"<10s\"\nerror_rate = \"<20%\"\n";
+const MET: &str = "[[budget]]\np50 = \"<10s\"\nerror_rate = \"<50%\"\n";
 
 fn reply(stream: TcpStream, head: &str) -> std::io::Result<()> {
     let (mut input, mut output) = (BufReader::new(stream.try_clone()?), stream);
