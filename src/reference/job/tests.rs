@@ -279,7 +279,14 @@ fn ten_thousand_jobs_survive_crashes() {
     const JOBS: u64 = 5_000;
     // They take time, so that workers are at some when they crash.
     let cost = Span::from_ns(50_000);
-    let wide = |idempotent, name| JobClass { capacity: 10_000, steps: 2, cost, idempotent, ..class(name) };
+    let wide = |idempotent, name| JobClass {
+        capacity: 10_000,
+        steps: 2,
+        tries: 100,
+        cost,
+        idempotent,
+        ..class(name)
+    };
     let classes = vec![wide(true, "once"), wide(false, "at-least-once")];
     let jobs = jobs(Setup { workers: 2, history: 20_000, classes, ..Setup::default() });
     let threads = jobs.start().unwrap();
