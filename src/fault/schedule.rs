@@ -28,6 +28,13 @@ pub struct Fault {
     pub effect: Effect,
 }
 
+impl Fault {
+    /// Whether it is meant for devices of the fleet of this name.
+    pub(crate) fn is_meant_for(&self, fleet: &str) -> bool {
+        self.fleets.is_empty() || self.fleets.iter().any(|own| own == fleet)
+    }
+}
+
 /// When a fault is on by plan, in ticks of the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Schedule {

@@ -1,10 +1,8 @@
 //! Whether a run measured anything: gathers what the engine judges validity by.
 
-use std::sync::Arc;
-
 use super::profile::Profile;
 use crate::engine::{End, Figures, FleetMet, Level, OwnWait, Report};
-use crate::fault::{Fault, Schedule};
+use crate::fault::Schedule;
 use crate::record::{Cause, ErrorKind, FleetId, Judgement, RunToken, ScarceResource, Shard, Validity};
 use crate::results::{OwnPause, Readings, Refused, Silence, SummaryRow, Totals};
 use crate::scenario::{Fleet, Model, Plan};
@@ -73,16 +71,12 @@ impl Evidence<'_> {
     /// For how much of the time measured a fault of the plan may act on the fleet of this name, nanoseconds.
     fn faulty_ns(&self, fleet: &str) -> u64 {
         let (from, to) = (self.plan.measuring_starts(), self.plan.end());
-        let hits =
-            |fault: &&Arc<Fault>| fault.fleets.is_empty() || fault.fleets.iter().any(|own| own == fleet);
-        let schedules = self.plan.faults().iter().filter(hits).filter_map(|fault| fault.schedule);
-        let overlap = |schedule: Schedule| -> u64 {
-            let starts = (0..u64::from(schedule.times))
-                .map(|n| schedule.start.plus_ns(n.saturating_mul(schedule.every_ns)))
-                .take_while(|start| *start < to);
-            starts.map(|start| start.plus_ns(schedule.duration_ns).min(to).since(start.max(from))).sum()
-        };
-        schedules.map(overlap).sum()
+        let course = &self.plan.layout().course;
+        let faults = self.plan.faults().iter().filter(|fault| fault.is_meant_for(fleet));
+        let activations = faults.filter_map(|fault| fault.schedule.as_ref()).flat_map(Schedule::activations);
+        // A phase that was ended early moves them, as it does the end.
+        let kept = activations.filter_map(|on| course.shortened((on.start, on.end)));
+        kept.map(|(start, end)| end.min(to).since(start.max(from))).sum()
     }
 
     /// Whether devices that send when they are answered may have stopped for what the service did.

@@ -20,8 +20,7 @@ pub struct FaultHit {
 
 /// The draw of `fault` among the devices of `fleet`; `None` if it does not concern them.
 pub(super) fn draw(fault: &Fault, fleet: &Fleet, seed: Seed) -> Option<Draw> {
-    let meant = fault.fleets.is_empty() || fault.fleets.contains(&fleet.name);
-    (fault.effect.by_device() && meant)
+    (fault.effect.by_device() && fault.is_meant_for(&fleet.name))
         .then(|| Draw::new(seed, &fault.name, &fleet.name, fleet.devices, fault.share))
 }
 
