@@ -25,6 +25,7 @@ mod store;
 
 pub(super) use bus::{ClusterBus, ClusterEvent};
 pub(super) use gate::SharedGate;
+pub(super) use link::Link;
 pub(super) use order::CacheOrder;
 pub(super) use state::StateStore;
 pub(super) use store::ScoreStore;

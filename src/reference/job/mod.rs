@@ -189,7 +189,10 @@ impl Jobs {
     }
 
     fn tell(&self, board: &Board, number: u64) {
-        if let Some(job) = board.find(number).filter(|_| self.watchers.any()) {
+        // To find one that is over may take a while, and as a rule nobody listens.
+        if self.watchers.any()
+            && let Some(job) = board.find(number)
+        {
             let text = job.encode(&self.setup.classes[job.class]);
             self.watchers.tell(number, job.class, text, job.is_over());
         }

@@ -123,8 +123,6 @@ pub(super) struct Snapshot {
     pub(super) workers: usize,
     pub(super) devices: usize,
     pub(super) cached: usize,
-    /// What is counted of jobs.
-    pub(super) jobs: Figures,
     /// Faults that are on, by name.
     pub(super) faults: Vec<(String, FaultKind)>,
     /// How often faults acted, in the order of [`FaultKind::ALL`].
@@ -137,6 +135,8 @@ pub(super) struct ServingSnapshot {
     /// Readings whose answers have not come back.
     pub(super) under_way: usize,
     pub(super) times: ResponseTimes,
+    /// What is counted of jobs.
+    pub(super) jobs: Figures,
     pub(super) redis: Vec<RedisLink>,
     pub(super) status: Status,
     pub(super) process: ProcessUse,
@@ -242,7 +242,7 @@ impl Metrics {
         families.extend(self.gauges(now, serving));
         families.extend(serving.times.families());
         families.extend(serving.families());
-        families.extend(now.jobs.families());
+        families.extend(serving.jobs.families());
         families
     }
 

@@ -15,7 +15,6 @@ fn scene() -> (Metrics, Snapshot, ServingSnapshot) {
         workers: 2,
         devices: 3,
         cached: 4,
-        jobs: Figures::default(),
         faults: vec![("a".into(), FaultKind::Slow)],
         fault_acts: vec![7; FaultKind::ALL.len()],
     };
@@ -27,7 +26,8 @@ fn scene() -> (Metrics, Snapshot, ServingSnapshot) {
     }
     let redis = vec![RedisLink { purpose: "cluster", answers: false, failures: 2 }];
     let process = ProcessUse { descriptors: Some(9), ..ProcessUse::default() };
-    (metrics, now, ServingSnapshot { under_way: 3, times, redis, status: Status::Degraded, process })
+    let jobs = Figures::default();
+    (metrics, now, ServingSnapshot { under_way: 3, times, jobs, redis, status: Status::Degraded, process })
 }
 
 #[test]

@@ -4,8 +4,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::Pipeline;
-use crate::clock::{ProcessUse, Tick, memory_available, memory_left};
-use crate::reference::cluster::{ClusterBus, ScoreStore, SharedGate, StateStore};
+use crate::clock::{Tick, memory_available, memory_left, resident_bytes};
+use crate::reference::cluster::{ClusterBus, Link, ScoreStore, SharedGate, StateStore};
 use crate::reference::health::{Health, HealthInputs, Sample};
 use crate::reference::metric::{RedisLink, Snapshot};
 use crate::service::FaultKind;
@@ -14,7 +14,7 @@ impl Pipeline {
     /// Takes note of how the service is just now: how long its readings take, and how much processor time the thread that serves
     /// connections has had. To be called about every second.
     pub(in crate::reference) fn observe(&self, p99_ms: Option<f64>, serving: Option<Duration>) {
-        let held = ProcessUse::read().resident_bytes;
+        let held = resident_bytes();
         // What the groups of the process leave it, or the whole machine.
         let left = [memory_left(), memory_available()].into_iter().flatten().min();
         let memory_ratio = held.zip(left).map(|(held, left)| held as f64 / (held + left).max(1) as f64);
@@ -49,33 +49,34 @@ impl Pipeline {
         Health::judge(&signs, &self.setup().health, ended)
     }
 
-    /// What does not answer, in sentences.
-    fn away(&self, bus: Option<&ClusterBus>) -> Vec<String> {
+    /// The ways to Redis that the service has: what each is for, and what is so while it does not answer.
+    fn links<'p>(
+        &'p self,
+        bus: Option<&'p ClusterBus>,
+    ) -> impl Iterator<Item = (&'static str, &'static str, &'p Link)> {
+        let gate = bus.and_then(ClusterBus::gate).map(SharedGate::link);
         let links = [
-            bus.map(|bus| (bus.link(), "alerts stay on this instance")),
-            bus.and_then(ClusterBus::gate)
-                .map(|gate| (gate.link(), "each instance has its part of the quotas")),
-            self.shared.store.as_ref().map(|store| (store.link(), "scores are computed here")),
-            self.shared.states.as_ref().map(|states| (states.link(), "devices that move begin anew")),
+            ("cluster", "alerts stay on this instance", bus.map(ClusterBus::link)),
+            ("quotas", "each instance has its part of the quotas", gate),
+            ("scores", "scores are computed here", self.shared.store.as_ref().map(ScoreStore::link)),
+            ("states", "devices that move begin anew", self.shared.states.as_ref().map(StateStore::link)),
         ];
-        let away = links
-            .into_iter()
-            .flatten()
-            .filter_map(|(link, meanwhile)| Some(format!("{}; {meanwhile}", link.complaint()?)));
-        away.collect()
+        links.into_iter().filter_map(|(purpose, meanwhile, link)| Some((purpose, meanwhile, link?)))
     }
 
-    /// The ways to Redis that the service has.
+    /// What does not answer, in sentences.
+    fn away(&self, bus: Option<&ClusterBus>) -> Vec<String> {
+        let told =
+            |(_, meanwhile, link): (_, &str, &Link)| Some(format!("{}; {meanwhile}", link.complaint()?));
+        self.links(bus).filter_map(told).collect()
+    }
+
+    /// How the ways to Redis are.
     pub(in crate::reference) fn redis(&self, bus: Option<&ClusterBus>) -> Vec<RedisLink> {
-        let links = [
-            ("cluster", bus.map(ClusterBus::link)),
-            ("quotas", bus.and_then(ClusterBus::gate).map(SharedGate::link)),
-            ("scores", self.shared.store.as_ref().map(ScoreStore::link)),
-            ("states", self.shared.states.as_ref().map(StateStore::link)),
-        ];
-        let told = links.into_iter().filter_map(|(purpose, link)| {
-            let link = link?;
-            Some(RedisLink { purpose, answers: link.down_for().is_none(), failures: link.failures() })
+        let told = self.links(bus).map(|(purpose, _, link)| RedisLink {
+            purpose,
+            answers: link.down_for().is_none(),
+            failures: link.failures(),
         });
         told.collect()
     }
@@ -92,7 +93,6 @@ impl Pipeline {
             workers: self.pool.alive(),
             devices: self.shared.devices.len(),
             cached: self.shared.cache.len(),
-            jobs: self.jobs.figures(),
         }
     }
 }

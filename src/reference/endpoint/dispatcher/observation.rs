@@ -23,6 +23,7 @@ impl Dispatcher {
         ServingSnapshot {
             under_way: self.under_way.get(),
             times: self.times.borrow().clone(),
+            jobs: self.jobs().figures(),
             redis: self.pipeline.redis(self.bus.as_deref()),
             status: self.health().status,
             process: ProcessUse::read(),
