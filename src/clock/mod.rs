@@ -4,6 +4,7 @@
 mod account;
 mod course;
 mod group;
+mod memory;
 mod monotonic;
 mod pacer;
 #[cfg(feature = "reference")]
@@ -16,11 +17,12 @@ pub use account::thread_wait_time;
 pub use course::Course;
 pub(crate) use course::Skip;
 pub(crate) use group::{Quotas, Throttling, memory_left};
+pub(crate) use memory::{kibibytes, memory_available};
 pub use monotonic::Monotonic;
 pub(crate) use monotonic::thread_cpu_time;
 pub use pacer::Pacer;
 pub(crate) use pacer::PacerKind;
 #[cfg(feature = "reference")]
-pub(crate) use process::{ProcessUse, memory_available};
+pub(crate) use process::{ProcessUse, resident_bytes};
 pub use tick::Tick;
 pub use wall::WallTime;

@@ -3,6 +3,8 @@
 use std::fs;
 use std::time::Duration;
 
+use super::memory::kibibytes;
+
 /// What the process uses now. What the system does not tell is `None`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct ProcessUse {
@@ -21,26 +23,20 @@ impl ProcessUse {
     pub(crate) fn read() -> Self {
         Self {
             cpu: cpu_time(),
-            resident_bytes: fs::read_to_string("/proc/self/status").ok().and_then(|status| resident(&status)),
+            resident_bytes: resident_bytes(),
             descriptors: descriptors(),
             most_descriptors: most_descriptors(),
         }
     }
 }
 
-/// Memory that this machine could still give, bytes. Linux: `MemAvailable` of `/proc/meminfo`.
-pub(crate) fn memory_available() -> Option<u64> {
-    kibibytes(&fs::read_to_string("/proc/meminfo").ok()?, "MemAvailable:")
+/// Memory that the process holds, bytes. Linux: `VmRSS` of `/proc/self/status`.
+pub(crate) fn resident_bytes() -> Option<u64> {
+    resident(&fs::read_to_string("/proc/self/status").ok()?)
 }
 
 fn resident(status: &str) -> Option<u64> {
     kibibytes(status, "VmRSS:")
-}
-
-/// The figure of the line `key figure kB`, in bytes.
-fn kibibytes(text: &str, key: &str) -> Option<u64> {
-    let line = text.lines().find_map(|line| line.strip_prefix(key))?;
-    line.split_ascii_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1_024)
 }
 
 /// How many descriptors are open. Kernels since 6.2 say so in the size of the folder; before, its entries have to be counted.
@@ -74,6 +70,7 @@ fn most_descriptors() -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::memory_available;
 
     #[test]
     fn memory_is_read_from_its_line() {

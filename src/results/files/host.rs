@@ -4,7 +4,7 @@ use std::fs;
 use std::time::Duration;
 
 use super::manifest::Host;
-use crate::clock::memory_left;
+use crate::clock::{kibibytes, memory_available, memory_left};
 
 impl Host {
     /// This machine.
@@ -15,10 +15,9 @@ impl Host {
             kernel,
             cores: std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32),
             cpu_model: fs::read_to_string("/proc/cpuinfo").ok().and_then(|text| entry(&text, "model name")),
-            memory_bytes: fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
-                let kib: u64 = entry(&text, "MemTotal")?.strip_suffix(" kB")?.parse().ok()?;
-                kib.checked_mul(1024)
-            }),
+            memory_bytes: fs::read_to_string("/proc/meminfo")
+                .ok()
+                .and_then(|text| kibibytes(&text, "MemTotal:")),
         }
     }
 }
@@ -45,19 +44,13 @@ impl Host {
     /// Memory of this process that is resident and not backed by files, bytes; `None` where the system does not tell. Linux:
     /// `RssAnon` of `/proc/self/status`.
     pub fn anonymous_memory() -> Option<u64> {
-        let text = fs::read_to_string("/proc/self/status").ok()?;
-        let kib: u64 = entry(&text, "RssAnon")?.strip_suffix(" kB")?.trim().parse().ok()?;
-        kib.checked_mul(1024)
+        kibibytes(&fs::read_to_string("/proc/self/status").ok()?, "RssAnon:")
     }
 
     /// Memory that could be had without swapping, bytes, within the limits of this process and of its control groups; `None`
     /// where the system does not tell.
     pub fn available_memory() -> Option<u64> {
-        let machine = fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
-            let kib: u64 = entry(&text, "MemAvailable")?.strip_suffix(" kB")?.parse().ok()?;
-            kib.checked_mul(1024)
-        });
-        machine.into_iter().chain(memory_left()).chain(address_space_left()).min()
+        memory_available().into_iter().chain(memory_left()).chain(address_space_left()).min()
     }
 }
 
@@ -68,10 +61,9 @@ fn address_space_left() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let left = |(resource, key): (Resource, &str)| {
         let (limit, _) = getrlimit(resource).ok().filter(|(soft, _)| *soft != RLIM_INFINITY)?;
-        let kib: u64 = entry(&status, key)?.strip_suffix(" kB")?.trim().parse().ok()?;
-        Some(limit.saturating_sub(kib.saturating_mul(1024)))
+        Some(limit.saturating_sub(kibibytes(&status, key)?))
     };
-    [(Resource::RLIMIT_AS, "VmSize"), (Resource::RLIMIT_DATA, "VmData")].into_iter().filter_map(left).min()
+    [(Resource::RLIMIT_AS, "VmSize:"), (Resource::RLIMIT_DATA, "VmData:")].into_iter().filter_map(left).min()
 }
 
 #[cfg(not(target_os = "linux"))]
