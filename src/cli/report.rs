@@ -19,7 +19,6 @@ pub(super) fn report(args: &ReportArgs) -> Result<Exit, CliError> {
         CliError::failed(format!("{error}{why}"))
     })?;
     if let Some(rebuilt) = &report.rebuilt {
-        // Nobody reading it changes nothing.
         screen::note(&format!("note: {rebuilt}"));
     }
     tell(&report, &args.outputs, args.screen)?;

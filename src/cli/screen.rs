@@ -6,7 +6,7 @@ use std::io::{self, IsTerminal, Write};
 use terminal_size::{Height, Width, terminal_size_of};
 
 use super::CliError;
-use crate::display::{Style, hanging};
+use crate::display::{Style, fitted};
 
 /// Columns of a report where no terminal says how many there are.
 pub(super) const USUAL: usize = 100;
@@ -61,22 +61,6 @@ pub(super) fn note(text: &str) {
     let text = Style::PLAIN.harmless(text);
     let text = if io::stderr().is_terminal() { fitted(&text, progress_width()) } else { text };
     let _ = writeln!(io::stderr(), "{text}");
-}
-
-/// `text` with its longer lines wrapped, but for quoted ones: marks under them must stay in their places.
-fn fitted(text: &str, width: usize) -> String {
-    let is_quoted = |line: &str| {
-        line.split_once(" | ")
-            .is_some_and(|(number, _)| number.trim().bytes().all(|byte| byte.is_ascii_digit()))
-    };
-    let lines = text.lines().flat_map(|line| {
-        if is_quoted(line) || line.chars().count() <= width {
-            vec![line.to_owned()]
-        } else {
-            hanging("", line, width)
-        }
-    });
-    lines.collect::<Vec<_>>().join("\n")
 }
 
 fn heard(printed: io::Result<()>) -> Result<(), CliError> {

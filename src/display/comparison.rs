@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::dot;
 use super::figure::{count, dash, time};
-use super::grid::{Grid, clip, wrap};
+use super::grid::{Grid, clip, hanging, wrap};
 use super::style::{Style, Tone};
 use crate::compare::{Cell, Comparison, Decision, Figure, Pairing, SelfTest, Support, Withdrawal};
 use crate::units::plural;
@@ -31,11 +31,7 @@ pub(crate) fn comparison(
     let width = width.max(60);
     let mut lines = heading(comparison, style);
     for reason in &comparison.reasons {
-        let parts = wrap(reason, width - 4);
-        lines.extend(parts.iter().enumerate().map(|(index, part)| {
-            let mark = if index == 0 { "  - " } else { "    " };
-            format!("{mark}{part}")
-        }));
+        lines.extend(hanging("  - ", reason, width));
     }
     lines.push(String::new());
     lines.extend(table(comparison, style).draw(width, style));

@@ -153,6 +153,22 @@ pub(crate) fn hanging(head: &str, text: &str, width: usize) -> Vec<String> {
         .collect()
 }
 
+/// `text` with its longer lines wrapped, but for quoted ones: marks under them must stay in their places.
+pub(crate) fn fitted(text: &str, width: usize) -> String {
+    let is_quoted = |line: &str| {
+        line.split_once(" | ")
+            .is_some_and(|(number, _)| number.trim().bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    let lines = text.lines().flat_map(|line| {
+        if is_quoted(line) || line.chars().count() <= width {
+            vec![line.to_owned()]
+        } else {
+            wrap(line, width)
+        }
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
 /// `word` in pieces of at most `width` characters.
 fn pieces(word: &str, width: usize) -> Vec<&str> {
     let ends = word.char_indices().map(|(at, _)| at).step_by(width).skip(1).chain([word.len()]);

@@ -26,7 +26,7 @@ pub(crate) use activation::FaultOutline;
 pub(crate) use comparison::{comparison, estimate, finding, length, self_test};
 pub(crate) use dot::pairs;
 pub(crate) use figure::time;
-pub(crate) use grid::{hanging, wrap};
+pub(crate) use grid::{fitted, hanging, wrap};
 pub(crate) use outline::{
     BudgetOutline, ChartPoint, Descriptors, EventOutline, FleetOutline, Memory, Outline, PhaseOutline,
     outline,

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::figure::{bounded_time, count, dash, rate};
-use super::grid::{clip, wrap};
+use super::grid::{clip, fitted};
 use super::style::Style;
 use crate::clock::Tick;
 use crate::record::{Layout, PhaseRole};
@@ -97,7 +97,7 @@ impl Observer for Progress {
     fn note(&self, text: &str) {
         match &self.place {
             Destination::Live { block, width, .. } => {
-                block.suspend(|| say(&wrap(text, *width).join("\n")));
+                block.suspend(|| say(&fitted(text, *width)));
             }
             Destination::Lines { .. } => say(text),
             Destination::Nowhere => {}
@@ -223,7 +223,7 @@ fn faults(layout: &Layout, report: &IntervalReport) -> String {
 
 /// The parts that fit into `width` columns, in their order: where they are too many, whole parts are left out, those with the
 /// largest number first.
-fn fitted(mut parts: Vec<(u8, String)>, width: usize, style: Style) -> String {
+fn packed(mut parts: Vec<(u8, String)>, width: usize, style: Style) -> String {
     let columns = |parts: &[(u8, String)]| parts.iter().map(|(_, part)| part.chars().count()).sum::<usize>();
     while columns(&parts) > width && parts.len() > 1 {
         let least = (0..parts.len()).max_by_key(|at| parts[*at].0).unwrap_or_default();
@@ -239,7 +239,7 @@ fn overall_text(layout: &Layout, report: &IntervalReport, width: usize, style: S
     if is_connecting(layout, report) {
         parts.push((1, format!("  {}", connected(&report.total, devices(layout), style))));
         parts.push((4, faults(layout, report)));
-        return fitted(parts, width, style);
+        return packed(parts, width, style);
     }
     let total = &report.total;
     let failed = if total.failed_so_far == 0 {
@@ -255,7 +255,7 @@ fn overall_text(layout: &Layout, report: &IntervalReport, width: usize, style: S
         (7, retried(total, seconds(report), style)),
         (4, faults(layout, report)),
     ]);
-    fitted(parts, width, style)
+    packed(parts, width, style)
 }
 
 fn fleet_texts(layout: &Layout, report: &IntervalReport, width: usize, style: Style) -> Vec<String> {
@@ -269,7 +269,7 @@ fn fleet_texts(layout: &Layout, report: &IntervalReport, width: usize, style: St
         let mut parts = vec![(0, format!("  {own:<name$}")), (6, format!("  {:<4}", fleet.protocol.name()))];
         if is_connecting(layout, report) {
             parts.push((1, format!("  {}", connected(readings, u64::from(fleet.devices), style))));
-            return fitted(parts, width, style);
+            return packed(parts, width, style);
         }
         parts.extend([
             (2, format!("  {:>9}", rate(readings.ok as f64 / seconds(report), style))),
@@ -280,7 +280,7 @@ fn fleet_texts(layout: &Layout, report: &IntervalReport, width: usize, style: St
             (4, overdue(readings, style)),
             (8, retried(readings, seconds(report), style)),
         ]);
-        fitted(parts, width, style)
+        packed(parts, width, style)
     };
     layout.fleets.iter().zip(&report.fleets).map(text).collect()
 }

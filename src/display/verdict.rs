@@ -8,7 +8,7 @@ use super::detection::detection;
 use super::failure::{failures, hints, service};
 use super::figure::{Marks, time};
 use super::glossary::glossary;
-use super::grid::{clip, wrap};
+use super::grid::{clip, hanging, wrap};
 use super::isolation::isolation;
 use super::recovery::recovery;
 use super::spark::sparklines;
@@ -196,9 +196,7 @@ fn judgements(report: &Report, view: View) -> Vec<String> {
     };
     lines.extend(judgement("measurement", &text, validity.verdict.name(), tone, view));
     for reason in &validity.reasons {
-        for (index, line) in wrap(&style.spoken(reason), width - 4).into_iter().enumerate() {
-            lines.push(format!("{}{line}", if index == 0 { "  - " } else { "    " }));
-        }
+        lines.extend(hanging("  - ", &style.spoken(reason), width));
     }
     lines
 }

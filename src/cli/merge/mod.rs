@@ -16,7 +16,7 @@ use crate::clock::WallTime;
 use crate::record::{Cause, Encounters, Judgement, RunToken, Shard, Validity};
 use crate::results::{
     self, FleetEncounters, FleetTarget, Manifest, MergeError, MergedShard, RunDirectory, RunState, ShardFile,
-    Silence, Totals, merge_events,
+    Silence, SummaryRow, Totals, merge_events,
 };
 use crate::run::Conclusion;
 use crate::units::plural;
@@ -56,10 +56,11 @@ pub(super) fn merge(args: &MergeArgs) -> Result<Exit, CliError> {
             });
         }
     };
-    let exit = conclude(&mut manifest, &totals, &demanded);
+    let rows = totals.rows();
+    let exit = conclude(&mut manifest, &totals, &rows, &demanded);
     directory
         .write_replaced(&totals)
-        .and_then(|()| directory.write_summary(&totals.rows()))
+        .and_then(|()| directory.write_summary(&rows))
         .and_then(|()| directory.seal(&mut manifest))
         .map_err(|error| unwritable(&error, &shown))?;
     let printed = print(&directory, args.screen);
@@ -207,7 +208,7 @@ fn covers(merged: &[MergedShard]) -> Option<Vec<String>> {
 }
 
 /// Completes the manifest, and says how the process exits.
-fn conclude(manifest: &mut Manifest, totals: &Totals, demanded: &Demanded) -> Exit {
+fn conclude(manifest: &mut Manifest, totals: &Totals, rows: &[SummaryRow], demanded: &Demanded) -> Exit {
     let readings = totals.readings(None);
     manifest.pacing_lag = readings.pacing_lag();
     manifest.anomaly_rows_omitted = totals.anomaly_rows_omitted;
@@ -216,7 +217,7 @@ fn conclude(manifest: &mut Manifest, totals: &Totals, demanded: &Demanded) -> Ex
     manifest.delivery = totals.deliveries();
     manifest.failures = totals.reasons();
     // Each shard has counted its own readings.
-    for unanswered in Silence::unanswered(&totals.rows()) {
+    for unanswered in Silence::unanswered(rows) {
         let same = manifest.silences.iter_mut().find(|own| own.fleet == unanswered.fleet);
         if let Some(own) = same {
             *own = unanswered;
