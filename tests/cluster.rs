@@ -69,7 +69,7 @@ impl Drop for Redis {
 }
 
 /// Waits for something that must come; how long is not a matter of this test.
-fn until(what: &str, mut there: impl FnMut() -> bool) {
+pub(crate) fn until(what: &str, mut there: impl FnMut() -> bool) {
     let clock = Monotonic::start();
     while !there() {
         assert!(clock.now().as_secs_f64() < 60.0, "not within 60 s: {what}");

@@ -10,9 +10,8 @@ use std::thread;
 use std::time::Duration;
 
 use serde_json::Value;
-use squall::clock::Monotonic;
 
-use crate::cluster::Redis;
+use crate::cluster::{Redis, until};
 
 /// The bundled service as a process of its own, and what it says.
 struct Service {
@@ -302,15 +301,6 @@ fn who_did_what_and_when_is_in_the_audit_and_in_the_log() {
     assert_eq!(all["actions"].as_array().map(Vec::len), Some(2), "{all}");
     for (query, status) in [("after=1&limit=1", 200), ("after=x", 400), ("wait=1", 400)] {
         assert_eq!(open.ask("GET", &format!("/v1/audit?{query}"), "", "").0, status, "{query}");
-    }
-}
-
-/// Waits for what must come to be.
-fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let clock = Monotonic::start();
-    while !is_so() {
-        assert!(clock.now().as_secs_f64() < 60.0, "never: {what}");
-        thread::sleep(Duration::from_millis(20));
     }
 }
 

@@ -1,63 +1,32 @@
 //! Jobs of the reference system over its endpoints: submitted, watched, retried, scheduled, raised by alerts, and across crashes.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::thread;
-use std::time::Duration;
+use std::io::{BufRead, Read};
 
 use serde_json::{Value, json};
-use squall::clock::Monotonic;
 use squall::reference::{Config, Server};
 use squall::service::{AlertTrigger, Backoff, JobClass, Jobs, Setup};
 use squall::units::Span;
 
-/// A client that keeps its connection.
-struct Client(BufReader<TcpStream>);
+use crate::client::{Client, wait_for};
 
-impl Client {
-    fn new(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).unwrap();
-        stream.set_nodelay(true).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-        Self(BufReader::new(stream))
-    }
+/// What is asked about jobs.
+trait Asker {
+    fn submit(&mut self, job: &Value) -> (u16, Value);
+    fn get(&mut self, path: &str) -> Value;
+    /// What is counted of the class at this place.
+    fn class(&mut self, place: usize) -> Value;
+}
 
-    fn send(&mut self, method: &str, path: &str, body: &str) {
-        let head =
-            format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n", body.len());
-        self.0.get_mut().write_all((head + body).as_bytes()).unwrap();
-    }
-
-    fn ask(&mut self, method: &str, path: &str, body: &str) -> (u16, String) {
-        self.send(method, path, body);
-        let (mut status, mut length) = (0, 0);
-        for line in self.0.by_ref().lines() {
-            let line = line.unwrap().to_lowercase();
-            if line.is_empty() {
-                break;
-            }
-            if line.starts_with("http/1.1 ") {
-                status = line[9..12].parse().unwrap();
-            }
-            if let Some(size) = line.strip_prefix("content-length: ") {
-                length = size.parse().unwrap();
-            }
-        }
-        let mut text = vec![0; length];
-        self.0.read_exact(&mut text).unwrap();
-        (status, String::from_utf8(text).unwrap())
-    }
-
+impl Asker for Client {
     fn submit(&mut self, job: &Value) -> (u16, Value) {
-        let (status, text) = self.ask("POST", "/v1/jobs", &job.to_string());
+        let (status, text) = self.text("POST", "/v1/jobs", &job.to_string());
         (status, serde_json::from_str(&text).unwrap())
     }
 
     fn get(&mut self, path: &str) -> Value {
-        serde_json::from_str(&self.ask("GET", path, "").1).unwrap()
+        serde_json::from_str(&self.text("GET", path, "").1).unwrap()
     }
 
-    /// What is counted of the class at this place.
     fn class(&mut self, place: usize) -> Value {
         self.get("/v1/jobs")["classes"][place].clone()
     }
@@ -74,15 +43,6 @@ fn classes(classes: impl Into<Vec<JobClass>>) -> Jobs {
 
 /// Tries follow one another at once.
 const AT_ONCE: Backoff = Backoff { first: Span::ZERO, longest: Span::ZERO, jitter: 0.0 };
-
-/// Waits for what must come to be.
-fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
-    let clock = Monotonic::start();
-    while !is_so() {
-        assert!(clock.now().as_secs_f64() < 60.0, "never: {what}");
-        thread::sleep(Duration::from_millis(2));
-    }
-}
 
 #[test]
 fn jobs_are_submitted_looked_at_and_kept_as_dead_letters() {
@@ -114,7 +74,7 @@ fn jobs_are_submitted_looked_at_and_kept_as_dead_letters() {
         (&broken["class"], &broken["dead"], &broken["failures"]),
         (&"broken".into(), &1.into(), &2.into())
     );
-    let (_, metrics) = client.ask("GET", "/metrics", "");
+    let (_, metrics) = client.text("GET", "/metrics", "");
     for line in [
         "squall_jobs_submitted_total{class=\"email\"} 1\n",
         "squall_jobs_ended_total{class=\"email\",end=\"done\"} 1\n",
@@ -142,7 +102,7 @@ fn what_is_no_job_is_refused_with_what_to_write_instead() {
         (r#"{"class":"slow","priority":"huge"}"#.to_owned(), "critical, high, medium or low, not `huge`"),
         (format!(r#"{{"class":"slow","key":"{long}"}}"#), "`key` has at most 256 characters"),
     ] {
-        let (status, text) = client.ask("POST", "/v1/jobs", &body);
+        let (status, text) = client.text("POST", "/v1/jobs", &body);
         assert_eq!(status, 400, "{body}");
         assert!(text.replace("\\\"", "\"").contains(reason), "{body}: {text}");
     }
@@ -161,9 +121,9 @@ fn what_is_no_job_is_refused_with_what_to_write_instead() {
         ("/v1/jobs/stream?job=9", 404),
         ("/v1/jobs/stream?x=1", 400),
     ] {
-        assert_eq!(client.ask("GET", path, "").0, status, "{path}");
+        assert_eq!(client.text("GET", path, "").0, status, "{path}");
     }
-    assert_eq!(client.ask("DELETE", "/v1/jobs/1", "").0, 405);
+    assert_eq!(client.text("DELETE", "/v1/jobs/1", "").0, 405);
     // The service stops although a job of an hour is under way.
     server.stop();
     let without = serve(Jobs::default());
@@ -183,7 +143,7 @@ fn the_stream_of_a_job_begins_with_how_it_is_and_ends_with_it() {
     let mut stream = Client::new(server.http_addr());
     stream.send("GET", "/v1/jobs/stream?job=1", "");
     let mut told = Vec::new();
-    for line in stream.0.by_ref().lines() {
+    for line in stream.stream.by_ref().lines() {
         let line = line.unwrap();
         if let Some(text) = line.strip_prefix("data: ") {
             told.push(serde_json::from_str::<Value>(text).unwrap());
@@ -210,7 +170,7 @@ fn jobs_come_by_schedule_and_by_alerts() {
         wait_for("three of the schedule", || client.class(0)["done"].as_u64() >= Some(3));
         for seq in 0..400_u64 {
             let value = if seq == 399 { 1e6 } else { 20.0 + (seq % 7) as f64 * 0.1 };
-            client.ask(
+            client.text(
                 "POST",
                 "/v1/readings",
                 &json!({"device": "m-1", "seq": seq, "value": value}).to_string(),
@@ -233,7 +193,7 @@ fn jobs_survive_the_crash_of_their_workers() {
     for number in 0..JOBS {
         assert_eq!(client.submit(&json!({"class": "once", "key": number.to_string()})).0, 202);
         if number % 200 == 100 {
-            let (status, told) = control.ask("POST", "/v1/faults", crash);
+            let (status, told) = control.text("POST", "/v1/faults", crash);
             let told: Value = serde_json::from_str(&told).unwrap();
             assert_eq!(status, 200, "{told}");
             // The one for readings, and of both for jobs those that are back from the crash before.

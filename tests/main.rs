@@ -14,6 +14,8 @@ mod browser;
 mod budget;
 mod bundled;
 mod cli;
+#[path = "support/client.rs"]
+mod client;
 mod cluster;
 mod compare;
 mod completion;
