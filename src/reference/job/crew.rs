@@ -55,15 +55,14 @@ impl Jobs {
 
     /// Runs a worker, and another in its place whenever it crashes.
     fn supervise(&self, index: usize) {
-        let restart = self.restart.as_duration();
         while catch_unwind(AssertUnwindSafe(|| self.work())).is_err() {
             self.worker_crashes.fetch_add(1, Ordering::Relaxed);
             tracing::warn!(
                 worker = index,
-                restart_ms = restart.as_millis() as u64,
+                restart_ms = self.restart.as_duration().as_millis() as u64,
                 "a worker for jobs crashed"
             );
-            if !self.pause(Span::from_ns(restart.as_nanos() as u64)) {
+            if !self.pause(self.restart) {
                 return;
             }
         }

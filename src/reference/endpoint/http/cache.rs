@@ -28,7 +28,7 @@ enum Command {
 
 /// `POST /v1/cache`. What is forgotten here, and a model that is replaced, other instances hear of.
 pub(super) async fn operate(request: Request<Incoming>, dispatcher: &Dispatcher) -> Reply {
-    match command(request).await {
+    match command(request, "an operation").await {
         Err(reply) => *reply,
         Ok(Command::Flush {}) => {
             let shared = dispatcher.pipeline.shared();

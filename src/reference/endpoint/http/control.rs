@@ -185,11 +185,14 @@ pub(super) fn status(dispatcher: &Dispatcher) -> Reply {
     })
 }
 
-/// An operation in the body of a request.
-pub(super) async fn command<C: DeserializeOwned>(request: Request<Incoming>) -> Result<C, Box<Reply>> {
+/// What the body of a request says, which is to be `noun`.
+pub(super) async fn command<C: DeserializeOwned>(
+    request: Request<Incoming>,
+    noun: &str,
+) -> Result<C, Box<Reply>> {
     let bytes = body(request).await.map_err(Box::new)?;
     serde_json::from_slice(&bytes)
-        .map_err(|fault| Box::new(error(StatusCode::BAD_REQUEST, &format!("not an operation: {fault}"))))
+        .map_err(|fault| Box::new(error(StatusCode::BAD_REQUEST, &format!("not {noun}: {fault}"))))
 }
 
 #[derive(Deserialize)]
@@ -217,7 +220,7 @@ fn fault_in(topics: &[String], operation: &str) -> Option<String> {
 
 /// `POST /v1/realtime`.
 pub(super) async fn operate(request: Request<Incoming>, dispatcher: &Dispatcher) -> Reply {
-    let Command { operation, topics } = match command(request).await {
+    let Command { operation, topics } = match command(request, "an operation").await {
         Ok(command) => command,
         Err(reply) => return *reply,
     };

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use super::content::COMMENT_EVERY;
-use super::judge::body;
+use super::control::command;
 use super::{Content, JSON, Reply, busy, done, error, json, reply};
 use crate::reference::endpoint::dispatcher::Dispatcher;
 use crate::reference::job::{Filter, Heard, Jobs, Submitted, Tally, Watcher};
@@ -66,13 +66,9 @@ impl Posted {
 
 /// `POST /v1/jobs`: 202 for a new job, 200 for one that is known by its key.
 pub(super) async fn submit(request: Request<Incoming>, dispatcher: &Dispatcher) -> Reply {
-    let bytes = match body(request).await {
-        Ok(bytes) => bytes,
-        Err(reply) => return reply,
-    };
-    let posted: Posted = match serde_json::from_slice(&bytes) {
+    let posted: Posted = match command(request, "a job").await {
         Ok(posted) => posted,
-        Err(fault) => return error(StatusCode::BAD_REQUEST, &format!("not a job: {fault}")),
+        Err(reply) => return *reply,
     };
     let jobs = dispatcher.jobs();
     let (class, priority) = match posted.checked(jobs.classes()) {
@@ -95,8 +91,7 @@ pub(super) async fn submit(request: Request<Incoming>, dispatcher: &Dispatcher) 
         Submitted::Full => {
             let most = jobs.classes()[class].capacity;
             let refusal = format!("{most} jobs of the class `{}` wait, as many as may", posted.class);
-            let text = serde_json::json!({ "type": "error", "reason": refusal }).to_string();
-            busy(StatusCode::SERVICE_UNAVAILABLE, RETRY_MS, text)
+            busy(error(StatusCode::SERVICE_UNAVAILABLE, &refusal), RETRY_MS)
         }
     }
 }

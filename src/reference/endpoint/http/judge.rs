@@ -18,7 +18,7 @@ use crate::reference::answer::{Answer, Reason, Shed};
 use crate::reference::endpoint::dispatcher::{Dispatcher, Refusal, ReplyChannel};
 use crate::reference::metric::Endpoint;
 use crate::reference::pipeline::Submission;
-use crate::reference::reading::{BadReading, Reading};
+use crate::reference::reading::Reading;
 
 /// A request's body must follow its head within this time.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -60,8 +60,7 @@ async fn readings(request: Request<Incoming>, dispatcher: &Dispatcher) -> Result
     if room.is_none() && length.lower() > LARGEST_BODY as u64 {
         dispatcher.metrics.turn_away(Reason::QueueFull);
         let reason = format!("{LARGE_AT_ONCE} lists beyond 64 KiB are under way; try again later");
-        let bad = BadReading { device: None, seq: None, run: None, reason };
-        return Err(busy(StatusCode::SERVICE_UNAVAILABLE, 1_000, bad.encode()));
+        return Err(busy(error(StatusCode::SERVICE_UNAVAILABLE, &reason), 1_000));
     }
     let most = if room.is_some() { LARGEST_LIST } else { LARGEST_BODY };
     let refusal = match body_within(request, most, TOO_LARGE).await {
@@ -131,9 +130,11 @@ pub(super) async fn judge(
     Ok(match answer {
         Answer::Verdict(_) | Answer::Twice(_) => reply(StatusCode::OK, JSON, text),
         Answer::Shed(Shed { reason: Reason::Quota | Reason::Overload, retry_ms, .. }) => {
-            busy(StatusCode::TOO_MANY_REQUESTS, retry_ms, text)
+            busy(reply(StatusCode::TOO_MANY_REQUESTS, JSON, text), retry_ms)
         }
-        Answer::Shed(Shed { retry_ms, .. }) => busy(StatusCode::SERVICE_UNAVAILABLE, retry_ms, text),
+        Answer::Shed(Shed { retry_ms, .. }) => {
+            busy(reply(StatusCode::SERVICE_UNAVAILABLE, JSON, text), retry_ms)
+        }
         Answer::Failed(_) => reply(StatusCode::INTERNAL_SERVER_ERROR, JSON, text),
         Answer::Vanished(_) => return Err(keep_silent(dispatcher).await),
     })

@@ -298,8 +298,7 @@ pub(super) fn error(status: StatusCode, reason: &str) -> Reply {
 }
 
 /// A refusal that says when to try again, in whole seconds as the header wants it.
-fn busy(status: StatusCode, retry_ms: u64, body: String) -> Reply {
-    let mut reply = reply(status, JSON, body);
+fn busy(mut reply: Reply, retry_ms: u64) -> Reply {
     reply.headers_mut().insert(RETRY_AFTER, HeaderValue::from(retry_ms.div_ceil(1_000).max(1)));
     reply
 }
