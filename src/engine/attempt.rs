@@ -73,7 +73,7 @@ pub(super) async fn connect<S: Sink>(
     if !pending {
         worker.settle_attempt(device, outcome, reason.as_ref(), now);
     }
-    worker.reach[usize::from(device.fleet.0)].borrow_mut().attempted(session.is_some(), now);
+    worker.reach_of(device).borrow_mut().attempted(session.is_some(), now);
     if worker.stage() == Stage::Standing {
         device.stood.set(Some(session.is_some()));
         worker.idle.interrupt();
@@ -182,7 +182,7 @@ impl<S: Sink> Worker<S> {
         self.reasons(device).connected(Some(&failure.reason));
         let held = device.take_held();
         self.settle_attempt(device, Outcome::Error(failure.kind), Some(&failure.reason), now);
-        self.reach[usize::from(device.fleet.0)].borrow_mut().attempted(false, now);
+        self.reach_of(device).borrow_mut().attempted(false, now);
         let mut ledger = device.ledger.borrow_mut();
         for open in held.into_iter().filter_map(|held| held.open) {
             ledger.put_back(open);

@@ -1,6 +1,6 @@
 //! One worker: what the tasks of its devices share, and the book-keeping that all of them do.
 
-use std::cell::{Cell, RefCell, RefMut};
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -213,7 +213,7 @@ impl<S: Sink> Worker<S> {
     pub(super) fn hold(&self, device: &Device, hold: Hold, at: Tick) {
         let mut wait = device.wait.get();
         if wait.hold() != hold {
-            let own_ns = wait.change(hold, at, &self.reach[usize::from(device.fleet.0)].borrow());
+            let own_ns = wait.change(hold, at, &self.reach_of(device).borrow());
             device.wait.set(wait);
             if own_ns > 0 {
                 device.ledger.borrow_mut().delay(own_ns);
@@ -223,21 +223,22 @@ impl<S: Sink> Worker<S> {
 
     /// The device has had a connection since `at`.
     pub(super) fn joined(&self, device: &Device, at: Tick) {
-        self.reach_of(device).joined(at, self.measured());
+        self.reach_of(device).borrow_mut().joined(at, self.measured());
     }
 
     /// It has none any more.
     pub(super) fn parted(&self, device: &Device) {
-        self.reach_of(device).parted();
+        self.reach_of(device).borrow_mut().parted();
     }
 
     /// It could not get one, and no fault of the scenario had a part in that.
     pub(super) fn unreachable(&self, device: &Device) {
-        self.reach_of(device).unreachable(self.clock.now());
+        self.reach_of(device).borrow_mut().unreachable(self.clock.now());
     }
 
-    fn reach_of(&self, device: &Device) -> RefMut<'_, Reachability> {
-        self.reach[usize::from(device.fleet.0)].borrow_mut()
+    /// How well the device's fleet reaches the service.
+    pub(super) fn reach_of(&self, device: &Device) -> &RefCell<Reachability> {
+        &self.reach[usize::from(device.fleet.0)]
     }
 
     /// The time that is measured.
@@ -252,7 +253,7 @@ impl<S: Sink> Worker<S> {
 
     /// What the device has waited until `at` otherwise than for the service.
     pub(super) fn waited(&self, device: &Device, at: Tick) -> WaitTotals {
-        device.wait.get().waited(at, &self.reach[usize::from(device.fleet.0)].borrow())
+        device.wait.get().waited(at, &self.reach_of(device).borrow())
     }
 
     /// Records that a reading came due or a connection attempt began.
