@@ -12,7 +12,7 @@ use super::outage::Outage;
 use super::rebuilt::rebuild;
 use super::replaced::read_rows;
 use super::seal::{SealError, verify};
-use super::table::{SummaryRow, TableError, is_measured, read_summary};
+use super::table::{SummaryRow, TableError, read_summary};
 use crate::results::record::delivery::FleetDelivery;
 
 /// A finished run: its manifest and its figures. Its JSON form is stable under the manifest's schema version.
@@ -82,8 +82,7 @@ impl Report {
     /// How many of how many measured readings failed of those fleets that no budget on failures watches, where that is more than
     /// 1 %. `None` for an invalid measurement too, which says nothing about the service.
     pub fn unguarded_failures(&self) -> Option<UnguardedFailures> {
-        let rows = self.summary.iter().filter(|row| row.kind == "reading" && !row.is_headline());
-        let rows = rows.filter(|row| is_measured(&row.phase) && row.figures.planned > 0);
+        let rows = self.summary.iter().filter(|row| row.is_measured() && row.figures.planned > 0);
         let (watched, open): (Vec<_>, Vec<_>) =
             rows.partition(|row| self.run.is_watched(&row.fleet, &row.protocol));
         let planned: u64 = open.iter().map(|row| row.figures.planned).sum();

@@ -8,7 +8,7 @@ use crate::units::plural;
 /// A fleet that was not answered, or that could not reach the service for most of the time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Silence {
-    /// The fleet, or `all`.
+    /// The fleet.
     pub fleet: String,
     /// What was missing, in a sentence.
     pub reason: String,
