@@ -172,7 +172,7 @@ fn result(budget: &Budget, condition: &Condition, measurement: &Measurement) -> 
     }
 }
 
-const fn kind_of(subject: Subject) -> Kind {
+pub(super) const fn kind_of(subject: Subject) -> Kind {
     match subject {
         Subject::Readings => Kind::Reading,
         Subject::Connections => Kind::Connect,

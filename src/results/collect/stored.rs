@@ -7,10 +7,11 @@ use std::path::Path;
 
 use hdrhistogram::Histogram;
 
+use super::budget::kind_of;
 use super::measurement::{MeasuredValue, Measurement, audited, counted, share, worst};
-use crate::budget::{Condition, Figure, LEAST_SUPPORT, Metric, Scope, Subject, Times};
+use crate::budget::{Condition, Figure, LEAST_SUPPORT, Metric, Scope, Times};
 use crate::record::{ErrorKind, Kind};
-use crate::results::files::distribution::{Distributions, read_distributions};
+use crate::results::files::distribution::{Distributions, read_distributions, tag_of};
 use crate::results::files::figures::Figures;
 use crate::results::files::millis::Millis;
 use crate::results::files::report::{LoadError, Report};
@@ -76,11 +77,7 @@ impl StoredRun {
 
     /// The rows of the summary that `scope` means.
     fn rows(&self, scope: &Scope) -> Vec<&SummaryRow> {
-        let kind = match scope.subject {
-            Subject::Readings => Kind::Reading,
-            Subject::Connections => Kind::Connect,
-            Subject::Handshakes => Kind::Tls,
-        };
+        let kind = kind_of(scope.subject);
         let is = |wanted: &Option<String>, own: &str| wanted.as_ref().is_none_or(|wanted| wanted == own);
         let meant = |row: &&SummaryRow| {
             let timely = match &scope.phase {
@@ -99,9 +96,7 @@ impl StoredRun {
         let log = self.distributions.get_or_init(load).as_ref().map_err(Clone::clone)?;
         let mut sum: Option<Histogram<u64>> = None;
         for row in rows {
-            let word = if row.kind == Kind::Reading.name() { times } else { row.kind.as_str() };
-            let tag = format!("{}.{}.{}.{word}", row.fleet, row.protocol, row.phase);
-            let Some(own) = log.get(&Some(tag)) else { continue };
+            let Some(own) = log.get(&Some(tag_of(row, times))) else { continue };
             match &mut sum {
                 None => sum = Some(own.clone()),
                 Some(sum) => sum.add(own).map_err(|error| error.to_string())?,

@@ -13,7 +13,8 @@ use hdrhistogram::serialization::Deserializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
 
 use super::packed::{Unpacker, add_values};
-use super::table::TableError;
+use super::table::{SummaryRow, TableError};
+use crate::record::Kind;
 
 /// A histogram of three digits is far below this; no log has a longer line.
 const LONGEST_LINE: u64 = 16 * 1024 * 1024;
@@ -23,6 +24,13 @@ pub(super) const BUFFER: usize = 256 * 1024;
 /// The log's histograms, added up by tag; times in nanoseconds. `None` is the untagged total: the response times of all fleets
 /// in the measured phases. A last line cut short by a killed run is passed over.
 pub(crate) type Distributions = BTreeMap<Option<String>, Histogram<u64>>;
+
+/// The tag under which the log has these `times` of a row. Of what is no reading it has the response times alone, whichever are asked
+/// for.
+pub(in crate::results) fn tag_of(row: &SummaryRow, times: &str) -> String {
+    let times = if row.kind == Kind::Reading.name() { times } else { &row.kind };
+    format!("{}.{}.{}.{times}", row.fleet, row.protocol, row.phase)
+}
 
 /// Reads the log of the run in `directory`, a line at a time: it may be larger than memory.
 ///

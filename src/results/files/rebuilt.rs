@@ -7,7 +7,7 @@ use std::path::Path;
 
 use hdrhistogram::Histogram;
 
-use super::distribution::{Distributions, OpenLog, read_open_log};
+use super::distribution::{Distributions, OpenLog, read_open_log, tag_of};
 use super::figures::Figures;
 use super::hlog::BESIDE;
 use super::manifest::Manifest;
@@ -120,7 +120,7 @@ fn read_whole_intervals(directory: &Path, run: &Manifest) -> Result<Recorded, Ta
 fn is_whole(log: &OpenLog, intervals: &[IntervalRow]) -> bool {
     let last = intervals.iter().filter(|interval| Some(interval.start_ms()) == log.last_ms);
     let rows: BTreeMap<String, bool> =
-        last.map(|interval| (response_tag(&interval.row), interval.row.figures.ended() > 0)).collect();
+        last.map(|interval| (tag_of(&interval.row, "response"), interval.row.figures.ended() > 0)).collect();
     let is_response =
         |tag: &str| tag.rsplit('.').next().is_none_or(|times| BESIDE.iter().all(|(own, _)| *own != times));
     let mut tags = log.last.keys().flatten().filter(|tag| is_response(tag));
@@ -200,12 +200,6 @@ impl IntervalRow {
     }
 }
 
-/// The tag under which the log has what the percentiles of a row are of.
-fn response_tag(row: &SummaryRow) -> String {
-    let times = if row.kind == Kind::Reading.name() { "response" } else { &row.kind };
-    format!("{}.{}.{}.{times}", row.fleet, row.protocol, row.phase)
-}
-
 fn row<'a>(cell: impl Fn(&str) -> Option<&'a str>) -> Option<IntervalRow> {
     let number = |column: &str| cell(column)?.parse::<f64>().ok().filter(|value| value.is_finite());
     let text = |column: &str| cell(column).map(str::to_owned);
@@ -224,7 +218,7 @@ fn row<'a>(cell: impl Fn(&str) -> Option<&'a str>) -> Option<IntervalRow> {
 /// Puts in what the log knows of a row, and what follows from its counts.
 fn complete(row: &mut SummaryRow, distributions: &Distributions) {
     let tag = |times: &str| Some(format!("{}.{}.{}.{times}", row.fleet, row.protocol, row.phase));
-    let response = (!row.is_headline()).then(|| response_tag(row));
+    let response = (!row.is_headline()).then(|| tag_of(row, "response"));
     let figures = &mut row.figures;
     if row.duration_s > 0.0 {
         figures.rate_per_s = figures.ok as f64 / row.duration_s;
