@@ -1,14 +1,17 @@
 //! Judges a run's figures by its budgets: at the end, and, where a budget may end the run, at every interval.
 
-use super::measurement::{MeasuredValue, Measurement, audited, counted, share, worst};
+use super::measurement::{
+    MeasuredValue, Measurement, extreme, longest, of_counts, percentile, share, within_budget, worst,
+};
 use super::total::Totals;
 use crate::budget::{Budget, Condition, Figure, LEAST_SUPPORT, Metric, Scope, Subject, Times};
 use crate::clock::Tick;
-use crate::record::{Cause, ErrorKind, Gauge, Judgement, Kind, Layout, Outcomes, PhaseRole, Validity};
+use crate::record::{Cause, Gauge, Judgement, Kind, Layout, Outcomes, PhaseRole, Validity};
+use crate::results::files::figures::Figures;
 use crate::results::files::manifest::BudgetResult;
 use crate::results::files::outage::{Outage, Recovery as State};
 use crate::results::files::table::ALL;
-use crate::results::record::cell::{Cell, Key, Percentile, Series};
+use crate::results::record::cell::{Cell, Key, Series};
 use crate::units::Quantile;
 use crate::units::figure::count;
 
@@ -217,11 +220,11 @@ enum Stage<'g> {
 struct ScopedCells {
     /// How many of them are overdue while the run is on; `None` at its end.
     overdue: Option<u64>,
-    /// Those of fleets with a latency budget.
-    overdue_budgeted: u64,
+    /// How many of those of fleets with a latency budget have ended or are overdue.
+    past_budgeted: u64,
     cell: Cell<u64>,
-    /// Those of fleets with a latency budget.
-    budgeted: Cell<u64>,
+    /// The counts of the cell.
+    counts: Figures,
     seconds: f64,
 }
 
@@ -263,17 +266,23 @@ impl ScopedCells {
                 }
             }
         }
+        let budgeted = totals.merged(|key| wanted(key) && has_budget(key)).counters;
+        let counts = Figures {
+            within_budget: (budgeted.planned > 0).then_some(budgeted.within_budget),
+            resumed: Some(cell.counters.resumed),
+            ..Figures::of_counts(&cell, false)
+        };
         Self {
             overdue: matches!(stage, Stage::UnderWay(_)).then_some(overdue),
-            overdue_budgeted,
+            past_budgeted: budgeted.ended() + overdue_budgeted,
             cell,
-            budgeted: totals.merged(|key| wanted(key) && has_budget(key)),
+            counts,
             seconds,
         }
     }
 
     fn find(&self, metric: Metric) -> Measurement {
-        if self.cell.counters.planned == 0 {
+        if self.counts.planned == 0 {
             return Err("nothing came due".to_owned());
         }
         match metric {
@@ -303,113 +312,38 @@ impl ScopedCells {
             None => cell.response(&mut scratch),
         };
         let histogram = histogram.ok_or("none was measured")?;
-        let beyond = quantile.samples_beyond(histogram.len());
-        if beyond < LEAST_SUPPORT {
+        let floor_ns = if series.is_none() { self.counts.floor_ns() } else { u64::MAX };
+        percentile(histogram, quantile, floor_ns).ok_or_else(|| {
             let enough = |samples: &u64| quantile.samples_beyond(*samples) >= LEAST_SUPPORT;
             let least = (LEAST_SUPPORT as f64 / (1.0 - quantile.fraction())) as u64;
             let needed = (least.saturating_sub(1)..=least.saturating_add(2)).find(enough).unwrap_or(least);
             let (found, needed) = (count(histogram.len()), count(needed));
-            return Err(format!("too few samples for {quantile} ({found}, needs {needed})"));
-        }
-        let ns = histogram.value_at_quantile(quantile.fraction());
-        let at_least = series.is_none() && ns >= cell.censored_floor_ns;
-        // What was longer than a histogram reaches stands at its end.
-        let at_least = at_least || ns >= histogram.high();
-        Ok(MeasuredValue { value: ns as f64, at_least })
+            format!("too few samples for {quantile} ({found}, needs {needed})")
+        })
     }
 
     fn figure(&self, figure: Figure) -> Measurement {
-        let (cell, counters) = (&self.cell, &self.cell.counters);
-        let number = |number: u64| Ok(MeasuredValue::exactly(number as f64));
-        let error = |kind: ErrorKind| {
-            let place = ErrorKind::ALL.iter().position(|other| *other == kind);
-            number(place.and_then(|place| counters.errors.get(place)).copied().unwrap_or(0))
-        };
-        let within = || {
-            let planned = self.budgeted.counters.planned;
-            (planned > 0).then_some(&self.budgeted.counters).ok_or("no reading had a latency budget")
-        };
+        let (cell, counts) = (&self.cell, &self.counts);
         match figure {
-            Figure::WithinBudget => number(within()?.within_budget),
-            Figure::WithinBudgetRate => {
-                share(within()?.within_budget, within()?.ended() + self.overdue_budgeted)
+            Figure::Mean | Figure::Min | Figure::Max => {
+                let mut scratch = cell.scratch();
+                let response = cell.response(&mut scratch).ok_or("nothing ended")?;
+                Ok(extreme(figure, response, counts))
             }
+            Figure::ServiceMax => Ok(longest(cell.times(Series::Service).ok_or("none was measured")?)),
+            Figure::WithinBudgetRate => share(within_budget(counts)?, self.past_budgeted),
             // An overdue reading is not within its time-out any more, whatever becomes of it.
-            Figure::Failed => number(counters.failed() + self.overdue.unwrap_or(0)),
-            Figure::FoundRate => share(counters.anomalies_found, counters.anomalies),
-            Figure::FalseAlarmRate => share(counters.false_alarms, counters.judged_normal),
-            Figure::RatePerS | Figure::Goodput => self.per_second(counters.ok),
-            Figure::OfferedPerS => self.per_second(counters.planned),
-            Figure::Mean | Figure::Min | Figure::Max => self.extreme(figure),
-            Figure::ServiceMax => {
-                let times = cell.times(Series::Service).ok_or("none was measured")?;
-                Ok(MeasuredValue { value: times.max() as f64, at_least: times.max() >= times.high() })
+            Figure::Failed => {
+                Ok(MeasuredValue::exactly((counts.failed() + self.overdue.unwrap_or(0)) as f64))
             }
-            Figure::CensoredFloor if cell.censored_floor_ns == u64::MAX => Err("nothing failed".to_owned()),
-            Figure::CensoredFloor => number(cell.censored_floor_ns),
-            Figure::Planned => number(counters.planned),
-            Figure::Sent => number(counters.sent),
-            Figure::Attempts => number(counters.attempts()),
-            Figure::Retried => number(counters.retried),
-            Figure::RetriesDenied => number(counters.retries_denied),
-            Figure::Resent => number(counters.resent),
-            Figure::Resumed => number(counters.resumed),
-            Figure::ResumedRate => share(counters.resumed, counters.ok),
-            Figure::Late => number(counters.late),
-            Figure::Censored => number(counters.failed()),
-            Figure::Overflow => number(counters.overflow),
-            Figure::ErrorRefused => error(ErrorKind::Refused),
-            Figure::ErrorReset => error(ErrorKind::Reset),
-            Figure::ErrorClosed => error(ErrorKind::Closed),
-            Figure::ErrorProtocol => error(ErrorKind::Protocol),
-            Figure::ErrorStatus => error(ErrorKind::Status),
-            Figure::ErrorResource => error(ErrorKind::Resource),
-            Figure::ErrorNetwork => error(ErrorKind::Network),
-            Figure::ErrorTls => error(ErrorKind::Tls),
-            Figure::FailedDevices => number(counters.failed_devices),
-            Figure::Unmatched => number(counters.unmatched),
-            Figure::WireSentBytes => number(counters.traffic.wire_sent),
-            Figure::WireReceivedBytes => number(counters.traffic.wire_received),
-            Figure::PayloadSentBytes => number(counters.traffic.payload_sent),
-            Figure::PayloadReceivedBytes => number(counters.traffic.payload_received),
-            Figure::Anomalies => number(counters.anomalies),
-            Figure::AnomaliesFound => number(counters.anomalies_found),
-            Figure::JudgedNormal => number(counters.judged_normal),
-            Figure::FalseAlarms if counters.judged_normal == 0 => Err("none was judged".to_owned()),
-            Figure::FalseAlarms => number(counters.false_alarms),
-            Figure::Duplicated | Figure::DuplicatedRate | Figure::Reordered | Figure::ReorderedRate => {
-                audited(figure, &counters.counts())
-            }
-            figure => counted(figure, &self.outcomes()),
+            figure => of_counts(figure, counts, &self.outcomes(), self.seconds),
         }
     }
 
     fn outcomes(&self) -> Outcomes {
         match self.overdue {
-            Some(overdue) => self.cell.counters.outcomes().so_far(overdue),
-            None => self.cell.counters.outcomes(),
+            Some(overdue) => self.counts.outcomes().so_far(overdue),
+            None => self.counts.outcomes(),
         }
-    }
-
-    fn per_second(&self, count: u64) -> Measurement {
-        let rate = count as f64 / self.seconds;
-        if rate.is_finite() { Ok(MeasuredValue::exactly(rate)) } else { Err("it lasted no time".to_owned()) }
-    }
-
-    fn extreme(&self, figure: Figure) -> Measurement {
-        let mut scratch = self.cell.scratch();
-        let response = self.cell.response(&mut scratch).ok_or("nothing ended")?;
-        let floor = self.cell.censored_floor_ns;
-        let bounded = |ns: u64| Percentile { ns, censored: ns >= floor.min(response.high()) };
-        let found = match figure {
-            Figure::Min => bounded(response.min()),
-            Figure::Max => bounded(response.max()),
-            // One lower bound among them makes their mean one.
-            _ => Percentile {
-                ns: response.mean().round() as u64,
-                censored: floor < u64::MAX || self.cell.counters.overflow > 0,
-            },
-        };
-        Ok(MeasuredValue { value: found.ns as f64, at_least: found.censored })
     }
 }

@@ -1,9 +1,14 @@
-//! What budgets find: a measured figure or why there is none, and the figures of the activations of faults.
+//! What budgets find, in the memory of a run and in its files alike: a measured figure or why there is none, and the figures of the
+//! activations of faults.
 
-use crate::budget::{Condition, Figure, Metric, Recovery};
-use crate::record::Outcomes;
+use hdrhistogram::Histogram;
+
+use crate::budget::{Condition, Figure, LEAST_SUPPORT, Metric, Recovery};
+use crate::record::{ErrorKind, Outcomes};
+use crate::results::files::figures::Figures;
 use crate::results::files::outage::{Outage, Recovery as State};
 use crate::results::record::count::ReadingCounts;
+use crate::units::Quantile;
 
 /// A measured figure, in the measure of its unit.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -97,8 +102,100 @@ const fn unproven(state: State) -> &'static str {
     }
 }
 
+/// Figures that rest on the counts of so many `seconds`, and on the smallest bound of what was censored. `outcomes` are those of
+/// `counts`, and while a run is on only [what counts so far](Outcomes::so_far).
+pub(super) fn of_counts(figure: Figure, counts: &Figures, outcomes: &Outcomes, seconds: f64) -> Measurement {
+    let number = |number: u64| Ok(MeasuredValue::exactly(number as f64));
+    let some = |count: Option<u64>| number(count.unwrap_or(0));
+    let rate = |part: Option<u64>, whole: Option<u64>| share(part.unwrap_or(0), whole.unwrap_or(0));
+    match figure {
+        Figure::WithinBudget => number(within_budget(counts)?),
+        Figure::FoundRate => rate(counts.anomalies_found, counts.anomalies),
+        Figure::FalseAlarmRate => rate(counts.false_alarms, counts.judged_normal),
+        Figure::RatePerS | Figure::Goodput => per_second(counts.ok, seconds),
+        Figure::OfferedPerS => per_second(counts.planned, seconds),
+        Figure::CensoredFloor if counts.floor_ns() == u64::MAX => Err("nothing failed".to_owned()),
+        Figure::CensoredFloor => number(counts.floor_ns()),
+        Figure::Planned => number(counts.planned),
+        Figure::Sent => number(counts.sent),
+        // Runs of earlier versions do not tell them apart.
+        Figure::Attempts => number(counts.attempts.unwrap_or(counts.sent)),
+        Figure::Retried => some(counts.retried),
+        Figure::RetriesDenied => some(counts.retries_denied),
+        Figure::Resent => some(counts.resent),
+        Figure::Resumed => some(counts.resumed),
+        Figure::ResumedRate => share(counts.resumed.unwrap_or(0), counts.ok),
+        Figure::Late => number(counts.late),
+        Figure::Censored => number(counts.censored),
+        Figure::Overflow => number(counts.overflow),
+        Figure::ErrorRefused => number(counts.errors(ErrorKind::Refused)),
+        Figure::ErrorReset => number(counts.errors(ErrorKind::Reset)),
+        Figure::ErrorClosed => number(counts.errors(ErrorKind::Closed)),
+        Figure::ErrorProtocol => number(counts.errors(ErrorKind::Protocol)),
+        Figure::ErrorStatus => number(counts.errors(ErrorKind::Status)),
+        Figure::ErrorResource => number(counts.errors(ErrorKind::Resource)),
+        Figure::ErrorNetwork => number(counts.errors(ErrorKind::Network)),
+        Figure::ErrorTls => number(counts.errors(ErrorKind::Tls)),
+        Figure::FailedDevices => number(counts.failed_devices),
+        Figure::Unmatched => number(counts.unmatched),
+        Figure::WireSentBytes => number(counts.wire_sent_bytes),
+        Figure::WireReceivedBytes => number(counts.wire_received_bytes),
+        Figure::PayloadSentBytes => number(counts.payload_sent_bytes),
+        Figure::PayloadReceivedBytes => number(counts.payload_received_bytes),
+        Figure::Anomalies => some(counts.anomalies),
+        Figure::AnomaliesFound => some(counts.anomalies_found),
+        Figure::JudgedNormal => some(counts.judged_normal),
+        Figure::FalseAlarms => counts.false_alarms.map_or_else(|| Err("none was judged".to_owned()), number),
+        Figure::Duplicated | Figure::DuplicatedRate | Figure::Reordered | Figure::ReorderedRate => {
+            let (duplicated, reordered) = (counts.duplicated, counts.reordered);
+            audited(figure, &ReadingCounts { outcomes: *outcomes, duplicated, reordered })
+        }
+        figure => counted(figure, outcomes),
+    }
+}
+
+/// How many ended within the latency budgets of their fleets.
+pub(super) fn within_budget(counts: &Figures) -> Result<u64, String> {
+    counts.within_budget.ok_or_else(|| "no reading had a latency budget".to_owned())
+}
+
+/// The time at `quantile`; `None` where too few samples lie beyond it. From `floor_ns` on times are lower bounds.
+pub(super) fn percentile(times: &Histogram<u64>, quantile: Quantile, floor_ns: u64) -> Option<MeasuredValue> {
+    let is_supported = quantile.samples_beyond(times.len()) >= LEAST_SUPPORT;
+    is_supported.then(|| bounded(times.value_at_quantile(quantile.fraction()), times, floor_ns))
+}
+
+/// The longest or shortest of the `response` times of what `counts` are of, or their mean.
+pub(super) fn extreme(figure: Figure, response: &Histogram<u64>, counts: &Figures) -> MeasuredValue {
+    let floor_ns = counts.floor_ns();
+    match figure {
+        Figure::Min => bounded(response.min(), response, floor_ns),
+        Figure::Max => bounded(response.max(), response, floor_ns),
+        // One lower bound among them makes their mean one.
+        _ => {
+            let at_least = floor_ns < u64::MAX || counts.overflow > 0;
+            MeasuredValue { value: response.mean().round(), at_least }
+        }
+    }
+}
+
+/// The longest of `times`, none of which is a lower bound of another.
+pub(super) fn longest(times: &Histogram<u64>) -> MeasuredValue {
+    bounded(times.max(), times, u64::MAX)
+}
+
+/// One of `times`. What was longer than a histogram reaches stands at its end.
+fn bounded(ns: u64, times: &Histogram<u64>, floor_ns: u64) -> MeasuredValue {
+    MeasuredValue { value: ns as f64, at_least: ns >= floor_ns.min(times.high()) }
+}
+
+fn per_second(count: u64, seconds: f64) -> Measurement {
+    let rate = count as f64 / seconds;
+    if rate.is_finite() { Ok(MeasuredValue::exactly(rate)) } else { Err("it lasted no time".to_owned()) }
+}
+
 /// Figures that rest on how readings or connections ended alone.
-pub(crate) fn counted(figure: Figure, outcomes: &Outcomes) -> Measurement {
+fn counted(figure: Figure, outcomes: &Outcomes) -> Measurement {
     let number = |number: u64| Ok(MeasuredValue::exactly(number as f64));
     let found =
         |rate: Option<f64>| rate.map(MeasuredValue::exactly).ok_or_else(|| "nothing ended".to_owned());
@@ -123,7 +220,7 @@ pub(crate) fn counted(figure: Figure, outcomes: &Outcomes) -> Measurement {
 }
 
 /// Figures that rest on how the readings around a fault ended, and on their order.
-pub(crate) fn audited(figure: Figure, counts: &ReadingCounts) -> Measurement {
+fn audited(figure: Figure, counts: &ReadingCounts) -> Measurement {
     match figure {
         Figure::DuplicatedRate => share(counts.duplicated, counts.outcomes.ended()),
         Figure::ReorderedRate => share(counts.reordered, counts.outcomes.ended()),
@@ -133,7 +230,7 @@ pub(crate) fn audited(figure: Figure, counts: &ReadingCounts) -> Measurement {
     }
 }
 
-pub(crate) fn share(part: u64, whole: u64) -> Measurement {
+pub(super) fn share(part: u64, whole: u64) -> Measurement {
     if whole == 0 {
         return Err("nothing ended".to_owned());
     }

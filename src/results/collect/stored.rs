@@ -8,15 +8,16 @@ use std::path::Path;
 use hdrhistogram::Histogram;
 
 use super::budget::kind_of;
-use super::measurement::{MeasuredValue, Measurement, audited, counted, share, worst};
-use crate::budget::{Condition, Figure, LEAST_SUPPORT, Metric, Scope, Times};
-use crate::record::{ErrorKind, Kind};
+use super::measurement::{
+    MeasuredValue, Measurement, extreme, longest, of_counts, percentile, share, within_budget, worst,
+};
+use crate::budget::{Condition, Figure, Metric, Scope, Times};
+use crate::record::Kind;
 use crate::results::files::distribution::{Distributions, read_distributions, tag_of};
 use crate::results::files::figures::Figures;
 use crate::results::files::millis::Millis;
 use crate::results::files::report::{LoadError, Report};
 use crate::results::files::table::{SummaryRow, is_measured};
-use crate::results::record::count::ReadingCounts;
 use crate::units::Quantile;
 
 /// A stored run whose figures are asked for one by one.
@@ -106,101 +107,32 @@ impl StoredRun {
     }
 
     fn percentile(&self, rows: &[&SummaryRow], times: Times, quantile: Quantile) -> Measurement {
-        let tag = match times {
-            Times::Response => "response",
-            Times::Ok => "ok",
-            Times::Service => "service",
-            Times::PacingLag => "pacing-lag",
+        let (word, floor_ns) = match times {
+            Times::Response => ("response", total(rows.iter().copied()).floor_ns()),
+            Times::Ok => ("ok", u64::MAX),
+            Times::Service => ("service", u64::MAX),
+            Times::PacingLag => ("pacing-lag", u64::MAX),
             _ => return column(rows, times, quantile),
         };
-        let histogram = self.times(rows, tag)?.ok_or("none was measured")?;
-        if quantile.samples_beyond(histogram.len()) < LEAST_SUPPORT {
-            return Err(format!("too few samples for {quantile} ({})", histogram.len()));
-        }
-        let ns = histogram.value_at_quantile(quantile.fraction());
-        let at_least = (times == Times::Response && ns >= floor_ns(rows)) || ns >= histogram.high();
-        Ok(MeasuredValue { value: ns as f64, at_least })
+        let histogram = self.times(rows, word)?.ok_or("none was measured")?;
+        percentile(&histogram, quantile, floor_ns)
+            .ok_or_else(|| format!("too few samples for {quantile} ({})", histogram.len()))
     }
 
     fn figure(&self, rows: &[&SummaryRow], figure: Figure) -> Measurement {
-        let sum = total(rows.iter().copied());
-        let budgeted = total(rows.iter().copied().filter(|row| row.figures.within_budget.is_some()));
-        let number = |number: u64| Ok(MeasuredValue::exactly(number as f64));
-        let some = |count: Option<u64>| number(count.unwrap_or(0));
-        let within = || budgeted.within_budget.ok_or("no reading had a latency budget");
-        let per_second = |count: u64| {
-            let rate = count as f64 / seconds(rows);
-            if rate.is_finite() {
-                Ok(MeasuredValue::exactly(rate))
-            } else {
-                Err("it lasted no time".to_owned())
-            }
-        };
+        let counts = total(rows.iter().copied());
         match figure {
-            Figure::Mean | Figure::Min | Figure::Max => self.extreme(rows, figure, &sum),
-            Figure::ServiceMax => {
-                let times = self.times(rows, "service")?.ok_or("none was measured")?;
-                Ok(MeasuredValue { value: times.max() as f64, at_least: times.max() >= times.high() })
+            Figure::Mean | Figure::Min | Figure::Max => {
+                let response = self.times(rows, "response")?.ok_or("nothing ended")?;
+                Ok(extreme(figure, &response, &counts))
             }
-            Figure::WithinBudget => number(within()?),
-            Figure::WithinBudgetRate => share(within()?, budgeted.outcomes().ended()),
-            Figure::FoundRate => share(sum.anomalies_found.unwrap_or(0), sum.anomalies.unwrap_or(0)),
-            Figure::FalseAlarmRate => share(sum.false_alarms.unwrap_or(0), sum.judged_normal.unwrap_or(0)),
-            Figure::RatePerS | Figure::Goodput => per_second(sum.ok),
-            Figure::OfferedPerS => per_second(sum.planned),
-            Figure::CensoredFloor if floor_ns(rows) == u64::MAX => Err("nothing failed".to_owned()),
-            Figure::CensoredFloor => number(floor_ns(rows)),
-            Figure::Planned => number(sum.planned),
-            Figure::Sent => number(sum.sent),
-            Figure::Attempts => number(sum.attempts.unwrap_or(sum.sent)),
-            Figure::Retried => some(sum.retried),
-            Figure::RetriesDenied => some(sum.retries_denied),
-            Figure::Resent => some(sum.resent),
-            Figure::Resumed => some(sum.resumed),
-            Figure::ResumedRate => share(sum.resumed.unwrap_or(0), sum.ok),
-            Figure::Late => number(sum.late),
-            Figure::Censored => number(sum.censored),
-            Figure::Overflow => number(sum.overflow),
-            Figure::ErrorRefused => number(sum.errors(ErrorKind::Refused)),
-            Figure::ErrorReset => number(sum.errors(ErrorKind::Reset)),
-            Figure::ErrorClosed => number(sum.errors(ErrorKind::Closed)),
-            Figure::ErrorProtocol => number(sum.errors(ErrorKind::Protocol)),
-            Figure::ErrorStatus => number(sum.errors(ErrorKind::Status)),
-            Figure::ErrorResource => number(sum.errors(ErrorKind::Resource)),
-            Figure::ErrorNetwork => number(sum.errors(ErrorKind::Network)),
-            Figure::ErrorTls => number(sum.errors(ErrorKind::Tls)),
-            Figure::FailedDevices => number(sum.failed_devices),
-            Figure::Unmatched => number(sum.unmatched),
-            Figure::WireSentBytes => number(sum.wire_sent_bytes),
-            Figure::WireReceivedBytes => number(sum.wire_received_bytes),
-            Figure::PayloadSentBytes => number(sum.payload_sent_bytes),
-            Figure::PayloadReceivedBytes => number(sum.payload_received_bytes),
-            Figure::Anomalies => some(sum.anomalies),
-            Figure::AnomaliesFound => some(sum.anomalies_found),
-            Figure::JudgedNormal => some(sum.judged_normal),
-            Figure::FalseAlarms => sum.false_alarms.map_or_else(|| Err("none was judged".to_owned()), number),
-            Figure::Duplicated | Figure::DuplicatedRate | Figure::Reordered | Figure::ReorderedRate => {
-                let (duplicated, reordered) = (sum.duplicated, sum.reordered);
-                audited(figure, &ReadingCounts { outcomes: sum.outcomes(), duplicated, reordered })
+            Figure::ServiceMax => Ok(longest(&self.times(rows, "service")?.ok_or("none was measured")?)),
+            Figure::WithinBudgetRate => {
+                let budgeted = rows.iter().copied().filter(|row| row.figures.within_budget.is_some());
+                share(within_budget(&counts)?, total(budgeted).ended())
             }
-            figure => counted(figure, &sum.outcomes()),
+            figure => of_counts(figure, &counts, &counts.outcomes(), seconds(rows)),
         }
-    }
-
-    fn extreme(&self, rows: &[&SummaryRow], figure: Figure, sum: &Figures) -> Measurement {
-        let response = self.times(rows, "response")?.ok_or("nothing ended")?;
-        let floor = floor_ns(rows);
-        let bounded =
-            |ns: u64| MeasuredValue { value: ns as f64, at_least: ns >= floor.min(response.high()) };
-        Ok(match figure {
-            Figure::Min => bounded(response.min()),
-            Figure::Max => bounded(response.max()),
-            // One lower bound among them makes their mean one.
-            _ => {
-                let at_least = floor < u64::MAX || sum.overflow > 0;
-                MeasuredValue { value: response.mean().round(), at_least }
-            }
-        })
     }
 }
 
@@ -209,12 +141,6 @@ fn total<'r>(rows: impl Iterator<Item = &'r SummaryRow>) -> Figures {
     let mut sum = Figures::default();
     rows.for_each(|row| sum.add_counts(&row.figures));
     sum
-}
-
-/// The smallest bound that a failed reading of `rows` counts as, nanoseconds; the largest number where
-/// nothing failed.
-fn floor_ns(rows: &[&SummaryRow]) -> u64 {
-    rows.iter().filter_map(|row| row.figures.censored_floor_ms).map(|floor| floor.0).min().unwrap_or(u64::MAX)
 }
 
 /// How long the phases of `rows` lasted.

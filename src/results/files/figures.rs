@@ -288,10 +288,36 @@ impl Figures {
         has_budget: bool,
         scratch: &mut Histogram<C>,
     ) -> Self {
-        let counters = &cell.counters;
         let at = |series: Series, quantile: Quantile| {
             cell.times(series).map(|times| Millis(times.value_at_quantile(quantile.fraction())))
         };
+        let mut figures = Self {
+            rate_per_s: if seconds > 0.0 { cell.counters.ok as f64 / seconds } else { 0.0 },
+            pacing_lag_p99_ms: at(Series::PacingLag, Quantile::P99),
+            service_p50_ms: at(Series::Service, Quantile::P50),
+            service_p99_ms: at(Series::Service, Quantile::P99),
+            service_max_ms: cell.times(Series::Service).map(|times| Millis(times.max())),
+            ok_p50_ms: at(Series::Ok, Quantile::P50),
+            ok_p99_ms: at(Series::Ok, Quantile::P99),
+            pacing_lag_p50_ms: at(Series::PacingLag, Quantile::P50),
+            backlog_wait_p99_ms: at(Series::BacklogWait, Quantile::P99),
+            stage_queue_p50_ms: at(Series::Queue, Quantile::P50),
+            stage_cache_p50_ms: at(Series::Cache, Quantile::P50),
+            stage_inference_p50_ms: at(Series::Inference, Quantile::P50),
+            stage_network_p50_ms: at(Series::Network, Quantile::P50),
+            service_wait_p99_ms: at(Series::ServiceWait, Quantile::P99),
+            own_wait_p99_ms: at(Series::OwnWait, Quantile::P99),
+            ..Self::of_counts(cell, has_budget)
+        };
+        if let Some(response) = cell.response(scratch) {
+            figures.set_response(response);
+        }
+        figures
+    }
+
+    /// The counts of `cell`, and the smallest bound of what was censored: what [`Figures::add_counts`] adds up.
+    pub(in crate::results) fn of_counts<C: Counter>(cell: &Cell<C>, has_budget: bool) -> Self {
+        let counters = &cell.counters;
         // A window may begin in one interval and be found in a later one, so either count makes a row.
         let seeded = counters.anomalies + counters.anomalies_found > 0;
         let judged = counters.judged_normal > 0;
@@ -306,24 +332,11 @@ impl Figures {
             dropped: counters.dropped,
             duplicated: counters.duplicated,
             reordered: counters.reordered,
-            rate_per_s: if seconds > 0.0 { counters.ok as f64 / seconds } else { 0.0 },
-            pacing_lag_p99_ms: at(Series::PacingLag, Quantile::P99),
-            service_p50_ms: at(Series::Service, Quantile::P50),
-            service_p99_ms: at(Series::Service, Quantile::P99),
-            service_max_ms: cell.times(Series::Service).map(|times| Millis(times.max())),
-            ok_p50_ms: at(Series::Ok, Quantile::P50),
-            ok_p99_ms: at(Series::Ok, Quantile::P99),
-            pacing_lag_p50_ms: at(Series::PacingLag, Quantile::P50),
-            backlog_wait_p99_ms: at(Series::BacklogWait, Quantile::P99),
             late: counters.late,
             within_budget: has_budget.then_some(counters.within_budget),
             censored: counters.failed(),
             censored_floor_ms: (cell.censored_floor_ns < u64::MAX).then_some(Millis(cell.censored_floor_ns)),
             overflow: counters.overflow,
-            stage_queue_p50_ms: at(Series::Queue, Quantile::P50),
-            stage_cache_p50_ms: at(Series::Cache, Quantile::P50),
-            stage_inference_p50_ms: at(Series::Inference, Quantile::P50),
-            stage_network_p50_ms: at(Series::Network, Quantile::P50),
             anomalies: seeded.then_some(counters.anomalies),
             anomalies_found: seeded.then_some(counters.anomalies_found),
             judged_normal: judged.then_some(counters.judged_normal),
@@ -334,8 +347,6 @@ impl Figures {
             wire_received_bytes: counters.traffic.wire_received,
             payload_sent_bytes: counters.traffic.payload_sent,
             payload_received_bytes: counters.traffic.payload_received,
-            service_wait_p99_ms: at(Series::ServiceWait, Quantile::P99),
-            own_wait_p99_ms: at(Series::OwnWait, Quantile::P99),
             attempts: Some(counters.attempts()),
             retried: Some(counters.retried),
             retries_denied: Some(counters.retries_denied),
@@ -343,9 +354,6 @@ impl Figures {
             ..Self::default()
         };
         figures.set_errors(counters.errors);
-        if let Some(response) = cell.response(scratch) {
-            figures.set_response(response);
-        }
         figures
     }
 
@@ -395,6 +403,11 @@ impl Figures {
         self.min_ms = Some(Millis(response.min()));
         self.mean_ms = Some(Millis(response.mean().round() as u64));
         self.max_ms = Some(Millis(response.max()));
+    }
+
+    /// The smallest bound that something censored counts as, nanoseconds; the largest number where nothing is.
+    pub(in crate::results) fn floor_ns(&self) -> u64 {
+        self.censored_floor_ms.map_or(u64::MAX, |floor| floor.0)
     }
 
     /// How they ended all together.
