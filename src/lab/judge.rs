@@ -11,7 +11,7 @@ use super::figure::{LabFigure, Missing};
 use super::formula::{Dimension, Formula, Quantity, Sign};
 use super::{mend, plan, student};
 use crate::budget::Unit;
-use crate::results::{LabFacts, LoadError, RunState, StoredRun};
+use crate::results::{LabFacts, RunState, StoredRun};
 use crate::scenario::{Overrides, Plan, Scenario};
 
 /// Formulas that name formulas that name …
@@ -107,36 +107,24 @@ pub(crate) enum Standing {
     Unjudged,
 }
 
-/// Why a run cannot be taken for one of a lab.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum LabError {
-    /// It cannot be read.
-    #[error(transparent)]
-    Load(#[from] LoadError),
-    /// It is none, or was changed.
-    #[error("{0}")]
-    Foreign(String),
-}
-
-/// Judges the run in `directory`, from its files alone. `before` is an earlier run of the same student, which
+/// Judges `run`, from its files alone. `before` is the directory of an earlier run of the same student, which
 /// is compared with where it is one of the lab as it is given.
 ///
 /// # Errors
-/// If the run cannot be read, is none of a lab, or is not what it says it is.
-pub(crate) fn judge(directory: &Path, before: Option<&Path>) -> Result<LabJudgement, LabError> {
-    let run = StoredRun::load(directory)?;
-    let before = before.map(StoredRun::load).transpose()?;
-    let foreign = |why: String| LabError::Foreign(format!("{}: {why}", directory.display()));
+/// If the run is none of a lab, or is not what it says it is, or the earlier one cannot be read.
+pub(crate) fn judge(run: &StoredRun, before: Option<&Path>) -> Result<LabJudgement, String> {
+    let before = before.map(StoredRun::load).transpose().map_err(|error| error.to_string())?;
+    let foreign = |why: String| format!("{}: {why}", run.report.directory.display());
     let facts = run.report.run.lab.clone().ok_or_else(|| foreign("is not a run of a lab".to_owned()))?;
     let lab = Lab::named(&facts.name)
         .ok_or_else(|| foreign(format!("is of the lab `{}`, which this squall does not have", facts.name)))?;
-    let check = lab.check().map_err(LabError::Foreign)?;
-    let given = student::scenario(lab, &check, facts.student.as_deref()).map_err(LabError::Foreign)?;
+    let check = lab.check()?;
+    let given = student::scenario(lab, &check, facts.student.as_deref())?;
     let before = before.filter(|run| run.report.run.scenario.text == given);
-    let plan = original(&run, &given, &check, &facts).map_err(foreign)?;
+    let plan = original(run, &given, &check, &facts).map_err(foreign)?;
     let answers = Answers::read("the answers in run.json", &facts.prediction, &check)
         .map_err(|error| foreign(error.to_string()))?;
-    let case = Case { check: &check, plan: &plan, answers: &answers, run: &run, before: before.as_ref() };
+    let case = Case { check: &check, plan: &plan, answers: &answers, run, before: before.as_ref() };
     Ok(case.judgement(lab, facts))
 }
 

@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::cli::exit::Exit;
 use crate::cli::{CliError, screen};
 use crate::lab::{LABS, Lab, LabJudgement, LabVerdict, Progress, judge};
+use crate::results::StoredRun;
 
 /// Runs of a lab that are looked at, the last ones.
 const MOST_RUNS: usize = 50;
@@ -80,7 +81,8 @@ fn best(
     let mut notes = Vec::new();
     let before = runs.first().map(|run| folder.join(lab.name).join(run));
     for run in &runs[runs.len().saturating_sub(MOST_RUNS)..] {
-        match judge(&folder.join(lab.name).join(run), before.as_deref()) {
+        let stored = StoredRun::load(&folder.join(lab.name).join(run)).map_err(|error| error.to_string());
+        match stored.and_then(|run| judge(&run, before.as_deref())) {
             Ok(judged) if judged.lab != lab.name || judged.student.as_deref() != student => {
                 notes.push(format!("{run} is another lab's, or another student's"));
             }
@@ -92,7 +94,7 @@ fn best(
                     best = Some(judged);
                 }
             }
-            Err(error) => notes.push(error.to_string()),
+            Err(error) => notes.push(error),
         }
     }
     (best, notes)

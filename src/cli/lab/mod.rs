@@ -16,6 +16,7 @@ use crate::lab::{
     HINTS, LABS, Lab, LabFolder, LabJudgement, LabVerdict, Progress, Screen, judge, judgement, list,
     student_name,
 };
+use crate::results::StoredRun;
 
 /// Does what is asked.
 pub(super) fn lab(args: &LabArgs) -> Result<Exit, CliError> {
@@ -64,6 +65,10 @@ fn save(progress: &Progress, root: &Path) -> Result<(), CliError> {
         .map_err(|error| CliError::failed(format!("cannot write under {}: {error}", root.display())))
 }
 
+fn load(run: &Path) -> Result<StoredRun, CliError> {
+    StoredRun::load(run).map_err(CliError::failed)
+}
+
 fn show_list(root: &Path) -> Result<Exit, CliError> {
     let progress = progress(root)?;
     let is_started = |name: &str| root.join(name).join("scenario.toml").is_file();
@@ -104,7 +109,8 @@ fn check(root: &Path, lab: &'static Lab, run: Option<&Path>, asked: LabScreenArg
         Some(run) => super::stored::run_directory(run)?.to_owned(),
         None => last_run(root, lab, &progress)?,
     };
-    let judged = judge(&directory, before(root, lab, &progress).as_deref()).map_err(CliError::failed)?;
+    let run = load(&directory)?;
+    let judged = judge(&run, before(root, lab, &progress).as_deref()).map_err(CliError::failed)?;
     if judged.lab != lab.name {
         let message = format!("{} is a run of the lab `{}`", directory.display(), judged.lab);
         return Err(CliError::usage(message));

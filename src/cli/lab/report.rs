@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{before, progress};
+use super::{before, load, progress};
 use crate::cli::exit::Exit;
 use crate::cli::{CliError, screen};
 use crate::display::Tone;
@@ -18,10 +18,9 @@ pub(super) fn report(root: &Path, html: &Path) -> Result<Exit, CliError> {
         let Some(own) = progress.labs.get(lab.name) else { continue };
         // The run that passed, or the last one.
         let Some(run) = own.passed.as_ref().or(own.runs.last()) else { continue };
-        let run = root.join(lab.name).join(run);
+        let run = load(&root.join(lab.name).join(run))?;
         let judged = judge(&run, before(root, lab, &progress).as_deref()).map_err(CliError::failed)?;
-        let report = Report::load(&run).map_err(CliError::failed)?;
-        done.push((lab, judged, report));
+        done.push((lab, judged, run.report));
     }
     if done.is_empty() {
         return Err(CliError::usage("no lab has been run yet; begin with squall lab"));

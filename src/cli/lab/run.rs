@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::args::LabScreenArgs;
-use super::{before, conclude, progress, save};
+use super::{before, conclude, load, progress, save};
 use crate::cli::CliError;
 use crate::cli::exit::Exit;
 use crate::cli::run::{InterruptHandler, progress as lines};
@@ -37,7 +37,8 @@ pub(super) fn run(
     let kept = directory.strip_prefix(folder.path()).unwrap_or(directory);
     progress.of(lab.name).runs.push(kept.display().to_string());
     save(&progress, root)?;
-    let judged = judge(directory, before(root, lab, &progress).as_deref()).map_err(CliError::failed)?;
+    let judged = judge(&load(directory)?, before(root, lab, &progress).as_deref());
+    let judged = judged.map_err(CliError::failed)?;
     conclude(root, lab, &mut progress, &judged, asked)
 }
 

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
+use super::load;
 use super::run::prepare;
 use crate::cli::exit::Exit;
 use crate::cli::run::progress;
@@ -130,7 +131,7 @@ impl Attempt<'_> {
             return Ok(None);
         }
         let directory = finished.directory().to_owned();
-        let judged = judge(&directory, before).map_err(CliError::failed)?;
+        let judged = judge(&load(&directory)?, before).map_err(CliError::failed)?;
         screen::print(&format!("{} {} {number}: {}\n", lab.name, variant.word(), word(judged.verdict)))?;
         Ok(Some((directory, judged.verdict)))
     }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::super::judge::judge;
 use super::super::{Lab, LabVerdict, Variant};
+use crate::results::StoredRun;
 
 /// The recorded runs: `clock-broken`, …
 fn recorded() -> Vec<(&'static Lab, Variant, PathBuf)> {
@@ -26,7 +27,7 @@ fn recorded_runs_are_judged_as_their_makers_say() {
     let runs = recorded();
     assert!(runs.len() >= 8, "{}", runs.len());
     for (lab, variant, path) in runs {
-        let judged = judge(&path, None).unwrap_or_else(|error| panic!("{error}"));
+        let judged = judge(&StoredRun::load(&path).unwrap(), None).unwrap_or_else(|error| panic!("{error}"));
         let expected = if variant.must_pass() { LabVerdict::Passed } else { LabVerdict::Failed };
         assert_eq!((judged.lab, judged.verdict), (lab.name, expected), "{judged:#?}");
     }
@@ -51,7 +52,7 @@ fn a_run_that_was_changed_is_refused() {
     ] {
         assert!(text.contains(from), "{from}");
         fs::write(copy.path().join("run.json"), text.replacen(from, to, 1)).unwrap();
-        let error = judge(copy.path(), None).unwrap_err().to_string();
+        let error = judge(&StoredRun::load(copy.path()).unwrap(), None).unwrap_err();
         assert!(error.contains(said), "{to}: {error}");
     }
 }
