@@ -5,12 +5,19 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::figure::{FigureText, LabFigure};
-use super::formula::{Dimension, Formula, Relation};
+use super::formula::{Dimension, Formula, FormulaError, Quantity, Relation};
+use super::plan;
+use crate::scenario::Plan;
 
 /// How far a prediction may be off and still be right, where a lab does not say.
 const NEAR: f64 = 0.2;
 /// The share of an asserted time that the generator may be late (p99), where a law does not say.
 const LAG: f64 = 0.05;
+/// Formulas that name formulas that name …
+const DEEPEST: u8 = 12;
+
+/// What the value of a name is, or why it has none; `None` of a name that is not known.
+pub(super) type Known<'k> = dyn Fn(&str) -> Option<Result<Quantity, String>> + 'k;
 
 /// What a lab judges.
 #[derive(Debug)]
@@ -199,6 +206,43 @@ impl Check {
             }
         }
         Ok(())
+    }
+
+    /// The value of `formula` under `plan`. What rests on more than a plan, such as figures of a run, is `known`
+    /// elsewhere.
+    ///
+    /// # Errors
+    /// As [`Formula::evaluate`].
+    pub(super) fn evaluate(
+        &self,
+        formula: &Formula,
+        plan: &Plan,
+        known: &Known<'_>,
+    ) -> Result<Quantity, FormulaError> {
+        formula.evaluate(&|name| self.named(name, plan, known, 0))
+    }
+
+    fn named(&self, name: &str, plan: &Plan, known: &Known<'_>, depth: u8) -> Result<Quantity, String> {
+        if depth > DEEPEST {
+            return Err(format!("`{name}` is defined by itself"));
+        }
+        let deeper = |formula: &Formula| {
+            let found = formula.evaluate(&|name| self.named(name, plan, known, depth + 1));
+            found.map_err(|error| error.message)
+        };
+        if let Some(formula) = self.given.get(name) {
+            return deeper(formula);
+        }
+        if let Some(found) = known(name) {
+            return found;
+        }
+        match name.strip_prefix("truth.") {
+            Some(key) => {
+                let asked = self.predictions.iter().find(|asked| asked.key == key);
+                deeper(&asked.ok_or_else(|| format!("`{key}` is not asked"))?.truth)
+            }
+            None => plan::named(plan, name),
+        }
     }
 
     /// The names of the figures that `formula` rests on, also by way of formulas that it names.

@@ -9,13 +9,10 @@ use super::catalogue::Lab;
 use super::check::{Check, Law, Prediction};
 use super::figure::{LabFigure, Missing};
 use super::formula::{Dimension, Formula, Quantity, Sign};
-use super::{mend, plan, student};
+use super::{mend, student};
 use crate::budget::Unit;
 use crate::results::{LabFacts, RunState, StoredRun};
 use crate::scenario::{Overrides, Plan, Scenario};
-
-/// Formulas that name formulas that name …
-const DEEPEST: u8 = 12;
 
 /// What became of a run of a lab.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -356,40 +353,18 @@ impl Case<'_> {
     /// The value of a formula, or why it has none; what of it is a bound or missing goes to `notes`.
     fn value(&self, formula: &Formula, notes: &mut Notes) -> Result<Quantity, String> {
         let notes = std::cell::RefCell::new(notes);
-        let found = formula.evaluate(&|name| self.named(name, &notes, 0));
+        let found = self.check.evaluate(formula, self.plan, &|name| self.known(name, &notes));
         found.map_err(|error| error.message)
     }
 
-    fn named(
-        &self,
-        name: &str,
-        notes: &std::cell::RefCell<&mut Notes>,
-        depth: u8,
-    ) -> Result<Quantity, String> {
-        if depth > DEEPEST {
-            return Err(format!("`{name}` is defined by itself"));
-        }
-        let deeper = |formula: &Formula| {
-            let found = formula.evaluate(&|name| self.named(name, notes, depth + 1));
-            found.map_err(|error| error.message)
-        };
+    /// The figures of the run, and what was answered.
+    fn known(&self, name: &str, notes: &std::cell::RefCell<&mut Notes>) -> Option<Result<Quantity, String>> {
         if let Some(figure) = self.check.figures.get(name) {
-            return self.measured(figure, notes);
+            return Some(self.measured(figure, notes));
         }
-        if let Some(formula) = self.check.given.get(name) {
-            return deeper(formula);
-        }
-        match name.split_once('.') {
-            Some(("answer", key)) => {
-                let said = self.answers.values.get(key).copied();
-                said.ok_or_else(|| format!("there is no answer to `{key}`"))
-            }
-            Some(("truth", key)) => {
-                let asked = self.check.predictions.iter().find(|asked| asked.key == key);
-                deeper(&asked.ok_or_else(|| format!("`{key}` is not asked"))?.truth)
-            }
-            _ => plan::named(self.plan, name),
-        }
+        let key = name.strip_prefix("answer.")?;
+        let said = self.answers.values.get(key).copied();
+        Some(said.ok_or_else(|| format!("there is no answer to `{key}`")))
     }
 
     fn measured(

@@ -5,10 +5,10 @@ use std::fmt::Write as _;
 
 use super::answer;
 use super::catalogue::{Lab, Variant};
-use super::check::{AnswerUnit, Check, Prediction};
+use super::check::{AnswerUnit, Check};
 use super::folder::Assignment;
 use super::formula::{Formula, Quantity};
-use super::{plan, student};
+use super::student;
 use crate::results::LabFacts;
 use crate::scenario::{Overrides, Plan, Scenario};
 
@@ -36,7 +36,7 @@ pub(crate) fn trial(
     let mut values = change.answer;
     for asked in &check.predictions {
         if !values.contains_key(&asked.key) {
-            values.insert(asked.key.clone(), written(truth(&check, &plan, asked)?, asked.unit));
+            values.insert(asked.key.clone(), written(by_plan(&asked.truth, &check, &plan)?, asked.unit));
         }
     }
     let prediction = answer::filled(&check, &values);
@@ -53,30 +53,16 @@ fn evaluated(text: &str, check: &Check, plan: &Plan) -> Result<String, String> {
     for part in parts {
         let (formula, rest) = part.split_once('}').ok_or_else(|| format!("`{part}`: `}}` is missing"))?;
         let formula = Formula::parse(formula).map_err(|error| error.to_string())?;
-        let found = formula.evaluate(&|name| by_plan(check, plan, name, 0));
-        let value = found.map_err(|error| error.to_string())?.value;
+        let value = by_plan(&formula, check, plan)?.value;
         // Writing to a String cannot fail.
         let _ = write!(out, "{value:.4}{rest}");
     }
     Ok(out)
 }
 
-/// What the formula of a prediction gives by the plan alone.
-fn truth(check: &Check, plan: &Plan, asked: &Prediction) -> Result<Quantity, String> {
-    let found = asked.truth.evaluate(&|name| by_plan(check, plan, name, 0));
-    found.map_err(|error| error.to_string())
-}
-
-fn by_plan(check: &Check, plan: &Plan, name: &str, depth: u8) -> Result<Quantity, String> {
-    let truth = |key: &str| check.predictions.iter().find(|asked| asked.key == key).map(|asked| &asked.truth);
-    match check.given.get(name).or_else(|| truth(name.strip_prefix("truth.")?)) {
-        Some(formula) if depth < 12 => {
-            let found = formula.evaluate(&|name| by_plan(check, plan, name, depth + 1));
-            found.map_err(|error| error.message)
-        }
-        Some(_) => Err(format!("`{name}` is defined by itself")),
-        None => plan::named(plan, name),
-    }
+/// What a formula gives by the plan alone, before there is a run.
+fn by_plan(formula: &Formula, check: &Check, plan: &Plan) -> Result<Quantity, String> {
+    check.evaluate(formula, plan, &|_| None).map_err(|error| error.to_string())
 }
 
 /// A quantity as an answer is written.
