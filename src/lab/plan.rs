@@ -4,7 +4,6 @@
 use super::formula::Quantity;
 use crate::clock::Tick;
 use crate::fault::Fault;
-use crate::record::{FleetId, PhaseRole};
 use crate::scenario::{Fleet, LoadProfile, Model, Plan};
 use crate::service::Setup;
 use crate::units::Span;
@@ -13,7 +12,7 @@ use crate::units::Span;
 pub(super) fn named(plan: &Plan, name: &str) -> Result<Quantity, String> {
     let parts: Vec<&str> = name.split('.').collect();
     match parts.as_slice() {
-        ["measured", "duration"] => Ok(measured(plan)),
+        ["measured", "duration"] => Ok(between(plan.measuring_starts(), plan.end())),
         ["phase", phase, key] => of_phase(plan, phase, key),
         ["fleet", fleet, key] => {
             of_fleet(found(&plan.scenario().fleets, "fleet", fleet, |own| &own.name)?, key)
@@ -56,25 +55,19 @@ fn some(found: Option<Quantity>, what: &str) -> Result<Quantity, String> {
     found.ok_or_else(|| format!("the plan states no {what}"))
 }
 
-fn measured(plan: &Plan) -> Quantity {
-    let phases = &plan.layout().phases;
-    let own = phases.iter().filter(|phase| phase.role == PhaseRole::Measured);
-    Quantity::seconds(own.map(|phase| phase.end.since(phase.start) as f64 / 1e9).sum())
+fn between(from: Tick, to: Tick) -> Quantity {
+    Quantity::seconds(to.since(from) as f64 / 1e9)
 }
 
 fn of_phase(plan: &Plan, name: &str, key: &str) -> Result<Quantity, String> {
     let phases = &plan.layout().phases;
     let phase = found(phases, "phase", name, |own| &own.name)?;
-    let seconds = phase.end.since(phase.start) as f64 / 1e9;
-    let planned = || -> f64 {
-        let fleets = 0..plan.layout().fleets.len();
-        let of = |fleet| plan.expected_between(FleetId(fleet as u16), phase.start, phase.end);
-        fleets.filter_map(of).sum()
-    };
+    let duration = between(phase.start, phase.end);
+    let planned = || plan.expected_in_all(phase.start, phase.end);
     match key {
-        "duration" => Ok(Quantity::seconds(seconds)),
+        "duration" => Ok(duration),
         "planned" => Ok(Quantity::number(planned())),
-        "rate" => Ok(Quantity::per_second(planned() / seconds)),
+        "rate" => Ok(Quantity::per_second(planned() / duration.value)),
         "peak" => Ok(Quantity::per_second(peak(plan, name))),
         "burst" => some(burst(plan, name).map(span), "bursts in this phase"),
         _ => unknown("a phase", key, "duration, planned, rate, peak, burst"),
@@ -131,7 +124,7 @@ fn of_fault(fault: &Fault, begin: Tick, key: &str) -> Result<Quantity, String> {
     let schedule = || fault.schedule.ok_or_else(|| "the fault is on by hand only".to_owned());
     let seconds = |ns: u64| Ok(Quantity::seconds(ns as f64 / 1e9));
     match key {
-        "start" => seconds(schedule()?.start.since(begin)),
+        "start" => Ok(between(begin, schedule()?.start)),
         "duration" => seconds(schedule()?.duration_ns),
         "every" => seconds(schedule()?.every_ns),
         "times" => Ok(Quantity::number(f64::from(schedule()?.times))),
