@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::answer::{Answers, fingerprint};
 use super::catalogue::Lab;
@@ -49,8 +49,7 @@ impl LabJudgement {
 }
 
 /// What a run of a lab comes to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LabVerdict {
     /// Every law holds.
     Passed,
@@ -58,6 +57,23 @@ pub(crate) enum LabVerdict {
     Failed,
     /// None is broken, and one cannot be judged.
     Unjudged,
+}
+
+impl LabVerdict {
+    /// The word for it, in files and tables.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Passed => "passed",
+            Self::Failed => "failed",
+            Self::Unjudged => "unjudged",
+        }
+    }
+}
+
+impl Serialize for LabVerdict {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
 }
 
 /// A prediction beside the truth.

@@ -48,12 +48,7 @@ pub(super) fn grade(folders: &[PathBuf]) -> Result<Exit, CliError> {
 fn row<'r>(folder: &Path, lab: &'r Lab, progress: &'r Progress) -> Row<'r> {
     let own = progress.labs.get(lab.name).cloned().unwrap_or_default();
     let (best, notes) = best(folder, lab, progress.student.as_deref(), &own.runs);
-    let verdict = match best.as_ref().map(|judged| judged.verdict) {
-        Some(LabVerdict::Passed) => "passed",
-        Some(LabVerdict::Failed) => "failed",
-        Some(LabVerdict::Unjudged) => "unjudged",
-        None => "not run",
-    };
+    let verdict = best.as_ref().map_or("not run", |judged| judged.verdict.name());
     Row {
         folder: folder.display().to_string(),
         student: progress.student.as_deref().unwrap_or_default(),

@@ -71,7 +71,7 @@ pub(super) fn verify(
             variant,
             number,
             student: owner.to_owned(),
-            verdict: word(verdict).to_owned(),
+            verdict: verdict.name().to_owned(),
             right: (verdict != LabVerdict::Unjudged)
                 .then_some((verdict == LabVerdict::Passed) == variant.must_pass()),
             run: run.display().to_string(),
@@ -132,16 +132,8 @@ impl Attempt<'_> {
         }
         let directory = finished.directory().to_owned();
         let judged = judge(&load(&directory)?, before).map_err(CliError::failed)?;
-        screen::print(&format!("{} {} {number}: {}\n", lab.name, variant.word(), word(judged.verdict)))?;
+        screen::print(&format!("{} {} {number}: {}\n", lab.name, variant.word(), judged.verdict.name()))?;
         Ok(Some((directory, judged.verdict)))
-    }
-}
-
-const fn word(verdict: LabVerdict) -> &'static str {
-    match verdict {
-        LabVerdict::Passed => "passed",
-        LabVerdict::Failed => "failed",
-        LabVerdict::Unjudged => "unjudged",
     }
 }
 
