@@ -31,6 +31,15 @@ pub(crate) struct Assignment {
     pub(crate) facts: LabFacts,
 }
 
+impl Assignment {
+    /// `lab` with the `scenario` and the answers in `prediction`, at the rates of `student`.
+    pub(super) fn of(lab: &Lab, student: Option<&str>, scenario: String, prediction: String) -> Self {
+        let prediction_sha256 = answer::fingerprint(&prediction);
+        let (name, student) = (lab.name.to_owned(), student.map(str::to_owned));
+        Self { scenario, facts: LabFacts { name, student, prediction_sha256, prediction } }
+    }
+}
+
 impl LabFolder {
     /// The folder of `lab` below `root`, the folder of all labs.
     pub(crate) fn new(root: &Path, lab: &'static Lab) -> Self {
@@ -100,9 +109,7 @@ impl LabFolder {
         let given = student::scenario(self.lab, &check, student)?;
         mend::confine(&given, &scenario, &check.mend)
             .map_err(|error| format!("{}: {error}", self.scenario().display()))?;
-        let prediction_sha256 = answer::fingerprint(&prediction);
-        let (name, student) = (self.lab.name.to_owned(), student.map(str::to_owned));
-        Ok(Assignment { scenario, facts: LabFacts { name, student, prediction_sha256, prediction } })
+        Ok(Assignment::of(self.lab, student, scenario, prediction))
     }
 
     /// Whether the answers are no longer those with this fingerprint, which a run began with.

@@ -3,13 +3,11 @@
 
 use std::fmt::Write as _;
 
-use super::answer;
 use super::catalogue::{Lab, Variant};
 use super::check::{AnswerUnit, Check};
 use super::folder::Assignment;
 use super::formula::{Formula, Quantity};
-use super::student;
-use crate::results::LabFacts;
+use super::{answer, student};
 use crate::scenario::{Overrides, Plan, Scenario};
 
 /// What is needed to run `variant` of `lab`, with the rates of `student` and the answers that its formulas
@@ -39,10 +37,7 @@ pub(crate) fn trial(
             values.insert(asked.key.clone(), written(by_plan(&asked.truth, &check, &plan)?, asked.unit));
         }
     }
-    let prediction = answer::filled(&check, &values);
-    let prediction_sha256 = answer::fingerprint(&prediction);
-    let (name, student) = (lab.name.to_owned(), student.map(str::to_owned));
-    Ok(Assignment { scenario, facts: LabFacts { name, student, prediction_sha256, prediction } })
+    Ok(Assignment::of(lab, student, scenario, answer::filled(&check, &values)))
 }
 
 /// `text` with every `${formula}` in it as the number that the plan makes of it: what mends a lab may depend
