@@ -46,9 +46,9 @@ impl LabFolder {
         Self { path: root.join(lab.name), lab }
     }
 
-    /// Where it is.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
+    /// The task.
+    pub(crate) fn readme(&self) -> PathBuf {
+        self.path.join("README.md")
     }
 
     /// The scenario to be changed.
@@ -66,6 +66,16 @@ impl LabFolder {
         self.path.join("runs")
     }
 
+    /// The directory of the run that the student's progress has as `run`.
+    pub(crate) fn run(&self, run: &str) -> PathBuf {
+        self.path.join(run)
+    }
+
+    /// What the progress has of the run in `directory`: its place in this folder, which may be moved.
+    pub(crate) fn kept(&self, directory: &Path) -> String {
+        directory.strip_prefix(&self.path).unwrap_or(directory).display().to_string()
+    }
+
     /// Hands the lab out, with the rates of `student`. What is there already is the student's, and stays.
     ///
     /// # Errors
@@ -81,13 +91,13 @@ impl LabFolder {
             |error: io::Error| format!("cannot write {shown}: {error}; choose another place with --dir");
         fs::create_dir_all(&self.path).map_err(unwritable)?;
         let (answers, keys) = (answer::blank(&check), keys(&check));
-        for (name, text) in [
-            ("README.md", self.lab.readme),
-            ("answer.toml", &answers),
-            ("keys.md", &keys),
-            ("scenario.toml", &scenario),
+        for (path, text) in [
+            (self.readme(), self.lab.readme),
+            (self.answers(), &answers),
+            (self.path.join("keys.md"), &keys),
+            (self.scenario(), &scenario),
         ] {
-            let file = OpenOptions::new().write(true).create_new(true).open(self.path.join(name));
+            let file = OpenOptions::new().write(true).create_new(true).open(path);
             match file.and_then(|mut file| file.write_all(text.as_bytes())) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 written => written.map_err(unwritable)?,

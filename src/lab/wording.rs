@@ -143,12 +143,16 @@ fn next(judged: &LabJudgement, lab: &Lab, progress: &LabProgress) -> Vec<String>
 
 /// The list of labs with how far each is, as `progress` says of those that were started, and what to type
 /// next.
-pub(crate) fn list(labs: &[Lab], progress: impl Fn(&str) -> Option<LabProgress>, screen: Screen) -> String {
+pub(crate) fn list(
+    labs: &'static [Lab],
+    progress: impl Fn(&'static Lab) -> Option<LabProgress>,
+    screen: Screen,
+) -> String {
     let widest = labs.iter().map(|lab| lab.name.len()).max().unwrap_or(0);
     let mut text = String::new();
     let mut present: Option<(&Lab, bool)> = None;
     for lab in labs {
-        let own = progress(lab.name);
+        let own = progress(lab);
         let is_passed = own.as_ref().is_some_and(|own| own.passed.is_some());
         let mark = match (is_passed, present) {
             (true, _) => Mark::GOOD,

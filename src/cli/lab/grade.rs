@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::cli::exit::Exit;
 use crate::cli::{CliError, screen};
-use crate::lab::{LABS, Lab, LabJudgement, LabVerdict, Progress, judge};
+use crate::lab::{LABS, Lab, LabFolder, LabJudgement, LabVerdict, Progress, judge};
 use crate::results::StoredRun;
 
 /// Runs of a lab that are looked at, the last ones.
@@ -45,7 +45,7 @@ pub(super) fn grade(folders: &[PathBuf]) -> Result<Exit, CliError> {
     Ok(Exit::Fine)
 }
 
-fn row<'r>(folder: &Path, lab: &'r Lab, progress: &'r Progress) -> Row<'r> {
+fn row<'r>(folder: &Path, lab: &'static Lab, progress: &'r Progress) -> Row<'r> {
     let own = progress.labs.get(lab.name).cloned().unwrap_or_default();
     let (best, notes) = best(folder, lab, progress.student.as_deref(), &own.runs);
     let verdict = best.as_ref().map_or("not run", |judged| judged.verdict.name());
@@ -68,15 +68,16 @@ fn row<'r>(folder: &Path, lab: &'r Lab, progress: &'r Progress) -> Row<'r> {
 /// for the student's.
 fn best(
     folder: &Path,
-    lab: &Lab,
+    lab: &'static Lab,
     student: Option<&str>,
     runs: &[String],
 ) -> (Option<LabJudgement>, Vec<String>) {
     let mut best: Option<LabJudgement> = None;
     let mut notes = Vec::new();
-    let before = runs.first().map(|run| folder.join(lab.name).join(run));
+    let own = LabFolder::new(folder, lab);
+    let before = runs.first().map(|run| own.run(run));
     for run in &runs[runs.len().saturating_sub(MOST_RUNS)..] {
-        let stored = StoredRun::load(&folder.join(lab.name).join(run)).map_err(|error| error.to_string());
+        let stored = StoredRun::load(&own.run(run)).map_err(|error| error.to_string());
         match stored.and_then(|run| judge(&run, before.as_deref())) {
             Ok(judged) if judged.lab != lab.name || judged.student.as_deref() != student => {
                 notes.push(format!("{run} is another lab's, or another student's"));

@@ -71,8 +71,9 @@ fn load(run: &Path) -> Result<StoredRun, CliError> {
 
 fn show_list(root: &Path) -> Result<Exit, CliError> {
     let progress = progress(root)?;
-    let is_started = |name: &str| root.join(name).join("scenario.toml").is_file();
-    let of = |name: &str| is_started(name).then(|| progress.labs.get(name).cloned().unwrap_or_default());
+    let is_started = |lab: &'static Lab| LabFolder::new(root, lab).scenario().is_file();
+    let of =
+        |lab: &'static Lab| is_started(lab).then(|| progress.labs.get(lab.name).cloned().unwrap_or_default());
     screen::print(&list(LABS, of, terminal()))?;
     Ok(Exit::Fine)
 }
@@ -96,7 +97,7 @@ fn start(root: &Path, lab: &'static Lab, student: Option<&str>) -> Result<Exit, 
     screen::print(&format!(
         "{}\nread {}, fill in {}\nnext: squall lab run {}\n",
         lab.title(),
-        folder.path().join("README.md").display(),
+        folder.readme().display(),
         answers.display(),
         lab.name
     ))?;
@@ -119,18 +120,18 @@ fn check(root: &Path, lab: &'static Lab, run: Option<&Path>, asked: LabScreenArg
 }
 
 /// The run of `lab` that was made last.
-fn last_run(root: &Path, lab: &Lab, progress: &Progress) -> Result<PathBuf, CliError> {
+fn last_run(root: &Path, lab: &'static Lab, progress: &Progress) -> Result<PathBuf, CliError> {
     let last = progress.labs.get(lab.name).and_then(|own| own.runs.last());
-    let last = last.map(|run| root.join(lab.name).join(run));
+    let last = last.map(|run| LabFolder::new(root, lab).run(run));
     last.ok_or_else(|| {
         CliError::usage(format!("there is no run of this lab yet: squall lab run {}", lab.name))
     })
 }
 
 /// The first run of `lab`, which counts where it is one of the lab as it was given.
-fn before(root: &Path, lab: &Lab, progress: &Progress) -> Option<PathBuf> {
+fn before(root: &Path, lab: &'static Lab, progress: &Progress) -> Option<PathBuf> {
     let first = progress.labs.get(lab.name)?.runs.first()?;
-    Some(root.join(lab.name).join(first)).filter(|run| run.join("run.json").is_file())
+    Some(LabFolder::new(root, lab).run(first)).filter(|run| run.join("run.json").is_file())
 }
 
 /// Prints a judgement, keeps what was reached, and gives the exit code.
@@ -141,9 +142,9 @@ fn conclude(
     judged: &LabJudgement,
     asked: LabScreenArgs,
 ) -> Result<Exit, CliError> {
-    let own = progress.of(lab.name);
+    let (own, folder) = (progress.of(lab.name), LabFolder::new(root, lab));
     // A run from elsewhere may be looked at, and is not the student's.
-    let run = own.runs.iter().find(|run| root.join(lab.name).join(run) == Path::new(&judged.run)).cloned();
+    let run = own.runs.iter().find(|run| folder.run(run) == Path::new(&judged.run)).cloned();
     let is_own = run.is_some();
     if judged.verdict == LabVerdict::Passed && own.passed.is_none() {
         own.passed = run;
@@ -155,7 +156,7 @@ fn conclude(
         screen::print(&judgement(judged, lab, &own, terminal()))?;
     }
     if is_own {
-        if LabFolder::new(root, lab).is_edited(&judged.prediction_sha256) {
+        if folder.is_edited(&judged.prediction_sha256) {
             screen::note("note: answer.toml was changed after the run began; judged is what it said before");
         }
         save(progress, root)?;

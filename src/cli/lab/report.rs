@@ -6,7 +6,7 @@ use super::{before, load, progress};
 use crate::cli::exit::Exit;
 use crate::cli::{CliError, screen};
 use crate::display::Tone;
-use crate::lab::{LABS, LabJudgement, LabStanding, LabVerdict, judge};
+use crate::lab::{LABS, LabFolder, LabJudgement, LabStanding, LabVerdict, judge};
 use crate::page::exercise::{Exercise, exercises};
 use crate::results::{Report, replace_text};
 
@@ -18,7 +18,7 @@ pub(super) fn report(root: &Path, html: &Path) -> Result<Exit, CliError> {
         let Some(own) = progress.labs.get(lab.name) else { continue };
         // The run that passed, or the last one.
         let Some(run) = own.passed.as_ref().or(own.runs.last()) else { continue };
-        let run = load(&root.join(lab.name).join(run))?;
+        let run = load(&LabFolder::new(root, lab).run(run))?;
         let judged = judge(&run, before(root, lab, &progress).as_deref()).map_err(CliError::failed)?;
         done.push((lab, judged, run.report));
     }

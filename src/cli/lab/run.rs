@@ -34,8 +34,7 @@ pub(super) fn run(
         return Err(CliError::failed(why));
     }
     let directory = finished.directory();
-    let kept = directory.strip_prefix(folder.path()).unwrap_or(directory);
-    progress.of(lab.name).runs.push(kept.display().to_string());
+    progress.of(lab.name).runs.push(folder.kept(directory));
     save(&progress, root)?;
     let judged = judge(&load(directory)?, before(root, lab, &progress).as_deref());
     let judged = judged.map_err(CliError::failed)?;

@@ -237,7 +237,7 @@ fn sentences_are_folded_below_their_marks() {
 fn the_list_says_what_is_next() {
     use super::super::LABS;
     let passed = LabProgress { passed: Some("runs/x".into()), ..LabProgress::default() };
-    let listed = |of: &dyn Fn(&str) -> Option<LabProgress>| wording::list(LABS, of, SCREEN);
+    let listed = |of: &dyn Fn(&str) -> Option<LabProgress>| wording::list(LABS, |lab| of(lab.name), SCREEN);
     let text = listed(&|_| None);
     assert!(text.starts_with("[->] clock ") && text.ends_with("\nnext: squall lab start clock\n"), "{text}");
     let text = listed(&|name| (name == "clock").then(LabProgress::default));
