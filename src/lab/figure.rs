@@ -4,6 +4,7 @@ use serde::Deserialize;
 
 use super::formula::Quantity;
 use crate::budget::{Comparison, Condition, Metric, Scope, Subject, Unit};
+use crate::language::alternatives;
 use crate::record::ServiceCounts;
 use crate::results::{Recovery, StoredRun};
 
@@ -98,10 +99,10 @@ impl LabFigure {
         let source = match (&text.metric, &text.counter) {
             (Some(metric), None) => {
                 let subject = match text.kind.as_str() {
-                    "" | "reading" => Subject::Readings,
-                    "connect" => Subject::Connections,
-                    "tls" => Subject::Handshakes,
-                    kind => return Err(format!("kind `{kind}` is unknown; write reading, connect or tls")),
+                    "" => Subject::default(),
+                    kind => Subject::of(kind).ok_or_else(|| {
+                        format!("kind `{kind}` is unknown; write {}", alternatives(Subject::WORDS))
+                    })?,
                 };
                 let (fleet, protocol, fault) = (text.fleet, text.protocol, text.fault);
                 let named = Metric::parse(metric).ok_or_else(|| format!("`{metric}` names no figure"))?;
