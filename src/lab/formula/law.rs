@@ -96,16 +96,16 @@ impl Relation {
 
 /// What stands behind the right side of `=`: `within 5%`.
 fn tolerance(reader: &mut Reader<'_>) -> Result<Sign, FormulaError> {
+    let text = reader.text;
+    let missing = |at| FormulaError::at(text, at, "say how near; write for example within 5%");
     let at = reader.place();
-    let missing = |at: usize| FormulaError::at(reader.text, at, "say how near; write for example within 5%");
-    if reader.tokens.get(reader.next).map(|(_, token)| token) != Some(&Token::Name("within".into())) {
+    if reader.take() != Some(Token::Name("within".into())) {
         return Err(missing(at));
     }
-    reader.next += 1;
     let at = reader.place();
     match reader.take() {
         Some(Token::Share(share)) => Ok(Sign::NearShare(share)),
         Some(Token::Quantity(quantity)) => Ok(Sign::Near(quantity)),
-        _ => Err(FormulaError::at(reader.text, at, "say how near; write for example within 5%")),
+        _ => Err(missing(at)),
     }
 }

@@ -190,8 +190,8 @@ fn called(function: Function, arguments: &[Quantity]) -> Result<Quantity, String
 /// Reads tokens from left to right.
 pub(super) struct Reader<'t> {
     pub(super) text: &'t str,
-    pub(super) tokens: Vec<Placed>,
-    pub(super) next: usize,
+    tokens: Vec<Placed>,
+    next: usize,
     depth: usize,
 }
 
