@@ -8,7 +8,7 @@ use super::answer::{Answers, fingerprint};
 use super::catalogue::Lab;
 use super::check::{Check, Law, Prediction};
 use super::figure::{LabFigure, Missing};
-use super::formula::{Dimension, Formula, Quantity, Sign};
+use super::formula::{Dimension, Formula, Quantity};
 use super::{mend, student};
 use crate::budget::Unit;
 use crate::results::{LabFacts, RunState, StoredRun};
@@ -342,11 +342,7 @@ impl Case<'_> {
             [] => bound,
             _ => format!("{bound} ({})", law.that.right.text()),
         };
-        let demand = match law.that.sign {
-            Sign::NearShare(share) => format!("within {} of {bound}", Quantity::number(share).show(true)),
-            Sign::Near(near) => format!("within {} of {bound}", near.show(is_share)),
-            sign => format!("{} {bound}", sign.words()),
-        };
+        let demand = law.that.sign.demand(&bound, is_share);
         let bounded = if at_least { "at least " } else { "" };
         let gap = if law.that.holds(left, right, at_least) { String::new() } else { gap(left, right) };
         format!(

@@ -30,14 +30,15 @@ pub(in crate::lab) enum Sign {
 }
 
 impl Sign {
-    /// In words, before what the left side must keep to.
-    pub(in crate::lab) const fn words(self) -> &'static str {
+    /// What the left side must be, in words, where the right one is `bound`, and both are shares if `is_share`.
+    pub(in crate::lab) fn demand(self, bound: &str, is_share: bool) -> String {
         match self {
-            Self::Less => "less than",
-            Self::AtMost => "at most",
-            Self::More => "more than",
-            Self::AtLeast => "at least",
-            Self::NearShare(_) | Self::Near(_) => "near",
+            Self::Less => format!("less than {bound}"),
+            Self::AtMost => format!("at most {bound}"),
+            Self::More => format!("more than {bound}"),
+            Self::AtLeast => format!("at least {bound}"),
+            Self::NearShare(share) => format!("within {} of {bound}", Quantity::number(share).show(true)),
+            Self::Near(near) => format!("within {} of {bound}", near.show(is_share)),
         }
     }
 

@@ -11,7 +11,7 @@ mod quantity;
 mod term;
 mod token;
 
-pub(super) use law::{Relation, Sign};
+pub(super) use law::Relation;
 pub(super) use quantity::{Dimension, Quantity};
 pub(super) use term::Formula;
 

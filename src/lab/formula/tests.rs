@@ -1,5 +1,6 @@
 //! Formulas and laws: what they are worth, and what is said of those that are none.
 
+use super::law::Sign;
 use super::*;
 
 fn lookup(name: &str) -> Result<Quantity, String> {
