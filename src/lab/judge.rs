@@ -279,8 +279,8 @@ impl Case<'_> {
             let (one, other) = (left.dimension.described(), right.dimension.described());
             return (Standing::Unjudged, format!("{one} is compared with {other}"));
         }
-        let sentence = self.sentence(law, (left, bounded), right);
         let holds = law.that.holds(left, right, bounded);
+        let sentence = self.sentence(law, (left, bounded), right, holds);
         match self.lateness(law, (left, right), holds) {
             Some(late) => (Standing::Unjudged, format!("{sentence}; {late}")),
             None if holds => (Standing::Kept, sentence),
@@ -329,8 +329,14 @@ impl Case<'_> {
         }
     }
 
-    /// What was measured, and what it had to be.
-    fn sentence(&self, law: &Law, (left, at_least): (Quantity, bool), right: Quantity) -> String {
+    /// What was measured, what it had to be, and how far off it is unless it `holds`.
+    fn sentence(
+        &self,
+        law: &Law,
+        (left, at_least): (Quantity, bool),
+        right: Quantity,
+        holds: bool,
+    ) -> String {
         let shares = |formula| {
             let figures = self.check.figures_in(formula);
             !figures.is_empty() && figures.iter().all(|figure| figure.unit() == Unit::Share)
@@ -344,7 +350,7 @@ impl Case<'_> {
         };
         let demand = law.that.sign.demand(&bound, is_share);
         let bounded = if at_least { "at least " } else { "" };
-        let gap = if law.that.holds(left, right, at_least) { String::new() } else { gap(left, right) };
+        let gap = if holds { String::new() } else { gap(left, right) };
         format!(
             "{} is {bounded}{}; must be {demand}{gap}",
             self.subject(&law.that.left),
