@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use super::catalogue::{HINTS, Lab};
 use super::judge::{LabJudgement, LabVerdict, LawResult, PredictionResult, Standing};
 use super::progress::LabProgress;
-use crate::display::{Style, Tone, wrap};
+use crate::display::{Style, Tone, hanging, wrap};
 
 /// What a terminal shows.
 #[derive(Debug, Clone, Copy)]
@@ -50,23 +50,19 @@ impl Screen {
 
     /// A line with its mark.
     fn head(self, mark: Mark, words: &str, text: &mut String) {
-        let mut lines = wrap(words, self.width.saturating_sub(self.indent())).into_iter();
+        let mut lines = String::new();
+        self.below(words, &mut lines);
+        // The mark takes the place of the first blanks: what colours it has no columns, and would be counted.
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "{} {}", self.mark(mark), lines.next().unwrap_or_default());
-        lines.for_each(|line| self.indented(&line, text));
+        let _ = write!(text, "{} {}", self.mark(mark), &lines[self.indent()..]);
     }
 
     /// What stands below such a line.
     fn below(self, words: &str, text: &mut String) {
-        for line in wrap(words, self.width.saturating_sub(self.indent())) {
-            self.indented(&line, text);
+        for line in hanging(&" ".repeat(self.indent()), words, self.width) {
+            text.push_str(&line);
+            text.push('\n');
         }
-    }
-
-    fn indented(self, line: &str, text: &mut String) {
-        text.push_str(&" ".repeat(self.indent()));
-        text.push_str(line);
-        text.push('\n');
     }
 }
 
