@@ -130,6 +130,27 @@ fn what_was_predicted_and_mended_is_kept_judged_again_and_shown() {
     assert!(code == 1 && said.contains("its answers are not those that it began with"), "{said}");
 }
 
+#[cfg(unix)]
+#[test]
+fn an_interrupted_proof_tells_of_the_tries_that_it_was_asked_for() {
+    use crate::program::{signal, under_way};
+    let desk = Desk::with("");
+    fs::create_dir(desk.path("verify")).unwrap();
+    // Of another student, another lab, and one try more than is asked for.
+    let table = "lab,variant,number,student,verdict,right,run\nclock,broken,1,ada,failed,true,a\n\
+                 knee,broken,1,,failed,true,b\nclock,broken,2,,failed,true,c\n";
+    fs::write(desk.path("verify/verify.csv"), table).unwrap();
+    let child = desk.begin(&["lab", "verify", "clock", "--tries", "1"]);
+    under_way(&desk.path("verify/runs/lab-clock"));
+    signal(child.id(), "INT");
+    let output = child.wait_with_output().unwrap();
+    let said = told(&output);
+    assert_eq!(output.status.code(), Some(130), "{said}");
+    assert!(said.contains("interrupted; the same command goes on"), "{said}");
+    assert!(said.contains("\n| clock | broken | fail | 0 | 0 | 0 |\n"), "{said}");
+    assert_eq!(fs::read_to_string(desk.path("verify/verify.csv")).unwrap(), table, "no try is lost");
+}
+
 #[test]
 fn a_cache_that_asks_once_for_all_passes() {
     let story = Story {
