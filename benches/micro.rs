@@ -104,6 +104,7 @@ fn record(bencher: Bencher<'_, '_>) {
             stages: None,
             mark: None,
             flagged: None,
+            arm: None,
             attempts: 1,
             own_wait_ns: 0,
             plan_wait_ns: 0,

@@ -157,7 +157,7 @@ impl Asker {
 type Row = (&'static str, &'static str, &'static str, Option<&'static str>, (u16, &'static str));
 
 /// Every endpoint. The order matters: what is changed by one row is put right by a later one.
-const TABLE: [Row; 29] = [
+const TABLE: [Row; 31] = [
     ("POST /v1/readings", "", READING, Some("publish"), (200, r#"{"type":"verdict","device":"m-1","#)),
     ("GET /v1/stream", UPGRADE, "", Some("publish"), (101, "")),
     ("GET /v1/alerts", "", "", Some("read"), (200, r#"{"last":0,"alerts":[]}"#)),
@@ -166,6 +166,20 @@ const TABLE: [Row; 29] = [
     ("GET /v1/alerts/ws", UPGRADE, "", Some("read"), (101, "")),
     ("GET /v1/realtime", "", "", Some("read"), (200, r#"{"operation":"running","#)),
     ("GET /v1/experiment", "", "", Some("read"), (200, "{")),
+    (
+        "POST /v1/experiment",
+        "",
+        r#"{"operation":"promote"}"#,
+        Some("control"),
+        (409, r#"{"type":"error","reason":"there is no experiment; set `experiment.share`"}"#),
+    ),
+    (
+        "GET /v1/windows",
+        "",
+        "",
+        Some("read"),
+        (409, r#"{"type":"error","reason":"there are no windows; set `features.window`"}"#),
+    ),
     (
         "GET /v1/devices/nobody",
         "",

@@ -101,6 +101,7 @@ fn samples(layout: &Layout) -> Vec<Sample> {
                     seq: n,
                     mark: None,
                     flagged: None,
+                    arm: None,
                     attempts: u8::from(sent),
                     own_wait_ns: 0,
                     plan_wait_ns: 0,

@@ -4,6 +4,7 @@
 mod ab;
 mod accounting;
 mod admission;
+mod alert;
 mod architecture;
 #[path = "support/authority.rs"]
 mod authority;
@@ -24,6 +25,7 @@ mod detection;
 mod documentation;
 mod examples;
 mod exec;
+mod experiment;
 mod export;
 mod external;
 mod failure;

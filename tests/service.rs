@@ -328,6 +328,7 @@ fn alerts_reach_pollers_and_streams_and_windows_close_in_event_time() {
         slide: Span::ZERO,
         gap: Span::ZERO,
         lateness: Span::ZERO,
+        history: 2,
     };
     let setup = Setup {
         features: Features { window: Some(window), ..Features::default() },
@@ -358,6 +359,65 @@ fn alerts_reach_pollers_and_streams_and_windows_close_in_event_time() {
     let device = client.ask("GET", "/v1/devices/d%201", "").1;
     assert_eq!((&device["windows_closed"], &device["window"]["count"]), (&3.into(), &10.into()), "{device}");
     assert_eq!(client.ask("GET", "/v1/devices/nobody", "").0, 404);
+    server.stop();
+}
+
+#[test]
+fn closed_windows_are_listed_and_pushed_and_told_once() {
+    let window = Window {
+        kind: WindowKind::Tumbling,
+        length: Span::from_ms(1_000),
+        slide: Span::ZERO,
+        gap: Span::ZERO,
+        lateness: Span::ZERO,
+        history: 3,
+    };
+    let server = serve(Setup {
+        features: Features { window: Some(window), ..Features::default() },
+        ..Setup::default()
+    });
+    let address = server.http_addr();
+    let mut client = Client::new(address);
+    let mut send = |device: &str, second: u64| {
+        let body = format!(
+            r#"{{"device":"{device}","seq":{second},"value":{second},"intended_ns":{}}}"#,
+            second * 1_000_000_000
+        );
+        assert_eq!(client.ask("POST", "/v1/readings", &body).0, 200);
+    };
+    let poller = thread::spawn(move || Client::new(address).ask("GET", "/v1/windows?wait_ms=20000", "").1);
+    let mut events = TcpStream::connect(address).unwrap();
+    events.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    events.write_all(b"GET /v1/windows/stream?device=b&since=0 HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    // The first reading of each device closes nothing, every further one the window of the one before.
+    (0..3).for_each(|second| ["a", "b"].iter().for_each(|device| send(device, second)));
+    assert_eq!(poller.join().unwrap()["windows"][0]["type"], "window");
+    let list = |query: &str| {
+        let page = Client::new(address).ask("GET", &format!("/v1/windows{query}"), "").1;
+        let ids = page["windows"].as_array().unwrap().iter().map(|window| window["id"].as_u64().unwrap());
+        (ids.collect::<Vec<_>>(), page["last"].as_u64().unwrap(), page["forgotten"].as_u64().unwrap())
+    };
+    wait_for("four are closed", || list("?since=99").1 == 4);
+    for (query, expected) in [
+        ("", (vec![2, 3, 4], 4, 1)),
+        ("?since=2", (vec![3, 4], 4, 0)),
+        ("?since=1&limit=2", (vec![2, 3], 3, 0)),
+        ("?since=1&device=a", (vec![3], 4, 0)),
+        ("?since=4", (vec![], 4, 0)),
+    ] {
+        assert_eq!(list(query), expected, "{query}");
+    }
+    let mut heard = String::new();
+    let mut stream = BufReader::new(events);
+    while !heard.contains("id: 4\n") || !heard.ends_with("\n\n") {
+        assert!(stream.read_line(&mut heard).unwrap() > 0, "{heard}");
+    }
+    let numbers: Vec<&str> = heard.lines().filter_map(|line| line.strip_prefix("id: ")).collect();
+    assert_eq!(numbers, ["2", "4"], "{heard}");
+    assert!(
+        heard.contains(r#"event: window"#) && heard.contains(r#""device":"b","start_ns":1000000000,"#),
+        "{heard}"
+    );
     server.stop();
 }
 

@@ -126,6 +126,10 @@ figures! {
         AnomaliesFound = "anomalies_found", Count, "seeded anomalies that were flagged";
         JudgedNormal = "judged_normal", Count, "readings without an anomaly that the service judged";
         FalseAlarms = "false_alarms", Count, "of those, flagged all the same";
+        ChampionNormal = "champion_normal", Count, "of `judged_normal`, judged by the champion, where the service names its model";
+        ChampionFalseAlarms = "champion_false_alarms", Count, "of those, flagged all the same";
+        ChallengerNormal = "challenger_normal", Count, "of `judged_normal`, judged by the challenger";
+        ChallengerFalseAlarms = "challenger_false_alarms", Count, "of those, flagged all the same";
     }
 }
 

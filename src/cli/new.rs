@@ -42,9 +42,9 @@ static SITUATIONS: Purposes = situations![
     "a gate in CI" => "ci", "ci-smoke";
     "how much it can take" => "knee", "burst", "large-fleet", "mixed-protocols";
     "load as it comes" => "diurnal", "top-of-minute", "heavy-tail", "replay";
-    "devices as they are" => "sleepy", "store-and-forward", "roll-out", "herd-reconnect", "reconnect-storm";
+    "devices as they are" => "sleepy", "store-and-forward", "roll-out", "new-schema", "herd-reconnect", "reconnect-storm";
     "a bad network" => "bad-links", "partition", "half-open", "lost-verdicts", "qos", "slow-consumer";
-    "devices that misbehave" => "broken-sensors", "spike", "wrong-tokens";
+    "devices that misbehave" => "broken-sensors", "two-models", "spike", "wrong-tokens";
     "a service in trouble" => "stall", "outage-that-stays", "outage-that-heals", "service-faults", "exec-pause", "by-hand";
     EXTERNAL => "external-tls";
 ];

@@ -1,9 +1,9 @@
 //! What the end of a run says about the seeded anomalies: how many were found, and how often the alarm was false.
 
-use super::figure::{count, percent_up};
+use super::figure::{count, dash, percent, percent_up, time};
 use super::style::Style;
 use crate::record::AnomalyKind;
-use crate::results::{Report, Score};
+use crate::results::{ArmDetection, Report, Score};
 
 /// The texts of the report's margin word `detection`, with how many readings were normal where all is shown;
 /// none where nothing was seeded or nothing judged.
@@ -12,6 +12,7 @@ pub(crate) fn detection(report: &Report, verbose: bool, style: Style) -> Vec<Str
     let mut texts = Vec::new();
     if score.anomalies().seeded > 0 {
         texts.push(scored(score, verbose, style));
+        texts.extend(report.detection.arms.iter().map(|arm| armed(arm, verbose, style)));
     }
     let omitted = report.run.anomaly_rows_omitted;
     if omitted > 0 {
@@ -41,6 +42,37 @@ fn scored(score: &Score, verbose: bool, style: Style) -> String {
     found.chain(false_alarms).collect::<Vec<_>>().join(style.dot())
 }
 
+/// What one of two models that judged side by side came to.
+fn armed(arm: &ArmDetection, verbose: bool, style: Style) -> String {
+    let found = arm.score.anomalies();
+    let of = if verbose {
+        format!(" ({} of {})", count(found.found, style), count(found.seeded, style))
+    } else {
+        String::new()
+    };
+    let [precision, recall] = shares(arm, style);
+    let facts = [format!("precision {precision}"), format!("recall {recall}{of}"), delay(arm, style)];
+    format!("{}: {}", arm.arm.name(), facts.join(", "))
+}
+
+/// Precision and recall of a model, as far as it has them.
+pub(crate) fn shares(arm: &ArmDetection, style: Style) -> [String; 2] {
+    let (anomalies, alarms) = (arm.score.anomalies(), arm.score.false_alarms);
+    let share = |part, whole| if whole == 0 { dash(style).to_owned() } else { percent(part, whole) };
+    [share(anomalies.found, anomalies.found + alarms), share(anomalies.found, anomalies.seeded)]
+}
+
+/// How long it took a model to find what it found, on average.
+pub(crate) fn delay(arm: &ArmDetection, style: Style) -> String {
+    match arm.delay_readings.zip(arm.delay_s) {
+        None => "nothing found".to_owned(),
+        Some((readings, _)) if readings == 0.0 => "found at once".to_owned(),
+        Some((readings, seconds)) => {
+            format!("found after {readings:.1} readings ({})", time((seconds * 1e9) as u64, style))
+        }
+    }
+}
+
 fn plural(kind: AnomalyKind) -> &'static str {
     match kind {
         AnomalyKind::Spike => "spikes",
@@ -54,6 +86,7 @@ fn plural(kind: AnomalyKind) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::Arm;
     use crate::results::DetectionCount;
 
     const RICH: Style = Style { colour: false, ascii: false };
@@ -76,6 +109,27 @@ mod tests {
             scored(&score, false, RICH),
             "spikes 118 of 121 found · shifts 9 of 10 found · false alarms 0.12 %"
         );
+        let arm = |spike, false_alarms, delay: Option<(f64, f64)>| ArmDetection {
+            arm: Arm::Challenger,
+            precision: None,
+            recall: None,
+            delay_readings: delay.map(|delay| delay.0),
+            delay_s: delay.map(|delay| delay.1),
+            score: Score { spike, false_alarms, ..Score::default() },
+        };
+        for (arm, text) in [
+            (
+                arm(found(90, 100), 10, Some((1.25, 0.5))),
+                "challenger: precision 90.00 %, recall 90.00 % (90 of 100), found after 1.2 readings (500 ms)",
+            ),
+            (
+                arm(found(2, 3), 0, Some((0.0, 0.0))),
+                "challenger: precision 100.00 %, recall 66.66 % (2 of 3), found at once",
+            ),
+            (arm(found(0, 0), 0, None), "challenger: precision -, recall - (0 of 0), nothing found"),
+        ] {
+            assert_eq!(armed(&arm, true, Style::PLAIN), text);
+        }
         let score = Score { stuck: found(0, 1_000), ..Score::default() };
         assert_eq!(scored(&score, true, Style::PLAIN), "stuck values 0 of 1,000 found");
     }

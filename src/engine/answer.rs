@@ -30,14 +30,14 @@ pub(super) fn take_in<S: Sink>(
         let subscriber = worker.global(device);
         return worker.hear(Delivery { sender, seq, subscriber, by: device.fleet, at });
     }
-    if let Event::Closed { seq, answer, stages, flagged, named } = event {
+    if let Event::Closed { seq, answer, stages, flagged, arm, named } = event {
         let outcome = match answer {
             Answer::Ok => Outcome::Ok,
             Answer::Shed => Outcome::Shed,
             Answer::Error(kind) => Outcome::Error(kind),
         };
         if !(outcome == Outcome::Ok && is_held(worker, device, session, (seq, at))) {
-            let closing = Closing { outcome, stages, flagged };
+            let closing = Closing { outcome, stages, flagged, arm };
             let asked = if outcome == Outcome::Ok { None } else { session.retry_after(seq) };
             let explain = || (outcome != Outcome::Ok).then(|| session.explain(seq, answer));
             if close(worker, device, (seq, closing, asked), at, explain) {

@@ -14,7 +14,9 @@ pub(super) use self::retry::{NextAttempt, Resting};
 use super::pause::WaitTotals;
 use crate::clock::Tick;
 use crate::fleet::Reading;
-use crate::record::{Ages, AuditFinding, FleetId, Gauge, Kind, Outcome, PhaseId, Reason, Sample, Stages};
+use crate::record::{
+    Ages, Arm, AuditFinding, FleetId, Gauge, Kind, Outcome, PhaseId, Reason, Sample, Stages,
+};
 
 /// A reading that came due and waits to be sent.
 #[derive(Debug, Clone)]
@@ -42,11 +44,13 @@ pub(super) struct Closing {
     pub(super) stages: Option<Stages>,
     /// Whether the peer judged the reading anomalous.
     pub(super) flagged: Option<bool>,
+    /// Which of two models judged it, where the peer says so.
+    pub(super) arm: Option<Arm>,
 }
 
 impl From<Outcome> for Closing {
     fn from(outcome: Outcome) -> Self {
-        Self { outcome, stages: None, flagged: None }
+        Self { outcome, stages: None, flagged: None, arm: None }
     }
 }
 
@@ -428,6 +432,7 @@ impl Ledger {
             actual: Some(open.actual),
             stages: closing.stages,
             flagged: closing.flagged,
+            arm: closing.arm,
             attempts: open.attempts.made,
             own_wait_ns: open.waited.own_ns,
             plan_wait_ns: open.waited.plan_ns,
@@ -450,6 +455,7 @@ impl Ledger {
             stages: None,
             mark: reading.mark,
             flagged: None,
+            arm: None,
             attempts: 0,
             own_wait_ns: 0,
             plan_wait_ns: 0,

@@ -182,6 +182,7 @@ mod tests {
             stages: None,
             mark: None,
             flagged: None,
+            arm: None,
         }
     }
 

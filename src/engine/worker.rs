@@ -437,6 +437,7 @@ fn attempt_sample(
         stages: None,
         mark: None,
         flagged: None,
+        arm: None,
         attempts: 1,
         own_wait_ns: 0,
         plan_wait_ns: 0,

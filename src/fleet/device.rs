@@ -112,6 +112,8 @@ struct OptionalState {
     /// The channels after the first.
     others: Vec<Signal>,
     clock: Option<Clock>,
+    /// When it begins to speak another schema, and which.
+    upgrade: Option<(Tick, u8)>,
     /// For sizes and random fields; positioned by the sequence number.
     stream: Option<Stream>,
     /// Anomalies of the last reading's channels, so that their numbers never meet.
@@ -150,9 +152,27 @@ impl Device {
             seq: 0,
             origin,
             signal: first,
-            extra: (!plain)
-                .then(|| Box::new(OptionalState { others, clock, stream: draws, episodes: 0, last })),
+            extra: (!plain).then(|| {
+                Box::new(OptionalState { others, clock, stream: draws, last, ..OptionalState::default() })
+            }),
         }
+    }
+
+    /// From `at` on its readings have the schema `version`.
+    pub(crate) fn upgrade(&mut self, at: Tick, version: u8) {
+        self.extra.get_or_insert_default().upgrade = Some((at, version));
+    }
+
+    /// When it begins to speak another schema, to be moved.
+    pub(crate) fn upgrade_at(&mut self) -> Option<&mut Tick> {
+        self.extra.as_deref_mut()?.upgrade.as_mut().map(|(at, _)| at)
+    }
+
+    /// What it speaks in `reading`.
+    fn schema(&self, reading: Option<&Reading>) -> Option<u8> {
+        let upgrade = self.extra.as_deref().and_then(|extra| extra.upgrade);
+        let passed = upgrade.filter(|(at, _)| reading.is_some_and(|reading| reading.intended >= *at));
+        passed.map_or(self.model.payload.schema, |(_, version)| (version > 1).then_some(version))
     }
 
     /// The name it gives itself: `<fleet>-<index>`, the index padded to five digits.
@@ -191,7 +211,16 @@ impl Device {
         let clock = extra.and_then(|extra| extra.clock).unwrap_or_default();
         let device_ns = reading.map_or(0, |reading| clock.reads(reading.intended).saturating_add(skew_ns));
         let stream = extra.and_then(|extra| extra.stream.as_ref());
-        RenderContext { model: &self.model, id: &self.id, index: self.index, reading, device_ns, run, stream }
+        RenderContext {
+            model: &self.model,
+            id: &self.id,
+            index: self.index,
+            reading,
+            device_ns,
+            run,
+            schema: self.schema(reading),
+            stream,
+        }
     }
 
     /// What its reading or connection is known by in the traces of the service; `None` where it is not, or there is no run.

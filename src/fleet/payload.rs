@@ -17,6 +17,10 @@ pub struct Payload {
     pub size: Option<SizeDistribution>,
     /// Whether the built-in encodings name the run.
     pub run: bool,
+    /// Whether JSON and CBOR say which seeded anomaly shows.
+    pub truth: bool,
+    /// The schema of JSON and CBOR where it is not the first, which is not named.
+    pub schema: Option<u8>,
 }
 
 /// An encoding.
@@ -24,7 +28,9 @@ pub struct Payload {
 pub enum Format {
     /// One JSON object: `{"device":"meters-00017","seq":42,"intended_ns":123456789,"value":21.5}`, a key per channel,
     /// values rounded to four decimals; `run` after `device` where the run is named; `device_ns` after `intended_ns` where
-    /// clocks are wrong; behind these the trace context where readings hold one; `pad` at the end to reach a size.
+    /// clocks are wrong; behind these the trace context where readings hold one, and the `truth` where they tell it: the number of
+    /// the anomaly within the device, 0 for none; `pad` at the end to reach a size. From schema 2 on `schema` comes first, `class` with the
+    /// fleet's name follows `device`, and `intended_ns` is called `taken_ns`.
     #[default]
     Json,
     /// The same keys as a CBOR map (RFC 8949) of definite length, shortest integers, values as 64-bit floats.
@@ -64,6 +70,8 @@ pub(super) struct RenderContext<'a> {
     /// What the device's own clock shows.
     pub(super) device_ns: i64,
     pub(super) run: RunFacts,
+    /// What its device speaks when the reading is due.
+    pub(super) schema: Option<u8>,
     pub(super) stream: Option<&'a Stream>,
 }
 
@@ -77,6 +85,17 @@ impl RenderContext<'_> {
     fn traced(&self) -> Option<(&str, TraceContext)> {
         let field = self.model.trace.as_ref()?.field.as_deref()?;
         self.run.token.and(self.trace()).map(|trace| (field, trace))
+    }
+
+    /// What a built-in encoding is to say of the anomaly that shows in `reading`.
+    fn truth(&self, reading: &Reading) -> Option<u64> {
+        let shown = reading.mark.map_or(0, |mark| u64::from(mark.episode));
+        self.model.payload.truth.then_some(shown)
+    }
+
+    /// The key under which its schema has when a reading was due.
+    const fn time_key(&self) -> &'static str {
+        if self.schema.is_some() { "taken_ns" } else { "intended_ns" }
     }
 
     /// What the reading is known by in the traces of the service.
@@ -119,15 +138,27 @@ pub(super) fn encode(context: &RenderContext<'_>, reading: &Reading, out: &mut V
 fn json(context: &RenderContext<'_>, reading: &Reading, size: Option<usize>, out: &mut Vec<u8>) {
     const OVERHEAD: usize = b",\"pad\":\"\"".len();
     let begin = out.len();
-    out.extend_from_slice(b"{\"device\":\"");
+    out.push(b'{');
+    if let Some(schema) = context.schema {
+        out.extend_from_slice(b"\"schema\":");
+        integer(schema.into(), out);
+        out.push(b',');
+    }
+    out.extend_from_slice(b"\"device\":\"");
     out.extend_from_slice(context.id.as_bytes());
+    if context.schema.is_some() {
+        out.extend_from_slice(b"\",\"class\":\"");
+        out.extend_from_slice(context.model.fleet.as_bytes());
+    }
     if let Some(token) = context.named() {
         out.extend_from_slice(b"\",\"run\":\"");
         out.extend_from_slice(&token.bytes());
     }
     out.extend_from_slice(b"\",\"seq\":");
     integer(reading.seq, out);
-    out.extend_from_slice(b",\"intended_ns\":");
+    out.extend_from_slice(b",\"");
+    out.extend_from_slice(context.time_key().as_bytes());
+    out.extend_from_slice(b"\":");
     integer(reading.intended.0, out);
     if !context.model.clock.is_right() {
         out.extend_from_slice(b",\"device_ns\":");
@@ -139,6 +170,10 @@ fn json(context: &RenderContext<'_>, reading: &Reading, size: Option<usize>, out
         out.extend_from_slice(b"\":\"");
         out.extend_from_slice(&trace.bytes());
         out.push(b'"');
+    }
+    if let Some(truth) = context.truth(reading) {
+        out.extend_from_slice(b",\"truth\":");
+        integer(truth, out);
     }
     for (channel, value) in context.model.channels.iter().zip(reading.values.as_slice()) {
         out.extend_from_slice(b",\"");
@@ -161,11 +196,22 @@ fn cbor(context: &RenderContext<'_>, reading: &Reading, size: Option<usize>, out
     let begin = out.len();
     let skewed = !context.model.clock.is_right();
     let (named, traced) = (context.named(), context.traced());
-    let optional = usize::from(skewed) + usize::from(named.is_some()) + usize::from(traced.is_some());
+    let truth = context.truth(reading);
+    let optional = [skewed, named.is_some(), traced.is_some(), truth.is_some()];
+    let optional =
+        optional.map(usize::from).iter().sum::<usize>() + 2 * usize::from(context.schema.is_some());
     let entries = 3 + optional + context.model.channels.len();
     head(MAP, entries as u64, out);
+    if let Some(schema) = context.schema {
+        text("schema", out);
+        head(UNSIGNED, schema.into(), out);
+    }
     text("device", out);
     text(context.id, out);
+    if context.schema.is_some() {
+        text("class", out);
+        text(&context.model.fleet, out);
+    }
     if let Some(token) = named {
         text("run", out);
         head(TEXT, RunToken::LENGTH as u64, out);
@@ -173,7 +219,7 @@ fn cbor(context: &RenderContext<'_>, reading: &Reading, size: Option<usize>, out
     }
     text("seq", out);
     head(UNSIGNED, reading.seq, out);
-    text("intended_ns", out);
+    text(context.time_key(), out);
     head(UNSIGNED, reading.intended.0, out);
     if skewed {
         text("device_ns", out);
@@ -187,10 +233,25 @@ fn cbor(context: &RenderContext<'_>, reading: &Reading, size: Option<usize>, out
         head(TEXT, TraceContext::LENGTH as u64, out);
         out.extend_from_slice(&trace.bytes());
     }
+    if let Some(truth) = truth {
+        text("truth", out);
+        head(UNSIGNED, truth, out);
+    }
     for (channel, value) in context.model.channels.iter().zip(reading.values.as_slice()) {
         text(&channel.name, out);
         out.push(0xfb);
         out.extend_from_slice(&value.to_be_bytes());
+    }
+    pad(entries, begin, size, out);
+}
+
+/// Fills a map of so many entries that begins at `begin` up with one more, where it is to be larger.
+fn pad(entries: usize, begin: usize, size: Option<usize>, out: &mut Vec<u8>) {
+    // With one entry more the head of this one takes two bytes.
+    const ONE_BYTE: usize = 23;
+    let wanted = size.is_some_and(|size| size > out.len() - begin);
+    if entries == ONE_BYTE && wanted {
+        out.splice(begin..=begin, [MAP | 24, ONE_BYTE as u8]);
     }
     // The key takes 4 bytes, the head of the text 1 to 5 by its length.
     let missing = size.unwrap_or(0).saturating_sub(out.len() - begin);
@@ -201,9 +262,9 @@ fn cbor(context: &RenderContext<'_>, reading: &Reading, size: Option<usize>, out
         262..65_543 => missing - 7,
         _ => missing - 9,
     };
-    // At most 3 + 3 + 16 entries and this one: the head of the map stays one byte.
-    if let Some(first) = out.get_mut(begin) {
-        *first += 1;
+    let count = if entries < ONE_BYTE { begin } else { begin + 1 };
+    if let Some(count) = out.get_mut(count) {
+        *count += 1;
     }
     text("pad", out);
     head(TEXT, length as u64, out);

@@ -135,7 +135,35 @@ pub(super) fn detections(report: &Report) -> String {
         ]);
     }
     out += &table.draw();
+    if !report.detection.arms.is_empty() {
+        out += &arms(report);
+    }
     card(&out)
+}
+
+/// What each of two models that judged side by side came to.
+fn arms(report: &Report) -> String {
+    let columns = [
+        ("model", Align::Left),
+        ("precision", Align::Right),
+        ("recall", Align::Right),
+        ("seeded", Align::Right),
+        ("false alarms", Align::Right),
+        ("delay", Align::Left),
+    ];
+    let mut table = Table::new("models", columns);
+    for arm in &report.detection.arms {
+        let [precision, recall] = detection::shares(arm, STYLE);
+        table.row(vec![
+            Cell::text(arm.arm.name()),
+            Cell::text(&precision),
+            Cell::text(&recall),
+            Cell::text(&count(arm.score.anomalies().seeded, STYLE)),
+            Cell::text(&count(arm.score.false_alarms, STYLE)),
+            Cell::text(&detection::delay(arm, STYLE)),
+        ]);
+    }
+    table.draw()
 }
 
 /// Facts by name.

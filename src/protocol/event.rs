@@ -1,6 +1,6 @@
 //! What a session has to tell.
 
-use crate::record::{ErrorKind, Stages};
+use crate::record::{Arm, ErrorKind, Stages};
 
 /// What a session has to tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub enum Event {
         stages: Option<Stages>,
         /// Whether the peer judged the reading anomalous; `None` without a judgement.
         flagged: Option<bool>,
+        /// Which of two models side by side judged it, where the peer says so.
+        arm: Option<Arm>,
         /// Whether what answered it names this run, so that it cannot be another run's.
         named: bool,
     },

@@ -2,11 +2,12 @@
 
 use std::borrow::Cow;
 
-use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer};
 
 use super::run_name::{RunName, Stranger};
 use super::{Answer, Event};
-use crate::record::{ErrorKind, RunToken, Stages};
+use crate::record::{Arm, ErrorKind, RunToken, Stages};
 
 /// A message that answers one reading of the device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +17,8 @@ pub(super) struct Reply {
     pub(super) stages: Option<Stages>,
     /// Whether the reading was judged anomalous.
     pub(super) flagged: Option<bool>,
+    /// Which of two models side by side judged it.
+    pub(super) arm: Option<Arm>,
     /// Whether it names this run.
     pub(super) named: bool,
 }
@@ -23,13 +26,13 @@ pub(super) struct Reply {
 impl Reply {
     /// A reply that says nothing but that all is well.
     pub(super) const fn ok(seq: u64) -> Self {
-        Self { seq, answer: Answer::Ok, stages: None, flagged: None, named: false }
+        Self { seq, answer: Answer::Ok, stages: None, flagged: None, arm: None, named: false }
     }
 }
 
 impl From<Reply> for Event {
-    fn from(Reply { seq, answer, stages, flagged, named }: Reply) -> Self {
-        Self::Closed { seq, answer, stages, flagged, named }
+    fn from(Reply { seq, answer, stages, flagged, arm, named }: Reply) -> Self {
+        Self::Closed { seq, answer, stages, flagged, arm, named }
     }
 }
 
@@ -59,6 +62,27 @@ struct Timed<'a> {
     seq: Option<u64>,
     stages: Option<StageTimes>,
     anomaly: Option<bool>,
+    #[serde(default)]
+    arm: ArmName,
+}
+
+/// What stands under `arm`: one of the two, or whatever else a service means by it, which names none.
+#[derive(Default)]
+struct ArmName(Option<Arm>);
+
+impl<'de> Deserialize<'de> for ArmName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Either {
+            Arm(Arm),
+            Other(IgnoredAny),
+        }
+        Ok(Self(match Either::deserialize(deserializer)? {
+            Either::Arm(arm) => Some(arm),
+            Either::Other(IgnoredAny) => None,
+        }))
+    }
 }
 
 /// Stage times as the wire carries them, nanoseconds; the total is what makes them worth reading.
@@ -95,9 +119,10 @@ impl From<StageTimes> for Stages {
 pub(super) fn read(message: &[u8], device: &str, run: Option<RunToken>) -> Result<Option<Reply>, Stranger> {
     let timed = serde_json::from_slice(message).or_else(|_| {
         let Address { kind, device, run, seq } = serde_json::from_slice(message)?;
-        Ok::<_, serde_json::Error>(Timed { kind, device, run, seq: Some(seq), stages: None, anomaly: None })
+        let (stages, anomaly, arm) = (None, None, ArmName(None));
+        Ok::<_, serde_json::Error>(Timed { kind, device, run, seq: Some(seq), stages, anomaly, arm })
     });
-    let Ok(Timed { kind, device: addressee, run: name, seq, stages, anomaly }) = timed else {
+    let Ok(Timed { kind, device: addressee, run: name, seq, stages, anomaly, arm }) = timed else {
         return Ok(None);
     };
     let named = name.is_of(run)?;
@@ -108,18 +133,19 @@ pub(super) fn read(message: &[u8], device: &str, run: Option<RunToken>) -> Resul
         Some(_) => return Ok(None),
     };
     let ours = addressee.is_none_or(|Text(addressee)| addressee == device);
-    let reply = |seq| Reply { seq, answer, stages: stages.map(Stages::from), flagged: anomaly, named };
+    let stages = stages.map(Stages::from);
+    let reply = |seq| Reply { seq, answer, stages, flagged: anomaly, arm: arm.0, named };
     Ok(seq.filter(|_| ours).map(reply))
 }
 
-/// Stage times and judgement of an HTTP body, if it is the verdict on reading `seq`.
-pub(super) fn judgement(body: &[u8], device: &str, seq: u64) -> (Option<Stages>, Option<bool>) {
+/// What an HTTP body says of reading `seq`, if it is its verdict; else that all is well, and nothing more.
+pub(super) fn judgement(body: &[u8], device: &str, seq: u64) -> Reply {
     if body.trim_ascii_start().first() != Some(&b'{') {
-        return (None, None);
+        return Reply::ok(seq);
     }
     match read(body, device, None) {
-        Ok(Some(reply)) if reply.seq == seq => (reply.stages, reply.flagged),
-        _ => (None, None),
+        Ok(Some(reply)) if reply.seq == seq => reply,
+        _ => Reply::ok(seq),
     }
 }
 
@@ -216,13 +242,25 @@ mod tests {
     fn stage_times_of_a_body_count_only_for_their_own_reading() {
         let body = br#" {"type":"verdict","device":"d","seq":9,"stages":{"total_ns":5}}"#;
         let times = Some(Stages { total_ns: 5, ..Stages::default() });
-        assert_eq!(judgement(body, "d", 9), (times, None));
+        assert_eq!(judgement(body, "d", 9), Reply { stages: times, ..Reply::ok(9) });
         for (body, device, seq) in [(&body[..], "d", 8), (body, "e", 9), (b"<html>", "d", 9)] {
-            assert_eq!(judgement(body, device, seq), (None, None));
+            assert_eq!(judgement(body, device, seq), Reply::ok(seq));
         }
         for (anomaly, flagged) in [("true", Some(true)), ("false", Some(false)), ("null", None)] {
             let body = format!(r#"{{"device":"d","seq":1,"anomaly":{anomaly}}}"#);
-            assert_eq!(judgement(body.as_bytes(), "d", 1), (None, flagged));
+            assert_eq!(judgement(body.as_bytes(), "d", 1), Reply { flagged, ..Reply::ok(1) });
+        }
+        for (named, arm) in [
+            ("\"champion\"", Some(Arm::Champion)),
+            ("\"challenger\"", Some(Arm::Challenger)),
+            ("\"left\"", None),
+            ("7", None),
+            ("null", None),
+            ("{\"side\":\"left\"}", None),
+        ] {
+            let body = format!(r#"{{"device":"d","seq":1,"anomaly":true,"arm":{named}}}"#);
+            let expected = Reply { flagged: Some(true), arm, ..Reply::ok(1) };
+            assert_eq!(judgement(body.as_bytes(), "d", 1), expected, "{named}");
         }
     }
 

@@ -42,6 +42,29 @@ impl fmt::Display for AnomalyKind {
     }
 }
 
+/// Which of two models side by side judged a reading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Arm {
+    /// The model whose verdicts count unless another is tried.
+    Champion,
+    /// The one that is tried.
+    Challenger,
+}
+
+impl Arm {
+    /// Both, champion first.
+    pub const ALL: [Self; 2] = [Self::Champion, Self::Challenger];
+
+    /// The word used on the wire and in records.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Champion => "champion",
+            Self::Challenger => "challenger",
+        }
+    }
+}
+
 /// A reading in which a seeded anomaly shows. A spike marks one reading; every other kind marks a window of readings, and
 /// it is found if any reading of its window is flagged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -29,7 +29,7 @@ pub(crate) use gauge::Ages;
 pub use gauge::Gauge;
 pub(crate) use layout::Omission;
 pub use layout::{FleetId, FleetInfo, Layout, PhaseId, PhaseInfo, PhaseRole};
-pub use mark::{AnomalyKind, AnomalyMark, Detection};
+pub use mark::{AnomalyKind, AnomalyMark, Arm, Detection};
 pub use outcome::{ErrorKind, Outcome};
 pub(crate) use outcomes::Outcomes;
 pub use protocol::Protocol;

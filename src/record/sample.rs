@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{AnomalyMark, FleetId, Outcome, PhaseId};
+use super::{AnomalyMark, Arm, FleetId, Outcome, PhaseId};
 use crate::clock::Tick;
 
 /// What kind of work a sample is about; kinds are never mixed in one histogram.
@@ -89,6 +89,8 @@ pub struct Sample {
     pub mark: Option<AnomalyMark>,
     /// Whether the peer judged it anomalous; `None` without a judgement.
     pub flagged: Option<bool>,
+    /// Which of two models side by side judged it, where the peer says so.
+    pub arm: Option<Arm>,
     /// How much of the response time it waited by squall's own rule, nanoseconds: in a pause that no failed connection attempt
     /// caused, or that went on after the fleet could connect again, or for the fleet's connect rate.
     pub own_wait_ns: u64,

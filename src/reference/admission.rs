@@ -64,6 +64,11 @@ impl Source {
         };
         Self { address, due: Cell::new(0) }
     }
+
+    /// Its peer's address, as far as it tells senders apart.
+    pub(super) const fn address(&self) -> IpAddr {
+        self.address
+    }
 }
 
 /// Who sends a reading, as far as quotas tell senders apart.

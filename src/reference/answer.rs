@@ -8,6 +8,7 @@ use super::alert::Alert;
 use super::cluster::CacheOrder;
 use super::metric::Metrics;
 use super::reading::{Reading, Verdict};
+use super::window::ClosedWindow;
 use crate::clock::Tick;
 use crate::record::RunToken;
 
@@ -113,6 +114,8 @@ pub(super) enum WorkerMessage {
     Answer(ReplyTo, Answer),
     /// To all who subscribed.
     Alert(Alert),
+    /// The same.
+    Window(ClosedWindow),
     /// Another instance has its cache forget something, and so does this one.
     #[cfg_attr(not(feature = "cluster"), expect(dead_code, reason = "nobody is heard of"))]
     Forget(CacheOrder),

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::alert::Watch;
 use super::delivery::Recent;
 use super::detector::{Detector, Ewma, Quality};
+use super::model::Labelled;
 use super::window::Windows;
 use crate::clock::Tick;
 use crate::record::RunToken;
@@ -57,9 +58,15 @@ pub(super) struct Device {
     /// When the state was last left for other instances.
     #[serde(skip)]
     pub(super) left: Tick,
+    /// Whether the last reading was wrong as data.
+    #[serde(skip)]
+    pub(super) is_defective: bool,
     /// Only where windows are asked for.
     #[serde(skip)]
     pub(super) windows: Option<Box<Windows>>,
+    /// Only where the truth is asked for.
+    #[serde(skip)]
+    pub(super) labelled: Option<Box<Labelled>>,
 }
 
 impl Device {
@@ -68,7 +75,7 @@ impl Device {
     pub(super) fn expect(&mut self, run: Option<RunToken>, seq: u64) {
         if self.numbering.begins_anew(run, seq) {
             (self.detector, self.challenger, self.watch) = Default::default();
-            (self.quality, self.windows) = Default::default();
+            (self.quality, self.windows, self.labelled) = Default::default();
         }
     }
 }

@@ -161,10 +161,10 @@ impl Pipeline {
 
     /// Takes a reading in, or refuses it at once. Never blocks, unless the service works inline.
     pub(super) fn submit(&self, reading: Reading, arrived: Tick, reply_to: ReplyTo) -> Submission {
-        if self.operation() == Operation::Stopped || !self.topics.admit(&reading.device) {
+        if self.operation() == Operation::Stopped || !self.topics.admit(reading.class()) {
             return self.refused(Reason::Stopped);
         }
-        let level = reading.priority.unwrap_or_else(|| self.setup().queue.level_of(&reading.device));
+        let level = reading.priority.unwrap_or_else(|| self.setup().queue.level_of(reading.class()));
         let unanswered = |reading| Unanswered::new(reading, arrived, reply_to, Arc::clone(&self.back));
         if self.setup().workers.count == 0 {
             self.shared.metrics.received.inc();

@@ -1,11 +1,13 @@
 //! What a worker does with a reading: features, cache, model, verdict. Nothing here waits but the inference itself.
 
+mod publication;
+
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::alert::{self, Alert};
-use super::answer::{Reason, ReturnPath, Unanswered, WorkerMessage};
+use super::alert;
+use super::answer::{Reason, ReturnPath, Unanswered};
 use super::cache::{Cache, CachedScore, Leader, SingleFlight, Tier};
 use super::cluster::{CacheOrder, ScoreStore, StateStore};
 use super::delivery::{Repeat, Said};
@@ -13,9 +15,10 @@ use super::detector::Defects;
 use super::device::{Device, Devices, Handle, Lookup, open};
 use super::fault::FaultRegistry;
 use super::metric::Metrics;
-use super::model::{CHALLENGER, CHAMPION, Costs, Experiment, Key};
+use super::model::{CHALLENGER, CHAMPION, Costs, Experiment, Judged, Key};
 use super::reading::{Level, StageTimes, Verdict};
 use crate::clock::{Monotonic, Tick};
+use crate::record::Arm;
 use crate::service::{FaultKind, Setup};
 
 /// How often a device's state is left for other instances, nanoseconds.
@@ -234,23 +237,14 @@ impl Processor {
             }
         }
         state.expect(unanswered.reading.run, unanswered.reading.seq);
-        if let Some(window) = &shared.setup.features.window {
-            let windows = state.windows.get_or_insert_default();
-            // A reading without a time of its own was taken when it came.
-            if !windows.add(
-                unanswered.reading.taken_ns.unwrap_or(unanswered.arrived.0),
-                unanswered.reading.value,
-                window,
-            ) {
-                shared.metrics.late.inc();
-            }
-        }
+        self.add_to_windows(&mut state, &unanswered, taken);
         let rules = &shared.setup.features;
         // By the service's own clock: a device whose clock is wrong is not silent.
         let defects = state.quality.observe(unanswered.reading.value, unanswered.arrived, rules);
         for word in defects.words() {
             shared.metrics.defect(word);
         }
+        self.raise_defects(&mut state, &unanswered, defects, taken);
         let variant = shared.experiment.variant_of(&unanswered.reading.device);
         let champion = state.detector.observe(unanswered.reading.value, resolution);
         let challenger = if shared.experiment.is_on() {
@@ -302,6 +296,7 @@ impl Processor {
             level,
             tier: Tier::Exact,
             model,
+            arm: None,
             duplicate: true,
             defects: Defects::default(),
             stages,
@@ -423,16 +418,13 @@ impl Processor {
             let said = Said { score, level, model: keys[variant].version };
             state.recent.note(unanswered.reading.run, unanswered.reading.seq, said);
         }
-        let mut said = [level != Level::None; 2];
-        if experiment.is_on() {
-            // The other model's word on the same reading; its answer is not paid for.
-            let other = 1 - variant;
-            said[other] =
-                state.watch.judge(keys[other].score(), other, &setup.alerts.thresholds) != Level::None;
-        }
+        let judged = experiment.is_on().then(|| {
+            let found = (level, inference_ns);
+            self.compare(&mut state, &pending, unanswered.reading.truth, found)
+        });
         drop(state);
-        if experiment.is_on() {
-            experiment.note(variant, inference_ns, said);
+        if let Some(judged) = judged {
+            experiment.note(judged);
         }
         metrics.tier(tier, self.shared.cache.is_on());
         if level != Level::None {
@@ -453,26 +445,35 @@ impl Processor {
             level,
             tier,
             model: keys[variant].version,
+            arm: experiment.is_on().then(|| Arm::ALL[variant]),
             duplicate: false,
             defects: pending.defects,
             stages,
             arrived: unanswered.arrived,
         };
         if publish {
-            let (device, seq) = (Arc::clone(&verdict.id.device), verdict.id.seq);
-            let (value, at_ms) = (Some(unanswered.reading.value), now.0 / 1_000_000);
-            self.raise(Alert { device, seq, level, score, value, at_ms, instance: None });
+            self.raise_anomaly(&verdict, unanswered.reading.value, now);
         }
         unanswered.answer(verdict);
     }
 
-    /// Hands an alert to the serving thread; where so many are on their way that verdicts might be in need of the room, it is
-    /// counted instead.
-    fn raise(&self, alert: Alert) {
-        self.shared.metrics.alerts.inc();
-        let back = self.back.sender();
-        if back.capacity() < back.max_capacity() / 8 || back.try_send(WorkerMessage::Alert(alert)).is_err() {
-            self.shared.metrics.alerts_lost.inc();
-        }
+    /// What both models make of a reading whose `truth` its sender may know; the one in charge `found` it so serious, after so many
+    /// nanoseconds.
+    fn compare(
+        &self,
+        state: &mut Device,
+        pending: &PendingReading,
+        truth: Option<u32>,
+        (level, inference_ns): (Level, u64),
+    ) -> Judged {
+        let Shared { setup, experiment, .. } = &*self.shared;
+        let (variant, other) = (pending.variant, 1 - pending.variant);
+        let mut flagged = [level != Level::None; 2];
+        // The other model's word on the same reading; its answer is not paid for.
+        let score = pending.keys[other].score();
+        flagged[other] = state.watch.judge(score, other, &setup.alerts.thresholds) != Level::None;
+        let truth = truth.filter(|_| experiment.asks_for_truth());
+        let lesson = truth.map(|truth| state.labelled.get_or_insert_default().learn(truth, flagged));
+        Judged { variant, inference_ns, flagged, lesson }
     }
 }

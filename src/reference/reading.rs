@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use serde::de::{Deserializer, IgnoredAny};
 use serde::{Deserialize, Serialize};
 
 use super::answer::{Answer, ReadingId, Shed};
@@ -10,7 +11,7 @@ use super::cache::Tier;
 use super::detector::Defects;
 use super::whole::Whole;
 use crate::clock::Tick;
-use crate::record::RunToken;
+use crate::record::{Arm, RunToken};
 use crate::service::Priority;
 
 /// Longest device name accepted, characters.
@@ -30,11 +31,24 @@ pub(super) struct Reading {
     pub(super) taken_ns: Option<u64>,
     /// The run that its sender is part of.
     pub(super) run: Option<RunToken>,
+    /// The class of its device, where its schema has one.
+    pub(super) class: Option<Arc<str>>,
+    /// Which anomaly its sender knows to show in it, by its number within the device, 0 for none; `None`: it does not say.
+    pub(super) truth: Option<u32>,
 }
 
 impl Default for Reading {
     fn default() -> Self {
-        Self { device: Arc::from(""), seq: 0, value: 0.0, priority: None, taken_ns: None, run: None }
+        Self {
+            device: Arc::from(""),
+            seq: 0,
+            value: 0.0,
+            priority: None,
+            taken_ns: None,
+            run: None,
+            class: None,
+            truth: None,
+        }
     }
 }
 
@@ -47,7 +61,34 @@ pub(super) struct BadReading {
     pub(super) reason: String,
 }
 
-#[derive(Deserialize)]
+/// What stands under a key that only some readings have.
+#[derive(Debug, Clone, PartialEq, Default)]
+enum Loose<T> {
+    #[default]
+    Absent,
+    Is(T),
+    /// Something else, which may be some other thing of the sender's.
+    Other,
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Loose<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Either<T> {
+            Is(T),
+            Nothing(()),
+            Other(IgnoredAny),
+        }
+        Ok(match Either::deserialize(from)? {
+            Either::Is(found) => Self::Is(found),
+            Either::Nothing(()) => Self::Absent,
+            Either::Other(IgnoredAny) => Self::Other,
+        })
+    }
+}
+
+#[derive(Deserialize, Default)]
 struct Wire<'a> {
     #[serde(borrow)]
     device: Option<std::borrow::Cow<'a, str>>,
@@ -59,6 +100,14 @@ struct Wire<'a> {
     taken_ns: Option<Whole>,
     #[serde(borrow, default)]
     run: Option<std::borrow::Cow<'a, str>>,
+    #[serde(default)]
+    schema: Loose<Whole>,
+    #[serde(default, rename = "taken_ns")]
+    second_taken_ns: Loose<Whole>,
+    #[serde(default)]
+    class: Loose<String>,
+    #[serde(default)]
+    truth: Loose<Whole>,
 }
 
 /// The same from an encoding whose decoder lends nothing.
@@ -73,6 +122,14 @@ struct Owned {
     taken_ns: Option<Whole>,
     #[serde(default)]
     run: Option<String>,
+    #[serde(default)]
+    schema: Loose<Whole>,
+    #[serde(default, rename = "taken_ns")]
+    second_taken_ns: Loose<Whole>,
+    #[serde(default)]
+    class: Loose<String>,
+    #[serde(default)]
+    truth: Loose<Whole>,
 }
 
 impl Reading {
@@ -81,8 +138,13 @@ impl Reading {
         ReadingId { device: Arc::clone(&self.device), seq: self.seq, run: self.run }
     }
 
-    /// Reads one reading. The first byte tells the encoding: a map of CBOR (RFC 8949) begins with 0xa0 to 0xbf, the binary
-    /// layout with 1 or 2, anything else is taken for JSON. Fields it does not know are passed over.
+    /// What tells which class its device is of: the class that it names, else its own name.
+    pub(super) fn class(&self) -> &str {
+        self.class.as_deref().unwrap_or(&self.device)
+    }
+
+    /// Reads one reading. The first byte tells the encoding: a map of CBOR (RFC 8949) begins with 0xa0 to 0xbf, a binary
+    /// layout with its number, anything else is taken for JSON. Fields that its schema does not have are passed over.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, BadReading> {
         let not = |what: &str, error: &dyn std::fmt::Display| BadReading {
             device: None,
@@ -93,22 +155,20 @@ impl Reading {
         let wire: Wire<'_> = match bytes.first() {
             Some(0xa0..=0xbf) => {
                 let mut rest = bytes;
-                let Owned { device, seq, value, priority, taken_ns, run } =
+                let owned: Owned =
                     ciborium::from_reader(&mut rest).map_err(|error| not(" in CBOR", &error))?;
                 if !rest.is_empty() {
                     return Err(not(" in CBOR", &"bytes follow it"));
                 }
-                Wire {
-                    device: device.map(Into::into),
-                    seq,
-                    value,
-                    priority: priority.map(Into::into),
-                    taken_ns,
-                    run: run.map(Into::into),
-                }
+                owned.into()
             }
             Some(1 | 2) => {
                 binary(bytes).ok_or_else(|| not(" in the binary layout", &"it is cut short or not UTF-8"))?
+            }
+            // No text begins so.
+            Some(layout @ (3..=8 | 14..=31)) => {
+                let unknown = format!("layout {layout} is unknown; there are 1 and 2");
+                return Err(not(" in a binary layout", &unknown));
             }
             _ => serde_json::from_slice(bytes).map_err(|error| not("", &error))?,
         };
@@ -127,6 +187,7 @@ impl Reading {
         // What is not a token is some other thing of the sender's.
         let run = wire.run.as_deref().and_then(RunToken::of);
         let bad = |reason: &str| BadReading { device: device.clone(), seq, run, reason: reason.to_owned() };
+        let (taken_ns, class) = wire.by_schema().map_err(|reason| bad(&reason))?;
         let (Some(device), Some(seq), Some(value)) = (device.clone(), seq, wire.value) else {
             return Err(bad(
                 "a reading needs `device` (1 to 128 characters), `seq` (a whole number) and `value` (a number)",
@@ -139,8 +200,62 @@ impl Reading {
                     bad("`priority` is one of \"critical\", \"high\", \"medium\" and \"low\"")
                 })?),
             };
-        let taken_ns = wire.taken_ns.map(|taken| taken.0);
-        Ok(Self { device, seq, value, priority, taken_ns, run })
+        let truth = match wire.truth {
+            Loose::Is(Whole(number)) => Some(u32::try_from(number).unwrap_or(u32::MAX)),
+            Loose::Absent | Loose::Other => None,
+        };
+        Ok(Self { device, seq, value, priority, taken_ns, run, class, truth })
+    }
+}
+
+impl Wire<'_> {
+    /// When it was taken and the class of its device, as its schema has them; or why it is none.
+    fn by_schema(&self) -> Result<(Option<u64>, Option<Arc<str>>), String> {
+        match self.schema {
+            Loose::Absent | Loose::Is(Whole(1)) => Ok((self.taken_ns.map(|taken| taken.0), None)),
+            Loose::Is(Whole(2)) => Ok((self.second_taken()?, self.named_class()?)),
+            Loose::Is(Whole(unknown)) => {
+                Err(format!("schema {unknown} of readings is unknown; there are 1 and 2"))
+            }
+            Loose::Other => Err("`schema` is a whole number; there are 1 and 2".to_owned()),
+        }
+    }
+
+    fn second_taken(&self) -> Result<Option<u64>, String> {
+        match self.second_taken_ns {
+            Loose::Absent => Ok(None),
+            Loose::Is(Whole(taken)) => Ok(Some(taken)),
+            Loose::Other => Err("`taken_ns` is a whole number".to_owned()),
+        }
+    }
+
+    fn named_class(&self) -> Result<Option<Arc<str>>, String> {
+        match &self.class {
+            Loose::Absent => Ok(None),
+            Loose::Is(class) if !class.is_empty() && !is_longer(class, LONGEST_DEVICE) => {
+                Ok(Some(class.as_str().into()))
+            }
+            Loose::Is(_) | Loose::Other => Err("`class` has 1 to 128 characters".to_owned()),
+        }
+    }
+}
+
+impl From<Owned> for Wire<'_> {
+    fn from(owned: Owned) -> Self {
+        let Owned { device, seq, value, priority, taken_ns, run, schema, second_taken_ns, class, truth } =
+            owned;
+        Self {
+            device: device.map(Into::into),
+            seq,
+            value,
+            priority: priority.map(Into::into),
+            taken_ns,
+            run: run.map(Into::into),
+            schema,
+            second_taken_ns,
+            class,
+            truth,
+        }
     }
 }
 
@@ -169,9 +284,9 @@ fn binary(bytes: &[u8]) -> Option<Wire<'_>> {
         device: Some(device.into()),
         seq: Some(Whole(u64::from_be_bytes(*seq))),
         value,
-        priority: None,
         taken_ns,
         run,
+        ..Wire::default()
     })
 }
 
@@ -231,6 +346,8 @@ pub(super) struct Verdict {
     pub(super) tier: Tier,
     /// The version of the model.
     pub(super) model: u32,
+    /// Which of two models judged it, where there are two.
+    pub(super) arm: Option<Arm>,
     /// Whether the reading had been worked on before.
     pub(super) duplicate: bool,
     /// What is wrong with the reading as data.
@@ -252,6 +369,8 @@ enum Message<'a> {
         level: Level,
         cache: &'static str,
         model: u32,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        arm: Option<&'static str>,
         #[serde(skip_serializing_if = "std::ops::Not::not")]
         duplicate: bool,
         #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -296,7 +415,7 @@ impl Verdict {
 
     /// As one JSON object.
     pub(super) fn encode(&self) -> String {
-        let Self { id, score, anomaly, level, tier, model, duplicate, defects, stages, .. } = self;
+        let Self { id, score, anomaly, level, tier, model, arm, duplicate, defects, stages, .. } = self;
         Message::Verdict {
             device: &id.device,
             seq: id.seq,
@@ -306,6 +425,7 @@ impl Verdict {
             level: *level,
             cache: tier.name(),
             model: *model,
+            arm: arm.map(Arm::name),
             duplicate: *duplicate,
             defects: defects.words().collect(),
             stages: *stages,

@@ -1,7 +1,10 @@
 //! Windows over event time: what a device sent lately, gathered in the order in which it happened, not in which it came.
 
+mod log;
+
 use std::collections::VecDeque;
 
+pub(super) use log::{ClosedWindow, Read, WindowLog, WindowReader};
 use serde::Serialize;
 
 use crate::service::{Window as Setup, WindowKind};
@@ -63,8 +66,14 @@ pub(super) struct Windows {
 }
 
 impl Windows {
-    /// Takes in a reading that was taken at `at_ns`; false if it came too late to count.
-    pub(super) fn add(&mut self, at_ns: u64, value: f64, setup: &Setup) -> bool {
+    /// Takes in a reading that was taken at `at_ns`; false if it came too late to count. Windows that it closes go to `closed`.
+    pub(super) fn add(
+        &mut self,
+        at_ns: u64,
+        value: f64,
+        setup: &Setup,
+        mut closed: impl FnMut(WindowSummary),
+    ) -> bool {
         let watermark = self.newest.max(at_ns).saturating_sub(setup.lateness.as_ns());
         let taken = match setup.kind {
             WindowKind::Session => self.add_to_session(at_ns, value, setup),
@@ -74,7 +83,7 @@ impl Windows {
         if !taken {
             self.late += 1;
         }
-        self.close(watermark, setup);
+        self.close(watermark, setup, &mut closed);
         taken
     }
 
@@ -149,20 +158,27 @@ impl Windows {
         }
     }
 
-    fn close(&mut self, watermark: u64, setup: &Setup) {
+    fn note_closed(&mut self, window: WindowSummary, closed: &mut impl FnMut(WindowSummary)) {
+        self.last = Some(window);
+        self.closed += 1;
+        closed(window);
+    }
+
+    fn close(&mut self, watermark: u64, setup: &Setup, closed: &mut impl FnMut(WindowSummary)) {
         match setup.kind {
             WindowKind::Tumbling | WindowKind::Session => {
                 let gap = if setup.kind == WindowKind::Session { setup.gap.as_ns() } else { 0 };
-                while self.open.front().is_some_and(|open| open.end_ns + gap <= watermark) {
-                    self.last = self.open.pop_front();
-                    self.closed += 1;
+                while self.open.front().is_some_and(|open| open.end_ns + gap <= watermark)
+                    && let Some(window) = self.open.pop_front()
+                {
+                    self.note_closed(window, closed);
                 }
             }
-            WindowKind::Sliding => self.close_sliding(watermark, setup),
+            WindowKind::Sliding => self.close_sliding(watermark, setup, closed),
         }
     }
 
-    fn close_sliding(&mut self, watermark: u64, setup: &Setup) {
+    fn close_sliding(&mut self, watermark: u64, setup: &Setup, closed: &mut impl FnMut(WindowSummary)) {
         let (slide, length) = (Self::pane(setup), setup.length.as_ns());
         while self.next_end > 0 && self.next_end <= watermark && !self.open.is_empty() {
             let start = self.next_end.saturating_sub(length);
@@ -173,8 +189,8 @@ impl Windows {
                 all
             });
             if let Some(window) = window {
-                self.last = Some(WindowSummary { start_ns: start, end_ns: self.next_end, ..window });
-                self.closed += 1;
+                let window = WindowSummary { start_ns: start, end_ns: self.next_end, ..window };
+                self.note_closed(window, closed);
                 self.next_end += slide;
             } else {
                 // Nothing happened for a while: on to the first window with something in it.
@@ -202,7 +218,7 @@ mod tests {
 
     fn setup(kind: WindowKind, lateness: u64) -> Setup {
         let span = |seconds| Span::from_ns(seconds * SECOND);
-        Setup { kind, length: span(10), slide: span(5), gap: span(3), lateness: span(lateness) }
+        Setup { kind, length: span(10), slide: span(5), gap: span(3), lateness: span(lateness), history: 1 }
     }
 
     /// The windows that are closed as readings with these seconds and values come in: start, end, count and mean.
@@ -210,10 +226,9 @@ mod tests {
         let mut windows = Windows::default();
         let mut found = Vec::new();
         for (at, value) in readings {
-            windows.add(at * SECOND, *value, setup);
-            if let Some(last) = windows.last.take() {
-                found.push((last.start_ns / SECOND, last.end_ns / SECOND, last.count, last.mean));
-            }
+            windows.add(at * SECOND, *value, setup, |closed| {
+                found.push((closed.start_ns / SECOND, closed.end_ns / SECOND, closed.count, closed.mean));
+            });
         }
         (found, windows.late)
     }
@@ -254,14 +269,12 @@ mod tests {
             let setup = setup(WindowKind::Tumbling, lateness);
             let (mut windows, mut counted) = (Windows::default(), 0);
             for at in &times {
-                windows.add(at * SECOND, 1.0, &setup);
-                counted += windows.last.take().map_or(0, |last| last.count);
+                windows.add(at * SECOND, 1.0, &setup, |closed| counted += closed.count);
                 prop_assert!(windows.open.len() <= MOST_PANES);
             }
             let open: u64 = windows.open.iter().map(|open| open.count).sum();
-            // Several windows may close with one reading; only the last of them is kept.
-            prop_assert!(counted + open + windows.late <= times.len() as u64);
-            windows.add(10_000 * SECOND, 1.0, &setup);
+            prop_assert_eq!(counted + open + windows.late, times.len() as u64);
+            windows.add(10_000 * SECOND, 1.0, &setup, |_| ());
             prop_assert_eq!(windows.open.len(), 1);
         }
     }

@@ -31,7 +31,7 @@ pub use files::anomaly::read_anomalies;
 pub(crate) use files::demand::Demand;
 #[cfg(test)]
 pub(crate) use files::detection::DetectionCount;
-pub use files::detection::{Detections, Score};
+pub use files::detection::{ArmDetection, Detections, Score};
 pub use files::directory::RunDirectory;
 pub(crate) use files::directory::replace_text;
 pub use files::distribution::read_distributions;

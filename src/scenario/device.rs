@@ -72,7 +72,8 @@ impl DevicePlan {
     /// counts on by the plan. Whether one has moved.
     pub(crate) fn leave_out(&mut self, skip: Skip) -> bool {
         let before = (self.connect_at, self.leave_at, self.outage, self.starts);
-        for at in [&mut self.connect_at, &mut self.leave_at].into_iter().flatten() {
+        let upgrade = self.device.upgrade_at();
+        for at in [self.connect_at.as_mut(), self.leave_at.as_mut(), upgrade].into_iter().flatten() {
             *at = skip.moved(*at);
         }
         (self.starts, self.ends) = (skip.moved(self.starts), skip.moved(self.ends));

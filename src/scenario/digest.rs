@@ -78,6 +78,9 @@ fn expand(plan: &Plan, id: FleetId, first: u32, hash: &mut Sha256) {
         {
             hash.update(at.map_or([0xff; 8], relative));
         }
+        if let Some(at) = device.device.upgrade_at() {
+            *at = Tick(at.since(origin));
+        }
         for _ in 0..READINGS {
             let due = match fleet.model {
                 Model::Open { .. } => device.next_due(),

@@ -389,6 +389,8 @@ pub struct Cut {
     pub pace: Option<Rate>,
     /// Share of the devices, 0 to 1, chosen by the seed.
     pub share: f64,
+    /// The schema of a device's readings from its return on; `None`: as before.
+    pub schema: Option<u8>,
 }
 
 /// Exponential back-off: attempt `n` (from 0) waits up to `min(first × 2ⁿ, max)`.

@@ -127,15 +127,20 @@ impl Plan {
         let seed = self.scenario.seed;
         let hits = self.hits(planned, index);
         let (starts, ends) = planned.presence.sending(index);
+        let outage = planned.presence.outage(index);
+        let mut device = Device::new(&fleet.device_model, index, self.sending_starts(), seed);
+        if let Some((outage, schema)) = outage.zip(fleet.behaviour.cut.and_then(|cut| cut.schema)) {
+            device.upgrade(outage.until, schema);
+        }
         DevicePlan {
             fleet: FleetId(at as u16),
             index,
             connect_at: planned.presence.connect_at(index),
             leave_at: planned.presence.leave_at(index),
-            outage: planned.presence.outage(index),
+            outage,
             starts,
             ends,
-            device: Device::new(&fleet.device_model, index, self.sending_starts(), seed),
+            device,
             surges: Surges::of(&hits, &self.faults, || self.source(planned, fleet, index)),
             hits,
             arrivals: self.arrivals(planned, fleet, index),

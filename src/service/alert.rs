@@ -1,7 +1,7 @@
 //! When an anomaly becomes an alert, and how it spreads.
 
 use super::LONGEST;
-use crate::language::{Field, Fields, Kind, Reporter, Section};
+use crate::language::{Field, FieldValue, Fields, Kind, Reporter, Section};
 use crate::units::Span;
 use crate::units::word::words;
 
@@ -14,6 +14,20 @@ words! {
         DropNewest = "drop-newest",
         /// It is disconnected.
         Disconnect = "disconnect",
+    }
+}
+
+words! {
+    /// What alerts are about.
+    AlertClass {
+        /// Who asks for what it may not have.
+        Security = "security",
+        /// The service is slow, or does not keep up.
+        Performance = "performance",
+        /// A part of the service, or a sensor, does not do its work.
+        System = "system",
+        /// What a device measures is not as usual.
+        Anomaly = "anomaly",
     }
 }
 
@@ -37,6 +51,8 @@ pub struct Alerts {
     pub buffer: usize,
     /// What happens when more do.
     pub slow: SlowSubscriber,
+    /// Which alerts are raised, by [`AlertClass`].
+    pub classes: [bool; AlertClass::ALL.len()],
 }
 
 pub(crate) static ALERTS: Section = Section {
@@ -75,6 +91,12 @@ pub(crate) static ALERTS: Section = Section {
             "drop-oldest",
             "what happens to a subscriber for whom more wait; it is told how many it missed",
         ),
+        Field::with(
+            "classes",
+            Kind::List(&Kind::Word(AlertClass::WORDS)),
+            "anomaly",
+            "which alerts are raised: of what devices measure, of the service's speed, of its parts and of sensors, of who is refused",
+        ),
     ],
 };
 
@@ -85,6 +107,11 @@ impl Default for Alerts {
 }
 
 impl Alerts {
+    /// Whether alerts of this class are raised.
+    pub const fn raises(&self, class: AlertClass) -> bool {
+        self.classes[class as usize]
+    }
+
     pub(super) fn from_fields(fields: &Fields, report: &mut Reporter<'_>) -> Self {
         let thresholds = ["low", "medium", "high", "critical"].map(|key| fields.number(key));
         if thresholds.windows(2).any(|pair| pair[0] > pair[1]) {
@@ -100,7 +127,16 @@ impl Alerts {
             let message = format!("{need} of {of} readings cannot be anomalies");
             fields.refuse("need", report, message, "raise `of` or lower `need`");
         }
+        let chosen = fields.list("classes");
+        let is_chosen = |class: &AlertClass| {
+            chosen.iter().any(|(_, found)| matches!(found, FieldValue::Word(word) if *word == class.name()))
+        };
+        let mut classes = [false; AlertClass::ALL.len()];
+        for class in AlertClass::ALL {
+            classes[*class as usize] = is_chosen(class);
+        }
         Self {
+            classes,
             thresholds,
             need: need as u8,
             of: of as u8,

@@ -30,6 +30,8 @@ pub struct Window {
     pub gap: Span,
     /// How late a reading may come and still count.
     pub lateness: Span,
+    /// Closed windows, of all devices, that are kept for those who ask later.
+    pub history: usize,
 }
 
 /// The per-device state in front of the cache.
@@ -118,6 +120,12 @@ pub(crate) static WINDOW: Section = Section {
             "0s",
             "how late a reading may come and still count",
         ),
+        Field::with(
+            "history",
+            Kind::Integer(1, 1_000_000),
+            "1000",
+            "closed windows, of all devices, kept for those who ask later",
+        ),
     ],
 };
 
@@ -162,6 +170,13 @@ impl Window {
                 );
             }
         }
-        Self { kind, length, slide, gap: fields.span("gap"), lateness: fields.span("lateness") }
+        Self {
+            kind,
+            length,
+            slide,
+            gap: fields.span("gap"),
+            lateness: fields.span("lateness"),
+            history: fields.integer("history") as usize,
+        }
     }
 }

@@ -102,6 +102,26 @@ pub(crate) static EXPERIMENT: Section = Section {
             "10000",
             "readings each must have judged before that",
         ),
+        Field::with(
+            "anomalies",
+            Kind::Integer(1, 1_000_000_000),
+            "30",
+            "anomalies there must have been before that: with `truth` labelled ones that are over, else readings on which one of the two \
+             alerted",
+        ),
+        Field::with(
+            "truth",
+            Kind::Flag,
+            "false",
+            "both are held against what readings say under `truth`: the number of the anomaly that shows, 0 for none; without it \
+             nothing is made of that key",
+        ),
+        Field::with(
+            "most_cost",
+            Kind::Number(1.0, 1_000.0),
+            "2",
+            "a challenger that is right more often may cost so many times what the champion does, by the p99 of inference",
+        ),
     ],
 };
 
@@ -132,6 +152,12 @@ pub struct Experiment {
     pub automatic: bool,
     /// Readings that each must have judged before the rule is applied.
     pub least: u64,
+    /// Anomalies that there must have been before the rule is applied.
+    pub anomalies: u64,
+    /// Whether what readings say of the truth is used.
+    pub truth: bool,
+    /// How many times what the champion costs a challenger may that is right more often.
+    pub most_cost: f64,
 }
 
 impl Experiment {
@@ -141,6 +167,9 @@ impl Experiment {
             cost: fields.optional_span("cost"),
             automatic: fields.flag("automatic"),
             least: fields.integer("least"),
+            anomalies: fields.integer("anomalies"),
+            truth: fields.flag("truth"),
+            most_cost: fields.number("most_cost"),
         }
     }
 }

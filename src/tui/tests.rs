@@ -96,6 +96,7 @@ fn story(layout: &Layout) -> Vec<(u64, bool, Sample)> {
                 stages: None,
                 mark: None,
                 flagged: None,
+                arm: None,
                 attempts: 1,
                 own_wait_ns: 0,
                 plan_wait_ns: 0,

@@ -145,11 +145,22 @@ pub(crate) fn under_way(runs: &Path) -> PathBuf {
 
 /// The whole answer of the bundled service to one request.
 pub(crate) fn ask(address: impl ToSocketAddrs, method: &str, path: &str, body: &str) -> String {
+    ask_with(address, method, path, "", body)
+}
+
+/// The same with header fields, each with the end of its line.
+pub(crate) fn ask_with(
+    address: impl ToSocketAddrs,
+    method: &str,
+    path: &str,
+    fields: &str,
+    body: &str,
+) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     write!(
         stream,
-        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{fields}Content-Length: {}\r\n\r\n{body}",
         body.len()
     )
     .unwrap();

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::clock::Tick;
 use crate::fleet::{AnomalySpec, Channel, ClockSpec, Device, Shape, SignalSpec, Tracing, Values};
+use crate::record::{AnomalyKind, AnomalyMark};
 use crate::seed::Seed;
 
 fn device(names: &[&str], payload: Payload, clock: ClockSpec) -> Device {
@@ -40,7 +41,7 @@ fn encoded(device: &Device, reading: &Reading) -> Vec<u8> {
 }
 
 fn of(format: Format, size: Option<u32>) -> Payload {
-    Payload { format, size: size.map(SizeDistribution::Fixed), run: false }
+    Payload { format, size: size.map(SizeDistribution::Fixed), ..Payload::default() }
 }
 
 const RUN: RunFacts = RunFacts { epoch_ns: 0, token: Some(RunToken::UNSET) };
@@ -56,6 +57,66 @@ fn the_documented_form_is_the_exact_form() {
     let text = String::from_utf8(encoded(&two, &reading(1, 2, &[-0.5, 3.0]))).unwrap();
     let start = r#"{"device":"meters-00017","seq":1,"intended_ns":2,"value":-0.5,"hum_2":3,"pad":"xx"#;
     assert!(text.starts_with(start) && text.len() == 120, "{text}");
+}
+
+#[test]
+fn the_second_schema_has_one_key_more_and_one_by_another_name() {
+    let mut second = Payload { schema: Some(2), ..Payload::default() };
+    let text = |device: &Device, at| String::from_utf8(encoded(device, &reading(42, at, &[21.5]))).unwrap();
+    let new = device(&["value"], second.clone(), ClockSpec::default());
+    let expected =
+        r#"{"schema":2,"device":"meters-00017","class":"meters","seq":42,"taken_ns":7,"value":21.5}"#;
+    assert_eq!(text(&new, 7), expected);
+    // A device that is upgraded speaks it from then on.
+    let mut upgraded = device(&["value"], Payload::default(), ClockSpec::default());
+    upgraded.upgrade(Tick(7), 2);
+    assert_eq!(text(&upgraded, 7), expected);
+    assert_eq!(text(&upgraded, 6), r#"{"device":"meters-00017","seq":42,"intended_ns":6,"value":21.5}"#);
+    second.format = Format::Cbor;
+    let bytes = encoded(&device(&["value"], second, ClockSpec::default()), &reading(42, 7, &[21.5]));
+    let Cbor::Map(entries) = ciborium::from_reader(&*bytes).unwrap() else { panic!("no map") };
+    let keys: Vec<_> = entries.iter().filter_map(|(key, _)| key.as_text()).collect();
+    assert_eq!(keys, ["schema", "device", "class", "seq", "taken_ns", "value"]);
+}
+
+#[test]
+fn readings_tell_the_truth_where_they_are_to() {
+    let mark = |episode| AnomalyMark { kind: AnomalyKind::Spike, episode, onset: true };
+    for (format, mark, expected) in [
+        (Format::Json, None, 0),
+        (Format::Json, Some(mark(3)), 3),
+        (Format::Cbor, Some(mark(3)), 3),
+        (Format::Cbor, None, 0),
+    ] {
+        let payload = Payload { format: format.clone(), truth: true, ..Payload::default() };
+        let shown = Reading { mark, ..reading(1, 2, &[3.0]) };
+        let bytes = encoded(&device(&["value"], payload, ClockSpec::default()), &shown);
+        let told = match format {
+            Format::Json => serde_json::from_slice::<serde_json::Value>(&bytes).unwrap()["truth"].as_u64(),
+            _ => {
+                let Cbor::Map(entries) = ciborium::from_reader(&*bytes).unwrap() else { panic!("no map") };
+                let found = entries.into_iter().find(|(key, _)| *key == Cbor::from("truth"));
+                found.and_then(|(_, value)| value.into_integer().ok()?.try_into().ok())
+            }
+        };
+        assert_eq!(told, Some(expected), "{format:?} {mark:?}");
+    }
+}
+
+#[test]
+fn a_map_reaches_its_size_however_many_entries_it_has() {
+    let names: Vec<String> = (0..16).map(|nth| format!("c{nth}")).collect();
+    for (truth, schema) in [(false, None), (true, None), (true, Some(2)), (false, Some(2))] {
+        for (channels, run) in [(16, true), (16, false), (15, true), (14, true), (1, false)] {
+            let payload = Payload { run, truth, schema, ..of(Format::Cbor, Some(600)) };
+            let names: Vec<&str> = names[..channels].iter().map(String::as_str).collect();
+            let bytes = encoded(&device(&names, payload, SKEWED), &reading(1, 2, &vec![1.0; channels]));
+            let Cbor::Map(entries) = ciborium::from_reader(&*bytes).unwrap() else { panic!("no map") };
+            let keys =
+                5 + channels + usize::from(run) + usize::from(truth) + 2 * usize::from(schema.is_some());
+            assert_eq!((bytes.len(), entries.len()), (600, keys), "{channels} {run} {truth} {schema:?}");
+        }
+    }
 }
 
 #[test]

@@ -28,7 +28,7 @@ fn device(text: &str, size: Option<SizeDistribution>) -> Device {
     let model = DeviceModel {
         fleet: "meters".into(),
         channels: channels.collect(),
-        payload: Payload { format: Format::Template(Arc::new(template)), size, run: false },
+        payload: Payload { format: Format::Template(Arc::new(template)), size, ..Payload::default() },
         clock: ClockSpec::default(),
         trace: Some(Tracing { share: 1.0, field: None }),
     };

@@ -178,26 +178,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http<S> {
         let Reply { status, persistent, length, .. } = reply;
         self.notes.received(length);
         let well = self.settings.ok.contains(status);
-        let (answer, (stages, flagged)) = if well {
+        let nothing = verdict::Reply::ok(seq);
+        let (answer, said) = if well {
             match self.plain(&reply) {
                 Ok(body) => (Answer::Ok, verdict::judgement(&body, &self.device, seq)),
                 Err(failure) => {
                     self.notes.failed(seq, *failure.reason);
-                    (Answer::Error(failure.kind), (None, None))
+                    (Answer::Error(failure.kind), nothing)
                 }
             }
         } else {
             let body = compression::legible(reply.body, reply.coding, length);
             self.notes.refused(seq, Reason::of_status(status).with_sample(&body), asked);
             let shed = self.settings.shed.contains(status);
-            (if shed { Answer::Shed } else { Answer::Error(ErrorKind::Status) }, (None, None))
+            (if shed { Answer::Shed } else { Answer::Error(ErrorKind::Status) }, nothing)
         };
         // What is left of a request that was answered early would be taken for the next one.
         self.ending = self.settings.fresh || !persistent || !self.outbox.is_empty();
         self.outstanding = None;
         self.reader.next();
         self.idle_bytes();
-        Event::Closed { seq, answer, stages, flagged, named: false }
+        verdict::Reply { answer, named: false, ..said }.into()
     }
 
     /// The beginning of the body, no longer compressed where that was asked for.

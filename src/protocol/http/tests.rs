@@ -268,7 +268,8 @@ fn a_body_of_any_length_is_counted_and_mostly_forgotten() {
         let mut session = session(stream);
         session.send(&mut context(), &message(1, b"{}")).unwrap();
         let event = session.poll_event(&mut context());
-        let closed = Event::Closed { seq: 1, answer: OK, stages: None, flagged: None, named: false };
+        let closed =
+            Event::Closed { seq: 1, answer: OK, stages: None, flagged: None, arm: None, named: false };
         assert_eq!(event, Poll::Ready(Ok(closed)), "{head}");
         assert_eq!(session.notes.take_payload(), 40 * PIECE as u64);
         assert!(session.reader.held() <= 256, "{}", session.reader.held());
@@ -285,7 +286,14 @@ fn a_session_serves_one_reading_after_another() {
     let event = session.poll_event(&mut context());
     assert_eq!(
         event,
-        Poll::Ready(Ok(Event::Closed { seq: 1, answer: OK, stages: None, flagged: None, named: false }))
+        Poll::Ready(Ok(Event::Closed {
+            seq: 1,
+            answer: OK,
+            stages: None,
+            flagged: None,
+            arm: None,
+            named: false
+        }))
     );
     assert!(session.ready());
     assert!(session.poll_event(&mut context()).is_pending());
@@ -298,7 +306,7 @@ fn a_session_serves_one_reading_after_another() {
     let stages = Some(Stages { total_ns: 9, ..Stages::default() });
     assert_eq!(
         session.poll_event(&mut context()),
-        Poll::Ready(Ok(Event::Closed { seq: 2, answer: OK, stages, flagged: None, named: false }))
+        Poll::Ready(Ok(Event::Closed { seq: 2, answer: OK, stages, flagged: None, arm: None, named: false }))
     );
     assert_eq!(session.poll_close(&mut context()), Poll::Ready(()));
     assert!(session.stream.is_shut());
@@ -323,7 +331,14 @@ fn an_early_answer_ends_the_connection() {
     let event = session.poll_event(&mut context());
     assert_eq!(
         event,
-        Poll::Ready(Ok(Event::Closed { seq: 1, answer: STATUS, stages: None, flagged: None, named: false }))
+        Poll::Ready(Ok(Event::Closed {
+            seq: 1,
+            answer: STATUS,
+            stages: None,
+            flagged: None,
+            arm: None,
+            named: false
+        }))
     );
     assert!(!session.ready());
     assert!(matches!(
@@ -363,7 +378,8 @@ fn responses_to_head_have_no_body_whatever_they_say() {
             session.stream.push(response.as_bytes());
             session.send(&mut context(), &message(seq, b"")).unwrap();
             let event = session.poll_event(&mut context());
-            let closed = Event::Closed { seq, answer: OK, stages: None, flagged: None, named: false };
+            let closed =
+                Event::Closed { seq, answer: OK, stages: None, flagged: None, arm: None, named: false };
             assert_eq!(event, Poll::Ready(Ok(closed)), "{response}");
             assert!(session.ready());
         }
@@ -391,7 +407,8 @@ fn the_fleet_says_which_statuses_are_good_and_which_shed() {
         let stream = Script::new().data(response.as_bytes());
         let mut session = session_of(stream, http.clone(), &Identity::of("d")).unwrap();
         session.send(&mut context(), &message(1, b"{}")).unwrap();
-        let closed = Event::Closed { seq: 1, answer: expected, stages: None, flagged: None, named: false };
+        let closed =
+            Event::Closed { seq: 1, answer: expected, stages: None, flagged: None, arm: None, named: false };
         assert_eq!(session.poll_event(&mut context()), Poll::Ready(Ok(closed)), "{status} {http:?}");
     }
 }
@@ -404,7 +421,7 @@ fn a_fresh_connection_ends_in_order_after_its_one_response() {
     session.send(&mut context(), &message(1, b"{}")).unwrap();
     let written = String::from_utf8(session.stream.take_written()).unwrap();
     assert!(written.contains("\r\nConnection: close\r\n"), "{written}");
-    let closed = Event::Closed { seq: 1, answer: OK, stages: None, flagged: None, named: false };
+    let closed = Event::Closed { seq: 1, answer: OK, stages: None, flagged: None, arm: None, named: false };
     assert_eq!(session.poll_event(&mut context()), Poll::Ready(Ok(closed)));
     assert!(!session.ready());
     let expected = Failure::closed("the connection has served its one reading");

@@ -206,8 +206,9 @@ fn check_conversation(cuts: &[usize]) {
     session.send(&mut context(), &message(1, b"{}")).unwrap();
     session.stream.take_written();
     let stages = Some(Stages { total_ns: 9, ..Stages::default() });
-    let timed = Event::Closed { seq: 2, answer: Answer::Ok, stages, flagged: None, named: false };
-    let shed = Event::Closed { seq: 3, answer: Answer::Shed, stages: None, flagged: None, named: false };
+    let timed = Event::Closed { seq: 2, answer: Answer::Ok, stages, flagged: None, arm: None, named: false };
+    let shed =
+        Event::Closed { seq: 3, answer: Answer::Shed, stages: None, flagged: None, arm: None, named: false };
     assert_eq!(outcome(&mut session), (vec![ok(1), timed, shed], None));
     assert_eq!(session.stray(), 3);
     let acks = [ack(Ack::Puback, 4), ack(Ack::Pubrec, 5), ack(Ack::Pubcomp, 5), ack(Ack::Puback, 6)].concat();

@@ -47,7 +47,7 @@ fn framed(framing: Framing, texts: &[&[u8]]) -> Vec<u8> {
 }
 
 fn ok(seq: u64) -> Event {
-    Event::Closed { seq, answer: Answer::Ok, stages: None, flagged: None, named: false }
+    Event::Closed { seq, answer: Answer::Ok, stages: None, flagged: None, arm: None, named: false }
 }
 
 const CONVERSATION: [&[u8]; 7] =

@@ -54,7 +54,7 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
 }
 
 fn ok(seq: u64) -> Event {
-    Event::Closed { seq, answer: Answer::Ok, stages: None, flagged: None, named: false }
+    Event::Closed { seq, answer: Answer::Ok, stages: None, flagged: None, arm: None, named: false }
 }
 
 /// The messages a peer reads from masked client frames.
@@ -89,12 +89,14 @@ fn check_conversation(cuts: &[usize]) {
     let bytes = conversation();
     let mut session = session(Script::new().cut(&bytes, cuts), &closing(Close::Verdict));
     let (events, failure) = outcome(&mut session);
-    let shed = Event::Closed { seq: 2, answer: Answer::Shed, stages: None, flagged: None, named: false };
+    let shed =
+        Event::Closed { seq: 2, answer: Answer::Shed, stages: None, flagged: None, arm: None, named: false };
     let error = Event::Closed {
         seq: 4,
         answer: Answer::Error(ErrorKind::Status),
         stages: None,
         flagged: None,
+        arm: None,
         named: false,
     };
     assert_eq!(events, [ok(1), shed, error, ok(1)]);

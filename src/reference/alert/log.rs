@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 
 use super::Alert;
 use crate::reference::reading::Level;
-use crate::service::{Alerts as Setup, SlowSubscriber};
+use crate::service::{AlertClass, Alerts as Setup, SlowSubscriber};
 
 /// Subscribers at once.
 const MOST: usize = 10_000;
@@ -28,13 +28,17 @@ pub(in crate::reference) struct LoggedAlert {
 pub(in crate::reference) struct Filter {
     /// This level and above.
     pub(in crate::reference) level: Level,
-    /// This device; none: all.
+    /// This device; none: all, and the service.
     pub(in crate::reference) device: Option<String>,
+    /// This class; none: all.
+    pub(in crate::reference) class: Option<AlertClass>,
 }
 
 impl Filter {
     fn fits(&self, alert: &Alert) -> bool {
-        alert.level >= self.level && self.device.as_deref().is_none_or(|device| device == &*alert.device)
+        alert.level >= self.level
+            && self.class.is_none_or(|class| class == alert.class)
+            && self.device.as_deref().is_none_or(|device| alert.device.as_deref() == Some(device))
     }
 }
 
@@ -206,13 +210,15 @@ impl Subscription {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Tick;
 
     fn alert(device: &str, level: Level) -> Alert {
-        Alert { device: device.into(), seq: 1, level, score: 3.0, value: None, at_ms: 5, instance: None }
+        let none = Alert::of_service(AlertClass::Anomaly, level, String::new(), Tick(5_000_000));
+        Alert { device: Some(device.into()), seq: Some(1), score: Some(3.0), reason: None, ..none }
     }
 
     fn any() -> Filter {
-        Filter { level: Level::Low, device: None }
+        Filter { level: Level::Low, device: None, class: None }
     }
 
     /// What a subscriber hears now: ids, misses as negative numbers, 0 for being cut off.
@@ -235,16 +241,21 @@ mod tests {
     fn subscribers_hear_what_they_asked_for() {
         let log = AlertLog::new(&Setup::default());
         let everything = log.subscribe(any(), None).unwrap();
-        let grave = log.subscribe(Filter { level: Level::High, device: None }, None).unwrap();
+        let grave = log.subscribe(Filter { level: Level::High, ..any() }, None).unwrap();
         let own = log.subscribe(Filter { device: Some("b".into()), ..any() }, None).unwrap();
         for (device, level) in [("a", Level::Low), ("a", Level::Critical), ("b", Level::Medium)] {
             log.post(alert(device, level));
         }
         assert_eq!([heard(&everything), heard(&grave), heard(&own)], [vec![1, 2, 3], vec![2], vec![3]]);
-        drop(own);
+        let of_service = |class| Alert::of_service(class, Level::High, "slow".into(), Tick(0));
+        let [secure, quick] = [AlertClass::Security, AlertClass::Performance]
+            .map(|class| log.subscribe(Filter { class: Some(class), ..any() }, None).unwrap());
+        log.post(of_service(AlertClass::Performance));
+        assert_eq!([heard(&own), heard(&secure), heard(&quick)], [vec![], vec![], vec![4]]);
+        drop((own, secure, quick));
         log.post(alert("b", Level::Low));
         assert_eq!(log.subscribers(), 2);
-        assert_eq!(&*log.since(3, &any(), 9)[0].text, alert("b", Level::Low).encode(4, None));
+        assert_eq!(&*log.since(4, &any(), 9)[0].text, alert("b", Level::Low).encode(5, None));
     }
 
     #[test]

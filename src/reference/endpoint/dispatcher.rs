@@ -6,7 +6,6 @@ mod observation;
 use std::cell::{Cell, RefCell};
 use std::collections::{HashSet, VecDeque};
 use std::future::poll_fn;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
@@ -18,17 +17,19 @@ use tokio::task::JoinSet;
 use super::delay_queue::DelayQueue;
 use super::latency::Times;
 use super::mqtt::Hub;
+use super::suspicion::Suspicions;
 use crate::clock::{Tick, WallTime};
 use crate::reference::admission::{Gate, Question, Sender};
 use crate::reference::alert::AlertLog;
 use crate::reference::answer::{Answer, ReadingId, Reason, ReplyTo, Shed, WorkerMessage};
 use crate::reference::cluster::{ClusterBus, ClusterEvent};
 use crate::reference::fault::{Delivery, FaultRegistry};
-use crate::reference::health::Health;
+use crate::reference::health::{Rule, Status};
 use crate::reference::metric::{Endpoint, Metrics, ResponseTimes};
 use crate::reference::pipeline::{Pipeline, Submission};
 use crate::reference::reading::Reading;
 use crate::reference::token::{Denial, Grant, Keyring};
+use crate::reference::window::WindowLog;
 use crate::service::{ActLog, FaultKind};
 
 /// Messages taken up at once.
@@ -90,6 +91,11 @@ pub(in crate::reference) struct Dispatcher {
     gate: RefCell<Gate>,
     keyring: RefCell<Keyring>,
     pub(super) alert_log: AlertLog,
+    pub(super) windows: Rc<WindowLog>,
+    /// Who was refused, as far as it is to be told.
+    suspicions: Suspicions,
+    /// Rules of health that were broken when it was last looked.
+    concerns: RefCell<Vec<(Rule, Status)>>,
     /// What leads to other instances.
     pub(super) bus: Option<Arc<ClusterBus>>,
     /// What the service was told to do.
@@ -145,6 +151,9 @@ impl Dispatcher {
             gate: RefCell::new(gate),
             keyring: RefCell::new(keyring),
             alert_log,
+            suspicions: Suspicions::default(),
+            concerns: RefCell::default(),
+            windows: Rc::new(WindowLog::new(setup.features.window.map_or(1, |window| window.history))),
             bus,
             acts,
             acted: Notify::new(),
@@ -284,19 +293,6 @@ impl Dispatcher {
         bus.tell(ClusterEvent::Device(Arc::clone(device)));
     }
 
-    /// Notes that the service has done `what` it was told, and tells those who wait to hear of it.
-    pub(super) fn note_act(&self, what: &str, who: &str, from: SocketAddr, run: Option<&str>) {
-        let act = self.acts.note(what, who, from, run);
-        let (run, who) = (act.run.as_deref(), act.who.as_str());
-        tracing::info!(id = act.id, what = act.what.as_str(), who, %from, run, "an order was carried out");
-        self.acted.notify_waiters();
-    }
-
-    /// How the service is now.
-    pub(super) fn health(&self) -> Health {
-        self.pipeline.health(self.bus.as_deref())
-    }
-
     /// Takes an admitted reading to the pipeline.
     pub(super) fn submit(&self, reading: Reading, arrived: Tick, reply_to: ReplyTo) -> Submission {
         // Were more under way than there is room for on the way back, answers would be lost.
@@ -349,7 +345,7 @@ impl Dispatcher {
 
     /// How urgent a reading is.
     pub(super) fn level_of(&self, reading: &Reading) -> crate::service::Priority {
-        reading.priority.unwrap_or_else(|| self.pipeline.setup().queue.level_of(&reading.device))
+        reading.priority.unwrap_or_else(|| self.pipeline.setup().queue.level_of(reading.class()))
     }
 
     /// Brings what workers have to say to whom it is for, until the service stops.
@@ -364,6 +360,7 @@ impl Dispatcher {
                 match message {
                     WorkerMessage::Answer(reply_to, answer) => self.bring(hub, reply_to, answer),
                     WorkerMessage::Forget(order) => self.pipeline.shared().follow(&order),
+                    WorkerMessage::Window(closed) => self.windows.post(&closed),
                     WorkerMessage::Alert(alert) => {
                         if let Some(bus) = self.bus.as_ref().filter(|_| alert.instance.is_none()) {
                             bus.tell(ClusterEvent::Alert(alert.clone()));

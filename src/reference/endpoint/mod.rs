@@ -6,6 +6,7 @@ pub(super) mod http;
 mod latency;
 pub(super) mod mqtt;
 mod resettable;
+mod suspicion;
 pub(super) mod ws;
 
 use super::metric::Gauge;

@@ -25,12 +25,13 @@ use super::GaugeGuard;
 use super::dispatcher::{Dispatcher, Refusal, ReplyChannel};
 use super::http::{Content, LARGEST_BODY, error, forbidden, reply};
 use crate::reference::admission::{Sender, Source};
-use crate::reference::alert::{Filter, Notice};
+use crate::reference::alert::{Filter, Notice, Subscription};
 use crate::reference::answer::{Answer, Reason};
 use crate::reference::metric::Endpoint;
 use crate::reference::pipeline::Submission;
 use crate::reference::reading::Reading;
 use crate::reference::token::Grant;
+use crate::reference::window::{Read, WindowReader};
 
 /// Readings of one connection that may be under way; beyond that its socket is not read.
 const UNDER_WAY: usize = 256;
@@ -46,6 +47,8 @@ pub(super) enum Purpose {
     Readings(Arc<Grant>, Rc<Source>),
     /// It wants the alerts that fit, from the one after this number on.
     Alerts(Filter, Option<u64>),
+    /// It wants windows, as they are closed.
+    Windows(WindowReader),
 }
 
 type Socket = WebSocketStream<TokioIo<Upgraded>>;
@@ -87,7 +90,11 @@ pub(super) fn upgrade(
             Purpose::Readings(grant, source) => {
                 converse(socket, &dispatcher, Sender { grant: &grant, source: &source }).await;
             }
-            Purpose::Alerts(filter, after) => tell(socket, &dispatcher, filter, after).await,
+            Purpose::Alerts(filter, after) => match dispatcher.alert_log.subscribe(filter, after) {
+                Some(alerts) => tell(socket, &dispatcher, Feed::Alerts(alerts)).await,
+                None => say_farewell(socket, Some((CloseCode::Again, "too many subscribers"))).await,
+            },
+            Purpose::Windows(reader) => tell(socket, &dispatcher, Feed::Windows(reader)).await,
         }
     });
     let mut answer = Response::new(Content::whole(""));
@@ -179,23 +186,43 @@ async fn send(socket: &mut Socket, dispatcher: &Dispatcher, answer: &mut Answer)
     socket.feed(message).await
 }
 
-/// Serves a connection that wants alerts. What it says is passed over.
-async fn tell(mut socket: Socket, dispatcher: &Rc<Dispatcher>, filter: Filter, after: Option<u64>) {
+/// What a connection is told of.
+enum Feed {
+    Alerts(Subscription),
+    Windows(WindowReader),
+}
+
+impl Feed {
+    /// What is told next, or why nothing is any more.
+    async fn next(&mut self) -> Result<String, &'static str> {
+        let missed = |count| format!("{{\"type\":\"missed\",\"count\":{count}}}");
+        match self {
+            Self::Alerts(alerts) => match alerts.next().await {
+                Notice::Alert(logged) => Ok(logged.text.to_string()),
+                Notice::Missed(count) => Ok(missed(count)),
+                Notice::Cut => Err("too slow for the alerts"),
+            },
+            Self::Windows(reader) => match reader.next().await {
+                Read::Window(logged) => Ok(logged.text.clone()),
+                Read::Missed(count) => Ok(missed(count)),
+            },
+        }
+    }
+}
+
+/// Serves a connection that wants to be told. What it says is passed over.
+async fn tell(mut socket: Socket, dispatcher: &Rc<Dispatcher>, mut feed: Feed) {
     let _open = GaugeGuard::new(&dispatcher.metrics.ws_connections);
-    let Some(alerts) = dispatcher.alert_log.subscribe(filter, after) else {
-        return say_farewell(socket, Some((CloseCode::Again, "too many subscribers"))).await;
-    };
     let mut heart = Heartbeat::new();
     let mut stop = dispatcher.stop.clone();
     let farewell = loop {
         tokio::select! {
             biased;
             _ = stop.wait_for(|stop| *stop) => break Some((CloseCode::Away, "the service stops")),
-            next = alerts.next() => {
+            next = feed.next() => {
                 let text = match next {
-                    Notice::Alert(logged) => logged.text.to_string(),
-                    Notice::Missed(count) => format!("{{\"type\":\"missed\",\"count\":{count}}}"),
-                    Notice::Cut => break Some((CloseCode::Policy, "too slow for the alerts")),
+                    Ok(text) => text,
+                    Err(why) => break Some((CloseCode::Policy, why)),
                 };
                 if socket.send(Message::text(text)).await.is_err() { break None }
             }
@@ -290,7 +317,7 @@ async fn take_in(
             return Some(bad.encode());
         }
     };
-    if let Err(denial) = sender.grant.demand_device(&reading.device) {
+    if let Err(denial) = dispatcher.demand_device(sender, &reading.device) {
         return Some(forbidden(&reading, &denial));
     }
     let id = reading.id();

@@ -14,7 +14,7 @@ use self::window::{Lately, Window};
 use super::fault::ActiveFault;
 use super::pipeline::Operation;
 use crate::clock::Tick;
-use crate::service::{FaultKind, Health as Limits};
+use crate::service::{AlertClass, FaultKind, Health as Limits};
 use crate::units::figure::count;
 
 /// How well the service is.
@@ -52,6 +52,9 @@ pub struct Health {
     /// Those of them that make it unhealthy.
     #[serde(skip)]
     pub(super) grave: Vec<String>,
+    /// The same reasons, as they are told apart from one look to the next.
+    #[serde(skip)]
+    pub(super) concerns: Vec<Concern>,
     /// Seconds since the service started.
     pub uptime_s: f64,
     /// Readings that wait.
@@ -64,6 +67,61 @@ pub struct Health {
     pub shed: u64,
     /// What the last seconds came to.
     pub lately: Figures,
+}
+
+/// A rule that is broken.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Concern {
+    pub(super) rule: Rule,
+    pub(super) status: Status,
+    pub(super) reason: String,
+}
+
+/// What health is judged by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rule {
+    /// It does what it was last told.
+    Operation,
+    /// All workers run.
+    Workers,
+    /// Readings find room, and soon.
+    Queue,
+    /// Readings are answered fast.
+    Speed,
+    /// The workers could do more.
+    Rate,
+    /// Little ends in an error.
+    Errors,
+    /// What comes in is readings.
+    Input,
+    /// Readings get a verdict.
+    Answers,
+    /// The processor has time left.
+    Processor,
+    /// The process has memory left.
+    Memory,
+    /// Redis answers.
+    Redis,
+    /// Nothing goes wrong on purpose.
+    Fault,
+}
+
+impl Rule {
+    /// What an alert of it is about.
+    pub(super) const fn class(self) -> AlertClass {
+        match self {
+            Self::Queue | Self::Speed | Self::Rate | Self::Answers | Self::Processor => {
+                AlertClass::Performance
+            }
+            Self::Operation
+            | Self::Workers
+            | Self::Errors
+            | Self::Input
+            | Self::Memory
+            | Self::Redis
+            | Self::Fault => AlertClass::System,
+        }
+    }
 }
 
 /// What health is judged by of the last ten seconds. None where there was nothing to judge.
@@ -176,6 +234,7 @@ impl Health {
             status: Status::Healthy,
             reasons: Vec::new(),
             grave: Vec::new(),
+            concerns: Vec::new(),
             uptime_s: signs.now.as_secs_f64(),
             queue_depth: signs.queue_depth,
             queue_capacity: signs.queue_capacity,
@@ -187,12 +246,12 @@ impl Health {
         health.judge_readings(&signs.lately, limits, ended);
         health.judge_machine(&signs.lately, limits);
         for reason in &signs.away {
-            health.add(Status::Degraded, reason.clone());
+            health.add(Rule::Redis, Status::Degraded, reason.clone());
         }
         for ActiveFault { kind, sentence, .. } in &signs.faults {
             let stalls = *kind == FaultKind::Stall;
             let status = if stalls { Status::Unhealthy } else { Status::Degraded };
-            health.add(status, sentence.clone());
+            health.add(Rule::Fault, status, sentence.clone());
         }
         health
     }
@@ -200,24 +259,28 @@ impl Health {
     fn judge_moment(&mut self, signs: &HealthInputs, limits: &Limits) {
         if signs.operation != Operation::Running {
             let reason = format!("the service is {}; it should be running", signs.operation.name());
-            self.add(Status::Unhealthy, reason);
+            self.add(Rule::Operation, Status::Unhealthy, reason);
         }
         // Without workers readings are worked on where they come in.
         if signs.workers == 0 && signs.workers_wanted > 0 {
-            self.add(Status::Unhealthy, format!("no worker runs; there should be {}", signs.workers_wanted));
+            self.add(
+                Rule::Workers,
+                Status::Unhealthy,
+                format!("no worker runs; there should be {}", signs.workers_wanted),
+            );
         } else if signs.workers < signs.workers_wanted {
             let reason = format!("{} workers run; there should be {}", signs.workers, signs.workers_wanted);
-            self.add(Status::Degraded, reason);
+            self.add(Rule::Workers, Status::Degraded, reason);
         }
         let full_ns = signs.full_since.map_or(0, |since| signs.now.since(since));
         if full_ns >= FULL_NS {
             let reason =
                 format!("the queue has been full for {:.1} s; the limit is 1 s", full_ns as f64 / 1e9);
-            self.add(Status::Unhealthy, reason);
+            self.add(Rule::Queue, Status::Unhealthy, reason);
         } else if signs.queue_depth as f64 > limits.queue * signs.queue_capacity as f64 {
             let (depth, limit) = (count(signs.queue_depth as u64), percent(limits.queue));
             let reason = format!("{depth} readings wait; the limit is {limit} of the queue");
-            self.add(Status::Degraded, reason);
+            self.add(Rule::Queue, Status::Degraded, reason);
         }
     }
 
@@ -227,7 +290,7 @@ impl Health {
         {
             let reason =
                 format!("the p99 of the last 10 s is {p99_ms:.1} ms; it should be below {}", limits.p99);
-            self.add(Status::Degraded, reason);
+            self.add(Rule::Speed, Status::Degraded, reason);
         }
         if let Some(possible) = lately.possible_per_s
             && possible <= limits.rate.as_per_second()
@@ -236,7 +299,7 @@ impl Health {
                 "the workers could do {possible:.1} readings/s; it should be more than {}",
                 limits.rate
             );
-            self.add(Status::Degraded, reason);
+            self.add(Rule::Rate, Status::Degraded, reason);
         }
         if let Some(errors) = lately.error_ratio
             && errors > 0.0
@@ -247,7 +310,7 @@ impl Health {
             let (errors, limit) = (percent(errors), percent(limits.errors));
             let reason =
                 format!("{errors} of the last 10 s ended in an error or a crash; it should be below {limit}");
-            self.add(status, reason);
+            self.add(Rule::Errors, status, reason);
         }
         if let Some(bad) = lately.bad_ratio
             && bad > 0.0
@@ -256,7 +319,7 @@ impl Health {
             let (bad, limit) = (percent(bad), percent(limits.bad));
             let reason =
                 format!("{bad} of what came in the last 10 s was no reading; it should be below {limit}");
-            self.add(Status::Degraded, reason);
+            self.add(Rule::Input, Status::Degraded, reason);
         }
         if let Some(answered) = lately.answered_ratio
             && answered < limits.answered
@@ -267,7 +330,7 @@ impl Health {
                  ({} refused since the start); it should be {limit}",
                 count(self.shed)
             );
-            self.add(Status::Degraded, reason);
+            self.add(Rule::Answers, Status::Degraded, reason);
         }
     }
 
@@ -279,7 +342,7 @@ impl Health {
             let reason = format!(
                 "the thread that serves connections used {cpu} of a processor; it should be below {limit}"
             );
-            self.add(Status::Degraded, reason);
+            self.add(Rule::Processor, Status::Degraded, reason);
         }
         if let Some(memory) = lately.memory_ratio
             && memory >= limits.memory
@@ -288,11 +351,12 @@ impl Health {
             let reason = format!(
                 "the process holds {memory} of the memory that it could have; it should be below {limit}"
             );
-            self.add(Status::Degraded, reason);
+            self.add(Rule::Memory, Status::Degraded, reason);
         }
     }
 
-    fn add(&mut self, status: Status, reason: String) {
+    fn add(&mut self, rule: Rule, status: Status, reason: String) {
+        self.concerns.push(Concern { rule, status, reason: reason.clone() });
         self.status = self.status.max(status);
         if status == Status::Unhealthy {
             self.grave.push(reason.clone());

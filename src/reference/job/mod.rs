@@ -116,7 +116,7 @@ impl Jobs {
     pub(super) fn heed(&self, alert: &Alert) {
         for (class, setup) in self.setup.classes.iter().enumerate() {
             if setup.on_alert.is_some_and(|least| alert.level as usize > least as usize) {
-                let about = format!("{} {} {}", alert.device, alert.seq, alert.level.name());
+                let about = format!("{} {}", alert.subject(), alert.level.name());
                 let about = Some(about.into());
                 self.order(Order { class, by: Submitter::Alert, priority: None, key: None, about });
             }

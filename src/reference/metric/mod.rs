@@ -62,6 +62,10 @@ pub(super) struct Metrics {
     pub(super) alerts: Counter,
     /// Alerts that no subscriber got, for want of room on the way.
     pub(super) alerts_lost: Counter,
+    /// Windows closed.
+    pub(super) windows: Counter,
+    /// Those that were not listed, for want of room on the way.
+    pub(super) windows_lost: Counter,
     /// Verdicts by where their score came from.
     tiers: [Counter; TIERS.len()],
     /// Answers that a model computed.
@@ -247,7 +251,7 @@ impl Metrics {
     }
 
     fn counters(&self) -> Vec<Family> {
-        let counters: [(&str, &'static str, &Counter); 16] = [
+        let counters: [(&str, &'static str, &Counter); 18] = [
             ("readings_received", "All that came in, whatever became of it", &self.received),
             ("readings_failed", "Readings that got an error on purpose", &self.failed),
             ("verdicts", "Verdicts given", &self.verdicts),
@@ -257,6 +261,8 @@ impl Metrics {
             ("anomalies", "Verdicts that were anomalies", &self.anomalies),
             ("alerts", "Alerts raised", &self.alerts),
             ("alerts_lost", "Alerts lost for want of room", &self.alerts_lost),
+            ("windows_closed", "Windows over event time that were closed", &self.windows),
+            ("windows_lost", "Closed windows not listed for want of room", &self.windows_lost),
             ("cache_renewals", "Scores computed anew while the aged one was served", &self.cache_renewals),
             ("cache_audited", "Similar scores that were compared with the true ones", &self.cache_audited),
             ("cache_false", "Similar scores that led to a wrong level", &self.cache_false),

@@ -2,9 +2,12 @@
 
 mod cost;
 mod experiment;
+mod rule;
+mod truth;
 
 pub(super) use cost::Costs;
-pub(super) use experiment::Experiment;
+pub(super) use experiment::{Experiment, Judged};
+pub(super) use truth::Labelled;
 
 use super::detector::Vector;
 

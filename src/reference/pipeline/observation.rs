@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use super::Pipeline;
 use crate::clock::{Tick, memory_available, memory_left, resident_bytes};
+use crate::reference::alert::Alert;
+use crate::reference::answer::WorkerMessage;
 use crate::reference::cluster::{ClusterBus, Link, ScoreStore, SharedGate, StateStore};
 use crate::reference::health::{Health, HealthInputs, Sample};
 use crate::reference::metric::{RedisLink, Snapshot};
@@ -24,6 +26,14 @@ impl Pipeline {
     fn sample(&self, serving: Option<Duration>) -> Sample {
         let metrics = &self.shared.metrics;
         Sample { books: metrics.books(), busy_ns: metrics.busy_ns(), serving }
+    }
+
+    /// Sends an alert of the serving thread's own the way that those of workers come.
+    pub(in crate::reference) fn raise(&self, alert: Alert) {
+        self.shared.metrics.alerts.inc();
+        if self.back.sender().try_send(WorkerMessage::Alert(alert)).is_err() {
+            self.shared.metrics.alerts_lost.inc();
+        }
     }
 
     /// How the service is now; `bus` is what leads to other instances.

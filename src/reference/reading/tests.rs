@@ -48,6 +48,7 @@ fn answers_have_the_form_of_the_contract() {
         level: Level::None,
         tier: Tier::Miss,
         model: 1,
+        arm: None,
         duplicate: false,
         defects: Defects::default(),
         stages,
@@ -120,6 +121,42 @@ fn the_first_byte_tells_the_encoding() {
 }
 
 #[test]
+fn a_reading_is_read_by_its_schema_and_an_unknown_one_refused() {
+    let of =
+        |more: &str| Reading::parse(format!(r#"{{"device":"m-1","seq":42,"value":-2.5{more}}}"#).as_bytes());
+    let plain = || Reading { device: "m-1".into(), seq: 42, value: -2.5, ..Reading::default() };
+    let second = || Reading { taken_ns: Some(7), class: Some("pumps".into()), ..plain() };
+    let first = Reading { taken_ns: Some(7), ..plain() };
+    for (more, expected) in [
+        ("", plain()),
+        (r#","schema":1,"intended_ns":7,"taken_ns":8,"class":"pumps""#, first),
+        (r#","schema":2,"intended_ns":8,"taken_ns":7,"class":"pumps""#, second()),
+        (r#","schema":2.0,"taken_ns":7,"class":"pumps""#, second()),
+        (r#","schema":2"#, plain()),
+        // What schema 1 does not have may be anything.
+        (r#","taken_ns":"noon","class":{"of":2}"#, plain()),
+        (r#","truth":3"#, Reading { truth: Some(3), ..plain() }),
+        (r#","truth":0"#, Reading { truth: Some(0), ..plain() }),
+        (r#","truth":"beauty""#, plain()),
+    ] {
+        assert_eq!(of(more), Ok(expected), "{more}");
+    }
+    assert_eq!((second().class(), plain().class()), ("pumps", "m-1"));
+    for (more, reason) in [
+        (r#","schema":3"#, "schema 3 of readings is unknown; there are 1 and 2"),
+        (r#","schema":0"#, "schema 0 of readings is unknown; there are 1 and 2"),
+        (r#","schema":"two""#, "`schema` is a whole number; there are 1 and 2"),
+        (r#","schema":2,"taken_ns":"noon""#, "`taken_ns` is a whole number"),
+        (r#","schema":2,"class":"""#, "`class` has 1 to 128 characters"),
+    ] {
+        let bad = of(more).unwrap_err();
+        assert_eq!((bad.device.as_deref(), bad.seq, bad.reason.as_str()), (Some("m-1"), Some(42), reason));
+    }
+    let missing = Reading::parse(br#"{"schema":3,"device":"m-1","seq":42,"reading":1}"#).unwrap_err();
+    assert!(missing.reason.starts_with("schema 3"), "nothing is asked of it by names it may not have");
+}
+
+#[test]
 fn what_is_no_reading_says_so_in_every_encoding() {
     let mut trailing = cbor("m-1", 1, 0.0);
     trailing.push(0);
@@ -133,6 +170,7 @@ fn what_is_no_reading_says_so_in_every_encoding() {
         (cbor("m-1", 1, 0.0)[..9].to_vec(), "in CBOR"),
         (trailing, "bytes follow it"),
         (cbor("", 1, 0.0), "a reading needs"),
+        (vec![3, 1, b'm'], "layout 3 is unknown; there are 1 and 2"),
     ] {
         let bad = Reading::parse(&bytes).unwrap_err();
         assert!(bad.reason.contains(reason), "{bytes:?}: {}", bad.reason);

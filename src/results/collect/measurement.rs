@@ -107,6 +107,7 @@ const fn unproven(state: State) -> &'static str {
 pub(super) fn of_counts(figure: Figure, counts: &Figures, outcomes: &Outcomes, seconds: f64) -> Measurement {
     let number = |number: u64| Ok(MeasuredValue::exactly(number as f64));
     let some = |count: Option<u64>| number(count.unwrap_or(0));
+    let unnamed = || Err("the service named no model".to_owned());
     let rate = |part: Option<u64>, whole: Option<u64>| share(part.unwrap_or(0), whole.unwrap_or(0));
     match figure {
         Figure::WithinBudget => number(within_budget(counts)?),
@@ -146,6 +147,10 @@ pub(super) fn of_counts(figure: Figure, counts: &Figures, outcomes: &Outcomes, s
         Figure::AnomaliesFound => some(counts.anomalies_found),
         Figure::JudgedNormal => some(counts.judged_normal),
         Figure::FalseAlarms => counts.false_alarms.map_or_else(|| Err("none was judged".to_owned()), number),
+        Figure::ChampionNormal => some(counts.champion_normal),
+        Figure::ChallengerNormal => some(counts.challenger_normal),
+        Figure::ChampionFalseAlarms => counts.champion_false_alarms.map_or_else(unnamed, number),
+        Figure::ChallengerFalseAlarms => counts.challenger_false_alarms.map_or_else(unnamed, number),
         Figure::Duplicated | Figure::DuplicatedRate | Figure::Reordered | Figure::ReorderedRate => {
             let (duplicated, reordered) = (counts.duplicated, counts.reordered);
             audited(figure, &ReadingCounts { outcomes: *outcomes, duplicated, reordered })

@@ -6,11 +6,13 @@ use std::path::Path;
 
 use super::table::TableError;
 use crate::clock::Tick;
-use crate::record::{AnomalyKind, Layout};
+use crate::record::{AnomalyKind, Arm, Layout};
 use crate::results::record::anomaly::{AnomalyRecord, AnomalyRows};
 
-const COLUMNS: [&str; 11] =
-    ["run_id", "t_s", "phase", "fleet", "device", "seq", "kind", "episode", "onset", "outcome", "flagged"];
+const COLUMNS: [&str; 12] = [
+    "run_id", "t_s", "phase", "fleet", "device", "seq", "kind", "episode", "onset", "outcome", "flagged",
+    "arm",
+];
 
 /// Appends rows to `anomalies.csv`.
 #[derive(Debug)]
@@ -47,6 +49,7 @@ impl<W: Write> AnomalyTable<W> {
                 truth(row.mark.onset),
                 row.outcome.name(),
                 row.flagged.map_or("", truth),
+                row.arm.map_or("", Arm::name),
             ])?;
         }
         rows.entries = sorted;
@@ -90,6 +93,8 @@ pub struct AnomalyRow {
     pub outcome: String,
     /// Whether the service flagged it; `None` without a judgement.
     pub flagged: Option<bool>,
+    /// Which of two models judged it; `None` where the service does not say.
+    pub arm: Option<Arm>,
 }
 
 /// Reads `anomalies.csv` of the run in `directory`, row by row. Columns are found by name; a last line that a killed run
@@ -145,6 +150,8 @@ fn row(header: &csv::StringRecord, record: &csv::StringRecord) -> Result<Anomaly
     };
     let known = |column: &'static str, value: Option<bool>| value.ok_or(column);
     let flagged = cell("flagged")?;
+    // Runs of earlier versions do not have it.
+    let arm = cell("arm").unwrap_or_default();
     let kind = cell("kind")?;
     Ok(AnomalyRow {
         t_s: cell("t_s")?.parse().map_err(|_| "t_s")?,
@@ -159,6 +166,10 @@ fn row(header: &csv::StringRecord, record: &csv::StringRecord) -> Result<Anomaly
         flagged: match flagged {
             "" => None,
             text => Some(known("flagged", text.parse().ok())?),
+        },
+        arm: match arm {
+            "" => None,
+            text => Some(Arm::ALL.into_iter().find(|known| known.name() == text).ok_or("arm")?),
         },
     })
 }

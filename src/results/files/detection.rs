@@ -6,8 +6,9 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::anomaly::{AnomalyRow, read_anomalies};
+use super::figures::Figures;
 use super::table::{SummaryRow, TableError, read_summary};
-use crate::record::{AnomalyKind, Kind, Outcome};
+use crate::record::{AnomalyKind, Arm, Kind, Outcome};
 
 /// The phase whose readings are kept out of every headline.
 const WARM_UP: &str = "warm-up";
@@ -24,6 +25,49 @@ pub struct Detections {
     pub fleets: Vec<FleetDetection>,
     /// All fleets together.
     pub all: Score,
+    /// By which of two models judged, where the service says so: an anomaly belongs to the one that judged first of its readings.
+    /// Empty where it never does.
+    pub arms: Vec<ArmDetection>,
+}
+
+/// The score of one of two models that judge side by side.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ArmDetection {
+    /// Which.
+    pub arm: Arm,
+    /// Of its alarms, those for an anomaly, 0 to 1: found ÷ (found + false alarms); none without an alarm.
+    pub precision: Option<f64>,
+    /// Of the anomalies, those that it found, 0 to 1; none without an anomaly.
+    pub recall: Option<f64>,
+    /// Mean of the readings from the first of an anomaly to the one that was flagged, of those found: 0 is at once.
+    pub delay_readings: Option<f64>,
+    /// The same in seconds, between intended starts.
+    pub delay_s: Option<f64>,
+    /// Its score.
+    #[serde(flatten)]
+    pub score: Score,
+}
+
+impl ArmDetection {
+    fn of(arm: Arm, score: Score, delay: Delay) -> Self {
+        let share = |part: u64, whole: u64| (whole > 0).then(|| part as f64 / whole as f64);
+        let DetectionCount { seeded, found } = score.anomalies();
+        Self {
+            arm,
+            precision: share(found, found + score.false_alarms),
+            recall: share(found, seeded),
+            delay_readings: share(delay.readings, found),
+            delay_s: share(delay.us, found).map(|us| us / 1e6),
+            score,
+        }
+    }
+}
+
+/// From the first readings of anomalies to those that were flagged, summed.
+#[derive(Debug, Clone, Copy, Default)]
+struct Delay {
+    readings: u64,
+    us: u64,
 }
 
 /// The score of one fleet.
@@ -118,7 +162,84 @@ struct Episode {
     /// Whether its first reading is there, of a measured phase, and ended ok.
     arrived: bool,
     judged: bool,
-    flagged: bool,
+    /// The number of its first reading, and when that was due, microseconds.
+    onset: Option<(u64, u64)>,
+    /// The same of the first that was flagged.
+    flagged: Option<(u64, u64)>,
+    /// Who judged the first that was judged by a model with a name, and its number.
+    arm: Option<(u64, Arm)>,
+}
+
+impl Episode {
+    const fn new(kind: AnomalyKind) -> Self {
+        Self { kind, arrived: false, judged: false, onset: None, flagged: None, arm: None }
+    }
+
+    fn add(&mut self, row: &AnomalyRow) {
+        let place = (row.seq, (row.t_s * 1e6).round() as u64);
+        let first = |known: Option<(u64, u64)>| Some(known.map_or(place, |known| known.min(place)));
+        self.arrived |= row.onset && row.outcome == Outcome::Ok.name() && row.phase != WARM_UP;
+        self.judged |= row.flagged.is_some();
+        if row.onset {
+            self.onset = first(self.onset);
+        }
+        if row.flagged == Some(true) {
+            self.flagged = first(self.flagged);
+        }
+        if let Some(arm) = row.arm {
+            let here = (row.seq, arm);
+            self.arm = Some(self.arm.map_or(here, |known| known.min(here)));
+        }
+    }
+
+    fn delay(&self) -> Delay {
+        let between = self.onset.zip(self.flagged);
+        between.map_or_else(Delay::default, |((seq, us), (flagged, at))| Delay {
+            readings: flagged.saturating_sub(seq),
+            us: at.saturating_sub(us),
+        })
+    }
+}
+
+/// What one of two models came to so far.
+#[derive(Debug, Clone, Copy, Default)]
+struct ArmTally {
+    score: Score,
+    delay: Delay,
+}
+
+/// Adds up what each of two models came to.
+#[derive(Debug, Default)]
+struct ArmTallies([ArmTally; Arm::ALL.len()]);
+
+impl ArmTallies {
+    fn add(&mut self, arm: Arm, score: &Score, delay: Delay) {
+        let tally = &mut self.0[arm as usize];
+        tally.score.add(score);
+        tally.delay.readings += delay.readings;
+        tally.delay.us += delay.us;
+    }
+
+    /// What of `figures` is of one of them.
+    fn add_alarms(&mut self, figures: &Figures) {
+        let alarms = [
+            (Arm::Champion, figures.champion_normal, figures.champion_false_alarms),
+            (Arm::Challenger, figures.challenger_normal, figures.challenger_false_alarms),
+        ];
+        for (arm, normal, alarms) in alarms {
+            let (judged_normal, false_alarms) = (normal.unwrap_or_default(), alarms.unwrap_or_default());
+            self.add(arm, &Score { judged_normal, false_alarms, ..Score::default() }, Delay::default());
+        }
+    }
+
+    /// Both, unless neither judged anything.
+    fn finish(self) -> Vec<ArmDetection> {
+        if self.0.iter().all(|tally| tally.score == Score::default()) {
+            return Vec::new();
+        }
+        let of = |(arm, tally): (Arm, ArmTally)| ArmDetection::of(arm, tally.score, tally.delay);
+        Arm::ALL.into_iter().zip(self.0).map(of).collect()
+    }
 }
 
 impl Detections {
@@ -152,21 +273,20 @@ impl Detections {
         let mut episodes = BTreeMap::new();
         for row in rows {
             let row = row?;
-            let episode = episodes.entry((row.fleet, row.device, row.episode)).or_insert(Episode {
-                kind: row.kind,
-                arrived: false,
-                judged: false,
-                flagged: false,
-            });
-            episode.arrived |= row.onset && row.outcome == Outcome::Ok.name() && row.phase != WARM_UP;
-            episode.judged |= row.flagged.is_some();
-            episode.flagged |= row.flagged == Some(true);
+            let place = (row.fleet.clone(), row.device.clone(), row.episode);
+            episodes.entry(place).or_insert(Episode::new(row.kind)).add(&row);
         }
         let mut fleets: BTreeMap<String, Score> = BTreeMap::new();
+        let mut arms = ArmTallies::default();
         for ((fleet, ..), episode) in episodes {
             if episode.arrived && episode.judged {
-                let found = DetectionCount { seeded: 1, found: u64::from(episode.flagged) };
+                let found = DetectionCount { seeded: 1, found: u64::from(episode.flagged.is_some()) };
                 fleets.entry(fleet).or_default().of_mut(episode.kind).add(found);
+                if let Some((_, arm)) = episode.arm {
+                    let mut score = Score::default();
+                    score.of_mut(episode.kind).add(found);
+                    arms.add(arm, &score, episode.delay());
+                }
             }
         }
         let readings = summary
@@ -177,12 +297,13 @@ impl Detections {
             let false_alarms = row.figures.false_alarms.unwrap_or_default();
             let score = Score { judged_normal, false_alarms, ..Score::default() };
             fleets.entry(row.fleet.clone()).or_default().add(&score);
+            arms.add_alarms(&row.figures);
         }
         let mut all = Score::default();
         for score in fleets.values() {
             all.add(score);
         }
         let fleets = fleets.into_iter().map(|(fleet, score)| FleetDetection { fleet, score }).collect();
-        Ok(Self { fleets, all })
+        Ok(Self { fleets, all, arms: arms.finish() })
     }
 }

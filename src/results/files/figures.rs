@@ -4,7 +4,7 @@ use hdrhistogram::{Counter, Histogram};
 use serde::Serialize;
 
 use super::millis::Millis;
-use crate::record::{ErrorKind, Kind, Outcomes};
+use crate::record::{Arm, ErrorKind, Kind, Outcomes};
 use crate::results::record::cell::{Cell, Percentile, Series};
 use crate::results::record::stage::SlowestStages;
 use crate::units::Quantile;
@@ -278,6 +278,15 @@ figures! {
     retries_denied: Option<u64>,
     /// Answered once more after being answered, where the device itself had sent the reading more than once.
     resent: Option<u64>,
+    /// Of `judged_normal`, judged by the champion, where the service says which of two models judged; empty where it said so of none,
+    /// as are the next three.
+    champion_normal: Option<u64>,
+    /// Of those, flagged all the same.
+    champion_false_alarms: Option<u64>,
+    /// Of `judged_normal`, judged by the challenger.
+    challenger_normal: Option<u64>,
+    /// Of those, flagged all the same.
+    challenger_false_alarms: Option<u64>,
 }
 
 impl Figures {
@@ -321,6 +330,8 @@ impl Figures {
         // A window may begin in one interval and be found in a later one, so either count makes a row.
         let seeded = counters.anomalies + counters.anomalies_found > 0;
         let judged = counters.judged_normal > 0;
+        let named = counters.arm_normal.iter().any(|normal| *normal > 0);
+        let of_arm = |counts: [u64; Arm::ALL.len()], arm: Arm| named.then_some(counts[arm as usize]);
         let mut figures = Self {
             planned: counters.planned,
             sent: counters.sent,
@@ -351,6 +362,10 @@ impl Figures {
             retried: Some(counters.retried),
             retries_denied: Some(counters.retries_denied),
             resent: Some(counters.resent),
+            champion_normal: of_arm(counters.arm_normal, Arm::Champion),
+            champion_false_alarms: of_arm(counters.arm_alarms, Arm::Champion),
+            challenger_normal: of_arm(counters.arm_normal, Arm::Challenger),
+            challenger_false_alarms: of_arm(counters.arm_alarms, Arm::Challenger),
             ..Self::default()
         };
         figures.set_errors(counters.errors);

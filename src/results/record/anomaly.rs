@@ -5,7 +5,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Tick;
-use crate::record::{AnomalyMark, Detection, FleetId, Layout, Outcome, PhaseId};
+use crate::record::{AnomalyMark, Arm, Detection, FleetId, Layout, Outcome, PhaseId};
 
 /// Rows that a worker hands over per interval; further ones are counted and left out.
 pub(crate) const ROWS_PER_SLICE: usize = 8_192;
@@ -22,6 +22,8 @@ pub(crate) struct AnomalyRecord {
     pub(crate) mark: AnomalyMark,
     pub(crate) outcome: Outcome,
     pub(crate) flagged: Option<bool>,
+    #[serde(default)]
+    pub(crate) arm: Option<Arm>,
 }
 
 /// Marked readings on their way to the file. The names of their devices share one text, so that a row allocates nothing.
@@ -51,6 +53,7 @@ impl AnomalyRows {
             mark: detection.mark,
             outcome: sample.outcome,
             flagged: sample.flagged,
+            arm: sample.arm,
         });
     }
 

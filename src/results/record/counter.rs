@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 use super::count::ReadingCounts;
-use crate::record::{AuditFinding, ErrorKind, Outcome, Outcomes, Retry, Sample, Traffic};
+use crate::record::{Arm, AuditFinding, ErrorKind, Outcome, Outcomes, Retry, Sample, Traffic};
 
 /// How often what happened. `planned` is the sum of the outcomes once every reading has ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +33,9 @@ pub(crate) struct Counters {
     pub(crate) judged_normal: u64,
     /// Of those, the ones it flagged.
     pub(crate) false_alarms: u64,
+    /// The same two by [`Arm`], of what was judged by one that the peer named.
+    pub(crate) arm_normal: [u64; Arm::ALL.len()],
+    pub(crate) arm_alarms: [u64; Arm::ALL.len()],
     /// Devices whose first failed reading, of the measured phases or of the others, is counted here.
     pub(crate) failed_devices: u64,
     /// Messages that answered no reading.
@@ -95,7 +98,12 @@ impl Counters {
             self.retries_denied,
             self.resent,
         ];
-        counts.iter().chain(&self.errors).all(|count| *count <= MOST)
+        counts
+            .iter()
+            .chain(&self.errors)
+            .chain(&self.arm_normal)
+            .chain(&self.arm_alarms)
+            .all(|count| *count <= MOST)
     }
 
     pub(crate) fn error(&self) -> u64 {
@@ -165,6 +173,10 @@ impl Counters {
             (None, Some(flagged)) => {
                 self.judged_normal += 1;
                 self.false_alarms += u64::from(flagged);
+                if let Some(arm) = sample.arm {
+                    self.arm_normal[arm as usize] += 1;
+                    self.arm_alarms[arm as usize] += u64::from(flagged);
+                }
             }
             (None, None) => {}
         }
@@ -190,6 +202,10 @@ impl Counters {
         self.anomalies_found += other.anomalies_found;
         self.judged_normal += other.judged_normal;
         self.false_alarms += other.false_alarms;
+        for arm in 0..Arm::ALL.len() {
+            self.arm_normal[arm] += other.arm_normal[arm];
+            self.arm_alarms[arm] += other.arm_alarms[arm];
+        }
         self.failed_devices += other.failed_devices;
         self.unmatched += other.unmatched;
         self.traffic.add(other.traffic);

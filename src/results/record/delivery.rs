@@ -302,6 +302,7 @@ mod tests {
             stages: None,
             mark: None,
             flagged: None,
+            arm: None,
             attempts: u8::from(sent),
             own_wait_ns: 0,
             plan_wait_ns: 0,

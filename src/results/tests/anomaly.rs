@@ -29,6 +29,7 @@ fn expected(sample: &Sample) -> AnomalyRow {
         onset: mark.onset,
         outcome: sample.outcome.name().to_owned(),
         flagged: sample.flagged,
+        arm: sample.arm,
     }
 }
 
@@ -99,7 +100,7 @@ fn a_run_without_anomalies_leaves_a_header_and_a_run_without_the_file_has_an_emp
     let (directory, ..) = run_of(out.path(), &[(0, Sample { mark: None, ..marked(1, None) })], 1);
     let file = directory.path().join("anomalies.csv");
     let text = fs::read_to_string(&file).unwrap();
-    assert_eq!(text, "run_id,t_s,phase,fleet,device,seq,kind,episode,onset,outcome,flagged\n");
+    assert_eq!(text, "run_id,t_s,phase,fleet,device,seq,kind,episode,onset,outcome,flagged,arm\n");
     assert_eq!(Detections::load(directory.path()).unwrap(), Detections::default());
     fs::remove_file(&file).unwrap();
     assert_eq!(Detections::load(directory.path()).unwrap(), Detections::default());
@@ -120,7 +121,7 @@ fn a_row_tells_the_microsecond_even_after_a_year() {
     let text = fs::read_to_string(directory.path().join("anomalies.csv")).unwrap();
     assert_eq!(
         text.lines().nth(1),
-        Some("2026-09-21T14-13-20Z-a,31536000.123456,steady,meters,device-3,3,spike,3,true,lost,false")
+        Some("2026-09-21T14-13-20Z-a,31536000.123456,steady,meters,device-3,3,spike,3,true,lost,false,")
     );
 }
 
@@ -203,8 +204,9 @@ fn a_cell_without_a_value_of_its_column_is_named() {
     let text = fs::read_to_string(&file).unwrap();
     for (whole, broken, column) in [
         (",spike,", ",spook,", "kind"),
-        (",true,ok,\n", ",true,ok,1\n", "flagged"),
-        (",true,ok,\n", ",,ok,\n", "onset"),
+        (",true,ok,,\n", ",true,ok,1,\n", "flagged"),
+        (",true,ok,,\n", ",,ok,,\n", "onset"),
+        (",true,ok,,\n", ",true,ok,,both\n", "arm"),
         (",t_s,", ",t,", "t_s"),
     ] {
         assert!(text.contains(whole), "{text}");
@@ -231,6 +233,7 @@ fn parsed(text: &str) -> AnomalyRow {
             .into_iter()
             .find(|(word, _)| *word == words[5])
             .map(|found| found.1),
+        arm: None,
     }
 }
 
@@ -262,6 +265,54 @@ fn an_anomaly_counts_if_the_service_got_its_beginning_and_judged_it() {
         let score = Detections::of(rows.iter().map(|row| Ok(parsed(row))), &[]).unwrap().all;
         assert_eq!(score.anomalies(), DetectionCount { seeded, found }, "{case}");
     }
+}
+
+#[test]
+fn each_of_two_models_has_a_score_of_its_own() {
+    let rows = [
+        // seq, seconds, episode, onset, flagged, judged by
+        (3, 1.5, 1, true, false, Arm::Champion),
+        (4, 2.0, 1, false, true, Arm::Champion),
+        // The challenger takes over: what the champion judged first stays the champion's.
+        (5, 2.5, 1, false, true, Arm::Challenger),
+        (9, 4.5, 2, true, false, Arm::Champion),
+        (12, 6.0, 3, true, true, Arm::Challenger),
+        (15, 7.5, 4, true, false, Arm::Challenger),
+    ];
+    let rows = rows.map(|(seq, t_s, episode, onset, flagged, arm)| {
+        let row = parsed("m1 1 shift onset ok flagged");
+        Ok(AnomalyRow { seq, t_s, episode, onset, flagged: Some(flagged), arm: Some(arm), ..row })
+    });
+    let figures = Figures {
+        judged_normal: Some(100),
+        false_alarms: Some(4),
+        champion_normal: Some(60),
+        champion_false_alarms: Some(3),
+        challenger_normal: Some(40),
+        challenger_false_alarms: Some(1),
+        ..Figures::default()
+    };
+    let row = SummaryRow {
+        duration_s: 1.0,
+        phase: "steady".into(),
+        fleet: "meters".into(),
+        protocol: "http".into(),
+        kind: "reading".into(),
+        figures,
+    };
+    let arms = Detections::of(rows, &[row]).unwrap().arms;
+    let told = |arm: &ArmDetection| {
+        (arm.arm, arm.precision, arm.recall, arm.delay_readings, arm.delay_s, arm.score.judged_normal)
+    };
+    assert_eq!(
+        arms.iter().map(told).collect::<Vec<_>>(),
+        [
+            (Arm::Champion, Some(0.25), Some(0.5), Some(1.0), Some(0.5), 60),
+            (Arm::Challenger, Some(0.5), Some(0.5), Some(0.0), Some(0.0), 40),
+        ]
+    );
+    let nameless = Detections::of([Ok(parsed("m1 1 spike onset ok flagged"))], &[]).unwrap();
+    assert_eq!(nameless.arms, []);
 }
 
 #[test]

@@ -20,7 +20,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::clock::{Course, Tick, WallTime};
 use crate::record::{
-    AnomalyKind, AnomalyMark, AuditFinding, Code, DeliveryGuarantee, Detection, ErrorKind, FleetId,
+    AnomalyKind, AnomalyMark, Arm, AuditFinding, Code, DeliveryGuarantee, Detection, ErrorKind, FleetId,
     FleetInfo, Kind, Layout, Outcome, PhaseId, PhaseInfo, PhaseRole, Protocol, Reason, Retry, Sample, Shard,
     Sink, Stages,
 };
@@ -87,6 +87,7 @@ pub(super) fn sample(
         }),
         mark: None,
         flagged: None,
+        arm: None,
         attempts: u8::from(sent),
         own_wait_ns: 0,
         plan_wait_ns: 0,
@@ -180,8 +181,9 @@ prop_compose! {
             let kind = AnomalyKind::ALL.get(mark).copied();
             let mark = kind.map(|kind| AnomalyMark { kind, episode: seq, onset: seq % 2 == 0 });
             let flagged = [None, Some(false), Some(true)].get(flag).copied().flatten();
+            let arm = flagged.map(|flagged| Arm::ALL[usize::from(flagged ^ (seq % 2 == 0))]);
             let attempts = plain.attempts * (1 + (response_ns % 4) as u8);
-            (worker, Sample { seq: u64::from(seq), mark, flagged, attempts, ..plain })
+            (worker, Sample { seq: u64::from(seq), mark, flagged, arm, attempts, ..plain })
         }).collect();
         samples.sort_by_key(|(_, sample)| sample.completed);
         samples
@@ -220,6 +222,10 @@ fn sums(file: &Path) -> BTreeMap<Vec<String>, BTreeMap<String, u64>> {
         "retried",
         "retries_denied",
         "resent",
+        "champion_normal",
+        "champion_false_alarms",
+        "challenger_normal",
+        "challenger_false_alarms",
     ];
     let mut table = csv::Reader::from_path(file).unwrap();
     let mut sums: BTreeMap<_, BTreeMap<String, u64>> = BTreeMap::new();

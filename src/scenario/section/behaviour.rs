@@ -1,5 +1,6 @@
 //! `behaviour` of a fleet: how connected devices are known to behave, as presets with a knob each.
 
+use super::payload::MOST_SCHEMA;
 use crate::fleet::ClockSpec;
 use crate::language::{Field, FieldValue, Fields, Kind, Reporter, Section};
 use crate::scenario::model::Cut;
@@ -64,6 +65,12 @@ pub(super) static BEHAVIOUR: Section = Section {
             .only(&["roll-out"]),
         Field::with("restart", Kind::Span(Span::ZERO, DAY), "5s", "how long a restart takes")
             .only(&["roll-out"]),
+        Field::optional(
+            "schema",
+            Kind::Integer(1, MOST_SCHEMA),
+            "the schema of a device's readings from its restart on, as `schema` of `payload`; unless stated, as before",
+        )
+        .only(&["roll-out"]),
         Field::with(
             "one_in",
             Kind::Integer(1, 1_000_000_000),
@@ -127,7 +134,7 @@ fn excludes(one: &str, other: &str) -> bool {
 
 impl PresetBehaviour {
     fn take(&mut self, word: &str, fields: &Fields) {
-        let cut = |away, pace, share| Some(Cut { at: fields.span("at"), away, pace, share });
+        let cut = |away, pace, share| Some(Cut { at: fields.span("at"), away, pace, share, schema: None });
         match word {
             "periodic" => self.jitter = Some(fields.number("jitter")),
             "top-of-minute" => self.aligned = Some(fields.span("spread")),
@@ -137,7 +144,11 @@ impl PresetBehaviour {
                 self.flush = Some(fields.rate("flush"));
             }
             "sleepy" => self.sleepy = Some(fields.span("awake")),
-            "roll-out" => self.cut = cut(fields.span("restart"), Some(fields.rate("pace")), 1.0),
+            "roll-out" => {
+                let cut = cut(fields.span("restart"), Some(fields.rate("pace")), 1.0);
+                let schema = fields.has("schema").then(|| fields.integer("schema") as u8);
+                self.cut = cut.map(|cut| Cut { schema, ..cut });
+            }
             "at-least-once" => self.repeat_one_in = fields.integer("one_in") as u32,
             _ => {
                 let (offset_ns, drift_ppm) = (fields.span("offset").as_ns(), fields.number("drift"));

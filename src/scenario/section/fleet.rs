@@ -308,7 +308,7 @@ fn fleet(
     fields.canonical_without(&["tls", "auth", "credentials"], "fleet", &mut canonical);
     let presets = presets(&fields, report);
     let channels = signal::channels(&fields, &mut canonical, report);
-    let payload = payload::payload(&fields, &channels, facts.names_run, report);
+    let payload = payload::payload(&fields, &channels, (facts.names_run, presets.cut), report);
     let exchange = exchange(&fields, driver, &channels, &payload.format, report);
     let trace = trace(&fields, (facts, &channels, &payload), &*exchange, report);
     let timeout = fields.span("timeout");

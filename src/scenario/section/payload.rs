@@ -5,11 +5,14 @@ use std::sync::Arc;
 use crate::fleet::{Channel, Format, Payload, Scope, SizeDistribution};
 use crate::language::{Field, Fields, Kind, Reporter, Section};
 use crate::protocol::template;
+use crate::scenario::model::Cut;
 use crate::units::ByteSize;
 
 const LEAST: ByteSize = ByteSize(1);
 /// Largest payload, well within what the protocols carry.
 const MOST: ByteSize = ByteSize(1 << 20);
+/// Schemas that readings can have: more than any service knows.
+pub(super) const MOST_SCHEMA: u64 = 9;
 
 pub(super) static PAYLOAD: Section = Section {
     title: "payload = { … }",
@@ -42,6 +45,22 @@ pub(super) static PAYLOAD: Section = Section {
              cbor over ws and mqtt, else false unless stated",
         )
         .only(&["json", "cbor", "binary"]),
+        Field::with(
+            "schema",
+            Kind::Integer(1, MOST_SCHEMA),
+            "1",
+            "schema of the readings: from 2 on they name it under `schema`, and the fleet under `class`, and `intended_ns` is called \
+             `taken_ns`; the bundled service knows 1 and 2",
+        )
+        .only(&["json", "cbor"]),
+        Field::with(
+            "truth",
+            Kind::Flag,
+            "false",
+            "whether a reading tells under `truth` which seeded anomaly shows in it, by its number within the device, 0 for none: for \
+             services that learn from what turned out to be true",
+        )
+        .only(&["json", "cbor"]),
     ],
 };
 
@@ -70,11 +89,11 @@ pub(super) static SIZE: Section = Section {
     ],
 };
 
-/// `names_run`: readings in JSON and CBOR name the run unless stated.
+/// `names_run`: readings in JSON and CBOR name the run unless stated; `cut` is what may change their schema.
 pub(super) fn payload(
     fleet: &Fields,
     channels: &[Channel],
-    names_run: bool,
+    (names_run, cut): (bool, Option<Cut>),
     report: &mut Reporter<'_>,
 ) -> Payload {
     let Some(fields) = fleet.table("payload") else {
@@ -102,7 +121,13 @@ pub(super) fn payload(
         Format::Json | Format::Cbor if fields.given("run_token").is_none() => names_run,
         _ => fields.flag("run_token"),
     };
-    Payload { format, size, run }
+    let is_named = matches!(format, Format::Json | Format::Cbor);
+    let schema = is_named.then(|| fields.integer("schema") as u8).filter(|schema| *schema > 1);
+    if !is_named && cut.is_some_and(|cut| cut.schema.is_some()) {
+        let message = "the payload has no schema for `roll-out` to change";
+        fleet.refuse("behaviour", report, message, "leave `schema` out, or use the format json or cbor");
+    }
+    Payload { format, size, run, truth: is_named && fields.flag("truth"), schema }
 }
 
 fn distribution(fields: &Fields, report: &mut Reporter<'_>) -> SizeDistribution {

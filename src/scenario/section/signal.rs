@@ -15,7 +15,8 @@ const MOST_CHANNELS: usize = 16;
 /// A year.
 const YEAR: Span = Span::from_ms(366 * 24 * 3_600_000);
 /// Keys of a reading that a channel must not be called.
-const RESERVED: [&str; 6] = ["device", "run", "seq", "intended_ns", "device_ns", "pad"];
+const RESERVED: [&str; 10] =
+    ["schema", "device", "class", "run", "seq", "intended_ns", "taken_ns", "device_ns", "truth", "pad"];
 
 pub(super) static SIGNAL: Section = Section {
     title: "signal = { … }",
@@ -171,7 +172,7 @@ pub(super) fn channels(fleet: &Fields, canonical: &mut String, report: &mut Repo
             report.add(origin, &key, "is not a valid channel name", "write 1 to 64 of a-z, 0-9, - and _");
         }
         if is_reserved(name) {
-            let message = format!("`{name}` is a key every reading has");
+            let message = format!("`{name}` is a key that readings have");
             report.add(origin, &key, message, "choose another name");
         }
         if let FieldValue::Table(fields) = found {

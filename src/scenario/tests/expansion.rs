@@ -385,6 +385,47 @@ fn presets_cut_connections_as_they_say() {
 }
 
 #[test]
+fn a_device_speaks_the_schema_of_a_roll_out_from_its_return_on() {
+    let wave = r#"behaviour = { preset = "roll-out", at = "2s", pace = "10/s", restart = "3s", schema = 2 }"#;
+    let (new, old) = (r#"{"schema":2,"device":"a-00030","class":"a","#, r#"{"device":"a-00030","#);
+    for (keys, schemas) in [
+        (wave.to_owned(), (old, new)),
+        (wave.replace("schema = 2", "schema = 1") + "\npayload = { schema = 2 }", (new, old)),
+        (r#"payload = { schema = 2 }"#.to_owned(), (new, new)),
+        (String::new(), (old, old)),
+    ] {
+        let plan = behaving(&keys);
+        let mut device = plan.device(30);
+        // Device 30 is cut 3 s after the first and comes back 3 s later.
+        let mut seen = 0;
+        while let Some(at) = device.next_due() {
+            let reading = device.device.reading(at);
+            let mut payload = Vec::new();
+            device.device.encode(&reading, RunFacts::default(), &mut payload);
+            let is_after = at >= after(&plan, 8.0);
+            let expected = if is_after { schemas.1 } else { schemas.0 };
+            assert!(
+                payload.starts_with(expected.as_bytes()),
+                "{keys} {at}: {}",
+                String::from_utf8_lossy(&payload)
+            );
+            seen |= 1 << u8::from(is_after);
+        }
+        assert_eq!(seen, 3, "{keys}");
+    }
+    // What a run leaves out of its plan brings the change forward, too.
+    let plan = behaving(wave);
+    let mut device = plan.device(30);
+    assert!(device.leave_out(Skip { at: after(&plan, 0.0), length_ns: 4_000_000_000 }));
+    for (at, expected) in [(3.9, old), (4.0, new)] {
+        let reading = device.device.reading(after(&plan, at));
+        let mut payload = Vec::new();
+        device.device.encode(&reading, RunFacts::default(), &mut payload);
+        assert!(payload.starts_with(expected.as_bytes()), "{at}");
+    }
+}
+
+#[test]
 fn presets_change_arrivals_repeats_and_connections() {
     let aligned = behaving("behaviour = { preset = \"top-of-minute\", spread = \"100ms\" }");
     assert!(

@@ -37,7 +37,7 @@ fn answered(asked: bool, status: u16, head: &str, body: &[u8]) -> (Event, Option
 
 fn closed(answer: Answer, judged: bool) -> Event {
     let stages = judged.then_some(Stages { total_ns: 9, ..Stages::default() });
-    Event::Closed { seq: 7, answer, stages, flagged: judged.then_some(true), named: false }
+    Event::Closed { seq: 7, answer, stages, flagged: judged.then_some(true), arm: None, named: false }
 }
 
 #[test]

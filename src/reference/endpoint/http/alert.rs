@@ -14,6 +14,7 @@ use crate::reference::endpoint::ws;
 use crate::reference::reading::Level;
 use crate::reference::token::Grant;
 use crate::reference::whole::in_query;
+use crate::service::AlertClass;
 
 /// Longest wait of a long poll.
 const LONGEST_WAIT_MS: u64 = 60_000;
@@ -32,10 +33,10 @@ struct Query {
 }
 
 impl Query {
-    /// Reads `?after=17&wait_ms=30000&level=high&device=m-1&limit=100`; what it does not know is refused, for a misspelt
+    /// Reads `?after=17&wait_ms=30000&level=high&class=security&device=m-1&limit=100`; what it does not know is refused, for a misspelt
     /// filter would pass everything.
     fn parse(query: Option<&str>) -> Result<Self, String> {
-        let filter = Filter { level: Level::Low, device: None };
+        let filter = Filter { level: Level::Low, device: None, class: None };
         let mut asked = Self { filter, after: None, wait_ms: 0, limit: 100 };
         for (key, value) in url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
             let number = |least, most| in_query(&key, &value, least, most);
@@ -50,9 +51,14 @@ impl Query {
                         .find(|level| level.name() == value)
                         .ok_or_else(|| format!("`level` is low, medium, high or critical, not `{value}`"))?;
                 }
+                "class" => {
+                    asked.filter.class = Some(AlertClass::of(&value).ok_or_else(|| {
+                        format!("`class` is one of {}, not `{value}`", AlertClass::WORDS.join(", "))
+                    })?);
+                }
                 other => {
                     return Err(format!(
-                        "`{other}` is unknown; there are after, wait_ms, limit, level and device"
+                        "`{other}` is unknown; there are after, wait_ms, limit, level, class and device"
                     ));
                 }
             }
@@ -72,8 +78,17 @@ fn query(request: &Request<Incoming>, grant: &Grant) -> Result<Query, Box<Reply>
     Ok(asked)
 }
 
+/// `GET /v1/alerts` and what is beneath it.
+pub(super) async fn tell(request: Request<Incoming>, dispatcher: &Rc<Dispatcher>, grant: &Grant) -> Reply {
+    match request.uri().path() {
+        "/v1/alerts/stream" => stream(&request, dispatcher, grant),
+        "/v1/alerts/ws" => socket(request, dispatcher, grant),
+        _ => poll(&request, dispatcher, grant).await,
+    }
+}
+
 /// `GET /v1/alerts`: those after `after`, at once if there are any or nobody wants to wait, else when the first comes.
-pub(super) async fn poll(request: &Request<Incoming>, dispatcher: &Dispatcher, grant: &Grant) -> Reply {
+async fn poll(request: &Request<Incoming>, dispatcher: &Dispatcher, grant: &Grant) -> Reply {
     let Query { filter, after, wait_ms, limit } = match query(request, grant) {
         Ok(query) => query,
         Err(reply) => return *reply,
@@ -111,7 +126,7 @@ fn page(alerts: &[LoggedAlert], dispatcher: &Dispatcher) -> Reply {
 }
 
 /// `GET /v1/alerts/stream`: server-sent events; a browser that comes back says which one it heard last.
-pub(super) fn stream(request: &Request<Incoming>, dispatcher: &Dispatcher, grant: &Grant) -> Reply {
+fn stream(request: &Request<Incoming>, dispatcher: &Dispatcher, grant: &Grant) -> Reply {
     let Query { filter, after, .. } = match query(request, grant) {
         Ok(query) => query,
         Err(reply) => return *reply,
@@ -127,7 +142,7 @@ pub(super) fn stream(request: &Request<Incoming>, dispatcher: &Dispatcher, grant
 }
 
 /// `GET /v1/alerts/ws`: the same over WebSocket.
-pub(super) fn socket(request: Request<Incoming>, dispatcher: &Rc<Dispatcher>, grant: &Grant) -> Reply {
+fn socket(request: Request<Incoming>, dispatcher: &Rc<Dispatcher>, grant: &Grant) -> Reply {
     match query(&request, grant) {
         Ok(Query { filter, after, .. }) => {
             ws::upgrade(request, dispatcher, ws::Purpose::Alerts(filter, after))
@@ -142,7 +157,8 @@ mod tests {
 
     #[test]
     fn queries_are_read_or_refused() {
-        let filter = |level, device: Option<&str>| Filter { level, device: device.map(str::to_owned) };
+        let filter =
+            |level, device: Option<&str>| Filter { level, device: device.map(str::to_owned), class: None };
         for (text, expected) in [
             ("", Ok(Query { filter: filter(Level::Low, None), after: None, wait_ms: 0, limit: 100 })),
             (
@@ -154,6 +170,19 @@ mod tests {
                     limit: 5,
                 }),
             ),
+            (
+                "class=security",
+                Ok(Query {
+                    filter: Filter { class: Some(AlertClass::Security), ..filter(Level::Low, None) },
+                    after: None,
+                    wait_ms: 0,
+                    limit: 100,
+                }),
+            ),
+            (
+                "class=crime",
+                Err("`class` is one of security, performance, system, anomaly, not `crime`".to_owned()),
+            ),
             ("level=none", Err("`level` is low, medium, high or critical, not `none`".to_owned())),
             ("after=-1", Err(format!("`after` is a whole number from 0 to {}, not `-1`", u64::MAX))),
             ("limit=0", Err("`limit` is a whole number from 1 to 1000, not `0`".to_owned())),
@@ -161,7 +190,7 @@ mod tests {
             ("wait_ms=60001", Err("`wait_ms` is a whole number from 0 to 60000, not `60001`".to_owned())),
             (
                 "levle=high",
-                Err("`levle` is unknown; there are after, wait_ms, limit, level and device".to_owned()),
+                Err("`levle` is unknown; there are after, wait_ms, limit, level, class and device".to_owned()),
             ),
         ] {
             assert_eq!(Query::parse(Some(text)), expected, "{text}");

@@ -249,10 +249,6 @@ pub(super) async fn operate(request: Request<Incoming>, dispatcher: &Dispatcher)
     done(what, status(dispatcher))
 }
 
-pub(super) fn experiment(dispatcher: &Dispatcher) -> Reply {
-    json(&dispatcher.pipeline.shared().experiment.report())
-}
-
 /// What is known of a device, as `GET /v1/devices/<device>` tells it.
 #[derive(Serialize)]
 struct DeviceReport<'a> {

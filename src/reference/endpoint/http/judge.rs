@@ -119,7 +119,7 @@ pub(super) async fn judge(
             return Ok(reply(StatusCode::BAD_REQUEST, JSON, bad.encode()));
         }
     };
-    if let Err(denial) = sender.grant.demand_device(&reading.device) {
+    if let Err(denial) = dispatcher.demand_device(sender, &reading.device) {
         return Ok(reply(StatusCode::FORBIDDEN, JSON, forbidden(&reading, &denial)));
     }
     let mut answer = match hand_in(reading, arrived, sender, dispatcher, channel).await {
@@ -189,7 +189,7 @@ async fn list(
                 answers[index] = Some(bad.encode());
             }
             Ok(reading) => {
-                if let Err(denial) = sender.grant.demand_device(&reading.device) {
+                if let Err(denial) = dispatcher.demand_device(sender, &reading.device) {
                     answers[index] = Some(forbidden(&reading, &denial));
                     continue;
                 }

@@ -6,10 +6,12 @@ mod audit;
 mod cache;
 mod content;
 mod control;
+mod experiment;
 mod fault;
 mod guard;
 mod job;
 mod judge;
+mod window;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -19,7 +21,7 @@ use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::header::{
     ACCEPT, ALLOW, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER,
-    X_FRAME_OPTIONS,
+    WWW_AUTHENTICATE, X_FRAME_OPTIONS,
 };
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -33,6 +35,7 @@ pub(in crate::reference) use self::guard::Guard;
 use self::guard::share;
 use super::dispatcher::{Dispatcher, ReplyChannel};
 use super::resettable::{ResetFlag, ResettableStream};
+use super::suspicion::Suspicion;
 use super::{GaugeGuard, ws};
 use crate::reference::admission::{Sender, Source};
 use crate::reference::reading::BadReading;
@@ -82,8 +85,10 @@ GET  /v1/stream          the same over WebSocket, one reading or verdict per mes
 GET  /v1/alerts          the last alerts; ?after=ID&wait_ms=30000 waits for new ones (long polling)
 GET  /v1/alerts/stream   alerts as server-sent events
 GET  /v1/alerts/ws       alerts over WebSocket
+GET  /v1/windows         windows that were closed; ?since=ID&wait_ms=30000 waits for the next
+GET  /v1/windows/stream  the same as server-sent events, and /v1/windows/ws over WebSocket
 GET  /v1/realtime        what it does now; POST {\"operation\":\"start\"|\"stop\"|\"pause\"|\"status\"}
-GET  /v1/experiment      champion and challenger
+GET  /v1/experiment      champion and challenger; POST {\"operation\":\"promote\"|\"rollback\"}
 GET  /v1/devices/NAME    its windows, and the model that judges it
 GET  /v1/connections     who is connected where, over all instances
 GET  /v1/dead-letters    what could not be processed, and why
@@ -160,11 +165,18 @@ async fn converse(stream: Wire, dispatcher: Rc<Dispatcher>, guard: Rc<Guard>) {
                 return Err(Hangup);
             }
             if let Some(refusal) = guard.refusal(&request, reached.ip()) {
+                if refusal.status() != StatusCode::BAD_REQUEST {
+                    dispatcher.suspect(Suspicion::Foreign, peer.ip());
+                }
                 return Ok(refusal);
             }
             let guest = guard.guest(request.headers());
             let run = request.headers().get(SIGNATURE).cloned();
             let mut reply = answer(request, &dispatcher, &channel, &source, guest.is_some()).await?;
+            let by_token = reply.headers().contains_key(WWW_AUTHENTICATE);
+            if let Some(suspicion) = Suspicion::of(reply.status(), by_token) {
+                dispatcher.suspect(suspicion, peer.ip());
+            }
             let extensions = reply.extensions_mut();
             if let (Some(Done(what)), Some(Asker(who))) = (extensions.remove(), extensions.remove()) {
                 dispatcher.note_act(&what, &who, peer, run.as_ref().and_then(|run| run.to_str().ok()));
@@ -231,9 +243,12 @@ async fn answer(
         ("/v1/stream", Method::GET) => {
             ws::upgrade(request, dispatcher, ws::Purpose::Readings(grant, Rc::clone(source)))
         }
-        ("/v1/alerts", Method::GET) => alert::poll(&request, dispatcher, &grant).await,
-        ("/v1/alerts/stream", Method::GET) => alert::stream(&request, dispatcher, &grant),
-        ("/v1/alerts/ws", Method::GET) => alert::socket(request, dispatcher, &grant),
+        ("/v1/alerts" | "/v1/alerts/stream" | "/v1/alerts/ws", Method::GET) => {
+            alert::tell(request, dispatcher, &grant).await
+        }
+        ("/v1/windows" | "/v1/windows/stream" | "/v1/windows/ws", Method::GET) => {
+            window::tell(request, dispatcher, &grant).await
+        }
         ("/v1/realtime", Method::GET) => control::status(dispatcher),
         ("/v1/realtime", Method::POST) => control::operate(request, dispatcher).await,
         ("/v1/cache", Method::POST) => cache::operate(request, dispatcher).await,
@@ -242,7 +257,8 @@ async fn answer(
         ("/v1/jobs", Method::GET) => job::list(dispatcher),
         ("/v1/jobs", Method::POST) => job::submit(request, dispatcher).await,
         ("/v1/jobs/stream", Method::GET) => job::watch(&request, dispatcher),
-        ("/v1/experiment", Method::GET) => control::experiment(dispatcher),
+        ("/v1/experiment", Method::GET) => experiment::report(dispatcher),
+        ("/v1/experiment", Method::POST) => experiment::operate(request, dispatcher, grant.who()).await,
         ("/v1/connections", Method::GET) => control::connections(dispatcher),
         ("/v1/dead-letters", Method::GET) => control::dead_letters(dispatcher),
         ("/v1/audit", Method::GET) => audit::list(&request, dispatcher).await,
@@ -254,11 +270,11 @@ async fn answer(
         ("/", Method::GET | Method::HEAD) if wants_page(request.headers()) => page(),
         ("/", Method::GET | Method::HEAD) => reply(StatusCode::OK, TEXT, INDEX),
         ("/v1/readings" | "/v1/cache", _) => not_allowed("POST"),
-        ("/v1/realtime" | "/v1/faults" | "/v1/jobs", _) => not_allowed("GET, POST"),
+        ("/v1/realtime" | "/v1/faults" | "/v1/jobs" | "/v1/experiment", _) => not_allowed("GET, POST"),
         (
-            "/v1/stream" | "/v1/alerts" | "/v1/alerts/stream" | "/v1/alerts/ws" | "/v1/experiment"
-            | "/v1/connections" | "/v1/dead-letters" | "/v1/audit" | "/health" | "/live" | "/ready"
-            | "/metrics" | "/openapi.json" | "/",
+            "/v1/stream" | "/v1/alerts" | "/v1/alerts/stream" | "/v1/alerts/ws" | "/v1/windows"
+            | "/v1/windows/stream" | "/v1/windows/ws" | "/v1/connections" | "/v1/dead-letters" | "/v1/audit"
+            | "/health" | "/live" | "/ready" | "/metrics" | "/openapi.json" | "/",
             _,
         ) => not_allowed("GET"),
         (path, Method::GET) if path.starts_with(DEVICES) => {

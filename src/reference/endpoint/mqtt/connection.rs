@@ -27,6 +27,7 @@ use super::session;
 use super::topic;
 use crate::clock::Tick;
 use crate::reference::admission::{Question, Sender, Source};
+use crate::reference::endpoint::suspicion::Suspicion;
 use crate::reference::reading::Reading;
 use crate::reference::tls::Wire;
 use crate::reference::token::Grant;
@@ -292,7 +293,11 @@ impl Connection {
         if code != ConnectReturnCode::Accepted {
             return Err(self.refuse(code));
         }
-        let grant = admission::greet(&connect, &self.hub.dispatcher).map_err(|code| self.refuse(code))?;
+        let refused = |code| {
+            self.hub.dispatcher.suspect(Suspicion::Token, self.source.address());
+            self.refuse(code)
+        };
+        let grant = admission::greet(&connect, &self.hub.dispatcher).map_err(refused)?;
         let mut present = false;
         if !connect.client_id.is_empty()
             && let Some(peer) = self.hub.claim(
@@ -316,6 +321,7 @@ impl Connection {
     fn publish(&self, grant: &Grant, publish: &Publish) -> Result<(), End> {
         // Who may not publish is disconnected: MQTT 3.1.1 has no other way to say so (§3.3.5).
         if !admission::may_publish(grant, &publish.topic_name) {
+            self.hub.dispatcher.suspect(Suspicion::Right, self.source.address());
             return Err(End::Ungraceful);
         }
         let arrived = self.hub.dispatcher.pipeline.now();

@@ -311,7 +311,7 @@ impl Hub {
 
     /// Publishes an alert.
     pub(in crate::reference) fn alert(&self, logged: &LoggedAlert) {
-        let topic = topic::alert_topic(logged.alert.level.name(), &logged.alert.device);
+        let topic = topic::alert_topic(logged.alert.level.name(), logged.alert.device.as_deref());
         let payload = logged.text.as_bytes();
         self.publish(&Message { topic: &topic, payload, qos: QoS::Level1, retained: false });
     }

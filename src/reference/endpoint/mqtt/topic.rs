@@ -66,9 +66,13 @@ pub(super) fn write_verdict_topic(text: &mut String, device: &str) {
 }
 
 /// Where a device's alerts are published. Devices that came in over HTTP may have names no topic level can hold: what
-/// would be a wildcard or a separator becomes `_`. The message itself holds the true name.
-pub(super) fn alert_topic(level: &str, device: &str) -> String {
-    format!("alerts/{level}/{}", device.replace(['+', '#', '/', '\0'], "_"))
+/// would be a wildcard or a separator becomes `_`. The message itself holds the true name. What is about the service is one level
+/// up, where no device has a topic.
+pub(super) fn alert_topic(level: &str, device: Option<&str>) -> String {
+    match device {
+        Some(device) => format!("alerts/{level}/{}", device.replace(['+', '#', '/', '\0'], "_")),
+        None => format!("alerts/{level}"),
+    }
 }
 
 #[cfg(test)]
@@ -160,6 +164,7 @@ mod tests {
         ] {
             assert_eq!(reading_device(topic), device, "{topic}");
         }
-        assert_eq!(alert_topic("high", "a/b+#\0"), "alerts/high/a_b___");
+        assert_eq!(alert_topic("high", Some("a/b+#\0")), "alerts/high/a_b___");
+        assert_eq!(alert_topic("high", None), "alerts/high");
     }
 }

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use tokio::sync::{mpsc, watch};
 
 use super::*;
-use crate::clock::Monotonic;
+use crate::clock::{Monotonic, Tick};
 use crate::reference::admission::Source;
 use crate::reference::alert::{Alert, AlertLog};
 use crate::reference::answer::WorkerMessage;
@@ -14,7 +14,7 @@ use crate::reference::metric::Metrics;
 use crate::reference::pipeline::Pipeline;
 use crate::reference::reading::Level;
 use crate::reference::token::{Grant, Keyring};
-use crate::service::{Admission, Alerts, Setup};
+use crate::service::{Admission, AlertClass, Alerts, Setup};
 
 fn hub_of(setup: &Setup, room: usize) -> (Hub, mpsc::Receiver<WorkerMessage>) {
     let metrics = Arc::new(Metrics::default());
@@ -128,13 +128,9 @@ fn an_alert_reaches_subscribers_whatever_its_device_is_called() {
     let peer = hub.enter();
     hub.subscribe(peer.id, "alerts/+/+", QoS::Level0);
     let alert = Alert {
-        device: "a/b#".into(),
-        seq: 1,
-        level: Level::High,
-        score: 9.0,
-        value: None,
-        at_ms: 1,
-        instance: None,
+        device: Some("a/b#".into()),
+        seq: Some(1),
+        ..Alert::of_service(AlertClass::Anomaly, Level::High, String::new(), Tick(0))
     };
     let logged = AlertLog::new(&Alerts::default()).post(alert);
     hub.alert(&logged);
