@@ -44,6 +44,7 @@ fn layout() -> Arc<Layout> {
         budget_ns: Some(100 * MS),
         expects: DeliveryGuarantee::default(),
         trace: None,
+        hears: false,
     };
     Arc::new(Layout {
         phases: vec![

@@ -20,6 +20,7 @@ mod client;
 mod cluster;
 mod compare;
 mod completion;
+mod consumer;
 mod delivery;
 mod detection;
 mod documentation;

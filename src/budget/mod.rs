@@ -61,6 +61,8 @@ words! {
         Connections = "connect",
         /// TLS handshakes.
         Handshakes = "tls",
+        /// Deliveries to fleets that only hear.
+        Deliveries = "delivery",
     }
 }
 
@@ -77,9 +79,9 @@ pub struct Scope {
     pub fleet: Option<String>,
     /// Only fleets that speak this protocol, by its word.
     pub protocol: Option<String>,
-    /// Only this phase; left open: of readings the measured phases together, of all else the whole run.
+    /// Only this phase; left open: of readings and deliveries the measured phases together, of all else the whole run.
     pub phase: Option<String>,
-    /// Readings, or how connections come about.
+    /// Readings, their deliveries, or how connections come about.
     pub subject: Subject,
     /// What happened around this fault, instead of phases.
     pub fault: Option<String>,
@@ -100,6 +102,7 @@ impl std::fmt::Display for Scope {
             Subject::Readings => "",
             Subject::Connections => ", connecting",
             Subject::Handshakes => ", TLS handshakes",
+            Subject::Deliveries => ", deliveries",
         })?;
         self.phase.as_ref().map_or(Ok(()), |phase| write!(f, " in {phase}"))
     }

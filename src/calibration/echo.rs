@@ -9,7 +9,7 @@ use tokio::task::LocalSet;
 use crate::protocol::{Driver, TABLE};
 use crate::record::Protocol;
 
-/// A target per protocol on free ports of the loopback, served by one thread until the process ends.
+/// A target per protocol that sends, on free ports of the loopback, served by one thread until the process ends.
 #[derive(Debug, Clone)]
 pub(crate) struct Echo {
     addresses: Vec<(&'static dyn Driver, SocketAddr)>,
@@ -29,7 +29,12 @@ impl Echo {
             listeners.push((driver, listener));
             io::Result::Ok((driver, address))
         };
-        let addresses = TABLE.iter().copied().map(bind).collect::<io::Result<_>>()?;
+        let addresses = TABLE
+            .iter()
+            .copied()
+            .filter(|driver| driver.facts().sends())
+            .map(bind)
+            .collect::<io::Result<_>>()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
         let serve = move || {
             LocalSet::new().block_on(&runtime, async {

@@ -157,9 +157,10 @@ impl Targets {
             let protocol = protocols().find(|facts| facts.protocol.name() == protocol)?.protocol;
             Endpoint::resolve(protocol, url).ok().map(|_| (protocol, url.to_owned()))
         });
-        let urls: Vec<_> = urls.take(protocols().count()).collect();
+        let sending = protocols().filter(|facts| facts.sends()).count();
+        let urls: Vec<_> = urls.take(sending).collect();
         let targets = Self { child, urls };
-        if targets.urls.len() < protocols().count() {
+        if targets.urls.len() < sending {
             return Err(io::Error::other("the raw targets did not start"));
         }
         Ok(targets)

@@ -201,11 +201,15 @@ fn group(row: &SummaryRow) -> Group {
     Group { phase: row.phase.clone(), fleet: row.fleet.clone(), protocol: row.protocol.clone() }
 }
 
-/// The rows that are compared: all fleets first, then every fleet in every measured phase.
+/// The rows that are compared: all fleets first, then every fleet in every measured phase, its readings or what it hears of those of
+/// others.
 fn groups(rows: &[SummaryRow]) -> Vec<&SummaryRow> {
     let headline = rows.iter().find(|row| row.is_headline());
     let measured = |row: &&SummaryRow| {
-        row.kind == "reading" && row.phase != "warm-up" && row.phase != ALL && row.figures.planned > 0
+        matches!(row.kind.as_str(), "reading" | "delivery")
+            && row.phase != "warm-up"
+            && row.phase != ALL
+            && row.figures.planned > 0
     };
     headline.into_iter().chain(rows.iter().filter(measured)).collect()
 }

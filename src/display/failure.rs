@@ -72,6 +72,9 @@ pub(super) fn notes(row: &SummaryRow, failures: &[Failure], style: Style) -> Vec
             .resumed
             .map(|resumed| format!("resumed: {} of {}", count(resumed, style), count(figures.ok, style))),
         figures.within_budget.map(|within| format!("within budget {}", percent(within, figures.planned))),
+        (row.kind == Kind::Delivery.name() && figures.ok > 0).then(|| {
+            format!("bytes received for each: {}", count(figures.wire_received_bytes / figures.ok, style))
+        }),
     ];
     outcomes
         .into_iter()

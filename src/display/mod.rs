@@ -33,4 +33,4 @@ pub(crate) use outline::{
 };
 pub(crate) use progress::{Progress, ProgressMode};
 pub(crate) use style::{Style, Tone};
-pub(crate) use verdict::{View, connection_title, verdict};
+pub(crate) use verdict::{View, kind_title, verdict};

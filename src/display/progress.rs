@@ -308,6 +308,7 @@ mod tests {
             budget_ns: None,
             expects: DeliveryGuarantee::default(),
             trace: None,
+            hears: false,
         };
         Layout {
             phases: vec![

@@ -26,7 +26,7 @@ pub(super) fn figures(report: &Report, verbose: bool, marks: &mut Marks, style: 
         headline.into_iter().filter(|row| row.figures.planned > 0 && !group_of_one(&rows, row)).collect();
     let shown = if verbose { rows.clone() } else { loud(&rows, headline.first().copied()) };
     for group in shown.chunk_by(|a, b| a.phase == b.phase) {
-        for kind in ["connect", "tls", "reading"] {
+        for kind in ["connect", "tls", "reading", "delivery"] {
             let own: Vec<_> = group.iter().copied().filter(|row| row.kind == kind).collect();
             let Some(first) = own.first() else { continue };
             // What was offered is that of all fleets, also where some are not shown.
@@ -73,7 +73,7 @@ fn loud<'a>(rows: &[&'a SummaryRow], headline: Option<&SummaryRow>) -> Vec<&'a S
         let p99 = row.figures.p99_ms.map_or(0, Millis::as_ns);
         row.is_measured() && p99 >= usual.saturating_mul(LOUD)
     };
-    let few = |row: &SummaryRow| row.is_measured() && measured <= MOST_ROWS;
+    let few = |row: &SummaryRow| row.is_measured() && measured <= MOST_ROWS || row.is_of_deliveries();
     let mut places: Vec<usize> = (0..rows.len())
         .filter(|place| few(rows[*place]) || slow(rows[*place]) || rows[*place].figures.failed() > 0)
         .collect();
@@ -103,16 +103,17 @@ fn group_of_one(rows: &[&SummaryRow], headline: &SummaryRow) -> bool {
 }
 
 /// What rows are called that are not about readings.
-pub(crate) fn connection_title(kind: &str) -> Option<&'static str> {
+pub(crate) fn kind_title(kind: &str) -> Option<&'static str> {
     match kind {
         "connect" => Some("connections"),
         "tls" => Some("TLS handshakes"),
+        "delivery" => Some("deliveries"),
         _ => None,
     }
 }
 
 fn phase_heading(first: &SummaryRow, rows: &[&SummaryRow], style: Style) -> String {
-    if let Some(title) = connection_title(&first.kind) {
+    if let Some(title) = kind_title(&first.kind) {
         return format!("{title}{}{}", style.dot(), first.phase);
     }
     let name = if first.is_headline() { "measured" } else { &first.phase };

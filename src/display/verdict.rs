@@ -14,7 +14,7 @@ use super::recovery::recovery;
 use super::spark::sparklines;
 use super::stage;
 use super::style::{Style, Tone};
-pub(crate) use super::table::{connection_title, row, within_budget};
+pub(crate) use super::table::{kind_title, row, within_budget};
 use crate::record::Judgement;
 use crate::results::{FleetTarget, History, Millis, Report, RunState};
 

@@ -28,7 +28,7 @@ pub(super) fn take_in<S: Sink>(
         worker.answered_by(device, named);
         device.answered.set(device.answered.get() + 1);
         let subscriber = worker.global(device);
-        return worker.hear(Delivery { sender, seq, subscriber, by: device.fleet, at });
+        return worker.hear(device, Delivery { sender, seq, subscriber, by: device.fleet, at });
     }
     if let Event::Closed { seq, answer, stages, flagged, arm, named } = event {
         let outcome = match answer {

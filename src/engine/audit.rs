@@ -19,10 +19,10 @@ pub(super) enum Hearing {
     Unaudited,
 }
 
-/// What the subscribers heard of the devices of one worker.
+/// What subscribers heard of devices.
 #[derive(Debug)]
 pub(super) struct Audience {
-    /// By the device's slot and the subscriber's global index.
+    /// By device and subscriber, as the caller numbers them.
     pairs: HashMap<(u32, u32), HeardWindow>,
     room: usize,
 }
@@ -34,10 +34,20 @@ impl Default for Audience {
 }
 
 impl Audience {
-    /// Notes that `subscriber` heard reading `seq` of the device in `slot`.
-    pub(super) fn hear(&mut self, slot: u32, subscriber: u32, seq: u64) -> Hearing {
+    /// One whose caller bounds the pairs.
+    pub(super) fn unbounded() -> Self {
+        Self { room: usize::MAX, ..Self::default() }
+    }
+
+    /// Whether `subscriber` has heard reading `seq` of `device`; of what is long past it is taken to have.
+    pub(super) fn has_heard(&self, device: u32, subscriber: u32, seq: u64) -> bool {
+        self.pairs.get(&(device, subscriber)).is_some_and(|window| window.has_heard(seq))
+    }
+
+    /// Notes that `subscriber` heard reading `seq` of `device`.
+    pub(super) fn hear(&mut self, device: u32, subscriber: u32, seq: u64) -> Hearing {
         let full = self.pairs.len() >= self.room;
-        match self.pairs.entry((slot, subscriber)) {
+        match self.pairs.entry((device, subscriber)) {
             Entry::Occupied(mut pair) => pair.get_mut().hear(seq).map_or(Hearing::InOrder, Hearing::Finding),
             Entry::Vacant(_) if full => Hearing::Unaudited,
             Entry::Vacant(place) => {
@@ -82,6 +92,11 @@ impl HeardWindow {
             before
         };
         Some(if before { AuditFinding::Duplicated } else { AuditFinding::Reordered })
+    }
+
+    fn has_heard(&self, seq: u64) -> bool {
+        let Some(age) = self.top.checked_sub(seq + 1) else { return false };
+        age >= WINDOW || self.heard[(age / 64) as usize] & 1 << (age % 64) != 0
     }
 
     /// Moves the window up by `step` sequence numbers, at least one, of which the highest is heard.
@@ -175,7 +190,9 @@ mod tests {
                     true => Some(Reordered),
                     false => Some(Duplicated),
                 };
+                prop_assert_eq!(window.has_heard(seq), expected == Some(Duplicated));
                 prop_assert_eq!(window.hear(seq), expected);
+                prop_assert!(window.has_heard(seq));
             }
         }
     }

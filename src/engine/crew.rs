@@ -37,7 +37,9 @@ impl Crew {
         let (count, began) = (sinks.len(), setup.clock.now());
         let (stand, stands) = mpsc::sync_channel(count.max(1));
         let mut crew = Self { threads: Vec::new(), starts: Vec::new(), standing: Standing::default() };
-        for ((index, sink), router) in sinks.into_iter().enumerate().zip(delivery::routers(count)) {
+        for ((index, sink), router) in
+            sinks.into_iter().enumerate().zip(delivery::routers(&setup.plan, count))
+        {
             let (setup, stand) = (setup.clone(), stand.clone());
             let (signal, start) = oneshot::channel();
             let share = Share { index, count, shard: setup.shard };

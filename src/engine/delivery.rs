@@ -1,11 +1,18 @@
-//! Deliveries to one device of readings that another sent, which may belong to another worker.
+//! Deliveries to devices of readings that others sent, which may belong to another worker.
+
+use std::rc::Rc;
+use std::sync::Arc;
 
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
+use super::consumer::{ConsumerFleet, scrutinies};
+use super::device::Device;
+use super::origin::Origins;
 use crate::clock::Tick;
 use crate::record::FleetId;
+use crate::scenario::Plan;
 
-/// Deliveries on their way between two workers. What finds no room is counted, and makes the run invalid.
+/// Notices on their way between two workers. What finds no room is counted, and makes the run invalid.
 const BOUND: usize = 65_536;
 
 /// A reading that was delivered to a subscriber.
@@ -22,16 +29,48 @@ pub(super) struct Delivery {
     pub(super) at: Tick,
 }
 
+/// What one worker tells another.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Notice {
+    /// A reading of a device of that worker, which ends by being heard.
+    Delivered(Delivery),
+    /// A reading of which the first device of fleet `by` has heard: the others are to hear of it too.
+    Published { by: FleetId, sender: u32, seq: u64, intended: Tick },
+}
+
+/// What leads from one worker to the others.
+#[derive(Debug)]
+pub(super) struct Wires {
+    /// To every worker, by its index; its own is not used.
+    pub(super) out: Vec<Sender<Notice>>,
+    /// When readings came due, where anybody hears of those of others.
+    pub(super) origins: Option<Arc<Origins>>,
+}
+
 /// One worker's part in passing deliveries on.
 #[derive(Debug)]
 pub(super) struct DeliveryRouter {
-    /// To every worker, by its index; its own is not used.
-    pub(super) out: Vec<Sender<Delivery>>,
-    pub(super) inbound: Receiver<Delivery>,
+    pub(super) wires: Wires,
+    pub(super) inbound: Receiver<Notice>,
 }
 
 /// The routers of `count` workers.
-pub(super) fn routers(count: usize) -> Vec<DeliveryRouter> {
+pub(super) fn routers(plan: &Plan, count: usize) -> Vec<DeliveryRouter> {
+    let origins = Origins::of(plan).map(Arc::new);
     let (out, inbound): (Vec<_>, Vec<_>) = (0..count).map(|_| channel(BOUND)).unzip();
-    inbound.into_iter().map(|inbound| DeliveryRouter { out: out.clone(), inbound }).collect()
+    let wires = || Wires { out: out.clone(), origins: origins.clone() };
+    inbound.into_iter().map(|inbound| DeliveryRouter { wires: wires(), inbound }).collect()
+}
+
+/// The fleets that only hear, as far as `devices`, which are one worker's, are of them.
+pub(super) fn consumers(plan: &Plan, devices: &[Rc<Device>]) -> Vec<ConsumerFleet> {
+    let scrutinies = scrutinies(plan);
+    let own = devices.chunk_by(|one, other| one.fleet == other.fleet).filter_map(|chunk| {
+        let (first, number) = (chunk.first()?, usize::from(chunk.first()?.fleet.0));
+        let scrutiny = scrutinies[number]?;
+        let nth = scrutinies[..number].iter().flatten().count() as u32;
+        let timeout_ns = plan.fleet(first.fleet).timeout.as_ns();
+        Some(ConsumerFleet::new((first.fleet, nth), (first.slot, chunk.len()), timeout_ns, scrutiny))
+    });
+    own.collect()
 }

@@ -17,7 +17,7 @@ use super::timer::{Alarm, Task};
 use super::worker::{CLOSE_TIMEOUT, Stage, Worker};
 use crate::clock::Tick;
 use crate::fault::Ending;
-use crate::protocol::{Failure, Session};
+use crate::protocol::{Failure, Session, SessionState};
 use crate::record::{ErrorKind, Outcome, Reason, Sink};
 
 /// Why a conversation ended.
@@ -97,6 +97,7 @@ pub(super) async fn drive<S: Sink>(worker: Rc<Worker<S>>, device: Rc<Device>) {
         let now = worker.clock.now();
         match disconnect {
             Disconnect::Closing => {
+                worker.listens(&device, None);
                 // A device that leaves in mid-run must not wait for ever for a peer that does not let go.
                 close(&mut *session).await;
                 return;
@@ -183,8 +184,10 @@ fn follow<S: Sink>(worker: &Worker<S>, device: &Device, ended: EndedConnection, 
 
 /// Pause number `wait` of the device's back-off.
 fn pause<S: Sink>(worker: &Worker<S>, device: &Device, (wait, failures): (u32, u32), hold: Hold) -> Next {
-    let wait = device.plan.borrow_mut().backoff(wait);
-    let at = worker.clock.now().plus_ns(wait.as_ns());
+    let wait = device.plan.borrow_mut().backoff(wait).as_duration();
+    // The peer may have asked to be left alone for longer.
+    let asked = device.suspended.borrow().as_ref().map(SessionState::pause);
+    let at = worker.clock.now() + asked.map_or(wait, |asked| asked.max(wait));
     worker.schedule(at, device, Task::Wake);
     Next { at: Some(at), failures, hold }
 }

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 
 use crate::record::Encounters;
-use crate::scenario::Fleet;
+use crate::scenario::{Fleet, Model};
 
 /// What one worker's devices of a fleet met.
 #[derive(Debug)]
@@ -17,7 +17,8 @@ pub(super) struct EncounterCounter {
 
 impl EncounterCounter {
     pub(super) fn new(fleet: &Fleet, token_is_drawn: bool) -> Self {
-        let is_open = fleet.facts.hears_others && !fleet.exchange.is_isolated(fleet.close);
+        let listens = fleet.model == Model::Subscriber;
+        let is_open = (fleet.facts.shares_topics || listens) && !fleet.exchange.is_isolated(fleet.close);
         let shares_ids = fleet.exchange.has_shared_ids(token_is_drawn);
         Self { is_open, shares_ids, met: Cell::default() }
     }

@@ -11,7 +11,7 @@ use super::activation;
 use super::answer::admit;
 use super::control::Order;
 use super::cpu::CpuSample;
-use super::delivery::{Delivery, DeliveryRouter};
+use super::delivery::{DeliveryRouter, Notice};
 use super::device::Device;
 use super::drive::drive;
 use super::fault::Faults;
@@ -45,9 +45,9 @@ pub(super) fn work<S: Sink>(
 ) -> io::Result<WorkerReport> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_io().enable_time().event_interval(31).build()?;
-    let DeliveryRouter { out, mut inbound } = router;
+    let DeliveryRouter { wires, mut inbound } = router;
     let worker =
-        Rc::new_cyclic(|worker| Worker::new(&setup, share, out, sink, devices(&setup, share, worker)));
+        Rc::new_cyclic(|worker| Worker::new(&setup, share, wires, sink, devices(&setup, share, worker)));
     let tasks = LocalSet::new();
     let (end, began, finished, pacer) = tasks.block_on(&runtime, async {
         let mut drives = JoinSet::new();
@@ -193,7 +193,7 @@ impl<S: Sink> Worker<S> {
     async fn run_loop(
         &self,
         pacer: &mut Pacer,
-        inbound: &mut Receiver<Delivery>,
+        inbound: &mut Receiver<Notice>,
         setup: &Setup,
     ) -> io::Result<End> {
         let mut orders = setup.control.subscribe();
@@ -212,6 +212,7 @@ impl<S: Sink> Worker<S> {
             let drawn = self.draw_on();
             self.advance_faults(now);
             let attended = self.attend(now);
+            self.expire_deliveries(now);
             while boundary <= now {
                 self.report_open(now);
                 self.sink.borrow_mut().rotate(boundary);
@@ -234,14 +235,15 @@ impl<S: Sink> Worker<S> {
                 self.lose_the_rest(now);
                 return Ok(end);
             }
-            while let Ok(heard) = inbound.try_recv() {
-                self.deliver(heard);
+            while let Ok(notice) = inbound.try_recv() {
+                self.take_notice(notice);
             }
             while let Ok(switch) = switches.try_recv() {
                 self.apply_switch(switch, self.clock.now());
             }
             let next = if drawn { self.timers.borrow().next().unwrap_or(Tick::FAR) } else { now };
-            let deadline = next.min(boundary).min(horizon).min(self.faults.next());
+            let deadline =
+                next.min(boundary).min(horizon).min(self.faults.next()).min(self.next_lost_delivery());
             if self.idle.must_stay_awake(now, deadline, self.open.get() > 0) {
                 self.idle.stay_awake(&self.clock.get(), now).await;
                 continue;
@@ -250,7 +252,7 @@ impl<S: Sink> Worker<S> {
             tokio::select! {
                 biased;
                 () = self.idle.interrupted() => {}
-                Some(heard) = inbound.recv() => self.deliver(heard),
+                Some(notice) = inbound.recv() => self.take_notice(notice),
                 _ = orders.changed() => {}
                 Ok(switch) = switches.recv() => self.apply_switch(switch, self.clock.now()),
                 woke = pacer.doze_until(deadline) => woke?,
@@ -287,8 +289,9 @@ impl<S: Sink> Worker<S> {
         }
     }
 
-    /// Ends the wait: readings still open are lost.
+    /// Ends the wait: readings and deliveries still open are lost.
     fn lose_the_rest(&self, now: Tick) {
+        self.lose_deliveries(Tick::FAR, now);
         for device in &self.devices {
             self.end_resting(device, now, true);
             loop {

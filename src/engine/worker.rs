@@ -7,19 +7,18 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::sync::mpsc::Sender;
-
-use super::audit::{Audience, Hearing};
+use super::audit::Audience;
+use super::consumer::ConsumerFleet;
 use super::cpu::CpuSample;
-use super::delivery::Delivery;
+use super::delivery::{self, Wires};
 use super::device::Device;
 use super::encounter::EncounterCounter;
 use super::exchange;
 use super::fault::Faults;
 use super::idle::IdlePolicy;
-use super::ledger::Delivered;
 use super::pause::{Hold, Reachability, WaitTotals};
 use super::reason::FleetReasons;
+use super::reconnect::Role;
 use super::retry::Retries;
 use super::setup::Setup;
 use super::share::Share;
@@ -91,8 +90,10 @@ pub(super) struct Worker<S> {
     /// What its devices met of other runs, by fleet.
     pub(super) encounters: Vec<EncounterCounter>,
     pub(super) share: Share,
-    /// To the other workers, by their index.
-    pub(super) out: Vec<Sender<Delivery>>,
+    /// Its devices that only hear, by fleet.
+    pub(super) consumers: RefCell<Vec<ConsumerFleet>>,
+    /// To the other workers.
+    pub(super) wires: Wires,
     /// The fleet whose hearing closes the readings of a fleet, by fleet.
     pub(super) hearers: Vec<Option<FleetId>>,
     /// Payload and address of the reading being sent.
@@ -120,11 +121,11 @@ pub(super) struct Worker<S> {
 }
 
 impl<S: Sink> Worker<S> {
-    /// `devices` stand in the order of their slots; `out` leads to the other workers.
+    /// `devices` stand in the order of their slots; `wires` lead to the other workers.
     pub(super) fn new(
         setup: &Setup,
         share: Share,
-        out: Vec<Sender<Delivery>>,
+        wires: Wires,
         sink: S,
         (faults, devices): (Faults, Vec<Rc<Device>>),
     ) -> Self {
@@ -148,7 +149,8 @@ impl<S: Sink> Worker<S> {
                 .map(|fleet| EncounterCounter::new(fleet, setup.token_is_drawn))
                 .collect(),
             share,
-            out,
+            consumers: RefCell::new(delivery::consumers(&plan, &devices)),
+            wires,
             hearers,
             payload: RefCell::new(Vec::with_capacity(256)),
             address: RefCell::default(),
@@ -223,6 +225,10 @@ impl<S: Sink> Worker<S> {
 
     /// The device has had a connection since `at`.
     pub(super) fn joined(&self, device: &Device, at: Tick) {
+        if device.role == Role::Listener {
+            // Before the run begins the worker has a clock of its own.
+            self.listens(device, Some(if self.stage() == Stage::Standing { Tick::ZERO } else { at }));
+        }
         self.reach_of(device).borrow_mut().joined(at, self.measured());
     }
 
@@ -264,7 +270,7 @@ impl<S: Sink> Worker<S> {
     /// Records what the delivery audit found.
     pub(super) fn finding(&self, device: &Device, finding: AuditFinding, phase: PhaseId, seq: u64) {
         let index = device.plan.borrow().index;
-        self.sink.borrow_mut().finding(phase, device.fleet, finding, index, seq);
+        self.sink.borrow_mut().finding((phase, device.fleet, Kind::Reading), finding, index, seq);
     }
 
     /// The reasons of the fleet of `device`.
@@ -354,6 +360,9 @@ impl<S: Sink> Worker<S> {
         if device.has_reading_faults {
             self.faults.disturb_sensors(&self.plan, device, &mut reading);
         }
+        if let Some(origins) = &self.wires.origins {
+            origins.note(self.global(device), reading.seq, intended);
+        }
         self.sink.borrow_mut().planned(phase, device.fleet, Kind::Reading);
         self.open();
         let waited = self.waited(device, now);
@@ -362,46 +371,6 @@ impl<S: Sink> Worker<S> {
             Some(sample) => self.give_up(device, &sample),
             None => device.wake(),
         }
-    }
-
-    /// Routes a reading delivered to a device of this worker to the worker of the device that sent it.
-    pub(super) fn hear(&self, heard: Delivery) {
-        // Another shard's reading is that shard's business.
-        let Some(owner) = self.share.owner(heard.sender) else { return };
-        if owner == self.share.index {
-            self.deliver(heard);
-        } else if self.out.get(owner).is_none_or(|out| out.try_send(heard).is_err()) {
-            self.undelivered.set(self.undelivered.get() + 1);
-        }
-    }
-
-    /// Records that a subscriber heard a reading of a device of this worker.
-    pub(super) fn deliver(&self, heard: Delivery) {
-        let Some(device) = self.devices.get(self.share.slot(heard.sender)) else { return };
-        if self.hearers[usize::from(device.fleet.0)] != Some(heard.by) {
-            return;
-        }
-        let delivered = device.ledger.borrow_mut().deliver(heard.seq, heard.at);
-        if delivered == Delivered::Stray {
-            return;
-        }
-        let phase = self.layout().phase_at(heard.at);
-        if delivered == Delivered::Late {
-            self.finding(device, AuditFinding::Late, phase, heard.seq);
-        }
-        match self.audience.borrow_mut().hear(device.slot, heard.subscriber, heard.seq) {
-            Hearing::InOrder => {}
-            Hearing::Finding(finding) => self.finding(device, finding, phase, heard.seq),
-            Hearing::Unaudited => self.finding(device, AuditFinding::Unaudited, phase, heard.seq),
-        }
-        let Delivered::First(sample) = delivered else { return };
-        device.answered.set(device.answered.get() + 1);
-        device.policy.note_activity(heard.at);
-        if !device.can_send.get() {
-            device.ledger.borrow_mut().unblock(heard.at);
-        }
-        self.settle(device, &sample, None);
-        device.wake();
     }
 }
 

@@ -7,7 +7,7 @@ use super::markdown::{details, escape, table};
 use super::measure::{group_place, measured};
 use crate::compare::{Cell, Comparison, Decision, Support};
 use crate::display::figure::{self, Marks, count};
-use crate::display::{self, Style, connection_title, failure};
+use crate::display::{self, Style, failure, kind_title};
 use crate::record;
 use crate::results::{FleetTarget, Percentile, Report, SummaryRow};
 use crate::units::{Quantile, plural};
@@ -80,7 +80,7 @@ fn figures(row: &SummaryRow, marks: &mut Marks) -> Vec<String> {
     let mut tail = |quantile| marks.tail(figures.percentile(quantile), quantile, figures.ended(), STYLE);
     let [p50, p99, p99_9] = [Quantile::P50, Quantile::P99, Quantile::P99_9].map(&mut tail);
     let service = figures.service_p99_ms.map(|time| Percentile { ns: time.as_ns(), censored: false });
-    let phase = connection_title(&row.kind).map_or_else(|| row.phase.clone(), str::to_owned);
+    let phase = kind_title(&row.kind).map_or_else(|| row.phase.clone(), str::to_owned);
     vec![
         phase,
         row.fleet.clone(),

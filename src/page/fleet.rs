@@ -8,7 +8,7 @@ use super::svg::{Anchor, LogScale, Pen, Px, area, broken, line, open, rect, smal
 use super::table::{Align, Cell, Table};
 use super::{STYLE, figure, footnotes, omitted, outcome_counts, span};
 use crate::display::figure::Marks;
-use crate::display::{connection_title, stage, verdict};
+use crate::display::{kind_title, stage, verdict};
 use crate::results::{Figures, FleetTail, History, Millis, Report, SummaryRow};
 use crate::units::plural;
 
@@ -77,6 +77,7 @@ pub(super) fn tables(report: &Report, history: &History) -> String {
         );
     }
     out += &omitted(left_out, "fleet", "summary.csv");
+    out += &deliveries(report, &mut marks);
     out += &connections(report, &mut marks);
     super::card(&(out + &footnotes(marks)))
 }
@@ -147,23 +148,39 @@ fn honest(row: &SummaryRow, report: &Report) -> SummaryRow {
     SummaryRow { figures: Figures { within_budget, ..figures.clone() }, ..row.clone() }
 }
 
+/// What fleets that only hear have heard.
+fn deliveries(report: &Report, marks: &mut Marks) -> String {
+    beside(report, ["deliveries", "Deliveries"], |row| row.kind == "delivery", marks)
+}
+
 fn connections(report: &Report, marks: &mut Marks) -> String {
-    let rows: Vec<_> = report.summary.iter().filter(|row| connection_title(&row.kind).is_some()).collect();
+    let of_connections = |row: &SummaryRow| kind_title(&row.kind).is_some() && row.kind != "delivery";
+    beside(report, ["connections", "Connections"], of_connections, marks)
+}
+
+/// A table of the rows that `wanted` picks, which are of no reading.
+fn beside(
+    report: &Report,
+    [id, title]: [&str; 2],
+    wanted: impl Fn(&SummaryRow) -> bool,
+    marks: &mut Marks,
+) -> String {
+    let rows: Vec<_> = report.summary.iter().filter(|row| wanted(row)).collect();
     if rows.is_empty() {
         return String::new();
     }
     let columns = COLUMNS.into_iter().filter(|(name, _)| *name != "outcomes").take(10);
-    let mut table = Table::new("connections", columns);
+    let mut table = Table::new(id, columns);
     for row in rows.iter().take(MOST_ROWS) {
         let (cells, notes) = verdict::row(row, &report.failures, marks, STYLE);
-        let title = connection_title(&row.kind).unwrap_or_default();
+        let title = kind_title(&row.kind).unwrap_or_default();
         let head = [Cell::text(&row.fleet), Cell::text(&format!("{title}, {}", row.phase))];
         table.row(head.into_iter().chain(cells.iter().map(|text| Cell::text(text))).collect());
         if !notes.is_empty() {
             table.note(&notes.join(", "), 0);
         }
     }
-    format!("<details><summary>Connections</summary>{}</details>", table.draw())
+    format!("<details><summary>{title}</summary>{}</details>", table.draw())
 }
 
 /// How the readings of a row ended, as shares of a bar.

@@ -58,7 +58,7 @@ enum Rule {
     /// Whatever comes is the turn of the next.
     Order,
     /// Readings of other devices.
-    Others(Box<Roster>),
+    Others(Box<(Roster, Option<Source>)>),
 }
 
 /// A place in a JSON value.
@@ -66,6 +66,13 @@ enum Rule {
 struct Place {
     /// A JSON pointer.
     pointer: Box<str>,
+}
+
+/// Where the name of a device and the number of its reading stand: JSON pointers.
+#[derive(Debug, Clone)]
+struct Source {
+    device: Box<str>,
+    seq: Box<str>,
 }
 
 impl Correlator {
@@ -78,11 +85,15 @@ impl Correlator {
             }
             (Close::Reply, Correlation::Order) => Rule::Order,
             (Close::Delivery, Correlation::Order) => Rule::Reading,
+            // It is of those who hear others.
+            (Close::Reply | Close::Delivery, Correlation::Source { .. }) => Rule::Deaf,
         };
         let rule = match &settings.hearing {
             Hearing::Own => rule,
             Hearing::Relayed => Rule::Deaf,
-            Hearing::Others(roster) => Rule::Others(Box::new(roster.clone())),
+            Hearing::Others(roster) => {
+                Rule::Others(Box::new((roster.clone(), source(&settings.correlation))))
+            }
         };
         Self { device: device.into(), run: settings.run, rule }
     }
@@ -120,11 +131,50 @@ impl Correlator {
             // Looking for a name costs more than all the rest.
             Rule::Order if run.is_none() => Some(Match::Next { named: false }),
             Rule::Order => Some(Match::Next { named: RunName::in_message(message).is_of(run)? }),
-            Rule::Others(roster) => {
-                let heard = verdict::any_reading(message, run, |device| (roster.0)(device))?;
+            Rule::Others(others) => {
+                let (Roster(roster), source) = &**others;
+                let heard = match source {
+                    None => verdict::any_reading(message, run, |device| roster(device))?,
+                    Some(source) => source.reading(message, run, |device| roster(device))?,
+                };
                 heard.map(|AnyReading { sender, seq, named }| Match::Heard { sender, seq, named })
             }
         })
+    }
+}
+
+/// The pointers of a correlation that are not where built-in encodings have both.
+fn source(correlation: &Correlation) -> Option<Source> {
+    match correlation {
+        Correlation::Source { device, seq } if (&**device, &**seq) != ("/device", "/seq") => {
+            Some(Source { device: device.clone(), seq: seq.clone() })
+        }
+        _ => None,
+    }
+}
+
+impl Source {
+    /// The reading that `message` is about, whose sender `roster` knows.
+    fn reading(
+        &self,
+        message: &[u8],
+        run: Option<RunToken>,
+        roster: impl Fn(&str) -> Option<u32>,
+    ) -> Result<Option<AnyReading>, Stranger> {
+        let Ok(message) = serde_json::from_slice::<Value>(message) else { return Ok(None) };
+        let named = RunName::in_value(&message).is_of(run)?;
+        let sender = message.pointer(&self.device).and_then(Value::as_str).and_then(roster);
+        let seq = number(&message, &self.seq);
+        Ok(sender.zip(seq).map(|(sender, seq)| AnyReading { sender, seq, named }))
+    }
+}
+
+/// The number at `pointer`: as such, or as a string of its digits.
+fn number(message: &Value, pointer: &str) -> Option<u64> {
+    match message.pointer(pointer)? {
+        Value::Number(number) => number.as_u64(),
+        Value::String(text) if text.bytes().all(|byte| byte.is_ascii_digit()) => text.parse().ok(),
+        _ => None,
     }
 }
 
@@ -135,12 +185,7 @@ fn pointed(message: &[u8], pointer: &str, run: Option<RunToken>) -> Result<Optio
     let beside = pointer.rsplit_once('/').and_then(|(around, _)| message.pointer(around));
     let name = beside.map(RunName::in_value).unwrap_or_default().or(RunName::in_value(&message));
     let named = name.is_of(run)?;
-    let seq = message.pointer(pointer).and_then(|found| match found {
-        Value::Number(number) => number.as_u64(),
-        Value::String(text) if text.bytes().all(|byte| byte.is_ascii_digit()) => text.parse().ok(),
-        _ => None,
-    });
-    Ok(seq.map(|seq| Reply { named, ..Reply::ok(seq) }))
+    Ok(number(&message, pointer).map(|seq| Reply { named, ..Reply::ok(seq) }))
 }
 
 #[cfg(test)]
@@ -247,6 +292,35 @@ mod tests {
         }
         let relayed = Settings { close: Close::Delivery, hearing: Hearing::Relayed, ..Settings::default() };
         assert!(Correlator::new(&relayed, "m-7").is_deaf());
+    }
+
+    #[test]
+    fn two_pointers_tell_whose_reading_a_message_is_about() {
+        let roster = Roster(std::sync::Arc::new(|device: &str| device.strip_prefix("m-")?.parse().ok()));
+        let run = RunToken::of("k3x9q2ab");
+        let correlator = |device: &str, seq: &str| {
+            let correlation = Correlation::Source { device: device.into(), seq: seq.into() };
+            let hearing = Hearing::Others(roster.clone());
+            Correlator::new(&Settings { correlation, hearing, run, ..Settings::default() }, "listener")
+        };
+        let heard = |sender, seq, named| Some(Match::Heard { sender, seq, named });
+        for (device, seq, message, expected) in [
+            ("/device", "/seq", r#"{"device":"m-7","seq":3}"#, heard(7, 3, false)),
+            ("/device", "/seq", r#"{"device":"m-7","seq":"3"}"#, None),
+            ("/of/0", "/n", r#"{"of":["m-7"],"n":3,"run":"k3x9q2ab"}"#, heard(7, 3, true)),
+            ("/of/0", "/n", r#"{"of":["m-7"],"n":"3"}"#, heard(7, 3, false)),
+            ("/of/0", "/n", r#"{"of":["m-7"],"n":3,"run":"zzzzzzzz"}"#, Some(Match::Stranger)),
+            ("/of/0", "/n", r#"{"of":["x-7"],"n":3}"#, None),
+            ("/of/0", "/n", r#"{"of":[7],"n":3}"#, None),
+            ("/of/0", "/n", r#"{"of":["m-7"]}"#, None),
+            ("/of/0", "/n", "m-7 3", None),
+        ] {
+            assert_eq!(
+                correlator(device, seq).read(message.as_bytes()),
+                expected,
+                "{device} {seq} {message}"
+            );
+        }
     }
 
     #[test]

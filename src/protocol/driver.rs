@@ -75,7 +75,7 @@ pub struct Facts {
     pub path: Option<&'static str>,
     /// A URL as one might write it.
     pub example: &'static str,
-    /// What can close a reading; the first does unless stated.
+    /// What can close a reading; the first does unless stated. Empty where nothing can be sent: its devices only hear.
     pub closes: &'static [Close],
     /// Whether a device has one reading under way at a time.
     pub serial: bool,
@@ -83,6 +83,10 @@ pub struct Facts {
     pub messages: &'static [MessageKind],
     /// Whether a device can hear the readings of others.
     pub hears_others: bool,
+    /// The key of its own table that says where, with an example, if the target's URL does not.
+    pub heard_at: Option<(&'static str, &'static str)>,
+    /// Whether what answers its readings can come from anybody: on topics.
+    pub shares_topics: bool,
     /// Whether what its devices send and hear is told apart by what it says and not by its connection: then the built-in encodings
     /// name the run, unless a fleet says otherwise.
     pub names_run: bool,
@@ -245,6 +249,11 @@ pub(crate) fn words() -> &'static [&'static str] {
 }
 
 impl Facts {
+    /// Whether anything can be sent by it.
+    pub(crate) const fn sends(&self) -> bool {
+        !self.closes.is_empty()
+    }
+
     /// Its word in scenarios.
     pub(crate) fn word(&'static self) -> &'static str {
         self.protocol.name()

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{Correlation, Identity, Misfit, Settings};
 use crate::fleet::{Device, Format, Reading, RunFacts, Scope, Template};
-use crate::language::{Fields, Refusal, Reporter, Text, quote, unfit};
+use crate::language::{FieldValue, Fields, Refusal, Reporter, Text, quote, unfit};
 use crate::record::{Close, RunToken};
 
 /// The fields of a fleet, as far as its protocol is concerned.
@@ -16,6 +16,8 @@ pub(crate) struct Stated<'f> {
     pub channels: &'f [&'f str],
     /// Whether replies close its readings.
     pub reply: bool,
+    /// Whether its devices only hear the readings of others.
+    pub hears: bool,
     /// How its readings are encoded.
     pub format: &'f Format,
 }
@@ -191,7 +193,16 @@ pub(crate) fn template(text: &Text, channels: &[&str], scope: Scope) -> Result<T
 
 /// How a reply names its reading, where replies close readings.
 pub(super) fn correlation(fields: &Fields, reply: bool, report: &mut Reporter<'_>) -> Correlation {
-    let text = fields.text("correlate");
+    let text = match fields.list("correlate") {
+        [] => fields.text("correlate"),
+        [(_, FieldValue::Text(sole))] => Some(sole.clone()),
+        _ => {
+            let help =
+                "write one JSON pointer, to the sequence number: \"/id\"; two are for model = \"subscriber\"";
+            fields.refuse("correlate", report, "is more than a reply needs to name its reading", help);
+            return Correlation::Order;
+        }
+    };
     if !reply {
         fields.refuse_given(&["correlate"], report, "requires close = \"reply\"");
         return Correlation::Order;
@@ -213,6 +224,28 @@ pub(super) fn correlation(fields: &Fields, reply: bool, report: &mut Reporter<'_
             Correlation::Order
         }
     }
+}
+
+/// How a message to a device that only hears names the reading that it is about: two JSON pointers.
+pub(super) fn source(fields: &Fields, report: &mut Reporter<'_>) -> Correlation {
+    if fields.given("correlate").is_none() {
+        return Correlation::Source { device: "/device".into(), seq: "/seq".into() };
+    }
+    let stated: Vec<&str> = fields
+        .list("correlate")
+        .iter()
+        .filter_map(|(_, found)| if let FieldValue::Text(text) = found { Some(text.value()) } else { None })
+        .collect();
+    if let [device, seq] = *stated
+        && is_pointer(device)
+        && is_pointer(seq)
+    {
+        return Correlation::Source { device: device.into(), seq: seq.into() };
+    }
+    let message = "is not a pair of JSON pointers";
+    let help = "write one to the device's name and one to the number of its reading: [\"/device\", \"/seq\"]";
+    fields.refuse("correlate", report, message, help);
+    Correlation::Order
 }
 
 /// A JSON pointer (RFC 6901); the empty one is the whole document.

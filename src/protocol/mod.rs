@@ -28,7 +28,9 @@ mod retry_after;
 mod run_name;
 mod scarcity;
 mod session;
+mod session_state;
 mod settings;
+mod sse;
 mod status;
 mod tcp;
 #[cfg(test)]
@@ -54,14 +56,15 @@ pub use http::HttpSettings;
 pub(crate) use identity::Login;
 pub use identity::{Identity, Message, Will};
 pub(crate) use misfit::Misfit;
-pub use mqtt::{MqttSettings, SessionState};
+pub use mqtt::MqttSettings;
 pub use note::Unmatched;
 pub use retry_after::RetryAfter;
 pub use session::Session;
+pub use session_state::SessionState;
 pub use settings::{Correlation, OwnSettings, Settings};
 pub(crate) use settings::{Hearing, Roster};
 pub(crate) use status::StatusSet;
 
 /// Every protocol of the program, in the order in which they are listed.
 pub(crate) static TABLE: &[&dyn Driver] =
-    &[&http::HttpDriver, &ws::WsDriver, &mqtt::MqttDriver, &tcp::TcpDriver];
+    &[&http::HttpDriver, &ws::WsDriver, &mqtt::MqttDriver, &tcp::TcpDriver, &sse::SseDriver];

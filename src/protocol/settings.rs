@@ -13,6 +13,13 @@ pub enum Correlation {
     /// A JSON pointer (RFC 6901) into the reply, to its sequence number: a number, or a string of its digits. A reply
     /// without one is stray.
     Pointer(Box<str>),
+    /// JSON pointers to the name of a device and to the number of its reading, for [`Hearing::Others`].
+    Source {
+        /// To the device's name.
+        device: Box<str>,
+        /// To the number.
+        seq: Box<str>,
+    },
     /// The n-th reply of a connection answers the n-th of its readings still unanswered.
     ///
     /// For peers that answer everything in turn; any message that can be a reply is taken for one. A reply that never
@@ -74,7 +81,7 @@ pub enum Hearing {
     /// a reading.
     Relayed,
     /// It hears the readings of the devices that the roster knows, in a built-in encoding or as the correlation points, and
-    /// tells each as [`Event::Heard`](super::Event::Heard). MQTT only: the filter is the identity's `reply_topic`.
+    /// tells each as [`Event::Heard`](super::Event::Heard). Over MQTT the filter is the identity's `reply_topic`.
     Others(Roster),
 }
 

@@ -8,6 +8,12 @@ use std::sync::Arc;
 const LEAST: u16 = 200;
 const MOST: u16 = 599;
 
+/// Whether what was answered with `status` will never succeed as it is: a client error other than those that ask to wait
+/// (RFC 9110 §15.5, RFC 6585, RFC 8470).
+pub(super) const fn refuses_for_good(status: u16) -> bool {
+    matches!(status, 400..=499) && !matches!(status, 408 | 425 | 429)
+}
+
 /// HTTP statuses of final responses, 200 to 599. Cheap to clone.
 ///
 /// Read from `200`, `2xx` or `200-204`, or several of these between commas; collected from several sets as their union,

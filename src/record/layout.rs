@@ -56,6 +56,9 @@ pub struct FleetInfo {
     /// Share of its readings, 0 to 1, whose trace context is flagged as sampled; `None` where they have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace: Option<f64>,
+    /// Its devices send nothing, and hear the readings of others.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hears: bool,
 }
 
 impl FleetInfo {

@@ -15,11 +15,13 @@ pub enum Kind {
     Connect,
     /// The part of it that is TLS' handshake: from the TCP connection to the first byte of the protocol.
     Tls,
+    /// A reading on its way to one device that only hears: from its intended start until it is decoded there.
+    Delivery,
 }
 
 impl Kind {
     /// All kinds, in the order reports list them.
-    pub const ALL: [Self; 3] = [Self::Reading, Self::Connect, Self::Tls];
+    pub const ALL: [Self; 4] = [Self::Reading, Self::Connect, Self::Tls, Self::Delivery];
 
     /// The word used in columns and tags.
     pub const fn name(self) -> &'static str {
@@ -27,7 +29,13 @@ impl Kind {
             Self::Reading => "reading",
             Self::Connect => "connect",
             Self::Tls => "tls",
+            Self::Delivery => "delivery",
         }
+    }
+
+    /// Whether it is about how connections come about, and so of no phase in particular.
+    pub const fn is_of_connections(self) -> bool {
+        matches!(self, Self::Connect | Self::Tls)
     }
 
     /// What one of it is called in a sentence.
@@ -36,6 +44,7 @@ impl Kind {
             Self::Reading => "reading",
             Self::Connect => "connection attempt",
             Self::Tls => "TLS handshake",
+            Self::Delivery => "delivery",
         }
     }
 }
@@ -61,13 +70,13 @@ pub struct Stages {
 pub struct Sample {
     /// Phase in which the intended start lies.
     pub phase: PhaseId,
-    /// Fleet of the device.
+    /// Fleet of the device; of a delivery, of the one that hears.
     pub fleet: FleetId,
     /// Number of the device within its fleet, from 0.
     pub device: u32,
-    /// Reading or connect.
+    /// What it is about.
     pub kind: Kind,
-    /// Sequence number of the reading within its device; 0 for a connection attempt.
+    /// Sequence number of the reading within the device that sent it; 0 for a connection attempt.
     pub seq: u64,
     /// When the plan says it was due.
     pub intended: Tick,

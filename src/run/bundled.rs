@@ -8,7 +8,7 @@ use super::RunError;
 use crate::fleet::Format;
 use crate::record::Protocol;
 use crate::reference::{Config, Server};
-use crate::scenario::Scenario;
+use crate::scenario::{Model, Scenario};
 use crate::seed;
 use crate::service::{Admission, Jwt, Kept, Right, Setup, Token, tokens_in};
 use crate::units::{Secret, hex};
@@ -28,7 +28,8 @@ fn misfit(scenario: &Scenario) -> Option<String> {
     scenario.fleets.iter().find_map(|fleet| {
         let (name, model) = (&fleet.name, &fleet.device_model);
         let template = matches!(model.payload.format, Format::Template(_));
-        if fleet.exchange.is_foreign() {
+        // What its alerts can be heard at are several paths; another is refused by it.
+        if fleet.exchange.is_foreign() && fleet.model != Model::Subscriber {
             return Some(format!(
                 "fleet `{name}` has a path or method of its own, which the bundled reference system does not serve; \
                  give a target with --target {0}=URL, or take it out",

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::RunError;
 use crate::clock::WallTime;
 use crate::record::{RunToken, Shard};
-use crate::scenario::Plan;
+use crate::scenario::{Model, Plan};
 
 /// The furthest start: what is further away is a slip of the pen.
 const FURTHEST: Duration = Duration::from_secs(24 * 3_600);
@@ -65,6 +65,13 @@ impl Part {
             return Err(RunError::usage(format!(
                 "--shard {shard}: a reading of fleet `{name}` ends when fleet `{hearers}` hears it, which may be another shard's \
                  device, timed by another clock; run the scenario on one machine, or close `{name}` by \"ack\""
+            )));
+        }
+        if let Some(fleet) = scenario.fleets.iter().find(|fleet| fleet.model == Model::Subscriber) {
+            return Err(RunError::usage(format!(
+                "--shard {shard}: fleet `{}` hears the readings of others, which may be another shard's devices, timed by another \
+                 clock; run the scenario on one machine, or take the fleet out",
+                fleet.name
             )));
         }
         if plan.devices() < shard.of() {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::certificate::Trust;
 use super::part::Part;
 use super::{RunError, bundled, certificate, control};
+use crate::engine::{Scrutiny, scrutinies};
 use crate::net::{ClientIdentity, TlsSettings};
 use crate::protocol::control::FaultClient;
 use crate::protocol::{Correlation, Endpoint, Settings, protocols};
@@ -89,6 +90,7 @@ impl Targets {
         secure_by(scenario, &mut endpoints, trust.as_ref())?;
         let mut notes = overridden(scenario, &endpoints);
         notes.extend(trusting(scenario, &endpoints));
+        notes.extend(counted(plan));
         let owner = (server.as_ref(), trust.as_ref());
         let token = control_token.clone();
         let broken_at = if breaks { Some(breakable(scenario, owner, &endpoints, token)?) } else { None };
@@ -126,7 +128,8 @@ impl Targets {
 /// The path, or the topic, that a fleet has of its own, as it was written.
 fn own_place(fleet: &Fleet) -> Option<&str> {
     let subscribes = fleet.model == Model::Subscriber;
-    let pattern = if subscribes { fleet.exchange.heard() } else { fleet.exchange.place() };
+    let heard = fleet.exchange.heard().filter(|_| subscribes);
+    let pattern = heard.or_else(|| fleet.exchange.place());
     pattern.map(|pattern| pattern.written.written())
 }
 
@@ -164,7 +167,7 @@ fn route(fleet: &Fleet, endpoints: &[Endpoint]) -> Option<FleetTarget> {
 fn pointer(fleet: &Fleet) -> Option<String> {
     match fleet.exchange.settings(Settings::default()).correlation {
         Correlation::Pointer(pointer) => Some(pointer.into()),
-        Correlation::Order => None,
+        Correlation::Order | Correlation::Source { .. } => None,
     }
 }
 
@@ -308,6 +311,19 @@ fn is_trusting(fleet: &Fleet, endpoint: &Endpoint) -> bool {
 fn trusting(scenario: &Scenario, endpoints: &[Endpoint]) -> Vec<String> {
     let routes = scenario.fleets.iter().filter_map(|fleet| route(fleet, endpoints));
     routes.filter_map(|fleet| Some(format!("note: {}", fleet.insecurity()?))).collect()
+}
+
+/// Notes on fleets of subscribers that are too large, beside those that send, to be audited.
+fn counted(plan: &Plan) -> Vec<String> {
+    let fleets = plan.scenario().fleets.iter().zip(scrutinies(plan));
+    let counted = fleets.filter(|(_, scrutiny)| *scrutiny == Some(Scrutiny::Counted));
+    let note = |(fleet, _): (&Fleet, _)| {
+        format!(
+            "note: deliveries to fleet `{}` are counted and timed, and not audited: there are too many pairs of subscriber and device",
+            fleet.name
+        )
+    };
+    counted.map(note).collect()
 }
 
 fn is_local(ip: IpAddr) -> bool {

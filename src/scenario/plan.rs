@@ -340,16 +340,45 @@ impl Plan {
 
     /// An upper bound on the expected readings per second of all open fleets at any instant.
     pub fn peak_rate(&self) -> f64 {
-        let fleets = self.scenario.fleets.iter().zip(&self.fleets);
-        let peaks = fleets.map(|(fleet, planned)| match &fleet.model {
+        (0..self.fleets.len()).filter_map(|fleet| self.peak_rate_of(FleetId(fleet as u16))).sum()
+    }
+
+    /// The same of one fleet; `None` for a closed one.
+    ///
+    /// # Panics
+    /// If `fleet` is not of this plan.
+    pub(crate) fn peak_rate_of(&self, fleet: FleetId) -> Option<f64> {
+        let (planned, fleet) = (&self.fleets[usize::from(fleet.0)], self.fleet(fleet));
+        match &fleet.model {
             Model::Open { rate, recorded_rate, .. } => {
                 let recorded_rate = recorded_rate.as_ref().map_or(1.0, |recorded_rate| recorded_rate.peak());
                 let spikes = surge::peak(&self.faults, fleet, self.scenario.seed);
-                rate.as_per_second() * f64::from(fleet.devices) * planned.load.peak() * recorded_rate * spikes
+                Some(
+                    rate.as_per_second()
+                        * f64::from(fleet.devices)
+                        * planned.load.peak()
+                        * recorded_rate
+                        * spikes,
+                )
             }
-            Model::Closed { .. } | Model::Subscriber => 0.0,
-        });
-        peaks.sum()
+            Model::Closed { .. } => None,
+            Model::Subscriber => Some(0.0),
+        }
+    }
+
+    /// Whether the devices of `fleet` hear the same, as far as the plan shows: they listen at one place, and present the same there.
+    ///
+    /// # Panics
+    /// If `fleet` is not of this plan.
+    pub(crate) fn hears_alike(&self, fleet: FleetId) -> bool {
+        let fleet = self.fleet(fleet);
+        let place = |index| {
+            let device = Device::new(&fleet.device_model, index, Tick::ZERO, self.scenario.seed);
+            let (format, run) = (&fleet.device_model.payload.format, RunFacts { epoch_ns: 0, token: None });
+            let identity = fleet.identity(&Rendering { device: &device, format, run });
+            (identity.reply_topic, identity.address, identity.headers)
+        };
+        fleet.devices == 1 || place(0) == place(1)
     }
 
     /// The global index of the device with this name, if it is of this plan.

@@ -2,7 +2,7 @@
 
 use rand::RngExt;
 
-use super::model::{Fleet, Phase, Scenario};
+use super::model::{Fleet, Model, Phase, Scenario};
 use crate::arrival::{Shape, Stretch};
 use crate::clock::{Course, Skip, Tick};
 use crate::record::{FleetInfo, Layout, PhaseInfo, PhaseRole};
@@ -101,6 +101,7 @@ pub(super) fn layout(scenario: &Scenario) -> Layout {
             budget_ns: fleet.budget.map(Span::as_ns),
             expects: fleet.expects,
             trace: fleet.device_model.trace.as_ref().map(|trace| trace.share),
+            hears: fleet.model == Model::Subscriber,
         })
         .collect();
     Layout { phases, fleets, interval_ns, faults: Vec::new(), course: Course::default() }

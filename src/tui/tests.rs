@@ -51,6 +51,7 @@ fn layout() -> Arc<Layout> {
         budget_ns: None,
         expects: DeliveryGuarantee::default(),
         trace: None,
+        hears: false,
     });
     Arc::new(Layout {
         phases: phases.into(),

@@ -54,7 +54,7 @@ impl Sink for Keeper {
         match kind {
             Kind::Reading => book.planned += 1,
             Kind::Connect => book.connects_planned += 1,
-            Kind::Tls => {}
+            Kind::Tls | Kind::Delivery => {}
         }
     }
 
@@ -96,8 +96,10 @@ impl Sink for Keeper {
         self.0.lock().unwrap().gauges.push(gauge.clone());
     }
 
-    fn finding(&mut self, _: PhaseId, _: FleetId, finding: AuditFinding, _: u32, _: u64) {
-        self.0.lock().unwrap().findings.push(finding);
+    fn finding(&mut self, (_, _, kind): (PhaseId, FleetId, Kind), finding: AuditFinding, _: u32, _: u64) {
+        if kind == Kind::Reading {
+            self.0.lock().unwrap().findings.push(finding);
+        }
     }
 
     fn detection(&mut self, detection: &Detection<'_>) {

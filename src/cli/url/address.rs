@@ -85,7 +85,7 @@ impl Address {
 
 /// The protocol whose URLs begin with `scheme`.
 fn speaking(scheme: &str) -> Option<&'static Facts> {
-    protocols().find(|facts| {
+    protocols().filter(|facts| facts.sends()).find(|facts| {
         let over_tls = facts.target.tls_schemes.first();
         [Some(&facts.target.scheme()), over_tls]
             .into_iter()

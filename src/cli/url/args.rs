@@ -85,7 +85,7 @@ pub(in crate::cli) struct UrlArgs {
 
 /// The first scheme of each protocol, plain and over TLS.
 pub(super) fn schemes() -> impl Iterator<Item = &'static str> {
-    protocols().flat_map(|facts| {
+    protocols().filter(|facts| facts.sends()).flat_map(|facts| {
         let over_tls = facts.target.tls_schemes.first().copied();
         [facts.target.scheme()].into_iter().chain(over_tls)
     })
@@ -106,7 +106,7 @@ fn url_help() -> String {
 
 fn after_help() -> String {
     let mut text = String::from("What is sent, and what ends a reading:\n");
-    for facts in protocols() {
+    for facts in protocols().filter(|facts| facts.sends()) {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "  {:<6} {}", facts.word(), facts.one_line.about);
     }

@@ -30,6 +30,8 @@ static FACTS: Facts = Facts {
     serial: true,
     messages: &[MessageKind::Reading, MessageKind::Verdict],
     hears_others: false,
+    heard_at: None,
+    shares_topics: false,
     names_run: false,
     trace: TraceCarrier::Request,
     section_about: "what requests look like",

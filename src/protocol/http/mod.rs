@@ -18,7 +18,6 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 pub(super) use self::driver::{HttpDriver, NAME};
-use self::request::Template;
 use self::response::{MAX_KEPT, Reader, Reply};
 pub use self::settings::HttpSettings;
 use super::buffer::{Inbox, Outbox};
@@ -30,7 +29,8 @@ use crate::net::Connection;
 use crate::record::{ErrorKind, Reason};
 
 pub(super) use self::head::{Head, elements, read as read_head};
-pub(super) use self::request::{check_header, check_target};
+pub(super) use self::request::{Template, check_header, check_target};
+pub(super) use self::response::{chunk_size, content_length};
 pub(super) use self::settings::{headers, path};
 pub(crate) use self::syntax::valid_header;
 pub(super) use self::syntax::{TRACEPARENT, is_token, misheaded, misplaced, reserved_header};

@@ -9,7 +9,7 @@ use super::settings::HttpSettings;
 use super::syntax::{TRACEPARENT, reserved_header, valid_header, valid_method, valid_target};
 
 /// The unchanging parts of one device's requests: request line, header fields, and `Content-Length: ` for those with a body.
-pub(super) struct Template {
+pub(in crate::protocol) struct Template {
     bytes: Box<[u8]>,
     /// Where the request target begins and ends.
     target: (usize, usize),
@@ -24,7 +24,7 @@ pub(super) struct Template {
 }
 
 impl Template {
-    pub(super) fn new(
+    pub(in crate::protocol) fn new(
         endpoint: &Endpoint,
         settings: &HttpSettings,
         identity: &Identity,
@@ -79,7 +79,11 @@ impl Template {
     }
 
     /// Appends the request that carries `message`.
-    pub(super) fn encode(&self, message: &Message<'_>, out: &mut Vec<u8>) -> Result<(), Failure> {
+    pub(in crate::protocol) fn encode(
+        &self,
+        message: &Message<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Failure> {
         let &Message { payload, address, trace, .. } = message;
         let part = |from: usize, to: usize| self.bytes.get(from..to).unwrap_or_default();
         match address {

@@ -182,12 +182,7 @@ impl Reader {
     }
 
     fn chunk_size(&mut self, inbox: &mut Inbox) -> Result<bool, Failure> {
-        let Some((line, consumed)) =
-            line(inbox.unread(), MAX_CHUNK_LINE, "a chunk's size and its extensions are longer than 16 KiB")?
-        else {
-            return Ok(false);
-        };
-        let size = parse_chunk_size(line).ok_or_else(|| Failure::protocol("malformed chunk size"))?;
+        let Some((size, consumed)) = chunk_size(inbox.unread())? else { return Ok(false) };
         self.grow(size);
         inbox.consume(consumed);
         self.state = if size == 0 { State::Trailers { read: 0 } } else { State::ChunkData { left: size } };
@@ -235,6 +230,17 @@ fn line<'a>(
         None if window.len() == max => Err(Failure::protocol(beyond)),
         None => Ok(None),
     }
+}
+
+/// The size of the chunk that `unread` begins with, and the length of the line that says it, if that is complete.
+///
+/// # Errors
+/// If it is malformed, or beyond a limit.
+pub(in crate::protocol) fn chunk_size(unread: &[u8]) -> Result<Option<(u64, usize)>, Failure> {
+    let beyond = "a chunk's size and its extensions are longer than 16 KiB";
+    let Some((line, consumed)) = line(unread, MAX_CHUNK_LINE, beyond)? else { return Ok(None) };
+    let size = parse_chunk_size(line).ok_or_else(|| Failure::protocol("malformed chunk size"))?;
+    Ok(Some((size, consumed)))
 }
 
 /// Hexadecimal size, then optionally white space and extensions (RFC 9112 §7.1).
@@ -287,7 +293,10 @@ fn start(head: &Head<'_>, to_head: bool) -> Result<Start, Failure> {
 }
 
 /// The length that the header section states, once or several times alike.
-fn content_length(head: &Head<'_>) -> Result<Option<u64>, Failure> {
+///
+/// # Errors
+/// If it is malformed, or contradicts itself.
+pub(in crate::protocol) fn content_length(head: &Head<'_>) -> Result<Option<u64>, Failure> {
     let mut found = None;
     for value in head.named("content-length") {
         for element in value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii) {

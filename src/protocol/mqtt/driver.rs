@@ -26,6 +26,8 @@ static FACTS: Facts = Facts {
     serial: false,
     messages: MessageKind::ALL,
     hears_others: true,
+    heard_at: Some(("subscribe", "devices/+/readings")),
+    shares_topics: true,
     names_run: true,
     trace: TraceCarrier::Payload,
     section_about: "session, topics and quality of service",

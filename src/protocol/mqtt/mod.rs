@@ -32,7 +32,6 @@ use self::packet::{Inbound, Publish};
 use self::packet_fault::PacketFaults;
 use self::received::Received;
 use self::resume::ResumeGuard;
-pub use self::session_state::SessionState;
 use self::session_state::State;
 pub use self::settings::MqttSettings;
 use self::topic::{Subscription, Topics};
@@ -43,7 +42,7 @@ use super::keep_alive::KeepAlive;
 use super::note::Notes;
 use super::pipeline::Pipeline;
 use super::verdict::Reply;
-use super::{Endpoint, Event, Failure, Identity, Message, Settings, fault_injector};
+use super::{Endpoint, Event, Failure, Identity, Message, SessionState, Settings, fault_injector};
 use crate::net::Connection;
 use crate::record::{Close, Qos};
 

@@ -3,10 +3,11 @@
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::super::fault_injector::OwnedMessage;
-use super::super::{Event, Failure, Message};
+use super::super::{Event, Failure, Message, SessionState};
+use super::Mqtt;
 use super::inflight::{Ack, Again, Kept};
 use super::packet::{self, Publish};
-use super::{Mqtt, SessionState};
+use super::session_state::{put_back, suspended, take};
 use crate::record::Qos;
 
 /// A session between CONNACK and the end of its handshake. If that fails, or is given up, what it has resumed goes back where
@@ -25,7 +26,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> ResumeGuard<'a, S> {
     ) -> Result<Self, Failure> {
         let guard = Self { session, home };
         if let Some(home) = home {
-            guard.session.state = home.take();
+            guard.session.state = take(home);
             guard.session.resume(present)?;
         }
         Ok(guard)
@@ -35,7 +36,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> ResumeGuard<'a, S> {
 impl<S> Drop for ResumeGuard<'_, S> {
     fn drop(&mut self) {
         if let Some(home) = self.home {
-            home.put_back(std::mem::take(&mut self.session.state));
+            put_back(home, std::mem::take(&mut self.session.state));
         }
     }
 }
@@ -95,6 +96,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
         for event in untold {
             self.state.keep(event);
         }
-        Some(SessionState::new(self.state))
+        Some(suspended(self.state))
     }
 }

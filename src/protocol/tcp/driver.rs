@@ -26,6 +26,8 @@ static FACTS: Facts = Facts {
     serial: false,
     messages: &[MessageKind::Reading, MessageKind::Verdict],
     hears_others: false,
+    heard_at: None,
+    shares_topics: false,
     names_run: false,
     trace: TraceCarrier::None,
     section_about: "where messages begin and end, and how replies name their readings",

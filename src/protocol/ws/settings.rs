@@ -1,6 +1,6 @@
 //! `ws` of a fleet: how its upgrade and its messages look to a service that is not the bundled one.
 
-use super::super::exchange::{Exchange, Pattern, Rendering, Stated, correlation};
+use super::super::exchange::{Exchange, Pattern, Rendering, Stated, correlation, source};
 use super::super::http::{headers, path};
 use super::super::{Correlation, Identity, Misfit, OwnSettings, Settings};
 use super::reader::MOST_HELD;
@@ -41,8 +41,8 @@ pub(super) static WS: Section = Section {
         ),
         Field::optional(
             "correlate",
-            Kind::Text,
-            "close = \"reply\" only, and required there: a JSON pointer to the sequence number in the reply (/id; empty where the reply is the number), or order",
+            Kind::List(&Kind::Text),
+            "close = \"reply\": required, a JSON pointer to the sequence number in the reply (/id; empty where the reply is the number), or order; model = \"subscriber\": two, to the device whose reading a message is about and to the reading's number, /device and /seq unless stated",
         ),
     ],
 };
@@ -110,7 +110,11 @@ pub(super) fn ws(stated: &Stated<'_>, report: &mut Reporter<'_>) -> WsExchange {
             deflate: fields.flag("deflate"),
             max_message: fields.optional_size("max_message").unwrap_or(MAX_MESSAGE).0 as usize,
         },
-        correlation: correlation(fields, stated.reply, report),
+        correlation: if stated.hears {
+            source(fields, report)
+        } else {
+            correlation(fields, stated.reply, report)
+        },
     }
 }
 

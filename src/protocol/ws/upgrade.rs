@@ -14,6 +14,7 @@ use tokio_tungstenite::tungstenite::http::uri::{PathAndQuery, Uri};
 use super::super::buffer::Inbox;
 use super::super::compression::{self, Coding};
 use super::super::http::{self, Head, TRACEPARENT, check_header, check_target, valid_header};
+use super::super::status::refuses_for_good;
 use super::super::{Endpoint, Failure, Identity};
 use super::extension::{self, shown};
 use crate::record::status_line;
@@ -152,12 +153,6 @@ fn refused(status: u16, coding: Coding, body: &[u8]) -> Failure {
         .with_code("HTTP", status.into())
         .with_sample(&body)
         .final_if(refuses_for_good(status))
-}
-
-/// Whether an upgrade answered with `status` will never succeed as it is: a client error other than those that ask to wait
-/// (RFC 9110 §15.5, RFC 6585, RFC 8470).
-const fn refuses_for_good(status: u16) -> bool {
-    matches!(status, 400..=499) && !matches!(status, 408 | 425 | 429)
 }
 
 /// The upgrade of one device: its own request target, sub-protocol and header fields, where it has some.

@@ -180,6 +180,7 @@ pub(super) const fn kind_of(subject: Subject) -> Kind {
         Subject::Readings => Kind::Reading,
         Subject::Connections => Kind::Connect,
         Subject::Handshakes => Kind::Tls,
+        Subject::Deliveries => Kind::Delivery,
     }
 }
 
@@ -216,7 +217,7 @@ enum Stage<'g> {
     Over,
 }
 
-/// The readings or connections that a scope means.
+/// The readings, deliveries or connections that a scope means.
 struct ScopedCells {
     /// How many of them are overdue while the run is on; `None` at its end.
     overdue: Option<u64>,
@@ -239,7 +240,7 @@ impl ScopedCells {
             };
             let timely = match &scope.phase {
                 Some(name) => phase.name == *name,
-                None => kind != Kind::Reading || phase.role == PhaseRole::Measured,
+                None => kind.is_of_connections() || phase.role == PhaseRole::Measured,
             };
             let named = scope.fleet.as_ref().is_none_or(|name| *name == fleet.name);
             let speaks = scope.protocol.as_ref().is_none_or(|word| word == fleet.protocol.name());
@@ -250,7 +251,7 @@ impl ScopedCells {
         let number = |name: &String| layout.phases.iter().position(|phase| phase.name == *name);
         let seconds = match &scope.phase {
             Some(name) => number(name).map_or(0.0, |phase| totals.phase_seconds(phase)),
-            None if kind != Kind::Reading => totals.end().as_secs_f64(),
+            None if kind.is_of_connections() => totals.end().as_secs_f64(),
             None => totals.measured_seconds(),
         };
         let mut cell = totals.merged(wanted);

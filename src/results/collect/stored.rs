@@ -12,7 +12,6 @@ use super::measurement::{
     MeasuredValue, Measurement, extreme, longest, of_counts, percentile, share, within_budget, worst,
 };
 use crate::budget::{Condition, Figure, Metric, Scope, Times};
-use crate::record::Kind;
 use crate::results::files::distribution::{Distributions, read_distributions, tag_of};
 use crate::results::files::figures::Figures;
 use crate::results::files::millis::Millis;
@@ -83,7 +82,7 @@ impl StoredRun {
         let meant = |row: &&SummaryRow| {
             let timely = match &scope.phase {
                 Some(phase) => row.phase == *phase,
-                None => kind != Kind::Reading || is_measured(&row.phase),
+                None => kind.is_of_connections() || is_measured(&row.phase),
             };
             let own = is(&scope.fleet, &row.fleet) && is(&scope.protocol, &row.protocol);
             !row.is_headline() && row.kind == kind.name() && timely && own

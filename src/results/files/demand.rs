@@ -26,6 +26,9 @@ pub struct Demand {
     /// Of TLS handshakes.
     #[serde(default)]
     pub handshakes: bool,
+    /// Of deliveries.
+    #[serde(default)]
+    pub deliveries: bool,
     /// Of which fault, if of one.
     #[serde(default)]
     pub fault: Option<String>,
@@ -39,9 +42,10 @@ impl Demand {
         let Scope { fleet, protocol, phase, subject, fault } = budget.scope.clone();
         let connections = subject == Subject::Connections;
         let handshakes = subject == Subject::Handshakes;
+        let deliveries = subject == Subject::Deliveries;
         let conditions = budget.conditions.iter().map(|condition| (condition.metric.key(), condition.text()));
         let (name, conditions) = (budget.name.clone(), conditions.collect());
-        Self { name, fleet, protocol, phase, connections, handshakes, fault, conditions }
+        Self { name, fleet, protocol, phase, connections, handshakes, deliveries, fault, conditions }
     }
 
     /// The budget it was made of.
@@ -49,7 +53,8 @@ impl Demand {
     /// # Errors
     /// If a condition is none that this version knows.
     pub fn budget(&self) -> Result<Budget, BudgetError> {
-        let Self { name, fleet, protocol, phase, connections, handshakes, fault, conditions } = self.clone();
+        let Self { name, fleet, protocol, phase, connections, handshakes, deliveries, fault, conditions } =
+            self.clone();
         let unknown = |key: &str| BudgetError {
             message: format!("`{key}` names no figure"),
             help: "merge with the squall that ran the shards".to_owned(),
@@ -57,10 +62,11 @@ impl Demand {
         let condition =
             |(key, text): &(String, String)| Condition::parse(key, text).unwrap_or_else(|| Err(unknown(key)));
         let conditions = conditions.iter().map(condition).collect::<Result<_, _>>()?;
-        let subject = match (connections, handshakes) {
-            (_, true) => Subject::Handshakes,
-            (true, false) => Subject::Connections,
-            (false, false) => Subject::Readings,
+        let subject = match (connections, handshakes, deliveries) {
+            (_, true, _) => Subject::Handshakes,
+            (true, false, _) => Subject::Connections,
+            (false, false, true) => Subject::Deliveries,
+            (false, false, false) => Subject::Readings,
         };
         let scope = Scope { fleet, protocol, phase, subject, fault };
         Ok(Budget { name, scope, conditions, abort_on_fail: false, grace: Span::ZERO })

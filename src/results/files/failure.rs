@@ -98,13 +98,13 @@ impl ReasonSum {
     }
 }
 
-/// The reasons of `rows`, summed over phases: of readings those of the measured phases, of connections and messages all. Causes
+/// The reasons of `rows`, summed over phases: of readings and deliveries those of the measured phases, of connections and messages all. Causes
 /// come before what follows from them, then the most frequent first.
 pub(crate) fn reasons(rows: &[Failure]) -> Vec<ReasonSum> {
     let mut sums: Vec<ReasonSum> = Vec::new();
     let unmatched = Ending::Unmatched.name();
     let wanted = |row: &&Failure| match row.kind.as_str() {
-        "reading" => row.outcome == unmatched || is_measured(&row.phase),
+        "reading" | "delivery" => row.outcome == unmatched || is_measured(&row.phase),
         // The attempt to connect failed for the same reason.
         "tls" => false,
         _ => true,

@@ -52,6 +52,11 @@ impl SummaryRow {
     pub fn is_measured(&self) -> bool {
         self.kind == "reading" && !self.is_headline() && is_measured(&self.phase)
     }
+
+    /// Whether it has the deliveries to one fleet in one measured phase.
+    pub(crate) fn is_of_deliveries(&self) -> bool {
+        self.kind == "delivery" && is_measured(&self.phase)
+    }
 }
 
 /// What identifies a row of `intervals.csv`.

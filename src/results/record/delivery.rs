@@ -64,9 +64,11 @@ impl Deliveries {
             && self.fleets.iter().flat_map(counts).all(|count| count <= counter::MOST)
     }
 
-    /// Counts a reading that was sent, and whether it was lost. Shed and dropped readings were not lost by the service.
+    /// Counts a reading that was sent, or a delivery that was due, and whether it was lost. Shed and dropped readings were not lost
+    /// by the service.
     pub(crate) fn completed(&mut self, sample: &Sample) {
-        if sample.kind != Kind::Reading || sample.actual.is_none() {
+        let was_sent = sample.kind == Kind::Reading && sample.actual.is_some();
+        if !was_sent && sample.kind != Kind::Delivery {
             return;
         }
         let Some(tally) = self.fleets.get_mut(usize::from(sample.fleet.0)) else { return };
@@ -209,7 +211,8 @@ pub struct FleetDelivery {
     pub fleet: String,
     /// What it expects.
     pub expects: Expectation,
-    /// Readings that were sent and ended with an error, a time-out, or never. Shed and dropped ones are not among them.
+    /// Readings that were sent and ended with an error, a time-out, or never. Shed and dropped ones are not among them. Of a
+    /// fleet that only hears: deliveries that did not come within its time-out.
     pub lost: u64,
     /// The first of them.
     pub first_lost: Option<FirstViolation>,
@@ -223,7 +226,7 @@ pub struct FleetDelivery {
     pub first_reordered: Option<FirstViolation>,
     /// Answers to readings already given up; those readings are among the lost.
     pub late: u64,
-    /// Deliveries to subscribers of which it could not be remembered what they had heard.
+    /// Deliveries to subscribers of which it could not be remembered what they had heard, or when the reading had come due.
     #[serde(default)]
     pub unaudited: u64,
     /// Answers to readings already answered that the device itself had sent more than once: no duplicates of the service's.
@@ -258,7 +261,8 @@ impl FleetDelivery {
         let late = (self.late > 0).then(|| format!("{} answered late", count(self.late)));
         let resent =
             (self.resent > 0).then(|| format!("{} answered again after retries", count(self.resent)));
-        let parts: Vec<_> = breaches.into_iter().chain(late).chain(resent).collect();
+        let unaudited = (self.unaudited > 0).then(|| format!("{} not audited", count(self.unaudited)));
+        let parts: Vec<_> = breaches.into_iter().chain(late).chain(resent).chain(unaudited).collect();
         (!parts.is_empty()).then(|| parts.join("; "))
     }
 

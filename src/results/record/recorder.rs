@@ -78,9 +78,14 @@ impl Recorder {
         self
     }
 
-    /// What bytes and messages of no reading are told with: in the phase in which the fleets connect, with the connections.
-    fn kind_at(&self, phase: PhaseId) -> Kind {
-        if self.layout.phase(phase).role == PhaseRole::Connect { Kind::Connect } else { Kind::Reading }
+    /// What bytes and messages of no reading of a fleet are told with: in the phase in which the fleets connect, with the
+    /// connections; else with what the fleet is there for.
+    fn kind_at(&self, phase: PhaseId, fleet: FleetId) -> Kind {
+        match (self.layout.phase(phase).role, self.layout.fleet(fleet).hears) {
+            (PhaseRole::Connect, _) => Kind::Connect,
+            (_, true) => Kind::Delivery,
+            (_, false) => Kind::Reading,
+        }
     }
 
     fn is_measured(&self, phase: PhaseId) -> bool {
@@ -174,7 +179,7 @@ impl Sink for Recorder {
         let Some(ending) = Ending::of(sample.outcome) else { return };
         let (fleet, kind, device) = (usize::from(sample.fleet.0), sample.kind, sample.device);
         // Attempts to connect are of the whole run: a device that is refused goes on trying.
-        let measured = kind == Kind::Reading && self.is_measured(sample.phase);
+        let measured = !kind.is_of_connections() && self.is_measured(sample.phase);
         if kind == Kind::Connect && reason.final_refusal && self.concerns.refuse(fleet, device) {
             self.batch.failures.refuse(fleet, 1);
         }
@@ -202,7 +207,7 @@ impl Sink for Recorder {
         (count, first): (u64, Option<&str>),
     ) {
         let phase = self.layout.phase_at(at);
-        let kind = self.kind_at(phase);
+        let kind = self.kind_at(phase, fleet);
         self.cell(phase, fleet, kind).counters.unmatched += count;
         let reason = Reason { sample: first.map(Into::into), ..stray.reason() };
         let measured = self.is_measured(phase);
@@ -213,7 +218,7 @@ impl Sink for Recorder {
 
     fn traffic(&mut self, fleet: FleetId, at: Tick, traffic: Traffic) {
         let phase = self.layout.phase_at(at);
-        let kind = self.kind_at(phase);
+        let kind = self.kind_at(phase, fleet);
         self.cell(phase, fleet, kind).counters.traffic.add(traffic);
     }
 
@@ -223,8 +228,14 @@ impl Sink for Recorder {
         }
     }
 
-    fn finding(&mut self, phase: PhaseId, fleet: FleetId, finding: AuditFinding, device: u32, seq: u64) {
-        self.cell(phase, fleet, Kind::Reading).counters.note(finding);
+    fn finding(
+        &mut self,
+        (phase, fleet, kind): (PhaseId, FleetId, Kind),
+        finding: AuditFinding,
+        device: u32,
+        seq: u64,
+    ) {
+        self.cell(phase, fleet, kind).counters.note(finding);
         self.batch.deliveries.found(usize::from(fleet.0), finding, self.latest, device, seq);
     }
 

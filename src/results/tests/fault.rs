@@ -240,8 +240,18 @@ fn the_first_offender_is_found_among_two_workers() {
             offer(&mut recorder, &own);
             // The second worker finds its first one a second earlier.
             if second + u64::from(worker) >= 5 {
-                recorder.finding(own.phase, own.fleet, AuditFinding::Duplicated, worker, second);
-                recorder.finding(own.phase, own.fleet, AuditFinding::Reordered, worker, second);
+                recorder.finding(
+                    (own.phase, own.fleet, Kind::Reading),
+                    AuditFinding::Duplicated,
+                    worker,
+                    second,
+                );
+                recorder.finding(
+                    (own.phase, own.fleet, Kind::Reading),
+                    AuditFinding::Reordered,
+                    worker,
+                    second,
+                );
             }
             recorder.rotate(Tick((second + 1) * SECOND));
         }

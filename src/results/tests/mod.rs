@@ -44,6 +44,7 @@ pub(super) fn layout() -> Arc<Layout> {
         budget_ns,
         expects: DeliveryGuarantee::default(),
         trace: None,
+        hears: false,
     };
     Arc::new(Layout {
         phases: vec![
@@ -112,7 +113,12 @@ fn offer(recorder: &mut Recorder, sample: &Sample) {
     }
     if sample.attempts > 2 {
         recorder.retry(sample.phase, sample.fleet, Retry::Denied);
-        recorder.finding(sample.phase, sample.fleet, AuditFinding::Resent, sample.device, sample.seq);
+        recorder.finding(
+            (sample.phase, sample.fleet, Kind::Reading),
+            AuditFinding::Resent,
+            sample.device,
+            sample.seq,
+        );
     }
     recorder.completed(sample);
     if let Some(mark) = sample.mark {

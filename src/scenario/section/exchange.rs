@@ -26,7 +26,8 @@ pub(super) fn exchange(
     };
     // A section at fault is reported; what stands here then is not kept.
     let own = fields.table(protocol.name()).unwrap_or_else(|| fields.clone());
-    let stated = Stated { own: &own, channels: &names, reply, format };
+    let hears = fields.word("model") == Some("subscriber");
+    let stated = Stated { own: &own, channels: &names, reply, hears, format };
     driver.exchange(&stated, report)
 }
 
@@ -36,7 +37,8 @@ pub(super) fn in_flight(fields: &Fields, facts: &Facts, report: &mut Reporter<'_
     if facts.serial {
         if stated.is_some_and(|stated| stated != 1) {
             let message = format!("an {} device has one request under way at a time", facts.title);
-            let others: Vec<_> = protocols().filter(|facts| !facts.serial).map(Facts::word).collect();
+            let others: Vec<_> =
+                protocols().filter(|facts| !facts.serial && facts.sends()).map(Facts::word).collect();
             let help = format!("take this line out, or use {}", alternatives(&others));
             fields.refuse("in_flight", report, message, help);
         }
@@ -58,7 +60,8 @@ pub(super) fn close(
     let Some(word) = fields.word("close") else { return usual };
     let allowed: Vec<&str> = facts.closes.iter().map(|close| close.name()).collect();
     let protocol = facts.protocol;
-    if !allowed.contains(&word) {
+    // Of one by which nothing is sent `close` is refused already.
+    if facts.sends() && !allowed.contains(&word) {
         let message = format!("`{word}` cannot close a reading sent by {protocol}");
         fields.refuse("close", report, message, format!("write {}", listed(&allowed)));
     }

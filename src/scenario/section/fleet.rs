@@ -313,7 +313,7 @@ fn fleet(
     let trace = trace(&fields, (facts, &channels, &payload), &*exchange, report);
     let timeout = fields.span("timeout");
     let budget = budget(&fields, timeout, report);
-    let model = model(&fields, &presets, frame, &mut canonical, report);
+    let model = model(&fields, facts, &presets, frame, &mut canonical, report);
     let devices = fields.integer("devices") as u32;
     let tls = tls(&fields, frame.target, (name, devices), report);
     if let Some(tls) = &tls {
@@ -360,6 +360,7 @@ fn budget(fields: &Fields, timeout: Span, report: &mut Reporter<'_>) -> Option<S
 
 fn model(
     fields: &Fields,
+    facts: &Facts,
     presets: &PresetBehaviour,
     frame: FleetContext<'_>,
     canonical: &mut String,
@@ -369,6 +370,11 @@ fn model(
         // Its own fault is reported; which other keys fit is anyone's guess.
         return Model::Closed { think: Span::ZERO };
     };
+    if !facts.sends() && word != "subscriber" {
+        let message = format!("{} only hears: nothing can be sent by it", facts.title);
+        fields.refuse("model", report, message, "write model = \"subscriber\"");
+        return Model::Closed { think: Span::ZERO };
+    }
     if word == "closed" {
         let because = "does not apply to a closed fleet, which sends when it is answered";
         fields.refuse_given(&["rate", "arrival", "backlog"], report, because);

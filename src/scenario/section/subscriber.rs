@@ -1,6 +1,6 @@
 //! Fleets of subscribers: they send nothing, and what they hear may end the readings of others.
 
-use crate::language::{Fields, Reporter, quote};
+use crate::language::{Fields, Reporter, listed, quote};
 use crate::protocol::{Facts, protocols};
 use crate::record::Close;
 use crate::scenario::model::{Fleet, Model};
@@ -11,17 +11,18 @@ pub(super) fn subscriber(fields: &Fields, report: &mut Reporter<'_>) -> Model {
     fields.refuse_given(&sending, report, "does not apply to a subscriber, which sends nothing");
     let spoken = protocols().find(|facts| fields.word("protocol") == Some(facts.protocol.name()));
     let hearing: Vec<&Facts> = protocols().filter(|facts| facts.hears_others).collect();
-    let word = |facts: &Facts| facts.protocol.name().to_owned();
-    if let Some(own) = spoken.filter(|facts| facts.hears_others).map(word) {
-        if let Some(table) = fields.table(&own).filter(|table| !table.has("subscribe")) {
-            let help = format!("write for example {own} = {{ subscribe = \"devices/+/readings\" }}");
-            table.refuse("subscribe", report, "is missing: what does the fleet hear?", help);
+    if let Some(facts) = spoken.filter(|facts| facts.hears_others) {
+        let own = facts.protocol.name();
+        if let Some((key, example)) = facts.heard_at
+            && let Some(table) = fields.table(own).filter(|table| !table.has(key))
+        {
+            let help = format!("write for example {own} = {{ {key} = \"{example}\" }}");
+            table.refuse(key, report, "is missing: what does the fleet hear?", help);
         }
-    } else {
-        let titles: Vec<&str> = hearing.iter().map(|facts| facts.title).collect();
-        let words: Vec<String> = hearing.iter().map(|facts| format!("\"{}\"", facts.protocol)).collect();
-        let message = format!("only {} has subscribers", titles.join(" and "));
-        fields.refuse("model", report, message, format!("write protocol = {}", words.join(" or ")));
+    } else if let Some(facts) = spoken {
+        let words: Vec<&str> = hearing.iter().map(|facts| facts.word()).collect();
+        let message = format!("there are no subscribers over {}", facts.title);
+        fields.refuse("model", report, message, format!("write protocol = {}", listed(&words)));
     }
     Model::Subscriber
 }

@@ -42,7 +42,7 @@ fn suspend(session: Mqtt<Script>) -> SessionState {
 }
 
 fn seqs(suspended: &SessionState) -> Vec<u64> {
-    let mut seqs: Vec<_> = suspended.seqs().collect();
+    let mut seqs = session_state::seqs(suspended);
     seqs.sort_unstable();
     seqs
 }
@@ -255,7 +255,6 @@ fn nothing_is_kept_where_the_broker_forgets_and_nothing_secret_is_shown() {
     let suspended = suspend(session);
     let (shown, hidden) = (format!("{suspended:?}"), format!("{:?}", b"s3cret"));
     assert!(!shown.contains("s3cret") && !shown.contains(hidden.trim_matches(['[', ']'])), "{shown}");
-    assert!(shown.contains("41"), "{shown}");
     assert_eq!(size_of::<SessionState>(), 8);
 }
 

@@ -1,10 +1,13 @@
 //! One session and its scripted peer, and the account of its readings as the engine would keep it.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::task::Poll;
 
 use super::super::super::harness::script::context;
-use super::super::super::{Answer, Correlation, Driver, Event, Failure, Message, Session, Settings, TABLE};
+use super::super::super::{
+    Answer, Correlation, Driver, Event, Failure, Hearing, Message, Roster, Session, Settings, TABLE,
+};
 use super::wire::{Ending, Wire};
 use super::{DEVICE, Proof};
 use crate::record::Close;
@@ -32,7 +35,23 @@ impl Usage {
         all
     }
 
+    /// Those, and one of every protocol by which nothing can be sent: its devices hear others.
+    pub(super) fn every() -> Vec<Self> {
+        let silent = TABLE.iter().copied().filter(|driver| !driver.facts().sends());
+        let hearing = || Hearing::Others(Roster(Arc::new(|_| Some(0))));
+        let silent = silent
+            .map(|driver| Self { driver, settings: Settings { hearing: hearing(), ..Settings::default() } });
+        Self::all().into_iter().chain(silent).collect()
+    }
+
+    pub(super) fn sends(&self) -> bool {
+        self.driver.facts().sends()
+    }
+
     pub(super) fn name(&self) -> String {
+        if !self.sends() {
+            return format!("{}, hearing", self.driver.facts().protocol);
+        }
         let Settings { close, correlation, .. } = &self.settings;
         format!("{}, close = {close}, {correlation:?}", self.driver.facts().protocol)
     }

@@ -244,7 +244,7 @@ fn scope(fields: &Fields, frame: &BudgetContext<'_>, report: &mut Reporter<'_>) 
         if frame.warm_up {
             phases.push("warm-up");
         }
-        if scope.subject != Subject::Readings {
+        if matches!(scope.subject, Subject::Connections | Subject::Handshakes) {
             phases.push("connect");
         }
         exists(fields, "phase", phase, &phases, report);
@@ -269,9 +269,13 @@ fn scope(fields: &Fields, frame: &BudgetContext<'_>, report: &mut Reporter<'_>) 
     } else if scope.subject == Subject::Readings && meant.iter().all(|fleet| fleet.model == Model::Subscriber)
     {
         let at = if scope.fleet.is_some() { "fleet" } else { "protocol" };
-        let help =
-            "name a fleet that sends, or write kind = \"connect\" and connect_error_rate for its connections";
+        let help = "name a fleet that sends, or write kind = \"delivery\" for what it hears, or \"connect\" for its connections";
         fields.refuse(at, report, "only listens: it sends no readings, and has no error rate", help);
+    } else if scope.subject == Subject::Deliveries
+        && meant.iter().all(|fleet| fleet.model != Model::Subscriber)
+    {
+        let help = "write model = \"subscriber\" for the fleet that is to hear, or take `kind` out";
+        fields.refuse("kind", report, "is of fleets that only hear, and none is meant", help);
     }
     scope
 }
@@ -320,7 +324,9 @@ fn fits(
         (Metric::Figure(Figure::ConnectErrorRate), None) if scope.subject == Subject::Handshakes => {
             refuse("is of connections", "write error_rate for handshakes");
         }
-        (Metric::Figure(Figure::ConnectErrorRate), None) if scope.subject == Subject::Readings => {
+        (Metric::Figure(Figure::ConnectErrorRate), None)
+            if matches!(scope.subject, Subject::Readings | Subject::Deliveries) =>
+        {
             refuse(
                 "is known of connections only",
                 "add kind = \"connect\", or write error_rate for readings",
@@ -330,6 +336,11 @@ fn fits(
             if scope.subject == Subject::Connections =>
         {
             refuse("is of readings", "write connect_error_rate, or take `kind` out");
+        }
+        (metric, None) if scope.subject == Subject::Deliveries => {
+            if !is_of_deliveries(metric) {
+                refuse("is not measured of deliveries", "take this out, or `kind`");
+            }
         }
         (metric, None) if scope.subject != Subject::Readings && !is_of_connections(metric) => {
             refuse("is not measured of connections", "take this out, or `kind`");
@@ -346,6 +357,21 @@ fn fits(
         }
         _ => {}
     }
+}
+
+/// Whether deliveries have it.
+const fn is_of_deliveries(metric: Metric) -> bool {
+    is_of_connections(metric)
+        || matches!(
+            metric,
+            Metric::Figure(
+                Figure::Duplicated
+                    | Figure::DuplicatedRate
+                    | Figure::Reordered
+                    | Figure::ReorderedRate
+                    | Figure::Late
+            )
+        )
 }
 
 /// Whether attempts to connect have it.

@@ -46,7 +46,7 @@ fn fields() -> Vec<Field> {
             "kind",
             Kind::Word(Subject::WORDS),
             "reading",
-            "connect: the attempts to connect, in place of readings; tls: the TLS handshakes in them",
+            "connect: the attempts to connect, in place of readings; tls: the TLS handshakes in them; delivery: what fleets that only hear are to hear",
         ),
         Field::optional(
             "fault",

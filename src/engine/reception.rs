@@ -1,0 +1,211 @@
+//! What the devices of a worker hear of the readings of others: how it is booked, and what is lost.
+
+use super::audit::Hearing;
+use super::consumer::{ConsumerFleet, Heard, Missed, Part};
+use super::delivery::{Delivery, Notice};
+use super::device::Device;
+use super::ledger::Delivered;
+use super::origin::Origin;
+use super::worker::Worker;
+use crate::clock::Tick;
+use crate::record::{AuditFinding, Code, FleetId, Kind, Outcome, Reason, Sample, Sink, Stray};
+
+/// Why a delivery was lost.
+fn undelivered() -> Reason {
+    Reason::new(
+        Code::word("undelivered"),
+        "not heard within the time-out, though others of the fleet heard it",
+    )
+}
+
+impl<S: Sink> Worker<S> {
+    /// A device of this worker heard a reading of another at `heard.at`.
+    pub(super) fn hear(&self, device: &Device, heard: Delivery) {
+        self.expire_deliveries(heard.at);
+        self.consume(device, heard);
+        if !self.hearers.contains(&Some(heard.by)) {
+            return;
+        }
+        // Another shard's reading is that shard's business.
+        let Some(owner) = self.share.owner(heard.sender) else { return };
+        if owner == self.share.index {
+            self.deliver(heard);
+        } else {
+            self.tell(owner, Notice::Delivered(heard));
+        }
+    }
+
+    fn tell(&self, worker: usize, notice: Notice) {
+        if self.wires.out.get(worker).is_none_or(|out| out.try_send(notice).is_err()) {
+            self.undelivered.set(self.undelivered.get() + 1);
+        }
+    }
+
+    /// Another worker tells something.
+    pub(super) fn take_notice(&self, notice: Notice) {
+        match notice {
+            Notice::Delivered(heard) => self.deliver(heard),
+            Notice::Published { by, sender, seq, intended } => {
+                let mut consumers = self.consumers.borrow_mut();
+                let fleet = consumers.iter_mut().find(|consumers| consumers.fleet == by);
+                let due = fleet.and_then(|fleet| fleet.publish((sender, seq), intended));
+                drop(consumers);
+                self.plan_deliveries(by, intended, due.unwrap_or(0));
+            }
+        }
+    }
+
+    /// Books a delivery with the fleet that hears it.
+    fn consume(&self, device: &Device, heard: Delivery) {
+        let Delivery { sender, seq, by, at, .. } = heard;
+        let Some(origins) = &self.wires.origins else { return };
+        let intended = match origins.find(sender, seq) {
+            Origin::Due(intended) => intended,
+            Origin::Forgotten => return self.heard(device, AuditFinding::Unaudited, at, seq),
+            Origin::Unknown => {
+                let first = format!("reading {seq} of a device that has not sent it");
+                return self.unmatched(device, Stray::Unasked, (1, Some(&first)), at);
+            }
+        };
+        let mut consumers = self.consumers.borrow_mut();
+        let Some(fleet) = consumers.iter_mut().find(|consumers| consumers.fleet == by) else { return };
+        let Heard { due, news, part, reordered, audited } =
+            fleet.hear(device.slot, (sender, seq), intended, at);
+        let nth = fleet.nth;
+        drop(consumers);
+        self.plan_deliveries(by, intended, due);
+        if news && origins.tell(sender, seq, nth) {
+            let notice = Notice::Published { by, sender, seq, intended };
+            let others = (0..self.share.count).filter(|worker| *worker != self.share.index);
+            others.for_each(|worker| self.tell(worker, notice));
+        }
+        if reordered {
+            self.heard(device, AuditFinding::Reordered, intended, seq);
+        }
+        if !audited {
+            self.heard(device, AuditFinding::Unaudited, intended, seq);
+        }
+        match part {
+            Part::Delivery => {
+                self.settle(device, &self.delivery(device, (intended, at), seq, Outcome::Ok), None)
+            }
+            Part::Late => self.heard(device, AuditFinding::Late, intended, seq),
+            Part::Duplicate => self.heard(device, AuditFinding::Duplicated, intended, seq),
+        }
+    }
+
+    /// So many deliveries to a fleet are due of a reading that came due at `intended`.
+    fn plan_deliveries(&self, fleet: FleetId, intended: Tick, due: u32) {
+        let phase = self.layout().phase_at(intended);
+        for _ in 0..due {
+            self.sink.borrow_mut().planned(phase, fleet, Kind::Delivery);
+            self.open();
+        }
+        if due > 0 {
+            self.idle.expect(self.next_lost_delivery());
+        }
+    }
+
+    /// The audit found something about what `device` heard, in the phase of `at`.
+    fn heard(&self, device: &Device, finding: AuditFinding, at: Tick, seq: u64) {
+        let (phase, index) = (self.layout().phase_at(at), device.plan.borrow().index);
+        let about = (phase, device.fleet, Kind::Delivery);
+        self.sink.borrow_mut().finding(about, finding, index, seq);
+    }
+
+    /// When the next delivery is lost unless it comes.
+    pub(super) fn next_lost_delivery(&self) -> Tick {
+        let consumers = self.consumers.borrow();
+        consumers.iter().map(ConsumerFleet::next_deadline).min().unwrap_or(Tick::FAR)
+    }
+
+    /// Deliveries that had to come before `now` and did not are lost.
+    pub(super) fn expire_deliveries(&self, now: Tick) {
+        if self.next_lost_delivery() <= now {
+            self.lose_deliveries(now, now);
+        }
+    }
+
+    /// Deliveries that had to come before `before` are lost, as is known at `now`.
+    pub(super) fn lose_deliveries(&self, before: Tick, now: Tick) {
+        let mut consumers = self.consumers.borrow_mut();
+        let missed: Vec<Missed> = consumers.iter_mut().flat_map(|fleet| fleet.expire(before)).collect();
+        drop(consumers);
+        let reason = undelivered();
+        for Missed { slot, seq, intended } in missed {
+            let Some(device) = self.devices.get(slot as usize) else { continue };
+            self.settle(device, &self.delivery(device, (intended, now), seq, Outcome::Lost), Some(&reason));
+        }
+    }
+
+    /// A device of a fleet that only hears has a connection since `at`, or is gone for good.
+    pub(super) fn listens(&self, device: &Device, since: Option<Tick>) {
+        let mut consumers = self.consumers.borrow_mut();
+        let Some(fleet) = consumers.iter_mut().find(|consumers| consumers.fleet == device.fleet) else {
+            return;
+        };
+        match since {
+            Some(at) => fleet.join(device.slot, at),
+            None => fleet.leave(device.slot),
+        }
+    }
+
+    /// The record of a delivery to `device` of reading `seq` of another, which came due at `intended` and was heard, or given up, at
+    /// `completed`.
+    fn delivery(
+        &self,
+        device: &Device,
+        (intended, completed): (Tick, Tick),
+        seq: u64,
+        outcome: Outcome,
+    ) -> Sample {
+        Sample {
+            phase: self.layout().phase_at(intended),
+            fleet: device.fleet,
+            device: device.plan.borrow().index,
+            kind: Kind::Delivery,
+            seq,
+            intended,
+            eligible: None,
+            actual: None,
+            completed,
+            outcome,
+            stages: None,
+            mark: None,
+            flagged: None,
+            arm: None,
+            attempts: 0,
+            own_wait_ns: 0,
+            plan_wait_ns: 0,
+        }
+    }
+
+    /// Records that a subscriber heard a reading of a device of this worker, which may end by that.
+    fn deliver(&self, heard: Delivery) {
+        let Some(device) = self.devices.get(self.share.slot(heard.sender)) else { return };
+        if self.hearers[usize::from(device.fleet.0)] != Some(heard.by) {
+            return;
+        }
+        let delivered = device.ledger.borrow_mut().deliver(heard.seq, heard.at);
+        if delivered == Delivered::Stray {
+            return;
+        }
+        let phase = self.layout().phase_at(heard.at);
+        if delivered == Delivered::Late {
+            self.finding(device, AuditFinding::Late, phase, heard.seq);
+        }
+        match self.audience.borrow_mut().hear(device.slot, heard.subscriber, heard.seq) {
+            Hearing::InOrder => {}
+            Hearing::Finding(finding) => self.finding(device, finding, phase, heard.seq),
+            Hearing::Unaudited => self.finding(device, AuditFinding::Unaudited, phase, heard.seq),
+        }
+        let Delivered::First(sample) = delivered else { return };
+        device.answered.set(device.answered.get() + 1);
+        device.policy.note_activity(heard.at);
+        if !device.can_send.get() {
+            device.ledger.borrow_mut().unblock(heard.at);
+        }
+        self.settle(device, &sample, None);
+        device.wake();
+    }
+}
