@@ -100,6 +100,8 @@ pub(crate) struct Cell<C: Counter> {
     /// The smallest lower bound recorded in [`Series::Censored`]; `u64::MAX` while there is none.
     pub(crate) censored_floor_ns: u64,
     times: [Option<Histogram<C>>; Series::COUNT],
+    /// Waits of 0 that are not in `times` yet: nearly all are, and to count one costs a tenth of recording it.
+    zeros: [C; Series::COUNT],
     /// What its response times are made of, where the peer says so.
     stages: Option<StageSums>,
 }
@@ -111,6 +113,7 @@ impl<C: Counter> Cell<C> {
             counters: Counters::default(),
             censored_floor_ns: u64::MAX,
             times: [const { None }; Series::COUNT],
+            zeros: [C::zero(); Series::COUNT],
             stages: None,
         }
     }
@@ -127,6 +130,7 @@ impl<C: Counter> Cell<C> {
 
     /// The histogram of `series`; `None` while nothing is recorded in it.
     pub(crate) fn times(&self, series: Series) -> Option<&Histogram<C>> {
+        debug_assert!(self.is_settled(), "what was counted is in the histograms before anyone looks");
         self.times[series as usize].as_ref().filter(|histogram| !histogram.is_empty())
     }
 
@@ -168,8 +172,37 @@ impl<C: Counter> Cell<C> {
     }
 
     fn record(&mut self, series: Series, ns: u64) {
-        self.counters.overflow += u64::from(ns > self.bounds.high_ns);
+        self.note_overflow(ns);
         self.record_part(series, ns);
+    }
+
+    fn note_overflow(&mut self, ns: u64) {
+        self.counters.overflow += u64::from(ns > self.bounds.high_ns);
+    }
+
+    /// Records what is 0 nearly always, as [`Self::record_part`] does.
+    fn record_wait(&mut self, series: Series, ns: u64) {
+        if ns > 0 {
+            return self.record_part(series, ns);
+        }
+        let zeros = &mut self.zeros[series as usize];
+        *zeros = zeros.saturating_add(C::one());
+    }
+
+    /// Puts into the histograms what was only counted so far.
+    pub(crate) fn settle(&mut self) {
+        let bounds = self.bounds;
+        for (times, zeros) in self.times.iter_mut().zip(&mut self.zeros) {
+            let zeros = std::mem::replace(zeros, C::zero());
+            if zeros > C::zero() {
+                let histogram = times.get_or_insert_with(|| bounds.histogram());
+                histogram.record_n(0, zeros).expect("0 lies within all bounds");
+            }
+        }
+    }
+
+    fn is_settled(&self) -> bool {
+        self.zeros.iter().all(C::is_zero)
     }
 
     /// Records what is part of a time that is recorded itself: that one counts if it does not fit.
@@ -209,9 +242,10 @@ impl<C: Counter> Cell<C> {
             self.record(Series::PacingLag, lag);
         }
         if let (Some(wait), Some(service_wait)) = (sample.backlog_wait_ns(), sample.service_wait_ns()) {
-            self.record(Series::BacklogWait, wait);
-            self.record_part(Series::ServiceWait, service_wait);
-            self.record_part(Series::OwnWait, sample.own_wait_ns);
+            self.note_overflow(wait);
+            self.record_wait(Series::BacklogWait, wait);
+            self.record_wait(Series::ServiceWait, service_wait);
+            self.record_wait(Series::OwnWait, sample.own_wait_ns);
         }
         let (Outcome::Ok, Some(service_ns)) = (sample.outcome, sample.service_time_ns()) else { return };
         self.record(Series::Service, service_ns);
@@ -269,6 +303,7 @@ impl<C: Counter> Cell<C> {
     }
 
     fn add_by<D: Counter>(&mut self, other: &Cell<D>, add: impl Fn(&mut Histogram<C>, &Histogram<D>)) {
+        debug_assert!(other.is_settled(), "what was counted is in the histograms before it is handed over");
         self.counters.add(&other.counters);
         self.censored_floor_ns = self.censored_floor_ns.min(other.censored_floor_ns);
         let bounds = self.bounds;
@@ -287,6 +322,7 @@ impl<C: Counter> Cell<C> {
         self.counters = Counters::default();
         self.censored_floor_ns = u64::MAX;
         self.times.iter_mut().flatten().filter(|histogram| !histogram.is_empty()).for_each(Histogram::reset);
+        self.zeros = [C::zero(); Series::COUNT];
         self.stages.iter_mut().for_each(StageSums::reset);
     }
 
@@ -346,6 +382,11 @@ impl<C: Counter> Cells<C> {
         })
     }
 
+    /// Completes the histograms of all cells: see [`Cell::settle`].
+    pub(crate) fn settle(&mut self) {
+        self.slots.iter_mut().flatten().for_each(|cell| cell.settle());
+    }
+
     /// Empties all cells and keeps one per fleet and kind, moved to `phase`, so that their memory is used again.
     pub(crate) fn recycle(&mut self, phase: usize) {
         let per_phase = self.fleets * Kind::ALL.len();
@@ -398,6 +439,26 @@ mod tests {
         for bucket in narrow.iter_recorded() {
             assert_eq!(wide.count_at(bucket.value_iterated_to()), 2 * u64::from(bucket.count_at_value()));
         }
+    }
+
+    #[test]
+    fn waits_of_none_are_in_the_histograms_once_the_cell_is_settled_and_never_twice() {
+        let layout = layout();
+        let mut cell = Cell::<u32>::new(Bounds::of(&layout));
+        for (waits, zeros, all) in
+            [(vec![0, 0, 7, 0], 3, 4), (vec![], 3, 4), (vec![0], 4, 5), (vec![9], 4, 6)]
+        {
+            for wait in &waits {
+                cell.record_wait(Series::OwnWait, *wait);
+            }
+            cell.settle();
+            let times = cell.times(Series::OwnWait).unwrap();
+            assert_eq!((times.count_at(0), times.len()), (zeros, all), "{waits:?}");
+        }
+        cell.record_wait(Series::BacklogWait, 0);
+        cell.reset();
+        cell.settle();
+        assert!(Series::ALL.iter().all(|series| cell.times(*series).is_none()));
     }
 
     #[test]

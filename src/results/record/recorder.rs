@@ -133,6 +133,7 @@ impl Recorder {
             batch.recycle(self.layout.phase_at(end));
             batch
         });
+        self.batch.cells.settle();
         let batch =
             std::mem::replace(&mut self.batch, fresh.unwrap_or_else(|| IntervalBatch::new(&self.layout)));
         WorkerInterval { worker: self.worker, end, merged: std::mem::take(&mut self.merged), last, batch }
