@@ -3,7 +3,6 @@
 mod device;
 mod failure;
 mod identity;
-mod received;
 mod session;
 mod settings;
 mod stream;

@@ -88,8 +88,14 @@ impl TlsSession {
         }
         let mut done = 0;
         let was_handshaking = self.is_handshaking();
-        take_asked();
+        if was_handshaking {
+            take_asked();
+        }
         let passed = loop {
+            // Asked once more it would look at everything again. What a handshake wants is known only then.
+            if done == incoming.len() && done > 0 && !was_handshaking && !self.connection.wants_write() {
+                break Ok(());
+            }
             let rest = incoming.get_mut(done..).unwrap_or_default();
             let UnbufferedStatus { mut discard, state } = self.connection.process_tls_records(rest);
             let step = match state {
@@ -105,7 +111,7 @@ impl TlsSession {
                     }
                 },
                 Ok(ConnectionState::EncodeTlsData(mut data)) => {
-                    encode(&mut data, out);
+                    append(&mut data, out);
                     Ok(true)
                 }
                 Ok(ConnectionState::TransmitTlsData(data)) => {
@@ -126,7 +132,8 @@ impl TlsSession {
                 Err(error) => break Err(error),
             }
         };
-        self.asked |= take_asked();
+        // Nobody is asked after the handshake.
+        self.asked |= was_handshaking && take_asked();
         self.heard |= !was_handshaking && self.connection.tls13_tickets_received() > 0;
         (done, passed.map_err(|error| self.fail(&error, incoming.get_mut(done..).unwrap_or_default(), out)))
     }
@@ -139,25 +146,29 @@ impl TlsSession {
             && let Ok(ConnectionState::EncodeTlsData(mut data)) =
                 self.connection.process_tls_records(rest).state
         {
-            encode(&mut data, out);
+            append(&mut data, out);
         }
         TlsFailure::from_error(error, Shown { asked: self.asked, certificate: self.certificate })
     }
 
-    /// Puts `message` into `out`, encrypted; the handshake must be over. `incoming`: what is left of what has come.
+    /// Puts `message` at the beginning of `out`, encrypted, and gives where it ends there; the handshake must be over. `incoming`: what
+    /// is left of what has come.
     pub(super) fn encrypt(
         &mut self,
         message: &[u8],
         incoming: &mut [u8],
         out: &mut Vec<u8>,
-    ) -> Result<(), TlsFailure> {
+    ) -> Result<usize, TlsFailure> {
         let usual = message.len() + OVERHEAD * (message.len() / RECORD + 1);
         self.write(usual, incoming, out, |traffic, free| traffic.encrypt(message, free))
     }
 
-    /// Puts the goodbye into `out`.
+    /// Puts the goodbye at the end of `out`.
     pub(super) fn say_goodbye(&mut self, incoming: &mut [u8], out: &mut Vec<u8>) -> Result<(), TlsFailure> {
-        self.write(OVERHEAD, incoming, out, goodbye)
+        let mut record = Vec::new();
+        let length = self.write(OVERHEAD, incoming, &mut record, goodbye)?;
+        out.extend_from_slice(record.get(..length).unwrap_or_default());
+        Ok(())
     }
 
     fn write(
@@ -166,26 +177,24 @@ impl TlsSession {
         incoming: &mut [u8],
         out: &mut Vec<u8>,
         mut act: impl FnMut(&mut Traffic<'_>, &mut [u8]) -> Result<usize, EncryptError>,
-    ) -> Result<(), TlsFailure> {
+    ) -> Result<usize, TlsFailure> {
+        let mut end = 0;
         while !self.failed {
             // Everything whole in `incoming` has been worked through: nothing of it is done with here.
             match self.connection.process_tls_records(incoming).state {
                 Ok(ConnectionState::WriteTraffic(mut traffic)) => {
-                    let written = append(out, usual, |free| match act(&mut traffic, free) {
+                    let written = put(out, (end, usual), |free| match act(&mut traffic, free) {
                         Ok(written) => Ok(written),
                         Err(EncryptError::InsufficientSize(size)) => Err(Some(size.required_size)),
                         Err(EncryptError::EncryptExhausted) => Err(None),
                     });
-                    if written {
-                        return Ok(());
-                    }
-                    break;
+                    return written.ok_or_else(TlsFailure::over);
                 }
-                Ok(ConnectionState::EncodeTlsData(mut data)) => encode(&mut data, out),
+                Ok(ConnectionState::EncodeTlsData(mut data)) => end = encode(&mut data, out, end),
                 Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
                 Ok(ConnectionState::PeerClosed) => self.peer_closed = true,
                 Ok(_) => break,
-                Err(error) => return Err(self.fail(&error, incoming, out)),
+                Err(error) => return Err(self.fail(&error, incoming, &mut Vec::new())),
             }
         }
         Err(TlsFailure::over())
@@ -198,35 +207,38 @@ fn goodbye(traffic: &mut Traffic<'_>, free: &mut [u8]) -> Result<usize, EncryptE
     traffic.queue_close_notify(free)
 }
 
-/// Puts what the handshake has to say to the end of `out`.
-fn encode(data: &mut EncodeTlsData<'_, ClientConnectionData>, out: &mut Vec<u8>) {
-    append(out, OVERHEAD, |free| match data.encode(free) {
+/// Puts what the connection has to say by itself at the end of `out`.
+fn append(data: &mut EncodeTlsData<'_, ClientConnectionData>, out: &mut Vec<u8>) {
+    let end = encode(data, out, out.len());
+    out.truncate(end);
+}
+
+/// Puts what the connection has to say by itself into `out` from `begin` on, and gives where it ends.
+fn encode(data: &mut EncodeTlsData<'_, ClientConnectionData>, out: &mut Vec<u8>, begin: usize) -> usize {
+    let written = put(out, (begin, OVERHEAD), |free| match data.encode(free) {
         Ok(written) => Ok(written),
         Err(EncodeError::InsufficientSize(size)) => Err(Some(size.required_size)),
         Err(EncodeError::AlreadyEncoded) => Err(None),
     });
+    written.unwrap_or(begin)
 }
 
-/// Lets `act` write to the end of `out`, with `usual` bytes of room at first and as many as it asks for after that; false if it
-/// cannot.
-fn append(
+/// Lets `act` write to `out` from `begin` on, with `usual` bytes of room at least and as many as it asks for after that; gives where
+/// it ended, or `None` if it cannot. What is behind that in `out` means nothing.
+fn put(
     out: &mut Vec<u8>,
-    usual: usize,
+    (begin, usual): (usize, usize),
     mut act: impl FnMut(&mut [u8]) -> Result<usize, Option<usize>>,
-) -> bool {
-    let (begin, mut room) = (out.len(), usual);
+) -> Option<usize> {
+    let mut room = usual;
     loop {
-        out.resize(begin + room, 0);
+        if out.len() < begin + room {
+            out.resize(begin + room, 0);
+        }
         match act(out.get_mut(begin..).unwrap_or_default()) {
-            Ok(written) => {
-                out.truncate(begin + written);
-                return true;
-            }
+            Ok(written) => return Some(begin + written),
             Err(Some(needed)) if needed > room => room = needed,
-            Err(_) => {
-                out.truncate(begin);
-                return false;
-            }
+            Err(_) => return None,
         }
     }
 }

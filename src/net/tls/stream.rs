@@ -9,7 +9,6 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::device::DeviceTls;
 use super::failure::TlsFailure;
-use super::received::Received;
 use super::session::TlsSession;
 use crate::net::Link;
 
@@ -19,9 +18,17 @@ const MOST_PLAIN: usize = 32 * 1024;
 /// Bytes kept of what is incomplete: the longest handshake message, in records.
 const MOST_INCOMPLETE: usize = 128 * 1024;
 
+/// Bytes read at once: a whole record.
+const CHUNK: usize = 16 * 1024 + 512;
+
 thread_local! {
+    // Neither is made zero between two uses: that would cost as much as to encrypt a reading, or to decrypt one.
+
     /// Memory for the connection that writes next: almost every record goes whole.
     static WRITING: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+
+    /// Memory for the connection that reads next: almost every record is there whole.
+    static READING: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
 /// A [`Link`] with TLS over it. Network faults act on what is encrypted.
@@ -32,7 +39,7 @@ pub(crate) struct TlsLink {
     link: Link,
     session: TlsSession,
     /// Received, and no whole record yet.
-    incoming: Received,
+    incoming: Vec<u8>,
     /// Decrypted, and not read yet.
     plain: Vec<u8>,
     /// Encrypted, and not taken by the link yet.
@@ -55,7 +62,7 @@ impl TlsLink {
         let mut stream = Box::new(Self {
             link,
             session,
-            incoming: Received::default(),
+            incoming: Vec::new(),
             plain: Vec::new(),
             outgoing: Vec::new(),
             owed: 0,
@@ -93,11 +100,11 @@ impl TlsLink {
     /// Bytes of its own buffers.
     #[cfg(test)]
     pub(super) fn held(&self) -> usize {
-        self.incoming.held() + self.plain.capacity() + self.outgoing.capacity()
+        self.incoming.capacity() + self.plain.capacity() + self.outgoing.capacity()
     }
 
     fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.process(None)?;
+        self.process(&mut [], None)?;
         loop {
             if let Err(error) = ready!(self.poll_drain(cx)) {
                 return Poll::Ready(Err(self.last_word(cx, error)));
@@ -105,10 +112,9 @@ impl TlsLink {
             if !self.session.is_handshaking() {
                 return Poll::Ready(Ok(()));
             }
-            if ready!(self.poll_receive(cx))? == 0 {
+            if ready!(self.poll_receive(cx, None))? == 0 {
                 return Poll::Ready(Err(TlsFailure::unfinished().into_io()));
             }
-            self.process(None)?;
         }
     }
 
@@ -125,24 +131,35 @@ impl TlsLink {
         Poll::Ready(Ok(()))
     }
 
-    /// Reads once; ready with the number of bytes, 0 at the end of the stream.
-    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    /// Reads once and works through what came; messages go to `buf` as far as they fit. Ready with the number of bytes read, 0 at the
+    /// end of the stream.
+    fn poll_receive(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: Option<&mut ReadBuf<'_>>,
+    ) -> Poll<io::Result<usize>> {
         if self.incoming.len() > MOST_INCOMPLETE {
             return Poll::Ready(Err(
                 TlsFailure::new("the server sent a TLS message that is too long").into_io()
             ));
         }
-        let mut free = ReadBuf::new(self.incoming.free());
-        let read = Pin::new(&mut self.link).poll_read(cx, &mut free).map_ok(|()| free.filled().len());
-        self.incoming.fill(if let Poll::Ready(Ok(gained)) = read { gained } else { 0 });
-        if read.is_pending() {
-            self.incoming.shrink();
-        }
-        read
+        READING.with_borrow_mut(|memory| {
+            if memory.is_empty() {
+                memory.resize(CHUNK, 0);
+            }
+            let mut free = ReadBuf::new(memory);
+            ready!(Pin::new(&mut self.link).poll_read(cx, &mut free))?;
+            let received = free.filled_mut();
+            let gained = received.len();
+            if gained > 0 {
+                self.process(received, buf)?;
+            }
+            Poll::Ready(Ok(gained))
+        })
     }
 
-    /// Works through what was received; messages go to `buf` as far as they fit.
-    fn process(&mut self, mut buf: Option<&mut ReadBuf<'_>>) -> io::Result<()> {
+    /// Works through `received`, behind what was incomplete before; messages go to `buf` as far as they fit.
+    fn process(&mut self, received: &mut [u8], mut buf: Option<&mut ReadBuf<'_>>) -> io::Result<()> {
         let plain = &mut self.plain;
         let keep = |message: &[u8]| {
             let fits = buf.as_ref().map_or(0, |buf| if plain.is_empty() { buf.remaining() } else { 0 });
@@ -152,8 +169,19 @@ impl TlsLink {
             }
             plain.extend_from_slice(later);
         };
-        let (done, passed) = self.session.process(self.incoming.filled(), keep, &mut self.outgoing);
-        self.incoming.consume(done);
+        let passed = if self.incoming.is_empty() {
+            let (done, passed) = self.session.process(received, keep, &mut self.outgoing);
+            self.incoming.extend_from_slice(received.get(done..).unwrap_or_default());
+            passed
+        } else {
+            self.incoming.reserve_exact(received.len());
+            self.incoming.extend_from_slice(received);
+            let (done, passed) = self.session.process(&mut self.incoming, keep, &mut self.outgoing);
+            self.incoming.drain(..done.min(self.incoming.len()));
+            // The rest may be long in coming.
+            self.incoming.shrink_to_fit();
+            passed
+        };
         passed.map_err(|failure| {
             // The server learns why, if it still listens.
             let unheard = self.poll_drain(&mut Context::from_waker(std::task::Waker::noop()));
@@ -164,18 +192,17 @@ impl TlsLink {
 
     /// Why a write failed: what the server said last, if it said something.
     fn last_word(&mut self, cx: &mut Context<'_>, error: io::Error) -> io::Error {
-        if matches!(self.poll_receive(cx), Poll::Ready(Ok(1..)))
-            && let Err(said) = self.process(None)
-        {
-            return said;
+        match self.poll_receive(cx, None) {
+            Poll::Ready(Err(said)) if TlsFailure::of(&said).is_some() => said,
+            _ => error,
         }
-        error
     }
 
     fn poll_encrypted(&mut self, cx: &mut Context<'_>, message: &[u8]) -> Poll<io::Result<()>> {
-        WRITING.with_borrow_mut(|record| {
-            record.clear();
-            self.session.encrypt(message, self.incoming.filled(), record).map_err(TlsFailure::into_io)?;
+        WRITING.with_borrow_mut(|memory| {
+            let length =
+                self.session.encrypt(message, &mut self.incoming, memory).map_err(TlsFailure::into_io)?;
+            let record = memory.get(..length).unwrap_or_default();
             self.owed = message.len() as u32;
             let mut written = 0;
             while self.outgoing.is_empty() && written < record.len() {
@@ -186,8 +213,10 @@ impl TlsLink {
                     Poll::Pending => break,
                 }
             }
-            let rest = record.get(written..).unwrap_or_default();
-            self.outgoing.extend_from_slice(rest);
+            if written == record.len() {
+                return Poll::Ready(Ok(()));
+            }
+            self.outgoing.extend_from_slice(record.get(written..).unwrap_or_default());
             self.poll_drain(cx)
         })
     }
@@ -212,15 +241,16 @@ impl AsyncRead for TlsLink {
             if buf.filled().len() > before || buf.remaining() == 0 || self.session.peer_closed() {
                 return Poll::Ready(Ok(()));
             }
-            // What was left of a write goes on; if it cannot, reading will say why.
-            let _ = self.poll_drain(cx);
-            if ready!(self.poll_receive(cx))? == 0 {
+            if !self.outgoing.is_empty() {
+                // What was left of a write goes on; if it cannot, reading will say why.
+                let _ = self.poll_drain(cx);
+            }
+            if ready!(self.poll_receive(cx, Some(buf)))? == 0 {
                 return Poll::Ready(Err(io::Error::new(
                     io::ErrorKind::ConnectionReset,
                     "the connection ended without TLS' goodbye (close_notify)",
                 )));
             }
-            self.process(Some(buf))?;
         }
     }
 }
@@ -249,13 +279,17 @@ impl AsyncWrite for TlsLink {
             self.leaving = true;
             // A ticket that has come is kept only once it is read: a device that sends and leaves would never resume.
             self.link.look();
-            while !self.session.peer_closed() && matches!(self.poll_receive(cx), Poll::Ready(Ok(1..))) {
-                self.process(None)?;
+            while !self.session.peer_closed() {
+                match self.poll_receive(cx, None) {
+                    Poll::Ready(Ok(1..)) => {}
+                    Poll::Ready(Err(said)) if TlsFailure::of(&said).is_some() => {
+                        return Poll::Ready(Err(said));
+                    }
+                    _ => break,
+                }
             }
             let this = &mut *self;
-            this.session
-                .say_goodbye(this.incoming.filled(), &mut this.outgoing)
-                .map_err(TlsFailure::into_io)?;
+            this.session.say_goodbye(&mut this.incoming, &mut this.outgoing).map_err(TlsFailure::into_io)?;
         }
         ready!(self.poll_drain(cx))?;
         Pin::new(&mut self.link).poll_shutdown(cx)

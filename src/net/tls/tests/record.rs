@@ -44,6 +44,42 @@ fn a_long_record_in_slices_of_two_bytes_is_whole_and_memory_shrinks_again() {
 }
 
 #[test]
+fn records_that_reads_cut_anywhere_are_told_whole_and_in_their_order() {
+    let pki = Pki::new();
+    block_on(async {
+        let (mut client, mut peer) = connected(&pki.server(), &device(&pki)).await;
+        while glance(&mut client).is_some() {}
+        for cut in [1, 4, 5, 60, 141, 142, 143, 200, 283] {
+            for message in [[1; 120], [2; 120]] {
+                peer.tls.writer().write_all(&message).unwrap();
+            }
+            let records = peer.waiting();
+            assert_eq!(
+                records.len(),
+                2 * 142,
+                "each has a header of 5 bytes, a byte for its type and a tag of 16"
+            );
+            let mut heard = Vec::new();
+            for (part, whole) in [(&records[..cut], cut / 142), (&records[cut..], 2)] {
+                peer.socket.write_all(part).await.unwrap();
+                loop {
+                    while let Some(read) = glance(&mut client) {
+                        heard.extend(read.unwrap());
+                    }
+                    if heard.len() >= whole * 120 {
+                        break;
+                    }
+                    tokio::task::yield_now().await;
+                }
+                assert_eq!(heard.len(), whole * 120, "cut at {cut}");
+            }
+            assert_eq!(heard, [[1; 120], [2; 120]].concat(), "cut at {cut}");
+            assert_eq!(held(&client), 0, "cut at {cut}");
+        }
+    });
+}
+
+#[test]
 fn an_end_without_goodbye_is_a_reset_and_one_with_it_the_end_of_the_stream() {
     let pki = Pki::new();
     block_on(async {
