@@ -4,7 +4,7 @@ use std::task::Context;
 
 use super::device::Device;
 use super::exchange;
-use super::ledger::{Resting, Waiting};
+use super::ledger::{Ledger, Resting};
 use super::pause::Hold;
 use super::timer::Alarm;
 use super::worker::Worker;
@@ -26,9 +26,15 @@ pub(super) fn send_next<S: Sink>(
         device.can_send.set(false);
         return Ok(None);
     }
-    if device.ledger.borrow().has_room()
-        && let Some(repeat) = device.repeat.take()
-    {
+    let (has_room, waits) = {
+        let ledger = device.ledger.borrow();
+        (ledger.has_room(), ledger.has_waiting() || device.repeat.borrow().is_some())
+    };
+    if !waits {
+        device.can_send.set(has_room);
+        return Ok(None);
+    }
+    if has_room && let Some(repeat) = device.repeat.take() {
         let (phase, reading) = *repeat;
         return hand_over(worker, device, session, cx, Sending::Repeat { phase, reading });
     }
@@ -39,15 +45,17 @@ pub(super) fn send_next<S: Sink>(
     if held_back(worker, device, now) {
         return Ok(None);
     }
-    let next = device.ledger.borrow_mut().take_next();
-    let Some((next, again)) = next else {
-        device.can_send.set(device.ledger.borrow().has_room());
-        return Ok(None);
-    };
-    if device.plan.borrow().repeats(next.reading.seq) {
-        *device.repeat.borrow_mut() = Some(Box::new((next.phase, next.reading.clone())));
+    {
+        let ledger = device.ledger.borrow();
+        let Some((phase, reading)) = ledger.front() else {
+            device.can_send.set(has_room);
+            return Ok(None);
+        };
+        if device.plan.borrow().repeats(reading.seq) {
+            *device.repeat.borrow_mut() = Some(Box::new((phase, reading.clone())));
+        }
     }
-    hand_over(worker, device, session, cx, Sending::Next { next, again })
+    hand_over(worker, device, session, cx, Sending::Next)
 }
 
 /// Whether the next reading was stored through an outage and must still wait. If not, it is taken.
@@ -73,11 +81,8 @@ fn held_back<S: Sink>(worker: &Worker<S>, device: &Device, now: Tick) -> bool {
 
 /// A reading about to be sent.
 enum Sending {
-    Next {
-        next: Waiting,
-        /// It was handed to a transport before.
-        again: bool,
-    },
+    /// What waits first in the backlog: there it stays until it goes, since to move it costs.
+    Next,
     /// A further attempt at one that failed.
     Again(Resting),
     /// A duplicate of one that is under way or has ended.
@@ -85,16 +90,16 @@ enum Sending {
 }
 
 impl Sending {
-    fn reading(&self) -> &Reading {
+    fn reading<'s>(&'s self, ledger: &'s Ledger) -> Option<&'s Reading> {
         match self {
-            Self::Next { next, .. } => &next.reading,
-            Self::Again(resting) => resting.reading(),
-            Self::Repeat { reading, .. } => reading,
+            Self::Next => ledger.front().map(|(_, reading)| reading),
+            Self::Again(resting) => Some(resting.reading()),
+            Self::Repeat { reading, .. } => Some(reading),
         }
     }
 }
 
-/// Encodes a reading and hands it to the transport, just after the instant it gives.
+/// Encodes a reading and hands it to the transport, just after the instant it gives. Whoever asks for it looks after the time-outs.
 fn hand_over<S: Sink>(
     worker: &Worker<S>,
     device: &Device,
@@ -102,12 +107,11 @@ fn hand_over<S: Sink>(
     cx: &mut Context<'_>,
     sending: Sending,
 ) -> Result<Option<Tick>, Failure> {
-    let seq = sending.reading().seq;
     let (mut payload, mut address) = (worker.payload.borrow_mut(), worker.address.borrow_mut());
     payload.clear();
-    let (addressed, trace) = {
-        let plan = device.plan.borrow();
-        let reading = sending.reading();
+    let (seq, addressed, trace) = {
+        let (plan, ledger) = (device.plan.borrow(), device.ledger.borrow());
+        let Some(reading) = sending.reading(&ledger) else { return Ok(None) };
         let skew_ns =
             if device.has_reading_faults { worker.faults.skew_ns(device, reading.intended) } else { 0 };
         plan.device.encode_skewed(reading, worker.run.get(), skew_ns, &mut payload);
@@ -116,19 +120,18 @@ fn hand_over<S: Sink>(
         }
         let (fleet, run) = (worker.plan.fleet(device.fleet), worker.run.get());
         let addressed = exchange::address(fleet, &plan.device, reading, run, &mut address);
-        (addressed, exchange::trace(fleet, &plan.device, Traced::Reading(seq), run))
+        (reading.seq, addressed, exchange::trace(fleet, &plan.device, Traced::Reading(reading.seq), run))
     };
     let actual = worker.clock.now();
     worker.idle.sent(actual);
     let counted = start(worker, device, sending, actual);
-    let address = std::str::from_utf8(&address).ok().filter(|_| addressed);
+    let address = if addressed { std::str::from_utf8(&address).ok() } else { None };
     let message = Message { seq, payload: &payload, address, trace };
     let sent = session.send(cx, &message);
     worker.carried(device, Traffic { payload_sent: payload.len() as u64, ..Traffic::default() });
     if let Some(attempt) = counted {
         worker.count(device, attempt);
     }
-    arm_expiry(worker, device);
     device.can_send.set(session.ready() && device.ledger.borrow().has_room());
     sent.map(|()| Some(actual))
 }
@@ -140,9 +143,8 @@ type Attempt = (PhaseId, u8);
 fn start<S: Sink>(worker: &Worker<S>, device: &Device, sending: Sending, actual: Tick) -> Option<Attempt> {
     let mut ledger = device.ledger.borrow_mut();
     match sending {
-        Sending::Next { next, again } => {
-            let phase = next.phase;
-            ledger.start(next, actual, worker.waited(device, actual));
+        Sending::Next => {
+            let (phase, again) = ledger.start_next(actual, worker.waited(device, actual))?;
             (!again).then_some((phase, 1))
         }
         Sending::Again(resting) => {

@@ -64,6 +64,7 @@ impl FleetReasons {
     /// A reading ended as `outcome` says: ok, or for `reason`.
     pub(super) fn read(&self, outcome: Outcome, reason: Option<&Reason>) {
         match (outcome, reason) {
+            (Outcome::Ok, _) if self.served.get() => {}
             (Outcome::Ok, _) => {
                 self.served.set(true);
                 self.failing.replace(None);
