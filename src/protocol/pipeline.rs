@@ -99,8 +99,11 @@ impl Pipeline {
         // At most the last reading can still be on its way to the socket.
         let handed = self.kept == Kept::UntilTold && self.seqs.len() > usize::from(self.blocked);
         let closed = if handed { self.seqs.pop_front() } else { None };
+        if closed.is_none() && !self.stalled {
+            return None;
+        }
         let ready = room && self.is_open();
-        if closed.is_none() && !(self.stalled && ready) {
+        if closed.is_none() && !ready {
             return None;
         }
         self.stalled = !ready;

@@ -132,6 +132,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Tcp<S> {
     /// Takes the first message that is whole, and gives what it answers. `None` if there is none.
     fn receive(&mut self) -> Result<Option<Received>, Failure> {
         let unread = self.inbox.unread();
+        if unread.is_empty() {
+            return Ok(None);
+        }
         if self.correlator.is_deaf() {
             let all = unread.len();
             self.pipeline.notes.received(all as u64);
